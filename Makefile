@@ -1,0 +1,27 @@
+# The two commands: `make demo` and `make test`. Everything they need is set up once, under .venv, install/ and
+# the model cache; PYTHON=python3.11 chooses the interpreter.
+SHELL := /bin/bash
+.DEFAULT_GOAL := demo
+run := source tools/env.sh &&
+
+CAMERA ?= sample
+DURATION ?= 0
+
+.PHONY: setup demo test bench clean
+
+setup:
+	@tools/setup.sh
+
+demo: setup
+	@$(run) exec face-perception demo --camera "$(CAMERA)" --duration "$(DURATION)"
+
+test:
+	@tools/setup.sh test
+	@$(run) ruff check . && ruff format --check . && mypy && ROS_PYTHON_CHECK_FIELDS=1 python3 -m pytest
+
+bench:
+	@tools/setup.sh test
+	@$(run) python3 bench/run.py
+
+clean:
+	rm -rf .venv build install log out

@@ -1,0 +1,264 @@
+"""The values that flow between the rooms: frozen dataclasses, no behaviour beyond derived views.
+
+Optical frame everywhere: x right, y down, z forward (REP-103). Angles in radians, lengths in
+metres, times in seconds.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import IntEnum
+from types import MappingProxyType
+
+import numpy as np
+import numpy.typing as npt
+
+from face_perception import geometry
+
+FloatArray = npt.NDArray[np.floating]
+Image = npt.NDArray[np.uint8]
+
+# hri_msgs names in the published order of classes (Aff-Wild2, multitask network).
+EXPRESSIONS = ("neutral", "angry", "disgusted", "scared", "happy", "sad", "surprised")
+
+NAN = math.nan
+
+
+@dataclass(frozen=True, slots=True)
+class Camera:
+    """Pinhole intrinsics of one image size, in pixels, with optional lens distortion.
+
+    ``distortion_model`` and ``distortion`` are those of sensor_msgs/CameraInfo. ``assumed`` is true
+    where no calibration was given. Raises ValueError where the values cannot be a camera (NaN, zero
+    focal length).
+    """
+
+    width: int
+    height: int
+    fx: float
+    fy: float
+    cx: float
+    cy: float
+    distortion: tuple[float, ...] = ()
+    distortion_model: str = ""
+    assumed: bool = False
+
+    def __post_init__(self) -> None:
+        if self.width < 1 or self.height < 1:
+            raise ValueError(f"camera image size must be positive, not {self.width}x{self.height}")
+        values = (self.fx, self.fy, self.cx, self.cy, *self.distortion)
+        if not all(math.isfinite(v) for v in values):
+            raise ValueError(
+                "camera matrix or distortion has NaN or infinite values: calibrate the camera"
+            )
+        if self.fx <= 0 or self.fy <= 0:
+            raise ValueError(
+                f"camera focal lengths must be positive, not fx={self.fx}, fy={self.fy}: "
+                "calibrate the camera"
+            )
+
+    @classmethod
+    def assume(cls, width: int, height: int) -> Camera:
+        """A camera without calibration: focal length = image width (53 degrees across), centred."""
+        return cls(width, height, width, width, (width - 1) / 2, (height - 1) / 2, assumed=True)
+
+    @property
+    def matrix(self) -> FloatArray:
+        """[3, 3] float64 camera matrix."""
+        return np.array([[self.fx, 0, self.cx], [0, self.fy, self.cy], [0, 0, 1]], np.float64)
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """One image, RGB uint8 [H, W, 3], with the time it was taken and the camera that took it."""
+
+    image: Image
+    stamp: float
+    camera: Camera
+    frame_id: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Roi:
+    """Box in pixels, clipped to the image."""
+
+    x: int
+    y: int
+    width: int
+    height: int
+
+
+@dataclass(frozen=True, slots=True)
+class HeadPose:
+    """REP-155's face frame (x out of the face, z up, origin at the sellion), in the optical frame.
+
+    ``position`` [3] metres; ``rotation`` [3, 3], its columns the face's axes.
+    """
+
+    position: FloatArray
+    rotation: FloatArray
+
+    @property
+    def yaw(self) -> float:
+        """Of the face's x axis, positive towards image right."""
+        return geometry.yaw_pitch(self.rotation[:, 0])[0]
+
+    @property
+    def pitch(self) -> float:
+        """Of the face's x axis, positive up."""
+        return geometry.yaw_pitch(self.rotation[:, 0])[1]
+
+    @property
+    def roll(self) -> float:
+        """Positive clockwise in the image."""
+        return geometry.roll(self.rotation)
+
+
+@dataclass(frozen=True, slots=True)
+class Face:
+    """One tracked face in one image.
+
+    ``landmarks`` float32 [478, 3]: x, y in pixels, z in the same scale, smaller is nearer. Eye
+    openness is relative to the track's own open level (1 = open as usual, NaN = not known yet).
+    Left and right are the person's own.
+    """
+
+    id: str
+    confidence: float
+    roi: Roi
+    landmarks: FloatArray
+    pose: HeadPose | None
+    left_eye_openness: float = NAN
+    right_eye_openness: float = NAN
+
+
+@dataclass(frozen=True, slots=True)
+class FaceCrop:
+    """An aligned face patch, RGB uint8 [160, 160, 3], and the similarity that made it.
+
+    ``transform`` [2, 3] maps image pixels to patch pixels.
+    """
+
+    face_id: str
+    image: Image
+    transform: FloatArray
+
+
+@dataclass(frozen=True, slots=True)
+class Gaze:
+    """Where one face looks, in the optical frame.
+
+    ``origin`` [3] in metres is the midpoint of the eyes, ``direction`` [3] a unit vector.
+    """
+
+    face_id: str
+    origin: FloatArray
+    direction: FloatArray
+    confidence: float
+    valid: bool
+    source: str
+    person_id: str = ""
+    calibrated: bool = False
+    eye_contact: float = NAN
+
+    @property
+    def yaw(self) -> float:
+        """atan2(dx, -dz): zero along the optical axis to the camera, positive to image right."""
+        return geometry.yaw_pitch(self.direction)[0]
+
+    @property
+    def pitch(self) -> float:
+        """asin(-dy): positive up."""
+        return geometry.yaw_pitch(self.direction)[1]
+
+
+@dataclass(frozen=True, slots=True)
+class ActionUnit:
+    """Intensity and probability in [0, 1], NaN where not estimated; confidence in the estimate, [0,
+    1].
+    """
+
+    intensity: float = NAN
+    probability: float = NAN
+    confidence: float = NAN
+
+
+@dataclass(frozen=True, slots=True)
+class ActionUnits:
+    """Action units of one face by FACS number; what is not estimated is absent."""
+
+    face_id: str
+    source: str
+    units: Mapping[int, ActionUnit] = field(default_factory=lambda: MappingProxyType({}))
+    person_id: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Expression:
+    """Probabilities [7] in the order of ``EXPRESSIONS``; NaN where not estimated."""
+
+    face_id: str
+    source: str
+    probability: FloatArray
+    confidence: float = NAN
+    person_id: str = ""
+
+    @property
+    def label(self) -> str:
+        """Name of the most probable class, empty where not estimated."""
+        if not np.isfinite(self.probability).all():
+            return ""
+        return EXPRESSIONS[int(np.argmax(self.probability))]
+
+
+@dataclass(frozen=True, slots=True)
+class ValenceArousal:
+    """Valence and arousal in [-1, 1], NaN where not estimated."""
+
+    face_id: str
+    source: str
+    valence: float
+    arousal: float
+    confidence: float = NAN
+    person_id: str = ""
+
+
+class Target(IntEnum):
+    """What a face looks at; values as in Attention.msg."""
+
+    UNKNOWN = 0
+    NONE = 1
+    ROBOT = 2
+    FACE = 3
+
+
+class Engagement(IntEnum):
+    """State of engagement with the robot, with the meaning of hri_msgs/EngagementLevel."""
+
+    UNKNOWN = 0
+    DISENGAGED = 1
+    ENGAGING = 2
+    ENGAGED = 3
+    DISENGAGING = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Attention:
+    """What one face attends to. ``angle`` is between its gaze and the line from its eyes to the
+    robot.
+    """
+
+    face_id: str
+    source: str
+    looking_at_robot: bool
+    angle: float
+    distance: float
+    target: Target
+    target_id: str
+    target_since: float
+    engagement: Engagement
+    engagement_since: float
+    eye_contact: float = NAN
+    person_id: str = ""

@@ -1,0 +1,40 @@
+"""The library and the CLI without ROS: ``pip install .``. Version and dependencies are stated
+elsewhere, once.
+"""
+
+import xml.etree.ElementTree as ET
+from pathlib import Path
+
+from setuptools import find_packages, setup
+
+here = Path(__file__).parent
+version = ET.parse(here / "package.xml").findtext("version")
+requirements = [
+    line
+    for line in (here / "requirements.txt").read_text().splitlines()
+    if line and not line.startswith("#")
+]
+
+setup(
+    name="face_perception",
+    version=version,
+    description="Gaze, action units, expression and attention of the people before a robot",
+    license="Apache-2.0",
+    python_requires=">=3.10",
+    packages=[
+        *find_packages(include=["face_perception", "face_perception.*"]),
+        "face_perception.config",
+        "face_perception.config.models",
+    ],
+    package_dir={
+        "face_perception.config": "config",
+        "face_perception.config.models": "config/models",
+    },
+    package_data={
+        "face_perception": ["py.typed"],
+        "face_perception.config": ["*.yaml", "*.xml"],
+        "face_perception.config.models": ["*.yaml"],
+    },
+    install_requires=requirements,
+    entry_points={"console_scripts": ["face-perception = face_perception.cli:main"]},
+)

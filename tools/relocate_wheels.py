@@ -1,0 +1,30 @@
+"""Points the ROS 2 wheels' CMake files at this interpreter: they carry the paths of the machine
+that built them.
+"""
+
+import re
+import sys
+import sysconfig
+from pathlib import Path
+
+import numpy
+
+include = sysconfig.get_path("include")
+numpy_include = numpy.get_include()
+replacements = (
+    (
+        re.compile(r"/opt/python/cp3\d+-cp3\d+/lib/python3\.\d+/site-packages/numpy/_core/include"),
+        numpy_include,
+    ),
+    (re.compile(r"/opt/python/cp3\d+-cp3\d+/include/python3\.\d+"), include),
+)
+
+changed = 0
+for path in Path(sys.argv[1], "share").rglob("*.cmake"):
+    text = new = path.read_text(errors="surrogateescape")
+    for pattern, value in replacements:
+        new = pattern.sub(value, new)
+    if new != text:
+        path.write_text(new, errors="surrogateescape")
+        changed += 1
+print(f"relocated {changed} CMake files")
