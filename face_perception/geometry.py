@@ -33,8 +33,8 @@ def from_yaw_pitch(yaw: float, pitch: float) -> FloatArray:
 def roll(rotation: FloatArray) -> float:
     """Roll, radians, of a face frame: positive clockwise in the image.
 
-    ``rotation`` [3, 3] has the face's axes as columns (x out of the face, z up). Measured about the face's x axis from the position in which its z axis is as upright as that
-    axis allows.
+    ``rotation`` [3, 3] has the face's axes as columns (x out of the face, z up). Measured about x
+    from the position in which z is as upright as that x allows.
     """
     forward, up = rotation[:, 0], rotation[:, 2]
     upright = _UP - (_UP @ forward) * forward

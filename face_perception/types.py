@@ -176,9 +176,7 @@ class Gaze:
 
 @dataclass(frozen=True, slots=True)
 class ActionUnit:
-    """Intensity and probability in [0, 1], NaN where not estimated; confidence in the estimate, [0,
-    1].
-    """
+    """Intensity, probability and confidence, each in [0, 1]; NaN where not estimated."""
 
     intensity: float = NAN
     probability: float = NAN
