@@ -1,0 +1,226 @@
+"""The model cards: what each model is, where it comes from, what it takes and gives.
+
+A card is a YAML file in ``config/models``; its file name is the model's name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+import yaml
+
+from face_perception import paths
+
+KINDS = ("model", "photograph")
+RECIPES = ("face_detector", "face_mesh", "expression")
+
+
+class ModelError(RuntimeError):
+    """A model, card or model file that cannot be used; the message names it and the fix."""
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A member of a wheel on the user's package index, and the sha256 of the member."""
+
+    package: str
+    version: str
+    member: str
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class Port:
+    """One input or output. A shape entry is a size, or None for any (the batch).
+
+    ``meaning`` says unit, range, layout and colour order. ``tolerance`` is how far another backend
+    may be off, in the output's own unit (inputs have none: 0).
+    """
+
+    shape: tuple[int | None, ...]
+    dtype: str
+    meaning: str
+    tolerance: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Card:
+    """What is known about one model, or one sample photograph.
+
+    The file is made from ``source`` by ``recipe``, or is ``source`` itself where there is no
+    recipe; without a source it is expected to be there, with the hash ``sha256``. ``revision``
+    counts changes to the recipe. ``folder`` is where the file is, None for the model cache.
+    """
+
+    name: str
+    kind: str
+    task: str
+    licence: str
+    file: str
+    source: Source | None = None
+    recipe: str = ""
+    revision: int = 1
+    sha256: str = ""
+    inputs: Mapping[str, Port] = field(default_factory=lambda: MappingProxyType({}))
+    outputs: Mapping[str, Port] = field(default_factory=lambda: MappingProxyType({}))
+    folder: Path | None = None
+
+    @property
+    def path(self) -> Path:
+        """Where the file is, or will be."""
+        return (self.folder or paths.models_dir()) / self.file
+
+
+def read_card(path: Path, *, folder: Path | None = None) -> Card:
+    """Reads a card. Raises ModelError naming the file and the field that is wrong."""
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise ModelError(f"model card {path} cannot be read: {error}") from error
+    fields = _Fields(path, "", content)
+    card = Card(
+        name=path.stem,
+        kind=fields.choice("kind", KINDS),
+        task=fields.text("task"),
+        licence=fields.text("licence"),
+        file=fields.text("file"),
+        source=_source(fields.child("source")) if fields.has("source") else None,
+        recipe=fields.choice("recipe", RECIPES) if fields.has("recipe") else "",
+        revision=fields.integer("revision") if fields.has("revision") else 1,
+        sha256=fields.sha256("sha256") if fields.has("sha256") else "",
+        inputs=_ports(fields.child("inputs")) if fields.has("inputs") else MappingProxyType({}),
+        outputs=_ports(fields.child("outputs")) if fields.has("outputs") else MappingProxyType({}),
+        folder=folder,
+    )
+    if Path(card.file).name != card.file:
+        raise fields.wrong("file", "must be a file name without folders")
+    if card.source is None and not card.sha256:
+        raise fields.wrong("source", "is missing, and so is sha256: give one of them")
+    if card.kind == "model" and not (card.inputs and card.outputs):
+        raise fields.wrong("inputs", "and outputs of a model must be listed")
+    fields.finish()
+    return card
+
+
+def catalogue() -> dict[str, Card]:
+    """All cards of the package by name. Raises ModelError for a broken one."""
+    folder = paths.resource("config/models")
+    return {path.stem: read_card(path) for path in sorted(folder.glob("*.yaml"))}
+
+
+def find(name: str | Path) -> Card:
+    """The card of a name in the catalogue, or of a path to a card (its file lies beside it).
+
+    Raises ModelError, listing the names, where there is none.
+    """
+    path = Path(name)
+    if path.suffix == ".yaml" or len(path.parts) > 1:
+        return read_card(path, folder=path.absolute().parent)
+    cards = catalogue()
+    if str(name) not in cards:
+        known = ", ".join(cards)
+        raise ModelError(
+            f"there is no model {str(name)!r}: use one of {known}, or the path of a model card"
+        )
+    return cards[str(name)]
+
+
+class _Fields:
+    """A mapping of a card, read field by field; what is left over is a mistake."""
+
+    def __init__(self, path: Path, prefix: str, content: Any) -> None:
+        self.path = path
+        self._prefix = prefix
+        if not isinstance(content, dict):
+            raise ModelError(f"model card {path}: {prefix.rstrip('.') or 'the file'} is no mapping")
+        self._content = content
+        self._left = set(content)
+
+    def names(self) -> list[str]:
+        return [str(name) for name in self._content]
+
+    def has(self, name: str) -> bool:
+        return name in self._content
+
+    def wrong(self, name: str, what: str) -> ModelError:
+        return ModelError(f"model card {self.path}: field {self._prefix}{name} {what}")
+
+    def get(self, name: str) -> Any:
+        if name not in self._content:
+            raise self.wrong(name, "is missing")
+        self._left.discard(name)
+        return self._content[name]
+
+    def text(self, name: str) -> str:
+        value = self.get(name)
+        if not isinstance(value, str) or not value:
+            raise self.wrong(name, f"must be a text, not {value!r}")
+        return value
+
+    def choice(self, name: str, choices: tuple[str, ...]) -> str:
+        value = self.get(name)
+        if value not in choices:
+            raise self.wrong(name, f"must be one of {', '.join(choices)}, not {value!r}")
+        return str(value)
+
+    def integer(self, name: str) -> int:
+        value = self.get(name)
+        if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+            raise self.wrong(name, f"must be a positive whole number, not {value!r}")
+        return value
+
+    def number(self, name: str) -> float:
+        value = self.get(name)
+        if not isinstance(value, int | float) or isinstance(value, bool) or not value >= 0:
+            raise self.wrong(name, f"must be a number from 0 on, not {value!r}")
+        return float(value)
+
+    def sha256(self, name: str) -> str:
+        value = self.get(name)
+        if not isinstance(value, str) or len(value) != 64 or set(value) - set("0123456789abcdef"):
+            raise self.wrong(name, f"must be 64 lower-case hexadecimal digits, not {value!r}")
+        return value
+
+    def shape(self, name: str) -> tuple[int | None, ...]:
+        value = self.get(name)
+        if not isinstance(value, list) or not all(
+            v == "N" or (isinstance(v, int) and v > 0) for v in value
+        ):
+            raise self.wrong(name, f"must be a list of sizes, N for any, not {value!r}")
+        return tuple(None if v == "N" else v for v in value)
+
+    def child(self, name: str) -> _Fields:
+        return _Fields(self.path, f"{self._prefix}{name}.", self.get(name))
+
+    def finish(self) -> None:
+        for name in sorted(map(str, self._left)):
+            raise self.wrong(name, "is not known")
+
+
+def _source(fields: _Fields) -> Source:
+    source = Source(
+        package=fields.text("package"),
+        version=fields.text("version"),
+        member=fields.text("member"),
+        sha256=fields.sha256("sha256"),
+    )
+    fields.finish()
+    return source
+
+
+def _ports(fields: _Fields) -> Mapping[str, Port]:
+    ports = {}
+    for name in fields.names():
+        port = fields.child(name)
+        ports[name] = Port(
+            shape=port.shape("shape"),
+            dtype=port.choice("dtype", ("float32", "int64")),
+            meaning=port.text("meaning"),
+            tolerance=port.number("tolerance") if port.has("tolerance") else 0.0,
+        )
+        port.finish()
+    return MappingProxyType(ports)

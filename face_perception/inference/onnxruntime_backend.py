@@ -1,0 +1,59 @@
+"""ONNX Runtime on the processor."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy.typing as npt
+import onnxruntime
+
+from face_perception.inference.catalogue import Card, ModelError, Port
+
+Array = npt.NDArray[Any]
+
+_ERRORS_ONLY = 3
+# Containers and robots without /sys/devices give warnings that nobody can act on.
+onnxruntime.set_default_logger_severity(_ERRORS_ONLY)
+
+
+class OnnxRuntime:
+    """One session. Raises ModelError where the file is not the network that the card describes."""
+
+    def __init__(self, card: Card, data: bytes, threads: int) -> None:
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = threads
+        options.inter_op_num_threads = 1
+        options.execution_mode = onnxruntime.ExecutionMode.ORT_SEQUENTIAL
+        options.log_severity_level = _ERRORS_ONLY
+        # Spinning threads take the processor from the other nodes: twice as slow on two cores.
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        try:
+            self._session = onnxruntime.InferenceSession(
+                data, options, providers=["CPUExecutionProvider"]
+            )
+        except Exception as error:  # ONNX Runtime's own exceptions have no common base
+            raise ModelError(f"{card.path} cannot be loaded by ONNX Runtime: {error}") from error
+        self._outputs = list(card.outputs)
+        _compare(card, "input", card.inputs, self._session.get_inputs())
+        _compare(card, "output", card.outputs, self._session.get_outputs())
+        self.description = f"onnxruntime {onnxruntime.__version__} on the CPU, {threads} thread" + (
+            "s" if threads > 1 else ""
+        )
+
+    def run(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
+        results = self._session.run(self._outputs, dict(inputs))
+        return dict(zip(self._outputs, results, strict=True))
+
+
+def _compare(card: Card, what: str, ports: Mapping[str, Port], found: list[Any]) -> None:
+    def text(shape: Any) -> str:
+        return "[" + ", ".join(str(v) if isinstance(v, int) else "N" for v in shape) + "]"
+
+    types = {"float32": "tensor(float)", "int64": "tensor(int64)"}
+    wanted = {name: (types[port.dtype], text(port.shape)) for name, port in ports.items()}
+    actual = {value.name: (value.type, text(value.shape)) for value in found}
+    if wanted != actual:
+        raise ModelError(
+            f"{card.path} does not fit its card: {what}s are {actual}, the card says {wanted}"
+        )

