@@ -1,0 +1,116 @@
+"""attention node: faces and gaze to who attends to whom."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from face_perception import msg
+from face_perception.attention import AttentionTracker
+from face_perception.nodes import messages
+from face_perception.nodes.driver import PerceptionNode, run
+from face_perception.nodes.join import StampJoin
+from face_perception.nodes.parameters import parameter
+from face_perception.nodes.qos import SensorSubscription
+
+
+@dataclass(frozen=True)
+class AttentionParameters:
+    """Parameters of the attention node."""
+
+    robot_point: tuple[float, ...] = parameter(
+        (0.0, 0.0, 0.0),
+        "What people look at when they look at the robot: its eyes, in the camera's optical frame, "
+        "metres.",
+        length=3,
+    )
+    gaze_wait: float = parameter(
+        0.1,
+        "Longest wait for the gaze of a frame, seconds; then the head pose stands in.",
+        minimum=0.0,
+        maximum=5.0,
+    )
+
+
+class AttentionNode(PerceptionNode[AttentionParameters]):
+    """Reads ``faces`` and ``gaze``, publishes ``attention``."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__("attention", AttentionParameters, **kwargs)
+        self._count = 0
+        self._inputs: list[SensorSubscription] = []
+        self._expected = frozenset[str]()
+
+    def setup(self) -> None:
+        x, y, z = self.values.robot_point
+        self._tracker = AttentionTracker(robot_point=(x, y, z))
+        self._join = StampJoin("faces", self.values.gaze_wait)
+        self._attention = self.publisher(msg.AttentionArray, "attention")
+
+    def start(self) -> None:
+        self._inputs = [
+            SensorSubscription(
+                self,
+                msg.FaceArray,
+                "faces",
+                lambda message: self._received("faces", message),
+                depth=10,
+                hint="start face_tracker, or remap the topic to its `faces`",
+                wanted=lambda: self.heard(self._attention),
+            ),
+            SensorSubscription(
+                self,
+                msg.GazeArray,
+                "gaze",
+                lambda message: self._received("gaze", message),
+                depth=10,
+                expected=False,
+                wanted=lambda: self.heard(self._attention),
+            ),
+        ]
+        self._watch = self.create_timer(0.5, self._look_for_gaze)
+        self._look_for_gaze()
+
+    def stop(self) -> None:
+        for subscription in self._inputs:
+            subscription.destroy()
+        self._inputs = []
+        if hasattr(self, "_watch"):
+            self.destroy_timer(self._watch)
+            del self._watch
+
+    def report(self) -> tuple[str, dict[str, str]]:
+        problem = self._inputs[0].status if self._inputs else ""
+        source = "gaze" if self._expected else "head pose: nobody publishes gaze"
+        return problem, {"faces": str(self._count), "source": source}
+
+    def _look_for_gaze(self) -> None:
+        self._expected = frozenset({"gaze"} if self.count_publishers("gaze") else ())
+
+    def _received(self, key: str, message: Any) -> None:
+        if key == "faces":
+            self.count("input")
+        stamp = messages.nanoseconds(message.header.stamp)
+        for _, group in self._join.add(key, stamp, message, self._expected):
+            try:
+                self._update(group["faces"], group.get("gaze"))
+            except Exception as error:
+                self.count("refused")
+                self.failed(error)
+
+    def _update(self, faces_message: Any, gaze_message: Any) -> None:
+        faces, _ = messages.faces_from_msg(faces_message)
+        gazes = {}
+        if gaze_message is not None:
+            gazes = {g.face_id: messages.gaze_from_msg(g) for g in gaze_message.gazes}
+        header = faces_message.header
+        attention = self._tracker.update(messages.seconds(header.stamp), faces, gazes)
+        self._count = len(attention)
+        out = msg.AttentionArray(
+            header=header, faces=[messages.attention_to_msg(item) for item in attention]
+        )
+        self.publish(self._attention, out, header)
+
+
+def main(args: list[str] | None = None) -> int:
+    return run(AttentionNode, args)

@@ -1,0 +1,68 @@
+"""`up` and `demo`: the graph's processes under the supervisor, with or without the table."""
+
+from __future__ import annotations
+
+import signal
+import time
+from pathlib import Path
+
+from face_perception import graph
+from face_perception.supervisor import Supervisor
+
+
+def up(options: graph.Options, *, respawn: bool = True, duration: float = 0.0) -> int:
+    """Runs the graph until Ctrl-C (or for ``duration`` seconds). Returns the exit code."""
+    ended = False
+
+    def end(*_: object) -> None:
+        nonlocal ended
+        ended = True
+
+    signal.signal(signal.SIGINT, end)
+    signal.signal(signal.SIGTERM, end)
+    supervisor = Supervisor(graph.processes(options), respawn=respawn)
+    begin = time.monotonic()
+    try:
+        while not ended and supervisor.poll():
+            if duration and time.monotonic() - begin >= duration:
+                break
+            time.sleep(0.1)
+    finally:
+        supervisor.stop()
+    return 0
+
+
+def demo(options: graph.Options, *, duration: float = 0.0, pictures: Path) -> int:
+    """Runs the graph and shows what it finds; ends with a summary. Returns the exit code."""
+    from face_perception.nodes.watch import watch
+
+    log = pictures / "nodes.log"
+    pictures.mkdir(parents=True, exist_ok=True)
+    supervisor = Supervisor(graph.processes(options), log=log)
+
+    def each() -> dict[str, int]:
+        supervisor.poll()
+        return supervisor.restarts
+
+    begin = time.monotonic()
+    try:
+        summary, view = watch(options.namespace, duration=duration, pictures=pictures, each=each)
+    finally:
+        supervisor.stop()
+    seconds = time.monotonic() - begin
+    print(f"\n{seconds:.0f} s, {summary.frames} frames, {len(summary.ids)} face ids", end="")
+    print(f", {summary.gazes} gazes, {summary.looking} of them at the robot")
+    for health in view.nodes:
+        value = health.values
+        print(
+            f"  {health.name:<14} {value.get('output rate (Hz)', '-'):>6} Hz, latency p50/p95 "
+            f"{value.get('latency p50 (ms)', '-')}/{value.get('latency p95 (ms)', '-')} ms, "
+            f"dropped {value.get('dropped', '-')}: {health.message}"
+        )
+    for name, count in supervisor.restarts.items():
+        print(f"  {name} was started again {count} time(s)")
+    print(f"annotated frames: {pictures}/overlay_*.jpg; what the nodes said: {log}")
+    if not summary.frames:
+        print("no frame was processed: the log says why")
+        return 1
+    return 0

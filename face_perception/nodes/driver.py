@@ -1,0 +1,329 @@
+"""The one driver of all nodes: lifecycle, autostart, diagnostics, shutdown.
+
+A node says what it does in ``setup``, ``start``, ``stop`` and ``release``; everything about
+transitions, retries, reporting and signals is here.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import sys
+import time
+import traceback
+from collections.abc import Callable
+from typing import Any, Generic, TypeVar
+
+import rclpy
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
+from rcl_interfaces.msg import SetParametersResult
+from rclpy._rclpy_pybind11 import RCLError
+from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
+from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
+from rclpy.parameter import Parameter
+from rclpy.qos_overriding_options import QoSOverridingOptions
+
+from face_perception.nodes import qos
+from face_perception.nodes.parameters import Parameters
+from face_perception.nodes.statistics import Statistics
+
+P = TypeVar("P")
+
+_RETRY_PERIOD = 2.0
+_REPEAT = 10.0
+
+
+class PerceptionNode(LifecycleNode, Generic[P]):
+    """A lifecycle node that configures and activates itself, unless ``autostart`` is false.
+
+    Configuring that fails (a missing model, a refused parameter) is logged with its reason and
+    tried again, so that the node recovers when the cause is gone; it never ends the process.
+    """
+
+    def __init__(self, name: str, parameters: type[P], **kwargs: Any) -> None:
+        super().__init__(name, **kwargs)
+        self.statistics = Statistics()
+        self._said: dict[str, float] = {}
+        self._made: list[Any] = []
+        self._state = "unconfigured"
+        self._reason = ""
+        self._autostart = bool(self.declare_parameter("autostart", True).value)
+        self._parameters = Parameters(self, parameters)
+        self._diagnostics = self.create_publisher(DiagnosticArray, "/diagnostics", 10)
+        self.create_timer(1.0, self._publish_diagnostics)
+        # Not in the constructor: configuring may take seconds, and who made the node may want to
+        # spin it first.
+        self._retry = self.create_timer(_RETRY_PERIOD, self._start_by_itself)
+        self._first = self.create_timer(0.0, self._start_first)
+
+    # What a node says about itself.
+
+    def setup(self) -> None:
+        """Loads models and makes publishers. Raises with a reason where it cannot."""
+
+    def start(self) -> None:
+        """Makes subscriptions and threads."""
+
+    def stop(self) -> None:
+        """Undoes ``start``. Also called after a ``start`` that failed half-way."""
+
+    def release(self) -> None:
+        """Undoes ``setup``. Also called after a ``setup`` that failed half-way."""
+
+    def report(self) -> tuple[str, dict[str, str]]:
+        """What is wrong, empty where nothing is, and more key-values for the diagnostics."""
+        return "", {}
+
+    # What a node may use.
+
+    @property
+    def values(self) -> P:
+        """The current parameters."""
+        return self._parameters.values
+
+    @property
+    def active(self) -> bool:
+        return self._state == "active"
+
+    def publisher(self, message_type: type[Any], topic: str, depth: int = 10) -> Any:
+        """A lifecycle publisher of results, to be made in ``setup``; destroyed by the driver.
+
+        Its QoS can be overridden by parameters (``qos_overrides.<topic>.publisher.…``).
+        """
+        publisher = self.create_lifecycle_publisher(
+            message_type,
+            topic,
+            qos.results(depth),
+            qos_overriding_options=QoSOverridingOptions.with_default_policies(),
+        )
+        self._made.append(publisher)
+        return publisher
+
+    def heard(self, *publishers: Any) -> bool:
+        """Whether anybody listens to any of these: what nobody hears is not computed."""
+        return any(p.get_subscription_count() > 0 for p in publishers)
+
+    def publish(self, publisher: Any, message: Any, header: Any = None) -> None:
+        """Publishes; with the header of the input, counts it and its latency as an output."""
+        if not self.active:
+            return
+        try:
+            publisher.publish(message)
+        except RCLError:
+            # A reliable publisher raises while a reader of it stalls.
+            self.count("not sent")
+            self.complain(
+                f"could not send on {publisher.topic_name}: one of its subscribers does not keep up"
+            )
+            return
+        if header is not None:
+            self.count("output")
+            self.latency(header)
+
+    def latency(self, header: Any) -> None:
+        """Notes the time from a stamp to now, where the clock makes sense of it."""
+        stamp = header.stamp.sec + header.stamp.nanosec * 1e-9
+        now = self.get_clock().now().nanoseconds * 1e-9
+        if 0 <= now - stamp < 60:
+            self.statistics.latency(now - stamp, time.monotonic())
+
+    def count(self, what: str) -> None:
+        self.statistics.count(what, time.monotonic())
+
+    def complain(self, text: str, key: str = "") -> None:
+        """A warning, at most once in ten seconds for the same ``key`` (default: the text)."""
+        now = time.monotonic()
+        if now - self._said.get(key or text, -math.inf) >= _REPEAT:
+            self._said[key or text] = now
+            self.get_logger().warning(text)
+
+    def failed(self, error: Exception) -> None:
+        """An unforeseen error in a callback or worker: said once in a while, with its place."""
+        self.count("errors")
+        place = traceback.extract_tb(error.__traceback__)
+        where = f" at {os.path.basename(place[-1].filename)}:{place[-1].lineno}" if place else ""
+        self.complain(f"{type(error).__name__}: {error}{where}", key=f"{type(error)}{where}")
+
+    def close(self) -> None:
+        """Stops threads before the node is destroyed; safe in every state."""
+        if self._state == "active":
+            self.stop()
+        if self._state in ("active", "inactive"):
+            self._release()
+        self._state = "finalized"
+
+    # Lifecycle.
+
+    def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
+        try:
+            if self._parameters.problems:
+                raise ValueError(
+                    "; ".join(self._parameters.problems.values())
+                    + ". Mend the parameter file, or: ros2 param set "
+                    + f"{self.get_fully_qualified_name()} <name> <value>"
+                )
+            self.setup()
+            result = super().on_configure(state)
+        except Exception as error:
+            self._fail("cannot be configured", error)
+            self._clean(self._release)
+            return TransitionCallbackReturn.FAILURE
+        self._parameters.configured = True
+        self._state, self._reason = "inactive", ""
+        return result
+
+    def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
+        try:
+            result = super().on_activate(state)
+            self._state = "active"
+            self.start()
+        except Exception as error:
+            self._state = "inactive"
+            self._fail("cannot be activated", error)
+            self._clean(self.stop)
+            super().on_deactivate(state)
+            return TransitionCallbackReturn.FAILURE
+        self._reason = ""
+        self._autostart = False
+        self.get_logger().info("active")
+        return result
+
+    def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
+        self._state = "inactive"
+        self._clean(self.stop)
+        return super().on_deactivate(state)
+
+    def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:
+        self._state = "unconfigured"
+        self._parameters.configured = False
+        self._clean(self._release)
+        return super().on_cleanup(state)
+
+    def on_shutdown(self, state: LifecycleState) -> TransitionCallbackReturn:
+        self.close()
+        return super().on_shutdown(state)
+
+    def on_error(self, state: LifecycleState) -> TransitionCallbackReturn:
+        self._state = "unconfigured"
+        self._parameters.configured = False
+        self._clean(self.stop)
+        self._clean(self._release)
+        return TransitionCallbackReturn.SUCCESS
+
+    def _LifecycleNodeMixin__on_change_state(self, request: Any, response: Any) -> Any:
+        # Before Kilted an invalid transition request raises through the executor and ends the node.
+        self._autostart = False
+        try:
+            return super()._LifecycleNodeMixin__on_change_state(request, response)
+        except RCLError as error:
+            self.get_logger().error(f"transition {request.transition.id} refused: {error}")
+            response.success = False
+            return response
+
+    def set_parameters_atomically(self, parameter_list: list[Parameter]) -> SetParametersResult:
+        # Checked first here, because rclpy's own range check gives no range in its reason.
+        result = self._parameters.check(parameter_list)
+        return super().set_parameters_atomically(parameter_list) if result.successful else result
+
+    def _start_first(self) -> None:
+        self.destroy_timer(self._first)
+        self._start_by_itself()
+
+    def _start_by_itself(self) -> None:
+        if not self._autostart:
+            return
+        if self._state == "unconfigured":
+            self.trigger_configure()
+        if self._state == "inactive":
+            self.trigger_activate()
+
+    def _release(self) -> None:
+        self.release()
+        while self._made:
+            self.destroy_lifecycle_publisher(self._made.pop())
+
+    def _fail(self, what: str, error: Exception) -> None:
+        self._reason = f"{what}: {error}"
+        if isinstance(error, (OSError, ValueError, RuntimeError)):
+            text = self._reason
+        else:
+            text = f"{self._reason}\n{''.join(traceback.format_exception(error))}"
+        now = time.monotonic()
+        if now - self._said.get(text, -math.inf) >= _REPEAT:
+            self._said[text] = now
+            self.get_logger().error(text)
+
+    def _clean(self, step: Any) -> None:
+        try:
+            step()
+        except Exception as error:
+            self.failed(error)
+
+    # Diagnostics (REP-107).
+
+    def _publish_diagnostics(self) -> None:
+        now = time.monotonic()
+        problem = self._reason
+        extra: dict[str, str] = {}
+        if self.active:
+            problem, extra = self.report()
+        p50, p95 = self.statistics.latency_percentiles(now)
+        values = {
+            "state": self._state,
+            "input rate (Hz)": f"{self.statistics.rate('input', now):.2f}",
+            "output rate (Hz)": f"{self.statistics.rate('output', now):.2f}",
+            "latency p50 (ms)": f"{p50 * 1e3:.1f}",
+            "latency p95 (ms)": f"{p95 * 1e3:.1f}",
+            "dropped": str(self.statistics.total("dropped")),
+            "refused": str(self.statistics.total("refused")),
+            "not sent": str(self.statistics.total("not sent")),
+            "errors": str(self.statistics.total("errors")),
+            **extra,
+        }
+        level, message = DiagnosticStatus.OK, self._state
+        if self._reason:
+            level, message = DiagnosticStatus.ERROR, self._reason
+        elif problem:
+            level, message = DiagnosticStatus.WARN, problem
+        status = DiagnosticStatus(
+            level=level,
+            name=f"{self.get_fully_qualified_name().lstrip('/')}",
+            message=message,
+            hardware_id="face_perception",
+            values=[KeyValue(key=k, value=v) for k, v in values.items()],
+        )
+        array = DiagnosticArray(status=[status])
+        array.header.stamp = self.get_clock().now().to_msg()
+        try:
+            self._diagnostics.publish(array)
+        except RCLError:
+            self.count("not sent")
+
+
+def run(node_type: Callable[[], PerceptionNode[Any]], args: list[str] | None = None) -> int:
+    """Runs one node until it is told to end: the ``main`` of every node. Returns the exit code."""
+    node = None
+    executor = None
+    try:
+        rclpy.init(args=args)
+        node = node_type()
+        executor = SingleThreadedExecutor()
+        executor.add_node(node)
+        while rclpy.ok():
+            executor.spin_once(timeout_sec=0.5)
+    except (KeyboardInterrupt, ExternalShutdownException):
+        pass
+    except RCLError:
+        # The context went away under a call: shutting down.
+        if rclpy.ok():
+            raise
+    finally:
+        if node is not None:
+            node.close()
+        if executor is not None:
+            executor.shutdown()
+        if node is not None:
+            node.destroy_node()
+        rclpy.try_shutdown()
+    sys.stderr.flush()
+    return 0

@@ -1,0 +1,149 @@
+"""face_tracker node: images to faces, and to aligned crops for those who want pixels."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from std_srvs.srv import Trigger
+
+from face_perception import faces, msg
+from face_perception.nodes import messages
+from face_perception.nodes.driver import PerceptionNode, run
+from face_perception.nodes.image_input import ImageInput
+from face_perception.nodes.parameters import parameter
+from face_perception.nodes.qos import RELIABILITY
+from face_perception.nodes.worker import LatestWorker
+
+
+@dataclass(frozen=True)
+class FaceTrackerParameters:
+    """Parameters of the face_tracker node."""
+
+    max_faces: int = parameter(10, "Faces tracked at a time.", minimum=1, maximum=50)
+    detect_every: int = parameter(
+        10,
+        "Frames between two searches for new faces; tracked ones are followed in every frame.",
+        minimum=1,
+        maximum=1000,
+    )
+    min_detection_score: float = parameter(
+        0.6, "Score from which a detection begins a track.", minimum=0.0, maximum=1.0
+    )
+    min_presence: float = parameter(
+        0.5, "Probability of a face below which a track is lost.", minimum=0.0, maximum=1.0
+    )
+    min_hits: int = parameter(
+        3, "Frames in which a new face must be seen before it counts.", minimum=1, maximum=100
+    )
+    id_prefix: str = parameter(
+        "face_", "Face ids are this and a counter; must start with a letter. One a camera."
+    )
+    threads: int = parameter(1, "Threads of the networks.", minimum=1, maximum=64)
+    backend: str = parameter(
+        "auto", "What runs the networks.", choices=("auto", "onnxruntime", "tensorrt")
+    )
+    qos: str = parameter(
+        "auto",
+        "Reliability of the image subscription; auto: reliable where every publisher offers it.",
+        choices=RELIABILITY,
+    )
+    compressed: bool = parameter(False, "Read image/compressed instead of image.")
+
+
+class FaceTrackerNode(PerceptionNode[FaceTrackerParameters]):
+    """Reads ``image`` and ``camera_info``, publishes ``faces`` and, lazily, ``face_crops``."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__("face_tracker", FaceTrackerParameters, **kwargs)
+        self._count = 0
+        self._last_stamp = 0.0
+        self._reset_asked = False
+        self._input: ImageInput | None = None
+        self._worker: LatestWorker[Any] | None = None
+
+    def setup(self) -> None:
+        values = self.values
+        self._tracker = faces.load_tracker(
+            threads=values.threads,
+            backend=values.backend,
+            max_faces=values.max_faces,
+            detect_every=values.detect_every,
+            min_detection_score=values.min_detection_score,
+            min_presence=values.min_presence,
+            min_hits=values.min_hits,
+            id_prefix=values.id_prefix,
+        )
+        self._faces = self.publisher(msg.FaceArray, "faces")
+        self._crops = self.publisher(msg.FaceCrops, "face_crops")
+        self._reset = self.create_service(Trigger, "~/reset", self._on_reset)
+
+    def start(self) -> None:
+        self._worker = LatestWorker("face_tracker", self._track, self.failed)
+        self._input = ImageInput(
+            self,
+            self._received,
+            compressed=self.values.compressed,
+            reliability=self.values.qos,
+            wanted=lambda: self.heard(self._faces, self._crops),
+        )
+
+    def stop(self) -> None:
+        if self._input is not None:
+            self._input.destroy()
+            self._input = None
+        if self._worker is not None:
+            self._worker.stop()
+            self._worker = None
+
+    def release(self) -> None:
+        if hasattr(self, "_reset"):
+            self.destroy_service(self._reset)
+            del self._reset
+
+    def report(self) -> tuple[str, dict[str, str]]:
+        problem = self._input.status if self._input else ""
+        models = self._tracker.models
+        return problem, {
+            "faces": str(self._count),
+            "models": ", ".join(f"{m.name} on {m.backend}" for m in models),
+            "backend": models[0].why,
+        }
+
+    def _received(self, message: Any) -> None:
+        self.count("input")
+        if self._worker is not None and self._worker.put(message):
+            self.count("dropped")
+
+    def _on_reset(self, _: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
+        self._reset_asked = True
+        response.success, response.message = True, "all faces are forgotten; ids go on counting"
+        return response
+
+    def _track(self, message: Any) -> None:
+        if self._input is None:
+            return
+        frame = self._input.decode(message)
+        if frame is None:
+            return
+        if self._reset_asked:
+            self._reset_asked = False
+            self._tracker.reset()
+        if frame.stamp < self._last_stamp:
+            self.complain(
+                f"stamps went back by {self._last_stamp - frame.stamp:.2f} s (a bag that loops, "
+                "two cameras, a changed clock?): tracking starts again",
+                key="stamps",
+            )
+        self._last_stamp = frame.stamp
+        tracked = self._tracker.track(frame)
+        self._count = len(tracked)
+        header = message.header
+        self.publish(self._faces, messages.faces_to_msg(tracked, frame.camera, header), header)
+        if self.heard(self._crops):
+            crops = [faces.crop_face(frame.image, face) for face in tracked]
+            self.publish(self._crops, messages.crops_to_msg(crops, header))
+
+
+def main(args: list[str] | None = None) -> int:
+    return run(FaceTrackerNode, args)

@@ -1,0 +1,115 @@
+"""What nodes that read images share: raw or compressed, camera_info, and reasons for refusing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from sensor_msgs.msg import CameraInfo, CompressedImage, Image
+
+from face_perception import types
+from face_perception.nodes import images, messages
+from face_perception.nodes.qos import SensorSubscription
+
+if TYPE_CHECKING:
+    from face_perception.nodes.driver import PerceptionNode
+
+
+class ImageInput:
+    """Subscribes to ``image`` or ``image/compressed`` and to ``camera_info``.
+
+    ``received(message)`` is called on the executor's thread for each image; ``decode`` turns one
+    into a Frame on whatever thread works on it.
+    """
+
+    def __init__(
+        self,
+        node: PerceptionNode[Any],
+        received: Callable[[Any], None],
+        *,
+        compressed: bool,
+        reliability: str,
+        wanted: Callable[[], bool],
+        depth: int = 1,
+    ) -> None:
+        self._node = node
+        self._info: CameraInfo | None = None
+        self._camera: types.Camera | None = None
+        message_type, topic = (
+            (CompressedImage, "image/compressed") if compressed else (Image, "image")
+        )
+        self._images = SensorSubscription(
+            node,
+            message_type,
+            topic,
+            received,
+            reliability=reliability,
+            depth=depth,
+            hint="start the camera, or remap the topic to where it publishes",
+            wanted=wanted,
+        )
+        self._infos = SensorSubscription(
+            node,
+            CameraInfo,
+            "camera_info",
+            self._on_info,
+            reliability=reliability,
+            expected=False,
+            wanted=wanted,
+        )
+
+    @property
+    def status(self) -> str:
+        return self._images.status
+
+    def destroy(self) -> None:
+        self._images.destroy()
+        self._infos.destroy()
+
+    def _on_info(self, info: CameraInfo) -> None:
+        self._info = info
+
+    def decode(self, message: Any) -> types.Frame | None:
+        """The Frame of a message; None where it is refused, after saying why (rate-limited)."""
+        try:
+            if isinstance(message, CompressedImage):
+                image = images.from_compressed(message)
+            else:
+                image = images.to_array(message)
+        except images.ImageError as error:
+            self._node.count("refused")
+            self._node.complain(f"{self._images.topic}: {error}", key="image refused")
+            return None
+        height, width = image.shape[:2]
+        return types.Frame(
+            image=image,
+            stamp=messages.seconds(message.header.stamp),
+            camera=self._camera_for(width, height),
+            frame_id=message.header.frame_id,
+        )
+
+    def _camera_for(self, width: int, height: int) -> types.Camera:
+        info = self._info
+        if info is not None:
+            try:
+                camera = messages.camera_from_msg(info)
+                if (camera.width, camera.height) == (width, height):
+                    return camera
+                self._node.complain(
+                    f"{self._infos.topic} is for {camera.width}x{camera.height} images, but they "
+                    f"are {width}x{height}: focal length = image width is assumed; remap "
+                    "camera_info to this camera's",
+                    key="camera_info size",
+                )
+            except ValueError as error:
+                self._node.complain(
+                    f"{self._infos.topic}: {error}. Until then focal length = image width",
+                    key="camera_info",
+                )
+        if self._camera is None or (self._camera.width, self._camera.height) != (width, height):
+            self._camera = types.Camera.assume(width, height)
+            if info is None:
+                self._node.get_logger().info(
+                    f"no {self._infos.topic}: focal length = image width ({width}) is assumed"
+                )
+        return self._camera

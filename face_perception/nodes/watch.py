@@ -1,0 +1,183 @@
+"""Listens to a running graph for the live table of `watch` and `demo`, and keeps pictures of it."""
+
+from __future__ import annotations
+
+import dataclasses
+import signal
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import rclpy
+from diagnostic_msgs.msg import DiagnosticArray
+from rclpy.executors import SingleThreadedExecutor
+from rclpy.node import Node
+from rich.console import Console
+from rich.live import Live
+from sensor_msgs.msg import CompressedImage
+
+from face_perception import msg, table
+from face_perception.graph import NODES
+from face_perception.nodes import messages, qos
+from face_perception.table import NodeHealth, View
+
+_STALE = 1.0  # seconds after which faces that nobody reports any more are not shown
+_PICTURE_PERIOD = 1.0
+_MOST_PICTURES = 120
+
+
+@dataclasses.dataclass
+class Summary:
+    """What was seen in all."""
+
+    frames: int = 0
+    ids: set[str] = dataclasses.field(default_factory=set)
+    gazes: int = 0
+    looking: int = 0
+    pictures: int = 0
+
+
+class Watcher(Node):
+    """Subscribes to every result of one namespace and keeps the newest of each."""
+
+    def __init__(self, namespace: str = "", pictures: Path | None = None) -> None:
+        # No parameters or name of its own to collide with: several may watch one graph.
+        super().__init__("face_perception_watch", namespace=namespace, use_global_arguments=False)
+        self.summary = Summary()
+        self._view = View()
+        self._faces_at = 0.0
+        self._nodes: dict[str, NodeHealth] = {}
+        self._prefix = self.get_namespace().strip("/")
+        self._pictures = pictures
+        self._picture_at = 0.0
+
+        def listen(message_type: type[Any], topic: str, callback: Callable[[Any], None]) -> None:
+            self.create_subscription(message_type, topic, callback, qos.results(2))
+
+        listen(msg.FaceArray, "faces", self._on_faces)
+        listen(msg.GazeArray, "gaze", self._on_gaze)
+        listen(
+            msg.ActionUnitsArray,
+            "action_units",
+            lambda m: self._keep("action_units", m.faces, messages.action_units_from_msg),
+        )
+        listen(
+            msg.ExpressionArray,
+            "expressions",
+            lambda m: self._keep("expressions", m.faces, messages.expression_from_msg),
+        )
+        listen(
+            msg.ValenceArousalArray,
+            "valence_arousal",
+            lambda m: self._keep("valence_arousal", m.faces, messages.valence_arousal_from_msg),
+        )
+        listen(msg.AttentionArray, "attention", self._on_attention)
+        listen(DiagnosticArray, "/diagnostics", self._on_diagnostics)
+        if pictures is not None:
+            pictures.mkdir(parents=True, exist_ok=True)
+            listen(CompressedImage, "overlay/compressed", self._on_picture)
+
+    def view(self, restarts: Mapping[str, int] | None = None) -> View:
+        """What is known now."""
+        faces = self._view.faces if time.monotonic() - self._faces_at < _STALE else ()
+        order = [n.name for n in NODES]
+        nodes = sorted(
+            self._nodes.values(),
+            key=lambda h: order.index(n) if (n := h.name.rsplit("/", 1)[-1]) in order else 99,
+        )
+        return dataclasses.replace(
+            self._view, faces=faces, nodes=nodes, restarts=dict(restarts or {})
+        )
+
+    def _on_faces(self, message: Any) -> None:
+        self._faces_at = time.monotonic()
+        faces = [messages.face_from_msg(face) for face in message.faces]
+        self.summary.frames += 1
+        self.summary.ids |= {face.id for face in faces}
+        self._view = dataclasses.replace(self._view, faces=faces)
+
+    def _keep(self, key: str, items: Any, convert: Callable[[Any], Any]) -> None:
+        values: Any = {item.face_id: convert(item) for item in items}
+        self._view = dataclasses.replace(self._view, **{key: values})
+
+    def _on_gaze(self, message: Any) -> None:
+        self.summary.gazes += sum(1 for g in message.gazes if g.valid)
+        self._keep("gazes", message.gazes, messages.gaze_from_msg)
+
+    def _on_attention(self, message: Any) -> None:
+        self.summary.looking += sum(1 for a in message.faces if a.looking_at_robot)
+        self._keep("attention", message.faces, messages.attention_from_msg)
+
+    def _on_diagnostics(self, message: Any) -> None:
+        names = {"/".join(filter(None, (self._prefix, n.name))) for n in NODES}
+        for status in message.status:
+            if status.name in names:
+                level = status.level if isinstance(status.level, int) else status.level[0]
+                self._nodes[status.name] = NodeHealth(
+                    status.name, level, status.message, {v.key: v.value for v in status.values}
+                )
+
+    def _on_picture(self, message: Any) -> None:
+        now = time.monotonic()
+        if self._pictures is None or now - self._picture_at < _PICTURE_PERIOD:
+            return
+        self._picture_at = now
+        # A long run keeps the last two minutes, not the disk.
+        number = self.summary.pictures % _MOST_PICTURES
+        (self._pictures / f"overlay_{number:03d}.jpg").write_bytes(bytes(message.data))
+        self.summary.pictures += 1
+
+
+def watch(
+    namespace: str = "",
+    *,
+    duration: float = 0.0,
+    pictures: Path | None = None,
+    each: Callable[[], Mapping[str, int]] = dict,
+) -> tuple[Summary, View]:
+    """Shows the table until Ctrl-C, or for ``duration`` seconds where that is not zero.
+
+    ``each`` is called several times a second and returns restarts by node, to be shown. On a
+    terminal the table is live; elsewhere one line is printed every two seconds.
+    """
+    rclpy.init(args=[])
+    # rclpy's own handler ends the context under the table; one flag ends it in order.
+    ended = False
+
+    def end(*_: object) -> None:
+        nonlocal ended
+        ended = True
+
+    signal.signal(signal.SIGINT, end)
+    signal.signal(signal.SIGTERM, end)
+    watcher = Watcher(namespace, pictures)
+    executor = SingleThreadedExecutor()
+    executor.add_node(watcher)
+    console = Console()
+    begin = time.monotonic()
+    shown = begin
+    live = Live(console=console, auto_refresh=False) if console.is_terminal else None
+    restarts: Mapping[str, int] = {}
+    try:
+        if live:
+            live.start()
+        while not ended and (not duration or time.monotonic() - begin < duration):
+            executor.spin_once(timeout_sec=0.1)
+            now = time.monotonic()
+            if now - shown < (0.25 if live else 2.0):
+                continue
+            shown = now
+            restarts = each()
+            view = watcher.view(restarts)
+            if live:
+                live.update(table.render(view), refresh=True)
+            else:
+                print(f"{now - begin:6.1f} s  {table.line(view)}", flush=True)
+        return watcher.summary, watcher.view(restarts)
+    finally:
+        if live:
+            live.stop()
+        executor.shutdown()
+        watcher.destroy_node()
+        rclpy.try_shutdown()

@@ -1,0 +1,147 @@
+"""Starts the graph's processes and starts again what ends, where there is no `ros2 launch`.
+
+Knows nothing of ROS but the command line of a node.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from face_perception.graph import Process, merged_environment
+
+_FIRST_DELAY = 0.2
+_LONGEST_DELAY = 10.0
+_STABLE = 5.0  # seconds after which a process counts as well
+_PATIENCE = 4.0  # seconds between SIGINT and SIGKILL
+
+_PR_SET_PDEATHSIG = 1
+
+
+def _end_with_parent() -> None:
+    """In the child: a supervisor that is killed leaves no nodes behind (Linux)."""
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGINT)
+
+
+@dataclass
+class _Child:
+    process: Process
+    popen: subprocess.Popen[bytes] | None = None
+    started: float = 0.0
+    due: float = 0.0
+    delay: float = _FIRST_DELAY
+    restarts: int = 0
+
+
+class Supervisor:
+    """Runs processes until ``stop``; ``poll`` is to be called several times a second.
+
+    What they say goes to stderr, or to the file ``log``, which begins anew.
+    """
+
+    def __init__(
+        self,
+        processes: list[Process],
+        *,
+        respawn: bool = True,
+        log: Path | None = None,
+    ) -> None:
+        # Children write to the same file or to our own stderr.
+        self._log = log.open("wb") if log is not None else None
+        self._children = [_Child(process) for process in processes]
+        self._respawn = respawn
+        self._environment = merged_environment(os.environ)
+        for child in self._children:
+            self._start(child)
+
+    @property
+    def restarts(self) -> dict[str, int]:
+        """How often each process was started again, by name."""
+        return {c.process.name: c.restarts for c in self._children if c.restarts}
+
+    @property
+    def pids(self) -> dict[str, int]:
+        """Of the processes that run, by name."""
+        return {
+            c.process.name: c.popen.pid
+            for c in self._children
+            if c.popen is not None and c.popen.poll() is None
+        }
+
+    def poll(self) -> bool:
+        """Starts again what has ended; returns whether anything runs or will run again."""
+        now = time.monotonic()
+        for child in self._children:
+            if child.popen is not None and (code := child.popen.poll()) is not None:
+                child.popen = None
+                if not self._respawn:
+                    self._say(f"{child.process.name} has ended ({_how(code)})")
+                    continue
+                child.delay = (
+                    _FIRST_DELAY
+                    if now - child.started > _STABLE
+                    else min(_LONGEST_DELAY, child.delay * 2)
+                )
+                child.due = now + child.delay
+                self._say(
+                    f"{child.process.name} has ended ({_how(code)}): starting it again in "
+                    f"{child.delay:.1f} s"
+                )
+            if child.popen is None and self._respawn and now >= child.due:
+                child.restarts += 1
+                self._start(child)
+        return self._respawn or any(c.popen is not None for c in self._children)
+
+    def stop(self) -> None:
+        """Ends all: SIGINT, and SIGKILL for what has not ended some seconds later."""
+        running = [c for c in self._children if c.popen is not None and c.popen.poll() is None]
+        for child in running:
+            assert child.popen is not None
+            child.popen.send_signal(signal.SIGINT)
+        deadline = time.monotonic() + _PATIENCE
+        for child in running:
+            assert child.popen is not None
+            try:
+                child.popen.wait(max(0.0, deadline - time.monotonic()))
+            except subprocess.TimeoutExpired:
+                self._say(f"{child.process.name} did not end within {_PATIENCE:.0f} s: killed")
+                child.popen.kill()
+                child.popen.wait()
+
+        if self._log is not None:
+            self._log.close()
+
+    def _say(self, text: str) -> None:
+        stream = self._log if self._log is not None else sys.stderr.buffer
+        stream.write(f"[up] {text}\n".encode())
+        stream.flush()
+
+    def _start(self, child: _Child) -> None:
+        child.started = time.monotonic()
+        child.popen = subprocess.Popen(
+            [
+                sys.executable,
+                "-m",
+                "face_perception.nodes",
+                child.process.name,
+                *child.process.ros_arguments(),
+            ],
+            env=self._environment,
+            # Ctrl-C in the terminal reaches us alone, so that each node is told once.
+            start_new_session=True,
+            preexec_fn=_end_with_parent,
+            stdout=self._log,
+            stderr=self._log,
+        )
+
+
+def _how(code: int) -> str:
+    if code < 0:
+        return signal.Signals(-code).name
+    return f"exit code {code}"

@@ -1,0 +1,161 @@
+"""The live table of `face-perception watch` and `demo`: values in, a rich renderable out."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from rich.console import Group
+from rich.table import Table
+from rich.text import Text
+
+from face_perception.types import (
+    ActionUnits,
+    Attention,
+    Engagement,
+    Expression,
+    Face,
+    Gaze,
+    Target,
+    ValenceArousal,
+)
+
+
+@dataclass(frozen=True)
+class NodeHealth:
+    """What one node's diagnostics say."""
+
+    name: str
+    level: int  # of diagnostic_msgs/DiagnosticStatus: 0 ok, 1 warning, 2 error
+    message: str
+    values: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class View:
+    """What is known at one moment; results by face id."""
+
+    faces: Sequence[Face] = ()
+    gazes: Mapping[str, Gaze] = field(default_factory=dict)
+    action_units: Mapping[str, ActionUnits] = field(default_factory=dict)
+    expressions: Mapping[str, Expression] = field(default_factory=dict)
+    valence_arousal: Mapping[str, ValenceArousal] = field(default_factory=dict)
+    attention: Mapping[str, Attention] = field(default_factory=dict)
+    nodes: Sequence[NodeHealth] = ()
+    restarts: Mapping[str, int] = field(default_factory=dict)
+
+
+def _degrees(angle: float) -> str:
+    return "-" if math.isnan(angle) else f"{math.degrees(angle):+.0f}°"
+
+
+def _number(value: float) -> str:
+    return "-" if math.isnan(value) else f"{value:+.2f}"
+
+
+def _row(face: Face, view: View) -> list[str | Text]:
+    pose = face.pose
+    head = "-"
+    if pose is not None:
+        head = f"{_degrees(pose.yaw)} {_degrees(pose.pitch)} {_degrees(pose.roll)}"
+        head += f" {float(pose.position[2]):.1f} m"
+    gaze = view.gazes.get(face.id)
+    look = "-"
+    if gaze is not None:
+        look = f"{_degrees(gaze.yaw)} {_degrees(gaze.pitch)}" if gaze.valid else "eyes closed"
+    units = view.action_units.get(face.id)
+    strong = []
+    if units is not None:
+        strong = sorted(
+            ((u.intensity, code) for code, u in units.units.items() if u.intensity >= 0.3),
+            reverse=True,
+        )
+    expression = view.expressions.get(face.id)
+    felt = "-"
+    if expression is not None and expression.label:
+        felt = f"{expression.label} {float(expression.probability.max()):.0%}"
+    va = view.valence_arousal.get(face.id)
+    attention = view.attention.get(face.id)
+    target: str | Text = "-"
+    engagement = "-"
+    if attention is not None:
+        target = {
+            Target.UNKNOWN: "-",
+            Target.NONE: "elsewhere",
+            Target.ROBOT: "the robot",
+            Target.FACE: attention.target_id,
+        }[attention.target]
+        if attention.target == Target.ROBOT:
+            target = Text(target, style="bold green")
+        engagement = Engagement(attention.engagement).name.lower()
+    return [
+        face.id,
+        head,
+        look,
+        " ".join(f"{code}:{intensity:.1f}" for intensity, code in strong[:5]) or "-",
+        felt,
+        f"{_number(va.valence)} {_number(va.arousal)}" if va is not None else "-",
+        target,
+        engagement,
+    ]
+
+
+def render(view: View) -> Group:
+    """Two tables: who is there, and how the nodes do."""
+    people = Table(title="Faces", title_justify="left", expand=False, min_width=60)
+    for column in (
+        "id",
+        "head yaw pitch roll",
+        "gaze yaw pitch",
+        "action units",
+        "expression",
+        "valence arousal",
+        "looks at",
+        "engagement",
+    ):
+        people.add_column(column, no_wrap=True)
+    for face in view.faces:
+        people.add_row(*_row(face, view))
+    if not view.faces:
+        people.add_row(Text("nobody is there", style="dim"), *[""] * 7)
+
+    nodes = Table(title="Nodes", title_justify="left", expand=False, min_width=60)
+    nodes.add_column("node", no_wrap=True)
+    for column in ("in Hz", "out Hz", "p50 ms", "p95 ms", "dropped"):
+        nodes.add_column(column, justify="right", no_wrap=True)
+    nodes.add_column("state")
+    for health in view.nodes:
+        restarts = view.restarts.get(health.name.rsplit("/", 1)[-1], 0)
+        state = Text(health.message, style=("green", "yellow", "red", "red")[health.level])
+        if restarts:
+            state.append(f" (started again {restarts}x)", style="yellow")
+        value = health.values
+        nodes.add_row(
+            health.name,
+            value.get("input rate (Hz)", "-"),
+            value.get("output rate (Hz)", "-"),
+            value.get("latency p50 (ms)", "-").replace("nan", "-"),
+            value.get("latency p95 (ms)", "-").replace("nan", "-"),
+            value.get("dropped", "-"),
+            state,
+        )
+    if not view.nodes:
+        nodes.add_row(Text("no diagnostics yet", style="dim"), *[""] * 6)
+    return Group(people, nodes)
+
+
+def line(view: View) -> str:
+    """The same in one line, for logs and pipes."""
+    parts = []
+    for face in view.faces:
+        _, head, look, units, felt, va, target, engagement = (str(c) for c in _row(face, view))
+        parts.append(
+            f"{face.id}: head {head}, gaze {look}, AUs {units}, {felt}, VA {va}, "
+            f"looks at {target}, {engagement}"
+        )
+    rates = ", ".join(
+        f"{h.name.rsplit('/', 1)[-1]} {h.values.get('output rate (Hz)', '-')} Hz"
+        for h in view.nodes
+    )
+    return ("; ".join(parts) or "nobody is there") + (f" [{rates}]" if rates else "")

@@ -1,0 +1,155 @@
+"""The converter between image messages and arrays: every encoding, and every lie a header tells."""
+
+from __future__ import annotations
+
+import array
+
+import cv2
+import numpy as np
+import pytest
+from sensor_msgs.msg import CompressedImage, Image
+
+from face_perception.nodes import images
+
+RNG = np.random.default_rng(0)
+
+
+def smooth(height: int = 24, width: int = 32) -> np.ndarray:
+    """An RGB picture whose chroma survives subsampling."""
+    y, x = np.mgrid[0:height, 0:width]
+    rgb = np.stack([x * 6, y * 8, 255 - x * 4 - y * 4], axis=-1)
+    return np.clip(rgb, 0, 255).astype(np.uint8)
+
+
+def message(data: np.ndarray, encoding: str, step: int | None = None, pad: int = 0) -> Image:
+    height, width = data.shape[:2]
+    rows = data.reshape(height, -1).view(np.uint8)
+    if pad:
+        rows = np.hstack([rows, np.full((height, pad), 77, np.uint8)])
+    out = Image(height=height, width=width, encoding=encoding)
+    out.step = rows.shape[1] if step is None else step
+    out.data = array.array("B", np.ascontiguousarray(rows).tobytes())
+    return out
+
+
+RGB = smooth()
+GRAY = cv2.cvtColor(RGB, cv2.COLOR_RGB2GRAY)
+
+
+@pytest.mark.parametrize("pad", [0, 5])
+@pytest.mark.parametrize(
+    ("encoding", "data", "want"),
+    [
+        ("rgb8", RGB, RGB),
+        ("bgr8", RGB[..., ::-1].copy(), RGB),
+        ("8UC3", RGB[..., ::-1].copy(), RGB),
+        ("rgba8", cv2.cvtColor(RGB, cv2.COLOR_RGB2RGBA), RGB),
+        ("bgra8", cv2.cvtColor(RGB, cv2.COLOR_RGB2BGRA), RGB),
+        ("mono8", GRAY, np.dstack([GRAY] * 3)),
+        ("8UC1", GRAY, np.dstack([GRAY] * 3)),
+    ],
+)
+def test_encodings(encoding: str, data: np.ndarray, want: np.ndarray, pad: int) -> None:
+    assert np.array_equal(images.to_array(message(data, encoding, pad=pad)), want)
+
+
+@pytest.mark.parametrize("big", [False, True])
+def test_mono16_in_both_byte_orders(big: bool) -> None:
+    wide = (GRAY.astype(np.uint16) << 8) + 13
+    out = message(wide.astype(">u2" if big else "<u2"), "mono16", pad=2)
+    out.is_bigendian = int(big)
+    assert np.array_equal(images.to_array(out), np.dstack([GRAY] * 3))
+
+
+@pytest.mark.parametrize(("encoding", "luma_first"), [("yuv422", False), ("yuv422_yuy2", True)])
+def test_yuv(encoding: str, luma_first: bool) -> None:
+    y, u, v = cv2.split(cv2.cvtColor(RGB, cv2.COLOR_RGB2YUV))
+    # Video range, as cameras send it and OpenCV expects.
+    y = (16 + y * (219 / 255)).astype(np.uint8)
+    u, v = (
+        ((c.astype(float) - 128) * s + 128) for c, s in ((u, 0.886 / 0.872), (v, 0.701 / 0.615))
+    )
+    packed = np.zeros((*y.shape, 2), np.uint8)
+    first, second = (0, 1) if luma_first else (1, 0)
+    packed[..., first] = y
+    packed[:, 0::2, second] = np.clip(u[:, 0::2], 0, 255)
+    packed[:, 1::2, second] = np.clip(v[:, 0::2], 0, 255)
+    got = images.to_array(message(packed, encoding))
+    assert np.abs(got.astype(int) - RGB).mean() < 12
+
+
+@pytest.mark.parametrize("pattern", ["rggb", "bggr", "gbrg", "grbg"])
+def test_bayer_colours_are_not_swapped(pattern: str) -> None:
+    colour = np.array([200, 100, 30], np.uint8)
+    cell = np.array(["rgb".index(c) for c in pattern]).reshape(2, 2)
+    mosaic = np.tile(colour[cell], (8, 8))
+    got = images.to_array(message(mosaic, f"bayer_{pattern}8"))
+    assert np.array_equal(got[4:-4, 4:-4].reshape(-1, 3).mean(0).round(), colour)
+
+
+def test_rgb8_is_not_copied() -> None:
+    source = message(RGB, "rgb8")
+    view = images.to_array(source)
+    source.data[0] = 250
+    assert view[0, 0, 0] == 250
+
+
+def test_round_trip() -> None:
+    out = images.from_array(RGB[:, ::2])
+    assert (out.height, out.width, out.step) == (24, 16, 48)
+    assert np.array_equal(images.to_array(out), RGB[:, ::2])
+
+
+def test_one_pixel() -> None:
+    assert images.to_array(message(np.full((1, 1, 3), 9, np.uint8), "rgb8")).tolist() == [[[9] * 3]]
+
+
+def lying(**fields: int | str) -> Image:
+    out = message(RGB, "rgb8")
+    for name, value in fields.items():
+        setattr(out, name, value)
+    return out
+
+
+@pytest.mark.parametrize(
+    ("bad", "text"),
+    [
+        (lying(encoding="32FC1"), "encoding '32FC1' is not supported.*rgb8"),
+        (lying(encoding=""), "encoding ''"),
+        (lying(step=10), "step is 10.*96 bytes"),
+        (lying(height=25), "data has 2304 bytes.*needs 2400"),
+        (lying(width=0), "empty"),
+        (lying(width=4_000_000_000, step=4_000_000_000), "more than 16384"),
+        (Image(), "encoding ''"),
+        (Image(encoding="rgb8"), "empty"),
+    ],
+)
+def test_lies_are_named(bad: Image, text: str) -> None:
+    with pytest.raises(images.ImageError, match=text):
+        images.to_array(bad)
+
+
+def test_compressed_round_trip() -> None:
+    got = images.from_compressed(images.to_compressed(RGB, quality=95))
+    assert np.abs(got.astype(int) - RGB).mean() < 6
+
+
+@pytest.mark.parametrize("extension", [".jpg", ".png"])
+def test_cut_off_pictures_are_refused(extension: str) -> None:
+    # Not smooth: the cut must fall into the pixels.
+    noise = RNG.integers(0, 255, (64, 64, 3), np.uint8)
+    data = cv2.imencode(extension, noise)[1].tobytes()
+    out = CompressedImage(format=extension)
+    out.data = array.array("B", data)
+    images.from_compressed(out)
+    out.data = array.array("B", data[: len(data) // 2])
+    with pytest.raises(images.ImageError, match="cut off|cannot be decoded"):
+        images.from_compressed(out)
+
+
+@pytest.mark.parametrize("data", [b"", b"not a picture"])
+def test_no_picture_at_all(data: bytes) -> None:
+    out = CompressedImage(format="jpeg")
+    out.data = array.array("B", data)
+    with pytest.raises(images.ImageError, match="empty|cannot be decoded"):
+        images.from_compressed(out)
