@@ -1,0 +1,5 @@
+"""Pictures made on purpose, with their truth known: the demo's sample camera."""
+
+from face_perception.synthesis.sample import PHOTOS, SampleScene, Sighting
+
+__all__ = ["PHOTOS", "SampleScene", "Sighting"]
