@@ -1,2 +1,58 @@
-def main() -> int:
-    return 0
+"""``face-perception``: finds the command, and says in one line what went wrong. Does no more.
+
+Exit codes: 0 done, 1 failed, 2 wrong usage, 130 Ctrl-C.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+
+from face_perception.commands import models
+
+COMMANDS = (models,)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs one command line (default: ``sys.argv``) and returns the exit code."""
+    args = _parser().parse_args(argv)
+    try:
+        code: int = args.run(args)
+        sys.stdout.flush()
+    except KeyboardInterrupt:
+        return 130
+    except BrokenPipeError:
+        # Whoever read our output has gone (`… | head`); Python would complain at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except _expected() as error:
+        print(f"face-perception: {_message(error)}", file=sys.stderr)
+        return 1
+    return code
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="face-perception",
+        description="Gaze, action units, expression, valence/arousal and attention of the people "
+        "before a robot.",
+    )
+    subparsers = parser.add_subparsers(metavar="COMMAND", required=True)
+    for command in COMMANDS:
+        command.add_parser(subparsers)
+    return parser
+
+
+def _expected() -> tuple[type[Exception], ...]:
+    """Errors whose message is meant for the user; anything else is a bug and shows where it is."""
+    from face_perception.inference import ModelError
+
+    return (OSError, ValueError, ModelError)
+
+
+def _message(error: Exception) -> str:
+    if isinstance(error, OSError) and error.filename:
+        return f"{error.filename}: {error.strerror}"
+    return str(error)

@@ -1,0 +1,77 @@
+"""``face-perception models``: what the catalogue holds, brought into the cache and checked."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from face_perception.inference import Check
+
+
+def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    parser = subparsers.add_parser("models", help="list, fetch or verify the networks' files")
+    actions = parser.add_subparsers(metavar="ACTION", required=True)
+    for name, action, text in (
+        ("list", _list, "what there is, and what of it is in the cache"),
+        ("fetch", _fetch, "download and convert what is missing or damaged"),
+        ("verify", _verify, "check every file against its hash"),
+    ):
+        sub = actions.add_parser(name, help=text)
+        sub.add_argument("names", nargs="*", metavar="NAME", help="default: all")
+        if action is not _list:
+            sub.add_argument("--quiet", action="store_true", help="say nothing but what is wrong")
+        sub.set_defaults(run=action)
+
+
+def _list(args: argparse.Namespace) -> int:
+    from rich.console import Console
+    from rich.table import Table
+
+    from face_perception.inference import catalogue
+
+    cards = catalogue()
+    table = Table(box=None, pad_edge=False)
+    for column in ("name", "kind", "task", "licence", "from", "state"):
+        table.add_column(column)
+    for check in _checks(args.names):
+        card = cards[check.name]
+        source = f"{card.source.package} {card.source.version}" if card.source else "-"
+        state = "ready" if not check.problem else "damaged" if check.path.exists() else "missing"
+        table.add_row(card.name, card.kind, card.task, card.licence, source, state)
+    Console().print(table)
+    return 0
+
+
+def _fetch(args: argparse.Namespace) -> int:
+    from face_perception.inference import fetch
+
+    def report(name: str, step: str) -> None:
+        if not args.quiet:
+            print(f"{name}: {step}", file=sys.stderr)
+
+    fetched = fetch(args.names or None, report)
+    if not fetched and not args.quiet:
+        print("all models are there and intact", file=sys.stderr)
+    return 0
+
+
+def _verify(args: argparse.Namespace) -> int:
+    checks = _checks(args.names)
+    for check in checks:
+        if check.problem:
+            print(f"{check.name}: {check.problem}", file=sys.stderr)
+        elif not args.quiet:
+            print(f"{check.name}: ok ({check.path})")
+    return int(any(check.problem for check in checks))
+
+
+def _checks(names: list[str]) -> list[Check]:
+    from face_perception.inference import ModelError, verify
+
+    checks = {check.name: check for check in verify()}
+    for name in names:
+        if name not in checks:
+            raise ModelError(f"there is no model {name!r}: use one of {', '.join(checks)}")
+    return [checks[name] for name in names or checks]
