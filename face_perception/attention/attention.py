@@ -1,4 +1,4 @@
-"""What each face attends to, from faces and gazes. Values in, values out; the only clock: stamps."""
+"""What each face attends to, from faces and gazes. Values in, values out; stamps are the clock."""
 
 from __future__ import annotations
 

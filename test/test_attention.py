@@ -1,0 +1,422 @@
+"""Attention on scripted people: who stands where and looks at what, over a clock of stamps."""
+
+import math
+import random
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+
+import numpy as np
+import pytest
+
+from face_perception import geometry
+from face_perception.attention import TRANSITIONS, AttentionTracker
+from face_perception.types import Attention, Engagement, Face, Gaze, HeadPose, Roi, Target
+
+RATE = 30.0
+ROBOT = (0.0, 0.0, 0.0)
+AWAY = (5.0, 0.0, 1.0)
+NAN3 = np.full(3, np.nan)
+
+
+@dataclass(frozen=True)
+class Person:
+    """Stands at ``at`` and looks at ``looks_at(t)``, a point; the head follows the eyes unless it
+    has its own ``head_at``. Where ``blinks(t)``, the gaze is not valid; where not ``seen(t)``,
+    there is no face.
+    """
+
+    id: str
+    at: tuple[float, float, float]
+    looks_at: Callable[[float], tuple[float, float, float]]
+    head_at: tuple[float, float, float] | None = None
+    blinks: Callable[[float], bool] = field(default=lambda t: False)
+    seen: Callable[[float], bool] = field(default=lambda t: True)
+
+    def face(self, t: float) -> Face:
+        target = self.looks_at(t) if self.head_at is None else self.head_at
+        forward = towards(self.at, target)
+        left = np.cross([0.0, -1.0, 0.0], forward)
+        left /= np.linalg.norm(left)
+        pose = HeadPose(np.array(self.at), np.stack([forward, left, np.cross(forward, left)], 1))
+        return Face(self.id, 1.0, Roi(0, 0, 1, 1), np.zeros((478, 3), np.float32), pose)
+
+    def gaze(self, t: float) -> Gaze:
+        direction = towards(self.at, self.looks_at(t))
+        return Gaze(self.id, np.array(self.at), direction, 1.0, not self.blinks(t), "scripted")
+
+
+def towards(a: tuple[float, ...], b: tuple[float, ...]) -> np.ndarray:
+    line = np.subtract(b, a).astype(float)
+    return line / np.linalg.norm(line)
+
+
+def beside(point: tuple[float, ...], at: tuple[float, ...], degrees: float) -> tuple[float, ...]:
+    """A point as far from ``at`` as ``point``, seen ``degrees`` to the side of it."""
+    line, a = np.subtract(point, at), math.radians(degrees)
+    up = np.array([0.0, -1.0, 0.0]) - (-line[1] / (line @ line)) * line
+    side = np.cross(up / np.linalg.norm(up), line)
+    return tuple(np.add(at, math.cos(a) * line + math.sin(a) * side))
+
+
+def play(
+    people: list[Person], seconds: float, tracker: AttentionTracker, start: float = 0.0
+) -> Iterator[tuple[float, dict[str, Attention]]]:
+    for k in range(round(seconds * RATE)):
+        t = start + k / RATE
+        here = [person for person in people if person.seen(t)]
+        result = tracker.update(
+            t, [person.face(t) for person in here], [person.gaze(t) for person in here]
+        )
+        assert [a.face_id for a in result] == [person.id for person in here]
+        yield t, {a.face_id: a for a in result}
+
+
+def still(*people: Person, **settings: float) -> dict[str, Attention]:
+    """What a single image says."""
+    ((_, result),) = play(list(people), 1 / RATE, AttentionTracker(**settings))
+    return result
+
+
+def changes(people: list[Person], seconds: float, value: Callable[[Attention], object]) -> list:
+    """(stamp, value) of the first person, where the value changes."""
+    out: list[tuple[float, object]] = []
+    for t, result in play(people, seconds, AttentionTracker()):
+        if people[0].id in result:
+            now = value(result[people[0].id])
+            if not out or out[-1][1] != now:
+                out.append((round(t, 3), now))
+    return out
+
+
+def test_one_image_is_enough() -> None:
+    at = (0.4, -0.3, 1.5)
+    anna = still(Person("anna", at, lambda t: ROBOT))["anna"]
+    assert anna.looking_at_robot
+    assert anna.target == Target.ROBOT
+    assert anna.angle == pytest.approx(0, abs=1e-6)
+    assert anna.distance == pytest.approx(np.linalg.norm(at))
+    assert (anna.target_since, anna.engagement_since) == (0.0, 0.0)
+    assert anna.engagement == Engagement.ENGAGING
+    assert anna.source == "scripted"
+    assert math.isnan(anna.eye_contact)
+
+    bert = still(Person("bert", at, lambda t: beside(ROBOT, at, 40)))["bert"]
+    assert not bert.looking_at_robot
+    assert bert.target == Target.NONE
+    assert bert.angle == pytest.approx(math.radians(40))
+    assert bert.engagement == Engagement.DISENGAGED
+
+
+def test_robot_point_is_what_counts_not_the_camera() -> None:
+    at = (0.0, 0.0, 1.0)
+    screen = (0.5, 0.0, 0.0)
+    looks_at_screen = Person("anna", at, lambda t: screen)
+    assert not still(looks_at_screen)["anna"].looking_at_robot
+    anna = still(looks_at_screen, robot_point=screen)["anna"]
+    assert anna.looking_at_robot
+    assert anna.distance == pytest.approx(math.hypot(0.5, 1.0))
+
+
+def test_angle_has_hysteresis() -> None:
+    at = (0.0, 0.0, 1.5)
+
+    def sweep(t: float) -> tuple[float, float, float]:
+        # Half a degree an image outwards for 3 s, then back again.
+        return beside(ROBOT, at, 15 * (t if t < 3 else 6 - t))
+
+    person = Person("anna", at, sweep)
+    settings = {"enter_time": 0.0, "leave_time": 0.0, "enter_angle": 0.2, "leave_angle": 0.3}
+    seen = [
+        (result["anna"].angle, result["anna"].looking_at_robot)
+        for _, result in play([person], 6, AttentionTracker(**settings))
+    ]
+    outwards, back = seen[:90], seen[90:]
+    assert all(looking == (angle <= 0.3) for angle, looking in outwards)
+    assert all(looking == (angle <= 0.2) for angle, looking in back)
+
+
+def test_blinks_and_short_glances_change_nothing() -> None:
+    at = (0.3, 0.0, 1.2)
+    # The head points elsewhere, so that a blink leaves only a head that looks away.
+    person = Person(
+        "anna",
+        at,
+        lambda t: AWAY if 3.0 <= t < 3.3 else ROBOT,
+        head_at=beside(ROBOT, at, 45),
+        blinks=lambda t: 2.0 <= t < 2.25,
+    )
+    assert changes([person], 5, lambda a: a.target) == [(0.0, Target.ROBOT)]
+    sources = changes([person], 5, lambda a: a.source)
+    assert [s for _, s in sources] == ["scripted", "head_pose", "scripted"]
+
+
+def test_looking_away_and_back_takes_its_time_and_says_since_when() -> None:
+    person = Person("anna", (0.0, 0.0, 1.0), lambda t: AWAY if 2 <= t < 4 else ROBOT)
+    (t0, first), (t1, second), (t2, third) = changes(
+        [person], 6, lambda a: (a.target, round(a.target_since, 3))
+    )
+    assert (t0, first) == (0.0, (Target.ROBOT, 0.0))
+    assert 2.35 < t1 < 2.45
+    assert second == (Target.NONE, t1)
+    assert 4.1 < t2 < 4.2
+    assert third == (Target.ROBOT, t2)
+
+
+def test_people_who_look_at_each_other() -> None:
+    a, b, c = (-0.6, 0.0, 1.5), (0.6, -0.1, 1.6), (0.0, 0.1, 3.0)
+    result = still(
+        Person("anna", a, lambda t: b),
+        Person("bert", b, lambda t: a),
+        Person("carl", c, lambda t: b),
+    )
+    targets = {i: (r.target, r.target_id) for i, r in result.items()}
+    assert targets == {
+        "anna": (Target.FACE, "bert"),
+        "bert": (Target.FACE, "anna"),
+        "carl": (Target.FACE, "bert"),
+    }
+    assert not any(r.looking_at_robot for r in result.values())
+
+
+def test_the_smaller_angle_wins() -> None:
+    at, near_line = (0.0, 0.0, 2.0), (0.1, 0.0, 1.0)  # 5.7 degrees beside the robot
+    other = Person("other", near_line, lambda t: AWAY)
+    robot = still(Person("anna", at, lambda t: ROBOT), other)["anna"]
+    assert (robot.target, robot.target_id) == (Target.ROBOT, "")
+    face = still(Person("anna", at, lambda t: near_line), other)["anna"]
+    assert (face.target, face.target_id) == (Target.FACE, "other")
+    assert not face.looking_at_robot
+    assert face.angle == pytest.approx(math.atan2(0.1, 1.0))
+
+
+def test_a_target_between_two_faces_does_not_flicker() -> None:
+    at, left, right = (0.0, 0.0, 1.0), (-0.15, 0.0, 2.0), (0.15, 0.0, 2.0)
+
+    def dither(t: float) -> tuple[float, float, float]:
+        return (-0.15 if t == 0 else 0.03 * (-1) ** round(t * RATE), 0.0, 2.0)
+
+    people = [
+        Person("anna", at, dither),
+        Person("left", left, lambda t: AWAY),
+        Person("right", right, lambda t: AWAY),
+    ]
+    assert changes(people, 3, lambda a: a.target_id) == [(0.0, "left")]
+
+
+def test_a_target_that_is_gone_does_not_stay_while_others_take_turns() -> None:
+    at = (0.0, 0.0, 1.5)
+    sides = [beside(ROBOT, at, 40), beside(ROBOT, at, -40)]
+
+    def alternate(t: float) -> tuple[float, ...]:
+        return ROBOT if t < 1 else sides[round(t * RATE) // 3 % 2]
+
+    people = [
+        Person("anna", at, alternate),
+        Person("left", sides[0], lambda t: AWAY),
+        Person("right", sides[1], lambda t: AWAY),
+    ]
+    found = changes(people, 3, lambda a: a.looking_at_robot)
+    assert [looking for _, looking in found] == [True, False]
+    assert found[1][0] < 1.5
+
+
+def test_head_stands_in_for_the_gaze() -> None:
+    at = (0.2, -0.2, 1.4)
+    person = Person("anna", at, lambda t: ROBOT, head_at=beside(ROBOT, at, 10))
+    face = person.face(0)
+    for gazes in (
+        [],
+        {},
+        {"anna": Person("anna", at, lambda t: AWAY, blinks=lambda t: True).gaze(0)},
+    ):
+        (result,) = AttentionTracker().update(0.0, [face], gazes)
+        assert result.source == "head_pose"
+        assert result.angle == pytest.approx(math.radians(10))
+        assert result.looking_at_robot
+
+
+def test_no_pose_and_no_gaze_is_unknown() -> None:
+    face = Face("anna", 1.0, Roi(0, 0, 1, 1), np.zeros((478, 3)), None)
+    bad = Gaze("anna", NAN3, NAN3, 0.0, False, "geometric")
+    nowhere = HeadPose(NAN3, np.full((3, 3), np.nan))
+    with_nan = Face("anna", 1.0, Roi(0, 0, 1, 1), np.full((478, 3), np.nan), nowhere)
+    lying = Gaze("anna", np.zeros(3), NAN3, 1.0, True, "geometric")
+    for f, gazes in ((face, []), (face, [bad]), (with_nan, [bad]), (face, [lying])):
+        (result,) = AttentionTracker().update(0.0, [f], gazes)
+        assert result.target == Target.UNKNOWN
+        assert result.engagement == Engagement.UNKNOWN
+        assert not result.looking_at_robot
+        assert math.isnan(result.angle)
+
+
+def test_a_face_without_pose_does_not_hide_the_others() -> None:
+    a, b = (-0.5, 0.0, 1.5), (0.5, 0.0, 1.5)
+    faces = [
+        Person("anna", a, lambda t: b).face(0),
+        Person("bert", b, lambda t: a).face(0),
+        Face("blur", 1.0, Roi(0, 0, 1, 1), np.zeros((478, 3)), None),
+    ]
+    result = AttentionTracker().update(0.0, faces, {})
+    assert [r.target_id for r in result] == ["bert", "anna", ""]
+
+
+def test_engagement_from_first_look_to_turning_away() -> None:
+    person = Person("anna", (0.0, 0.0, 1.0), lambda t: ROBOT if 1 <= t < 4 else AWAY)
+    found = changes([person], 8, lambda a: (a.engagement, round(a.engagement_since, 3)))
+    times = {state: t for t, (state, _) in found}
+    assert [state for _, (state, _) in found] == [
+        Engagement.DISENGAGED,
+        Engagement.ENGAGING,
+        Engagement.ENGAGED,
+        Engagement.DISENGAGING,
+        Engagement.DISENGAGED,
+    ]
+    assert all(since == t for t, (_, since) in found)
+    assert times[Engagement.ENGAGED] == pytest.approx(1.15 + 1.0, abs=0.1)
+    assert times[Engagement.DISENGAGING] == pytest.approx(4.4, abs=0.1)
+    assert times[Engagement.DISENGAGED] == pytest.approx(6.4, abs=0.1)
+
+
+def test_a_glance_aside_does_not_disengage_and_one_look_does_not_engage() -> None:
+    anna = Person("anna", (0.0, 0.0, 1.0), lambda t: AWAY if 2 <= t < 3.5 else ROBOT)
+    assert [e for _, e in changes([anna], 5, lambda a: a.engagement)] == [
+        Engagement.ENGAGING,
+        Engagement.ENGAGED,
+        Engagement.DISENGAGING,
+        Engagement.ENGAGED,
+    ]
+    bert = Person("bert", (0.0, 0.0, 1.0), lambda t: ROBOT if 1 <= t < 1.5 else AWAY)
+    assert [e for _, e in changes([bert], 4, lambda a: a.engagement)] == [
+        Engagement.DISENGAGED,
+        Engagement.ENGAGING,
+        Engagement.DISENGAGED,
+    ]
+
+
+def test_too_far_to_engage() -> None:
+    far = Person("anna", (0.0, 0.0, 5.0), lambda t: ROBOT)
+    tracker = AttentionTracker()
+    results = [result["anna"] for _, result in play([far], 3, tracker)]
+    assert all(r.looking_at_robot for r in results)
+    assert {r.engagement for r in results} == {Engagement.DISENGAGED}
+    near = AttentionTracker(max_distance=6.0)
+    assert list(play([far], 3, near))[-1][1]["anna"].engagement == Engagement.ENGAGED
+
+
+def test_a_short_absence_keeps_the_state_and_a_long_one_does_not() -> None:
+    def engagement_after(absence: float) -> list[Engagement]:
+        person = Person(
+            "anna", (0.0, 0.0, 1.0), lambda t: ROBOT, seen=lambda t: not 2 <= t < 2 + absence
+        )
+        return [e for _, e in changes([person], 2.5 + absence, lambda a: a.engagement)]
+
+    assert engagement_after(0.8) == [Engagement.ENGAGING, Engagement.ENGAGED]
+    assert engagement_after(1.5) == [
+        Engagement.ENGAGING,
+        Engagement.ENGAGED,
+        Engagement.ENGAGING,
+    ]
+
+
+def test_a_clock_that_goes_back_starts_afresh() -> None:
+    person = Person("anna", (0.0, 0.0, 1.0), lambda t: ROBOT)
+    tracker = AttentionTracker()
+    first = list(play([person], 3, tracker, start=100.0))
+    again = list(play([person], 3, tracker, start=100.0))
+    assert first == again
+    assert first[-1][1]["anna"].engagement == Engagement.ENGAGED
+    assert again[0][1]["anna"].engagement_since == 100.0
+
+
+def random_person(rng: random.Random, name: str) -> Person:
+    """Somebody who changes what they look at, blinks and vanishes, all at random times."""
+    at = (rng.uniform(-1, 1), rng.uniform(-0.5, 0.5), rng.uniform(0.5, 3.2))
+    points = [ROBOT, AWAY, (0.0, 0.0, 2.0), (-3.0, 1.0, 1.0)]
+    looks = [rng.choice(points) for _ in range(200)]
+    blinks = [rng.random() < 0.1 for _ in range(200)]
+    seen = [rng.random() < 0.9 for _ in range(200)]
+    pace = rng.uniform(0.5, 3)
+    return Person(
+        name,
+        at,
+        lambda t: looks[int(t * pace) % 200],
+        blinks=lambda t: blinks[int(t * 8) % 200],
+        seen=lambda t: seen[int(t * 3) % 200],
+    )
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_properties_of_random_scenes(seed: int) -> None:
+    rng = random.Random(seed)
+    people = [random_person(rng, name) for name in ("anna", "bert", "carl")]
+    settings = {
+        "engage_time": rng.uniform(0, 1.5),
+        "disengage_time": rng.uniform(0, 2),
+        "forget_time": 100.0,
+    }
+    last: dict[str, Attention] = {}
+    seen_states = set()
+    for t, result in play(people, 20, AttentionTracker(**settings)):
+        for face_id, now in result.items():
+            seen_states.add(now.engagement)
+            assert now.looking_at_robot == (now.target == Target.ROBOT)
+            assert (now.target == Target.FACE) == (now.target_id != "")
+            assert now.target_id != face_id
+            assert now.target_since <= t
+            before = last.get(face_id)
+            if before is not None:
+                assert now.target_since >= before.target_since
+                changed = now.engagement != before.engagement
+                assert (now.engagement_since == t) == changed
+                if changed:
+                    assert now.engagement in TRANSITIONS[before.engagement]
+                    lasted = t - before.engagement_since
+                    if now.engagement == Engagement.ENGAGED and (
+                        before.engagement == Engagement.ENGAGING
+                    ):
+                        assert lasted >= settings["engage_time"]
+                    if before.engagement == Engagement.DISENGAGING and not now.looking_at_robot:
+                        assert lasted >= settings["disengage_time"]
+            last[face_id] = now
+    assert len(seen_states) >= 3, "the script is too dull to test anything"
+
+
+def test_the_order_of_faces_does_not_matter() -> None:
+    rng = random.Random(99)
+    people = [random_person(rng, name) for name in ("anna", "bert", "carl", "dora")]
+    forwards = list(play(people, 5, AttentionTracker()))
+    backwards = list(play(people[::-1], 5, AttentionTracker()))
+    assert forwards == backwards
+
+
+def test_every_state_can_be_left_and_reached() -> None:
+    assert set(TRANSITIONS) == set(Engagement)
+    assert set().union(*TRANSITIONS.values()) == set(Engagement)
+    assert all(state not in following for state, following in TRANSITIONS.items())
+
+
+@pytest.mark.parametrize(
+    ("settings", "reason"),
+    [
+        ({"robot_point": (0.0, math.nan, 0.0)}, "robot_point"),
+        ({"robot_point": (0.0, 0.0)}, "robot_point"),
+        ({"enter_angle": 0.4, "leave_angle": 0.3}, "enter_angle"),
+        ({"face_enter_angle": -0.1}, "face_enter_angle"),
+        ({"enter_time": 1.0, "leave_time": 0.5}, "enter_time"),
+        ({"engage_time": -1.0}, "engage_time"),
+        ({"forget_time": math.nan}, "forget_time"),
+    ],
+)
+def test_settings_out_of_range_are_refused(settings: dict, reason: str) -> None:
+    with pytest.raises(ValueError, match=reason):
+        AttentionTracker(**settings)
+
+
+def test_the_angle_is_that_of_the_design() -> None:
+    """A face high in the image that looks at the lens does not look along the optical axis."""
+    at = (0.0, -0.8, 1.0)
+    parallel = Person("anna", at, lambda t: (0.0, -0.8, 0.0))
+    result = still(parallel)["anna"]
+    assert geometry.yaw_pitch(parallel.gaze(0).direction) == pytest.approx((0, 0))
+    assert result.angle == pytest.approx(math.atan2(0.8, 1.0))
+    assert not result.looking_at_robot
