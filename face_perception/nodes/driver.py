@@ -48,7 +48,7 @@ class PerceptionNode(LifecycleNode, Generic[P]):
         self._state = "unconfigured"
         self._reason = ""
         self._autostart = bool(self.declare_parameter("autostart", True).value)
-        self._parameters = Parameters(self, parameters)
+        self._declared = Parameters(self, parameters)
         self._diagnostics = self.create_publisher(DiagnosticArray, "/diagnostics", 10)
         self.create_timer(1.0, self._publish_diagnostics)
         # Not in the constructor: configuring may take seconds, and who made the node may want to
@@ -79,7 +79,7 @@ class PerceptionNode(LifecycleNode, Generic[P]):
     @property
     def values(self) -> P:
         """The current parameters."""
-        return self._parameters.values
+        return self._declared.values
 
     @property
     def active(self) -> bool:
@@ -156,9 +156,9 @@ class PerceptionNode(LifecycleNode, Generic[P]):
 
     def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
         try:
-            if self._parameters.problems:
+            if self._declared.problems:
                 raise ValueError(
-                    "; ".join(self._parameters.problems.values())
+                    "; ".join(self._declared.problems.values())
                     + ". Mend the parameter file, or: ros2 param set "
                     + f"{self.get_fully_qualified_name()} <name> <value>"
                 )
@@ -168,7 +168,7 @@ class PerceptionNode(LifecycleNode, Generic[P]):
             self._fail("cannot be configured", error)
             self._clean(self._release)
             return TransitionCallbackReturn.FAILURE
-        self._parameters.configured = True
+        self._declared.configured = True
         self._state, self._reason = "inactive", ""
         return result
 
@@ -195,7 +195,7 @@ class PerceptionNode(LifecycleNode, Generic[P]):
 
     def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:
         self._state = "unconfigured"
-        self._parameters.configured = False
+        self._declared.configured = False
         self._clean(self._release)
         return super().on_cleanup(state)
 
@@ -205,7 +205,7 @@ class PerceptionNode(LifecycleNode, Generic[P]):
 
     def on_error(self, state: LifecycleState) -> TransitionCallbackReturn:
         self._state = "unconfigured"
-        self._parameters.configured = False
+        self._declared.configured = False
         self._clean(self.stop)
         self._clean(self._release)
         return TransitionCallbackReturn.SUCCESS
@@ -222,7 +222,7 @@ class PerceptionNode(LifecycleNode, Generic[P]):
 
     def set_parameters_atomically(self, parameter_list: list[Parameter]) -> SetParametersResult:
         # Checked first here, because rclpy's own range check gives no range in its reason.
-        result = self._parameters.check(parameter_list)
+        result = self._declared.check(parameter_list)
         return super().set_parameters_atomically(parameter_list) if result.successful else result
 
     def _start_first(self) -> None:

@@ -1,0 +1,166 @@
+"""The lifecycle driver, with the camera node as its guinea pig: real process, real services."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from conftest import NodeProcess, Peer
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
+from lifecycle_msgs.msg import Transition
+from lifecycle_msgs.srv import ChangeState, GetState
+from rcl_interfaces.msg import Parameter, ParameterType, ParameterValue
+from rcl_interfaces.srv import DescribeParameters, SetParametersAtomically
+from sensor_msgs.msg import CameraInfo, CompressedImage, Image
+
+from face_perception.nodes import images
+
+Start = Callable[..., NodeProcess]
+
+
+def state(peer: Peer) -> str:
+    return peer.call(GetState, "/camera/get_state", GetState.Request()).current_state.label
+
+
+def change(peer: Peer, transition: int) -> bool:
+    request = ChangeState.Request(transition=Transition(id=transition))
+    return peer.call(ChangeState, "/camera/change_state", request).success
+
+
+@pytest.fixture
+def picture(tmp_path: Path) -> Path:
+    path = tmp_path / "picture.png"
+    y, x = np.mgrid[0:48, 0:64]
+    cv2.imwrite(str(path), np.stack([x, y, x + y], -1).astype(np.uint8))
+    return path
+
+
+def test_starts_by_itself_and_publishes(start: Start, peer: Peer, picture: Path) -> None:
+    node = start("camera", source=str(picture), rate=50, frame_id="head_camera")
+    raw = peer.listen(Image, "image")
+    compressed = peer.listen(CompressedImage, "image/compressed")
+    peer.until(lambda: len(raw) >= 3 and compressed)
+    want = cv2.cvtColor(cv2.imread(str(picture)), cv2.COLOR_BGR2RGB)
+    assert np.array_equal(images.to_array(raw[-1]), want)
+    assert raw[-1].header.frame_id == "head_camera"
+    stamps = [m.header.stamp.sec + m.header.stamp.nanosec * 1e-9 for m in raw]
+    assert stamps == sorted(set(stamps))
+    assert node.interrupt() == 0
+    assert "Traceback" not in node.log
+
+
+def test_an_outside_manager_drives_it(start: Start, peer: Peer, picture: Path) -> None:
+    start("camera", source=str(picture), options={"autostart": False})
+    raw = peer.listen(Image, "image")
+    assert state(peer) == "unconfigured"
+    assert not change(peer, Transition.TRANSITION_ACTIVATE), "not configured yet"
+    assert state(peer) == "unconfigured", "an invalid request must not end the node"
+    assert change(peer, Transition.TRANSITION_CONFIGURE)
+    assert change(peer, Transition.TRANSITION_ACTIVATE)
+    peer.until(lambda: raw)
+    assert change(peer, Transition.TRANSITION_DEACTIVATE)
+    peer.spin(0.3)
+    count = len(raw)
+    peer.spin(0.5)
+    assert len(raw) == count, "an inactive node publishes nothing"
+    assert change(peer, Transition.TRANSITION_ACTIVATE)
+    peer.until(lambda: len(raw) > count)
+    assert change(peer, Transition.TRANSITION_DEACTIVATE)
+    assert change(peer, Transition.TRANSITION_CLEANUP)
+    assert change(peer, Transition.TRANSITION_CONFIGURE), "whole again after a clean-up"
+    assert change(peer, Transition.TRANSITION_CLEANUP)
+    assert change(peer, Transition.TRANSITION_UNCONFIGURED_SHUTDOWN)
+
+
+def test_recovers_when_what_was_missing_appears(
+    start: Start, peer: Peer, picture: Path, tmp_path: Path
+) -> None:
+    late = tmp_path / "late.png"
+    node = start("camera", source=str(late))
+    node.wait_for_log("there is no such file or device")
+    diagnostics = peer.listen(DiagnosticArray, "/diagnostics")
+    peer.until(lambda: diagnostics)
+    assert diagnostics[-1].status[0].level == DiagnosticStatus.ERROR
+    assert str(late) in diagnostics[-1].status[0].message
+    late.write_bytes(picture.read_bytes())
+    raw = peer.listen(Image, "image")
+    peer.until(lambda: raw)
+    assert node.log.count("there is no such file") == 1, "said once in a while, not at each try"
+
+
+def test_a_parameter_out_of_range_is_named_and_can_be_mended(
+    start: Start, peer: Peer, picture: Path
+) -> None:
+    node = start("camera", source=str(picture), rate=1000.0)
+    log = node.wait_for_log("rate: 1000.0 is not a number (from 0.1 to 240)")
+    assert "ros2 param set /camera" in log
+    assert state(peer) == "unconfigured"
+
+    def set_rate(value: float) -> tuple[bool, str]:
+        new = Parameter(
+            name="rate",
+            value=ParameterValue(type=ParameterType.PARAMETER_DOUBLE, double_value=value),
+        )
+        request = SetParametersAtomically.Request(parameters=[new])
+        result = peer.call(
+            SetParametersAtomically, "/camera/set_parameters_atomically", request
+        ).result
+        return result.successful, result.reason
+
+    done, reason = set_rate(-1.0)
+    assert not done
+    assert "from 0.1 to 240" in reason
+    assert set_rate(60.0)[0]
+    raw = peer.listen(Image, "image")
+    peer.until(lambda: raw)
+    done, reason = set_rate(30.0)
+    assert not done
+    assert "read when the node is configured" in reason
+
+
+def test_parameters_are_described(start: Start, peer: Peer, picture: Path) -> None:
+    start("camera", source=str(picture))
+    request = DescribeParameters.Request(names=["rate", "source"])
+    rate, source = peer.call(DescribeParameters, "/camera/describe_parameters", request).descriptors
+    assert (rate.floating_point_range[0].from_value, rate.floating_point_range[0].to_value) == (
+        0.1,
+        240.0,
+    )
+    assert "Read when the node is configured" in rate.description
+    assert "sample" in source.description
+
+
+def test_an_unknown_parameter_gets_a_suggestion(start: Start, picture: Path) -> None:
+    node = start("camera", source=str(picture), raet=3.0)
+    node.wait_for_log("there is no parameter raet: did you mean rate?")
+
+
+def test_camera_info_is_published_from_a_calibration(
+    start: Start, peer: Peer, picture: Path, tmp_path: Path
+) -> None:
+    calibration = tmp_path / "camera.yaml"
+    calibration.write_text(
+        "image_width: 64\nimage_height: 48\ncamera_name: test\n"
+        "camera_matrix: {rows: 3, cols: 3, data: [80., 0, 32, 0, 81, 24, 0, 0, 1]}\n"
+        "distortion_model: plumb_bob\n"
+        "distortion_coefficients: {rows: 1, cols: 5, data: [0.1, 0, 0, 0, 0]}\n"
+    )
+    start("camera", source=str(picture), camera_info_file=str(calibration))
+    raw = peer.listen(Image, "image")
+    infos = peer.listen(CameraInfo, "camera_info")
+    peer.until(lambda: infos and raw)
+    assert infos[-1].k.tolist() == [80, 0, 32, 0, 81, 24, 0, 0, 1]
+    assert list(infos[-1].d) == [0.1, 0, 0, 0, 0]
+    stamps = [m.header.stamp for m in raw]
+    peer.until(lambda: infos[-1].header.stamp in [m.header.stamp for m in raw])
+    assert stamps
+
+
+def test_a_calibration_that_is_none_is_named(start: Start, picture: Path, tmp_path: Path) -> None:
+    bad = tmp_path / "bad.yaml"
+    bad.write_text("hello: world\n")
+    node = start("camera", source=str(picture), camera_info_file=str(bad))
+    node.wait_for_log(f"{bad} is no camera calibration")
