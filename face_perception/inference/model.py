@@ -47,16 +47,18 @@ class Model:
     def infer(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
         """Runs the network on arrays by input name and returns all outputs by name.
 
-        Raises ModelError for a name, shape or type that the model does not take.
+        Raises ModelError for a name, shape or type that the model does not take, and where the
+        backend fails.
         """
         if inputs.keys() != self.inputs.keys():
             raise ModelError(
                 f"model {self.name} takes the inputs {', '.join(self.inputs)}, "
                 f"not {', '.join(inputs) or 'none'}"
             )
+        arrays = {name: np.asarray(inputs[name]) for name in self.inputs}
         for name, port in self.inputs.items():
-            self._check(name, port, inputs[name])
-        return self._run(inputs)
+            self._check(name, port, arrays[name])
+        return self._run(arrays)
 
     def _check(self, name: str, port: Port, value: Array) -> None:
         fits = len(value.shape) == len(port.shape) and all(

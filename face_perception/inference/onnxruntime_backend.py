@@ -34,6 +34,7 @@ class OnnxRuntime:
             )
         except Exception as error:  # ONNX Runtime's own exceptions have no common base
             raise ModelError(f"{card.path} cannot be loaded by ONNX Runtime: {error}") from error
+        self._name = card.name
         self._outputs = list(card.outputs)
         _compare(card, "input", card.inputs, self._session.get_inputs())
         _compare(card, "output", card.outputs, self._session.get_outputs())
@@ -42,7 +43,10 @@ class OnnxRuntime:
         )
 
     def run(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
-        results = self._session.run(self._outputs, dict(inputs))
+        try:
+            results = self._session.run(self._outputs, dict(inputs))
+        except Exception as error:
+            raise ModelError(f"model {self._name}: ONNX Runtime failed: {error}") from error
         return dict(zip(self._outputs, results, strict=True))
 
 

@@ -98,7 +98,7 @@ def fetch(names: Iterable[str] | None = None, progress: Progress | None = None) 
     the package or path and the fix.
     """
     report = progress or (lambda name, step: None)
-    cards = [find(name) for name in names] if names is not None else list(catalogue().values())
+    cards = list(catalogue().values()) if names is None else [find(name) for name in names]
     if not _missing(cards):
         return []
     folder = paths.models_dir()

@@ -148,7 +148,9 @@ class TFLiteModel:
             if operator.CustomOptionsLength():
                 options = flexbuffers.Loads(operator.CustomOptionsAsNumpy().tobytes())
         elif kind in _OPTIONS:
-            options = _OPTIONS[kind]()
             table = operator.BuiltinOptions()
+            if table is None:
+                raise self.unsupported(f"operator {kind} without options")
+            options = _OPTIONS[kind]()
             options.Init(table.Bytes, table.Pos)
         self.operators.append(Operator(kind, inputs, outputs, options))
