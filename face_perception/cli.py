@@ -27,7 +27,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         # Whoever read our output has gone (`… | head`); Python would complain at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
-    except _expected() as error:
+    except (OSError, ValueError, RuntimeError) as error:
         print(f"face-perception: {_message(error)}", file=sys.stderr)
         return 1
     return code
@@ -43,13 +43,6 @@ def _parser() -> argparse.ArgumentParser:
     for command in COMMANDS:
         command.add_parser(subparsers)
     return parser
-
-
-def _expected() -> tuple[type[Exception], ...]:
-    """Errors whose message is meant for the user; anything else is a bug and shows where it is."""
-    from face_perception.inference import ModelError
-
-    return (OSError, ValueError, ModelError)
 
 
 def _message(error: Exception) -> str:

@@ -16,7 +16,9 @@ from face_perception.types import Image
 
 @dataclass(frozen=True)
 class Portrait:
-    """One photograph: its size, the middle and height of the face, the person's outline."""
+    """One photograph: its size, the person's outline, and the face: middle and height of the
+    box round its mesh.
+    """
 
     width: int
     height: int
@@ -30,9 +32,9 @@ PORTRAITS = {
     "astronaut": Portrait(
         512,
         512,
-        223.5,
-        129.0,
-        116.0,
+        225.4,
+        122.9,
+        109.4,
         "248,16 214,20 175,38 156,58 153,75 156,104 170,118 174,128 182,133 184,151 "
         "157,155 137,169 118,192 113,205 60,253 44,282 36,310 35,331 49,337 49,369 "
         "44,383 31,383 23,418 23,460 30,495 39,511 498,511 497,470 487,418 470,388 "
@@ -43,9 +45,9 @@ PORTRAITS = {
     "grace_hopper": Portrait(
         512,
         600,
-        265.0,
-        235.0,
-        215.0,
+        262.0,
+        233.7,
+        203.7,
         "202,46 179,66 175,84 160,97 149,110 146,137 147,192 152,198 155,219 161,228 "
         "170,261 167,280 174,288 194,298 197,318 183,333 165,344 129,355 80,368 61,380 "
         "47,387 36,418 28,427 27,459 11,599 511,599 511,434 505,431 494,396 490,391 "

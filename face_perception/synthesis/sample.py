@@ -71,8 +71,9 @@ _SCRIPT: tuple[tuple[str, tuple[tuple[float, float, float, float, float], ...]],
 class Sighting:
     """Truth about one person in view. Pixels and radians.
 
-    ``x``, ``y``: middle of the face; ``height``: brow to chin, of the mesh; ``roll`` positive
-    clockwise; ``visible``: share of the face, 0 to 1, inside the image and not behind somebody.
+    ``x``, ``y`` and ``height``: middle and height of the box round the face's mesh, upright;
+    ``roll`` positive clockwise; ``visible``: share of the face, 0 to 1, inside the image and not
+    behind somebody.
     """
 
     photo: str
