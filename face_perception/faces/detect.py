@@ -1,0 +1,110 @@
+"""Finds faces in a whole image: BlazeFace full range, boxes and six keypoints. Tracks nothing."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from face_perception.inference import Model
+from face_perception.types import Image
+
+FloatArray = npt.NDArray[np.floating]
+
+# Facts of the network: MediaPipe, modules/face_detection/face_detection_full_range.pbtxt and
+# face_detection.pbtxt (one layer of stride 4, anchors of unit size, coordinates in input pixels).
+_SIDE = 192
+_STRIDE = 4
+_KEYPOINTS = 6
+_MAX_OVERLAP = 0.3
+
+
+@dataclass(frozen=True)
+class Detection:
+    """A face in an image: ``box`` [4] x, y, width, height and ``keypoints`` [6, 2], pixels.
+
+    Keypoints: right eye, left eye, nose tip, mouth centre, right and left ear; the person's own
+    right and left.
+    """
+
+    score: float
+    box: FloatArray
+    keypoints: FloatArray
+
+
+class Detector:
+    """Faces of an image, best score first. Not for use by two threads at once."""
+
+    def __init__(self, model: Model, min_score: float = 0.6) -> None:
+        if not 0 <= min_score <= 1:
+            raise ValueError(f"min_score of the face detector must be in [0, 1], not {min_score}")
+        self._model = model
+        self._min_logit = math.log(max(min_score, 1e-12) / max(1 - min_score, 1e-12))
+        cells = _SIDE // _STRIDE
+        rows, columns = np.divmod(np.arange(cells * cells), cells)
+        self._anchors = (np.stack([columns, rows], 1) + 0.5) * _STRIDE
+        self._input = np.empty((1, _SIDE, _SIDE, 3), np.float32)
+
+    def detect(self, image: Image) -> list[Detection]:
+        """Faces in an RGB image uint8 [H, W, 3]; an empty list where there is none."""
+        scale, offset = self._letterbox(image)
+        output = self._model.infer({"image": self._input})
+        logits = output["scores"].reshape(-1)
+        hits = np.flatnonzero(logits >= self._min_logit)
+        if hits.size == 0:
+            return []
+        raw = output["boxes"].reshape(-1, 4 + 2 * _KEYPOINTS)[hits].astype(np.float64)
+        points = raw.reshape(len(hits), -1, 2)  # centre, size, keypoints
+        points[:, 0] += self._anchors[hits]
+        points[:, 2:] += self._anchors[hits, None]
+        corners = np.stack([points[:, 0] - points[:, 1] / 2, points[:, 0] + points[:, 1] / 2], 1)
+        scores = 1 / (1 + np.exp(-np.clip(logits[hits].astype(np.float64), -100, 100)))
+        found = []
+        for score, merged in _merge(scores, np.concatenate([corners, points[:, 2:]], 1)):
+            pixels = (merged - offset) / scale
+            box = np.concatenate([pixels[0], pixels[1] - pixels[0]])
+            if (box[2:] > 0).all():
+                found.append(Detection(score, box, pixels[2:]))
+        return found
+
+    def _letterbox(self, image: Image) -> tuple[float, FloatArray]:
+        """Fill the network's input; input pixel = image pixel * scale + offset."""
+        height, width = image.shape[:2]
+        scale = _SIDE / max(height, width)
+        new_width, new_height = max(1, round(width * scale)), max(1, round(height * scale))
+        left, top = (_SIDE - new_width) // 2, (_SIDE - new_height) // 2
+        small = cv2.resize(image, (new_width, new_height), interpolation=cv2.INTER_AREA)
+        self._input.fill(-1.0)
+        inner = self._input[0, top : top + new_height, left : left + new_width]
+        np.multiply(small, np.float32(1 / 127.5), out=inner)
+        inner -= 1
+        return scale, np.array([left, top], np.float64)
+
+
+def _merge(scores: FloatArray, points: FloatArray) -> list[tuple[float, FloatArray]]:
+    """Weighted non-maximum suppression: the mean of what overlaps the best, then of the rest.
+
+    ``scores`` [N]; ``points`` [N, M, 2], the first two the box's corners. As MediaPipe's
+    NonMaxSuppressionCalculator with algorithm WEIGHTED.
+    """
+    merged = []
+    left = np.argsort(-scores, kind="stable")
+    areas = np.prod(points[:, 1] - points[:, 0], axis=1)
+    while left.size:
+        best = left[0]
+        size = np.minimum(points[left, 1], points[best, 1]) - np.maximum(
+            points[left, 0], points[best, 0]
+        )
+        shared = np.prod(np.maximum(size, 0), axis=1)
+        overlap = shared / np.maximum(areas[left] + areas[best] - shared, 1e-9)
+        same = overlap > _MAX_OVERLAP
+        same[0] = True
+        group = left[same]
+        merged.append(
+            (float(scores[best]), np.average(points[group], axis=0, weights=scores[group]))
+        )
+        left = left[~same]
+    return merged

@@ -1,0 +1,66 @@
+"""Index sets of the 478-point topology. Names and numbers only.
+
+The numbering is that of MediaPipe's attention mesh: 468 mesh points, then five points of each iris.
+"Left" and "right" are the person's own, so the right eye is at the image's left.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+Indices = npt.NDArray[np.intp]
+
+
+def _points(*indices: int) -> Indices:
+    array = np.array(indices, np.intp)
+    array.setflags(write=False)
+    return array
+
+
+LANDMARK_COUNT = 478
+
+NOSE_TIP = 4
+SELLION = 168  # the deepest point of the nose's root, between the eyes
+FOREHEAD = 10
+CHIN = 152
+MOUTH_RIGHT = 61
+MOUTH_LEFT = 291
+
+# Corners of the eyes: outer is towards the ear, inner towards the nose.
+RIGHT_OUTER_CANTHUS = 33
+RIGHT_INNER_CANTHUS = 133
+LEFT_INNER_CANTHUS = 362
+LEFT_OUTER_CANTHUS = 263
+
+# Lid margins from the outer to the inner canthus, both included; the two lids of an eye face each
+# other point by point.
+RIGHT_EYE_UPPER = _points(33, 246, 161, 160, 159, 158, 157, 173, 133)
+RIGHT_EYE_LOWER = _points(33, 7, 163, 144, 145, 153, 154, 155, 133)
+LEFT_EYE_UPPER = _points(263, 466, 388, 387, 386, 385, 384, 398, 362)
+LEFT_EYE_LOWER = _points(263, 249, 390, 373, 374, 380, 381, 382, 362)
+
+# Centre of the iris and four points on its rim.
+RIGHT_IRIS_CENTRE = 468
+LEFT_IRIS_CENTRE = 473
+RIGHT_IRIS_RIM = _points(469, 470, 471, 472)
+LEFT_IRIS_RIM = _points(474, 475, 476, 477)
+
+# Edges of the brows from the temple to the nose, the same number above and below.
+RIGHT_BROW_UPPER = _points(70, 63, 105, 66, 107)
+RIGHT_BROW_LOWER = _points(46, 53, 52, 65, 55)
+LEFT_BROW_UPPER = _points(300, 293, 334, 296, 336)
+LEFT_BROW_LOWER = _points(276, 283, 282, 295, 285)
+
+# Lips from the person's right to left mouth corner, both corners included. "Outer" is the border of
+# the lips to the skin, "inner" the border to the mouth's opening.
+LIPS_OUTER_UPPER = _points(61, 185, 40, 39, 37, 0, 267, 269, 270, 409, 291)
+LIPS_OUTER_LOWER = _points(61, 146, 91, 181, 84, 17, 314, 405, 321, 375, 291)
+LIPS_INNER_UPPER = _points(78, 191, 80, 81, 82, 13, 312, 311, 310, 415, 308)
+LIPS_INNER_LOWER = _points(78, 95, 88, 178, 87, 14, 317, 402, 318, 324, 308)
+
+# The face's outline, clockwise in the image from the forehead.
+FACE_OVAL = _points(
+    *(10, 338, 297, 332, 284, 251, 389, 356, 454, 323, 361, 288, 397, 365, 379, 378, 400, 377),
+    *(152, 148, 176, 149, 150, 136, 172, 58, 132, 93, 234, 127, 162, 21, 54, 103, 67, 109),
+)

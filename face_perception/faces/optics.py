@@ -1,0 +1,85 @@
+"""Pixels to rays and back for a calibrated camera. Knows no face."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from face_perception.types import Camera
+
+FloatArray = npt.NDArray[np.floating]
+
+# Distortion models of sensor_msgs/distortion_models.hpp and the numbers of coefficients of each.
+_COEFFICIENTS = {
+    "plumb_bob": (4, 5),
+    "rational_polynomial": (8, 12, 14),
+    "equidistant": (4,),
+}
+# Undistortion is a fixed-point iteration: until it moves by less than 1e-9 of the focal length.
+_CRITERIA = (cv2.TERM_CRITERIA_COUNT | cv2.TERM_CRITERIA_EPS, 40, 1e-9)
+
+
+def normalised(camera: Camera, points: npt.ArrayLike) -> FloatArray:
+    """Undistorted image points on the plane z = 1 of the optical frame: float64 [N, 2].
+
+    ``points`` [N, 2] in pixels, pixel centres at integers. Raises ValueError for a distortion model
+    that is not known or has another number of coefficients.
+    """
+    pixels = np.asarray(points, np.float64).reshape(-1, 2)
+    coefficients = _coefficients(camera)
+    if coefficients is None or len(pixels) == 0:
+        centre, focal = (camera.cx, camera.cy), (camera.fx, camera.fy)
+        return (pixels - centre) / focal
+    cv_points = np.ascontiguousarray(pixels[:, None])
+    if camera.distortion_model == "equidistant":
+        plane = cv2.fisheye.undistortPoints(cv_points, camera.matrix, coefficients)
+    else:
+        plane = cv2.undistortPointsIter(
+            cv_points, camera.matrix, coefficients, None, None, _CRITERIA
+        )
+    return np.asarray(plane, np.float64).reshape(-1, 2)
+
+
+def project(camera: Camera, points3d: npt.ArrayLike) -> FloatArray:
+    """Where points of the optical frame appear in the image: float64 [N, 2] in pixels.
+
+    ``points3d`` [N, 3] in metres. Points that are not in front of the camera give NaN. Raises
+    ValueError for a distortion model that is not known or has another number of coefficients.
+    """
+    points = np.asarray(points3d, np.float64).reshape(-1, 3)
+    coefficients = _coefficients(camera)
+    pixels = np.full((len(points), 2), np.nan)
+    front = points[:, 2] > 0
+    if not front.any():
+        return pixels
+    seen = points[front]
+    if coefficients is None:
+        focal, centre = (camera.fx, camera.fy), (camera.cx, camera.cy)
+        pixels[front] = seen[:, :2] / seen[:, 2:] * focal + centre
+        return pixels
+    fisheye = camera.distortion_model == "equidistant"
+    lens = cv2.fisheye.projectPoints if fisheye else cv2.projectPoints
+    still = np.zeros(3)
+    flat, _ = lens(np.ascontiguousarray(seen[:, None]), still, still, camera.matrix, coefficients)
+    pixels[front] = np.asarray(flat).reshape(-1, 2)
+    return pixels
+
+
+def _coefficients(camera: Camera) -> FloatArray | None:
+    """Distortion coefficients for OpenCV; None where the lens does not distort."""
+    if not any(camera.distortion):
+        return None
+    known = _COEFFICIENTS.get(camera.distortion_model)
+    if known is None:
+        raise ValueError(
+            f"unknown distortion model {camera.distortion_model!r} in the camera info: "
+            f"use one of {', '.join(_COEFFICIENTS)}, or rectify the image"
+        )
+    if len(camera.distortion) not in known:
+        raise ValueError(
+            f"distortion model {camera.distortion_model!r} has "
+            f"{' or '.join(map(str, known))} coefficients, not {len(camera.distortion)}: "
+            "correct the camera info"
+        )
+    return np.array(camera.distortion, np.float64)

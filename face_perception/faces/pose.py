@@ -1,0 +1,112 @@
+"""Head pose of a face from its landmarks and the camera. Detects and tracks nothing.
+
+Model coordinates: MediaPipe's canonical face model (google-ai-edge/mediapipe,
+modules/face_geometry/data/canonical_face_model.obj, Apache-2.0, copyright The MediaPipe Authors);
+only the 33 rigid points of geometry_pipeline_metadata_landmarks.pbtxt are kept.
+"""
+
+from __future__ import annotations
+
+import math
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from face_perception.faces.optics import normalised
+from face_perception.types import Camera, HeadPose
+
+FloatArray = npt.NDArray[np.floating]
+
+# Landmark and its place on the canonical face, cm: x to the person's left, y up, z out of the face.
+# fmt: off
+_RIGID = (
+    (4, 0.0000, -0.4632, 7.5866), (6, 0.0000, 2.4733, 5.7886),
+    (10, 0.0000, 8.2618, 4.4815), (33, -4.4459, 2.6640, 3.1734),
+    (54, -6.2793, 6.6154, 1.4259), (67, -3.5240, 8.0060, 3.7292),
+    (117, -5.2587, 0.9458, 2.9743), (119, -3.3007, 0.8616, 3.8728),
+    (121, -1.8207, 1.4680, 4.2241), (127, -7.7431, 2.3650, -2.0052),
+    (129, -1.7858, -0.9783, 4.8505), (132, -7.2709, -2.8909, -2.2525),
+    (133, -1.8564, 2.5852, 3.7579), (136, -5.0853, -7.1786, 0.7147),
+    (143, -6.4076, 2.2360, 1.5608), (147, -6.2349, -1.9444, 1.6635),
+    (198, -1.2468, 0.2303, 5.6810), (205, -3.8329, -1.5373, 4.1377),
+    (263, 4.4459, 2.6640, 3.1734), (284, 6.2793, 6.6154, 1.4259),
+    (297, 3.5240, 8.0060, 3.7292), (346, 5.2587, 0.9458, 2.9743),
+    (348, 3.3007, 0.8616, 3.8728), (350, 1.8207, 1.4680, 4.2241),
+    (356, 7.7431, 2.3650, -2.0052), (358, 1.7858, -0.9783, 4.8505),
+    (361, 7.2709, -2.8909, -2.2525), (362, 1.8564, 2.5852, 3.7579),
+    (365, 5.0853, -7.1786, 0.7147), (372, 6.4076, 2.2360, 1.5608),
+    (376, 6.2349, -1.9444, 1.6635), (420, 1.2468, 0.2303, 5.6810),
+    (425, 3.8329, -1.5373, 4.1377),
+)
+# fmt: on
+_SELLION_CM = (0.0, 3.2710, 5.2360)  # landmark 168 of the same model
+
+# The canonical face looks down: people who face the lens would read about -6 degrees of pitch
+# (-6.7 and -7.4 on the two sample photographs at a portrait lens's focal length, -2 to -6 at
+# f = width). The face frame is turned up about its y axis by this much, so that a straight head
+# reads zero on average.
+NEUTRAL_PITCH = math.radians(6.0)
+
+# Of the pinhole at z = 1 that the solver sees: its stopping rules are made for pixels.
+_FOCAL = 1000.0
+_MATRIX = np.diag([_FOCAL, _FOCAL, 1.0])
+
+
+def _face_frame() -> tuple[npt.NDArray[np.intp], FloatArray]:
+    """Indices [33] and places [33, 3] in the face frame: x out, y left, z up; metres."""
+    table = np.array(_RIGID)
+    x, y, z = ((table[:, 1:] - _SELLION_CM) / 100).T
+    c, s = math.cos(NEUTRAL_PITCH), math.sin(NEUTRAL_PITCH)
+    return table[:, 0].astype(np.intp), np.stack([c * z + s * y, x, c * y - s * z], 1)
+
+
+RIGID_POINTS, _MODEL = _face_frame()
+
+
+def head_pose(
+    camera: Camera, landmarks: FloatArray, last: HeadPose | None = None
+) -> HeadPose | None:
+    """Pose of a head of average size whose landmarks [478, 3] were seen by ``camera``.
+
+    ``last`` is the pose in the image before, from which the search then begins. None where no pose
+    explains the landmarks. Raises ValueError for an unknown lens distortion.
+    """
+    points = normalised(camera, landmarks[RIGID_POINTS, :2]) * _FOCAL
+    if not np.isfinite(points).all():
+        return None
+    if last is not None:
+        pose = _refine(points, cv2.Rodrigues(last.rotation)[0], last.position.reshape(3, 1))
+        if pose is not None:
+            return pose
+    found, turn, place = cv2.solvePnP(_MODEL, points, _MATRIX, None, flags=cv2.SOLVEPNP_SQPNP)
+    return _refine(points, turn, place) if found else None
+
+
+def _refine(points: FloatArray, turn: FloatArray, place: FloatArray) -> HeadPose | None:
+    """Least squares in the image from a first guess; None where it ends somewhere impossible."""
+    found, turn, place = cv2.solvePnP(
+        _MODEL, points, _MATRIX, None, turn.copy(), place.copy(), True, cv2.SOLVEPNP_ITERATIVE
+    )
+    if not found or not np.isfinite(turn).all() or not np.isfinite(place).all():
+        return None
+    rotation = cv2.Rodrigues(turn)[0]
+    # Behind the camera, or seen from the back of the head: the mirror solution.
+    if place[2, 0] <= 0 or rotation[:, 0] @ place[:, 0] >= 0:
+        return None
+    return HeadPose(place[:, 0].copy(), rotation)
+
+
+def unrotated(landmarks: FloatArray, pose: HeadPose) -> FloatArray:
+    """Landmarks turned to a face seen from straight ahead, upright: float64 [N, 3].
+
+    Pixels of the image, centred on the mean: x to the person's left, y up, z towards the viewer.
+    The mesh is in the frame of the line of sight, so the head is turned back against that.
+    """
+    sight = pose.position / np.linalg.norm(pose.position)
+    right = np.array([sight[2], 0.0, -sight[0]]) / math.hypot(sight[0], sight[2])
+    view = np.stack([right, np.cross(sight, right), sight])  # optical frame -> line of sight
+    centred = np.asarray(landmarks, np.float64)
+    centred = centred - centred.mean(axis=0)
+    x_out, y_left, z_up = (centred @ (view @ pose.rotation)).T
+    return np.stack([y_left, z_up, x_out], 1)

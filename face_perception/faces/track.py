@@ -1,0 +1,366 @@
+"""Follows faces from image to image under stable ids. The networks are in detect and mesh."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from face_perception.faces.detect import Detection, Detector
+from face_perception.faces.eyes import EyeOpenness, aspect_ratios
+from face_perception.faces.landmarks import (
+    LEFT_INNER_CANTHUS,
+    LEFT_OUTER_CANTHUS,
+    MOUTH_LEFT,
+    MOUTH_RIGHT,
+    NOSE_TIP,
+    RIGHT_INNER_CANTHUS,
+    RIGHT_OUTER_CANTHUS,
+)
+from face_perception.faces.mesh import Mesh, square_of_detection, square_of_landmarks
+from face_perception.faces.pose import head_pose, unrotated
+from face_perception.inference import Model, load
+from face_perception.types import Face, Frame, HeadPose, Image, Roi
+
+FloatArray = npt.NDArray[np.floating]
+
+_LOOK_SIDE = 16
+_SETTLE_PASSES = 3  # a detection's square is coarse: the mesh runs again in its own
+_SEARCH_PERIOD = 0.1  # seconds between two searches while no face, or a lost one, is looked for
+_KEEP_LOST = 1.5  # seconds a lost face may be away and keep its id
+_SAME_FACE = 0.2  # mean distance of landmarks, in sizes of a face, of two views of one face
+_MIN_INSIDE = 0.25  # share of the landmarks that must be inside the image
+
+
+@dataclass(eq=False)
+class _Track:
+    """A face that is followed, or was until ``stamp``."""
+
+    landmarks: FloatArray
+    presence: float
+    stamp: float
+    look: FloatArray
+    id: str = ""  # given when the track first counts
+    hits: int = 1
+    velocity: FloatArray = field(default_factory=lambda: np.zeros(2))
+    pose: HeadPose | None = None
+    eyes: EyeOpenness = field(default_factory=EyeOpenness)
+
+    @property
+    def centre(self) -> FloatArray:
+        return np.asarray(self.landmarks[:, :2].mean(axis=0), np.float64)
+
+    @property
+    def size(self) -> float:
+        """Longer side of the landmarks' box, pixels."""
+        points = self.landmarks[:, :2]
+        return float((points.max(0) - points.min(0)).max())
+
+
+class FaceTracker:
+    """Faces of a stream of images, each under one id as long as it is seen.
+
+    The detector searches every ``detect_every``-th image, and ten times a second while no face is
+    followed or one was just lost; the mesh follows in between. A face counts after ``min_hits``
+    images, and one that was lost for a second or so, hidden or away, gets its id back. Ids are
+    ``id_prefix`` and a counter, so a replay gives the same.
+
+    Not for use by two threads at once. Raises ValueError for a setting out of range.
+    """
+
+    def __init__(
+        self,
+        detector: Model,
+        mesh: Model,
+        *,
+        max_faces: int = 10,
+        detect_every: int = 10,
+        min_detection_score: float = 0.6,
+        min_presence: float = 0.5,
+        min_hits: int = 3,
+        id_prefix: str = "face_",
+    ) -> None:
+        for name, value in (
+            ("max_faces", max_faces),
+            ("detect_every", detect_every),
+            ("min_hits", min_hits),
+        ):
+            if value < 1:
+                raise ValueError(f"{name} must be at least 1, not {value}")
+        if not 0 <= min_presence <= 1:
+            raise ValueError(f"min_presence must be in [0, 1], not {min_presence}")
+        if not id_prefix[:1].isalpha():
+            raise ValueError(f"id_prefix must start with a letter, not {id_prefix!r}")
+        self.models = (detector, mesh)
+        self._detector = Detector(detector, min_detection_score)
+        self._mesh = Mesh(mesh)
+        self._max_faces = max_faces
+        self._detect_every = detect_every
+        self._min_presence = min_presence
+        self._min_hits = min_hits
+        self._id_prefix = id_prefix
+        self._count = 0
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget all faces. The counter of ids goes on."""
+        self._tracks: list[_Track] = []
+        self._lost: list[_Track] = []
+        self._shape: tuple[int, ...] = ()
+        self._stamp = -math.inf
+        self._searched = -math.inf
+        self._since_search = self._detect_every
+
+    def track(self, frame: Frame) -> list[Face]:
+        """Faces in the next image of the stream, oldest track first.
+
+        Another image size, or a stamp that goes back, resets the tracker. Raises ValueError for an
+        image that is not RGB uint8 [H, W, 3] or of another size than its camera's.
+        """
+        image = _checked(frame)
+        if image.shape != self._shape or frame.stamp < self._stamp:
+            self.reset()
+        self._shape, self._stamp = image.shape, frame.stamp
+        self._since_search += 1
+        self._lost = [t for t in self._lost if frame.stamp - t.stamp <= _KEEP_LOST]
+        any_lost = self._follow(image, frame.stamp)
+        if self._search_is_due(any_lost, frame.stamp):
+            self._search(image, frame.stamp)
+        counting = [t for t in self._tracks if t.hits >= self._min_hits]
+        for track in counting:
+            if not track.id:
+                self._count += 1
+                track.id = f"{self._id_prefix}{self._count}"
+        return [_face(track, frame) for track in counting]
+
+    def detect(self, frame: Frame) -> list[Face]:
+        """Faces in one image on its own, best first, without following any.
+
+        Ids count from 1 in every image. Raises ValueError as ``track`` does.
+        """
+        image = _checked(frame)
+        found: list[_Track] = []
+        for detection in self._detector.detect(image):
+            track = self._look_closely(image, detection, frame.stamp, found)
+            if track is not None and len(found) < self._max_faces:
+                track.id = f"{self._id_prefix}{len(found) + 1}"
+                found.append(track)
+        return [_face(track, frame) for track in found]
+
+    def _follow(self, image: Image, stamp: float) -> bool:
+        """Move every track to this image; true where one was lost."""
+        followed: list[_Track] = []
+        gone: list[_Track] = []
+        views = []
+        for track in self._tracks:
+            landmarks, presence = self._mesh.landmarks(image, square_of_landmarks(track.landmarks))
+            seen = presence >= self._min_presence and _inside(landmarks, image)
+            if seen:
+                followed.append(track)
+                views.append((landmarks, presence, _look(self._mesh.patch)))
+            else:
+                gone.append(track)
+        # Two tracks on one face: the one that looks less like it has lost its own.
+        for i, track in enumerate(followed):
+            for j in range(i):
+                if followed[j] in gone or track in gone:
+                    continue
+                if _distance(views[i][0], views[j][0]) < _SAME_FACE:
+                    mine = _likeness(track.look, views[i][2])
+                    other = _likeness(followed[j].look, views[j][2])
+                    gone.append(track if mine <= other else followed[j])
+        for track, (landmarks, presence, look) in zip(followed, views, strict=True):
+            if track not in gone:
+                _advance(track, landmarks, presence, look, stamp)
+        self._tracks = [t for t in followed if t not in gone]
+        self._lost += [t for t in gone if t.id]
+        return bool(gone)
+
+    def _search_is_due(self, any_lost: bool, stamp: float) -> bool:
+        if len(self._tracks) >= self._max_faces:
+            return False
+        if any_lost or self._since_search >= self._detect_every:
+            return True
+        waiting = bool(self._lost) or not self._tracks
+        # A little less than the period: stamps jitter.
+        return waiting and stamp - self._searched >= 0.95 * _SEARCH_PERIOD
+
+    def _search(self, image: Image, stamp: float) -> None:
+        """Detect, and begin tracks for the faces that no track is on."""
+        self._searched, self._since_search = stamp, 0
+        new: list[_Track] = []
+        for detection in self._detector.detect(image):
+            if len(self._tracks) + len(new) >= self._max_faces:
+                break
+            track = self._look_closely(image, detection, stamp, self._tracks + new)
+            if track is not None:
+                new.append(track)
+        self._tracks += self._recognise(new, stamp)
+
+    def _look_closely(
+        self, image: Image, detection: Detection, stamp: float, known: list[_Track]
+    ) -> _Track | None:
+        """A track for a detection; None where it is no face, or one of the ``known``."""
+        if any(_is_on(detection, track) for track in known):
+            return None
+        square = square_of_detection(detection)
+        for _ in range(_SETTLE_PASSES):
+            landmarks, presence = self._mesh.landmarks(image, square)
+            if presence < self._min_presence or not _inside(landmarks, image):
+                return None
+            square = square_of_landmarks(landmarks)
+        if any(_distance(landmarks, track.landmarks) < _SAME_FACE for track in known):
+            return None
+        return _Track(landmarks, presence, stamp, _look(self._mesh.patch))
+
+    def _recognise(self, new: list[_Track], stamp: float) -> list[_Track]:
+        """The new tracks, with those that continue a lost one in its place."""
+        costs = sorted(
+            (_cost(lost, track), i, j)
+            for i, track in enumerate(new)
+            for j, lost in enumerate(self._lost)
+        )
+        result = list(new)
+        back: set[int] = set()
+        for cost, i, j in costs:
+            if cost < 1 and result[i] is new[i] and j not in back:
+                lost = self._lost[j]
+                back.add(j)
+                _advance(lost, new[i].landmarks, new[i].presence, new[i].look, stamp)
+                lost.velocity = np.zeros(2)
+                result[i] = lost
+        self._lost = [t for j, t in enumerate(self._lost) if j not in back]
+        return result
+
+
+def load_tracker(threads: int = 1, backend: str = "auto", **settings: object) -> FaceTracker:
+    """A ``FaceTracker`` on the default models, with its settings by name.
+
+    Raises inference.ModelError where a model is missing, naming the command that fetches it.
+    """
+    detector = load("face_detector", threads=threads, backend=backend)
+    mesh = load("face_mesh", threads=threads, backend=backend)
+    return FaceTracker(detector, mesh, **settings)  # type: ignore[arg-type]
+
+
+def _advance(
+    track: _Track, landmarks: FloatArray, presence: float, look: FloatArray, stamp: float
+) -> None:
+    before, dt = track.centre, stamp - track.stamp
+    track.landmarks, track.presence, track.stamp = landmarks, presence, stamp
+    track.hits += 1
+    if dt > 0:
+        track.velocity += 0.3 * ((track.centre - before) / dt - track.velocity)
+    track.look += max(1 / track.hits, 0.05) * (look - track.look)
+
+
+def _face(track: _Track, frame: Frame) -> Face:
+    track.pose = head_pose(frame.camera, track.landmarks, track.pose)
+    upright = unrotated(track.landmarks, track.pose) if track.pose else track.landmarks
+    left, right = track.eyes.update(aspect_ratios(upright), track.stamp)
+    return Face(
+        id=track.id,
+        confidence=track.presence,
+        roi=_roi(track.landmarks, frame.image),
+        landmarks=track.landmarks,
+        pose=track.pose,
+        left_eye_openness=float(left),
+        right_eye_openness=float(right),
+    )
+
+
+def _roi(landmarks: FloatArray, image: Image) -> Roi:
+    """Box round the landmarks, clipped to the image."""
+    height, width = image.shape[:2]
+    limit = (width, height)
+    low = np.clip(np.floor(landmarks[:, :2].min(0)), 0, limit).astype(int)
+    high = np.clip(np.ceil(landmarks[:, :2].max(0)) + 1, 0, limit).astype(int)
+    return Roi(int(low[0]), int(low[1]), int(high[0] - low[0]), int(high[1] - low[1]))
+
+
+def _inside(landmarks: FloatArray, image: Image) -> bool:
+    """Whether enough of a face is in the image to be seen."""
+    height, width = image.shape[:2]
+    points = landmarks[:, :2]
+    inside = ((points >= 0) & (points < (width, height))).all(axis=1)
+    return bool(np.isfinite(points).all() and inside.mean() >= _MIN_INSIDE)
+
+
+def _distance(a: FloatArray, b: FloatArray) -> float:
+    """Mean distance of two sets of landmarks in sizes of the larger face."""
+    size = max(float(np.ptp(a[:, :2], axis=0).max()), float(np.ptp(b[:, :2], axis=0).max()))
+    return float(np.linalg.norm(a[:, :2] - b[:, :2], axis=1).mean()) / max(size, 1e-6)
+
+
+def _is_on(detection: Detection, track: _Track) -> bool:
+    """Whether a detection's eyes, nose and mouth are those of the track."""
+    points = track.landmarks[:, :2]
+    expected = np.stack(
+        [
+            (points[RIGHT_OUTER_CANTHUS] + points[RIGHT_INNER_CANTHUS]) / 2,
+            (points[LEFT_OUTER_CANTHUS] + points[LEFT_INNER_CANTHUS]) / 2,
+            points[NOSE_TIP],
+            (points[MOUTH_RIGHT] + points[MOUTH_LEFT]) / 2,
+        ]
+    )
+    apart = np.linalg.norm(detection.keypoints[:4] - expected, axis=1).mean()
+    return bool(apart < _SAME_FACE * max(track.size, float(detection.box[2:].max())))
+
+
+def _oval() -> FloatArray:
+    """1 in the face's oval of a look, 0 in its corners, [16, 16, 1]."""
+    axis = (np.arange(_LOOK_SIDE) - (_LOOK_SIDE - 1) / 2) / (_LOOK_SIDE / 2)
+    return (axis[:, None] ** 2 + axis[None] ** 2 < 1).astype(np.float32)[..., None]
+
+
+_OVAL = _oval()
+
+
+def _look(patch: Image) -> FloatArray:
+    """What a face looks like, for comparing with ``_likeness``: float32 [16, 16, 3].
+
+    Colours of the mesh network's input ``patch``, coarsely, freed of brightness and contrast.
+    """
+    margin = patch.shape[0] // 6  # the face's own box
+    inner = patch[margin:-margin, margin:-margin]
+    look = cv2.resize(inner, (_LOOK_SIDE, _LOOK_SIDE), interpolation=cv2.INTER_AREA)
+    look = look.astype(np.float32)
+    look = (look - look.mean(where=_OVAL > 0)) * _OVAL
+    return np.asarray(look / max(float(np.linalg.norm(look)), 1e-6))
+
+
+def _likeness(a: FloatArray, b: FloatArray) -> float:
+    """Correlation of two looks, 1 for equal ones."""
+    norms = float(np.linalg.norm(a) * np.linalg.norm(b))
+    return float((a * b).sum()) / max(norms, 1e-6)
+
+
+def _cost(lost: _Track, new: _Track) -> float:
+    """How unlikely it is that the new track is the lost one; below 1 it is."""
+    dt = new.stamp - lost.stamp
+    size = max(lost.size, new.size)
+    there = lost.centre + lost.velocity * min(dt, 1.0)
+    apart = min(float(np.linalg.norm(new.centre - place)) for place in (lost.centre, there)) / max(
+        size, 1e-6
+    )
+    unlike = 1 - _likeness(lost.look, new.look)
+    change = abs(math.log(max(new.size, 1e-6) / max(lost.size, 1e-6)))
+    return apart / 2 + unlike + change
+
+
+def _checked(frame: Frame) -> Image:
+    image, camera = frame.image, frame.camera
+    if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or image.size == 0:
+        raise ValueError(
+            f"an image must be RGB uint8 [H, W, 3], not {image.dtype} {list(image.shape)}"
+        )
+    height, width = image.shape[:2]
+    if (width, height) != (camera.width, camera.height):
+        raise ValueError(
+            f"the image is {width}x{height}, its camera info for {camera.width}x{camera.height}: "
+            "calibrate at this size"
+        )
+    return image
