@@ -26,7 +26,7 @@ from face_perception.inference import (
     store,
     verify,
 )
-from face_perception.inference.convert import Graph
+from face_perception.inference.graph import Graph
 
 PHOTO, WEIGHTS = b"photograph" * 1000, b"weights" * 1000
 

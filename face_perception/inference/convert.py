@@ -1,8 +1,7 @@
-"""TFLite to ONNX (opset 17), for the operators that the default models have.
+"""TFLite to ONNX, for the operators that the default models have. Only at set-up.
 
 Channels come first inside the graph, the interface stays as in the file; batches of any size. What
-the operators do is stated by TensorFlow Lite's reference kernels, the three custom ones by
-mediapipe/util/tflite/operations (version 2 of each).
+the operators do is stated by TensorFlow Lite's reference kernels.
 """
 
 from __future__ import annotations
@@ -12,59 +11,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import tflite
-from onnx import TensorProto, helper, numpy_helper
 
+from face_perception.inference import mediapipe
+from face_perception.inference.graph import Graph
 from face_perception.inference.tflite import Operator, TFLiteModel
 
 Array = npt.NDArray[Any]
-
-OPSET = 17
-IR_VERSION = 8
-
-
-class Graph:
-    """An ONNX graph under construction. Values are names."""
-
-    def __init__(self, name: str) -> None:
-        self.name = name
-        self.nodes: list[Any] = []
-        self.constants: list[Any] = []
-        self.inputs: list[Any] = []
-        self.outputs: list[Any] = []
-
-    def input(self, name: str, shape: tuple[int, ...]) -> str:
-        """Declares an input float32 [N, *shape]."""
-        self.inputs.append(helper.make_tensor_value_info(name, TensorProto.FLOAT, ["N", *shape]))
-        return name
-
-    def output(self, name: str, value: str, shape: tuple[int, ...]) -> None:
-        """Declares an output float32 [N, *shape]."""
-        self.nodes.append(helper.make_node("Identity", [value], [name]))
-        self.outputs.append(helper.make_tensor_value_info(name, TensorProto.FLOAT, ["N", *shape]))
-
-    def constant(self, value: Any, dtype: Any = np.float32) -> str:
-        name = f"c{len(self.constants)}"
-        array = np.ascontiguousarray(np.asarray(value, dtype))
-        self.constants.append(numpy_helper.from_array(array, name))
-        return name
-
-    def indices(self, value: Any) -> str:
-        return self.constant(value, np.int64)
-
-    def node(self, kind: str, *inputs: str, **attributes: Any) -> str:
-        """Adds a node of one output and returns the output."""
-        name = f"n{len(self.nodes)}"
-        self.nodes.append(helper.make_node(kind, inputs, [name], **attributes))
-        return name
-
-    def serialise(self) -> bytes:
-        graph = helper.make_graph(self.nodes, self.name, self.inputs, self.outputs, self.constants)
-        model = helper.make_model(
-            graph, opset_imports=[helper.make_opsetid("", OPSET)], producer_name="face_perception"
-        )
-        model.ir_version = IR_VERSION
-        data: bytes = model.SerializeToString(deterministic=True)
-        return data
 
 
 class Conversion:
@@ -81,7 +33,7 @@ class Conversion:
         self._first: dict[int, str] = {}
         self._last: dict[int, str] = {source.inputs[0]: image}
         self._padding: dict[int, tuple[int, int, int, int]] = {}
-        # Matrices from landmarks are kept as [N, 3, 2]: the transposed 2x2 and the shift.
+        # Affine maps, which the file has as [N, 4, 4] and the graph as [N, 3, 2].
         self._matrices: set[int] = set()
         for operator in source.operators:
             convert = getattr(self, f"_op_{operator.kind.lower()}", None)
@@ -95,9 +47,11 @@ class Conversion:
     # Values and layouts.
 
     def _channels_first(self, tensor: int) -> str:
+        if tensor in self._padding:
+            raise self._source.unsupported("padding before anything but a convolution")
         if tensor not in self._first:
-            if tensor in self._padding:
-                raise self._source.unsupported("padding before anything but a convolution")
+            if tensor not in self._last:
+                raise self._source.unsupported(f"tensor {tensor}, which is constant,")
             value = self._last[tensor]
             self._first[tensor] = self._graph.node("Transpose", value, perm=[0, 3, 1, 2])
         return self._first[tensor]
@@ -281,71 +235,24 @@ class Conversion:
     # MediaPipe's custom operators.
 
     def _op_landmarks2transformmatrix(self, operator: Operator) -> None:
-        """The affine from an output grid to the region around some landmarks: turned so that two of
-        them lie level, as large as the bounding box times a scale.
-        """
-        options, graph = operator.options, self._graph
+        options = operator.options
         if options["target_rotation_radians"] != 0:
             raise self._source.unsupported("a target rotation")
-        size = np.array([options["output_width"], options["output_height"]], np.float32)
-        scale = np.array([options["scale_x"], options["scale_y"]], np.float32)
-
-        points = graph.node(
-            "Gather", self._as_stored(operator.inputs[0]), graph.indices([0, 1]), axis=2
-        )
-        left = graph.node("Gather", points, graph.indices([options["left_rotation_idx"]]), axis=1)
-        right = graph.node("Gather", points, graph.indices([options["right_rotation_idx"]]), axis=1)
-        line = graph.node("Sub", right, left)
-        length = graph.node("ReduceL2", line, axes=[2], keepdims=1)
-        length = graph.node("Max", length, graph.constant(1e-9))
-        along = graph.node("Div", line, length)
-        across = graph.node("MatMul", along, graph.constant([[0, 1], [-1, 0]]))
-        upright = graph.node("Concat", along, across, axis=1)  # rows: the region's own axes
-        turned = graph.node("Transpose", upright, perm=[0, 2, 1])
-
-        subset = graph.node("Gather", points, graph.indices(options["subset_idxs"]), axis=1)
-        subset = graph.node("MatMul", subset, turned)
-        high = graph.node("ReduceMax", subset, axes=[1], keepdims=1)
-        low = graph.node("ReduceMin", subset, axes=[1], keepdims=1)
-        middle = graph.node("Mul", graph.node("Add", high, low), graph.constant(0.5))
-        centre = graph.node("MatMul", middle, upright)
-        step = graph.node("Mul", graph.node("Sub", high, low), graph.constant(scale / size))
-        step = graph.node("Reshape", step, graph.indices([0, 2, 1]))
-        axes = graph.node("Mul", upright, step)
-        shift = graph.node("MatMul", graph.constant(-size[None, None] / 2), axes)
-        shift = graph.node("Add", centre, shift)
-        self._last[operator.outputs[0]] = graph.node("Concat", axes, shift, axis=1)
+        points = self._as_stored(operator.inputs[0])
+        self._last[operator.outputs[0]] = mediapipe.region(self._graph, points, options)
         self._matrices.add(operator.outputs[0])
 
     def _op_transformtensorbilinear(self, operator: Operator) -> None:
-        """Bilinear samples at an affine grid; zero where the sample is outside the image."""
-        graph = self._graph
         image, matrix = operator.inputs
-        _, height, width, _ = self._source.shapes[image]
-        rows, columns = operator.options["output_height"], operator.options["output_width"]
-        y, x = np.mgrid[:rows, :columns] + 0.5
-        pixels = np.stack([x, y, np.ones_like(x)], -1).reshape(1, rows * columns, 3)
-        size = np.array([width, height], np.float32)
-        grid = graph.node("MatMul", graph.constant(pixels), self._as_stored(matrix))
-        grid = graph.node("Mul", grid, graph.constant(2 / size))
-        grid = graph.node("Sub", grid, graph.constant(1))
-        # GridSample alone would fade out over the half pixel around the image.
-        outside = graph.node("Greater", graph.node("Abs", grid), graph.constant(1 - 1 / size))
-        grid = graph.node("Where", outside, graph.constant(3), grid)
-        grid = graph.node("Reshape", grid, graph.indices([0, rows, columns, 2]))
-        self._first[operator.outputs[0]] = graph.node(
-            "GridSample",
+        _, rows, columns, _ = self._source.shapes[image]
+        self._first[operator.outputs[0]] = mediapipe.sample(
+            self._graph,
             self._channels_first(image),
-            grid,
-            mode="bilinear",
-            padding_mode="zeros",
-            align_corners=0,
+            (rows, columns),
+            self._as_stored(matrix),
+            operator.options,
         )
 
     def _op_transformlandmarks(self, operator: Operator) -> None:
-        graph = self._graph
         points, matrix = (self._as_stored(i) for i in operator.inputs)
-        axes = graph.node("Gather", matrix, graph.indices([0, 1]), axis=1)
-        shift = graph.node("Gather", matrix, graph.indices([2]), axis=1)
-        moved = graph.node("Add", graph.node("MatMul", points, axes), shift)
-        self._last[operator.outputs[0]] = moved
+        self._last[operator.outputs[0]] = mediapipe.transform(self._graph, points, matrix)

@@ -9,7 +9,8 @@ from collections.abc import Callable
 
 import numpy as np
 
-from face_perception.inference.convert import Conversion, Graph
+from face_perception.inference.convert import Conversion
+from face_perception.inference.graph import Graph
 from face_perception.inference.tflite import TFLiteModel
 from face_perception.types import EXPRESSIONS
 

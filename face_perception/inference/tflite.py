@@ -13,10 +13,12 @@ import numpy.typing as npt
 import tflite
 from flatbuffers import flexbuffers  # type: ignore[import-untyped]
 
+from face_perception.inference.catalogue import ModelError
+
 Array = npt.NDArray[Any]
 
 
-class UnsupportedModel(ValueError):
+class UnsupportedModel(ModelError):
     """A file that holds something the conversion does not know; names it and the model."""
 
 

@@ -1,0 +1,56 @@
+"""Writes ONNX graphs. Only at set-up; needs onnx."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from onnx import TensorProto, helper, numpy_helper
+
+OPSET = 17
+IR_VERSION = 8
+
+
+class Graph:
+    """An ONNX graph under construction. Values are names."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.nodes: list[Any] = []
+        self.constants: list[Any] = []
+        self.inputs: list[Any] = []
+        self.outputs: list[Any] = []
+
+    def input(self, name: str, shape: tuple[int, ...]) -> str:
+        """Declares an input float32 [N, *shape]."""
+        self.inputs.append(helper.make_tensor_value_info(name, TensorProto.FLOAT, ["N", *shape]))
+        return name
+
+    def output(self, name: str, value: str, shape: tuple[int, ...]) -> None:
+        """Declares an output float32 [N, *shape]."""
+        self.nodes.append(helper.make_node("Identity", [value], [name]))
+        self.outputs.append(helper.make_tensor_value_info(name, TensorProto.FLOAT, ["N", *shape]))
+
+    def constant(self, value: Any, dtype: Any = np.float32) -> str:
+        name = f"c{len(self.constants)}"
+        array = np.ascontiguousarray(np.asarray(value, dtype))
+        self.constants.append(numpy_helper.from_array(array, name))
+        return name
+
+    def indices(self, value: Any) -> str:
+        return self.constant(value, np.int64)
+
+    def node(self, kind: str, *inputs: str, **attributes: Any) -> str:
+        """Adds a node of one output and returns the output."""
+        name = f"n{len(self.nodes)}"
+        self.nodes.append(helper.make_node(kind, inputs, [name], **attributes))
+        return name
+
+    def serialise(self) -> bytes:
+        graph = helper.make_graph(self.nodes, self.name, self.inputs, self.outputs, self.constants)
+        model = helper.make_model(
+            graph, opset_imports=[helper.make_opsetid("", OPSET)], producer_name="face_perception"
+        )
+        model.ir_version = IR_VERSION
+        data: bytes = model.SerializeToString(deterministic=True)
+        return data
