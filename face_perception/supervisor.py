@@ -14,7 +14,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from face_perception.graph import Process, merged_environment
+from face_perception.graph import Options, Process, merged_environment, processes
 
 _FIRST_DELAY = 0.2
 _LONGEST_DELAY = 10.0
@@ -139,6 +139,28 @@ class Supervisor:
             stdout=self._log,
             stderr=self._log,
         )
+
+
+def up(options: Options, *, respawn: bool = True, duration: float = 0.0) -> int:
+    """Runs the graph until Ctrl-C (or for ``duration`` seconds). Returns the exit code."""
+    ended = False
+
+    def end(*_: object) -> None:
+        nonlocal ended
+        ended = True
+
+    signal.signal(signal.SIGINT, end)
+    signal.signal(signal.SIGTERM, end)
+    supervisor = Supervisor(processes(options), respawn=respawn)
+    begin = time.monotonic()
+    try:
+        while not ended and supervisor.poll():
+            if duration and time.monotonic() - begin >= duration:
+                break
+            time.sleep(0.1)
+    finally:
+        supervisor.stop()
+    return 0
 
 
 def _how(code: int) -> str:

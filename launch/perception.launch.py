@@ -13,34 +13,34 @@ from launch_ros.actions import Node
 
 from face_perception import graph
 
-BOOL = ["true", "false"]
 
-
-def declare(name, default, description, choices=None):
-    return DeclareLaunchArgument(
-        name, default_value=default, description=description, choices=choices
-    )
+def declare(name, default, description, **more):
+    return DeclareLaunchArgument(name, default_value=default, description=description, **more)
 
 
 ARGUMENTS = [
     declare("namespace", "", "Namespace of all nodes, e.g. head"),
     declare("image", "image", "Image topic of the camera, e.g. /camera/image_raw"),
     declare("camera_info", "", "CameraInfo topic; empty: camera_info beside the image topic"),
-    declare("compressed", "false", "Read <image>/compressed instead of <image>", BOOL),
+    declare("compressed", "false", "Read <image>/compressed instead of <image> (true or false)"),
     declare(
         "camera_source",
         "sample",
         "With camera:=true, what it plays: sample, /dev/video0, a video or a picture",
     ),
     *(
-        declare(node.name, str(node.by_default).lower(), f"Start {node.name}: {node.purpose}", BOOL)
+        declare(
+            node.name,
+            str(node.by_default).lower(),
+            f"Start {node.name}: {node.purpose} (true or false)",
+        )
         for node in graph.NODES
     ),
     declare("params_file", "", "YAML with parameters, over those of config/"),
-    declare("autostart", "true", "Nodes configure and activate themselves", BOOL),
-    declare("respawn", "true", "Start a node again when it ends", BOOL),
-    declare("use_sim_time", "false", "Follow /clock", BOOL),
-    declare("log_level", "info", "Log level", ["debug", "info", "warn", "error", "fatal"]),
+    declare("autostart", "true", "Nodes configure and activate themselves (true or false)"),
+    declare("respawn", "true", "Start a node again when it ends (true or false)"),
+    declare("use_sim_time", "false", "Follow /clock (true or false)"),
+    declare("log_level", "info", "Log level", choices=["debug", "info", "warn", "error", "fatal"]),
 ]
 
 
@@ -49,7 +49,10 @@ def start(context):
         return LaunchConfiguration(name).perform(context).strip()
 
     def true(name):
-        return text(name).lower() == "true"
+        value = text(name).lower()
+        if value not in ("true", "false"):
+            raise ValueError(f"launch argument {name}:={text(name)} must be true or false")
+        return value == "true"
 
     options = graph.Options(
         nodes=tuple(node.name for node in graph.NODES if true(node.name)),

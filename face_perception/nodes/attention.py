@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,6 +25,43 @@ class AttentionParameters:
         "metres.",
         length=3,
     )
+    enter_angle: float = parameter(
+        0.21, "Looking at the robot begins within this angle, rad.", minimum=0.0, maximum=3.14
+    )
+    leave_angle: float = parameter(
+        0.31, "Looking at the robot ends beyond this angle, rad.", minimum=0.0, maximum=3.14
+    )
+    face_enter_angle: float = parameter(
+        0.26, "Looking at another face begins within this angle, rad.", minimum=0.0, maximum=3.14
+    )
+    face_leave_angle: float = parameter(
+        0.38, "Looking at another face ends beyond this angle, rad.", minimum=0.0, maximum=3.14
+    )
+    head_pose_margin: float = parameter(
+        0.1,
+        "Added to these angles where only the head pose is known, rad.",
+        minimum=0.0,
+        maximum=3.14,
+    )
+    enter_time: float = parameter(
+        0.15, "How long a target must be looked at before it counts, s.", minimum=0.0, maximum=60.0
+    )
+    leave_time: float = parameter(
+        0.4,
+        "How long it must be left before it no longer counts, s; longer than a blink.",
+        minimum=0.0,
+        maximum=60.0,
+    )
+    max_distance: float = parameter(
+        3.0, "Who is farther from the robot is not engaged, m.", minimum=0.0, maximum=100.0
+    )
+    engage_time: float = parameter(1.0, "From engaging to engaged, s.", minimum=0.0, maximum=600.0)
+    disengage_time: float = parameter(
+        2.0, "From disengaging to disengaged, s.", minimum=0.0, maximum=600.0
+    )
+    forget_time: float = parameter(
+        1.0, "For how long a face that is not seen keeps its state, s.", minimum=0.0, maximum=600.0
+    )
     gaze_wait: float = parameter(
         0.1,
         "Longest wait for the gaze of a frame, seconds; then the head pose stands in.",
@@ -42,8 +80,9 @@ class AttentionNode(PerceptionNode[AttentionParameters]):
         self._expected = frozenset[str]()
 
     def setup(self) -> None:
-        x, y, z = self.values.robot_point
-        self._tracker = AttentionTracker(robot_point=(x, y, z))
+        settings = dataclasses.asdict(self.values)
+        del settings["gaze_wait"]
+        self._tracker = AttentionTracker(**settings)
         self._join = StampJoin("faces", self.values.gaze_wait)
         self._attention = self.publisher(msg.AttentionArray, "attention")
 

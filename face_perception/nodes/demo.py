@@ -1,41 +1,17 @@
-"""`up` and `demo`: the graph's processes under the supervisor, with or without the table."""
+"""The demo: the graph's processes under the supervisor, with the live table and a summary."""
 
 from __future__ import annotations
 
-import signal
 import time
 from pathlib import Path
 
 from face_perception import graph
+from face_perception.nodes.watch import watch
 from face_perception.supervisor import Supervisor
-
-
-def up(options: graph.Options, *, respawn: bool = True, duration: float = 0.0) -> int:
-    """Runs the graph until Ctrl-C (or for ``duration`` seconds). Returns the exit code."""
-    ended = False
-
-    def end(*_: object) -> None:
-        nonlocal ended
-        ended = True
-
-    signal.signal(signal.SIGINT, end)
-    signal.signal(signal.SIGTERM, end)
-    supervisor = Supervisor(graph.processes(options), respawn=respawn)
-    begin = time.monotonic()
-    try:
-        while not ended and supervisor.poll():
-            if duration and time.monotonic() - begin >= duration:
-                break
-            time.sleep(0.1)
-    finally:
-        supervisor.stop()
-    return 0
 
 
 def demo(options: graph.Options, *, duration: float = 0.0, pictures: Path) -> int:
     """Runs the graph and shows what it finds; ends with a summary. Returns the exit code."""
-    from face_perception.nodes.watch import watch
-
     log = pictures / "nodes.log"
     pictures.mkdir(parents=True, exist_ok=True)
     supervisor = Supervisor(graph.processes(options), log=log)

@@ -1,0 +1,128 @@
+"""The whole graph at 640x480 and 30 Hz: rates, latencies, drops, and what each node costs.
+
+    python3 bench/graph.py [--seconds 30] [--overlay]
+
+Delivered rates are counted by a subscriber in this process; latency is from the image's stamp to
+the publishing of the result, as each node's diagnostics have it. CPU is of one core; USS is what a
+process alone has in memory. With --overlay somebody also watches overlay/compressed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import time
+from collections import Counter
+from pathlib import Path
+
+os.environ.setdefault("ROS_DOMAIN_ID", "77")
+
+import rclpy
+from diagnostic_msgs.msg import DiagnosticArray
+from rclpy.executors import SingleThreadedExecutor
+from rclpy.node import Node
+from sensor_msgs.msg import CompressedImage
+
+from face_perception import graph, msg
+from face_perception.nodes import qos
+from face_perception.supervisor import Supervisor
+
+TOPICS = (
+    ("faces", msg.FaceArray),
+    ("gaze", msg.GazeArray),
+    ("action_units", msg.ActionUnitsArray),
+    ("expressions", msg.ExpressionArray),
+    ("valence_arousal", msg.ValenceArousalArray),
+    ("attention", msg.AttentionArray),
+)
+TICK = os.sysconf("SC_CLK_TCK")
+
+
+def cpu_seconds(pid: int) -> float:
+    """User and system time of a process so far."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
+    return (int(fields[11]) + int(fields[12])) / TICK
+
+
+def uss_megabytes(pid: int) -> float:
+    """Unique set size: private pages, clean and dirty."""
+    rollup = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
+    private = [line for line in rollup if line.startswith("Private_")]
+    return sum(int(line.split()[1]) for line in private) / 1024
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("--seconds", type=float, default=30.0)
+    parser.add_argument("--overlay", action="store_true")
+    options = parser.parse_args()
+
+    nodes = tuple(n.name for n in graph.NODES)
+    supervisor = Supervisor(
+        graph.processes(graph.Options(nodes=nodes, log_level="warn")), respawn=False
+    )
+    rclpy.init()
+    node = Node("bench")
+    executor = SingleThreadedExecutor()
+    executor.add_node(node)
+    counts: Counter[str] = Counter()
+    health: dict[str, dict[str, str]] = {}
+
+    def count(topic: str):  # type: ignore[no-untyped-def]
+        def received(_: bytes) -> None:
+            counts[topic] += 1
+
+        return received
+
+    for topic, message_type in TOPICS:
+        # raw: counting costs no deserialisation
+        node.create_subscription(message_type, topic, count(topic), qos.results(), raw=True)
+    if options.overlay:
+        node.create_subscription(
+            CompressedImage, "overlay/compressed", count("overlay"), qos.results(1), raw=True
+        )
+
+    def diagnostics(message: DiagnosticArray) -> None:
+        for status in message.status:
+            health[status.name] = {v.key: v.value for v in status.values}
+
+    node.create_subscription(DiagnosticArray, "/diagnostics", diagnostics, 10)
+
+    def spin(seconds: float) -> None:
+        end = time.monotonic() + seconds
+        while time.monotonic() < end:
+            executor.spin_once(timeout_sec=0.05)
+
+    try:
+        spin(8.0)  # start-up and first windows
+        counts.clear()
+        dropped = {name: int(h["dropped"]) for name, h in health.items()}
+        before = {name: cpu_seconds(pid) for name, pid in supervisor.pids.items()}
+        own = time.process_time()
+        begin = time.monotonic()
+        spin(options.seconds)
+        elapsed = time.monotonic() - begin
+        own = time.process_time() - own
+        print(f"{elapsed:.0f} s at 640x480, 30 Hz, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}")
+        print(f"{'topic':<16} delivered Hz")
+        for topic, number in sorted(counts.items()):
+            print(f"{topic:<16} {number / elapsed:8.2f}")
+        print(f"{'node':<16} {'p50 ms':>7} {'p95 ms':>7} {'dropped':>7} {'CPU %':>6} {'USS MB':>7}")
+        for name, pid in supervisor.pids.items():
+            h = health.get(name, {})
+            lost = int(h.get("dropped", 0)) - dropped.get(name, 0)
+            print(
+                f"{name:<16} {h.get('latency p50 (ms)', '-'):>7} {h.get('latency p95 (ms)', '-'):>7} "
+                f"{lost:>7} {100 * (cpu_seconds(pid) - before[name]) / elapsed:6.1f} "
+                f"{uss_megabytes(pid):7.1f}"
+            )
+        print(f"{'(this listener)':<16} {'':>7} {'':>7} {'':>7} {100 * own / elapsed:6.1f}")
+    finally:
+        supervisor.stop()
+        executor.shutdown()
+        node.destroy_node()
+        rclpy.try_shutdown()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,152 @@
+"""``face-perception run``: a picture or video in, a JSON line a frame and drawings out. No ROS."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+import os
+import sys
+import time
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from face_perception.clips import Clip
+    from face_perception.types import Frame
+
+
+def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    parser = subparsers.add_parser("run", help="perceive a picture or a video (no ROS)")
+    parser.add_argument("input", metavar="IMAGE|VIDEO")
+    parser.add_argument(
+        "--output",
+        metavar="FILE.jsonl",
+        help="a JSON line a frame; - is stdout, the default unless --annotated is given",
+    )
+    parser.add_argument(
+        "--annotated", metavar="FILE", type=Path, help="the input with everything drawn on it"
+    )
+    parser.add_argument("--landmarks", action="store_true", help="with the 478 points of each face")
+    parser.add_argument(
+        "--camera-info",
+        metavar="FILE.yaml",
+        help="calibration, as ROS's camera_calibration writes it; without: focal length = width",
+    )
+    parser.add_argument("--threads", type=_positive, default=1, metavar="N", help="default: 1")
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    # What goes wrong is said by our own errors; read when OpenCV is loaded.
+    os.environ.setdefault("OPENCV_LOG_LEVEL", "SILENT")
+    os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
+    from face_perception import overlay
+    from face_perception.clips import Clip, Drawing, load_camera
+    from face_perception.perception import Perception
+
+    camera = load_camera(args.camera_info) if args.camera_info else None
+    with contextlib.ExitStack() as stack:
+        clip = stack.enter_context(Clip(args.input, camera))
+        perception = Perception.load(threads=args.threads, single_image=clip.still)
+        summary = _Summary(clip)
+        write = _open_lines(args, clip, stack)
+        drawing = stack.enter_context(Drawing(args.annotated, clip)) if args.annotated else None
+        stack.callback(summary.print)
+        for number, frame in enumerate(_progress(clip, write is not None and sys.stdout.isatty())):
+            result = perception.process(frame)
+            if write is not None:
+                write(json.dumps(result.to_json(number, args.landmarks), allow_nan=False))
+            if drawing is not None:
+                drawing.write(
+                    overlay.draw(
+                        frame.image,
+                        frame.camera,
+                        result.faces,
+                        gazes=result.gazes,
+                        action_units=result.action_units,
+                        expressions=result.expressions,
+                        valence_arousal=result.valence_arousal,
+                        attention=result.attention,
+                    )
+                )
+            summary.add([face.id for face in result.faces])
+    return 0
+
+
+def _positive(text: str) -> int:
+    value = int(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"must be 1 or more, not {text}")
+    return value
+
+
+def _open_lines(
+    args: argparse.Namespace, clip: Clip, stack: contextlib.ExitStack
+) -> Callable[[str], None] | None:
+    """What writes a whole line at once, so that a reader or an interrupt never sees half of one."""
+    from face_perception.clips import refuse_overwriting
+
+    if args.output is None and args.annotated is not None:
+        return None
+    if args.output in (None, "-"):
+        stream = sys.stdout
+    else:
+        refuse_overwriting(Path(args.output), clip)
+        stream = open(args.output, "w", encoding="utf-8")  # noqa: SIM115 (closed by the stack)
+        stack.callback(stream.close)
+
+    def write(line: str) -> None:
+        stream.write(line + "\n")
+        stream.flush()
+
+    return write
+
+
+def _progress(clip: Clip, terminal_taken: bool) -> Iterable[Frame]:
+    """The frames, with a progress bar on stderr while they are worked on, where that is seen."""
+    if clip.still or terminal_taken or not sys.stderr.isatty():
+        return clip
+    return _with_bar(clip)
+
+
+def _with_bar(clip: Clip) -> Iterator[Frame]:
+    from rich.console import Console
+    from rich.progress import Progress
+
+    with Progress(console=Console(stderr=True), transient=True) as progress:
+        task = progress.add_task(clip.path.name, total=clip.count or None)
+        for frame in clip:
+            yield frame
+            progress.advance(task)
+
+
+class _Summary:
+    """Counts, for one readable line at the end."""
+
+    def __init__(self, clip: Clip) -> None:
+        self._clip = clip
+        self._frames = 0
+        self._with_faces = 0
+        self._ids: dict[str, int] = {}
+        self._start = time.monotonic()
+
+    def add(self, ids: list[str]) -> None:
+        self._frames += 1
+        self._with_faces += bool(ids)
+        for face_id in ids:
+            self._ids[face_id] = self._ids.get(face_id, 0) + 1
+
+    def print(self) -> None:
+        seconds = time.monotonic() - self._start
+        faces = ", ".join(f"{face_id} ({count})" for face_id, count in self._ids.items())
+        print(
+            f"{self._clip.path.name}: {self._frames} frame(s) in {seconds:.1f} s, "
+            f"{self._with_faces} with a face: {faces or 'none'}",
+            file=sys.stderr,
+        )
+        # Containers may be off by a frame or two.
+        missing = self._clip.count - self._frames
+        if missing > max(2, 0.02 * self._clip.count):
+            print(f"the file promises {missing} more: interrupted, or damaged", file=sys.stderr)

@@ -1,0 +1,298 @@
+"""The whole graph under `face-perception up`: what comes out, and what happens when parts die."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+from conftest import BAD_LOG_PATTERNS, Peer
+from diagnostic_msgs.msg import DiagnosticArray
+from sensor_msgs.msg import CompressedImage
+
+from face_perception import msg
+from face_perception.inference import sample_photo
+from face_perception.nodes import images, messages
+
+CLI = [sys.executable, "-c", "from face_perception.cli import main; raise SystemExit(main())"]
+RESULTS: dict[str, type[Any]] = {
+    "faces": msg.FaceArray,
+    "gaze": msg.GazeArray,
+    "action_units": msg.ActionUnitsArray,
+    "expressions": msg.ExpressionArray,
+    "valence_arousal": msg.ValenceArousalArray,
+    "attention": msg.AttentionArray,
+}
+
+
+class Up:
+    """`face-perception up`, and the process ids of its nodes."""
+
+    def __init__(self, log: Path, *arguments: str) -> None:
+        self.log_file = log
+        with log.open("wb") as stream:
+            self.popen = subprocess.Popen(
+                [*CLI, "up", *arguments], stderr=stream, stdout=stream, cwd=log.parent
+            )
+
+    @property
+    def log(self) -> str:
+        return self.log_file.read_text(errors="replace")
+
+    def pids(self) -> dict[str, int]:
+        """Node name to process id, read from /proc: what really runs."""
+        found = {}
+        children = Path(f"/proc/{self.popen.pid}/task/{self.popen.pid}/children").read_text()
+        for pid in children.split():
+            try:
+                words = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+            except FileNotFoundError:
+                continue
+            if b"face_perception.nodes" in words:
+                found[words[words.index(b"face_perception.nodes") + 1].decode()] = int(pid)
+        return found
+
+
+@pytest.fixture
+def up(domain: int, tmp_path: Path) -> Iterator[Any]:
+    made: list[Up] = []
+
+    def start(*arguments: str) -> Up:
+        made.append(Up(tmp_path / f"up{len(made)}.log", *arguments))
+        return made[-1]
+
+    yield start
+    for one in made:
+        if one.popen.poll() is None:
+            pids = one.pids()
+            one.popen.send_signal(signal.SIGINT)
+            assert one.popen.wait(20) == 0, one.log
+            for name, pid in pids.items():
+                assert not Path(f"/proc/{pid}").exists(), f"{name} is left behind"
+        for pattern in BAD_LOG_PATTERNS:
+            assert pattern not in one.log, one.log
+
+
+@pytest.fixture(scope="module")
+def group_photo(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two people side by side, looking at the lens."""
+    left = cv2.imread(str(sample_photo("astronaut")))
+    right = cv2.resize(cv2.imread(str(sample_photo("grace_hopper"))), (410, 480))
+    canvas = np.full((480, 820, 3), 90, np.uint8)
+    canvas[:, :410] = left[:480, 30:440]
+    canvas[:, 410:] = right
+    path = tmp_path_factory.mktemp("photo") / "group.png"
+    cv2.imwrite(str(path), canvas)
+    return path
+
+
+def listen_all(peer: Peer) -> dict[str, list[Any]]:
+    return {topic: peer.listen(kind, topic) for topic, kind in RESULTS.items()}
+
+
+def items(topic: str, message: Any) -> list[Any]:
+    return list(message.gazes if topic == "gaze" else message.faces)
+
+
+def full(heard: dict[str, list[Any]], people: int = 2) -> bool:
+    return all(
+        messages_ and len(items(topic, messages_[-1])) == people
+        for topic, messages_ in heard.items()
+    )
+
+
+def test_pictures_in_values_out(up: Any, peer: Peer, group_photo: Path) -> None:
+    up("--camera", str(group_photo))
+    heard = listen_all(peer)
+    pictures = peer.listen(CompressedImage, "overlay/compressed")
+    peer.until(lambda: full(heard) and pictures, timeout=60)
+    peer.spin(2.0)
+
+    faces = {f.id: f for f in heard["faces"][-1].faces}
+    assert set(faces) == {"face_1", "face_2"}
+    for face in faces.values():
+        assert face.confidence > 0.5
+        assert abs(face.yaw) < math.radians(35)
+    for gaze in heard["gaze"][-1].gazes:
+        d = np.array([gaze.direction.x, gaze.direction.y, gaze.direction.z])
+        o = np.array([gaze.origin.x, gaze.origin.y, gaze.origin.z])
+        assert np.linalg.norm(d) == pytest.approx(1, abs=1e-3)
+        assert gaze.valid
+        assert gaze.source == "geometric"
+        angle = math.degrees(math.acos(np.clip(d @ -o / np.linalg.norm(o), -1, 1)))
+        assert angle < 12, "both look at the lens"
+    for units in heard["action_units"][-1].faces:
+        assert set(units.codes) <= {1, 2, 4, 5, 12, 15, 18, 20, 25, 26, 45}
+        assert len(units.codes) == len(units.intensity) == len(units.confidence)
+    left = min(faces.values(), key=lambda f: f.roi.x_offset).id
+    expressions = {e.face_id: e for e in heard["expressions"][-1].faces}
+    assert expressions[left].expression == msg.Expression.HAPPY
+    assert sum(expressions[left].probability) == pytest.approx(1, abs=1e-3)
+    va = {v.face_id: v for v in heard["valence_arousal"][-1].faces}
+    assert va[left].valence > 0.3
+    assert va[left].source == "derived"
+    for attention in heard["attention"][-1].faces:
+        assert attention.looking_at_robot
+        assert attention.target == msg.Attention.TARGET_ROBOT
+        assert attention.engagement in (
+            msg.Attention.ENGAGEMENT_ENGAGING,
+            msg.Attention.ENGAGEMENT_ENGAGED,
+        )
+
+    # Every result is about an image that was there, in its frame.
+    stamps = {messages.nanoseconds(m.header.stamp) for m in heard["faces"]}
+    for topic, heard_ in heard.items():
+        later = [m for m in heard_ if messages.nanoseconds(m.header.stamp) >= min(stamps)]
+        assert all(m.header.frame_id == "camera_optical_frame" for m in heard_), topic
+        unknown = [m for m in later if messages.nanoseconds(m.header.stamp) not in stamps]
+        # The very newest may be known to one listener before the other.
+        assert len(unknown) <= 2, topic
+    picture = images.from_compressed(pictures[-1])
+    plain = cv2.cvtColor(cv2.imread(str(group_photo)), cv2.COLOR_BGR2RGB)
+    assert picture.shape == plain.shape
+    assert (np.abs(picture.astype(int) - plain).max(-1) > 60).mean() > 0.01, "something is drawn"
+
+
+def test_kill_one_and_the_others_go_on(up: Any, peer: Peer, group_photo: Path) -> None:
+    graph = up("--camera", str(group_photo))
+    heard = listen_all(peer)
+    peer.until(lambda: full(heard), timeout=60)
+    for victim, its_topics in (
+        ("gaze", {"gaze"}),
+        ("affect", {"action_units", "expressions", "valence_arousal"}),
+        ("attention", {"attention"}),
+        ("face_tracker", set(RESULTS)),
+        ("camera", set(RESULTS)),
+    ):
+        pid = graph.pids()[victim]
+        os.kill(pid, signal.SIGKILL)
+        peer.until(lambda p=pid: not Path(f"/proc/{p}/exe").exists())
+        killed = time.monotonic()
+        others = set(RESULTS) - its_topics
+        counts = {topic: len(heard[topic]) for topic in RESULTS}
+        peer.until(
+            lambda o=others, c=counts: all(len(heard[topic]) > c[topic] + 3 for topic in o),
+            why=f"for the others after the end of {victim}",
+        )
+        for topic in its_topics:
+            heard[topic].clear()
+        peer.until(
+            lambda v=victim, p=pid: graph.pids().get(v, p) != p and full(heard),
+            timeout=60,
+            why=f"for {victim} to come back",
+        )
+        print(f"{victim}: whole again {time.monotonic() - killed:.1f} s after kill -9")
+    assert graph.log.count("starting it again") == 5
+
+
+def test_attention_falls_back_to_the_head(up: Any, peer: Peer, group_photo: Path) -> None:
+    up("--camera", str(group_photo), "--nodes", "face_tracker,attention")
+    attention = peer.listen(msg.AttentionArray, "attention")
+    peer.until(lambda: attention and len(attention[-1].faces) == 2, timeout=60)
+    assert {a.source for a in attention[-1].faces} == {"head_pose"}
+
+
+def test_namespace_and_parameter_file(
+    up: Any, peer: Peer, group_photo: Path, tmp_path: Path
+) -> None:
+    parameters = tmp_path / "mine.yaml"
+    parameters.write_text("/**/face_tracker:\n  ros__parameters:\n    id_prefix: person_\n")
+    up(
+        *("--camera", str(group_photo), "--namespace", "head/left"),
+        *("--params-file", str(parameters), "--nodes", "face_tracker"),
+    )
+    faces = peer.listen(msg.FaceArray, "/head/left/faces")
+    diagnostics = peer.listen(DiagnosticArray, "/diagnostics")
+    peer.until(lambda: faces and faces[-1].faces and diagnostics, timeout=60)
+    assert faces[-1].faces[0].id.startswith("person_")
+    peer.until(
+        lambda: (
+            {"head/left/face_tracker", "head/left/camera"}
+            <= {m.status[0].name for m in diagnostics}
+        )
+    )
+
+
+def test_a_killed_supervisor_leaves_no_nodes(up: Any, peer: Peer, group_photo: Path) -> None:
+    graph = up("--camera", str(group_photo))
+    peer.until(lambda: len(graph.pids()) == 6, timeout=30)
+    pids = graph.pids()
+    graph.popen.kill()
+    graph.popen.wait()
+
+    def gone() -> bool:
+        return not any(os.path.exists(f"/proc/{pid}/exe") for pid in pids.values())
+
+    peer.until(gone, timeout=20)
+
+
+def test_demo_ends_with_a_summary(domain: int, tmp_path: Path) -> None:
+    done = subprocess.run(
+        [*CLI, "demo", "--duration", "12", "--output", str(tmp_path / "out")],
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
+        timeout=120,
+    )
+    log = (tmp_path / "out" / "nodes.log").read_text()
+    assert done.returncode == 0, done.stdout + done.stderr + log
+    assert "face_1" in done.stdout
+    assert "face_tracker" in done.stdout
+    pictures = sorted((tmp_path / "out").glob("overlay_*.jpg"))
+    assert len(pictures) >= 3
+    assert cv2.imread(str(pictures[-1])).shape == (480, 640, 3)
+    for pattern in BAD_LOG_PATTERNS:
+        assert pattern not in log + done.stderr, log
+
+
+def test_watch_shows_a_running_graph(up: Any, peer: Peer, group_photo: Path) -> None:
+    up("--camera", str(group_photo))
+    heard = listen_all(peer)
+    peer.until(lambda: full(heard), timeout=60)
+    done = subprocess.run(
+        [*CLI, "watch", "--duration", "5"], capture_output=True, text=True, timeout=60
+    )
+    assert done.returncode == 0, done.stderr
+    last = done.stdout.strip().splitlines()[-1]
+    for word in ("face_1: head", "face_2: head", "looks at the robot", "happy", "face_tracker"):
+        assert word in last
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["up", "--nodes", "gaze,gase"], "there is no node 'gase'"),
+        (["up", "--params-file", "nowhere.yaml"], "parameter file nowhere.yaml does not exist"),
+        (["up", "--namespace", "a b"], "namespace 'a b' is not a ROS name"),
+        (["demo", "--camera", "nowhere.mp4"], "nowhere.mp4: no such camera, video or picture"),
+    ],
+)
+def test_wrong_usage_is_one_clear_line(arguments: list[str], said: str, tmp_path: Path) -> None:
+    done = subprocess.run([*CLI, *arguments], capture_output=True, text=True, cwd=tmp_path)
+    assert done.returncode == 1
+    assert said in done.stderr
+    assert len(done.stderr.strip().splitlines()) == 1
+
+
+def test_without_ros_it_says_so(tmp_path: Path) -> None:
+    """The library installed without ROS: `up` names what to do."""
+    code = (
+        "import sys; sys.modules['rclpy'] = None\n"
+        "import importlib.util as u; find = u.find_spec\n"
+        "u.find_spec = lambda n, *a: None if n == 'rclpy' else find(n, *a)\n"
+        "from face_perception.cli import main; raise SystemExit(main(['up']))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 1
+    assert "there is no ROS 2 here" in done.stderr
+    assert json.dumps(done.stderr).count("\\n") == 1

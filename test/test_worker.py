@@ -1,0 +1,44 @@
+"""The newest-item worker."""
+
+import threading
+
+from face_perception.nodes.worker import LatestWorker
+
+
+def test_only_the_newest_is_worked_on() -> None:
+    begun, go = threading.Event(), threading.Event()
+    done: list[int] = []
+
+    def work(item: int) -> None:
+        begun.set()
+        go.wait(5)
+        done.append(item)
+
+    worker = LatestWorker("test", work, lambda error: None)
+    assert not worker.put(1)
+    assert begun.wait(5)
+    assert not worker.put(2)
+    assert worker.put(3), "2 was dropped"
+    go.set()
+    while len(done) < 2:
+        pass
+    assert worker.stop()
+    assert done == [1, 3]
+
+
+def test_survives_errors() -> None:
+    errors: list[Exception] = []
+    seen = threading.Event()
+
+    def work(item: int) -> None:
+        if item == 0:
+            raise RuntimeError("boom")
+        seen.set()
+
+    worker = LatestWorker("test", work, errors.append)
+    worker.put(0)
+    while not errors:
+        pass
+    worker.put(1)
+    assert seen.wait(5)
+    assert worker.stop()
