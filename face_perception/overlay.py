@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from face_perception.faces import landmarks
+from face_perception import faces as mesh
 from face_perception.types import (
     ActionUnits,
     Attention,
@@ -47,20 +47,20 @@ _ENGAGEMENT: dict[Engagement, Colour] = {
 }
 
 _OPEN_CURVES = (
-    landmarks.RIGHT_BROW_UPPER,
-    landmarks.LEFT_BROW_UPPER,
-    landmarks.RIGHT_EYE_UPPER,
-    landmarks.RIGHT_EYE_LOWER,
-    landmarks.LEFT_EYE_UPPER,
-    landmarks.LEFT_EYE_LOWER,
-    landmarks.LIPS_OUTER_UPPER,
-    landmarks.LIPS_OUTER_LOWER,
-    landmarks.LIPS_INNER_UPPER,
-    landmarks.LIPS_INNER_LOWER,
+    mesh.RIGHT_BROW_UPPER,
+    mesh.LEFT_BROW_UPPER,
+    mesh.RIGHT_EYE_UPPER,
+    mesh.RIGHT_EYE_LOWER,
+    mesh.LEFT_EYE_UPPER,
+    mesh.LEFT_EYE_LOWER,
+    mesh.LIPS_OUTER_UPPER,
+    mesh.LIPS_OUTER_LOWER,
+    mesh.LIPS_INNER_UPPER,
+    mesh.LIPS_INNER_LOWER,
 )
 _EYES = (
-    (landmarks.RIGHT_IRIS_CENTRE, landmarks.RIGHT_IRIS_RIM),
-    (landmarks.LEFT_IRIS_CENTRE, landmarks.LEFT_IRIS_RIM),
+    (mesh.RIGHT_IRIS_CENTRE, mesh.RIGHT_IRIS_RIM),
+    (mesh.LEFT_IRIS_CENTRE, mesh.LEFT_IRIS_RIM),
 )
 
 _AXIS_LENGTH = 0.07  # m
@@ -201,7 +201,7 @@ def _by_face(results: Iterable[_Result]) -> dict[str, _Result]:
 
 def _has_mesh(face: Face) -> bool:
     points = face.landmarks
-    return len(points) == landmarks.LANDMARK_COUNT and bool(np.isfinite(points[:, :2]).all())
+    return len(points) == mesh.LANDMARK_COUNT and bool(np.isfinite(points[:, :2]).all())
 
 
 def _mesh(pen: _Pen, face: Face) -> None:
@@ -214,7 +214,7 @@ def _mesh(pen: _Pen, face: Face) -> None:
     inside = (x >= 0) & (y >= 0) & (x < pen.width) & (y < pen.height)
     x, y = x[inside], y[inside]
     pen.image[y, x] = pen.image[y, x] // 2 + np.array(_MESH, np.uint8) // 2
-    pen.line(points[landmarks.FACE_OVAL], _MESH, closed=True)
+    pen.line(points[mesh.FACE_OVAL], _MESH, closed=True)
     for curve in _OPEN_CURVES:
         pen.line(points[curve], _MESH)
     for centre, rim in _EYES:
@@ -224,31 +224,33 @@ def _mesh(pen: _Pen, face: Face) -> None:
 
 def _axes(pen: _Pen, camera: Camera, origin: Points, rotation: Points) -> None:
     ends = origin + _AXIS_LENGTH * rotation.T
-    start = _project(camera, origin)
+    start, *tips = mesh.project(camera, np.vstack([origin, ends]))
     # The axis that points away first, so that it is behind the others.
     for i in sorted(range(3), key=lambda i: -float(ends[i, 2])):
-        pen.line(np.stack([start, _project(camera, ends[i])]), _AXES[i], 2 * pen.thin)
+        pen.line(np.stack([start, tips[i]]), _AXES[i], 2 * pen.thin)
 
 
 def _gaze(pen: _Pen, camera: Camera, face: Face, gaze: Gaze) -> None:
     colour = _GAZE if gaze.valid else _GREY
     depth = float(gaze.origin[2])
+    if not depth > 0:
+        return
     length = _GAZE_LENGTH
     if gaze.direction[2] < 0:
         # The tip stays well before the camera.
         length = min(length, 0.6 * depth / -float(gaze.direction[2]))
     for centre, rim in _EYES:
         eye = face.landmarks[centre, :2]
-        ray = np.array([(eye[0] - camera.cx) / camera.fx, (eye[1] - camera.cy) / camera.fy, 1.0])
+        ray = np.append(mesh.normalised(camera, eye[None])[0], 1.0)
         tip3d = ray * depth + length * gaze.direction
-        tip = _project(camera, tip3d)
+        tip = mesh.project(camera, tip3d)[0]
         radius = float(np.linalg.norm(face.landmarks[rim, :2] - eye, axis=1).mean())
         # In perspective: what comes nearer gets wider.
         near = 0.2 * radius
         far = near * depth / float(tip3d[2])
         along = tip - eye
         distance = float(np.linalg.norm(along))
-        if not distance < math.inf or not depth > 0:
+        if not distance < math.inf:
             continue
         if distance > far:
             side = np.array([-along[1], along[0]]) / distance
@@ -263,7 +265,7 @@ def _gaze(pen: _Pen, camera: Camera, face: Face, gaze: Gaze) -> None:
 
 def _links(pen: _Pen, faces: Sequence[Face], attention: dict[str, Attention]) -> None:
     """From each face to the face that it looks at, dashed, with a dot at the far end."""
-    centres = {face.id: face.landmarks[landmarks.SELLION, :2] for face in faces if _has_mesh(face)}
+    centres = {face.id: face.landmarks[mesh.SELLION, :2] for face in faces if _has_mesh(face)}
     for face_id, start in centres.items():
         attends = attention.get(face_id)
         if attends is None or attends.target != Target.FACE or attends.target_id not in centres:
@@ -360,13 +362,3 @@ def _strongest(units: ActionUnits | None) -> list[tuple[int, float]]:
     # NaN compares false, so what is not estimated drops out.
     active = [(c, u.intensity) for c, u in units.units.items() if u.intensity >= _WEAKEST_UNIT]
     return sorted(active, key=lambda item: -item[1])[:_MOST_UNITS]
-
-
-def _project(camera: Camera, point: Points) -> Points:
-    """Pixel [2] of a point [3], NaN where it is not before the camera. Lens distortion is left out:
-    it moves a drawn axis by less than its width.
-    """
-    x, y, z = (float(v) for v in point)
-    if not z > 0:
-        return np.array([math.nan, math.nan])
-    return np.array([camera.fx * x / z + camera.cx, camera.fy * y / z + camera.cy])

@@ -1,5 +1,5 @@
 """Pictures made on purpose, with their truth known: the demo's sample camera."""
 
-from face_perception.synthesis.sample import PHOTOS, SampleScene, Sighting
+from face_perception.synthesis.sample import LOOP, PHOTOS, SampleScene, Sighting
 
-__all__ = ["PHOTOS", "SampleScene", "Sighting"]
+__all__ = ["LOOP", "PHOTOS", "SampleScene", "Sighting"]

@@ -140,8 +140,8 @@ class SampleScene:
                     s = s * s * (3 - 2 * s)
                     x, y, size, roll = (p + s * (q - p) for p, q in zip(a[1:], b[1:], strict=True))
                     place = (
-                        x * self.width,
-                        y * self.height,
+                        x * self.width - 0.5,
+                        y * self.height - 0.5,
                         size * self.height,
                         math.radians(roll),
                     )

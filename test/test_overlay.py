@@ -1,0 +1,222 @@
+"""Drawing: what shows, what is left out, and that nothing makes it fail."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from typing import Any
+
+import numpy as np
+import pytest
+
+from face_perception import overlay
+from face_perception.geometry import from_yaw_pitch
+from face_perception.types import (
+    ActionUnit,
+    ActionUnits,
+    Attention,
+    Camera,
+    Engagement,
+    Expression,
+    Face,
+    Gaze,
+    HeadPose,
+    Roi,
+    Target,
+    ValenceArousal,
+)
+
+CAMERA = Camera.assume(640, 480)
+FRONTAL = np.array(
+    [[0.0, 1.0, 0.0], [0.0, 0.0, -1.0], [-1.0, 0.0, 0.0]]
+)  # columns: the face's axes
+NAN3 = np.full(3, math.nan)
+
+
+def face(face_id: str = "face_1", x: float = 320, y: float = 200, size: float = 100) -> Face:
+    """A disc of points with its irises, drawn nowhere near a real face's shape."""
+    angles = np.linspace(0, 40, 478)
+    points = np.stack([np.cos(angles), np.sin(angles), np.zeros(478)], 1) * (size / 2)
+    points[468:473] = [[-20, -15, 0], [-15, -15, 0], [-20, -20, 0], [-25, -15, 0], [-20, -10, 0]]
+    points[473:478] = points[468:473] + np.array([40, 0, 0])
+    points[:, :2] += (x, y)
+    low = points.min(0).astype(int)
+    pose = HeadPose(np.array([(x - 319.5) / 640, (y - 239.5) / 640, 1.0]), FRONTAL)
+    roi = Roi(int(low[0]), int(low[1]), round(size), round(size))
+    return Face(face_id, 0.9, roi, points.astype(np.float32), pose, 1.0, 1.0)
+
+
+def gaze(face_id: str = "face_1", **more: Any) -> Gaze:
+    fields: dict[str, Any] = {
+        "origin": np.array([0.0, 0.0, 1.0]),
+        "direction": from_yaw_pitch(0.6, 0.1),
+        "confidence": 0.9,
+        "valid": True,
+        "source": "x",
+    }
+    return Gaze(face_id, **{**fields, **more})
+
+
+def attention(face_id: str = "face_1", **more: Any) -> Attention:
+    fields: dict[str, Any] = {
+        "source": "x",
+        "looking_at_robot": True,
+        "angle": 0.1,
+        "distance": 1.0,
+        "target": Target.ROBOT,
+        "target_id": "",
+        "target_since": 0.0,
+        "engagement": Engagement.ENGAGED,
+        "engagement_since": 0.0,
+    }
+    return Attention(face_id, **{**fields, **more})
+
+
+def everything(face_id: str = "face_1") -> dict[str, Any]:
+    probability = np.array([0.05, 0.05, 0.05, 0.05, 0.7, 0.05, 0.05])
+    return {
+        "gazes": [gaze(face_id)],
+        "action_units": [ActionUnits(face_id, "x", {12: ActionUnit(0.8), 4: ActionUnit()})],
+        "expressions": [Expression(face_id, "x", probability)],
+        "valence_arousal": [ValenceArousal(face_id, "x", 0.7, 0.3)],
+        "attention": [attention(face_id)],
+    }
+
+
+def blank(width: int = 640, height: int = 480) -> np.ndarray:
+    return np.full((height, width, 3), 60, np.uint8)
+
+
+def count(picture: np.ndarray, colour: tuple[int, int, int]) -> int:
+    return int((picture == np.array(colour, np.uint8)).all(axis=2).sum())
+
+
+GREEN, YELLOW, RED, PINK = (70, 220, 110), (255, 196, 40), (255, 70, 60), (255, 90, 200)
+
+
+def test_the_image_itself_stays() -> None:
+    image = blank()
+    image.setflags(write=False)
+    picture = overlay.draw(image, CAMERA, [face()], **everything())
+    assert picture.shape == image.shape
+    assert (image == 60).all()
+    assert (picture != image).any()
+
+
+def test_nobody_changes_nothing() -> None:
+    assert (overlay.draw(blank(), CAMERA, [], **everything("gone")) == 60).all()
+
+
+def test_green_means_looking_at_the_robot() -> None:
+    looking = overlay.draw(blank(), CAMERA, [face()], attention=[attention()])
+    away = attention(looking_at_robot=False, engagement=Engagement.DISENGAGED)
+    assert count(looking, GREEN) > 100
+    assert count(overlay.draw(blank(), CAMERA, [face()], attention=[away]), GREEN) == 0
+
+
+@pytest.mark.parametrize(("yaw", "side"), [(0.6, 1), (-0.6, -1)])
+def test_gaze_points_to_its_side(yaw: float, side: int) -> None:
+    plain = overlay.draw(blank(), CAMERA, [face()])
+    looks = gaze(direction=from_yaw_pitch(yaw, 0.0))
+    picture = overlay.draw(blank(), CAMERA, [face()], gazes=[looks])
+    changed = np.nonzero((picture != plain).any(axis=2))[1]
+    eyes = 320  # the two irises are symmetric about it
+    reach = (changed.max() - eyes) + (changed.min() - eyes)
+    assert reach * side > 50
+
+
+def test_gaze_that_is_held_is_not_yellow() -> None:
+    assert count(overlay.draw(blank(), CAMERA, [face()], gazes=[gaze()]), YELLOW) > 50
+    assert count(overlay.draw(blank(), CAMERA, [face()], gazes=[gaze(valid=False)]), YELLOW) == 0
+
+
+def test_link_to_the_face_that_is_looked_at() -> None:
+    faces = [face("a", 150), face("b", 480)]
+    at = attention("a", target=Target.FACE, target_id="b", looking_at_robot=False)
+    picture = overlay.draw(blank(), CAMERA, faces, attention=[at])
+    assert count(picture[:, 250:400], PINK) > 30, "the line between them"
+    gone = dataclasses.replace(at, target_id="c")
+    assert count(overlay.draw(blank(), CAMERA, faces, attention=[gone]), PINK) == 0
+
+
+def test_panel_tells_valence() -> None:
+    def dot(valence: float) -> float:
+        affect = ValenceArousal("face_1", "x", valence, 0.0)
+        picture = overlay.draw(blank(), CAMERA, [face()], valence_arousal=[affect])
+        without = overlay.draw(blank(), CAMERA, [face()], valence_arousal=[
+            ValenceArousal("face_1", "x", 0.0, 0.0)])  # fmt: skip
+        return float(np.nonzero((picture != without).any(axis=2))[1].mean())
+
+    assert dot(0.9) > dot(-0.9) + 5
+
+
+def test_everything_nan() -> None:
+    nothing = dataclasses.replace(
+        face(),
+        landmarks=np.full((478, 3), np.nan, np.float32),
+        pose=HeadPose(NAN3, FRONTAL * np.nan),
+    )
+    results = {
+        "gazes": [gaze(origin=NAN3, direction=NAN3)],
+        "action_units": [ActionUnits("face_1", "x", {12: ActionUnit()})],
+        "expressions": [Expression("face_1", "x", np.full(7, np.nan))],
+        "valence_arousal": [ValenceArousal("face_1", "x", math.nan, 0.1)],
+        "attention": [
+            attention(angle=math.nan, target=Target.UNKNOWN, engagement=Engagement.UNKNOWN)
+        ],
+    }
+    picture = overlay.draw(blank(), CAMERA, [nothing], **results)
+    assert (picture != 60).any(), "its name and corners are known"
+    whole = overlay.draw(blank(), CAMERA, [face()], **results)
+    assert count(whole, YELLOW) == 0
+
+
+@pytest.mark.parametrize(
+    "landmarks", [np.zeros((0, 3)), np.full((478, 3), 1e9), np.full((478, 3), -1e9)]
+)
+@pytest.mark.parametrize("roi", [Roi(0, 0, 0, 0), Roi(-500, -500, 5000, 5000), Roi(639, 479, 1, 1)])
+def test_extreme_places(landmarks: np.ndarray, roi: Roi) -> None:
+    extreme = dataclasses.replace(face(), landmarks=landmarks.astype(np.float32), roi=roi)
+    assert overlay.draw(blank(), CAMERA, [extreme], **everything()).shape == (480, 640, 3)
+
+
+@pytest.mark.parametrize("position", [[0, 0, 0], [0, 0, -1], [0, 0, 1e-9], [1e6, 0, 1e-3]])
+def test_extreme_depths(position: list[float]) -> None:
+    at = np.array(position, np.float64)
+    extreme = dataclasses.replace(face(), pose=HeadPose(at, FRONTAL))
+    picture = overlay.draw(blank(), CAMERA, [extreme], gazes=[gaze(origin=at)])
+    assert picture.shape == (480, 640, 3)
+
+
+@pytest.mark.parametrize(("width", "height"), [(1, 1), (3, 200), (200, 3), (7680, 4320)])
+def test_every_image_size(width: int, height: int) -> None:
+    camera = Camera.assume(width, height)
+    where = face(x=width / 2, y=height / 2, size=max(min(width, height) / 2, 1))
+    picture = overlay.draw(blank(width, height), camera, [where], **everything())
+    assert picture.shape == (height, width, 3)
+
+
+def test_larger_images_get_thicker_lines() -> None:
+    def red(scale: int) -> int:
+        camera = Camera.assume(640 * scale, 480 * scale)
+        turned = HeadPose(np.array([0.0, 0.0, 0.6]), np.roll(FRONTAL, 1, axis=1))
+        someone = dataclasses.replace(
+            face(x=320 * scale, y=240 * scale, size=100 * scale), pose=turned
+        )
+        return count(overlay.draw(blank(640 * scale, 480 * scale), camera, [someone]), RED)
+
+    assert red(3) > 5 * red(1) > 0
+
+
+@pytest.mark.parametrize(
+    "image",
+    [
+        np.zeros((48, 64), np.uint8),
+        np.zeros((48, 64, 4), np.uint8),
+        np.zeros((48, 64, 3), np.float32),
+        np.zeros((0, 64, 3), np.uint8),
+    ],
+)
+def test_other_images_are_refused(image: np.ndarray) -> None:
+    with pytest.raises(ValueError, match="RGB uint8 image"):
+        overlay.draw(image, CAMERA, [])
