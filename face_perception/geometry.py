@@ -19,7 +19,8 @@ def yaw_pitch(direction: FloatArray) -> tuple[float, float]:
     its axis.
     """
     dx, dy, dz = (float(v) for v in direction)
-    return math.atan2(dx, -dz), math.asin(max(-1.0, min(1.0, -dy)))
+    # The value first: so ordered, min and max hand on NaN.
+    return math.atan2(dx, -dz), math.asin(max(min(-dy, 1.0), -1.0))
 
 
 def from_yaw_pitch(yaw: float, pitch: float) -> FloatArray:

@@ -19,6 +19,10 @@ def test_signs() -> None:
     assert geometry.yaw_pitch(np.array([0.0, -0.6, -0.8]))[1] > 0, "up is positive pitch"
 
 
+def test_no_direction_has_no_angles() -> None:
+    assert all(math.isnan(angle) for angle in geometry.yaw_pitch(np.full(3, math.nan)))
+
+
 def frontal(roll: float) -> np.ndarray:
     """Face frame of a face that looks at the camera with its head tilted clockwise in the image."""
     up = np.array([math.sin(roll), -math.cos(roll), 0.0])
