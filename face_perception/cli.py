@@ -10,9 +10,9 @@ import os
 import sys
 from collections.abc import Sequence
 
-from face_perception.commands import models
+from face_perception.commands import demo, models, run, up, watch
 
-COMMANDS = (models,)
+COMMANDS = (demo, up, watch, run, models)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -1,0 +1,169 @@
+"""Everything that is perceived of one image, in one process: what the nodes do, without ROS."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from face_perception.attention import AttentionTracker
+from face_perception.faces import FaceTracker, load_tracker
+from face_perception.gaze import GeometricGaze
+from face_perception.types import (
+    EXPRESSIONS,
+    ActionUnits,
+    Attention,
+    Expression,
+    Face,
+    Frame,
+    Gaze,
+    ValenceArousal,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What was found in one image; results are matched to faces by face id."""
+
+    stamp: float
+    faces: tuple[Face, ...]
+    gazes: tuple[Gaze, ...] = ()
+    action_units: tuple[ActionUnits, ...] = ()
+    expressions: tuple[Expression, ...] = ()
+    valence_arousal: tuple[ValenceArousal, ...] = ()
+    attention: tuple[Attention, ...] = ()
+
+    def to_json(self, number: int, landmarks: bool = False) -> dict[str, Any]:
+        """One line of ``face-perception run``: frame ``number``, plain values, None for NaN.
+
+        Pixels, radians, metres, seconds; landmarks only where asked for, since they are long.
+        """
+        gazes = {gaze.face_id: gaze for gaze in self.gazes}
+        units = {found.face_id: found for found in self.action_units}
+        expressions = {found.face_id: found for found in self.expressions}
+        affects = {found.face_id: found for found in self.valence_arousal}
+        attention = {found.face_id: found for found in self.attention}
+        faces = []
+        for face in self.faces:
+            affect = affects.get(face.id)
+            entry: dict[str, Any] = {
+                "id": face.id,
+                "roi": [face.roi.x, face.roi.y, face.roi.width, face.roi.height],
+                "head_pose": _head_pose(face),
+                "gaze": _gaze(gazes.get(face.id)),
+                "action_units": _action_units(units.get(face.id)),
+                "expression": _expression(expressions.get(face.id)),
+                "valence": _number(affect.valence) if affect else None,
+                "arousal": _number(affect.arousal) if affect else None,
+                "attention": _attention(attention.get(face.id)),
+            }
+            if landmarks:
+                entry["landmarks"] = [_numbers(point, 2) for point in face.landmarks]
+            faces.append(entry)
+        return {"frame": number, "stamp": _number(self.stamp, 6), "faces": faces}
+
+
+class Perception:
+    """Tracker, gaze, affect and attention in one, on a stream of frames. For one thread.
+
+    With ``single_image`` every frame stands on its own: a face counts at once, and none is
+    followed.
+    """
+
+    def __init__(
+        self,
+        tracker: FaceTracker,
+        gaze: GeometricGaze,
+        attention: AttentionTracker,
+        *,
+        single_image: bool = False,
+    ) -> None:
+        self._find = tracker.detect if single_image else tracker.track
+        self._gaze = gaze
+        self._attention = attention
+
+    @classmethod
+    def load(cls, *, threads: int = 1, single_image: bool = False) -> Perception:
+        """On the default models and settings; ``threads`` for each network.
+
+        Raises inference.ModelError where a model is missing, naming the command that fetches it.
+        """
+        return cls(
+            load_tracker(threads=threads),
+            GeometricGaze(),
+            AttentionTracker(),
+            single_image=single_image,
+        )
+
+    def process(self, frame: Frame) -> Result:
+        """Everything about one frame. Raises ValueError for an image that is none (see types)."""
+        faces = self._find(frame)
+        ids = [face.id for face in faces]
+        gazes = [self._gaze.estimate(frame.camera, face, frame.stamp) for face in faces]
+        self._gaze.keep(ids)
+        attention = self._attention.update(
+            frame.stamp, faces, {gaze.face_id: gaze for gaze in gazes}
+        )
+        return Result(
+            stamp=frame.stamp,
+            faces=tuple(faces),
+            gazes=tuple(gazes),
+            attention=tuple(attention),
+        )
+
+
+def _number(value: float, digits: int = 4) -> float | None:
+    return round(float(value), digits) if math.isfinite(value) else None
+
+
+def _numbers(values: Iterable[Any], digits: int = 4) -> list[float | None]:
+    return [_number(value, digits) for value in values]
+
+
+def _head_pose(face: Face) -> dict[str, Any] | None:
+    pose = face.pose
+    if pose is None:
+        return None
+    return {
+        "position": _numbers(pose.position),
+        "yaw": _number(pose.yaw),
+        "pitch": _number(pose.pitch),
+        "roll": _number(pose.roll),
+    }
+
+
+def _gaze(gaze: Gaze | None) -> dict[str, Any] | None:
+    if gaze is None:
+        return None
+    return {
+        "origin": _numbers(gaze.origin),
+        "direction": _numbers(gaze.direction, 6),
+        "yaw": _number(gaze.yaw),
+        "pitch": _number(gaze.pitch),
+        "valid": bool(gaze.valid),
+    }
+
+
+def _action_units(found: ActionUnits | None) -> dict[str, float | None]:
+    if found is None:
+        return {}
+    return {str(code): _number(unit.intensity) for code, unit in sorted(found.units.items())}
+
+
+def _expression(found: Expression | None) -> dict[str, float | None]:
+    if found is None:
+        return {}
+    return dict(zip(EXPRESSIONS, _numbers(np.asarray(found.probability)), strict=True))
+
+
+def _attention(found: Attention | None) -> dict[str, Any] | None:
+    if found is None:
+        return None
+    return {
+        "looking_at_robot": bool(found.looking_at_robot),
+        "angle": _number(found.angle),
+        "engagement": found.engagement.name.lower(),
+    }
