@@ -89,7 +89,12 @@ class Process:
             arguments += ["--params-file", file]
         for key, value in self.parameters.items():
             arguments += ["-p", f"{key}:={_literal(value)}"]
-        return [*arguments, "--log-level", f"{self.name}:={self.log_level}"]
+        return [*arguments, "--log-level", self.logger_level()]
+
+    def logger_level(self) -> str:
+        """The value of ``--log-level`` that sets this node's level, and not rcl's."""
+        logger = ".".join((*filter(None, self.namespace.strip("/").split("/")), self.name))
+        return f"{logger}:={self.log_level}"
 
 
 def _literal(value: Any) -> str:

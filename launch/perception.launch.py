@@ -77,7 +77,7 @@ def start(context):
             remappings=list(process.remaps),
             # launch_ros writes an empty dictionary as a file that rcl refuses.
             parameters=[*process.parameter_files, *filter(None, [dict(process.parameters)])],
-            arguments=["--ros-args", "--log-level", f"{process.name}:={process.log_level}"],
+            arguments=["--ros-args", "--log-level", process.logger_level()],
             additional_env=environment,
             output="screen",
             respawn=true("respawn"),

@@ -23,6 +23,16 @@ def test_rate_over_a_full_window() -> None:
     assert statistics.total("input") == 600
 
 
+def test_the_busiest_kind_counts() -> None:
+    statistics = Statistics()
+    for i in range(31):
+        statistics.count("output faces", i / 30)
+        if i % 3 == 0:
+            statistics.count("output crops", i / 30)
+    assert statistics.rate("output", 1.0) == pytest.approx(30)
+    assert statistics.rate("out", 1.0) == 0
+
+
 def test_nothing_yet() -> None:
     statistics = Statistics()
     assert statistics.rate("output", 1.0) == 0

@@ -104,7 +104,7 @@ class PerceptionNode(LifecycleNode, Generic[P]):
         return any(p.get_subscription_count() > 0 for p in publishers)
 
     def publish(self, publisher: Any, message: Any, header: Any = None) -> None:
-        """Publishes; with the header of the input, counts it and its latency as an output."""
+        """Publishes; with the header of the input, counts it as an output and notes its latency."""
         if not self.active:
             return
         try:
@@ -117,7 +117,7 @@ class PerceptionNode(LifecycleNode, Generic[P]):
             )
             return
         if header is not None:
-            self.count("output")
+            self.count(f"output {publisher.topic_name}")
             self.latency(header)
 
     def latency(self, header: Any) -> None:

@@ -20,6 +20,36 @@ class GazeParameters:
     model: str = parameter(
         "geometric", "Estimator: `geometric` (from landmarks).", choices=("geometric",)
     )
+    blink_level: float = parameter(
+        0.75,
+        "Share of its usual openness below which an eye says nothing; the last gaze is held.",
+        minimum=0.0,
+        maximum=1.0,
+    )
+    max_turn: float = parameter(
+        1.05,
+        "Turn of the head against the line of sight beyond which no eye is used, rad.",
+        minimum=0.0,
+        maximum=1.57,
+    )
+    min_cutoff: float = parameter(
+        1.0,
+        "Smoothing (one-euro) of a still gaze, Hz; less is smoother.",
+        minimum=0.01,
+        maximum=100.0,
+    )
+    beta: float = parameter(
+        3.0,
+        "How fast the smoothing yields to movement; more is faster.",
+        minimum=0.0,
+        maximum=100.0,
+    )
+    max_gap: float = parameter(
+        0.5,
+        "Time without a face after which its smoothing begins anew, s.",
+        minimum=0.0,
+        maximum=60.0,
+    )
 
 
 class GazeNode(PerceptionNode[GazeParameters]):
@@ -31,7 +61,14 @@ class GazeNode(PerceptionNode[GazeParameters]):
         self._input: SensorSubscription | None = None
 
     def setup(self) -> None:
-        self._estimator = GeometricGaze()
+        values = self.values
+        self._estimator = GeometricGaze(
+            blink_level=values.blink_level,
+            max_turn=values.max_turn,
+            min_cutoff=values.min_cutoff,
+            beta=values.beta,
+            max_gap=values.max_gap,
+        )
         self._gaze = self.publisher(msg.GazeArray, "gaze")
 
     def start(self) -> None:

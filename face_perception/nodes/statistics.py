@@ -37,18 +37,22 @@ class Statistics:
             return self._totals[what]
 
     def rate(self, what: str, now: float) -> float:
-        """Events per second over the window, or since the first where that is less long ago."""
+        """Events per second over the window, or since the first where that is less long ago.
+
+        Of kinds of one event, counted as "output faces", "output gaze" ..., the busiest.
+        """
         with self._lock:
-            times = self._times.get(what)
-            if not times:
-                return 0.0
-            start = max(now - self._window, self._first[what])
-            recent = sum(1 for t in times if t >= start)
-            if recent < 2 or now <= start:
-                return 0.0
-            # An event at the very start opens the first interval and is not one.
-            opened = 1 if start == self._first[what] else 0
-            return (recent - opened) / (now - start)
+            kinds = [kind for kind in self._times if kind == what or kind.startswith(what + " ")]
+            return max((self._rate(kind, now) for kind in kinds), default=0.0)
+
+    def _rate(self, kind: str, now: float) -> float:
+        start = max(now - self._window, self._first[kind])
+        recent = sum(1 for t in self._times[kind] if t >= start)
+        if recent < 2 or now <= start:
+            return 0.0
+        # An event at the very start opens the first interval and is not one.
+        opened = 1 if start == self._first[kind] else 0
+        return (recent - opened) / (now - start)
 
     def latency_percentiles(self, now: float) -> tuple[float, float]:
         """(p50, p95) in seconds, NaN where nothing was published within the window."""
