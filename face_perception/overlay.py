@@ -231,6 +231,9 @@ def _axes(pen: _Pen, camera: Camera, origin: Points, rotation: Points) -> None:
 
 
 def _gaze(pen: _Pen, camera: Camera, face: Face, gaze: Gaze) -> None:
+    """An arrow from each iris, in the perspective of the point between the eyes: who looks at the
+    lens has a dot on each, which rays from the eyes themselves would spread.
+    """
     colour = _GAZE if gaze.valid else _GREY
     depth = float(gaze.origin[2])
     if not depth > 0:
@@ -239,27 +242,22 @@ def _gaze(pen: _Pen, camera: Camera, face: Face, gaze: Gaze) -> None:
     if gaze.direction[2] < 0:
         # The tip stays well before the camera.
         length = min(length, 0.6 * depth / -float(gaze.direction[2]))
+    end = gaze.origin + length * gaze.direction
+    start_pixel, end_pixel = mesh.project(camera, np.stack([gaze.origin, end]))
+    along = end_pixel - start_pixel
+    distance = float(np.linalg.norm(along))
+    if not distance < math.inf:
+        return
     for centre, rim in _EYES:
         eye = face.landmarks[centre, :2]
-        ray = np.append(mesh.normalised(camera, eye[None])[0], 1.0)
-        tip3d = ray * depth + length * gaze.direction
-        tip = mesh.project(camera, tip3d)[0]
-        radius = float(np.linalg.norm(face.landmarks[rim, :2] - eye, axis=1).mean())
-        # In perspective: what comes nearer gets wider.
-        near = 0.2 * radius
-        far = near * depth / float(tip3d[2])
-        along = tip - eye
-        distance = float(np.linalg.norm(along))
-        if not distance < math.inf:
-            continue
+        # What comes nearer gets wider.
+        near = 0.2 * float(np.linalg.norm(face.landmarks[rim, :2] - eye, axis=1).mean())
+        far = near * depth / float(end[2])
+        tip = eye + along
         if distance > far:
             side = np.array([-along[1], along[0]]) / distance
-            pen.area(
-                np.stack(
-                    [eye - near * side, eye + near * side, tip + far * side, tip - far * side]
-                ),
-                colour,
-            )
+            outline = [eye - near * side, eye + near * side, tip + far * side, tip - far * side]
+            pen.area(np.stack(outline), colour)
         pen.circle(tip, max(1.6 * far, 1.5 * pen.scale), colour, -1)
 
 
