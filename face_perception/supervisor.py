@@ -19,14 +19,14 @@ from face_perception.graph import Options, Process, merged_environment, processe
 _FIRST_DELAY = 0.2
 _LONGEST_DELAY = 10.0
 _STABLE = 5.0  # seconds after which a process counts as well
-_PATIENCE = 4.0  # seconds between SIGINT and SIGKILL
+_PATIENCE = 4.0  # seconds between SIGTERM and SIGKILL
 
 _PR_SET_PDEATHSIG = 1
 
 
 def _end_with_parent() -> None:
     """In the child: a supervisor that is killed leaves no nodes behind (Linux)."""
-    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGINT)
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
 @dataclass
@@ -99,11 +99,12 @@ class Supervisor:
         return self._respawn or any(c.popen is not None for c in self._children)
 
     def stop(self) -> None:
-        """Ends all: SIGINT, and SIGKILL for what has not ended some seconds later."""
+        """Ends all: SIGTERM, and SIGKILL for what has not ended some seconds later."""
+        # Not SIGINT: Python answers that with a traceback while it is still starting.
         running = [c for c in self._children if c.popen is not None and c.popen.poll() is None]
         for child in running:
             assert child.popen is not None
-            child.popen.send_signal(signal.SIGINT)
+            child.popen.terminate()
         deadline = time.monotonic() + _PATIENCE
         for child in running:
             assert child.popen is not None

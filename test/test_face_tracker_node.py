@@ -177,7 +177,7 @@ def test_an_uncalibrated_camera_info(start: Start, peer: Peer, k: list[float]) -
 
     def told() -> bool:
         infos.publish(info)
-        return "/camera_info: camera" in node.log and "calibrate the camera" in node.log
+        return faces and "/camera_info: camera" in node.log and "calibrate the" in node.log
 
     camera.show_until(image, told)
     assert faces[-1].camera_info_assumed
