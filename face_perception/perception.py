@@ -81,7 +81,8 @@ class Perception:
         *,
         single_image: bool = False,
     ) -> None:
-        self._find = tracker.detect if single_image else tracker.track
+        self._tracker = tracker
+        self._single_image = single_image
         self._gaze = gaze
         self._attention = attention
 
@@ -99,8 +100,15 @@ class Perception:
         )
 
     def process(self, frame: Frame) -> Result:
-        """Everything about one frame. Raises ValueError for an image that is none (see types)."""
-        faces = self._find(frame)
+        """Everything about one frame. Raises ValueError for an image that is not RGB uint8 or of
+        another size than its camera.
+        """
+        if self._single_image:
+            self._gaze.reset()
+            self._attention.reset()
+            faces = self._tracker.detect(frame)
+        else:
+            faces = self._tracker.track(frame)
         ids = [face.id for face in faces]
         gazes = [self._gaze.estimate(frame.camera, face, frame.stamp) for face in faces]
         self._gaze.keep(ids)
