@@ -355,8 +355,13 @@ def _beside(pen: _Pen, face: Face, width: float, height: float) -> tuple[float, 
 
 
 def _strongest(units: ActionUnits | None) -> list[tuple[int, float]]:
+    """Code and intensity of what moves most, as far as it can be trusted."""
     if units is None:
         return []
-    # NaN compares false, so what is not estimated drops out.
-    active = [(c, u.intensity) for c, u in units.units.items() if u.intensity >= _WEAKEST_UNIT]
-    return sorted(active, key=lambda item: -item[1])[:_MOST_UNITS]
+    active = []
+    for code, unit in units.units.items():
+        # NaN compares false, so what is not estimated drops out.
+        if unit.intensity >= _WEAKEST_UNIT:
+            trust = unit.confidence if math.isfinite(unit.confidence) else 1.0
+            active.append((unit.intensity * trust, code, unit.intensity))
+    return [(code, intensity) for _, code, intensity in sorted(active, reverse=True)[:_MOST_UNITS]]
