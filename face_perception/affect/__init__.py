@@ -1,5 +1,12 @@
 """How a face moves and what it expresses: action units, expression, valence and arousal."""
 
 from face_perception.affect.action_units import LandmarkActionUnits
+from face_perception.affect.expression import ExpressionNet, SmoothExpressions
+from face_perception.affect.valence_arousal import derive_valence_arousal
 
-__all__ = ["LandmarkActionUnits"]
+__all__ = [
+    "ExpressionNet",
+    "LandmarkActionUnits",
+    "SmoothExpressions",
+    "derive_valence_arousal",
+]
