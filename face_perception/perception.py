@@ -9,9 +9,16 @@ from typing import Any
 
 import numpy as np
 
+from face_perception.affect import (
+    ExpressionNet,
+    LandmarkActionUnits,
+    SmoothExpressions,
+    derive_valence_arousal,
+)
 from face_perception.attention import AttentionTracker
-from face_perception.faces import FaceTracker, load_tracker
+from face_perception.faces import FaceTracker, crop_face, load_tracker
 from face_perception.gaze import GeometricGaze
+from face_perception.inference import load
 from face_perception.types import (
     EXPRESSIONS,
     ActionUnits,
@@ -77,13 +84,20 @@ class Perception:
         self,
         tracker: FaceTracker,
         gaze: GeometricGaze,
+        action_units: LandmarkActionUnits,
+        expressions: ExpressionNet,
+        smooth_expressions: SmoothExpressions,
         attention: AttentionTracker,
         *,
         single_image: bool = False,
     ) -> None:
         self._tracker = tracker
+        self._memories = (gaze, action_units, smooth_expressions, attention)
         self._single_image = single_image
         self._gaze = gaze
+        self._action_units = action_units
+        self._expressions = expressions
+        self._smooth_expressions = smooth_expressions
         self._attention = attention
 
     @classmethod
@@ -95,6 +109,9 @@ class Perception:
         return cls(
             load_tracker(threads=threads),
             GeometricGaze(),
+            LandmarkActionUnits(),
+            ExpressionNet(load("expression", threads=threads)),
+            SmoothExpressions(),
             AttentionTracker(),
             single_image=single_image,
         )
@@ -104,22 +121,26 @@ class Perception:
         another size than its camera.
         """
         if self._single_image:
-            self._gaze.reset()
-            self._attention.reset()
+            for memory in self._memories:
+                memory.reset()
             faces = self._tracker.detect(frame)
         else:
             faces = self._tracker.track(frame)
-        ids = [face.id for face in faces]
-        gazes = [self._gaze.estimate(frame.camera, face, frame.stamp) for face in faces]
+        stamp, ids = frame.stamp, [face.id for face in faces]
+        gazes = [self._gaze.estimate(frame.camera, face, stamp) for face in faces]
         self._gaze.keep(ids)
-        attention = self._attention.update(
-            frame.stamp, faces, {gaze.face_id: gaze for gaze in gazes}
-        )
+        units = [self._action_units.estimate(face, stamp) for face in faces]
+        self._action_units.keep(ids)
+        crops = [crop_face(frame.image, face) for face in faces]
+        expressions = self._smooth_expressions(self._expressions.estimate(crops), stamp)
         return Result(
-            stamp=frame.stamp,
+            stamp=stamp,
             faces=tuple(faces),
             gazes=tuple(gazes),
-            attention=tuple(attention),
+            action_units=tuple(units),
+            expressions=tuple(expressions),
+            valence_arousal=tuple(derive_valence_arousal(found) for found in expressions),
+            attention=tuple(self._attention.update(stamp, faces, gazes)),
         )
 
 

@@ -1,0 +1,373 @@
+"""The command line end to end, in processes of its own, on the photographs of the model cache."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+import os
+import pty
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+
+from face_perception import cli
+from face_perception.clips import Clip
+from face_perception.inference import sample_photo
+from face_perception.perception import Result
+from face_perception.synthesis import PHOTOS, SampleScene
+from face_perception.types import (
+    EXPRESSIONS,
+    ActionUnit,
+    ActionUnits,
+    Expression,
+    Face,
+    Gaze,
+    Roi,
+    ValenceArousal,
+)
+
+COMMAND = [
+    sys.executable,
+    "-c",
+    "import sys; from face_perception.cli import main; sys.exit(main())",
+]
+
+
+def call(*arguments: object, **more: Any) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [*COMMAND, *map(str, arguments)], capture_output=True, text=True, timeout=120, **more
+    )
+
+
+def lines(text: str) -> list[dict[str, Any]]:
+    """JSON lines, strictly: NaN and Infinity are no JSON."""
+
+    def refuse(name: str) -> None:
+        raise AssertionError(f"{name} is no JSON")
+
+    assert text.endswith("\n")
+    return [json.loads(line, parse_constant=refuse) for line in text.splitlines()]
+
+
+def film(path: Path, times: Iterable[float]) -> Path:
+    photos = {n: cv2.imread(str(sample_photo(n)))[..., ::-1] for n in PHOTOS}
+    scene = SampleScene(photos, 320, 240)
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"MJPG"), 30, (320, 240))
+    assert writer.isOpened()
+    for t in times:
+        writer.write(np.ascontiguousarray(scene.render(t)[..., ::-1]))
+    writer.release()
+    return path
+
+
+@pytest.fixture(scope="module")
+def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Both people for a second and a half."""
+    return film(tmp_path_factory.mktemp("film") / "clip.avi", np.arange(13, 14.5, 1 / 30))
+
+
+def number(value: object, low: float, high: float) -> None:
+    assert isinstance(value, int | float)
+    assert not isinstance(value, bool)
+    assert low <= value <= high
+
+
+def check_face(face: dict[str, Any], width: int, height: int, landmarks: bool = False) -> None:
+    """The schema of issue 2, item 8, with ranges."""
+    keys = ["id", "roi", "head_pose", "gaze", "action_units", "expression"]
+    keys += ["valence", "arousal", "attention"] + ["landmarks"] * landmarks
+    assert list(face) == keys
+    assert face["id"][0].isalpha()
+    x, y, w, h = face["roi"]
+    assert 0 <= x < x + w <= width
+    assert 0 <= y < y + h <= height
+    pose, gaze, attention = face["head_pose"], face["gaze"], face["attention"]
+    assert list(pose) == ["position", "yaw", "pitch", "roll"]
+    assert len(pose["position"]) == 3
+    number(pose["position"][2], 0.1, 5)
+    assert list(gaze) == ["origin", "direction", "yaw", "pitch", "valid"]
+    assert isinstance(gaze["valid"], bool)
+    dx, dy, dz = gaze["direction"]
+    assert math.hypot(dx, dy, dz) == pytest.approx(1, abs=1e-4)
+    assert gaze["yaw"] == pytest.approx(math.atan2(dx, -dz), abs=1e-3)
+    assert gaze["pitch"] == pytest.approx(math.asin(-dy), abs=1e-3)
+    for angle in (pose["yaw"], pose["pitch"], pose["roll"], gaze["yaw"], gaze["pitch"]):
+        number(angle, -math.pi, math.pi)
+    for code, intensity in face["action_units"].items():
+        assert 1 <= int(code) <= 64
+        if intensity is not None:
+            number(intensity, 0, 1)
+    assert list(face["expression"]) == list(EXPRESSIONS)
+    assert sum(face["expression"].values()) == pytest.approx(1, abs=1e-3)
+    number(face["valence"], -1, 1)
+    number(face["arousal"], -1, 1)
+    assert list(attention) == ["looking_at_robot", "angle", "engagement"]
+    number(attention["angle"], 0, math.pi)
+    assert attention["engagement"] in ("disengaged", "engaging", "engaged", "disengaging")
+    if landmarks:
+        assert np.shape(face["landmarks"]) == (478, 3)
+        points = np.array(face["landmarks"])[:, :2]
+        assert (points.min(0) >= np.array([x, y]) - 1).all()
+        assert (points.max(0) <= np.array([x + w, y + h]) + 1).all()
+
+
+def test_a_smile_on_a_photograph(tmp_path: Path) -> None:
+    drawn = tmp_path / "drawn.png"
+    done = call(
+        "run", sample_photo("astronaut"), "--output", "-", "--annotated", drawn, "--landmarks"
+    )
+    assert done.returncode == 0, done.stderr
+    (line,) = lines(done.stdout)
+    assert (line["frame"], line["stamp"]) == (0, 0.0)
+    (face,) = line["faces"]
+    check_face(face, 512, 512, landmarks=True)
+    assert face["expression"]["happy"] > 0.8
+    assert face["valence"] > 0.4
+    assert face["action_units"]["12"] > 0.5
+    assert face["attention"]["looking_at_robot"]
+    assert abs(face["head_pose"]["roll"]) < 0.2
+    picture, photo = cv2.imread(str(drawn)), cv2.imread(str(sample_photo("astronaut")))
+    assert picture.shape == photo.shape
+    changed = (picture != photo).any(axis=2)
+    assert 0.005 < changed.mean() < 0.3
+    assert "1 with a face: face_1" in done.stderr
+
+
+def test_a_film(clip: Path, tmp_path: Path) -> None:
+    output, drawn = tmp_path / "out.jsonl", tmp_path / "drawn.mp4"
+    done = call("run", clip, "--output", output, "--annotated", drawn)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == ""
+    found = lines(output.read_text())
+    assert [line["frame"] for line in found] == list(range(45))
+    assert [line["stamp"] for line in found] == pytest.approx(np.arange(45) / 30, abs=1e-3)
+    for line in found[4:]:
+        assert {face["id"] for face in line["faces"]} == {"face_1", "face_2"}
+    for line in found:
+        for face in line["faces"]:
+            check_face(face, 320, 240)
+    assert len(list(Clip(drawn))) == 45
+    assert "45 frame(s)" in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+
+
+def test_lines_go_to_stdout_where_nothing_else_is_asked_for(clip: Path) -> None:
+    again = [call("run", clip) for _ in range(2)]
+    assert again[0].stdout == again[1].stdout, "the same twice"
+    assert len(lines(again[0].stdout)) == 45
+
+
+def test_a_calibration_is_used(tmp_path: Path) -> None:
+    def camera(focal: float, width: int = 512) -> Path:
+        path = tmp_path / "camera.yaml"
+        path.write_text(
+            f"{{image_width: {width}, image_height: 512, camera_matrix: "
+            f"{{data: [{focal}, 0, 255, 0, {focal}, 255, 0, 0, 1]}}}}"
+        )
+        return path
+
+    def distance(*more: object) -> float:
+        done = call("run", sample_photo("astronaut"), *more)
+        assert done.returncode == 0, done.stderr
+        return float(lines(done.stdout)[0]["faces"][0]["head_pose"]["position"][2])
+
+    assert distance("--camera-info", camera(1024)) == pytest.approx(2 * distance(), rel=0.1)
+    done = call("run", sample_photo("astronaut"), "--camera-info", camera(1024, 640))
+    assert done.returncode == 1
+    assert "calibrated for 640x512" in done.stderr
+
+
+@pytest.mark.parametrize("option", ["--output", "--annotated"])
+def test_an_unwritable_path_is_refused_before_the_work(
+    option: str, clip: Path, tmp_path: Path
+) -> None:
+    path = tmp_path / "nowhere" / "file.avi"
+    done = call("run", clip, option, path)
+    assert done.returncode == 1
+    assert done.stdout == ""
+    (message,) = done.stderr.splitlines()
+    assert "nowhere" in message
+    assert "No such file or directory" in message
+
+
+def test_the_input_is_not_overwritten(clip: Path) -> None:
+    before = clip.read_bytes()
+    for option in ("--output", "--annotated"):
+        done = call("run", clip, option, clip)
+        assert done.returncode == 1
+        assert "is the input" in done.stderr
+    assert clip.read_bytes() == before
+
+
+def test_bad_files_are_named_in_one_line(tmp_path: Path) -> None:
+    photo = sample_photo("grace_hopper").read_bytes()
+    (tmp_path / "cut.jpg").write_bytes(photo[:20000])
+    (tmp_path / "text.mp4").write_text("no video")
+    (tmp_path / "empty.png").touch()
+    for name in ("cut.jpg", "text.mp4", "empty.png", "missing.mp4", "."):
+        done = call("run", tmp_path / name)
+        assert done.returncode == 1
+        (message,) = done.stderr.splitlines()
+        assert message.startswith("face-perception: ")
+        assert str(tmp_path / name) in message
+
+
+def test_missing_models_name_the_command(tmp_path: Path) -> None:
+    environment = {**os.environ, "FACE_PERCEPTION_MODELS": str(tmp_path)}
+    for arguments in (["run", sample_photo("astronaut")], ["models", "verify"]):
+        done = call(*arguments, env=environment)
+        assert done.returncode == 1
+        assert "face-perception models fetch" in done.stderr
+        assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    "arguments", [[], ["walk"], ["run"], ["run", "a", "--threads", "0"], ["models"]]
+)
+def test_wrong_usage(arguments: list[str]) -> None:
+    done = call(*arguments)
+    assert done.returncode == 2
+    assert "usage: face-perception" in done.stderr
+
+
+def test_ctrl_c_keeps_what_is_done(tmp_path: Path) -> None:
+    movie = film(tmp_path / "long.avi", np.arange(0, 30, 1 / 30))
+    output, drawn = tmp_path / "out.jsonl", tmp_path / "drawn.mp4"
+    arguments = ["run", str(movie), "--output", str(output), "--annotated", str(drawn)]
+    process = subprocess.Popen(
+        [*COMMAND, *arguments],
+        stderr=subprocess.PIPE,
+        text=True,
+        # A shell that starts us in the background has it ignored.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )
+    end = time.monotonic() + 60
+    while not (output.exists() and output.read_text().count("\n") > 20):
+        assert time.monotonic() < end
+        assert process.poll() is None
+        time.sleep(0.01)
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=30)
+    assert process.returncode == 130
+    assert "Traceback" not in errors
+    found = lines(output.read_text())
+    assert 20 < len(found) < 900
+    assert abs(len(list(Clip(drawn))) - len(found)) <= 1
+    assert "interrupted" in errors
+
+
+def test_a_reader_that_leaves(clip: Path) -> None:
+    process = subprocess.Popen(
+        [*COMMAND, "run", str(clip)], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )
+    assert process.stdout is not None
+    assert process.stderr is not None
+    process.stdout.readline()
+    process.stdout.close()
+    errors = process.stderr.read().decode()
+    process.stderr.close()
+    assert process.wait(60) == 1
+    assert "Traceback" not in errors
+    assert "Exception ignored" not in errors
+
+
+def test_progress_shows_on_a_terminal(clip: Path, tmp_path: Path) -> None:
+    ours, theirs = pty.openpty()
+    process = subprocess.Popen(
+        [*COMMAND, "run", str(clip), "--output", str(tmp_path / "out.jsonl")],
+        stderr=theirs,
+        env={**os.environ, "TERM": "xterm", "COLUMNS": "100"},
+    )
+    os.close(theirs)
+    shown = b""
+    try:
+        while chunk := os.read(ours, 65536):
+            shown += chunk
+    except OSError:  # Linux says so when the other end closes
+        pass
+    os.close(ours)
+    assert process.wait(60) == 0
+    assert b"clip.avi" in shown
+    assert b"%" in shown
+
+
+def test_models(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["models", "fetch", "--quiet"]) == 0
+    assert capsys.readouterr() == ("", "")
+    assert cli.main(["models", "verify", "--quiet"]) == 0
+    assert capsys.readouterr() == ("", "")
+    assert cli.main(["models", "verify", "face_mesh"]) == 0
+    assert capsys.readouterr().out.startswith("face_mesh: ok (")
+    assert cli.main(["models", "list"]) == 0
+    listed = capsys.readouterr().out
+    for name in ("face_detector", "face_mesh", "expression", *PHOTOS):
+        assert name in listed
+    assert cli.main(["models", "fetch", "no_such"]) == 1
+    assert "no model 'no_such': use one of" in capsys.readouterr().err
+    assert cli.main(["models", "verify", "no_such"]) == 1
+    assert "no model 'no_such': use one of" in capsys.readouterr().err
+
+
+def test_a_damaged_model_is_found(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for file in sample_photo("astronaut").parent.glob("[a-z]*"):
+        (tmp_path / file.name).write_bytes(file.read_bytes())
+    with (tmp_path / "face_mesh.onnx").open("r+b") as damaged:
+        damaged.truncate(1000)
+    (tmp_path / "expression.onnx").unlink()
+    monkeypatch.setenv("FACE_PERCEPTION_MODELS", str(tmp_path))
+    monkeypatch.setenv("COLUMNS", "200")
+    assert cli.main(["models", "verify"]) == 1
+    output, errors = capsys.readouterr()
+    assert "face_detector: ok" in output
+    assert "face_mesh.onnx is damaged" in errors
+    assert errors.count("models fetch") == 2
+    assert cli.main(["models", "list"]) == 0
+    states = {row.split()[0]: row.split()[-1] for row in capsys.readouterr().out.splitlines()[1:]}
+    assert states["face_mesh"] == "damaged"
+    assert states["expression"] == "missing"
+    assert states["face_detector"] == "ready"
+
+
+def test_what_is_not_known_is_null() -> None:
+    nan = math.nan
+    face = Face("a", 0.9, Roi(1, 2, 3, 4), np.full((478, 3), nan, np.float32), None)
+    result = Result(
+        stamp=1.25,
+        faces=(face, dataclasses.replace(face, id="b")),
+        gazes=(Gaze("a", np.full(3, nan), np.full(3, nan), 0.0, False, "x"),),
+        action_units=(ActionUnits("a", "x", {12: ActionUnit(0.123456), 4: ActionUnit()}),),
+        expressions=(Expression("a", "x", np.full(7, nan)),),
+        valence_arousal=(ValenceArousal("a", "x", nan, -0.5),),
+    )
+    line = result.to_json(7, landmarks=True)
+    assert lines(json.dumps(line) + "\n") == [line]
+    first, second = line["faces"]
+    assert (line["frame"], line["stamp"]) == (7, 1.25)
+    assert first["roi"] == [1, 2, 3, 4]
+    assert first["head_pose"] is None
+    assert first["gaze"] == {
+        "origin": [None] * 3,
+        "direction": [None] * 3,
+        "yaw": None,
+        "pitch": None,
+        "valid": False,
+    }
+    assert first["action_units"] == {"4": None, "12": 0.1235}
+    assert first["expression"] == dict.fromkeys(EXPRESSIONS)
+    assert (first["valence"], first["arousal"]) == (None, -0.5)
+    assert first["landmarks"] == [[None] * 3] * 478
+    assert second["gaze"] is None
+    assert second["attention"] is None
+    assert second["action_units"] == second["expression"] == {}
+    assert "landmarks" not in result.to_json(7)["faces"][0]
