@@ -13,27 +13,28 @@ from face_perception.faces.landmarks import (
     RIGHT_EYE_LOWER,
     RIGHT_EYE_UPPER,
 )
+from face_perception.faces.pose import unrotated
+from face_perception.types import HeadPose
 
 FloatArray = npt.NDArray[np.floating]
 
+_LIDS = np.stack([LEFT_EYE_UPPER, LEFT_EYE_LOWER, RIGHT_EYE_UPPER, RIGHT_EYE_LOWER])
 _MIDDLE = slice(2, 7)  # of the nine points of a lid: where it moves
-_EYES = ((LEFT_EYE_UPPER, LEFT_EYE_LOWER), (RIGHT_EYE_UPPER, RIGHT_EYE_LOWER))
 
 
-def aspect_ratios(landmarks: FloatArray) -> FloatArray:
+def aspect_ratios(landmarks: FloatArray, pose: HeadPose | None) -> FloatArray:
     """Height of the lids' opening over the distance of the canthi, left and right eye: [2].
 
-    ``landmarks`` [478, 2 or 3]; only x and y are read, so turn the head back first. NaN where the
-    canthi coincide.
+    ``landmarks`` [478, 3], turned back by the head's pose where there is one. NaN where the canthi
+    coincide.
     """
-    ratios = np.full(2, np.nan)
-    for i, (upper, lower) in enumerate(_EYES):
-        lids = landmarks[upper, :2] - landmarks[lower, :2]
-        corners = landmarks[upper[0], :2] - landmarks[upper[-1], :2]
-        width = float(np.hypot(*corners))
-        if width > 0:
-            ratios[i] = np.hypot(*lids[_MIDDLE].T).mean() / width
-    return ratios
+    points = landmarks[_LIDS.ravel()]
+    if pose is not None:
+        points = unrotated(points, pose)
+    eyes = points[:, :2].reshape(2, 2, -1, 2)  # eye, lid, point
+    heights = np.linalg.norm(eyes[:, 0, _MIDDLE] - eyes[:, 1, _MIDDLE], axis=2).mean(axis=1)
+    widths = np.linalg.norm(eyes[:, 0, 0] - eyes[:, 0, -1], axis=1)
+    return np.asarray(heights / np.where(widths > 0, widths, np.nan))
 
 
 class EyeOpenness:

@@ -17,7 +17,7 @@ from face_perception.types import Image
 FloatArray = npt.NDArray[np.floating]
 
 SIDE = 192  # of the network's input
-_MARGIN = 1.5  # square / longer side of the face's box, as MediaPipe's face_landmark graphs
+MARGIN = 1.5  # square / longer side of the face's box, as MediaPipe's face_landmark graphs
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ def square_of_detection(detection: Detection) -> Square:
     x, y, width, height = (float(v) for v in detection.box)
     (x0, y0), (x1, y1) = detection.keypoints[0], detection.keypoints[1]
     angle = math.atan2(y1 - y0, x1 - x0)
-    return Square(x + width / 2, y + height / 2, _MARGIN * max(width, height), angle)
+    return Square(x + width / 2, y + height / 2, MARGIN * max(width, height), angle)
 
 
 def square_of_landmarks(landmarks: FloatArray) -> Square:
@@ -55,7 +55,7 @@ def square_of_landmarks(landmarks: FloatArray) -> Square:
     dx, dy = points[LEFT_OUTER_CANTHUS] - points[RIGHT_OUTER_CANTHUS]
     x, y = (low + high) / 2
     return Square(
-        float(x), float(y), float(_MARGIN * (high - low).max()), math.atan2(float(dy), float(dx))
+        float(x), float(y), float(MARGIN * (high - low).max()), math.atan2(float(dy), float(dx))
     )
 
 

@@ -20,8 +20,14 @@ from face_perception.faces.landmarks import (
     RIGHT_INNER_CANTHUS,
     RIGHT_OUTER_CANTHUS,
 )
-from face_perception.faces.mesh import Mesh, square_of_detection, square_of_landmarks
-from face_perception.faces.pose import head_pose, unrotated
+from face_perception.faces.mesh import (
+    MARGIN,
+    Mesh,
+    Square,
+    square_of_detection,
+    square_of_landmarks,
+)
+from face_perception.faces.pose import head_pose
 from face_perception.inference import Model, load
 from face_perception.types import Face, Frame, HeadPose, Image, Roi
 
@@ -49,22 +55,26 @@ class _Track:
     id: str = ""  # given when the track first counts
     hits: int = 1
     velocity: FloatArray = field(default_factory=lambda: np.zeros(2))
-    usual_size: float = 0.0  # that of the last seconds: a face that is being hidden shrinks
+    square: Square = field(init=False)  # where to look next
+    usual_size: float = field(
+        init=False
+    )  # that of the last seconds: a face that is being hidden shrinks
     pose: HeadPose | None = None
     eyes: EyeOpenness = field(default_factory=EyeOpenness)
 
     def __post_init__(self) -> None:
+        self.square = square_of_landmarks(self.landmarks)
         self.usual_size = self.size
 
     @property
     def centre(self) -> FloatArray:
-        return np.asarray(self.landmarks[:, :2].mean(axis=0), np.float64)
+        """[2], pixels."""
+        return np.array([self.square.x, self.square.y])
 
     @property
     def size(self) -> float:
         """Longer side of the landmarks' box, pixels."""
-        points = self.landmarks[:, :2]
-        return float((points.max(0) - points.min(0)).max())
+        return self.square.side / MARGIN
 
 
 class FaceTracker:
@@ -164,7 +174,7 @@ class FaceTracker:
         gone: list[_Track] = []
         views = []
         for track in self._tracks:
-            landmarks, presence = self._mesh.landmarks(image, square_of_landmarks(track.landmarks))
+            landmarks, presence = self._mesh.landmarks(image, track.square)
             seen = presence >= self._min_presence and _inside(landmarks, image)
             if seen:
                 followed.append(track)
@@ -268,6 +278,7 @@ def _advance(
 ) -> None:
     before, dt = track.centre, stamp - track.stamp
     track.landmarks, track.presence, track.stamp = landmarks, presence, stamp
+    track.square = square_of_landmarks(landmarks)
     track.hits += 1
     if dt > 0:
         track.velocity += 0.3 * ((track.centre - before) / dt - track.velocity)
@@ -282,8 +293,7 @@ def _advance(
 
 def _face(track: _Track, frame: Frame) -> Face:
     track.pose = head_pose(frame.camera, track.landmarks, track.pose)
-    upright = unrotated(track.landmarks, track.pose) if track.pose else track.landmarks
-    left, right = track.eyes.update(aspect_ratios(upright), track.stamp)
+    left, right = track.eyes.update(aspect_ratios(track.landmarks, track.pose), track.stamp)
     return Face(
         id=track.id,
         confidence=track.presence,
@@ -350,8 +360,8 @@ def _look(patch: Image) -> FloatArray:
     margin = patch.shape[0] // 6  # the face's own box
     inner = patch[margin:-margin, margin:-margin]
     look = cv2.resize(inner, (_LOOK_SIDE, _LOOK_SIDE), interpolation=cv2.INTER_AREA)
-    look = look.astype(np.float32)
-    look = (look - look.mean(where=_OVAL > 0)) * _OVAL
+    look = look.astype(np.float32) * _OVAL
+    look -= look.sum() / (3 * _OVAL.sum()) * _OVAL
     return np.asarray(look / max(float(np.linalg.norm(look)), 1e-6))
 
 
