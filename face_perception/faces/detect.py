@@ -21,6 +21,14 @@ _STRIDE = 4
 _KEYPOINTS = 6
 _MAX_OVERLAP = 0.3
 
+# A face needs about 11 pixels of the network's input: 36 of an image 640 wide, 108 of one 1920
+# wide. Larger images are therefore also searched window by window.
+_WINDOW = 640
+_WINDOW_OVERLAP = 128  # larger faces are found in the whole image
+_NO_WINDOWS_UP_TO = 960
+
+Window = tuple[int, int, int, int]  # x, y, width, height, pixels
+
 
 @dataclass(frozen=True)
 class Detection:
@@ -33,6 +41,23 @@ class Detection:
     score: float
     box: FloatArray
     keypoints: FloatArray
+
+
+def windows(width: int, height: int) -> list[Window]:
+    """Overlapping parts of a large image in which to look for small faces; none for a small one."""
+    if max(width, height) <= _NO_WINDOWS_UP_TO:
+        return []
+    columns, rows = _spread(width), _spread(height)
+    return [(x, y, min(_WINDOW, width), min(_WINDOW, height)) for y in rows for x in columns]
+
+
+def _spread(length: int) -> list[int]:
+    """Where windows begin along a side so that they cover it evenly."""
+    free = length - _WINDOW
+    if free <= 0:
+        return [0]
+    steps = math.ceil(free / (_WINDOW - _WINDOW_OVERLAP))
+    return [round(free * i / steps) for i in range(steps + 1)]
 
 
 class Detector:
@@ -48,9 +73,10 @@ class Detector:
         self._anchors = (np.stack([columns, rows], 1) + 0.5) * _STRIDE
         self._input = np.empty((1, _SIDE, _SIDE, 3), np.float32)
 
-    def detect(self, image: Image) -> list[Detection]:
-        """Faces in an RGB image uint8 [H, W, 3]; an empty list where there is none."""
-        scale, offset = self._letterbox(image)
+    def detect(self, image: Image, window: Window | None = None) -> list[Detection]:
+        """Faces in an RGB image uint8 [H, W, 3] or in a window of it; empty where there is none."""
+        x, y, width, height = window or (0, 0, image.shape[1], image.shape[0])
+        scale, offset = self._letterbox(image[y : y + height, x : x + width])
         output = self._model.infer({"image": self._input})
         logits = output["scores"].reshape(-1)
         hits = np.flatnonzero(logits >= self._min_logit)
@@ -64,7 +90,7 @@ class Detector:
         scores = 1 / (1 + np.exp(-np.clip(logits[hits].astype(np.float64), -100, 100)))
         found = []
         for score, merged in _merge(scores, np.concatenate([corners, points[:, 2:]], 1)):
-            pixels = (merged - offset) / scale
+            pixels = (merged - offset) / scale + (x, y)
             box = np.concatenate([pixels[0], pixels[1] - pixels[0]])
             if (box[2:] > 0).all():
                 found.append(Detection(score, box, pixels[2:]))

@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from face_perception.faces.detect import Detection, Detector
+from face_perception.faces.detect import Detection, Detector, Window, windows
 from face_perception.faces.eyes import EyeOpenness, aspect_ratios
 from face_perception.faces.landmarks import (
     LEFT_INNER_CANTHUS,
@@ -81,7 +81,8 @@ class FaceTracker:
     """Faces of a stream of images, each under one id as long as it is seen.
 
     The detector searches every ``detect_every``-th image, and ten times a second while no face is
-    followed or one was just lost; the mesh follows in between. A face counts after ``min_hits``
+    followed or one was just lost; the mesh follows in between. Of a large image, one window after
+    the other is searched as well, for small faces. A face counts after ``min_hits``
     images, and one that was lost for a second or so, hidden or away, gets its id back. Ids are
     ``id_prefix`` and a counter, so a replay gives the same.
 
@@ -130,6 +131,9 @@ class FaceTracker:
         self._stamp = -math.inf
         self._searched = -math.inf
         self._since_search = self._detect_every
+        self._windows: list[Window] = []
+        self._window = 0
+        self._since_window = 0
 
     def track(self, frame: Frame) -> list[Face]:
         """Faces in the next image of the stream, oldest track first.
@@ -140,12 +144,22 @@ class FaceTracker:
         image = _checked(frame)
         if image.shape != self._shape or frame.stamp < self._stamp:
             self.reset()
-        self._shape, self._stamp = image.shape, frame.stamp
+            self._shape = image.shape
+            self._windows = windows(image.shape[1], image.shape[0])
+        self._stamp = frame.stamp
         self._since_search += 1
+        self._since_window += 1
         self._lost = [t for t in self._lost if frame.stamp - t.stamp <= _KEEP_LOST]
         any_lost = self._follow(image, frame.stamp)
         if self._search_is_due(any_lost, frame.stamp):
-            self._search(image, frame.stamp)
+            self._searched, self._since_search = frame.stamp, 0
+            self._begin(image, self._detector.detect(image), frame.stamp)
+        elif self._windows and self._since_window >= self._detect_every:
+            # Never in the same image as the search of the whole.
+            self._since_window = 0
+            self._window = (self._window + 1) % len(self._windows)
+            detections = self._detector.detect(image, self._windows[self._window])
+            self._begin(image, detections, frame.stamp)
         self._recognise()
         counting = [t for t in self._tracks if t.hits >= self._min_hits]
         for track in counting:
@@ -155,17 +169,20 @@ class FaceTracker:
         return [_face(track, frame) for track in counting]
 
     def detect(self, frame: Frame) -> list[Face]:
-        """Faces in one image on its own, best first, without following any.
+        """Faces in one image on its own, large ones first, without following any.
 
         Ids count from 1 in every image. Raises ValueError as ``track`` does.
         """
         image = _checked(frame)
         found: list[_Track] = []
-        for detection in self._detector.detect(image):
-            track = self._look_closely(image, detection, frame.stamp, found)
-            if track is not None and len(found) < self._max_faces:
-                track.id = f"{self._id_prefix}{len(found) + 1}"
-                found.append(track)
+        for window in (None, *windows(image.shape[1], image.shape[0])):
+            for detection in self._detector.detect(image, window):
+                if len(found) >= self._max_faces:
+                    break
+                track = self._look_closely(image, detection, frame.stamp, found)
+                if track is not None:
+                    track.id = f"{self._id_prefix}{len(found) + 1}"
+                    found.append(track)
         return [_face(track, frame) for track in found]
 
     def _follow(self, image: Image, stamp: float) -> bool:
@@ -206,10 +223,9 @@ class FaceTracker:
         # A little less than the period: stamps jitter.
         return waiting and stamp - self._searched >= 0.95 * _SEARCH_PERIOD
 
-    def _search(self, image: Image, stamp: float) -> None:
-        """Detect, and begin tracks for the faces that no track is on."""
-        self._searched, self._since_search = stamp, 0
-        for detection in self._detector.detect(image):
+    def _begin(self, image: Image, detections: list[Detection], stamp: float) -> None:
+        """Begin tracks on the faces that no track is on."""
+        for detection in detections:
             if len(self._tracks) >= self._max_faces:
                 break
             track = self._look_closely(image, detection, stamp, self._tracks)
