@@ -1,0 +1,25 @@
+"""`make bench`: every benchmark in turn, on an otherwise idle machine. Each can be run alone."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+
+def main() -> int:
+    here = Path(__file__).parent
+    failed = []
+    for script in sorted(here.glob("*.py")):
+        if script.name == "run.py" or script.name.startswith("_"):
+            continue
+        print(f"== {script.name}", flush=True)
+        if subprocess.run([sys.executable, str(script)]).returncode:
+            failed.append(script.name)
+    if failed:
+        print(f"failed: {', '.join(failed)}", file=sys.stderr)
+    return int(bool(failed))
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
