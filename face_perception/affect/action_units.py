@@ -62,14 +62,15 @@ _UNITS = (
     _Unit(
         12,
         _HIGH,
-        lambda d: d.corner_lift + 0.3 * d.mouth_width,
+        # A smile widens the mouth, but what only widens it is no smile.
+        lambda d: d.corner_lift + min(0.3 * d.mouth_width, max(d.corner_lift, 0.0)),
         0.1,
         0.022,
         ("corner_lift", "mouth_width"),
     ),
     _Unit(15, _LOW, lambda d: -d.corner_lift, 0.06, 0.017, ("corner_lift",)),
     _Unit(18, _LOW, lambda d: -d.mouth_width, 0.18, 0.05, ("mouth_width",)),
-    # A smile widens the mouth as well: what goes with the lift of its corners is not stretching.
+    # What goes with the lift of the corners is a smile's.
     _Unit(
         20,
         _LOW,
@@ -121,8 +122,8 @@ class LandmarkActionUnits:
     def __init__(
         self,
         *,
-        prior: float = 5.0,
-        memory: float = 60.0,
+        prior: float = 3.0,
+        memory: float = 30.0,
         min_cutoff: float = 2.0,
         beta: float = 10.0,
         max_gap: float = 0.5,

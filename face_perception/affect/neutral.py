@@ -14,16 +14,19 @@ _MOUTH = ("corner_lift", "mouth_width", "mouth_opening", "jaw")
 _GROUPS = tuple(
     np.array([Features._fields.index(name) for name in group]) for group in (_BROWS, _LIDS, _MOUTH)
 )
-# Beyond this many standard deviations of a population a face is rather moving than built so.
+# Beyond this many standard deviations of a population a face is rather moving than built so; of a
+# face that is known, beyond fewer by this share.
 _REST = 2.5
+_KNOWN_BETTER = 0.6
 
 
 class Neutral:
     """The features of one face at rest: a population's at first, then more and more its own.
 
     A mean of what was seen, each group of features weighted by how likely it is at rest: near what
-    rest is thought to be by the measure of how much people differ. So a held smile hardly counts,
-    and a face that is built differently is learned in seconds to a minute.
+    rest is thought to be, by the measure of how much people differ, and nearer the better it is
+    known. So a held smile hardly counts, and a face that is built differently is learned in seconds
+    to a minute.
 
     - ``prior``: seconds of the face's own that weigh as much as the population.
     - ``memory``: seconds after which what was seen fades.
@@ -50,7 +53,8 @@ class Neutral:
         then only the mouth counts.
         """
         away = np.array(features) - self._mean
-        unlikely = (np.abs(away) / (_REST * np.array(SPREAD))) ** 4
+        near = _REST * (1 - _KNOWN_BETTER * self.known) * np.array(SPREAD)
+        unlikely = (away / near) ** 4
         for group in _GROUPS if eyes_open else _GROUPS[-1:]:
             weight = seconds / (1 + float(unlikely[group].max()))
             self._seen[group] = np.minimum(self._seen[group] + weight, self._memory)

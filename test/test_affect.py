@@ -1,0 +1,444 @@
+"""Action units of a scripted face and of photographs; expressions and what is derived from them."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Callable, Iterator
+
+import cv2
+import numpy as np
+import pytest
+
+from face_perception import affect, faces, inference
+from face_perception.affect import (
+    ExpressionNet,
+    LandmarkActionUnits,
+    SmoothExpressions,
+    derive_valence_arousal,
+)
+from face_perception.types import (
+    EXPRESSIONS,
+    NAN,
+    ActionUnit,
+    Camera,
+    Expression,
+    Face,
+    FaceCrop,
+    Frame,
+    HeadPose,
+    Image,
+)
+
+UNITS = (1, 2, 4, 5, 12, 15, 18, 20, 25, 26, 45)
+RATE = 30.0
+EYES_CLOSED = (0.3, 0.3)
+
+
+def photograph(name: str) -> Image:
+    image = cv2.imread(str(inference.sample_photo(name)), cv2.IMREAD_COLOR)
+    return np.ascontiguousarray(image[..., ::-1])
+
+
+@pytest.fixture(scope="module")
+def tracker() -> faces.FaceTracker:
+    return faces.load_tracker()
+
+
+@pytest.fixture(scope="module")
+def net() -> ExpressionNet:
+    return ExpressionNet(inference.load("expression"))
+
+
+def face_in(tracker: faces.FaceTracker, image: Image) -> Face:
+    height, width = image.shape[:2]
+    (face,) = tracker.detect(Frame(image, 0.0, Camera.assume(width, height)))
+    return face
+
+
+@pytest.fixture(scope="module")
+def smiling(tracker: faces.FaceTracker) -> Face:
+    return face_in(tracker, photograph("astronaut"))
+
+
+@pytest.fixture(scope="module")
+def resting(tracker: faces.FaceTracker) -> Face:
+    """Grace Hopper, eyes open: in a track of her own that would be the usual."""
+    face = face_in(tracker, photograph("grace_hopper"))
+    return dataclasses.replace(face, left_eye_openness=1.0, right_eye_openness=1.0)
+
+
+def intensities(units: affect.LandmarkActionUnits, face: Face, stamp: float) -> dict[int, float]:
+    return {code: unit.intensity for code, unit in units.estimate(face, stamp).units.items()}
+
+
+def play(
+    face: Callable[[float], Face],
+    seconds: float,
+    units: LandmarkActionUnits,
+    start: float = 0.0,
+) -> Iterator[tuple[float, dict[int, float]]]:
+    for k in range(round(seconds * RATE)):
+        t = start + k / RATE
+        yield t, intensities(units, face(t), t)
+
+
+def last(
+    face: Face, seconds: float, units: LandmarkActionUnits, start: float = 0.0
+) -> dict[int, float]:
+    """Intensities at the end of so many seconds of the same face."""
+    *_, (_, found) = play(lambda t: face, seconds, units, start)
+    return found
+
+
+# Where a movement takes which points, in outer-canthus distances of the upright face: x to the
+# person's left, y up.
+MOUTH_CORNERS = {faces.MOUTH_RIGHT: (-0.08, 0.09), faces.MOUTH_LEFT: (0.08, 0.09)}
+OPEN_MOUTH = {
+    **{int(i): (0.0, -0.25) for i in faces.LIPS_INNER_LOWER[1:-1]},
+    faces.CHIN: (0.0, -0.25),
+    faces.MOUTH_RIGHT: (0.02, -0.06),
+    faces.MOUTH_LEFT: (-0.02, -0.06),
+}
+INNER_BROWS = {
+    int(brow[-1]): (0.0, 0.1)
+    for brow in (
+        faces.RIGHT_BROW_UPPER,
+        faces.RIGHT_BROW_LOWER,
+        faces.LEFT_BROW_UPPER,
+        faces.LEFT_BROW_LOWER,
+    )
+}
+BROWS = {
+    int(i): (0.0, 0.1)
+    for brow in (
+        faces.RIGHT_BROW_UPPER,
+        faces.RIGHT_BROW_LOWER,
+        faces.LEFT_BROW_UPPER,
+        faces.LEFT_BROW_LOWER,
+    )
+    for i in brow
+}
+FROWN = {
+    i: (0.035 if i in (faces.RIGHT_BROW_UPPER[-1], faces.RIGHT_BROW_LOWER[-1]) else -0.035, -0.04)
+    for i in INNER_BROWS
+}
+POUT = {faces.MOUTH_RIGHT: (0.12, 0.0), faces.MOUTH_LEFT: (-0.12, 0.0)}
+STRETCH = {faces.MOUTH_RIGHT: (-0.12, 0.0), faces.MOUTH_LEFT: (0.12, 0.0)}
+CORNERS_DOWN = {faces.MOUTH_RIGHT: (0.0, -0.08), faces.MOUTH_LEFT: (0.0, -0.08)}
+LIDS_UP = {
+    int(i): (0.0, 0.06) for lid in (faces.RIGHT_EYE_UPPER, faces.LEFT_EYE_UPPER) for i in lid[1:-1]
+}
+
+
+def moved(face: Face, movement: dict[int, tuple[float, float]], share: float = 1.0) -> Face:
+    """The face with a share of the movement in its plane, as the camera sees it."""
+    assert face.pose is not None
+    landmarks = face.landmarks.copy()
+    corners = landmarks[[faces.RIGHT_OUTER_CANTHUS, faces.LEFT_OUTER_CANTHUS], :2]
+    size = float(np.linalg.norm(corners[0] - corners[1]))
+    left, up = face.pose.rotation[:, 1], face.pose.rotation[:, 2]
+    for point, (x, y) in movement.items():
+        landmarks[point] += (share * size * (x * left + y * up)).astype(np.float32)
+    return dataclasses.replace(face, landmarks=landmarks)
+
+
+def blinking(face: Face) -> Face:
+    left, right = EYES_CLOSED
+    return dataclasses.replace(face, left_eye_openness=left, right_eye_openness=right)
+
+
+def test_a_smile_on_a_photograph_and_none(smiling: Face, resting: Face) -> None:
+    smile = intensities(LandmarkActionUnits(), smiling, 0.0)
+    assert set(smile) == set(UNITS)
+    assert smile[12] > 0.8
+    assert smile[25] > 0.8
+    assert max(smile[code] for code in (4, 15, 18, 20, 26, 45)) < 0.3
+    rest = intensities(LandmarkActionUnits(), resting, 0.0)
+    assert max(rest.values()) < 0.1
+
+
+def test_the_mirrored_face_moves_the_same(tracker: faces.FaceTracker) -> None:
+    image = photograph("astronaut")
+    there = intensities(LandmarkActionUnits(), face_in(tracker, image), 0.0)
+    mirrored = np.ascontiguousarray(image[:, ::-1])
+    back = intensities(LandmarkActionUnits(), face_in(tracker, mirrored), 0.0)
+    assert there == pytest.approx(back, abs=0.25)
+
+
+@pytest.mark.parametrize(
+    ("movement", "expected"),
+    [
+        (MOUTH_CORNERS, {12}),
+        (OPEN_MOUTH, {25, 26}),
+        (INNER_BROWS, {1}),
+        (BROWS, {1, 2}),
+        (FROWN, {4}),
+        (POUT, {18}),
+        (STRETCH, {20}),
+        (CORNERS_DOWN, {15}),
+        (LIDS_UP, {5}),
+    ],
+)
+def test_each_movement_moves_its_unit(
+    resting: Face, movement: dict[int, tuple[float, float]], expected: set[int]
+) -> None:
+    units = LandmarkActionUnits()
+    before = last(resting, 5, units)
+    assert max(before.values()) < 0.1
+    after = last(moved(resting, movement), 1, units, start=5)
+    assert {code for code, value in after.items() if value > 0.5} == expected
+
+
+def test_a_smile_that_is_held_stays_a_smile(resting: Face, smiling: Face) -> None:
+    units = LandmarkActionUnits()
+    half = moved(resting, MOUTH_CORNERS, 0.6)
+    before = last(resting, 5, units)
+    held = [found[12] for _, found in play(lambda t: half, 10.5, units, start=5)]
+    assert before[12] < 0.05
+    assert held[15] > 0.4, "after half a second"
+    assert held[-1] > 0.85 * held[15], "ten seconds later"
+    assert last(resting, 1, units, start=15.5)[12] < 0.1
+    # A face that comes with a smile has no rest of its own yet.
+    assert last(smiling, 10, LandmarkActionUnits())[12] > 0.8
+
+
+def test_a_face_that_is_built_differently_becomes_its_own_rest(resting: Face) -> None:
+    units = LandmarkActionUnits()
+    high_brows = moved(resting, BROWS, 0.5)
+    found = [u[1] for _, u in play(lambda t: high_brows, 30, units)]
+    assert found[0] > 0.2
+    assert found[-1] < 0.1
+    assert last(moved(resting, BROWS, 1.5), 1, units, start=30)[1] > 0.8
+
+
+def test_blinks_are_not_smoothed_away_and_leave_the_lids_alone(resting: Face) -> None:
+    units = LandmarkActionUnits()
+    assert last(resting, 2, units)[45] == 0
+    wide = moved(blinking(resting), LIDS_UP)
+    shut = intensities(units, wide, 2.0)
+    assert shut[45] == 1
+    assert shut[5] == 0
+    assert intensities(units, resting, 2 + 1 / RATE)[45] == 0
+
+
+def test_closed_eyes_teach_nothing_about_lids(resting: Face) -> None:
+    heavy_lids = moved(resting, LIDS_UP, -0.3)
+    asleep, awake = LandmarkActionUnits(), LandmarkActionUnits()
+    last(blinking(heavy_lids), 20, asleep)
+    last(heavy_lids, 20, awake)
+    as_before = last(resting, 1, asleep, start=20)
+    wider = last(resting, 1, awake, start=20)
+    assert as_before[5] == 0
+    assert wider[5] > 0.1
+
+
+def test_confidence_is_honest(resting: Face) -> None:
+    def confidence(face: Face, units: LandmarkActionUnits | None = None) -> dict[int, float]:
+        found = (units or LandmarkActionUnits()).estimate(face, 100.0).units
+        assert all(math.isnan(unit.probability) for unit in found.values())
+        return {code: unit.confidence for code, unit in found.items()}
+
+    new = confidence(resting)
+    assert all(0 < c < 1 for c in new.values())
+    assert min(new[code] for code in (45, 25, 26, 12)) > max(new[code] for code in (1, 2, 4))
+    assert min(new[code] for code in (1, 2, 4)) > max(new[code] for code in (5, 15, 18, 20))
+    known = LandmarkActionUnits()
+    last(resting, 20, known, start=80)
+    later = confidence(resting, known)
+    assert all(later[code] > new[code] for code in UNITS)
+
+    assert resting.pose is not None
+    turn = cv2.Rodrigues(np.array([0.0, 0.8, 0.0]))[0]
+    turned = HeadPose(resting.pose.position, turn @ resting.pose.rotation)
+    small = (resting.landmarks * 0.2).astype(np.float32)
+    for worse in (
+        dataclasses.replace(resting, pose=turned),
+        dataclasses.replace(resting, landmarks=small),
+        dataclasses.replace(resting, confidence=0.5),
+    ):
+        found = confidence(worse)
+        assert all(found[code] < 0.8 * new[code] for code in UNITS)
+
+
+def test_what_cannot_be_seen_is_absent(resting: Face) -> None:
+    def codes(**changes: object) -> tuple[int, ...]:
+        face = dataclasses.replace(resting, **changes)
+        return tuple(LandmarkActionUnits().estimate(face, 0.0).units)
+
+    nothing = np.full((478, 3), np.nan, np.float32)
+    no_openness = {"left_eye_openness": NAN, "right_eye_openness": NAN}
+    assert codes() == UNITS
+    assert codes(pose=None) == (45,)
+    assert codes(landmarks=nothing) == (45,)
+    assert codes(landmarks=np.zeros((478, 3), np.float32)) == (45,)
+    assert codes(pose=HeadPose(np.full(3, np.nan), np.full((3, 3), np.nan))) == (45,)
+    assert codes(**no_openness) == UNITS[:-1]
+    assert codes(pose=None, **no_openness) == ()
+    assert codes(left_eye_openness=NAN) == UNITS
+
+
+def test_faces_are_kept_apart_and_forgotten(resting: Face, smiling: Face) -> None:
+    units = LandmarkActionUnits()
+    high_brows = moved(resting, BROWS, 0.5)
+    other = dataclasses.replace(smiling, id="face_2")
+    for k in range(600):
+        units.estimate(high_brows, k / RATE)
+        units.estimate(other, k / RATE)
+    settled = intensities(units, high_brows, 20.0)
+    first = intensities(LandmarkActionUnits(), high_brows, 20.0)
+    assert settled[1] < first[1] - 0.1
+    units.keep(["face_1"])
+    assert intensities(units, high_brows, 20.1)[1] == pytest.approx(settled[1], abs=0.05)
+    assert intensities(units, high_brows, 5.0) == first, "the clock went back"
+    last(high_brows, 20, units, start=5)
+    units.keep(["face_2"])
+    assert intensities(units, high_brows, 30.0) == first
+    units.reset()
+    assert intensities(units, high_brows, 30.1) == first
+
+
+@pytest.mark.parametrize(
+    ("settings", "reason"),
+    [
+        ({"prior": 0.0}, "prior"),
+        ({"memory": math.inf}, "memory"),
+        ({"max_gap": -1.0}, "max_gap"),
+        ({"min_cutoff": -1.0}, "min_cutoff"),
+    ],
+)
+def test_settings_out_of_range_are_refused(settings: dict[str, float], reason: str) -> None:
+    with pytest.raises(ValueError, match=reason):
+        LandmarkActionUnits(**settings)
+
+
+def test_expressions_of_photographs_in_one_batch(
+    net: ExpressionNet, tracker: faces.FaceTracker
+) -> None:
+    crops = []
+    for name in ("astronaut", "grace_hopper"):
+        image = photograph(name)
+        face = dataclasses.replace(face_in(tracker, image), id=name)
+        crops.append(faces.crop_face(image, face))
+    smile, rest = net.estimate(crops)
+    assert (smile.face_id, rest.face_id) == ("astronaut", "grace_hopper")
+    assert (smile.label, rest.label) == ("happy", "neutral")
+    assert smile.probability.max() > 0.9
+    assert smile.confidence > rest.confidence
+    assert smile.source == "expression"
+    for found in (smile, rest):
+        assert found.probability.shape == (7,)
+        assert found.probability.sum() == pytest.approx(1, abs=1e-3)
+    alone = net.estimate(crops[1:])[0]
+    assert alone.probability == pytest.approx(rest.probability, abs=1e-4)
+    happy, calm = derive_valence_arousal(smile), derive_valence_arousal(rest)
+    assert happy.valence > 0.6
+    assert 0.2 < happy.arousal < 0.5
+    assert abs(calm.valence) < 0.2
+    assert net.estimate([]) == []
+
+
+def test_the_window_is_the_face_as_cut_from_the_photograph(
+    net: ExpressionNet, tracker: faces.FaceTracker
+) -> None:
+    """The patch is half a loss of pixels: it must not become another expression."""
+    for name in ("astronaut", "grace_hopper"):
+        image = photograph(name)
+        face = face_in(tracker, image)
+        low, high = face.landmarks[:, :2].min(0), face.landmarks[:, :2].max(0)
+        side = 1.15 * float(high[1] - low[1])
+        x, y = (low + high) / 2 - side / 2
+        cut = image[max(round(y), 0) : round(y + side), max(round(x), 0) : round(x + side)]
+        gray = cv2.resize(
+            cv2.cvtColor(cut, cv2.COLOR_RGB2GRAY), (64, 64), interpolation=cv2.INTER_AREA
+        )
+        model = inference.load("expression")
+        direct = model.infer({"face": gray[None, ..., None].astype(np.float32)})["probability"][0]
+        (patched,) = net.estimate([faces.crop_face(image, face)])
+        assert np.abs(patched.probability - direct).max() < 0.25
+
+
+def test_a_patch_of_another_size_is_refused(net: ExpressionNet) -> None:
+    crop = FaceCrop("face_1", np.zeros((112, 112, 3), np.uint8), np.eye(3)[:2])
+    with pytest.raises(ValueError, match=r"160, 160, 3.*112.*crop_face"):
+        net.estimate([crop])
+
+
+def expression(name: str, share: float = 1.0, face_id: str = "face_1") -> Expression:
+    """So much of one class, the rest spread evenly."""
+    probability = np.full(7, (1 - share) / 7)
+    probability[EXPRESSIONS.index(name)] += share
+    return Expression(face_id, "scripted", probability, 1.0, "person_1")
+
+
+def test_smoothing_of_expressions_goes_by_the_clock() -> None:
+    for rate in (10.0, 30.0):
+        smooth = SmoothExpressions(0.5)
+        smooth([expression("neutral")], 0.0)
+        for k in range(round(0.5 * rate)):
+            (found,) = smooth([expression("happy")], (k + 1) / rate)
+        happy = found.probability[EXPRESSIONS.index("happy")]
+        assert happy == pytest.approx(1 - math.exp(-1))
+        assert found.probability.sum() == pytest.approx(1)
+        assert (found.source, found.person_id) == ("scripted", "person_1")
+    assert found.confidence < 0.8, "torn between two classes, whatever each image says"
+
+
+def test_smoothing_starts_afresh() -> None:
+    happy = expression("happy")
+
+    def warm() -> SmoothExpressions:
+        smooth = SmoothExpressions()
+        smooth([expression("sad"), expression("sad", face_id="face_2")], 10.0)
+        return smooth
+
+    (mixed,) = warm()([happy], 10.1)
+    assert mixed.label == "sad"
+    left = warm()
+    left([expression("sad", face_id="face_2")], 10.05)
+    unknown = warm()
+    nothing = Expression("face_1", "scripted", np.full(7, np.nan))
+    assert unknown([nothing], 10.05)[0].label == ""
+    cleared = warm()
+    cleared.reset()
+    for smooth, stamp in (
+        (warm(), 2.0),
+        (left, 10.1),
+        (unknown, 10.1),
+        (cleared, 10.1),
+        (SmoothExpressions(0.0), 10.1),
+    ):
+        (afresh,) = smooth([happy], stamp)
+        assert afresh.probability == pytest.approx(happy.probability)
+    assert warm()([], 10.1) == []
+    with pytest.raises(ValueError, match="time_constant"):
+        SmoothExpressions(-0.5)
+
+
+@pytest.mark.parametrize(
+    ("name", "valence", "arousal"),
+    [("neutral", 0, 0), ("happy", 1, 1), ("sad", -1, -1), ("angry", -1, 1), ("scared", -1, 1)],
+)
+def test_derived_valence_and_arousal(name: str, valence: int, arousal: int) -> None:
+    found = derive_valence_arousal(expression(name))
+    assert np.sign((found.valence, found.arousal)).tolist() == [valence, arousal]
+    assert (found.source, found.face_id, found.person_id) == ("derived", "face_1", "person_1")
+    # Half of an expression is half the way.
+    half = expression(name).probability / 2 + expression("neutral").probability / 2
+    halved = derive_valence_arousal(Expression("face_1", "scripted", half, 0.5))
+    assert (halved.valence, halved.arousal) == pytest.approx((found.valence / 2, found.arousal / 2))
+    assert halved.confidence == 0.5
+
+
+def test_nothing_is_derived_from_nothing() -> None:
+    found = derive_valence_arousal(Expression("face_1", "scripted", np.full(7, np.nan)))
+    assert math.isnan(found.valence)
+    assert math.isnan(found.arousal)
+    assert math.isnan(found.confidence)
+
+
+def test_units_are_plain_numbers(resting: Face) -> None:
+    for unit in LandmarkActionUnits().estimate(resting, 0.0).units.values():
+        assert isinstance(unit, ActionUnit)
+        assert type(unit.intensity) is float
+        assert type(unit.confidence) is float
