@@ -81,8 +81,8 @@ class FaceTracker:
     """Faces of a stream of images, each under one id as long as it is seen.
 
     The detector searches every ``detect_every``-th image, and ten times a second while no face is
-    followed or one was just lost; the mesh follows in between. Of a large image, one window after
-    the other is searched as well, for small faces. A face counts after ``min_hits``
+    followed or one was just lost; the mesh follows in between. For small faces, one window of the
+    image after the other is searched as well, at half that rate. A face counts after ``min_hits``
     images, and one that was lost for a second or so, hidden or away, gets its id back. Ids are
     ``id_prefix`` and a counter, so a replay gives the same.
 
@@ -154,7 +154,7 @@ class FaceTracker:
         if self._search_is_due(any_lost, frame.stamp):
             self._searched, self._since_search = frame.stamp, 0
             self._begin(image, self._detector.detect(image), frame.stamp)
-        elif self._windows and self._since_window >= self._detect_every:
+        elif self._window_is_due():
             # Never in the same image as the search of the whole.
             self._since_window = 0
             self._window = (self._window + 1) % len(self._windows)
@@ -222,6 +222,12 @@ class FaceTracker:
         waiting = bool(self._lost) or not self._tracks
         # A little less than the period: stamps jitter.
         return waiting and stamp - self._searched >= 0.95 * _SEARCH_PERIOD
+
+    def _window_is_due(self) -> bool:
+        if not self._windows or len(self._tracks) >= self._max_faces:
+            return False
+        # Twice as often while there is nothing else to do.
+        return self._since_window >= self._detect_every * (2 if self._tracks else 1)
 
     def _begin(self, image: Image, detections: list[Detection], stamp: float) -> None:
         """Begin tracks on the faces that no track is on."""

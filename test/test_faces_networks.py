@@ -1,0 +1,189 @@
+"""Detector and mesh: the arithmetic round the networks with a scripted one, then the real ones."""
+
+import itertools
+
+import cv2
+import numpy as np
+import pytest
+from faces_scene import paste, photo, wall
+
+from face_perception.faces.detect import Detector, windows
+from face_perception.faces.mesh import (
+    SIDE,
+    Mesh,
+    Square,
+    square_of_detection,
+    square_of_landmarks,
+)
+from face_perception.inference import load
+
+
+class Script:
+    """A model that returns what it was told and keeps what it was given."""
+
+    def __init__(self, **output):
+        self.output = output
+
+    def infer(self, inputs):
+        self.seen = inputs["image"].copy()
+        return self.output
+
+
+def raw(cells: dict[tuple[int, int], tuple[float, list[float]]]) -> Script:
+    """A detector's output with these anchors (column, row): logit and 16 values."""
+    boxes, scores = np.zeros((1, 2304, 16), np.float32), np.full((1, 2304, 1), -9, np.float32)
+    for (column, row), (logit, values) in cells.items():
+        boxes[0, row * 48 + column], scores[0, row * 48 + column] = values, logit
+    return Script(boxes=boxes, scores=scores)
+
+
+def test_detection_in_pixels_of_a_wide_image():
+    keypoints = [-10, -5, 10, -5, 0, 3, 0, 12, -20, 0, 20, 0]
+    model = raw({(20, 30): (2.0, [2.0, 4.0, 40.0, 48.0, *keypoints])})
+    (found,) = Detector(model).detect(np.zeros((480, 960, 3), np.uint8))
+    # Anchor at (20.5, 30.5) * 4; five image pixels an input pixel; bars of 48 above and below.
+    centre = np.array([82 + 2, 122 + 4 - 48]) * 5
+    left_eye = np.array([82 + 10, 122 - 5 - 48]) * 5
+    np.testing.assert_allclose(found.box, [centre[0] - 100, centre[1] - 120, 200, 240])
+    np.testing.assert_allclose(found.keypoints[1], left_eye)
+    assert found.score == pytest.approx(1 / (1 + np.exp(-2)))
+    # In a window the same, moved by the window's corner.
+    (found,) = Detector(model).detect(np.zeros((900, 1500, 3), np.uint8), (300, 100, 960, 480))
+    np.testing.assert_allclose(found.keypoints[1], left_eye + np.array([300, 100]))
+
+
+def test_letterbox_range_and_bars():
+    model = raw({})
+    image = np.full((100, 200, 3), 255, np.uint8)
+    assert Detector(model).detect(image) == []
+    assert model.seen.shape == (1, 192, 192, 3)
+    np.testing.assert_allclose(model.seen[0, 48:144], 1, atol=1e-6)
+    assert (model.seen[0, :48] == -1).all()
+    assert (model.seen[0, 144:] == -1).all()
+
+
+def test_overlapping_boxes_become_their_weighted_mean():
+    box = [0.0, 0.0, 40.0, 40.0, *[0.0] * 12]
+    model = raw({(20, 20): (3.0, box), (21, 20): (1.0, box), (40, 40): (2.0, box)})
+    first, second = Detector(model).detect(np.zeros((192, 192, 3), np.uint8))
+    weights = 1 / (1 + np.exp(-np.array([3.0, 1.0])))
+    assert first.box[0] == pytest.approx(np.average([82 - 20, 86 - 20], weights=weights))
+    assert first.score == pytest.approx(weights[0])
+    assert second.box[0] == pytest.approx(162 - 20)
+
+
+def test_score_limit():
+    box = [0.0, 0.0, 40.0, 40.0, *[0.0] * 12]
+    image = np.zeros((192, 192, 3), np.uint8)
+    assert Detector(raw({(5, 5): (0.3, box)}), 0.6).detect(image) == []
+    assert len(Detector(raw({(5, 5): (0.5, box)}), 0.6).detect(image)) == 1
+    with pytest.raises(ValueError, match="score"):
+        Detector(raw({}), 1.5)
+
+
+@pytest.mark.parametrize("size", [(640, 480), (961, 300), (1280, 720), (1920, 1080), (7680, 4320)])
+def test_windows_cover_an_image_with_overlap(size):
+    found = windows(*size)
+    assert 2 <= len(found) <= 8
+    for i in range(2):
+        begins, extent = sorted({w[i] for w in found}), found[0][2 + i]
+        assert begins[0] == 0
+        assert begins[-1] + extent == size[i]
+        assert all(b - a <= 0.81 * extent for a, b in itertools.pairwise(begins))
+
+
+def test_small_images_have_no_windows():
+    assert windows(480, 480) == windows(320, 240) == windows(1, 1) == []
+
+
+def test_mesh_maps_back_what_it_was_shown():
+    grid = np.zeros((1, 478, 3), np.float32)
+    grid[0, 0], grid[0, 1], grid[0, 2] = (96, 96, 10), (192, 96, 0), (96, 0, 0)
+    mesh = Mesh(Script(landmarks=grid, presence=np.array([[0.75]], np.float32)))
+    image = np.zeros((300, 400, 3), np.uint8)
+    square = Square(200.0, 150.0, 96.0, np.radians(90))
+    landmarks, presence = mesh.landmarks(image, square)
+    np.testing.assert_allclose(landmarks[0], (200, 150, 5), atol=1e-4)
+    np.testing.assert_allclose(landmarks[1], (200, 198, 0), atol=1e-4)  # right of it is now down
+    np.testing.assert_allclose(landmarks[2], (248, 150, 0), atol=1e-4)
+    assert presence == 0.75
+
+
+def test_mesh_sees_the_square_and_the_border_repeated():
+    image = np.zeros((100, 100, 3), np.uint8)
+    image[:, 50:] = 255
+    model = Script(landmarks=np.zeros((1, 478, 3), np.float32), presence=np.ones((1, 1)))
+    Mesh(model).landmarks(image, Square(98.0, 50.0, 100.0, 0.0))
+    assert model.seen.shape == (1, SIDE, SIDE, 3)
+    assert model.seen.max() == 1
+    np.testing.assert_allclose(model.seen[0, :, 5:], 1)  # beyond the right border too
+    assert (model.seen[0, :, 0] < 0.6).all()
+
+
+def test_square_of_landmarks_turns_with_the_face():
+    rng = np.random.default_rng(3)
+    points = rng.uniform(100, 200, (478, 3)).astype(np.float32)
+    points[33, :2], points[263, :2] = (110, 150), (190, 150)
+    assert square_of_landmarks(points).angle == pytest.approx(0)
+    points[263, :2] = (110 + 80 * np.cos(0.4), 150 + 80 * np.sin(0.4))
+    square = square_of_landmarks(points)
+    assert square.angle == pytest.approx(0.4, abs=1e-5)
+    assert square.side == pytest.approx(1.5 * np.ptp(points[:, :2], axis=0).max(), rel=1e-5)
+
+
+@pytest.fixture(scope="module")
+def detector() -> Detector:
+    return Detector(load("face_detector"))
+
+
+@pytest.fixture(scope="module")
+def mesh() -> Mesh:
+    return Mesh(load("face_mesh"))
+
+
+# Read off the photographs by eye: middles of the eyes, tip of the nose, middle of the mouth.
+MARKS = {
+    "astronaut": [(202, 102), (248, 106), (222, 128), (223, 140)],
+    "grace_hopper": [(223, 191), (308, 187), (269, 240), (268, 282)],
+}
+
+
+@pytest.mark.parametrize("name", MARKS)
+def test_photographs(name, detector, mesh):
+    (found,) = detector.detect(photo(name))
+    square = square_of_detection(found)
+    for _ in range(3):
+        landmarks, presence = mesh.landmarks(photo(name), square)
+        square = square_of_landmarks(landmarks)
+    assert presence > 0.9
+    size = found.box[2]
+    mouth = landmarks[[61, 291], :2].mean(0)
+    seen = np.stack([landmarks[468, :2], landmarks[473, :2], landmarks[4, :2], mouth])
+    np.testing.assert_allclose(seen, MARKS[name], atol=0.05 * size)
+    np.testing.assert_allclose(found.keypoints[:4], MARKS[name], atol=0.1 * size)
+
+
+@pytest.mark.parametrize("height", [60, 120, 300])
+@pytest.mark.parametrize("angle", [-30, 0, 30])
+def test_sizes_and_tilts(height, angle, detector):
+    image = wall()
+    paste(image, "grace_hopper", 300, 240, height, angle)
+    (found,) = detector.detect(image)
+    eyes = found.keypoints[1] - found.keypoints[0]
+    assert np.degrees(np.arctan2(eyes[1], eyes[0])) == pytest.approx(angle, abs=10)
+    assert found.box[2] == pytest.approx(height, rel=0.3)
+
+
+def test_read_only_images_and_views(detector, mesh):
+    image = np.repeat(photo("astronaut"), 2, axis=1)[:, ::2]  # not contiguous
+    image.flags.writeable = False
+    (found,) = detector.detect(image)
+    assert mesh.landmarks(image, square_of_detection(found))[1] > 0.9
+
+
+def test_nothing_in_empty_pictures(detector):
+    rng = np.random.default_rng(0)
+    noise = rng.integers(0, 256, (480, 640, 3), np.uint8)
+    pictures = [wall(), noise, cv2.blur(noise, (9, 9)), np.zeros((1, 1, 3), np.uint8)]
+    pictures += [np.full((3, 4000, 3), 90, np.uint8), photo("astronaut")[300:]]
+    assert [detector.detect(p) for p in pictures] == [[]] * len(pictures)
