@@ -27,6 +27,11 @@ _MIN_WINDOW = 480
 _MAX_WINDOWS_A_SIDE = 3  # side by side; a few more with the overlap
 _WINDOW_OVERLAP = 5  # a fifth: larger faces are found in the whole image
 
+# A face of less than this share of the image is looked at again in a window of this many times
+# its size.
+_LARGE = 0.25
+_CLOSE = 3.0
+
 Window = tuple[int, int, int, int]  # x, y, width, height, pixels
 
 
@@ -96,6 +101,28 @@ class Detector:
             if (box[2:] > 0).all():
                 found.append(Detection(score, box, pixels[2:]))
         return found
+
+    def again(self, image: Image, detection: Detection) -> Detection | None:
+        """The same face, small in the image, as seen from near; None where it was none.
+
+        The eyes of a face that covers a few cells of the grid are too coarse to say how it is
+        turned, and what only looks like a face from afar is not found again.
+        """
+        x, y, width, height = detection.box
+        if max(width, height) > _LARGE * max(image.shape[:2]):
+            return detection
+        half = _CLOSE / 2 * max(width, height)
+        low = np.maximum((x + width / 2 - half, y + height / 2 - half), 0).astype(int)
+        high = np.minimum((x + width / 2 + half, y + height / 2 + half), image.shape[1::-1])
+        left, top = (int(v) for v in low)
+        right, bottom = (int(v) for v in np.ceil(high))
+        if right <= left or bottom <= top:
+            return None
+        for found in self.detect(image, (left, top, right - left, bottom - top)):
+            middle = found.box[:2] + found.box[2:] / 2 - detection.box[:2]
+            if (middle > 0).all() and (middle < (width, height)).all():
+                return found
+        return None
 
     def _letterbox(self, image: Image) -> tuple[float, FloatArray]:
         """Fill the network's input; input pixel = image pixel * scale + offset."""

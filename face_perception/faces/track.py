@@ -37,10 +37,12 @@ _LOOK_SIDE = 16
 _SETTLE_PASSES = 3  # a detection's square is coarse: the mesh runs again in its own
 _SEARCH_PERIOD = 0.1  # seconds between two searches while no face, or a lost one, is looked for
 _KEEP_LOST = 1.5  # seconds a lost face may be away and keep its id
-_SAME_FACE = 0.2  # mean distance of landmarks, in sizes of a face, of two views of one face
+_SAME_PLACE, _SAME_SIZE = 0.25, 1.6  # two tracks on one face: distance in sizes, ratio of sizes
+_ON_FACE = 0.2  # mean distance of eyes, nose and mouth, in sizes: a detection of a track's face
 # Likeness of two views of one face: over 0.8 for the sample photographs at 45 to 250 pixels, turned
 # in the plane and in other light; below 0.6 for two people.
 _ALIKE = 0.7
+_BETTER = 0.1  # more likeness than this is no accident
 _MIN_INSIDE = 0.25  # share of the landmarks that must be inside the image
 
 
@@ -51,10 +53,11 @@ class _Track:
     landmarks: FloatArray
     presence: float
     stamp: float
-    look: FloatArray
+    look: FloatArray  # its own, over time
     id: str = ""  # given when the track first counts
     hits: int = 1
     velocity: FloatArray = field(default_factory=lambda: np.zeros(2))
+    seen: FloatArray = field(init=False)  # the look in the last image
     square: Square = field(init=False)  # where to look next
     usual_size: float = field(
         init=False
@@ -63,6 +66,7 @@ class _Track:
     eyes: EyeOpenness = field(default_factory=EyeOpenness)
 
     def __post_init__(self) -> None:
+        self.seen = self.look
         self.square = square_of_landmarks(self.landmarks)
         self.usual_size = self.size
 
@@ -180,38 +184,27 @@ class FaceTracker:
                 if len(found) >= self._max_faces:
                     break
                 track = self._look_closely(image, detection, frame.stamp, found)
-                if track is not None:
+                if track is not None and not any(_same_place(track, other) for other in found):
                     track.id = f"{self._id_prefix}{len(found) + 1}"
                     found.append(track)
         return [_face(track, frame) for track in found]
 
     def _follow(self, image: Image, stamp: float) -> bool:
         """Move every track to this image; true where one was lost."""
-        followed: list[_Track] = []
-        gone: list[_Track] = []
-        views = []
-        for track in self._tracks:
+        before = self._tracks
+        self._tracks = []
+        for track in before:
             landmarks, presence = self._mesh.landmarks(image, track.square)
-            seen = presence >= self._min_presence and _inside(landmarks, image)
-            if seen:
-                followed.append(track)
-                views.append((landmarks, presence, _look(self._mesh.patch)))
-            else:
-                gone.append(track)
-        # Two tracks on one face: the one that looks less like it has lost its own.
-        for i, track in enumerate(followed):
-            for j in range(i):
-                if followed[j] in gone or track in gone:
-                    continue
-                if _distance(views[i][0], views[j][0]) < _SAME_FACE:
-                    mine = _likeness(track.look, views[i][2])
-                    other = _likeness(followed[j].look, views[j][2])
-                    gone.append(track if mine <= other else followed[j])
-        for track, (landmarks, presence, look) in zip(followed, views, strict=True):
-            if track not in gone:
-                _advance(track, landmarks, presence, look, stamp)
-        self._tracks = [t for t in followed if t not in gone]
-        self._lost += [t for t in gone if t.id]
+            if presence >= self._min_presence and _inside(landmarks, image):
+                _advance(track, landmarks, presence, _look(self._mesh.patch), stamp)
+                self._tracks.append(track)
+        for i, one in enumerate(self._tracks[:-1]):
+            for other in self._tracks[i + 1 :]:
+                if one in self._tracks and other in self._tracks and _same_place(one, other):
+                    # The one that looks less like itself has slipped on to the other's face.
+                    self._tracks.remove(min(one, other, key=_sureness))
+        gone = [track for track in before if track not in self._tracks]
+        self._lost += [track for track in gone if track.id]
         return bool(gone)
 
     def _search_is_due(self, any_lost: bool, stamp: float) -> bool:
@@ -234,24 +227,31 @@ class FaceTracker:
         for detection in detections:
             if len(self._tracks) >= self._max_faces:
                 break
-            track = self._look_closely(image, detection, stamp, self._tracks)
-            if track is not None:
-                self._tracks.append(track)
+            new = self._look_closely(image, detection, stamp, self._tracks)
+            if new is None:
+                continue
+            here = next((track for track in self._tracks if _same_place(track, new)), None)
+            if here is None:
+                self._tracks.append(new)
+            elif _likeness(here.look, new.look) > _likeness(here.look, here.seen) + _BETTER:
+                # The mesh can be content with a face that it holds turned by a right angle.
+                _advance(here, new.landmarks, new.presence, new.look, stamp)
 
     def _look_closely(
         self, image: Image, detection: Detection, stamp: float, known: list[_Track]
     ) -> _Track | None:
-        """A track for a detection; None where it is no face, or one of the ``known``."""
+        """A track for a detection; None where it is no face, or that of one of the ``known``."""
         if any(_is_on(detection, track) for track in known):
             return None
-        square = square_of_detection(detection)
+        closer = self._detector.again(image, detection)
+        if closer is None:
+            return None
+        square = square_of_detection(closer)
         for _ in range(_SETTLE_PASSES):
             landmarks, presence = self._mesh.landmarks(image, square)
             if presence < self._min_presence or not _inside(landmarks, image):
                 return None
             square = square_of_landmarks(landmarks)
-        if any(_distance(landmarks, track.landmarks) < _SAME_FACE for track in known):
-            return None
         return _Track(landmarks, presence, stamp, _look(self._mesh.patch))
 
     def _recognise(self) -> None:
@@ -300,7 +300,7 @@ def _advance(
 ) -> None:
     before, dt = track.centre, stamp - track.stamp
     track.landmarks, track.presence, track.stamp = landmarks, presence, stamp
-    track.square = square_of_landmarks(landmarks)
+    track.seen, track.square = look, square_of_landmarks(landmarks)
     track.hits += 1
     if dt > 0:
         track.velocity += 0.3 * ((track.centre - before) / dt - track.velocity)
@@ -344,10 +344,16 @@ def _inside(landmarks: FloatArray, image: Image) -> bool:
     return bool(np.isfinite(points).all() and inside.mean() >= _MIN_INSIDE)
 
 
-def _distance(a: FloatArray, b: FloatArray) -> float:
-    """Mean distance of two sets of landmarks in sizes of the larger face."""
-    size = max(float(np.ptp(a[:, :2], axis=0).max()), float(np.ptp(b[:, :2], axis=0).max()))
-    return float(np.linalg.norm(a[:, :2] - b[:, :2], axis=1).mean()) / max(size, 1e-6)
+def _same_place(a: _Track, b: _Track) -> bool:
+    """Whether two tracks are on one face, however they hold it."""
+    small, large = sorted((a.size, b.size))
+    apart = math.hypot(a.square.x - b.square.x, a.square.y - b.square.y)
+    return apart < _SAME_PLACE * large and large < _SAME_SIZE * small
+
+
+def _sureness(track: _Track) -> float:
+    """How far a track is on its own face; those that do not count yet are never sure."""
+    return _likeness(track.look, track.seen) if track.id else -2.0
 
 
 def _is_on(detection: Detection, track: _Track) -> bool:
@@ -362,7 +368,7 @@ def _is_on(detection: Detection, track: _Track) -> bool:
         ]
     )
     apart = np.linalg.norm(detection.keypoints[:4] - expected, axis=1).mean()
-    return bool(apart < _SAME_FACE * max(track.size, float(detection.box[2:].max())))
+    return bool(apart < _ON_FACE * max(track.size, float(detection.box[2:].max())))
 
 
 def _oval() -> FloatArray:
