@@ -233,6 +233,35 @@ def test_closed_eyes_teach_nothing_about_lids(resting: Face) -> None:
     assert wider[5] > 0.1
 
 
+def turned(face: Face, angle: float) -> Face:
+    """The face on the optical axis, turned by ``angle`` from looking at the camera."""
+    assert face.pose is not None
+    turn = cv2.Rodrigues(np.array([0.0, angle, 0.0]))[0]
+    facing = np.array([[0.0, 1.0, 0.0], [0.0, 0.0, -1.0], [-1.0, 0.0, 0.0]])
+    upright = faces.unrotated(face.landmarks, face.pose) * (1, -1, -1)
+    landmarks = (upright @ turn.T + (320, 240, 0)).astype(np.float32)
+    return dataclasses.replace(
+        face, landmarks=landmarks, pose=HeadPose(np.array([0.0, 0.0, 0.5]), turn @ facing)
+    )
+
+
+def test_a_turned_head_moves_the_same_and_teaches_nothing(resting: Face) -> None:
+    high_brows = moved(resting, BROWS, 0.5)
+    frontal, aside = turned(high_brows, 0.0), turned(high_brows, 0.7)
+    fresh = intensities(LandmarkActionUnits(), frontal, 0.0)
+    assert fresh == pytest.approx(intensities(LandmarkActionUnits(), high_brows, 0.0), abs=0.02)
+    assert fresh == pytest.approx(intensities(LandmarkActionUnits(), aside, 0.0), abs=0.02)
+    assert last(frontal, 20, LandmarkActionUnits())[1] < fresh[1] - 0.1
+    assert last(aside, 20, LandmarkActionUnits())[1] == pytest.approx(fresh[1], abs=0.02)
+
+
+def test_a_pause_teaches_nothing(resting: Face) -> None:
+    high_brows = moved(resting, BROWS, 0.5)
+    units = LandmarkActionUnits()
+    before = intensities(units, high_brows, 0.0)
+    assert intensities(units, high_brows, 20.0)[1] == pytest.approx(before[1], abs=0.05)
+
+
 def test_confidence_is_honest(resting: Face) -> None:
     def confidence(face: Face, units: LandmarkActionUnits | None = None) -> dict[int, float]:
         found = (units or LandmarkActionUnits()).estimate(face, 100.0).units

@@ -235,6 +235,17 @@ def test_head_stands_in_for_the_gaze() -> None:
         assert result.looking_at_robot
 
 
+def test_a_head_is_let_off_more_than_a_gaze() -> None:
+    at = (0.2, -0.2, 1.4)
+    aside = beside(ROBOT, at, 15)
+    awake, asleep = (
+        still(Person("anna", at, lambda t: aside, blinks=lambda t, b=blinks: b))["anna"]
+        for blinks in (False, True)
+    )
+    assert not awake.looking_at_robot
+    assert asleep.looking_at_robot
+
+
 def test_no_pose_and_no_gaze_is_unknown() -> None:
     face = Face("anna", 1.0, Roi(0, 0, 1, 1), np.zeros((478, 3)), None)
     bad = Gaze("anna", NAN3, NAN3, 0.0, False, "geometric")
@@ -303,6 +314,19 @@ def test_too_far_to_engage() -> None:
     assert list(play([far], 3, near))[-1][1]["anna"].engagement == Engagement.ENGAGED
 
 
+def test_distance_noise_at_the_limit_does_not_disengage() -> None:
+    tracker = AttentionTracker(max_distance=2.0)
+    found = []
+    for k in range(120):
+        at = (0.0, 0.0, 1.9 if k == 0 else 2.0 + 0.1 * (-1) ** k)
+        (_, result), *_ = play([Person("anna", at, lambda t: ROBOT)], 1 / RATE, tracker, k / RATE)
+        found.append(result["anna"].engagement)
+    assert set(found) == {Engagement.ENGAGING, Engagement.ENGAGED}
+    leaving = Person("anna", (0.0, 0.0, 2.3), lambda t: ROBOT)
+    (_, result), *_ = play([leaving], 1 / RATE, tracker, 120 / RATE)
+    assert result["anna"].engagement == Engagement.DISENGAGING
+
+
 def test_a_short_absence_keeps_the_state_and_a_long_one_does_not() -> None:
     def engagement_after(absence: float) -> list[Engagement]:
         person = Person(
@@ -316,6 +340,18 @@ def test_a_short_absence_keeps_the_state_and_a_long_one_does_not() -> None:
         Engagement.ENGAGED,
         Engagement.ENGAGING,
     ]
+
+
+def test_a_moment_without_any_pose_changes_nothing() -> None:
+    person = Person("anna", (0.0, 0.0, 1.0), lambda t: ROBOT)
+    tracker = AttentionTracker()
+    assert list(play([person], 2, tracker))[-1][1]["anna"].engagement == Engagement.ENGAGED
+    blurred = Face("anna", 1.0, Roi(0, 0, 1, 1), np.zeros((478, 3)), None)
+    for k in range(20):
+        (result,) = tracker.update(2 + k / RATE, [blurred], [])
+        away = k / RATE >= 0.41
+        expected = Engagement.UNKNOWN if away else Engagement.ENGAGED
+        assert result.engagement == expected, k
 
 
 def test_a_clock_that_goes_back_starts_afresh() -> None:

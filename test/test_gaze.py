@@ -212,6 +212,32 @@ def test_one_eye_outside_the_image_leaves_the_other() -> None:
     assert degrees_off(gaze, head) < 3
 
 
+def test_the_eye_that_is_seen_better_counts_more() -> None:
+    """The same error on the far, foreshortened eye of a turned head does less than on the near."""
+    head = Head(turn=-0.7)
+    errors = []
+    for iris in (
+        [faces.LEFT_IRIS_CENTRE, *faces.LEFT_IRIS_RIM],
+        [faces.RIGHT_IRIS_CENTRE, *faces.RIGHT_IRIS_RIM],
+    ):
+        face = head.face()
+        face.landmarks[iris, 1] += 3
+        gaze = GeometricGaze().estimate(CAMERA, face, 0.0)
+        straight = look(head)
+        errors.append(geometry.angle_between(gaze.direction, straight.direction))
+    widths = [
+        np.linalg.norm(head.face().landmarks[a, :2] - head.face().landmarks[b, :2])
+        for a, b in (
+            (faces.LEFT_OUTER_CANTHUS, faces.LEFT_INNER_CANTHUS),
+            (faces.RIGHT_OUTER_CANTHUS, faces.RIGHT_INNER_CANTHUS),
+        )
+    ]
+    far = int(np.argmin(widths))
+    assert errors[far] < 0.7 * errors[1 - far]
+    half_open = look(Head(openness=(0.8, 1.0))).direction
+    assert half_open[0] != look(Head()).direction[0], "an eye that closes counts less"
+
+
 def test_a_head_that_is_turned_away_has_no_gaze() -> None:
     assert look(Head(turn=0.9)).valid
     assert not look(Head(turn=1.2)).valid
