@@ -17,7 +17,7 @@ demo: setup
 
 test:
 	@tools/setup.sh test
-	@$(run) ruff check . && ruff format --check . && mypy && ROS_PYTHON_CHECK_FIELDS=1 python3 -m pytest
+	@$(run) ruff check . && ruff format --check . && mypy && ROS_PYTHON_CHECK_FIELDS=1 pytest
 
 bench:
 	@tools/setup.sh test

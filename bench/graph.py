@@ -52,7 +52,9 @@ def uss_megabytes(pid: int) -> float:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
     parser.add_argument("--seconds", type=float, default=30.0)
     parser.add_argument("--overlay", action="store_true")
     options = parser.parse_args()
@@ -103,7 +105,8 @@ def main() -> None:
         spin(options.seconds)
         elapsed = time.monotonic() - begin
         own = time.process_time() - own
-        print(f"{elapsed:.0f} s at 640x480, 30 Hz, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}")
+        load = os.getloadavg()[0]
+        print(f"{elapsed:.0f} s at 640x480, 30 Hz, {os.cpu_count()} cores, load {load:.1f}")
         print(f"{'topic':<16} delivered Hz")
         for topic, number in sorted(counts.items()):
             print(f"{topic:<16} {number / elapsed:8.2f}")
@@ -111,11 +114,9 @@ def main() -> None:
         for name, pid in supervisor.pids.items():
             h = health.get(name, {})
             lost = int(h.get("dropped", 0)) - dropped.get(name, 0)
-            print(
-                f"{name:<16} {h.get('latency p50 (ms)', '-'):>7} {h.get('latency p95 (ms)', '-'):>7} "
-                f"{lost:>7} {100 * (cpu_seconds(pid) - before[name]) / elapsed:6.1f} "
-                f"{uss_megabytes(pid):7.1f}"
-            )
+            p50, p95 = h.get("latency p50 (ms)", "-"), h.get("latency p95 (ms)", "-")
+            cpu = 100 * (cpu_seconds(pid) - before[name]) / elapsed
+            print(f"{name:<16} {p50:>7} {p95:>7} {lost:>7} {cpu:6.1f} {uss_megabytes(pid):7.1f}")
         print(f"{'(this listener)':<16} {'':>7} {'':>7} {'':>7} {100 * own / elapsed:6.1f}")
     finally:
         supervisor.stop()

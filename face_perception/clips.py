@@ -84,7 +84,7 @@ class Clip:
         """The picture, or None where the file is none."""
         if start.startswith((_JPEG, _PNG)):
             data = self.path.read_bytes()
-            if not (_jpeg_complete(data) if start.startswith(_JPEG) else b"IEND" in data):
+            if not (jpeg_complete(data) if start.startswith(_JPEG) else b"IEND" in data):
                 raise ValueError(f"{self.path} is truncated: copy it again")
         try:
             image = cv2.imread(str(self.path), cv2.IMREAD_COLOR)
@@ -250,7 +250,7 @@ def load_camera(path: str | os.PathLike[str]) -> Camera:
 _JPEG_MARKER = re.compile(rb"\xff[\x01-\xcf\xd8-\xfe]")
 
 
-def _jpeg_complete(data: bytes) -> bool:
+def jpeg_complete(data: bytes) -> bool:
     """Whether a JPEG file has its end-of-image marker (others append to it, so that it may not be
     last; and its thumbnail has one too).
     """

@@ -163,4 +163,4 @@ def test_a_calibration_that_is_none_is_named(start: Start, picture: Path, tmp_pa
     bad = tmp_path / "bad.yaml"
     bad.write_text("hello: world\n")
     node = start("camera", source=str(picture), camera_info_file=str(bad))
-    node.wait_for_log(f"{bad} is no camera calibration")
+    node.wait_for_log(f"{bad} is no camera calibration: 'camera_matrix' is missing")

@@ -113,8 +113,10 @@ def test_launch_arguments_are_documented() -> None:
 
 def test_the_wheel_has_what_it_needs(tmp_path: Path) -> None:
     done = subprocess.run(
-        [sys.executable, "-m", "pip", "wheel", "--no-deps", "--no-build-isolation", "-q"]
-        + ["-w", str(tmp_path), str(ROOT)],
+        [
+            *(sys.executable, "-m", "pip", "wheel", "--no-deps", "--no-build-isolation", "-q"),
+            *("-w", str(tmp_path), str(ROOT)),
+        ],
         capture_output=True,
         text=True,
     )

@@ -51,10 +51,10 @@ def document() -> str:
     lines = [
         "# Parameters",
         "",
-        "Generated from the code by `tools/generate.py`. A *dynamic* parameter takes effect when it",
-        "is set; the others are read when the node is configured. Every node also has `autostart`",
-        "(bool, `true`: it configures and activates itself) and rclpy's own `use_sim_time` and",
-        "`qos_overrides.<topic>.publisher.<policy>`.",
+        "Generated from the code by `tools/generate.py`. A *dynamic* parameter takes effect when",
+        "it is set; the others are read when the node is configured. Every node also has",
+        "`autostart` (bool, `true`: it configures and activates itself) and rclpy's own",
+        "`use_sim_time` and `qos_overrides.<topic>.publisher.<policy>`.",
     ]
     for node in graph.NODES:
         lines += ["", f"## {node.name}", "", f"{node.purpose[0].upper()}{node.purpose[1:]}.", ""]

@@ -49,9 +49,7 @@ class AffectNode(PerceptionNode[AffectParameters]):
 
     def setup(self) -> None:
         values = self.values
-        self._network = inference.load(
-            values.model, threads=values.threads, backend=values.backend
-        )
+        self._network = inference.load(values.model, threads=values.threads, backend=values.backend)
         self._expressions_of = ExpressionNet(self._network)
         self._smooth = SmoothExpressions(values.expression_smoothing)
         self._units_of = LandmarkActionUnits()

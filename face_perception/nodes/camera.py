@@ -5,28 +5,27 @@ A robot has its own camera driver; this is for a laptop, a demo and the tests.
 
 from __future__ import annotations
 
+import itertools
+import os
 import re
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
 import cv2
 import numpy as np
 import numpy.typing as npt
-import yaml
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
 from face_perception import inference
+from face_perception.clips import Clip, load_camera
 from face_perception.nodes import images, messages
 from face_perception.nodes.driver import PerceptionNode, run
 from face_perception.nodes.parameters import parameter
-from face_perception.synthesis import SampleScene
+from face_perception.synthesis import PHOTOS, SampleScene
 
 Array = npt.NDArray[np.uint8]
-# Gives the frame that is due at a time since the start, or None where there is none (any more).
-Source = Callable[[float], "Array | None"]
 
 
 @dataclass(frozen=True)
@@ -54,86 +53,59 @@ class CameraParameters:
     )
 
 
-def load_camera_info(path: str) -> CameraInfo:
-    """A CameraInfo from a camera_calibration YAML.
+def open_sample(width: int, height: int, rate: float) -> Iterator[Array]:
+    """The photographs that move before a virtual camera, without an end."""
+    photos = {name: next(iter(Clip(inference.sample_photo(name)))).image for name in PHOTOS}
+    scene = SampleScene(photos, width, height)
+    return (scene.render(number / rate) for number in itertools.count())
 
-    Raises ValueError naming the file and what is missing, OSError where it cannot be read.
+
+def open_clip(path: str, loop: bool) -> tuple[Iterator[Array], float]:
+    """A picture, for ever, or a video, once or in a loop; and the video's rate, 0 for a picture.
+
+    Raises as ``Clip`` does.
     """
-    with open(path, encoding="utf-8") as stream:
-        try:
-            data = yaml.safe_load(stream)
-            info = CameraInfo(
-                width=int(data["image_width"]),
-                height=int(data["image_height"]),
-                distortion_model=str(data.get("distortion_model", "")),
-                d=[float(v) for v in data.get("distortion_coefficients", {}).get("data", [])],
-            )
-            info.k = [float(v) for v in data["camera_matrix"]["data"]]
-            if "rectification_matrix" in data:
-                info.r = [float(v) for v in data["rectification_matrix"]["data"]]
-            if "projection_matrix" in data:
-                info.p = [float(v) for v in data["projection_matrix"]["data"]]
-        except (KeyError, TypeError, AttributeError, AssertionError, yaml.YAMLError) as error:
-            raise ValueError(
-                f"{path} is no camera calibration ({error!r}): write it with camera_calibration"
-            ) from error
-    messages.camera_from_msg(info)
-    return info
+    clip = Clip(path)
+
+    def images_of(clip: Clip) -> Iterator[Array]:
+        if clip.still:
+            yield from itertools.repeat(next(iter(clip)).image)
+        while True:
+            with clip:
+                yield from (frame.image for frame in clip)
+            if not loop:
+                return
+            clip = Clip(path)
+
+    return images_of(clip), clip.rate
 
 
-def open_sample(width: int, height: int) -> Source:
-    """The photographs that move before a virtual camera."""
-    photos = {}
-    for name in ("astronaut", "grace_hopper"):
-        path = inference.sample_photo(name)
-        photo = cv2.imread(str(path))
-        if photo is None:
-            raise ValueError(f"{path} cannot be read: run `face-perception models fetch`")
-        photos[name] = cv2.cvtColor(photo, cv2.COLOR_BGR2RGB)
-    return SampleScene(photos, width, height).render
+class Device:
+    """A camera of the computer, as an iterator of its images.
 
+    Raises ValueError where it cannot be opened, OSError when it gives no more.
+    """
 
-def open_picture(path: Path) -> Source | None:
-    """A still, or None where the file is no picture."""
-    picture = cv2.imread(str(path))
-    if picture is None:
-        return None
-    still = cv2.cvtColor(picture, cv2.COLOR_BGR2RGB)
-    return lambda _: still
-
-
-class Video:
-    """A device or a video file; ``rate`` is its own, 0 where it does not say."""
-
-    def __init__(self, source: str | int, width: int, height: int, loop: bool) -> None:
-        self._live = isinstance(source, int)
-        self._source = source
-        self._loop = loop
-        self._capture = cv2.VideoCapture(source)
+    def __init__(self, number: int, width: int, height: int) -> None:
+        self._name = f"/dev/video{number}"
+        self._capture = cv2.VideoCapture(number)
         if not self._capture.isOpened():
-            if self._live:
-                raise ValueError(
-                    f"camera /dev/video{source} cannot be opened: is it plugged in, free, and are "
-                    "you in the group `video`?"
-                )
-            raise ValueError(f"{source} is neither a picture nor a video that OpenCV can read")
-        if self._live:
-            self._capture.set(cv2.CAP_PROP_FRAME_WIDTH, width)
-            self._capture.set(cv2.CAP_PROP_FRAME_HEIGHT, height)
-            self._capture.set(cv2.CAP_PROP_BUFFERSIZE, 1)
-        rate = self._capture.get(cv2.CAP_PROP_FPS)
-        self.rate = rate if np.isfinite(rate) and 0 < rate <= 240 and not self._live else 0.0
+            raise ValueError(
+                f"camera {self._name} cannot be opened: is it plugged in, free, and are you in the "
+                "group `video`?"
+            )
+        self._capture.set(cv2.CAP_PROP_FRAME_WIDTH, width)
+        self._capture.set(cv2.CAP_PROP_FRAME_HEIGHT, height)
+        self._capture.set(cv2.CAP_PROP_BUFFERSIZE, 1)
 
-    def __call__(self, _: float) -> Array | None:
-        ok, frame = self._capture.read()
-        if not ok and not self._live and self._loop:
-            self._capture.set(cv2.CAP_PROP_POS_FRAMES, 0)
-            ok, frame = self._capture.read()
+    def __iter__(self) -> Device:
+        return self
+
+    def __next__(self) -> Array:
+        ok, image = self._capture.read()
         if not ok:
-            if self._live:
-                raise OSError(f"camera /dev/video{self._source} gives no more images")
-            return None
-        return cv2.cvtColor(frame, cv2.COLOR_BGR2RGB)  # type: ignore[no-any-return]
+            raise OSError(f"camera {self._name} gives no more images")
+        return cv2.cvtColor(image, cv2.COLOR_BGR2RGB)  # type: ignore[no-any-return]
 
     def close(self) -> None:
         self._capture.release()
@@ -147,36 +119,31 @@ class CameraNode(PerceptionNode[CameraParameters]):
         self._thread: threading.Thread | None = None
         self._stop = threading.Event()
         self._lost = ""
+        self._source: Iterator[Array] = iter(())
 
     def setup(self) -> None:
         values = self.values
-        self._info = None
-        if values.camera_info_file:
-            self._info = load_camera_info(values.camera_info_file)
+        self._camera = load_camera(values.camera_info_file) if values.camera_info_file else None
         self._source, self._rate = self._open()
         self._image = self.publisher(Image, "image")
         self._compressed = self.publisher(CompressedImage, "image/compressed")
-        self._camera_info = self.publisher(CameraInfo, "camera_info") if self._info else None
+        self._camera_info = self.publisher(CameraInfo, "camera_info") if self._camera else None
 
-    def _open(self) -> tuple[Source, float]:
+    def _open(self) -> tuple[Iterator[Array], float]:
         values = self.values
         if values.source == "sample":
-            return open_sample(values.width, values.height), values.rate
+            return open_sample(values.width, values.height, values.rate), values.rate
         device = re.fullmatch(r"(?:/dev/video)?(\d+)", values.source)
         if device:
-            video = Video(int(device[1]), values.width, values.height, False)
-            return video, values.rate
-        path = Path(values.source).expanduser()
-        if not path.exists():
+            return Device(int(device[1]), values.width, values.height), values.rate
+        path = os.path.expanduser(values.source)
+        if not os.path.exists(path):
             raise ValueError(
                 f"source {values.source}: there is no such file or device; use `sample`, "
                 "/dev/video0, or the path of a video or picture"
             )
-        still = open_picture(path) if path.is_file() else None
-        if still:
-            return still, values.rate
-        video = Video(str(path), values.width, values.height, values.loop)
-        return video, video.rate or values.rate
+        images_of, rate = open_clip(path, values.loop)
+        return images_of, rate or values.rate
 
     def start(self) -> None:
         self._stop.clear()
@@ -190,8 +157,9 @@ class CameraNode(PerceptionNode[CameraParameters]):
             self._thread = None
 
     def release(self) -> None:
-        source = getattr(self, "_source", None)
-        if isinstance(source, Video):
+        # Lets go of a device or file, also where setup has failed half-way.
+        source, self._source = self._source, iter(())
+        if isinstance(source, Device):
             source.close()
 
     def report(self) -> tuple[str, dict[str, str]]:
@@ -202,16 +170,16 @@ class CameraNode(PerceptionNode[CameraParameters]):
         number = 0
         while not self._stop.is_set():
             try:
-                image = self._source(number / self._rate)
+                image = next(self._source)
                 self._lost = ""
+            except StopIteration:
+                self.get_logger().info(f"{self.values.source} has ended")
+                return
             except OSError as error:
                 self._reopen(error)
                 continue
             except Exception as error:
                 self.failed(error)
-                image = None
-            if image is None:
-                self.get_logger().info(f"{self.values.source} has ended")
                 return
             self._send(image)
             number += 1
@@ -230,7 +198,7 @@ class CameraNode(PerceptionNode[CameraParameters]):
         self._stop.wait(2.0)
         try:
             self._source, self._rate = self._open()
-        except ValueError as again:
+        except (ValueError, OSError) as again:
             self._lost = str(again)
 
     def _send(self, image: Array) -> None:
@@ -241,9 +209,9 @@ class CameraNode(PerceptionNode[CameraParameters]):
         message = Image()
         message.header.stamp = self.get_clock().now().to_msg()
         message.header.frame_id = self.values.frame_id
-        if self._info is not None and self._camera_info is not None:
-            self._info.header = message.header
-            self.publish(self._camera_info, self._info)
+        if self._camera is not None:
+            info = messages.camera_to_msg(self._camera, message.header)
+            self.publish(self._camera_info, info)
         if raw:
             self.publish(self._image, images.from_array(image, message), message.header)
         if compressed:

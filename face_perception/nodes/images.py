@@ -15,6 +15,8 @@ import numpy as np
 import numpy.typing as npt
 from sensor_msgs.msg import CompressedImage, Image
 
+from face_perception.clips import jpeg_complete
+
 Array = npt.NDArray[np.uint8]
 
 
@@ -124,7 +126,7 @@ def from_compressed(message: CompressedImage) -> Array:
     data = np.frombuffer(message.data, np.uint8)
     if data.size == 0:
         raise ImageError(f"the compressed image ({message.format!r}) is empty")
-    if bytes(data[:2]) == b"\xff\xd8" and b"\xff\xd9" not in bytes(data[-64:]):
+    if bytes(data[:2]) == b"\xff\xd8" and not jpeg_complete(bytes(data)):
         # OpenCV would fill the missing part with grey and say nothing.
         raise ImageError(f"the JPEG is cut off ({data.size} bytes, no end marker)")
     image = cv2.imdecode(data, cv2.IMREAD_COLOR)

@@ -30,14 +30,16 @@ def time(stamp: float) -> Time:
     """The stamp of seconds, zero where they are NaN or negative."""
     if not stamp >= 0:
         return Time()
-    total = round(stamp * 1e9)
-    return Time(sec=total // 1_000_000_000, nanosec=total % 1_000_000_000)
+    # The fraction by itself: a product with 1e9 has no room for the nanoseconds.
+    whole, fraction = divmod(stamp, 1.0)
+    nanosec = round(fraction * 1e9)
+    return Time(sec=int(whole) + nanosec // 1_000_000_000, nanosec=nanosec % 1_000_000_000)
 
 
 def camera_to_msg(camera: types.Camera, header: Header) -> CameraInfo:
     info = CameraInfo(header=header, width=camera.width, height=camera.height)
     info.distortion_model = camera.distortion_model
-    info.d = list(camera.distortion)
+    info.d = [float(v) for v in camera.distortion]
     info.k = camera.matrix.ravel()
     info.r = np.eye(3).ravel()
     info.p = np.hstack([camera.matrix, np.zeros((3, 1))]).ravel()

@@ -1,0 +1,152 @@
+"""Values to messages and back."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from typing import Any
+
+import numpy as np
+import pytest
+from std_msgs.msg import Header
+
+from face_perception import geometry, types
+from face_perception.nodes import messages
+
+RNG = np.random.default_rng(3)
+
+
+def pose() -> types.HeadPose:
+    up = np.array([math.sin(0.2), -math.cos(0.2), 0.0])
+    forward = geometry.from_yaw_pitch(0.3, 0.0)
+    forward = forward - (forward @ up) * up
+    forward /= np.linalg.norm(forward)
+    rotation = np.stack([forward, np.cross(up, forward), up], axis=1)
+    return types.HeadPose(np.array([0.1, -0.2, 0.9]), rotation)
+
+
+def face(**changes: Any) -> types.Face:
+    values: dict[str, Any] = {
+        "id": "face_7",
+        "confidence": 0.75,
+        "roi": types.Roi(1, 2, 30, 40),
+        "landmarks": RNG.normal(size=(478, 3)).astype(np.float32),
+        "pose": pose(),
+        "left_eye_openness": 0.5,
+        "right_eye_openness": math.nan,
+    }
+    return types.Face(**{**values, **changes})
+
+
+def same(a: Any, b: Any) -> None:
+    """Equal field by field, to the precision of a float32."""
+    assert type(a) is type(b)
+    for field in dataclasses.fields(a):
+        x, y = getattr(a, field.name), getattr(b, field.name)
+        if dataclasses.is_dataclass(x):
+            same(x, y)
+        elif isinstance(x, str | bool) or x is None:
+            assert x == y, field.name
+        elif isinstance(x, dict):
+            assert x.keys() == y.keys()
+            for key in x:
+                same(x[key], y[key])
+        else:
+            np.testing.assert_allclose(x, y, rtol=1e-6, atol=1e-7, err_msg=field.name)
+
+
+def test_faces() -> None:
+    camera = types.Camera(640, 480, 600, 601, 320, 240, (0.1, 0, 0, 0, 0), "plumb_bob")
+    lost = face(id="face_8", pose=None)
+    message = messages.faces_to_msg([face(), lost], camera, Header(frame_id="cam"))
+    assert message.header.frame_id == message.camera_info.header.frame_id == "cam"
+    assert message.faces[0].yaw == pytest.approx(pose().yaw, abs=1e-6)
+    assert message.faces[0].roll == pytest.approx(pose().roll, abs=1e-6)
+    assert math.isnan(message.faces[1].yaw)
+    faces, back = messages.faces_from_msg(message)
+    same(camera, back)
+    assert faces[1].pose is None
+    again = messages.face_from_msg(messages.face_to_msg(faces[0]))
+    same(faces[0], again)
+    assert np.array_equal(
+        faces[0].landmarks, np.frombuffer(message.faces[0].landmarks, "f4").reshape(-1, 3)
+    )
+
+
+def test_an_assumed_camera_stays_assumed() -> None:
+    message = messages.faces_to_msg([], types.Camera.assume(320, 240), Header())
+    _, camera = messages.faces_from_msg(message)
+    assert camera == types.Camera.assume(320, 240)
+
+
+def test_crops() -> None:
+    patch = RNG.integers(0, 255, (160, 160, 3), np.uint8)
+    crop = types.FaceCrop("a", patch, np.array([[1, 0.1, 3], [-0.1, 1, 4]], np.float32))
+    (back,) = messages.crops_from_msg(messages.crops_to_msg([crop], Header()))
+    assert np.array_equal(back.image, patch)
+    assert np.array_equal(back.transform, crop.transform)
+
+
+def test_a_crop_whose_data_lies_is_named() -> None:
+    patch = types.FaceCrop("face_2", np.zeros((160, 160, 3), np.uint8), np.eye(2, 3))
+    message = messages.crops_to_msg([patch], Header())
+    message.crops[0].width = 161
+    with pytest.raises(ValueError, match=r"face_2 has 76800 bytes, not 161x160x3"):
+        messages.crops_from_msg(message)
+
+
+@pytest.mark.parametrize(
+    ("value", "there", "back"),
+    [
+        (
+            types.Gaze("a", np.array([0.1, 0.2, 0.9]), geometry.from_yaw_pitch(0.2, -0.1), 0.5,
+                       True, "geometric", "anna", True, 0.25),
+            messages.gaze_to_msg,
+            messages.gaze_from_msg,
+        ),
+        (
+            types.ActionUnits("a", "landmarks", {
+                45: types.ActionUnit(0.5, math.nan, 0.9), 1: types.ActionUnit(0.25, 0.5, 0.5)
+            }, "anna"),
+            messages.action_units_to_msg,
+            messages.action_units_from_msg,
+        ),
+        (
+            types.Expression("a", "net", np.array([0.1, 0.1, 0.1, 0.1, 0.4, 0.1, 0.1]), 0.4, "b"),
+            messages.expression_to_msg,
+            messages.expression_from_msg,
+        ),
+        (
+            types.ValenceArousal("a", "derived", 0.5, -0.25, math.nan, "b"),
+            messages.valence_arousal_to_msg,
+            messages.valence_arousal_from_msg,
+        ),
+        (
+            types.Attention("a", "geometric", True, 0.1, 0.9, types.Target.FACE, "b", 12.5,
+                            types.Engagement.ENGAGING, 3.25, math.nan, "anna"),
+            messages.attention_to_msg,
+            messages.attention_from_msg,
+        ),
+    ],
+)  # fmt: skip
+def test_round_trips(value: Any, there: Any, back: Any) -> None:
+    result = back(there(value))
+    if isinstance(value, types.Expression):
+        np.testing.assert_allclose(result.probability, value.probability, atol=1e-7)
+        assert result.label == "happy"
+        return
+    same(value, result)
+
+
+def test_an_expression_that_is_not_estimated_is_unknown() -> None:
+    nothing = types.Expression("a", "net", np.full(7, math.nan))
+    message = messages.expression_to_msg(nothing)
+    assert message.expression == message.UNKNOWN
+
+
+def test_stamps() -> None:
+    stamp = messages.time(1_700_000_000.25)
+    assert (stamp.sec, stamp.nanosec) == (1_700_000_000, 250_000_000)
+    assert messages.nanoseconds(stamp) == 1_700_000_000_250_000_000
+    assert messages.time(math.nan) == messages.time(-1.0) == messages.time(0.0)
+    assert messages.time(0.9999999999).sec == 1, "rounded up to a whole second"

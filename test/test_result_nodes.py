@@ -1,0 +1,202 @@
+"""gaze, affect and attention on their own: real faces published by the test, good and bad."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+from typing import Any
+
+import cv2
+import pytest
+from conftest import NodeProcess, Peer
+from diagnostic_msgs.msg import DiagnosticArray
+from std_msgs.msg import Header
+
+from face_perception import faces as rooms_faces
+from face_perception import msg, types
+from face_perception.inference import sample_photo
+from face_perception.nodes import messages
+
+Start = Callable[..., NodeProcess]
+
+
+@pytest.fixture(scope="module")
+def seen() -> tuple[list[types.Face], types.Camera, list[types.FaceCrop]]:
+    """The astronaut, through the real networks."""
+    image = cv2.cvtColor(cv2.imread(str(sample_photo("astronaut"))), cv2.COLOR_BGR2RGB)
+    camera = types.Camera.assume(image.shape[1], image.shape[0])
+    found = rooms_faces.load_tracker().detect(types.Frame(image, 0.0, camera))
+    assert len(found) == 1
+    return found, camera, [rooms_faces.crop_face(image, face) for face in found]
+
+
+class Tracker:
+    """Stands where face_tracker would: publishes faces and crops with stamps of its own."""
+
+    def __init__(self, peer: Peer, seen: Any) -> None:
+        self.peer = peer
+        self.found, self.camera, self.crops = seen
+        self.faces = peer.publisher(msg.FaceArray, "faces")
+        self.face_crops = peer.publisher(msg.FaceCrops, "face_crops")
+        self.now = 100.0
+
+    def header(self) -> Header:
+        self.now += 0.05
+        return Header(stamp=messages.time(self.now), frame_id="eye_optical_frame")
+
+    def message(self) -> msg.FaceArray:
+        return messages.faces_to_msg(self.found, self.camera, self.header())
+
+    def publish_until(
+        self, condition: Callable[[], Any], make: Callable[[], Any] | None = None
+    ) -> None:
+        end = time.monotonic() + 30
+        while not condition():
+            assert time.monotonic() < end, "nothing came of it"
+            message = (make or self.message)()
+            self.faces.publish(message)
+            self.face_crops.publish(messages.crops_to_msg(self.crops, message.header))
+            self.peer.spin(0.05)
+
+
+def cut_landmarks(message: Any) -> None:
+    message.faces[0].landmarks = message.faces[0].landmarks[:100]
+
+
+def no_camera(message: Any) -> None:
+    message.camera_info.k = [math.nan] * 9
+
+
+def no_rotation(message: Any) -> None:
+    q = message.faces[0].head_pose.orientation
+    q.x = q.y = q.z = q.w = 0.0
+
+
+@pytest.mark.parametrize("spoil", [cut_landmarks, no_camera, no_rotation])
+@pytest.mark.parametrize("name", ["gaze", "affect", "attention"])
+def test_bad_faces_are_refused_and_good_ones_taken_again(
+    start: Start, peer: Peer, seen: Any, name: str, spoil: Callable[[Any], None]
+) -> None:
+    topic, kind = {
+        "gaze": ("gaze", msg.GazeArray),
+        "affect": ("action_units", msg.ActionUnitsArray),
+        "attention": ("attention", msg.AttentionArray),
+    }[name]
+    node = start(name)
+    tracker, heard = Tracker(peer, seen), peer.listen(kind, topic)
+    tracker.publish_until(lambda: heard)
+
+    def bad() -> Any:
+        message = tracker.message()
+        spoil(message)
+        return message
+
+    before = len(heard)
+    for _ in range(5):
+        tracker.publish_until(lambda n=tracker.now: tracker.now > n, bad)
+    after = heard[before:]
+    tracker.publish_until(lambda: len(heard) > before + len(after) + 3)
+    assert node.popen.poll() is None
+    assert heard[-1].header.frame_id == "eye_optical_frame"
+    assert messages.seconds(heard[-1].header.stamp) == pytest.approx(tracker.now, abs=0.5)
+
+
+def test_a_face_that_ends_midway(start: Start, peer: Peer, seen: Any) -> None:
+    start("gaze")
+    start("affect")
+    start("attention")
+    tracker = Tracker(peer, seen)
+    heard = {
+        "gaze": peer.listen(msg.GazeArray, "gaze"),
+        "action_units": peer.listen(msg.ActionUnitsArray, "action_units"),
+        "expressions": peer.listen(msg.ExpressionArray, "expressions"),
+        "attention": peer.listen(msg.AttentionArray, "attention"),
+    }
+
+    def count(n: int) -> bool:
+        return all(
+            m and len(m[-1].gazes if key == "gaze" else m[-1].faces) == n
+            for key, m in heard.items()
+        )
+
+    tracker.publish_until(lambda: count(1))
+    found, crops = tracker.found, tracker.crops
+    tracker.found, tracker.crops = [], []
+    tracker.publish_until(lambda: count(0))
+    tracker.found, tracker.crops = found, crops
+    tracker.publish_until(lambda: count(1))
+    assert heard["gaze"][-1].gazes[0].valid
+
+
+def test_closed_eyes_hold_the_gaze(start: Start, peer: Peer, seen: Any) -> None:
+    start("gaze")
+    tracker, heard = Tracker(peer, seen), peer.listen(msg.GazeArray, "gaze")
+    tracker.publish_until(lambda: len(heard) > 30)
+    last = heard[-1].gazes[0]
+    assert last.valid
+
+    def blink() -> Any:
+        message = tracker.message()
+        face = message.faces[0]
+        face.left_eye_openness = face.right_eye_openness = 0.2
+        return message
+
+    tracker.publish_until(lambda: not heard[-1].gazes[0].valid, blink)
+    held = heard[-1].gazes[0]
+    assert held.direction.x == pytest.approx(last.direction.x, abs=0.01)
+    assert held.direction.y == pytest.approx(last.direction.y, abs=0.01)
+
+
+def test_results_name_their_source_and_model(start: Start, peer: Peer, seen: Any) -> None:
+    start("affect")
+    tracker = Tracker(peer, seen)
+    expressions = peer.listen(msg.ExpressionArray, "expressions")
+    affects = peer.listen(msg.ValenceArousalArray, "valence_arousal")
+    diagnostics = peer.listen(DiagnosticArray, "/diagnostics")
+    tracker.publish_until(
+        lambda: (
+            expressions and affects and any("active" in m.status[0].message for m in diagnostics)
+        )
+    )
+    assert expressions[-1].faces[0].source == "expression"
+    assert affects[-1].faces[0].source == "derived"
+    values = {v.key: v.value for v in diagnostics[-1].status[0].values}
+    assert values["models"] == "expression on onnxruntime"
+    assert values["backend"]
+
+
+def test_attention_waits_for_gaze_only_while_there_is_one(
+    start: Start, peer: Peer, seen: Any
+) -> None:
+    start("attention")
+    tracker, heard = Tracker(peer, seen), peer.listen(msg.AttentionArray, "attention")
+    tracker.publish_until(lambda: heard)
+    assert heard[-1].faces[0].source == "head_pose"
+    gaze = start("gaze")
+    tracker.publish_until(lambda: heard[-1].faces[0].source == "geometric")
+    gaze.popen.kill()
+    gaze.popen.wait()
+    tracker.publish_until(lambda: heard[-1].faces[0].source == "head_pose")
+
+
+def test_the_robots_eyes_may_be_elsewhere(start: Start, peer: Peer, seen: Any) -> None:
+    start("attention", robot_point=[5.0, 0.0, 0.0])
+    tracker, heard = Tracker(peer, seen), peer.listen(msg.AttentionArray, "attention")
+    tracker.publish_until(lambda: heard)
+    attention = heard[-1].faces[0]
+    assert not attention.looking_at_robot, "looks at the lens, five metres beside the robot's eyes"
+    assert attention.distance == pytest.approx(5, abs=0.5)
+    assert attention.angle > math.radians(45)
+
+
+def test_bags_that_loop(start: Start, peer: Peer, seen: Any) -> None:
+    start("gaze")
+    start("attention")
+    tracker = Tracker(peer, seen)
+    heard = peer.listen(msg.AttentionArray, "attention")
+    tracker.publish_until(lambda: len(heard) > 5)
+    tracker.now = 10.0
+    tracker.publish_until(lambda: messages.seconds(heard[-1].header.stamp) < 50)
+    since = messages.seconds(heard[-1].faces[0].engagement_since)
+    assert since < 50, "no state from a future that has not been yet"
