@@ -73,12 +73,34 @@ def test_overlapping_boxes_become_their_weighted_mean():
 
 
 def test_score_limit():
-    box = [0.0, 0.0, 40.0, 40.0, *[0.0] * 12]
+    box = [0.0, 0.0, 60.0, 60.0, *[0.0] * 12]
     image = np.zeros((192, 192, 3), np.uint8)
-    assert Detector(raw({(5, 5): (0.3, box)}), 0.6).detect(image) == []
-    assert len(Detector(raw({(5, 5): (0.5, box)}), 0.6).detect(image)) == 1
+    assert Detector(raw({(15, 15): (0.3, box)}), 0.6).detect(image) == []
+    assert len(Detector(raw({(15, 15): (0.5, box)}), 0.6).detect(image)) == 1
     with pytest.raises(ValueError, match="score"):
         Detector(raw({}), 1.5)
+
+
+def test_a_small_face_is_looked_at_again_from_near():
+    image = np.zeros((480, 640, 3), np.uint8)
+    far = raw({(12, 20): (0.0, [0.0, 0.0, 12.0, 12.0, *[0.0] * 12])})  # score 0.5
+    (hint,) = Detector(far, 0.6).detect(image)
+    near = raw({(24, 24): (2.0, [0.0, 0.0, 60.0, 60.0, *[3.0] * 12])})
+    found = Detector(near, 0.6).again(image, hint)
+    # The window is three times the face; its 192 input pixels are 120 of the image.
+    middle = hint.box[:2] + hint.box[2:] / 2
+    np.testing.assert_allclose(found.box[:2] + found.box[2:] / 2, middle, atol=3)
+    assert found.box[2] == pytest.approx(60 * 120 / 192, rel=0.02)
+    elsewhere = raw({(5, 5): (2.0, [0.0, 0.0, 60.0, 60.0, *[0.0] * 12])})
+    assert Detector(elsewhere, 0.6).again(image, hint) is None
+    assert Detector(raw({}), 0.6).again(image, hint) is None
+
+
+def test_a_large_face_is_not_looked_at_again():
+    box = [0.0, 0.0, 60.0, 60.0, *[0.0] * 12]
+    image = np.zeros((192, 192, 3), np.uint8)
+    (found,) = Detector(raw({(24, 24): (2.0, box)})).detect(image)
+    assert Detector(raw({})).again(image, found) is found
 
 
 @pytest.mark.parametrize("size", [(640, 480), (961, 300), (1280, 720), (1920, 1080), (7680, 4320)])

@@ -28,9 +28,10 @@ _MAX_WINDOWS_A_SIDE = 3  # side by side; a few more with the overlap
 _WINDOW_OVERLAP = 5  # a fifth: larger faces are found in the whole image
 
 # A face of less than this share of the image is looked at again in a window of this many times
-# its size.
+# its size, also one that reached only this share of the score.
 _LARGE = 0.25
 _CLOSE = 3.0
+_HINT = 0.7
 
 Window = tuple[int, int, int, int]  # x, y, width, height, pixels
 
@@ -73,19 +74,31 @@ class Detector:
         if not 0 <= min_score <= 1:
             raise ValueError(f"min_score of the face detector must be in [0, 1], not {min_score}")
         self._model = model
-        self._min_logit = math.log(max(min_score, 1e-12) / max(1 - min_score, 1e-12))
+        self._min_score = min_score
         cells = _SIDE // _STRIDE
         rows, columns = np.divmod(np.arange(cells * cells), cells)
         self._anchors = (np.stack([columns, rows], 1) + 0.5) * _STRIDE
         self._input = np.empty((1, _SIDE, _SIDE, 3), np.float32)
 
     def detect(self, image: Image, window: Window | None = None) -> list[Detection]:
-        """Faces in an RGB image uint8 [H, W, 3] or in a window of it; empty where there is none."""
+        """Faces in an RGB image uint8 [H, W, 3] or in a window of it; empty where there is none.
+
+        Small ones are included where they only may be faces: ``again`` tells.
+        """
+        large = _LARGE * max(window[2:] if window else image.shape[:2])
+        return [
+            found
+            for found in self._detect(image, window, _HINT * self._min_score)
+            if found.score >= self._min_score or max(found.box[2:]) <= large
+        ]
+
+    def _detect(self, image: Image, window: Window | None, min_score: float) -> list[Detection]:
         x, y, width, height = window or (0, 0, image.shape[1], image.shape[0])
         scale, offset = self._letterbox(image[y : y + height, x : x + width])
         output = self._model.infer({"image": self._input})
         logits = output["scores"].reshape(-1)
-        hits = np.flatnonzero(logits >= self._min_logit)
+        min_logit = math.log(max(min_score, 1e-12) / max(1 - min_score, 1e-12))
+        hits = np.flatnonzero(logits >= min_logit)
         if hits.size == 0:
             return []
         raw = output["boxes"].reshape(-1, 4 + 2 * _KEYPOINTS)[hits].astype(np.float64)
@@ -118,7 +131,7 @@ class Detector:
         right, bottom = (int(v) for v in np.ceil(high))
         if right <= left or bottom <= top:
             return None
-        for found in self.detect(image, (left, top, right - left, bottom - top)):
+        for found in self._detect(image, (left, top, right - left, bottom - top), self._min_score):
             middle = found.box[:2] + found.box[2:] / 2 - detection.box[:2]
             if (middle > 0).all() and (middle < (width, height)).all():
                 return found

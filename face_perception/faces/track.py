@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import cv2
 import numpy as np
@@ -43,6 +43,8 @@ _ON_FACE = 0.2  # mean distance of eyes, nose and mouth, in sizes: a detection o
 # in the plane and in other light; below 0.6 for two people.
 _ALIKE = 0.7
 _BETTER = 0.1  # more likeness than this is no accident
+_FAST = 0.05  # sizes a face moves from image to image
+_LOOK_AHEAD = 0.2  # seconds for which a velocity is good
 _MIN_INSIDE = 0.25  # share of the landmarks that must be inside the image
 
 
@@ -194,7 +196,7 @@ class FaceTracker:
         before = self._tracks
         self._tracks = []
         for track in before:
-            landmarks, presence = self._mesh.landmarks(image, track.square)
+            landmarks, presence = self._mesh.landmarks(image, _expected(track, stamp))
             if presence >= self._min_presence and _inside(landmarks, image):
                 _advance(track, landmarks, presence, _look(self._mesh.patch), stamp)
                 self._tracks.append(track)
@@ -342,6 +344,17 @@ def _inside(landmarks: FloatArray, image: Image) -> bool:
     points = landmarks[:, :2]
     inside = ((points >= 0) & (points < (width, height))).all(axis=1)
     return bool(np.isfinite(points).all() and inside.mean() >= _MIN_INSIDE)
+
+
+def _expected(track: _Track, stamp: float) -> Square:
+    """Where to look for a track: where it was, or ahead of that if it moves fast.
+
+    A slow face is looked for where it was, as MediaPipe does, so that the landmarks are the same.
+    """
+    step = track.velocity * min(stamp - track.stamp, _LOOK_AHEAD)
+    if np.linalg.norm(step) < _FAST * track.size:
+        return track.square
+    return replace(track.square, x=track.square.x + step[0], y=track.square.y + step[1])
 
 
 def _same_place(a: _Track, b: _Track) -> bool:
