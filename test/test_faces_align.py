@@ -1,0 +1,67 @@
+import numpy as np
+import pytest
+from faces_scene import frame, paste, photo, wall
+
+from face_perception.faces import CHIN, CROP_SIDE, crop_face, load_tracker
+from face_perception.faces.align import _PLACES, _POINTS
+from face_perception.types import Face, Roi
+
+
+def made(landmarks: np.ndarray) -> Face:
+    return Face("face_1", 1.0, Roi(0, 0, 1, 1), landmarks, None)
+
+
+@pytest.mark.parametrize(("scale", "degrees"), [(1.0, 0), (0.3, -40), (4.0, 100)])
+def test_a_face_like_the_template_comes_back_to_it(scale, degrees):
+    a = np.radians(degrees)
+    turn = scale * np.array([[np.cos(a), -np.sin(a)], [np.sin(a), np.cos(a)]])
+    landmarks = np.zeros((478, 3), np.float32)
+    landmarks[_POINTS, :2] = _PLACES @ turn.T + (300, 200)
+    crop = crop_face(np.zeros((480, 640, 3), np.uint8), made(landmarks))
+    assert crop.face_id == "face_1"
+    assert crop.image.shape == (CROP_SIDE, CROP_SIDE, 3)
+    found = landmarks[_POINTS, :2] @ crop.transform[:, :2].T + crop.transform[:, 2]
+    np.testing.assert_allclose(found, _PLACES, atol=1e-3)
+    linear = crop.transform[:, :2]
+    np.testing.assert_allclose(linear @ linear.T, np.eye(2) / scale**2, atol=1e-4 / scale**2)
+
+
+def test_transform_is_that_of_the_pixels_and_black_is_outside():
+    landmarks = np.zeros((478, 3), np.float32)
+    landmarks[_POINTS, :2] = _PLACES * 2 + (-120, 40)  # a third of it left of the image
+    image = np.full((480, 640, 3), 200, np.uint8)
+    image[200, 150] = (255, 0, 0)
+    crop = crop_face(image, made(landmarks))
+    x, y = crop.transform @ (150, 200, 1)
+    red = crop.image[..., 0].astype(int) - crop.image[..., 1]
+    assert np.unravel_index(red.argmax(), red.shape) == (round(y), round(x))
+    assert (crop.image[:, :50] == 0).all()
+
+
+@pytest.fixture(scope="module")
+def tracker():
+    return load_tracker()
+
+
+@pytest.mark.parametrize("name", ["astronaut", "grace_hopper"])
+@pytest.mark.parametrize("degrees", [0, 35])
+def test_framing_of_photographs(name, degrees, tracker):
+    image = photo(name)
+    if degrees:
+        image = wall()
+        paste(image, name, 300, 240, 190, degrees)
+    (face,) = tracker.detect(frame(image))
+    crop = crop_face(image, face)
+    points = face.landmarks[:, :2] @ crop.transform[:, :2].T + crop.transform[:, 2]
+    right_eye, left_eye = points[468], points[473]
+    # In the inner 112: level eyes at a quarter of the height, 45 to 52 apart, the chin at its end.
+    inner = (CROP_SIDE - 112) // 2
+    assert left_eye[1] == pytest.approx(right_eye[1], abs=2)
+    assert (left_eye + right_eye)[1] / 2 - inner == pytest.approx(28, abs=3)
+    assert 44 < left_eye[0] - right_eye[0] < 53
+    assert points[CHIN, 1] - inner == pytest.approx(112, abs=6)
+    # Networks for expressions cut a square of 1.15 times the landmarks' height: it is all there.
+    low, high = points.min(0), points.max(0)
+    half = 1.15 * (high - low)[1] / 2
+    assert ((low + high) / 2 - half > 0).all()
+    assert ((low + high) / 2 + half < CROP_SIDE).all()
