@@ -33,7 +33,7 @@ setup(
     package_data={
         "face_perception": ["py.typed"],
         "face_perception.config": ["*.yaml", "*.xml"],
-        "face_perception.config.models": ["*.yaml"],
+        "face_perception.config.models": ["*.yaml", "*.npz"],
     },
     install_requires=requirements,
     entry_points={"console_scripts": ["face-perception = face_perception.cli:main"]},

@@ -126,7 +126,7 @@ def test_wrong_input(inputs, said):
     [
         ({"name": "no_such"}, "no model 'no_such': use one of .*face_mesh"),
         ({"name": "astronaut"}, "astronaut is a photograph"),
-        ({"name": "face_mesh", "backend": "tensorrt"}, "face_mesh.*no TensorRT.*onnxruntime"),
+        ({"name": "face_mesh", "precision": "fp8"}, "no precision 'fp8'.*fp32, fp16, int8"),
         ({"name": "face_mesh", "backend": "cuda"}, "no backend 'cuda'.*auto, onnxruntime"),
         ({"name": "face_mesh", "threads": 0}, "threads must be at least 1"),
     ],

@@ -1,18 +1,33 @@
 """One ``Model`` for every network: cards, the cache they are fetched into, and what runs them."""
 
-from face_perception.inference.catalogue import Card, ModelError, Port, catalogue
-from face_perception.inference.model import Model, load
+from face_perception.inference.captured import read_captured, write_captured
+from face_perception.inference.catalogue import Card, ModelError, Port, catalogue, find
+from face_perception.inference.export import build, export, make_variant, variant_of
+from face_perception.inference.gate import Deviation
+from face_perception.inference.model import Model, load, recording
 from face_perception.inference.store import Check, fetch, sample_photo, verify
+from face_perception.inference.variants import VARIANTS, Variant
 
 __all__ = [
+    "VARIANTS",
     "Card",
     "Check",
+    "Deviation",
     "Model",
     "ModelError",
     "Port",
+    "Variant",
+    "build",
     "catalogue",
+    "export",
     "fetch",
+    "find",
     "load",
+    "make_variant",
+    "read_captured",
+    "recording",
     "sample_photo",
+    "variant_of",
     "verify",
+    "write_captured",
 ]

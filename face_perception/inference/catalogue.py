@@ -37,14 +37,16 @@ class Source:
 class Port:
     """One input or output. A shape entry is a size, or None for any (the batch).
 
-    ``meaning`` says unit, range, layout and colour order. ``tolerance`` is how far another backend
-    may be off, in the output's own unit (inputs have none: 0).
+    ``meaning`` says unit, range, layout and colour order. Another backend may be off by
+    ``tolerance`` in the output's own unit, plus ``relative_tolerance`` times the value itself
+    (inputs have none: 0).
     """
 
     shape: tuple[int | None, ...]
     dtype: str
     meaning: str
     tolerance: float = 0.0
+    relative_tolerance: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +75,11 @@ class Card:
     def path(self) -> Path:
         """Where the file is, or will be."""
         return (self.folder or paths.models_dir()) / self.file
+
+    @property
+    def captured(self) -> Path:
+        """Where the inputs are that backends are compared on; beside the card."""
+        return (self.folder or paths.resource("config/models")) / f"{self.name}.npz"
 
 
 def read_card(path: Path, *, folder: Path | None = None) -> Card:
@@ -221,6 +228,9 @@ def _ports(fields: _Fields) -> Mapping[str, Port]:
             dtype=port.choice("dtype", ("float32", "int64")),
             meaning=port.text("meaning"),
             tolerance=port.number("tolerance") if port.has("tolerance") else 0.0,
+            relative_tolerance=port.number("relative_tolerance")
+            if port.has("relative_tolerance")
+            else 0.0,
         )
         port.finish()
     return MappingProxyType(ports)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import logging
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -11,11 +13,22 @@ import numpy as np
 import numpy.typing as npt
 
 from face_perception.inference import store
+from face_perception.inference.captured import read_captured
 from face_perception.inference.catalogue import Card, ModelError, Port, find
+from face_perception.inference.gate import check
+from face_perception.inference.variants import PRECISIONS, find_variant, kind_of
+
+_log = logging.getLogger(__name__)
 
 Array = npt.NDArray[Any]
 
 BACKENDS = ("auto", "onnxruntime", "tensorrt")
+
+# Called with a model's name, what is being done for it, and the share done, 0 to 1.
+Progress = Callable[[str, str, float], None]
+
+# Where `recording` puts what networks are given, by model; None while nobody asked for it.
+_recorded: dict[str, list[dict[str, Array]]] | None = None
 
 
 class Backend(Protocol):
@@ -33,12 +46,15 @@ class Model:
     """A network ready to run, from ``load``; safe to use from several threads.
 
     ``inputs`` and ``outputs`` are the card's ports by name (shape with None for any size, dtype,
-    meaning); ``why`` is one sentence saying which backend runs and why.
+    meaning); ``why`` is one sentence saying which backend runs, in which precision, and why.
     """
 
-    def __init__(self, card: Card, backend: Backend, *, name: str, why: str) -> None:
+    def __init__(
+        self, card: Card, backend: Backend, *, name: str, precision: str, why: str
+    ) -> None:
         self.name = card.name
         self.backend = name
+        self.precision = precision
         self.why = why
         self.inputs: Mapping[str, Port] = card.inputs
         self.outputs: Mapping[str, Port] = card.outputs
@@ -58,6 +74,9 @@ class Model:
         arrays = {name: np.asarray(inputs[name]) for name in self.inputs}
         for name, port in self.inputs.items():
             self._check(name, port, arrays[name])
+        if _recorded is not None:
+            copies = {name: value.copy() for name, value in arrays.items()}
+            _recorded.setdefault(self.name, []).append(copies)
         return self._run(arrays)
 
     def _check(self, name: str, port: Port, value: Array) -> None:
@@ -73,32 +92,67 @@ class Model:
             )
 
 
-def load(name: str | os.PathLike[str], *, threads: int = 1, backend: str = "auto") -> Model:
+@contextlib.contextmanager
+def recording() -> Iterator[dict[str, list[dict[str, Array]]]]:
+    """Keeps copies of what every network of this process is given while it lasts, by model: the
+    inputs for calibration and for the gate. Not for several threads at once.
+    """
+    global _recorded
+    _recorded = {}
+    try:
+        yield _recorded
+    finally:
+        _recorded = None
+
+
+def load(
+    name: str | os.PathLike[str],
+    *,
+    threads: int = 1,
+    backend: str = "auto",
+    precision: str = "fp32",
+    fall_back: bool = False,
+    progress: Progress | None = None,
+) -> Model:
     """Loads a model of the catalogue, or of a card at a path, and runs it once to warm it up.
 
-    ``threads`` is for one call of ``infer``. ``backend`` is ``auto``, ``onnxruntime`` or
-    ``tensorrt``; what is asked for is used or refused, never replaced. Raises ModelError naming the
-    model or file and the fix.
+    ``threads`` is for one call of ``infer`` on the CPU. ``backend`` is ``onnxruntime``,
+    ``tensorrt``, or ``auto``: TensorRT where it and a GPU are there. ``precision`` is ``fp32``,
+    ``fp16`` or ``int8``. Anything but ONNX Runtime in FP32 must agree with that on the card's
+    captured inputs. What is asked for is used or refused; only with ``fall_back`` it is replaced by
+    ONNX Runtime in FP32, and ``Model.why`` says so. ``progress`` hears of an engine being built.
+    Raises ModelError naming the model or file and the fix.
     """
     if backend not in BACKENDS:
         raise ModelError(f"there is no backend {backend!r}: use one of {', '.join(BACKENDS)}")
+    if precision not in PRECISIONS:
+        raise ModelError(f"there is no precision {precision!r}: use one of {', '.join(PRECISIONS)}")
     if threads < 1:
         raise ModelError(f"threads must be at least 1, not {threads}")
     card = find(Path(name))
     if card.kind != "model":
         raise ModelError(f"{card.name} is a {card.kind}, not a model")
-    if backend == "tensorrt":
-        raise ModelError(
-            f"model {card.name}: this version of face_perception has no TensorRT backend: "
-            "use onnxruntime or auto"
-        )
     data = store.read(card)
+    backend, reason = _choose(card, backend)
+
     # Heavy, and not needed to list or fetch models.
     from face_perception.inference.onnxruntime_backend import OnnxRuntime
 
-    runtime = OnnxRuntime(card, data, threads)
-    reason = "asked for" if backend == "onnxruntime" else "auto: the only backend in this version"
-    model = Model(card, runtime, name="onnxruntime", why=f"{runtime.description}, {reason}")
+    runtime: Backend
+    if (backend, precision) == ("onnxruntime", "fp32"):
+        runtime = OnnxRuntime(card, data, threads)
+    else:
+        try:
+            runtime = _gated(card, data, backend, precision, threads, progress or _log_progress)
+        except ModelError as error:
+            if not fall_back:
+                raise
+            runtime = OnnxRuntime(card, data, threads)
+            reason = f"fallen back to, since {backend} in {precision} does not serve: {error}"
+            backend, precision = "onnxruntime", "fp32"
+            _log.warning("model %s: %s, %s", card.name, runtime.description, reason)
+    why = f"{runtime.description}, {precision}, {reason}"
+    model = Model(card, runtime, name=backend, precision=precision, why=why)
     model.infer(
         {
             name: np.zeros([size or 1 for size in port.shape], port.dtype)
@@ -106,3 +160,48 @@ def load(name: str | os.PathLike[str], *, threads: int = 1, backend: str = "auto
         }
     )
     return model
+
+
+def _choose(card: Card, backend: str) -> tuple[str, str]:
+    """The backend to use and the reason."""
+    if backend == "onnxruntime":
+        return backend, "asked for"
+    from face_perception.inference.engines import why_not
+
+    reason = why_not()
+    if backend == "auto":
+        return ("onnxruntime", f"auto: {reason}") if reason else ("tensorrt", "auto: GPU found")
+    if reason:
+        raise ModelError(
+            f"model {card.name}: TensorRT cannot run here: {reason}. "
+            "The backends onnxruntime and auto can"
+        )
+    return backend, "asked for"
+
+
+def _gated(
+    card: Card, data: bytes, backend: str, precision: str, threads: int, progress: Progress
+) -> Backend:
+    """The backend, after it has agreed with ONNX Runtime in FP32."""
+    from face_perception.inference.onnxruntime_backend import OnnxRuntime
+
+    kind = kind_of(precision, backend)
+    variant, content = card, data
+    if kind:
+        variant, _ = find_variant(card, kind, data)
+        content = store.read(variant)
+    inputs = read_captured(card)
+    candidate: Backend
+    if backend == "tensorrt":
+        from face_perception.inference.engines import load_tensorrt
+
+        candidate = load_tensorrt(variant, content, precision, progress)
+    else:
+        candidate = OnnxRuntime(variant, content, threads)
+    what = f"{candidate.description}, {precision}"
+    check(card, OnnxRuntime(card, data, threads), candidate, inputs, what)
+    return candidate
+
+
+def _log_progress(name: str, step: str, share: float) -> None:
+    _log.info("model %s: %s (%.0f %%)", name, step, 100 * share)

@@ -1,0 +1,103 @@
+"""What the networks see in photographs of people, for calibration and for the gate.
+
+Photographs are turned, scaled, mirrored and dimmed, and go through the whole perception; the
+networks' inputs are kept on the way. No command of its own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+    from face_perception.inference import Card
+
+PHOTOGRAPHS = ("astronaut", "grace_hopper")
+_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".webp")
+
+
+def network_inputs(
+    card: Card, count: int, images: Sequence[Path] = (), arrays: Path | None = None
+) -> dict[str, npt.NDArray[Any]]:
+    """``count`` inputs of a network [count, ...] by name (fewer where the photographs show fewer).
+
+    Out of ``arrays``, an .npz with an array an input, else out of ``images`` (files and folders),
+    else out of the sample photographs. Raises ModelError where there are none.
+    """
+    import numpy as np
+
+    from face_perception.inference import ModelError, recording
+
+    if arrays is not None:
+        try:
+            with np.load(arrays, allow_pickle=False) as file:
+                given = {name: file[name][:count] for name in card.inputs}
+        except (ValueError, KeyError) as error:
+            raise ModelError(
+                f"{arrays} must be an .npz with the arrays {', '.join(card.inputs)}: {error}"
+            ) from error
+        return given
+    with recording() as seen:
+        _perceive(images, count)
+    calls = seen.get(card.name, [])
+    if not calls:
+        raise ModelError(
+            f"model {card.name} was not used on these pictures: give pictures with faces, or the "
+            "network's own inputs with --inputs FILE.npz"
+        )
+    whole = {name: np.concatenate([call[name] for call in calls]) for name in card.inputs}
+    total = len(next(iter(whole.values())))
+    # Spread over all of them; the same every time.
+    chosen = np.unique(np.linspace(0, total - 1, min(count, total)).round().astype(int))
+    return {name: value[chosen] for name, value in whole.items()}
+
+
+def _perceive(images: Sequence[Path], count: int) -> None:
+    from face_perception.perception import Perception
+    from face_perception.types import Camera, Frame
+
+    perception = Perception.load(single_image=True)
+    photographs = list(_photographs(images))
+    views = -(-count // len(photographs))
+    for image in photographs:
+        for number in range(views):
+            view = _view(image, number)
+            camera = Camera.assume(view.shape[1], view.shape[0])
+            perception.process(Frame(view, 0.0, camera))
+
+
+def _photographs(images: Sequence[Path]) -> Iterator[Any]:
+    import cv2
+
+    from face_perception.inference import ModelError, sample_photo
+
+    paths: list[Path] = []
+    for path in images or [sample_photo(name) for name in PHOTOGRAPHS]:
+        inside = sorted(path.iterdir()) if path.is_dir() else [path]
+        paths += [p for p in inside if not path.is_dir() or p.suffix.lower() in _SUFFIXES]
+    if not paths:
+        raise ModelError(f"no pictures in {', '.join(map(str, images))}")
+    for path in paths:
+        image = cv2.imread(str(path))
+        if image is None:
+            raise ModelError(f"{path} cannot be read as a picture")
+        yield cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
+
+
+def _view(image: Any, number: int) -> Any:
+    """The photograph as it is (0), and changed in ways that do not repeat for long."""
+    import cv2
+    import numpy as np
+
+    if number == 0:
+        return image
+    height, width = image.shape[:2]
+    angle, scale = (number * 47) % 61 - 30, 0.5 + (number * 29 % 40) / 40
+    turn = cv2.getRotationMatrix2D((width / 2, height / 2), angle, scale)
+    view = cv2.warpAffine(image, turn, (width, height), borderMode=cv2.BORDER_REPLICATE)
+    light = 0.5 + (number * 17 % 30) / 30
+    view = np.clip(view * light, 0, 255).astype(np.uint8)
+    return np.ascontiguousarray(view[:, ::-1]) if number % 2 else view

@@ -1,0 +1,78 @@
+"""Inputs that a network saw in real use, kept beside its card: what backends are compared on.
+
+A file is an .npz with an array an input, the first axis the samples. Images are kept in 8 bits:
+``name`` is then uint8 and ``name.scale`` holds factor and offset.
+"""
+
+from __future__ import annotations
+
+import io
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from face_perception.inference.catalogue import Card, ModelError
+
+Array = npt.NDArray[Any]
+
+# Ranges in which networks take 8-bit images.
+_SCALES = ((1 / 255, 0.0), (1 / 127.5, -1.0), (1.0, 0.0))
+
+
+def read_captured(card: Card) -> dict[str, Array]:
+    """The captured inputs of a card, by name. Raises ModelError naming the file and the fix."""
+    path = card.captured
+    fix = f"run `face-perception models capture {card.name}`"
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            kept = dict(file)
+    except FileNotFoundError as error:
+        raise ModelError(
+            f"model {card.name} has no captured inputs to be checked on ({path}): {fix}"
+        ) from error
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+        raise ModelError(f"{path} is damaged ({error}): {fix}") from error
+    try:
+        inputs = {name: _restored(kept, name) for name in card.inputs}
+    except (KeyError, ValueError) as error:
+        raise ModelError(f"{path} does not fit its card ({error}): {fix}") from error
+    for name, port in card.inputs.items():
+        value = inputs[name]
+        if value.dtype != port.dtype or value.shape[1:] != port.shape[1:] or not len(value):
+            raise ModelError(
+                f"{path} does not fit its card: {name} is {value.dtype} {list(value.shape)}: {fix}"
+            )
+    return inputs
+
+
+def write_captured(path: Path, inputs: Mapping[str, Array]) -> None:
+    """Keeps inputs by name. Raises OSError."""
+    kept: dict[str, Array] = {}
+    for name, value in inputs.items():
+        kept[name] = value
+        for factor, offset in _SCALES:
+            levels = (value - offset) / factor
+            if levels.min() > -0.01 and levels.max() < 255.01 and _whole(levels):
+                kept[name] = np.rint(levels).astype(np.uint8)
+                kept[f"{name}.scale"] = np.array([factor, offset])
+                break
+    content = io.BytesIO()
+    np.savez_compressed(content, **kept)  # type: ignore[arg-type]
+    path.write_bytes(content.getvalue())
+
+
+def _whole(levels: Array) -> bool:
+    # Single precision, as the networks take them.
+    return bool(np.abs(levels - np.rint(levels)).max() < 0.01)
+
+
+def _restored(kept: Mapping[str, Array], name: str) -> Array:
+    if f"{name}.scale" not in kept:
+        return kept[name]
+    factor, offset = kept[f"{name}.scale"]
+    restored: Array = (kept[name] * factor + offset).astype(np.float32)
+    return restored

@@ -1,0 +1,101 @@
+"""Makes what is derived from a model: lower-precision variants, engines, copies to take away."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy.typing as npt
+
+from face_perception.inference import store
+from face_perception.inference.captured import read_captured
+from face_perception.inference.catalogue import Card, ModelError, find
+from face_perception.inference.files import write_whole
+from face_perception.inference.gate import deviations
+from face_perception.inference.model import Progress
+from face_perception.inference.variants import Variant, find_variant, kind_of, write_variant
+
+Array = npt.NDArray[Any]
+
+
+def make_variant(
+    name: str | os.PathLike[str], kind: str, samples: Mapping[str, Array] | None = None
+) -> Variant:
+    """Makes ``fp16``, ``int8-cpu`` or ``int8-trt`` of a model and puts it beside the FP32 file.
+
+    ``samples`` [K, ...] by input name set the ranges of INT8. The deviation from FP32 on the
+    captured inputs is measured and kept, whatever it is: whether a variant serves is decided when
+    it is loaded. Raises ModelError where a file or package is missing or cannot be written.
+    """
+    card = find(Path(name))
+    data = store.read(card)
+    inputs = read_captured(card)
+    # Heavy, and onnx is not needed where models are only run.
+    try:
+        import onnxruntime
+
+        from face_perception.inference import precision
+    except ImportError as error:
+        raise ModelError(
+            f"making {kind} of {card.name} needs {error.name}: pip install onnx"
+        ) from error
+    from face_perception.inference.onnxruntime_backend import OnnxRuntime
+
+    if kind == "fp16":
+        made = precision.to_fp16(data)
+    else:
+        if samples is None:
+            raise ModelError(f"making {kind} of {card.name} needs samples to calibrate on")
+        made = precision.to_int8(data, kind, samples)
+    measured = deviations(card, OnnxRuntime(card, data, 1), OnnxRuntime(card, made, 1), inputs)
+    made_by = f"onnxruntime {onnxruntime.__version__}"
+    try:
+        return write_variant(card, kind, data, made, measured, made_by)
+    except OSError as error:
+        raise ModelError(
+            f"cannot write {kind} of {card.name} to {card.path.parent}: {error.strerror or error}"
+        ) from error
+
+
+def variant_of(name: str | os.PathLike[str], kind: str) -> Variant:
+    """What is known about a variant. Raises ModelError where it is missing or unusable."""
+    card = find(Path(name))
+    return find_variant(card, kind, store.read(card))[1]
+
+
+def build(
+    name: str | os.PathLike[str], precision: str = "fp32", progress: Progress | None = None
+) -> Path:
+    """Builds the engine of a model for this machine's GPU, unless it is in the cache, and returns
+    where it is. Without a GPU, TensorRT-RTX builds one that nothing here can run. Raises ModelError
+    with the reason where TensorRT cannot.
+    """
+    from face_perception.inference.cuda import find_gpu
+    from face_perception.inference.engines import engine_of
+
+    card, data = _of_precision(find(Path(name)), kind_of(precision, "tensorrt"))
+    try:
+        gpu = find_gpu()
+    except ModelError:
+        gpu = None
+    report = progress or (lambda name, step, share: None)
+    return engine_of(card, data, precision=precision, gpu=gpu, progress=report)[0]
+
+
+def export(name: str | os.PathLike[str], kind: str, folder: Path) -> Path:
+    """Copies a model's ONNX file to a folder, FP32 (``kind`` empty) or a variant, for other
+    programs; returns the copy. Raises ModelError, and OSError where it cannot be written.
+    """
+    card, data = _of_precision(find(Path(name)), kind)
+    write_whole(folder / card.file, data)
+    return folder / card.file
+
+
+def _of_precision(card: Card, kind: str) -> tuple[Card, bytes]:
+    data = store.read(card)
+    if not kind:
+        return card, data
+    variant, _ = find_variant(card, kind, data)
+    return variant, store.read(variant)

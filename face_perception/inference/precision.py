@@ -1,0 +1,101 @@
+"""FP32 ONNX -> FP16 or INT8 ONNX. Only at export; needs onnx.
+
+INT8 has two recipes, for no file is fast on both sides: ``int8-cpu`` has unsigned activations,
+which VNNI processors want and TensorRT refuses; ``int8-trt`` is symmetric with the bias left alone,
+as TensorRT wants.
+"""
+
+from __future__ import annotations
+
+import tempfile
+import warnings
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy.typing as npt
+import onnx
+from onnxruntime.quantization import (
+    CalibrationDataReader,
+    CalibrationMethod,
+    QuantFormat,
+    QuantType,
+    quantize_static,
+)
+from onnxruntime.transformers.float16 import convert_float_to_float16
+
+Array = npt.NDArray[Any]
+
+RECIPES = ("int8-cpu", "int8-trt")
+
+# Regions, their axes and what is sampled at them: half a pixel of a 192 pixel image is lost in
+# FP16, and they take next to no time.
+_KEPT_FP32 = [
+    *("ReduceL2", "ReduceMax", "ReduceMin", "ReduceMean", "Div", "Min", "Max", "Sub"),
+    *("Resize", "GridSample"),
+]
+
+
+def to_fp16(model: bytes) -> bytes:
+    """Weights and arithmetic in FP16; inputs and outputs stay FP32."""
+    with warnings.catch_warnings():
+        # Constants too small for FP16 are cut off, each with a warning.
+        warnings.simplefilter("ignore", UserWarning)
+        converted = convert_float_to_float16(
+            onnx.load_from_string(model), keep_io_types=True, op_block_list=_KEPT_FP32
+        )
+    data: bytes = converted.SerializeToString(deterministic=True)
+    return data
+
+
+def to_int8(model: bytes, recipe: str, samples: Mapping[str, Array]) -> bytes:
+    """Convolutions in INT8, the rest FP32. ``samples`` [K, ...] by input name set the ranges."""
+    for_tensorrt = recipe == "int8-trt"
+    network = onnx.load_from_string(model)
+    _name_nodes(network.graph)
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "int8.onnx"
+        quantize_static(
+            network,
+            path,
+            _Samples(samples),
+            quant_format=QuantFormat.QDQ,
+            op_types_to_quantize=["Conv"],
+            nodes_to_exclude=_depthwise(network.graph),
+            per_channel=True,
+            activation_type=QuantType.QInt8 if for_tensorrt else QuantType.QUInt8,
+            weight_type=QuantType.QInt8,
+            calibrate_method=CalibrationMethod.MinMax,
+            extra_options={
+                "ActivationSymmetric": for_tensorrt,
+                "WeightSymmetric": True,
+                "QuantizeBias": not for_tensorrt,
+            },
+        )
+        return path.read_bytes()
+
+
+def _name_nodes(graph: Any) -> None:
+    """Names are optional in ONNX, and the only way to tell a converter about single nodes."""
+    for node in graph.node:
+        node.name = node.name or node.output[0]
+
+
+def _depthwise(graph: Any) -> list[str]:
+    """Depthwise convolutions: nine products a sum gain no speed, and lose most in precision."""
+    return [
+        node.name
+        for node in graph.node
+        if node.op_type == "Conv" and any(a.name == "group" and a.i > 1 for a in node.attribute)
+    ]
+
+
+class _Samples(CalibrationDataReader):
+    def __init__(self, samples: Mapping[str, Array]) -> None:
+        count = len(next(iter(samples.values())))
+        self._samples: Iterator[dict[str, Array]] = iter(
+            [{name: value[k : k + 1] for name, value in samples.items()} for k in range(count)]
+        )
+
+    def get_next(self) -> dict[str, Array] | None:
+        return next(self._samples, None)

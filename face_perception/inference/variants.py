@@ -1,0 +1,126 @@
+"""Lower-precision variants of a model: files beside it, each with a sealed card.
+
+The variant's inputs, outputs and tolerances are those of the model's own card. Makes no variants.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from face_perception.inference.catalogue import Card, ModelError
+from face_perception.inference.files import write_whole
+from face_perception.inference.gate import Deviation
+
+PRECISIONS = ("fp32", "fp16", "int8")
+VARIANTS = ("fp16", "int8-cpu", "int8-trt")
+
+_HEADER = (
+    "# Written by `face-perception models`, sealed: a change here makes the variant unusable.\n"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Variant:
+    """A variant: ``base`` is the sha256 of the FP32 file that it was made from, ``sha256`` its own.
+
+    ``deviations`` from FP32 were measured by ONNX Runtime on the captured inputs when it was made.
+    """
+
+    of: str
+    kind: str
+    base: str
+    sha256: str
+    made_by: str
+    deviations: tuple[Deviation, ...]
+
+
+def kind_of(precision: str, backend: str) -> str:
+    """The variant that a backend runs for a precision; empty for FP32."""
+    if precision == "int8":
+        return "int8-trt" if backend == "tensorrt" else "int8-cpu"
+    return "" if precision == "fp32" else precision
+
+
+def how_to_make(name: str, kind: str) -> str:
+    """The command that makes a variant."""
+    if kind == "fp16":
+        return f"run `face-perception models export {name} --precision fp16`"
+    return f"run `face-perception models quantize {name} --recipe {kind}`"
+
+
+def card_of(card: Card, kind: str) -> Path:
+    """Where the card of a variant is, or will be: beside the model's file."""
+    return card.path.with_name(f"{card.name}.{kind}.yaml")
+
+
+def find_variant(card: Card, kind: str, base: bytes) -> tuple[Card, Variant]:
+    """The card to load for a variant, and what is known about it. ``base`` is the FP32 file.
+
+    Raises ModelError where it is missing, damaged, or made from another FP32 file, with the fix.
+    """
+    path = card_of(card, kind)
+    fix = how_to_make(card.name, kind)
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError as error:
+        raise ModelError(
+            f"model {card.name} has no {kind} variant in {path.parent}: {fix}"
+        ) from error
+    except (OSError, UnicodeDecodeError) as error:
+        raise ModelError(f"{path} cannot be read ({error}): {fix}") from error
+    variant = _parse(text)
+    if variant is None or (variant.of, variant.kind) != (card.name, kind):
+        raise ModelError(f"{path} is damaged: {fix}")
+    if variant.base != hashlib.sha256(base).hexdigest():
+        raise ModelError(f"{path} was made from another version of {card.name}: {fix}")
+    return _card(card, variant), variant
+
+
+def write_variant(
+    card: Card, kind: str, base: bytes, data: bytes, measured: Sequence[Deviation], made_by: str
+) -> Variant:
+    """Puts a variant in place, the card last: without it, the file is not used. Raises OSError."""
+    variant = Variant(
+        card.name,
+        kind,
+        hashlib.sha256(base).hexdigest(),
+        hashlib.sha256(data).hexdigest(),
+        made_by,
+        tuple(measured),
+    )
+    content = yaml.safe_dump(dataclasses.asdict(variant), sort_keys=False)
+    write_whole(_card(card, variant).path, data)
+    write_whole(card_of(card, kind), _sealed(content).encode())
+    return variant
+
+
+def _card(card: Card, variant: Variant) -> Card:
+    return dataclasses.replace(
+        card,
+        file=f"{card.name}.{variant.kind}.onnx",
+        source=None,
+        recipe="",
+        sha256=variant.sha256,
+        folder=card.path.parent,
+    )
+
+
+def _sealed(content: str) -> str:
+    body = _HEADER + content
+    return f"{body}seal: {hashlib.sha256(body.encode()).hexdigest()}\n"
+
+
+def _parse(text: str) -> Variant | None:
+    body, _, _ = text.rpartition("seal: ")
+    if not body.startswith(_HEADER) or _sealed(body[len(_HEADER) :]) != text:
+        return None
+    fields: dict[str, Any] = yaml.safe_load(body)
+    measured = tuple(Deviation(**each) for each in fields.pop("deviations"))
+    return Variant(**fields, deviations=measured)

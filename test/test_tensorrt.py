@@ -1,0 +1,305 @@
+"""TensorRT without a GPU: engines are built for real, and everything is run up to where a device is
+needed. What runs an engine (``TensorRTBackend.run``) has no test: it needs a GPU.
+"""
+
+from __future__ import annotations
+
+import inspect
+import logging
+import os
+import platform
+import re
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from face_perception import paths
+from face_perception.inference import ModelError, build, catalogue, engines, load, store
+from face_perception.inference import engine_cache as cache
+from face_perception.inference.captured import read_captured
+from face_perception.inference.cuda import find_gpu
+from face_perception.inference.engine_build import MAX_BATCH, batches, build_engine
+from face_perception.inference.precision import to_fp16, to_int8
+from face_perception.inference.tensorrt_api import TensorRT, import_tensorrt
+from face_perception.inference.tensorrt_backend import TensorRTBackend
+
+if platform.machine() != "x86_64":
+    pytest.skip("tensorrt_rtx has wheels for x86-64 only", allow_module_level=True)
+
+MODELS = [card.name for card in catalogue().values() if card.kind == "model"]
+
+
+@pytest.fixture(autouse=True)
+def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Engines of a test are its own; the models are everyone's."""
+    monkeypatch.setenv("FACE_PERCEPTION_MODELS", str(paths.models_dir()))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    return tmp_path / "face_perception" / "engines"
+
+
+@pytest.fixture(scope="module")
+def api() -> TensorRT:
+    return import_tensorrt()
+
+
+def has_gpu() -> bool:
+    try:
+        find_gpu()
+    except ModelError:
+        return False
+    return True
+
+
+no_gpu = pytest.mark.skipif(has_gpu(), reason="says what happens without a GPU")
+
+
+@pytest.mark.parametrize("kind", ["fp32", "fp16", "int8-trt"])
+@pytest.mark.parametrize("name", MODELS)
+def test_every_model_builds(api: TensorRT, name: str, kind: str) -> None:
+    card = catalogue()[name]
+    onnx = store.read(card)
+    if kind == "fp16":
+        onnx = to_fp16(onnx)
+    elif kind == "int8-trt":
+        onnx = to_int8(onnx, kind, read_captured(card))
+    shares: list[float] = []
+    built = build_engine(
+        api, card, onnx, precision=kind[:4], progress=lambda seconds, share: shares.append(share)
+    )
+    assert len(built.engine) > 100_000
+    assert shares == sorted(shares)
+    assert shares[-1] == 1
+
+
+def test_int8_for_processors_is_refused(api: TensorRT) -> None:
+    card = catalogue()["expression"]
+    onnx = to_int8(store.read(card), "int8-cpu", read_captured(card))
+    with pytest.raises(ModelError, match=r"model expression: TensorRT .* does not understand"):
+        build_engine(api, card, onnx, precision="int8")
+
+
+def test_what_is_no_onnx_file(api: TensorRT) -> None:
+    with pytest.raises(ModelError, match=r"does not understand .*expression\.onnx"):
+        build_engine(api, catalogue()["expression"], b"<html>not found</html>")
+
+
+def test_profile_is_the_cards_batch() -> None:
+    inputs = catalogue()["face_mesh"].inputs
+    assert batches(inputs) == {"image": ((1, 192, 192, 3), (MAX_BATCH, 192, 192, 3))}
+
+
+def test_what_is_used_of_tensorrt_is_there(api: TensorRT) -> None:
+    """The Protocols hold: every method and attribute that they name exists in the real API."""
+    from face_perception.inference import tensorrt_api as ours
+
+    theirs = {
+        ours.Network: "INetworkDefinition",
+        ours.Tensor: "ITensor",
+        ours.Profile: "IOptimizationProfile",
+        ours.TimingCache: "ITimingCache",
+        ours.Config: "IBuilderConfig",
+        ours.Builder: "Builder",
+        ours.Parser: "OnnxParser",
+        ours.Context: "IExecutionContext",
+        ours.Engine: "ICudaEngine",
+        ours.Runtime: "Runtime",
+        ours.TensorRT: None,
+    }
+    protocols = {
+        value
+        for value in vars(ours).values()
+        if inspect.isclass(value)
+        and getattr(value, "_is_protocol", False)
+        and value.__module__ == ours.__name__
+    }
+    assert protocols == set(theirs)
+    for protocol, name in theirs.items():
+        real = getattr(api, name) if name else api
+        used = {n for n in (*vars(protocol), *protocol.__annotations__) if not n.startswith("_")}
+        missing = [n for n in used if not hasattr(real, n)]
+        assert not missing, f"{name or api.__name__} has no {missing}"
+
+
+@no_gpu
+def test_loading_an_engine_needs_a_gpu(api: TensorRT) -> None:
+    """The last step that can be taken here: TensorRT gives None, and says why only in its log."""
+    card = catalogue()["expression"]
+    _, engine = engines.engine_of(
+        card, store.read(card), precision="fp32", gpu=None, progress=lambda *_: None
+    )
+    with pytest.raises(ModelError, match=r"expression: TensorRT cannot load the engine: .*CUDA"):
+        TensorRTBackend(card, engine)
+    with pytest.raises(ModelError, match=r"expression: TensorRT cannot load the engine: .*Serial"):
+        TensorRTBackend(card, engine[:1000])
+
+
+@no_gpu
+def test_asking_for_tensorrt_without_a_gpu(own_cache: Path) -> None:
+    with pytest.raises(
+        ModelError, match=r"expression: TensorRT cannot run here: no .*GPU.*onnxruntime and auto"
+    ):
+        load("expression", backend="tensorrt")
+    assert not own_cache.exists(), "built an engine in vain"
+
+
+@no_gpu
+def test_auto_says_why_it_is_the_processor() -> None:
+    model = load("expression", backend="auto")
+    assert model.backend == "onnxruntime"
+    assert re.search(r"on the CPU, 1 thread, fp32, auto: no .*GPU", model.why)
+
+
+def test_auto_without_tensorrt(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(engines, "MODULES", ("no_such_tensorrt",))
+    assert load("expression").why.endswith("fp32, auto: TensorRT is not installed")
+
+
+def test_cache_hits_and_misses(own_cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    first = build("expression")
+    assert first.parent == own_cache
+    before = first.stat().st_mtime_ns
+    monkeypatch.setattr(engines, "build_engine", None)  # would raise TypeError
+    assert build("expression") == first
+    assert first.stat().st_mtime_ns == before
+    for change in ("onnx", "precision", "gpu"):
+        card = catalogue()["expression"]
+        onnx, precision, gpu = store.read(card), "fp32", None
+        if change == "onnx":
+            onnx += b" "
+        elif change == "precision":
+            precision = "fp16"
+        else:
+            from face_perception.inference.cuda import Gpu
+
+            gpu = Gpu("Orin", "8.7", 1)
+        with pytest.raises(TypeError):
+            engines.engine_of(card, onnx, precision=precision, gpu=gpu, progress=lambda *_: None)
+
+
+def test_timing_is_kept(own_cache: Path) -> None:
+    build("expression")
+    assert len(list(own_cache.glob("timing-*.cache"))) == 1
+
+
+@pytest.mark.parametrize("where", ["header", "first", "middle", "last", "truncated", "empty"])
+def test_damaged_engine_is_built_again(
+    where: str, own_cache: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    path, key, made = own_cache / "x.engine", {"gpu": "none"}, []
+    cache.write(path, key, b"engine" * 100)
+    data = bytearray(path.read_bytes())
+    start = data.index(b"\n") + 1
+    at = {"header": 20, "first": start, "middle": start + 300, "last": len(data) - 1}
+    if where in at:
+        data[at[where]] ^= 1
+    else:
+        del data[len(data) // 2 if where == "truncated" else 0 :]
+    path.write_bytes(data)
+
+    def make() -> bytes:
+        made.append(1)
+        return b"new"
+
+    with caplog.at_level(logging.WARNING):
+        assert cache.get_or_make(path, key, make, lambda: None) == b"new"
+    assert made == [1]
+    assert [f"{path} is damaged: it is made again"] == caplog.messages
+    assert cache.read(path, key) == b"new"
+
+
+def test_foreign_engine_is_built_again(own_cache: Path, caplog: pytest.LogCaptureFixture) -> None:
+    path = own_cache / "x.engine"
+    cache.write(path, {"gpu": "another"}, b"foreign")
+    with caplog.at_level(logging.WARNING):
+        assert cache.get_or_make(path, {"gpu": "this"}, lambda: b"own", lambda: None) == b"own"
+    assert "was made of something else" in caplog.text
+
+
+def test_full_disk(own_cache: Path) -> None:
+    """A file that cannot grow any more, which Linux says as it says that the disk is full."""
+    code = (
+        "import resource\n"
+        "from face_perception.inference import build\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, resource.RLIM_INFINITY))\n"
+        "build('expression')"
+    )
+    done = run(code)
+    assert (
+        f"ModelError: cannot write engines to {own_cache}: File too large; free it" in done.stderr
+    )
+    assert [path.name for path in own_cache.iterdir() if path.suffix in (".engine", ".part")] == []
+    assert build("expression").exists()
+
+
+def test_unwritable_cache(own_cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    own_cache.parent.parent.joinpath("file").touch()
+    monkeypatch.setenv("XDG_CACHE_HOME", str(own_cache.parent.parent / "file"))
+    with pytest.raises(ModelError, match=r"file/face_perception/engines.*XDG_CACHE_HOME"):
+        build("expression")
+
+
+def test_two_processes_build_one_engine(own_cache: Path) -> None:
+    code = (
+        "from face_perception.inference import build, engines\n"
+        "made = []\n"
+        "really = engines.build_engine\n"
+        "engines.build_engine = lambda *a, **k: made.append(1) or really(*a, **k)\n"
+        "steps = []\n"
+        "build('face_detector', progress=lambda name, step, share: steps.append(step))\n"
+        "print(len(made), 'waiting for another process that builds the engine' in steps)"
+    )
+    running = [start(code) for _ in range(2)]
+    results = [process.communicate(timeout=120) for process in running]
+    assert sorted(out.split()[0] for out, _ in results) == ["0", "1"], results
+    assert len(list(own_cache.glob("*.engine"))) == 1
+    assert not list(own_cache.glob("*.part"))
+
+
+INTERRUPTED = """
+import os, signal, threading
+from face_perception.inference import build, engine_build
+real = engine_build._Share.step
+def step(self, name, number):
+    os.kill(os.getpid(), signal.{signal}) if number == 40 else None
+    return real(self, name, number)
+engine_build._Share.step = step
+build("face_mesh")
+"""
+
+
+@pytest.mark.parametrize("name", ["SIGINT", "SIGKILL"])
+def test_interrupted_build_leaves_nothing(own_cache: Path, name: str) -> None:
+    done = run(INTERRUPTED.format(signal=name))
+    if name == "SIGINT":
+        assert done.stderr.rstrip().endswith("KeyboardInterrupt")
+        assert "terminate called" not in done.stderr
+    else:
+        assert done.returncode == -signal.SIGKILL
+    assert not [path for path in own_cache.iterdir() if not path.name.startswith(".")]
+    assert build("expression").exists()
+
+
+def test_a_lock_of_a_killed_process_holds_nobody_up(own_cache: Path) -> None:
+    run(INTERRUPTED.format(signal="SIGKILL").replace("face_mesh", "expression"))
+    assert list(own_cache.glob(".*.lock"))
+    assert build("expression").exists()
+
+
+def start(code: str) -> subprocess.Popen[str]:
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+    return subprocess.Popen(
+        [sys.executable, "-c", code],
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def run(code: str) -> subprocess.CompletedProcess[str]:
+    process = start(code)
+    out, errors = process.communicate(timeout=120)
+    return subprocess.CompletedProcess(code, process.returncode, out, errors)
