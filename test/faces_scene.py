@@ -63,6 +63,11 @@ def paste(canvas: Image, name: str, x: float, y: float, height: float, angle: fl
 
 def wall(width: int = 640, height: int = 480) -> Image:
     """A background with nothing on it, slightly noisy."""
+    return _wall(width, height).copy()
+
+
+@functools.cache
+def _wall(width: int, height: int) -> Image:
     rng = np.random.default_rng(0)
     tones = rng.uniform(80, 170, (4, 6, 3)).astype(np.float32)
     smooth = cv2.resize(tones, (width, height), interpolation=cv2.INTER_CUBIC)

@@ -1,0 +1,287 @@
+"""The tracker on moving photographs: ids, hiding, leaving, returning, and bad input."""
+
+import itertools
+from collections import Counter
+
+import numpy as np
+import pytest
+from faces_scene import frame, paste, photo, wall
+
+from face_perception.faces import FaceTracker, load_tracker
+from face_perception.inference import load
+from face_perception.types import Camera, Frame
+
+NAMES = ("astronaut", "grace_hopper")
+
+
+@pytest.fixture(scope="module")
+def models():
+    return load("face_detector"), load("face_mesh")
+
+
+@pytest.fixture
+def tracker(models) -> FaceTracker:
+    return FaceTracker(*models)
+
+
+def show(tracker, places, stamp):
+    """Track an image with faces at ``places``, the last in front: name -> x, y, height[, angle]."""
+    image = wall()
+    for name, place in places.items():
+        paste(image, name, *place)
+    return tracker.track(frame(image, stamp))
+
+
+def id_at(faces, x, y, reach):
+    """Id of the face whose landmarks' middle is closest to a place, if within reach; or None."""
+    apart = [float(np.hypot(*(f.landmarks[:, :2].mean(0) - (x, y)))) for f in faces]
+    closest = int(np.argmin(apart)) if apart else 0
+    return faces[closest].id if apart and apart[closest] < reach else None
+
+
+@pytest.mark.parametrize("front", NAMES)
+@pytest.mark.parametrize("height", [50, 110])
+def test_crossing(front, height, tracker):
+    back = next(name for name in NAMES if name != front)
+    ids, missed = {name: [] for name in NAMES}, Counter()
+    for i in range(75):
+        u = 0.5 - 0.5 * np.cos(np.pi * i / 74)
+        places = {
+            back: (110 + 420 * u, 240, height, 8 * np.sin(i / 10)),
+            front: (530 - 420 * u, 240, height),
+        }
+        faces = show(tracker, places, i / 30)
+        apart = abs(places[back][0] - places[front][0])
+        for name, (x, y, *_) in places.items():
+            if name == front or apart > 0.9 * height:
+                found = id_at(faces, x, y, 0.35 * height)
+                if found is None:
+                    missed[name] += 1
+                else:
+                    ids[name].append(found)
+    switches = {n: sum(a != b for a, b in itertools.pairwise(x)) for n, x in ids.items()}
+    assert sum(switches.values()) <= 1, ids
+    assert ids[front][0] == ids[front][-1] != ids[back][-1]
+    assert missed[front] <= 3  # min_hits
+    assert missed[back] <= 10
+
+
+def test_counts_after_three_images_and_ids_count_up(tracker):
+    places = {"astronaut": (150, 240, 110)}
+    assert [[f.id for f in show(tracker, places, i / 30)] for i in range(4)] == [
+        [],
+        [],
+        ["face_1"],
+        ["face_1"],
+    ]
+    places["grace_hopper"] = (450, 240, 110)
+    seen = [[f.id for f in show(tracker, places, i / 30)] for i in range(4, 20)]
+    assert seen[-1] == ["face_1", "face_2"]
+
+
+def stream(tracker, places, stamps):
+    """Ids in each image of a stream with faces at rest."""
+    return [[f.id for f in show(tracker, places, t)] for t in stamps]
+
+
+def test_hidden_for_a_while_keeps_its_id_away_for_long_does_not(tracker):
+    stamps = np.arange(300) / 30
+    places = {"grace_hopper": (300, 240, 120)}
+    assert stream(tracker, places, stamps[:6])[-1] == ["face_1"]
+    assert stream(tracker, {}, stamps[6:24]) == [[]] * 18
+    back = stream(tracker, places, stamps[24:34])
+    assert {i for ids in back for i in ids} == {"face_1"}
+    assert back[3:] == [["face_1"]] * 7  # found again within a tenth of a second
+    assert stream(tracker, {}, stamps[34:94]) == [[]] * 60
+    assert stream(tracker, places, stamps[94:110])[-1] == ["face_2"]
+
+
+def test_another_face_in_the_same_place_is_another(tracker):
+    stamps = np.arange(60) / 30
+    assert stream(tracker, {"grace_hopper": (300, 240, 120)}, stamps[:10])[-1] == ["face_1"]
+    assert stream(tracker, {}, stamps[10:16])[-1] == []
+    assert stream(tracker, {"astronaut": (300, 240, 120)}, stamps[16:30])[-1] == ["face_2"]
+
+
+def test_leaves_through_the_border_and_returns_elsewhere(tracker):
+    inside, outside, last = 0, 0, ""
+    for i in range(60):
+        x = 500 + 6 * i  # its middle leaves at image 23
+        faces = show(tracker, {"astronaut": (x, 240, 120)}, i / 30)
+        if i >= 3 and x < 640:
+            inside += len(faces) == 1
+            last = faces[0].id if faces else last
+        if x > 640 + 60:
+            outside += len(faces)
+    assert inside == 21
+    assert outside == 0
+    found = stream(tracker, {"astronaut": (120, 240, 120)}, 8 + np.arange(10) / 30)
+    assert (last, found[-1]) == ("face_1", ["face_2"])
+
+
+def test_a_face_that_grows_turns_and_moves_keeps_its_id(tracker):
+    ids = []
+    for i in range(90):
+        place = (320 + 200 * np.sin(i / 12), 240, 60 + 2.5 * i, 35 * np.sin(i / 15))
+        ids += [f.id for f in show(tracker, {"astronaut": place}, i / 30)]
+    assert Counter(ids) == {"face_1": 88}
+
+
+def test_ten_faces_small_ones_too(tracker):
+    rng = np.random.default_rng(2)
+    image, middles = wall(), []
+    for k in range(10):
+        x, y = 70 + 125 * (k % 5), 120 + 240 * (k // 5)
+        paste(image, NAMES[k % 2], x, y, 40 + 6 * k, rng.uniform(-15, 15))
+        middles.append((x, y))
+    faces = tracker.detect(frame(image))
+    assert len(faces) == 10
+    assert [f.id for f in faces] == [f"face_{k}" for k in range(1, 11)]
+    assert all(id_at(faces, x, y, 20) for x, y in middles)
+    for i in range(60):
+        followed = tracker.track(frame(image, i / 30))
+    assert len(followed) == 10
+
+
+def test_small_faces_of_a_large_image(tracker):
+    image = wall(1920, 1080)
+    paste(image, "astronaut", 300, 200, 44)
+    paste(image, "grace_hopper", 1600, 900, 44, 15)
+    faces = tracker.detect(frame(image))
+    assert len(faces) == 2
+    assert id_at(faces, 300, 200, 15)
+    assert id_at(faces, 1600, 900, 15)
+
+
+def test_no_more_than_max_faces(models):
+    tracker = FaceTracker(*models, max_faces=1)
+    places = {"astronaut": (150, 240, 110), "grace_hopper": (450, 240, 110)}
+    assert stream(tracker, places, np.arange(15) / 30)[-1] == ["face_1"]
+    assert len(tracker.detect(frame(photo("astronaut")))) == 1
+
+
+def test_detect_needs_one_image_and_leaves_the_stream_alone(tracker):
+    stream(tracker, {"astronaut": (150, 240, 110)}, np.arange(5) / 30)
+    (face,) = tracker.detect(frame(photo("grace_hopper")))
+    assert (face.id, face.confidence > 0.9) == ("face_1", True)
+    assert face.pose is not None
+    assert 0.7 < face.left_eye_openness < 1.2
+    assert stream(tracker, {"astronaut": (150, 240, 110)}, [0.2])[-1] == ["face_1"]
+
+
+def test_roi_holds_the_landmarks_and_stays_inside(tracker):
+    image = photo("grace_hopper")[:, 250:].copy()  # half of the face
+    (face,) = tracker.detect(frame(image))
+    roi = face.roi
+    assert face.landmarks[:, 0].min() < 0
+    assert roi.x == 0
+    assert roi.x + roi.width <= image.shape[1]
+    assert roi.y < face.landmarks[:, 1].min() + 1
+    assert face.landmarks[:, 1].max() < roi.y + roi.height <= image.shape[0]
+    assert face.landmarks.shape == (478, 3)
+    assert face.landmarks.dtype == np.float32
+
+
+def test_stamps_that_go_back_and_another_size_start_afresh(tracker):
+    places = {"astronaut": (150, 240, 110)}
+    stream(tracker, places, 10 + np.arange(5) / 30)
+    assert stream(tracker, places, np.arange(4) / 30) == [[], [], ["face_2"], ["face_2"]]
+    small = wall(480, 360)
+    paste(small, "astronaut", 150, 200, 110)
+    seen = [tracker.track(frame(small, 1 + i / 30)) for i in range(3)]
+    assert [[f.id for f in faces] for faces in seen] == [[], [], ["face_3"]]
+
+
+def test_stamps_that_stand_still(tracker):
+    seen = stream(tracker, {"astronaut": (150, 240, 110)}, [4.0] * 12)
+    assert seen[-1] == ["face_1"]
+
+
+def test_reset_forgets_faces_and_goes_on_counting(tracker):
+    places = {"astronaut": (150, 240, 110)}
+    stream(tracker, places, np.arange(4) / 30)
+    tracker.reset()
+    assert stream(tracker, places, 1 + np.arange(3) / 30) == [[], [], ["face_2"]]
+
+
+def test_a_replay_gives_the_same(models):
+    def play():
+        tracker = FaceTracker(*models, id_prefix="left_")
+        result = []
+        for i in range(20):
+            places = {"astronaut": (150 + 9 * i, 240, 110), "grace_hopper": (450 - 9 * i, 240, 90)}
+            result += [(f.id, f.landmarks.tobytes()) for f in show(tracker, places, i / 30)]
+        return result
+
+    first = play()
+    assert {i for i, _ in first} == {"left_1", "left_2"}
+    assert first == play()
+
+
+def test_detector_rests_while_faces_are_followed(models):
+    class Counting:
+        def __init__(self, model):
+            self.model, self.calls = model, 0
+
+        def infer(self, inputs):
+            self.calls += 1
+            return self.model.infer(inputs)
+
+    def searches(places, number):
+        counting = Counting(models[0])
+        stream(FaceTracker(counting, models[1]), places, np.arange(number) / 30)
+        return counting.calls
+
+    # Followed: every tenth image, and a window every twentieth.
+    assert searches({"astronaut": (150, 240, 240)}, 61) <= 7 + 3
+    # Nobody: ten times a second, and a window every tenth image.
+    assert 20 <= searches({}, 60) <= 27
+
+
+@pytest.mark.parametrize(
+    ("image", "message"),
+    [
+        (np.zeros((10, 10), np.uint8), r"uint8 \[10, 10\]"),
+        (np.zeros((10, 10, 4), np.uint8), "RGB"),
+        (np.zeros((10, 10, 3), np.float32), "float32"),
+        (np.zeros((0, 10, 3), np.uint8), "RGB"),
+        (np.zeros((10, 20, 3), np.uint8), "20x10"),
+    ],
+)
+def test_bad_images_are_refused_and_do_no_harm(image, message, tracker):
+    with pytest.raises(ValueError, match=message):
+        tracker.track(Frame(image, 0.0, Camera.assume(10, 10)))
+    with pytest.raises(ValueError, match=message):
+        tracker.detect(Frame(image, 0.0, Camera.assume(10, 10)))
+    assert stream(tracker, {"astronaut": (150, 240, 110)}, np.arange(3) / 30)[-1] == ["face_1"]
+
+
+@pytest.mark.parametrize("size", [(1, 1), (2, 500), (500, 2), (7680, 4320)])
+def test_odd_sizes(size, tracker):
+    image = np.zeros((size[1], size[0], 3), np.uint8)
+    assert tracker.track(frame(image)) == tracker.detect(frame(image)) == []
+
+
+@pytest.mark.parametrize(
+    "setting",
+    [
+        {"max_faces": 0},
+        {"detect_every": 0},
+        {"min_hits": 0},
+        {"min_presence": 1.5},
+        {"min_detection_score": -1.0},
+        {"id_prefix": "3d_"},
+        {"id_prefix": ""},
+    ],
+)
+def test_settings_out_of_range_are_named(setting, models):
+    with pytest.raises(ValueError, match=next(iter(setting)).replace("detection_", "")):
+        FaceTracker(*models, **setting)
+
+
+def test_load_tracker_takes_settings_by_name():
+    tracker = load_tracker(threads=1, backend="onnxruntime", min_hits=1, id_prefix="a")
+    assert [f.id for f in tracker.track(frame(photo("astronaut")))] == ["a1"]
+    assert [m.name for m in tracker.models] == ["face_detector", "face_mesh"]
+    with pytest.raises(TypeError, match="max_face"):
+        load_tracker(max_face=3)
