@@ -6,12 +6,16 @@ import argparse
 import sys
 from typing import TYPE_CHECKING
 
+from face_perception.commands import variants
+
 if TYPE_CHECKING:
     from face_perception.inference import Check
 
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    parser = subparsers.add_parser("models", help="list, fetch or verify the networks' files")
+    parser = subparsers.add_parser(
+        "models", help="fetch, verify, convert and build the networks' files"
+    )
     actions = parser.add_subparsers(metavar="ACTION", required=True)
     for name, action, text in (
         ("list", _list, "what there is, and what of it is in the cache"),
@@ -23,6 +27,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         if action is not _list:
             sub.add_argument("--quiet", action="store_true", help="say nothing but what is wrong")
         sub.set_defaults(run=action)
+    variants.add_actions(actions)
 
 
 def _list(args: argparse.Namespace) -> int:

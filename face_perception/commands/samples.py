@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from face_perception.inference import Card
+    from face_perception.perception import Perception
 
 PHOTOGRAPHS = ("astronaut", "grace_hopper")
 _SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".webp")
@@ -40,8 +41,12 @@ def network_inputs(
                 f"{arrays} must be an .npz with the arrays {', '.join(card.inputs)}: {error}"
             ) from error
         return given
+    from face_perception.perception import Perception
+
+    photographs = list(_photographs(images))
+    perception = Perception.load(single_image=True)
     with recording() as seen:
-        _perceive(images, count)
+        _perceive(perception, photographs, -(-count // len(photographs)))
     calls = seen.get(card.name, [])
     if not calls:
         raise ModelError(
@@ -55,13 +60,9 @@ def network_inputs(
     return {name: value[chosen] for name, value in whole.items()}
 
 
-def _perceive(images: Sequence[Path], count: int) -> None:
-    from face_perception.perception import Perception
+def _perceive(perception: Perception, photographs: Sequence[Any], views: int) -> None:
     from face_perception.types import Camera, Frame
 
-    perception = Perception.load(single_image=True)
-    photographs = list(_photographs(images))
-    views = -(-count // len(photographs))
     for image in photographs:
         for number in range(views):
             view = _view(image, number)

@@ -7,6 +7,8 @@ as TensorRT wants.
 
 from __future__ import annotations
 
+import contextlib
+import logging
 import tempfile
 import warnings
 from collections.abc import Iterator, Mapping
@@ -53,7 +55,7 @@ def to_int8(model: bytes, recipe: str, samples: Mapping[str, Array]) -> bytes:
     for_tensorrt = recipe == "int8-trt"
     network = onnx.load_from_string(model)
     _name_nodes(network.graph)
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory() as folder, _quiet():
         path = Path(folder) / "int8.onnx"
         quantize_static(
             network,
@@ -88,6 +90,17 @@ def _depthwise(graph: Any) -> list[str]:
         for node in graph.node
         if node.op_type == "Conv" and any(a.name == "group" and a.i > 1 for a in node.attribute)
     ]
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """The quantizer recommends steps on the root logger that change nothing for these graphs."""
+    before = logging.root.manager.disable
+    logging.disable(logging.WARNING)
+    try:
+        yield
+    finally:
+        logging.disable(before)
 
 
 class _Samples(CalibrationDataReader):

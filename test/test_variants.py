@@ -1,0 +1,295 @@
+"""Lower precision, and the gate before it: what disagrees with FP32 is named and kept off."""
+
+from __future__ import annotations
+
+import dataclasses
+import shutil
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+from onnx import numpy_helper
+
+from face_perception import cli, paths
+from face_perception.inference import (
+    Deviation,
+    ModelError,
+    build,
+    catalogue,
+    export,
+    find,
+    load,
+    make_variant,
+    read_captured,
+    recording,
+    variant_of,
+    write_captured,
+)
+from face_perception.inference.gate import check, deviations
+from face_perception.inference.precision import to_fp16
+from face_perception.inference.variants import card_of, write_variant
+
+KINDS = ("fp16", "int8-cpu", "int8-trt")
+
+
+@pytest.fixture(autouse=True)
+def models(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A cache of its own with the expression network."""
+    folder = tmp_path / "models"
+    folder.mkdir()
+    for path in paths.models_dir().glob("expression.onnx*"):
+        shutil.copy(path, folder)
+    monkeypatch.setenv("FACE_PERCEPTION_MODELS", str(folder))
+    return folder
+
+
+@pytest.fixture
+def samples() -> dict[str, np.ndarray]:
+    return read_captured(find("expression"))
+
+
+def test_fp16_serves() -> None:
+    variant = make_variant("expression", "fp16")
+    assert all(found.within for found in variant.deviations)
+    model = load("expression", precision="fp16")
+    assert (model.backend, model.precision) == ("onnxruntime", "fp16")
+    assert ", fp16, " in model.why
+    inputs = read_captured(find("expression"))
+    off = model.infer(inputs)["probability"] - load("expression").infer(inputs)["probability"]
+    largest = next(found.largest for found in variant.deviations if found.output == "probability")
+    assert 0 < np.abs(off).max() == pytest.approx(largest, rel=0.05)
+
+
+def test_fp16_is_half_the_size(models: Path) -> None:
+    make_variant("expression", "fp16")
+    sizes = [(models / name).stat().st_size for name in ("expression.onnx", "expression.fp16.onnx")]
+    assert sizes[1] < 0.6 * sizes[0]
+    graph = onnx.load(models / "expression.fp16.onnx").graph
+    assert {v.type.tensor_type.elem_type for v in (*graph.input, *graph.output)} == {1}
+
+
+def test_int8_has_the_two_recipes(models: Path, samples: dict[str, np.ndarray]) -> None:
+    """TensorRT's: signed everywhere and zero at zero. The processor's: unsigned activations."""
+    for kind, types in (("int8-trt", {3}), ("int8-cpu", {2, 3, 6})):
+        make_variant("expression", kind, samples)
+        graph = onnx.load(models / f"expression.{kind}.onnx").graph
+        constants = {tensor.name: tensor for tensor in graph.initializer}
+        zeros = [
+            constants[node.input[2]]
+            for node in graph.node
+            if node.op_type in ("QuantizeLinear", "DequantizeLinear")
+        ]
+        assert zeros
+        assert {tensor.data_type for tensor in zeros} == types
+        if kind == "int8-trt":
+            assert not any(numpy_helper.to_array(tensor).any() for tensor in zeros)
+
+
+def test_int8_needs_samples() -> None:
+    with pytest.raises(ModelError, match="int8-cpu of expression needs samples"):
+        make_variant("expression", "int8-cpu")
+
+
+def test_what_is_off_is_kept_off(samples: dict[str, np.ndarray]) -> None:
+    variant = make_variant("expression", "int8-cpu", samples)
+    assert not variant.deviations[0].within
+    said = r"expression: onnxruntime .* int8, disagrees .*: probability off by .* times the tol"
+    with pytest.raises(ModelError, match=said):
+        load("expression", precision="int8")
+    model = load("expression", precision="int8", fall_back=True)
+    assert (model.backend, model.precision) == ("onnxruntime", "fp32")
+    assert "fallen back to, since onnxruntime in int8 does not serve: model expr" in model.why
+
+
+def spoiled(data: bytes, spoil: float) -> bytes:
+    """The network with the weights of its first convolution scaled by 1 + spoil."""
+    model = onnx.load_from_string(data)
+    first = next(node for node in model.graph.node if node.op_type == "Conv")
+    tensor = next(t for t in model.graph.initializer if t.name == first.input[1])
+    values = numpy_helper.to_array(tensor) * np.float32(1 + spoil)
+    tensor.CopyFrom(numpy_helper.from_array(values, tensor.name))
+    return model.SerializeToString()
+
+
+@pytest.mark.parametrize("spoil", [0.0, 10.0, np.nan])
+def test_a_spoiled_network_with_a_whole_card(spoil: float) -> None:
+    """Hashes are right, and its card says that it is exact: the gate looks for itself."""
+    card = find("expression")
+    data = card.path.read_bytes()
+    exact = Deviation("probability", largest=0.0, rms=0.0, relative=0.0, used=0.0)
+    write_variant(card, "fp16", data, spoiled(data, spoil), [exact], "test")
+    if spoil == 0:
+        assert load("expression", precision="fp16").precision == "fp16"
+    else:
+        with pytest.raises(ModelError, match="fp16, disagrees with ONNX Runtime in FP32"):
+            load("expression", precision="fp16")
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_missing_variant(kind: str) -> None:
+    with pytest.raises(ModelError, match=rf"no {kind} variant in .*: run `face-perception models"):
+        variant_of("expression", kind)
+
+
+def test_missing_variant_of_the_backend() -> None:
+    with pytest.raises(ModelError, match=r"no int8-cpu variant.*quantize expression --recipe"):
+        load("expression", precision="int8")
+    with pytest.raises(ModelError, match=r"no int8-trt variant.*quantize expression --recipe"):
+        build("expression", "int8")
+
+
+def test_every_byte_of_a_variants_card_counts(models: Path) -> None:
+    made = make_variant("expression", "fp16")
+    path = card_of(find("expression"), "fp16")
+    whole = path.read_bytes()
+    assert variant_of("expression", "fp16") == made
+    for k in range(len(whole)):
+        path.write_bytes(whole[:k] + bytes([whole[k] ^ 1]) + whole[k + 1 :])
+        with pytest.raises(ModelError, match=r"expression\.fp16\.yaml is damaged: run `face-perc"):
+            variant_of("expression", "fp16")
+    path.write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(ModelError, match="is damaged"):
+        variant_of("expression", "fp16")
+
+
+@pytest.mark.parametrize("name", ["expression.fp16.onnx", "expression.onnx"])
+def test_a_byte_of_a_network(models: Path, name: str) -> None:
+    make_variant("expression", "fp16")
+    data = bytearray((models / name).read_bytes())
+    data[len(data) // 2] ^= 1
+    (models / name).write_bytes(data)
+    with pytest.raises(ModelError, match=rf"{name} is damaged"):
+        load("expression", precision="fp16")
+
+
+def test_variant_of_another_network(models: Path) -> None:
+    """The FP32 file was made again by another converter: the variant is none of it any more."""
+    card = find("expression")
+    data = card.path.read_bytes()
+    write_variant(card, "fp16", data + b" ", to_fp16(data), [], "test")
+    with pytest.raises(ModelError, match="was made from another version of expression: run"):
+        load("expression", precision="fp16")
+
+
+def test_disk_full_when_a_variant_is_written(models: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from face_perception.inference import files
+
+    def full(_: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    before = sorted(models.iterdir())
+    monkeypatch.setattr(files.os, "fsync", full)
+    with pytest.raises(ModelError, match=r"cannot write fp16 of expression to .*No space left"):
+        make_variant("expression", "fp16")
+    assert sorted(models.iterdir()) == before
+
+
+class Fixed:
+    """A network that gives the same for every input."""
+
+    def __init__(self, *values: float) -> None:
+        self.values = np.array([values])
+
+    def run(self, inputs: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+        return {"probability": self.values}
+
+
+@pytest.mark.parametrize(
+    ("values", "used"),
+    [((1.0, 100.0), 0), ((1.1, 100.0), 1 / 2), ((1.0, 100.6), 0.5), ((1.3, 100.6), 1.5)],
+)
+def test_tolerance_has_an_absolute_and_a_relative_part(
+    values: tuple[float, ...], used: float
+) -> None:
+    card = find("expression")
+    port = dataclasses.replace(
+        card.outputs["probability"], tolerance=0.2 - 0.01, relative_tolerance=0.01
+    )
+    card = dataclasses.replace(card, outputs={"probability": port})
+    inputs = {"face": np.zeros((1, 64, 64, 1), np.float32)}
+    found = deviations(card, Fixed(1.0, 100.0), Fixed(*values), inputs)[0]
+    assert found.used == pytest.approx(used, abs=0.01)
+    if used > 1:
+        with pytest.raises(ModelError, match="the candidate, disagrees"):
+            check(card, Fixed(1.0, 100.0), Fixed(*values), inputs, "the candidate")
+
+
+def test_captured_inputs_of_every_network() -> None:
+    for card in catalogue().values():
+        if card.kind == "model":
+            for name, value in read_captured(card).items():
+                assert len(value) >= 4
+                assert value.shape[1:] == card.inputs[name].shape[1:]
+                assert all(a.std() > 0 for a in value)
+
+
+def test_captured_inputs_are_kept_exactly(tmp_path: Path) -> None:
+    card = dataclasses.replace(find("expression"), folder=tmp_path)
+    rng = np.random.default_rng(0)
+    for value in (
+        rng.integers(0, 256, (3, 64, 64, 1)).astype(np.float32),
+        rng.normal(size=(3, 64, 64, 1)).astype(np.float32),
+    ):
+        write_captured(card.captured, {"face": value})
+        assert np.array_equal(read_captured(card)["face"], value)
+
+
+@pytest.mark.parametrize("damage", ["missing", "truncated", "changed", "other"])
+def test_damaged_captured_inputs(damage: str, tmp_path: Path) -> None:
+    card = dataclasses.replace(find("expression"), folder=tmp_path)
+    data = bytearray(find("expression").captured.read_bytes())
+    if damage == "truncated":
+        del data[len(data) // 2 :]
+    elif damage == "changed":
+        data[len(data) // 2] ^= 1
+    if damage == "other":
+        write_captured(card.captured, {"face": np.zeros((1, 2), np.float32)})
+    elif damage != "missing":
+        card.captured.write_bytes(data)
+    with pytest.raises(ModelError, match="run `face-perception models capture expression`"):
+        read_captured(card)
+
+
+def test_recording_keeps_what_networks_were_given(samples: dict[str, np.ndarray]) -> None:
+    model = load("expression")
+    face = samples["face"][:1].copy()
+    with recording() as seen:
+        model.infer({"face": face})
+        face[:] = 0
+        model.infer({"face": face})
+    model.infer({"face": face})
+    kept = seen["expression"]
+    assert len(kept) == 2
+    assert np.array_equal(kept[0]["face"], samples["face"][:1])
+    assert not kept[1]["face"].any()
+
+
+def test_commands(models: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    inputs = tmp_path / "inputs.npz"
+    np.savez(inputs, face=read_captured(find("expression"))["face"])
+    out = tmp_path / "out"
+    assert cli.main(["models", "export", "expression", "--output", str(out)]) == 0
+    assert (out / "expression.fp16.onnx").exists()
+    assert "expression fp16: probability off by" in capsys.readouterr().out
+    assert cli.main(["models", "quantize", "expression", "--inputs", str(inputs)]) == 0
+    said = capsys.readouterr().out
+    assert "int8-cpu: probability" in said
+    assert "int8-trt: probability" in said
+    assert "is kept off by the gate" in said
+    assert cli.main(["models", "compare", "expression", "--seconds", "0.1"]) == 0
+    table = capsys.readouterr().out
+    assert [line.split()[0] for line in table.splitlines() if " x" in line][1:] == list(KINDS)
+    assert export("expression", "", out).read_bytes() == find("expression").path.read_bytes()
+
+
+def test_calibration_on_the_wrong_thing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    np.savez(tmp_path / "other.npz", picture=np.zeros(3))
+    other = ["models", "quantize", "expression", "--inputs", str(tmp_path / "other.npz")]
+    assert cli.main(other) == 1
+    assert "other.npz must be an .npz with the arrays face" in capsys.readouterr().err
+    (tmp_path / "text.png").write_text("no picture")
+    assert cli.main(["models", "quantize", "expression", "--images", str(tmp_path / "no.png")]) == 1
+    assert "no.png" in capsys.readouterr().err
+    assert cli.main(["models", "quantize", "astronaut"]) == 1
+    assert "astronaut is a photograph" in capsys.readouterr().err
