@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
+from face_perception import mirror
 from face_perception.affect import (
     ExpressionNet,
     LandmarkActionUnits,
@@ -76,8 +77,8 @@ class Result:
 class Perception:
     """Tracker, gaze, affect and attention in one, on a stream of frames. For one thread.
 
-    With ``single_image`` every frame stands on its own: a face counts at once, and none is
-    followed.
+    With ``single_image`` every frame stands on its own: a face counts at once, none is followed,
+    and head pose and gaze are means of the image and its mirror image (see ``mirror``).
     """
 
     def __init__(
@@ -120,14 +121,13 @@ class Perception:
         """Everything about one frame. Raises ValueError for an image that is not RGB uint8 or of
         another size than its camera.
         """
+        stamp = frame.stamp
         if self._single_image:
-            for memory in self._memories:
-                memory.reset()
-            faces = self._tracker.detect(frame)
+            faces, gazes = self._look_twice(frame)
         else:
             faces = self._tracker.track(frame)
-        stamp, ids = frame.stamp, [face.id for face in faces]
-        gazes = [self._gaze.estimate(frame.camera, face, stamp) for face in faces]
+            gazes = [self._gaze.estimate(frame.camera, face, stamp) for face in faces]
+        ids = [face.id for face in faces]
         self._gaze.keep(ids)
         units = [self._action_units.estimate(face, stamp) for face in faces]
         self._action_units.keep(ids)
@@ -142,6 +142,22 @@ class Perception:
             valence_arousal=tuple(derive_valence_arousal(found) for found in expressions),
             attention=tuple(self._attention.update(stamp, faces, gazes)),
         )
+
+    def _look_twice(self, frame: Frame) -> tuple[list[Face], list[Gaze]]:
+        """Faces and gazes of a still: head pose and gaze are means of it and its mirror image."""
+        for memory in self._memories:
+            memory.reset()
+        faces = self._tracker.detect(frame)
+        gazes = [self._gaze.estimate(frame.camera, face, frame.stamp) for face in faces]
+        reverse = mirror.mirrored(frame)
+        others = mirror.match(faces, self._tracker.detect(reverse) if faces else [], frame.camera)
+        self._gaze.reset()
+        for i, other in enumerate(others):
+            if other is not None:
+                seen = self._gaze.estimate(reverse.camera, other, frame.stamp)
+                gazes[i] = mirror.mean_gaze(gazes[i], seen)
+                faces[i] = replace(faces[i], pose=mirror.mean_pose(faces[i].pose, other.pose))
+        return faces, gazes
 
 
 def _number(value: float, digits: int = 4) -> float | None:

@@ -1,0 +1,109 @@
+"""Photographs on their own: looked at twice, once mirrored."""
+
+from __future__ import annotations
+
+import math
+
+import cv2
+import numpy as np
+import pytest
+
+from face_perception import mirror, types
+from face_perception.inference import sample_photo
+from face_perception.perception import Perception, Result
+
+PHOTOS = ("astronaut", "grace_hopper")
+
+
+@pytest.fixture(scope="module")
+def perception() -> Perception:
+    return Perception.load(single_image=True)
+
+
+def look(perception: Perception, image: np.ndarray) -> Result:
+    camera = types.Camera.assume(image.shape[1], image.shape[0])
+    return perception.process(types.Frame(np.ascontiguousarray(image), 0.0, camera))
+
+
+def photo(name: str) -> np.ndarray:
+    return cv2.cvtColor(cv2.imread(str(sample_photo(name))), cv2.COLOR_BGR2RGB)
+
+
+def off_the_lens(gaze: types.Gaze) -> tuple[float, float]:
+    """Degrees, horizontally and vertically, between the gaze and the line to the camera."""
+    to_camera = types.Gaze("", gaze.origin, -gaze.origin / np.linalg.norm(gaze.origin), 1, True, "")
+    return (
+        math.degrees(gaze.yaw - to_camera.yaw),
+        math.degrees(gaze.pitch - to_camera.pitch),
+    )
+
+
+@pytest.mark.parametrize("name", PHOTOS)
+def test_who_looks_at_the_lens_is_seen_to(perception: Perception, name: str) -> None:
+    (gaze,) = look(perception, photo(name)).gazes
+    horizontally, vertically = off_the_lens(gaze)
+    assert abs(horizontally) < 3
+    assert abs(vertically) < 5
+
+
+@pytest.mark.parametrize("name", PHOTOS)
+def test_a_mirror_image_gets_the_mirrored_answer(perception: Perception, name: str) -> None:
+    one, other = look(perception, photo(name)), look(perception, photo(name)[:, ::-1])
+    assert one.gazes[0].yaw == pytest.approx(-other.gazes[0].yaw, abs=math.radians(1.5))
+    assert one.gazes[0].pitch == pytest.approx(other.gazes[0].pitch, abs=math.radians(1.5))
+    a, b = one.faces[0].pose, other.faces[0].pose
+    assert a is not None
+    assert b is not None
+    assert a.yaw == pytest.approx(-b.yaw, abs=math.radians(1.5))
+    assert a.roll == pytest.approx(-b.roll, abs=math.radians(1.5))
+
+
+@pytest.mark.parametrize("name", PHOTOS)
+@pytest.mark.parametrize("angle_deg", [-20, 20])
+def test_turning_the_picture_turns_roll(
+    perception: Perception, name: str, angle_deg: float
+) -> None:
+    image = photo(name)
+    height, width = image.shape[:2]
+    # About the face, so that its line of sight stays; OpenCV's angle is anticlockwise.
+    (face,) = look(perception, image).faces
+    x, y = (float(v) for v in face.landmarks[:, :2].mean(axis=0))
+    turn = cv2.getRotationMatrix2D((x, y), -angle_deg, 1.0)
+    turned = cv2.warpAffine(image, turn, (width, height), borderMode=cv2.BORDER_REPLICATE)
+    (other,) = look(perception, turned).faces
+    assert face.pose is not None
+    assert other.pose is not None
+    assert math.degrees(other.pose.roll - face.pose.roll) == pytest.approx(angle_deg, abs=1.5)
+
+
+def test_one_look_of_two_is_better_than_none(perception: Perception) -> None:
+    (gaze,) = look(perception, photo("astronaut")).gazes
+    lost = types.Gaze("a", gaze.origin, gaze.direction, 0.1, False, "geometric")
+    assert mirror.mean_gaze(gaze, lost) is gaze
+    back = mirror.mean_gaze(lost, gaze)
+    assert back.valid
+    assert back.direction[0] == -gaze.direction[0]
+
+
+def test_mirroring_a_camera_twice_changes_nothing() -> None:
+    camera = types.Camera(64, 48, 80, 81, 30, 20, (0.1, 0.2, 0.01, 0.02, 0.3), "plumb_bob")
+    frame = types.Frame(np.arange(64 * 48 * 3, dtype=np.uint8).reshape(48, 64, 3), 0.0, camera)
+    once = mirror.mirrored(frame)
+    assert once.camera.cx == 33
+    assert once.camera.distortion == (0.1, 0.2, 0.01, -0.02, 0.3)
+    twice = mirror.mirrored(once)
+    assert twice.camera == camera
+    assert np.array_equal(twice.image, frame.image)
+
+
+def test_a_mirrored_lens_bends_the_mirrored_way() -> None:
+    """The point where a ray falls and where its mirrored ray falls are mirrored too."""
+    from face_perception.faces import project
+
+    camera = types.Camera(640, 480, 500, 510, 300, 250, (-0.3, 0.1, 0.01, 0.02, 0.05), "plumb_bob")
+    blank = types.Frame(np.zeros((480, 640, 3), np.uint8), 0.0, camera)
+    points = np.array([[0.3, -0.2, 1.0], [-0.4, 0.3, 1.2]])
+    there = project(camera, points)
+    mirrored = project(mirror.mirrored(blank).camera, points * (-1, 1, 1))
+    np.testing.assert_allclose(mirrored[:, 0], 639 - there[:, 0], atol=1e-6)
+    np.testing.assert_allclose(mirrored[:, 1], there[:, 1], atol=1e-6)
