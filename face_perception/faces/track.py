@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from dataclasses import dataclass, field, replace
 
@@ -61,9 +62,7 @@ class _Track:
     velocity: FloatArray = field(default_factory=lambda: np.zeros(2))
     seen: FloatArray = field(init=False)  # the look in the last image
     square: Square = field(init=False)  # where to look next
-    usual_size: float = field(
-        init=False
-    )  # that of the last seconds: a face that is being hidden shrinks
+    usual_size: float = field(init=False)  # a face that is being hidden shrinks
     pose: HeadPose | None = None
     eyes: EyeOpenness = field(default_factory=EyeOpenness)
 
@@ -200,11 +199,10 @@ class FaceTracker:
             if presence >= self._min_presence and _inside(landmarks, image):
                 _advance(track, landmarks, presence, _look(self._mesh.patch), stamp)
                 self._tracks.append(track)
-        for i, one in enumerate(self._tracks[:-1]):
-            for other in self._tracks[i + 1 :]:
-                if one in self._tracks and other in self._tracks and _same_place(one, other):
-                    # The one that looks less like itself has slipped on to the other's face.
-                    self._tracks.remove(min(one, other, key=_sureness))
+        for one, other in itertools.combinations(tuple(self._tracks), 2):
+            if one in self._tracks and other in self._tracks and _same_place(one, other):
+                # The one that looks less like itself has slipped on to the other's face.
+                self._tracks.remove(min(one, other, key=_sureness))
         gone = [track for track in before if track not in self._tracks]
         self._lost += [track for track in gone if track.id]
         return bool(gone)
