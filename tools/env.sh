@@ -8,11 +8,13 @@ if [ -e "$venv/ros-from-wheels" ]; then
   export ROS_VERSION=2 ROS_PYTHON_VERSION=3
 fi
 if [ -e "$root/install/local_setup.bash" ]; then
-  set +u
   . "$root/install/local_setup.bash"
 fi
-# A virtual environment keeps its own packages behind those of a sourced ROS 2; ours must win.
-if [ ! -e "$venv/ros-from-wheels" ] && [ -x "$venv/bin/python3" ]; then
+# The source tree before its installed links: a new file needs no colcon build.
+if [ -e "$venv/ros-from-wheels" ] || [ ! -x "$venv/bin/python3" ]; then
+  export PYTHONPATH="$root${PYTHONPATH:+:$PYTHONPATH}"
+else
+  # A sourced ROS 2 is on PYTHONPATH and so before the environment's own packages: ours must win.
   site="$("$venv/bin/python3" -c 'import sysconfig; print(sysconfig.get_path("purelib"))')"
-  export PYTHONPATH="$root/install/face_perception/$("$venv/bin/python3" -c 'import sys; print(f"lib/python3.{sys.version_info.minor}/site-packages")'):$site${PYTHONPATH:+:$PYTHONPATH}"
+  export PYTHONPATH="$root:$site${PYTHONPATH:+:$PYTHONPATH}"
 fi

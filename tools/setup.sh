@@ -68,8 +68,7 @@ if step python requirements.txt; then
 fi
 
 # Environment of colcon and of everything after it.
-. tools/env.sh
-set -u
+set +u; . tools/env.sh; set -u
 
 find face_perception scripts -type f -name '[a-z_]*' -not -name '*.pyc' | sort >"$venv/files"
 if step build CMakeLists.txt package.xml "$venv/files" $(find msg srv action launch config -type f 2>/dev/null | sort) || [ ! -e install/local_setup.bash ]; then
@@ -81,8 +80,7 @@ if step build CMakeLists.txt package.xml "$venv/files" $(find msg srv action lau
     >"$venv/colcon.log" 2>&1 || { tail -n 40 "$venv/colcon.log" >&2; fail "colcon build failed: $venv/colcon.log"; }
   done_step
 fi
-. tools/env.sh
-set -u
+set +u; . tools/env.sh; set -u
 
 face-perception models fetch --quiet || fail "the default models could not be fetched: see above"
 

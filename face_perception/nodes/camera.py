@@ -172,6 +172,7 @@ class CameraNode(PerceptionNode[CameraParameters]):
             try:
                 image = next(self._source)
                 self._lost = ""
+                self._send(image)
             except StopIteration:
                 self.get_logger().info(f"{self.values.source} has ended")
                 return
@@ -181,7 +182,6 @@ class CameraNode(PerceptionNode[CameraParameters]):
             except Exception as error:
                 self.failed(error)
                 return
-            self._send(image)
             number += 1
             late = time.monotonic() - begin - number / self._rate
             if late < 0:

@@ -138,7 +138,12 @@ class PerceptionNode(LifecycleNode, Generic[P]):
             self.get_logger().warning(text)
 
     def failed(self, error: Exception) -> None:
-        """An unforeseen error in a callback or worker: said once in a while, with its place."""
+        """An unforeseen error in a callback or worker: said once in a while, with its place.
+
+        Not while shutting down: then the context goes away under whoever still publishes.
+        """
+        if not self.context.ok():
+            return
         self.count("errors")
         place = traceback.extract_tb(error.__traceback__)
         where = f" at {os.path.basename(place[-1].filename)}:{place[-1].lineno}" if place else ""
@@ -313,8 +318,8 @@ def run(node_type: Callable[[], PerceptionNode[Any]], args: list[str] | None = N
             executor.spin_once(timeout_sec=0.5)
     except (KeyboardInterrupt, ExternalShutdownException):
         pass
-    except RCLError:
-        # The context went away under a call: shutting down.
+    except Exception:
+        # While shutting down, the context goes away under calls, with errors of several kinds.
         if rclpy.ok():
             raise
     finally:
