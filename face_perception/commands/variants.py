@@ -7,8 +7,10 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from face_perception.commands.networks import networks
+
 if TYPE_CHECKING:
-    from face_perception.inference import Card, Variant, VariantReport
+    from face_perception.inference import Variant, VariantReport
 
 # Of `models capture`: enough for the gate, and small enough to come with the package.
 _CAPTURED = {"face_mesh": 4, "face_detector": 4, "expression": 12}
@@ -55,24 +57,11 @@ def _add_samples(parser: argparse.ArgumentParser, count: int | None) -> None:
     parser.add_argument("--count", type=int, default=count, help="how many inputs to take")
 
 
-def _cards(names: list[str]) -> dict[str, Card]:
-    """The networks' cards by what the user called them, a name or the path of a card."""
-    from face_perception.inference import ModelError, catalogue, find
-
-    if not names:
-        return {name: card for name, card in catalogue().items() if card.kind == "model"}
-    cards = {name: find(name) for name in names}
-    for card in cards.values():
-        if card.kind != "model":
-            raise ModelError(f"{card.name} is a {card.kind}, not a model")
-    return cards
-
-
 def _capture(args: argparse.Namespace) -> int:
     from face_perception.commands.samples import network_inputs
     from face_perception.inference import write_captured
 
-    for card in _cards(args.names).values():
+    for card in networks(args.names).values():
         count = args.count or _CAPTURED.get(card.name, _CAPTURED_OTHERS)
         inputs = network_inputs(card, count, args.images, args.inputs)
         write_captured(card.captured, inputs)
@@ -84,7 +73,7 @@ def _quantize(args: argparse.Namespace) -> int:
     from face_perception.commands.samples import network_inputs
     from face_perception.inference import make_variant
 
-    for name, card in _cards(args.names).items():
+    for name, card in networks(args.names).items():
         samples = network_inputs(card, args.count, args.images, args.inputs)
         for recipe in args.recipe or ("int8-cpu", "int8-trt"):
             _print_variant(make_variant(name, recipe, samples))
@@ -94,7 +83,7 @@ def _quantize(args: argparse.Namespace) -> int:
 def _export(args: argparse.Namespace) -> int:
     from face_perception.inference import export, make_variant
 
-    for name in _cards(args.names):
+    for name in networks(args.names):
         if args.precision == "fp16":
             _print_variant(make_variant(name, "fp16"))
         if args.output:
@@ -121,7 +110,7 @@ def _compare(args: argparse.Namespace) -> int:
         table.add_column(column, justify="left" if column in ("model", "output") else "right")
     table.add_column("% of eye distance", justify="right")
     table.add_column("speed", justify="right")
-    for name, card in _cards(args.names).items():
+    for name, card in networks(args.names).items():
         for kind in VARIANTS:
             try:
                 variant_of(name, kind)
@@ -184,7 +173,7 @@ def _build(args: argparse.Namespace) -> int:
     from face_perception.inference import build
 
     columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[step]}"))
-    for name, card in _cards(args.names).items():
+    for name, card in networks(args.names).items():
         with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
             task = bar.add_task(card.name, total=1.0, step="")
 

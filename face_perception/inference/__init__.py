@@ -5,13 +5,16 @@ from face_perception.inference.catalogue import Card, ModelError, Port, catalogu
 from face_perception.inference.export import build, export, make_variant, variant_of
 from face_perception.inference.gate import Deviation
 from face_perception.inference.measure import (
+    Speed,
     Times,
     VariantReport,
     compare_variants,
     gemm_peak,
-    time_in_turns,
+    overhead,
+    speeds,
 )
 from face_perception.inference.model import Model, load, recording
+from face_perception.inference.roofline import roofline_page
 from face_perception.inference.store import Check, fetch, sample_photo, verify
 from face_perception.inference.variants import VARIANTS, Variant
 
@@ -23,6 +26,7 @@ __all__ = [
     "Model",
     "ModelError",
     "Port",
+    "Speed",
     "Times",
     "Variant",
     "VariantReport",
@@ -35,10 +39,12 @@ __all__ = [
     "gemm_peak",
     "load",
     "make_variant",
+    "overhead",
     "read_captured",
     "recording",
+    "roofline_page",
     "sample_photo",
-    "time_in_turns",
+    "speeds",
     "variant_of",
     "verify",
     "write_captured",

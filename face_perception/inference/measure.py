@@ -5,8 +5,9 @@ from __future__ import annotations
 import math
 import os
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +16,9 @@ import numpy.typing as npt
 
 from face_perception.inference import store
 from face_perception.inference.captured import read_captured
-from face_perception.inference.catalogue import find
+from face_perception.inference.catalogue import ModelError, find
 from face_perception.inference.gate import Deviation, deviations
+from face_perception.inference.model import Model
 from face_perception.inference.variants import find_variant
 
 Array = npt.NDArray[Any]
@@ -56,15 +58,72 @@ def time_in_turns(
     }
 
 
-def gemm_peak(seconds: float = 0.5) -> float:
-    """FLOP/s of this machine's own FP32 matrix product in numpy, on as many threads as it takes
-    (limit them with OPENBLAS_NUM_THREADS before the start); the quickest of many.
+def gemm_peak(threads: int = 1, seconds: float = 0.5) -> float:
+    """FLOP/s of this machine in FP32: the quickest of many products of large matrices, by the same
+    library and on as many threads as the networks.
     """
+    import onnxruntime
+
+    from face_perception.inference.graph import Graph
+    from face_perception.inference.onnxruntime_backend import session_options
+
     side = 768
-    a = np.random.default_rng(0).random((side, side), np.float32)
-    b, out = a.T.copy(), np.empty_like(a)
-    times = time_in_turns({"gemm": lambda: np.matmul(a, b, out=out)}, seconds=seconds)
+    graph = Graph("gemm")
+    a = graph.input("a", (side,))
+    b = np.random.default_rng(0).random((side, side), np.float32)
+    graph.output("c", graph.node("MatMul", a, graph.constant(b)), (side,))
+    session = onnxruntime.InferenceSession(
+        graph.serialise(), session_options(threads), providers=["CPUExecutionProvider"]
+    )
+    times = time_in_turns({"gemm": lambda: session.run(["c"], {"a": b})}, seconds=seconds)
     return 2 * side**3 / times["gemm"].least
+
+
+@dataclass(frozen=True, slots=True)
+class Speed:
+    """A model at a batch size: times of a call, and its operations (FLOP) a call."""
+
+    batch: int
+    times: Times
+    flops: float
+
+    @property
+    def flops_per_second(self) -> float:
+        return self.flops / self.times.least
+
+
+def speeds(
+    model: Model, batches: Sequence[int] = (1, 2, 4, 8), *, seconds: float = 1.0
+) -> list[Speed]:
+    """Times a loaded model on its captured inputs, all batch sizes in turns."""
+    from face_perception.inference.cost import cost
+
+    card = model.card
+    graph = store.read(card)
+    inputs = read_captured(card)
+    given = {
+        batch: {name: np.resize(v, (batch, *v.shape[1:])) for name, v in inputs.items()}
+        for batch in batches
+    }
+    calls = {str(batch): partial(model.infer, value) for batch, value in given.items()}
+    times = time_in_turns(calls, seconds=seconds)
+    return [Speed(batch, times[str(batch)], cost(graph, batch).flops) for batch in batches]
+
+
+def overhead(model: Model, *, seconds: float = 1.0) -> float:
+    """Median time of ``Model.infer`` over that of ONNX Runtime's own ``session.run`` on the same
+    session and input, in turns. Raises ModelError for another backend.
+    """
+    from face_perception.inference.onnxruntime_backend import OnnxRuntime
+
+    if not isinstance(model.runtime, OnnxRuntime):
+        raise ModelError(f"model {model.name} does not run on ONNX Runtime")
+    session = model.runtime.session
+    one = {name: value[:1] for name, value in read_captured(model.card).items()}
+    names = list(model.outputs)
+    calls = {"raw": partial(session.run, names, one), "ours": partial(model.infer, one)}
+    times = time_in_turns(calls, seconds=seconds, least=50)
+    return times["ours"].p50 / times["raw"].p50
 
 
 @dataclass(frozen=True, slots=True)

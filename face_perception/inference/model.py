@@ -58,7 +58,11 @@ class Model:
         self.why = why
         self.inputs: Mapping[str, Port] = card.inputs
         self.outputs: Mapping[str, Port] = card.outputs
+        self.card = card
+        self.runtime = backend
         self._run = backend.run
+        # Compared in every call; the port's own type is a text.
+        self._types = {name: np.dtype(port.dtype) for name, port in card.inputs.items()}
 
     def infer(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
         """Runs the network on arrays by input name and returns all outputs by name.
@@ -66,7 +70,7 @@ class Model:
         Raises ModelError for a name, shape or type that the model does not take, and where the
         backend fails.
         """
-        if inputs.keys() != self.inputs.keys():
+        if inputs.keys() != self._types.keys():
             raise ModelError(
                 f"model {self.name} takes the inputs {', '.join(self.inputs)}, "
                 f"not {', '.join(inputs) or 'none'}"
@@ -80,15 +84,16 @@ class Model:
         return self._run(arrays)
 
     def _check(self, name: str, port: Port, value: Array) -> None:
-        fits = len(value.shape) == len(port.shape) and all(
+        shape = value.shape
+        fits = len(shape) == len(port.shape) and all(
             got == wanted or (wanted is None and got > 0)
-            for got, wanted in zip(value.shape, port.shape, strict=True)
+            for got, wanted in zip(shape, port.shape, strict=True)
         )
-        if not fits or value.dtype != port.dtype:
-            shape = ", ".join("N" if size is None else str(size) for size in port.shape)
+        if not fits or value.dtype != self._types[name]:
+            wanted = ", ".join("N" if size is None else str(size) for size in port.shape)
             raise ModelError(
-                f"model {self.name}: input {name} must be {port.dtype} [{shape}], "
-                f"not {value.dtype} {list(value.shape)}"
+                f"model {self.name}: input {name} must be {port.dtype} [{wanted}], "
+                f"not {value.dtype} {list(shape)}"
             )
 
 

@@ -21,33 +21,38 @@ class OnnxRuntime:
     """One session. Raises ModelError where the file is not the network that the card describes."""
 
     def __init__(self, card: Card, data: bytes, threads: int) -> None:
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = threads
-        options.inter_op_num_threads = 1
-        options.execution_mode = onnxruntime.ExecutionMode.ORT_SEQUENTIAL
-        options.log_severity_level = _ERRORS_ONLY
-        # Spinning threads take the processor from the other nodes: twice as slow on two cores.
-        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         try:
-            self._session = onnxruntime.InferenceSession(
-                data, options, providers=["CPUExecutionProvider"]
+            self.session = onnxruntime.InferenceSession(
+                data, session_options(threads), providers=["CPUExecutionProvider"]
             )
         except Exception as error:  # ONNX Runtime's own exceptions have no common base
             raise ModelError(f"{card.path} cannot be loaded by ONNX Runtime: {error}") from error
         self._name = card.name
         self._outputs = list(card.outputs)
-        _compare(card, "input", card.inputs, self._session.get_inputs())
-        _compare(card, "output", card.outputs, self._session.get_outputs())
+        _compare(card, "input", card.inputs, self.session.get_inputs())
+        _compare(card, "output", card.outputs, self.session.get_outputs())
         self.description = f"onnxruntime {onnxruntime.__version__} on the CPU, {threads} thread" + (
             "s" if threads > 1 else ""
         )
 
     def run(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
         try:
-            results = self._session.run(self._outputs, dict(inputs))
+            results = self.session.run(self._outputs, inputs)
         except Exception as error:
             raise ModelError(f"model {self._name}: ONNX Runtime failed: {error}") from error
         return dict(zip(self._outputs, results, strict=True))
+
+
+def session_options(threads: int) -> onnxruntime.SessionOptions:
+    """How every session of the package runs."""
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    options.execution_mode = onnxruntime.ExecutionMode.ORT_SEQUENTIAL
+    options.log_severity_level = _ERRORS_ONLY
+    # Spinning threads take the processor from the other nodes: twice as slow on two cores.
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    return options
 
 
 def _compare(card: Card, what: str, ports: Mapping[str, Port], found: list[Any]) -> None:

@@ -1,0 +1,121 @@
+"""``face-perception bench``: how fast each network runs here, beside what this machine can do."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+from face_perception.commands.networks import networks
+
+
+def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    parser = subparsers.add_parser("bench", help="time every network on every backend")
+    parser.add_argument("names", nargs="*", metavar="NAME", help="default: all networks")
+    parser.add_argument(
+        "--backend",
+        choices=("all", "onnxruntime", "tensorrt"),
+        default="all",
+        help="default: all; what cannot run is said",
+    )
+    parser.add_argument("--precision", choices=("fp32", "fp16", "int8"), default="fp32")
+    parser.add_argument("--batch", type=int, nargs="+", default=[1, 2, 4, 8], help="batch sizes")
+    parser.add_argument("--threads", type=int, default=1, help="of each network on the CPU")
+    parser.add_argument("--seconds", type=float, default=2.0, help="for each network and backend")
+    parser.add_argument("--json", action="store_true", help="machine-readable, on stdout")
+    parser.add_argument(
+        "--roofline", type=Path, metavar="FILE.md", help="only write the page of estimates"
+    )
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    if args.roofline:
+        from face_perception.inference import roofline_page
+
+        args.roofline.write_text(roofline_page(), encoding="utf-8")
+        return 0
+    if min(args.batch) < 1:
+        raise ValueError(f"--batch must be 1 or more, not {min(args.batch)}")
+    report = measure(args)
+    if args.json:
+        print(json.dumps(report, indent=2, allow_nan=False))
+    else:
+        _print(report)
+    return 0
+
+
+def measure(args: argparse.Namespace) -> dict[str, Any]:
+    """Everything that was asked for; what could not run has a reason instead of numbers."""
+    from face_perception.inference import ModelError, gemm_peak, load, overhead, speeds
+
+    names = networks(args.names)
+    backends = ("onnxruntime", "tensorrt") if args.backend == "all" else (args.backend,)
+    before = gemm_peak(args.threads)
+    rows: list[dict[str, Any]] = []
+    for name in names:
+        for backend in backends:
+            row: dict[str, Any] = {"model": name, "backend": backend, "precision": args.precision}
+            rows.append(row)
+            if not args.json:
+                print(f"{name}, {backend} …", file=sys.stderr)
+            try:
+                model = load(name, backend=backend, precision=args.precision, threads=args.threads)
+            except ModelError as error:
+                row["not_run"] = str(error)
+                continue
+            row["runs_on"] = model.why
+            found = speeds(model, sorted(set(args.batch)), seconds=args.seconds)
+            if backend == "onnxruntime":
+                row["over_raw"] = round(overhead(model, seconds=args.seconds), 4)
+            row["batches"] = [
+                {
+                    "batch": speed.batch,
+                    "least_ms": round(1e3 * speed.times.least, 4),
+                    "p50_ms": round(1e3 * speed.times.p50, 4),
+                    "p95_ms": round(1e3 * speed.times.p95, 4),
+                    "gflops": round(speed.flops_per_second / 1e9, 2),
+                }
+                for speed in found
+            ]
+    # The better of two: the machine may have been busy during one.
+    peak = max(before, gemm_peak(args.threads))
+    return {"gemm_gflops": round(peak / 1e9, 1), "threads": args.threads, "models": rows}
+
+
+def _print(report: dict[str, Any]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False)
+    for column in ("model", "backend", "batch", "ms", "p50", "p95", "GFLOP/s", "of peak"):
+        table.add_column(column, justify="left" if column in ("model", "backend") else "right")
+    notes = []
+    for row in report["models"]:
+        for number, speed in enumerate(row.get("batches", ())):
+            table.add_row(
+                row["model"] if number == 0 else "",
+                f"{row['backend']} {row['precision']}" if number == 0 else "",
+                str(speed["batch"]),
+                f"{speed['least_ms']:.2f}",
+                f"{speed['p50_ms']:.2f}",
+                f"{speed['p95_ms']:.2f}",
+                f"{speed['gflops']:.1f}",
+                f"{speed['gflops'] / report['gemm_gflops']:.0%}",
+            )
+        if "over_raw" in row:
+            percent = 100 * (row["over_raw"] - 1)
+            notes.append(f"{row['model']}: Model.infer takes {percent:+.1f} % over session.run")
+        if "not_run" in row:
+            notes.append(f"{row['model']} on {row['backend']}: not run: {row['not_run']}")
+    console = Console()
+    console.print(table)
+    console.print(
+        f"peak: {report['gemm_gflops']} GFLOP/s, a matrix product in FP32 by ONNX Runtime on "
+        f"{report['threads']} thread(s), in this run; ms is the quickest call",
+        highlight=False,
+    )
+    for note in notes:
+        console.print(note, highlight=False, markup=False)

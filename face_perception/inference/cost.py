@@ -1,0 +1,102 @@
+"""What a network costs on paper: operations and bytes, from its ONNX graph. Needs onnx.
+
+Counted are convolutions and matrix products, two operations a product; what else there is gets
+fused into them by any runtime and is not counted.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import onnx
+
+
+@dataclass(frozen=True, slots=True)
+class Layer:
+    """One convolution or matrix product at a batch size: floating-point operations, and the numbers
+    (not bytes) among its weights and its input and output tensors.
+    """
+
+    flops: float
+    weights: float
+    values: float
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """A network at a batch size; ``values`` are the numbers in its own inputs and outputs."""
+
+    layers: tuple[Layer, ...]
+    values: float
+
+    @property
+    def flops(self) -> float:
+        return sum(layer.flops for layer in self.layers)
+
+    @property
+    def weights(self) -> float:
+        return sum(layer.weights for layer in self.layers)
+
+    def floor(self, peak: float, bandwidth: float, width: float) -> float:
+        """Seconds that no implementation can beat on a device of ``peak`` operations/s and
+        ``bandwidth`` bytes/s, numbers being ``width`` bytes wide: weights, inputs and outputs are
+        moved once, and nothing else leaves the chip.
+        """
+        return max(self.flops / peak, (self.weights + self.values) * width / bandwidth)
+
+    def layered(self, peak: float, bandwidth: float, width: float) -> float:
+        """The same if every layer reads its input from memory and writes its output there."""
+        return sum(
+            max(layer.flops / peak, (layer.weights + layer.values) * width / bandwidth)
+            for layer in self.layers
+        )
+
+
+def cost(model: bytes, batch: int = 1) -> Cost:
+    """The cost of an ONNX model at a batch size. Raises ValueError where a shape is not known."""
+    network = onnx.load_from_string(model)
+    for value in network.graph.input:
+        first = value.type.tensor_type.shape.dim[0]
+        if not first.HasField("dim_value"):
+            first.dim_value = batch
+    graph = onnx.shape_inference.infer_shapes(network, data_prop=True).graph
+    shapes = {
+        value.name: _shape(value) for value in (*graph.input, *graph.value_info, *graph.output)
+    }
+    constants = {tensor.name: list(tensor.dims) for tensor in graph.initializer}
+    shapes.update(constants)
+    layers = []
+    for node in graph.node:
+        if node.op_type in ("Conv", "MatMul", "Gemm"):
+            layers.append(_layer(node, shapes, constants))
+    ends = [value.name for value in (*graph.input, *graph.output)]
+    return Cost(tuple(layers), float(sum(_size(shapes, name) for name in ends)))
+
+
+def _layer(node: Any, shapes: dict[str, list[int]], constants: dict[str, list[int]]) -> Layer:
+    output = _size(shapes, node.output[0])
+    if node.op_type == "Conv":
+        # [out, in / groups, kernel...]: so many products a number of the output.
+        products = math.prod(shapes[node.input[1]][1:])
+    else:
+        left = shapes[node.input[0]]
+        transposed = node.op_type == "Gemm" and any(
+            a.name == "transA" and a.i for a in node.attribute
+        )
+        products = left[0] if transposed else left[-1]
+    weights = sum(_size(constants, name) for name in node.input if name in constants)
+    inputs = sum(_size(shapes, name) for name in node.input if name and name not in constants)
+    return Layer(2.0 * output * products, float(weights), float(inputs + output))
+
+
+def _shape(value: Any) -> list[int]:
+    return [dim.dim_value for dim in value.type.tensor_type.shape.dim]
+
+
+def _size(shapes: dict[str, list[int]], name: str) -> int:
+    shape = shapes.get(name)
+    if shape is None or 0 in shape:
+        raise ValueError(f"the shape of {name} is not known: its cost cannot be counted")
+    return math.prod(shape)

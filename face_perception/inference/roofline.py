@@ -1,0 +1,129 @@
+"""How fast networks could at best be on devices that nobody here has: a page of estimates."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from face_perception.inference import store
+from face_perception.inference.catalogue import catalogue
+
+if TYPE_CHECKING:
+    from face_perception.inference.cost import Cost
+
+
+@dataclass(frozen=True, slots=True)
+class Device:
+    """A GPU: dense tensor-core operations a clock in FP16 of all multiprocessors, clock in Hz, and
+    memory bandwidth in bytes/s. ``quoted`` is the vendor's headline that these must add up to.
+    """
+
+    name: str
+    multiprocessors: int
+    clock: float
+    fp16_per_clock: int
+    bandwidth: float
+    quoted: str
+
+    def peak(self, bits: int) -> float:
+        """Dense operations a second; 8 bits are twice as fast as 16."""
+        return self.multiprocessors * self.clock * self.fp16_per_clock * (16 // bits)
+
+
+# NVIDIA's data sheets of the modules: multiprocessors, maximum GPU clock, bandwidth. An Orin's
+# multiprocessor does 2048 dense FP16 operations a clock, a Thor one 8192.
+DEVICES = (
+    Device("Orin Nano 8 GB (15 W)", 8, 625e6, 2048, 68e9, "40 sparse INT8 TOPS"),
+    Device("Orin Nano Super (25 W)", 8, 1020e6, 2048, 102e9, "67 sparse INT8 TOPS"),
+    Device("Orin NX 16 GB (25 W)", 8, 918e6, 2048, 102.4e9, "60 of 100 sparse INT8 TOPS"),
+    Device("AGX Orin 64 GB", 16, 1300e6, 2048, 204.8e9, "170 of 275 sparse INT8 TOPS"),
+    Device("Thor T5000", 20, 1570e6, 8192, 273e9, "2070 sparse FP4 TFLOPS"),
+)
+
+_INTRODUCTION = """# Roofline: how fast the networks could be on a Jetson
+
+**Estimate, not measured.** Nothing of this package has ever run on a GPU. The numbers are lower
+bounds from arithmetic: a real run is slower, for networks as small as these mostly by the time it
+takes to start each kernel (some microseconds each), which is not in here.
+
+Written by `face-perception bench --roofline docs/roofline.md`, from the ONNX graphs.
+"""
+
+_METHOD = """
+*Floor*: the larger of operations / peak and bytes / bandwidth, where only the weights and the
+network's own input and output are moved, once. *By layer*: the same summed over the convolutions
+and matrix products, each with its input and output moved through memory; everything else is taken
+to be fused into them. A number has two bytes in FP16, one in INT8. Batch 1, milliseconds.
+"""
+
+
+def roofline_page() -> str:
+    """The page, in Markdown. Needs onnx. Raises ModelError where a model is missing."""
+    from face_perception.inference.cost import cost  # onnx is not needed where models only run
+
+    costs = {
+        card.name: cost(store.read(card)) for card in catalogue().values() if card.kind == "model"
+    }
+    lines = [_INTRODUCTION, "## The networks", ""]
+    lines += _table(
+        ("network", "MFLOP", "weights, thousand", "input and output, thousand", "layers"),
+        [
+            (
+                name,
+                f"{found.flops / 1e6:.1f}",
+                f"{found.weights / 1e3:.0f}",
+                f"{found.values / 1e3:.0f}",
+                str(len(found.layers)),
+            )
+            for name, found in costs.items()
+        ],
+    )
+    lines += ["", "## The devices", ""]
+    lines.append("From NVIDIA's data sheets; DLAs are not counted, nor is sparsity.\n")
+    lines += _table(
+        (
+            "device",
+            "multiprocessors",
+            "clock, GHz",
+            "GB/s",
+            "FP16 TFLOPS",
+            "INT8 TOPS",
+            "quoted as",
+        ),
+        [
+            (
+                device.name,
+                str(device.multiprocessors),
+                f"{device.clock / 1e9:g}",
+                f"{device.bandwidth / 1e9:g}",
+                f"{device.peak(16) / 1e12:.1f}",
+                f"{device.peak(8) / 1e12:.1f}",
+                device.quoted,
+            )
+            for device in DEVICES
+        ],
+    )
+    lines.append("\nThor's 8-bit figure is quoted for FP8; INT8 is taken to be as fast.")
+    lines += ["", "## Milliseconds a run, estimated", _METHOD]
+    lines += _table(
+        ("network", "device", "FP16 floor", "FP16 by layer", "INT8 floor", "INT8 by layer"),
+        [
+            (name, device.name, *_times(found, device))
+            for name, found in costs.items()
+            for device in DEVICES
+        ],
+    )
+    return "\n".join(lines) + "\n"
+
+
+def _times(found: Cost, device: Device) -> list[str]:
+    texts = []
+    for bits in (16, 8):
+        limits = (device.peak(bits), device.bandwidth, bits / 8)
+        texts += [f"{1e3 * t:.4f}" for t in (found.floor(*limits), found.layered(*limits))]
+    return texts
+
+
+def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
+    return ["| " + " | ".join(row) + " |" for row in (header, ["---"] * len(header), *rows)]
