@@ -34,7 +34,10 @@ class FaceTrackerParameters:
         0.5, "Probability of a face below which a track is lost.", minimum=0.0, maximum=1.0
     )
     min_hits: int = parameter(
-        3, "Frames in which a new face must be seen before it counts.", minimum=1, maximum=100
+        3,
+        "Frames in which a new face must be seen before it counts; one beyond doubt does at once.",
+        minimum=1,
+        maximum=100,
     )
     id_prefix: str = parameter(
         "face_", "Face ids are this and a counter; must start with a letter. One a camera."
