@@ -10,9 +10,9 @@ import os
 import sys
 from collections.abc import Sequence
 
-from face_perception.commands import bench, demo, models, run, up, watch
+from face_perception.commands import bench, demo, doctor, models, run, up, watch
 
-COMMANDS = (demo, up, watch, run, models, bench)
+COMMANDS = (demo, up, watch, run, models, bench, doctor)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -31,23 +31,22 @@ def test_one_face_under_one_id(tracked):
     assert len(tracked) == 268
     ids = Counter(face.id for faces in tracked for face in faces)
     assert list(ids) == ["face_1"]
-    assert ids["face_1"] >= 0.99 * len(tracked)
+    assert ids["face_1"] == len(tracked)
 
 
 def test_landmarks_are_those_of_mediapipe(tracked):
     golden = np.load(DATA / "yongen_mesh.npz")
     errors = []
     for number, points in zip(golden["frames"], golden["landmarks"], strict=True):
-        if number == 0:
-            continue  # min_hits: not reported yet
         expected = points / golden["steps_per_pixel"]
         interocular = np.linalg.norm(expected[RIGHT_IRIS_CENTRE] - expected[LEFT_IRIS_CENTRE])
         (face,) = tracked[number]
         apart = np.linalg.norm(face.landmarks[:, :2] - expected, axis=1)
         errors.append(np.median(apart) / interocular)
-    assert len(errors) == 33
+    assert len(errors) == 34
     assert np.median(errors) < 0.002
-    assert max(errors) < 0.01
+    # In the first image MediaPipe runs its mesh once in its detector's square; here it settles.
+    assert max(errors[1:]) < 0.01
 
 
 def test_blinks_close_both_eyes_and_only_then(tracked):

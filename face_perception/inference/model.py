@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -15,7 +15,7 @@ import numpy.typing as npt
 from face_perception.inference import store
 from face_perception.inference.captured import read_captured
 from face_perception.inference.catalogue import Card, ModelError, Port, find
-from face_perception.inference.gate import check
+from face_perception.inference.gate import Deviation, check
 from face_perception.inference.variants import PRECISIONS, find_variant, kind_of
 
 _log = logging.getLogger(__name__)
@@ -46,16 +46,25 @@ class Model:
     """A network ready to run, from ``load``; safe to use from several threads.
 
     ``inputs`` and ``outputs`` are the card's ports by name (shape with None for any size, dtype,
-    meaning); ``why`` is one sentence saying which backend runs, in which precision, and why.
+    meaning); ``why`` is one sentence saying which backend runs, in which precision, and why;
+    ``deviations`` is what the gate found, empty for ONNX Runtime in FP32, which is the reference.
     """
 
     def __init__(
-        self, card: Card, backend: Backend, *, name: str, precision: str, why: str
+        self,
+        card: Card,
+        backend: Backend,
+        *,
+        name: str,
+        precision: str,
+        why: str,
+        deviations: Sequence[Deviation] = (),
     ) -> None:
         self.name = card.name
         self.backend = name
         self.precision = precision
         self.why = why
+        self.deviations = tuple(deviations)
         self.inputs: Mapping[str, Port] = card.inputs
         self.outputs: Mapping[str, Port] = card.outputs
         self.card = card
@@ -144,11 +153,14 @@ def load(
     from face_perception.inference.onnxruntime_backend import OnnxRuntime
 
     runtime: Backend
+    found: list[Deviation] = []
     if (backend, precision) == ("onnxruntime", "fp32"):
         runtime = OnnxRuntime(card, data, threads)
     else:
         try:
-            runtime = _gated(card, data, backend, precision, threads, progress or _log_progress)
+            runtime, found = _gated(
+                card, data, backend, precision, threads, progress or _log_progress
+            )
         except ModelError as error:
             if not fall_back:
                 raise
@@ -157,7 +169,7 @@ def load(
             backend, precision = "onnxruntime", "fp32"
             _log.warning("model %s: %s, %s", card.name, runtime.description, reason)
     why = f"{runtime.description}, {precision}, {reason}"
-    model = Model(card, runtime, name=backend, precision=precision, why=why)
+    model = Model(card, runtime, name=backend, precision=precision, why=why, deviations=found)
     model.infer(
         {
             name: np.zeros([size or 1 for size in port.shape], port.dtype)
@@ -186,8 +198,8 @@ def _choose(card: Card, backend: str) -> tuple[str, str]:
 
 def _gated(
     card: Card, data: bytes, backend: str, precision: str, threads: int, progress: Progress
-) -> Backend:
-    """The backend, after it has agreed with ONNX Runtime in FP32."""
+) -> tuple[Backend, list[Deviation]]:
+    """The backend, after it has agreed with ONNX Runtime in FP32, and how well."""
     from face_perception.inference.onnxruntime_backend import OnnxRuntime
 
     kind = kind_of(precision, backend)
@@ -204,8 +216,8 @@ def _gated(
     else:
         candidate = OnnxRuntime(variant, content, threads)
     what = f"{candidate.description}, {precision}"
-    check(card, OnnxRuntime(card, data, threads), candidate, inputs, what)
-    return candidate
+    found = check(card, OnnxRuntime(card, data, threads), candidate, inputs, what)
+    return candidate, found
 
 
 def _log_progress(name: str, step: str, share: float) -> None:
