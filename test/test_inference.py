@@ -176,6 +176,12 @@ def test_importing_and_running_need_no_converter():
     assert (done.stdout.strip(), done.stderr) == ("[]", "")
 
 
+def test_without_onnxruntime(monkeypatch):
+    monkeypatch.setitem(sys.modules, "onnxruntime", None)
+    with pytest.raises(ModelError, match="ONNX Runtime is missing .*: pip install onnxruntime"):
+        load("expression")
+
+
 def test_recipes_are_those_that_cards_may_name():
     assert {card.recipe for card in catalogue().values() if card.recipe} == RECIPES.keys()
 

@@ -2,8 +2,9 @@
 
 from face_perception.inference.captured import read_captured, write_captured
 from face_perception.inference.catalogue import Card, ModelError, Port, catalogue, find
+from face_perception.inference.cuda import Gpu, find_gpu
 from face_perception.inference.export import build, export, make_variant, variant_of
-from face_perception.inference.gate import Deviation
+from face_perception.inference.gate import Deviation, Disagreement
 from face_perception.inference.measure import (
     Speed,
     Times,
@@ -13,9 +14,10 @@ from face_perception.inference.measure import (
     overhead,
     speeds,
 )
-from face_perception.inference.model import Model, load, recording
+from face_perception.inference.model import Model, load, onnxruntime_version, recording
 from face_perception.inference.roofline import roofline_page
 from face_perception.inference.store import Check, fetch, sample_photo, verify
+from face_perception.inference.tensorrt_api import tensorrt_version
 from face_perception.inference.variants import VARIANTS, Variant
 
 __all__ = [
@@ -23,6 +25,8 @@ __all__ = [
     "Card",
     "Check",
     "Deviation",
+    "Disagreement",
+    "Gpu",
     "Model",
     "ModelError",
     "Port",
@@ -36,15 +40,18 @@ __all__ = [
     "export",
     "fetch",
     "find",
+    "find_gpu",
     "gemm_peak",
     "load",
     "make_variant",
+    "onnxruntime_version",
     "overhead",
     "read_captured",
     "recording",
     "roofline_page",
     "sample_photo",
     "speeds",
+    "tensorrt_version",
     "variant_of",
     "verify",
     "write_captured",

@@ -21,6 +21,10 @@ class Runs(Protocol):
     def run(self, inputs: Mapping[str, Array], /) -> dict[str, Array]: ...
 
 
+class Disagreement(ModelError):
+    """A backend or variant that was kept off, since it is too far from ONNX Runtime in FP32."""
+
+
 @dataclass(frozen=True, slots=True)
 class Deviation:
     """Of one output, over all captured inputs.
@@ -82,13 +86,13 @@ def deviations(
 def check(
     card: Card, reference: Runs, candidate: Runs, inputs: Mapping[str, Array], what: str
 ) -> list[Deviation]:
-    """The deviations of a candidate that may serve. Raises ModelError naming ``what`` and the
-    outputs where one is off by more than the card's tolerance.
+    """The deviations of a candidate that may serve. Raises Disagreement naming ``what`` and
+    the outputs where one is off by more than the card's tolerance.
     """
     found = deviations(card, reference, candidate, inputs)
     wrong = ", ".join(str(deviation) for deviation in found if not deviation.within)
     if wrong:
-        raise ModelError(
+        raise Disagreement(
             f"model {card.name}: {what}, disagrees with ONNX Runtime in FP32 and is not used: "
             f"{wrong}"
         )

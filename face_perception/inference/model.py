@@ -149,6 +149,7 @@ def load(
     data = store.read(card)
     backend, reason = _choose(card, backend)
 
+    onnxruntime_version()
     # Heavy, and not needed to list or fetch models.
     from face_perception.inference.onnxruntime_backend import OnnxRuntime
 
@@ -177,6 +178,15 @@ def load(
         }
     )
     return model
+
+
+def onnxruntime_version() -> str:
+    """The version of ONNX Runtime. Raises ModelError where it cannot be imported."""
+    try:
+        import onnxruntime
+    except ImportError as error:
+        raise ModelError(f"ONNX Runtime is missing ({error}): pip install onnxruntime") from error
+    return str(onnxruntime.__version__)
 
 
 def _choose(card: Card, backend: str) -> tuple[str, str]:

@@ -110,6 +110,12 @@ def import_tensorrt() -> TensorRT:
     )
 
 
+def tensorrt_version() -> str:
+    """Name and version of what is installed. Raises ModelError where nothing is."""
+    api = import_tensorrt()
+    return f"{api.__name__} {api.__version__}"
+
+
 class Log:
     """Collects what TensorRT says; ``sink`` goes where it wants a logger."""
 

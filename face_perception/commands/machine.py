@@ -1,0 +1,237 @@
+"""What ``face-perception doctor`` finds about the machine, all read at run time. Runs no model."""
+
+from __future__ import annotations
+
+import os
+import platform
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+# States: works; is not there, and only what needs it is missing; is there and does not work.
+OK, ABSENT, WRONG = "ok", "absent", "wrong"
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing, its state (OK, ABSENT, WRONG), what was found, and what to do about it."""
+
+    name: str
+    state: str
+    found: str
+    fix: str = ""
+
+
+def device() -> dict[str, str | int]:
+    """The machine itself."""
+    processor = re.search(r"^model name\s*: (.*)$", _text("/proc/cpuinfo"), re.MULTILINE)
+    model = _text("/proc/device-tree/model").strip("\0\n")
+    total, _ = _memory()
+    return {
+        "machine": model or platform.node(),
+        "system": f"{platform.system()} {platform.release()}",
+        "architecture": platform.machine(),
+        "processor": processor[1] if processor else platform.processor() or "unknown",
+        "cores": len(os.sched_getaffinity(0)),
+        "memory_mb": total // 2**20,
+    }
+
+
+def findings() -> list[Finding]:
+    """Everything there is to find, in the order in which to read it."""
+    checks: tuple[Callable[[], Finding], ...] = (
+        _python, _memory_left, _disk, _ros, _messages, _dds, _camera, _microphone, _screen,
+        _onnxruntime, _models, _gpu, _tensorrt,
+    )  # fmt: skip
+    return [check() for check in checks]
+
+
+def _python() -> Finding:
+    version = platform.python_version()
+    if (3, 10) <= sys.version_info[:2] <= (3, 13):
+        return Finding("Python", OK, f"{version}, {sys.executable}")
+    return Finding("Python", WRONG, version, "use Python 3.10 to 3.13")
+
+
+def _memory_left() -> Finding:
+    total, available = _memory()
+    found = f"{available / 2**30:.1f} of {total / 2**30:.1f} GB free"
+    if available < 512 * 2**20:
+        return Finding("memory", WRONG, found, "all nodes need about half a gigabyte: end others")
+    return Finding("memory", OK, found)
+
+
+def _disk() -> Finding:
+    from face_perception import paths
+
+    folder = paths.cache_dir()
+    there = next(parent for parent in (folder, *folder.parents) if parent.exists())
+    free = shutil.disk_usage(there).free
+    found = f"{folder}, {free / 2**30:.1f} GB free"
+    if not os.access(there, os.W_OK):
+        return Finding("cache", WRONG, f"{there} cannot be written", "set XDG_CACHE_HOME")
+    if free < 200 * 2**20:
+        return Finding("cache", WRONG, found, "free it, or set XDG_CACHE_HOME to another disk")
+    return Finding("cache", OK, found)
+
+
+def _ros() -> Finding:
+    done = _python_says("import rclpy; print(rclpy.__path__[0])")
+    distribution = os.environ.get("ROS_DISTRO", "")
+    if done.returncode == 0:
+        return Finding("ROS 2", OK, f"{distribution or 'unknown'}, {done.stdout.strip()}")
+    missing = _last_line(done.stderr)
+    # Without ROS the library and `face-perception run` work all the same.
+    state = WRONG if distribution else ABSENT
+    return Finding("ROS 2", state, missing, "source a ROS 2, or make setup; `run` needs none")
+
+
+def _messages() -> Finding:
+    done = _python_says("import face_perception.msg as m; print(m.__file__)")
+    if done.returncode == 0:
+        return Finding("messages", OK, done.stdout.strip())
+    fix = "colcon build, then source install/setup.bash (or make setup, . tools/env.sh)"
+    return Finding("messages", ABSENT, _last_line(done.stderr), fix)
+
+
+# A megabyte there and back again, in one process but through the middleware.
+_ROUND_TRIP = """
+import rclpy, time
+from rclpy.node import Node
+from rclpy.utilities import get_rmw_implementation_identifier
+from std_msgs.msg import UInt8MultiArray
+rclpy.init()
+node = Node('face_perception_doctor')
+heard = []
+node.create_subscription(UInt8MultiArray, '~/echo', heard.append, 1)
+publisher = node.create_publisher(UInt8MultiArray, '~/echo', 1)
+message = UInt8MultiArray(data=bytes(1_000_000))
+end = time.monotonic() + 10
+while not heard and time.monotonic() < end:
+    publisher.publish(message)
+    rclpy.spin_once(node, timeout_sec=0.2)
+print(get_rmw_implementation_identifier() if heard else '')
+"""
+
+
+def _dds() -> Finding:
+    done = _python_says(_ROUND_TRIP)
+    middleware = done.stdout.strip()
+    if done.returncode == 0 and middleware:
+        domain = os.environ.get("ROS_DOMAIN_ID", "0")
+        return Finding("DDS", OK, f"{middleware}, domain {domain}: a megabyte came through")
+    if done.returncode == 0:
+        fix = "check ROS_DOMAIN_ID, RMW_IMPLEMENTATION, the firewall and /dev/shm"
+        return Finding("DDS", WRONG, "nothing came through in 10 s", fix)
+    if "No module named 'rclpy'" in done.stderr:
+        return Finding("DDS", ABSENT, "there is no ROS 2")
+    return Finding("DDS", WRONG, _last_line(done.stderr), "check RMW_IMPLEMENTATION")
+
+
+def _camera() -> Finding:
+    devices = sorted(Path("/dev").glob("video*"), key=lambda path: (len(path.name), path.name))
+    if not devices:
+        return Finding("camera", ABSENT, "no /dev/video*", "a topic, a file or `sample` also serve")
+    refused = [path for path in devices if not os.access(path, os.R_OK | os.W_OK)]
+    if refused:
+        fix = "add yourself to the group video and log in again"
+        return Finding("camera", WRONG, f"no right to open {refused[0]}", fix)
+    for path in devices:
+        code = (
+            "import cv2, sys; ok, image = cv2.VideoCapture(sys.argv[1]).read(); "
+            "print('%dx%d' % image.shape[1::-1] if ok else '')"
+        )
+        size = _python_says(code, str(path)).stdout.strip()
+        if size:
+            return Finding("camera", OK, f"{path}, {size}")
+    fix = "is another program using it?"
+    return Finding("camera", WRONG, f"no picture from {', '.join(map(str, devices))}", fix)
+
+
+def _microphone() -> Finding:
+    devices = [line for line in _text("/proc/asound/pcm").splitlines() if "capture" in line]
+    if devices:
+        return Finding("microphone", OK, devices[0].split(":")[1].strip())
+    return Finding("microphone", ABSENT, "no ALSA capture device", "an audio topic also serves")
+
+
+def _screen() -> Finding:
+    for name in ("DISPLAY", "WAYLAND_DISPLAY"):
+        if os.environ.get(name):
+            return Finding("screen", OK, f"{name}={os.environ[name]}")
+    outputs = sorted(Path("/sys/class/drm").glob("card*-*/status"))
+    connected = [path.parent.name for path in outputs if _text(str(path)).strip() == "connected"]
+    if connected:
+        return Finding("screen", OK, f"{connected[0]}, no desktop")
+    return Finding("screen", ABSENT, "no display", "the overlay is a topic and files as well")
+
+
+def _onnxruntime() -> Finding:
+    from face_perception.inference import ModelError, onnxruntime_version
+
+    try:
+        return Finding("ONNX Runtime", OK, onnxruntime_version())
+    except ModelError as error:
+        return Finding("ONNX Runtime", WRONG, str(error))
+
+
+def _models() -> Finding:
+    from face_perception.inference import verify
+
+    checks = verify()
+    problems = [check.problem for check in checks if check.problem]
+    if problems:
+        return Finding("models", WRONG, problems[0], "face-perception models fetch")
+    return Finding("models", OK, f"{len(checks)} files in {checks[0].path.parent}, all intact")
+
+
+def _gpu() -> Finding:
+    from face_perception.inference import ModelError, find_gpu
+
+    try:
+        gpu = find_gpu()
+    except ModelError as error:
+        return Finding("GPU", ABSENT, str(error), "the CPU serves as well")
+    memory = f"{gpu.memory / 2**30:.1f} GB"
+    return Finding("GPU", OK, f"{gpu.name}, compute capability {gpu.capability}, {memory}")
+
+
+def _tensorrt() -> Finding:
+    from face_perception.inference import ModelError, tensorrt_version
+
+    try:
+        return Finding("TensorRT", OK, tensorrt_version())
+    except ModelError as error:
+        return Finding("TensorRT", ABSENT, str(error), "ONNX Runtime serves as well")
+
+
+def _memory() -> tuple[int, int]:
+    """Total and available, bytes."""
+    page = os.sysconf("SC_PAGE_SIZE")
+    available = re.search(r"^MemAvailable:\s*(\d+) kB", _text("/proc/meminfo"), re.MULTILINE)
+    free = int(available[1]) * 1024 if available else os.sysconf("SC_AVPHYS_PAGES") * page
+    return os.sysconf("SC_PHYS_PAGES") * page, free
+
+
+def _python_says(code: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Runs Python in a process of its own: what hangs or crashes there leaves us alone."""
+    command = [sys.executable, "-c", code, *arguments]
+    try:
+        return subprocess.run(command, capture_output=True, text=True, timeout=20, check=False)
+    except subprocess.TimeoutExpired:
+        return subprocess.CompletedProcess(command, 1, "", "it hung for 20 s")
+
+
+def _last_line(text: str) -> str:
+    return (text.strip().splitlines() or ["no message"])[-1]
+
+
+def _text(path: str) -> str:
+    try:
+        return Path(path).read_text(errors="replace")
+    except OSError:
+        return ""

@@ -1,0 +1,177 @@
+"""face-perception doctor: what it finds is what is there, and its exit code means it."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from face_perception import cli, paths
+from face_perception.commands import doctor, machine
+from face_perception.commands.machine import ABSENT, OK, WRONG
+from face_perception.inference import (
+    Disagreement,
+    ModelError,
+    find_gpu,
+    make_variant,
+    read_captured,
+    tensorrt_version,
+)
+from face_perception.inference.catalogue import find
+
+
+@pytest.fixture(autouse=True)
+def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    models = tmp_path / "models"
+    shutil.copytree(paths.models_dir(), models, ignore=shutil.ignore_patterns("*.fp16*", "*.int8*"))
+    monkeypatch.setenv("FACE_PERCEPTION_MODELS", str(models))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    return models
+
+
+@pytest.fixture
+def only_expression(monkeypatch: pytest.MonkeyPatch) -> None:
+    from face_perception.commands import networks
+
+    monkeypatch.setattr(networks, "networks", lambda: {"expression": find("expression")})
+
+
+def state(name: str) -> str:
+    return next(found.state for found in machine.findings() if found.name == name)
+
+
+def works(call: object) -> bool:
+    try:
+        call()  # type: ignore[operator]
+    except ModelError:
+        return False
+    return True
+
+
+def test_everything(capsys: pytest.CaptureFixture[str]) -> None:
+    code = cli.main(["doctor", "--json", "--seconds", "0"])
+    report = json.loads(capsys.readouterr().out)
+    found = {each["name"]: each["state"] for each in report["findings"]}
+    assert (found["Python"], found["ONNX Runtime"], found["models"]) == (OK, OK, OK)
+    assert (found["GPU"] == OK) == works(find_gpu)
+    assert (found["TensorRT"] == OK) == works(tensorrt_version)
+    assert report["device"]["cores"] >= 1
+    assert code == (0 if report["ok"] else 1)
+    processor = [row for row in report["networks"] if row["backend"] == "onnxruntime"]
+    assert {row["model"] for row in processor} == {"expression", "face_detector", "face_mesh"}
+    assert all(row["state"] == "ran" and row["p50_ms"] > 0 for row in processor)
+    for row in report["networks"]:
+        if row["backend"] == "tensorrt" and not works(find_gpu):
+            assert row["state"] == ("built" if works(tensorrt_version) else ABSENT)
+            if row["state"] == "built":
+                assert row["why"].startswith("built, not run: no ")
+                assert Path(row["engine"]).stat().st_size > 100_000
+
+
+def test_a_variant_that_is_kept_off_is_no_fault(only_expression: None) -> None:
+    make_variant("expression", "fp16")
+    make_variant("expression", "int8-cpu", read_captured(find("expression")))
+    rows = {(row["backend"], row["precision"]): row for row in doctor._networks(0)}
+    assert rows["onnxruntime", "fp32"]["gate"] == "is the reference"
+    assert "times the tolerance" in rows["onnxruntime", "fp16"]["gate"]
+    assert rows["onnxruntime", "int8"]["state"] == "refused"
+
+
+@pytest.mark.parametrize(
+    ("rows", "code"),
+    [
+        ([("onnxruntime", "fp32", "ran")], 0),
+        ([("onnxruntime", "fp32", "ran"), ("onnxruntime", "int8", "refused")], 0),
+        ([("onnxruntime", "fp32", "ran"), ("tensorrt", "fp32", "built")], 0),
+        ([("onnxruntime", "fp32", "ran"), ("tensorrt", "fp32", ABSENT)], 0),
+        ([("onnxruntime", "fp32", "ran"), ("tensorrt", "fp32", "refused")], 1),
+        ([("onnxruntime", "fp32", "ran"), ("tensorrt", "fp32", WRONG)], 1),
+        ([("onnxruntime", "fp32", WRONG)], 1),
+        ([("tensorrt", "fp32", "built")], 1),
+        ([], 1),
+    ],
+)
+@pytest.mark.parametrize("state", [OK, ABSENT, WRONG])
+def test_exit_code(
+    rows: list[tuple[str, str, str]],
+    code: int,
+    state: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    networks = [
+        {"model": "x", "backend": backend, "precision": precision, "state": state, "why": "y"}
+        | ({"p50_ms": 1.0, "p95_ms": 2.0} if state == "ran" else {})
+        for backend, precision, state in rows
+    ]
+    monkeypatch.setattr(doctor, "_networks", lambda seconds: networks)
+    monkeypatch.setattr(doctor, "findings", lambda: [machine.Finding("a", state, "b", "c")])
+    args = argparse.Namespace(json=False, seconds=0)
+    assert doctor.run(args) == (1 if state == WRONG else code)
+    said = capsys.readouterr().out
+    assert ("It works here." in said) == (doctor.run(args) == 0)
+    assert "has ever run on a GPU" in said
+
+
+def test_a_damaged_model_is_found(own_cache: Path, only_expression: None) -> None:
+    path = own_cache / "expression.onnx"
+    data = bytearray(path.read_bytes())
+    data[1000] ^= 1
+    path.write_bytes(data)
+    assert state("models") == WRONG
+    rows = doctor._networks(0)
+    assert rows[0]["state"] == WRONG
+    assert "models fetch" in rows[0]["why"]
+
+
+def test_a_backend_that_disagrees_is_refused(
+    only_expression: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from face_perception import inference
+
+    def disagrees(*_: object, **__: object) -> None:
+        raise Disagreement("model expression: TensorRT 10, fp32, disagrees")
+
+    monkeypatch.setattr(inference, "load", disagrees)
+    assert {row["state"] for row in doctor._networks(0)} == {"refused"}
+
+
+def test_without_ros(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A Python that has no ROS: absent where none was sourced, wrong where one was."""
+    failed = subprocess.CompletedProcess(
+        [], 1, "", "Traceback\nModuleNotFoundError: No module named 'rclpy'"
+    )
+    monkeypatch.setattr(machine, "_python_says", lambda *_: failed)
+    monkeypatch.delenv("ROS_DISTRO", raising=False)
+    assert (machine._ros().state, machine._dds().state) == (ABSENT, ABSENT)
+    assert "No module named 'rclpy'" in machine._ros().found
+    monkeypatch.setenv("ROS_DISTRO", "jazzy")
+    assert machine._ros().state == WRONG
+
+
+def test_what_hangs_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    def hang(*_: object, **arguments: float) -> None:
+        raise subprocess.TimeoutExpired("python", arguments["timeout"])
+
+    monkeypatch.setattr(machine.subprocess, "run", hang)
+    assert machine._ros().found == "it hung for 20 s"
+
+
+def test_a_full_or_read_only_cache(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    usage = shutil.disk_usage(tmp_path)
+    monkeypatch.setattr(machine.shutil, "disk_usage", lambda _: usage._replace(free=10**6))
+    assert state("cache") == WRONG
+    monkeypatch.setattr(machine.os, "access", lambda *_: False)
+    assert "cannot be written" in machine._disk().found
+
+
+def test_little_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(machine, "_memory", lambda: (2**33, 2**27))
+    assert (machine._memory_left().state, machine._memory_left().found) == (
+        WRONG,
+        "0.1 of 8.0 GB free",
+    )
