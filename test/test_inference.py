@@ -178,7 +178,7 @@ def test_importing_and_running_need_no_converter():
 
 def test_without_onnxruntime(monkeypatch):
     monkeypatch.setitem(sys.modules, "onnxruntime", None)
-    with pytest.raises(ModelError, match="ONNX Runtime is missing .*: pip install onnxruntime"):
+    with pytest.raises(ModelError, match=r"ONNX Runtime is missing .*: pip install onnxruntime"):
         load("expression")
 
 
