@@ -123,6 +123,19 @@ def test_what_is_used_of_tensorrt_is_there(api: TensorRT) -> None:
         assert not missing, f"{name or api.__name__} has no {missing}"
 
 
+def test_what_is_used_of_cuda_is_there() -> None:
+    from cuda.bindings import runtime
+
+    from face_perception.inference import cuda, tensorrt_backend
+
+    source = inspect.getsource(cuda) + inspect.getsource(tensorrt_backend)
+    used = set(re.findall(r"\bcuda[A-Z]\w+", source))
+    assert {"cudaMalloc", "cudaMemcpyAsync", "cudaStreamSynchronize"} <= used
+    kinds = {"cudaMemcpyHostToDevice", "cudaMemcpyDeviceToHost"}
+    assert all(hasattr(runtime, name) for name in used - kinds)
+    assert all(hasattr(runtime.cudaMemcpyKind, name) for name in kinds)
+
+
 @no_gpu
 def test_loading_an_engine_needs_a_gpu(api: TensorRT) -> None:
     """The last step that can be taken here: TensorRT gives None, and says why only in its log."""

@@ -120,7 +120,6 @@ def _compare(args: argparse.Namespace) -> int:
         reports = compare_variants(name, VARIANTS, seconds=args.seconds)
         for report in reports:
             _add_rows(table, card.name, report, reports[0])
-        table.add_section()
     console = Console(width=None if sys.stdout.isatty() else 140)
     console.print(table)
     console.print(

@@ -48,6 +48,7 @@ class Model:
     ``inputs`` and ``outputs`` are the card's ports by name (shape with None for any size, dtype,
     meaning); ``why`` is one sentence saying which backend runs, in which precision, and why;
     ``deviations`` is what the gate found, empty for ONNX Runtime in FP32, which is the reference.
+    ``card`` and ``runtime`` are for those who measure.
     """
 
     def __init__(
