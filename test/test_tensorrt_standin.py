@@ -24,8 +24,8 @@ from face_perception.inference import (
     Disagreement,
     ModelError,
     cuda,
-    engine_build,
     engine_cache,
+    engine_worker,
     engines,
     load,
     make_variant,
@@ -195,7 +195,7 @@ def standin(cudart: Cudart, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     for module in (engines, tensorrt_backend):
         monkeypatch.setattr(module, "import_tensorrt", Api)
     monkeypatch.setattr(
-        engines, "build_engine", lambda api, card, onnx, **_: Built(onnx, b"timing")
+        engines, "build_engine", lambda card, onnx, folder, **_: Built(onnx, b"timing")
     )
     return
 
@@ -301,7 +301,7 @@ def test_an_engine_is_built_once(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_timing_of_one_build_serves_the_next(monkeypatch: pytest.MonkeyPatch) -> None:
     given: list[bytes] = []
 
-    def build(api: Any, card: Any, onnx: bytes, *, timing: bytes, **_: Any) -> Built:
+    def build(card: Any, onnx: bytes, folder: Path, *, timing: bytes, **_: Any) -> Built:
         given.append(timing)
         return Built(onnx, timing + b"+")
 
@@ -319,7 +319,7 @@ def test_timing_of_one_build_serves_the_next(monkeypatch: pytest.MonkeyPatch) ->
 )
 def test_flags_of_other_versions(flags: dict[str, int], wanted: int) -> None:
     api: Any = SimpleNamespace(NetworkDefinitionCreationFlag=SimpleNamespace(**flags))
-    assert engine_build._network_flags(api) == wanted
+    assert engine_worker._network_flags(api) == wanted
 
 
 @pytest.mark.parametrize("precision", ["fp32", "fp16", "int8"])
@@ -334,7 +334,7 @@ def test_8_6_is_told_the_precision(precision: str) -> None:
         api: Any = SimpleNamespace(
             NetworkDefinitionCreationFlag=SimpleNamespace(**creation), BuilderFlag=flags
         )
-        engine_build._set_precision(api, config, precision)
+        engine_worker._set_precision(api, config, precision)
         assert told == wanted
         told.clear()
 

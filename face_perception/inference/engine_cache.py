@@ -41,7 +41,7 @@ def write(path: Path, key: Key, data: bytes) -> None:
     try:
         write_whole(path, json.dumps(record).encode() + b"\n" + data)
     except OSError as error:
-        raise _unwritable(path, error) from error
+        raise ModelError(unwritable(path.parent, error)) from error
 
 
 def get_or_make(
@@ -64,7 +64,10 @@ def get_or_make(
                 _log.warning("%s %s: it is made again", path, problem)
             for left in path.parent.glob(f"{path.name}.*.part"):  # of a process that was killed
                 left.unlink(missing_ok=True)
-            data = make()
+            try:
+                data = make()
+            except OSError as error:
+                raise ModelError(unwritable(path.parent, error)) from error
             write(path, key, data)
     return data
 
@@ -97,7 +100,7 @@ def _lock(path: Path, waiting: Callable[[], None]) -> Iterator[None]:
         lock.parent.mkdir(parents=True, exist_ok=True)
         file = open(lock, "w")  # noqa: SIM115 (closed below; the error is ours to word)
     except OSError as error:
-        raise _unwritable(path, error) from error
+        raise ModelError(unwritable(path.parent, error)) from error
     with file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -107,8 +110,9 @@ def _lock(path: Path, waiting: Callable[[], None]) -> Iterator[None]:
         yield
 
 
-def _unwritable(path: Path, error: OSError) -> ModelError:
-    return ModelError(
-        f"cannot write engines to {path.parent}: {error.strerror or error}; "
+def unwritable(folder: Path, error: OSError) -> str:
+    """What to say where an engine cannot be written."""
+    return (
+        f"cannot write engines to {folder}: {error.strerror or error}; "
         "free it, or set XDG_CACHE_HOME to a folder that can be written"
     )

@@ -43,9 +43,9 @@ def engine_of(
 
     def make() -> bytes:
         built = build_engine(
-            api,
             card,
             onnx,
+            path.with_name(f".{path.stem}.build"),
             precision=precision,
             timing=engine_cache.read(timing_path, timing_key) or b"",
             progress=lambda seconds, share: progress(

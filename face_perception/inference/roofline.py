@@ -55,8 +55,8 @@ _METHOD = """
 network's own input and output are moved, once. *By layer*: the same summed over the convolutions
 and matrix products, each with its input and output moved through memory; everything else is taken
 to be fused into them. A number has two bytes in FP16, one in INT8. Batch 1, milliseconds. The INT8
-variants of these networks are far off FP32 at present, and the gate keeps them off: `face-perception
-models compare`.
+variants of these networks are far off FP32 at present, and the gate keeps them off:
+`face-perception models compare`.
 """
 
 _FRAME = """

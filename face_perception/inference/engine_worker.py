@@ -1,0 +1,176 @@
+"""The process that builds one engine: ``python -m … FOLDER``, started by ``engine_build``.
+
+Reads ``request.json``, ``model.onnx`` and ``timing.in`` in the folder, writes ``engine`` and
+``timing.out``, and says on stdout how far it is, a line of JSON each time.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import threading
+import time
+import warnings
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from face_perception.inference.catalogue import ModelError
+from face_perception.inference.engine_cache import unwritable
+from face_perception.inference.tensorrt_api import Config, Log, TensorRT, import_tensorrt
+
+
+class Share:
+    """How much of nested phases is done, from the events of a progress monitor of any thread."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._open: list[list[Any]] = []  # name, steps, steps done; outermost first
+        self._done = 0.0
+
+    def start(self, name: str, steps: int) -> None:
+        with self._lock:
+            self._open.append([name, max(steps, 1), 0])
+
+    def step(self, name: str, step: int) -> None:
+        with self._lock:
+            for phase in self._open:
+                if phase[0] == name:
+                    phase[2] = step + 1
+
+    def finish(self, name: str) -> None:
+        with self._lock:
+            self._open = [phase for phase in self._open if phase[0] != name]
+
+    def value(self) -> float:
+        """Never goes back: phases may overlap, and then the inner one is a guess."""
+        with self._lock:
+            share, width = 0.0, 1.0
+            for _, steps, done in self._open:
+                width /= steps
+                share += width * min(done, steps - 1)
+            self._done = max(self._done, share)
+            return self._done
+
+
+def build(api: TensorRT, folder: Path, request: Mapping[str, Any], share: Share) -> None:
+    """Builds what the request says from and into files. Raises ModelError with the reason."""
+    log = Log(api)
+    what = f"TensorRT {api.__version__}"
+    try:
+        builder = api.Builder(log.sink)
+    except (TypeError, RuntimeError) as error:  # how it says that there is no GPU
+        raise ModelError(f"{what} cannot build engines here: {log.why()}") from error
+    network = builder.create_network(_network_flags(api))
+    parser = api.OnnxParser(network, log.sink)
+    # What is no ONNX file at all may be read as an empty network.
+    if not parser.parse((folder / "model.onnx").read_bytes()) or not network.num_layers:
+        errors = [str(parser.get_error(k)) for k in range(parser.num_errors)] or [log.why()]
+        raise ModelError(
+            f"{what} does not understand {request['file']}: {errors[0].splitlines()[0]}"
+        )
+    config = builder.create_builder_config()
+    profile = builder.create_optimization_profile()
+    for name, (low, high) in request["shapes"].items():
+        profile.set_shape(name, low, low, high)
+    if config.add_optimization_profile(profile) < 0:
+        raise ModelError(f"{what} refuses the shapes {request['shapes']}: {log.why()}")
+    _set_precision(api, config, request["precision"])
+    _set_timing(config, (folder / "timing.in").read_bytes())
+    if hasattr(api, "IProgressMonitor"):
+        config.progress_monitor = _monitor(api, share)
+    data = builder.build_serialized_network(network, config)
+    if data is None:
+        raise ModelError(f"{what} cannot build {request['file']}: {log.why()}")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        cache = config.get_timing_cache()
+        measured = bytes(cache.serialize()) if cache else b""
+    (folder / "timing.out").write_bytes(measured)
+    (folder / "engine").write_bytes(bytes(data))
+
+
+def _network_flags(api: TensorRT) -> int:
+    """Types as in the file where there is a choice (10), or it goes without saying (11); 8.6 must
+    be told that the batch is a dimension like others.
+    """
+    for name in ("STRONGLY_TYPED", "EXPLICIT_BATCH"):
+        flag = getattr(api.NetworkDefinitionCreationFlag, name, None)
+        if flag is not None:
+            return 1 << int(flag)
+    return 0
+
+
+def _set_precision(api: TensorRT, config: Config, precision: str) -> None:
+    if precision == "fp32" or hasattr(api.NetworkDefinitionCreationFlag, "STRONGLY_TYPED"):
+        return
+    flag = getattr(api.BuilderFlag, precision.upper(), None)
+    if flag is not None:
+        config.set_flag(flag)
+
+
+def _set_timing(config: Config, timing: bytes) -> None:
+    with warnings.catch_warnings():
+        # TensorRT-RTX times nothing, and says so.
+        warnings.simplefilter("ignore", DeprecationWarning)
+        cache = config.create_timing_cache(timing)
+        if cache is not None:
+            config.set_timing_cache(cache, False)
+
+
+def _monitor(api: Any, share: Share) -> Any:
+    class Monitor(api.IProgressMonitor):
+        def __init__(self) -> None:
+            api.IProgressMonitor.__init__(self)
+
+        def phase_start(self, name: str, parent: str | None, steps: int) -> None:
+            share.start(name, steps)
+
+        def step_complete(self, name: str, step: int) -> bool:
+            share.step(name, step)
+            return True
+
+        def phase_finish(self, name: str) -> None:
+            share.finish(name)
+
+    return Monitor()
+
+
+def _say(share: float, error: str | None = None) -> None:
+    print(json.dumps({"share": share, "error": error}), flush=True)
+
+
+def _tell(share: Share) -> None:
+    while True:
+        time.sleep(0.5)
+        _say(share.value())
+
+
+def _end_with_parent() -> None:
+    """Nobody writes to our stdin: it ends when whoever started us does."""
+    sys.stdin.read()
+    os._exit(1)
+
+
+def main() -> None:
+    folder = Path(sys.argv[1])
+    share = Share()
+    for task, arguments in ((_end_with_parent, ()), (_tell, (share,))):
+        threading.Thread(target=task, args=arguments, daemon=True).start()
+    error: str | None = None
+    try:
+        request = json.loads((folder / "request.json").read_text(encoding="utf-8"))
+        build(import_tensorrt(), folder, request, share)
+    except ModelError as problem:
+        error = str(problem)
+    except OSError as problem:
+        error = unwritable(folder.parent, problem)
+    _say(share.value(), error)
+    sys.stdout.flush()
+    # Without waiting for threads: TensorRT is done, and one of ours waits for ever.
+    os._exit(0 if error is None else 1)
+
+
+if __name__ == "__main__":
+    main()
