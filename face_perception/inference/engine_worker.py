@@ -18,7 +18,13 @@ from typing import Any
 
 from face_perception.inference.catalogue import ModelError
 from face_perception.inference.engine_cache import unwritable
-from face_perception.inference.tensorrt_api import Config, Log, TensorRT, import_tensorrt
+from face_perception.inference.tensorrt_api import (
+    Config,
+    Log,
+    TensorRT,
+    TimingCache,
+    import_tensorrt,
+)
 
 
 class Share:
@@ -77,7 +83,8 @@ def build(api: TensorRT, folder: Path, request: Mapping[str, Any], share: Share)
     if config.add_optimization_profile(profile) < 0:
         raise ModelError(f"{what} refuses the shapes {request['shapes']}: {log.why()}")
     _set_precision(api, config, request["precision"])
-    _set_timing(config, (folder / "timing.in").read_bytes())
+    # Held until the build is over: the configuration only borrows it.
+    timing = _set_timing(config, (folder / "timing.in").read_bytes())
     if hasattr(api, "IProgressMonitor"):
         config.progress_monitor = _monitor(api, share)
     data = builder.build_serialized_network(network, config)
@@ -85,7 +92,7 @@ def build(api: TensorRT, folder: Path, request: Mapping[str, Any], share: Share)
         raise ModelError(f"{what} cannot build {request['file']}: {log.why()}")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)
-        cache = config.get_timing_cache()
+        cache = config.get_timing_cache() or timing
         measured = bytes(cache.serialize()) if cache else b""
     (folder / "timing.out").write_bytes(measured)
     (folder / "engine").write_bytes(bytes(data))
@@ -110,13 +117,14 @@ def _set_precision(api: TensorRT, config: Config, precision: str) -> None:
         config.set_flag(flag)
 
 
-def _set_timing(config: Config, timing: bytes) -> None:
+def _set_timing(config: Config, timing: bytes) -> TimingCache | None:
     with warnings.catch_warnings():
         # TensorRT-RTX times nothing, and says so.
         warnings.simplefilter("ignore", DeprecationWarning)
         cache = config.create_timing_cache(timing)
         if cache is not None:
             config.set_timing_cache(cache, False)
+        return cache
 
 
 def _monitor(api: Any, share: Share) -> Any:
