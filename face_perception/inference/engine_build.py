@@ -137,7 +137,7 @@ def _follow(lines: queue.Queue[str | None], progress: BuildProgress) -> str | No
             return error
         try:
             message = json.loads(line)
-            share, error = message["share"], message["error"]
+            share, error = message["share"], error or message["error"]
         except (ValueError, KeyError, TypeError):
             pass  # nothing, or something that TensorRT printed
         seconds = time.monotonic() - start

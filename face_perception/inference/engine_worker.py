@@ -146,7 +146,9 @@ def _monitor(api: Any, share: Share) -> Any:
 
 
 def _say(share: float, error: str | None = None) -> None:
-    print(json.dumps({"share": share, "error": error}), flush=True)
+    # In one go: two threads say something.
+    sys.stdout.write(json.dumps({"share": share, "error": error}) + "\n")
+    sys.stdout.flush()
 
 
 def _tell(share: Share) -> None:
@@ -174,8 +176,9 @@ def main() -> None:
         error = str(problem)
     except OSError as problem:
         error = unwritable(folder.parent, problem)
+    except Exception as problem:  # nobody sees our stderr
+        error = f"{type(problem).__name__}: {problem}"
     _say(share.value(), error)
-    sys.stdout.flush()
     # Without waiting for threads: TensorRT is done, and one of ours waits for ever.
     os._exit(0 if error is None else 1)
 
