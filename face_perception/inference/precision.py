@@ -44,7 +44,7 @@ def to_fp16(model: bytes) -> bytes:
         # Constants too small for FP16 are cut off, each with a warning.
         warnings.simplefilter("ignore", UserWarning)
         converted = convert_float_to_float16(
-            onnx.load_from_string(model), keep_io_types=True, op_block_list=_KEPT_FP32
+            _named(model), keep_io_types=True, op_block_list=_KEPT_FP32
         )
     data: bytes = converted.SerializeToString(deterministic=True)
     return data
@@ -53,12 +53,13 @@ def to_fp16(model: bytes) -> bytes:
 def to_int8(model: bytes, recipe: str, samples: Mapping[str, Array]) -> bytes:
     """Convolutions in INT8, the rest FP32. ``samples`` [K, ...] by input name set the ranges."""
     for_tensorrt = recipe == "int8-trt"
-    network = onnx.load_from_string(model)
-    _name_nodes(network.graph)
+    network = _named(model)
     with tempfile.TemporaryDirectory() as folder, _quiet():
         path = Path(folder) / "int8.onnx"
+        source = Path(folder) / "fp32.onnx"
+        source.write_bytes(network.SerializeToString())
         quantize_static(
-            network,
+            source,
             path,
             _Samples(samples),
             quant_format=QuantFormat.QDQ,
@@ -77,10 +78,12 @@ def to_int8(model: bytes, recipe: str, samples: Mapping[str, Array]) -> bytes:
         return path.read_bytes()
 
 
-def _name_nodes(graph: Any) -> None:
-    """Names are optional in ONNX, and the only way to tell a converter about single nodes."""
-    for node in graph.node:
+def _named(model: bytes) -> Any:
+    """The model with a name for every node, which ONNX does not ask for but the converters do."""
+    network = onnx.load_from_string(model)
+    for node in network.graph.node:
         node.name = node.name or node.output[0]
+    return network
 
 
 def _depthwise(graph: Any) -> list[str]:
