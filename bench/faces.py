@@ -150,7 +150,7 @@ def stages(images: np.ndarray, core: int) -> dict[str, float]:
     mesh.Mesh.landmarks = timed("mesh, all", mesh.Mesh.landmarks)  # type: ignore
     track.head_pose = timed("head pose", track.head_pose)
     track.aspect_ratios = timed("eyes", track.aspect_ratios)
-    track._look = timed("look", track._look)
+    track.look = timed("look", track.look)
     begin = time.perf_counter()
     for i, image in enumerate(images, 30):
         tracker.track(Frame(image, i / FPS, camera))
