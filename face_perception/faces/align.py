@@ -67,6 +67,6 @@ def _similarity(source: FloatArray, target: FloatArray) -> FloatArray:
     # In complex numbers rotation and scale are one factor, and least squares is one division.
     a = (source - source_mean) @ (1, 1j)
     b = (target - target_mean) @ (1, 1j)
-    factor = np.vdot(a, b) / max(np.vdot(a, a).real, 1e-12)
+    factor = complex(np.vdot(a, b)) / max(float(np.vdot(a, a).real), 1e-12)
     linear = np.array([[factor.real, -factor.imag], [factor.imag, factor.real]])
     return np.concatenate([linear, (target_mean - linear @ source_mean)[:, None]], axis=1)
