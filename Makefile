@@ -13,7 +13,8 @@ setup:
 	@tools/setup.sh
 
 demo: setup
-	@$(run) exec face-perception demo --camera "$(CAMERA)" --duration "$(DURATION)"
+	@# A job of its own: Ctrl-C then ends the demo, whose exit code counts, and not make.
+	@set -m; $(run) face-perception demo --camera "$(CAMERA)" --duration "$(DURATION)"
 
 test:
 	@tools/setup.sh test

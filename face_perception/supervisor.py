@@ -24,8 +24,8 @@ _PATIENCE = 4.0  # seconds between SIGTERM and SIGKILL
 _PR_SET_PDEATHSIG = 1
 
 
-def _end_with_parent() -> None:
-    """In the child: a supervisor that is killed leaves no nodes behind (Linux)."""
+def end_with_parent() -> None:
+    """Has this process get SIGTERM when the one that started it ends (Linux)."""
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
@@ -136,7 +136,7 @@ class Supervisor:
             env=self._environment,
             # Ctrl-C in the terminal reaches us alone, so that each node is told once.
             start_new_session=True,
-            preexec_fn=_end_with_parent,
+            preexec_fn=end_with_parent,  # a killed supervisor leaves no nodes behind
             stdout=self._log,
             stderr=self._log,
         )

@@ -7,11 +7,12 @@ from pathlib import Path
 
 from face_perception import graph
 from face_perception.nodes.watch import watch
-from face_perception.supervisor import Supervisor
+from face_perception.supervisor import Supervisor, end_with_parent
 
 
 def demo(options: graph.Options, *, duration: float = 0.0, pictures: Path) -> int:
     """Runs the graph and shows what it finds; ends with a summary. Returns the exit code."""
+    end_with_parent()  # `make demo` runs it as a job of its own, which a killed make would leave
     log = pictures / "nodes.log"
     pictures.mkdir(parents=True, exist_ok=True)
     supervisor = Supervisor(graph.processes(options), log=log)
