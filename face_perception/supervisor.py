@@ -10,11 +10,13 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from dataclasses import dataclass
 from pathlib import Path
 
 from face_perception.graph import Options, Process, merged_environment, processes
+from face_perception.shared_memory import remove_orphans
 
 _FIRST_DELAY = 0.2
 _LONGEST_DELAY = 10.0
@@ -27,6 +29,14 @@ _PR_SET_PDEATHSIG = 1
 def end_with_parent() -> None:
     """Has this process get SIGTERM when the one that started it ends (Linux)."""
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+
+
+def ended_by_signal() -> threading.Event:
+    """From now on Ctrl-C and SIGTERM set this event, and do nothing else."""
+    ended = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: ended.set())
+    return ended
 
 
 @dataclass
@@ -57,6 +67,7 @@ class Supervisor:
         self._children = [_Child(process) for process in processes]
         self._respawn = respawn
         self._environment = merged_environment(os.environ)
+        remove_orphans()
         for child in self._children:
             self._start(child)
 
@@ -80,6 +91,8 @@ class Supervisor:
         for child in self._children:
             if child.popen is not None and (code := child.popen.poll()) is not None:
                 child.popen = None
+                if code < 0:
+                    remove_orphans()
                 if not self._respawn:
                     self._say(f"{child.process.name} has ended ({_how(code)})")
                     continue
@@ -144,21 +157,14 @@ class Supervisor:
 
 def up(options: Options, *, respawn: bool = True, duration: float = 0.0) -> int:
     """Runs the graph until Ctrl-C (or for ``duration`` seconds). Returns the exit code."""
-    ended = False
-
-    def end(*_: object) -> None:
-        nonlocal ended
-        ended = True
-
-    signal.signal(signal.SIGINT, end)
-    signal.signal(signal.SIGTERM, end)
+    ended = ended_by_signal()
     supervisor = Supervisor(processes(options), respawn=respawn)
     begin = time.monotonic()
     try:
-        while not ended and supervisor.poll():
+        while not ended.is_set() and supervisor.poll():
             if duration and time.monotonic() - begin >= duration:
                 break
-            time.sleep(0.1)
+            ended.wait(0.1)
     finally:
         supervisor.stop()
     return 0

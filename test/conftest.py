@@ -20,6 +20,7 @@ from rclpy.node import Node
 from rclpy.qos import HistoryPolicy, QoSProfile, ReliabilityPolicy
 
 from face_perception.graph import Options, merged_environment, processes
+from face_perception.shared_memory import remove_orphans
 
 # What must never be in a node's log, whatever it was given.
 BAD_LOG_PATTERNS = ("Traceback", "requesting incompatible QoS", "terminate called", "core dumped")
@@ -39,6 +40,11 @@ def domain(monkeypatch: pytest.MonkeyPatch) -> int:
     else:
         monkeypatch.setenv("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST")
     return number
+
+
+def pytest_sessionfinish() -> None:
+    """What killed nodes left in memory would fill it after some runs."""
+    remove_orphans(older_than=0.0)
 
 
 class NodeProcess:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import os
+import signal
 import sys
 import time
 import traceback
@@ -53,7 +54,7 @@ class PerceptionNode(LifecycleNode, Generic[P]):
         self.create_timer(1.0, self._publish_diagnostics)
         # Not in the constructor: configuring may take seconds, and who made the node may want to
         # spin it first.
-        self._retry = self.create_timer(_RETRY_PERIOD, self._start_by_itself)
+        self.create_timer(_RETRY_PERIOD, self._start_by_itself)
         self._first = self.create_timer(0.0, self._start_first)
 
     # What a node says about itself.
@@ -132,9 +133,7 @@ class PerceptionNode(LifecycleNode, Generic[P]):
 
     def complain(self, text: str, key: str = "") -> None:
         """A warning, at most once in ten seconds for the same ``key`` (default: the text)."""
-        now = time.monotonic()
-        if now - self._said.get(key or text, -math.inf) >= _REPEAT:
-            self._said[key or text] = now
+        if self._due(key or text):
             self.get_logger().warning(text)
 
     def failed(self, error: Exception) -> None:
@@ -148,6 +147,18 @@ class PerceptionNode(LifecycleNode, Generic[P]):
         place = traceback.extract_tb(error.__traceback__)
         where = f" at {os.path.basename(place[-1].filename)}:{place[-1].lineno}" if place else ""
         self.complain(f"{type(error).__name__}: {error}{where}", key=f"{type(error)}{where}")
+
+    def guarded(self, work: Callable[[Any], None]) -> Callable[[Any], None]:
+        """``work`` on a message, which is refused, counted and said where that raises."""
+
+        def guarded(message: Any) -> None:
+            try:
+                work(message)
+            except Exception as error:
+                self.count("refused")
+                self.failed(error)
+
+        return guarded
 
     def close(self) -> None:
         """Stops threads before the node is destroyed; safe in every state."""
@@ -253,10 +264,16 @@ class PerceptionNode(LifecycleNode, Generic[P]):
             text = self._reason
         else:
             text = f"{self._reason}\n{''.join(traceback.format_exception(error))}"
-        now = time.monotonic()
-        if now - self._said.get(text, -math.inf) >= _REPEAT:
-            self._said[text] = now
+        if self._due(text):
             self.get_logger().error(text)
+
+    def _due(self, key: str) -> bool:
+        """Whether something may be said again; if so it counts as said."""
+        now = time.monotonic()
+        due = now - self._said.get(key, -math.inf) >= _REPEAT
+        if due:
+            self._said[key] = now
+        return due
 
     def _clean(self, step: Any) -> None:
         try:
@@ -309,6 +326,10 @@ def run(node_type: Callable[[], PerceptionNode[Any]], args: list[str] | None = N
     """Runs one node until it is told to end: the ``main`` of every node. Returns the exit code."""
     node = None
     executor = None
+    # rclpy calls the handlers that it finds as well: those of __main__ would end the process here,
+    # with DDS's shared memory left behind for ever.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
     try:
         rclpy.init(args=args)
         node = node_type()
@@ -323,6 +344,9 @@ def run(node_type: Callable[[], PerceptionNode[Any]], args: list[str] | None = N
         if rclpy.ok():
             raise
     finally:
+        # Told once is enough: launch and a terminal may both do so.
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
         if node is not None:
             node.close()
         if executor is not None:

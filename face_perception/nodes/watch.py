@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import signal
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -20,6 +19,7 @@ from sensor_msgs.msg import CompressedImage
 from face_perception import msg, table
 from face_perception.graph import NODES
 from face_perception.nodes import messages, qos
+from face_perception.supervisor import ended_by_signal
 from face_perception.table import NodeHealth, View
 
 _STALE = 1.0  # seconds after which faces that nobody reports any more are not shown
@@ -142,15 +142,8 @@ def watch(
     terminal the table is live; elsewhere one line is printed every two seconds.
     """
     rclpy.init(args=[])
-    # rclpy's own handler ends the context under the table; one flag ends it in order.
-    ended = False
-
-    def end(*_: object) -> None:
-        nonlocal ended
-        ended = True
-
-    signal.signal(signal.SIGINT, end)
-    signal.signal(signal.SIGTERM, end)
+    # rclpy's own handler ends the context under the table; one event ends it in order.
+    ended = ended_by_signal()
     watcher = Watcher(namespace, pictures)
     executor = SingleThreadedExecutor()
     executor.add_node(watcher)
@@ -162,13 +155,13 @@ def watch(
     try:
         if live:
             live.start()
-        while not ended and (not duration or time.monotonic() - begin < duration):
+        while not ended.is_set() and (not duration or time.monotonic() - begin < duration):
             executor.spin_once(timeout_sec=0.1)
+            restarts = each()
             now = time.monotonic()
             if now - shown < (0.25 if live else 2.0):
                 continue
             shown = now
-            restarts = each()
             view = watcher.view(restarts)
             if live:
                 live.update(table.render(view), refresh=True)

@@ -1,0 +1,38 @@
+"""Removing what killed processes left in shared memory, and nothing else."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from pathlib import Path
+
+from face_perception.shared_memory import remove_orphans
+
+
+def make(folder: Path, name: str, age: float = 60.0) -> tuple[Path, Path]:
+    segment, lock = folder / name, folder / f"{name}_el"
+    segment.write_bytes(bytes(100))
+    lock.touch()
+    then = os.stat(lock).st_mtime - age
+    os.utime(lock, (then, then))
+    return segment, lock
+
+
+def test_only_what_nobody_holds(tmp_path: Path) -> None:
+    dead = make(tmp_path, "fastdds_0123456789abcdef")
+    old_name = make(tmp_path, "fastrtps_0123456789abcdef")
+    alive = make(tmp_path, "fastdds_fedcba9876543210")
+    young = make(tmp_path, "fastdds_00000000000000aa", age=0.0)
+    port = make(tmp_path, "fastdds_port7411")
+    other = make(tmp_path, "somebody_elses")
+    with open(alive[1]) as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        assert remove_orphans(folder=tmp_path) == 2
+    for path in (*dead, *old_name):
+        assert not path.exists()
+    for path in (*alive, *young, *port, *other):
+        assert path.exists()
+
+
+def test_a_system_without_it(tmp_path: Path) -> None:
+    assert remove_orphans(folder=tmp_path / "nowhere") == 0
