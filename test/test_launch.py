@@ -93,3 +93,10 @@ def test_show_args_with_the_real_launch() -> None:
     assert done.returncode == 0, done.stderr
     for name in ("namespace", "image", "params_file", "autostart", "respawn", "overlay"):
         assert f"'{name}'" in done.stdout
+
+
+def test_cmake_installs_every_node() -> None:
+    """`ros2 run` and launch find a node by the name under which CMake installs it."""
+    cmake = (LAUNCH.parent.parent / "CMakeLists.txt").read_text()
+    names = cmake.split("foreach(node ", 1)[1].split(")", 1)[0].split()
+    assert names == [node.name for node in graph.NODES]

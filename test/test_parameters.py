@@ -116,3 +116,24 @@ def test_generated_files_are_up_to_date() -> None:
     tool = Path(__file__).parent.parent / "tools" / "generate.py"
     done = subprocess.run([sys.executable, tool, "--check"], capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_defaults_of_nodes_are_those_of_what_they_run() -> None:
+    """A node says its defaults itself, to document them: they must not drift from the class's."""
+    import inspect
+
+    from face_perception.attention import AttentionTracker
+    from face_perception.faces import FaceTracker
+    from face_perception.gaze import GeometricGaze
+    from face_perception.nodes import attention, face_tracker, gaze
+
+    for parameters, made in (
+        (attention.AttentionParameters, AttentionTracker),
+        (face_tracker.FaceTrackerParameters, FaceTracker),
+        (gaze.GazeParameters, GeometricGaze),
+    ):
+        defaults = {k: p.default for k, p in inspect.signature(made).parameters.items()}
+        shared = [f for f in fields(parameters) if f.name in defaults]
+        assert len(shared) >= 5
+        for field in shared:
+            assert field.default == defaults[field.name], f"{made.__name__}.{field.name}"

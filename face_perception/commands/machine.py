@@ -98,28 +98,8 @@ def _messages() -> Finding:
     return Finding("messages", ABSENT, _last_line(done.stderr), fix)
 
 
-# A megabyte there and back again, in one process but through the middleware.
-_ROUND_TRIP = """
-import rclpy, time
-from rclpy.node import Node
-from rclpy.utilities import get_rmw_implementation_identifier
-from std_msgs.msg import UInt8MultiArray
-rclpy.init()
-node = Node('face_perception_doctor')
-heard = []
-node.create_subscription(UInt8MultiArray, '~/echo', heard.append, 1)
-publisher = node.create_publisher(UInt8MultiArray, '~/echo', 1)
-message = UInt8MultiArray(data=bytes(1_000_000))
-end = time.monotonic() + 10
-while not heard and time.monotonic() < end:
-    publisher.publish(message)
-    rclpy.spin_once(node, timeout_sec=0.2)
-print(get_rmw_implementation_identifier() if heard else '')
-"""
-
-
 def _dds() -> Finding:
-    done = _python_says(_ROUND_TRIP)
+    done = _python_says("from face_perception.nodes.round_trip import main; main()")
     middleware = done.stdout.strip()
     if done.returncode == 0 and middleware:
         domain = os.environ.get("ROS_DOMAIN_ID", "0")

@@ -7,7 +7,6 @@ nothing of TensorRT.
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import hashlib
 import json
 import logging
@@ -16,7 +15,7 @@ from pathlib import Path
 
 from face_perception import paths
 from face_perception.inference.catalogue import ModelError
-from face_perception.inference.files import write_whole
+from face_perception.inference.files import locked, write_whole
 
 _log = logging.getLogger(__name__)
 
@@ -94,19 +93,13 @@ def _look(path: Path, key: Key) -> tuple[bytes | None, str]:
 
 @contextlib.contextmanager
 def _lock(path: Path, waiting: Callable[[], None]) -> Iterator[None]:
-    """Held by one process at a time, and released by the system however that ends."""
-    lock = path.with_name(f".{path.name}.lock")
-    try:
-        lock.parent.mkdir(parents=True, exist_ok=True)
-        file = open(lock, "w")  # noqa: SIM115 (closed below; the error is ours to word)
-    except OSError as error:
-        raise ModelError(unwritable(path.parent, error)) from error
-    with file:
+    """The lock of one engine. Raises ModelError where its folder cannot be written."""
+    with contextlib.ExitStack() as held:
         try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            waiting()
-            fcntl.flock(file, fcntl.LOCK_EX)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            held.enter_context(locked(path.with_name(f".{path.name}.lock"), waiting))
+        except OSError as error:
+            raise ModelError(unwritable(path.parent, error)) from error
         yield
 
 

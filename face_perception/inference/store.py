@@ -7,8 +7,6 @@ the model), since the hash of a converted file depends on the version of onnx th
 
 from __future__ import annotations
 
-import contextlib
-import fcntl
 import hashlib
 import json
 import os
@@ -17,12 +15,13 @@ import subprocess
 import sys
 import tempfile
 import zipfile
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 from face_perception import paths
 from face_perception.inference.catalogue import Card, ModelError, Source, catalogue, find
+from face_perception.inference.files import locked
 
 FETCH = "face-perception models fetch"
 
@@ -104,7 +103,7 @@ def fetch(names: Iterable[str] | None = None, progress: Progress | None = None) 
     folder = paths.models_dir()
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        with _lock(folder, lambda: report(cards[0].name, "waiting for another fetch")):
+        with locked(folder / ".lock", lambda: report(cards[0].name, "waiting for another fetch")):
             return _fetch(_missing(cards), folder, report)
     except OSError as error:
         raise ModelError(
@@ -140,18 +139,6 @@ def _missing(cards: list[Card]) -> list[Card]:
         except ModelError:
             missing.append(card)
     return missing
-
-
-@contextlib.contextmanager
-def _lock(folder: Path, waiting: Callable[[], None]) -> Iterator[None]:
-    """Held by one process at a time, and released by the system when that ends, however it ends."""
-    with open(folder / ".lock", "w") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            waiting()
-            fcntl.flock(file, fcntl.LOCK_EX)
-        yield
 
 
 def _fetch(cards: list[Card], folder: Path, report: Progress) -> list[str]:

@@ -5,7 +5,7 @@ import os
 import signal
 import sys
 
-NODES = ("camera", "face_tracker", "gaze", "affect", "attention", "overlay")
+from face_perception.graph import NODES
 
 
 def main(name: str, args: list[str]) -> int:
@@ -13,8 +13,9 @@ def main(name: str, args: list[str]) -> int:
     # Ctrl-C while the imports below still run is no reason for a traceback.
     signal.signal(signal.SIGINT, lambda *_: os._exit(0))
     signal.signal(signal.SIGTERM, lambda *_: os._exit(0))
-    if name not in NODES:
-        print(f"there is no node {name!r}: choose one of {', '.join(NODES)}", file=sys.stderr)
+    names = ", ".join(node.name for node in NODES)
+    if name not in names.split(", "):
+        print(f"there is no node {name!r}: choose one of {names}", file=sys.stderr)
         return 2
     module = importlib.import_module(f"face_perception.nodes.{name}")
     return int(module.main([name, *args]))
@@ -22,6 +23,6 @@ def main(name: str, args: list[str]) -> int:
 
 if __name__ == "__main__":
     if len(sys.argv) < 2:
-        print(f"usage: python -m face_perception.nodes {{{','.join(NODES)}}} [--ros-args …]")
+        print("usage: python -m face_perception.nodes NODE [--ros-args …]", file=sys.stderr)
         raise SystemExit(2)
     raise SystemExit(main(sys.argv[1], sys.argv[2:]))

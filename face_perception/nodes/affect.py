@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -63,7 +62,7 @@ class AffectNode(PerceptionNode[AffectParameters]):
             self,
             msg.FaceArray,
             "faces",
-            self._guarded(self._move),
+            self.guarded(self._move),
             depth=10,
             hint="start face_tracker, or remap the topic to its `faces`",
             wanted=lambda: self.heard(self._units),
@@ -94,16 +93,6 @@ class AffectNode(PerceptionNode[AffectParameters]):
             "models": f"{self._network.name} on {self._network.backend}",
             "backend": self._network.why,
         }
-
-    def _guarded(self, work: Callable[[Any], None]) -> Callable[[Any], None]:
-        def guarded(message: Any) -> None:
-            try:
-                work(message)
-            except Exception as error:
-                self.count("refused")
-                self.failed(error)
-
-        return guarded
 
     def _move(self, message: Any) -> None:
         self.count("input faces")

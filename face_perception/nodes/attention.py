@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,7 +10,7 @@ from face_perception.attention import AttentionTracker
 from face_perception.nodes import messages
 from face_perception.nodes.driver import PerceptionNode, run
 from face_perception.nodes.join import StampJoin
-from face_perception.nodes.parameters import parameter
+from face_perception.nodes.parameters import parameter, settings
 from face_perception.nodes.qos import SensorSubscription
 
 
@@ -76,73 +75,63 @@ class AttentionNode(PerceptionNode[AttentionParameters]):
     def __init__(self, **kwargs: Any) -> None:
         super().__init__("attention", AttentionParameters, **kwargs)
         self._count = 0
-        self._inputs: list[SensorSubscription] = []
-        self._expected = frozenset[str]()
+        self._faces: SensorSubscription | None = None
+        self._gaze: SensorSubscription | None = None
 
     def setup(self) -> None:
-        settings = dataclasses.asdict(self.values)
-        del settings["gaze_wait"]
-        self._tracker = AttentionTracker(**settings)
+        self._tracker = AttentionTracker(**settings(self.values, without=("gaze_wait",)))
+        self._attend = self.guarded(self._update)
         self._join = StampJoin("faces", self.values.gaze_wait)
         self._attention = self.publisher(msg.AttentionArray, "attention")
 
     def start(self) -> None:
-        self._inputs = [
-            SensorSubscription(
-                self,
-                msg.FaceArray,
-                "faces",
-                lambda message: self._received("faces", message),
-                depth=10,
-                hint="start face_tracker, or remap the topic to its `faces`",
-                wanted=lambda: self.heard(self._attention),
-            ),
-            SensorSubscription(
-                self,
-                msg.GazeArray,
-                "gaze",
-                lambda message: self._received("gaze", message),
-                depth=10,
-                expected=False,
-                wanted=lambda: self.heard(self._attention),
-            ),
-        ]
-        self._watch = self.create_timer(0.5, self._look_for_gaze)
-        self._look_for_gaze()
+        self._faces = SensorSubscription(
+            self,
+            msg.FaceArray,
+            "faces",
+            lambda message: self._received("faces", message),
+            depth=10,
+            hint="start face_tracker, or remap the topic to its `faces`",
+            wanted=lambda: self.heard(self._attention),
+        )
+        self._gaze = SensorSubscription(
+            self,
+            msg.GazeArray,
+            "gaze",
+            lambda message: self._received("gaze", message),
+            depth=10,
+            expected=False,
+            wanted=lambda: self.heard(self._attention),
+        )
 
     def stop(self) -> None:
-        for subscription in self._inputs:
-            subscription.destroy()
-        self._inputs = []
-        if hasattr(self, "_watch"):
-            self.destroy_timer(self._watch)
-            del self._watch
+        for subscription in (self._faces, self._gaze):
+            if subscription is not None:
+                subscription.destroy()
+        self._faces = self._gaze = None
 
     def report(self) -> tuple[str, dict[str, str]]:
-        problem = self._inputs[0].status if self._inputs else ""
-        source = "gaze" if self._expected else "head pose: nobody publishes gaze"
+        problem = self._faces.status if self._faces else ""
+        source = "gaze" if self._expected() else "head pose: nobody publishes gaze"
         return problem, {"faces": str(self._count), "source": source}
 
-    def _look_for_gaze(self) -> None:
-        self._expected = frozenset({"gaze"} if self.count_publishers("gaze") else ())
+    def _expected(self) -> frozenset[str]:
+        """What an update waits for beside the faces."""
+        return frozenset({"gaze"} if self._gaze is not None and self._gaze.published else ())
 
     def _received(self, key: str, message: Any) -> None:
         if key == "faces":
             self.count("input")
         stamp = messages.nanoseconds(message.header.stamp)
-        for _, group in self._join.add(key, stamp, message, self._expected):
-            try:
-                self._update(group["faces"], group.get("gaze"))
-            except Exception as error:
-                self.count("refused")
-                self.failed(error)
+        for _, group in self._join.add(key, stamp, message, self._expected()):
+            self._attend(group)
 
-    def _update(self, faces_message: Any, gaze_message: Any) -> None:
-        faces, _ = messages.faces_from_msg(faces_message)
+    def _update(self, group: dict[str, Any]) -> None:
+        faces, _ = messages.faces_from_msg(group["faces"])
         gazes = {}
-        if gaze_message is not None:
-            gazes = {g.face_id: messages.gaze_from_msg(g) for g in gaze_message.gazes}
-        header = faces_message.header
+        if "gaze" in group:
+            gazes = {g.face_id: messages.gaze_from_msg(g) for g in group["gaze"].gazes}
+        header = group["faces"].header
         attention = self._tracker.update(messages.seconds(header.stamp), faces, gazes)
         self._count = len(attention)
         out = msg.AttentionArray(

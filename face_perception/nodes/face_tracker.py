@@ -11,7 +11,7 @@ from face_perception import faces, msg
 from face_perception.nodes import messages
 from face_perception.nodes.driver import PerceptionNode, run
 from face_perception.nodes.image_input import ImageInput
-from face_perception.nodes.parameters import parameter
+from face_perception.nodes.parameters import parameter, settings
 from face_perception.nodes.qos import RELIABILITY
 from face_perception.nodes.worker import LatestWorker
 
@@ -66,17 +66,7 @@ class FaceTrackerNode(PerceptionNode[FaceTrackerParameters]):
         self._worker: LatestWorker[Any] | None = None
 
     def setup(self) -> None:
-        values = self.values
-        self._tracker = faces.load_tracker(
-            threads=values.threads,
-            backend=values.backend,
-            max_faces=values.max_faces,
-            detect_every=values.detect_every,
-            min_detection_score=values.min_detection_score,
-            min_presence=values.min_presence,
-            min_hits=values.min_hits,
-            id_prefix=values.id_prefix,
-        )
+        self._tracker = faces.load_tracker(**settings(self.values, without=("qos", "compressed")))
         self._faces = self.publisher(msg.FaceArray, "faces")
         self._crops = self.publisher(msg.FaceCrops, "face_crops")
         self._reset = self.create_service(Trigger, "~/reset", self._on_reset)

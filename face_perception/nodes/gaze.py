@@ -9,7 +9,7 @@ from face_perception import msg
 from face_perception.gaze import GeometricGaze
 from face_perception.nodes import messages
 from face_perception.nodes.driver import PerceptionNode, run
-from face_perception.nodes.parameters import parameter
+from face_perception.nodes.parameters import parameter, settings
 from face_perception.nodes.qos import SensorSubscription
 
 
@@ -61,14 +61,7 @@ class GazeNode(PerceptionNode[GazeParameters]):
         self._input: SensorSubscription | None = None
 
     def setup(self) -> None:
-        values = self.values
-        self._estimator = GeometricGaze(
-            blink_level=values.blink_level,
-            max_turn=values.max_turn,
-            min_cutoff=values.min_cutoff,
-            beta=values.beta,
-            max_gap=values.max_gap,
-        )
+        self._estimator = GeometricGaze(**settings(self.values, without=("model",)))
         self._gaze = self.publisher(msg.GazeArray, "gaze")
 
     def start(self) -> None:
@@ -76,7 +69,7 @@ class GazeNode(PerceptionNode[GazeParameters]):
             self,
             msg.FaceArray,
             "faces",
-            self._received,
+            self.guarded(self._received),
             depth=10,
             hint="start face_tracker, or remap the topic to its `faces`",
             wanted=lambda: self.heard(self._gaze),
@@ -95,15 +88,10 @@ class GazeNode(PerceptionNode[GazeParameters]):
 
     def _received(self, message: Any) -> None:
         self.count("input")
-        try:
-            faces, camera = messages.faces_from_msg(message)
-            stamp = messages.seconds(message.header.stamp)
-            gazes = [self._estimator.estimate(camera, face, stamp) for face in faces]
-            self._estimator.keep([face.id for face in faces])
-        except Exception as error:
-            self.count("refused")
-            self.failed(error)
-            return
+        faces, camera = messages.faces_from_msg(message)
+        stamp = messages.seconds(message.header.stamp)
+        gazes = [self._estimator.estimate(camera, face, stamp) for face in faces]
+        self._estimator.keep([face.id for face in faces])
         self._count = len(faces)
         out = msg.GazeArray(
             header=message.header, gazes=[messages.gaze_to_msg(gaze) for gaze in gazes]

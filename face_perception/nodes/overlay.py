@@ -36,15 +36,15 @@ class OverlayParameters:
     compressed: bool = parameter(False, "Read image/compressed instead of image.")
 
 
-# key, message type, topic
-_RESULTS = (
-    ("faces", msg.FaceArray, "faces"),
-    ("gaze", msg.GazeArray, "gaze"),
-    ("action_units", msg.ActionUnitsArray, "action_units"),
-    ("expressions", msg.ExpressionArray, "expressions"),
-    ("valence_arousal", msg.ValenceArousalArray, "valence_arousal"),
-    ("attention", msg.AttentionArray, "attention"),
-)
+# By topic.
+_RESULTS: dict[str, type[Any]] = {
+    "faces": msg.FaceArray,
+    "gaze": msg.GazeArray,
+    "action_units": msg.ActionUnitsArray,
+    "expressions": msg.ExpressionArray,
+    "valence_arousal": msg.ValenceArousalArray,
+    "attention": msg.AttentionArray,
+}
 
 
 class OverlayNode(PerceptionNode[OverlayParameters]):
@@ -53,9 +53,8 @@ class OverlayNode(PerceptionNode[OverlayParameters]):
     def __init__(self, **kwargs: Any) -> None:
         super().__init__("overlay", OverlayParameters, **kwargs)
         self._input: ImageInput | None = None
-        self._results: list[SensorSubscription] = []
+        self._results: dict[str, SensorSubscription] = {}
         self._worker: LatestWorker[dict[str, Any]] | None = None
-        self._expected = frozenset[str]()
 
     def setup(self) -> None:
         self._join = StampJoin("image", self.values.wait, limit=16)
@@ -75,42 +74,38 @@ class OverlayNode(PerceptionNode[OverlayParameters]):
             reliability=self.values.qos,
             wanted=wanted,
         )
-        self._results = [
-            SensorSubscription(
+        self._results = {
+            topic: SensorSubscription(
                 self,
                 message_type,
                 topic,
-                functools.partial(self._received, key),
+                functools.partial(self._received, topic),
                 depth=10,
                 expected=False,
                 wanted=wanted,
             )
-            for key, message_type, topic in _RESULTS
-        ]
-        self._watch = self.create_timer(0.5, self._look_for_results)
-        self._look_for_results()
+            for topic, message_type in _RESULTS.items()
+        }
 
     def stop(self) -> None:
         if self._input is not None:
             self._input.destroy()
             self._input = None
-        for subscription in self._results:
+        for subscription in self._results.values():
             subscription.destroy()
-        self._results = []
+        self._results = {}
         if self._worker is not None:
             self._worker.stop()
             self._worker = None
-        if hasattr(self, "_watch"):
-            self.destroy_timer(self._watch)
-            del self._watch
 
     def report(self) -> tuple[str, dict[str, str]]:
-        return self._input.status if self._input else "", {"draws": ", ".join(self._expected)}
+        return self._input.status if self._input else "", {
+            "draws": ", ".join(sorted(self._expected()))
+        }
 
-    def _look_for_results(self) -> None:
-        self._expected = frozenset(
-            key for key, _, topic in _RESULTS if self.count_publishers(topic)
-        )
+    def _expected(self) -> frozenset[str]:
+        """What a picture waits for beside the image."""
+        return frozenset(topic for topic, found in self._results.items() if found.published)
 
     def _on_image(self, message: Any) -> None:
         self.count("input")
@@ -118,7 +113,7 @@ class OverlayNode(PerceptionNode[OverlayParameters]):
 
     def _received(self, key: str, message: Any) -> None:
         stamp = messages.nanoseconds(message.header.stamp)
-        for _, group in self._join.add(key, stamp, message, self._expected):
+        for _, group in self._join.add(key, stamp, message, self._expected()):
             if self._worker is not None and self._worker.put(group):
                 self.count("dropped")
 
@@ -150,16 +145,15 @@ class OverlayNode(PerceptionNode[OverlayParameters]):
             ],
             attention=[messages.attention_from_msg(a) for a in _items(group, "attention", "faces")],
         )
-        if self.heard(self._image):
+        raw = self.heard(self._image)
+        if raw:
             out = images.from_array(picture)
             out.header = message.header
             self.publish(self._image, out, message.header)
         if self.heard(self._compressed):
             jpeg = images.to_compressed(picture)
             jpeg.header = message.header
-            self.publish(
-                self._compressed, jpeg, None if self.heard(self._image) else message.header
-            )
+            self.publish(self._compressed, jpeg, None if raw else message.header)
 
 
 def _items(group: dict[str, Any], key: str, field: str) -> list[Any]:

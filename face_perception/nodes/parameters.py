@@ -166,6 +166,11 @@ def fields(parameters: type[Any]) -> tuple[Field, ...]:
     )
 
 
+def settings(values: Any, *, without: tuple[str, ...] = ()) -> dict[str, Any]:
+    """Parameters by name, for the constructor that takes most of them."""
+    return {k: v for k, v in dataclasses.asdict(values).items() if k not in without}
+
+
 class Parameters(Generic[T]):
     """Declares a dataclass's parameters on a node and keeps its current values.
 

@@ -1,7 +1,7 @@
 """Subscribing: reliable where every publisher offers it, and plain words when nothing comes.
 
 Best effort loses most images over half a megabyte between processes with Fast DDS's default
-settings (docs/ros.md), and a reliable reader gets nothing from a best-effort camera.
+settings (see the README), and a reliable reader gets nothing from a best-effort camera.
 """
 
 from __future__ import annotations
@@ -77,6 +77,7 @@ class SensorSubscription:
         self._ticks = 0
         self.topic: str = node.resolve_topic_name(topic)
         self.status = ""
+        self.published = False  # whether anybody publishes the topic, as of the last tick
         self._reliability = choose_reliability(reliability, [])
         self._subscription: Any = None
         self._timer = node.create_timer(_LAZY_PERIOD, self._tick)
@@ -113,6 +114,7 @@ class SensorSubscription:
             self._last = time.monotonic()
             self.status = ""
             return
+        self.published = self._node.count_publishers(self.topic) > 0
         if self._subscription is None:
             self._match(self._publishers())
             self._subscribe()

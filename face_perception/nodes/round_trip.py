@@ -1,0 +1,29 @@
+"""Does the middleware carry a megabyte? Asked by `face-perception doctor`, in its own process."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import rclpy
+from rclpy.node import Node
+from rclpy.utilities import get_rmw_implementation_identifier
+from std_msgs.msg import UInt8MultiArray
+
+
+def main(timeout: float = 10.0) -> None:
+    """Publishes to itself; prints the middleware's name once that arrives, else an empty line."""
+    rclpy.init()
+    node = Node("face_perception_doctor")
+    heard: list[Any] = []
+    node.create_subscription(UInt8MultiArray, "~/echo", heard.append, 1)
+    publisher = node.create_publisher(UInt8MultiArray, "~/echo", 1)
+    message = UInt8MultiArray()
+    message.data.frombytes(bytes(1_000_000))
+    end = time.monotonic() + timeout
+    while not heard and time.monotonic() < end:
+        publisher.publish(message)
+        rclpy.spin_once(node, timeout_sec=0.2)
+    print(get_rmw_implementation_identifier() if heard else "")
+    node.destroy_node()
+    rclpy.try_shutdown()
