@@ -137,12 +137,7 @@ class PerceptionNode(LifecycleNode, Generic[P]):
             self.get_logger().warning(text)
 
     def failed(self, error: Exception) -> None:
-        """An unforeseen error in a callback or worker: said once in a while, with its place.
-
-        Not while shutting down: then the context goes away under whoever still publishes.
-        """
-        if not self.context.ok():
-            return
+        """An unforeseen error in a callback or worker: said once in a while, with its place."""
         self.count("errors")
         place = traceback.extract_tb(error.__traceback__)
         where = f" at {os.path.basename(place[-1].filename)}:{place[-1].lineno}" if place else ""
@@ -268,7 +263,12 @@ class PerceptionNode(LifecycleNode, Generic[P]):
             self.get_logger().error(text)
 
     def _due(self, key: str) -> bool:
-        """Whether something may be said again; if so it counts as said."""
+        """Whether something may be said again; if so it counts as said.
+
+        Not while shutting down: then the context goes away under whoever still publishes.
+        """
+        if not self.context.ok():
+            return False
         now = time.monotonic()
         due = now - self._said.get(key, -math.inf) >= _REPEAT
         if due:
