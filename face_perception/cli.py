@@ -10,15 +10,15 @@ import os
 import sys
 from collections.abc import Sequence
 
-from face_perception.commands import bench, demo, doctor, models, run, up, watch
+from face_perception.commands import bench, demo, doctor, importing, models, run, up, watch
 
-COMMANDS = (demo, up, watch, run, models, bench, doctor)
+COMMANDS = (demo, up, watch, run, importing, models, bench, doctor)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs one command line (default: ``sys.argv``) and returns the exit code."""
-    args = _parser().parse_args(argv)
     try:
+        args = _parser().parse_args(argv)
         code: int = args.run(args)
         sys.stdout.flush()
     except KeyboardInterrupt:

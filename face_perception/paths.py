@@ -9,6 +9,11 @@ from pathlib import Path
 _PACKAGE = Path(os.path.abspath(__file__)).parent
 
 
+def package() -> Path:
+    """The folder of the package's modules."""
+    return _PACKAGE
+
+
 def resource(relative: str) -> Path:
     """A file or folder of the package, e.g. ``config/face_tracker.yaml``.
 

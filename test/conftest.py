@@ -42,6 +42,16 @@ def domain(monkeypatch: pytest.MonkeyPatch) -> int:
     return number
 
 
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """What the developers' machines have beside the project: published goldens, a clip, speech."""
+    named = os.environ.get("FACE_PERCEPTION_SHARED")
+    for folder in filter(None, (named, ROOT.parent / "shared", "/work/shared")):
+        if Path(folder).is_dir():
+            return Path(folder)
+    pytest.skip("no folder of goldens: FACE_PERCEPTION_SHARED names it")
+
+
 def pytest_sessionfinish() -> None:
     """What killed nodes left in memory would fill it after some runs."""
     remove_orphans(older_than=0.0)

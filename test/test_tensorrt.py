@@ -31,7 +31,7 @@ from face_perception.inference.tensorrt_backend import TensorRTBackend
 if platform.machine() != "x86_64":
     pytest.skip("tensorrt_rtx has wheels for x86-64 only", allow_module_level=True)
 
-MODELS = [card.name for card in catalogue().values() if card.kind == "model"]
+MODELS = [card.name for card in catalogue().values() if card.kind == "model" and not card.folder]
 
 
 @pytest.fixture(autouse=True)

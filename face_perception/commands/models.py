@@ -6,7 +6,7 @@ import argparse
 import sys
 from typing import TYPE_CHECKING
 
-from face_perception.commands import variants
+from face_perception.commands import importing, variants
 
 if TYPE_CHECKING:
     from face_perception.inference import Check
@@ -27,6 +27,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         if action is not _list:
             sub.add_argument("--quiet", action="store_true", help="say nothing but what is wrong")
         sub.set_defaults(run=action)
+    importing.add_parser(actions)
     variants.add_actions(actions)
 
 
@@ -41,10 +42,13 @@ def _list(args: argparse.Namespace) -> int:
     for column in ("name", "kind", "task", "licence", "from", "state"):
         table.add_column(column)
     for check in _checks(args.names):
-        card = cards[check.name]
-        source = f"{card.source.package} {card.source.version}" if card.source else "-"
         state = "ready" if not check.problem else "damaged" if check.path.exists() else "missing"
-        table.add_row(card.name, card.kind, card.task, card.licence, source, state)
+        if check.name not in cards:
+            table.add_row(check.name, "model", "", "", "", state)
+            continue
+        card = cards[check.name]
+        source = f"{card.source.package} {card.source.version}" if card.source else card.origin
+        table.add_row(card.name, card.kind, card.task, card.licence, source or "-", state)
     Console().print(table)
     return 0
 

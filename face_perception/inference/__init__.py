@@ -5,6 +5,7 @@ from face_perception.inference.catalogue import Card, ModelError, Port, catalogu
 from face_perception.inference.cuda import Gpu, find_gpu
 from face_perception.inference.export import build, export, make_variant, variant_of
 from face_perception.inference.gate import Deviation, Disagreement
+from face_perception.inference.imported import Made, install
 from face_perception.inference.measure import (
     Speed,
     Times,
@@ -27,6 +28,7 @@ __all__ = [
     "Deviation",
     "Disagreement",
     "Gpu",
+    "Made",
     "Model",
     "ModelError",
     "Port",
@@ -42,6 +44,7 @@ __all__ = [
     "find",
     "find_gpu",
     "gemm_peak",
+    "install",
     "load",
     "make_variant",
     "onnxruntime_version",

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import io
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from face_perception.inference.catalogue import Card, ModelError
+from face_perception.inference.files import write_whole
 
 Array = npt.NDArray[Any]
 
@@ -42,7 +43,7 @@ def read_captured(card: Card) -> dict[str, Array]:
         raise ModelError(f"{path} does not fit its card ({error}): {fix}") from error
     for name, port in card.inputs.items():
         value = inputs[name]
-        if value.dtype != port.dtype or value.shape[1:] != port.shape[1:] or not len(value):
+        if value.dtype != port.dtype or not fits(value.shape[1:], port.shape[1:]) or not len(value):
             raise ModelError(
                 f"{path} does not fit its card: {name} is {value.dtype} {list(value.shape)}: {fix}"
             )
@@ -62,7 +63,14 @@ def write_captured(path: Path, inputs: Mapping[str, Array]) -> None:
                 break
     content = io.BytesIO()
     np.savez_compressed(content, **kept)  # type: ignore[arg-type]
-    path.write_bytes(content.getvalue())
+    write_whole(path, content.getvalue())
+
+
+def fits(shape: Sequence[int], wanted: Sequence[int | None]) -> bool:
+    """Whether an array has a port's shape, in which None is any size but 0."""
+    return len(shape) == len(wanted) and all(
+        got == size or (size is None and got > 0) for got, size in zip(shape, wanted, strict=True)
+    )
 
 
 def _whole(levels: Array) -> bool:

@@ -1,10 +1,12 @@
 """The model cards: what each model is, where it comes from, what it takes and gives.
 
-A card is a YAML file in ``config/models``; its file name is the model's name.
+A card is a YAML file; its file name is the model's name. Those of the package are in
+``config/models``, those of imported and trained networks beside their files in the model cache.
 """
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,7 +16,12 @@ from typing import Any
 import yaml
 
 from face_perception import paths
+from face_perception.inference.files import unsealed
 
+_log = logging.getLogger(__name__)
+
+# How a card writes a size that is free: a batch, a batch of sequences, time.
+FREE_AXES = ("N", "B", "T")
 KINDS = ("model", "photograph")
 RECIPES = ("face_detector", "face_mesh", "expression")
 
@@ -39,7 +46,8 @@ class Port:
 
     ``meaning`` says unit, range, layout and colour order. Another backend may be off by
     ``tolerance`` in the output's own unit, plus ``relative_tolerance`` times the value itself
-    (inputs have none: 0).
+    (inputs have none: 0). ``most`` is the largest shape that an engine is built for; empty where
+    only the first size is free.
     """
 
     shape: tuple[int | None, ...]
@@ -47,6 +55,7 @@ class Port:
     meaning: str
     tolerance: float = 0.0
     relative_tolerance: float = 0.0
+    most: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +65,8 @@ class Card:
     The file is made from ``source`` by ``recipe``, or is ``source`` itself where there is no
     recipe; without a source it is expected to be there, with the hash ``sha256``. ``revision``
     counts changes to the recipe. ``folder`` is where the file is, None for the model cache.
+    ``origin`` says in words where an imported or trained network came from; ``facts`` is what its
+    user must know (the order of classes, thresholds), plain YAML values by name.
     """
 
     name: str
@@ -70,6 +81,8 @@ class Card:
     inputs: Mapping[str, Port] = field(default_factory=lambda: MappingProxyType({}))
     outputs: Mapping[str, Port] = field(default_factory=lambda: MappingProxyType({}))
     folder: Path | None = None
+    origin: str = ""
+    facts: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
 
     @property
     def path(self) -> Path:
@@ -85,10 +98,15 @@ class Card:
 def read_card(path: Path, *, folder: Path | None = None) -> Card:
     """Reads a card. Raises ModelError naming the file and the field that is wrong."""
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        text = path.read_text(encoding="utf-8")
+        content = yaml.safe_load(text)
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise ModelError(f"model card {path} cannot be read: {error}") from error
     fields = _Fields(path, "", content)
+    if fields.has("seal"):
+        fields.text("seal")
+        if unsealed(text) is None:
+            raise ModelError(f"model card {path} is damaged or was changed: import the model again")
     card = Card(
         name=path.stem,
         kind=fields.choice("kind", KINDS),
@@ -102,6 +120,8 @@ def read_card(path: Path, *, folder: Path | None = None) -> Card:
         inputs=_ports(fields.child("inputs")) if fields.has("inputs") else MappingProxyType({}),
         outputs=_ports(fields.child("outputs")) if fields.has("outputs") else MappingProxyType({}),
         folder=folder,
+        origin=fields.text("origin") if fields.has("origin") else "",
+        facts=MappingProxyType(fields.mapping("facts") if fields.has("facts") else {}),
     )
     if Path(card.file).name != card.file:
         raise fields.wrong("file", "must be a file name without folders")
@@ -114,9 +134,27 @@ def read_card(path: Path, *, folder: Path | None = None) -> Card:
 
 
 def catalogue() -> dict[str, Card]:
-    """All cards of the package by name. Raises ModelError for a broken one."""
-    folder = paths.resource("config/models")
-    return {path.stem: read_card(path) for path in sorted(folder.glob("*.yaml"))}
+    """All cards by name: the package's, then what was imported. Raises ModelError for a broken one
+    of the package; a broken one in the model cache is left out with a warning.
+    """
+    cards = {path.stem: read_card(path) for path in _package_cards().values()}
+    for name, path in imported_cards().items():
+        try:
+            cards[name] = read_card(path, folder=path.parent)
+        except ModelError as error:
+            _log.warning("%s", error)
+    return cards
+
+
+def imported_cards() -> dict[str, Path]:
+    """The cards in the model cache by name, unread; those of variants (``NAME.KIND.yaml``) not."""
+    found = {path.stem: path for path in sorted(paths.models_dir().glob("*.yaml"))}
+    ours = _package_cards()
+    return {name: path for name, path in found.items() if "." not in name and name not in ours}
+
+
+def _package_cards() -> dict[str, Path]:
+    return {path.stem: path for path in sorted(paths.resource("config/models").glob("*.yaml"))}
 
 
 def find(name: str | Path) -> Card:
@@ -127,13 +165,16 @@ def find(name: str | Path) -> Card:
     path = Path(name)
     if path.suffix == ".yaml" or len(path.parts) > 1:
         return read_card(path, folder=path.absolute().parent)
-    cards = catalogue()
-    if str(name) not in cards:
-        known = ", ".join(cards)
+    ours, imported = _package_cards(), imported_cards()
+    if str(name) in ours:
+        return read_card(ours[str(name)])
+    if str(name) not in imported:
+        known = ", ".join((*ours, *imported))
         raise ModelError(
-            f"there is no model {str(name)!r}: use one of {known}, or the path of a model card"
+            f"there is no model {str(name)!r}: use one of {known}, the path of a model card, or "
+            "`face-perception import`"
         )
-    return cards[str(name)]
+    return read_card(imported[str(name)], folder=imported[str(name)].parent)
 
 
 class _Fields:
@@ -195,10 +236,23 @@ class _Fields:
     def shape(self, name: str) -> tuple[int | None, ...]:
         value = self.get(name)
         if not isinstance(value, list) or not all(
-            v == "N" or (isinstance(v, int) and v > 0) for v in value
+            v in FREE_AXES or (isinstance(v, int) and v > 0) for v in value
         ):
-            raise self.wrong(name, f"must be a list of sizes, N for any, not {value!r}")
-        return tuple(None if v == "N" else v for v in value)
+            axes = " or ".join(FREE_AXES)
+            raise self.wrong(name, f"must be a list of sizes, {axes} for any, not {value!r}")
+        return tuple(None if v in FREE_AXES else v for v in value)
+
+    def sizes(self, name: str) -> tuple[int, ...]:
+        value = self.shape(name)
+        if None in value:
+            raise self.wrong(name, f"must be a list of sizes, not {value!r}")
+        return tuple(size for size in value if size)
+
+    def mapping(self, name: str) -> dict[str, Any]:
+        value = self.get(name)
+        if not isinstance(value, dict) or not all(isinstance(key, str) for key in value):
+            raise self.wrong(name, f"must be a mapping, not {value!r}")
+        return value
 
     def child(self, name: str) -> _Fields:
         return _Fields(self.path, f"{self._prefix}{name}.", self.get(name))
@@ -231,6 +285,9 @@ def _ports(fields: _Fields) -> Mapping[str, Port]:
             relative_tolerance=port.number("relative_tolerance")
             if port.has("relative_tolerance")
             else 0.0,
+            most=port.sizes("most") if port.has("most") else (),
         )
+        if ports[name].most and len(ports[name].most) != len(ports[name].shape):
+            raise port.wrong("most", "must have as many sizes as shape")
         port.finish()
     return MappingProxyType(ports)

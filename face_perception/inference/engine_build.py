@@ -75,15 +75,16 @@ def build_engine(
 
 def batches(inputs: Mapping[str, Port]) -> dict[str, tuple[tuple[int, ...], tuple[int, ...]]]:
     """Smallest and largest shape of each input. Raises ModelError for a free size that is not the
-    first one, which is the batch.
+    first one, which is the batch, and has no limit in the card.
     """
     shapes = {}
     for name, port in inputs.items():
-        if None in port.shape[1:]:
-            raise ModelError(f"input {name}: TensorRT needs fixed sizes after the batch")
-        rest = tuple(size for size in port.shape[1:] if size)
-        first, most = (1, MAX_BATCH) if port.shape[0] is None else (port.shape[0],) * 2
-        shapes[name] = ((first, *rest), (most, *rest))
+        if None in port.shape[1:] and not port.most:
+            raise ModelError(
+                f"input {name}: TensorRT needs fixed sizes after the batch, or `most` in the card"
+            )
+        least = tuple(size or 1 for size in port.shape)
+        shapes[name] = least, port.most or (least if port.shape[0] else (MAX_BATCH, *least[1:]))
     return shapes
 
 

@@ -1,12 +1,15 @@
-"""Files that are there whole or not at all, and locks between processes."""
+"""Files that are there whole or not at all, texts that show a change, locks between processes."""
 
 from __future__ import annotations
 
 import contextlib
 import fcntl
+import hashlib
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
+
+_SEAL = "seal: "
 
 
 def write_whole(path: Path, data: bytes) -> None:
@@ -23,6 +26,17 @@ def write_whole(path: Path, data: bytes) -> None:
         os.replace(part, path)
     finally:
         part.unlink(missing_ok=True)
+
+
+def sealed(text: str) -> str:
+    """A YAML text with the hash of all of it as its last field."""
+    return f"{text}{_SEAL}{hashlib.sha256(text.encode()).hexdigest()}\n"
+
+
+def unsealed(text: str) -> str | None:
+    """What was sealed; None where a byte of it or of the seal has changed."""
+    body, _, _ = text.rpartition(_SEAL)
+    return body if sealed(body) == text else None
 
 
 @contextlib.contextmanager

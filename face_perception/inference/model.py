@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from face_perception.inference import store
-from face_perception.inference.captured import read_captured
+from face_perception.inference.captured import fits, read_captured
 from face_perception.inference.catalogue import Card, ModelError, Port, find
 from face_perception.inference.gate import Deviation, check
 from face_perception.inference.variants import PRECISIONS, find_variant, kind_of
@@ -95,11 +95,7 @@ class Model:
 
     def _check(self, name: str, port: Port, value: Array) -> None:
         shape = value.shape
-        fits = len(shape) == len(port.shape) and all(
-            got == wanted or (wanted is None and got > 0)
-            for got, wanted in zip(shape, port.shape, strict=True)
-        )
-        if not fits or value.dtype != self._types[name]:
+        if not fits(shape, port.shape) or value.dtype != self._types[name]:
             wanted = ", ".join("N" if size is None else str(size) for size in port.shape)
             raise ModelError(
                 f"model {self.name}: input {name} must be {port.dtype} [{wanted}], "

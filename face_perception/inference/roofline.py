@@ -68,12 +68,13 @@ DETECT_EVERY = 10
 
 
 def roofline_page() -> str:
-    """The page, in Markdown. Needs onnx. Raises ModelError where a model is missing."""
+    """The page of the package's networks, in Markdown. Needs onnx. Raises ModelError where a model
+    is missing.
+    """
     from face_perception.inference.cost import cost  # onnx is not needed where models only run
 
-    costs = {
-        card.name: cost(store.read(card)) for card in catalogue().values() if card.kind == "model"
-    }
+    ours = [card for card in catalogue().values() if card.kind == "model" and not card.folder]
+    costs = {card.name: cost(store.read(card)) for card in ours}
     lines = [_INTRODUCTION, "## The networks", ""]
     lines += _table(
         ("network", "MFLOP", "weights, thousand", "input and output, thousand", "layers"),

@@ -20,7 +20,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from face_perception import paths
-from face_perception.inference.catalogue import Card, ModelError, Source, catalogue, find
+from face_perception.inference.catalogue import (
+    Card,
+    ModelError,
+    Source,
+    catalogue,
+    find,
+    imported_cards,
+    read_card,
+)
 from face_perception.inference.files import locked
 
 FETCH = "face-perception models fetch"
@@ -47,7 +55,8 @@ class Check:
 def read(card: Card) -> bytes:
     """The card's file, checked. Raises ModelError naming the file and the fix."""
     what = f"{card.kind} {card.name}"
-    fix = f"run `{FETCH}`" if card.source else "export it again"
+    again = "import it again" if card.origin else "export it again"
+    fix = f"run `{FETCH}`" if card.source else again
     try:
         data = card.path.read_bytes()
         wanted = _wanted_hash(card)
@@ -65,9 +74,15 @@ def read(card: Card) -> bytes:
 
 
 def verify() -> list[Check]:
-    """Checks the file of every card against its hash."""
+    """Checks the file of every card against its hash, and the cards that were written here."""
+    cards = [card for card in catalogue().values() if card.folder is None]
     checks = []
-    for card in catalogue().values():
+    for name, path in imported_cards().items():
+        try:
+            cards.append(read_card(path, folder=path.parent))
+        except ModelError as error:
+            checks.append(Check(name, path, str(error)))
+    for card in cards:
         try:
             read(card)
             problem = ""
@@ -90,14 +105,18 @@ def sample_photo(name: str) -> Path:
 
 
 def fetch(names: Iterable[str] | None = None, progress: Progress | None = None) -> list[str]:
-    """Brings the named cards' files (default: all) into the cache and returns which were missing.
+    """Brings the named cards' files (default: all that have a source) into the cache and returns
+    which were missing.
 
     What is there and intact costs a hash. Several processes may fetch at once: one does, the others
     wait for it. Interrupted at any point, it leaves no half-written file. Raises ModelError naming
     the package or path and the fix.
     """
     report = progress or (lambda name, step: None)
-    cards = list(catalogue().values()) if names is None else [find(name) for name in names]
+    if names is None:
+        cards = [card for card in catalogue().values() if card.folder is None]
+    else:
+        cards = [find(name) for name in names]
     if not _missing(cards):
         return []
     folder = paths.models_dir()

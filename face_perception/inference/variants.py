@@ -15,7 +15,7 @@ from typing import Any
 import yaml
 
 from face_perception.inference.catalogue import Card, ModelError
-from face_perception.inference.files import write_whole
+from face_perception.inference.files import sealed, unsealed, write_whole
 from face_perception.inference.gate import Deviation
 
 PRECISIONS = ("fp32", "fp16", "int8")
@@ -97,7 +97,7 @@ def write_variant(
     )
     content = yaml.safe_dump(dataclasses.asdict(variant), sort_keys=False)
     write_whole(_card(card, variant).path, data)
-    write_whole(card_of(card, kind), _sealed(content).encode())
+    write_whole(card_of(card, kind), sealed(_HEADER + content).encode())
     return variant
 
 
@@ -112,14 +112,9 @@ def _card(card: Card, variant: Variant) -> Card:
     )
 
 
-def _sealed(content: str) -> str:
-    body = _HEADER + content
-    return f"{body}seal: {hashlib.sha256(body.encode()).hexdigest()}\n"
-
-
 def _parse(text: str) -> Variant | None:
-    body, _, _ = text.rpartition("seal: ")
-    if not body.startswith(_HEADER) or _sealed(body[len(_HEADER) :]) != text:
+    body = unsealed(text)
+    if body is None or not body.startswith(_HEADER):
         return None
     fields: dict[str, Any] = yaml.safe_load(body)
     measured = tuple(Deviation(**each) for each in fields.pop("deviations"))

@@ -1,0 +1,124 @@
+"""Networks that were made here, by import or training, put into the model cache with a card.
+
+The card is written last and sealed: a file that does not belong to it is never loaded.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy.typing as npt
+import yaml
+
+from face_perception import paths
+from face_perception.inference.captured import fits, write_captured
+from face_perception.inference.catalogue import (
+    FREE_AXES,
+    Card,
+    ModelError,
+    Port,
+    catalogue,
+    read_card,
+)
+from face_perception.inference.files import locked, sealed, write_whole
+
+Array = npt.NDArray[Any]
+
+_HEADER = "# Written by `face-perception`, sealed: a change here makes the model unusable.\n"
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """A network and what its card is to say.
+
+    ``origin`` says in words where the weights came from; ``facts`` is what decoding needs (the
+    order of classes, thresholds), in plain YAML values; ``captured`` [K, ...] by input name is what
+    backends and variants are compared on.
+    """
+
+    name: str
+    onnx: bytes
+    task: str
+    licence: str
+    origin: str
+    inputs: Mapping[str, Port]
+    outputs: Mapping[str, Port]
+    captured: Mapping[str, Array]
+    facts: Mapping[str, Any] = field(default_factory=dict)
+
+
+def install(made: Made, folder: Path | None = None) -> Card:
+    """Puts a network into the model cache (or ``folder``) and returns its card.
+
+    One of the same name is replaced, and variants made of it no longer serve. Interrupted at any
+    point, it leaves the old network, or one that is refused. Raises ModelError where the name is
+    taken by the package, the captured inputs do not fit, or the folder cannot be written.
+    """
+    if "." in made.name or not made.name.isidentifier():
+        raise ModelError(f"a model cannot be called {made.name!r}: use letters, digits and _")
+    taken = catalogue().get(made.name)
+    if taken is not None and not taken.origin:
+        raise ModelError(f"{made.name} is a {taken.kind} of the package: choose another name")
+    for name, port in made.inputs.items():
+        value = made.captured[name]
+        if value.dtype != port.dtype or not fits(value.shape[1:], port.shape[1:]):
+            raise ModelError(
+                f"captured input {name} of {made.name} is {value.dtype} {list(value.shape)}, "
+                f"but the network takes {port.dtype} {_axes(port)}"
+            )
+    folder = folder or paths.models_dir()
+    card = folder / f"{made.name}.yaml"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with locked(folder / ".lock", lambda: None):
+            write_whole(card.with_suffix(".onnx"), made.onnx)
+            write_captured(card.with_suffix(".npz"), made.captured)
+            write_whole(card, sealed(_HEADER + _text(made)).encode())
+    except OSError as error:
+        raise ModelError(
+            f"cannot write {made.name} to {folder}: {error.strerror or error}; "
+            "free it, or set FACE_PERCEPTION_MODELS to a folder that can be written"
+        ) from error
+    return read_card(card, folder=folder)
+
+
+def _text(made: Made) -> str:
+    content: dict[str, Any] = {
+        "kind": "model",
+        "task": made.task,
+        "licence": made.licence,
+        "origin": made.origin,
+        "file": f"{made.name}.onnx",
+        "sha256": hashlib.sha256(made.onnx).hexdigest(),
+        "inputs": {name: _port(port) for name, port in made.inputs.items()},
+        "outputs": {name: _port(port) for name, port in made.outputs.items()},
+    }
+    if made.facts:
+        content["facts"] = dict(made.facts)
+    text: str = yaml.safe_dump(content, sort_keys=False, allow_unicode=True)
+    return text
+
+
+def _port(port: Port) -> dict[str, Any]:
+    content: dict[str, Any] = {
+        "shape": _axes(port),
+        "dtype": port.dtype,
+        "meaning": port.meaning,
+    }
+    if port.tolerance:
+        content["tolerance"] = port.tolerance
+    if port.relative_tolerance:
+        content["relative_tolerance"] = port.relative_tolerance
+    if port.most:
+        content["most"] = list(port.most)
+    return content
+
+
+def _axes(port: Port) -> list[int | str]:
+    """Sizes as a card has them: the first free one is the batch, the next time."""
+    free = iter((FREE_AXES[0], FREE_AXES[2], FREE_AXES[1]))
+    return [next(free) if size is None else size for size in port.shape]
