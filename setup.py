@@ -36,5 +36,7 @@ setup(
         "face_perception.config.models": ["*.yaml", "*.npz"],
     },
     install_requires=requirements,
+    # To import or train the published networks; a robot that runs them needs none.
+    extras_require={"networks": ["torch>=2.5"]},
     entry_points={"console_scripts": ["face-perception = face_perception.cli:main"]},
 )

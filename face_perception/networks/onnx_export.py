@@ -1,0 +1,60 @@
+"""A PyTorch module -> the bytes of an ONNX file that ONNX Runtime and TensorRT both read."""
+
+from __future__ import annotations
+
+import io
+import warnings
+from collections.abc import Mapping, Sequence
+
+import torch
+from torch import nn
+
+# What ONNX Runtime 1.17 and TensorRT 8.6 and later all parse.
+OPSET = 17
+
+BATCH = "N"
+
+
+def to_onnx(
+    module: nn.Module,
+    example_inputs: Sequence[torch.Tensor],
+    input_names: Sequence[str],
+    output_names: Sequence[str],
+    dynamic_axes: Mapping[str, Mapping[int, str]] | None = None,
+) -> bytes:
+    """Traces a module in inference mode on example inputs and returns the ONNX file.
+
+    Axis 0 of every input and output is the batch, of any size, called N; ``dynamic_axes`` replaces
+    that, by port name: axis -> its name. Use example inputs with a batch of 2 or more, so that a
+    broadcast over the batch is not traced away. The module's own mode is left as it was.
+
+    The exporter is the TorchScript one: it needs no onnxscript, and its graph is what both
+    runtimes were tested with. Raises ValueError where names and tensors do not fit together, and
+    what torch raises for an operation that ONNX does not have.
+    """
+    if len(example_inputs) != len(input_names):
+        raise ValueError(
+            f"{len(example_inputs)} example inputs, but {len(input_names)} input names: "
+            f"{', '.join(input_names)}"
+        )
+    axes = dynamic_axes or {name: {0: BATCH} for name in (*input_names, *output_names)}
+    file = io.BytesIO()
+    was_training = module.training
+    module.eval()
+    try:
+        with torch.no_grad(), warnings.catch_warnings():
+            warnings.simplefilter("ignore", DeprecationWarning)  # of the exporter itself
+            torch.onnx.export(
+                module,
+                tuple(example_inputs),
+                file,
+                input_names=list(input_names),
+                output_names=list(output_names),
+                dynamic_axes={name: dict(by_axis) for name, by_axis in axes.items()},
+                opset_version=OPSET,
+                do_constant_folding=True,
+                dynamo=False,
+            )
+    finally:
+        module.train(was_training)
+    return file.getvalue()
