@@ -1,4 +1,4 @@
-"""MIMAMO-Net's two streams and their recurrence: appearance and phase differences -> valence, arousal.
+"""MIMAMO-Net: appearance and phase differences, two streams and a recurrence -> valence, arousal.
 
 Parameters are named as in the published state dict, which its unused layers belong to.
 """
@@ -102,13 +102,24 @@ class TwoStream(nn.Module):
         start = x.new_zeros(4, x.shape[1], HIDDEN)
         x = self.rnns(x, start)[0]
         x = x.transpose(0, 1) if self.recurrence == "time" else x
-        return self.classifier(x.flatten(0, 1)).unflatten(0, features.shape[:2])
+        return _as_clips(self.classifier(_as_frames(x)), features, 2)
 
     def forward(
         self, appearance: torch.Tensor, phase0: torch.Tensor, phase1: torch.Tensor
     ) -> torch.Tensor:
-        frames = [x.flatten(0, 1) for x in (appearance, phase0, phase1)]
-        return self.over_time(self.features(*frames).unflatten(0, appearance.shape[:2]))
+        frames = [_as_frames(x) for x in (appearance, phase0, phase1)]
+        return self.over_time(_as_clips(self.features(*frames), appearance, WIDTH))
+
+
+def _as_frames(clips: torch.Tensor) -> torch.Tensor:
+    """[B, T, ...] -> [B * T, ...]"""
+    return clips.reshape(-1, *clips.shape[2:])
+
+
+def _as_clips(frames: torch.Tensor, like: torch.Tensor, width: int) -> torch.Tensor:
+    """[B * T, width] -> [B, T, width], with B and T of ``like``."""
+    # Not unflatten, which the exporter fixes to the sizes of its example.
+    return frames.reshape(like.shape[0], like.shape[1], width)
 
 
 def _halving(channels: int, out: int) -> nn.Sequential:

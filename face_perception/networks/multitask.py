@@ -1,4 +1,4 @@
-"""The multitask networks: action units, expression, valence and arousal of a face, or of a sequence.
+"""The multitask networks: action units, expression, valence and arousal of faces and sequences.
 
 Parameters are named as in the published state dicts (Multitask-Emotion-Recognition).
 """

@@ -44,6 +44,8 @@ def to_onnx(
     try:
         with torch.no_grad(), warnings.catch_warnings():
             warnings.simplefilter("ignore", DeprecationWarning)  # of the exporter itself
+            # True where a recurrence starts by itself; ours are given their start.
+            warnings.filterwarnings("ignore", "Exporting a model to ONNX with a batch_size")
             torch.onnx.export(
                 module,
                 tuple(example_inputs),
