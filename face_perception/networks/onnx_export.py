@@ -26,7 +26,8 @@ def to_onnx(
 
     Axis 0 of every input and output is the batch, of any size, called N; ``dynamic_axes`` replaces
     that, by port name: axis -> its name. Use example inputs with a batch of 2 or more, so that a
-    broadcast over the batch is not traced away. The modes of the module and of its parts are left as they were.
+    broadcast over the batch is not traced away. The module's mode and that of each of its parts are
+    left as they were.
 
     The exporter is the TorchScript one: it needs no onnxscript, and its graph is what both
     runtimes were tested with. Raises ValueError where names and tensors do not fit together, and
