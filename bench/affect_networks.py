@@ -4,9 +4,10 @@
         [--appearance resnet50_ferplus_dag.pth] [--two-stream model_weights.pth.tar]
 
 All in turns in one process, on the same real faces; figures and ratios are of the quickest turn of
-each, for what else runs on the machine holds up PyTorch most. Without checkpoints the weights are random, with the statistics that these
-faces have: good for speed, not for what INT8 does to decisions. Its deviation is rms over how much
-an output varies between faces. INT8 needs VNNI to be quick: the first line says whether it is here.
+each, for what else runs on the machine holds up PyTorch most. Without checkpoints the weights are
+random, with the statistics that these faces have: good for speed, not for what INT8 does to
+decisions. Its deviation is rms over how much an output varies between faces. INT8 needs VNNI to be
+quick: the first line says whether it is here.
 """
 
 from __future__ import annotations
