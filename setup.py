@@ -36,7 +36,8 @@ setup(
         "face_perception.config.models": ["*.yaml", "*.npz"],
     },
     install_requires=requirements,
-    # To import or train the published networks; a robot that runs them needs none.
-    extras_require={"networks": ["torch>=2.5"]},
+    # To import or train the published networks; a robot that runs them needs none. TensorFlow only
+    # to read GEDDnet's checkpoint, and not where its variables were saved as an .npz.
+    extras_require={"networks": ["torch>=2.5"], "tensorflow": ["tensorflow>=2.12"]},
     entry_points={"console_scripts": ["face-perception = face_perception.cli:main"]},
 )
