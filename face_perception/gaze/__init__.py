@@ -1,5 +1,19 @@
 """Where a face looks: origin and direction in the camera's optical frame."""
 
 from face_perception.gaze.geometric import GeometricGaze
+from face_perception.gaze.normalised import (
+    eye_points,
+    normalised_rotation,
+    rotation_to_eyes,
+    to_angles,
+    to_direction,
+)
 
-__all__ = ["GeometricGaze"]
+__all__ = [
+    "GeometricGaze",
+    "eye_points",
+    "normalised_rotation",
+    "rotation_to_eyes",
+    "to_angles",
+    "to_direction",
+]
