@@ -1,5 +1,6 @@
 """Where a face looks: origin and direction in the camera's optical frame."""
 
+from face_perception.gaze.geddnet import GeddnetGaze
 from face_perception.gaze.geometric import GeometricGaze
 from face_perception.gaze.normalise import Normalised, NotSeen, normalise, normalise_points
 from face_perception.gaze.normalised import (
@@ -11,6 +12,7 @@ from face_perception.gaze.normalised import (
 )
 
 __all__ = [
+    "GeddnetGaze",
     "GeometricGaze",
     "Normalised",
     "NotSeen",
