@@ -17,7 +17,10 @@ from face_perception import paths
 
 @dataclass(frozen=True)
 class Node:
-    """One node: its name is its executable, its topic prefix and its parameter file."""
+    """One node: its name is its executable, its topic prefix and its parameter file.
+
+    ``reads_images``: it does, or does with some of its models, and so has ``compressed``.
+    """
 
     name: str
     purpose: str
@@ -28,7 +31,7 @@ class Node:
 NODES = (
     Node("camera", "plays a device, a file or the bundled sample", by_default=False),
     Node("face_tracker", "images to faces and face crops", reads_images=True),
-    Node("gaze", "faces to gaze"),
+    Node("gaze", "faces to gaze, with a network from their pixels", reads_images=True),
     Node("affect", "faces and crops to action units, expressions, valence and arousal"),
     Node("attention", "faces and gaze to who attends to whom"),
     Node("overlay", "draws everything on the image, while somebody watches", reads_images=True),
