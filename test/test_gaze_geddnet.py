@@ -284,10 +284,10 @@ def test_a_network_of_the_eyes_alone(network: Model, seen: dict[str, tuple[Frame
 
 
 def test_the_published_network(
-    shared: Path, tmp_path: Path, seen: dict[str, tuple[Frame, Face]]
+    shared: Path, geddnet_card: Path, seen: dict[str, tuple[Frame, Face]]
 ) -> None:
     """Weights from the golden's seed: the answer on its own crops, and through the estimator."""
-    model = geddnet(shared, tmp_path)
+    model = load(geddnet_card)
     golden = np.load(shared / "golden" / "geddnet" / "golden_seed1.npz")
     inputs = {
         port: golden[f"{name}_u8"][:, None].astype(np.float32)
@@ -303,7 +303,3 @@ def test_the_published_network(
     (gaze,) = GeddnetGaze(model).estimate(shot, [face])
     assert gaze.source == "geddnet"
     assert to_angles(made.rotation, gaze.direction) == pytest.approx((-yaw, pitch), abs=1e-5)
-
-
-def geddnet(shared: Path, folder: Path) -> Model:
-    return load(gaze_network.install_geddnet(shared, folder))

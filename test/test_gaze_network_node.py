@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import shutil
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -139,18 +140,22 @@ def test_all_faces_of_an_image_by_a_network(
 
 
 def test_the_published_network(
-    start: Start, camera: Camera, shared: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    start: Start,
+    camera: Camera,
+    geddnet_card: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """By name, imported from the weights of the goldens' seed, and not without them."""
     folder = tmp_path / "models"
     monkeypatch.setenv("FACE_PERCEPTION_MODELS", str(folder))
     node = start("gaze", model="geddnet")
     node.wait_for_log("there is no model 'geddnet'")
-    card = gaze_network.install_geddnet(shared, folder)
+    shutil.copytree(geddnet_card.parent, folder)
     heard = camera.peer.listen(msg.GazeArray, "gaze")
     camera.until(lambda: heard and heard[-1].gazes)
     gaze = heard[-1].gazes[0]
-    (wanted,) = GeddnetGaze(load(card)).estimate(camera.shot, camera.found)
+    (wanted,) = GeddnetGaze(load(geddnet_card)).estimate(camera.shot, camera.found)
     assert gaze.valid
     assert gaze.source == "geddnet"
     assert direction(gaze) == pytest.approx(wanted.direction, abs=1e-3)
