@@ -20,12 +20,14 @@ class Node:
     """One node: its name is its executable, its topic prefix and its parameter file.
 
     ``reads_images``: it does, or does with some of its models, and so has ``compressed``.
+    ``needs`` is a model that has to be imported before the node can do anything.
     """
 
     name: str
     purpose: str
     by_default: bool = True
     reads_images: bool = False
+    needs: str = ""
 
 
 NODES = (
@@ -33,6 +35,12 @@ NODES = (
     Node("face_tracker", "images to faces and face crops", reads_images=True),
     Node("gaze", "faces to gaze, with a network from their pixels", reads_images=True),
     Node("affect", "faces and crops to action units, expressions, valence and arousal"),
+    Node(
+        "motion_affect",
+        "crops to valence and arousal from motion (MIMAMO-Net, once imported)",
+        by_default=False,
+        needs="mimamo",
+    ),
     Node("attention", "faces and gaze to who attends to whom"),
     Node("overlay", "draws everything on the image, while somebody watches", reads_images=True),
 )

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, Generic, TypeVar
@@ -98,6 +98,7 @@ class MultitaskNet:
 
     def __init__(self, model: Model) -> None:
         _ports(model, "face", _LOGITS)
+        self.models = (model,)
         self._model = model
         self._decoder = Decoder(model)
 
@@ -144,6 +145,7 @@ class MultitaskSequence(Generic[T]):
             raise ValueError(f"max_gap must be positive seconds, not {max_gap}")
         _ports(trunk, "face", ("features",))
         _ports(heads, "features", _LOGITS)
+        self.models = (trunk, heads)
         self._trunk, self._heads = trunk, heads
         self._decoder = Decoder(heads)
         self._window, self._look_ahead, self._max_gap = window, look_ahead, max_gap
@@ -208,19 +210,23 @@ def network_input(crops: Sequence[FaceCrop]) -> FloatArray:
     return batch
 
 
-def is_multitask(model: Model) -> bool:
-    """Whether a model gives what ``MultitaskNet`` or ``MultitaskSequence`` decode."""
-    return set(_LOGITS) <= set(model.outputs)
+def load_multitask(
+    model: Model, load: Callable[[str], Model], **settings: Any
+) -> MultitaskNet | MultitaskSequence[Any] | None:
+    """What estimates with ``model``, by its ports; None where it is no multitask network.
 
-
-def is_sequence(model: Model) -> bool:
-    """Whether such a model is the recurrent part, which needs a trunk."""
-    return is_multitask(model) and "features" in model.inputs
-
-
-def trunk_of(model: Model) -> str:
-    """The card of the trunk that the recurrent part was trained on."""
-    return str(model.card.facts.get("trunk", f"{model.name}_trunk"))
+    A recurrent one also needs its own trunk, which ``load`` gives by the name that the card has;
+    ``settings`` are those of ``MultitaskSequence`` (a ``window`` of 0 is the card's).
+    """
+    if not set(_LOGITS) <= set(model.outputs):
+        return None
+    if "features" not in model.inputs:
+        return MultitaskNet(model)
+    facts = model.card.facts
+    if not settings.get("window"):
+        settings["window"] = int(facts.get("window", 32))
+    trunk = load(str(facts.get("trunk", f"{model.name}_trunk")))
+    return MultitaskSequence(trunk, model, **settings)
 
 
 def _ports(model: Model, takes: str, gives: Sequence[str]) -> None:

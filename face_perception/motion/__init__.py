@@ -1,7 +1,7 @@
 """How a face moves, image by image: phase differences, and valence and arousal read from them."""
 
 from face_perception.motion.images import appearance_image, gray_image
-from face_perception.motion.mimamo import RATE, STREAMS, Mimamo, Networks, recurs_over_time
+from face_perception.motion.mimamo import RATE, STREAMS, Mimamo, Networks, load_networks
 from face_perception.motion.phase import HALF, WINDOW, Phase, clip_differences, differences, phases
 from face_perception.motion.pyramid import coefficients
 from face_perception.motion.ticks import Clock, Tick
@@ -21,6 +21,6 @@ __all__ = [
     "coefficients",
     "differences",
     "gray_image",
+    "load_networks",
     "phases",
-    "recurs_over_time",
 ]

@@ -8,12 +8,13 @@ end of a video; the rest is what the recurrence sees of the future.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, NamedTuple, TypeVar
 
 import numpy as np
 
+from face_perception import inference
 from face_perception.inference import Model, ModelError
 from face_perception.motion.images import appearance_images, gray_images
 from face_perception.motion.phase import HALF, Phase, differences, phases
@@ -29,47 +30,67 @@ _OUTPUT = "valence_arousal"
 
 @dataclass(frozen=True, slots=True)
 class Networks:
-    """What runs MIMAMO-Net.
+    """What runs MIMAMO-Net; made by ``load_networks``.
 
-    ``appearance``: card "mimamo_appearance". ``fusion``: "mimamo" (recurrence over time) or
-    "mimamo_released" (over clips: the images of a clip know nothing of each other), both streams
-    and the recurrence in one. ``frame`` and ``recurrence``, where they are there, do what a
-    ``fusion`` over time does, in two parts: an image then goes through the streams once, and not
-    once a window. Raises ModelError where a model has other ports or its card lacks a fact.
+    ``over_time`` says what the recurrence runs over: time, as the paper means, or the clips of a
+    batch, as the released weights were trained, so that the images of a clip know nothing of each
+    other. ``fusion`` is both streams and the recurrence in one. Over time, ``frame`` and
+    ``recurrence`` do the same in two parts: an image goes through the streams once, and not once a
+    window. Raises ModelError where a model is missing or has other ports.
     """
 
+    name: str
+    over_time: bool
     appearance: Model
-    fusion: Model
+    fusion: Model | None = None
     frame: Model | None = None
     recurrence: Model | None = None
 
     def __post_init__(self) -> None:
-        _ports(self.appearance, ("face",), "features")
-        _ports(self.fusion, STREAMS, _OUTPUT)
-        if (self.frame is None) != (self.recurrence is None):
-            raise ModelError("of the models for frame and recurrence both are needed, or none")
-        if self.frame is not None and self.recurrence is not None:
-            _ports(self.frame, STREAMS, "features")
-            _ports(self.recurrence, ("features",), _OUTPUT)
-        recurs_over_time(self.fusion)
+        _check(self.appearance, ("face",), "features")
+        if self.fusion is not None:
+            _check(self.fusion, STREAMS, _OUTPUT)
+        elif self.over_time and self.frame is not None and self.recurrence is not None:
+            _check(self.frame, STREAMS, "features")
+            _check(self.recurrence, ("features",), _OUTPUT)
+        else:
+            raise ModelError(f"{self.name} needs a fusion network, or over time its two parts")
 
     @property
     def in_use(self) -> tuple[Model, ...]:
         """Those that run."""
-        if self.frame is None or self.recurrence is None:
-            return self.appearance, self.fusion
-        return self.appearance, self.frame, self.recurrence
+        models = (self.appearance, self.fusion, self.frame, self.recurrence)
+        return tuple(model for model in models if model is not None)
 
 
-def recurs_over_time(fusion: Model) -> bool:
-    """Whether the recurrence of a fusion network is over time, by its card; else over clips."""
-    axis = fusion.card.facts.get("recurrence")
-    if axis not in ("time", "clips"):
+def load_networks(name: str, load: Callable[[str], Model] = inference.load) -> Networks:
+    """The networks of a card such as "mimamo" or "mimamo_released"; the card names the others.
+
+    ``load`` gives the network of a name. Raises ModelError naming the model and the fix.
+    """
+    card = inference.find(name)
+    if not set(STREAMS) <= set(card.inputs) or _OUTPUT not in card.outputs:
         raise ModelError(
-            f"model {fusion.name}: fact recurrence of its card must be time or clips, not "
-            f"{axis!r}: import the model again"
+            f"model {card.name} does not take {', '.join(STREAMS)} and give {_OUTPUT}: use one "
+            "that `face-perception import mimamo` made"
         )
-    return bool(axis == "time")
+    facts = card.facts
+    axis, appearance = facts.get("recurrence"), facts.get("appearance")
+    if axis not in ("time", "clips") or not appearance:
+        raise ModelError(
+            f"model {card.name}: its card must have the facts recurrence (time or clips, not "
+            f"{axis!r}) and appearance (a model): import it again"
+        )
+    over_time = axis == "time"
+    if over_time and facts.get("frame") and facts.get("over_time"):
+        return Networks(
+            card.name,
+            over_time,
+            load(str(appearance)),
+            frame=load(str(facts["frame"])),
+            recurrence=load(str(facts["over_time"])),
+        )
+    return Networks(card.name, over_time, load(str(appearance)), fusion=load(name))
 
 
 class _Own(NamedTuple, Generic[T]):
@@ -165,14 +186,14 @@ class Mimamo(Generic[T]):
         max_gap: float = 0.25,
         one_sided: bool = True,
     ) -> None:
-        self._over_time = recurs_over_time(networks.fusion)
+        self._over_time = networks.over_time
         for name, value in (("appearance_every", appearance_every), ("window", window)):
             if value < 1:
                 raise ValueError(f"{name} must be at least 1, not {value}")
         most = HALF + window - 1 if self._over_time else HALF
         if not 0 <= look_ahead <= most:
             raise ValueError(
-                f"look_ahead must be from 0 to {most} with {networks.fusion.name}, not {look_ahead}"
+                f"look_ahead must be from 0 to {most} with {networks.name}, not {look_ahead}"
             )
         self._networks = networks
         self._window = window
@@ -208,7 +229,7 @@ class Mimamo(Generic[T]):
             return []
         self._tracks = {crop.face_id: self._track(crop.face_id) for crop in crops}
         if grays is None:
-            return []
+            return [(tag, [])]
         self._images += 1
         self._look(crops)
         return self._run(
@@ -258,16 +279,15 @@ class Mimamo(Generic[T]):
         moved = [differences(w.phases, one_sided=self._one_sided) for _, w in windows]
         streams = [np.stack(level) for level in zip(*moved, strict=True)]
         streams.insert(0, np.stack([window.appearance for _, window in windows]))
-        networks = self._networks
         if not self._over_time:
             # One clip: no image knows of another, whosever it is.
-            found = _fuse(networks.fusion, [stream[None] for stream in streams])[0]
+            found = self._fuse([stream[None] for stream in streams])[0]
             rows = [(w.own, t.face_id, va) for (t, w), va in zip(windows, found, strict=True)]
             return self._grouped(rows)
         inputs: list[Any] = list(zip(*streams, strict=True))
-        if networks.frame is not None:
+        if self._networks.frame is not None:
             frame = dict(zip(STREAMS, streams, strict=True))
-            inputs = list(networks.frame.infer(frame)["features"])
+            inputs = list(self._networks.frame.infer(frame)["features"])
         rows = []
         left = list(zip((t for t, _ in windows), (w.own for _, w in windows), inputs, strict=True))
         while left:
@@ -295,12 +315,16 @@ class Mimamo(Generic[T]):
                 found = self._networks.recurrence.infer({"features": np.array(batch)})[_OUTPUT]
             else:
                 streams = zip(*(zip(*window, strict=True) for window in batch), strict=True)
-                found = _fuse(self._networks.fusion, [np.array(stream) for stream in streams])
+                found = self._fuse([np.array(stream) for stream in streams])
             rows += [
                 (track.inputs[-1 - later][0], track.face_id, va[-1 - later])
                 for track, va in zip(of_length, found, strict=True)
             ]
         return rows
+
+    def _fuse(self, streams: Sequence[FloatArray]) -> FloatArray:
+        assert self._networks.fusion is not None
+        return self._networks.fusion.infer(dict(zip(STREAMS, streams, strict=True)))[_OUTPUT]
 
     def _grouped(
         self, rows: Iterable[tuple[_Own[T] | None, str, FloatArray]]
@@ -310,14 +334,10 @@ class Mimamo(Generic[T]):
         for own, face_id, (valence, arousal) in rows:
             if own is not None:
                 value = ValenceArousal(
-                    face_id, self._networks.fusion.name, _bounded(valence), _bounded(arousal)
+                    face_id, self._networks.name, _bounded(valence), _bounded(arousal)
                 )
                 groups.setdefault(own.number, (own.tag, []))[1].append(value)
         return [groups[number] for number in sorted(groups)]
-
-
-def _fuse(fusion: Model, streams: Sequence[FloatArray]) -> FloatArray:
-    return fusion.infer(dict(zip(STREAMS, streams, strict=True)))[_OUTPUT]
 
 
 def _bounded(value: float) -> float:
@@ -325,7 +345,7 @@ def _bounded(value: float) -> float:
     return float(np.clip(value, -1, 1))
 
 
-def _ports(model: Model, takes: Sequence[str], gives: str) -> None:
+def _check(model: Model, takes: Sequence[str], gives: str) -> None:
     if set(model.inputs) != set(takes) or gives not in model.outputs:
         raise ModelError(
             f"model {model.name} takes {', '.join(model.inputs)} and gives "

@@ -102,7 +102,7 @@ def _level_differences(
     blurred = np.stack([image.blurred for image in window])
     if jumps.any():
         first = int(jumps.any((1, 2, 3)).argmax())
-        turned = jumps[first:]
+        turned: FloatArray = jumps[first:]
         for before, after in itertools.pairwise(turned):
             after += before
         turned *= np.stack([image.magnitude for image in window[first + 1 :]])
