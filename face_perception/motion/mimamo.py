@@ -160,6 +160,10 @@ class _Track(Generic[T]):
         yield from self.window()
 
 
+# What the recurrence is to read next of a track.
+_Input = tuple[_Track[T], _Own[T] | None, Any]
+
+
 class Mimamo(Generic[T]):
     """Valence and arousal of every face of a stream of aligned patches.
 
@@ -289,14 +293,13 @@ class Mimamo(Generic[T]):
             frame = dict(zip(STREAMS, streams, strict=True))
             inputs = list(self._networks.frame.infer(frame)["features"])
         rows = []
-        left = list(zip((t for t, _ in windows), (w.own for _, w in windows), inputs, strict=True))
+        left = [(t, w.own, x) for (t, w), x in zip(windows, inputs, strict=True)]
         while left:
             # One of each track at a time, so that the recurrence ends at it.
-            now = {id(track): (track, own, x) for track, own, x in reversed(left)}
-            left = [item for item in left if item is not now[id(item[0])]]
-            for track, own, x in now.values():
+            turn, left = _firsts(left)
+            for track, own, x in turn:
                 track.inputs.append((own, x))
-            rows += self._read([track for track, _, _ in now.values()], self._later)
+            rows += self._read([track for track, _, _ in turn], self._later)
         return self._grouped(rows)
 
     def _read(
@@ -338,6 +341,14 @@ class Mimamo(Generic[T]):
                 )
                 groups.setdefault(own.number, (own.tag, []))[1].append(value)
         return [groups[number] for number in sorted(groups)]
+
+
+def _firsts(items: Sequence[_Input[T]]) -> tuple[list[_Input[T]], list[_Input[T]]]:
+    """The first of each track, and the others."""
+    first = {id(track): k for k, (track, _, _) in reversed(list(enumerate(items)))}
+    chosen = set(first.values())
+    turn = [item for k, item in enumerate(items) if k in chosen]
+    return turn, [item for k, item in enumerate(items) if k not in chosen]
 
 
 def _bounded(value: float) -> float:
