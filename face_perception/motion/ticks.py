@@ -6,7 +6,9 @@ import math
 from dataclasses import dataclass
 
 _EARLY = 0.4  # of a period before a tick an image may be; not half, which is where 60 Hz has its
-_FOLLOW = 0.1  # share of an image's distance from its tick by which the clock follows
+# The clock follows an image that is near its tick by this share of the distance. One that is farther
+# comes at another rate, to which it must not yield.
+_FOLLOW, _NEAR = 0.1, 0.25
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,5 +51,7 @@ class Clock:
         steps = max(0, math.floor((stamp - self._at) / self._period + _EARLY))
         if steps:
             self._at += steps * self._period
-            self._at += _FOLLOW * (stamp - self._at)
+            off = stamp - self._at
+            if abs(off) < _NEAR * self._period:
+                self._at += _FOLLOW * off
         return Tick(steps, restarted=False)
