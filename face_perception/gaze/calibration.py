@@ -23,11 +23,13 @@ _ELSEWHERE = 3.5
 # The spread that the cuts are made with: less is what smoothing makes of few images, more would
 # take two places for one.
 _MIN_SCALE, _MAX_SCALE = math.radians(0.5), math.radians(3.5)
-_MEDIAN_RADIUS = math.sqrt(2 * math.log(2))  # of a normal distribution in two dimensions
+# The spread is read from the nearest two fifths: half of the samples may lie elsewhere.
+_SHARE = 0.4
+_SHARE_RADIUS = math.sqrt(-2 * math.log(1 - _SHARE))  # of a normal distribution on two axes
 _MEAN_RADIUS = math.sqrt(math.pi / 2)
 
 _MAX_BIAS = math.radians(15)  # five times what people differ by
-_MAX_SPREAD = math.radians(5)
+_MAX_SPREAD = math.radians(4)
 _MAX_ELSEWHERE = 0.22
 _MAX_DISAGREEMENT = math.radians(8)  # of one target with all of them
 
@@ -87,7 +89,8 @@ def centre(offsets: FloatArray) -> Centre:
     scale = _MAX_SCALE
     for _ in range(3):
         radii = np.linalg.norm(offsets - at, axis=1)
-        scale = min(max(float(np.median(radii)) / _MEDIAN_RADIUS, _MIN_SCALE), _MAX_SCALE)
+        scale = float(np.quantile(radii, _SHARE)) / _SHARE_RADIUS
+        scale = min(max(scale, _MIN_SCALE), _MAX_SCALE)
         for _ in range(10):
             weights = np.clip(1 - (radii / (_CUT * scale)) ** 2, 0, None) ** 2
             if not weights.sum() > 0:
@@ -120,6 +123,7 @@ def find_bias(offsets: FloatArray, targets: npt.NDArray[np.int_] | None = None) 
             "camera with open eyes, in good light, for longer"
         )
     found = centre(offsets)
+    _check_targets(offsets, targets, found)
     _check_attention(offsets, targets, found)
     kept = int(found.near.sum())
     if kept < MIN_SAMPLES:
@@ -137,7 +141,6 @@ def find_bias(offsets: FloatArray, targets: npt.NDArray[np.int_] | None = None) 
             f"the gaze is {_degrees(size)} beside the target, more than people differ by "
             f"({_degrees(_MAX_BIAS)}): look at the target, and check camera_info and its frame"
         )
-    _check_targets(offsets, targets, found)
     error = found.spread * math.sqrt(_repetition(offsets[found.near] - found.at) / kept)
     _check_gain(offsets, targets, error)
     return Bias(
@@ -156,10 +159,10 @@ def _degrees(angle: float) -> str:
 
 def _geometric_median(points: FloatArray) -> FloatArray:
     """Weiszfeld's iteration: half of the points must be wrong before it is."""
-    at: FloatArray = np.median(points, axis=0)
+    at: FloatArray = np.asarray(np.median(points, axis=0))
     for _ in range(30):
         weights = 1 / np.maximum(np.linalg.norm(points - at, axis=1), 1e-6)
-        moved = weights @ points / weights.sum()
+        moved: FloatArray = weights @ points / weights.sum()
         if np.abs(moved - at).max() < 1e-5:
             return moved
         at = moved
@@ -167,12 +170,6 @@ def _geometric_median(points: FloatArray) -> FloatArray:
 
 
 def _check_attention(offsets: FloatArray, targets: npt.NDArray[np.int_], found: Centre) -> None:
-    elsewhere = 1 - float(found.near.mean())
-    if elsewhere > _MAX_ELSEWHERE:
-        raise CalibrationRefused(
-            f"the person looked elsewhere in {elsewhere:.0%} of the images: look at the target "
-            "all the time"
-        )
     parts = [offsets[targets == target] for target in np.unique(targets)]
     if any(len(part) < _MIN_FOR_TWO for part in parts):
         parts = [offsets]
@@ -183,6 +180,12 @@ def _check_attention(offsets: FloatArray, targets: npt.NDArray[np.int_], found: 
                 f"the person looked at two places, {_degrees(apart)} apart: look at the target "
                 "all the time"
             )
+    elsewhere = 1 - float(found.near.mean())
+    if elsewhere > _MAX_ELSEWHERE:
+        raise CalibrationRefused(
+            f"the person looked elsewhere in {elsewhere:.0%} of the images: look at the target "
+            "all the time"
+        )
 
 
 def two_places(offsets: FloatArray) -> float:
@@ -215,9 +218,7 @@ def two_places(offsets: FloatArray) -> float:
 _BACKGROUND = 0.1 / math.radians(60) ** 2  # share of outliers, over as wide a field
 
 
-def _fit(
-    offsets: FloatArray, centres: FloatArray
-) -> tuple[float, FloatArray, FloatArray, float]:
+def _fit(offsets: FloatArray, centres: FloatArray) -> tuple[float, FloatArray, FloatArray, float]:
     """EM: (log-likelihood, centres [K, 2], shares [K], spread on each axis)."""
     shares = np.full(len(centres), 0.9 / len(centres))
     spread = math.radians(3)
@@ -240,14 +241,10 @@ def _fit(
 
 
 def _check_targets(offsets: FloatArray, targets: npt.NDArray[np.int_], found: Centre) -> None:
-    for target in np.unique(targets):
-        near = found.near & (targets == target)
-        if not near.any():
-            raise CalibrationRefused(
-                f"target {target} disagrees with the others: was it looked at, and is its place "
-                "right?"
-            )
-        off = float(np.linalg.norm(np.median(offsets[near], axis=0) - found.at))
+    present = np.unique(targets)
+    for target in present if len(present) > 1 else ():
+        own = centre(offsets[targets == target]).at
+        off = float(np.linalg.norm(own - found.at))
         if off > _MAX_DISAGREEMENT:
             raise CalibrationRefused(
                 f"target {target} disagrees with the others by {_degrees(off)}: was it looked at, "
