@@ -1,12 +1,13 @@
 """How probable it is that a gaze meets the camera, from its angle, distance and uncertainty.
 
 The measured gaze, as an offset in two dimensions from the line to the camera, is the true one plus
-a normal error of ``sigma`` on each axis. Two explanations compete. *Contact*, of probability
-``prior``: the true gaze ends anywhere within ``radius`` of the camera, so its offset is uniform in
-a disc of atan(radius / distance). *Elsewhere*: it is normal about the camera, ``elsewhere`` on each
-axis. The probability is Bayes' rule on the density that each gives to the measured angle. With a
-disc alone and no prior for meeting eyes no gaze could ever be likely to, since an error of some
-degrees is larger than an eye.
+a normal error of ``sigma`` on each axis. Before it is seen, the true one has one of two sources:
+with probability ``prior`` somebody seeks the camera, and it is anywhere in the disc of ``radius``
+metres about the lens, atan(radius / distance) wide; else it is normal about the camera, with
+``elsewhere`` on each axis. Asked for is the probability, by Bayes' rule, that the true gaze lies in
+the disc, from whichever source. It falls with the angle (noncentral chi has a monotone likelihood
+ratio). Without a prior for seeking eyes no gaze could ever be likely to meet any, since an error of
+some degrees is larger than an eye.
 """
 
 from __future__ import annotations
@@ -23,14 +24,14 @@ from face_perception.types import FloatArray, Gaze
 # 5) and what the geometric estimator may be off by in the wild (5 to 8).
 UNCALIBRATED_SIGMA = math.radians(5)
 _MIN_SIGMA = math.radians(0.3)
-_NODES, _WEIGHTS = np.polynomial.legendre.leggauss(24)
+_NODES, _WEIGHTS = np.polynomial.legendre.leggauss(64)
 
 
 @dataclass(frozen=True, slots=True)
 class EyeContact:
     """The model's constants; call it with an angle.
 
-    - ``prior``: probability of meeting the camera before anything is seen.
+    - ``prior``: probability of seeking the camera before anything is seen.
     - ``radius``: metres about the lens within which a look counts.
     - ``elsewhere``: spread on each axis of other looks, radians.
 
@@ -55,13 +56,16 @@ class EyeContact:
         if not (math.isfinite(angle) and distance > 0 and sigma >= 0):
             return math.nan
         sigma = max(sigma, _MIN_SIGMA)
-        wide = self.elsewhere**2 + sigma**2
-        elsewhere = math.exp(-(angle**2) / (2 * wide)) / (2 * math.pi * wide)
         disc = math.atan2(self.radius, distance)
-        contact = _inside(angle, disc, sigma) / (math.pi * disc**2)
-        yes, no = self.prior * contact, (1 - self.prior) * elsewhere
-        # Far beyond both, where they underflow: the wider one is the larger.
-        return yes / (yes + no) if yes + no > 0 else 0.0
+        seeking = self.prior * _inside(angle, disc, sigma) / (math.pi * disc**2)
+        # Of other looks, what they give to the measured angle, and the share of it in the disc.
+        wide = self.elsewhere**2 + sigma**2
+        shrunk = self.elsewhere**2 / wide
+        others = math.exp(-(angle**2) / (2 * wide)) / (2 * math.pi * wide)
+        by_chance = _inside(angle * shrunk, disc, sigma * math.sqrt(shrunk))
+        total = seeking + (1 - self.prior) * others
+        # Far beyond both they underflow; nobody looks into the camera there.
+        return (seeking + (1 - self.prior) * others * by_chance) / total if total > 0 else 0.0
 
     def of(self, gaze: Gaze, sigma: float) -> float:
         """The same of a gaze; NaN where it is not valid."""
@@ -80,7 +84,7 @@ def _inside(offset: float, radius: float, sigma: float) -> float:
     """Probability that a normal point in two dimensions, ``offset`` from a disc's centre, lies in
     it: one minus Marcum's Q, by Gauss-Legendre over the radii that matter.
     """
-    low, high = max(0.0, offset - 9 * sigma), min(radius, offset + 9 * sigma)
+    low, high = max(0.0, offset - 8 * sigma), min(radius, offset + 8 * sigma)
     if high <= low:
         return 0.0
     r = low + (high - low) * (_NODES + 1) / 2
