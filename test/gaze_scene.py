@@ -28,6 +28,11 @@ _RIGHT = np.array(
     ]
 )
 _LEFT = (_RIGHT * (1, -1, 1))[[3, 2, 1, 0, 5, 4]]
+# Of the geometric estimator's eye: its centre (left), and how far from that the iris is.
+_EYEBALL = (_LEFT[0] + _LEFT[3]) / 2 + (-0.009, 0.0008, 0.0024)
+_RADIUS = 0.012
+_LEFT_IRIS = [faces.LEFT_IRIS_CENTRE, *faces.LEFT_IRIS_RIM]
+_RIGHT_IRIS = [faces.RIGHT_IRIS_CENTRE, *faces.RIGHT_IRIS_RIM]
 _ORDER = eye_points(np.repeat(np.arange(478.0)[:, None], 3, 1))[:, 0].astype(int)
 
 
@@ -67,14 +72,22 @@ class Actor:
         points = np.array(self.at) + np.concatenate([_RIGHT, _LEFT]) @ rotation.T
         landmarks = np.zeros((478, 3), np.float32)
         landmarks[_ORDER, :2] = faces.project(CAMERA, points)
+        for side, iris in ((1, _LEFT_IRIS), (-1, _RIGHT_IRIS)):
+            eyeball = np.array(self.at) + rotation @ (_EYEBALL * (1, side, 1))
+            pupil = eyeball + _RADIUS * self._direction(t, landmarks)
+            landmarks[iris, :2] = faces.project(CAMERA, pupil[None])
         openness = 0.2 if self.blinks(t) else 1.0
         pose = HeadPose(np.array(self.at), rotation)
         return Face(self.id, 1.0, Roi(0, 0, 1, 1), landmarks, pose, openness, openness)
 
     def direction(self, t: float) -> np.ndarray:
-        """Where the estimator says that the eyes look."""
+        """Where the estimator says that the eyes look; so do the irises, for one that sees them."""
+        return self._direction(t, self.face(t).landmarks)
+
+    def _direction(self, t: float, landmarks: np.ndarray) -> np.ndarray:
         truth = np.subtract(self.looks_at(t), self.origin)
-        rotation = normalised_rotation(CAMERA, self.face(t))
+        seen = Face(self.id, 1.0, Roi(0, 0, 1, 1), landmarks, None)
+        rotation = normalised_rotation(CAMERA, seen)
         yaw, pitch = to_angles(rotation, truth / np.linalg.norm(truth))
         random = np.random.default_rng(round(t * 1000))
         noise = random.normal(0, self.noise, 2) if self.noise else (0.0, 0.0)

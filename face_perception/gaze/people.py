@@ -176,10 +176,13 @@ class People:
         state = self._state
         back = stamp < state.stamp
         for face_id, link in list(state.links.items()):
-            if face_id in state.faces or back or math.isnan(link.seen):
+            if back or math.isnan(link.seen):
                 link.seen = stamp
             elif stamp - link.seen > _GONE_AFTER:
+                # Also where it is there again: a tracker that was started anew counts from 1.
                 del state.links[face_id]
+            elif face_id in state.faces:
+                link.seen = stamp
         state.stamp = stamp
 
     def _fits(self, calibration: Calibration) -> bool:

@@ -4,13 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from face_perception import msg
-from face_perception.gaze import GeddnetGaze, GeometricGaze
+from face_perception.gaze import (
+    EyeContact,
+    GeddnetGaze,
+    GeometricGaze,
+    People,
+    PeopleStore,
+    people_dir,
+)
 from face_perception.inference import Model
 from face_perception.nodes import messages, networks
 from face_perception.nodes.driver import PerceptionNode, run
+from face_perception.nodes.gaze_calibration import GazeCalibration
 from face_perception.nodes.gaze_network import ImageGaze
 from face_perception.nodes.parameters import parameter, settings
 from face_perception.nodes.qos import RELIABILITY, SensorSubscription
@@ -65,10 +74,33 @@ class GazeParameters(networks.NetworkParameters):
         minimum=0.0,
         maximum=60.0,
     )
+    people: str = parameter(
+        "",
+        "Folder of people's calibrations; empty: face_perception/people in the user's data folder.",
+    )
+    uncalibrated_error: float = parameter(
+        0.087,
+        "Standard deviation on each axis of a gaze without calibration, for eye contact, rad.",
+        minimum=0.0,
+        maximum=1.0,
+    )
+    eye_contact_prior: float = parameter(
+        0.5,
+        "Share of the time that people seek the camera, for eye contact.",
+        minimum=0.001,
+        maximum=0.999,
+    )
+    eye_contact_radius: float = parameter(
+        0.06,
+        "Distance from the lens within which a look is eye contact, m.",
+        minimum=0.001,
+        maximum=10.0,
+    )
 
 
 # Not the estimator's.
-_NODES = ("model", "qos", "compressed", *networks.NAMES)
+_PEOPLE = ("people", "uncalibrated_error", "eye_contact_prior", "eye_contact_radius")
+_NODES = ("model", "qos", "compressed", *networks.NAMES, *_PEOPLE)
 
 
 class GazeNode(PerceptionNode[GazeParameters]):
@@ -78,6 +110,7 @@ class GazeNode(PerceptionNode[GazeParameters]):
         super().__init__("gaze", GazeParameters, **kwargs)
         self._count = 0
         self._network: Model | None = None
+        self._people: GazeCalibration | None = None
         self._faces: SensorSubscription | None = None
         self._images: ImageGaze | None = None
 
@@ -90,6 +123,7 @@ class GazeNode(PerceptionNode[GazeParameters]):
         else:
             self._network = networks.Loading(self).load(self.values.model)
             self._estimator = GeddnetGaze(self._network, **own)
+        self._people = GazeCalibration(self, self._load_people())
         self._gaze = self.publisher(msg.GazeArray, "gaze")
 
     def start(self) -> None:
@@ -119,6 +153,25 @@ class GazeNode(PerceptionNode[GazeParameters]):
         if self._images is not None:
             self._images.destroy()
             self._images = None
+        if self._people is not None:
+            self._people.stop()
+
+    def release(self) -> None:
+        if self._people is not None:
+            self._people.destroy()
+            self._people = None
+
+    def _load_people(self) -> People:
+        values = self.values
+        folder = Path(values.people).expanduser() if values.people else people_dir()
+        network = self._network
+        return People(
+            PeopleStore(folder, self.get_logger().warning),
+            # What was found with other weights of the same name is not applied.
+            revisions={network.name: network.card.sha256} if network else {},
+            eye_contact=EyeContact(values.eye_contact_prior, values.eye_contact_radius),
+            uncalibrated_sigma=values.uncalibrated_error,
+        )
 
     def report(self) -> tuple[str, dict[str, str]]:
         problems = [self._faces.status if self._faces else ""]
@@ -134,7 +187,7 @@ class GazeNode(PerceptionNode[GazeParameters]):
         return "; ".join(filter(None, problems)), values
 
     def _wanted(self) -> bool:
-        return self.heard(self._gaze)
+        return self.heard(self._gaze) or (self._people is not None and self._people.busy)
 
     def _received(self, message: Any) -> None:
         self.count("input faces")
@@ -149,6 +202,8 @@ class GazeNode(PerceptionNode[GazeParameters]):
 
     def _found(self, header: Any, camera: Camera, faces: Sequence[Face], gazes: list[Gaze]) -> None:
         """The gazes of one image: of a network on its worker's thread."""
+        if self._people is not None:
+            gazes = self._people.update(header, camera, faces, gazes)
         self._count = len(faces)
         out = msg.GazeArray(header=header, gazes=[messages.gaze_to_msg(gaze) for gaze in gazes])
         self.publish(self._gaze, out, header)
