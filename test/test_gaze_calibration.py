@@ -409,7 +409,7 @@ def test_a_linked_face_is_calibrated_until_it_is_lost(store: PeopleStore) -> Non
         people.begin(Collection("face_1"))
     run(collection, anna, people=people)
     people.conclude(collection, "anna")
-    after = looks(people, anna, 20.0)
+    after = looks(people, anna, 4.5)
     assert (after.person_id, after.calibrated) == ("anna", True)
     assert off(after) < 0.2
     # The same person elsewhere in the image, the head tilted, another process: the same bias.

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import importlib.util
 import math
+import re
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -32,10 +34,15 @@ LENS = (0.0, 0.0, 0.0)
 class Goal:
     """One goal sent to the node: its feedback, and its result when there is one."""
 
-    def __init__(self, scene: Scene, **request: Any) -> None:
+    def __init__(self, scene: Scene, peer: Peer | None = None, **request: Any) -> None:
         self.scene = scene
         self.feedback: list[Any] = []
-        sent = scene.client.send_goal_async(
+        client = scene.client
+        if peer is not None:
+            scene.others.append(peer)
+            client = ActionClient(peer.node, CalibrateGaze, "gaze/calibrate")
+            scene.until(client.server_is_ready)
+        sent = client.send_goal_async(
             CalibrateGaze.Goal(**request),
             feedback_callback=lambda message: self.feedback.append(message.feedback),
         )
@@ -61,6 +68,7 @@ class Scene:
 
     def __init__(self, peer: Peer, *actors: Actor) -> None:
         self.peer, self.actors = peer, list(actors)
+        self.others: list[Peer] = []
         self.now = 100.0
         self._faces = peer.publisher(msg.FaceArray, "faces")
         self.gazes = peer.listen(msg.GazeArray, "gaze")
@@ -79,7 +87,8 @@ class Scene:
         here = [actor for actor in self.actors if actor.seen(self.now)]
         faces = [actor.face(self.now) for actor in here]
         self._faces.publish(messages.faces_to_msg(faces, CAMERA, header))
-        self.peer.spin(0.01)
+        for peer in (self.peer, *self.others):
+            peer.spin(0.01)
 
     def gaze(self, face_id: str = "face_1") -> Any:
         """Of an image that comes now."""
@@ -181,7 +190,9 @@ def test_calibrated_once_and_after_a_restart(start: Start, peer: Peer, folder: P
     assert not list(folder.glob("*.json"))
 
 
-def test_two_people_at_once_and_one_who_cancels(start: Start, peer: Peer, folder: Path) -> None:
+def test_two_people_at_once_and_one_who_cancels(
+    start: Start, peer: Peer, domain: int, folder: Path
+) -> None:
     start("gaze", people=str(folder))
     scene = Scene(peer, anna(), bert())
     scene.until(lambda: scene.gaze().valid and scene.gaze("face_2").valid)
@@ -198,11 +209,14 @@ def test_two_people_at_once_and_one_who_cancels(start: Start, peer: Peer, folder
     point = msg.CalibrationTarget(kind=msg.CalibrationTarget.POINT)
     point.point.header.frame_id = "eye_optical_frame"  # the lens, as a point
     first = Goal(scene, face_id="face_1", person_id="anna", targets=[point])
-    second = Goal(scene, face_id="face_2", person_id="bert", seconds=4.0)
+    other = Peer(domain)  # another program
+    second = Goal(scene, other, face_id="face_2", person_id="bert", seconds=4.0)
     results = [goal.result()[1] for goal in (first, second)]
     assert all(result.success for result in results), [r.message for r in results]
     assert results[0].bias_yaw > 2 * DEG > -1 * DEG > results[1].bias_yaw
     assert results[1].samples >= 30
+    scene.others.clear()
+    other.close()
     scene.until(lambda: scene.gaze().calibrated and scene.gaze("face_2").calibrated)
     assert off(scene.gaze()) < 1.5
     assert off(scene.gaze("face_2")) < 1.5
@@ -233,12 +247,12 @@ def test_what_is_refused(start: Start, peer: Peer, folder: Path) -> None:
     leave = scene.now
     for goal, why in (
         (unknown, "there is no face face_9; seen: face_1, face_2"),
-        (lies, "elsewhere"),
+        (lies, "elsewhere|two places"),
         (lost, "face_1 was lost after"),
     ):
         status, result = goal.result()
         assert (status, result.success) == (GoalStatus.STATUS_ABORTED, False)
-        assert why in result.message or "two places" in result.message
+        assert re.search(why, result.message), result.message
     assert not list(folder.glob("*.json"))
 
     point = msg.CalibrationTarget(kind=msg.CalibrationTarget.POINT)
@@ -253,8 +267,8 @@ def test_what_is_refused(start: Start, peer: Peer, folder: Path) -> None:
             "kind is 9",
         ),
     ):
-        if "tf2_ros" in why:
-            pytest.importorskip  # noqa: B018
+        if "tf2_ros" in why and importlib.util.find_spec("tf2_ros"):
+            continue
         status, result = Goal(scene, **request).result()
         assert (status, result.success) == (GoalStatus.STATUS_ABORTED, False)
         assert why in result.message
