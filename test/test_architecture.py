@@ -37,7 +37,7 @@ ALLOWED: dict[str, set[str]] = {
     "training": BASE | {"inference", "networks", "synthesis"},
     "nodes": BASE | SENSES | {"msg", "srv", "action", "inference", "faces", "synthesis"}
     | {"overlay", "graph", "table", "supervisor", "clips"},
-    "commands": BASE | {"inference", "faces", "clips", "overlay", "perception", "graph"}
+    "commands": BASE | {"inference", "faces", "gaze", "clips", "overlay", "perception", "graph"}
     | {"supervisor", "table", "nodes", "networks"},
     "cli": {"commands"},
 }  # fmt: skip

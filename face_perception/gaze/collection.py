@@ -189,6 +189,10 @@ class Collection:
         self._failure = self._failure or reason
         self.finished = True
 
+    def end(self) -> None:
+        """Takes no more: the result rests on what there is. Nothing where it is finished."""
+        self.finished = True
+
     def progress(self) -> Progress:
         near = self._near()
         reasons = Counter(self._reasons)
