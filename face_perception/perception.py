@@ -196,7 +196,6 @@ def _gaze(gaze: Gaze | None) -> dict[str, Any] | None:
         "yaw": _number(gaze.yaw),
         "pitch": _number(gaze.pitch),
         "valid": bool(gaze.valid),
-        "eye_contact": _number(gaze.eye_contact),
     }
 
 
@@ -218,6 +217,5 @@ def _attention(found: Attention | None) -> dict[str, Any] | None:
     return {
         "looking_at_robot": bool(found.looking_at_robot),
         "angle": _number(found.angle),
-        "eye_contact": _number(found.eye_contact),
         "engagement": found.engagement.name.lower(),
     }
