@@ -345,6 +345,8 @@ def spoil(change: Callable[[dict], object]) -> Callable[[bytes], bytes]:
         spoil(lambda c: c["calibrations"][0].update(bias_yaw=math.inf)),
         spoil(lambda c: c["calibrations"][0].update(bias_yaw=40.0)),
         spoil(lambda c: c["calibrations"][0].update(extra=1)),
+        spoil(lambda c: c["calibrations"][0].update(samples=-1)),
+        spoil(lambda c: c["calibrations"][0].update(made=1e20)),
         spoil(lambda c: c["calibrations"].append(None)),
     ],
 )

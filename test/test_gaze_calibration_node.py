@@ -281,23 +281,47 @@ def test_what_is_refused(start: Start, peer: Peer, folder: Path) -> None:
 
 
 def test_goals_end_with_the_node_and_without_images(start: Start, peer: Peer, folder: Path) -> None:
-    start("gaze", people=str(folder))
+    node = start("gaze", people=str(folder))
     scene = Scene(peer, anna())
+    long = {"face_id": "face_1", "person_id": "anna", "samples": 1000, "seconds": 600.0}
+
+    def change(*steps: int) -> None:
+        for step in steps:
+            request = ChangeState.Request(transition=Transition(id=step))
+            assert peer.call(ChangeState, "gaze/change_state", request).success
+
+    for _ in range(2):
+        scene.until(lambda: scene.gaze().valid)
+        goal = Goal(scene, **long)
+        scene.until(lambda goal=goal: goal.feedback)
+        change(Transition.TRANSITION_DEACTIVATE)
+        status, result = goal.result()
+        assert (status, result.message) == (
+            GoalStatus.STATUS_ABORTED,
+            "the gaze node was deactivated",
+        )
+        change(
+            Transition.TRANSITION_CLEANUP,
+            Transition.TRANSITION_CONFIGURE,
+            Transition.TRANSITION_ACTIVATE,
+        )
     scene.until(lambda: scene.gaze().valid)
-    goal = Goal(scene, face_id="face_1", person_id="anna", samples=1000, seconds=600.0)
-    scene.until(lambda: goal.feedback)
-    for step in (Transition.TRANSITION_DEACTIVATE, Transition.TRANSITION_ACTIVATE):
-        request = ChangeState.Request(transition=Transition(id=step))
-        assert peer.call(ChangeState, "gaze/change_state", request).success
-    status, result = goal.result()
-    assert (status, result.message) == (
-        GoalStatus.STATUS_ABORTED,
-        "the gaze node was deactivated",
-    )
-    scene.until(lambda: scene.gaze().valid)
-    goal = Goal(scene, face_id="face_1", person_id="anna", samples=1000, seconds=600.0)
+    goal = Goal(scene, **long)
     peer.until(lambda: goal.done, 30)
     assert "no image for" in goal.result()[1].message
+    goal = Goal(scene, **long)
+    change(Transition.TRANSITION_ACTIVE_SHUTDOWN)
+    assert goal.result()[0] == GoalStatus.STATUS_ABORTED
+    assert node.popen.poll() is None
+
+
+def test_the_node_ends_in_the_middle_of_a_goal(start: Start, peer: Peer, folder: Path) -> None:
+    node = start("gaze", people=str(folder))
+    scene = Scene(peer, anna())
+    goal = Goal(scene, face_id="face_1", person_id="anna", samples=1000, seconds=600.0)
+    scene.until(lambda: goal.feedback)
+    assert node.interrupt() == 0
+    assert not folder.exists()
 
 
 def test_a_damaged_file_is_named_and_the_node_goes_on(

@@ -23,6 +23,9 @@ from face_perception.types import Camera, Face, Gaze
 
 # Longer than the face tracker remembers a face: then its id will not come again.
 _GONE_AFTER = 2.0
+# What a person's gaze is off by when calibrated, at least, on each axis: the samples know nothing
+# of other days, lights and turns of the head.
+_MIN_CALIBRATED = math.radians(1.5)
 
 
 @dataclass(slots=True)
@@ -196,7 +199,8 @@ class People:
             if calibration is not None and face is not None and self._fits(calibration):
                 applied = apply_bias(camera, face, gaze, calibration)
                 if applied.calibrated:
-                    gaze, sigma = applied, axis_error(calibration.expected_residual)
+                    gaze = applied
+                    sigma = max(axis_error(calibration.expected_residual), _MIN_CALIBRATED)
         return replace(gaze, eye_contact=self._eye_contact.of(gaze, sigma))
 
 

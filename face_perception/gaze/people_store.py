@@ -57,6 +57,9 @@ class Calibration:
                 raise ValueError(f"{field.name} is {value}, not a finite number")
         if not self.estimator:
             raise ValueError("estimator is empty")
+        for name, limit in (("samples", 2**32), ("targets", 2**32), ("made", 2**31)):
+            if not 0 <= getattr(self, name) < limit:
+                raise ValueError(f"{name} is {getattr(self, name)}")
         if max(abs(self.bias_yaw), abs(self.bias_pitch)) > 1 or self.expected_residual < 0:
             raise ValueError(f"a bias of {self.bias_yaw}, {self.bias_pitch} rad is none")
 

@@ -6,12 +6,14 @@ that no callback waits: a goal is driven by the images that come in, and looked 
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+from rclpy._rclpy_pybind11 import RCLError
 from rclpy.action import ActionServer, CancelResponse
 from rclpy.lifecycle import LifecycleNode
 
@@ -37,6 +39,7 @@ from face_perception.types import Camera, Face, FloatArray, Gaze
 _PERIOD = 0.1
 _REFRESH = 1.0
 _SILENCE = 5.0  # seconds without any image after which a goal gives up
+_LAST_WORDS = 0.2
 _RECENT = 2.0  # an image not older than this says which faces there are
 
 
@@ -106,8 +109,18 @@ class GazeCalibration:
         self._node.destroy_timer(self._refresh)
         for service in self._services:
             self._node.destroy_service(service)
-        self._action.destroy()
         self._frames.destroy()
+
+        if not self._node.context.ok():
+            self._action.destroy()
+            return
+
+        def last() -> None:
+            self._node.destroy_timer(timer)
+            self._action.destroy()
+
+        # Goals that end now still have tasks to send their result, for which they need it.
+        timer = self._node.create_timer(_LAST_WORDS, last)
 
     # The action.
 
@@ -187,17 +200,18 @@ class GazeCalibration:
 
     def _feed_back(self, goal: _Goal) -> None:
         progress = self._people.progress(goal.collection)
-        goal.handle.publish_feedback(
-            CalibrateGaze.Feedback(
-                target=progress.target,
-                kept=progress.kept,
-                rejected=progress.rejected,
-                reasons=list(progress.reasons),
-                rejections=list(progress.reasons.values()),
-                done=float(progress.done),
-                hint=progress.hint,
-            )
+        feedback = CalibrateGaze.Feedback(
+            target=progress.target,
+            kept=progress.kept,
+            rejected=progress.rejected,
+            reasons=list(progress.reasons),
+            rejections=list(progress.reasons.values()),
+            done=float(progress.done),
+            hint=progress.hint,
         )
+        # A reliable publisher raises while a reader of it stalls; the next one tells the same.
+        with contextlib.suppress(RCLError):
+            goal.handle.publish_feedback(feedback)
 
     def _finish(self, goal: _Goal, failure: str = "") -> None:
         """Stores what the goal found, or says why not; ``failure`` where that is known."""
@@ -300,7 +314,9 @@ def _conclude(
             goal_handle.abort()
         return result
 
-    handle.execute(finish)
+    # While shutting down, the context goes away, and the client's goal with it.
+    with contextlib.suppress(RCLError):
+        handle.execute(finish)
 
 
 def _to_msg(person_id: str, face_id: str, calibration: Calibration) -> msg.Calibration:
