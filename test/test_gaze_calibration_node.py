@@ -96,7 +96,7 @@ class Scene:
 
         def fresh() -> bool:
             message = self.gazes[-1] if self.gazes else None
-            if message is not None and messages.seconds(message.header.stamp) > begin:
+            if message is not None and messages.seconds(message.header.stamp) > begin + 0.05:
                 found[:] = [g for g in message.gazes if g.face_id == face_id]
             return bool(found)
 
