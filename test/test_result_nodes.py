@@ -162,7 +162,7 @@ def test_results_name_their_source_and_model(start: Start, peer: Peer, seen: Any
     assert expressions[-1].faces[0].source == "expression"
     assert affects[-1].faces[0].source == "derived"
     values = {v.key: v.value for v in diagnostics[-1].status[0].values}
-    assert values["models"] == "expression on onnxruntime"
+    assert values["models"] == "expression on onnxruntime in fp32"
     assert values["backend"]
 
 

@@ -173,7 +173,7 @@ def test_variant_of_another_network(models: Path) -> None:
 
 
 def test_disk_full_when_a_variant_is_written(models: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from face_perception.inference import files
+    from face_perception import files
 
     def full(_: int) -> None:
         raise OSError(28, "No space left on device")
