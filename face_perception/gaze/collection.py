@@ -235,11 +235,13 @@ class Collection:
     def _take(self, camera: Camera, faces: Mapping[str, Face], gazes: Mapping[str, Gaze]) -> str:
         """Keeps a sample; returns why it is none, empty where it is."""
         face, gaze = faces.get(self.face_id), gazes.get(self.face_id)
-        if face is None or gaze is None:
+        if face is None:
             if self._stamp - self._seen > _LOST_AFTER:
                 self._fail_lost(faces)
             return FACE_LOST
         self._ever_seen, self._seen = True, self._stamp
+        if gaze is None:
+            return EYES_NOT_VISIBLE
         if self.estimator and gaze.source != self.estimator:
             self.fail(f"the estimator changed from {self.estimator} to {gaze.source}: try again")
             return EYES_NOT_VISIBLE
