@@ -14,6 +14,7 @@ import cv2
 import numpy as np
 import pytest
 from faces_scene import photo
+from gaze_network import PITCH, install_sides
 
 from face_perception import cli
 from face_perception.gaze import PeopleStore
@@ -89,6 +90,21 @@ def test_a_terminal_shows_a_bar(clip: Path, tmp_path: Path) -> None:
     assert process.returncode == 0, text
     assert b"look at the camera" in text
     assert b"kept" in text
+
+
+def test_a_network_is_calibrated_for_itself(
+    clip: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """This one always answers that everybody looks up; that the astronaut does not is the bias."""
+    install_sides(folder=tmp_path)
+    people = tmp_path / "people"
+    line = ["calibrate", "--person", "anna", "--camera", str(clip), "--people", str(people)]
+    assert cli.main([*line, "--model", str(tmp_path / "sides.yaml")]) == 0, capfd.readouterr().err
+    calibration = PeopleStore(people).get("anna")["sides"]
+    assert calibration.bias_pitch == pytest.approx(-PITCH, abs=0.005)
+    assert len(calibration.revision) == 64
+    assert cli.main([*line, "--model", "nobody_has_this"]) == 1
+    assert "nobody_has_this" in capfd.readouterr().err
 
 
 def test_who_does_not_turn_the_head_when_asked_to(clip: Path, tmp_path: Path) -> None:

@@ -11,14 +11,15 @@ import math
 import os
 import sys
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from face_perception.gaze import Collection, People, PeopleStore, Progress
-    from face_perception.types import Camera, Face, Frame
+    from face_perception.types import Camera, Face, Frame, Gaze
 
+_GEOMETRIC = "geometric"
 _NO_FACE = 10.0  # seconds
 
 
@@ -56,6 +57,12 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         default=0.0,
         metavar="DEG",
         help="by how much the head must turn meanwhile, degrees: better away from the middle",
+    )
+    parser.add_argument(
+        "--model",
+        default=_GEOMETRIC,
+        metavar="NAME",
+        help="what estimates the gaze: geometric (default), or a gaze network by its card's name",
     )
     parser.add_argument(
         "--estimator", default="", metavar="NAME", help="delete what belongs to this one only"
@@ -119,7 +126,7 @@ def _delete(store: PeopleStore, person: str, estimator: str) -> int:
 def _calibrate(args: argparse.Namespace, store: PeopleStore) -> int:
     from face_perception.clips import load_camera
     from face_perception.faces import load_tracker
-    from face_perception.gaze import Collection, GeometricGaze, People, point_target
+    from face_perception.gaze import Collection, People, point_target
 
     targets = [point_target(point) for point in args.target or ()]
 
@@ -134,20 +141,19 @@ def _calibrate(args: argparse.Namespace, store: PeopleStore) -> int:
 
     collect("nobody")  # refuses what is out of range before the camera is opened
     camera = load_camera(args.camera_info) if args.camera_info else None
-    people = People(store)
-    tracker, estimator = load_tracker(threads=args.threads), GeometricGaze()
+    estimate, revisions = _estimator(args.model, args.threads)
+    people = People(store, revisions=revisions)
+    tracker = load_tracker(threads=args.threads)
     collection = None
     with contextlib.ExitStack() as stack:
         frames = stack.enter_context(_frames(args.camera, camera))
         show = stack.enter_context(_guide())
-        for frame in _with_faces(frames, tracker, args.camera):
-            image, faces = frame
-            gazes = [estimator.estimate(image.camera, face, image.stamp) for face in faces]
-            estimator.keep([face.id for face in faces])
+        for frame, faces in _with_faces(frames, tracker, args.camera):
+            gazes = estimate(frame, faces)
             if collection is None and faces:
                 collection = collect(_largest(faces).id)
                 people.begin(collection)
-            people.update(image.stamp, image.camera, faces, gazes)
+            people.update(frame.stamp, frame.camera, faces, gazes)
             if collection is not None:
                 show(collection.progress())
                 if collection.finished:
@@ -156,6 +162,28 @@ def _calibrate(args: argparse.Namespace, store: PeopleStore) -> int:
         raise ValueError(f"{args.camera} shows no face: come before the camera, in good light")
     _conclude(people, collection, args)
     return 0
+
+
+def _estimator(
+    name: str, threads: int
+) -> tuple[Callable[[Frame, Sequence[Face]], list[Gaze]], dict[str, str]]:
+    """Gazes of the faces of a frame; and the revision of the weights, by the estimator's name.
+
+    Raises inference.ModelError where there is no such network.
+    """
+    from face_perception.gaze import GeddnetGaze, GeometricGaze
+    from face_perception.inference import load
+
+    if name != _GEOMETRIC:
+        model = load(name, threads=threads)
+        return GeddnetGaze(model).estimate, {model.name: model.card.sha256}
+    geometric = GeometricGaze()
+
+    def estimate(frame: Frame, faces: Sequence[Face]) -> list[Gaze]:
+        geometric.keep([face.id for face in faces])
+        return [geometric.estimate(frame.camera, face, frame.stamp) for face in faces]
+
+    return estimate, {}
 
 
 def _conclude(people: People, collection: Collection, args: argparse.Namespace) -> None:
