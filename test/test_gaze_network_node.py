@@ -15,12 +15,14 @@ import numpy as np
 import pytest
 from conftest import NodeProcess, Peer
 from diagnostic_msgs.msg import DiagnosticArray
+from face_perception.action import CalibrateGaze
 from faces_scene import frame, paste, photo, wall
+from rclpy.action import ActionClient
 from sensor_msgs.msg import CompressedImage, Image
 from std_msgs.msg import Header
 
 from face_perception import faces, geometry, msg
-from face_perception.gaze import GeddnetGaze
+from face_perception.gaze import GeddnetGaze, PeopleStore
 from face_perception.inference import load
 from face_perception.nodes import images, messages
 from face_perception.types import Face, Frame
@@ -248,3 +250,28 @@ def test_the_geometric_estimator_reads_no_images(start: Start, camera: Camera) -
     camera.until(lambda: heard and heard[-1].gazes[0].valid)
     assert heard[-1].gazes[0].source == "geometric"
     assert camera.images.get_subscription_count() == 0
+
+
+def test_a_person_is_calibrated_for_the_network(
+    start: Start, peer: Peer, camera: Camera, cards: Path, tmp_path: Path
+) -> None:
+    start("gaze", model=str(cards / "sides.yaml"), people=str(tmp_path / "people"))
+    heard = peer.listen(msg.GazeArray, "gaze")
+    camera.until(lambda: heard and heard[-1].gazes[0].valid)
+    client = ActionClient(peer.node, CalibrateGaze, "gaze/calibrate")
+    camera.until(client.server_is_ready)
+    sent = client.send_goal_async(CalibrateGaze.Goal(face_id="face_0", person_id="anna"))
+    camera.until(sent.done)
+    result = sent.result().get_result_async()
+    camera.until(result.done)
+    done = result.result().result
+    assert done.success, done.message
+    assert done.estimator == "sides"
+    # It says of everybody that they look up; the astronaut looks at the lens.
+    assert done.bias_pitch == pytest.approx(-gaze_network.PITCH, abs=0.005)
+    camera.until(lambda: heard[-1].gazes[0].calibrated)
+    gaze = messages.gaze_from_msg(heard[-1].gazes[0])
+    assert math.degrees(geometry.angle_between(gaze.direction, -gaze.origin)) < 0.5
+    assert gaze.eye_contact > 0.9
+    calibration = PeopleStore(tmp_path / "people").get("anna")["sides"]
+    assert calibration.revision == load(cards / "sides.yaml").card.sha256
