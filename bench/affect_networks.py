@@ -5,9 +5,10 @@
 
 All in turns in one process, on the same real faces; figures and ratios are of the quickest turn of
 each, for what else runs on the machine holds up PyTorch most. Without checkpoints the weights are
-random, with the statistics that these faces have: good for speed, not for what INT8 does to
-decisions. Its deviation is rms over how much an output varies between faces. INT8 needs VNNI to be
-quick: the first line says whether it is here.
+random, with the statistics that these faces have: good for speed, not for what INT8 does, since
+such a network makes much of any small difference (FP16, beside it, shows how much). A deviation is
+rms over how much an output varies between faces. INT8 is quickest with VNNI: the first line says
+whether it is here.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ from torch import nn
 from face_perception.inference import Made
 from face_perception.inference.measure import time_in_turns
 from face_perception.inference.onnxruntime_backend import session_options
-from face_perception.inference.precision import to_int8
+from face_perception.inference.precision import to_fp16, to_int8
 from face_perception.networks.checkpoints import load_into, read_checkpoint
 from face_perception.networks.mimamo import TwoStream
 from face_perception.networks.mimamo_export import made_of_appearance, made_of_two_stream
@@ -110,11 +111,16 @@ def compare(
                 f"torch / it {reference.least / taken.least:5.2f}"
             )
     if int8:
-        wanted, got = (run(samples) for run in ways.values())
-        for name, a, b in zip(made.outputs, wanted, got, strict=True):
-            rms = float(np.sqrt(np.mean((a - b) ** 2)))
-            spread = float(np.sqrt(a.reshape(-1, a.shape[-1]).var(axis=0).mean()))
-            print(f"  int8-cpu {name}: off by {rms / spread:.3f} of its spread (rms), {rms:.4f}")
+        ways["fp16"] = session(to_fp16(made.onnx), options.threads)
+        found = {way: run(samples) for way, run in ways.items()}
+        for k, name in enumerate(made.outputs):
+            wanted = found["fp32"][k]
+            spread = float(np.sqrt(wanted.reshape(-1, wanted.shape[-1]).var(axis=0).mean()))
+            off = {way: float(np.sqrt(np.mean((v[k] - wanted) ** 2))) for way, v in found.items()}
+            print(
+                f"  {name}: spread {spread:.3f}; off by {off['int8-cpu'] / spread:.3f} of it as "
+                f"int8-cpu, {off['fp16'] / spread:.3f} as fp16"
+            )
 
 
 @torch.no_grad()
