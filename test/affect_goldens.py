@@ -64,9 +64,10 @@ def published_face(aligned: np.ndarray, enlarged: int, size: int) -> np.ndarray:
     (bilinear, in whole numbers, one axis after the other), and the middle of that.
     """
     weights = _weights_of_axis(aligned.shape[1], enlarged)
-    half = 1 << 21
-    x = (np.einsum("nijc,kj->nikc", aligned.astype(np.int64), weights) + half) >> 22
-    x = (np.einsum("nijc,ki->nkjc", x, weights) + half) >> 22
+    x = aligned.astype(np.float64)
+    for axis in (2, 1):
+        along = np.moveaxis(x, axis, -1) @ weights.T
+        x = np.moveaxis(np.floor((along + (1 << 21)) / (1 << 22)), -1, axis)
     edge = (enlarged - size) // 2
     return x[:, edge : edge + size, edge : edge + size].transpose(0, 3, 1, 2).astype(np.float32)
 
@@ -78,7 +79,7 @@ def _weights_of_axis(size: int, enlarged: int) -> np.ndarray:
         for j in range(max(0, int(centre - 0.5)), min(size, int(centre + 1.5))):
             weights[k, j] = max(0.0, 1 - abs(j + 0.5 - centre))
     weights /= weights.sum(1, keepdims=True)
-    return np.floor(weights * (1 << 22) + 0.5).astype(np.int64)
+    return np.floor(weights * (1 << 22) + 0.5)
 
 
 def _weights(folder: Path) -> ModuleType:

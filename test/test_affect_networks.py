@@ -372,7 +372,14 @@ def test_half_precision_serves(imported: Path, name: str) -> None:
 
 @pytest.mark.skipif(platform.machine() != "x86_64", reason="tensorrt_rtx is for x86-64")
 @pytest.mark.parametrize("precision", ["fp32", "fp16"])
-@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize(
+    "name",
+    [
+        # Nothing is in it that multitask has not.
+        pytest.param(name, marks=pytest.mark.slow if name == "multitask_rnn_trunk" else ())
+        for name in MODELS
+    ],
+)
 def test_tensorrt_builds(imported: Path, tmp_path: Path, name: str, precision: str) -> None:
     from face_perception.inference.engine_build import build_engine
     from face_perception.inference.precision import to_fp16
