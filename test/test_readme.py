@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import re
+import shutil
 import subprocess
 import sys
 import xml.etree.ElementTree as ET
@@ -12,11 +13,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import affect_models
 import pytest
 from conftest import NodeProcess, Peer
 from sensor_msgs.msg import CompressedImage, Image
 
-from face_perception import graph, msg
+from face_perception import graph, msg, paths
 from face_perception.inference import catalogue, sample_photo
 
 ROOT = Path(__file__).parent.parent
@@ -46,8 +48,15 @@ def calibration(path: Path) -> str:
 
 
 def test_ros_api_is_what_the_nodes_have(
-    start: Callable[..., NodeProcess], peer: Peer, tmp_path: Path
+    start: Callable[..., NodeProcess],
+    peer: Peer,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    models = tmp_path / "models"
+    shutil.copytree(paths.models_dir(), models, ignore=shutil.ignore_patterns("*.yaml", ".*"))
+    monkeypatch.setenv("FACE_PERCEPTION_MODELS", str(models))
+    affect_models.install_mimamo()
     start(
         "camera",
         source=str(sample_photo("astronaut")),
@@ -61,6 +70,7 @@ def test_ros_api_is_what_the_nodes_have(
         ("action_units", msg.ActionUnitsArray),
         ("expressions", msg.ExpressionArray),
         ("valence_arousal", msg.ValenceArousalArray),
+        ("motion_affect", msg.ValenceArousalArray),
         ("attention", msg.AttentionArray),
         ("overlay", Image),
         ("overlay/compressed", CompressedImage),
