@@ -2,9 +2,16 @@ import numpy as np
 import pytest
 from faces_scene import frame, paste, photo, wall
 
-from face_perception.faces import CHIN, CROP_SIDE, crop_face, load_tracker
+from face_perception.faces import (
+    ALIGNED_SIDE,
+    CHIN,
+    CROP_SIDE,
+    aligned_face,
+    crop_face,
+    load_tracker,
+)
 from face_perception.faces.align import _PLACES, _POINTS
-from face_perception.types import Face, Roi
+from face_perception.types import Face, FaceCrop, Roi
 
 
 def made(landmarks: np.ndarray) -> Face:
@@ -65,3 +72,14 @@ def test_framing_of_photographs(name, degrees, tracker):
     half = 1.15 * (high - low)[1] / 2
     assert ((low + high) / 2 - half > 0).all()
     assert ((low + high) / 2 + half < CROP_SIDE).all()
+
+
+def test_aligned_face_is_the_inner_part():
+    image = np.arange(160 * 160 * 3, dtype=np.uint32).astype(np.uint8).reshape(160, 160, 3)
+    inner = aligned_face(FaceCrop("f", image, np.eye(2, 3)))
+    assert inner.shape == (ALIGNED_SIDE, ALIGNED_SIDE, 3)
+    np.testing.assert_array_equal(inner, image[24:136, 24:136])
+    with pytest.raises(
+        ValueError, match=r"not uint8 \[112, 112, 3\]: make it with faces.crop_face"
+    ):
+        aligned_face(FaceCrop("f", inner, np.eye(2, 3)))

@@ -150,6 +150,17 @@ def test_panel_tells_valence() -> None:
     assert dot(0.9) > dot(-0.9) + 5
 
 
+def test_units_with_a_probability_only() -> None:
+    def panel(probability: float) -> np.ndarray:
+        unit = ActionUnit(probability=probability, threshold=0.1)
+        return overlay.draw(
+            blank(), CAMERA, [face()], action_units=[ActionUnits("face_1", "multitask", {12: unit})]
+        )
+
+    assert (panel(0.3) != panel(0.09)).any(), "active above the unit's own threshold"
+    np.testing.assert_array_equal(panel(0.09), panel(0.02))
+
+
 def test_everything_nan() -> None:
     nothing = dataclasses.replace(
         face(),

@@ -26,6 +26,27 @@ def test_only_the_newest_is_worked_on() -> None:
     assert done == [1, 3]
 
 
+def test_some_may_wait_in_order() -> None:
+    begun, go, all_done = threading.Event(), threading.Event(), threading.Event()
+    done: list[int] = []
+
+    def work(item: int) -> None:
+        begun.set()
+        go.wait(5)
+        done.append(item)
+        if item == 5:
+            all_done.set()
+
+    worker = LatestWorker("test", work, lambda error: None, waiting=3)
+    assert not worker.put(1)
+    assert begun.wait(5)
+    assert [worker.put(item) for item in (2, 3, 4, 5)] == [False, False, False, True]
+    go.set()
+    assert all_done.wait(5)
+    assert worker.stop()
+    assert done == [1, 3, 4, 5], "the oldest that waited was dropped"
+
+
 def test_survives_errors() -> None:
     errors: list[Exception] = []
     seen = threading.Event()

@@ -36,7 +36,8 @@ class Networks:
     batch, as the released weights were trained, so that the images of a clip know nothing of each
     other. ``fusion`` is both streams and the recurrence in one. Over time, ``frame`` and
     ``recurrence`` do the same in two parts: an image goes through the streams once, and not once a
-    window. Raises ModelError where a model is missing or has other ports.
+    window. ``window`` is the length of the clips that they were trained on. Raises ModelError where
+    a model is missing or has other ports.
     """
 
     name: str
@@ -45,6 +46,7 @@ class Networks:
     fusion: Model | None = None
     frame: Model | None = None
     recurrence: Model | None = None
+    window: int = 64
 
     def __post_init__(self) -> None:
         _check(self.appearance, ("face",), "features")
@@ -82,6 +84,7 @@ def load_networks(name: str, load: Callable[[str], Model] = inference.load) -> N
             f"{axis!r}) and appearance (a model): import it again"
         )
     over_time = axis == "time"
+    window = int(facts.get("window", 64))
     if over_time and facts.get("frame") and facts.get("over_time"):
         return Networks(
             card.name,
@@ -89,8 +92,9 @@ def load_networks(name: str, load: Callable[[str], Model] = inference.load) -> N
             load(str(appearance)),
             frame=load(str(facts["frame"])),
             recurrence=load(str(facts["over_time"])),
+            window=window,
         )
-    return Networks(card.name, over_time, load(str(appearance)), fusion=load(name))
+    return Networks(card.name, over_time, load(str(appearance)), load(name), window=window)
 
 
 class _Own(NamedTuple, Generic[T]):
@@ -170,7 +174,7 @@ class Mimamo(Generic[T]):
     - ``look_ahead``: ticks (thirtieths of a second) after the image that an estimate is about. 6 is
       as published; 0 is without delay, on what has been seen; more than 6 also lets a recurrence
       over time look ahead.
-    - ``window``: ticks that a recurrence over time sees (published: clips of 64).
+    - ``window``: ticks that a recurrence over time sees; 0: as many as it was trained on.
     - ``appearance_every``: the network for appearance, by far the dearest, runs on every so many
       images of a face; what it found stands for those between.
     - ``max_gap``: seconds between two images after which all begins anew.
@@ -185,22 +189,24 @@ class Mimamo(Generic[T]):
         networks: Networks,
         *,
         look_ahead: int = HALF,
-        window: int = 64,
+        window: int = 0,
         appearance_every: int = 1,
         max_gap: float = 0.25,
         one_sided: bool = True,
     ) -> None:
         self._over_time = networks.over_time
-        for name, value in (("appearance_every", appearance_every), ("window", window)):
-            if value < 1:
-                raise ValueError(f"{name} must be at least 1, not {value}")
+        if appearance_every < 1:
+            raise ValueError(f"appearance_every must be at least 1, not {appearance_every}")
+        window = window or networks.window
+        if window < 1:
+            raise ValueError(f"window must not be negative, not {window}")
         most = HALF + window - 1 if self._over_time else HALF
         if not 0 <= look_ahead <= most:
             raise ValueError(
                 f"look_ahead must be from 0 to {most} with {networks.name}, not {look_ahead}"
             )
         self._networks = networks
-        self._window = window
+        self.window = window
         self._phase_ahead = min(look_ahead, HALF)
         self._later = look_ahead - self._phase_ahead
         self._every = appearance_every
@@ -259,7 +265,7 @@ class Mimamo(Generic[T]):
         return found
 
     def _track(self, face_id: str) -> _Track[T]:
-        return self._tracks.get(face_id) or _Track(face_id, self._phase_ahead, self._window)
+        return self._tracks.get(face_id) or _Track(face_id, self._phase_ahead, self.window)
 
     def _look(self, crops: Sequence[FaceCrop]) -> None:
         """Appearance of the faces whose turn it is."""

@@ -33,7 +33,10 @@ class MotionAffectParameters(networks.NetworkParameters):
         maximum=500,
     )
     window: int = parameter(
-        64, "Images that a recurrence over time sees, at 30 Hz.", minimum=1, maximum=500
+        0,
+        "Images that a recurrence over time sees, at 30 Hz; 0: as many as it was trained on.",
+        minimum=0,
+        maximum=500,
     )
     appearance_every: int = parameter(
         1,
@@ -89,7 +92,7 @@ class MotionAffectNode(PerceptionNode[MotionAffectParameters]):
     def report(self) -> tuple[str, dict[str, str]]:
         fallen, models = networks.report(self._networks.in_use)
         problems = [p for p in (self._crops.status if self._crops else "", fallen) if p]
-        seen = motion.WINDOW if not self._networks.over_time else self.values.window
+        seen = self._mimamo.window if self._networks.over_time else motion.WINDOW
         return "; ".join(problems), {
             "faces": str(self._count),
             "delay (s)": f"{self.values.look_ahead / motion.RATE:.3f}",
