@@ -41,6 +41,7 @@ class View:
     action_units: Mapping[str, ActionUnits] = field(default_factory=dict)
     expressions: Mapping[str, Expression] = field(default_factory=dict)
     valence_arousal: Mapping[str, ValenceArousal] = field(default_factory=dict)
+    motion_affect: Mapping[str, ValenceArousal] = field(default_factory=dict)
     attention: Mapping[str, Attention] = field(default_factory=dict)
     nodes: Sequence[NodeHealth] = ()
     restarts: Mapping[str, int] = field(default_factory=dict)
@@ -52,6 +53,10 @@ def _degrees(angle: float) -> str:
 
 def _number(value: float) -> str:
     return "-" if math.isnan(value) else f"{value:+.2f}"
+
+
+def _affect(value: ValenceArousal) -> str:
+    return f"{_number(value.valence)} {_number(value.arousal)}"
 
 
 def _row(face: Face, view: View) -> list[str | Text]:
@@ -75,7 +80,11 @@ def _row(face: Face, view: View) -> list[str | Text]:
     felt = "-"
     if expression is not None and expression.label:
         felt = f"{expression.label} {float(expression.probability.max()):.0%}"
-    va = view.valence_arousal.get(face.id)
+    affects = []
+    if (va := view.valence_arousal.get(face.id)) is not None:
+        affects.append(_affect(va))
+    if (va := view.motion_affect.get(face.id)) is not None:
+        affects.append(f"{va.source} {_affect(va)}")
     attention = view.attention.get(face.id)
     target: str | Text = "-"
     engagement = "-"
@@ -95,7 +104,7 @@ def _row(face: Face, view: View) -> list[str | Text]:
         look,
         " ".join(f"{code}:{intensity:.1f}" for intensity, code in strong[:5]) or "-",
         felt,
-        f"{_number(va.valence)} {_number(va.arousal)}" if va is not None else "-",
+        ", ".join(affects) or "-",
         target,
         engagement,
     ]

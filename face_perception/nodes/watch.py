@@ -72,6 +72,11 @@ class Watcher(Node):
             "valence_arousal",
             lambda m: self._keep("valence_arousal", m.faces, messages.valence_arousal_from_msg),
         )
+        listen(
+            msg.ValenceArousalArray,
+            "motion_affect",
+            lambda m: self._keep("motion_affect", m.faces, messages.valence_arousal_from_msg),
+        )
         listen(msg.AttentionArray, "attention", self._on_attention)
         listen(DiagnosticArray, "/diagnostics", self._on_diagnostics)
         if pictures is not None:
