@@ -87,7 +87,7 @@ def test_motion_affect_is_as_offline(
     wanted, mimamo = [], Mimamo[int](load_networks(model), look_ahead=look_ahead, window=16)
     for t, of_image in enumerate(crops):
         wanted += mimamo.estimate(t, BEGIN + t / RATE, of_image)
-    start("motion_affect", model=model, look_ahead=look_ahead, window=16)
+    start("motion_affect", model=model, look_ahead=look_ahead, window=16, appearance_every=1)
     heard = peer.listen(msg.ValenceArousalArray, "motion_affect")
     said = peer.listen(DiagnosticArray, "/diagnostics")
     publish(peer, crops, lambda: heard)

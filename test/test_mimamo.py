@@ -200,8 +200,13 @@ def test_appearance_every_so_many_images() -> None:
     difference = np.abs(values(thrifty) - values(full)).max(1)
     assert not difference[::4].any(), "the images on which it ran"
     assert difference[3] > 0
-    with pytest.raises(ValueError, match="appearance_every must be at least 1, not 0"):
-        Mimamo(networks, appearance_every=0)
+    calls.clear()
+    mimamo, found = Mimamo[int](networks, appearance_every=0), Found()
+    for t, crop in enumerate(crops):
+        found += mimamo.estimate(t, t / 30, [crop], hurried=t % 4 != 2)
+    assert calls == [1] * 6, "the first, and whenever there was time"
+    with pytest.raises(ValueError, match="appearance_every must not be negative, not -1"):
+        Mimamo(networks, appearance_every=-1)
 
 
 def test_what_cannot_be_used_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

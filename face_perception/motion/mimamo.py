@@ -176,7 +176,7 @@ class Mimamo(Generic[T]):
       over time look ahead.
     - ``window``: ticks that a recurrence over time sees; 0: as many as it was trained on.
     - ``appearance_every``: the network for appearance, by far the dearest, runs on every so many
-      images of a face; what it found stands for those between.
+      images of a face; what it found stands for those between. 0: on each that is not ``hurried``.
     - ``max_gap``: seconds between two images after which all begins anew.
     - ``one_sided``: unwrap as published, see ``differences``.
 
@@ -195,8 +195,8 @@ class Mimamo(Generic[T]):
         one_sided: bool = True,
     ) -> None:
         self._over_time = networks.over_time
-        if appearance_every < 1:
-            raise ValueError(f"appearance_every must be at least 1, not {appearance_every}")
+        if appearance_every < 0:
+            raise ValueError(f"appearance_every must not be negative, not {appearance_every}")
         window = window or networks.window
         if window < 1:
             raise ValueError(f"window must not be negative, not {window}")
@@ -213,6 +213,7 @@ class Mimamo(Generic[T]):
         self._one_sided = one_sided
         self._clock = Clock(RATE, max_gap)
         self._images = 0
+        self.looks = 0  # runs of the network for appearance
         self.reset()
 
     def reset(self) -> None:
@@ -221,7 +222,7 @@ class Mimamo(Generic[T]):
         self._clock.reset()
 
     def estimate(
-        self, tag: T, stamp: float, crops: Sequence[FaceCrop]
+        self, tag: T, stamp: float, crops: Sequence[FaceCrop], *, hurried: bool = False
     ) -> list[tuple[T, list[ValenceArousal]]]:
         """Takes the faces of the image of ``stamp`` seconds. Returns what is known now: ``tag`` of
         the image that it is about, and its faces; the oldest image first.
@@ -241,7 +242,7 @@ class Mimamo(Generic[T]):
         if grays is None:
             return [(tag, [])]
         self._images += 1
-        self._look(crops)
+        self._look(crops, hurried)
         return self._run(
             [
                 (track, window)
@@ -267,9 +268,16 @@ class Mimamo(Generic[T]):
     def _track(self, face_id: str) -> _Track[T]:
         return self._tracks.get(face_id) or _Track(face_id, self._phase_ahead, self.window)
 
-    def _look(self, crops: Sequence[FaceCrop]) -> None:
-        """Appearance of the faces whose turn it is."""
-        due = [c for c in crops if self._tracks[c.face_id].seen % self._every == 0]
+    def _look(self, crops: Sequence[FaceCrop], hurried: bool) -> None:
+        """Appearance of the faces whose turn it is; always of one that is new."""
+
+        def is_due(seen: int) -> bool:
+            if self._every:
+                return seen % self._every == 0
+            return seen == 0 or not hurried
+
+        due = [c for c in crops if is_due(self._tracks[c.face_id].seen)]
+        self.looks += bool(due)
         if due:
             found = self._networks.appearance.infer({"face": appearance_images(due)})["features"]
             for crop, features in zip(due, found, strict=True):

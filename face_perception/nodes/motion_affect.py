@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
 from typing import Any
 
@@ -39,9 +40,10 @@ class MotionAffectParameters(networks.NetworkParameters):
         maximum=500,
     )
     appearance_every: int = parameter(
-        1,
-        "Images of a face between two runs of the network for appearance, by far the dearest.",
-        minimum=1,
+        0,
+        "Images of a face between two runs of the network for appearance, by far the dearest: 1 as "
+        "published; 0 is 1 where there is time for it, and else as often as there is.",
+        minimum=0,
         maximum=100,
     )
     max_gap: float = parameter(
@@ -97,6 +99,7 @@ class MotionAffectNode(PerceptionNode[MotionAffectParameters]):
             "faces": str(self._count),
             "delay (s)": f"{self.values.look_ahead / motion.RATE:.3f}",
             "window (s)": f"{seen / motion.RATE:.3f}",
+            "appearance rate (Hz)": f"{self.statistics.rate('appearance', time.monotonic()):.2f}",
             **models,
         }
 
@@ -106,8 +109,8 @@ class MotionAffectNode(PerceptionNode[MotionAffectParameters]):
             self.count("dropped")
             self.complain(
                 "images come faster than they are worked on, and some are left out, which looks "
-                f"like motion: raise appearance_every (now {self.values.appearance_every}) or "
-                f"threads (now {self.values.threads})",
+                f"like motion: set threads (now {self.values.threads}) higher, or appearance_every "
+                f"(now {self.values.appearance_every}) to 0 or higher",
                 key="slow",
             )
 
@@ -122,7 +125,12 @@ class MotionAffectNode(PerceptionNode[MotionAffectParameters]):
         self._last_stamp = stamp
         crops = messages.crops_from_msg(message)
         self._count = len(crops)
-        for header, affects in self._mimamo.estimate(message.header, stamp, crops):
+        looks = self._mimamo.looks
+        hurried = self._worker is not None and self._worker.behind
+        found = self._mimamo.estimate(message.header, stamp, crops, hurried=hurried)
+        if self._mimamo.looks > looks:
+            self.count("appearance")
+        for header, affects in found:
             out = msg.ValenceArousalArray(
                 header=header, faces=[messages.valence_arousal_to_msg(a) for a in affects]
             )

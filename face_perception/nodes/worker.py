@@ -41,6 +41,11 @@ class LatestWorker(Generic[T]):
             self._condition.notify()
             return dropped
 
+    @property
+    def behind(self) -> bool:
+        """Whether items wait."""
+        return bool(self._items)
+
     def stop(self, timeout: float = 1.5) -> bool:
         """Ends the thread after the item in work; false if that takes longer than ``timeout``."""
         with self._condition:
