@@ -64,7 +64,7 @@ def make(args: argparse.Namespace, report: Callable[[str], None]) -> Iterator[Ma
         name=args.name,
         onnx=export(network),
         task="gaze of one person from the face and both eyes (GEDDnet)",
-        licence=args.licence,
+        licence=args.licence or _LICENCE,
         origin=origin,
         inputs={
             "face": _gray(FACE_SIZE, "face"),

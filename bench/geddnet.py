@@ -1,0 +1,136 @@
+"""GEDDnet per face: the exported graph and its INT8 variant beside a plain PyTorch forward.
+
+    python3 bench/geddnet.py [--checkpoint geddnet.npz] [--threads 2] [--rounds 30] [--faces 1 6]
+
+The same weights on the same threads, in turns in one run; a ratio is the median over the rounds of
+PyTorch's time over the other's. Without a checkpoint the weights are random: speed does not depend
+on them, the deviation does.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import io
+import statistics
+import tempfile
+import time
+from argparse import Namespace
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from face_perception.inference import install, load, make_variant, store
+from face_perception.inference.onnxruntime_backend import OnnxRuntime
+from face_perception.inference.variants import find_variant
+from face_perception.networks import import_geddnet
+from face_perception.networks.batch_renorm import BatchRenorm
+from face_perception.networks.geddnet import GEDDnet, initialise
+from face_perception.networks.geddnet_samples import sample_inputs
+from face_perception.networks.geddnet_variables import read_variables, write_variables
+from face_perception.networks.tensorflow_checkpoint import read
+
+TRUNK = {"conv1_1": (3, 64), "conv1_2": (64, 64), "conv2_1": (64, 128), "conv2_2": (128, 128)}
+
+
+def random_network(samples: list[torch.Tensor]) -> GEDDnet:
+    """Not trained, but with statistics that fit its weights."""
+    random = np.random.default_rng(1)
+    vgg = {}
+    for name, (before, after) in TRUNK.items():
+        sigma = (2 / (9 * before)) ** 0.5
+        vgg[f"{name}_W"] = random.normal(0, sigma, (3, 3, before, after)).astype(np.float32)
+        vgg[f"{name}_b"] = np.zeros(after, np.float32)
+    network = GEDDnet(dropout=0.0)
+    initialise(network, vgg, torch.Generator().manual_seed(1))
+    norms = [module for module in network.modules() if isinstance(module, BatchRenorm)]
+    for norm in norms:
+        norm.momentum = 0.0
+    with torch.no_grad():
+        for _ in norms:  # each pass settles one layer more
+            network.train()(*samples)
+    return network.eval()
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
+    parser.add_argument("--checkpoint", type=Path)
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--rounds", type=int, default=30)
+    parser.add_argument("--faces", type=int, nargs="+", default=[1, 6])
+    options = parser.parse_args()
+
+    torch.set_num_threads(options.threads)
+    samples = sample_inputs()
+    tensors = [torch.from_numpy(image) for image in samples.values()]
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        path = options.checkpoint
+        if path is None:
+            path = folder / "random.npz"
+            np.savez(path, **write_variables(random_network(tensors)))
+        network = read_variables(read(path)[0])
+        args = Namespace(checkpoint=path, name="geddnet", licence="unknown")
+        with contextlib.redirect_stderr(io.StringIO()):
+            (made,) = import_geddnet.make(args, lambda step: None)
+        card = install(made, folder / "models")
+        named = card.path.with_suffix(".yaml")
+        fp32 = load(named, threads=options.threads, backend="onnxruntime")
+        deviations = {
+            kind: make_variant(named, kind, samples).deviations[0] for kind in ("fp16", "int8-cpu")
+        }
+        int8_card, _ = find_variant(card, "int8-cpu", store.read(card))
+        int8 = OnnxRuntime(int8_card, store.read(int8_card), options.threads)
+
+        with torch.inference_mode():
+            off = np.abs(fp32.infer(samples)["gaze"] - network.gaze(*tensors).numpy()).max()
+        print(f"the exported graph is off from PyTorch by {off:.1e} rad")
+        for kind, found in deviations.items():
+            state = "serves" if found.within else "is kept off by the gate"
+            print(
+                f"{kind}: off from FP32 by at most {found.largest:.2g} rad (rms {found.rms:.2g}, "
+                f"{found.relative:.1%} of the gaze's own spread): {state}"
+            )
+        for faces in options.faces:
+            report(
+                faces,
+                options.rounds,
+                {
+                    "PyTorch": torch_forward(network, [x[:faces] for x in tensors]),
+                    "FP32": lambda n=faces: fp32.infer({k: v[:n] for k, v in samples.items()}),
+                    "int8-cpu": lambda n=faces: int8.run({k: v[:n] for k, v in samples.items()}),
+                },
+            )
+    flags = Path("/proc/cpuinfo").read_text(errors="replace")
+    print(f"VNNI: {'yes' if 'vnni' in flags else 'no'}; {options.threads} threads")
+
+
+def torch_forward(network: GEDDnet, images: list[torch.Tensor]) -> Callable[[], object]:
+    def forward() -> object:
+        with torch.inference_mode():
+            return network.gaze(*images)
+
+    return forward
+
+
+def report(faces: int, rounds: int, runs: dict[str, Callable[[], object]]) -> None:
+    times: dict[str, list[float]] = {name: [] for name in runs}
+    for number in range(rounds + 3):
+        for name, run in runs.items():
+            start = time.perf_counter()
+            run()
+            if number >= 3:
+                times[name].append(time.perf_counter() - start)
+    reference = times["PyTorch"]
+    for name, values in times.items():
+        ratio = statistics.median(a / b for a, b in zip(reference, values, strict=True))
+        per_face = 1e3 * statistics.median(values) / faces
+        print(f"{faces} face(s), {name}: {per_face:.1f} ms a face, {ratio:.2f} x PyTorch")
+
+
+if __name__ == "__main__":
+    main()
