@@ -47,11 +47,24 @@ EYE_SHAPE = (_EYE_HEIGHT - 2 * _EYE_MARGIN_Y, _EYE_WIDTH - 2 * _EYE_MARGIN_X)
 # Distance of the eyes in the virtual camera beyond which nothing is made of a face: at 8 m there is
 # nothing to see, at 0.12 m the picture of the face alone would be larger than the camera's.
 _FARTHEST, _NEAREST = 12.0, 800.0
+# Pixels in the face's window over those it is made of, from which on only these are warped.
+_DENSE = 1.5
 _LEAST_CORNERS = 4.0  # of an eye: in a full profile they coincide
 # Shares of the crops that may lie outside the image, where there is black, as published. Half of
 # the face's crop is hair and background.
 _MISSING_FACE, _MISSING_EYE = 0.2, 0.05
 
+
+# Corners of an eye's window in its square.
+_WINDOW = np.array(
+    [
+        (x, y)
+        for x in (_EYE_LEFT, _EYE_LEFT + _EYE_WIDTH)
+        for y in (_EYE_TOP, _EYE_TOP + _EYE_HEIGHT)
+    ],
+    np.float64,
+)
+_BACKWARDS = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
 
 # Points evenly over the unit square: [100, 2].
 _GRID = np.stack(np.meshgrid(np.linspace(0, 1, 10), np.linspace(0, 1, 10)), axis=-1).reshape(-1, 2)
@@ -144,13 +157,13 @@ def normalise_points(image: Image, camera: Camera, points: npt.ArrayLike) -> Nor
 
 
 class _Taps:
-    """Places along one axis of the virtual image, ``middles`` [n], and what pixels make one there.
+    """The 120 pixels of the face along one axis, and what pixels of the virtual image make each.
 
-    Bicubic of four pixels also where it shrinks, as published. ``used`` are those of the virtual
-    image that any of ours is made of, ascending; ``index`` [n, 4] says where its four are among
-    them, and ``weights`` float32 [n, 4] are theirs. OpenCV's own has 11 bits for a weight on some
-    processors and all of a float's on others, where the published answers come from; histogram
-    equalisation makes up to 7 levels of that.
+    Bicubic of four also where it shrinks, as published: ``four`` [120, 4] of the virtual image, at
+    ``index`` [120, 4] in ``used``, which are all of them, ascending; and ``weights`` float32
+    [120, 4]. ``middles`` [120] are the places in the virtual image. OpenCV's own has 11 bits for a
+    weight on some processors and all of a float's on others, where the published answers come from;
+    histogram equalisation makes up to 7 levels of that.
     """
 
     _A = -0.75
@@ -160,9 +173,10 @@ class _Taps:
         middles = (np.arange(start, start + _FACE) + 0.5) / scale - 0.5
         self.middles = middles
         below = np.floor(middles)
-        four = below.astype(np.int64)[:, None] + np.arange(-1, 3)
-        self.used, index = np.unique(four, return_inverse=True)
-        self.index = index.reshape(four.shape)
+        self.four = below.astype(np.int64)[:, None] + np.arange(-1, 3)
+        self.used, index = np.unique(self.four, return_inverse=True)
+        self.index = index.reshape(self.four.shape)
+        self.span = int(self.used[-1] - self.used[0]) + 1
         t = middles - below
         a = self._A
         near = ((a + 2) * t - (a + 3)) * t * t + 1
@@ -193,13 +207,17 @@ class _EyeSquare:
         return cls((x - _SQUARE // 2, y - _SQUARE // 2), np.asarray(levelling, np.float64))
 
     def crop(self, image: Image, to_image: FloatArray) -> Image:
-        x, y = self.corner
-        shift = np.array([[1, 0, x], [0, 1, y], [0, 0, 1]], np.float64)
-        flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
-        square = cv2.warpPerspective(image, to_image @ shift, (_SQUARE, _SQUARE), flags=flags)
-        level = cv2.warpAffine(square, self.levelling, (_SQUARE, _SQUARE))
-        part = level[_EYE_TOP : _EYE_TOP + _EYE_HEIGHT, _EYE_LEFT : _EYE_LEFT + _EYE_WIDTH]
-        return _equalised(part, _EYE_MARGIN_Y, _EYE_MARGIN_X)
+        back = cv2.invertAffineTransform(self.levelling)
+        # Only the part of the square that the window is made of, and of it whole pixels on.
+        ends = _WINDOW @ back[:, :2].T + back[:, 2]
+        low = np.clip(np.floor(ends.min(axis=0)) - 2, 0, _SQUARE - 1).astype(int)
+        high = np.clip(np.ceil(ends.max(axis=0)) + 3, low + 1, _SQUARE).astype(int)
+        part = _warped(image, to_image, low + self.corner, high - low)
+        # Lines from the window's first on; columns from the square's, for OpenCV rounds from there.
+        back[:, 2] += back[:, 1] * _EYE_TOP - low
+        size = (_EYE_LEFT + _EYE_WIDTH, _EYE_HEIGHT)
+        level = cv2.warpAffine(part, back, size, flags=_BACKWARDS)
+        return _equalised(level[:, _EYE_LEFT:], _EYE_MARGIN_Y, _EYE_MARGIN_X)
 
     @property
     def window(self) -> FloatArray:
@@ -216,9 +234,27 @@ class _EyeSquare:
 
 def _scaled_face(image: Image, to_image: FloatArray, columns: _Taps, rows: _Taps) -> Image:
     """The face's window of the scaled virtual image: RGB uint8 [120, 120, 3]."""
-    tall = _mixed(_sampled(image, to_image, columns, rows), rows)
-    small = _mixed(cv2.transpose(tall), columns)
+    if columns.span * rows.span < _DENSE * len(columns.used) * len(rows.used):
+        origin = np.array([columns.used[0], rows.used[0]])
+        pixels = _warped(image, to_image, origin, (columns.span, rows.span))
+        down, across = rows.four - origin[1], columns.four - origin[0]
+    else:
+        pixels, down, across = _sampled(image, to_image, columns, rows), rows.index, columns.index
+    tall = _mixed(pixels, down, rows.weights)
+    small = _mixed(cv2.transpose(tall), across, columns.weights)
     return np.asarray(cv2.transpose(_rounded(small)), np.uint8)
+
+
+def _warped(
+    image: Image, to_image: FloatArray, origin: npt.ArrayLike, size: npt.ArrayLike
+) -> Image:
+    """A part of the virtual image, from ``origin`` (x, y) on, of ``size`` (width, height)."""
+    (x, y), (width, height) = np.asarray(origin), np.asarray(size)
+    shift = np.array([[1, 0, x], [0, 1, y], [0, 0, 1]], np.float64)
+    return np.asarray(
+        cv2.warpPerspective(image, to_image @ shift, (int(width), int(height)), flags=_BACKWARDS),
+        np.uint8,
+    )
 
 
 def _rounded(values: npt.NDArray[np.float32]) -> Image:
@@ -228,31 +264,34 @@ def _rounded(values: npt.NDArray[np.float32]) -> Image:
 def _sampled(image: Image, to_image: FloatArray, columns: _Taps, rows: _Taps) -> Image:
     """The pixels of the virtual image that taps use: [rows used, columns used, 3].
 
-    What cv2.warpPerspective gives for each of them, by its own rounding of places to a 32nd of a
-    pixel; but it has no grid with gaps, and a face nearby is made of every second pixel or fewer.
+    What ``_warped`` gives for each of them, by OpenCV's own rounding of places to a 32nd of a
+    pixel; but its cv2.warpPerspective has no grid with gaps, and a face nearby is made of every
+    second pixel or fewer.
     """
     across = to_image[:, 0, None] * columns.used
     down = to_image[:, 1, None] * rows.used + to_image[:, 2, None]
     depth = across[2] + down[2, :, None]
     np.divide(32, depth, out=depth)
-    whole = np.empty((*depth.shape, 2), np.int16)
-    parts = np.zeros(depth.shape, np.int32)
-    for i in (1, 0):
-        place = across[i] + down[i, :, None]
-        place *= depth
-        steps = np.rint(place, out=place).astype(np.int32)
-        np.right_shift(steps, 5, out=whole[..., i], casting="unsafe")
-        steps &= 31
-        parts <<= 5
-        parts |= steps
-    return np.asarray(cv2.remap(image, whole, parts.astype(np.uint16), cv2.INTER_LINEAR), np.uint8)
+    place = across[0] + down[0, :, None]
+    place *= depth
+    x = np.rint(place, out=place).astype(np.int32)
+    np.add(across[1], down[1, :, None], out=place)
+    place *= depth
+    y = np.rint(place, out=place).astype(np.int32)
+    parts = ((y & 31) << 5 | x & 31).astype(np.uint16)
+    whole = np.empty((*x.shape, 2), np.int16)
+    np.right_shift(x, 5, out=whole[..., 0], casting="unsafe")
+    np.right_shift(y, 5, out=whole[..., 1], casting="unsafe")
+    return np.asarray(cv2.remap(image, whole, parts, cv2.INTER_LINEAR), np.uint8)
 
 
-def _mixed(lines: npt.NDArray[Any], taps: _Taps) -> npt.NDArray[np.float32]:
-    """Lines [used, n, 3] mixed to one for each of the taps' places: [m, n, 3]."""
-    four = lines.reshape(len(lines), -1)[taps.index].astype(np.float32, copy=False)
+def _mixed(
+    lines: npt.NDArray[Any], four: npt.NDArray[np.int64], weights: npt.NDArray[np.float32]
+) -> npt.NDArray[np.float32]:
+    """Lines [m, n, 3], of which ``four`` [120, 4] are mixed each time: [120, n, 3]."""
+    chosen = lines.reshape(len(lines), -1)[four].astype(np.float32, copy=False)
     # einsum, not matmul: BLAS starts threads for this little, which then wait for each other.
-    mixed: npt.NDArray[np.float32] = np.einsum("yk,ykn->yn", taps.weights, four)
+    mixed: npt.NDArray[np.float32] = np.einsum("yk,ykn->yn", weights, chosen)
     return mixed.reshape(len(mixed), -1, 3)
 
 
