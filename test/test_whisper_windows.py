@@ -1,0 +1,141 @@
+"""What MuseTalk hears: windows as published, and streaming features beside those of the whole."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from face_perception.speech import (
+    WhisperFeatures,
+    features_of,
+    first_steps,
+    image_count,
+    original_windows,
+    windows,
+)
+
+RATE = 16000
+
+
+@pytest.fixture(scope="module")
+def golden(shared: Path) -> dict[str, np.ndarray]:
+    return dict(np.load(shared / "golden" / "musetalk" / "golden_seed1.npz"))
+
+
+@pytest.mark.parametrize("fps", [25, 30])
+def test_windows_as_published(golden: dict[str, np.ndarray], fps: int) -> None:
+    count = image_count(int(golden["wav_len"]), fps)
+    steps = golden["hidden_hf"][0][:100]  # 2 s: what is behind the end is not heard
+    np.testing.assert_array_equal(first_steps(count, fps), golden[f"chunk_start_fps{fps}"])
+    found = windows(steps, count, fps)
+    np.testing.assert_array_equal(found, golden[f"chunks_fps{fps}"])
+    np.testing.assert_array_equal(windows(steps, 7, fps, first=20), found[20:27])
+
+
+def test_original_windows_as_published(golden: dict[str, np.ndarray]) -> None:
+    found = original_windows(golden["v10_features"], 25)
+    np.testing.assert_array_equal(found, golden["v10_chunks_fps25"])
+
+
+def test_slow_clips_have_more_silence_before() -> None:
+    assert first_steps(3, 24).tolist() == [-6, -4, -2]
+    assert windows(np.ones((4, 5, 384), np.float32), 2, 24)[0].sum() == 4 * 5 * 384
+
+
+def test_nothing_said() -> None:
+    nothing = np.zeros((0, 5, 384), np.float32)
+    assert windows(nothing, 0, 25).shape == (0, 50, 384)
+    assert not windows(nothing, 2, 25).any()
+    assert original_windows(nothing, 25).shape == (0, 50, 384)
+    with pytest.raises(ValueError, match="images a second"):
+        windows(nothing, 1, 0)
+
+
+class Counting:
+    """An encoder whose states name the sample block that it was given: cheap, and exact."""
+
+    def __init__(self) -> None:
+        self.runs = 0
+
+    def infer(self, inputs: Mapping[str, Any]) -> dict[str, Any]:
+        self.runs += 1
+        mel = inputs["mel"]
+        assert mel.shape == (1, 80, 3000)
+        steps = mel.reshape(1, 80, 1500, 2).mean((1, 3))
+        return {"states": np.repeat(np.repeat(steps[..., None, None], 5, 2), 384, 3)}
+
+
+def test_speech_in_pieces_is_the_whole_in_order() -> None:
+    """35 s of noise, so into the second block; the local encoder leaves only order and counts."""
+    speech = np.random.default_rng(1).uniform(-0.5, 0.5, 35 * RATE).astype(np.float32)
+    whole = features_of(speech, Counting())
+    assert whole.shape == (1750, 5, 384)
+    encoder = Counting()
+    stream = WhisperFeatures(encoder, look_ahead=0.4, every=1.0)
+    parts, known, given = [], 0, 0
+    for start in range(0, len(speech), 3210):
+        piece = speech[start : start + 3210]
+        known += len(piece)
+        parts.append(stream.push(piece, last=known == len(speech)))
+        given += len(parts[-1])
+        block = known // (30 * RATE) * 1500
+        assert given <= max(known // 320 - 20, block) or known == len(speech)
+        assert given >= known // 320 - 20 - 50
+    np.testing.assert_allclose(np.concatenate(parts), whole, atol=1e-3)
+    assert encoder.runs < 40
+    assert len(stream.push(speech[:RATE], last=True)) == 50  # a new one
+
+
+def test_a_negative_look_ahead_is_refused() -> None:
+    with pytest.raises(ValueError, match="look_ahead"):
+        WhisperFeatures(Counting(), look_ahead=-1)
+
+
+class Whisper:
+    """The real encoder with the golden's weights."""
+
+    def __init__(self, shared: Path) -> None:
+        torch = pytest.importorskip("torch")
+        from face_perception.networks.whisper_encoder import WhisperEncoder
+
+        folder = str(shared / "golden" / "musetalk")
+        sys.path.insert(0, folder)
+        try:
+            sys.modules.pop("weights", None)
+            import weights
+        finally:
+            sys.path.remove(folder)
+            sys.modules.pop("weights", None)
+        self._torch = torch
+        self._network = WhisperEncoder().eval()
+        state = weights.whisper_encoder(1)
+        self._network.load_state_dict({k: torch.from_numpy(v) for k, v in state.items()})
+
+    def infer(self, inputs: Mapping[str, Any]) -> dict[str, Any]:
+        with self._torch.inference_mode():
+            return {"states": self._network(self._torch.from_numpy(inputs["mel"])).numpy()}
+
+
+def test_streaming_features_stay_within_the_stated_bound(
+    shared: Path, golden: dict[str, np.ndarray]
+) -> None:
+    """Half of 2 s known: what the docstring says of 4 s holds, and all known is the whole."""
+    encoder = Whisper(shared)
+    speech = golden["wav"]
+    whole = features_of(speech, encoder)
+    np.testing.assert_allclose(whole, golden["hidden_hf"][0][:100], atol=1e-4)
+    stream = WhisperFeatures(encoder, look_ahead=0.4)
+    early = stream.push(speech[:RATE])
+    assert len(early) == 30
+    off = early - whole[:30]
+    assert np.abs(off[:, 0]).max() < 0.01
+    share = np.sqrt((off**2).mean((0, 2)) / (whole[:30] ** 2).mean((0, 2)))
+    assert (share[1:] < 0.12).all(), share
+    # The rest are states of the whole, exactly: they were made when all was known.
+    np.testing.assert_array_equal(stream.push(speech[RATE:], last=True), whole[30:])
+    np.testing.assert_array_equal(stream.push(speech, last=True), whole)
