@@ -1,0 +1,69 @@
+"""A face of 512 x 512 blended into its picture: prepared, and the published way, on the same work.
+
+`python bench/musetalk_blend.py`; the published way needs Pillow (pip install pillow).
+"""
+
+from __future__ import annotations
+
+import statistics
+import sys
+import time
+from collections.abc import Callable
+
+import cv2
+import numpy as np
+
+from face_perception.avatar import Blender, crop_box, soft_mask
+
+Frame = np.ndarray
+
+
+def published(picture: Frame, generated: Frame, box: tuple[int, ...], mask: Frame) -> Frame:
+    """What MuseTalk's real-time writer does for an image, in Pillow's terms."""
+    from PIL import Image as Pillow
+
+    left, top, right, bottom = box
+    crop = crop_box((left, top, right, bottom))
+    face = cv2.resize(generated, (right - left, bottom - top))
+    body, front = Pillow.fromarray(picture[:, :, ::-1]), Pillow.fromarray(face[:, :, ::-1])
+    large = body.crop(crop)
+    large.paste(front, (left - crop[0], top - crop[1], right - crop[0], bottom - crop[1]))
+    body.paste(large, crop[:2], Pillow.fromarray(mask).convert("L"))
+    return np.asarray(body)[:, :, ::-1]
+
+
+def main() -> int:
+    cv2.setNumThreads(1)
+    random = np.random.default_rng(0)
+    generated = random.integers(0, 256, (256, 256, 3), np.uint8)
+    area = np.zeros((512, 512), np.uint8)
+    cv2.ellipse(area, (256, 270), (150, 190), 0, 0, 360, 255, -1)
+    for height, width, box in ((512, 512, (106, 100, 406, 440)), (720, 1280, (490, 200, 750, 500))):
+        picture = random.integers(0, 256, (height, width, 3), np.uint8)
+        crop = crop_box(box)
+        mask = soft_mask(area, box, crop)
+        blender = Blender.prepare(picture.shape, box, crop, mask)
+        ways: dict[str, Callable[[], Frame]] = {
+            "prepared": lambda b=blender, p=picture: b.blend(p, b.resized(generated)),
+            "published": lambda p=picture, x=box, m=mask: published(p, generated, x, m),
+        }
+        try:
+            np.testing.assert_array_equal(ways["prepared"](), ways["published"]())
+        except ImportError:
+            print("no Pillow: the published way is left out", file=sys.stderr)
+            del ways["published"]
+        times: dict[str, list[float]] = {name: [] for name in ways}
+        for _ in range(100):
+            for name, way in ways.items():
+                start = time.perf_counter()
+                way()
+                times[name].append(1000 * (time.perf_counter() - start))
+        medians = {name: statistics.median(values) for name, values in times.items()}
+        text = ", ".join(f"{name} {value:.2f} ms" for name, value in medians.items())
+        ratio = f", {medians['published'] / medians['prepared']:.1f}x" if len(ways) > 1 else ""
+        print(f"{width}x{height}, face {box[2] - box[0]}x{box[3] - box[1]}: {text}{ratio}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

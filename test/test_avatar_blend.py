@@ -1,0 +1,104 @@
+"""Blending, bit for bit as published, and at the edges of a picture."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from face_perception import avatar
+from face_perception.avatar import Blender, blend, crop_box, soft_mask, talking_area
+from face_perception.avatar.parsing import cheek_columns, cheek_kernel, cone
+
+Golden = dict[str, np.ndarray]
+BOX = (250, 120, 333, 217)
+
+
+@pytest.fixture(scope="module")
+def golden(shared: Path) -> Golden:
+    return dict(np.load(shared / "golden" / "musetalk" / "golden_misc_seed1.npz"))
+
+
+def test_areas_of_face_parts(golden: Golden) -> None:
+    np.testing.assert_array_equal(cone(), golden["jaw_kernel"])
+    np.testing.assert_array_equal(cheek_kernel(), golden["cheek_kernel"])
+    parts = golden["label_map"]
+    for cheeks in (80, 90):
+        np.testing.assert_array_equal(cheek_columns(cheeks), golden[f"cheek_mask{cheeks}"])
+    for mode in ("raw", "neck", "jaw"):
+        np.testing.assert_array_equal(talking_area(parts, mode), golden[f"parse_{mode}"])
+    np.testing.assert_array_equal(talking_area(parts, "jaw", 80), golden["parse_jaw80"])
+    with pytest.raises(ValueError, match="no mode 'chin'"):
+        talking_area(parts, "chin")
+    with pytest.raises(ValueError, match=r"\[512, 512\], not \[256, 512\]"):
+        talking_area(parts[:256])
+
+
+@pytest.mark.parametrize("mode", ["raw", "jaw"])
+def test_prepared_and_offline_blends(golden: Golden, mode: str) -> None:
+    frame, face, area = golden["frame_bgr"], golden["face_bgr"], golden[f"parse_{mode}"]
+    box = tuple(int(v) for v in golden["box"])
+    assert box == BOX
+    crop = crop_box(BOX)
+    assert list(crop) == golden["crop_box"].tolist()
+    mask = soft_mask(area, BOX, crop)
+    np.testing.assert_array_equal(mask, golden[f"mask_{mode}"])
+    before = frame.copy()
+    blender = Blender.prepare(frame.shape, BOX, crop, mask)
+    np.testing.assert_array_equal(blender.blend(frame, face), golden[f"blend_{mode}"])
+    np.testing.assert_array_equal(blend(frame, face, BOX, area), golden[f"getimage_{mode}"])
+    np.testing.assert_array_equal(frame, before)
+
+
+def test_a_byte_is_mixed_as_pillow_does_it() -> None:
+    """All weights and values: x / 255 rounded, the formula of its ImagingPaste."""
+    below, above = np.mgrid[:256, :256].astype(np.uint8)
+    for weight in range(0, 256, 5):
+        result = np.repeat(below[..., None], 3, axis=2)
+        full = np.full((256, 256, 3), weight, np.uint16)
+        sys.modules["face_perception.avatar.blend"].mixed(  # type: ignore[attr-defined]
+            result, np.repeat(above[..., None], 3, axis=2), full
+        )
+        exact = (above.astype(float) * weight + below.astype(float) * (255 - weight)) / 255
+        np.testing.assert_array_equal(result[..., 0], np.floor(exact + 0.5))
+
+
+@pytest.mark.parametrize("box", [(-30, -20, 80, 90), (120, 60, 230, 190), (-20, -20, 240, 180)])
+def test_faces_that_leave_the_picture(box: avatar.Box) -> None:
+    """The same as on a picture with a wide border that is cut off again."""
+    random = np.random.default_rng(3)
+    picture = random.integers(0, 256, (160, 200, 3), np.uint8)
+    face = random.integers(0, 256, (box[3] - box[1], box[2] - box[0], 3), np.uint8)
+    area = np.zeros((512, 512), np.uint8)
+    cv2.circle(area, (256, 300), 150, 255, -1)
+    edge = 400
+    large = np.pad(picture, ((edge, edge), (edge, edge), (0, 0)))
+    moved = tuple(v + edge for v in box)
+
+    def blended(image: np.ndarray, at: avatar.Box) -> np.ndarray:
+        crop = crop_box(at)
+        return Blender.prepare(image.shape, at, crop, soft_mask(area, at, crop)).blend(image, face)
+
+    wanted = blended(large, (moved[0], moved[1], moved[2], moved[3]))[edge:-edge, edge:-edge]
+    found = blended(picture, box)
+    np.testing.assert_array_equal(found, wanted)
+    assert (found != picture).any()
+
+
+def test_nothing_to_blend() -> None:
+    picture = np.full((100, 100, 3), 7, np.uint8)
+    for box in ((10, 10, 40, 50), (300, 300, 340, 350)):
+        crop = crop_box(box)
+        face = np.zeros((box[3] - box[1], box[2] - box[0], 3), np.uint8)
+        area = np.full((512, 512), 255 if box[0] > 100 else 0, np.uint8)
+        blender = Blender.prepare(picture.shape, box, crop, soft_mask(area, box, crop))
+        np.testing.assert_array_equal(blender.blend(picture, face), picture)
+    with pytest.raises(ValueError, match="does not fit the box"):
+        blender.blend(picture, face[:-1])
+    with pytest.raises(ValueError, match="does not fit the crop"):
+        Blender.prepare(picture.shape, box, crop, np.zeros((3, 3), np.uint8))
+    with pytest.raises(ValueError, match="is empty"):
+        Blender.prepare(picture.shape, (0, 0, 0, 0), (0, 0, 0, 0), np.zeros((0, 0), np.uint8))
