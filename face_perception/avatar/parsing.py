@@ -1,4 +1,4 @@
-"""Which pixels of a face MuseTalk replaces, from a map of face parts. Makes no such map.
+"""Which pixels of a face MuseTalk replaces, from a map of face parts, and such a map from our mesh.
 
 Parts are numbered as BiSeNet trained on CelebAMask-HQ has them; maps are 512 x 512 of the crop.
 """
@@ -9,7 +9,9 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from face_perception.types import Image
+from face_perception import faces
+from face_perception.avatar.blend import Box
+from face_perception.types import FloatArray, Image
 
 SIDE = 512
 SKIN, NOSE, MOUTH, UPPER_LIP, LOWER_LIP, NECK = 1, 10, 11, 12, 13, 14
@@ -37,6 +39,33 @@ def talking_area(parts: npt.NDArray[np.integer], mode: str = "jaw", cheeks: int 
     thinned = cv2.erode(grown, cheek_kernel(), iterations=2)
     region = np.where(cheek_columns(cheeks) > 0, thinned, grown) > 0
     return _mask((region & (parts != NOSE)) | np.isin(parts, _LIPS))
+
+
+def parts_of_mesh(landmarks: FloatArray, crop: Box) -> Image:
+    """Landmarks [478, 3] in pixels -> face parts uint8 [512, 512] of a crop of the picture.
+
+    Skin, nose, lips and mouth only: what the mask is made of where the face is not covered. It
+    stands in for the published segmentation network, and does not know hands and hair.
+    """
+    scale = SIDE / np.array([crop[2] - crop[0], crop[3] - crop[1]])
+    points = (landmarks[:, :2] - np.array(crop[:2])) * scale
+    parts = np.zeros((SIDE, SIDE), np.uint8)
+
+    def fill(outline: FloatArray, part: int) -> None:
+        fixed = np.rint(outline * 16).astype(np.int32)
+        cv2.fillPoly(parts, [fixed], part, shift=4)
+
+    def between(one: npt.NDArray[np.intp], other: npt.NDArray[np.intp]) -> FloatArray:
+        outline: FloatArray = points[np.concatenate([one, other[::-1]])]
+        return outline
+
+    fill(points[faces.FACE_OVAL], SKIN)
+    hull = cv2.convexHull(points[faces.NOSE_HULL].astype(np.float32))
+    fill(np.asarray(hull)[:, 0], NOSE)
+    fill(between(faces.LIPS_OUTER_UPPER, faces.LIPS_INNER_UPPER), UPPER_LIP)
+    fill(between(faces.LIPS_OUTER_LOWER, faces.LIPS_INNER_LOWER), LOWER_LIP)
+    fill(between(faces.LIPS_INNER_UPPER, faces.LIPS_INNER_LOWER), MOUTH)
+    return parts
 
 
 def cone() -> Image:

@@ -64,3 +64,17 @@ FACE_OVAL = _points(
     *(10, 338, 297, 332, 284, 251, 389, 356, 454, 323, 361, 288, 397, 365, 379, 378, 400, 377),
     *(152, 148, 176, 149, 150, 136, 172, 58, 132, 93, 234, 127, 162, 21, 54, 103, 67, 109),
 )
+
+# Points 0 to 67 of the 68-point convention (iBUG 300-W, dlib, DWPose's face) among ours: jaw from
+# the person's right ear, brows, nose bridge and base, eyes, outer and inner lips. The jaw of the
+# mesh is the outline that a camera in front sees.
+POINTS_68 = _points(
+    *(127, 234, 93, 58, 172, 136, 149, 148, 152, 377, 378, 365, 397, 288, 323, 454, 356),
+    *(70, 63, 105, 66, 107, 336, 296, 334, 293, 300),
+    *(168, 197, 5, 4, 75, 97, 2, 326, 305),
+    *(33, 160, 158, 133, 153, 144, 362, 385, 387, 263, 373, 380),
+    *(61, 39, 37, 0, 267, 269, 291, 405, 314, 17, 84, 181),
+    *(78, 82, 13, 312, 308, 317, 14, 87),
+)
+# Points whose convex hull is the nose, from its bridge to the wings.
+NOSE_HULL = _points(6, 197, 4, 1, 2, 97, 326, 98, 327, 64, 294, 129, 358, 48, 278, 49, 279)
