@@ -6,6 +6,7 @@ import contextlib
 import fcntl
 import hashlib
 import os
+import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -29,6 +30,34 @@ def write_whole(path: Path, data: bytes, *, private: bool = False) -> None:
         os.replace(part, path)
     finally:
         part.unlink(missing_ok=True)
+
+
+def move_whole(source: Path, path: Path) -> str:
+    """Moves a large file into place at once, also from another disk, and returns its sha256.
+    Raises OSError, and then leaves what was there before.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    digest = sha256_of(source)
+    if source.stat().st_dev == path.parent.stat().st_dev:
+        os.replace(source, path)
+        return digest
+    part = path.with_name(f"{path.name}.{os.getpid()}.part")
+    try:
+        shutil.copyfile(source, part)
+        os.replace(part, path)
+    finally:
+        part.unlink(missing_ok=True)
+    source.unlink()
+    return digest
+
+
+def sha256_of(path: Path) -> str:
+    """Hash of a file of any size. Raises OSError."""
+    digest = hashlib.sha256()
+    with open(path, "rb") as file:
+        while block := file.read(1 << 22):
+            digest.update(block)
+    return digest.hexdigest()
 
 
 def sealed(text: str) -> str:

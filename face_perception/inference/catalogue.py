@@ -6,6 +6,7 @@ A card is a YAML file; its file name is the model's name. Those of the package a
 
 from __future__ import annotations
 
+import hashlib
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -65,8 +66,9 @@ class Card:
     The file is made from ``source`` by ``recipe``, or is ``source`` itself where there is no
     recipe; without a source it is expected to be there, with the hash ``sha256``. ``revision``
     counts changes to the recipe. ``folder`` is where the file is, None for the model cache.
-    ``origin`` says in words where an imported or trained network came from; ``facts`` is what its
-    user must know (the order of classes, thresholds), plain YAML values by name.
+    ``extra`` are files beside it with their sha256: weights that an ONNX file cannot hold itself
+    (2 GB). ``origin`` says in words where an imported or trained network came from; ``facts`` is
+    what its user must know (the order of classes, thresholds), plain YAML values by name.
     """
 
     name: str
@@ -78,6 +80,7 @@ class Card:
     recipe: str = ""
     revision: int = 1
     sha256: str = ""
+    extra: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
     inputs: Mapping[str, Port] = field(default_factory=lambda: MappingProxyType({}))
     outputs: Mapping[str, Port] = field(default_factory=lambda: MappingProxyType({}))
     folder: Path | None = None
@@ -88,6 +91,18 @@ class Card:
     def path(self) -> Path:
         """Where the file is, or will be."""
         return (self.folder or paths.models_dir()) / self.file
+
+    @property
+    def extra_paths(self) -> dict[str, Path]:
+        """Where the extra files are, by name."""
+        return {name: self.path.with_name(name) for name in self.extra}
+
+    def fingerprint(self, data: bytes) -> str:
+        """Hash of the file's content and of the extra files that it needs."""
+        found = hashlib.sha256(data)
+        for name, sha256 in sorted(self.extra.items()):
+            found.update(f"{name} {sha256}\n".encode())
+        return found.hexdigest()
 
     @property
     def captured(self) -> Path:
@@ -117,6 +132,7 @@ def read_card(path: Path, *, folder: Path | None = None) -> Card:
         recipe=fields.choice("recipe", RECIPES) if fields.has("recipe") else "",
         revision=fields.integer("revision") if fields.has("revision") else 1,
         sha256=fields.sha256("sha256") if fields.has("sha256") else "",
+        extra=MappingProxyType(_extra(fields.child("extra")) if fields.has("extra") else {}),
         inputs=_ports(fields.child("inputs")) if fields.has("inputs") else MappingProxyType({}),
         outputs=_ports(fields.child("outputs")) if fields.has("outputs") else MappingProxyType({}),
         folder=folder,
@@ -271,6 +287,13 @@ def _source(fields: _Fields) -> Source:
     )
     fields.finish()
     return source
+
+
+def _extra(fields: _Fields) -> dict[str, str]:
+    for name in fields.names():
+        if Path(name).name != name:
+            raise fields.wrong(name, "must be a file name without folders")
+    return {name: fields.sha256(name) for name in fields.names()}
 
 
 def _ports(fields: _Fields) -> Mapping[str, Port]:

@@ -52,19 +52,21 @@ def build_engine(
     ``folder`` is where the two processes leave each other files: nobody else may use it, and it is
     gone afterwards, however this ends but by SIGKILL. ``precision`` is that of the ONNX file
     (``fp32``, ``fp16``, ``int8``): it is decided at export, TensorRT 8.6 only has to be told.
-    ``timing`` is what an earlier build gave. Raises ModelError with TensorRT's own reason, and
-    OSError where the folder cannot be written.
+    A model with extra files is read where it is. ``timing`` is what an earlier build gave. Raises
+    ModelError with TensorRT's own reason, and OSError where the folder cannot be written.
     """
     request = {
         "model": card.name,
         "file": str(card.path),
+        "in_place": bool(card.extra),
         "precision": precision,
         "shapes": {name: list(sizes) for name, sizes in batches(card.inputs).items()},
     }
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     try:
-        (folder / "model.onnx").write_bytes(onnx)
+        if not card.extra:
+            (folder / "model.onnx").write_bytes(onnx)
         (folder / "timing.in").write_bytes(timing)
         (folder / "request.json").write_text(json.dumps(request), encoding="utf-8")
         _run(card.name, folder, progress or (lambda seconds, share: None))

@@ -71,7 +71,11 @@ def build(api: TensorRT, folder: Path, request: Mapping[str, Any], share: Share)
     network = builder.create_network(_network_flags(api))
     parser = api.OnnxParser(network, log.sink)
     # What is no ONNX file at all may be read as an empty network.
-    if not parser.parse((folder / "model.onnx").read_bytes()) or not network.num_layers:
+    if request["in_place"]:
+        parsed = parser.parse_from_file(request["file"])
+    else:
+        parsed = parser.parse((folder / "model.onnx").read_bytes())
+    if not parsed or not network.num_layers:
         errors = [str(parser.get_error(k)) for k in range(parser.num_errors)] or [log.why()]
         raise ModelError(
             f"{what} does not understand {request['file']}: {errors[0].splitlines()[0]}"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import importlib.util
 from collections.abc import Callable
 from pathlib import Path
@@ -32,7 +31,7 @@ def engine_of(
         "gpu": f"{gpu.name} {gpu.capability}" if gpu else "none",
     }
     key = {
-        "onnx": hashlib.sha256(onnx).hexdigest(),
+        "onnx": card.fingerprint(onnx),
         **shared,
         "precision": precision,
         "profile": str(batches(card.inputs)),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -44,7 +45,9 @@ def make_variant(
     from face_perception.inference.onnxruntime_backend import OnnxRuntime
 
     if kind == "fp16":
-        made = precision.to_fp16(data)
+        made = precision.to_fp16(card.path if card.extra else data)
+    elif card.extra:
+        raise ModelError(f"{kind} of {card.name} cannot be made: its weights are over 2 GB")
     else:
         if samples is None:
             raise ModelError(f"making {kind} of {card.name} needs samples to calibrate on")
@@ -89,6 +92,9 @@ def export(name: str | os.PathLike[str], kind: str, folder: Path) -> Path:
     programs; returns the copy. Raises ModelError, and OSError where it cannot be written.
     """
     card, data = _of_precision(find(Path(name)), kind)
+    for extra, path in card.extra_paths.items():
+        folder.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(path, folder / extra)
     write_whole(folder / card.file, data)
     return folder / card.file
 

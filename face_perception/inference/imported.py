@@ -15,7 +15,7 @@ import numpy.typing as npt
 import yaml
 
 from face_perception import paths
-from face_perception.files import locked, sealed, write_whole
+from face_perception.files import locked, move_whole, sealed, write_whole
 from face_perception.inference.captured import fits, write_captured
 from face_perception.inference.catalogue import (
     FREE_AXES,
@@ -37,7 +37,8 @@ class Made:
 
     ``origin`` says in words where the weights came from; ``facts`` is what decoding needs (the
     order of classes, thresholds), in plain YAML values; ``captured`` [K, ...] by input name is what
-    backends and variants are compared on.
+    backends and variants are compared on. ``extra`` are the files of weights that ``onnx`` refers
+    to by their names, where it is too large to hold them (2 GB); ``install`` moves them.
     """
 
     name: str
@@ -49,6 +50,7 @@ class Made:
     outputs: Mapping[str, Port]
     captured: Mapping[str, Array]
     facts: Mapping[str, Any] = field(default_factory=dict)
+    extra: Mapping[str, Path] = field(default_factory=dict)
 
 
 def install(made: Made, folder: Path | None = None) -> Card:
@@ -70,14 +72,18 @@ def install(made: Made, folder: Path | None = None) -> Card:
                 f"captured input {name} of {made.name} is {value.dtype} {list(value.shape)}, "
                 f"but the network takes {port.dtype} {_axes(port)}"
             )
+    for name in made.extra:
+        if name != f"{made.name}.onnx.data":
+            raise ModelError(f"the weights of {made.name} must be in {made.name}.onnx.data")
     folder = folder or paths.models_dir()
     card = folder / f"{made.name}.yaml"
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with locked(folder / ".lock", lambda: None):
+            hashes = {name: move_whole(path, folder / name) for name, path in made.extra.items()}
             write_whole(card.with_suffix(".onnx"), made.onnx)
             write_captured(card.with_suffix(".npz"), made.captured)
-            write_whole(card, sealed(_HEADER + _text(made)).encode())
+            write_whole(card, sealed(_HEADER + _text(made, hashes)).encode())
     except OSError as error:
         raise ModelError(
             f"cannot write {made.name} to {folder}: {error.strerror or error}; "
@@ -86,7 +92,7 @@ def install(made: Made, folder: Path | None = None) -> Card:
     return read_card(card, folder=folder)
 
 
-def _text(made: Made) -> str:
+def _text(made: Made, extra: Mapping[str, str]) -> str:
     content: dict[str, Any] = {
         "kind": "model",
         "task": made.task,
@@ -97,6 +103,8 @@ def _text(made: Made) -> str:
         "inputs": {name: _port(port) for name, port in made.inputs.items()},
         "outputs": {name: _port(port) for name, port in made.outputs.items()},
     }
+    if extra:
+        content["extra"] = dict(extra)
     if made.facts:
         content["facts"] = dict(made.facts)
     text: str = yaml.safe_dump(content, sort_keys=False, allow_unicode=True)

@@ -18,12 +18,17 @@ onnxruntime.set_default_logger_severity(_ERRORS_ONLY)
 
 
 class OnnxRuntime:
-    """One session. Raises ModelError where the file is not the network that the card describes."""
+    """One session. Raises ModelError where the file is not the network that the card describes.
+
+    A model with extra files is loaded from its path, for they are found beside it.
+    """
 
     def __init__(self, card: Card, data: bytes, threads: int) -> None:
         try:
             self.session = onnxruntime.InferenceSession(
-                data, session_options(threads), providers=["CPUExecutionProvider"]
+                str(card.path) if card.extra else data,
+                session_options(threads),
+                providers=["CPUExecutionProvider"],
             )
         except Exception as error:  # ONNX Runtime's own exceptions have no common base
             raise ModelError(f"{card.path} cannot be loaded by ONNX Runtime: {error}") from error

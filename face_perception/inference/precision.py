@@ -38,8 +38,10 @@ _KEPT_FP32 = [
 ]
 
 
-def to_fp16(model: bytes) -> bytes:
-    """Weights and arithmetic in FP16; inputs and outputs stay FP32."""
+def to_fp16(model: bytes | Path) -> bytes:
+    """Weights and arithmetic in FP16; inputs and outputs stay FP32. A path for one with weights in
+    a file beside it, which must fit into 2 GB in FP16.
+    """
     with warnings.catch_warnings():
         # Constants too small for FP16 are cut off, each with a warning.
         warnings.simplefilter("ignore", UserWarning)
@@ -78,9 +80,9 @@ def to_int8(model: bytes, recipe: str, samples: Mapping[str, Array]) -> bytes:
         return path.read_bytes()
 
 
-def _named(model: bytes) -> Any:
+def _named(model: bytes | Path) -> Any:
     """The model with a name for every node, which ONNX does not ask for but the converters do."""
-    network = onnx.load_from_string(model)
+    network = onnx.load(model) if isinstance(model, Path) else onnx.load_from_string(model)
     for node in network.graph.node:
         node.name = node.name or node.output[0]
     return network

@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from face_perception import paths
-from face_perception.files import locked
+from face_perception.files import locked, sha256_of
 from face_perception.inference.catalogue import (
     Card,
     ModelError,
@@ -53,7 +53,10 @@ class Check:
 
 
 def read(card: Card) -> bytes:
-    """The card's file, checked. Raises ModelError naming the file and the fix."""
+    """The card's file, checked, as are the extra files that it needs, which are not returned.
+
+    Raises ModelError naming the file and the fix.
+    """
     what = f"{card.kind} {card.name}"
     again = "import it again" if card.origin else "export it again"
     fix = f"run `{FETCH}`" if card.source else again
@@ -70,6 +73,17 @@ def read(card: Card) -> bytes:
         raise ModelError(f"{card.path} was made by another version of face_perception: {fix}")
     if hashlib.sha256(data).hexdigest() != wanted:
         raise ModelError(f"{card.path} is damaged (its sha256 is not {wanted[:12]}…): {fix}")
+    for name, path in card.extra_paths.items():
+        try:
+            intact = sha256_of(path) == card.extra[name]
+        except FileNotFoundError as error:
+            raise ModelError(f"{what} needs {path}, which is missing: {fix}") from error
+        except OSError as error:
+            raise ModelError(f"{what}: cannot read {path}: {error.strerror}") from error
+        if not intact:
+            raise ModelError(
+                f"{path} is damaged (its sha256 is not {card.extra[name][:12]}…): {fix}"
+            )
     return data
 
 

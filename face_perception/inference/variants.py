@@ -10,6 +10,7 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import yaml
@@ -78,7 +79,7 @@ def find_variant(card: Card, kind: str, base: bytes) -> tuple[Card, Variant]:
     variant = _parse(text)
     if variant is None or (variant.of, variant.kind) != (card.name, kind):
         raise ModelError(f"{path} is damaged: {fix}")
-    if variant.base != hashlib.sha256(base).hexdigest():
+    if variant.base != card.fingerprint(base):
         raise ModelError(f"{path} was made from another version of {card.name}: {fix}")
     return _card(card, variant), variant
 
@@ -90,7 +91,7 @@ def write_variant(
     variant = Variant(
         card.name,
         kind,
-        hashlib.sha256(base).hexdigest(),
+        card.fingerprint(base),
         hashlib.sha256(data).hexdigest(),
         made_by,
         tuple(measured),
@@ -108,6 +109,7 @@ def _card(card: Card, variant: Variant) -> Card:
         source=None,
         recipe="",
         sha256=variant.sha256,
+        extra=MappingProxyType({}),
         folder=card.path.parent,
     )
 
