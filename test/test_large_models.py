@@ -23,7 +23,7 @@ from face_perception.inference import (
     store,
     verify,
 )
-from face_perception.inference import files as inference_files
+from face_perception import files as inference_files
 from face_perception.inference.engine_build import build_engine
 
 onnx = pytest.importorskip("onnx")
