@@ -1,4 +1,6 @@
-"""Audio in: chunks put in order and resampled, wav files, whether a person speaks."""
+"""Audio in: chunks put in order and resampled, wav files, whether a person speaks, and what the
+mouth does. No audio device, no topic, no picture.
+"""
 
 from face_perception.speech.chunks import (
     AudioError,
@@ -8,15 +10,21 @@ from face_perception.speech.chunks import (
     read_wav,
     to_int16,
 )
+from face_perception.speech.interfaces import MOUTH_RATE, REST, Mouth, MouthShape, Samples
 from face_perception.speech.stream import Heard, SpeechStream
 from face_perception.speech.voice_activity import Activity, VoiceActivity
 
 __all__ = [
+    "MOUTH_RATE",
+    "REST",
     "Activity",
     "AudioError",
     "Chunk",
     "Heard",
+    "Mouth",
+    "MouthShape",
     "Recording",
+    "Samples",
     "SpeechStream",
     "VoiceActivity",
     "chunk",
