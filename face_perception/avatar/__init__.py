@@ -1,7 +1,37 @@
-"""Mouth shapes, expression and gaze -> a face on the robot's screen. Knows no topics and no audio
-devices.
+"""Mouth shapes, expression and gaze -> a face on the robot's screen, in time with its speech. Knows
+no topics.
 """
 
+from face_perception.avatar.clock import AudioClock, FramePacer
 from face_perception.avatar.interfaces import Animator, FaceState, Renderer
+from face_perception.avatar.performer import Activity, Performer, Report
+from face_perception.avatar.player import (
+    LoudspeakerPlayer,
+    NoLoudspeaker,
+    Player,
+    SilentPlayer,
+    device_of,
+    import_sounddevice,
+)
+from face_perception.avatar.playout import Playout
+from face_perception.avatar.screen import Screen, Shown
 
-__all__ = ["Animator", "FaceState", "Renderer"]
+__all__ = [
+    "Activity",
+    "Animator",
+    "AudioClock",
+    "FaceState",
+    "FramePacer",
+    "LoudspeakerPlayer",
+    "NoLoudspeaker",
+    "Performer",
+    "Player",
+    "Playout",
+    "Renderer",
+    "Report",
+    "Screen",
+    "Shown",
+    "SilentPlayer",
+    "device_of",
+    "import_sounddevice",
+]

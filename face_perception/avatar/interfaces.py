@@ -13,6 +13,7 @@ import numpy.typing as npt
 from face_perception.speech import REST, MouthShape
 from face_perception.types import Image
 
+
 @dataclass(frozen=True, slots=True)
 class FaceState:
     """All that a renderer needs for one image.
