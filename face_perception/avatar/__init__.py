@@ -15,6 +15,8 @@ from face_perception.avatar.player import (
 )
 from face_perception.avatar.playout import Playout
 from face_perception.avatar.screen import Screen, Shown
+from face_perception.avatar.web import WebError, WebScreen
+from face_perception.avatar.window import NoDisplay, WindowScreen
 
 __all__ = [
     "Activity",
@@ -23,6 +25,7 @@ __all__ = [
     "FaceState",
     "FramePacer",
     "LoudspeakerPlayer",
+    "NoDisplay",
     "NoLoudspeaker",
     "Performer",
     "Player",
@@ -32,6 +35,9 @@ __all__ = [
     "Screen",
     "Shown",
     "SilentPlayer",
+    "WebError",
+    "WebScreen",
+    "WindowScreen",
     "device_of",
     "import_sounddevice",
 ]
