@@ -32,6 +32,9 @@ NODES = (
     Node("affect", "faces and crops to action units, expressions, valence and arousal"),
     Node("attention", "faces and gaze to who attends to whom"),
     Node("overlay", "draws everything on the image, while somebody watches", reads_images=True),
+    Node("microphone", "plays a microphone or a wav file as audio", by_default=False),
+    Node("voice_activity", "audio to whether a person speaks", by_default=False),
+    Node("talking_face", "speech to a face that speaks it, on screens", by_default=False),
 )
 
 

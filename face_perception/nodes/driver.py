@@ -86,15 +86,18 @@ class PerceptionNode(LifecycleNode, Generic[P]):
     def active(self) -> bool:
         return self._state == "active"
 
-    def publisher(self, message_type: type[Any], topic: str, depth: int = 10) -> Any:
+    def publisher(
+        self, message_type: type[Any], topic: str, depth: int = 10, *, latched: bool = False
+    ) -> Any:
         """A lifecycle publisher of results, to be made in ``setup``; destroyed by the driver.
 
-        Its QoS can be overridden by parameters (``qos_overrides.<topic>.publisher.…``).
+        Who subscribes later (with durability transient local) gets the last message of a
+        ``latched`` one. Its QoS can be overridden by parameters (``qos_overrides.<topic>.publisher.…``).
         """
         publisher = self.create_lifecycle_publisher(
             message_type,
             topic,
-            qos.results(depth),
+            qos.results(depth, latched=latched),
             qos_overriding_options=QoSOverridingOptions.with_default_policies(),
         )
         self._made.append(publisher)

@@ -7,6 +7,7 @@ from face_perception.speech.chunks import (
     Chunk,
     Recording,
     chunk,
+    from_bytes,
     read_wav,
     to_int16,
 )
@@ -28,6 +29,7 @@ __all__ = [
     "SpeechStream",
     "VoiceActivity",
     "chunk",
+    "from_bytes",
     "read_wav",
     "to_int16",
 ]

@@ -74,6 +74,34 @@ def chunk(samples: npt.NDArray[Any], rate: int, channels: int, stamp: float) -> 
     return Chunk(stamp, rate, mono, clipped)
 
 
+# Sample formats by GStreamer's names, which audio_common uses; scale to [-1, 1].
+_FORMATS: dict[str, tuple[str, float, float]] = {
+    "S16LE": ("<i2", 1 / 32768, 0.0),
+    "S16BE": (">i2", 1 / 32768, 0.0),
+    "S32LE": ("<i4", 1 / 2**31, 0.0),
+    "S8": ("i1", 1 / 128, 0.0),
+    "U8": ("u1", 1 / 128, -1.0),
+    "F32LE": ("<f4", 1.0, 0.0),
+}
+
+
+def from_bytes(data: bytes, sample_format: str, rate: int, channels: int, stamp: float) -> Chunk:
+    """A Chunk of raw PCM as GStreamer names it. Raises AudioError."""
+    known = _FORMATS.get(sample_format.upper())
+    if known is None:
+        raise AudioError(
+            f"sample format {sample_format!r} is not supported: use one of {', '.join(_FORMATS)}"
+        )
+    kind, scale, offset = known
+    if len(data) % np.dtype(kind).itemsize:
+        raise AudioError(
+            f"{len(data)} bytes are no whole number of {sample_format} samples: compressed audio? "
+            "Set the sender's format to wave"
+        )
+    values = np.frombuffer(data, kind).astype(np.float64) * scale + offset
+    return chunk(values, rate, channels, stamp)
+
+
 def to_int16(samples: Array) -> npt.NDArray[np.int16]:
     """Samples in [-1, 1] as PCM; what is beyond is clipped."""
     return np.clip(np.rint(samples * 32768), -32768, 32767).astype(np.int16)
