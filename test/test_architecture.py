@@ -29,6 +29,8 @@ ALLOWED: dict[str, set[str]] = {
     "inference": BASE,
     "faces": BASE | {"inference"},
     **{room: BASE | {"inference", "faces"} for room in SENSES},
+    "speech": BASE | {"inference"},
+    "avatar": BASE | {"inference", "faces", "speech"},
     "synthesis": {"types"},
     "overlay": {"types", "geometry", "faces"},
     "perception": BASE | {"inference", "faces", "mirror"} | SENSES,

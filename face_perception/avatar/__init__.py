@@ -2,24 +2,6 @@
 devices.
 """
 
-from face_perception.avatar.interfaces import (
-    MOUTH_RATE,
-    REST,
-    Animator,
-    FaceState,
-    Mouth,
-    MouthShape,
-    Renderer,
-    Samples,
-)
+from face_perception.avatar.interfaces import Animator, FaceState, Renderer
 
-__all__ = [
-    "MOUTH_RATE",
-    "REST",
-    "Animator",
-    "FaceState",
-    "Mouth",
-    "MouthShape",
-    "Renderer",
-    "Samples",
-]
+__all__ = ["Animator", "FaceState", "Renderer"]

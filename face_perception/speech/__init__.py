@@ -1,0 +1,5 @@
+"""Speech -> what the mouth does. numpy only: no audio device, no topic, no picture."""
+
+from face_perception.speech.interfaces import MOUTH_RATE, REST, Mouth, MouthShape, Samples
+
+__all__ = ["MOUTH_RATE", "REST", "Mouth", "MouthShape", "Samples"]
