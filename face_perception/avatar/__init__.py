@@ -2,6 +2,7 @@
 no topics.
 """
 
+from face_perception.avatar.aim import direction_to
 from face_perception.avatar.clock import AudioClock, FramePacer
 from face_perception.avatar.interfaces import Animator, FaceState, Renderer
 from face_perception.avatar.performer import Activity, Performer, Report
@@ -13,7 +14,9 @@ from face_perception.avatar.player import (
     device_of,
     import_sounddevice,
 )
+from face_perception.avatar.picture import PortraitError
 from face_perception.avatar.playout import Playout
+from face_perception.avatar.portrait import Portrait
 from face_perception.avatar.screen import Screen, Shown
 from face_perception.avatar.web import WebError, WebScreen
 from face_perception.avatar.window import NoDisplay, WindowScreen
@@ -30,6 +33,8 @@ __all__ = [
     "Performer",
     "Player",
     "Playout",
+    "Portrait",
+    "PortraitError",
     "Renderer",
     "Report",
     "Screen",
@@ -39,5 +44,6 @@ __all__ = [
     "WebScreen",
     "WindowScreen",
     "device_of",
+    "direction_to",
     "import_sounddevice",
 ]

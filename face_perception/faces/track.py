@@ -29,7 +29,7 @@ from face_perception.faces.mesh import (
     square_of_landmarks,
 )
 from face_perception.faces.pose import head_pose
-from face_perception.inference import Model, load
+from face_perception.inference import Model, Progress, load
 from face_perception.types import Face, Frame, HeadPose, Image, Roi
 
 FloatArray = npt.NDArray[np.floating]
@@ -292,13 +292,31 @@ class FaceTracker:
         )
 
 
-def load_tracker(threads: int = 1, backend: str = "auto", **settings: object) -> FaceTracker:
-    """A ``FaceTracker`` on the default models, with its settings by name.
+def load_tracker(
+    *,
+    threads: int = 1,
+    backend: str = "auto",
+    precision: str = "fp32",
+    fall_back: bool = False,
+    progress: Progress | None = None,
+    **settings: object,
+) -> FaceTracker:
+    """A ``FaceTracker`` on the default models, loaded as ``inference.load`` says, with its settings
+    by name.
 
     Raises inference.ModelError where a model is missing, naming the command that fetches it.
     """
-    detector = load("face_detector", threads=threads, backend=backend)
-    mesh = load("face_mesh", threads=threads, backend=backend)
+    detector, mesh = (
+        load(
+            name,
+            threads=threads,
+            backend=backend,
+            precision=precision,
+            fall_back=fall_back,
+            progress=progress,
+        )
+        for name in ("face_detector", "face_mesh")
+    )
     return FaceTracker(detector, mesh, **settings)  # type: ignore[arg-type]
 
 

@@ -15,7 +15,7 @@ from face_perception.inference.measure import (
     overhead,
     speeds,
 )
-from face_perception.inference.model import Model, load, onnxruntime_version, recording
+from face_perception.inference.model import Model, Progress, load, onnxruntime_version, recording
 from face_perception.inference.roofline import roofline_page
 from face_perception.inference.store import Check, fetch, sample_photo, verify
 from face_perception.inference.tensorrt_api import tensorrt_version
@@ -32,6 +32,7 @@ __all__ = [
     "Model",
     "ModelError",
     "Port",
+    "Progress",
     "Speed",
     "Times",
     "Variant",

@@ -47,7 +47,8 @@ class Model:
 
     ``inputs`` and ``outputs`` are the card's ports by name (shape with None for any size, dtype,
     meaning); ``why`` is one sentence saying which backend runs, in which precision, and why;
-    ``deviations`` is what the gate found, empty for ONNX Runtime in FP32, which is the reference.
+    ``deviations`` is what the gate found, empty for ONNX Runtime in FP32, which is the reference;
+    ``fallen_back`` is true where that stands in for what was asked for.
     ``card`` and ``runtime`` are for those who measure.
     """
 
@@ -60,7 +61,9 @@ class Model:
         precision: str,
         why: str,
         deviations: Sequence[Deviation] = (),
+        fallen_back: bool = False,
     ) -> None:
+        self.fallen_back = fallen_back
         self.name = card.name
         self.backend = name
         self.precision = precision
@@ -144,30 +147,37 @@ def load(
     if card.kind != "model":
         raise ModelError(f"{card.name} is a {card.kind}, not a model")
     data = store.read(card)
-    backend, reason = _choose(card, backend)
-
     onnxruntime_version()
     # Heavy, and not needed to list or fetch models.
     from face_perception.inference.onnxruntime_backend import OnnxRuntime
 
     runtime: Backend
     found: list[Deviation] = []
-    if (backend, precision) == ("onnxruntime", "fp32"):
-        runtime = OnnxRuntime(card, data, threads)
-    else:
-        try:
-            runtime, found = _gated(
-                card, data, backend, precision, threads, progress or _log_progress
-            )
-        except ModelError as error:
-            if not fall_back:
-                raise
+    fallen_back = False
+    try:
+        backend, reason = _choose(card, backend)
+        if (backend, precision) == ("onnxruntime", "fp32"):
             runtime = OnnxRuntime(card, data, threads)
-            reason = f"fallen back to, since {backend} in {precision} does not serve: {error}"
-            backend, precision = "onnxruntime", "fp32"
-            _log.warning("model %s: %s, %s", card.name, runtime.description, reason)
+        else:
+            report = progress or _log_progress
+            runtime, found = _gated(card, data, backend, precision, threads, report)
+    except ModelError as error:
+        if not fall_back:
+            raise
+        runtime = OnnxRuntime(card, data, threads)
+        reason = f"fallen back to, since {backend} in {precision} does not serve: {error}"
+        backend, precision, fallen_back = "onnxruntime", "fp32", True
+        _log.warning("model %s: %s, %s", card.name, runtime.description, reason)
     why = f"{runtime.description}, {precision}, {reason}"
-    model = Model(card, runtime, name=backend, precision=precision, why=why, deviations=found)
+    model = Model(
+        card,
+        runtime,
+        name=backend,
+        precision=precision,
+        why=why,
+        deviations=found,
+        fallen_back=fallen_back,
+    )
     model.infer(
         {
             name: np.zeros([size or 1 for size in port.shape], port.dtype)

@@ -5,14 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from face_perception import inference, msg
+from face_perception import msg
 from face_perception.affect import (
     ExpressionNet,
     LandmarkActionUnits,
     SmoothExpressions,
     derive_valence_arousal,
 )
-from face_perception.nodes import messages
+from face_perception.nodes import messages, networks
 from face_perception.nodes.driver import PerceptionNode, run
 from face_perception.nodes.parameters import parameter
 from face_perception.nodes.qos import SensorSubscription
@@ -20,7 +20,7 @@ from face_perception.nodes.worker import LatestWorker
 
 
 @dataclass(frozen=True)
-class AffectParameters:
+class AffectParameters(networks.NetworkParameters):
     """Parameters of the affect node."""
 
     model: str = parameter("expression", "Model card of the expression network.")
@@ -29,10 +29,6 @@ class AffectParameters:
         "Time constant of the smoothing of expression probabilities, s; 0: none.",
         minimum=0.0,
         maximum=60.0,
-    )
-    threads: int = parameter(1, "Threads of the network.", minimum=1, maximum=64)
-    backend: str = parameter(
-        "auto", "What runs the network.", choices=("auto", "onnxruntime", "tensorrt")
     )
 
 
@@ -48,7 +44,7 @@ class AffectNode(PerceptionNode[AffectParameters]):
 
     def setup(self) -> None:
         values = self.values
-        self._network = inference.load(values.model, threads=values.threads, backend=values.backend)
+        self._network = networks.Loading(self).load(values.model)
         self._expressions_of = ExpressionNet(self._network)
         self._smooth = SmoothExpressions(values.expression_smoothing)
         self._units_of = LandmarkActionUnits()
@@ -87,12 +83,10 @@ class AffectNode(PerceptionNode[AffectParameters]):
             self._worker = None
 
     def report(self) -> tuple[str, dict[str, str]]:
-        problems = [s.status for s in (self._faces, self._crops) if s is not None and s.status]
-        return "; ".join(problems), {
-            "faces": str(self._count),
-            "models": f"{self._network.name} on {self._network.backend}",
-            "backend": self._network.why,
-        }
+        fallen, models = networks.report([self._network])
+        statuses = (s.status for s in (self._faces, self._crops) if s is not None)
+        problems = [problem for problem in (*statuses, fallen) if problem]
+        return "; ".join(problems), {"faces": str(self._count), **models}
 
     def _move(self, message: Any) -> None:
         self.count("input faces")

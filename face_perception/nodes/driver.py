@@ -48,6 +48,7 @@ class PerceptionNode(LifecycleNode, Generic[P]):
         self._made: list[Any] = []
         self._state = "unconfigured"
         self._reason = ""
+        self._doing = ""
         self._autostart = bool(self.declare_parameter("autostart", True).value)
         self._declared = Parameters(self, parameters)
         self._diagnostics = self.create_publisher(DiagnosticArray, "/diagnostics", 10)
@@ -92,7 +93,8 @@ class PerceptionNode(LifecycleNode, Generic[P]):
         """A lifecycle publisher of results, to be made in ``setup``; destroyed by the driver.
 
         Who subscribes later (with durability transient local) gets the last message of a
-        ``latched`` one. Its QoS can be overridden by parameters (``qos_overrides.<topic>.publisher.…``).
+        ``latched`` one. Its QoS can be overridden by parameters
+        (``qos_overrides.<topic>.publisher.…``).
         """
         publisher = self.create_lifecycle_publisher(
             message_type,
@@ -105,7 +107,10 @@ class PerceptionNode(LifecycleNode, Generic[P]):
 
     def heard(self, *publishers: Any) -> bool:
         """Whether anybody listens to any of these: what nobody hears is not computed."""
-        return any(p.get_subscription_count() > 0 for p in publishers)
+        try:
+            return any(p.get_subscription_count() > 0 for p in publishers)
+        except RCLError:  # on a thread, while the node shuts down
+            return False
 
     def publish(self, publisher: Any, message: Any, header: Any = None) -> None:
         """Publishes; with the header of the input, counts it as an output and notes its latency."""
@@ -138,6 +143,15 @@ class PerceptionNode(LifecycleNode, Generic[P]):
         """A warning, at most once in ten seconds for the same ``key`` (default: the text)."""
         if self._due(key or text):
             self.get_logger().warning(text)
+
+    def doing(self, text: str) -> None:
+        """Shows at once, while ``setup`` keeps the executor, what takes long; the log has it every
+        ten seconds.
+        """
+        self._doing = text
+        if self._due(text.split(",")[0]):
+            self.get_logger().info(text)
+        self._publish_diagnostics()
 
     def failed(self, error: Exception) -> None:
         """An unforeseen error in a callback or worker: said once in a while, with its place."""
@@ -176,7 +190,10 @@ class PerceptionNode(LifecycleNode, Generic[P]):
                     + ". Mend the parameter file, or: ros2 param set "
                     + f"{self.get_fully_qualified_name()} <name> <value>"
                 )
-            self.setup()
+            try:
+                self.setup()
+            finally:
+                self._doing = ""
             result = super().on_configure(state)
         except Exception as error:
             self._fail("cannot be configured", error)
@@ -306,10 +323,10 @@ class PerceptionNode(LifecycleNode, Generic[P]):
             **extra,
         }
         level, message = DiagnosticStatus.OK, self._state
-        if self._reason:
+        if self._reason and not self._doing:
             level, message = DiagnosticStatus.ERROR, self._reason
-        elif problem:
-            level, message = DiagnosticStatus.WARN, problem
+        elif self._doing or problem:
+            level, message = DiagnosticStatus.WARN, self._doing or problem
         status = DiagnosticStatus(
             level=level,
             name=f"{self.get_fully_qualified_name().lstrip('/')}",

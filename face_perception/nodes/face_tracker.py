@@ -8,7 +8,7 @@ from typing import Any
 from std_srvs.srv import Trigger
 
 from face_perception import faces, msg
-from face_perception.nodes import messages
+from face_perception.nodes import messages, networks
 from face_perception.nodes.driver import PerceptionNode, run
 from face_perception.nodes.image_input import ImageInput
 from face_perception.nodes.parameters import parameter, settings
@@ -17,7 +17,7 @@ from face_perception.nodes.worker import LatestWorker
 
 
 @dataclass(frozen=True)
-class FaceTrackerParameters:
+class FaceTrackerParameters(networks.NetworkParameters):
     """Parameters of the face_tracker node."""
 
     max_faces: int = parameter(10, "Faces tracked at a time.", minimum=1, maximum=50)
@@ -42,10 +42,6 @@ class FaceTrackerParameters:
     id_prefix: str = parameter(
         "face_", "Face ids are this and a counter; must start with a letter. One a camera."
     )
-    threads: int = parameter(1, "Threads of the networks.", minimum=1, maximum=64)
-    backend: str = parameter(
-        "auto", "What runs the networks.", choices=("auto", "onnxruntime", "tensorrt")
-    )
     qos: str = parameter(
         "auto",
         "Reliability of the image subscription; auto: reliable where every publisher offers it.",
@@ -66,7 +62,9 @@ class FaceTrackerNode(PerceptionNode[FaceTrackerParameters]):
         self._worker: LatestWorker[Any] | None = None
 
     def setup(self) -> None:
-        self._tracker = faces.load_tracker(**settings(self.values, without=("qos", "compressed")))
+        loading = networks.Loading(self).settings()
+        own = settings(self.values, without=("qos", "compressed", *networks.NAMES))
+        self._tracker = faces.load_tracker(**loading, **own)
         self._faces = self.publisher(msg.FaceArray, "faces")
         self._crops = self.publisher(msg.FaceCrops, "face_crops")
         self._reset = self.create_service(Trigger, "~/reset", self._on_reset)
@@ -95,13 +93,9 @@ class FaceTrackerNode(PerceptionNode[FaceTrackerParameters]):
             del self._reset
 
     def report(self) -> tuple[str, dict[str, str]]:
+        fallen, models = networks.report(self._tracker.models)
         problem = self._input.status if self._input else ""
-        models = self._tracker.models
-        return problem, {
-            "faces": str(self._count),
-            "models": ", ".join(f"{m.name} on {m.backend}" for m in models),
-            "backend": models[0].why,
-        }
+        return problem or fallen, {"faces": str(self._count), **models}
 
     def _received(self, message: Any) -> None:
         self.count("input")

@@ -95,8 +95,8 @@ class MicrophoneNode(PerceptionNode[MicrophoneParameters]):
         except (sounddevice.PortAudioError, ValueError) as error:
             raise ValueError(
                 f"the microphone {values.source or '(default)'} cannot be opened with "
-                f"{values.channels} channels at {values.rate} Hz: {error}; `python3 -m sounddevice` "
-                "lists the devices, or give a wav file as source"
+                f"{values.channels} channels at {values.rate} Hz: {error}; `python3 -m "
+                "sounddevice` lists the devices, or give a wav file as source"
             ) from error
 
     def _heard(self, samples: Any, frames: int, times: Any, status: Any) -> None:

@@ -10,8 +10,8 @@ from typing import Any
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 from std_msgs.msg import Header
 
-from face_perception import inference, msg
-from face_perception.nodes import messages
+from face_perception import msg
+from face_perception.nodes import messages, networks
 from face_perception.nodes.audio_input import AUDIO_COMMON, AudioInput
 from face_perception.nodes.driver import PerceptionNode, run
 from face_perception.nodes.parameters import parameter
@@ -23,7 +23,7 @@ _OFF = 0.03  # seconds that a stamp may be off before it is followed
 
 
 @dataclass(frozen=True)
-class VoiceActivityParameters:
+class VoiceActivityParameters(networks.NetworkParameters):
     """Parameters of the voice_activity node."""
 
     enter: float = parameter(0.5, "Speaking begins at this probability.", minimum=0.0, maximum=1.0)
@@ -49,10 +49,6 @@ class VoiceActivityParameters:
         "(data) or AudioDataStamped (stamped), with AudioInfo on audio_info.",
         choices=AUDIO_COMMON,
     )
-    threads: int = parameter(1, "Threads of the network.", minimum=1, maximum=64)
-    backend: str = parameter(
-        "auto", "What runs the network.", choices=("auto", "onnxruntime", "tensorrt")
-    )
 
 
 class VoiceActivityNode(PerceptionNode[VoiceActivityParameters]):
@@ -61,14 +57,12 @@ class VoiceActivityNode(PerceptionNode[VoiceActivityParameters]):
     def __init__(self, **kwargs: Any) -> None:
         super().__init__("voice_activity", VoiceActivityParameters, **kwargs)
         self._input: AudioInput | None = None
-        self._state: Any = None
+        self._robot: Any = None
         self._timer: Any = None
 
     def setup(self) -> None:
         values = self.values
-        self._network = inference.load(
-            "voice_activity", threads=values.threads, backend=values.backend
-        )
+        self._network = networks.Loading(self).load("voice_activity")
         self._activity = VoiceActivity(
             self._network,
             enter=values.enter,
@@ -91,7 +85,7 @@ class VoiceActivityNode(PerceptionNode[VoiceActivityParameters]):
             wanted=lambda: self.heard(self._out),
         )
         # Latched: also what the face does already.
-        self._state = self.create_subscription(
+        self._robot = self.create_subscription(
             msg.AvatarState,
             "avatar/state",
             self._on_state,
@@ -111,16 +105,17 @@ class VoiceActivityNode(PerceptionNode[VoiceActivityParameters]):
         if self._input is not None:
             self._input.destroy()
             self._input = None
-        if self._state is not None:
-            self.destroy_subscription(self._state)
-            self._state = None
+        if self._robot is not None:
+            self.destroy_subscription(self._robot)
+            self._robot = None
 
     def report(self) -> tuple[str, dict[str, str]]:
-        return self._input.status if self._input else "", {
+        fallen, values = networks.report([self._network])
+        problems = [fallen, self._input.status if self._input else ""]
+        return "; ".join(filter(None, problems)), {
             "gated": "yes: the robot speaks" if self._gated() else "no",
             "late chunks": str(self._stream.late),
-            "models": f"{self._network.name} on {self._network.backend}",
-            "backend": self._network.why,
+            **values,
         }
 
     def _on_state(self, state: msg.AvatarState) -> None:
@@ -199,7 +194,7 @@ class VoiceActivityNode(PerceptionNode[VoiceActivityParameters]):
         )
         message.header.stamp = messages.time(stamp)
         message.header.frame_id = self._frame_id
-        if step is not None and step.since > 0:
+        if step is not None and math.isfinite(step.since):
             message.since = messages.time(self._began + step.since)
         self.publish(self._out, message, message.header)
 

@@ -61,7 +61,8 @@ class SpeechStream:
         self._cut = False  # the utterance was interrupted: what continues it is dropped
         self._expected = self._last = 0.0
         self._until: float = -math.inf
-        self._quiet: float = -math.inf
+        self._came: float = -math.inf
+        self._lasted = 0.0
         self._forget()
 
     @property
@@ -98,7 +99,7 @@ class SpeechStream:
         """What has become known by waiting; to be called some twenty times a second."""
         heard = list(self._due(now))
         if self._cut:
-            self._cut = now - self._quiet < self._end_after
+            self._cut = now - self._came < self._end_after + self._lasted
         if self._open and not self._held:
             if now - self._until > self._end_after:
                 heard += self._end()
@@ -113,10 +114,10 @@ class SpeechStream:
         self._held.clear()
         if not self._open:
             return
-        kept = self._expected, self._last, self._until, self._quiet
+        expected, came, lasted = self._expected, self._came, self._lasted
         self._forget()
         self._cut = True
-        self._expected, self._last, self._until, self._quiet = kept
+        self._expected, self._came, self._lasted = expected, came, lasted
 
     # Order.
 
@@ -125,7 +126,8 @@ class SpeechStream:
         self._expected = 0.0  # stamp of the next sample; 0: not known
         self._last = 0.0  # stamp of the last chunk taken
         self._until = -math.inf  # when what has come would have ended, heard as it came
-        self._quiet = -math.inf  # when the last chunk would have ended
+        self._came = -math.inf  # the last chunk, which lasted ...
+        self._lasted = 0.0
         self._flushed = True
         self._resamplers: dict[int, soxr.ResampleStream | None] = {}
         self._source = 0
@@ -173,15 +175,17 @@ class SpeechStream:
     def _continues_cut(self, chunk: Chunk, now: float) -> bool:
         if not len(chunk.samples):
             return False
-        if chunk.stamp > 0 and self._expected > 0:
+        if (chunk.stamp > 0) != (self._expected > 0):
+            return False  # another sender
+        if chunk.stamp > 0:
             return abs(chunk.stamp - self._expected) <= self._loose(chunk)
-        return now - self._quiet < self._end_after
+        return now - self._came < self._end_after
 
     def _note(self, chunk: Chunk, now: float) -> None:
         self._expected = chunk.stamp + chunk.duration if chunk.stamp > 0 else 0.0
         self._last = chunk.stamp
         self._until = max(self._until, now) + chunk.duration
-        self._quiet = now + chunk.duration
+        self._came, self._lasted = now, chunk.duration
 
     # Samples.
 

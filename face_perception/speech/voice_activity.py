@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,7 +20,7 @@ class Activity:
     """Of one step of 32 ms, whose end lies ``end`` seconds after the first sample since ``reset``.
 
     ``probability`` [0, 1] is the network's; ``speaking`` has hysteresis, and changed last at
-    ``since``, on the same scale as ``end``.
+    ``since``, on the same scale as ``end``; NaN: not since the reset.
     """
 
     end: float
@@ -59,7 +60,7 @@ class VoiceActivity:
         self._h = np.zeros((1, 1, 128), np.float32)
         self._c = np.zeros((1, 1, 128), np.float32)
         self._steps = 0
-        self._speaking, self._since = False, 0.0
+        self._speaking, self._since = False, math.nan
         self._turned: float | None = None  # since when the probability says the opposite
 
     def push(self, samples: Array) -> list[Activity]:
