@@ -29,7 +29,7 @@ _PITCH_TRUST = 0.6  # see gaze.geometric
 _LOOKS_AT_VIEWER = 0.07  # radians: how far a look into the lens is read wrong
 
 _LID_FOLLOWS = 0.85  # share of the opening that the upper lid goes down a radian of pitch
-_WIDEST = -0.30
+_WIDEST = -0.18
 _NARROWED = 0.35
 _MEETS_AT = 0.14  # closed lids meet above the lower one's place, share of the opening
 
@@ -105,6 +105,9 @@ class Eye:
         self._centre = points[centre] - (x0, y0)
         radius = float(np.linalg.norm(points[rim] - points[centre], axis=1).mean())
         self._radius = max(radius, 0.6 * _VISIBLE_IRIS_CM * cm)
+        self._lid = self._lid_skin()
+        height = self._lower - self._upper
+        self._bulge = np.sqrt(np.clip(height / max(float(height.max()), 1.0), 0, 1))
         self._take_apart(opening)
 
     def _edge(self) -> Pixels:
@@ -182,12 +185,12 @@ class Eye:
         closing = open_ + blink * (1 - open_)
         squint = min(1.0, 0.35 * max(-lids, 0.0) + 0.30 * cheek)
         raised = 1 - (1 - _MEETS_AT * max(blink, 0.0)) * (1 - 0.5 * squint)
-        height = (self._lower - self._upper)
+        height = self._lower - self._upper
         lower = self._lower - raised * height
         upper = np.minimum(self._upper + closing * height, lower)
         if closing > 0.999:
             upper = lower
-        skin = self._skin(upper, lower)
+        skin = self._skin(upper, lower, max(closing, 0.0))
         if (lower - upper).max() > 0.3:
             ball = self._ball(turn, upper, closing)
             cover = np.clip(self._grid_y - upper.astype(np.float32) + 0.5, 0, 1)
@@ -197,7 +200,7 @@ class Eye:
         patch = self._picture + self._feathered * (skin - self._picture)
         canvas[self.rows, self.columns] = np.clip(patch + 0.5, 0, 255)
 
-    def _skin(self, upper: FloatArray, lower: FloatArray) -> Pixels:
+    def _skin(self, upper: FloatArray, lower: FloatArray, closing: float) -> Pixels:
         """The patch with its lids at new heights."""
         y = self._grid_y
         above = _stretched(y, 0.0, upper, self._upper)
@@ -205,19 +208,42 @@ class Eye:
         below = bottom - _stretched(bottom - y, 0.0, bottom - lower, bottom - self._lower)
         middle = (upper + lower) / 2
         # Inside the opening: the margins themselves, to be painted over.
-        source = np.where(
-            y <= middle, np.minimum(above, self._upper), np.maximum(below, self._lower)
-        )
-        source = y + self._fade * (source - y)
+        lid = self._drawn(np.minimum(above, self._upper))
+        # Lashes lie over the lid in the picture: stretched, they would be a comb. Where the lid
+        # unfolds it is plain skin, down to the lashes at its edge.
+        to_edge = (upper - y) / self._cm
+        at = y / np.maximum(upper, 1.0)
+        unfolded = np.clip((at - 0.32) / 0.42, 0, 1)
+        plain = self._bulge * closing**0.7 * unfolded * np.clip((to_edge - 0.03) / 0.10, 0, 1)
+        plain = cv2.GaussianBlur(plain, (0, 0), 0.05 * self._cm)
+        # A lid is round: it has most light in its middle.
+        shaded = self._lid * (0.93 + 0.10 * np.sin(np.pi * np.clip(at, 0.2, 1)))[..., None]
+        lid += plain[..., None].astype(np.float32) * (shaded.astype(np.float32) - lid)
+        under = self._drawn(np.maximum(below, self._lower + 0.07 * self._cm * closing))
+        share = np.clip(y - middle + 0.5, 0, 1).astype(np.float32)[..., None]
+        return np.asarray(lid + share * (under - lid))
+
+    def _drawn(self, source: FloatArray) -> Pixels:
+        """The picture's patch with each pixel from another height."""
+        heights = self._grid_y + self._fade * (source - self._grid_y)
         return np.asarray(
             cv2.remap(
                 self._picture,
                 self._grid_x,
-                source.astype(np.float32),
+                heights.astype(np.float32),
                 cv2.INTER_LINEAR,
                 borderMode=cv2.BORDER_REPLICATE,
             )
         )
+
+    def _lid_skin(self) -> Pixels:
+        """[1, W, 3]: colour of the skin between brow and lashes over each column."""
+        heights = np.linspace(0.40, 0.62, 7)[:, None] * self._upper[None]
+        columns = np.broadcast_to(self._grid_x[0], heights.shape).astype(np.float32)
+        found = cv2.remap(self._picture, columns, heights.astype(np.float32), cv2.INTER_LINEAR)
+        # Folds and paint are darker than the skin.
+        row = np.percentile(found, 70, axis=0)[None].astype(np.float32)
+        return np.asarray(cv2.GaussianBlur(row, (0, 0), 0.35 * self._cm), np.float32)
 
     def _ball(self, turn: FloatArray, upper: FloatArray, closing: float) -> Pixels:
         """White and iris."""

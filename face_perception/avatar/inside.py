@@ -37,8 +37,11 @@ class Inside:
         light = _light(image, face)
         self._cavity = (_CAVITY * light).astype(np.float32)
         blur = 0.035 * face.cm * _FINE
-        self._upper = _sprite(_arch(_UPPER, face, True), light, face.cm, blur)
-        self._lower = _sprite(_arch(_LOWER, face, False), light, face.cm, blur)
+        shine = _teeth_light(image, face)
+        if shine is None:
+            shine = light
+        self._upper = _sprite(_arch(_UPPER, face, True), shine, face.cm, blur)
+        self._lower = _sprite(_arch(_LOWER, face, False), shine, face.cm, blur)
         self._tongue = _sprite(_tongue(face.cm), light, face.cm, 0.08 * face.cm * _FINE)
 
     def draw(
@@ -61,7 +64,7 @@ class Inside:
         at = skull - origin
         cm = self._face.cm
         drop = float(np.linalg.norm(chin)) / (JAW_DROP * cm)
-        self._put(out, self._tongue, at + (0.72 - 0.12 * drop) * chin)
+        self._put(out, self._tongue, at + (0.70 - 0.14 * drop) * chin)
         self._put(out, self._lower, at + _TEETH_DROP * chin)
         self._put(out, self._upper, at)
         # Light comes in through the opening, from above the lower lip.
@@ -70,7 +73,8 @@ class Inside:
         deep = cv2.warpAffine(
             deep, np.float32([[1, 0, 0], [0, 1, 0.10 * cm]]), size, borderMode=cv2.BORDER_REPLICATE
         )
-        out *= (0.30 + 0.70 * np.clip(1.25 * deep, 0, 1))[..., None]
+        lit = np.clip(1.35 * deep, 0.12, 1)[..., None]
+        out = self._cavity * (0.5 + 0.5 * lit) + lit * (out - self._cavity)
         return out
 
     def _put(self, out: Pixels, sprite: Pixels, at: FloatArray) -> None:
@@ -99,6 +103,22 @@ def _light(image: Image, face: Anatomy) -> FloatArray:
     level = level if level > 1 else 0.55 + 0.45 * level
     tint = skin / max(float(skin.mean()), 1.0) / np.array([1.20, 0.96, 0.84])
     return np.clip(np.asarray(level * tint**0.5), 0.35, 1.08)
+
+
+def _teeth_light(image: Image, face: Anatomy) -> FloatArray | None:
+    """Colour of the light on the teeth that a picture shows; None where it shows none."""
+    if not face.parted:
+        return None
+    t = np.linspace(0.2, 0.8, 7)[:, None, None]
+    middle = slice(len(face.upper_edge) // 4, -(len(face.upper_edge) // 4))
+    upper, lower = face.upper_edge[middle], face.lower_edge[middle]
+    x, y = np.rint((1 - t) * upper + t * lower).astype(int).reshape(-1, 2).T
+    seen = image[np.clip(y, 0, image.shape[0] - 1), np.clip(x, 0, image.shape[1] - 1)]
+    bright = seen[seen.mean(1) >= np.percentile(seen.mean(1), 70)]
+    colour = np.median(bright, axis=0)
+    if colour.mean() < 120 or np.ptp(colour) > 90:  # the dark, or a tongue
+        return None
+    return np.clip(np.asarray(colour / _ENAMEL), 0.5, 1.08)
 
 
 def _sprite(drawn: Pixels, light: FloatArray, cm: float, blur: float) -> Pixels:
@@ -139,6 +159,10 @@ def _arch(teeth: tuple[tuple[float, float], ...], face: Anatomy, upper: bool) ->
     gum = np.clip((side < total + 0.1) & (y > 0.35), 0, 1).astype(np.float32)
     canvas[..., :3] = _GUM * np.clip(1.05 - 0.10 * side, 0.3, 1)[..., None]
     canvas[..., 3] = gum * np.clip((1.75 - y) / 0.4, 0, 1)
+    # Between the crowns is no night but the next crown's side.
+    row = (side < total) & (y > 0.14) & (y < 0.75)
+    canvas[..., :3][row] = 0.66 * _ENAMEL
+    canvas[..., 3][row] = 1
     left = 0.0
     for width, tall in teeth:
         x = (side - left) / width * 2 - 1  # -1..1 over the crown
@@ -159,11 +183,11 @@ def _arch(teeth: tuple[tuple[float, float], ...], face: Anatomy, upper: bool) ->
 
 def _tongue(cm: float) -> Pixels:
     canvas, u, v = _canvas(cm)
-    y = v - 0.75
+    y = v - 0.60
     inside = np.clip((1 - (u / 1.75) ** 2 - (y / 0.62) ** 2) * 6, 0, 1)
     below = (np.abs(u) < 1.75) & (y > 0)
     canvas[..., 3] = np.maximum(inside, below * np.clip((1.75 - np.abs(u)) * 6, 0, 1))
     groove = 1 - 0.22 * np.exp(-((u / 0.16) ** 2))
-    shade = np.clip(0.62 + 0.3 * y, 0.4, 0.85) * groove
+    shade = np.clip(0.78 + 0.35 * y, 0.5, 1.0) * groove
     canvas[..., :3] = _TONGUE * shade[..., None]
     return canvas

@@ -76,6 +76,15 @@ class Portrait:
             self._warp.at(edge, layer)
             for layer, edge in enumerate((self._face.upper_edge, self._face.lower_edge))
         ]
+        # What the smoothing of the fields leaves open at rest.
+        close = SHAPES.index("close")
+        shut = [
+            edge + moved[close]
+            for edge, moved in zip(
+                (self._face.upper_edge, self._face.lower_edge), self._edges, strict=True
+            )
+        ]
+        self._shut_gap = np.maximum((shut[1] - shut[0]) @ self._face.axes[1], 0)
         self._anchor = self._warp.at(self._face.mouth[None], 0)[:, 0]
         self._timer: Callable[[str, float], None] | None = None
 
@@ -136,9 +145,7 @@ class Portrait:
     def _sample(self, back: Pixels, rows: slice, columns: slice = slice(None)) -> Image:
         where = self._pixels[rows, columns] + back[rows, columns]
         return np.asarray(
-            cv2.remap(
-                self._canvas, where, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
-            )
+            cv2.remap(self._canvas, where, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
         )
 
     def _mouth(self, image: Image, amounts: FloatArray, lower_back: Pixels) -> None:
@@ -149,7 +156,7 @@ class Portrait:
         for end in (0, -1):
             upper[end] = lower[end] = (upper[end] + lower[end]) / 2
         down = face.axes[1]
-        gap = np.maximum((lower - upper) @ down, 0)
+        gap = np.maximum((lower - upper) @ down - self._shut_gap, 0)
         middle = (upper + lower) / 2
         upper = middle - gap[:, None] * down / 2
         lower = middle + gap[:, None] * down / 2
@@ -239,9 +246,7 @@ def _filled(shape: tuple[int, ...], outline: FloatArray) -> npt.NDArray[np.uint8
     return mask
 
 
-def _line(
-    shape: tuple[int, ...], curve: FloatArray, strength: FloatArray, sigma: float
-) -> Pixels:
+def _line(shape: tuple[int, ...], curve: FloatArray, strength: FloatArray, sigma: float) -> Pixels:
     """A soft line along a curve [N, 2], as dark as ``strength`` [N] says: [H, W]."""
     mask: npt.NDArray[np.uint8] = np.zeros(shape[:2], np.uint8)
     points = np.rint(curve * 16).astype(np.int32)

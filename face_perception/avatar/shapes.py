@@ -110,6 +110,7 @@ def _skin(face: Anatomy, by_name: Mapping[str, FloatArray]) -> None:
 
 def _lips(face: Anatomy, by_name: Mapping[str, FloatArray]) -> None:
     half = face.half_mouth
+    narrow = 0.34 * min(half, 2.5)
     middle = (face.upper_edge + face.lower_edge) / 2
     for sign, rows in zip((-1.0, 1.0), LIP_ROWS, strict=True):  # -1 the upper lip
         upper = sign < 0
@@ -135,12 +136,16 @@ def _lips(face: Anatomy, by_name: Mapping[str, FloatArray]) -> None:
                 lift[row, 1] = JAW_DROP * arch * (1.0 - 0.30 * t**3)
             by_name["wide"][row, 0] = 0.42 * u / half
             by_name["wide"][row, 1] = -0.05 * sign * (1 - inner) * bow
-            by_name["round"][row, 0] = -0.36 * u
+            by_name["round"][row, 0] = -narrow * u / half
             by_name["round"][row, 1] = sign * bow * (0.22 if not upper else 0.16) - 0.02 * inner
             by_name["press"][row, 1] = -0.13 * sign * (1 - inner) * bow
-            by_name["teeth"][row, 1] = sign * (1 - 0.75 * t * t) * (
-                0.26 if upper else 0.30
-            ) * (0.7 + 0.3 * inner) * bow**0.3
+            by_name["teeth"][row, 1] = (
+                sign
+                * (1 - 0.75 * t * t)
+                * (0.26 if upper else 0.30)
+                * (0.7 + 0.3 * inner)
+                * bow**0.3
+            )
             if upper:
                 by_name["tuck"][row, 1] = -0.17 * bow
             else:
@@ -153,24 +158,27 @@ def _lips(face: Anatomy, by_name: Mapping[str, FloatArray]) -> None:
 
 def _brows(face: Anatomy, by_name: Mapping[str, FloatArray]) -> None:
     u, v = face.local(face.points).T
-    for upper, lower in (
-        (faces.RIGHT_BROW_UPPER, faces.RIGHT_BROW_LOWER),
-        (faces.LEFT_BROW_UPPER, faces.LEFT_BROW_LOWER),
+    for upper, lower, lid in (
+        (faces.RIGHT_BROW_UPPER, faces.RIGHT_BROW_LOWER, faces.RIGHT_EYE_UPPER),
+        (faces.LEFT_BROW_UPPER, faces.LEFT_BROW_LOWER, faces.LEFT_EYE_UPPER),
     ):
         brow = face.local((face.points[upper] + face.points[lower]) / 2)
         inner, outer = brow[-1], brow[0]
         side = math.copysign(1.0, float(outer[0]))
         along = np.clip((u - inner[0]) / (outer[0] - inner[0]), -0.6, 1.3)
         at = inner[1] + along * (outer[1] - inner[1])
-        # Wide above, where the forehead goes with the brow, narrow below, where the lid stays.
+        # Above, the forehead goes with the brow; below, the lid stays.
+        lid_v = float(face.local(face.points[lid])[2:7, 1].mean()) - 0.1
+        room = max(lid_v - float(brow[:, 1].mean()), 0.3)
         above = np.exp(-(((v - at) / 1.9) ** 2))
-        below = np.exp(-(((v - at) / 0.75) ** 2))
+        below = 1 - _step((v - at) / room, 0.0, 1.0)
         high = np.where(v < at, above, below)
+        down = min(0.40, 0.42 * room)
         own = _step(side * u, -0.5, 0.9)
         near = own * high * np.exp(-((np.clip(along - 1, 0, None) / 0.5) ** 2))
         by_name["inner_up"][:, 1] -= 0.58 * near * _step(1 - along, 0.05, 0.95)
         by_name["outer_up"][:, 1] -= 0.50 * near * _step(along, 0.0, 0.75)
-        by_name["brow_down"][:, 1] += 0.40 * near * (0.35 + 0.65 * _step(1 - along, 0.1, 0.9))
+        by_name["brow_down"][:, 1] += down * near * (0.35 + 0.65 * _step(1 - along, 0.1, 0.9))
         by_name["brow_down"][:, 0] -= 0.20 * side * near * _step(1 - along, 0.1, 0.9)
 
 
