@@ -3,5 +3,8 @@ devices.
 """
 
 from face_perception.avatar.interfaces import Animator, FaceState, Renderer
+from face_perception.avatar.life import LivingFace
+from face_perception.avatar.picture import PortraitError
+from face_perception.avatar.portrait import Portrait
 
-__all__ = ["Animator", "FaceState", "Renderer"]
+__all__ = ["Animator", "FaceState", "LivingFace", "Portrait", "PortraitError", "Renderer"]

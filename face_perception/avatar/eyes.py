@@ -6,6 +6,7 @@ is completed from what it shows.
 
 from __future__ import annotations
 
+import itertools
 import math
 
 import cv2
@@ -18,6 +19,7 @@ from face_perception.types import Image
 
 FloatArray = npt.NDArray[np.floating]
 Pixels = npt.NDArray[np.float32]
+Indices = npt.NDArray[np.intp]
 
 MAX_YAW, MAX_PITCH = 0.6, 0.42  # of an eye in the head, radians
 
@@ -150,7 +152,7 @@ class Eye:
         reach = np.hypot(sx, sy).astype(np.float32)
         rings = np.linspace(0, 1.12, 15)
         colours, at = [], []
-        for low, high in zip(rings[:-1], rings[1:], strict=True):
+        for low, high in itertools.pairwise(rings):
             ring = visible & (distance >= low * radius) & (distance < high * radius)
             if ring.sum() >= 3:
                 colours.append(np.median(picture[ring], axis=0))
@@ -262,7 +264,8 @@ class Eye:
         return ball
 
 
-def _parts(left: bool) -> tuple[FloatArray, FloatArray, int, FloatArray, FloatArray]:
+def _parts(left: bool) -> tuple[Indices, Indices, int, Indices, Indices]:
+    """Upper and lower lid, middle and rim of the iris, lower edge of the brow."""
     if left:
         return (
             faces.LEFT_EYE_UPPER,

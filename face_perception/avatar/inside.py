@@ -71,11 +71,13 @@ class Inside:
         sigma = max(0.16 * cm, 0.8)
         deep = cv2.GaussianBlur(mask, (0, 0), sigma)
         deep = cv2.warpAffine(
-            deep, np.float32([[1, 0, 0], [0, 1, 0.10 * cm]]), size, borderMode=cv2.BORDER_REPLICATE
+            deep,
+            np.array([[1, 0, 0], [0, 1, 0.10 * cm]], np.float32),
+            size,
+            borderMode=cv2.BORDER_REPLICATE,
         )
         lit = np.clip(1.35 * deep, 0.12, 1)[..., None]
-        out = self._cavity * (0.5 + 0.5 * lit) + lit * (out - self._cavity)
-        return out
+        return np.asarray(self._cavity * (0.5 + 0.5 * lit) + lit * (out - self._cavity))
 
     def _put(self, out: Pixels, sprite: Pixels, at: FloatArray) -> None:
         face = self._face
@@ -102,7 +104,7 @@ def _light(image: Image, face: Anatomy) -> FloatArray:
     level = skin.mean() / 185
     level = level if level > 1 else 0.55 + 0.45 * level
     tint = skin / max(float(skin.mean()), 1.0) / np.array([1.20, 0.96, 0.84])
-    return np.clip(np.asarray(level * tint**0.5), 0.35, 1.08)
+    return np.asarray(np.clip(level * tint**0.5, 0.35, 1.08))
 
 
 def _teeth_light(image: Image, face: Anatomy) -> FloatArray | None:
@@ -118,7 +120,7 @@ def _teeth_light(image: Image, face: Anatomy) -> FloatArray | None:
     colour = np.median(bright, axis=0)
     if colour.mean() < 120 or np.ptp(colour) > 90:  # the dark, or a tongue
         return None
-    return np.clip(np.asarray(colour / _ENAMEL), 0.5, 1.08)
+    return np.asarray(np.clip(colour / _ENAMEL, 0.5, 1.08))
 
 
 def _sprite(drawn: Pixels, light: FloatArray, cm: float, blur: float) -> Pixels:

@@ -17,7 +17,7 @@ from face_perception.avatar.eyes import Eye, base_gaze
 from face_perception.avatar.inside import Inside
 from face_perception.avatar.interfaces import FaceState
 from face_perception.avatar.picture import frame_picture, read_picture, to_rgb
-from face_perception.avatar.shapes import HEAD, SHAPES, weights
+from face_perception.avatar.shapes import HEAD, JAW_DROP, SHAPES, weights
 from face_perception.avatar.warp import Warp
 from face_perception.faces import FaceTracker, load_tracker
 from face_perception.types import Image
@@ -27,7 +27,7 @@ Pixels = npt.NDArray[np.float32]
 
 MIN_SIDE, MAX_SIDE = 128, 2048
 
-_JAW = [SHAPES.index(name) for name in ("jaw",)]
+_JAW, _CLOSE = SHAPES.index("jaw"), SHAPES.index("close")
 _SEAM_DARK = 0.45  # of the line between lips that the picture shows parted
 
 
@@ -77,9 +77,8 @@ class Portrait:
             for layer, edge in enumerate((self._face.upper_edge, self._face.lower_edge))
         ]
         # What the smoothing of the fields leaves open at rest.
-        close = SHAPES.index("close")
         shut = [
-            edge + moved[close]
+            edge + moved[_CLOSE]
             for edge, moved in zip(
                 (self._face.upper_edge, self._face.lower_edge), self._edges, strict=True
             )
@@ -167,7 +166,6 @@ class Portrait:
         line = np.concatenate([[left], middle, [right]])
         top = max(int(line[:, 1].min()) - 3, region.y)
         bottom = region.y + region.height
-        x0 = max(int(line[:, 0].min()) - 200, region.x)
         x0, x1 = region.x, region.x + region.width
         rows = slice(top - region.y, bottom - region.y)
         below = self._sample(lower_back, rows)
@@ -223,19 +221,13 @@ class Portrait:
             head = np.zeros_like(amounts)
             head[list(HEAD)] = amounts[list(HEAD)]
             skull = face.mouth + head @ self._anchor
-            jaw = float(amounts[_JAW].sum())
-            chin = face.axes[1] * jaw * _jaw_drop() * cm
+            jaw = float(amounts[_JAW])
+            chin = face.axes[1] * jaw * JAW_DROP * cm
             inside = self._inside.draw(
                 (box.shape[1], box.shape[0]), (float(low[0]), float(low[1])), skull, chin, mask
             )
             out += mask[..., None] * (inside - out)
         box[:] = np.clip(out + 0.5, 0, 255)
-
-
-def _jaw_drop() -> float:
-    from face_perception.avatar.shapes import JAW_DROP
-
-    return JAW_DROP
 
 
 def _filled(shape: tuple[int, ...], outline: FloatArray) -> npt.NDArray[np.uint8]:
@@ -255,4 +247,4 @@ def _line(shape: tuple[int, ...], curve: FloatArray, strength: FloatArray, sigma
             cv2.line(mask, a.tolist(), b.tolist(), int(255 * s), 1, cv2.LINE_AA, 4)
     soft = cv2.GaussianBlur(mask.astype(np.float32), (0, 0), max(sigma, 0.6))
     peak = 1 / (255 * 0.4 / max(sigma, 0.6))
-    return np.clip(np.asarray(soft * np.float32(peak)), 0, 1)
+    return np.asarray(np.clip(soft * np.float32(peak), 0, 1))

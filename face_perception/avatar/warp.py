@@ -124,7 +124,7 @@ class Warp:
         """The displacement back, at the nodes of the image, of one that is given at those of the
         picture. By Newton's method.
         """
-        field = field / STEP  # nodes
+        field = field / np.float32(STEP)  # nodes
         slope = np.empty((*field.shape[:2], 4), np.float32)
         slope[..., :2] = np.gradient(field, axis=1)
         slope[..., 2:] = np.gradient(field, axis=0)
