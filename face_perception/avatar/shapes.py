@@ -126,6 +126,9 @@ def _lips(face: Anatomy, by_name: Mapping[str, FloatArray]) -> None:
             # From the lip's edge in the picture to where the lips meet.
             closing = face.local(middle[places]) - face.local(edge[places])
             by_name["close"][row] = closing * (0.75 + 0.25 * inner)
+            if face.parted:
+                # Mostly a laugh: somebody who is about to speak laughs less.
+                by_name["close"][row] += np.stack([-0.10 * u / half, 0.14 * t * t], 1)
             jaw = by_name["jaw"]
             jaw[row, 0] = -0.13 * u * t
             lift = by_name["jaw_lip"]

@@ -41,6 +41,7 @@ _RANGE = 26.0  # dB below the speaker's loud vowels at which the mouth is closed
 _LOUD_START = -26.0  # dB, before a speaker is known
 _LOUD_FALL = 5.0 * _PERIOD  # dB a moment, while the speaker is quieter than before
 _LOUD_RISE = 0.25  # share of the way a moment
+_JAW_MOST = 0.75  # of a loud open vowel; more is shouting
 _LEARN = 0.01  # share a moment by which the speaker's usual spectrum is learned
 _HISTORY = 6000  # moments that can be asked for: a minute
 _EASE = 0.12  # seconds from the last known shape to rest
@@ -219,7 +220,7 @@ def _raw_shape(heard: _Moment, near: float) -> FloatArray:
     hiss = _between(hiss_level, 0.0, 14.0) * _between(heard.bands[_HISS] - heard.level, -6.0, 3.0)
     # Lips that meet between two vowels: the level falls and comes back, the treble first.
     dip = _between(near - heard.level, 9.0, 18.0) * (1 - hiss) * float(over > 0)
-    jaw = opening * (0.55 + 0.45 * open_vowel) * (1 - 0.6 * hiss)
+    jaw = _JAW_MOST * opening * (0.55 + 0.45 * open_vowel) * (1 - 0.6 * hiss)
     return np.array(
         [
             jaw,
