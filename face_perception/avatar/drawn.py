@@ -17,44 +17,45 @@ Pixels = npt.NDArray[np.float32]
 Points = tuple[tuple[float, float], ...]
 Colour = tuple[float, float, float]
 
-SIDE = 1024
-_SCALE = 23.5  # pixels a centimetre
-_MOUTH = (512.0, 676.0)
+SIDE = 768
+_SCALE = 17.6  # pixels a centimetre
+_MOUTH = (383.5, 520.0)
 
 _SKIN: Colour = (233, 186, 156)
 _SHADE: Colour = (176, 112, 86)
 _LIGHT: Colour = (255, 226, 202)
 _HAIR: Colour = (72, 46, 36)
 _HAIR_LIGHT: Colour = (134, 92, 66)
-_LIP: Colour = (196, 104, 98)
+_LIP: Colour = (206, 118, 108)
 _IRIS: Colour = (92, 124, 132)
 _SHIRT: Colour = (58, 92, 112)
 
 # Half the outline of the face, from the chin to the forehead.
 _OUTLINE: Points = (
-    (0.0, 5.15), (1.3, 5.0), (2.7, 4.2), (4.3, 2.7), (5.6, 0.6), (6.4, -2.2), (6.85, -5.2),
-    (6.9, -8.2), (6.3, -11.0), (4.6, -13.0), (2.2, -13.9), (0.0, -14.1),
+    (0.0, 5.1), (1.2, 4.98), (2.5, 4.3), (4.0, 2.9), (5.25, 0.8), (6.1, -2.0), (6.6, -5.2),
+    (6.7, -8.2), (6.2, -11.0), (4.6, -13.2), (2.2, -14.2), (0.0, -14.5),
 )  # fmt: skip
 _HAIR_BACK: Points = (
-    (0.0, -17.2), (3.4, -16.9), (6.2, -15.4), (8.0, -12.6), (8.6, -9.0), (8.4, -5.0), (7.9, -1.6),
-    (6.9, 0.6), (5.6, 1.2), (5.0, -2.0), (0.0, -4.0),
+    (0.0, -18.2), (2.9, -17.8), (5.6, -16.3), (7.5, -13.6), (8.4, -10.0), (8.6, -6.0), (8.6, -2.2),
+    (8.2, 1.4), (7.2, 3.5), (5.6, 3.3), (4.6, 0.5), (0.0, -4.0),
 )  # fmt: skip
 # The fringe, parted on the image's left: its whole outline.
 _FRINGE: Points = (
-    (-7.2, -5.6), (-7.9, -9.6), (-7.2, -13.2), (-4.6, -16.2), (0.0, -17.1), (4.4, -16.4),
-    (7.2, -13.6), (8.0, -9.8), (7.3, -5.6), (6.7, -7.6), (6.2, -9.8), (4.6, -11.6), (1.4, -12.5),
-    (-1.8, -13.4), (-3.0, -14.0), (-4.0, -12.6), (-5.6, -10.8), (-6.5, -8.4),
+    (-6.9, -2.6), (-8.0, -6.4), (-8.0, -10.4), (-6.9, -14.2), (-4.6, -17.0), (-1.0, -18.1),
+    (2.9, -17.7), (6.0, -15.8), (7.8, -12.4), (8.3, -8.0), (7.8, -3.6), (6.7, -1.0), (6.3, -4.4),
+    (6.35, -7.4), (5.9, -9.5), (4.5, -11.4), (2.0, -12.9), (-1.0, -14.2), (-2.6, -15.2),
+    (-3.4, -13.8), (-4.8, -12.0), (-5.9, -9.6), (-6.3, -6.6), (-6.4, -4.4),
 )  # fmt: skip
-_EYE_UPPER: Points = ((-1.42, 0.12), (-0.95, -0.36), (-0.2, -0.62), (0.6, -0.55), (1.42, 0.02))
-_EYE_LOWER: Points = ((1.42, 0.02), (0.8, 0.38), (0.0, 0.50), (-0.8, 0.36), (-1.42, 0.12))
+_EYE_UPPER: Points = ((-1.52, 0.18), (-1.05, -0.44), (-0.25, -0.82), (0.65, -0.72), (1.55, 0.02))
+_EYE_LOWER: Points = ((1.55, 0.02), (0.9, 0.46), (0.0, 0.60), (-0.85, 0.46), (-1.52, 0.18))
 _BROW: Points = (
-    (-1.75, 0.30), (-0.6, 0.02), (0.8, -0.12), (2.1, 0.42), (0.8, 0.24), (-0.6, 0.44),
-    (-1.70, 0.72),
+    (-1.75, 0.28), (-0.6, -0.08), (0.8, -0.26), (2.2, 0.38), (0.8, 0.06), (-0.6, 0.26),
+    (-1.70, 0.62),
 )  # fmt: skip
 
 
 def drawn_face() -> Image:
-    """RGB uint8 [1024, 1024, 3]: a face from the front, at rest, its eyes on the viewer."""
+    """RGB uint8 [768, 768, 3]: a face from the front, at rest, its eyes on the viewer."""
     canvas = _background()
     _body(canvas)
     _head(canvas)
@@ -136,7 +137,9 @@ def _background() -> Pixels:
     canvas = np.repeat((1 - y) * np.float32([206, 220, 224]) + y * np.float32([150, 172, 182]),
                        SIDE, axis=1)  # fmt: skip
     _paint(canvas, _spot(-6, -10, 14, 14), (238, 244, 244), 0.6)
-    return np.ascontiguousarray(canvas, np.float32)
+    # Grain, or the shading would show as bands.
+    grain = np.random.default_rng(0).normal(0, 1.2, (SIDE, SIDE, 1))
+    return np.ascontiguousarray(canvas + grain, np.float32)
 
 
 def _body(canvas: Pixels) -> None:
@@ -145,10 +148,9 @@ def _body(canvas: Pixels) -> None:
     neck = _closed(_both(((0.0, 11.5), (3.2, 11.2), (3.4, 8.0), (3.5, 4.0), (3.2, 0.0), (0.0, -1))))
     _paint(canvas, _mask(neck, 0.05), _SKIN)
     _paint(canvas, _mask(neck) * _spot(0, 4.6, 5.0, 2.6), _SHADE, 0.75)
-    shoulders = _both(
-        ((0.0, 9.6), (1.8, 9.2), (3.6, 7.9), (6.0, 8.6), (11.0, 10.4), (15.0, 13.0), (16.0, 18.0),
-         (0.0, 18.0))
-    )  # fmt: skip
+    side = _open(((3.6, 7.9), (6.2, 8.9), (10.0, 10.0), (13.4, 12.0), (15.4, 15.6), (16.0, 20.0)))
+    shoulders = np.concatenate([[(0.0, 9.65), (1.8, 9.2)], side, [(0.0, 20.0)]])
+    shoulders = np.concatenate([shoulders, (shoulders * (-1, 1))[::-1]])
     shirt = _mask(shoulders, 0.05)
     _paint(canvas, shirt, _SHIRT)
     _paint(canvas, shirt * _spot(-7, 10, 6, 3), (104, 142, 160), 0.6)
@@ -190,24 +192,26 @@ def _features(canvas: Pixels) -> None:
     _paint(canvas, _spot(-0.1, -3.15, 0.62, 0.5), _LIGHT, 0.70)
     _paint(canvas, _spot(0, -2.25, 1.25, 0.28), _SHADE, 0.55)
     for side in (-1.0, 1.0):
-        wing = np.array([side, 1]) * _open(((1.05, -3.6), (1.52, -3.0), (1.38, -2.42), (0.95, -2.35)))
+        wing = np.array([side, 1]) * _open(
+            ((1.05, -3.6), (1.52, -3.0), (1.38, -2.42), (0.95, -2.35))
+        )
         _paint(canvas, _stroke(wing, 0.10, 0.07), (150, 84, 66), 0.60)
         _paint(canvas, _spot(side * 0.66, -2.38, 0.34, 0.15), (112, 54, 46), 0.85)
     # Lips, closed, corners a little up.
-    seam = _open(((-2.3, -0.16), (-1.2, 0.03), (-0.4, -0.02), (0.0, 0.06), (0.4, -0.02), (1.2, 0.03),
-                  (2.3, -0.16)))  # fmt: skip
-    top = _open(((2.3, -0.16), (1.2, -0.56), (0.45, -0.80), (0.0, -0.66), (-0.45, -0.80),
-                 (-1.2, -0.56), (-2.3, -0.16)))  # fmt: skip
-    bottom = _open(((2.3, -0.16), (1.4, 0.62), (0.6, 0.98), (0.0, 1.04), (-0.6, 0.98), (-1.4, 0.62),
-                    (-2.3, -0.16)))  # fmt: skip
+    seam = _open(((-2.35, -0.30), (-1.2, 0.0), (-0.4, -0.02), (0.0, 0.06), (0.4, -0.02), (1.2, 0.0),
+                  (2.35, -0.30)))  # fmt: skip
+    top = _open(((2.35, -0.30), (1.2, -0.60), (0.45, -0.80), (0.0, -0.66), (-0.45, -0.80),
+                 (-1.2, -0.60), (-2.35, -0.30)))  # fmt: skip
+    bottom = _open(((2.35, -0.30), (1.4, 0.55), (0.6, 0.98), (0.0, 1.04), (-0.6, 0.98), (-1.4, 0.55),
+                    (-2.35, -0.30)))  # fmt: skip
     upper, lower = np.concatenate([seam, top]), np.concatenate([seam, bottom])
-    _paint(canvas, _mask(upper, 0.05), (178, 88, 84), 0.92)
+    _paint(canvas, _mask(upper, 0.05), (186, 100, 92), 0.85)
     _paint(canvas, _mask(lower, 0.06), _LIP, 0.92)
     _paint(canvas, _mask(lower) * _spot(-0.3, 0.45, 1.1, 0.24), (236, 168, 158), 0.75)
     _paint(canvas, _stroke(seam, 0.09, 0.035), (98, 34, 36), 0.9)
     for side in (-1.0, 1.0):
-        _paint(canvas, _spot(side * 2.38, -0.14, 0.22, 0.2), (140, 74, 62), 0.6)
-        brow = np.array([side, 1]) * _closed(_BROW) + (side * 3.3, -9.3)
+        _paint(canvas, _spot(side * 2.42, -0.29, 0.22, 0.2), (140, 74, 62), 0.6)
+        brow = np.array([side, 1]) * _closed(_BROW) + (side * 3.3, -9.35)
         _paint(canvas, _mask(brow, 0.09), _HAIR, 0.88)
 
 
@@ -217,45 +221,54 @@ def _eye(canvas: Pixels, side: float) -> None:
     opening = _mask(np.concatenate([upper, lower]), 0.03)
     _paint(canvas, _mask(np.concatenate([upper, lower]), 0.28), _SHADE, 0.35)
     _paint(canvas, opening, (240, 238, 236))
-    cx, cy = side * 3.15, -7.02
+    cx, cy = side * 3.13, -7.05
     x, y = np.meshgrid(np.arange(SIDE), np.arange(SIDE))
     far = np.hypot((x - _MOUTH[0]) / _SCALE - cx, (y - _MOUTH[1]) / _SCALE - cy)
 
     def disc(radius: float, soft: float) -> Pixels:
         return np.asarray(np.clip((radius - far) / soft + 0.5, 0, 1), np.float32)
 
-    _paint(canvas, opening * disc(0.61, 0.06), (38, 54, 62))
-    _paint(canvas, opening * disc(0.54, 0.10), _IRIS)
-    _paint(canvas, opening * disc(0.50, 0.2) * _spot(cx, cy + 0.26, 0.4, 0.24), (158, 192, 196), 0.7)
-    _paint(canvas, opening * disc(0.25, 0.05), (16, 18, 22))
+    _paint(canvas, opening * disc(0.70, 0.07), (38, 54, 62))
+    _paint(canvas, opening * disc(0.62, 0.12), _IRIS)
+    _paint(
+        canvas, opening * disc(0.58, 0.2) * _spot(cx, cy + 0.26, 0.4, 0.24), (158, 192, 196), 0.7
+    )
+    _paint(canvas, opening * disc(0.28, 0.05), (16, 18, 22))
     shadow = _stroke(upper, 0.34, 0.12)
     _paint(canvas, opening * shadow, (70, 66, 72), 0.60)
-    _paint(canvas, _spot(cx - 0.18, cy - 0.20, 0.11, 0.11), (255, 255, 255), 0.95)
-    _paint(canvas, _stroke(upper, 0.15, 0.035), (46, 28, 26), 0.95)
+    _paint(canvas, _spot(cx - 0.20, cy - 0.22, 0.13, 0.13), (255, 255, 255), 0.95)
+    lashes = np.concatenate([upper, [upper[-1] + (side * 0.22, -0.10)]])
+    _paint(canvas, _stroke(lashes, 0.17, 0.035), (46, 28, 26), 0.95)
     _paint(canvas, _stroke(lower, 0.07, 0.04), (150, 88, 74), 0.6)
-    crease = flip * _open(((-1.2, -0.55), (-0.2, -1.02), (0.8, -0.92), (1.55, -0.42))) + at
+    crease = flip * _open(((-1.3, -0.62), (-0.2, -1.22), (0.85, -1.12), (1.75, -0.46))) + at
     _paint(canvas, _stroke(crease, 0.07, 0.07), (150, 92, 72), 0.65)
 
 
 def _hair(canvas: Pixels) -> None:
     fringe = _mask(_closed(_FRINGE), 0.06)
-    shade = np.roll(cv2.GaussianBlur(fringe, (0, 0), 0.35 * _SCALE), round(0.35 * _SCALE), axis=0)
+    shade = np.roll(cv2.GaussianBlur(fringe, (0, 0), 0.4 * _SCALE), round(0.4 * _SCALE), axis=0)
     inside = _mask(_closed(_both(_OUTLINE)), 0.05)
-    _paint(canvas, inside * shade * (1 - fringe), _SHADE, 0.45)
+    _paint(canvas, inside * shade * (1 - fringe), _SHADE, 0.50)
     _paint(canvas, fringe, _HAIR)
-    _paint(canvas, fringe * _spot(-4.2, -14.6, 2.6, 1.6), _HAIR_LIGHT, 0.55)
-    _paint(canvas, fringe * _spot(3.0, -14.6, 3.2, 1.2), _HAIR_LIGHT, 0.55)
-    # Strands from the parting.
+    # Strands from the parting, light and dark ones.
+    parting = np.array([-2.5, -15.6])
     random = np.random.default_rng(5)
-    for end in np.linspace(0, 1, 90):
-        side = 1.0 if end < 0.62 else -1.0
-        t = end / 0.62 if side > 0 else (end - 0.62) / 0.38
-        reach = 7.4 if side > 0 else -7.4
-        rim = ((reach, -6.2), (reach * 0.86, -9.4), (reach * 0.55, -11.6), (reach * 0.2, -13.0))
-        goal = _open(rim)[round(t * 59)] + random.normal(0, 0.15, 2)
-        start = np.array([-2.9, -14.2]) + random.normal(0, 0.12, 2)
-        out = (start + goal) / 2 + np.array([side * 0.9, -1.9]) * (0.4 + 0.9 * (1 - t))
-        strand = _open((tuple(start), tuple(out), tuple(goal)))
-        light = random.random() < 0.55
-        colour = _HAIR_LIGHT if light else (44, 26, 20)
-        _paint(canvas, fringe * _stroke(strand, 0.05, 0.05), colour, 0.42)
+    rims = (
+        (0.62, _open(((7.2, -1.4), (7.6, -5.0), (7.0, -8.6), (5.2, -11.4), (2.0, -13.3)))),
+        (0.38, _open(((-6.7, -3.0), (-7.2, -6.0), (-6.6, -9.4), (-5.2, -12.0), (-3.6, -14.0)))),
+    )
+    light, dark = np.zeros((2, SIDE, SIDE), np.float32)
+    for share, rim in rims:
+        side = 1.0 if rim[0, 0] > 0 else -1.0
+        for t in np.linspace(0, 1, round(150 * share)):
+            goal = rim[round(t * (len(rim) - 1))] + random.normal(0, 0.14, 2)
+            start = parting + (side * 0.5 * random.random(), -2.2 * random.random() * (1 - t))
+            bulge = np.array([side * 1.6, -1.7]) * (0.25 + (1 - t))
+            strand = _open((tuple(start), tuple((start + goal) / 2 + bulge), tuple(goal)))
+            into = light if random.random() < 0.5 else dark
+            np.maximum(into, random.uniform(0.3, 1) * _stroke(strand, 0.06), out=into)
+    for strands, colour in ((dark, (44, 26, 20)), (light, _HAIR_LIGHT)):
+        _paint(canvas, fringe * cv2.GaussianBlur(strands, (0, 0), 0.05 * _SCALE), colour, 0.45)
+    # A band of light round the crown.
+    for x, y, wide in ((-5.0, -14.2, 1.7), (2.6, -15.2, 2.8), (6.4, -11.6, 1.2)):
+        _paint(canvas, fringe * _spot(x, y, wide, 1.1), (168, 120, 90), 0.32)

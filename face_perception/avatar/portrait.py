@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from face_perception.avatar.anatomy import study
+from face_perception.avatar.drawn import drawn_face
 from face_perception.avatar.eyes import Eye, base_gaze
 from face_perception.avatar.inside import Inside
 from face_perception.avatar.interfaces import FaceState
@@ -20,12 +21,14 @@ from face_perception.avatar.picture import frame_picture, read_picture, to_rgb
 from face_perception.avatar.shapes import HEAD, JAW_DROP, SHAPES, weights
 from face_perception.avatar.warp import Warp
 from face_perception.faces import FaceTracker, load_tracker
+from face_perception.inference import sample_photo
 from face_perception.types import Image
 
 FloatArray = npt.NDArray[np.floating]
 Pixels = npt.NDArray[np.float32]
 
 MIN_SIDE, MAX_SIDE = 128, 2048
+SAMPLES = ("astronaut", "grace_hopper")
 
 _JAW, _CLOSE = SHAPES.index("jaw"), SHAPES.index("close")
 _SEAM_DARK = 0.45  # of the line between lips that the picture shows parted
@@ -228,6 +231,24 @@ class Portrait:
             )
             out += mask[..., None] * (inside - out)
         box[:] = np.clip(out + 0.5, 0, 255)
+
+
+def load_portrait(
+    source: str | Path = "",
+    *,
+    size: tuple[int, int] = (512, 512),
+    whole: bool = False,
+    tracker: FaceTracker | None = None,
+) -> Portrait:
+    """The portrait that a name stands for: "" the drawn face of the package, ``astronaut`` or
+    ``grace_hopper`` a sample photograph, anything else an image file.
+
+    Raises as ``Portrait.read``, and inference.ModelError for a sample photograph that is missing.
+    """
+    if str(source) == "":
+        return Portrait(drawn_face(), size=size, whole=whole, tracker=tracker)
+    file = sample_photo(str(source)) if str(source) in SAMPLES else Path(source)
+    return Portrait.read(file, size=size, whole=whole, tracker=tracker)
 
 
 def _filled(shape: tuple[int, ...], outline: FloatArray) -> npt.NDArray[np.uint8]:
