@@ -5,7 +5,9 @@ no topics.
 from face_perception.avatar.aim import direction_to
 from face_perception.avatar.clock import AudioClock, FramePacer
 from face_perception.avatar.interfaces import Animator, FaceState, Renderer
+from face_perception.avatar.life import LivingFace
 from face_perception.avatar.performer import Activity, Performer, Report
+from face_perception.avatar.picture import PortraitError
 from face_perception.avatar.player import (
     LoudspeakerPlayer,
     NoLoudspeaker,
@@ -14,9 +16,8 @@ from face_perception.avatar.player import (
     device_of,
     import_sounddevice,
 )
-from face_perception.avatar.picture import PortraitError
 from face_perception.avatar.playout import Playout
-from face_perception.avatar.portrait import Portrait
+from face_perception.avatar.portrait import Portrait, load_portrait
 from face_perception.avatar.screen import Screen, Shown
 from face_perception.avatar.web import WebError, WebScreen
 from face_perception.avatar.window import NoDisplay, WindowScreen
@@ -27,6 +28,7 @@ __all__ = [
     "AudioClock",
     "FaceState",
     "FramePacer",
+    "LivingFace",
     "LoudspeakerPlayer",
     "NoDisplay",
     "NoLoudspeaker",
@@ -46,4 +48,5 @@ __all__ = [
     "device_of",
     "direction_to",
     "import_sounddevice",
+    "load_portrait",
 ]

@@ -12,6 +12,7 @@ from face_perception.speech.chunks import (
     to_int16,
 )
 from face_perception.speech.interfaces import MOUTH_RATE, REST, Mouth, MouthShape, Samples
+from face_perception.speech.mouth import BandMouth
 from face_perception.speech.stream import Heard, SpeechStream
 from face_perception.speech.voice_activity import Activity, VoiceActivity
 
@@ -20,6 +21,7 @@ __all__ = [
     "REST",
     "Activity",
     "AudioError",
+    "BandMouth",
     "Chunk",
     "Heard",
     "Mouth",
