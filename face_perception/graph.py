@@ -43,13 +43,16 @@ class Options:
     """What a user chooses when starting the graph.
 
     ``image`` is the camera's topic; ``camera_info`` defaults to its sibling, as image_transport has
-    it. ``nodes`` are the names to start; ``parameters`` override by node name.
+    it; ``speech`` is what the robot says, ``audio`` what it hears. ``nodes`` are the names to
+    start; ``parameters`` override by node name.
     """
 
     nodes: tuple[str, ...] = tuple(n.name for n in NODES if n.by_default)
     namespace: str = ""
     image: str = "image"
     camera_info: str = ""
+    speech: str = "speech"
+    audio: str = "audio"
     parameter_file: str = ""
     parameters: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     autostart: bool = True
@@ -124,6 +127,23 @@ def image_remaps(image: str, camera_info: str = "") -> tuple[tuple[str, str], ..
     )
 
 
+def audio_remaps(topic: str, target: str) -> tuple[tuple[str, str], ...]:
+    """Remaps of an audio topic and, for audio_common, of what says its format."""
+    if target == topic:
+        return ()
+    return ((topic, target), (f"{topic}_info", f"{target}_info"))
+
+
+def _remaps(node: Node, options: Options) -> tuple[tuple[str, str], ...]:
+    if node.reads_images or node.name == "camera":
+        return image_remaps(options.image, options.camera_info)
+    if node.name == "talking_face":
+        return audio_remaps("speech", options.speech)
+    if node.name in ("microphone", "voice_activity"):
+        return audio_remaps("audio", options.audio)
+    return ()
+
+
 def processes(options: Options) -> list[Process]:
     """The processes of the graph, in the order of ``NODES``."""
     files = [str(Path(options.parameter_file).expanduser())] if options.parameter_file else []
@@ -139,12 +159,11 @@ def processes(options: Options) -> list[Process]:
         if options.compressed and node.reads_images:
             parameters["compressed"] = True
         parameters.update(options.parameters.get(node.name, {}))
-        touches_images = node.reads_images or node.name == "camera"
         out.append(
             Process(
                 name=node.name,
                 namespace=options.namespace,
-                remaps=image_remaps(options.image, options.camera_info) if touches_images else (),
+                remaps=_remaps(node, options),
                 parameter_files=(str(paths.resource(f"config/{node.name}.yaml")), *files),
                 parameters=parameters,
                 log_level=options.log_level,

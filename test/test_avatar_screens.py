@@ -17,7 +17,6 @@ from face_perception.avatar.web import FRAME, LARGEST_MESSAGE, SOUND, may_watch
 websockets_client = pytest.importorskip("websockets.sync.client")
 from websockets.exceptions import ConnectionClosed, InvalidStatus  # noqa: E402
 
-
 NAME = socket.gethostname().lower()
 
 

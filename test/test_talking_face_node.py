@@ -134,7 +134,9 @@ def test_it_says_what_it_is_told_in_time(start: Callable[..., NodeProcess], peer
     begin = stamps(sound)[0]
     assert 0.05 < begin - speaker.begun < 1.0
     lengths = np.cumsum([len(m.samples) for m in sound])[:-1] / 48_000
-    assert np.abs(stamps(sound)[1:] - begin - lengths).max() < 0.02
+    # What the resampler holds back to the very end may come too late on a busy computer.
+    body = lengths < len(samples) / rate - 0.1
+    assert np.abs(stamps(sound)[1:] - begin - lengths)[body].max() < 0.02
 
     # Frames are stamped when they are seen, one after the other.
     seen = stamps(frames)

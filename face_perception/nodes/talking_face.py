@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import threading
 import time
 from dataclasses import dataclass
@@ -15,28 +14,28 @@ from sensor_msgs.msg import CompressedImage, Image
 from std_msgs.msg import Header, String
 from std_srvs.srv import Trigger
 
-from face_perception import inference, msg, types
+from face_perception import msg, types
 from face_perception.avatar import (
+    LivingFace,
     LoudspeakerPlayer,
     NoLoudspeaker,
     Performer,
     Player,
-    Portrait,
     Screen,
     Shown,
     SilentPlayer,
     WebScreen,
     WindowScreen,
     direction_to,
+    load_portrait,
 )
 from face_perception.nodes import images, messages
 from face_perception.nodes.audio_input import AUDIO_COMMON, AudioInput
 from face_perception.nodes.driver import PerceptionNode, run
 from face_perception.nodes.parameters import parameter
 from face_perception.nodes.qos import SensorSubscription
-from face_perception.speech import Chunk, to_int16
+from face_perception.speech import BandMouth, Chunk, to_int16
 
-_PHOTOGRAPHS = ("astronaut", "grace_hopper")
 _PLAYER_RETRY = 5.0
 
 
@@ -45,14 +44,17 @@ class TalkingFaceParameters:
     """Parameters of the talking_face node."""
 
     portrait: str = parameter(
-        "astronaut",
-        "The face: a picture with one face (a path), or a sample photograph: astronaut, "
-        "grace_hopper.",
+        "",
+        "The face: the path of a picture with one face, a sample photograph (astronaut, "
+        "grace_hopper), or empty: a drawn one.",
     )
+    whole: bool = parameter(False, "Show the whole picture, instead of the face and shoulders.")
     width: int = parameter(512, "Width of the frames, pixels.", minimum=128, maximum=2048)
     height: int = parameter(512, "Height of the frames, pixels.", minimum=128, maximum=2048)
     rate: float = parameter(30.0, "Frames a second.", minimum=5.0, maximum=60.0)
-    seed: int = parameter(0, "Of blinks and small movements: the same seed, the same life.")
+    seed: int = parameter(
+        0, "Of blinks and small movements: the same seed, the same life.", minimum=0
+    )
     delay: float = parameter(
         0.1,
         "From the arrival of speech to its sound, seconds: what the mouth knows ahead, and how "
@@ -175,13 +177,9 @@ class TalkingFaceNode(PerceptionNode[TalkingFaceParameters]):
 
     def setup(self) -> None:
         values = self.values
-        portrait = values.portrait
-        path = (
-            inference.sample_photo(portrait)
-            if portrait in _PHOTOGRAPHS
-            else os.path.expanduser(portrait)
+        self._renderer = load_portrait(
+            values.portrait, size=(values.width, values.height), whole=values.whole
         )
-        self._renderer = Portrait.read(path, size=(values.width, values.height))
         self.image = self.publisher(Image, "avatar/image", depth=1)
         self.compressed = self.publisher(CompressedImage, "avatar/image/compressed", depth=1)
         self.audio = self.publisher(msg.Audio, "avatar/audio", depth=100)
@@ -196,8 +194,8 @@ class TalkingFaceNode(PerceptionNode[TalkingFaceParameters]):
     def start(self) -> None:
         values = self.values
         self.performer = Performer(
-            make_mouth(),
-            make_animator(values.seed),
+            BandMouth(),
+            LivingFace(values.seed),
             self._renderer,
             fps=values.rate,
             delay=values.delay,
@@ -439,18 +437,6 @@ class TalkingFaceNode(PerceptionNode[TalkingFaceParameters]):
             return
         self._looking, self._looked_at = True, time.monotonic()
         self.performer.look_at(yaw, pitch)
-
-
-def make_mouth():
-    from face_perception.avatar.standin import M
-
-    return M()
-
-
-def make_animator(seed):
-    from face_perception.avatar.standin import A
-
-    return A()
 
 
 def main(args: list[str] | None = None) -> int:

@@ -20,7 +20,7 @@ _WAIT = 0.06  # for a chunk that was overtaken
 _BACK = 1.0  # a stamp this much earlier is another clock, not a late chunk
 _LONGEST_PAUSE = 3.0
 # What a resampler holds back is let go when nothing has come for this long.
-_FLUSH = 0.03
+_FLUSH = 0.02
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +104,7 @@ class SpeechStream:
             if now - self._until > self._end_after:
                 heard += self._end()
             elif not self._flushed and now - self._until > _FLUSH:
-                heard.append(Heard(self._flush()))
+                heard.append(Heard(self._flush(), held=math.inf))
         return heard
 
     def interrupt(self, now: float) -> None:
@@ -238,6 +238,6 @@ class SpeechStream:
     def _end(self) -> list[Heard]:
         if not self._open:
             return []
-        heard = Heard(self._flush(), ends=True)
+        heard = Heard(self._flush(), ends=True, held=math.inf)
         self._forget()
         return [heard]
