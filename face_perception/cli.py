@@ -10,9 +10,19 @@ import os
 import sys
 from collections.abc import Sequence
 
-from face_perception.commands import bench, demo, doctor, importing, models, run, up, watch
+from face_perception.commands import (
+    avatar_demo,
+    bench,
+    demo,
+    doctor,
+    importing,
+    models,
+    run,
+    up,
+    watch,
+)
 
-COMMANDS = (demo, up, watch, run, importing, models, bench, doctor)
+COMMANDS = (demo, avatar_demo, up, watch, run, importing, models, bench, doctor)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

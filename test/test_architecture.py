@@ -38,7 +38,7 @@ ALLOWED: dict[str, set[str]] = {
     "training": BASE | {"inference", "networks", "synthesis"},
     "nodes": BASE | SENSES | {"msg", "srv", "action", "inference", "faces", "synthesis"}
     | {"overlay", "graph", "table", "supervisor", "clips"},
-    "commands": BASE | {"inference", "faces", "clips", "overlay", "perception", "graph"}
+    "commands": BASE | {"inference", "faces", "clips", "overlay", "perception", "graph", "speech"}
     | {"supervisor", "table", "nodes", "networks"},
     "cli": {"commands"},
 }  # fmt: skip
@@ -58,12 +58,18 @@ RESERVED: dict[str, set[str]] = {
     "onnxruntime": {"inference"},
     "tensorrt": {"inference"},
     "mediapipe": set(),
+    "soxr": {"speech"},
+    **{package: {"avatar"} for package in ("av", "pygame", "sounddevice", "websockets")},
+    "audio_common_msgs": {"nodes"},
 }
 
 # Imported only inside functions, so that every command starts fast and without them.
 LAZY_IN_COMMANDS = {"nodes", "networks", "training"}
 
-HEAVY = ("torch", "rclpy", "onnx", "tflite", "mediapipe", "onnxruntime")
+HEAVY = (
+    "torch", "rclpy", "onnx", "tflite", "mediapipe", "onnxruntime", "av", "pygame", "sounddevice",
+    "websockets",
+)  # fmt: skip
 
 MODULES = sorted(PACKAGE.rglob("*.py"))
 

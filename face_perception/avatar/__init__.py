@@ -4,6 +4,7 @@ no topics.
 
 from face_perception.avatar.aim import direction_to
 from face_perception.avatar.clock import AudioClock, FramePacer
+from face_perception.avatar.film import FilmError, write_film
 from face_perception.avatar.interfaces import Animator, FaceState, Renderer
 from face_perception.avatar.life import LivingFace
 from face_perception.avatar.performer import Activity, Performer, Report
@@ -27,6 +28,7 @@ __all__ = [
     "Animator",
     "AudioClock",
     "FaceState",
+    "FilmError",
     "FramePacer",
     "LivingFace",
     "LoudspeakerPlayer",
@@ -49,4 +51,5 @@ __all__ = [
     "direction_to",
     "import_sounddevice",
     "load_portrait",
+    "write_film",
 ]

@@ -101,7 +101,7 @@ class Performer:
         self._activity, self._since = Activity.IDLE, now()
         self._begun: float | None = None  # arrival of an utterance that has no frame yet
         self._first_frame = self._worst_first_frame = float("nan")
-        self._lead = _FIRST_LEAD
+        self._lead, self._spread = _FIRST_LEAD, 0.0
         self._last_time = 0.0
         self._rendered: deque[float] = deque(maxlen=1000)
         self._delivered: deque[float] = deque(maxlen=1000)
@@ -176,7 +176,7 @@ class Performer:
         number = self._pacer.next(self._now(), self._lead)
         due = self._pacer.due(number)
         # Rendered as late as may be, to know the most of the speech.
-        self._sleep_until(due - self._lead)
+        self._sleep_until(due - self._lead - self._spread)
         begin = self._now()
         self._listen(begin)
         position = number / self._pacer.fps
@@ -189,9 +189,10 @@ class Performer:
         frame = Shown(number, self._renderer.render(state), position, due)
         ready = self._now()
         self._rendered.append(ready)
-        # Rises at once, falls slowly: a frame too early costs less than one too late.
-        taken = ready - begin + 0.001
-        self._lead = max(taken, self._lead + 0.05 * (taken - self._lead))
+        # What is usual: were it the longest, one hiccup would cost the rate for a second.
+        taken = ready - begin
+        self._spread += 0.1 * (2 * abs(taken - self._lead) - self._spread)
+        self._lead += 0.1 * (taken - self._lead)
         self._sleep_until(due)
         now = self._now()
         if not self._pacer.show(number, now):
