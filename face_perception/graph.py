@@ -37,6 +37,9 @@ NODES = (
     Node("talking_face", "speech to a face that speaks it, on screens", by_default=False),
 )
 
+# All that sees, and a camera to see with: what the demo and the benchmark run.
+SEEING = ("camera", *(node.name for node in NODES if node.by_default))
+
 
 @dataclass(frozen=True)
 class Options:

@@ -1,4 +1,4 @@
-"""The page in a real Chromium, where one is installed: frames change, sound plays, it comes back."""
+"""The page in a real Chromium, where one is installed: frames, sound, coming back."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import itertools
 import json
 import os
 import shutil
+import signal
 import subprocess
 import threading
 import time
@@ -77,13 +78,16 @@ class Browser:
 
     def close(self) -> None:
         self._held.close()
-        self.process.terminate()
+        self._end()
+        self._log.close()
+
+    def _end(self) -> None:
+        os.killpg(self.process.pid, signal.SIGTERM)
         try:
             self.process.wait(10)
         except subprocess.TimeoutExpired:
-            os.killpg(self.process.pid, 9)
+            os.killpg(self.process.pid, signal.SIGKILL)
             self.process.wait()
-        self._log.close()
 
 
 def eventually(condition: Any, timeout: float = 20.0) -> None:

@@ -37,7 +37,7 @@ def run(args: argparse.Namespace) -> int:
         source = os.path.abspath(source)
     options = graph_options.options(
         args,
-        nodes=tuple(node.name for node in graph.NODES),
+        nodes=graph.SEEING,
         parameters={"camera": {"source": source}},
     )
     return demo(options, duration=args.duration, pictures=args.output)
