@@ -134,8 +134,8 @@ def _paint(canvas: Pixels, mask: Pixels, colour: Colour, strength: float = 1.0) 
 
 def _background() -> Pixels:
     y = np.linspace(0, 1, SIDE, dtype=np.float32)[:, None, None]
-    canvas = np.repeat((1 - y) * np.float32([206, 220, 224]) + y * np.float32([150, 172, 182]),
-                       SIDE, axis=1)  # fmt: skip
+    top, bottom = np.array([[206, 220, 224], [150, 172, 182]], np.float32)
+    canvas: Pixels = np.repeat((1 - y) * top + y * bottom, SIDE, axis=1).astype(np.float32)
     _paint(canvas, _spot(-6, -10, 14, 14), (238, 244, 244), 0.6)
     # Grain, or the shading would show as bands.
     grain = np.random.default_rng(0).normal(0, 1.2, (SIDE, SIDE, 1))
@@ -202,8 +202,8 @@ def _features(canvas: Pixels) -> None:
                   (2.35, -0.30)))  # fmt: skip
     top = _open(((2.35, -0.30), (1.2, -0.60), (0.45, -0.80), (0.0, -0.66), (-0.45, -0.80),
                  (-1.2, -0.60), (-2.35, -0.30)))  # fmt: skip
-    bottom = _open(((2.35, -0.30), (1.4, 0.55), (0.6, 0.98), (0.0, 1.04), (-0.6, 0.98), (-1.4, 0.55),
-                    (-2.35, -0.30)))  # fmt: skip
+    bottom = _open(((2.35, -0.30), (1.4, 0.55), (0.6, 0.98), (0.0, 1.04), (-0.6, 0.98),
+                    (-1.4, 0.55), (-2.35, -0.30)))  # fmt: skip
     upper, lower = np.concatenate([seam, top]), np.concatenate([seam, bottom])
     _paint(canvas, _mask(upper, 0.05), (186, 100, 92), 0.85)
     _paint(canvas, _mask(lower, 0.06), _LIP, 0.92)
