@@ -21,9 +21,12 @@ FloatArray = npt.NDArray[np.floating]
 Pixels = npt.NDArray[np.float32]
 Indices = npt.NDArray[np.intp]
 
-MAX_YAW, MAX_PITCH = 0.6, 0.42  # of an eye in the head, radians
+MAX_YAW, MAX_PITCH = 0.5, 0.35  # of an eye in the head, radians
 
 _RADIUS_CM = 1.2  # from the eyeball's centre to the iris, as in gaze.geometric
+# Irises are read less far from the middle of the eye than they are (landmarks of rendered eyes go
+# two thirds of the way across, half of it up and down), so they go further.
+_FURTHER = np.array([1.3, 1.5])
 _BEHIND_CM = 0.9  # the eyeball's centre behind the canthi
 _ABOVE_CM = 0.24  # and an eye that looks ahead above them
 _VISIBLE_IRIS_CM = 0.59
@@ -250,7 +253,7 @@ class Eye:
     def _ball(self, turn: FloatArray, upper: FloatArray, closing: float) -> Pixels:
         """White and iris."""
         ball = self._white.copy()
-        sines = np.sin(turn) - np.sin(self._gaze)
+        sines = _FURTHER * (np.sin(turn) - np.sin(self._gaze))
         shift = _RADIUS_CM * self._cm * (self._axes.T @ (sines[0], -sines[1]))
         move = np.array([[1.0, 0.0, 0.0], [0.0, 1.0, 0.0]])
         move[:, 2] = self._iris_at + shift

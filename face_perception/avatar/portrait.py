@@ -31,6 +31,7 @@ MIN_SIDE, MAX_SIDE = 128, 2048
 SAMPLES = ("astronaut", "grace_hopper")
 
 _JAW, _CLOSE = SHAPES.index("jaw"), SHAPES.index("close")
+_HEAD_SEEN = 0.5  # how much of a turn of the head a flat picture conveys
 _SEAM_DARK = 0.45  # of the line between lips that the picture shows parted
 
 
@@ -108,8 +109,8 @@ class Portrait:
         amounts = weights(state)
         turned = np.array(
             [
-                state.gaze_yaw - amounts[HEAD[0]],
-                state.gaze_pitch - amounts[HEAD[1]],
+                state.gaze_yaw - _HEAD_SEEN * amounts[HEAD[0]],
+                state.gaze_pitch - _HEAD_SEEN * amounts[HEAD[1]],
             ]
         )
         blink = float(np.clip(state.blink, 0, 1))

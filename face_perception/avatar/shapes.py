@@ -193,7 +193,8 @@ def head_turns(local: FloatArray) -> FloatArray:
     the mesh would tear cheek from hair.
     """
     u, v = local[..., 0], local[..., 1]
-    depth = 3.2 + 5.0 * np.exp(-((u / 5.6) ** 2) - ((v + 2.5) / 6.5) ** 2)
+    depth = 1.8 + 6.0 * np.exp(-((u / 5.4) ** 2) - ((v + 3.0) / 7.5) ** 2)
+    depth = depth + 1.8 * np.exp(-((u / 1.3) ** 2) - ((v + 3.2) / 2.0) ** 2)
     none = np.zeros_like(depth)
     return np.stack(
         [
