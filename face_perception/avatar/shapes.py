@@ -27,7 +27,7 @@ SHAPES = (
 HEAD = tuple(SHAPES.index(name) for name in ("yaw", "pitch", "roll"))
 
 # What a flat picture can follow without showing it.
-MAX_YAW, MAX_PITCH, MAX_ROLL = 0.16, 0.12, 0.08
+MAX_YAW, MAX_PITCH, MAX_ROLL = 0.16, 0.12, 0.06
 
 _NECK_CM = 6.0  # from the mouth down to where the head tilts
 
