@@ -104,7 +104,9 @@ class Portrait:
         return cls(read_picture(path), size=size, whole=whole, tracker=tracker)
 
     def render(self, state: FaceState) -> Image:
-        """RGB uint8 [height, width, 3], a new array."""
+        """RGB uint8 [height, width, 3], a new array. What is out of range is limited, what is not
+        finite is as in the picture.
+        """
         mark = self._stopwatch()
         amounts = weights(state)
         turned = np.array(
@@ -113,10 +115,13 @@ class Portrait:
                 state.gaze_pitch - _HEAD_SEEN * amounts[HEAD[1]],
             ]
         )
-        blink = float(np.clip(state.blink, 0, 1))
-        lids = float(np.clip(state.lids, -1, 1))
+        turned = np.nan_to_num(turned)
+        blink, lids, cheek = (
+            float(np.clip(np.nan_to_num(value), low, 1))
+            for value, low in ((state.blink, 0), (state.lids, -1), (state.smile, 0))
+        )
         for eye in self._eyes:
-            eye.paint(self._canvas, blink, lids, turned, max(0.0, min(1.0, state.smile)))
+            eye.paint(self._canvas, blink, lids, turned, cheek)
         mark("eyes")
         edges = self._edges_at(amounts)
         line, rows = self._mouth_line(edges)

@@ -35,7 +35,7 @@ _NECK_CM = 6.0  # from the mouth down to where the head tilts
 def weights(state: FaceState) -> FloatArray:
     """How much of each of ``SHAPES`` a state needs: [16]. Head angles are limited."""
     mouth = state.mouth
-    values = np.clip(mouth.values(), 0, 1)
+    values = np.clip(np.nan_to_num(mouth.values()), 0, 1)
     jaw, wide, rounded, press, teeth, tuck = (float(v) for v in values)
     smile = _limit(state.smile, 1)
     inner, outer = _limit(state.inner_brow, 1), _limit(state.outer_brow, 1)
@@ -77,7 +77,7 @@ def displacements(face: Anatomy) -> FloatArray:
 
 
 def _limit(value: float, most: float) -> float:
-    return max(-most, min(most, float(value)))
+    return max(-most, min(most, float(value))) if math.isfinite(value) else 0.0
 
 
 def _step(x: FloatArray, low: float, high: float) -> FloatArray:
