@@ -46,8 +46,8 @@ _FRINGE: Points = (
     (6.35, -7.4), (5.9, -9.5), (4.5, -11.4), (2.0, -12.9), (-1.0, -14.2), (-2.6, -15.2),
     (-3.4, -13.8), (-4.8, -12.0), (-5.9, -9.6), (-6.3, -6.6), (-6.4, -4.4),
 )  # fmt: skip
-_EYE_UPPER: Points = ((-1.52, 0.18), (-1.05, -0.44), (-0.25, -0.82), (0.65, -0.72), (1.55, 0.02))
-_EYE_LOWER: Points = ((1.55, 0.02), (0.9, 0.46), (0.0, 0.60), (-0.85, 0.46), (-1.52, 0.18))
+_EYE_UPPER: Points = ((-1.52, 0.18), (-1.05, -0.50), (-0.25, -0.92), (0.65, -0.80), (1.55, 0.02))
+_EYE_LOWER: Points = ((1.55, 0.02), (0.9, 0.42), (0.0, 0.54), (-0.85, 0.42), (-1.52, 0.18))
 _BROW: Points = (
     (-1.75, 0.28), (-0.6, -0.08), (0.8, -0.26), (2.2, 0.38), (0.8, 0.06), (-0.6, 0.26),
     (-1.70, 0.62),
@@ -134,8 +134,8 @@ def _paint(canvas: Pixels, mask: Pixels, colour: Colour, strength: float = 1.0) 
 
 def _background() -> Pixels:
     y = np.linspace(0, 1, SIDE, dtype=np.float32)[:, None, None]
-    canvas = np.repeat((1 - y) * np.float32([206, 220, 224]) + y * np.float32([150, 172, 182]),
-                       SIDE, axis=1)  # fmt: skip
+    top, bottom = np.array([[206, 220, 224], [150, 172, 182]], np.float32)
+    canvas: Pixels = np.repeat((1 - y) * top + y * bottom, SIDE, axis=1).astype(np.float32)
     _paint(canvas, _spot(-6, -10, 14, 14), (238, 244, 244), 0.6)
     # Grain, or the shading would show as bands.
     grain = np.random.default_rng(0).normal(0, 1.2, (SIDE, SIDE, 1))
@@ -202,8 +202,8 @@ def _features(canvas: Pixels) -> None:
                   (2.35, -0.30)))  # fmt: skip
     top = _open(((2.35, -0.30), (1.2, -0.60), (0.45, -0.80), (0.0, -0.66), (-0.45, -0.80),
                  (-1.2, -0.60), (-2.35, -0.30)))  # fmt: skip
-    bottom = _open(((2.35, -0.30), (1.4, 0.55), (0.6, 0.98), (0.0, 1.04), (-0.6, 0.98), (-1.4, 0.55),
-                    (-2.35, -0.30)))  # fmt: skip
+    bottom = _open(((2.35, -0.30), (1.4, 0.55), (0.6, 0.98), (0.0, 1.04), (-0.6, 0.98),
+                    (-1.4, 0.55), (-2.35, -0.30)))  # fmt: skip
     upper, lower = np.concatenate([seam, top]), np.concatenate([seam, bottom])
     _paint(canvas, _mask(upper, 0.05), (186, 100, 92), 0.85)
     _paint(canvas, _mask(lower, 0.06), _LIP, 0.92)
@@ -221,7 +221,7 @@ def _eye(canvas: Pixels, side: float) -> None:
     opening = _mask(np.concatenate([upper, lower]), 0.03)
     _paint(canvas, _mask(np.concatenate([upper, lower]), 0.28), _SHADE, 0.35)
     _paint(canvas, opening, (240, 238, 236))
-    cx, cy = side * 3.13, -7.05
+    cx, cy = side * 3.13, -7.15
     x, y = np.meshgrid(np.arange(SIDE), np.arange(SIDE))
     far = np.hypot((x - _MOUTH[0]) / _SCALE - cx, (y - _MOUTH[1]) / _SCALE - cy)
 

@@ -21,9 +21,12 @@ FloatArray = npt.NDArray[np.floating]
 Pixels = npt.NDArray[np.float32]
 Indices = npt.NDArray[np.intp]
 
-MAX_YAW, MAX_PITCH = 0.6, 0.42  # of an eye in the head, radians
+MAX_YAW, MAX_PITCH = 0.5, 0.35  # of an eye in the head, radians
 
 _RADIUS_CM = 1.2  # from the eyeball's centre to the iris, as in gaze.geometric
+# Irises are read less far from the middle of the eye than they are (landmarks of rendered eyes go
+# two thirds of the way across, half of it up and down), so they go further.
+_FURTHER = np.array([1.3, 1.5])
 _BEHIND_CM = 0.9  # the eyeball's centre behind the canthi
 _ABOVE_CM = 0.24  # and an eye that looks ahead above them
 _VISIBLE_IRIS_CM = 0.59
@@ -194,7 +197,7 @@ class Eye:
             upper = lower
         skin = self._skin(upper, lower, max(closing, 0.0))
         if (lower - upper).max() > 0.3:
-            ball = self._ball(turn, upper, closing)
+            ball = self._ball(turn, upper, self._upper + open_ * height, closing)
             cover = np.clip(self._grid_y - upper.astype(np.float32) + 0.5, 0, 1)
             cover = np.minimum(cover, np.clip(lower.astype(np.float32) - self._grid_y + 0.5, 0, 1))
             inside = cv2.GaussianBlur(cover, (0, 0), 0.7)[..., None]
@@ -247,11 +250,20 @@ class Eye:
         row = np.percentile(found, 70, axis=0)[None].astype(np.float32)
         return np.asarray(cv2.GaussianBlur(row, (0, 0), 0.35 * self._cm), np.float32)
 
-    def _ball(self, turn: FloatArray, upper: FloatArray, closing: float) -> Pixels:
-        """White and iris."""
+    def _ball(
+        self, turn: FloatArray, upper: FloatArray, opened: FloatArray, closing: float
+    ) -> Pixels:
+        """White and iris. ``opened``: where the upper lid is when it does not blink."""
         ball = self._white.copy()
-        sines = np.sin(turn) - np.sin(self._gaze)
+        sines = _FURTHER * (np.sin(turn) - np.sin(self._gaze))
         shift = _RADIUS_CM * self._cm * (self._axes.T @ (sines[0], -sines[1]))
+        # In narrow eyes the pupil would go behind a lid: nobody sees what it looks at there.
+        column = int(np.clip(self._centre[0] + shift[0], 0, len(opened) - 1))
+        low, high = opened[column], self._lower[column]
+        room = min(0.25 * self._radius, (high - low) / 2)
+        y = np.clip(self._centre[1] + shift[1], low + room, high - room)
+        # One that the picture itself shows there stays.
+        shift[1] = np.clip(y - self._centre[1], *sorted((0.0, float(shift[1]))))
         move = np.array([[1.0, 0.0, 0.0], [0.0, 1.0, 0.0]])
         move[:, 2] = self._iris_at + shift
         iris = cv2.warpAffine(self._iris, move, (ball.shape[1], ball.shape[0]))

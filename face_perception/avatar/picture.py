@@ -12,6 +12,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from face_perception import faces
 from face_perception.faces import FaceTracker
 from face_perception.types import Camera, Face, Frame, Image
 
@@ -21,7 +22,7 @@ _MIN_FACE = 64  # pixels, longer side of the mesh: below that lips and lids are 
 _MAX_PIXELS = 100_000_000  # 300 MB once decoded
 _SEARCH_SIDE = 1280  # a larger picture is searched, and framed, at this size
 _FACE_SHARE = 0.42  # height of the mesh in the frame's, where the picture is large enough
-_EYES_AT = 0.43  # height of the middle of the face in the frame
+_EYES_AT = 0.46  # height of the eyes in the frame: a camera before the screen sees them ahead
 _MAX_ENLARGED = 3.0
 
 
@@ -150,7 +151,8 @@ def _crop(
     wanted = max(float(high[1] - low[1]) / _FACE_SHARE, size[1] / _MAX_ENLARGED)
     tall = largest if whole else min(largest, wanted)
     wide = tall * aspect
-    x, y = (low + high) / 2 - (wide / 2, _EYES_AT * tall)
+    eyes = landmarks[[faces.LEFT_OUTER_CANTHUS, faces.RIGHT_OUTER_CANTHUS], 1].mean()
+    x, y = (low[0] + high[0]) / 2 - wide / 2, eyes - _EYES_AT * tall
     return (
         float(np.clip(x, 0, width - wide)),
         float(np.clip(y, 0, height - tall)),

@@ -31,6 +31,7 @@ MIN_SIDE, MAX_SIDE = 128, 2048
 SAMPLES = ("astronaut", "grace_hopper")
 
 _JAW, _CLOSE = SHAPES.index("jaw"), SHAPES.index("close")
+_HEAD_SEEN = 0.5  # how much of a turn of the head a flat picture conveys
 _SEAM_DARK = 0.45  # of the line between lips that the picture shows parted
 
 
@@ -103,27 +104,41 @@ class Portrait:
         return cls(read_picture(path), size=size, whole=whole, tracker=tracker)
 
     def render(self, state: FaceState) -> Image:
-        """RGB uint8 [height, width, 3], a new array."""
+        """RGB uint8 [height, width, 3], a new array. What is out of range is limited, what is not
+        finite is as in the picture.
+        """
         mark = self._stopwatch()
         amounts = weights(state)
         turned = np.array(
             [
-                state.gaze_yaw - amounts[HEAD[0]],
-                state.gaze_pitch - amounts[HEAD[1]],
+                state.gaze_yaw - _HEAD_SEEN * amounts[HEAD[0]],
+                state.gaze_pitch - _HEAD_SEEN * amounts[HEAD[1]],
             ]
         )
-        blink = float(np.clip(state.blink, 0, 1))
-        lids = float(np.clip(state.lids, -1, 1))
+        turned = np.nan_to_num(turned)
+        blink, lids, cheek = (
+            float(np.clip(np.nan_to_num(value), low, 1))
+            for value, low in ((state.blink, 0), (state.lids, -1), (state.smile, 0))
+        )
         for eye in self._eyes:
-            eye.paint(self._canvas, blink, lids, turned, max(0.0, min(1.0, state.smile)))
+            eye.paint(self._canvas, blink, lids, turned, cheek)
         mark("eyes")
-        upper, lower = self._warp.backward(amounts)
+        edges = self._edges_at(amounts)
+        line, rows = self._mouth_line(edges)
+        region = self._warp.region
+        upper, lower = self._warp.forward(amounts)
+        above = slice(0, rows.stop)
+        below = slice(rows.start, region.height)
+        upper, lower = self._warp.backward(upper, above), self._warp.backward(lower, below)
         mark("fields")
         image = self.picture.copy()
-        region = self._warp.region
-        image[region.rows, region.columns] = self._sample(upper, slice(0, None))
+        window = image[region.rows, region.columns]
+        self._sample(upper, above, window[above])
+        under = np.empty_like(window[below])
+        self._sample(lower, below, under)
+        _lay(window[below], under, line - (region.x, region.y + rows.start), self._face.axes)
         mark("warp")
-        self._mouth(image, amounts, lower)
+        self._between(image, amounts, *edges)
         mark("mouth")
         return image
 
@@ -144,65 +159,47 @@ class Portrait:
 
         return mark
 
-    def _sample(self, back: Pixels, rows: slice, columns: slice = slice(None)) -> Image:
-        where = self._pixels[rows, columns] + back[rows, columns]
-        return np.asarray(
-            cv2.remap(self._canvas, where, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    def _sample(self, back: Pixels, rows: slice, into: Image) -> None:
+        cv2.remap(
+            self._canvas,
+            self._pixels[rows] + back,
+            None,
+            cv2.INTER_LINEAR,
+            dst=into,
+            borderMode=cv2.BORDER_REPLICATE,
         )
 
-    def _mouth(self, image: Image, amounts: FloatArray, lower_back: Pixels) -> None:
-        """Everything below the line where the lips meet, and what is between them."""
-        face, region = self._face, self._warp.region
-        upper = face.upper_edge + np.tensordot(amounts, self._edges[0], 1)
-        lower = face.lower_edge + np.tensordot(amounts, self._edges[1], 1)
+    def _edges_at(self, amounts: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """Edges of the upper and the lower lip in the image, [N, 2] each; they never cross."""
+        upper = self._face.upper_edge + np.tensordot(amounts, self._edges[0], 1)
+        lower = self._face.lower_edge + np.tensordot(amounts, self._edges[1], 1)
         for end in (0, -1):
             upper[end] = lower[end] = (upper[end] + lower[end]) / 2
-        down = face.axes[1]
+        down = self._face.axes[1]
         gap = np.maximum((lower - upper) @ down - self._shut_gap, 0)
         middle = (upper + lower) / 2
-        upper = middle - gap[:, None] * down / 2
-        lower = middle + gap[:, None] * down / 2
-        # The lower layer, from the mouth line down.
-        margin = 1.5 * face.cm
-        left = middle[0] - face.axes[0] * margin
-        right = middle[-1] + face.axes[0] * margin
-        line = np.concatenate([[left], middle, [right]])
-        top = max(int(line[:, 1].min()) - 3, region.y)
-        bottom = region.y + region.height
-        x0, x1 = region.x, region.x + region.width
-        rows = slice(top - region.y, bottom - region.y)
-        below = self._sample(lower_back, rows)
-        line_box = line - (x0, top)
-        far = 4.0 * (x1 - x0)
-        outline = np.concatenate(
-            [
-                [line_box[0] - face.axes[0] * far],
-                line_box,
-                [line_box[-1] + face.axes[0] * far],
-                [line_box[-1] + (face.axes[0] + face.axes[1]) * far],
-                [line_box[0] + (face.axes[1] - face.axes[0]) * far],
-            ]
-        )
-        alpha = _filled(below.shape[:2], outline)
-        solid = int(line_box[:, 1].max()) + 3
-        target = image[top:bottom, x0:x1]
-        target[solid:] = below[solid:]
-        head = slice(0, min(solid, len(below)))
-        part = alpha[head][..., None].astype(np.float32) * np.float32(1 / 255)
-        mixed = target[head] + part * (below[head].astype(np.float32) - target[head])
-        target[head] = mixed + 0.5
-        self._between(image, amounts, upper, lower, gap)
+        half = gap[:, None] * down / 2
+        return middle - half, middle + half
+
+    def _mouth_line(self, edges: tuple[FloatArray, FloatArray]) -> tuple[FloatArray, slice]:
+        """The line at which the lower layer begins, from cheek to cheek, [N, 2] pixels; and the
+        rows of the region that it is in.
+        """
+        face, region = self._face, self._warp.region
+        middle = (edges[0] + edges[1]) / 2
+        margin = 1.5 * face.cm * face.axes[0]
+        line = np.concatenate([[middle[0] - margin], middle, [middle[-1] + margin]])
+        top = int(line[:, 1].min()) - 3 - region.y
+        bottom = int(line[:, 1].max()) + 4 - region.y
+        top = min(max(top, 0), region.height - 2)
+        return line, slice(top, min(max(bottom, top + 1), region.height))
 
     def _between(
-        self,
-        image: Image,
-        amounts: FloatArray,
-        upper: FloatArray,
-        lower: FloatArray,
-        gap: FloatArray,
+        self, image: Image, amounts: FloatArray, upper: FloatArray, lower: FloatArray
     ) -> None:
         """What parted lips show, or the line between closed ones."""
         face = self._face
+        gap = (lower - upper) @ face.axes[1]
         cm = face.cm
         both = np.concatenate([upper, lower])
         margin = 0.35 * cm
@@ -249,6 +246,25 @@ def load_portrait(
         return Portrait(drawn_face(), size=size, whole=whole, tracker=tracker)
     file = sample_photo(str(source)) if str(source) in SAMPLES else Path(source)
     return Portrait.read(file, size=size, whole=whole, tracker=tracker)
+
+
+def _lay(image: Image, lower: Image, line: FloatArray, axes: FloatArray) -> None:
+    """Puts what is below a line over an image of the same size, with a smooth edge."""
+    far = 4.0 * image.shape[1] * axes
+    outline = np.concatenate(
+        [
+            [line[0] - far[0]],
+            line,
+            [line[-1] + far[0]],
+            [line[-1] + far[0] + far[1]],
+            [line[0] - far[0] + far[1]],
+        ]
+    )
+    solid = min(max(int(line[:, 1].max()) + 4, 0), len(image))
+    part = _filled(image[:solid].shape, outline)[..., None].astype(np.float32) * np.float32(1 / 255)
+    mixed = image[:solid] + part * (lower[:solid].astype(np.float32) - image[:solid])
+    image[:solid] = mixed + 0.5
+    image[solid:] = lower[solid:]
 
 
 def _filled(shape: tuple[int, ...], outline: FloatArray) -> npt.NDArray[np.uint8]:

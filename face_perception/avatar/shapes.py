@@ -27,7 +27,7 @@ SHAPES = (
 HEAD = tuple(SHAPES.index(name) for name in ("yaw", "pitch", "roll"))
 
 # What a flat picture can follow without showing it.
-MAX_YAW, MAX_PITCH, MAX_ROLL = 0.16, 0.12, 0.08
+MAX_YAW, MAX_PITCH, MAX_ROLL = 0.16, 0.12, 0.06
 
 _NECK_CM = 6.0  # from the mouth down to where the head tilts
 
@@ -35,7 +35,7 @@ _NECK_CM = 6.0  # from the mouth down to where the head tilts
 def weights(state: FaceState) -> FloatArray:
     """How much of each of ``SHAPES`` a state needs: [16]. Head angles are limited."""
     mouth = state.mouth
-    values = np.clip(mouth.values(), 0, 1)
+    values = np.clip(np.nan_to_num(mouth.values()), 0, 1)
     jaw, wide, rounded, press, teeth, tuck = (float(v) for v in values)
     smile = _limit(state.smile, 1)
     inner, outer = _limit(state.inner_brow, 1), _limit(state.outer_brow, 1)
@@ -77,7 +77,7 @@ def displacements(face: Anatomy) -> FloatArray:
 
 
 def _limit(value: float, most: float) -> float:
-    return max(-most, min(most, float(value)))
+    return max(-most, min(most, float(value))) if math.isfinite(value) else 0.0
 
 
 def _step(x: FloatArray, low: float, high: float) -> FloatArray:
@@ -193,7 +193,8 @@ def head_turns(local: FloatArray) -> FloatArray:
     the mesh would tear cheek from hair.
     """
     u, v = local[..., 0], local[..., 1]
-    depth = 3.2 + 5.0 * np.exp(-((u / 5.6) ** 2) - ((v + 2.5) / 6.5) ** 2)
+    depth = 1.8 + 6.0 * np.exp(-((u / 5.4) ** 2) - ((v + 3.0) / 7.5) ** 2)
+    depth = depth + 1.8 * np.exp(-((u / 1.3) ** 2) - ((v + 3.2) / 2.0) ** 2)
     none = np.zeros_like(depth)
     return np.stack(
         [

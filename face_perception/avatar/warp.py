@@ -19,7 +19,8 @@ FloatArray = npt.NDArray[np.floating]
 Maps = npt.NDArray[np.float32]
 
 STEP = 4  # pixels between two nodes of the fields' grid
-_ITERATIONS = 3
+_ITERATIONS = 5
+_LONGEST = 1.5  # nodes, of one iteration
 
 # The mesh ends at the oval; beyond, what its rim does dies out: distance from the middle of the
 # face as a multiple of the rim's, and the share of its motion.
@@ -51,8 +52,8 @@ class Warp:
 
     def __init__(self, face: Anatomy, size: tuple[int, int]) -> None:
         self._face = face
-        rim = face.points[faces.FACE_OVAL]
         self._middle = face.points[faces.FACE_OVAL].mean(0)
+        self._rim = rim = _rounded(face.points[faces.FACE_OVAL], self._middle)
         outer = self._middle + _STILL * (rim - self._middle)
         low = np.clip(np.floor(outer.min(0)).astype(int) - STEP, 0, None)
         high = np.minimum(np.ceil(outer.max(0)).astype(int) + STEP, size)
@@ -74,7 +75,7 @@ class Warp:
         rim = face.points[faces.FACE_OVAL]
         ring_points = np.concatenate([self._middle + k * (rim - self._middle) for k, _ in _RINGS])
         ring_moves = np.concatenate([k * moves[:, faces.FACE_OVAL] for _, k in _RINGS], 1)
-        still = _fade(nodes, rim, self._middle)
+        still = _fade(nodes, self._rim, self._middle)
         layers = []
         for dropped in (LIP_ROWS[1][:, 1:-1], LIP_ROWS[0][:, 1:-1]):
             kept = np.setdiff1d(np.arange(468), dropped)
@@ -104,13 +105,19 @@ class Warp:
         flat = self._basis.reshape(2, len(SHAPES), -1)
         return np.asarray(weights.astype(np.float32) @ flat).reshape(2, *self._grid.shape)
 
-    def backward(self, weights: FloatArray) -> tuple[Maps, Maps]:
-        """For each pixel of the region, how far off it comes from in the picture, a layer each.
+    def backward(self, field: Maps, rows: slice) -> Maps:
+        """For each pixel of some rows of the region, how far off it comes from in the picture.
 
-        float32 [height, width, 2] pixels.
+        ``field`` is one layer of ``forward``, ``rows`` has a start and a stop; float32
+        [rows, width, 2] pixels.
         """
-        upper, lower = (self._upsampled(self._invert(field)) for field in self.forward(weights))
-        return upper, lower
+        first = max(rows.start // STEP - 1, 0)
+        last = min(-(-rows.stop // STEP) + 1, len(self._grid))
+        back = self._invert(field, slice(first, last))
+        height, width = back.shape[:2]
+        fine = cv2.resize(back, (width * STEP, height * STEP), interpolation=cv2.INTER_LINEAR)
+        begin = rows.start - first * STEP
+        return np.asarray(fine[begin : begin + rows.stop - rows.start, : self.region.width])
 
     def jacobian(self, weights: FloatArray) -> FloatArray:
         """[2, rows, columns]: how much larger the picture gets at each node. Positive: no fold."""
@@ -120,34 +127,42 @@ class Warp:
             found.append((1 + dx[..., 0]) * (1 + dy[..., 1]) - dx[..., 1] * dy[..., 0])
         return np.array(found)
 
-    def _invert(self, field: Maps) -> Maps:
-        """The displacement back, at the nodes of the image, of one that is given at those of the
-        picture. By Newton's method.
+    def _invert(self, field: Maps, rows: slice) -> Maps:
+        """The displacement back, at some rows of nodes of the image, of one that is given at the
+        nodes of the picture: Newton's method.
         """
         field = field / np.float32(STEP)  # nodes
         slope = np.empty((*field.shape[:2], 4), np.float32)
         slope[..., :2] = np.gradient(field, axis=1)
         slope[..., 2:] = np.gradient(field, axis=0)
-        x = self._grid - _sample(field, self._grid)
+        grid = self._grid[rows]
+        x = grid - field[rows]
         for _ in range(_ITERATIONS):
-            missed = x + _sample(field, x) - self._grid
-            a, b, c, d = np.moveaxis(_sample(slope, x), -1, 0)
-            a, d = 1 + a, 1 + d
-            det = np.maximum(a * d - b * c, 0.1)
-            x[..., 0] -= (d * missed[..., 0] - c * missed[..., 1]) / det
-            x[..., 1] -= (a * missed[..., 1] - b * missed[..., 0]) / det
-        return (x - self._grid) * np.float32(STEP)
-
-    def _upsampled(self, back: Maps) -> Maps:
-        rows, columns = back.shape[:2]
-        full = cv2.resize(back, (columns * STEP, rows * STEP), interpolation=cv2.INTER_LINEAR)
-        return np.asarray(full[: self.region.height, : self.region.width])
+            missed_x, missed_y = cv2.split(x + _sample(field, x) - grid)
+            a, b, c, d = cv2.split(_sample(slope, x))
+            a += 1
+            d += 1
+            det = np.maximum(a * d - b * c, 0.25)
+            step_x = (d * missed_x - c * missed_y) / det
+            step_y = (a * missed_y - b * missed_x) / det
+            # Where lips part the field is steep, and whole steps may never arrive.
+            x -= cv2.merge([step_x, step_y]).clip(-_LONGEST, _LONGEST)
+        return (x - grid) * np.float32(STEP)
 
 
 def _sample(field: Maps, where: Maps) -> Maps:
     return np.asarray(
         cv2.remap(field, where, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
     )
+
+
+def _rounded(rim: FloatArray, middle: FloatArray) -> FloatArray:
+    """The rim [N, 2] without its narrow sides: a turned face is near its outline on one side, where
+    there has to be room for what moves to come to rest.
+    """
+    radii = np.linalg.norm(rim - middle, axis=1)
+    wanted = np.maximum(radii, 0.9 * radii.mean())
+    return np.asarray(middle + (rim - middle) * (wanted / radii)[:, None])
 
 
 def _fade(nodes: FloatArray, rim: FloatArray, middle: FloatArray) -> FloatArray:
@@ -160,7 +175,7 @@ def _fade(nodes: FloatArray, rim: FloatArray, middle: FloatArray) -> FloatArray:
         np.arctan2(offset[..., 1], offset[..., 0]), angles[order], radii[order], period=2 * np.pi
     )
     far = np.linalg.norm(offset, axis=-1) / radius
-    t = np.clip((_STILL - 0.06 - far) / (_STILL - 1.3), 0, 1)
+    t = np.clip((_STILL - 0.06 - far) / (_STILL - 1.2), 0, 1)
     edges = np.stack(
         [nodes[..., 0] - nodes[0, 0, 0], nodes[0, -1, 0] - nodes[..., 0],
          nodes[..., 1] - nodes[0, 0, 1], nodes[-1, 0, 1] - nodes[..., 1]]
