@@ -29,7 +29,7 @@ test:
 
 bench:
 	@tools/setup.sh test
-	@$(run) python3 bench/run.py
+	@$(run) python3 bench/run.py && ROS_PYTHON_CHECK_FIELDS=1 pytest -m slow
 
 clean:
 	rm -rf .venv build install log out

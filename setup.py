@@ -42,8 +42,10 @@ setup(
     },
     install_requires=listed("requirements.txt"),
     extras_require={
-        # To import or train the published networks; a robot that runs them needs none.
+        # To import or train the published networks; a robot that runs them needs none. TensorFlow
+        # only to read GEDDnet's checkpoint, and not where its variables were saved as an .npz.
         "networks": ["torch>=2.5"],
+        "tensorflow": ["tensorflow>=2.12"],
         # What the talking face needs beside: each only where it is asked for, and said if missing.
         "avatar": listed("tools/avatar.txt"),
     },

@@ -64,7 +64,8 @@ def main() -> None:
     parser.add_argument("--skew", type=float, default=0.0)
     options = parser.parse_args()
 
-    nodes = ("talking_face", *(graph.SEEING if options.beside else ()))
+    perception = tuple(n.name for n in graph.NODES if n.perceives and not n.needs)
+    nodes = ("talking_face", *(perception if options.beside else ()))
     face = {"audio_out": "none"}
     supervisor = Supervisor(
         graph.processes(

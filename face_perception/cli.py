@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from face_perception.commands import (
     avatar_demo,
     bench,
+    calibrate,
     demo,
     doctor,
     importing,
@@ -22,7 +23,18 @@ from face_perception.commands import (
     watch,
 )
 
-COMMANDS = (demo, avatar_demo, up, watch, run, importing, models, bench, doctor)
+COMMANDS = (
+    demo,
+    avatar_demo,
+    up,
+    watch,
+    run,
+    calibrate,
+    importing,
+    models,
+    bench,
+    doctor,
+)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

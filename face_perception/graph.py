@@ -17,28 +17,45 @@ from face_perception import paths
 
 @dataclass(frozen=True)
 class Node:
-    """One node: its name is its executable, its topic prefix and its parameter file."""
+    """One node: its name is its executable, its topic prefix and its parameter file.
+
+    ``reads_images``: it does, or does with some of its models, and so has ``compressed``.
+    ``needs`` is a model that has to be imported before the node can do anything. ``perceives``:
+    it belongs to what the demo runs, from the camera on; the others hear and speak.
+    """
 
     name: str
     purpose: str
     by_default: bool = True
     reads_images: bool = False
+    needs: str = ""
+    perceives: bool = True
 
 
 NODES = (
     Node("camera", "plays a device, a file or the bundled sample", by_default=False),
     Node("face_tracker", "images to faces and face crops", reads_images=True),
-    Node("gaze", "faces to gaze"),
+    Node("gaze", "faces to gaze, with a network from their pixels", reads_images=True),
     Node("affect", "faces and crops to action units, expressions, valence and arousal"),
+    Node(
+        "motion_affect",
+        "crops to valence and arousal from motion (MIMAMO-Net, once imported)",
+        by_default=False,
+        needs="mimamo",
+    ),
     Node("attention", "faces and gaze to who attends to whom"),
     Node("overlay", "draws everything on the image, while somebody watches", reads_images=True),
-    Node("microphone", "plays a microphone or a wav file as audio", by_default=False),
-    Node("voice_activity", "audio to whether a person speaks", by_default=False),
-    Node("talking_face", "speech to a face that speaks it, on screens", by_default=False),
+    Node(
+        "microphone", "plays a microphone or a wav file as audio", by_default=False, perceives=False
+    ),
+    Node("voice_activity", "audio to whether a person speaks", by_default=False, perceives=False),
+    Node(
+        "talking_face",
+        "speech to a face that speaks it, on screens",
+        by_default=False,
+        perceives=False,
+    ),
 )
-
-# All that sees, and a camera to see with: what the demo and the benchmark run.
-SEEING = ("camera", *(node.name for node in NODES if node.by_default))
 
 
 @dataclass(frozen=True)

@@ -355,7 +355,9 @@ def _beside(pen: _Pen, face: Face, width: float, height: float) -> tuple[float, 
 
 
 def _strongest(units: ActionUnits | None) -> list[tuple[int, float]]:
-    """Code and intensity of what moves most, as far as it can be trusted."""
+    """Code and intensity of what moves most, as far as it can be trusted; where there is only a
+    probability, that of what is active.
+    """
     if units is None:
         return []
     active = []
@@ -364,4 +366,6 @@ def _strongest(units: ActionUnits | None) -> list[tuple[int, float]]:
         if unit.intensity >= _WEAKEST_UNIT:
             trust = unit.confidence if math.isfinite(unit.confidence) else 1.0
             active.append((unit.intensity * trust, code, unit.intensity))
+        elif unit.active:
+            active.append((unit.probability - unit.threshold, code, unit.probability))
     return [(code, intensity) for _, code, intensity in sorted(active, reverse=True)[:_MOST_UNITS]]

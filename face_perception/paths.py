@@ -1,4 +1,4 @@
-"""Where the package's own files and the user's caches are. Knows no model and no node."""
+"""Where the package's own files and the user's data and caches are. Knows no model and no node."""
 
 from __future__ import annotations
 
@@ -35,6 +35,14 @@ def cache_dir() -> Path:
     """``$XDG_CACHE_HOME/face_perception`` (default ``~/.cache/face_perception``); not created."""
     base = os.environ.get("XDG_CACHE_HOME", "")
     return (Path(base) if base else Path.home() / ".cache") / "face_perception"
+
+
+def data_dir() -> Path:
+    """``$XDG_DATA_HOME/face_perception`` (default ``~/.local/share/face_perception``): what cannot
+    be made again, such as calibrations of people; not created.
+    """
+    base = os.environ.get("XDG_DATA_HOME", "")
+    return (Path(base) if base else Path.home() / ".local" / "share") / "face_perception"
 
 
 def models_dir() -> Path:

@@ -18,7 +18,7 @@ from face_perception.affect import (
 )
 from face_perception.attention import AttentionTracker
 from face_perception.faces import FaceTracker, crop_face, load_tracker
-from face_perception.gaze import GeometricGaze
+from face_perception.gaze import GeometricGaze, People, PeopleStore
 from face_perception.inference import load
 from face_perception.types import (
     EXPRESSIONS,
@@ -77,6 +77,8 @@ class Result:
 class Perception:
     """Tracker, gaze, affect and attention in one, on a stream of frames. For one thread.
 
+    ``people`` calibrate the gaze of the faces that are linked to them, and give eye contact.
+
     With ``single_image`` every frame stands on its own: a face counts at once, none is followed,
     and head pose and gaze are means of the image and its mirror image (see ``mirror``).
     """
@@ -90,12 +92,14 @@ class Perception:
         smooth_expressions: SmoothExpressions,
         attention: AttentionTracker,
         *,
+        people: People | None = None,
         single_image: bool = False,
     ) -> None:
         self._tracker = tracker
         self._memories = (gaze, action_units, smooth_expressions, attention)
         self._single_image = single_image
         self._gaze = gaze
+        self._people = people
         self._action_units = action_units
         self._expressions = expressions
         self._smooth_expressions = smooth_expressions
@@ -114,6 +118,7 @@ class Perception:
             ExpressionNet(load("expression", threads=threads)),
             SmoothExpressions(),
             AttentionTracker(),
+            people=People(PeopleStore()),
             single_image=single_image,
         )
 
@@ -129,6 +134,8 @@ class Perception:
             gazes = [self._gaze.estimate(frame.camera, face, stamp) for face in faces]
         ids = [face.id for face in faces]
         self._gaze.keep(ids)
+        if self._people is not None:
+            gazes = self._people.update(stamp, frame.camera, faces, gazes)
         units = [self._action_units.estimate(face, stamp) for face in faces]
         self._action_units.keep(ids)
         crops = [crop_face(frame.image, face) for face in faces]

@@ -67,10 +67,10 @@ def _row(face: Face, view: View) -> list[str | Text]:
     units = view.action_units.get(face.id)
     strong = []
     if units is not None:
-        strong = sorted(
-            ((u.intensity, code) for code, u in units.units.items() if u.intensity >= 0.3),
-            reverse=True,
+        shown = (
+            (u.probability if u.active else u.intensity, code) for code, u in units.units.items()
         )
+        strong = sorted((item for item in shown if item[0] >= 0.3), reverse=True)
     expression = view.expressions.get(face.id)
     felt = "-"
     if expression is not None and expression.label:

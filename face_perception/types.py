@@ -176,11 +176,20 @@ class Gaze:
 
 @dataclass(frozen=True, slots=True)
 class ActionUnit:
-    """Intensity, probability and confidence, each in [0, 1]; NaN where not estimated."""
+    """Intensity, probability and confidence, each in [0, 1]; NaN where not estimated.
+
+    ``threshold`` is the probability above which the unit counts as active, NaN where there is none.
+    """
 
     intensity: float = NAN
     probability: float = NAN
     confidence: float = NAN
+    threshold: float = NAN
+
+    @property
+    def active(self) -> bool:
+        """Whether the probability is above the threshold; false where either is not known."""
+        return self.probability > self.threshold
 
 
 @dataclass(frozen=True, slots=True)

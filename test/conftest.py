@@ -52,6 +52,14 @@ def shared() -> Path:
     pytest.skip("no folder of goldens: FACE_PERCEPTION_SHARED names it")
 
 
+@pytest.fixture(scope="session")
+def geddnet_card(shared: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """GEDDnet with the weights of the goldens' seed, through the real import, once: its card."""
+    from gaze_network import install_geddnet
+
+    return install_geddnet(shared, tmp_path_factory.mktemp("geddnet"))
+
+
 def pytest_sessionfinish() -> None:
     """What killed nodes left in memory would fill it after some runs."""
     remove_orphans(older_than=0.0)

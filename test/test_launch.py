@@ -73,7 +73,15 @@ def test_command_line_of_a_process() -> None:
         "config/face_tracker.yaml",
     ):
         assert part in text
-    assert "compressed" not in " ".join(arguments_of("gaze", compressed=True))
+    assert "compressed" not in " ".join(arguments_of("affect", compressed=True))
+
+
+def test_gaze_networks_read_the_same_images_as_the_tracker() -> None:
+    for node in ("face_tracker", "gaze"):
+        text = " ".join(arguments_of(node, image="/cam/image", compressed=True))
+        assert "-r image:=/cam/image" in text
+        assert "-r image/compressed:=/cam/image/compressed" in text
+        assert "compressed:=true" in text
 
 
 def test_environment_respects_the_users_own() -> None:

@@ -63,6 +63,14 @@ def test_axes_of_your_own() -> None:
     assert (dims[0].dim_value, dims[1].dim_param) == (2, "time")
 
 
+def test_a_part_in_inference_mode_stays_in_it() -> None:
+    """Around it are wrappers that nobody set to a mode."""
+    part = torch.nn.BatchNorm1d(3).eval()
+    wrapper = torch.nn.Sequential(part)
+    to_onnx(wrapper, [torch.rand(2, 3)], ["x"], ["y"])
+    assert (wrapper.training, part.training) == (True, False)
+
+
 def test_names_must_fit() -> None:
     with pytest.raises(ValueError, match="1 example inputs, but 2 input names: a, b"):
         to_onnx(torch.nn.Tanh(), [torch.rand(2, 3)], ["a", "b"], ["y"])

@@ -23,6 +23,7 @@ ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
 # rclpy's own, on every node.
 OWN = {"/rosout", "/parameter_events", "/diagnostics", "/clock"}
+OWN_SERVICES = ("rcl_interfaces/", "lifecycle_msgs/", "type_description_interfaces/")
 
 
 def table() -> set[tuple[str, str, str, str]]:
@@ -88,9 +89,16 @@ def test_ros_api_is_what_the_nodes_have(
                 except Exception:  # not discovered yet
                     continue
                 for name, kinds in entries:
-                    ours = what != "serves" or name.endswith(("/reset", "/interrupt"))
+                    kind = kinds[0]
+                    if "/_action/" in name:
+                        # An action is three services and two topics; one of them stands for it.
+                        if not name.endswith("/_action/send_goal"):
+                            continue
+                        name = name.removesuffix("/_action/send_goal")
+                        kind = kind.removesuffix("_SendGoal")
+                    ours = what != "serves" or not kind.startswith(OWN_SERVICES)
                     if ours and name not in OWN and not name.endswith("/transition_event"):
-                        found.add((node.name, what, name.lstrip("/"), kinds[0]))
+                        found.add((node.name, what, name.lstrip("/"), kind))
         return found
 
     peer.until(lambda: listed() >= want, why=f"for {want - listed()}")

@@ -9,7 +9,7 @@ from dataclasses import replace
 import cv2
 import numpy as np
 
-from face_perception.inference import Model
+from face_perception.inference import Model, ModelError
 from face_perception.types import EXPRESSIONS, Expression, FaceCrop, FloatArray
 
 # The window of the patch that the network reads: upright, a little higher than the landmarks' box,
@@ -24,10 +24,16 @@ _PATCH = (160, 160, 3)
 class ExpressionNet:
     """The network for seven expressions on the patches of ``faces.crop_face``.
 
-    ``model``: card "expression" or one with the same input and output.
+    ``model``: card "expression" or one with the same input and output; ModelError for others.
     """
 
     def __init__(self, model: Model) -> None:
+        if "face" not in model.inputs or "probability" not in model.outputs:
+            raise ModelError(
+                f"model {model.name} takes {', '.join(model.inputs)} and gives "
+                f"{', '.join(model.outputs)}, but expressions need one that takes face and gives "
+                "probability"
+            )
         self._model = model
 
     def estimate(self, crops: Sequence[FaceCrop]) -> list[Expression]:

@@ -173,6 +173,7 @@ class AttentionTracker:
             target_since=memory.target_since,
             engagement=memory.engagement,
             engagement_since=memory.engagement_since,
+            eye_contact=gaze.eye_contact if gaze is not None and gaze.valid else math.nan,
             person_id="" if gaze is None else gaze.person_id,
         )
 

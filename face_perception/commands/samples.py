@@ -26,11 +26,12 @@ def network_inputs(
     """``count`` inputs of a network [count, ...] by name (fewer where the photographs show fewer).
 
     Out of ``arrays``, an .npz with an array an input, else out of ``images`` (files and folders),
-    else out of the sample photographs. Raises ModelError where there are none.
+    else those that an imported network brought, else out of the sample photographs. Raises
+    ModelError where there are none.
     """
     import numpy as np
 
-    from face_perception.inference import ModelError, recording
+    from face_perception.inference import ModelError, read_captured, recording
 
     if arrays is not None:
         try:
@@ -41,6 +42,9 @@ def network_inputs(
                 f"{arrays} must be an .npz with the arrays {', '.join(card.inputs)}: {error}"
             ) from error
         return given
+    if card.origin and not images:
+        # What perceives by default does not use it.
+        return {name: value[:count] for name, value in read_captured(card).items()}
     from face_perception.perception import Perception
 
     photographs = list(_photographs(images))

@@ -3,7 +3,7 @@
 No gaze and no affect: those read ``Face``. The point numbers of the topology are re-exported here.
 """
 
-from face_perception.faces.align import CROP_SIDE, crop_face
+from face_perception.faces.align import ALIGNED_SIDE, CROP_SIDE, aligned_face, crop_face
 from face_perception.faces.landmarks import (
     CHIN,
     FACE_OVAL,
@@ -39,6 +39,7 @@ from face_perception.faces.pose import NEUTRAL_PITCH, head_pose, unrotated
 from face_perception.faces.track import FaceTracker, load_tracker
 
 __all__ = [
+    "ALIGNED_SIDE",
     "CHIN",
     "CROP_SIDE",
     "FACE_OVAL",
@@ -70,6 +71,7 @@ __all__ = [
     "RIGHT_OUTER_CANTHUS",
     "SELLION",
     "FaceTracker",
+    "aligned_face",
     "crop_face",
     "head_pose",
     "load_tracker",

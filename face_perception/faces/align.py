@@ -15,6 +15,7 @@ from face_perception.types import Face, FaceCrop, Image
 FloatArray = npt.NDArray[np.floating]
 
 CROP_SIDE = 160
+ALIGNED_SIDE = 112
 
 # Landmark and its place on the canonical face, cm to the person's left and up: sides of the face,
 # the nose, canthi and lower lids. Nothing that mouth or brows move.
@@ -59,6 +60,21 @@ def crop_face(image: Image, face: Face) -> FaceCrop:
         image, transform, (CROP_SIDE, CROP_SIDE), flags=cv2.INTER_LINEAR, borderValue=(0, 0, 0)
     )
     return FaceCrop(face.id, patch, transform)
+
+
+def aligned_face(crop: FaceCrop) -> Image:
+    """The inner 112x112 of a patch, RGB uint8: the aligned face that published networks expect.
+
+    Raises ValueError for a patch that is not RGB uint8 [160, 160, 3].
+    """
+    image = crop.image
+    if image.shape != (CROP_SIDE, CROP_SIDE, 3) or image.dtype != np.uint8:
+        raise ValueError(
+            f"a face patch must be RGB uint8 [{CROP_SIDE}, {CROP_SIDE}, 3], not {image.dtype} "
+            f"{list(image.shape)}: make it with faces.crop_face"
+        )
+    border = (CROP_SIDE - ALIGNED_SIDE) // 2
+    return image[border:-border, border:-border]
 
 
 def _similarity(source: FloatArray, target: FloatArray) -> FloatArray:

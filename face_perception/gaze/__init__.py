@@ -1,5 +1,55 @@
 """Where a face looks: origin and direction in the camera's optical frame."""
 
+from face_perception.gaze.calibration import Bias, CalibrationRefused, find_bias, two_places
+from face_perception.gaze.collection import (
+    CalibrationTarget,
+    Collection,
+    Progress,
+    camera_target,
+    face_target,
+    point_target,
+)
+from face_perception.gaze.eye_contact import EyeContact
+from face_perception.gaze.geddnet import GeddnetGaze
 from face_perception.gaze.geometric import GeometricGaze
+from face_perception.gaze.normalise import Normalised, NotSeen, normalise, normalise_points
+from face_perception.gaze.normalised import (
+    eye_points,
+    normalised_rotation,
+    rotation_to_eyes,
+    to_angles,
+    to_direction,
+)
+from face_perception.gaze.people import People, apply_bias
+from face_perception.gaze.people_store import Calibration, PeopleStore, check_person_id, people_dir
 
-__all__ = ["GeometricGaze"]
+__all__ = [
+    "Bias",
+    "Calibration",
+    "CalibrationRefused",
+    "CalibrationTarget",
+    "Collection",
+    "EyeContact",
+    "GeddnetGaze",
+    "GeometricGaze",
+    "Normalised",
+    "NotSeen",
+    "People",
+    "PeopleStore",
+    "Progress",
+    "apply_bias",
+    "camera_target",
+    "check_person_id",
+    "eye_points",
+    "face_target",
+    "find_bias",
+    "normalise",
+    "normalise_points",
+    "normalised_rotation",
+    "people_dir",
+    "point_target",
+    "rotation_to_eyes",
+    "to_angles",
+    "to_direction",
+    "two_places",
+]

@@ -15,8 +15,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from face_perception.files import write_whole
 from face_perception.inference.catalogue import Card, ModelError
-from face_perception.inference.files import write_whole
 
 Array = npt.NDArray[Any]
 

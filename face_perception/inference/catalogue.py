@@ -16,7 +16,7 @@ from typing import Any
 import yaml
 
 from face_perception import paths
-from face_perception.inference.files import unsealed
+from face_perception.files import unsealed
 
 _log = logging.getLogger(__name__)
 

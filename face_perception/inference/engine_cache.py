@@ -14,8 +14,8 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 from face_perception import paths
+from face_perception.files import locked, write_whole
 from face_perception.inference.catalogue import ModelError
-from face_perception.inference.files import locked, write_whole
 
 _log = logging.getLogger(__name__)
 

@@ -9,10 +9,10 @@ from typing import Any
 
 import numpy.typing as npt
 
+from face_perception.files import write_whole
 from face_perception.inference import store
 from face_perception.inference.captured import read_captured
 from face_perception.inference.catalogue import Card, ModelError, find
-from face_perception.inference.files import write_whole
 from face_perception.inference.gate import deviations
 from face_perception.inference.model import Progress
 from face_perception.inference.variants import Variant, find_variant, kind_of, write_variant

@@ -15,6 +15,7 @@ import numpy.typing as npt
 import yaml
 
 from face_perception import paths
+from face_perception.files import locked, sealed, write_whole
 from face_perception.inference.captured import fits, write_captured
 from face_perception.inference.catalogue import (
     FREE_AXES,
@@ -24,7 +25,6 @@ from face_perception.inference.catalogue import (
     catalogue,
     read_card,
 )
-from face_perception.inference.files import locked, sealed, write_whole
 
 Array = npt.NDArray[Any]
 

@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from face_perception import paths
+from face_perception.files import locked
 from face_perception.inference.catalogue import (
     Card,
     ModelError,
@@ -29,7 +30,6 @@ from face_perception.inference.catalogue import (
     imported_cards,
     read_card,
 )
-from face_perception.inference.files import locked
 
 FETCH = "face-perception models fetch"
 

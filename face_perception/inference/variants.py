@@ -14,8 +14,8 @@ from typing import Any
 
 import yaml
 
+from face_perception.files import sealed, unsealed, write_whole
 from face_perception.inference.catalogue import Card, ModelError
-from face_perception.inference.files import sealed, unsealed, write_whole
 from face_perception.inference.gate import Deviation
 
 PRECISIONS = ("fp32", "fp16", "int8")

@@ -26,7 +26,8 @@ def to_onnx(
 
     Axis 0 of every input and output is the batch, of any size, called N; ``dynamic_axes`` replaces
     that, by port name: axis -> its name. Use example inputs with a batch of 2 or more, so that a
-    broadcast over the batch is not traced away. The module's own mode is left as it was.
+    broadcast over the batch is not traced away. The module's mode and that of each of its parts are
+    left as they were.
 
     The exporter is the TorchScript one: it needs no onnxscript, and its graph is what both
     runtimes were tested with. Raises ValueError where names and tensors do not fit together, and
@@ -39,11 +40,13 @@ def to_onnx(
         )
     axes = dynamic_axes or {name: {0: BATCH} for name in (*input_names, *output_names)}
     file = io.BytesIO()
-    was_training = module.training
+    modes = {part: part.training for part in module.modules()}
     module.eval()
     try:
         with torch.no_grad(), warnings.catch_warnings():
             warnings.simplefilter("ignore", DeprecationWarning)  # of the exporter itself
+            # True where a recurrence starts by itself; ours are given their start.
+            warnings.filterwarnings("ignore", "Exporting a model to ONNX with a batch_size")
             torch.onnx.export(
                 module,
                 tuple(example_inputs),
@@ -56,5 +59,6 @@ def to_onnx(
                 dynamo=False,
             )
     finally:
-        module.train(was_training)
+        for part, training in modes.items():
+            part.training = training
     return file.getvalue()

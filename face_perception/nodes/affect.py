@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,31 +10,63 @@ from face_perception import msg
 from face_perception.affect import (
     ExpressionNet,
     LandmarkActionUnits,
+    MultitaskNet,
     SmoothExpressions,
     derive_valence_arousal,
+    load_multitask,
 )
 from face_perception.nodes import messages, networks
 from face_perception.nodes.driver import PerceptionNode, run
 from face_perception.nodes.parameters import parameter
 from face_perception.nodes.qos import SensorSubscription
 from face_perception.nodes.worker import LatestWorker
+from face_perception.types import ActionUnits, Expression, ValenceArousal
 
 
 @dataclass(frozen=True)
 class AffectParameters(networks.NetworkParameters):
     """Parameters of the affect node."""
 
-    model: str = parameter("expression", "Model card of the expression network.")
+    model: str = parameter(
+        "expression",
+        "Model card: `expression` (valence and arousal are derived from it), or `multitask`, "
+        "`multitask_rnn` (action units, expression, valence and arousal; made by "
+        "`face-perception import`).",
+    )
+    action_units: str = parameter(
+        "network",
+        "What estimates action units: `network` where the model does, else landmarks; `landmarks`; "
+        "or `both`, as messages of their own.",
+        choices=("network", "landmarks", "both"),
+    )
     expression_smoothing: float = parameter(
         0.5,
         "Time constant of the smoothing of expression probabilities, s; 0: none.",
         minimum=0.0,
         maximum=60.0,
     )
+    window: int = parameter(
+        0,
+        "Images that a recurrent model sees; 0: as many as it was trained on.",
+        minimum=0,
+        maximum=500,
+    )
+    look_ahead: int = parameter(
+        0,
+        "How many of these come after the one that an estimate is about, which so comes later.",
+        minimum=0,
+        maximum=499,
+    )
+    max_gap: float = parameter(
+        0.5,
+        "Time between two images after which a recurrent model begins anew, s.",
+        minimum=0.01,
+        maximum=60.0,
+    )
 
 
 class AffectNode(PerceptionNode[AffectParameters]):
-    """Reads ``faces`` for ``action_units``, ``face_crops`` for the other two."""
+    """Reads ``faces`` for the action units of landmarks, ``face_crops`` for what networks say."""
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__("affect", AffectParameters, **kwargs)
@@ -44,8 +77,21 @@ class AffectNode(PerceptionNode[AffectParameters]):
 
     def setup(self) -> None:
         values = self.values
-        self._network = networks.Loading(self).load(values.model)
-        self._expressions_of = ExpressionNet(self._network)
+        load = networks.Loading(self).load
+        network = load(values.model)
+        self._multitask = load_multitask(
+            network,
+            load,
+            window=values.window,
+            look_ahead=values.look_ahead,
+            max_gap=values.max_gap,
+        )
+        if self._multitask is None:
+            self._expressions_of = ExpressionNet(network)
+        self._models = self._multitask.models if self._multitask else (network,)
+        # Which sources of action units there are.
+        self._by_network = self._multitask is not None and values.action_units != "landmarks"
+        self._by_landmarks = not self._by_network or values.action_units == "both"
         self._smooth = SmoothExpressions(values.expression_smoothing)
         self._units_of = LandmarkActionUnits()
         self._units = self.publisher(msg.ActionUnitsArray, "action_units")
@@ -61,7 +107,7 @@ class AffectNode(PerceptionNode[AffectParameters]):
             self.guarded(self._move),
             depth=10,
             hint="start face_tracker, or remap the topic to its `faces`",
-            wanted=lambda: self.heard(self._units),
+            wanted=lambda: self._by_landmarks and self.heard(self._units),
         )
         self._crops = SensorSubscription(
             self,
@@ -70,7 +116,10 @@ class AffectNode(PerceptionNode[AffectParameters]):
             self._on_crops,
             depth=2,
             hint="start face_tracker, or remap the topic to its `face_crops`",
-            wanted=lambda: self.heard(self._expressions, self._affects),
+            wanted=lambda: (
+                self.heard(self._expressions, self._affects)
+                or (self._by_network and self.heard(self._units))
+            ),
         )
 
     def stop(self) -> None:
@@ -83,7 +132,7 @@ class AffectNode(PerceptionNode[AffectParameters]):
             self._worker = None
 
     def report(self) -> tuple[str, dict[str, str]]:
-        fallen, models = networks.report([self._network])
+        fallen, models = networks.report(self._models)
         statuses = (s.status for s in (self._faces, self._crops) if s is not None)
         problems = [problem for problem in (*statuses, fallen) if problem]
         return "; ".join(problems), {"faces": str(self._count), **models}
@@ -95,10 +144,7 @@ class AffectNode(PerceptionNode[AffectParameters]):
         units = [self._units_of.estimate(face, stamp) for face in faces]
         self._units_of.keep([face.id for face in faces])
         self._count = len(faces)
-        out = msg.ActionUnitsArray(
-            header=message.header, faces=[messages.action_units_to_msg(u) for u in units]
-        )
-        self.publish(self._units, out, message.header)
+        self._send_units(message.header, units)
 
     def _on_crops(self, message: Any) -> None:
         self.count("input face_crops")
@@ -106,21 +152,43 @@ class AffectNode(PerceptionNode[AffectParameters]):
             self.count("dropped")
 
     def _express(self, message: Any) -> None:
+        header = message.header
         crops = messages.crops_from_msg(message)
-        stamp = messages.seconds(message.header.stamp)
-        expressions = self._smooth(self._expressions_of.estimate(crops), stamp)
+        stamp = messages.seconds(header.stamp)
+        self._count = len(crops)
+        if self._multitask is None:
+            expressions = self._smooth(self._expressions_of.estimate(crops), stamp)
+            self._send(header, expressions, [derive_valence_arousal(e) for e in expressions])
+            return
+        if isinstance(self._multitask, MultitaskNet):
+            found = self._multitask.estimate(crops)
+        else:
+            known = self._multitask.estimate(header, stamp, crops)
+            if known is None:
+                return
+            header, found = known
+        expressions = self._smooth([f.expression for f in found], messages.seconds(header.stamp))
+        self._send(header, expressions, [f.valence_arousal for f in found])
+        if self._by_network:
+            self._send_units(header, [f.units for f in found])
+
+    def _send(
+        self, header: Any, expressions: Sequence[Expression], affects: Sequence[ValenceArousal]
+    ) -> None:
         out = msg.ExpressionArray(
-            header=message.header, faces=[messages.expression_to_msg(e) for e in expressions]
+            header=header, faces=[messages.expression_to_msg(e) for e in expressions]
         )
-        self.publish(self._expressions, out, message.header)
-        affects = [derive_valence_arousal(e) for e in expressions]
-        self.publish(
-            self._affects,
-            msg.ValenceArousalArray(
-                header=message.header, faces=[messages.valence_arousal_to_msg(a) for a in affects]
-            ),
-            message.header,
+        self.publish(self._expressions, out, header)
+        out = msg.ValenceArousalArray(
+            header=header, faces=[messages.valence_arousal_to_msg(a) for a in affects]
         )
+        self.publish(self._affects, out, header)
+
+    def _send_units(self, header: Any, units: Sequence[ActionUnits]) -> None:
+        out = msg.ActionUnitsArray(
+            header=header, faces=[messages.action_units_to_msg(u) for u in units]
+        )
+        self.publish(self._units, out, header)
 
 
 def main(args: list[str] | None = None) -> int:

@@ -7,19 +7,17 @@ from __future__ import annotations
 
 import itertools
 import os
-import re
 import threading
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-import cv2
 import numpy as np
 import numpy.typing as npt
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
 from face_perception import inference
-from face_perception.clips import Clip, load_camera
+from face_perception.clips import Clip, Device, device_number, load_camera
 from face_perception.nodes import images, messages
 from face_perception.nodes.driver import PerceptionNode, run
 from face_perception.nodes.parameters import parameter
@@ -80,37 +78,6 @@ def open_clip(path: str, loop: bool) -> tuple[Iterator[Array], float]:
     return images_of(clip), clip.rate
 
 
-class Device:
-    """A camera of the computer, as an iterator of its images.
-
-    Raises ValueError where it cannot be opened, OSError when it gives no more.
-    """
-
-    def __init__(self, number: int, width: int, height: int) -> None:
-        self._name = f"/dev/video{number}"
-        self._capture = cv2.VideoCapture(number)
-        if not self._capture.isOpened():
-            raise ValueError(
-                f"camera {self._name} cannot be opened: is it plugged in, free, and are you in the "
-                "group `video`?"
-            )
-        self._capture.set(cv2.CAP_PROP_FRAME_WIDTH, width)
-        self._capture.set(cv2.CAP_PROP_FRAME_HEIGHT, height)
-        self._capture.set(cv2.CAP_PROP_BUFFERSIZE, 1)
-
-    def __iter__(self) -> Device:
-        return self
-
-    def __next__(self) -> Array:
-        ok, image = self._capture.read()
-        if not ok:
-            raise OSError(f"camera {self._name} gives no more images")
-        return cv2.cvtColor(image, cv2.COLOR_BGR2RGB)  # type: ignore[no-any-return]
-
-    def close(self) -> None:
-        self._capture.release()
-
-
 class CameraNode(PerceptionNode[CameraParameters]):
     """Publishes ``image`` (and ``image/compressed``, ``camera_info``) at a steady rate."""
 
@@ -133,9 +100,9 @@ class CameraNode(PerceptionNode[CameraParameters]):
         values = self.values
         if values.source == "sample":
             return open_sample(values.width, values.height, values.rate), values.rate
-        device = re.fullmatch(r"(?:/dev/video)?(\d+)", values.source)
-        if device:
-            return Device(int(device[1]), values.width, values.height), values.rate
+        device = device_number(values.source)
+        if device is not None:
+            return Device(device, values.width, values.height), values.rate
         path = os.path.expanduser(values.source)
         if not os.path.exists(path):
             raise ValueError(

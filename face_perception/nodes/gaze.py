@@ -1,25 +1,49 @@
-"""gaze node: faces to gaze. The geometric estimator needs no pixels."""
+"""gaze node: faces to gaze. The geometric estimator needs no pixels; a network reads images too."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from face_perception import msg
-from face_perception.gaze import GeometricGaze
-from face_perception.nodes import messages
+from face_perception.gaze import (
+    EyeContact,
+    GeddnetGaze,
+    GeometricGaze,
+    People,
+    PeopleStore,
+    people_dir,
+)
+from face_perception.inference import Model
+from face_perception.nodes import messages, networks
 from face_perception.nodes.driver import PerceptionNode, run
+from face_perception.nodes.gaze_calibration import GazeCalibration
+from face_perception.nodes.gaze_network import ImageGaze
 from face_perception.nodes.parameters import parameter, settings
-from face_perception.nodes.qos import SensorSubscription
+from face_perception.nodes.qos import RELIABILITY, SensorSubscription
+from face_perception.types import Camera, Face, Gaze
+
+GEOMETRIC = "geometric"
 
 
 @dataclass(frozen=True)
-class GazeParameters:
+class GazeParameters(networks.NetworkParameters):
     """Parameters of the gaze node."""
 
     model: str = parameter(
-        "geometric", "Estimator: `geometric` (from landmarks).", choices=("geometric",)
+        GEOMETRIC,
+        "Estimator: `geometric` (from landmarks), or a gaze network, which reads `image` as well: "
+        "the name of a model card, such as `geddnet`, or the path of one.",
     )
+    qos: str = parameter(
+        "auto",
+        "Reliability of a network's image subscription; auto: reliable where every publisher "
+        "offers it.",
+        choices=RELIABILITY,
+    )
+    compressed: bool = parameter(False, "A network reads image/compressed instead of image.")
     blink_level: float = parameter(
         0.75,
         "Share of its usual openness below which an eye says nothing; the last gaze is held.",
@@ -50,53 +74,139 @@ class GazeParameters:
         minimum=0.0,
         maximum=60.0,
     )
+    people: str = parameter(
+        "",
+        "Folder of people's calibrations; empty: face_perception/people in the user's data folder.",
+    )
+    uncalibrated_error: float = parameter(
+        0.087,
+        "Standard deviation on each axis of a gaze without calibration, for eye contact, rad.",
+        minimum=0.0,
+        maximum=1.0,
+    )
+    eye_contact_prior: float = parameter(
+        0.5,
+        "Share of the time that people seek the camera, for eye contact.",
+        minimum=0.001,
+        maximum=0.999,
+    )
+    eye_contact_radius: float = parameter(
+        0.06,
+        "Distance from the lens within which a look is eye contact, m.",
+        minimum=0.001,
+        maximum=10.0,
+    )
+
+
+# Not the estimator's.
+_PEOPLE = ("people", "uncalibrated_error", "eye_contact_prior", "eye_contact_radius")
+_NODES = ("model", "qos", "compressed", *networks.NAMES, *_PEOPLE)
 
 
 class GazeNode(PerceptionNode[GazeParameters]):
-    """Reads ``faces``, publishes ``gaze``."""
+    """Reads ``faces``, and ``image`` for a network; publishes ``gaze``."""
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__("gaze", GazeParameters, **kwargs)
         self._count = 0
-        self._input: SensorSubscription | None = None
+        self._network: Model | None = None
+        self._people: GazeCalibration | None = None
+        self._faces: SensorSubscription | None = None
+        self._images: ImageGaze | None = None
 
     def setup(self) -> None:
-        self._estimator = GeometricGaze(**settings(self.values, without=("model",)))
+        own = settings(self.values, without=_NODES)
+        self._estimator: GeometricGaze | GeddnetGaze
+        if self.values.model == GEOMETRIC:
+            self._network = None
+            self._estimator = GeometricGaze(**own)
+        else:
+            self._network = networks.Loading(self).load(self.values.model)
+            self._estimator = GeddnetGaze(self._network, **own)
+        self._people = GazeCalibration(self, self._load_people())
         self._gaze = self.publisher(msg.GazeArray, "gaze")
 
     def start(self) -> None:
-        self._input = SensorSubscription(
+        if isinstance(self._estimator, GeddnetGaze):
+            self._images = ImageGaze(
+                self,
+                self._estimator,
+                self._found,
+                compressed=self.values.compressed,
+                reliability=self.values.qos,
+                wanted=self._wanted,
+            )
+        self._faces = SensorSubscription(
             self,
             msg.FaceArray,
             "faces",
             self.guarded(self._received),
             depth=10,
             hint="start face_tracker, or remap the topic to its `faces`",
-            wanted=lambda: self.heard(self._gaze),
+            wanted=self._wanted,
         )
 
     def stop(self) -> None:
-        if self._input is not None:
-            self._input.destroy()
-            self._input = None
+        if self._faces is not None:
+            self._faces.destroy()
+            self._faces = None
+        if self._images is not None:
+            self._images.destroy()
+            self._images = None
+        if self._people is not None:
+            self._people.stop()
+
+    def release(self) -> None:
+        if self._people is not None:
+            self._people.destroy()
+            self._people = None
+
+    def _load_people(self) -> People:
+        values = self.values
+        folder = Path(values.people).expanduser() if values.people else people_dir()
+        network = self._network
+        return People(
+            PeopleStore(folder, self.get_logger().warning),
+            # What was found with other weights of the same name is not applied.
+            revisions={network.name: network.card.sha256} if network else {},
+            eye_contact=EyeContact(values.eye_contact_prior, values.eye_contact_radius),
+            uncalibrated_sigma=values.uncalibrated_error,
+        )
 
     def report(self) -> tuple[str, dict[str, str]]:
-        return (
-            self._input.status if self._input else "",
-            {"faces": str(self._count), "model": self.values.model},
-        )
+        problems = [self._faces.status if self._faces else ""]
+        values = {"faces": str(self._count), "model": self.values.model}
+        if self._images is not None:
+            problems.append(self._images.status)
+            values["without image"] = str(self.statistics.total("without image"))
+            values["not seen"] = self._images.refused
+        if self._network is not None:
+            fallen, models = networks.report([self._network])
+            problems.append(fallen)
+            values.update(models)
+        return "; ".join(filter(None, problems)), values
+
+    def _wanted(self) -> bool:
+        return self.heard(self._gaze) or (self._people is not None and self._people.busy)
 
     def _received(self, message: Any) -> None:
-        self.count("input")
-        faces, camera = messages.faces_from_msg(message)
-        stamp = messages.seconds(message.header.stamp)
-        gazes = [self._estimator.estimate(camera, face, stamp) for face in faces]
-        self._estimator.keep([face.id for face in faces])
+        self.count("input faces")
+        if self._images is not None:
+            self._images.add_faces(message)
+        elif isinstance(self._estimator, GeometricGaze):
+            faces, camera = messages.faces_from_msg(message)
+            stamp = messages.seconds(message.header.stamp)
+            gazes = [self._estimator.estimate(camera, face, stamp) for face in faces]
+            self._estimator.keep([face.id for face in faces])
+            self._found(message.header, camera, faces, gazes)
+
+    def _found(self, header: Any, camera: Camera, faces: Sequence[Face], gazes: list[Gaze]) -> None:
+        """The gazes of one image: of a network on its worker's thread."""
+        if self._people is not None:
+            gazes = self._people.update(header, camera, faces, gazes)
         self._count = len(faces)
-        out = msg.GazeArray(
-            header=message.header, gazes=[messages.gaze_to_msg(gaze) for gaze in gazes]
-        )
-        self.publish(self._gaze, out, message.header)
+        out = msg.GazeArray(header=header, gazes=[messages.gaze_to_msg(gaze) for gaze in gazes])
+        self.publish(self._gaze, out, header)
 
 
 def main(args: list[str] | None = None) -> int:

@@ -19,7 +19,8 @@ class ImageInput:
     """Subscribes to ``image`` or ``image/compressed`` and to ``camera_info``.
 
     ``received(message)`` is called on the executor's thread for each image; ``decode`` turns one
-    into a Frame on whatever thread works on it.
+    into a Frame on whatever thread works on it. Without ``info`` there is no ``camera_info``, for
+    those who know the camera from elsewhere and read ``pixels`` alone.
     """
 
     def __init__(
@@ -31,6 +32,7 @@ class ImageInput:
         reliability: str,
         wanted: Callable[[], bool],
         depth: int = 1,
+        info: bool = True,
     ) -> None:
         self._node = node
         self._info: CameraInfo | None = None
@@ -48,37 +50,39 @@ class ImageInput:
             hint="start the camera, or remap the topic to where it publishes",
             wanted=wanted,
         )
-        self._infos = SensorSubscription(
-            node,
-            CameraInfo,
-            "camera_info",
-            self._on_info,
-            reliability=reliability,
-            expected=False,
-            wanted=wanted,
-        )
+        self._info_topic = node.resolve_topic_name("camera_info")
+        self._infos: SensorSubscription | None = None
+        if info:
+            self._infos = SensorSubscription(
+                node,
+                CameraInfo,
+                "camera_info",
+                self._on_info,
+                reliability=reliability,
+                expected=False,
+                wanted=wanted,
+            )
 
     @property
     def status(self) -> str:
         return self._images.status
 
+    @property
+    def topic(self) -> str:
+        return self._images.topic
+
     def destroy(self) -> None:
         self._images.destroy()
-        self._infos.destroy()
+        if self._infos is not None:
+            self._infos.destroy()
 
     def _on_info(self, info: CameraInfo) -> None:
         self._info = info
 
     def decode(self, message: Any) -> types.Frame | None:
         """The Frame of a message; None where it is refused, after saying why (rate-limited)."""
-        try:
-            if isinstance(message, CompressedImage):
-                image = images.from_compressed(message)
-            else:
-                image = images.to_array(message)
-        except images.ImageError as error:
-            self._node.count("refused")
-            self._node.complain(f"{self._images.topic}: {error}", key="image refused")
+        image = self.pixels(message)
+        if image is None:
             return None
         height, width = image.shape[:2]
         return types.Frame(
@@ -88,6 +92,17 @@ class ImageInput:
             frame_id=message.header.frame_id,
         )
 
+    def pixels(self, message: Any) -> types.Image | None:
+        """The image of a message, RGB uint8 [H, W, 3]; None where it is refused, as ``decode``."""
+        try:
+            if isinstance(message, CompressedImage):
+                return images.from_compressed(message)
+            return images.to_array(message)
+        except images.ImageError as error:
+            self._node.count("refused")
+            self._node.complain(f"{self._images.topic}: {error}", key="image refused")
+            return None
+
     def _camera_for(self, width: int, height: int) -> types.Camera:
         info = self._info
         if info is not None:
@@ -96,20 +111,20 @@ class ImageInput:
                 if (camera.width, camera.height) == (width, height):
                     return camera
                 self._node.complain(
-                    f"{self._infos.topic} is for {camera.width}x{camera.height} images, but they "
+                    f"{self._info_topic} is for {camera.width}x{camera.height} images, but they "
                     f"are {width}x{height}: focal length = image width is assumed; remap "
                     "camera_info to this camera's",
                     key="camera_info size",
                 )
             except ValueError as error:
                 self._node.complain(
-                    f"{self._infos.topic}: {error}. Until then focal length = image width",
+                    f"{self._info_topic}: {error}. Until then focal length = image width",
                     key="camera_info",
                 )
         if self._camera is None or (self._camera.width, self._camera.height) != (width, height):
             self._camera = types.Camera.assume(width, height)
             if info is None:
                 self._node.get_logger().info(
-                    f"no {self._infos.topic}: focal length = image width ({width}) is assumed"
+                    f"no {self._info_topic}: focal length = image width ({width}) is assumed"
                 )
         return self._camera

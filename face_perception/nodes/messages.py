@@ -198,11 +198,14 @@ def action_units_to_msg(units: types.ActionUnits) -> msg.ActionUnits:
         out.intensity.append(float(unit.intensity))
         out.probability.append(float(unit.probability))
         out.confidence.append(float(unit.confidence))
+        out.threshold.append(float(unit.threshold))
     return out
 
 
 def action_units_from_msg(units: msg.ActionUnits) -> types.ActionUnits:
-    values = zip(units.intensity, units.probability, units.confidence, strict=True)
+    values = zip(
+        *(units.intensity, units.probability, units.confidence, units.threshold), strict=True
+    )
     return types.ActionUnits(
         face_id=units.face_id,
         source=units.source,

@@ -1,8 +1,9 @@
-"""One thread that works on the newest item only: nothing is ever inferred on a stale one."""
+"""One thread that works on the newest items only: nothing is ever inferred on a stale one."""
 
 from __future__ import annotations
 
 import threading
+from collections import deque
 from collections.abc import Callable
 from typing import Generic, TypeVar
 
@@ -12,16 +13,22 @@ T = TypeVar("T")
 class LatestWorker(Generic[T]):
     """Calls ``work(item)`` on its own thread with the newest item put; older ones are dropped.
 
-    An exception in ``work`` goes to ``on_error`` and the thread goes on.
+    ``waiting`` is how many newest items may wait, for work that needs all of them and takes longer
+    for some. An exception in ``work`` goes to ``on_error`` and the thread goes on.
     """
 
     def __init__(
-        self, name: str, work: Callable[[T], None], on_error: Callable[[Exception], None]
+        self,
+        name: str,
+        work: Callable[[T], None],
+        on_error: Callable[[Exception], None],
+        *,
+        waiting: int = 1,
     ) -> None:
         self._work = work
         self._on_error = on_error
         self._condition = threading.Condition()
-        self._item: T | None = None
+        self._items: deque[T] = deque(maxlen=waiting)
         self._stopped = False
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
         self._thread.start()
@@ -29,8 +36,8 @@ class LatestWorker(Generic[T]):
     def put(self, item: T) -> bool:
         """Hands over an item; returns whether one that nobody had begun was dropped for it."""
         with self._condition:
-            dropped = self._item is not None
-            self._item = item
+            dropped = len(self._items) == self._items.maxlen
+            self._items.append(item)
             self._condition.notify()
             return dropped
 
@@ -45,12 +52,11 @@ class LatestWorker(Generic[T]):
     def _run(self) -> None:
         while True:
             with self._condition:
-                while self._item is None and not self._stopped:
+                while not self._items and not self._stopped:
                     self._condition.wait()
                 if self._stopped:
                     return
-                item, self._item = self._item, None
-            assert item is not None
+                item = self._items.popleft()
             try:
                 self._work(item)
             except Exception as error:

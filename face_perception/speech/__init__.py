@@ -1,5 +1,5 @@
 """Audio in: chunks put in order and resampled, wav files, whether a person speaks, and what the
-mouth does. No audio device, no topic, no picture.
+mouth does; spectrograms. No audio device, no topic, no picture.
 """
 
 from face_perception.speech.chunks import (
@@ -12,6 +12,7 @@ from face_perception.speech.chunks import (
     to_int16,
 )
 from face_perception.speech.interfaces import MOUTH_RATE, REST, Mouth, MouthShape, Samples
+from face_perception.speech.mel import log_mel
 from face_perception.speech.mouth import BandMouth
 from face_perception.speech.stream import Heard, SpeechStream
 from face_perception.speech.voice_activity import Activity, VoiceActivity
@@ -32,6 +33,7 @@ __all__ = [
     "VoiceActivity",
     "chunk",
     "from_bytes",
+    "log_mel",
     "read_wav",
     "to_int16",
 ]

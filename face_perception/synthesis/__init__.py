@@ -1,5 +1,6 @@
-"""Pictures made on purpose, with their truth known: the demo's sample camera."""
+"""Made on purpose, with the truth known: the demo's sample camera, people who are calibrated."""
 
+from face_perception.synthesis.gaze_samples import GazeSamples, gaze_samples
 from face_perception.synthesis.sample import LOOP, PHOTOS, SampleScene, Sighting
 
-__all__ = ["LOOP", "PHOTOS", "SampleScene", "Sighting"]
+__all__ = ["LOOP", "PHOTOS", "GazeSamples", "SampleScene", "Sighting", "gaze_samples"]

@@ -12,14 +12,17 @@ from pathlib import Path
 _SEAL = "seal: "
 
 
-def write_whole(path: Path, data: bytes) -> None:
+def write_whole(path: Path, data: bytes, *, private: bool = False) -> None:
     """Puts a file in place at once, its folder made if missing. Raises OSError, and then leaves
-    what was there before.
+    what was there before. A ``private`` one only its owner can read (mode 0600).
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(f"{path.name}.{os.getpid()}.part")
+    mode = 0o600 if private else 0o666  # before the umask
     try:
-        with open(part, "wb") as file:
+        # A part that a killed process left could be readable by others.
+        part.unlink(missing_ok=True)
+        with open(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "wb") as file:
             file.write(data)
             file.flush()
             os.fsync(file.fileno())

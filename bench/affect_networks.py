@@ -1,0 +1,183 @@
+"""The multitask networks and MIMAMO-Net: ONNX Runtime in FP32 and as int8-cpu beside plain PyTorch.
+
+    python3 bench/affect_networks.py [--seconds 30] [--threads 2] [--multitask CNN.pth]
+        [--appearance resnet50_ferplus_dag.pth] [--two-stream model_weights.pth.tar]
+
+All in turns in one process, on the same real faces; figures and ratios are of the quickest turn of
+each, for what else runs on the machine holds up PyTorch most. Without checkpoints the weights are
+random, with the statistics that these faces have: good for speed, not for what INT8 does to
+decisions. Its deviation is rms over how much an output varies between faces. INT8 needs VNNI to be
+quick: the first line says whether it is here.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from face_perception.inference import Made
+from face_perception.inference.measure import time_in_turns
+from face_perception.inference.onnxruntime_backend import session_options
+from face_perception.inference.precision import to_int8
+from face_perception.networks.checkpoints import load_into, read_checkpoint
+from face_perception.networks.mimamo import TwoStream
+from face_perception.networks.mimamo_export import made_of_appearance, made_of_two_stream
+from face_perception.networks.multitask import HEADS, Multitask, RecurrentMultitask
+from face_perception.networks.multitask_export import made_of_cnn, made_over_time
+from face_perception.networks.resnet50_ferplus import CLASSES, ResNet50FERPlus, WithMean
+from face_perception.networks.sample_faces import sample_faces
+
+Inputs = dict[str, np.ndarray]
+
+FACES = 32
+
+
+def faces(size: int) -> np.ndarray:
+    """Different views [32, 3, size, size] of the faces at hand: moved, scaled, dimmed."""
+    random = np.random.default_rng(0)
+    whole = torch.from_numpy(sample_faces(size, FACES))
+    views = []
+    for face in whole:
+        scale, angle = random.uniform(0.8, 1.2), random.uniform(-0.3, 0.3)
+        turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
+        theta = np.hstack([scale * turn, random.uniform(-0.15, 0.15, (2, 1))])
+        grid = nn.functional.affine_grid(
+            torch.from_numpy(theta[None]).float(), [1, 3, size, size], align_corners=False
+        )
+        view = nn.functional.grid_sample(
+            face[None], grid, padding_mode="border", align_corners=False
+        )
+        views.append((view * random.uniform(0.5, 1.1)).round().clamp(0, 255))
+    return torch.cat(views).numpy()
+
+
+def prepared(
+    network: nn.Module, checkpoint: Path | None, example: Callable[[], object]
+) -> nn.Module:
+    """With the checkpoint's weights, or the statistics of what ``example`` runs."""
+    if checkpoint:
+        load_into(network, read_checkpoint(checkpoint))
+        return network
+    norms = [m for m in network.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm)]
+    for norm in norms:
+        norm.momentum = None  # the mean over all that it sees
+    network.train()
+    for _ in range(2):
+        example()
+    return network.eval()
+
+
+def session(onnx: bytes, threads: int) -> Callable[[Inputs], list[np.ndarray]]:
+    import onnxruntime
+
+    made = onnxruntime.InferenceSession(
+        onnx, session_options(threads), providers=["CPUExecutionProvider"]
+    )
+    return lambda inputs: made.run(None, inputs)
+
+
+def compare(
+    title: str, made: Made, plain: Callable[..., Any], samples: Inputs, batches: dict[str, Inputs],
+    options: argparse.Namespace, int8: bool = True,
+) -> None:  # fmt: skip
+    """Times one network at some batches, all ways in turns."""
+    ways = {"fp32": session(made.onnx, options.threads)}
+    if int8:
+        ways["int8-cpu"] = session(to_int8(made.onnx, "int8-cpu", samples), options.threads)
+    print(f"\n{title}")
+    calls: dict[str, Callable[[], object]] = {}
+    for batch, inputs in batches.items():
+        tensors = [torch.from_numpy(value) for value in inputs.values()]
+        calls[f"{batch} torch"] = partial(plain, *tensors)
+        for way, run in ways.items():
+            calls[f"{batch} {way}"] = partial(run, inputs)
+    times = time_in_turns(calls, seconds=options.seconds)
+    for batch, inputs in batches.items():
+        count = int(np.prod(next(iter(inputs.values())).shape[: 1 + ("T" in batch)]))
+        reference = times[f"{batch} torch"]
+        for way in ("torch", *ways):
+            taken = times[f"{batch} {way}"]
+            print(
+                f"  {batch:8} {way:9} {1e3 * taken.least / count:8.2f} ms each  "
+                f"median {1e3 * taken.p50 / count:8.2f}  "
+                f"torch / it {reference.least / taken.least:5.2f}"
+            )
+    if int8:
+        wanted, got = (run(samples) for run in ways.values())
+        for name, a, b in zip(made.outputs, wanted, got, strict=True):
+            rms = float(np.sqrt(np.mean((a - b) ** 2)))
+            spread = float(np.sqrt(a.reshape(-1, a.shape[-1]).var(axis=0).mean()))
+            print(f"  int8-cpu {name}: off by {rms / spread:.3f} of its spread (rms), {rms:.4f}")
+
+
+@torch.no_grad()
+def main() -> int:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
+    parser.add_argument("--seconds", type=float, default=30.0, help="for each network")
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--multitask", type=Path)
+    parser.add_argument("--appearance", type=Path)
+    parser.add_argument("--two-stream", type=Path)
+    options = parser.parse_args()
+    torch.set_num_threads(options.threads)
+    torch.manual_seed(0)
+    flags = set(Path("/proc/cpuinfo").read_text().split())
+    vnni = sorted(flags & {"avx512_vnni", "avx_vnni"}) or "no VNNI"
+    print(f"{options.threads} threads, torch {torch.__version__}, this processor has {vnni}")
+
+    small = faces(112)
+    multitask = Multitask()
+    plain = WithMean(multitask)
+    prepared(multitask, options.multitask, lambda: plain(torch.from_numpy(small)))
+    batches = {f"{n} faces": {"face": small[:n]} for n in (1, 4, 8)}
+    made = made_of_cnn("multitask", [multitask], "bench")
+    compare("multitask CNN, 112 pixels", made, plain, {"face": small}, batches, options)
+
+    recurrent = RecurrentMultitask().eval()
+    recurrent.backbone.load_state_dict(multitask.state_dict())
+    features = torch.cat([multitask.features(torch.from_numpy(small) - plain.mean)])[None].numpy()
+    assert features.shape[-1] == 128 * len(HEADS)
+    made = made_over_time("multitask_rnn", recurrent, "bench", trunk="")
+    compare(
+        "multitask CNN-RNN's heads, without the trunk", made, recurrent.over_time, {},
+        {"T = 32": {"features": features}}, options, int8=False,
+    )  # fmt: skip
+
+    large = faces(224)
+    trunk = ResNet50FERPlus(CLASSES)
+    plain = WithMean(trunk)
+    prepared(trunk, options.appearance, lambda: plain(torch.from_numpy(large[:16])))
+    made = made_of_appearance("mimamo_appearance", trunk, "bench")
+    batches = {f"{n} faces": {"face": large[:n]} for n in (1, 4)}
+    compare("MIMAMO's ResNet-50, 224 pixels", made, plain, {"face": large}, batches, options)
+
+    random = np.random.default_rng(1)
+    clip = {
+        "appearance": plain(torch.from_numpy(large))[None].numpy(),
+        "phase0": random.normal(0, 0.3, (1, FACES, 24, 48, 48)).astype(np.float32),
+        "phase1": random.normal(0, 0.3, (1, FACES, 24, 24, 24)).astype(np.float32),
+    }
+    network = TwoStream("time")
+    prepared(
+        network, options.two_stream, lambda: network(*(torch.from_numpy(v) for v in clip.values()))
+    )
+    made = made_of_two_stream("mimamo", network, "bench", appearance="", trunk=trunk)
+    batches = {
+        f"T = {n}": {name: np.ascontiguousarray(v[:, :n]) for name, v in clip.items()}
+        for n in (1, FACES)
+    }
+    compare("MIMAMO's two streams and recurrence", made, network, clip, batches, options)
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

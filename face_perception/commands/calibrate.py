@@ -1,0 +1,259 @@
+"""``face-perception calibrate``: one person before a camera, guided; what is stored, and its end.
+
+No ROS. A graph that runs has the same as an action and services of its gaze node.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import math
+import os
+import sys
+import time
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from face_perception.gaze import Collection, People, PeopleStore, Progress
+    from face_perception.types import Camera, Face, Frame
+
+_NO_FACE = 10.0  # seconds
+
+
+def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    parser = subparsers.add_parser("calibrate", help="calibrate a person's gaze (no ROS)")
+    parser.add_argument("--person", metavar="ID", help="who is calibrated, listed or deleted")
+    what = parser.add_mutually_exclusive_group()
+    what.add_argument("--list", action="store_true", help="show what is stored")
+    what.add_argument("--delete", action="store_true", help="delete what is stored of --person")
+    parser.add_argument(
+        "--camera",
+        metavar="DEVICE|VIDEO",
+        default="/dev/video0",
+        help="a camera, or a video of somebody who looks into it; default: /dev/video0",
+    )
+    parser.add_argument(
+        "--camera-info",
+        metavar="FILE.yaml",
+        help="calibration, as ROS's camera_calibration writes it; without: focal length = width",
+    )
+    parser.add_argument(
+        "--target",
+        nargs=3,
+        type=float,
+        action="append",
+        metavar=("X", "Y", "Z"),
+        help="a point to look at instead of the lens: metres right of it, below it, before it; "
+        "may be given several times",
+    )
+    parser.add_argument("--samples", type=int, default=30, metavar="N", help="default: 30")
+    parser.add_argument("--seconds", type=float, default=60.0, metavar="S", help="at most; 60")
+    parser.add_argument(
+        "--turn-head",
+        type=float,
+        default=0.0,
+        metavar="DEG",
+        help="by how much the head must turn meanwhile, degrees: better away from the middle",
+    )
+    parser.add_argument(
+        "--estimator", default="", metavar="NAME", help="delete what belongs to this one only"
+    )
+    parser.add_argument(
+        "--people", type=Path, metavar="FOLDER", help="default: face_perception/people in your data"
+    )
+    parser.add_argument("--threads", type=int, default=1, metavar="N", help="default: 1")
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    os.environ.setdefault("OPENCV_LOG_LEVEL", "SILENT")
+    os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
+    from face_perception.gaze import PeopleStore, check_person_id
+
+    store = PeopleStore(args.people, lambda text: print(text, file=sys.stderr))
+    if args.list:
+        return _list(store, args.person)
+    if args.person is None:
+        raise ValueError("say who it is: --person ID (or see everybody with --list)")
+    check_person_id(args.person)
+    if args.delete:
+        return _delete(store, args.person, args.estimator)
+    return _calibrate(args, store)
+
+
+def _list(store: PeopleStore, person: str | None) -> int:
+    from rich.console import Console
+    from rich.table import Table
+
+    people = store.everybody() if person is None else {person: store.get(person)}
+    if not any(people.values()):
+        print(f"nobody is calibrated in {store.folder}" if person is None else f"{person}: nothing")
+        return 0
+    table = Table("person", "estimator", "bias yaw", "pitch", "expected error", "samples", "made")
+    for name, known in people.items():
+        for estimator, c in sorted(known.items()):
+            made = time.strftime("%Y-%m-%d %H:%M", time.localtime(c.made))
+            angles = (c.bias_yaw, c.bias_pitch)
+            table.add_row(
+                name,
+                estimator,
+                *(f"{math.degrees(v):+.1f}°" for v in angles),
+                _degrees(c.expected_residual),
+                str(c.samples),
+                made,
+            )
+    Console().print(table)
+    return 0
+
+
+def _delete(store: PeopleStore, person: str, estimator: str) -> int:
+    if not store.delete(person, estimator):
+        what = f" for {estimator}" if estimator else ""
+        raise ValueError(f"{person} has no calibration{what} in {store.folder}")
+    print(f"{person}: deleted")
+    return 0
+
+
+def _calibrate(args: argparse.Namespace, store: PeopleStore) -> int:
+    from face_perception.clips import load_camera
+    from face_perception.faces import load_tracker
+    from face_perception.gaze import Collection, GeometricGaze, People, point_target
+
+    targets = [point_target(point) for point in args.target or ()]
+
+    def collect(face_id: str) -> Collection:
+        return Collection(
+            face_id,
+            targets,
+            samples=args.samples,
+            seconds=args.seconds,
+            head_range=math.radians(args.turn_head),
+        )
+
+    collect("nobody")  # refuses what is out of range before the camera is opened
+    camera = load_camera(args.camera_info) if args.camera_info else None
+    people = People(store)
+    tracker, estimator = load_tracker(threads=args.threads), GeometricGaze()
+    collection = None
+    with contextlib.ExitStack() as stack:
+        frames = stack.enter_context(_frames(args.camera, camera))
+        show = stack.enter_context(_guide())
+        for frame in _with_faces(frames, tracker, args.camera):
+            image, faces = frame
+            gazes = [estimator.estimate(image.camera, face, image.stamp) for face in faces]
+            estimator.keep([face.id for face in faces])
+            if collection is None and faces:
+                collection = collect(_largest(faces).id)
+                people.begin(collection)
+            people.update(image.stamp, image.camera, faces, gazes)
+            if collection is not None:
+                show(collection.progress())
+                if collection.finished:
+                    break
+    if collection is None:
+        raise ValueError(f"{args.camera} shows no face: come before the camera, in good light")
+    _conclude(people, collection, args)
+    return 0
+
+
+def _conclude(people: People, collection: Collection, args: argparse.Namespace) -> None:
+    collection.end()  # a video may be shorter
+    bias = people.conclude(collection, args.person)
+    expected = f"{_degrees(bias.expected_residual)} instead of {_degrees(bias.before)}"
+    print(
+        f"{args.person} is calibrated for {collection.estimator}: yaw "
+        f"{math.degrees(bias.yaw):+.1f}°, pitch {math.degrees(bias.pitch):+.1f}°, from "
+        f"{bias.samples} samples. A gaze is expected to be off by {expected}. "
+        f"Stored in {people.store.folder}"
+    )
+
+
+def _degrees(angle: float) -> str:
+    return f"{math.degrees(angle):.1f}°"
+
+
+def _largest(faces: Iterable[Face]) -> Face:
+    return max(faces, key=lambda face: face.roi.width * face.roi.height)
+
+
+def _with_faces(
+    frames: Iterable[Frame], tracker: Any, source: str
+) -> Iterator[tuple[Frame, list[Face]]]:
+    """Frames with their faces. Raises ValueError where nobody comes for long."""
+    begin, ever = None, False
+    for frame in frames:
+        faces = tracker.track(frame)
+        begin = frame.stamp if begin is None else begin
+        ever = ever or bool(faces)
+        if not ever and frame.stamp - begin > _NO_FACE:
+            raise ValueError(
+                f"{source} shows no face for {_NO_FACE:.0f} s: come before it, in good light"
+            )
+        yield frame, faces
+
+
+@contextlib.contextmanager
+def _frames(source: str, camera: Camera | None) -> Iterator[Iterable[Frame]]:
+    from face_perception.clips import Clip, Device, device_number
+
+    number = device_number(source)
+    if number is not None:
+        size = (camera.width, camera.height) if camera else (1280, 720)
+        device = Device(number, *size)
+        try:
+            yield _live(device, camera, source)
+        finally:
+            device.close()
+        return
+    path = os.path.expanduser(source)
+    if not os.path.exists(path):
+        raise ValueError(f"{source}: there is no such camera or video; use /dev/video0 or a file")
+    with Clip(path, camera) as clip:
+        if clip.still:
+            raise ValueError(f"{source} is a picture: a calibration needs a camera or a video")
+        yield clip
+
+
+def _live(device: Iterable[Any], camera: Camera | None, source: str) -> Iterator[Frame]:
+    from face_perception.types import Camera, Frame
+
+    for image in device:
+        height, width = image.shape[:2]
+        if camera is not None and (camera.width, camera.height) != (width, height):
+            raise ValueError(
+                f"{source} gives {width}x{height}, but was calibrated for "
+                f"{camera.width}x{camera.height}"
+            )
+        yield Frame(image, time.monotonic(), camera or Camera.assume(width, height))
+
+
+@contextlib.contextmanager
+def _guide() -> Iterator[Any]:
+    """Shows progress and what to do: a bar on a terminal, else a line whenever that changes."""
+    if not sys.stderr.isatty():
+        last = ""
+
+        def say(progress: Progress) -> None:
+            nonlocal last
+            if progress.hint != last:
+                last = progress.hint
+                print(last, file=sys.stderr)
+
+        yield say
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, TextColumn
+    from rich.progress import Progress as Bar
+
+    columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[counts]}"))
+    with Bar(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("come before the camera", total=1.0, counts="")
+
+        def show(progress: Progress) -> None:
+            why = ", ".join(f"{count} {reason}" for reason, count in progress.reasons.items())
+            counts = f"{progress.kept} kept" + (f"; not: {why}" if why else "")
+            bar.update(task, description=progress.hint, completed=progress.done, counts=counts)
+
+        yield show

@@ -1,0 +1,361 @@
+"""The samples of one calibration: which images of a person count, and why the others do not.
+
+Images go in one by one; a bias comes out at the end, or the reason why there is none.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from face_perception.gaze.calibration import (
+    MIN_SAMPLES,
+    Bias,
+    CalibrationRefused,
+    centre,
+    find_bias,
+)
+from face_perception.gaze.normalised import normalised_rotation, to_angles
+from face_perception.types import Camera, Face, FloatArray, Gaze
+
+DEFAULT_SAMPLES = 30
+DEFAULT_SECONDS = 30.0
+_MAX_SAMPLES = 10_000
+
+# Why an image is not a sample.
+NO_NEW_FRAME = "no new frame"
+FACE_LOST = "face lost"
+TARGET_NOT_SEEN = "target not seen"
+MOVING_ON = "on the way to the target"
+EYES_CLOSED = "eyes closed"
+EYES_NOT_VISIBLE = "eyes not visible"
+LOOKING_AWAY = "looking away"
+HEAD_NOT_VARIED = "head not varied"
+
+_LOST_AFTER = 2.0  # seconds
+_TARGET_LOST_AFTER = 5.0
+_MOVING_TIME = 0.7  # eyes and head, and the smoothing of the gaze
+_AWAY = math.radians(25)  # no bias and noise are as large
+_FIRST = 8  # samples before their centre says anything
+_CLOSED = 0.8  # share of an eye's usual openness
+
+
+@dataclass(frozen=True, slots=True)
+class CalibrationTarget:
+    """What is looked at: its ``name`` in a sentence, and where it is.
+
+    ``locate`` takes where the eyes of all faces are, by face id, and gives a point [3] in the
+    optical frame, metres; it raises LookupError with a reason where that is not known.
+    """
+
+    name: str
+    locate: Callable[[Mapping[str, FloatArray]], FloatArray]
+
+
+def camera_target() -> CalibrationTarget:
+    """The lens."""
+    return CalibrationTarget("the camera", lambda eyes: np.zeros(3))
+
+
+def point_target(point: Sequence[float]) -> CalibrationTarget:
+    """A point in the optical frame, metres. Raises ValueError where it is no finite point."""
+    at = np.array(point, np.float64)
+    if at.shape != (3,) or not np.isfinite(at).all():
+        raise ValueError(f"a target must be three finite metres, not {list(point)}")
+    x, y, z = at
+    return CalibrationTarget(f"the point ({x:.2f}, {y:.2f}, {z:.2f})", lambda eyes: at)
+
+
+def face_target(face_id: str) -> CalibrationTarget:
+    """The eyes of another face."""
+
+    def locate(eyes: Mapping[str, FloatArray]) -> FloatArray:
+        if face_id not in eyes:
+            raise LookupError(f"{face_id} is not seen; seen: {', '.join(eyes) or 'nobody'}")
+        return eyes[face_id]
+
+    return CalibrationTarget(face_id, locate)
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far a collection is: ``target`` is the index of the present one, ``reasons`` count the
+    images that are no samples, ``done`` is the share of the whole, ``hint`` is for the person.
+    """
+
+    target: int
+    kept: int
+    rejected: int
+    reasons: Mapping[str, int]
+    done: float
+    hint: str
+
+
+@dataclass(slots=True)
+class _Samples:
+    offsets: list[tuple[float, float]] = field(default_factory=list)
+    targets: list[int] = field(default_factory=list)
+
+
+class Collection:
+    """Samples of the face ``face_id`` looking at each of ``targets`` in turn.
+
+    ``samples`` are to be kept for each target, within ``seconds`` of stamps. 0 stands for 30
+    samples, or for all there are within ``seconds`` where those are given; and for 30 seconds.
+    Where ``head_range`` (radians) is given, the second half is taken only after the head has turned
+    or nodded by as much. No two samples are nearer in time than ``interval`` seconds: a camera's
+    next image says little that is new, the less so where gaze is smoothed.
+
+    Raises ValueError where a value is out of range.
+    """
+
+    def __init__(
+        self,
+        face_id: str,
+        targets: Sequence[CalibrationTarget] = (),
+        *,
+        samples: int = 0,
+        seconds: float = 0.0,
+        head_range: float = 0.0,
+        interval: float = 0.1,
+    ) -> None:
+        if not face_id:
+            raise ValueError("face_id is empty: name one of the faces of the topic `faces`")
+        if not 0 <= samples <= _MAX_SAMPLES:
+            raise ValueError(f"samples must be 0 to {_MAX_SAMPLES}, not {samples}")
+        if not 0 <= seconds <= 3600:
+            raise ValueError(f"seconds must be 0 to 3600, not {seconds}")
+        if not 0 <= head_range <= 1.5:
+            raise ValueError(f"head_range must be 0 to 1.5 rad, not {head_range}")
+        self.face_id = face_id
+        self.targets = tuple(targets) or (camera_target(),)
+        if samples and samples * len(self.targets) < MIN_SAMPLES:
+            raise ValueError(f"at least {MIN_SAMPLES} samples are needed, not {samples}")
+        self.estimator = ""
+        self.finished = False
+        self._wanted = samples or (0 if seconds else DEFAULT_SAMPLES)
+        self._interval = interval
+        self._seconds = seconds or DEFAULT_SECONDS
+        self._head_range = head_range
+        self._failure = ""
+        self._target = 0
+        self._samples = _Samples()
+        self._reasons: Counter[str] = Counter()
+        self._last_reason = ""
+        self._heads: list[tuple[float, float]] = []
+        self._stamp = self._target_since = self._seen = self._located = math.nan
+        self._sampled = -math.inf
+        self._ever_seen = False
+        self._problem = ""
+
+    def add(
+        self,
+        stamp: float,
+        camera: Camera,
+        faces: Mapping[str, Face],
+        gazes: Mapping[str, Gaze],
+    ) -> None:
+        """Takes an image's faces and uncalibrated gazes by face id. Nothing after it is finished.
+
+        Raises ValueError for an unknown lens distortion.
+        """
+        if self.finished:
+            return
+        if math.isnan(self._stamp):
+            self._target_since = self._seen = self._located = stamp
+        elif stamp < self._stamp - 1:
+            self.fail("the stamps went back (a bag that loops?): calibrate again")
+            return
+        elif stamp <= self._stamp:
+            self._reject(NO_NEW_FRAME)
+            return
+        self._stamp = stamp
+        if not stamp - self._sampled >= self._interval - 1e-6:
+            return
+        reason = self._take(camera, faces, gazes)
+        if reason:
+            self._reject(reason)
+        else:
+            self._sampled = stamp
+        if not self.finished:
+            self._move_on()
+
+    def fail(self, reason: str) -> None:
+        """Ends it without a result."""
+        self._failure = self._failure or reason
+        self.finished = True
+
+    def end(self) -> None:
+        """Takes no more: the result rests on what there is. Nothing where it is finished."""
+        self.finished = True
+
+    def progress(self) -> Progress:
+        near = self._near()
+        reasons = Counter(self._reasons)
+        away = len(near) - sum(near)
+        if away:
+            reasons[LOOKING_AWAY] += away
+        return Progress(
+            target=self._target,
+            kept=sum(near),
+            rejected=reasons.total(),
+            reasons=dict(sorted(reasons.items())),
+            done=1.0 if self.finished else (self._target + self._share(near)) / len(self.targets),
+            hint=self._hint(near),
+        )
+
+    def result(self) -> Bias:
+        """The bias. Raises CalibrationRefused where the samples do not give one, ValueError before
+        it is finished.
+        """
+        if not self.finished:
+            raise ValueError("the collection is not finished")
+        if self._failure:
+            raise CalibrationRefused(self._failure)
+        turned = self._turned()
+        if turned < self._head_range:
+            raise CalibrationRefused(
+                f"the head turned by {math.degrees(turned):.0f}°, not by the "
+                f"{math.degrees(self._head_range):.0f}° asked for: keep looking at the target and "
+                "turn and nod the head"
+            )
+        try:
+            return find_bias(np.array(self._samples.offsets), np.array(self._samples.targets))
+        except CalibrationRefused as refused:
+            # Too few, perhaps: then what the images were rejected for is the reason.
+            if self._reasons and len(self._samples.offsets) < MIN_SAMPLES:
+                why = ", ".join(f"{text} {count}" for text, count in self._reasons.most_common(3))
+                raise CalibrationRefused(f"{refused} (images rejected: {why})") from None
+            raise
+
+    def _take(self, camera: Camera, faces: Mapping[str, Face], gazes: Mapping[str, Gaze]) -> str:
+        """Keeps a sample; returns why it is none, empty where it is."""
+        face, gaze = faces.get(self.face_id), gazes.get(self.face_id)
+        if face is None or gaze is None:
+            if self._stamp - self._seen > _LOST_AFTER:
+                self._fail_lost(faces)
+            return FACE_LOST
+        self._ever_seen, self._seen = True, self._stamp
+        if self.estimator and gaze.source != self.estimator:
+            self.fail(f"the estimator changed from {self.estimator} to {gaze.source}: try again")
+            return EYES_NOT_VISIBLE
+        self.estimator = gaze.source
+        eyes = {i: g.origin for i, g in gazes.items() if np.isfinite(g.origin).all()}
+        try:
+            point = self.targets[self._target].locate(eyes)
+        except LookupError as error:
+            self._problem = str(error.args[0])
+            if self._stamp - self._located > _TARGET_LOST_AFTER:
+                self.fail(f"{self.targets[self._target].name} was not seen: {self._problem}")
+            return TARGET_NOT_SEEN
+        self._located = self._stamp
+        if self._stamp - self._target_since < _MOVING_TIME:
+            return MOVING_ON
+        if not gaze.valid:
+            openness = max(face.left_eye_openness, face.right_eye_openness)
+            return EYES_CLOSED if openness < _CLOSED else EYES_NOT_VISIBLE
+        offset, head = _offset(camera, face, gaze, point), _head(face)
+        if offset is None or (self._head_range and head is None):
+            return EYES_NOT_VISIBLE
+        half = self._head_range > 0 and self._share(self._near()) >= 0.5
+        if half and self._turned(head) < self._head_range:
+            return HEAD_NOT_VARIED
+        if head is not None:
+            self._heads.append(head)
+        self._samples.offsets.append(offset)
+        self._samples.targets.append(self._target)
+        # Not left out, but counted: who looks elsewhere half of the time is found out by it.
+        self._last_reason = "" if self._near()[-1] else LOOKING_AWAY
+        return ""
+
+    def _reject(self, reason: str) -> None:
+        self._reasons[reason] += 1
+        self._last_reason = reason
+
+    def _fail_lost(self, faces: Mapping[str, Face]) -> None:
+        here = ", ".join(faces) or "nobody"
+        if not self._ever_seen:
+            self.fail(f"there is no face {self.face_id}; seen: {here}")
+        else:
+            self.fail(f"{self.face_id} was lost after {sum(self._near())} samples; seen: {here}")
+
+    def _near(self) -> list[bool]:
+        """Which samples count as kept, all targets together."""
+        if not self._samples.offsets:
+            return []
+        offsets = np.array(self._samples.offsets)
+        near = np.linalg.norm(offsets, axis=1) <= _AWAY
+        if near.sum() >= _FIRST:
+            near &= centre(offsets).near
+        return [bool(v) for v in near]
+
+    def _kept_of_target(self, near: Sequence[bool]) -> int:
+        return sum(
+            ok
+            for ok, target in zip(near, self._samples.targets, strict=True)
+            if target == self._target
+        )
+
+    def _share(self, near: Sequence[bool]) -> float:
+        """Of the present target, 0 to 1."""
+        elapsed = (self._stamp - self._target_since) / self._seconds
+        if self._wanted:
+            return min(1.0, self._kept_of_target(near) / self._wanted)
+        return 0.0 if math.isnan(elapsed) else min(1.0, elapsed)
+
+    def _move_on(self) -> None:
+        late = self._stamp - self._target_since >= self._seconds
+        if not late and not (self._wanted and self._share(self._near()) >= 1):
+            return
+        if self._target + 1 == len(self.targets):
+            self.finished = True
+            return
+        self._target += 1
+        self._target_since = self._located = self._stamp
+
+    def _turned(self, head: tuple[float, float] | None = None) -> float:
+        """By how much the head turned or nodded over the samples (and ``head``), radians."""
+        heads = np.array([*self._heads, head] if head else self._heads)
+        return float(np.ptp(heads, axis=0).max()) if len(heads) else 0.0
+
+    def _hint(self, near: Sequence[bool]) -> str:
+        name = self.targets[self._target].name
+        if self.finished:
+            return "done"
+        texts = {
+            NO_NEW_FRAME: "wait: the camera sends no new image",
+            FACE_LOST: "come before the camera",
+            TARGET_NOT_SEEN: f"wait: {name} is not seen",
+            EYES_CLOSED: f"open your eyes and look at {name}",
+            EYES_NOT_VISIBLE: f"turn your face to the camera and look at {name}",
+            HEAD_NOT_VARIED: f"keep looking at {name} and turn your head a little",
+        }
+        return texts.get(self._last_reason, f"look at {name}")
+
+
+def _offset(
+    camera: Camera, face: Face, gaze: Gaze, point: FloatArray
+) -> tuple[float, float] | None:
+    """Truth minus estimate as yaw and pitch in the normalised camera; None where not known."""
+    rotation = normalised_rotation(camera, face)
+    line = point - gaze.origin
+    length = float(np.linalg.norm(line))
+    if not length > 0:
+        return None
+    yaw, pitch = np.subtract(
+        to_angles(rotation, line / length), to_angles(rotation, gaze.direction)
+    )
+    if not (math.isfinite(yaw) and math.isfinite(pitch)):
+        return None
+    return math.remainder(float(yaw), 2 * math.pi), float(pitch)
+
+
+def _head(face: Face) -> tuple[float, float] | None:
+    if face.pose is None:
+        return None
+    yaw, pitch = face.pose.yaw, face.pose.pitch
+    return (yaw, pitch) if math.isfinite(yaw) and math.isfinite(pitch) else None

@@ -1,0 +1,152 @@
+"""Gaze from a network that sees the face and both eyes through the normalised camera (GEDDnet)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+import numpy as np
+import numpy.typing as npt
+
+from face_perception.gaze.eyes import awake, facing, find_looks, origin_of, usable_pose, visibility
+from face_perception.gaze.normalise import EYE_SHAPE, FACE_SIDE, Normalised, NotSeen, normalise
+from face_perception.gaze.normalised import to_direction
+from face_perception.gaze.steady import SteadyGaze
+from face_perception.inference import Model, ModelError
+from face_perception.types import Face, FloatArray, Frame, Gaze
+
+# What a network may ask for of a face, gray and equalised, 0 to 255, by the name of its input.
+_INPUTS: Mapping[str, tuple[int | None, ...]] = {
+    "face": (None, 1, FACE_SIDE, FACE_SIDE),
+    "left_eye": (None, 1, *EYE_SHAPE),
+    "right_eye": (None, 1, *EYE_SHAPE),
+}
+_OUTPUT, _ANGLES = "gaze", (None, 2)
+
+
+class GeddnetGaze(SteadyGaze):
+    """Gaze of faces by a network as GEDDnet, all of a frame in one batch, with a memory for each.
+
+    ``model`` takes any of ``face`` [N, 1, 96, 96], ``left_eye`` and ``right_eye`` [N, 1, 64, 96]
+    (float32, gray, equalised, 0 to 255) and gives ``gaze`` [N, 2]: pitch (up) and yaw (to image
+    left), radians, in the face's normalised camera. As with ``GeometricGaze`` the last direction
+    is held, ``valid`` false, while both eyes are closed or the head is turned away; here also where
+    no crops can be made, of which ``refused`` says why. The person's bias is not added here.
+
+    Settings as of ``SteadyGaze``. Raises inference.ModelError for a model that is no such network.
+    """
+
+    def __init__(
+        self,
+        model: Model,
+        *,
+        blink_level: float = 0.75,
+        first_blink_level: float = 0.5,
+        settle_time: float = 1.0,
+        max_turn: float = 1.05,
+        min_cutoff: float = 1.0,
+        beta: float = 3.0,
+        max_gap: float = 0.5,
+    ) -> None:
+        super().__init__(
+            blink_level=blink_level,
+            first_blink_level=first_blink_level,
+            settle_time=settle_time,
+            max_turn=max_turn,
+            min_cutoff=min_cutoff,
+            beta=beta,
+            max_gap=max_gap,
+        )
+        _check(model)
+        self._model = model
+        self.refused: Mapping[str, str] = {}  # by face id, of the last frame
+
+    def estimate(self, frame: Frame, faces: Sequence[Face]) -> list[Gaze]:
+        """Gazes of the ``faces`` of ``frame``, in their order; once a frame.
+
+        ``origin`` and ``confidence`` as of ``GeometricGaze``; directions are NaN where nothing was
+        seen yet. Raises ValueError for an image of another size than its camera's or an unknown
+        lens distortion, and inference.ModelError where the network fails.
+        """
+        refused: dict[str, str] = {}
+        blanks, crops = [], {}
+        for face in faces:
+            level = self.meet(face.id, frame.stamp)
+            pose = usable_pose(face)
+            looks = [] if pose is None else find_looks(frame.camera, face, pose)
+            open_eyes = awake(looks, level)
+            front = 0.0 if pose is None else facing(pose)
+            if open_eyes and front >= self.min_facing:
+                try:
+                    crops[face.id] = normalise(frame.image, frame.camera, face)
+                except NotSeen as error:
+                    refused[face.id] = str(error)
+            elif pose is not None and not looks:
+                refused[face.id] = "its eyes are outside the image"
+            blanks.append(
+                Gaze(
+                    face_id=face.id,
+                    origin=np.full(3, np.nan) if pose is None else origin_of(looks, pose),
+                    direction=np.full(3, np.nan),
+                    confidence=face.confidence * front * visibility(open_eyes),
+                    valid=False,
+                    source=self._model.name,
+                )
+            )
+        self.refused = refused
+        seen = self._directions(crops)
+        return [self._remembered(gaze, frame.stamp, seen.get(gaze.face_id)) for gaze in blanks]
+
+    def _directions(self, crops: Mapping[str, Normalised]) -> dict[str, FloatArray]:
+        """What the network says of each face, in the optical frame."""
+        if not crops:
+            return {}
+        inputs = {
+            name: np.stack([_crop(name, made) for made in crops.values()])[:, None]
+            for name in self._model.inputs
+        }
+        answers = np.asarray(self._model.infer(inputs)[_OUTPUT], np.float64)
+        # Its vector points from what is looked at to the eyes, so that its yaw is minus ours.
+        return {
+            face_id: to_direction(made.rotation, -float(yaw), float(pitch))
+            for (face_id, made), (pitch, yaw) in zip(crops.items(), answers, strict=True)
+            if np.isfinite((pitch, yaw)).all()
+        }
+
+    def _remembered(self, gaze: Gaze, stamp: float, direction: FloatArray | None) -> Gaze:
+        if direction is not None:
+            smooth = self.smoothed(gaze.face_id, stamp, direction)
+            return replace(gaze, direction=smooth, valid=True)
+        held = self.held(gaze.face_id)
+        return replace(gaze, direction=gaze.direction if held is None else held, confidence=0.0)
+
+
+def _crop(name: str, made: Normalised) -> npt.NDArray[np.float32]:
+    crops = {"face": made.face, "left_eye": made.left_eye, "right_eye": made.right_eye}
+    return crops[name].astype(np.float32)
+
+
+def _check(model: Model) -> None:
+    """Raises ModelError where a model is not one of these networks, naming what it is."""
+    inputs = {name: port.shape for name, port in model.inputs.items()}
+    outputs = {name: port.shape for name, port in model.outputs.items()}
+    if (
+        inputs
+        and all(_INPUTS.get(name) == shape for name, shape in inputs.items())
+        and all(port.dtype == "float32" for port in model.inputs.values())
+        and outputs.get(_OUTPUT) == _ANGLES
+    ):
+        return
+    raise ModelError(
+        f"model {model.name} is no gaze network: it takes {_listed(inputs)} and gives "
+        f"{_listed(outputs)}, where {_listed(_INPUTS)}, or some of these, and "
+        f"{_listed({_OUTPUT: _ANGLES})} are needed; use geometric, or a network that "
+        "`face-perception import geddnet` makes"
+    )
+
+
+def _listed(ports: Mapping[str, tuple[int | None, ...]]) -> str:
+    return ", ".join(
+        f"{name} [{', '.join('N' if size is None else str(size) for size in shape)}]"
+        for name, shape in ports.items()
+    )

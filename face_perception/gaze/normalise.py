@@ -1,0 +1,293 @@
+"""Crops of a face and its eyes as the published GEDDnet takes them, through its normalised camera.
+
+Pixels and geometry; no network. Source: GEDDnet (Chen and Shi, TPAMI 2022), its released
+preprocessing, to the level of gray; but not mirrored, and only the window that is needed is warped.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from face_perception import faces
+from face_perception.gaze.normalised import eye_points, rotation_to_eyes
+from face_perception.types import Camera, Face, FloatArray, Image
+
+# The virtual camera: 1920x1080 pixels with a focal length of 1536, whatever camera took the image.
+_WIDTH, _HEIGHT = 1920, 1080
+_VIRTUAL = np.array([[1536, 0, 960], [0, 1536, 540], [0, 0, 1]], np.float64)
+
+# The face: scaled so that the eyes are this far apart, a square cut out this far below the middle
+# of the picture, equalised, and its margin cut off.
+_EYES_APART = 32.0
+_FACE, _FACE_BELOW, _FACE_MARGIN = 120, 5, 12
+# An eye: a square about the middle of its corners, turned and scaled so that these lie level and so
+# far apart; a window cut out, equalised, and its margins cut off.
+_SQUARE, _CORNERS_APART = 160, 96 * 0.7
+_EYE_TOP, _EYE_LEFT, _EYE_HEIGHT, _EYE_WIDTH = 35, 20, 80, 120
+_EYE_MARGIN_Y, _EYE_MARGIN_X = 8, 12
+_EYE_EDGES = np.array(
+    [
+        [_EYE_LEFT + _EYE_MARGIN_X, _EYE_TOP + _EYE_MARGIN_Y],
+        [
+            _EYE_LEFT + _EYE_WIDTH - _EYE_MARGIN_X - 1,
+            _EYE_TOP + _EYE_HEIGHT - _EYE_MARGIN_Y - 1,
+        ],
+    ],
+    np.float64,
+)
+
+FACE_SIDE = _FACE - 2 * _FACE_MARGIN
+EYE_SHAPE = (_EYE_HEIGHT - 2 * _EYE_MARGIN_Y, _EYE_WIDTH - 2 * _EYE_MARGIN_X)
+
+# Distance of the eyes in the virtual camera beyond which nothing is made of a face: at 8 m there is
+# nothing to see, at 0.12 m the picture of the face alone would be larger than the camera's.
+_FARTHEST, _NEAREST = 12.0, 800.0
+_LEAST_CORNERS = 4.0  # of an eye: in a full profile they coincide
+# Shares of the crops that may lie outside the image, where there is black, as published. Half of
+# the face's crop is hair and background.
+_MISSING_FACE, _MISSING_EYE = 0.2, 0.05
+
+
+# Points evenly over the unit square: [100, 2].
+_GRID = np.stack(np.meshgrid(np.linspace(0, 1, 10), np.linspace(0, 1, 10)), axis=-1).reshape(-1, 2)
+
+
+class NotSeen(ValueError):
+    """A face of which no crops can be made; the message says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Normalised:
+    """What GEDDnet sees of one face. Gray, equalised, uint8; eyes are the person's own.
+
+    ``face`` [96, 96]; ``left_eye``, ``right_eye`` [64, 96]. ``rotation`` [3, 3] has the axes of the
+    normalised camera as its columns (see ``rotation_to_eyes``); ``to_image`` [3, 3] takes pixels of
+    the 1920x1080 virtual image to pixels of the image, for a lens that distorts in the
+    neighbourhood of the face only.
+    """
+
+    face: Image
+    left_eye: Image
+    right_eye: Image
+    rotation: FloatArray
+    to_image: FloatArray
+
+    @property
+    def warp(self) -> FloatArray:
+        """[3, 3]: pixels of the image to pixels of the virtual image, as published."""
+        return np.linalg.inv(self.to_image)
+
+
+def normalise(image: Image, camera: Camera, face: Face) -> Normalised:
+    """Crops of ``face`` out of ``image`` (RGB uint8 [H, W, 3], taken by ``camera``).
+
+    The 12 points about the eyes that the published code takes from 68 landmarks are taken from our
+    478 (see ``eye_points``), not rounded to pixels. Raises NotSeen for a face that is too far, too
+    near, half outside the image or turned to a full profile, and ValueError for an image of another
+    size than its camera's or an unknown lens distortion.
+    """
+    return normalise_points(image, camera, eye_points(face.landmarks))
+
+
+def normalise_points(image: Image, camera: Camera, points: npt.ArrayLike) -> Normalised:
+    """The same from the 12 points themselves, [12, 2] pixels, in the order of ``eye_points``.
+
+    Crops equal those of the published code with OpenCV's float arithmetic (its Intel build), and so
+    on every processor. Where the face's window reaches beyond the 1920x1080 virtual image, there is
+    more of the camera's image, while the published code keeps the crop of an earlier frame.
+    """
+    if image.shape != (camera.height, camera.width, 3) or image.dtype != np.uint8:
+        raise ValueError(
+            f"an RGB uint8 image of {camera.width}x{camera.height} is needed, as its camera has, "
+            f"not {image.dtype} {list(image.shape)}"
+        )
+    plane = faces.normalised(camera, points)
+    rotation = rotation_to_eyes(plane)
+    if not np.isfinite(rotation).all():
+        raise NotSeen("there are no landmarks about its eyes")
+    rays = np.concatenate([plane, np.ones((12, 1))], axis=1)
+    seen = rays @ (_VIRTUAL @ rotation.T).T
+    # Whole pixels from here on, as published.
+    eyes = np.trunc(seen[:, :2] / seen[:, 2:]).astype(np.int64)
+    right, left = eyes[:6], eyes[6:]
+    apart = abs(float(left[:, 0].mean() - right[:, 0].mean()))
+    if not _FARTHEST <= apart <= _NEAREST:
+        raise NotSeen("it is too " + ("far away" if apart < _FARTHEST else "near"))
+    scale = _EYES_APART / apart
+    squares = [_EyeSquare.of(eye) for eye in (left, right)]
+    columns = _Taps(round(_WIDTH * scale) // 2 - _FACE // 2, scale)
+    rows = _Taps(round(_HEIGHT * scale) // 2 - _FACE // 2 + _FACE_BELOW, scale)
+
+    window = np.stack([columns.middles[[0, -1]], rows.middles[[0, -1]]], axis=1)
+    to_image = _to_image(camera, rotation, window)
+    margin = [_FACE_MARGIN, _FACE - _FACE_MARGIN - 1]
+    inner = np.stack([columns.middles[margin], rows.middles[margin]], axis=1)
+    _refuse_missing(
+        "face", _MISSING_FACE, camera, to_image, inner[0] + _GRID * (inner[1] - inner[0])
+    )
+    eyes_to_image = [_to_image(camera, rotation, square.window) for square in squares]
+    for what, square, matrix in zip(("left", "right"), squares, eyes_to_image, strict=True):
+        _refuse_missing(f"{what} eye", _MISSING_EYE, camera, matrix, square.grid())
+    face = _scaled_face(image, to_image, columns, rows)
+    return Normalised(
+        face=_equalised(face, _FACE_MARGIN, _FACE_MARGIN),
+        left_eye=squares[0].crop(image, eyes_to_image[0]),
+        right_eye=squares[1].crop(image, eyes_to_image[1]),
+        rotation=rotation,
+        to_image=to_image,
+    )
+
+
+class _Taps:
+    """Places along one axis of the virtual image, ``middles`` [n], and what pixels make one there.
+
+    Bicubic of four pixels also where it shrinks, as published. ``used`` are those of the virtual
+    image that any of ours is made of, ascending; ``index`` [n, 4] says where its four are among
+    them, and ``weights`` float32 [n, 4] are theirs. OpenCV's own has 11 bits for a weight on some
+    processors and all of a float's on others, where the published answers come from; histogram
+    equalisation makes up to 7 levels of that.
+    """
+
+    _A = -0.75
+
+    def __init__(self, start: int, scale: float) -> None:
+        """Of the window's 120 pixels, the first of which is the scaled image's ``start``."""
+        middles = (np.arange(start, start + _FACE) + 0.5) / scale - 0.5
+        self.middles = middles
+        below = np.floor(middles)
+        four = below.astype(np.int64)[:, None] + np.arange(-1, 3)
+        self.used, index = np.unique(four, return_inverse=True)
+        self.index = index.reshape(four.shape)
+        t = middles - below
+        a = self._A
+        near = ((a + 2) * t - (a + 3)) * t * t + 1
+        far = ((a * (t + 1) - 5 * a) * (t + 1) + 8 * a) * (t + 1) - 4 * a
+        u = 1 - t
+        next_near = ((a + 2) * u - (a + 3)) * u * u + 1
+        weights = np.stack([far, near, next_near, 1 - far - near - next_near], axis=1)
+        self.weights = weights.astype(np.float32)
+
+
+@dataclass(frozen=True, slots=True)
+class _EyeSquare:
+    """The square about an eye in the virtual image, and what levels the eye in it."""
+
+    corner: tuple[int, int]  # x, y
+    levelling: FloatArray  # [2, 3], square to levelled square
+
+    @classmethod
+    def of(cls, eye: npt.NDArray[np.int64]) -> _EyeSquare:
+        x, y = (int(v) for v in np.trunc(eye[[0, 3]].mean(axis=0)))
+        across, along = (int(v) for v in eye[3] - eye[0])
+        length = float(np.hypot(across, along))
+        if length < _LEAST_CORNERS:
+            raise NotSeen("it is turned away: the corners of an eye coincide")
+        middle = (_SQUARE - 1) / 2
+        angle = float(np.degrees(np.arctan2(along, across)))
+        levelling = cv2.getRotationMatrix2D((middle, middle), angle, _CORNERS_APART / length)
+        return cls((x - _SQUARE // 2, y - _SQUARE // 2), np.asarray(levelling, np.float64))
+
+    def crop(self, image: Image, to_image: FloatArray) -> Image:
+        x, y = self.corner
+        shift = np.array([[1, 0, x], [0, 1, y], [0, 0, 1]], np.float64)
+        flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+        square = cv2.warpPerspective(image, to_image @ shift, (_SQUARE, _SQUARE), flags=flags)
+        level = cv2.warpAffine(square, self.levelling, (_SQUARE, _SQUARE))
+        part = level[_EYE_TOP : _EYE_TOP + _EYE_HEIGHT, _EYE_LEFT : _EYE_LEFT + _EYE_WIDTH]
+        return _equalised(part, _EYE_MARGIN_Y, _EYE_MARGIN_X)
+
+    @property
+    def window(self) -> FloatArray:
+        """Its first and last corner in the virtual image: [2, 2]."""
+        return np.array([self.corner, (self.corner[0] + _SQUARE - 1, self.corner[1] + _SQUARE - 1)])
+
+    def grid(self) -> FloatArray:
+        """Points all over the crop, [N, 2] in the virtual image."""
+        back = cv2.invertAffineTransform(self.levelling)
+        points = _EYE_EDGES[0] + _GRID * (_EYE_EDGES[1] - _EYE_EDGES[0])
+        found: FloatArray = points @ back[:, :2].T + back[:, 2] + self.corner
+        return found
+
+
+def _scaled_face(image: Image, to_image: FloatArray, columns: _Taps, rows: _Taps) -> Image:
+    """The face's window of the scaled virtual image: RGB uint8 [120, 120, 3]."""
+    tall = _mixed(_sampled(image, to_image, columns, rows), rows)
+    small = _mixed(cv2.transpose(tall), columns)
+    return np.asarray(cv2.transpose(_rounded(small)), np.uint8)
+
+
+def _rounded(values: npt.NDArray[np.float32]) -> Image:
+    return np.clip(np.rint(values, out=values), 0, 255, out=values).astype(np.uint8)
+
+
+def _sampled(image: Image, to_image: FloatArray, columns: _Taps, rows: _Taps) -> Image:
+    """The pixels of the virtual image that taps use: [rows used, columns used, 3].
+
+    What cv2.warpPerspective gives for each of them, by its own rounding of places to a 32nd of a
+    pixel; but it has no grid with gaps, and a face nearby is made of every second pixel or fewer.
+    """
+    across = to_image[:, 0, None] * columns.used
+    down = to_image[:, 1, None] * rows.used + to_image[:, 2, None]
+    depth = across[2] + down[2, :, None]
+    np.divide(32, depth, out=depth)
+    whole = np.empty((*depth.shape, 2), np.int16)
+    parts = np.zeros(depth.shape, np.int32)
+    for i in (1, 0):
+        place = across[i] + down[i, :, None]
+        place *= depth
+        steps = np.rint(place, out=place).astype(np.int32)
+        np.right_shift(steps, 5, out=whole[..., i], casting="unsafe")
+        steps &= 31
+        parts <<= 5
+        parts |= steps
+    return np.asarray(cv2.remap(image, whole, parts.astype(np.uint16), cv2.INTER_LINEAR), np.uint8)
+
+
+def _mixed(lines: npt.NDArray[Any], taps: _Taps) -> npt.NDArray[np.float32]:
+    """Lines [used, n, 3] mixed to one for each of the taps' places: [m, n, 3]."""
+    four = lines.reshape(len(lines), -1)[taps.index].astype(np.float32, copy=False)
+    # einsum, not matmul: BLAS starts threads for this little, which then wait for each other.
+    mixed: npt.NDArray[np.float32] = np.einsum("yk,ykn->yn", taps.weights, four)
+    return mixed.reshape(len(mixed), -1, 3)
+
+
+def _equalised(patch: Image, margin_y: int, margin_x: int) -> Image:
+    gray = np.asarray(cv2.equalizeHist(cv2.cvtColor(patch, cv2.COLOR_RGB2GRAY)), np.uint8)
+    return np.ascontiguousarray(gray[margin_y:-margin_y, margin_x:-margin_x])
+
+
+def _to_image(camera: Camera, rotation: FloatArray, window: FloatArray) -> FloatArray:
+    """[3, 3]: pixels of the virtual image to pixels of the image.
+
+    Where the lens distorts, the homography that is nearest to it within the ``window`` (first and
+    last corner): what is cropped is small against the bending of a lens.
+    """
+    turn = rotation @ np.linalg.inv(_VIRTUAL)
+    if not any(camera.distortion):
+        straight: FloatArray = camera.matrix @ turn
+        return straight
+    grid = window[0] + _GRID * (window[1] - window[0])
+    rays = np.concatenate([grid, np.ones((len(grid), 1))], axis=1) @ turn.T
+    bent = faces.project(camera, rays)
+    usable = np.isfinite(bent).all(axis=1)
+    found, _ = cv2.findHomography(grid[usable], bent[usable]) if usable.sum() >= 4 else (None, None)
+    if found is None:
+        raise NotSeen("the lens distortion cannot be undone where it is")
+    return np.asarray(found, np.float64)
+
+
+def _refuse_missing(
+    what: str, allowed: float, camera: Camera, to_image: FloatArray, points: FloatArray
+) -> None:
+    """Raises NotSeen where more than a share of the points [N, 2] are not in the image."""
+    x, y, z = to_image[:, :2] @ points.T + to_image[:, 2:]
+    inside = (z > 0) & (x >= -0.5 * z) & (x <= (camera.width - 0.5) * z)
+    inside &= (y >= -0.5 * z) & (y <= (camera.height - 0.5) * z)
+    missing = 1 - float(np.count_nonzero(inside)) / len(points)
+    if missing > allowed:
+        raise NotSeen(f"{missing:.0%} of its {what} is outside the image")

@@ -1,0 +1,97 @@
+"""The normalised camera of a face: a camera turned so that it faces the eyes, and angles in it.
+
+In it a gaze that misses the same point by the same angle has the same yaw and pitch wherever the
+face is in the image and however the head is tilted. Geometry only: no pixels, no estimator.
+
+Source: Chen and Shi, "Towards High Performance Low Complexity Calibration in Appearance Based Gaze
+Estimation", TPAMI 2022, with the rotation of Zhang, Sugano and Bulling, "Revisiting Data
+Normalization for Appearance-Based Gaze Estimation", ETRA 2018, without its change of distance.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from face_perception import faces, geometry
+from face_perception.types import Camera, Face, FloatArray
+
+# Points 36 to 41 (right eye) and 42 to 47 (left eye) of the 68-point convention among ours: both
+# canthi, and on each lid the two points at about a third and two thirds of the way between them.
+# From image left to right along the upper lid, and back along the lower one.
+_THIRD, _TWO_THIRDS = 3, 5
+_RIGHT_EYE = np.array(
+    [
+        *faces.RIGHT_EYE_UPPER[[0, _THIRD, _TWO_THIRDS, -1]],
+        *faces.RIGHT_EYE_LOWER[[_TWO_THIRDS, _THIRD]],
+    ]
+)
+_LEFT_EYE = np.array(
+    [
+        *faces.LEFT_EYE_UPPER[[-1, _TWO_THIRDS, _THIRD, 0]],
+        *faces.LEFT_EYE_LOWER[[_THIRD, _TWO_THIRDS]],
+    ]
+)
+_EYES = np.concatenate([_RIGHT_EYE, _LEFT_EYE])
+
+
+def eye_points(landmarks: FloatArray) -> FloatArray:
+    """The 12 points about the eyes, float64 [12, 2] pixels, of landmarks [478, 3].
+
+    They are those of the 68-point convention (36 to 47) that published networks were trained with:
+    right eye 33, 160, 158, 133, 153, 144; left eye 362, 385, 387, 263, 373, 380 of the mesh.
+    """
+    return np.asarray(landmarks[_EYES, :2], np.float64)
+
+
+def rotation_to_eyes(plane: npt.ArrayLike) -> FloatArray:
+    """Rotation [3, 3] of the camera that faces the eyes, from their 12 points on the plane z = 1.
+
+    ``plane`` [12, 2] as from ``faces.normalised``, in the order of ``eye_points``. The columns are
+    the axes of the normalised camera in the optical frame: right, along the line from the person's
+    right eye to the left one (image right); down; forward, to the middle of the 12 points. So
+    ``rotation @ v`` takes v from the normalised camera to the optical frame, and its transpose
+    back. All NaN where the points are not finite or the eyes coincide.
+    """
+    points = np.asarray(plane, np.float64).reshape(12, 2)
+    if not np.isfinite(points).all():
+        return np.full((3, 3), np.nan)
+    rays = np.concatenate([points, np.ones((12, 1))], axis=1)
+    forward = rays.mean(axis=0)
+    down = np.cross(forward, rays[6:].mean(axis=0) - rays[:6].mean(axis=0))
+    right = np.cross(down, forward)
+    axes = np.stack([right, down, forward], axis=1)
+    lengths = np.linalg.norm(axes, axis=0)
+    # Eyes that nearly coincide would give an axis made of rounding errors.
+    if not (lengths > 1e-9).all():
+        return np.full((3, 3), np.nan)
+    rotation: FloatArray = axes / lengths
+    return rotation
+
+
+def normalised_rotation(camera: Camera, face: Face) -> FloatArray:
+    """Rotation [3, 3] of the normalised camera of ``face``, from its landmarks seen by ``camera``.
+
+    The columns are its axes right, down, forward in the optical frame; see ``rotation_to_eyes``.
+    The lens distortion is undone. All NaN where the landmarks about the eyes are not finite.
+    Raises ValueError for an unknown lens distortion.
+    """
+    return rotation_to_eyes(faces.normalised(camera, eye_points(face.landmarks)))
+
+
+def to_angles(rotation: FloatArray, direction: FloatArray) -> tuple[float, float]:
+    """Yaw and pitch, radians, in the normalised camera of a unit vector [3] in the optical frame.
+
+    The package's convention, read in the normalised camera: yaw = atan2(dx, -dz), positive to the
+    face's image right; pitch = asin(-dy), positive up; (0, 0) looks at the lens. NaN hands on.
+
+    Networks that follow the published GEDDnet write gaze as a vector (sin yaw cos pitch, sin pitch,
+    cos yaw cos pitch) that points against it: their pitch is this pitch, their yaw is minus this.
+    """
+    return geometry.yaw_pitch(rotation.T @ direction)
+
+
+def to_direction(rotation: FloatArray, yaw: float, pitch: float) -> FloatArray:
+    """The unit vector [3], optical frame, that has this yaw and pitch: inverse of ``to_angles``."""
+    direction: FloatArray = rotation @ geometry.from_yaw_pitch(yaw, pitch)
+    return direction

@@ -1,0 +1,218 @@
+"""Who the faces are: links to persons, their calibrations on the gaze, collections that run.
+
+The one thing between an estimator and its reader, for any estimator. No ROS; thread-safe.
+"""
+
+from __future__ import annotations
+
+import math
+import threading
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from types import MappingProxyType
+
+import numpy as np
+
+from face_perception.gaze.calibration import Bias, axis_error
+from face_perception.gaze.collection import Collection, Progress
+from face_perception.gaze.eye_contact import UNCALIBRATED_SIGMA, EyeContact
+from face_perception.gaze.normalised import normalised_rotation, to_angles, to_direction
+from face_perception.gaze.people_store import Calibration, PeopleStore, check_person_id
+from face_perception.types import Camera, Face, Gaze
+
+# Longer than the face tracker remembers a face: then its id will not come again.
+_GONE_AFTER = 2.0
+# What a person's gaze is off by when calibrated, at least, on each axis: the samples know nothing
+# of other days, lights and turns of the head.
+_MIN_CALIBRATED = math.radians(1.5)
+
+
+@dataclass(slots=True)
+class _Link:
+    person_id: str
+    calibrations: Mapping[str, Calibration]
+    seen: float  # stamp; NaN: no image yet since it was made
+
+
+@dataclass(slots=True)
+class _State:
+    stamp: float = math.nan
+    faces: tuple[str, ...] = ()
+    links: dict[str, _Link] = field(default_factory=dict)
+    collections: dict[str, Collection] = field(default_factory=dict)
+
+
+class People:
+    """Calibrated gaze and eye contact of the faces that are somebody.
+
+    ``revisions`` gives the revision of an estimator's weights by its name: a calibration made with
+    another one is not applied. ``uncalibrated_sigma`` is the error on each axis, radians, of a gaze
+    without calibration.
+    """
+
+    def __init__(
+        self,
+        store: PeopleStore,
+        *,
+        revisions: Mapping[str, str] = MappingProxyType({}),
+        eye_contact: EyeContact | None = None,
+        uncalibrated_sigma: float = UNCALIBRATED_SIGMA,
+    ) -> None:
+        self.store = store
+        self._revisions = revisions
+        self._eye_contact = eye_contact or EyeContact()
+        self._uncalibrated = uncalibrated_sigma
+        self._lock = threading.Lock()
+        self._state = _State()
+        self._signature = store.signature()
+
+    def update(
+        self, stamp: float, camera: Camera, faces: Sequence[Face], gazes: Sequence[Gaze]
+    ) -> list[Gaze]:
+        """Gazes of one image, calibrated where their face is linked to somebody who is, with person
+        and eye contact. All faces of the image, their uncalibrated gazes; stamps are the clock.
+
+        Raises ValueError for an unknown lens distortion.
+        """
+        by_id = {face.id: face for face in faces}
+        with self._lock:
+            state = self._state
+            state.faces = tuple(by_id)
+            raw = {gaze.face_id: gaze for gaze in gazes}
+            for collection in state.collections.values():
+                collection.add(stamp, camera, by_id, raw)
+            self._age_links(stamp)
+            links = dict(state.links)
+        return [self._finish(camera, by_id.get(g.face_id), g, links.get(g.face_id)) for g in gazes]
+
+    def link(self, face_id: str, person_id: str) -> bool:
+        """Says that a face is a person until it is lost, or nobody (an empty person); returns
+        whether that person has a calibration for a current estimator.
+
+        Whoever was linked before is not any more: neither face nor person has two. Raises
+        ValueError for an empty face or an id that cannot name a person, OSError where the person's
+        file cannot be read.
+        """
+        if not face_id:
+            raise ValueError("face_id is empty: name one of the faces of the topic `faces`")
+        if not person_id:
+            with self._lock:
+                self._state.links.pop(face_id, None)
+            return False
+        check_person_id(person_id)
+        calibrations = self.store.get(person_id)
+        with self._lock:
+            state = self._state
+            state.links = {f: k for f, k in state.links.items() if k.person_id != person_id}
+            seen = state.stamp if face_id in state.faces else math.nan
+            state.links[face_id] = _Link(person_id, calibrations, seen)
+        return any(self._fits(calibration) for calibration in calibrations.values())
+
+    @property
+    def faces(self) -> tuple[str, ...]:
+        """Ids in the last image."""
+        return self._state.faces
+
+    def linked(self) -> dict[str, str]:
+        """Person by face."""
+        with self._lock:
+            return {face_id: link.person_id for face_id, link in self._state.links.items()}
+
+    def refresh(self) -> None:
+        """Reads again what others have stored or deleted; cheap where nothing has changed.
+
+        Raises OSError where a person's file cannot be read.
+        """
+        signature = self.store.signature()
+        if signature == self._signature:
+            return
+        self._signature = signature
+        for face_id, person_id in self.linked().items():
+            calibrations = self.store.get(person_id)
+            with self._lock:
+                link = self._state.links.get(face_id)
+                if link is not None and link.person_id == person_id:
+                    link.calibrations = calibrations
+
+    def begin(self, collection: Collection) -> None:
+        """Feeds a collection from now on. Raises ValueError where its face has one already."""
+        with self._lock:
+            if collection.face_id in self._state.collections:
+                raise ValueError(f"{collection.face_id} is being calibrated already: cancel that")
+            self._state.collections[collection.face_id] = collection
+
+    def progress(self, collection: Collection) -> Progress:
+        with self._lock:
+            return collection.progress()
+
+    def end(self, collection: Collection) -> None:
+        """Feeds it no more."""
+        with self._lock:
+            if self._state.collections.get(collection.face_id) is collection:
+                del self._state.collections[collection.face_id]
+
+    def conclude(self, collection: Collection, person_id: str) -> Bias:
+        """Stores what a finished collection has found as the person's and links its face to them.
+
+        Raises CalibrationRefused, and then changes nothing; OSError where it cannot be stored.
+        """
+        self.end(collection)
+        bias = collection.result()
+        calibration = Calibration(
+            estimator=collection.estimator,
+            revision=self._revisions.get(collection.estimator, ""),
+            bias_yaw=bias.yaw,
+            bias_pitch=bias.pitch,
+            spread=bias.spread,
+            expected_residual=bias.expected_residual,
+            samples=bias.samples,
+            targets=len(collection.targets),
+            made=time.time(),
+        )
+        self.store.put(person_id, calibration)
+        self.link(collection.face_id, person_id)
+        return bias
+
+    def _age_links(self, stamp: float) -> None:
+        """Ends the links of faces that are lost."""
+        state = self._state
+        back = stamp < state.stamp
+        for face_id, link in list(state.links.items()):
+            if back or math.isnan(link.seen):
+                link.seen = stamp
+            elif stamp - link.seen > _GONE_AFTER:
+                # Also where it is there again: a tracker that was started anew counts from 1.
+                del state.links[face_id]
+            elif face_id in state.faces:
+                link.seen = stamp
+        state.stamp = stamp
+
+    def _fits(self, calibration: Calibration) -> bool:
+        return calibration.revision == self._revisions.get(calibration.estimator, "")
+
+    def _finish(self, camera: Camera, face: Face | None, gaze: Gaze, link: _Link | None) -> Gaze:
+        sigma = self._uncalibrated
+        if link is not None:
+            gaze = replace(gaze, person_id=link.person_id)
+            calibration = link.calibrations.get(gaze.source)
+            if calibration is not None and face is not None and self._fits(calibration):
+                applied = apply_bias(camera, face, gaze, calibration)
+                if applied.calibrated:
+                    gaze = applied
+                    sigma = max(axis_error(calibration.expected_residual), _MIN_CALIBRATED)
+        return replace(gaze, eye_contact=self._eye_contact.of(gaze, sigma))
+
+
+def apply_bias(camera: Camera, face: Face, gaze: Gaze, calibration: Calibration) -> Gaze:
+    """A gaze with a person's bias added in the face's normalised camera.
+
+    Unchanged where direction or landmarks are NaN. Raises ValueError for an unknown lens
+    distortion.
+    """
+    rotation = normalised_rotation(camera, face)
+    yaw, pitch = to_angles(rotation, gaze.direction)
+    if not (math.isfinite(yaw) and np.isfinite(rotation).all()):
+        return gaze
+    direction = to_direction(rotation, yaw + calibration.bias_yaw, pitch + calibration.bias_pitch)
+    return replace(gaze, direction=direction, calibrated=True)

@@ -1,0 +1,215 @@
+"""What is remembered of people: one private file a person. Knows no face and no gaze.
+
+A few numbers under a person's id, no image. A damaged file is set aside and named, never fatal.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import math
+import os
+import re
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from face_perception import paths
+from face_perception.files import locked, write_whole
+
+VERSION = 1
+_MAX_ID = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Calibration:
+    """How one person's gaze differs from an estimator's, and what it rests on.
+
+    ``bias_yaw`` and ``bias_pitch`` are added to the estimate in the normalised camera, radians;
+    ``spread`` is the standard deviation of one image's gaze on each axis, ``expected_residual`` the
+    mean angle that a calibrated gaze is expected to be off by. ``estimator`` is the source of the
+    gazes that it belongs to and ``revision`` that of its weights (empty: it has none); ``made`` is
+    seconds since 1970.
+    """
+
+    estimator: str
+    revision: str
+    bias_yaw: float
+    bias_pitch: float
+    spread: float
+    expected_residual: float
+    samples: int
+    targets: int
+    made: float
+
+    def __post_init__(self) -> None:
+        for field in dataclasses.fields(self):
+            value = getattr(self, field.name)
+            if field.type == "str":
+                if not isinstance(value, str):
+                    raise ValueError(f"{field.name} is {value!r}, not a text")
+            elif isinstance(value, bool) or not isinstance(value, int | float):
+                raise ValueError(f"{field.name} is {value!r}, not a number")
+            elif not math.isfinite(value):
+                raise ValueError(f"{field.name} is {value}, not a finite number")
+        if not self.estimator:
+            raise ValueError("estimator is empty")
+        for name, limit in (("samples", 2**32), ("targets", 2**32), ("made", 2**31)):
+            if not 0 <= getattr(self, name) < limit:
+                raise ValueError(f"{name} is {getattr(self, name)}")
+        if max(abs(self.bias_yaw), abs(self.bias_pitch)) > 1 or self.expected_residual < 0:
+            raise ValueError(f"a bias of {self.bias_yaw}, {self.bias_pitch} rad is none")
+
+
+def people_dir() -> Path:
+    """``people`` in the user's data folder; not created."""
+    return paths.data_dir() / "people"
+
+
+def check_person_id(person_id: str) -> None:
+    """Raises ValueError where an id cannot name a person: empty, too long, not printable."""
+    if not person_id.strip():
+        raise ValueError("person_id is empty: give the person a name or number")
+    if len(person_id) > _MAX_ID or not person_id.isprintable():
+        raise ValueError(
+            f"person_id {person_id[:40]!r}… cannot be used: up to {_MAX_ID} printable characters"
+        )
+
+
+class PeopleStore:
+    """Calibrations of people in a folder that only its owner can read.
+
+    A file a person, written whole and under a lock, so that several processes may share it. ``say``
+    is told of each damaged file, which is set aside as ``….damaged``.
+    """
+
+    def __init__(self, folder: Path | None = None, say: Callable[[str], None] = print) -> None:
+        self.folder = people_dir() if folder is None else folder
+        self._say = say
+
+    def get(self, person_id: str) -> dict[str, Calibration]:
+        """A person's calibrations by estimator; empty where there are none.
+
+        Raises ValueError for an id that cannot be one, OSError where the file cannot be read.
+        """
+        check_person_id(person_id)
+        entry = self._read(self._file(person_id))
+        return entry[1] if entry else {}
+
+    def everybody(self) -> dict[str, dict[str, Calibration]]:
+        """All calibrations by person and estimator; what cannot be read is said and left out."""
+        found: dict[str, dict[str, Calibration]] = {}
+        for path in sorted(self.folder.glob("*.json")) if self.folder.is_dir() else ():
+            try:
+                entry = self._read(path)
+            except OSError as error:
+                self._say(str(error))
+                continue
+            if entry:
+                found[entry[0]] = entry[1]
+        return dict(sorted(found.items()))
+
+    def put(self, person_id: str, calibration: Calibration) -> None:
+        """Stores one, in place of what there was for that estimator.
+
+        Raises ValueError for an id that cannot be one, OSError where it cannot be written.
+        """
+        check_person_id(person_id)
+        with self._locked():
+            path = self._file(person_id)
+            entry = self._read(path)
+            known = entry[1] if entry else {}
+            self._write(path, person_id, {**known, calibration.estimator: calibration})
+
+    def delete(self, person_id: str, estimator: str = "") -> int:
+        """Deletes one, or all of a person with the file; returns how many there were.
+
+        Raises as ``put`` does.
+        """
+        check_person_id(person_id)
+        path = self._file(person_id)
+        if not path.exists():
+            return 0
+        with self._locked():
+            entry = self._read(path)
+            known = entry[1] if entry else {}
+            left = {k: v for k, v in known.items() if estimator and k != estimator}
+            if left:
+                self._write(path, person_id, left)
+            else:
+                path.unlink(missing_ok=True)
+            return len(known) - len(left)
+
+    def signature(self) -> tuple[tuple[str, int], ...]:
+        """Changes whenever what is stored does: cheap to ask for often."""
+        try:
+            with os.scandir(self.folder) as entries:
+                return tuple(
+                    sorted(
+                        (e.name, e.stat().st_mtime_ns) for e in entries if e.name.endswith(".json")
+                    )
+                )
+        except OSError:
+            return ()
+
+    def _file(self, person_id: str) -> Path:
+        """Readable where the id is, and no two ids share one."""
+        readable = re.sub(r"[^A-Za-z0-9_-]+", "_", person_id)[:32]
+        digest = hashlib.sha256(person_id.encode()).hexdigest()[:16]
+        return self.folder / f"{readable}-{digest}.json"
+
+    @contextmanager
+    def _locked(self) -> Iterator[None]:
+        self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        os.chmod(self.folder, 0o700)
+        with locked(self.folder / ".lock", lambda: None):
+            yield
+
+    def _write(self, path: Path, person_id: str, known: dict[str, Calibration]) -> None:
+        content = {
+            "version": VERSION,
+            "person_id": person_id,
+            "calibrations": [dataclasses.asdict(c) for _, c in sorted(known.items())],
+        }
+        text = json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False)
+        write_whole(path, text.encode() + b"\n", private=True)
+
+    def _read(self, path: Path) -> tuple[str, dict[str, Calibration]] | None:
+        """(person, calibrations by estimator); None where there is no file, or it is damaged."""
+        try:
+            data = path.read_bytes()
+        except FileNotFoundError:
+            return None
+        try:
+            content = json.loads(data)
+            version = content["version"]
+            if isinstance(version, int) and version > VERSION:
+                raise OSError(
+                    f"{path} was written by a newer face_perception (version {version}; this one "
+                    f"reads {VERSION}): update, or move the file away"
+                )
+            person_id, calibrations = content["person_id"], _calibrations(content["calibrations"])
+            check_person_id(person_id)
+            if self._file(person_id) != path:
+                raise ValueError(f"it is the file of somebody else than {person_id!r}")
+            return person_id, calibrations
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+            self._set_aside(path, error)
+            return None
+
+    def _set_aside(self, path: Path, error: Exception) -> None:
+        aside = path.with_name(f"{path.name}.damaged")
+        reason = f"{type(error).__name__}: {error}"
+        try:
+            os.replace(path, aside)
+            self._say(f"{path} is damaged ({reason}): kept as {aside.name}; calibrate again")
+        except OSError as failed:
+            self._say(f"{path} is damaged ({reason}) and cannot be set aside: {failed.strerror}")
+
+
+def _calibrations(entries: list[dict[str, Any]]) -> dict[str, Calibration]:
+    found = [Calibration(**entry) for entry in entries]
+    return {calibration.estimator: calibration for calibration in found}

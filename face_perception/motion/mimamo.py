@@ -1,0 +1,365 @@
+"""MIMAMO-Net on a stream: valence and arousal from how faces look and how they move.
+
+An estimate is about the image ``look_ahead`` ticks before the newest. Of these, up to six serve the
+phase differences, whose window repeats the newest image where it is cut short, as published at the
+end of a video; the rest is what the recurrence sees of the future.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Generic, NamedTuple, TypeVar
+
+import numpy as np
+
+from face_perception import inference
+from face_perception.inference import Model, ModelError
+from face_perception.motion.images import appearance_images, gray_images
+from face_perception.motion.phase import HALF, Phase, differences, phases
+from face_perception.motion.ticks import Clock
+from face_perception.types import FaceCrop, FloatArray, ValenceArousal
+
+T = TypeVar("T")
+
+RATE = 30.0  # images a second of the videos that the networks are trained on
+STREAMS = ("appearance", "phase0", "phase1")
+_OUTPUT = "valence_arousal"
+
+
+@dataclass(frozen=True, slots=True)
+class Networks:
+    """What runs MIMAMO-Net; made by ``load_networks``.
+
+    ``over_time`` says what the recurrence runs over: time, as the paper means, or the clips of a
+    batch, as the released weights were trained, so that the images of a clip know nothing of each
+    other. ``fusion`` is both streams and the recurrence in one. Over time, ``frame`` and
+    ``recurrence`` do the same in two parts: an image goes through the streams once, and not once a
+    window. Raises ModelError where a model is missing or has other ports.
+    """
+
+    name: str
+    over_time: bool
+    appearance: Model
+    fusion: Model | None = None
+    frame: Model | None = None
+    recurrence: Model | None = None
+
+    def __post_init__(self) -> None:
+        _check(self.appearance, ("face",), "features")
+        if self.fusion is not None:
+            _check(self.fusion, STREAMS, _OUTPUT)
+        elif self.over_time and self.frame is not None and self.recurrence is not None:
+            _check(self.frame, STREAMS, "features")
+            _check(self.recurrence, ("features",), _OUTPUT)
+        else:
+            raise ModelError(f"{self.name} needs a fusion network, or over time its two parts")
+
+    @property
+    def in_use(self) -> tuple[Model, ...]:
+        """Those that run."""
+        models = (self.appearance, self.fusion, self.frame, self.recurrence)
+        return tuple(model for model in models if model is not None)
+
+
+def load_networks(name: str, load: Callable[[str], Model] = inference.load) -> Networks:
+    """The networks of a card such as "mimamo" or "mimamo_released"; the card names the others.
+
+    ``load`` gives the network of a name. Raises ModelError naming the model and the fix.
+    """
+    card = inference.find(name)
+    if not set(STREAMS) <= set(card.inputs) or _OUTPUT not in card.outputs:
+        raise ModelError(
+            f"model {card.name} does not take {', '.join(STREAMS)} and give {_OUTPUT}: use one "
+            "that `face-perception import mimamo` made"
+        )
+    facts = card.facts
+    axis, appearance = facts.get("recurrence"), facts.get("appearance")
+    if axis not in ("time", "clips") or not appearance:
+        raise ModelError(
+            f"model {card.name}: its card must have the facts recurrence (time or clips, not "
+            f"{axis!r}) and appearance (a model): import it again"
+        )
+    over_time = axis == "time"
+    if over_time and facts.get("frame") and facts.get("over_time"):
+        return Networks(
+            card.name,
+            over_time,
+            load(str(appearance)),
+            frame=load(str(facts["frame"])),
+            recurrence=load(str(facts["over_time"])),
+        )
+    return Networks(card.name, over_time, load(str(appearance)), fusion=load(name))
+
+
+class _Own(NamedTuple, Generic[T]):
+    """An image of the stream: its number, and what the caller calls it."""
+
+    number: int
+    tag: T
+
+
+class _Tick(NamedTuple, Generic[T]):
+    """An image at a tick; ``own`` is None where it only stands in for one that is missing."""
+
+    own: _Own[T] | None
+    phase: Phase
+    appearance: FloatArray
+
+
+class _Window(NamedTuple, Generic[T]):
+    """What the two streams see for one estimate."""
+
+    own: _Own[T] | None
+    phases: list[Phase]
+    appearance: FloatArray
+
+
+class _Track(Generic[T]):
+    """What is remembered of one face; ``ahead`` ticks of a window come after its middle."""
+
+    def __init__(self, face_id: str, ahead: int, length: int) -> None:
+        self.face_id = face_id
+        self.seen = 0  # images
+        self.appearance: FloatArray = np.empty(0, np.float32)
+        # What the recurrence reads, and of which image it is.
+        self.inputs: deque[tuple[_Own[T] | None, Any]] = deque(maxlen=length)
+        self._ahead = ahead
+        self._count = 0  # ticks
+        self._ticks: deque[_Tick[T]] = deque(maxlen=HALF + ahead + 1)
+
+    def advance(self, own: _Own[T], phase: Phase, steps: int) -> Iterator[_Window[T]]:
+        """Puts an image ``steps`` ticks after the last one; gives the windows that are whole now.
+
+        Ticks without an image have the nearer one's.
+        """
+        new = _Tick(own, phase, self.appearance)
+        if self._ticks:
+            last = self._ticks[-1]
+            for step in range(1, steps):
+                yield from self._put((last if 2 * step <= steps else new)._replace(own=None))
+        yield from self._put(new)
+
+    def window(self, beyond: int = 0) -> Iterator[_Window[T]]:
+        """The window about the tick ``ahead`` before the newest, or ``beyond`` nearer; none before
+        the first. It repeats the first and the newest image where it goes beyond them.
+        """
+        middle = self._count - 1 - self._ahead + beyond
+        if middle < 0:
+            return
+        first = self._count - len(self._ticks)
+        around = range(middle - HALF, middle + HALF + 1)
+        held = (min(max(tick, 0), self._count - 1) - first for tick in around)
+        about = self._ticks[middle - first]
+        yield _Window(about.own, [self._ticks[i].phase for i in held], about.appearance)
+
+    def _put(self, tick: _Tick[T]) -> Iterator[_Window[T]]:
+        self._ticks.append(tick)
+        self._count += 1
+        yield from self.window()
+
+
+# What the recurrence is to read next of a track.
+_Input = tuple[_Track[T], _Own[T] | None, Any]
+
+
+class Mimamo(Generic[T]):
+    """Valence and arousal of every face of a stream of aligned patches.
+
+    - ``look_ahead``: ticks (thirtieths of a second) after the image that an estimate is about. 6 is
+      as published; 0 is without delay, on what has been seen; more than 6 also lets a recurrence
+      over time look ahead.
+    - ``window``: ticks that a recurrence over time sees (published: clips of 64).
+    - ``appearance_every``: the network for appearance, by far the dearest, runs on every so many
+      images of a face; what it found stands for those between.
+    - ``max_gap``: seconds between two images after which all begins anew.
+    - ``one_sided``: unwrap as published, see ``differences``.
+
+    Images of other rates are repeated or left out, see ``Clock``; estimates are about images only.
+    Raises ValueError where a setting is out of range.
+    """
+
+    def __init__(
+        self,
+        networks: Networks,
+        *,
+        look_ahead: int = HALF,
+        window: int = 64,
+        appearance_every: int = 1,
+        max_gap: float = 0.25,
+        one_sided: bool = True,
+    ) -> None:
+        self._over_time = networks.over_time
+        for name, value in (("appearance_every", appearance_every), ("window", window)):
+            if value < 1:
+                raise ValueError(f"{name} must be at least 1, not {value}")
+        most = HALF + window - 1 if self._over_time else HALF
+        if not 0 <= look_ahead <= most:
+            raise ValueError(
+                f"look_ahead must be from 0 to {most} with {networks.name}, not {look_ahead}"
+            )
+        self._networks = networks
+        self._window = window
+        self._phase_ahead = min(look_ahead, HALF)
+        self._later = look_ahead - self._phase_ahead
+        self._every = appearance_every
+        self._one_sided = one_sided
+        self._clock = Clock(RATE, max_gap)
+        self._images = 0
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget every face."""
+        self._tracks: dict[str, _Track[T]] = {}
+        self._clock.reset()
+
+    def estimate(
+        self, tag: T, stamp: float, crops: Sequence[FaceCrop]
+    ) -> list[tuple[T, list[ValenceArousal]]]:
+        """Takes the faces of the image of ``stamp`` seconds. Returns what is known now: ``tag`` of
+        the image that it is about, and its faces; the oldest image first.
+
+        A face that is not among ``crops`` is forgotten; a stamp that goes back, or a gap, forgets
+        all. Raises ValueError for a patch that is not RGB uint8 [160, 160, 3], or two of a face.
+        """
+        if len({crop.face_id for crop in crops}) < len(crops):
+            raise ValueError("an image has two patches of the same face")
+        grays = gray_images(crops) if crops else None
+        tick = self._clock.tick(stamp)
+        if tick.restarted:
+            self._tracks = {}
+        if tick.steps == 0:
+            return []
+        self._tracks = {crop.face_id: self._track(crop.face_id) for crop in crops}
+        if grays is None:
+            return [(tag, [])]
+        self._images += 1
+        self._look(crops)
+        return self._run(
+            [
+                (track, window)
+                for track, phase in zip(self._tracks.values(), phases(grays), strict=True)
+                for window in track.advance(_Own(self._images, tag), phase, tick.steps)
+            ]
+        )
+
+    def finish(self) -> list[tuple[T, list[ValenceArousal]]]:
+        """What is known of the last images once no more come, oldest first; forgets every face.
+
+        Windows then repeat the last image, as published.
+        """
+        found = []
+        tracks = list(self._tracks.values())
+        for beyond in range(1, self._phase_ahead + 1):
+            found += self._run([(t, window) for t in tracks for window in t.window(beyond)])
+        for later in reversed(range(self._later)):
+            found += self._grouped(self._read(tracks, later))
+        self.reset()
+        return found
+
+    def _track(self, face_id: str) -> _Track[T]:
+        return self._tracks.get(face_id) or _Track(face_id, self._phase_ahead, self._window)
+
+    def _look(self, crops: Sequence[FaceCrop]) -> None:
+        """Appearance of the faces whose turn it is."""
+        due = [c for c in crops if self._tracks[c.face_id].seen % self._every == 0]
+        if due:
+            found = self._networks.appearance.infer({"face": appearance_images(due)})["features"]
+            for crop, features in zip(due, found, strict=True):
+                self._tracks[crop.face_id].appearance = features
+        for track in self._tracks.values():
+            track.seen += 1
+
+    def _run(
+        self, windows: Sequence[tuple[_Track[T], _Window[T]]]
+    ) -> list[tuple[T, list[ValenceArousal]]]:
+        """Windows, oldest first within a track, through the networks."""
+        if not self._over_time:
+            # Nobody looks back at one that is about no image of its own.
+            windows = [(track, window) for track, window in windows if window.own is not None]
+        if not windows:
+            return []
+        moved = [differences(w.phases, one_sided=self._one_sided) for _, w in windows]
+        streams = [np.stack(level) for level in zip(*moved, strict=True)]
+        streams.insert(0, np.stack([window.appearance for _, window in windows]))
+        if not self._over_time:
+            # One clip: no image knows of another, whosever it is.
+            found = self._fuse([stream[None] for stream in streams])[0]
+            rows = [(w.own, t.face_id, va) for (t, w), va in zip(windows, found, strict=True)]
+            return self._grouped(rows)
+        inputs: list[Any] = list(zip(*streams, strict=True))
+        if self._networks.frame is not None:
+            frame = dict(zip(STREAMS, streams, strict=True))
+            inputs = list(self._networks.frame.infer(frame)["features"])
+        rows = []
+        left = [(t, w.own, x) for (t, w), x in zip(windows, inputs, strict=True)]
+        while left:
+            # One of each track at a time, so that the recurrence ends at it.
+            turn, left = _firsts(left)
+            for track, own, x in turn:
+                track.inputs.append((own, x))
+            rows += self._read([track for track, _, _ in turn], self._later)
+        return self._grouped(rows)
+
+    def _read(
+        self, tracks: Iterable[_Track[T]], later: int
+    ) -> list[tuple[_Own[T] | None, str, FloatArray]]:
+        """What the recurrence, over each track's whole window, says ``later`` before its end."""
+        by_length: dict[int, list[_Track[T]]] = {}
+        for track in tracks:
+            length = len(track.inputs)
+            if length > later and track.inputs[-1 - later][0] is not None:
+                by_length.setdefault(length, []).append(track)
+        rows = []
+        for of_length in by_length.values():
+            batch = [[x for _, x in track.inputs] for track in of_length]
+            if self._networks.recurrence is not None:
+                found = self._networks.recurrence.infer({"features": np.array(batch)})[_OUTPUT]
+            else:
+                streams = zip(*(zip(*window, strict=True) for window in batch), strict=True)
+                found = self._fuse([np.array(stream) for stream in streams])
+            rows += [
+                (track.inputs[-1 - later][0], track.face_id, va[-1 - later])
+                for track, va in zip(of_length, found, strict=True)
+            ]
+        return rows
+
+    def _fuse(self, streams: Sequence[FloatArray]) -> FloatArray:
+        assert self._networks.fusion is not None
+        return self._networks.fusion.infer(dict(zip(STREAMS, streams, strict=True)))[_OUTPUT]
+
+    def _grouped(
+        self, rows: Iterable[tuple[_Own[T] | None, str, FloatArray]]
+    ) -> list[tuple[T, list[ValenceArousal]]]:
+        """By image, oldest first."""
+        groups: dict[int, tuple[T, list[ValenceArousal]]] = {}
+        for own, face_id, (valence, arousal) in rows:
+            if own is not None:
+                value = ValenceArousal(
+                    face_id, self._networks.name, _bounded(valence), _bounded(arousal)
+                )
+                groups.setdefault(own.number, (own.tag, []))[1].append(value)
+        return [groups[number] for number in sorted(groups)]
+
+
+def _firsts(items: Sequence[_Input[T]]) -> tuple[list[_Input[T]], list[_Input[T]]]:
+    """The first of each track, and the others."""
+    first = {id(track): k for k, (track, _, _) in reversed(list(enumerate(items)))}
+    chosen = set(first.values())
+    turn = [item for k, item in enumerate(items) if k in chosen]
+    return turn, [item for k, item in enumerate(items) if k not in chosen]
+
+
+def _bounded(value: float) -> float:
+    """The network's last layer is linear; a NaN stays one."""
+    return float(np.clip(value, -1, 1))
+
+
+def _check(model: Model, takes: Sequence[str], gives: str) -> None:
+    if set(model.inputs) != set(takes) or gives not in model.outputs:
+        raise ModelError(
+            f"model {model.name} takes {', '.join(model.inputs)} and gives "
+            f"{', '.join(model.outputs)}, but here one is needed that takes {', '.join(takes)} "
+            f"and gives {gives}"
+        )

@@ -1,0 +1,182 @@
+"""Reads published checkpoints (.pth, .pt, .pth.tar, or .npz of the state dict) into our networks.
+
+Nothing in a file is run, and everything that does not fit is named at once.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import nn
+
+SUFFIXES = (".pth", ".pt", ".pth.tar", ".npz")
+
+# What a checkpoint is, by the name of a tensor that only this one has, and who reads it.
+_SYSTEMS = {
+    "backbone.backbone.model.conv1_7x7_s2.weight": "multitask-rnn",
+    "backbone.model.conv1_7x7_s2.weight": "multitask",
+    "rnns.weight_ih_l0": "mimamo",
+    "conv1_7x7_s2.weight": "resnet50_ferplus",
+    "face/f_fc1/moving_mean": "geddnet",
+    "down_blocks.0.attentions.0.norm.weight": "musetalk",
+}
+_WHAT = {
+    "multitask": "a multitask CNN (`face-perception import multitask`)",
+    "multitask-rnn": "a multitask CNN-RNN (`face-perception import multitask-rnn`)",
+    "mimamo": "MIMAMO-Net's two-stream network (`face-perception import mimamo`)",
+    "resnet50_ferplus": (
+        "the ResNet-50 of FER+ (`face-perception import mimamo … --appearance` takes it)"
+    ),
+    "geddnet": "GEDDnet (`face-perception import geddnet`)",
+    "musetalk": "MuseTalk's UNet (`face-perception import musetalk`)",
+}
+
+_MOST_LISTED = 8
+
+# How torch and numpy say that they refuse to run what is in a file.
+_REFUSED = re.compile(r"GLOBAL (\S+)|Object arrays cannot be loaded")
+
+# Counts training steps; older files have none, and nothing reads it in a trained network.
+_COUNTER = "num_batches_tracked"
+
+
+class CheckpointError(ValueError):
+    """A checkpoint that cannot be used; the message names the file, what is wrong, and the fix."""
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """The tensors of a file by their published names, and which system they are of (empty where
+    that is not known).
+    """
+
+    path: Path
+    tensors: Mapping[str, torch.Tensor]
+    system: str
+
+    @property
+    def origin(self) -> str:
+        """The file in words, for a card."""
+        digest = hashlib.sha256()
+        with self.path.open("rb") as file:
+            while block := file.read(1 << 20):
+                digest.update(block)
+        return f"{self.path.name} (sha256 {digest.hexdigest()})"
+
+
+def read_checkpoint(path: Path) -> Checkpoint:
+    """Reads a file. Raises CheckpointError where it is missing, damaged, or no state dict."""
+    try:
+        content = _read(path)
+    except FileNotFoundError as error:
+        raise CheckpointError(f"there is no file {path}") from error
+    except IsADirectoryError as error:
+        raise CheckpointError(f"{path} is a folder: name the file in it") from error
+    except PermissionError:
+        raise
+    except Exception as error:  # torch and numpy raise many kinds for a damaged file
+        refused = _REFUSED.search(str(error))
+        if refused:
+            raise CheckpointError(
+                f"{path} has more than tensors in it ({refused[1] or 'objects'}), which is not run "
+                "for safety: load it where you trust it, and save only its state dict, with "
+                "torch.save(model.state_dict(), …)"
+            ) from error
+        raise CheckpointError(
+            f"{path} is damaged or no checkpoint ({type(error).__name__}): download it again"
+        ) from error
+    tensors = _state_dict(content)
+    if not tensors:
+        raise CheckpointError(f"{path} has no state dict in it")
+    system = next((name for key, name in _SYSTEMS.items() if key in tensors), "")
+    return Checkpoint(path, tensors, system)
+
+
+def checkpoints_in(path: Path) -> list[Path]:
+    """The file itself, or those of a folder by name. Raises CheckpointError for one without any."""
+    if not path.is_dir():
+        return [path]
+    found = sorted(file for file in path.iterdir() if file.name.endswith(SUFFIXES))
+    if not found:
+        raise CheckpointError(f"{path} has no checkpoint in it ({', '.join(SUFFIXES)})")
+    return found
+
+
+def load_into(network: nn.Module, checkpoint: Checkpoint, unused: Collection[str] = ()) -> None:
+    """Puts a checkpoint into a network, every tensor of it, and sets that to inference mode.
+
+    ``unused`` are beginnings of names that the published file has but nothing runs: they may be
+    absent. Raises CheckpointError that lists what is missing, unexpected, mis-shaped, or no number.
+    """
+    wanted = network.state_dict()
+    given = dict(checkpoint.tensors)
+    may_lack = tuple(unused)
+    for name, value in wanted.items():
+        if name not in given and (name.endswith(_COUNTER) or name.startswith(may_lack or ("\0",))):
+            given[name] = value
+    problems = [
+        *_listed("missing", [name for name in wanted if name not in given]),
+        *_listed("unexpected", [name for name in given if name not in wanted]),
+        *_listed(
+            "of another shape",
+            [
+                f"{name} {list(given[name].shape)} instead of {list(value.shape)}"
+                for name, value in wanted.items()
+                if name in given and given[name].shape != value.shape
+            ],
+        ),
+        *_listed(
+            "not all numbers",
+            [name for name in wanted if name in given and not given[name].isfinite().all()],
+        ),
+    ]
+    if problems:
+        raise CheckpointError(f"{checkpoint.path} does not fit: {'; '.join(problems)}")
+    network.load_state_dict(given, strict=True)
+    network.eval()
+
+
+def expect(checkpoint: Checkpoint, system: str) -> Checkpoint:
+    """The checkpoint. Raises CheckpointError saying what it is, where it is of another system."""
+    if checkpoint.system not in (system, ""):
+        raise CheckpointError(
+            f"{checkpoint.path} is not {_WHAT[system]} but {_WHAT[checkpoint.system]}"
+        )
+    return checkpoint
+
+
+def _read(path: Path) -> object:
+    if path.is_dir():
+        raise IsADirectoryError(path)
+    with path.open("rb") as file:
+        if path.suffix == ".npz":
+            with np.load(file, allow_pickle=False) as arrays:
+                return {name: torch.from_numpy(np.array(arrays[name])) for name in arrays.files}
+        return torch.load(file, map_location="cpu", weights_only=True)
+
+
+def _state_dict(content: object) -> dict[str, torch.Tensor]:
+    """What has the most tensors: the content itself, or an entry such as ``state_dict``. The prefix
+    that DataParallel puts before all names is taken off, and numbers become float32.
+    """
+    if not isinstance(content, Mapping):
+        return {}
+    own = {str(name): v for name, v in content.items() if isinstance(v, torch.Tensor)}
+    entries = [own, *(_state_dict(entry) for entry in content.values())]
+    found = max(entries, key=len)
+    if found and all(name.startswith("module.") for name in found):
+        found = {name.removeprefix("module."): value for name, value in found.items()}
+    return {name: v.float() if v.is_floating_point() else v for name, v in found.items()}
+
+
+def _listed(what: str, names: Sequence[str]) -> list[str]:
+    if not names:
+        return []
+    more = f" and {len(names) - _MOST_LISTED} more" if len(names) > _MOST_LISTED else ""
+    return [f"{what}: {', '.join(names[:_MOST_LISTED])}{more}"]

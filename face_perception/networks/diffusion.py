@@ -1,0 +1,74 @@
+"""Blocks that the latent-diffusion autoencoder and UNet are made of, named as in their published
+files. No whole network.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+GROUPS = 32
+
+
+class ResnetBlock(nn.Module):
+    """[N, C, H, W] -> [N, K, H, W]: two normalised convolutions and a shortcut.
+
+    With ``time_channels`` the embedding of the time step is added between the two.
+    """
+
+    def __init__(self, inputs: int, outputs: int, *, eps: float, time_channels: int = 0) -> None:
+        super().__init__()
+        self.norm1 = nn.GroupNorm(GROUPS, inputs, eps)
+        self.conv1 = nn.Conv2d(inputs, outputs, 3, padding=1)
+        if time_channels:
+            self.time_emb_proj = nn.Linear(time_channels, outputs)
+        self.norm2 = nn.GroupNorm(GROUPS, outputs, eps)
+        self.conv2 = nn.Conv2d(outputs, outputs, 3, padding=1)
+        if inputs != outputs:
+            self.conv_shortcut = nn.Conv2d(inputs, outputs, 1)
+
+    def forward(self, x: Tensor, time: Tensor | None = None) -> Tensor:
+        y = self.conv1(F.silu(self.norm1(x)))
+        if time is not None:
+            y = y + self.time_emb_proj(F.silu(time))[:, :, None, None]
+        y = self.conv2(F.silu(self.norm2(y)))
+        return y + (self.conv_shortcut(x) if hasattr(self, "conv_shortcut") else x)
+
+
+class Downsample(nn.Module):
+    """Half the size. The autoencoder pads right and below only (``one_sided``)."""
+
+    def __init__(self, channels: int, *, one_sided: bool) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(channels, channels, 3, stride=2, padding=0 if one_sided else 1)
+        self._one_sided = one_sided
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.conv(F.pad(x, (0, 1, 0, 1)) if self._one_sided else x)
+
+
+class Upsample(nn.Module):
+    """Twice the size."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(channels, channels, 3, padding=1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.conv(F.interpolate(x, scale_factor=2.0, mode="nearest"))
+
+
+def attend(query: Tensor, key: Tensor, value: Tensor, heads: int) -> Tensor:
+    """Scaled dot-product attention of [N, Q, C] to [N, K, C] in ``heads`` equal parts.
+
+    Written out, since the exporter's own form of it has needless casts.
+    """
+    batch, _, channels = query.shape
+    depth = channels // heads
+
+    def split(x: Tensor) -> Tensor:
+        return x.reshape(batch, -1, heads, depth).transpose(1, 2)
+
+    weights = torch.softmax(split(query * depth**-0.5) @ split(key).transpose(-1, -2), dim=-1)
+    return (weights @ split(value)).transpose(1, 2).reshape(batch, -1, channels)

@@ -1,0 +1,26 @@
+"""A few real faces as networks take them, for the gate: from what the package brings."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+
+from face_perception.inference import find, read_captured
+
+# Of the face mesh's input, which has a quarter of its size as margin on every side.
+_MARGIN = 0.2
+
+
+def sample_faces(size: int, count: int) -> np.ndarray:
+    """[count, 3, size, size] RGB float32, whole numbers 0..255: two faces seen twice, upright,
+    about as large as aligned ones, then their mirror images.
+    """
+    images = torch.from_numpy(read_captured(find("face_mesh"))["image"]).permute(0, 3, 1, 2)
+    edge = round(images.shape[-1] * _MARGIN)
+    images = images[..., edge:-edge, edge:-edge]
+    resized = torch.nn.functional.interpolate(
+        images, (size, size), mode="bilinear", align_corners=False, antialias=True
+    )
+    both = torch.cat([resized, resized.flip(-1)])
+    faces = (255 * both).round().clamp(0, 255).numpy().astype(np.float32)
+    return np.resize(faces, (count, *faces.shape[1:]))

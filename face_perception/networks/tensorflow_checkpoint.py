@@ -1,0 +1,90 @@
+"""A TensorFlow checkpoint, or an .npz of variables -> arrays by the variables' names.
+
+TensorFlow is imported only for a checkpoint (the extra ``tensorflow``); tried with 2.21.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from face_perception.inference import ModelError
+
+# A checkpoint is several files with one prefix; any of them may be given.
+_SUFFIX = re.compile(r"\.(index|meta|data-\d+-of-\d+)$")
+
+
+def read(path: Path) -> tuple[dict[str, np.ndarray], str]:
+    """The variables of a checkpoint or .npz, and what to call it: file name and sha256.
+
+    ``path`` is an .npz, a checkpoint's prefix (``model19.ckpt``), or one of its files. Raises
+    ModelError naming the file and what to do where it is missing, damaged, or needs TensorFlow.
+    """
+    if path.suffix == ".npz":
+        return _npz(path), f"{path.name} (sha256 {_sha256(path)})"
+    prefix = path.with_name(_SUFFIX.sub("", path.name))
+    index = prefix.with_name(f"{prefix.name}.index")
+    data = sorted(prefix.parent.glob(f"{prefix.name}.data-*-of-*"))
+    for name, there in ((index.name, index.exists()), (f"{prefix.name}.data-*", bool(data))):
+        if not there:
+            raise ModelError(
+                f"{path} is no .npz, and as a checkpoint it lacks {name} in {prefix.parent}: give "
+                "the whole checkpoint (.index and .data-…), or an .npz of its variables"
+            )
+    for file in (index, *data):
+        with open(file, "rb") as opened:
+            if opened.read(40).startswith(b"version https://git-lfs"):
+                raise ModelError(f"{file} is only a pointer to the file: run `git lfs pull`")
+    origin = ", ".join(f"{file.name} (sha256 {_sha256(file)})" for file in (index, *data))
+    return _checkpoint(prefix), origin
+
+
+def _npz(path: Path) -> dict[str, np.ndarray]:
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            return {name.removesuffix(":0"): file[name] for name in file.files}
+    except FileNotFoundError as error:
+        raise ModelError(f"there is no file {path}") from error
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+        raise ModelError(f"{path} cannot be read as an .npz of arrays: {error}") from error
+
+
+def _checkpoint(prefix: Path) -> dict[str, np.ndarray]:
+    tensorflow = _tensorflow(prefix)
+    try:
+        reader = tensorflow.train.load_checkpoint(str(prefix))
+        names = reader.get_variable_to_shape_map()
+        return {name: np.asarray(reader.get_tensor(name)) for name in names}
+    except Exception as error:  # TensorFlow's own kinds, which differ between versions.
+        raise ModelError(f"TensorFlow cannot read the checkpoint {prefix}: {error}") from error
+
+
+def _tensorflow(prefix: Path) -> Any:
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    try:
+        import tensorflow
+    except ImportError as error:
+        raise ModelError(
+            f"reading the checkpoint {prefix} needs TensorFlow ({error}): pip install "
+            "tensorflow, here or where it may be large; there, save the variables as an .npz: "
+            "r = tensorflow.train.load_checkpoint(prefix); numpy.savez('geddnet.npz', "
+            "**{n: r.get_tensor(n) for n in r.get_variable_to_shape_map()}), and import that"
+        ) from error
+    return tensorflow
+
+
+def _sha256(path: Path) -> str:
+    digest = hashlib.sha256()
+    try:
+        with open(path, "rb") as file:
+            while block := file.read(1 << 20):
+                digest.update(block)
+    except OSError as error:
+        raise ModelError(f"{path} cannot be read: {error.strerror}") from error
+    return digest.hexdigest()

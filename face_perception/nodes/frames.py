@@ -1,0 +1,57 @@
+"""Points of other frames than the image's, through tf2, where that is installed."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from rclpy.node import Node
+from rclpy.time import Time
+
+from face_perception import geometry
+from face_perception.types import FloatArray
+
+
+class Frames:
+    """Transforms by tf2, of which nothing is loaded or listened to before it is needed."""
+
+    def __init__(self, node: Node) -> None:
+        self._node = node
+        self._buffer: Any = None
+        self._listener: Any = None
+
+    def prepare(self, frame: str) -> None:
+        """Begins to listen to transforms. Raises LookupError where tf2_ros is not installed."""
+        if self._buffer is not None:
+            return
+        try:
+            import tf2_ros
+        except ImportError as error:
+            raise LookupError(
+                f"a point in the frame {frame} needs tf2_ros, which is not installed: install it "
+                "(rosdep), or give the point in the image's frame"
+            ) from error
+        self._buffer = tf2_ros.Buffer()
+        self._listener = tf2_ros.TransformListener(self._buffer, self._node, spin_thread=False)
+
+    def transformed(self, point: FloatArray, frame: str, target: str) -> FloatArray:
+        """A point [3] of ``frame`` in ``target``, by the latest transform.
+
+        Raises LookupError with a reason where there is none.
+        """
+        if frame == target:
+            return point
+        self.prepare(frame)
+        try:
+            found = self._buffer.lookup_transform(target, frame, Time()).transform
+        except Exception as error:  # tf2's own classes, which are not there without it
+            raise LookupError(f"no transform from {frame} to {target}: {error}") from error
+        q, t = found.rotation, found.translation
+        rotation = geometry.rotation_matrix(q.x, q.y, q.z, q.w)
+        moved: FloatArray = rotation @ point + np.array([t.x, t.y, t.z])
+        return moved
+
+    def destroy(self) -> None:
+        if self._listener is not None and hasattr(self._listener, "unregister"):
+            self._listener.unregister()
+        self._buffer = self._listener = None

@@ -1,0 +1,335 @@
+"""What the gaze node offers of people: an action that calibrates, services that link, list, delete.
+
+Translation only: goals and requests to ``gaze.People`` and back. The executor has one thread, so
+that no callback waits: a goal is driven by the images that come in, and looked after by a timer.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from rclpy._rclpy_pybind11 import RCLError
+from rclpy.action import ActionServer, CancelResponse
+from rclpy.lifecycle import LifecycleNode
+
+from face_perception import msg
+from face_perception.action import CalibrateGaze
+from face_perception.gaze import (
+    Bias,
+    Calibration,
+    CalibrationRefused,
+    CalibrationTarget,
+    Collection,
+    People,
+    camera_target,
+    check_person_id,
+    face_target,
+    point_target,
+)
+from face_perception.nodes import messages
+from face_perception.nodes.frames import Frames
+from face_perception.srv import DeleteCalibration, LinkFace, ListCalibrations
+from face_perception.types import Camera, Face, FloatArray, Gaze
+
+_PERIOD = 0.1
+_REFRESH = 1.0
+_SILENCE = 5.0  # seconds without any image after which a goal gives up
+_LAST_WORDS = 0.2
+_RECENT = 2.0  # an image not older than this says which faces there are
+
+
+@dataclass(slots=True)
+class _Goal:
+    """One accepted goal. Its outcome is decided at most once."""
+
+    handle: Any
+    collection: Collection
+    person_id: str
+    since: float = field(default_factory=time.monotonic)
+
+
+class GazeCalibration:
+    """Action and services of people on a node; made in its ``setup``, destroyed in ``release``.
+
+    ``update`` is called for every image, from whichever thread; all else on the executor's.
+    """
+
+    def __init__(self, node: LifecycleNode, people: People) -> None:
+        self._node = node
+        self._people = people
+        self._frames = Frames(node)
+        self._goals: list[_Goal] = []
+        self._last_image = -np.inf  # monotonic
+        self._frame_id = ""
+        self._services = [
+            node.create_service(kind, f"~/{name}", self._answering(answer))
+            for kind, name, answer in (
+                (LinkFace, "link_face", self._link),
+                (ListCalibrations, "list_calibrations", self._list),
+                (DeleteCalibration, "delete_calibration", self._delete),
+            )
+        ]
+        self._action = ActionServer(
+            node,
+            CalibrateGaze,
+            "~/calibrate",
+            execute_callback=lambda handle: CalibrateGaze.Result(),
+            handle_accepted_callback=self._accepted,
+            cancel_callback=lambda handle: CancelResponse.ACCEPT,
+        )
+        self._timer: Any = None
+        self._refresh = node.create_timer(_REFRESH, self._refresh_people)
+
+    @property
+    def busy(self) -> bool:
+        """Whether images are wanted: somebody is being calibrated, or a link ends with its face."""
+        return bool(self._goals or self._people.linked())
+
+    def update(
+        self, header: Any, camera: Camera, faces: Sequence[Face], gazes: Sequence[Gaze]
+    ) -> list[Gaze]:
+        """Calibrated gazes of one image; see ``People.update``."""
+        self._last_image = time.monotonic()
+        self._frame_id = header.frame_id
+        return self._people.update(messages.seconds(header.stamp), camera, faces, gazes)
+
+    def stop(self) -> None:
+        """Ends all goals: there will be no images."""
+        for goal in list(self._goals):
+            self._finish(goal, "the gaze node was deactivated")
+
+    def destroy(self) -> None:
+        self.stop()
+        self._stop_timer()
+        self._node.destroy_timer(self._refresh)
+        for service in self._services:
+            self._node.destroy_service(service)
+        self._frames.destroy()
+
+        if not self._node.context.ok():
+            self._action.destroy()
+            return
+
+        def last() -> None:
+            self._node.destroy_timer(timer)
+            self._action.destroy()
+
+        # Goals that end now still have tasks to send their result, for which they need it.
+        timer = self._node.create_timer(_LAST_WORDS, last)
+
+    # The action.
+
+    def _accepted(self, handle: Any) -> None:
+        try:
+            goal = self._begin(handle)
+        except (ValueError, LookupError) as error:
+            _conclude(handle, False, str(error.args[0]))
+            return
+        self._goals.append(goal)
+        if self._timer is None:
+            self._timer = self._node.create_timer(_PERIOD, self._look_after)
+        self._node.get_logger().info(
+            f"calibrating {goal.collection.face_id} as {goal.person_id}: "
+            f"{', then '.join(target.name for target in goal.collection.targets)}"
+        )
+
+    def _begin(self, handle: Any) -> _Goal:
+        """Raises ValueError or LookupError where the goal cannot be one."""
+        request = handle.request
+        check_person_id(request.person_id)
+        collection = Collection(
+            request.face_id,
+            [self._target(target, request.face_id) for target in request.targets],
+            samples=request.samples,
+            seconds=request.seconds,
+            head_range=request.head_range,
+        )
+        if any(goal.person_id == request.person_id for goal in self._goals):
+            raise ValueError(f"{request.person_id} is being calibrated already: cancel that")
+        self._people.begin(collection)
+        return _Goal(handle, collection, request.person_id)
+
+    def _target(self, target: msg.CalibrationTarget, face_id: str) -> CalibrationTarget:
+        if target.kind == msg.CalibrationTarget.CAMERA:
+            return camera_target()
+        if target.kind == msg.CalibrationTarget.FACE:
+            if not target.face_id or target.face_id == face_id:
+                raise ValueError(
+                    f"a target face_id {target.face_id!r} must be another face than {face_id}"
+                )
+            return face_target(target.face_id)
+        if target.kind != msg.CalibrationTarget.POINT:
+            raise ValueError(f"a target's kind is {target.kind}: use CAMERA, POINT or FACE")
+        p, frame = target.point.point, target.point.header.frame_id
+        plain = point_target((p.x, p.y, p.z))
+        if not frame:
+            return plain
+        if self._frame_id and frame != self._frame_id:
+            self._frames.prepare(frame)
+
+        def locate(eyes: Mapping[str, FloatArray]) -> FloatArray:
+            return self._frames.transformed(plain.locate(eyes), frame, self._frame_id)
+
+        return CalibrationTarget(f"{plain.name} of {frame}", locate)
+
+    def _look_after(self) -> None:
+        for goal in list(self._goals):
+            silent = time.monotonic() - max(goal.since, self._last_image)
+            if goal.handle.is_cancel_requested:
+                self._finish(goal, "canceled; nothing was stored")
+            elif goal.collection.finished:
+                self._finish(goal)
+            elif silent > _SILENCE:
+                self._finish(
+                    goal, f"no image for {silent:.0f} s: is face_tracker running, and the camera?"
+                )
+            else:
+                self._feed_back(goal)
+        if not self._goals:
+            self._stop_timer()
+
+    def _stop_timer(self) -> None:
+        if self._timer is not None:
+            self._node.destroy_timer(self._timer)
+            self._timer = None
+
+    def _feed_back(self, goal: _Goal) -> None:
+        progress = self._people.progress(goal.collection)
+        feedback = CalibrateGaze.Feedback(
+            target=progress.target,
+            kept=progress.kept,
+            rejected=progress.rejected,
+            reasons=list(progress.reasons),
+            rejections=list(progress.reasons.values()),
+            done=float(progress.done),
+            hint=progress.hint,
+        )
+        # A reliable publisher raises while a reader of it stalls; the next one tells the same.
+        with contextlib.suppress(RCLError):
+            goal.handle.publish_feedback(feedback)
+
+    def _finish(self, goal: _Goal, failure: str = "") -> None:
+        """Stores what the goal found, or says why not; ``failure`` where that is known."""
+        self._goals.remove(goal)
+        if failure:
+            self._people.end(goal.collection)
+            _conclude(goal.handle, False, failure)
+        else:
+            self._feed_back(goal)
+            try:
+                bias = self._people.conclude(goal.collection, goal.person_id)
+            except (CalibrationRefused, OSError, ValueError) as error:
+                failure = f"not calibrated: {error}"
+                _conclude(goal.handle, False, failure)
+            else:
+                failure = (
+                    f"{goal.person_id} is calibrated for {goal.collection.estimator}, stored, and "
+                    f"linked to {goal.collection.face_id}"
+                )
+                _conclude(goal.handle, True, failure, bias, goal.collection.estimator)
+        self._node.get_logger().info(f"{goal.collection.face_id}: {failure}")
+
+    # The services.
+
+    def _answering(self, answer: Callable[[Any, Any], None]) -> Callable[[Any, Any], Any]:
+        """``answer`` fills in a response; what it raises is the message of one without success."""
+
+        def answering(request: Any, response: Any) -> Any:
+            try:
+                response.success = True
+                answer(request, response)
+            except (ValueError, OSError) as error:
+                response.success, response.message = False, str(error)
+            return response
+
+        return answering
+
+    def _link(self, request: Any, response: Any) -> None:
+        face_id, person_id = request.face_id, request.person_id
+        if not person_id:
+            self._people.link(face_id, "")
+            response.message = f"{face_id} is nobody"
+            return
+        recent = time.monotonic() - self._last_image < _RECENT
+        if recent and face_id and face_id not in self._people.faces:
+            seen = ", ".join(self._people.faces) or "nobody"
+            raise ValueError(f"there is no face {face_id!r}; seen: {seen}")
+        response.calibrated = self._people.link(face_id, person_id)
+        how = "calibrated" if response.calibrated else "not calibrated for this estimator"
+        response.message = f"{face_id} is {person_id}, {how}"
+
+    def _list(self, request: Any, response: Any) -> None:
+        store = self._people.store
+        if request.person_id:
+            people = {request.person_id: store.get(request.person_id)}
+        else:
+            people = store.everybody()
+        faces = {person: face for face, person in self._people.linked().items()}
+        response.calibrations = [
+            _to_msg(person, faces.get(person, ""), calibration)
+            for person, known in people.items()
+            for _, calibration in sorted(known.items())
+        ]
+        response.message = f"{len(response.calibrations)} in {store.folder}"
+
+    def _delete(self, request: Any, response: Any) -> None:
+        deleted = self._people.store.delete(request.person_id, request.estimator)
+        self._people.refresh()
+        if not deleted:
+            what = f" for {request.estimator}" if request.estimator else ""
+            raise ValueError(f"{request.person_id} has no calibration{what}")
+        response.deleted = deleted
+        response.message = f"deleted {deleted} of {request.person_id}"
+
+    def _refresh_people(self) -> None:
+        try:
+            self._people.refresh()
+        except OSError as error:
+            self._node.get_logger().warning(str(error), throttle_duration_sec=10.0)
+
+
+def _conclude(
+    handle: Any, success: bool, message: str, bias: Bias | None = None, estimator: str = ""
+) -> None:
+    """Gives a goal its state and result, in a task of the executor."""
+    result = CalibrateGaze.Result(success=success, message=message, estimator=estimator)
+    if bias is not None:
+        result.bias_yaw, result.bias_pitch = float(bias.yaw), float(bias.pitch)
+        result.spread = float(bias.spread)
+        result.expected_residual = float(bias.expected_residual)
+        result.expected_error_before = float(bias.before)
+        result.samples = int(bias.samples)
+
+    def finish(goal_handle: Any) -> CalibrateGaze.Result:
+        if goal_handle.is_cancel_requested and not success:
+            goal_handle.canceled()
+        elif success:
+            goal_handle.succeed()
+        else:
+            goal_handle.abort()
+        return result
+
+    # While shutting down, the context goes away, and the client's goal with it.
+    with contextlib.suppress(RCLError):
+        handle.execute(finish)
+
+
+def _to_msg(person_id: str, face_id: str, calibration: Calibration) -> msg.Calibration:
+    return msg.Calibration(
+        person_id=person_id,
+        face_id=face_id,
+        estimator=calibration.estimator,
+        revision=calibration.revision,
+        bias_yaw=float(calibration.bias_yaw),
+        bias_pitch=float(calibration.bias_pitch),
+        spread=float(calibration.spread),
+        expected_residual=float(calibration.expected_residual),
+        samples=int(calibration.samples),
+        targets=int(calibration.targets),
+        made=messages.time(calibration.made),
+    )

@@ -1,0 +1,130 @@
+"""motion_affect node: aligned crops to valence and arousal, from how faces look and move."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from face_perception import motion, msg
+from face_perception.nodes import messages, networks
+from face_perception.nodes.driver import PerceptionNode, run
+from face_perception.nodes.parameters import parameter, settings
+from face_perception.nodes.qos import SensorSubscription
+from face_perception.nodes.worker import LatestWorker
+
+# Images that may wait while the network for appearance runs: a third of a second.
+_WAITING = 10
+
+
+@dataclass(frozen=True)
+class MotionAffectParameters(networks.NetworkParameters):
+    """Parameters of the motion_affect node."""
+
+    model: str = parameter(
+        "mimamo",
+        "Model card: `mimamo` (recurrence over time) or `mimamo_released` (as the published "
+        "weights were trained); `face-perception import mimamo` makes both.",
+    )
+    look_ahead: int = parameter(
+        motion.HALF,
+        "Images after the one that an estimate is about, at 30 Hz: 6 (0.2 s late) as published, 0 "
+        "without delay, more for a recurrence over time that looks ahead too.",
+        minimum=0,
+        maximum=500,
+    )
+    window: int = parameter(
+        64, "Images that a recurrence over time sees, at 30 Hz.", minimum=1, maximum=500
+    )
+    appearance_every: int = parameter(
+        1,
+        "Images of a face between two runs of the network for appearance, by far the dearest.",
+        minimum=1,
+        maximum=100,
+    )
+    max_gap: float = parameter(
+        0.25,
+        "Time between two images after which all begins anew, s.",
+        minimum=0.04,
+        maximum=10.0,
+    )
+
+
+class MotionAffectNode(PerceptionNode[MotionAffectParameters]):
+    """Reads ``face_crops``, publishes ``motion_affect``: late, with the stamp that it is about."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__("motion_affect", MotionAffectParameters, **kwargs)
+        self._count = 0
+        self._last_stamp = 0.0
+        self._crops: SensorSubscription | None = None
+        self._worker: LatestWorker[Any] | None = None
+
+    def setup(self) -> None:
+        self._networks = motion.load_networks(self.values.model, networks.Loading(self).load)
+        without = ("model", *networks.NAMES)
+        self._mimamo = motion.Mimamo[Any](self._networks, **settings(self.values, without=without))
+        self._affects = self.publisher(msg.ValenceArousalArray, "motion_affect")
+
+    def start(self) -> None:
+        self._mimamo.reset()
+        self._worker = LatestWorker("motion_affect", self._estimate, self.failed, waiting=_WAITING)
+        self._crops = SensorSubscription(
+            self,
+            msg.FaceCrops,
+            "face_crops",
+            self._received,
+            depth=_WAITING,
+            hint="start face_tracker, or remap the topic to its `face_crops`",
+            wanted=lambda: self.heard(self._affects),
+        )
+
+    def stop(self) -> None:
+        if self._crops is not None:
+            self._crops.destroy()
+            self._crops = None
+        if self._worker is not None:
+            self._worker.stop()
+            self._worker = None
+
+    def report(self) -> tuple[str, dict[str, str]]:
+        fallen, models = networks.report(self._networks.in_use)
+        problems = [p for p in (self._crops.status if self._crops else "", fallen) if p]
+        seen = motion.WINDOW if not self._networks.over_time else self.values.window
+        return "; ".join(problems), {
+            "faces": str(self._count),
+            "delay (s)": f"{self.values.look_ahead / motion.RATE:.3f}",
+            "window (s)": f"{seen / motion.RATE:.3f}",
+            **models,
+        }
+
+    def _received(self, message: Any) -> None:
+        self.count("input")
+        if self._worker is not None and self._worker.put(message):
+            self.count("dropped")
+            self.complain(
+                "images come faster than they are worked on, and some are left out, which looks "
+                f"like motion: raise appearance_every (now {self.values.appearance_every}) or "
+                f"threads (now {self.values.threads})",
+                key="slow",
+            )
+
+    def _estimate(self, message: Any) -> None:
+        stamp = messages.seconds(message.header.stamp)
+        if stamp < self._last_stamp:
+            self.complain(
+                f"stamps went back by {self._last_stamp - stamp:.2f} s (a bag that loops, two "
+                "cameras, a changed clock?): every face begins anew",
+                key="stamps",
+            )
+        self._last_stamp = stamp
+        crops = messages.crops_from_msg(message)
+        self._count = len(crops)
+        for header, affects in self._mimamo.estimate(message.header, stamp, crops):
+            out = msg.ValenceArousalArray(
+                header=header, faces=[messages.valence_arousal_to_msg(a) for a in affects]
+            )
+            self.publish(self._affects, out, header)
+
+
+def main(args: list[str] | None = None) -> int:
+    return run(MotionAffectNode, args)

@@ -1,0 +1,90 @@
+"""The published networks' tensors: regenerated as the goldens have them, or random where there is
+no folder of goldens; and the published transform of faces.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+from pathlib import Path
+from types import ModuleType
+
+import numpy as np
+import torch
+from torch import nn
+
+from face_perception.networks.mimamo import TwoStream
+from face_perception.networks.multitask import Multitask, RecurrentMultitask
+from face_perception.networks.resnet50_ferplus import CLASSES, ResNet50FERPlus
+
+State = dict[str, np.ndarray]
+
+NETWORKS = {
+    "multitask": Multitask,
+    "multitask-rnn": RecurrentMultitask,
+    "resnet50_ferplus": lambda: ResNet50FERPlus(CLASSES),
+    "mimamo": TwoStream,
+}
+_GOLDEN = {
+    "multitask": ("mtl", "cnn"),
+    "multitask-rnn": ("mtl", "cnn_rnn"),
+    "resnet50_ferplus": ("mimamo", "ferplus"),
+    "mimamo": ("mimamo", "two_stream"),
+}
+
+
+def state_dict(system: str, shared: Path | None, seed: int = 1) -> State:
+    """The tensors of a network by their published names."""
+    if shared is None:
+        return {k: v.numpy() for k, v in random_network(system, seed).state_dict().items()}
+    folder, function = _GOLDEN[system]
+    state: State = getattr(_weights(shared / "golden" / folder), function)(seed)
+    return state
+
+
+def random_network(system: str, seed: int) -> nn.Module:
+    """One with statistics as training leaves them: none is 0 or 1."""
+    random = torch.Generator().manual_seed(seed)
+    torch.manual_seed(seed)
+    network = NETWORKS[system]()
+    for name, buffer in network.named_buffers():
+        if name.endswith(("running_mean", "running_var")):
+            noise = torch.rand(buffer.shape, generator=random)
+            buffer.copy_(0.5 + noise if name.endswith("var") else 0.2 * noise)
+        if name.endswith("conv1_7x7_s2_bn.running_var"):
+            buffer.mul_(4000)  # it sees 0..255
+    return network.eval()
+
+
+def tensors(state: State) -> dict[str, torch.Tensor]:
+    return {name: torch.from_numpy(np.array(value)) for name, value in state.items()}
+
+
+def published_face(aligned: np.ndarray, enlarged: int, size: int) -> np.ndarray:
+    """RGB uint8 [N, h, w, 3] -> float32 [N, 3, size, size] in 0..255: enlarged as Pillow does it
+    (bilinear, in whole numbers, one axis after the other), and the middle of that.
+    """
+    weights = _weights_of_axis(aligned.shape[1], enlarged)
+    half = 1 << 21
+    x = (np.einsum("nijc,kj->nikc", aligned.astype(np.int64), weights) + half) >> 22
+    x = (np.einsum("nijc,ki->nkjc", x, weights) + half) >> 22
+    edge = (enlarged - size) // 2
+    return x[:, edge : edge + size, edge : edge + size].transpose(0, 3, 1, 2).astype(np.float32)
+
+
+def _weights_of_axis(size: int, enlarged: int) -> np.ndarray:
+    weights = np.zeros((enlarged, size))
+    for k in range(enlarged):
+        centre = (k + 0.5) * size / enlarged
+        for j in range(max(0, int(centre - 0.5)), min(size, int(centre + 1.5))):
+            weights[k, j] = max(0.0, 1 - abs(j + 0.5 - centre))
+    weights /= weights.sum(1, keepdims=True)
+    return np.floor(weights * (1 << 22) + 0.5).astype(np.int64)
+
+
+def _weights(folder: Path) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(f"golden_{folder.name}", folder / "weights.py")
+    assert spec
+    assert spec.loader
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module

@@ -1,0 +1,100 @@
+"""Scripted people whose gaze is known and whose estimator is off by a known bias."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import cv2
+import numpy as np
+
+from face_perception import faces
+from face_perception.gaze import eye_points, normalised_rotation, to_angles, to_direction
+from face_perception.types import Camera, Face, Gaze, HeadPose, Roi
+
+CAMERA = Camera.assume(1280, 720)
+Point = tuple[float, float, float]
+
+# The 12 points about the eyes in the face frame (x out of the face, y to its left, z up), metres;
+# in the order of `eye_points`: the right eye's outer canthus first, the left eye's inner one.
+_RIGHT = np.array(
+    [
+        [-0.0205, -0.0445, -0.0045],
+        [-0.017, -0.036, 0.0005],
+        [-0.015, -0.027, 0.0005],
+        [-0.0155, -0.0185, -0.0047],
+        [-0.015, -0.027, -0.009],
+        [-0.017, -0.036, -0.009],
+    ]
+)
+_LEFT = (_RIGHT * (1, -1, 1))[[3, 2, 1, 0, 5, 4]]
+# Of the geometric estimator's eye: its centre (left), and how far from that the iris is.
+_EYEBALL = (_LEFT[0] + _LEFT[3]) / 2 + (-0.009, 0.0008, 0.0024)
+_RADIUS = 0.012
+_LEFT_IRIS = [faces.LEFT_IRIS_CENTRE, *faces.LEFT_IRIS_RIM]
+_RIGHT_IRIS = [faces.RIGHT_IRIS_CENTRE, *faces.RIGHT_IRIS_RIM]
+_ORDER = eye_points(np.repeat(np.arange(478.0)[:, None], 3, 1))[:, 0].astype(int)
+
+
+@dataclass(frozen=True)
+class Actor:
+    """A person at ``at`` who looks at ``looks_at(t)``; the estimator's answer lacks ``bias``.
+
+    The head faces the camera, turned to its left by ``turn(t)`` and tilted by ``roll``.
+    """
+
+    id: str
+    at: Point = (0.05, -0.05, 0.8)
+    looks_at: Callable[[float], Point] = field(default=lambda t: (0.0, 0.0, 0.0))
+    bias: tuple[float, float] = (0.0, 0.0)
+    noise: float = 0.0
+    roll: float = 0.0
+    turn: Callable[[float], float] = field(default=lambda t: 0.0)
+    blinks: Callable[[float], bool] = field(default=lambda t: False)
+    seen: Callable[[float], bool] = field(default=lambda t: True)
+    source: str = "scripted"
+
+    def rotation(self, t: float) -> np.ndarray:
+        forward = -np.array(self.at) / np.linalg.norm(self.at)
+        left = np.cross([0.0, -1.0, 0.0], forward)
+        left /= np.linalg.norm(left)
+        facing = np.stack([forward, left, np.cross(forward, left)], axis=1)
+        about = [[self.roll, 0.0, 0.0], [0.0, 0.0, self.turn(t)]]
+        return facing @ cv2.Rodrigues(np.array(about[0]))[0] @ cv2.Rodrigues(np.array(about[1]))[0]
+
+    @property
+    def origin(self) -> Point:
+        """Midpoint of the eyes."""
+        return tuple(np.array(self.at) + self.rotation(0.0) @ (-0.018, 0.0, -0.0045))
+
+    def face(self, t: float) -> Face:
+        rotation = self.rotation(t)
+        points = np.array(self.at) + np.concatenate([_RIGHT, _LEFT]) @ rotation.T
+        landmarks = np.zeros((478, 3), np.float32)
+        landmarks[_ORDER, :2] = faces.project(CAMERA, points)
+        for side, iris in ((1, _LEFT_IRIS), (-1, _RIGHT_IRIS)):
+            eyeball = np.array(self.at) + rotation @ (_EYEBALL * (1, side, 1))
+            pupil = eyeball + _RADIUS * self._direction(t, landmarks)
+            landmarks[iris, :2] = faces.project(CAMERA, pupil[None])
+        openness = 0.2 if self.blinks(t) else 1.0
+        pose = HeadPose(np.array(self.at), rotation)
+        return Face(self.id, 1.0, Roi(0, 0, 1, 1), landmarks, pose, openness, openness)
+
+    def direction(self, t: float) -> np.ndarray:
+        """Where the estimator says that the eyes look; so do the irises, for one that sees them."""
+        return self._direction(t, self.face(t).landmarks)
+
+    def _direction(self, t: float, landmarks: np.ndarray) -> np.ndarray:
+        truth = np.subtract(self.looks_at(t), self.origin)
+        seen = Face(self.id, 1.0, Roi(0, 0, 1, 1), landmarks, None)
+        rotation = normalised_rotation(CAMERA, seen)
+        yaw, pitch = to_angles(rotation, truth / np.linalg.norm(truth))
+        random = np.random.default_rng(round(t * 1000))
+        noise = random.normal(0, self.noise, 2) if self.noise else (0.0, 0.0)
+        return to_direction(
+            rotation, yaw - self.bias[0] + noise[0], pitch - self.bias[1] + noise[1]
+        )
+
+    def gaze(self, t: float) -> Gaze:
+        origin, shut = np.array(self.origin), self.blinks(t)
+        return Gaze(self.id, origin, self.direction(t), 1.0 - shut, not shut, self.source)

@@ -1,0 +1,473 @@
+"""The multitask networks and MIMAMO-Net: as published, imported by the command, run by ONNX Runtime
+and built by TensorRT.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import platform
+import re
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch")
+
+from affect_goldens import (  # noqa: E402
+    NETWORKS,
+    published_face,
+    random_network,
+    state_dict,
+    tensors,
+)
+
+from face_perception import cli  # noqa: E402
+from face_perception.inference import (  # noqa: E402
+    Model,
+    find,
+    load,
+    make_variant,
+    read_captured,
+    store,
+)
+from face_perception.networks import multitask_export  # noqa: E402
+from face_perception.networks.mimamo import TwoStream  # noqa: E402
+from face_perception.networks.multitask import (  # noqa: E402
+    HEADS,
+    Multitask,
+    RecurrentMultitask,
+    average_logits,
+    average_probabilities,
+)
+from face_perception.networks.resnet50_ferplus import MEAN, ResNet50FERPlus  # noqa: E402
+from face_perception.types import EXPRESSIONS  # noqa: E402
+
+# The published tolerances of the goldens.
+LOGITS, POOLED, TWO_STREAM = 2e-5, 1e-4, 1e-5
+
+MODELS = (
+    *("multitask", "multitask_rnn_trunk", "multitask_rnn", "mimamo_appearance"),
+    *("mimamo_frame", "mimamo_over_time", "mimamo", "mimamo_released"),
+)
+
+# Golden names of the heads.
+GOLDEN = {"expression": "EXPR", "au": "AU", "va": "VA"}
+
+Golden = dict[str, np.ndarray]
+
+
+@pytest.fixture(scope="module")
+def shared_if_there(request: pytest.FixtureRequest) -> Path | None:
+    try:
+        folder: Path = request.getfixturevalue("shared")
+    except pytest.skip.Exception:
+        return None
+    return folder
+
+
+@pytest.fixture(scope="module")
+def mtl(shared: Path) -> Golden:
+    return dict(np.load(shared / "golden" / "mtl" / "golden_seed1.npz"))
+
+
+@pytest.fixture(scope="module")
+def mimamo(shared: Path) -> Golden:
+    return dict(np.load(shared / "golden" / "mimamo" / "golden_seed1.npz"))
+
+
+@pytest.fixture(scope="module")
+def networks(shared_if_there: Path | None) -> dict[str, torch.nn.Module]:
+    """Ours in PyTorch, with the weights of the goldens (random ones where there are none)."""
+    made = {}
+    for system, network in NETWORKS.items():
+        made[system] = network().eval()
+        made[system].load_state_dict(tensors(state_dict(system, shared_if_there)), strict=True)
+    return made
+
+
+@pytest.fixture(scope="module")
+def imported(
+    networks: dict[str, torch.nn.Module], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Path]:
+    """A folder of models that the command has made of these weights, one from each kind of file."""
+    folder = tmp_path_factory.mktemp("imported")
+    states = {system: network.state_dict() for system, network in networks.items()}
+    np.savez(folder / "cnn.npz", **{k: v.numpy() for k, v in states["multitask"].items()})
+    old_format = {"_use_new_zipfile_serialization": False}
+    torch.save(states["multitask-rnn"], folder / "rnn.pth", **old_format)
+    (folder / "both").mkdir()
+    state = {"epoch": 7, "state_dict": states["mimamo"]}
+    torch.save(state, folder / "both" / "model_weights.pth.tar")
+    torch.save(states["resnet50_ferplus"], folder / "both" / "resnet50_ferplus_dag.pth")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("FACE_PERCEPTION_MODELS", str(folder / "models"))
+        patch.setenv("XDG_CACHE_HOME", str(folder / "cache"))
+        for arguments in (
+            ("multitask", "cnn.npz"),
+            ("multitask-rnn", "rnn.pth", "--window", "16"),
+            ("mimamo", "both"),
+        ):
+            system, path, *options = arguments
+            assert cli.main(["import", system, str(folder / path), *options]) == 0
+        yield folder
+    shutil.rmtree(folder)  # half a gigabyte
+
+
+def run(name: str, **inputs: np.ndarray) -> dict[str, np.ndarray]:
+    return loaded(name).infer(inputs)
+
+
+def loaded(name: str) -> Model:
+    return load(name, backend="onnxruntime", threads=2)
+
+
+def less_mean(faces: np.ndarray) -> torch.Tensor:
+    return torch.from_numpy(faces) - torch.tensor(MEAN).view(3, 1, 1)
+
+
+def near(got: object, wanted: np.ndarray, tolerance: float) -> None:
+    np.testing.assert_allclose(np.asarray(got), wanted, rtol=0, atol=tolerance)
+
+
+# What was published
+
+
+@pytest.mark.parametrize(
+    ("system", "tensors_", "parameters"),
+    [
+        ("multitask", 360, 24_314_999),
+        ("multitask-rnn", 390, 24_545_582),
+        ("mimamo", 107, 2_636_425),
+        ("resnet50_ferplus", 320, 23_524_424),
+    ],
+)
+def test_sizes_are_the_published_ones(system: str, tensors_: int, parameters: int) -> None:
+    network = NETWORKS[system]()
+    assert len(network.state_dict()) == tensors_
+    assert sum(p.numel() for p in network.parameters()) == parameters
+
+
+@pytest.mark.parametrize(
+    ("system", "file"),
+    [
+        ("multitask", "mtl/params_cnn.json"),
+        ("multitask-rnn", "mtl/params_cnn_rnn.json"),
+        ("mimamo", "mimamo/params_two_stream.json"),
+        ("resnet50_ferplus", "mimamo/params_resnet50_ferplus.json"),
+    ],
+)
+def test_names_and_shapes_are_the_published_ones(shared: Path, system: str, file: str) -> None:
+    wanted = json.loads((shared / "golden" / file).read_text())["tensors"]
+    ours = NETWORKS[system]().state_dict()
+    assert {name: list(value.shape) for name, value in ours.items()} == {
+        name: entry["shape"] for name, entry in wanted.items()
+    }
+
+
+@torch.no_grad()
+def test_multitask_is_the_published_one(networks: dict[str, torch.nn.Module], mtl: Golden) -> None:
+    network: Multitask = networks["multitask"]
+    faces = less_mean(published_face(mtl["cnn_inputs_u8"], 134, 112))
+    near(less_mean(published_face(mtl["faces_u8"][:2], 134, 112)), mtl["input_first2"], 0)
+    near(network.backbone(faces), mtl["cnn_backbone"], POOLED)
+    features = network.features(faces)
+    near(features, np.hstack([mtl[f"cnn_{GOLDEN[head]}_feature"] for head in HEADS]), LOGITS)
+    for head, logits in network(faces).items():
+        near(logits, mtl[f"cnn_{GOLDEN[head]}_logits"], LOGITS)
+
+
+@torch.no_grad()
+def test_two_stream_is_the_published_one(
+    networks: dict[str, torch.nn.Module], mimamo: Golden
+) -> None:
+    for recurrence, out in (("clips", "out"), ("time", "out_time_axis")):
+        network = TwoStream(recurrence).eval()
+        network.load_state_dict(networks["mimamo"].state_dict())
+        for size in ("b1t8", "b3t4"):
+            inputs = [
+                torch.from_numpy(mimamo[f"net_{size}_{name}"])
+                for name in ("rgb", "phase0", "phase1")
+            ]
+            near(network(*inputs), mimamo[f"net_{size}_{out}"], TWO_STREAM)
+            temporal = network.phasenet(*(x.flatten(0, 1) for x in inputs[1:]))
+            near(temporal, mimamo[f"net_{size}_temporal"], TWO_STREAM)
+
+
+def test_released_recurrence_does_not_see_time() -> None:
+    """One clip: frames in another order give the same, in that order. Over time they do not."""
+    inputs = [torch.rand(1, 5, *shape) for shape in ((2048,), (24, 48, 48), (24, 24, 24))]
+    order = torch.tensor([3, 0, 4, 1, 2])
+    state = random_network("mimamo", 3).state_dict()
+    for recurrence in ("clips", "time"):
+        network = TwoStream(recurrence).eval()
+        network.load_state_dict(state)
+        with torch.no_grad():
+            out = network(*inputs)[:, order]
+            reordered = network(*(x[:, order] for x in inputs))
+        assert torch.allclose(out, reordered, atol=1e-6) == (recurrence == "clips")
+    with pytest.raises(ValueError, match="recurrence must be time or clips, not 'batch'"):
+        TwoStream("batch")
+
+
+# What was imported
+
+
+def test_multitask_onnx_is_the_published_one(imported: Path, mtl: Golden) -> None:
+    found = run("multitask", face=published_face(mtl["cnn_inputs_u8"], 134, 112))
+    for head, golden in GOLDEN.items():
+        near(found[f"{head}_logits"], mtl[f"cnn_{golden}_logits"], LOGITS)
+    wanted = np.hstack([mtl[f"cnn_{GOLDEN[head]}_feature"] for head in HEADS])
+    near(found["features"], wanted, LOGITS)
+
+
+def test_multitask_rnn_onnx_is_the_published_one(imported: Path, mtl: Golden) -> None:
+    faces = published_face(mtl["faces_u8"][:32], 134, 112)
+    features = run("multitask_rnn_trunk", face=faces)["features"]
+    for golden, sequences in (
+        ("rnn", features[None]),
+        ("rnn_b2t16", features.reshape(2, 16, -1)),
+    ):
+        found = run("multitask_rnn", features=sequences)
+        for head, name in GOLDEN.items():
+            near(found[f"{head}_logits"], mtl[f"{golden}_{name}_logits"], LOGITS)
+
+
+def test_appearance_onnx_is_the_published_one(imported: Path, mimamo: Golden) -> None:
+    frames = slice(0, 70, 14)
+    faces = published_face(mimamo["e2e_frames_u8"][frames], 256, 224)
+    near(less_mean(faces[:1]), mimamo["e2e_resnet_input0"], 0)
+    near(run("mimamo_appearance", face=faces)["features"], mimamo["e2e_features"][frames], POOLED)
+
+
+@pytest.mark.parametrize("size", ["b1t8", "b3t4"])
+def test_mimamo_onnx_is_the_published_one(imported: Path, mimamo: Golden, size: str) -> None:
+    inputs = {
+        ours: mimamo[f"net_{size}_{name}"]
+        for ours, name in (("appearance", "rgb"), ("phase0", "phase0"), ("phase1", "phase1"))
+    }
+    over_time = mimamo[f"net_{size}_out_time_axis"]
+    near(run("mimamo", **inputs)["valence_arousal"], over_time, TWO_STREAM)
+    near(
+        run("mimamo_released", **inputs)["valence_arousal"],
+        mimamo[f"net_{size}_out"],
+        TWO_STREAM,
+    )
+    # In two parts, as a stream runs it.
+    frames = {name: value.reshape(-1, *value.shape[2:]) for name, value in inputs.items()}
+    features = run("mimamo_frame", **frames)["features"].reshape(*over_time.shape[:2], -1)
+    near(run("mimamo_over_time", features=features)["valence_arousal"], over_time, TWO_STREAM)
+
+
+def random_inputs(name: str, sizes: tuple[int, ...]) -> dict[str, np.ndarray]:
+    """Like what was captured, with these for the free sizes."""
+    random = np.random.default_rng(0)
+    inputs = {}
+    for port, captured in read_captured(find(name)).items():
+        shape = (*sizes, *captured.shape[len(sizes) :])
+        low, high = captured.min(), captured.max()
+        inputs[port] = random.uniform(low, high, shape).astype(np.float32)
+    return inputs
+
+
+@pytest.mark.parametrize("count", [1, 3])
+@torch.no_grad()
+def test_faces_at_other_batches(
+    imported: Path, networks: dict[str, torch.nn.Module], count: int
+) -> None:
+    """Graphs were traced with two."""
+    inputs = random_inputs("multitask", (count,))
+    found = run("multitask", **inputs)
+    for head, logits in networks["multitask"](less_mean(inputs["face"])).items():
+        near(found[f"{head}_logits"], logits.numpy(), LOGITS)
+    trunk = networks["multitask-rnn"].backbone.features(less_mean(inputs["face"]))
+    near(run("multitask_rnn_trunk", **inputs)["features"], trunk.numpy(), LOGITS)
+    inputs = random_inputs("mimamo_appearance", (count,))
+    features = networks["resnet50_ferplus"](less_mean(inputs["face"])).numpy()
+    near(run("mimamo_appearance", **inputs)["features"], features, POOLED)
+
+
+@pytest.mark.parametrize("sizes", [(1, 1), (1, 16), (3, 1), (4, 3)])
+@torch.no_grad()
+def test_sequences_at_other_sizes(
+    imported: Path, networks: dict[str, torch.nn.Module], sizes: tuple[int, int]
+) -> None:
+    """Graphs were traced with two sequences of three."""
+    inputs = random_inputs("multitask_rnn", sizes)
+    found = run("multitask_rnn", **inputs)
+    for head, logits in (
+        networks["multitask-rnn"].over_time(torch.from_numpy(inputs["features"])).items()
+    ):
+        near(found[f"{head}_logits"], logits.numpy(), LOGITS)
+    inputs = random_inputs("mimamo", sizes)
+    for name, recurrence in (("mimamo", "time"), ("mimamo_released", "clips")):
+        network = TwoStream(recurrence).eval()
+        network.load_state_dict(networks["mimamo"].state_dict())
+        wanted = network(*(torch.from_numpy(value) for value in inputs.values())).numpy()
+        near(run(name, **inputs)["valence_arousal"], wanted, TWO_STREAM)
+
+
+def test_recurrent_network_runs_from_faces(networks: dict[str, torch.nn.Module]) -> None:
+    """As training runs it: all of it, on clips of faces."""
+    network: RecurrentMultitask = networks["multitask-rnn"]
+    faces = torch.rand(2, 2, 3, 112, 112)
+    with torch.no_grad():
+        whole = network(faces)
+        features = network.backbone.features(faces.flatten(0, 1)).reshape(2, 2, -1)
+        for head, logits in network.over_time(features).items():
+            assert logits.shape == (2, 2, HEADS[head])
+            near(whole[head], logits.numpy(), 1e-6)
+
+
+def test_cards_say_what_decoding_needs(imported: Path) -> None:
+    facts = {name: find(name).facts for name in MODELS}
+    for name in ("multitask", "multitask_rnn"):
+        assert facts[name]["au"] == [1, 2, 4, 6, 12, 15, 20, 25]
+        assert facts[name]["expressions"] == list(EXPRESSIONS)
+        assert facts[name]["va_values"] == pytest.approx(np.linspace(-1, 1, 20))
+        assert len(facts[name]["expressions_published"]) == len(EXPRESSIONS)
+    assert facts["multitask"]["au_thresholds"][:2] == [0.1448537, 0.03918985]
+    assert facts["multitask_rnn"]["au_thresholds"][:2] == [0.30485213, 0.09509478]  # 16 frames
+    assert (facts["multitask_rnn"]["window"], facts["multitask_rnn"]["trunk"]) == (
+        16,
+        "multitask_rnn_trunk",
+    )
+    assert [facts[name].get("recurrence") for name in ("mimamo", "mimamo_released")] == [
+        "time",
+        "clips",
+    ]
+    for name in ("mimamo", "mimamo_released"):
+        assert facts[name]["appearance"] == "mimamo_appearance"
+        assert (facts[name]["window"], facts[name]["rate_hz"]) == (64, 30)
+    for name in MODELS:
+        card = find(name)
+        assert "MIT" in card.licence
+        assert "sha256" in card.origin
+    assert "model_weights.pth.tar" in find("mimamo").origin
+    assert "resnet50_ferplus_dag.pth" in find("mimamo_appearance").origin
+
+
+def test_thresholds_are_the_published_ones(shared: Path) -> None:
+    """Digit by digit."""
+    spec = (shared / "spec" / "published_systems.md").read_text()
+    for title, table in (
+        ("CNN", multitask_export.CNN_THRESHOLDS),
+        *((f"({n})", table) for n, table in multitask_export.RNN_THRESHOLDS.items()),
+    ):
+        numbers = re.findall(rf"{re.escape(title)} \[(0[^\]]*)\]", spec)
+        assert [[float(n) for n in text.split(",")] for text in numbers] == [list(table)]
+    assert list(multitask_export.RNN_THRESHOLDS) == [32, 16, 8]
+
+
+@pytest.mark.parametrize("name", ["multitask_rnn", "mimamo", "mimamo_released"])
+def test_half_precision_serves(imported: Path, name: str) -> None:
+    """ONNX Runtime has no recurrence in FP16, and runs that part in FP32."""
+    make_variant(name, "fp16")
+    model = load(name, backend="onnxruntime", precision="fp16")
+    assert all(found.within for found in model.deviations)
+
+
+@pytest.mark.skipif(platform.machine() != "x86_64", reason="tensorrt_rtx is for x86-64")
+@pytest.mark.parametrize("precision", ["fp32", "fp16"])
+@pytest.mark.parametrize("name", MODELS)
+def test_tensorrt_builds(imported: Path, tmp_path: Path, name: str, precision: str) -> None:
+    from face_perception.inference.engine_build import build_engine
+    from face_perception.inference.precision import to_fp16
+
+    card = find(name)
+    onnx = store.read(card)
+    if precision == "fp16":
+        onnx = to_fp16(onnx)
+    built = build_engine(card, onnx, tmp_path / "build", precision=precision)
+    assert len(built.engine) > 0.8 * len(onnx)
+
+
+# Ensembles
+
+
+def two_students() -> list[dict[str, torch.Tensor]]:
+    torch.manual_seed(5)
+    return [{head: 3 * torch.randn(4, size) for head, size in HEADS.items()} for _ in range(2)]
+
+
+def test_average_of_logits() -> None:
+    students = two_students()
+    for head, logits in average_logits(students).items():
+        near(logits, (students[0][head] + students[1][head]).numpy() / 2, 1e-6)
+
+
+def test_average_of_probabilities() -> None:
+    """Decoded as any other logits, it gives the mean of what the students would give."""
+    students = two_students()
+    found = average_probabilities(students)
+
+    def mean(function: object) -> np.ndarray:
+        return sum(function(student) for student in students).numpy() / len(students)
+
+    near(found["au"].sigmoid(), mean(lambda s: s["au"].sigmoid()), 1e-6)
+    near(found["expression"].softmax(1), mean(lambda s: s["expression"].softmax(1)), 1e-6)
+    values = torch.linspace(-1, 1, 20)
+
+    def va(student: dict[str, torch.Tensor]) -> torch.Tensor:
+        return student["va"].reshape(-1, 2, 20).softmax(-1) @ values
+
+    near(va(found), mean(va), 1e-6)
+
+
+def test_students_that_are_sure_stay_finite() -> None:
+    students = [{h: torch.full((1, n), 300.0 * sign) for h, n in HEADS.items()} for sign in (1, -1)]
+    for student in students:
+        student["va"][:, 3] = -900
+        student["expression"][:, 2] = 900
+    averaged = average_probabilities(students)
+    assert all(logits.isfinite().all() for logits in averaged.values())
+    near(averaged["au"].sigmoid(), np.full((1, 8), 0.5), 1e-6)
+
+
+@pytest.mark.parametrize(
+    "average", ["logits", pytest.param("probabilities", marks=pytest.mark.slow)]
+)
+@torch.no_grad()
+def test_ensemble_is_imported_as_one_graph(
+    imported: Path, networks: dict[str, torch.nn.Module], tmp_path: Path, average: str
+) -> None:
+    """A folder is the ensemble of what is in it."""
+    first = networks["multitask"].state_dict()
+    second = {k: v.flip(0) if k.endswith("fc_1.weight") else v for k, v in first.items()}
+    for number, state in enumerate((first, second)):
+        torch.save(state, tmp_path / f"{number}.pth")
+    thresholds = [str(k / 10) for k in range(8)]
+    options = ["--average", average, "--name", "ensemble", "--thresholds", *thresholds]
+    assert cli.main(["import", "multitask", str(tmp_path), *options]) == 0
+    card = find("ensemble")
+    assert list(card.outputs) == ["au_logits", "expression_logits", "va_logits"]
+    assert (card.facts["students"], card.facts["average"]) == (2, average)
+    assert card.facts["au_thresholds"] == [float(value) for value in thresholds]
+    assert "0.pth" in card.origin
+    assert "1.pth" in card.origin
+    faces = read_captured(card)["face"][:3]
+    students = []
+    for state in (first, second):
+        student = Multitask().eval()
+        student.load_state_dict(state)
+        students.append(student(less_mean(faces)))
+    found = run("ensemble", face=faces)
+    for head, logits in multitask_export.AVERAGES[average](students).items():
+        near(found[f"{head}_logits"], logits.numpy(), LOGITS)
+
+
+# Training needs what inference leaves out
+
+
+def test_dropout_of_the_trunk_is_where_it_was_published() -> None:
+    network = ResNet50FERPlus()
+    dropped = [name for name, module in network.named_modules() if "drop" in name]
+    assert dropped == ["conv5_3_3x3_drop", "conv5_3_1x1_increase_drop"]
+    face = torch.rand(2, 3, 64, 64)
+    with torch.no_grad():
+        assert torch.equal(network.eval()(face), network(face))
+        assert not torch.equal(network.train()(face), network(face))
+    assert math.isclose(network.conv5_3_3x3_drop.p, 0.5)

@@ -1,0 +1,125 @@
+"""``face-perception calibrate`` from a video to a person's file, and what it refuses."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import pty
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+from faces_scene import photo
+
+from face_perception import cli
+from face_perception.gaze import PeopleStore
+
+COMMAND = [
+    *(sys.executable, "-c"),
+    "import sys; from face_perception.cli import main; sys.exit(main())",
+]
+
+
+def call(*arguments: object, **more: Any) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [*COMMAND, "calibrate", *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        **more,
+    )
+
+
+@pytest.fixture(scope="module")
+def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The astronaut, who looks at the lens, for five seconds before a camera that is not quiet."""
+    path = tmp_path_factory.mktemp("clip") / "astronaut.mp4"
+    image = cv2.cvtColor(photo("astronaut"), cv2.COLOR_RGB2BGR)
+    random = np.random.default_rng(1)
+    video = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"mp4v"), 10, (512, 512))
+    for k in range(50):
+        move = np.float32([[1, 0, 6 * np.sin(k / 7)], [0, 1, 4 * np.cos(k / 5)]])
+        moved = cv2.warpAffine(image, move, (512, 512), borderMode=cv2.BORDER_REPLICATE)
+        video.write(np.clip(moved + random.normal(0, 3, moved.shape), 0, 255).astype(np.uint8))
+    video.release()
+    return path
+
+
+def test_from_a_video_to_a_file_and_back(clip: Path, tmp_path: Path) -> None:
+    environment = {**os.environ, "XDG_DATA_HOME": str(tmp_path)}
+    done = call("--person", "anna", "--camera", clip, env=environment)
+    assert done.returncode == 0, done.stderr
+    assert "anna is calibrated for geometric" in done.stdout
+    assert "look at the camera" in done.stderr
+    store = PeopleStore(tmp_path / "face_perception" / "people")
+    calibration = store.get("anna")["geometric"]
+    assert calibration.samples == 30
+    # The estimator is off by under 3 degrees to the side and 5 upwards on this photograph.
+    assert abs(calibration.bias_yaw) < 0.06
+    assert abs(calibration.bias_pitch) < 0.1
+    assert calibration.expected_residual < 0.05
+    listed = call("--list", env=environment)
+    assert "anna" in listed.stdout
+    assert "geometric" in listed.stdout
+    assert call("--delete", "--person", "anna", env=environment).stdout == "anna: deleted\n"
+    again = call("--delete", "--person", "anna", env=environment)
+    assert (again.returncode, "anna has no calibration" in again.stderr) == (1, True)
+    assert "nobody is calibrated" in call("--list", env=environment).stdout
+
+
+def test_a_terminal_shows_a_bar(clip: Path, tmp_path: Path) -> None:
+    shown, terminal = pty.openpty()
+    process = subprocess.Popen(
+        [*COMMAND, "calibrate", "--person", "anna", "--camera", str(clip), "--people", tmp_path],
+        stdout=subprocess.PIPE,
+        stderr=terminal,
+        env={**os.environ, "TERM": "xterm", "COLUMNS": "100"},
+    )
+    os.close(terminal)
+    text = b""
+    with contextlib.suppress(OSError):  # a terminal that is closed
+        while part := os.read(shown, 65536):
+            text += part
+    os.close(shown)
+    process.communicate(timeout=60)
+    assert process.returncode == 0, text
+    assert b"look at the camera" in text
+    assert b"kept" in text
+
+
+def test_who_does_not_turn_the_head_when_asked_to(clip: Path, tmp_path: Path) -> None:
+    arguments = ("--person", "anna", "--camera", clip, "--people", tmp_path / "people")
+    done = call(*arguments, "--turn-head", 15)
+    assert done.returncode == 1
+    assert "turn your head a little" in done.stderr
+    assert "the head turned by" in done.stderr
+    assert not (tmp_path / "people").exists()
+
+
+def test_what_cannot_be(clip: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    empty = tmp_path / "empty.mp4"
+    video = cv2.VideoWriter(str(empty), cv2.VideoWriter.fourcc(*"mp4v"), 10, (320, 240))
+    for _ in range(10):
+        video.write(np.full((240, 320, 3), 90, np.uint8))
+    video.release()
+    picture = tmp_path / "picture.png"
+    cv2.imwrite(str(picture), photo("astronaut"))
+    for arguments, why in (
+        ((), "say who it is: --person ID"),
+        (("--delete",), "say who it is"),
+        (("--person", " "), "person_id is empty"),
+        (("--person", "a", "--camera", "/nowhere.mp4"), "there is no such camera or video"),
+        (("--person", "a", "--camera", "/dev/video93"), "/dev/video93 cannot be opened"),
+        (("--person", "a", "--camera", picture), "is a picture"),
+        (("--person", "a", "--camera", empty), "shows no face"),
+        (("--person", "a", "--camera", clip, "--samples", "3"), "at least 10"),
+        (("--person", "a", "--camera", clip, "--seconds", "1"), "too few"),
+    ):
+        line = ["calibrate", *map(str, arguments), "--people", str(tmp_path / "people")]
+        assert cli.main(line) == 1, arguments
+        assert why in capfd.readouterr().err
+    assert not (tmp_path / "people").exists()

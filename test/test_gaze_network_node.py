@@ -1,0 +1,250 @@
+"""The gaze node with networks, over DDS: real photographs and faces, real cards, and bad input."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import shutil
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import gaze_network
+import numpy as np
+import pytest
+from conftest import NodeProcess, Peer
+from diagnostic_msgs.msg import DiagnosticArray
+from faces_scene import frame, paste, photo, wall
+from sensor_msgs.msg import CompressedImage, Image
+from std_msgs.msg import Header
+
+from face_perception import faces, geometry, msg
+from face_perception.gaze import GeddnetGaze
+from face_perception.inference import load
+from face_perception.nodes import images, messages
+from face_perception.types import Face, Frame
+
+Start = Callable[..., NodeProcess]
+
+
+@pytest.fixture(scope="module")
+def cards(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a small gaze network."""
+    folder = tmp_path_factory.mktemp("cards")
+    gaze_network.install_sides("sides", folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def tracker() -> faces.FaceTracker:
+    return faces.load_tracker()
+
+
+@pytest.fixture(scope="module")
+def two(tracker: faces.FaceTracker) -> tuple[Frame, list[Face]]:
+    """Both people of the photographs, before one camera."""
+    image = wall(960, 540)
+    paste(image, "astronaut", 240, 270, 220)
+    paste(image, "grace_hopper", 700, 270, 240)
+    shot = frame(image)
+    return shot, named(tracker.detect(shot))
+
+
+@pytest.fixture(scope="module")
+def one(tracker: faces.FaceTracker) -> tuple[Frame, list[Face]]:
+    shot = frame(photo("astronaut"))
+    return shot, named(tracker.detect(shot))
+
+
+def named(found: list[Face]) -> list[Face]:
+    return [dataclasses.replace(face, id=f"face_{i}") for i, face in enumerate(found)]
+
+
+class Camera:
+    """Stands where camera and face_tracker would: images, and the faces in them."""
+
+    def __init__(self, peer: Peer, seen: tuple[Frame, list[Face]]) -> None:
+        self.peer = peer
+        self.show(seen)
+        self.images = peer.publisher(Image, "image")
+        self.compressed = peer.publisher(CompressedImage, "image/compressed")
+        self.faces = peer.publisher(msg.FaceArray, "faces")
+        self.now = 100.0
+        self.image_is_late_by = 0.0
+        self.jpeg = False
+
+    def show(self, seen: tuple[Frame, list[Face]]) -> None:
+        self.shot, self.found = seen
+        self.image: Any = images.from_array(self.shot.image)
+
+    def step(self) -> None:
+        self.now += 0.05
+        header = Header(stamp=messages.time(self.now), frame_id="eye_optical_frame")
+        late = Header(stamp=messages.time(self.now - self.image_is_late_by))
+        if self.jpeg:
+            image = images.to_compressed(self.shot.image)
+            image.header = late
+            self.compressed.publish(image)
+        else:
+            self.image.header = late
+            self.images.publish(self.image)
+        self.faces.publish(messages.faces_to_msg(self.found, self.shot.camera, header))
+        self.peer.spin(0.05)
+
+    def until(self, condition: Callable[[], Any]) -> None:
+        end = time.monotonic() + 30
+        while not condition():
+            assert time.monotonic() < end, "nothing came of it"
+            self.step()
+
+
+@pytest.fixture
+def camera(peer: Peer, one: tuple[Frame, list[Face]]) -> Camera:
+    return Camera(peer, one)
+
+
+def direction(gaze: Any) -> np.ndarray:
+    return np.array([gaze.direction.x, gaze.direction.y, gaze.direction.z])
+
+
+def of_gaze(said: list[Any]) -> dict[str, str]:
+    found = [s for array in said for s in array.status if s.name == "gaze"]
+    return {v.key: v.value for v in found[-1].values} if found else {}
+
+
+def test_all_faces_of_an_image_by_a_network(
+    start: Start, peer: Peer, two: tuple[Frame, list[Face]], cards: Path
+) -> None:
+    start("gaze", model=str(cards / "sides.yaml"))
+    camera = Camera(peer, two)
+    heard = peer.listen(msg.GazeArray, "gaze")
+    said = peer.listen(DiagnosticArray, "/diagnostics")
+    camera.until(lambda: len(heard) > 5 and "models" in of_gaze(said))
+    shot, found = two
+    expected = GeddnetGaze(load(cards / "sides.yaml")).estimate(shot, found)
+    last = heard[-1]
+    assert last.header.frame_id == "eye_optical_frame"
+    assert [g.face_id for g in last.gazes] == ["face_0", "face_1"]
+    for gaze, wanted in zip(last.gazes, expected, strict=True):
+        assert gaze.valid
+        assert gaze.source == "sides"
+        assert math.degrees(geometry.angle_between(direction(gaze), wanted.direction)) < 0.1
+        assert (gaze.yaw, gaze.pitch) == pytest.approx((wanted.yaw, wanted.pitch), abs=0.002)
+    values = of_gaze(said)
+    assert values["models"] == "sides on onnxruntime in fp32"
+    assert "onnxruntime" in values["backend"].lower().replace(" ", "")
+    # Nobody is there any more: said for the same images.
+    camera.found = []
+    camera.until(lambda: not heard[-1].gazes)
+
+
+def test_the_published_network(
+    start: Start,
+    camera: Camera,
+    geddnet_card: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """By name, imported from the weights of the goldens' seed, and not without them."""
+    folder = tmp_path / "models"
+    monkeypatch.setenv("FACE_PERCEPTION_MODELS", str(folder))
+    node = start("gaze", model="geddnet")
+    node.wait_for_log("there is no model 'geddnet'")
+    shutil.copytree(geddnet_card.parent, folder)
+    heard = camera.peer.listen(msg.GazeArray, "gaze")
+    camera.until(lambda: heard and heard[-1].gazes)
+    gaze = heard[-1].gazes[0]
+    (wanted,) = GeddnetGaze(load(geddnet_card)).estimate(camera.shot, camera.found)
+    assert gaze.valid
+    assert gaze.source == "geddnet"
+    assert direction(gaze) == pytest.approx(wanted.direction, abs=1e-3)
+
+
+def test_compressed_images(start: Start, camera: Camera, cards: Path) -> None:
+    start("gaze", options={"compressed": True}, model=str(cards / "sides.yaml"))
+    heard = camera.peer.listen(msg.GazeArray, "gaze")
+    camera.jpeg = True
+    camera.until(lambda: heard and heard[-1].gazes[0].valid)
+
+
+def test_half_a_face_is_not_looked_at(
+    start: Start, camera: Camera, one: tuple[Frame, list[Face]], cards: Path
+) -> None:
+    start("gaze", model=str(cards / "sides.yaml"))
+    heard = camera.peer.listen(msg.GazeArray, "gaze")
+    said = camera.peer.listen(DiagnosticArray, "/diagnostics")
+    camera.until(lambda: heard and heard[-1].gazes[0].valid)
+    before = direction(heard[-1].gazes[0])
+    shot, (face,) = one
+    x = int(face.landmarks[:, 0].mean())
+    half = np.ascontiguousarray(shot.image[:, x:])
+    lens = dataclasses.replace(shot.camera, width=half.shape[1], cx=shot.camera.cx - x)
+    landmarks = face.landmarks - np.float32((x, 0, 0))
+    camera.show((Frame(half, 0.0, lens), [dataclasses.replace(face, landmarks=landmarks)]))
+    camera.until(lambda: not heard[-1].gazes[0].valid)
+    assert direction(heard[-1].gazes[0]) == pytest.approx(before, abs=0.01), "held"
+    camera.until(lambda: "outside the image" in of_gaze(said).get("not seen", ""))
+    camera.show(one)
+    camera.until(lambda: heard[-1].gazes[0].valid)
+
+
+def test_images_of_other_stamps_are_not_used(start: Start, camera: Camera, cards: Path) -> None:
+    node = start("gaze", model=str(cards / "sides.yaml"))
+    heard = camera.peer.listen(msg.GazeArray, "gaze")
+    camera.image_is_late_by = 0.01
+    camera.until(lambda: "no image of their stamp on /image" in node.log)
+    assert not heard
+    camera.image_is_late_by = 0.0
+    camera.until(lambda: heard)
+
+
+def test_images_that_are_not_the_trackers(
+    start: Start, camera: Camera, one: tuple[Frame, list[Face]], cards: Path
+) -> None:
+    node = start("gaze", model=str(cards / "sides.yaml"))
+    heard = camera.peer.listen(msg.GazeArray, "gaze")
+    small = images.from_array(np.zeros((240, 320, 3), np.uint8))
+    good, camera.image = camera.image, small
+    camera.until(lambda: "is 320x240, but the faces were found in 512x512" in node.log)
+    camera.image = images.from_array(camera.shot.image)
+    camera.image.encoding = "nonsense"
+    camera.until(lambda: "/image: " in node.log and "nonsense" in node.log)
+    assert not heard
+    camera.image = good
+    camera.until(lambda: heard)
+
+
+@pytest.mark.parametrize(
+    ("model", "reason"),
+    [
+        ("no_such_network", "there is no model 'no_such_network'"),
+        ("expression", "model expression is no gaze network: it takes "),
+    ],
+)
+def test_models_that_cannot_be_used(start: Start, peer: Peer, model: str, reason: str) -> None:
+    node = start("gaze", model=model)
+    assert "cannot be configured" in node.wait_for_log(reason)
+    assert node.popen.poll() is None
+
+
+def test_costs_its_sources_nothing_while_nobody_listens(
+    start: Start, camera: Camera, cards: Path
+) -> None:
+    node = start("gaze", model=str(cards / "sides.yaml"))
+    node.wait_for_log("active")
+    for _ in range(20):
+        camera.step()
+    assert camera.images.get_subscription_count() == 0
+    assert camera.faces.get_subscription_count() == 0
+    heard = camera.peer.listen(msg.GazeArray, "gaze")
+    camera.until(lambda: heard)
+    assert camera.images.get_subscription_count() == 1
+
+
+def test_the_geometric_estimator_reads_no_images(start: Start, camera: Camera) -> None:
+    start("gaze")
+    heard = camera.peer.listen(msg.GazeArray, "gaze")
+    camera.until(lambda: heard and heard[-1].gazes[0].valid)
+    assert heard[-1].gazes[0].source == "geometric"
+    assert camera.images.get_subscription_count() == 0

@@ -1,0 +1,153 @@
+"""The normalised camera: against the published one, for any lens, and its angles."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from face_perception import faces, geometry
+from face_perception.gaze import (
+    eye_points,
+    normalised_rotation,
+    rotation_to_eyes,
+    to_angles,
+    to_direction,
+)
+from face_perception.types import Camera, Face, Roi
+
+CAMERA = Camera.assume(1280, 720)
+# The 12 points of a face that looks at the lens at the origin, metres: x right, y down.
+_HALF = np.array([[-0.045, 0.0], [-0.036, -0.005], [-0.027, -0.005], [-0.018, 0.0]])
+_RIGHT_EYE = np.concatenate([_HALF, [[-0.027, 0.004], [-0.036, 0.004]]])
+_LEFT_EYE = (_RIGHT_EYE * (-1, 1))[[3, 2, 1, 0, 5, 4]]
+EYES = np.concatenate([_RIGHT_EYE, _LEFT_EYE])
+
+
+def face_at(camera: Camera, centre: np.ndarray, roll: float = 0.0) -> Face:
+    """A face whose eyes lie in a plane across the line of sight, turned by ``roll`` about it."""
+    forward = centre / np.linalg.norm(centre)
+    right = np.cross([0.0, 1.0, 0.0], forward)
+    right /= np.linalg.norm(right)
+    down = np.cross(forward, right)
+    c, s = math.cos(roll), math.sin(roll)
+    turned = EYES @ np.array([[c, s], [-s, c]])
+    points = centre + turned[:, :1] * right + turned[:, 1:] * down
+    landmarks = np.zeros((478, 3), np.float32)
+    numbers = np.arange(478, dtype=np.float32)
+    order = eye_points(np.stack([numbers, numbers, numbers], axis=1))[:, 0].astype(int)
+    landmarks[order, :2] = faces.project(camera, points)
+    return Face("face_1", 1.0, Roi(0, 0, 1, 1), landmarks, None)
+
+
+def test_points_are_those_of_the_68_point_convention(shared: Path) -> None:
+    numbers = np.arange(478, dtype=np.float32)
+    order = eye_points(np.stack([numbers, numbers, numbers], axis=1))[:, 0].astype(int).tolist()
+    assert order == [33, 160, 158, 133, 153, 144, 362, 385, 387, 263, 373, 380]
+    text = (shared / "data" / "canonical_face_model.obj").read_text()
+    vertices = np.array([line.split()[1:] for line in text.splitlines() if line[:2] == "v "], float)
+    for eye in (order[:6], order[6:]):
+        x = vertices[eye, 0]  # the model's x is to its left: image right
+        along = (x - x[0]) / (x[3] - x[0])
+        assert (np.diff(x[:4]) > 0).all()
+        assert along[[1, 2, 4, 5]] == pytest.approx([1 / 3, 2 / 3, 2 / 3, 1 / 3], abs=0.04)
+        assert (vertices[eye[1:3], 1] > vertices[[eye[5], eye[4]], 1]).all()
+
+
+def test_as_published(shared: Path) -> None:
+    golden = np.load(shared / "golden" / "geddnet" / "golden_seed1.npz")
+    matrix = golden["prep_camera"]
+    focal, centre = (matrix[0, 0], matrix[1, 1]), (matrix[0, 2], matrix[1, 2])
+    camera = Camera(1920, 1080, *focal, *centre)
+    points = golden["prep_landmarks"][36:48]
+    rotation = rotation_to_eyes(faces.normalised(camera, points))
+    assert rotation[:, 2] == pytest.approx(golden["prep_fc"][:, 0], abs=1e-12)
+    virtual = np.array([[1536, 0, 960], [0, 1536, 540], [0, 0, 1.0]])
+    warp = virtual @ rotation.T @ np.linalg.inv(matrix)
+    np.testing.assert_allclose(warp, golden["prep_warp"], rtol=0, atol=1e-9)
+
+
+@pytest.mark.parametrize("roll", [0.0, 0.35, -1.2, math.pi])
+@pytest.mark.parametrize("centre", [(0.0, 0.0, 0.6), (0.3, -0.15, 0.7), (-0.6, 0.3, 1.5)])
+def test_rotation_faces_the_eyes(centre: tuple[float, float, float], roll: float) -> None:
+    rotation = normalised_rotation(CAMERA, face_at(CAMERA, np.array(centre), roll))
+    assert rotation.T @ rotation == pytest.approx(np.eye(3), abs=1e-12)
+    assert np.linalg.det(rotation) == pytest.approx(1)
+    # To the middle of the eyes, which is a little beside their centre of perspective.
+    assert geometry.angle_between(rotation[:, 2], np.array(centre)) < 0.005
+    upright = normalised_rotation(CAMERA, face_at(CAMERA, np.array(centre)))
+    turned = upright.T @ rotation
+    found = math.atan2(turned[1, 0], turned[0, 0])
+    assert math.remainder(found - roll, math.tau) == pytest.approx(0, abs=0.01)
+    to_lens = -np.array(centre) / np.linalg.norm(centre)
+    assert to_angles(rotation, to_lens) == pytest.approx((0, 0), abs=0.005)
+
+
+@pytest.mark.parametrize(
+    ("model", "coefficients"),
+    [
+        ("plumb_bob", (-0.3, 0.1, 0.001, -0.002, 0.0)),
+        ("equidistant", (0.01, -0.002, 0.0, 0.0)),
+    ],
+)
+def test_any_lens(model: str, coefficients: tuple[float, ...]) -> None:
+    lens = dataclasses.replace(CAMERA, distortion=coefficients, distortion_model=model)
+    centre = np.array([0.25, -0.12, 0.7])
+    straight = normalised_rotation(CAMERA, face_at(CAMERA, centre, 0.2))
+    bent = normalised_rotation(lens, face_at(lens, centre, 0.2))
+    assert bent == pytest.approx(straight, abs=1e-5)
+
+
+def test_any_size_of_the_same_view() -> None:
+    half = Camera(640, 360, 640, 640, (CAMERA.cx + 0.5) / 2 - 0.5, (CAMERA.cy + 0.5) / 2 - 0.5)
+    centre = np.array([-0.2, 0.1, 0.5])
+    assert normalised_rotation(half, face_at(half, centre)) == pytest.approx(
+        normalised_rotation(CAMERA, face_at(CAMERA, centre)), abs=1e-5
+    )
+
+
+def test_signs_of_angles() -> None:
+    identity = np.eye(3)
+    assert to_angles(identity, np.array([0.0, 0.0, -1.0])) == (0, 0)
+    yaw, pitch = to_angles(identity, np.array([0.6, -0.0, -0.8]))
+    assert yaw > 0, "image right"
+    yaw, pitch = to_angles(identity, np.array([0.0, -0.6, -0.8]))
+    assert pitch > 0, "up"
+    # A head on its side whose eyes look along its own forehead: up in its camera, in the image
+    # to the side that the forehead is at.
+    face = face_at(CAMERA, np.array([0.0, 0.0, 0.6]), math.pi / 2)
+    direction = to_direction(normalised_rotation(CAMERA, face), 0.0, 0.3)
+    assert direction[0] > 0.25
+    assert direction[1] == pytest.approx(0, abs=0.01)
+
+
+def test_angles_and_direction_are_inverse() -> None:
+    rng = np.random.default_rng(3)
+    for yaw, pitch in rng.uniform(-1.2, 1.2, (20, 2)):
+        face = face_at(CAMERA, np.array([*rng.uniform(-0.3, 0.3, 2), 0.8]), rng.uniform(-1, 1))
+        rotation = normalised_rotation(CAMERA, face)
+        direction = to_direction(rotation, yaw, pitch)
+        assert np.linalg.norm(direction) == pytest.approx(1)
+        assert to_angles(rotation, direction) == pytest.approx((yaw, pitch))
+
+
+def test_published_vector_and_ours() -> None:
+    """GEDDnet's pitch, yaw, turned as its authors do, and ours of the same angles agree."""
+    rotation = normalised_rotation(CAMERA, face_at(CAMERA, np.array([0.3, 0.1, 0.8]), 0.3))
+    pitch, yaw = 0.2, -0.35
+    vector = [math.sin(yaw) * math.cos(pitch), math.sin(pitch), math.cos(yaw) * math.cos(pitch)]
+    right, down, forward = rotation.T
+    published = -(vector[0] * right + vector[1] * down + vector[2] * forward)
+    assert to_direction(rotation, -yaw, pitch) == pytest.approx(published)
+
+
+def test_nothing_to_go_by_is_nan() -> None:
+    face = face_at(CAMERA, np.array([0.0, 0.0, 0.6]))
+    face.landmarks[33, 0] = np.nan
+    assert np.isnan(normalised_rotation(CAMERA, face)).all()
+    assert np.isnan(rotation_to_eyes(np.zeros((12, 2)))).all()
+    assert np.isnan(rotation_to_eyes(np.full((12, 2), np.inf))).all()
+    assert np.isnan(to_angles(np.full((3, 3), np.nan), np.array([0.0, 0.0, -1.0]))).all()

@@ -1,0 +1,251 @@
+"""GEDDnet's crops: against the published ones, mirrored and turned photographs, and refusals."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from pathlib import Path
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+import pytest
+from faces_scene import frame, photo
+
+from bench.geddnet_crops import CAMERA, EYES, published
+from face_perception import faces, mirror
+from face_perception.gaze import (
+    Normalised,
+    NotSeen,
+    normalise,
+    normalise_points,
+    normalised_rotation,
+)
+from face_perception.types import Camera, Face, Frame, Image
+
+PHOTOS = ("astronaut", "grace_hopper")
+FLIP = np.diag([-1.0, 1.0, 1.0])
+
+
+@pytest.fixture(scope="module")
+def tracker() -> faces.FaceTracker:
+    return faces.load_tracker()
+
+
+@pytest.fixture(scope="module")
+def seen(tracker: faces.FaceTracker) -> dict[str, tuple[Frame, Face]]:
+    """The sample photographs and the face in each."""
+    frames = {name: frame(photo(name)) for name in PHOTOS}
+    return {name: (shot, tracker.detect(shot)[0]) for name, shot in frames.items()}
+
+
+def crops(shot: Frame, face: Face) -> Normalised:
+    return normalise(shot.image, shot.camera, face)
+
+
+def three(made: Normalised) -> tuple[Image, Image, Image]:
+    return made.face, made.left_eye, made.right_eye
+
+
+def likeness(one: npt.NDArray[np.uint8], other: npt.NDArray[np.uint8]) -> float:
+    """Correlation of two crops, but for the aliasing that shrinking as published leaves in them."""
+    soft = [cv2.GaussianBlur(crop, (0, 0), 1.5).ravel() for crop in (one, other)]
+    return float(np.corrcoef(*soft)[0, 1])
+
+
+def test_as_published(shared: Path) -> None:
+    golden = np.load(shared / "golden" / "geddnet" / "golden_seed1.npz")
+    image = cv2.resize(golden["prep_frame_small_u8"], (1920, 1080))
+    matrix = golden["prep_camera"]
+    camera = Camera(1920, 1080, matrix[0, 0], matrix[1, 1], matrix[0, 2], matrix[1, 2])
+    made = normalise_points(image, camera, golden["prep_landmarks"][36:48])
+    for crop, name in zip(three(made), ("prep_face", "prep_left", "prep_right"), strict=True):
+        assert np.abs(crop.astype(int) - golden[name][..., 0]).max() <= 1, name
+    np.testing.assert_allclose(made.warp, golden["prep_warp"], rtol=0, atol=1e-9)
+
+
+# OpenCV's own bicubic is float arithmetic, as in what was published, in its Intel build only.
+@pytest.mark.skipif(not cv2.ipp.useIPP(), reason="OpenCV without IPP")
+@pytest.mark.parametrize("turn", [0.0, 0.35])
+@pytest.mark.parametrize("distance", [0.4, 0.6, 1.1, 2.0, 5.0])
+def test_as_the_two_published_steps(distance: float, turn: float) -> None:
+    rng = np.random.default_rng(1)
+    coarse = rng.integers(0, 256, (135, 240, 3), dtype=np.uint8)
+    image = cv2.resize(coarse, (1920, 1080), interpolation=cv2.INTER_CUBIC)
+    c, s = math.cos(turn), math.sin(turn)
+    points = EYES @ np.array([[c, s], [-s, c]]) + (0.05 * distance, -0.02)
+    points = np.trunc(points * CAMERA.fx / distance + (CAMERA.cx, CAMERA.cy))
+    made, expected = (
+        three(normalise_points(image, CAMERA, points)),
+        published(image, CAMERA.matrix, points),
+    )
+    for one, other in zip(made, expected, strict=True):
+        off = np.abs(one.astype(int) - other)
+        # A sum at the very half between two levels may be rounded either way.
+        assert (off > 1).sum() <= 2
+        assert off.max() <= 4
+
+
+@pytest.mark.parametrize("name", PHOTOS)
+def test_what_is_in_them(seen: dict[str, tuple[Frame, Face]], name: str) -> None:
+    """The network's own mesh, run again on an upright face, finds the eyes where they must be."""
+    shot, face = seen[name]
+    made = crops(shot, face)
+    assert made.face.shape == (96, 96)
+    assert made.left_eye.shape == made.right_eye.shape == (64, 96)
+    assert all(crop.dtype == np.uint8 and crop.max() > 240 for crop in three(made))
+
+    def place(points: list[int]) -> npt.NDArray[np.floating]:
+        """In the whole scaled virtual image, from the face's crop back to pixels of the photo."""
+        pixels = np.c_[face.landmarks[points, :2], np.ones(len(points))] @ made.warp.T
+        return pixels[:, :2] / pixels[:, 2:]
+
+    right, left = place([33, 133]).mean(axis=0), place([362, 263]).mean(axis=0)
+    assert left[0] - right[0] > 0, "not mirrored: the person's left eye is at image right"
+    assert left[1] == pytest.approx(right[1], abs=2), "level"
+    assert (left + right) / 2 == pytest.approx((960, 540), abs=10)
+    # Pupils are dark, and in the middle of an eye that looks straight ahead.
+    for eye in (made.left_eye, made.right_eye):
+        assert eye[24:44, 33:63].mean() < eye.mean()
+
+
+@pytest.mark.parametrize("name", PHOTOS)
+def test_a_mirrored_photograph(seen: dict[str, tuple[Frame, Face]], name: str) -> None:
+    shot, face = seen[name]
+    reverse = mirror.mirrored(shot)
+    other = mirrored_face(face, shot.camera)
+    one, two = crops(shot, face), crops(reverse, other)
+    assert likeness(two.face[:, ::-1], one.face) > 0.98
+    assert likeness(two.left_eye[:, ::-1], one.right_eye) > 0.94
+    assert likeness(two.right_eye[:, ::-1], one.left_eye) > 0.94
+    assert likeness(two.left_eye[:, ::-1], one.left_eye) < 0.9
+    assert FLIP @ two.rotation @ FLIP == pytest.approx(one.rotation, abs=1e-5)
+
+
+def mirrored_face(face: Face, camera: Camera) -> Face:
+    """With the landmarks of a mirror image: left and right are swapped as well."""
+    landmarks = face.landmarks.copy()
+    swap = [
+        (33, 263), (160, 387), (158, 385), (133, 362), (153, 380), (144, 373),
+    ]  # fmt: skip
+    for a, b in swap:
+        landmarks[[a, b]] = face.landmarks[[b, a]]
+    landmarks[:, 0] = camera.width - 1 - landmarks[:, 0]
+    return dataclasses.replace(face, landmarks=landmarks)
+
+
+@pytest.mark.parametrize("name", PHOTOS)
+def test_a_turned_photograph(
+    seen: dict[str, tuple[Frame, Face]], tracker: faces.FaceTracker, name: str
+) -> None:
+    """Turned by 20 degrees about the face, the camera turns with it and sees the same."""
+    shot, face = seen[name]
+    camera = shot.camera
+    image, turn = turned(shot.image, face)
+    moved = frame(image)
+    points = face.landmarks.copy()
+    points[:, :2] = points[:, :2] @ turn[:, :2].T + turn[:, 2]
+    one, two = crops(shot, face), crops(moved, dataclasses.replace(face, landmarks=points))
+    found = one.rotation.T @ two.rotation
+    assert math.atan2(found[1, 0], found[0, 0]) == pytest.approx(math.radians(20), abs=0.02)
+    assert likeness(two.face, one.face) > 0.9
+    for a, b in ((two.left_eye, one.left_eye), (two.right_eye, one.right_eye)):
+        assert likeness(a, b) > 0.9
+    # And with what the networks find in the turned photograph.
+    again = normalised_rotation(camera, tracker.detect(moved)[0])
+    found = one.rotation.T @ again
+    assert math.atan2(found[1, 0], found[0, 0]) == pytest.approx(math.radians(20), abs=0.06)
+
+
+def turned(image: Image, face: Face) -> tuple[Image, npt.NDArray[np.floating]]:
+    """The image turned by 20 degrees, clockwise, about the face, and the matrix [2, 3] of that."""
+    x, y = (float(v) for v in face.landmarks[:, :2].mean(axis=0))
+    turn = cv2.getRotationMatrix2D((x, y), -20, 1.0)
+    size = (image.shape[1], image.shape[0])
+    return cv2.warpAffine(image, turn, size, borderMode=cv2.BORDER_REPLICATE), turn
+
+
+def test_any_size_of_the_same_photograph(seen: dict[str, tuple[Frame, Face]]) -> None:
+    shot, face = seen["astronaut"]
+    one = crops(shot, face)
+    size = (shot.camera.width * 3, shot.camera.height * 2)
+    image = cv2.resize(shot.image, size, interpolation=cv2.INTER_CUBIC)
+    c = shot.camera
+    camera = Camera(*size, 3 * c.fx, 2 * c.fy, 3 * c.cx + 1, 2 * c.cy + 0.5)
+    landmarks = face.landmarks.copy()
+    landmarks[:, 0] = 3 * landmarks[:, 0] + 1
+    landmarks[:, 1] = 2 * landmarks[:, 1] + 0.5
+    two = normalise(image, camera, dataclasses.replace(face, landmarks=landmarks))
+    assert two.rotation == pytest.approx(one.rotation, abs=1e-6)
+    for a, b in zip(three(one), three(two), strict=True):
+        assert likeness(a, b) > 0.97
+
+
+@pytest.mark.parametrize(
+    ("model", "coefficients"),
+    [
+        ("plumb_bob", (-0.25, 0.06, 0.001, -0.002, 0.0)),
+        ("equidistant", (-0.01, 0.003, 0.0, 0.0)),
+    ],
+)
+def test_through_a_lens_that_distorts(
+    seen: dict[str, tuple[Frame, Face]], model: str, coefficients: tuple[float, ...]
+) -> None:
+    """The photograph as this lens would show it gives the crops of the straight one."""
+    shot, face = seen["grace_hopper"]
+    straight = shot.camera
+    lens = dataclasses.replace(straight, distortion=coefficients, distortion_model=model)
+    x, y = np.meshgrid(np.arange(straight.width), np.arange(straight.height))
+    pixels = np.stack([x.ravel(), y.ravel()], axis=1).astype(np.float64)
+    origin = faces.normalised(lens, pixels) * (straight.fx, straight.fy)
+    origin = (origin + (straight.cx, straight.cy)).astype(np.float32)
+    maps = origin.reshape(straight.height, straight.width, 2)
+    bent = cv2.remap(shot.image, maps[..., 0], maps[..., 1], cv2.INTER_CUBIC)
+    landmarks = face.landmarks.copy()
+    plane = faces.normalised(straight, landmarks[:, :2])
+    landmarks[:, :2] = faces.project(lens, np.c_[plane, np.ones(len(plane))])
+    one = crops(shot, face)
+    two = normalise(bent, lens, dataclasses.replace(face, landmarks=landmarks))
+    assert two.rotation == pytest.approx(one.rotation, abs=1e-5)
+    for a, b in zip(three(one), three(two), strict=True):
+        assert likeness(a, b) > 0.97
+    ignored = normalise(bent, straight, dataclasses.replace(face, landmarks=landmarks))
+    assert likeness(ignored.face, one.face) < likeness(two.face, one.face)
+
+
+@pytest.mark.parametrize("side", ["left", "right", "top", "bottom"])
+def test_half_outside_the_image_is_refused(seen: dict[str, tuple[Frame, Face]], side: str) -> None:
+    shot, face = seen["astronaut"]
+    x, y = (int(v) for v in face.landmarks[:, :2].mean(axis=0))
+    image = shot.image
+    if side in ("left", "right"):
+        part = image[:, x:] if side == "left" else image[:, :x]
+    else:
+        part = image[y:] if side == "top" else image[:y]
+    move = (x if side == "left" else 0, y if side == "top" else 0, 0)
+    cut = dataclasses.replace(face, landmarks=face.landmarks - np.float32(move))
+    c = shot.camera
+    camera = Camera(part.shape[1], part.shape[0], c.fx, c.fy, c.cx - move[0], c.cy - move[1])
+    with pytest.raises(NotSeen, match="outside the image"):
+        normalise(np.ascontiguousarray(part), camera, cut)
+
+
+def test_what_cannot_be_seen_is_refused_and_says_why() -> None:
+    image = np.zeros((1080, 1920, 3), np.uint8)
+    middle = np.array([CAMERA.cx, CAMERA.cy])
+
+    def refused(points: npt.NDArray[np.floating]) -> str:
+        with pytest.raises(NotSeen) as error:
+            normalise_points(image, CAMERA, points)
+        return str(error.value)
+
+    eyes = EYES * CAMERA.fx
+    assert "far" in refused(eyes / 12 + middle)
+    assert "near" in refused(eyes / 0.1 + middle)
+    assert "turned away" in refused(np.concatenate([eyes[:6] * (0.02, 1), eyes[6:]]) / 0.6 + middle)
+    assert "no landmarks" in refused(np.full((12, 2), np.nan))
+    assert "no landmarks" in refused(np.zeros((12, 2)))
+    assert "outside" in refused(eyes / 0.6 + middle + (1200, 0))
+    assert normalise_points(image, CAMERA, eyes / 0.6 + middle).face.shape == (96, 96)
+    with pytest.raises(ValueError, match="1920x1080"):
+        normalise_points(image[:720], CAMERA, eyes / 0.6 + middle)

@@ -1,0 +1,182 @@
+"""Phase differences against a plain Fourier transform and the published numbers; the clock."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from face_perception import motion
+from face_perception.motion.pyramid import full_masks
+
+Array = NDArray[np.floating]
+
+
+@pytest.fixture(scope="session")
+def golden(shared: Path) -> dict[str, NDArray[np.generic]]:
+    return dict(np.load(shared / "golden" / "mimamo" / "golden_seed1.npz"))
+
+
+def clip(frames: int, seed: int = 0) -> Array:
+    """Something that moves: blobs that drift, with a little noise [T, 48, 48]."""
+    random = np.random.default_rng(seed)
+    y, x = np.mgrid[:48, :48]
+    images = np.zeros((frames, 48, 48))
+    for _ in range(6):
+        at, speed = random.uniform(5, 43, 2), random.normal(0, 0.4, 2)
+        for t in range(frames):
+            cx, cy = at + t * speed
+            images[t] += random.uniform(0.2, 0.25) * np.exp(-((x - cx) ** 2 + (y - cy) ** 2) / 40)
+    return (images + random.normal(0, 0.01, images.shape)).clip(0, 1).astype(np.float32)
+
+
+def by_fourier(images: Array) -> list[NDArray[np.complexfloating]]:
+    """The bands as the paper has them, in double precision."""
+    wide = np.concatenate([images, images[:, :, ::-1]], 2).astype(np.float64)
+    spectrum = np.fft.fftshift(np.fft.fft2(np.concatenate([wide, wide[:, ::-1]], 1)), axes=(1, 2))
+    bands = []
+    for masks in full_masks():
+        masked = -1j * masks * spectrum[:, None]
+        size = masks.shape[-1] // 2
+        band = np.fft.ifft2(np.fft.ifftshift(masked, axes=(2, 3)))
+        bands.append(band[..., :size, :size])
+        inner = slice(size // 2, 3 * size // 2)
+        spectrum = spectrum[:, inner, inner]
+    return bands
+
+
+def test_bands_are_those_of_a_fourier_transform() -> None:
+    images = np.random.default_rng(1).random((3, 48, 48)).astype(np.float32)
+    for band, wanted in zip(motion.coefficients(images), by_fourier(images), strict=True):
+        assert band.dtype == np.complex64
+        np.testing.assert_allclose(band, wanted, atol=1e-6)
+
+
+@pytest.mark.parametrize("name", ["smooth", "noise"])
+def test_published_phase_differences(golden: dict[str, Array], name: str) -> None:
+    images = golden[f"phase_{name}_clip_u8"].astype(np.float32) / 255
+    bands = motion.coefficients(images)
+    moved = motion.differences(motion.phases(images))
+    for level in (0, 1):
+        wanted = golden[f"phase_{name}_coeff{level}"][0]
+        wanted = (wanted[..., 0] + 1j * wanted[..., 1]).swapaxes(0, 1)
+        np.testing.assert_allclose(bands[level], wanted, atol=1e-6)
+        wanted = golden[f"phase_{name}_diff{level}"][0]
+        tolerance = 1e-3 if (name, level) == ("smooth", 0) else 5e-5
+        got = moved[level].reshape(wanted.shape)
+        np.testing.assert_allclose(got, wanted, atol=tolerance)
+
+
+def test_published_images_exactly(golden: dict[str, Array]) -> None:
+    frames = golden["e2e_frames_u8"]
+    grays = np.stack([motion.gray_image(frame) for frame in frames])
+    window = [max(0, t) for t in range(-6, 7)]
+    np.testing.assert_array_equal(grays[window], golden["e2e_gray48_f0"])
+    window = [min(69, t) for t in range(63, 76)]
+    np.testing.assert_array_equal(grays[window], golden["e2e_gray48_clip1_last"])
+    mean = np.array([131.0912, 103.8827, 91.4953], np.float32)[:, None, None]
+    got = motion.appearance_image(frames[0]) - mean
+    np.testing.assert_allclose(got, golden["e2e_resnet_input0"][0], atol=1e-4)
+
+
+def test_images_together_are_as_alone() -> None:
+    """So that incremental and not is the same to the last bit."""
+    images = clip(15)
+    together = motion.phases(images)
+    alone = [motion.phases(images[t : t + 1])[0] for t in range(15)]
+    wanted = motion.differences(together[1:14])
+    for got, want in zip(motion.differences(alone[1:14]), wanted, strict=True):
+        np.testing.assert_array_equal(got, want)
+    of_clip = motion.clip_differences(images)
+    for level in (0, 1):
+        np.testing.assert_array_equal(of_clip[level][7], wanted[level])
+    last = motion.differences([together[min(t, 14)] for t in range(8, 21)])
+    np.testing.assert_array_equal(of_clip[1][14], last[1])
+
+
+def plain_differences(images: Array, level: int, *, one_sided: bool) -> Array:
+    """Step by step, in double precision, nothing kept or shared [12, 2, S, S]."""
+    band = by_fourier(images)[level]
+    phase, weight = np.angle(band), np.abs(band) + 1e-10
+    unwrapped = phase.copy()
+    for t in range(1, len(phase)):
+        step = phase[t] - phase[t - 1]
+        turns = (step >= np.pi).astype(float) - (0 if one_sided else step <= -np.pi)
+        unwrapped[t] = unwrapped[t - 1] + step - 2 * np.pi * turns
+    kernel = np.exp(-(np.arange(-5, 6) ** 2) / 8)
+
+    def blur(values: Array) -> Array:
+        for axis in (2, 3):
+            values = np.apply_along_axis(np.convolve, axis, values, kernel, "same")
+        return values
+
+    moved = np.diff(blur(weight * unwrapped) / blur(weight), axis=0)
+    moved -= moved.mean((2, 3), keepdims=True)
+    return moved.clip(-5 * np.pi, 5 * np.pi)
+
+
+@pytest.mark.parametrize("one_sided", [True, False])
+def test_unwrapping(one_sided: bool) -> None:
+    images = clip(13, seed=5)
+    got = motion.differences(motion.phases(images), one_sided=one_sided)[1]
+    wanted = plain_differences(images, 1, one_sided=one_sided)
+    np.testing.assert_allclose(got.reshape(2, 12, 24, 24), wanted.swapaxes(0, 1), atol=2e-4)
+    other = motion.differences(motion.phases(images), one_sided=not one_sided)[1]
+    assert np.abs(other - got).max() > 0.01, "the clip has jumps of both kinds"
+
+
+def test_a_still_face_does_not_move() -> None:
+    images = np.repeat(clip(1), 13, 0)
+    for level in motion.differences(motion.phases(images)):
+        assert not level.any()
+
+
+def test_bad_images_are_named() -> None:
+    with pytest.raises(ValueError, match=r"must be \[N, 48, 48\], not \[2, 47, 48\]"):
+        motion.phases(np.zeros((2, 47, 48), np.float32))
+    with pytest.raises(ValueError, match="a window has 13 images, not 12"):
+        motion.differences(motion.phases(clip(12)))
+    with pytest.raises(ValueError, match=r"RGB uint8 \[112, 112, 3\], not uint8 \[160, 160, 3\]"):
+        motion.gray_image(np.zeros((160, 160, 3), np.uint8))
+
+
+def steps(stamps: Array, **settings: float) -> list[int]:
+    clock = motion.Clock(**settings)
+    ticks = [clock.tick(float(stamp)) for stamp in stamps]
+    return [-1 if tick.restarted else tick.steps for tick in ticks]
+
+
+@pytest.mark.parametrize("rate", [30.0, 29.97, 30.1])
+def test_a_camera_of_about_the_rate_loses_and_repeats_none(rate: float) -> None:
+    random = np.random.default_rng(0)
+    stamps = 1e9 + np.arange(3000) / rate + random.uniform(-0.006, 0.006, 3000)
+    assert steps(stamps) == [-1] + 2999 * [1]
+
+
+@pytest.mark.parametrize(("rate", "in_a_second"), [(15.0, 15 * [2]), (25.0, 20 * [1] + 5 * [2])])
+def test_slower_cameras(rate: float, in_a_second: list[int]) -> None:
+    found = steps(np.arange(0, 20, 1 / rate))
+    assert sum(found[100:]) == pytest.approx(30 / rate * len(found[100:]), abs=2)
+    assert sorted(found[-int(rate) :]) == sorted(in_a_second)
+
+
+def test_faster_cameras_leave_images_out() -> None:
+    found = steps(np.arange(0, 10, 1 / 60))
+    assert set(found[1:]) == {0, 1}
+    assert sum(found[1:]) == pytest.approx(300, abs=2)
+
+
+def test_gaps_and_going_back_begin_anew() -> None:
+    assert steps(np.array([0, 1 / 30, 0.2, 0.5, 0.5 + 1 / 30, 0.4, 0.4])) == [
+        -1,
+        1,
+        5,
+        -1,
+        1,
+        -1,
+        0,
+    ]
+    with pytest.raises(ValueError, match="rate must be positive, not 0"):
+        motion.Clock(0.0)

@@ -1,0 +1,159 @@
+"""MuseTalk's networks answer what the published ones answer, for the same weights."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from face_perception.speech import log_mel
+
+torch = pytest.importorskip("torch")
+
+from face_perception.networks import musetalk_unet, musetalk_vae, whisper_encoder  # noqa: E402
+from face_perception.networks.onnx_export import to_onnx  # noqa: E402
+
+State = dict[str, Any]
+
+
+@pytest.fixture(scope="module")
+def golden(shared: Path) -> dict[str, np.ndarray]:
+    return dict(np.load(shared / "golden" / "musetalk" / "golden_seed1.npz"))
+
+
+@pytest.fixture(scope="module")
+def weights(shared: Path) -> Callable[[str], State]:
+    """The state dict of ``unet``, ``vae`` or ``whisper_encoder``, for the golden's seed."""
+    folder = str(shared / "golden" / "musetalk")
+    sys.path.insert(0, folder)
+    try:
+        sys.modules.pop("weights", None)
+        import weights as made
+    finally:
+        sys.path.remove(folder)
+        sys.modules.pop("weights", None)
+    return lambda which: {k: torch.from_numpy(v) for k, v in getattr(made, which)(1).items()}
+
+
+@pytest.fixture(autouse=True)
+def inference_only() -> Any:
+    with torch.no_grad():
+        yield
+
+
+def ours(graph: bytes, **inputs: np.ndarray) -> list[np.ndarray]:
+    import onnxruntime
+
+    return onnxruntime.InferenceSession(graph).run(None, inputs)
+
+
+def test_log_mel(golden: dict[str, np.ndarray]) -> None:
+    """Silence after the samples, or after the spectrogram, as the two versions have it."""
+    mel = log_mel(golden["wav"], 3000)
+    assert mel.shape == (80, 3000)
+    np.testing.assert_allclose(mel[:, :240], golden["mel_hf"][0], atol=1e-4)
+    np.testing.assert_allclose(mel[:, -10:], golden["mel_hf_tail"][0], atol=1e-4)
+    np.testing.assert_allclose(log_mel(golden["wav"]), golden["v10_mel"], atol=1e-4)
+
+
+def test_log_mel_of_nothing() -> None:
+    assert log_mel(np.zeros(0, np.float32)).shape == (80, 0)
+    silent = log_mel(np.zeros(1600, np.float32))
+    assert silent.shape == (80, 10)
+    assert len(np.unique(silent)) == 1
+
+
+@pytest.mark.parametrize(("normed", "wanted"), [(True, "hidden_hf"), (False, "v10_features")])
+def test_whisper(
+    golden: dict[str, np.ndarray],
+    weights: Callable[[str], State],
+    normed: bool,
+    wanted: str,
+) -> None:
+    network = whisper_encoder.WhisperEncoder(normed=normed).eval()
+    network.load_state_dict(weights("whisper_encoder"))
+    mel = np.zeros((1, 80, 3000), np.float32)
+    made = log_mel(golden["wav"], 3000 if normed else None)
+    mel[0, :, : made.shape[1]] = made
+    states = network(torch.from_numpy(mel)).numpy()
+    assert states.shape == (1, 1500, 5, 384)
+    want = golden[wanted].reshape(1, -1, 5, 384)
+    np.testing.assert_allclose(states[:, : want.shape[1]], want, atol=1e-4)
+    if normed:
+        graph = to_onnx(network, [torch.from_numpy(mel).repeat(2, 1, 1)], ["mel"], ["states"])
+        (found,) = ours(graph, mel=mel)
+        np.testing.assert_allclose(found[:, : want.shape[1]], want, atol=1e-4)
+
+
+@pytest.fixture(scope="module")
+def autoencoder(weights: Callable[[str], State]) -> Any:
+    network = musetalk_vae.Autoencoder().eval()
+    network.load_state_dict(weights("vae"))
+    return network
+
+
+@pytest.mark.parametrize("which", ["masked", "ref"])
+def test_image_encoder(golden: dict[str, np.ndarray], autoencoder: Any, which: str) -> None:
+    image = golden["crop_bgr_u8"][:, :, ::-1].transpose(2, 0, 1)[None].astype(np.float32)
+    if which == "masked":
+        image[:, :, 128:] = 0
+    found = musetalk_vae.ImageEncoder(autoencoder)(torch.from_numpy(image))
+    for name, value in zip(("mean", "logvar"), found, strict=True):
+        np.testing.assert_allclose(value.numpy(), golden[f"vae_{name}_{which}"], atol=1e-4)
+
+
+def test_image_decoder(golden: dict[str, np.ndarray], autoencoder: Any) -> None:
+    latents = torch.from_numpy(golden["decode2_latents"])
+    image = musetalk_vae.ImageDecoder(autoencoder)(latents).numpy()
+    want = np.clip(golden["decode2_float_rgb"] / 2 + 0.5, 0, 1) * 255
+    np.testing.assert_allclose(image, want, atol=1e-3 * 127.5)
+    levels = np.rint(image).astype(np.uint8)[0].transpose(1, 2, 0)[:, :, ::-1]
+    off = np.abs(levels.astype(int) - golden["decode2_u8_bgr"][0])
+    assert off.max() <= 1
+    assert (off > 0).mean() < 1e-3
+
+
+def test_older_names_of_the_autoencoder(shared: Path, autoencoder: Any) -> None:
+    """Each is turned into the name that the network has."""
+    import json
+
+    table = json.loads((shared / "golden" / "musetalk" / "params_vae.json").read_text())
+    assert table["file_names"]
+    for today, before in table["file_names"].items():
+        assert today in autoencoder.state_dict()
+        for old, new in musetalk_vae.RENAMED.items():
+            before = before.replace(old, new)
+        assert before == today
+
+
+@pytest.mark.slow
+def test_unet(golden: dict[str, np.ndarray], weights: Callable[[str], State]) -> None:
+    """850 million parameters: 45 s to make them."""
+    with torch.device("meta"):
+        network = musetalk_unet.UNet()
+    network = network.to_empty(device="cpu").eval()
+    network.positions = musetalk_unet.positions()
+    network.load_state_dict(weights("unet"))
+    given = [torch.from_numpy(golden[name]) for name in ("unet_latents", "unet_audio")]
+    np.testing.assert_allclose(network(*given).numpy(), golden["unet_out"], atol=1e-4)
+    network.fold_time()
+    np.testing.assert_allclose(network(*given).numpy(), golden["unet_out"], atol=1e-4)
+
+
+def test_unet_has_the_published_parameters(shared: Path) -> None:
+    import json
+
+    table = json.loads((shared / "golden" / "musetalk" / "params_unet.json").read_text())
+    with torch.device("meta"):
+        network = musetalk_unet.UNet()
+    found = {name: list(value.shape) for name, value in network.state_dict().items()}
+    assert found == {name: value["shape"] for name, value in table["tensors"].items()}
+
+
+def test_positions_of_the_tokens(golden: dict[str, np.ndarray]) -> None:
+    found = golden["unet_audio"] + musetalk_unet.positions().numpy()
+    np.testing.assert_allclose(found, golden["unet_audio_pe"], atol=1e-6)
