@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 
 _EARLY = 0.4  # of a period before a tick an image may be; not half, which is where 60 Hz has its
-# The clock follows an image that is near its tick by this share of the distance. One that is farther
+# The clock follows an image near its tick by this share of the distance. One that is farther
 # comes at another rate, to which it must not yield.
 _FOLLOW, _NEAR = 0.1, 0.25
 
