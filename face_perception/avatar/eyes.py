@@ -263,7 +263,8 @@ class Eye:
         room = min(0.25 * self._radius, (high - low) / 2)
         y = np.clip(self._centre[1] + shift[1], low + room, high - room)
         # One that the picture itself shows there stays.
-        shift[1] = np.clip(y - self._centre[1], *sorted((0.0, float(shift[1]))))
+        up, down = min(0.0, float(shift[1])), max(0.0, float(shift[1]))
+        shift[1] = min(max(float(y - self._centre[1]), up), down)
         move = np.array([[1.0, 0.0, 0.0], [0.0, 1.0, 0.0]])
         move[:, 2] = self._iris_at + shift
         iris = cv2.warpAffine(self._iris, move, (ball.shape[1], ball.shape[0]))

@@ -112,10 +112,10 @@ def frame_picture(
     crop = _crop(image.shape[1], image.shape[0], found.landmarks, size, whole)
     framed = _cut(image, crop, size)
     # Once more: in the frame the face is larger, and its lids and lips are found more finely.
-    return Framed(framed, _one_face(framed, tracker, largest=True))
+    return Framed(framed, _one_face(framed, tracker, framed=True))
 
 
-def _one_face(image: Image, tracker: FaceTracker, largest: bool = False) -> Face:
+def _one_face(image: Image, tracker: FaceTracker, framed: bool = False) -> Face:
     height, width = image.shape[:2]
     found = tracker.detect(Frame(image, 0.0, Camera.assume(width, height)))
     if not found:
@@ -123,13 +123,13 @@ def _one_face(image: Image, tracker: FaceTracker, largest: bool = False) -> Face
             "no face in the portrait: use a picture of one face, seen from the front, eyes open, "
             "not covered"
         )
-    if len(found) > 1 and not largest:
+    if len(found) > 1 and not framed:
         raise PortraitError(
             f"{len(found)} faces in the portrait, not one: cut the picture to the face that is to "
             "speak"
         )
     face = max(found, key=_height)
-    if _height(face) < _MIN_FACE:
+    if _height(face) < _MIN_FACE and not framed:
         raise PortraitError(
             f"the face in the portrait is {_height(face):.0f} pixels high, less than {_MIN_FACE}: "
             "use a larger picture, or one taken from nearer"

@@ -19,7 +19,7 @@ from face_perception.avatar.inside import Inside
 from face_perception.avatar.interfaces import FaceState
 from face_perception.avatar.picture import frame_picture, read_picture, to_rgb
 from face_perception.avatar.shapes import HEAD, JAW_DROP, SHAPES, weights
-from face_perception.avatar.warp import Warp
+from face_perception.avatar.warp import Region, Warp
 from face_perception.faces import FaceTracker, load_tracker
 from face_perception.inference import sample_photo
 from face_perception.types import Image
@@ -141,6 +141,29 @@ class Portrait:
         self._between(image, amounts, *edges)
         mark("mouth")
         return image
+
+    @property
+    def region(self) -> Region:
+        """The part of the image that ever changes."""
+        return self._warp.region
+
+    def magnification(self, state: FaceState) -> FloatArray:
+        """How many times larger a small part of the picture gets, on a grid over the region.
+
+        At or below zero the picture would fold over. NaN in between the lips, where nothing of it
+        is seen.
+        """
+        amounts = weights(state)
+        upper, lower = self._warp.jacobian(amounts)
+        middle = self._face.local((self._face.upper_edge + self._face.lower_edge) / 2)
+        local = self._face.local(self._warp.nodes)
+        line = np.interp(local[..., 0], middle[:, 0], middle[:, 1])
+        found = np.where(local[..., 1] < line, upper, lower)
+        if self._face.parted:
+            edges = (self._face.local(e) for e in (self._face.upper_edge, self._face.lower_edge))
+            top, bottom = (np.interp(local[..., 0], e[:, 0], e[:, 1]) for e in edges)
+            found[(local[..., 1] > top) & (local[..., 1] < bottom)] = np.nan
+        return np.asarray(found)
 
     def on_stage(self, report: Callable[[str, float], None] | None) -> None:
         """Call ``report(stage, seconds)`` for each stage of each image, for measurements."""

@@ -63,14 +63,14 @@ class Warp:
         # Nodes are in the middle of STEP x STEP pixels: so cv2.resize puts them right.
         x = self.region.x + np.arange(columns) * STEP + (STEP - 1) / 2
         y = self.region.y + np.arange(rows) * STEP + (STEP - 1) / 2
-        self._nodes = np.stack(np.meshgrid(x, y), 2)
+        self.nodes = np.stack(np.meshgrid(x, y), 2)
         self._origin = np.array([x[0], y[0]])
         self._basis = self._fields()  # [2, K, rows, columns, 2] pixels
-        grid = (self._nodes - self._origin) / STEP
+        grid = (self.nodes - self._origin) / STEP
         self._grid = np.ascontiguousarray(grid, np.float32)
 
     def _fields(self) -> npt.NDArray[np.float32]:
-        face, nodes = self._face, self._nodes
+        face, nodes = self._face, self.nodes
         moves = displacements(face) @ face.axes * face.cm  # pixels
         rim = face.points[faces.FACE_OVAL]
         ring_points = np.concatenate([self._middle + k * (rim - self._middle) for k, _ in _RINGS])

@@ -21,8 +21,9 @@ FloatArray = npt.NDArray[np.float64]
 
 _HOP = 160  # samples between two moments: 10 ms
 _WINDOW = 512  # 32 ms about a moment: two periods of a deep voice
-_SMOOTH = 4  # moments on either side that a shape is smoothed over
-_AHEAD = 6  # moments within which a voice that begins opens the mouth
+_SMOOTH = 3  # moments on either side that a shape is smoothed over
+_AHEAD = 3  # moments within which a voice that begins opens the mouth
+_NEAR = 6  # moments before one that say how loud it is about it
 _PERIOD = _HOP / MOUTH_RATE
 
 # Edges of the bands, hertz: voice and first formant of closed vowels; first formant of open ones;
@@ -39,7 +40,7 @@ _ABOVE_FLOOR = 8.0  # dB over the noise at which a mouth begins to open
 _SILENT = -62.0  # dB of full scale: no speech below
 _RANGE = 26.0  # dB below the speaker's loud vowels at which the mouth is closed
 _LOUD_START = -26.0  # dB, before a speaker is known
-_LOUD_FALL = 5.0 * _PERIOD  # dB a moment, while the speaker is quieter than before
+_LOUD_FALL = 8.0 * _PERIOD  # dB a moment, while the speaker is quieter than before
 _LOUD_RISE = 0.25  # share of the way a moment
 _JAW_MOST = 0.75  # of a loud open vowel; more is shouting
 _LEARN = 0.01  # share a moment by which the speaker's usual spectrum is learned
@@ -72,7 +73,7 @@ class BandMouth:
     """
 
     frame_period = _PERIOD
-    look_ahead = (_WINDOW // 2 + max(_SMOOTH, _AHEAD) * _HOP) / MOUTH_RATE  # 76 ms
+    look_ahead = (_WINDOW // 2 + (_SMOOTH + _AHEAD) * _HOP) / MOUTH_RATE  # 76 ms
 
     def __init__(self) -> None:
         self._hann = np.hanning(_WINDOW + 1)[:-1]
@@ -94,7 +95,7 @@ class BandMouth:
         # Silence before the stream, so that its first sample is the middle of the first window.
         self._samples = np.zeros(_WINDOW // 2, np.float32)
         self._last = 0.0  # the sample before, for the pre-emphasis
-        self._moments: deque[_Moment] = deque(maxlen=_SMOOTH + _AHEAD + _HOLD + 2)
+        self._moments: deque[_Moment] = deque(maxlen=_AHEAD + _NEAR + 1)
         self._heard = 0  # moments
         self._quiet: deque[float] = deque(maxlen=_FLOOR_OVER)
         self._floor = -90.0
@@ -190,7 +191,7 @@ class BandMouth:
             self._since_voice = 0
         else:
             self._since_voice += 1
-        around = [moments[-1 - k].level for k in range(min(len(moments), 2 * _AHEAD + 1))]
+        around = [moments[-1 - k].level for k in range(min(len(moments), _AHEAD + _NEAR + 1))]
         talking = self._since_voice <= _HOLD
         self._raw.append(_raw_shape(now, max(around)) if talking else np.zeros(6))
         have = len(self._raw)
@@ -206,7 +207,10 @@ class BandMouth:
 
 
 def _raw_shape(heard: _Moment, near: float) -> FloatArray:
-    """[6] in the order of ``MouthShape``. ``near``: the loudest level within some 60 ms, dB."""
+    """[6] in the order of ``MouthShape``.
+
+    ``near``: the loudest level from 60 ms before to 30 ms after, dB.
+    """
     low = max(heard.loud - _RANGE, heard.floor + _ABOVE_FLOOR, _SILENT)
     room = max(heard.loud - low, 6.0)
     over = min(max((heard.level - low) / room, 0.0), 1.15)
@@ -220,7 +224,7 @@ def _raw_shape(heard: _Moment, near: float) -> FloatArray:
     hiss = _between(hiss_level, 0.0, 14.0) * _between(heard.bands[_HISS] - heard.level, -6.0, 3.0)
     # Lips that meet between two vowels: the level falls and comes back, the treble first.
     dip = _between(near - heard.level, 9.0, 18.0) * (1 - hiss) * float(over > 0)
-    jaw = _JAW_MOST * opening * (0.55 + 0.45 * open_vowel) * (1 - 0.6 * hiss)
+    jaw = _JAW_MOST * opening * (0.55 + 0.45 * open_vowel) * (1 - 0.6 * hiss) * (1 - 0.35 * back)
     return np.array(
         [
             jaw,
