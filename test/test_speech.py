@@ -20,6 +20,7 @@ from face_perception.speech import (
     SpeechStream,
     VoiceActivity,
     chunk,
+    from_bytes,
     read_wav,
     to_int16,
 )
@@ -236,6 +237,28 @@ def test_stereo_and_clipping() -> None:
     square = np.where(np.arange(1000) % 50 < 25, 32767, -32768).astype(np.int16)
     assert chunk(square, 16_000, 1, 1.0).clipped
     assert np.array_equal(to_int16(chunk(square, 16_000, 1, 1.0).samples), square)
+
+
+@pytest.mark.parametrize("kind", ["S16LE", "S16BE", "S32LE", "S8", "U8", "F32LE"])
+def test_raw_formats(kind: str) -> None:
+    values = np.array([0.0, 0.5, -0.5, 0.25])
+    data = {
+        "S16LE": (values * 32768).astype("<i2"),
+        "S16BE": (values * 32768).astype(">i2"),
+        "S32LE": (values * 2**31).astype("<i4"),
+        "S8": (values * 128).astype("i1"),
+        "U8": (values * 128 + 128).astype("u1"),
+        "F32LE": values.astype("<f4"),
+    }[kind].tobytes()
+    assert from_bytes(data, kind, 16_000, 1, 1.0).samples == pytest.approx(values)
+    assert from_bytes(data, kind, 16_000, 2, 1.0).samples == pytest.approx([0.25, -0.125])
+
+
+def test_raw_formats_that_are_none() -> None:
+    with pytest.raises(AudioError, match="'MP3' is not supported: use one of S16LE"):
+        from_bytes(b"", "MP3", 16_000, 1, 1.0)
+    with pytest.raises(AudioError, match="compressed audio"):
+        from_bytes(b"abc", "S16LE", 16_000, 1, 1.0)
 
 
 def riff(code: int, bits: int, data: bytes) -> bytes:
