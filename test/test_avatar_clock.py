@@ -128,6 +128,26 @@ def test_a_device_that_stalls_is_followed() -> None:
     assert clock.position(world.now) == pytest.approx(device.true_position(world.now), abs=0.01)
 
 
+def test_a_device_that_says_it_was_farther_than_it_is() -> None:
+    """As PulseAudio does at its start: two seconds are taken at once, and heard later."""
+    world, clock = World(), AudioClock()
+    pacer = FramePacer(clock, 30.0)
+    clock.observe(world.now, 2.0)
+    numbers, shown = [], []
+    for step in range(60):
+        number = pacer.next(world.now, 0.01)
+        world.wait(max(0.0, pacer.due(number) - world.now))
+        if step == 9:
+            begin = world.now
+        if step >= 9:
+            clock.observe(world.now, world.now - begin)
+        numbers.append(number)
+        shown.append(pacer.show(number, world.now))
+    assert abs(pacer.worst) <= 0.04
+    assert shown.count(False) == 1
+    assert numbers[-1] < 55
+
+
 def speech(seconds: float) -> npt.NDArray[np.float32]:
     return (0.5 * np.sin(2 * np.pi * 200 * np.arange(round(seconds * RATE)) / RATE)).astype("f4")
 

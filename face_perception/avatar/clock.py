@@ -100,7 +100,7 @@ class FramePacer:
         """The number of the next frame that can be ready in time, ``lead`` seconds from now."""
         # What is due right then is still in time: no frame is lost to a rounding.
         first = math.ceil(self._clock.position(now + lead) * self.fps - 0.5)
-        if self._last >= 0 and first < self._last - self.fps:
+        if self._last >= 0 and first < self._last - self.fps / 4:
             self._last = first - 1  # the clock has jumped back
         number = max(self._last + 1, first)
         if self._last >= 0:
@@ -113,9 +113,12 @@ class FramePacer:
         return self._clock.when(number / self.fps)
 
     def show(self, number: int, now: float) -> bool:
-        """Whether a frame that is ready now may be shown; if so its offset is noted."""
+        """Whether a frame that is ready now may be shown; if so its offset is noted.
+
+        One that is early by more than a period is not, either: then the clock has jumped back.
+        """
         offset = number / self.fps - self._clock.measured(now)
-        if offset < -1 / self.fps:
+        if abs(offset) > 1 / self.fps:
             self.dropped += 1
             return False
         self.shown += 1
