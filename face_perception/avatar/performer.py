@@ -4,6 +4,7 @@ one thread calls `step` over and over, any thread may call the rest.
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from collections import deque
@@ -44,7 +45,7 @@ class Report:
     ``rendered`` frames a second were made, ``delivered`` reached the screens in time. Offsets are
     the audio that a frame is for minus the audio that was heard as it was shown: negative for a
     late frame. ``first_frame`` is from an utterance's first chunk to its first frame, of the last
-    one; NaN before.
+    one; NaN before. ``ran_dry``: how often speech came too late to go on without a gap.
     """
 
     rendered: float
@@ -103,6 +104,7 @@ class Performer:
         self._first_frame = self._worst_first_frame = float("nan")
         self._lead, self._spread = _FIRST_LEAD, 0.0
         self._last_time = 0.0
+        self._ran_dry = 0
         self._rendered: deque[float] = deque(maxlen=1000)
         self._delivered: deque[float] = deque(maxlen=1000)
         self.playout.listen(self._let_hear)
@@ -164,7 +166,7 @@ class Performer:
             render_time=self._lead,
             clock_rate=self.clock.rate,
             late_chunks=self._stream.late,
-            ran_dry=self.playout.ran_dry,
+            ran_dry=self._ran_dry,
         )
 
     # Frames.
@@ -253,6 +255,9 @@ class Performer:
         for one in heard:
             if one.begins:
                 self._begin(now)
+            elif len(one.samples[MOUTH_RATE]) and not one.ends and not self.playout.waiting:
+                # What a resampler gives at last comes late always, and is no gap.
+                self._ran_dry += math.isfinite(one.held)
             self._say(one.samples, now, one.held)
             if one.ends and self.playout.waiting > 0:
                 self._silence(now)

@@ -41,7 +41,6 @@ class Playout:
     def __init__(self, rate: int, delay: float = 0.1) -> None:
         self.rate = rate
         self.delay = delay
-        self.ran_dry = 0
         self._lock = threading.Lock()
         self._pulled = 0
         self._pushed = 0
@@ -102,8 +101,6 @@ class Playout:
                     first, last = min(first, start), max(last, start + taken)
                     start += taken
             self._pulled = end
-            if last > first and not self._waiting():
-                self.ran_dry += 1
             keep = end - _KEEP * self.rate
             self._runs = [run for run in self._runs if run.waiting or self._end(run) > keep]
         if last > first:
