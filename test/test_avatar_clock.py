@@ -373,6 +373,18 @@ def test_a_stream_that_stops_mid_word_closes_the_mouth() -> None:
     assert all(jaw == 0 for at, jaw in stage.open_from(begin + 0.65))
 
 
+def test_a_gap_within_an_utterance_is_counted() -> None:
+    stage = Stage()
+    stage.performer.hear(Chunk(0.0, RATE, speech(0.3)))
+    stage.run(0.55)
+    stage.performer.hear(Chunk(0.0, RATE, speech(0.3)))
+    stage.run(0.1)
+    assert stage.performer.activity[0] is Activity.SPEAKING
+    stage.run(2.0)
+    assert stage.performer.report().ran_dry == 1
+    assert stage.performer.activity[0] is Activity.IDLE
+
+
 def test_two_utterances_sent_at_once_are_said_one_after_the_other() -> None:
     stage = Stage()
     begin = stage.world.now
