@@ -286,7 +286,7 @@ def test_states_out_of_range_are_limited(wrong: float, portraits: dict[str, Port
 
 def test_speaks_as_perception_sees_it(portraits: dict[str, Portrait], tracker: FaceTracker) -> None:
     """Speech in, images out, landmarks back: a face in each, lips that follow the voice, action
-    units 25 and 26 when it speaks, 45 when it blinks.
+    unit 25 when it speaks, 45 when it blinks, 26 when the jaw drops.
     """
     data = np.fromfile(SPEECH, np.int16)[22:].astype(np.float32) / 32768
     mouth, life, units = BandMouth(), LivingFace(seed=2), LandmarkActionUnits()
@@ -307,13 +307,19 @@ def test_speaks_as_perception_sees_it(portraits: dict[str, Portrait], tracker: F
         level.append(float(np.sqrt((part**2).mean())))
         seen.append(lips(faces[0]))
         opened.append((found[25].intensity, found[26].intensity))
+    dropped = []
+    for i in range(130, 150):
+        state = FaceState(MouthShape(jaw=min(1.0, (i - 130) / 10)))
+        face = tracker.track(Frame(portraits["drawn"].render(state), i / 25 + 10, CAMERA))[0]
+        dropped.append(units.estimate(face, i / 25 + 10).units[26].intensity)
     tracker.reset()
     level_, seen_, opened_ = np.array(level[30:]), np.array(seen[30:]), np.array(opened)
     voiced = level_ > 0.02 * level_.max()
     assert np.corrcoef(seen_[voiced], level_[voiced])[0, 1] > 0.6
     assert np.median(seen_[level_ < 1e-3]) < 0.02
     assert (opened_[:30] < 0.2).all()
-    assert opened_[30:].max(0).min() > 0.4
+    assert opened_[30:, 0].max() > 0.6
+    assert dropped[-1] > 0.05
     shut = [intensity for blink, intensity in blinks if blink > 0.95]
     awake = [intensity for blink, intensity in blinks if blink == 0]
     assert len(shut) >= 3

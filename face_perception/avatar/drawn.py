@@ -147,7 +147,7 @@ def _body(canvas: Pixels) -> None:
     _paint(canvas, _mask(back, 0.08), _HAIR)
     neck = _closed(_both(((0.0, 11.5), (3.2, 11.2), (3.4, 8.0), (3.5, 4.0), (3.2, 0.0), (0.0, -1))))
     _paint(canvas, _mask(neck, 0.05), _SKIN)
-    _paint(canvas, _mask(neck) * _spot(0, 4.6, 5.0, 2.6), _SHADE, 0.75)
+    _paint(canvas, _mask(neck) * _spot(0, 4.6, 5.0, 2.6), (150, 92, 70), 0.90)
     side = _open(((3.6, 7.9), (6.2, 8.9), (10.0, 10.0), (13.4, 12.0), (15.4, 15.6), (16.0, 20.0)))
     shoulders = np.concatenate([[(0.0, 9.65), (1.8, 9.2)], side, [(0.0, 20.0)]])
     shoulders = np.concatenate([shoulders, (shoulders * (-1, 1))[::-1]])
