@@ -7,7 +7,10 @@ run := source tools/env.sh &&
 CAMERA ?= sample
 DURATION ?= 0
 
-.PHONY: setup demo test bench clean
+TEXT ?=
+PORTRAIT ?=
+
+.PHONY: setup demo demo-avatar test bench clean
 
 setup:
 	@tools/setup.sh
@@ -15,6 +18,10 @@ setup:
 demo: setup
 	@# A job of its own: Ctrl-C then ends the demo, whose exit code counts, and not make.
 	@set -m; $(run) face-perception demo --camera "$(CAMERA)" --duration "$(DURATION)"
+
+demo-avatar:
+	@tools/setup.sh avatar
+	@set -m; $(run) face-perception avatar-demo --text "$(TEXT)" --portrait "$(PORTRAIT)" --duration "$(DURATION)"
 
 test:
 	@tools/setup.sh test

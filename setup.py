@@ -9,11 +9,13 @@ from setuptools import find_packages, setup
 
 here = Path(__file__).parent
 version = ET.parse(here / "package.xml").findtext("version")
-requirements = [
-    line
-    for line in (here / "requirements.txt").read_text().splitlines()
-    if line and not line.startswith("#")
-]
+
+
+def listed(file: str) -> list[str]:
+    """The requirements in a file."""
+    lines = (here / file).read_text().splitlines()
+    return [line for line in lines if line and not line.startswith("#")]
+
 
 setup(
     name="face_perception",
@@ -25,19 +27,27 @@ setup(
         *find_packages(include=["face_perception", "face_perception.*"]),
         "face_perception.config",
         "face_perception.config.models",
+        "face_perception.config.speech",
     ],
     package_dir={
         "face_perception.config": "config",
         "face_perception.config.models": "config/models",
+        "face_perception.config.speech": "config/speech",
     },
     package_data={
         "face_perception": ["py.typed"],
-        "face_perception.config": ["*.yaml", "*.xml"],
+        "face_perception.config": ["*.yaml", "*.xml", "*.html"],
         "face_perception.config.models": ["*.yaml", "*.npz"],
+        "face_perception.config.speech": ["*.wav", "*.txt"],
     },
-    install_requires=requirements,
-    # To import or train the published networks; a robot that runs them needs none. TensorFlow only
-    # to read GEDDnet's checkpoint, and not where its variables were saved as an .npz.
-    extras_require={"networks": ["torch>=2.5"], "tensorflow": ["tensorflow>=2.12"]},
+    install_requires=listed("requirements.txt"),
+    extras_require={
+        # To import or train the published networks; a robot that runs them needs none. TensorFlow
+        # only to read GEDDnet's checkpoint, and not where its variables were saved as an .npz.
+        "networks": ["torch>=2.5"],
+        "tensorflow": ["tensorflow>=2.12"],
+        # What the talking face needs beside: each only where it is asked for, and said if missing.
+        "avatar": listed("tools/avatar.txt"),
+    },
     entry_points={"console_scripts": ["face-perception = face_perception.cli:main"]},
 )

@@ -59,7 +59,7 @@ def main() -> None:
     parser.add_argument("--overlay", action="store_true")
     options = parser.parse_args()
 
-    nodes = tuple(n.name for n in graph.NODES)
+    nodes = tuple(n.name for n in graph.NODES if n.perceives and not n.needs)
     supervisor = Supervisor(
         graph.processes(graph.Options(nodes=nodes, log_level="warn")), respawn=False
     )

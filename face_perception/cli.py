@@ -11,6 +11,7 @@ import sys
 from collections.abc import Sequence
 
 from face_perception.commands import (
+    avatar_demo,
     bench,
     calibrate,
     demo,
@@ -22,7 +23,18 @@ from face_perception.commands import (
     watch,
 )
 
-COMMANDS = (demo, up, watch, run, calibrate, importing, models, bench, doctor)
+COMMANDS = (
+    demo,
+    avatar_demo,
+    up,
+    watch,
+    run,
+    calibrate,
+    importing,
+    models,
+    bench,
+    doctor,
+)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

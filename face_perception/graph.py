@@ -20,7 +20,8 @@ class Node:
     """One node: its name is its executable, its topic prefix and its parameter file.
 
     ``reads_images``: it does, or does with some of its models, and so has ``compressed``.
-    ``needs`` is a model that has to be imported before the node can do anything.
+    ``needs`` is a model that has to be imported before the node can do anything. ``perceives``:
+    it belongs to what the demo runs, from the camera on; the others hear and speak.
     """
 
     name: str
@@ -28,6 +29,7 @@ class Node:
     by_default: bool = True
     reads_images: bool = False
     needs: str = ""
+    perceives: bool = True
 
 
 NODES = (
@@ -43,6 +45,16 @@ NODES = (
     ),
     Node("attention", "faces and gaze to who attends to whom"),
     Node("overlay", "draws everything on the image, while somebody watches", reads_images=True),
+    Node(
+        "microphone", "plays a microphone or a wav file as audio", by_default=False, perceives=False
+    ),
+    Node("voice_activity", "audio to whether a person speaks", by_default=False, perceives=False),
+    Node(
+        "talking_face",
+        "speech to a face that speaks it, on screens",
+        by_default=False,
+        perceives=False,
+    ),
 )
 
 
@@ -51,13 +63,16 @@ class Options:
     """What a user chooses when starting the graph.
 
     ``image`` is the camera's topic; ``camera_info`` defaults to its sibling, as image_transport has
-    it. ``nodes`` are the names to start; ``parameters`` override by node name.
+    it; ``speech`` is what the robot says, ``audio`` what it hears. ``nodes`` are the names to
+    start; ``parameters`` override by node name.
     """
 
     nodes: tuple[str, ...] = tuple(n.name for n in NODES if n.by_default)
     namespace: str = ""
     image: str = "image"
     camera_info: str = ""
+    speech: str = "speech"
+    audio: str = "audio"
     parameter_file: str = ""
     parameters: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     autostart: bool = True
@@ -132,6 +147,23 @@ def image_remaps(image: str, camera_info: str = "") -> tuple[tuple[str, str], ..
     )
 
 
+def audio_remaps(topic: str, target: str) -> tuple[tuple[str, str], ...]:
+    """Remaps of an audio topic and, for audio_common, of what says its format."""
+    if target == topic:
+        return ()
+    return ((topic, target), (f"{topic}_info", f"{target}_info"))
+
+
+def _remaps(node: Node, options: Options) -> tuple[tuple[str, str], ...]:
+    if node.reads_images or node.name == "camera":
+        return image_remaps(options.image, options.camera_info)
+    if node.name == "talking_face":
+        return audio_remaps("speech", options.speech)
+    if node.name in ("microphone", "voice_activity"):
+        return audio_remaps("audio", options.audio)
+    return ()
+
+
 def processes(options: Options) -> list[Process]:
     """The processes of the graph, in the order of ``NODES``."""
     files = [str(Path(options.parameter_file).expanduser())] if options.parameter_file else []
@@ -147,12 +179,11 @@ def processes(options: Options) -> list[Process]:
         if options.compressed and node.reads_images:
             parameters["compressed"] = True
         parameters.update(options.parameters.get(node.name, {}))
-        touches_images = node.reads_images or node.name == "camera"
         out.append(
             Process(
                 name=node.name,
                 namespace=options.namespace,
-                remaps=image_remaps(options.image, options.camera_info) if touches_images else (),
+                remaps=_remaps(node, options),
                 parameter_files=(str(paths.resource(f"config/{node.name}.yaml")), *files),
                 parameters=parameters,
                 log_level=options.log_level,

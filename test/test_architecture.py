@@ -30,6 +30,8 @@ ALLOWED: dict[str, set[str]] = {
     "inference": BASE,
     "faces": BASE | {"inference"},
     **{room: BASE | {"inference", "faces"} for room in SENSES},
+    "speech": BASE | {"inference"},
+    "avatar": BASE | {"inference", "faces", "speech"},
     "synthesis": {"types"},
     "overlay": {"types", "geometry", "faces"},
     "perception": BASE | {"inference", "faces", "mirror"} | SENSES,
@@ -38,6 +40,7 @@ ALLOWED: dict[str, set[str]] = {
     "nodes": BASE | SENSES | {"msg", "srv", "action", "inference", "faces", "synthesis"}
     | {"overlay", "graph", "table", "supervisor", "clips"},
     "commands": BASE | {"inference", "faces", "gaze", "clips", "overlay", "perception", "graph"}
+    | {"speech"}
     | {"supervisor", "table", "nodes", "networks"},
     "cli": {"commands"},
 }  # fmt: skip
@@ -57,12 +60,18 @@ RESERVED: dict[str, set[str]] = {
     "onnxruntime": {"inference"},
     "tensorrt": {"inference"},
     "mediapipe": set(),
+    "soxr": {"speech"},
+    **{package: {"avatar"} for package in ("av", "pygame", "sounddevice", "websockets")},
+    "audio_common_msgs": {"nodes"},
 }
 
 # Imported only inside functions, so that every command starts fast and without them.
 LAZY_IN_COMMANDS = {"nodes", "networks", "training"}
 
-HEAVY = ("torch", "rclpy", "onnx", "tflite", "mediapipe", "onnxruntime")
+HEAVY = (
+    "torch", "rclpy", "onnx", "tflite", "mediapipe", "onnxruntime", "av", "pygame", "sounddevice",
+    "websockets",
+)  # fmt: skip
 
 MODULES = sorted(PACKAGE.rglob("*.py"))
 

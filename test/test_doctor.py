@@ -62,7 +62,9 @@ def test_everything(capsys: pytest.CaptureFixture[str]) -> None:
     assert report["device"]["cores"] >= 1
     assert code == (0 if report["ok"] else 1)
     processor = [row for row in report["networks"] if row["backend"] == "onnxruntime"]
-    assert {row["model"] for row in processor} == {"expression", "face_detector", "face_mesh"}
+    assert {row["model"] for row in processor} == {
+        *("expression", "face_detector", "face_mesh", "voice_activity")
+    }
     assert all(row["state"] == "ran" and row["p50_ms"] > 0 for row in processor)
     for row in report["networks"]:
         if row["backend"] == "tensorrt" and not works(find_gpu):

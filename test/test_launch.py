@@ -9,7 +9,9 @@ from __future__ import annotations
 import importlib.util
 import shutil
 import subprocess
+import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -92,14 +94,58 @@ def test_environment_respects_the_users_own() -> None:
     assert "FASTDDS_DEFAULT_PROFILES_FILE" not in mine
 
 
+def test_avatar_launch_says_what_graph_says(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Against stand-ins of what it uses of launch: its arguments, and what they become."""
+    given: dict[str, str] = {}
+    kept = SimpleNamespace(
+        LaunchDescription=list,
+        DeclareLaunchArgument=lambda name, default_value, **_: given.setdefault(
+            name, default_value
+        ),
+        OpaqueFunction=lambda function: function,
+        LaunchConfiguration=lambda name: SimpleNamespace(perform=lambda context: given[name]),
+        Node=lambda **arguments: arguments,
+    )
+    for module in ("launch", "launch.actions", "launch.substitutions", "launch_ros.actions"):
+        monkeypatch.setitem(sys.modules, module, kept)  # type: ignore[arg-type]
+    monkeypatch.setitem(sys.modules, "launch_ros", kept)  # type: ignore[arg-type]
+    spec = importlib.util.spec_from_file_location("avatar", LAUNCH.parent / "avatar.launch.py")
+    assert spec is not None
+    assert spec.loader is not None
+    launch_file = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(launch_file)
+    *_, function = launch_file.generate_launch_description()
+    (face,) = function(None)
+    assert (face["executable"], face["remappings"]) == ("talking_face", [])
+    assert [str(p) for p in face["parameters"]] == [
+        str(p) for p in graph.processes(graph.Options(nodes=("talking_face",)))[0].parameter_files
+    ]
+    given.update(web_port="8090", speech="/tts", voice_activity="true", microphone="true")
+    face, heard = sorted(function(None), key=lambda n: n["name"] != "talking_face")[:2]
+    assert face["parameters"][1:] == [{"web_port": 8090}]
+    assert face["remappings"] == [("speech", "/tts"), ("speech_info", "/tts_info")]
+    assert heard["executable"] in ("microphone", "voice_activity")
+    given.update(web_port="page")
+    with pytest.raises(ValueError, match="web_port:=page must be a whole number"):
+        function(None)
+
+
 @pytest.mark.skipif(
     importlib.util.find_spec("launch_ros") is None, reason="launch_ros is not installed here"
 )
-def test_show_args_with_the_real_launch() -> None:
+@pytest.mark.parametrize(
+    ("file", "names"),
+    [
+        ("perception", ("namespace", "image", "params_file", "autostart", "respawn", "overlay")),
+        ("avatar", ("namespace", "speech", "params_file", "portrait", "web_port", "window")),
+    ],
+)
+def test_show_args_with_the_real_launch(file: str, names: tuple[str, ...]) -> None:
     assert shutil.which("ros2")
-    done = subprocess.run(["ros2", "launch", LAUNCH, "--show-args"], capture_output=True, text=True)
+    path = LAUNCH.parent / f"{file}.launch.py"
+    done = subprocess.run(["ros2", "launch", path, "--show-args"], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
-    for name in ("namespace", "image", "params_file", "autostart", "respawn", "overlay"):
+    for name in names:
         assert f"'{name}'" in done.stdout
 
 

@@ -17,6 +17,7 @@ import affect_models
 import pytest
 from conftest import NodeProcess, Peer
 from sensor_msgs.msg import CompressedImage, Image
+from std_msgs.msg import String
 
 from face_perception import graph, msg, paths
 from face_perception.inference import catalogue, sample_photo
@@ -62,8 +63,14 @@ def test_ros_api_is_what_the_nodes_have(
         source=str(sample_photo("astronaut")),
         camera_info_file=calibration(tmp_path / "c.yaml"),
     )
+    recording = str(paths.resource("config/speech/hello.wav"))
     for node in graph.NODES[1:]:
-        start(node.name)
+        more = {"microphone": {"source": recording}, "talking_face": {"audio_out": "none"}}
+        start(node.name, **more.get(node.name, {}))
+    # It reads faces only to look at one.
+    look = peer.publisher(String, "avatar/look_at_face")
+    peer.until(lambda: look.get_subscription_count() > 0, why="for the talking face")
+    look.publish(String(data="face_1"))
     # Nodes subscribe only while somebody listens to them.
     for topic, kind in (
         ("face_crops", msg.FaceCrops),
@@ -74,6 +81,7 @@ def test_ros_api_is_what_the_nodes_have(
         ("attention", msg.AttentionArray),
         ("overlay", Image),
         ("overlay/compressed", CompressedImage),
+        ("voice_activity", msg.VoiceActivity),
     ):
         peer.listen(kind, topic)
     want = table()
@@ -152,6 +160,8 @@ def test_the_wheel_has_what_it_needs(tmp_path: Path) -> None:
         "face_perception/config/fastdds.xml",
         "face_perception/config/face_tracker.yaml",
         "face_perception/config/models/face_mesh.yaml",
+        "face_perception/config/avatar.html",
+        "face_perception/config/speech/hello.wav",
         "face_perception/nodes/driver.py",
     ):
         assert path in names

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Sets up what is missing and repeats no finished step.
 #   tools/setup.sh         the run-time environment: .venv, install/, models
+#   tools/setup.sh avatar  and what the talking face can use
 #   tools/setup.sh test    and what the tests need
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -84,6 +85,11 @@ set +u; . tools/env.sh; set -u
 
 face-perception models fetch --quiet || fail "the default models could not be fetched: see above"
 
+if [ "${1:-}" = avatar ] && step avatar tools/avatar.txt; then
+  say "what the talking face can use"
+  pip_install -r tools/avatar.txt
+  done_step
+fi
 if [ "${1:-}" = test ] && step test tools/test.txt; then
   say "what the tests need"
   pip_install -r tools/test.txt

@@ -1,6 +1,16 @@
-"""The talking face: what MuseTalk needs around its networks."""
+"""Mouth shapes, expression and gaze -> a face on the robot's screen, in time with its speech; what
+MuseTalk needs around its networks. Knows no topics.
+"""
 
-from face_perception.avatar.blend import Blender, Box, blend, crop_box, soft_mask
+from face_perception.avatar.aim import direction_to
+from face_perception.avatar.blend import (
+    Blender,
+    Box,
+    blend,
+    crop_box,
+    soft_mask,
+)
+from face_perception.avatar.clock import AudioClock, FramePacer
 from face_perception.avatar.face_box import (
     NO_FACE,
     cut_face,
@@ -9,20 +19,66 @@ from face_perception.avatar.face_box import (
     network_images,
     to_latents,
 )
+from face_perception.avatar.film import FilmError, write_film
+from face_perception.avatar.interfaces import Animator, FaceState, Renderer
+from face_perception.avatar.life import LivingFace
 from face_perception.avatar.parsing import parts_of_mesh, talking_area
+from face_perception.avatar.performer import Activity, Performer, Report
+from face_perception.avatar.picture import PortraitError
+from face_perception.avatar.player import (
+    LoudspeakerPlayer,
+    NoLoudspeaker,
+    Player,
+    SilentPlayer,
+    device_of,
+    import_sounddevice,
+)
+from face_perception.avatar.playout import Playout
+from face_perception.avatar.portrait import Portrait, load_portrait
+from face_perception.avatar.screen import Screen, Shown
+from face_perception.avatar.web import WebError, WebScreen
+from face_perception.avatar.window import NoDisplay, WindowScreen
 
 __all__ = [
     "NO_FACE",
+    "Activity",
+    "Animator",
+    "AudioClock",
     "Blender",
     "Box",
+    "FaceState",
+    "FilmError",
+    "FramePacer",
+    "LivingFace",
+    "LoudspeakerPlayer",
+    "NoDisplay",
+    "NoLoudspeaker",
+    "Performer",
+    "Player",
+    "Playout",
+    "Portrait",
+    "PortraitError",
+    "Renderer",
+    "Report",
+    "Screen",
+    "Shown",
+    "SilentPlayer",
+    "WebError",
+    "WebScreen",
+    "WindowScreen",
     "blend",
     "crop_box",
     "cut_face",
+    "device_of",
+    "direction_to",
     "face_box",
+    "import_sounddevice",
+    "load_portrait",
     "mesh_box",
     "network_images",
     "parts_of_mesh",
     "soft_mask",
     "talking_area",
     "to_latents",
+    "write_film",
 ]

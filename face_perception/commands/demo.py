@@ -44,7 +44,11 @@ def run(args: argparse.Namespace) -> int:
     imported = {name: card for name, card in catalogue().items() if card.origin}
     if _MULTITASK in imported:
         parameters["affect"] = {"model": _MULTITASK}
-    nodes = [node for node in graph.NODES if not node.needs or node.needs in imported]
+    nodes = [
+        node
+        for node in graph.NODES
+        if node.perceives and (not node.needs or node.needs in imported)
+    ]
     for name in (_MULTITASK, *(node.needs for node in nodes)):
         if name in imported:
             print(f"with {name}: {imported[name].origin}")

@@ -10,7 +10,10 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import onnx
+
+_COUNTED = ("Conv", "MatMul", "Gemm")
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,14 +68,47 @@ def cost(model: bytes, batch: int = 1) -> Cost:
     shapes = {
         value.name: _shape(value) for value in (*graph.input, *graph.value_info, *graph.output)
     }
+    names = [
+        name
+        for node in graph.node
+        if node.op_type in _COUNTED
+        for name in (*node.input, *node.output)
+    ]
+    names += [value.name for value in graph.output]
     constants = {tensor.name: list(tensor.dims) for tensor in graph.initializer}
     shapes.update(constants)
+    unknown = [n for n in dict.fromkeys(names) if n and (n not in shapes or 0 in shapes[n])]
+    shapes.update(_shapes_by_running(network, unknown))
     layers = []
     for node in graph.node:
-        if node.op_type in ("Conv", "MatMul", "Gemm"):
+        if node.op_type in _COUNTED:
             layers.append(_layer(node, shapes, constants))
     ends = [value.name for value in (*graph.input, *graph.output)]
     return Cost(tuple(layers), float(sum(_size(shapes, name) for name in ends)))
+
+
+def _shapes_by_running(network: Any, names: list[str]) -> dict[str, list[int]]:
+    """Shapes that only values computed on the way tell, from one run on zeros; none where it
+    cannot run.
+    """
+    if not names:
+        return {}
+    import onnxruntime  # not needed where inference of shapes is enough
+
+    known = {value.name for value in network.graph.output}
+    for name in names:
+        if name not in known:
+            network.graph.output.append(onnx.ValueInfoProto(name=name))
+    types = {"tensor(float)": np.float32, "tensor(int64)": np.int64}
+    try:
+        session = onnxruntime.InferenceSession(
+            network.SerializeToString(), providers=["CPUExecutionProvider"]
+        )
+        zeros = {v.name: np.zeros(v.shape, types[v.type]) for v in session.get_inputs()}
+        values = session.run(names, zeros)
+    except Exception:  # ONNX Runtime's own exceptions have no common base
+        return {}
+    return {name: list(value.shape) for name, value in zip(names, values, strict=True)}
 
 
 def _layer(node: Any, shapes: dict[str, list[int]], constants: dict[str, list[int]]) -> Layer:

@@ -87,15 +87,19 @@ class PerceptionNode(LifecycleNode, Generic[P]):
     def active(self) -> bool:
         return self._state == "active"
 
-    def publisher(self, message_type: type[Any], topic: str, depth: int = 10) -> Any:
+    def publisher(
+        self, message_type: type[Any], topic: str, depth: int = 10, *, latched: bool = False
+    ) -> Any:
         """A lifecycle publisher of results, to be made in ``setup``; destroyed by the driver.
 
-        Its QoS can be overridden by parameters (``qos_overrides.<topic>.publisher.…``).
+        Who subscribes later (with durability transient local) gets the last message of a
+        ``latched`` one. Its QoS can be overridden by parameters
+        (``qos_overrides.<topic>.publisher.…``).
         """
         publisher = self.create_lifecycle_publisher(
             message_type,
             topic,
-            qos.results(depth),
+            qos.results(depth, latched=latched),
             qos_overriding_options=QoSOverridingOptions.with_default_policies(),
         )
         self._made.append(publisher)
@@ -103,7 +107,10 @@ class PerceptionNode(LifecycleNode, Generic[P]):
 
     def heard(self, *publishers: Any) -> bool:
         """Whether anybody listens to any of these: what nobody hears is not computed."""
-        return any(p.get_subscription_count() > 0 for p in publishers)
+        try:
+            return any(p.get_subscription_count() > 0 for p in publishers)
+        except RCLError:  # on a thread, while the node shuts down
+            return False
 
     def publish(self, publisher: Any, message: Any, header: Any = None) -> None:
         """Publishes; with the header of the input, counts it as an output and notes its latency."""

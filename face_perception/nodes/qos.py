@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from rclpy.qos import HistoryPolicy, QoSProfile, ReliabilityPolicy
+from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSProfile, ReliabilityPolicy
 
 if TYPE_CHECKING:
     from rclpy.node import Node
@@ -26,10 +26,13 @@ _SILENCE = 5.0
 _REPEAT = 10.0
 
 
-def results(depth: int = 10) -> QoSProfile:
+def results(depth: int = 10, *, latched: bool = False) -> QoSProfile:
     """What we publish our results with: a best-effort reader still matches a reliable writer."""
     return QoSProfile(
-        history=HistoryPolicy.KEEP_LAST, depth=depth, reliability=ReliabilityPolicy.RELIABLE
+        history=HistoryPolicy.KEEP_LAST,
+        depth=depth,
+        reliability=ReliabilityPolicy.RELIABLE,
+        durability=DurabilityPolicy.TRANSIENT_LOCAL if latched else DurabilityPolicy.VOLATILE,
     )
 
 

@@ -1,6 +1,27 @@
-"""Speech as arrays: spectrograms, and what MuseTalk hears of it."""
+"""Audio in: chunks put in order and resampled, wav files, whether a person speaks, what the mouth does;
+spectrograms and what MuseTalk hears of them. No audio device, no topic, no picture.
+"""
 
+from face_perception.speech.chunks import (
+    AudioError,
+    Chunk,
+    Recording,
+    chunk,
+    from_bytes,
+    read_wav,
+    to_int16,
+)
+from face_perception.speech.interfaces import (
+    MOUTH_RATE,
+    REST,
+    Mouth,
+    MouthShape,
+    Samples,
+)
 from face_perception.speech.mel import log_mel
+from face_perception.speech.mouth import BandMouth
+from face_perception.speech.stream import Heard, SpeechStream
+from face_perception.speech.voice_activity import Activity, VoiceActivity
 from face_perception.speech.whisper_windows import (
     WhisperFeatures,
     features_of,
@@ -11,11 +32,28 @@ from face_perception.speech.whisper_windows import (
 )
 
 __all__ = [
+    "MOUTH_RATE",
+    "REST",
+    "Activity",
+    "AudioError",
+    "BandMouth",
+    "Chunk",
+    "Heard",
+    "Mouth",
+    "MouthShape",
+    "Recording",
+    "Samples",
+    "SpeechStream",
+    "VoiceActivity",
     "WhisperFeatures",
+    "chunk",
     "features_of",
     "first_steps",
+    "from_bytes",
     "image_count",
     "log_mel",
     "original_windows",
+    "read_wav",
+    "to_int16",
     "windows",
 ]

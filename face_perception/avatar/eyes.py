@@ -1,0 +1,325 @@
+"""The eyes, painted into the picture before it is warped: lids that close, irises that turn.
+
+An eye is taken apart once into its white, its iris and the skin of its lids; what the picture hid
+is completed from what it shows.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from face_perception import faces
+from face_perception.avatar.anatomy import Anatomy, smooth_curve
+from face_perception.types import Image
+
+FloatArray = npt.NDArray[np.floating]
+Pixels = npt.NDArray[np.float32]
+Indices = npt.NDArray[np.intp]
+
+MAX_YAW, MAX_PITCH = 0.5, 0.35  # of an eye in the head, radians
+
+_RADIUS_CM = 1.2  # from the eyeball's centre to the iris, as in gaze.geometric
+# Irises are read less far from the middle of the eye than they are (landmarks of rendered eyes go
+# two thirds of the way across, half of it up and down), so they go further.
+_FURTHER = np.array([1.3, 1.5])
+_BEHIND_CM = 0.9  # the eyeball's centre behind the canthi
+_ABOVE_CM = 0.24  # and an eye that looks ahead above them
+_VISIBLE_IRIS_CM = 0.59
+_PITCH_TRUST = 0.6  # see gaze.geometric
+_LOOKS_AT_VIEWER = 0.07  # radians: how far a look into the lens is read wrong
+
+_LID_FOLLOWS = 0.85  # share of the opening that the upper lid goes down a radian of pitch
+_WIDEST = -0.18
+_NARROWED = 0.35
+_MEETS_AT = 0.14  # closed lids meet above the lower one's place, share of the opening
+
+
+def base_gaze(face: Anatomy, landmarks: FloatArray, head: tuple[float, float]) -> FloatArray:
+    """Where the eyes of the picture look, yaw and pitch [2]; what may be the error of a look into
+    the lens is none.
+
+    ``head``: yaw and pitch of the head in the picture.
+    """
+    found = []
+    for outer, inner, centre in (
+        (faces.RIGHT_OUTER_CANTHUS, faces.RIGHT_INNER_CANTHUS, faces.RIGHT_IRIS_CENTRE),
+        (faces.LEFT_OUTER_CANTHUS, faces.LEFT_INNER_CANTHUS, faces.LEFT_IRIS_CENTRE),
+    ):
+        middle = (landmarks[outer, :2] + landmarks[inner, :2]) / 2
+        found.append((landmarks[centre, :2] - middle) @ face.axes.T / face.cm)
+    x, y = np.mean(found, 0)
+    pitch = _PITCH_TRUST * head[1]
+    sines = (
+        (x + _BEHIND_CM * math.sin(head[0])) / _RADIUS_CM,
+        (-y - _ABOVE_CM + _BEHIND_CM * math.sin(pitch)) / _RADIUS_CM,
+    )
+    angles = np.arcsin(np.clip(sines, -0.9, 0.9))
+    return np.asarray(angles - np.clip(angles, -_LOOKS_AT_VIEWER, _LOOKS_AT_VIEWER))
+
+
+class Eye:
+    """One eye of a picture. Its patch is the only part of the image that it changes."""
+
+    def __init__(
+        self, image: Image, face: Anatomy, landmarks: FloatArray, left: bool, gaze: FloatArray
+    ) -> None:
+        upper, lower, centre, rim, brow = _parts(left)
+        cm = face.cm
+        points = landmarks[:, :2].astype(np.float64)
+        lids = [smooth_curve(points[index]) for index in (upper, lower)]
+        if lids[0][0, 0] > lids[0][-1, 0]:
+            lids = [curve[::-1] for curve in lids]
+        ends = lids[0][[0, -1]]
+        brow_y = float(points[brow, 1].mean())
+        self._opening = float((lids[1][:, 1] - lids[0][:, 1]).max())
+        opening = max(self._opening, 0.15 * cm)
+        top = min(brow_y, float(lids[0][:, 1].min()) - 0.5 * cm)
+        margin = 0.35 * cm
+        height, width = image.shape[:2]
+        x0 = int(np.clip(ends[0, 0] - margin, 0, width - 2))
+        x1 = int(np.clip(ends[1, 0] + margin, x0 + 2, width))
+        y0 = int(np.clip(top, 0, height - 2))
+        y1 = int(np.clip(float(lids[1][:, 1].max()) + 0.8 * cm, y0 + 2, height))
+        self.rows, self.columns = slice(y0, y1), slice(x0, x1)
+        self._picture = image[self.rows, self.columns].astype(np.float32)
+        x = np.arange(x1 - x0, dtype=np.float64)
+        # Heights of the lids over each column, met beyond the canthi.
+        self._upper, self._lower = (
+            np.interp(x, curve[:, 0] - x0, curve[:, 1] - y0) for curve in lids
+        )
+        left_end, right_end = ends[:, 0] - x0
+        beyond = np.maximum(np.maximum(left_end - x, x - right_end), 0)
+        fade = np.clip(1 - beyond / margin, 0, 1)
+        meet = (self._upper + self._lower) / 2
+        outside = beyond > 0
+        self._upper[outside] = self._lower[outside] = meet[outside]
+        self._fade = fade * fade * (3 - 2 * fade)
+        self._lower = np.maximum(self._lower, self._upper)
+        self._cm = cm
+        self._gaze = gaze
+        self._axes = face.axes
+        self._grid_x, self._grid_y = np.meshgrid(
+            x.astype(np.float32), np.arange(y1 - y0, dtype=np.float32)
+        )
+        self._feathered = self._edge()
+        self._centre = points[centre] - (x0, y0)
+        radius = float(np.linalg.norm(points[rim] - points[centre], axis=1).mean())
+        self._radius = max(radius, 0.6 * _VISIBLE_IRIS_CM * cm)
+        self._lid = self._lid_skin()
+        height = self._lower - self._upper
+        self._bulge = np.sqrt(np.clip(height / max(float(height.max()), 1.0), 0, 1))
+        self._take_apart(opening)
+
+    def _edge(self) -> Pixels:
+        """1 in the patch, 0 at its border: the patch ends without a seam: [H, W, 1]."""
+        height, width = self._grid_x.shape
+        near = np.minimum(
+            np.minimum(self._grid_x, width - 1 - self._grid_x),
+            np.minimum(self._grid_y, height - 1 - self._grid_y),
+        )
+        return np.asarray(np.clip(near / 3, 0, 1)[..., None], np.float32)
+
+    def _take_apart(self, opening: float) -> None:
+        """The white without iris, and the iris without lids."""
+        picture = self._picture
+        x, y = self._grid_x, self._grid_y
+        inset = max(1.0, 0.07 * opening)
+        inside = (y > self._upper + inset) & (y < self._lower - inset)
+        distance = np.hypot(x - self._centre[0], y - self._centre[1])
+        radius = self._radius
+        gray = picture.mean(2)
+        white = inside & (distance > 1.18 * radius)
+        if white.sum() > 8:
+            # Lashes and make-up are in the opening, too.
+            white &= gray > np.percentile(gray[white], 30)
+        skin = np.median(picture[: max(2, picture.shape[0] // 3)].reshape(-1, 3), axis=0)
+        if white.sum() < 8:
+            white_colour = 0.5 * skin + 0.5 * skin.mean() + 25
+            self._white = np.broadcast_to(
+                np.clip(white_colour, 0, 235).astype(np.float32), picture.shape
+            ).copy()
+        else:
+            self._white = _filled(picture, white, 0.12 * self._cm)
+            shown = _filled(picture, white, 0.03 * self._cm)
+            share = cv2.GaussianBlur(white.astype(np.float32), (0, 0), 0.05 * self._cm)
+            self._white += np.minimum(share * 1.5, 1)[..., None] * (shown - self._white)
+        # The iris: each ring has one colour where the lids hid it.
+        visible = inside & (distance < 1.12 * radius)
+        size = math.ceil(1.3 * radius)
+        sx, sy = np.meshgrid(np.arange(-size, size + 1), np.arange(-size, size + 1))
+        reach = np.hypot(sx, sy).astype(np.float32)
+        rings = np.linspace(0, 1.12, 15)
+        colours, at = [], []
+        for low, high in itertools.pairwise(rings):
+            ring = visible & (distance >= low * radius) & (distance < high * radius)
+            if ring.sum() >= 3:
+                colours.append(np.median(picture[ring], axis=0))
+                at.append((low + high) / 2)
+        if not colours:
+            colours, at = [np.array([60.0, 45.0, 38.0])], [0.5]
+        profile = np.array(colours)
+        radial = np.stack([np.interp(reach / radius, at, profile[:, c]) for c in range(3)], 2)
+        cx, cy = (round(float(v)) for v in self._centre)
+        self._iris_at = np.array([cx - size, cy - size], np.float64)
+        shown = cv2.copyMakeBorder(picture, size, size, size, size, cv2.BORDER_REPLICATE)
+        seen = cv2.copyMakeBorder(
+            visible.astype(np.float32), size, size, size, size, cv2.BORDER_CONSTANT
+        )
+        window = (slice(cy, cy + 2 * size + 1), slice(cx, cx + 2 * size + 1))
+        soft = np.minimum(cv2.GaussianBlur(seen, (0, 0), 0.8), seen)[window][..., None]
+        colour = radial + soft * (shown[window] - radial)
+        edge = max(1.0, 0.10 * radius)
+        alpha = np.clip((radius * 1.04 - reach) / edge + 0.5, 0, 1)[..., None]
+        self._iris = np.concatenate([colour * alpha, alpha], 2).astype(np.float32)
+
+    def paint(
+        self, canvas: Image, blink: float, lids: float, gaze: FloatArray, cheek: float = 0.0
+    ) -> None:
+        """Draws the eye into ``canvas``, the picture's size. ``gaze``: yaw and pitch of the eye in
+        the head, [2]; ``cheek`` in [0, 1]: how far a smile raises the lower lid.
+        """
+        turn = np.clip(gaze, (-MAX_YAW, -MAX_PITCH), (MAX_YAW, MAX_PITCH))
+        follow = -_LID_FOLLOWS * float(turn[1] - self._gaze[1])
+        set_ = _WIDEST * lids if lids > 0 else -_NARROWED * lids
+        open_ = min(max(set_ + follow, _WIDEST), 0.75)
+        closing = open_ + blink * (1 - open_)
+        squint = min(1.0, 0.35 * max(-lids, 0.0) + 0.30 * cheek)
+        raised = 1 - (1 - _MEETS_AT * max(blink, 0.0)) * (1 - 0.5 * squint)
+        height = self._lower - self._upper
+        lower = self._lower - raised * height
+        upper = np.minimum(self._upper + closing * height, lower)
+        if closing > 0.999:
+            upper = lower
+        skin = self._skin(upper, lower, max(closing, 0.0))
+        if (lower - upper).max() > 0.3:
+            ball = self._ball(turn, upper, self._upper + open_ * height, closing)
+            cover = np.clip(self._grid_y - upper.astype(np.float32) + 0.5, 0, 1)
+            cover = np.minimum(cover, np.clip(lower.astype(np.float32) - self._grid_y + 0.5, 0, 1))
+            inside = cv2.GaussianBlur(cover, (0, 0), 0.7)[..., None]
+            skin += inside * (ball - skin)
+        patch = self._picture + self._feathered * (skin - self._picture)
+        canvas[self.rows, self.columns] = np.clip(patch + 0.5, 0, 255)
+
+    def _skin(self, upper: FloatArray, lower: FloatArray, closing: float) -> Pixels:
+        """The patch with its lids at new heights."""
+        y = self._grid_y
+        above = _stretched(y, 0.0, upper, self._upper)
+        bottom = float(y[-1, 0])
+        below = bottom - _stretched(bottom - y, 0.0, bottom - lower, bottom - self._lower)
+        middle = (upper + lower) / 2
+        # Inside the opening: the margins themselves, to be painted over.
+        lid = self._drawn(np.minimum(above, self._upper))
+        # Lashes lie over the lid in the picture: stretched, they would be a comb. Where the lid
+        # unfolds it is plain skin, down to the lashes at its edge.
+        to_edge = (upper - y) / self._cm
+        at = y / np.maximum(upper, 1.0)
+        unfolded = np.clip((at - 0.32) / 0.42, 0, 1)
+        plain = self._bulge * closing**0.7 * unfolded * np.clip((to_edge - 0.03) / 0.10, 0, 1)
+        plain = cv2.GaussianBlur(plain, (0, 0), 0.05 * self._cm)
+        # A lid is round: it has most light in its middle.
+        shaded = self._lid * (0.93 + 0.10 * np.sin(np.pi * np.clip(at, 0.2, 1)))[..., None]
+        lid += plain[..., None].astype(np.float32) * (shaded.astype(np.float32) - lid)
+        under = self._drawn(np.maximum(below, self._lower + 0.07 * self._cm * closing))
+        share = np.clip(y - middle + 0.5, 0, 1).astype(np.float32)[..., None]
+        return np.asarray(lid + share * (under - lid))
+
+    def _drawn(self, source: FloatArray) -> Pixels:
+        """The picture's patch with each pixel from another height."""
+        heights = self._grid_y + self._fade * (source - self._grid_y)
+        return np.asarray(
+            cv2.remap(
+                self._picture,
+                self._grid_x,
+                heights.astype(np.float32),
+                cv2.INTER_LINEAR,
+                borderMode=cv2.BORDER_REPLICATE,
+            )
+        )
+
+    def _lid_skin(self) -> Pixels:
+        """[1, W, 3]: colour of the skin between brow and lashes over each column."""
+        heights = np.linspace(0.40, 0.62, 7)[:, None] * self._upper[None]
+        columns = np.broadcast_to(self._grid_x[0], heights.shape).astype(np.float32)
+        found = cv2.remap(self._picture, columns, heights.astype(np.float32), cv2.INTER_LINEAR)
+        # Folds and paint are darker than the skin.
+        row = np.percentile(found, 70, axis=0)[None].astype(np.float32)
+        return np.asarray(cv2.GaussianBlur(row, (0, 0), 0.35 * self._cm), np.float32)
+
+    def _ball(
+        self, turn: FloatArray, upper: FloatArray, opened: FloatArray, closing: float
+    ) -> Pixels:
+        """White and iris. ``opened``: where the upper lid is when it does not blink."""
+        ball = self._white.copy()
+        sines = _FURTHER * (np.sin(turn) - np.sin(self._gaze))
+        shift = _RADIUS_CM * self._cm * (self._axes.T @ (sines[0], -sines[1]))
+        # In narrow eyes the pupil would go behind a lid: nobody sees what it looks at there.
+        column = int(np.clip(self._centre[0] + shift[0], 0, len(opened) - 1))
+        low, high = opened[column], self._lower[column]
+        room = min(0.25 * self._radius, (high - low) / 2)
+        y = np.clip(self._centre[1] + shift[1], low + room, high - room)
+        # One that the picture itself shows there stays.
+        up, down = min(0.0, float(shift[1])), max(0.0, float(shift[1]))
+        shift[1] = min(max(float(y - self._centre[1]), up), down)
+        move = np.array([[1.0, 0.0, 0.0], [0.0, 1.0, 0.0]])
+        move[:, 2] = self._iris_at + shift
+        iris = cv2.warpAffine(self._iris, move, (ball.shape[1], ball.shape[0]))
+        ball *= 1 - iris[..., 3:]
+        ball += iris[..., :3]
+        # A lid that is not where it was casts its shadow there.
+        deep = (self._grid_y - upper.astype(np.float32)) / (0.16 * self._cm)
+        shade = 0.45 * min(1.0, 3 * abs(closing)) * np.exp(-np.maximum(deep, 0))
+        ball *= (1 - shade)[..., None]
+        return ball
+
+
+def _parts(left: bool) -> tuple[Indices, Indices, int, Indices, Indices]:
+    """Upper and lower lid, middle and rim of the iris, lower edge of the brow."""
+    if left:
+        return (
+            faces.LEFT_EYE_UPPER,
+            faces.LEFT_EYE_LOWER,
+            faces.LEFT_IRIS_CENTRE,
+            faces.LEFT_IRIS_RIM,
+            faces.LEFT_BROW_LOWER,
+        )
+    return (
+        faces.RIGHT_EYE_UPPER,
+        faces.RIGHT_EYE_LOWER,
+        faces.RIGHT_IRIS_CENTRE,
+        faces.RIGHT_IRIS_RIM,
+        faces.RIGHT_BROW_LOWER,
+    )
+
+
+def _stretched(y: Pixels, top: float, new: FloatArray, old: FloatArray) -> Pixels:
+    """Where in the picture each height comes from when what was at ``old`` is at ``new``.
+
+    Nothing moves at ``top``. At both ends the scale stays as it is, so that lashes keep their
+    thickness; the skin in between unfolds.
+    """
+    room_new = np.maximum(new - top, 1.0)
+    room_old = np.maximum(old - top, 1.0)
+    t = np.clip((y - top) / room_new, 0, 1)
+    bend = np.clip(room_new / room_old, 0.4, 2.6) - 1
+    t = t + bend * t * (1 - t) * (1 - 2 * t)
+    return np.asarray(top + room_old * t + np.maximum(y - np.maximum(new, top), 0), np.float32)
+
+
+def _filled(picture: Pixels, valid: npt.NDArray[np.bool_], sigma: float) -> Pixels:
+    """The picture smoothed from its valid pixels only, and continued beyond them."""
+    weight = valid.astype(np.float32)
+    total = picture * weight[..., None]
+    filled: Pixels = np.zeros_like(picture)
+    done = np.zeros(valid.shape, np.float32)
+    for scale in (1, 2, 4, 8):
+        share = cv2.GaussianBlur(weight, (0, 0), scale * sigma) + 1e-6
+        mean = cv2.GaussianBlur(total, (0, 0), scale * sigma) / share[..., None]
+        sure = np.clip(share * 8, 0, 1) * (1 - done)
+        filled += mean * sure[..., None]
+        done += sure
+    return filled + np.median(picture[valid], axis=0).astype(np.float32) * (1 - done)[..., None]

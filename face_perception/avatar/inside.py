@@ -1,0 +1,195 @@
+"""What is seen between parted lips: teeth, tongue and the dark, in the light of the picture."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from face_perception.avatar.anatomy import Anatomy
+from face_perception.avatar.shapes import JAW_DROP
+from face_perception.types import Image
+
+FloatArray = npt.NDArray[np.floating]
+Pixels = npt.NDArray[np.float32]
+
+_FINE = 4  # teeth are drawn larger and then shrunk
+_HALF_CM, _HIGH_CM = 3.4, 2.4  # of what is drawn, from the middle
+
+# Half a dental arch as seen from the front, from the middle: width and height of the crowns, cm.
+_UPPER = ((0.84, 0.98), (0.65, 0.88), (0.70, 0.96), (0.52, 0.84), (0.42, 0.74), (0.34, 0.64))
+_LOWER = ((0.52, 0.80), (0.56, 0.82), (0.64, 0.88), (0.52, 0.80), (0.44, 0.72), (0.36, 0.64))
+_UPPER_EDGE_CM = 0.10  # the edge of the upper incisors below the line where the lips meet
+_LOWER_EDGE_CM = 0.02
+_TEETH_DROP = 0.95  # of the jaw's drop
+
+_CAVITY = np.array([52.0, 20.0, 20.0])
+_GUM = np.array([186.0, 104.0, 104.0])
+_TONGUE = np.array([196.0, 108.0, 106.0])
+_ENAMEL = np.array([236.0, 228.0, 212.0])
+
+
+class Inside:
+    """The inside of one face's mouth. Drawn once, placed for each image."""
+
+    def __init__(self, image: Image, face: Anatomy) -> None:
+        self._face = face
+        light = _light(image, face)
+        self._cavity = (_CAVITY * light).astype(np.float32)
+        blur = 0.035 * face.cm * _FINE
+        shine = _teeth_light(image, face)
+        if shine is None:
+            shine = light
+        self._upper = _sprite(_arch(_UPPER, face, True), shine, face.cm, blur)
+        self._lower = _sprite(_arch(_LOWER, face, False), shine, face.cm, blur)
+        self._tongue = _sprite(_tongue(face.cm), light, face.cm, 0.08 * face.cm * _FINE)
+
+    def draw(
+        self,
+        size: tuple[int, int],
+        origin: tuple[float, float],
+        skull: FloatArray,
+        chin: FloatArray,
+        mask: Pixels,
+    ) -> Pixels:
+        """float32 [H, W, 3] in a box of ``size`` (width, height) whose first pixel is ``origin``.
+
+        ``skull`` [2]: where in the image the line between the lips would be if they had not moved
+        against the skull; ``chin`` [2]: how far the jaw has gone, pixels; ``mask`` [H, W]: the
+        opening, in [0, 1].
+        """
+        width, height = size
+        out = np.empty((height, width, 3), np.float32)
+        out[:] = self._cavity
+        at = skull - origin
+        cm = self._face.cm
+        drop = float(np.linalg.norm(chin)) / (JAW_DROP * cm)
+        self._put(out, self._tongue, at + (0.70 - 0.14 * drop) * chin)
+        self._put(out, self._lower, at + _TEETH_DROP * chin)
+        self._put(out, self._upper, at)
+        # Light comes in through the opening, from above the lower lip.
+        sigma = max(0.16 * cm, 0.8)
+        deep = cv2.GaussianBlur(mask, (0, 0), sigma)
+        deep = cv2.warpAffine(
+            deep,
+            np.array([[1, 0, 0], [0, 1, 0.10 * cm]], np.float32),
+            size,
+            borderMode=cv2.BORDER_REPLICATE,
+        )
+        lit = np.clip(1.35 * deep, 0.12, 1)[..., None]
+        return np.asarray(self._cavity * (0.5 + 0.5 * lit) + lit * (out - self._cavity))
+
+    def _put(self, out: Pixels, sprite: Pixels, at: FloatArray) -> None:
+        face = self._face
+        middle = (np.array(sprite.shape[1::-1]) - 1) / 2
+        turn = face.axes.T
+        move = np.empty((2, 3))
+        move[:, :2] = turn
+        move[:, 2] = at - turn @ middle
+        placed = cv2.warpAffine(sprite, move, (out.shape[1], out.shape[0]))
+        out *= 1 - placed[..., 3:]
+        out += placed[..., :3]
+
+
+def _light(image: Image, face: Anatomy) -> FloatArray:
+    """Colour of the light [3], 1 for a face in full white light, from the skin of the cheeks."""
+    cheeks = face.points[[50, 280, 205, 425, 101, 330, 10, 151]]
+    found = []
+    for x, y in np.rint(cheeks).astype(int):
+        patch = image[max(y - 3, 0) : y + 4, max(x - 3, 0) : x + 4].reshape(-1, 3)
+        if patch.size:
+            found.append(np.median(patch, axis=0))
+    skin = np.median(found, axis=0) if found else np.full(3, 180.0)
+    # Dark skin is no dim light: from a medium tone down, only half of it counts.
+    level = skin.mean() / 185
+    level = level if level > 1 else 0.55 + 0.45 * level
+    tint = skin / max(float(skin.mean()), 1.0) / np.array([1.20, 0.96, 0.84])
+    return np.asarray(np.clip(level * tint**0.5, 0.35, 1.08))
+
+
+def _teeth_light(image: Image, face: Anatomy) -> FloatArray | None:
+    """Colour of the light on the teeth that a picture shows; None where it shows none."""
+    if not face.parted:
+        return None
+    t = np.linspace(0.2, 0.8, 7)[:, None, None]
+    middle = slice(len(face.upper_edge) // 4, -(len(face.upper_edge) // 4))
+    upper, lower = face.upper_edge[middle], face.lower_edge[middle]
+    x, y = np.rint((1 - t) * upper + t * lower).astype(int).reshape(-1, 2).T
+    seen = image[np.clip(y, 0, image.shape[0] - 1), np.clip(x, 0, image.shape[1] - 1)]
+    bright = seen[seen.mean(1) >= np.percentile(seen.mean(1), 70)]
+    colour = np.median(bright, axis=0)
+    if colour.mean() < 120 or np.ptp(colour) > 90:  # the dark, or a tongue
+        return None
+    return np.asarray(np.clip(colour / _ENAMEL, 0.5, 1.08))
+
+
+def _sprite(drawn: Pixels, light: FloatArray, cm: float, blur: float) -> Pixels:
+    """RGBA, premultiplied, from a fine drawing: lit, blurred like the picture, shrunk."""
+    lit = drawn.copy()
+    lit[..., :3] *= light.astype(np.float32)
+    lit[..., :3] *= lit[..., 3:]
+    lit = cv2.GaussianBlur(lit, (0, 0), blur)
+    width, height = _extent(cm)
+    return np.asarray(cv2.resize(lit, (width, height), interpolation=cv2.INTER_AREA))
+
+
+def _extent(cm: float) -> tuple[int, int]:
+    """Odd numbers, so that there is a middle pixel."""
+    return 2 * round(_HALF_CM * cm) + 1, 2 * round(_HIGH_CM * cm) + 1
+
+
+def _canvas(cm: float) -> tuple[Pixels, FloatArray, FloatArray]:
+    """Fine RGBA canvas and the place of each of its pixels, cm from the middle."""
+    width, height = (_FINE * n for n in _extent(cm))
+    x = (np.arange(width) - (width - 1) / 2) / (_FINE * cm)
+    y = (np.arange(height) - (height - 1) / 2) / (_FINE * cm)
+    u, v = np.meshgrid(x, y)
+    return np.zeros((height, width, 4), np.float32), u, v
+
+
+def _arch(teeth: tuple[tuple[float, float], ...], face: Anatomy, upper: bool) -> Pixels:
+    """A row of teeth and its gum: RGBA [H, W, 4], not premultiplied."""
+    canvas, u, v = _canvas(face.cm)
+    fit = min(1.15, face.half_mouth / 2.45)
+    flip = 1.0 if upper else -1.0
+    base = _UPPER_EDGE_CM if upper else -_LOWER_EDGE_CM
+    side = np.abs(u) / fit
+    # The arch goes back: its sides are higher up, smaller and darker.
+    rise = (0.045 if upper else 0.03) * side**2
+    y = flip * (base - v) - rise if upper else (v - base) - rise  # from the edge to the gum
+    total = sum(width for width, _ in teeth)
+    gum = np.clip((side < total + 0.1) & (y > 0.35), 0, 1).astype(np.float32)
+    canvas[..., :3] = _GUM * np.clip(1.05 - 0.10 * side, 0.3, 1)[..., None]
+    canvas[..., 3] = gum * np.clip((1.75 - y) / 0.4, 0, 1)
+    # Between the crowns is no night but the next crown's side.
+    row = (side < total) & (y > 0.14) & (y < 0.75)
+    canvas[..., :3][row] = 0.66 * _ENAMEL
+    canvas[..., 3][row] = 1
+    left = 0.0
+    for width, tall in teeth:
+        x = (side - left) / width * 2 - 1  # -1..1 over the crown
+        left += width
+        h = np.clip(y / tall, -1, 2)
+        # Rounded corners at the edge, narrower at the gum.
+        half = 0.97 - 0.10 * np.clip(h - 0.35, 0, 1) ** 2
+        power = np.abs(x / half)
+        bottom = 0.10 * np.clip(power, 0, 1.2) ** 4
+        top = 1 - 0.14 * np.clip(power, 0, 1) ** 2
+        crown = (power < 1) & (h > bottom) & (h < top)
+        shade = 1.0 - 0.16 * np.clip(power, 0, 1) ** 3 - 0.10 * np.clip(h - 0.6, 0, 1)
+        shade = shade * (1.0 - 0.035 * side**2) * (1 - 0.04 * (h < 0.12))
+        canvas[..., :3][crown] = (_ENAMEL * np.clip(shade, 0.2, 1)[..., None])[crown]
+        canvas[..., 3][crown] = 1
+    return canvas
+
+
+def _tongue(cm: float) -> Pixels:
+    canvas, u, v = _canvas(cm)
+    y = v - 0.60
+    inside = np.clip((1 - (u / 1.75) ** 2 - (y / 0.62) ** 2) * 6, 0, 1)
+    below = (np.abs(u) < 1.75) & (y > 0)
+    canvas[..., 3] = np.maximum(inside, below * np.clip((1.75 - np.abs(u)) * 6, 0, 1))
+    groove = 1 - 0.22 * np.exp(-((u / 0.16) ** 2))
+    shade = np.clip(0.78 + 0.35 * y, 0.5, 1.0) * groove
+    canvas[..., :3] = _TONGUE * shade[..., None]
+    return canvas

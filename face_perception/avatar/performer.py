@@ -1,0 +1,318 @@
+"""The talking face as a whole: speech in, frames out on the audio clock. Knows no ROS, no device;
+one thread calls `step` over and over, any thread may call the rest.
+"""
+
+from __future__ import annotations
+
+import math
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from enum import IntEnum
+
+import numpy as np
+import numpy.typing as npt
+
+from face_perception.avatar.clock import AudioClock, FramePacer
+from face_perception.avatar.interfaces import Animator, Renderer
+from face_perception.avatar.playout import Playout
+from face_perception.avatar.screen import Screen, Shown
+from face_perception.speech import MOUTH_RATE, REST, Chunk, Heard, Mouth, MouthShape, SpeechStream
+
+# After an utterance, so that the mouth knows what follows its last sound.
+_TAIL = 0.2
+_CLOSING = 0.08  # seconds that an interrupted mouth takes to close
+_INTERRUPTED = 0.5  # seconds for which the state says so
+_POLL = 0.02
+_FIRST_LEAD = 0.03
+_WINDOW = 5.0
+
+
+class Activity(IntEnum):
+    """What the face does; values as in AvatarState.msg."""
+
+    IDLE = 0
+    SPEAKING = 1
+    INTERRUPTED = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """How it goes: rates over the last seconds, times in seconds.
+
+    ``rendered`` frames a second were made, ``delivered`` reached the screens in time. Offsets are
+    the audio that a frame is for minus the audio that was heard as it was shown: negative for a
+    late frame. ``first_frame`` is from an utterance's first chunk to its first frame, of the last
+    one; NaN before. ``ran_dry``: how often speech came too late to go on without a gap.
+    """
+
+    rendered: float
+    delivered: float
+    dropped: int
+    offset: float
+    worst_offset: float
+    recent_worst_offset: float
+    first_frame: float
+    worst_first_frame: float
+    render_time: float
+    clock_rate: float
+    late_chunks: int
+    ran_dry: int
+
+
+class Performer:
+    """Has a face speak: chunks of speech in, frames to ``screens`` out.
+
+    ``delay`` is how long after its arrival speech is heard, ``end_after`` how long after the last
+    chunk the face gives an utterance up. ``playout`` is what a player takes the audio from, and
+    ``clock`` what the player tells its position to; `step` needs one that does so.
+    """
+
+    def __init__(
+        self,
+        mouth: Mouth,
+        animator: Animator,
+        renderer: Renderer,
+        *,
+        fps: float = 30.0,
+        delay: float = 0.1,
+        end_after: float = 0.5,
+        audio_rate: int = 48_000,
+        now: Callable[[], float] = time.monotonic,
+        wait: Callable[[float], object] = time.sleep,
+    ) -> None:
+        self._mouth, self._animator, self._renderer = mouth, animator, renderer
+        self._now, self._wait = now, wait
+        self.clock = AudioClock()
+        self.playout = Playout(audio_rate, delay)
+        self.screens: Sequence[Screen] = ()
+        self._pacer = FramePacer(self.clock, fps)
+        self._stream = SpeechStream(
+            tuple({MOUTH_RATE, audio_rate}), delay=delay, end_after=end_after
+        )
+        self._lock = threading.Lock()
+        # For the thread of `step`: samples for the mouth, None where it is to forget, or a wish.
+        self._todo: deque[npt.NDArray[np.float32] | Callable[[], None] | None] = deque()
+        self._base = 0.0  # time in the speech of the mouth's first sample
+        self._spoken: tuple[float, float] | None = None  # (speech, position) of the last sound
+        self._shape = REST
+        self._closed_at = -np.inf
+        self._activity, self._since = Activity.IDLE, now()
+        self._begun: float | None = None  # arrival of an utterance that has no frame yet
+        self._first_frame = self._worst_first_frame = float("nan")
+        self._lead, self._spread = _FIRST_LEAD, 0.0
+        self._last_time = 0.0
+        self._ran_dry = 0
+        self._rendered: deque[float] = deque(maxlen=1000)
+        self._delivered: deque[float] = deque(maxlen=1000)
+        self.playout.listen(self._let_hear)
+
+    # What is said to the face.
+
+    def hear(self, chunk: Chunk) -> None:
+        """Takes a chunk of speech."""
+        now = self._now()
+        with self._lock:
+            self._take(self._stream.push(chunk, now), now)
+
+    def interrupt(self) -> bool:
+        """Stops speaking at once; returns whether it was speaking."""
+        now = self._now()
+        with self._lock:
+            speaking = self._activity is Activity.SPEAKING
+            self._stream.interrupt(now)
+            self.playout.cut()
+            self._forget()
+            if speaking:
+                self._closed_at = now
+                self._become(Activity.INTERRUPTED, now)
+        return speaking
+
+    def feel(self, probability: npt.ArrayLike | None) -> None:
+        """The expression to show, [7] in the order of ``types.EXPRESSIONS``; None for neutral."""
+        self._todo.append(lambda: self._animator.feel(probability))
+
+    def feel_affect(self, valence: float, arousal: float) -> None:
+        """The expression to show, from valence and arousal in [-1, 1]."""
+        self._todo.append(lambda: self._animator.feel_affect(valence, arousal))
+
+    def look_at(self, yaw: float, pitch: float) -> None:
+        """Where to look, radians; (0, 0) is the viewer, yaw positive towards image right."""
+        self._todo.append(lambda: self._animator.look_at(yaw, pitch))
+
+    # What it says about itself.
+
+    @property
+    def activity(self) -> tuple[Activity, float]:
+        """What the face does and since when, monotonic seconds."""
+        with self._lock:
+            return self._activity, self._since
+
+    def report(self) -> Report:
+        """How it goes."""
+        now = self._now()
+        pacer = self._pacer
+        return Report(
+            rendered=_rate(self._rendered, now),
+            delivered=_rate(self._delivered, now),
+            dropped=pacer.dropped,
+            offset=pacer.offset,
+            worst_offset=pacer.worst,
+            recent_worst_offset=pacer.recent_worst(),
+            first_frame=self._first_frame,
+            worst_first_frame=self._worst_first_frame,
+            render_time=self._lead,
+            clock_rate=self.clock.rate,
+            late_chunks=self._stream.late,
+            ran_dry=self._ran_dry,
+        )
+
+    # Frames.
+
+    def step(self) -> Shown | None:
+        """Waits for the next frame's time, renders and shows it; None where nobody looks or it has
+        come too late.
+        """
+        number = self._pacer.next(self._now(), self._lead)
+        due = self._pacer.due(number)
+        # Rendered as late as may be, to know the most of the speech.
+        self._sleep_until(due - self._lead - self._spread)
+        begin = self._now()
+        self._listen(begin)
+        position = number / self._pacer.fps
+        shape, sounds = self._mouth_at(position, begin)
+        self._last_time = max(self._last_time, due)
+        state = self._animator.state_at(self._last_time, shape, self._activity is Activity.SPEAKING)
+        if not any(screen.wanted for screen in self.screens):
+            self._sleep_until(due)
+            return None
+        frame = Shown(number, self._renderer.render(state), position, due)
+        ready = self._now()
+        self._rendered.append(ready)
+        # What is usual: were it the longest, one hiccup would cost the rate for a second.
+        taken = ready - begin
+        self._spread += 0.1 * (2 * abs(taken - self._lead) - self._spread)
+        self._lead += 0.1 * (taken - self._lead)
+        self._sleep_until(due)
+        now = self._now()
+        if not self._pacer.show(number, now):
+            return None
+        for screen in self.screens:
+            screen.show(frame)
+        self._delivered.append(now)
+        if sounds and self._begun is not None:
+            self._first_frame = now - self._begun
+            self._worst_first_frame = float(np.fmax(self._worst_first_frame, self._first_frame))
+            self._begun = None
+        return frame
+
+    def _sleep_until(self, when: float) -> None:
+        """Sleeps, and meanwhile notices what becomes known of the speech by waiting."""
+        while (left := when - self._now()) > 0:
+            self._wait(min(left, _POLL))
+            now = self._now()
+            with self._lock:
+                self._take(self._stream.poll(now), now)
+                self._settle(now)
+
+    def _listen(self, now: float) -> None:
+        """Lets the mouth and the animator know what was said meanwhile."""
+        with self._lock:
+            self._take(self._stream.poll(now), now)
+            self._settle(now)
+        while self._todo:
+            item = self._todo.popleft()
+            if item is None:
+                self._mouth.reset()
+                self._spoken = None
+            elif callable(item):
+                item()
+            else:
+                self._mouth.push(item)
+
+    def _mouth_at(self, position: float, now: float) -> tuple[MouthShape, bool]:
+        """The mouth's shape at a position, and whether there is sound."""
+        speech = self.playout.at(position)
+        with self._lock:
+            base, closed_at = self._base, self._closed_at
+        if speech is not None and speech >= base - 1e-6:
+            self._spoken = speech, position
+            self._shape = self._mouth.weights_at(max(0.0, speech - base))
+            return self._shape, True
+        if self._spoken is not None:
+            # Run dry: the mouth closes by itself after what it knows.
+            last, at = self._spoken
+            self._shape = self._mouth.weights_at(last - base + max(0.0, position - at))
+            return self._shape, False
+        open_still = max(0.0, 1 - (now - closed_at) / _CLOSING)
+        return _scaled(self._shape, open_still), False
+
+    # Called with the lock held.
+
+    def _take(self, heard: Sequence[Heard], now: float) -> None:
+        for one in heard:
+            if one.begins:
+                self._begin(now)
+            elif len(one.samples[MOUTH_RATE]) and not one.ends and not self.playout.waiting:
+                # What a resampler gives at last comes late always, and is no gap.
+                self._ran_dry += math.isfinite(one.held)
+            self._say(one.samples, now, one.held)
+            if one.ends and self.playout.waiting > 0:
+                self._silence(now)
+
+    def _begin(self, now: float) -> None:
+        if self.playout.waiting > 0:
+            self._silence(now)  # between two utterances that came at once
+        else:
+            self._forget()
+            self._begun = now
+        self._become(Activity.SPEAKING, now)
+
+    def _say(
+        self, samples: dict[int, npt.NDArray[np.float32]], now: float, held: float = 0.0
+    ) -> None:
+        self.playout.push(samples[self.playout.rate], self.clock.position(now), held)
+        self._todo.append(samples[MOUTH_RATE])
+
+    def _silence(self, now: float) -> None:
+        rates = {MOUTH_RATE, self.playout.rate}
+        self._say({rate: np.zeros(round(_TAIL * rate), np.float32) for rate in rates}, now)
+
+    def _forget(self) -> None:
+        self._todo.append(None)
+        self._base = self.playout.pushed
+        self._begun = None
+
+    def _settle(self, now: float) -> None:
+        if self._activity is Activity.SPEAKING:
+            heard = self.playout.at(self.clock.position(now))
+            sounds = self.playout.waiting > 0 or heard is not None
+            if not self._stream.speaking and not sounds:
+                self._become(Activity.IDLE, now)
+        elif self._activity is Activity.INTERRUPTED and now - self._since >= _INTERRUPTED:
+            self._become(Activity.IDLE, now)
+
+    def _become(self, activity: Activity, now: float) -> None:
+        if activity is not self._activity:
+            self._activity, self._since = activity, now
+
+    def _let_hear(self, position: float, samples: npt.NDArray[np.float32]) -> None:
+        for screen in self.screens:
+            screen.hear(position, samples)
+
+
+def _scaled(shape: MouthShape, by: float) -> MouthShape:
+    if by <= 0:
+        return REST
+    names = ("jaw", "wide", "round", "press", "teeth", "tuck")
+    return replace(shape, **{name: by * getattr(shape, name) for name in names})
+
+
+def _rate(times: Sequence[float], now: float) -> float:
+    """Events a second over the window."""
+    recent = [t for t in list(times) if t > now - _WINDOW]
+    if len(recent) < 2:
+        return 0.0
+    return (len(recent) - 1) / max(now - recent[0], 1e-9)

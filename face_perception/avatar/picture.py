@@ -1,0 +1,182 @@
+"""Any picture of one face -> the frame that is drawn on: read, checked, cropped, with its mesh.
+
+Refuses what cannot become an avatar, with the reason and the way out. Warps nothing.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from face_perception import faces
+from face_perception.faces import FaceTracker
+from face_perception.types import Camera, Face, Frame, Image
+
+FloatArray = npt.NDArray[np.floating]
+
+_MIN_FACE = 64  # pixels, longer side of the mesh: below that lips and lids are a few pixels
+_MAX_PIXELS = 100_000_000  # 300 MB once decoded
+_SEARCH_SIDE = 1280  # a larger picture is searched, and framed, at this size
+_FACE_SHARE = 0.42  # height of the mesh in the frame's, where the picture is large enough
+_EYES_AT = 0.46  # height of the eyes in the frame: a camera before the screen sees them ahead
+_MAX_ENLARGED = 3.0
+
+
+class PortraitError(ValueError):
+    """A picture that cannot become an avatar: what is wrong with it, and what would be right."""
+
+
+@dataclass(frozen=True, slots=True)
+class Framed:
+    """RGB uint8 [H, W, 3] in the size that is rendered, and its one face in those pixels."""
+
+    image: Image
+    face: Face
+
+
+def read_picture(path: str | Path) -> Image:
+    """RGB uint8 [H, W, 3] of an image file; a transparent picture is put on plain grey.
+
+    Raises PortraitError where there is no such file, or it is no picture.
+    """
+    file = Path(path).expanduser()
+    try:
+        data = np.frombuffer(file.read_bytes(), np.uint8)
+    except OSError as error:
+        raise PortraitError(f"portrait {file}: {error.strerror or error}") from error
+    decoded = None
+    if data.size:
+        try:
+            # Unchanged alone keeps an alpha channel, and alone forgets how a camera was held.
+            decoded = cv2.imdecode(data, cv2.IMREAD_UNCHANGED)
+            if decoded is not None and decoded.ndim == 3 and decoded.shape[2] == 3:
+                decoded = cv2.imdecode(data, cv2.IMREAD_COLOR)
+        except cv2.error:  # damaged, or larger than OpenCV allows
+            decoded = None
+    if decoded is None:
+        raise PortraitError(
+            f"portrait {file}: no picture that can be read: use a PNG or JPEG of one face"
+        )
+    if decoded.dtype == np.uint16:
+        decoded = np.right_shift(decoded, 8).astype(np.uint8)
+    if decoded.ndim == 3 and decoded.shape[2] >= 3:
+        order = [2, 1, 0, 3] if decoded.shape[2] == 4 else [2, 1, 0]
+        decoded = decoded[..., order]
+    return to_rgb(decoded)
+
+
+def to_rgb(picture: npt.NDArray[np.generic]) -> Image:
+    """RGB uint8 [H, W, 3] of a gray [H, W], RGB or RGBA uint8 picture.
+
+    Raises PortraitError for any other array.
+    """
+    array = np.asarray(picture)
+    if array.ndim == 3 and array.shape[2] == 1:
+        array = array[..., 0]
+    known = array.ndim == 2 or (array.ndim == 3 and array.shape[2] in (3, 4))
+    if array.dtype != np.uint8 or not known or array.size == 0:
+        raise PortraitError(
+            f"a portrait must be uint8, gray [H, W], RGB or RGBA [H, W, 3 or 4], "
+            f"not {array.dtype} {list(array.shape)}"
+        )
+    if array.shape[0] * array.shape[1] > _MAX_PIXELS:
+        raise PortraitError(
+            f"the portrait has {array.shape[1]}x{array.shape[0]} pixels, more than "
+            f"{_MAX_PIXELS // 10**6} million: make it smaller, 2000 pixels high is plenty"
+        )
+    if array.ndim == 2:
+        array = np.repeat(array[..., None], 3, axis=2)
+    elif array.shape[2] == 4:
+        alpha = array[..., 3:].astype(np.float32) / 255
+        array = np.rint(array[..., :3] * alpha + 128 * (1 - alpha)).astype(np.uint8)
+    return np.ascontiguousarray(array)
+
+
+def frame_picture(
+    image: Image, tracker: FaceTracker, size: tuple[int, int], whole: bool = False
+) -> Framed:
+    """The part of an RGB picture round its one face, in ``size`` (width, height).
+
+    ``whole`` keeps as much of the picture as has the frame's shape. Raises PortraitError for no
+    face, several, or one that is too small.
+    """
+    height, width = image.shape[:2]
+    shrink = _SEARCH_SIDE / max(height, width)
+    if shrink < 1:
+        image = cv2.resize(image, None, fx=shrink, fy=shrink, interpolation=cv2.INTER_AREA)
+    found = _one_face(image, tracker)
+    crop = _crop(image.shape[1], image.shape[0], found.landmarks, size, whole)
+    framed = _cut(image, crop, size)
+    # Once more: in the frame the face is larger, and its lids and lips are found more finely.
+    return Framed(framed, _one_face(framed, tracker, framed=True))
+
+
+def _one_face(image: Image, tracker: FaceTracker, framed: bool = False) -> Face:
+    height, width = image.shape[:2]
+    found = tracker.detect(Frame(image, 0.0, Camera.assume(width, height)))
+    if not found:
+        raise PortraitError(
+            "no face in the portrait: use a picture of one face, seen from the front, eyes open, "
+            "not covered"
+        )
+    if len(found) > 1 and not framed:
+        raise PortraitError(
+            f"{len(found)} faces in the portrait, not one: cut the picture to the face that is to "
+            "speak"
+        )
+    face = max(found, key=_height)
+    if _height(face) < _MIN_FACE and not framed:
+        raise PortraitError(
+            f"the face in the portrait is {_height(face):.0f} pixels high, less than {_MIN_FACE}: "
+            "use a larger picture, or one taken from nearer"
+        )
+    return face
+
+
+def _height(face: Face) -> float:
+    return float(np.ptp(face.landmarks[:, :2], axis=0).max())
+
+
+def _crop(
+    width: int, height: int, landmarks: FloatArray, size: tuple[int, int], whole: bool
+) -> tuple[float, float, float, float]:
+    """x, y, width, height of the part of the picture that is kept, inside of it."""
+    low, high = landmarks[:, :2].min(0), landmarks[:, :2].max(0)
+    aspect = size[0] / size[1]
+    largest = min(height, width / aspect)
+    wanted = max(float(high[1] - low[1]) / _FACE_SHARE, size[1] / _MAX_ENLARGED)
+    tall = largest if whole else min(largest, wanted)
+    wide = tall * aspect
+    eyes = landmarks[[faces.LEFT_OUTER_CANTHUS, faces.RIGHT_OUTER_CANTHUS], 1].mean()
+    x, y = (low[0] + high[0]) / 2 - wide / 2, eyes - _EYES_AT * tall
+    return (
+        float(np.clip(x, 0, width - wide)),
+        float(np.clip(y, 0, height - tall)),
+        wide,
+        tall,
+    )
+
+
+def _cut(image: Image, crop: tuple[float, float, float, float], size: tuple[int, int]) -> Image:
+    x, y, wide, _ = crop
+    scale = wide / size[0]
+    if scale > 1.5:  # shrinking by sampling would alias
+        step = 1 / scale
+        image = cv2.resize(image, None, fx=step, fy=step, interpolation=cv2.INTER_AREA)
+        x, y, scale = x * step, y * step, 1.0
+    # Pixel centres are integers: the first one of the frame covers ``scale`` pixels from x on.
+    centre = (scale - 1) / 2
+    to_image = np.array([[scale, 0, x + centre], [0, scale, y + centre]])
+    return np.asarray(
+        cv2.warpAffine(
+            image,
+            to_image,
+            size,
+            flags=cv2.INTER_CUBIC | cv2.WARP_INVERSE_MAP,
+            borderMode=cv2.BORDER_REPLICATE,
+        )
+    )

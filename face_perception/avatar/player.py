@@ -1,0 +1,146 @@
+"""What takes audio from a Playout and tells the clock how far it is: a loudspeaker, or nobody.
+
+PortAudio is used through sounddevice, which is imported only where a loudspeaker is asked for.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from typing import Any, Protocol
+
+from face_perception.avatar.clock import AudioClock
+from face_perception.avatar.playout import Playout
+
+_BLOCK = 0.02
+_STALLED = 2.0
+
+
+class Player(Protocol):
+    """Takes audio until it is closed."""
+
+    @property
+    def description(self) -> str:
+        """What plays, for diagnostics."""
+        ...
+
+    @property
+    def problem(self) -> str:
+        """Why it plays no more, with the fix; empty while it does."""
+        ...
+
+    def close(self) -> None:
+        """Stops playing."""
+        ...
+
+
+class SilentPlayer:
+    """Plays to nobody, on the computer's clock; ``skew`` makes it that much faster, as a device
+    whose crystal is off.
+    """
+
+    description = "nobody (the computer's clock)"
+    problem = ""
+
+    def __init__(self, playout: Playout, clock: AudioClock, skew: float = 0.0) -> None:
+        self._playout, self._clock, self._rate = playout, clock, 1 + skew
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._play, name="silent player", daemon=True)
+        self._thread.start()
+
+    def close(self) -> None:
+        self._stop.set()
+        self._thread.join(1.0)
+
+    def _play(self) -> None:
+        begin, offset = time.monotonic(), self._playout.pulled
+        while not self._stop.is_set():
+            now = time.monotonic()
+            position = offset + (now - begin) * self._rate * self._playout.rate
+            self._clock.observe(now, position / self._playout.rate)
+            # A block ahead, as a device does.
+            count = round(position + 2 * _BLOCK * self._playout.rate) - self._playout.pulled
+            if count > 0:
+                self._playout.pull(count)
+            self._stop.wait(_BLOCK)
+
+
+class NoLoudspeaker(RuntimeError):
+    """There is no device, or no PortAudio; the text says which, and the fix."""
+
+
+class LoudspeakerPlayer:
+    """Plays on an audio device, whose sample index is the clock.
+
+    ``device`` is a number, or a part of a name as ``python3 -m sounddevice`` lists them; empty for
+    the default. Raises NoLoudspeaker.
+    """
+
+    def __init__(self, playout: Playout, clock: AudioClock, device: str = "") -> None:
+        sounddevice = import_sounddevice("play on a loudspeaker")
+        self._playout, self._clock = playout, clock
+        self._last = time.monotonic()
+        self._finished = False
+        try:
+            self._stream = sounddevice.OutputStream(
+                samplerate=playout.rate,
+                channels=1,
+                dtype="float32",
+                device=device_of(device),
+                latency="low",
+                callback=self._fill,
+                finished_callback=self._end,
+            )
+            self._stream.start()
+        except (sounddevice.PortAudioError, ValueError) as error:
+            raise NoLoudspeaker(
+                f"the loudspeaker {device or '(default)'} cannot be opened at {playout.rate} Hz: "
+                f"{error}; `python3 -m sounddevice` lists the devices"
+            ) from error
+        found = sounddevice.query_devices(self._stream.device, "output")
+        self.description = f"{found['name']}, {self._stream.latency * 1e3:.0f} ms"
+
+    @property
+    def problem(self) -> str:
+        if self._finished or time.monotonic() - self._last > _STALLED:
+            return f"the loudspeaker {self.description} takes no more audio: is it plugged in?"
+        return ""
+
+    def close(self) -> None:
+        self._stream.abort(ignore_errors=True)
+        self._stream.close(ignore_errors=True)
+
+    def _fill(self, out: Any, frames: int, times: Any, status: Any) -> None:
+        now = time.monotonic()
+        self._last = now
+        latency = times.outputBufferDacTime - times.currentTime
+        if not 0 <= latency < 1:
+            latency = self._stream.latency  # some drivers give no times
+        start = self._playout.pulled
+        self._clock.observe(now, start / self._playout.rate - latency)
+        out[:, 0] = self._playout.pull(frames)
+
+    def _end(self) -> None:
+        self._finished = True
+
+
+def import_sounddevice(purpose: str) -> Any:
+    """The module. Raises NoLoudspeaker where it, or PortAudio, is missing."""
+    try:
+        import sounddevice
+    except ImportError as error:
+        raise NoLoudspeaker(
+            f"to {purpose} needs the Python package sounddevice: pip install sounddevice"
+        ) from error
+    except OSError as error:  # it finds no PortAudio
+        raise NoLoudspeaker(
+            f"to {purpose} needs PortAudio ({error}): apt install libportaudio2"
+        ) from error
+    return sounddevice
+
+
+def device_of(text: str) -> int | str | None:
+    """A device as sounddevice wants it: a number, a part of a name, or None for the default."""
+    if not text:
+        return None
+    return int(text) if text.isdigit() else text

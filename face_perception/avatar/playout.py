@@ -1,0 +1,141 @@
+"""What is played and when: speech between silences on the player's timeline. Knows no device."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+
+Array = npt.NDArray[np.float32]
+
+_KEEP = 5.0  # seconds of the past for which `at` can be asked
+_FADE = 0.005
+
+# Called with what the player has just taken: position of its first sample in seconds, samples.
+Listener = Callable[[float, Array], None]
+
+
+@dataclass
+class _Run:
+    """Speech without a gap: ``length`` samples from ``start`` on the player's timeline, whose first
+    is sample ``speech`` of the speech.
+    """
+
+    start: int
+    speech: int
+    length: int = 0
+    waiting: list[Array] = field(default_factory=list)
+
+
+class Playout:
+    """The queue between speech and a player that takes ``rate`` samples a second. Thread-safe.
+
+    The player's timeline has silence where there is no speech, so that it never stops. Speech
+    begins ``delay`` seconds after it was heard of; when it runs dry in the middle it stops, and
+    goes on after the same delay.
+    """
+
+    def __init__(self, rate: int, delay: float = 0.1) -> None:
+        self.rate = rate
+        self.delay = delay
+        self._lock = threading.Lock()
+        self._pulled = 0
+        self._pushed = 0
+        self._runs: list[_Run] = []
+        self._listeners: list[Listener] = []
+
+    def listen(self, listener: Listener) -> None:
+        """Has ``listener`` called, on the player's thread, with all that is speech."""
+        self._listeners.append(listener)
+
+    @property
+    def pulled(self) -> int:
+        """Samples that the player has taken."""
+        with self._lock:
+            return self._pulled
+
+    @property
+    def pushed(self) -> float:
+        """Seconds of speech that were pushed, ever."""
+        with self._lock:
+            return self._pushed / self.rate
+
+    @property
+    def waiting(self) -> float:
+        """Seconds of speech that the player has not taken yet."""
+        with self._lock:
+            return self._waiting() / self.rate
+
+    def push(self, samples: Array, heard: float, held: float = 0.0) -> None:
+        """Appends speech. ``heard`` is the position, in seconds, that is heard right now; ``held``
+        for how long the samples have been kept back before.
+        """
+        if not len(samples):
+            return
+        with self._lock:
+            if not self._waiting():
+                wanted = heard + max(0.0, self.delay - held)
+                start = max(self._pulled, round(wanted * self.rate))
+                self._runs.append(_Run(start, self._pushed))
+            self._runs[-1].waiting.append(samples.astype(np.float32, copy=False))
+            self._runs[-1].length += len(samples)
+            self._pushed += len(samples)
+
+    def pull(self, count: int) -> Array:
+        """The next samples for the player."""
+        out = np.zeros(count, np.float32)
+        with self._lock:
+            begin, end = self._pulled, self._pulled + count
+            first, last = end, begin
+            for run in self._runs:
+                start = self._end(run) - sum(map(len, run.waiting))
+                while run.waiting and start < end:
+                    piece = run.waiting.pop(0)
+                    taken = min(len(piece), end - start)
+                    out[start - begin : start - begin + taken] = piece[:taken]
+                    if taken < len(piece):
+                        run.waiting.insert(0, piece[taken:])
+                    first, last = min(first, start), max(last, start + taken)
+                    start += taken
+            self._pulled = end
+            keep = end - _KEEP * self.rate
+            self._runs = [run for run in self._runs if run.waiting or self._end(run) > keep]
+        if last > first:
+            for listener in self._listeners:
+                listener(first / self.rate, out[first - begin : last - begin])
+        return out
+
+    def at(self, position: float) -> float | None:
+        """The time in the speech, seconds from the first sample ever pushed, that is heard at a
+        position; None where that is silence, or not known yet.
+        """
+        sample = round(position * self.rate)
+        with self._lock:
+            for run in reversed(self._runs):
+                if run.start <= sample < self._end(run):
+                    return (run.speech + sample - run.start) / self.rate
+        return None
+
+    def cut(self) -> None:
+        """Ends the speech at once, but for what the player has taken; with a short fade."""
+        with self._lock:
+            for run in self._runs:
+                if not run.waiting:
+                    continue
+                rest = np.concatenate(run.waiting)
+                fade = rest[: round(_FADE * self.rate)] if run.start < self._pulled else rest[:0]
+                run.length -= len(rest) - len(fade)
+                run.waiting = [fade * np.linspace(1, 0, len(fade), dtype=np.float32)]
+                if not len(fade):
+                    run.waiting = []
+            self._runs = [run for run in self._runs if run.length > 0]
+
+    def _waiting(self) -> int:
+        return sum(len(piece) for run in self._runs for piece in run.waiting)
+
+    @staticmethod
+    def _end(run: _Run) -> int:
+        return run.start + run.length

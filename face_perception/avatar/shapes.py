@@ -1,0 +1,205 @@
+"""Each thing a face can do, as the way its landmarks go: displacement at weight 1.
+
+In centimetres of the average head, in the face's frame: x to the image's right, y down. Sizes are
+those of lively speech, not of the most that a face can do.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+
+import numpy as np
+import numpy.typing as npt
+
+from face_perception import faces
+from face_perception.avatar.anatomy import LIP_ROWS, Anatomy
+from face_perception.avatar.interfaces import FaceState
+
+FloatArray = npt.NDArray[np.floating]
+
+JAW_DROP = 2.0  # of the lower incisors at ``jaw`` 1
+
+SHAPES = (
+    "close", "jaw", "jaw_lip", "wide", "round", "press", "teeth", "tuck", "smile", "frown",
+    "inner_up", "outer_up", "brow_down", "yaw", "pitch", "roll",
+)  # fmt: skip
+HEAD = tuple(SHAPES.index(name) for name in ("yaw", "pitch", "roll"))
+
+# What a flat picture can follow without showing it.
+MAX_YAW, MAX_PITCH, MAX_ROLL = 0.16, 0.12, 0.06
+
+_NECK_CM = 6.0  # from the mouth down to where the head tilts
+
+
+def weights(state: FaceState) -> FloatArray:
+    """How much of each of ``SHAPES`` a state needs: [16]. Head angles are limited."""
+    mouth = state.mouth
+    values = np.clip(np.nan_to_num(mouth.values()), 0, 1)
+    jaw, wide, rounded, press, teeth, tuck = (float(v) for v in values)
+    smile = _limit(state.smile, 1)
+    inner, outer = _limit(state.inner_brow, 1), _limit(state.outer_brow, 1)
+    open_ = 1 - press
+    # Lips that are pushed forward cannot be drawn apart as well.
+    rounded *= 1 - 0.6 * max(smile, 0.0)
+    wide *= 1 - 0.7 * rounded
+    table: Mapping[str, float] = {
+        "close": 1.0,
+        "jaw": jaw,
+        "jaw_lip": -jaw * press,
+        "wide": wide,
+        "round": rounded * (1 - 0.7 * press),
+        "press": press,
+        "teeth": teeth * open_,
+        "tuck": tuck * open_ * (1 - 0.5 * jaw),
+        "smile": max(smile, 0.0),
+        "frown": max(-smile, 0.0),
+        "inner_up": max(inner, 0.0),
+        "outer_up": max(outer, 0.0),
+        "brow_down": max(-inner, -0.5 * outer, 0.0),
+        "yaw": _limit(state.head_yaw, MAX_YAW),
+        "pitch": _limit(state.head_pitch, MAX_PITCH),
+        "roll": _limit(state.head_roll, MAX_ROLL),
+    }
+    return np.array([table[name] for name in SHAPES])
+
+
+def displacements(face: Anatomy) -> FloatArray:
+    """[16, 468, 2], cm in the face's frame, of each of ``SHAPES`` on this face; zero for the turns
+    of the head, which are ``head_turns``.
+    """
+    out = np.zeros((len(SHAPES), 468, 2))
+    by_name = dict(zip(SHAPES, out, strict=True))
+    _skin(face, by_name)
+    _lips(face, by_name)
+    _brows(face, by_name)
+    return out
+
+
+def _limit(value: float, most: float) -> float:
+    return max(-most, min(most, float(value))) if math.isfinite(value) else 0.0
+
+
+def _step(x: FloatArray, low: float, high: float) -> FloatArray:
+    t = np.clip((x - low) / (high - low), 0, 1)
+    return np.asarray(t * t * (3 - 2 * t))
+
+
+def _skin(face: Anatomy, by_name: Mapping[str, FloatArray]) -> None:
+    """Cheeks, chin and jaw line: what goes with the lips."""
+    u, v = face.local(face.points).T
+    half = face.half_mouth
+    jaw = np.exp(-((u / 4.4) ** 2)) * _step(v, -0.8, 1.6)
+    by_name["jaw"][:, 1] = 1.08 * JAW_DROP * jaw  # it turns about the ear: the chin goes farther
+    by_name["jaw"][:, 0] = -0.05 * u * jaw
+    # Beside the corners of the mouth.
+    side = np.exp(-(((np.abs(u) - half) / 1.4) ** 2) - (v / 1.6) ** 2) * np.sign(u)
+    by_name["wide"][:, 0] = 0.30 * side
+    by_name["round"][:, 0] = -0.42 * side
+    cheek = np.exp(-(((np.abs(u) - half - 0.7) / 1.5) ** 2) - ((v + 1.3) / 1.8) ** 2)
+    by_name["smile"][:, 0] = 0.34 * side + 0.08 * np.sign(u) * cheek
+    by_name["smile"][:, 1] = -0.36 * cheek - 0.25 * np.abs(side)
+    by_name["frown"][:, 1] = 0.22 * np.abs(side)
+    near = np.exp(-((u / 2.2) ** 2))
+    by_name["teeth"][:, 1] = -0.12 * near * np.exp(-(((v + 1.1) / 0.8) ** 2))
+    chin = near * np.exp(-(((v - 2.2) / 1.2) ** 2))
+    by_name["press"][:, 1] = -0.10 * chin
+    by_name["tuck"][:, 1] = -0.12 * chin
+    by_name["frown"][:, 1] -= 0.14 * chin
+
+
+def _lips(face: Anatomy, by_name: Mapping[str, FloatArray]) -> None:
+    half = face.half_mouth
+    narrow = 0.34 * min(half, 2.5)
+    middle = (face.upper_edge + face.lower_edge) / 2
+    for sign, rows in zip((-1.0, 1.0), LIP_ROWS, strict=True):  # -1 the upper lip
+        upper = sign < 0
+        edge = face.upper_edge if upper else face.lower_edge
+        # Row by row, so that the corners, which are in both lips, get the same twice.
+        for i, row in enumerate(rows):
+            inner = i / (len(rows) - 1)  # 0 at the skin, 1 at the opening
+            u, _ = face.local(face.points[row]).T
+            t = np.clip(np.abs(u) / half, 0, 1)
+            bow = 1 - t * t
+            arch = bow**0.7
+            places = np.linspace(0, len(edge) - 1, len(row)).astype(int)
+            # From the lip's edge in the picture to where the lips meet.
+            closing = face.local(middle[places]) - face.local(edge[places])
+            by_name["close"][row] = closing * (0.75 + 0.25 * inner)
+            if face.parted:
+                # Mostly a laugh: somebody who is about to speak laughs less.
+                by_name["close"][row] += np.stack([-0.10 * u / half, 0.14 * t * t], 1)
+            jaw = by_name["jaw"]
+            jaw[row, 0] = -0.13 * u * t
+            lift = by_name["jaw_lip"]
+            if upper:
+                jaw[row, 1] = 0.30 * JAW_DROP * t**3 - 0.04 * bow
+            else:
+                jaw[row, 1] = JAW_DROP * (0.30 * t**3 + arch * (1.0 - 0.30 * t**3))
+                lift[row, 1] = JAW_DROP * arch * (1.0 - 0.30 * t**3)
+            by_name["wide"][row, 0] = 0.42 * u / half
+            by_name["wide"][row, 1] = -0.05 * sign * (1 - inner) * bow
+            by_name["round"][row, 0] = -narrow * u / half
+            by_name["round"][row, 1] = sign * bow * (0.22 if not upper else 0.16) - 0.02 * inner
+            by_name["press"][row, 1] = -0.13 * sign * (1 - inner) * bow
+            by_name["teeth"][row, 1] = (
+                sign
+                * (1 - 0.75 * t * t)
+                * (0.26 if upper else 0.30)
+                * (0.7 + 0.3 * inner)
+                * bow**0.3
+            )
+            if upper:
+                by_name["tuck"][row, 1] = -0.17 * bow
+            else:
+                by_name["tuck"][row, 1] = -0.22 * (1 - inner) * bow
+            by_name["smile"][row, 0] = 0.46 * u / half
+            by_name["smile"][row, 1] = -0.52 * t * t - 0.04 * bow
+            by_name["frown"][row, 0] = 0.05 * u / half
+            by_name["frown"][row, 1] = 0.36 * t * t - 0.10 * bow
+
+
+def _brows(face: Anatomy, by_name: Mapping[str, FloatArray]) -> None:
+    u, v = face.local(face.points).T
+    for upper, lower, lid in (
+        (faces.RIGHT_BROW_UPPER, faces.RIGHT_BROW_LOWER, faces.RIGHT_EYE_UPPER),
+        (faces.LEFT_BROW_UPPER, faces.LEFT_BROW_LOWER, faces.LEFT_EYE_UPPER),
+    ):
+        brow = face.local((face.points[upper] + face.points[lower]) / 2)
+        inner, outer = brow[-1], brow[0]
+        side = math.copysign(1.0, float(outer[0]))
+        along = np.clip((u - inner[0]) / (outer[0] - inner[0]), -0.6, 1.3)
+        at = inner[1] + along * (outer[1] - inner[1])
+        # Above, the forehead goes with the brow; below, the lid stays.
+        lid_v = float(face.local(face.points[lid])[2:7, 1].mean()) - 0.1
+        room = max(lid_v - float(brow[:, 1].mean()), 0.3)
+        above = np.exp(-(((v - at) / 1.9) ** 2))
+        below = 1 - _step((v - at) / room, 0.0, 1.0)
+        high = np.where(v < at, above, below)
+        down = min(0.40, 0.42 * room)
+        own = _step(side * u, -0.5, 0.9)
+        near = own * high * np.exp(-((np.clip(along - 1, 0, None) / 0.5) ** 2))
+        by_name["inner_up"][:, 1] -= 0.58 * near * _step(1 - along, 0.05, 0.95)
+        by_name["outer_up"][:, 1] -= 0.50 * near * _step(along, 0.0, 0.75)
+        by_name["brow_down"][:, 1] += down * near * (0.35 + 0.65 * _step(1 - along, 0.1, 0.9))
+        by_name["brow_down"][:, 0] -= 0.20 * side * near * _step(1 - along, 0.1, 0.9)
+
+
+def head_turns(local: FloatArray) -> FloatArray:
+    """[3, ..., 2] cm: yaw, pitch and roll by a radian, to first order, of points [..., 2] in the
+    face's frame.
+
+    The head is a smooth bulge rather than the mesh: at its rim, where the mesh ends, the depth of
+    the mesh would tear cheek from hair.
+    """
+    u, v = local[..., 0], local[..., 1]
+    depth = 1.8 + 6.0 * np.exp(-((u / 5.4) ** 2) - ((v + 3.0) / 7.5) ** 2)
+    depth = depth + 1.8 * np.exp(-((u / 1.3) ** 2) - ((v + 3.2) / 2.0) ** 2)
+    none = np.zeros_like(depth)
+    return np.stack(
+        [
+            np.stack([depth, none], -1),
+            np.stack([none, -depth], -1),
+            np.stack([-(v - _NECK_CM), u], -1),
+        ]
+    )

@@ -1,0 +1,137 @@
+"""The screen as a window or the whole display, by pygame (SDL): also without X (KMS), and in tests
+without any display. pygame is imported only here, on the window's own thread.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from typing import Any
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from face_perception.avatar.screen import Shown
+
+_PATIENCE = 10.0
+
+
+class NoDisplay(RuntimeError):
+    """There is no display, or no pygame; the text says which, and the fix."""
+
+
+class WindowScreen:
+    """A window with the face; ``full`` fills the display. Closing it, or Escape, ends it: `problem`
+    then says so. Raises NoDisplay.
+
+    SDL chooses the display: X or Wayland where the environment names one, else the kernel's own
+    (KMS: a robot without X; needs rights to /dev/dri); ``SDL_VIDEODRIVER`` overrides, e.g. `dummy`.
+    """
+
+    def __init__(self, *, full: bool = False, title: str = "face") -> None:
+        self.problem = ""
+        self.driver = ""
+        self.shown = 0
+        self.dropped = 0
+        self._full, self._title = full, title
+        self._condition = threading.Condition()
+        self._frame: Shown | None = None
+        self._closed = False
+        self._failed = ""
+        self._ready = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="window", daemon=True)
+        self._thread.start()
+        if not self._ready.wait(_PATIENCE):
+            self._closed = True
+            raise NoDisplay("the display does not answer: set SDL_VIDEODRIVER, e.g. to x11")
+        if self._failed:
+            self._thread.join(1)
+            raise NoDisplay(self._failed)
+
+    @property
+    def wanted(self) -> bool:
+        return not self._closed
+
+    def show(self, frame: Shown) -> None:
+        with self._condition:
+            self.dropped += self._frame is not None
+            self._frame = frame
+            self._condition.notify()
+
+    def hear(self, position: float, samples: npt.NDArray[np.float32]) -> None:
+        """A window has no sound of its own: the loudspeaker has."""
+
+    def close(self) -> None:
+        with self._condition:
+            self._closed = True
+            self._condition.notify()
+        self._thread.join(3)
+
+    def _run(self) -> None:
+        try:
+            pygame = self._open()
+        except ImportError:
+            self._failed = "a window needs pygame: pip install pygame, or choose the web page"
+            return
+        except Exception as error:
+            driver = os.environ.get("SDL_VIDEODRIVER") or "its own choice"
+            self._failed = (
+                f"no display can be opened (SDL, driver: {driver}: {error}): set DISPLAY or "
+                "WAYLAND_DISPLAY, give this user /dev/dri (group `video` or `render`) for a robot "
+                "without X, or choose the web page"
+            )
+            return
+        finally:
+            self._ready.set()
+        try:
+            self._loop(pygame)
+        except Exception as error:
+            self.problem = f"the window failed: {error}"
+        finally:
+            self._closed = True
+            pygame.display.quit()
+
+    def _open(self) -> Any:
+        os.environ.setdefault("PYGAME_HIDE_SUPPORT_PROMPT", "1")
+        import pygame
+
+        # Only what is needed: SDL's audio would take the device that plays the speech.
+        pygame.display.init()
+        flags = pygame.FULLSCREEN if self._full else pygame.RESIZABLE
+        self._surface = pygame.display.set_mode((0, 0) if self._full else (512, 512), flags)
+        pygame.display.set_caption(self._title)
+        pygame.mouse.set_visible(not self._full)
+        self.driver = pygame.display.get_driver()
+        return pygame
+
+    def _loop(self, pygame: Any) -> None:
+        while True:
+            with self._condition:
+                if self._frame is None and not self._closed:
+                    self._condition.wait(0.05)
+                if self._closed:
+                    return
+                frame, self._frame = self._frame, None
+            for event in pygame.event.get():
+                escape = event.type == pygame.KEYDOWN and event.key == pygame.K_ESCAPE
+                if event.type == pygame.QUIT or escape:
+                    self.problem = "the window was closed: restart the node to open it again"
+                    return
+            if frame is not None:
+                self._draw(pygame, frame)
+                self.shown += 1
+
+    def _draw(self, pygame: Any, frame: Shown) -> None:
+        surface = pygame.display.get_surface()
+        width, height = surface.get_size()
+        tall, wide = frame.image.shape[:2]
+        scale = min(width / wide, height / tall)
+        size = max(1, round(wide * scale)), max(1, round(tall * scale))
+        image = frame.image
+        if size != (wide, tall):
+            image = np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_LINEAR))
+        picture = pygame.image.frombuffer(np.ascontiguousarray(image).data, size, "RGB")
+        surface.fill((0, 0, 0))
+        surface.blit(picture, ((width - size[0]) // 2, (height - size[1]) // 2))
+        pygame.display.flip()

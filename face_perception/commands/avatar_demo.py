@@ -1,0 +1,83 @@
+"""``face-perception avatar-demo``: the talking face says something, on a page and as an mp4."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shutil
+import subprocess
+import tempfile
+from pathlib import Path
+
+from face_perception import paths
+from face_perception.commands import graph_options
+from face_perception.speech import Recording, read_wav
+
+
+def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    parser = subparsers.add_parser("avatar-demo", help="have the talking face say something")
+    said = parser.add_mutually_exclusive_group()
+    said.add_argument("--text", default="", help="what to say; needs espeak-ng")
+    said.add_argument("--wav", default="", metavar="FILE", help="a recording to say")
+    parser.add_argument(
+        "--portrait", default="", help="a picture of one face; astronaut; default: a drawn face"
+    )
+    parser.add_argument("--voice", default="en", help="espeak-ng's voice (default: %(default)s)")
+    parser.add_argument("--port", type=int, default=0, help="of the page; default: 8090 if free")
+    parser.add_argument(
+        "--output", type=Path, default=Path("out"), help="folder of avatar.mp4 and the log"
+    )
+    parser.add_argument(
+        "--duration", type=float, default=0.0, metavar="S", help="say it again for this long"
+    )
+    parser.add_argument(
+        "--log-level", default="info", choices=("debug", "info", "warn", "error", "fatal")
+    )
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    graph_options.require_ros()
+    if args.text:
+        recording = spoken(args.text, args.voice)
+    else:
+        recording = read_wav(args.wav or paths.resource("config/speech/hello.wav"))
+    portrait = args.portrait
+    if os.path.exists(portrait):
+        portrait = os.path.abspath(portrait)
+    from face_perception.nodes.avatar_demo import demo
+
+    return demo(
+        recording,
+        portrait=portrait,
+        output=args.output,
+        port=args.port,
+        duration=args.duration,
+        log_level=args.log_level,
+    )
+
+
+def spoken(text: str, voice: str) -> Recording:
+    """A text as speech, by espeak-ng in a process of its own. Raises RuntimeError where that is
+    missing or fails.
+    """
+    program = shutil.which("espeak-ng")
+    if program is None:
+        raise RuntimeError(
+            "a text needs espeak-ng: apt install espeak-ng, or leave the text out: then the "
+            "recording of the package is said"
+        )
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "speech.wav"
+        # The text by standard input: it may begin with a dash.
+        done = subprocess.run(
+            [program, "-v", voice, "-w", str(path), "--stdin"],
+            input=text,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        if done.returncode or not path.exists():
+            reason = (done.stderr or done.stdout).strip() or f"exit code {done.returncode}"
+            raise RuntimeError(f"espeak-ng failed: {reason}")
+        return read_wav(path)

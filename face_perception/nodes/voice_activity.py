@@ -1,0 +1,203 @@
+"""voice_activity node: audio to whether a person speaks; deaf while the robot itself does."""
+
+from __future__ import annotations
+
+import math
+import time
+from dataclasses import dataclass
+from typing import Any
+
+from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
+from std_msgs.msg import Header
+
+from face_perception import msg
+from face_perception.nodes import messages, networks
+from face_perception.nodes.audio_input import AUDIO_COMMON, AudioInput
+from face_perception.nodes.driver import PerceptionNode, run
+from face_perception.nodes.parameters import parameter
+from face_perception.speech import Activity, Chunk, Heard, SpeechStream, VoiceActivity
+
+_RATE = 16_000
+_STEP = 512 / _RATE
+_OFF = 0.03  # seconds that a stamp may be off before it is followed
+
+
+@dataclass(frozen=True)
+class VoiceActivityParameters(networks.NetworkParameters):
+    """Parameters of the voice_activity node."""
+
+    enter: float = parameter(0.5, "Speaking begins at this probability.", minimum=0.0, maximum=1.0)
+    leave: float = parameter(
+        0.35, "Speaking ends below this probability.", minimum=0.0, maximum=1.0
+    )
+    enter_time: float = parameter(
+        0.06, "For how long, before it counts, seconds.", minimum=0.0, maximum=10.0
+    )
+    leave_time: float = parameter(
+        0.3, "For how long, before it no longer counts, seconds.", minimum=0.0, maximum=10.0
+    )
+    gate_time: float = parameter(
+        0.3,
+        "For how long after the robot has spoken its microphone is not believed, seconds: the echo "
+        "of the room.",
+        minimum=0.0,
+        maximum=10.0,
+    )
+    audio_common: str = parameter(
+        "none",
+        "Read ros-drivers' audio_common messages instead of face_perception/Audio: AudioData "
+        "(data) or AudioDataStamped (stamped), with AudioInfo on audio_info.",
+        choices=AUDIO_COMMON,
+    )
+
+
+class VoiceActivityNode(PerceptionNode[VoiceActivityParameters]):
+    """Reads ``audio`` and ``avatar/state``, publishes ``voice_activity`` for every 32 ms."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__("voice_activity", VoiceActivityParameters, **kwargs)
+        self._input: AudioInput | None = None
+        self._robot: Any = None
+        self._timer: Any = None
+
+    def setup(self) -> None:
+        values = self.values
+        self._network = networks.Loading(self).load("voice_activity")
+        self._activity = VoiceActivity(
+            self._network,
+            enter=values.enter,
+            leave=values.leave,
+            enter_time=values.enter_time,
+            leave_time=values.leave_time,
+        )
+        self._out = self.publisher(msg.VoiceActivity, "voice_activity", depth=50)
+        self._forget()
+        self._robot_speaks = False
+        self._robot_until = -math.inf
+
+    def start(self) -> None:
+        self._input = AudioInput(
+            self,
+            "audio",
+            self._hear,
+            audio_common=self.values.audio_common,
+            hint="start the microphone node, or remap the topic to where your audio is",
+            wanted=lambda: self.heard(self._out),
+        )
+        # Latched: also what the face does already.
+        self._robot = self.create_subscription(
+            msg.AvatarState,
+            "avatar/state",
+            self._on_state,
+            QoSProfile(
+                depth=1,
+                reliability=ReliabilityPolicy.RELIABLE,
+                durability=DurabilityPolicy.TRANSIENT_LOCAL,
+            ),
+        )
+
+        self._timer = self.create_timer(0.1, self._poll)
+
+    def stop(self) -> None:
+        if self._timer is not None:
+            self.destroy_timer(self._timer)
+            self._timer = None
+        if self._input is not None:
+            self._input.destroy()
+            self._input = None
+        if self._robot is not None:
+            self.destroy_subscription(self._robot)
+            self._robot = None
+
+    def report(self) -> tuple[str, dict[str, str]]:
+        fallen, values = networks.report([self._network])
+        problems = [fallen, self._input.status if self._input else ""]
+        return "; ".join(filter(None, problems)), {
+            "gated": "yes: the robot speaks" if self._gated() else "no",
+            "late chunks": str(self._stream.late),
+            **values,
+        }
+
+    def _on_state(self, state: msg.AvatarState) -> None:
+        speaks = state.state == msg.AvatarState.SPEAKING
+        if self._robot_speaks and not speaks:
+            self._robot_until = time.monotonic() + self.values.gate_time
+        self._robot_speaks = speaks
+
+    def _gated(self) -> bool:
+        # One that was killed while it spoke says no more.
+        if self._robot_speaks and self.count_publishers("avatar/state") == 0:
+            self._robot_speaks = False
+        return self._robot_speaks or time.monotonic() < self._robot_until
+
+    def _forget(self) -> None:
+        # A live source's gaps are always silence: nobody waits for it.
+        self._stream = SpeechStream((_RATE,), delay=math.inf)
+        self._frame_id = ""
+        self._speaking = False
+        self._restart(0.0)
+
+    def _restart(self, stamp: float) -> None:
+        """What is heard next has this stamp and continues nothing."""
+        self._activity.reset()
+        self._began = stamp
+        self._count = 0  # samples since then
+        self._skipped = False
+
+    def _hear(self, chunk: Chunk, header: Header) -> None:
+        self._frame_id = header.frame_id
+        if chunk.stamp <= 0:
+            # Without a stamp it is now.
+            now = self.get_clock().now().nanoseconds * 1e-9
+            chunk = Chunk(now - chunk.duration, chunk.rate, chunk.samples, chunk.clipped)
+        now = time.monotonic()
+        for heard in (*self._stream.poll(now), *self._stream.push(chunk, now)):
+            self._take(heard)
+
+    def _poll(self) -> None:
+        for heard in self._stream.poll(time.monotonic()):
+            self._take(heard)
+
+    def _take(self, heard: Heard) -> None:
+        samples = heard.samples[_RATE]
+        at = self._began + self._count / _RATE
+        if heard.begins:
+            self._restart(heard.stamp)
+        elif heard.stamp > 0 and abs(heard.stamp - at) > _OFF:
+            # A sound card's crystal is not the computer's.
+            self._began += 0.1 * (heard.stamp - at)
+        if self._gated():
+            self._skip(len(samples))
+        else:
+            if self._skipped:
+                # What was heard of the robot must not go on as a person's speech.
+                self._restart(self._began + self._count / _RATE)
+            for step in self._activity.push(samples):
+                self._say(self._began + step.end - _STEP, step)
+            self._count += len(samples)
+        if heard.ends and self._speaking:
+            self._say(self._began + self._count / _RATE, None)
+
+    def _skip(self, count: int) -> None:
+        for number in range(self._count // 512, (self._count + count) // 512):
+            self._say(self._began + number * _STEP, None)
+        self._count += count
+        self._skipped = True
+
+    def _say(self, stamp: float, step: Activity | None) -> None:
+        """Publishes a step; None: nobody listened to it."""
+        self._speaking = step is not None and step.speaking
+        message = msg.VoiceActivity(
+            probability=step.probability if step is not None else math.nan,
+            speaking=self._speaking,
+            source=self._network.name,
+        )
+        message.header.stamp = messages.time(stamp)
+        message.header.frame_id = self._frame_id
+        if step is not None and math.isfinite(step.since):
+            message.since = messages.time(self._began + step.since)
+        self.publish(self._out, message, message.header)
+
+
+def main(args: list[str] | None = None) -> int:
+    return run(VoiceActivityNode, args)

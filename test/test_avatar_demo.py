@@ -1,0 +1,111 @@
+"""Films with sound, and the demo as a user starts it."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import numpy as np
+import pytest
+
+from face_perception.avatar import FilmError, write_film
+from face_perception.commands.avatar_demo import spoken
+
+av = pytest.importorskip("av")
+
+
+def test_a_film_has_its_frames_and_sound_at_their_stamps(tmp_path: Path) -> None:
+    path = tmp_path / "film.mp4"
+    # White from 1.0 s on, and a tone from 1.0 s on; stamps as a robot's clock has them.
+    epoch = 1.7e9
+    frames = [
+        (epoch + k / 30, np.full((65, 64, 3), 255 if k >= 30 else 0, np.uint8)) for k in range(60)
+    ]
+    tone = (8000 * np.sin(2 * np.pi * 440 * np.arange(24_000) / 48_000)).astype(np.int16)
+    # In two pieces, whose stamps are off by less than a millisecond.
+    sound = [(epoch + 1.0, tone[:12_000]), (epoch + 1.2504, tone[12_000:])]
+    assert write_film(path, frames, sound, 48_000) == 60
+    with av.open(str(path)) as film:
+        seen = [(f.time, f.to_ndarray(format="gray").mean()) for f in film.decode(video=0)]
+    with av.open(str(path)) as film:
+        heard = np.concatenate([f.to_ndarray().ravel() for f in film.decode(audio=0)])
+    assert len(seen) == 60
+    white = next(time for time, level in seen if level > 128)
+    loud = np.flatnonzero(np.abs(heard) > 0.05)[0] / 48_000
+    assert white == pytest.approx(1.0, abs=0.02)
+    assert loud == pytest.approx(1.0, abs=0.03)  # AAC's own frames are 21 ms
+    assert not list(tmp_path.glob(".film*"))
+
+
+def test_no_frames_no_film(tmp_path: Path) -> None:
+    with pytest.raises(FilmError, match="no frame"):
+        write_film(tmp_path / "film.mp4", [], [], 48_000)
+    assert not list(tmp_path.iterdir())
+
+
+def test_without_pyav(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "av", None)
+    with pytest.raises(FilmError, match="pip install av"):
+        write_film(tmp_path / "film.mp4", [], [], 48_000)
+
+
+def test_text_without_espeak(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(RuntimeError, match="apt install espeak-ng"):
+        spoken("hello", "en")
+
+
+def test_the_demo_speaks_and_leaves_a_film(domain: int, tmp_path: Path) -> None:
+    environment = {k: v for k, v in os.environ.items() if k not in ("DISPLAY", "WAYLAND_DISPLAY")}
+    process = subprocess.Popen(
+        ["face-perception", "avatar-demo", "--output", "out"],
+        cwd=tmp_path,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    try:
+        said, _ = process.communicate(timeout=120)
+    finally:
+        if process.poll() is None:
+            process.send_signal(signal.SIGTERM)
+            process.wait(20)
+    log = (tmp_path / "out" / "avatar.log").read_text()
+    assert process.returncode == 0, said + log
+    assert "Traceback" not in said + log
+    assert "the face is at http://127.0.0.1:" in said
+    with av.open(str(tmp_path / "out" / "avatar.mp4")) as film:
+        assert (len(film.streams.video), len(film.streams.audio)) == (1, 1)
+        pictures = [f.to_ndarray(format="rgb24") for f in film.decode(video=0)]
+    assert pictures[0].shape == (512, 512, 3)
+    assert any(np.abs(p.astype(int) - pictures[0]).mean() > 0.3 for p in pictures)
+
+
+def audio_common(*, data: dict[str, str], info: bool) -> ModuleType:
+    """What ``import audio_common_msgs.msg`` would find: one of the two packages of that name."""
+    module = ModuleType("audio_common_msgs.msg")
+    kind = type(
+        "AudioData", (), {"get_fields_and_field_types": classmethod(lambda cls: dict(data))}
+    )
+    module.AudioData = kind  # type: ignore[attr-defined]
+    if info:
+        module.AudioInfo = object  # type: ignore[attr-defined]
+    return module
+
+
+def test_which_audio_common_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    from face_perception.nodes.audio_input import audio_common_messages
+
+    other = audio_common(data={"float32_data": "sequence<float>", "int16_data": "x"}, info=False)
+    ours = audio_common(data={"data": "sequence<uint8>"}, info=True)
+    monkeypatch.setitem(sys.modules, "audio_common_msgs", ModuleType("audio_common_msgs"))
+    monkeypatch.setitem(sys.modules, "audio_common_msgs.msg", other)
+    with pytest.raises(ValueError, match=r"another package of that name .*float32_data"):
+        audio_common_messages()
+    monkeypatch.setitem(sys.modules, "audio_common_msgs.msg", ours)
+    assert audio_common_messages() is ours

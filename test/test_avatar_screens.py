@@ -1,0 +1,187 @@
+"""The screens against real counterparts: a WebSocket client on the loopback, SDL's dummy driver."""
+
+from __future__ import annotations
+
+import socket
+import struct
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
+
+import numpy as np
+import pytest
+
+from face_perception.avatar import NoDisplay, Shown, WebError, WebScreen, WindowScreen
+from face_perception.avatar.web import FRAME, LARGEST_MESSAGE, SOUND, may_watch
+
+websockets_client = pytest.importorskip("websockets.sync.client")
+from websockets.exceptions import ConnectionClosed, InvalidStatus  # noqa: E402
+
+NAME = socket.gethostname().lower()
+
+
+def frame(number: int, size: int = 64) -> Shown:
+    image = np.full((size, size, 3), (number * 10) % 250, np.uint8)
+    return Shown(number, image, number / 30, time.monotonic())
+
+
+def eventually(condition: Callable[[], object], timeout: float = 10.0) -> None:
+    end = time.monotonic() + timeout
+    while not condition():
+        assert time.monotonic() < end, "waited in vain"
+        time.sleep(0.01)
+
+
+@pytest.fixture
+def web() -> Iterator[WebScreen]:
+    screen = WebScreen("127.0.0.1", 0, rate=48_000)
+    yield screen
+    screen.close()
+    assert not screen._thread.is_alive()
+
+
+def connect(web: WebScreen, origin: str | None = None, **more: object) -> object:
+    return websockets_client.connect(
+        f"ws://127.0.0.1:{web.port}/stream", origin=origin, compression=None, **more
+    )
+
+
+def parse(message: bytes) -> tuple[int, int, float, bytes]:
+    kind, number, position = struct.unpack("<BxxxId", message[:16])
+    return kind, number, position, message[16:]
+
+
+def test_the_page_is_served(web: WebScreen) -> None:
+    with urllib.request.urlopen(web.address, timeout=5) as answer:
+        page = answer.read().decode()
+        assert answer.headers["Content-Type"] == "text/html; charset=utf-8"
+        assert "default-src 'none'" in answer.headers["Content-Security-Policy"]
+    assert "<canvas" in page
+    assert "http://" not in page, "the page must need nothing from elsewhere"
+    with pytest.raises(urllib.error.HTTPError, match="404"):
+        urllib.request.urlopen(web.address + "etc/passwd", timeout=5)
+
+
+def test_frames_and_sound_arrive(web: WebScreen) -> None:
+    assert not web.wanted
+    web.show(frame(0))
+    with connect(web) as client:  # type: ignore[attr-defined]
+        eventually(lambda: web.wanted)
+        web.show(frame(7))
+        kind, number, position, data = parse(client.recv(timeout=5))
+        assert (kind, number) == (FRAME, 7)
+        assert position == pytest.approx(7 / 30)
+        assert data.startswith(b"\xff\xd8")
+        web.hear(1.5, np.array([0.0, 0.5, -1.0], np.float32))
+        kind, number, position, data = parse(client.recv(timeout=5))
+        assert (kind, number, position) == (SOUND, 48_000, 1.5)
+        assert np.frombuffer(data, "<i2").tolist() == [0, 16384, -32768]
+    eventually(lambda: not web.wanted)
+
+
+def test_a_slow_browser_misses_frames_and_gets_the_newest(web: WebScreen) -> None:
+    with connect(web) as slow, connect(web) as quick:  # type: ignore[attr-defined]
+        eventually(lambda: web.browsers == 2)
+        got = []
+        for number in range(60):
+            web.show(frame(number))
+            got.append(parse(quick.recv(timeout=5))[1])
+            quick.send(str(number))
+        assert got == list(range(60))
+        seen = [parse(slow.recv(timeout=5))[1] for _ in range(3)]
+        with pytest.raises(TimeoutError):
+            slow.recv(timeout=0.3)
+        assert seen[0] == 0
+        slow.send("0")
+        assert parse(slow.recv(timeout=5))[1] == 59, "the newest, not the oldest that was missed"
+        assert web.dropped >= 55
+        assert web.delivered() > 0
+
+
+@pytest.mark.parametrize(
+    ("origin", "host", "allowed"),
+    [
+        ("http://127.0.0.1:8090", "127.0.0.1:8090", True),
+        ("http://localhost:8090", "localhost:8090", True),
+        ("http://[::1]:8090", "[::1]:8090", True),
+        ("http://192.168.1.5:8090", "192.168.1.5:8090", True),
+        (f"http://{NAME}:8090", f"{NAME}:8090", True),
+        ("http://kiosk.example", "192.168.1.5:8090", True),
+        ("http://evil.example", "127.0.0.1:8090", False),
+        ("http://evil.example:8090", "evil.example:8090", False),
+        ("http://127.0.0.1:9999", "127.0.0.1:8090", False),
+        ("null", "127.0.0.1:8090", False),
+        ("file://", "", False),
+    ],
+)  # fmt: skip
+def test_who_may_watch(origin: str, host: str, allowed: bool) -> None:
+    assert may_watch(origin, host, ("http://kiosk.example",)) is allowed
+
+
+def test_a_page_from_elsewhere_is_refused(web: WebScreen) -> None:
+    with pytest.raises(InvalidStatus, match="403"):
+        connect(web, origin="http://evil.example")
+    assert web.refused == 1
+    with connect(web, origin=web.address.rstrip("/")):  # type: ignore[attr-defined]
+        eventually(lambda: web.wanted)
+
+
+def test_a_large_message_ends_that_connection_only(web: WebScreen) -> None:
+    with connect(web) as good, connect(web) as bad:  # type: ignore[attr-defined]
+        eventually(lambda: web.browsers == 2)
+        bad.send("x" * (LARGEST_MESSAGE + 1))
+        with pytest.raises(ConnectionClosed) as closed:
+            bad.recv(timeout=5)
+        assert closed.value.rcvd is not None
+        assert closed.value.rcvd.code == 1009
+        eventually(lambda: web.browsers == 1)
+        web.show(frame(3))
+        assert parse(good.recv(timeout=5))[1] == 3
+
+
+def test_a_browser_that_vanishes_is_forgotten(web: WebScreen) -> None:
+    client = connect(web)
+    eventually(lambda: web.wanted)
+    client.socket.shutdown(socket.SHUT_RDWR)  # type: ignore[attr-defined]
+    eventually(lambda: not web.wanted)
+    web.show(frame(1))
+    with connect(web):  # type: ignore[attr-defined]
+        eventually(lambda: web.wanted)
+
+
+def test_a_port_in_use_is_said(web: WebScreen) -> None:
+    with pytest.raises(WebError, match=f"127.0.0.1:{web.port}.*choose another port"):
+        WebScreen("127.0.0.1", web.port, rate=48_000)
+
+
+def test_window_shows_the_newest_frame(monkeypatch: pytest.MonkeyPatch) -> None:
+    pygame = pytest.importorskip("pygame")
+    monkeypatch.setenv("SDL_VIDEODRIVER", "dummy")
+    window = WindowScreen()
+    try:
+        assert window.driver == "dummy"
+        assert window.wanted
+        for number in range(1, 4):
+            window.show(frame(number))
+            eventually(lambda number=number: window.shown + window.dropped == number)  # type: ignore[misc]
+        surface = pygame.display.get_surface()
+        eventually(lambda: tuple(surface.get_at((256, 256)))[:3] == (30, 30, 30))
+        wide = np.zeros((100, 200, 3), np.uint8)
+        wide[:] = (255, 0, 0)
+        window.show(Shown(9, wide, 0.0, 0.0))
+        eventually(lambda: tuple(surface.get_at((256, 256)))[:3] == (255, 0, 0))
+        assert tuple(surface.get_at((256, 10)))[:3] == (0, 0, 0), "not stretched"
+        pygame.event.post(pygame.event.Event(pygame.QUIT))
+        eventually(lambda: window.problem)
+        assert not window.wanted
+        assert "restart the node" in window.problem
+    finally:
+        window.close()
+
+
+def test_no_display_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("pygame")
+    monkeypatch.setenv("SDL_VIDEODRIVER", "x11")
+    monkeypatch.setenv("DISPLAY", ":987")
+    with pytest.raises(NoDisplay, match=r"no display can be opened .*web page"):
+        WindowScreen()

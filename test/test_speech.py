@@ -1,0 +1,323 @@
+"""Chunks to continuous speech: any size, rate and order; pauses, ends, interruption; no ROS."""
+
+from __future__ import annotations
+
+import struct
+import wave
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+
+from face_perception import paths
+from face_perception.inference import load
+from face_perception.speech import (
+    AudioError,
+    Chunk,
+    Heard,
+    SpeechStream,
+    VoiceActivity,
+    chunk,
+    from_bytes,
+    read_wav,
+    to_int16,
+)
+
+HELLO = paths.resource("config/speech/hello.wav")
+
+
+def tone(seconds: float, rate: int, hertz: float = 440.0) -> npt.NDArray[np.float32]:
+    return (0.5 * np.sin(2 * np.pi * hertz * np.arange(round(seconds * rate)) / rate)).astype("f4")
+
+
+def cut(samples: npt.NDArray[np.float32], rate: int, sizes: list[int], at: float) -> list[Chunk]:
+    """The samples as chunks of these sizes, over and over, stamped from ``at`` on."""
+    out, start, k = [], 0, 0
+    while start < len(samples):
+        piece = samples[start : start + sizes[k % len(sizes)]]
+        out.append(Chunk(at + start / rate, rate, piece))
+        start, k = start + len(piece), k + 1
+    return out
+
+
+def run(stream: SpeechStream, chunks: list[Chunk], at: float = 0.0) -> list[Heard]:
+    """Sends each chunk when its last sample is there, as a live source does, then waits 2 s."""
+    heard, now = [], at
+    for one in chunks:
+        now = max(now, at + one.stamp - chunks[0].stamp + one.duration)
+        heard += stream.push(one, now)
+    for _ in range(100):
+        now += 0.02
+        heard += stream.poll(now)
+    return heard
+
+
+def joined(heard: list[Heard], rate: int = 16_000) -> npt.NDArray[np.float32]:
+    return np.concatenate([h.samples[rate] for h in heard])
+
+
+@pytest.mark.parametrize("rate", [8_000, 16_000, 22_050, 44_100, 48_000])
+@pytest.mark.parametrize("sizes", [[320], [1], [7, 4096, 333]])
+def test_any_rate_and_size_gives_the_same_speech(rate: int, sizes: list[int]) -> None:
+    if sizes == [1]:
+        sizes = [rate // 100 + 1]
+    heard = run(SpeechStream(), cut(tone(1.0, rate), rate, sizes, 5.0))
+    assert [h.begins for h in heard].index(True) == 0
+    assert sum(h.begins for h in heard) == sum(h.ends for h in heard) == 1
+    speech = joined(heard)
+    assert abs(len(speech) - 16_000) <= 1
+    # The ends are those of the filter.
+    want = tone(1.0, 16_000)[: len(speech)]
+    assert np.abs(speech - want[: len(speech)])[400:-400].max() < 0.01
+
+
+def test_two_rates_at_once_stay_aligned() -> None:
+    heard = run(SpeechStream((16_000, 48_000)), cut(tone(1.0, 44_100), 44_100, [441], 1.0))
+    assert len(joined(heard, 48_000)) == pytest.approx(3 * len(joined(heard)), abs=3)
+
+
+def test_swapped_chunks_are_put_in_order() -> None:
+    chunks = cut(tone(1.0, 16_000), 16_000, [480], 3.0)
+    stream = SpeechStream()
+    heard, now = [], 0.0
+    for k in (0, 1, 3, 2, 4, 7, 6, 5, *range(8, len(chunks))):
+        now = max(now + 1e-3, chunks[k].stamp - 3.0 - 0.03)
+        heard += stream.push(chunks[k], now)
+    heard += stream.poll(now + 3)
+    assert stream.late == 0
+    assert np.array_equal(joined(heard), tone(1.0, 16_000))
+
+
+def test_a_lost_chunk_is_silence_and_its_late_coming_is_dropped() -> None:
+    chunks = cut(tone(1.0, 16_000), 16_000, [480], 3.0)
+    stream = SpeechStream()
+    heard, now = [], 0.0
+    for k, one in enumerate(chunks):
+        now = one.stamp - 3.0 + 0.03
+        heard += stream.poll(now)
+        if k != 5:
+            heard += stream.push(one, now - 0.025 if k == 6 else now)
+        if k == 20:
+            heard += stream.push(chunks[5], now)
+    heard += stream.poll(now + 3)
+    assert stream.late == 1
+    speech, want = joined(heard), tone(1.0, 16_000)
+    want[5 * 480 : 6 * 480] = 0
+    assert np.array_equal(speech, want)
+
+
+def test_a_pause_in_the_stamps_is_kept_where_chunks_come_ahead() -> None:
+    first, second = (
+        cut(tone(0.2, 16_000), 16_000, [800], 1.0),
+        cut(tone(0.2, 16_000), 16_000, [800], 1.7),
+    )
+    stream = SpeechStream()
+    heard, now = [], 0.0
+    for one in [*first, *second]:
+        now += 0.001
+        heard += stream.push(one, now)
+    for _ in range(200):
+        now += 0.02
+        heard += stream.poll(now)
+    speech = joined(heard)
+    assert len(speech) == pytest.approx(0.9 * 16_000, abs=2)
+    assert np.abs(speech[3300:11_000]).max() == 0
+    assert sum(h.ends for h in heard) == 1
+
+
+def test_a_pause_that_was_waited_out_is_not_doubled() -> None:
+    chunks = cut(tone(0.2, 16_000), 16_000, [320], 1.0) + cut(tone(0.2, 16_000), 16_000, [320], 1.6)
+    stream, heard, now = SpeechStream(), [], 0.0
+    for one in chunks:
+        while now < one.stamp - 1.0 + 0.02:
+            now += 0.005
+            heard += stream.poll(now)
+        heard += stream.push(one, now)
+    heard += stream.poll(now + 1)
+    # The listener's player has stood still for it.
+    assert len(joined(heard)) == pytest.approx(0.4 * 16_000, abs=400)
+    assert sum(h.begins for h in heard) == 1
+
+
+@pytest.mark.parametrize("stamps", ["none", "same", "sending"])
+def test_faster_than_real_time(stamps: str) -> None:
+    chunks = cut(tone(2.0, 24_000), 24_000, [2400], 0.0)
+    given = {"none": lambda k: 0.0, "same": lambda k: 9.0, "sending": lambda k: 9.0 + 0.004 * k}
+    stream, heard = SpeechStream(), []
+    for k, one in enumerate(chunks):
+        heard += stream.push(Chunk(given[stamps](k), 24_000, one.samples), 0.004 * k)
+    now = 0.004 * len(chunks)
+    while now < 1.9:
+        now += 0.02
+        heard += stream.poll(now)
+    assert stream.speaking, "what was sent ahead is still to be spoken"
+    heard += stream.poll(3.0)
+    assert not stream.speaking
+    assert len(joined(heard)) == pytest.approx(2.0 * 16_000, abs=2)
+    assert stream.late == 0
+
+
+def test_a_clock_that_goes_back_begins_anew() -> None:
+    stream = SpeechStream()
+    heard = stream.push(Chunk(1000.0, 16_000, tone(0.1, 16_000)), 0.0)
+    heard += stream.push(Chunk(5.0, 16_000, tone(0.1, 16_000)), 0.1)
+    assert [(h.begins, h.ends) for h in heard] == [(True, False), (False, True), (True, False)]
+
+
+def test_the_rate_may_change_in_the_middle() -> None:
+    chunks = cut(tone(0.5, 48_000), 48_000, [960], 1.0) + cut(tone(0.5, 16_000), 16_000, [320], 1.5)
+    heard = run(SpeechStream(), chunks)
+    assert len(joined(heard)) == pytest.approx(16_000, abs=3)
+    assert sum(h.begins for h in heard) == 1
+
+
+def test_an_empty_chunk_ends_at_once() -> None:
+    stream = SpeechStream()
+    stream.push(Chunk(1.0, 44_100, tone(0.3, 44_100)), 0.0)
+    (end,) = stream.push(Chunk(1.3, 44_100, np.zeros(0, np.float32)), 0.01)
+    assert end.ends
+    assert len(end.samples[16_000]) > 0, "what the resampler held back"
+    assert not stream.speaking
+
+
+def interrupted(stamp: Callable[[int], float]) -> tuple[SpeechStream, float]:
+    stream, now = SpeechStream(), 0.0
+    for k in range(10):
+        now = 0.02 * k
+        stream.push(Chunk(stamp(k), 16_000, tone(0.02, 16_000)), now)
+    stream.interrupt(now)
+    assert not stream.speaking
+    for k in range(10, 30):
+        now = 0.02 * k
+        assert stream.push(Chunk(stamp(k), 16_000, tone(0.02, 16_000)), now) == []
+        stream.poll(now)
+    return stream, now
+
+
+@pytest.mark.parametrize("stamped", [True, False])
+def test_what_continues_an_interrupted_utterance_is_dropped(stamped: bool) -> None:
+    stream, now = interrupted(lambda k: 7.0 + 0.02 * k if stamped else 0.0)
+    after = now + (0.1 if stamped else 0.7)
+    stamp = 7.0 + after if stamped else 0.0
+    heard = stream.push(Chunk(stamp, 16_000, tone(0.02, 16_000)), after)
+    assert [h.begins for h in heard] == [True]
+
+
+def test_interrupting_silence_does_nothing() -> None:
+    stream = SpeechStream()
+    stream.interrupt(0.0)
+    assert stream.push(Chunk(0.0, 16_000, tone(0.02, 16_000)), 0.1)[0].begins
+
+
+@pytest.mark.parametrize(
+    ("samples", "rate", "channels", "said"),
+    [
+        (np.zeros(10, np.int16), 0, 1, "sample_rate is 0"),
+        (np.zeros(10, np.int16), 16_000, 0, "channels is 0"),
+        (np.zeros(11, np.int16), 16_000, 2, "no whole number of frames"),
+        (np.zeros(10, np.int32), 16_000, 1, "int32"),
+        (np.full(10, np.nan, np.float32), 16_000, 1, "NaN"),
+        (np.full(10, 3e4, np.float32), 16_000, 1, "scaled to -1 to 1"),
+    ],
+)
+def test_audio_that_cannot_be(
+    samples: npt.NDArray[np.float32], rate: int, channels: int, said: str
+) -> None:
+    with pytest.raises(AudioError, match=said):
+        chunk(samples, rate, channels, 1.0)
+
+
+def test_stereo_and_clipping() -> None:
+    stereo = np.tile(np.array([16384, 0], np.int16), 100)
+    mono = chunk(stereo, 44_100, 2, 1.0)
+    assert mono.samples == pytest.approx(np.full(100, 0.25))
+    assert not mono.clipped
+    square = np.where(np.arange(1000) % 50 < 25, 32767, -32768).astype(np.int16)
+    assert chunk(square, 16_000, 1, 1.0).clipped
+    assert np.array_equal(to_int16(chunk(square, 16_000, 1, 1.0).samples), square)
+
+
+@pytest.mark.parametrize("kind", ["S16LE", "S16BE", "S32LE", "S8", "U8", "F32LE"])
+def test_raw_formats(kind: str) -> None:
+    values = np.array([0.0, 0.5, -0.5, 0.25])
+    data = {
+        "S16LE": (values * 32768).astype("<i2"),
+        "S16BE": (values * 32768).astype(">i2"),
+        "S32LE": (values * 2**31).astype("<i4"),
+        "S8": (values * 128).astype("i1"),
+        "U8": (values * 128 + 128).astype("u1"),
+        "F32LE": values.astype("<f4"),
+    }[kind].tobytes()
+    assert from_bytes(data, kind, 16_000, 1, 1.0).samples == pytest.approx(values)
+    assert from_bytes(data, kind, 16_000, 2, 1.0).samples == pytest.approx([0.25, -0.125])
+
+
+def test_raw_formats_that_are_none() -> None:
+    with pytest.raises(AudioError, match="'MP3' is not supported: use one of S16LE"):
+        from_bytes(b"", "MP3", 16_000, 1, 1.0)
+    with pytest.raises(AudioError, match="compressed audio"):
+        from_bytes(b"abc", "S16LE", 16_000, 1, 1.0)
+
+
+def riff(code: int, bits: int, data: bytes) -> bytes:
+    fmt = struct.pack("<HHIIHH", code, 1, 16_000, 16_000 * bits // 8, bits // 8, bits)
+    body = b"WAVEfmt " + struct.pack("<I", 16) + fmt + b"data" + struct.pack("<I", len(data)) + data
+    return b"RIFF" + struct.pack("<I", len(body)) + body
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"", "cut off"),
+        (b"ID3\x04" + bytes(100), "RIFF"),
+        (riff(3, 32, bytes(400)), "floating-point"),
+        (riff(1, 16, b""), "no audio"),
+    ],
+)
+def test_files_that_are_no_pcm(tmp_path: Path, content: bytes, said: str) -> None:
+    path = tmp_path / "some.wav"
+    path.write_bytes(content)
+    with pytest.raises(AudioError, match=said) as error:
+        read_wav(path)
+    assert "some.wav" in str(error.value)
+
+
+@pytest.mark.parametrize("width", [1, 2, 3, 4])
+def test_pcm_of_every_width(tmp_path: Path, width: int) -> None:
+    path = tmp_path / "some.wav"
+    values = np.array([0, 100, -100, 12_288, -12_288], np.int64) * 256 ** (width - 2)
+    if width == 1:
+        data = (np.array([0, 0, -1, 48, -48]) + 128).astype(np.uint8).tobytes()
+    else:
+        data = b"".join(int(v).to_bytes(width, "little", signed=True) for v in values)
+    with wave.open(str(path), "wb") as file:
+        file.setnchannels(1)
+        file.setsampwidth(width)
+        file.setframerate(8000)
+        file.writeframes(data)
+    got = read_wav(path)
+    assert got.rate == 8000
+    want = [0, 0, -256, 12_288, -12_288] if width == 1 else [0, 100, -100, 12_288, -12_288]
+    assert got.samples[:, 0].tolist() == want
+
+
+def test_voice_activity_finds_the_speech_and_not_noise() -> None:
+    model = load("voice_activity")
+    recording = read_wav(HELLO)
+    speech = chunk(recording.samples, recording.rate, 1, 0.0).samples
+    silence = np.zeros(16_000, np.float32)
+    found = VoiceActivity(model).push(np.concatenate([silence, speech, silence]))
+    speaking = [a for a in found if a.speaking]
+    assert not any(a.speaking for a in found if a.end < 1.0)
+    assert 1.0 < speaking[0].since < 1.4
+    assert speaking[0].end - speaking[0].since == pytest.approx(0.06, abs=0.05)
+    assert not found[-1].speaking
+    rng = np.random.default_rng(0)
+    noise = VoiceActivity(model).push((0.1 * rng.normal(size=32_000)).astype(np.float32))
+    assert not any(a.speaking for a in noise)
+    # Whatever the pieces, the same answers.
+    pieces = VoiceActivity(model)
+    again = [a for part in np.array_split(speech, 97) for a in pieces.push(part)]
+    assert again == VoiceActivity(model).push(speech)

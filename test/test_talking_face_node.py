@@ -1,0 +1,385 @@
+"""The talking face over real DDS: speech in, frames, sound and state out; faults; the web page."""
+
+from __future__ import annotations
+
+import socket
+import struct
+import threading
+import time
+import wave
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+import pytest
+from conftest import NodeProcess, Peer
+from diagnostic_msgs.msg import DiagnosticArray
+from geometry_msgs.msg import PointStamped
+from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
+from sensor_msgs.msg import CompressedImage, Image
+from std_msgs.msg import String
+from std_srvs.srv import Trigger
+
+from face_perception import msg, paths
+from face_perception.nodes import images, messages
+from face_perception.speech import read_wav
+
+HELLO = paths.resource("config/speech/hello.wav")
+State = msg.AvatarState
+
+
+class Speaker:
+    """Sends speech as a text-to-speech node does: chunks at real-time pace, on its own thread."""
+
+    def __init__(self, peer: Peer, topic: str = "speech") -> None:
+        self._peer = peer
+        self._publisher = peer.publisher(msg.Audio, topic)
+        self.begun = 0.0
+
+    def connect(self) -> None:
+        self._peer.until(lambda: self._publisher.get_subscription_count() > 0, why="for its ears")
+        self._peer.spin(0.2)
+
+    def send(
+        self, samples: npt.NDArray[np.int16], rate: int, channels: int = 1, stamp: float = 0.0
+    ) -> None:
+        message = msg.Audio(sample_rate=rate, channels=channels)
+        message.header.stamp = messages.time(stamp)
+        message.samples.frombytes(np.ascontiguousarray(samples).tobytes())
+        self._publisher.publish(message)
+
+    def say(self, samples: npt.NDArray[np.int16], rate: int, chunk: float = 0.02) -> None:
+        """Real-time chunks with stamps, while the peer spins; returns when all is sent."""
+        step = round(chunk * rate)
+
+        def talk() -> None:
+            begin = time.monotonic()
+            self.begun = time.time()
+            for k, start in enumerate(range(0, len(samples), step)):
+                time.sleep(max(0.0, begin + k * chunk - time.monotonic()))
+                self.send(samples[start : start + step], rate, stamp=self.begun + k * chunk)
+
+        thread = threading.Thread(target=talk)
+        thread.start()
+        while thread.is_alive():
+            self._peer.spin(0.02)
+
+
+def hello() -> tuple[npt.NDArray[np.int16], int]:
+    recording = read_wav(HELLO)
+    return recording.samples[:, 0], recording.rate
+
+
+def latched(peer: Peer) -> list[State]:
+    """States, also the one from before."""
+    states: list[State] = []
+    peer.node.create_subscription(
+        State,
+        "avatar/state",
+        states.append,
+        QoSProfile(
+            depth=10,
+            reliability=ReliabilityPolicy.RELIABLE,
+            durability=DurabilityPolicy.TRANSIENT_LOCAL,
+        ),
+    )
+    return states
+
+
+def diagnostics(peer: Peer, name: str = "talking_face") -> Callable[[], dict[str, str]]:
+    """The newest key-values of a node; empty before the first."""
+    arrays = peer.listen(DiagnosticArray, "/diagnostics")
+
+    def newest() -> dict[str, str]:
+        for array in reversed(arrays):
+            for status in array.status:
+                if status.name == name:
+                    return {v.key: v.value for v in status.values} | {"message": status.message}
+        return {}
+
+    return newest
+
+
+def stamps(found: list[Any]) -> npt.NDArray[np.float64]:
+    return np.array([messages.seconds(m.header.stamp) for m in found])
+
+
+def test_it_says_what_it_is_told_in_time(start: Callable[..., NodeProcess], peer: Peer) -> None:
+    start("talking_face", audio_out="none")
+    states = latched(peer)
+    frames = peer.listen(Image, "avatar/image")
+    sound = peer.listen(msg.Audio, "avatar/audio")
+    values = diagnostics(peer)
+    speaker = Speaker(peer)
+    peer.until(lambda: len(frames) > 30, why="for frames")
+    assert [s.state for s in states] == [State.IDLE]
+    still = images.to_array(frames[-1])
+    assert still.shape == (512, 512, 3)
+    speaker.connect()
+    samples, rate = hello()
+    speaker.say(samples, rate)
+    peer.until(lambda: len(states) == 3, why="until it has spoken")
+    assert [s.state for s in states] == [State.IDLE, State.SPEAKING, State.IDLE]
+
+    # The sound is the speech, at 48 kHz, without a gap; its stamps are when it is heard.
+    heard = np.concatenate([np.frombuffer(m.samples, np.int16) for m in sound])
+    assert {m.sample_rate for m in sound} == {48_000}
+    want = np.repeat(samples, 3)
+    assert abs(len(heard) - len(want)) <= 48_000 * 0.25
+    both = np.corrcoef(heard[: len(want)][: len(heard)], want[: len(heard)])[0, 1]
+    assert both > 0.95
+    begin = stamps(sound)[0]
+    assert 0.05 < begin - speaker.begun < 1.0
+    lengths = np.cumsum([len(m.samples) for m in sound])[:-1] / 48_000
+    # What the resampler holds back to the very end may come too late on a busy computer.
+    body = lengths < len(samples) / rate - 0.1
+    assert np.abs(stamps(sound)[1:] - begin - lengths)[body].max() < 0.02
+
+    # Frames are stamped when they are seen, one after the other.
+    seen = stamps(frames)
+    assert (np.diff(seen) > 0.02).all()
+    # The mouth moves while there is sound, beside what always moves.
+    end = begin + len(heard) / 48_000
+    moved = np.array(
+        [np.abs(images.to_array(f)[:, :, 1] - still[:, :, 1].astype(int)).mean() for f in frames]
+    )
+    during = moved[(seen > begin + 0.2) & (seen < end - 0.3)]
+    assert len(during) > 30
+    peer.until(lambda: values().get("first frame (ms)", "nan") != "nan", why="for diagnostics")
+    found = values()
+    assert abs(float(found["A/V offset, worst (ms)"])) <= 40
+    assert float(found["rendered (fps)"]) > 0
+    assert float(found["delivered (fps)"]) > 0
+    assert found["late chunks"] == "0"
+
+
+def test_interrupted_stopped_and_killed(start: Callable[..., NodeProcess], peer: Peer) -> None:
+    node = start("talking_face", audio_out="none", width=256, height=256)
+    states = latched(peer)
+    frames = peer.listen(CompressedImage, "avatar/image/compressed")
+    sound = peer.listen(msg.Audio, "avatar/audio")
+    speaker = Speaker(peer)
+    peer.until(lambda: len(frames) > 5, why="for frames")
+    speaker.connect()
+    samples, rate = hello()
+
+    # All of it at once, as a fast text-to-speech does; interrupted in the middle.
+    speaker.send(samples, rate)
+    peer.until(lambda: len(sound) > 20, why="for its voice")
+    answer = peer.call(Trigger, "talking_face/interrupt", Trigger.Request())
+    assert (answer.success, answer.message) == (True, "interrupted")
+    peer.until(lambda: states[-1].state == State.INTERRUPTED, why="for the interruption")
+    interrupted = messages.seconds(states[-1].since)
+    peer.until(lambda: states[-1].state == State.IDLE, why="for idle")
+    assert stamps(sound)[-1] - interrupted < 0.1
+    assert sum(len(m.samples) for m in sound) / 48_000 < 3
+    answer = peer.call(Trigger, "talking_face/interrupt", Trigger.Request())
+    assert (answer.success, answer.message) == (True, "it was not speaking")
+
+    # A stream that stops in the middle of a word.
+    sound.clear()
+    speaker.say(samples[: rate // 2], rate)
+    peer.until(lambda: states[-1].state == State.IDLE and len(states) == 6, why="for idle again")
+    assert sum(len(m.samples) for m in sound) / 48_000 == pytest.approx(0.5, abs=0.25)
+
+    # Killed while it speaks; the next one is whole.
+    speaker.send(samples, rate)
+    peer.until(lambda: states[-1].state == State.SPEAKING, why="for its voice")
+    node.popen.kill()
+    node.popen.wait()
+    start("talking_face", audio_out="none", width=256, height=256)
+    peer.until(lambda: states[-1].state == State.IDLE, why="for the next one")
+    sound.clear()
+    frames.clear()
+    peer.until(lambda: len(frames) > 5, why="for its frames")
+    speaker.connect()
+    speaker.send(samples[:rate], rate)
+    peer.until(lambda: sum(len(m.samples) for m in sound) >= 48_000, why="for its voice")
+    assert cv2.imdecode(np.frombuffer(frames[-1].data, np.uint8), 1).shape == (256, 256, 3)
+
+
+def test_bad_input_is_said_once_and_does_no_harm(
+    start: Callable[..., NodeProcess], peer: Peer
+) -> None:
+    node = start("talking_face", audio_out="auto", width=256, height=256)
+    states = latched(peer)
+    sound = peer.listen(msg.Audio, "avatar/audio")
+    speaker = Speaker(peer)
+    expression = peer.publisher(String, "avatar/expression")
+    affect = peer.publisher(msg.ValenceArousal, "avatar/valence_arousal")
+    point = peer.publisher(PointStamped, "avatar/look_at")
+    peer.until(lambda: len(states) == 1, why="for the node")
+    speaker.connect()
+    samples, rate = hello()
+    for _ in range(3):
+        speaker.send(samples[:1001], rate, channels=2)
+        speaker.send(samples[:1000], 0)
+        speaker.send(samples[:1000], rate, channels=0)
+        expression.publish(String(data="joyful"))
+        affect.publish(msg.ValenceArousal(valence=7.0, arousal=0.0))
+        behind = PointStamped()
+        behind.point.z = -1.0
+        point.publish(behind)
+        peer.spin(0.05)
+    for said in (
+        "there is no expression 'joyful': use one of neutral, angry",
+        "valence 7.00 and arousal 0.00 must each be in [-1, 1]",
+        "is not before the screen",
+    ):
+        node.wait_for_log(said)
+        assert node.log.count(said) == 1
+    node.wait_for_log("no whole number of frames of 2 channels")
+    assert node.log.count("/speech: ") == 1, "one message, rarely repeated"
+    assert states[-1].state == State.IDLE
+
+    # Stereo at 44.1 kHz, clipped, in chunks that come late and in the wrong order.
+    time_axis = np.arange(44_100) / 44_100
+    loud = np.clip(np.sin(2 * np.pi * 200 * time_axis) * 90_000, -32768, 32767).astype(np.int16)
+    stereo = np.stack([loud, loud], 1)
+    begin = time.time()
+    for k in (0, 1, 3, 2, 4, 6, 5, 7, 8, 9, 2):
+        piece = stereo[k * 4410 : (k + 1) * 4410]
+        speaker.send(piece.ravel(), 44_100, channels=2, stamp=begin + 0.1 * k)
+    peer.until(lambda: states[-1].state == State.SPEAKING, why="for its voice")
+    peer.until(lambda: states[-1].state == State.IDLE and len(states) == 3, why="for idle")
+    node.wait_for_log("the audio is clipped")
+    heard = np.concatenate([np.frombuffer(m.samples, np.int16) for m in sound])
+    assert len(heard) == pytest.approx(48_000, abs=0.25 * 48_000)
+    # One tone without a break: what is loud crosses zero 400 times a second.
+    whole = heard[2000:46_000].astype(float)
+    assert np.abs(np.diff(np.sign(whole))).sum() / 2 == pytest.approx(400 * 44 / 48, abs=8)
+
+
+@pytest.mark.parametrize(
+    ("parameters", "said"),
+    [
+        ({"portrait": "/nowhere/face.png"}, "portrait /nowhere/face.png: No such file"),
+        ({"audio_common": "stamped"}, "ros-drivers' audio_common_msgs, which is not installed"),
+        ({"audio_out": "device", "audio_device": "no such"}, "cannot be activated: "),
+        ({"window": "window"}, "no display can be opened"),
+        ({"web_port": -1}, "web_port: -1 is not a whole number"),
+    ],
+)
+def test_what_cannot_be_is_said(
+    start: Callable[..., NodeProcess],
+    monkeypatch: pytest.MonkeyPatch,
+    parameters: dict[str, Any],
+    said: str,
+) -> None:
+    monkeypatch.setenv("SDL_VIDEODRIVER", "x11")
+    monkeypatch.setenv("DISPLAY", ":987")
+    start("talking_face", **parameters).wait_for_log(said)
+
+
+def test_a_picture_without_a_face(start: Callable[..., NodeProcess], tmp_path: Path) -> None:
+    picture = tmp_path / "plain.png"
+    cv2.imwrite(str(picture), np.full((300, 300, 3), 128, np.uint8))
+    node = start("talking_face", portrait=str(picture))
+    assert "face" in node.wait_for_log("cannot be configured: ").split("cannot be", 1)[1]
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def test_the_page_of_the_node(
+    start: Callable[..., NodeProcess], peer: Peer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client = pytest.importorskip("websockets.sync.client")
+    pytest.importorskip("pygame")
+    from websockets.exceptions import InvalidStatus
+
+    monkeypatch.setenv("SDL_VIDEODRIVER", "dummy")
+    port = free_port()
+    node = start("talking_face", audio_out="none", web_port=port, window="window", width=256)
+    node.wait_for_log(f"the face is at http://127.0.0.1:{port}/")
+    speaker = Speaker(peer)
+    values = diagnostics(peer)
+    speaker.connect()
+    address = f"ws://127.0.0.1:{port}/stream"
+    with pytest.raises(InvalidStatus, match="403"):
+        client.connect(address, origin="http://evil.example")
+    samples, rate = hello()
+    for _ in range(2):  # one that goes, and comes back
+        kinds = {1: 0, 2: 0}
+        with client.connect(address, origin=f"http://127.0.0.1:{port}") as page:
+            speaker.send(samples[: rate // 2], rate)
+            end = time.monotonic() + 20
+            while min(kinds[1] / 10, kinds[2] / 10) < 1:
+                assert time.monotonic() < end, kinds
+                kind, number, _ = struct.unpack("<BxxxId", page.recv(timeout=10)[:16])
+                kinds[kind] += 1
+                if kind == 1:
+                    page.send(str(number))
+        peer.until(lambda: values().get("browsers") == "0", why="until it is forgotten")
+    assert values()["page, refused"] == "1"
+
+
+def wav(path: Path, samples: npt.NDArray[np.int16], rate: int) -> str:
+    with wave.open(str(path), "wb") as file:
+        file.setnchannels(1)
+        file.setsampwidth(2)
+        file.setframerate(rate)
+        file.writeframes(samples.tobytes())
+    return str(path)
+
+
+def test_voice_activity_of_a_recording_and_not_of_the_robot(
+    start: Callable[..., NodeProcess], peer: Peer, tmp_path: Path
+) -> None:
+    samples, rate = hello()
+    pause = np.zeros(rate, np.int16)
+    source = wav(tmp_path / "talk.wav", np.concatenate([pause, samples, pause]), rate)
+    start("microphone", source=source)
+    start("voice_activity")
+    found = peer.listen(msg.VoiceActivity, "voice_activity")
+    state = peer.node.create_publisher(
+        State,
+        "avatar/state",
+        QoSProfile(
+            depth=1,
+            reliability=ReliabilityPolicy.RELIABLE,
+            durability=DurabilityPolicy.TRANSIENT_LOCAL,
+        ),
+    )
+    peer.until(lambda: any(f.speaking for f in found), why="for speech")
+    peer.until(lambda: found[-1].probability < 0.1 and not found[-1].speaking, why="for silence")
+    gaps = np.diff(stamps(found))
+    assert np.median(gaps) == pytest.approx(0.032, abs=0.001)
+    began = next(f for f in found if f.speaking)
+    assert 0 <= messages.seconds(began.header.stamp) - messages.seconds(began.since) < 0.2
+    assert {f.source for f in found} == {"voice_activity"}
+
+    state.publish(State(state=State.SPEAKING))
+    peer.until(lambda: np.isnan(found[-1].probability), why="for deafness")
+    found.clear()
+    peer.until(lambda: len(found) > 220, why="for the recording once more")
+    assert all(np.isnan(f.probability) and not f.speaking for f in found)
+    state.publish(State(state=State.IDLE))
+    peer.until(lambda: any(f.speaking for f in found), why="for speech again")
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"RIFFnothing", "is no wav file of PCM"),
+        (
+            None,
+            "microphone no such device cannot be opened|needs PortAudio|pip install sounddevice",
+        ),
+    ],
+)
+def test_a_microphone_that_is_not_there(
+    start: Callable[..., NodeProcess], tmp_path: Path, content: bytes | None, said: str
+) -> None:
+    source = "no such device"
+    if content is not None:
+        (tmp_path / "some.wav").write_bytes(content)
+        source = str(tmp_path / "some.wav")
+    log = start("microphone", source=source).wait_for_log("cannot be configured: ")
+    assert any(part in log for part in said.split("|")), log
