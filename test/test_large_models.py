@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from face_perception import files as inference_files
 from face_perception.inference import (
     Card,
     Made,
@@ -23,7 +24,6 @@ from face_perception.inference import (
     store,
     verify,
 )
-from face_perception import files as inference_files
 from face_perception.inference.engine_build import build_engine
 
 onnx = pytest.importorskip("onnx")

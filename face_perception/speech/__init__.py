@@ -1,5 +1,5 @@
-"""Audio in: chunks put in order and resampled, wav files, whether a person speaks, what the mouth does;
-spectrograms and what MuseTalk hears of them. No audio device, no topic, no picture.
+"""Audio in: chunks put in order and resampled, wav files, whether a person speaks, and what the
+mouth does; spectrograms, and what MuseTalk hears. No audio device, no topic, no picture.
 """
 
 from face_perception.speech.chunks import (
