@@ -286,3 +286,22 @@ def test_published_recurrence_over_time(published: dict[str, Array]) -> None:
     features = networks.frame.infer({name: value[0] for name, value in streams.items()})["features"]
     out = networks.recurrence.infer({"features": features[None]})["valence_arousal"]
     np.testing.assert_allclose(out, published["net_b1t8_out_time_axis"], atol=1e-5)
+
+
+def test_in_a_hurry_a_gap_costs_no_look() -> None:
+    """Where images are left out for want of time, motion begins anew but the look stands."""
+    networks = load_networks("mimamo")
+    mimamo = Mimamo[int](networks, appearance_every=0, look_ahead=0)
+    crops = patches(8)
+    stamps = (0.0, 1 / 30, 0.5, 0.9, 2.5, 2.5 + 1 / 30)  # two gaps that are short, one that is not
+    looks = []
+    for k, stamp in enumerate(stamps):
+        assert mimamo.estimate(k, stamp, [crops[k]], hurried=True), "an estimate of every image"
+        looks.append(mimamo.looks)
+    assert looks == [1, 1, 1, 1, 2, 2]
+    assert mimamo.estimate(6, 2.9, [patches(1, face="face_2")[0]], hurried=True)
+    assert mimamo.looks == 3, "another face has no look yet"
+    often = Mimamo[int](networks, appearance_every=8, look_ahead=0)
+    for k, stamp in enumerate(stamps):
+        often.estimate(k, stamp, [crops[k]], hurried=True)
+    assert often.looks == 4, "when told how often, it begins anew with a look"

@@ -26,6 +26,9 @@ T = TypeVar("T")
 RATE = 30.0  # images a second of the videos that the networks are trained on
 STREAMS = ("appearance", "phase0", "phase1")
 _OUTPUT = "valence_arousal"
+# Seconds for which a face's appearance still stands where its motion had to begin anew: images
+# that were left out for want of time must not cost still more of it.
+_SAME_LOOK = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,7 +179,8 @@ class Mimamo(Generic[T]):
       over time look ahead.
     - ``window``: ticks that a recurrence over time sees; 0: as many as it was trained on.
     - ``appearance_every``: the network for appearance, by far the dearest, runs on every so many
-      images of a face; what it found stands for those between. 0: on each that is not ``hurried``.
+      images of a face; what it found stands for those between. 0: on each that is not ``hurried``,
+      and then what it found also outlasts a gap of up to a second.
     - ``max_gap``: seconds between two images after which all begins anew.
     - ``one_sided``: unwrap as published, see ``differences``.
 
@@ -219,6 +223,8 @@ class Mimamo(Generic[T]):
     def reset(self) -> None:
         """Forget every face."""
         self._tracks: dict[str, _Track[T]] = {}
+        self._looked: dict[str, FloatArray] = {}
+        self._stamp = -np.inf
         self._clock.reset()
 
     def estimate(
@@ -235,10 +241,14 @@ class Mimamo(Generic[T]):
         grays = gray_images(crops) if crops else None
         tick = self._clock.tick(stamp)
         if tick.restarted:
+            same = self._every == 0 and 0 <= stamp - self._stamp <= _SAME_LOOK
+            self._looked = {i: t.appearance for i, t in self._tracks.items() if same}
             self._tracks = {}
+        self._stamp = stamp
         if tick.steps == 0:
             return []
         self._tracks = {crop.face_id: self._track(crop.face_id) for crop in crops}
+        self._looked = {}
         if grays is None:
             return [(tag, [])]
         self._images += 1
@@ -266,17 +276,21 @@ class Mimamo(Generic[T]):
         return found
 
     def _track(self, face_id: str) -> _Track[T]:
-        return self._tracks.get(face_id) or _Track(face_id, self._phase_ahead, self.window)
+        track = self._tracks.get(face_id)
+        if track is None:
+            track = _Track(face_id, self._phase_ahead, self.window)
+            track.appearance = self._looked.get(face_id, track.appearance)
+        return track
 
     def _look(self, crops: Sequence[FaceCrop], hurried: bool) -> None:
-        """Appearance of the faces whose turn it is; always of one that is new."""
+        """Appearance of the faces whose turn it is; always of one that has none."""
 
-        def is_due(seen: int) -> bool:
+        def is_due(track: _Track[T]) -> bool:
             if self._every:
-                return seen % self._every == 0
-            return seen == 0 or not hurried
+                return track.seen % self._every == 0
+            return not track.appearance.size or not hurried
 
-        due = [c for c in crops if is_due(self._tracks[c.face_id].seen)]
+        due = [c for c in crops if is_due(self._tracks[c.face_id])]
         self.looks += bool(due)
         if due:
             found = self._networks.appearance.infer({"face": appearance_images(due)})["features"]
