@@ -1,6 +1,6 @@
 """The talking face at 512x512 and 30 Hz over DDS: delivered frames, A/V offset, first frame.
 
-    python3 bench/avatar.py [--minutes 60] [--beside] [--wav FILE] [--skew 0.005]
+    python3 bench/avatar.py [--minutes 2] [--beside] [--wav FILE] [--skew 0.005]
 
 Speaks a recording in 20 ms chunks, over and over with a pause, by a sender whose clock is off by
 ``--skew``; frames are counted by a subscriber to avatar/image in this process. With --beside the
@@ -58,7 +58,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
-    parser.add_argument("--minutes", type=float, default=60.0)
+    parser.add_argument("--minutes", type=float, default=2.0)
     parser.add_argument("--beside", action="store_true")
     parser.add_argument("--wav", default=str(paths.resource("config/speech/hello.wav")))
     parser.add_argument("--skew", type=float, default=0.0)
