@@ -35,7 +35,7 @@ ALLOWED: dict[str, set[str]] = {
     "synthesis": {"types"},
     "overlay": {"types", "geometry", "faces"},
     "perception": BASE | {"inference", "faces", "mirror"} | SENSES,
-    "networks": BASE | {"inference"},
+    "networks": BASE | {"inference", "speech"},
     "training": BASE | {"inference", "networks", "synthesis"},
     "nodes": BASE | SENSES | {"msg", "srv", "action", "inference", "faces", "synthesis"}
     | {"overlay", "graph", "table", "supervisor", "clips"},

@@ -1,0 +1,280 @@
+"""MuseTalk imported from files as they are published: read, checked, and run by ONNX Runtime."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from face_perception.inference import Card, Model, ModelError, install, load
+from face_perception.speech import features_of, log_mel
+
+torch = pytest.importorskip("torch")
+
+from face_perception.networks import (  # noqa: E402
+    import_musetalk,
+    musetalk_unet,
+    musetalk_vae,
+    whisper_encoder,
+)
+from face_perception.networks.musetalk_files import (  # noqa: E402
+    filled,
+    read_state,
+    vae_names,
+    whisper_names,
+)
+from face_perception.networks.onnx_stream import to_onnx_streamed  # noqa: E402
+
+Golden = dict[str, np.ndarray]
+
+
+@pytest.fixture(scope="module")
+def golden(shared: Path) -> Golden:
+    return dict(np.load(shared / "golden" / "musetalk" / "golden_seed1.npz"))
+
+
+@pytest.fixture(scope="module")
+def weights(shared: Path) -> Any:
+    """The module that makes the golden's weights."""
+    folder = str(shared / "golden" / "musetalk")
+    sys.path.insert(0, folder)
+    try:
+        sys.modules.pop("weights", None)
+        import weights as made
+    finally:
+        sys.path.remove(folder)
+        sys.modules.pop("weights", None)
+    return made
+
+
+@pytest.fixture(scope="module")
+def models(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    folder = tmp_path_factory.mktemp("models")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("FACE_PERCEPTION_MODELS", str(folder))
+        yield folder
+
+
+@pytest.fixture(scope="module")
+def published(weights: Any, shared: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """vae.bin with the older names, whisper.bin with its prefix and a decoder, no UNet yet."""
+    import json
+
+    folder = tmp_path_factory.mktemp("published")
+    table = json.loads((shared / "golden" / "musetalk" / "params_vae.json").read_text())
+    older = table["file_names"]
+    vae = {older.get(k, k): torch.from_numpy(v) for k, v in weights.vae(1).items()}
+    assert any(".proj_attn." in name for name in vae)
+    torch.save(vae, folder / "vae.bin")
+    whisper = {
+        f"model.encoder.{k}": torch.from_numpy(v) for k, v in weights.whisper_encoder(1).items()
+    }
+    whisper["model.decoder.embed_tokens.weight"] = torch.zeros(4, 384)
+    torch.save(whisper, folder / "whisper.bin")
+    (folder / "unet.pth").write_bytes(b"not reached")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def cards(published: Path, models: Path) -> dict[str, Card]:
+    """All but the UNet, imported."""
+    parser = argparse.ArgumentParser()
+    import_musetalk.add_arguments(parser)
+    files = ("--unet", "unet.pth", "--vae", "vae.bin", "--whisper", "whisper.bin")
+    args = [v if v.startswith("--") else str(published / v) for v in files]
+    made = import_musetalk.make(parser.parse_args(args), lambda step: None)
+    with contextlib.closing(made):
+        return {card.name: card for card in (install(next(made)) for _ in range(3))}
+
+
+def loaded(name: str) -> Model:
+    return load(name, threads=2, backend="onnxruntime")
+
+
+def test_whisper(cards: dict[str, Card], golden: Golden) -> None:
+    """Through the windows' own way to call it, too."""
+    assert cards["whisper_encoder"].facts["normed"] is True
+    found = features_of(golden["wav"], loaded("whisper_encoder"))
+    np.testing.assert_allclose(found, golden["hidden_hf"][0][:100], atol=1e-4)
+
+
+def test_image_encoder(cards: dict[str, Card], golden: Golden) -> None:
+    image = golden["crop_bgr_u8"][:, :, ::-1].transpose(2, 0, 1).astype(np.float32)
+    masked = image.copy()
+    masked[:, 128:] = 0
+    found = loaded("musetalk_vae_encoder").infer({"image": np.stack([masked, image])})
+    for k, which in enumerate(("masked", "ref")):
+        for name in ("mean", "logvar"):
+            wanted = golden[f"vae_{name}_{which}"][0]
+            np.testing.assert_allclose(found[name][k], wanted, atol=1e-4)
+
+
+def test_image_decoder(cards: dict[str, Card], golden: Golden) -> None:
+    found = loaded("musetalk_vae_decoder").infer({"latents": golden["decode2_latents"]})["image"]
+    levels = np.rint(found[0]).astype(int).transpose(1, 2, 0)[:, :, ::-1]
+    off = np.abs(levels - golden["decode2_u8_bgr"][0])
+    assert off.max() <= 1
+    assert (off > 0).mean() < 1e-3
+
+
+def test_original_whisper_file(weights: Any, golden: Golden, tmp_path: Path) -> None:
+    """OpenAI's tiny.pt: other names, dims beside them, in FP16 as published or not."""
+    state = {
+        f"encoder.{weights.openai_name(k)}": torch.from_numpy(v)
+        for k, v in weights.whisper_encoder(1).items()
+    }
+    state["decoder.ln.weight"] = torch.ones(384)
+    path = tmp_path / "tiny.pt"
+    torch.save({"dims": {"n_mels": 80}, "model_state_dict": state}, path)
+    network, normed = import_musetalk._whisper(path, "1.0")
+    assert not normed
+    mel = np.zeros((1, 80, 3000), np.float32)
+    mel[0, :, :200] = log_mel(golden["wav"])
+    with torch.inference_mode():
+        found = network(torch.from_numpy(mel))[0, :100].numpy()
+    np.testing.assert_allclose(found, golden["v10_features"], atol=1e-4)
+    assert import_musetalk._whisper(path, "1.5")[1]
+    half = {name: value.half() for name, value in state.items()}
+    torch.save({"model_state_dict": half}, path)
+    network, _ = import_musetalk._whisper(path, "1.0")
+    assert {p.dtype for p in network.parameters()} == {torch.float32}
+
+
+def small_state() -> dict[str, Any]:
+    return {k: v.clone() for k, v in torch.nn.Linear(3, 2).state_dict().items()}
+
+
+def test_every_kind_of_file(tmp_path: Path) -> None:
+    state = small_state()
+    torch.save(state, tmp_path / "a.pth")
+    torch.save(state, tmp_path / "old.bin", _use_new_zipfile_serialization=False)
+    torch.save({"state_dict": state, "epoch": 3}, tmp_path / "wrapped.pt")
+    np.savez(tmp_path / "a.npz", **{k: v.numpy() for k, v in state.items()})
+    for name in ("a.pth", "old.bin", "wrapped.pt", "a.npz"):
+        found = read_state(tmp_path / name)
+        assert {k: v.tolist() for k, v in found.items()} == {
+            k: v.tolist() for k, v in state.items()
+        }
+
+
+def test_files_that_are_not_weights(tmp_path: Path) -> None:
+    class Evil:
+        def __reduce__(self) -> tuple[Callable[..., Any], tuple[str]]:
+            return Path.touch, (tmp_path / "ran",)  # type: ignore[return-value]
+
+    torch.save({"w": Evil()}, tmp_path / "evil.pth")
+    (tmp_path / "page.bin").write_text("<html>not found</html>")
+    torch.save(small_state(), tmp_path / "cut.pth")
+    (tmp_path / "cut.pth").write_bytes((tmp_path / "cut.pth").read_bytes()[:-300])
+    (tmp_path / "x.npz").write_bytes(b"PK nothing")
+    (tmp_path / "x.safetensors").write_bytes(b"nothing")
+    for name in ("evil.pth", "page.bin", "cut.pth", "x.npz", "x.safetensors"):
+        with pytest.raises(ModelError, match=name):
+            read_state(tmp_path / name)
+    assert not (tmp_path / "ran").exists()
+    with pytest.raises(ModelError, match="there is no file"):
+        read_state(tmp_path / "missing.pth")
+    torch.save(torch.zeros(3), tmp_path / "tensor.pth")
+    with pytest.raises(ModelError, match="holds a Tensor, not weights by name"):
+        read_state(tmp_path / "tensor.pth")
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda s: s.pop("bias"), "lacks bias"),
+        (lambda s: s.update(extra=s["bias"]), "has unknown extra"),
+        (lambda s: s.update(weight=s["bias"]), r"weight is \[2\], not \[2, 3\]"),
+    ],
+)
+def test_weights_fit_exactly(change: Callable[[Any], Any], message: str) -> None:
+    state = small_state()
+    change(state)
+    with pytest.raises(ModelError, match=rf"x\.bin .*{message}.*is it the right file"):
+        filled(torch.nn.Linear(3, 2), state, Path("x.bin"))
+
+
+def test_names() -> None:
+    autoencoder = musetalk_vae.Autoencoder().state_dict()
+    assert vae_names(dict(autoencoder)).keys() == autoencoder.keys()
+    encoder = whisper_encoder.WhisperEncoder().state_dict()
+    for prefix in ("", "encoder.", "model.encoder."):
+        found, of_openai = whisper_names({prefix + k: v for k, v in encoder.items()})
+        assert found.keys() == encoder.keys()
+        assert not of_openai
+
+
+class Part(torch.nn.Module):  # type: ignore[misc]
+    """Of the UNet what an exporter can get wrong: convolutions, linear layers, a buffer."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.level = musetalk_unet._Level([(64, 64), (64, 128)], attends=True)
+        for block in self.level.resnets:
+            del block.time_emb_proj
+        self.conv = torch.nn.Conv2d(128, 64, 3)
+        self.register_buffer("positions", musetalk_unet.positions(), persistent=False)
+
+    def forward(self, x: Any, audio: Any) -> Any:
+        audio = audio + self.positions
+        for k in range(2):
+            x = self.level.block(k, x, None, audio)
+        return self.conv(x)
+
+
+def test_weights_are_streamed_beside_the_graph(tmp_path: Path) -> None:
+    import onnx
+    import onnxruntime
+
+    torch.manual_seed(0)
+    part = Part().eval()
+    data = tmp_path / "part.onnx.data"
+    example = [torch.randn(2, 64, 8, 8), torch.randn(2, 50, 384)]
+    graph = to_onnx_streamed(part, example, ["x", "audio"], ["y"], data)
+    path = tmp_path / "part.onnx"
+    path.write_bytes(graph)
+    onnx.checker.check_model(str(path))
+    size = sum(4 * p.numel() for p in part.parameters())
+    assert len(graph) < 0.2 * size
+    assert 0.9 * size < data.stat().st_size < 1.1 * size
+    parsed = onnx.load_from_string(graph).graph
+    names = {tensor.name for tensor in parsed.initializer}
+    assert not [n for n in parsed.node if n.op_type == "Transpose" and n.input[0] in names]
+    session = onnxruntime.InferenceSession(str(path))
+    x, audio = torch.randn(3, 64, 8, 8), torch.randn(3, 50, 384)
+    (found,) = session.run(None, {"x": x.numpy(), "audio": audio.numpy()})
+    with torch.no_grad():
+        np.testing.assert_allclose(found, part(x, audio).numpy(), atol=2e-5)
+    # And a damaged file of weights is no reason to crash.
+    data.write_bytes(b"")
+    with pytest.raises(Exception, match="part"):
+        onnxruntime.InferenceSession(str(path))
+
+
+@pytest.mark.slow
+def test_unet_end_to_end(
+    weights: Any, golden: Golden, cards: dict[str, Card], tmp_path: Path
+) -> None:
+    """850 million parameters through a file and the import, then to the bytes of an image."""
+    path = tmp_path / "unet.npz"
+    np.savez(path, **weights.unet(1))
+    unet = import_musetalk.read_unet(path)
+    latents = torch.from_numpy(golden["unet_latents"][:1])
+    audio = torch.from_numpy(golden["unet_audio"][:1])
+    install(import_musetalk.unet_made(unet, latents, audio, path, {}, tmp_path))
+    del unet
+    found = loaded("musetalk_unet").infer(
+        {"latents": golden["unet_latents"], "audio": golden["unet_audio"]}
+    )["predicted"]
+    np.testing.assert_allclose(found, golden["unet_out"], atol=1e-4)
+    image = loaded("musetalk_vae_decoder").infer({"latents": found})["image"]
+    levels = np.rint(image).astype(int).transpose(0, 2, 3, 1)[..., ::-1]
+    off = np.abs(levels - golden["decode_u8_bgr"])
+    assert off.max() <= 1
+    assert (off > 0).mean() < 1e-3
