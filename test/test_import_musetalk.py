@@ -251,10 +251,6 @@ def test_weights_are_streamed_beside_the_graph(tmp_path: Path) -> None:
     (found,) = session.run(None, {"x": x.numpy(), "audio": audio.numpy()})
     with torch.no_grad():
         np.testing.assert_allclose(found, part(x, audio).numpy(), atol=2e-5)
-    # And a damaged file of weights is no reason to crash.
-    data.write_bytes(b"")
-    with pytest.raises(Exception, match="part"):
-        onnxruntime.InferenceSession(str(path))
 
 
 @pytest.mark.slow

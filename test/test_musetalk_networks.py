@@ -79,31 +79,9 @@ def test_whisper(
 
 
 @pytest.fixture(scope="module")
-def autoencoder(weights: Callable[[str], State]) -> Any:
-    network = musetalk_vae.Autoencoder().eval()
-    network.load_state_dict(weights("vae"))
-    return network
-
-
-@pytest.mark.parametrize("which", ["masked", "ref"])
-def test_image_encoder(golden: dict[str, np.ndarray], autoencoder: Any, which: str) -> None:
-    image = golden["crop_bgr_u8"][:, :, ::-1].transpose(2, 0, 1)[None].astype(np.float32)
-    if which == "masked":
-        image[:, :, 128:] = 0
-    found = musetalk_vae.ImageEncoder(autoencoder)(torch.from_numpy(image))
-    for name, value in zip(("mean", "logvar"), found, strict=True):
-        np.testing.assert_allclose(value.numpy(), golden[f"vae_{name}_{which}"], atol=1e-4)
-
-
-def test_image_decoder(golden: dict[str, np.ndarray], autoencoder: Any) -> None:
-    latents = torch.from_numpy(golden["decode2_latents"])
-    image = musetalk_vae.ImageDecoder(autoencoder)(latents).numpy()
-    want = np.clip(golden["decode2_float_rgb"] / 2 + 0.5, 0, 1) * 255
-    np.testing.assert_allclose(image, want, atol=1e-3 * 127.5)
-    levels = np.rint(image).astype(np.uint8)[0].transpose(1, 2, 0)[:, :, ::-1]
-    off = np.abs(levels.astype(int) - golden["decode2_u8_bgr"][0])
-    assert off.max() <= 1
-    assert (off > 0).mean() < 1e-3
+def autoencoder() -> Any:
+    with torch.device("meta"):
+        return musetalk_vae.Autoencoder()
 
 
 def test_older_names_of_the_autoencoder(shared: Path, autoencoder: Any) -> None:

@@ -9,10 +9,11 @@ import contextlib
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import numpy as np
+import onnx
 import torch
 from torch import nn
 
@@ -72,10 +73,10 @@ def make(args: argparse.Namespace, report: Report) -> Iterator[Made]:
         _empty(musetalk_vae.Autoencoder), vae_names(read_state(args.vae)), args.vae
     )
     images = _example_images()
-    encoder, decoder = vae_made(autoencoder, images, args.vae)
+    latents = _example_latents(autoencoder, images)
+    encoder, decoder = vae_made(autoencoder, images, latents, args.vae)
     yield encoder
     yield decoder
-    latents = _example_latents(autoencoder, images)
     del autoencoder
     report(f"reading {args.unet}")
     unet = read_unet(args.unet)
@@ -112,24 +113,26 @@ def whisper_made(network: nn.Module, mel: torch.Tensor, path: Path, normed: bool
 
 
 def vae_made(
-    autoencoder: musetalk_vae.Autoencoder, images: torch.Tensor, path: Path
+    autoencoder: nn.Module, images: torch.Tensor, latents: torch.Tensor, path: Path
 ) -> tuple[Made, Made]:
     shared = {"licence": "MIT", "origin": _origin(path)}
+    moments = {
+        "mean": _port("mean", (4, 32, 32), "of the latents, not scaled"),
+        "logvar": _port("logvar", (4, 32, 32), "logarithm of their variance"),
+    }
     encoder = Made(
         name="musetalk_vae_encoder",
-        onnx=to_onnx(
-            musetalk_vae.ImageEncoder(autoencoder), [images], ["image"], ["mean", "logvar"]
+        onnx=_declared(
+            to_onnx(musetalk_vae.ImageEncoder(autoencoder), [images], ["image"], [*moments]),
+            moments,
         ),
         task="face image to latents",
         inputs={"image": Port((None, 3, 256, 256), "float32", _IMAGE)},
-        outputs={
-            "mean": _port("mean", (4, 32, 32), "of the latents, not scaled"),
-            "logvar": _port("logvar", (4, 32, 32), "logarithm of their variance"),
-        },
+        outputs=moments,
         captured={"image": images.numpy()},
         **shared,
     )
-    latents = _example_latents(autoencoder, images)[:, 4:]
+    latents = latents[:, 4:]
     decoder = Made(
         name="musetalk_vae_decoder",
         onnx=to_onnx(
@@ -156,8 +159,9 @@ def unet_made(
     folder: Path,
 ) -> Made:
     data = folder / "musetalk_unet.onnx.data"
+    outputs = {"predicted": _port("predicted", (4, 32, 32), _LATENTS)}
     # An ONNX graph cannot call an output as it calls an input.
-    onnx = to_onnx_streamed(
+    graph = to_onnx_streamed(
         unet,
         [latents.repeat(2, 1, 1, 1), audio.repeat(2, 1, 1)],
         ["latents", "audio"],
@@ -166,7 +170,7 @@ def unet_made(
     )
     return Made(
         name="musetalk_unet",
-        onnx=onnx,
+        onnx=_declared(graph, outputs),
         task="latents of a masked and a reference face, and speech, to latents of the face",
         licence=LICENCE,
         origin=_origin(path),
@@ -174,7 +178,7 @@ def unet_made(
             "latents": Port((None, 8, 32, 32), "float32", f"masked, then reference, {_LATENTS}"),
             "audio": Port((None, 50, 384), "float32", "ten whisper states, five layers each"),
         },
-        outputs={"predicted": _port("predicted", (4, 32, 32), _LATENTS)},
+        outputs=outputs,
         captured={"latents": latents.numpy(), "audio": audio.numpy()},
         facts=facts,
         extra={data.name: data},
@@ -187,6 +191,19 @@ def _whisper(path: Path, version: str) -> tuple[nn.Module, bool]:
     normed = not (version == "1.0" and of_openai)
     network = whisper_encoder.WhisperEncoder(normed=normed)
     return filled(network, state, path), normed
+
+
+def _declared(graph: bytes, outputs: Mapping[str, Port]) -> bytes:
+    """The graph with all sizes of its outputs, which the exporter loses on the way through a
+    reshape to the sizes of another tensor.
+    """
+    model = onnx.load_from_string(graph)
+    for value in model.graph.output:
+        shape = value.type.tensor_type.shape.dim
+        for dim, size in zip(shape, outputs[value.name].shape, strict=True):
+            if size is not None:
+                dim.dim_value = size
+    return bytes(model.SerializeToString())
 
 
 def _empty(network: Callable[[], nn.Module]) -> nn.Module:
