@@ -11,6 +11,33 @@ from torch.nn import functional as F
 GROUPS = 32
 
 
+class PreciseGroupNorm(nn.GroupNorm):
+    """The same, written out with means of means, for graphs: as one operator over a quarter of a
+    million values, ONNX Runtime loses 4e-4 where an image is mostly black.
+    """
+
+    def forward(self, x: Tensor) -> Tensor:
+        channels, height, width = (int(size) for size in x.shape[1:])
+        y = x.reshape(-1, self.num_groups, channels // self.num_groups, height, width)
+        y = y - _mean(y)
+        variance = _mean(y * y)
+        y = (y / torch.sqrt(variance + self.eps)).reshape(-1, channels, height, width)
+        return y * self.weight[:, None, None] + self.bias[:, None, None]
+
+
+def _mean(x: Tensor) -> Tensor:
+    for axis in (4, 3, 2):
+        x = x.mean(dim=axis, keepdim=True)
+    return x
+
+
+def use_precise_norms(module: nn.Module) -> None:
+    """Every group norm inside becomes a ``PreciseGroupNorm`` with its weights."""
+    for inner in module.modules():
+        if type(inner) is nn.GroupNorm:
+            inner.__class__ = PreciseGroupNorm
+
+
 class ResnetBlock(nn.Module):
     """[N, C, H, W] -> [N, K, H, W]: two normalised convolutions and a shortcut.
 

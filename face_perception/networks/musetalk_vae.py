@@ -10,7 +10,14 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from face_perception.networks.diffusion import GROUPS, Downsample, ResnetBlock, Upsample, attend
+from face_perception.networks.diffusion import (
+    GROUPS,
+    Downsample,
+    ResnetBlock,
+    Upsample,
+    attend,
+    use_precise_norms,
+)
 
 CHANNELS = (128, 256, 512, 512)
 LATENTS = 4
@@ -135,6 +142,8 @@ class ImageEncoder(nn.Module):
 
     def __init__(self, autoencoder: Autoencoder) -> None:
         super().__init__()
+        # It prepares avatars, once an image: exactness counts, not speed.
+        use_precise_norms(autoencoder.encoder)
         self.autoencoder = autoencoder
 
     def forward(self, image: Tensor) -> tuple[Tensor, Tensor]:
