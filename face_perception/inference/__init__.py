@@ -4,7 +4,6 @@ from face_perception.inference.captured import read_captured, write_captured
 from face_perception.inference.catalogue import Card, ModelError, Port, catalogue, find
 from face_perception.inference.cuda import Gpu, find_gpu
 from face_perception.inference.export import build, export, make_variant, variant_of
-from face_perception.inference.files import sha256_of
 from face_perception.inference.gate import Deviation, Disagreement
 from face_perception.inference.imported import Made, install
 from face_perception.inference.measure import (
@@ -55,7 +54,6 @@ __all__ = [
     "recording",
     "roofline_page",
     "sample_photo",
-    "sha256_of",
     "speeds",
     "tensorrt_version",
     "variant_of",

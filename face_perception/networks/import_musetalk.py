@@ -18,7 +18,8 @@ import torch
 from torch import nn
 
 from face_perception import paths
-from face_perception.inference import Made, ModelError, Port, sha256_of
+from face_perception.files import sha256_of
+from face_perception.inference import Made, ModelError, Port
 from face_perception.networks import musetalk_unet, musetalk_vae, whisper_encoder
 from face_perception.networks.musetalk_files import filled, read_state, vae_names, whisper_names
 from face_perception.networks.onnx_export import to_onnx
