@@ -1,5 +1,6 @@
 """Published weights of MuseTalk -> its four networks: whisper's encoder, the image encoder and
-decoder, the UNet. 16 GB of memory are enough; the UNet's weights are never held twice.
+decoder, the UNet, whose weights are streamed to their file rather than held twice. Peak memory of
+the whole import has not been measured yet.
 """
 
 from __future__ import annotations
@@ -35,7 +36,7 @@ _TEMPORARY = ".import-"
 _LATENTS = "scaled by 0.18215"
 _IMAGE = "RGB, 0 to 255"
 
-# What backends may differ by, in each output's own unit; measured with FP16, see docs/measured.md.
+# What backends may differ by, in each output's own unit. Chosen, not yet measured with FP16.
 _TOLERANCE = {"states": 0.05, "mean": 0.05, "logvar": 0.1, "predicted": 0.05, "image": 4.0}
 
 
