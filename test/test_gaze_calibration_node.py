@@ -90,14 +90,16 @@ class Scene:
         for peer in (self.peer, *self.others):
             peer.spin(0.01)
 
-    def gaze(self, face_id: str = "face_1") -> Any:
-        """Of an image that comes now."""
+    def gaze(
+        self, face_id: str = "face_1", wanted: Callable[[Any], bool] = lambda gaze: True
+    ) -> Any:
+        """Of an image that comes now, and is as wanted: of open eyes, say."""
         found: list[Any] = []
 
         def fresh() -> bool:
             message = self.gazes[-1] if self.gazes else None
             if message is not None and messages.seconds(message.header.stamp) > begin + 0.05:
-                found[:] = [g for g in message.gazes if g.face_id == face_id]
+                found[:] = [g for g in message.gazes if g.face_id == face_id and wanted(g)]
             return bool(found)
 
         begin = self.now
@@ -138,8 +140,7 @@ def test_calibrated_once_and_after_a_restart(start: Start, peer: Peer, folder: P
     start("attention")
     attention = peer.listen(msg.AttentionArray, "attention")
     scene = Scene(peer, anna(blinks=lambda t: int(t * 10) % 12 == 5))
-    scene.until(lambda: scene.gaze().valid)
-    before = scene.gaze()
+    before = scene.gaze(wanted=lambda g: g.valid)
     assert not before.calibrated
     assert off(before) > 3
     goal = Goal(scene, face_id="face_1", person_id="anna")
@@ -158,8 +159,7 @@ def test_calibrated_once_and_after_a_restart(start: Start, peer: Peer, folder: P
     assert counts["eyes closed"] >= 2
     assert sum(counts.values()) == last.rejected
     assert any(f.hint == "look at the camera" and 0 < f.done < 1 for f in goal.feedback)
-    scene.until(lambda: scene.gaze().calibrated and scene.gaze().valid)
-    after = scene.gaze()
+    after = scene.gaze(wanted=lambda g: g.calibrated and g.valid)
     assert after.person_id == "anna"
     assert off(after) < 1.5
     assert after.eye_contact > 0.9
