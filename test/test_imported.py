@@ -155,6 +155,7 @@ def test_half_an_import_is_never_loaded(models: Path, monkeypatch: pytest.Monkey
         ({"name": "expression"}, "is a model of the package"),
         ({"name": "../evil"}, "cannot be called"),
         ({"name": "a.b"}, "cannot be called"),
+        ({"licence": ""}, "twice has no licence"),
         ({"captured": {"face": np.ones((2, 3), np.float32)}}, r"face of twice is .*\[2, 3\]"),
     ],
 )

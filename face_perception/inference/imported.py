@@ -62,6 +62,9 @@ def install(made: Made, folder: Path | None = None) -> Card:
     """
     if "." in made.name or not made.name.isidentifier():
         raise ModelError(f"a model cannot be called {made.name!r}: use letters, digits and _")
+    for what, text in (("task", made.task), ("licence", made.licence), ("origin", made.origin)):
+        if not text:
+            raise ModelError(f"{made.name} has no {what}: say it, a card must have one")
     taken = catalogue().get(made.name)
     if taken is not None and not taken.origin:
         raise ModelError(f"{made.name} is a {taken.kind} of the package: choose another name")
