@@ -16,23 +16,9 @@ import numpy.typing as npt
 from face_perception import faces, geometry
 from face_perception.types import Camera, Face, FloatArray
 
-# Points 36 to 41 (right eye) and 42 to 47 (left eye) of the 68-point convention among ours: both
-# canthi, and on each lid the two points at about a third and two thirds of the way between them.
-# From image left to right along the upper lid, and back along the lower one.
-_THIRD, _TWO_THIRDS = 3, 5
-_RIGHT_EYE = np.array(
-    [
-        *faces.RIGHT_EYE_UPPER[[0, _THIRD, _TWO_THIRDS, -1]],
-        *faces.RIGHT_EYE_LOWER[[_TWO_THIRDS, _THIRD]],
-    ]
-)
-_LEFT_EYE = np.array(
-    [
-        *faces.LEFT_EYE_UPPER[[-1, _TWO_THIRDS, _THIRD, 0]],
-        *faces.LEFT_EYE_LOWER[[_THIRD, _TWO_THIRDS]],
-    ]
-)
-_EYES = np.concatenate([_RIGHT_EYE, _LEFT_EYE])
+# Right eye (36 to 41), then left (42 to 47): both canthi, and on each lid the two points at about a
+# third and two thirds of the way between them, along the upper lid and back along the lower one.
+_EYES = faces.POINTS_68[36:48]
 
 
 def eye_points(landmarks: FloatArray) -> FloatArray:
