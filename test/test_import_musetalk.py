@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from face_perception.inference import Card, Model, ModelError, install, load
+from face_perception.inference import Card, Model, ModelError, build, install, load
 from face_perception.speech import features_of, log_mel
 
 torch = pytest.importorskip("torch")
@@ -123,6 +123,16 @@ def test_image_decoder(cards: dict[str, Card], golden: Golden) -> None:
     off = np.abs(levels - golden["decode2_u8_bgr"][0])
     assert off.max() <= 1
     assert (off > 0).mean() < 1e-3
+
+
+@pytest.mark.parametrize(
+    "name", ["whisper_encoder", "musetalk_vae_encoder", "musetalk_vae_decoder"]
+)
+@pytest.mark.usefixtures("cards")
+def test_tensorrt_builds_it(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("tensorrt_rtx")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    assert build(name).stat().st_size > 1e6
 
 
 def test_original_whisper_file(weights: Any, golden: Golden, tmp_path: Path) -> None:
