@@ -36,11 +36,13 @@ from face_perception.avatar.player import (
 from face_perception.avatar.playout import Playout
 from face_perception.avatar.portrait import Portrait, load_portrait
 from face_perception.avatar.screen import Screen, Shown
+from face_perception.avatar.sound import SOUND, Sound
 from face_perception.avatar.web import WebError, WebScreen
 from face_perception.avatar.window import NoDisplay, WindowScreen
 
 __all__ = [
     "NO_FACE",
+    "SOUND",
     "Activity",
     "Animator",
     "AudioClock",
@@ -63,6 +65,7 @@ __all__ = [
     "Screen",
     "Shown",
     "SilentPlayer",
+    "Sound",
     "WebError",
     "WebScreen",
     "WindowScreen",

@@ -7,36 +7,27 @@ import time
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
-from geometry_msgs.msg import PointStamped
-from sensor_msgs.msg import CompressedImage, Image
-from std_msgs.msg import Header, String
+from std_msgs.msg import Header
 from std_srvs.srv import Trigger
 
-from face_perception import msg, types
+from face_perception import msg
 from face_perception.avatar import (
+    SOUND,
     LivingFace,
-    LoudspeakerPlayer,
-    NoLoudspeaker,
     Performer,
-    Player,
     Screen,
-    Shown,
-    SilentPlayer,
+    Sound,
     WebScreen,
     WindowScreen,
-    direction_to,
     load_portrait,
 )
-from face_perception.nodes import images, messages
+from face_perception.nodes import messages
 from face_perception.nodes.audio_input import AUDIO_COMMON, AudioInput
+from face_perception.nodes.avatar_steering import Steering
 from face_perception.nodes.driver import PerceptionNode, run
 from face_perception.nodes.parameters import parameter
-from face_perception.nodes.qos import SensorSubscription
-from face_perception.speech import BandMouth, Chunk, to_int16
-
-_PLAYER_RETRY = 5.0
+from face_perception.nodes.topic_screen import TopicScreen
+from face_perception.speech import BandMouth, Chunk
 
 
 @dataclass(frozen=True)
@@ -79,7 +70,7 @@ class TalkingFaceParameters:
         "auto",
         "Who plays the speech: the loudspeaker (device), another player, from avatar/audio (none), "
         "or the loudspeaker where there is one (auto).",
-        choices=("auto", "device", "none"),
+        choices=SOUND,
     )
     audio_device: str = parameter(
         "",
@@ -121,44 +112,6 @@ class TalkingFaceParameters:
     frame_id: str = parameter("avatar", "Frame named in the headers.")
 
 
-class TopicScreen:
-    """avatar/image, raw and compressed, and avatar/audio; each only while somebody listens."""
-
-    problem = ""
-
-    def __init__(self, node: TalkingFaceNode) -> None:
-        self._node = node
-
-    @property
-    def wanted(self) -> bool:
-        return self._node.heard(self._node.image, self._node.compressed)
-
-    def show(self, frame: Shown) -> None:
-        node = self._node
-        header = Header(stamp=node.stamp_of(frame.at), frame_id=node.values.frame_id)
-        if node.heard(node.image):
-            message = images.from_array(frame.image)
-            message.header = header
-            node.publish(node.image, message, header)
-        if node.heard(node.compressed):
-            jpeg = CompressedImage(header=header, format="rgb8; jpeg compressed bgr8")
-            jpeg.data.frombytes(frame.jpeg())
-            node.publish(node.compressed, jpeg, header)
-
-    def hear(self, position: float, samples: npt.NDArray[np.float32]) -> None:
-        node = self._node
-        if not node.heard(node.audio):
-            return
-        message = msg.Audio(sample_rate=int(node.values.audio_rate), channels=1)
-        message.header.stamp = node.stamp_of(node.performer.clock.when(position))
-        message.header.frame_id = node.values.frame_id
-        message.samples.frombytes(to_int16(samples).tobytes())
-        node.publish(node.audio, message)
-
-    def close(self) -> None:
-        """Its publishers are the node's."""
-
-
 class TalkingFaceNode(PerceptionNode[TalkingFaceParameters]):
     """Reads ``speech``; publishes ``avatar/image``, ``avatar/audio`` and ``avatar/state``."""
 
@@ -166,9 +119,7 @@ class TalkingFaceNode(PerceptionNode[TalkingFaceParameters]):
         super().__init__("talking_face", TalkingFaceParameters, **kwargs)
         self._thread: threading.Thread | None = None
         self._stop = threading.Event()
-        self._player: Player | None = None
-        self._silent_because = ""
-        self._retry_at = 0.0
+        self._sound: Sound | None = None
         self._screens: list[Screen] = []
         self._web: WebScreen | None = None
         self._made_in_start: list[Any] = []
@@ -180,9 +131,7 @@ class TalkingFaceNode(PerceptionNode[TalkingFaceParameters]):
         self._renderer = load_portrait(
             values.portrait, size=(values.width, values.height), whole=values.whole
         )
-        self.image = self.publisher(Image, "avatar/image", depth=1)
-        self.compressed = self.publisher(CompressedImage, "avatar/image/compressed", depth=1)
-        self.audio = self.publisher(msg.Audio, "avatar/audio", depth=100)
+        self._topics = TopicScreen(self, values.frame_id, self.stamp_of)
         self._states = self.publisher(msg.AvatarState, "avatar/state", depth=1, latched=True)
         self._interrupt = self.create_service(Trigger, "~/interrupt", self._on_interrupt)
 
@@ -193,7 +142,7 @@ class TalkingFaceNode(PerceptionNode[TalkingFaceParameters]):
 
     def start(self) -> None:
         values = self.values
-        self.performer = Performer(
+        self.performer = performer = Performer(
             BandMouth(),
             LivingFace(values.seed),
             self._renderer,
@@ -202,45 +151,22 @@ class TalkingFaceNode(PerceptionNode[TalkingFaceParameters]):
             end_after=values.end_after,
             audio_rate=values.audio_rate,
         )
-        self._screens = [TopicScreen(self)]
-        if values.window != "none":
-            self._screens.append(WindowScreen(full=values.window == "full"))
-        if values.web_port:
-            origins = [text.strip() for text in values.web_origins.split(",") if text.strip()]
-            self._web = WebScreen(
-                values.web_host, values.web_port, rate=values.audio_rate, origins=origins
-            )
-            self._screens.append(self._web)
-            self.get_logger().info(f"the face is at {self._web.address}")
-        self.performer.screens = tuple(self._screens)
-        self._open_player()
-        self._target_face = ""
-        self._looked_at = time.monotonic()
-        self._looking = False
-        subscribe = self._subscribe
-        self._input = AudioInput(
-            self,
-            "speech",
-            self._hear,
-            audio_common=values.audio_common,
-            expected=False,
+        self._topics.begin(values.audio_rate, performer.clock.when)
+        self._open_screens()
+        self._sound = Sound(
+            performer.playout,
+            performer.clock,
+            values.audio_out,
+            values.audio_device,
+            inform=lambda text: self.get_logger().info(text),
+            warn=lambda text: self.complain(text, key="no sound"),
         )
-        self._made_in_start = [
-            self._input,
-            subscribe(String, "avatar/expression", self._on_expression),
-            subscribe(msg.ValenceArousal, "avatar/valence_arousal", self._on_affect),
-            subscribe(PointStamped, "avatar/look_at", self._on_point),
-            subscribe(String, "avatar/look_at_face", self._on_face_id),
-            SensorSubscription(
-                self,
-                msg.FaceArray,
-                "faces",
-                self.guarded(self._on_faces),
-                depth=1,
-                expected=False,
-                wanted=lambda: bool(self._target_face),
-            ),
-        ]
+        heard = AudioInput(
+            self, "speech", self._hear, audio_common=values.audio_common, expected=False
+        )
+        self._made_in_start.append(heard)
+        self._steering = Steering(self, performer, values.eyes)
+        self._made_in_start.append(self._steering)
         self._timer = self.create_timer(0.2, self._look_after)
         self._stop.clear()
         self._thread = threading.Thread(target=self._perform, name="performer", daemon=True)
@@ -257,18 +183,33 @@ class TalkingFaceNode(PerceptionNode[TalkingFaceParameters]):
         for made in self._made_in_start:
             made.destroy()
         self._made_in_start = []
-        if self._player is not None:
-            self._player.close()
-            self._player = None
+        if self._sound is not None:
+            self._sound.close()
+            self._sound = None
         for screen in self._screens:
             screen.close()
         self._screens, self._web = [], None
 
+    def _open_screens(self) -> None:
+        values = self.values
+        self._screens = [self._topics]
+        if values.window != "none":
+            self._screens.append(WindowScreen(full=values.window == "full"))
+        if values.web_port:
+            origins = [text.strip() for text in values.web_origins.split(",") if text.strip()]
+            self._web = WebScreen(
+                values.web_host, values.web_port, rate=values.audio_rate, origins=origins
+            )
+            self._screens.append(self._web)
+            self.get_logger().info(f"the face is at {self._web.address}")
+        self.performer.screens = tuple(self._screens)
+
     def report(self) -> tuple[str, dict[str, str]]:
         found = self.performer.report()
         problems = [screen.problem for screen in self._screens if screen.problem]
-        if self._silent_because and self.values.audio_out == "device":
-            problems.append(self._silent_because)
+        sound = self._sound
+        if sound is not None and sound.problem:
+            problems.append(sound.problem)
         values = {
             "avatar": self.performer.activity[0].name.lower(),
             "rendered (fps)": f"{found.rendered:.1f}",
@@ -283,8 +224,8 @@ class TalkingFaceNode(PerceptionNode[TalkingFaceParameters]):
             "audio clock (ppm)": f"{(found.clock_rate - 1) * 1e6:.0f}",
             "late chunks": str(found.late_chunks),
             "ran dry": str(found.ran_dry),
-            "loudspeaker": self._player.description if self._player else "",
-            "silent because": self._silent_because,
+            "loudspeaker": sound.description if sound else "",
+            "silent because": sound.silent_because if sound else "",
         }
         if self._web is not None:
             values["page"] = self._web.address
@@ -321,62 +262,12 @@ class TalkingFaceNode(PerceptionNode[TalkingFaceParameters]):
         now = self.get_clock().now().nanoseconds * 1e-9
         return messages.time(now + at - time.monotonic())
 
-    # The loudspeaker.
-
-    def _open_player(self) -> None:
-        performer, values = self.performer, self.values
-        self._silent_because = ""
-        if values.audio_out != "none":
-            try:
-                self._player = LoudspeakerPlayer(
-                    performer.playout, performer.clock, values.audio_device
-                )
-                self.get_logger().info(f"speech is played on {self._player.description}")
-                return
-            except NoLoudspeaker as error:
-                if values.audio_out == "device" and self._player is None:
-                    raise
-                self._be_silent(str(error))
-                return
-        self._player = SilentPlayer(performer.playout, performer.clock)
-
-    def _be_silent(self, why: str) -> None:
-        self._silent_because = why
-        self.complain(f"no sound: {why}", key="no sound")
-        self._player = SilentPlayer(self.performer.playout, self.performer.clock)
-        self._retry_at = time.monotonic() + _PLAYER_RETRY
+    # What is done to it.
 
     def _look_after(self) -> None:
-        """Follows the loudspeaker's coming and going, and lets go of old targets."""
-        player = self._player
-        if player is not None and player.problem:
-            player.close()
-            self._be_silent(player.problem)
-        elif self._silent_because and time.monotonic() >= self._retry_at:
-            self._try_loudspeaker()
-        if self._looking and time.monotonic() - self._looked_at > self.values.look_time:
-            self._looking = False
-            self.performer.look_at(0.0, 0.0)
-
-    def _try_loudspeaker(self) -> None:
-        self._retry_at = time.monotonic() + _PLAYER_RETRY
-        performer = self.performer
-        try:
-            found = LoudspeakerPlayer(performer.playout, performer.clock, self.values.audio_device)
-        except NoLoudspeaker as error:
-            self._silent_because = str(error)
-            return
-        if self._player is not None:
-            self._player.close()
-        self._player, self._silent_because = found, ""
-        self.get_logger().info(f"speech is played on {found.description}")
-
-    # What is said to it.
-
-    def _subscribe(self, kind: type[Any], topic: str, received: Any) -> SensorSubscription:
-        return SensorSubscription(
-            self, kind, topic, self.guarded(received), depth=10, expected=False
-        )
+        if self._sound is not None:
+            self._sound.look_after()
+        self._steering.let_go(self.values.look_time)
 
     def _hear(self, chunk: Chunk, _: Header) -> None:
         self.performer.hear(chunk)
@@ -390,53 +281,6 @@ class TalkingFaceNode(PerceptionNode[TalkingFaceParameters]):
         else:
             response.message = "it was not speaking"
         return response
-
-    def _on_expression(self, message: String) -> None:
-        name = message.data.strip().lower()
-        if name and name not in types.EXPRESSIONS:
-            self.count("refused")
-            self.complain(
-                f"there is no expression {message.data!r}: use one of "
-                f"{', '.join(types.EXPRESSIONS)}",
-                key="expression",
-            )
-            return
-        self.performer.feel([float(name == other) for other in types.EXPRESSIONS] if name else None)
-
-    def _on_affect(self, message: msg.ValenceArousal) -> None:
-        valence, arousal = message.valence, message.arousal
-        if not (abs(valence) <= 1 and abs(arousal) <= 1):
-            self.count("refused")
-            self.complain(
-                f"valence {valence:.2f} and arousal {arousal:.2f} must each be in [-1, 1]",
-                key="affect",
-            )
-            return
-        self.performer.feel_affect(valence, arousal)
-
-    def _on_point(self, message: PointStamped) -> None:
-        self._target_face = ""
-        point = message.point
-        self._look((point.x, point.y, point.z))
-
-    def _on_face_id(self, message: String) -> None:
-        self._target_face = message.data
-
-    def _on_faces(self, message: msg.FaceArray) -> None:
-        for face in message.faces:
-            if face.id == self._target_face:
-                place = face.head_pose.position
-                self._look((place.x, place.y, place.z))
-
-    def _look(self, point: tuple[float, float, float]) -> None:
-        try:
-            yaw, pitch = direction_to(point, self.values.eyes)
-        except ValueError as error:
-            self.count("refused")
-            self.complain(f"look_at: {error}", key="look_at")
-            return
-        self._looking, self._looked_at = True, time.monotonic()
-        self.performer.look_at(yaw, pitch)
 
 
 def main(args: list[str] | None = None) -> int:

@@ -1,0 +1,109 @@
+"""What the talking face is told besides speech: what to feel, and where to look."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from geometry_msgs.msg import PointStamped
+from std_msgs.msg import String
+
+from face_perception import msg, types
+from face_perception.avatar import Performer, direction_to
+from face_perception.nodes.driver import PerceptionNode
+from face_perception.nodes.qos import SensorSubscription
+
+
+class Steering:
+    """Reads avatar/expression, avatar/valence_arousal, avatar/look_at and avatar/look_at_face, and
+    ``faces`` while it looks at one of them; tells ``performer``. What cannot be is refused.
+
+    ``eyes``: where the eyes on the screen are, in the camera's optical frame, metres.
+    """
+
+    def __init__(
+        self, node: PerceptionNode[Any], performer: Performer, eyes: tuple[float, ...]
+    ) -> None:
+        self._node, self._performer, self._eyes = node, performer, eyes
+        self._face_id = ""
+        self._looking = False
+        self._told_at = time.monotonic()
+        self._subscriptions = [
+            self._subscribe(String, "avatar/expression", self._on_expression),
+            self._subscribe(msg.ValenceArousal, "avatar/valence_arousal", self._on_affect),
+            self._subscribe(PointStamped, "avatar/look_at", self._on_point),
+            self._subscribe(String, "avatar/look_at_face", self._on_face_id),
+            SensorSubscription(
+                node,
+                msg.FaceArray,
+                "faces",
+                node.guarded(self._on_faces),
+                depth=1,
+                expected=False,
+                wanted=lambda: bool(self._face_id),
+            ),
+        ]
+
+    def let_go(self, after: float) -> None:
+        """Looks at the viewer again where nothing was told of a target for ``after`` seconds."""
+        if self._looking and time.monotonic() - self._told_at > after:
+            self._looking = False
+            self._performer.look_at(0.0, 0.0)
+
+    def destroy(self) -> None:
+        for subscription in self._subscriptions:
+            subscription.destroy()
+
+    def _subscribe(self, kind: type[Any], topic: str, received: Any) -> SensorSubscription:
+        node = self._node
+        return SensorSubscription(
+            node, kind, topic, node.guarded(received), depth=10, expected=False
+        )
+
+    def _refuse(self, text: str, key: str) -> None:
+        self._node.count("refused")
+        self._node.complain(text, key=key)
+
+    def _on_expression(self, message: String) -> None:
+        name = message.data.strip().lower()
+        if name and name not in types.EXPRESSIONS:
+            self._refuse(
+                f"there is no expression {message.data!r}: use one of "
+                f"{', '.join(types.EXPRESSIONS)}",
+                "expression",
+            )
+            return
+        wish = [float(name == other) for other in types.EXPRESSIONS] if name else None
+        self._performer.feel(wish)
+
+    def _on_affect(self, message: msg.ValenceArousal) -> None:
+        valence, arousal = message.valence, message.arousal
+        if not (abs(valence) <= 1 and abs(arousal) <= 1):
+            self._refuse(
+                f"valence {valence:.2f} and arousal {arousal:.2f} must each be in [-1, 1]", "affect"
+            )
+            return
+        self._performer.feel_affect(valence, arousal)
+
+    def _on_point(self, message: PointStamped) -> None:
+        self._face_id = ""
+        point = message.point
+        self._look((point.x, point.y, point.z))
+
+    def _on_face_id(self, message: String) -> None:
+        self._face_id = message.data
+
+    def _on_faces(self, message: msg.FaceArray) -> None:
+        for face in message.faces:
+            if face.id == self._face_id:
+                place = face.head_pose.position
+                self._look((place.x, place.y, place.z))
+
+    def _look(self, point: tuple[float, float, float]) -> None:
+        try:
+            yaw, pitch = direction_to(point, self._eyes)
+        except ValueError as error:
+            self._refuse(f"look_at: {error}", "look_at")
+            return
+        self._looking, self._told_at = True, time.monotonic()
+        self._performer.look_at(yaw, pitch)

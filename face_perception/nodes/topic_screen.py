@@ -1,0 +1,71 @@
+"""The talking face's frames and sound as topics: one of its screens."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from sensor_msgs.msg import CompressedImage, Image
+from std_msgs.msg import Header
+
+from face_perception import msg
+from face_perception.avatar import Shown
+from face_perception.nodes import images
+from face_perception.nodes.driver import PerceptionNode
+from face_perception.speech import to_int16
+
+
+class TopicScreen:
+    """avatar/image, raw and compressed, and avatar/audio; each only while somebody listens.
+
+    To be made in ``setup``, which owns the publishers. ``stamp_of`` gives the ROS time of a
+    monotonic one, ``heard_at`` the monotonic time at which a position is heard.
+    """
+
+    problem = ""
+
+    def __init__(
+        self, node: PerceptionNode[Any], frame_id: str, stamp_of: Callable[[float], Any]
+    ) -> None:
+        self._node, self._frame_id, self._stamp_of = node, frame_id, stamp_of
+        self._image = node.publisher(Image, "avatar/image", depth=1)
+        self._compressed = node.publisher(CompressedImage, "avatar/image/compressed", depth=1)
+        self._audio = node.publisher(msg.Audio, "avatar/audio", depth=100)
+        self._rate = 0
+        self._heard_at: Callable[[float], float] = float
+
+    def begin(self, audio_rate: int, heard_at: Callable[[float], float]) -> None:
+        """What follows is sound of ``audio_rate`` on a new timeline."""
+        self._rate, self._heard_at = audio_rate, heard_at
+
+    @property
+    def wanted(self) -> bool:
+        return self._node.heard(self._image, self._compressed)
+
+    def show(self, frame: Shown) -> None:
+        node = self._node
+        header = self._header(frame.at)
+        if node.heard(self._image):
+            message = images.from_array(frame.image)
+            message.header = header
+            node.publish(self._image, message, header)
+        if node.heard(self._compressed):
+            jpeg = CompressedImage(header=header, format="rgb8; jpeg compressed bgr8")
+            jpeg.data.frombytes(frame.jpeg())
+            node.publish(self._compressed, jpeg, header)
+
+    def hear(self, position: float, samples: npt.NDArray[np.float32]) -> None:
+        if not self._node.heard(self._audio):
+            return
+        message = msg.Audio(sample_rate=self._rate, channels=1)
+        message.header = self._header(self._heard_at(position))
+        message.samples.frombytes(to_int16(samples).tobytes())
+        self._node.publish(self._audio, message)
+
+    def close(self) -> None:
+        """Its publishers are the node's."""
+
+    def _header(self, at: float) -> Header:
+        return Header(stamp=self._stamp_of(at), frame_id=self._frame_id)
