@@ -20,6 +20,7 @@ from face_perception.types import Camera, Face, FloatArray, Image
 # The virtual camera: 1920x1080 pixels with a focal length of 1536, whatever camera took the image.
 _WIDTH, _HEIGHT = 1920, 1080
 _VIRTUAL = np.array([[1536, 0, 960], [0, 1536, 540], [0, 0, 1]], np.float64)
+_TO_RAYS = np.linalg.inv(_VIRTUAL)
 
 # The face: scaled so that the eyes are this far apart, a square cut out this far below the middle
 # of the picture, equalised, and its margin cut off.
@@ -47,8 +48,10 @@ EYE_SHAPE = (_EYE_HEIGHT - 2 * _EYE_MARGIN_Y, _EYE_WIDTH - 2 * _EYE_MARGIN_X)
 # Distance of the eyes in the virtual camera beyond which nothing is made of a face: at 8 m there is
 # nothing to see, at 0.12 m the picture of the face alone would be larger than the camera's.
 _FARTHEST, _NEAREST = 12.0, 800.0
-# Pixels in the face's window over those it is made of, from which on only these are warped.
-_DENSE = 1.5
+_TAPS = 4  # of the bicubic that shrinks the face, on each axis
+# Added to a place in pixels, it makes the last bit of a float32 a 32nd of a pixel.
+_FAR = 1.5 * 2**18
+_LINES = 24  # of the 120 that are sampled at a time: what is in work stays in the cache
 _LEAST_CORNERS = 4.0  # of an eye: in a full profile they coincide
 # Shares of the crops that may lie outside the image, where there is black, as published. Half of
 # the face's crop is hair and background.
@@ -159,11 +162,11 @@ def normalise_points(image: Image, camera: Camera, points: npt.ArrayLike) -> Nor
 class _Taps:
     """The 120 pixels of the face along one axis, and what pixels of the virtual image make each.
 
-    Bicubic of four also where it shrinks, as published: ``four`` [120, 4] of the virtual image, at
-    ``index`` [120, 4] in ``used``, which are all of them, ascending; and ``weights`` float32
-    [120, 4]. ``middles`` [120] are the places in the virtual image. OpenCV's own has 11 bits for a
-    weight on some processors and all of a float's on others, where the published answers come from;
-    histogram equalisation makes up to 7 levels of that.
+    Bicubic of four also where it shrinks, as published: ``four`` [120, 4] of the virtual image with
+    ``weights`` float32 [120, 4]; ``apart`` where no pixel is in two fours. ``middles`` [120] are
+    the places in the virtual image. OpenCV's own has 11 bits for a weight on some processors and
+    all of a float's on others, where the published answers come from; histogram equalisation makes
+    up to 7 levels of that.
     """
 
     _A = -0.75
@@ -173,10 +176,8 @@ class _Taps:
         middles = (np.arange(start, start + _FACE) + 0.5) / scale - 0.5
         self.middles = middles
         below = np.floor(middles)
-        self.four = below.astype(np.int64)[:, None] + np.arange(-1, 3)
-        self.used, index = np.unique(self.four, return_inverse=True)
-        self.index = index.reshape(self.four.shape)
-        self.span = int(self.used[-1] - self.used[0]) + 1
+        self.four = below.astype(np.int64)[:, None] + np.arange(-1, _TAPS - 1)
+        self.apart = scale * _TAPS <= 1
         t = middles - below
         a = self._A
         near = ((a + 2) * t - (a + 3)) * t * t + 1
@@ -234,14 +235,16 @@ class _EyeSquare:
 
 def _scaled_face(image: Image, to_image: FloatArray, columns: _Taps, rows: _Taps) -> Image:
     """The face's window of the scaled virtual image: RGB uint8 [120, 120, 3]."""
-    if columns.span * rows.span < _DENSE * len(columns.used) * len(rows.used):
-        origin = np.array([columns.used[0], rows.used[0]])
-        pixels = _warped(image, to_image, origin, (columns.span, rows.span))
-        down, across = rows.four - origin[1], columns.four - origin[0]
+    if columns.apart and rows.apart:
+        tall = _sampled(image, to_image, columns, rows)
+        fours = cv2.transpose(tall).reshape(_FACE, _TAPS, -1)
     else:
-        pixels, down, across = _sampled(image, to_image, columns, rows), rows.index, columns.index
-    tall = _mixed(pixels, down, rows.weights)
-    small = _mixed(cv2.transpose(tall), across, columns.weights)
+        origin = np.array([columns.four[0, 0], rows.four[0, 0]])
+        end = np.array([columns.four[-1, -1], rows.four[-1, -1]]) + 1
+        pixels = _warped(image, to_image, origin, end - origin)
+        tall = _mixed(_lines(pixels)[rows.four - origin[1]], rows.weights)
+        fours = _lines(cv2.transpose(tall))[columns.four - origin[0]]
+    small = _mixed(fours, columns.weights)
     return np.asarray(cv2.transpose(_rounded(small)), np.uint8)
 
 
@@ -261,37 +264,40 @@ def _rounded(values: npt.NDArray[np.float32]) -> Image:
     return np.clip(np.rint(values, out=values), 0, 255, out=values).astype(np.uint8)
 
 
-def _sampled(image: Image, to_image: FloatArray, columns: _Taps, rows: _Taps) -> Image:
-    """The pixels of the virtual image that taps use: [rows used, columns used, 3].
-
-    What ``_warped`` gives for each of them, by OpenCV's own rounding of places to a 32nd of a
-    pixel; but its cv2.warpPerspective has no grid with gaps, and a face nearby is made of every
-    second pixel or fewer.
-    """
-    across = to_image[:, 0, None] * columns.used
-    down = to_image[:, 1, None] * rows.used + to_image[:, 2, None]
-    depth = across[2] + down[2, :, None]
-    np.divide(32, depth, out=depth)
-    place = across[0] + down[0, :, None]
-    place *= depth
-    x = np.rint(place, out=place).astype(np.int32)
-    np.add(across[1], down[1, :, None], out=place)
-    place *= depth
-    y = np.rint(place, out=place).astype(np.int32)
-    parts = ((y & 31) << 5 | x & 31).astype(np.uint16)
-    whole = np.empty((*x.shape, 2), np.int16)
-    np.right_shift(x, 5, out=whole[..., 0], casting="unsafe")
-    np.right_shift(y, 5, out=whole[..., 1], casting="unsafe")
-    return np.asarray(cv2.remap(image, whole, parts, cv2.INTER_LINEAR), np.uint8)
-
-
-def _mixed(
-    lines: npt.NDArray[Any], four: npt.NDArray[np.int64], weights: npt.NDArray[np.float32]
+def _sampled(
+    image: Image, to_image: FloatArray, columns: _Taps, rows: _Taps
 ) -> npt.NDArray[np.float32]:
-    """Lines [m, n, 3], of which ``four`` [120, 4] are mixed each time: [120, n, 3]."""
-    chosen = lines.reshape(len(lines), -1)[four].astype(np.float32, copy=False)
+    """The virtual image at ``columns`` only, shrunk over ``rows``, both apart: [120, 480, 3].
+
+    The pixels are what ``_warped`` gives, but its cv2.warpPerspective has no grid with gaps, and a
+    face nearby is made of every second pixel or fewer. OpenCV rounds a place to a 32nd of a pixel:
+    far enough from the origin, float32 does the same, and what is subtracted again leaves no error.
+    """
+    far = np.array([[1, 0, _FAR], [0, 1, _FAR], [0, 0, 1]]) @ to_image
+    grid = np.empty((_LINES * _TAPS, columns.four.size, 2), np.float32)
+    grid[..., 0] = columns.four.ravel()
+    places = np.empty_like(grid)
+    tall = np.empty((_FACE, columns.four.size, 3), np.float32)
+    for first in range(0, _FACE, _LINES):
+        part = slice(first, first + _LINES)
+        grid[..., 1] = rows.four[part].reshape(-1, 1)
+        cv2.perspectiveTransform(grid, far, dst=places)  # in double
+        places -= np.float32(_FAR)
+        pixels = cv2.remap(image, places, None, cv2.INTER_LINEAR)
+        tall[part] = _mixed(pixels.reshape(_LINES, _TAPS, -1), rows.weights[part])
+    return tall
+
+
+def _lines(pixels: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    return pixels.reshape(len(pixels), -1)
+
+
+def _mixed(fours: npt.NDArray[Any], weights: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    """Each four of lines [m, 4, 3 n] by its weights [m, 4]: [m, n, 3]."""
     # einsum, not matmul: BLAS starts threads for this little, which then wait for each other.
-    mixed: npt.NDArray[np.float32] = np.einsum("yk,ykn->yn", weights, chosen)
+    mixed: npt.NDArray[np.float32] = np.einsum(
+        "yk,ykn->yn", weights, fours.astype(np.float32, copy=False)
+    )
     return mixed.reshape(len(mixed), -1, 3)
 
 
@@ -306,7 +312,7 @@ def _to_image(camera: Camera, rotation: FloatArray, window: FloatArray) -> Float
     Where the lens distorts, the homography that is nearest to it within the ``window`` (first and
     last corner): what is cropped is small against the bending of a lens.
     """
-    turn = rotation @ np.linalg.inv(_VIRTUAL)
+    turn = rotation @ _TO_RAYS
     if not any(camera.distortion):
         straight: FloatArray = camera.matrix @ turn
         return straight

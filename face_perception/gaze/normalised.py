@@ -44,8 +44,8 @@ def rotation_to_eyes(plane: npt.ArrayLike) -> FloatArray:
         return np.full((3, 3), np.nan)
     rays = np.concatenate([points, np.ones((12, 1))], axis=1)
     forward = rays.mean(axis=0)
-    down = np.cross(forward, rays[6:].mean(axis=0) - rays[:6].mean(axis=0))
-    right = np.cross(down, forward)
+    down = _cross(forward, rays[6:].mean(axis=0) - rays[:6].mean(axis=0))
+    right = _cross(down, forward)
     axes = np.stack([right, down, forward], axis=1)
     lengths = np.linalg.norm(axes, axis=0)
     # Eyes that nearly coincide would give an axis made of rounding errors.
@@ -53,6 +53,12 @@ def rotation_to_eyes(plane: npt.ArrayLike) -> FloatArray:
         return np.full((3, 3), np.nan)
     rotation: FloatArray = axes / lengths
     return rotation
+
+
+def _cross(a: FloatArray, b: FloatArray) -> FloatArray:
+    """numpy's own takes a tenth of a millisecond for three numbers."""
+    (x, y, z), (u, v, w) = a.tolist(), b.tolist()
+    return np.array([y * w - z * v, z * u - x * w, x * v - y * u])
 
 
 def normalised_rotation(camera: Camera, face: Face) -> FloatArray:
