@@ -183,15 +183,22 @@ def test_irises_go_where_they_are_told(
     assert irises(0, 0.25)[1] < irises(0, -0.2)[1] - least
 
 
+_LOOKS = [(0, 0), (0.17, 0), (0.34, 0), (-0.17, 0), (-0.34, 0), (0, 0.1), (0, -0.1), (-0.2, 0.1)]
+
+
 @pytest.mark.parametrize(
-    ("yaw", "pitch"),
-    [(0, 0), (0.17, 0), (0.35, 0), (-0.17, 0), (-0.35, 0), (0, 0.17), (0, -0.17), (0.2, 0.12)],
+    ("name", "yaw", "pitch"),
+    [
+        *(("drawn", *told) for told in (*_LOOKS, (0, 0.17), (0, -0.17), (0.2, 0.12))),
+        *(("astronaut", *told) for told in _LOOKS),
+        *(("grace_hopper", *told) for told in _LOOKS),
+    ],
 )
 def test_perception_reads_the_gaze_that_was_told(
-    yaw: float, pitch: float, portraits: dict[str, Portrait], look: Callable
+    name: str, yaw: float, pitch: float, portraits: dict[str, Portrait], look: Callable
 ) -> None:
     """Against the line from the eyes to the camera: (0, 0) looks at the viewer."""
-    face = look(portraits["drawn"], FaceState(gaze_yaw=yaw, gaze_pitch=pitch))
+    face = look(portraits[name], FaceState(gaze_yaw=yaw, gaze_pitch=pitch))
     seen = GeometricGaze().estimate(CAMERA, face, 0.0)
     sight = yaw_pitch(-seen.origin / np.linalg.norm(seen.origin))
     wrong = math.hypot(seen.yaw - sight[0] - yaw, seen.pitch - sight[1] - pitch)

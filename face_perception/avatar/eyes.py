@@ -24,9 +24,10 @@ Indices = npt.NDArray[np.intp]
 MAX_YAW, MAX_PITCH = 0.5, 0.35  # of an eye in the head, radians
 
 _RADIUS_CM = 1.2  # from the eyeball's centre to the iris, as in gaze.geometric
-# Irises are read less far from the middle of the eye than they are (landmarks of rendered eyes go
-# two thirds of the way across, half of it up and down), so they go further.
-_FURTHER = np.array([1.3, 1.5])
+# Irises are read less far from the middle of the eye than they are, by how much depends on the
+# face, so they go further than an eyeball's would: to the image's right and left, down and up.
+FURTHER = np.array([[1.3, 1.3], [1.5, 1.5]])
+_FARTHEST_CM = 0.95  # across; there the iris is in the corner of the eye
 _BEHIND_CM = 0.9  # the eyeball's centre behind the canthi
 _ABOVE_CM = 0.24  # and an eye that looks ahead above them
 _VISIBLE_IRIS_CM = 0.59
@@ -39,11 +40,9 @@ _NARROWED = 0.35
 _MEETS_AT = 0.14  # closed lids meet above the lower one's place, share of the opening
 
 
-def base_gaze(face: Anatomy, landmarks: FloatArray, head: tuple[float, float]) -> FloatArray:
-    """Where the eyes of the picture look, yaw and pitch [2]; what may be the error of a look into
-    the lens is none.
-
-    ``head``: yaw and pitch of the head in the picture.
+def irises(face: Anatomy, landmarks: FloatArray) -> FloatArray:
+    """Where the irises of landmarks [478, 3] are in their eyes, mean of both: cm to the image's
+    right and down from between the canthi, [2].
     """
     found = []
     for outer, inner, centre in (
@@ -52,7 +51,23 @@ def base_gaze(face: Anatomy, landmarks: FloatArray, head: tuple[float, float]) -
     ):
         middle = (landmarks[outer, :2] + landmarks[inner, :2]) / 2
         found.append((landmarks[centre, :2] - middle) @ face.axes.T / face.cm)
-    x, y = np.mean(found, 0)
+    return np.asarray(np.mean(found, 0))
+
+
+def iris_shift(turn: FloatArray, gaze: FloatArray) -> FloatArray:
+    """How far an iris goes, cm to the image's right and down [2], as an eye that looked along
+    ``gaze`` (yaw, pitch) turns to ``turn``.
+    """
+    return np.asarray(_RADIUS_CM * (np.sin(turn) - np.sin(gaze)) * (1, -1))
+
+
+def base_gaze(face: Anatomy, landmarks: FloatArray, head: tuple[float, float]) -> FloatArray:
+    """Where the eyes of the picture look, yaw and pitch [2]; what may be the error of a look into
+    the lens is none.
+
+    ``head``: yaw and pitch of the head in the picture.
+    """
+    x, y = irises(face, landmarks)
     pitch = _PITCH_TRUST * head[1]
     sines = (
         (x + _BEHIND_CM * math.sin(head[0])) / _RADIUS_CM,
@@ -63,7 +78,11 @@ def base_gaze(face: Anatomy, landmarks: FloatArray, head: tuple[float, float]) -
 
 
 class Eye:
-    """One eye of a picture. Its patch is the only part of the image that it changes."""
+    """One eye of a picture. Its patch is the only part of the image that it changes.
+
+    ``further`` [2, 2]: how many times as far as an eyeball's its iris goes to the image's right and
+    left, down and up.
+    """
 
     def __init__(
         self, image: Image, face: Anatomy, landmarks: FloatArray, left: bool, gaze: FloatArray
@@ -102,6 +121,7 @@ class Eye:
         self._lower = np.maximum(self._lower, self._upper)
         self._cm = cm
         self._gaze = gaze
+        self.further = FURTHER
         self._axes = face.axes
         self._grid_x, self._grid_y = np.meshgrid(
             x.astype(np.float32), np.arange(y1 - y0, dtype=np.float32)
@@ -255,8 +275,11 @@ class Eye:
     ) -> Pixels:
         """White and iris. ``opened``: where the upper lid is when it does not blink."""
         ball = self._white.copy()
-        sines = _FURTHER * (np.sin(turn) - np.sin(self._gaze))
-        shift = _RADIUS_CM * self._cm * (self._axes.T @ (sines[0], -sines[1]))
+        across, down = iris_shift(turn, self._gaze)
+        across *= self.further[0, int(across < 0)]
+        down *= self.further[1, int(down < 0)]
+        across = min(max(across, -_FARTHEST_CM), _FARTHEST_CM)
+        shift = self._cm * (self._axes.T @ (across, down))
         # In narrow eyes the pupil would go behind a lid: nobody sees what it looks at there.
         column = int(np.clip(self._centre[0] + shift[0], 0, len(opened) - 1))
         low, high = opened[column], self._lower[column]

@@ -18,6 +18,7 @@ from face_perception.avatar.eyes import Eye, base_gaze
 from face_perception.avatar.inside import Inside
 from face_perception.avatar.interfaces import FaceState
 from face_perception.avatar.picture import frame_picture, read_picture, to_rgb
+from face_perception.avatar.readable import further
 from face_perception.avatar.shapes import HEAD, JAW_DROP, SHAPES, weights
 from face_perception.avatar.warp import Region, Warp
 from face_perception.faces import FaceTracker, load_tracker
@@ -90,6 +91,9 @@ class Portrait:
         self._shut_gap = np.maximum((shut[1] - shut[0]) @ self._face.axes[1], 0)
         self._anchor = self._warp.at(self._face.mouth[None], 0)[:, 0]
         self._timer: Callable[[str, float], None] | None = None
+        found = further(self.render, tracker, self._face, gaze)
+        for eye in self._eyes:
+            eye.further = found
 
     @classmethod
     def read(
