@@ -18,7 +18,7 @@ from face_perception.avatar.eyes import Eye, base_gaze
 from face_perception.avatar.inside import Inside
 from face_perception.avatar.interfaces import FaceState
 from face_perception.avatar.picture import frame_picture, read_picture, to_rgb
-from face_perception.avatar.readable import further
+from face_perception.avatar.readable import further, head_seen
 from face_perception.avatar.shapes import HEAD, JAW_DROP, SHAPES, weights
 from face_perception.avatar.warp import Region, Warp
 from face_perception.faces import FaceTracker, load_tracker
@@ -32,7 +32,7 @@ MIN_SIDE, MAX_SIDE = 128, 2048
 SAMPLES = ("astronaut", "grace_hopper")
 
 _JAW, _CLOSE = SHAPES.index("jaw"), SHAPES.index("close")
-_HEAD_SEEN = 0.5  # how much of a turn of the head a flat picture conveys
+_HEAD_SEEN = 0.5  # how much of a turn of the head a flat picture conveys, where it is not measured
 _SEAM_DARK = 0.45  # of the line between lips that the picture shows parted
 
 
@@ -91,6 +91,10 @@ class Portrait:
         self._shut_gap = np.maximum((shut[1] - shut[0]) @ self._face.axes[1], 0)
         self._anchor = self._warp.at(self._face.mouth[None], 0)[:, 0]
         self._timer: Callable[[str, float], None] | None = None
+        self._head_seen = np.array([_HEAD_SEEN, _HEAD_SEEN])
+        shares = head_seen(self.render, tracker)
+        if shares is not None:
+            self._head_seen = shares
         found = further(self.render, tracker, self._face, gaze)
         for eye in self._eyes:
             eye.further = found
@@ -115,8 +119,8 @@ class Portrait:
         amounts = weights(state)
         turned = np.array(
             [
-                state.gaze_yaw - _HEAD_SEEN * amounts[HEAD[0]],
-                state.gaze_pitch - _HEAD_SEEN * amounts[HEAD[1]],
+                state.gaze_yaw - self._head_seen[0] * amounts[HEAD[0]],
+                state.gaze_pitch - self._head_seen[1] * amounts[HEAD[1]],
             ]
         )
         turned = np.nan_to_num(turned)

@@ -1,4 +1,6 @@
-"""How far the irises of one portrait have to go to be read right: measured on what it renders."""
+"""How far one portrait's irises have to go to be read right, and how much of a turn of its head is
+seen: measured on what it renders.
+"""
 
 from __future__ import annotations
 
@@ -11,13 +13,15 @@ from face_perception.avatar.anatomy import Anatomy
 from face_perception.avatar.eyes import FURTHER, iris_shift, irises
 from face_perception.avatar.interfaces import FaceState
 from face_perception.faces import FaceTracker
-from face_perception.types import Camera, Frame, Image
+from face_perception.types import Camera, Face, Frame, Image
 
 FloatArray = npt.NDArray[np.floating]
 
 # A look that is measured, radians: far enough to stand out from the landmarks' noise.
 _YAW, _PITCH = 0.26, 0.15
 _LEAST, _MOST = 1.0, 2.2
+_TURN = 0.1  # of the head
+_HEAD_LIMITS = (0.1, 0.8)
 _UNREAD = 0.1  # of the way: landmarks that do not follow say nothing about how far to go
 
 
@@ -50,7 +54,29 @@ def further(
     return out
 
 
-def _read(image: Image, tracker: FaceTracker, face: Anatomy) -> FloatArray | None:
+def head_seen(render: Callable[[FaceState], Image], tracker: FaceTracker) -> FloatArray | None:
+    """Which shares of a turn of the head, yaw and pitch [2], a flat picture conveys; None where its
+    head cannot be read.
+    """
+    shares = []
+    for yaw, pitch in ((_TURN, 0.0), (0.0, _TURN)):
+        angles = []
+        for sign in (1, -1):
+            state = FaceState(head_yaw=sign * yaw, head_pitch=sign * pitch)
+            found = _face(render(state), tracker)
+            if found is None or found.pose is None:
+                return None
+            angles.append(found.pose.yaw if yaw else found.pose.pitch)
+        shares.append((angles[0] - angles[1]) / (2 * _TURN))
+    return np.asarray(np.clip(shares, *_HEAD_LIMITS))
+
+
+def _face(image: Image, tracker: FaceTracker) -> Face | None:
     height, width = image.shape[:2]
     found = tracker.detect(Frame(image, 0.0, Camera.assume(width, height)))
-    return irises(face, found[0].landmarks) if len(found) == 1 else None
+    return found[0] if len(found) == 1 else None
+
+
+def _read(image: Image, tracker: FaceTracker, face: Anatomy) -> FloatArray | None:
+    found = _face(image, tracker)
+    return None if found is None else irises(face, found.landmarks)
