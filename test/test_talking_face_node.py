@@ -24,8 +24,10 @@ from std_msgs.msg import String
 from std_srvs.srv import Trigger
 
 from face_perception import msg, paths
+from face_perception.faces import load_tracker
 from face_perception.nodes import images, messages
 from face_perception.speech import read_wav
+from face_perception.types import Camera, Frame
 
 HELLO = paths.resource("config/speech/hello.wav")
 State = msg.AvatarState
@@ -199,6 +201,52 @@ def test_interrupted_stopped_and_killed(start: Callable[..., NodeProcess], peer:
     speaker.send(samples[:rate], rate)
     peer.until(lambda: sum(len(m.samples) for m in sound) >= 48_000, why="for its voice")
     assert cv2.imdecode(np.frombuffer(frames[-1].data, np.uint8), 1).shape == (256, 256, 3)
+
+
+def test_an_interruption_is_seen_within_100_ms(
+    start: Callable[..., NodeProcess], peer: Peer
+) -> None:
+    """By the stamps alone: from when the node was told to the first frame with closed lips."""
+    start("talking_face", audio_out="none")
+    states = latched(peer)
+    frames = peer.listen(Image, "avatar/image")
+    speaker = Speaker(peer)
+    peer.until(lambda: len(frames) > 5, why="for frames")
+    speaker.connect()
+    tracker = load_tracker()
+
+    def gap(frame: Image) -> float:
+        """Between the lips, over the distance of the outer canthi."""
+        image = images.to_array(frame)
+        found = tracker.detect(Frame(image, 0.0, Camera.assume(*image.shape[1::-1])))
+        points = found[0].landmarks[:, :2]
+        return float(
+            np.linalg.norm(points[13] - points[14]) / np.linalg.norm(points[33] - points[263])
+        )
+
+    samples, rate = hello()
+    client = peer.node.create_client(Trigger, "talking_face/interrupt")
+    peer.until(client.service_is_ready, why="for the service")
+    took = []
+    for pause in (0.9, 1.3, 1.7):  # different sounds
+        frames.clear()
+        known = len(states)
+        speaker.send(samples, rate)
+        peer.until(lambda n=known: len(states) > n and states[-1].state == State.SPEAKING)
+        peer.spin(pause)
+        client.call_async(Trigger.Request())
+        peer.until(lambda: states[-1].state == State.INTERRUPTED, why="for the interruption")
+        told = messages.seconds(states[-1].since)
+        peer.until(lambda: states[-1].state == State.IDLE, why="for idle")
+        seen = stamps(frames)
+        after = [(at - told, gap(f)) for at, f in zip(seen, frames, strict=True) if at >= told]
+        closed = next(late for late, lips in after if lips < 0.03)
+        took.append(closed)
+        assert closed <= 0.1
+        assert max(lips for late, lips in after if 0.1 < late < 0.45) < 0.03, "and they stay closed"
+        before = [gap(f) for at, f in zip(seen, frames, strict=True) if told - 0.7 < at < told]
+        assert max(before) > 0.05, "it was speaking"
+    print("lips closed after", [f"{1e3 * t:.0f} ms" for t in took])
 
 
 def test_bad_input_is_said_once_and_does_no_harm(

@@ -23,7 +23,7 @@ from face_perception.speech import MOUTH_RATE, REST, Chunk, Heard, Mouth, MouthS
 
 # After an utterance, so that the mouth knows what follows its last sound.
 _TAIL = 0.2
-_CLOSING = 0.08  # seconds that an interrupted mouth takes to close
+_CLOSING = 0.05  # seconds that an interrupted mouth takes to close: with a frame's, less than 0.1
 _INTERRUPTED = 0.5  # seconds for which the state says so
 _POLL = 0.02
 _FIRST_LEAD = 0.03
@@ -182,7 +182,7 @@ class Performer:
         begin = self._now()
         self._listen(begin)
         position = number / self._pacer.fps
-        shape, sounds = self._mouth_at(position, begin)
+        shape, sounds = self._mouth_at(position, due)
         self._last_time = max(self._last_time, due)
         state = self._animator.state_at(self._last_time, shape, self._activity is Activity.SPEAKING)
         if not any(screen.wanted for screen in self.screens):
@@ -232,8 +232,8 @@ class Performer:
             else:
                 self._mouth.push(item)
 
-    def _mouth_at(self, position: float, now: float) -> tuple[MouthShape, bool]:
-        """The mouth's shape at a position, and whether there is sound."""
+    def _mouth_at(self, position: float, due: float) -> tuple[MouthShape, bool]:
+        """The mouth's shape at a position, which is seen when ``due``; whether there is sound."""
         speech = self.playout.at(position)
         with self._lock:
             base, closed_at = self._base, self._closed_at
@@ -246,7 +246,7 @@ class Performer:
             last, at = self._spoken
             self._shape = self._mouth.weights_at(last - base + max(0.0, position - at))
             return self._shape, False
-        open_still = max(0.0, 1 - (now - closed_at) / _CLOSING)
+        open_still = min(1.0, max(0.0, 1 - (due - closed_at) / _CLOSING))
         return _scaled(self._shape, open_still), False
 
     # Called with the lock held.

@@ -1,0 +1,108 @@
+"""A talking_face node whose loudspeaker's crystal is off, spoken to over DDS: a process of its own.
+
+    python3 skewed_face.py SKEW SECONDS
+
+Prints JSON: the frames that were shown, their worst offset from what the device truly played at
+that moment (seconds), and the node's own report.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import sys
+import threading
+import time
+from typing import Any
+
+import numpy as np
+import rclpy
+from rclpy.executors import SingleThreadedExecutor
+from rclpy.parameter import Parameter
+from sensor_msgs.msg import CompressedImage
+
+from face_perception import msg, paths
+from face_perception.avatar import FramePacer, SilentPlayer, sound
+from face_perception.nodes.talking_face import TalkingFaceNode
+from face_perception.speech import read_wav
+
+CHUNK = 0.02
+PAUSE = 1.0
+PARAMETERS = {"audio_out": "none", "width": 128, "height": 128}
+
+
+class SkewedPlayer(SilentPlayer):
+    """Remembers when it began, so that what it plays is known without any filter."""
+
+    skew = 0.0
+    begun = 0.0
+
+    def __init__(self, playout: Any, clock: Any) -> None:
+        SkewedPlayer.begun = time.monotonic() - playout.pulled / playout.rate
+        super().__init__(playout, clock, skew=self.skew)
+
+
+def truly_played(now: float) -> float:
+    """Seconds of audio that are heard at a monotonic time."""
+    return (now - SkewedPlayer.begun) * (1 + SkewedPlayer.skew)
+
+
+def speak(publisher: Any, until: float) -> None:
+    """The recording in real-time chunks by the computer's clock, again and again."""
+    recording = read_wav(paths.resource("config/speech/hello.wav"))
+    samples, step = recording.samples[:, 0], round(CHUNK * recording.rate)
+    while time.monotonic() < until:
+        begin = time.monotonic()
+        for k, start in enumerate(range(0, len(samples), step)):
+            time.sleep(max(0.0, begin + k * CHUNK - time.monotonic()))
+            message = msg.Audio(sample_rate=recording.rate, channels=1)
+            message.samples.frombytes(np.ascontiguousarray(samples[start : start + step]).tobytes())
+            publisher.publish(message)
+        time.sleep(PAUSE)
+
+
+def main(skew: float, seconds: float) -> None:
+    SkewedPlayer.skew = skew
+    sound.SilentPlayer = SkewedPlayer
+    offsets: list[float] = []
+    show = FramePacer.show
+
+    def measured(pacer: FramePacer, number: int, now: float) -> bool:
+        shown = show(pacer, number, now)
+        if shown:
+            offsets.append(number / pacer.fps - truly_played(now))
+        return shown
+
+    FramePacer.show = measured
+    rclpy.init()
+    node = TalkingFaceNode(
+        parameter_overrides=[Parameter(name, value=value) for name, value in PARAMETERS.items()]
+    )
+    peer = rclpy.create_node("speaker")
+    received: list[int] = []
+    peer.create_subscription(
+        CompressedImage, "avatar/image/compressed", lambda m: received.append(len(m.data)), 10
+    )
+    publisher = peer.create_publisher(msg.Audio, "speech", 10)
+    executor = SingleThreadedExecutor()
+    executor.add_node(node)
+    executor.add_node(peer)
+    while not node.active or publisher.get_subscription_count() == 0 or not received:
+        executor.spin_once(timeout_sec=0.1)
+    until = time.monotonic() + seconds
+    speaker = threading.Thread(target=speak, args=(publisher, until))
+    speaker.start()
+    while time.monotonic() < until or speaker.is_alive():
+        executor.spin_once(timeout_sec=0.1)
+    report = dataclasses.asdict(node.performer.report())
+    node.close()
+    executor.shutdown()
+    node.destroy_node()
+    peer.destroy_node()
+    rclpy.shutdown()
+    worst = max(offsets, key=abs)
+    print(json.dumps({**report, "frames": len(offsets), "received": len(received), "worst": worst}))
+
+
+if __name__ == "__main__":
+    main(float(sys.argv[1]), float(sys.argv[2]))
