@@ -32,6 +32,7 @@ from face_perception.avatar.player import (
     SilentPlayer,
     device_of,
     import_sounddevice,
+    look_again,
 )
 from face_perception.avatar.playout import Playout
 from face_perception.avatar.portrait import Portrait, load_portrait
@@ -77,6 +78,7 @@ __all__ = [
     "face_box",
     "import_sounddevice",
     "load_portrait",
+    "look_again",
     "mesh_box",
     "network_images",
     "parts_of_mesh",

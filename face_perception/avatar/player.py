@@ -93,6 +93,8 @@ class LoudspeakerPlayer:
             )
             self._stream.start()
         except (sounddevice.PortAudioError, ValueError) as error:
+            if stream := getattr(self, "_stream", None):
+                stream.close(ignore_errors=True)
             raise NoLoudspeaker(
                 f"the loudspeaker {device or '(default)'} cannot be opened at {playout.rate} Hz: "
                 f"{error}; `python3 -m sounddevice` lists the devices"
@@ -137,6 +139,17 @@ def import_sounddevice(purpose: str) -> Any:
             f"to {purpose} needs PortAudio ({error}): apt install libportaudio2"
         ) from error
     return sounddevice
+
+
+def look_again() -> None:
+    """Has PortAudio look for devices that came since it was loaded. Not while a stream is open."""
+    try:
+        sounddevice = import_sounddevice("look for a loudspeaker")
+    except NoLoudspeaker:
+        return
+    # It lists devices once; sounddevice has no public name for beginning anew.
+    sounddevice._terminate()
+    sounddevice._initialize()
 
 
 def device_of(text: str) -> int | str | None:

@@ -6,7 +6,13 @@ import time
 from collections.abc import Callable
 
 from face_perception.avatar.clock import AudioClock
-from face_perception.avatar.player import LoudspeakerPlayer, NoLoudspeaker, Player, SilentPlayer
+from face_perception.avatar.player import (
+    LoudspeakerPlayer,
+    NoLoudspeaker,
+    Player,
+    SilentPlayer,
+    look_again,
+)
 from face_perception.avatar.playout import Playout
 
 SOUND = ("auto", "device", "none")
@@ -45,6 +51,7 @@ class Sound:
             self._player = self._loudspeaker()
         except NoLoudspeaker as error:
             if wanted == "device":
+                look_again()  # for whoever tries anew
                 raise
             self._be_silent(str(error))
 
@@ -89,6 +96,7 @@ class Sound:
 
     def _try_again(self) -> None:
         self._retry_at = time.monotonic() + self._retry
+        look_again()
         try:
             found = self._loudspeaker()
         except NoLoudspeaker as error:

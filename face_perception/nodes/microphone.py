@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from face_perception import msg
-from face_perception.avatar import NoLoudspeaker, device_of, import_sounddevice
+from face_perception.avatar import NoLoudspeaker, device_of, import_sounddevice, look_again
 from face_perception.nodes import messages
 from face_perception.nodes.driver import PerceptionNode, run
 from face_perception.nodes.parameters import parameter
@@ -93,6 +93,7 @@ class MicrophoneNode(PerceptionNode[MicrophoneParameters]):
                 callback=self._heard,
             )
         except (sounddevice.PortAudioError, ValueError) as error:
+            look_again()  # for the next try
             raise ValueError(
                 f"the microphone {values.source or '(default)'} cannot be opened with "
                 f"{values.channels} channels at {values.rate} Hz: {error}; `python3 -m "
