@@ -51,7 +51,7 @@ _FARTHEST, _NEAREST = 12.0, 800.0
 _TAPS = 4  # of the bicubic that shrinks the face, on each axis
 # Added to a place in pixels, it makes the last bit of a float32 a 32nd of a pixel.
 _FAR = 1.5 * 2**18
-_LINES = 24  # of the 120 that are sampled at a time: what is in work stays in the cache
+_LINES = 12  # of the 120 that are sampled at a time: what is in work stays in the cache
 _LEAST_CORNERS = 4.0  # of an eye: in a full profile they coincide
 # Shares of the crops that may lie outside the image, where there is black, as published. Half of
 # the face's crop is hair and background.
@@ -242,9 +242,10 @@ def _scaled_face(image: Image, to_image: FloatArray, columns: _Taps, rows: _Taps
         origin = np.array([columns.four[0, 0], rows.four[0, 0]])
         end = np.array([columns.four[-1, -1], rows.four[-1, -1]]) + 1
         pixels = _warped(image, to_image, origin, end - origin)
-        tall = _mixed(_lines(pixels)[rows.four - origin[1]], rows.weights)
+        chosen = _lines(pixels)[rows.four - origin[1]].astype(np.float32)
+        tall = _mixed(chosen, rows.weights).reshape(_FACE, -1, 3)
         fours = _lines(cv2.transpose(tall))[columns.four - origin[0]]
-    small = _mixed(fours, columns.weights)
+    small = _mixed(fours, columns.weights).reshape(_FACE, _FACE, 3)
     return np.asarray(cv2.transpose(_rounded(small)), np.uint8)
 
 
@@ -274,31 +275,36 @@ def _sampled(
     far enough from the origin, float32 does the same, and what is subtracted again leaves no error.
     """
     far = np.array([[1, 0, _FAR], [0, 1, _FAR], [0, 0, 1]]) @ to_image
-    grid = np.empty((_LINES * _TAPS, columns.four.size, 2), np.float32)
+    count = columns.four.size
+    # Written over by every part: fresh memory costs more than what is computed in it.
+    grid, places = np.empty((2, _LINES * _TAPS, count, 2), np.float32)
     grid[..., 0] = columns.four.ravel()
-    places = np.empty_like(grid)
-    tall = np.empty((_FACE, columns.four.size, 3), np.float32)
+    pixels = np.empty((_LINES * _TAPS, count, 3), np.uint8)
+    values = np.empty((_LINES, _TAPS, count * 3), np.float32)
+    tall = np.empty((_FACE, count * 3), np.float32)
     for first in range(0, _FACE, _LINES):
         part = slice(first, first + _LINES)
         grid[..., 1] = rows.four[part].reshape(-1, 1)
         cv2.perspectiveTransform(grid, far, dst=places)  # in double
         places -= np.float32(_FAR)
-        pixels = cv2.remap(image, places, None, cv2.INTER_LINEAR)
-        tall[part] = _mixed(pixels.reshape(_LINES, _TAPS, -1), rows.weights[part])
-    return tall
+        cv2.remap(image, places, None, cv2.INTER_LINEAR, dst=pixels)
+        values[:] = pixels.reshape(values.shape)
+        _mixed(values, rows.weights[part], out=tall[part])
+    return tall.reshape(_FACE, count, 3)
 
 
 def _lines(pixels: npt.NDArray[Any]) -> npt.NDArray[Any]:
     return pixels.reshape(len(pixels), -1)
 
 
-def _mixed(fours: npt.NDArray[Any], weights: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-    """Each four of lines [m, 4, 3 n] by its weights [m, 4]: [m, n, 3]."""
+def _mixed(
+    fours: npt.NDArray[np.float32],
+    weights: npt.NDArray[np.float32],
+    out: npt.NDArray[np.float32] | None = None,
+) -> npt.NDArray[np.float32]:
+    """Each four of lines [m, 4, n] by its weights [m, 4]: [m, n]."""
     # einsum, not matmul: BLAS starts threads for this little, which then wait for each other.
-    mixed: npt.NDArray[np.float32] = np.einsum(
-        "yk,ykn->yn", weights, fours.astype(np.float32, copy=False)
-    )
-    return mixed.reshape(len(mixed), -1, 3)
+    return np.asarray(np.einsum("yk,ykn->yn", weights, fours, out=out), np.float32)
 
 
 def _equalised(patch: Image, margin_y: int, margin_x: int) -> Image:
