@@ -18,7 +18,14 @@ from face_perception.affect import (
 )
 from face_perception.attention import AttentionTracker
 from face_perception.faces import FaceTracker, crop_face, load_tracker
-from face_perception.gaze import GeometricGaze, People, PeopleStore
+from face_perception.gaze import (
+    GEOMETRIC,
+    GazeEstimator,
+    People,
+    PeopleStore,
+    estimate_gazes,
+    load_gaze,
+)
 from face_perception.inference import load
 from face_perception.types import (
     EXPRESSIONS,
@@ -86,7 +93,7 @@ class Perception:
     def __init__(
         self,
         tracker: FaceTracker,
-        gaze: GeometricGaze,
+        gaze: GazeEstimator,
         action_units: LandmarkActionUnits,
         expressions: ExpressionNet,
         smooth_expressions: SmoothExpressions,
@@ -106,19 +113,23 @@ class Perception:
         self._attention = attention
 
     @classmethod
-    def load(cls, *, threads: int = 1, single_image: bool = False) -> Perception:
-        """On the default models and settings; ``threads`` for each network.
+    def load(
+        cls, *, threads: int = 1, single_image: bool = False, gaze: str = GEOMETRIC
+    ) -> Perception:
+        """On the default models and settings; ``threads`` for each network. ``gaze`` is
+        ``geometric``, or a gaze network by the name or path of its card.
 
         Raises inference.ModelError where a model is missing, naming the command that fetches it.
         """
+        estimator, revisions = load_gaze(gaze, threads=threads)
         return cls(
             load_tracker(threads=threads),
-            GeometricGaze(),
+            estimator,
             LandmarkActionUnits(),
             ExpressionNet(load("expression", threads=threads)),
             SmoothExpressions(),
             AttentionTracker(),
-            people=People(PeopleStore()),
+            people=People(PeopleStore(), revisions=revisions),
             single_image=single_image,
         )
 
@@ -131,7 +142,7 @@ class Perception:
             faces, gazes = self._look_twice(frame)
         else:
             faces = self._tracker.track(frame)
-            gazes = [self._gaze.estimate(frame.camera, face, stamp) for face in faces]
+            gazes = estimate_gazes(self._gaze, frame, faces)
         ids = [face.id for face in faces]
         self._gaze.keep(ids)
         if self._people is not None:
@@ -155,15 +166,15 @@ class Perception:
         for memory in self._memories:
             memory.reset()
         faces = self._tracker.detect(frame)
-        gazes = [self._gaze.estimate(frame.camera, face, frame.stamp) for face in faces]
+        gazes = estimate_gazes(self._gaze, frame, faces)
         reverse = mirror.mirrored(frame)
         others = mirror.match(faces, self._tracker.detect(reverse) if faces else [], frame.camera)
         self._gaze.reset()
-        for i, other in enumerate(others):
-            if other is not None:
-                seen = self._gaze.estimate(reverse.camera, other, frame.stamp)
-                gazes[i] = mirror.mean_gaze(gazes[i], seen)
-                faces[i] = replace(faces[i], pose=mirror.mean_pose(faces[i].pose, other.pose))
+        pairs = [(i, other) for i, other in enumerate(others) if other is not None]
+        seen = estimate_gazes(self._gaze, reverse, [other for _, other in pairs])
+        for (i, other), gaze in zip(pairs, seen, strict=True):
+            gazes[i] = mirror.mean_gaze(gazes[i], gaze)
+            faces[i] = replace(faces[i], pose=mirror.mean_pose(faces[i].pose, other.pose))
         return faces, gazes
 
 

@@ -17,6 +17,7 @@ from faces_scene import frame, paste, photo, wall
 from face_perception import faces, geometry, mirror
 from face_perception.gaze import GeddnetGaze, GeometricGaze, normalise, to_angles
 from face_perception.inference import Model, ModelError, load
+from face_perception.perception import Perception
 from face_perception.types import Camera, Face, Frame, Gaze, HeadPose
 
 PHOTOS = ("astronaut", "grace_hopper")
@@ -303,3 +304,5 @@ def test_the_published_network(
     (gaze,) = GeddnetGaze(model).estimate(shot, [face])
     assert gaze.source == "geddnet"
     assert to_angles(made.rotation, gaze.direction) == pytest.approx((-yaw, pitch), abs=1e-5)
+    done = Perception.load(single_image=True, gaze=str(geddnet_card)).process(shot)
+    assert (done.gazes[0].source, done.gazes[0].valid) == ("geddnet", True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import importlib
 import math
 from pathlib import Path
 
@@ -23,6 +24,8 @@ from face_perception.gaze import (
 )
 from face_perception.types import Camera, Face, Frame, Image
 
+# The package's `normalise` is the function of this name.
+normalise_module = importlib.import_module("face_perception.gaze.normalise")
 PHOTOS = ("astronaut", "grace_hopper")
 FLIP = np.diag([-1.0, 1.0, 1.0])
 
@@ -84,6 +87,28 @@ def test_as_the_two_published_steps(distance: float, turn: float) -> None:
         # A sum at the very half between two levels may be rounded either way.
         assert (off > 1).sum() <= 2
         assert off.max() <= 4
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_places_of_a_face_nearby_are_those_of_the_whole_warp(
+    monkeypatch: pytest.MonkeyPatch, seed: int
+) -> None:
+    """Sampled with gaps or warped without, the pixels are the same: to the last bit of the crops.
+    A sharp image, and cameras of other sizes, so that a place rounded otherwise would show.
+    """
+    rng = np.random.default_rng(seed)
+    width, height = ((1920, 1080), (1280, 720), (3840, 2160), (640, 480))[seed]
+    image = rng.integers(0, 256, (height, width, 3), dtype=np.uint8)
+    focal = width * rng.uniform(0.6, 0.9)
+    camera = Camera(width, height, focal, focal * 1.01, width / 2 + 3.3, height / 2 - 7.7)
+    turn = rng.uniform(-0.5, 0.5)
+    c, s = math.cos(turn), math.sin(turn)
+    eyes = EYES @ np.array([[c, s], [-s, c]]) + rng.uniform(-0.03, 0.03, 2)
+    points = eyes * focal / rng.uniform(0.35, 0.65) + (camera.cx, camera.cy)
+    sampled = normalise_points(image, camera, points)
+    monkeypatch.setattr(normalise_module, "_apart", lambda columns, rows: False)
+    warped = normalise_points(image, camera, points)
+    assert (sampled.face == warped.face).all()
 
 
 @pytest.mark.parametrize("name", PHOTOS)

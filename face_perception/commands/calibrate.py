@@ -11,13 +11,13 @@ import math
 import os
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from face_perception.gaze import Collection, People, PeopleStore, Progress
-    from face_perception.types import Camera, Face, Frame, Gaze
+    from face_perception.types import Camera, Face, Frame
 
 _GEOMETRIC = "geometric"
 _NO_FACE = 10.0  # seconds
@@ -126,7 +126,7 @@ def _delete(store: PeopleStore, person: str, estimator: str) -> int:
 def _calibrate(args: argparse.Namespace, store: PeopleStore) -> int:
     from face_perception.clips import load_camera
     from face_perception.faces import load_tracker
-    from face_perception.gaze import Collection, People, point_target
+    from face_perception.gaze import Collection, People, estimate_gazes, load_gaze, point_target
 
     targets = [point_target(point) for point in args.target or ()]
 
@@ -141,7 +141,7 @@ def _calibrate(args: argparse.Namespace, store: PeopleStore) -> int:
 
     collect("nobody")  # refuses what is out of range before the camera is opened
     camera = load_camera(args.camera_info) if args.camera_info else None
-    estimate, revisions = _estimator(args.model, args.threads)
+    estimator, revisions = load_gaze(args.model, threads=args.threads)
     people = People(store, revisions=revisions)
     tracker = load_tracker(threads=args.threads)
     collection = None
@@ -149,7 +149,8 @@ def _calibrate(args: argparse.Namespace, store: PeopleStore) -> int:
         frames = stack.enter_context(_frames(args.camera, camera))
         show = stack.enter_context(_guide())
         for frame, faces in _with_faces(frames, tracker, args.camera):
-            gazes = estimate(frame, faces)
+            gazes = estimate_gazes(estimator, frame, faces)
+            estimator.keep([face.id for face in faces])
             if collection is None and faces:
                 collection = collect(_largest(faces).id)
                 people.begin(collection)
@@ -162,28 +163,6 @@ def _calibrate(args: argparse.Namespace, store: PeopleStore) -> int:
         raise ValueError(f"{args.camera} shows no face: come before the camera, in good light")
     _conclude(people, collection, args)
     return 0
-
-
-def _estimator(
-    name: str, threads: int
-) -> tuple[Callable[[Frame, Sequence[Face]], list[Gaze]], dict[str, str]]:
-    """Gazes of the faces of a frame; and the revision of the weights, by the estimator's name.
-
-    Raises inference.ModelError where there is no such network.
-    """
-    from face_perception.gaze import GeddnetGaze, GeometricGaze
-    from face_perception.inference import load
-
-    if name != _GEOMETRIC:
-        model = load(name, threads=threads)
-        return GeddnetGaze(model).estimate, {model.name: model.card.sha256}
-    geometric = GeometricGaze()
-
-    def estimate(frame: Frame, faces: Sequence[Face]) -> list[Gaze]:
-        geometric.keep([face.id for face in faces])
-        return [geometric.estimate(frame.camera, face, frame.stamp) for face in faces]
-
-    return estimate, {}
 
 
 def _conclude(people: People, collection: Collection, args: argparse.Namespace) -> None:

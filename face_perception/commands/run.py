@@ -34,6 +34,13 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         metavar="FILE.yaml",
         help="calibration, as ROS's camera_calibration writes it; without: focal length = width",
     )
+    parser.add_argument(
+        "--gaze",
+        default="geometric",
+        metavar="NAME",
+        help="what estimates the gaze: geometric (default), or a gaze network by the name or path "
+        "of its card, such as geddnet",
+    )
     parser.add_argument("--threads", type=_positive, default=1, metavar="N", help="default: 1")
     parser.set_defaults(run=run)
 
@@ -49,7 +56,7 @@ def run(args: argparse.Namespace) -> int:
     camera = load_camera(args.camera_info) if args.camera_info else None
     with contextlib.ExitStack() as stack:
         clip = stack.enter_context(Clip(args.input, camera))
-        perception = Perception.load(threads=args.threads, single_image=clip.still)
+        perception = Perception.load(threads=args.threads, single_image=clip.still, gaze=args.gaze)
         summary = _Summary(clip)
         write = _open_lines(args, clip, stack)
         drawing = stack.enter_context(Drawing(args.annotated, clip)) if args.annotated else None

@@ -9,9 +9,10 @@ from face_perception.gaze.collection import (
     face_target,
     point_target,
 )
+from face_perception.gaze.estimator import GazeEstimator, estimate_gazes, load_gaze
 from face_perception.gaze.eye_contact import EyeContact
 from face_perception.gaze.geddnet import GeddnetGaze
-from face_perception.gaze.geometric import GeometricGaze
+from face_perception.gaze.geometric import GEOMETRIC, GeometricGaze
 from face_perception.gaze.normalise import Normalised, NotSeen, normalise, normalise_points
 from face_perception.gaze.normalised import (
     eye_points,
@@ -24,12 +25,14 @@ from face_perception.gaze.people import People, apply_bias
 from face_perception.gaze.people_store import Calibration, PeopleStore, check_person_id, people_dir
 
 __all__ = [
+    "GEOMETRIC",
     "Bias",
     "Calibration",
     "CalibrationRefused",
     "CalibrationTarget",
     "Collection",
     "EyeContact",
+    "GazeEstimator",
     "GeddnetGaze",
     "GeometricGaze",
     "Normalised",
@@ -40,9 +43,11 @@ __all__ = [
     "apply_bias",
     "camera_target",
     "check_person_id",
+    "estimate_gazes",
     "eye_points",
     "face_target",
     "find_bias",
+    "load_gaze",
     "normalise",
     "normalise_points",
     "normalised_rotation",

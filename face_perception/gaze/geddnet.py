@@ -36,27 +36,8 @@ class GeddnetGaze(SteadyGaze):
     Settings as of ``SteadyGaze``. Raises inference.ModelError for a model that is no such network.
     """
 
-    def __init__(
-        self,
-        model: Model,
-        *,
-        blink_level: float = 0.75,
-        first_blink_level: float = 0.5,
-        settle_time: float = 1.0,
-        max_turn: float = 1.05,
-        min_cutoff: float = 1.0,
-        beta: float = 3.0,
-        max_gap: float = 0.5,
-    ) -> None:
-        super().__init__(
-            blink_level=blink_level,
-            first_blink_level=first_blink_level,
-            settle_time=settle_time,
-            max_turn=max_turn,
-            min_cutoff=min_cutoff,
-            beta=beta,
-            max_gap=max_gap,
-        )
+    def __init__(self, model: Model, **settings: float) -> None:
+        super().__init__(**settings)
         _check(model)
         self._model = model
         self.refused: Mapping[str, str] = {}  # by face id, of the last frame

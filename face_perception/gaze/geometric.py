@@ -19,7 +19,7 @@ from face_perception.gaze.eyes import (
 from face_perception.gaze.steady import SteadyGaze
 from face_perception.types import Camera, Face, FloatArray, Gaze
 
-_SOURCE = "geometric"
+GEOMETRIC = "geometric"
 _DISAGREEMENT = math.radians(20)  # of the two eyes, that halves the confidence
 
 
@@ -60,7 +60,7 @@ class GeometricGaze(SteadyGaze):
             direction=direction,
             confidence=face.confidence * front * _confidence(open_eyes) if valid else 0.0,
             valid=valid,
-            source=_SOURCE,
+            source=GEOMETRIC,
         )
 
 

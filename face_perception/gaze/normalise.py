@@ -163,10 +163,9 @@ class _Taps:
     """The 120 pixels of the face along one axis, and what pixels of the virtual image make each.
 
     Bicubic of four also where it shrinks, as published: ``four`` [120, 4] of the virtual image with
-    ``weights`` float32 [120, 4]; ``apart`` where no pixel is in two fours. ``middles`` [120] are
-    the places in the virtual image. OpenCV's own has 11 bits for a weight on some processors and
-    all of a float's on others, where the published answers come from; histogram equalisation makes
-    up to 7 levels of that.
+    ``weights`` float32 [120, 4]. ``middles`` [120] are the places in the virtual image. OpenCV's
+    own has 11 bits for a weight on some processors and all of a float's on others, where the
+    published answers come from; histogram equalisation makes up to 7 levels of that.
     """
 
     _A = -0.75
@@ -177,7 +176,6 @@ class _Taps:
         self.middles = middles
         below = np.floor(middles)
         self.four = below.astype(np.int64)[:, None] + np.arange(-1, _TAPS - 1)
-        self.apart = scale * _TAPS <= 1
         t = middles - below
         a = self._A
         near = ((a + 2) * t - (a + 3)) * t * t + 1
@@ -235,7 +233,7 @@ class _EyeSquare:
 
 def _scaled_face(image: Image, to_image: FloatArray, columns: _Taps, rows: _Taps) -> Image:
     """The face's window of the scaled virtual image: RGB uint8 [120, 120, 3]."""
-    if columns.apart and rows.apart:
+    if _apart(columns, rows):
         tall = _sampled(image, to_image, columns, rows)
         fours = cv2.transpose(tall).reshape(_FACE, _TAPS, -1)
     else:
@@ -247,6 +245,11 @@ def _scaled_face(image: Image, to_image: FloatArray, columns: _Taps, rows: _Taps
         fours = _lines(cv2.transpose(tall))[columns.four - origin[0]]
     small = _mixed(fours, columns.weights).reshape(_FACE, _FACE, 3)
     return np.asarray(cv2.transpose(_rounded(small)), np.uint8)
+
+
+def _apart(columns: _Taps, rows: _Taps) -> bool:
+    """Whether no pixel is in two fours."""
+    return all((taps.four[1:, 0] > taps.four[:-1, -1]).all() for taps in (columns, rows))
 
 
 def _warped(

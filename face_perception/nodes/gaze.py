@@ -9,7 +9,9 @@ from typing import Any
 
 from face_perception import msg
 from face_perception.gaze import (
+    GEOMETRIC,
     EyeContact,
+    GazeEstimator,
     GeddnetGaze,
     GeometricGaze,
     People,
@@ -24,8 +26,6 @@ from face_perception.nodes.gaze_network import ImageGaze
 from face_perception.nodes.parameters import parameter, settings
 from face_perception.nodes.qos import RELIABILITY, SensorSubscription
 from face_perception.types import Camera, Face, Gaze
-
-GEOMETRIC = "geometric"
 
 
 @dataclass(frozen=True)
@@ -116,7 +116,7 @@ class GazeNode(PerceptionNode[GazeParameters]):
 
     def setup(self) -> None:
         own = settings(self.values, without=_NODES)
-        self._estimator: GeometricGaze | GeddnetGaze
+        self._estimator: GazeEstimator
         if self.values.model == GEOMETRIC:
             self._network = None
             self._estimator = GeometricGaze(**own)

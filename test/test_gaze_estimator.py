@@ -1,0 +1,82 @@
+"""Any gaze estimator by name without ROS: in `Perception` and in ``face-perception run``."""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+
+import cv2
+import gaze_network
+import numpy as np
+import pytest
+from faces_scene import frame, photo
+
+from face_perception import cli, faces, geometry
+from face_perception.gaze import GeddnetGaze, GeometricGaze, load_gaze
+from face_perception.inference import ModelError, load, sample_photo
+from face_perception.perception import Perception
+from face_perception.types import Gaze
+
+
+@pytest.fixture(scope="module")
+def card(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("models")
+    gaze_network.install_sides(folder=folder)
+    return folder / "sides.yaml"
+
+
+def test_by_name(card: Path) -> None:
+    estimator, revisions = load_gaze()
+    assert isinstance(estimator, GeometricGaze)
+    assert revisions == {}
+    estimator, revisions = load_gaze(str(card))
+    assert isinstance(estimator, GeddnetGaze)
+    assert revisions == {"sides": load(card).card.sha256}
+    with pytest.raises(ModelError, match=r"geddnet_nobody_has.*face-perception import"):
+        load_gaze("geddnet_nobody_has")
+    with pytest.raises(ModelError, match="no gaze network"):
+        load_gaze("face_mesh")
+
+
+def test_a_still_by_a_network(card: Path) -> None:
+    """It looks twice, at the picture and its mirror image, and what it says is the mean."""
+    perception = Perception.load(single_image=True, gaze=str(card))
+    model, tracker = load(card), faces.load_tracker()
+    for name in ("astronaut", "grace_hopper"):
+        shot, mirrored = frame(photo(name)), frame(np.ascontiguousarray(photo(name)[:, ::-1]))
+        (gaze,), (other,) = perception.process(shot).gazes, perception.process(mirrored).gazes
+        (alone,) = GeddnetGaze(model).estimate(shot, tracker.detect(shot))
+        assert (gaze.source, gaze.valid) == ("sides", True)
+        assert geometry.angle_between(gaze.direction, alone.direction) < math.radians(2)
+        assert gaze.yaw == pytest.approx(-other.yaw, abs=math.radians(0.5))
+        assert gaze.pitch == pytest.approx(other.pitch, abs=math.radians(0.5))
+
+
+def test_a_film_by_a_network_with_two_faces(card: Path) -> None:
+    both = np.concatenate(
+        [cv2.resize(photo(n), (512, 512)) for n in ("astronaut", "grace_hopper")], 1
+    )
+    perception = Perception.load(gaze=str(card))
+    gazes: tuple[Gaze, ...] = ()
+    for i in range(5):
+        gazes = perception.process(frame(both, i / 30)).gazes
+    assert len(gazes) == 2
+    assert all(gaze.valid and gaze.source == "sides" for gaze in gazes)
+    assert perception.process(frame(np.zeros_like(both), 1.0)).gazes == ()
+
+
+def test_run(card: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    line = ["run", str(sample_photo("astronaut"))]
+
+    def direction(*more: str) -> list[float]:
+        assert cli.main([*line, *more]) == 0
+        (face,) = json.loads(capsys.readouterr().out)["faces"]
+        assert face["gaze"]["valid"]
+        found: list[float] = face["gaze"]["direction"]
+        return found
+
+    assert math.dist(direction("--gaze", str(card)), direction()) > 0.02
+    assert direction("--gaze", "geometric") == direction()
+    assert cli.main([*line, "--gaze", "nobody_has_this"]) == 1
+    assert "'nobody_has_this'" in capsys.readouterr().err
