@@ -437,6 +437,8 @@ def test_a_bias_belongs_to_a_person_and_an_estimator(store: PeopleStore) -> None
     other = dataclasses.replace(actor, source="geddnet")
     gaze = looks(people, other, 0.1)
     assert (gaze.person_id, gaze.calibrated) == ("anna", False)
+    # A network is in use, for which she is not calibrated.
+    assert not People(store, revisions={"geddnet": "sha"}).link("face_1", "anna")
     # Other weights under the same name.
     revised = People(store, revisions={"scripted": "sha"})
     assert not revised.link("face_1", "anna")

@@ -46,8 +46,9 @@ class _State:
 class People:
     """Calibrated gaze and eye contact of the faces that are somebody.
 
-    ``revisions`` gives the revision of an estimator's weights by its name: a calibration made with
-    another one is not applied. ``uncalibrated_sigma`` is the error on each axis, radians, of a gaze
+    ``revisions`` gives the revision of the weights of each estimator in use, by its name; without,
+    estimators that have no weights are. A calibration for another one, or made with other weights,
+    is not applied. ``uncalibrated_sigma`` is the error on each axis, radians, of a gaze
     without calibration.
     """
 
@@ -189,7 +190,9 @@ class People:
         state.stamp = stamp
 
     def _fits(self, calibration: Calibration) -> bool:
-        return calibration.revision == self._revisions.get(calibration.estimator, "")
+        if not self._revisions:
+            return not calibration.revision
+        return calibration.revision == self._revisions.get(calibration.estimator)
 
     def _finish(self, camera: Camera, face: Face | None, gaze: Gaze, link: _Link | None) -> Gaze:
         sigma = self._uncalibrated
