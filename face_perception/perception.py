@@ -23,6 +23,7 @@ from face_perception.gaze import (
     GazeEstimator,
     People,
     PeopleStore,
+    check_person_id,
     estimate_gazes,
     load_gaze,
 )
@@ -84,7 +85,8 @@ class Result:
 class Perception:
     """Tracker, gaze, affect and attention in one, on a stream of frames. For one thread.
 
-    ``people`` calibrate the gaze of the faces that are linked to them, and give eye contact.
+    ``people`` calibrate the gaze of the faces that are linked to them, and give eye contact; the
+    largest face is linked to ``person``, where one is named, until it is lost.
 
     With ``single_image`` every frame stands on its own: a face counts at once, none is followed,
     and head pose and gaze are means of the image and its mirror image (see ``mirror``).
@@ -100,6 +102,7 @@ class Perception:
         attention: AttentionTracker,
         *,
         people: People | None = None,
+        person: str = "",
         single_image: bool = False,
     ) -> None:
         self._tracker = tracker
@@ -107,6 +110,7 @@ class Perception:
         self._single_image = single_image
         self._gaze = gaze
         self._people = people
+        self._person = person
         self._action_units = action_units
         self._expressions = expressions
         self._smooth_expressions = smooth_expressions
@@ -114,13 +118,23 @@ class Perception:
 
     @classmethod
     def load(
-        cls, *, threads: int = 1, single_image: bool = False, gaze: str = GEOMETRIC
+        cls,
+        *,
+        threads: int = 1,
+        single_image: bool = False,
+        gaze: str = GEOMETRIC,
+        people: PeopleStore | None = None,
+        person: str = "",
     ) -> Perception:
         """On the default models and settings; ``threads`` for each network. ``gaze`` is
-        ``geometric``, or a gaze network by the name or path of its card.
+        ``geometric``, or a gaze network by the name or path of its card. ``people`` is where
+        calibrations are (the user's), ``person`` whose is used.
 
-        Raises inference.ModelError where a model is missing, naming the command that fetches it.
+        Raises inference.ModelError where a model is missing, naming the command that fetches it,
+        and ValueError for an id that cannot name a person.
         """
+        if person:
+            check_person_id(person)
         estimator, revisions = load_gaze(gaze, threads=threads)
         return cls(
             load_tracker(threads=threads),
@@ -129,7 +143,8 @@ class Perception:
             ExpressionNet(load("expression", threads=threads)),
             SmoothExpressions(),
             AttentionTracker(),
-            people=People(PeopleStore(), revisions=revisions),
+            people=People(people or PeopleStore(), revisions=revisions),
+            person=person,
             single_image=single_image,
         )
 
@@ -146,6 +161,9 @@ class Perception:
         ids = [face.id for face in faces]
         self._gaze.keep(ids)
         if self._people is not None:
+            if self._person and faces and self._person not in self._people.linked().values():
+                largest = max(faces, key=lambda face: face.roi.width * face.roi.height)
+                self._people.link(largest.id, self._person)
             gazes = self._people.update(stamp, frame.camera, faces, gazes)
         units = [self._action_units.estimate(face, stamp) for face in faces]
         self._action_units.keep(ids)

@@ -241,12 +241,14 @@ def test_what_is_refused(start: Start, peer: Peer, folder: Path) -> None:
     scene.until(lambda: scene.gaze().valid and scene.gaze("face_2").valid)
 
     unknown = Goal(scene, face_id="face_9", person_id="carl")
+    _, result = unknown.result()
+    assert "there is no face face_9; seen: face_1, face_2" in result.message
     lies = Goal(scene, face_id="face_2", person_id="bert")
     lost = Goal(scene, face_id="face_1", person_id="anna")
     scene.until(lambda: lost.feedback and lost.feedback[-1].kept > 10)
     leave = scene.now
     for goal, why in (
-        (unknown, "there is no face face_9; seen: face_1, face_2"),
+        (unknown, "there is no face face_9"),
         (lies, "elsewhere|two places"),
         (lost, "face_1 was lost after"),
     ):

@@ -13,7 +13,7 @@ import pytest
 from faces_scene import frame, photo
 
 from face_perception import cli, faces, geometry
-from face_perception.gaze import GeddnetGaze, GeometricGaze, load_gaze
+from face_perception.gaze import Calibration, GeddnetGaze, GeometricGaze, PeopleStore, load_gaze
 from face_perception.inference import ModelError, load, sample_photo
 from face_perception.perception import Perception
 from face_perception.types import Gaze
@@ -80,3 +80,22 @@ def test_run(card: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert direction("--gaze", "geometric") == direction()
     assert cli.main([*line, "--gaze", "nobody_has_this"]) == 1
     assert "'nobody_has_this'" in capsys.readouterr().err
+
+
+def test_run_applies_a_persons_calibration(
+    card: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Of the estimator that is used, and of no other."""
+    PeopleStore(tmp_path).put(
+        "anna", Calibration("geometric", "", 0.2, 0.0, 0.01, 0.02, 30, 1, 1.8e9)
+    )
+    line = ["run", str(sample_photo("astronaut")), "--people", str(tmp_path)]
+
+    def yaw(*more: str) -> float:
+        assert cli.main([*line, *more]) == 0
+        return float(json.loads(capsys.readouterr().out)["faces"][0]["gaze"]["yaw"])
+
+    assert yaw("--person", "anna") - yaw() == pytest.approx(0.2, abs=0.03)
+    for more in (["--person", "anna", "--gaze", str(card)], ["--person", "bob"]):
+        assert cli.main([*line, *more]) == 1
+        assert "not calibrated for" in capsys.readouterr().err

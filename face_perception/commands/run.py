@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from face_perception.clips import Clip
+    from face_perception.gaze import PeopleStore
     from face_perception.types import Frame
 
 
@@ -41,6 +42,15 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         help="what estimates the gaze: geometric (default), or a gaze network by the name or path "
         "of its card, such as geddnet",
     )
+    parser.add_argument(
+        "--person",
+        default="",
+        metavar="ID",
+        help="who the largest face is: `face-perception calibrate --person ID` is applied to it",
+    )
+    parser.add_argument(
+        "--people", type=Path, metavar="FOLDER", help="default: face_perception/people in your data"
+    )
     parser.add_argument("--threads", type=_positive, default=1, metavar="N", help="default: 1")
     parser.set_defaults(run=run)
 
@@ -56,7 +66,13 @@ def run(args: argparse.Namespace) -> int:
     camera = load_camera(args.camera_info) if args.camera_info else None
     with contextlib.ExitStack() as stack:
         clip = stack.enter_context(Clip(args.input, camera))
-        perception = Perception.load(threads=args.threads, single_image=clip.still, gaze=args.gaze)
+        perception = Perception.load(
+            threads=args.threads,
+            single_image=clip.still,
+            gaze=args.gaze,
+            people=_people(args),
+            person=args.person,
+        )
         summary = _Summary(clip)
         write = _open_lines(args, clip, stack)
         drawing = stack.enter_context(Drawing(args.annotated, clip)) if args.annotated else None
@@ -80,6 +96,21 @@ def run(args: argparse.Namespace) -> int:
                 )
             summary.add([face.id for face in result.faces])
     return 0
+
+
+def _people(args: argparse.Namespace) -> PeopleStore:
+    """Raises ValueError where ``--person`` is not calibrated for ``--gaze``."""
+    from face_perception.gaze import People, PeopleStore, load_gaze
+
+    store = PeopleStore(args.people, lambda text: print(text, file=sys.stderr))
+    if args.person:
+        _, revisions = load_gaze(args.gaze)
+        if not People(store, revisions=revisions).link("face", args.person):
+            raise ValueError(
+                f"{args.person} is not calibrated for {args.gaze}: run `face-perception calibrate "
+                f"--person {args.person} --model {args.gaze}`"
+            )
+    return store
 
 
 def _positive(text: str) -> int:
