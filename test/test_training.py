@@ -37,6 +37,16 @@ def test_losses_of_one_task(golden: Arrays, task: str) -> None:
     np.testing.assert_allclose(apart, golden[f"loss_distill_{task}"], rtol=1e-6)
 
 
+def test_focal_loss_of_action_units(golden: Arrays) -> None:
+    student, label = tensors(golden, "student")["AU"], tensors(golden, "label")["AU"]
+    found = losses.focal_action_unit_loss(student, label)
+    np.testing.assert_allclose(found, golden["loss_focal_AU"], rtol=1e-6)
+    # What is sure and wrong costs much, and is no infinity; what is sure and right, nothing.
+    sure = torch.full((1, 8), 200.0)
+    assert float(losses.focal_action_unit_loss(sure, torch.zeros(1, 8))) == pytest.approx(8 * 200)
+    assert float(losses.focal_action_unit_loss(sure, torch.ones(1, 8))) == 0
+
+
 def test_teacher_and_student(golden: Arrays) -> None:
     student, teacher = tensors(golden, "student"), tensors(golden, "teacher")
     labels = tensors(golden, "label")
@@ -79,21 +89,56 @@ def test_weights_of_classes_and_of_affect(golden: Arrays) -> None:
 
 
 def test_rare_labels_are_cloned(golden: Arrays) -> None:
-    """Which samples the published draw cloned depends on its generator's state; what it aims at
-    does not: the rare labels' share, and half of all samples at most.
-    """
     labels = golden["sampler_AU_labels"]
-    want = golden["sampler_AU_weights_npseed"]
     ratios = samplers.imbalance(labels)
     np.testing.assert_allclose(ratios, golden["sampler_AU_irlbl"], rtol=1e-6)
-    found = samplers.label_weights(labels, np.random.RandomState(0))
-    clones = np.rint(found * len(labels))
-    assert clones.sum() == pytest.approx(np.rint(want * len(labels)).sum(), rel=0.03)
-    rare = labels[:, ratios > 2].any(axis=1)
-    assert (clones[~rare] == 1).all()
-    assert (np.rint(want * len(labels))[~rare] == 1).all()
-    shares = [(weights[:, None] * labels).sum(0) / weights.sum() for weights in (found, want)]
+    want = golden["sampler_AU_weights_npseed"]
+    found = samplers.label_weights(labels, np.random.RandomState(1))
+    np.testing.assert_allclose(found, want, rtol=1e-12)
+    # The samples depend on the generator's state; what they are for does not.
+    other = samplers.label_weights(labels, np.random.RandomState(2))
+    assert (other != want).any()
+    shares = [(weights[:, None] * labels).sum(0) / weights.sum() for weights in (other, want)]
     np.testing.assert_allclose(shares[0], shares[1], atol=0.03)
+    common = ~labels[:, ratios > 2].any(axis=1)
+    np.testing.assert_allclose(other[common], 1 / len(labels))
+
+
+def test_cloning_ends_where_rarity_does_or_half_are_clones() -> None:
+    """By counts alone, whatever is drawn: 32 more at a time, at least once a rare label."""
+    few = np.zeros((1000, 3), np.uint8)
+    few[:500, 0], few[500:600, 1], few[600:900, 2] = 1, 1, 1
+    clones = _clones(few)
+    # 100, 132, ... 260: the first of which 500 are at most twice.
+    assert clones[500:600].sum() == 5 * 32
+    assert not clones[:500].any()
+    assert not clones[600:].any()
+    scarce = np.zeros((1000, 3), np.uint8)
+    scarce[:900, 0], scarce[900:910, 1], scarce[910:920, 2] = 1, 1, 1
+    clones = _clones(scarce)
+    # 450 would need 14 times 32 each; the second stops when 500 of the 1000 are passed.
+    assert clones[900:910].sum() == 14 * 32
+    assert clones[910:920].sum() == 2 * 32
+
+
+def test_a_label_that_nobody_has_is_not_cloned() -> None:
+    labels = np.zeros((100, 2), np.uint8)
+    labels[:40, 0] = 1
+    np.testing.assert_allclose(samplers.label_weights(labels), 1 / 100)
+
+
+def _clones(labels: np.ndarray) -> np.ndarray:
+    """How often each sample was drawn, counted as it is drawn: a weight cannot say 0 from 1."""
+    clones = np.zeros(len(labels), int)
+
+    class Counted(np.random.RandomState):
+        def choice(self, *args: object) -> np.ndarray:
+            drawn: np.ndarray = super().choice(*args)
+            np.add.at(clones, drawn, 1)
+            return drawn
+
+    samplers.label_weights(labels, Counted(3))
+    return clones
 
 
 def test_balanced_labels_are_left_alone() -> None:

@@ -41,7 +41,8 @@ def affect_weights(labels: Array) -> Array:
 def imbalance(labels: Array) -> Array:
     """Of each label [N, C] how many times rarer it is than the most frequent: [C] (IRLbl)."""
     counts = labels.sum(axis=0)
-    ratios: Array = counts.max() / counts
+    with np.errstate(divide="ignore", invalid="ignore"):
+        ratios: Array = counts.max() / counts
     return ratios
 
 
@@ -49,19 +50,30 @@ def label_weights(labels: Array, random: Any = np.random) -> Array:
     """ML-ROS: of labels [N, C], positives of the rare ones are cloned, 32 at a time, until each is
     at most twice rarer than the most frequent, or half of all samples are clones.
 
-    A weight is the number of a sample's clones over N. As released, one clone counts like none.
+    A weight is the number of a sample's clones over N. As released, one clone counts like none, a
+    clone is among the positives that the label's next 32 are drawn from, and what is rare is
+    decided before the first is drawn, so that each rare label is drawn for at least once.
     ``random`` has ``choice``: numpy's module of that name, or a RandomState.
     """
     count = len(labels)
     clones = np.zeros(count, np.int64)
     totals = labels.sum(axis=0, dtype=np.int64)
-    left = int(count * _MOST_CLONES)
-    for label in np.flatnonzero(imbalance(labels) > _IMBALANCED):
+    # A label that no sample has cannot be cloned.
+    rare = (totals > 0) & (imbalance(labels) > _IMBALANCED)
+    for label in np.flatnonzero(rare):
         positive = np.flatnonzero(labels[:, label])
-        while left > 0 and totals.max() / totals[label] > _IMBALANCED:
+        while True:
             drawn = random.choice(positive, _DRAWN)
+            positive = np.concatenate([positive, drawn])
             np.add.at(clones, drawn, 1)
             totals += labels[drawn].sum(axis=0, dtype=np.int64)
-            left -= _DRAWN
-    weights: Array = np.maximum(clones, 1) / count
+            if clones.sum() >= count * _MOST_CLONES:
+                return _of(clones)
+            if totals.max() / totals[label] <= _IMBALANCED:
+                break
+    return _of(clones)
+
+
+def _of(clones: Array) -> Array:
+    weights: Array = np.maximum(clones, 1) / len(clones)
     return weights
