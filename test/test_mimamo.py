@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from face_perception import motion
+from face_perception import motion, paths
 from face_perception.inference import ModelError, load
 from face_perception.motion import Mimamo, load_networks
 from face_perception.types import FaceCrop, ValenceArousal
@@ -273,6 +273,44 @@ def test_published_clip_end_to_end(published: dict[str, Array]) -> None:
     networks = load_networks("mimamo_released", lambda name: load(name, threads=2))
     found = run(Mimamo(networks), crops)
     np.testing.assert_allclose(values(found), published["e2e_out_clipwise"], atol=1e-5)
+
+
+def test_published_batch_of_both_clips(published: dict[str, Array]) -> None:
+    """As the published program runs it: the clips of a video as one batch, whose last estimates
+    stand where they overlap.
+    """
+    torch = pytest.importorskip("torch")
+    from face_perception.networks.checkpoints import load_into, read_checkpoint
+    from face_perception.networks.import_mimamo import UNUSED
+    from face_perception.networks.mimamo import TwoStream
+
+    frames = published["e2e_frames_u8"]
+    moving = motion.phases(np.stack([motion.gray_image(frame) for frame in frames]))
+    last = len(frames) - 1
+    moved = [
+        motion.differences(
+            [moving[min(max(i, 0), last)] for i in range(t - motion.HALF, t + motion.HALF + 1)]
+        )
+        for t in range(len(frames))
+    ]
+    streams = (published["e2e_features"], *map(np.stack, zip(*moved, strict=True)))
+    clips = [slice(first, end) for first, end in published["e2e_ranges"]]
+    inputs = {
+        name: np.stack([stream[clip] for clip in clips])
+        for name, stream in zip(motion.STREAMS, streams, strict=True)
+    }
+    network = TwoStream("clips")
+    load_into(network, read_checkpoint(paths.models_dir().parent / "two_stream.npz"), UNUSED)
+    with torch.inference_mode():
+        by_torch = network(*map(torch.from_numpy, inputs.values())).numpy()
+    by_onnx = load("mimamo_released", threads=2).infer(inputs)["valence_arousal"]
+    for out in (by_torch, by_onnx):
+        found = np.empty((len(frames), 2), np.float32)
+        for clip, values_ in zip(clips, out, strict=True):
+            found[clip] = values_
+        np.testing.assert_allclose(found, published["e2e_out_batched"], atol=1e-5)
+    apart = np.abs(published["e2e_out_batched"] - published["e2e_out_clipwise"]).max()
+    assert apart > 0.02, "a batch of one would not show that clips are seen together"
 
 
 def test_published_recurrence_over_time(published: dict[str, Array]) -> None:
