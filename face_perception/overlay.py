@@ -87,11 +87,13 @@ def draw(
     expressions: Iterable[Expression] = (),
     valence_arousal: Iterable[ValenceArousal] = (),
     attention: Iterable[Attention] = (),
+    note: str = "",
 ) -> Image:
     """A copy of ``image`` (RGB uint8 [H, W, 3]) with everything drawn on it.
 
     Results are matched to ``faces`` by their face id. Green corners: looks at the robot. Axes: x
-    (red) out of the face, y green, z (blue) up. Raises ValueError for another kind of image.
+    (red) out of the face, y green, z (blue) up. ``note`` is a line along the bottom. Raises
+    ValueError for another kind of image.
     """
     if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8 or not image.size:
         raise ValueError(
@@ -123,6 +125,8 @@ def draw(
             expression_of.get(face.id),
             affect_of.get(face.id),
         )
+    if note:
+        _note(pen, note)
     return pen.image
 
 
@@ -193,6 +197,13 @@ class _Pen:
         # Far outside nothing shows, and OpenCV's integers would overflow.
         near = np.clip(points, -self._reach, self._reach)
         return np.rint(near * (1 << self._SHIFT)).astype(np.int32)
+
+
+def _note(pen: _Pen, note: str) -> None:
+    """White on black, over whatever is there: it says how far the rest can be trusted."""
+    height = min(round(18 * pen.scale), pen.height)
+    pen.image[pen.height - height :] = 0
+    pen.text(note, 6 * pen.scale, pen.height - 5 * pen.scale, _WHITE)
 
 
 def _by_face(results: Iterable[_Result]) -> dict[str, _Result]:

@@ -103,14 +103,14 @@ def _patches(net: Net) -> str:
     return net.node("Mul", flat, net.constant(1 / 100))
 
 
-def install_multitask() -> None:
+def install_multitask(**facts: Any) -> None:
     """``multitask``, ``multitask_rnn_trunk`` and ``multitask_rnn`` (whose estimates see the mean of
-    the window).
+    the window), with more ``facts`` on the card of the first.
     """
     face: Axes = ("N", 3, 112, 112)
     net = Net(face=face)
     _heads(net, _patches(net), 12, ("N",))
-    net.install("multitask", **_decoding())
+    net.install("multitask", **_decoding(), **facts)
     net = Net(face=face)
     net.output("features", net.linear(_patches(net), 12, 384, 0.5, 7), ("N", 384))
     net.install("multitask_rnn_trunk")

@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 from conftest import NodeProcess, Peer
 from diagnostic_msgs.msg import DiagnosticArray
+from sensor_msgs.msg import Image
 from std_msgs.msg import Header
 
 from face_perception import faces, msg, paths
@@ -166,6 +167,51 @@ def test_affect_runs_the_multitask_network(
         name for name, _ in peer.node.get_subscriber_names_and_types_by_node("affect", "/")
     }
     assert ("/faces" in listening) == (units == "both"), "landmarks are read only where asked for"
+
+
+def test_untrained_weights_are_said_everywhere(
+    start: Start, peer: Peer, crops: list[list[FaceCrop]]
+) -> None:
+    """In the node's log and diagnostics, and on every picture with what they gave."""
+    affect_models.install_multitask(trained=False)
+    said = peer.listen(DiagnosticArray, "/diagnostics")
+    label = "random weights: for plumbing only"
+    node, _ = start("affect", model="multitask"), start("overlay")
+    pictures = peer.listen(Image, "overlay")
+    expressions = peer.listen(msg.ExpressionArray, "expressions")
+    shown = [c for c in crops if c][:3]
+    publish(peer, shown, lambda: expressions)
+    peer.until(lambda: about_clip(expressions))
+    node.wait_for_log(f"model multitask has {label}")
+    assert node.log.count(label) == 1, "once is enough"
+    peer.until(
+        lambda: any(
+            f"model multitask has {label}" in status.message and status.level == status.WARN
+            for array in said
+            for status in array.status
+            if status.name == "affect"
+        )
+    )
+    found = about_clip(expressions)[0]
+    images = peer.publisher(Image, "image")
+    again = peer.publisher(msg.ExpressionArray, "expressions")
+
+    def show(source: str) -> Callable[[], bool]:
+        def bar() -> bool:
+            found.header.stamp.nanosec = (found.header.stamp.nanosec + 1000) % 10**9
+            for face in found.faces:
+                face.source = source
+            grey = Image(header=found.header, height=120, width=160, step=480, encoding="rgb8")
+            grey.data = np.full(120 * 480, 60, np.uint8).tobytes()
+            images.publish(grey)
+            again.publish(found)
+            peer.spin(0.1)
+            return bool(pictures) and (pictures[-1].data[-480] == 0) == (source == "multitask")
+
+        return bar
+
+    peer.until(show("multitask"))
+    peer.until(show("expression"))
 
 
 def test_affect_runs_the_recurrent_network_late(

@@ -103,6 +103,15 @@ def test_the_image_itself_stays() -> None:
     assert (picture != image).any()
 
 
+@pytest.mark.parametrize("size", [(640, 480), (1280, 720), (8, 6)])
+def test_a_note_is_along_the_bottom(size: tuple[int, int]) -> None:
+    picture = overlay.draw(blank(*size), CAMERA, [], note="random weights: for plumbing only")
+    rows = (picture != 60).any(axis=(1, 2))
+    assert rows[-1]
+    assert (picture[-1] < 60).all(), "under the text"
+    assert size[1] < 100 or (rows.sum() < 0.05 * size[1] and (picture > 200).any())
+
+
 def test_nobody_changes_nothing() -> None:
     assert (overlay.draw(blank(), CAMERA, [], **everything("gone")) == 60).all()
 

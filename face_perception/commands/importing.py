@@ -6,9 +6,18 @@ What each system reads and writes is in ``networks/import_<system>.py``, where t
 from __future__ import annotations
 
 import argparse
+import contextlib
+import dataclasses
 import importlib
+import os
+import shutil
 import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
+
+from face_perception.inference import UNTRAINED, Made, ModelError, catalogue, install
 
 # What a system's checkpoint is, by the system's name.
 SYSTEMS = {
@@ -18,6 +27,9 @@ SYSTEMS = {
     "mimamo": "MIMAMO-Net: valence and arousal from video",
     "musetalk": "MuseTalk: lip sync",
 }
+
+# Those that `--random` can make weights for; networks/random_weights.py does.
+RANDOM = ("geddnet", "multitask", "multitask-rnn", "mimamo")
 
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -37,19 +49,88 @@ class _SystemParser(argparse.ArgumentParser):
     def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
         system = self.get_default("system")
         _module(system).add_arguments(self)
-        return super().parse_known_args(args, namespace)
+        self.add_argument(
+            "--untrained",
+            action="store_true",
+            help="the weights are not trained: whatever runs them says so",
+        )
+        # In place of any PATH: read first, for argparse asks for one.
+        early = argparse.ArgumentParser(prog=self.prog, add_help=False)
+        seed = None
+        if system in RANDOM:
+            for parser in (early, self):
+                parser.add_argument(
+                    "--random",
+                    type=int,
+                    metavar="SEED",
+                    help="instead of any file: random weights, to see that all works together",
+                )
+            found, args = early.parse_known_args(args)
+            seed = found.random
+        if seed is not None:
+            from face_perception.networks import random_weights
+
+            args = [*random_weights.arguments(system, _random_folder()), *args]
+        namespace, left = super().parse_known_args(args, namespace)
+        if seed is not None and (left or len(getattr(namespace, "paths", "1")) > 1):
+            self.error("--random stands for every file: leave PATH out, or --random")
+        namespace.random = seed
+        return namespace, left
 
 
 def _import(args: argparse.Namespace) -> int:
-    from face_perception.inference import install
-
     def report(step: str) -> None:
         print(f"{args.system}: {step}", file=sys.stderr)
 
-    for made in _module(args.system).make(args, report):
-        card = install(made)
-        print(f"{card.name}: {card.path}")
+    with _random_files(args, report):
+        for made in _module(args.system).make(args, report):
+            if args.untrained or args.random is not None:
+                there = catalogue().get(made.name)
+                if there is not None and there.origin and there.trained:
+                    raise ModelError(
+                        f"{made.name} is there with trained weights ({there.origin}), which "
+                        f"untrained ones would replace: delete {there.path.with_suffix('.yaml')}, "
+                        "or choose another --name"
+                    )
+                made = _labelled(made, args.random)
+            card = install(made)
+            print(f"{card.name}: {card.path}" + ("" if card.trained else f" ({card.origin})"))
     return 0
+
+
+def _labelled(made: Made, seed: int | None) -> Made:
+    """What ``Card.trained`` reads, and the same in words."""
+    facts = {**made.facts, "trained": False}
+    if seed is None:
+        return dataclasses.replace(made, origin=f"{UNTRAINED}; {made.origin}", facts=facts)
+    return dataclasses.replace(
+        made,
+        origin=f"{UNTRAINED}; seed {seed}",
+        licence="none needed for the weights, which are random numbers",
+        facts=facts,
+    )
+
+
+def _random_folder() -> Path:
+    return Path(tempfile.gettempdir(), f"face_perception-import-{os.getpid()}")
+
+
+@contextlib.contextmanager
+def _random_files(args: argparse.Namespace, report: Any) -> Iterator[None]:
+    """The checkpoints that ``--random`` stands for, while they are needed."""
+    if args.random is None:
+        yield
+        return
+    from face_perception.networks import random_weights
+
+    folder = _random_folder()
+    folder.mkdir(mode=0o700)
+    try:
+        report(f"making random weights, seed {args.random}")
+        random_weights.write(args.system, args.random, folder)
+        yield
+    finally:
+        shutil.rmtree(folder)
 
 
 def _name(system: str) -> str:

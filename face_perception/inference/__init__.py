@@ -1,7 +1,7 @@
 """One ``Model`` for every network: cards, the cache they are fetched into, and what runs them."""
 
 from face_perception.inference.captured import read_captured, write_captured
-from face_perception.inference.catalogue import Card, ModelError, Port, catalogue, find
+from face_perception.inference.catalogue import UNTRAINED, Card, ModelError, Port, catalogue, find
 from face_perception.inference.cuda import Gpu, find_gpu
 from face_perception.inference.export import build, export, make_variant, variant_of
 from face_perception.inference.gate import Deviation, Disagreement
@@ -22,6 +22,7 @@ from face_perception.inference.tensorrt_api import tensorrt_version
 from face_perception.inference.variants import VARIANTS, Variant
 
 __all__ = [
+    "UNTRAINED",
     "VARIANTS",
     "Card",
     "Check",

@@ -24,6 +24,9 @@ _log = logging.getLogger(__name__)
 # How a card writes a size that is free: a batch, a batch of sequences, time.
 FREE_AXES = ("N", "B", "T")
 KINDS = ("model", "photograph")
+# What is said wherever a model runs whose weights were never trained.
+UNTRAINED = "random weights: for plumbing only"
+
 RECIPES = ("face_detector", "face_mesh", "expression")
 
 
@@ -91,6 +94,11 @@ class Card:
     def path(self) -> Path:
         """Where the file is, or will be."""
         return (self.folder or paths.models_dir()) / self.file
+
+    @property
+    def trained(self) -> bool:
+        """False where the weights are known to be random: its answers mean nothing."""
+        return self.facts.get("trained") is not False
 
     @property
     def extra_paths(self) -> dict[str, Path]:

@@ -64,7 +64,10 @@ class Loading:
 
     def load(self, name: str | os.PathLike[str]) -> Model:
         """One network. Raises inference.ModelError naming the model and the fix."""
-        return inference.load(name, **self.settings())
+        model = inference.load(name, **self.settings())
+        if not model.card.trained:
+            self._node.get_logger().warning(f"model {model.name} has {inference.UNTRAINED}")
+        return model
 
     def _report(self, name: str, step: str, share: float) -> None:
         if not self._node.context.ok():
@@ -75,9 +78,12 @@ class Loading:
 
 
 def report(models: Sequence[Model]) -> tuple[str, dict[str, str]]:
-    """For the diagnostics: which networks could not run as asked, and what runs each and why."""
-    fallen = "; ".join(f"model {m.name} is {m.why}" for m in models if m.fallen_back)
-    return fallen, {
+    """For the diagnostics: which networks do not run as asked or mean nothing, and what runs each
+    and why.
+    """
+    problems = [f"model {m.name} is {m.why}" for m in models if m.fallen_back]
+    problems += [f"model {m.name} has {inference.UNTRAINED}" for m in models if not m.card.trained]
+    return "; ".join(problems), {
         "models": ", ".join(f"{m.name} on {m.backend} in {m.precision}" for m in models),
         "backend": "; ".join(dict.fromkeys(m.why for m in models)),
     }

@@ -8,7 +8,7 @@ from typing import Any
 
 from sensor_msgs.msg import CompressedImage, Image
 
-from face_perception import msg, overlay, types
+from face_perception import inference, msg, overlay, types
 from face_perception.nodes import images, messages
 from face_perception.nodes.driver import PerceptionNode, run
 from face_perception.nodes.image_input import ImageInput
@@ -144,6 +144,7 @@ class OverlayNode(PerceptionNode[OverlayParameters]):
                 for v in _items(group, "valence_arousal", "faces")
             ],
             attention=[messages.attention_from_msg(a) for a in _items(group, "attention", "faces")],
+            note=_note(group),
         )
         raw = self.heard(self._image)
         if raw:
@@ -154,6 +155,28 @@ class OverlayNode(PerceptionNode[OverlayParameters]):
             jpeg = images.to_compressed(picture)
             jpeg.header = message.header
             self.publish(self._compressed, jpeg, None if raw else message.header)
+
+
+def _note(group: dict[str, Any]) -> str:
+    """What is drawn but means nothing, by the cards of the networks that said it."""
+    fields = {"gaze": "gazes"}
+    sources = {
+        str(item.source)
+        for topic in _RESULTS
+        if topic != "faces"
+        for item in _items(group, topic, fields.get(topic, "faces"))
+    }
+    untrained = ", ".join(sorted(source for source in sources if not _trained(source)))
+    return f"{untrained}: {inference.UNTRAINED}" if untrained else ""
+
+
+@functools.cache
+def _trained(source: str) -> bool:
+    """Whether as far as this machine knows: what is no network, or has no card here, counts so."""
+    try:
+        return inference.find(source).trained
+    except inference.ModelError:
+        return True
 
 
 def _items(group: dict[str, Any], key: str, field: str) -> list[Any]:
