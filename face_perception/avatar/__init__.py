@@ -22,6 +22,7 @@ from face_perception.avatar.face_box import (
 from face_perception.avatar.film import FilmError, write_film
 from face_perception.avatar.interfaces import Animator, FaceState, Renderer
 from face_perception.avatar.life import LivingFace
+from face_perception.avatar.musetalk import FaceEncoder, MuseTalk, Needs, batch_for
 from face_perception.avatar.parsing import parts_of_mesh, talking_area
 from face_perception.avatar.performer import Activity, Performer, Report
 from face_perception.avatar.picture import PortraitError
@@ -49,11 +50,14 @@ __all__ = [
     "AudioClock",
     "Blender",
     "Box",
+    "FaceEncoder",
     "FaceState",
     "FilmError",
     "FramePacer",
     "LivingFace",
     "LoudspeakerPlayer",
+    "MuseTalk",
+    "Needs",
     "NoDisplay",
     "NoLoudspeaker",
     "Performer",
@@ -70,6 +74,7 @@ __all__ = [
     "WebError",
     "WebScreen",
     "WindowScreen",
+    "batch_for",
     "blend",
     "crop_box",
     "cut_face",

@@ -22,6 +22,7 @@ from face_perception.speech.mel import log_mel
 from face_perception.speech.mouth import BandMouth
 from face_perception.speech.stream import Heard, SpeechStream
 from face_perception.speech.voice_activity import Activity, VoiceActivity
+from face_perception.speech.whisper_stream import WhisperStream
 from face_perception.speech.whisper_windows import (
     WhisperFeatures,
     features_of,
@@ -46,6 +47,7 @@ __all__ = [
     "SpeechStream",
     "VoiceActivity",
     "WhisperFeatures",
+    "WhisperStream",
     "chunk",
     "features_of",
     "first_steps",

@@ -1,0 +1,219 @@
+"""MuseTalk's networks in use: faces to latents, latents and speech to faces, and what that takes.
+
+Arrays only: no picture around the face, no clock, no speech.
+"""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections import deque
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from face_perception import inference
+from face_perception.avatar.face_box import SCALING
+from face_perception.inference import Model, ModelError, Progress
+from face_perception.types import FloatArray, Image
+
+ENCODER, UNET = "musetalk_vae_encoder", "musetalk_unet"
+DECODERS = {
+    "exact": "musetalk_vae_decoder",
+    "lower": "musetalk_vae_decoder_lower",
+    "tiny": "musetalk_tiny_decoder",
+}
+MAX_BATCH = 8
+SIDE, TOKENS, WIDTH = 256, 50, 384
+_LATENTS = (8, 32, 32)
+
+
+class FaceEncoder:
+    """Faces -> latents, for preparing an avatar: only the image encoder is loaded."""
+
+    def __init__(self, model: Model) -> None:
+        self._model = model
+
+    @classmethod
+    def load(
+        cls, *, backend: str = "auto", threads: int = 1, fall_back: bool = False
+    ) -> FaceEncoder:
+        """In FP32, for it runs once an avatar. Raises ModelError naming the model and the fix."""
+        return cls(inference.load(ENCODER, backend=backend, threads=threads, fall_back=fall_back))
+
+    def encode(self, images: Image) -> FloatArray:
+        """RGB uint8 [N, 256, 256, 3] -> float32 [N, 4, 32, 32]: the most likely latents, scaled.
+
+        The caller blackens the lower half of what is to be masked (``network_images``). One by one,
+        for the encoder takes gigabytes for several. Raises ValueError for another shape or type.
+        """
+        _check("images", images, (SIDE, SIDE, 3), np.uint8)
+        found = [
+            self._model.infer({"image": _planes(image)[None]})["mean"] * np.float32(SCALING)
+            for image in images
+        ]
+        return np.concatenate([np.zeros((0, 4, 32, 32), np.float32), *found])
+
+
+@dataclass(frozen=True, slots=True)
+class Needs:
+    """Seconds an image takes, measured in batches of ``batch``."""
+
+    unet: float
+    decoder: float
+    batch: int
+
+    @property
+    def total(self) -> float:
+        return self.unet + self.decoder
+
+
+class MuseTalk:
+    """Latents of a face, and speech -> images of the face saying it. For one thread.
+
+    ``why`` says in a sentence a network what runs it; ``first_row`` is the first row of an image
+    that is made (0 but for the lower decoder).
+    """
+
+    def __init__(
+        self, unet: Model, decoder: Model, *, batch: int = 1, encoder: Model | None = None
+    ) -> None:
+        if not 1 <= batch <= MAX_BATCH:
+            raise ValueError(f"batch must be 1 to {MAX_BATCH}, not {batch}")
+        self.batch = batch
+        self._unet, self._decoder = unet, decoder
+        self._encoder = FaceEncoder(encoder) if encoder else None
+        rows = decoder.outputs["image"].shape[2]
+        self.first_row = SIDE - (rows or SIDE)
+        # Seconds an image in the UNet and the decoder, and the batch, of the last calls.
+        self._taken: deque[tuple[float, float, int]] = deque(maxlen=32)
+
+    @classmethod
+    def load(
+        cls,
+        *,
+        backend: str = "auto",
+        decoder: str = "exact",
+        precision: str = "fp32",
+        batch: int = 1,
+        threads: int = 1,
+        fall_back: bool = False,
+        progress: Progress | None = None,
+    ) -> MuseTalk:
+        """Loads the UNet and a decoder: ``exact``, ``lower`` (the lower rows only, not exactly) or
+        ``tiny`` (another, small network). ``precision`` is that of both; ``int8`` is the UNet's
+        only, the decoder is FP32 then. The rest as ``inference.load``. The image encoder is loaded
+        when ``encode`` is first called. Raises ModelError naming the model and the fix, ValueError
+        for a decoder or batch that there is not.
+        """
+        if decoder not in DECODERS:
+            raise ValueError(f"there is no decoder {decoder!r}: use one of {', '.join(DECODERS)}")
+        if not 1 <= batch <= MAX_BATCH:
+            raise ValueError(f"batch must be 1 to {MAX_BATCH}, not {batch}")
+
+        def part(name: str, precision: str) -> Model:
+            return inference.load(
+                name,
+                threads=threads,
+                backend=backend,
+                precision=precision,
+                fall_back=fall_back,
+                progress=progress,
+            )
+
+        # The small one first: what is missing is said before gigabytes are read.
+        small = part(DECODERS[decoder], "fp32" if precision == "int8" else precision)
+        made = cls(part(UNET, precision), small, batch=batch)
+        made._load_encoder = lambda: FaceEncoder.load(
+            backend=backend, threads=threads, fall_back=fall_back
+        )
+        return made
+
+    _load_encoder: Callable[[], FaceEncoder] | None = None
+
+    @property
+    def why(self) -> tuple[str, ...]:
+        return tuple(f"{m.name}: {m.why}" for m in (self._unet, self._decoder))
+
+    def encode(self, images: Image) -> FloatArray:
+        """As ``FaceEncoder.encode``; loads the encoder where this is the first call."""
+        if self._encoder is None:
+            if self._load_encoder is None:
+                raise ModelError(f"this MuseTalk was made without {ENCODER}")
+            self._encoder = self._load_encoder()
+        return self._encoder.encode(images)
+
+    def generate(self, latents: FloatArray, audio: FloatArray) -> Image:
+        """``latents`` float32 [N, 8, 32, 32] (masked, then reference, scaled) and ``audio`` float32
+        [N, 50, 384] (windows of whisper's states) -> RGB uint8 [N, 256, 256, 3].
+
+        In batches of ``batch``, N any. Rows above ``first_row`` repeat that row: nothing of them is
+        blended in. Raises ValueError for another shape or type, ModelError where a backend fails.
+        """
+        _check("latents", latents, _LATENTS, np.float32)
+        _check("audio", audio, (TOKENS, WIDTH), np.float32)
+        if len(latents) != len(audio):
+            raise ValueError(f"{len(latents)} latents do not fit {len(audio)} windows of speech")
+        images = np.empty((len(latents), SIDE, SIDE, 3), np.uint8)
+        for start in range(0, len(latents), self.batch):
+            some = slice(start, start + self.batch)
+            self._batch(latents[some], audio[some], images[some])
+        return images
+
+    def needs(self, batch: int | None = None) -> float:
+        """Seconds an image takes here in batches of ``batch`` (default: this one's), from what was
+        generated last; runs once where nothing was.
+        """
+        return self.costs(batch).total
+
+    def costs(self, batch: int | None = None) -> Needs:
+        """The same, UNet and decoder apart: medians of the last 32 batches."""
+        batch = batch or self.batch
+        found = [(unet, decoder) for unet, decoder, size in self._taken if size == batch]
+        if not found:
+            images = np.empty((batch, SIDE, SIDE, 3), np.uint8)
+            latents = np.zeros((batch, *_LATENTS), np.float32)
+            self._batch(latents, np.zeros((batch, TOKENS, WIDTH), np.float32), images)
+            found = [self._taken[-1][:2]]
+        unet, decoder = (statistics.median(values) for values in zip(*found, strict=True))
+        return Needs(unet, decoder, batch)
+
+    def _batch(self, latents: FloatArray, audio: FloatArray, images: Image) -> None:
+        count = len(latents)
+        begin = time.perf_counter()
+        predicted = self._unet.infer({"latents": latents, "audio": audio})["predicted"]
+        middle = time.perf_counter()
+        made = self._decoder.infer({"latents": predicted})["image"]
+        levels = np.rint(made).clip(0, 255).astype(np.uint8).transpose(0, 2, 3, 1)
+        images[:, self.first_row :] = levels
+        images[:, : self.first_row] = levels[:, :1]
+        end = time.perf_counter()
+        self._taken.append(((middle - begin) / count, (end - middle) / count, count))
+
+
+def batch_for(budget: float, seconds: Mapping[int, float], *, period: float = 0.04) -> int:
+    """The batch size with the least time an image whose first image still comes within ``budget``
+    seconds; the smallest there is where none does.
+
+    ``seconds`` is what one call takes, by batch size. The first image of a batch of B waits for the
+    speech of the others, (B - 1) * ``period``, and for the call; ``period`` is 0 where all of the
+    speech is there at once.
+    """
+    if not seconds:
+        raise ValueError("no batch size was measured")
+    fitting = [b for b, taken in seconds.items() if (b - 1) * period + taken <= budget]
+    return min(fitting, key=lambda b: (seconds[b] / b, b)) if fitting else min(seconds)
+
+
+def _planes(image: Image) -> FloatArray:
+    return np.ascontiguousarray(image.transpose(2, 0, 1), dtype=np.float32)
+
+
+def _check(what: str, value: FloatArray | Image, shape: tuple[int, ...], dtype: type) -> None:
+    if value.shape[1:] != shape or value.dtype != dtype:
+        sizes = ", ".join(str(size) for size in shape)
+        raise ValueError(
+            f"{what} must be {np.dtype(dtype).name} [N, {sizes}], "
+            f"not {value.dtype} {list(value.shape)}"
+        )

@@ -1,0 +1,101 @@
+"""Speech as it comes -> what MuseTalk hears for an image, as soon as it can be known.
+
+One speech at a time, images counted from its start. The states are ``WhisperFeatures``'s.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from face_perception.speech.whisper_windows import (
+    BEFORE,
+    LAYERS,
+    STEP_RATE,
+    WIDTH,
+    WINDOW,
+    Encoder,
+    WhisperFeatures,
+    first_steps,
+)
+from face_perception.types import FloatArray
+
+# States kept behind the window that was asked for last: a screen may ask again.
+_KEPT = 10 * STEP_RATE
+
+
+class WhisperStream:
+    """Push speech at 16 kHz, ask for the window of an image.
+
+    Context: whisper hears all of the current 30 s block that has come so far, at its own place in
+    the block and followed by silence, just as it hears a whole clip, so that what is missing is
+    only what comes later. A state counts once ``hold`` seconds behind it are known, and is never
+    changed; whisper runs once for ``every`` seconds of new speech, each run costing a whole block.
+
+    ``look_ahead`` is the declared delay: once so many seconds behind an image's moment are pushed,
+    its window is there. It is the window's own 0.12 s, and ``hold``, and ``every``. Speech that is
+    there at once (``last`` in its first push) has no delay, and exactly the windows of the whole.
+
+    For one thread. Raises ValueError for a negative ``hold`` or ``every``.
+    """
+
+    def __init__(self, model: Encoder, *, hold: float = 0.4, every: float = 0.2) -> None:
+        self._features = WhisperFeatures(model, look_ahead=hold, every=every)
+        self.look_ahead = (WINDOW - BEFORE) / STEP_RATE + hold + every
+        self.reset()
+
+    def reset(self) -> None:
+        """Forgets the speech: the next is a new one, its images counted from 0."""
+        self._features.reset()
+        self._states = np.zeros((0, LAYERS, WIDTH), np.float32)
+        self._first = 0  # the number of the first state that is kept
+        self._ended = False
+
+    @property
+    def known(self) -> float:
+        """Seconds of the speech whose states are known."""
+        return (self._first + len(self._states)) / STEP_RATE
+
+    @property
+    def ended(self) -> bool:
+        """Whether the last of the speech was pushed: all windows are there then."""
+        return self._ended
+
+    def push(self, samples: FloatArray, *, last: bool = False) -> None:
+        """More of the speech [S], 16 kHz, -1 to 1; ``last`` says that it ends here (S may be 0).
+
+        Raises ValueError after the last, and what the encoder raises.
+        """
+        if self._ended:
+            raise ValueError("this speech has ended: call reset() before the next one")
+        found = self._features.push(np.asarray(samples, np.float32), last=last)
+        self._ended = last
+        if len(found):
+            self._states = np.concatenate([self._states, found])
+
+    def window(self, index: int, fps: int) -> FloatArray | None:
+        """float32 [50, 384] of image ``index``, at ``fps`` images a second; None if not yet.
+
+        Before the speech and behind its end there is silence (zeros), as published. Raises
+        ValueError for an index below 0, and for one that is over 10 s before the last one asked
+        for: it is forgotten.
+        """
+        if index < 0:
+            raise ValueError(f"images are counted from 0, there is no {index}")
+        start = int(first_steps(1, fps, index)[0])
+        if self._first > max(start, 0):
+            raise ValueError(f"image {index} is long past: its speech is forgotten")
+        if start + WINDOW > self._first + len(self._states) and not self._ended:
+            return None
+        old = min(start - _KEPT - self._first, len(self._states))
+        if old > _KEPT:  # seldom, for it copies
+            self._states = self._states[old:].copy()
+            self._first += old
+        return _window(self._states, start - self._first)
+
+
+def _window(states: FloatArray, start: int) -> FloatArray:
+    picked = np.zeros((WINDOW, LAYERS, WIDTH), np.float32)
+    index = np.arange(start, start + WINDOW)
+    inside = (index >= 0) & (index < len(states))
+    picked[inside] = states[index[inside]]
+    return picked.reshape(WINDOW * LAYERS, WIDTH)
