@@ -11,6 +11,7 @@ import sys
 from collections.abc import Sequence
 
 from face_perception.commands import (
+    avatar,
     avatar_demo,
     bench,
     calibrate,
@@ -26,6 +27,7 @@ from face_perception.commands import (
 COMMANDS = (
     demo,
     avatar_demo,
+    avatar,
     up,
     watch,
     run,

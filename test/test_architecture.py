@@ -40,7 +40,7 @@ ALLOWED: dict[str, set[str]] = {
     "nodes": BASE | SENSES | {"msg", "srv", "action", "inference", "faces", "synthesis"}
     | {"overlay", "graph", "table", "supervisor", "clips"},
     "commands": BASE | {"inference", "faces", "gaze", "clips", "overlay", "perception", "graph"}
-    | {"speech"}
+    | {"speech", "avatar"}
     | {"supervisor", "table", "nodes", "networks"},
     "cli": {"commands"},
 }  # fmt: skip

@@ -3,6 +3,14 @@ MuseTalk needs around its networks. Knows no topics.
 """
 
 from face_perception.avatar.aim import direction_to
+from face_perception.avatar.artefact import (
+    VERSIONS,
+    Avatar,
+    AvatarError,
+    autoencoder_hash,
+    load_avatar,
+    save_avatar,
+)
 from face_perception.avatar.blend import (
     Blender,
     Box,
@@ -36,18 +44,30 @@ from face_perception.avatar.player import (
     look_again,
 )
 from face_perception.avatar.playout import Playout
-from face_perception.avatar.portrait import Portrait, load_portrait
+from face_perception.avatar.portrait import SAMPLES, Portrait, load_portrait
+from face_perception.avatar.prepare import (
+    MAX_PICTURES,
+    contact_sheet,
+    framed_pictures,
+    idle_pictures,
+    prepare,
+)
 from face_perception.avatar.screen import Screen, Shown
 from face_perception.avatar.sound import SOUND, Sound
 from face_perception.avatar.web import WebError, WebScreen
 from face_perception.avatar.window import NoDisplay, WindowScreen
 
 __all__ = [
+    "MAX_PICTURES",
     "NO_FACE",
     "SOUND",
+    "SAMPLES",
+    "VERSIONS",
     "Activity",
     "Animator",
     "AudioClock",
+    "Avatar",
+    "AvatarError",
     "Blender",
     "Box",
     "FaceEncoder",
@@ -75,18 +95,25 @@ __all__ = [
     "WebScreen",
     "WindowScreen",
     "batch_for",
+    "autoencoder_hash",
     "blend",
+    "contact_sheet",
     "crop_box",
     "cut_face",
     "device_of",
     "direction_to",
     "face_box",
+    "framed_pictures",
+    "idle_pictures",
     "import_sounddevice",
+    "load_avatar",
     "load_portrait",
     "look_again",
     "mesh_box",
     "network_images",
     "parts_of_mesh",
+    "prepare",
+    "save_avatar",
     "soft_mask",
     "talking_area",
     "to_latents",

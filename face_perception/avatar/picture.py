@@ -104,15 +104,20 @@ def frame_picture(
     ``whole`` keeps as much of the picture as has the frame's shape. Raises PortraitError for no
     face, several, or one that is too small.
     """
-    height, width = image.shape[:2]
-    shrink = _SEARCH_SIDE / max(height, width)
-    if shrink < 1:
-        image = cv2.resize(image, None, fx=shrink, fy=shrink, interpolation=cv2.INTER_AREA)
+    image = search_size(image)
     found = _one_face(image, tracker)
-    crop = _crop(image.shape[1], image.shape[0], found.landmarks, size, whole)
-    framed = _cut(image, crop, size)
+    crop = crop_about(image.shape[1], image.shape[0], found.landmarks, size, whole)
+    framed = cut(image, crop, size)
     # Once more: in the frame the face is larger, and its lids and lips are found more finely.
     return Framed(framed, _one_face(framed, tracker, framed=True))
+
+
+def search_size(image: Image) -> Image:
+    """A picture that is larger than faces are searched in, made smaller."""
+    shrink = _SEARCH_SIDE / max(image.shape[:2])
+    if shrink >= 1:
+        return image
+    return np.asarray(cv2.resize(image, None, fx=shrink, fy=shrink, interpolation=cv2.INTER_AREA))
 
 
 def _one_face(image: Image, tracker: FaceTracker, framed: bool = False) -> Face:
@@ -141,7 +146,7 @@ def _height(face: Face) -> float:
     return float(np.ptp(face.landmarks[:, :2], axis=0).max())
 
 
-def _crop(
+def crop_about(
     width: int, height: int, landmarks: FloatArray, size: tuple[int, int], whole: bool
 ) -> tuple[float, float, float, float]:
     """x, y, width, height of the part of the picture that is kept, inside of it."""
@@ -161,7 +166,8 @@ def _crop(
     )
 
 
-def _cut(image: Image, crop: tuple[float, float, float, float], size: tuple[int, int]) -> Image:
+def cut(image: Image, crop: tuple[float, float, float, float], size: tuple[int, int]) -> Image:
+    """A part of a picture, as ``crop_about`` gives it, in ``size`` (width, height)."""
     x, y, wide, _ = crop
     scale = wide / size[0]
     if scale > 1.5:  # shrinking by sampling would alias

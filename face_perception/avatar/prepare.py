@@ -1,0 +1,177 @@
+"""A picture or clip of one face -> an ``Avatar``: boxes and masks from our mesh, latents.
+
+Needs no pose network, no segmentation network: the 478 landmarks stand in for both.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from typing import Protocol
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from face_perception.avatar.artefact import VERSIONS, Avatar
+from face_perception.avatar.blend import Box, crop_box, soft_mask
+from face_perception.avatar.face_box import MARGIN, NO_FACE, cut_face, mesh_box
+from face_perception.avatar.life import LivingFace
+from face_perception.avatar.parsing import parts_of_mesh, talking_area
+from face_perception.avatar.picture import PortraitError, crop_about, cut, search_size
+from face_perception.avatar.portrait import Portrait
+from face_perception.faces import FaceTracker, load_tracker
+from face_perception.speech import REST
+from face_perception.types import Camera, Face, FloatArray, Frame, Image
+
+FPS = 25.0
+MAX_PICTURES = 1500  # a minute, and 1.2 GB at 512 x 512
+
+# Called with what is done and the share of it.
+Progress = Callable[[str, float], None]
+
+
+class Encodes(Protocol):
+    """A ``FaceEncoder``, or all of ``MuseTalk``."""
+
+    def encode(self, images: Image) -> FloatArray: ...
+
+
+def idle_pictures(portrait: Portrait, seconds: float, *, seed: int = 0) -> Iterator[Image]:
+    """A still face made live: it blinks, looks about and sways, its mouth at rest. RGB uint8."""
+    life = LivingFace(seed)
+    for k in range(max(1, round(seconds * FPS))):
+        yield portrait.render(life.state_at(k / FPS, REST, False))
+
+
+def framed_pictures(
+    pictures: Iterable[Image], *, size: tuple[int, int] = (512, 512), whole: bool = False
+) -> Iterator[Image]:
+    """Pictures of a clip, all cut alike about where the face is in the first that has one.
+
+    ``whole`` keeps as much of the picture as has the frame's shape. Pictures before the face comes
+    are left out.
+    """
+    tracker = load_tracker()
+    crop: tuple[float, float, float, float] | None = None
+    for picture in pictures:
+        small = search_size(picture)
+        if crop is None:
+            face = _nearest(tracker, small, None)
+            if face is None:
+                continue
+            crop = crop_about(small.shape[1], small.shape[0], face.landmarks, size, whole)
+        yield cut(small, crop, size)
+
+
+def prepare(
+    pictures: Iterable[Image],
+    encoder: Encodes,
+    *,
+    source: str,
+    autoencoder: str = "",
+    version: str = VERSIONS[0],
+    shift: int = 0,
+    margin: int | None = None,
+    fps: float = FPS,
+    expected: int = 0,
+    tracker: FaceTracker | None = None,
+    progress: Progress | None = None,
+) -> Avatar:
+    """RGB uint8 pictures of one size and ``fps`` -> an avatar.
+
+    ``version`` gives margin and mask: "1.5" 10 pixels below the chin (``margin`` another number)
+    and the jaw, "1.0" no margin and skin and mouth; ``shift`` moves the middle of the box down, in
+    1.0 only. Pictures without a face are left out; of several faces the largest is followed.
+    ``expected`` is how many pictures will come, for ``progress``.
+
+    Raises PortraitError where no picture has a usable face or there are too many, ValueError for a
+    version that there is not or a shift in 1.5.
+    """
+    if version not in VERSIONS:
+        raise ValueError(f"there is no MuseTalk {version!r}: use one of {', '.join(VERSIONS)}")
+    newer = version == VERSIONS[0]
+    if newer and shift:
+        raise ValueError("MuseTalk 1.5 has no shift of the face box: leave it out, or use 1.0")
+    below = (MARGIN if newer else 0) if margin is None else margin
+    tracker = tracker or load_tracker()
+    kept: list[Image] = []
+    boxes: list[Box] = []
+    masks: list[Image] = []
+    latents: list[FloatArray] = []
+    landmarks: npt.NDArray[np.floating] | None = None
+    for number, picture in enumerate(pictures):
+        if progress is not None and expected:
+            progress(f"picture {number + 1}", min(number / expected, 1.0))
+        if len(kept) == MAX_PICTURES:
+            raise PortraitError(
+                f"{source} has more than {MAX_PICTURES} pictures: cut the clip, ten seconds are "
+                "plenty"
+            )
+        face = _nearest(tracker, picture, landmarks)
+        if face is None:
+            continue
+        landmarks = face.landmarks
+        box = mesh_box(landmarks, picture.shape[0], shift=shift, margin=below)
+        if box == NO_FACE:
+            continue
+        crop = crop_box(box)
+        area = talking_area(parts_of_mesh(landmarks, crop), "jaw" if newer else "raw")
+        whole = cut_face(picture, box)
+        masked = whole.copy()
+        masked[len(masked) // 2 :] = 0
+        found = encoder.encode(np.stack([masked, whole]))
+        kept.append(picture)
+        boxes.append(box)
+        masks.append(soft_mask(area, box, crop))
+        latents.append(found.reshape(1, 8, *found.shape[2:]))
+    if not kept:
+        raise PortraitError(
+            f"no face in {source}: use a picture or clip of one face, seen from the front, eyes "
+            "open, not covered"
+        )
+    if progress is not None:
+        progress("done", 1.0)
+    return Avatar(
+        tuple(kept),
+        tuple(boxes),
+        tuple(masks),
+        np.concatenate(latents).astype(np.float32),
+        fps,
+        version,
+        autoencoder,
+        source,
+    )
+
+
+def contact_sheet(avatar: Avatar, columns: int = 4) -> Image:
+    """RGB uint8: some pictures of an avatar, the box drawn and what is generated tinted."""
+    width, height = avatar.size
+    count = min(columns * 2, len(avatar.pictures))
+    chosen = np.linspace(0, len(avatar.pictures) - 1, count).round().astype(int)
+    sheet = np.zeros((height * -(-count // columns), width * min(columns, count), 3), np.uint8)
+    blenders = avatar.blenders()
+    for place, k in enumerate(chosen):
+        picture = avatar.pictures[k].copy()
+        left, top, right, bottom = avatar.boxes[k]
+        green = np.zeros((bottom - top, right - left, 3), np.uint8)
+        green[..., 1] = 255
+        tinted = blenders[k].blend(picture, green)
+        picture = np.asarray(cv2.addWeighted(picture, 0.6, tinted, 0.4, 0))
+        cv2.rectangle(picture, (left, top), (right - 1, bottom - 1), (255, 255, 0), 1)
+        row, column = divmod(place, columns)
+        sheet[row * height : (row + 1) * height, column * width : (column + 1) * width] = picture
+    return sheet
+
+
+def _nearest(
+    tracker: FaceTracker, picture: Image, before: npt.NDArray[np.floating] | None
+) -> Face | None:
+    """The face that was followed so far, at first the largest."""
+    height, width = picture.shape[:2]
+    found = tracker.detect(Frame(picture, 0.0, Camera.assume(width, height)))
+    if not found:
+        return None
+    if before is None:
+        return max(found, key=lambda face: float(np.ptp(face.landmarks[:, 1])))
+    at = before[:, :2].mean(axis=0)
+    return min(found, key=lambda face: float(np.hypot(*(face.landmarks[:, :2].mean(0) - at))))

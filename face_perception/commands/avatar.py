@@ -1,0 +1,158 @@
+"""``face-perception avatar``: a picture or clip of a face is made ready for MuseTalk, and shown."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import os
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from face_perception.types import Image
+
+Progress = Callable[[str, float], None]
+
+
+def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    parser = subparsers.add_parser("avatar", help="make a face ready for MuseTalk")
+    actions = parser.add_subparsers(metavar="ACTION", required=True)
+    sub = actions.add_parser("prepare", help="of a picture or a clip of one face")
+    sub.add_argument("source", help="a picture, a video, astronaut or grace_hopper")
+    sub.add_argument("-o", "--output", type=Path, required=True, metavar="FILE")
+    sub.add_argument("--version", default="1.5", help="of MuseTalk: 1.5 or 1.0 (default: 1.5)")
+    sub.add_argument(
+        "--margin", type=int, metavar="PIXELS", help="below the chin; default: 10, and 0 for 1.0"
+    )
+    sub.add_argument(
+        "--shift",
+        type=int,
+        default=0,
+        metavar="PIXELS",
+        help="of the face box's middle, for 1.0: more opens the mouth more",
+    )
+    sub.add_argument(
+        "--seconds",
+        type=float,
+        default=2.0,
+        metavar="S",
+        help="how long a picture's life is, or the most of a clip that is taken (default: 2)",
+    )
+    sub.add_argument("--seed", type=int, default=0, help="of a picture's blinks and movements")
+    sub.add_argument("--size", default="512x512", metavar="WxH", help="default: %(default)s")
+    sub.add_argument("--whole", action="store_true", help="the whole picture, not the face")
+    sub.add_argument("--threads", type=int, default=os.cpu_count() or 1)
+    sub.add_argument("--backend", default="auto", choices=("auto", "onnxruntime", "tensorrt"))
+    sub.set_defaults(run=_prepare)
+    sub = actions.add_parser("show", help="write what an avatar is made of as a picture")
+    sub.add_argument("avatar", type=Path, metavar="FILE")
+    sub.add_argument("-o", "--output", type=Path, default=Path("avatar.png"), metavar="PICTURE")
+    sub.set_defaults(run=_show)
+
+
+def _prepare(args: argparse.Namespace) -> int:
+    from face_perception.avatar import MAX_PICTURES, FaceEncoder, autoencoder_hash, prepare
+    from face_perception.avatar import save_avatar as save
+
+    size = _size(args.size)
+    if not 0.04 <= args.seconds <= MAX_PICTURES / 25:
+        raise ValueError(f"--seconds must be 0.04 to {MAX_PICTURES / 25:g}, not {args.seconds:g}")
+    if args.output.is_dir():
+        raise ValueError(f"--output {args.output} is a folder: name a file, e.g. me.avatar")
+    pictures, fps, expected = _pictures(args, size)
+    encoder = FaceEncoder.load(backend=args.backend, threads=args.threads)
+    with _bar(f"{args.source}") as progress:
+        made = prepare(
+            pictures,
+            encoder,
+            source=Path(args.source).name,
+            autoencoder=autoencoder_hash(),
+            version=args.version,
+            shift=args.shift,
+            margin=args.margin,
+            fps=fps,
+            expected=expected,
+            progress=progress,
+        )
+    save(args.output, made)
+    left_out = expected - len(made.pictures)
+    without = f", {left_out} without a face left out" if left_out > 0 else ""
+    print(f"{args.output}: {len(made.pictures)} pictures{without}, MuseTalk {made.version}")
+    return 0
+
+
+def _pictures(
+    args: argparse.Namespace, size: tuple[int, int]
+) -> tuple[Iterator[Image], float, int]:
+    """Pictures, how many a second, and how many are expected."""
+    from face_perception.avatar import SAMPLES, framed_pictures, idle_pictures, load_portrait
+    from face_perception.clips import Clip
+
+    clip = None if args.source in SAMPLES else Clip(args.source)
+    if clip is None or clip.still:
+        portrait = load_portrait(args.source, size=size, whole=args.whole)
+        count = max(1, round(args.seconds * 25))
+        return idle_pictures(portrait, args.seconds, seed=args.seed), 25.0, count
+    taken = max(1, round(args.seconds * clip.rate))
+
+    def frames() -> Iterator[Image]:
+        with clip:
+            for k, frame in enumerate(clip):
+                if k >= taken:
+                    return
+                yield frame.image
+
+    expected = min(taken, clip.count or taken)
+    return framed_pictures(frames(), size=size, whole=args.whole), clip.rate, expected
+
+
+def _show(args: argparse.Namespace) -> int:
+    import cv2
+
+    from face_perception.avatar import contact_sheet, load_avatar
+    from face_perception.files import write_whole
+
+    made = load_avatar(args.avatar)
+    done, data = cv2.imencode(".png", cv2.cvtColor(contact_sheet(made), cv2.COLOR_RGB2BGR))
+    assert done
+    write_whole(args.output, data.tobytes())
+    width, height = made.size
+    print(
+        f"{args.avatar}: {len(made.pictures)} pictures of {made.source}, {width}x{height}, "
+        f"{made.fps:g} a second, MuseTalk {made.version}; seen in {args.output}"
+    )
+    return 0
+
+
+def _size(text: str) -> tuple[int, int]:
+    width, _, height = text.partition("x")
+    if not (width.isdecimal() and height.isdecimal()):
+        raise ValueError(f"--size must be WIDTHxHEIGHT in pixels, e.g. 512x512, not {text}")
+    found = int(width), int(height)
+    if not all(128 <= side <= 2048 for side in found):
+        raise ValueError(f"--size must be 128 to 2048 pixels a side, not {text}")
+    return found
+
+
+@contextlib.contextmanager
+def _bar(text: str) -> Iterator[Progress]:
+    """A bar on a terminal; else a line at every tenth."""
+    if not sys.stderr.isatty():
+        told = -1
+
+        def say(step: str, share: float) -> None:
+            nonlocal told
+            if int(share * 10) > told:
+                told = int(share * 10)
+                print(f"{text}: {step} ({share:.0%})", file=sys.stderr)
+
+        yield say
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, TextColumn, TimeRemainingColumn
+    from rich.progress import Progress as Bar
+
+    columns = (TextColumn("{task.description}"), BarColumn(), TimeRemainingColumn())
+    with Bar(*columns, console=Console(stderr=True)) as bar:
+        task = bar.add_task(text, total=1.0)
+        yield lambda step, share: bar.update(task, completed=share, description=step)
