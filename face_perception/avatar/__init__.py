@@ -28,8 +28,9 @@ from face_perception.avatar.face_box import (
     to_latents,
 )
 from face_perception.avatar.film import FilmError, write_film
-from face_perception.avatar.interfaces import Animator, FaceState, Renderer
+from face_perception.avatar.interfaces import Animator, FaceState, Listener, Renderer
 from face_perception.avatar.life import LivingFace
+from face_perception.avatar.lip_sync import LipSync, LipSyncReport
 from face_perception.avatar.musetalk import FaceEncoder, MuseTalk, Needs, batch_for
 from face_perception.avatar.parsing import parts_of_mesh, talking_area
 from face_perception.avatar.performer import Activity, Performer, Report
@@ -60,8 +61,8 @@ from face_perception.avatar.window import NoDisplay, WindowScreen
 __all__ = [
     "MAX_PICTURES",
     "NO_FACE",
-    "SOUND",
     "SAMPLES",
+    "SOUND",
     "VERSIONS",
     "Activity",
     "Animator",
@@ -74,6 +75,9 @@ __all__ = [
     "FaceState",
     "FilmError",
     "FramePacer",
+    "LipSync",
+    "LipSyncReport",
+    "Listener",
     "LivingFace",
     "LoudspeakerPlayer",
     "MuseTalk",
@@ -94,8 +98,8 @@ __all__ = [
     "WebError",
     "WebScreen",
     "WindowScreen",
-    "batch_for",
     "autoencoder_hash",
+    "batch_for",
     "blend",
     "contact_sheet",
     "crop_box",

@@ -1,6 +1,6 @@
 """A prepared avatar: what MuseTalk needs of a face, made once, and the one file that it is kept in.
 
-The file is a zip of PNGs, arrays without pickle, and a sealed ``avatar.yaml`` with all their hashes.
+The file is a zip of PNGs, arrays without pickle, and a sealed ``avatar.yaml`` with all hashes.
 """
 
 from __future__ import annotations
@@ -139,7 +139,7 @@ def load_avatar(path: str | Path, *, autoencoder: str | None = None) -> Avatar:
         raise AvatarError(f"avatar {path}: {error.strerror or error}: {_AGAIN}") from error
     except (zipfile.BadZipFile, EOFError, NotImplementedError) as error:
         raise AvatarError(
-            f"avatar {path} is no avatar file, or was cut short ({error}): copy it anew, or {_AGAIN}"
+            f"avatar {path} is no avatar, or was cut short ({error}): copy it anew, or {_AGAIN}"
         ) from error
     try:
         avatar = _avatar(content, members)

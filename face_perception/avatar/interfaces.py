@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Protocol
 
+import numpy as np
 import numpy.typing as npt
 
 from face_perception.speech import REST, MouthShape
@@ -51,6 +52,28 @@ class Renderer(Protocol):
 
     def render(self, state: FaceState) -> Image:
         """RGB uint8 [height, width, 3], a new array; depends on ``state`` alone."""
+        ...
+
+
+class Listener(Protocol):
+    """A renderer that hears the speech itself is told of it by the performer, on its thread."""
+
+    def push(self, samples: npt.NDArray[np.float32]) -> None:
+        """More speech, float32 [N] mono at 16 kHz."""
+        ...
+
+    def end(self) -> None:
+        """An utterance ends with what was pushed last; the next one follows on."""
+        ...
+
+    def reset(self) -> None:
+        """The speech so far is given up; the next sample is at time zero."""
+        ...
+
+    def follow(self, number: int, time: float | None) -> None:
+        """The number of the frame that is rendered next, and the time in the speech then: negative
+        shortly before it begins, None where none is known to come.
+        """
         ...
 
 

@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from face_perception.avatar.clock import AudioClock, FramePacer
-from face_perception.avatar.interfaces import Animator, Renderer
+from face_perception.avatar.interfaces import Animator, Listener, Renderer
 from face_perception.avatar.playout import Playout
 from face_perception.avatar.screen import Screen, Shown
 from face_perception.speech import MOUTH_RATE, REST, Chunk, Heard, Mouth, MouthShape, SpeechStream
@@ -67,7 +67,8 @@ class Performer:
 
     ``delay`` is how long after its arrival speech is heard, ``end_after`` how long after the last
     chunk the face gives an utterance up. ``playout`` is what a player takes the audio from, and
-    ``clock`` what the player tells its position to; `step` needs one that does so.
+    ``clock`` what the player tells its position to; `step` needs one that does so. ``listener`` is
+    a renderer that hears the speech itself.
     """
 
     def __init__(
@@ -80,10 +81,12 @@ class Performer:
         delay: float = 0.1,
         end_after: float = 0.5,
         audio_rate: int = 48_000,
+        listener: Listener | None = None,
         now: Callable[[], float] = time.monotonic,
         wait: Callable[[float], object] = time.sleep,
     ) -> None:
         self._mouth, self._animator, self._renderer = mouth, animator, renderer
+        self._listener = listener
         self._now, self._wait = now, wait
         self.clock = AudioClock()
         self.playout = Playout(audio_rate, delay)
@@ -188,6 +191,8 @@ class Performer:
         if not any(screen.wanted for screen in self.screens):
             self._sleep_until(due)
             return None
+        if self._listener is not None:
+            self._listener.follow(number, self._time_at(position))
         frame = Shown(number, self._renderer.render(state), position, due)
         ready = self._now()
         self._rendered.append(ready)
@@ -227,10 +232,20 @@ class Performer:
             if item is None:
                 self._mouth.reset()
                 self._spoken = None
+                if self._listener is not None:
+                    self._listener.reset()
             elif callable(item):
                 item()
             else:
                 self._mouth.push(item)
+                if self._listener is not None:
+                    self._listener.push(item)
+
+    def _time_at(self, position: float) -> float | None:
+        """The time in the speech since it was last forgotten; before it begins, negative."""
+        speech = self.playout.until(position)
+        with self._lock:
+            return None if speech is None else speech - self._base
 
     def _mouth_at(self, position: float, due: float) -> tuple[MouthShape, bool]:
         """The mouth's shape at a position, which is seen when ``due``; whether there is sound."""
@@ -261,6 +276,8 @@ class Performer:
             self._say(one.samples, now, one.held)
             if one.ends and self.playout.waiting > 0:
                 self._silence(now)
+            if one.ends and self._listener is not None:
+                self._todo.append(self._listener.end)
 
     def _begin(self, now: float) -> None:
         if self.playout.waiting > 0:

@@ -119,6 +119,17 @@ class Playout:
                     return (run.speech + sample - run.start) / self.rate
         return None
 
+    def until(self, position: float) -> float | None:
+        """As ``at``, and where speech is still to begin, its time counted back from there: a second
+        before it begins, one less than its first. None where none is to come.
+        """
+        sample = round(position * self.rate)
+        with self._lock:
+            for run in self._runs:
+                if sample < self._end(run):
+                    return (run.speech + sample - run.start) / self.rate
+        return None
+
     def cut(self) -> None:
         """Ends the speech at once, but for what the player has taken; with a short fade."""
         with self._lock:
