@@ -60,6 +60,14 @@ def geddnet_card(shared: Path, tmp_path_factory: pytest.TempPathFactory) -> Path
     return install_geddnet(shared, tmp_path_factory.mktemp("geddnet"))
 
 
+@pytest.fixture(scope="session")
+def narrow_models(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A model cache with MuseTalk's networks, narrow, beside the package's own models."""
+    from musetalk_models import install_narrow
+
+    return install_narrow(tmp_path_factory.mktemp("narrow"))
+
+
 def pytest_sessionfinish() -> None:
     """What killed nodes left in memory would fill it after some runs."""
     remove_orphans(older_than=0.0)

@@ -50,6 +50,7 @@ class Loading:
 
     def __init__(self, node: PerceptionNode[Any]) -> None:
         self._node = node
+        self._precision = ""
 
     def settings(self) -> dict[str, Any]:
         """The arguments of ``inference.load`` that the node's parameters give."""
@@ -57,10 +58,16 @@ class Loading:
         return {
             "threads": values.threads,
             "backend": values.backend,
-            "precision": values.precision,
+            "precision": self._precision or values.precision,
             "fall_back": values.fall_back,
             "progress": self._report,
         }
+
+    def with_precision(self, precision: str) -> Loading:
+        """The same for a network that has this precision, whatever the node's other ones have."""
+        other = Loading(self._node)
+        other._precision = precision
+        return other
 
     def load(self, name: str | os.PathLike[str]) -> Model:
         """One network. Raises inference.ModelError naming the model and the fix."""

@@ -19,19 +19,20 @@ from face_perception.avatar import (
     Sound,
     WebScreen,
     WindowScreen,
-    load_portrait,
 )
 from face_perception.nodes import messages
 from face_perception.nodes.audio_input import AUDIO_COMMON, AudioInput
+from face_perception.nodes.avatar_renderer import Drawing, RendererParameters
 from face_perception.nodes.avatar_steering import Steering
 from face_perception.nodes.driver import PerceptionNode, run
+from face_perception.nodes.networks import NetworkParameters
 from face_perception.nodes.parameters import parameter
 from face_perception.nodes.topic_screen import TopicScreen
 from face_perception.speech import BandMouth, Chunk
 
 
 @dataclass(frozen=True)
-class TalkingFaceParameters:
+class TalkingFaceParameters(RendererParameters, NetworkParameters):
     """Parameters of the talking_face node."""
 
     portrait: str = parameter(
@@ -49,7 +50,7 @@ class TalkingFaceParameters:
     delay: float = parameter(
         0.1,
         "From the arrival of speech to its sound, seconds: what the mouth knows ahead, and how "
-        "irregularly chunks may come.",
+        "irregularly chunks may come; with MuseTalk at least what its lips need, about a second.",
         minimum=0.0,
         maximum=5.0,
     )
@@ -128,9 +129,7 @@ class TalkingFaceNode(PerceptionNode[TalkingFaceParameters]):
 
     def setup(self) -> None:
         values = self.values
-        self._renderer = load_portrait(
-            values.portrait, size=(values.width, values.height), whole=values.whole
-        )
+        self._drawing = Drawing(self)
         self._topics = TopicScreen(self, values.frame_id, self.stamp_of)
         self._states = self.publisher(msg.AvatarState, "avatar/state", depth=1, latched=True)
         self._interrupt = self.create_service(Trigger, "~/interrupt", self._on_interrupt)
@@ -142,14 +141,18 @@ class TalkingFaceNode(PerceptionNode[TalkingFaceParameters]):
 
     def start(self) -> None:
         values = self.values
+        renderer, listener = self._drawing.begin(values.rate)
+        # The lips are made for what is known of the speech: its sound waits for that.
+        delay = max(values.delay, self._drawing.delay)
         self.performer = performer = Performer(
             BandMouth(),
             LivingFace(values.seed),
-            self._renderer,
+            renderer,
             fps=values.rate,
-            delay=values.delay,
+            delay=delay,
             end_after=values.end_after,
             audio_rate=values.audio_rate,
+            listener=listener,
         )
         self._topics.begin(values.audio_rate, performer.clock.when)
         self._open_screens()
@@ -177,6 +180,7 @@ class TalkingFaceNode(PerceptionNode[TalkingFaceParameters]):
         if self._thread is not None:
             self._thread.join(1.5)
             self._thread = None
+        self._drawing.end()
         if hasattr(self, "_timer"):
             self.destroy_timer(self._timer)
             del self._timer
@@ -207,6 +211,8 @@ class TalkingFaceNode(PerceptionNode[TalkingFaceParameters]):
     def report(self) -> tuple[str, dict[str, str]]:
         found = self.performer.report()
         problems = [screen.problem for screen in self._screens if screen.problem]
+        if self._drawing.behind:
+            problems.append(self._drawing.behind)
         sound = self._sound
         if sound is not None and sound.problem:
             problems.append(sound.problem)
@@ -227,6 +233,7 @@ class TalkingFaceNode(PerceptionNode[TalkingFaceParameters]):
             "loudspeaker": sound.description if sound else "",
             "silent because": sound.silent_because if sound else "",
         }
+        values |= self._drawing.report()
         if self._web is not None:
             values["page"] = self._web.address
             values["browsers"] = str(self._web.browsers)

@@ -1,0 +1,219 @@
+"""What draws the talking face: the portrait, or MuseTalk where it is asked for and keeps up."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from face_perception import inference
+from face_perception.avatar import (
+    DECODERS,
+    Avatar,
+    LipSync,
+    MuseTalk,
+    Portrait,
+    Renderer,
+    autoencoder_hash,
+    batch_for,
+    load_avatar,
+    load_portrait,
+)
+from face_perception.inference import ModelError
+from face_perception.nodes.networks import Loading
+from face_perception.nodes.parameters import parameter
+from face_perception.speech import WhisperStream
+
+if TYPE_CHECKING:
+    from face_perception.nodes.driver import PerceptionNode
+
+RENDERERS = ("auto", "portrait", "musetalk")
+_HEARS = "whisper_encoder"
+_IMPORT = "face-perception import musetalk --unet FILE --vae FILE --whisper FILE"
+_PREPARE = "face-perception avatar prepare PORTRAIT -o FILE"
+_BATCHES = (1, 2, 4, 8)
+_ROOM = 0.2  # seconds that images may take more than the speech that must be known
+_MEMORY = 1.3  # of the weights' size, that must be free
+
+
+@dataclass(frozen=True)
+class RendererParameters:
+    """Parameters of what draws the face."""
+
+    renderer: str = parameter(
+        "auto",
+        "What draws the face: the portrait; musetalk (of avatar, needs its imported networks); or "
+        "musetalk where avatar is given and this computer keeps up with rate, else the portrait.",
+        choices=RENDERERS,
+    )
+    avatar: str = parameter(
+        "", "MuseTalk's face: a file that `face-perception avatar prepare` has written."
+    )
+    decoder: str = parameter(
+        "exact",
+        "MuseTalk's decoder: exact, lower (the lower half of the face only), or tiny (another, "
+        "small network).",
+        choices=tuple(DECODERS),
+    )
+    batch: int = parameter(
+        0, "Images that MuseTalk makes at once; 0: what fits the delay.", minimum=0, maximum=8
+    )
+
+
+class Drawing:
+    """The renderer that a node's parameters ask for; made in its ``setup``.
+
+    ``begin`` gives it and what hears the speech for it, None for the
+    portrait. ``note`` says in a sentence which one it is and why, ``behind`` what is wrong where it
+    cannot keep up.
+
+    Raises as ``load_portrait``; for ``musetalk`` also ModelError where networks are missing, naming
+    the import, and AvatarError for a bad file. ``auto`` falls back instead, and says why.
+    """
+
+    def __init__(self, node: PerceptionNode[Any]) -> None:
+        self._node = node
+        values = node.values
+        self.note, self.behind = "portrait", ""
+        self._avatar: Avatar | None = None
+        self._networks: MuseTalk | None = None
+        self._hears: inference.Model | None = None
+        self._lips: LipSync | None = None
+        wanted = values.renderer
+        if wanted == "musetalk" or (wanted == "auto" and values.avatar):
+            try:
+                self._load(wanted == "auto")
+            except (ValueError, ModelError, MemoryError) as error:
+                if wanted == "musetalk":
+                    raise
+                self._fall_back(str(error) or "not enough memory")
+        self._portrait = None if self._networks else self._load_portrait()
+        node.get_logger().info(f"renderer: {self.note}")
+
+    def begin(self, fps: float) -> tuple[Renderer, LipSync | None]:
+        """The renderer, and what is to hear the speech; ``end`` ends its thread."""
+        if self._networks is None or self._avatar is None or self._hears is None:
+            assert self._portrait is not None
+            return self._portrait, None
+        self._lips = LipSync(
+            self._avatar,
+            self._networks,
+            WhisperStream(self._hears),
+            fps=fps,
+            failed=self._node.failed,
+        )
+        return self._lips, self._lips
+
+    def end(self) -> None:
+        if self._lips is not None:
+            self._lips.close()
+            self._lips = None
+
+    @property
+    def delay(self) -> float:
+        """Seconds that the sound must wait for the lips."""
+        if self._networks is None or self._hears is None:
+            return 0.0
+        batch = self._networks.batch
+        call: float = self._networks.needs() * batch
+        wait = call + (batch - 1) / self._node.values.rate
+        return WhisperStream(self._hears).look_ahead + float(min(wait, _ROOM))
+
+    def report(self) -> dict[str, str]:
+        """For the diagnostics."""
+        values = {"renderer": self.note}
+        if self._lips is not None and self._networks is not None:
+            found = self._lips.report()
+            values |= {
+                "lips, shown": str(found.shown),
+                "lips, missed": str(found.missed),
+                "lips, late": str(found.late),
+                "lips (frames/s)": "" if math.isnan(found.seconds) else f"{1 / found.seconds:.2f}",
+                "lips, batch": str(self._networks.batch),
+                "lips by": "; ".join(self._networks.why),
+            }
+        return values
+
+    def _load(self, fits: bool) -> None:
+        """Loads all that MuseTalk is; with ``fits`` raises ValueError where it is too much."""
+        values = self._node.values
+        if not values.avatar:
+            raise ValueError(f"renderer is musetalk, but avatar names no file: {_PREPARE}")
+        if values.rate != int(values.rate):
+            raise ValueError(f"rate is {values.rate:g}: musetalk needs a whole number, e.g. 25")
+        _check_models(values.decoder, fits)
+        self._avatar = load_avatar(values.avatar, autoencoder=autoencoder_hash())
+        loading = Loading(self._node)
+        networks = MuseTalk.load(decoder=values.decoder, **loading.settings())
+        self._node.doing("musetalk: measuring how long an image takes")
+        costs = networks.costs(1)
+        speed = (
+            f"musetalk: {1 / costs.total:.2f} frames/s here (UNet {costs.unet:.2f} s, decoder "
+            f"{costs.decoder:.2f} s a frame); needs {values.rate:g} frames/s"
+        )
+        batches = {1: costs.total}
+        if values.batch:
+            batches = {values.batch: networks.costs(values.batch).total * values.batch}
+        elif costs.total <= _ROOM:
+            for batch in _BATCHES[1:]:
+                batches[batch] = networks.costs(batch).total * batch
+                if batches[batch] > _ROOM:
+                    break
+        networks.batch = batch_for(_ROOM, batches, period=1 / values.rate)
+        seconds = batches[networks.batch] / networks.batch
+        if seconds > 1 / values.rate:
+            if fits:
+                raise ValueError(speed)
+            self.behind = f"{speed}: most frames have no lips; renderer auto takes the portrait"
+            self._node.complain(self.behind, key="musetalk is slow")
+        self._hears = loading.with_precision("fp32").load(_HEARS)
+        self._networks = networks
+        self.note = f"{speed}, batch {networks.batch}"
+
+    def _fall_back(self, why: str) -> None:
+        self._networks = self._hears = None
+        self.note = f"portrait, for {why}"
+        self._node.complain(f"the portrait is drawn instead of MuseTalk: {why}", key="musetalk")
+
+    def _load_portrait(self) -> Portrait:
+        values = self._node.values
+        size = (values.width, values.height)
+        if self._avatar is not None and not values.portrait:
+            # The same face.
+            return Portrait(self._avatar.pictures[0], size=size, whole=values.whole)
+        return load_portrait(values.portrait, size=size, whole=values.whole)
+
+
+def _check_models(decoder: str, fits: bool) -> None:
+    """Raises ModelError where a network is not installed; with ``fits`` ValueError where their
+    weights do not fit into what is free of the memory.
+    """
+    cards = inference.catalogue()
+    names = ("musetalk_unet", DECODERS[decoder], _HEARS)
+    missing = [name for name in names if name not in cards]
+    if missing:
+        raise ModelError(f"musetalk needs {', '.join(missing)}, which were not imported: {_IMPORT}")
+    if not fits:
+        return
+    files = [
+        path for name in names for path in (cards[name].path, *cards[name].extra_paths.values())
+    ]
+    size = sum(path.stat().st_size for path in files if path.exists())
+    free = _free_memory()
+    if size * _MEMORY > free:
+        raise ValueError(
+            f"musetalk: its weights are {size / 1e9:.1f} GB, {free / 1e9:.1f} GB of memory are free"
+        )
+
+
+def _free_memory(read: Callable[[], str] = Path("/proc/meminfo").read_text) -> float:
+    """Bytes; infinite where the system does not say."""
+    try:
+        for line in read().splitlines():
+            if line.startswith("MemAvailable:"):
+                return float(line.split()[1]) * 1024
+    except OSError:
+        pass
+    return math.inf

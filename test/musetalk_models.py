@@ -1,0 +1,63 @@
+"""MuseTalk's networks, narrow: true architectures and contracts, seeded, through the real import.
+
+Where the true sizes take minutes and gigabytes, these take seconds.
+"""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from face_perception import paths
+from face_perception.inference import install
+
+torch = pytest.importorskip("torch")
+
+from face_perception.networks import (  # noqa: E402
+    diffusion,
+    import_musetalk,
+    musetalk_unet,
+    musetalk_vae,
+    whisper_encoder,
+)
+
+
+def install_narrow(folder: Path, *, seed: int = 0) -> Path:
+    """whisper's encoder and MuseTalk's three networks in a model cache of their own."""
+    models, files = folder / "models", folder / "files"
+    models.mkdir(parents=True)
+    files.mkdir()
+    for file in paths.models_dir().glob("*"):  # what finds faces is there already
+        if file.is_file() and not file.name.startswith("."):
+            shutil.copy(file, models)
+    torch.manual_seed(seed)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(musetalk_unet, "CHANNELS", (32, 32, 64, 64))
+        patch.setattr(musetalk_unet, "_TIME", 128)
+        patch.setattr(musetalk_vae, "CHANNELS", (32, 32, 32, 32))
+        whisper = whisper_encoder.WhisperEncoder()
+        autoencoder = musetalk_vae.Autoencoder()
+        unet = musetalk_unet.UNet()
+        files_of = {name: files / f"{name}.bin" for name in ("whisper", "vae", "unet")}
+        for name, network in (("whisper", whisper), ("vae", autoencoder), ("unet", unet)):
+            network.eval().requires_grad_(False)
+            torch.save(network.state_dict(), files_of[name])
+        mel = torch.from_numpy(import_musetalk._example_mel())
+        images = import_musetalk._example_images()
+        latents = import_musetalk._example_latents(autoencoder, images)
+        unet.fold_time()
+        audio = torch.zeros(1, 50, 384)
+        facts: dict[str, object] = {"version": "1.5", "margin": 10, "mask": "jaw"}
+        made = [
+            import_musetalk.whisper_made(whisper, mel, files_of["whisper"], True),
+            *import_musetalk.vae_made(autoencoder, images, latents, files_of["vae"]),
+            import_musetalk.unet_made(unet, latents, audio, files_of["unet"], facts, files),
+        ]
+    for one in made:
+        install(one, models)
+    return models
+
+
+assert diffusion.GROUPS == 32  # the widths above are its multiples
