@@ -25,6 +25,7 @@ _HELD = 0.12  # seconds for which an image stands in for those that were not mad
 _AHEAD = 2.0  # seconds of images that are kept ready, 0.8 MB each at 512 x 512
 _ASLEEP = 0.5  # seconds without a frame after which nothing is made
 _POLL = 0.05
+_MARGIN = 1.2  # of what an image usually takes
 
 
 class Generator(Protocol):
@@ -164,7 +165,7 @@ class LipSync:
 
     @property
     def _held(self) -> int:
-        return int(_HELD * self._fps)
+        return max(1, int(_HELD * self._fps))
 
     def _index(self, number: int) -> int:
         """The picture of a frame: the avatar has its own rate."""
@@ -250,7 +251,7 @@ class LipSync:
         if not self._windows:
             return []
         taken = 0.0 if math.isnan(self._seconds) else self._seconds
-        first = math.ceil((moment + taken) * self._fps - 0.5)
+        first = math.ceil((moment + _MARGIN * taken) * self._fps - 0.5)
         soon = sorted(k for k in self._windows if first <= k <= (moment + _AHEAD) * self._fps)
         if soon:
             return soon[: self._generator.batch]
