@@ -22,6 +22,7 @@ from onnxruntime.quantization import (
     CalibrationMethod,
     QuantFormat,
     QuantType,
+    quantize_dynamic,
     quantize_static,
 )
 from onnxruntime.transformers.float16 import convert_float_to_float16
@@ -78,6 +79,34 @@ def to_int8(model: bytes, recipe: str, samples: Mapping[str, Array]) -> bytes:
             },
         )
         return path.read_bytes()
+
+
+def to_int8_products(source: Path, path: Path) -> None:
+    """Products with constant matrices in INT8, with ranges found anew in every run, so that nothing
+    is calibrated; the rest FP32. For the processor, and for weights beside the file (2 GB limit):
+    writes ``path`` and ``path``.data.
+    """
+    with tempfile.TemporaryDirectory(dir=path.parent) as folder, _quiet():
+        named = Path(folder) / source.name
+        network = onnx.load(source, load_external_data=False)
+        for node in network.graph.node:
+            node.name = node.name or node.output[0]
+        onnx.save(network, named)
+        for tensor in network.graph.initializer:
+            for entry in tensor.external_data:
+                target = Path(folder) / entry.value
+                if entry.key == "location" and not target.exists():
+                    # A link, for copying gigabytes would gain nothing.
+                    target.hardlink_to(source.with_name(entry.value))
+        quantize_dynamic(
+            named,
+            path,
+            op_types_to_quantize=["MatMul"],
+            per_channel=True,
+            weight_type=QuantType.QInt8,
+            use_external_data_format=True,
+            extra_options={"MatMulConstBOnly": True},
+        )
 
 
 def _named(model: bytes | Path) -> Any:

@@ -1,6 +1,6 @@
 """Published weights of MuseTalk -> its four networks: whisper's encoder, the image encoder and
-decoder, the UNet, whose weights are streamed to their file rather than held twice. Peak memory of
-the whole import has not been measured yet.
+decoder, the UNet, whose weights are streamed to their file rather than held twice; cheaper decoders
+where they are asked for. Peak memory of the whole import has not been measured yet.
 """
 
 from __future__ import annotations
@@ -21,7 +21,12 @@ from torch import nn
 from face_perception import paths
 from face_perception.files import sha256_of
 from face_perception.inference import Made, ModelError, Port
-from face_perception.networks import musetalk_unet, musetalk_vae, whisper_encoder
+from face_perception.networks import (
+    musetalk_decoders,
+    musetalk_unet,
+    musetalk_vae,
+    whisper_encoder,
+)
 from face_perception.networks.musetalk_files import filled, read_state, vae_names, whisper_names
 from face_perception.networks.onnx_export import to_onnx
 from face_perception.networks.onnx_stream import to_onnx_streamed
@@ -50,16 +55,23 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         parser.add_argument(
             option, type=Path, required=True, metavar="FILE", help=f"{text} {kinds}"
         )
+    parser.add_argument(
+        "--lower", action="store_true", help="make the decoder of the lower rows too: not exact"
+    )
+    parser.add_argument(
+        "--tiny", type=Path, metavar="FILE", help=f"taesd, or its decoder alone {kinds}"
+    )
     parser.add_argument("--version", choices=VERSIONS, default=VERSIONS[0], help="of MuseTalk")
 
 
 def make(args: argparse.Namespace, report: Report) -> Iterator[Made]:
-    """Yields whisper_encoder, musetalk_vae_encoder, musetalk_vae_decoder and musetalk_unet.
+    """Yields whisper_encoder, musetalk_vae_encoder, musetalk_vae_decoder, where asked for
+    musetalk_vae_decoder_lower and musetalk_tiny_decoder, and musetalk_unet.
 
     The UNet comes with a file of weights, in a folder that is gone afterwards.
     """
-    for path in (args.unet, args.vae, args.whisper):
-        if not path.is_file():
+    for path in (args.unet, args.vae, args.whisper, args.tiny):
+        if path and not path.is_file():
             raise ModelError(f"there is no file {path}")
     facts = {"version": args.version, "margin": 10, "mask": "jaw"}
     if args.version == "1.0":
@@ -79,7 +91,13 @@ def make(args: argparse.Namespace, report: Report) -> Iterator[Made]:
     encoder, decoder = vae_made(autoencoder, images, latents, args.vae)
     yield encoder
     yield decoder
+    if args.lower:
+        report("writing the decoder of the lower rows")
+        yield lower_made(autoencoder, latents, args.vae)
     del autoencoder
+    if args.tiny:
+        report(f"reading {args.tiny}")
+        yield tiny_made(args.tiny, latents)
     report(f"reading {args.unet}")
     unet = read_unet(args.unet)
     with _folder() as folder:
@@ -134,22 +152,55 @@ def vae_made(
         captured={"image": images.numpy()},
         **shared,
     )
-    latents = latents[:, 4:]
-    decoder = Made(
-        name="musetalk_vae_decoder",
-        onnx=to_onnx(
-            musetalk_vae.ImageDecoder(autoencoder),
-            [latents.repeat(2, 1, 1, 1)],
-            ["latents"],
-            ["image"],
-        ),
-        task="latents to face image",
-        inputs={"latents": Port((None, 4, 32, 32), "float32", _LATENTS)},
-        outputs={"image": _port("image", (3, 256, 256), _IMAGE)},
-        captured={"latents": latents.numpy()},
-        **shared,
+    decoder = _decoder_made(
+        "musetalk_vae_decoder",
+        musetalk_vae.ImageDecoder(autoencoder),
+        "latents to face image",
+        "MIT",
+        path,
+        latents,
     )
     return encoder, decoder
+
+
+def lower_made(autoencoder: nn.Module, latents: torch.Tensor, path: Path) -> Made:
+    """What is stated of its error holds for this network beside the exact one, see bench/."""
+    rows = musetalk_decoders.SIDE - musetalk_decoders.FIRST_ROW
+    network = musetalk_decoders.LowerImageDecoder(autoencoder)
+    task = "latents to the lower rows of a face image, approximately"
+    return _decoder_made("musetalk_vae_decoder_lower", network, task, "MIT", path, latents, rows)
+
+
+def tiny_made(path: Path, latents: torch.Tensor) -> Made:
+    state = musetalk_decoders.tiny_names(read_state(path))
+    network = filled(_empty(musetalk_decoders.TinyDecoder), state, path)
+    task = "latents to face image, approximately"
+    return _decoder_made("musetalk_tiny_decoder", network, task, "MIT", path, latents)
+
+
+def _decoder_made(
+    name: str,
+    network: nn.Module,
+    task: str,
+    licence: str,
+    path: Path,
+    latents: torch.Tensor,
+    rows: int = musetalk_decoders.SIDE,
+) -> Made:
+    latents = latents[:, 4:]
+    outputs = {"image": _port("image", (3, rows, 256), _IMAGE)}
+    graph = to_onnx(network, [latents.repeat(2, 1, 1, 1)], ["latents"], ["image"])
+    return Made(
+        name=name,
+        onnx=_declared(graph, outputs),
+        task=task,
+        licence=licence,
+        origin=_origin(path),
+        inputs={"latents": Port((None, 4, 32, 32), "float32", _LATENTS)},
+        outputs=outputs,
+        captured={"latents": latents.numpy()},
+        facts={"first_row": musetalk_decoders.SIDE - rows},
+    )
 
 
 def unet_made(

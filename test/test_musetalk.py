@@ -1,0 +1,288 @@
+"""MuseTalk in use: cheaper decoders, batches, and speech as it comes beside the whole of it."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from face_perception.avatar import FaceEncoder, MuseTalk, batch_for
+from face_perception.inference import ModelError, install, load
+from face_perception.speech import WhisperStream, features_of, image_count, windows
+
+torch = pytest.importorskip("torch")
+
+from face_perception.networks import (  # noqa: E402
+    import_musetalk,
+    musetalk_decoders,
+    musetalk_unet,
+    musetalk_vae,
+    whisper_encoder,
+)
+
+RATE = 16000
+
+
+def published_weights(shared: Path) -> Any:
+    folder = str(shared / "golden" / "musetalk")
+    sys.path.insert(0, folder)
+    try:
+        sys.modules.pop("weights", None)
+        import weights as made
+    finally:
+        sys.path.remove(folder)
+        sys.modules.pop("weights", None)
+    return made
+
+
+@pytest.fixture(scope="module")
+def golden(shared: Path) -> dict[str, np.ndarray]:
+    return dict(np.load(shared / "golden" / "musetalk" / "golden_seed1.npz"))
+
+
+@pytest.fixture(scope="module")
+def models(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    folder = tmp_path_factory.mktemp("models")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("FACE_PERCEPTION_MODELS", str(folder))
+        yield folder
+
+
+@pytest.fixture(scope="module")
+def autoencoder(shared: Path) -> Any:
+    with torch.device("meta"):
+        network = musetalk_vae.Autoencoder()
+    state = {k: torch.from_numpy(v) for k, v in published_weights(shared).vae(1).items()}
+    network.load_state_dict(state, assign=True)
+    return network.eval()
+
+
+@pytest.fixture(scope="module")
+def tiny(tmp_path_factory: pytest.TempPathFactory) -> tuple[Any, Path]:
+    """The tiny decoder with weights of our own, and its file as diffusers publishes it."""
+    torch.manual_seed(0)
+    network = musetalk_decoders.TinyDecoder().eval()
+    state = {f"decoder.{k}": v for k, v in network.state_dict().items()}
+    state["encoder.layers.0.weight"] = torch.zeros(3)
+    path = tmp_path_factory.mktemp("published") / "taesd.pth"
+    torch.save(state, path)
+    return network, path
+
+
+@pytest.fixture(scope="module")
+def installed(models: Path, autoencoder: Any, tiny: tuple[Any, Path]) -> Path:
+    """All networks, the real ones but for the UNet, which is the real graph with narrow layers."""
+    (models / "vae.bin").write_bytes(b"vae")
+    images = import_musetalk._example_images()
+    latents = import_musetalk._example_latents(autoencoder, images)
+    for made in import_musetalk.vae_made(autoencoder, images, latents, models / "vae.bin"):
+        install(made)
+    install(import_musetalk.lower_made(autoencoder, latents, models / "vae.bin"))
+    install(import_musetalk.tiny_made(tiny[1], latents))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(musetalk_unet, "CHANNELS", (32, 64, 64, 64))
+        patch.setattr(musetalk_unet, "_TIME", 128)
+        torch.manual_seed(1)
+        unet = musetalk_unet.UNet().eval()
+        unet.fold_time()
+    audio = torch.randn(1, 50, 384)
+    install(import_musetalk.unet_made(unet, latents, audio, models / "vae.bin", {}, models))
+    return models
+
+
+def speech(count: int) -> tuple[np.ndarray, np.ndarray]:
+    random = np.random.default_rng(0)
+    latents = random.normal(size=(count, 8, 32, 32)).astype(np.float32)
+    return latents, random.normal(size=(count, 50, 384)).astype(np.float32)
+
+
+@pytest.mark.usefixtures("installed")
+def test_batches_change_nothing() -> None:
+    latents, audio = speech(5)
+    one = MuseTalk.load(backend="onnxruntime", decoder="tiny", threads=2)
+    several = MuseTalk.load(backend="onnxruntime", decoder="tiny", threads=2, batch=3)
+    found = one.generate(latents, audio)
+    assert found.shape == (5, 256, 256, 3)
+    assert found.dtype == np.uint8
+    assert found.std() > 3
+    assert np.abs(found[0].astype(int) - found[1]).max() > 3
+    off = np.abs(found.astype(int) - several.generate(latents, audio))
+    assert off.max() <= 1
+    needs = several.costs(2)
+    assert needs.batch == 2
+    assert needs.unet > 0
+    assert several.needs(2) == needs.total > needs.decoder > 0
+    assert [why.split(":")[0] for why in one.why] == ["musetalk_unet", "musetalk_tiny_decoder"]
+    assert one.generate(latents[:0], audio[:0]).shape == (0, 256, 256, 3)
+
+
+@pytest.mark.usefixtures("installed")
+def test_bad_arguments_are_named() -> None:
+    with pytest.raises(ValueError, match="no decoder 'best'"):
+        MuseTalk.load(decoder="best")
+    with pytest.raises(ValueError, match="batch must be 1 to 8"):
+        MuseTalk.load(batch=9)
+    made = MuseTalk.load(backend="onnxruntime", decoder="tiny")
+    latents, audio = speech(2)
+    with pytest.raises(ValueError, match=r"latents must be float32 \[N, 8, 32, 32\]"):
+        made.generate(latents.astype(np.float64), audio)
+    with pytest.raises(ValueError, match="2 latents do not fit 1 windows"):
+        made.generate(latents, audio[:1])
+    with pytest.raises(ValueError, match="images must be uint8"):
+        made.encode(np.zeros((1, 128, 256, 3), np.uint8))
+
+
+def test_missing_networks_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FACE_PERCEPTION_MODELS", str(tmp_path))
+    with pytest.raises(ModelError, match=r"'musetalk_tiny_decoder'.*import"):
+        MuseTalk.load(decoder="tiny")
+
+
+@pytest.mark.usefixtures("installed")
+def test_encoder_as_published(golden: dict[str, np.ndarray]) -> None:
+    whole = np.ascontiguousarray(golden["crop_bgr_u8"][:, :, ::-1])
+    masked = whole.copy()
+    masked[128:] = 0
+    found = FaceEncoder.load(backend="onnxruntime", threads=2).encode(np.stack([masked, whole]))
+    wanted = golden["latents_for_unet_mode"].reshape(2, 4, 32, 32)
+    np.testing.assert_allclose(found, wanted, atol=2e-5)
+
+
+@pytest.mark.usefixtures("installed")
+def test_lower_decoder_near_the_exact(
+    golden: dict[str, np.ndarray],
+) -> None:
+    """The blended rows, 128 and below: with random weights, whose means differ from row to row as
+    trained ones' do not, 45 and 33 dB.
+    """
+    lower = load("musetalk_vae_decoder_lower", threads=2, backend="onnxruntime")
+    assert lower.card.facts["first_row"] == 96
+    exact = np.clip(golden["decode2_float_rgb"] / 2 + 0.5, 0, 1) * 255
+    found = lower.infer({"latents": golden["decode2_latents"]})["image"]
+    assert found.shape == (1, 3, 160, 256)
+    error = (found - exact[:, :, 96:])[:, :, 32:]
+    assert 10 * np.log10(255**2 / np.mean(error**2)) > 40
+    assert np.abs(error).max() > 1  # an approximation, as it says
+
+
+@pytest.mark.usefixtures("installed")
+def test_lower_decoder_in_images() -> None:
+    latents, audio = speech(1)
+    made = MuseTalk.load(backend="onnxruntime", decoder="lower", threads=2)
+    assert made.first_row == 96
+    image = made.generate(latents, audio)[0]
+    assert (image[:96] == image[96]).all()
+    assert image[128:].std() > 3
+
+
+@pytest.mark.usefixtures("installed")
+def test_tiny_decoder(tiny: tuple[Any, Path]) -> None:
+    network, _ = tiny
+    latents = np.random.default_rng(2).normal(0, 2, (2, 4, 32, 32)).astype(np.float32)
+    with torch.inference_mode():
+        wanted = network(torch.from_numpy(latents)).numpy()
+    found = load("musetalk_tiny_decoder", backend="onnxruntime").infer({"latents": latents})
+    np.testing.assert_allclose(found["image"], wanted, atol=1e-3)
+    assert wanted.std() > 1
+    # The original file counts its layers from a clamp on.
+    state = network.state_dict()
+    original = {f"{int(k.split('.')[1]) + 1}.{k.split('.', 2)[2]}": v for k, v in state.items()}
+    assert "1.weight" in original
+    assert "3.conv.0.weight" in original
+    renamed = musetalk_decoders.tiny_names(original)
+    assert renamed.keys() == state.keys()
+    assert sum(v.numel() for v in state.values()) == 1_222_531
+
+
+def test_batch_for_a_latency_budget() -> None:
+    seconds = {1: 0.030, 2: 0.040, 4: 0.060, 8: 0.160}
+    assert batch_for(0.03, seconds) == 1
+    assert batch_for(0.08, seconds) == 2
+    assert batch_for(0.18, seconds) == 4
+    assert batch_for(9.0, seconds) == 4  # 8 is slower an image
+    assert batch_for(0.06, seconds, period=0) == 4  # speech that is there at once
+    assert batch_for(0.001, seconds) == 1
+    with pytest.raises(ValueError, match="no batch size"):
+        batch_for(1.0, {})
+
+
+class Whisper:
+    """The real encoder with the golden's weights."""
+
+    def __init__(self, shared: Path) -> None:
+        self._network = whisper_encoder.WhisperEncoder().eval()
+        state = published_weights(shared).whisper_encoder(1)
+        self._network.load_state_dict({k: torch.from_numpy(v) for k, v in state.items()})
+
+    def infer(self, inputs: Any) -> dict[str, Any]:
+        with torch.inference_mode():
+            return {"states": self._network(torch.from_numpy(inputs["mel"])).numpy()}
+
+
+def test_windows_as_speech_comes(shared: Path, golden: dict[str, np.ndarray]) -> None:
+    """2 s in pieces of 0.1 s: the declared look-ahead holds, and the stated bound."""
+    encoder = Whisper(shared)
+    whole = windows(features_of(golden["wav"], encoder), 50, 25).reshape(50, 10, 5, 384)
+    stream = WhisperStream(encoder, hold=0.4, every=0.2)
+    assert stream.look_ahead == pytest.approx(0.72)
+    found: list[np.ndarray] = []
+    for start in range(0, 32000, 1600):
+        end = start + 1600
+        stream.push(golden["wav"][start:end], last=end == 32000)
+        while len(found) < 50:
+            window = stream.window(len(found), 25)
+            if window is None:
+                break
+            found.append(window)
+        if end < 32000:  # nothing later than declared
+            assert len(found) >= int((end / RATE - stream.look_ahead) * 25 + 1e-6)
+            assert len(found) / 25 <= end / RATE
+    assert len(found) == 50 == image_count(32000, 25)
+    off = np.stack(found).reshape(whole.shape) - whole
+    share = np.sqrt((off**2).mean((0, 1, 3)) / (whole**2).mean((0, 1, 3)))
+    print("share of RMS by layer", share)
+    assert share[0] < 0.02
+    assert (share < 0.25).all(), share
+    np.testing.assert_array_equal(stream.window(60, 25), 0)
+
+
+def test_speech_that_is_there_at_once_is_exact(shared: Path, golden: dict[str, np.ndarray]) -> None:
+    encoder = Whisper(shared)
+    stream = WhisperStream(encoder)
+    stream.push(golden["wav"], last=True)
+    found = np.stack([stream.window(k, 30) for k in range(60)])
+    np.testing.assert_allclose(found, golden["chunks_fps30"], atol=1e-4)
+    with pytest.raises(ValueError, match="has ended"):
+        stream.push(golden["wav"])
+    stream.reset()
+    assert stream.window(0, 25) is None
+
+
+class Constant:
+    """An encoder whose states are their own number in the block: cheap, and exact."""
+
+    def infer(self, inputs: Any) -> dict[str, Any]:
+        states = np.broadcast_to(np.arange(1500.0)[:, None, None] + 1, (1, 1500, 5, 384))
+        return {"states": states.astype(np.float32)}
+
+
+def test_long_speech_is_forgotten() -> None:
+    stream = WhisperStream(Constant(), every=1.0)
+    silence = np.zeros(RATE, np.float32)
+    for second in range(45):
+        stream.push(silence)
+        window = stream.window(max(second - 3, 0) * 25, 25)
+        assert window is not None or second < 2
+    assert stream.known > 40
+    assert stream._states.nbytes < 25 * 50 * 5 * 384 * 4
+    window = stream.window(41 * 25, 25)
+    assert window is not None
+    assert window.reshape(10, 5, 384)[:, 0, 0].tolist() == list(range(547, 557))
+    with pytest.raises(ValueError, match="long past"):
+        stream.window(0, 25)
+    with pytest.raises(ValueError, match="counted from 0"):
+        stream.window(-1, 25)
