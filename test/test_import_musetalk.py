@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from face_perception.avatar import FaceEncoder
 from face_perception.inference import Card, Model, ModelError, build, install, load
 from face_perception.speech import features_of, log_mel
 
@@ -113,6 +114,16 @@ def test_image_encoder(cards: dict[str, Card], golden: Golden) -> None:
         for name in ("mean", "logvar"):
             wanted = golden[f"vae_{name}_{which}"][0]
             np.testing.assert_allclose(found[name][k], wanted, atol=1e-4)
+
+
+def test_faces_to_latents(cards: dict[str, Card], golden: Golden) -> None:
+    """As an avatar is prepared: bytes in, scaled latents out."""
+    whole = np.ascontiguousarray(golden["crop_bgr_u8"][None, :, :, ::-1])
+    encoder = FaceEncoder.load(backend="onnxruntime", threads=2)
+    wanted = golden["latents_for_unet_mode"][:, 4:]
+    np.testing.assert_allclose(encoder.encode(whole), wanted, atol=2e-5)
+    with pytest.raises(ValueError, match="images must be uint8"):
+        encoder.encode(whole[:, :128])
 
 
 def test_image_decoder(cards: dict[str, Card], golden: Golden) -> None:

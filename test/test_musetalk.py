@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from face_perception.avatar import FaceEncoder, MuseTalk, batch_for
+from face_perception.avatar import MuseTalk, batch_for
 from face_perception.inference import ModelError, install, load
 from face_perception.speech import WhisperStream, features_of, image_count, windows
 
@@ -74,13 +74,12 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> tuple[Any, Path]:
 
 
 @pytest.fixture(scope="module")
-def installed(models: Path, autoencoder: Any, tiny: tuple[Any, Path]) -> Path:
-    """All networks, the real ones but for the UNet, which is the real graph with narrow layers."""
+def installed(
+    models: Path, autoencoder: Any, tiny: tuple[Any, Path], golden: dict[str, np.ndarray]
+) -> Path:
+    """Cheaper decoders, and a UNet that is the real graph with narrow layers."""
     (models / "vae.bin").write_bytes(b"vae")
-    images = import_musetalk._example_images()
-    latents = import_musetalk._example_latents(autoencoder, images)
-    for made in import_musetalk.vae_made(autoencoder, images, latents, models / "vae.bin"):
-        install(made)
+    latents = torch.from_numpy(golden["latents_for_unet_mode"])
     install(import_musetalk.lower_made(autoencoder, latents, models / "vae.bin"))
     install(import_musetalk.tiny_made(tiny[1], latents))
     with pytest.MonkeyPatch.context() as patch:
@@ -132,8 +131,8 @@ def test_bad_arguments_are_named() -> None:
         made.generate(latents.astype(np.float64), audio)
     with pytest.raises(ValueError, match="2 latents do not fit 1 windows"):
         made.generate(latents, audio[:1])
-    with pytest.raises(ValueError, match="images must be uint8"):
-        made.encode(np.zeros((1, 128, 256, 3), np.uint8))
+    with pytest.raises(ModelError, match="'musetalk_vae_encoder'"):
+        made.encode(np.zeros((1, 256, 256, 3), np.uint8))
 
 
 def test_missing_networks_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -143,38 +142,18 @@ def test_missing_networks_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 
 
 @pytest.mark.usefixtures("installed")
-def test_encoder_as_published(golden: dict[str, np.ndarray]) -> None:
-    whole = np.ascontiguousarray(golden["crop_bgr_u8"][:, :, ::-1])
-    masked = whole.copy()
-    masked[128:] = 0
-    found = FaceEncoder.load(backend="onnxruntime", threads=2).encode(np.stack([masked, whole]))
-    wanted = golden["latents_for_unet_mode"].reshape(2, 4, 32, 32)
-    np.testing.assert_allclose(found, wanted, atol=2e-5)
-
-
-@pytest.mark.usefixtures("installed")
-def test_lower_decoder_near_the_exact(
-    golden: dict[str, np.ndarray],
-) -> None:
-    """The blended rows, 128 and below: with random weights, whose means differ from row to row as
-    trained ones' do not, 45 and 33 dB.
-    """
+def test_lower_decoder_near_the_exact(golden: dict[str, np.ndarray]) -> None:
+    """The blended rows, 128 and below; the bound is of random weights, see bench/musetalk.py."""
     lower = load("musetalk_vae_decoder_lower", threads=2, backend="onnxruntime")
-    assert lower.card.facts["first_row"] == 96
+    made = MuseTalk(load("musetalk_unet", backend="onnxruntime"), lower)
+    assert lower.card.facts["first_row"] == made.first_row == 96
     exact = np.clip(golden["decode2_float_rgb"] / 2 + 0.5, 0, 1) * 255
     found = lower.infer({"latents": golden["decode2_latents"]})["image"]
     assert found.shape == (1, 3, 160, 256)
     error = (found - exact[:, :, 96:])[:, :, 32:]
     assert 10 * np.log10(255**2 / np.mean(error**2)) > 40
     assert np.abs(error).max() > 1  # an approximation, as it says
-
-
-@pytest.mark.usefixtures("installed")
-def test_lower_decoder_in_images() -> None:
-    latents, audio = speech(1)
-    made = MuseTalk.load(backend="onnxruntime", decoder="lower", threads=2)
-    assert made.first_row == 96
-    image = made.generate(latents, audio)[0]
+    image = made.generate(*speech(1))[0]
     assert (image[:96] == image[96]).all()
     assert image[128:].std() > 3
 
@@ -244,9 +223,11 @@ def test_windows_as_speech_comes(shared: Path, golden: dict[str, np.ndarray]) ->
     assert len(found) == 50 == image_count(32000, 25)
     off = np.stack(found).reshape(whole.shape) - whole
     share = np.sqrt((off**2).mean((0, 1, 3)) / (whole**2).mean((0, 1, 3)))
-    print("share of RMS by layer", share)
-    assert share[0] < 0.02
-    assert (share < 0.25).all(), share
+    worst = np.sqrt((off**2).mean((1, 2, 3)) / (whole**2).mean((1, 2, 3))).max()
+    print("RMS of the deviation by layer, worst image:", share, worst)
+    assert share[0] < 0.001
+    assert (share < 0.05).all(), share
+    assert worst < 0.25
     np.testing.assert_array_equal(stream.window(60, 25), 0)
 
 

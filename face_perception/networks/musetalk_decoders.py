@@ -38,15 +38,15 @@ class LowerImageDecoder(nn.Module):
         decoder = self.autoencoder.decoder
         x = self.autoencoder.post_quant_conv(latents / SCALING)
         x = decoder.mid_block(decoder.conv_in(x))
-        first = 0  # the image's row at which x starts
+        first, scale = 0, 8  # the image's row at which x starts, rows of the image a row of x
         for k, level in enumerate(decoder.up_blocks):
             if k >= self._cut:
-                scale = SIDE // int(x.shape[3])
                 # A margin in pixels that halves with each size, as the rest of what is seen does.
                 wanted = FIRST_ROW - (8 * self._margin >> (k - self._cut))
                 x = x[:, :, (wanted - first) // scale :]
                 first += (wanted - first) // scale * scale
             x = level(x)
+            scale = max(scale // 2, 1)
         x = decoder.conv_out(F.silu(decoder.conv_norm_out(x)))[:, :, FIRST_ROW - first :]
         return torch.clamp(x * 127.5 + 127.5, 0.0, 255.0)
 
