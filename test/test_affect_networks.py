@@ -27,6 +27,7 @@ from affect_goldens import (  # noqa: E402
 
 from face_perception import cli  # noqa: E402
 from face_perception.inference import (  # noqa: E402
+    Card,
     Model,
     find,
     load,
@@ -381,14 +382,17 @@ def test_half_precision_serves(imported: Path, name: str) -> None:
     ],
 )
 def test_tensorrt_builds(imported: Path, tmp_path: Path, name: str, precision: str) -> None:
+    builds(find(name), tmp_path / "build", precision)
+
+
+def builds(card: Card, folder: Path, precision: str) -> None:
     from face_perception.inference.engine_build import build_engine
     from face_perception.inference.precision import to_fp16
 
-    card = find(name)
     onnx = store.read(card)
     if precision == "fp16":
         onnx = to_fp16(onnx)
-    built = build_engine(card, onnx, tmp_path / "build", precision=precision)
+    built = build_engine(card, onnx, folder, precision=precision)
     assert len(built.engine) > 0.8 * len(onnx)
 
 
@@ -464,6 +468,9 @@ def test_ensemble_is_imported_as_one_graph(
     found = run("ensemble", face=faces)
     for head, logits in multitask_export.AVERAGES[average](students).items():
         near(found[f"{head}_logits"], logits.numpy(), LOGITS)
+    if average == "probabilities" and platform.machine() == "x86_64":
+        for precision in ("fp32", "fp16"):
+            builds(card, tmp_path / precision, precision)
 
 
 # Training needs what inference leaves out
