@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import shutil
+import tempfile
 from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy.typing as npt
@@ -14,7 +17,7 @@ from face_perception.files import write_whole
 from face_perception.inference import store
 from face_perception.inference.captured import read_captured
 from face_perception.inference.catalogue import Card, ModelError, find
-from face_perception.inference.gate import deviations
+from face_perception.inference.gate import Runs, deviations
 from face_perception.inference.model import Progress
 from face_perception.inference.variants import Variant, find_variant, kind_of, write_variant
 
@@ -44,6 +47,10 @@ def make_variant(
         ) from error
     from face_perception.inference.onnxruntime_backend import OnnxRuntime
 
+    made_by = f"onnxruntime {onnxruntime.__version__}"
+    fp32 = OnnxRuntime(card, data, 1)
+    if card.extra and kind == "int8-cpu":
+        return _large_int8(card, data, inputs, fp32, made_by)
     if kind == "fp16":
         made = precision.to_fp16(card.path if card.extra else data)
     elif card.extra:
@@ -52,14 +59,41 @@ def make_variant(
         if samples is None:
             raise ModelError(f"making {kind} of {card.name} needs samples to calibrate on")
         made = precision.to_int8(data, kind, samples)
-    measured = deviations(card, OnnxRuntime(card, data, 1), OnnxRuntime(card, made, 1), inputs)
-    made_by = f"onnxruntime {onnxruntime.__version__}"
     try:
+        inline = dataclasses.replace(card, extra=MappingProxyType({}))
+        measured = deviations(card, fp32, OnnxRuntime(inline, made, 1), inputs)
         return write_variant(card, kind, data, made, measured, made_by)
     except OSError as error:
-        raise ModelError(
-            f"cannot write {kind} of {card.name} to {card.path.parent}: {error.strerror or error}"
-        ) from error
+        raise _unwritten(card, kind, error) from error
+
+
+def _large_int8(
+    card: Card, data: bytes, inputs: Mapping[str, Array], fp32: Runs, made_by: str
+) -> Variant:
+    """INT8 of a model with its weights beside it: matrix products only, nothing calibrated."""
+    from face_perception.inference import precision
+    from face_perception.inference.onnxruntime_backend import OnnxRuntime
+
+    kind = "int8-cpu"
+    try:
+        with tempfile.TemporaryDirectory(prefix=".variant-", dir=card.path.parent) as folder:
+            path = Path(folder) / f"{card.name}.{kind}.onnx"
+            precision.to_int8_products(card.path, path)
+            beside = path.with_name(f"{path.name}.data")
+            made = path.read_bytes()
+            lying = dataclasses.replace(
+                card, file=path.name, folder=path.parent, extra=MappingProxyType({beside.name: ""})
+            )
+            measured = deviations(card, fp32, OnnxRuntime(lying, made, 1), inputs)
+            return write_variant(card, kind, data, made, measured, made_by, {beside.name: beside})
+    except OSError as error:
+        raise _unwritten(card, kind, error) from error
+
+
+def _unwritten(card: Card, kind: str, error: OSError) -> ModelError:
+    return ModelError(
+        f"cannot write {kind} of {card.name} to {card.path.parent}: {error.strerror or error}"
+    )
 
 
 def variant_of(name: str | os.PathLike[str], kind: str) -> Variant:

@@ -86,20 +86,9 @@ def to_int8_products(source: Path, path: Path) -> None:
     is calibrated; the rest FP32. For the processor, and for weights beside the file (2 GB limit):
     writes ``path`` and ``path``.data.
     """
-    with tempfile.TemporaryDirectory(dir=path.parent) as folder, _quiet():
-        named = Path(folder) / source.name
-        network = onnx.load(source, load_external_data=False)
-        for node in network.graph.node:
-            node.name = node.name or node.output[0]
-        onnx.save(network, named)
-        for tensor in network.graph.initializer:
-            for entry in tensor.external_data:
-                target = Path(folder) / entry.value
-                if entry.key == "location" and not target.exists():
-                    # A link, for copying gigabytes would gain nothing.
-                    target.hardlink_to(source.with_name(entry.value))
+    with _quiet():
         quantize_dynamic(
-            named,
+            source,
             path,
             op_types_to_quantize=["MatMul"],
             per_channel=True,

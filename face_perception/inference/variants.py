@@ -7,15 +7,15 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
 import yaml
 
-from face_perception.files import sealed, unsealed, write_whole
+from face_perception.files import move_whole, sealed, unsealed, write_whole
 from face_perception.inference.catalogue import Card, ModelError
 from face_perception.inference.gate import Deviation
 
@@ -31,6 +31,7 @@ _HEADER = (
 class Variant:
     """A variant: ``base`` is the sha256 of the FP32 file that it was made from, ``sha256`` its own.
 
+    ``extra`` are the files of weights beside it, with their sha256, where it needs any.
     ``deviations`` from FP32 were measured by ONNX Runtime on the captured inputs when it was made.
     """
 
@@ -40,6 +41,7 @@ class Variant:
     sha256: str
     made_by: str
     deviations: tuple[Deviation, ...]
+    extra: Mapping[str, str] = field(default_factory=dict)
 
 
 def kind_of(precision: str, backend: str) -> str:
@@ -85,9 +87,20 @@ def find_variant(card: Card, kind: str, base: bytes) -> tuple[Card, Variant]:
 
 
 def write_variant(
-    card: Card, kind: str, base: bytes, data: bytes, measured: Sequence[Deviation], made_by: str
+    card: Card,
+    kind: str,
+    base: bytes,
+    data: bytes,
+    measured: Sequence[Deviation],
+    made_by: str,
+    extra: Mapping[str, Path] | None = None,
 ) -> Variant:
-    """Puts a variant in place, the card last: without it, the file is not used. Raises OSError."""
+    """Puts a variant in place, the card last: without it, the file is not used. ``extra`` are files
+    of weights by the names that it has for them; they are moved. Raises OSError.
+    """
+    card_of(card, kind).unlink(missing_ok=True)
+    folder = card.path.parent
+    moved = {name: move_whole(path, folder / name) for name, path in (extra or {}).items()}
     variant = Variant(
         card.name,
         kind,
@@ -95,6 +108,7 @@ def write_variant(
         hashlib.sha256(data).hexdigest(),
         made_by,
         tuple(measured),
+        moved,
     )
     content = yaml.safe_dump(dataclasses.asdict(variant), sort_keys=False)
     write_whole(_card(card, variant).path, data)
@@ -109,7 +123,7 @@ def _card(card: Card, variant: Variant) -> Card:
         source=None,
         recipe="",
         sha256=variant.sha256,
-        extra=MappingProxyType({}),
+        extra=MappingProxyType(dict(variant.extra)),
         folder=card.path.parent,
     )
 
