@@ -1,0 +1,200 @@
+"""MuseTalk's UNet and decoders on the processor, beside PyTorch on the same weights, in one run.
+
+`python bench/musetalk.py`; the weights are those of ../shared's generator (or --shared FOLDER).
+Takes minutes, 12 GB of memory and 8 GB of disk. The baseline is our own modules of networks/, whose
+operations are those of diffusers' UNet2DConditionModel and AutoencoderKL, with PyTorch's own
+attention in them, as diffusers calls it; diffusers itself is not run.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+THREADS = 2
+# The rows that are blended: the lower half.
+FIRST = 128
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    root = Path(__file__).resolve().parent.parent
+    near = [p for p in (root.parent / "shared", Path("/work/shared")) if p.exists()]
+    parser.add_argument("--shared", type=Path, default=near[0] if near else None)
+    parser.add_argument("--models", type=Path, help="keep the networks here, for another run")
+    parser.add_argument("--turns", type=int, default=3)
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there")
+    args = parser.parse_args()
+    if args.shared is None:
+        parser.error("there is no folder shared beside the repository: give --shared")
+    with tempfile.TemporaryDirectory(prefix="bench-musetalk-") as folder:
+        os.environ["FACE_PERCEPTION_MODELS"] = str(args.models or folder)
+        report = measure(args.shared / "golden" / "musetalk", args.turns)
+    if args.json:
+        args.json.write_text(json.dumps(report, indent=1) + "\n")
+    return 0
+
+
+def measure(golden: Path, turns: int) -> dict[str, Any]:
+    import torch
+
+    from face_perception.inference import find, load, make_variant
+    from face_perception.inference.onnxruntime_backend import OnnxRuntime
+    from face_perception.inference.variants import find_variant
+    from face_perception.networks import musetalk_unet, musetalk_vae
+
+    torch.set_num_threads(THREADS)
+    torch.set_grad_enabled(False)
+    sys.path.insert(0, str(golden))
+    import weights
+
+    example = np.load(golden / "golden_seed1.npz")
+    latents, audio = example["unet_latents"][:1], example["unet_audio"][:1]
+    unet, autoencoder = networks(weights, latents, audio)
+    # Only now, for the graphs have it written out.
+    musetalk_unet.attend = musetalk_vae.attend = attend
+    decoder = musetalk_vae.ImageDecoder(autoencoder)
+    given = [torch.from_numpy(v) for v in (latents, audio)]
+    models = {
+        name: load(name, backend="onnxruntime", threads=THREADS)
+        for name in (
+            "musetalk_unet",
+            "musetalk_vae_decoder",
+            "musetalk_vae_decoder_lower",
+            "musetalk_tiny_decoder",
+        )
+    }
+    card = find("musetalk_unet")
+    base = card.path.read_bytes()
+    try:
+        quantised, _ = find_variant(card, "int8-cpu", base)
+    except Exception:
+        make_variant("musetalk_unet", "int8-cpu")
+        quantised, _ = find_variant(card, "int8-cpu", base)
+    int8 = OnnxRuntime(quantised, quantised.path.read_bytes(), THREADS)
+    predicted = models["musetalk_unet"].infer({"latents": latents, "audio": audio})["predicted"]
+    tensor = torch.from_numpy(predicted)
+    ways: dict[str, Callable[[], Any]] = {
+        "torch UNet": lambda: unet(*given),
+        "torch decoder": lambda: decoder(tensor),
+        "UNet": lambda: models["musetalk_unet"].infer({"latents": latents, "audio": audio}),
+        "UNet int8": lambda: int8.run({"latents": latents, "audio": audio}),
+    }
+    for name in models:
+        if name != "musetalk_unet":
+            ways[name] = lambda m=models[name]: m.infer({"latents": predicted})
+    times: dict[str, list[float]] = {name: [] for name in ways}
+    for turn in range(-1, turns):
+        for name, way in ways.items():
+            start = time.perf_counter()
+            way()
+            if turn >= 0:
+                times[name].append(time.perf_counter() - start)
+    took = {name: statistics.median(values) for name, values in times.items()}
+    baseline = took["torch UNet"] + took["torch decoder"]
+    exact = models["musetalk_vae_decoder"].infer({"latents": predicted})["image"]
+    wanted = unet(*given).numpy()
+    report: dict[str, Any] = {
+        "seconds": took,
+        "speed": {
+            "exact": baseline / (took["UNet"] + took["musetalk_vae_decoder"]),
+            "lower": baseline / (took["UNet"] + took["musetalk_vae_decoder_lower"]),
+            "tiny": baseline / (took["UNet"] + took["musetalk_tiny_decoder"]),
+            "int8 UNet with exact": baseline / (took["UNet int8"] + took["musetalk_vae_decoder"]),
+            "int8 UNet with tiny": baseline / (took["UNet int8"] + took["musetalk_tiny_decoder"]),
+            "UNet alone": took["torch UNet"] / took["UNet"],
+            "UNet int8 alone": took["torch UNet"] / took["UNet int8"],
+        },
+    }
+    lower = models["musetalk_vae_decoder_lower"].infer({"latents": predicted})["image"]
+    off = int8.run({"latents": latents, "audio": audio})["predicted"]
+    through = models["musetalk_vae_decoder"].infer({"latents": off})["image"]
+    tiny = models["musetalk_tiny_decoder"].infer({"latents": predicted})["image"]
+    report["psnr_of_blended_rows"] = {
+        "lower": psnr(lower, exact),
+        "int8 UNet, exact decoder": psnr(through, exact),
+        "tiny (random weights: says nothing)": psnr(tiny, exact),
+    }
+    report["UNet off by"] = float(np.abs(predicted - wanted).max())
+    report["int8 off by"] = {
+        "largest": float(np.abs(off - wanted).max()),
+        "rms": float(np.sqrt(np.mean((off - wanted) ** 2))),
+        "rms of the output": float(np.sqrt(np.mean(wanted**2))),
+    }
+    for title, rows in report.items():
+        print(f"{title}: {json.dumps(rows, indent=1) if isinstance(rows, dict) else rows}")
+    return report
+
+
+def networks(weights: Any, latents: np.ndarray, audio: np.ndarray) -> tuple[Any, Any]:
+    """The PyTorch modules; their ONNX files are installed, unless they are there."""
+    import torch
+
+    from face_perception import paths
+    from face_perception.inference import install
+    from face_perception.networks import import_musetalk, musetalk_decoders, musetalk_unet
+    from face_perception.networks.musetalk_files import filled
+    from face_perception.networks.musetalk_vae import Autoencoder
+
+    folder = paths.models_dir()
+    folder.mkdir(parents=True, exist_ok=True)
+    origin = folder / "regenerated"
+    origin.write_text("weights of the generator, seed 1\n")
+    there = (folder / "musetalk_unet.yaml").exists()
+    autoencoder = filled(import_musetalk._empty(Autoencoder), tensors(weights.vae(1)), origin)
+    example = torch.from_numpy(latents)
+    if not there:
+        images = import_musetalk._example_images()
+        _, decoder = import_musetalk.vae_made(autoencoder, images, example, origin)
+        install(decoder)
+        install(import_musetalk.lower_made(autoencoder, example, origin))
+        torch.manual_seed(0)
+        tiny = folder / "tiny.pth"
+        torch.save(musetalk_decoders.TinyDecoder().state_dict(), tiny)
+        install(import_musetalk.tiny_made(tiny, example))
+        # The encoder's norms are written out for its graph; the decoder's are not.
+    unet = import_musetalk._empty(musetalk_unet.UNet)
+    unet.positions = musetalk_unet.positions()
+    filled(unet, tensors(weights.unet(1)), origin)
+    if not there:
+        # As imported. PyTorch keeps what it has: the time step takes next to no time.
+        unet.fold_time()
+        window = torch.from_numpy(audio)
+        made = import_musetalk.unet_made(unet, example, window, origin, {}, folder)
+        install(made)
+    return unet, autoencoder
+
+
+def attend(query: Any, key: Any, value: Any, heads: int) -> Any:
+    """As ``diffusion.attend``, by PyTorch's own operator."""
+    import torch
+
+    parts = (x.unflatten(2, (heads, -1)).transpose(1, 2) for x in (query, key, value))
+    made = torch.nn.functional.scaled_dot_product_attention(*parts)
+    return made.transpose(1, 2).reshape(query.shape)
+
+
+def tensors(state: dict[str, np.ndarray]) -> dict[str, Any]:
+    import torch
+
+    return {name: torch.from_numpy(value) for name, value in state.items()}
+
+
+def psnr(image: np.ndarray, exact: np.ndarray) -> float:
+    """Decibels in the rows that are blended; ``image`` may have the lower ones only."""
+    off = image[:, :, FIRST - 256 :] - exact[:, :, FIRST:]
+    return float(10 * np.log10(255**2 / np.mean(off**2)))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
