@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import runpy
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,7 +14,7 @@ from sensor_msgs.msg import Image
 from std_srvs.srv import Trigger
 from test_talking_face_node import Speaker, State, diagnostics, hello, latched, stamps
 
-from face_perception import cli, msg
+from face_perception import cli, msg, paths
 from face_perception.avatar import load_avatar
 from face_perception.nodes import images
 
@@ -134,3 +136,57 @@ def test_a_damaged_avatar_is_named(
     log = node.wait_for_log(str(file))
     assert "was changed" in log
     assert "face-perception avatar prepare" in log
+
+
+@pytest.mark.slow
+def test_all_of_musetalk_runs_and_says_what_it_needs(
+    start: Callable[..., NodeProcess],
+    peer: Peer,
+    shared: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The true sizes with the weights of the goldens' seed, by the commands; 4 GB of disk, 10 GB of
+    memory. Far too slow for a CPU: the sound goes on, and the face says so.
+    """
+    models = tmp_path / "models"
+    shutil.copytree(paths.models_dir(), models)
+    monkeypatch.setenv("FACE_PERCEPTION_MODELS", str(models))
+    weights = runpy.run_path(str(shared / "golden" / "musetalk" / "weights.py"))
+    files = {"unet": "unet", "vae": "vae", "whisper": "whisper_encoder"}
+    options = []
+    for option, name in files.items():
+        file = tmp_path / f"{option}.npz"
+        np.savez(file, **weights[name](1))
+        options += [f"--{option}", str(file)]
+    assert cli.main(["import", "musetalk", *options]) == 0
+    (tmp_path / "unet.npz").unlink()
+    file = tmp_path / "astronaut.avatar"
+    assert cli.main(["avatar", "prepare", "astronaut", "-o", str(file), "--seconds", "0.08"]) == 0
+    node = start(
+        "talking_face",
+        audio_out="none",
+        renderer="musetalk",
+        avatar=str(file),
+        rate=25.0,
+        threads=2,
+    )
+    states = latched(peer)
+    frames = peer.listen(Image, "avatar/image")
+    sound = peer.listen(msg.Audio, "avatar/audio")
+    values = diagnostics(peer)
+    speaker = Speaker(peer)
+    peer.until(lambda: len(frames) > 5, timeout=240.0, why="for frames")
+    assert "frames/s here (UNet" in node.log
+    assert "needs 25 frames/s" in node.log
+    speaker.connect()
+    samples, rate = hello()
+    speaker.send(samples, rate)
+    speaker.send(samples[:0], rate)
+    peer.until(lambda: len(states) >= 3, timeout=60.0, why="until it has spoken")
+    counted = lambda: int(values().get("lips, late", 0)) + int(values().get("lips, shown", 0))  # noqa: E731
+    peer.until(lambda: counted() > 0, timeout=120.0, why="for generated lips")
+    heard = sum(len(m.samples) for m in sound) / 48_000
+    assert abs(heard - len(samples) / rate) < 0.5
+    assert abs(float(values()["A/V offset, worst of 1000 frames (ms)"])) <= 40.0
+    print(values()["renderer"], values()["lips (frames/s)"])

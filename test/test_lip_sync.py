@@ -1,0 +1,200 @@
+"""Generated lips on the audio's clock: in time, for the right moment; never waited for; thrown away
+when interrupted. The networks are arithmetic here, the thread is real, time is simulated.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+
+from face_perception.avatar import Avatar, FaceState, LipSync, crop_box, soft_mask
+from face_perception.speech import WhisperStream
+from face_perception.types import FloatArray, Image
+
+FPS = 25
+BOX = (20, 10, 90, 110)
+PLACE = (90, 55)  # row and column in the middle of the mask
+PICTURES = 4
+
+
+class Steps:
+    """A whisper whose states are their own numbers."""
+
+    def infer(self, inputs: dict[str, Any]) -> dict[str, Any]:
+        states = np.arange(1500, dtype=np.float32)[:, None, None] + np.zeros((1500, 5, 384))
+        return {"states": states[None].astype(np.float32)}
+
+
+class Lips:
+    """Images whose level is the step that their window has at the image's own moment."""
+
+    batch = 2
+
+    def __init__(self) -> None:
+        self.free = threading.Event()
+        self.free.set()
+        self.calls: list[tuple[list[int], list[int]]] = []
+        self.broken = False
+        self.entered = 0
+
+    def generate(self, latents: FloatArray, audio: FloatArray) -> Image:
+        self.entered += 1
+        assert self.free.wait(20)
+        if self.broken:
+            raise RuntimeError("out of memory")
+        steps = audio.reshape(len(audio), 10, 5, 384)[:, 4, 0, 0].round().astype(int)
+        self.calls.append((latents[:, 0, 0, 0].astype(int).tolist(), steps.tolist()))
+        images = np.zeros((len(audio), 256, 256, 3), np.uint8)
+        images[:] = steps.astype(np.uint8)[:, None, None, None]
+        return images
+
+
+def avatar() -> Avatar:
+    mask = soft_mask(np.full((512, 512), 255, np.uint8), BOX, crop_box(BOX))
+    latents = np.zeros((PICTURES, 8, 32, 32), np.float32)
+    latents[:] = np.arange(PICTURES)[:, None, None, None]
+    pictures = tuple(np.full((128, 128, 3), 200 + k, np.uint8) for k in range(PICTURES))
+    masks = (mask,) * PICTURES
+    return Avatar(pictures, (BOX,) * PICTURES, masks, latents, FPS, "1.5", "", "x")
+
+
+class Scene:
+    def __init__(self) -> None:
+        self.now = 50.0
+        self.made, self.lips = avatar(), Lips()
+        self.errors: list[Exception] = []
+        self.sync = LipSync(
+            self.made,
+            self.lips,
+            WhisperStream(Steps()),
+            fps=FPS,
+            failed=self.errors.append,
+            now=lambda: self.now,
+        )
+
+    def say(self, seconds: float) -> None:
+        self.sync.push(np.zeros(round(16_000 * seconds), np.float32))
+        self.sync.end()
+
+    def level(self, number: int, moment: float | None) -> int:
+        """What a frame shows where lips are."""
+        self.sync.follow(number, moment)
+        return int(self.sync.render(FaceState())[PLACE][0])
+
+    def until(self, condition: Callable[[], bool]) -> None:
+        end = time.monotonic() + 20
+        while not condition():
+            assert time.monotonic() < end
+            time.sleep(0.002)
+
+
+@pytest.fixture
+def scene() -> Iterator[Scene]:
+    made = Scene()
+    yield made
+    made.lips.free.set()
+    assert made.sync.close(20)
+
+
+def steps_of(scene: Scene) -> list[int]:
+    return [step for _, steps in scene.lips.calls for step in steps]
+
+
+def test_frames_have_the_lips_of_their_moment(scene: Scene) -> None:
+    scene.sync.follow(100, -0.4)  # speech begins ten frames from now
+    scene.say(1.0)
+    scene.until(lambda: len(steps_of(scene)) == FPS)
+    assert steps_of(scene) == list(range(0, 50, 2))
+    # Each of the picture that is shown then: frame 110 and on, forwards and backwards.
+    places = [place for places, _ in scene.lips.calls for place in places]
+    assert places == [scene.made.index(110 + k) for k in range(FPS)]
+    for k in range(FPS):
+        scene.now += 1 / FPS
+        scene.until(lambda k=k: k in scene.sync._made)
+        assert scene.level(110 + k, k / FPS) == 2 * k
+    assert scene.sync.report().shown == FPS
+    # After the end, and where nothing is known to come, it is the avatar's own picture.
+    assert scene.level(200, 1.2) == 200 + scene.made.index(200)
+    assert scene.level(201, None) == 200 + scene.made.index(201)
+
+
+def test_what_is_not_ready_is_not_waited_for_nor_shown_late(scene: Scene) -> None:
+    scene.lips.free.clear()
+    scene.sync.follow(0, 0.0)
+    scene.say(2.0)
+    scene.until(lambda: scene.lips.entered == 1)
+    for k in range(10):
+        scene.now += 1 / FPS
+        assert scene.level(k, k / FPS) == 200 + scene.made.index(k)
+    assert scene.sync.report().missed == 10
+    scene.now += 0.6  # one second has passed when the first call is done
+    scene.sync.follow(25, 1.0)
+    scene.lips.free.set()
+    scene.until(lambda: scene.sync.report().late > 0)
+    # From there on only what can be in time is begun, and it is shown.
+    scene.until(lambda: bool(scene.sync._made))
+    later = [step for step in steps_of(scene) if step >= 50]
+    assert later
+    assert not set(range(6, 48)) & set(steps_of(scene))
+    key = min(scene.sync._made)
+    assert scene.level(key, key / FPS) == 2 * key
+
+
+def test_an_interruption_throws_away_what_is_being_made(scene: Scene) -> None:
+    scene.lips.free.clear()
+    scene.sync.follow(0, -0.2)
+    scene.say(1.0)
+    scene.until(lambda: scene.lips.entered == 1)
+    scene.sync.reset()
+    scene.lips.free.set()
+    scene.until(lambda: bool(scene.lips.calls) and not scene.sync._windows)
+    assert scene.level(5, 0.0) == 200 + scene.made.index(5)
+    assert not scene.sync._made
+    # The next speech is a new one, from its own first step.
+    before = len(steps_of(scene))
+    scene.sync.follow(10, -0.2)
+    scene.say(0.4)
+    scene.until(lambda: len(steps_of(scene)) == before + 10)
+    assert steps_of(scene)[before:] == list(range(0, 20, 2))
+
+
+def test_utterances_that_follow_at_once_are_counted_on(scene: Scene) -> None:
+    scene.sync.follow(0, -0.2)
+    scene.say(0.4)
+    scene.say(0.4)
+    scene.until(lambda: len(steps_of(scene)) == 20)
+    assert steps_of(scene) == [*range(0, 20, 2)] * 2  # each heard by itself
+    scene.until(lambda: sorted(scene.sync._made) == list(range(20)))
+    assert scene.level(17, 17 / FPS) == 2 * 7
+
+
+def test_nobody_looks_so_nothing_is_made(scene: Scene) -> None:
+    scene.sync.follow(0, -0.2)
+    scene.now += 1.0
+    scene.say(0.4)
+    scene.until(lambda: len(scene.sync._windows) == 10)
+    time.sleep(0.1)
+    assert not scene.lips.calls
+
+
+def test_a_network_that_fails_is_told_of_and_lips_come_again(scene: Scene) -> None:
+    scene.lips.broken = True
+    scene.sync.follow(0, -0.2)
+    scene.say(0.4)
+    scene.until(lambda: bool(scene.errors))
+    assert "out of memory" in str(scene.errors[0])
+    scene.lips.broken = False
+    scene.sync.reset()
+    scene.sync.follow(0, -0.2)
+    scene.say(0.4)
+    scene.until(lambda: len(steps_of(scene)) == 10)
+
+
+def test_a_rate_must_be_whole() -> None:
+    with pytest.raises(ValueError, match=r"whole number of frames a second, not 12\.5"):
+        LipSync(avatar(), Lips(), WhisperStream(Steps()), fps=12.5, failed=print)
