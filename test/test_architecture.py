@@ -21,6 +21,7 @@ ALLOWED: dict[str, set[str]] = {
     "paths": set(),
     "smoothing": set(),
     "types": {"geometry"},
+    "dataset": {"types"},
     "graph": {"paths"},
     "table": {"types"},
     "shared_memory": set(),
@@ -36,12 +37,12 @@ ALLOWED: dict[str, set[str]] = {
     "overlay": {"types", "geometry", "faces"},
     "perception": BASE | {"inference", "faces", "mirror"} | SENSES,
     "networks": BASE | {"inference", "speech"},
-    "training": BASE | {"inference", "networks", "synthesis"},
+    "training": BASE | {"dataset", "inference", "networks", "synthesis"},
     "nodes": BASE | SENSES | {"msg", "srv", "action", "inference", "faces", "synthesis"}
     | {"overlay", "graph", "table", "supervisor", "clips"},
     "commands": BASE | {"inference", "faces", "gaze", "clips", "overlay", "perception", "graph"}
     | {"speech", "avatar"}
-    | {"supervisor", "table", "nodes", "networks"},
+    | {"supervisor", "table", "nodes", "networks", "training"},
     "cli": {"commands"},
 }  # fmt: skip
 
@@ -55,6 +56,8 @@ ROS = {
 RESERVED: dict[str, set[str]] = {
     **{package: {"nodes"} for package in ROS},
     "torch": {"networks", "training"},
+    "pyarrow": {"dataset"},
+    "pytorch_lightning": {"training"},
     "onnx": {"networks", "inference"},
     "tflite": {"inference"},
     "onnxruntime": {"inference"},
@@ -70,7 +73,7 @@ LAZY_IN_COMMANDS = {"nodes", "networks", "training"}
 
 HEAVY = (
     "torch", "rclpy", "onnx", "tflite", "mediapipe", "onnxruntime", "av", "pygame", "sounddevice",
-    "websockets",
+    "websockets", "pyarrow", "pytorch_lightning",
 )  # fmt: skip
 
 MODULES = sorted(PACKAGE.rglob("*.py"))

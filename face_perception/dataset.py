@@ -1,0 +1,214 @@
+"""Labelled images on disk, in one layout that ``synthesis`` writes and every recipe reads.
+
+A folder with ``dataset.yaml``, ``samples.parquet`` and ``images/``; see docs/training.md. Needs
+pyarrow (the extra ``training``); knows no network.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+import yaml
+
+from face_perception.types import EXPRESSIONS, FloatArray, Image
+
+FORMAT = 1
+SPLITS = ("train", "validation", "test")
+ABOUT, TABLE, IMAGES = "dataset.yaml", "samples.parquet", "images"
+
+FILES = ("file", "left_eye", "right_eye")
+_TEXTS = ("sample", *FILES, "subject", "split", "expression")
+NUMBERS = (
+    *("gaze_pitch", "gaze_yaw", "head_pitch", "head_yaw", "distance", "valence", "arousal"),
+)  # and au_<n>
+_NEEDED = ("sample", "file", "subject", "split")
+_STATED = ("name", "licence", "made_by")
+
+
+class DatasetError(ValueError):
+    """A data set that cannot be read or written: which file or column, and what was expected."""
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """Samples of a folder. ``columns`` [N] by name: float64 with NaN where a number is missing,
+    object with None where a text is.
+    """
+
+    folder: Path
+    name: str
+    licence: str
+    made_by: str
+    columns: Mapping[str, npt.NDArray[Any]]
+
+    def __len__(self) -> int:
+        return len(self.columns["sample"])
+
+    def labels(self, *names: str) -> FloatArray:
+        """[N, len(names)] float64, NaN where missing; a column that is not there is all NaN."""
+        blank = np.full(len(self), np.nan)
+        return np.stack([self.columns.get(name, blank) for name in names], axis=1)
+
+    def take(self, chosen: npt.NDArray[Any]) -> Dataset:
+        """Those samples alone, by index or by a mask [N]."""
+        return replace(self, columns={k: v[chosen] for k, v in self.columns.items()})
+
+    def part(self, split: str) -> Dataset:
+        """The samples of ``train``, ``validation`` or ``test``."""
+        return self.take(self.columns["split"] == split)
+
+    def gray(self, i: int, column: str, size: tuple[int, int]) -> Image:
+        """The gray image uint8 [height, width] of sample ``i``. Raises DatasetError for a file that
+        is missing, is no image, or has another size.
+        """
+        name = self.columns[column][i]
+        wanted = f"a gray image of {size[1]}x{size[0]} was expected"
+        sample = self.columns["sample"][i]
+        if name is None:
+            raise DatasetError(f"{self.folder / TABLE}: {sample} has no {column}: {wanted}")
+        image = cv2.imread(str(self.folder / name), cv2.IMREAD_GRAYSCALE)
+        if image is None:
+            there = "no image" if (self.folder / name).exists() else "missing"
+            raise DatasetError(f"{self.folder / name} ({sample}) is {there}: {wanted}")
+        if image.shape != size:
+            raise DatasetError(f"{self.folder / name} is {image.shape[1]}x{image.shape[0]}: {wanted}")
+        return np.asarray(image, np.uint8)
+
+
+def read(folder: Path, needs: Sequence[str] = ()) -> Dataset:
+    """A data set. ``needs`` are the columns that a recipe cannot do without.
+
+    Raises DatasetError naming the file, and what was expected there.
+    """
+    import pyarrow
+    import pyarrow.parquet
+
+    about = _about(folder / ABOUT)
+    path = folder / TABLE
+    if not path.is_file():
+        raise DatasetError(f"{path} is missing: a table of samples was expected (docs/training.md)")
+    try:
+        table = pyarrow.parquet.read_table(path)
+    except (pyarrow.ArrowException, OSError) as error:
+        raise DatasetError(f"{path} is no Parquet file: {error}") from error
+    missing = [name for name in (*_NEEDED, *needs) if name not in table.column_names]
+    if missing:
+        raise DatasetError(
+            f"{path} lacks the column{'s' * (len(missing) > 1)} {', '.join(missing)}; it has "
+            f"{', '.join(table.column_names)}"
+        )
+    columns = {name: _column(path, name, table[name].to_pylist()) for name in table.column_names}
+    return Dataset(folder, columns=columns, **{name: about[name] for name in _STATED})
+
+
+def _about(path: Path) -> dict[str, str]:
+    if not path.is_file():
+        raise DatasetError(
+            f"{path} is missing: a data set has {ABOUT}, {TABLE} and {IMAGES}/ (docs/training.md)"
+        )
+    try:
+        about = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise DatasetError(f"{path} is no YAML: {error}") from error
+    if not isinstance(about, dict) or about.get("format") != FORMAT:
+        found = about.get("format") if isinstance(about, dict) else about
+        raise DatasetError(f"{path}: format must be {FORMAT}, not {found!r}")
+    for name in _STATED:
+        if not isinstance(about.get(name), str) or not about[name]:
+            raise DatasetError(f"{path}: {name} is missing, a text was expected")
+    return about
+
+
+def _column(path: Path, name: str, values: list[Any]) -> npt.NDArray[Any]:
+    """One column, checked."""
+    if name in _TEXTS:
+        column = np.array([*values, None], object)[:-1]
+        allowed = {"split": SPLITS, "expression": (*EXPRESSIONS, None)}.get(name)
+        for i, value in enumerate(values):
+            needed = value is None and name in _NEEDED
+            if needed or not isinstance(value, str | None) or (allowed and value not in allowed):
+                wanted = f"one of {', '.join(map(str, allowed))}" if allowed else "a text"
+                raise DatasetError(f"{path}: row {i}: {name} is {value!r}, {wanted} was expected")
+            if name in FILES and value is not None:
+                _inside(path, i, value)
+        return column
+    if name in NUMBERS or (name.startswith("au_") and name[3:].isdigit()):
+        try:
+            return np.array([np.nan if v is None else v for v in values], np.float64)
+        except (TypeError, ValueError) as error:
+            raise DatasetError(f"{path}: {name} must hold numbers or nulls: {error}") from error
+    # A user's own; no recipe of ours reads it.
+    return np.array([*values, None], object)[:-1]
+
+
+def _inside(path: Path, row: int, name: str) -> None:
+    if Path(name).is_absolute() or ".." in Path(name).parts:
+        raise DatasetError(f"{path}: row {row}: {name} must be a path inside the data set's folder")
+
+
+class Writer:
+    """Writes a data set; the folder appears whole when the ``with`` block ends, else not at all.
+
+    An existing folder is not touched: DatasetError, at once.
+    """
+
+    def __init__(self, folder: Path, *, name: str, licence: str, made_by: str) -> None:
+        if folder.exists():
+            raise DatasetError(f"{folder} exists: choose another folder, or remove it")
+        self._folder = folder
+        self._part = folder.with_name(f"{folder.name}.{os.getpid()}.part")
+        self._about = {"format": FORMAT, "name": name, "licence": licence, "made_by": made_by}
+        self._rows: list[dict[str, Any]] = []
+
+    def __enter__(self) -> Writer:
+        shutil.rmtree(self._part, ignore_errors=True)
+        (self._part / IMAGES).mkdir(parents=True)
+        return self
+
+    def add(
+        self, images: Mapping[str, Image], subject: str, split: str, **labels: float | str | None
+    ) -> None:
+        """One sample: ``images`` by column (``file`` and, where a task needs them, ``left_eye`` and
+        ``right_eye``), gray or RGB; NaN and None are missing labels.
+        """
+        sample = f"{len(self._rows):06d}"
+        row: dict[str, Any] = {"sample": sample, "subject": subject, "split": split}
+        for column, image in images.items():
+            row[column] = f"{IMAGES}/{sample}_{column}.png"
+            bgr = image[..., ::-1] if image.ndim == 3 else image
+            if not cv2.imwrite(str(self._part / row[column]), bgr):
+                raise DatasetError(f"{self._part / row[column]} cannot be written")
+        for key, value in labels.items():
+            row[key] = None if isinstance(value, float) and np.isnan(value) else value
+        self._rows.append(row)
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        import pyarrow
+        import pyarrow.parquet
+
+        try:
+            if kind is None:
+                names = dict.fromkeys(key for row in self._rows for key in row)
+                columns = {name: [row.get(name) for row in self._rows] for name in names}
+                for name, values in columns.items():
+                    _column(self._folder / TABLE, name, values)
+                pyarrow.parquet.write_table(pyarrow.table(columns), self._part / TABLE)
+                text = yaml.safe_dump(self._about, sort_keys=False, allow_unicode=True)
+                (self._part / ABOUT).write_text(text, encoding="utf-8")
+                os.rename(self._part, self._folder)
+        finally:
+            shutil.rmtree(self._part, ignore_errors=True)
