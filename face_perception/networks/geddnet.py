@@ -38,19 +38,24 @@ EYE_POOLS = ((1, 2), (2, 2), (2, 1), (1, 2), (2, 1))
 Pairs = tuple[tuple[int, int], ...]
 
 
+def _wide(channels: int, width: float) -> int:
+    return max(round(channels * width), 1)
+
+
 class Trunk(nn.Module):
     """VGG16's first four convolutions, each with ReLU: gray [N, 1, H, W], 0 to 255 -> [N, 128, H/2,
-    W/2], divided by 100. One trunk for the face and both eyes.
+    W/2], divided by 100. One trunk for the face and both eyes. ``width`` as of ``GEDDnet``.
     """
 
     means: torch.Tensor
 
-    def __init__(self) -> None:
+    def __init__(self, width: float = 1.0) -> None:
         super().__init__()
-        self.conv1_1 = nn.Conv2d(3, 64, 3, padding=1)
-        self.conv1_2 = nn.Conv2d(64, 64, 3, padding=1)
-        self.conv2_1 = nn.Conv2d(64, 128, 3, padding=1)
-        self.conv2_2 = nn.Conv2d(128, 128, 3, padding=1)
+        first, second = _wide(64, width), _wide(128, width)
+        self.conv1_1 = nn.Conv2d(3, first, 3, padding=1)
+        self.conv1_2 = nn.Conv2d(first, first, 3, padding=1)
+        self.conv2_1 = nn.Conv2d(first, second, 3, padding=1)
+        self.conv2_2 = nn.Conv2d(second, second, 3, padding=1)
         self.register_buffer("means", torch.tensor(MEANS).view(1, 3, 1, 1), persistent=False)
 
     def forward(self, gray: torch.Tensor) -> torch.Tensor:
@@ -70,23 +75,30 @@ class Stack(nn.Module):
     they are ordinary ones between poolings. The weights have the same shapes in both.
     """
 
-    def __init__(self, *, dilations: Pairs | None = None, pools: Pairs | None = None) -> None:
+    def __init__(
+        self,
+        *,
+        dilations: Pairs | None = None,
+        pools: Pairs | None = None,
+        width: float = 1.0,
+    ) -> None:
         super().__init__()
         if (dilations is None) == (pools is None):
             raise ValueError("a stack has either dilations or pools")
         self.pools = pools
-        channels = (64, 64, 128, 128)
-        self.conv2_3 = nn.Conv2d(128, 64, 1)
+        few, many = _wide(64, width), _wide(128, width)
+        channels = (few, few, many, many)
+        self.conv2_3 = nn.Conv2d(many, few, 1)
         layers = []
-        for k, (inputs, outputs) in enumerate(zip((64, *channels), channels, strict=False)):
+        for k, (inputs, outputs) in enumerate(zip((few, *channels), channels, strict=False)):
             if dilations is None:
                 layers.append(nn.Conv2d(inputs, outputs, 3, padding=1))
             else:
                 layers.append(nn.Conv2d(inputs, outputs, 3, dilation=dilations[k]))
         self.conv3_1, self.conv3_2, self.conv4_1, self.conv4_2 = layers
-        self.norm2_3 = BatchRenorm(64)
-        self.norm3_1, self.norm3_2 = BatchRenorm(64), BatchRenorm(64)
-        self.norm4_1, self.norm4_2 = BatchRenorm(128), BatchRenorm(128)
+        self.norm2_3 = BatchRenorm(few)
+        self.norm3_1, self.norm3_2 = BatchRenorm(few), BatchRenorm(few)
+        self.norm4_1, self.norm4_2 = BatchRenorm(many), BatchRenorm(many)
 
     def layers(self) -> list[tuple[nn.Conv2d, BatchRenorm]]:
         """The five convolutions in order, each with what normalises it."""
@@ -130,7 +142,8 @@ class GEDDnet(nn.Module):
 
     ``dilated=False`` is the papers' ablation: poolings instead of dilations, weights of the same
     shapes. ``face=False`` is the network without a face (``dilated_net``). ``subjects=0`` has no
-    biases. ``dropout`` is the share that is dropped.
+    biases. ``dropout`` is the share that is dropped. ``width`` is the share of the published number
+    of channels that every layer has.
     """
 
     def __init__(
@@ -140,18 +153,28 @@ class GEDDnet(nn.Module):
         dilated: bool = True,
         face: bool = True,
         dropout: float = 0.5,
+        width: float = 1.0,
     ) -> None:
         super().__init__()
-        self.trunk = Trunk()
+        if not 0 < width <= 1:
+            raise ValueError(f"width must be in (0, 1], not {width}")
+        maps, layer, last = _wide(128, width), _wide(256, width), _wide(64, width)
+        self.trunk = Trunk(width)
+
+        def stack(dilations: Pairs, pools: Pairs) -> Stack:
+            if dilated:
+                return Stack(dilations=dilations, width=width)
+            return Stack(pools=pools, width=width)
+
         if face:
-            self.face = Stack(dilations=FACE_DILATIONS) if dilated else Stack(pools=FACE_POOLS)
-            self.face_fc1 = Dense(6 * 6 * 128, 256)
-            self.face_fc2 = Dense(256, 64)
-        self.eye = Stack(dilations=EYE_DILATIONS) if dilated else Stack(pools=EYE_POOLS)
-        self.left_fc = Dense(4 * 6 * 128, 256)
-        self.right_fc = Dense(4 * 6 * 128, 256)
-        self.combine = Dense((64 if face else 0) + 2 * 256, 256)
-        self.output = nn.Linear(256, 2)
+            self.face = stack(FACE_DILATIONS, FACE_POOLS)
+            self.face_fc1 = Dense(6 * 6 * maps, layer)
+            self.face_fc2 = Dense(layer, last)
+        self.eye = stack(EYE_DILATIONS, EYE_POOLS)
+        self.left_fc = Dense(4 * 6 * maps, layer)
+        self.right_fc = Dense(4 * 6 * maps, layer)
+        self.combine = Dense((last if face else 0) + 2 * layer, layer)
+        self.output = nn.Linear(layer, 2)
         self.dropout = nn.Dropout(dropout)
         self.subjects = subjects
         self.has_face = face

@@ -61,7 +61,7 @@ class Folded(nn.Module):
         f = self.face(self._features(face)).flatten(1)
         f = functional.relu(self.face_fc2(functional.relu(self.face_fc1(f))))
         eyes = self.eye(self._features(torch.cat((left_eye, right_eye))))
-        left, right = eyes.reshape(2, -1, 4 * 6 * 128).unbind()
+        left, right = eyes.reshape(2, -1, self.left_fc.in_features).unbind()
         left, right = functional.relu(self.left_fc(left)), functional.relu(self.right_fc(right))
         x = functional.relu(self.combine(torch.cat((f, left, right), 1)))
         out: torch.Tensor = self.output(x)

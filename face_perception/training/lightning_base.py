@@ -1,0 +1,100 @@
+"""Training by Lightning so that a run that was interrupted ends in the same bits as one that was not.
+
+Chance (order, dropout) is a function of seed and epoch alone, and checkpoints are whole epochs.
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytorch_lightning as lightning
+import torch
+from pytorch_lightning.callbacks import Callback, ModelCheckpoint
+from pytorch_lightning.loggers import TensorBoardLogger
+from torch.utils.data import Sampler
+
+_EPOCHS = 100_003  # a prime above the epochs of any run: seeds of runs and epochs do not meet
+
+
+class EpochOrder(Sampler[int]):
+    """All of ``count`` indices in an order that depends on seed and epoch only.
+
+    Lightning shards it over several processes, and calls ``set_epoch``.
+    """
+
+    def __init__(self, count: int, seed: int) -> None:
+        self._count, self._seed, self._epoch = count, seed, 0
+
+    def set_epoch(self, epoch: int) -> None:
+        self._epoch = epoch
+
+    def __len__(self) -> int:
+        return self._count
+
+    def __iter__(self) -> Iterator[int]:
+        generator = torch.Generator().manual_seed(self._seed * _EPOCHS + self._epoch)
+        yield from torch.randperm(self._count, generator=generator).tolist()
+
+
+class _Chance(Callback):
+    """Seeds the chance of an epoch, apart for each process."""
+
+    def __init__(self, seed: int) -> None:
+        self._seed = seed
+
+    def on_train_epoch_start(self, trainer: Any, module: Any) -> None:
+        seed = self._seed * _EPOCHS + trainer.current_epoch
+        torch.manual_seed(seed + 1_000_000_007 * trainer.global_rank)
+
+
+def fit(
+    module: lightning.LightningModule,
+    *,
+    epochs: int,
+    seed: int,
+    out: Path | None = None,
+    resume: bool = False,
+    quiet: bool = False,
+) -> None:
+    """Trains ``module`` (with its data loaders) for ``epochs`` in all.
+
+    With ``out`` there are a checkpoint of the last epoch (``last.ckpt``) and TensorBoard's log. On
+    all devices that there are, a progress bar on a terminal. Raises ValueError where there is
+    nothing to resume, or a run would be overwritten.
+    """
+    last = out / "last.ckpt" if out else None
+    if resume and (last is None or not last.exists()):
+        raise ValueError(f"{last or 'no folder'}: no run to resume, train without --resume")
+    if not resume and last is not None and last.exists():
+        raise ValueError(f"{last} is of an earlier run: --resume, or choose another --out")
+    callbacks: list[Callback] = [_Chance(seed)]
+    if out is not None:
+        callbacks.append(
+            ModelCheckpoint(
+                dirpath=out, save_last=True, save_top_k=0, save_on_train_epoch_end=True
+            )
+        )
+    if quiet:
+        logging.getLogger("pytorch_lightning").setLevel(logging.ERROR)
+    with warnings.catch_warnings():
+        # One process that reads, and no validation in between, are on purpose.
+        warnings.filterwarnings("ignore", module="pytorch_lightning")
+        warnings.filterwarnings("ignore", message=".*isinstance.*LeafSpec.*")
+        trainer = lightning.Trainer(
+            max_epochs=epochs,
+            accelerator="cpu" if quiet else "auto",
+            devices=1 if quiet else "auto",
+            logger=TensorBoardLogger(out, name="", version="log") if out else False,
+            callbacks=callbacks,
+            enable_checkpointing=out is not None,
+            enable_progress_bar=not quiet and sys.stderr.isatty(),
+            enable_model_summary=False,
+            log_every_n_steps=10,
+            num_sanity_val_steps=0,
+        )
+        trainer.fit(module, ckpt_path=str(last) if resume else None)

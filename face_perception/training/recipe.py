@@ -1,0 +1,61 @@
+"""Recipes: one YAML each in config/training, with every setting that a run depends on."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from pathlib import Path
+
+import yaml
+
+from face_perception import paths
+
+
+@dataclass(frozen=True, slots=True)
+class GazeRecipe:
+    """Settings of a GEDDnet's training; ``decomposed`` has a bias for each person in training.
+
+    ``people`` and ``images`` of each are drawn where there is no data set. Raises ValueError for a
+    value that is out of range.
+    """
+
+    task: str = "geddnet"
+    seed: int = 0
+    epochs: int = 12
+    batch: int = 32
+    rate: float = 1e-3
+    width: float = 0.125
+    dropout: float = 0.1
+    dilated: bool = True
+    decomposed: bool = True
+    people: int = 60
+    images: int = 40
+
+    def __post_init__(self) -> None:
+        if self.task != "geddnet":
+            raise ValueError(f"task {self.task!r} is not known: geddnet")
+        for name in ("epochs", "batch", "people", "images"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} must be at least 1, not {getattr(self, name)}")
+        if not self.rate > 0 or not 0 < self.width <= 1 or not 0 <= self.dropout < 1:
+            raise ValueError("rate must be positive, width in (0, 1], dropout in [0, 1)")
+
+
+def read_recipe(name: str) -> GazeRecipe:
+    """The recipe of the package, or of a file. Raises ValueError naming a setting that is not one."""
+    file = Path(name) if name.endswith(".yaml") else paths.resource(f"config/training/{name}.yaml")
+    found = yaml.safe_load(file.read_text(encoding="utf-8"))
+    fields = {field.name: field for field in dataclasses.fields(GazeRecipe)}
+    if not isinstance(found, dict):
+        raise ValueError(f"{file}: settings were expected: {', '.join(fields)}")
+    for key, value in found.items():
+        if key not in fields:
+            raise ValueError(f"{file}: {key} is no setting; there are {', '.join(fields)}")
+        default = fields[key].default
+        number = isinstance(default, float) and isinstance(value, int) and value is not True
+        if type(value) is not type(default) and not number:
+            raise ValueError(f"{file}: {key} is {value!r}, a {type(default).__name__} was expected")
+    try:
+        return GazeRecipe(**found)
+    except ValueError as error:
+        raise ValueError(f"{file}: {error}") from error
