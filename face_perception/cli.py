@@ -20,6 +20,7 @@ from face_perception.commands import (
     importing,
     models,
     run,
+    training,
     up,
     watch,
 )
@@ -34,6 +35,7 @@ COMMANDS = (
     calibrate,
     importing,
     models,
+    training,
     bench,
     doctor,
 )

@@ -80,7 +80,9 @@ class Dataset:
             there = "no image" if (self.folder / name).exists() else "missing"
             raise DatasetError(f"{self.folder / name} ({sample}) is {there}: {wanted}")
         if image.shape != size:
-            raise DatasetError(f"{self.folder / name} is {image.shape[1]}x{image.shape[0]}: {wanted}")
+            raise DatasetError(
+                f"{self.folder / name} is {image.shape[1]}x{image.shape[0]}: {wanted}"
+            )
         return np.asarray(image, np.uint8)
 
 

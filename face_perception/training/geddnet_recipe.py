@@ -25,7 +25,7 @@ from face_perception.training.recipe import GazeRecipe
 from face_perception.types import FloatArray
 
 NEEDS = ("left_eye", "right_eye", "gaze_pitch", "gaze_yaw")
-_CALIBRATION = 9  # images of a person that a calibration is made of
+CALIBRATION = 9  # images of a person that a calibration is made of
 _TOLERANCE = 0.01
 
 
@@ -129,9 +129,7 @@ def _start(network: GEDDnet, seed: int) -> None:
     generator = torch.Generator().manual_seed(seed)
     for module in network.modules():
         if isinstance(module, torch.nn.Conv2d | torch.nn.Linear):
-            torch.nn.init.kaiming_normal_(
-                module.weight, nonlinearity="relu", generator=generator
-            )
+            torch.nn.init.kaiming_normal_(module.weight, nonlinearity="relu", generator=generator)
             torch.nn.init.zeros_(module.bias)
     with torch.no_grad():
         network.output.weight.mul_(0.1)
@@ -196,7 +194,7 @@ def calibrated(
     person: npt.NDArray[np.int64],
     random: np.random.Generator,
     target: FloatArray | None = None,
-    samples: int = _CALIBRATION,
+    samples: int = CALIBRATION,
 ) -> tuple[float, float]:
     """Mean error (before, after), radians, on the images that no calibration was made of.
 
@@ -230,7 +228,7 @@ def evaluate(network: GEDDnet, data: GazeFaces) -> dict[str, float]:
             float(angles(np.tile(data.gaze.mean(0), (len(data), 1)), data.gaze).mean())
         ),
     }
-    if np.bincount(data.person)[np.unique(data.person)].min() > _CALIBRATION:
+    if np.bincount(data.person)[np.unique(data.person)].min() > CALIBRATION:
         _, after = calibrated(estimate, data.gaze, data.person, np.random.default_rng(0))
         found["error_calibrated_deg"] = math.degrees(after)
     return {key: round(value, 3) for key, value in found.items()}
@@ -256,7 +254,8 @@ def made(
         "order": ["pitch", "yaw"],
         "width": recipe.width,
         "recipe": dataclasses.asdict(recipe),
-        "evaluation": {"on": f"people of {trained_on} not trained on"} | evaluate(network, held_out),
+        "evaluation": {"on": f"people of {trained_on} not trained on"}
+        | evaluate(network, held_out),
     }
     if network.subjects:
         spread = network.bias.detach().std(0, unbiased=False) / 10

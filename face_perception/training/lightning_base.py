@@ -75,9 +75,7 @@ def fit(
     callbacks: list[Callback] = [_Chance(seed)]
     if out is not None:
         callbacks.append(
-            ModelCheckpoint(
-                dirpath=out, save_last=True, save_top_k=0, save_on_train_epoch_end=True
-            )
+            ModelCheckpoint(dirpath=out, save_last=True, save_top_k=0, save_on_train_epoch_end=True)
         )
     if quiet:
         logging.getLogger("pytorch_lightning").setLevel(logging.ERROR)

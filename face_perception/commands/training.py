@@ -1,0 +1,79 @@
+"""``face-perception train``, ``evaluate`` and ``claims``: recipes, trained and measured.
+
+All of it is in ``training/``, where torch is.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import sys
+from pathlib import Path
+from typing import Any
+
+
+def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    train = subparsers.add_parser("train", help="train a recipe and make a model of it")
+    train.add_argument("recipe", help="a name (geddnet), or a YAML file")
+    train.add_argument("--data", type=Path, help="a data set's folder; default: drawn people")
+    train.add_argument("--out", type=Path, help="checkpoints and log; default: out/<recipe>")
+    train.add_argument("--resume", action="store_true", help="go on from the last epoch")
+    train.add_argument("--name", default="", help="of the model; default: <recipe>_trained")
+    train.set_defaults(run=_train)
+    evaluate = subparsers.add_parser("evaluate", help="measure a trained run on a data set")
+    evaluate.add_argument("out", type=Path, help="what train wrote")
+    evaluate.add_argument("--data", type=Path, help="default: what the run was trained on")
+    evaluate.add_argument("--split", default="test", choices=("train", "validation", "test"))
+    evaluate.set_defaults(run=_evaluate)
+    claims = subparsers.add_parser("claims", help="the papers' claims, put to the test here")
+    claims.add_argument("--part", action="append", default=[], help="default: all")
+    claims.add_argument("--seeds", type=int, default=3)
+    claims.add_argument("--out", type=Path, default=Path("docs/claims.md"))
+    claims.set_defaults(run=_claims)
+
+
+def _module(name: str) -> Any:
+    try:
+        return importlib.import_module(f"face_perception.training.{name}")
+    except ImportError as error:
+        if error.name is None or error.name.startswith("face_perception"):
+            raise
+        raise RuntimeError(
+            f"training needs {error.name}: pip install 'face_perception[training]'"
+        ) from error
+
+
+def _report(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
+
+
+def _train(args: argparse.Namespace) -> int:
+    from face_perception.inference import install
+
+    runs = _module("runs")
+    name = Path(args.recipe).stem
+    out = args.out or Path("out") / name
+    made = runs.train(
+        args.recipe,
+        args.data,
+        out,
+        resume=args.resume,
+        name=args.name or f"{name}_trained",
+        report=_report,
+    )
+    card = install(made)
+    for key, value in card.facts["evaluation"].items():
+        print(f"{key}: {value}")
+    print(f"{card.name}: {card.path}")
+    return 0
+
+
+def _evaluate(args: argparse.Namespace) -> int:
+    for key, value in _module("runs").evaluate(args.out, args.data, args.split).items():
+        print(f"{key}: {value:g}")
+    return 0
+
+
+def _claims(args: argparse.Namespace) -> int:
+    print(_module("claims").run(args.out, args.part, args.seeds, _report), end="")
+    return 0

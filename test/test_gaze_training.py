@@ -1,0 +1,205 @@
+"""Drawn people, the layout on disk, and the GEDDnet recipe: overfits, resumes, becomes a model."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+pytest.importorskip("torch")
+pytest.importorskip("pytorch_lightning")
+import torch
+
+from face_perception import dataset
+from face_perception.cli import main
+from face_perception.inference import load
+from face_perception.synthesis import GazeFaces, gaze_faces
+from face_perception.training import claims, geddnet_claims
+from face_perception.training import geddnet_recipe as recipes
+from face_perception.training.recipe import GazeRecipe, read_recipe
+
+TINY = GazeRecipe(width=0.03125, epochs=2, batch=6, people=4, images=3, dropout=0.2)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _one_thread() -> None:
+    torch.set_num_threads(1)
+
+
+@pytest.fixture(scope="module")
+def drawn() -> GazeFaces:
+    return gaze_faces(4, 3, seed=5)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    recipes.write_people(tmp_path / "set", dataclasses.replace(TINY, seed=5))
+    return tmp_path / "set"
+
+
+def test_drawn_people_are_the_same_again_in_parallel(drawn: GazeFaces) -> None:
+    again = gaze_faces(4, 3, seed=5, workers=2)
+    for field in dataclasses.fields(GazeFaces):
+        np.testing.assert_array_equal(getattr(again, field.name), getattr(drawn, field.name))
+    assert drawn.face.shape == (12, 96, 96)
+    assert drawn.left_eye.shape == (12, 64, 96)
+    other = gaze_faces(4, 3, seed=6)
+    assert not np.array_equal(other.face, drawn.face)
+
+
+def test_people_differ_by_a_bias_of_the_size_that_was_asked_for() -> None:
+    kappa = np.concatenate([gaze_faces(10, 1, seed=s, kappa=0.05).kappa for s in range(4)])
+    assert kappa.std() == pytest.approx(0.05, rel=0.35)
+
+
+def test_the_layout_holds_what_was_written(folder: Path, drawn: GazeFaces) -> None:
+    found = dataset.read(folder, recipes.NEEDS)
+    back = recipes.from_dataset(found)
+    np.testing.assert_array_equal(back.face, drawn.face)
+    np.testing.assert_array_equal(back.right_eye, drawn.right_eye)
+    np.testing.assert_allclose(back.gaze, drawn.gaze)
+    people = [set(found.part(split).columns["subject"]) for split in dataset.SPLITS]
+    assert not people[0] & people[2]
+    assert np.isnan(found.labels("valence")).all()
+
+
+def test_missing_labels_are_nan_and_such_samples_left_out(tmp_path: Path) -> None:
+    image = np.zeros((96, 96), np.uint8)
+    about = {"name": "n", "licence": "l", "made_by": "m"}
+    with dataset.Writer(tmp_path / "set", **about) as writer:
+        writer.add({"file": image}, "a", "train", gaze_pitch=0.1, gaze_yaw=None)
+        writer.add({"file": image}, "b", "train", expression="happy", au_12=1.0)
+    found = dataset.read(tmp_path / "set")
+    np.testing.assert_array_equal(np.isnan(found.labels("gaze_pitch", "au_12")), [[0, 1], [1, 0]])
+    with pytest.raises(dataset.DatasetError, match="no sample has gaze_pitch and gaze_yaw"):
+        recipes.from_dataset(found)
+    with pytest.raises(dataset.DatasetError, match="lacks the columns left_eye, right_eye"):
+        dataset.read(tmp_path / "set", recipes.NEEDS)
+
+
+def test_an_odd_file_is_named_with_what_was_expected(folder: Path) -> None:
+    found = dataset.read(folder)
+    eye = folder / found.columns["left_eye"][2]
+    cv2.imwrite(str(eye), np.zeros((10, 20), np.uint8))
+    with pytest.raises(dataset.DatasetError, match=f"{eye.name} is 20x10: .* 96x64 was expected"):
+        recipes.from_dataset(found)
+    eye.unlink()
+    with pytest.raises(dataset.DatasetError, match="is missing: a gray image of 96x64"):
+        recipes.from_dataset(found)
+    (folder / "dataset.yaml").write_text("format: 2\n")
+    with pytest.raises(dataset.DatasetError, match="format must be 1, not 2"):
+        dataset.read(folder)
+    (folder / "dataset.yaml").unlink()
+    with pytest.raises(dataset.DatasetError, match=r"dataset\.yaml is missing"):
+        dataset.read(folder)
+
+
+def test_nothing_is_left_of_a_set_that_was_not_finished(tmp_path: Path) -> None:
+    about = {"name": "n", "licence": "l", "made_by": "m"}
+    with (
+        pytest.raises(dataset.DatasetError, match="expression is 'glad'"),
+        dataset.Writer(tmp_path / "set", **about) as writer,
+    ):
+        writer.add({"file": np.zeros((9, 9), np.uint8)}, "a", "train", expression="glad")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_recipe_with_an_unknown_setting_is_refused(tmp_path: Path) -> None:
+    file = tmp_path / "r.yaml"
+    file.write_text("task: geddnet\nwidht: 0.5\n")
+    with pytest.raises(ValueError, match="widht is no setting"):
+        read_recipe(str(file))
+    file.write_text("task: geddnet\nepochs: many\n")
+    with pytest.raises(ValueError, match="epochs is 'many', a int was expected"):
+        read_recipe(str(file))
+    assert read_recipe("geddnet").width == 0.125
+
+
+def test_the_recipe_overfits_a_tiny_set(drawn: GazeFaces) -> None:
+    recipe = dataclasses.replace(TINY, width=0.0625, epochs=60, dropout=0.0, rate=3e-3)
+    network = recipes.train(drawn, recipe, quiet=True)
+    bias = network.bias.detach().numpy()[drawn.person] / 10 * (1, -1)
+    error = recipes.angles(recipes.predict(network, drawn) + bias, drawn.gaze).mean()
+    untrained = recipes.angles(np.zeros_like(drawn.gaze), drawn.gaze).mean()
+    assert error < 0.35 * untrained
+
+
+def test_a_run_that_was_interrupted_ends_in_the_same_bits(drawn: GazeFaces, tmp_path: Path) -> None:
+    recipe = dataclasses.replace(TINY, epochs=3)
+    whole = recipes.train(drawn, recipe, out=tmp_path / "whole", quiet=True)
+    module = recipes.Training(drawn, recipe)
+    recipes.fit(module, epochs=1, seed=recipe.seed, out=tmp_path / "parts", quiet=True)
+    resumed = recipes.train(drawn, recipe, out=tmp_path / "parts", resume=True, quiet=True)
+    for (name, a), b in zip(whole.state_dict().items(), resumed.state_dict().values(), strict=True):
+        assert torch.equal(a, b), name
+    with pytest.raises(ValueError, match="of an earlier run: --resume"):
+        recipes.train(drawn, recipe, out=tmp_path / "parts", quiet=True)
+
+
+def test_trained_by_the_command_it_is_a_model_that_the_gaze_node_takes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from face_perception.gaze import GeddnetGaze
+
+    monkeypatch.setenv("FACE_PERCEPTION_MODELS", str(tmp_path / "models"))
+    recipe = tmp_path / "small.yaml"
+    recipe.write_text("task: geddnet\nwidth: 0.03125\nepochs: 1\nbatch: 4\npeople: 5\nimages: 2\n")
+    out = tmp_path / "out"
+    assert main(["train", str(recipe), "--out", str(out)]) == 0
+    assert "error_deg" in capsys.readouterr().out
+    assert main(["train", str(recipe), "--out", str(out)]) == 1
+    assert "--resume" in capsys.readouterr().err
+    model = load("small_trained")
+    GeddnetGaze(model)  # refuses what is no gaze network
+    held = recipes.from_dataset(dataset.read(out / "data").part("test"))
+    crops = {"face": held.face, "left_eye": held.left_eye, "right_eye": held.right_eye}
+    answer = model.infer({k: v[:, None].astype(np.float32) for k, v in crops.items()})["gaze"]
+    error = recipes.angles(np.asarray(answer, np.float64) * (1, -1), held.gaze).mean()
+    assert main(["evaluate", str(out)]) == 0
+    said = dict(line.split(": ") for line in capsys.readouterr().out.splitlines())
+    assert float(said["error_deg"]) == pytest.approx(math.degrees(error), abs=0.05)
+
+
+def test_bias_and_variance_are_told_apart() -> None:
+    random = np.random.default_rng(0)
+    person = np.repeat(np.arange(400), 10)
+    bias = random.normal(0, 0.05, (400, 2))[person]
+    noise = random.normal(0, 0.03, (4000, 2))
+    between, within = recipes.split_error(np.zeros((4000, 2)), bias + noise, person)
+    assert between == pytest.approx(2 * 0.05**2, rel=0.1)
+    assert within == pytest.approx(2 * 0.03**2, rel=0.1)
+
+
+def test_calibration_takes_a_constant_bias_away() -> None:
+    random = np.random.default_rng(0)
+    person = np.repeat(np.arange(5), 20)
+    estimate = random.normal(0, 0.2, (100, 2))
+    gaze = estimate + random.normal(0, 0.05, (5, 2))[person]
+    before, after = recipes.calibrated(estimate, gaze, person, random)
+    assert before > 0.02
+    assert after < 1e-3
+
+
+def test_a_verdict_needs_the_whole_interval() -> None:
+    def verdict(*values: float) -> str:
+        return claims.Row("c", "p", "m", values, "g").verdict
+
+    assert verdict(10, 11, 12) == "holds"
+    assert verdict(-10, -11, -12) == "does not hold"
+    assert verdict(-1, 5, 9) == "not shown"
+    # t of two degrees of freedom: 4.303 * 1 / sqrt 3
+    assert claims.Row("c", "p", "m", (1, 2, 3), "").half == pytest.approx(2.4842, abs=1e-3)
+
+
+def test_claims_are_measured_and_written(tmp_path: Path) -> None:
+    recipe = dataclasses.replace(TINY, epochs=1)
+    rows = geddnet_claims.rows((0, 1), lambda line: None, recipe, (2, 11))
+    assert all(len(row.values) == 2 and np.isfinite(row.values).all() for row in rows)
+    page = claims.document(rows, ["a note"], 2)
+    assert page.count("\n| ") == 1 + len(rows)
+    with pytest.raises(ValueError, match="at least 3"):
+        claims.run(tmp_path / "c.md", [], 1, lambda line: None)
