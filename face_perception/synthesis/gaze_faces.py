@@ -32,8 +32,8 @@ _MOST = math.radians(45)
 
 @dataclass(frozen=True, slots=True)
 class GazeFaces:
-    """``face`` uint8 [N, 96, 96], ``left_eye``, ``right_eye`` [N, 64, 96], gray, equalised; ``gaze``
-    and ``head`` [N, 2] pitch (up) and yaw (image right), radians, in the normalised camera;
+    """``face`` uint8 [N, 96, 96], ``left_eye``, ``right_eye`` [N, 64, 96], gray, equalised;
+    ``gaze`` and ``head`` [N, 2] pitch (up), yaw (image right), radians, in the normalised camera;
     ``person`` [N]; ``kappa`` [N, 2] what the person's gaze has more than the eyeballs show.
     """
 
@@ -185,9 +185,11 @@ def _soft(distance: _FLOAT, width: float) -> _FLOAT:
     return soft
 
 
-def _grid(size: tuple[int, int], millimetres: float, middle: tuple[float, float]) -> list[_FLOAT]:
+def _grid(
+    size: tuple[int, int], millimetres: float, middle: tuple[float, float]
+) -> tuple[_FLOAT, _FLOAT]:
     y, x = np.mgrid[: size[0], : size[1]].astype(np.float32)
-    return [(x - middle[0]) * millimetres, (y - middle[1]) * millimetres]
+    return (x - middle[0]) * millimetres, (y - middle[1]) * millimetres
 
 
 def _paint(
@@ -247,7 +249,7 @@ def _finish(
     image: _FLOAT, scene: Scene, cut: tuple[int, int], blur: float, random: np.random.Generator
 ) -> Image:
     height, width = image.shape
-    y, x = np.mgrid[-1 : 1 : height * 1j, -1 : 1 : width * 1j].astype(np.float32)  # type: ignore[misc]
+    y, x = np.mgrid[-1 : 1 : height * 1j, -1 : 1 : width * 1j].astype(np.float32)
     image = image * np.clip(1 + scene.light[0] * x - scene.light[1] * y, 0.2, 1.8)
     image = np.asarray(cv2.GaussianBlur(image.astype(np.float32), (0, 0), blur), np.float32)
     image += scene.noise * random.standard_normal(image.shape, np.float32)
@@ -266,9 +268,10 @@ def _skin(x: _FLOAT, y: _FLOAT, look: Look, head: FloatArray) -> _FLOAT:
     return skin
 
 
-def _moved(x: _FLOAT, y: _FLOAT, scene: Scene) -> list[_FLOAT]:
+def _moved(x: _FLOAT, y: _FLOAT, scene: Scene) -> tuple[_FLOAT, _FLOAT]:
     c, s = math.cos(scene.turn) / scene.scale, math.sin(scene.turn) / scene.scale
-    return [c * x + s * y + scene.shift[0], c * y - s * x + scene.shift[1]]
+    moved = c * x + s * y + scene.shift[0], c * y - s * x + scene.shift[1]
+    return moved[0].astype(np.float32), moved[1].astype(np.float32)
 
 
 def _eye(
@@ -309,7 +312,7 @@ def _face(
     hair = _soft((hair_y - y) + 0.004 * (x - hair_x) ** 2, 6)
     image += hair * (look.hair - image)
     wall = 60.0 + look.texture % 150
-    image += _soft(-inside, 0.12) * (wall - image)
+    image += _soft(-inside.astype(np.float32), 0.12) * (wall - image)
     for side in (-1, 1):
         ex, ey = at(side * _APART / 2, 0, 0)
         _brow(image, x - ex, y - ey, look, head, 1.5)

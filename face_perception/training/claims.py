@@ -65,7 +65,7 @@ def document(rows: Sequence[Row], notes: Sequence[str], seeds: int) -> str:
         "# The papers' claims, here",
         "",
         f"Written by `face-perception claims`, over {seeds} seeds, on drawn people who were not",
-        "trained on. *Seen* is the mean over seeds with its 95 % confidence interval (Student's t);",
+        "trained on. *Seen*: mean over seeds and its 95 % confidence interval (Student's t);",
         "positive is in favour of the claim. *Holds*: all of the interval is. *Not shown*: 0 is in",
         "it. Networks are narrower than the published ones, so that two cores finish.",
         "",

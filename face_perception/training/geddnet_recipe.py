@@ -1,4 +1,4 @@
-"""The GEDDnet recipe: data, training, evaluation on people not seen, and the model with its card."""
+"""The GEDDnet recipe: data, training, evaluation on people not seen, the model with its card."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from torch.utils.data import DataLoader, TensorDataset
 
 from face_perception.dataset import Dataset, DatasetError, Writer
 from face_perception.inference import Made, Port
+from face_perception.networks.batch_renorm import BatchRenorm
 from face_perception.networks.geddnet import EYE_SIZE, FACE_SIZE, GEDDnet
 from face_perception.networks.geddnet_export import INPUTS, OUTPUT, export
 from face_perception.networks.geddnet_loss import loss
@@ -89,6 +90,9 @@ class Training(lightning.LightningModule):
             subjects, dilated=recipe.dilated, dropout=recipe.dropout, width=recipe.width
         )
         _start(self.network, recipe.seed)
+        for layer in self.network.modules():
+            if isinstance(layer, BatchRenorm):
+                layer.momentum = recipe.momentum
         self._data, self._recipe = data, recipe
 
     def train_dataloader(self) -> DataLoader[Any]:
@@ -98,9 +102,8 @@ class Training(lightning.LightningModule):
         images = [torch.from_numpy(image) for image in (data.face, data.left_eye, data.right_eye)]
         rows = TensorDataset(*images, gaze, torch.from_numpy(data.person))
         size = self._recipe.batch
-        return DataLoader(
-            rows, size, sampler=EpochOrder(len(data), self._recipe.seed), drop_last=len(data) > size
-        )
+        order = EpochOrder(len(data), self._recipe.seed, self.current_epoch)
+        return DataLoader(rows, size, sampler=order, drop_last=len(data) > size)
 
     def training_step(self, batch: list[torch.Tensor], number: int) -> torch.Tensor:
         face, left, right, gaze, person = batch

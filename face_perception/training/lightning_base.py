@@ -1,6 +1,6 @@
-"""Training by Lightning so that a run that was interrupted ends in the same bits as one that was not.
+"""Training by Lightning: a run that was interrupted ends in the same bits as one that was not.
 
-Chance (order, dropout) is a function of seed and epoch alone, and checkpoints are whole epochs.
+Chance is a function of seed and epoch (order) or step (dropout), and checkpoints are whole epochs.
 """
 
 from __future__ import annotations
@@ -18,37 +18,36 @@ from pytorch_lightning.callbacks import Callback, ModelCheckpoint
 from pytorch_lightning.loggers import TensorBoardLogger
 from torch.utils.data import Sampler
 
-_EPOCHS = 100_003  # a prime above the epochs of any run: seeds of runs and epochs do not meet
+_APART = 1_000_003  # a prime, so that seeds of runs and steps hardly meet
 
 
 class EpochOrder(Sampler[int]):
     """All of ``count`` indices in an order that depends on seed and epoch only.
 
-    Lightning shards it over several processes, and calls ``set_epoch``.
+    A module's ``train_dataloader`` makes one with its ``current_epoch``, each epoch anew: Lightning
+    takes the first batch before it would tell a sampler the epoch that is resumed. It shards the
+    order over several processes.
     """
 
-    def __init__(self, count: int, seed: int) -> None:
-        self._count, self._seed, self._epoch = count, seed, 0
-
-    def set_epoch(self, epoch: int) -> None:
-        self._epoch = epoch
+    def __init__(self, count: int, seed: int, epoch: int) -> None:
+        self._count, self._seed = count, seed * _APART + epoch
 
     def __len__(self) -> int:
         return self._count
 
     def __iter__(self) -> Iterator[int]:
-        generator = torch.Generator().manual_seed(self._seed * _EPOCHS + self._epoch)
+        generator = torch.Generator().manual_seed(self._seed)
         yield from torch.randperm(self._count, generator=generator).tolist()
 
 
 class _Chance(Callback):
-    """Seeds the chance of an epoch, apart for each process."""
+    """Seeds the chance of a step, apart for each process."""
 
     def __init__(self, seed: int) -> None:
         self._seed = seed
 
-    def on_train_epoch_start(self, trainer: Any, module: Any) -> None:
-        seed = self._seed * _EPOCHS + trainer.current_epoch
+    def on_train_batch_start(self, trainer: Any, module: Any, batch: Any, number: int) -> None:
+        seed = self._seed * _APART + trainer.global_step
         torch.manual_seed(seed + 1_000_000_007 * trainer.global_rank)
 
 
@@ -93,6 +92,7 @@ def fit(
             enable_progress_bar=not quiet and sys.stderr.isatty(),
             enable_model_summary=False,
             log_every_n_steps=10,
+            reload_dataloaders_every_n_epochs=1,
             num_sanity_val_steps=0,
         )
         trainer.fit(module, ckpt_path=str(last) if resume else None)

@@ -26,6 +26,7 @@ class GazeRecipe:
     rate: float = 1e-3
     width: float = 0.125
     dropout: float = 0.1
+    momentum: float = 0.95
     dilated: bool = True
     decomposed: bool = True
     people: int = 60
@@ -37,12 +38,18 @@ class GazeRecipe:
         for name in ("epochs", "batch", "people", "images"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1, not {getattr(self, name)}")
-        if not self.rate > 0 or not 0 < self.width <= 1 or not 0 <= self.dropout < 1:
-            raise ValueError("rate must be positive, width in (0, 1], dropout in [0, 1)")
+        if (
+            not self.rate > 0
+            or not 0 < self.width <= 1
+            or not (0 <= self.dropout < 1 and 0 <= self.momentum < 1)
+        ):
+            raise ValueError(
+                "rate must be positive, width in (0, 1], dropout and momentum in [0, 1)"
+            )
 
 
 def read_recipe(name: str) -> GazeRecipe:
-    """The recipe of the package, or of a file. Raises ValueError naming a setting that is not one."""
+    """A recipe of the package, or of a file. Raises ValueError naming a setting that is none."""
     file = Path(name) if name.endswith(".yaml") else paths.resource(f"config/training/{name}.yaml")
     found = yaml.safe_load(file.read_text(encoding="utf-8"))
     fields = {field.name: field for field in dataclasses.fields(GazeRecipe)}

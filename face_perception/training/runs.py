@@ -59,7 +59,7 @@ def train(
     going_on = resume and (out / "last.ckpt").exists()
     report(f"training on {len(ours)} images of {found.name}; progress: tensorboard --logdir {out}")
     network = geddnet_recipe.train(ours, recipe, out=out, resume=going_on)
-    made = geddnet_recipe.made(
+    return geddnet_recipe.made(
         name,
         network,
         recipe,
@@ -67,7 +67,6 @@ def train(
         trained_on=f"{found.name} ({found.made_by})",
         licence="Apache-2.0" if drawn else f"that of the data set {found.name}: {found.licence}",
     )
-    return made
 
 
 def evaluate(out: Path, data: Path | None, split: str) -> dict[str, float]:
