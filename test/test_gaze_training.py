@@ -120,7 +120,7 @@ def test_a_recipe_with_an_unknown_setting_is_refused(tmp_path: Path) -> None:
 
 
 def test_the_recipe_overfits_a_tiny_set(drawn: GazeFaces) -> None:
-    recipe = dataclasses.replace(TINY, width=0.0625, epochs=60, dropout=0.0, rate=3e-3)
+    recipe = dataclasses.replace(TINY, width=0.0625, epochs=60, dropout=0.0, rate=1e-2)
     recipe = dataclasses.replace(recipe, batch=12, momentum=0.8)
     network = recipes.train(drawn, recipe, quiet=True)
     bias = network.bias.detach().numpy()[drawn.person] / 10 * (1, -1)

@@ -16,6 +16,7 @@ from face_perception.synthesis import GazeFaces, gaze_faces
 from face_perception.training import geddnet_recipe as recipes
 from face_perception.training.claims import Report, Row
 from face_perception.training.recipe import GazeRecipe
+from face_perception.types import FloatArray
 
 RECIPE = GazeRecipe(width=0.125, epochs=12, people=40, images=30)
 TEST_PEOPLE, TEST_IMAGES = 20, 40
@@ -90,16 +91,16 @@ def of_seed(
     others = gaze_faces(*test, seed=2 * seed + 1, workers=2)
     recipe = dataclasses.replace(recipe, seed=seed)
 
-    def estimate(what: str, **changes: bool) -> np.ndarray:
+    def estimate(what: str, chosen: GazeRecipe) -> FloatArray:
         report(f"gaze, seed {seed}: training {what}")
-        network = recipes.train(ours, dataclasses.replace(recipe, **changes), quiet=True)
+        network = recipes.train(ours, chosen, quiet=True)
         return recipes.predict(network, others)
 
-    published = estimate("as published")
-    pooled = estimate("with pooling", dilated=False)
-    whole = estimate("without biases", decomposed=False)
+    published = estimate("as published", recipe)
+    pooled = estimate("with pooling", dataclasses.replace(recipe, dilated=False))
+    whole = estimate("without biases", dataclasses.replace(recipe, decomposed=False))
 
-    def error(of: np.ndarray) -> float:
+    def error(of: FloatArray) -> float:
         return float(recipes.angles(of, others.gaze).mean())
 
     between, within = recipes.split_error(published, others.gaze, others.person)
@@ -116,6 +117,6 @@ def _gain(before: float, after: float) -> float:
     return 100 * (1 - after / before)
 
 
-def _calibration_gain(estimate: np.ndarray, data: GazeFaces, target: np.ndarray | None) -> float:
+def _calibration_gain(estimate: FloatArray, data: GazeFaces, target: FloatArray | None) -> float:
     random = np.random.default_rng(0)
     return _gain(*recipes.calibrated(estimate, data.gaze, data.person, random, target))

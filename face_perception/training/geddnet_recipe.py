@@ -35,7 +35,7 @@ def from_dataset(data: Dataset) -> GazeFaces:
     where no sample has a gaze.
     """
     gaze = data.labels("gaze_pitch", "gaze_yaw")
-    data = data.take(np.isfinite(gaze).all(1))
+    data = data.take(np.flatnonzero(np.isfinite(gaze).all(1)))
     if not len(data):
         raise DatasetError(f"{data.folder}: no sample has gaze_pitch and gaze_yaw in this part")
     names = {"face": ("file", FACE_SIZE), "left_eye": ("left_eye", EYE_SIZE)}

@@ -23,7 +23,7 @@ class GazeRecipe:
     seed: int = 0
     epochs: int = 12
     batch: int = 32
-    rate: float = 1e-3
+    rate: float = 3e-3
     width: float = 0.125
     dropout: float = 0.1
     momentum: float = 0.95

@@ -13,6 +13,7 @@ import yaml
 from face_perception import dataset
 from face_perception.files import write_whole
 from face_perception.inference import Made
+from face_perception.networks.geddnet import GEDDnet
 from face_perception.training import geddnet_recipe
 from face_perception.training.recipe import read_recipe
 
@@ -79,6 +80,6 @@ def evaluate(out: Path, data: Path | None, split: str) -> dict[str, float]:
     state = torch.load(out / "last.ckpt", map_location="cpu", weights_only=True)["state_dict"]
     weights = {key.removeprefix("network."): value for key, value in state.items()}
     subjects = len(weights["bias"]) // 2 if recipe.decomposed else 0
-    network = geddnet_recipe.GEDDnet(subjects, dilated=recipe.dilated, width=recipe.width)
+    network = GEDDnet(subjects, dilated=recipe.dilated, width=recipe.width)
     network.load_state_dict(weights)
     return geddnet_recipe.evaluate(network.eval(), held)
