@@ -33,11 +33,11 @@ ALLOWED: dict[str, set[str]] = {
     **{room: BASE | {"inference", "faces"} for room in SENSES},
     "speech": BASE | {"inference"},
     "avatar": BASE | {"inference", "faces", "speech"},
-    "synthesis": {"types"},
+    "synthesis": BASE | {"dataset", "inference", "faces", "avatar"},
     "overlay": {"types", "geometry", "faces"},
     "perception": BASE | {"inference", "faces", "mirror"} | SENSES,
     "networks": BASE | {"inference", "speech"},
-    "training": BASE | {"dataset", "inference", "networks", "synthesis"},
+    "training": BASE | {"dataset", "faces", "inference", "networks", "synthesis"},
     "nodes": BASE | SENSES | {"msg", "srv", "action", "inference", "faces", "synthesis"}
     | {"overlay", "graph", "table", "supervisor", "clips"},
     "commands": BASE | {"inference", "faces", "gaze", "clips", "overlay", "perception", "graph"}

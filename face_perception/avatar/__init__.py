@@ -3,6 +3,7 @@ MuseTalk needs around its networks. Knows no topics.
 """
 
 from face_perception.avatar.aim import direction_to
+from face_perception.avatar.anatomy import Anatomy
 from face_perception.avatar.artefact import (
     VERSIONS,
     Avatar,
@@ -19,6 +20,7 @@ from face_perception.avatar.blend import (
     soft_mask,
 )
 from face_perception.avatar.clock import AudioClock, FramePacer
+from face_perception.avatar.drawn import Look, drawn_face
 from face_perception.avatar.face_box import (
     NO_FACE,
     cut_face,
@@ -34,7 +36,7 @@ from face_perception.avatar.lip_sync import LipSync, LipSyncReport
 from face_perception.avatar.musetalk import DECODERS, FaceEncoder, MuseTalk, Needs, batch_for
 from face_perception.avatar.parsing import parts_of_mesh, talking_area
 from face_perception.avatar.performer import Activity, Performer, Report
-from face_perception.avatar.picture import PortraitError
+from face_perception.avatar.picture import PortraitError, read_picture
 from face_perception.avatar.player import (
     LoudspeakerPlayer,
     NoLoudspeaker,
@@ -54,6 +56,7 @@ from face_perception.avatar.prepare import (
     prepare,
 )
 from face_perception.avatar.screen import Screen, Shown
+from face_perception.avatar.shapes import SHAPES
 from face_perception.avatar.sound import SOUND, Sound
 from face_perception.avatar.web import WebError, WebScreen
 from face_perception.avatar.window import NoDisplay, WindowScreen
@@ -63,9 +66,11 @@ __all__ = [
     "MAX_PICTURES",
     "NO_FACE",
     "SAMPLES",
+    "SHAPES",
     "SOUND",
     "VERSIONS",
     "Activity",
+    "Anatomy",
     "Animator",
     "AudioClock",
     "Avatar",
@@ -80,6 +85,7 @@ __all__ = [
     "LipSyncReport",
     "Listener",
     "LivingFace",
+    "Look",
     "LoudspeakerPlayer",
     "MuseTalk",
     "Needs",
@@ -107,6 +113,7 @@ __all__ = [
     "cut_face",
     "device_of",
     "direction_to",
+    "drawn_face",
     "face_box",
     "framed_pictures",
     "idle_pictures",
@@ -118,6 +125,7 @@ __all__ = [
     "network_images",
     "parts_of_mesh",
     "prepare",
+    "read_picture",
     "save_avatar",
     "soft_mask",
     "talking_area",

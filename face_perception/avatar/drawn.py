@@ -6,6 +6,8 @@ chosen one. Places are centimetres from the middle of the mouth: x to the right,
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import cv2
 import numpy as np
 import numpy.typing as npt
@@ -46,6 +48,10 @@ _FRINGE: Points = (
     (6.35, -7.4), (5.9, -9.5), (4.5, -11.4), (2.0, -12.9), (-1.0, -14.2), (-2.6, -15.2),
     (-3.4, -13.8), (-4.8, -12.0), (-5.9, -9.6), (-6.3, -6.6), (-6.4, -4.4),
 )  # fmt: skip
+_CAP: Points = (
+    (0.0, -18.0), (3.4, -17.4), (6.0, -15.6), (7.4, -12.6), (7.5, -9.4), (6.7, -8.6), (6.0, -11.2),
+    (3.4, -13.2), (0.0, -13.7),
+)  # fmt: skip
 _EYE_UPPER: Points = ((-1.52, 0.18), (-1.05, -0.50), (-0.25, -0.92), (0.65, -0.80), (1.55, 0.02))
 _EYE_LOWER: Points = ((1.55, 0.02), (0.9, 0.42), (0.0, 0.54), (-0.85, 0.42), (-1.52, 0.18))
 _BROW: Points = (
@@ -54,15 +60,44 @@ _BROW: Points = (
 )  # fmt: skip
 
 
-def drawn_face() -> Image:
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What makes one drawn person another: factors [3] of the colours that are drawn, and shapes.
+
+    - ``fringe``: hair over the forehead; ``long``: hair beside the neck.
+    - ``brow``: thickness of the brows, 1 as drawn; ``beard``, ``freckles``: strength in [0, 1].
+    """
+
+    skin: Colour = (1.0, 1.0, 1.0)
+    lip: Colour = (1.0, 1.0, 1.0)
+    hair: Colour = (1.0, 1.0, 1.0)
+    iris: Colour = (1.0, 1.0, 1.0)
+    shirt: Colour = (1.0, 1.0, 1.0)
+    background: Colour = (1.0, 1.0, 1.0)
+    fringe: bool = True
+    long: bool = True
+    brow: float = 1.0
+    beard: float = 0.0
+    freckles: float = 0.0
+    grain: int = 0  # seed of what is at random in the drawing
+
+
+OWN = Look()
+
+
+def drawn_face(look: Look = OWN) -> Image:
     """RGB uint8 [768, 768, 3]: a face from the front, at rest, its eyes on the viewer."""
     canvas = _background()
-    _body(canvas)
-    _head(canvas)
-    _features(canvas)
+    canvas *= _factor(look.background)
+    _body(canvas, look)
+    _head(canvas, look)
+    _features(canvas, look)
     for side in (-1.0, 1.0):
-        _eye(canvas, side)
-    _hair(canvas)
+        _eye(canvas, side, look)
+    if look.fringe:
+        _hair(canvas, look)
+    else:
+        _cropped_hair(canvas, look)
     return np.asarray(np.clip(cv2.GaussianBlur(canvas, (0, 0), 0.7) + 0.5, 0, 255), np.uint8)
 
 
@@ -132,6 +167,15 @@ def _paint(canvas: Pixels, mask: Pixels, colour: Colour, strength: float = 1.0) 
     canvas += part * (np.array(colour, np.float32) - canvas)
 
 
+def _factor(colour: Colour) -> Pixels:
+    return np.array(colour, np.float32)
+
+
+def _times(colour: Colour, factor: Colour) -> Colour:
+    red, green, blue = (min(c * f, 255.0) for c, f in zip(colour, factor, strict=True))
+    return red, green, blue
+
+
 def _background() -> Pixels:
     y = np.linspace(0, 1, SIDE, dtype=np.float32)[:, None, None]
     top, bottom = np.array([[206, 220, 224], [150, 172, 182]], np.float32)
@@ -142,61 +186,93 @@ def _background() -> Pixels:
     return np.ascontiguousarray(canvas + grain, np.float32)
 
 
-def _body(canvas: Pixels) -> None:
-    back = _closed(_both(_HAIR_BACK))
-    _paint(canvas, _mask(back, 0.08), _HAIR)
+def _body(canvas: Pixels, look: Look) -> None:
+    back = _mask(_closed(_both(_HAIR_BACK)), 0.08)
+    if not look.long:
+        # Hair that ends at the ears.
+        rows = (np.arange(SIDE, dtype=np.float32) - np.float32(_MOUTH[1])) / np.float32(_SCALE)
+        back = back * np.clip(-7.0 - rows, 0, 1)[:, None]
+    _paint(canvas, back, _times(_HAIR, look.hair))
     neck = _closed(_both(((0.0, 11.5), (3.2, 11.2), (3.4, 8.0), (3.5, 4.0), (3.2, 0.0), (0.0, -1))))
-    _paint(canvas, _mask(neck, 0.05), _SKIN)
-    _paint(canvas, _mask(neck) * _spot(0, 4.6, 5.0, 2.6), (150, 92, 70), 0.90)
+    _paint(canvas, _mask(neck, 0.05), _times(_SKIN, look.skin))
+    _paint(canvas, _mask(neck) * _spot(0, 4.6, 5.0, 2.6), _times((150, 92, 70), look.skin), 0.90)
     side = _open(((3.6, 7.9), (6.2, 8.9), (10.0, 10.0), (13.4, 12.0), (15.4, 15.6), (16.0, 20.0)))
     shoulders = np.concatenate([[(0.0, 9.65), (1.8, 9.2)], side, [(0.0, 20.0)]])
     shoulders = np.concatenate([shoulders, (shoulders * (-1, 1))[::-1]])
     shirt = _mask(shoulders, 0.05)
-    _paint(canvas, shirt, _SHIRT)
-    _paint(canvas, shirt * _spot(-7, 10, 6, 3), (104, 142, 160), 0.6)
-    _paint(canvas, shirt * _spot(9, 14, 6, 5), (30, 52, 68), 0.6)
+    _paint(canvas, shirt, _times(_SHIRT, look.shirt))
+    _paint(canvas, shirt * _spot(-7, 10, 6, 3), _times((104, 142, 160), look.shirt), 0.6)
+    _paint(canvas, shirt * _spot(9, 14, 6, 5), _times((30, 52, 68), look.shirt), 0.6)
     collar = _open(((-3.6, 7.9), (-1.8, 9.2), (0.0, 9.65), (1.8, 9.2), (3.6, 7.9)))
-    _paint(canvas, _stroke(collar, 0.34, 0.05), (40, 66, 84), 0.9)
+    _paint(canvas, _stroke(collar, 0.34, 0.05), _times((40, 66, 84), look.shirt), 0.9)
 
 
-def _head(canvas: Pixels) -> None:
+def _head(canvas: Pixels, look: Look) -> None:
+    skin, shade, light = (_times(c, look.skin) for c in (_SKIN, _SHADE, _LIGHT))
     for side in (-1.0, 1.0):
         ear = np.array([side, 1]) * _closed(
             ((6.5, -7.0), (7.5, -7.3), (7.9, -6.0), (7.5, -4.2), (6.9, -3.2), (6.3, -3.6))
         )
-        _paint(canvas, _mask(ear, 0.05), (222, 168, 138))
-        _paint(canvas, _mask(ear) * _spot(side * 7.0, -5.4, 0.55, 1.2), _SHADE, 0.55)
+        _paint(canvas, _mask(ear, 0.05), _times((222, 168, 138), look.skin))
+        _paint(canvas, _mask(ear) * _spot(side * 7.0, -5.4, 0.55, 1.2), shade, 0.55)
     outline = _closed(_both(_OUTLINE))
     face = _mask(outline, 0.05)
-    _paint(canvas, face, _SKIN)
+    _paint(canvas, face, skin)
     inner = _mask(outline, 1.5)
-    _paint(canvas, face * np.clip(1.25 - 1.35 * inner, 0, 1), _SHADE, 0.62)
+    _paint(canvas, face * np.clip(1.25 - 1.35 * inner, 0, 1), shade, 0.62)
     # Light from above on the image's left.
-    _paint(canvas, face * _spot(5.2, -2.0, 2.8, 6.0), _SHADE, 0.26)
-    _paint(canvas, face * _spot(-2.2, -11.2, 3.6, 1.9), _LIGHT, 0.55)
-    _paint(canvas, face * _spot(-3.9, -3.6, 1.7, 1.5), _LIGHT, 0.50)
-    _paint(canvas, face * _spot(3.5, -3.7, 1.5, 1.4), _LIGHT, 0.28)
+    _paint(canvas, face * _spot(5.2, -2.0, 2.8, 6.0), shade, 0.26)
+    _paint(canvas, face * _spot(-2.2, -11.2, 3.6, 1.9), light, 0.55)
+    _paint(canvas, face * _spot(-3.9, -3.6, 1.7, 1.5), light, 0.50)
+    _paint(canvas, face * _spot(3.5, -3.7, 1.5, 1.4), light, 0.28)
     for side in (-1.0, 1.0):
-        _paint(canvas, face * _spot(side * 3.9, -2.6, 1.7, 1.3), (232, 138, 118), 0.30)
-        _paint(canvas, face * _spot(side * 2.9, -7.7, 2.0, 0.8), _SHADE, 0.26)
-        _paint(canvas, face * _spot(side * 1.35, -6.8, 0.6, 1.2), _SHADE, 0.30)
-    _paint(canvas, face * _spot(0, 4.0, 1.5, 0.8), _LIGHT, 0.32)
-    _paint(canvas, face * _spot(0, 1.75, 1.7, 0.42), _SHADE, 0.42)
-    _paint(canvas, face * _spot(0, -1.3, 0.32, 0.7), _SHADE, 0.20)
+        _paint(
+            canvas,
+            face * _spot(side * 3.9, -2.6, 1.7, 1.3),
+            _times((232, 138, 118), look.skin),
+            0.30,
+        )
+        _paint(canvas, face * _spot(side * 2.9, -7.7, 2.0, 0.8), shade, 0.26)
+        _paint(canvas, face * _spot(side * 1.35, -6.8, 0.6, 1.2), shade, 0.30)
+    _paint(canvas, face * _spot(0, 4.0, 1.5, 0.8), light, 0.32)
+    _paint(canvas, face * _spot(0, 1.75, 1.7, 0.42), shade, 0.42)
+    _paint(canvas, face * _spot(0, -1.3, 0.32, 0.7), shade, 0.20)
+    _skin_marks(canvas, face, look)
 
 
-def _features(canvas: Pixels) -> None:
+def _skin_marks(canvas: Pixels, face: Pixels, look: Look) -> None:
+    """Beard and freckles."""
+    if look.beard <= 0 and look.freckles <= 0:
+        return
+    random = np.random.default_rng(17 + look.grain)
+    noise = random.normal(0, 1, (SIDE, SIDE)).astype(np.float32)
+    rows = (np.arange(SIDE, dtype=np.float32) - np.float32(_MOUTH[1])) / np.float32(_SCALE)
+    columns = np.abs(np.arange(SIDE, dtype=np.float32) - np.float32(_MOUTH[0])) / _SCALE
+    low = np.clip((rows[:, None] + 1.6) / 1.6, 0, 1) * np.ones((1, SIDE), np.float32)
+    sides = np.clip((rows[:, None] + 5.0) / 1.5, 0, 1) * np.clip(columns[None] - 4.2, 0, 1)
+    beard = face * np.maximum(low, sides) * (0.7 + 0.3 * np.clip(noise, -1, 1))
+    _paint(canvas, np.asarray(beard, np.float32), _times(_HAIR, look.hair), look.beard)
+    dots = np.clip(cv2.GaussianBlur(noise, (0, 0), 1.8) * 6 - 1.4, 0, 1)
+    cheeks = _spot(-3.2, -4.0, 2.6, 1.8) + _spot(3.2, -4.0, 2.6, 1.8)
+    _paint(canvas, face * cheeks * dots, _times(_SHADE, look.skin), look.freckles)
+
+
+def _features(canvas: Pixels, look: Look) -> None:
+    shade, light = _times(_SHADE, look.skin), _times(_LIGHT, look.skin)
+    lip = _times(look.lip, look.skin)
     # Nose: a lit bridge, a shaded side, wings and nostrils.
-    _paint(canvas, _spot(-0.15, -5.2, 0.45, 2.0), _LIGHT, 0.50)
-    _paint(canvas, _spot(0.85, -4.4, 0.5, 1.6), _SHADE, 0.26)
-    _paint(canvas, _spot(-0.1, -3.15, 0.62, 0.5), _LIGHT, 0.70)
-    _paint(canvas, _spot(0, -2.25, 1.25, 0.28), _SHADE, 0.55)
+    _paint(canvas, _spot(-0.15, -5.2, 0.45, 2.0), light, 0.50)
+    _paint(canvas, _spot(0.85, -4.4, 0.5, 1.6), shade, 0.26)
+    _paint(canvas, _spot(-0.1, -3.15, 0.62, 0.5), light, 0.70)
+    _paint(canvas, _spot(0, -2.25, 1.25, 0.28), shade, 0.55)
     for side in (-1.0, 1.0):
         wing = np.array([side, 1]) * _open(
             ((1.05, -3.6), (1.52, -3.0), (1.38, -2.42), (0.95, -2.35))
         )
-        _paint(canvas, _stroke(wing, 0.10, 0.07), (150, 84, 66), 0.60)
-        _paint(canvas, _spot(side * 0.66, -2.38, 0.34, 0.15), (112, 54, 46), 0.85)
+        _paint(canvas, _stroke(wing, 0.10, 0.07), _times((150, 84, 66), look.skin), 0.60)
+        _paint(
+            canvas, _spot(side * 0.66, -2.38, 0.34, 0.15), _times((112, 54, 46), look.skin), 0.85
+        )
     # Lips, closed, corners a little up.
     seam = _open(((-2.35, -0.30), (-1.2, 0.0), (-0.4, -0.02), (0.0, 0.06), (0.4, -0.02), (1.2, 0.0),
                   (2.35, -0.30)))  # fmt: skip
@@ -205,21 +281,21 @@ def _features(canvas: Pixels) -> None:
     bottom = _open(((2.35, -0.30), (1.4, 0.55), (0.6, 0.98), (0.0, 1.04), (-0.6, 0.98),
                     (-1.4, 0.55), (-2.35, -0.30)))  # fmt: skip
     upper, lower = np.concatenate([seam, top]), np.concatenate([seam, bottom])
-    _paint(canvas, _mask(upper, 0.05), (186, 100, 92), 0.85)
-    _paint(canvas, _mask(lower, 0.06), _LIP, 0.92)
-    _paint(canvas, _mask(lower) * _spot(-0.3, 0.45, 1.1, 0.24), (236, 168, 158), 0.75)
-    _paint(canvas, _stroke(seam, 0.09, 0.035), (98, 34, 36), 0.9)
+    _paint(canvas, _mask(upper, 0.05), _times((186, 100, 92), lip), 0.85)
+    _paint(canvas, _mask(lower, 0.06), _times(_LIP, lip), 0.92)
+    _paint(canvas, _mask(lower) * _spot(-0.3, 0.45, 1.1, 0.24), _times((236, 168, 158), lip), 0.75)
+    _paint(canvas, _stroke(seam, 0.09, 0.035), _times((98, 34, 36), lip), 0.9)
     for side in (-1.0, 1.0):
-        _paint(canvas, _spot(side * 2.42, -0.29, 0.22, 0.2), (140, 74, 62), 0.6)
-        brow = np.array([side, 1]) * _closed(_BROW) + (side * 3.3, -9.35)
-        _paint(canvas, _mask(brow, 0.09), _HAIR, 0.88)
+        _paint(canvas, _spot(side * 2.42, -0.29, 0.22, 0.2), _times((140, 74, 62), look.skin), 0.6)
+        brow = np.array([side, 1]) * (_closed(_BROW) * (1.0, look.brow)) + (side * 3.3, -9.35)
+        _paint(canvas, _mask(brow, 0.09), _times(_HAIR, look.hair), 0.88)
 
 
-def _eye(canvas: Pixels, side: float) -> None:
+def _eye(canvas: Pixels, side: float, look: Look) -> None:
     flip, at = np.array([side, 1.0]), np.array([side * 3.15, -6.95])
     upper, lower = flip * _open(_EYE_UPPER) + at, flip * _open(_EYE_LOWER) + at
     opening = _mask(np.concatenate([upper, lower]), 0.03)
-    _paint(canvas, _mask(np.concatenate([upper, lower]), 0.28), _SHADE, 0.35)
+    _paint(canvas, _mask(np.concatenate([upper, lower]), 0.28), _times(_SHADE, look.skin), 0.35)
     _paint(canvas, opening, (240, 238, 236))
     cx, cy = side * 3.13, -7.15
     x, y = np.meshgrid(np.arange(SIDE), np.arange(SIDE))
@@ -228,10 +304,13 @@ def _eye(canvas: Pixels, side: float) -> None:
     def disc(radius: float, soft: float) -> Pixels:
         return np.asarray(np.clip((radius - far) / soft + 0.5, 0, 1), np.float32)
 
-    _paint(canvas, opening * disc(0.70, 0.07), (38, 54, 62))
-    _paint(canvas, opening * disc(0.62, 0.12), _IRIS)
+    _paint(canvas, opening * disc(0.70, 0.07), _times((38, 54, 62), look.iris))
+    _paint(canvas, opening * disc(0.62, 0.12), _times(_IRIS, look.iris))
     _paint(
-        canvas, opening * disc(0.58, 0.2) * _spot(cx, cy + 0.26, 0.4, 0.24), (158, 192, 196), 0.7
+        canvas,
+        opening * disc(0.58, 0.2) * _spot(cx, cy + 0.26, 0.4, 0.24),
+        _times((158, 192, 196), look.iris),
+        0.7,
     )
     _paint(canvas, opening * disc(0.28, 0.05), (16, 18, 22))
     shadow = _stroke(upper, 0.34, 0.12)
@@ -239,20 +318,20 @@ def _eye(canvas: Pixels, side: float) -> None:
     _paint(canvas, _spot(cx - 0.20, cy - 0.22, 0.13, 0.13), (255, 255, 255), 0.95)
     lashes = np.concatenate([upper, [upper[-1] + (side * 0.22, -0.10)]])
     _paint(canvas, _stroke(lashes, 0.17, 0.035), (46, 28, 26), 0.95)
-    _paint(canvas, _stroke(lower, 0.07, 0.04), (150, 88, 74), 0.6)
+    _paint(canvas, _stroke(lower, 0.07, 0.04), _times((150, 88, 74), look.skin), 0.6)
     crease = flip * _open(((-1.3, -0.62), (-0.2, -1.22), (0.85, -1.12), (1.75, -0.46))) + at
-    _paint(canvas, _stroke(crease, 0.07, 0.07), (150, 92, 72), 0.65)
+    _paint(canvas, _stroke(crease, 0.07, 0.07), _times((150, 92, 72), look.skin), 0.65)
 
 
-def _hair(canvas: Pixels) -> None:
+def _hair(canvas: Pixels, look: Look) -> None:
     fringe = _mask(_closed(_FRINGE), 0.06)
     shade = np.roll(cv2.GaussianBlur(fringe, (0, 0), 0.4 * _SCALE), round(0.4 * _SCALE), axis=0)
     inside = _mask(_closed(_both(_OUTLINE)), 0.05)
-    _paint(canvas, inside * shade * (1 - fringe), _SHADE, 0.50)
-    _paint(canvas, fringe, _HAIR)
+    _paint(canvas, inside * shade * (1 - fringe), _times(_SHADE, look.skin), 0.50)
+    _paint(canvas, fringe, _times(_HAIR, look.hair))
     # Strands from the parting, light and dark ones.
     parting = np.array([-2.5, -15.6])
-    random = np.random.default_rng(5)
+    random = np.random.default_rng(5 + look.grain)
     rims = (
         (0.62, _open(((7.2, -1.4), (7.6, -5.0), (7.0, -8.6), (5.2, -11.4), (2.0, -13.3)))),
         (0.38, _open(((-6.7, -3.0), (-7.2, -6.0), (-6.6, -9.4), (-5.2, -12.0), (-3.6, -14.0)))),
@@ -267,8 +346,20 @@ def _hair(canvas: Pixels) -> None:
             strand = _open((tuple(start), tuple((start + goal) / 2 + bulge), tuple(goal)))
             into = light if random.random() < 0.5 else dark
             np.maximum(into, random.uniform(0.3, 1) * _stroke(strand, 0.06), out=into)
-    for strands, colour in ((dark, (44, 26, 20)), (light, _HAIR_LIGHT)):
+    for strands, colour in (
+        (dark, _times((44, 26, 20), look.hair)),
+        (light, _times(_HAIR_LIGHT, look.hair)),
+    ):
         _paint(canvas, fringe * cv2.GaussianBlur(strands, (0, 0), 0.05 * _SCALE), colour, 0.45)
     # A band of light round the crown.
     for x, y, wide in ((-5.0, -14.2, 1.7), (2.6, -15.2, 2.8), (6.4, -11.6, 1.2)):
-        _paint(canvas, fringe * _spot(x, y, wide, 1.1), (168, 120, 90), 0.32)
+        _paint(canvas, fringe * _spot(x, y, wide, 1.1), _times((168, 120, 90), look.hair), 0.32)
+
+
+def _cropped_hair(canvas: Pixels, look: Look) -> None:
+    """Short hair: a cap above the forehead."""
+    cap = _mask(_closed(_both(_CAP)), 0.12)
+    _paint(canvas, cap, _times(_HAIR, look.hair))
+    random = np.random.default_rng(9 + look.grain)
+    noise = cv2.GaussianBlur(random.normal(0, 1, (SIDE, SIDE)).astype(np.float32), (0, 0), 1.6)
+    _paint(canvas, cap * np.clip(noise, 0, 1), _times(_HAIR_LIGHT, look.hair), 0.9)

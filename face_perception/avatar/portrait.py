@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from face_perception.avatar.anatomy import study
+from face_perception.avatar.anatomy import Anatomy, study
 from face_perception.avatar.drawn import drawn_face
 from face_perception.avatar.eyes import Eye, base_gaze
 from face_perception.avatar.inside import Inside
@@ -39,8 +39,9 @@ _SEAM_DARK = 0.45  # of the line between lips that the picture shows parted
 class Portrait:
     """Renders ``FaceState`` on a picture. For one thread; depends on the state alone.
 
-    Raises PortraitError for a picture without a face, with several, or with one that is too small,
-    and ValueError for a size out of range.
+    ``extra`` gives what the face can do beside ``shapes.SHAPES``, as displacements [E, 468, 2] like
+    those. Raises PortraitError for a picture without a face, with several, or with one that is too
+    small, and ValueError for a size out of range.
     """
 
     def __init__(
@@ -50,6 +51,7 @@ class Portrait:
         size: tuple[int, int] = (512, 512),
         whole: bool = False,
         tracker: FaceTracker | None = None,
+        extra: Callable[[Anatomy], FloatArray] | None = None,
     ) -> None:
         if not all(MIN_SIDE <= side <= MAX_SIDE for side in size):
             raise ValueError(
@@ -60,6 +62,7 @@ class Portrait:
         tracker = tracker or load_tracker()
         framed = frame_picture(to_rgb(picture), tracker, self.size, whole)
         self.picture = framed.image
+        self.face = framed.face
         landmarks = framed.face.landmarks
         self._face = study(self.picture, landmarks)
         pose = framed.face.pose
@@ -68,7 +71,7 @@ class Portrait:
         self._eyes = [
             Eye(self.picture, self._face, landmarks, left, gaze) for left in (False, True)
         ]
-        self._warp = Warp(self._face, self.size)
+        self._warp = Warp(self._face, self.size, extra(self._face) if extra else None)
         self._inside = Inside(self.picture, self._face)
         region = self._warp.region
         self._canvas = self.picture.copy()
@@ -115,19 +118,36 @@ class Portrait:
         """RGB uint8 [height, width, 3], a new array. What is out of range is limited, what is not
         finite is as in the picture.
         """
-        mark = self._stopwatch()
-        amounts = weights(state)
-        turned = np.array(
-            [
-                state.gaze_yaw - self._head_seen[0] * amounts[HEAD[0]],
-                state.gaze_pitch - self._head_seen[1] * amounts[HEAD[1]],
-            ]
-        )
-        turned = np.nan_to_num(turned)
         blink, lids, cheek = (
             float(np.clip(np.nan_to_num(value), low, 1))
             for value, low in ((state.blink, 0), (state.lids, -1), (state.smile, 0))
         )
+        gaze = np.array([state.gaze_yaw, state.gaze_pitch])
+        return self.deform(weights(state), blink=blink, lids=lids, gaze=gaze, cheek=cheek)
+
+    def deform(
+        self,
+        amounts: FloatArray,
+        *,
+        blink: float = 0.0,
+        lids: float = 0.0,
+        gaze: FloatArray | None = None,
+        cheek: float = 0.0,
+        shade: Pixels | None = None,
+    ) -> Image:
+        """The same, from how much there is of each of ``shapes.SHAPES``, then of ``extra``: [K], or
+        only of the first.
+
+        ``gaze`` [2] is yaw and pitch of the look, ``cheek`` in [0, 1] how far the cheeks raise the
+        lower lids; ``shade`` [H, W] is what the skin of the picture is multiplied with (folds).
+        """
+        mark = self._stopwatch()
+        amounts = np.pad(amounts, (0, self._warp.shapes - len(amounts)))
+        turned = np.nan_to_num(
+            (np.zeros(2) if gaze is None else gaze) - self._head_seen * amounts[list(HEAD[:2])]
+        )
+        if shade is not None:
+            self._canvas[:] = np.clip(self.picture * shade[..., None] + 0.5, 0, 255)
         for eye in self._eyes:
             eye.paint(self._canvas, blink, lids, turned, cheek)
         mark("eyes")
@@ -148,7 +168,14 @@ class Portrait:
         mark("warp")
         self._between(image, amounts, *edges)
         mark("mouth")
+        if shade is not None:
+            self._canvas[:] = self.picture
         return image
+
+    @property
+    def anatomy(self) -> Anatomy:
+        """Where the parts of the face are in ``picture``."""
+        return self._face
 
     @property
     def region(self) -> Region:

@@ -48,9 +48,13 @@ class Region:
 
 
 class Warp:
-    """The fields of one face. ``size`` is the image's width and height."""
+    """The fields of one face. ``size`` is the image's width and height; ``extra`` [E, 468, 2] are
+    displacements beyond those of ``SHAPES``, cm in the face's frame.
+    """
 
-    def __init__(self, face: Anatomy, size: tuple[int, int]) -> None:
+    def __init__(
+        self, face: Anatomy, size: tuple[int, int], extra: FloatArray | None = None
+    ) -> None:
         self._face = face
         self._middle = face.points[faces.FACE_OVAL].mean(0)
         self._rim = rim = _rounded(face.points[faces.FACE_OVAL], self._middle)
@@ -65,13 +69,16 @@ class Warp:
         y = self.region.y + np.arange(rows) * STEP + (STEP - 1) / 2
         self.nodes = np.stack(np.meshgrid(x, y), 2)
         self._origin = np.array([x[0], y[0]])
-        self._basis = self._fields()  # [2, K, rows, columns, 2] pixels
+        self._basis = self._fields(extra)  # [2, K, rows, columns, 2] pixels
         grid = (self.nodes - self._origin) / STEP
         self._grid = np.ascontiguousarray(grid, np.float32)
 
-    def _fields(self) -> npt.NDArray[np.float32]:
+    def _fields(self, extra: FloatArray | None) -> npt.NDArray[np.float32]:
         face, nodes = self._face, self.nodes
-        moves = displacements(face) @ face.axes * face.cm  # pixels
+        shapes = displacements(face)
+        if extra is not None:
+            shapes = np.concatenate([shapes, extra])
+        moves = shapes @ face.axes * face.cm  # pixels
         rim = face.points[faces.FACE_OVAL]
         ring_points = np.concatenate([self._middle + k * (rim - self._middle) for k, _ in _RINGS])
         ring_moves = np.concatenate([k * moves[:, faces.FACE_OVAL] for _, k in _RINGS], 1)
@@ -91,6 +98,11 @@ class Warp:
         fields[:, list(HEAD)] = head_turns(local) @ face.axes * face.cm
         return np.asarray(fields * still[..., None], np.float32)
 
+    @property
+    def shapes(self) -> int:
+        """How many there are, with those beside ``SHAPES``."""
+        return int(self._basis.shape[1])
+
     def at(self, points: FloatArray, layer: int) -> FloatArray:
         """How points [N, 2] of the picture go in a layer (0 upper, 1 lower): [K, N, 2] pixels."""
         where = ((points - self._origin) / STEP).astype(np.float32)[None]
@@ -101,8 +113,10 @@ class Warp:
         return np.array(found, np.float64)
 
     def forward(self, weights: FloatArray) -> npt.NDArray[np.float32]:
-        """[2, rows, columns, 2]: how the nodes of the picture go in each layer, pixels."""
-        flat = self._basis.reshape(2, len(SHAPES), -1)
+        """[2, rows, columns, 2]: how the nodes of the picture go in each layer, pixels, at
+        ``weights`` [K] of ``SHAPES`` and what was given beside them.
+        """
+        flat = self._basis.reshape(*self._basis.shape[:2], -1)
         return np.asarray(weights.astype(np.float32) @ flat).reshape(2, *self._grid.shape)
 
     def backward(self, field: Maps, rows: slice) -> Maps:

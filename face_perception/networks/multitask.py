@@ -28,10 +28,10 @@ Logits = dict[str, torch.Tensor]
 class Head(nn.Module):
     """Features [N, 2048] -> logits [N, size]."""
 
-    def __init__(self, size: int) -> None:
+    def __init__(self, size: int, features: int = FEATURES) -> None:
         super().__init__()
-        self.bn0 = nn.BatchNorm1d(FEATURES)
-        self.fc_0 = nn.Linear(FEATURES, HEAD_FEATURES)
+        self.bn0 = nn.BatchNorm1d(features)
+        self.fc_0 = nn.Linear(features, HEAD_FEATURES)
         self.bn1 = nn.BatchNorm1d(HEAD_FEATURES)
         self.fc_1 = nn.Linear(HEAD_FEATURES, size)
 
@@ -46,21 +46,29 @@ class Head(nn.Module):
 class Backbone(nn.Module):
     """The trunk, under the name that it has in the published state dicts."""
 
-    def __init__(self) -> None:
+    def __init__(self, width: float = 1.0, shrink: int = 1) -> None:
         super().__init__()
-        self.model = ResNet50FERPlus()
+        self.model = ResNet50FERPlus(width=width)
+        self.shrink = shrink
 
     def forward(self, face: torch.Tensor) -> torch.Tensor:
+        if self.shrink > 1:
+            face = nn.functional.avg_pool2d(face, self.shrink)
         return self.model(face)
 
 
 class Multitask(nn.Module):
-    """RGB [N, 3, 112, 112], 0..255 less the trunk's mean -> logits by head, each [N, size]."""
+    """RGB [N, 3, 112, 112], 0..255 less the trunk's mean -> logits by head, each [N, size].
 
-    def __init__(self) -> None:
+    As published; ``width`` below 1 is that share of the trunk's channels, and ``shrink`` by how
+    much it makes the face smaller first, for training without a GPU.
+    """
+
+    def __init__(self, *, width: float = 1.0, shrink: int = 1) -> None:
         super().__init__()
-        self.backbone = Backbone()
-        self.classifier = nn.ModuleList(Head(size) for size in HEADS.values())
+        self.backbone = Backbone(width, shrink)
+        features = round(FEATURES * width)
+        self.classifier = nn.ModuleList(Head(size, features) for size in HEADS.values())
 
     def features(self, face: torch.Tensor) -> torch.Tensor:
         """[N, 384]: the features of the heads in the order of ``HEADS``."""

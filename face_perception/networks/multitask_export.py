@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -119,8 +119,13 @@ def made_of_cnn(
     *,
     average: str = "logits",
     thresholds: Sequence[float] = CNN_THRESHOLDS,
+    licence: str = LICENCE,
+    facts: Mapping[str, Any] | None = None,
 ) -> Made:
-    """One graph that runs one student, or several and averages them (by ``AVERAGES``)."""
+    """One graph that runs one student, or several and averages them (by ``AVERAGES``).
+
+    ``facts`` are more of the card's: how it was trained, and what was measured.
+    """
     outputs = {name_: _logits_port(name_, (None,)) for name_ in _LOGITS}
     if len(students) == 1:
         outputs["features"] = _features_port((None,), tolerance=0.05)
@@ -129,7 +134,7 @@ def made_of_cnn(
         name=name,
         onnx=to_onnx(network, [torch.zeros(2, 3, SIZE, SIZE)], ["face"], list(outputs)),
         task="action units, expression, valence and arousal of an aligned face",
-        licence=LICENCE,
+        licence=licence,
         origin=origin,
         inputs={"face": _FACE},
         outputs=outputs,
@@ -139,6 +144,7 @@ def made_of_cnn(
             **({"average": average} if len(students) > 1 else {"features": list(HEADS)}),
             **_of_faces(),
             **_of_decoding(thresholds),
+            **(facts or {}),
         },
         captured={"face": sample_faces(SIZE, 4)},
     )

@@ -28,15 +28,18 @@ class ResNet50FERPlus(nn.Module):
 
     The published pool is 7x7, which is all of a 224-pixel face; here it is over whatever is left,
     as the multitask network has it. ``classes`` = 8 adds the published classifier of FER+, which
-    nothing here runs: its tensors then belong to the state dict.
+    nothing here runs: its tensors then belong to the state dict. ``width`` below 1 is for machines
+    that cannot train the whole: each layer has that share of the channels, and so the features.
     """
 
-    def __init__(self, classes: int = 0) -> None:
+    def __init__(self, classes: int = 0, *, width: float = 1.0) -> None:
         super().__init__()
-        self._add("conv1_7x7_s2", 3, 64, 7, stride=2)
+        stem = round(64 * width)
+        self._add("conv1_7x7_s2", 3, stem, 7, stride=2)
         self.pool = nn.MaxPool2d(3, stride=2, ceil_mode=True)
-        channels = 64
-        for stage, (blocks, narrow) in _STAGES.items():
+        channels = stem
+        for stage, (blocks, whole) in _STAGES.items():
+            narrow = round(whole * width)
             for block in range(1, blocks + 1):
                 name = f"conv{stage}_{block}"
                 stride = 2 if block == 1 and stage > 2 else 1
@@ -47,7 +50,7 @@ class ResNet50FERPlus(nn.Module):
                     self._add(f"{name}_1x1_proj", channels, _WIDER * narrow, 1, stride=stride)
                 channels = _WIDER * narrow
         if classes:
-            self.classifier = nn.Conv2d(FEATURES, classes, 1)
+            self.classifier = nn.Conv2d(round(FEATURES * width), classes, 1)
 
     def _add(self, name: str, channels: int, out: int, size: int, stride: int = 1) -> None:
         convolution = nn.Conv2d(channels, out, size, stride, padding=size // 2, bias=False)

@@ -16,7 +16,10 @@ from face_perception.files import write_whole
 Report = Callable[[str], None]
 
 # Part -> the module that has its rows.
-PARTS = {"gaze": "face_perception.training.geddnet_claims"}
+PARTS = {
+    "gaze": "face_perception.training.geddnet_claims",
+    "multitask": "face_perception.training.multitask_claims",
+}
 
 LEAST_SEEDS = 3
 

@@ -48,9 +48,22 @@ class GazeRecipe:
             )
 
 
+def recipe_file(name: str) -> Path:
+    """Of a recipe of the package, or the file itself."""
+    return Path(name) if name.endswith(".yaml") else paths.resource(f"config/training/{name}.yaml")
+
+
+def task_of(file: Path) -> str:
+    """What a recipe is for; empty where there is no such file, or it does not say."""
+    if not file.exists():
+        return ""
+    found = yaml.safe_load(file.read_text(encoding="utf-8"))
+    return str(found.get("task", "")) if isinstance(found, dict) else ""
+
+
 def read_recipe(name: str) -> GazeRecipe:
     """A recipe of the package, or of a file. Raises ValueError naming a setting that is none."""
-    file = Path(name) if name.endswith(".yaml") else paths.resource(f"config/training/{name}.yaml")
+    file = recipe_file(name)
     found = yaml.safe_load(file.read_text(encoding="utf-8"))
     fields = {field.name: field for field in dataclasses.fields(GazeRecipe)}
     if not isinstance(found, dict):

@@ -14,8 +14,8 @@ from face_perception import dataset
 from face_perception.files import write_whole
 from face_perception.inference import Made
 from face_perception.networks.geddnet import GEDDnet
-from face_perception.training import geddnet_recipe
-from face_perception.training.recipe import read_recipe
+from face_perception.training import geddnet_recipe, multitask_runs
+from face_perception.training.recipe import read_recipe, recipe_file, task_of
 
 _SETTINGS = "recipe.yaml"
 _DATA = "data.txt"  # the folder of the data set
@@ -35,6 +35,9 @@ def train(
     Without ``data`` people are drawn, into ``out/data``. With ``resume`` the settings and data are
     those of the run. Raises ValueError naming what is wrong with recipe, data or folder.
     """
+    file = recipe_file(recipe_name)
+    if task_of(out / _SETTINGS if resume else file) == "multitask":
+        return multitask_runs.train(file, data, out, resume=resume, name=name, report=report)
     if resume and (out / _SETTINGS).exists():
         recipe = read_recipe(str(out / _SETTINGS))
         data = data or Path((out / _DATA).read_text(encoding="utf-8"))
@@ -72,6 +75,8 @@ def train(
 
 def evaluate(out: Path, data: Path | None, split: str) -> dict[str, float]:
     """Measures a run's network. Raises ValueError where there is no run, or no such data."""
+    if task_of(out / _SETTINGS) == "multitask":
+        return multitask_runs.evaluate(out, data, split)
     if not (out / "last.ckpt").exists() or not (out / _SETTINGS).exists():
         raise ValueError(f"{out} has no {_SETTINGS} and last.ckpt: give what `train` wrote")
     recipe = read_recipe(str(out / _SETTINGS))

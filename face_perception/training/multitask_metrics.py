@@ -1,0 +1,76 @@
+"""How good a multitask network is, by the published measures."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from face_perception.networks.multitask import VA_BINS, Logits, Multitask, average_probabilities
+from face_perception.networks.resnet50_ferplus import MEAN
+from face_perception.training.affect_data import AffectData
+
+Array = npt.NDArray[Any]
+MEASURES = ("AU", "EXPR", "VA")
+
+
+def logits_of(network: Multitask, faces: Array, batch: int = 128) -> Logits:
+    """Of faces uint8 [N, 3, 112, 112], in inference mode; the network's mode is left as it was."""
+    training = network.training
+    network.eval()
+    mean = torch.tensor(MEAN).view(1, 3, 1, 1)
+    with torch.no_grad():
+        parts = [
+            network(torch.from_numpy(faces[i : i + batch].astype(np.float32)) - mean)
+            for i in range(0, len(faces), batch)
+        ]
+    network.train(training)
+    return {name: torch.cat([part[name] for part in parts]) for name in parts[0]}
+
+
+def evaluate(networks: Sequence[Multitask], data: AffectData) -> dict[str, float]:
+    """The published measures of one network, or of several averaged, on what is labelled.
+
+    AU: half mean F1, half accuracy, at 0.5. EXPR: 0.67 macro F1 + 0.33 accuracy. VA: the CCC of
+    valence plus that of arousal. And their parts.
+    """
+    found = [logits_of(network, data.faces) for network in networks]
+    return measures(found[0] if len(found) == 1 else average_probabilities(found), data)
+
+
+def measures(logits: Logits, data: AffectData) -> dict[str, float]:
+    """As ``evaluate``, of logits [N, size]."""
+    out: dict[str, float] = {}
+    index = data.of_task("AU")
+    said = (logits["au"][index] > 0).numpy()
+    truth = data.units[index] == 1
+    f1 = float(np.mean([_f1(said[:, k], truth[:, k]) for k in range(truth.shape[1])]))
+    right = float((said == truth).mean())
+    out |= {"AU": 0.5 * f1 + 0.5 * right, "AU F1": f1, "AU accuracy": right}
+    index = data.of_task("EXPR")
+    chosen, label = logits["expression"][index].argmax(1).numpy(), data.expression[index]
+    f1 = float(np.mean([_f1(chosen == k, label == k) for k in np.unique(label)]))
+    right = float((chosen == label).mean())
+    out |= {"EXPR": 0.67 * f1 + 0.33 * right, "EXPR F1": f1, "EXPR accuracy": right}
+    index = data.of_task("VA")
+    values = torch.linspace(-1, 1, VA_BINS)
+    halves = logits["va"][index].split(VA_BINS, 1)
+    said_va = [(half.softmax(1) @ values).numpy() for half in halves]
+    valence, arousal = (_ccc(s, data.affect[index, k]) for k, s in enumerate(said_va))
+    return out | {"VA": valence + arousal, "CCC valence": valence, "CCC arousal": arousal}
+
+
+def _f1(said: Array, truth: Array) -> float:
+    both = float((said & truth).sum())
+    total = float(said.sum() + truth.sum())
+    return 2 * both / total if total else 1.0
+
+
+def _ccc(said: Array, truth: Array) -> float:
+    """With the population's deviations, as metrics have it."""
+    s, t = said.astype(np.float64), truth.astype(np.float64)
+    covariance = ((s - s.mean()) * (t - t.mean())).mean()
+    return float(2 * covariance / (s.var() + t.var() + (s.mean() - t.mean()) ** 2))

@@ -1,0 +1,243 @@
+"""The multitask recipe: reads sets, learns, goes on where it stopped, and its model runs."""
+
+from __future__ import annotations
+
+import dataclasses
+import shutil
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+import yaml
+
+torch = pytest.importorskip("torch")
+pytest.importorskip("pytorch_lightning")
+pyarrow = pytest.importorskip("pyarrow")
+pq = pytest.importorskip("pyarrow.parquet")
+
+from conftest import NodeProcess, Peer  # noqa: E402
+from std_msgs.msg import Header  # noqa: E402
+
+from face_perception import msg, paths  # noqa: E402
+from face_perception.affect import MultitaskNet  # noqa: E402
+from face_perception.affect.multitask import network_input  # noqa: E402
+from face_perception.dataset import DatasetError  # noqa: E402
+from face_perception.inference import install, load  # noqa: E402
+from face_perception.nodes import messages  # noqa: E402
+from face_perception.synthesis import AffectSet, write_affect_set  # noqa: E402
+from face_perception.training import multitask_claims, multitask_recipe, runs  # noqa: E402
+from face_perception.training.affect_data import (  # noqa: E402
+    AffectData,
+    TaskBatches,
+    read_affect,
+)
+from face_perception.training.multitask_metrics import evaluate, logits_of  # noqa: E402
+from face_perception.training.multitask_recipe import Recipe, read_recipe, train  # noqa: E402
+from face_perception.types import FaceCrop  # noqa: E402
+
+SMALL = Recipe(width=0.125, shrink=2, batch=6, steps=2, teacher_epochs=1, student_epochs=1)
+
+
+@pytest.fixture(autouse=True, scope="module")
+def one_thread() -> Iterator[None]:
+    """Narrow layers gain nothing from a second, which other tests use."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    settings = AffectSet(people=1, photos=1, samples=12, seed=2, incomplete=False)
+    return write_affect_set(tmp_path_factory.mktemp("sets") / "affect", settings)
+
+
+@pytest.fixture(scope="module")
+def data(folder: Path) -> AffectData:
+    return read_affect(folder)
+
+
+def test_reads_what_synthesis_writes(data: AffectData, folder: Path) -> None:
+    assert len(data) == 24
+    assert all(len(data.of_task(task)) == 24 for task in ("EXPR", "AU", "VA"))
+    row = pq.read_table(folder / "samples.parquet").to_pylist()[3]
+    patch = cv2.imread(str(folder / row["file"]))[..., ::-1]
+    crop = FaceCrop("a", np.ascontiguousarray(patch), np.eye(2, 3))
+    np.testing.assert_array_equal(data.faces[3], network_input([crop])[0])
+    assert data.affect[3] == pytest.approx([row["valence"], row["arousal"]])
+    kept = data.incomplete(np.random.default_rng(0))
+    counts = [len(kept.of_task(task)) for task in ("EXPR", "AU", "VA")]
+    assert sum(counts) == 24
+
+
+@pytest.mark.parametrize(
+    ("harm", "said"),
+    [
+        (lambda d: (d / "dataset.yaml").unlink(), "dataset.yaml is missing"),
+        (lambda d: (d / "dataset.yaml").write_text("format: 9"), "format must be 1"),
+        (lambda d: (d / "samples.parquet").write_bytes(b"odd"), "no Parquet file"),
+        (lambda d: next((d / "images").glob("*.png")).unlink(), "no image that can be read"),
+        (
+            lambda d: pq.write_table(
+                pq.read_table(d / "samples.parquet").drop_columns(["au_6", "valence"]),
+                d / "samples.parquet",
+            ),
+            "lacks the columns au_6, valence",
+        ),
+    ],
+)
+def test_an_odd_set_is_named(
+    folder: Path, tmp_path: Path, harm: Callable[[Path], Any], said: str
+) -> None:
+    copy = tmp_path / "copy"
+    shutil.copytree(folder, copy)
+    harm(copy)
+    with pytest.raises(DatasetError, match=said):
+        read_affect(copy)
+
+
+def test_balanced_batches_draw_the_rare(data: AffectData) -> None:
+    labels = np.array([0] * 20 + [4] * 4, np.int8)
+    uneven = dataclasses.replace(data, expression=labels)
+    share = {}
+    for balanced in (False, True):
+        batches = TaskBatches(uneven, size=50, steps=8, seed=1, epoch=0, balanced=balanced)
+        drawn = torch.cat([batches[i]["EXPR"]["label"] for i in range(8)])
+        share[balanced] = float((drawn == 4).float().mean())
+    assert share[False] == pytest.approx(1 / 6, abs=0.07)
+    assert share[True] == pytest.approx(1 / 2, abs=0.08)
+    none = dataclasses.replace(data, expression=np.full(24, -1, np.int8))
+    with pytest.raises(DatasetError, match="no sample has the labels of EXPR"):
+        TaskBatches(none, size=2, steps=1, seed=0, epoch=0, balanced=True)
+
+
+def test_overfits_a_tiny_set(data: AffectData) -> None:
+    tiny = data.take(np.arange(0, 24, 4))
+    recipe = dataclasses.replace(SMALL, batch=6, steps=60, rate=3e-3)
+    before = evaluate([train(tiny, dataclasses.replace(recipe, steps=1), seed=3, epochs=1)], tiny)
+    after = evaluate([train(tiny, recipe, seed=3, epochs=1)], tiny)
+    assert after["EXPR accuracy"] >= 0.85 > before["EXPR accuracy"]
+    assert after["AU accuracy"] > 0.9
+    assert after["VA"] > 1.5
+
+
+@pytest.mark.parametrize("student", [False, True])
+def test_goes_on_bit_for_bit(data: AffectData, tmp_path: Path, student: bool) -> None:
+    teacher = train(data, SMALL, seed=9, epochs=1) if student else None
+
+    def weights(folder: Path, *epochs: int) -> list[np.ndarray]:
+        for until in epochs:
+            network = train(data, SMALL, seed=4, epochs=until, teacher=teacher, folder=folder)
+        return [value.numpy() for value in network.state_dict().values()]
+
+    whole, resumed = weights(tmp_path / "a", 2), weights(tmp_path / "b", 1, 2)
+    for one, two in zip(whole, resumed, strict=True):
+        np.testing.assert_array_equal(one, two)
+    assert any((tmp_path / "a" / "log").glob("events*"))
+    again = weights(tmp_path / "a", 2)  # complete: only read
+    np.testing.assert_array_equal(whole[0], again[0])
+
+
+def test_recipe_file(tmp_path: Path) -> None:
+    assert read_recipe().width == 0.125
+    file = tmp_path / "recipe.yaml"
+    file.write_text("widht: 1")
+    with pytest.raises(ValueError, match="widht"):
+        read_recipe(file)
+    with pytest.raises(ValueError, match="width must be"):
+        Recipe(width=2)
+
+
+def test_a_run_in_its_folder(folder: Path, tmp_path: Path) -> None:
+    """As ``face-perception train`` and ``evaluate`` have it: tested on other people."""
+    there = shutil.copytree(folder, tmp_path / "data")
+    rows = pq.read_table(there / "samples.parquet").to_pylist()
+    for row in rows:
+        row["split"] = "test" if row["subject"].startswith("photo") else "train"
+    pq.write_table(pyarrow.Table.from_pylist(rows), there / "samples.parquet")
+    recipe, out = tmp_path / "recipe.yaml", tmp_path / "out"
+    settings = {**dataclasses.asdict(SMALL), "students": 1, "steps": 1}
+    recipe.write_text(yaml.safe_dump(settings))
+    model = runs.train(str(recipe), there, out, resume=False, name="taught", report=lambda _: None)
+    assert model.facts["evaluation"]["on"] == "12 images of 1 other people"
+    found = runs.evaluate(out, None, "test")
+    assert found["VA"] == pytest.approx(model.facts["evaluation"]["VA"], abs=1e-3)
+    with pytest.raises(ValueError, match="has an earlier run"):
+        runs.train(str(recipe), there, out, resume=False, name="taught", report=lambda _: None)
+
+
+def test_claims_are_differences_by_seed() -> None:
+    def of(teacher: float, student: float) -> dict[str, dict[str, float]]:
+        one = dict.fromkeys(("AU", "EXPR", "VA"), teacher)
+        other = dict.fromkeys(("AU", "EXPR", "VA"), student)
+        return {"teacher": one, "unbalanced teacher": one, "student": other, "ensemble": other}
+
+    def verdict(*pairs: tuple[float, float]) -> str:
+        return multitask_claims.compared([of(*pair) for pair in pairs])[0].verdict
+
+    assert verdict((0.5, 0.6), (0.5, 0.61), (0.4, 0.5)) == "holds"
+    assert verdict((0.5, 0.4), (0.5, 0.39), (0.4, 0.3)) == "does not hold"
+    assert verdict((0.5, 0.6), (0.5, 0.4), (0.4, 0.41)) == "not shown"
+
+
+def test_claims_are_trained_for(data: AffectData) -> None:
+    """All of a claim's networks, smallest; two seeds in one process."""
+    one = dataclasses.replace(SMALL, steps=1, students=2, batch=3)
+    with ThreadPoolExecutor(1) as pool:
+        found = multitask_claims.trained(data, one, (0, 1), pool, lambda _: None)
+    rows = multitask_claims.compared(found)
+    assert len(rows) == 12
+    assert all(len(row.values) == 2 for row in rows)
+    assert found[0]["teacher"] != found[1]["teacher"]
+    assert found[0]["teacher"] != found[0]["student"]
+
+
+def test_held_out_people_are_others(data: AffectData) -> None:
+    ours, others = multitask_claims.split(data, 0)
+    assert not set(ours.people) & set(others.people)
+    assert len(ours) + len(others) == len(data)
+
+
+def test_its_model_runs_in_the_node(
+    data: AffectData,
+    folder: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    start: Callable[..., NodeProcess],
+    peer: Peer,
+) -> None:
+    models = tmp_path / "models"
+    shutil.copytree(paths.models_dir(), models, ignore=shutil.ignore_patterns("*.yaml", ".*"))
+    monkeypatch.setenv("FACE_PERCEPTION_MODELS", str(models))
+    recipe = dataclasses.replace(SMALL, students=2)
+    _, students = multitask_recipe.run(data, recipe)
+    card = install(multitask_recipe.made("taught", students, recipe, data, "synthetic people"))
+    assert card.facts["evaluation"]["on"] == "24 images of 2 other people"
+    assert card.facts["evaluation"]["VA"] == pytest.approx(evaluate(students, data)["VA"], abs=1e-4)
+    assert card.facts["recipe"]["width"] == 0.125
+    row = pq.read_table(folder / "samples.parquet").to_pylist()[0]
+    patch = np.ascontiguousarray(cv2.imread(str(folder / row["file"]))[..., ::-1])
+    crop = FaceCrop("a", patch, np.eye(2, 3))
+    offline = MultitaskNet(load("taught")).estimate([crop])[0]
+    # The card's model is the networks that were trained.
+    said = torch.stack([logits_of(s, data.faces[:1])["expression"].softmax(1) for s in students])
+    np.testing.assert_allclose(offline.expression.probability, said.mean(0)[0].numpy(), atol=1e-3)
+
+    start("affect", model="taught", expression_smoothing=0.0)
+    heard = peer.listen(msg.ValenceArousalArray, "valence_arousal")
+    publisher = peer.publisher(msg.FaceCrops, "face_crops")
+    stamp, end = 1.0, time.monotonic() + 30
+    while not any(m.faces for m in heard):
+        assert time.monotonic() < end, "nothing came of it"
+        stamp += 0.1
+        publisher.publish(messages.crops_to_msg([crop], Header(stamp=messages.time(stamp))))
+        peer.spin(0.1)
+    found = next(m.faces[0] for m in heard if m.faces)
+    assert found.source == "taught"
+    assert found.valence == pytest.approx(offline.valence_arousal.valence, abs=1e-3)
