@@ -154,6 +154,8 @@ def test_a_loudspeaker_that_was_asked_for(made: Callable[..., Any]) -> None:
         made(False, "device")
     device = sys.modules["sounddevice"]
     device.plugged = True
+    with pytest.raises(NoLoudspeaker):  # by the list from before
+        Sound(Playout(RATE), AudioClock(), "device")
     again = Sound(Playout(RATE), AudioClock(), "device")
     assert again.description.startswith("USB speaker"), "who tries anew finds it"
     again.close()
