@@ -14,6 +14,7 @@ from face_perception.inference.cost import cost
 from face_perception.inference.graph import Graph
 from face_perception.inference.measure import time_in_turns
 from face_perception.inference.roofline import DEVICES
+from face_perception.inference.roofline_musetalk import image_seconds
 
 ROOT = Path(__file__).parent.parent
 
@@ -117,3 +118,15 @@ def test_every_network_is_on_the_page() -> None:
     for card in catalogue().values():
         ours = card.kind == "model" and not card.folder
         assert (f"| {card.name} |" in page) == ours
+
+
+def test_musetalk_on_paper() -> None:
+    """Larger batches share the weights; the tiny decoder costs less than the exact one."""
+    slow, fast = DEVICES[0], DEVICES[-1]
+    for device in DEVICES:
+        one = [image_seconds(device, name, 1) for name in ("exact", "lower", "tiny")]
+        assert one == sorted(one, reverse=True)
+        assert image_seconds(device, "tiny", 8) < one[2]
+    assert image_seconds(slow, "exact", 1) > 3 * image_seconds(fast, "exact", 1)
+    # 622 GFLOP and 178 GFLOP at 10.2 TFLOP/s: no batch helps.
+    assert image_seconds(slow, "exact", 8) > 0.8e12 / slow.peak(16)

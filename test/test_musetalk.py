@@ -10,10 +10,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from face_perception.avatar import MuseTalk, batch_for
+from face_perception.avatar import MuseTalk
 from face_perception.inference import (
     Disagreement,
     ModelError,
+    batch_for,
     find,
     install,
     load,

@@ -33,7 +33,7 @@ from face_perception.avatar.film import FilmError, write_film
 from face_perception.avatar.interfaces import Animator, FaceState, Listener, Renderer
 from face_perception.avatar.life import LivingFace
 from face_perception.avatar.lip_sync import LipSync, LipSyncReport
-from face_perception.avatar.musetalk import DECODERS, FaceEncoder, MuseTalk, Needs, batch_for
+from face_perception.avatar.musetalk import DECODERS, FaceEncoder, MuseTalk, Needs
 from face_perception.avatar.parsing import parts_of_mesh, talking_area
 from face_perception.avatar.performer import Activity, Performer, Report
 from face_perception.avatar.picture import PortraitError, read_picture
@@ -60,6 +60,7 @@ from face_perception.avatar.shapes import SHAPES
 from face_perception.avatar.sound import SOUND, Sound
 from face_perception.avatar.web import WebError, WebScreen
 from face_perception.avatar.window import NoDisplay, WindowScreen
+from face_perception.inference import batch_for
 
 __all__ = [
     "DECODERS",

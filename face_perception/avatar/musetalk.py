@@ -8,7 +8,7 @@ from __future__ import annotations
 import statistics
 import time
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -190,20 +190,6 @@ class MuseTalk:
         images[:, : self.first_row] = levels[:, :1]
         end = time.perf_counter()
         self._taken.append(((middle - begin) / count, (end - middle) / count, count))
-
-
-def batch_for(budget: float, seconds: Mapping[int, float], *, period: float = 0.04) -> int:
-    """The batch size with the least time an image whose first image still comes within ``budget``
-    seconds; the smallest there is where none does.
-
-    ``seconds`` is what one call takes, by batch size. The first image of a batch of B waits for the
-    speech of the others, (B - 1) * ``period``, and for the call; ``period`` is 0 where all of the
-    speech is there at once.
-    """
-    if not seconds:
-        raise ValueError("no batch size was measured")
-    fitting = [b for b, taken in seconds.items() if (b - 1) * period + taken <= budget]
-    return min(fitting, key=lambda b: (seconds[b] / b, b)) if fitting else min(seconds)
 
 
 def _planes(image: Image) -> FloatArray:

@@ -1,5 +1,6 @@
 """One ``Model`` for every network: cards, the cache they are fetched into, and what runs them."""
 
+from face_perception.inference.batches import batch_for
 from face_perception.inference.captured import read_captured, write_captured
 from face_perception.inference.catalogue import UNTRAINED, Card, ModelError, Port, catalogue, find
 from face_perception.inference.cuda import Gpu, find_gpu
@@ -38,6 +39,7 @@ __all__ = [
     "Times",
     "Variant",
     "VariantReport",
+    "batch_for",
     "build",
     "catalogue",
     "compare_variants",

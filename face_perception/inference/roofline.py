@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from face_perception.inference import store
 from face_perception.inference.catalogue import catalogue
+from face_perception.inference.roofline_musetalk import musetalk_section
 
 if TYPE_CHECKING:
     from face_perception.inference.cost import Cost
@@ -76,7 +77,7 @@ def roofline_page() -> str:
     ours = [card for card in catalogue().values() if card.kind == "model" and not card.folder]
     costs = {card.name: cost(store.read(card)) for card in ours}
     lines = [_INTRODUCTION, "## The networks", ""]
-    lines += _table(
+    lines += table(
         ("network", "MFLOP", "weights, thousand", "input and output, thousand", "layers"),
         [
             (
@@ -91,7 +92,7 @@ def roofline_page() -> str:
     )
     lines += ["", "## The devices", ""]
     lines.append("From NVIDIA's data sheets; DLAs are not counted, nor is sparsity.\n")
-    lines += _table(
+    lines += table(
         (
             "device",
             "multiprocessors",
@@ -116,7 +117,7 @@ def roofline_page() -> str:
     )
     lines.append("\nThor's 8-bit figure is quoted for FP8; INT8 is taken to be as fast.")
     lines += ["", "## Milliseconds a run, estimated", _METHOD]
-    lines += _table(
+    lines += table(
         ("network", "device", "FP16 floor", "FP16 by layer", "INT8 floor", "INT8 by layer"),
         [
             (name, device.name, *(f"{t:.4f}" for t in _times(found, device)))
@@ -125,7 +126,7 @@ def roofline_page() -> str:
         ],
     )
     lines += ["", "## Milliseconds a camera frame, estimated", _FRAME]
-    lines += _table(
+    lines += table(
         ("faces", "device", "FP16 floor", "FP16 by layer", "INT8 floor", "INT8 by layer"),
         [
             (str(faces), device.name, *(f"{t:.4f}" for t in _frame(costs, device, faces)))
@@ -133,6 +134,7 @@ def roofline_page() -> str:
             for device in DEVICES
         ],
     )
+    lines += musetalk_section()
     return "\n".join(lines) + "\n"
 
 
@@ -155,5 +157,6 @@ def _times(found: Cost, device: Device) -> list[float]:
     return times
 
 
-def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
+def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
+    """Lines of a table in Markdown."""
     return ["| " + " | ".join(row) + " |" for row in (header, ["---"] * len(header), *rows)]
