@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import importlib.util
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -278,9 +279,15 @@ def test_weights_are_streamed_beside_the_graph(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_unet_end_to_end(
-    weights: Any, golden: Golden, cards: dict[str, Card], tmp_path: Path
+    weights: Any,
+    golden: Golden,
+    cards: dict[str, Card],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """850 million parameters through a file and the import, then to the bytes of an image."""
+    """850 million parameters through a file and the import, to the bytes of an image and, where
+    there is TensorRT-RTX, to an engine.
+    """
     path = tmp_path / "unet.npz"
     np.savez(path, **weights.unet(1))
     unet = import_musetalk.read_unet(path)
@@ -297,3 +304,7 @@ def test_unet_end_to_end(
     off = np.abs(levels - golden["decode_u8_bgr"])
     assert off.max() <= 1
     assert (off > 0).mean() < 1e-3
+    if importlib.util.find_spec("tensorrt_rtx"):
+        monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+        engine = build("musetalk_unet")
+        assert engine.stat().st_size > 3e9

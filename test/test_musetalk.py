@@ -15,6 +15,7 @@ from face_perception.inference import (
     Disagreement,
     ModelError,
     batch_for,
+    build,
     find,
     install,
     load,
@@ -184,6 +185,15 @@ def test_tiny_decoder(tiny: tuple[Any, Path]) -> None:
     renamed = musetalk_decoders.tiny_names(original)
     assert renamed.keys() == state.keys()
     assert sum(v.numel() for v in state.values()) == 1_222_531
+
+
+@pytest.mark.parametrize("name", ["musetalk_unet", "musetalk_tiny_decoder"])
+@pytest.mark.usefixtures("installed")
+def test_tensorrt_builds_it(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every kind of layer of the UNet, with its weights beside it; the whole one takes minutes."""
+    pytest.importorskip("tensorrt_rtx")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    assert build(name).stat().st_size > 1e6
 
 
 @pytest.mark.usefixtures("installed")

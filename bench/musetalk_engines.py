@@ -1,0 +1,67 @@
+"""MuseTalk's networks built by TensorRT-RTX, which needs no GPU for it: what was understood, how
+long it took, how large the engines are. A log is kept under bench/results/.
+
+`python bench/musetalk_engines.py [NAME …]`: networks that are imported (FACE_PERCEPTION_MODELS,
+`--models FOLDER`; bench/musetalk.py --models FOLDER leaves them there). The UNet takes minutes and
+over 10 GB of memory.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import resource
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+NAMES = (
+    "whisper_encoder",
+    "musetalk_vae_encoder",
+    "musetalk_vae_decoder",
+    "musetalk_vae_decoder_lower",
+    "musetalk_tiny_decoder",
+    "musetalk_unet",
+)
+LOG = Path(__file__).resolve().parent / "results" / "musetalk_engines.log"
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("names", nargs="*", default=NAMES)
+    parser.add_argument("--models", type=Path)
+    parser.add_argument("--log", type=Path, default=LOG)
+    args = parser.parse_args()
+    if args.models:
+        os.environ["FACE_PERCEPTION_MODELS"] = str(args.models)
+    from face_perception.inference import ModelError, build, tensorrt_version
+
+    args.log.parent.mkdir(exist_ok=True)
+    failed = False
+    # The engines are of no use here, and gigabytes.
+    with tempfile.TemporaryDirectory(prefix="engines-") as cache, open(args.log, "a") as log:
+        os.environ["XDG_CACHE_HOME"] = cache
+
+        def say(text: str) -> None:
+            print(text, flush=True)
+            log.write(text + "\n")
+            log.flush()
+
+        say(f"{time.strftime('%Y-%m-%d %H:%M')}, {tensorrt_version()}, fp32, batches 1 to 8")
+        for name in args.names:
+            start = time.monotonic()
+            try:
+                path = build(name)
+                size = f"engine {path.stat().st_size / 1e6:.1f} MB"
+                path.unlink()
+            except ModelError as error:
+                size, failed = f"failed: {error}", True
+            # Of the largest of the processes so far, for each is built by one of its own.
+            peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1e6
+            say(f"{name}: {time.monotonic() - start:.0f} s, {size}, peak so far {peak:.1f} GB")
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
