@@ -1,0 +1,211 @@
+"""Speech with the truth known: eSpeak NG says a text, and every phoneme comes with its times.
+
+eSpeak NG is a tool for training, loaded as a library when it is first asked to speak.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import importlib
+import multiprocessing
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import soxr
+
+Samples = npt.NDArray[np.float32]
+
+SPEECH_RATE = 16_000  # samples a second of everything here
+
+_NEEDS = "pip install espeakng-loader (it is in tools/training.txt)"
+# A closure is silence before the phoneme's own start; the longest that is still one, seconds.
+_LONGEST_CLOSURE = 0.12
+_SILENT = 40  # of 32768
+_STOPS = frozenset("ptkcqʈ")
+# Requests a process: each begins with a fresh library, whose state no request can reset.
+_SHARD = 32
+
+# speak_lib.h of eSpeak NG 1.49 to 1.52.
+_SYNCHRONOUS, _PHONEMES, _IPA, _NO_EXIT = 2, 1, 2, 0x8000
+_UTF8, _END_PAUSE = 1, 0x1000
+_RATE, _PITCH, _PITCH_RANGE = 1, 3, 4
+_LIST_END, _PHONEME = 0, 7
+
+
+class SpeechError(RuntimeError):
+    """No speech can be made; the message says what is missing or wrong, and the fix."""
+
+
+@dataclass(frozen=True, slots=True)
+class Phone:
+    """A phoneme in IPA without stress marks, or ``""`` for a pause; seconds from the start."""
+
+    name: str
+    start: float
+    end: float
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What is to be said, and how.
+
+    ``language`` and ``variant`` are eSpeak NG's (``de``, ``f3``; no variant: ``""``), ``rate`` in
+    words a minute (80 to 450), ``pitch`` and ``pitch_range`` 0 to 99 with 50 the voice's own.
+    ``size`` scales the speaker's throat and with it all formants: 1.1 is a larger person.
+    """
+
+    text: str
+    language: str = "en-us"
+    variant: str = ""
+    rate: int = 170
+    pitch: int = 50
+    pitch_range: int = 50
+    size: float = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Spoken:
+    """``samples`` float32 [S], 16 kHz, -1 to 1; ``phones`` in order, without gaps."""
+
+    request: Request
+    samples: Samples
+    phones: tuple[Phone, ...]
+
+
+def speak(requests: Sequence[Request], *, workers: int = 1) -> list[Spoken]:
+    """Says all requests, in processes of their own, and returns them in order.
+
+    eSpeak NG carries a state from one utterance to the next, so equal lists of requests give equal
+    samples, whatever ``workers`` is; equal requests in other lists differ inaudibly. Raises
+    SpeechError where the library is missing, or does not know a language or variant.
+    """
+    shards = [requests[i : i + _SHARD] for i in range(0, len(requests), _SHARD)]
+    # A fresh process a shard, not a fork: the library may be loaded here already.
+    with multiprocessing.get_context("spawn").Pool(workers, maxtasksperchild=1) as pool:
+        found = pool.map(_shard, shards, chunksize=1)
+    return [spoken for shard in found for spoken in shard]
+
+
+def _shard(requests: Sequence[Request]) -> list[Spoken]:
+    library = _Library()
+    return [library.say(request) for request in requests]
+
+
+class _Identity(ctypes.Union):
+    _fields_ = [
+        ("number", ctypes.c_int),
+        ("name", ctypes.c_char_p),
+        ("string", ctypes.c_char * 8),
+    ]
+
+
+class _Event(ctypes.Structure):
+    _fields_ = [
+        ("kind", ctypes.c_int),
+        ("message", ctypes.c_uint),
+        ("text_position", ctypes.c_int),
+        ("length", ctypes.c_int),
+        ("milliseconds", ctypes.c_int),
+        ("sample", ctypes.c_int),
+        ("user_data", ctypes.c_void_p),
+        ("identity", _Identity),
+    ]
+
+
+_Callback = ctypes.CFUNCTYPE(
+    ctypes.c_int, ctypes.POINTER(ctypes.c_short), ctypes.c_int, ctypes.POINTER(_Event)
+)
+
+
+class _Library:
+    """eSpeak NG, initialised; one a process."""
+
+    def __init__(self) -> None:
+        loader = _loader()
+        try:
+            self._espeak = ctypes.CDLL(loader.get_library_path())
+            data = str(loader.get_data_path())
+        except (OSError, RuntimeError) as error:
+            raise SpeechError(f"eSpeak NG's library cannot be loaded ({error}): {_NEEDS}") from None
+        options = _PHONEMES | _IPA | _NO_EXIT
+        self._rate = int(self._espeak.espeak_Initialize(_SYNCHRONOUS, 0, data.encode(), options))
+        if self._rate <= 0:
+            raise SpeechError(f"eSpeak NG cannot read its voices in {data}: {_NEEDS}")
+        self._pieces: list[npt.NDArray[np.int16]] = []
+        self._events: list[tuple[int, str]] = []
+        # Kept, or it is collected while the library still calls it.
+        self._callback: Callable[..., int] = _Callback(self._hear)
+        self._espeak.espeak_SetSynthCallback(self._callback)
+
+    def say(self, request: Request) -> Spoken:
+        name = f"{request.language}+{request.variant}" if request.variant else request.language
+        if self._espeak.espeak_SetVoiceByName(name.encode()) != 0:
+            raise SpeechError(
+                f"eSpeak NG has no voice {name!r}: `espeak-ng --voices` lists languages, "
+                "`espeak-ng --voices=variant` variants"
+            )
+        self._espeak.espeak_SetParameter(_RATE, request.rate, 0)
+        self._espeak.espeak_SetParameter(_PITCH, request.pitch, 0)
+        self._espeak.espeak_SetParameter(_PITCH_RANGE, request.pitch_range, 0)
+        self._pieces, self._events = [], []
+        text = request.text.encode() + b"\0"
+        self._espeak.espeak_Synth(text, len(text), 0, 1, 0, _UTF8 | _END_PAUSE, None, None)
+        if not self._pieces or not self._events:
+            raise SpeechError(f"eSpeak NG said nothing for {request.text!r} in {name}")
+        return self._finished(request, np.concatenate(self._pieces))
+
+    def _hear(self, samples: Any, count: int, events: Any) -> int:
+        if count > 0 and samples:
+            self._pieces.append(np.ctypeslib.as_array(samples, (count,)).copy())
+        i = 0
+        while events[i].kind != _LIST_END:
+            if events[i].kind == _PHONEME:
+                # Eight bytes with no end where all are used; a name cut in a letter loses it.
+                name = bytes(events[i].identity.string).decode("utf-8", "ignore")
+                self._events.append((events[i].sample, name))
+            i += 1
+        return 0
+
+    def _finished(self, request: Request, raw: npt.NDArray[np.int16]) -> Spoken:
+        # Played slower by ``size``: formants and pitch go down together, times get longer.
+        source = self._rate / request.size
+        starts = [max(0, min(sample, len(raw))) for sample, _ in self._events]
+        names = [_plain(name) for _, name in self._events]
+        for i, name in enumerate(names):
+            if name and name[0] in _STOPS:
+                starts[i] = _closure(raw, starts[i], round(_LONGEST_CLOSURE * self._rate))
+        starts = list(np.maximum.accumulate(starts))
+        edges = [float(start / source) for start in (*starts, len(raw))]
+        phones = tuple(
+            Phone(name, edges[i], edges[i + 1])
+            for i, name in enumerate(names)
+            if edges[i + 1] > edges[i]
+        )
+        samples = soxr.resample(raw.astype(np.float32) / 32768, source, SPEECH_RATE)
+        return Spoken(request, samples.astype(np.float32), phones)
+
+
+def _closure(raw: npt.NDArray[np.int16], start: int, most: int) -> int:
+    """Where the silence before ``start`` begins: of a voiceless stop eSpeak NG tells the release."""
+    # The burst may begin a little before the event.
+    silent_until = max(0, start - most // 10)
+    before = np.abs(raw[max(0, start - most) : silent_until].astype(np.int32)) > _SILENT
+    sounding = np.flatnonzero(before)
+    silent = len(before) - (int(sounding[-1]) + 1 if len(sounding) else 0)
+    return silent_until - silent if silent else start
+
+
+def _plain(name: str) -> str:
+    """Without stress and syllable marks, and the ``(fr)`` of a change of language."""
+    return re.sub(r"\([a-z-]*\)|[ˈˌ._|-]", "", name)
+
+
+def _loader() -> Any:
+    try:
+        return importlib.import_module("espeakng_loader")
+    except ImportError as error:
+        raise SpeechError(f"speech for training needs eSpeak NG's library: {_NEEDS}") from error
