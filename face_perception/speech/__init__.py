@@ -20,6 +20,7 @@ from face_perception.speech.interfaces import (
 )
 from face_perception.speech.mel import log_mel
 from face_perception.speech.mouth import BandMouth
+from face_perception.speech.neural_mouth import NeuralMouth, mouth_features
 from face_perception.speech.stream import Heard, SpeechStream
 from face_perception.speech.voice_activity import Activity, VoiceActivity
 from face_perception.speech.whisper_stream import WhisperStream
@@ -42,6 +43,7 @@ __all__ = [
     "Heard",
     "Mouth",
     "MouthShape",
+    "NeuralMouth",
     "Recording",
     "Samples",
     "SpeechStream",
@@ -54,6 +56,7 @@ __all__ = [
     "from_bytes",
     "image_count",
     "log_mel",
+    "mouth_features",
     "original_windows",
     "read_wav",
     "to_int16",

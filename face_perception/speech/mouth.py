@@ -15,7 +15,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from face_perception.speech.interfaces import MOUTH_RATE, REST, MouthShape, Samples
+from face_perception.speech.interfaces import MOUTH_RATE, MouthShape, Samples
+from face_perception.speech.shape_track import ShapeTrack, clean
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -44,8 +45,6 @@ _LOUD_FALL = 8.0 * _PERIOD  # dB a moment, while the speaker is quieter than bef
 _LOUD_RISE = 0.25  # share of the way a moment
 _JAW_MOST = 0.75  # of a loud open vowel; more is shouting
 _LEARN = 0.01  # share a moment by which the speaker's usual spectrum is learned
-_HISTORY = 6000  # moments that can be asked for: a minute
-_EASE = 0.12  # seconds from the last known shape to rest
 
 # The speaker's usual spectrum before it is known: bands against the mean of the first four, dB.
 _USUAL = (7.0, 3.0, -3.0, -7.0, -12.0)
@@ -104,22 +103,14 @@ class BandMouth:
         self._run = 0
         self._since_voice = _HOLD + 1
         self._raw: deque[FloatArray] = deque(maxlen=2 * _SMOOTH + 1)
-        self._opened: deque[FloatArray] = deque(maxlen=_HISTORY)  # final shapes
-        self._final = 0  # how many there were
+        self._opened = ShapeTrack(_PERIOD)
 
     def push(self, samples: Samples) -> None:
         """The next samples, float32 [N] mono at 16 kHz in [-1, 1]; any N, also none.
 
         What is not finite counts as silence. Raises ValueError for another shape or type.
         """
-        array = np.asarray(samples)
-        if array.ndim != 1 or array.dtype != np.float32:
-            raise ValueError(
-                f"speech must be float32 [N], mono, 16 kHz, not {array.dtype} "
-                f"{list(array.shape)}: mix down, divide int16 by 32768"
-            )
-        finite = np.nan_to_num(array, nan=0.0, posinf=0.0, neginf=0.0)
-        self._samples = np.concatenate([self._samples, np.clip(finite, -1, 1)])
+        self._samples = np.concatenate([self._samples, clean(samples)])
         begin = 0
         while begin + _WINDOW <= len(self._samples):
             self._hear(self._samples[begin : begin + _WINDOW].astype(np.float64))
@@ -128,20 +119,7 @@ class BandMouth:
 
     def weights_at(self, time: float) -> MouthShape:
         """The shape at ``time`` seconds; see ``Mouth``. Times more than a minute ago give rest."""
-        at = time / _PERIOD
-        if not at >= 0 or self._final == 0:
-            return REST
-        last = self._final - 1
-        first = self._final - len(self._opened)
-        if at >= last:
-            left = max(0.0, 1 - (at - last) * _PERIOD / _EASE)
-            return _shape(self._opened[-1] * left)
-        if at < first:
-            return REST
-        i = int(at)
-        share = at - i
-        a, b = self._opened[i - first], self._opened[i + 1 - first]
-        return _shape(a + share * (b - a))
+        return self._opened.at(time)
 
     def _hear(self, window: FloatArray) -> None:
         """One moment: its bands, whether it is voiced, what it says about noise and speaker."""
@@ -203,7 +181,6 @@ class BandMouth:
         rows[missing:] = self._raw
         smooth = (self._kernel[:, None] * rows).sum(0)
         self._opened.append(np.where(smooth < 1e-3, 0.0, smooth))
-        self._final += 1
 
 
 def _raw_shape(heard: _Moment, near: float) -> FloatArray:
@@ -239,7 +216,3 @@ def _raw_shape(heard: _Moment, near: float) -> FloatArray:
 
 def _between(value: float, low: float, high: float) -> float:
     return min(max((float(value) - low) / (high - low), 0.0), 1.0)
-
-
-def _shape(weights: FloatArray) -> MouthShape:
-    return MouthShape(*(float(w) for w in np.clip(weights, 0, 1)))

@@ -190,7 +190,7 @@ class _Library:
 
 
 def _closure(raw: npt.NDArray[np.int16], start: int, most: int) -> int:
-    """Where the silence before ``start`` begins: of a voiceless stop eSpeak NG tells the release."""
+    """Where the silence before ``start`` begins; of a voiceless stop the release is told."""
     # The burst may begin a little before the event.
     silent_until = max(0, start - most // 10)
     before = np.abs(raw[max(0, start - most) : silent_until].astype(np.int32)) > _SILENT

@@ -1,0 +1,99 @@
+"""A mouth that was trained: log-mel frames through a small recurrent network, as they come."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from face_perception import paths
+from face_perception.inference import Model, ModelError, load
+from face_perception.speech.interfaces import MOUTH_RATE, MouthShape, Samples
+from face_perception.speech.mel import filters
+from face_perception.speech.shape_track import ShapeTrack, clean
+from face_perception.types import FloatArray
+
+CARD = "config/speech/mouth.yaml"  # the one that the package ships
+
+_HOP = 160  # samples between two frames: 10 ms
+_WINDOW = 400  # about a frame's moment
+_QUIETEST = 1e-8  # power; under the noise of 16 bits
+
+
+class NeuralMouth:
+    """``Mouth`` by a network that ``training.mouth`` made.
+
+    Each frame is heard in a call of its own, so the result does not depend on how the samples were
+    cut into chunks. The card's ``delay_frames`` says how many frames after a moment its shape comes
+    out. Runs on the CPU: the network takes less than copying to a GPU would.
+    """
+
+    frame_period = _HOP / MOUTH_RATE
+
+    def __init__(self, model: Model | None = None) -> None:
+        """``model``: None loads the package's own. Raises ModelError where it cannot be used."""
+        self._model = model or load(paths.resource(CARD), backend="onnxruntime")
+        delay = self._model.card.facts.get("delay_frames")
+        if not isinstance(delay, int) or delay < 0:
+            raise ModelError(
+                f"model {self._model.name} is no mouth: its card has no fact delay_frames; "
+                "train one: python -m face_perception.training.mouth"
+            )
+        self._delay = delay
+        # The last part: between two shapes the later one is needed.
+        self.look_ahead = (delay * _HOP + _WINDOW // 2 + _HOP) / MOUTH_RATE
+        state = self._model.inputs["state"].shape
+        self._rest = np.zeros([size or 1 for size in state], np.float32)
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget the stream; the next sample is at time zero."""
+        # Silence before the stream, so that its first sample is the middle of the first window.
+        self._samples = np.zeros(_WINDOW // 2, np.float32)
+        self._state = self._rest
+        self._heard = 0
+        self._track = ShapeTrack(self.frame_period)
+
+    def push(self, samples: Samples) -> None:
+        """The next samples, float32 [N] mono at 16 kHz in [-1, 1]; any N, also none.
+
+        What is not finite counts as silence. Raises ValueError for another shape or type,
+        ModelError where the network fails.
+        """
+        self._samples = np.concatenate([self._samples, clean(samples)])
+        begin = 0
+        while begin + _WINDOW <= len(self._samples):
+            self._hear(_frames(self._samples[None, begin : begin + _WINDOW]))
+            begin += _HOP
+        self._samples = self._samples[begin:]
+
+    def weights_at(self, time: float) -> MouthShape:
+        """The shape at ``time`` seconds; see ``Mouth``. Times more than a minute ago give rest."""
+        return self._track.at(time)
+
+    def _hear(self, frame: FloatArray) -> None:
+        out = self._model.infer({"features": frame[None], "state": self._state})
+        self._state = out["next_state"]
+        self._heard += 1
+        if self._heard > self._delay:
+            self._track.append(out["weights"][0, 0])
+
+
+def mouth_features(samples: Samples) -> FloatArray:
+    """Speech [S], 16 kHz, -1 to 1 -> float32 [S // 160 + 1, 80]: what the network hears at 0, 10,
+    20 … ms; log10 of the power of mel bands, brought to about -1 to 1, silence before and after.
+    """
+    count = len(samples) // _HOP + 1
+    padded = np.zeros((count - 1) * _HOP + _WINDOW, np.float32)
+    given = clean(samples)[: len(padded) - _WINDOW // 2]
+    padded[_WINDOW // 2 : _WINDOW // 2 + len(given)] = given
+    return _frames(np.lib.stride_tricks.sliding_window_view(padded, _WINDOW)[::_HOP])
+
+
+def _frames(windows: FloatArray) -> FloatArray:
+    """[N, 400] samples -> [N, 80]."""
+    power = np.abs(np.fft.rfft(windows * _HANN, axis=1)) ** 2
+    logarithm = np.log10(np.maximum(power @ filters().T, _QUIETEST))
+    made: FloatArray = ((logarithm + 4.0) / 4.0).astype(np.float32)
+    return made
+
+
+_HANN = 0.5 - 0.5 * np.cos(2 * np.pi * np.arange(_WINDOW) / _WINDOW)
