@@ -37,7 +37,7 @@ ALLOWED: dict[str, set[str]] = {
     "overlay": {"types", "geometry", "faces"},
     "perception": BASE | {"inference", "faces", "mirror"} | SENSES,
     "networks": BASE | {"inference", "speech"},
-    "training": BASE | {"dataset", "faces", "inference", "networks", "synthesis"},
+    "training": BASE | {"dataset", "faces", "inference", "networks", "speech", "synthesis"},
     "nodes": BASE | SENSES | {"msg", "srv", "action", "inference", "faces", "synthesis"}
     | {"overlay", "graph", "table", "supervisor", "clips"},
     "commands": BASE | {"inference", "faces", "gaze", "clips", "overlay", "perception", "graph"}
@@ -63,7 +63,8 @@ RESERVED: dict[str, set[str]] = {
     "onnxruntime": {"inference"},
     "tensorrt": {"inference"},
     "mediapipe": set(),
-    "soxr": {"speech"},
+    "soxr": {"speech", "synthesis", "training"},
+    "espeakng_loader": {"synthesis"},
     **{package: {"avatar"} for package in ("av", "pygame", "sounddevice", "websockets")},
     "audio_common_msgs": {"nodes"},
 }
