@@ -28,17 +28,20 @@ setup(
         "face_perception.config",
         "face_perception.config.models",
         "face_perception.config.speech",
+        "face_perception.config.training",
     ],
     package_dir={
         "face_perception.config": "config",
         "face_perception.config.models": "config/models",
         "face_perception.config.speech": "config/speech",
+        "face_perception.config.training": "config/training",
     },
     package_data={
         "face_perception": ["py.typed"],
         "face_perception.config": ["*.yaml", "*.xml", "*.html"],
         "face_perception.config.models": ["*.yaml", "*.npz"],
-        "face_perception.config.speech": ["*.wav", "*.txt"],
+        "face_perception.config.speech": ["*.wav", "*.txt", "*.yaml", "*.onnx", "*.npz"],
+        "face_perception.config.training": ["*.yaml"],
     },
     install_requires=listed("requirements.txt"),
     extras_require={

@@ -28,7 +28,7 @@ from face_perception.nodes.driver import PerceptionNode, run
 from face_perception.nodes.networks import NetworkParameters
 from face_perception.nodes.parameters import parameter
 from face_perception.nodes.topic_screen import TopicScreen
-from face_perception.speech import BandMouth, Chunk
+from face_perception.speech import BandMouth, Chunk, NeuralMouth
 
 
 @dataclass(frozen=True)
@@ -53,6 +53,12 @@ class TalkingFaceParameters(RendererParameters, NetworkParameters):
         "irregularly chunks may come; with MuseTalk at least what its lips need, about a second.",
         minimum=0.0,
         maximum=5.0,
+    )
+    mouth: str = parameter(
+        "trained",
+        "What moves the lips: a network trained on generated speech, which closes them for p, b "
+        "and m (trained), or the levels of frequency bands alone (bands).",
+        choices=("trained", "bands"),
     )
     end_after: float = parameter(
         0.5,
@@ -145,7 +151,7 @@ class TalkingFaceNode(PerceptionNode[TalkingFaceParameters]):
         # The lips are made for what is known of the speech: its sound waits for that.
         delay = max(values.delay, self._drawing.delay)
         self.performer = performer = Performer(
-            BandMouth(),
+            NeuralMouth() if values.mouth == "trained" else BandMouth(),
             LivingFace(values.seed),
             renderer,
             fps=values.rate,

@@ -1,4 +1,7 @@
-"""A mouth that was trained: log-mel frames through a small recurrent network, as they come."""
+"""A mouth that was trained: a small recurrent network on log-mel frames says what the lips do.
+
+How loud the voice is, and whether there is one, is measured, not learned: ``BandMouth`` does.
+"""
 
 from __future__ import annotations
 
@@ -6,8 +9,9 @@ import numpy as np
 
 from face_perception import paths
 from face_perception.inference import Model, ModelError, load
-from face_perception.speech.interfaces import MOUTH_RATE, MouthShape, Samples
+from face_perception.speech.interfaces import MOUTH_RATE, REST, MouthShape, Samples
 from face_perception.speech.mel import filters
+from face_perception.speech.mouth import BandMouth
 from face_perception.speech.shape_track import ShapeTrack, clean
 from face_perception.types import FloatArray
 
@@ -15,15 +19,20 @@ CARD = "config/speech/mouth.yaml"  # the one that the package ships
 
 _HOP = 160  # samples between two frames: 10 ms
 _WINDOW = 400  # about a frame's moment
+_SPEAKING = 0.06  # of any weight by bands, from which on lips do all that the network says
+_FULL = 0.3  # jaw by bands from which on teeth and rounding are shown in full
 _QUIETEST = 1e-8  # power; under the noise of 16 bits
 
 
 class NeuralMouth:
-    """``Mouth`` by a network that ``training.mouth`` made.
+    """``Mouth`` by a network that ``training.mouth`` made: what lips and teeth do is the network's,
+    how far the jaw goes and the rest in pauses ``BandMouth``'s.
 
-    Each frame is heard in a call of its own, so the result does not depend on how the samples were
-    cut into chunks. The card's ``delay_frames`` says how many frames after a moment its shape comes
-    out. Runs on the CPU: the network takes less than copying to a GPU would.
+    The network alone closes the lips where it should in speech it never heard, but follows the
+    level of real recordings badly (docs/mouth.md). Each frame is heard in a call of its own, so the
+    result does not depend on how the samples were cut into chunks. The card's ``delay_frames`` says
+    how many frames after a moment its shape comes out. Runs on the CPU: the network takes less than
+    copying to a GPU would.
     """
 
     frame_period = _HOP / MOUTH_RATE
@@ -39,7 +48,9 @@ class NeuralMouth:
             )
         self._delay = delay
         # The last part: between two shapes the later one is needed.
-        self.look_ahead = (delay * _HOP + _WINDOW // 2 + _HOP) / MOUTH_RATE
+        own = (delay * _HOP + _WINDOW // 2 + _HOP) / MOUTH_RATE
+        self._bands = BandMouth()
+        self.look_ahead = max(own, self._bands.look_ahead)
         state = self._model.inputs["state"].shape
         self._rest = np.zeros([size or 1 for size in state], np.float32)
         self.reset()
@@ -47,6 +58,7 @@ class NeuralMouth:
     def reset(self) -> None:
         """Forget the stream; the next sample is at time zero."""
         # Silence before the stream, so that its first sample is the middle of the first window.
+        self._bands.reset()
         self._samples = np.zeros(_WINDOW // 2, np.float32)
         self._state = self._rest
         self._heard = 0
@@ -58,6 +70,7 @@ class NeuralMouth:
         What is not finite counts as silence. Raises ValueError for another shape or type,
         ModelError where the network fails.
         """
+        self._bands.push(samples)
         self._samples = np.concatenate([self._samples, clean(samples)])
         begin = 0
         while begin + _WINDOW <= len(self._samples):
@@ -67,7 +80,20 @@ class NeuralMouth:
 
     def weights_at(self, time: float) -> MouthShape:
         """The shape at ``time`` seconds; see ``Mouth``. Times more than a minute ago give rest."""
-        return self._track.at(time)
+        measured = self._bands.weights_at(time)
+        share = min(1.0, float(measured.values().max()) / _SPEAKING)
+        if share == 0:
+            return REST
+        lips = self._track.at(time)
+        shown = share * (0.5 + 0.5 * min(1.0, measured.jaw / _FULL))
+        return MouthShape(
+            jaw=measured.jaw,
+            wide=share * lips.wide,
+            round=shown * lips.round,
+            press=share * lips.press,
+            teeth=shown * lips.teeth,
+            tuck=share * lips.tuck,
+        )
 
     def _hear(self, frame: FloatArray) -> None:
         out = self._model.infer({"features": frame[None], "state": self._state})

@@ -1,0 +1,174 @@
+"""Speech with phoneme times, what the mouth does in it, and the recipe that learns it."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from face_perception.synthesis import (
+    SENTENCES,
+    SPEECH_RATE,
+    Phone,
+    Request,
+    SpeechError,
+    articulation,
+    loudness,
+    recorded,
+    speak,
+)
+
+SAID = Request("My puppy, Bob, may come home.", "en-us", "f3")
+
+
+@pytest.fixture(scope="module")
+def spoken() -> list:
+    pytest.importorskip("espeakng_loader")
+    return speak([SAID, Request(SENTENCES["it"][0], "it", rate=140, size=1.1)], workers=2)
+
+
+def test_phonemes_cover_the_speech(spoken: list) -> None:
+    for one in spoken:
+        assert one.samples.dtype == np.float32
+        assert 1 < len(one.samples) / SPEECH_RATE < 8
+        ends = [phone.end for phone in one.phones]
+        assert [phone.start for phone in one.phones[1:]] == ends[:-1]
+        assert ends[-1] == pytest.approx(len(one.samples) / SPEECH_RATE, abs=0.001)
+
+
+def test_times_are_those_of_the_sound(spoken: list) -> None:
+    """Vowels are loud, pauses silent, a /p/ begins with silence."""
+    one = spoken[0]
+    level = loudness(one.samples, len(one.samples) // 160 + 1)
+
+    def at(phone: Phone) -> float:
+        return float(level[round((phone.start + phone.end) * 50)])
+
+    long = [p for p in one.phones if p.end - p.start > 0.1]
+    vowels = [at(p) for p in long if p.name[:1] in tuple("aeiouɑʌo")]
+    rests = [at(p) for p in long if not p.name]
+    assert len(vowels) >= 3
+    assert rests
+    assert min(vowels) > 5 * max(rests)
+    stop = next(p for p in one.phones if p.name == "p")
+    begin = round(stop.start * SPEECH_RATE) + 60
+    assert np.abs(one.samples[begin : begin + 120]).max() < 0.02
+
+
+def test_equal_requests_give_equal_samples(spoken: list) -> None:
+    again = speak([spoken[0].request, spoken[1].request])
+    for one, other in zip(spoken, again, strict=True):
+        np.testing.assert_array_equal(one.samples, other.samples)
+        assert one.phones == other.phones
+
+
+def test_what_is_missing_or_unknown_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    from face_perception.synthesis import speech
+
+    pytest.importorskip("espeakng_loader")
+    with pytest.raises(SpeechError, match="no voice 'xx"):
+        speak([Request("hello", "xx")])
+    monkeypatch.setitem(sys.modules, "espeakng_loader", None)
+    with pytest.raises(SpeechError, match="pip install espeakng-loader"):
+        speech._Library()
+
+
+def test_lips_meet_for_bilabials_and_rest_in_pauses() -> None:
+    phones = [
+        Phone("", 0.0, 0.3),
+        Phone("a", 0.3, 0.5),
+        Phone("p", 0.5, 0.58),
+        Phone("uː", 0.58, 0.8),
+        Phone("f", 0.8, 0.9),
+        Phone("iː", 0.9, 1.1),
+        Phone("", 1.1, 1.5),
+    ]
+    jaw, wide, rounded, press, _, tuck = articulation(phones, 150).T
+    assert press[54] > 0.95
+    assert jaw[54] < 0.1
+    assert jaw[40] > 0.7
+    assert press[40] < 0.05
+    assert rounded[70] > 0.8
+    assert tuck[85] > 0.8
+    assert wide[100] > 0.6
+    assert not articulation(phones, 150)[[5, 20, 120, 145]].max() > 1e-6
+
+
+def test_rooms_are_seeded_and_change_what_is_heard(spoken: list) -> None:
+    one, again, other = (
+        recorded(spoken[0].samples, np.random.default_rng(seed)) for seed in (1, 1, 2)
+    )
+    np.testing.assert_array_equal(one, again)
+    assert np.abs(one).max() <= 1
+    assert np.abs(one - other).max() > 0.01
+
+
+@pytest.fixture(scope="module")
+def few(spoken: list):
+    pytest.importorskip("torch")
+    pytest.importorskip("pytorch_lightning")
+    from face_perception.training import mouth_data
+
+    made = mouth_data.clips(spoken * 2, 1.5, seed=3)
+    return mouth_data.arrays(made)
+
+
+def recipe(**changed: object):
+    from face_perception.training.mouth import MouthRecipe
+
+    values = {
+        "seed": 3, "clips": 4, "seconds": 1.5, "delay_frames": 5, "width": 24, "hidden": 32,
+        "layers": 1, "batch_size": 2, "epochs": 4, "learning_rate": 0.02,
+    }  # fmt: skip
+    return MouthRecipe(**{**values, **changed})
+
+
+def test_overfits_a_few_clips(few, tmp_path: Path) -> None:
+    import torch
+
+    from face_perception.training.mouth import MouthModule, train
+
+    asked = recipe(epochs=40)
+    one = torch.from_numpy(few.features), torch.from_numpy(few.weights)
+    before = MouthModule(asked, 1).loss(*one)
+    learned = MouthModule(asked, 1)
+    learned.network = train(asked, few, tmp_path, quiet=True)
+    assert learned.loss(*one) < 0.4 * before
+
+
+def test_resumes_bit_for_bit(few, tmp_path: Path) -> None:
+    from face_perception.training.mouth import train
+
+    whole = train(recipe(), few, tmp_path / "whole", quiet=True).state_dict()
+    train(recipe(), few, tmp_path / "parts", stop_after=2, quiet=True)
+    parts = train(recipe(), few, tmp_path / "parts", quiet=True).state_dict()
+    for name, value in whole.items():
+        assert value.equal(parts[name]), name
+
+
+def test_what_was_trained_runs_as_a_mouth(few, tmp_path: Path) -> None:
+    from face_perception.inference import install, load
+    from face_perception.networks.mouth import MouthNetwork
+    from face_perception.speech import NeuralMouth
+    from face_perception.training.mouth import made
+
+    install(made(MouthNetwork(24, 32, 1), recipe(), few, {}), tmp_path)
+    mouth = NeuralMouth(load(tmp_path / "mouth.yaml", backend="onnxruntime"))
+    mouth.push(np.zeros(8000, np.float32))
+    assert mouth.weights_at(0.2).jaw == 0
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [("seed: 1", "clips is missing"), ("colour: 1", "colour is not known"), ("[", "cannot be")],
+)
+def test_wrong_recipes_are_named(text: str, says: str, tmp_path: Path) -> None:
+    pytest.importorskip("pytorch_lightning")
+    from face_perception.training.mouth import read_recipe
+
+    path = tmp_path / "mine.yaml"
+    path.write_text(text)
+    with pytest.raises(ValueError, match=f"mine.yaml.*{says}"):
+        read_recipe(path)
