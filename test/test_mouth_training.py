@@ -107,19 +107,21 @@ def test_rooms_are_seeded_and_change_what_is_heard(spoken: list) -> None:
 
 @pytest.fixture(scope="module")
 def few(spoken: list):
-    pytest.importorskip("torch")
+    torch = pytest.importorskip("torch")
     pytest.importorskip("pytorch_lightning")
     from face_perception.training import mouth_data
 
-    made = mouth_data.clips(spoken * 2, 1.5, seed=3)
-    return mouth_data.arrays(made)
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)  # so small a network only waits for a second one
+    yield mouth_data.arrays(mouth_data.clips(spoken * 2, 1.0, seed=3))
+    torch.set_num_threads(threads)
 
 
 def recipe(**changed: object):
     from face_perception.training.mouth import MouthRecipe
 
     values = {
-        "seed": 3, "clips": 4, "seconds": 1.5, "delay_frames": 5, "width": 24, "hidden": 32,
+        "seed": 3, "clips": 4, "seconds": 1.0, "delay_frames": 5, "width": 24, "hidden": 32,
         "layers": 1, "batch_size": 2, "epochs": 4, "learning_rate": 0.02,
     }  # fmt: skip
     return MouthRecipe(**{**values, **changed})
@@ -130,12 +132,12 @@ def test_overfits_a_few_clips(few, tmp_path: Path) -> None:
 
     from face_perception.training.mouth import MouthModule, train
 
-    asked = recipe(epochs=40)
+    asked = recipe(epochs=25)
     one = torch.from_numpy(few.features), torch.from_numpy(few.weights)
     before = MouthModule(asked, 1).loss(*one)
     learned = MouthModule(asked, 1)
     learned.network = train(asked, few, tmp_path, quiet=True)
-    assert learned.loss(*one) < 0.4 * before
+    assert learned.loss(*one) < 0.5 * before
 
 
 def test_resumes_bit_for_bit(few, tmp_path: Path) -> None:

@@ -135,6 +135,8 @@ class _Library:
         self._rate = int(self._espeak.espeak_Initialize(_SYNCHRONOUS, 0, data.encode(), options))
         if self._rate <= 0:
             raise SpeechError(f"eSpeak NG cannot read its voices in {data}: {_NEEDS}")
+        # It would begin its noises from the time of day.
+        self._espeak.espeak_ng_SetRandSeed(ctypes.c_long(1))
         self._pieces: list[npt.NDArray[np.int16]] = []
         self._events: list[tuple[int, str]] = []
         # Kept, or it is collected while the library still calls it.
