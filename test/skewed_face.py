@@ -22,7 +22,7 @@ from rclpy.parameter import Parameter
 from sensor_msgs.msg import CompressedImage
 
 from face_perception import msg, paths
-from face_perception.avatar import FramePacer, SilentPlayer, sound
+from face_perception.avatar import AudioClock, FramePacer, SilentPlayer, sound
 from face_perception.nodes.talking_face import TalkingFaceNode
 from face_perception.speech import read_wav
 
@@ -31,20 +31,34 @@ PAUSE = 1.0
 PARAMETERS = {"audio_out": "none", "width": 128, "height": 128}
 
 
-class SkewedPlayer(SilentPlayer):
-    """Remembers when it began, so that what it plays is known without any filter."""
+class FirstWord:
+    """Hands on to a clock, and keeps what the player told it first: the rest of what it truly plays
+    follows from that and its crystal, without any filter.
+    """
 
+    said: tuple[float, float] | None = None
+
+    def __init__(self, clock: AudioClock) -> None:
+        self._clock = clock
+
+    def observe(self, now: float, position: float) -> None:
+        if FirstWord.said is None:
+            FirstWord.said = now, position
+        self._clock.observe(now, position)
+
+
+class SkewedPlayer(SilentPlayer):
     skew = 0.0
-    begun = 0.0
 
     def __init__(self, playout: Any, clock: Any) -> None:
-        SkewedPlayer.begun = time.monotonic() - playout.pulled / playout.rate
-        super().__init__(playout, clock, skew=self.skew)
+        super().__init__(playout, FirstWord(clock), skew=self.skew)  # type: ignore[arg-type]
 
 
 def truly_played(now: float) -> float:
     """Seconds of audio that are heard at a monotonic time."""
-    return (now - SkewedPlayer.begun) * (1 + SkewedPlayer.skew)
+    assert FirstWord.said is not None, "nothing has played yet"
+    at, position = FirstWord.said
+    return position + (now - at) * (1 + SkewedPlayer.skew)
 
 
 def speak(publisher: Any, until: float) -> None:
@@ -69,7 +83,7 @@ def main(skew: float, seconds: float) -> None:
 
     def measured(pacer: FramePacer, number: int, now: float) -> bool:
         shown = show(pacer, number, now)
-        if shown:
+        if shown and FirstWord.said is not None:
             offsets.append(number / pacer.fps - truly_played(now))
         return shown
 
