@@ -80,6 +80,7 @@ def _large_int8(
             path = Path(folder) / f"{card.name}.{kind}.onnx"
             precision.to_int8_products(card.path, path)
             beside = path.with_name(f"{path.name}.data")
+            beside.chmod(path.stat().st_mode)  # onnx writes it for its owner only
             made = path.read_bytes()
             lying = dataclasses.replace(
                 card, file=path.name, folder=path.parent, extra=MappingProxyType({beside.name: ""})
