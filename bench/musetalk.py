@@ -1,9 +1,9 @@
 """MuseTalk's UNet and decoders on the processor, beside PyTorch on the same weights, in one run.
 
 `python bench/musetalk.py`; the weights are those of ../shared's generator (or --shared FOLDER).
-Takes minutes, 12 GB of memory and 8 GB of disk. The baseline is our own modules of networks/, whose
-operations are those of diffusers' UNet2DConditionModel and AutoencoderKL, with PyTorch's own
-attention in them, as diffusers calls it; diffusers itself is not run.
+Takes minutes, 12 GB of memory and 8 GB of disk. The baseline is our own modules of networks/, with
+PyTorch's own attention in them; with `--diffusers` its UNet2DConditionModel and AutoencoderKL (pip
+install diffusers, best into a folder of its own on PYTHONPATH).
 """
 
 from __future__ import annotations
@@ -32,6 +32,7 @@ def main() -> int:
     near = [p for p in (root.parent / "shared", Path("/work/shared")) if p.exists()]
     parser.add_argument("--shared", type=Path, default=near[0] if near else None)
     parser.add_argument("--models", type=Path, help="keep the networks here, for another run")
+    parser.add_argument("--diffusers", action="store_true", help="as the baseline")
     parser.add_argument("--turns", type=int, default=3)
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there")
     args = parser.parse_args()
@@ -39,13 +40,13 @@ def main() -> int:
         parser.error("there is no folder shared beside the repository: give --shared")
     with tempfile.TemporaryDirectory(prefix="bench-musetalk-") as folder:
         os.environ["FACE_PERCEPTION_MODELS"] = str(args.models or folder)
-        report = measure(args.shared / "golden" / "musetalk", args.turns)
+        report = measure(args.shared / "golden" / "musetalk", args.turns, args.diffusers)
     if args.json:
         args.json.write_text(json.dumps(report, indent=1) + "\n")
     return 0
 
 
-def measure(golden: Path, turns: int) -> dict[str, Any]:
+def measure(golden: Path, turns: int, of_diffusers: bool) -> dict[str, Any]:
     import torch
 
     from face_perception.inference import find, load, make_variant
@@ -64,6 +65,8 @@ def measure(golden: Path, turns: int) -> dict[str, Any]:
     # Only now, for the graphs have it written out.
     musetalk_unet.attend = musetalk_vae.attend = attend
     decoder = musetalk_vae.ImageDecoder(autoencoder)
+    if of_diffusers:
+        unet, decoder = diffusers_networks(golden, unet, autoencoder)
     given = [torch.from_numpy(v) for v in (latents, audio)]
     models = {
         name: load(name, backend="onnxruntime", threads=THREADS)
@@ -105,6 +108,7 @@ def measure(golden: Path, turns: int) -> dict[str, Any]:
     exact = models["musetalk_vae_decoder"].infer({"latents": predicted})["image"]
     wanted = unet(*given).numpy()
     report: dict[str, Any] = {
+        "baseline": "diffusers" if of_diffusers else "our modules",
         "seconds": took,
         "speed": {
             "exact": baseline / (took["UNet"] + took["musetalk_vae_decoder"]),
@@ -131,6 +135,7 @@ def measure(golden: Path, turns: int) -> dict[str, Any]:
         "rms": float(np.sqrt(np.mean((off - wanted) ** 2))),
         "rms of the output": float(np.sqrt(np.mean(wanted**2))),
     }
+    report["decoder off by"] = float(np.abs(exact - decoder(tensor).numpy()).max())
     for title, rows in report.items():
         print(f"{title}: {json.dumps(rows, indent=1) if isinstance(rows, dict) else rows}")
     return report
@@ -173,6 +178,37 @@ def networks(weights: Any, latents: np.ndarray, audio: np.ndarray) -> tuple[Any,
         made = import_musetalk.unet_made(unet, example, window, origin, {}, folder)
         install(made)
     return unet, autoencoder
+
+
+def diffusers_networks(golden: Path, unet: Any, autoencoder: Any) -> tuple[Any, Any]:
+    """The same weights in diffusers' networks, called as MuseTalk does."""
+    import diffusers
+    import torch
+
+    from face_perception.networks import musetalk_unet, musetalk_vae
+
+    def made(kind: Any, path: Path, state: dict[str, Any]) -> Any:
+        config = json.loads(path.read_text())
+        with torch.device("meta"):
+            network = kind.from_config(config)
+        network.load_state_dict(state, assign=True)
+        return network.eval()
+
+    folder = golden / "models"
+    state = unet.state_dict()
+    theirs = made(diffusers.UNet2DConditionModel, folder / "musetalk" / "musetalk.json", state)
+    vae = made(diffusers.AutoencoderKL, folder / "vae_config.json", autoencoder.state_dict())
+    positions = musetalk_unet.positions()
+    step = torch.tensor([0])
+
+    def predicted(latents: Any, audio: Any) -> Any:
+        return theirs(latents, step, encoder_hidden_states=audio + positions).sample
+
+    def decoded(latents: Any) -> Any:
+        image = vae.decode(latents / musetalk_vae.SCALING).sample
+        return (image / 2 + 0.5).clamp(0, 1) * 255
+
+    return predicted, decoded
 
 
 def attend(query: Any, key: Any, value: Any, heads: int) -> Any:
