@@ -26,7 +26,8 @@ class LowerImageDecoder(nn.Module):
 
     The middle, whose attention sees all places, and the levels before ``cut`` are computed whole;
     behind, only the rows below, so that group norms take their means over fewer places and the cut
-    edge sees zeros: an approximation.
+    edge sees zeros: an approximation, of 23 to 45 dB in the blended rows with pseudo-random weights
+    (three latents); later cuts and wider margins gained 0 to 4 dB for most of the speed.
     """
 
     def __init__(self, autoencoder: Autoencoder, *, cut: int = 1, margin: int = MARGIN) -> None:

@@ -35,6 +35,10 @@ class WhisperStream:
     its window is there. It is the window's own 0.12 s, and ``hold``, and ``every``. Speech that is
     there at once (``last`` in its first push) has no delay, and exactly the windows of the whole.
 
+    Else windows are not those of the whole: measured on 2 s of speech in pieces of 0.1 s, with
+    pseudo-random weights, they are off by 3 % of their RMS, the worst image's by 6 % (a test holds
+    5 and 10); with more speech still to come by what ``WhisperFeatures`` says.
+
     For one thread. Raises ValueError for a negative ``hold`` or ``every``.
     """
 
