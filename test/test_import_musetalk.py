@@ -5,13 +5,13 @@ from __future__ import annotations
 import argparse
 import contextlib
 import importlib.util
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from musetalk_weights import published_weights
 
 from face_perception.avatar import FaceEncoder
 from face_perception.inference import Card, Model, ModelError, build, install, load
@@ -44,15 +44,7 @@ def golden(shared: Path) -> Golden:
 @pytest.fixture(scope="module")
 def weights(shared: Path) -> Any:
     """The module that makes the golden's weights."""
-    folder = str(shared / "golden" / "musetalk")
-    sys.path.insert(0, folder)
-    try:
-        sys.modules.pop("weights", None)
-        import weights as made
-    finally:
-        sys.path.remove(folder)
-        sys.modules.pop("weights", None)
-    return made
+    return published_weights(shared)
 
 
 @pytest.fixture(scope="module")

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from musetalk_weights import published_weights
 
 from face_perception.avatar import MuseTalk
 from face_perception.inference import (
@@ -35,18 +35,6 @@ from face_perception.networks import (  # noqa: E402
 )
 
 RATE = 16000
-
-
-def published_weights(shared: Path) -> Any:
-    folder = str(shared / "golden" / "musetalk")
-    sys.path.insert(0, folder)
-    try:
-        sys.modules.pop("weights", None)
-        import weights as made
-    finally:
-        sys.path.remove(folder)
-        sys.modules.pop("weights", None)
-    return made
 
 
 @pytest.fixture(scope="module")

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from musetalk_weights import published_weights
 
 from face_perception.speech import log_mel
 
@@ -27,14 +27,7 @@ def golden(shared: Path) -> dict[str, np.ndarray]:
 @pytest.fixture(scope="module")
 def weights(shared: Path) -> Callable[[str], State]:
     """The state dict of ``unet``, ``vae`` or ``whisper_encoder``, for the golden's seed."""
-    folder = str(shared / "golden" / "musetalk")
-    sys.path.insert(0, folder)
-    try:
-        sys.modules.pop("weights", None)
-        import weights as made
-    finally:
-        sys.path.remove(folder)
-        sys.modules.pop("weights", None)
+    made = published_weights(shared)
     return lambda which: {k: torch.from_numpy(v) for k, v in getattr(made, which)(1).items()}
 
 

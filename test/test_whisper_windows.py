@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from musetalk_weights import published_weights
 
 from face_perception.speech import (
     WhisperFeatures,
@@ -103,14 +103,7 @@ class Whisper:
         torch = pytest.importorskip("torch")
         from face_perception.networks.whisper_encoder import WhisperEncoder
 
-        folder = str(shared / "golden" / "musetalk")
-        sys.path.insert(0, folder)
-        try:
-            sys.modules.pop("weights", None)
-            import weights
-        finally:
-            sys.path.remove(folder)
-            sys.modules.pop("weights", None)
+        weights = published_weights(shared)
         self._torch = torch
         self._network = WhisperEncoder().eval()
         state = weights.whisper_encoder(1)
