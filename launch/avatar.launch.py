@@ -16,6 +16,8 @@ ARGUMENTS = [
     declare("namespace", "", "Namespace of all nodes, e.g. head"),
     declare("speech", "speech", "Topic of what the robot says, e.g. /tts/audio"),
     declare("portrait", "", "Picture of one face; astronaut; empty: a drawn face"),
+    declare("renderer", "auto", "What draws", choices=["auto", "portrait", "musetalk"]),
+    declare("avatar", "", "MuseTalk's face: a file of `face-perception avatar prepare`"),
     declare("audio_out", "auto", "Who plays the speech", choices=["auto", "device", "none"]),
     declare("window", "none", "On the robot's display", choices=["none", "window", "full"]),
     declare("web_port", "0", "Port of the web page; 0: none"),
@@ -31,6 +33,8 @@ ARGUMENTS = [
 
 DEFAULTS = {
     "portrait": "",
+    "renderer": "auto",
+    "avatar": "",
     "audio_out": "auto",
     "window": "none",
     "web_host": "127.0.0.1",

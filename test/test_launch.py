@@ -137,7 +137,19 @@ def test_avatar_launch_says_what_graph_says(monkeypatch: pytest.MonkeyPatch) -> 
     ("file", "names"),
     [
         ("perception", ("namespace", "image", "params_file", "autostart", "respawn", "overlay")),
-        ("avatar", ("namespace", "speech", "params_file", "portrait", "web_port", "window")),
+        (
+            "avatar",
+            (
+                "namespace",
+                "speech",
+                "params_file",
+                "portrait",
+                "renderer",
+                "avatar",
+                "web_port",
+                "window",
+            ),
+        ),
     ],
 )
 def test_show_args_with_the_real_launch(file: str, names: tuple[str, ...]) -> None:
