@@ -67,6 +67,7 @@ _AXIS_LENGTH = 0.07  # m
 _GAZE_LENGTH = 0.22  # m
 _WEAKEST_UNIT = 0.15
 _MOST_UNITS = 3
+_TEXT, _SMALL_TEXT = 0.40, 0.30  # sizes of letters
 
 
 class _OfFace(Protocol):
@@ -91,9 +92,10 @@ def draw(
 ) -> Image:
     """A copy of ``image`` (RGB uint8 [H, W, 3]) with everything drawn on it.
 
-    Results are matched to ``faces`` by their face id. Green corners: looks at the robot. Axes: x
-    (red) out of the face, y green, z (blue) up. ``note`` is a line along the bottom. Raises
-    ValueError for another kind of image.
+    Results are matched to ``faces`` by their face id. Of a face, action units may be of several
+    sources, and so may valence and arousal, which have a dial each, named by its source. Green
+    corners: looks at the robot. Axes: x (red) out of the face, y green, z (blue) up. ``note`` is a
+    line along the bottom. Raises ValueError for another kind of image.
     """
     if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8 or not image.size:
         raise ValueError(
@@ -101,9 +103,9 @@ def draw(
         )
     pen = _Pen(np.array(image, order="C"))
     gaze_of = _by_face(gazes)
-    units_of = _by_face(action_units)
+    units_of = _all_by_face(action_units)
     expression_of = _by_face(expressions)
-    affect_of = _by_face(valence_arousal)
+    affects_of = _all_by_face(valence_arousal)
     attention_of = _by_face(attention)
     for face in faces:
         if _has_mesh(face):
@@ -121,9 +123,9 @@ def draw(
             pen,
             face,
             attends,
-            units_of.get(face.id),
+            units_of.get(face.id, []),
             expression_of.get(face.id),
-            affect_of.get(face.id),
+            affects_of.get(face.id, []),
         )
     if note:
         _note(pen, note)
@@ -173,23 +175,25 @@ class _Pen:
             weight = thickness or self.thin
             cv2.circle(self.image, (x, y), r, colour, weight, cv2.LINE_AA, self._SHIFT)
 
-    def text(self, text: str, x: float, y: float, colour: Colour) -> None:
+    def text(self, text: str, x: float, y: float, colour: Colour, size: float = _TEXT) -> None:
         """One line of text; ``y`` is its base line."""
         cv2.putText(
             self.image,
             text,
             (round(x), round(y)),
             cv2.FONT_HERSHEY_SIMPLEX,
-            0.40 * self.scale,
+            size * self.scale,
             colour,
             self.thin,
             cv2.LINE_AA,
         )
 
-    def text_width(self, text: str) -> int:
+    def text_width(self, text: str, size: float = _TEXT) -> int:
         """Pixels across."""
-        size, _ = cv2.getTextSize(text, cv2.FONT_HERSHEY_SIMPLEX, 0.40 * self.scale, self.thin)
-        return int(size[0])
+        (width, _), _ = cv2.getTextSize(
+            text, cv2.FONT_HERSHEY_SIMPLEX, size * self.scale, self.thin
+        )
+        return int(width)
 
     def _fixed(self, points: Points) -> npt.NDArray[np.int32] | None:
         if not np.isfinite(points).all():
@@ -208,6 +212,13 @@ def _note(pen: _Pen, note: str) -> None:
 
 def _by_face(results: Iterable[_Result]) -> dict[str, _Result]:
     return {result.face_id: result for result in results}
+
+
+def _all_by_face(results: Iterable[_Result]) -> dict[str, list[_Result]]:
+    found: dict[str, list[_Result]] = {}
+    for result in results:
+        found.setdefault(result.face_id, []).append(result)
+    return found
 
 
 def _has_mesh(face: Face) -> bool:
@@ -305,28 +316,33 @@ def _panel(
     pen: _Pen,
     face: Face,
     attends: Attention | None,
-    units: ActionUnits | None,
+    units: Sequence[ActionUnits],
     expression: Expression | None,
-    affect: ValenceArousal | None,
+    affects: Sequence[ValenceArousal],
 ) -> None:
-    """Who, engagement, expression and strongest action units, with valence and arousal as a dot."""
+    """Who, engagement, expression and strongest action units, with valence and arousal as dots."""
     lines: list[list[tuple[str, Colour]]] = [[(face.id, _WHITE)]]
     if attends and attends.engagement in _ENGAGEMENT:
         lines[0].append((attends.engagement.name.lower(), _ENGAGEMENT[attends.engagement]))
     if expression and expression.label:
         share = float(expression.probability.max())
         lines.append([(expression.label, _WHITE), (f"{share:.0%}", _GREY)])
-    strongest = _strongest(units)
-    if strongest:
-        lines.append(
-            [(f"AU{code} {value:.1f}".replace(" 0.", " ."), _GREY) for code, value in strongest]
-        )
+    for of_source in units:
+        strongest = _strongest(of_source)
+        if strongest:
+            lines.append(
+                [(f"AU{code} {value:.1f}".replace(" 0.", " ."), _GREY) for code, value in strongest]
+            )
+            if len(units) > 1:
+                lines[-1].append((of_source.source, _WHITE))
+    affects = [a for a in affects if math.isfinite(a.valence + a.arousal)]
 
     pitch, gap, word_gap = 15 * pen.scale, 6 * pen.scale, 9 * pen.scale
-    dial = 17 * pen.scale if affect and math.isfinite(affect.valence + affect.arousal) else 0.0
+    dial, name = 17 * pen.scale, 10 * pen.scale
+    dials = [max(2 * dial, pen.text_width(a.source, _SMALL_TEXT)) + gap for a in affects]
     text = max(sum(pen.text_width(word) + word_gap for word, _ in line) for line in lines)
-    height = max(len(lines) * pitch, 2 * dial) + gap
-    width = text + gap + (2 * dial + gap if dial else 0)
+    height = max(len(lines) * pitch, (2 * dial + name) * bool(dials)) + gap
+    width = text + gap + sum(dials)
     x, y = _beside(pen, face, width, height)
     region = pen.image[
         max(round(y), 0) : max(round(y + height), 0), max(round(x), 0) : max(round(x + width), 0)
@@ -338,8 +354,13 @@ def _panel(
         for word, colour in line:
             pen.text(word, left, y + gap / 2 + (row + 0.75) * pitch, colour)
             left += pen.text_width(word) + word_gap
-    if affect and dial:
-        _dial(pen, affect, x + width - gap / 2 - dial, y + height / 2, dial - pen.scale)
+    left = x + gap + text
+    for affect, across in zip(affects, dials, strict=True):
+        middle = left + (across - gap) / 2
+        _dial(pen, affect, middle, y + gap / 2 + dial, dial - pen.scale)
+        start = middle - pen.text_width(affect.source, _SMALL_TEXT) / 2
+        pen.text(affect.source, start, y + gap / 2 + 2 * dial + 0.8 * name, _GREY, _SMALL_TEXT)
+        left += across
 
 
 def _dial(pen: _Pen, affect: ValenceArousal, x: float, y: float, radius: float) -> None:
@@ -365,12 +386,10 @@ def _beside(pen: _Pen, face: Face, width: float, height: float) -> tuple[float, 
     return max(min(x, pen.width - width), 0), max(min(y, pen.height - height), 0)
 
 
-def _strongest(units: ActionUnits | None) -> list[tuple[int, float]]:
+def _strongest(units: ActionUnits) -> list[tuple[int, float]]:
     """Code and intensity of what moves most, as far as it can be trusted; where there is only a
     probability, that of what is active.
     """
-    if units is None:
-        return []
     active = []
     for code, unit in units.units.items():
         # NaN compares false, so what is not estimated drops out.

@@ -1,6 +1,8 @@
-"""Bringing messages of one stamp together."""
+"""Bringing messages of one stamp together, and what to do about those that are slow."""
 
-from face_perception.nodes.join import StampJoin
+import pytest
+
+from face_perception.nodes.join import Newest, Pace, StampJoin
 
 GAZE = frozenset({"gaze"})
 NONE = frozenset[str]()
@@ -47,6 +49,66 @@ def test_starts_again_when_stamps_go_far_back() -> None:
     join = StampJoin("faces", wait=0.1)
     join.add("faces", 60_000 * MS, "end", NONE)
     assert join.add("faces", 10 * MS, "begin", NONE) == [(10 * MS, {"faces": "begin"})]
+
+
+def test_a_late_value_of_another_kind_clears_nothing() -> None:
+    join = StampJoin("faces", wait=0.1)
+    assert join.add("faces", 5000 * MS, "f", NONE) == [(5000 * MS, {"faces": "f"})]
+    assert join.add("faces", 5030 * MS, "g", GAZE) == []
+    assert join.add("slow", 100 * MS, "s", GAZE) == []
+    assert join.add("gaze", 5030 * MS, "g", GAZE) == [(5030 * MS, {"faces": "g", "gaze": "g"})]
+
+
+def kept(late: int, every: int, wait: float = 0.15, frames: int = 60) -> frozenset[str]:
+    """Of 30 Hz, where "slow" comes so many images late and for every so many."""
+    pace = Pace("image", wait)
+    for t in range(frames):
+        pace.add("image", t * 33 * MS)
+        if t >= late and (t - late) % every == 0:
+            pace.add("slow", (t - late) * 33 * MS)
+    return pace.kept()
+
+
+@pytest.mark.parametrize(
+    ("late", "every", "waits"), [(0, 1, True), (3, 1, True), (6, 1, False), (0, 2, False)]
+)
+def test_only_what_is_quick_and_regular_is_waited_for(late: int, every: int, waits: bool) -> None:
+    assert kept(late, every) == ({"slow"} if waits else set())
+
+
+def test_pace_follows() -> None:
+    pace = Pace("image", 0.15)
+    assert pace.kept() == set(), "nothing is known yet"
+    for t in range(20):
+        pace.add("image", t * 33 * MS)
+        pace.add("gaze", t * 33 * MS)
+    assert pace.kept() == {"gaze"}
+    for t in range(20, 40):  # it has died
+        pace.add("image", t * 33 * MS)
+    assert pace.kept() == set()
+    pace.clear()
+    pace.add("image", 0)
+    assert pace.kept() == set()
+
+
+def test_newest_of_each_key_up_to_a_stamp_and_an_age() -> None:
+    newest = Newest[str, str](0.5)
+    newest.add("a", 100 * MS, "old")
+    newest.add("a", 200 * MS, "new")
+    newest.add("b", 300 * MS, "b")
+    assert newest.at(250 * MS) == {"a": "new"}, "b is of later"
+    assert newest.at(700 * MS) == {"a": "new", "b": "b"}
+    assert newest.at(701 * MS) == {"b": "b"}
+    assert newest.at(250 * MS) == {}, "forgotten"
+    newest.clear()
+    assert newest.at(700 * MS) == {}
+
+
+def test_newest_without_an_age_is_of_the_stamp_itself() -> None:
+    newest = Newest[str, int](0.0)
+    newest.add("a", 1, 1)
+    assert newest.at(1) == {"a": 1}
+    assert newest.at(2) == {}
 
 
 def test_bounded() -> None:

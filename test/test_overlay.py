@@ -92,6 +92,7 @@ def count(picture: np.ndarray, colour: tuple[int, int, int]) -> int:
 
 
 GREEN, YELLOW, RED, PINK = (70, 220, 110), (255, 196, 40), (255, 70, 60), (255, 90, 200)
+DOT, NEGATIVE = GREEN, (255, 110, 90)  # of valence
 
 
 def test_the_image_itself_stays() -> None:
@@ -157,6 +158,37 @@ def test_panel_tells_valence() -> None:
         return float(np.nonzero((picture != without).any(axis=2))[1].mean())
 
     assert dot(0.9) > dot(-0.9) + 5
+
+
+def test_a_dial_for_each_source_with_its_name() -> None:
+    """Of affect, and of motion_affect beside it."""
+
+    def panel(*affects: ValenceArousal) -> np.ndarray:
+        return overlay.draw(blank(), CAMERA, [face()], valence_arousal=affects)
+
+    derived = ValenceArousal("face_1", "derived", 0.7, 0.3)
+    moving = ValenceArousal("face_1", "mimamo", -0.7, 0.3)
+    one, two = panel(derived), panel(derived, moving)
+    assert count(one, DOT) > 10
+    assert count(one, NEGATIVE) == 0
+    assert count(two, DOT) == count(one, DOT)
+    assert count(two, NEGATIVE) > 10
+    width = [np.ptp(np.nonzero((picture != 60).any((0, 2)))) for picture in (one, two)]
+    assert width[1] > width[0] + 20
+    named = panel(dataclasses.replace(derived, source="multitask"))
+    assert (named != one).any(), "the source is written"
+    without = panel(derived, dataclasses.replace(moving, valence=math.nan))
+    np.testing.assert_array_equal(without, one)
+
+
+def test_units_of_two_sources_are_two_lines() -> None:
+    def panel(*sources: str) -> np.ndarray:
+        units = [ActionUnits("face_1", s, {12: ActionUnit(0.8)}) for s in sources]
+        return overlay.draw(blank(), CAMERA, [face()], action_units=units)
+
+    one, two = panel("landmarks"), panel("landmarks", "multitask")
+    rows = [np.nonzero((picture != 60).any((1, 2)))[0].max() for picture in (one, two)]
+    assert rows[1] > rows[0] + 10
 
 
 def test_units_with_a_probability_only() -> None:

@@ -1,8 +1,13 @@
-"""Brings together messages of several topics that carry the same stamp. No rclpy."""
+"""Brings together messages of several topics that carry the same stamp, or nearly. No rclpy."""
 
 from __future__ import annotations
 
-from typing import Any
+from collections import deque
+from collections.abc import Hashable
+from typing import Any, Generic, TypeVar
+
+K = TypeVar("K", bound=Hashable)
+V = TypeVar("V")
 
 
 class StampJoin:
@@ -10,7 +15,8 @@ class StampJoin:
 
     A group is handed out when it has all of ``expected``, or when a value whose stamp is more than
     ``wait`` newer arrives: then with what there is. Only groups that have ``anchor`` count; a value
-    that comes after its group has gone is lost. A stamp far in the past (a bag that loops) clears.
+    that comes after its group has gone is lost. An anchor far in the past (a bag that loops)
+    clears; any other value may be late.
     """
 
     def __init__(self, anchor: str, wait: float, limit: int = 64) -> None:
@@ -28,7 +34,7 @@ class StampJoin:
         self, key: str, stamp: int, value: Any, expected: frozenset[str]
     ) -> list[tuple[int, dict[str, Any]]]:
         """Takes a value; returns the groups that are ready, oldest first."""
-        if stamp < self._done - max(self._wait, 10**9):
+        if key == self._anchor and stamp < self._done - max(self._wait, 10**9):
             self.clear()
         if stamp <= self._done:
             return []
@@ -53,3 +59,69 @@ class StampJoin:
             if self._anchor in group:
                 ready.append((at, group))
         return ready
+
+
+class Pace:
+    """Which keys are worth waiting for: those that had a value for most of the last anchors before
+    one ``wait`` seconds newer was there. Whatever is slower, or leaves anchors out, would hold up
+    every one of them.
+    """
+
+    _ANCHORS = 32  # that are remembered, about a second of a camera
+    _SHARE = 0.75
+
+    def __init__(self, anchor: str, wait: float) -> None:
+        self._anchor = anchor
+        self._wait = int(wait * 1e9)
+        self.clear()
+
+    def clear(self) -> None:
+        self._anchors: deque[int] = deque(maxlen=self._ANCHORS)
+        self._newest = 0
+        self._in_time: dict[str, deque[int]] = {}
+
+    def add(self, key: str, stamp: int) -> None:
+        """A value of ``stamp`` nanoseconds has come."""
+        if key == self._anchor:
+            self._anchors.append(stamp)
+            self._newest = stamp
+        elif self._newest - stamp <= self._wait:
+            self._in_time.setdefault(key, deque(maxlen=self._ANCHORS)).append(stamp)
+
+    def kept(self) -> frozenset[str]:
+        """The keys that keep pace; none before there is anything to tell it by."""
+        due = {stamp for stamp in self._anchors if self._newest - stamp >= self._wait}
+        least = self._SHARE * len(due)
+        return frozenset(
+            key for key, stamps in self._in_time.items() if due and len(due & {*stamps}) >= least
+        )
+
+
+class Newest(Generic[K, V]):
+    """The newest value of each key for a stamp, not older than ``age`` seconds."""
+
+    _MOST = 64  # of a key: those for stamps that are still to be asked for
+
+    def __init__(self, age: float) -> None:
+        self._age = int(age * 1e9)
+        self.clear()
+
+    def clear(self) -> None:
+        self._values: dict[K, deque[tuple[int, V]]] = {}
+
+    def add(self, key: K, stamp: int, value: V) -> None:
+        """Keeps a value of ``stamp`` nanoseconds."""
+        self._values.setdefault(key, deque(maxlen=self._MOST)).append((stamp, value))
+
+    def at(self, stamp: int) -> dict[K, V]:
+        """By key, the newest value up to ``stamp``; what is too old for it is forgotten."""
+        found = {}
+        for key, values in list(self._values.items()):
+            while values and values[0][0] < stamp - self._age:
+                values.popleft()
+            if not values:
+                del self._values[key]
+            known = [(at, value) for at, value in values if at <= stamp]
+            if known:
+                found[key] = max(known, key=lambda pair: pair[0])[1]
+        return found

@@ -12,7 +12,7 @@ from face_perception import inference, msg, overlay, types
 from face_perception.nodes import images, messages
 from face_perception.nodes.driver import PerceptionNode, run
 from face_perception.nodes.image_input import ImageInput
-from face_perception.nodes.join import StampJoin
+from face_perception.nodes.join import Newest, Pace, StampJoin
 from face_perception.nodes.parameters import parameter
 from face_perception.nodes.qos import RELIABILITY, SensorSubscription
 from face_perception.nodes.worker import LatestWorker
@@ -24,9 +24,17 @@ class OverlayParameters:
 
     wait: float = parameter(
         0.15,
-        "Longest wait for the results of a frame, seconds; then it is drawn without them.",
+        "Longest wait for the results of a frame, seconds. Only faces, and what has lately come in "
+        "this time for most frames, are waited for: a slow network holds up no picture.",
         minimum=0.0,
         maximum=5.0,
+    )
+    hold: float = parameter(
+        1.0,
+        "Age up to which the newest result of a face is drawn while there is none of the frame "
+        "itself, seconds; 0: results of the frame itself only.",
+        minimum=0.0,
+        maximum=60.0,
     )
     qos: str = parameter(
         "auto",
@@ -43,8 +51,13 @@ _RESULTS: dict[str, type[Any]] = {
     "action_units": msg.ActionUnitsArray,
     "expressions": msg.ExpressionArray,
     "valence_arousal": msg.ValenceArousalArray,
+    "motion_affect": msg.ValenceArousalArray,
     "attention": msg.AttentionArray,
 }
+# What of a message is about faces, where it is not called so.
+_FIELDS = {"gaze": "gazes"}
+# A clock that goes back by more is another one.
+_BACK = 1_000_000_000
 
 
 class OverlayNode(PerceptionNode[OverlayParameters]):
@@ -58,6 +71,9 @@ class OverlayNode(PerceptionNode[OverlayParameters]):
 
     def setup(self) -> None:
         self._join = StampJoin("image", self.values.wait, limit=16)
+        self._pace = Pace("image", self.values.wait)
+        self._newest = Newest[tuple[str, str, str], Any](self.values.hold)
+        self._stamp = 0
         self._image = self.publisher(Image, "overlay", depth=1)
         self._compressed = self.publisher(CompressedImage, "overlay/compressed", depth=1)
 
@@ -100,12 +116,18 @@ class OverlayNode(PerceptionNode[OverlayParameters]):
 
     def report(self) -> tuple[str, dict[str, str]]:
         return self._input.status if self._input else "", {
-            "draws": ", ".join(sorted(self._expected()))
+            "draws": ", ".join(sorted(self._published())),
+            "waits for": ", ".join(sorted(self._expected())),
         }
 
+    def _published(self) -> set[str]:
+        return {topic for topic, found in self._results.items() if found.published}
+
     def _expected(self) -> frozenset[str]:
-        """What a picture waits for beside the image."""
-        return frozenset(topic for topic, found in self._results.items() if found.published)
+        """What a picture waits for beside the image: faces, without which nothing has its place,
+        and what is quick.
+        """
+        return self._pace.kept() | (self._published() & {"faces"})
 
     def _on_image(self, message: Any) -> None:
         self.count("input")
@@ -113,38 +135,50 @@ class OverlayNode(PerceptionNode[OverlayParameters]):
 
     def _received(self, key: str, message: Any) -> None:
         stamp = messages.nanoseconds(message.header.stamp)
-        for _, group in self._join.add(key, stamp, message, self._expected()):
-            if self._worker is not None and self._worker.put(group):
+        if key == "image":
+            if stamp < self._stamp - _BACK:
+                self._pace.clear()
+                self._newest.clear()
+            self._stamp = stamp
+        elif key != "faces":
+            for item in getattr(message, _FIELDS.get(key, "faces")):
+                # Only action units may be of two sources at once.
+                source = item.source if key == "action_units" else ""
+                self._newest.add((key, item.face_id, source), stamp, item)
+        self._pace.add(key, stamp)
+        for at, group in self._join.add(key, stamp, message, self._expected()):
+            known: dict[str, Any] = {k: group[k] for k in ("image", "faces") if k in group}
+            for (topic, *_), item in sorted(self._newest.at(at).items(), key=lambda kept: kept[0]):
+                known.setdefault(topic, []).append(item)
+            if self._worker is not None and self._worker.put(known):
                 self.count("dropped")
 
-    def _draw(self, group: dict[str, Any]) -> None:
+    def _draw(self, known: dict[str, Any]) -> None:
+        """``known``: the messages image and faces of one stamp, and by topic what to draw."""
         if self._input is None:
             return
-        message = group["image"]
+        message = known["image"]
         frame = self._input.decode(message)
         if frame is None:
             return
         faces: list[types.Face] = []
         camera = frame.camera
-        if "faces" in group:
-            faces, camera = messages.faces_from_msg(group["faces"])
+        if "faces" in known:
+            faces, camera = messages.faces_from_msg(known["faces"])
         picture = overlay.draw(
             frame.image,
             camera,
             faces,
-            gazes=[messages.gaze_from_msg(g) for g in _items(group, "gaze", "gazes")],
-            action_units=[
-                messages.action_units_from_msg(a) for a in _items(group, "action_units", "faces")
-            ],
-            expressions=[
-                messages.expression_from_msg(e) for e in _items(group, "expressions", "faces")
-            ],
+            gazes=map(messages.gaze_from_msg, known.get("gaze", ())),
+            action_units=map(messages.action_units_from_msg, known.get("action_units", ())),
+            expressions=map(messages.expression_from_msg, known.get("expressions", ())),
             valence_arousal=[
-                messages.valence_arousal_from_msg(v)
-                for v in _items(group, "valence_arousal", "faces")
+                messages.valence_arousal_from_msg(item)
+                for topic in ("valence_arousal", "motion_affect")
+                for item in known.get(topic, ())
             ],
-            attention=[messages.attention_from_msg(a) for a in _items(group, "attention", "faces")],
-            note=_note(group),
+            attention=map(messages.attention_from_msg, known.get("attention", ())),
+            note=_note(known),
         )
         raw = self.heard(self._image)
         if raw:
@@ -157,14 +191,10 @@ class OverlayNode(PerceptionNode[OverlayParameters]):
             self.publish(self._compressed, jpeg, None if raw else message.header)
 
 
-def _note(group: dict[str, Any]) -> str:
+def _note(known: dict[str, Any]) -> str:
     """What is drawn but means nothing, by the cards of the networks that said it."""
-    fields = {"gaze": "gazes"}
     sources = {
-        str(item.source)
-        for topic in _RESULTS
-        if topic != "faces"
-        for item in _items(group, topic, fields.get(topic, "faces"))
+        str(item.source) for topic in _RESULTS if topic != "faces" for item in known.get(topic, ())
     }
     untrained = ", ".join(sorted(source for source in sources if not _trained(source)))
     return f"{untrained}: {inference.UNTRAINED}" if untrained else ""
@@ -177,10 +207,6 @@ def _trained(source: str) -> bool:
         return inference.find(source).trained
     except inference.ModelError:
         return True
-
-
-def _items(group: dict[str, Any], key: str, field: str) -> list[Any]:
-    return list(getattr(group[key], field)) if key in group else []
 
 
 def main(args: list[str] | None = None) -> int:

@@ -1,0 +1,143 @@
+"""The overlay node over DDS: slow networks hold up no picture and are drawn all the same."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+from conftest import NodeProcess, Peer
+from diagnostic_msgs.msg import DiagnosticArray
+from sensor_msgs.msg import Image
+from std_msgs.msg import Header
+from test_overlay import everything, face
+
+from face_perception import msg, overlay
+from face_perception.nodes import messages
+from face_perception.types import Camera, Expression, ValenceArousal
+
+Start = Callable[..., NodeProcess]
+PERIOD = 1 / 30
+LATE = 9  # images: 0.3 s, twice the longest wait
+GREY = np.full((240, 320, 3), 60, np.uint8)
+CAMERA = Camera.assume(320, 240)
+
+
+class Graph:
+    """What the other nodes would publish, image by image, and what the overlay makes of it."""
+
+    def __init__(self, peer: Peer) -> None:
+        self.peer = peer
+        self.pictures = peer.listen(Image, "overlay")
+        self.face = messages.face_to_msg(face(x=160, y=100, size=60))
+        self._publishers = {
+            topic: peer.publisher(kind, topic)
+            for topic, kind in (
+                ("image", Image),
+                ("faces", msg.FaceArray),
+                ("attention", msg.AttentionArray),
+                ("expressions", msg.ExpressionArray),
+                ("motion_affect", msg.ValenceArousalArray),
+            )
+        }
+        peer.until(
+            lambda: all(p.get_subscription_count() for p in self._publishers.values()),
+            why="for the overlay",
+        )
+
+    def header(self, t: int) -> Header:
+        return Header(stamp=messages.time(10 + t * PERIOD), frame_id="eye")
+
+    def image(self, t: int) -> None:
+        image = Image(header=self.header(t), height=240, width=320, step=960, encoding="rgb8")
+        image.data = GREY.tobytes()
+        self._publishers["image"].publish(image)
+        faces = messages.faces_to_msg([messages.face_from_msg(self.face)], CAMERA, image.header)
+        self._publishers["faces"].publish(faces)
+
+    def say(self, topic: str, t: int, *items: Any) -> None:
+        publisher = self._publishers[topic]
+        publisher.publish(publisher.msg_type(header=self.header(t), faces=list(items)))
+
+    def picture(self, t: int) -> np.ndarray:
+        """That of an image, with no newer one published: so it does not wait for one."""
+        stamp = self.header(t).stamp
+        self.peer.until(
+            lambda: any(p.header.stamp == stamp for p in self.pictures), why=f"for picture {t}"
+        )
+        (found,) = (p for p in self.pictures if p.header.stamp == stamp)
+        return np.frombuffer(bytes(found.data), np.uint8).reshape(240, 320, 3)
+
+    def drawn(self, **results: Any) -> np.ndarray:
+        return overlay.draw(GREY, CAMERA, [messages.face_from_msg(self.face)], **results)
+
+
+def happy(share: float) -> Expression:
+    rest = (1 - share) / 6
+    probability = np.full(7, rest)
+    probability[4] = share
+    return messages.expression_from_msg(
+        messages.expression_to_msg(Expression("face_1", "x", probability))
+    )
+
+
+@pytest.fixture
+def graph(start: Start, peer: Peer) -> Graph:
+    start("overlay", hold=0.5)
+    return Graph(peer)
+
+
+def test_slow_results_hold_up_no_picture_and_are_drawn(graph: Graph, peer: Peer) -> None:
+    """An expression 0.3 s late, of every third image; valence and arousal from motion as late."""
+    moving = ValenceArousal("face_1", "mimamo", 0.5, -0.25)
+    for t in range(45):
+        graph.image(t)
+        about = t - LATE
+        if about >= 0 and about % 3 == 0:
+            before = len(graph.pictures)
+            graph.say("expressions", about, messages.expression_to_msg(happy(0.4 + about / 100)))
+            graph.say("motion_affect", about, messages.valence_arousal_to_msg(moving))
+            peer.spin(0.05)
+            assert len(graph.pictures) <= before + 1, "no picture twice"
+        graph.picture(t)
+    assert len(graph.pictures) == 45
+    # What had come before the image: nothing newer than 0.3 s, nothing older than 0.4 s.
+    known = 33
+    wanted = graph.drawn(expressions=[happy(0.4 + known / 100)], valence_arousal=[moving])
+    np.testing.assert_array_equal(graph.picture(44), wanted)
+    # Then they come no more.
+    plain = graph.drawn()
+    for t in range(45, 60):
+        graph.image(t)
+        same = bool((graph.picture(t) == plain).all())
+        assert same == (t > known + 15), "half a second is the age that was asked for"
+
+
+def test_quick_results_are_those_of_the_image(graph: Graph, peer: Peer) -> None:
+    """Once they are known to be quick, a picture waits for its own."""
+    said = peer.listen(DiagnosticArray, "/diagnostics")
+    attention = everything()["attention"][0]
+    for t in range(40):
+        graph.image(t)
+        graph.say("attention", t, messages.attention_to_msg(attention))
+        graph.say("expressions", t, messages.expression_to_msg(happy(0.3 + t / 100)))
+        peer.spin(0.02)
+        graph.picture(t)
+
+    def waits_for() -> str:
+        values = {v.key: v.value for m in said for s in m.status for v in s.values}
+        return str(values.get("waits for"))
+
+    peer.until(lambda: waits_for() == "attention, expressions, faces", why="for the diagnostics")
+    for t in range(40, 50):
+        graph.image(t)
+        peer.spin(0.03)
+        graph.say("attention", t, messages.attention_to_msg(attention))
+        peer.spin(0.03)
+        stamp = graph.header(t).stamp
+        assert not any(p.header.stamp == stamp for p in graph.pictures), "it waits"
+        now = happy(0.3 + t / 100)
+        graph.say("expressions", t, messages.expression_to_msg(now))
+        wanted = graph.drawn(expressions=[now], attention=[attention])
+        np.testing.assert_array_equal(graph.picture(t), wanted)
