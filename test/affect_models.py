@@ -80,11 +80,11 @@ class Net:
         )
 
 
-def _heads(net: Net, features: str, size: int, free: Axes) -> None:
+def _heads(net: Net, features: str, size: int, free: Axes, scale: float = 3.0) -> None:
     for seed, (name, out) in enumerate(
         (("au_logits", 8), ("expression_logits", 7), ("va_logits", 40))
     ):
-        net.output(name, net.linear(features, size, out, 3.0, seed), (*free, out))
+        net.output(name, net.linear(features, size, out, scale, seed), (*free, out))
 
 
 def _decoding() -> dict[str, Any]:
@@ -116,7 +116,8 @@ def install_multitask(**facts: Any) -> None:
     net.install("multitask_rnn_trunk")
     net = Net(features=("B", "T", 384))
     mean = net.node("ReduceMean", "features", axes=[1], keepdims=1)
-    _heads(net, net.node("Add", "features", mean), 384, ("B", "T"))
+    # Small, so that no probability is all but 0 or 1, where every difference is lost.
+    _heads(net, net.node("Add", "features", mean), 384, ("B", "T"), 0.02)
     net.install("multitask_rnn", trunk="multitask_rnn_trunk", window=8, **_decoding())
 
 

@@ -4,6 +4,7 @@ the image that an estimate is about.
 
 from __future__ import annotations
 
+import dataclasses
 import shutil
 import time
 from collections.abc import Callable
@@ -18,12 +19,13 @@ from conftest import NodeProcess, Peer
 from diagnostic_msgs.msg import DiagnosticArray
 from sensor_msgs.msg import Image
 from std_msgs.msg import Header
+from test_mimamo import offline
 
 from face_perception import faces, msg, paths
-from face_perception.affect import MultitaskNet
+from face_perception.affect import Decoder, MultitaskNet
+from face_perception.affect.multitask import network_input
 from face_perception.faces import load_tracker
 from face_perception.inference import load
-from face_perception.motion import Mimamo, load_networks
 from face_perception.nodes import messages
 from face_perception.types import Camera, FaceCrop, Frame
 
@@ -60,8 +62,10 @@ def models(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return folder
 
 
-def publish(peer: Peer, crops: list[list[FaceCrop]], ready: Callable[[], Any]) -> None:
-    """An empty image until somebody answers, then all of the clip, by its own clock."""
+def publish(
+    peer: Peer, crops: list[list[FaceCrop]], ready: Callable[[], Any], rate: float = RATE
+) -> None:
+    """An empty image until somebody answers, then all of the clip, by a clock of its own."""
     publisher = peer.publisher(msg.FaceCrops, "face_crops")
     stamp, end = 1.0, time.monotonic() + 30
     while not ready():
@@ -70,7 +74,7 @@ def publish(peer: Peer, crops: list[list[FaceCrop]], ready: Callable[[], Any]) -
         stamp += 0.05
         peer.spin(0.05)
     for t, of_image in enumerate(crops):
-        header = Header(stamp=messages.time(BEGIN + t / RATE), frame_id="eye")
+        header = Header(stamp=messages.time(BEGIN + t / rate), frame_id="eye")
         publisher.publish(messages.crops_to_msg(of_image, header))
         peer.spin(0.03)
 
@@ -79,32 +83,51 @@ def about_clip(heard: list[Any]) -> list[Any]:
     return [m for m in heard if messages.seconds(m.header.stamp) >= BEGIN - 0.001]
 
 
+def affects(found: list[Any]) -> np.ndarray:
+    """[T, 2] of the first face of each message."""
+    return np.array([[m.faces[0].valence, m.faces[0].arousal] for m in found])
+
+
+def over_time(faces_: list[FaceCrop], look_ahead: int) -> np.ndarray:
+    """Of the recurrent multitask network, [T - look_ahead, 10]: probabilities of the units, valence
+    and arousal; the whole clip at once, and each window of 8 by itself.
+    """
+    features = load("multitask_rnn_trunk").infer({"face": network_input(faces_)})["features"]
+    heads, rows = load("multitask_rnn"), []
+    decode = Decoder(heads).decode
+    for t in range(len(faces_) - look_ahead):
+        newest = t + look_ahead
+        first = max(0, newest - 7)
+        logits = heads.infer({"features": features[None, first : newest + 1]})
+        found = decode("", {name: value[0, t - first] for name, value in logits.items()})
+        units = [unit.probability for unit in found.units.units.values()]
+        rows.append([*units, found.valence_arousal.valence, found.valence_arousal.arousal])
+    return np.array(rows)
+
+
 @pytest.mark.parametrize(
-    ("model", "look_ahead"), [("mimamo", 6), ("mimamo", 0), ("mimamo_released", 6)]
+    ("model", "look_ahead"), [("mimamo", 6), ("mimamo", 0), ("mimamo", 9), ("mimamo_released", 6)]
 )
 def test_motion_affect_is_as_offline(
     start: Start, peer: Peer, crops: list[list[FaceCrop]], model: str, look_ahead: int
 ) -> None:
-    wanted, mimamo = [], Mimamo[int](load_networks(model), look_ahead=look_ahead, window=16)
-    for t, of_image in enumerate(crops):
-        wanted += mimamo.estimate(t, BEGIN + t / RATE, of_image)
+    """As a batch of the whole clip with the same windows, nothing of it incremental."""
+    shown = [c for c in crops if c]
+    faces_ = [face for (face,) in shown]
+    wanted = offline(faces_, model, look_ahead, 16)[: len(shown) - look_ahead]
+    assert np.ptp(wanted, axis=0).min() > 0.001, "the estimates differ from image to image"
     start("motion_affect", model=model, look_ahead=look_ahead, window=16, appearance_every=1)
     heard = peer.listen(msg.ValenceArousalArray, "motion_affect")
     said = peer.listen(DiagnosticArray, "/diagnostics")
-    publish(peer, crops, lambda: heard)
+    publish(peer, shown, lambda: heard, rate=30)
     peer.until(lambda: len(about_clip(heard)) >= len(wanted))
     found = about_clip(heard)
     stamps = [messages.seconds(m.header.stamp) for m in found]
-    np.testing.assert_allclose(stamps, [BEGIN + t / RATE for t, _ in wanted], atol=1e-6)
-    assert len(wanted) > FRAMES - 10
-    for message, (_, values) in zip(found, wanted, strict=True):
+    np.testing.assert_allclose(stamps, BEGIN + np.arange(len(wanted)) / 30, atol=1e-6)
+    for message, crop in zip(found, faces_, strict=False):
         assert message.header.frame_id == "eye"
-        assert [f.source for f in message.faces] == [model] * len(values)
-        got = [(f.face_id, f.valence, f.arousal) for f in message.faces]
-        assert got == [
-            (v.face_id, pytest.approx(v.valence, abs=1e-5), pytest.approx(v.arousal, abs=1e-5))
-            for v in values
-        ]
+        assert [(f.source, f.face_id) for f in message.faces] == [(model, crop.face_id)]
+    np.testing.assert_allclose(affects(found), np.clip(wanted, -1, 1), atol=1e-5)
     peer.until(lambda: any("delay (s)" in str(m) for m in said))
     status = next(m.status[0] for m in reversed(said) if "delay (s)" in str(m))
     values = {v.key: v.value for v in status.values}
@@ -215,14 +238,72 @@ def test_untrained_weights_are_said_everywhere(
     peer.until(show("expression"))
 
 
-def test_affect_runs_the_recurrent_network_late(
-    start: Start, peer: Peer, crops: list[list[FaceCrop]]
+@pytest.mark.parametrize("look_ahead", [0, 3])
+def test_recurrent_affect_is_as_offline(
+    start: Start, peer: Peer, crops: list[list[FaceCrop]], look_ahead: int
 ) -> None:
-    start("affect", model="multitask_rnn", look_ahead=2)
-    heard = peer.listen(msg.ValenceArousalArray, "valence_arousal")
-    shown = [c for c in crops if c][:12]
-    publish(peer, shown, lambda: heard)
-    peer.until(lambda: len(about_clip(heard)) >= 5)
-    stamps = [messages.seconds(m.header.stamp) - BEGIN for m in about_clip(heard)]
-    assert max(stamps) <= (len(shown) - 3) / RATE + 1e-6
-    assert {f.source for m in about_clip(heard) for f in m.faces} == {"multitask_rnn"}
+    """As the trunk over the whole clip at once, and the heads over each sliding window."""
+    start("affect", model="multitask_rnn", look_ahead=look_ahead, expression_smoothing=0.0)
+    heard = {
+        "units": peer.listen(msg.ActionUnitsArray, "action_units"),
+        "affects": peer.listen(msg.ValenceArousalArray, "valence_arousal"),
+    }
+    shown = [c for c in crops if c]
+    publish(peer, shown, lambda: all(heard.values()))
+    peer.until(lambda: all(len(about_clip(m)) >= 30 for m in heard.values()))
+    found = [about_clip(m) for m in heard.values()]
+    assert {f.source for messages_ in found for m in messages_ for f in m.faces} == {
+        "multitask_rnn"
+    }
+    # The node works on the newest image only: those that it has seen are those that it spoke of.
+    seen = [round((messages.seconds(m.header.stamp) - BEGIN) * RATE) for m in found[1]]
+    assert seen == sorted(set(seen))
+    assert max(seen) <= len(shown) - 1 - look_ahead
+    wanted = over_time([shown[t][0] for t in seen], look_ahead)
+    assert np.ptp(wanted, axis=0).max() > 0.003, "the estimates differ from image to image"
+    got = [
+        [*units.faces[0].probability, affect.faces[0].valence, affect.faces[0].arousal]
+        for units, affect in zip(*found, strict=False)
+    ]
+    count = len(seen) - look_ahead
+    np.testing.assert_allclose(got[:count], wanted, atol=1e-5)
+
+
+@pytest.mark.parametrize("node", ["affect", "motion_affect"])
+def test_interruptions_begin_anew(
+    start: Start, peer: Peer, crops: list[list[FaceCrop]], node: str
+) -> None:
+    """A gap, an image without the face, another id, a stamp that goes back: what comes after each
+    is as if nothing had been before.
+    """
+    faces_ = [c[0] for c in crops if c]
+    model = {"affect": "multitask_rnn", "motion_affect": "mimamo"}[node]
+    more = {"appearance_every": 1} if node == "motion_affect" else {}
+    start(node, model=model, look_ahead=0, window=8, **more)
+    topic = {"affect": "valence_arousal"}.get(node, node)
+    heard = peer.listen(msg.ValenceArousalArray, topic)
+    publish(peer, [], lambda: heard)
+    publisher = peer.publisher(msg.FaceCrops, "face_crops")
+    peer.until(lambda: publisher.get_subscription_count() > 0)
+    # By when each begins, in images, and whose face it is: 30 of a gap; one where nobody is.
+    begins = {0: "face_1", 40: "face_1", 51: "face_1", 61: "face_2", -2000: "face_2"}
+    for begin, face_id in begins.items():
+        part = faces_[begin % 7 :: 3][:10]
+        if begin == 51:
+            publisher.publish(
+                msg.FaceCrops(header=Header(stamp=messages.time(BEGIN + 50 / 30), frame_id="eye"))
+            )
+        for k, crop in enumerate(part):
+            of_id = dataclasses.replace(crop, face_id=face_id)
+            header = Header(stamp=messages.time(BEGIN + (begin + k) / 30), frame_id="eye")
+            before = len(heard)
+            publisher.publish(messages.crops_to_msg([of_id], header))
+            # One by one, so that the node sees each.
+            peer.until(lambda n=before: any(m.faces for m in heard[n:]))
+        found = [m for m in heard[-12:] if m.faces][-10:]
+        stamps = [messages.seconds(m.header.stamp) for m in found]
+        np.testing.assert_allclose(stamps, BEGIN + (begin + np.arange(10)) / 30, atol=1e-6)
+        assert {f.face_id for m in found for f in m.faces} == {face_id}
+        values = over_time(part, 0)[:, -2:], offline(part, "mimamo", 0, 8)
+        wanted = values[node == "motion_affect"]
+        np.testing.assert_allclose(affects(found), np.clip(wanted, -1, 1), atol=1e-5)
