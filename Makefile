@@ -6,6 +6,9 @@ run := source tools/env.sh &&
 
 CAMERA ?= sample
 DURATION ?= 0
+# Models of the demo's affect and motion_affect nodes; empty: what has been imported.
+AFFECT ?=
+MOTION ?=
 
 TEXT ?=
 PORTRAIT ?=
@@ -17,7 +20,8 @@ setup:
 
 demo: setup
 	@# A job of its own: Ctrl-C then ends the demo, whose exit code counts, and not make.
-	@set -m; $(run) face-perception demo --camera "$(CAMERA)" --duration "$(DURATION)"
+	@set -m; $(run) face-perception demo --camera "$(CAMERA)" --duration "$(DURATION)" \
+		--affect "$(AFFECT)" --motion "$(MOTION)"
 
 demo-avatar:
 	@tools/setup.sh avatar

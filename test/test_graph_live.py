@@ -291,6 +291,7 @@ def test_watch_shows_a_running_graph(up: Any, peer: Peer, group_photo: Path) -> 
         (["up", "--params-file", "nowhere.yaml"], "parameter file nowhere.yaml does not exist"),
         (["up", "--namespace", "a b"], "namespace 'a b' is not a ROS name"),
         (["demo", "--camera", "nowhere.mp4"], "nowhere.mp4: no such camera, video or picture"),
+        (["demo", "--affect", "multitask-9"], "there is no model 'multitask-9'"),
     ],
 )
 def test_wrong_usage_is_one_clear_line(arguments: list[str], said: str, tmp_path: Path) -> None:

@@ -9,10 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from face_perception.commands import graph_options
-from face_perception.inference import catalogue
+from face_perception.inference import Card, catalogue, find
 
-# What the affect node runs where it has been imported.
-_MULTITASK = "multitask"
+# What the nodes run where it has been imported.
+_MULTITASK, _MIMAMO = "multitask", "mimamo"
+_NONE = "none"
 
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -23,6 +24,20 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         default="sample",
         metavar="SOURCE",
         help="sample (photographs that move), /dev/video0, a video or a picture",
+    )
+    parser.add_argument(
+        "--affect",
+        default="",
+        metavar="MODEL",
+        help="of the affect node: expression, multitask, multitask_rnn (default: multitask where "
+        "it has been imported)",
+    )
+    parser.add_argument(
+        "--motion",
+        default="",
+        metavar="MODEL",
+        help="of the motion_affect node: mimamo, mimamo_released, or none (default: mimamo where "
+        "it has been imported)",
     )
     parser.add_argument(
         "--output", type=Path, default=Path("out"), help="folder of the annotated frames"
@@ -40,19 +55,28 @@ def run(args: argparse.Namespace) -> int:
         if not os.path.exists(source):
             raise FileNotFoundError(2, "no such camera, video or picture", source)
         source = os.path.abspath(source)
-    parameters: dict[str, dict[str, Any]] = {"camera": {"source": source}}
-    imported = {name: card for name, card in catalogue().items() if card.origin}
-    if _MULTITASK in imported:
-        parameters["affect"] = {"model": _MULTITASK}
-    nodes = [
-        node
-        for node in graph.NODES
-        if node.perceives and (not node.needs or node.needs in imported)
-    ]
-    for name in (_MULTITASK, *(node.needs for node in nodes)):
-        if name in imported:
-            print(f"with {name}: {imported[name].origin}")
-    options = graph_options.options(
-        args, nodes=tuple(node.name for node in nodes), parameters=parameters
-    )
+    models = _models(args.affect, args.motion)
+    for card in models.values():
+        if card.origin:
+            print(f"with {card.name}: {card.origin}")
+    parameters: dict[str, dict[str, Any]] = {
+        "camera": {"source": source},
+        **{node: {"model": card.name} for node, card in models.items()},
+    }
+    nodes = [n.name for n in graph.NODES if n.perceives and (not n.needs or n.name in models)]
+    options = graph_options.options(args, nodes=tuple(nodes), parameters=parameters)
     return demo(options, duration=args.duration, pictures=args.output)
+
+
+def _models(affect: str, motion: str) -> dict[str, Card]:
+    """The networks of the nodes that have a choice: those asked for, else what has been imported.
+
+    Raises inference.ModelError for one that is not there, saying how it would be.
+    """
+    imported = {name for name, card in catalogue().items() if card.origin}
+    found = {}
+    if affect or _MULTITASK in imported:
+        found["affect"] = find(affect or _MULTITASK)
+    if motion != _NONE and (motion or _MIMAMO in imported):
+        found["motion_affect"] = find(motion or _MIMAMO)
+    return found
