@@ -24,8 +24,8 @@ from test_mimamo import offline
 from face_perception import faces, msg, paths
 from face_perception.affect import Decoder, MultitaskNet
 from face_perception.affect.multitask import network_input
-from face_perception.faces import load_tracker
 from face_perception.commands import demo
+from face_perception.faces import load_tracker
 from face_perception.inference import ModelError, load
 from face_perception.nodes import messages
 from face_perception.types import Camera, FaceCrop, Frame
