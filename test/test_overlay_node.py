@@ -49,12 +49,13 @@ class Graph:
     def header(self, t: int) -> Header:
         return Header(stamp=messages.time(10 + t * PERIOD), frame_id="eye")
 
-    def image(self, t: int) -> None:
+    def image(self, t: int, faces: bool = True) -> None:
         image = Image(header=self.header(t), height=240, width=320, step=960, encoding="rgb8")
         image.data = GREY.tobytes()
         self._publishers["image"].publish(image)
-        faces = messages.faces_to_msg([messages.face_from_msg(self.face)], CAMERA, image.header)
-        self._publishers["faces"].publish(faces)
+        if faces:
+            found = [messages.face_from_msg(self.face)]
+            self._publishers["faces"].publish(messages.faces_to_msg(found, CAMERA, image.header))
 
     def say(self, topic: str, t: int, *items: Any) -> None:
         publisher = self._publishers[topic]
@@ -141,3 +142,18 @@ def test_quick_results_are_those_of_the_image(graph: Graph, peer: Peer) -> None:
         graph.say("expressions", t, messages.expression_to_msg(now))
         wanted = graph.drawn(expressions=[now], attention=[attention])
         np.testing.assert_array_equal(graph.picture(t), wanted)
+
+
+def test_images_that_the_tracker_leaves_out_do_not_flicker(graph: Graph) -> None:
+    for t in range(10):
+        graph.image(t, faces=t % 3 != 1)
+    graph.picture(9)
+    drawn = [round((messages.seconds(p.header.stamp) - 10) / PERIOD) for p in graph.pictures]
+    assert not any(t % 3 == 1 for t in drawn)
+    assert drawn == sorted(set(drawn))
+    for t in range(10, 50):  # it has died, and the image is shown all the same
+        graph.image(t, faces=False)
+        graph.peer.spin(0.02)
+    graph.peer.until(lambda: messages.seconds(graph.pictures[-1].header.stamp) > 11, why="for it")
+    bare = np.frombuffer(bytes(graph.pictures[-1].data), np.uint8)
+    assert (bare == 60).all()

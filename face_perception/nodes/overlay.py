@@ -30,7 +30,7 @@ class OverlayParameters:
         maximum=5.0,
     )
     hold: float = parameter(
-        1.0,
+        1.5,
         "Age up to which the newest result of a face is drawn while there is none of the frame "
         "itself, seconds; 0: results of the frame itself only.",
         minimum=0.0,
@@ -56,8 +56,9 @@ _RESULTS: dict[str, type[Any]] = {
 }
 # What of a message is about faces, where it is not called so.
 _FIELDS = {"gaze": "gazes"}
-# A clock that goes back by more is another one.
-_BACK = 1_000_000_000
+# Nanoseconds: a clock that goes back by more is another one; and for so long after a picture with
+# faces none is drawn without, for those are images that the tracker left out, and would flicker.
+_BACK, _BARE = 1_000_000_000, 500_000_000
 
 
 class OverlayNode(PerceptionNode[OverlayParameters]):
@@ -74,6 +75,7 @@ class OverlayNode(PerceptionNode[OverlayParameters]):
         self._pace = Pace("image", self.values.wait)
         self._newest = Newest[tuple[str, str, str], Any](self.values.hold)
         self._stamp = 0
+        self._with_faces = -_BARE
         self._image = self.publisher(Image, "overlay", depth=1)
         self._compressed = self.publisher(CompressedImage, "overlay/compressed", depth=1)
 
@@ -147,6 +149,11 @@ class OverlayNode(PerceptionNode[OverlayParameters]):
                 self._newest.add((key, item.face_id, source), stamp, item)
         self._pace.add(key, stamp)
         for at, group in self._join.add(key, stamp, message, self._expected()):
+            if "faces" in group:
+                self._with_faces = at
+            elif 0 <= at - self._with_faces < _BARE:
+                self.count("dropped")
+                continue
             known: dict[str, Any] = {k: group[k] for k in ("image", "faces") if k in group}
             for (topic, *_), item in sorted(self._newest.at(at).items(), key=lambda kept: kept[0]):
                 known.setdefault(topic, []).append(item)
