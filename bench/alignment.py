@@ -15,6 +15,7 @@ repository.
 from __future__ import annotations
 
 import argparse
+import os
 import math
 from collections.abc import Iterator
 from pathlib import Path
@@ -121,7 +122,8 @@ def main() -> int:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
-    default = ROOT.parent / "shared" / "data" / "canonical_face_model.obj"
+    shared = Path(os.environ.get("FACE_PERCEPTION_SHARED") or ROOT.parent / "shared")
+    default = shared / "data" / "canonical_face_model.obj"
     parser.add_argument("--model", type=Path, default=default)
     options = parser.parse_args()
     if not options.model.exists():
