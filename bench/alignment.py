@@ -15,8 +15,8 @@ repository.
 from __future__ import annotations
 
 import argparse
-import os
 import math
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
