@@ -23,7 +23,6 @@ from face_perception.gaze import (
     GazeEstimator,
     People,
     PeopleStore,
-    check_person_id,
     estimate_gazes,
     load_gaze,
 )
@@ -131,11 +130,16 @@ class Perception:
         calibrations are (the user's), ``person`` whose is used.
 
         Raises inference.ModelError where a model is missing, naming the command that fetches it,
-        and ValueError for an id that cannot name a person.
+        and ValueError for a person who is not calibrated for ``gaze``, or an id that can be none.
         """
-        if person:
-            check_person_id(person)
-        estimator, revisions = load_gaze(gaze, threads=threads)
+        estimator = load_gaze(gaze, threads=threads)
+        store = people or PeopleStore()
+        known = People(store, {estimator.name: estimator.revision})
+        if person and not known.calibrated(person):
+            raise ValueError(
+                f"{person} is not calibrated for {gaze} in {store.folder}: run `face-perception "
+                f"calibrate --person {person} --model {gaze}`"
+            )
         return cls(
             load_tracker(threads=threads),
             estimator,
@@ -143,7 +147,7 @@ class Perception:
             ExpressionNet(load("expression", threads=threads)),
             SmoothExpressions(),
             AttentionTracker(),
-            people=People(people or PeopleStore(), revisions=revisions),
+            people=known,
             person=person,
             single_image=single_image,
         )
@@ -225,6 +229,9 @@ def _gaze(gaze: Gaze | None) -> dict[str, Any] | None:
         "yaw": _number(gaze.yaw),
         "pitch": _number(gaze.pitch),
         "valid": bool(gaze.valid),
+        "eye_contact": _number(gaze.eye_contact),
+        "person_id": gaze.person_id,
+        "calibrated": bool(gaze.calibrated),
     }
 
 

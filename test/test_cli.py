@@ -362,6 +362,9 @@ def test_what_is_not_known_is_null() -> None:
         "yaw": None,
         "pitch": None,
         "valid": False,
+        "eye_contact": None,
+        "person_id": "",
+        "calibrated": False,
     }
     assert first["action_units"] == {"4": None, "12": 0.1235}
     assert first["expression"] == dict.fromkeys(EXPRESSIONS)

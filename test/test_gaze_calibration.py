@@ -272,7 +272,7 @@ def test_goals_out_of_range(settings: dict[str, float], why: str) -> None:
 
 CALIBRATION = Calibration(
     estimator="scripted",
-    revision="",
+    revision="1",
     bias_yaw=0.05,
     bias_pitch=-0.03,
     spread=0.02,
@@ -281,6 +281,8 @@ CALIBRATION = Calibration(
     targets=1,
     made=1.7e9,
 )
+
+REVISIONS = {CALIBRATION.estimator: CALIBRATION.revision}
 
 
 @pytest.fixture
@@ -403,7 +405,7 @@ def off(gaze) -> float:
 
 
 def test_a_linked_face_is_calibrated_until_it_is_lost(store: PeopleStore) -> None:
-    people = People(store)
+    people = People(store, REVISIONS)
     anna = Actor("face_1", bias=(3 * DEG, -2 * DEG))
     collection = Collection("face_1")
     people.begin(collection)
@@ -415,7 +417,7 @@ def test_a_linked_face_is_calibrated_until_it_is_lost(store: PeopleStore) -> Non
     assert (after.person_id, after.calibrated) == ("anna", True)
     assert off(after) < 0.2
     # The same person elsewhere in the image, the head tilted, another process: the same bias.
-    again = People(PeopleStore(store.folder))
+    again = People(PeopleStore(store.folder), REVISIONS)
     moved = Actor("face_5", at=(0.4, 0.2, 1.0), roll=0.3, bias=(3 * DEG, -2 * DEG))
     before = looks(again, moved)
     assert not before.calibrated
@@ -428,9 +430,9 @@ def test_a_linked_face_is_calibrated_until_it_is_lost(store: PeopleStore) -> Non
     assert not looks(again, moved, 4.0).calibrated
 
 
-def test_a_bias_belongs_to_a_person_and_an_estimator(store: PeopleStore) -> None:
+def test_a_bias_belongs_to_a_person_and_an_estimator(store: PeopleStore, said: list[str]) -> None:
     store.put("anna", CALIBRATION)
-    people = People(store)
+    people = People(store, REVISIONS)
     assert people.link("face_1", "anna")
     actor = Actor("face_1")
     assert looks(people, actor).calibrated
@@ -438,16 +440,20 @@ def test_a_bias_belongs_to_a_person_and_an_estimator(store: PeopleStore) -> None
     gaze = looks(people, other, 0.1)
     assert (gaze.person_id, gaze.calibrated) == ("anna", False)
     # A network is in use, for which she is not calibrated.
-    assert not People(store, revisions={"geddnet": "sha"}).link("face_1", "anna")
-    # Other weights under the same name.
-    revised = People(store, revisions={"scripted": "sha"})
+    assert not People(store, {"geddnet": "sha"}).link("face_1", "anna")
+    assert said == []
+    # Another revision under the same name.
+    revised = People(store, {"scripted": "2"})
     assert not revised.link("face_1", "anna")
     assert not looks(revised, actor).calibrated
+    assert len(said) == 1
+    for part in ("anna's calibration for scripted is not applied", "revision 1", "calibrate again"):
+        assert part in said[0]
 
 
 def test_links_are_one_to_one_and_can_be_undone(store: PeopleStore) -> None:
     store.put("anna", CALIBRATION)
-    people = People(store)
+    people = People(store, REVISIONS)
     people.link("face_1", "anna")
     people.link("face_2", "anna")
     assert people.linked() == {"face_2": "anna"}
@@ -462,7 +468,7 @@ def test_links_are_one_to_one_and_can_be_undone(store: PeopleStore) -> None:
 
 
 def test_what_others_store_and_delete_is_seen(store: PeopleStore) -> None:
-    people = People(store)
+    people = People(store, REVISIONS)
     people.link("face_1", "anna")
     assert not looks(people, Actor("face_1")).calibrated
     PeopleStore(store.folder).put("anna", CALIBRATION)
@@ -475,7 +481,7 @@ def test_what_others_store_and_delete_is_seen(store: PeopleStore) -> None:
 
 def test_a_refused_calibration_changes_nothing(store: PeopleStore) -> None:
     store.put("anna", CALIBRATION)
-    people = People(store)
+    people = People(store, REVISIONS)
     collection = Collection("face_1", seconds=2)
     people.begin(collection)
     run(collection, Actor("face_1", blinks=lambda t: True), people=people)

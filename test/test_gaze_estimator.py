@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import math
 from pathlib import Path
+from typing import Any
 
 import cv2
 import gaze_network
@@ -27,12 +29,12 @@ def card(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_by_name(card: Path) -> None:
-    estimator, revisions = load_gaze()
+    estimator = load_gaze()
     assert isinstance(estimator, GeometricGaze)
-    assert revisions == {}
-    estimator, revisions = load_gaze(str(card))
+    assert (estimator.name, bool(estimator.revision)) == ("geometric", True)
+    estimator = load_gaze(str(card))
     assert isinstance(estimator, GeddnetGaze)
-    assert revisions == {"sides": load(card).card.sha256}
+    assert (estimator.name, estimator.revision) == ("sides", load(card).card.sha256)
     with pytest.raises(ModelError, match=r"geddnet_nobody_has.*face-perception import"):
         load_gaze("geddnet_nobody_has")
     with pytest.raises(ModelError, match="no gaze network"):
@@ -85,17 +87,27 @@ def test_run(card: Path, capsys: pytest.CaptureFixture[str]) -> None:
 def test_run_applies_a_persons_calibration(
     card: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Of the estimator that is used, and of no other."""
-    PeopleStore(tmp_path).put(
-        "anna", Calibration("geometric", "", 0.2, 0.0, 0.01, 0.02, 30, 1, 1.8e9)
-    )
+    """Of the estimator that is used and its revision, and of no other."""
+    revision = load_gaze().revision
+    calibration = Calibration("geometric", revision, 0.2, 0.0, 0.01, 0.02, 30, 1, 1.8e9)
+    PeopleStore(tmp_path).put("anna", calibration)
+    PeopleStore(tmp_path).put("carl", dataclasses.replace(calibration, revision="older"))
     line = ["run", str(sample_photo("astronaut")), "--people", str(tmp_path)]
 
-    def yaw(*more: str) -> float:
+    def gaze(*more: str) -> dict[str, Any]:
         assert cli.main([*line, *more]) == 0
-        return float(json.loads(capsys.readouterr().out)["faces"][0]["gaze"]["yaw"])
+        found: dict[str, Any] = json.loads(capsys.readouterr().out)["faces"][0]["gaze"]
+        return found
 
-    assert yaw("--person", "anna") - yaw() == pytest.approx(0.2, abs=0.03)
-    for more in (["--person", "anna", "--gaze", str(card)], ["--person", "bob"]):
-        assert cli.main([*line, *more]) == 1
-        assert "not calibrated for" in capsys.readouterr().err
+    anna, nobody = gaze("--person", "anna"), gaze()
+    assert anna["yaw"] - nobody["yaw"] == pytest.approx(0.2, abs=0.03)
+    assert (anna["person_id"], anna["calibrated"]) == ("anna", True)
+    assert (nobody["person_id"], nobody["calibrated"]) == ("", False)
+    # He looks into the camera, and is told apart from it by 0.2 rad.
+    assert 0 <= anna["eye_contact"] < 0.1 < nobody["eye_contact"] <= 1
+    for who, *more in (["anna", "--gaze", str(card)], ["bob"], ["carl"]):
+        assert cli.main([*line, "--person", who, *more]) == 1
+        said = capsys.readouterr().err
+        assert f"{who} is not calibrated for" in said
+        assert f"face-perception calibrate --person {who}" in said
+        assert ("revision older of it" in said) == (who == "carl")

@@ -98,7 +98,9 @@ def _list(store: PeopleStore, person: str | None) -> int:
     if not any(people.values()):
         print(f"nobody is calibrated in {store.folder}" if person is None else f"{person}: nothing")
         return 0
-    table = Table("person", "estimator", "bias yaw", "pitch", "expected error", "samples", "made")
+    table = Table(
+        "person", "estimator", "revision", "bias yaw", "pitch", "expected error", "samples", "made"
+    )
     for name, known in people.items():
         for estimator, c in sorted(known.items()):
             made = time.strftime("%Y-%m-%d %H:%M", time.localtime(c.made))
@@ -106,6 +108,7 @@ def _list(store: PeopleStore, person: str | None) -> int:
             table.add_row(
                 name,
                 estimator,
+                c.revision[:8],
                 *(f"{math.degrees(v):+.1f}°" for v in angles),
                 _degrees(c.expected_residual),
                 str(c.samples),
@@ -141,8 +144,8 @@ def _calibrate(args: argparse.Namespace, store: PeopleStore) -> int:
 
     collect("nobody")  # refuses what is out of range before the camera is opened
     camera = load_camera(args.camera_info) if args.camera_info else None
-    estimator, revisions = load_gaze(args.model, threads=args.threads)
-    people = People(store, revisions=revisions)
+    estimator = load_gaze(args.model, threads=args.threads)
+    people = People(store, {estimator.name: estimator.revision})
     tracker = load_tracker(threads=args.threads)
     collection = None
     with contextlib.ExitStack() as stack:

@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from face_perception.clips import Clip
-    from face_perception.gaze import PeopleStore
     from face_perception.types import Frame
 
 
@@ -61,6 +60,7 @@ def run(args: argparse.Namespace) -> int:
     os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
     from face_perception import overlay
     from face_perception.clips import Clip, Drawing, load_camera
+    from face_perception.gaze import PeopleStore
     from face_perception.perception import Perception
 
     camera = load_camera(args.camera_info) if args.camera_info else None
@@ -70,7 +70,7 @@ def run(args: argparse.Namespace) -> int:
             threads=args.threads,
             single_image=clip.still,
             gaze=args.gaze,
-            people=_people(args),
+            people=PeopleStore(args.people, lambda text: print(text, file=sys.stderr)),
             person=args.person,
         )
         summary = _Summary(clip)
@@ -96,21 +96,6 @@ def run(args: argparse.Namespace) -> int:
                 )
             summary.add([face.id for face in result.faces])
     return 0
-
-
-def _people(args: argparse.Namespace) -> PeopleStore:
-    """Raises ValueError where ``--person`` is not calibrated for ``--gaze``."""
-    from face_perception.gaze import People, PeopleStore, load_gaze
-
-    store = PeopleStore(args.people, lambda text: print(text, file=sys.stderr))
-    if args.person:
-        _, revisions = load_gaze(args.gaze)
-        if not People(store, revisions=revisions).link("face", args.person):
-            raise ValueError(
-                f"{args.person} is not calibrated for {args.gaze}: run `face-perception calibrate "
-                f"--person {args.person} --model {args.gaze}`"
-            )
-    return store
 
 
 def _positive(text: str) -> int:

@@ -12,16 +12,14 @@ from face_perception.types import Face, Frame, Gaze
 GazeEstimator = GeometricGaze | GeddnetGaze
 
 
-def load_gaze(name: str = GEOMETRIC, *, threads: int = 1) -> tuple[GazeEstimator, dict[str, str]]:
-    """The estimator: ``geometric``, or a gaze network by its card's name or path; and the revision
-    of its weights by its name, as ``People`` takes them.
+def load_gaze(name: str = GEOMETRIC, *, threads: int = 1) -> GazeEstimator:
+    """The estimator: ``geometric``, or a gaze network by its card's name or path.
 
     Raises inference.ModelError where there is no such network, or it is none for gaze.
     """
     if name == GEOMETRIC:
-        return GeometricGaze(), {}
-    model = load(name, threads=threads)
-    return GeddnetGaze(model), {model.name: model.card.sha256}
+        return GeometricGaze()
+    return GeddnetGaze(load(name, threads=threads))
 
 
 def estimate_gazes(estimator: GazeEstimator, frame: Frame, faces: Sequence[Face]) -> list[Gaze]:

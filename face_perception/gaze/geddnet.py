@@ -40,7 +40,13 @@ class GeddnetGaze(SteadyGaze):
         super().__init__(**settings)
         _check(model)
         self._model = model
+        self.name = model.name
         self.refused: Mapping[str, str] = {}  # by face id, of the last frame
+
+    @property
+    def revision(self) -> str:
+        """Of the weights: their hash."""
+        return self._model.card.sha256
 
     def estimate(self, frame: Frame, faces: Sequence[Face]) -> list[Gaze]:
         """Gazes of the ``faces`` of ``frame``, in their order; once a frame.
@@ -71,7 +77,7 @@ class GeddnetGaze(SteadyGaze):
                     direction=np.full(3, np.nan),
                     confidence=face.confidence * front * visibility(open_eyes),
                     valid=False,
-                    source=self._model.name,
+                    source=self.name,
                 )
             )
         self.refused = refused

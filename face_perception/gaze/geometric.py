@@ -20,6 +20,9 @@ from face_perception.gaze.steady import SteadyGaze
 from face_perception.types import Camera, Face, FloatArray, Gaze
 
 GEOMETRIC = "geometric"
+# Of the arithmetic here and in `eyes`. Raise it whenever that makes another gaze of the same face:
+# what people's gaze was off by before is applied no more.
+_REVISION = "1"
 _DISAGREEMENT = math.radians(20)  # of the two eyes, that halves the confidence
 
 
@@ -32,6 +35,9 @@ class GeometricGaze(SteadyGaze):
     While both eyes are closed, hidden or turned away the last direction is held, ``valid`` false.
     Settings as of ``SteadyGaze``.
     """
+
+    name = GEOMETRIC
+    revision = _REVISION
 
     def estimate(self, camera: Camera, face: Face, stamp: float) -> Gaze:
         """Gaze of ``face`` seen by ``camera`` at ``stamp`` seconds; once an image and face.

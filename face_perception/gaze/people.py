@@ -10,7 +10,6 @@ import threading
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from types import MappingProxyType
 
 import numpy as np
 
@@ -18,7 +17,7 @@ from face_perception.gaze.calibration import Bias, axis_error
 from face_perception.gaze.collection import Collection, Progress
 from face_perception.gaze.eye_contact import UNCALIBRATED_SIGMA, EyeContact
 from face_perception.gaze.normalised import normalised_rotation, to_angles, to_direction
-from face_perception.gaze.people_store import Calibration, PeopleStore, check_person_id
+from face_perception.gaze.people_store import Calibration, PeopleStore
 from face_perception.types import Camera, Face, Gaze
 
 # Longer than the face tracker remembers a face: then its id will not come again.
@@ -26,6 +25,7 @@ _GONE_AFTER = 2.0
 # What a person's gaze is off by when calibrated, at least, on each axis: the samples know nothing
 # of other days, lights and turns of the head.
 _MIN_CALIBRATED = math.radians(1.5)
+_SHORT = 12  # of a hash, in a sentence
 
 
 @dataclass(slots=True)
@@ -46,17 +46,16 @@ class _State:
 class People:
     """Calibrated gaze and eye contact of the faces that are somebody.
 
-    ``revisions`` gives the revision of the weights of each estimator in use, by its name; without,
-    estimators that have no weights are. A calibration for another one, or made with other weights,
-    is not applied. ``uncalibrated_sigma`` is the error on each axis, radians, of a gaze
-    without calibration.
+    ``revisions`` gives the revision of each estimator in use, by its name. A calibration for
+    another one, or for another revision of it, is not applied. ``uncalibrated_sigma`` is the error
+    on each axis, radians, of a gaze without calibration.
     """
 
     def __init__(
         self,
         store: PeopleStore,
+        revisions: Mapping[str, str],
         *,
-        revisions: Mapping[str, str] = MappingProxyType({}),
         eye_contact: EyeContact | None = None,
         uncalibrated_sigma: float = UNCALIBRATED_SIGMA,
     ) -> None:
@@ -91,7 +90,8 @@ class People:
         """Says that a face is a person until it is lost, or nobody (an empty person); returns
         whether that person has a calibration for a current estimator.
 
-        Whoever was linked before is not any more: neither face nor person has two. Raises
+        Whoever was linked before is not any more: neither face nor person has two. A calibration
+        that is not applied, for its estimator has changed since, is said to the store. Raises
         ValueError for an empty face or an id that cannot name a person, OSError where the person's
         file cannot be read.
         """
@@ -101,14 +101,17 @@ class People:
             with self._lock:
                 self._state.links.pop(face_id, None)
             return False
-        check_person_id(person_id)
-        calibrations = self.store.get(person_id)
+        calibrations = self._calibrations(person_id)
         with self._lock:
             state = self._state
             state.links = {f: k for f, k in state.links.items() if k.person_id != person_id}
             seen = state.stamp if face_id in state.faces else math.nan
             state.links[face_id] = _Link(person_id, calibrations, seen)
-        return any(self._fits(calibration) for calibration in calibrations.values())
+        return any(map(self._fits, calibrations.values()))
+
+    def calibrated(self, person_id: str) -> bool:
+        """Whether a person has one for a current estimator. Says and raises as ``link`` does."""
+        return any(map(self._fits, self._calibrations(person_id).values()))
 
     @property
     def faces(self) -> tuple[str, ...]:
@@ -162,7 +165,7 @@ class People:
         bias = collection.result()
         calibration = Calibration(
             estimator=collection.estimator,
-            revision=self._revisions.get(collection.estimator, ""),
+            revision=self._revisions[collection.estimator],
             bias_yaw=bias.yaw,
             bias_pitch=bias.pitch,
             spread=bias.spread,
@@ -190,9 +193,20 @@ class People:
         state.stamp = stamp
 
     def _fits(self, calibration: Calibration) -> bool:
-        if not self._revisions:
-            return not calibration.revision
         return calibration.revision == self._revisions.get(calibration.estimator)
+
+    def _calibrations(self, person_id: str) -> dict[str, Calibration]:
+        """What is stored; says what of it is not applied any more."""
+        found = self.store.get(person_id)
+        for name, calibration in found.items():
+            now = self._revisions.get(name)
+            if now is not None and now != calibration.revision:
+                then = calibration.revision[:_SHORT] or "none"
+                self.store.say(
+                    f"{person_id}'s calibration for {name} is not applied: it was made with "
+                    f"revision {then} of it, and {now[:_SHORT]} is in use; calibrate again"
+                )
+        return found
 
     def _finish(self, camera: Camera, face: Face | None, gaze: Gaze, link: _Link | None) -> Gaze:
         sigma = self._uncalibrated

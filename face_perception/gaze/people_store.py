@@ -31,7 +31,7 @@ class Calibration:
     ``bias_yaw`` and ``bias_pitch`` are added to the estimate in the normalised camera, radians;
     ``spread`` is the standard deviation of one image's gaze on each axis, ``expected_residual`` the
     mean angle that a calibrated gaze is expected to be off by. ``estimator`` is the source of the
-    gazes that it belongs to and ``revision`` that of its weights (empty: it has none); ``made`` is
+    gazes that it belongs to and ``revision`` that of its weights or arithmetic; ``made`` is
     seconds since 1970.
     """
 
@@ -88,7 +88,7 @@ class PeopleStore:
 
     def __init__(self, folder: Path | None = None, say: Callable[[str], None] = print) -> None:
         self.folder = people_dir() if folder is None else folder
-        self._say = say
+        self.say = say
 
     def get(self, person_id: str) -> dict[str, Calibration]:
         """A person's calibrations by estimator; empty where there are none.
@@ -106,7 +106,7 @@ class PeopleStore:
             try:
                 entry = self._read(path)
             except OSError as error:
-                self._say(str(error))
+                self.say(str(error))
                 continue
             if entry:
                 found[entry[0]] = entry[1]
@@ -205,9 +205,9 @@ class PeopleStore:
         reason = f"{type(error).__name__}: {error}"
         try:
             os.replace(path, aside)
-            self._say(f"{path} is damaged ({reason}): kept as {aside.name}; calibrate again")
+            self.say(f"{path} is damaged ({reason}): kept as {aside.name}; calibrate again")
         except OSError as failed:
-            self._say(f"{path} is damaged ({reason}) and cannot be set aside: {failed.strerror}")
+            self.say(f"{path} is damaged ({reason}) and cannot be set aside: {failed.strerror}")
 
 
 def _calibrations(entries: list[dict[str, Any]]) -> dict[str, Calibration]:

@@ -164,11 +164,9 @@ class GazeNode(PerceptionNode[GazeParameters]):
     def _load_people(self) -> People:
         values = self.values
         folder = Path(values.people).expanduser() if values.people else people_dir()
-        network = self._network
         return People(
             PeopleStore(folder, self.get_logger().warning),
-            # What was found with other weights of the same name is not applied.
-            revisions={network.name: network.card.sha256} if network else {},
+            {self._estimator.name: self._estimator.revision},
             eye_contact=EyeContact(values.eye_contact_prior, values.eye_contact_radius),
             uncalibrated_sigma=values.uncalibrated_error,
         )
