@@ -2,8 +2,8 @@
 
     python3 bench/geddnet_crops.py [--rounds 40]
 
-Both make the same crops of the same faces, turn by turn in one process, on one thread of OpenCV and
-on all. A figure is the median of the rounds' ratios; the crops are compared as well.
+Both make the same crops of the same faces, turn by turn in one process, on one thread and on all
+that OpenCV has. A figure is the median of the rounds' ratios; the crops are compared as well.
 """
 
 from __future__ import annotations

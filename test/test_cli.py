@@ -94,7 +94,11 @@ def check_face(face: dict[str, Any], width: int, height: int, landmarks: bool = 
     assert list(pose) == ["position", "yaw", "pitch", "roll"]
     assert len(pose["position"]) == 3
     number(pose["position"][2], 0.1, 5)
-    assert list(gaze) == ["origin", "direction", "yaw", "pitch", "valid"]
+    assert list(gaze) == [
+        *("origin", "direction", "yaw", "pitch", "valid"),
+        *("eye_contact", "person_id", "calibrated"),
+    ]
+    number(gaze["eye_contact"], 0, 1)
     assert isinstance(gaze["valid"], bool)
     dx, dy, dz = gaze["direction"]
     assert math.hypot(dx, dy, dz) == pytest.approx(1, abs=1e-4)

@@ -111,6 +111,23 @@ def test_places_of_a_face_nearby_are_those_of_the_whole_warp(
     assert (sampled.face == warped.face).all()
 
 
+@pytest.mark.parametrize("distance", [0.5, 1.1])
+def test_on_any_number_of_threads(distance: float) -> None:
+    """Cut into as many bands of lines, sampled with gaps or without, the crops are the same."""
+    rng = np.random.default_rng(2)
+    image = rng.integers(0, 256, (1080, 1920, 3), dtype=np.uint8)
+    points = EYES * CAMERA.fx / distance + (CAMERA.cx, CAMERA.cy)
+    before, made = cv2.getNumThreads(), []
+    try:
+        for threads in (1, 2, 3, 4, 12):
+            cv2.setNumThreads(threads)
+            made.append(three(normalise_points(image, CAMERA, points)))
+    finally:
+        cv2.setNumThreads(before)
+    for crops_of_one in zip(*made, strict=True):
+        assert all((crop == crops_of_one[0]).all() for crop in crops_of_one)
+
+
 @pytest.mark.parametrize("name", PHOTOS)
 def test_what_is_in_them(seen: dict[str, tuple[Frame, Face]], name: str) -> None:
     """The network's own mesh, run again on an upright face, finds the eyes where they must be."""

@@ -6,6 +6,10 @@ preprocessing, to the level of gray; but not mirrored, and only the window that 
 
 from __future__ import annotations
 
+import copy
+import functools
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
@@ -51,7 +55,7 @@ _FARTHEST, _NEAREST = 12.0, 800.0
 _TAPS = 4  # of the bicubic that shrinks the face, on each axis
 # Added to a place in pixels, it makes the last bit of a float32 a 32nd of a pixel.
 _FAR = 1.5 * 2**18
-_LINES = 12  # of the 120 that are sampled at a time: what is in work stays in the cache
+_MOST_BANDS = 4  # of lines of the face, one a thread
 _LEAST_CORNERS = 4.0  # of an eye: in a full profile they coincide
 # Shares of the crops that may lie outside the image, where there is black, as published. Half of
 # the face's crop is hair and background.
@@ -149,14 +153,36 @@ def normalise_points(image: Image, camera: Camera, points: npt.ArrayLike) -> Nor
     eyes_to_image = [_to_image(camera, rotation, square.window) for square in squares]
     for what, square, matrix in zip(("left", "right"), squares, eyes_to_image, strict=True):
         _refuse_missing(f"{what} eye", _MISSING_EYE, camera, matrix, square.grid())
-    face = _scaled_face(image, to_image, columns, rows)
+    threads = min(max(cv2.getNumThreads(), 1), _MOST_BANDS)
+    height = _FACE // threads  # an even share: 120 has all divisors up to there
+    bands = [rows.part(first, first + height) for first in range(0, _FACE, height)]
+    *lines, left_eye, right_eye = _at_once(
+        threads,
+        *(functools.partial(_scaled_face, image, to_image, columns, band) for band in bands),
+        *(
+            functools.partial(square.crop, image, matrix)
+            for square, matrix in zip(squares, eyes_to_image, strict=True)
+        ),
+    )
     return Normalised(
-        face=_equalised(face, _FACE_MARGIN, _FACE_MARGIN),
-        left_eye=squares[0].crop(image, eyes_to_image[0]),
-        right_eye=squares[1].crop(image, eyes_to_image[1]),
+        face=_equalised(np.concatenate(lines), _FACE_MARGIN, _FACE_MARGIN),
+        left_eye=left_eye,
+        right_eye=right_eye,
         rotation=rotation,
         to_image=to_image,
     )
+
+
+def _at_once(threads: int, *works: Callable[[], Image]) -> list[Image]:
+    """What each of the works gives, in their order. OpenCV's own threads take larger ones only."""
+    if threads == 1:
+        return [work() for work in works]
+    return list(_pool(threads).map(lambda work: work(), works))
+
+
+@functools.cache
+def _pool(threads: int) -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(threads, "crops")
 
 
 class _Taps:
@@ -184,6 +210,13 @@ class _Taps:
         next_near = ((a + 2) * u - (a + 3)) * u * u + 1
         weights = np.stack([far, near, next_near, 1 - far - near - next_near], axis=1)
         self.weights = weights.astype(np.float32)
+
+    def part(self, first: int, end: int) -> _Taps:
+        """Those from ``first`` to before ``end``."""
+        found = copy.copy(self)
+        found.middles = self.middles[first:end]
+        found.four, found.weights = self.four[first:end], self.weights[first:end]
+        return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -232,18 +265,19 @@ class _EyeSquare:
 
 
 def _scaled_face(image: Image, to_image: FloatArray, columns: _Taps, rows: _Taps) -> Image:
-    """The face's window of the scaled virtual image: RGB uint8 [120, 120, 3]."""
+    """Lines of the face's window of the scaled virtual image: RGB uint8 [lines, 120, 3]."""
+    count = len(rows.four)
     if _apart(columns, rows):
-        tall = _sampled(image, to_image, columns, rows)
-        fours = cv2.transpose(tall).reshape(_FACE, _TAPS, -1)
+        pixels = _sampled(image, to_image, columns, rows)
+        tall = _mixed(pixels.reshape(count, _TAPS, -1), rows.weights)
+        fours = cv2.transpose(tall.reshape(count, -1, 3)).reshape(_FACE, _TAPS, -1)
     else:
         origin = np.array([columns.four[0, 0], rows.four[0, 0]])
         end = np.array([columns.four[-1, -1], rows.four[-1, -1]]) + 1
         pixels = _warped(image, to_image, origin, end - origin)
-        chosen = _lines(pixels)[rows.four - origin[1]].astype(np.float32)
-        tall = _mixed(chosen, rows.weights).reshape(_FACE, -1, 3)
-        fours = _lines(cv2.transpose(tall))[columns.four - origin[0]]
-    small = _mixed(fours, columns.weights).reshape(_FACE, _FACE, 3)
+        tall = _mixed(_lines(pixels)[rows.four - origin[1]], rows.weights)
+        fours = _lines(cv2.transpose(tall.reshape(count, -1, 3)))[columns.four - origin[0]]
+    small = _mixed(fours, columns.weights).reshape(_FACE, count, 3)
     return np.asarray(cv2.transpose(_rounded(small)), np.uint8)
 
 
@@ -268,46 +302,31 @@ def _rounded(values: npt.NDArray[np.float32]) -> Image:
     return np.clip(np.rint(values, out=values), 0, 255, out=values).astype(np.uint8)
 
 
-def _sampled(
-    image: Image, to_image: FloatArray, columns: _Taps, rows: _Taps
-) -> npt.NDArray[np.float32]:
-    """The virtual image at ``columns`` only, shrunk over ``rows``, both apart: [120, 480, 3].
+def _sampled(image: Image, to_image: FloatArray, columns: _Taps, rows: _Taps) -> Image:
+    """The virtual image at ``columns`` and ``rows`` only, both apart: [4 * lines, 480, 3].
 
     The pixels are what ``_warped`` gives, but its cv2.warpPerspective has no grid with gaps, and a
     face nearby is made of every second pixel or fewer. OpenCV rounds a place to a 32nd of a pixel:
     far enough from the origin, float32 does the same, and what is subtracted again leaves no error.
     """
     far = np.array([[1, 0, _FAR], [0, 1, _FAR], [0, 0, 1]]) @ to_image
-    count = columns.four.size
-    # Written over by every part: fresh memory costs more than what is computed in it.
-    grid, places = np.empty((2, _LINES * _TAPS, count, 2), np.float32)
-    grid[..., 0] = columns.four.ravel()
-    pixels = np.empty((_LINES * _TAPS, count, 3), np.uint8)
-    values = np.empty((_LINES, _TAPS, count * 3), np.float32)
-    tall = np.empty((_FACE, count * 3), np.float32)
-    for first in range(0, _FACE, _LINES):
-        part = slice(first, first + _LINES)
-        grid[..., 1] = rows.four[part].reshape(-1, 1)
-        cv2.perspectiveTransform(grid, far, dst=places)  # in double
-        places -= np.float32(_FAR)
-        cv2.remap(image, places, None, cv2.INTER_LINEAR, dst=pixels)
-        values[:] = pixels.reshape(values.shape)
-        _mixed(values, rows.weights[part], out=tall[part])
-    return tall.reshape(_FACE, count, 3)
+    x = columns.four.ravel().astype(np.complex64)
+    y = (rows.four.ravel() * 1j).astype(np.complex64)
+    # x + iy is (x, y) in memory, made in one pass.
+    places = np.add.outer(y, x).view(np.float32).reshape(len(y), len(x), 2)
+    cv2.perspectiveTransform(places, far, dst=places)  # in double
+    places -= np.float32(_FAR)
+    return np.asarray(cv2.remap(image, places, None, cv2.INTER_LINEAR), np.uint8)
 
 
 def _lines(pixels: npt.NDArray[Any]) -> npt.NDArray[Any]:
     return pixels.reshape(len(pixels), -1)
 
 
-def _mixed(
-    fours: npt.NDArray[np.float32],
-    weights: npt.NDArray[np.float32],
-    out: npt.NDArray[np.float32] | None = None,
-) -> npt.NDArray[np.float32]:
+def _mixed(fours: npt.NDArray[Any], weights: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
     """Each four of lines [m, 4, n] by its weights [m, 4]: [m, n]."""
     # einsum, not matmul: BLAS starts threads for this little, which then wait for each other.
-    return np.asarray(np.einsum("yk,ykn->yn", weights, fours, out=out), np.float32)
+    return np.asarray(np.einsum("yk,ykn->yn", weights, fours), np.float32)
 
 
 def _equalised(patch: Image, margin_y: int, margin_x: int) -> Image:
