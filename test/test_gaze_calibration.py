@@ -380,6 +380,16 @@ def test_files_of_a_later_version_are_left_alone(store: PeopleStore, said: list[
     assert path.exists()
 
 
+def test_a_folder_that_cannot_be_used_is_named(tmp_path: Path) -> None:
+    """Whoever runs the tests may be root, who may write anywhere: a file is in the way instead."""
+    (tmp_path / "people").write_text("")
+    store = PeopleStore(tmp_path / "people")
+    with pytest.raises(OSError, match=r"people cannot be written \(.+\): .*--people"):
+        store.put("anna", CALIBRATION)
+    with pytest.raises(OSError, match=r"anna.*json cannot be read \(.+\): .*--people"):
+        store.get("anna")
+
+
 def test_writers_at_once_lose_nothing(store: PeopleStore) -> None:
     def write(number: int) -> None:
         mine = dataclasses.replace(CALIBRATION, estimator=f"estimator_{number}")

@@ -163,10 +163,19 @@ class PeopleStore:
 
     @contextmanager
     def _locked(self) -> Iterator[None]:
-        self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        os.chmod(self.folder, 0o700)
-        with locked(self.folder / ".lock", lambda: None):
-            yield
+        """For writing. What the system refuses is said with the folder and what to do."""
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+            os.chmod(self.folder, 0o700)
+            with locked(self.folder / ".lock", lambda: None):
+                yield
+        except OSError as error:
+            if error.errno is None:  # one of ours, which says all
+                raise
+            raise OSError(
+                f"{self.folder} cannot be written ({error.strerror}): make it a folder of yours, "
+                "or name another one (parameter `people`, option --people)"
+            ) from error
 
     def _write(self, path: Path, person_id: str, known: dict[str, Calibration]) -> None:
         content = {
@@ -183,6 +192,11 @@ class PeopleStore:
             data = path.read_bytes()
         except FileNotFoundError:
             return None
+        except OSError as error:
+            raise OSError(
+                f"{path} cannot be read ({error.strerror}): make it yours to read, or name another "
+                "folder (parameter `people`, option --people)"
+            ) from error
         try:
             content = json.loads(data)
             version = content["version"]
