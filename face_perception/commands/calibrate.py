@@ -98,9 +98,7 @@ def _list(store: PeopleStore, person: str | None) -> int:
     if not any(people.values()):
         print(f"nobody is calibrated in {store.folder}" if person is None else f"{person}: nothing")
         return 0
-    table = Table(
-        "person", "estimator", "revision", "bias yaw", "pitch", "expected error", "samples", "made"
-    )
+    table = Table("person", "estimator", "bias yaw", "pitch", "expected error", "samples", "made")
     for name, known in people.items():
         for estimator, c in sorted(known.items()):
             made = time.strftime("%Y-%m-%d %H:%M", time.localtime(c.made))
@@ -108,7 +106,6 @@ def _list(store: PeopleStore, person: str | None) -> int:
             table.add_row(
                 name,
                 estimator,
-                c.revision[:8],
                 *(f"{math.degrees(v):+.1f}°" for v in angles),
                 _degrees(c.expected_residual),
                 str(c.samples),

@@ -1,87 +1,46 @@
-"""Follows faces from image to image under stable ids. The networks are in detect and mesh."""
+"""Follows faces from image to image under stable ids. The networks are in detect and mesh, what one
+followed face is in followed; here is when to search, whom to follow and who gets which id.
+"""
 
 from __future__ import annotations
 
 import itertools
 import math
-from dataclasses import dataclass, field, replace
 
 import numpy as np
 import numpy.typing as npt
 
 from face_perception.faces.detect import Detection, Detector, Window, windows
-from face_perception.faces.eyes import EyeOpenness, aspect_ratios
-from face_perception.faces.landmarks import (
-    LEFT_INNER_CANTHUS,
-    LEFT_OUTER_CANTHUS,
-    MOUTH_LEFT,
-    MOUTH_RIGHT,
-    NOSE_TIP,
-    RIGHT_INNER_CANTHUS,
-    RIGHT_OUTER_CANTHUS,
+from face_perception.faces.eyes import aspect_ratios
+from face_perception.faces.followed import (
+    Track,
+    advance,
+    expected,
+    is_on,
+    same_place,
+    sureness,
+    unlikelihood,
 )
 from face_perception.faces.looks import likeness, look
 from face_perception.faces.mesh import (
-    MARGIN,
     Mesh,
-    Square,
     square_of_detection,
     square_of_landmarks,
 )
 from face_perception.faces.pose import head_pose
 from face_perception.inference import Model, Progress, load
-from face_perception.types import Face, Frame, HeadPose, Image, Roi
+from face_perception.types import Face, Frame, Image, Roi
 
 FloatArray = npt.NDArray[np.floating]
 
 _SETTLE_PASSES = 3  # a detection's square is coarse: the mesh runs again in its own
 _SEARCH_PERIOD = 0.1  # seconds between two searches while no face, or a lost one, is looked for
 _KEEP_LOST = 1.5  # seconds a lost face may be away and keep its id
-_SAME_PLACE, _SAME_SIZE = 0.25, 1.6  # two tracks on one face: distance in sizes, ratio of sizes
-_ON_FACE = 0.2  # mean distance of eyes, nose and mouth, in sizes: a detection of a track's face
-# Likeness of two views of one face: over 0.8 for the sample photographs at 45 to 250 pixels, turned
-# in the plane and in other light; below 0.6 for two people.
-_ALIKE = 0.7
 _BETTER = 0.1  # more likeness than this is no accident
-_FAST = 0.05  # sizes a face moves from image to image
-_LOOK_AHEAD = 0.2  # seconds for which a velocity is good
 # A detection that counts at once: the two photographs, their small copies and the clip score 0.87
 # to 0.96 in their first image, what is no face in 38 photographs without one 0.64 at most.
 _SURE_SCORE, _SURE_PRESENCE = 0.8, 0.9
 _MIN_INSIDE = 0.25  # share of the landmarks that must be inside the image
-
-
-@dataclass(eq=False)
-class _Track:
-    """A face that is followed, or was until ``stamp``."""
-
-    landmarks: FloatArray
-    presence: float
-    stamp: float
-    look: FloatArray  # its own, over time
-    id: str = ""  # given when the track first counts
-    hits: int = 1
-    velocity: FloatArray = field(default_factory=lambda: np.zeros(2))
-    seen: FloatArray = field(init=False)  # the look in the last image
-    square: Square = field(init=False)  # where to look next
-    usual_size: float = field(init=False)  # a face that is being hidden shrinks
-    pose: HeadPose | None = None
-    eyes: EyeOpenness = field(default_factory=EyeOpenness)
-
-    def __post_init__(self) -> None:
-        self.seen = self.look
-        self.square = square_of_landmarks(self.landmarks)
-        self.usual_size = self.size
-
-    @property
-    def centre(self) -> FloatArray:
-        """[2], pixels."""
-        return np.array([self.square.x, self.square.y])
-
-    @property
-    def size(self) -> float:
-        """Longer side of the landmarks' box, pixels."""
-        return self.square.side / MARGIN
 
 
 class FaceTracker:
@@ -133,8 +92,8 @@ class FaceTracker:
 
     def reset(self) -> None:
         """Forget all faces. The counter of ids goes on."""
-        self._tracks: list[_Track] = []
-        self._lost: list[_Track] = []
+        self._tracks: list[Track] = []
+        self._lost: list[Track] = []
         self._shape: tuple[int, ...] = ()
         self._stamp = -math.inf
         self._searched = -math.inf
@@ -182,13 +141,13 @@ class FaceTracker:
         Ids count from 1 in every image. Raises ValueError as ``track`` does.
         """
         image = _checked(frame)
-        found: list[_Track] = []
+        found: list[Track] = []
         for window in (None, *windows(image.shape[1], image.shape[0])):
             for detection in self._detector.detect(image, window):
                 if len(found) >= self._max_faces:
                     break
                 track = self._look_closely(image, detection, frame.stamp, found)
-                if track is not None and not any(_same_place(track, other) for other in found):
+                if track is not None and not any(same_place(track, other) for other in found):
                     track.id = f"{self._id_prefix}{len(found) + 1}"
                     found.append(track)
         return [_face(track, frame) for track in found]
@@ -198,14 +157,14 @@ class FaceTracker:
         before = self._tracks
         self._tracks = []
         for track in before:
-            landmarks, presence = self._mesh.landmarks(image, _expected(track, stamp))
+            landmarks, presence = self._mesh.landmarks(image, expected(track, stamp))
             if presence >= self._min_presence and _inside(landmarks, image):
-                _advance(track, landmarks, presence, look(self._mesh.patch), stamp)
+                advance(track, landmarks, presence, look(self._mesh.patch), stamp)
                 self._tracks.append(track)
         for one, other in itertools.combinations(tuple(self._tracks), 2):
-            if one in self._tracks and other in self._tracks and _same_place(one, other):
+            if one in self._tracks and other in self._tracks and same_place(one, other):
                 # The one that looks less like itself has slipped on to the other's face.
-                self._tracks.remove(min(one, other, key=_sureness))
+                self._tracks.remove(min(one, other, key=sureness))
         gone = [track for track in before if track not in self._tracks]
         self._lost += [track for track in gone if track.id]
         return bool(gone)
@@ -233,18 +192,18 @@ class FaceTracker:
             new = self._look_closely(image, detection, stamp, self._tracks)
             if new is None:
                 continue
-            here = next((track for track in self._tracks if _same_place(track, new)), None)
+            here = next((track for track in self._tracks if same_place(track, new)), None)
             if here is None:
                 self._tracks.append(new)
             elif likeness(here.look, new.look) > likeness(here.look, here.seen) + _BETTER:
                 # The mesh can be content with a face that it holds turned by a right angle.
-                _advance(here, new.landmarks, new.presence, new.look, stamp)
+                advance(here, new.landmarks, new.presence, new.look, stamp)
 
     def _look_closely(
-        self, image: Image, detection: Detection, stamp: float, known: list[_Track]
-    ) -> _Track | None:
+        self, image: Image, detection: Detection, stamp: float, known: list[Track]
+    ) -> Track | None:
         """A track for a detection; None where it is no face, or that of one of the ``known``."""
-        if any(_is_on(detection, track) for track in known):
+        if any(is_on(detection, track) for track in known):
             return None
         closer = self._detector.again(image, detection)
         if closer is None:
@@ -255,7 +214,7 @@ class FaceTracker:
             if presence < self._min_presence or not _inside(landmarks, image):
                 return None
             square = square_of_landmarks(landmarks)
-        track = _Track(landmarks, presence, stamp, look(self._mesh.patch))
+        track = Track(landmarks, presence, stamp, look(self._mesh.patch))
         # Where somebody is missing, the next images may show that it is them.
         sure = detection.score >= _SURE_SCORE and presence >= _SURE_PRESENCE and not self._lost
         track.hits = self._min_hits if sure else 1
@@ -268,7 +227,7 @@ class FaceTracker:
         does not look like itself at once.
         """
         costs = sorted(
-            (_cost(lost, track, self._crowded(track)), i, j)
+            (unlikelihood(lost, track, self._crowded(track)), i, j)
             for i, track in enumerate(self._tracks)
             if not track.id
             for j, lost in enumerate(self._lost)
@@ -278,12 +237,12 @@ class FaceTracker:
             track, lost = self._tracks[i], self._lost[j]
             if cost < 1 and not track.id and j not in back:
                 back.add(j)
-                _advance(lost, track.landmarks, track.presence, track.look, track.stamp)
+                advance(lost, track.landmarks, track.presence, track.look, track.stamp)
                 lost.velocity = track.velocity
                 self._tracks[i] = lost
         self._lost = [lost for j, lost in enumerate(self._lost) if j not in back]
 
-    def _crowded(self, track: _Track) -> bool:
+    def _crowded(self, track: Track) -> bool:
         """Whether a face that counts is close enough to hide a part of this one."""
         return any(
             np.linalg.norm(track.centre - other.centre) < max(track.size, other.size)
@@ -320,25 +279,7 @@ def load_tracker(
     return FaceTracker(detector, mesh, **settings)  # type: ignore[arg-type]
 
 
-def _advance(
-    track: _Track, landmarks: FloatArray, presence: float, look: FloatArray, stamp: float
-) -> None:
-    before, dt = track.centre, stamp - track.stamp
-    track.landmarks, track.presence, track.stamp = landmarks, presence, stamp
-    track.seen, track.square = look, square_of_landmarks(landmarks)
-    track.hits += 1
-    if dt > 0:
-        track.velocity += 0.3 * ((track.centre - before) / dt - track.velocity)
-    track.usual_size += 0.05 * (track.size - track.usual_size)
-    if not track.id:
-        track.look = look
-        return
-    # What looks like another face, or half hidden, must not become this track's look.
-    known = likeness(track.look, look) > _ALIKE
-    track.look = track.look + (0.05 if known else 0.005) * (look - track.look)
-
-
-def _face(track: _Track, frame: Frame) -> Face:
+def _face(track: Track, frame: Frame) -> Face:
     track.pose = head_pose(frame.camera, track.landmarks, track.pose)
     left, right = track.eyes.update(aspect_ratios(track.landmarks, track.pose), track.stamp)
     return Face(
@@ -367,58 +308,6 @@ def _inside(landmarks: FloatArray, image: Image) -> bool:
     points = landmarks[:, :2]
     inside = ((points >= 0) & (points < (width, height))).all(axis=1)
     return bool(np.isfinite(points).all() and inside.mean() >= _MIN_INSIDE)
-
-
-def _expected(track: _Track, stamp: float) -> Square:
-    """Where to look for a track: where it was, or ahead of that if it moves fast.
-
-    A slow face is looked for where it was, as MediaPipe does, so that the landmarks are the same.
-    """
-    step = track.velocity * min(stamp - track.stamp, _LOOK_AHEAD)
-    if np.linalg.norm(step) < _FAST * track.size:
-        return track.square
-    return replace(track.square, x=track.square.x + step[0], y=track.square.y + step[1])
-
-
-def _same_place(a: _Track, b: _Track) -> bool:
-    """Whether two tracks are on one face, however they hold it."""
-    small, large = sorted((a.size, b.size))
-    apart = math.hypot(a.square.x - b.square.x, a.square.y - b.square.y)
-    return apart < _SAME_PLACE * large and large < _SAME_SIZE * small
-
-
-def _sureness(track: _Track) -> float:
-    """How far a track is on its own face; those that do not count yet are never sure."""
-    return likeness(track.look, track.seen) if track.id else -2.0
-
-
-def _is_on(detection: Detection, track: _Track) -> bool:
-    """Whether a detection's eyes, nose and mouth are those of the track."""
-    points = track.landmarks[:, :2]
-    expected = np.stack(
-        [
-            (points[RIGHT_OUTER_CANTHUS] + points[RIGHT_INNER_CANTHUS]) / 2,
-            (points[LEFT_OUTER_CANTHUS] + points[LEFT_INNER_CANTHUS]) / 2,
-            points[NOSE_TIP],
-            (points[MOUTH_RIGHT] + points[MOUTH_LEFT]) / 2,
-        ]
-    )
-    apart = np.linalg.norm(detection.keypoints[:4] - expected, axis=1).mean()
-    return bool(apart < _ON_FACE * max(track.size, float(detection.box[2:].max())))
-
-
-def _cost(lost: _Track, new: _Track, crowded: bool) -> float:
-    """How unlikely it is that the new track is the lost one; below 1 it is.
-
-    Looks count less in a crowd: who comes out from behind another is half hidden at first.
-    """
-    size = max(lost.usual_size, new.size, 1e-6)
-    there = lost.centre + lost.velocity * min(new.stamp - lost.stamp, 1.0)
-    places = (lost.centre, there)
-    apart = min(float(np.linalg.norm(new.centre - place)) for place in places) / size
-    unlike = 1 - likeness(lost.look, new.look)
-    change = abs(math.log(max(new.size, 1e-6) / max(lost.usual_size, 1e-6)))
-    return apart / 3 + (0.8 if crowded else 2.0) * unlike + change / 3
 
 
 def _checked(frame: Frame) -> Image:

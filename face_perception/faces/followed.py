@@ -1,0 +1,140 @@
+"""One face that is followed, and what tells whether two tracks, or a detection, are one face.
+
+Geometry and looks; no network runs here. When to search and whom to follow is in track.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+import numpy.typing as npt
+
+from face_perception.faces.detect import Detection
+from face_perception.faces.eyes import EyeOpenness
+from face_perception.faces.landmarks import (
+    LEFT_INNER_CANTHUS,
+    LEFT_OUTER_CANTHUS,
+    MOUTH_LEFT,
+    MOUTH_RIGHT,
+    NOSE_TIP,
+    RIGHT_INNER_CANTHUS,
+    RIGHT_OUTER_CANTHUS,
+)
+from face_perception.faces.looks import likeness
+from face_perception.faces.mesh import MARGIN, Square, square_of_landmarks
+from face_perception.types import HeadPose
+
+FloatArray = npt.NDArray[np.floating]
+
+_SAME_PLACE, _SAME_SIZE = 0.25, 1.6  # two tracks on one face: distance in sizes, ratio of sizes
+_ON_FACE = 0.2  # mean distance of eyes, nose and mouth, in sizes: a detection of a track's face
+# Likeness of two views of one face: over 0.8 for the sample photographs at 45 to 250 pixels, turned
+# in the plane and in other light; below 0.6 for two people.
+_ALIKE = 0.7
+_FAST = 0.05  # sizes a face moves from image to image
+_LOOK_AHEAD = 0.2  # seconds for which a velocity is good
+
+
+@dataclass(eq=False)
+class Track:
+    """A face that is followed, or was until ``stamp``."""
+
+    landmarks: FloatArray
+    presence: float
+    stamp: float
+    look: FloatArray  # its own, over time
+    id: str = ""  # given when the track first counts
+    hits: int = 1
+    velocity: FloatArray = field(default_factory=lambda: np.zeros(2))
+    seen: FloatArray = field(init=False)  # the look in the last image
+    square: Square = field(init=False)  # where to look next
+    usual_size: float = field(init=False)  # a face that is being hidden shrinks
+    pose: HeadPose | None = None
+    eyes: EyeOpenness = field(default_factory=EyeOpenness)
+
+    def __post_init__(self) -> None:
+        self.seen = self.look
+        self.square = square_of_landmarks(self.landmarks)
+        self.usual_size = self.size
+
+    @property
+    def centre(self) -> FloatArray:
+        """[2], pixels."""
+        return np.array([self.square.x, self.square.y])
+
+    @property
+    def size(self) -> float:
+        """Longer side of the landmarks' box, pixels."""
+        return self.square.side / MARGIN
+
+
+def advance(
+    track: Track, landmarks: FloatArray, presence: float, look: FloatArray, stamp: float
+) -> None:
+    before, dt = track.centre, stamp - track.stamp
+    track.landmarks, track.presence, track.stamp = landmarks, presence, stamp
+    track.seen, track.square = look, square_of_landmarks(landmarks)
+    track.hits += 1
+    if dt > 0:
+        track.velocity += 0.3 * ((track.centre - before) / dt - track.velocity)
+    track.usual_size += 0.05 * (track.size - track.usual_size)
+    if not track.id:
+        track.look = look
+        return
+    # What looks like another face, or half hidden, must not become this track's look.
+    known = likeness(track.look, look) > _ALIKE
+    track.look = track.look + (0.05 if known else 0.005) * (look - track.look)
+
+
+def expected(track: Track, stamp: float) -> Square:
+    """Where to look for a track: where it was, or ahead of that if it moves fast.
+
+    A slow face is looked for where it was, as MediaPipe does, so that the landmarks are the same.
+    """
+    step = track.velocity * min(stamp - track.stamp, _LOOK_AHEAD)
+    if np.linalg.norm(step) < _FAST * track.size:
+        return track.square
+    return replace(track.square, x=track.square.x + step[0], y=track.square.y + step[1])
+
+
+def same_place(a: Track, b: Track) -> bool:
+    """Whether two tracks are on one face, however they hold it."""
+    small, large = sorted((a.size, b.size))
+    apart = math.hypot(a.square.x - b.square.x, a.square.y - b.square.y)
+    return apart < _SAME_PLACE * large and large < _SAME_SIZE * small
+
+
+def sureness(track: Track) -> float:
+    """How far a track is on its own face; those that do not count yet are never sure."""
+    return likeness(track.look, track.seen) if track.id else -2.0
+
+
+def is_on(detection: Detection, track: Track) -> bool:
+    """Whether a detection's eyes, nose and mouth are those of the track."""
+    points = track.landmarks[:, :2]
+    expected = np.stack(
+        [
+            (points[RIGHT_OUTER_CANTHUS] + points[RIGHT_INNER_CANTHUS]) / 2,
+            (points[LEFT_OUTER_CANTHUS] + points[LEFT_INNER_CANTHUS]) / 2,
+            points[NOSE_TIP],
+            (points[MOUTH_RIGHT] + points[MOUTH_LEFT]) / 2,
+        ]
+    )
+    apart = np.linalg.norm(detection.keypoints[:4] - expected, axis=1).mean()
+    return bool(apart < _ON_FACE * max(track.size, float(detection.box[2:].max())))
+
+
+def unlikelihood(lost: Track, new: Track, crowded: bool) -> float:
+    """How unlikely it is that the new track is the lost one; below 1 it is.
+
+    Looks count less in a crowd: who comes out from behind another is half hidden at first.
+    """
+    size = max(lost.usual_size, new.size, 1e-6)
+    there = lost.centre + lost.velocity * min(new.stamp - lost.stamp, 1.0)
+    places = (lost.centre, there)
+    apart = min(float(np.linalg.norm(new.centre - place)) for place in places) / size
+    unlike = 1 - likeness(lost.look, new.look)
+    change = abs(math.log(max(new.size, 1e-6) / max(lost.usual_size, 1e-6)))
+    return apart / 3 + (0.8 if crowded else 2.0) * unlike + change / 3
