@@ -25,7 +25,11 @@ PICTURES = 4
 class Steps:
     """A whisper whose states are their own numbers."""
 
+    broken = False
+
     def infer(self, inputs: dict[str, Any]) -> dict[str, Any]:
+        if self.broken:
+            raise RuntimeError("whisper broke")
         states = np.arange(1500, dtype=np.float32)[:, None, None] + np.zeros((1500, 5, 384))
         return {"states": states[None].astype(np.float32)}
 
@@ -67,11 +71,12 @@ class Scene:
     def __init__(self) -> None:
         self.now = 50.0
         self.made, self.lips = avatar(), Lips()
+        self.whisper = Steps()
         self.errors: list[Exception] = []
         self.sync = LipSync(
             self.made,
             self.lips,
-            WhisperStream(Steps()),
+            WhisperStream(self.whisper),
             fps=FPS,
             failed=self.errors.append,
             now=lambda: self.now,
@@ -113,14 +118,47 @@ def test_frames_have_the_lips_of_their_moment(scene: Scene) -> None:
     # Each of the picture that is shown then: frame 110 and on, forwards and backwards.
     places = [place for places, _ in scene.lips.calls for place in places]
     assert places == [scene.made.index(110 + k) for k in range(FPS)]
+    own = lambda number: 200 + scene.made.index(number)  # noqa: E731
+    assert scene.level(106, -4 / FPS) == own(106)
+    # Eased in before the first sound, whole from there on.
+    for k in range(-3, 0):
+        share = (k + 4) / 3
+        assert scene.level(110 + k, k / FPS) == pytest.approx(own(110 + k) * (1 - share), abs=1.5)
     for k in range(FPS):
         scene.now += 1 / FPS
         scene.until(lambda k=k: k in scene.sync._made)
         assert scene.level(110 + k, k / FPS) == 2 * k
     assert scene.sync.report().shown == FPS
-    # After the end, and where nothing is known to come, it is the avatar's own picture.
-    assert scene.level(200, 1.2) == 200 + scene.made.index(200)
-    assert scene.level(201, None) == 200 + scene.made.index(201)
+    # The last one is held, then eased out; after that it is the avatar's own picture.
+    after = [scene.level(135 + k, 1 + k / FPS) for k in range(6)]
+    assert after[:3] == [48] * 3
+    for k, share in enumerate((2 / 3, 1 / 3, 0), 3):
+        wanted = own(135 + k) * (1 - share) + 48 * share
+        assert after[k] == pytest.approx(wanted, abs=1.5)
+    assert scene.level(201, None) == own(201)
+
+
+def test_an_interruption_closes_the_mouth_within_a_tenth_of_a_second(scene: Scene) -> None:
+    scene.sync.follow(0, 0.0)
+    scene.say(0.4)
+    scene.until(lambda: 5 in scene.sync._made)
+    assert scene.level(5, 5 / FPS) == 10
+    scene.sync.reset()
+    assert 10 < scene.level(6, None) < 200
+    assert scene.level(7, None) == 200 + scene.made.index(7)
+
+
+def test_speech_is_heard_while_an_image_takes_long(scene: Scene) -> None:
+    """Whisper has a thread of its own."""
+    scene.lips.free.clear()
+    scene.sync.follow(0, 0.0)
+    scene.sync.push(np.zeros(16_000, np.float32))
+    scene.until(lambda: scene.lips.entered == 1)
+    assert max(scene.sync._hearing.windows) < 25
+    scene.sync.push(np.zeros(16_000, np.float32))
+    scene.sync.end()
+    scene.until(lambda: 49 in scene.sync._hearing.windows)
+    assert not scene.lips.calls  # still at the first
 
 
 def test_what_is_not_ready_is_not_waited_for_nor_shown_late(scene: Scene) -> None:
@@ -152,7 +190,7 @@ def test_an_interruption_throws_away_what_is_being_made(scene: Scene) -> None:
     scene.until(lambda: scene.lips.entered == 1)
     scene.sync.reset()
     scene.lips.free.set()
-    scene.until(lambda: bool(scene.lips.calls) and not scene.sync._windows)
+    scene.until(lambda: bool(scene.lips.calls) and not scene.sync._hearing.windows)
     assert scene.level(5, 0.0) == 200 + scene.made.index(5)
     assert not scene.sync._made
     # The next speech is a new one, from its own first step.
@@ -177,7 +215,7 @@ def test_nobody_looks_so_nothing_is_made(scene: Scene) -> None:
     scene.sync.follow(0, -0.2)
     scene.now += 1.0
     scene.say(0.4)
-    scene.until(lambda: len(scene.sync._windows) == 10)
+    scene.until(lambda: len(scene.sync._hearing.windows) == 10)
     time.sleep(0.1)
     assert not scene.lips.calls
 
@@ -193,6 +231,19 @@ def test_a_network_that_fails_is_told_of_and_lips_come_again(scene: Scene) -> No
     scene.sync.follow(0, -0.2)
     scene.say(0.4)
     scene.until(lambda: len(steps_of(scene)) == 10)
+
+
+def test_after_a_failure_of_whisper_the_next_utterance_keeps_its_place(scene: Scene) -> None:
+    scene.whisper.broken = True
+    scene.sync.follow(0, -0.2)
+    scene.say(0.4)
+    scene.until(lambda: bool(scene.errors))
+    scene.whisper.broken = False
+    scene.sync.push(np.zeros(800, np.float32))
+    scene.say(0.35)
+    scene.until(lambda: sorted(scene.sync._made) == list(range(10, 20)))
+    assert steps_of(scene) == list(range(0, 20, 2))
+    assert [str(error) for error in scene.errors] == ["whisper broke"]
 
 
 def test_a_rate_must_be_whole() -> None:

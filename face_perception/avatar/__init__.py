@@ -11,6 +11,7 @@ from face_perception.avatar.artefact import (
     autoencoder_hash,
     load_avatar,
     save_avatar,
+    unet_version,
 )
 from face_perception.avatar.blend import (
     Blender,
@@ -20,6 +21,7 @@ from face_perception.avatar.blend import (
     soft_mask,
 )
 from face_perception.avatar.clock import AudioClock, FramePacer
+from face_perception.avatar.decoders import DecoderReport, compare_decoders
 from face_perception.avatar.drawn import Look, drawn_face
 from face_perception.avatar.face_box import (
     NO_FACE,
@@ -78,6 +80,7 @@ __all__ = [
     "AvatarError",
     "Blender",
     "Box",
+    "DecoderReport",
     "FaceEncoder",
     "FaceState",
     "FilmError",
@@ -109,6 +112,7 @@ __all__ = [
     "autoencoder_hash",
     "batch_for",
     "blend",
+    "compare_decoders",
     "contact_sheet",
     "crop_box",
     "cut_face",
@@ -131,5 +135,6 @@ __all__ = [
     "soft_mask",
     "talking_area",
     "to_latents",
+    "unet_version",
     "write_film",
 ]

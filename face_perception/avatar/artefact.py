@@ -27,6 +27,7 @@ FORMAT = 1
 VERSIONS = ("1.5", "1.0")
 # Which of the models says what weights the latents belong to: both are made of one file.
 _AUTOENCODERS = ("musetalk_vae_encoder", "musetalk_vae_decoder")
+_UNET = "musetalk_unet"
 _CONTENT, _BOXES, _LATENTS = "avatar.yaml", "boxes.npy", "latents.npy"
 _MOST = 1 << 30  # bytes of a member, so that a small file cannot fill the memory
 _AGAIN = "prepare it again with `face-perception avatar prepare`"
@@ -94,6 +95,14 @@ def autoencoder_hash() -> str:
     return ""
 
 
+def unet_version() -> str:
+    """Version of MuseTalk that the installed UNet was imported as; "" where there is none, or it
+    does not say. Raises ModelError for a broken card of the package.
+    """
+    card = catalogue().get(_UNET)
+    return str(card.facts.get("version", "")) if card else ""
+
+
 def save_avatar(path: Path, avatar: Avatar) -> None:
     """Writes the file, whole or not at all. Raises OSError."""
     members = {
@@ -120,12 +129,15 @@ def save_avatar(path: Path, avatar: Avatar) -> None:
     write_whole(path, buffer.getvalue())
 
 
-def load_avatar(path: str | Path, *, autoencoder: str | None = None) -> Avatar:
+def load_avatar(
+    path: str | Path, *, autoencoder: str | None = None, version: str | None = None
+) -> Avatar:
     """Reads the file and checks every byte of it.
 
     ``autoencoder`` is the hash of the weights that are to decode (``autoencoder_hash``); an avatar
-    made with others is refused, for its face would be noise. Raises AvatarError naming the file and
-    the fix.
+    made with others is refused, for its face would be noise. ``version`` is MuseTalk's of the UNet
+    (``unet_version``); an avatar of another is refused, for its face is cut and laid over by other
+    rules. "" or None: not compared. Raises AvatarError naming the file and the fix.
     """
     path = Path(path).expanduser()
     try:
@@ -151,6 +163,14 @@ def load_avatar(path: str | Path, *, autoencoder: str | None = None) -> Avatar:
             f"avatar {path} was made with other weights of the autoencoder (sha256 "
             f"{made_with[:12]}…, installed is {autoencoder[:12]}…): {_AGAIN}, or import the ones "
             "that it was made with"
+        )
+    if version and version != avatar.version:
+        raise AvatarError(
+            f"avatar {path} was prepared for MuseTalk {avatar.version}, but the imported UNet is "
+            f"MuseTalk {version}, which cuts the face and lays it over otherwise: prepare it again "
+            f"with `face-perception avatar prepare {avatar.source} -o {path} --version {version}`, "
+            f"or import the UNet of {avatar.version} with `face-perception import musetalk … "
+            f"--version {avatar.version}`"
         )
     return avatar
 

@@ -103,15 +103,20 @@ class Blender:
         self.blend_into(result, face)
         return result
 
-    def blend_into(self, picture: Image, face: Image) -> None:
-        """The same in place. Raises ValueError where the face has another size than its box."""
+    def blend_into(self, picture: Image, face: Image, share: float = 1.0) -> None:
+        """The same in place; ``share`` (0 to 1) of the face, the rest stays the picture. Raises
+        ValueError where the face has another size than its box.
+        """
         x, y = self.face[:2]
         if face.shape[:2] != (self.face[3] - y, self.face[2] - x):
             raise ValueError(f"a face of {list(face.shape)} does not fit the box {self.face}")
         left, top, right, bottom = self.area
         target = picture[top:bottom, left:right]
         if target.size:
-            mixed(target, face[top - y : bottom - y, left - x : right - x], self.weight)
+            weight = self.weight
+            if share < 1:  # 255 * 256 fits in 16 bits
+                weight = np.right_shift(weight * np.uint16(round(share * 256)), 8, dtype=np.uint16)
+            mixed(target, face[top - y : bottom - y, left - x : right - x], weight)
 
 
 def blend(picture: Image, generated: Image, face: Box, area: Image) -> Image:

@@ -27,6 +27,8 @@ DECODERS = {
 MAX_BATCH = 8
 SIDE, TOKENS, WIDTH = 256, 50, 384
 _LATENTS = (8, 32, 32)
+# How often a network is run to know what it takes, and for how many seconds at most.
+_CALLS, _PATIENCE = 5, 4.0
 
 
 class FaceEncoder:
@@ -58,11 +60,12 @@ class FaceEncoder:
 
 @dataclass(frozen=True, slots=True)
 class Needs:
-    """Seconds an image takes, measured in batches of ``batch``."""
+    """Seconds an image takes: medians of ``calls`` batches of ``batch``."""
 
     unet: float
     decoder: float
     batch: int
+    calls: int
 
     @property
     def total(self) -> float:
@@ -161,33 +164,48 @@ class MuseTalk:
             self._batch(latents[some], audio[some], images[some])
         return images
 
+    def decode(self, predicted: FloatArray) -> Image:
+        """The decoder alone: float32 [N, 4, 32, 32] -> RGB uint8 [N, 256, 256, 3]."""
+        made = self._decoder.infer({"latents": predicted})["image"]
+        levels = np.rint(made).clip(0, 255).astype(np.uint8).transpose(0, 2, 3, 1)
+        return np.pad(levels, ((0, 0), (self.first_row, 0), (0, 0), (0, 0)), mode="edge")
+
     def needs(self, batch: int | None = None) -> float:
         """Seconds an image takes here in batches of ``batch`` (default: this one's), from what was
-        generated last; runs once where nothing was.
+        generated last; runs some times where nothing was.
         """
         return self.costs(batch).total
 
     def costs(self, batch: int | None = None) -> Needs:
-        """The same, UNet and decoder apart: medians of the last 32 batches."""
+        """The same, UNet and decoder apart: medians of the last 32 batches. Where there was none,
+        of five that are run now (fewer after 4 s, one at least), after one that is not counted: the
+        first call of a size allocates, and on a GPU chooses kernels.
+        """
         batch = batch or self.batch
+        if not any(size == batch for _, _, size in self._taken):
+            self._measure(batch)
         found = [(unet, decoder) for unet, decoder, size in self._taken if size == batch]
-        if not found:
-            images = np.empty((batch, SIDE, SIDE, 3), np.uint8)
-            latents = np.zeros((batch, *_LATENTS), np.float32)
-            self._batch(latents, np.zeros((batch, TOKENS, WIDTH), np.float32), images)
-            found = [self._taken[-1][:2]]
         unet, decoder = (statistics.median(values) for values in zip(*found, strict=True))
-        return Needs(unet, decoder, batch)
+        return Needs(unet, decoder, batch, len(found))
+
+    def _measure(self, batch: int) -> None:
+        images = np.empty((batch, SIDE, SIDE, 3), np.uint8)
+        latents = np.zeros((batch, *_LATENTS), np.float32)
+        audio = np.zeros((batch, TOKENS, WIDTH), np.float32)
+        self._batch(latents, audio, images)
+        self._taken.pop()
+        end = time.perf_counter() + _PATIENCE
+        for _ in range(_CALLS):
+            self._batch(latents, audio, images)
+            if time.perf_counter() > end:
+                break
 
     def _batch(self, latents: FloatArray, audio: FloatArray, images: Image) -> None:
         count = len(latents)
         begin = time.perf_counter()
         predicted = self._unet.infer({"latents": latents, "audio": audio})["predicted"]
         middle = time.perf_counter()
-        made = self._decoder.infer({"latents": predicted})["image"]
-        levels = np.rint(made).clip(0, 255).astype(np.uint8).transpose(0, 2, 3, 1)
-        images[:, self.first_row :] = levels
-        images[:, : self.first_row] = levels[:, :1]
+        images[:] = self.decode(predicted)
         end = time.perf_counter()
         self._taken.append(((middle - begin) / count, (end - middle) / count, count))
 

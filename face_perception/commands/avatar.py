@@ -20,7 +20,9 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     sub = actions.add_parser("prepare", help="of a picture or a clip of one face")
     sub.add_argument("source", help="a picture, a video, astronaut or grace_hopper")
     sub.add_argument("-o", "--output", type=Path, required=True, metavar="FILE")
-    sub.add_argument("--version", default="1.5", help="of MuseTalk: 1.5 or 1.0 (default: 1.5)")
+    sub.add_argument(
+        "--version", help="of MuseTalk: 1.5 or 1.0; default: the imported UNet's, else 1.5"
+    )
     sub.add_argument(
         "--margin", type=int, metavar="PIXELS", help="below the chin; default: 10, and 0 for 1.0"
     )
@@ -48,10 +50,26 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     sub.add_argument("avatar", type=Path, metavar="FILE")
     sub.add_argument("-o", "--output", type=Path, default=Path("avatar.png"), metavar="PICTURE")
     sub.set_defaults(run=_show)
+    sub = actions.add_parser(
+        "decoders", help="how fast the imported decoders are, and how near the exact one"
+    )
+    sub.add_argument("avatar", type=Path, metavar="FILE")
+    sub.add_argument("--images", type=int, default=4, help="default: %(default)s")
+    sub.add_argument("--threads", type=int, default=os.cpu_count() or 1)
+    sub.add_argument("--backend", default="auto", choices=("auto", "onnxruntime", "tensorrt"))
+    sub.add_argument("--precision", default="fp32", choices=("fp32", "fp16"))
+    sub.set_defaults(run=_decoders)
 
 
 def _prepare(args: argparse.Namespace) -> int:
-    from face_perception.avatar import MAX_PICTURES, FaceEncoder, autoencoder_hash, prepare
+    from face_perception.avatar import (
+        MAX_PICTURES,
+        VERSIONS,
+        FaceEncoder,
+        autoencoder_hash,
+        prepare,
+        unet_version,
+    )
     from face_perception.avatar import save_avatar as save
 
     size = _size(args.size)
@@ -59,6 +77,13 @@ def _prepare(args: argparse.Namespace) -> int:
         raise ValueError(f"--seconds must be 0.04 to {MAX_PICTURES / 25:g}, not {args.seconds:g}")
     if args.output.is_dir():
         raise ValueError(f"--output {args.output} is a folder: name a file, e.g. me.avatar")
+    imported = unet_version()
+    version = args.version or imported or VERSIONS[0]
+    if imported not in ("", version):
+        print(
+            f"the imported UNet is MuseTalk {imported}: an avatar of {version} is not for it",
+            file=sys.stderr,
+        )
     pictures, fps, expected = _pictures(args, size)
     encoder = FaceEncoder.load(backend=args.backend, threads=args.threads)
     with _bar(f"{args.source}") as progress:
@@ -67,7 +92,7 @@ def _prepare(args: argparse.Namespace) -> int:
             encoder,
             source=Path(args.source).name,
             autoencoder=autoencoder_hash(),
-            version=args.version,
+            version=version,
             shift=args.shift,
             margin=args.margin,
             fps=fps,
@@ -121,6 +146,45 @@ def _show(args: argparse.Namespace) -> int:
         f"{args.avatar}: {len(made.pictures)} pictures of {made.source}, {width}x{height}, "
         f"{made.fps:g} a second, MuseTalk {made.version}; seen in {args.output}"
     )
+    return 0
+
+
+def _decoders(args: argparse.Namespace) -> int:
+    from face_perception import inference, paths
+    from face_perception.avatar import (
+        DECODERS,
+        autoencoder_hash,
+        compare_decoders,
+        load_avatar,
+        unet_version,
+    )
+    from face_perception.speech import features_of, read_wav, windows
+
+    if not 1 <= args.images <= 100:
+        raise ValueError(f"--images must be 1 to 100, not {args.images}")
+    avatar = load_avatar(args.avatar, autoencoder=autoencoder_hash(), version=unet_version())
+
+    def load(name: str, precision: str = args.precision) -> inference.Model:
+        return inference.load(name, threads=args.threads, backend=args.backend, precision=precision)
+
+    there = {key: name for key, name in DECODERS.items() if name in inference.catalogue()}
+    if "exact" not in there:
+        raise inference.ModelError(
+            f"{DECODERS['exact']} was not imported: face-perception import musetalk"
+        )
+    hello = read_wav(paths.resource("config/speech/hello.wav"))
+    speech = hello.samples[:, 0].astype("float32") / 32768
+    audio = windows(features_of(speech, load("whisper_encoder", "fp32")), args.images, 25, first=10)
+    decoders = {key: load(name) for key, name in there.items()}
+    print("decoder    s an image    speed    with UNet    PSNR where it is blended (dB)")
+    for one in compare_decoders(avatar, load("musetalk_unet"), decoders, audio):
+        print(
+            f"{one.decoder:7} {one.seconds:13.4f} {one.speed:7.2f}x {one.speed_of_all:11.2f}x"
+            f"    {'exact' if one.decoder == 'exact' else f'{one.psnr:.1f}'}"
+        )
+    for key in DECODERS.keys() - there.keys():
+        option = {"lower": "--lower", "tiny": "--tiny FILE"}[key]
+        print(f"{key:7} not imported: face-perception import musetalk … {option}")
     return 0
 
 

@@ -17,7 +17,7 @@ from face_perception.files import write_whole
 from face_perception.inference import store
 from face_perception.inference.captured import read_captured
 from face_perception.inference.catalogue import Card, ModelError, find
-from face_perception.inference.gate import Runs, deviations
+from face_perception.inference.gate import deviations
 from face_perception.inference.model import Progress
 from face_perception.inference.variants import Variant, find_variant, kind_of, write_variant
 
@@ -48,43 +48,48 @@ def make_variant(
     from face_perception.inference.onnxruntime_backend import OnnxRuntime
 
     made_by = f"onnxruntime {onnxruntime.__version__}"
-    fp32 = OnnxRuntime(card, data, 1)
-    if card.extra and kind == "int8-cpu":
-        return _large_int8(card, data, inputs, fp32, made_by)
+    if card.extra:
+        return _beside(card, data, kind, inputs, made_by)
     if kind == "fp16":
-        made = precision.to_fp16(card.path if card.extra else data)
-    elif card.extra:
-        raise ModelError(f"{kind} of {card.name} cannot be made: its weights are over 2 GB")
+        made = precision.to_fp16(data)
     else:
         if samples is None:
             raise ModelError(f"making {kind} of {card.name} needs samples to calibrate on")
         made = precision.to_int8(data, kind, samples)
+    fp32 = OnnxRuntime(card, data, 1)
     try:
-        inline = dataclasses.replace(card, extra=MappingProxyType({}))
-        measured = deviations(card, fp32, OnnxRuntime(inline, made, 1), inputs)
+        measured = deviations(card, fp32, OnnxRuntime(card, made, 1), inputs)
         return write_variant(card, kind, data, made, measured, made_by)
     except OSError as error:
         raise _unwritten(card, kind, error) from error
 
 
-def _large_int8(
-    card: Card, data: bytes, inputs: Mapping[str, Array], fp32: Runs, made_by: str
+def _beside(
+    card: Card, data: bytes, kind: str, inputs: Mapping[str, Array], made_by: str
 ) -> Variant:
-    """INT8 of a model with its weights beside it: matrix products only, nothing calibrated."""
+    """Of a model with its weights beside it, which the variant has too: FP16, or matrix products
+    in INT8, nothing calibrated. FP32 is loaded once the weights are converted and out of memory.
+    """
     from face_perception.inference import precision
     from face_perception.inference.onnxruntime_backend import OnnxRuntime
 
-    kind = "int8-cpu"
+    convert = {"fp16": precision.to_fp16_beside, "int8-cpu": precision.to_int8_products}.get(kind)
+    if convert is None:
+        raise ModelError(
+            f"{kind} of {card.name} cannot be made: its weights are over 2 GB, more than can be "
+            "calibrated; fp16 and int8-cpu can be made"
+        )
     try:
         with tempfile.TemporaryDirectory(prefix=".variant-", dir=card.path.parent) as folder:
             path = Path(folder) / f"{card.name}.{kind}.onnx"
-            precision.to_int8_products(card.path, path)
+            convert(card.path, path)
             beside = path.with_name(f"{path.name}.data")
             beside.chmod(path.stat().st_mode)  # onnx writes it for its owner only
             made = path.read_bytes()
             lying = dataclasses.replace(
                 card, file=path.name, folder=path.parent, extra=MappingProxyType({beside.name: ""})
             )
+            fp32 = OnnxRuntime(card, data, 1)
             measured = deviations(card, fp32, OnnxRuntime(lying, made, 1), inputs)
             return write_variant(card, kind, data, made, measured, made_by, {beside.name: beside})
     except OSError as error:

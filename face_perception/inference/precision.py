@@ -39,24 +39,46 @@ _KEPT_FP32 = [
 ]
 
 
-def to_fp16(model: bytes | Path) -> bytes:
-    """Weights and arithmetic in FP16; inputs and outputs stay FP32. A path for one with weights in
-    a file beside it, which must fit into 2 GB in FP16.
+def to_fp16(model: bytes) -> bytes:
+    """Weights and arithmetic in FP16; inputs and outputs stay FP32."""
+    data: bytes = _halved(_named(onnx.load_from_string(model))).SerializeToString(
+        deterministic=True
+    )
+    return data
+
+
+def to_fp16_beside(source: Path, path: Path) -> None:
+    """The same for a model with its weights beside it, of over 2 GB: writes ``path`` and
+    ``path``.data. Takes 1.5 times the weights' size of memory.
     """
+    model = onnx.load(source, load_external_data=False)
+    # While it is small: with its weights in it, nothing over 2 GB can be asked for its shapes.
+    model = onnx.shape_inference.infer_shapes(model)
+    onnx.load_external_data_for_model(model, str(source.parent))
+    onnx.save_model(
+        _halved(_named(model), has_shapes=True),
+        path,
+        save_as_external_data=True,
+        location=f"{path.name}.data",
+    )
+
+
+def _halved(network: Any, *, has_shapes: bool = False) -> Any:
     with warnings.catch_warnings():
         # Constants too small for FP16 are cut off, each with a warning.
         warnings.simplefilter("ignore", UserWarning)
-        converted = convert_float_to_float16(
-            _named(model), keep_io_types=True, op_block_list=_KEPT_FP32
+        return convert_float_to_float16(
+            network,
+            keep_io_types=True,
+            op_block_list=_KEPT_FP32,
+            disable_shape_infer=has_shapes,
         )
-    data: bytes = converted.SerializeToString(deterministic=True)
-    return data
 
 
 def to_int8(model: bytes, recipe: str, samples: Mapping[str, Array]) -> bytes:
     """Convolutions in INT8, the rest FP32. ``samples`` [K, ...] by input name set the ranges."""
     for_tensorrt = recipe == "int8-trt"
-    network = _named(model)
+    network = _named(onnx.load_from_string(model))
     with tempfile.TemporaryDirectory() as folder, _quiet():
         path = Path(folder) / "int8.onnx"
         source = Path(folder) / "fp32.onnx"
@@ -98,9 +120,8 @@ def to_int8_products(source: Path, path: Path) -> None:
         )
 
 
-def _named(model: bytes | Path) -> Any:
-    """The model with a name for every node, which ONNX does not ask for but the converters do."""
-    network = onnx.load(model) if isinstance(model, Path) else onnx.load_from_string(model)
+def _named(network: Any) -> Any:
+    """With a name for every node, which ONNX does not ask for but the converters do."""
     for node in network.graph.node:
         node.name = node.name or node.output[0]
     return network

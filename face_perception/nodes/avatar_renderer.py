@@ -14,12 +14,14 @@ from face_perception.avatar import (
     Avatar,
     LipSync,
     MuseTalk,
+    Needs,
     Portrait,
     Renderer,
     autoencoder_hash,
     batch_for,
     load_avatar,
     load_portrait,
+    unet_version,
 )
 from face_perception.inference import ModelError
 from face_perception.nodes.networks import Loading
@@ -32,6 +34,7 @@ if TYPE_CHECKING:
 RENDERERS = ("auto", "portrait", "musetalk")
 _HEARS = "whisper_encoder"
 _IMPORT = "face-perception import musetalk --unet FILE --vae FILE --whisper FILE"
+_IMPORT_DECODER = {"exact": "", "lower": " --lower", "tiny": " --tiny FILE"}
 _PREPARE = "face-perception avatar prepare PORTRAIT -o FILE"
 _BATCHES = (1, 2, 4, 8)
 _ROOM = 0.2  # seconds that images may take more than the speech that must be known
@@ -144,33 +147,46 @@ class Drawing:
         if values.rate != int(values.rate):
             raise ValueError(f"rate is {values.rate:g}: musetalk needs a whole number, e.g. 25")
         _check_models(values.decoder, fits)
-        self._avatar = load_avatar(values.avatar, autoencoder=autoencoder_hash())
+        self._avatar = load_avatar(
+            values.avatar, autoencoder=autoencoder_hash(), version=unet_version()
+        )
         loading = Loading(self._node)
         networks = MuseTalk.load(decoder=values.decoder, **loading.settings())
+        hears = loading.with_precision("fp32").load(_HEARS)
         self._node.doing("musetalk: measuring how long an image takes")
-        costs = networks.costs(1)
+        # What is left of the time beside whisper, which may run on the same device.
+        left = 1 - WhisperStream(hears).load()
+        costs = self._batched(networks)
         speed = (
-            f"musetalk: {1 / costs.total:.2f} frames/s here (UNet {costs.unet:.2f} s, decoder "
-            f"{costs.decoder:.2f} s a frame); needs {values.rate:g} frames/s"
+            f"musetalk: {max(left, 0) / costs.total:.2f} frames/s here (UNet {costs.unet:.3f} s, "
+            f"decoder {values.decoder} {costs.decoder:.3f} s a frame in batches of {costs.batch}, "
+            f"median of {costs.calls} after one that does not count; {1 - left:.0%} of the time is "
+            f"whisper's); needs {values.rate:g} frames/s"
         )
-        batches = {1: costs.total}
+        if left / costs.total < values.rate:
+            if values.decoder == "exact":
+                speed += " (the decoders lower and tiny are faster)"
+            if fits:
+                raise ValueError(speed)
+            self.behind = f"{speed}: most frames have no lips; renderer auto takes the portrait"
+            self._node.complain(self.behind, key="musetalk is slow")
+        self._hears, self._networks = hears, networks
+        self.note = f"{speed}; taken because " + ("it keeps up" if fits else "it was asked for")
+
+    def _batched(self, networks: MuseTalk) -> Needs:
+        """Sets the batch that the parameters ask for, or that fits best; what it takes."""
+        values = self._node.values
         if values.batch:
-            batches = {values.batch: networks.costs(values.batch).total * values.batch}
-        elif costs.total <= _ROOM:
+            networks.batch = values.batch
+            return networks.costs()
+        batches = {1: networks.costs(1).total}
+        if batches[1] <= _ROOM:
             for batch in _BATCHES[1:]:
                 batches[batch] = networks.costs(batch).total * batch
                 if batches[batch] > _ROOM:
                     break
         networks.batch = batch_for(_ROOM, batches, period=1 / values.rate)
-        seconds = batches[networks.batch] / networks.batch
-        if seconds > 1 / values.rate:
-            if fits:
-                raise ValueError(speed)
-            self.behind = f"{speed}: most frames have no lips; renderer auto takes the portrait"
-            self._node.complain(self.behind, key="musetalk is slow")
-        self._hears = loading.with_precision("fp32").load(_HEARS)
-        self._networks = networks
-        self.note = f"{speed}, batch {networks.batch}"
+        return networks.costs()
 
     def _fall_back(self, why: str) -> None:
         self._networks = self._hears = None
@@ -194,7 +210,10 @@ def _check_models(decoder: str, fits: bool) -> None:
     names = ("musetalk_unet", DECODERS[decoder], _HEARS)
     missing = [name for name in names if name not in cards]
     if missing:
-        raise ModelError(f"musetalk needs {', '.join(missing)}, which were not imported: {_IMPORT}")
+        raise ModelError(
+            f"musetalk needs {', '.join(missing)}, which were not imported: "
+            f"{_IMPORT}{_IMPORT_DECODER[decoder]}"
+        )
     if not fits:
         return
     files = [

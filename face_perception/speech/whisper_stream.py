@@ -5,10 +5,15 @@ One speech at a time, images counted from its start. The states are ``WhisperFea
 
 from __future__ import annotations
 
+import statistics
+import time
+
 import numpy as np
 
+from face_perception.speech.mel import MELS
 from face_perception.speech.whisper_windows import (
     BEFORE,
+    BLOCK_FRAMES,
     LAYERS,
     STEP_RATE,
     WIDTH,
@@ -43,6 +48,7 @@ class WhisperStream:
     """
 
     def __init__(self, model: Encoder, *, hold: float = 0.4, every: float = 0.2) -> None:
+        self._model, self._every = model, every
         self._features = WhisperFeatures(model, look_ahead=hold, every=every)
         self.look_ahead = (WINDOW - BEFORE) / STEP_RATE + hold + every
         self.reset()
@@ -63,6 +69,18 @@ class WhisperStream:
     def ended(self) -> bool:
         """Whether the last of the speech was pushed: all windows are there then."""
         return self._ended
+
+    def load(self) -> float:
+        """Seconds that whisper takes here for a second of speech: the median of three runs, after
+        one that is not counted. Raises what the encoder raises.
+        """
+        mel = np.zeros((1, MELS, BLOCK_FRAMES), np.float32)
+        taken = []
+        for _ in range(4):
+            begin = time.perf_counter()
+            self._model.infer({"mel": mel})
+            taken.append(time.perf_counter() - begin)
+        return statistics.median(taken[1:]) / max(self._every, 1 / STEP_RATE)
 
     def push(self, samples: FloatArray, *, last: bool = False) -> None:
         """More of the speech [S], 16 kHz, -1 to 1; ``last`` says that it ends here (S may be 0).

@@ -20,7 +20,7 @@ LAYERS, WIDTH = 5, 384
 WINDOW = 10  # states an image
 BEFORE = 4  # of them before the image's own moment
 BLOCK = 30 * RATE  # samples that the encoder hears at once
-_BLOCK_FRAMES = BLOCK // HOP
+BLOCK_FRAMES = BLOCK // HOP
 _BLOCK_STEPS = 30 * STEP_RATE
 _STEP = RATE // STEP_RATE
 
@@ -171,10 +171,10 @@ def _states(block: FloatArray, encoder: Encoder, *, original: bool = False) -> F
     """[1500, 5, 384] of a block of up to 30 s."""
     if original:
         made = log_mel(block)
-        mel = np.zeros((made.shape[0], _BLOCK_FRAMES), np.float32)
+        mel = np.zeros((made.shape[0], BLOCK_FRAMES), np.float32)
         mel[:, : made.shape[1]] = made
     else:
-        mel = log_mel(block, _BLOCK_FRAMES)
+        mel = log_mel(block, BLOCK_FRAMES)
     states = encoder.infer({"mel": mel[None]})["states"]
     return np.asarray(states[0], np.float32)
 
