@@ -3,7 +3,8 @@ long it took, how large the engines are. A log is kept under bench/results/.
 
 `python bench/musetalk_engines.py [NAME …]`: networks that are imported (FACE_PERCEPTION_MODELS,
 `--models FOLDER`; bench/musetalk.py --models FOLDER leaves them there). The UNet takes minutes and
-over 10 GB of memory.
+over 10 GB of memory. `--precision fp16` makes the variants first, where they are not there, and
+says what they are off by.
 """
 
 from __future__ import annotations
@@ -15,6 +16,10 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from face_perception.inference import Variant
 
 NAMES = (
     "whisper_encoder",
@@ -31,6 +36,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("names", nargs="*", default=NAMES)
     parser.add_argument("--models", type=Path)
+    parser.add_argument("--precision", choices=("fp32", "fp16"), default="fp32")
     parser.add_argument("--log", type=Path, default=LOG)
     args = parser.parse_args()
     if args.models:
@@ -48,11 +54,16 @@ def main() -> int:
             log.write(text + "\n")
             log.flush()
 
-        say(f"{time.strftime('%Y-%m-%d %H:%M')}, {tensorrt_version()}, fp32, batches 1 to 8")
+        day = time.strftime("%Y-%m-%d %H:%M")
+        say(f"{day}, {tensorrt_version()}, {args.precision}, batches 1 to 8")
         for name in args.names:
             start = time.monotonic()
             try:
-                path = build(name)
+                if args.precision != "fp32":
+                    variant = made(name, args.precision)
+                    say(f"{name}: " + "; ".join(str(found) for found in variant.deviations))
+                    start = time.monotonic()
+                path = build(name, args.precision)
                 size = f"engine {path.stat().st_size / 1e6:.1f} MB"
                 path.unlink()
             except ModelError as error:
@@ -61,6 +72,16 @@ def main() -> int:
             peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1e6
             say(f"{name}: {time.monotonic() - start:.0f} s, {size}, peak so far {peak:.1f} GB")
     return 1 if failed else 0
+
+
+def made(name: str, kind: str) -> Variant:
+    """The variant of a network, made where there is none."""
+    from face_perception.inference import ModelError, make_variant, variant_of
+
+    try:
+        return variant_of(name, kind)
+    except ModelError:
+        return make_variant(name, kind)
 
 
 if __name__ == "__main__":

@@ -18,6 +18,7 @@ torch = pytest.importorskip("torch")
 from face_perception.networks import (  # noqa: E402
     diffusion,
     import_musetalk,
+    musetalk_decoders,
     musetalk_unet,
     musetalk_vae,
     whisper_encoder,
@@ -25,7 +26,9 @@ from face_perception.networks import (  # noqa: E402
 
 
 def install_narrow(folder: Path, *, seed: int = 0) -> Path:
-    """whisper's encoder and MuseTalk's three networks in a model cache of their own."""
+    """whisper's encoder, MuseTalk's three networks and the cheaper decoders (the tiny one at its
+    true size) in a model cache of their own.
+    """
     models, files = folder / "models", folder / "files"
     models.mkdir(parents=True)
     files.mkdir()
@@ -52,7 +55,11 @@ def install_narrow(folder: Path, *, seed: int = 0) -> Path:
         unet.fold_time()
         audio = torch.zeros(1, 50, 384)
         facts: dict[str, object] = {"version": "1.5", "margin": 10, "mask": "jaw"}
+        tiny = files / "tiny.pth"
+        torch.save(musetalk_decoders.TinyDecoder().state_dict(), tiny)
         made = [
+            import_musetalk.lower_made(autoencoder, latents, files_of["vae"]),
+            import_musetalk.tiny_made(tiny, latents),
             import_musetalk.whisper_made(whisper, mel, files_of["whisper"], True),
             *import_musetalk.vae_made(autoencoder, images, latents, files_of["vae"]),
             import_musetalk.unet_made(unet, latents, audio, files_of["unet"], facts, files),

@@ -64,6 +64,19 @@ def test_other_weights_are_refused(avatar: Avatar, tmp_path: Path) -> None:
         load_avatar(file, autoencoder="b" * 64)
 
 
+def test_another_version_of_musetalk_is_refused(avatar: Avatar, tmp_path: Path) -> None:
+    """Boxes and masks of 1.0 and 1.5 differ: both are named, and how to prepare it again."""
+    file = tmp_path / "me.avatar"
+    save_avatar(file, avatar)
+    assert load_avatar(file, version="1.5").version == "1.5"
+    assert load_avatar(file, version="").version == "1.5"  # a UNet that does not say
+    with pytest.raises(AvatarError) as raised:
+        load_avatar(file, version="1.0")
+    message = str(raised.value)
+    assert "was prepared for MuseTalk 1.5, but the imported UNet is MuseTalk 1.0" in message
+    assert f"face-perception avatar prepare me.jpg -o {file} --version 1.0" in message
+
+
 def test_every_changed_byte_is_noticed(avatar: Avatar, tmp_path: Path) -> None:
     file = tmp_path / "me.avatar"
     save_avatar(file, avatar)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import runpy
 import shutil
 from collections.abc import Callable
@@ -15,7 +16,7 @@ from std_srvs.srv import Trigger
 from test_talking_face_node import Speaker, State, diagnostics, hello, latched, stamps
 
 from face_perception import cli, msg, paths
-from face_perception.avatar import load_avatar
+from face_perception.avatar import Avatar, load_avatar, save_avatar
 from face_perception.nodes import images
 
 
@@ -35,43 +36,40 @@ def _narrow(narrow_models: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("FACE_PERCEPTION_MODELS", str(narrow_models))
 
 
-@pytest.mark.usefixtures("_narrow")
-def test_lips_follow_speech_and_are_interrupted(
-    start: Callable[..., NodeProcess], peer: Peer, avatar: Path
-) -> None:
-    made = load_avatar(avatar)
-    node = start(
-        "talking_face",
-        audio_out="none",
-        renderer="musetalk",
-        avatar=str(avatar),
-        rate=5.0,
-        threads=2,
-    )
-    states = latched(peer)
-    frames = peer.listen(Image, "avatar/image")
-    sound = peer.listen(msg.Audio, "avatar/audio")
-    values = diagnostics(peer)
-    speaker = Speaker(peer)
-    peer.until(lambda: len(frames) > 5, timeout=60.0, why="for frames")
-    # At rest it is the avatar's own pictures, to the byte.
-    assert any(np.array_equal(images.to_array(frames[-1]), p) for p in made.pictures)
-    assert "frames/s here" in node.log
-    speaker.connect()
-    samples, rate = hello()
-    begun = len(frames)
-    speaker.send(samples, rate)
-    speaker.send(samples[:0], rate)  # it ends here
-    shown = lambda: int(values().get("lips, shown", 0))  # noqa: E731
-    peer.until(lambda: shown() > 2, timeout=60.0, why="for generated lips")
-    peer.until(lambda: len(states) >= 3, timeout=60.0, why="until it has spoken")
-    assert [s.state for s in states][:3] == [State.IDLE, State.SPEAKING, State.IDLE]
+class Seen:
+    """What a node of talking_face with MuseTalk shows and says, and who speaks to it."""
 
-    # Lips are generated within the mask of some picture, and nowhere else.
-    spoken = [images.to_array(frame) for frame in frames[begun:]]
+    def __init__(self, peer: Peer, timeout: float = 60.0) -> None:
+        self.peer = peer
+        self.states = latched(peer)
+        self.frames = peer.listen(Image, "avatar/image")
+        self.sound = peer.listen(msg.Audio, "avatar/audio")
+        self.values = diagnostics(peer)
+        self.speaker = Speaker(peer)
+        self.samples, self.rate = hello()
+        peer.until(lambda: len(self.frames) > 5, timeout=timeout, why="for frames")
+        self.speaker.connect()
+
+    def say(self) -> None:
+        """All at once, and that it ends there."""
+        self.speaker.send(self.samples, self.rate)
+        self.speaker.send(self.samples[:0], self.rate)
+
+    def count(self, what: str) -> int:
+        return int(self.values().get(f"lips, {what}", 0))
+
+    def heard_on_time(self, worst: float) -> None:
+        """The sound went on by itself, and frames kept to it: ``worst`` in ms."""
+        heard = sum(len(m.samples) for m in self.sound) / 48_000
+        assert abs(heard - len(self.samples) / self.rate) < 0.5
+        assert abs(float(self.values()["A/V offset, worst of 1000 frames (ms)"])) <= worst
+
+
+def changed_frames(frames: list[Image], made: Avatar) -> int:
+    """How many have generated lips: within the mask of some picture, and nowhere else."""
     blenders = made.blenders()
     changed = 0
-    for image in spoken:
+    for image in map(images.to_array, frames):
         inside = []
         for picture, blender in zip(made.pictures, blenders, strict=True):
             differs = (image != picture).any(axis=2)
@@ -80,24 +78,67 @@ def test_lips_follow_speech_and_are_interrupted(
             inside.append(not differs.any())
         assert any(inside)
         changed += not any(np.array_equal(image, picture) for picture in made.pictures)
-    assert changed >= 2
+    return changed
 
-    # The sound went on by itself: stamps of frames and sound are the one clock's.
-    heard = np.concatenate([np.frombuffer(m.samples, np.int16) for m in sound])
-    assert abs(len(heard) / 48_000 - len(samples) / rate) < 0.5
-    times = stamps(frames[begun:])
-    assert (np.diff(times) > 0.1).all()
-    assert abs(float(values()["A/V offset, worst of 1000 frames (ms)"])) <= 200.0
+
+def is_own(frame: Image, made: Avatar) -> bool:
+    """Whether a frame is one of the avatar's own pictures, to the byte."""
+    return any(np.array_equal(images.to_array(frame), picture) for picture in made.pictures)
+
+
+MUSETALK = {"audio_out": "none", "renderer": "musetalk", "rate": 5.0, "threads": 2}
+
+
+@pytest.mark.usefixtures("_narrow")
+def test_lips_follow_speech_and_are_interrupted(
+    start: Callable[..., NodeProcess], peer: Peer, avatar: Path
+) -> None:
+    made = load_avatar(avatar)
+    node = start("talking_face", avatar=str(avatar), **MUSETALK)
+    seen = Seen(peer)
+    states, frames = seen.states, seen.frames
+    assert is_own(frames[-1], made)
+    assert "frames/s here (UNet" in node.log
+    assert "after one that does not count" in node.log
+    begun = len(frames)
+    seen.say()
+    peer.until(lambda: seen.count("shown") > 2, timeout=60.0, why="for generated lips")
+    peer.until(lambda: len(states) >= 3, timeout=60.0, why="until it has spoken")
+    assert [s.state for s in states][:3] == [State.IDLE, State.SPEAKING, State.IDLE]
+    assert changed_frames(frames[begun:], made) >= 2
+    seen.heard_on_time(200.0)
+    assert (np.diff(stamps(frames[begun:])) > 0.1).all()
 
     # Interrupted: within some frames it is the avatar's own picture again.
-    speaker.send(samples, rate)
-    speaker.send(samples[:0], rate)
-    before = shown()
-    peer.until(lambda: shown() > before, timeout=60.0, why="for lips again")
+    before = seen.count("shown")
+    seen.say()
+    peer.until(lambda: seen.count("shown") > before, timeout=60.0, why="for lips again")
     assert peer.call(Trigger, "talking_face/interrupt", Trigger.Request()).message == "interrupted"
     peer.until(lambda: states[-1].state == State.IDLE, why="until it is idle")
     peer.spin(0.5)
-    assert any(np.array_equal(images.to_array(frames[-1]), p) for p in made.pictures)
+    assert is_own(frames[-1], made)
+
+
+@pytest.mark.parametrize(("decoder", "batch"), [("lower", 2), ("tiny", 4)])
+@pytest.mark.usefixtures("_narrow")
+def test_cheaper_decoders_in_batches(
+    start: Callable[..., NodeProcess], peer: Peer, avatar: Path, decoder: str, batch: int
+) -> None:
+    made = load_avatar(avatar)
+    node = start("talking_face", avatar=str(avatar), decoder=decoder, batch=batch, **MUSETALK)
+    seen = Seen(peer)
+    begun = len(seen.frames)
+    seen.say()
+    peer.until(lambda: seen.count("shown") > 2, timeout=60.0, why="for generated lips")
+    peer.until(lambda: len(seen.states) >= 3, timeout=60.0, why="until it has spoken")
+    assert changed_frames(seen.frames[begun:], made) >= 2
+    seen.heard_on_time(200.0)
+    assert seen.values()["lips, batch"] == str(batch)
+    assert {"lower": "musetalk_vae_decoder_lower", "tiny": "musetalk_tiny_decoder"}[decoder] in (
+        seen.values()["lips by"]
+    )
+    assert f"decoder {decoder}" in node.log
+    assert f"in batches of {batch}" in node.log
 
 
 @pytest.mark.usefixtures("_narrow")
@@ -122,6 +163,33 @@ def test_without_networks_it_says_how_to_import_them(
     node = start("talking_face", audio_out="none", renderer="musetalk", avatar=str(avatar))
     log = node.wait_for_log("face-perception import musetalk --unet")
     assert "musetalk_unet" in log
+
+
+def test_a_decoder_that_was_not_imported_is_named(
+    start: Callable[..., NodeProcess],
+    avatar: Path,
+    narrow_models: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    models = tmp_path / "models"
+    shutil.copytree(narrow_models, models, ignore=shutil.ignore_patterns("musetalk_tiny*"))
+    monkeypatch.setenv("FACE_PERCEPTION_MODELS", str(models))
+    node = start("talking_face", avatar=str(avatar), decoder="tiny", **MUSETALK)
+    log = node.wait_for_log("musetalk needs musetalk_tiny_decoder")
+    assert "--whisper FILE --tiny FILE" in log
+
+
+@pytest.mark.usefixtures("_narrow")
+def test_an_avatar_of_another_version_is_refused(
+    start: Callable[..., NodeProcess], avatar: Path, tmp_path: Path
+) -> None:
+    older = tmp_path / "older.avatar"
+    save_avatar(older, dataclasses.replace(load_avatar(avatar), version="1.0"))
+    node = start("talking_face", avatar=str(older), **MUSETALK)
+    log = node.wait_for_log("was prepared for MuseTalk 1.0, but the imported UNet is MuseTalk 1.5")
+    assert "avatar prepare astronaut -o" in log
+    assert "--version 1.5" in log
 
 
 @pytest.mark.usefixtures("_narrow")
@@ -163,30 +231,13 @@ def test_all_of_musetalk_runs_and_says_what_it_needs(
     (tmp_path / "unet.npz").unlink()
     file = tmp_path / "astronaut.avatar"
     assert cli.main(["avatar", "prepare", "astronaut", "-o", str(file), "--seconds", "0.08"]) == 0
-    node = start(
-        "talking_face",
-        audio_out="none",
-        renderer="musetalk",
-        avatar=str(file),
-        rate=25.0,
-        threads=2,
-    )
-    states = latched(peer)
-    frames = peer.listen(Image, "avatar/image")
-    sound = peer.listen(msg.Audio, "avatar/audio")
-    values = diagnostics(peer)
-    speaker = Speaker(peer)
-    peer.until(lambda: len(frames) > 5, timeout=240.0, why="for frames")
+    node = start("talking_face", avatar=str(file), **{**MUSETALK, "rate": 25.0})
+    seen = Seen(peer, timeout=240.0)
     assert "frames/s here (UNet" in node.log
     assert "needs 25 frames/s" in node.log
-    speaker.connect()
-    samples, rate = hello()
-    speaker.send(samples, rate)
-    speaker.send(samples[:0], rate)
-    peer.until(lambda: len(states) >= 3, timeout=60.0, why="until it has spoken")
-    counted = lambda: int(values().get("lips, late", 0)) + int(values().get("lips, shown", 0))  # noqa: E731
+    seen.say()
+    peer.until(lambda: len(seen.states) >= 3, timeout=60.0, why="until it has spoken")
+    counted = lambda: seen.count("late") + seen.count("shown")  # noqa: E731
     peer.until(lambda: counted() > 0, timeout=120.0, why="for generated lips")
-    heard = sum(len(m.samples) for m in sound) / 48_000
-    assert abs(heard - len(samples) / rate) < 0.5
-    assert abs(float(values()["A/V offset, worst of 1000 frames (ms)"])) <= 40.0
-    print(values()["renderer"], values()["lips (frames/s)"])
+    seen.heard_on_time(40.0)
+    print(seen.values()["renderer"], seen.values()["lips (frames/s)"])
