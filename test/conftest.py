@@ -68,6 +68,19 @@ def narrow_models(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return install_narrow(tmp_path_factory.mktemp("narrow"))
 
 
+@pytest.fixture(scope="session")
+def narrow_avatar(narrow_models: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The astronaut for a fifth of a second, prepared by the command with the narrow networks."""
+    from face_perception import cli
+
+    file = tmp_path_factory.mktemp("avatar") / "astronaut.avatar"
+    few = ("--seconds", "0.2")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("FACE_PERCEPTION_MODELS", str(narrow_models))
+        assert cli.main(["avatar", "prepare", "astronaut", "-o", str(file), *few]) == 0
+    return file
+
+
 def pytest_sessionfinish() -> None:
     """What killed nodes left in memory would fill it after some runs."""
     remove_orphans(older_than=0.0)

@@ -26,8 +26,8 @@ from face_perception.networks import (  # noqa: E402
 
 
 def install_narrow(folder: Path, *, seed: int = 0) -> Path:
-    """whisper's encoder, MuseTalk's three networks and the cheaper decoders (the tiny one at its
-    true size) in a model cache of their own.
+    """whisper's encoder, MuseTalk's three networks and its cheaper decoders in a model cache of
+    their own.
     """
     models, files = folder / "models", folder / "files"
     models.mkdir(parents=True)
@@ -42,6 +42,7 @@ def install_narrow(folder: Path, *, seed: int = 0) -> Path:
         patch.setattr(musetalk_unet, "CHANNELS", (16, 16, 32, 32))
         patch.setattr(musetalk_unet, "_TIME", 64)
         patch.setattr(musetalk_vae, "CHANNELS", (8, 8, 16, 16))
+        patch.setattr(musetalk_decoders.TinyDecoder, "CHANNELS", 8)
         whisper = whisper_encoder.WhisperEncoder()
         autoencoder = musetalk_vae.Autoencoder()
         unet = musetalk_unet.UNet()

@@ -20,17 +20,6 @@ from face_perception.avatar import Avatar, load_avatar, save_avatar
 from face_perception.nodes import images
 
 
-@pytest.fixture(scope="module")
-def avatar(narrow_models: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The astronaut for a fifth of a second, by the command."""
-    file = tmp_path_factory.mktemp("avatar") / "astronaut.avatar"
-    few = ("--seconds", "0.2")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("FACE_PERCEPTION_MODELS", str(narrow_models))
-        assert cli.main(["avatar", "prepare", "astronaut", "-o", str(file), *few]) == 0
-    return file
-
-
 @pytest.fixture
 def _narrow(narrow_models: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("FACE_PERCEPTION_MODELS", str(narrow_models))
@@ -91,10 +80,10 @@ MUSETALK = {"audio_out": "none", "renderer": "musetalk", "rate": 5.0, "threads":
 
 @pytest.mark.usefixtures("_narrow")
 def test_lips_follow_speech_and_are_interrupted(
-    start: Callable[..., NodeProcess], peer: Peer, avatar: Path
+    start: Callable[..., NodeProcess], peer: Peer, narrow_avatar: Path
 ) -> None:
-    made = load_avatar(avatar)
-    node = start("talking_face", avatar=str(avatar), **MUSETALK)
+    made = load_avatar(narrow_avatar)
+    node = start("talking_face", avatar=str(narrow_avatar), **MUSETALK)
     seen = Seen(peer)
     states, frames = seen.states, seen.frames
     assert is_own(frames[-1], made)
@@ -122,10 +111,12 @@ def test_lips_follow_speech_and_are_interrupted(
 @pytest.mark.parametrize(("decoder", "batch"), [("lower", 2), ("tiny", 4)])
 @pytest.mark.usefixtures("_narrow")
 def test_cheaper_decoders_in_batches(
-    start: Callable[..., NodeProcess], peer: Peer, avatar: Path, decoder: str, batch: int
+    start: Callable[..., NodeProcess], peer: Peer, narrow_avatar: Path, decoder: str, batch: int
 ) -> None:
-    made = load_avatar(avatar)
-    node = start("talking_face", avatar=str(avatar), decoder=decoder, batch=batch, **MUSETALK)
+    made = load_avatar(narrow_avatar)
+    node = start(
+        "talking_face", avatar=str(narrow_avatar), decoder=decoder, batch=batch, **MUSETALK
+    )
     seen = Seen(peer)
     begun = len(seen.frames)
     seen.say()
@@ -143,9 +134,9 @@ def test_cheaper_decoders_in_batches(
 
 @pytest.mark.usefixtures("_narrow")
 def test_auto_takes_the_portrait_where_musetalk_is_too_slow(
-    start: Callable[..., NodeProcess], peer: Peer, avatar: Path
+    start: Callable[..., NodeProcess], peer: Peer, narrow_avatar: Path
 ) -> None:
-    node = start("talking_face", audio_out="none", avatar=str(avatar), rate=60.0)
+    node = start("talking_face", audio_out="none", avatar=str(narrow_avatar), rate=60.0)
     frames = peer.listen(Image, "avatar/image")
     values = diagnostics(peer)
     peer.until(lambda: bool(frames) and bool(values()), timeout=60.0, why="for frames")
@@ -155,19 +146,19 @@ def test_auto_takes_the_portrait_where_musetalk_is_too_slow(
 
 def test_without_networks_it_says_how_to_import_them(
     start: Callable[..., NodeProcess],
-    avatar: Path,
+    narrow_avatar: Path,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv("FACE_PERCEPTION_MODELS", str(tmp_path / "empty"))
-    node = start("talking_face", audio_out="none", renderer="musetalk", avatar=str(avatar))
+    node = start("talking_face", audio_out="none", renderer="musetalk", avatar=str(narrow_avatar))
     log = node.wait_for_log("face-perception import musetalk --unet")
     assert "musetalk_unet" in log
 
 
 def test_a_decoder_that_was_not_imported_is_named(
     start: Callable[..., NodeProcess],
-    avatar: Path,
+    narrow_avatar: Path,
     narrow_models: Path,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
@@ -175,17 +166,17 @@ def test_a_decoder_that_was_not_imported_is_named(
     models = tmp_path / "models"
     shutil.copytree(narrow_models, models, ignore=shutil.ignore_patterns("musetalk_tiny*"))
     monkeypatch.setenv("FACE_PERCEPTION_MODELS", str(models))
-    node = start("talking_face", avatar=str(avatar), decoder="tiny", **MUSETALK)
+    node = start("talking_face", avatar=str(narrow_avatar), decoder="tiny", **MUSETALK)
     log = node.wait_for_log("musetalk needs musetalk_tiny_decoder")
     assert "--whisper FILE --tiny FILE" in log
 
 
 @pytest.mark.usefixtures("_narrow")
 def test_an_avatar_of_another_version_is_refused(
-    start: Callable[..., NodeProcess], avatar: Path, tmp_path: Path
+    start: Callable[..., NodeProcess], narrow_avatar: Path, tmp_path: Path
 ) -> None:
     older = tmp_path / "older.avatar"
-    save_avatar(older, dataclasses.replace(load_avatar(avatar), version="1.0"))
+    save_avatar(older, dataclasses.replace(load_avatar(narrow_avatar), version="1.0"))
     node = start("talking_face", avatar=str(older), **MUSETALK)
     log = node.wait_for_log("was prepared for MuseTalk 1.0, but the imported UNet is MuseTalk 1.5")
     assert "avatar prepare astronaut -o" in log
@@ -194,10 +185,10 @@ def test_an_avatar_of_another_version_is_refused(
 
 @pytest.mark.usefixtures("_narrow")
 def test_a_damaged_avatar_is_named(
-    start: Callable[..., NodeProcess], avatar: Path, tmp_path: Path
+    start: Callable[..., NodeProcess], narrow_avatar: Path, tmp_path: Path
 ) -> None:
     file = tmp_path / "damaged.avatar"
-    data = bytearray(avatar.read_bytes())
+    data = bytearray(narrow_avatar.read_bytes())
     data[len(data) // 2] ^= 1
     file.write_bytes(data)
     node = start("talking_face", audio_out="none", renderer="musetalk", avatar=str(file))
