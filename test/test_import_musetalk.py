@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import importlib.util
+import math
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,7 @@ from face_perception.networks import (  # noqa: E402
     whisper_encoder,
 )
 from face_perception.networks.musetalk_files import (  # noqa: E402
+    check_file,
     filled,
     read_state,
     vae_names,
@@ -71,7 +73,7 @@ def published(weights: Any, shared: Path, tmp_path_factory: pytest.TempPathFacto
     }
     whisper["model.decoder.embed_tokens.weight"] = torch.zeros(4, 384)
     torch.save(whisper, folder / "whisper.bin")
-    (folder / "unet.pth").write_bytes(b"not reached")
+    torch.save({}, folder / "unet.pth")  # not reached
     return folder
 
 
@@ -190,10 +192,26 @@ def test_files_that_are_not_weights(tmp_path: Path) -> None:
     (tmp_path / "cut.pth").write_bytes((tmp_path / "cut.pth").read_bytes()[:-300])
     (tmp_path / "x.npz").write_bytes(b"PK nothing")
     (tmp_path / "x.safetensors").write_bytes(b"nothing")
-    for name in ("evil.pth", "page.bin", "cut.pth", "x.npz", "x.safetensors"):
-        with pytest.raises(ModelError, match=name):
+    torch.save({"w": Evil()}, tmp_path / "evil.bin", _use_new_zipfile_serialization=False)
+    damaged = ("page.bin", "cut.pth", "x.npz", "x.safetensors")
+    for name in damaged:
+        with pytest.raises(ModelError, match=f"{name} is damaged or no checkpoint.*download it"):
+            read_state(tmp_path / name)
+    for name in ("evil.pth", "evil.bin"):
+        with pytest.raises(ModelError, match=f"{name} has more than tensors in it .*not run"):
             read_state(tmp_path / name)
     assert not (tmp_path / "ran").exists()
+    # Most of it is seen at once, before other files are worked on.
+    for name in damaged[:-1]:
+        with pytest.raises(ModelError, match=f"{name} is cut short or no checkpoint"):
+            check_file(tmp_path / name)
+    (tmp_path / "unet.pth").write_text("version https://git-lfs.github.com/spec/v1\noid sha256:0")
+    with pytest.raises(ModelError, match=r"unet\.pth is a pointer of Git LFS"):
+        check_file(tmp_path / "unet.pth")
+    with pytest.raises(ModelError, match="is a folder: name the file"):
+        check_file(tmp_path)
+    with pytest.raises(ModelError, match="there is no file"):
+        check_file(tmp_path / "missing.pth")
     with pytest.raises(ModelError, match="there is no file"):
         read_state(tmp_path / "missing.pth")
     torch.save(torch.zeros(3), tmp_path / "tensor.pth")
@@ -207,6 +225,7 @@ def test_files_that_are_not_weights(tmp_path: Path) -> None:
         (lambda s: s.pop("bias"), "lacks bias"),
         (lambda s: s.update(extra=s["bias"]), "has unknown extra"),
         (lambda s: s.update(weight=s["bias"]), r"weight is \[2\], not \[2, 3\]"),
+        (lambda s: s["bias"].fill_(math.nan), "is not all numbers in bias"),
     ],
 )
 def test_weights_fit_exactly(change: Callable[[Any], Any], message: str) -> None:
@@ -224,6 +243,33 @@ def test_names() -> None:
         found, of_openai = whisper_names({prefix + k: v for k, v in encoder.items()})
         assert found.keys() == encoder.keys()
         assert not of_openai
+
+
+@pytest.mark.parametrize(
+    ("file", "version", "said"),
+    [
+        ("musetalkV15/unet.pth", "1.0", "is by its name the UNet of 1.5"),
+        ("musetalk/pytorch_model.bin", "1.5", "is by its name the UNet of 1.0"),
+        ("musetalk/pytorch_model.bin", "1.0", ""),
+        ("mine/unet.pth", "1.0", ""),
+    ],
+)
+def test_a_unet_of_another_version_is_doubted(
+    file: str, version: str, said: str, tmp_path: Path
+) -> None:
+    """Its weights cannot tell: the networks are alike."""
+    unet = tmp_path / file
+    unet.parent.mkdir()
+    torch.save({}, unet)
+    parser = argparse.ArgumentParser()
+    import_musetalk.add_arguments(parser)
+    files = [value for name in ("unet", "vae", "whisper") for value in (f"--{name}", str(unet))]
+    told: list[str] = []
+    made = import_musetalk.make(parser.parse_args([*files, "--version", version]), told.append)
+    with pytest.raises(ModelError, match="lacks conv1"):
+        next(made)
+    assert told[0].startswith("reading") != bool(said)
+    assert said in told[0]
 
 
 class Part(torch.nn.Module):  # type: ignore[misc]

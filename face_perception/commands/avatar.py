@@ -21,7 +21,9 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     sub.add_argument("source", help="a picture, a video, astronaut or grace_hopper")
     sub.add_argument("-o", "--output", type=Path, required=True, metavar="FILE")
     sub.add_argument(
-        "--version", help="of MuseTalk: 1.5 or 1.0; default: the imported UNet's, else 1.5"
+        "--version",
+        choices=("1.5", "1.0"),
+        help="of MuseTalk; default: the imported UNet's, else 1.5",
     )
     sub.add_argument(
         "--margin", type=int, metavar="PIXELS", help="below the chin; default: 10, and 0 for 1.0"

@@ -81,21 +81,26 @@ def read_checkpoint(path: Path) -> Checkpoint:
     except PermissionError:
         raise
     except Exception as error:  # torch and numpy raise many kinds for a damaged file
-        refused = _REFUSED.search(str(error))
-        if refused:
-            raise CheckpointError(
-                f"{path} has more than tensors in it ({refused[1] or 'objects'}), which is not run "
-                "for safety: load it where you trust it, and save only its state dict, with "
-                "torch.save(model.state_dict(), …)"
-            ) from error
-        raise CheckpointError(
-            f"{path} is damaged or no checkpoint ({type(error).__name__}): download it again"
-        ) from error
+        raise CheckpointError(why_unread(path, error)) from error
     tensors = _state_dict(content)
     if not tensors:
         raise CheckpointError(f"{path} has no state dict in it")
     system = next((name for key, name in _SYSTEMS.items() if key in tensors), "")
     return Checkpoint(path, tensors, system)
+
+
+def why_unread(path: Path, error: Exception) -> str:
+    """What torch or numpy could not read in a file, and the fix; not what they say themselves, for
+    torch recommends to run what is in it.
+    """
+    refused = _REFUSED.search(str(error))
+    if refused:
+        return (
+            f"{path} has more than tensors in it ({refused[1] or 'objects'}), which is not run "
+            "for safety: load it where you trust it, and save only its state dict, with "
+            "torch.save(model.state_dict(), …)"
+        )
+    return f"{path} is damaged or no checkpoint ({type(error).__name__}): download it again"
 
 
 def checkpoints_in(path: Path) -> list[Path]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from face_perception.inference import ModelError
+from face_perception.networks.checkpoints import why_unread
 from face_perception.networks.musetalk_vae import RENAMED
 
 State = dict[str, Tensor]
@@ -34,6 +36,23 @@ _OPENAI = (
 )
 
 
+def check_file(path: Path) -> None:
+    """What a look at a file tells, before others are worked on for minutes. Raises ModelError
+    naming it and the fix.
+    """
+    if path.is_dir():
+        raise ModelError(f"{path} is a folder: name the file in it")
+    if not path.is_file():
+        raise ModelError(f"there is no file {path}")
+    with open(path, "rb") as file:
+        start = file.read(32)
+    if start.startswith(b"version https://git-lfs"):
+        raise ModelError(f"{path} is a pointer of Git LFS, not what it points to: `git lfs pull`")
+    of_torch = zipfile.is_zipfile(path) or start.startswith(b"\x80")  # since 1.6, and before
+    if path.suffix != ".safetensors" and not of_torch:
+        raise ModelError(f"{path} is cut short or no checkpoint: download it again")
+
+
 def read_state(path: Path) -> State:
     """The tensors of a .bin, .pt, .pth, .safetensors or .npz file by name, mapped where possible.
 
@@ -51,8 +70,7 @@ def read_state(path: Path) -> State:
     except ModelError:
         raise
     except Exception as error:  # each reader has exceptions of its own for a damaged file
-        reason = str(error).strip().splitlines() or [type(error).__name__]
-        raise ModelError(f"{path} cannot be read as weights: {reason[0]}") from error
+        raise ModelError(why_unread(path, error)) from error
 
 
 def _torch(path: Path) -> object:
@@ -110,8 +128,8 @@ def whisper_names(state: State) -> tuple[State, bool]:
 def filled(module: nn.Module, state: State, path: Path) -> nn.Module:
     """The module with exactly these weights, in FP32, in inference mode.
 
-    Raises ModelError naming the file and the first tensors that are missing, unknown or of another
-    shape: none is left as it was.
+    Raises ModelError naming the file and the first tensors that are missing, unknown, of another
+    shape or not finite: none is left as it was.
     """
     wanted = module.state_dict()
     missing = [name for name in wanted if name not in state]
@@ -121,7 +139,13 @@ def filled(module: nn.Module, state: State, path: Path) -> nn.Module:
         for name in wanted
         if name in state and state[name].shape != wanted[name].shape
     ]
-    for what, names in (("lacks", missing), ("has unknown", unknown), ("does not fit:", shapes)):
+    faulty = [n for n in wanted if n in state and not bool(state[n].isfinite().all())]
+    for what, names in (
+        ("lacks", missing),
+        ("has unknown", unknown),
+        ("does not fit:", shapes),
+        ("is not all numbers in", faulty),
+    ):
         if names:
             more = f" and {len(names) - 3} more" if len(names) > 3 else ""
             raise ModelError(f"{path} {what} {', '.join(names[:3])}{more}: is it the right file?")
