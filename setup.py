@@ -47,7 +47,8 @@ setup(
     extras_require={
         # To import or train the published networks; a robot that runs them needs none. TensorFlow
         # only to read GEDDnet's checkpoint, and not where its variables were saved as an .npz.
-        "networks": ["torch>=2.5"],
+        # safetensors is the format in which MuseTalk's autoencoder and whisper are published today.
+        "networks": ["torch>=2.5", "safetensors>=0.4"],
         "training": ["torch>=2.5", *listed("tools/training.txt")],
         "tensorflow": ["tensorflow>=2.12"],
         # What the talking face needs beside: each only where it is asked for, and said if missing.

@@ -19,6 +19,7 @@ from face_perception.inference import Card, Model, ModelError, build, install, l
 from face_perception.speech import features_of, log_mel
 
 torch = pytest.importorskip("torch")
+safetensors = pytest.importorskip("safetensors.torch")
 
 from face_perception.networks import (  # noqa: E402
     import_musetalk,
@@ -174,7 +175,8 @@ def test_every_kind_of_file(tmp_path: Path) -> None:
     torch.save(state, tmp_path / "old.bin", _use_new_zipfile_serialization=False)
     torch.save({"state_dict": state, "epoch": 3}, tmp_path / "wrapped.pt")
     np.savez(tmp_path / "a.npz", **{k: v.numpy() for k, v in state.items()})
-    for name in ("a.pth", "old.bin", "wrapped.pt", "a.npz"):
+    safetensors.save_file(state, tmp_path / "a.safetensors")
+    for name in ("a.pth", "old.bin", "wrapped.pt", "a.npz", "a.safetensors"):
         found = read_state(tmp_path / name)
         assert {k: v.tolist() for k, v in found.items()} == {
             k: v.tolist() for k, v in state.items()
@@ -313,6 +315,46 @@ def test_weights_are_streamed_beside_the_graph(tmp_path: Path) -> None:
     (found,) = session.run(None, {"x": x.numpy(), "audio": audio.numpy()})
     with torch.no_grad():
         np.testing.assert_allclose(found, part(x, audio).numpy(), atol=2e-5)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", [2, 3])
+def test_other_seeds_through_onnx(weights: Any, golden: Golden, models: Path, seed: int) -> None:
+    """What PyTorch answers, ONNX Runtime does, for weights that nothing here was fitted to."""
+    origin = models / "weights.bin"
+    origin.write_bytes(b"seed")
+
+    def tensors(which: str) -> dict[str, Any]:
+        return {k: torch.from_numpy(v) for k, v in getattr(weights, which)(seed).items()}
+
+    whisper = filled(whisper_encoder.WhisperEncoder(), tensors("whisper_encoder"), origin)
+    autoencoder = filled(musetalk_vae.Autoencoder(), tensors("vae"), origin)
+    mel = torch.from_numpy(log_mel(golden["wav"], 3000)[None])
+    images = import_musetalk._example_images()
+    latents = torch.from_numpy(golden["latents_for_unet_mode"])
+    predicted = torch.from_numpy(golden["unet_out"][:1])
+    # Before the graphs are made: the encoder's norms are written out for its graph.
+    with torch.inference_mode():
+        wanted = {
+            "whisper_encoder": {"states": whisper(mel)},
+            "musetalk_vae_encoder": dict(
+                zip(("mean", "logvar"), musetalk_vae.ImageEncoder(autoencoder)(images), strict=True)
+            ),
+            "musetalk_vae_decoder": {"image": musetalk_vae.ImageDecoder(autoencoder)(predicted)},
+        }
+    install(import_musetalk.whisper_made(whisper, mel, origin, True))
+    for made in import_musetalk.vae_made(autoencoder, images, latents, origin):
+        install(made)
+    given = {
+        "whisper_encoder": {"mel": mel.numpy()},
+        "musetalk_vae_encoder": {"image": images.numpy()},
+        "musetalk_vae_decoder": {"latents": predicted.numpy()},
+    }
+    for name, inputs in given.items():
+        found = loaded(name).infer(inputs)
+        for output, value in wanted[name].items():
+            limit = 0.1 if output == "image" else 2e-4
+            np.testing.assert_allclose(found[output], value.numpy(), atol=limit, err_msg=name)
 
 
 @pytest.mark.slow

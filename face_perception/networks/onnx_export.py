@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import torch
 from torch import nn
@@ -13,6 +14,19 @@ from torch import nn
 OPSET = 17
 
 BATCH = "N"
+
+
+@contextlib.contextmanager
+def quiet_exporter() -> Iterator[None]:
+    """Without the exporter's warnings that hold for our networks, and that nobody can act on."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # of the exporter itself
+        # Sizes become constants: all but the batch are, on purpose.
+        warnings.simplefilter("ignore", torch.jit.TracerWarning)
+        warnings.filterwarnings("ignore", "Constant folding")
+        # True where a recurrence starts by itself; ours are given their start.
+        warnings.filterwarnings("ignore", "Exporting a model to ONNX with a batch_size")
+        yield
 
 
 def to_onnx(
@@ -43,10 +57,7 @@ def to_onnx(
     modes = {part: part.training for part in module.modules()}
     module.eval()
     try:
-        with torch.no_grad(), warnings.catch_warnings():
-            warnings.simplefilter("ignore", DeprecationWarning)  # of the exporter itself
-            # True where a recurrence starts by itself; ours are given their start.
-            warnings.filterwarnings("ignore", "Exporting a model to ONNX with a batch_size")
+        with torch.no_grad(), quiet_exporter():
             torch.onnx.export(
                 module,
                 tuple(example_inputs),

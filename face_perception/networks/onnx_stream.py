@@ -5,7 +5,6 @@ of them in memory.
 from __future__ import annotations
 
 import io
-import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -14,7 +13,7 @@ import onnx
 import torch
 from torch import nn
 
-from face_perception.networks.onnx_export import BATCH, OPSET
+from face_perception.networks.onnx_export import BATCH, OPSET, quiet_exporter
 
 # Smaller ones stay in the ONNX file, where shape inference can read them.
 _LARGE = 1 << 16
@@ -41,8 +40,7 @@ def to_onnx_streamed(
     was_training = module.training
     module.eval()
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", DeprecationWarning)  # of the exporter itself
+        with quiet_exporter():
             torch.onnx.export(
                 module,
                 tuple(example_inputs),
