@@ -5,8 +5,8 @@ Takes minutes, 12 GB of memory and 8 GB of disk. The baseline is our own modules
 PyTorch's own attention in them; with `--diffusers` its UNet2DConditionModel and AutoencoderKL (pip
 install diffusers, best into a folder of its own on PYTHONPATH).
 
-All weights are pseudo-random: times hold for trained ones, deviations in dB do not. Those of your own
-weights, and the speed, are what `face-perception avatar decoders FILE` prints.
+All weights are pseudo-random: times hold for trained ones, deviations in dB do not. Those of your
+own weights, and the speed, are what `face-perception avatar decoders FILE` prints.
 """
 
 from __future__ import annotations

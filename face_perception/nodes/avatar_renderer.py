@@ -56,8 +56,8 @@ class RendererParameters:
     )
     decoder: str = parameter(
         "exact",
-        "MuseTalk's decoder: exact, lower (the lower half of the face only), or tiny (another, "
-        "small network).",
+        "MuseTalk's decoder: exact, lower (the lower half of the face only, not exactly), or tiny "
+        "(another, small network); imported with --lower, --tiny FILE.",
         choices=tuple(DECODERS),
     )
     batch: int = parameter(
