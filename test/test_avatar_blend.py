@@ -102,3 +102,19 @@ def test_nothing_to_blend() -> None:
         Blender.prepare(picture.shape, box, crop, np.zeros((3, 3), np.uint8))
     with pytest.raises(ValueError, match="is empty"):
         Blender.prepare(picture.shape, (0, 0, 0, 0), (0, 0, 0, 0), np.zeros((0, 0), np.uint8))
+
+
+def test_a_share_of_a_face() -> None:
+    """Between the picture and the whole blend, in proportion; nothing else changes."""
+    random = np.random.default_rng(3)
+    picture, face = (random.integers(0, 256, (160, 160, 3), np.uint8) for _ in range(2))
+    box = (20, 10, 140, 150)
+    mask = soft_mask(np.full((512, 512), 255, np.uint8), box, crop_box(box))
+    blender = Blender.prepare(picture.shape, box, crop_box(box), mask)
+    face = blender.resized(face)
+    whole = blender.blend(picture, face).astype(int)
+    for share in (0.0, 0.25, 0.5, 1.0):
+        made = picture.copy()
+        blender.blend_into(made, face, share)
+        wanted = picture + share * (whole - picture)
+        assert np.abs(made - wanted).max() <= (2 if 0 < share < 1 else 0)
