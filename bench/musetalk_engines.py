@@ -34,15 +34,19 @@ LOG = Path(__file__).resolve().parent / "results" / "musetalk_engines.log"
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("names", nargs="*", default=NAMES)
+    parser.add_argument("names", nargs="*", help="default: those of MuseTalk that are imported")
     parser.add_argument("--models", type=Path)
     parser.add_argument("--precision", choices=("fp32", "fp16"), default="fp32")
     parser.add_argument("--log", type=Path, default=LOG)
     args = parser.parse_args()
     if args.models:
         os.environ["FACE_PERCEPTION_MODELS"] = str(args.models)
-    from face_perception.inference import ModelError, build, tensorrt_version
+    from face_perception.inference import ModelError, build, catalogue, tensorrt_version
 
+    names = args.names or [name for name in NAMES if name in catalogue()]
+    if not names:
+        print("none of MuseTalk's networks is imported: nothing is built; give --models FOLDER")
+        return 0
     args.log.parent.mkdir(exist_ok=True)
     failed = False
     # The engines are of no use here, and gigabytes.
@@ -56,7 +60,7 @@ def main() -> int:
 
         day = time.strftime("%Y-%m-%d %H:%M")
         say(f"{day}, {tensorrt_version()}, {args.precision}, batches 1 to 8")
-        for name in args.names:
+        for name in names:
             start = time.monotonic()
             try:
                 if args.precision != "fp32":
