@@ -233,6 +233,19 @@ def test_a_network_that_fails_is_told_of_and_lips_come_again(scene: Scene) -> No
     scene.until(lambda: len(steps_of(scene)) == 10)
 
 
+def test_a_batch_is_begun_for_frames_that_all_of_it_can_be_in_time_for(scene: Scene) -> None:
+    scene.lips.free.clear()
+    scene.sync.follow(0, 0.0)
+    scene.say(2.0)
+    scene.until(lambda: scene.lips.entered == 1)
+    scene.now += 0.2
+    scene.sync.follow(5, 0.2)
+    scene.lips.free.set()  # two images took 0.2 s
+    scene.until(lambda: len(scene.lips.calls) > 1)
+    # 0.2 s and the margin from now: not before image 10.
+    assert min(scene.lips.calls[1][1]) >= 2 * 10
+
+
 def test_after_a_failure_of_whisper_the_next_utterance_keeps_its_place(scene: Scene) -> None:
     scene.whisper.broken = True
     scene.sync.follow(0, -0.2)

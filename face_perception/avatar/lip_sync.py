@@ -229,7 +229,8 @@ class LipSync:
             del windows[key]
         if not windows:
             return []
-        taken = 0.0 if math.isnan(self._seconds) else self._seconds
+        # All images of a batch are there at once, after the last one's time.
+        taken = 0.0 if math.isnan(self._seconds) else self._seconds * self._generator.batch
         first = math.ceil((moment + _MARGIN * taken) * self._fps - 0.5)
         soon = sorted(k for k in windows if first <= k <= (moment + _AHEAD) * self._fps)
         if soon:

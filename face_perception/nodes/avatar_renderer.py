@@ -121,8 +121,9 @@ class Drawing:
             return 0.0
         batch = self._networks.batch
         call: float = self._networks.needs() * batch
-        wait = call + (batch - 1) / self._node.values.rate
-        return WhisperStream(self._hears).look_ahead + float(min(wait, _ROOM))
+        # Where a call takes longer than that, lips are late whatever the delay.
+        wait = min(call, _ROOM) + (batch - 1) / self._node.values.rate
+        return WhisperStream(self._hears).look_ahead + float(wait)
 
     def report(self) -> dict[str, str]:
         """For the diagnostics."""
