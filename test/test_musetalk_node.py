@@ -44,13 +44,30 @@ class Seen:
         self.speaker.send(self.samples, self.rate)
         self.speaker.send(self.samples[:0], self.rate)
 
+    def speak(self) -> None:
+        """Says it, again where a busy computer had no lips in time, until some were seen."""
+        for _ in range(6):
+            wanted = len(self.states) + 2
+            self.say()
+            self.peer.until(
+                lambda wanted=wanted: len(self.states) >= wanted,
+                timeout=60.0,
+                why="until it has spoken",
+            )
+            assert [s.state for s in self.states[-2:]] == [State.SPEAKING, State.IDLE]
+            self.peer.spin(1.2)  # diagnostics come every second
+            if self.count("shown") > 2:
+                return
+        raise AssertionError(f"no lips in time: {self.values()}")
+
     def count(self, what: str) -> int:
         return int(self.values().get(f"lips, {what}", 0))
 
     def heard_on_time(self, worst: float) -> None:
         """The sound went on by itself, and frames kept to it: ``worst`` in ms."""
         heard = sum(len(m.samples) for m in self.sound) / 48_000
-        assert abs(heard - len(self.samples) / self.rate) < 0.5
+        times = sum(s.state == State.SPEAKING for s in self.states)
+        assert abs(heard - times * len(self.samples) / self.rate) < 0.5 * times
         assert abs(float(self.values()["A/V offset, worst of 1000 frames (ms)"])) <= worst
 
 
@@ -75,7 +92,8 @@ def is_own(frame: Image, made: Avatar) -> bool:
     return any(np.array_equal(images.to_array(frame), picture) for picture in made.pictures)
 
 
-MUSETALK = {"audio_out": "none", "renderer": "musetalk", "rate": 5.0, "threads": 2}
+# A long delay: whisper, which is not narrow, takes seconds on a busy computer.
+MUSETALK = {"audio_out": "none", "renderer": "musetalk", "rate": 5.0, "threads": 2, "delay": 4.0}
 
 
 @pytest.mark.usefixtures("_narrow")
@@ -90,18 +108,16 @@ def test_lips_follow_speech_and_are_interrupted(
     assert "frames/s here (UNet" in node.log
     assert "after one that does not count" in node.log
     begun = len(frames)
-    seen.say()
-    peer.until(lambda: seen.count("shown") > 2, timeout=60.0, why="for generated lips")
-    peer.until(lambda: len(states) >= 3, timeout=60.0, why="until it has spoken")
-    assert [s.state for s in states][:3] == [State.IDLE, State.SPEAKING, State.IDLE]
+    assert [s.state for s in states] == [State.IDLE]
+    seen.speak()
     assert changed_frames(frames[begun:], made) >= 2
     seen.heard_on_time(200.0)
     assert (np.diff(stamps(frames[begun:])) > 0.1).all()
 
     # Interrupted: within some frames it is the avatar's own picture again.
-    before = seen.count("shown")
     seen.say()
-    peer.until(lambda: seen.count("shown") > before, timeout=60.0, why="for lips again")
+    peer.until(lambda: states[-1].state == State.SPEAKING, why="until it speaks again")
+    peer.spin(0.5)
     assert peer.call(Trigger, "talking_face/interrupt", Trigger.Request()).message == "interrupted"
     peer.until(lambda: states[-1].state == State.IDLE, why="until it is idle")
     peer.spin(0.5)
@@ -119,9 +135,7 @@ def test_cheaper_decoders_in_batches(
     )
     seen = Seen(peer)
     begun = len(seen.frames)
-    seen.say()
-    peer.until(lambda: seen.count("shown") > 2, timeout=60.0, why="for generated lips")
-    peer.until(lambda: len(seen.states) >= 3, timeout=60.0, why="until it has spoken")
+    seen.speak()
     assert changed_frames(seen.frames[begun:], made) >= 2
     seen.heard_on_time(200.0)
     assert seen.values()["lips, batch"] == str(batch)
