@@ -37,7 +37,8 @@ ALLOWED: dict[str, set[str]] = {
     "overlay": {"types", "geometry", "faces"},
     "perception": BASE | {"inference", "faces", "mirror"} | SENSES,
     "networks": BASE | {"inference", "speech"},
-    "training": BASE | {"dataset", "faces", "inference", "networks", "speech", "synthesis"},
+    "training": BASE
+    | {"dataset", "faces", "gaze", "inference", "mirror", "networks", "speech", "synthesis"},
     "nodes": BASE | SENSES | {"msg", "srv", "action", "inference", "faces", "synthesis"}
     | {"overlay", "graph", "table", "supervisor", "clips"},
     "commands": BASE | {"inference", "faces", "gaze", "clips", "overlay", "perception", "graph"}
@@ -58,6 +59,7 @@ RESERVED: dict[str, set[str]] = {
     "torch": {"networks", "training"},
     "pyarrow": {"dataset"},
     "pytorch_lightning": {"training"},
+    "scipy": {"training"},
     "onnx": {"networks", "inference"},
     "tflite": {"inference"},
     "onnxruntime": {"inference"},
@@ -74,7 +76,7 @@ LAZY_IN_COMMANDS = {"nodes", "networks", "training"}
 
 HEAVY = (
     "torch", "rclpy", "onnx", "tflite", "mediapipe", "onnxruntime", "av", "pygame", "sounddevice",
-    "websockets", "pyarrow", "pytorch_lightning",
+    "websockets", "pyarrow", "pytorch_lightning", "scipy",
 )  # fmt: skip
 
 MODULES = sorted(PACKAGE.rglob("*.py"))

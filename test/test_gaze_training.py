@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import re
 from pathlib import Path
 
 import cv2
@@ -121,12 +122,41 @@ def test_a_recipe_with_an_unknown_setting_is_refused(tmp_path: Path) -> None:
 
 def test_the_recipe_overfits_a_tiny_set(drawn: GazeFaces) -> None:
     recipe = dataclasses.replace(TINY, width=0.0625, epochs=60, dropout=0.0, rate=1e-2)
-    recipe = dataclasses.replace(recipe, batch=12, momentum=0.8)
+    recipe = dataclasses.replace(recipe, batch=12, momentum=0.9)
     network = recipes.train(drawn, recipe, quiet=True)
     bias = network.bias.detach().numpy()[drawn.person] / 10 * (1, -1)
     error = recipes.angles(recipes.predict(network, drawn) + bias, drawn.gaze).mean()
     untrained = recipes.angles(np.zeros_like(drawn.gaze), drawn.gaze).mean()
     assert error < 0.35 * untrained
+
+
+@pytest.mark.parametrize(
+    ("schedule", "shares"),
+    [("one_cycle", (0.04, 1.0, 0.0)), ("staircase", (1.0, 1.0, 1.0))],
+)
+def test_the_rate_follows_the_schedule(
+    schedule: str, shares: tuple[float, ...], drawn: GazeFaces
+) -> None:
+    class Rates(recipes.Training):
+        def on_train_batch_start(self, batch: object, number: int) -> None:
+            super().on_train_batch_start(batch, number)
+            rates.append([group["lr"] for group in self.optimizers().param_groups])
+
+    rates: list[list[float]] = []
+    recipe = dataclasses.replace(TINY, schedule=schedule, epochs=10)
+    recipes.fit(Rates(drawn, recipe), epochs=10, seed=0, quiet=True)
+    others, trunk = np.array(rates).T / recipe.rate
+    assert len(others) == 20
+    assert (others[0], others.max(), others[-1]) == pytest.approx(shares, abs=0.03)
+    # Trained already, the trunk of the published schedule does not move yet.
+    assert (trunk == (others if schedule == "one_cycle" else 0)).all()
+
+
+def test_the_published_staircase() -> None:
+    steps = (0, 499, 500, 7999, 8000, 16000)
+    found = [(recipes._staircase(s), recipes._trunk_staircase(s)) for s in steps]
+    wanted = [(1, 0), (1, 0), (1, 0.1), (1, 0.1), (0.1, 0.01), (0.01, 0.001)]
+    np.testing.assert_allclose(found, wanted)
 
 
 def test_a_run_that_was_interrupted_ends_in_the_same_bits(drawn: GazeFaces, tmp_path: Path) -> None:
@@ -198,9 +228,13 @@ def test_a_verdict_needs_the_whole_interval() -> None:
 
 def test_claims_are_measured_and_written(tmp_path: Path) -> None:
     recipe = dataclasses.replace(TINY, epochs=1)
-    rows = geddnet_claims.rows((0, 1), lambda line: None, recipe, (2, 11))
-    assert all(len(row.values) == 2 and np.isfinite(row.values).all() for row in rows)
-    page = claims.document(rows, ["a note"], 2)
-    assert page.count("\n| ") == 1 + len(rows)
+    said: list[str] = []
+    outcome = geddnet_claims.rows((0, 1), said.append, recipe, (2, 11))
+    assert all(len(row.values) == 2 and np.isfinite(row.values).all() for row in outcome.rows)
+    assert "6 of 6 networks" in " ".join(said)
+    page = claims.document(outcome.rows, ["a note"], 2)
+    assert page.count("\n| ") == 1 + len(outcome.rows)
+    _, beside = outcome.sections
+    assert len(re.findall(r"^\| .* \| \d+ % \| [\d.]+ .*\| [\d.]+ .*\| [\d.]+", beside, re.M)) == 3
     with pytest.raises(ValueError, match="at least 3"):
         claims.run(tmp_path / "c.md", [], 1, lambda line: None)

@@ -18,6 +18,12 @@ from face_perception.synthesis.gaze_faces import (
     GazeFaces,
     gaze_faces,
 )
+from face_perception.synthesis.gaze_pictures import (
+    GazePicture,
+    drawn_pictures,
+    photographs,
+    turned_photographs,
+)
 from face_perception.synthesis.gaze_samples import (
     GazeSamples,
     gaze_samples,
@@ -76,6 +82,7 @@ __all__ = [
     "Actor",
     "AffectSet",
     "GazeFaces",
+    "GazePicture",
     "GazeSamples",
     "Phone",
     "Request",
@@ -85,14 +92,17 @@ __all__ = [
     "Spoken",
     "act",
     "articulation",
+    "drawn_pictures",
     "gaze_faces",
     "gaze_samples",
     "letters",
     "loudness",
     "noise",
     "person",
+    "photographs",
     "recorded",
     "speak",
+    "turned_photographs",
     "with_effort",
     "write_affect_set",
 ]

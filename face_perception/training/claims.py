@@ -1,6 +1,6 @@
 """The papers' claims put to the test here: one table, docs/claims.md, of what each part reports.
 
-A part is a module with ``rows(seeds, report)``; PARTS names them.
+A part is a module with ``rows(seeds, report)``, which gives rows or an Outcome; PARTS names them.
 """
 
 from __future__ import annotations
@@ -25,6 +25,14 @@ LEAST_SEEDS = 3
 
 # Student's t at 97.5 %, by degrees of freedom.
 _T = {1: 12.706, 2: 4.303, 3: 3.182, 4: 2.776, 5: 2.571, 6: 2.447, 7: 2.365, 8: 2.306, 9: 2.262}
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What a part may give instead of rows alone: with ``sections``, Markdown below the table."""
+
+    rows: Sequence[Row]
+    sections: Sequence[str] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,12 +102,16 @@ def run(out: Path, parts: Sequence[str], seeds: int, report: Report) -> str:
         raise ValueError(f"{seeds} seeds give no interval: at least {LEAST_SEEDS}")
     rows: list[Row] = []
     notes: list[str] = []
+    sections: list[str] = []
     for part in parts or PARTS:
         if part not in PARTS:
             raise ValueError(f"{part} is no part of the claims: {', '.join(PARTS)}")
         module = importlib.import_module(PARTS[part])
         notes.append(module.NOTE)
-        rows += module.rows(range(seeds), report)
-    page = document(rows, notes, seeds)
+        found = module.rows(range(seeds), report)
+        outcome = found if isinstance(found, Outcome) else Outcome(found)
+        rows += outcome.rows
+        sections += outcome.sections
+    page = "\n".join([document(rows, notes, seeds), *sections])
     write_whole(out, page.encode())
     return page

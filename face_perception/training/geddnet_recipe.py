@@ -28,6 +28,9 @@ from face_perception.types import FloatArray
 NEEDS = ("left_eye", "right_eye", "gaze_pitch", "gaze_yaw")
 CALIBRATION = 9  # images of a person that a calibration is made of
 _TOLERANCE = 0.01
+# Steps of statistics to remember are one in ten of those that were; at the start ten.
+_MEMORY, _LEAST_MOMENTUM = 10, 0.9
+_RISING = 0.15  # share of one cycle in which the rate rises
 
 
 def from_dataset(data: Dataset) -> GazeFaces:
@@ -90,9 +93,8 @@ class Training(lightning.LightningModule):
             subjects, dilated=recipe.dilated, dropout=recipe.dropout, width=recipe.width
         )
         _start(self.network, recipe.seed)
-        for layer in self.network.modules():
-            if isinstance(layer, BatchRenorm):
-                layer.momentum = recipe.momentum
+        # A fifth faster on a CPU; the numbers are the same for every run.
+        self.network.to(memory_format=torch.channels_last)
         self._data, self._recipe = data, recipe
 
     def train_dataloader(self) -> DataLoader[Any]:
@@ -121,10 +123,39 @@ class Training(lightning.LightningModule):
         total: torch.Tensor = parts.total
         return total
 
+    def on_train_batch_start(self, batch: Any, number: int) -> None:
+        # A long memory of statistics that are young is a memory of their starting values.
+        momentum = 1 - _MEMORY / (self.global_step + _MEMORY)
+        momentum = min(max(momentum, _LEAST_MOMENTUM), self._recipe.momentum)
+        for layer in self.network.modules():
+            if isinstance(layer, BatchRenorm):
+                layer.momentum = momentum
+
     def configure_optimizers(self) -> Any:
-        adam = torch.optim.Adam(self.network.parameters(), self._recipe.rate)
-        steps = [round(0.6 * self._recipe.epochs), round(0.85 * self._recipe.epochs)]
-        return [adam], [torch.optim.lr_scheduler.MultiStepLR(adam, steps, 0.2)]
+        recipe = self._recipe
+        trunk = list(self.network.trunk.parameters())
+        others = [p for n, p in self.network.named_parameters() if not n.startswith("trunk.")]
+        adam = torch.optim.Adam([{"params": others}, {"params": trunk}], recipe.rate)
+        schedule: torch.optim.lr_scheduler.LRScheduler
+        if recipe.schedule == "staircase":
+            schedule = torch.optim.lr_scheduler.LambdaLR(adam, [_staircase, _trunk_staircase])
+        else:
+            batches = math.ceil(len(self.train_dataloader()) / self.trainer.world_size)
+            # One step more: the scheduler is asked for the rate after the last one too.
+            schedule = torch.optim.lr_scheduler.OneCycleLR(
+                adam, recipe.rate, total_steps=recipe.epochs * batches + 1, pct_start=_RISING
+            )
+        return [adam], [{"scheduler": schedule, "interval": "step"}]
+
+
+def _staircase(step: int) -> float:
+    """Share of the rate at a step, as published."""
+    return float(0.1 ** (step // 8000))
+
+
+def _trunk_staircase(step: int) -> float:
+    """The trunk, trained already, waits for 500 steps and then goes a tenth as far."""
+    return 0.1 * _staircase(step) if step >= 500 else 0.0
 
 
 def _start(network: GEDDnet, seed: int) -> None:
@@ -151,7 +182,7 @@ def train(
     """The trained network, in inference mode. Errors as of ``fit``."""
     module = Training(data, recipe)
     fit(module, epochs=recipe.epochs, seed=recipe.seed, out=out, resume=resume, quiet=quiet)
-    return module.network.cpu().eval()
+    return module.network.to(memory_format=torch.contiguous_format).cpu().eval()
 
 
 def predict(network: GEDDnet, data: GazeFaces, batch: int = 64) -> FloatArray:

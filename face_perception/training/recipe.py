@@ -10,31 +10,37 @@ import yaml
 
 from face_perception import paths
 
+SCHEDULES = ("one_cycle", "staircase")
+
 
 @dataclass(frozen=True, slots=True)
 class GazeRecipe:
     """Settings of a GEDDnet's training; ``decomposed`` has a bias for each person in training.
 
-    ``people`` and ``images`` of each are drawn where there is no data set. Raises ValueError for a
-    value that is out of range.
+    ``people`` and ``images`` of each are drawn where there is no data set. ``schedule`` is
+    ``one_cycle``, or ``staircase`` as published, for a trunk that is trained already. Raises
+    ValueError for a value that is out of range.
     """
 
     task: str = "geddnet"
     seed: int = 0
-    epochs: int = 12
-    batch: int = 32
-    rate: float = 3e-3
+    epochs: int = 10
+    batch: int = 16
+    rate: float = 5e-3
+    schedule: str = "one_cycle"
     width: float = 0.125
-    dropout: float = 0.1
-    momentum: float = 0.95
+    dropout: float = 0.0
+    momentum: float = 0.99
     dilated: bool = True
     decomposed: bool = True
-    people: int = 60
+    people: int = 100
     images: int = 40
 
     def __post_init__(self) -> None:
         if self.task != "geddnet":
             raise ValueError(f"task {self.task!r} is not known: geddnet")
+        if self.schedule not in SCHEDULES:
+            raise ValueError(f"schedule {self.schedule!r} is not known: {' or '.join(SCHEDULES)}")
         for name in ("epochs", "batch", "people", "images"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1, not {getattr(self, name)}")
