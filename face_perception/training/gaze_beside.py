@@ -89,4 +89,4 @@ def as_node(network: GEDDnet, recipe: GazeRecipe, held_out: GazeFaces) -> Geddne
         "beside", network, recipe, held_out, trained_on="drawn people", licence="Apache-2.0"
     )
     with tempfile.TemporaryDirectory() as folder:
-        return GeddnetGaze(load(install(made, Path(folder)).path))
+        return GeddnetGaze(load(install(made, Path(folder)).path.with_suffix(".yaml")))
