@@ -14,7 +14,7 @@ from typing import Any
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     train = subparsers.add_parser("train", help="train a recipe and make a model of it")
-    train.add_argument("recipe", help="a name (geddnet), or a YAML file")
+    train.add_argument("recipe", help="a name (geddnet, multitask, mouth), or a YAML file")
     train.add_argument("--data", type=Path, help="a data set's folder; default: drawn people")
     train.add_argument("--out", type=Path, help="checkpoints and log; default: out/<recipe>")
     train.add_argument("--resume", action="store_true", help="go on from the last epoch")
@@ -22,13 +22,18 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     train.set_defaults(run=_train)
     evaluate = subparsers.add_parser("evaluate", help="measure a trained run on a data set")
     evaluate.add_argument("out", type=Path, help="what train wrote")
-    evaluate.add_argument("--data", type=Path, help="default: what the run was trained on")
+    evaluate.add_argument(
+        "--data", type=Path, help="default: what it was trained on; of a mouth: a folder of *.wav"
+    )
     evaluate.add_argument("--split", default="test", choices=("train", "validation", "test"))
     evaluate.set_defaults(run=_evaluate)
     claims = subparsers.add_parser("claims", help="the papers' claims, put to the test here")
     claims.add_argument("--part", action="append", default=[], help="default: all")
     claims.add_argument("--seeds", type=int, default=3)
     claims.add_argument("--out", type=Path, default=Path("docs/claims.md"))
+    claims.add_argument(
+        "--work", type=Path, default=Path("out/claims"), help="goes on here if interrupted"
+    )
     claims.set_defaults(run=_claims)
 
 
@@ -75,5 +80,6 @@ def _evaluate(args: argparse.Namespace) -> int:
 
 
 def _claims(args: argparse.Namespace) -> int:
-    print(_module("claims").run(args.out, args.part, args.seeds, _report), end="")
+    page = _module("claims").run(args.out, args.part, args.seeds, _report, args.work)
+    print(page, end="")
     return 0

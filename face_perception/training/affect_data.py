@@ -28,7 +28,9 @@ from face_perception.types import EXPRESSIONS
 Array = npt.NDArray[Any]
 Batch = dict[str, dict[str, torch.Tensor]]
 
-_JITTER = 3  # pixels that an image is shifted by in training
+# Of images in training: pixels that they are shifted by; deviations of the logarithm of their
+# brightness, the same of each colour, and of their level.
+_JITTER, _GAIN, _COLOUR, _LEVEL = 3, 0.25, 0.1, 15.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,16 +164,45 @@ class TaskBatches(Dataset[Batch]):
         batch = {}
         for task in TASKS:
             index = random.choice(self._of[task], self._size, p=self._weights[task])
-            faces = _varied(self._data.faces[index], random)
-            batch[task] = {
-                "face": torch.from_numpy(faces),
-                "label": self._data.labels(task, index),
-            }
+            batch[task] = _sample(self._data, task, index, random)
         return batch
 
 
+class WholeBatches(Dataset[Batch]):
+    """Batches of one epoch: ``size`` samples that have all labels, the same for each task."""
+
+    def __init__(self, data: AffectData, *, size: int, steps: int, seed: int, epoch: int) -> None:
+        self._data, self._size, self._steps = data, size, steps
+        self._key = (seed, epoch)
+        known = [set(data.of_task(task).tolist()) for task in TASKS]
+        self._index = np.array(sorted(set.intersection(*known)), np.int64)
+        if not len(self._index):
+            raise DatasetError("no sample has the labels of all tasks")
+
+    def __len__(self) -> int:
+        return self._steps
+
+    def __getitem__(self, number: int) -> Batch:
+        random = np.random.default_rng([*self._key, number])
+        index = random.choice(self._index, self._size)
+        first = _sample(self._data, TASKS[0], index, random)
+        return {
+            task: {"face": first["face"], "label": self._data.labels(task, index)} for task in TASKS
+        }
+
+
+def _sample(
+    data: AffectData, task: str, index: Array, random: np.random.Generator
+) -> dict[str, torch.Tensor]:
+    faces = torch.from_numpy(_varied(data.faces[index], random))
+    return {"face": faces, "label": data.labels(task, index)}
+
+
 def _varied(faces: Array, random: np.random.Generator) -> Array:
-    """float32 copies: mirrored by chance, a few pixels aside."""
+    """float32 copies: mirrored by chance, a few pixels aside, in another light.
+
+    Without the light a network learns the people, not what they show.
+    """
     out = np.empty(faces.shape, np.float32)
     side = faces.shape[-1]
     padded = np.pad(faces, ((0, 0), (0, 0), (_JITTER, _JITTER), (_JITTER, _JITTER)), mode="edge")
@@ -179,4 +210,8 @@ def _varied(faces: Array, random: np.random.Generator) -> Array:
         x, y = random.integers(0, 2 * _JITTER + 1, 2)
         cut = face[:, y : y + side, x : x + side]
         out[i] = cut[..., ::-1] if random.random() < 0.5 else cut
+    gain = random.normal(0, _GAIN, (len(faces), 1, 1, 1))
+    gain = gain + random.normal(0, _COLOUR, (len(faces), 3, 1, 1))
+    out *= np.exp(gain).astype(np.float32)
+    out += random.normal(0, _LEVEL, (len(faces), 1, 1, 1)).astype(np.float32)
     return out

@@ -1,16 +1,25 @@
 """The papers' claims put to the test here: one table, docs/claims.md, of what each part reports.
 
-A part is a module with ``rows(seeds, report)``, which gives rows or an Outcome; PARTS names them.
+A part is a module with ``NOTE`` and ``rows(seeds, report, work)``, which gives an Outcome and keeps
+what is finished in the folder ``work``; PARTS names them.
 """
 
 from __future__ import annotations
 
+import hashlib
 import importlib
+import importlib.metadata
 import math
+import os
+import platform
+import re
+import shutil
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from face_perception import paths
 from face_perception.files import write_whole
 
 Report = Callable[[str], None]
@@ -22,6 +31,7 @@ PARTS = {
 }
 
 LEAST_SEEDS = 3
+WORK = Path("out/claims")
 
 # Student's t at 97.5 %, by degrees of freedom.
 _T = {1: 12.706, 2: 4.303, 3: 3.182, 4: 2.776, 5: 2.571, 6: 2.447, 7: 2.365, 8: 2.306, 9: 2.262}
@@ -29,7 +39,7 @@ _T = {1: 12.706, 2: 4.303, 3: 3.182, 4: 2.776, 5: 2.571, 6: 2.447, 7: 2.365, 8: 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What a part may give instead of rows alone: with ``sections``, Markdown below the table."""
+    """What a part gives: rows of the table, and ``sections``, Markdown below it."""
 
     rows: Sequence[Row]
     sections: Sequence[str] = ()
@@ -48,24 +58,12 @@ class Row:
     guess: str
 
     @property
-    def mean(self) -> float:
-        return sum(self.values) / len(self.values)
-
-    @property
-    def half(self) -> float:
-        """Half of the 95 % confidence interval; NaN of a single seed."""
-        free = len(self.values) - 1
-        if free < 1:
-            return math.nan
-        variance = sum((value - self.mean) ** 2 for value in self.values) / free
-        return _T.get(free, 2.262) * math.sqrt(variance / len(self.values))
-
-    @property
     def verdict(self) -> str:
         """``holds`` and ``does not hold`` where the whole interval is on one side of 0."""
-        if self.mean - self.half > 0:
+        mean, half = interval(self.values)
+        if mean - half > 0:
             return "holds"
-        if self.mean + self.half < 0:
+        if mean + half < 0:
             return "does not hold"
         return "not shown"
 
@@ -87,31 +85,87 @@ def document(rows: Sequence[Row], notes: Sequence[str], seeds: int) -> str:
     ]
     for row in rows:
         guess = "" if row.verdict == "holds" else row.guess
-        seen = f"{row.mean:+.3g} ± {row.half:.2g}"
         lines.append(
-            f"| {row.claim} | {row.paper} | {row.measure} | {seen} | {row.verdict} | {guess} |"
+            f"| {row.claim} | {row.paper} | {row.measure} | {seen(row.values, '+.3g')} "
+            f"| {row.verdict} | {guess} |"
         )
     return "\n".join(lines) + "\n"
 
 
-def run(out: Path, parts: Sequence[str], seeds: int, report: Report) -> str:
-    """Trains and measures all of it, writes the page to ``out`` and returns it. Raises ValueError
-    for an unknown part and for too few seeds.
+def seen(values: Sequence[float], form: str = ".3g") -> str:
+    """The mean and its interval."""
+    mean, half = interval(values)
+    return f"{mean:{form}} ± {half:.2g}"
+
+
+def interval(values: Sequence[float]) -> tuple[float, float]:
+    """The mean, and half of its 95 % confidence interval: NaN of a single value."""
+    mean, free = sum(values) / len(values), len(values) - 1
+    if free < 1:
+        return mean, math.nan
+    variance = sum((value - mean) ** 2 for value in values) / free
+    return mean, _T.get(free, 2.262) * math.sqrt(variance / len(values))
+
+
+def run(out: Path, parts: Sequence[str], seeds: int, report: Report, work: Path = WORK) -> str:
+    """Trains and measures all of it, writes the page to ``out`` and returns it.
+
+    ``work`` has what is finished until all is: an interrupted run goes on there, unless the
+    package's source has changed. Raises ValueError for an unknown part and for too few seeds.
     """
     if seeds < LEAST_SEEDS:
         raise ValueError(f"{seeds} seeds give no interval: at least {LEAST_SEEDS}")
+    for part in parts:
+        if part not in PARTS:
+            raise ValueError(f"{part} is no part of the claims: {', '.join(PARTS)}")
+    _begin(work, report)
     rows: list[Row] = []
     notes: list[str] = []
     sections: list[str] = []
+    begin = time.monotonic()
     for part in parts or PARTS:
-        if part not in PARTS:
-            raise ValueError(f"{part} is no part of the claims: {', '.join(PARTS)}")
+        started = time.monotonic()
         module = importlib.import_module(PARTS[part])
-        notes.append(module.NOTE)
-        found = module.rows(range(seeds), report)
-        outcome = found if isinstance(found, Outcome) else Outcome(found)
+        outcome: Outcome = module.rows(range(seeds), report, work / part)
         rows += outcome.rows
         sections += outcome.sections
+        minutes = (time.monotonic() - started) / 60
+        report(f"{part}: {minutes:.1f} minutes")
+        notes.append(f"{module.NOTE.rstrip('.')}. {minutes:.1f} minutes.")
+    minutes = (time.monotonic() - begin) / 60
+    report(f"all: {minutes:.1f} minutes")
+    notes.append(f"All: {minutes:.1f} minutes on {machine()}.")
     page = "\n".join([document(rows, notes, seeds), *sections])
     write_whole(out, page.encode())
+    shutil.rmtree(work)
     return page
+
+
+def machine() -> str:
+    """Cores, processor, Python and torch."""
+    info = Path("/proc/cpuinfo")
+    names = re.search(r"^model name\s*: (.*)$", info.read_text(), re.M) if info.exists() else None
+    processor = names[1] if names else platform.machine()
+    cores = len(os.sched_getaffinity(0))
+    return (
+        f"{cores} cores of {processor}, Python {platform.python_version()}, "
+        f"torch {importlib.metadata.version('torch')}"
+    )
+
+
+def _begin(work: Path, report: Report) -> None:
+    """Leaves in ``work`` what the same source left there."""
+    package = Path(__file__).parent.parent
+    source = hashlib.sha256()
+    for file in sorted(package.rglob("*.py")):
+        source.update(file.read_bytes())
+    for recipe in sorted(paths.resource("config/training").glob("*.yaml")):
+        source.update(recipe.read_bytes())
+    same = work / "source"
+    if same.exists() and same.read_text(encoding="utf-8") == source.hexdigest():
+        report(f"going on with what {work} has")
+        return
+    if work.exists() and not same.exists():
+        raise ValueError(f"{work} is of something else: remove it, or choose another folder")
+    shutil.rmtree(work, ignore_errors=True)
+    write_whole(same, source.hexdigest().encode())

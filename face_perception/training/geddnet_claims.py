@@ -13,6 +13,7 @@ import os
 import time
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -30,6 +31,7 @@ from face_perception.synthesis import (
 from face_perception.training import gaze_beside as beside
 from face_perception.training import geddnet_recipe as recipes
 from face_perception.training.claims import Outcome, Report, Row
+from face_perception.training.lightning_base import begun
 from face_perception.training.recipe import GazeRecipe
 from face_perception.types import FloatArray
 
@@ -69,11 +71,12 @@ class Trained:
 def rows(
     seeds: Sequence[int],
     report: Report,
+    work: Path,
     recipe: GazeRecipe = RECIPE,
     test: tuple[int, int] = (TEST_PEOPLE, TEST_IMAGES),
 ) -> Outcome:
     """Three networks a seed, on the same images, as many at a time as there are processors."""
-    trained = train(seeds, report, recipe, test)
+    trained = train(seeds, report, work, recipe, test)
     found = [gains(one) for one in trained]
 
     def values(key: str) -> tuple[float, ...]:
@@ -129,9 +132,11 @@ GUESSES = {
 
 
 def train(
-    seeds: Sequence[int], report: Report, recipe: GazeRecipe, test: tuple[int, int]
+    seeds: Sequence[int], report: Report, work: Path, recipe: GazeRecipe, test: tuple[int, int]
 ) -> list[Trained]:
-    """All networks of all seeds; the same whatever the number of processors."""
+    """All networks of all seeds; the same whatever the number of processors. ``work`` keeps the
+    epochs that are finished.
+    """
     workers = os.cpu_count() or 1
     data: dict[int, tuple[GazeFaces, GazeFaces]] = {}
     for seed in seeds:
@@ -154,6 +159,7 @@ def train(
                     dilated=VARIANTS[what].dilated,
                     decomposed=VARIANTS[what].decomposed,
                 ),
+                work / f"seed_{seed}_{what.replace(' ', '_')}",
             ): (seed, what)
             for seed in seeds
             for what in VARIANTS
@@ -172,11 +178,13 @@ def train(
     return [Trained(s, data[s][1], estimates[s], networks[s]) for s in seeds]
 
 
-def _train_one(data: tuple[GazeFaces, GazeFaces], recipe: GazeRecipe) -> tuple[GEDDnet, FloatArray]:
+def _train_one(
+    data: tuple[GazeFaces, GazeFaces], recipe: GazeRecipe, out: Path
+) -> tuple[GEDDnet, FloatArray]:
     """In a process of its own, on one thread: a batch is too small for more."""
     torch.set_num_threads(1)
     ours, others = data
-    network = recipes.train(ours, recipe, quiet=True)
+    network = recipes.train(ours, recipe, out=out, resume=begun(out), quiet=True)
     return network, recipes.predict(network, others)
 
 

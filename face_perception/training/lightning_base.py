@@ -18,6 +18,8 @@ from pytorch_lightning.callbacks import Callback, ModelCheckpoint
 from pytorch_lightning.loggers import TensorBoardLogger
 from torch.utils.data import Sampler
 
+LAST = "last.ckpt"  # of the last epoch, in a run's folder
+
 _APART = 1_000_003  # a prime, so that seeds of runs and steps hardly meet
 
 
@@ -51,6 +53,11 @@ class _Chance(Callback):
         torch.manual_seed(seed + 1_000_000_007 * trainer.global_rank)
 
 
+def begun(folder: Path | None) -> bool:
+    """Whether a run's folder has an epoch to go on from."""
+    return folder is not None and (folder / LAST).exists()
+
+
 def fit(
     module: lightning.LightningModule,
     *,
@@ -59,14 +66,16 @@ def fit(
     out: Path | None = None,
     resume: bool = False,
     quiet: bool = False,
+    most_gradient: float | None = None,
 ) -> None:
-    """Trains ``module`` (with its data loaders) for ``epochs`` in all.
+    """Trains ``module`` (with its data loaders) for ``epochs`` in all; a run that has them is only
+    read. Gradients are cut to a norm of ``most_gradient``.
 
     With ``out`` there are a checkpoint of the last epoch (``last.ckpt``) and TensorBoard's log. On
-    all devices that there are, a progress bar on a terminal. Raises ValueError where there is
-    nothing to resume, or a run would be overwritten.
+    all devices that there are, a progress bar on a terminal; ``quiet``: neither. Raises ValueError
+    where there is nothing to resume, or a run would be overwritten.
     """
-    last = out / "last.ckpt" if out else None
+    last = out / LAST if out else None
     if resume and (last is None or not last.exists()):
         raise ValueError(f"{last or 'no folder'}: no run to resume, train without --resume")
     if not resume and last is not None and last.exists():
@@ -84,6 +93,7 @@ def fit(
         warnings.filterwarnings("ignore", message=".*isinstance.*LeafSpec.*")
         trainer = lightning.Trainer(
             max_epochs=epochs,
+            gradient_clip_val=most_gradient,
             accelerator="cpu" if quiet else "auto",
             devices=1 if quiet else "auto",
             logger=TensorBoardLogger(out, name="", version="log") if out else False,

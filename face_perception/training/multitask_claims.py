@@ -7,7 +7,7 @@ from __future__ import annotations
 import dataclasses
 import multiprocessing
 import os
-import tempfile
+import time
 from collections.abc import Sequence
 from concurrent.futures import Executor, ProcessPoolExecutor
 from dataclasses import dataclass
@@ -20,18 +20,32 @@ import torch
 from face_perception.networks.multitask import Multitask
 from face_perception.synthesis import AffectSet, write_affect_set
 from face_perception.training.affect_data import AffectData, read_affect
-from face_perception.training.claims import Report, Row
-from face_perception.training.multitask_metrics import MEASURES, evaluate
-from face_perception.training.multitask_recipe import Recipe, read_recipe, train
+from face_perception.training.claims import Outcome, Report, Row, seen
+from face_perception.training.lightning_base import begun
+from face_perception.training.multitask_metrics import MEASURES, chance, evaluate
+from face_perception.training.multitask_recipe import (
+    Recipe,
+    Trunk,
+    draw_for_trunk,
+    read_recipe,
+    train,
+    train_trunk,
+    trunk_of,
+)
 
 HELD_OUT = 0.3  # of the people, others with each seed
 SET = AffectSet(people=52, photos=8, samples=40, incomplete=False)
+RECIPE = read_recipe()
 
 NOTE = (
-    "multitask: ResNet-50 with an eighth of its channels on faces of 56x56, from scratch; 60 "
-    "synthetic people (52 drawn, 8 of one photograph), 40 images each, one task's labels on each "
-    "image, 30 % of the people held out with all labels. AU: half mean F1, half accuracy; EXPR: "
-    "0.67 macro F1 + 0.33 accuracy; VA: sum of both CCC"
+    f"Multitask: ResNet-50 with {RECIPE.width:g} of its channels on faces of 56x56. Its trunk "
+    f"learned from all labels of {RECIPE.trunk_images} images of each of {RECIPE.trunk_people} "
+    f"drawn people of its own, {RECIPE.trunk_epochs} epochs (in the paper: from FER+). Then "
+    f"{SET.people} drawn people and {SET.photos} of one photograph, {SET.samples} images each, one "
+    f"task's labels on each image, {RECIPE.teacher_epochs} epochs of teachers, "
+    f"{RECIPE.student_epochs} of {RECIPE.students} students; {HELD_OUT:.0%} of these people held "
+    "out with all labels. AU: half mean F1, half accuracy; EXPR: 0.67 macro F1 + 0.33 accuracy; "
+    "VA: sum of both CCC. Chance: the best single answer to all faces"
 )
 
 _SAME_START = (
@@ -75,40 +89,58 @@ class _Job:
     seed: int
     number: int
     recipe: Recipe
+    trunk: Trunk | None
+    folder: Path
     teacher: Multitask | None = None
 
 
 def _trained(data: AffectData, job: _Job) -> Multitask:
     ours, _ = split(data, job.seed)
-    epochs = job.recipe.student_epochs if job.teacher else job.recipe.teacher_epochs
-    seed = 1000 * job.seed + job.number
-    return train(ours, job.recipe, seed=seed, epochs=epochs, teacher=job.teacher)
+    return train(
+        ours,
+        job.recipe,
+        seed=1000 * job.seed + job.number,
+        epochs=job.recipe.student_epochs if job.teacher else job.recipe.teacher_epochs,
+        trunk=job.trunk,
+        teacher=job.teacher,
+        folder=job.folder,
+        resume=begun(job.folder),
+    )
 
 
 def trained(
-    data: AffectData, recipe: Recipe, seeds: Sequence[int], pool: Executor, report: Report
+    data: AffectData,
+    recipe: Recipe,
+    seeds: Sequence[int],
+    pool: Executor,
+    report: Report,
+    work: Path,
+    trunk: Trunk | None = None,
 ) -> list[dict[str, dict[str, float]]]:
     """For each seed, measures on held-out people of the teacher, one trained without balancing, the
-    mean of the students, and their ensemble.
+    mean of the students, and their ensemble; and what chance reaches there.
     """
     plain = dataclasses.replace(recipe, balanced=False)
-    jobs = [_Job(seed, 0, kind) for seed in seeds for kind in (recipe, plain)]
-    report(f"multitask: training {len(jobs)} teachers, half of them without balancing")
-    alone = list(pool.map(partial(_trained, data), jobs))
+    jobs = [
+        _Job(seed, 0, kind, trunk, work / f"seed_{seed}_{name}")
+        for seed in seeds
+        for kind, name in ((recipe, "teacher"), (plain, "unbalanced"))
+    ]
+    alone = _all(data, jobs, pool, report, "teachers, half of them without balancing")
     teachers = alone[::2]
     jobs = [
-        _Job(seed, 1 + k, recipe, teacher)
+        _Job(seed, 1 + k, recipe, trunk, work / f"seed_{seed}_student_{k}", teacher)
         for seed, teacher in zip(seeds, teachers, strict=True)
         for k in range(recipe.students)
     ]
-    report(f"multitask: training {len(jobs)} students")
-    taught = list(pool.map(partial(_trained, data), jobs))
+    taught = _all(data, jobs, pool, report, "students")
     found = []
     for i, seed in enumerate(seeds):
         _, others = split(data, seed)
         students = taught[i * recipe.students : (i + 1) * recipe.students]
         each = [evaluate([student], others) for student in students]
         of_this = {
+            "chance": chance(others),
             "teacher": evaluate([teachers[i]], others),
             "unbalanced teacher": evaluate([alone[2 * i + 1]], others),
             "student": {key: float(np.mean([one[key] for one in each])) for key in each[0]},
@@ -121,9 +153,23 @@ def trained(
     return found
 
 
-def compared(found: Sequence[dict[str, dict[str, float]]]) -> list[Row]:
-    """The rows of the table, of what each seed gave: differences of the published measures."""
-    return [
+def _all(
+    data: AffectData, jobs: Sequence[_Job], pool: Executor, report: Report, what: str
+) -> list[Multitask]:
+    report(f"multitask: training {len(jobs)} {what}")
+    begin, made = time.monotonic(), []
+    for network in pool.map(partial(_trained, data), jobs):
+        made.append(network)
+        minutes = (time.monotonic() - begin) / 60
+        report(f"multitask: {len(made)} of {len(jobs)} {what}, {minutes:.1f} minutes")
+    return made
+
+
+def compared(found: Sequence[dict[str, dict[str, float]]]) -> Outcome:
+    """The rows of the table, of what each seed gave: differences of the published measures; and
+    the measures themselves.
+    """
+    rows = [
         Row(
             claim,
             paper,
@@ -134,22 +180,52 @@ def compared(found: Sequence[dict[str, dict[str, float]]]) -> list[Row]:
         for claim, paper, before, after, guess in _CLAIMS
         for measure in MEASURES
     ]
+    names = list(found[0])
+    lines = [
+        "## Multitask, on held-out people",
+        "",
+        f"| measure | {' | '.join(names)} |",
+        "|---|" + "---|" * len(names),
+    ]
+    for key in found[0]["teacher"]:
+        cells = [
+            seen([one[name][key] for one in found]) if key in found[0][name] else ""
+            for name in names
+        ]
+        lines.append(f"| {key} | {' | '.join(cells)} |")
+    return Outcome(rows, ["\n".join(lines) + "\n"])
 
 
 def rows(
-    seeds: Sequence[int], report: Report, *, settings: AffectSet = SET, recipe: Recipe | None = None
-) -> list[Row]:
-    """From nothing: makes people, trains and compares, once a seed."""
+    seeds: Sequence[int],
+    report: Report,
+    work: Path,
+    *,
+    settings: AffectSet = SET,
+    recipe: Recipe = RECIPE,
+) -> Outcome:
+    """From nothing: makes people, trains and compares, once a seed. ``work`` has each finished
+    network, and each epoch of those that are not.
+    """
     workers = os.cpu_count() or 1
-    with tempfile.TemporaryDirectory() as temporary:
-        report(f"multitask: drawing {settings.people + settings.photos} people")
-        folder = write_affect_set(Path(temporary) / "affect", settings, workers=workers)
-        data = read_affect(folder)
     # One thread a network: layers as narrow as these gain nothing from a second.
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(workers, mp_context=context, initializer=_one_thread) as pool:
-        found = trained(data, recipe or read_recipe(), seeds, pool, report)
-    return compared(found)
+        own, people = work / "trunk_people", work / "people"
+        if not own.exists():
+            report(f"multitask: drawing {recipe.trunk_people} people for the trunk")
+            draw_for_trunk(own, recipe, workers)
+        report(f"multitask: training the trunk, {recipe.trunk_epochs} epochs")
+        trunk = pool.submit(_trunk, own, recipe, work / "trunk")
+        if not people.exists():
+            report(f"multitask: drawing {settings.people + settings.photos} others")
+            write_affect_set(people, settings, workers=max(workers - 1, 1))
+        data = read_affect(people)
+        return compared(trained(data, recipe, seeds, pool, report, work, trunk.result()))
+
+
+def _trunk(own: Path, recipe: Recipe, folder: Path) -> Trunk:
+    return trunk_of(train_trunk(read_affect(own), recipe, folder=folder))
 
 
 def _one_thread() -> None:

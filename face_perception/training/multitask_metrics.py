@@ -63,6 +63,22 @@ def measures(logits: Logits, data: AffectData) -> dict[str, float]:
     return out | {"VA": valence + arousal, "CCC valence": valence, "CCC arousal": arousal}
 
 
+def chance(data: AffectData) -> dict[str, float]:
+    """What the best single answer to all faces reaches, by ``MEASURES``; a constant's CCC is 0."""
+    units = data.units[data.of_task("AU")] == 1
+    absent = 0.5 * (1 - units.mean(0))
+    present = 0.5 * (2 * units.mean(0) / (1 + units.mean(0)) + units.mean(0))
+    label = data.expression[data.of_task("EXPR")]
+    classes, counts = np.unique(label, return_counts=True)
+    share = counts.max() / len(label)
+    f1 = 2 * share / (1 + share) / len(classes)
+    return {
+        "AU": float(np.maximum(absent, present).mean()),
+        "EXPR": float(0.67 * f1 + 0.33 * share),
+        "VA": 0.0,
+    }
+
+
 def _f1(said: Array, truth: Array) -> float:
     both = float((said & truth).sum())
     total = float(said.sum() + truth.sum())

@@ -5,12 +5,14 @@ from __future__ import annotations
 import dataclasses
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, TypeVar, get_type_hints
 
 import yaml
 
 from face_perception import paths
 
 SCHEDULES = ("one_cycle", "staircase")
+_Recipe = TypeVar("_Recipe")
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,27 +63,43 @@ def recipe_file(name: str) -> Path:
 
 def task_of(file: Path) -> str:
     """What a recipe is for; empty where there is no such file, or it does not say."""
-    if not file.exists():
-        return ""
-    found = yaml.safe_load(file.read_text(encoding="utf-8"))
+    found = _yaml(file) if file.exists() else None
     return str(found.get("task", "")) if isinstance(found, dict) else ""
 
 
-def read_recipe(name: str) -> GazeRecipe:
-    """A recipe of the package, or of a file. Raises ValueError naming a setting that is none."""
-    file = recipe_file(name)
-    found = yaml.safe_load(file.read_text(encoding="utf-8"))
-    fields = {field.name: field for field in dataclasses.fields(GazeRecipe)}
+def read_settings(kind: type[_Recipe], file: Path) -> _Recipe:
+    """A recipe's dataclass of its YAML file.
+
+    Raises ValueError naming the file, and what is unknown, missing, of another type or out of
+    range (as ``kind`` itself says).
+    """
+    found = _yaml(file)
+    fields = {field.name: field for field in dataclasses.fields(kind)}  # type: ignore[arg-type]
+    types = get_type_hints(kind)
     if not isinstance(found, dict):
         raise ValueError(f"{file}: settings were expected: {', '.join(fields)}")
     for key, value in found.items():
         if key not in fields:
             raise ValueError(f"{file}: {key} is no setting; there are {', '.join(fields)}")
-        default = fields[key].default
-        number = isinstance(default, float) and isinstance(value, int) and value is not True
-        if type(value) is not type(default) and not number:
-            raise ValueError(f"{file}: {key} is {value!r}, a {type(default).__name__} was expected")
+        whole = types[key] is float and type(value) is int
+        if type(value) is not types[key] and not whole:
+            raise ValueError(f"{file}: {key} is {value!r}, a {types[key].__name__} was expected")
+    for key, field in fields.items():
+        if key not in found and field.default is dataclasses.MISSING:
+            raise ValueError(f"{file}: {key} is missing, a {types[key].__name__} was expected")
     try:
-        return GazeRecipe(**found)
+        return kind(**found)
     except ValueError as error:
         raise ValueError(f"{file}: {error}") from error
+
+
+def read_recipe(name: str) -> GazeRecipe:
+    """A gaze recipe of the package, or of a file. Errors as of ``read_settings``."""
+    return read_settings(GazeRecipe, recipe_file(name))
+
+
+def _yaml(file: Path) -> Any:
+    try:
+        return yaml.safe_load(file.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise ValueError(f"{file} cannot be read: {error}") from error

@@ -1,0 +1,44 @@
+"""The folder of a run: its settings and where its data is; it is gone on with as it began."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import Any, TypeVar
+
+import yaml
+
+from face_perception.files import write_whole
+from face_perception.training.recipe import read_settings
+
+_Recipe = TypeVar("_Recipe")
+
+SETTINGS, DATA = "recipe.yaml", "data.txt"
+
+
+def settings(kind: type[_Recipe], file: Path, out: Path, first: str, *, resume: bool) -> _Recipe:
+    """The recipe to train by: of ``file``, or with ``resume`` that of the run in ``out``.
+
+    ``first`` is the file that a run has from its first epoch on. Raises ValueError where there is
+    no run to resume, or an earlier one would be overwritten; as ``read_settings`` for the rest.
+    """
+    if resume and not (out / SETTINGS).exists():
+        raise ValueError(f"{out / SETTINGS} is missing: no run to resume, train without --resume")
+    if not resume and (out / first).exists():
+        raise ValueError(f"{out} has an earlier run: --resume, or choose another --out")
+    return read_settings(kind, out / SETTINGS if resume else file)
+
+
+def data_of(out: Path) -> Path:
+    """The data set that the run in ``out`` was trained on. Raises ValueError where none is told."""
+    if not (out / DATA).exists():
+        raise ValueError(f"{out / DATA} is missing: give --data")
+    return Path((out / DATA).read_text(encoding="utf-8"))
+
+
+def keep(out: Path, recipe: Any, data: Path | None = None) -> None:
+    """Writes down what the run in ``out`` is of; ``recipe`` a dataclass."""
+    text = yaml.safe_dump(dataclasses.asdict(recipe), sort_keys=False)
+    write_whole(out / SETTINGS, text.encode())
+    if data is not None:
+        write_whole(out / DATA, str(data.resolve()).encode())
