@@ -223,13 +223,13 @@ def test_a_verdict_needs_the_whole_interval() -> None:
     assert verdict(-10, -11, -12) == "does not hold"
     assert verdict(-1, 5, 9) == "not shown"
     # t of two degrees of freedom: 4.303 * 1 / sqrt 3
-    assert claims.Row("c", "p", "m", (1, 2, 3), "").half == pytest.approx(2.4842, abs=1e-3)
+    assert claims.interval((1, 2, 3))[1] == pytest.approx(2.4842, abs=1e-3)
 
 
 def test_claims_are_measured_and_written(tmp_path: Path) -> None:
     recipe = dataclasses.replace(TINY, epochs=1)
     said: list[str] = []
-    outcome = geddnet_claims.rows((0, 1), said.append, recipe, (2, 11))
+    outcome = geddnet_claims.rows((0, 1), said.append, tmp_path, recipe, (2, 11))
     assert all(len(row.values) == 2 and np.isfinite(row.values).all() for row in outcome.rows)
     assert "6 of 6 networks" in " ".join(said)
     page = claims.document(outcome.rows, ["a note"], 2)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import sys
 from pathlib import Path
 
@@ -134,8 +135,8 @@ def test_overfits_a_few_clips(few, tmp_path: Path) -> None:
 
     asked = recipe(epochs=25)
     one = torch.from_numpy(few.features), torch.from_numpy(few.weights)
-    before = MouthModule(asked, 1).loss(*one)
-    learned = MouthModule(asked, 1)
+    before = MouthModule(asked, few).loss(*one)
+    learned = MouthModule(asked, few)
     learned.network = train(asked, few, tmp_path, quiet=True)
     assert learned.loss(*one) < 0.5 * before
 
@@ -145,7 +146,7 @@ def test_resumes_bit_for_bit(few, tmp_path: Path) -> None:
 
     whole = train(recipe(), few, tmp_path / "whole", quiet=True).state_dict()
     train(recipe(), few, tmp_path / "parts", stop_after=2, quiet=True)
-    parts = train(recipe(), few, tmp_path / "parts", quiet=True).state_dict()
+    parts = train(recipe(), few, tmp_path / "parts", resume=True, quiet=True).state_dict()
     for name, value in whole.items():
         assert value.equal(parts[name]), name
 
@@ -164,13 +165,51 @@ def test_what_was_trained_runs_as_a_mouth(few, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("text", "says"),
-    [("seed: 1", "clips is missing"), ("colour: 1", "colour is not known"), ("[", "cannot be")],
+    [
+        ("seed: 1", "clips is missing"),
+        ("colour: 1", "colour is no setting"),
+        ("[", "cannot be read"),
+        ("seed: one", "seed is 'one', a int was expected"),
+    ],
 )
 def test_wrong_recipes_are_named(text: str, says: str, tmp_path: Path) -> None:
     pytest.importorskip("pytorch_lightning")
-    from face_perception.training.mouth import read_recipe
+    from face_perception.training.mouth import MouthRecipe
+    from face_perception.training.recipe import read_settings
 
     path = tmp_path / "mine.yaml"
     path.write_text(text)
     with pytest.raises(ValueError, match=f"mine.yaml.*{says}"):
-        read_recipe(path)
+        read_settings(MouthRecipe, path)
+
+
+def test_the_command_trains_a_mouth(
+    few, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Smallest: its run goes on, is evaluated, and its model moves lips."""
+    import yaml
+
+    from face_perception.cli import main
+    from face_perception.inference import load
+    from face_perception.speech import NeuralMouth
+    from face_perception.training import mouth, mouth_evaluation
+
+    monkeypatch.setenv("FACE_PERCEPTION_MODELS", str(tmp_path / "models"))
+    monkeypatch.setattr(mouth_evaluation, "_CLIPS", 4)
+    monkeypatch.setattr(mouth, "JUDGED", 4)
+    file, out = tmp_path / "small.yaml", tmp_path / "out"
+    file.write_text(yaml.safe_dump(dataclasses.asdict(recipe(epochs=1, layers=1))))
+    assert main(["train", str(file), "--out", str(out)]) == 0
+    said = capsys.readouterr().out
+    assert "held-out voices, closed:" in said
+    assert main(["train", str(file), "--out", str(out)]) == 1
+    assert "--resume" in capsys.readouterr().err
+    assert main(["train", str(file), "--out", str(out), "--resume"]) == 0
+    assert capsys.readouterr().out == said
+    assert main(["train", str(file), "--data", str(out), "--out", str(tmp_path / "b")]) == 1
+    assert "without --data" in capsys.readouterr().err
+    assert main(["evaluate", str(out), "--data", str(tmp_path)]) == 1
+    assert "has no *.wav" in capsys.readouterr().err
+    mouth_ = NeuralMouth(load("small_trained", backend="onnxruntime"))
+    mouth_.push(np.zeros(8000, np.float32))
+    assert mouth_.weights_at(0.2).jaw == 0

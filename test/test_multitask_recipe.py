@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import shutil
+import sys
 import time
+import types
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -30,17 +32,19 @@ from face_perception.dataset import DatasetError  # noqa: E402
 from face_perception.inference import install, load  # noqa: E402
 from face_perception.nodes import messages  # noqa: E402
 from face_perception.synthesis import AffectSet, write_affect_set  # noqa: E402
-from face_perception.training import multitask_claims, multitask_recipe, runs  # noqa: E402
+from face_perception.training import claims, multitask_claims, multitask_recipe, runs  # noqa: E402
 from face_perception.training.affect_data import (  # noqa: E402
     AffectData,
     TaskBatches,
     read_affect,
 )
-from face_perception.training.multitask_metrics import evaluate, logits_of  # noqa: E402
+from face_perception.training.multitask_metrics import chance, evaluate, logits_of, measures  # noqa: E402
 from face_perception.training.multitask_recipe import Recipe, read_recipe, train  # noqa: E402
 from face_perception.types import FaceCrop  # noqa: E402
 
-SMALL = Recipe(width=0.125, shrink=2, batch=6, steps=2, teacher_epochs=1, student_epochs=1)
+SMALL = Recipe(
+    width=0.125, shrink=2, batch=6, steps=2, trunk_epochs=0, teacher_epochs=1, student_epochs=1
+)
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -119,21 +123,33 @@ def test_balanced_batches_draw_the_rare(data: AffectData) -> None:
 
 def test_overfits_a_tiny_set(data: AffectData) -> None:
     tiny = data.take(np.arange(0, 24, 4))
-    recipe = dataclasses.replace(SMALL, batch=6, steps=60, rate=3e-3)
+    recipe = dataclasses.replace(SMALL, batch=6, steps=30, rate=5e-3)
     before = evaluate([train(tiny, dataclasses.replace(recipe, steps=1), seed=3, epochs=1)], tiny)
     after = evaluate([train(tiny, recipe, seed=3, epochs=1)], tiny)
-    assert after["EXPR accuracy"] >= 0.85 > before["EXPR accuracy"]
+    assert after["EXPR accuracy"] >= 0.8 > before["EXPR accuracy"]
     assert after["AU accuracy"] > 0.9
-    assert after["VA"] > 1.5
+    assert after["VA"] > 1.4
 
 
-@pytest.mark.parametrize("student", [False, True])
-def test_goes_on_bit_for_bit(data: AffectData, tmp_path: Path, student: bool) -> None:
-    teacher = train(data, SMALL, seed=9, epochs=1) if student else None
+@pytest.mark.parametrize("kind", ["trunk", "teacher", "student"])
+def test_goes_on_bit_for_bit(data: AffectData, tmp_path: Path, kind: str) -> None:
+    begin = train(data, SMALL, seed=9, epochs=1) if kind == "student" else None
+    trunk = multitask_recipe.trunk_of(begin) if begin is not None else None
 
     def weights(folder: Path, *epochs: int) -> list[np.ndarray]:
         for until in epochs:
-            network = train(data, SMALL, seed=4, epochs=until, teacher=teacher, folder=folder)
+            network = train(
+                data,
+                SMALL,
+                seed=4,
+                epochs=2,
+                stop_after=until,
+                whole=kind == "trunk",
+                trunk=trunk,
+                teacher=begin,
+                folder=folder,
+                resume=multitask_recipe.begun(folder),
+            )
         return [value.numpy() for value in network.state_dict().values()]
 
     whole, resumed = weights(tmp_path / "a", 2), weights(tmp_path / "b", 1, 2)
@@ -142,6 +158,22 @@ def test_goes_on_bit_for_bit(data: AffectData, tmp_path: Path, student: bool) ->
     assert any((tmp_path / "a" / "log").glob("events*"))
     again = weights(tmp_path / "a", 2)  # complete: only read
     np.testing.assert_array_equal(whole[0], again[0])
+    with pytest.raises(ValueError, match="of an earlier run: --resume"):
+        train(data, SMALL, seed=4, epochs=2, folder=tmp_path / "a")
+
+
+def test_begins_with_a_trunk(data: AffectData) -> None:
+    """Its weights are the trunk's where nothing is learned; another seed's are not."""
+    trunk = multitask_recipe.trunk_of(train(data, SMALL, seed=1, epochs=1, whole=True))
+    still = dataclasses.replace(SMALL, rate=1e-12)
+    name = "model.conv3_1_3x3.weight"
+    with_it = train(data, still, seed=2, epochs=1, trunk=trunk).backbone.state_dict()[name]
+    without = train(data, still, seed=2, epochs=1).backbone.state_dict()[name]
+    torch.testing.assert_close(with_it, trunk[name], rtol=0, atol=1e-6)
+    assert (without - trunk[name]).abs().max() > 1e-3
+    lacking = data.incomplete(np.random.default_rng(0))
+    with pytest.raises(DatasetError, match="no sample has the labels of all tasks"):
+        train(lacking, SMALL, seed=1, epochs=1, whole=True)
 
 
 def test_recipe_file(tmp_path: Path) -> None:
@@ -150,8 +182,9 @@ def test_recipe_file(tmp_path: Path) -> None:
     file.write_text("widht: 1")
     with pytest.raises(ValueError, match="widht"):
         read_recipe(file)
-    with pytest.raises(ValueError, match="width must be"):
-        Recipe(width=2)
+    file.write_text("width: 2.0")
+    with pytest.raises(ValueError, match=r"recipe\.yaml: width must be"):
+        read_recipe(file)
 
 
 def test_a_run_in_its_folder(folder: Path, tmp_path: Path) -> None:
@@ -162,7 +195,8 @@ def test_a_run_in_its_folder(folder: Path, tmp_path: Path) -> None:
         row["split"] = "test" if row["subject"].startswith("photo") else "train"
     pq.write_table(pyarrow.Table.from_pylist(rows), there / "samples.parquet")
     recipe, out = tmp_path / "recipe.yaml", tmp_path / "out"
-    settings = {**dataclasses.asdict(SMALL), "students": 1, "steps": 1}
+    trunk = {"trunk_epochs": 1, "trunk_people": 1, "trunk_images": 4}
+    settings = {**dataclasses.asdict(SMALL), **trunk, "students": 1, "steps": 1}
     recipe.write_text(yaml.safe_dump(settings))
     model = runs.train(str(recipe), there, out, resume=False, name="taught", report=lambda _: None)
     assert model.facts["evaluation"]["on"] == "12 images of 1 other people"
@@ -170,32 +204,106 @@ def test_a_run_in_its_folder(folder: Path, tmp_path: Path) -> None:
     assert found["VA"] == pytest.approx(model.facts["evaluation"]["VA"], abs=1e-3)
     with pytest.raises(ValueError, match="has an earlier run"):
         runs.train(str(recipe), there, out, resume=False, name="taught", report=lambda _: None)
+    # One network is missing: the run goes on there, and ends as it did.
+    shutil.rmtree(out / "student_0")
+    with pytest.raises(ValueError, match="train --resume finishes the run"):
+        runs.evaluate(out, None, "test")
+    again = runs.train(str(recipe), None, out, resume=True, name="taught", report=lambda _: None)
+    assert again.facts["evaluation"] == model.facts["evaluation"]
 
 
 def test_claims_are_differences_by_seed() -> None:
     def of(teacher: float, student: float) -> dict[str, dict[str, float]]:
         one = dict.fromkeys(("AU", "EXPR", "VA"), teacher)
         other = dict.fromkeys(("AU", "EXPR", "VA"), student)
-        return {"teacher": one, "unbalanced teacher": one, "student": other, "ensemble": other}
+        taught = {"student": other, "ensemble": other}
+        return {"chance": one, "teacher": one, "unbalanced teacher": one, **taught}
 
     def verdict(*pairs: tuple[float, float]) -> str:
-        return multitask_claims.compared([of(*pair) for pair in pairs])[0].verdict
+        return multitask_claims.compared([of(*pair) for pair in pairs]).rows[0].verdict
 
     assert verdict((0.5, 0.6), (0.5, 0.61), (0.4, 0.5)) == "holds"
     assert verdict((0.5, 0.4), (0.5, 0.39), (0.4, 0.3)) == "does not hold"
     assert verdict((0.5, 0.6), (0.5, 0.4), (0.4, 0.41)) == "not shown"
 
 
-def test_claims_are_trained_for(data: AffectData) -> None:
+def test_claims_are_trained_for(data: AffectData, tmp_path: Path) -> None:
     """All of a claim's networks, smallest; two seeds in one process."""
     one = dataclasses.replace(SMALL, steps=1, students=2, batch=3)
     with ThreadPoolExecutor(1) as pool:
-        found = multitask_claims.trained(data, one, (0, 1), pool, lambda _: None)
-    rows = multitask_claims.compared(found)
-    assert len(rows) == 12
-    assert all(len(row.values) == 2 for row in rows)
+        found = multitask_claims.trained(data, one, (0, 1), pool, lambda _: None, tmp_path)
+        outcome = multitask_claims.compared(found)
+        kept = {file: file.stat().st_mtime_ns for file in tmp_path.glob("*/last.ckpt")}
+        again = multitask_claims.trained(data, one, (0, 1), pool, lambda _: None, tmp_path)
+    assert len(outcome.rows) == 12
+    assert all(len(row.values) == 2 for row in outcome.rows)
     assert found[0]["teacher"] != found[1]["teacher"]
     assert found[0]["teacher"] != found[0]["student"]
+    # Interrupted, it does nothing twice.
+    assert found == again
+    assert len(kept) == 2 * (2 + 2)
+    after = {file: file.stat().st_mtime_ns for file in tmp_path.glob("*/last.ckpt")}
+    assert after == kept
+    table = outcome.sections[0]
+    assert "| measure | chance | teacher | unbalanced teacher | student | ensemble |" in table
+    assert f"| VA | {0:.3g} ± 0 |" in table
+    assert "| AU F1 |  |" in table
+
+
+def test_chance_is_the_best_single_answer(data: AffectData) -> None:
+    found = chance(data)
+    best = 0.0
+    for k in range(7):
+        logits = {
+            "au": torch.zeros(24, 8),
+            "expression": torch.eye(7)[k].repeat(24, 1),
+            "va": torch.zeros(24, 40),
+        }
+        best = max(best, measures(logits, data)["EXPR"])
+    assert found["EXPR"] == pytest.approx(best)
+    absent = {**logits, "au": torch.full((24, 8), -1.0)}
+    assert found["AU"] >= measures(absent, data)["AU"] - 1e-9
+    assert found["VA"] == 0
+
+
+def test_claims_go_on_unless_the_source_changed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What a part kept when it was interrupted is there the second time, and gone at last."""
+    made: list[int] = []
+    interrupted = [False, True]
+
+    def rows(seeds: range, report: Callable[[str], None], work: Path) -> claims.Outcome:
+        work.mkdir(exist_ok=True)
+        for seed in seeds:
+            if seed == 2 and interrupted.pop():
+                raise KeyboardInterrupt
+            if not (work / str(seed)).exists():
+                made.append(seed)
+                (work / str(seed)).write_text(str(seed + 1.0))
+        values = tuple(float((work / str(seed)).read_text()) for seed in seeds)
+        return claims.Outcome([claims.Row("c", "p", "m", values, "g")], ["## More\n"])
+
+    module = types.SimpleNamespace(NOTE="a note", rows=rows)
+    monkeypatch.setitem(sys.modules, "a_part", module)
+    monkeypatch.setattr(claims, "PARTS", {"one": "a_part"})
+    work, out = tmp_path / "work", tmp_path / "claims.md"
+    with pytest.raises(KeyboardInterrupt):
+        claims.run(out, [], 3, lambda _: None, work)
+    assert not out.exists()
+    said: list[str] = []
+    page = claims.run(out, ["one"], 3, said.append, work)
+    assert f"going on with what {work} has" in said
+    assert "all: 0.0 minutes" in said
+    assert made == [0, 1, 2]
+    assert page == out.read_text()
+    assert "| c | p | m | +2 ± 2.5 | not shown | g |" in page
+    assert "* a note. 0.0 minutes." in page
+    assert page.endswith("\n\n## More\n")
+    assert not work.exists()
+    (tmp_path / "mine").mkdir()
+    with pytest.raises(ValueError, match="mine is of something else"):
+        claims.run(out, [], 3, lambda _: None, tmp_path / "mine")
 
 
 def test_held_out_people_are_others(data: AffectData) -> None:

@@ -30,7 +30,7 @@ from face_perception.synthesis import (
 )
 from face_perception.training import gaze_beside as beside
 from face_perception.training import geddnet_recipe as recipes
-from face_perception.training.claims import Outcome, Report, Row
+from face_perception.training.claims import Outcome, Report, Row, interval
 from face_perception.training.lightning_base import begun
 from face_perception.training.recipe import GazeRecipe
 from face_perception.types import FloatArray
@@ -313,6 +313,5 @@ BESIDE_NOTES = (
 def _interval(values: Sequence[float]) -> str:
     if not values:
         return ""
-    row = Row("", "", "", tuple(values), "")
-    half = "" if math.isnan(row.half) or row.half < 0.005 else f" ± {row.half:.2g}"
-    return f"{row.mean:.2f}{half}"
+    mean, half = interval(values)
+    return f"{mean:.2f}" + ("" if math.isnan(half) or half < 0.005 else f" ± {half:.2g}")

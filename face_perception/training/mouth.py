@@ -24,6 +24,7 @@ from face_perception.training import mouth_data
 from face_perception.training.lightning_base import EpochOrder, fit
 from face_perception.training.mouth_data import Arrays
 
+JUDGED = 48  # clips that the loss is told of besides
 _CHANNELS = (1.0, 0.7, 0.7, 2.0, 0.7, 1.0)  # what each weight's error counts
 _CLOSED = 4.0  # how much more a moment counts in which the lips are to be closed
 _OPENING = 2.0  # what the error of the lips' distance counts
@@ -222,7 +223,7 @@ def made(
 def make_data(recipe: MouthRecipe) -> tuple[Arrays, Arrays]:
     """What to train on, and clips of voices and languages held out. Raises SpeechError."""
     asked = mouth_data.requests(recipe.clips, recipe.seed)
-    judged = mouth_data.held_out(48, recipe.seed + 1, languages=True)
+    judged = mouth_data.held_out(JUDGED, recipe.seed + 1, languages=True)
     return speech(asked, recipe, 0), speech(judged, recipe, 1)
 
 
