@@ -70,19 +70,26 @@ class Dataset:
         """The gray image uint8 [height, width] of sample ``i``. Raises DatasetError for a file that
         is missing, is no image, or has another size.
         """
+        return self._image(i, column, size, cv2.IMREAD_GRAYSCALE, "a gray image")
+
+    def rgb(self, i: int, column: str, size: tuple[int, int]) -> Image:
+        """The image uint8 [height, width, 3] of sample ``i``; errors as of ``gray``."""
+        bgr = self._image(i, column, size, cv2.IMREAD_COLOR, "an image")
+        return np.ascontiguousarray(bgr[..., ::-1])
+
+    def _image(self, i: int, column: str, size: tuple[int, int], how: int, what: str) -> Image:
         name = self.columns[column][i]
-        wanted = f"a gray image of {size[1]}x{size[0]} was expected"
+        wanted = f"{what} of {size[1]}x{size[0]} was expected"
         sample = self.columns["sample"][i]
         if name is None:
             raise DatasetError(f"{self.folder / TABLE}: {sample} has no {column}: {wanted}")
-        image = cv2.imread(str(self.folder / name), cv2.IMREAD_GRAYSCALE)
+        file = self.folder / name
+        image = cv2.imread(str(file), how) if file.exists() else None
         if image is None:
-            there = "no image" if (self.folder / name).exists() else "missing"
-            raise DatasetError(f"{self.folder / name} ({sample}) is {there}: {wanted}")
-        if image.shape != size:
-            raise DatasetError(
-                f"{self.folder / name} is {image.shape[1]}x{image.shape[0]}: {wanted}"
-            )
+            there = "no image" if file.exists() else "missing"
+            raise DatasetError(f"{file} ({sample}) is {there}: {wanted}")
+        if image.shape[:2] != size:
+            raise DatasetError(f"{file} is {image.shape[1]}x{image.shape[0]}: {wanted}")
         return np.asarray(image, np.uint8)
 
 
@@ -109,6 +116,7 @@ def read(folder: Path, needs: Sequence[str] = ()) -> Dataset:
             f"{', '.join(table.column_names)}"
         )
     columns = {name: _column(path, name, table[name].to_pylist()) for name in table.column_names}
+    _apart(path, columns["subject"], columns["split"])
     return Dataset(folder, columns=columns, **{name: about[name] for name in _STATED})
 
 
@@ -150,6 +158,17 @@ def _column(path: Path, name: str, values: list[Any]) -> npt.NDArray[Any]:
             raise DatasetError(f"{path}: {name} must hold numbers or nulls: {error}") from error
     # A user's own; no recipe of ours reads it.
     return np.array([*values, None], object)[:-1]
+
+
+def _apart(path: Path, subjects: npt.NDArray[Any], splits: npt.NDArray[Any]) -> None:
+    """A person whom a network has seen is no test of it."""
+    of: dict[str, str] = {}
+    for i, (subject, split) in enumerate(zip(subjects, splits, strict=True)):
+        if of.setdefault(subject, split) != split:
+            raise DatasetError(
+                f"{path}: row {i}: subject {subject} is in {split} and in {of[subject]}: one split "
+                "for all samples of a person was expected"
+            )
 
 
 def _inside(path: Path, row: int, name: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import shutil
 import sys
 import time
@@ -80,13 +81,41 @@ def test_reads_what_synthesis_writes(data: AffectData, folder: Path) -> None:
     assert sum(counts) == 24
 
 
+def _images(folder: Path) -> list[Path]:
+    return sorted((folder / "images").glob("*.png"))
+
+
+def _change(folder: Path, **values: object) -> None:
+    """Of the second sample, whose split is train."""
+    rows = pq.read_table(folder / "samples.parquet").to_pylist()
+    rows[0]["split"] = "train"
+    rows[1].update({"split": "train", **values})
+    for row in rows[2:]:
+        row["split"] = "train"
+    pq.write_table(pyarrow.Table.from_pylist(rows), folder / "samples.parquet")
+
+
 @pytest.mark.parametrize(
     ("harm", "said"),
     [
         (lambda d: (d / "dataset.yaml").unlink(), "dataset.yaml is missing"),
         (lambda d: (d / "dataset.yaml").write_text("format: 9"), "format must be 1"),
         (lambda d: (d / "samples.parquet").write_bytes(b"odd"), "no Parquet file"),
-        (lambda d: next((d / "images").glob("*.png")).unlink(), "no image that can be read"),
+        (lambda d: next((d / "images").glob("*.png")).unlink(), "is missing: an image of 160x160"),
+        (lambda d: _images(d)[1].write_bytes(b"odd"), "is no image: an image of 160x160"),
+        (lambda d: cv2.imwrite(str(_images(d)[1]), np.zeros((9, 8, 3))), "is 8x9: an image of"),
+        (lambda d: _change(d, au_4=3.0), "sample 000001: au_4 is 3, 0, 1 or null was expected"),
+        (lambda d: _change(d, arousal=2.0), "000001: arousal is 2, a number in"),
+        (lambda d: _change(d, valence=math.inf), "000001: valence is inf, a number in"),
+        (lambda d: _change(d, expression="glad"), "row 1: expression is 'glad', one of neutral"),
+        (lambda d: _change(d, split="test"), "subject drawn_0000 is in .* and in"),
+        (lambda d: _change(d, file="../a.png"), "row 1: ../a.png must be a path inside"),
+        (
+            lambda d: pq.write_table(
+                pq.read_table(d / "samples.parquet").slice(0, 0), d / "samples.parquet"
+            ),
+            "no sample",
+        ),
         (
             lambda d: pq.write_table(
                 pq.read_table(d / "samples.parquet").drop_columns(["au_6", "valence"]),

@@ -5,11 +5,11 @@ set on disk, and batches of them by chance.
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 import numpy.typing as npt
 import torch
@@ -91,13 +91,15 @@ def read_affect(folder: Path, split: str | None = None) -> AffectData:
     found = dataset.read(folder, (*names, "expression", "valence", "arousal"))
     if split is not None:
         found = found.part(split)
-    units, affect = found.labels(*names), found.labels("valence", "arousal")
     table = folder / dataset.TABLE
-    if not np.isin(units[np.isfinite(units)], (0, 1)).all():
-        raise DatasetError(f"{table}: au_ columns must be 0, 1 or null")
-    if (np.abs(affect) > 1).any():
-        raise DatasetError(f"{table}: valence and arousal must be in [-1, 1] or null")
-    faces = [_face(folder / name) for name in found.columns["file"]]
+    if not len(found):
+        raise DatasetError(f"{table}: no sample{f' is in split {split}' if split else ''}")
+    units, affect = found.labels(*names), found.labels("valence", "arousal")
+    strange = ~np.isnan(units) & ~np.isin(units, (0, 1))
+    _check(found, table, names, units, strange, "0, 1 or null")
+    odd = ~np.isnan(affect) & ~(np.abs(affect) <= 1)
+    _check(found, table, ("valence", "arousal"), affect, odd, "a number in [-1, 1] or null")
+    faces = [_face(found.rgb(i, "file", (CROP_SIDE, CROP_SIDE))) for i in range(len(found))]
     return AffectData(
         faces=np.array(faces, np.uint8).reshape(-1, 3, ALIGNED_SIDE, ALIGNED_SIDE),
         people=found.columns["subject"].astype(str),
@@ -110,14 +112,21 @@ def read_affect(folder: Path, split: str | None = None) -> AffectData:
     )
 
 
-def _face(file: Path) -> Array:
-    """[3, 112, 112] of a patch, framed as ``affect.network_input`` does."""
-    bgr = cv2.imread(str(file))
-    if bgr is None or bgr.shape != (CROP_SIDE, CROP_SIDE, 3):
-        what = "no image that can be read" if bgr is None else f"{bgr.shape[1]}x{bgr.shape[0]}"
-        raise DatasetError(f"{file}: {what}; a patch of {CROP_SIDE}x{CROP_SIDE} was expected")
+def _check(
+    data: dataset.Dataset, table: Path, names: Sequence[str], values: Array, odd: Array, wanted: str
+) -> None:
+    """Names the first of the ``odd`` [N, C]."""
+    for i, k in np.argwhere(odd):
+        sample, value = data.columns["sample"][i], values[i, k]
+        raise DatasetError(
+            f"{table}: sample {sample}: {names[k]} is {value:g}, {wanted} was expected"
+        )
+
+
+def _face(patch: Array) -> Array:
+    """[3, 112, 112] of a patch [160, 160, 3], framed as ``affect.network_input`` does."""
     border = (CROP_SIDE - ALIGNED_SIDE) // 2
-    aligned = np.ascontiguousarray(bgr[border:-border, border:-border, ::-1])
+    aligned = np.ascontiguousarray(patch[border:-border, border:-border])
     large = Pillow.fromarray(aligned).resize((ENLARGED, ENLARGED), Pillow.Resampling.BILINEAR)
     cut = (ENLARGED - ALIGNED_SIDE) // 2
     face: Array = np.asarray(large)[cut:-cut, cut:-cut].transpose(2, 0, 1)
