@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
+import shutil
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
+from conftest import NodeProcess, Peer
 
 from face_perception.synthesis import (
     SENTENCES,
@@ -213,3 +216,30 @@ def test_the_command_trains_a_mouth(
     mouth_ = NeuralMouth(load("small_trained", backend="onnxruntime"))
     mouth_.push(np.zeros(8000, np.float32))
     assert mouth_.weights_at(0.2).jaw == 0
+
+
+def test_what_was_trained_runs_in_its_node(
+    few,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    start: Callable[..., NodeProcess],
+    peer: Peer,
+) -> None:
+    from face_perception import msg, paths
+    from face_perception.inference import install
+    from face_perception.networks.mouth import MouthNetwork
+    from face_perception.training.mouth import made
+
+    models = tmp_path / "models"
+    shutil.copytree(paths.models_dir(), models, ignore=shutil.ignore_patterns(".*"))
+    monkeypatch.setenv("FACE_PERCEPTION_MODELS", str(models))
+    node = start("talking_face", audio_out="none", width=128, height=128, mouth="own_mouth")
+    node.wait_for_log("own_mouth")  # there is none yet: said, and tried again
+    install(made(MouthNetwork(24, 32, 1), recipe(), few, {}, "own_mouth"))
+    heard = peer.listen(msg.Audio, "avatar/audio")
+    speech = peer.publisher(msg.Audio, "speech")
+    peer.until(lambda: speech.get_subscription_count() > 0, why="for its ears")
+    message = msg.Audio(sample_rate=16000, channels=1)
+    message.samples.frombytes(np.zeros(8000, np.int16).tobytes())
+    speech.publish(message)
+    peer.until(lambda: len(heard) > 5, why="for what it says")

@@ -20,6 +20,7 @@ from face_perception.avatar import (
     WebScreen,
     WindowScreen,
 )
+from face_perception.inference import load
 from face_perception.nodes import messages
 from face_perception.nodes.audio_input import AUDIO_COMMON, AudioInput
 from face_perception.nodes.avatar_renderer import Drawing, RendererParameters
@@ -28,7 +29,7 @@ from face_perception.nodes.driver import PerceptionNode, run
 from face_perception.nodes.networks import NetworkParameters
 from face_perception.nodes.parameters import parameter
 from face_perception.nodes.topic_screen import TopicScreen
-from face_perception.speech import BandMouth, Chunk, NeuralMouth
+from face_perception.speech import BandMouth, Chunk, Mouth, NeuralMouth
 
 
 @dataclass(frozen=True)
@@ -57,8 +58,8 @@ class TalkingFaceParameters(RendererParameters, NetworkParameters):
     mouth: str = parameter(
         "trained",
         "What moves the lips: a network trained on generated speech, which closes them for p, b "
-        "and m (trained), or the levels of frequency bands alone (bands).",
-        choices=("trained", "bands"),
+        "and m (trained), the levels of frequency bands alone (bands), or the name of a model that "
+        "`face-perception train mouth` made.",
     )
     end_after: float = parameter(
         0.5,
@@ -151,7 +152,7 @@ class TalkingFaceNode(PerceptionNode[TalkingFaceParameters]):
         # The lips are made for what is known of the speech: its sound waits for that.
         delay = max(values.delay, self._drawing.delay)
         self.performer = performer = Performer(
-            NeuralMouth() if values.mouth == "trained" else BandMouth(),
+            _mouth(values.mouth),
             LivingFace(values.seed),
             renderer,
             fps=values.rate,
@@ -294,6 +295,13 @@ class TalkingFaceNode(PerceptionNode[TalkingFaceParameters]):
         else:
             response.message = "it was not speaking"
         return response
+
+
+def _mouth(name: str) -> Mouth:
+    """Raises ModelError for a model that there is not, or that is no mouth."""
+    if name == "bands":
+        return BandMouth()
+    return NeuralMouth(None if name == "trained" else load(name, backend="onnxruntime"))
 
 
 def main(args: list[str] | None = None) -> int:

@@ -44,7 +44,7 @@ class NeuralMouth:
         if not isinstance(delay, int) or delay < 0:
             raise ModelError(
                 f"model {self._model.name} is no mouth: its card has no fact delay_frames; "
-                "train one: python -m face_perception.training.mouth"
+                "train one: face-perception train mouth"
             )
         self._delay = delay
         # The last part: between two shapes the later one is needed.
