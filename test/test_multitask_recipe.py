@@ -152,7 +152,7 @@ def test_balanced_batches_draw_the_rare(data: AffectData) -> None:
 
 def test_overfits_a_tiny_set(data: AffectData) -> None:
     tiny = data.take(np.arange(0, 24, 4))
-    recipe = dataclasses.replace(SMALL, batch=6, steps=30, rate=5e-3)
+    recipe = dataclasses.replace(SMALL, batch=6, steps=60, rate=5e-3)
     before = evaluate([train(tiny, dataclasses.replace(recipe, steps=1), seed=3, epochs=1)], tiny)
     after = evaluate([train(tiny, recipe, seed=3, epochs=1)], tiny)
     assert after["EXPR accuracy"] >= 0.8 > before["EXPR accuracy"]
@@ -189,6 +189,28 @@ def test_goes_on_bit_for_bit(data: AffectData, tmp_path: Path, kind: str) -> Non
     np.testing.assert_array_equal(whole[0], again[0])
     with pytest.raises(ValueError, match="of an earlier run: --resume"):
         train(data, SMALL, seed=4, epochs=2, folder=tmp_path / "a")
+
+
+def test_goes_on_after_a_crash(
+    data: AffectData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In the middle of an epoch: from the end of the one before, to the same bits."""
+    whole = train(data, SMALL, seed=4, epochs=3)
+    step = multitask_recipe._Training.training_step
+
+    def crash(self: Any, batch: Any, number: int) -> torch.Tensor:
+        if self.current_epoch == 2 and number == 1:
+            raise OSError("power cut")
+        return step(self, batch, number)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(multitask_recipe._Training, "training_step", crash)
+        with pytest.raises(OSError, match="power cut"):
+            train(data, SMALL, seed=4, epochs=3, folder=tmp_path / "run")
+    assert [file.name for file in (tmp_path / "run").glob("*.ckpt")] == ["last.ckpt"]
+    resumed = train(data, SMALL, seed=4, epochs=3, folder=tmp_path / "run", resume=True)
+    for one, two in zip(whole.state_dict().values(), resumed.state_dict().values(), strict=True):
+        assert torch.equal(one, two)
 
 
 def test_begins_with_a_trunk(data: AffectData) -> None:

@@ -83,7 +83,13 @@ def fit(
     callbacks: list[Callback] = [_Chance(seed)]
     if out is not None:
         callbacks.append(
-            ModelCheckpoint(dirpath=out, save_last=True, save_top_k=0, save_on_train_epoch_end=True)
+            # Not its save_last: without others to keep, that is written at the very end only.
+            ModelCheckpoint(
+                out,
+                filename=Path(LAST).stem,
+                save_on_train_epoch_end=True,
+                enable_version_counter=False,
+            )
         )
     if quiet:
         logging.getLogger("pytorch_lightning").setLevel(logging.ERROR)
