@@ -263,10 +263,16 @@ def test_a_run_in_its_folder(folder: Path, tmp_path: Path) -> None:
     assert again.facts["evaluation"] == model.facts["evaluation"]
 
 
+MEASURED = (
+    *("AU", "EXPR", "VA", "AU F1", "AU accuracy", "EXPR F1", "EXPR accuracy"),
+    *("CCC valence", "CCC arousal"),
+)
+
+
 def test_claims_are_differences_by_seed() -> None:
     def of(teacher: float, student: float) -> dict[str, dict[str, float]]:
-        one = dict.fromkeys(("AU", "EXPR", "VA"), teacher)
-        other = dict.fromkeys(("AU", "EXPR", "VA"), student)
+        one = dict.fromkeys(MEASURED, teacher)
+        other = dict.fromkeys(MEASURED, student)
         taught = {"student": other, "ensemble": other}
         return {"chance": one, "teacher": one, "unbalanced teacher": one, **taught}
 
@@ -276,6 +282,21 @@ def test_claims_are_differences_by_seed() -> None:
     assert verdict((0.5, 0.6), (0.5, 0.61), (0.4, 0.5)) == "holds"
     assert verdict((0.5, 0.4), (0.5, 0.39), (0.4, 0.3)) == "does not hold"
     assert verdict((0.5, 0.6), (0.5, 0.4), (0.4, 0.41)) == "not shown"
+
+
+def test_a_guess_is_of_what_was_seen() -> None:
+    def row(f1: float, accuracy: float) -> str:
+        plain = dict.fromkeys(MEASURED, 0.5)
+        balanced = {**plain, "AU F1": 0.5 + f1, "AU accuracy": 0.5 + accuracy}
+        found = {"teacher": balanced, "unbalanced teacher": plain, "student": plain}
+        rows = multitask_claims.compared([{**found, "ensemble": plain, "chance": plain}] * 2).rows
+        return next(r.guess for r in rows if r.measure == "AU, teacher less unbalanced teacher")
+
+    assert row(0.1, -0.2) == (
+        "AU F1 +0.100, AU accuracy -0.200: rare labels are found more often, at the price of "
+        "frequent ones"
+    )
+    assert "by heart" in row(-0.1, -0.2)
 
 
 def test_claims_are_trained_for(data: AffectData, tmp_path: Path) -> None:

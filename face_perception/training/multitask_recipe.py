@@ -62,9 +62,9 @@ class Recipe:
     rate: float = 3e-3
     trunk_people: int = 60
     trunk_images: int = 60
-    trunk_epochs: int = 12
-    teacher_epochs: int = 10
-    student_epochs: int = 10
+    trunk_epochs: int = 16
+    teacher_epochs: int = 12
+    student_epochs: int = 12
     students: int = 3
     steps: int = 0
     balanced: bool = True
