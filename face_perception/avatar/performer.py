@@ -27,6 +27,12 @@ _CLOSING = 0.05  # seconds that an interrupted mouth takes to close: with a fram
 _INTERRUPTED = 0.5  # seconds for which the state says so
 _POLL = 0.02
 _FIRST_LEAD = 0.03
+_AT_LEAST = 0.02  # of what a resampler keeps back at first, that counts as waited
+# A sender whose clock is slow: where its speech is quiet it is drawn out by this much, seconds,
+# once so much less is waiting than at the beginning.
+_STRETCH, _LESS = 0.01, 0.012
+_QUIET = 0.006
+_SMOOTH = 0.1  # share of what waits that a chunk counts
 _WINDOW = 5.0
 
 
@@ -89,7 +95,7 @@ class Performer:
         self._listener = listener
         self._now, self._wait = now, wait
         self.clock = AudioClock()
-        self.playout = Playout(audio_rate, delay)
+        self.playout = Playout(audio_rate, delay, 1 / fps)
         self.screens: Sequence[Screen] = ()
         self._pacer = FramePacer(self.clock, fps)
         self._stream = SpeechStream(
@@ -104,6 +110,8 @@ class Performer:
         self._closed_at = -np.inf
         self._activity, self._since = Activity.IDLE, now()
         self._begun: float | None = None  # arrival of an utterance that has no frame yet
+        self._came: float | None = None  # the same, that has no sound yet
+        self._waits = self._waited = float("nan")  # before a chunk: now, and at the beginning
         self._first_frame = self._worst_first_frame = float("nan")
         self._lead, self._spread = _FIRST_LEAD, 0.0
         self._last_time = 0.0
@@ -270,10 +278,18 @@ class Performer:
         for one in heard:
             if one.begins:
                 self._begin(now)
-            elif len(one.samples[MOUTH_RATE]) and not one.ends and not self.playout.waiting:
-                # What a resampler gives at last comes late always, and is no gap.
-                self._ran_dry += math.isfinite(one.held)
-            self._say(one.samples, now, one.held)
+            held = one.held
+            sounds = len(one.samples[self.playout.rate]) > 0
+            if self._came is None:
+                self._keep_up(one, now)
+            elif sounds:
+                held = max(held, min(now - self._came, _AT_LEAST))
+            gap = self._say(one.samples, now, held)
+            # What a resampler gives at last comes late always, and is no gap.
+            if self._came is None and math.isfinite(one.held):
+                self._ran_dry += gap > 0
+            if sounds:
+                self._came = None
             if one.ends and self.playout.waiting > 0:
                 self._silence(now)
             if one.ends and self._listener is not None:
@@ -284,14 +300,35 @@ class Performer:
             self._silence(now)  # between two utterances that came at once
         else:
             self._forget()
-            self._begun = now
+            self._begun = self._came = now
+        self._waits = self._waited = float("nan")
         self._become(Activity.SPEAKING, now)
 
     def _say(
         self, samples: dict[int, npt.NDArray[np.float32]], now: float, held: float = 0.0
-    ) -> None:
-        self.playout.push(samples[self.playout.rate], self.clock.position(now), held)
+    ) -> float:
+        """Returns the gap before it, seconds."""
         self._todo.append(samples[MOUTH_RATE])
+        return self.playout.push(samples[self.playout.rate], self.clock.position(now), held)
+
+    def _keep_up(self, one: Heard, now: float) -> None:
+        """Draws out what is quiet, ear and eye alike, where the sender is slower than the player:
+        else it would run dry in the end.
+        """
+        waits = self.playout.waiting
+        if not math.isfinite(one.held) or not waits:
+            return
+        if math.isnan(self._waits):
+            self._waits = self._waited = waits
+        self._waits += _SMOOTH * (waits - self._waits)
+        quiet = all(
+            len(samples) >= _STRETCH * rate and np.abs(samples).max() < _QUIET
+            for rate, samples in one.samples.items()
+        )
+        if quiet and self._waits < self._waited - _LESS:
+            more = {rate: s[-round(_STRETCH * rate) :] for rate, s in one.samples.items()}
+            self._say(more, now)
+            self._waits += _STRETCH
 
     def _silence(self, now: float) -> None:
         rates = {MOUTH_RATE, self.playout.rate}
@@ -300,7 +337,7 @@ class Performer:
     def _forget(self) -> None:
         self._todo.append(None)
         self._base = self.playout.pushed
-        self._begun = None
+        self._begun = self._came = None
 
     def _settle(self, now: float) -> None:
         if self._activity is Activity.SPEAKING:

@@ -12,7 +12,7 @@ from typing import Any, Protocol
 from face_perception.avatar.clock import AudioClock
 from face_perception.avatar.playout import Playout
 
-_BLOCK = 0.02
+_BLOCK = 0.01  # as a device with low latency
 _STALLED = 2.0
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -13,6 +14,7 @@ Array = npt.NDArray[np.float32]
 
 _KEEP = 5.0  # seconds of the past for which `at` can be asked
 _FADE = 0.005
+_EARLY = 0.25  # of a period, that speech may begin earlier
 
 # Called with what the player has just taken: position of its first sample in seconds, samples.
 Listener = Callable[[float, Array], None]
@@ -34,13 +36,15 @@ class Playout:
     """The queue between speech and a player that takes ``rate`` samples a second. Thread-safe.
 
     The player's timeline has silence where there is no speech, so that it never stops. Speech
-    begins ``delay`` seconds after it was heard of; when it runs dry in the middle it stops, and
-    goes on after the same delay.
+    begins ``delay`` seconds after it was heard of; where a multiple of ``period`` seconds of the
+    timeline, a frame, is up to a quarter of it earlier, then: it would be seen only with the next.
+    When it runs dry in the middle it stops, and goes on after the same delay.
     """
 
-    def __init__(self, rate: int, delay: float = 0.1) -> None:
+    def __init__(self, rate: int, delay: float = 0.1, period: float = 0.0) -> None:
         self.rate = rate
         self.delay = delay
+        self._period = period * rate
         self._lock = threading.Lock()
         self._pulled = 0
         self._pushed = 0
@@ -69,20 +73,24 @@ class Playout:
         with self._lock:
             return self._waiting() / self.rate
 
-    def push(self, samples: Array, heard: float, held: float = 0.0) -> None:
+    def push(self, samples: Array, heard: float, held: float = 0.0) -> float:
         """Appends speech. ``heard`` is the position, in seconds, that is heard right now; ``held``
-        for how long the samples have been kept back before.
+        for how long the samples have been kept back before. Returns the seconds of silence between
+        what was pushed before and this: 0 where it goes on without a gap.
         """
         if not len(samples):
-            return
+            return 0.0
+        gap = 0.0
         with self._lock:
             if not self._waiting():
-                wanted = heard + max(0.0, self.delay - held)
-                start = max(self._pulled, round(wanted * self.rate))
-                self._runs.append(_Run(start, self._pushed))
+                before = self._end(self._runs[-1]) if self._runs else None
+                self._runs.append(_Run(self._start(heard, held), self._pushed))
+                if before is not None:
+                    gap = (self._runs[-1].start - before) / self.rate
             self._runs[-1].waiting.append(samples.astype(np.float32, copy=False))
             self._runs[-1].length += len(samples)
             self._pushed += len(samples)
+            return gap
 
     def pull(self, count: int) -> Array:
         """The next samples for the player."""
@@ -143,6 +151,15 @@ class Playout:
                 if not len(fade):
                     run.waiting = []
             self._runs = [run for run in self._runs if run.length > 0]
+
+    def _start(self, heard: float, held: float) -> int:
+        """The sample of the timeline at which speech begins that is heard of now."""
+        start = (heard + max(0.0, self.delay - held)) * self.rate
+        if self._period and held < self.delay:
+            frame = math.floor(start / self._period) * self._period
+            if start - frame <= _EARLY * self._period:
+                start = frame
+        return max(self._pulled, round(start))
 
     def _waiting(self) -> int:
         return sum(len(piece) for run in self._runs for piece in run.waiting)
