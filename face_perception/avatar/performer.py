@@ -29,7 +29,7 @@ _POLL = 0.02
 _FIRST_LEAD = 0.03
 _AT_LEAST = 0.02  # of what a resampler keeps back at first, that counts as waited
 # A sender whose clock is slow: where its speech is quiet it is drawn out by this much, seconds,
-# once so much less is waiting than at the beginning.
+# once so much less is waiting than did before.
 _STRETCH, _LESS = 0.01, 0.012
 _QUIET = 0.006
 _SMOOTH = 0.1  # share of what waits that a chunk counts
@@ -111,7 +111,7 @@ class Performer:
         self._activity, self._since = Activity.IDLE, now()
         self._begun: float | None = None  # arrival of an utterance that has no frame yet
         self._came: float | None = None  # the same, that has no sound yet
-        self._waits = self._waited = float("nan")  # before a chunk: now, and at the beginning
+        self._waits = self._waited = float("nan")  # before a chunk: now, and at most so far
         self._first_frame = self._worst_first_frame = float("nan")
         self._lead, self._spread = _FIRST_LEAD, 0.0
         self._last_time = 0.0
@@ -321,6 +321,7 @@ class Performer:
         if math.isnan(self._waits):
             self._waits = self._waited = waits
         self._waits += _SMOOTH * (waits - self._waits)
+        self._waited = min(max(self._waited, self._waits), self.playout.delay)
         quiet = all(
             len(samples) >= _STRETCH * rate and np.abs(samples).max() < _QUIET
             for rate, samples in one.samples.items()

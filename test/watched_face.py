@@ -1,0 +1,31 @@
+"""A talking_face node that writes down what its animator does: a process of its own.
+
+    python3 watched_face.py FILE [--ros-args ...]
+
+Each line of FILE is a frame: its stamp (seconds), how shut the eyes are, whether it speaks, how far
+the jaw is down.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from pathlib import Path
+
+from face_perception.avatar import FaceState, LivingFace
+from face_perception.nodes import talking_face
+from face_perception.speech import MouthShape
+
+if __name__ == "__main__":
+    file = Path(sys.argv.pop(1)).open("w", buffering=1)  # noqa: SIM115
+
+    class Watched(LivingFace):
+        def state_at(self, time_: float, mouth: MouthShape, speaking: bool) -> FaceState:
+            state = super().state_at(time_, mouth, speaking)
+            stamp = time_ + time.time() - time.monotonic()
+            file.write(json.dumps([stamp, state.blink, bool(speaking), state.mouth.jaw]) + "\n")
+            return state
+
+    talking_face.LivingFace = Watched
+    sys.exit(talking_face.main())
