@@ -82,13 +82,13 @@ _UNITS = (
     _Unit(25, _HIGH, lambda d: d.mouth_opening, 0.1, 0.008, ("mouth_opening",)),
     # Showing teeth parts the lips, and a smile pulls at the chin; a jaw that drops does both, and
     # more. Of the chin's way the mesh, which expects a usual face, sees a half to nine tenths. Full
-    # is a jaw that hangs, teeth 1.2 cm apart; more is AU27's.
+    # is a jaw that hangs, teeth 1 cm apart; more is AU27's.
     _Unit(
         26,
         _HIGH,
-        lambda d: min(d.mouth_opening, 1.4 * d.jaw) - 0.05,
+        lambda d: min(d.mouth_opening, 1.4 * d.jaw) - 0.03,
         0.08,
-        0.03,
+        0.016,
         ("mouth_opening", "jaw"),
     ),
 )
