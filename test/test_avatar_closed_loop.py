@@ -93,7 +93,7 @@ def record(portrait: str, peer: Peer, folder: Path) -> tuple[str, Frames, list[f
         states = latched(peer)
         looks = peer.publisher(PointStamped, "avatar/look_at")
         speaker = Speaker(peer)
-        peer.until(lambda: len(frames) > 0, why="for the face")
+        peer.until(lambda: len(frames) > 0, 60, "for the face")
         speaker.connect()
         # At rest first, so that this face's rest is known.
         peer.until(lambda: stamp(frames[-1]) > stamp(frames[0]) + 3, why="for a face at rest")

@@ -25,6 +25,7 @@ from std_srvs.srv import Trigger
 
 from face_perception import msg, paths
 from face_perception.faces import load_tracker
+from face_perception.inference import sample_photo
 from face_perception.nodes import images, messages
 from face_perception.speech import read_wav
 from face_perception.types import Camera, Frame
@@ -322,11 +323,31 @@ def test_what_cannot_be_is_said(
     start("talking_face", **parameters).wait_for_log(said)
 
 
-def test_a_picture_without_a_face(start: Callable[..., NodeProcess], tmp_path: Path) -> None:
-    picture = tmp_path / "plain.png"
-    cv2.imwrite(str(picture), np.full((300, 300, 3), 128, np.uint8))
-    node = start("talking_face", portrait=str(picture))
-    assert "face" in node.wait_for_log("cannot be configured: ").split("cannot be", 1)[1]
+def test_pictures_that_cannot_speak_and_one_that_can(
+    start: Callable[..., NodeProcess], peer: Peer, tmp_path: Path
+) -> None:
+    face = cv2.imread(str(sample_photo("astronaut")))
+    pictures = {
+        "no face in the portrait: use": np.full((300, 300, 3), 128, np.uint8),
+        "2 faces in the portrait, not one: cut": np.hstack([face, face]),
+        "less than 64: use a larger picture": cv2.copyMakeBorder(
+            cv2.resize(face, (100, 100)), 30, 30, 40, 40, cv2.BORDER_REPLICATE
+        ),
+        "100 million: make it smaller": np.full((10_100, 10_000), 128, np.uint8),
+    }
+    path = tmp_path / "portrait.png"
+    for said, picture in pictures.items():
+        cv2.imwrite(str(path), picture)
+        node = start("talking_face", audio_out="none", portrait=str(path))
+        log = node.wait_for_log("cannot be configured: ")
+        node.end()
+        assert said in log
+        assert log.count(said) == 1, "said once"
+    # A large one is no harm.
+    cv2.imwrite(str(path), cv2.resize(face, (5000, 5000)))
+    node = start("talking_face", audio_out="none", portrait=str(path))
+    frames = peer.listen(Image, "avatar/image")
+    peer.until(lambda: len(frames) > 0, why="for its frames")
 
 
 def free_port() -> int:
