@@ -173,10 +173,8 @@ def test_perception_sees_what_the_face_does(
             f"silent {np.percentile(silent, [50, 90, 100]).round(2)}"
         )
         assert len(talking) > 15
-        assert np.percentile(talking, 90) > np.percentile(silent, 90) + least
-        assert np.percentile(silent, 90) < most
-    wide = jaw[places] > 0.45
-    assert wide.any()
+        assert np.percentile(talking, 95) > np.percentile(silent, 95) + least
+        assert np.percentile(silent, 95) < most
     print("jaw", np.percentile(jaw[places][speaks[places] > 0], [50, 90, 100]).round(2))
 
     # Eyes that go where they are told.

@@ -347,7 +347,7 @@ def test_pictures_that_cannot_speak_and_one_that_can(
     cv2.imwrite(str(path), cv2.resize(face, (5000, 5000)))
     node = start("talking_face", audio_out="none", portrait=str(path))
     frames = peer.listen(Image, "avatar/image")
-    peer.until(lambda: len(frames) > 0, why="for its frames")
+    peer.until(lambda: len(frames) > 0, 90, "for its frames")
 
 
 def free_port() -> int:
