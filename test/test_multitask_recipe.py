@@ -255,7 +255,10 @@ def test_a_run_in_its_folder(folder: Path, tmp_path: Path) -> None:
     assert found["VA"] == pytest.approx(model.facts["evaluation"]["VA"], abs=1e-3)
     with pytest.raises(ValueError, match="has an earlier run"):
         runs.train(str(recipe), there, out, resume=False, name="taught", report=lambda _: None)
-    # One network is missing: the run goes on there, and ends as it did.
+    shutil.rmtree(out / "teacher")  # as if stopped in the trunk
+    with pytest.raises(ValueError, match="has an earlier run"):
+        runs.train(str(recipe), there, out, resume=False, name="taught", report=lambda _: None)
+    # Networks are missing: the run goes on there, and ends as it did.
     shutil.rmtree(out / "student_0")
     with pytest.raises(ValueError, match="train --resume finishes the run"):
         runs.evaluate(out, None, "test")

@@ -239,7 +239,7 @@ def rows(
 
 
 def _trunk(own: Path, recipe: Recipe, folder: Path) -> Trunk:
-    return trunk_of(train_trunk(read_affect(own), recipe, folder=folder))
+    return trunk_of(train_trunk(read_affect(own), recipe, folder=folder, resume=begun(folder)))
 
 
 def _one_thread() -> None:

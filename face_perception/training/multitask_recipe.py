@@ -241,9 +241,14 @@ def draw_for_trunk(folder: Path, recipe: Recipe, workers: int) -> Path:
 
 
 def train_trunk(
-    data: AffectData, recipe: Recipe, *, folder: Path | None = None, progress: bool = False
+    data: AffectData,
+    recipe: Recipe,
+    *,
+    folder: Path | None = None,
+    resume: bool = False,
+    progress: bool = False,
 ) -> Multitask:
-    """The network whose trunk others begin with; a run in ``folder`` is gone on with."""
+    """The network whose trunk others begin with; else as ``train``."""
     return train(
         data,
         recipe,
@@ -251,7 +256,7 @@ def train_trunk(
         epochs=recipe.trunk_epochs,
         whole=True,
         folder=folder,
-        resume=begun(folder),
+        resume=resume,
         progress=progress,
     )
 
@@ -273,11 +278,18 @@ def run(
         report(f"trunk: {recipe.trunk_people} people of its own, {recipe.trunk_epochs} epochs")
         with tempfile.TemporaryDirectory() as temporary:
             own = (folder or Path(temporary)) / "trunk_data"
-            if not own.exists():
+            if not (resume and own.exists()):
                 own.parent.mkdir(parents=True, exist_ok=True)
                 draw_for_trunk(own, recipe, os.cpu_count() or 1)
             at = folder / "trunk" if folder else None
-            trunk = trunk_of(train_trunk(read_affect(own), recipe, folder=at, progress=progress))
+            network = train_trunk(
+                read_affect(own),
+                recipe,
+                folder=at,
+                resume=resume and begun(at),
+                progress=progress,
+            )
+            trunk = trunk_of(network)
 
     def one(name: str, number: int, epochs: int, teacher: Multitask | None) -> Multitask:
         report(f"{name}: {epochs} epochs")

@@ -19,7 +19,7 @@ from face_perception.training.lightning_base import LAST
 from face_perception.training.multitask_metrics import evaluate as measure
 from face_perception.training.run_folder import SETTINGS, data_of, keep, settings
 
-_FIRST = f"teacher/{LAST}"  # there from the first epoch on
+_FIRST = (f"trunk/{LAST}", f"teacher/{LAST}")  # one is there from the first epoch on
 
 
 def train(
@@ -35,7 +35,7 @@ def train(
 
     As ``runs.train``, with the same errors.
     """
-    recipe = settings(recipes.Recipe, file, out, _FIRST, resume=resume)
+    recipe = settings(recipes.Recipe, file, out, *_FIRST, resume=resume)
     if resume:
         data = data or data_of(out)
     drawn = data is None

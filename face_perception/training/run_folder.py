@@ -16,15 +16,15 @@ _Recipe = TypeVar("_Recipe")
 SETTINGS, DATA = "recipe.yaml", "data.txt"
 
 
-def settings(kind: type[_Recipe], file: Path, out: Path, first: str, *, resume: bool) -> _Recipe:
+def settings(kind: type[_Recipe], file: Path, out: Path, *first: str, resume: bool) -> _Recipe:
     """The recipe to train by: of ``file``, or with ``resume`` that of the run in ``out``.
 
-    ``first`` is the file that a run has from its first epoch on. Raises ValueError where there is
-    no run to resume, or an earlier one would be overwritten; as ``read_settings`` for the rest.
+    ``first`` are files of which a run has one from its first epoch on. Raises ValueError where
+    there is no run to resume, or one would be overwritten; as ``read_settings`` for the rest.
     """
     if resume and not (out / SETTINGS).exists():
         raise ValueError(f"{out / SETTINGS} is missing: no run to resume, train without --resume")
-    if not resume and (out / first).exists():
+    if not resume and any((out / name).exists() for name in first):
         raise ValueError(f"{out} has an earlier run: --resume, or choose another --out")
     return read_settings(kind, out / SETTINGS if resume else file)
 
