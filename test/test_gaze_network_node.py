@@ -22,8 +22,8 @@ from sensor_msgs.msg import CompressedImage, Image
 from std_msgs.msg import Header
 
 from face_perception import faces, geometry, msg
-from face_perception.gaze import GeddnetGaze, PeopleStore
-from face_perception.inference import load
+from face_perception.gaze import GeddnetGaze, PeopleStore, normalise, to_direction
+from face_perception.inference import install, load
 from face_perception.nodes import images, messages
 from face_perception.types import Face, Frame
 
@@ -161,6 +161,33 @@ def test_the_published_network(
     assert gaze.valid
     assert gaze.source == "geddnet"
     assert direction(gaze) == pytest.approx(wanted.direction, abs=1e-3)
+
+
+def test_a_network_that_was_trained_here(start: Start, camera: Camera, tmp_path: Path) -> None:
+    pytest.importorskip("pytorch_lightning")
+    from face_perception.synthesis import GazeFaces, gaze_faces
+    from face_perception.training import geddnet_recipe as recipes
+    from face_perception.training.recipe import GazeRecipe
+
+    drawn = gaze_faces(3, 4, seed=0)
+    recipe = GazeRecipe(width=0.03125, epochs=2, batch=6, people=3, images=4)
+    network = recipes.train(drawn, recipe, quiet=True)
+    made = recipes.made("learnt", network, recipe, drawn, trained_on="drawings", licence="none")
+    card = install(made, tmp_path).path.with_suffix(".yaml")
+    start("gaze", model=str(card))
+    heard = camera.peer.listen(msg.GazeArray, "gaze")
+    camera.until(lambda: len(heard) > 5)
+    (gaze,) = heard[-1].gazes
+    assert gaze.valid
+    assert gaze.source == "learnt"
+    # What the node says is what the network said where it was trained.
+    shot, (face,) = camera.shot, camera.found
+    crops = normalise(shot.image, shot.camera, face)
+    images_of = (crops.face, crops.left_eye, crops.right_eye)
+    one = GazeFaces(*(i[None] for i in images_of), *np.zeros((2, 1, 2)), np.zeros(1, int), [])
+    pitch, yaw = recipes.predict(network, one)[0]
+    wanted = to_direction(crops.rotation, yaw, pitch)
+    assert math.degrees(geometry.angle_between(direction(gaze), wanted)) < 0.1
 
 
 def test_compressed_images(start: Start, camera: Camera, cards: Path) -> None:

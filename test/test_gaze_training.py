@@ -182,6 +182,7 @@ def test_trained_by_the_command_it_is_a_model_that_the_gaze_node_takes(
     out = tmp_path / "out"
     assert main(["train", str(recipe), "--out", str(out)]) == 0
     assert "error_deg" in capsys.readouterr().out
+    assert list((out / "log").glob("events.out.tfevents*")), "no log for TensorBoard"
     assert main(["train", str(recipe), "--out", str(out)]) == 1
     assert "--resume" in capsys.readouterr().err
     model = load("small_trained")

@@ -16,8 +16,8 @@ from face_perception.synthesis.gaze_faces import gaze_person
 from face_perception.synthesis.gaze_people import APART, Scene, draw_looks, paint_face, photographed
 from face_perception.types import Camera, FloatArray, Frame, Image
 
-# A drawn face has eyes 160 pixels apart, in a picture of GEDDnet's focal length.
-_SIDE, _FOCAL, _EYES_APART = 720, 1536.0, 160.0
+# A drawn face has eyes 120 pixels apart, at 0.8 m of a camera of GEDDnet's focal length.
+_SIDE, _FOCAL, _EYES_APART = 720, 1536.0, 120.0
 _WALL = 110
 _TURNED = math.radians(20)
 

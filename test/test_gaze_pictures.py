@@ -1,0 +1,73 @@
+"""Whole pictures with a known gaze, and estimators beside each other on them."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+
+pytest.importorskip("torch")
+pytest.importorskip("pytorch_lightning")
+
+from face_perception.faces import FaceTracker, load_tracker
+from face_perception.gaze import GeometricGaze
+from face_perception.synthesis import (
+    drawn_pictures,
+    gaze_faces,
+    photographs,
+    turned_photographs,
+)
+from face_perception.training import gaze_beside as beside
+
+
+@pytest.fixture(scope="module")
+def tracker() -> FaceTracker:
+    return load_tracker()
+
+
+def test_drawn_people_are_found_and_where_they_look_is_seen(tracker: FaceTracker) -> None:
+    pictures = list(drawn_pictures(6, 2, seed=1))
+    again = list(drawn_pictures(1, 2, seed=1))
+    np.testing.assert_array_equal(again[1].frame.image, pictures[1].frame.image)
+    found = beside.find(pictures, tracker)
+    assert len(found) >= 10
+    truth = np.array([one.picture.gaze for one in found])
+    seen = beside.answers(GeometricGaze(), found)
+    there = np.isfinite(seen).all(1)
+    assert there.sum() >= 9
+    # Of yaw it reads much, of the pitch of drawn lids little.
+    assert np.corrcoef(seen[there, 1], truth[there, 1])[0, 1] > 0.85
+
+
+def test_a_person_in_whole_pictures_has_the_bias_of_the_crops() -> None:
+    kappa = gaze_faces(3, 1, seed=4).kappa
+    exact = list(drawn_pictures(3, 1, seed=4))
+    # Of the same chance, the axis of the eyes comes after the bias, as with the crops.
+    crops = gaze_faces(3, 1, seed=4)
+    for i, picture in enumerate(exact):
+        np.testing.assert_allclose(picture.gaze - kappa[i], crops.gaze[i] - crops.kappa[i])
+
+
+def test_photographs_look_at_the_lens_and_turned_ones_beside(tracker: FaceTracker) -> None:
+    views = beside.find(list(photographs()), tracker)
+    assert len(views) == 12
+    straight = beside.answers(GeometricGaze(), views)
+    assert np.degrees(np.abs(straight).mean(0)) == pytest.approx((0, 0), abs=4)
+    looks = beside.find(list(turned_photographs(tracker)), tracker)
+    truth = np.array([one.picture.gaze for one in looks])
+    seen = beside.answers(GeometricGaze(), looks)
+    assert len(looks) == 14
+    assert np.corrcoef(seen[:, 1], truth[:, 1])[0, 1] > 0.95
+
+
+def test_errors_count_where_all_gave_an_answer() -> None:
+    truth = np.zeros((3, 2))
+    one = np.array([[0.1, 0.0], [0.0, 0.2], [np.nan, np.nan]])
+    other = np.array([[0.0, 0.05], [np.nan, 0.0], [0.3, 0.0]])
+    found = beside.errors({"one": one, "other": other}, truth)
+    assert found == pytest.approx({"one": math.degrees(0.1), "other": math.degrees(0.05)})
+    nothing = beside.errors({"one": one[2:], "other": other[2:]}, truth[2:])
+    assert all(math.isnan(value) for value in nothing.values())
+    apart = beside.scatter(np.array([[0, 0.1], [0, -0.1], [0, 3.0]]), ["a", "a", "b"])
+    assert apart == pytest.approx(math.degrees(0.2 / 3))
