@@ -43,6 +43,9 @@ TARGETS = tuple((math.radians(p), math.radians(y)) for p, y in ((0, 0), (0, -15)
 
 # What is trained of each seed, on the same images.
 PUBLISHED, POOLED, WHOLE = "as published", "with pooling", "without biases"
+CALIBRATED = f"{PUBLISHED}, calibrated"
+BETWEEN = "bias between people, root of its mean square"
+DRAWN_BIAS, WITHIN = "the part of it that was drawn", "deviation within a person"
 VARIANTS = {
     PUBLISHED: RECIPE,
     POOLED: dataclasses.replace(RECIPE, dilated=False),
@@ -78,6 +81,7 @@ def rows(
     """Three networks a seed, on the same images, as many at a time as there are processors."""
     trained = train(seeds, report, work, recipe, test)
     found = [gains(one) for one in trained]
+    why = guesses(found)
 
     def values(key: str) -> tuple[float, ...]:
         return tuple(one[key] for one in found)
@@ -88,47 +92,56 @@ def rows(
             "up to −20.8 % error",
             "% less error, uncalibrated",
             values("dilated"),
-            GUESSES["dilated"],
+            why["dilated"],
         ),
         Row(
             "squared bias between people exceeds variance within",
             "it does",
             "% more",
             values("between"),
-            GUESSES["between"],
+            why["between"],
         ),
         Row(
             "decomposition helps without calibration",
             "it does",
             "% less error",
             values("decomposed"),
-            GUESSES["decomposed"],
+            why["decomposed"],
         ),
         Row(
             "calibration with one target helps",
             "up to −35.6 % error",
             f"% less error, {recipes.CALIBRATION} images",
             values("calibrated"),
-            GUESSES["calibrated"],
+            why["calibrated"],
         ),
         Row(
             "the same from the worst of four targets",
             "it does not matter where the target is",
             "% less error",
             values("worst"),
-            GUESSES["worst"],
+            why["worst"],
         ),
     ]
     return Outcome(table, [errors_section(found), beside_section(trained, recipe, report)])
 
 
-GUESSES = {
-    "dilated": "",
-    "between": "",
-    "decomposed": "",
-    "calibrated": "",
-    "worst": "",
-}
+def guesses(found: Sequence[dict[str, float]]) -> dict[str, str]:
+    """Why a claim may not hold, with what was seen in it."""
+    seen = {key: f"{np.mean([one[key] for one in found]):.1f}°" for key in found[0]}
+    return {
+        "dilated": f"{seen[PUBLISHED]} against {seen[POOLED]}: drawn irises are large and sharp, "
+        "so that little is lost by pooling, and one seed's networks differ as much from another's",
+        "between": f"people differ by {seen[BETWEEN]}, of which {seen[DRAWN_BIAS]} were drawn, but "
+        f"one person's answers scatter by {seen[WITHIN]}: a narrow network after some minutes errs "
+        "more from image to image than people differ; the scatter still fell when training ended",
+        "decomposed": f"{seen[WHOLE]} without biases, {seen[PUBLISHED]} with: drawn biases have "
+        "mean 0, so that without a table they average out over people too",
+        "calibrated": f"{seen[PUBLISHED]} before and {seen[CALIBRATED]} after: calibrating removes "
+        f"the bias only ({seen[BETWEEN]}), beside which answers scatter by {seen[WITHIN]}",
+        "worst": "what the network errs in one direction is not what it errs in others, and the "
+        f"mean of {recipes.CALIBRATION} images takes it along (answers scatter by {seen[WITHIN]})",
+    }
 
 
 def train(
@@ -204,12 +217,12 @@ def gains(trained: Trained) -> dict[str, float]:
         "worst": min(_calibration_gain(trained, np.array(t)) for t in TARGETS),
         "always the mean gaze": math.degrees(_error(mean, others)),
         PUBLISHED: math.degrees(published),
-        f"{PUBLISHED}, calibrated": math.degrees(after),
+        CALIBRATED: math.degrees(after),
         POOLED: math.degrees(pooled),
         WHOLE: math.degrees(whole),
-        "bias between people, root of its mean square": math.degrees(math.sqrt(max(between, 0))),
-        "the part of it that was drawn": math.degrees(_drawn_bias(others)),
-        "deviation within a person": math.degrees(math.sqrt(within)),
+        BETWEEN: math.degrees(math.sqrt(max(between, 0))),
+        DRAWN_BIAS: math.degrees(_drawn_bias(others)),
+        WITHIN: math.degrees(math.sqrt(within)),
     }
 
 
