@@ -196,8 +196,8 @@ def _guess(found: Sequence[Found], before: str, after: str, measure: str) -> str
     first, second = (moved(part) for part in _PARTS[measure])
     if before == "unbalanced teacher" and measure == "VA":
         reason = "rare cells of the histogram are drawn more often than others show them"
-    elif before == "unbalanced teacher" and first > 0 > second:
-        reason = "rare labels are found more often, at the price of frequent ones"
+    elif before == "unbalanced teacher" and second < min(first, 0):
+        reason = "rare labels are said more often than others have them"
     elif before == "unbalanced teacher":
         reason = "few images of rare labels are drawn again and again, and learned by heart"
     elif before == "student":
