@@ -259,6 +259,23 @@ def test_after_a_failure_of_whisper_the_next_utterance_keeps_its_place(scene: Sc
     assert [str(error) for error in scene.errors] == ["whisper broke"]
 
 
+def test_a_call_that_goes_on_is_waited_for_at_the_end_of_the_program(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else the runtime is taken down under it, and the process aborts."""
+    waiting: list[Callable[..., object]] = []
+    monkeypatch.setattr("atexit.register", lambda call, *_: waiting.append(call))
+    scene.lips.free.clear()
+    scene.sync.follow(0, 0.0)
+    scene.say(1.0)
+    scene.until(lambda: scene.lips.entered == 1)
+    assert not scene.sync.close(0.05)
+    assert len(waiting) == 1  # whisper has nothing to do
+    scene.lips.free.set()
+    waiting[0]()
+    assert scene.sync.close(20)
+
+
 def test_a_rate_must_be_whole() -> None:
     with pytest.raises(ValueError, match=r"whole number of frames a second, not 12\.5"):
         LipSync(avatar(), Lips(), WhisperStream(Steps()), fps=12.5, failed=print)

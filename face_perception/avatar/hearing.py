@@ -4,6 +4,7 @@ does not wait for the images, which may take far longer, nor they for whisper.
 
 from __future__ import annotations
 
+import atexit
 import threading
 from collections import deque
 from collections.abc import Callable
@@ -13,6 +14,8 @@ import numpy.typing as npt
 
 from face_perception.speech import MOUTH_RATE, WhisperStream, image_count
 from face_perception.types import FloatArray
+
+_LAST = 15.0  # seconds that the end of the program waits for a call of a network
 
 Samples = npt.NDArray[np.float32]
 
@@ -63,8 +66,7 @@ class Hearing:
         with self._changed:
             self._stopped = True
             self._changed.notify_all()
-        self._thread.join(timeout)
-        return not self._thread.is_alive()
+        return joined(self._thread, timeout)
 
     # The thread's.
 
@@ -132,3 +134,13 @@ class Hearing:
             found[first + self._next] = window
             self._next += 1
         return found
+
+
+def joined(thread: threading.Thread, timeout: float) -> bool:
+    """Waits for a thread that was told to end; where it takes longer, at the end of the program
+    too: a runtime that is taken down in the middle of a call aborts.
+    """
+    thread.join(timeout)
+    if thread.is_alive():
+        atexit.register(thread.join, _LAST)
+    return not thread.is_alive()

@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from face_perception.avatar.artefact import Avatar
-from face_perception.avatar.hearing import Hearing
+from face_perception.avatar.hearing import Hearing, joined
 from face_perception.avatar.interfaces import FaceState
 from face_perception.speech import WhisperStream
 from face_perception.types import FloatArray, Image
@@ -164,8 +164,7 @@ class LipSync:
             self._changed.notify_all()
         end = time.monotonic() + timeout
         heard = self._hearing.close(timeout)
-        self._thread.join(max(0.0, end - time.monotonic()))
-        return heard and not self._thread.is_alive()
+        return joined(self._thread, max(0.0, end - time.monotonic())) and heard
 
     @property
     def _held(self) -> int:

@@ -159,10 +159,10 @@ class Drawing:
         left = 1 - WhisperStream(hears).load()
         costs = self._batched(networks)
         speed = (
-            f"musetalk: {max(left, 0) / costs.total:.2f} frames/s here (UNet {costs.unet:.3f} s, "
+            f"musetalk: {1 / costs.total:.2f} frames/s here (UNet {costs.unet:.3f} s, "
             f"decoder {values.decoder} {costs.decoder:.3f} s a frame in batches of {costs.batch}, "
-            f"median of {costs.calls} after one that does not count; {1 - left:.0%} of the time is "
-            f"whisper's); needs {values.rate:g} frames/s"
+            f"median of {costs.calls} after one that does not count; whisper takes "
+            f"{1 - left:.0%} of the time beside it); needs {values.rate:g} frames/s"
         )
         if left / costs.total < values.rate:
             if values.decoder == "exact":
