@@ -7,6 +7,7 @@ import json
 import math
 import os
 import pty
+import runpy
 import signal
 import subprocess
 import sys
@@ -378,3 +379,9 @@ def test_what_is_not_known_is_null() -> None:
     assert second["attention"] is None
     assert second["action_units"] == second["expression"] == {}
     assert "landmarks" not in result.to_json(7)["faces"][0]
+
+
+@pytest.mark.parametrize("script", ["face-perception", "node"])
+def test_processes_of_a_pool_do_not_begin_the_command_again(script: str) -> None:
+    """Spawned ones read the main script again, by this name: training does so in parallel."""
+    runpy.run_path(str(Path(__file__).parent.parent / "scripts" / script), run_name="__mp_main__")
