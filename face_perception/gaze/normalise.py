@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import copy
 import functools
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
@@ -55,7 +54,8 @@ _FARTHEST, _NEAREST = 12.0, 800.0
 _TAPS = 4  # of the bicubic that shrinks the face, on each axis
 # Added to a place in pixels, it makes the last bit of a float32 a 32nd of a pixel.
 _FAR = 1.5 * 2**18
-_MOST_BANDS = 4  # of lines of the face, one a thread
+_MOST_BANDS = 4  # of lines of a face nearby, one a thread
+_LINES = 10  # of a band that are sampled at a time: what is in work stays in the cache
 _LEAST_CORNERS = 4.0  # of an eye: in a full profile they coincide
 # Shares of the crops that may lie outside the image, where there is black, as published. Half of
 # the face's crop is hair and background.
@@ -153,31 +153,14 @@ def normalise_points(image: Image, camera: Camera, points: npt.ArrayLike) -> Nor
     eyes_to_image = [_to_image(camera, rotation, square.window) for square in squares]
     for what, square, matrix in zip(("left", "right"), squares, eyes_to_image, strict=True):
         _refuse_missing(f"{what} eye", _MISSING_EYE, camera, matrix, square.grid())
-    threads = min(max(cv2.getNumThreads(), 1), _MOST_BANDS)
-    height = _FACE // threads  # an even share: 120 has all divisors up to there
-    bands = [rows.part(first, first + height) for first in range(0, _FACE, height)]
-    *lines, left_eye, right_eye = _at_once(
-        threads,
-        *(functools.partial(_scaled_face, image, to_image, columns, band) for band in bands),
-        *(
-            functools.partial(square.crop, image, matrix)
-            for square, matrix in zip(squares, eyes_to_image, strict=True)
-        ),
-    )
+    face = _scaled_face(image, to_image, columns, rows)
     return Normalised(
-        face=_equalised(np.concatenate(lines), _FACE_MARGIN, _FACE_MARGIN),
-        left_eye=left_eye,
-        right_eye=right_eye,
+        face=_equalised(face, _FACE_MARGIN, _FACE_MARGIN),
+        left_eye=squares[0].crop(image, eyes_to_image[0]),
+        right_eye=squares[1].crop(image, eyes_to_image[1]),
         rotation=rotation,
         to_image=to_image,
     )
-
-
-def _at_once(threads: int, *works: Callable[[], Image]) -> list[Image]:
-    """What each of the works gives, in their order. OpenCV's own threads take larger ones only."""
-    if threads == 1:
-        return [work() for work in works]
-    return list(_pool(threads).map(lambda work: work(), works))
 
 
 @functools.cache
@@ -265,20 +248,22 @@ class _EyeSquare:
 
 
 def _scaled_face(image: Image, to_image: FloatArray, columns: _Taps, rows: _Taps) -> Image:
-    """Lines of the face's window of the scaled virtual image: RGB uint8 [lines, 120, 3]."""
-    count = len(rows.four)
+    """The face's window of the scaled virtual image: RGB uint8 [120, 120, 3]."""
     if _apart(columns, rows):
-        pixels = _sampled(image, to_image, columns, rows)
-        tall = _mixed(pixels.reshape(count, _TAPS, -1), rows.weights)
-        fours = cv2.transpose(tall.reshape(count, -1, 3)).reshape(_FACE, _TAPS, -1)
-    else:
-        origin = np.array([columns.four[0, 0], rows.four[0, 0]])
-        end = np.array([columns.four[-1, -1], rows.four[-1, -1]]) + 1
-        pixels = _warped(image, to_image, origin, end - origin)
-        tall = _mixed(_lines(pixels)[rows.four - origin[1]], rows.weights)
-        fours = _lines(cv2.transpose(tall.reshape(count, -1, 3)))[columns.four - origin[0]]
-    small = _mixed(fours, columns.weights).reshape(_FACE, count, 3)
-    return np.asarray(cv2.transpose(_rounded(small)), np.uint8)
+        threads = min(max(cv2.getNumThreads(), 1), _MOST_BANDS)
+        if threads == 1:
+            return _sampled_face(image, to_image, columns, rows)
+        height = _FACE // threads  # an even share: 120 has all divisors up to there
+        bands = [rows.part(first, first + height) for first in range(0, _FACE, height)]
+        work = functools.partial(_sampled_face, image, to_image, columns)
+        return np.concatenate(list(_pool(threads).map(work, bands)))
+    # Here OpenCV uses its own threads.
+    origin = np.array([columns.four[0, 0], rows.four[0, 0]])
+    end = np.array([columns.four[-1, -1], rows.four[-1, -1]]) + 1
+    pixels = _warped(image, to_image, origin, end - origin)
+    tall = _mixed(_lines(pixels)[rows.four - origin[1]], rows.weights).reshape(_FACE, -1, 3)
+    small = _mixed(_lines(cv2.transpose(tall))[columns.four - origin[0]], columns.weights)
+    return np.asarray(cv2.transpose(_rounded(small.reshape(_FACE, _FACE, 3))), np.uint8)
 
 
 def _apart(columns: _Taps, rows: _Taps) -> bool:
@@ -302,31 +287,48 @@ def _rounded(values: npt.NDArray[np.float32]) -> Image:
     return np.clip(np.rint(values, out=values), 0, 255, out=values).astype(np.uint8)
 
 
-def _sampled(image: Image, to_image: FloatArray, columns: _Taps, rows: _Taps) -> Image:
-    """The virtual image at ``columns`` and ``rows`` only, both apart: [4 * lines, 480, 3].
+def _sampled_face(image: Image, to_image: FloatArray, columns: _Taps, rows: _Taps) -> Image:
+    """Lines of the scaled face of ``columns`` and ``rows`` only, both apart: [lines, 120, 3].
 
     The pixels are what ``_warped`` gives, but its cv2.warpPerspective has no grid with gaps, and a
     face nearby is made of every second pixel or fewer. OpenCV rounds a place to a 32nd of a pixel:
     far enough from the origin, float32 does the same, and what is subtracted again leaves no error.
     """
     far = np.array([[1, 0, _FAR], [0, 1, _FAR], [0, 0, 1]]) @ to_image
-    x = columns.four.ravel().astype(np.complex64)
-    y = (rows.four.ravel() * 1j).astype(np.complex64)
-    # x + iy is (x, y) in memory, made in one pass.
-    places = np.add.outer(y, x).view(np.float32).reshape(len(y), len(x), 2)
-    cv2.perspectiveTransform(places, far, dst=places)  # in double
-    places -= np.float32(_FAR)
-    return np.asarray(cv2.remap(image, places, None, cv2.INTER_LINEAR), np.uint8)
+    # All columns' first of four, then their second, and so on: whole lines are mixed.
+    across = np.repeat(columns.weights.T, 3, axis=1)
+    width = columns.four.size
+    # Written over by every part: fresh memory costs more than what is computed in it.
+    grid, places = np.empty((2, _LINES * _TAPS, width, 2), np.float32)
+    grid[..., 0] = columns.four.T.ravel()
+    pixels = np.empty((_LINES * _TAPS, width, 3), np.uint8)
+    values = np.empty((_LINES, _TAPS, width * 3), np.float32)
+    tall = np.empty((_LINES, width * 3), np.float32)
+    small = np.empty((len(rows.four), _FACE * 3), np.float32)
+    for first in range(0, len(small), _LINES):
+        part = slice(first, first + _LINES)
+        grid[..., 1] = rows.four[part].reshape(-1, 1)
+        cv2.perspectiveTransform(grid, far, dst=places)  # in double
+        places -= np.float32(_FAR)
+        cv2.remap(image, places, None, cv2.INTER_LINEAR, dst=pixels)
+        values[:] = pixels.reshape(values.shape)
+        _mixed(values, rows.weights[part], out=tall)
+        np.einsum("ykn,kn->yn", tall.reshape(_LINES, _TAPS, -1), across, out=small[part])
+    return _rounded(small).reshape(-1, _FACE, 3)
 
 
 def _lines(pixels: npt.NDArray[Any]) -> npt.NDArray[Any]:
     return pixels.reshape(len(pixels), -1)
 
 
-def _mixed(fours: npt.NDArray[Any], weights: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+def _mixed(
+    fours: npt.NDArray[Any],
+    weights: npt.NDArray[np.float32],
+    out: npt.NDArray[np.float32] | None = None,
+) -> npt.NDArray[np.float32]:
     """Each four of lines [m, 4, n] by its weights [m, 4]: [m, n]."""
     # einsum, not matmul: BLAS starts threads for this little, which then wait for each other.
-    return np.asarray(np.einsum("yk,ykn->yn", weights, fours), np.float32)
+    return np.asarray(np.einsum("yk,ykn->yn", weights, fours, out=out), np.float32)
 
 
 def _equalised(patch: Image, margin_y: int, margin_x: int) -> Image:
