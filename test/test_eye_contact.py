@@ -66,7 +66,7 @@ def test_what_is_not_known_is_nan(tmp_path) -> None:
     assert math.isnan(model(math.nan, 1.0, 0.1))
     assert math.isnan(model(0.1, math.nan, 0.1))
     assert math.isnan(model(0.1, 0.0, 0.1))
-    people = People(PeopleStore(tmp_path))
+    people = People(PeopleStore(tmp_path), {"geometric": GeometricGaze.revision})
     shut = Actor("face_1", blinks=lambda t: True)
     (gaze,) = people.update(0.0, CAMERA, [shut.face(0)], [shut.gaze(0)])
     assert math.isnan(gaze.eye_contact)
@@ -84,5 +84,7 @@ def test_people_on_photographs_look_into_the_lens(name: str, tmp_path) -> None:
     camera = Camera.assume(image.shape[1], image.shape[0])
     faces = load_tracker().detect(Frame(image, 0.0, camera))
     gazes = [GeometricGaze().estimate(camera, face, 0.0) for face in faces]
-    (gaze,) = People(PeopleStore(tmp_path)).update(0.0, camera, faces, gazes)
+    (gaze,) = People(PeopleStore(tmp_path), {"geometric": GeometricGaze.revision}).update(
+        0.0, camera, faces, gazes
+    )
     assert gaze.eye_contact > 0.8

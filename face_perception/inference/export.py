@@ -84,14 +84,20 @@ def _beside(
             path = Path(folder) / f"{card.name}.{kind}.onnx"
             convert(card.path, path)
             beside = path.with_name(f"{path.name}.data")
-            beside.chmod(path.stat().st_mode)  # onnx writes it for its owner only
+            extra = {}  # no weight is large enough to be beside it
+            if beside.exists():
+                beside.chmod(path.stat().st_mode)  # onnx writes it for its owner only
+                extra = {beside.name: beside}
             made = path.read_bytes()
             lying = dataclasses.replace(
-                card, file=path.name, folder=path.parent, extra=MappingProxyType({beside.name: ""})
+                card,
+                file=path.name,
+                folder=path.parent,
+                extra=MappingProxyType(dict.fromkeys(extra, "")),
             )
             fp32 = OnnxRuntime(card, data, 1)
             measured = deviations(card, fp32, OnnxRuntime(lying, made, 1), inputs)
-            return write_variant(card, kind, data, made, measured, made_by, {beside.name: beside})
+            return write_variant(card, kind, data, made, measured, made_by, extra)
     except OSError as error:
         raise _unwritten(card, kind, error) from error
 
