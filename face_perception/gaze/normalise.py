@@ -6,9 +6,6 @@ preprocessing, to the level of gray; but not mirrored, and only the window that 
 
 from __future__ import annotations
 
-import copy
-import functools
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
@@ -54,8 +51,7 @@ _FARTHEST, _NEAREST = 12.0, 800.0
 _TAPS = 4  # of the bicubic that shrinks the face, on each axis
 # Added to a place in pixels, it makes the last bit of a float32 a 32nd of a pixel.
 _FAR = 1.5 * 2**18
-_MOST_BANDS = 4  # of lines of a face nearby, one a thread
-_LINES = 10  # of a band that are sampled at a time: what is in work stays in the cache
+_LINES = 10  # of the 120 that are sampled at a time: what is in work stays in the cache
 _LEAST_CORNERS = 4.0  # of an eye: in a full profile they coincide
 # Shares of the crops that may lie outside the image, where there is black, as published. Half of
 # the face's crop is hair and background.
@@ -163,11 +159,6 @@ def normalise_points(image: Image, camera: Camera, points: npt.ArrayLike) -> Nor
     )
 
 
-@functools.cache
-def _pool(threads: int) -> ThreadPoolExecutor:
-    return ThreadPoolExecutor(threads, "crops")
-
-
 class _Taps:
     """The 120 pixels of the face along one axis, and what pixels of the virtual image make each.
 
@@ -193,13 +184,6 @@ class _Taps:
         next_near = ((a + 2) * u - (a + 3)) * u * u + 1
         weights = np.stack([far, near, next_near, 1 - far - near - next_near], axis=1)
         self.weights = weights.astype(np.float32)
-
-    def part(self, first: int, end: int) -> _Taps:
-        """Those from ``first`` to before ``end``."""
-        found = copy.copy(self)
-        found.middles = self.middles[first:end]
-        found.four, found.weights = self.four[first:end], self.weights[first:end]
-        return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -250,14 +234,7 @@ class _EyeSquare:
 def _scaled_face(image: Image, to_image: FloatArray, columns: _Taps, rows: _Taps) -> Image:
     """The face's window of the scaled virtual image: RGB uint8 [120, 120, 3]."""
     if _apart(columns, rows):
-        threads = min(max(cv2.getNumThreads(), 1), _MOST_BANDS)
-        if threads == 1:
-            return _sampled_face(image, to_image, columns, rows)
-        height = _FACE // threads  # an even share: 120 has all divisors up to there
-        bands = [rows.part(first, first + height) for first in range(0, _FACE, height)]
-        work = functools.partial(_sampled_face, image, to_image, columns)
-        return np.concatenate(list(_pool(threads).map(work, bands)))
-    # Here OpenCV uses its own threads.
+        return _sampled_face(image, to_image, columns, rows)
     origin = np.array([columns.four[0, 0], rows.four[0, 0]])
     end = np.array([columns.four[-1, -1], rows.four[-1, -1]]) + 1
     pixels = _warped(image, to_image, origin, end - origin)
@@ -288,7 +265,7 @@ def _rounded(values: npt.NDArray[np.float32]) -> Image:
 
 
 def _sampled_face(image: Image, to_image: FloatArray, columns: _Taps, rows: _Taps) -> Image:
-    """Lines of the scaled face of ``columns`` and ``rows`` only, both apart: [lines, 120, 3].
+    """The scaled face of ``columns`` and ``rows`` only, both apart: [120, 120, 3].
 
     The pixels are what ``_warped`` gives, but its cv2.warpPerspective has no grid with gaps, and a
     face nearby is made of every second pixel or fewer. OpenCV rounds a place to a 32nd of a pixel:
@@ -304,8 +281,8 @@ def _sampled_face(image: Image, to_image: FloatArray, columns: _Taps, rows: _Tap
     pixels = np.empty((_LINES * _TAPS, width, 3), np.uint8)
     values = np.empty((_LINES, _TAPS, width * 3), np.float32)
     tall = np.empty((_LINES, width * 3), np.float32)
-    small = np.empty((len(rows.four), _FACE * 3), np.float32)
-    for first in range(0, len(small), _LINES):
+    small = np.empty((_FACE, _FACE * 3), np.float32)
+    for first in range(0, _FACE, _LINES):
         part = slice(first, first + _LINES)
         grid[..., 1] = rows.four[part].reshape(-1, 1)
         cv2.perspectiveTransform(grid, far, dst=places)  # in double
@@ -314,7 +291,7 @@ def _sampled_face(image: Image, to_image: FloatArray, columns: _Taps, rows: _Tap
         values[:] = pixels.reshape(values.shape)
         _mixed(values, rows.weights[part], out=tall)
         np.einsum("ykn,kn->yn", tall.reshape(_LINES, _TAPS, -1), across, out=small[part])
-    return _rounded(small).reshape(-1, _FACE, 3)
+    return _rounded(small).reshape(_FACE, _FACE, 3)
 
 
 def _lines(pixels: npt.NDArray[Any]) -> npt.NDArray[Any]:

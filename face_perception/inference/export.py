@@ -84,10 +84,10 @@ def _beside(
             path = Path(folder) / f"{card.name}.{kind}.onnx"
             convert(card.path, path)
             beside = path.with_name(f"{path.name}.data")
-            extra = {}  # no weight is large enough to be beside it
-            if beside.exists():
+            extra = {}
+            if beside.exists():  # some weight is large enough for it
                 beside.chmod(path.stat().st_mode)  # onnx writes it for its owner only
-                extra = {beside.name: beside}
+                extra[beside.name] = beside
             made = path.read_bytes()
             lying = dataclasses.replace(
                 card,

@@ -134,7 +134,7 @@ def guesses(found: Sequence[dict[str, float]]) -> dict[str, str]:
         "so that little is lost by pooling, and one seed's networks differ as much from another's",
         "between": f"people differ by {seen[BETWEEN]}, of which {seen[DRAWN_BIAS]} were drawn, but "
         f"one person's answers scatter by {seen[WITHIN]}: a narrow network after some minutes errs "
-        "more from image to image than people differ; the scatter still fell when training ended",
+        "more from image to image than people differ",
         "decomposed": f"{seen[WHOLE]} without biases, {seen[PUBLISHED]} with: drawn biases have "
         "mean 0, so that without a table they average out over people too",
         "calibrated": f"{seen[PUBLISHED]} before and {seen[CALIBRATED]} after: calibrating removes "

@@ -58,6 +58,12 @@ def begun(folder: Path | None) -> bool:
     return folder is not None and (folder / LAST).exists()
 
 
+def network_weights(checkpoint: Path) -> dict[str, torch.Tensor]:
+    """Those of the module's ``network``, on the CPU. Raises FileNotFoundError."""
+    state = torch.load(checkpoint, map_location="cpu", weights_only=True)["state_dict"]
+    return {key.removeprefix("network."): value for key, value in state.items()}
+
+
 def fit(
     module: lightning.LightningModule,
     *,

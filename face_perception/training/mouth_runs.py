@@ -10,7 +10,7 @@ import torch
 from face_perception.inference import Made, install
 from face_perception.networks.mouth import MouthNetwork
 from face_perception.training import mouth, mouth_data, mouth_evaluation
-from face_perception.training.lightning_base import LAST
+from face_perception.training.lightning_base import LAST, begun, network_weights
 from face_perception.training.mouth import MouthRecipe
 from face_perception.training.mouth_data import Arrays
 from face_perception.training.recipe import read_settings
@@ -41,7 +41,7 @@ def train(
     # So small a network only waits for more threads.
     threads = torch.get_num_threads()
     torch.set_num_threads(min(2, threads))
-    going_on = resume and (out / LAST).exists()
+    going_on = resume and begun(out)
     network = mouth.train(recipe, ours, out, judged=judged, resume=going_on)
     torch.set_num_threads(threads)
     report("judging it on held-out voices and languages")
@@ -58,9 +58,8 @@ def evaluate(out: Path, data: Path | None, split: str) -> dict[str, float]:
     if data is not None and not recordings:
         raise ValueError(f"{data} has no *.wav: recordings of speech were expected")
     recipe = read_settings(MouthRecipe, out / SETTINGS)
-    state = torch.load(out / LAST, map_location="cpu", weights_only=True)["state_dict"]
     network = MouthNetwork(recipe.width, recipe.hidden, recipe.layers)
-    network.load_state_dict({k.removeprefix("network."): v for k, v in state.items()})
+    network.load_state_dict(network_weights(out / LAST))
     few = mouth.speech(mouth_data.held_out(4, recipe.seed + 1, languages=True), recipe, 1)
     return _evaluation(network.eval(), recipe, few, out, recordings)
 

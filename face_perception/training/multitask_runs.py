@@ -7,15 +7,13 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
-import torch
-
 from face_perception import dataset
 from face_perception.inference import Made
 from face_perception.networks.multitask import Multitask
 from face_perception.synthesis import AffectSet, write_affect_set
 from face_perception.training import multitask_recipe as recipes
 from face_perception.training.affect_data import read_affect
-from face_perception.training.lightning_base import LAST
+from face_perception.training.lightning_base import LAST, network_weights
 from face_perception.training.multitask_metrics import evaluate as measure
 from face_perception.training.run_folder import SETTINGS, data_of, keep, settings
 
@@ -64,8 +62,7 @@ def evaluate(out: Path, data: Path | None, split: str) -> dict[str, float]:
         file = out / f"student_{k}" / LAST
         if not file.exists():
             raise ValueError(f"{file} is missing: train --resume finishes the run")
-        state = torch.load(file, map_location="cpu", weights_only=True)["state_dict"]
         student = Multitask(width=recipe.width, shrink=recipe.shrink)
-        student.load_state_dict({k.removeprefix("network."): v for k, v in state.items()})
+        student.load_state_dict(network_weights(file))
         students.append(student.eval())
     return measure(students, read_affect(data, split))

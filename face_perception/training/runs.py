@@ -7,13 +7,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from face_perception import dataset
 from face_perception.inference import Made
 from face_perception.networks.geddnet import GEDDnet
 from face_perception.training import geddnet_recipe, mouth_runs, multitask_runs
-from face_perception.training.lightning_base import LAST
+from face_perception.training.lightning_base import LAST, begun, network_weights
 from face_perception.training.recipe import GazeRecipe, read_recipe, recipe_file, task_of
 from face_perception.training.run_folder import SETTINGS, data_of, keep, settings
 
@@ -54,7 +52,7 @@ def train(
     others = geddnet_recipe.from_dataset(found.part("test"))
     keep(out, recipe, data)
     # A run that was stopped in its first epoch has no checkpoint yet: it begins anew.
-    going_on = resume and (out / LAST).exists()
+    going_on = resume and begun(out)
     report(f"training on {len(ours)} images of {found.name}; progress: tensorboard --logdir {out}")
     network = geddnet_recipe.train(ours, recipe, out=out, resume=going_on)
     return geddnet_recipe.made(
@@ -78,8 +76,7 @@ def evaluate(out: Path, data: Path | None, split: str) -> dict[str, float]:
     recipe = read_recipe(str(out / SETTINGS))
     data = data or data_of(out)
     held = geddnet_recipe.from_dataset(dataset.read(data, geddnet_recipe.NEEDS).part(split))
-    state = torch.load(out / LAST, map_location="cpu", weights_only=True)["state_dict"]
-    weights = {key.removeprefix("network."): value for key, value in state.items()}
+    weights = network_weights(out / LAST)
     subjects = len(weights["bias"]) // 2 if recipe.decomposed else 0
     network = GEDDnet(subjects, dilated=recipe.dilated, width=recipe.width)
     network.load_state_dict(weights)
