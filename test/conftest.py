@@ -174,9 +174,11 @@ class Peer:
         self.node.create_subscription(message_type, topic, messages.append, profile)
         return messages
 
-    def publisher(self, message_type: type[Any], topic: str, best_effort: bool = False) -> Any:
+    def publisher(
+        self, message_type: type[Any], topic: str, best_effort: bool = False, *, depth: int = 10
+    ) -> Any:
         reliability = ReliabilityPolicy.BEST_EFFORT if best_effort else ReliabilityPolicy.RELIABLE
-        profile = QoSProfile(history=HistoryPolicy.KEEP_LAST, depth=10, reliability=reliability)
+        profile = QoSProfile(history=HistoryPolicy.KEEP_LAST, depth=depth, reliability=reliability)
         return self.node.create_publisher(message_type, topic, profile)
 
     def spin(self, seconds: float) -> None:

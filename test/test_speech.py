@@ -205,6 +205,90 @@ def test_what_continues_an_interrupted_utterance_is_dropped(stamped: bool) -> No
     assert [h.begins for h in heard] == [True]
 
 
+@pytest.mark.parametrize("stamped", [True, False])
+@pytest.mark.parametrize("length", [0.02, 1.0, 5.0])
+@pytest.mark.parametrize("after", [0.2, 1.0, 2.0, 2.9])
+def test_the_reply_after_an_interruption_is_heard(
+    stamped: bool, length: float, after: float
+) -> None:
+    """However long both are: the first was sent whole, and the reply comes while it would last."""
+    stream = SpeechStream()
+    stream.push(Chunk(1000.0 if stamped else 0.0, 16_000, tone(4.0, 16_000)), 50.0)
+    stream.interrupt(51.0)
+    now = 51.0 + after
+    heard = stream.push(Chunk(now + 950 if stamped else 0.0, 16_000, tone(length, 16_000)), now)
+    assert [h.begins for h in heard] == [True]
+
+
+@pytest.mark.parametrize("stamped", [True, False])
+def test_a_reply_in_small_chunks_is_heard_whole(stamped: bool) -> None:
+    stream = SpeechStream()
+    for k in range(50):
+        at = 1 + 0.02 * k
+        stream.push(Chunk(at if stamped else 0.0, 16_000, tone(0.02, 16_000)), at)
+    stream.interrupt(2.0)
+    heard = []
+    for k in range(50):
+        at = 2.2 + 0.02 * k
+        heard += stream.push(Chunk(at if stamped else 0.0, 16_000, tone(0.02, 16_000)), at)
+    assert len(joined(heard)) == 16_000
+    assert stream.cut_off == 0
+
+
+def test_what_was_sent_with_the_time_of_sending_stays_cut() -> None:
+    stream = SpeechStream()
+    for k in range(10):
+        stream.push(Chunk(9.0 + 0.004 * k, 16_000, tone(0.1, 16_000)), 0.004 * k)
+    stream.interrupt(0.04)
+    for k in range(10, 30):
+        assert not stream.push(Chunk(9.0 + 0.004 * k, 16_000, tone(0.1, 16_000)), 0.004 * k)
+    assert stream.cut_off == 20
+
+
+@pytest.mark.parametrize("length", [0.01, 0.02, 0.04, 0.1])
+def test_chunks_that_are_swapped_at_real_pace(length: float) -> None:
+    rate = 16_000
+    speech = tone(2.0, rate)
+    chunks = cut(speech, rate, [round(length * rate)], 3.0)
+    order = list(range(len(chunks)))
+    for k in range(5, len(order) - 1, 10):
+        order[k], order[k + 1] = order[k + 1], order[k]
+    stream, heard = SpeechStream(), []
+    for place, k in enumerate(order):
+        heard += stream.poll(length * place)
+        heard += stream.push(chunks[k], length * place)
+    heard += stream.poll(length * len(order) + 3)
+    assert stream.late == 0
+    assert np.array_equal(joined(heard), speech)
+
+
+def test_of_two_senders_the_last_is_heard_whole() -> None:
+    """Their clocks differ; their chunks come in turns."""
+    stream, heard = SpeechStream(), []
+    for k in range(10):
+        heard += stream.push(Chunk(10.0 + 0.02 * k, 16_000, tone(0.02, 16_000)), 0.02 * k)
+    first = len(joined(heard))
+    for k in range(10, 60):
+        heard += stream.push(Chunk(10.0 + 0.02 * k, 16_000, tone(0.02, 16_000)), 0.02 * k)
+        heard += stream.push(Chunk(900.0 + 0.02 * k, 16_000, tone(0.02, 16_000)), 0.02 * k + 0.01)
+    assert sum(h.begins for h in heard) == 2
+    assert stream.others == 49
+    assert len(joined(heard)) == first + 320 + 50 * 320
+
+
+def test_speech_that_is_broken_off_is_counted() -> None:
+    for quiet, broken in ((0.0, 1), (0.1, 0)):
+        stream = SpeechStream()
+        speech = np.concatenate([tone(0.5, 16_000), np.zeros(round(quiet * 16_000), np.float32)])
+        run(stream, cut(speech, 16_000, [320], 5.0))
+        assert stream.broken_off == broken
+
+
+def test_an_end_needs_no_rate() -> None:
+    """As an Audio message with nothing filled in."""
+    assert len(chunk(np.zeros(0, np.int16), 0, 0, 0.0).samples) == 0
+
+
 def test_interrupting_silence_does_nothing() -> None:
     stream = SpeechStream()
     stream.interrupt(0.0)

@@ -37,9 +37,9 @@ State = msg.AvatarState
 class Speaker:
     """Sends speech as a text-to-speech node does: chunks at real-time pace, on its own thread."""
 
-    def __init__(self, peer: Peer, topic: str = "speech") -> None:
+    def __init__(self, peer: Peer, topic: str = "speech", depth: int = 10) -> None:
         self._peer = peer
-        self._publisher = peer.publisher(msg.Audio, topic)
+        self._publisher = peer.publisher(msg.Audio, topic, depth=depth)
         self.begun = 0.0
 
     def connect(self) -> None:
@@ -184,9 +184,11 @@ def test_interrupted_stopped_and_killed(start: Callable[..., NodeProcess], peer:
 
     # A stream that stops in the middle of a word.
     sound.clear()
-    speaker.say(samples[: rate // 2], rate)
+    loud = samples[np.argmax(np.abs(samples)) :]
+    speaker.say(loud[: rate // 2], rate)
     peer.until(lambda: states[-1].state == State.IDLE and len(states) == 6, why="for idle again")
     assert sum(len(m.samples) for m in sound) / 48_000 == pytest.approx(0.5, abs=0.25)
+    node.wait_for_log("the speech stopped in the middle of a sound")
 
     # Killed while it speaks; the next one is whole.
     speaker.send(samples, rate)
@@ -248,6 +250,58 @@ def test_an_interruption_is_seen_within_100_ms(
         before = [gap(f) for at, f in zip(seen, frames, strict=True) if told - 0.7 < at < told]
         assert max(before) > 0.05, "it was speaking"
     print("lips closed after", [f"{1e3 * t:.0f} ms" for t in took])
+
+
+def test_what_is_said_at_once_is_heard_whole(start: Callable[..., NodeProcess], peer: Peer) -> None:
+    """Small chunks of a synthesiser faster than real time; its reply after an interruption."""
+    node = start("talking_face", audio_out="none", width=128, height=128)
+    states = latched(peer)
+    sound = peer.listen(msg.Audio, "avatar/audio")
+    values = diagnostics(peer)
+    speaker = Speaker(peer, depth=1000)
+    peer.until(lambda: len(states) == 1, why="for the node")
+    speaker.connect()
+    samples, rate = hello()
+    step = rate // 50
+    pieces = [samples[k : k + step] for k in range(0, len(samples), step)]
+    seconds = len(samples) / rate
+    for stamp in (lambda: 0.0, time.time):
+        sound.clear()
+        for piece in pieces:
+            speaker.send(piece, rate, stamp=stamp())
+        speaker.send(samples[:0], 0)  # ends it
+        known = len(states)
+        peer.until(lambda n=known: len(states) == n + 2, why="until it has spoken")
+        heard = sum(len(m.samples) for m in sound) / 48_000
+        assert heard == pytest.approx(seconds + 0.2, abs=0.1)
+
+    # A second utterance in one message, as long as what was interrupted would have lasted.
+    for stamp in (lambda: 0.0, time.time):
+        known = len(states)
+        speaker.send(samples, rate, stamp=stamp())
+        peer.until(lambda n=known: len(states) > n, why="for its voice")
+        peer.spin(0.5)
+        peer.call(Trigger, "talking_face/interrupt", Trigger.Request())
+        peer.until(lambda: states[-1].state == State.IDLE, why="for the interruption")
+        sound.clear()
+        known = len(states)
+        speaker.send(samples, rate, stamp=stamp())
+        peer.until(lambda n=known: len(states) == n + 2, why="until it has replied")
+        heard = sum(len(m.samples) for m in sound) / 48_000
+        assert heard == pytest.approx(seconds, abs=0.3)
+    peer.until(lambda: values().get("late chunks") == "0", why="for diagnostics")
+
+    # Two senders whose clocks differ, and chunks that come when their place is taken.
+    for k, piece in enumerate(pieces[:100]):
+        speaker.send(piece, rate, stamp=1000.0 + 0.02 * k)
+        speaker.send(piece, rate, stamp=5000.0 + 0.02 * k)
+        peer.spin(0.01)
+    node.wait_for_log("two senders at once, whose clocks differ")
+    peer.until(lambda: states[-1].state == State.IDLE, why="for the end of both")
+    for k, piece in enumerate(pieces[:50]):
+        speaker.send(piece, rate, stamp=9000.0 + 0.02 * k)
+    speaker.send(pieces[9], rate, stamp=9000.0 + 0.02 * 9)
+    node.wait_for_log("chunks came when their place had been filled, and were dropped (1 so far)")
 
 
 def test_bad_input_is_said_once_and_does_no_harm(
@@ -386,6 +440,7 @@ def test_the_page_of_the_node(
                 if kind == 1:
                     page.send(str(number))
         peer.until(lambda: values().get("browsers") == "0", why="until it is forgotten")
+        node.wait_for_log("a browser has left")
     # The newest diagnostics may be from before.
     peer.until(lambda: values().get("page, refused") == "1", why="for the one that was refused")
 

@@ -51,7 +51,8 @@ class Report:
     ``rendered`` frames a second were made, ``delivered`` reached the screens in time. Offsets are
     the audio that a frame is for minus the audio that was heard as it was shown: negative for a
     late frame. ``first_frame`` is from an utterance's first chunk to its first frame, of the last
-    one; NaN before. ``ran_dry``: how often speech came too late to go on without a gap.
+    one; NaN before. ``ran_dry``: how often speech came too late to go on without a gap. The last
+    four are what was wrong with chunks (see ``SpeechStream``), and utterances broken off.
     """
 
     rendered: float
@@ -64,8 +65,11 @@ class Report:
     worst_first_frame: float
     render_time: float
     clock_rate: float
-    late_chunks: int
     ran_dry: int
+    late_chunks: int
+    cut_off_chunks: int
+    other_chunks: int
+    broken_off: int
 
 
 class Performer:
@@ -176,8 +180,11 @@ class Performer:
             worst_first_frame=self._worst_first_frame,
             render_time=self._lead,
             clock_rate=self.clock.rate,
-            late_chunks=self._stream.late,
             ran_dry=self._ran_dry,
+            late_chunks=self._stream.late,
+            cut_off_chunks=self._stream.cut_off,
+            other_chunks=self._stream.others,
+            broken_off=self._stream.broken_off,
         )
 
     # Frames.
@@ -296,9 +303,8 @@ class Performer:
                 self._todo.append(self._listener.end)
 
     def _begin(self, now: float) -> None:
-        if self.playout.waiting > 0:
-            self._silence(now)  # between two utterances that came at once
-        else:
+        # While something waits, the end before this has put its tail between them.
+        if self.playout.waiting <= 0:
             self._forget()
             self._begun = self._came = now
         self._waits = self._waited = float("nan")

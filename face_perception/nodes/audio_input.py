@@ -23,8 +23,9 @@ if TYPE_CHECKING:
 
 AUDIO_COMMON = ("none", "data", "stamped")
 
-# Chunks that wait while a callback runs; at 10 ms each, half a second.
-_DEPTH = 50
+# Chunks that wait while a callback runs. A speech synthesiser may send all that it has at once: at
+# 10 ms each, this is 20 seconds.
+_DEPTH = 2000
 
 
 class AudioInput:

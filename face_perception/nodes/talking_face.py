@@ -28,6 +28,7 @@ from face_perception.nodes.avatar_steering import Steering
 from face_perception.nodes.driver import PerceptionNode, run
 from face_perception.nodes.networks import NetworkParameters
 from face_perception.nodes.parameters import parameter
+from face_perception.nodes.speech_troubles import SpeechTroubles
 from face_perception.nodes.topic_screen import TopicScreen
 from face_perception.speech import BandMouth, Chunk, Mouth, NeuralMouth
 
@@ -175,6 +176,12 @@ class TalkingFaceNode(PerceptionNode[TalkingFaceParameters]):
             self, "speech", self._hear, audio_common=values.audio_common, expected=False
         )
         self._made_in_start.append(heard)
+        self._troubles = SpeechTroubles(
+            heard.topic,
+            lambda: self.count_publishers("speech"),
+            warn=self.complain,
+            inform=lambda text: self.get_logger().info(text),
+        )
         self._steering = Steering(self, performer, values.eyes)
         self._made_in_start.append(self._steering)
         self._timer = self.create_timer(0.2, self._look_after)
@@ -236,6 +243,9 @@ class TalkingFaceNode(PerceptionNode[TalkingFaceParameters]):
             "first frame, worst (ms)": f"{found.worst_first_frame * 1e3:.0f}",
             "audio clock (ppm)": f"{(found.clock_rate - 1) * 1e6:.0f}",
             "late chunks": str(found.late_chunks),
+            "chunks of interrupted speech": str(found.cut_off_chunks),
+            "chunks of another sender": str(found.other_chunks),
+            "broken off": str(found.broken_off),
             "ran dry": str(found.ran_dry),
             "loudspeaker": sound.description if sound else "",
             "silent because": sound.silent_because if sound else "",
@@ -281,6 +291,7 @@ class TalkingFaceNode(PerceptionNode[TalkingFaceParameters]):
     def _look_after(self) -> None:
         if self._sound is not None:
             self._sound.look_after()
+        self._troubles.look(self.performer.report(), self._web.browsers if self._web else 0)
         self._steering.let_go(self.values.look_time)
 
     def _hear(self, chunk: Chunk, _: Header) -> None:

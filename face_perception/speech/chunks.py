@@ -46,8 +46,11 @@ def chunk(samples: npt.NDArray[Any], rate: int, channels: int, stamp: float) -> 
     """A Chunk of interleaved samples, int16 or float in [-1, 1]; several channels become their
     mean.
 
-    Raises AudioError for a rate, channels or samples that cannot be.
+    Without samples neither rate nor channels matter. Raises AudioError for a rate, channels or
+    samples that cannot be.
     """
+    if not samples.size:
+        return Chunk(stamp, max(rate, 1), np.zeros(0, np.float32))
     if not _RATES[0] <= rate <= _RATES[1]:
         raise AudioError(f"sample_rate is {rate}: audio must have {_RATES[0]} to {_RATES[1]} Hz")
     if not 1 <= channels <= _MOST_CHANNELS:

@@ -7,20 +7,25 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import soxr
 
 from face_perception.speech.chunks import Array, Chunk
+from face_perception.speech.place import Place
 
 # A stamp may be this much off, or half a chunk, before it means a gap: drivers stamp on receipt.
-_LOOSE = 0.02
-_WAIT = 0.06  # for a chunk that was overtaken
+# After some stamps that were exact it is half a chunk, however short.
+_LOOSE, _EXACT, _SOME = 0.02, 0.002, 3
+# For a chunk that was overtaken: a live sender's comes when one more would have.
+_WAIT, _MARGIN, _LONGEST_WAIT = 0.06, 0.02, 0.15
 _BACK = 1.0  # a stamp this much earlier is another clock, not a late chunk
 _LONGEST_PAUSE = 3.0
 # What a resampler holds back is let go when nothing has come for this long.
 _FLUSH = 0.02
+# Speech that ends as loud as this, root mean square over so many seconds, was broken off.
+_LOUD, _LAST = 0.02, 0.03
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +52,11 @@ class SpeechStream:
     between stamps becomes silence, unless the listener has waited it out already: ``delay`` is how
     far behind the chunks they are played. Stamps that are all the same, or are the time of sending
     of a sender that is faster than real time, are taken in the order of arrival. An utterance ends
-    with a chunk without samples, or when nothing has come for ``end_after`` seconds after its end.
+    with a chunk without samples, or when nothing has come for ``end_after`` seconds after its end
+    (``broken_off`` counts those that were loud to the last).
+
+    What still comes of an utterance that was interrupted is dropped (``cut_off`` counts chunks),
+    and of two senders whose clocks differ the one that began first (``others``).
     """
 
     def __init__(
@@ -56,13 +65,11 @@ class SpeechStream:
         self._rates = tuple(rates)
         self._delay = delay
         self._end_after = end_after
-        self.late = 0
+        self.late = self.broken_off = self.cut_off = self.others = 0
         self._held: list[tuple[float, Chunk]] = []
-        self._cut = False  # the utterance was interrupted: what continues it is dropped
-        self._expected = self._last = 0.0
-        self._until: float = -math.inf
-        self._came: float = -math.inf
-        self._lasted = 0.0
+        # What was interrupted, and a sender that another has taken the place of.
+        self._cut: Place | None = None
+        self._former: Place | None = None
         self._forget()
 
     @property
@@ -72,10 +79,8 @@ class SpeechStream:
 
     def push(self, chunk: Chunk, now: float) -> list[Heard]:
         """Takes a chunk that has come at ``now``, monotonic seconds."""
-        if self._cut and self._continues_cut(chunk, now):
-            self._note(chunk, now)
+        if self._unwanted(chunk, now):
             return []
-        self._cut = False
         heard = list(self._due(now))
         if not len(chunk.samples):
             heard += self._let_go(now)
@@ -89,6 +94,7 @@ class SpeechStream:
             self.late += 1
         else:
             if place == "anew":
+                self._former = replace(self._at)
                 heard += self._let_go(now)
                 heard += self._end()
             heard.append(self._take(chunk, now, now))
@@ -98,10 +104,9 @@ class SpeechStream:
     def poll(self, now: float) -> list[Heard]:
         """What has become known by waiting; to be called some twenty times a second."""
         heard = list(self._due(now))
-        if self._cut:
-            self._cut = now - self._came < self._end_after + self._lasted
         if self._open and not self._held:
             if now - self._until > self._end_after:
+                self.broken_off += self._level > _LOUD
                 heard += self._end()
             elif not self._flushed and now - self._until > _FLUSH:
                 heard.append(Heard(self._flush(), held=math.inf))
@@ -110,49 +115,61 @@ class SpeechStream:
     def interrupt(self, now: float) -> None:
         """Ends the utterance at once; chunks that continue it are dropped."""
         if self._held:
-            self._note(self._held[-1][1], now)
+            self._at.note(self._held[-1][1], now)
         self._held.clear()
-        if not self._open:
-            return
-        expected, came, lasted = self._expected, self._came, self._lasted
-        self._forget()
-        self._cut = True
-        self._expected, self._came, self._lasted = expected, came, lasted
+        if self._open:
+            self._cut = self._at
+            self._forget()
 
     # Order.
 
     def _forget(self) -> None:
         self._open = False
-        self._expected = 0.0  # stamp of the next sample; 0: not known
-        self._last = 0.0  # stamp of the last chunk taken
+        self._at = Place(0.0, 0.0, -math.inf, 0.0)
+        self._exact = 0  # stamps in a row that were
         self._until = -math.inf  # when what has come would have ended, heard as it came
-        self._came = -math.inf  # the last chunk, which lasted ...
-        self._lasted = 0.0
+        self._level = 0.0  # of its last samples
         self._flushed = True
         self._resamplers: dict[int, soxr.ResampleStream | None] = {}
         self._source = 0
 
+    def _unwanted(self, chunk: Chunk, now: float) -> bool:
+        if self._cut is not None:
+            if self._cut.continues(chunk, now):
+                self._cut.note(chunk, now)
+                self.cut_off += 1
+                return True
+            if self._cut.expected > 0:  # its sender may go on all the same
+                self._former = self._cut
+            self._cut = None
+        if self._former is not None and self._former.continues(chunk, now):
+            self._former.note(chunk, now)
+            self.others += 1
+            return True
+        return False
+
     def _loose(self, chunk: Chunk) -> float:
-        return max(_LOOSE, chunk.duration / 2)
+        half = max(_EXACT, chunk.duration / 2)
+        return half if self._exact >= _SOME else max(_LOOSE, half)
 
     def _place(self, chunk: Chunk) -> str:
         """Where a chunk belongs: next, early, late, or anew: in another utterance."""
         if not self._open:
             return "next"
-        if chunk.stamp <= 0 or self._expected <= 0:
+        if chunk.stamp <= 0 or self._at.expected <= 0:
             return "next"
-        if chunk.stamp < self._last - _BACK:
+        if chunk.stamp < self._at.last - _BACK:
             return "anew"
-        gap = chunk.stamp - self._expected
+        gap = chunk.stamp - self._at.expected
         if gap > _LONGEST_PAUSE:
             return "anew"
         if gap > self._loose(chunk):
             return "early"
-        return "late" if chunk.stamp < self._last else "next"
+        return "late" if chunk.stamp < self._at.last else "next"
 
     def _due(self, now: float) -> Iterator[Heard]:
         """Held chunks whose wait is over."""
-        while self._held and now - min(at for at, _ in self._held) >= _WAIT:
+        while self._held and now >= min(at + _wait(chunk) for at, chunk in self._held):
             yield self._take(*self._next_held(), now)
             yield from self._fitting(now)
 
@@ -160,7 +177,7 @@ class SpeechStream:
         """Held chunks that follow what has been taken."""
         while self._held:
             chunk = self._held[0][1]
-            if chunk.stamp - self._expected > self._loose(chunk):
+            if chunk.stamp - self._at.expected > self._loose(chunk):
                 return
             yield self._take(*self._next_held(), now)
 
@@ -172,21 +189,6 @@ class SpeechStream:
         at, chunk = self._held.pop(0)
         return chunk, at
 
-    def _continues_cut(self, chunk: Chunk, now: float) -> bool:
-        if not len(chunk.samples):
-            return False
-        if (chunk.stamp > 0) != (self._expected > 0):
-            return False  # another sender
-        if chunk.stamp > 0:
-            return abs(chunk.stamp - self._expected) <= self._loose(chunk)
-        return now - self._came < self._end_after
-
-    def _note(self, chunk: Chunk, now: float) -> None:
-        self._expected = chunk.stamp + chunk.duration if chunk.stamp > 0 else 0.0
-        self._last = chunk.stamp
-        self._until = max(self._until, now) + chunk.duration
-        self._came, self._lasted = now, chunk.duration
-
     # Samples.
 
     def _take(self, chunk: Chunk, came: float, now: float) -> Heard:
@@ -194,8 +196,10 @@ class SpeechStream:
         pause = 0.0
         if begins:
             self._until = came
-        elif chunk.stamp > 0 and self._expected > 0:
-            gap = chunk.stamp - self._expected
+        elif chunk.stamp > 0 and self._at.expected > 0:
+            gap = chunk.stamp - self._at.expected
+            if abs(gap) <= _LOOSE:
+                self._exact = self._exact + 1 if abs(gap) <= _EXACT else 0
             if gap > self._loose(chunk):
                 waited = came - self._until
                 pause = gap if waited < self._delay else max(0.0, gap - waited)
@@ -203,7 +207,10 @@ class SpeechStream:
         self._until += pause
         silence = np.zeros(round(pause * chunk.rate), np.float32)
         samples = self._resampled(np.concatenate([silence, chunk.samples]), chunk.rate)
-        self._note(chunk, came)
+        self._at.note(chunk, came)
+        self._until = max(self._until, came) + chunk.duration
+        last = chunk.samples[-max(1, round(_LAST * chunk.rate)) :]
+        self._level = float(np.sqrt(np.mean(last**2)))
         return Heard(samples, begins=begins, stamp=chunk.stamp, held=now - came)
 
     def _resampled(self, samples: Array, source: int) -> dict[int, Array]:
@@ -241,3 +248,7 @@ class SpeechStream:
         heard = Heard(self._flush(), ends=True, held=math.inf)
         self._forget()
         return [heard]
+
+
+def _wait(chunk: Chunk) -> float:
+    return min(max(_WAIT, chunk.duration + _MARGIN), _LONGEST_WAIT)
