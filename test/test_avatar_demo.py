@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import subprocess
 import sys
+import wave
 from pathlib import Path
 from types import ModuleType
 
+import cv2
 import numpy as np
 import pytest
 
 from face_perception.avatar import FilmError, write_film
 from face_perception.commands.avatar_demo import spoken
+from face_perception.nodes.avatar_demo import last_error
 
 av = pytest.importorskip("av")
 
@@ -57,6 +61,73 @@ def test_text_without_espeak(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) ->
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(RuntimeError, match="apt install espeak-ng"):
         spoken("hello", "en")
+
+
+def refused(*arguments: str, folder: Path) -> str:
+    """What ``avatar-demo`` says, having started nothing."""
+    done = subprocess.run(
+        ["face-perception", "avatar-demo", "--output", str(folder / "out"), *arguments],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert not (folder / "out").exists(), "a node was started"
+    assert len(done.stderr.splitlines()) == 1, done.stderr
+    return done.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--portrait", "noface.png"], "no face in the portrait"),
+        (["--portrait", "nowhere.png"], "portrait nowhere.png: No such file"),
+        (["--duration", "-1"], "--duration must be seconds"),
+        (["--duration", "nan"], "--duration must be seconds"),
+        (["--port", "99999"], "--port must be 1 to 65535"),
+        (["--wav", "silence.wav"], "silence.wav has no audio"),
+        (["--wav", "nowhere.wav"], "nowhere.wav"),
+    ],
+)
+def test_what_cannot_be_is_said_before_anything_is_started(
+    tmp_path: Path, arguments: list[str], said: str
+) -> None:
+    cv2.imwrite(str(tmp_path / "noface.png"), np.full((300, 300, 3), 128, np.uint8))
+    with wave.open(str(tmp_path / "silence.wav"), "wb") as file:
+        file.setparams((1, 2, 16_000, 0, "NONE", ""))
+    assert said in refused(*arguments, folder=tmp_path)
+
+
+def test_why_the_face_does_not_come_up(domain: int, tmp_path: Path) -> None:
+    """What the node itself cannot do, here a port that is taken, is said at once."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        done = subprocess.run(
+            ["face-perception", "avatar-demo", "--output", "out", "--port", str(port)],
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+            timeout=55,  # less than the demo's own patience with a face that says nothing
+            check=False,
+        )
+    assert done.returncode == 1, done.stdout + done.stderr
+    (line,) = [text for text in done.stdout.splitlines() if "does not come up: " in text]
+    assert str(port) in line.split("; see ")[0]
+
+
+def test_the_last_error_of_a_log(tmp_path: Path) -> None:
+    log = tmp_path / "avatar.log"
+    log.write_text("[INFO] [1.5] [talking_face]: up\n")
+    assert last_error(log) == ""
+    log.write_text(
+        "[ERROR] [1.5] [talking_face]: configure: no face\n[WARN] [1.6] [talking_face]: slow\n"
+        "[up] talking_face has ended (exit code 1)\n[ERROR] [1.7] [talking_fa"
+    )
+    assert last_error(log) == "configure: no face"
 
 
 def test_the_demo_speaks_and_leaves_a_film(domain: int, tmp_path: Path) -> None:

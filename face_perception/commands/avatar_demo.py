@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import math
 import os
 import shutil
 import subprocess
@@ -38,11 +39,20 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
 
 def run(args: argparse.Namespace) -> int:
     graph_options.require_ros()
+    # All that can be wrong with what was asked for is found before anything is started: afterwards
+    # only the node's log would say it.
+    if not (math.isfinite(args.duration) and args.duration >= 0):
+        raise ValueError(f"--duration must be seconds from 0 (once) on, not {args.duration}")
+    if not 0 <= args.port <= 65_535:
+        raise ValueError(f"--port must be 1 to 65535, or 0 (8090 if free), not {args.port}")
     if args.text:
         recording = spoken(args.text, args.voice)
     else:
         recording = read_wav(args.wav or paths.resource("config/speech/hello.wav"))
+    from face_perception.avatar import load_portrait
+
     portrait = args.portrait
+    load_portrait(portrait)
     if os.path.exists(portrait):
         portrait = os.path.abspath(portrait)
     from face_perception.nodes.avatar_demo import demo

@@ -5,6 +5,7 @@ seen and heard is kept as an mp4.
 from __future__ import annotations
 
 import os
+import re
 import socket
 import threading
 import time
@@ -136,8 +137,13 @@ def demo(
 
     code, said = 0, 0
     try:
-        if not until(lambda: visitor.heard and len(visitor.frames) > _BEFORE * 10):
-            print(f"the face does not come up: see {log}")
+
+        def up() -> bool:
+            return visitor.heard and len(visitor.frames) > _BEFORE * 10
+
+        if not until(lambda: up() or bool(last_error(log))) or not up():
+            reason = last_error(log)
+            print(f"the face does not come up: {reason + '; ' if reason else ''}see {log}")
             return 1
         page = f"http://127.0.0.1:{port}/"
         print(f"the face is at {page}" + ("" if display else " (no display here to open it on)"))
@@ -197,6 +203,16 @@ def _keep(visitor: _Visitor, film: Path) -> int:
     visitor.frames.clear()
     visitor.sound.clear()
     return 0
+
+
+def last_error(log: Path) -> str:
+    """The newest line that a node logged as ERROR or FATAL, without time and name; empty where
+    there is none.
+    """
+    text = log.read_text(encoding="utf-8", errors="replace")
+    # Whole lines only: the node may be in the middle of one.
+    found = re.findall(r"^\[(?:ERROR|FATAL)\] (?:\[[^\]]*\] ?)*:? ?(.+)\n", text, re.M)
+    return str(found[-1]).strip() if found else ""
 
 
 def recording_length(sound: list[tuple[float, Sample]], rate: int) -> float:
