@@ -192,7 +192,10 @@ class Drawing:
         refuse_overwriting(self.path, clip)
         self._part = self.path.with_name(f".{self.path.stem}.part{self._suffix}")
         # Now rather than after the work; OpenCV does not say why it cannot write.
-        self._part.open("wb").close()
+        try:
+            self._part.open("wb").close()
+        except OSError as error:
+            raise type(error)(f"{path} cannot be written: {error.strerror}") from error
         self._rate = clip.rate
         self._video: cv2.VideoWriter | None = None
         self._size = (0, 0)
@@ -258,9 +261,18 @@ def load_camera(path: str | os.PathLike[str]) -> Camera:
 
     Raises OSError where it cannot be read, ValueError naming it and what is wrong with it.
     """
-    with open(path, encoding="utf-8") as stream:
+    try:
+        stream = open(path, encoding="utf-8")  # noqa: SIM115 (closed below)
+    except OSError as error:
+        raise type(error)(
+            f"camera calibration {path} cannot be read ({error.strerror}): give the YAML file that "
+            "ROS's camera_calibration writes"
+        ) from error
+    with stream:
         try:
             data = yaml.safe_load(stream)
+            if not isinstance(data, dict):
+                raise ValueError("camera_matrix, image_width and more were expected")
             k = [float(v) for v in data["camera_matrix"]["data"]]
             if len(k) != 9:
                 raise ValueError(f"camera_matrix has {len(k)} numbers, not 9")

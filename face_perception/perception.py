@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import shlex
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Any
@@ -25,6 +26,7 @@ from face_perception.gaze import (
     PeopleStore,
     estimate_gazes,
     load_gaze,
+    people_dir,
 )
 from face_perception.inference import load
 from face_perception.types import (
@@ -136,9 +138,12 @@ class Perception:
         store = people or PeopleStore()
         known = People(store, {estimator.name: estimator.revision})
         if person and not known.calibrated(person):
+            hint = ["calibrate", "--person", person, "--model", gaze]
+            if store.folder != people_dir():
+                hint += ["--people", str(store.folder)]
             raise ValueError(
                 f"{person} is not calibrated for {gaze} in {store.folder}: run `face-perception "
-                f"calibrate --person {person} --model {gaze}`"
+                f"{shlex.join(hint)}`"
             )
         return cls(
             load_tracker(threads=threads),

@@ -59,6 +59,7 @@ RESNET = marked("conv1_7x7_s2.weight")
         ("mimamo", CNN, r"is not MIMAMO-Net's .* but a multitask CNN"),
         ("mimamo", RESNET, r"is not MIMAMO-Net's .* but the ResNet-50 .*--appearance"),
         ("mimamo", marked("face/f_fc1/moving_mean"), r"but GEDDnet \(.*import geddnet"),
+        ("mimamo", marked("x"), r"does not fit: missing: .*; unexpected: x"),
         ("mimamo", TWO_STREAM, r"is only the two-stream network: .*--appearance resnet50"),
         ("multitask", marked("linear.weight"), r"x\.pth does not fit: missing: .* and \d+ more"),
     ],

@@ -200,7 +200,9 @@ def test_a_clip_is_cut_alike() -> None:
         (["astronaut", "-o", "x", "--size", "5"], "--size must be WIDTHxHEIGHT"),
         (["astronaut", "-o", "x", "--seconds", "0"], "--seconds must be"),
         (["astronaut", "-o", "/"], "is a folder"),
-        (["astronaut", "-o", "x"], "musetalk_vae_encoder"),
+        (["astronaut", "-o", "file/x"], "--output file/x cannot be written (Not a directory)"),
+        (["grey.png", "-o", "x"], "grey.png: no face in the portrait"),
+        (["astronaut", "-o", "x"], "musetalk_vae_encoder was not imported: face-perception import"),
     ],
 )
 def test_the_command_says_what_is_wrong(
@@ -211,6 +213,8 @@ def test_the_command_says_what_is_wrong(
     tmp_path: Path,
 ) -> None:
     monkeypatch.chdir(tmp_path)
+    (tmp_path / "file").touch()
+    cv2.imwrite("grey.png", np.full((300, 300, 3), 128, np.uint8))
     assert cli.main(["avatar", "prepare", *arguments]) == 1
     assert message in capsys.readouterr().err
     assert not (tmp_path / "x").exists()

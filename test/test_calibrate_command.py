@@ -134,8 +134,41 @@ def test_what_cannot_be(clip: Path, tmp_path: Path, capfd: pytest.CaptureFixture
         (("--person", "a", "--camera", empty), "shows no face"),
         (("--person", "a", "--camera", clip, "--samples", "3"), "at least 10"),
         (("--person", "a", "--camera", clip, "--seconds", "1"), "too few"),
+        (("--person", "a", "--camera", clip, "--turn-head", "90"), "--turn-head must be 0 to 85"),
+        (("--person", "a", "--camera", clip, "--turn-head", "nan"), "--turn-head must be 0 to 85"),
+        (("--person", "a", "--camera", clip, "--model", "/no.yaml"), "no model card /no.yaml"),
+        (("--list",), "people does not exist: give the folder"),
+        (("--delete", "--person", "a"), "people does not exist: give the folder"),
     ):
         line = ["calibrate", *map(str, arguments), "--people", str(tmp_path / "people")]
         assert cli.main(line) == 1, arguments
         assert why in capfd.readouterr().err
     assert not (tmp_path / "people").exists()
+
+
+def test_people_that_are_no_folder(
+    clip: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Said before anybody has to look at a camera."""
+    file = tmp_path / "anna.json"
+    file.write_text("{}")
+    for arguments in (
+        ("--list",),
+        ("--list", "--person", "anna"),
+        ("--delete", "--person", "anna"),
+        ("--person", "anna", "--camera", str(clip)),
+    ):
+        assert cli.main(["calibrate", *arguments, "--people", str(file)]) == 1
+        (message,) = capfd.readouterr().err.splitlines()
+        assert f"{file} is not a folder" in message
+
+
+def test_a_list_of_damaged_files_says_so(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "anna-0.json").write_text("{")
+    line = ["calibrate", "--list", "--people", str(tmp_path)]
+    assert cli.main(line) == 1
+    said = capfd.readouterr()
+    assert f"nobody is calibrated in {tmp_path}" in said.out
+    assert "anna-0.json is damaged" in said.err
+    assert "calibrate again" in said.err
+    assert cli.main(line) == 0, "set aside"

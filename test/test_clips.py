@@ -135,6 +135,13 @@ def test_calibrations_that_are_none(text: str, reason: str, tmp_path: Path) -> N
     assert "\n" not in str(error.value)
 
 
+def test_a_calibration_that_cannot_be_read(tmp_path: Path) -> None:
+    for name, reason in (("none.yaml", "No such file"), (".", "Is a directory")):
+        with pytest.raises(OSError, match=rf"{reason}.*: give the YAML file") as error:
+            load_camera(tmp_path / name)
+        assert str(error.value).startswith(f"camera calibration {tmp_path / name} ")
+
+
 def test_files_that_are_no_good(tmp_path: Path) -> None:
     whole = jpeg(tmp_path / "whole.jpg", width=640, height=480).read_bytes()
     cv2.imwrite(str(tmp_path / "whole.png"), np.random.default_rng(0).integers(
@@ -201,7 +208,7 @@ def test_drawings_that_cannot_be(tmp_path: Path) -> None:
     ):
         with pytest.raises(ValueError, match=reason):
             Drawing(tmp_path / name, clip)
-    with pytest.raises(FileNotFoundError):
+    with pytest.raises(FileNotFoundError, match=r"no/b\.jpg cannot be written: No such file"):
         Drawing(tmp_path / "no" / "b.jpg", still)
     with Drawing(tmp_path / "never.mp4", movie):
         pass

@@ -383,11 +383,35 @@ def test_files_of_a_later_version_are_left_alone(store: PeopleStore, said: list[
 def test_a_folder_that_cannot_be_used_is_named(tmp_path: Path) -> None:
     """Whoever runs the tests may be root, who may write anywhere: a file is in the way instead."""
     (tmp_path / "people").write_text("")
-    store = PeopleStore(tmp_path / "people")
-    with pytest.raises(OSError, match=r"people cannot be written \(.+\): .*--people"):
-        store.put("anna", CALIBRATION)
-    with pytest.raises(OSError, match=r"anna.*json cannot be read \(.+\): .*--people"):
-        store.get("anna")
+    for folder in (tmp_path / "people", tmp_path / "people" / "more"):
+        store = PeopleStore(folder)
+        for call in (
+            lambda s: s.put("anna", CALIBRATION),
+            lambda s: s.get("anna"),
+            lambda s: s.everybody(),
+            lambda s: s.check_writable(),
+        ):
+            with pytest.raises(OSError, match=rf"^{folder} is not a folder: .*--people"):
+                call(store)
+
+
+def test_asking_whether_it_can_be_written_writes_nothing(store: PeopleStore) -> None:
+    store.check_writable()
+    assert not store.folder.exists()
+    store.put("anna", CALIBRATION)
+    store.check_writable()
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may read and write anywhere")
+def test_a_folder_of_somebody_else(store: PeopleStore) -> None:
+    store.put("anna", CALIBRATION)
+    store.folder.chmod(0)
+    try:
+        for call in (store.check_writable, store.everybody):
+            with pytest.raises(OSError, match=r"people cannot be .*Permission denied.*--people"):
+                call()
+    finally:
+        store.folder.chmod(0o700)
 
 
 def test_writers_at_once_lose_nothing(store: PeopleStore) -> None:

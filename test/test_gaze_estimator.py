@@ -110,4 +110,5 @@ def test_run_applies_a_persons_calibration(
         said = capsys.readouterr().err
         assert f"{who} is not calibrated for" in said
         assert f"face-perception calibrate --person {who}" in said
+        assert f" --people {tmp_path}`" in said
         assert ("revision older of it" in said) == (who == "carl")

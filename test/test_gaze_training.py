@@ -118,6 +118,24 @@ def test_a_recipe_with_an_unknown_setting_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="epochs is 'many', a int was expected"):
         read_recipe(str(file))
     assert read_recipe("geddnet").width == 0.125
+    with pytest.raises(ValueError, match="no recipe 'gedd': use one of geddnet, mouth, multitask"):
+        read_recipe("gedd")
+    with pytest.raises(ValueError, match=r"recipe none\.yaml cannot be read: No such file"):
+        read_recipe("none.yaml")
+
+
+def test_a_run_that_cannot_be_is_refused_before_the_work(
+    drawn: GazeFaces, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "file"
+    file.touch()
+    for out in (file, file / "run"):
+        assert main(["train", "geddnet", "--out", str(out)]) == 1
+        (message,) = capsys.readouterr().err.splitlines()
+        assert f"{out} cannot be a run's folder (Not a directory): choose another" in message
+    (tmp_path / "last.ckpt").write_bytes(b"not a checkpoint")
+    with pytest.raises(ValueError, match=r"last\.ckpt is damaged or no checkpoint of `train`"):
+        recipes.train(drawn, TINY, out=tmp_path, resume=True, quiet=True)
 
 
 def test_the_recipe_overfits_a_tiny_set(drawn: GazeFaces) -> None:

@@ -164,6 +164,16 @@ def test_what_cannot_be_installed(change: dict[str, Any], message: str) -> None:
         install(dataclasses.replace(doubling(), **change))
 
 
+@pytest.mark.parametrize("name", ["a.b", "expression"])
+def test_a_name_is_refused_before_the_work(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    for command in (["import", "geddnet", "none.npz"], ["train", "geddnet"]):
+        pytest.importorskip("torch")
+        assert cli.main([*command, "--name", name]) == 1
+        (message,) = capsys.readouterr().err.splitlines()
+        assert name in message
+        assert "none.npz" not in message
+
+
 def test_import_command(
     models: Path,
     tmp_path: Path,

@@ -346,7 +346,7 @@ def test_the_packages_cards_are_whole() -> None:
         ("kind: model", "colour: red\nkind: model", "field colour is not known"),
         ("source: {", "sources: {", "field source is missing"),
         (MODEL_CARD, "- kind\n", "the file is no mapping"),
-        (MODEL_CARD, "kind: [", "cannot be read"),
+        (MODEL_CARD, "kind: [", "no model card"),
     ],
 )
 def test_broken_card(cards: Path, old: str, new: str, said: str) -> None:
@@ -354,6 +354,15 @@ def test_broken_card(cards: Path, old: str, new: str, said: str) -> None:
     (cards / "double.yaml").write_text(MODEL_CARD.replace(old, new, 1))
     with pytest.raises(ModelError, match=rf"{cards}/double\.yaml[: ].*{said}"):
         load("double")
+
+
+@pytest.mark.parametrize("name", ["none.yaml", "no/none", "."])
+def test_a_path_that_is_no_card(cards: Path, name: str) -> None:
+    with pytest.raises(ModelError, match=r"model card .*: .*") as error:
+        load(cards / name)
+    assert str(cards / name) in str(error.value)
+    assert "Errno" not in str(error.value)
+    assert ("face-perception import" in str(error.value)) == ("none" in name)
 
 
 def test_checks_say_where(cache: Path) -> None:

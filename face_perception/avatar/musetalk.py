@@ -42,6 +42,11 @@ class FaceEncoder:
         cls, *, backend: str = "auto", threads: int = 1, fall_back: bool = False
     ) -> FaceEncoder:
         """In FP32, for it runs once an avatar. Raises ModelError naming the model and the fix."""
+        if ENCODER not in inference.catalogue():
+            raise inference.ModelError(
+                f"{ENCODER} was not imported: face-perception import musetalk --unet FILE "
+                "--vae FILE --whisper FILE"
+            )
         return cls(inference.load(ENCODER, backend=backend, threads=threads, fall_back=fall_back))
 
     def encode(self, images: Image) -> FloatArray:

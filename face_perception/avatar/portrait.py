@@ -17,7 +17,7 @@ from face_perception.avatar.drawn import drawn_face
 from face_perception.avatar.eyes import Eye, base_gaze
 from face_perception.avatar.inside import Inside
 from face_perception.avatar.interfaces import FaceState
-from face_perception.avatar.picture import frame_picture, read_picture, to_rgb
+from face_perception.avatar.picture import PortraitError, frame_picture, read_picture, to_rgb
 from face_perception.avatar.readable import further, head_seen
 from face_perception.avatar.shapes import HEAD, JAW_DROP, SHAPES, weights
 from face_perception.avatar.warp import Region, Warp
@@ -112,7 +112,11 @@ class Portrait:
         tracker: FaceTracker | None = None,
     ) -> Portrait:
         """From an image file. Raises PortraitError also where it cannot be read."""
-        return cls(read_picture(path), size=size, whole=whole, tracker=tracker)
+        picture = read_picture(path)
+        try:
+            return cls(picture, size=size, whole=whole, tracker=tracker)
+        except PortraitError as error:
+            raise PortraitError(f"{path}: {error}") from error
 
     def render(self, state: FaceState) -> Image:
         """RGB uint8 [height, width, 3], a new array. What is out of range is limited, what is not

@@ -9,6 +9,8 @@ import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from face_perception.commands.numbers import positive
+from face_perception.files import check_writable
 from face_perception.types import Image
 
 Progress = Callable[[str, float], None]
@@ -45,7 +47,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     sub.add_argument("--seed", type=int, default=0, help="of a picture's blinks and movements")
     sub.add_argument("--size", default="512x512", metavar="WxH", help="default: %(default)s")
     sub.add_argument("--whole", action="store_true", help="the whole picture, not the face")
-    sub.add_argument("--threads", type=int, default=os.cpu_count() or 1)
+    sub.add_argument("--threads", type=positive, default=os.cpu_count() or 1)
     sub.add_argument("--backend", default="auto", choices=("auto", "onnxruntime", "tensorrt"))
     sub.set_defaults(run=_prepare)
     sub = actions.add_parser("show", help="write what an avatar is made of as a picture")
@@ -57,7 +59,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     )
     sub.add_argument("avatar", type=Path, metavar="FILE")
     sub.add_argument("--images", type=int, default=4, help="default: %(default)s")
-    sub.add_argument("--threads", type=int, default=os.cpu_count() or 1)
+    sub.add_argument("--threads", type=positive, default=os.cpu_count() or 1)
     sub.add_argument("--backend", default="auto", choices=("auto", "onnxruntime", "tensorrt"))
     sub.add_argument("--precision", default="fp32", choices=("fp32", "fp16"))
     sub.set_defaults(run=_decoders)
@@ -79,6 +81,12 @@ def _prepare(args: argparse.Namespace) -> int:
         raise ValueError(f"--seconds must be 0.04 to {MAX_PICTURES / 25:g}, not {args.seconds:g}")
     if args.output.is_dir():
         raise ValueError(f"--output {args.output} is a folder: name a file, e.g. me.avatar")
+    try:
+        check_writable(args.output)
+    except OSError as error:
+        raise OSError(
+            f"--output {args.output} cannot be written ({error.strerror}): name another place"
+        ) from error
     imported = unet_version()
     version = args.version or imported or VERSIONS[0]
     if imported not in ("", version):

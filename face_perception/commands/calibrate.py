@@ -15,12 +15,15 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from face_perception.commands.numbers import positive
+
 if TYPE_CHECKING:
     from face_perception.gaze import Collection, People, PeopleStore, Progress
     from face_perception.types import Camera, Face, Frame
 
 _GEOMETRIC = "geometric"
 _NO_FACE = 10.0  # seconds
+_MOST_TURN = 85  # degrees: what a Collection takes
 
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -70,7 +73,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     parser.add_argument(
         "--people", type=Path, metavar="FOLDER", help="default: face_perception/people in your data"
     )
-    parser.add_argument("--threads", type=int, default=1, metavar="N", help="default: 1")
+    parser.add_argument("--threads", type=positive, default=1, metavar="N", help="default: 1")
     parser.set_defaults(run=run)
 
 
@@ -79,9 +82,22 @@ def run(args: argparse.Namespace) -> int:
     os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
     from face_perception.gaze import PeopleStore, check_person_id
 
-    store = PeopleStore(args.people, lambda text: print(text, file=sys.stderr))
+    damaged: list[str] = []
+
+    def say(text: str) -> None:
+        damaged.append(text)
+        print(text, file=sys.stderr)
+
+    store = PeopleStore(args.people, say)
+    if (args.list or args.delete) and args.people is not None and not args.people.is_dir():
+        what = "is not a folder" if args.people.exists() else "does not exist"
+        raise ValueError(
+            f"--people {args.people} {what}: give the folder that somebody was calibrated with, or "
+            "leave it out for your own"
+        )
     if args.list:
-        return _list(store, args.person)
+        _list(store, args.person)
+        return 1 if damaged else 0
     if args.person is None:
         raise ValueError("say who it is: --person ID (or see everybody with --list)")
     check_person_id(args.person)
@@ -90,14 +106,14 @@ def run(args: argparse.Namespace) -> int:
     return _calibrate(args, store)
 
 
-def _list(store: PeopleStore, person: str | None) -> int:
+def _list(store: PeopleStore, person: str | None) -> None:
     from rich.console import Console
     from rich.table import Table
 
     people = store.everybody() if person is None else {person: store.get(person)}
     if not any(people.values()):
         print(f"nobody is calibrated in {store.folder}" if person is None else f"{person}: nothing")
-        return 0
+        return
     table = Table("person", "estimator", "bias yaw", "pitch", "expected error", "samples", "made")
     for name, known in people.items():
         for estimator, c in sorted(known.items()):
@@ -112,7 +128,6 @@ def _list(store: PeopleStore, person: str | None) -> int:
                 made,
             )
     Console().print(table)
-    return 0
 
 
 def _delete(store: PeopleStore, person: str, estimator: str) -> int:
@@ -128,6 +143,8 @@ def _calibrate(args: argparse.Namespace, store: PeopleStore) -> int:
     from face_perception.faces import load_tracker
     from face_perception.gaze import Collection, People, estimate_gazes, load_gaze, point_target
 
+    if not 0 <= args.turn_head <= _MOST_TURN:
+        raise ValueError(f"--turn-head must be 0 to {_MOST_TURN} degrees, not {args.turn_head:g}")
     targets = [point_target(point) for point in args.target or ()]
 
     def collect(face_id: str) -> Collection:
@@ -139,6 +156,7 @@ def _calibrate(args: argparse.Namespace, store: PeopleStore) -> int:
             head_range=math.radians(args.turn_head),
         )
 
+    store.check_writable()
     collect("nobody")  # refuses what is out of range before the camera is opened
     camera = load_camera(args.camera_info) if args.camera_info else None
     estimator = load_gaze(args.model, threads=args.threads)

@@ -17,7 +17,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from face_perception.inference import UNTRAINED, Made, ModelError, catalogue, install
+from face_perception.inference import UNTRAINED, Made, ModelError, catalogue, check_name, install
 
 # What a system's checkpoint is, by the system's name.
 SYSTEMS = {
@@ -82,6 +82,8 @@ def _import(args: argparse.Namespace) -> int:
     def report(step: str) -> None:
         print(f"{args.system}: {step}", file=sys.stderr)
 
+    if hasattr(args, "name"):
+        check_name(args.name)
     with _random_files(args, report):
         for made in _module(args.system).make(args, report):
             if args.untrained or args.random is not None:

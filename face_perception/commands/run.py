@@ -12,6 +12,8 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from face_perception.commands.numbers import positive
+
 if TYPE_CHECKING:
     from face_perception.clips import Clip
     from face_perception.types import Frame
@@ -50,7 +52,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     parser.add_argument(
         "--people", type=Path, metavar="FOLDER", help="default: face_perception/people in your data"
     )
-    parser.add_argument("--threads", type=_positive, default=1, metavar="N", help="default: 1")
+    parser.add_argument("--threads", type=positive, default=1, metavar="N", help="default: 1")
     parser.set_defaults(run=run)
 
 
@@ -96,13 +98,6 @@ def run(args: argparse.Namespace) -> int:
                 )
             summary.add([face.id for face in result.faces])
     return 0
-
-
-def _positive(text: str) -> int:
-    value = int(text)
-    if value < 1:
-        raise argparse.ArgumentTypeError(f"must be 1 or more, not {text}")
-    return value
 
 
 def _open_lines(

@@ -53,17 +53,19 @@ def _report(line: str) -> None:
 
 
 def _train(args: argparse.Namespace) -> int:
-    from face_perception.inference import install
+    from face_perception.inference import check_name, install
 
     runs = _module("runs")
-    name = Path(args.recipe).stem
-    out = args.out or Path("out") / name
+    recipe = Path(args.recipe).stem
+    name = args.name or f"{recipe}_trained"
+    check_name(name)
+    out = args.out or Path("out") / recipe
     made = runs.train(
         args.recipe,
         args.data,
         out,
         resume=args.resume,
-        name=args.name or f"{name}_trained",
+        name=name,
         report=_report,
     )
     card = install(made)

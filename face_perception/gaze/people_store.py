@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from face_perception import paths
-from face_perception.files import locked, write_whole
+from face_perception.files import check_writable, locked, write_whole
 
 VERSION = 1
 _MAX_ID = 200
@@ -100,9 +100,17 @@ class PeopleStore:
         return entry[1] if entry else {}
 
     def everybody(self) -> dict[str, dict[str, Calibration]]:
-        """All calibrations by person and estimator; what cannot be read is said and left out."""
+        """All calibrations by person and estimator; a file that cannot be read is said and left
+        out. Raises OSError where the folder cannot be read; one that is missing holds nobody.
+        """
         found: dict[str, dict[str, Calibration]] = {}
-        for path in sorted(self.folder.glob("*.json")) if self.folder.is_dir() else ():
+        try:
+            names = sorted(os.listdir(self.folder))
+        except FileNotFoundError:
+            names = []
+        except OSError as error:
+            raise self._unusable(self.folder, "read", error) from error
+        for path in (self.folder / name for name in names if name.endswith(".json")):
             try:
                 entry = self._read(path)
             except OSError as error:
@@ -143,6 +151,15 @@ class PeopleStore:
                 path.unlink(missing_ok=True)
             return len(known) - len(left)
 
+    def check_writable(self) -> None:
+        """Raises OSError where ``put`` could not write, as far as can be told without writing."""
+        try:
+            if self.folder.exists():
+                os.listdir(self.folder)
+            check_writable(self.folder)
+        except OSError as error:
+            raise self._unusable(self.folder, "written", error) from error
+
     def signature(self) -> tuple[tuple[str, int], ...]:
         """Changes whenever what is stored does: cheap to ask for often."""
         try:
@@ -163,7 +180,7 @@ class PeopleStore:
 
     @contextmanager
     def _locked(self) -> Iterator[None]:
-        """For writing. What the system refuses is said with the folder and what to do."""
+        """For writing."""
         try:
             self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
             os.chmod(self.folder, 0o700)
@@ -172,10 +189,19 @@ class PeopleStore:
         except OSError as error:
             if error.errno is None:  # one of ours, which says all
                 raise
-            raise OSError(
-                f"{self.folder} cannot be written ({error.strerror}): make it a folder of yours, "
-                "or name another one (parameter `people`, option --people)"
-            ) from error
+            raise self._unusable(self.folder, "written", error) from error
+
+    def _unusable(self, path: Path, done: str, error: OSError) -> OSError:
+        """What the system refuses, with what to do."""
+        if isinstance(error, NotADirectoryError | FileExistsError):
+            return OSError(
+                f"{self.folder} is not a folder: name one for people's calibrations (parameter "
+                "`people`, option --people)"
+            )
+        return OSError(
+            f"{path} cannot be {done} ({error.strerror}): make it yours, or name another folder "
+            "(parameter `people`, option --people)"
+        )
 
     def _write(self, path: Path, person_id: str, known: dict[str, Calibration]) -> None:
         content = {
@@ -193,10 +219,7 @@ class PeopleStore:
         except FileNotFoundError:
             return None
         except OSError as error:
-            raise OSError(
-                f"{path} cannot be read ({error.strerror}): make it yours to read, or name another "
-                "folder (parameter `people`, option --people)"
-            ) from error
+            raise self._unusable(path, "read", error) from error
         try:
             content = json.loads(data)
             version = content["version"]

@@ -6,7 +6,7 @@ from face_perception.inference.catalogue import UNTRAINED, Card, ModelError, Por
 from face_perception.inference.cuda import Gpu, find_gpu
 from face_perception.inference.export import build, export, make_variant, variant_of
 from face_perception.inference.gate import Deviation, Disagreement
-from face_perception.inference.imported import Made, install
+from face_perception.inference.imported import Made, check_name, install
 from face_perception.inference.measure import (
     Speed,
     Times,
@@ -42,6 +42,7 @@ __all__ = [
     "batch_for",
     "build",
     "catalogue",
+    "check_name",
     "compare_variants",
     "export",
     "fetch",

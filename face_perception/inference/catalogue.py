@@ -123,8 +123,15 @@ def read_card(path: Path, *, folder: Path | None = None) -> Card:
     try:
         text = path.read_text(encoding="utf-8")
         content = yaml.safe_load(text)
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise ModelError(f"model card {path} cannot be read: {error}") from error
+    except FileNotFoundError as error:
+        raise ModelError(
+            f"there is no model card {path}: `face-perception import` and `train` write one, "
+            "`face-perception models list` names those that are there"
+        ) from error
+    except OSError as error:
+        raise ModelError(f"model card {path} cannot be read: {error.strerror}") from error
+    except (UnicodeDecodeError, yaml.YAMLError) as error:
+        raise ModelError(f"{path} is no model card (a YAML file): {error}") from error
     fields = _Fields(path, "", content)
     if fields.has("seal"):
         fields.text("seal")

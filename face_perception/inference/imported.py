@@ -60,14 +60,10 @@ def install(made: Made, folder: Path | None = None) -> Card:
     point, it leaves the old network, or one that is refused. Raises ModelError where the name is
     taken by the package, the captured inputs do not fit, or the folder cannot be written.
     """
-    if "." in made.name or not made.name.isidentifier():
-        raise ModelError(f"a model cannot be called {made.name!r}: use letters, digits and _")
+    check_name(made.name)
     for what, text in (("task", made.task), ("licence", made.licence), ("origin", made.origin)):
         if not text:
             raise ModelError(f"{made.name} has no {what}: say it, a card must have one")
-    taken = catalogue().get(made.name)
-    if taken is not None and not taken.origin:
-        raise ModelError(f"{made.name} is a {taken.kind} of the package: choose another name")
     for name, port in made.inputs.items():
         value = made.captured[name]
         if value.dtype != port.dtype or not fits(value.shape[1:], port.shape[1:]):
@@ -93,6 +89,15 @@ def install(made: Made, folder: Path | None = None) -> Card:
             "free it, or set FACE_PERCEPTION_MODELS to a folder that can be written"
         ) from error
     return read_card(card, folder=folder)
+
+
+def check_name(name: str) -> None:
+    """Raises ModelError where nothing can be installed under a name: ask before hours of work."""
+    if "." in name or not name.isidentifier():
+        raise ModelError(f"a model cannot be called {name!r}: use letters, digits and _")
+    taken = catalogue().get(name)
+    if taken is not None and not taken.origin:
+        raise ModelError(f"{name} is a {taken.kind} of the package: choose another name")
 
 
 def _text(made: Made, extra: Mapping[str, str]) -> str:

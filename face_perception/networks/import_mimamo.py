@@ -87,6 +87,8 @@ def _both(
         found["resnet50_ferplus"] = expect(read_checkpoint(appearance), "resnet50_ferplus")
     if "mimamo" not in found and len(files) > 1:
         raise CheckpointError(f"{path} has no two-stream checkpoint in it")
+    if "resnet50_ferplus" not in found and "mimamo" not in found:
+        load_into(TwoStream("time"), found[""], UNUSED)  # says what does not fit
     if "resnet50_ferplus" not in found:
         raise CheckpointError(
             f"{path} is only the two-stream network: give the ResNet-50 of FER+ too, with "

@@ -59,8 +59,18 @@ def begun(folder: Path | None) -> bool:
 
 
 def network_weights(checkpoint: Path) -> dict[str, torch.Tensor]:
-    """Those of the module's ``network``, on the CPU. Raises FileNotFoundError."""
-    state = torch.load(checkpoint, map_location="cpu", weights_only=True)["state_dict"]
+    """Those of the module's ``network``, on the CPU. Raises FileNotFoundError, and ValueError where
+    the file is damaged or of something else.
+    """
+    try:
+        state = torch.load(checkpoint, map_location="cpu", weights_only=True)["state_dict"]
+    except OSError:
+        raise
+    except Exception as error:  # torch raises many kinds for a damaged file
+        raise ValueError(
+            f"{checkpoint} is damaged or no checkpoint of `train` ({type(error).__name__}): train "
+            "again into another folder"
+        ) from error
     return {key.removeprefix("network."): value for key, value in state.items()}
 
 
@@ -86,6 +96,8 @@ def fit(
         raise ValueError(f"{last or 'no folder'}: no run to resume, train without --resume")
     if not resume and last is not None and last.exists():
         raise ValueError(f"{last} is of an earlier run: --resume, or choose another --out")
+    if last is not None and resume:
+        network_weights(last)  # refuses what is damaged, which Lightning would raise as it comes
     callbacks: list[Callback] = [_Chance(seed)]
     if out is not None:
         callbacks.append(

@@ -57,8 +57,15 @@ class GazeRecipe:
 
 
 def recipe_file(name: str) -> Path:
-    """Of a recipe of the package, or the file itself."""
-    return Path(name) if name.endswith(".yaml") else paths.resource(f"config/training/{name}.yaml")
+    """Of a recipe of the package, or the file itself. Raises ValueError for neither."""
+    if name.endswith(".yaml"):
+        return Path(name)
+    recipes = {file.stem: file for file in sorted(paths.resource("config/training").glob("*.yaml"))}
+    if name not in recipes:
+        raise ValueError(
+            f"there is no recipe {name!r}: use one of {', '.join(recipes)}, or a YAML file of yours"
+        )
+    return recipes[name]
 
 
 def task_of(file: Path) -> str:
@@ -101,5 +108,7 @@ def read_recipe(name: str) -> GazeRecipe:
 def _yaml(file: Path) -> Any:
     try:
         return yaml.safe_load(file.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+    except OSError as error:
+        raise ValueError(f"recipe {file} cannot be read: {error.strerror}") from error
+    except (UnicodeDecodeError, yaml.YAMLError) as error:
         raise ValueError(f"{file} cannot be read: {error}") from error

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 import yaml
 
-from face_perception.files import write_whole
+from face_perception.files import check_writable, write_whole
 from face_perception.training.recipe import read_settings
 
 _Recipe = TypeVar("_Recipe")
@@ -20,13 +20,21 @@ def settings(kind: type[_Recipe], file: Path, out: Path, *first: str, resume: bo
     """The recipe to train by: of ``file``, or with ``resume`` that of the run in ``out``.
 
     ``first`` are files of which a run has one from its first epoch on. Raises ValueError where
-    there is no run to resume, or one would be overwritten; as ``read_settings`` for the rest.
+    there is no run to resume, one would be overwritten, or ``out`` cannot be written, before
+    anything is worked on; as ``read_settings`` for the rest.
     """
     if resume and not (out / SETTINGS).exists():
         raise ValueError(f"{out / SETTINGS} is missing: no run to resume, train without --resume")
     if not resume and any((out / name).exists() for name in first):
         raise ValueError(f"{out} has an earlier run: --resume, or choose another --out")
-    return read_settings(kind, out / SETTINGS if resume else file)
+    recipe = read_settings(kind, out / SETTINGS if resume else file)
+    try:
+        check_writable(out / SETTINGS)
+    except OSError as error:
+        raise ValueError(
+            f"{out} cannot be a run's folder ({error.strerror}): choose another --out"
+        ) from error
+    return recipe
 
 
 def data_of(out: Path) -> Path:
