@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import re
 import shutil
 import time
 from collections.abc import Callable
@@ -200,10 +201,11 @@ def test_compressed_images(start: Start, camera: Camera, cards: Path) -> None:
 def test_half_a_face_is_not_looked_at(
     start: Start, camera: Camera, one: tuple[Frame, list[Face]], cards: Path
 ) -> None:
-    start("gaze", model=str(cards / "sides.yaml"))
+    node = start("gaze", model=str(cards / "sides.yaml"))
     heard = camera.peer.listen(msg.GazeArray, "gaze")
     said = camera.peer.listen(DiagnosticArray, "/diagnostics")
     camera.until(lambda: heard and heard[-1].gazes[0].valid)
+    assert "no gaze from the network" not in node.log
     before = direction(heard[-1].gazes[0])
     shot, (face,) = one
     x = int(face.landmarks[:, 0].mean())
@@ -214,6 +216,9 @@ def test_half_a_face_is_not_looked_at(
     camera.until(lambda: not heard[-1].gazes[0].valid)
     assert direction(heard[-1].gazes[0]) == pytest.approx(before, abs=0.01), "held"
     camera.until(lambda: "outside the image" in of_gaze(said).get("not seen", ""))
+    told = re.findall(r"no gaze from the network: (.*)", node.log)
+    assert len(told) == 1, "once, not for every image"
+    assert re.match(r"face_0, (\d+% of its|its eyes) .*outside the image", told[0])
     camera.show(one)
     camera.until(lambda: heard[-1].gazes[0].valid)
 

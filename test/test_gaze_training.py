@@ -17,7 +17,7 @@ import torch
 
 from face_perception import dataset
 from face_perception.cli import main
-from face_perception.inference import load
+from face_perception.inference import find, load
 from face_perception.synthesis import GazeFaces, gaze_faces
 from face_perception.training import claims, geddnet_claims
 from face_perception.training import geddnet_recipe as recipes
@@ -212,6 +212,12 @@ def test_trained_by_the_command_it_is_a_model_that_the_gaze_node_takes(
     assert main(["evaluate", str(out)]) == 0
     said = dict(line.split(": ") for line in capsys.readouterr().out.splitlines())
     assert float(said["error_deg"]) == pytest.approx(math.degrees(error), abs=0.05)
+    assert model.card.licence == "Apache-2.0"
+    # On a data set of one's own, its licence is the network's.
+    again = ["--data", str(out / "data"), "--out", str(tmp_path / "again"), "--name", "again"]
+    assert main(["train", str(recipe), *again]) == 0
+    about = dataset.read(out / "data")
+    assert find("again").licence == f"that of the data set {about.name}: {about.licence}"
 
 
 def test_bias_and_variance_are_told_apart() -> None:

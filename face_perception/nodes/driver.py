@@ -139,10 +139,14 @@ class PerceptionNode(LifecycleNode, Generic[P]):
     def count(self, what: str) -> None:
         self.statistics.count(what, time.monotonic())
 
-    def complain(self, text: str, key: str = "") -> None:
-        """A warning, at most once in ten seconds for the same ``key`` (default: the text)."""
-        if self._due(key or text):
+    def complain(self, text: str, key: str = "") -> bool:
+        """A warning, at most once in ten seconds for the same ``key`` (default: the text); whether
+        it was said.
+        """
+        due = self._due(key or text)
+        if due:
             self.get_logger().warning(text)
+        return due
 
     def doing(self, text: str) -> None:
         """Shows at once, while ``setup`` keeps the executor, what takes long; the log has it every

@@ -44,6 +44,7 @@ class ImageGaze:
         self._estimator = estimator
         self._found = found
         self._missed = 0
+        self._told: set[str] = set()  # which of the refused faces the log has
         self._join = StampJoin("faces", _WAIT, limit=_IMAGES)
         self._worker: LatestWorker[tuple[Any, Any]] = LatestWorker("gaze", self._work, node.failed)
         # No camera_info: the faces say which camera they were seen by.
@@ -118,5 +119,19 @@ class ImageGaze:
                 return
             frame = Frame(image, messages.seconds(message.header.stamp), camera)
             gazes = self._estimator.estimate(frame, faces)
+        self._tell_refused({face.id for face in faces})
         self._estimator.keep([face.id for face in faces])
         self._found(message.header, camera, faces, gazes)
+
+    def _tell_refused(self, present: set[str]) -> None:
+        """One line when faces begin to be refused; of those within its pause, after that."""
+        refused = {f: why for f, why in self._estimator.refused.items() if f in present}
+        self._told &= refused.keys()
+        new = {face: why for face, why in refused.items() if face not in self._told}
+        if new and self._node.complain(
+            "no gaze from the network: "
+            + "; ".join(f"{face}, {why}" for face, why in new.items())
+            + " (the last gaze is held)",
+            key="refused faces",
+        ):
+            self._told |= new.keys()

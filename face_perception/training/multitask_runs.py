@@ -15,7 +15,7 @@ from face_perception.training import multitask_recipe as recipes
 from face_perception.training.affect_data import read_affect
 from face_perception.training.lightning_base import LAST, network_weights
 from face_perception.training.multitask_metrics import evaluate as measure
-from face_perception.training.run_folder import SETTINGS, data_of, keep, settings
+from face_perception.training.run_folder import SETTINGS, data_of, keep, licence_of, settings
 
 _FIRST = (f"trunk/{LAST}", f"teacher/{LAST}")  # one is there from the first epoch on
 
@@ -49,8 +49,7 @@ def train(
     _, students = recipes.run(ours, recipe, folder=out, resume=resume, report=report, progress=True)
     trained_on = f"{about.name} ({about.made_by})"
     made = recipes.made(name, students, recipe, others, trained_on)
-    licence = made.licence if drawn else f"that of the data set {about.name}: {about.licence}"
-    return dataclasses.replace(made, licence=licence)
+    return made if drawn else dataclasses.replace(made, licence=licence_of(about))
 
 
 def evaluate(out: Path, data: Path | None, split: str) -> dict[str, float]:

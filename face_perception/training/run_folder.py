@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 
 import yaml
 
+from face_perception.dataset import Dataset
 from face_perception.files import check_writable, write_whole
 from face_perception.training.recipe import read_settings
 
@@ -42,6 +43,11 @@ def data_of(out: Path) -> Path:
     if not (out / DATA).exists():
         raise ValueError(f"{out / DATA} is missing: give --data")
     return Path((out / DATA).read_text(encoding="utf-8"))
+
+
+def licence_of(data: Dataset) -> str:
+    """Of a network that was trained on a data set of somebody's, for its card."""
+    return f"that of the data set {data.name}: {data.licence}"
 
 
 def keep(out: Path, recipe: Any, data: Path | None = None) -> None:

@@ -13,7 +13,7 @@ from face_perception.networks.geddnet import GEDDnet
 from face_perception.training import geddnet_recipe, mouth_runs, multitask_runs
 from face_perception.training.lightning_base import LAST, begun, network_weights
 from face_perception.training.recipe import GazeRecipe, read_recipe, recipe_file, task_of
-from face_perception.training.run_folder import SETTINGS, data_of, keep, settings
+from face_perception.training.run_folder import SETTINGS, data_of, keep, licence_of, settings
 
 # Task -> the module of its runs; GEDDnet's are here.
 _OTHERS: dict[str, Any] = {"multitask": multitask_runs, "mouth": mouth_runs}
@@ -61,7 +61,7 @@ def train(
         recipe,
         others,
         trained_on=f"{found.name} ({found.made_by})",
-        licence="Apache-2.0" if drawn else f"that of the data set {found.name}: {found.licence}",
+        licence="Apache-2.0" if drawn else licence_of(found),
     )
 
 
