@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -19,7 +20,9 @@ from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
 from rclpy.qos import HistoryPolicy, QoSProfile, ReliabilityPolicy
 
+from face_perception import paths
 from face_perception.graph import Options, merged_environment, processes
+from face_perception.inference import catalogue
 from face_perception.shared_memory import remove_orphans
 
 # What must never be in a node's log, whatever it was given.
@@ -58,6 +61,27 @@ def geddnet_card(shared: Path, tmp_path_factory: pytest.TempPathFactory) -> Path
     from gaze_network import install_geddnet
 
     return install_geddnet(shared, tmp_path_factory.mktemp("geddnet"))
+
+
+def copy_models(folder: Path) -> Path:
+    """A model cache in a new folder, with the package's own models and photographs as they are in
+    the user's: nothing imported, no variant.
+    """
+    folder.mkdir(parents=True)
+    for card in catalogue().values():
+        for name in (card.file, f"{card.file}.json"):
+            file = paths.models_dir() / name
+            if card.folder is None and file.exists():
+                shutil.copy(file, folder)
+    return folder
+
+
+@pytest.fixture
+def own_models(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A model cache of the test's own, in use here and in the processes that it starts."""
+    folder = copy_models(tmp_path / "models")
+    monkeypatch.setenv("FACE_PERCEPTION_MODELS", str(folder))
+    return folder
 
 
 @pytest.fixture(scope="session")

@@ -5,12 +5,11 @@ Where the true sizes take minutes and gigabytes, these take seconds.
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 
 import pytest
+from conftest import copy_models
 
-from face_perception import paths
 from face_perception.inference import install
 
 torch = pytest.importorskip("torch")
@@ -30,11 +29,8 @@ def install_narrow(folder: Path, *, seed: int = 0) -> Path:
     their own.
     """
     models, files = folder / "models", folder / "files"
-    models.mkdir(parents=True)
+    copy_models(models)
     files.mkdir()
-    for file in paths.models_dir().glob("*"):  # what finds faces is there already
-        if file.is_file() and not file.name.startswith("."):
-            shutil.copy(file, models)
     torch.manual_seed(seed)
     with pytest.MonkeyPatch.context() as patch:
         for module in (diffusion, musetalk_unet, musetalk_vae):

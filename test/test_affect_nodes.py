@@ -5,7 +5,6 @@ the image that an estimate is about.
 from __future__ import annotations
 
 import dataclasses
-import shutil
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -21,7 +20,7 @@ from sensor_msgs.msg import Image
 from std_msgs.msg import Header
 from test_mimamo import offline
 
-from face_perception import faces, msg, paths
+from face_perception import faces, msg
 from face_perception.affect import Decoder, MultitaskNet
 from face_perception.affect.multitask import network_input
 from face_perception.commands import demo
@@ -53,14 +52,11 @@ def crops() -> list[list[FaceCrop]]:
 
 
 @pytest.fixture(autouse=True)
-def models(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def models(own_models: Path) -> Path:
     """The package's own, and small ones in place of those that are imported."""
-    folder = tmp_path / "models"
-    shutil.copytree(paths.models_dir(), folder, ignore=shutil.ignore_patterns("*.yaml", ".*"))
-    monkeypatch.setenv("FACE_PERCEPTION_MODELS", str(folder))
     affect_models.install_multitask()
     affect_models.install_mimamo()
-    return folder
+    return own_models
 
 
 def publish(

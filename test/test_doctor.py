@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from face_perception import cli, paths
+from face_perception import cli
 from face_perception.commands import doctor, machine
 from face_perception.commands.machine import ABSENT, OK, WRONG
 from face_perception.inference import (
@@ -25,12 +25,9 @@ from face_perception.inference.catalogue import find
 
 
 @pytest.fixture(autouse=True)
-def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    models = tmp_path / "models"
-    shutil.copytree(paths.models_dir(), models, ignore=shutil.ignore_patterns("*.fp16*", "*.int8*"))
-    monkeypatch.setenv("FACE_PERCEPTION_MODELS", str(models))
+def own_cache(own_models: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    return models
+    return own_models
 
 
 @pytest.fixture

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import shutil
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -220,19 +219,15 @@ def test_the_command_trains_a_mouth(
 
 def test_what_was_trained_runs_in_its_node(
     few,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
+    own_models: Path,
     start: Callable[..., NodeProcess],
     peer: Peer,
 ) -> None:
-    from face_perception import msg, paths
+    from face_perception import msg
     from face_perception.inference import install
     from face_perception.networks.mouth import MouthNetwork
     from face_perception.training.mouth import made
 
-    models = tmp_path / "models"
-    shutil.copytree(paths.models_dir(), models, ignore=shutil.ignore_patterns(".*"))
-    monkeypatch.setenv("FACE_PERCEPTION_MODELS", str(models))
     node = start("talking_face", audio_out="none", width=128, height=128, mouth="own_mouth")
     node.wait_for_log("own_mouth")  # there is none yet: said, and tried again
     install(made(MouthNetwork(24, 32, 1), recipe(), few, {}, "own_mouth"))

@@ -26,7 +26,7 @@ pq = pytest.importorskip("pyarrow.parquet")
 from conftest import NodeProcess, Peer  # noqa: E402
 from std_msgs.msg import Header  # noqa: E402
 
-from face_perception import msg, paths  # noqa: E402
+from face_perception import msg  # noqa: E402
 from face_perception.affect import MultitaskNet  # noqa: E402
 from face_perception.affect.multitask import network_input  # noqa: E402
 from face_perception.dataset import DatasetError  # noqa: E402
@@ -389,14 +389,10 @@ def test_held_out_people_are_others(data: AffectData) -> None:
 def test_its_model_runs_in_the_node(
     data: AffectData,
     folder: Path,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
+    own_models: Path,
     start: Callable[..., NodeProcess],
     peer: Peer,
 ) -> None:
-    models = tmp_path / "models"
-    shutil.copytree(paths.models_dir(), models, ignore=shutil.ignore_patterns("*.yaml", ".*"))
-    monkeypatch.setenv("FACE_PERCEPTION_MODELS", str(models))
     recipe = dataclasses.replace(SMALL, students=2)
     _, students = multitask_recipe.run(data, recipe)
     card = install(multitask_recipe.made("taught", students, recipe, data, "synthetic people"))

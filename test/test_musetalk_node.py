@@ -15,7 +15,7 @@ from sensor_msgs.msg import Image
 from std_srvs.srv import Trigger
 from test_talking_face_node import Speaker, State, diagnostics, hello, latched, stamps
 
-from face_perception import cli, msg, paths
+from face_perception import cli, msg
 from face_perception.avatar import Avatar, load_avatar, save_avatar
 from face_perception.nodes import images
 
@@ -216,15 +216,12 @@ def test_all_of_musetalk_runs_and_says_what_it_needs(
     start: Callable[..., NodeProcess],
     peer: Peer,
     shared: Path,
+    own_models: Path,
     tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """The true sizes with the weights of the goldens' seed, by the commands; 4 GB of disk, 10 GB of
     memory. Far too slow for a CPU: the sound goes on, and the face says so.
     """
-    models = tmp_path / "models"
-    shutil.copytree(paths.models_dir(), models)
-    monkeypatch.setenv("FACE_PERCEPTION_MODELS", str(models))
     weights = runpy.run_path(str(shared / "golden" / "musetalk" / "weights.py"))
     files = {"unet": "unet", "vae": "vae", "whisper": "whisper_encoder"}
     options = []

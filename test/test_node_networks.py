@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import threading
 import time
 from collections.abc import Callable
@@ -19,7 +18,6 @@ from rclpy.context import Context
 from rclpy.executors import SingleThreadedExecutor
 from test_tensorrt_standin import Api, Cudart
 
-from face_perception import paths
 from face_perception.inference import cuda, engines, make_variant, tensorrt_backend
 from face_perception.inference.engine_build import Built
 from face_perception.nodes.affect import AffectNode
@@ -28,15 +26,10 @@ Start = Callable[..., NodeProcess]
 
 
 @pytest.fixture(autouse=True)
-def models(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def models(own_models: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A cache of its own, so that no variant of the developer's is in it."""
-    folder = tmp_path / "models"
-    shutil.copytree(paths.models_dir(), folder, ignore=shutil.ignore_patterns("*.*.*", ".*"))
-    for record in paths.models_dir().glob("*.onnx.json"):
-        shutil.copy(record, folder)
-    monkeypatch.setenv("FACE_PERCEPTION_MODELS", str(folder))
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    return folder
+    return own_models
 
 
 def of(node: str, arrays: list[DiagnosticArray]) -> list[DiagnosticStatus]:

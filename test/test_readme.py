@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import re
-import shutil
 import subprocess
 import sys
 import xml.etree.ElementTree as ET
@@ -51,12 +50,9 @@ def calibration(path: Path) -> str:
 def test_ros_api_is_what_the_nodes_have(
     start: Callable[..., NodeProcess],
     peer: Peer,
+    own_models: Path,
     tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    models = tmp_path / "models"
-    shutil.copytree(paths.models_dir(), models, ignore=shutil.ignore_patterns("*.yaml", ".*"))
-    monkeypatch.setenv("FACE_PERCEPTION_MODELS", str(models))
     affect_models.install_mimamo()
     start(
         "camera",

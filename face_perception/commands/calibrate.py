@@ -89,21 +89,27 @@ def run(args: argparse.Namespace) -> int:
         print(text, file=sys.stderr)
 
     store = PeopleStore(args.people, say)
-    if (args.list or args.delete) and args.people is not None and not args.people.is_dir():
-        what = "is not a folder" if args.people.exists() else "does not exist"
-        raise ValueError(
-            f"--people {args.people} {what}: give the folder that somebody was calibrated with, or "
-            "leave it out for your own"
-        )
     if args.list:
+        _check_folder(args.people)
         _list(store, args.person)
         return 1 if damaged else 0
     if args.person is None:
         raise ValueError("say who it is: --person ID (or see everybody with --list)")
     check_person_id(args.person)
     if args.delete:
+        _check_folder(args.people)
         return _delete(store, args.person, args.estimator)
     return _calibrate(args, store)
+
+
+def _check_folder(people: Path | None) -> None:
+    """Refuses a folder that was named and is none: it is not one in which nobody is."""
+    if people is not None and not people.is_dir():
+        what = "is not a folder" if people.exists() else "does not exist"
+        raise ValueError(
+            f"--people {people} {what}: give the folder that somebody was calibrated with, or "
+            "leave it out for your own"
+        )
 
 
 def _list(store: PeopleStore, person: str | None) -> None:
