@@ -35,7 +35,7 @@ class Sound:
         device: str = "",
         *,
         inform: Callable[[str], None] = lambda text: None,
-        warn: Callable[[str], object] = lambda text: None,
+        warn: Callable[[str], None] = lambda text: None,
         retry: float = 5.0,
     ) -> None:
         self._playout, self._clock = playout, clock

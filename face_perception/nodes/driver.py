@@ -139,21 +139,17 @@ class PerceptionNode(LifecycleNode, Generic[P]):
     def count(self, what: str) -> None:
         self.statistics.count(what, time.monotonic())
 
-    def complain(self, text: str, key: str = "") -> bool:
-        """A warning, at most once in ten seconds for the same ``key`` (default: the text); whether
-        it was said.
-        """
-        due = self._due(key or text)
-        if due:
+    def complain(self, text: str, key: str = "") -> None:
+        """A warning, at most once in ten seconds for the same ``key`` (default: the text)."""
+        if self.due(key or text):
             self.get_logger().warning(text)
-        return due
 
     def doing(self, text: str) -> None:
         """Shows at once, while ``setup`` keeps the executor, what takes long; the log has it every
         ten seconds.
         """
         self._doing = text
-        if self._due(text.split(",")[0]):
+        if self.due(text.split(",")[0]):
             self.get_logger().info(text)
         self._publish_diagnostics()
 
@@ -283,10 +279,10 @@ class PerceptionNode(LifecycleNode, Generic[P]):
             text = self._reason
         else:
             text = f"{self._reason}\n{''.join(traceback.format_exception(error))}"
-        if self._due(text):
+        if self.due(text):
             self.get_logger().error(text)
 
-    def _due(self, key: str) -> bool:
+    def due(self, key: str) -> bool:
         """Whether something may be said again; if so it counts as said.
 
         Not while shutting down: then the context goes away under whoever still publishes.

@@ -128,10 +128,7 @@ class ImageGaze:
         refused = {f: why for f, why in self._estimator.refused.items() if f in present}
         self._told &= refused.keys()
         new = {face: why for face, why in refused.items() if face not in self._told}
-        if new and self._node.complain(
-            "no gaze from the network: "
-            + "; ".join(f"{face}, {why}" for face, why in new.items())
-            + " (the last gaze is held)",
-            key="refused faces",
-        ):
+        if new and self._node.due("refused faces"):
             self._told |= new.keys()
+            why = "; ".join(f"{face}, {why}" for face, why in new.items())
+            self._node.get_logger().warning(f"no gaze from the network: {why}; the last is held")
