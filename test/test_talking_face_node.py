@@ -304,6 +304,41 @@ def test_what_is_said_at_once_is_heard_whole(start: Callable[..., NodeProcess], 
     node.wait_for_log("chunks came when their place had been filled, and were dropped (1 so far)")
 
 
+def test_where_it_cannot_look_is_said_once(start: Callable[..., NodeProcess], peer: Peer) -> None:
+    node = start("talking_face", audio_out="none", width=256, height=256, look_time=0.5)
+    states = latched(peer)
+    values = diagnostics(peer)
+    point = peer.publisher(PointStamped, "avatar/look_at")
+    who = peer.publisher(String, "avatar/look_at_face")
+    people = peer.publisher(msg.FaceArray, "faces")
+    peer.until(lambda: len(states) == 1, why="for the node")
+    for publisher in (point, who):
+        peer.until(lambda p=publisher: p.get_subscription_count() > 0, why="for its eyes")
+    there = PointStamped()
+    there.point.z = 1.0
+    for name in ("map", "", "camera_optical_frame", "map"):
+        there.header.frame_id = name
+        point.publish(there)
+        peer.spin(0.05)
+    node.wait_for_log("a point in 'map', but 'camera_optical_frame' (camera_frame) is expected")
+
+    seen = msg.Face(id="a1")
+    seen.head_pose.position.z = 1.0
+    for _ in range(40):
+        who.publish(String(data="p7"))  # a sender that repeats itself
+        people.publish(msg.FaceArray(faces=[seen]))
+        peer.spin(0.05)
+    node.wait_for_log("nobody on faces has the id 'p7'; seen there: a1")
+    for _ in range(30):
+        who.publish(String(data="a1"))
+        people.publish(msg.FaceArray(faces=[seen]))
+        peer.spin(0.05)
+    who.publish(String(data=""))
+    peer.until(lambda: values().get("refused") == "3", why="for the count of what was refused")
+    assert node.log.count("look_at: ") == 1, node.log
+    assert node.log.count("look_at_face: ") == 1, node.log
+
+
 def test_bad_input_is_said_once_and_does_no_harm(
     start: Callable[..., NodeProcess], peer: Peer
 ) -> None:

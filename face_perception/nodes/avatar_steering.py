@@ -5,12 +5,14 @@ from __future__ import annotations
 import time
 from typing import Any
 
+import numpy as np
 from geometry_msgs.msg import PointStamped
 from std_msgs.msg import String
 
 from face_perception import msg, types
 from face_perception.avatar import Performer, direction_to
 from face_perception.nodes.driver import PerceptionNode
+from face_perception.nodes.frames import Frames
 from face_perception.nodes.qos import SensorSubscription
 
 
@@ -18,14 +20,22 @@ class Steering:
     """Reads avatar/expression, avatar/valence_arousal, avatar/look_at and avatar/look_at_face, and
     ``faces`` while it looks at one of them; tells ``performer``. What cannot be is refused.
 
-    ``eyes``: where the eyes on the screen are, in the camera's optical frame, metres.
+    ``eyes``: where the eyes on the screen are, in the camera's optical frame, metres;
+    ``camera_frame`` is the name of that frame. Points of other frames are transformed by tf2.
     """
 
     def __init__(
-        self, node: PerceptionNode[Any], performer: Performer, eyes: tuple[float, ...]
+        self,
+        node: PerceptionNode[Any],
+        performer: Performer,
+        eyes: tuple[float, ...],
+        camera_frame: str,
     ) -> None:
         self._node, self._performer, self._eyes = node, performer, eyes
+        self._frame, self._frames = camera_frame, Frames(node)
         self._face_id = ""
+        self._face_since: float | None = None  # monotonic; None once seen or said to be missing
+        self._ids: list[str] = []  # who the last ``faces`` shows
         self._looking = False
         self._told_at = time.monotonic()
         self._subscriptions = [
@@ -46,11 +56,20 @@ class Steering:
 
     def let_go(self, after: float) -> None:
         """Looks at the viewer again where nothing was told of a target for ``after`` seconds."""
-        if self._looking and time.monotonic() - self._told_at > after:
+        now = time.monotonic()
+        if self._looking and now - self._told_at > after:
             self._looking = False
             self._performer.look_at(0.0, 0.0)
+        if self._face_since is not None and now - self._face_since > after:
+            self._face_since = None
+            seen = ", ".join(self._ids) or "nobody"
+            self._refuse(
+                f"look_at_face: nobody on faces has the id {self._face_id!r}; seen there: {seen}",
+                f"face {self._face_id}",
+            )
 
     def destroy(self) -> None:
+        self._frames.destroy()
         for subscription in self._subscriptions:
             subscription.destroy()
 
@@ -86,16 +105,37 @@ class Steering:
         self._performer.feel_affect(valence, arousal)
 
     def _on_point(self, message: PointStamped) -> None:
-        self._face_id = ""
-        point = message.point
-        self._look((point.x, point.y, point.z))
+        self._forget_face()
+        place = message.point
+        point = np.array([place.x, place.y, place.z])
+        # Without a name it is the camera's.
+        frame = message.header.frame_id or self._frame
+        try:
+            x, y, z = self._frames.transformed(point, frame, self._frame)
+        except LookupError as error:
+            self._refuse(
+                f"look_at: a point in {frame!r}, but {self._frame!r} (camera_frame) is expected: "
+                f"{error}",
+                f"look_at {frame}",
+            )
+            return
+        self._look((float(x), float(y), float(z)))
 
     def _on_face_id(self, message: String) -> None:
-        self._face_id = message.data
+        if message.data == self._face_id:
+            return
+        self._forget_face()
+        if message.data:
+            self._face_id, self._face_since = message.data, time.monotonic()
+
+    def _forget_face(self) -> None:
+        self._face_id, self._face_since, self._ids = "", None, []
 
     def _on_faces(self, message: msg.FaceArray) -> None:
+        self._ids = [face.id for face in message.faces]
         for face in message.faces:
             if face.id == self._face_id:
+                self._face_since = None
                 place = face.head_pose.position
                 self._look((place.x, place.y, place.z))
 

@@ -111,6 +111,11 @@ class TalkingFaceParameters(RendererParameters, NetworkParameters):
         "who is seen.",
         length=3,
     )
+    camera_frame: str = parameter(
+        "camera_optical_frame",
+        "Name of the camera's optical frame: points on avatar/look_at that name another one are "
+        "transformed by tf2, those that name none are in it.",
+    )
     look_time: float = parameter(
         2.0,
         "For how long a point or face that is no longer told of is looked at, seconds.",
@@ -182,7 +187,7 @@ class TalkingFaceNode(PerceptionNode[TalkingFaceParameters]):
             warn=self.complain,
             inform=lambda text: self.get_logger().info(text),
         )
-        self._steering = Steering(self, performer, values.eyes)
+        self._steering = Steering(self, performer, values.eyes, values.camera_frame)
         self._made_in_start.append(self._steering)
         self._timer = self.create_timer(0.2, self._look_after)
         self._stop.clear()
