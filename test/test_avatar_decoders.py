@@ -55,3 +55,42 @@ def test_the_command_lists_what_is_imported(
     (models / "musetalk_vae_decoder.yaml").unlink()
     assert cli.main(["avatar", "decoders", str(narrow_avatar)]) == 1
     assert "musetalk_vae_decoder was not imported" in capsys.readouterr().err
+
+
+def test_the_tiny_decoder_is_added_to_what_was_imported(
+    narrow_models: Path,
+    narrow_avatar: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    from face_perception.networks.musetalk_decoders import TinyDecoder
+
+    models = tmp_path / "models"
+    shutil.copytree(narrow_models, models, ignore=shutil.ignore_patterns("musetalk_tiny*"))
+    monkeypatch.setenv("FACE_PERCEPTION_MODELS", str(models))
+    monkeypatch.setattr(TinyDecoder, "CHANNELS", 8)
+    file = narrow_models.parent / "files" / "tiny.pth"
+    kept = {path: path.read_bytes() for path in models.iterdir()}
+    assert cli.main(["import", "musetalk", "--tiny", str(file)]) == 0
+    said = capsys.readouterr()
+    assert said.out == f"musetalk_tiny_decoder: {models / 'musetalk_tiny_decoder.onnx'}\n"
+    assert all(path.read_bytes() == data for path, data in kept.items()), "the others stay"
+    # The same network as imported with the others, checked on the same latents.
+    for name in ("onnx", "npz"):
+        made = [f / f"musetalk_tiny_decoder.{name}" for f in (models, narrow_models)]
+        assert made[0].read_bytes() == made[1].read_bytes()
+    assert cli.main(["avatar", "decoders", str(narrow_avatar), "--images", "2"]) == 0
+    assert "not imported" not in capsys.readouterr().out
+
+    for arguments, message in (
+        (["--tiny", str(tmp_path / "none.pth")], "there is no file"),
+        (["--tiny", str(file), "--vae", str(file)], "--unet, --whisper FILE missing: give all of"),
+        (["--lower", "--tiny", str(file)], "--unet, --vae, --whisper FILE missing"),
+        ([], "--unet, --vae, --whisper FILE missing"),
+    ):
+        assert cli.main(["import", "musetalk", *arguments]) == 1
+        assert message in capsys.readouterr().err
+    (models / "musetalk_vae_decoder.yaml").unlink()
+    assert cli.main(["import", "musetalk", "--tiny", str(file)]) == 1
+    assert "and musetalk_vae_decoder was not: give --unet" in capsys.readouterr().err

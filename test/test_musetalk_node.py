@@ -182,7 +182,7 @@ def test_a_decoder_that_was_not_imported_is_named(
     monkeypatch.setenv("FACE_PERCEPTION_MODELS", str(models))
     node = start("talking_face", avatar=str(narrow_avatar), decoder="tiny", **MUSETALK)
     log = node.wait_for_log("musetalk needs musetalk_tiny_decoder")
-    assert "--whisper FILE --tiny FILE" in log
+    assert "face-perception import musetalk --tiny FILE" in log
 
 
 @pytest.mark.usefixtures("_narrow")

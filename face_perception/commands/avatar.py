@@ -193,8 +193,8 @@ def _decoders(args: argparse.Namespace) -> int:
             f"    {'exact' if one.decoder == 'exact' else f'{one.psnr:.1f}'}"
         )
     for key in DECODERS.keys() - there.keys():
-        option = {"lower": "--lower", "tiny": "--tiny FILE"}[key]
-        print(f"{key:7} not imported: face-perception import musetalk … {option}")
+        option = {"lower": "… --lower", "tiny": "--tiny FILE"}[key]
+        print(f"{key:7} not imported: face-perception import musetalk {option}")
     return 0
 
 

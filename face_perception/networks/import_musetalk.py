@@ -20,7 +20,7 @@ from torch import nn
 
 from face_perception import paths
 from face_perception.files import sha256_of
-from face_perception.inference import Made, Port
+from face_perception.inference import Made, ModelError, Port, catalogue, read_captured
 from face_perception.networks import (
     musetalk_decoders,
     musetalk_unet,
@@ -43,6 +43,7 @@ Report = Callable[[str], None]
 VERSIONS = ("1.5", "1.0")
 LICENCE = "MIT (code), CreativeML Open RAIL-M (weights)"
 _TEMPORARY = ".import-"
+_DECODER = "musetalk_vae_decoder"
 
 _LATENTS = "scaled by 0.18215"
 _IMAGE = "RGB, 0 to 255"
@@ -59,14 +60,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         ("--vae", "sd-vae-ft-mse, diffusion_pytorch_model"),
         ("--whisper", "whisper-tiny, pytorch_model.bin, or OpenAI's tiny.pt"),
     ):
-        parser.add_argument(
-            option, type=Path, required=True, metavar="FILE", help=f"{text} {kinds}"
-        )
+        parser.add_argument(option, type=Path, metavar="FILE", help=f"{text} {kinds}")
     parser.add_argument(
         "--lower", action="store_true", help="make the decoder of the lower rows too: not exact"
     )
     parser.add_argument(
-        "--tiny", type=Path, metavar="FILE", help=f"taesd, or its decoder alone {kinds}"
+        "--tiny",
+        type=Path,
+        metavar="FILE",
+        help=f"taesd, or its decoder alone {kinds}; without the others it is added to what was "
+        "imported before",
     )
     parser.add_argument("--version", choices=VERSIONS, default=VERSIONS[0], help="of MuseTalk")
 
@@ -75,11 +78,24 @@ def make(args: argparse.Namespace, report: Report) -> Iterator[Made]:
     """Yields whisper_encoder, musetalk_vae_encoder, musetalk_vae_decoder, where asked for
     musetalk_vae_decoder_lower and musetalk_tiny_decoder, and musetalk_unet.
 
-    The UNet comes with a file of weights, in a folder that is gone afterwards.
+    The UNet comes with a file of weights, in a folder that is gone afterwards. With no file but
+    ``tiny``, that alone. Raises ModelError where files are missing, or do not fit.
     """
-    for path in (args.unet, args.vae, args.whisper, args.tiny):
+    wanted = {f"--{name}": getattr(args, name) for name in ("unet", "vae", "whisper")}
+    for path in (*wanted.values(), args.tiny):
         if path:
             check_file(path)
+    alone = args.tiny and not any(wanted.values()) and not args.lower
+    if alone:
+        report(f"reading {args.tiny}")
+        yield tiny_made(args.tiny, _imported_latents())
+        return
+    missing = [option for option, path in wanted.items() if not path]
+    if missing:
+        raise ModelError(
+            f"{', '.join(missing)} FILE missing: give all of {', '.join(wanted)}, or --tiny alone, "
+            "to add that decoder to what was imported before"
+        )
     facts = {"version": args.version, "margin": 10, "mask": "jaw"}
     if args.version == "1.0":
         facts |= {"margin": 0, "mask": "raw"}
@@ -172,7 +188,7 @@ def vae_made(
         **shared,
     )
     decoder = _decoder_made(
-        "musetalk_vae_decoder",
+        _DECODER,
         musetalk_vae.ImageDecoder(autoencoder),
         "latents to face image",
         "MIT",
@@ -206,7 +222,7 @@ def _decoder_made(
     latents: torch.Tensor,
     rows: int = musetalk_decoders.SIDE,
 ) -> Made:
-    latents = latents[:, 4:]
+    latents = latents[:, -4:]  # of the whole face, where those of the masked one come before
     outputs = {"image": _port("image", (3, rows, 256), _IMAGE)}
     graph = to_onnx(network, [latents.repeat(2, 1, 1, 1)], ["latents"], ["image"])
     return Made(
@@ -329,6 +345,17 @@ def _example_images() -> torch.Tensor:
     masked = whole.copy()
     masked[:, 128:] = 0
     return torch.from_numpy(np.stack([masked, whole]))
+
+
+def _imported_latents() -> torch.Tensor:
+    """[1, 4, 32, 32]: what the exact decoder, imported before, is compared on."""
+    card = catalogue().get(_DECODER)
+    if card is None:
+        raise ModelError(
+            f"--tiny alone adds a decoder to what was imported, and {_DECODER} was not: give "
+            "--unet, --vae and --whisper too"
+        )
+    return torch.from_numpy(read_captured(card)["latents"])
 
 
 @torch.inference_mode()

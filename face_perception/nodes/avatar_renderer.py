@@ -33,7 +33,8 @@ if TYPE_CHECKING:
 
 RENDERERS = ("auto", "portrait", "musetalk")
 _HEARS = "whisper_encoder"
-_IMPORT = "face-perception import musetalk --unet FILE --vae FILE --whisper FILE"
+_IMPORT = "face-perception import musetalk"
+_IMPORT_ALL = " --unet FILE --vae FILE --whisper FILE"
 _IMPORT_DECODER = {"exact": "", "lower": " --lower", "tiny": " --tiny FILE"}
 _PREPARE = "face-perception avatar prepare PORTRAIT -o FILE"
 _BATCHES = (1, 2, 4, 8)
@@ -211,9 +212,11 @@ def _check_models(decoder: str, fits: bool) -> None:
     names = ("musetalk_unet", DECODERS[decoder], _HEARS)
     missing = [name for name in names if name not in cards]
     if missing:
+        # The tiny decoder can be added to the others.
+        rest = "" if missing == [DECODERS["tiny"]] else _IMPORT_ALL
         raise ModelError(
             f"musetalk needs {', '.join(missing)}, which were not imported: "
-            f"{_IMPORT}{_IMPORT_DECODER[decoder]}"
+            f"{_IMPORT}{rest}{_IMPORT_DECODER[decoder]}"
         )
     if not fits:
         return
