@@ -21,6 +21,9 @@ _HOP = 160  # samples between two frames: 10 ms
 _WINDOW = 400  # about a frame's moment
 _SPEAKING = 0.06  # of any weight by bands, from which on lips do all that the network says
 _FULL = 0.3  # jaw by bands from which on teeth and rounding are shown in full
+# Jaw by bands from which on the lips are kept apart, and at which they are to _APART: nobody says a
+# loud vowel with closed lips, but the network, unsure of a voice, half closes them there.
+_OPEN_FROM, _OPEN_AT, _APART = 0.25, 0.5, 0.7
 _QUIETEST = 1e-8  # power; under the noise of 16 bits
 
 
@@ -29,7 +32,8 @@ class NeuralMouth:
     how far the jaw goes and the rest in pauses ``BandMouth``'s.
 
     The network alone closes the lips where it should in speech it never heard, but follows the
-    level of real recordings badly (docs/mouth.md). Each frame is heard in a call of its own, so the
+    level of real recordings badly (docs/mouth.md): so lips that the jaw holds wide apart close only
+    in part. Each frame is heard in a call of its own, so the
     result does not depend on how the samples were cut into chunks. The card's ``delay_frames`` says
     how many frames after a moment its shape comes out. Runs on the CPU: the network takes less than
     copying to a GPU would.
@@ -90,7 +94,7 @@ class NeuralMouth:
             jaw=measured.jaw,
             wide=share * lips.wide,
             round=shown * lips.round,
-            press=share * lips.press,
+            press=share * lips.press * (1 - _APART * _step(measured.jaw)),
             teeth=shown * lips.teeth,
             tuck=share * lips.tuck,
         )
@@ -101,6 +105,12 @@ class NeuralMouth:
         self._heard += 1
         if self._heard > self._delay:
             self._track.append(out["weights"][0, 0])
+
+
+def _step(jaw: float) -> float:
+    """0 to 1, smoothly, while the jaw goes from _OPEN_FROM to _OPEN_AT."""
+    t = min(1.0, max(0.0, (jaw - _OPEN_FROM) / (_OPEN_AT - _OPEN_FROM)))
+    return t * t * (3 - 2 * t)
 
 
 def mouth_features(samples: Samples) -> FloatArray:
