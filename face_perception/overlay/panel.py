@@ -1,0 +1,116 @@
+"""What is written beside a face: who, engagement, expression, action units, valence and arousal."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import cv2
+import numpy as np
+
+from face_perception.overlay.pen import AT_ROBOT, GREY, SMALL_TEXT, WHITE, Colour, Pen
+from face_perception.types import (
+    ActionUnits,
+    Attention,
+    Engagement,
+    Expression,
+    Face,
+    ValenceArousal,
+)
+
+_ENGAGEMENT: dict[Engagement, Colour] = {
+    Engagement.DISENGAGED: GREY,
+    Engagement.ENGAGING: (255, 220, 90),
+    Engagement.ENGAGED: AT_ROBOT,
+    Engagement.DISENGAGING: (255, 160, 70),
+}
+
+_WEAKEST_UNIT = 0.15
+_MOST_UNITS = 3
+
+
+def draw_panel(
+    pen: Pen,
+    face: Face,
+    attends: Attention | None,
+    units: Sequence[ActionUnits],
+    expression: Expression | None,
+    affects: Sequence[ValenceArousal],
+) -> None:
+    """Who, engagement, expression and strongest action units, with valence and arousal as dots."""
+    lines: list[list[tuple[str, Colour]]] = [[(face.id, WHITE)]]
+    if attends and attends.engagement in _ENGAGEMENT:
+        lines[0].append((attends.engagement.name.lower(), _ENGAGEMENT[attends.engagement]))
+    if expression and expression.label:
+        share = float(expression.probability.max())
+        lines.append([(expression.label, WHITE), (f"{share:.0%}", GREY)])
+    for of_source in units:
+        strongest = _strongest(of_source)
+        if strongest:
+            lines.append(
+                [(f"AU{code} {value:.1f}".replace(" 0.", " ."), GREY) for code, value in strongest]
+            )
+            if len(units) > 1:
+                lines[-1].append((of_source.source, WHITE))
+    affects = [a for a in affects if math.isfinite(a.valence + a.arousal)]
+
+    pitch, gap, word_gap = 15 * pen.scale, 6 * pen.scale, 9 * pen.scale
+    dial, name = 17 * pen.scale, 10 * pen.scale
+    dials = [max(2 * dial, pen.text_width(a.source, SMALL_TEXT)) + gap for a in affects]
+    text = max(sum(pen.text_width(word) + word_gap for word, _ in line) for line in lines)
+    height = max(len(lines) * pitch, (2 * dial + name) * bool(dials)) + gap
+    width = text + gap + sum(dials)
+    x, y = _beside(pen, face, width, height)
+    region = pen.image[
+        max(round(y), 0) : max(round(y + height), 0), max(round(x), 0) : max(round(x + width), 0)
+    ]
+    if region.size:
+        cv2.convertScaleAbs(region, dst=region, alpha=0.35)
+    for row, line in enumerate(lines):
+        left = x + gap
+        for word, colour in line:
+            pen.text(word, left, y + gap / 2 + (row + 0.75) * pitch, colour)
+            left += pen.text_width(word) + word_gap
+    left = x + gap + text
+    for affect, across in zip(affects, dials, strict=True):
+        middle = left + (across - gap) / 2
+        _dial(pen, affect, middle, y + gap / 2 + dial, dial - pen.scale)
+        start = middle - pen.text_width(affect.source, SMALL_TEXT) / 2
+        pen.text(affect.source, start, y + gap / 2 + 2 * dial + 0.8 * name, GREY, SMALL_TEXT)
+        left += across
+
+
+def _dial(pen: Pen, affect: ValenceArousal, x: float, y: float, radius: float) -> None:
+    """The circumplex: valence to the right, arousal up."""
+    centre = np.array([x, y])
+    pen.circle(centre, radius, GREY)
+    for across in (np.array([radius, 0.0]), np.array([0.0, radius])):
+        pen.line(np.stack([centre - across, centre + across]), (90, 94, 98))
+    dot = np.clip([affect.valence, -affect.arousal], -1, 1) * radius
+    warm = AT_ROBOT if affect.valence > 0.1 else (255, 110, 90) if affect.valence < -0.1 else WHITE
+    pen.circle(centre + dot, 3.2 * pen.scale, warm, -1)
+
+
+def _beside(pen: Pen, face: Face, width: float, height: float) -> tuple[float, float]:
+    """Where a face's panel goes: below it, else above, inside the image where that is possible."""
+    margin = 5 * pen.scale
+    x = face.roi.x + face.roi.width / 2 - width / 2
+    y = face.roi.y + face.roi.height + margin
+    if y + height > pen.height:
+        y = face.roi.y - height - margin
+    return max(min(x, pen.width - width), 0), max(min(y, pen.height - height), 0)
+
+
+def _strongest(units: ActionUnits) -> list[tuple[int, float]]:
+    """Code and intensity of what moves most, as far as it can be trusted; where there is only a
+    probability, that of what is active.
+    """
+    active = []
+    for code, unit in units.units.items():
+        # NaN compares false, so what is not estimated drops out.
+        if unit.intensity >= _WEAKEST_UNIT:
+            trust = unit.confidence if math.isfinite(unit.confidence) else 1.0
+            active.append((unit.intensity * trust, code, unit.intensity))
+        elif unit.active:
+            active.append((unit.probability - unit.threshold, code, unit.probability))
+    return [(code, intensity) for _, code, intensity in sorted(active, reverse=True)[:_MOST_UNITS]]
