@@ -57,6 +57,16 @@ def test_people_differ_by_a_bias_of_the_size_that_was_asked_for() -> None:
     assert kappa.std() == pytest.approx(0.05, rel=0.35)
 
 
+def test_people_asked_to_look_at_a_target_do_with_their_heads_turned(drawn: GazeFaces) -> None:
+    there = gaze_faces(4, 30, seed=5, target=(0.1, -0.2))
+    np.testing.assert_allclose(there.gaze, np.tile((0.1, -0.2), (120, 1)))
+    np.testing.assert_array_equal(there.kappa[::30], drawn.kappa[::3])
+    assert not np.array_equal(there.head[:3], drawn.head[:3])
+    # Some of the way is the eyes': 18/14 and 10/9 degrees of head and eye.
+    np.testing.assert_allclose(there.head.mean(0), (0.055, -0.125), atol=0.05)
+    np.testing.assert_allclose(np.degrees(there.head.std(0)), (6.7, 11.1), rtol=0.25)
+
+
 def test_the_layout_holds_what_was_written(folder: Path, drawn: GazeFaces) -> None:
     found = dataset.read(folder, recipes.NEEDS)
     back = recipes.from_dataset(found)

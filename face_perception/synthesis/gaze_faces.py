@@ -20,6 +20,7 @@ from face_perception.synthesis.gaze_people import (
     FISSURE,
     GazeLook,
     Scene,
+    draw_heads,
     draw_looks,
     grid,
     moved,
@@ -62,15 +63,17 @@ def gaze_faces(
     *,
     seed: int,
     kappa: float = KAPPA,
+    target: tuple[float, float] | None = None,
     workers: int = 1,
 ) -> GazeFaces:
     """``images`` of each of ``people``; the same for the same seed, whatever the ``workers``.
 
-    ``kappa`` is the standard deviation of the bias on each axis, radians.
+    ``kappa`` is the standard deviation of the bias on each axis, radians. With a ``target`` (pitch,
+    yaw, radians) the same people look there in other images, their heads turned as they may be.
     """
     if people < 1 or images < 1 or workers < 1:
         raise ValueError("people, images and workers must be at least 1")
-    one = partial(_person, images=images, seed=seed, kappa=kappa)
+    one = partial(_person, images=images, seed=seed, kappa=kappa, target=target)
     if workers > 1:
         with ProcessPoolExecutor(workers) as pool:
             parts = list(pool.map(one, range(people)))
@@ -88,11 +91,20 @@ def gaze_person(
     return random, GazeLook.draw(random), random.normal(0, kappa, 2)
 
 
-def _person(number: int, images: int, seed: int, kappa: float) -> GazeFaces:
+def _person(
+    number: int, images: int, seed: int, kappa: float, target: tuple[float, float] | None
+) -> GazeFaces:
     random, looks, bias = gaze_person(number, seed, kappa)
+    if target is not None:
+        # The same light and noise for each target, none of which is another image's.
+        (random,) = random.spawn(1)
     faces, lefts, rights, gazes, heads = [], [], [], [], []
     for _ in range(images):
-        head, axis = draw_looks(random)
+        if target is None:
+            head, axis = draw_looks(random)
+        else:
+            axis = np.array(target) - bias
+            head = draw_heads(random, axis)
         scene = Scene.draw(random)
         faces.append(_face(looks, scene, head, axis, random))
         lefts.append(_eye(looks, scene, head, axis, 1, random))

@@ -32,6 +32,14 @@ def draw_looks(random: np.random.Generator) -> tuple[FloatArray, FloatArray]:
     return head, axis
 
 
+def draw_heads(random: np.random.Generator, axis: FloatArray) -> FloatArray:
+    """The head of one image of ``draw_looks``, given the axis of the eyes."""
+    head, eye = np.array((HEAD_PITCH, HEAD_YAW)), np.array((EYE_PITCH, EYE_YAW))
+    share = head**2 / (head**2 + eye**2)
+    drawn: FloatArray = np.clip(random.normal(share * axis, np.sqrt(share) * eye), -MOST, MOST)
+    return drawn
+
+
 @dataclass(frozen=True, slots=True)
 class GazeLook:
     """How a person looks; lengths in millimetres, grays 0 to 255."""

@@ -227,20 +227,19 @@ def calibrated(
     gaze: FloatArray,
     person: npt.NDArray[np.int64],
     random: np.random.Generator,
-    target: FloatArray | None = None,
     samples: int = CALIBRATION,
 ) -> tuple[float, float]:
     """Mean error (before, after), radians, on the images that no calibration was made of.
 
-    A person's bias is the mean offset over the ``samples`` that look nearest to one ``target``
-    (pitch and yaw); drawn by chance where there is none.
+    A person's bias is the mean offset over the ``samples`` that look nearest to where one of them,
+    drawn by chance, looks.
     """
     before, after = [], []
     for p in np.unique(person):
         index = np.flatnonzero(person == p)
         if len(index) <= samples:
             raise ValueError(f"person {p} has {len(index)} images, more than {samples} are needed")
-        at = target if target is not None else gaze[random.choice(index)]
+        at = gaze[random.choice(index)]
         order = index[np.argsort(((gaze[index] - at) ** 2).sum(1), kind="stable")]
         own, rest = order[:samples], order[samples:]
         bias = (gaze[own] - estimate[own]).mean(0)
