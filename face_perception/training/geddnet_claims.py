@@ -32,13 +32,13 @@ from face_perception.synthesis import (
 from face_perception.training import gaze_beside as beside
 from face_perception.training import geddnet_recipe as recipes
 from face_perception.training.claims import Outcome, Report, Row, interval
-from face_perception.training.lightning_base import begun
+from face_perception.training.lightning_base import begun, keep_freed_memory
 from face_perception.training.recipe import GazeRecipe
 from face_perception.types import FloatArray
 
-RECIPE = GazeRecipe(width=0.125, epochs=7, people=64, images=25)
-TEST_PEOPLE, TEST_IMAGES = 20, 40
-PICTURES = 3  # whole ones of each test person
+RECIPE = GazeRecipe(width=0.125, epochs=4, people=128, images=40)
+TEST_PEOPLE, TEST_IMAGES = 40, 30
+PICTURES = 2  # whole ones of each test person
 # Where the one target of a calibration is: pitch, yaw. Images of it are beside those tested on.
 TARGETS = tuple((math.radians(p), math.radians(y)) for p, y in ((0, 0), (0, -15), (0, 15), (10, 0)))
 
@@ -57,7 +57,8 @@ VARIANTS = {
 NOTE = (
     f"Gaze: GEDDnet at {RECIPE.width:g} of the published width, no VGG16, {RECIPE.people} people "
     f"of {RECIPE.images} images, {RECIPE.epochs} epochs, no dropout; tested on {TEST_PEOPLE} "
-    f"others of {TEST_IMAGES} images. Their bias is drawn with 2.5° on each axis and shows in no "
+    f"others of {TEST_IMAGES} images, calibrated with {recipes.CALIBRATION} more, which look at one "
+    "target with heads turned. Their bias is drawn with 2.5° on each axis and shows in no "
     "image: that it exceeds what a network errs otherwise is a question to the network, that it "
     "is there is not."
 )
@@ -215,6 +216,7 @@ def _train_one(
 ) -> tuple[GEDDnet, FloatArray]:
     """In a process of its own, on one thread: a batch is too small for more."""
     torch.set_num_threads(1)
+    keep_freed_memory()
     ours, others = data
     network = recipes.train(ours, recipe, out=out, resume=begun(out), quiet=True)
     return network, recipes.predict(network, others)
