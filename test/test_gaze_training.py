@@ -127,6 +127,9 @@ def test_a_recipe_with_an_unknown_setting_is_refused(tmp_path: Path) -> None:
     file.write_text("task: geddnet\nepochs: many\n")
     with pytest.raises(ValueError, match="epochs is 'many', a int was expected"):
         read_recipe(str(file))
+    file.write_text("task: geddnet\nbeta2: 1.0\n")
+    with pytest.raises(ValueError, match="beta2 in"):
+        read_recipe(str(file))
     assert read_recipe("geddnet").width == 0.125
     with pytest.raises(ValueError, match="no recipe 'gedd': use one of geddnet, mouth, multitask"):
         read_recipe("gedd")

@@ -36,7 +36,8 @@ from face_perception.training.lightning_base import begun, keep_freed_memory
 from face_perception.training.recipe import GazeRecipe
 from face_perception.types import FloatArray
 
-RECIPE = GazeRecipe(width=0.125, epochs=4, people=128, images=40)
+# Some thousand steps are too few for squared gradients to be remembered for a thousand.
+RECIPE = GazeRecipe(width=0.125, beta2=0.97, epochs=4, people=128, images=40)
 TEST_PEOPLE, TEST_IMAGES = 40, 30
 PICTURES = 2  # whole ones of each test person
 # Where the one target of a calibration is: pitch, yaw. Images of it are beside those tested on.

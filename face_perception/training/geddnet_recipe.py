@@ -135,7 +135,8 @@ class Training(lightning.LightningModule):
         recipe = self._recipe
         trunk = list(self.network.trunk.parameters())
         others = [p for n, p in self.network.named_parameters() if not n.startswith("trunk.")]
-        adam = torch.optim.Adam([{"params": others}, {"params": trunk}], recipe.rate)
+        groups = [{"params": others}, {"params": trunk}]
+        adam = torch.optim.Adam(groups, recipe.rate, betas=(0.9, recipe.beta2))
         schedule: torch.optim.lr_scheduler.LRScheduler
         if recipe.schedule == "staircase":
             schedule = torch.optim.lr_scheduler.LambdaLR(adam, [_staircase, _trunk_staircase])

@@ -20,8 +20,8 @@ class GazeRecipe:
     """Settings of a GEDDnet's training; ``decomposed`` has a bias for each person in training.
 
     ``people`` and ``images`` of each are drawn where there is no data set. ``schedule`` is
-    ``one_cycle``, or ``staircase`` as published, for a trunk that is trained already. Raises
-    ValueError for a value that is out of range.
+    ``one_cycle``, or ``staircase`` as published, for a trunk that is trained already. ``beta2`` is
+    Adam's. Raises ValueError for a value that is out of range.
     """
 
     task: str = "geddnet"
@@ -29,6 +29,7 @@ class GazeRecipe:
     epochs: int = 10
     batch: int = 16
     rate: float = 5e-3
+    beta2: float = 0.999
     schedule: str = "one_cycle"
     width: float = 0.125
     dropout: float = 0.0
@@ -49,10 +50,10 @@ class GazeRecipe:
         if (
             not self.rate > 0
             or not 0 < self.width <= 1
-            or not (0 <= self.dropout < 1 and 0 <= self.momentum < 1)
+            or not (0 <= self.dropout < 1 and 0 <= self.momentum < 1 and 0 <= self.beta2 < 1)
         ):
             raise ValueError(
-                "rate must be positive, width in (0, 1], dropout and momentum in [0, 1)"
+                "rate must be positive, width in (0, 1], dropout, momentum and beta2 in [0, 1)"
             )
 
 
