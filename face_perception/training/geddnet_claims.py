@@ -140,10 +140,10 @@ def guesses(found: Sequence[dict[str, float]]) -> dict[str, str]:
     within = {what: seen[f"{WITHIN} ({what})"] for what in (PUBLISHED, WHOLE)}
     return {
         "dilated": f"{seen[PUBLISHED]} against {seen[POOLED]}: drawn irises are large and sharp, "
-        "so that pooling loses little",
-        "between": f"people differ by {between[WHOLE]}, of which {seen[DRAWN_BIAS]} "
-        f"were drawn; one person's answers scatter by {within[WHOLE]}: a narrow "
-        "network after some minutes errs much from image to image",
+        "so that pooling may lose little",
+        "between": f"people differ by {between[WHOLE]} ({seen[DRAWN_BIAS]} were drawn), one "
+        f"person's answers scatter by {within[WHOLE]}: a narrow network after some minutes errs "
+        "from image to image",
         "decomposed": f"{seen[WHOLE]} without biases, {seen[PUBLISHED]} with: drawn biases have "
         "mean 0, so that without a table they average out over people too",
         "calibrated": f"{seen[PUBLISHED]} before and {seen[CALIBRATED]} after: what is taken away "
