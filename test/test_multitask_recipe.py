@@ -31,8 +31,10 @@ from face_perception.affect import MultitaskNet  # noqa: E402
 from face_perception.affect.multitask import network_input  # noqa: E402
 from face_perception.dataset import DatasetError  # noqa: E402
 from face_perception.inference import install, load  # noqa: E402
+from face_perception.networks.multitask import AU  # noqa: E402
 from face_perception.nodes import messages  # noqa: E402
 from face_perception.synthesis import AffectSet, write_affect_set  # noqa: E402
+from face_perception.training import affect_beside as beside  # noqa: E402
 from face_perception.training import claims, multitask_claims, multitask_recipe, runs  # noqa: E402
 from face_perception.training.affect_data import (  # noqa: E402
     AffectData,
@@ -301,11 +303,40 @@ def test_a_guess_is_of_what_was_seen() -> None:
     assert "by heart" in row(-0.2, -0.1)
 
 
-def test_claims_are_trained_for(data: AffectData, tmp_path: Path) -> None:
+def test_beside_what_the_affect_node_does_by_default(data: AffectData, folder: Path) -> None:
+    index = beside.chosen(data.people, data.people)
+    assert len(index) == 2 * beside.EACH
+    some = data.take(index)
+    found = beside.by_default(folder, data, index)
+    alone, known = found[beside.ALONE], found[beside.KNOWN]
+    told = np.isfinite(alone.units)
+    assert told.any(1).mean() > 0.8, "the mesh finds drawn faces in their patches"
+    assert not told[:, AU.index(6)].any(), "landmarks do not tell a raised cheek"
+    parted = some.units[:, AU.index(25)] == 1
+    lips = alone.units[:, AU.index(25)]
+    assert np.nanmean(lips[parted]) > np.nanmean(lips[~parted]) + 0.2
+    assert not np.array_equal(alone.units, known.units, equal_nan=True)
+    # Somebody who says the labels has all of it right.
+    right = beside.Answers(some.units.astype(float), some.expression, some.affect)
+    scores = beside.scores({**found, beside.NETWORK: right}, some)
+    assert scores["AU25 F1"][beside.NETWORK] == 1 > scores["AU25 F1"][beside.ALONE]
+    assert scores["EXPR F1"][beside.NETWORK] == 1 > scores["EXPR F1"][beside.ALONE]
+    assert scores["CCC valence"][beside.NETWORK] == pytest.approx(1)
+    assert beside.ALONE not in scores.get("AU6 F1", {})
+    table = beside.section({"drawn": [scores, scores]})
+    assert "| drawn: default, rest known |" in table
+    assert "| EXPR accuracy | " in table
+    assert "| 1 ± 0 |\n" in table
+
+
+def test_claims_are_trained_for(data: AffectData, folder: Path, tmp_path: Path) -> None:
     """All of a claim's networks, smallest; two seeds in one process."""
     one = dataclasses.replace(SMALL, steps=1, students=2, batch=3)
     with ThreadPoolExecutor(1) as pool:
-        found = multitask_claims.trained(data, one, (0, 1), pool, lambda _: None, tmp_path)
+        taught: dict[int, Any] = {}
+        found = multitask_claims.trained(
+            data, one, (0, 1), pool, lambda _: None, tmp_path, judge=taught.__setitem__
+        )
         outcome = multitask_claims.compared(found)
         kept = {file: file.stat().st_mtime_ns for file in tmp_path.glob("*/last.ckpt")}
         again = multitask_claims.trained(data, one, (0, 1), pool, lambda _: None, tmp_path)
@@ -322,6 +353,9 @@ def test_claims_are_trained_for(data: AffectData, tmp_path: Path) -> None:
     assert "| measure | chance | teacher | unbalanced teacher | student | ensemble |" in table
     assert f"| VA | {0:.3g} ± 0 |" in table
     assert "| AU F1 |  |" in table
+    assert [len(students) for students in taught.values()] == [2, 2]
+    section = multitask_claims.beside_default(folder, data, taught, lambda _: None)
+    assert "| EXPR F1 | " in section
 
 
 def test_chance_is_the_best_single_answer(data: AffectData) -> None:

@@ -8,21 +8,24 @@ import dataclasses
 import multiprocessing
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Executor, ProcessPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import torch
 
-from face_perception.networks.multitask import Multitask
+from face_perception.networks.multitask import Multitask, average_probabilities
 from face_perception.synthesis import AffectSet, write_affect_set
+from face_perception.training import affect_beside as beside
 from face_perception.training.affect_data import AffectData, read_affect
 from face_perception.training.claims import Outcome, Report, Row, seen
 from face_perception.training.lightning_base import begun
-from face_perception.training.multitask_metrics import MEASURES, chance, evaluate
+from face_perception.training.multitask_metrics import MEASURES, chance, evaluate, logits_of
 from face_perception.training.multitask_recipe import (
     Recipe,
     Trunk,
@@ -67,10 +70,17 @@ Found = dict[str, dict[str, float]]
 def split(data: AffectData, seed: int) -> tuple[AffectData, AffectData]:
     """To train on, with incomplete labels; and other people, with all of them."""
     random = np.random.default_rng([97, seed])
-    people = np.unique(data.people)
-    held = random.permutation(people)[: max(round(HELD_OUT * len(people)), 1)]
-    out = np.isin(data.people, held)
+    out = np.isin(data.people, _held_out(data, seed, random))
     return data.take(np.flatnonzero(~out)).incomplete(random), data.take(np.flatnonzero(out))
+
+
+def _held_out(
+    data: AffectData, seed: int, random: np.random.Generator | None = None
+) -> npt.NDArray[Any]:
+    """Who is not trained on."""
+    random = random or np.random.default_rng([97, seed])
+    people = np.unique(data.people)
+    return random.permutation(people)[: max(round(HELD_OUT * len(people)), 1)]
 
 
 @dataclass(frozen=True)
@@ -107,9 +117,11 @@ def trained(
     report: Report,
     work: Path,
     trunk: Trunk | None = None,
+    judge: Callable[[int, Sequence[Multitask]], None] = lambda seed, students: None,
 ) -> list[Found]:
     """For each seed, measures on held-out people of the teacher, one trained without balancing, the
-    mean of the students, and their ensemble; and what chance reaches there.
+    mean of the students, and their ensemble; and what chance reaches there. ``judge`` is given each
+    seed's students.
     """
     plain = dataclasses.replace(recipe, balanced=False)
     jobs = [
@@ -141,7 +153,33 @@ def trained(
             measured = ", ".join(f"{m} {v:.3f}" for m, v in values.items())
             report(f"multitask, seed {seed}: {name}: {measured}")
         found.append(of_this)
+        judge(seed, students)
     return found
+
+
+def beside_default(
+    folder: Path, data: AffectData, students: dict[int, Sequence[Multitask]], report: Report
+) -> str:
+    """Each seed's ensemble beside the default of the affect node, on the same images of the people
+    that were held out: a table. ``data`` is all of the data set ``folder``.
+    """
+    report("multitask: beside the default of the affect node")
+    held = {seed: _held_out(data, seed) for seed in students}
+    every = beside.chosen(data.people, np.concatenate(list(held.values())))
+    default = beside.by_default(folder, data, every)
+    scores: dict[str, list[dict[str, dict[str, float]]]] = {}
+    for seed, networks in students.items():
+        for kind, start in (("drawn", "drawn_"), ("photograph", "photo_")):
+            own = np.char.startswith(data.people[every].astype(str), start)
+            own &= np.isin(data.people[every], held[seed])
+            if not own.any():
+                continue
+            some = data.take(every[own])
+            logits = average_probabilities([logits_of(one, some.faces) for one in networks])
+            answers = {name: one.take(own) for name, one in default.items()}
+            answers[beside.NETWORK] = beside.of_network(logits)
+            scores.setdefault(kind, []).append(beside.scores(answers, some))
+    return beside.section(scores)
 
 
 def _all(
@@ -235,7 +273,12 @@ def rows(
             report(f"multitask: drawing {settings.people + settings.photos} others")
             write_affect_set(people, settings, workers=max(workers - 1, 1))
         data = read_affect(people)
-        return compared(trained(data, recipe, seeds, pool, report, work, trunk.result()))
+        students: dict[int, Sequence[Multitask]] = {}
+        keep = students.__setitem__
+        found = trained(data, recipe, seeds, pool, report, work, trunk.result(), keep)
+        outcome = compared(found)
+        section = beside_default(people, data, students, report)
+        return Outcome(outcome.rows, [*outcome.sections, section])
 
 
 def _trunk(own: Path, recipe: Recipe, folder: Path) -> Trunk:

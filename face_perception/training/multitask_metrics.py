@@ -47,20 +47,26 @@ def measures(logits: Logits, data: AffectData) -> dict[str, float]:
     index = data.of_task("AU")
     said = (logits["au"][index] > 0).numpy()
     truth = data.units[index] == 1
-    f1 = float(np.mean([_f1(said[:, k], truth[:, k]) for k in range(truth.shape[1])]))
+    mean = float(np.mean([f1(said[:, k], truth[:, k]) for k in range(truth.shape[1])]))
     right = float((said == truth).mean())
-    out |= {"AU": 0.5 * f1 + 0.5 * right, "AU F1": f1, "AU accuracy": right}
+    out |= {"AU": 0.5 * mean + 0.5 * right, "AU F1": mean, "AU accuracy": right}
     index = data.of_task("EXPR")
     chosen, label = logits["expression"][index].argmax(1).numpy(), data.expression[index]
-    f1 = float(np.mean([_f1(chosen == k, label == k) for k in np.unique(label)]))
+    mean = float(np.mean([f1(chosen == k, label == k) for k in np.unique(label)]))
     right = float((chosen == label).mean())
-    out |= {"EXPR": 0.67 * f1 + 0.33 * right, "EXPR F1": f1, "EXPR accuracy": right}
+    out |= {"EXPR": 0.67 * mean + 0.33 * right, "EXPR F1": mean, "EXPR accuracy": right}
     index = data.of_task("VA")
-    values = torch.linspace(-1, 1, VA_BINS)
-    halves = logits["va"][index].split(VA_BINS, 1)
-    said_va = [(half.softmax(1) @ values).numpy() for half in halves]
-    valence, arousal = (_ccc(s, data.affect[index, k]) for k, s in enumerate(said_va))
+    said_va = valence_arousal(logits)[index]
+    valence, arousal = (ccc(said_va[:, k], data.affect[index, k]) for k in range(2))
     return out | {"VA": valence + arousal, "CCC valence": valence, "CCC arousal": arousal}
+
+
+def valence_arousal(logits: Logits) -> Array:
+    """[N, 2], of the probabilities of their bins."""
+    values = torch.linspace(-1, 1, VA_BINS)
+    halves = logits["va"].split(VA_BINS, 1)
+    made: Array = np.stack([(half.softmax(1) @ values).numpy() for half in halves], 1)
+    return made
 
 
 def chance(data: AffectData) -> dict[str, float]:
@@ -71,22 +77,23 @@ def chance(data: AffectData) -> dict[str, float]:
     label = data.expression[data.of_task("EXPR")]
     classes, counts = np.unique(label, return_counts=True)
     share = counts.max() / len(label)
-    f1 = 2 * share / (1 + share) / len(classes)
+    macro = 2 * share / (1 + share) / len(classes)
     return {
         "AU": float(np.maximum(absent, present).mean()),
-        "EXPR": float(0.67 * f1 + 0.33 * share),
+        "EXPR": float(0.67 * macro + 0.33 * share),
         "VA": 0.0,
     }
 
 
-def _f1(said: Array, truth: Array) -> float:
+def f1(said: Array, truth: Array) -> float:
+    """Of bool [N]; 1 where nothing was said and nothing is true."""
     both = float((said & truth).sum())
     total = float(said.sum() + truth.sum())
     return 2 * both / total if total else 1.0
 
 
-def _ccc(said: Array, truth: Array) -> float:
-    """With the population's deviations, as metrics have it."""
+def ccc(said: Array, truth: Array) -> float:
+    """Concordance correlation of [N], with the population's deviations, as metrics have it."""
     s, t = said.astype(np.float64), truth.astype(np.float64)
     covariance = ((s - s.mean()) * (t - t.mean())).mean()
     return float(2 * covariance / (s.var() + t.var() + (s.mean() - t.mean()) ** 2))
