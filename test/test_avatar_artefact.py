@@ -200,6 +200,9 @@ def test_a_clip_is_cut_alike() -> None:
         (["astronaut", "-o", "x", "--size", "5"], "--size must be WIDTHxHEIGHT"),
         (["astronaut", "-o", "x", "--seconds", "0"], "--seconds must be"),
         (["astronaut", "-o", "/"], "is a folder"),
+        (["astronaut", "-o", "x", "--margin", "-1"], "--margin must be 0 to 512 (the height)"),
+        (["astronaut", "-o", "x", "--shift", "-513"], "--shift must be at most the height, 512"),
+        (["astronaut", "-o", "x", "--seed", "-1"], "--seed must be 0 or more, not -1"),
         (["astronaut", "-o", "file/x"], "--output file/x cannot be written (Not a directory)"),
         (["grey.png", "-o", "x"], "grey.png: no face in the portrait"),
         (["astronaut", "-o", "x"], "musetalk_vae_encoder was not imported: face-perception import"),
@@ -218,3 +221,16 @@ def test_the_command_says_what_is_wrong(
     assert cli.main(["avatar", "prepare", *arguments]) == 1
     assert message in capsys.readouterr().err
     assert not (tmp_path / "x").exists()
+
+
+@pytest.mark.parametrize("output", [".", "file/a.png"])
+def test_show_says_where_it_cannot_write(
+    output: str,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "file").touch()
+    assert cli.main(["avatar", "show", "x.avatar", "-o", output]) == 1
+    assert f"--output {output} " in capsys.readouterr().err

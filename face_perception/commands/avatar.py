@@ -79,14 +79,13 @@ def _prepare(args: argparse.Namespace) -> int:
     size = _size(args.size)
     if not 0.04 <= args.seconds <= MAX_PICTURES / 25:
         raise ValueError(f"--seconds must be 0.04 to {MAX_PICTURES / 25:g}, not {args.seconds:g}")
-    if args.output.is_dir():
-        raise ValueError(f"--output {args.output} is a folder: name a file, e.g. me.avatar")
-    try:
-        check_writable(args.output)
-    except OSError as error:
-        raise OSError(
-            f"--output {args.output} cannot be written ({error.strerror}): name another place"
-        ) from error
+    if args.margin is not None and not 0 <= args.margin <= size[1]:
+        raise ValueError(f"--margin must be 0 to {size[1]} (the height), not {args.margin}")
+    if not abs(args.shift) <= size[1]:
+        raise ValueError(f"--shift must be at most the height, {size[1]}, not {args.shift}")
+    if args.seed < 0:
+        raise ValueError(f"--seed must be 0 or more, not {args.seed}")
+    _check_output(args.output, "me.avatar")
     imported = unet_version()
     version = args.version or imported or VERSIONS[0]
     if imported not in ("", version):
@@ -114,6 +113,18 @@ def _prepare(args: argparse.Namespace) -> int:
     without = f", {left_out} without a face left out" if left_out > 0 else ""
     print(f"{args.output}: {len(made.pictures)} pictures{without}, MuseTalk {made.version}")
     return 0
+
+
+def _check_output(output: Path, example: str) -> None:
+    """Refuses what cannot be written, before the work."""
+    if output.is_dir():
+        raise ValueError(f"--output {output} is a folder: name a file, e.g. {example}")
+    try:
+        check_writable(output)
+    except OSError as error:
+        raise OSError(
+            f"--output {output} cannot be written ({error.strerror}): name another place"
+        ) from error
 
 
 def _pictures(
@@ -147,6 +158,7 @@ def _show(args: argparse.Namespace) -> int:
     from face_perception.avatar import contact_sheet, load_avatar
     from face_perception.files import write_whole
 
+    _check_output(args.output, "avatar.png")
     made = load_avatar(args.avatar)
     done, data = cv2.imencode(".png", cv2.cvtColor(contact_sheet(made), cv2.COLOR_RGB2BGR))
     assert done
