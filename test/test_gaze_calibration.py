@@ -122,9 +122,47 @@ def test_samples_that_repeat_each_other_count_less() -> None:
     random = np.random.default_rng(3)
     noise = random.normal(0, 2 * DEG, (60, 2))
     smooth = np.stack([np.convolve(noise[:, k], np.ones(8) / 3, "same") for k in (0, 1)], 1)
+    smooth, noise = smooth + 5 * DEG, noise + 5 * DEG
     assert find_bias(smooth).error > 1.5 * find_bias(noise).error * (
         find_bias(smooth).spread / find_bias(noise).spread
     )
+
+
+@pytest.mark.parametrize("bias", [0.0, 3.0])
+def test_who_needs_no_calibration_gets_none_from_few_samples(bias: float) -> None:
+    """Ten samples say little: where the estimate is right already they would make it worse."""
+    random = np.random.default_rng(5)
+    accepted = []
+    for _ in range(200):
+        offsets = random.normal((bias * DEG, 0), 2 * DEG, (10, 2))
+        try:
+            found = find_bias(offsets)
+        except CalibrationRefused:
+            accepted.append(False)
+        else:
+            accepted.append(True)
+            assert found.expected_residual < 1.06 * found.before + 0.1 * DEG
+    assert np.mean(accepted) > 0.85 if bias else np.mean(accepted) < 0.75
+
+
+def test_blinks_that_went_unnoticed_do_no_harm() -> None:
+    """A tenth of 30 images look down by 15 degrees, a twentieth anywhere."""
+    random = np.random.default_rng(5)
+    off = []
+    for _ in range(300):
+        bias = random.normal(0, 3 * DEG, 2)
+        offsets = bias + random.normal(0, 2 * DEG, (30, 2))
+        lot = random.random(30)
+        offsets[lot < 0.1] += (0, 15 * DEG)
+        other = (lot > 0.1) & (lot < 0.15)
+        offsets[other] = random.uniform(-30 * DEG, 30 * DEG, (other.sum(), 2))
+        try:
+            found = find_bias(offsets)
+        except CalibrationRefused:
+            off.append(math.inf)
+        else:
+            off.append(math.hypot(*(np.array([found.yaw, found.pitch]) - bias)))
+    assert np.mean(np.array(off) < 1.1 * DEG) > 0.92
 
 
 # Image by image.

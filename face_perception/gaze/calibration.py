@@ -30,7 +30,9 @@ _MEAN_RADIUS = math.sqrt(math.pi / 2)
 
 _MAX_BIAS = math.radians(15)  # five times what people differ by
 _MAX_SPREAD = math.radians(4)
-_MAX_ELSEWHERE = 0.22
+_MAX_ELSEWHERE = 0.3  # in ten images of thirty: blinks that went unnoticed, and outliers
+# A residual this much above what there was is worse; less is rounding, or no matter.
+_WORSE, _NO_MATTER = 1.05, math.radians(0.05)
 _MAX_DISAGREEMENT = math.radians(8)  # of one target with all of them
 
 # Two places: this far apart, in angle and in spreads, the lesser with this share, and worth this
@@ -143,7 +145,7 @@ def find_bias(offsets: FloatArray, targets: npt.NDArray[np.int_] | None = None) 
         )
     error = found.spread * math.sqrt(_repetition(offsets[found.near] - found.at) / kept)
     _check_gain(offsets, targets, error)
-    return Bias(
+    bias = Bias(
         yaw=float(found.at[0]),
         pitch=float(found.at[1]),
         spread=found.spread,
@@ -151,6 +153,13 @@ def find_bias(offsets: FloatArray, targets: npt.NDArray[np.int_] | None = None) 
         before=float(np.linalg.norm(offsets[found.near], axis=1).mean()),
         samples=kept,
     )
+    if bias.expected_residual > _WORSE * bias.before + _NO_MATTER:
+        raise CalibrationRefused(
+            f"calibrating would make it worse: the gaze is {_degrees(bias.before)} beside the "
+            f"target, and {kept} samples are too few to say in which direction: take more, or "
+            "leave it as it is"
+        )
+    return bias
 
 
 def _degrees(angle: float) -> str:
