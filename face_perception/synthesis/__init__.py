@@ -4,6 +4,7 @@ speech with its phonemes and what the mouth does.
 """
 
 from face_perception.synthesis.acting import (
+    PRESENT,
     Act,
     act,
 )
@@ -73,6 +74,7 @@ __all__ = [
     "HELD_OUT_VARIANTS",
     "LOOP",
     "PHOTOS",
+    "PRESENT",
     "SENTENCES",
     "SPEECH_RATE",
     "TRAINED_LANGUAGES",

@@ -20,7 +20,7 @@ from face_perception.affect import ExpressionNet, LandmarkActionUnits, derive_va
 from face_perception.faces import CROP_SIDE, FaceTracker, load_tracker
 from face_perception.inference import load
 from face_perception.networks.multitask import AU, Logits
-from face_perception.synthesis.acting import PRESENT
+from face_perception.synthesis import PRESENT
 from face_perception.training.affect_data import AffectData
 from face_perception.training.claims import seen
 from face_perception.training.multitask_metrics import ccc, f1, valence_arousal
