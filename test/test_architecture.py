@@ -38,7 +38,8 @@ ALLOWED: dict[str, set[str]] = {
     "perception": BASE | {"inference", "faces", "mirror"} | SENSES,
     "networks": BASE | {"inference", "speech"},
     "training": BASE
-    | {"affect", "dataset", "faces", "gaze", "inference", "mirror", "networks", "speech", "synthesis"},
+    | {"affect", "dataset", "faces", "gaze", "inference", "mirror", "networks", "speech"}
+    | {"synthesis"},
     "nodes": BASE | SENSES | {"msg", "srv", "action", "inference", "faces", "synthesis"}
     | {"overlay", "graph", "table", "supervisor", "clips"},
     "commands": BASE | {"inference", "faces", "gaze", "clips", "overlay", "perception", "graph"}
