@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import itertools
 import os
 import shutil
@@ -94,14 +96,18 @@ def narrow_models(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def narrow_avatar(narrow_models: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The astronaut for a fifth of a second, prepared by the command with the narrow networks."""
+    """The astronaut for a fifth of a second, prepared by the command with the narrow networks, in
+    the file that it chooses and names.
+    """
     from face_perception import cli
 
     file = tmp_path_factory.mktemp("avatar") / "astronaut.avatar"
-    few = ("--seconds", "0.2")
-    with pytest.MonkeyPatch.context() as patch:
+    said = io.StringIO()
+    with pytest.MonkeyPatch.context() as patch, contextlib.redirect_stdout(said):
         patch.setenv("FACE_PERCEPTION_MODELS", str(narrow_models))
-        assert cli.main(["avatar", "prepare", "astronaut", "-o", str(file), *few]) == 0
+        patch.chdir(file.parent)
+        assert cli.main(["avatar", "prepare", "astronaut", "--seconds", "0.2"]) == 0
+    assert said.getvalue().startswith(f"{file}: 5 pictures")
     return file
 
 

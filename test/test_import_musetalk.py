@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from musetalk_weights import published_weights
 
-from face_perception.avatar import FaceEncoder
+from face_perception.avatar import FaceEncoder, speech_stream
 from face_perception.inference import Card, Model, ModelError, build, install, load
 from face_perception.speech import features_of, log_mel
 
@@ -90,7 +90,7 @@ def cards(published: Path, models: Path) -> dict[str, Card]:
         return {card.name: card for card in (install(next(made)) for _ in range(3))}
 
 
-def loaded(name: str) -> Model:
+def loaded(name: str | Path) -> Model:
     return load(name, threads=2, backend="onnxruntime")
 
 
@@ -99,6 +99,10 @@ def test_whisper(cards: dict[str, Card], golden: Golden) -> None:
     assert cards["whisper_encoder"].facts["normed"] is True
     found = features_of(golden["wav"], loaded("whisper_encoder"))
     np.testing.assert_allclose(found, golden["hidden_hf"][0][:100], atol=1e-4)
+    stream = speech_stream(loaded("whisper_encoder"))
+    stream.push(golden["wav"], last=True)
+    heard = np.stack([stream.window(k, 25) for k in range(50)])
+    np.testing.assert_allclose(heard, golden["chunks_fps25"], atol=1e-4)
 
 
 def test_image_encoder(cards: dict[str, Card], golden: Golden) -> None:
@@ -158,6 +162,13 @@ def test_original_whisper_file(weights: Any, golden: Golden, tmp_path: Path) -> 
     with torch.inference_mode():
         found = network(torch.from_numpy(mel))[0, :100].numpy()
     np.testing.assert_allclose(found, golden["v10_features"], atol=1e-4)
+    # As a node uses it: the card chooses spectrogram and windows.
+    mel = torch.from_numpy(import_musetalk._example_mel())
+    install(import_musetalk.whisper_made(network, mel, path, normed), tmp_path / "models")
+    stream = speech_stream(loaded(tmp_path / "models" / "whisper_encoder.yaml"))
+    stream.push(golden["wav"], last=True)
+    windows = np.stack([stream.window(k, 25) for k in range(len(golden["v10_chunks_fps25"]))])
+    np.testing.assert_allclose(windows, golden["v10_chunks_fps25"], atol=2e-4)
     assert import_musetalk._whisper(path, "1.5")[1]
     half = {name: value.half() for name, value in state.items()}
     torch.save({"model_state_dict": half}, path)

@@ -23,7 +23,7 @@ from face_perception.inference import (
     make_variant,
     variant_of,
 )
-from face_perception.speech import WhisperStream, features_of, image_count, windows
+from face_perception.speech import WhisperStream, features_of, image_count, log_mel, windows
 
 torch = pytest.importorskip("torch")
 
@@ -132,13 +132,13 @@ def test_bad_arguments_are_named() -> None:
         made.generate(latents.astype(np.float64), audio)
     with pytest.raises(ValueError, match="2 latents do not fit 1 windows"):
         made.generate(latents, audio[:1])
-    with pytest.raises(ModelError, match="'musetalk_vae_encoder'"):
+    with pytest.raises(ModelError, match="needs musetalk_vae_encoder"):
         made.encode(np.zeros((1, 256, 256, 3), np.uint8))
 
 
 def test_missing_networks_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("FACE_PERCEPTION_MODELS", str(tmp_path))
-    with pytest.raises(ModelError, match=r"'musetalk_tiny_decoder'.*import"):
+    with pytest.raises(ModelError, match=r"musetalk_tiny_decoder, .*import.*--tiny FILE"):
         MuseTalk.load(decoder="tiny")
 
 
@@ -302,8 +302,8 @@ def test_batch_for_a_latency_budget() -> None:
 class Whisper:
     """The real encoder with the golden's weights."""
 
-    def __init__(self, shared: Path) -> None:
-        self._network = whisper_encoder.WhisperEncoder().eval()
+    def __init__(self, shared: Path, *, normed: bool = True) -> None:
+        self._network = whisper_encoder.WhisperEncoder(normed=normed).eval()
         state = published_weights(shared).whisper_encoder(1)
         self._network.load_state_dict({k: torch.from_numpy(v) for k, v in state.items()})
 
@@ -359,6 +359,44 @@ class Constant:
     def infer(self, inputs: Any) -> dict[str, Any]:
         states = np.broadcast_to(np.arange(1500.0)[:, None, None] + 1, (1, 1500, 5, 384))
         return {"states": states.astype(np.float32)}
+
+
+def test_speech_for_the_first_version(shared: Path, golden: dict[str, np.ndarray]) -> None:
+    """Its own spectrogram and windows: exact at once, near in pieces."""
+    encoder = Whisper(shared, normed=False)
+    wanted = golden["v10_chunks_fps25"]
+    stream = WhisperStream(encoder, original=True)
+    stream.push(golden["wav"], last=True)
+    found = np.stack([stream.window(k, 25) for k in range(len(wanted))])
+    np.testing.assert_allclose(found, wanted, atol=1e-4)
+    stream.reset()
+    found = []
+    for start in range(0, 32000, 3200):
+        stream.push(golden["wav"][start : start + 3200], last=start + 3200 == 32000)
+        while len(found) < len(wanted) and (window := stream.window(len(found), 25)) is not None:
+            found.append(window)
+    off = np.sqrt(((np.stack(found) - wanted) ** 2).mean() / (wanted**2).mean())
+    print("RMS of the deviation:", off)
+    assert off < 0.05
+
+
+def test_speech_of_the_first_version_longer_than_a_block() -> None:
+    """One spectrogram of the whole: where the first block is quiet, it is so beside the second."""
+    rng = np.random.default_rng(0)
+    speech = rng.normal(0, 0.1, 31 * RATE).astype(np.float32)
+    speech[: 30 * RATE] *= 1e-5
+    given: list[np.ndarray] = []
+
+    class Kept(Constant):
+        def infer(self, inputs: Any) -> dict[str, Any]:
+            given.append(inputs["mel"][0])
+            return super().infer(inputs)
+
+    assert features_of(speech, Kept(), original=True).shape == (1550, 5, 384)
+    mel = log_mel(speech)
+    np.testing.assert_array_equal(given[0], mel[:, :3000])
+    np.testing.assert_array_equal(given[1][:, :100], mel[:, 3000:])
+    assert not given[1][:, 100:].any()
 
 
 def test_long_speech_is_forgotten() -> None:

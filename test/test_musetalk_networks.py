@@ -11,6 +11,7 @@ import pytest
 from musetalk_weights import published_weights
 
 from face_perception.speech import log_mel
+from face_perception.speech.mel import filters
 
 torch = pytest.importorskip("torch")
 
@@ -44,6 +45,18 @@ def test_log_mel(golden: dict[str, np.ndarray]) -> None:
     np.testing.assert_allclose(mel[:, :240], golden["mel_hf"][0], atol=1e-4)
     np.testing.assert_allclose(mel[:, -10:], golden["mel_hf_tail"][0], atol=1e-4)
     np.testing.assert_allclose(log_mel(golden["wav"]), golden["v10_mel"], atol=1e-4)
+
+
+@pytest.mark.parametrize("count", [32000, 31999, 31980, 31920, 31841, 4000])
+def test_log_mel_of_any_length(golden: dict[str, np.ndarray], count: int) -> None:
+    """As whisper's own code has it: all samples are heard, also those behind the last frame."""
+    speech = golden["wav"][5000 : 5000 + count] if count < 5000 else golden["wav"][:count]
+    window = torch.hann_window(400)
+    spectrum = torch.stft(torch.from_numpy(speech), 400, 160, window=window, return_complex=True)
+    power = spectrum[:, :-1].abs() ** 2
+    logarithm = (torch.from_numpy(filters()).float() @ power).clamp(min=1e-10).log10()
+    wanted = (torch.maximum(logarithm, logarithm.max() - 8.0) + 4.0) / 4.0
+    np.testing.assert_allclose(log_mel(speech), wanted.numpy(), atol=1e-4)
 
 
 def test_log_mel_of_nothing() -> None:

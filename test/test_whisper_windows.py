@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -42,6 +43,36 @@ def test_original_windows_as_published(golden: dict[str, np.ndarray]) -> None:
     np.testing.assert_array_equal(found, golden["v10_chunks_fps25"])
 
 
+@pytest.mark.parametrize("fps", [24, 25, 29.97, 30, 60])
+@pytest.mark.parametrize("steps", [1, 5, 99, 101, 333])
+def test_original_windows_at_any_rate(fps: float, steps: int) -> None:
+    """By the published loop: it ends behind the first moment after the end."""
+    index, step = [], 50.0 / fps
+    while True:
+        middle = int(len(index) * 50.0 / fps)
+        index.append([min(max(k, 0), steps - 1) for k in range(middle - 4, middle + 6)])
+        if int((len(index) - 1) * step) > steps:
+            break
+    features = np.zeros((steps, 5, 384), np.float32)
+    features[:] = np.arange(steps)[:, None, None]
+    found = original_windows(features, fps).reshape(-1, 10, 5, 384)[:, :, 0, 0]
+    np.testing.assert_array_equal(found, index)
+
+
+def test_counts_are_in_the_published_arithmetic() -> None:
+    """Seconds as a float: exact fractions would give one more here. The rate is cut."""
+    assert image_count(18560, 25) == 28
+    assert image_count(18561, 25) == 29
+    assert image_count(32000, 29.97) == image_count(32000, 29) == 58
+    assert first_steps(60, 29.97).tolist() == first_steps(60, 29).tolist()
+    for samples, steps in ((9280, 28), (9281, 29), (9600, 30)):
+        assert len(features_of(np.zeros(samples, np.float32), Counting())) == steps
+        stream = WhisperFeatures(Counting())
+        early = stream.push(np.zeros(9000, np.float32))
+        rest = stream.push(np.zeros(samples - 9000, np.float32), last=True)
+        assert len(early) + len(rest) == steps
+
+
 def test_slow_clips_have_more_silence_before() -> None:
     assert first_steps(3, 24).tolist() == [-6, -4, -2]
     assert windows(np.ones((4, 5, 384), np.float32), 2, 24)[0].sum() == 4 * 5 * 384
@@ -52,8 +83,12 @@ def test_nothing_said() -> None:
     assert windows(nothing, 0, 25).shape == (0, 50, 384)
     assert not windows(nothing, 2, 25).any()
     assert original_windows(nothing, 25).shape == (0, 50, 384)
-    with pytest.raises(ValueError, match="images a second"):
-        windows(nothing, 1, 0)
+    for fps in (0, 0.5, math.nan, math.inf):
+        for way in (lambda fps=fps: windows(nothing, 1, fps), lambda fps=fps: image_count(1, fps)):
+            with pytest.raises(ValueError, match="images a second must be a number from 1 on"):
+                way()
+        with pytest.raises(ValueError, match="images a second"):
+            original_windows(nothing, fps)
 
 
 class Counting:

@@ -35,7 +35,15 @@ from face_perception.avatar.film import FilmError, write_film
 from face_perception.avatar.interfaces import Animator, FaceState, Listener, Renderer
 from face_perception.avatar.life import LivingFace
 from face_perception.avatar.lip_sync import LipSync, LipSyncReport
-from face_perception.avatar.musetalk import DECODERS, FaceEncoder, MuseTalk, Needs
+from face_perception.avatar.musetalk import (
+    DECODERS,
+    FaceEncoder,
+    MuseTalk,
+    Needs,
+    check_imported,
+    how_to_import,
+    speech_stream,
+)
 from face_perception.avatar.parsing import parts_of_mesh, talking_area
 from face_perception.avatar.performer import Activity, Performer, Report
 from face_perception.avatar.picture import PortraitError, read_picture
@@ -112,6 +120,7 @@ __all__ = [
     "autoencoder_hash",
     "batch_for",
     "blend",
+    "check_imported",
     "compare_decoders",
     "contact_sheet",
     "crop_box",
@@ -121,6 +130,7 @@ __all__ = [
     "drawn_face",
     "face_box",
     "framed_pictures",
+    "how_to_import",
     "idle_pictures",
     "import_sounddevice",
     "load_avatar",
@@ -133,6 +143,7 @@ __all__ = [
     "read_picture",
     "save_avatar",
     "soft_mask",
+    "speech_stream",
     "talking_area",
     "to_latents",
     "unet_version",

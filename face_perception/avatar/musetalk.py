@@ -15,7 +15,8 @@ import numpy as np
 
 from face_perception import inference
 from face_perception.avatar.face_box import SCALING
-from face_perception.inference import Model, ModelError, Progress
+from face_perception.inference import Model, ModelError, Progress, catalogue
+from face_perception.speech import WhisperStream
 from face_perception.types import FloatArray, Image
 
 ENCODER, UNET = "musetalk_vae_encoder", "musetalk_unet"
@@ -24,11 +25,39 @@ DECODERS = {
     "lower": "musetalk_vae_decoder_lower",
     "tiny": "musetalk_tiny_decoder",
 }
+_IMPORT = "face-perception import musetalk"
+_IMPORT_ALL = " --unet FILE --vae FILE --whisper FILE"
+_IMPORT_DECODER = {"exact": "", "lower": " --lower", "tiny": " --tiny FILE"}
 MAX_BATCH = 8
 SIDE, TOKENS, WIDTH = 256, 50, 384
 _LATENTS = (8, 32, 32)
 # How often a network is run to know what it takes, and for how many seconds at most.
 _CALLS, _PATIENCE = 5, 4.0
+
+
+def how_to_import(decoder: str = "exact", *, alone: bool = False) -> str:
+    """The command that imports the networks with one of ``DECODERS``, or ``alone`` the tiny one,
+    which can be added to the others.
+    """
+    return f"{_IMPORT}{'' if alone else _IMPORT_ALL}{_IMPORT_DECODER[decoder]}"
+
+
+def check_imported(*names: str, decoder: str = "exact") -> None:
+    """Raises ModelError naming those of the networks that are not there, and their import."""
+    cards = catalogue()
+    missing = [name for name in names if name not in cards]
+    if missing:
+        raise ModelError(
+            f"musetalk needs {', '.join(missing)}, which {'were' if missing[1:] else 'was'} not "
+            f"imported: {how_to_import(decoder, alone=missing == [DECODERS['tiny']])}"
+        )
+
+
+def speech_stream(encoder: Model) -> WhisperStream:
+    """What hears speech for MuseTalk: with OpenAI's file imported for 1.0 as that first heard it,
+    else as 1.5 does, and 1.0 as its code is today.
+    """
+    return WhisperStream(encoder, original=encoder.card.facts.get("normed") is False)
 
 
 class FaceEncoder:
@@ -42,11 +71,7 @@ class FaceEncoder:
         cls, *, backend: str = "auto", threads: int = 1, fall_back: bool = False
     ) -> FaceEncoder:
         """In FP32, for it runs once an avatar. Raises ModelError naming the model and the fix."""
-        if ENCODER not in inference.catalogue():
-            raise inference.ModelError(
-                f"{ENCODER} was not imported: face-perception import musetalk --unet FILE "
-                "--vae FILE --whisper FILE"
-            )
+        check_imported(ENCODER)
         return cls(inference.load(ENCODER, backend=backend, threads=threads, fall_back=fall_back))
 
     def encode(self, images: Image) -> FloatArray:
@@ -119,6 +144,7 @@ class MuseTalk:
             raise ValueError(f"there is no decoder {decoder!r}: use one of {', '.join(DECODERS)}")
         if not 1 <= batch <= MAX_BATCH:
             raise ValueError(f"batch must be 1 to {MAX_BATCH}, not {batch}")
+        check_imported(UNET, DECODERS[decoder], decoder=decoder)
 
         def part(name: str, precision: str) -> Model:
             return inference.load(

@@ -21,7 +21,13 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     actions = parser.add_subparsers(metavar="ACTION", required=True)
     sub = actions.add_parser("prepare", help="of a picture or a clip of one face")
     sub.add_argument("source", help="a picture, a video, astronaut or grace_hopper")
-    sub.add_argument("-o", "--output", type=Path, required=True, metavar="FILE")
+    sub.add_argument(
+        "-o",
+        "--output",
+        type=Path,
+        metavar="FILE",
+        help="default: the source's name with .avatar, in this folder",
+    )
     sub.add_argument(
         "--version",
         choices=("1.5", "1.0"),
@@ -85,7 +91,8 @@ def _prepare(args: argparse.Namespace) -> int:
         raise ValueError(f"--shift must be at most the height, {size[1]}, not {args.shift}")
     if args.seed < 0:
         raise ValueError(f"--seed must be 0 or more, not {args.seed}")
-    _check_output(args.output, "me.avatar")
+    output: Path = args.output or Path(f"{Path(args.source).stem}.avatar")
+    _check_output(output, "me.avatar")
     imported = unet_version()
     version = args.version or imported or VERSIONS[0]
     if imported not in ("", version):
@@ -108,10 +115,10 @@ def _prepare(args: argparse.Namespace) -> int:
             expected=expected,
             progress=progress,
         )
-    save(args.output, made)
+    save(output, made)
     left_out = expected - len(made.pictures)
     without = f", {left_out} without a face left out" if left_out > 0 else ""
-    print(f"{args.output}: {len(made.pictures)} pictures{without}, MuseTalk {made.version}")
+    print(f"{output.absolute()}: {len(made.pictures)} pictures{without}, MuseTalk {made.version}")
     return 0
 
 
@@ -132,9 +139,11 @@ def _pictures(
 ) -> tuple[Iterator[Image], float, int]:
     """Pictures, how many a second, and how many are expected."""
     from face_perception.avatar import SAMPLES, framed_pictures, idle_pictures, load_portrait
-    from face_perception.clips import Clip
+    from face_perception.clips import Clip, refuse_overwriting
 
     clip = None if args.source in SAMPLES else Clip(args.source)
+    if clip is not None and args.output is not None:
+        refuse_overwriting(args.output, clip)
     if clip is None or clip.still:
         portrait = load_portrait(args.source, size=size, whole=args.whole)
         count = max(1, round(args.seconds * 25))
@@ -172,15 +181,19 @@ def _show(args: argparse.Namespace) -> int:
 
 
 def _decoders(args: argparse.Namespace) -> int:
+    import numpy as np
+
     from face_perception import inference, paths
     from face_perception.avatar import (
         DECODERS,
         autoencoder_hash,
         compare_decoders,
+        how_to_import,
         load_avatar,
+        speech_stream,
         unet_version,
     )
-    from face_perception.speech import features_of, read_wav, windows
+    from face_perception.speech import read_wav
 
     if not 1 <= args.images <= 100:
         raise ValueError(f"--images must be 1 to 100, not {args.images}")
@@ -191,12 +204,13 @@ def _decoders(args: argparse.Namespace) -> int:
 
     there = {key: name for key, name in DECODERS.items() if name in inference.catalogue()}
     if "exact" not in there:
-        raise inference.ModelError(
-            f"{DECODERS['exact']} was not imported: face-perception import musetalk"
-        )
+        raise inference.ModelError(f"{DECODERS['exact']} was not imported: {how_to_import()}")
     hello = read_wav(paths.resource("config/speech/hello.wav"))
     speech = hello.samples[:, 0].astype("float32") / 32768
-    audio = windows(features_of(speech, load("whisper_encoder", "fp32")), args.images, 25, first=10)
+    stream = speech_stream(load("whisper_encoder", "fp32"))
+    stream.push(speech, last=True)
+    # All is known, so there is each window.
+    audio = np.array([stream.window(10 + k, 25) for k in range(args.images)], np.float32)
     decoders = {key: load(name) for key, name in there.items()}
     print("decoder    s an image    speed    with UNet    PSNR where it is blended (dB)")
     for one in compare_decoders(avatar, load("musetalk_unet"), decoders, audio):
@@ -205,8 +219,7 @@ def _decoders(args: argparse.Namespace) -> int:
             f"    {'exact' if one.decoder == 'exact' else f'{one.psnr:.1f}'}"
         )
     for key in DECODERS.keys() - there.keys():
-        option = {"lower": "… --lower", "tiny": "--tiny FILE"}[key]
-        print(f"{key:7} not imported: face-perception import musetalk {option}")
+        print(f"{key:7} not imported: {how_to_import(key, alone=key == 'tiny')}")
     return 0
 
 

@@ -109,7 +109,7 @@ def make(args: argparse.Namespace, report: Report) -> Iterator[Made]:
     whisper, normed = _whisper(args.whisper, args.version)
     mel = torch.from_numpy(_example_mel())
     yield whisper_made(whisper, mel, args.whisper, normed)
-    audio = _example_audio(whisper)
+    audio = _example_audio(whisper, normed)
     del whisper
     report(f"reading {args.vae}")
     autoencoder = filled(
@@ -274,7 +274,9 @@ def unet_made(
 
 
 def _whisper(path: Path, version: str) -> tuple[nn.Module, bool]:
-    """MuseTalk 1.0 first heard OpenAI's own network, without its last norm; all else with it."""
+    """MuseTalk 1.0 first heard OpenAI's own network, without its last norm; all else with it. The
+    card's ``normed`` chooses spectrogram and windows too (``speech_stream``).
+    """
     state, of_openai = whisper_names(read_state(path))
     normed = not (version == "1.0" and of_openai)
     network = whisper_encoder.WhisperEncoder(normed=normed)
@@ -322,14 +324,15 @@ def _example_mel() -> np.ndarray:
 
 
 @torch.inference_mode()
-def _example_audio(whisper: nn.Module) -> torch.Tensor:
+def _example_audio(whisper: nn.Module, normed: bool) -> torch.Tensor:
     """[1, 50, 384]: the window in the middle of a syllable."""
 
     class Encoder:
         def infer(self, inputs: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
             return {"states": whisper(torch.from_numpy(inputs["mel"])).numpy()}
 
-    return torch.from_numpy(windows(features_of(_example_speech(), Encoder()), 1, 25, first=27))
+    states = features_of(_example_speech(), Encoder(), original=not normed)
+    return torch.from_numpy(windows(states, 1, 25, first=27))
 
 
 def _example_images() -> torch.Tensor:

@@ -19,24 +19,22 @@ from face_perception.avatar import (
     Renderer,
     autoencoder_hash,
     batch_for,
+    check_imported,
     load_avatar,
     load_portrait,
+    speech_stream,
     unet_version,
 )
 from face_perception.inference import ModelError
 from face_perception.nodes.networks import Loading
 from face_perception.nodes.parameters import parameter
-from face_perception.speech import WhisperStream
 
 if TYPE_CHECKING:
     from face_perception.nodes.driver import PerceptionNode
 
 RENDERERS = ("auto", "portrait", "musetalk")
 _HEARS = "whisper_encoder"
-_IMPORT = "face-perception import musetalk"
-_IMPORT_ALL = " --unet FILE --vae FILE --whisper FILE"
-_IMPORT_DECODER = {"exact": "", "lower": " --lower", "tiny": " --tiny FILE"}
-_PREPARE = "face-perception avatar prepare PORTRAIT -o FILE"
+_PREPARE = "face-perception avatar prepare PORTRAIT"
 _BATCHES = (1, 2, 4, 8)
 _ROOM = 0.2  # seconds that images may take more than the speech that must be known
 _MEMORY = 1.3  # of the weights' size, that must be free
@@ -104,7 +102,7 @@ class Drawing:
         self._lips = LipSync(
             self._avatar,
             self._networks,
-            WhisperStream(self._hears),
+            speech_stream(self._hears),
             fps=fps,
             failed=self._node.failed,
         )
@@ -124,7 +122,7 @@ class Drawing:
         call: float = self._networks.needs() * batch
         # Where a call takes longer than that, lips are late whatever the delay.
         wait = min(call, _ROOM) + (batch - 1) / self._node.values.rate
-        return WhisperStream(self._hears).look_ahead + float(wait)
+        return speech_stream(self._hears).look_ahead + float(wait)
 
     def report(self) -> dict[str, str]:
         """For the diagnostics."""
@@ -157,7 +155,7 @@ class Drawing:
         hears = loading.with_precision("fp32").load(_HEARS)
         self._node.doing("musetalk: measuring how long an image takes")
         # What is left of the time beside whisper, which may run on the same device.
-        left = 1 - WhisperStream(hears).load()
+        left = 1 - speech_stream(hears).load()
         costs = self._batched(networks)
         speed = (
             f"musetalk: {1 / costs.total:.2f} frames/s here (UNet {costs.unet:.3f} s, "
@@ -208,18 +206,11 @@ def _check_models(decoder: str, fits: bool) -> None:
     """Raises ModelError where a network is not installed; with ``fits`` ValueError where their
     weights do not fit into what is free of the memory.
     """
-    cards = inference.catalogue()
     names = ("musetalk_unet", DECODERS[decoder], _HEARS)
-    missing = [name for name in names if name not in cards]
-    if missing:
-        # The tiny decoder can be added to the others.
-        rest = "" if missing == [DECODERS["tiny"]] else _IMPORT_ALL
-        raise ModelError(
-            f"musetalk needs {', '.join(missing)}, which were not imported: "
-            f"{_IMPORT}{rest}{_IMPORT_DECODER[decoder]}"
-        )
+    check_imported(*names, decoder=decoder)
     if not fits:
         return
+    cards = inference.catalogue()
     files = [
         path for name in names for path in (cards[name].path, *cards[name].extra_paths.values())
     ]

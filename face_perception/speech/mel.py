@@ -18,11 +18,13 @@ _TOP = 8000.0
 def log_mel(samples: FloatArray, frames: int | None = None) -> FloatArray:
     """Speech [S], 16 kHz, -1 to 1 -> float32 [80, frames]; ``frames`` defaults to all whole ones.
 
-    The samples are followed by silence up to ``frames`` (3000 for whisper's 30 s). Values are
-    log10 of power within 8 of the largest, brought to about -1 to 1 (Radford et al. 2022).
+    With ``frames`` (3000 for whisper's 30 s) the samples are followed by silence, or cut, to just
+    so many; without, all are heard, those behind the last whole frame in the frames before them.
+    Values are log10 of power within 8 of the largest, brought to about -1 to 1 (Radford et al.
+    2022).
     """
     count = len(samples) // HOP if frames is None else frames
-    padded = np.zeros(max(count * HOP, 1), np.float32)
+    padded = np.zeros(max(len(samples) if frames is None else count * HOP, 1), np.float32)
     given = samples[: len(padded)]
     padded[: len(given)] = given
     centred = np.pad(padded, _WINDOW // 2, mode="reflect")

@@ -21,6 +21,7 @@ from face_perception.speech.whisper_windows import (
     Encoder,
     WhisperFeatures,
     first_steps,
+    original_start,
 )
 from face_perception.types import FloatArray
 
@@ -44,12 +45,17 @@ class WhisperStream:
     pseudo-random weights, they are off by 3 % of their RMS, the worst image's by 6 % (a test holds
     5 and 10); with more speech still to come by what ``WhisperFeatures`` says.
 
+    ``original`` is for MuseTalk 1.0's first encoder, as in ``features_of`` and
+    ``original_windows``: the spectrogram is zero behind what has come so far.
+
     For one thread. Raises ValueError for a negative ``hold`` or ``every``.
     """
 
-    def __init__(self, model: Encoder, *, hold: float = 0.4, every: float = 0.2) -> None:
-        self._model, self._every = model, every
-        self._features = WhisperFeatures(model, look_ahead=hold, every=every)
+    def __init__(
+        self, model: Encoder, *, hold: float = 0.4, every: float = 0.2, original: bool = False
+    ) -> None:
+        self._model, self._every, self._original = model, every, original
+        self._features = WhisperFeatures(model, look_ahead=hold, every=every, original=original)
         self.look_ahead = (WINDOW - BEFORE) / STEP_RATE + hold + every
         self.reset()
 
@@ -94,16 +100,19 @@ class WhisperStream:
         if len(found):
             self._states = np.concatenate([self._states, found])
 
-    def window(self, index: int, fps: int) -> FloatArray | None:
+    def window(self, index: int, fps: float) -> FloatArray | None:
         """float32 [50, 384] of image ``index``, at ``fps`` images a second; None if not yet.
 
-        Before the speech and behind its end there is silence (zeros), as published. Raises
-        ValueError for an index below 0, and for one that is over 10 s before the last one asked
-        for: it is forgotten.
+        Before the speech and behind its end there is silence (zeros), with ``original`` its first
+        and last state, as published. Raises ValueError for an index below 0, and for one that is
+        over 10 s before the last one asked for: it is forgotten.
         """
         if index < 0:
             raise ValueError(f"images are counted from 0, there is no {index}")
-        start = int(first_steps(1, fps, index)[0])
+        if self._original:
+            start = int(original_start(np.array([index]), fps)[0])
+        else:
+            start = int(first_steps(1, fps, index)[0])
         if self._first > max(start, 0):
             raise ValueError(f"image {index} is long past: its speech is forgotten")
         if start + WINDOW > self._first + len(self._states) and not self._ended:
@@ -112,12 +121,14 @@ class WhisperStream:
         if old > _KEPT:  # seldom, for it copies
             self._states = self._states[old:].copy()
             self._first += old
-        return _window(self._states, start - self._first)
+        return self._picked(start - self._first)
 
-
-def _window(states: FloatArray, start: int) -> FloatArray:
-    picked = np.zeros((WINDOW, LAYERS, WIDTH), np.float32)
-    index = np.arange(start, start + WINDOW)
-    inside = (index >= 0) & (index < len(states))
-    picked[inside] = states[index[inside]]
-    return picked.reshape(WINDOW * LAYERS, WIDTH)
+    def _picked(self, start: int) -> FloatArray:
+        picked = np.zeros((WINDOW, LAYERS, WIDTH), np.float32)
+        index = np.arange(start, start + WINDOW)
+        count = len(self._states)
+        if self._original and count:
+            index = index.clip(0, count - 1)
+        inside = (index >= 0) & (index < count)
+        picked[inside] = self._states[index[inside]]
+        return picked.reshape(WINDOW * LAYERS, WIDTH)

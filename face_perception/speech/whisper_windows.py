@@ -32,16 +32,21 @@ class Encoder(Protocol):
 
 
 def step_count(samples: int) -> int:
-    """States of so many samples at 16 kHz: whole ones only."""
-    return samples // _STEP
+    """States of so many samples at 16 kHz: whole ones only, in the published arithmetic, which is
+    one short where the seconds round down (9280 samples).
+    """
+    return math.floor(samples / RATE * STEP_RATE)
 
 
-def image_count(samples: int, fps: int) -> int:
-    """Images of so many samples at 16 kHz: whole ones only."""
-    return samples * _whole(fps) // RATE
+def image_count(samples: int, fps: float) -> int:
+    """Images of so many samples at 16 kHz: whole ones only, in the published arithmetic (18560
+    samples at 25 a second are 28). As published, ``fps`` is cut to a whole number here and below:
+    29.97 is 29.
+    """
+    return math.floor(samples / RATE * _whole(fps))
 
 
-def first_steps(count: int, fps: int, first: int = 0) -> npt.NDArray[np.int64]:
+def first_steps(count: int, fps: float, first: int = 0) -> npt.NDArray[np.int64]:
     """[count]: the state at which the window of each image from number ``first`` starts.
 
     Before 0 and behind the end there is silence. The last image needs the states up to its start
@@ -56,7 +61,7 @@ def first_steps(count: int, fps: int, first: int = 0) -> npt.NDArray[np.int64]:
     return starts - before
 
 
-def windows(features: FloatArray, count: int, fps: int, first: int = 0) -> FloatArray:
+def windows(features: FloatArray, count: int, fps: float, first: int = 0) -> FloatArray:
     """``features`` [T, 5, 384] -> float32 [count, 50, 384] for images ``first``, ``first`` + 1, …
 
     MuseTalk 1.5, and 1.0 as its code is today: ten states, each with its five layers, zeros where
@@ -69,39 +74,47 @@ def windows(features: FloatArray, count: int, fps: int, first: int = 0) -> Float
     return picked.reshape(count, WINDOW * LAYERS, WIDTH)
 
 
-def original_windows(features: FloatArray, fps: int) -> FloatArray:
+def original_windows(features: FloatArray, fps: float) -> FloatArray:
     """``features`` [T, 5, 384] -> float32 [K, 50, 384] as MuseTalk 1.0 first had them.
 
     The first and last states are repeated where there is no speech, and images go on until the
     window's moment has passed the end: two more than ``windows`` has for 2 s at 25 a second.
+    ``fps`` may be any rate from 1 on.
     """
+    _whole(fps)
     if not len(features):
         return np.zeros((0, WINDOW * LAYERS, WIDTH), np.float32)
+    numbers = np.arange(math.ceil((len(features) + 1) * fps / STEP_RATE) + 2)
     # The first moment behind the end has an image still.
-    count = math.ceil((len(features) + 1) * _whole(fps) / STEP_RATE) + 1
-    moments = (np.arange(count) * STEP_RATE / fps).astype(np.int64)
-    index = original_steps(moments, len(features))
-    return features[index].astype(np.float32).reshape(len(index), WINDOW * LAYERS, WIDTH)
+    count = int(np.argmax((numbers * (STEP_RATE / fps)).astype(np.int64) > len(features))) + 1
+    index = original_start(numbers[:count], fps)[:, None] + np.arange(WINDOW)
+    picked = features[np.clip(index, 0, len(features) - 1)].astype(np.float32)
+    return np.reshape(picked, (count, WINDOW * LAYERS, WIDTH))
 
 
-def original_steps(moments: npt.NDArray[np.int64], steps: int) -> npt.NDArray[np.int64]:
-    """[K, 10]: the states of each window of ``original_windows``, of ``steps`` that there are."""
-    index = moments[:, None] + np.arange(-BEFORE, WINDOW - BEFORE)
-    clamped: npt.NDArray[np.int64] = np.clip(index, 0, max(steps - 1, 0))
-    return clamped
+def original_start(numbers: npt.NDArray[np.int64], fps: float) -> npt.NDArray[np.int64]:
+    """The state at which the window of each of these images starts in ``original_windows``."""
+    moments: npt.NDArray[np.int64] = (numbers * STEP_RATE / fps).astype(np.int64)
+    return moments - BEFORE
 
 
 def features_of(samples: FloatArray, encoder: Encoder, *, original: bool = False) -> FloatArray:
     """Whole speech [S], 16 kHz, -1 to 1 -> float32 [T, 5, 384] at 50 Hz.
 
     In blocks of 30 s, each followed by silence where it is shorter. ``original`` is MuseTalk 1.0's
-    first way, where the spectrogram is zero behind the end.
+    first way: one spectrogram of the whole, zero behind its end, in blocks; its encoder is one
+    without the last norm.
     """
     found = [np.zeros((0, LAYERS, WIDTH), np.float32)]
+    if original:
+        mel = log_mel(samples)
+        for start in range(0, mel.shape[1], BLOCK_FRAMES):
+            part = mel[:, start : start + BLOCK_FRAMES]
+            found.append(_hear(_filled_up(part), encoder)[: part.shape[1] // 2])
+        return np.concatenate(found)
     for start in range(0, len(samples), BLOCK):
-        block = samples[start : start + BLOCK]
-        found.append(_states(block, encoder, original=original)[: step_count(len(block))])
-    return np.concatenate(found)
+        found.append(_hear(log_mel(samples[start : start + BLOCK], BLOCK_FRAMES), encoder))
+    return np.concatenate(found)[: step_count(len(samples))]
 
 
 class WhisperFeatures:
@@ -125,11 +138,18 @@ class WhisperFeatures:
     For one thread. Raises what the encoder raises, ValueError for a look-ahead below 0.
     """
 
-    def __init__(self, encoder: Encoder, *, look_ahead: float = 0.4, every: float = 0.2) -> None:
+    def __init__(
+        self,
+        encoder: Encoder,
+        *,
+        look_ahead: float = 0.4,
+        every: float = 0.2,
+        original: bool = False,
+    ) -> None:
         if not look_ahead >= 0 or not every >= 0:
             raise ValueError("look_ahead and every must be seconds from 0 on")
         self.look_ahead = look_ahead
-        self._encoder = encoder
+        self._encoder, self._original = encoder, original
         self._hold = math.ceil(look_ahead * STEP_RATE)
         self._every = max(1, math.ceil(every * STEP_RATE))
         self.reset()
@@ -137,6 +157,7 @@ class WhisperFeatures:
     def reset(self) -> None:
         """Forgets the speech so far: the next is a new one."""
         self._block = np.zeros(0, np.float32)
+        self._before = 0  # samples in earlier blocks
         self._given = 0  # states of the current block that were handed out
 
     def push(self, samples: FloatArray, *, last: bool = False) -> FloatArray:
@@ -144,42 +165,51 @@ class WhisperFeatures:
         0. ``last`` says that the speech ends here; then all are handed out, and what is pushed next
         is a new one.
         """
-        found = [np.zeros((0, LAYERS, WIDTH), np.float32)]
         rest = np.asarray(samples, np.float32)
+        if last and not self._before and not len(self._block):
+            return features_of(rest, self._encoder, original=self._original)
+        found = [np.zeros((0, LAYERS, WIDTH), np.float32)]
         while True:
             room = BLOCK - len(self._block)
             self._block = np.concatenate([self._block, rest[:room]])
             rest = rest[room:]
-            full = len(self._block) == BLOCK
-            steps = step_count(len(self._block))
-            ready = steps if full or last else steps - self._hold
-            least = 1 if full or last else self._every
-            if ready - self._given >= least:
-                states = _states(self._block, self._encoder)
-                found.append(states[self._given : ready])
-                self._given = ready
-            if full:
-                self.reset()
+            found.append(self._heard(last=last and not len(rest)))
+            if len(self._block) == BLOCK:
+                self._before += BLOCK
+                self._block, self._given = self._block[:0], 0
             if not len(rest):
                 break
         if last:
             self.reset()
         return np.concatenate(found)
 
+    def _heard(self, *, last: bool) -> FloatArray:
+        """The states of the block that are certain by now."""
+        ends = last or len(self._block) == BLOCK
+        steps = len(self._block) // _STEP
+        if last and not self._original:
+            steps = step_count(self._before + len(self._block)) - self._before // _STEP
+        ready = steps if ends else steps - self._hold
+        if ready - self._given < (1 if ends else self._every):
+            return np.zeros((0, LAYERS, WIDTH), np.float32)
+        mel = log_mel(self._block, None if self._original else BLOCK_FRAMES)
+        states = _hear(_filled_up(mel), self._encoder)[self._given : ready]
+        self._given = ready
+        return states
 
-def _states(block: FloatArray, encoder: Encoder, *, original: bool = False) -> FloatArray:
-    """[1500, 5, 384] of a block of up to 30 s."""
-    if original:
-        made = log_mel(block)
-        mel = np.zeros((made.shape[0], BLOCK_FRAMES), np.float32)
-        mel[:, : made.shape[1]] = made
-    else:
-        mel = log_mel(block, BLOCK_FRAMES)
-    states = encoder.infer({"mel": mel[None]})["states"]
-    return np.asarray(states[0], np.float32)
+
+def _hear(mel: FloatArray, encoder: Encoder) -> FloatArray:
+    """[80, 3000] -> [1500, 5, 384]."""
+    return np.asarray(encoder.infer({"mel": mel[None]})["states"][0], np.float32)
 
 
-def _whole(fps: int) -> int:
-    if fps < 1 or fps != int(fps):
-        raise ValueError(f"images a second must be a whole number from 1 on, not {fps}")
+def _filled_up(mel: FloatArray) -> FloatArray:
+    filled = np.zeros((len(mel), BLOCK_FRAMES), np.float32)
+    filled[:, : mel.shape[1]] = mel
+    return filled
+
+
+def _whole(fps: float) -> int:
+    if not 1 <= fps < math.inf:
+        raise ValueError(f"images a second must be a number from 1 on, not {fps}")
     return int(fps)
