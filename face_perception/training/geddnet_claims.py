@@ -57,7 +57,9 @@ VARIANTS = {
 
 NOTE = (
     f"Gaze: GEDDnet at {RECIPE.width:g} of the published width, no VGG16, {RECIPE.people} people "
-    f"of {RECIPE.images} images, {RECIPE.epochs} epochs, no dropout; tested on {TEST_PEOPLE} "
+    f"of {RECIPE.images} images, {RECIPE.epochs} epochs, no dropout, "
+    f"rate {RECIPE.rate:g} and Adam's beta2 {RECIPE.beta2:g}, which were chosen with the dilated "
+    f"network alone, on other people (this may favour it); tested on {TEST_PEOPLE} "
     f"others of {TEST_IMAGES} images, calibrated with {recipes.CALIBRATION} more of each, which "
     "look at one target with heads turned. Their bias is drawn with 2.5° on each axis and shows in "
     "no image: that it exceeds what a network errs otherwise is a question to the network, that "
