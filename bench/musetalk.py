@@ -88,7 +88,7 @@ def measure(golden: Path, turns: int, of_diffusers: bool) -> dict[str, Any]:
         make_variant("musetalk_unet", "int8-cpu")
         quantised, _ = find_variant(card, "int8-cpu", base)
     int8 = OnnxRuntime(quantised, quantised.path.read_bytes(), THREADS)
-    predicted = models["musetalk_unet"].infer({"latents": latents, "audio": audio})["predicted"]
+    predicted = models["musetalk_unet"].infer({"latents": latents, "audio": audio})["latents"]
     tensor = torch.from_numpy(predicted)
     ways: dict[str, Callable[[], Any]] = {
         "torch UNet": lambda: unet(*given),

@@ -71,6 +71,21 @@ def test_an_installed_network_runs_by_name(models: Path) -> None:
     assert find(models / "twice.yaml").sha256 == card.sha256
 
 
+def test_an_output_may_be_called_as_an_input(models: Path) -> None:
+    """Which an ONNX file cannot: the card says so, for users of the model alone."""
+    made = doubling()
+    port = dataclasses.replace(made.outputs["twice"], public="face")
+    card = install(dataclasses.replace(made, outputs={"twice": port}))
+    assert card.outputs == {"twice": port}
+    make_variant("twice", "fp16")
+    for precision in ("fp32", "fp16"):
+        model = load("twice", precision=precision)
+        assert model.outputs == {"face": port}
+        found = model.infer({"face": np.ones((1, 2), np.float32)})
+        assert {name: value.tolist() for name, value in found.items()} == {"face": [[2, 2]]}
+        assert [one.output for one in model.deviations] == ["twice"] * (precision != "fp32")
+
+
 def test_variants_of_it_are_made_and_gated(models: Path) -> None:
     install(doubling())
     make_variant("twice", "fp16")

@@ -52,7 +52,7 @@ def compare_decoders(
             for maker in makers.values():  # warms up
                 maker.generate(given["latents"], given["audio"])
         begin = time.perf_counter()
-        predicted = unet.infer(given)["predicted"]
+        (predicted,) = unet.infer(given).values()
         unet_taken.append(time.perf_counter() - begin)
         faces = {}
         for name, maker in makers.items():

@@ -234,7 +234,7 @@ class MuseTalk:
     def _batch(self, latents: FloatArray, audio: FloatArray, images: Image) -> None:
         count = len(latents)
         begin = time.perf_counter()
-        predicted = self._unet.infer({"latents": latents, "audio": audio})["predicted"]
+        (predicted,) = self._unet.infer({"latents": latents, "audio": audio}).values()
         middle = time.perf_counter()
         images[:] = self.decode(predicted)
         end = time.perf_counter()

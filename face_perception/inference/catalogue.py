@@ -51,7 +51,8 @@ class Port:
     ``meaning`` says unit, range, layout and colour order. Another backend may be off by
     ``tolerance`` in the output's own unit, plus ``relative_tolerance`` times the value itself
     (inputs have none: 0). ``most`` is the largest shape that an engine is built for; empty where
-    only the first size is free.
+    only the first size is free. ``public`` is the name that ``Model`` gives an output, where that
+    is not the one in the ONNX file, which cannot have an input and an output of one name.
     """
 
     shape: tuple[int | None, ...]
@@ -60,6 +61,7 @@ class Port:
     tolerance: float = 0.0
     relative_tolerance: float = 0.0
     most: tuple[int, ...] = ()
+    public: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -324,6 +326,7 @@ def _ports(fields: _Fields) -> Mapping[str, Port]:
             if port.has("relative_tolerance")
             else 0.0,
             most=port.sizes("most") if port.has("most") else (),
+            public=port.text("public") if port.has("public") else "",
         )
         if ports[name].most and len(ports[name].most) != len(ports[name].shape):
             raise port.wrong("most", "must have as many sizes as shape")

@@ -131,6 +131,8 @@ def _port(port: Port) -> dict[str, Any]:
         content["relative_tolerance"] = port.relative_tolerance
     if port.most:
         content["most"] = list(port.most)
+    if port.public:
+        content["public"] = port.public
     return content
 
 

@@ -120,7 +120,7 @@ def overhead(model: Model, *, seconds: float = 1.0) -> float:
         raise ModelError(f"model {model.name} does not run on ONNX Runtime")
     session = model.runtime.session
     one = {name: value[:1] for name, value in read_captured(model.card).items()}
-    names = list(model.outputs)
+    names = list(model.card.outputs)
     calls = {"raw": partial(session.run, names, one), "ours": partial(model.infer, one)}
     times = time_in_turns(calls, seconds=seconds, least=50)
     return times["ours"].p50 / times["raw"].p50

@@ -70,7 +70,10 @@ class Model:
         self.why = why
         self.deviations = tuple(deviations)
         self.inputs: Mapping[str, Port] = card.inputs
-        self.outputs: Mapping[str, Port] = card.outputs
+        self._public = {name: port.public or name for name, port in card.outputs.items()}
+        self.outputs: Mapping[str, Port] = {
+            self._public[name]: port for name, port in card.outputs.items()
+        }
         self.card = card
         self.runtime = backend
         self._run = backend.run
@@ -94,7 +97,7 @@ class Model:
         if _recorded is not None:
             copies = {name: value.copy() for name, value in arrays.items()}
             _recorded.setdefault(self.name, []).append(copies)
-        return self._run(arrays)
+        return {self._public[name]: value for name, value in self._run(arrays).items()}
 
     def _check(self, name: str, port: Port, value: Array) -> None:
         shape = value.shape

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import dataclasses
 import os
 import shutil
 import tempfile
@@ -247,8 +248,9 @@ def unet_made(
     folder: Path,
 ) -> Made:
     data = folder / "musetalk_unet.onnx.data"
-    outputs = {"predicted": _port("predicted", (4, 32, 32), _LATENTS)}
-    # An ONNX graph cannot call an output as it calls an input.
+    # An ONNX graph cannot call an output as it calls an input; the model's users can.
+    predicted = _port("predicted", (4, 32, 32), _LATENTS)
+    outputs = {"predicted": dataclasses.replace(predicted, public="latents")}
     graph = to_onnx_streamed(
         unet,
         [latents.repeat(2, 1, 1, 1), audio.repeat(2, 1, 1)],
