@@ -15,13 +15,13 @@ _WINDOW = 400
 _TOP = 8000.0
 
 
-def log_mel(samples: FloatArray, frames: int | None = None) -> FloatArray:
+def log_mel(samples: FloatArray, frames: int | None = None, *, least: float = -10.0) -> FloatArray:
     """Speech [S], 16 kHz, -1 to 1 -> float32 [80, frames]; ``frames`` defaults to all whole ones.
 
     With ``frames`` (3000 for whisper's 30 s) the samples are followed by silence, or cut, to just
     so many; without, all are heard, those behind the last whole frame in the frames before them.
-    Values are log10 of power within 8 of the largest, brought to about -1 to 1 (Radford et al.
-    2022).
+    Values are log10 of power within 8 of the largest, which is taken for ``least`` if less,
+    brought to about -1 to 1 (Radford et al. 2022).
     """
     count = len(samples) // HOP if frames is None else frames
     padded = np.zeros(max(len(samples) if frames is None else count * HOP, 1), np.float32)
@@ -31,7 +31,7 @@ def log_mel(samples: FloatArray, frames: int | None = None) -> FloatArray:
     windows = np.lib.stride_tricks.sliding_window_view(centred, _WINDOW)[::HOP][:count]
     power = np.abs(np.fft.rfft(windows * _hann(), axis=1)) ** 2
     logarithm = np.log10(np.maximum(power @ filters().T, 1e-10))
-    floored = np.maximum(logarithm, logarithm.max(initial=-10.0) - 8.0)
+    floored = np.maximum(logarithm, logarithm.max(initial=least) - 8.0)
     scaled: FloatArray = ((floored + 4.0) / 4.0).T.astype(np.float32)
     return scaled
 
