@@ -375,11 +375,7 @@ def test_half_precision_serves(imported: Path, name: str) -> None:
 @pytest.mark.parametrize("precision", ["fp32", "fp16"])
 @pytest.mark.parametrize(
     "name",
-    [
-        # Nothing is in it that multitask has not.
-        pytest.param(name, marks=pytest.mark.slow if name == "multitask_rnn_trunk" else ())
-        for name in MODELS
-    ],
+    MODELS,
 )
 def test_tensorrt_builds(imported: Path, tmp_path: Path, name: str, precision: str) -> None:
     builds(find(name), tmp_path / "build", precision)

@@ -116,6 +116,29 @@ def test_two_parts_are_one(models: Path, tmp_path: Path, monkeypatch: pytest.Mon
 
 
 @pytest.mark.parametrize("name", ["mimamo", "mimamo_released"])
+def test_a_face_that_leaves_is_answered_to_its_last_image(name: str) -> None:
+    one, two = patches(20, "face_1", 1), patches(20, "face_2", 2)
+    together, alone = (Mimamo[int](load_networks(name), window=8) for _ in range(2))
+    found: Found = []
+    for t in range(20):
+        found += together.estimate(t, t / 30, [one[t], two[t]] if t < 10 else [one[t]])
+    found += together.finish()
+    assert [tag for tag, _ in found] == list(range(20)), "one answer an image"
+    got = [(v.valence, v.arousal) for _, faces in found for v in faces if v.face_id == "face_2"]
+    np.testing.assert_allclose(got, values(run(alone, two[:10])), atol=1e-5)
+    # Nobody is left, a gap, a stamp that goes back.
+    for stamp, crops in ((1.0, []), (20 / 30 + 0.3, one[:1]), (0.0, one[:1])):
+        begun = Mimamo[int](load_networks(name), window=8)
+        found = []
+        for t in range(20):
+            found += begun.estimate(t, t / 30, [two[t]])
+        found += begun.estimate(20, stamp, crops)
+        found = [row for row in found if row[0] < 20]
+        assert [tag for tag, _ in found] == list(range(20))
+        np.testing.assert_allclose(values(found), values(run(alone, two)), atol=1e-5)
+
+
+@pytest.mark.parametrize("name", ["mimamo", "mimamo_released"])
 def test_faces_do_not_know_of_each_other(name: str) -> None:
     one, two = patches(30, "face_1", 1), patches(30, "face_2", 2)
     together = Mimamo[int](load_networks(name), window=8)

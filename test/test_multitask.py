@@ -141,15 +141,21 @@ def test_sequences_are_as_offline(look_ahead: int) -> None:
     for t, crop in enumerate(crops):
         found = net.estimate(t, 5 + t / 30, [crop])
         if t < look_ahead:
-            assert found is None
+            assert found == []
             continue
-        assert found is not None
-        tag, (result,) = found
+        ((tag, (result,)),) = found
         assert tag == t - look_ahead
         logits = heads.infer({"features": features[None, max(0, t - 7) : t + 1]})
         at = {name: value[0, -1 - look_ahead] for name, value in logits.items()}
         np.testing.assert_allclose(numbers(result), numbers(decode("f", at)), atol=1e-5)
         results.append(numbers(result))
+    # The last ones, of which the newest window says what there is.
+    logits = heads.infer({"features": features[None, -8:]})
+    for later, (tag, (result,)) in zip(reversed(range(look_ahead)), net.finish(), strict=True):
+        assert tag == len(crops) - 1 - later
+        at = {name: value[0, -1 - later] for name, value in logits.items()}
+        np.testing.assert_allclose(numbers(result), numbers(decode("f", at)), atol=1e-5)
+    assert net.finish() == []
     assert np.ptp(results, axis=0).max() > 0.01, "the estimates differ from image to image"
 
 
@@ -159,8 +165,7 @@ def test_sequences_begin_anew() -> None:
     def last(net: MultitaskSequence[int], begin: float) -> Array:
         for t, crop in enumerate(crops):
             found = net.estimate(t, begin + t / 30, [crop])
-        assert found is not None
-        return numbers(found[1][0])
+        return numbers(found[-1][1][0])
 
     fresh = last(sequence(), 10)
     for interruption in (11.0, 9.0):  # seconds: a gap, a stamp that goes back
@@ -171,7 +176,7 @@ def test_sequences_begin_anew() -> None:
     net = sequence()
     for t, crop in enumerate(others):
         net.estimate(t, 10 + t / 30, [crop])
-    assert net.estimate(9, 10.2, []) == (9, [])
+    assert net.estimate(9, 10.2, []) == [(9, [])]
     np.testing.assert_allclose(last(net, 10.25), fresh, atol=1e-6)
 
 
@@ -181,10 +186,27 @@ def test_faces_of_different_age() -> None:
     for t in range(10):
         together = net.estimate(t, t / 30, [one[t]] if t < 4 else [two[t], one[t]])
         single = alone.estimate(t, t / 30, [one[t]])
-    assert together is not None
-    assert single is not None
-    assert [f.units.face_id for f in together[1]] == ["face_2", "face_1"]
-    np.testing.assert_allclose(numbers(together[1][1]), numbers(single[1][0]), atol=1e-5)
+    assert [f.units.face_id for f in together[0][1]] == ["face_2", "face_1"]
+    np.testing.assert_allclose(numbers(together[0][1][1]), numbers(single[0][1][0]), atol=1e-5)
+
+
+def test_a_face_that_leaves_is_answered_to_its_last_image() -> None:
+    one, two = patches(10, "face_1", 1), patches(10, "face_2", 2)
+    net, alone = sequence(3), sequence(3)
+    found, wanted = [], []
+    for t in range(10):
+        found += net.estimate(t, t / 30, [one[t], two[t]] if t < 6 else [one[t]])
+        if t < 6:
+            wanted += alone.estimate(t, t / 30, [two[t]])
+    found += net.finish()
+    wanted += alone.finish()
+    assert [tag for tag, _ in found] == list(range(10))
+    for tag, (result,) in wanted:
+        faces = {f.units.face_id: f for f in found[tag][1]}
+        assert set(faces) == {"face_1", "face_2"}
+        np.testing.assert_allclose(numbers(faces["face_2"]), numbers(result), atol=1e-5)
+    assert len(wanted) == 6
+    assert all(len(faces) == 1 for _, faces in found[6:])
 
 
 def test_what_cannot_be_used_is_said(models: Path) -> None:

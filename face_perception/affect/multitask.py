@@ -154,41 +154,61 @@ class MultitaskSequence(Generic[T]):
     def reset(self) -> None:
         """Forget every face."""
         self._features: dict[str, deque[FloatArray]] = {}
-        self._tags: deque[T] = deque(maxlen=self._look_ahead + 1)
+        # Images that nothing was said of yet, with what is known of faces that have left.
+        self._waiting: deque[tuple[T, list[FaceAffect]]] = deque()
         self._stamp = -math.inf
 
     def estimate(
         self, tag: T, stamp: float, crops: Sequence[FaceCrop]
-    ) -> tuple[T, list[FaceAffect]] | None:
-        """All faces of the image of ``stamp`` seconds; what is known now of the image
-        ``look_ahead`` before it, with that one's ``tag``, or None where there is none yet.
+    ) -> list[tuple[T, list[FaceAffect]]]:
+        """All faces of the image of ``stamp`` seconds; what is known now: ``tag`` of the image
+        ``look_ahead`` before it and its faces, or nothing yet.
 
-        A face that is not among ``crops`` is forgotten; a stamp that goes back, or a gap, forgets
-        all. Raises ValueError for a patch that is not RGB uint8 [160, 160, 3].
+        A face that is not among ``crops`` is forgotten, and its last images are answered with what
+        has been seen of it; a stamp that goes back, or a gap, does so with all. Raises ValueError
+        for a patch that is not RGB uint8 [160, 160, 3].
         """
         faces_in = network_input(crops)
+        known = []
         if not 0 <= stamp - self._stamp <= self._max_gap:
-            self.reset()
+            known = self.finish()
         self._stamp = stamp
-        self._tags.append(tag)
+        here = {crop.face_id for crop in crops}
+        self._end([face_id for face_id in self._features if face_id not in here])
+        self._waiting.append((tag, []))
         features = self._trunk.infer({"face": faces_in})["features"] if crops else ()
         before, self._features = self._features, {}
         for crop, new in zip(crops, features, strict=True):
             of_face = before.get(crop.face_id, deque(maxlen=self._window))
             of_face.append(new)
             self._features[crop.face_id] = of_face
-        if len(self._tags) <= self._look_ahead:
-            return None
-        return self._tags[0], self._read()
+        if len(self._waiting) > self._look_ahead:
+            first, left = self._waiting.popleft()
+            known.append((first, left + self._read(self._features, self._look_ahead)))
+        return known
 
-    def _read(self) -> list[FaceAffect]:
-        ready = {i: f for i, f in self._features.items() if len(f) > self._look_ahead}
+    def finish(self) -> list[tuple[T, list[FaceAffect]]]:
+        """What is known of the last images once no more come, oldest first; forgets every face."""
+        self._end(list(self._features))
+        known = list(self._waiting)
+        self.reset()
+        return known
+
+    def _end(self, face_ids: Sequence[str]) -> None:
+        """Answers the images that wait with what is known of these faces, which have left."""
+        features = {face_id: self._features[face_id] for face_id in face_ids}
+        for later, (_, found) in enumerate(reversed(self._waiting)):
+            found += self._read(features, later)
+
+    def _read(self, features_of: Mapping[str, deque[FloatArray]], later: int) -> list[FaceAffect]:
+        """Of the image ``later`` before the last of these faces, where they were there."""
+        ready = {i: f for i, f in features_of.items() if len(f) > later}
         found: dict[str, FaceAffect] = {}
         for length in {len(features) for features in ready.values()}:
             ids = [i for i, features in ready.items() if len(features) == length]
             batch = np.stack([np.stack(list(ready[i])) for i in ids])
             logits = self._heads.infer({"features": batch})
-            at = -1 - self._look_ahead
+            at = -1 - later
             for k, face_id in enumerate(ids):
                 of_face = {name: logits[name][k, at] for name in _LOGITS}
                 found[face_id] = self._decoder.decode(face_id, of_face)

@@ -169,6 +169,8 @@ class _Track(Generic[T]):
 
 # What the recurrence is to read next of a track.
 _Input = tuple[_Track[T], _Own[T] | None, Any]
+# What is said: of which image, of which face, its valence and arousal.
+_Row = tuple[_Own[T] | None, str, FloatArray]
 
 
 class Mimamo(Generic[T]):
@@ -224,6 +226,8 @@ class Mimamo(Generic[T]):
         """Forget every face."""
         self._tracks: dict[str, _Track[T]] = {}
         self._looked: dict[str, FloatArray] = {}
+        # What is known of faces that have left, until others say theirs of the same images.
+        self._ended: list[_Row[T]] = []
         self._stamp = -np.inf
         self._clock.reset()
 
@@ -233,47 +237,76 @@ class Mimamo(Generic[T]):
         """Takes the faces of the image of ``stamp`` seconds. Returns what is known now: ``tag`` of
         the image that it is about, and its faces; the oldest image first.
 
-        A face that is not among ``crops`` is forgotten; a stamp that goes back, or a gap, forgets
-        all. Raises ValueError for a patch that is not RGB uint8 [160, 160, 3], or two of a face.
+        A face that is not among ``crops`` is forgotten, a stamp that goes back or a gap forgets
+        all; what a look-ahead has kept of their last images is then said as by ``finish``, with
+        what others say of the same images. Raises ValueError for a patch that is not RGB uint8
+        [160, 160, 3], or two of a face.
         """
         if len({crop.face_id for crop in crops}) < len(crops):
             raise ValueError("an image has two patches of the same face")
         grays = gray_images(crops) if crops else None
         tick = self._clock.tick(stamp)
+        known = []
         if tick.restarted:
+            self._ended += self._last_of(self._tracks.values())
+            known = self._known([], all_of_it=True)
             same = self._every == 0 and 0 <= stamp - self._stamp <= _SAME_LOOK
             self._looked = {i: t.appearance for i, t in self._tracks.items() if same}
             self._tracks = {}
         self._stamp = stamp
         if tick.steps == 0:
-            return []
+            return known
+        here = {crop.face_id for crop in crops}
+        self._ended += self._last_of(t for i, t in self._tracks.items() if i not in here)
         self._tracks = {crop.face_id: self._track(crop.face_id) for crop in crops}
         self._looked = {}
         if grays is None:
-            return [(tag, [])]
+            return [*known, *self._known([], all_of_it=True), (tag, [])]
         self._images += 1
         self._look(crops, hurried)
-        return self._run(
+        rows = self._run(
             [
                 (track, window)
                 for track, phase in zip(self._tracks.values(), phases(grays), strict=True)
                 for window in track.advance(_Own(self._images, tag), phase, tick.steps)
             ]
         )
+        return known + self._known(rows)
 
     def finish(self) -> list[tuple[T, list[ValenceArousal]]]:
         """What is known of the last images once no more come, oldest first; forgets every face.
 
         Windows then repeat the last image, as published.
         """
-        found = []
-        tracks = list(self._tracks.values())
-        for beyond in range(1, self._phase_ahead + 1):
-            found += self._run([(t, window) for t in tracks for window in t.window(beyond)])
-        for later in reversed(range(self._later)):
-            found += self._grouped(self._read(tracks, later))
+        self._ended += self._last_of(self._tracks.values())
+        found = self._known([], all_of_it=True)
         self.reset()
         return found
+
+    def _last_of(self, tracks: Iterable[_Track[T]]) -> list[_Row[T]]:
+        """What is known of the last images of faces that have left."""
+        tracks = list(tracks)
+        rows = []
+        for beyond in range(1, self._phase_ahead + 1):
+            rows += self._run([(t, window) for t in tracks for window in t.window(beyond)])
+        for later in reversed(range(self._later)):
+            rows += self._read(tracks, later)
+        return rows
+
+    def _known(
+        self, rows: Sequence[_Row[T]], all_of_it: bool = False
+    ) -> list[tuple[T, list[ValenceArousal]]]:
+        """Rows by image, with those that ended faces have of these and earlier images."""
+        newest = max((own.number for own, _, _ in rows if own is not None), default=0)
+        due, self._ended = (
+            [
+                row
+                for row in self._ended
+                if (all_of_it or (row[0] is not None and row[0].number <= newest)) is wanted
+            ]
+            for wanted in (True, False)
+        )
+        return self._grouped([*due, *rows])
 
     def _track(self, face_id: str) -> _Track[T]:
         track = self._tracks.get(face_id)
@@ -299,9 +332,7 @@ class Mimamo(Generic[T]):
         for track in self._tracks.values():
             track.seen += 1
 
-    def _run(
-        self, windows: Sequence[tuple[_Track[T], _Window[T]]]
-    ) -> list[tuple[T, list[ValenceArousal]]]:
+    def _run(self, windows: Sequence[tuple[_Track[T], _Window[T]]]) -> list[_Row[T]]:
         """Windows, oldest first within a track, through the networks."""
         if not self._over_time:
             # Nobody looks back at one that is about no image of its own.
@@ -314,8 +345,7 @@ class Mimamo(Generic[T]):
         if not self._over_time:
             # One clip: no image knows of another, whosever it is.
             found = self._fuse([stream[None] for stream in streams])[0]
-            rows = [(w.own, t.face_id, va) for (t, w), va in zip(windows, found, strict=True)]
-            return self._grouped(rows)
+            return [(w.own, t.face_id, va) for (t, w), va in zip(windows, found, strict=True)]
         inputs: list[Any] = list(zip(*streams, strict=True))
         if self._networks.frame is not None:
             frame = dict(zip(STREAMS, streams, strict=True))
@@ -328,11 +358,9 @@ class Mimamo(Generic[T]):
             for track, own, x in turn:
                 track.inputs.append((own, x))
             rows += self._read([track for track, _, _ in turn], self._later)
-        return self._grouped(rows)
+        return rows
 
-    def _read(
-        self, tracks: Iterable[_Track[T]], later: int
-    ) -> list[tuple[_Own[T] | None, str, FloatArray]]:
+    def _read(self, tracks: Iterable[_Track[T]], later: int) -> list[_Row[T]]:
         """What the recurrence, over each track's whole window, says ``later`` before its end."""
         by_length: dict[int, list[_Track[T]]] = {}
         for track in tracks:
@@ -357,9 +385,7 @@ class Mimamo(Generic[T]):
         assert self._networks.fusion is not None
         return self._networks.fusion.infer(dict(zip(STREAMS, streams, strict=True)))[_OUTPUT]
 
-    def _grouped(
-        self, rows: Iterable[tuple[_Own[T] | None, str, FloatArray]]
-    ) -> list[tuple[T, list[ValenceArousal]]]:
+    def _grouped(self, rows: Iterable[_Row[T]]) -> list[tuple[T, list[ValenceArousal]]]:
         """By image, oldest first."""
         groups: dict[int, tuple[T, list[ValenceArousal]]] = {}
         for own, face_id, (valence, arousal) in rows:

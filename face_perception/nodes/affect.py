@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -9,8 +11,9 @@ from typing import Any
 from face_perception import msg
 from face_perception.affect import (
     ExpressionNet,
+    FaceAffect,
     LandmarkActionUnits,
-    MultitaskNet,
+    MultitaskSequence,
     SmoothExpressions,
     derive_valence_arousal,
     load_multitask,
@@ -21,6 +24,13 @@ from face_perception.nodes.parameters import parameter
 from face_perception.nodes.qos import SensorSubscription
 from face_perception.nodes.worker import LatestWorker
 from face_perception.types import ActionUnits, Expression, ValenceArousal
+
+# Of the network of single faces by default, s: its answers jump from image to image.
+_SMOOTHING = 0.5
+# Images that may wait for a recurrent network, which all that it leaves out looks like motion to;
+# for others the newest only.
+_WAITING = 3
+_IDLE = 1.0  # seconds without an image after which no more are expected
 
 
 @dataclass(frozen=True)
@@ -40,9 +50,10 @@ class AffectParameters(networks.NetworkParameters):
         choices=("network", "landmarks", "both"),
     )
     expression_smoothing: float = parameter(
-        0.5,
-        "Time constant of the smoothing of expression probabilities, s; 0: none.",
-        minimum=0.0,
+        -1.0,
+        "Time constant of the smoothing of expression probabilities, s; 0: none; -1: 0.5 for "
+        "`expression`, none for a multitask network, all of whose answers are its own then.",
+        minimum=-1.0,
         maximum=60.0,
     )
     window: int = parameter(
@@ -92,14 +103,22 @@ class AffectNode(PerceptionNode[AffectParameters]):
         # Which sources of action units there are.
         self._by_network = self._multitask is not None and values.action_units != "landmarks"
         self._by_landmarks = not self._by_network or values.action_units == "both"
-        self._smooth = SmoothExpressions(values.expression_smoothing)
+        smoothing = values.expression_smoothing
+        if smoothing < 0:
+            smoothing = 0.0 if self._multitask else _SMOOTHING
+        self._smooth = SmoothExpressions(smoothing)
         self._units_of = LandmarkActionUnits()
         self._units = self.publisher(msg.ActionUnitsArray, "action_units")
         self._expressions = self.publisher(msg.ExpressionArray, "expressions")
         self._affects = self.publisher(msg.ValenceArousalArray, "valence_arousal")
 
     def start(self) -> None:
-        self._worker = LatestWorker("affect", self._express, self.failed)
+        waiting = _WAITING if isinstance(self._multitask, MultitaskSequence) else 1
+        self._worker = LatestWorker("affect", self._express, self.failed, waiting=waiting)
+        if isinstance(self._multitask, MultitaskSequence):
+            self._multitask.reset()
+            self._came = math.inf
+            self._idle = self.create_timer(_IDLE / 2, self._when_nothing_comes)
         self._faces = SensorSubscription(
             self,
             msg.FaceArray,
@@ -114,7 +133,7 @@ class AffectNode(PerceptionNode[AffectParameters]):
             msg.FaceCrops,
             "face_crops",
             self._on_crops,
-            depth=2,
+            depth=_WAITING,
             hint="start face_tracker, or remap the topic to its `face_crops`",
             wanted=lambda: (
                 self.heard(self._expressions, self._affects)
@@ -127,6 +146,9 @@ class AffectNode(PerceptionNode[AffectParameters]):
             if subscription is not None:
                 subscription.destroy()
         self._faces = self._crops = None
+        if hasattr(self, "_idle"):
+            self.destroy_timer(self._idle)
+            del self._idle
         if self._worker is not None:
             self._worker.stop()
             self._worker = None
@@ -148,10 +170,27 @@ class AffectNode(PerceptionNode[AffectParameters]):
 
     def _on_crops(self, message: Any) -> None:
         self.count("input face_crops")
+        self._came = time.monotonic()
         if self._worker is not None and self._worker.put(message):
             self.count("dropped")
+            if isinstance(self._multitask, MultitaskSequence):
+                self.complain(
+                    "images come faster than the recurrent network works on them, and some are "
+                    f"left out, which looks like motion: set threads (now {self.values.threads}) "
+                    "higher, the camera's rate lower, or use multitask",
+                    key="slow",
+                )
+
+    def _when_nothing_comes(self) -> None:
+        """Lets out what a look-ahead keeps, once no more images come."""
+        if self._worker is not None and time.monotonic() - self._came > _IDLE:
+            self._came = math.inf
+            self._worker.put(None)
 
     def _express(self, message: Any) -> None:
+        if isinstance(self._multitask, MultitaskSequence):
+            self._express_sequence(self._multitask, message)
+            return
         header = message.header
         crops = messages.crops_from_msg(message)
         stamp = messages.seconds(header.stamp)
@@ -160,13 +199,21 @@ class AffectNode(PerceptionNode[AffectParameters]):
             expressions = self._smooth(self._expressions_of.estimate(crops), stamp)
             self._send(header, expressions, [derive_valence_arousal(e) for e in expressions])
             return
-        if isinstance(self._multitask, MultitaskNet):
-            found = self._multitask.estimate(crops)
+        self._send_found(header, self._multitask.estimate(crops))
+
+    def _express_sequence(self, network: MultitaskSequence[Any], message: Any) -> None:
+        """``message``: None where no more images come."""
+        if message is None:
+            known = network.finish()
         else:
-            known = self._multitask.estimate(header, stamp, crops)
-            if known is None:
-                return
-            header, found = known
+            crops = messages.crops_from_msg(message)
+            self._count = len(crops)
+            stamp = messages.seconds(message.header.stamp)
+            known = network.estimate(message.header, stamp, crops)
+        for header, found in known:
+            self._send_found(header, found)
+
+    def _send_found(self, header: Any, found: Sequence[FaceAffect]) -> None:
         expressions = self._smooth([f.expression for f in found], messages.seconds(header.stamp))
         self._send(header, expressions, [f.valence_arousal for f in found])
         if self._by_network:
