@@ -6,6 +6,8 @@ preprocessing, to the level of gray; but not mirrored, and only the window that 
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -49,13 +51,15 @@ EYE_SHAPE = (_EYE_HEIGHT - 2 * _EYE_MARGIN_Y, _EYE_WIDTH - 2 * _EYE_MARGIN_X)
 # nothing to see, at 0.12 m the picture of the face alone would be larger than the camera's.
 _FARTHEST, _NEAREST = 12.0, 800.0
 _TAPS = 4  # of the bicubic that shrinks the face, on each axis
+_A = -0.75  # its parameter
+_STEPS, _OF_FOUR = np.arange(_FACE), np.arange(-1, _TAPS - 1)
 # Added to a place in pixels, it makes the last bit of a float32 a 32nd of a pixel.
 _FAR = 1.5 * 2**18
-_LINES = 10  # of the 120 that are sampled at a time: what is in work stays in the cache
+_LINES = 15  # of the 120 that are sampled at a time: what is in work stays in the cache
 _LEAST_CORNERS = 4.0  # of an eye: in a full profile they coincide
 # Shares of the crops that may lie outside the image, where there is black, as published. Half of
 # the face's crop is hair and background.
-_MISSING_FACE, _MISSING_EYE = 0.2, 0.05
+_MISSING = {"face": 0.2, "left eye": 0.05, "right eye": 0.05}
 
 
 # Corners of an eye's window in its square.
@@ -67,10 +71,12 @@ _WINDOW = np.array(
     ],
     np.float64,
 )
+_LEVELLED = (_EYE_LEFT + _EYE_WIDTH, _EYE_HEIGHT)
 _BACKWARDS = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
 
-# Points evenly over the unit square: [100, 2].
+# Points evenly over the unit square, and over an eye's crop in its levelled square: [100, 2].
 _GRID = np.stack(np.meshgrid(np.linspace(0, 1, 10), np.linspace(0, 1, 10)), axis=-1).reshape(-1, 2)
+_EYE_GRID = _EYE_EDGES[0] + _GRID * (_EYE_EDGES[1] - _EYE_EDGES[0])
 
 
 class NotSeen(ValueError):
@@ -136,54 +142,66 @@ def normalise_points(image: Image, camera: Camera, points: npt.ArrayLike) -> Nor
         raise NotSeen("it is too " + ("far away" if apart < _FARTHEST else "near"))
     scale = _EYES_APART / apart
     squares = [_EyeSquare.of(eye) for eye in (left, right)]
-    columns = _Taps(round(_WIDTH * scale) // 2 - _FACE // 2, scale)
-    rows = _Taps(round(_HEIGHT * scale) // 2 - _FACE // 2 + _FACE_BELOW, scale)
-
-    window = np.stack([columns.middles[[0, -1]], rows.middles[[0, -1]]], axis=1)
-    to_image = _to_image(camera, rotation, window)
-    margin = [_FACE_MARGIN, _FACE - _FACE_MARGIN - 1]
-    inner = np.stack([columns.middles[margin], rows.middles[margin]], axis=1)
-    _refuse_missing(
-        "face", _MISSING_FACE, camera, to_image, inner[0] + _GRID * (inner[1] - inner[0])
+    columns, rows = _taps(
+        (
+            round(_WIDTH * scale) // 2 - _FACE // 2,
+            round(_HEIGHT * scale) // 2 - _FACE // 2 + _FACE_BELOW,
+        ),
+        scale,
     )
-    eyes_to_image = [_to_image(camera, rotation, square.window) for square in squares]
-    for what, square, matrix in zip(("left", "right"), squares, eyes_to_image, strict=True):
-        _refuse_missing(f"{what} eye", _MISSING_EYE, camera, matrix, square.grid())
-    face = _scaled_face(image, to_image, columns, rows)
+    windows = [_window(columns, rows, 0), *(square.window for square in squares)]
+    to_image = [_to_image(camera, rotation, window) for window in windows]
+    low, high = _window(columns, rows, _FACE_MARGIN)
+    grids = [low + _GRID * (high - low), *(square.grid() for square in squares)]
+    _refuse_missing(camera, np.stack(to_image), np.stack(grids))
+    face = _scaled_face(image, to_image[0], columns, rows)
     return Normalised(
         face=_equalised(face, _FACE_MARGIN, _FACE_MARGIN),
-        left_eye=squares[0].crop(image, eyes_to_image[0]),
-        right_eye=squares[1].crop(image, eyes_to_image[1]),
+        left_eye=squares[0].crop(image, to_image[1]),
+        right_eye=squares[1].crop(image, to_image[2]),
         rotation=rotation,
-        to_image=to_image,
+        to_image=to_image[0],
     )
 
 
+@dataclass(frozen=True, slots=True)
 class _Taps:
     """The 120 pixels of the face along one axis, and what pixels of the virtual image make each.
 
     Bicubic of four also where it shrinks, as published: ``four`` [120, 4] of the virtual image with
-    ``weights`` float32 [120, 4]. ``middles`` [120] are the places in the virtual image. OpenCV's
-    own has 11 bits for a weight on some processors and all of a float's on others, where the
-    published answers come from; histogram equalisation makes up to 7 levels of that.
+    ``weights`` float32 [120, 4]. ``middles`` [120] are the places in the virtual image.
     """
 
-    _A = -0.75
+    middles: FloatArray
+    four: npt.NDArray[np.int64]
+    weights: npt.NDArray[np.float32]
 
-    def __init__(self, start: int, scale: float) -> None:
-        """Of the window's 120 pixels, the first of which is the scaled image's ``start``."""
-        middles = (np.arange(start, start + _FACE) + 0.5) / scale - 0.5
-        self.middles = middles
-        below = np.floor(middles)
-        self.four = below.astype(np.int64)[:, None] + np.arange(-1, _TAPS - 1)
-        t = middles - below
-        a = self._A
-        near = ((a + 2) * t - (a + 3)) * t * t + 1
-        far = ((a * (t + 1) - 5 * a) * (t + 1) + 8 * a) * (t + 1) - 4 * a
-        u = 1 - t
-        next_near = ((a + 2) * u - (a + 3)) * u * u + 1
-        weights = np.stack([far, near, next_near, 1 - far - near - next_near], axis=1)
-        self.weights = weights.astype(np.float32)
+
+def _taps(starts: tuple[int, int], scale: float) -> tuple[_Taps, _Taps]:
+    """Of columns and rows; ``starts`` are the first of the 120 in the scaled image.
+
+    OpenCV's own bicubic has 11 bits for a weight on some processors and all of a float's on others,
+    where the published answers come from; histogram equalisation makes up to 7 levels of that.
+    """
+    middles = (np.array(starts)[:, None] + _STEPS + 0.5) / scale - 0.5
+    below = np.floor(middles)
+    four = below.astype(np.int64)[..., None] + _OF_FOUR
+    t = middles - below
+    u = 1 - t
+    a = _A
+    weights = np.empty((2, _FACE, _TAPS))
+    weights[..., 0] = far = ((a * (t + 1) - 5 * a) * (t + 1) + 8 * a) * (t + 1) - 4 * a
+    weights[..., 1] = near = ((a + 2) * t - (a + 3)) * t * t + 1
+    weights[..., 2] = next_near = ((a + 2) * u - (a + 3)) * u * u + 1
+    weights[..., 3] = 1 - far - near - next_near
+    single = weights.astype(np.float32)
+    return _Taps(middles[0], four[0], single[0]), _Taps(middles[1], four[1], single[1])
+
+
+def _window(columns: _Taps, rows: _Taps, margin: int) -> FloatArray:
+    """First and last of the face's pixels within a margin, in the virtual image: [2, 2]."""
+    ends = [margin, _FACE - margin - 1]
+    return np.array([columns.middles[ends], rows.middles[ends]]).T
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,31 +209,30 @@ class _EyeSquare:
     """The square about an eye in the virtual image, and what levels the eye in it."""
 
     corner: tuple[int, int]  # x, y
-    levelling: FloatArray  # [2, 3], square to levelled square
+    back: FloatArray  # [2, 3], the levelled square to the square
 
     @classmethod
     def of(cls, eye: npt.NDArray[np.int64]) -> _EyeSquare:
-        x, y = (int(v) for v in np.trunc(eye[[0, 3]].mean(axis=0)))
-        across, along = (int(v) for v in eye[3] - eye[0])
-        length = float(np.hypot(across, along))
+        (x0, y0), (x1, y1) = eye[[0, 3]].tolist()
+        length = math.hypot(x1 - x0, y1 - y0)
         if length < _LEAST_CORNERS:
             raise NotSeen("it is turned away: the corners of an eye coincide")
         middle = (_SQUARE - 1) / 2
-        angle = float(np.degrees(np.arctan2(along, across)))
+        angle = math.degrees(math.atan2(y1 - y0, x1 - x0))
         levelling = cv2.getRotationMatrix2D((middle, middle), angle, _CORNERS_APART / length)
-        return cls((x - _SQUARE // 2, y - _SQUARE // 2), np.asarray(levelling, np.float64))
+        corner = int((x0 + x1) / 2) - _SQUARE // 2, int((y0 + y1) / 2) - _SQUARE // 2
+        return cls(corner, np.asarray(cv2.invertAffineTransform(levelling), np.float64))
 
     def crop(self, image: Image, to_image: FloatArray) -> Image:
-        back = cv2.invertAffineTransform(self.levelling)
+        back = self.back.copy()
         # Only the part of the square that the window is made of, and of it whole pixels on.
-        ends = _WINDOW @ back[:, :2].T + back[:, 2]
-        low = np.clip(np.floor(ends.min(axis=0)) - 2, 0, _SQUARE - 1).astype(int)
-        high = np.clip(np.ceil(ends.max(axis=0)) + 3, low + 1, _SQUARE).astype(int)
-        part = _warped(image, to_image, low + self.corner, high - low)
+        ends = (_WINDOW @ back[:, :2].T + back[:, 2]).tolist()
+        parts = [_part(values) for values in zip(*ends, strict=True)]
+        (x, y), size = (p[0] for p in parts), (parts[0][1] - parts[0][0], parts[1][1] - parts[1][0])
+        part = _warped(image, to_image, (x + self.corner[0], y + self.corner[1]), size)
         # Lines from the window's first on; columns from the square's, for OpenCV rounds from there.
-        back[:, 2] += back[:, 1] * _EYE_TOP - low
-        size = (_EYE_LEFT + _EYE_WIDTH, _EYE_HEIGHT)
-        level = cv2.warpAffine(part, back, size, flags=_BACKWARDS)
+        back[:, 2] += back[:, 1] * _EYE_TOP - (x, y)
+        level = cv2.warpAffine(part, back, _LEVELLED, flags=_BACKWARDS)
         return _equalised(level[:, _EYE_LEFT:], _EYE_MARGIN_Y, _EYE_MARGIN_X)
 
     @property
@@ -225,22 +242,35 @@ class _EyeSquare:
 
     def grid(self) -> FloatArray:
         """Points all over the crop, [N, 2] in the virtual image."""
-        back = cv2.invertAffineTransform(self.levelling)
-        points = _EYE_EDGES[0] + _GRID * (_EYE_EDGES[1] - _EYE_EDGES[0])
-        found: FloatArray = points @ back[:, :2].T + back[:, 2] + self.corner
+        found: FloatArray = _EYE_GRID @ self.back[:, :2].T + (self.back[:, 2] + self.corner)
         return found
+
+
+def _part(values: Sequence[float]) -> tuple[int, int]:
+    """First pixel, and the one behind the last, of a square's side that these places need."""
+    low = min(max(math.floor(min(values)) - 2, 0), _SQUARE - 1)
+    return low, min(max(math.ceil(max(values)) + 3, low + 1), _SQUARE)
 
 
 def _scaled_face(image: Image, to_image: FloatArray, columns: _Taps, rows: _Taps) -> Image:
     """The face's window of the scaled virtual image: RGB uint8 [120, 120, 3]."""
     if _apart(columns, rows):
         return _sampled_face(image, to_image, columns, rows)
-    origin = np.array([columns.four[0, 0], rows.four[0, 0]])
-    end = np.array([columns.four[-1, -1], rows.four[-1, -1]]) + 1
-    pixels = _warped(image, to_image, origin, end - origin)
-    tall = _mixed(_lines(pixels)[rows.four - origin[1]], rows.weights).reshape(_FACE, -1, 3)
-    small = _mixed(_lines(cv2.transpose(tall))[columns.four - origin[0]], columns.weights)
-    return np.asarray(cv2.transpose(_rounded(small.reshape(_FACE, _FACE, 3))), np.uint8)
+    x, y = int(columns.four[0, 0]), int(rows.four[0, 0])
+    size = int(columns.four[-1, -1]) + 1 - x, int(rows.four[-1, -1]) + 1 - y
+    lines = _warped(image, to_image, (x, y), size).reshape(size[1], -1)
+    four = rows.four - y
+    tall = np.empty((_FACE, lines.shape[1]), np.float32)
+    for first in range(0, _FACE, _LINES):
+        part = slice(first, first + _LINES)
+        _mixed(lines[four[part]], rows.weights[part], out=tall[part])
+    across = cv2.transpose(tall.reshape(_FACE, -1, 3)).reshape(size[0], -1)
+    small = np.empty((_FACE, _FACE * 3), np.float32)
+    four = columns.four - x
+    for first in range(0, _FACE, _LINES):
+        part = slice(first, first + _LINES)
+        _mixed(across[four[part]], columns.weights[part], out=small[part])
+    return np.asarray(cv2.transpose(_rounded(small).reshape(_FACE, _FACE, 3)), np.uint8)
 
 
 def _apart(columns: _Taps, rows: _Taps) -> bool:
@@ -249,15 +279,12 @@ def _apart(columns: _Taps, rows: _Taps) -> bool:
 
 
 def _warped(
-    image: Image, to_image: FloatArray, origin: npt.ArrayLike, size: npt.ArrayLike
+    image: Image, to_image: FloatArray, origin: tuple[int, int], size: tuple[int, int]
 ) -> Image:
     """A part of the virtual image, from ``origin`` (x, y) on, of ``size`` (width, height)."""
-    (x, y), (width, height) = np.asarray(origin), np.asarray(size)
-    shift = np.array([[1, 0, x], [0, 1, y], [0, 0, 1]], np.float64)
-    return np.asarray(
-        cv2.warpPerspective(image, to_image @ shift, (int(width), int(height)), flags=_BACKWARDS),
-        np.uint8,
-    )
+    shifted = to_image.copy()
+    shifted[:, 2] = to_image @ (*origin, 1.0)
+    return np.asarray(cv2.warpPerspective(image, shifted, size, flags=_BACKWARDS), np.uint8)
 
 
 def _rounded(values: npt.NDArray[np.float32]) -> Image:
@@ -294,18 +321,12 @@ def _sampled_face(image: Image, to_image: FloatArray, columns: _Taps, rows: _Tap
     return _rounded(small).reshape(_FACE, _FACE, 3)
 
 
-def _lines(pixels: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    return pixels.reshape(len(pixels), -1)
-
-
 def _mixed(
-    fours: npt.NDArray[Any],
-    weights: npt.NDArray[np.float32],
-    out: npt.NDArray[np.float32] | None = None,
-) -> npt.NDArray[np.float32]:
+    fours: npt.NDArray[Any], weights: npt.NDArray[np.float32], out: npt.NDArray[np.float32]
+) -> None:
     """Each four of lines [m, 4, n] by its weights [m, 4]: [m, n]."""
     # einsum, not matmul: BLAS starts threads for this little, which then wait for each other.
-    return np.asarray(np.einsum("yk,ykn->yn", weights, fours, out=out), np.float32)
+    np.einsum("yk,ykn->yn", weights, fours, out=out)
 
 
 def _equalised(patch: Image, margin_y: int, margin_x: int) -> Image:
@@ -333,13 +354,15 @@ def _to_image(camera: Camera, rotation: FloatArray, window: FloatArray) -> Float
     return np.asarray(found, np.float64)
 
 
-def _refuse_missing(
-    what: str, allowed: float, camera: Camera, to_image: FloatArray, points: FloatArray
-) -> None:
-    """Raises NotSeen where more than a share of the points [N, 2] are not in the image."""
-    x, y, z = to_image[:, :2] @ points.T + to_image[:, 2:]
+def _refuse_missing(camera: Camera, to_image: FloatArray, points: FloatArray) -> None:
+    """Raises NotSeen where more than a share of the points of a crop are not in the image.
+
+    ``points`` [3, N, 2] of the face, left and right eye; ``to_image`` [3, 3, 3] of each.
+    """
+    x, y, z = np.moveaxis(to_image[:, :, :2] @ points.transpose(0, 2, 1) + to_image[:, :, 2:], 1, 0)
     inside = (z > 0) & (x >= -0.5 * z) & (x <= (camera.width - 0.5) * z)
     inside &= (y >= -0.5 * z) & (y <= (camera.height - 0.5) * z)
-    missing = 1 - float(np.count_nonzero(inside)) / len(points)
-    if missing > allowed:
-        raise NotSeen(f"{missing:.0%} of its {what} is outside the image")
+    missing = 1 - np.count_nonzero(inside, axis=1) / points.shape[1]
+    for share, (what, allowed) in zip(missing.tolist(), _MISSING.items(), strict=True):
+        if share > allowed:
+            raise NotSeen(f"{share:.0%} of its {what} is outside the image")
