@@ -193,6 +193,14 @@ def test_a_clip_is_cut_alike() -> None:
     np.testing.assert_array_equal(cut[0], cut[1])
 
 
+@pytest.fixture
+def with_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The working directory, which has an empty file of that name."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "file").touch()
+    return tmp_path
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -217,25 +225,19 @@ def test_the_command_says_what_is_wrong(
     arguments: list[str],
     message: str,
     capsys: pytest.CaptureFixture[str],
-    monkeypatch: pytest.MonkeyPatch,
-    tmp_path: Path,
+    with_a_file: Path,
 ) -> None:
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "file").touch()
     cv2.imwrite("grey.png", np.full((300, 300, 3), 128, np.uint8))
     assert cli.main(["avatar", "prepare", *arguments]) == 1
     assert message in capsys.readouterr().err
-    assert {file.name for file in tmp_path.iterdir()} == {"file", "grey.png"}
+    assert {file.name for file in with_a_file.iterdir()} == {"file", "grey.png"}
 
 
 @pytest.mark.parametrize("output", [".", "file/a.png"])
 def test_show_says_where_it_cannot_write(
     output: str,
     capsys: pytest.CaptureFixture[str],
-    monkeypatch: pytest.MonkeyPatch,
-    tmp_path: Path,
+    with_a_file: Path,
 ) -> None:
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "file").touch()
     assert cli.main(["avatar", "show", "x.avatar", "-o", output]) == 1
     assert f"--output {output} " in capsys.readouterr().err

@@ -36,16 +36,20 @@ def test_each_decoder_beside_the_exact_one(
         assert abs(np.log(one.speed_of_all)) <= abs(np.log(one.speed))
 
 
+@pytest.fixture
+def models(narrow_models: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """What a node finds: the narrow networks without the tiny decoder."""
+    folder = tmp_path / "models"
+    shutil.copytree(narrow_models, folder, ignore=shutil.ignore_patterns("musetalk_tiny*"))
+    monkeypatch.setenv("FACE_PERCEPTION_MODELS", str(folder))
+    return folder
+
+
 def test_the_command_lists_what_is_imported(
-    narrow_models: Path,
+    models: Path,
     narrow_avatar: Path,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    models = tmp_path / "models"
-    shutil.copytree(narrow_models, models, ignore=shutil.ignore_patterns("musetalk_tiny*"))
-    monkeypatch.setenv("FACE_PERCEPTION_MODELS", str(models))
     assert cli.main(["avatar", "decoders", str(narrow_avatar), "--images", "2"]) == 0
     lines = [line.split() for line in capsys.readouterr().out.splitlines()]
     assert [line[0] for line in lines] == ["decoder", "exact", "lower", "tiny"]
@@ -58,6 +62,7 @@ def test_the_command_lists_what_is_imported(
 
 
 def test_the_tiny_decoder_is_added_to_what_was_imported(
+    models: Path,
     narrow_models: Path,
     narrow_avatar: Path,
     tmp_path: Path,
@@ -66,9 +71,6 @@ def test_the_tiny_decoder_is_added_to_what_was_imported(
 ) -> None:
     from face_perception.networks.musetalk_decoders import TinyDecoder
 
-    models = tmp_path / "models"
-    shutil.copytree(narrow_models, models, ignore=shutil.ignore_patterns("musetalk_tiny*"))
-    monkeypatch.setenv("FACE_PERCEPTION_MODELS", str(models))
     monkeypatch.setattr(TinyDecoder, "CHANNELS", 8)
     file = narrow_models.parent / "files" / "tiny.pth"
     kept = {path: path.read_bytes() for path in models.iterdir()}

@@ -47,6 +47,26 @@ def test_some_may_wait_in_order() -> None:
     assert done == [1, 3, 4, 5], "the oldest that waited was dropped"
 
 
+def test_idle_is_said_once_until_something_comes_again() -> None:
+    said: list[str] = []
+    idle = threading.Semaphore(0)
+
+    def on_idle() -> None:
+        said.append("idle")
+        idle.release()
+
+    worker = LatestWorker(
+        "test", said.append, lambda error: None, waiting=2, idle_after=0.05, on_idle=on_idle
+    )
+    assert not idle.acquire(timeout=0.3), "nothing has come"
+    for _ in range(2):
+        worker.put("one")
+        assert idle.acquire(timeout=5)
+        assert not idle.acquire(timeout=0.3)
+    assert worker.stop()
+    assert said == ["one", "idle"] * 2
+
+
 def test_survives_errors() -> None:
     errors: list[Exception] = []
     seen = threading.Event()

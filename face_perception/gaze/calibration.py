@@ -30,7 +30,7 @@ _MEAN_RADIUS = math.sqrt(math.pi / 2)
 
 _MAX_BIAS = math.radians(15)  # five times what people differ by
 _MAX_SPREAD = math.radians(4)
-_MAX_ELSEWHERE = 0.3  # in ten images of thirty: blinks that went unnoticed, and outliers
+_MAX_ELSEWHERE = 0.3  # nine images of thirty: blinks that went unnoticed, and outliers
 # A residual this much above what there was is worse; less is rounding, or no matter.
 _WORSE, _NO_MATTER = 1.05, math.radians(0.05)
 _MAX_DISAGREEMENT = math.radians(8)  # of one target with all of them

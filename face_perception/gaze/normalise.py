@@ -227,9 +227,9 @@ class _EyeSquare:
         back = self.back.copy()
         # Only the part of the square that the window is made of, and of it whole pixels on.
         ends = (_WINDOW @ back[:, :2].T + back[:, 2]).tolist()
-        parts = [_part(values) for values in zip(*ends, strict=True)]
-        (x, y), size = (p[0] for p in parts), (parts[0][1] - parts[0][0], parts[1][1] - parts[1][0])
-        part = _warped(image, to_image, (x + self.corner[0], y + self.corner[1]), size)
+        (x, right), (y, bottom) = (_part(values) for values in zip(*ends, strict=True))
+        origin = x + self.corner[0], y + self.corner[1]
+        part = _warped(image, to_image, origin, (right - x, bottom - y))
         # Lines from the window's first on; columns from the square's, for OpenCV rounds from there.
         back[:, 2] += back[:, 1] * _EYE_TOP - (x, y)
         level = cv2.warpAffine(part, back, _LEVELLED, flags=_BACKWARDS)
@@ -259,18 +259,20 @@ def _scaled_face(image: Image, to_image: FloatArray, columns: _Taps, rows: _Taps
     x, y = int(columns.four[0, 0]), int(rows.four[0, 0])
     size = int(columns.four[-1, -1]) + 1 - x, int(rows.four[-1, -1]) + 1 - y
     lines = _warped(image, to_image, (x, y), size).reshape(size[1], -1)
-    four = rows.four - y
-    tall = np.empty((_FACE, lines.shape[1]), np.float32)
-    for first in range(0, _FACE, _LINES):
-        part = slice(first, first + _LINES)
-        _mixed(lines[four[part]], rows.weights[part], out=tall[part])
+    tall = _shrunk(lines, rows)
     across = cv2.transpose(tall.reshape(_FACE, -1, 3)).reshape(size[0], -1)
-    small = np.empty((_FACE, _FACE * 3), np.float32)
-    four = columns.four - x
+    small = _rounded(_shrunk(across, columns))
+    return np.asarray(cv2.transpose(small.reshape(_FACE, _FACE, 3)), np.uint8)
+
+
+def _shrunk(lines: npt.NDArray[Any], taps: _Taps) -> npt.NDArray[np.float32]:
+    """Lines [m, n], the first of which is the first tap's, to 120: [120, n]."""
+    four = taps.four - taps.four[0, 0]
+    small = np.empty((_FACE, lines.shape[1]), np.float32)
     for first in range(0, _FACE, _LINES):
         part = slice(first, first + _LINES)
-        _mixed(across[four[part]], columns.weights[part], out=small[part])
-    return np.asarray(cv2.transpose(_rounded(small).reshape(_FACE, _FACE, 3)), np.uint8)
+        _mixed(lines[four[part]], taps.weights[part], out=small[part])
+    return small
 
 
 def _apart(columns: _Taps, rows: _Taps) -> bool:

@@ -8,15 +8,13 @@ end of a video; the rest is what the recurrence sees of the future.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Generic, NamedTuple, TypeVar
 
 import numpy as np
 
-from face_perception import inference
-from face_perception.inference import Model, ModelError
 from face_perception.motion.images import appearance_images, gray_images
+from face_perception.motion.networks import OUTPUT, STREAMS, Networks
 from face_perception.motion.phase import HALF, Phase, differences, phases
 from face_perception.motion.ticks import Clock
 from face_perception.types import FaceCrop, FloatArray, ValenceArousal
@@ -24,80 +22,9 @@ from face_perception.types import FaceCrop, FloatArray, ValenceArousal
 T = TypeVar("T")
 
 RATE = 30.0  # images a second of the videos that the networks are trained on
-STREAMS = ("appearance", "phase0", "phase1")
-_OUTPUT = "valence_arousal"
 # Seconds for which a face's appearance still stands where its motion had to begin anew: images
 # that were left out for want of time must not cost still more of it.
 _SAME_LOOK = 1.0
-
-
-@dataclass(frozen=True, slots=True)
-class Networks:
-    """What runs MIMAMO-Net; made by ``load_networks``.
-
-    ``over_time`` says what the recurrence runs over: time, as the paper means, or the clips of a
-    batch, as the released weights were trained, so that the images of a clip know nothing of each
-    other. ``fusion`` is both streams and the recurrence in one. Over time, ``frame`` and
-    ``recurrence`` do the same in two parts: an image goes through the streams once, and not once a
-    window. ``window`` is the length of the clips that they were trained on. Raises ModelError where
-    a model is missing or has other ports.
-    """
-
-    name: str
-    over_time: bool
-    appearance: Model
-    fusion: Model | None = None
-    frame: Model | None = None
-    recurrence: Model | None = None
-    window: int = 64
-
-    def __post_init__(self) -> None:
-        _check(self.appearance, ("face",), "features")
-        if self.fusion is not None:
-            _check(self.fusion, STREAMS, _OUTPUT)
-        elif self.over_time and self.frame is not None and self.recurrence is not None:
-            _check(self.frame, STREAMS, "features")
-            _check(self.recurrence, ("features",), _OUTPUT)
-        else:
-            raise ModelError(f"{self.name} needs a fusion network, or over time its two parts")
-
-    @property
-    def in_use(self) -> tuple[Model, ...]:
-        """Those that run."""
-        models = (self.appearance, self.fusion, self.frame, self.recurrence)
-        return tuple(model for model in models if model is not None)
-
-
-def load_networks(name: str, load: Callable[[str], Model] = inference.load) -> Networks:
-    """The networks of a card such as "mimamo" or "mimamo_released"; the card names the others.
-
-    ``load`` gives the network of a name. Raises ModelError naming the model and the fix.
-    """
-    card = inference.find(name)
-    if not set(STREAMS) <= set(card.inputs) or _OUTPUT not in card.outputs:
-        raise ModelError(
-            f"model {card.name} does not take {', '.join(STREAMS)} and give {_OUTPUT}: use one "
-            "that `face-perception import mimamo` made"
-        )
-    facts = card.facts
-    axis, appearance = facts.get("recurrence"), facts.get("appearance")
-    if axis not in ("time", "clips") or not appearance:
-        raise ModelError(
-            f"model {card.name}: its card must have the facts recurrence (time or clips, not "
-            f"{axis!r}) and appearance (a model): import it again"
-        )
-    over_time = axis == "time"
-    window = int(facts.get("window", 64))
-    if over_time and facts.get("frame") and facts.get("over_time"):
-        return Networks(
-            card.name,
-            over_time,
-            load(str(appearance)),
-            frame=load(str(facts["frame"])),
-            recurrence=load(str(facts["over_time"])),
-            window=window,
-        )
-    return Networks(card.name, over_time, load(str(appearance)), load(name), window=window)
 
 
 class _Own(NamedTuple, Generic[T]):
@@ -248,11 +175,9 @@ class Mimamo(Generic[T]):
         tick = self._clock.tick(stamp)
         known = []
         if tick.restarted:
-            self._ended += self._last_of(self._tracks.values())
-            known = self._known([], all_of_it=True)
             same = self._every == 0 and 0 <= stamp - self._stamp <= _SAME_LOOK
             self._looked = {i: t.appearance for i, t in self._tracks.items() if same}
-            self._tracks = {}
+            known = self._end_all()
         self._stamp = stamp
         if tick.steps == 0:
             return known
@@ -261,7 +186,7 @@ class Mimamo(Generic[T]):
         self._tracks = {crop.face_id: self._track(crop.face_id) for crop in crops}
         self._looked = {}
         if grays is None:
-            return [*known, *self._known([], all_of_it=True), (tag, [])]
+            return [*known, *self._end_all(), (tag, [])]
         self._images += 1
         self._look(crops, hurried)
         rows = self._run(
@@ -271,17 +196,26 @@ class Mimamo(Generic[T]):
                 for window in track.advance(_Own(self._images, tag), phase, tick.steps)
             ]
         )
-        return known + self._known(rows)
+        # What ended faces have of these and earlier images.
+        newest = max((own.number for own, _, _ in rows if own is not None), default=0)
+        due = [row for row in self._ended if row[0] is None or row[0].number <= newest]
+        self._ended = [row for row in self._ended if row[0] and row[0].number > newest]
+        return known + self._grouped([*due, *rows])
 
     def finish(self) -> list[tuple[T, list[ValenceArousal]]]:
         """What is known of the last images once no more come, oldest first; forgets every face.
 
         Windows then repeat the last image, as published.
         """
-        self._ended += self._last_of(self._tracks.values())
-        found = self._known([], all_of_it=True)
+        found = self._end_all()
         self.reset()
         return found
+
+    def _end_all(self) -> list[tuple[T, list[ValenceArousal]]]:
+        """What is known of the last images of every face, oldest first."""
+        known = self._grouped([*self._ended, *self._last_of(self._tracks.values())])
+        self._tracks, self._ended = {}, []
+        return known
 
     def _last_of(self, tracks: Iterable[_Track[T]]) -> list[_Row[T]]:
         """What is known of the last images of faces that have left."""
@@ -292,21 +226,6 @@ class Mimamo(Generic[T]):
         for later in reversed(range(self._later)):
             rows += self._read(tracks, later)
         return rows
-
-    def _known(
-        self, rows: Sequence[_Row[T]], all_of_it: bool = False
-    ) -> list[tuple[T, list[ValenceArousal]]]:
-        """Rows by image, with those that ended faces have of these and earlier images."""
-        newest = max((own.number for own, _, _ in rows if own is not None), default=0)
-        due, self._ended = (
-            [
-                row
-                for row in self._ended
-                if (all_of_it or (row[0] is not None and row[0].number <= newest)) is wanted
-            ]
-            for wanted in (True, False)
-        )
-        return self._grouped([*due, *rows])
 
     def _track(self, face_id: str) -> _Track[T]:
         track = self._tracks.get(face_id)
@@ -371,7 +290,7 @@ class Mimamo(Generic[T]):
         for of_length in by_length.values():
             batch = [[x for _, x in track.inputs] for track in of_length]
             if self._networks.recurrence is not None:
-                found = self._networks.recurrence.infer({"features": np.array(batch)})[_OUTPUT]
+                found = self._networks.recurrence.infer({"features": np.array(batch)})[OUTPUT]
             else:
                 streams = zip(*(zip(*window, strict=True) for window in batch), strict=True)
                 found = self._fuse([np.array(stream) for stream in streams])
@@ -383,7 +302,7 @@ class Mimamo(Generic[T]):
 
     def _fuse(self, streams: Sequence[FloatArray]) -> FloatArray:
         assert self._networks.fusion is not None
-        return self._networks.fusion.infer(dict(zip(STREAMS, streams, strict=True)))[_OUTPUT]
+        return self._networks.fusion.infer(dict(zip(STREAMS, streams, strict=True)))[OUTPUT]
 
     def _grouped(self, rows: Iterable[_Row[T]]) -> list[tuple[T, list[ValenceArousal]]]:
         """By image, oldest first."""
@@ -408,12 +327,3 @@ def _firsts(items: Sequence[_Input[T]]) -> tuple[list[_Input[T]], list[_Input[T]
 def _bounded(value: float) -> float:
     """The network's last layer is linear; a NaN stays one."""
     return float(np.clip(value, -1, 1))
-
-
-def _check(model: Model, takes: Sequence[str], gives: str) -> None:
-    if set(model.inputs) != set(takes) or gives not in model.outputs:
-        raise ModelError(
-            f"model {model.name} takes {', '.join(model.inputs)} and gives "
-            f"{', '.join(model.outputs)}, but here one is needed that takes {', '.join(takes)} "
-            f"and gives {gives}"
-        )

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -30,7 +28,6 @@ _SMOOTHING = 0.5
 # Images that may wait for a recurrent network, which all that it leaves out looks like motion to;
 # for others the newest only.
 _WAITING = 3
-_IDLE = 1.0  # seconds without an image after which no more are expected
 
 
 @dataclass(frozen=True)
@@ -113,12 +110,16 @@ class AffectNode(PerceptionNode[AffectParameters]):
         self._affects = self.publisher(msg.ValenceArousalArray, "valence_arousal")
 
     def start(self) -> None:
-        waiting = _WAITING if isinstance(self._multitask, MultitaskSequence) else 1
-        self._worker = LatestWorker("affect", self._express, self.failed, waiting=waiting)
-        if isinstance(self._multitask, MultitaskSequence):
-            self._multitask.reset()
-            self._came = math.inf
-            self._idle = self.create_timer(_IDLE / 2, self._when_nothing_comes)
+        sequence = self._multitask if isinstance(self._multitask, MultitaskSequence) else None
+        self._worker = LatestWorker(
+            "affect",
+            self._express,
+            self.failed,
+            waiting=_WAITING if sequence else 1,
+            on_idle=self._finish if sequence else None,
+        )
+        if sequence:
+            sequence.reset()
         self._faces = SensorSubscription(
             self,
             msg.FaceArray,
@@ -146,9 +147,6 @@ class AffectNode(PerceptionNode[AffectParameters]):
             if subscription is not None:
                 subscription.destroy()
         self._faces = self._crops = None
-        if hasattr(self, "_idle"):
-            self.destroy_timer(self._idle)
-            del self._idle
         if self._worker is not None:
             self._worker.stop()
             self._worker = None
@@ -170,7 +168,6 @@ class AffectNode(PerceptionNode[AffectParameters]):
 
     def _on_crops(self, message: Any) -> None:
         self.count("input face_crops")
-        self._came = time.monotonic()
         if self._worker is not None and self._worker.put(message):
             self.count("dropped")
             if isinstance(self._multitask, MultitaskSequence):
@@ -181,16 +178,7 @@ class AffectNode(PerceptionNode[AffectParameters]):
                     key="slow",
                 )
 
-    def _when_nothing_comes(self) -> None:
-        """Lets out what a look-ahead keeps, once no more images come."""
-        if self._worker is not None and time.monotonic() - self._came > _IDLE:
-            self._came = math.inf
-            self._worker.put(None)
-
     def _express(self, message: Any) -> None:
-        if isinstance(self._multitask, MultitaskSequence):
-            self._express_sequence(self._multitask, message)
-            return
         header = message.header
         crops = messages.crops_from_msg(message)
         stamp = messages.seconds(header.stamp)
@@ -198,19 +186,16 @@ class AffectNode(PerceptionNode[AffectParameters]):
         if self._multitask is None:
             expressions = self._smooth(self._expressions_of.estimate(crops), stamp)
             self._send(header, expressions, [derive_valence_arousal(e) for e in expressions])
-            return
-        self._send_found(header, self._multitask.estimate(crops))
-
-    def _express_sequence(self, network: MultitaskSequence[Any], message: Any) -> None:
-        """``message``: None where no more images come."""
-        if message is None:
-            known = network.finish()
+        elif isinstance(self._multitask, MultitaskSequence):
+            for about, found in self._multitask.estimate(header, stamp, crops):
+                self._send_found(about, found)
         else:
-            crops = messages.crops_from_msg(message)
-            self._count = len(crops)
-            stamp = messages.seconds(message.header.stamp)
-            known = network.estimate(message.header, stamp, crops)
-        for header, found in known:
+            self._send_found(header, self._multitask.estimate(crops))
+
+    def _finish(self) -> None:
+        """Lets out what a look-ahead keeps, once no more images come."""
+        assert isinstance(self._multitask, MultitaskSequence)
+        for header, found in self._multitask.finish():
             self._send_found(header, found)
 
     def _send_found(self, header: Any, found: Sequence[FaceAffect]) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,7 +17,6 @@ from face_perception.types import ValenceArousal
 
 # Images that may wait while the network for appearance runs: a third of a second.
 _WAITING = 10
-_IDLE = 1.0  # seconds without an image after which no more are expected
 
 
 @dataclass(frozen=True)
@@ -76,9 +74,13 @@ class MotionAffectNode(PerceptionNode[MotionAffectParameters]):
 
     def start(self) -> None:
         self._mimamo.reset()
-        self._worker = LatestWorker("motion_affect", self._estimate, self.failed, waiting=_WAITING)
-        self._came = math.inf
-        self._idle = self.create_timer(_IDLE / 2, self._when_nothing_comes)
+        self._worker = LatestWorker(
+            "motion_affect",
+            self._estimate,
+            self.failed,
+            waiting=_WAITING,
+            on_idle=lambda: self._send(self._mimamo.finish()),
+        )
         self._crops = SensorSubscription(
             self,
             msg.FaceCrops,
@@ -93,9 +95,6 @@ class MotionAffectNode(PerceptionNode[MotionAffectParameters]):
         if self._crops is not None:
             self._crops.destroy()
             self._crops = None
-        if hasattr(self, "_idle"):
-            self.destroy_timer(self._idle)
-            del self._idle
         if self._worker is not None:
             self._worker.stop()
             self._worker = None
@@ -114,7 +113,6 @@ class MotionAffectNode(PerceptionNode[MotionAffectParameters]):
 
     def _received(self, message: Any) -> None:
         self.count("input")
-        self._came = time.monotonic()
         if self._worker is not None and self._worker.put(message):
             self.count("dropped")
             self.complain(
@@ -124,17 +122,7 @@ class MotionAffectNode(PerceptionNode[MotionAffectParameters]):
                 key="slow",
             )
 
-    def _when_nothing_comes(self) -> None:
-        """Lets out what the look-ahead keeps, once no more images come."""
-        if self._worker is not None and time.monotonic() - self._came > _IDLE:
-            self._came = math.inf
-            self._worker.put(None)
-
     def _estimate(self, message: Any) -> None:
-        """``message``: None where no more images come."""
-        if message is None:
-            self._send(self._mimamo.finish())
-            return
         stamp = messages.seconds(message.header.stamp)
         if stamp < self._last_stamp:
             self.complain(

@@ -14,7 +14,8 @@ class LatestWorker(Generic[T]):
     """Calls ``work(item)`` on its own thread with the newest item put; older ones are dropped.
 
     ``waiting`` is how many newest items may wait, for work that needs all of them and takes longer
-    for some. An exception in ``work`` goes to ``on_error`` and the thread goes on.
+    for some. Once nothing has come for ``idle_after`` seconds after the last work, ``on_idle`` is
+    called, on the same thread. An exception in either goes to ``on_error`` and the thread goes on.
     """
 
     def __init__(
@@ -24,9 +25,12 @@ class LatestWorker(Generic[T]):
         on_error: Callable[[Exception], None],
         *,
         waiting: int = 1,
+        idle_after: float = 1.0,
+        on_idle: Callable[[], None] | None = None,
     ) -> None:
         self._work = work
         self._on_error = on_error
+        self._idle_after, self._on_idle = idle_after, on_idle
         self._condition = threading.Condition()
         self._items: deque[T] = deque(maxlen=waiting)
         self._stopped = False
@@ -55,14 +59,21 @@ class LatestWorker(Generic[T]):
         return not self._thread.is_alive()
 
     def _run(self) -> None:
+        on_idle: Callable[[], None] | None = None  # once, until something has come again
         while True:
             with self._condition:
-                while not self._items and not self._stopped:
-                    self._condition.wait()
+                self._condition.wait_for(
+                    lambda: self._items or self._stopped, self._idle_after if on_idle else None
+                )
                 if self._stopped:
                     return
-                item = self._items.popleft()
+                items = [self._items.popleft()] if self._items else []
             try:
-                self._work(item)
+                if items:
+                    on_idle = self._on_idle
+                    self._work(items[0])
+                elif on_idle is not None:
+                    idle, on_idle = on_idle, None
+                    idle()
             except Exception as error:
                 self._on_error(error)

@@ -23,7 +23,7 @@ from face_perception.networks.multitask import AU, Logits
 from face_perception.synthesis import PRESENT
 from face_perception.training.affect_data import AffectData
 from face_perception.training.claims import seen
-from face_perception.training.multitask_metrics import ccc, f1, valence_arousal
+from face_perception.training.multitask_metrics import ccc, f1, macro_f1, valence_arousal
 from face_perception.types import Camera, Face, FaceCrop, Frame, Image
 
 Array = npt.NDArray[Any]
@@ -121,8 +121,7 @@ def scores(answers: Mapping[str, Answers], data: AffectData) -> dict[str, dict[s
     }
     for name, one in answers.items():
         label = data.expression
-        macro = np.mean([f1(one.expression == k, label == k) for k in np.unique(label)])
-        out.setdefault("EXPR F1", {})[name] = float(macro)
+        out.setdefault("EXPR F1", {})[name] = macro_f1(one.expression, label)
         out.setdefault("EXPR accuracy", {})[name] = float((one.expression == label).mean())
         for k, what in enumerate(("valence", "arousal")):
             row = out.setdefault(f"CCC {what}", {})

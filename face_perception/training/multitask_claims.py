@@ -69,16 +69,17 @@ Found = dict[str, dict[str, float]]
 
 def split(data: AffectData, seed: int) -> tuple[AffectData, AffectData]:
     """To train on, with incomplete labels; and other people, with all of them."""
-    random = np.random.default_rng([97, seed])
-    out = np.isin(data.people, _held_out(data, seed, random))
+    random = _random(seed)
+    out = np.isin(data.people, _held_out(data, random))
     return data.take(np.flatnonzero(~out)).incomplete(random), data.take(np.flatnonzero(out))
 
 
-def _held_out(
-    data: AffectData, seed: int, random: np.random.Generator | None = None
-) -> npt.NDArray[Any]:
+def _random(seed: int) -> np.random.Generator:
+    return np.random.default_rng([97, seed])
+
+
+def _held_out(data: AffectData, random: np.random.Generator) -> npt.NDArray[Any]:
     """Who is not trained on."""
-    random = random or np.random.default_rng([97, seed])
     people = np.unique(data.people)
     return random.permutation(people)[: max(round(HELD_OUT * len(people)), 1)]
 
@@ -164,7 +165,7 @@ def beside_default(
     that were held out: a table. ``data`` is all of the data set ``folder``.
     """
     report("multitask: beside the default of the affect node")
-    held = {seed: _held_out(data, seed) for seed in students}
+    held = {seed: _held_out(data, _random(seed)) for seed in students}
     every = beside.chosen(data.people, np.concatenate(list(held.values())))
     default = beside.by_default(folder, data, every)
     scores: dict[str, list[dict[str, dict[str, float]]]] = {}

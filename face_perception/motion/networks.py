@@ -1,0 +1,90 @@
+"""The networks of MIMAMO-Net, by their cards."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from face_perception import inference
+from face_perception.inference import Model, ModelError
+
+STREAMS = ("appearance", "phase0", "phase1")
+OUTPUT = "valence_arousal"
+
+
+@dataclass(frozen=True, slots=True)
+class Networks:
+    """What runs MIMAMO-Net; made by ``load_networks``.
+
+    ``over_time`` says what the recurrence runs over: time, as the paper means, or the clips of a
+    batch, as the released weights were trained, so that the images of a clip know nothing of each
+    other. ``fusion`` is both streams and the recurrence in one. Over time, ``frame`` and
+    ``recurrence`` do the same in two parts: an image goes through the streams once, and not once a
+    window. ``window`` is the length of the clips that they were trained on. Raises ModelError where
+    a model is missing or has other ports.
+    """
+
+    name: str
+    over_time: bool
+    appearance: Model
+    fusion: Model | None = None
+    frame: Model | None = None
+    recurrence: Model | None = None
+    window: int = 64
+
+    def __post_init__(self) -> None:
+        _check(self.appearance, ("face",), "features")
+        if self.fusion is not None:
+            _check(self.fusion, STREAMS, OUTPUT)
+        elif self.over_time and self.frame is not None and self.recurrence is not None:
+            _check(self.frame, STREAMS, "features")
+            _check(self.recurrence, ("features",), OUTPUT)
+        else:
+            raise ModelError(f"{self.name} needs a fusion network, or over time its two parts")
+
+    @property
+    def in_use(self) -> tuple[Model, ...]:
+        """Those that run."""
+        models = (self.appearance, self.fusion, self.frame, self.recurrence)
+        return tuple(model for model in models if model is not None)
+
+
+def load_networks(name: str, load: Callable[[str], Model] = inference.load) -> Networks:
+    """The networks of a card such as "mimamo" or "mimamo_released"; the card names the others.
+
+    ``load`` gives the network of a name. Raises ModelError naming the model and the fix.
+    """
+    card = inference.find(name)
+    if not set(STREAMS) <= set(card.inputs) or OUTPUT not in card.outputs:
+        raise ModelError(
+            f"model {card.name} does not take {', '.join(STREAMS)} and give {OUTPUT}: use one "
+            "that `face-perception import mimamo` made"
+        )
+    facts = card.facts
+    axis, appearance = facts.get("recurrence"), facts.get("appearance")
+    if axis not in ("time", "clips") or not appearance:
+        raise ModelError(
+            f"model {card.name}: its card must have the facts recurrence (time or clips, not "
+            f"{axis!r}) and appearance (a model): import it again"
+        )
+    over_time = axis == "time"
+    window = int(facts.get("window", 64))
+    if over_time and facts.get("frame") and facts.get("over_time"):
+        return Networks(
+            card.name,
+            over_time,
+            load(str(appearance)),
+            frame=load(str(facts["frame"])),
+            recurrence=load(str(facts["over_time"])),
+            window=window,
+        )
+    return Networks(card.name, over_time, load(str(appearance)), load(name), window=window)
+
+
+def _check(model: Model, takes: Sequence[str], gives: str) -> None:
+    if set(model.inputs) != set(takes) or gives not in model.outputs:
+        raise ModelError(
+            f"model {model.name} takes {', '.join(model.inputs)} and gives "
+            f"{', '.join(model.outputs)}, but here one is needed that takes {', '.join(takes)} "
+            f"and gives {gives}"
+        )
