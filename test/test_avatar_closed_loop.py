@@ -32,6 +32,7 @@ State = msg.AvatarState
 Frames = npt.NDArray[np.float64]
 LOOKS = [(15, 0), (-15, 0), (0, 7), (0, -7)]  # degrees
 RATE = 20.0
+DWELL = 3.0  # seconds of each look: some fixations
 BITS, BLOCK = 12, 8  # of the number that is written into each frame of the recording
 LEAD = 40  # frames before the recording, in which the graph finds the camera
 
@@ -104,7 +105,7 @@ def record(portrait: str, peer: Peer, folder: Path) -> tuple[str, Frames, list[f
         for yaw, pitch in LOOKS:
             looks.publish(target(math.radians(yaw), math.radians(pitch)))
             told.append(peer.node.get_clock().now().nanoseconds * 1e-9)
-            peer.spin(1.8)
+            peer.spin(DWELL)
         face.send_signal(signal.SIGINT)
         assert face.wait(20) == 0
     finally:
@@ -181,7 +182,7 @@ def test_perception_sees_what_the_face_does(
     errors = []
     looked = [(n, read_gaze(m)) for n, m in by_number(gazes) if m.gazes and m.gazes[0].valid]
     for (yaw, pitch), at in zip(LOOKS, told, strict=True):
-        settled = [gaze for n, gaze in looked if at + 0.9 * RATE < n < at + 1.75 * RATE]
+        settled = [gaze for n, gaze in looked if at + 0.9 * RATE < n < at + (DWELL - 0.05) * RATE]
         assert len(settled) > 4
         read = np.degrees(np.median(settled, axis=0))
         error = float(np.hypot(*(read - (yaw, pitch))))

@@ -26,7 +26,7 @@ MAX_YAW, MAX_PITCH = 0.5, 0.35  # of an eye in the head, radians
 _RADIUS_CM = 1.2  # from the eyeball's centre to the iris, as in gaze.geometric
 # Irises are read less far from the middle of the eye than they are, by how much depends on the
 # face, so they go further than an eyeball's would: to the image's right and left, down and up.
-FURTHER = np.array([[1.3, 1.3], [1.5, 1.5]])
+_FURTHER = np.array([[1.3, 1.3], [1.5, 1.5]])
 _FARTHEST_CM = 0.95  # across; there the iris is in the corner of the eye
 _BEHIND_CM = 0.9  # the eyeball's centre behind the canthi
 _ABOVE_CM = 0.24  # and an eye that looks ahead above them
@@ -61,11 +61,9 @@ def iris_shift(turn: FloatArray, gaze: FloatArray) -> FloatArray:
     return np.asarray(_RADIUS_CM * (np.sin(turn) - np.sin(gaze)) * (1, -1))
 
 
-def base_gaze(face: Anatomy, landmarks: FloatArray, head: tuple[float, float]) -> FloatArray:
-    """Where the eyes of the picture look, yaw and pitch [2]; what may be the error of a look into
-    the lens is none.
-
-    ``head``: yaw and pitch of the head in the picture.
+def gaze_seen(face: Anatomy, landmarks: FloatArray, head: tuple[float, float]) -> FloatArray:
+    """Where eyes look by their landmarks [478, 3], yaw and pitch [2], much as ``gaze.geometric``
+    would say. ``head``: its yaw and pitch.
     """
     x, y = irises(face, landmarks)
     pitch = _PITCH_TRUST * head[1]
@@ -73,7 +71,14 @@ def base_gaze(face: Anatomy, landmarks: FloatArray, head: tuple[float, float]) -
         (x + _BEHIND_CM * math.sin(head[0])) / _RADIUS_CM,
         (-y - _ABOVE_CM + _BEHIND_CM * math.sin(pitch)) / _RADIUS_CM,
     )
-    angles = np.arcsin(np.clip(sines, -0.9, 0.9))
+    return np.asarray(np.arcsin(np.clip(sines, -0.9, 0.9)))
+
+
+def base_gaze(face: Anatomy, landmarks: FloatArray, head: tuple[float, float]) -> FloatArray:
+    """Where the eyes of the picture look: ``gaze_seen``, but what may be the error of a look into
+    the lens is none.
+    """
+    angles = gaze_seen(face, landmarks, head)
     return np.asarray(angles - np.clip(angles, -_LOOKS_AT_VIEWER, _LOOKS_AT_VIEWER))
 
 
@@ -121,7 +126,7 @@ class Eye:
         self._lower = np.maximum(self._lower, self._upper)
         self._cm = cm
         self._gaze = gaze
-        self.further = FURTHER
+        self.further = _FURTHER
         self._axes = face.axes
         self._grid_x, self._grid_y = np.meshgrid(
             x.astype(np.float32), np.arange(y1 - y0, dtype=np.float32)

@@ -24,14 +24,15 @@ _BLINK_MIN = 0.7
 _FALL, _SHUT, _RISE = 0.08, 0.035, 0.16
 _BLINK_WITH_LOOK = 0.25  # radians of a shift of gaze from which on it goes with a blink
 
-# Fixations on a face: the eyes rest for a third of a second to three, and go on by a degree.
+# Fixations on a face: the eyes rest for a third of a second to three, and go on by a degree: from
+# eye to eye at a metre. Further, and it would seem to look past what it was told to.
 _FIXATION, _FIXATION_SPREAD = 1.0, 0.55
-_FIXATION_SIZE = (0.022, 0.012)  # radians, standard deviation across and up
-_FIXATION_MOST = 0.045
+_FIXATION_SIZE = (0.018, 0.010)  # radians, standard deviation across and up
+_FIXATION_MOST = 0.030
 _SACCADE_BASE, _SACCADE_SLOPE = 0.021, 0.126  # seconds, and seconds a radian (main sequence)
 
 # The head goes along with a look to the side, later and by a part.
-_HEAD_SHARE = 0.35
+HEAD_SHARE = 0.35
 _HEAD_LAG = 0.35
 _HEAD_MOST = (0.14, 0.10)
 
@@ -170,7 +171,7 @@ class LivingFace:
         return np.asarray(self._from + _ease(share) * (self._to - self._from))
 
     def _turn_head(self, step: float, speaking: bool) -> None:
-        wanted = np.clip(_HEAD_SHARE * self._target, *(np.array(_HEAD_MOST) * s for s in (-1, 1)))
+        wanted = np.clip(HEAD_SHARE * self._target, *(np.array(_HEAD_MOST) * s for s in (-1, 1)))
         self._head += (1 - math.exp(-step / _HEAD_LAG)) * (wanted - self._head)
         sway = _SWAY_SPEAKING if speaking else 1.0
         self._sway += (1 - math.exp(-step / 0.8)) * (sway - self._sway)

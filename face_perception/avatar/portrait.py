@@ -33,6 +33,7 @@ SAMPLES = ("astronaut", "grace_hopper")
 
 _JAW, _CLOSE = SHAPES.index("jaw"), SHAPES.index("close")
 _HEAD_SEEN = 0.5  # how much of a turn of the head a flat picture conveys, where it is not measured
+_LOOKS_READ = 2  # times: how far an iris is read to go is not quite proportional to how far it goes
 _SEAM_DARK = 0.45  # of the line between lips that the picture shows parted
 
 
@@ -98,9 +99,12 @@ class Portrait:
         shares = head_seen(self.render, tracker)
         if shares is not None:
             self._head_seen = shares
-        found = further(self.render, tracker, self._face, gaze)
-        for eye in self._eyes:
-            eye.further = found
+        for _ in range(_LOOKS_READ):
+            found = further(
+                self.render, tracker, self._face, gaze, self._head_seen, self._eyes[0].further
+            )
+            for eye in self._eyes:
+                eye.further = found
 
     @classmethod
     def read(

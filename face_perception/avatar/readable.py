@@ -10,8 +10,9 @@ import numpy as np
 import numpy.typing as npt
 
 from face_perception.avatar.anatomy import Anatomy
-from face_perception.avatar.eyes import FURTHER, iris_shift, irises
+from face_perception.avatar.eyes import gaze_seen
 from face_perception.avatar.interfaces import FaceState
+from face_perception.avatar.life import HEAD_SHARE
 from face_perception.faces import FaceTracker
 from face_perception.types import Camera, Face, Frame, Image
 
@@ -26,15 +27,21 @@ _UNREAD = 0.1  # of the way: landmarks that do not follow say nothing about how 
 
 
 def further(
-    render: Callable[[FaceState], Image], tracker: FaceTracker, face: Anatomy, gaze: FloatArray
+    render: Callable[[FaceState], Image],
+    tracker: FaceTracker,
+    face: Anatomy,
+    gaze: FloatArray,
+    seen_of_head: FloatArray,
+    now: FloatArray,
 ) -> FloatArray:
-    """``Eye.further`` for the eyes of a portrait that are rendered with FURTHER now.
+    """``Eye.further`` for the eyes of a portrait that are rendered with ``now`` of it.
 
     Landmarks lag behind dark eyes and behind spectacles more than behind others, and on a head that
-    is turned they do so more to one side. ``gaze``: where the picture looks, yaw and pitch [2].
+    is turned they do so more to one side; so the head goes along, as that of ``LivingFace`` does.
+    ``gaze``: where the picture looks, yaw and pitch [2]; ``seen_of_head`` [2] as of ``head_seen``.
     """
     rest = _read(render(FaceState()), tracker, face)
-    out = FURTHER.copy()
+    out = now.copy()
     if rest is None:
         return out
     for axis, side, turn in (
@@ -43,12 +50,18 @@ def further(
         (1, 0, (0.0, -_PITCH)),
         (1, 1, (0.0, _PITCH)),
     ):
-        state = FaceState(gaze_yaw=float(gaze[0]) + turn[0], gaze_pitch=float(gaze[1]) + turn[1])
+        head = HEAD_SHARE * np.array(turn)
+        state = FaceState(
+            gaze_yaw=float(gaze[0]) + turn[0],
+            gaze_pitch=float(gaze[1]) + turn[1],
+            head_yaw=float(head[0]),
+            head_pitch=float(head[1]),
+        )
         seen = _read(render(state), tracker, face)
         if seen is None:
             continue
-        wanted = iris_shift(gaze + turn, gaze)[axis]
-        share = float((seen - rest)[axis] / wanted)
+        eyes = turn[axis] - float(seen_of_head[axis] * head[axis])
+        share = 1 - (turn[axis] - float((seen - rest)[axis])) / eyes
         if share > _UNREAD:
             out[axis, side] = np.clip(out[axis, side] / share, _LEAST, _MOST)
     return out
@@ -79,4 +92,6 @@ def _face(image: Image, tracker: FaceTracker) -> Face | None:
 
 def _read(image: Image, tracker: FaceTracker, face: Anatomy) -> FloatArray | None:
     found = _face(image, tracker)
-    return None if found is None else irises(face, found.landmarks)
+    if found is None or found.pose is None:
+        return None
+    return gaze_seen(face, found.landmarks, (found.pose.yaw, found.pose.pitch))

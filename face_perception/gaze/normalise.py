@@ -55,7 +55,9 @@ _A = -0.75  # its parameter
 _STEPS, _OF_FOUR = np.arange(_FACE), np.arange(-1, _TAPS - 1)
 # Added to a place in pixels, it makes the last bit of a float32 a 32nd of a pixel.
 _FAR = 1.5 * 2**18
-_LINES = 15  # of the 120 that are sampled at a time: what is in work stays in the cache
+# Of the 120 that are sampled at a time: what is in work stays in the cache; OpenCV shares out what
+# is no smaller than the second.
+_LINES, _LINES_SHARED = 15, 60
 _LEAST_CORNERS = 4.0  # of an eye: in a full profile they coincide
 # Shares of the crops that may lie outside the image, where there is black, as published. Half of
 # the face's crop is hair and background.
@@ -305,21 +307,22 @@ def _sampled_face(image: Image, to_image: FloatArray, columns: _Taps, rows: _Tap
     across = np.repeat(columns.weights.T, 3, axis=1)
     width = columns.four.size
     # Written over by every part: fresh memory costs more than what is computed in it.
-    grid, places = np.empty((2, _LINES * _TAPS, width, 2), np.float32)
+    lines = _LINES if cv2.getNumThreads() == 1 else _LINES_SHARED
+    grid, places = np.empty((2, lines * _TAPS, width, 2), np.float32)
     grid[..., 0] = columns.four.T.ravel()
-    pixels = np.empty((_LINES * _TAPS, width, 3), np.uint8)
-    values = np.empty((_LINES, _TAPS, width * 3), np.float32)
-    tall = np.empty((_LINES, width * 3), np.float32)
+    pixels = np.empty((lines * _TAPS, width, 3), np.uint8)
+    values = np.empty((lines, _TAPS, width * 3), np.float32)
+    tall = np.empty((lines, width * 3), np.float32)
     small = np.empty((_FACE, _FACE * 3), np.float32)
-    for first in range(0, _FACE, _LINES):
-        part = slice(first, first + _LINES)
+    for first in range(0, _FACE, lines):
+        part = slice(first, first + lines)
         grid[..., 1] = rows.four[part].reshape(-1, 1)
         cv2.perspectiveTransform(grid, far, dst=places)  # in double
         places -= np.float32(_FAR)
         cv2.remap(image, places, None, cv2.INTER_LINEAR, dst=pixels)
         values[:] = pixels.reshape(values.shape)
         _mixed(values, rows.weights[part], out=tall)
-        np.einsum("ykn,kn->yn", tall.reshape(_LINES, _TAPS, -1), across, out=small[part])
+        np.einsum("ykn,kn->yn", tall.reshape(lines, _TAPS, -1), across, out=small[part])
     return _rounded(small).reshape(_FACE, _FACE, 3)
 
 

@@ -37,7 +37,7 @@ from face_perception.training.recipe import GazeRecipe
 from face_perception.types import FloatArray
 
 # Some thousand steps are too few for squared gradients to be remembered for a thousand.
-RECIPE = GazeRecipe(width=0.125, rate=1e-2, beta2=0.97, epochs=4, people=128, images=40)
+RECIPE = GazeRecipe(width=0.125, rate=1e-2, beta2=0.97, epochs=4, people=128, images=32)
 TEST_PEOPLE, TEST_IMAGES = 40, 30
 PICTURES = 2  # whole ones of each test person
 # Where the one target of a calibration is: pitch, yaw. Images of it are beside those tested on.
