@@ -6,6 +6,7 @@ Exit codes: 0 done, 1 failed, 2 wrong usage, 130 Ctrl-C.
 from __future__ import annotations
 
 import argparse
+import errno
 import os
 import sys
 from collections.abc import Sequence
@@ -75,5 +76,8 @@ def _parser() -> argparse.ArgumentParser:
 
 def _message(error: Exception) -> str:
     if isinstance(error, OSError) and error.filename:
-        return f"{error.filename}: {error.strerror}"
+        message = f"{error.filename}: {error.strerror}"
+        if error.errno == errno.EACCES:
+            message += ": change its owner or mode (or its folder's), or choose another place"
+        return message
     return str(error)

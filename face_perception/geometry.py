@@ -1,4 +1,7 @@
-"""Rotations and angles in the optical frame, by the package's one convention. No images."""
+"""Rotations and angles in the optical frame, by the package's one convention; a smooth step.
+
+No images.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +13,12 @@ import numpy.typing as npt
 FloatArray = npt.NDArray[np.floating]
 
 _UP = np.array([0.0, -1.0, 0.0])
+
+
+def smoothstep(x: npt.ArrayLike, low: float = 0.0, high: float = 1.0) -> FloatArray:
+    """0 up to ``low``, 1 from ``high`` on, and without a corner in between; of ``x``'s shape."""
+    t = np.clip((np.asarray(x, np.float64) - low) / (high - low), 0, 1)
+    return np.asarray(t * t * (3 - 2 * t))
 
 
 def yaw_pitch(direction: FloatArray) -> tuple[float, float]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import errno
 import json
 import math
 import os
@@ -224,6 +225,13 @@ def test_bad_files_are_named_in_one_line(tmp_path: Path) -> None:
         (message,) = done.stderr.splitlines()
         assert message.startswith("face-perception: ")
         assert str(tmp_path / name) in message
+
+
+def test_a_file_of_another_user_is_named_with_what_to_do() -> None:
+    error = PermissionError(errno.EACCES, os.strerror(errno.EACCES), "people.json")
+    message = cli._message(error)
+    assert message.startswith("people.json: Permission denied: ")
+    assert "choose another place" in message
 
 
 def test_missing_models_name_the_command(tmp_path: Path) -> None:

@@ -409,9 +409,14 @@ def test_claims_go_on_unless_the_source_changed(
     assert "* a note. 0.0 minutes." in page
     assert page.endswith("\n\n## More\n")
     assert not work.exists()
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    claims.run(out, ["one"], 3, lambda _: None, empty)
     (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "letter.txt").write_text("dear")
     with pytest.raises(ValueError, match="mine is of something else"):
         claims.run(out, [], 3, lambda _: None, tmp_path / "mine")
+    assert (tmp_path / "mine" / "letter.txt").exists()
 
 
 def test_held_out_people_are_others(data: AffectData) -> None:

@@ -15,6 +15,7 @@ import numpy.typing as npt
 
 from face_perception import faces
 from face_perception.avatar.anatomy import Anatomy, smooth_curve
+from face_perception.geometry import smoothstep
 from face_perception.types import Image
 
 FloatArray = npt.NDArray[np.floating]
@@ -118,11 +119,10 @@ class Eye:
         )
         left_end, right_end = ends[:, 0] - x0
         beyond = np.maximum(np.maximum(left_end - x, x - right_end), 0)
-        fade = np.clip(1 - beyond / margin, 0, 1)
         meet = (self._upper + self._lower) / 2
         outside = beyond > 0
         self._upper[outside] = self._lower[outside] = meet[outside]
-        self._fade = fade * fade * (3 - 2 * fade)
+        self._fade = smoothstep(1 - beyond / margin)
         self._lower = np.maximum(self._lower, self._upper)
         self._cm = cm
         self._gaze = gaze

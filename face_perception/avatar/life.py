@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from face_perception.avatar import mood
 from face_perception.avatar.interfaces import FaceState
+from face_perception.geometry import smoothstep
 from face_perception.speech import MouthShape
 
 FloatArray = npt.NDArray[np.float64]
@@ -146,10 +147,10 @@ class LivingFace:
             self._next_blink = self._now + self._interval(median)
         t = self._now - self._blink_from
         if t < _FALL:
-            return _ease(t / _FALL)
+            return float(smoothstep(t / _FALL))
         if t < _FALL + _SHUT:
             return 1.0
-        return 1 - _ease(min(1.0, (t - _FALL - _SHUT) / _RISE))
+        return 1 - float(smoothstep((t - _FALL - _SHUT) / _RISE))
 
     def _look(self, speaking: bool) -> FloatArray:
         """Where the eyes look now: rest, or on the way of a saccade."""
@@ -167,8 +168,8 @@ class LivingFace:
             self._saccade_time = _SACCADE_BASE + _SACCADE_SLOPE * distance
             if distance > _BLINK_WITH_LOOK and self._now - self._blink_from > _BLINK_MIN:
                 self._next_blink = self._now
-        share = min(1.0, (self._now - self._saccade_at) / self._saccade_time)
-        return np.asarray(self._from + _ease(share) * (self._to - self._from))
+        share = smoothstep((self._now - self._saccade_at) / self._saccade_time)
+        return np.asarray(self._from + share * (self._to - self._from))
 
     def _turn_head(self, step: float, speaking: bool) -> None:
         wanted = np.clip(HEAD_SHARE * self._target, *(np.array(_HEAD_MOST) * s for s in (-1, 1)))
@@ -200,10 +201,6 @@ class LivingFace:
                 self._lift_until = self._now + 0.35
         lifting = self._now < self._lift_until
         self._lift += (1 - math.exp(-step / (0.09 if lifting else 0.30))) * (lifting - self._lift)
-
-
-def _ease(t: float) -> float:
-    return t * t * (3 - 2 * t)
 
 
 def _limit(value: float) -> float:

@@ -15,6 +15,7 @@ import numpy.typing as npt
 from face_perception import faces
 from face_perception.avatar.anatomy import LIP_ROWS, Anatomy
 from face_perception.avatar.interfaces import FaceState
+from face_perception.geometry import smoothstep
 
 FloatArray = npt.NDArray[np.floating]
 
@@ -80,16 +81,11 @@ def _limit(value: float, most: float) -> float:
     return max(-most, min(most, float(value))) if math.isfinite(value) else 0.0
 
 
-def _step(x: FloatArray, low: float, high: float) -> FloatArray:
-    t = np.clip((x - low) / (high - low), 0, 1)
-    return np.asarray(t * t * (3 - 2 * t))
-
-
 def _skin(face: Anatomy, by_name: Mapping[str, FloatArray]) -> None:
     """Cheeks, chin and jaw line: what goes with the lips."""
     u, v = face.local(face.points).T
     half = face.half_mouth
-    jaw = np.exp(-((u / 4.4) ** 2)) * _step(v, -0.8, 1.6)
+    jaw = np.exp(-((u / 4.4) ** 2)) * smoothstep(v, -0.8, 1.6)
     by_name["jaw"][:, 1] = 1.08 * JAW_DROP * jaw  # it turns about the ear: the chin goes farther
     by_name["jaw"][:, 0] = -0.05 * u * jaw
     # Beside the corners of the mouth.
@@ -174,15 +170,15 @@ def _brows(face: Anatomy, by_name: Mapping[str, FloatArray]) -> None:
         lid_v = float(face.local(face.points[lid])[2:7, 1].mean()) - 0.1
         room = max(lid_v - float(brow[:, 1].mean()), 0.3)
         above = np.exp(-(((v - at) / 1.9) ** 2))
-        below = 1 - _step((v - at) / room, 0.0, 1.0)
+        below = 1 - smoothstep((v - at) / room, 0.0, 1.0)
         high = np.where(v < at, above, below)
         down = min(0.40, 0.42 * room)
-        own = _step(side * u, -0.5, 0.9)
+        own = smoothstep(side * u, -0.5, 0.9)
         near = own * high * np.exp(-((np.clip(along - 1, 0, None) / 0.5) ** 2))
-        by_name["inner_up"][:, 1] -= 0.58 * near * _step(1 - along, 0.05, 0.95)
-        by_name["outer_up"][:, 1] -= 0.50 * near * _step(along, 0.0, 0.75)
-        by_name["brow_down"][:, 1] += down * near * (0.35 + 0.65 * _step(1 - along, 0.1, 0.9))
-        by_name["brow_down"][:, 0] -= 0.20 * side * near * _step(1 - along, 0.1, 0.9)
+        by_name["inner_up"][:, 1] -= 0.58 * near * smoothstep(1 - along, 0.05, 0.95)
+        by_name["outer_up"][:, 1] -= 0.50 * near * smoothstep(along, 0.0, 0.75)
+        by_name["brow_down"][:, 1] += down * near * (0.35 + 0.65 * smoothstep(1 - along, 0.1, 0.9))
+        by_name["brow_down"][:, 0] -= 0.20 * side * near * smoothstep(1 - along, 0.1, 0.9)
 
 
 def head_turns(local: FloatArray) -> FloatArray:

@@ -14,6 +14,7 @@ import numpy.typing as npt
 from face_perception import faces
 from face_perception.avatar.anatomy import LIP_ROWS, Anatomy
 from face_perception.avatar.shapes import HEAD, SHAPES, displacements, head_turns
+from face_perception.geometry import smoothstep
 
 FloatArray = npt.NDArray[np.floating]
 Maps = npt.NDArray[np.float32]
@@ -189,14 +190,13 @@ def _fade(nodes: FloatArray, rim: FloatArray, middle: FloatArray) -> FloatArray:
         np.arctan2(offset[..., 1], offset[..., 0]), angles[order], radii[order], period=2 * np.pi
     )
     far = np.linalg.norm(offset, axis=-1) / radius
-    t = np.clip((_STILL - 0.06 - far) / (_STILL - 1.2), 0, 1)
+    near = np.clip((_STILL - 0.06 - far) / (_STILL - 1.2), 0, 1)
     edges = np.stack(
         [nodes[..., 0] - nodes[0, 0, 0], nodes[0, -1, 0] - nodes[..., 0],
          nodes[..., 1] - nodes[0, 0, 1], nodes[-1, 0, 1] - nodes[..., 1]]
     ).min(0)  # fmt: skip
     # Also towards an edge of the picture that cuts off the hair or the neck.
-    t = t * np.clip(edges / (6 * STEP), 0, 1)
-    return np.asarray(t * t * (3 - 2 * t))
+    return smoothstep(near * np.clip(edges / (6 * STEP), 0, 1))
 
 
 def _interpolate(points: FloatArray, values: FloatArray, nodes: FloatArray) -> FloatArray:

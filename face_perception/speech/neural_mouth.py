@@ -8,6 +8,7 @@ from __future__ import annotations
 import numpy as np
 
 from face_perception import paths
+from face_perception.geometry import smoothstep
 from face_perception.inference import Model, ModelError, load
 from face_perception.speech.interfaces import MOUTH_RATE, REST, MouthShape, Samples
 from face_perception.speech.mel import filters
@@ -89,12 +90,13 @@ class NeuralMouth:
         if share == 0:
             return REST
         lips = self._track.at(time)
+        apart = float(smoothstep(measured.jaw, _OPEN_FROM, _OPEN_AT))
         shown = share * (0.5 + 0.5 * min(1.0, measured.jaw / _FULL))
         return MouthShape(
             jaw=measured.jaw,
             wide=share * lips.wide,
             round=shown * lips.round,
-            press=share * lips.press * (1 - _APART * _step(measured.jaw)),
+            press=share * lips.press * (1 - _APART * apart),
             teeth=shown * lips.teeth,
             tuck=share * lips.tuck,
         )
@@ -105,12 +107,6 @@ class NeuralMouth:
         self._heard += 1
         if self._heard > self._delay:
             self._track.append(out["weights"][0, 0])
-
-
-def _step(jaw: float) -> float:
-    """0 to 1, smoothly, while the jaw goes from _OPEN_FROM to _OPEN_AT."""
-    t = min(1.0, max(0.0, (jaw - _OPEN_FROM) / (_OPEN_AT - _OPEN_FROM)))
-    return t * t * (3 - 2 * t)
 
 
 def mouth_features(samples: Samples) -> FloatArray:

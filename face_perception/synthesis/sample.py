@@ -15,6 +15,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from face_perception.geometry import smoothstep
 from face_perception.synthesis.portraits import PORTRAITS, Portrait, cut_out
 from face_perception.types import Image
 
@@ -136,8 +137,7 @@ class SampleScene:
         for name, rows in _SCRIPT:
             for a, b in itertools.pairwise(rows):
                 if a[0] <= t < b[0]:
-                    s = (t - a[0]) / (b[0] - a[0])
-                    s = s * s * (3 - 2 * s)
+                    s = float(smoothstep(t, a[0], b[0]))
                     x, y, size, roll = (p + s * (q - p) for p, q in zip(a[1:], b[1:], strict=True))
                     place = (
                         x * self.width - 0.5,

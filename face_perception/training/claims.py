@@ -165,7 +165,7 @@ def _begin(work: Path, report: Report) -> None:
     if same.exists() and same.read_text(encoding="utf-8") == source.hexdigest():
         report(f"going on with what {work} has")
         return
-    if work.exists() and not same.exists():
+    if not same.exists() and work.exists() and any(work.iterdir()):
         raise ValueError(f"{work} is of something else: remove it, or choose another folder")
     shutil.rmtree(work, ignore_errors=True)
     write_whole(same, source.hexdigest().encode())
