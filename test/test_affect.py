@@ -322,9 +322,23 @@ def test_faces_are_kept_apart_and_forgotten(resting: Face, smiling: Face) -> Non
     assert intensities(units, high_brows, 5.0) == first, "the clock went back"
     last(high_brows, 20, units, start=5)
     units.keep(["face_2"])
-    assert intensities(units, high_brows, 30.0) == first
+    assert intensities(units, high_brows, 25.0) == first
+    last(high_brows, 20, units, start=25)
     units.reset()
-    assert intensities(units, high_brows, 30.1) == first
+    assert intensities(units, high_brows, 45.0) == first
+
+
+def test_who_comes_under_the_id_of_somebody_gone_has_a_rest_of_their_own(resting: Face) -> None:
+    """A tracker that is started anew counts from 1; no empty image comes between."""
+    high_brows = moved(resting, BROWS, 0.5)
+    first = intensities(LandmarkActionUnits(), high_brows, 0.0)
+    away, gone = LandmarkActionUnits(), LandmarkActionUnits()
+    settled = last(high_brows, 20, away)
+    last(high_brows, 20, gone)
+    assert settled[1] < first[1] - 0.1
+    back = intensities(away, high_brows, 20 + 0.9 * faces.GONE_AFTER)
+    assert back[1] == pytest.approx(settled[1], abs=0.05)
+    assert intensities(gone, high_brows, 20 + 1.1 * faces.GONE_AFTER) == first
 
 
 @pytest.mark.parametrize(
@@ -432,6 +446,7 @@ def test_smoothing_starts_afresh() -> None:
     cleared.reset()
     for smooth, stamp in (
         (warm(), 2.0),
+        (warm(), 10 + 1.1 * faces.GONE_AFTER),
         (left, 10.1),
         (unknown, 10.1),
         (cleared, 10.1),

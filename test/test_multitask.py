@@ -180,6 +180,40 @@ def test_sequences_begin_anew() -> None:
     np.testing.assert_allclose(last(net, 10.25), fresh, atol=1e-6)
 
 
+@pytest.mark.parametrize("look_ahead", [0, 3])
+def test_an_image_that_fails_is_left_out(look_ahead: int) -> None:
+    """And every later answer still is of the image that it says, each once."""
+    graph = affect_models.Net(face=("N", 3, 112, 112))
+    darkest = graph.node("ReduceMin", "face", keepdims=0)
+    # 0, but 2 for a white face, an element that a constant of one does not have: the run fails.
+    index = graph.node("Cast", graph.node("Mul", darkest, graph.constant(1 / 100)), to=7)
+    factor = graph.node("Gather", graph.constant([1.0]), index)
+    mean = graph.node("Mul", affect_models._patches(graph), factor)
+    graph.output("features", graph.linear(mean, 12, 384, 0.5, 7), ("N", 384))
+    graph.install("fails_at_white")
+    trunk, heads = load("fails_at_white"), load("multitask_rnn")
+    one, two = patches(10, "face_1", 1), patches(10, "face_2", 2)
+    white = FaceCrop("face_1", np.full_like(one[0].image, 255), one[0].transform)
+    found: list[tuple[int, list[FaceAffect]]] = []
+    wanted: list[tuple[int, list[FaceAffect]]] = []
+    for failing, out in ((True, found), (False, wanted)):
+        net = MultitaskSequence[int](trunk, heads, window=8, look_ahead=look_ahead)
+        for t in range(10):
+            if t == 5:
+                # In this image the second face has left.
+                if failing:
+                    with pytest.raises(ModelError, match="fails_at_white"):
+                        net.estimate(t, t / 30, [white])
+                continue
+            out += net.estimate(t, t / 30, [one[t], two[t]] if t < 5 else [one[t]])
+        out += net.finish()
+    assert [tag for tag, _ in found] == [0, 1, 2, 3, 4, 6, 7, 8, 9]
+    for (_, here), (_, there) in zip(found, wanted, strict=True):
+        assert [f.units.face_id for f in here] == [f.units.face_id for f in there]
+        for a, b in zip(here, there, strict=True):
+            np.testing.assert_allclose(numbers(a), numbers(b), atol=1e-6)
+
+
 def test_faces_of_different_age() -> None:
     one, two = patches(10, "face_1", 1), patches(10, "face_2", 2)
     net, alone = sequence(), sequence()

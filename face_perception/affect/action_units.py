@@ -151,11 +151,12 @@ class LandmarkActionUnits:
     def estimate(self, face: Face, stamp: float) -> ActionUnits:
         """Action units of ``face`` at ``stamp`` seconds; call it once an image and face.
 
-        A unit that cannot be seen is absent: all but 45 without a head pose. A stamp that goes back
-        forgets the face.
+        A unit that cannot be seen is absent: all but 45 without a head pose. A stamp that goes
+        back, or one so late that the id is somebody else's (``faces.GONE_AFTER``), forgets the
+        face.
         """
         state = self._states.get(face.id)
-        if state is None or stamp < state.stamp:
+        if state is None or not 0 <= stamp - state.stamp <= faces.GONE_AFTER:
             state = _State(stamp, OneEuro(*self._filter), Neutral(*self._neutral))
             self._states[face.id] = state
         elapsed, state.stamp = stamp - state.stamp, stamp

@@ -9,6 +9,7 @@ from dataclasses import replace
 import cv2
 import numpy as np
 
+from face_perception import faces
 from face_perception.inference import Model, ModelError
 from face_perception.types import EXPRESSIONS, Expression, FaceCrop, FloatArray
 
@@ -72,7 +73,8 @@ class SmoothExpressions:
         """The smoothed expressions of all faces of the image of ``stamp`` seconds, in order.
 
         The confidence is that of the smoothed probabilities. A face that is not among them is
-        forgotten, and starts afresh where the stamp goes back or its probabilities are NaN.
+        forgotten, and starts afresh where the stamp goes back, after ``faces.GONE_AFTER``, or where
+        its probabilities are NaN.
         """
         smoothed = [self._smooth(expression, stamp) for expression in expressions]
         self._last = {
@@ -89,7 +91,7 @@ class SmoothExpressions:
 
     def _share(self, elapsed: float) -> float:
         """Weight of a new value after ``elapsed`` seconds; 1 where the last one does not count."""
-        if elapsed < 0 or self._time_constant == 0:
+        if not 0 <= elapsed <= faces.GONE_AFTER or self._time_constant == 0:
             return 1.0
         return 1 - math.exp(-elapsed / self._time_constant)
 

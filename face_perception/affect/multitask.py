@@ -169,6 +169,8 @@ class MultitaskSequence(Generic[T]):
         for a patch that is not RGB uint8 [160, 160, 3].
         """
         faces_in = network_input(crops)
+        # Before anything is changed: it can fail, and then this image is left out.
+        features = self._trunk.infer({"face": faces_in})["features"] if crops else ()
         known = []
         if not 0 <= stamp - self._stamp <= self._max_gap:
             known = self.finish()
@@ -176,7 +178,6 @@ class MultitaskSequence(Generic[T]):
         here = {crop.face_id for crop in crops}
         self._end([face_id for face_id in self._features if face_id not in here])
         self._waiting.append((tag, []))
-        features = self._trunk.infer({"face": faces_in})["features"] if crops else ()
         before, self._features = self._features, {}
         for crop, new in zip(crops, features, strict=True):
             of_face = before.get(crop.face_id, deque(maxlen=self._window))

@@ -38,7 +38,7 @@ from face_perception.faces.landmarks import (
 )
 from face_perception.faces.optics import normalised, project
 from face_perception.faces.pose import NEUTRAL_PITCH, head_pose, unrotated
-from face_perception.faces.track import FaceTracker, load_tracker
+from face_perception.faces.track import GONE_AFTER, FaceTracker, load_tracker
 
 __all__ = [
     "ALIGNED_SIDE",
@@ -46,6 +46,7 @@ __all__ = [
     "CROP_SIDE",
     "FACE_OVAL",
     "FOREHEAD",
+    "GONE_AFTER",
     "LANDMARK_COUNT",
     "LEFT_BROW_LOWER",
     "LEFT_BROW_UPPER",

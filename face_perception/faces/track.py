@@ -36,6 +36,9 @@ FloatArray = npt.NDArray[np.floating]
 _SETTLE_PASSES = 3  # a detection's square is coarse: the mesh runs again in its own
 _SEARCH_PERIOD = 0.1  # seconds between two searches while no face, or a lost one, is looked for
 _KEEP_LOST = 1.5  # seconds a lost face may be away and keep its id
+# Seconds after which no lost face comes back, whoever asks: what has its id then is of a tracker
+# that was started anew, which counts from 1 again.
+GONE_AFTER = 2.0
 _BETTER = 0.1  # more likeness than this is no accident
 # A detection that counts at once: the two photographs, their small copies and the clip score 0.87
 # to 0.96 in their first image, what is no face in 38 photographs without one 0.64 at most.

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
+from face_perception.faces import GONE_AFTER
 from face_perception.gaze.calibration import Bias, axis_error
 from face_perception.gaze.collection import Collection, Progress
 from face_perception.gaze.eye_contact import UNCALIBRATED_SIGMA, EyeContact
@@ -20,8 +21,6 @@ from face_perception.gaze.normalised import normalised_rotation, to_angles, to_d
 from face_perception.gaze.people_store import Calibration, PeopleStore
 from face_perception.types import Camera, Face, Gaze
 
-# Longer than the face tracker remembers a face: then its id will not come again.
-_GONE_AFTER = 2.0
 # What a person's gaze is off by when calibrated, at least, on each axis: the samples know nothing
 # of other days, lights and turns of the head.
 _MIN_CALIBRATED = math.radians(1.5)
@@ -185,7 +184,7 @@ class People:
         for face_id, link in list(state.links.items()):
             if back or math.isnan(link.seen):
                 link.seen = stamp
-            elif stamp - link.seen > _GONE_AFTER:
+            elif stamp - link.seen > GONE_AFTER:
                 # Also where it is there again: a tracker that was started anew counts from 1.
                 del state.links[face_id]
             elif face_id in state.faces:
