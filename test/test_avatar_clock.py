@@ -194,6 +194,35 @@ def test_playout_cut_fades_and_is_silent() -> None:
     assert playout.at(0.2) is None
 
 
+def test_playout_after_a_cut_begins_anew() -> None:
+    """While what was cut still fades out: at the time in the speech that it is pushed at."""
+    playout = Playout(RATE, delay=0.05)
+    playout.push(speech(1.0), heard=0.0)
+    playout.pull(1600)
+    playout.cut()
+    base = playout.pushed
+    assert playout.waiting == 0
+    assert playout.push(speech(0.5), heard=0.1) == pytest.approx(0.045, abs=1e-4)
+    assert playout.at(0.104) == pytest.approx(0.054)
+    assert playout.at(0.12) is None
+    assert playout.at(0.2) == pytest.approx(base + 0.05)
+    assert playout.until(0.14) == pytest.approx(base - 0.01)
+    out = playout.pull(RATE)
+    assert out[:80].any()
+    assert not out[80:800].any()
+    assert np.array_equal(out[800:8800], speech(0.5))
+    # Where it would begin before the fade has ended, after that.
+    playout.push(speech(0.5), heard=1.1)
+    playout.pull(3200)
+    playout.cut()
+    playout.push(speech(0.5), heard=1.2)
+    playout.cut()
+    playout.delay = 0.0
+    playout.push(speech(0.5), heard=1.2)
+    assert playout.at(1.304) == pytest.approx(1.654)
+    assert playout.at(1.306) == pytest.approx(2.501)
+
+
 class Loud:
     """A mouth that is open while the audio at that very moment is loud, and knows 50 ms ahead."""
 
@@ -371,6 +400,22 @@ def test_interruption_is_seen_and_heard_at_once() -> None:
     begin = stage.say(speech(0.3))
     stage.run(1.0)
     assert any(jaw > 0.5 for _, jaw in stage.open_from(begin))
+
+
+def test_a_reply_at_once_is_spoken_in_time() -> None:
+    stage = Stage()
+    stage.performer.hear(Chunk(0.0, RATE, speech(3.0)))
+    stage.run(1.0)
+    stage.performer.interrupt()
+    begin = stage.world.now
+    stage.performer.hear(Chunk(0.0, RATE, speech(1.0)))
+    stage.run(2.5)
+    moving = [at for at, jaw in stage.open_from(begin + 0.08) if jaw > 0.5]
+    assert moving[0] - begin <= 0.15
+    assert moving[-1] - moving[0] == pytest.approx(1.0, abs=0.08)
+    report = stage.performer.report()
+    assert report.first_frame == pytest.approx(moving[0] - begin, abs=0.002)
+    assert report.ran_dry == 0
 
 
 def test_a_stream_that_stops_mid_word_closes_the_mouth() -> None:

@@ -23,12 +23,13 @@ Listener = Callable[[float, Array], None]
 @dataclass
 class _Run:
     """Speech without a gap: ``length`` samples from ``start`` on the player's timeline, whose first
-    is sample ``speech`` of the speech.
+    is sample ``speech`` of the speech. Nothing follows on in one that is ``closed``.
     """
 
     start: int
     speech: int
     length: int = 0
+    closed: bool = False
     waiting: list[Array] = field(default_factory=list)
 
 
@@ -69,7 +70,7 @@ class Playout:
 
     @property
     def waiting(self) -> float:
-        """Seconds of speech that the player has not taken yet."""
+        """Seconds of speech that the player has not taken yet; what fades out does not count."""
         with self._lock:
             return self._waiting() / self.rate
 
@@ -84,7 +85,8 @@ class Playout:
         with self._lock:
             if not self._waiting():
                 before = self._end(self._runs[-1]) if self._runs else None
-                self._runs.append(_Run(self._start(heard, held), self._pushed))
+                start = max(self._start(heard, held), before or 0)
+                self._runs.append(_Run(start, self._pushed))
                 if before is not None:
                     gap = (self._runs[-1].start - before) / self.rate
             self._runs[-1].waiting.append(samples.astype(np.float32, copy=False))
@@ -147,6 +149,7 @@ class Playout:
                 rest = np.concatenate(run.waiting)
                 fade = rest[: round(_FADE * self.rate)] if run.start < self._pulled else rest[:0]
                 run.length -= len(rest) - len(fade)
+                run.closed = True
                 run.waiting = [fade * np.linspace(1, 0, len(fade), dtype=np.float32)]
                 if not len(fade):
                     run.waiting = []
@@ -162,7 +165,7 @@ class Playout:
         return max(self._pulled, round(start))
 
     def _waiting(self) -> int:
-        return sum(len(piece) for run in self._runs for piece in run.waiting)
+        return sum(len(piece) for run in self._runs if not run.closed for piece in run.waiting)
 
     @staticmethod
     def _end(run: _Run) -> int:
