@@ -20,6 +20,8 @@ from face_perception.avatar import (
     Renderer,
     load_portrait,
 )
+from face_perception.avatar.anatomy import study
+from face_perception.avatar.inside import Inside
 from face_perception.faces import FaceTracker, load_tracker
 from face_perception.gaze import GeometricGaze
 from face_perception.geometry import yaw_pitch
@@ -143,6 +145,21 @@ def test_mouth_shapes_are_seen(name: str, portraits: dict[str, Portrait], look: 
     frown = look(portrait, FaceState(smile=-1))
     assert corners_over_middle(smile) > corners_over_middle(rest) + 2
     assert corners_over_middle(frown) < corners_over_middle(rest) - 2
+
+
+def test_light_is_read_from_the_cheeks_that_are_in_the_picture(tracker: FaceTracker) -> None:
+    """A picture cut off at the brows has no forehead, and nothing else stands in for it."""
+    picture = np.ascontiguousarray(photo()[..., ::-1])
+    found = tracker.detect(Frame(picture, 0.0, Camera.assume(*picture.shape[1::-1])))
+    landmarks = found[0].landmarks.copy()
+    top = round(float(landmarks[[10, 151], 1].max())) + 8
+    landmarks[:, 1] -= top
+    cut = picture[top:].copy()
+    face = study(cut, landmarks)
+    light = Inside(cut, face)._cavity
+    below = round(float(landmarks[[205, 425], 1].max())) + 8
+    cut[below:] = 0, 0, 255
+    assert np.array_equal(Inside(cut, face)._cavity, light)
 
 
 @pytest.mark.parametrize("name", FACES)

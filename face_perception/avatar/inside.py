@@ -96,7 +96,7 @@ def _light(image: Image, face: Anatomy) -> FloatArray:
     cheeks = face.points[[50, 280, 205, 425, 101, 330, 10, 151]]
     found = []
     for x, y in np.rint(cheeks).astype(int):
-        patch = image[max(y - 3, 0) : y + 4, max(x - 3, 0) : x + 4].reshape(-1, 3)
+        patch = image[max(y - 3, 0) : max(y + 4, 0), max(x - 3, 0) : max(x + 4, 0)].reshape(-1, 3)
         if patch.size:
             found.append(np.median(patch, axis=0))
     skin = np.median(found, axis=0) if found else np.full(3, 180.0)
