@@ -404,6 +404,38 @@ def test_damaged_files_are_set_aside_and_named(
     assert store.get("anna") == {}
     store.put("anna", CALIBRATION)
     assert list(store.everybody()) == ["anna", "carl"]
+    # Her numbers are still in it.
+    assert store.delete("anna") == 2
+    assert list(store.folder.glob("anna*")) == []
+    assert store.delete("anna") == 0
+
+
+@pytest.mark.parametrize("estimator", ["", "scripted"])
+def test_what_is_damaged_can_be_deleted(
+    store: PeopleStore, said: list[str], estimator: str
+) -> None:
+    """Before anything else has read it, and after."""
+    for read in (False, True):
+        store.put("anna", CALIBRATION)
+        (path,) = store.folder.glob("anna*.json")
+        path.write_bytes(path.read_bytes()[:-20])
+        if read:
+            assert store.get("anna") == {}
+        assert store.delete("anna", estimator) == 1
+        assert list(store.folder.glob("anna*")) == []
+    assert len(said) == 1, "nothing is said of a file that is deleted as it should be"
+
+
+def test_other_estimators_stay_when_one_is_deleted_after_damage(store: PeopleStore) -> None:
+    store.put("anna", CALIBRATION)
+    (path,) = store.folder.glob("anna*.json")
+    path.write_bytes(b"{")
+    assert store.get("anna") == {}
+    other = dataclasses.replace(CALIBRATION, estimator="geddnet")
+    store.put("anna", other)
+    assert store.delete("anna", "scripted") == 1, "what was damaged"
+    assert store.get("anna") == {"geddnet": other}
+    assert [file.suffix for file in store.folder.glob("anna*")] == [".json"]
 
 
 def test_files_of_a_later_version_are_left_alone(store: PeopleStore, said: list[str]) -> None:
@@ -549,6 +581,35 @@ def test_what_others_store_and_delete_is_seen(store: PeopleStore) -> None:
     PeopleStore(store.folder).delete("anna")
     people.refresh()
     assert not looks(people, Actor("face_1"), 0.2).calibrated
+
+
+def test_a_file_that_cannot_be_read_keeps_nobody_else_from_being_seen(store: PeopleStore) -> None:
+    people = People(store, REVISIONS)
+    actors = [Actor("face_1"), Actor("face_2", at=(0.3, 0.0, 1.0))]
+    store.put("anna", CALIBRATION)
+    people.link("face_1", "anna")
+    people.link("face_2", "bert")
+
+    def calibrated(stamp: float) -> list[bool]:
+        seen = [a.face(stamp) for a in actors], [a.gaze(stamp) for a in actors]
+        return [gaze.calibrated for gaze in people.update(stamp, CAMERA, *seen)]
+
+    assert calibrated(0.0) == [True, False]
+    (path,) = store.folder.glob("anna*.json")
+    whole = path.read_bytes()
+    path.write_bytes(spoil(lambda c: c.update(version=2))(whole))
+    store.put("bert", CALIBRATION)
+    with pytest.raises(OSError, match=r"anna.*newer face_perception"):
+        people.refresh()
+    assert calibrated(0.1) == [True, True]
+    # It was not read: so it is tried again, though nothing has changed since.
+    with pytest.raises(OSError, match=r"anna.*newer face_perception"):
+        people.refresh()
+    path.write_bytes(whole)
+    people.refresh()
+    store.delete("anna")
+    people.refresh()
+    assert calibrated(0.2) == [False, True]
 
 
 def test_a_refused_calibration_changes_nothing(store: PeopleStore) -> None:

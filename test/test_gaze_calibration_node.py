@@ -338,3 +338,15 @@ def test_a_damaged_file_is_named_and_the_node_goes_on(
     scene.until(lambda: not scene.gaze().calibrated)
     assert Goal(scene, face_id="face_1", person_id="anna").result()[1].success
     scene.until(lambda: scene.gaze().calibrated)
+    # A file that cannot be read is in nobody else's way.
+    store = PeopleStore(folder)
+    store.put("bert", store.get("anna")["geometric"])
+    whole = path.read_bytes()
+    path.write_text(whole.decode().replace('"version": 1', '"version": 2'))
+    node.wait_for_log("newer face_perception")
+    gone = scene.call(DeleteCalibration, "delete_calibration", person_id="bert")
+    assert (gone.success, gone.deleted) == (True, 1), gone.message
+    path.write_bytes(whole)
+    gone = scene.call(DeleteCalibration, "delete_calibration", person_id="anna")
+    assert (gone.success, gone.deleted) == (True, 2), "hers, and what was damaged"
+    assert [file.name for file in folder.iterdir()] == [".lock"]

@@ -125,18 +125,26 @@ class People:
     def refresh(self) -> None:
         """Reads again what others have stored or deleted; cheap where nothing has changed.
 
-        Raises OSError where a person's file cannot be read.
+        Raises OSError where a person's file cannot be read, once all others' are: theirs stay as
+        they were, and are tried again in the next call.
         """
         signature = self.store.signature()
         if signature == self._signature:
             return
-        self._signature = signature
+        failed: OSError | None = None
         for face_id, person_id in self.linked().items():
-            calibrations = self.store.get(person_id)
+            try:
+                calibrations = self.store.get(person_id)
+            except OSError as error:
+                failed = failed or error
+                continue
             with self._lock:
                 link = self._state.links.get(face_id)
                 if link is not None and link.person_id == person_id:
                     link.calibrations = calibrations
+        if failed is not None:
+            raise failed
+        self._signature = signature
 
     def begin(self, collection: Collection) -> None:
         """Feeds a collection from now on. Raises ValueError where its face has one already."""

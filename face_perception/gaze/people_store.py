@@ -22,6 +22,8 @@ from face_perception.files import check_writable, locked, write_whole
 
 VERSION = 1
 _MAX_ID = 200
+# What reading a file that is damaged raises.
+_DAMAGED = (ValueError, KeyError, TypeError, AttributeError, RecursionError)
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,23 +135,30 @@ class PeopleStore:
             self._write(path, person_id, {**known, calibration.estimator: calibration})
 
     def delete(self, person_id: str, estimator: str = "") -> int:
-        """Deletes one, or all of a person with the file; returns how many there were.
+        """Deletes one, or all of a person with the file; returns how many there were. What is
+        damaged, or was set aside, goes as well: each such file counts as one.
 
         Raises as ``put`` does.
         """
         check_person_id(person_id)
         path = self._file(person_id)
-        if not path.exists():
+        aside = _aside(path)
+        if not (path.exists() or aside.exists()):
             return 0
         with self._locked():
-            entry = self._read(path)
+            damaged = int(aside.exists())
+            try:
+                entry = self._parse(path)
+            except _DAMAGED:
+                entry, damaged = None, damaged + 1
             known = entry[1] if entry else {}
             left = {k: v for k, v in known.items() if estimator and k != estimator}
             if left:
                 self._write(path, person_id, left)
             else:
                 path.unlink(missing_ok=True)
-            return len(known) - len(left)
+            aside.unlink(missing_ok=True)
+            return len(known) - len(left) + damaged
 
     def check_writable(self) -> None:
         """Raises OSError where ``put`` could not write, as far as can be told without writing."""
@@ -213,38 +222,49 @@ class PeopleStore:
         write_whole(path, text.encode() + b"\n", private=True)
 
     def _read(self, path: Path) -> tuple[str, dict[str, Calibration]] | None:
-        """(person, calibrations by estimator); None where there is no file, or it is damaged."""
+        """(person, calibrations by estimator); None where there is no file, or it is damaged, which
+        is said and set aside.
+        """
+        try:
+            return self._parse(path)
+        except _DAMAGED as error:
+            self._set_aside(path, error)
+            return None
+
+    def _parse(self, path: Path) -> tuple[str, dict[str, Calibration]] | None:
+        """As ``_read``, but raises what is in ``_DAMAGED``."""
         try:
             data = path.read_bytes()
         except FileNotFoundError:
             return None
         except OSError as error:
             raise self._unusable(path, "read", error) from error
-        try:
-            content = json.loads(data)
-            version = content["version"]
-            if isinstance(version, int) and version > VERSION:
-                raise OSError(
-                    f"{path} was written by a newer face_perception (version {version}; this one "
-                    f"reads {VERSION}): update, or move the file away"
-                )
-            person_id, calibrations = content["person_id"], _calibrations(content["calibrations"])
-            check_person_id(person_id)
-            if self._file(person_id) != path:
-                raise ValueError(f"it is the file of somebody else than {person_id!r}")
-            return person_id, calibrations
-        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-            self._set_aside(path, error)
-            return None
+        content = json.loads(data)
+        version = content["version"]
+        if isinstance(version, int) and version > VERSION:
+            raise OSError(
+                f"{path} was written by a newer face_perception (version {version}; this one "
+                f"reads {VERSION}): update, or move the file away"
+            )
+        person_id, calibrations = content["person_id"], _calibrations(content["calibrations"])
+        check_person_id(person_id)
+        if self._file(person_id) != path:
+            raise ValueError(f"it is the file of somebody else than {person_id!r}")
+        return person_id, calibrations
 
     def _set_aside(self, path: Path, error: Exception) -> None:
-        aside = path.with_name(f"{path.name}.damaged")
+        aside = _aside(path)
         reason = f"{type(error).__name__}: {error}"
         try:
             os.replace(path, aside)
             self.say(f"{path} is damaged ({reason}): kept as {aside.name}; calibrate again")
         except OSError as failed:
             self.say(f"{path} is damaged ({reason}) and cannot be set aside: {failed.strerror}")
+
+
+def _aside(path: Path) -> Path:
+    """Where a file goes that is damaged."""
+    return path.with_name(f"{path.name}.damaged")
 
 
 def _calibrations(entries: list[dict[str, Any]]) -> dict[str, Calibration]:

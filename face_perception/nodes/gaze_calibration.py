@@ -279,7 +279,7 @@ class GazeCalibration:
 
     def _delete(self, request: Any, response: Any) -> None:
         deleted = self._people.store.delete(request.person_id, request.estimator)
-        self._people.refresh()
+        self._refresh_people()
         if not deleted:
             what = f" for {request.estimator}" if request.estimator else ""
             raise ValueError(f"{request.person_id} has no calibration{what}")
