@@ -15,6 +15,9 @@ import numpy as np
 from face_perception.types import Camera, Face, FloatArray, Frame, Gaze, HeadPose
 
 _FLIP = np.diag([-1.0, 1.0, 1.0])
+# Coefficients that act along x alone, in OpenCV's order (k1 k2 p1 p2 k3 k4 k5 k6 s1 s2 s3 s4 tau_x
+# tau_y): the tangential p2, the thin prism's s1 and s2, and the sensor's tilt about y.
+_ALONG_X = (3, 8, 9, 13)
 _SAME = 0.25  # of a face's width: how far apart the two views of one face may be
 
 
@@ -22,9 +25,8 @@ def mirrored(frame: Frame) -> Frame:
     """The frame that a camera would give which sees the world in a mirror (x negated)."""
     camera = frame.camera
     d = camera.distortion
-    # The second tangential coefficient acts along x (plumb_bob and rational_polynomial).
-    if len(d) > 3 and camera.distortion_model != "equidistant":
-        d = (*d[:3], -d[3], *d[4:])
+    if camera.distortion_model != "equidistant":
+        d = tuple(-v if i in _ALONG_X else v for i, v in enumerate(d))
     flipped = dataclasses.replace(camera, cx=camera.width - 1 - camera.cx, distortion=d)
     image = np.ascontiguousarray(frame.image[:, ::-1])
     return dataclasses.replace(frame, image=image, camera=flipped)

@@ -96,11 +96,27 @@ def test_mirroring_a_camera_twice_changes_nothing() -> None:
     assert np.array_equal(twice.image, frame.image)
 
 
-def test_a_mirrored_lens_bends_the_mirrored_way() -> None:
+_PLUMB_BOB = (-0.3, 0.1, 0.01, 0.02, 0.05)
+
+
+@pytest.mark.parametrize(
+    ("model", "distortion"),
+    [
+        ("plumb_bob", _PLUMB_BOB),
+        ("equidistant", (0.1, 0.02, -0.01, 0.005)),
+        ("rational_polynomial", (*_PLUMB_BOB, 0.02, 0.03, 0.01)),
+        ("rational_polynomial", (*_PLUMB_BOB, 0.02, 0.03, 0.01, 0.02, 0.01, 0.03, -0.01)),
+        (
+            "rational_polynomial",
+            (*_PLUMB_BOB, 0.02, 0.03, 0.01, 0.02, 0.01, 0.03, -0.01, 0.05, -0.08),
+        ),
+    ],
+)
+def test_a_mirrored_lens_bends_the_mirrored_way(model: str, distortion: tuple[float, ...]) -> None:
     """The point where a ray falls and where its mirrored ray falls are mirrored too."""
     from face_perception.faces import project
 
-    camera = types.Camera(640, 480, 500, 510, 300, 250, (-0.3, 0.1, 0.01, 0.02, 0.05), "plumb_bob")
+    camera = types.Camera(640, 480, 500, 510, 300, 250, distortion, model)
     blank = types.Frame(np.zeros((480, 640, 3), np.uint8), 0.0, camera)
     points = np.array([[0.3, -0.2, 1.0], [-0.4, 0.3, 1.2]])
     there = project(camera, points)

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import dataclasses
 import shutil
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
 import pytest
+import yaml
 from onnx import numpy_helper
 
 from face_perception import cli, paths
+from face_perception.files import sealed, unsealed
 from face_perception.inference import (
     Deviation,
     ModelError,
@@ -150,6 +154,29 @@ def test_every_byte_of_a_variants_card_counts(models: Path) -> None:
             variant_of("expression", "fp16")
     path.write_bytes(whole[: len(whole) // 2])
     with pytest.raises(ModelError, match="is damaged"):
+        variant_of("expression", "fp16")
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda fields: fields.update(more=1),
+        lambda fields: fields.pop("sha256"),
+        lambda fields: fields.pop("deviations"),
+        lambda fields: fields.update(deviations=3),
+        lambda fields: fields["deviations"][0].update(more=1),
+    ],
+)
+def test_a_sealed_card_of_another_version(change: Callable[[dict[str, Any]], object]) -> None:
+    make_variant("expression", "fp16")
+    path = card_of(find("expression"), "fp16")
+    body = unsealed(path.read_text())
+    assert body is not None
+    header, _, content = body.partition("\n")
+    fields = yaml.safe_load(content)
+    change(fields)
+    path.write_text(sealed(f"{header}\n{yaml.safe_dump(fields, sort_keys=False)}"))
+    with pytest.raises(ModelError, match=r"expression\.fp16\.yaml is damaged: run `face-perc"):
         variant_of("expression", "fp16")
 
 

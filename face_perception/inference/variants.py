@@ -129,9 +129,13 @@ def _card(card: Card, variant: Variant) -> Card:
 
 
 def _parse(text: str) -> Variant | None:
+    """None for what is no card of a variant, or one with other fields (of another version)."""
     body = unsealed(text)
     if body is None or not body.startswith(_HEADER):
         return None
     fields: dict[str, Any] = yaml.safe_load(body)
-    measured = tuple(Deviation(**each) for each in fields.pop("deviations"))
-    return Variant(**fields, deviations=measured)
+    try:
+        measured = tuple(Deviation(**each) for each in fields.pop("deviations"))
+        return Variant(**fields, deviations=measured)
+    except (KeyError, TypeError, AttributeError):
+        return None
