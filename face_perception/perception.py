@@ -192,6 +192,9 @@ class Perception:
         """Faces and gazes of a still: head pose and gaze are means of it and its mirror image."""
         for memory in self._memories:
             memory.reset()
+        if self._people is not None:
+            for face_id in self._people.linked():
+                self._people.link(face_id, "")
         faces = self._tracker.detect(frame)
         gazes = estimate_gazes(self._gaze, frame, faces)
         reverse = mirror.mirrored(frame)

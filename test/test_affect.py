@@ -441,7 +441,9 @@ def test_smoothing_starts_afresh() -> None:
     left([expression("sad", face_id="face_2")], 10.05)
     unknown = warm()
     nothing = Expression("face_1", "scripted", np.full(7, np.nan))
-    assert unknown([nothing], 10.05)[0].label == ""
+    (nobody_knows,) = unknown([nothing], 10.05)
+    assert nobody_knows.label == ""
+    assert math.isnan(nobody_knows.confidence)
     cleared = warm()
     cleared.reset()
     for smooth, stamp in (

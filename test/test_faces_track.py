@@ -8,7 +8,7 @@ import pytest
 from faces_scene import frame, paste, photo, wall
 
 from face_perception.faces import FaceTracker, load_tracker
-from face_perception.inference import load
+from face_perception.inference import load, recording
 from face_perception.types import Camera, Frame
 
 NAMES = ("astronaut", "grace_hopper")
@@ -170,7 +170,10 @@ def test_no_more_than_max_faces(models):
     tracker = FaceTracker(*models, max_faces=1)
     places = {"astronaut": (150, 240, 110), "grace_hopper": (450, 240, 110)}
     assert stream(tracker, places, np.arange(15) / 30)[-1] == ["face_1"]
-    assert len(tracker.detect(frame(photo("astronaut")))) == 1
+    with recording() as seen:
+        assert len(tracker.detect(frame(photo("astronaut")))) == 1
+    # No window is searched for more: the image is, and then the face again from near.
+    assert len(seen["face_detector"]) == 2
 
 
 def test_detect_needs_one_image_and_leaves_the_stream_alone(tracker):

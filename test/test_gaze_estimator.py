@@ -84,6 +84,22 @@ def test_run(card: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert "'nobody_has_this'" in capsys.readouterr().err
 
 
+def test_every_image_on_its_own_has_its_own_largest_face(tmp_path: Path) -> None:
+    revision = load_gaze().revision
+    calibration = Calibration("geometric", revision, 0.2, 0.0, 0.01, 0.02, 30, 1, 1.8e9)
+    (store := PeopleStore(tmp_path)).put("anna", calibration)
+    perception = Perception.load(single_image=True, people=store, person="anna")
+    alone, other = photo("grace_hopper"), photo("astronaut")
+    both = np.zeros((512, 512 + 179, 3), np.uint8)
+    both[:, :512] = other
+    both[:210, 512:] = cv2.resize(alone, (179, 210), interpolation=cv2.INTER_AREA)
+    (gaze,) = perception.process(frame(alone)).gazes
+    assert (gaze.face_id, gaze.person_id) == ("face_1", "anna")
+    found = perception.process(frame(both, 0.1))
+    assert [face.roi.width > 80 for face in found.faces] == [False, True], "the surer one is small"
+    assert [gaze.person_id for gaze in found.gazes] == ["", "anna"]
+
+
 def test_run_applies_a_persons_calibration(
     card: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

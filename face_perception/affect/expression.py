@@ -10,8 +10,9 @@ import cv2
 import numpy as np
 
 from face_perception import faces
+from face_perception.affect.certainty import certainty
 from face_perception.inference import Model, ModelError
-from face_perception.types import EXPRESSIONS, Expression, FaceCrop, FloatArray
+from face_perception.types import Expression, FaceCrop, FloatArray
 
 # The window of the patch that the network reads: upright, a little higher than the landmarks' box,
 # as the faces it was trained on. Chosen among 112 to 156 pixels and three heights by how close the
@@ -48,7 +49,7 @@ class ExpressionNet:
         batch = np.stack([_network_input(crop) for crop in crops])
         probabilities = self._model.infer({"face": batch})["probability"].astype(np.float64)
         return [
-            Expression(crop.face_id, self._model.name, p, _certainty(p))
+            Expression(crop.face_id, self._model.name, p, certainty(p))
             for crop, p in zip(crops, probabilities, strict=True)
         ]
 
@@ -87,7 +88,7 @@ class SmoothExpressions:
             return new
         since, before = self._last[new.face_id]
         mean = before + self._share(stamp - since) * (new.probability - before)
-        return replace(new, probability=mean, confidence=_certainty(mean))
+        return replace(new, probability=mean, confidence=certainty(mean))
 
     def _share(self, elapsed: float) -> float:
         """Weight of a new value after ``elapsed`` seconds; 1 where the last one does not count."""
@@ -106,9 +107,3 @@ def _network_input(crop: FaceCrop) -> FloatArray:
     gray = cv2.cvtColor(crop.image[_ROWS, _COLUMNS], cv2.COLOR_RGB2GRAY)
     small = cv2.resize(gray, (_INPUT, _INPUT), interpolation=cv2.INTER_AREA)
     return np.asarray(small, np.float32)[..., None]
-
-
-def _certainty(probability: FloatArray) -> float:
-    p = np.clip(probability, 1e-12, 1.0)
-    entropy = -float((p * np.log(p)).sum())
-    return min(1.0, max(0.0, 1 - entropy / math.log(len(EXPRESSIONS))))

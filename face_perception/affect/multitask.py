@@ -16,10 +16,10 @@ import numpy as np
 from PIL import Image
 
 from face_perception import faces
+from face_perception.affect.certainty import certainty
 from face_perception.inference import Model, ModelError
 from face_perception.types import (
     EXPRESSIONS,
-    NAN,
     ActionUnit,
     ActionUnits,
     Expression,
@@ -33,7 +33,6 @@ T = TypeVar("T")
 # Published: the aligned face is enlarged, and what stands out is cut off.
 _ENLARGED = 134
 _LOGITS = ("au_logits", "expression_logits", "va_logits")
-_TINY = 1e-12
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +69,7 @@ class Decoder:
         """Of one face: ``au_logits`` [8], ``expression_logits`` [7], ``va_logits`` [40]."""
         au, expression, va = (np.asarray(logits[name], np.float64) for name in _LOGITS)
         units = {
-            code: ActionUnit(probability=p, confidence=_certainty(p, 1 - p), threshold=threshold)
+            code: ActionUnit(probability=p, confidence=certainty((p, 1 - p)), threshold=threshold)
             for code, p, threshold in sorted(
                 zip(self.codes, map(float, _sigmoid(au)), self.thresholds, strict=True)
             )
@@ -79,13 +78,13 @@ class Decoder:
         valence, arousal = (_softmax(half) for half in np.split(va, 2))
         return FaceAffect(
             ActionUnits(face_id, self.source, MappingProxyType(units)),
-            Expression(face_id, self.source, probability, _certainty(*probability)),
+            Expression(face_id, self.source, probability, certainty(probability)),
             ValenceArousal(
                 face_id,
                 self.source,
                 float(valence @ self.bins),
                 float(arousal @ self.bins),
-                (_certainty(*valence) + _certainty(*arousal)) / 2,
+                (certainty(valence) + certainty(arousal)) / 2,
             ),
         )
 
@@ -292,11 +291,3 @@ def _sigmoid(x: FloatArray) -> FloatArray:
 def _softmax(x: FloatArray) -> FloatArray:
     exponential = np.exp(x - x.max())
     return np.asarray(exponential / exponential.sum())
-
-
-def _certainty(*probability: float) -> float:
-    """One less the entropy, as a share of the largest; NaN where the probabilities are."""
-    if not all(math.isfinite(p) for p in probability):
-        return NAN
-    p = np.clip(probability, _TINY, 1.0)
-    return min(1.0, max(0.0, 1 + float((p * np.log(p)).sum()) / math.log(len(probability))))

@@ -30,7 +30,6 @@ class _Look:
     direction: FloatArray
     source: str
     margin: float
-    person_id: str
 
 
 @dataclass(slots=True)
@@ -178,14 +177,13 @@ class AttentionTracker:
         )
 
     def _look(self, face: Face, gaze: Gaze | None, origin: FloatArray | None) -> _Look | None:
-        person = "" if gaze is None else gaze.person_id
         if origin is None:
             return None
         if gaze is not None and gaze.valid and _is_direction(gaze.direction):
-            return _Look(origin, gaze.direction, gaze.source, 0.0, person)
+            return _Look(origin, gaze.direction, gaze.source, 0.0)
         if face.pose is not None and _is_direction(face.pose.rotation[:, 0]):
             forward = face.pose.rotation[:, 0]
-            return _Look(origin, forward, "head_pose", self._head_pose_margin, person)
+            return _Look(origin, forward, "head_pose", self._head_pose_margin)
         return None
 
     def _choose(

@@ -139,20 +139,21 @@ class FaceTracker:
         return [_face(track, frame) for track in counting]
 
     def detect(self, frame: Frame) -> list[Face]:
-        """Faces in one image on its own, large ones first, without following any.
+        """Faces in one image on its own, without following any, ``max_faces`` of them at most.
 
-        Ids count from 1 in every image. Raises ValueError as ``track`` does.
+        First those that the whole image shows, then those of one window after the other, each time
+        the surest first. Ids count from 1 in every image. Raises ValueError as ``track`` does.
         """
         image = _checked(frame)
         found: list[Track] = []
-        for window in (None, *windows(image.shape[1], image.shape[0])):
-            for detection in self._detector.detect(image, window):
-                if len(found) >= self._max_faces:
+        parts = (None, *windows(image.shape[1], image.shape[0]))
+        for detection in (d for part in parts for d in self._detector.detect(image, part)):
+            track = self._look_closely(image, detection, frame.stamp, found)
+            if track is not None and not any(same_place(track, other) for other in found):
+                track.id = f"{self._id_prefix}{len(found) + 1}"
+                found.append(track)
+                if len(found) == self._max_faces:
                     break
-                track = self._look_closely(image, detection, frame.stamp, found)
-                if track is not None and not any(same_place(track, other) for other in found):
-                    track.id = f"{self._id_prefix}{len(found) + 1}"
-                    found.append(track)
         return [_face(track, frame) for track in found]
 
     def _follow(self, image: Image, stamp: float) -> bool:

@@ -1,0 +1,23 @@
+"""How sure probabilities are: the one measure of confidence of all affect networks."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import numpy.typing as npt
+
+from face_perception.types import NAN
+
+_TINY = 1e-12
+
+
+def certainty(probability: npt.ArrayLike) -> float:
+    """One less the entropy of ``probability`` [N], as a share of that of knowing nothing; NaN where
+    a probability is not finite.
+    """
+    p = np.asarray(probability, np.float64)
+    if not np.isfinite(p).all():
+        return NAN
+    p = np.clip(p, _TINY, 1.0)
+    return min(1.0, max(0.0, 1 + float((p * np.log(p)).sum()) / math.log(len(p))))
