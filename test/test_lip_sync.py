@@ -212,12 +212,29 @@ def test_utterances_that_follow_at_once_are_counted_on(scene: Scene) -> None:
 
 
 def test_nobody_looks_so_nothing_is_made(scene: Scene) -> None:
-    scene.sync.follow(0, -0.2)
+    scene.sync.follow(0, -1.2)
     scene.now += 1.0
     scene.say(0.4)
     scene.until(lambda: len(scene.sync._hearing.windows) == 10)
     time.sleep(0.1)
     assert not scene.lips.calls
+    # What nobody can see any more is not kept.
+    scene.now += 0.4
+    scene.until(lambda: sorted(scene.sync._hearing.windows) == [5, 6, 7, 8, 9])
+
+
+def test_what_nobody_followed_is_kept_for_a_while_only(scene: Scene) -> None:
+    windows = scene.sync._hearing.windows
+    scene.say(25.0)
+    scene.until(lambda: len(windows) == 20 * FPS and max(windows) == 25 * FPS - 1)
+    # A time of the speech before says nothing about the next.
+    scene.sync.follow(0, 60.0)
+    scene.until(lambda: not windows)
+    scene.sync.reset()
+    scene.say(0.4)
+    scene.until(lambda: len(windows) == 10)
+    time.sleep(0.1)
+    assert len(windows) == 10
 
 
 def test_a_network_that_fails_is_told_of_and_lips_come_again(scene: Scene) -> None:

@@ -27,6 +27,7 @@ _EASED = 0.12  # seconds between the avatar's own mouth and the generated one, e
 _CUT = 0.05  # the same where speech is interrupted: with a frame's, less than 0.1
 _AHEAD = 2.0  # seconds of images that are kept ready, 0.2 MB each
 _ASLEEP = 0.5  # seconds without a frame after which nothing is made
+_UNSEEN = 20.0  # seconds of the speech that are kept where no frame was made since it began
 _POLL = 0.05
 _MARGIN = 1.2  # of what an image usually takes
 
@@ -119,6 +120,7 @@ class LipSync:
         """Forgets the speech, what is being made included; the next sample is at 0."""
         with self._changed:
             self._epoch += 1
+            self._now = None  # of the speech before
             self._hearing.reset()
             self._made.clear()
         self._cut = True
@@ -219,14 +221,16 @@ class LipSync:
 
     def _choose(self, now: _Now | None) -> list[int]:
         """The images to make next; none where all is made, or nobody looks."""
-        elapsed = self._clock() - now.at if now else math.inf
-        if now is None or now.time is None or elapsed > _ASLEEP:
-            return []
-        moment = now.time + elapsed
         windows = self._hearing.windows
+        if now is None or now.time is None:
+            for key in sorted(windows)[: -round(_UNSEEN * self._fps)]:
+                del windows[key]
+            return []
+        elapsed = self._clock() - now.at
+        moment = now.time + elapsed
         for key in [key for key in windows if key < moment * self._fps - 0.5]:
             del windows[key]
-        if not windows:
+        if not windows or elapsed > _ASLEEP:
             return []
         # All images of a batch are there at once, after the last one's time.
         taken = 0.0 if math.isnan(self._seconds) else self._seconds * self._generator.batch
