@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import time
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -14,6 +16,16 @@ from face_perception.avatar import Performer, direction_to
 from face_perception.nodes.driver import PerceptionNode
 from face_perception.nodes.frames import Frames
 from face_perception.nodes.qos import SensorSubscription
+from face_perception.types import FloatArray
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """A point [3] of a frame that there is no transform from yet; ``since``: monotonic seconds."""
+
+    point: FloatArray
+    frame: str
+    since: float
 
 
 class Steering:
@@ -21,7 +33,8 @@ class Steering:
     ``faces`` while it looks at one of them; tells ``performer``. What cannot be is refused.
 
     ``eyes``: where the eyes on the screen are, in the camera's optical frame, metres;
-    ``camera_frame`` is the name of that frame. Points of other frames are transformed by tf2.
+    ``camera_frame`` is the name of that frame. Points of other frames are transformed by tf2, which
+    listens from the first of them on: it is looked at as soon as the transform is known.
     """
 
     def __init__(
@@ -36,6 +49,7 @@ class Steering:
         self._face_id = ""
         self._face_since: float | None = None  # monotonic; None once seen or said to be missing
         self._ids: list[str] = []  # who the last ``faces`` shows
+        self._waits: _Place | None = None
         self._looking = False
         self._told_at = time.monotonic()
         self._subscriptions = [
@@ -55,8 +69,12 @@ class Steering:
         ]
 
     def let_go(self, after: float) -> None:
-        """Looks at the viewer again where nothing was told of a target for ``after`` seconds."""
+        """Looks at the viewer again where nothing was told of a target for ``after`` seconds; to be
+        called a few times a second.
+        """
         now = time.monotonic()
+        if self._waits is not None:
+            self._look_from(self._waits, patience=after)
         if self._looking and now - self._told_at > after:
             self._looking = False
             self._performer.look_at(0.0, 0.0)
@@ -110,13 +128,23 @@ class Steering:
         point = np.array([place.x, place.y, place.z])
         # Without a name it is the camera's.
         frame = message.header.frame_id or self._frame
+        before = self._waits
+        # One of a stream of points has waited as long as the first.
+        since = before.since if before and before.frame == frame else time.monotonic()
+        self._look_from(_Place(point, frame, since))
+
+    def _look_from(self, place: _Place, patience: float = math.inf) -> None:
+        self._waits = None
         try:
-            x, y, z = self._frames.transformed(point, frame, self._frame)
+            x, y, z = self._frames.transformed(place.point, place.frame, self._frame)
         except LookupError as error:
+            if self._frames.listening and time.monotonic() - place.since <= patience:
+                self._waits = place
+                return
             self._refuse(
-                f"look_at: a point in {frame!r}, but {self._frame!r} (camera_frame) is expected: "
-                f"{error}",
-                f"look_at {frame}",
+                f"look_at: a point in {place.frame!r}, but {self._frame!r} (camera_frame) is "
+                f"expected: {error}",
+                f"look_at {place.frame}",
             )
             return
         self._look((float(x), float(y), float(z)))
@@ -125,6 +153,7 @@ class Steering:
         if message.data == self._face_id:
             return
         self._forget_face()
+        self._waits = None
         if message.data:
             self._face_id, self._face_since = message.data, time.monotonic()
 

@@ -34,6 +34,11 @@ class Frames:
         self._buffer = tf2_ros.Buffer()
         self._listener = tf2_ros.TransformListener(self._buffer, self._node, spin_thread=False)
 
+    @property
+    def listening(self) -> bool:
+        """Whether a transform that is not known may still come."""
+        return self._buffer is not None
+
     def transformed(self, point: FloatArray, frame: str, target: str) -> FloatArray:
         """A point [3] of ``frame`` in ``target``, by the latest transform.
 
