@@ -7,6 +7,7 @@ import struct
 import threading
 import time
 import wave
+import weakref
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,9 +16,15 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 import pytest
+import rclpy
 from conftest import NodeProcess, Peer
 from diagnostic_msgs.msg import DiagnosticArray
 from geometry_msgs.msg import PointStamped
+from lifecycle_msgs.msg import Transition
+from lifecycle_msgs.srv import ChangeState
+from rclpy.context import Context
+from rclpy.lifecycle import TransitionCallbackReturn
+from rclpy.parameter import Parameter
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 from sensor_msgs.msg import CompressedImage, Image
 from std_msgs.msg import String
@@ -27,6 +34,7 @@ from face_perception import msg, paths
 from face_perception.faces import load_tracker
 from face_perception.inference import sample_photo
 from face_perception.nodes import images, messages
+from face_perception.nodes.talking_face import TalkingFaceNode
 from face_perception.speech import read_wav
 from face_perception.types import Camera, Frame
 
@@ -204,6 +212,48 @@ def test_interrupted_stopped_and_killed(start: Callable[..., NodeProcess], peer:
     speaker.send(samples[:rate], rate)
     peer.until(lambda: sum(len(m.samples) for m in sound) >= 48_000, why="for its voice")
     assert cv2.imdecode(np.frombuffer(frames[-1].data, np.uint8), 1).shape == (256, 256, 3)
+
+
+def test_deactivated_while_it_speaks_it_is_idle(
+    start: Callable[..., NodeProcess], peer: Peer
+) -> None:
+    """Also for who comes later: voice_activity is deaf until it has spoken."""
+    start("talking_face", audio_out="none", width=128, height=128)
+    states = latched(peer)
+    speaker = Speaker(peer)
+    peer.until(lambda: len(states) == 1, why="for the node")
+    speaker.connect()
+    speaker.send(*hello())
+    peer.until(lambda: states[-1].state == State.SPEAKING, why="for its voice")
+    off = ChangeState.Request(transition=Transition(id=Transition.TRANSITION_DEACTIVATE))
+    assert peer.call(ChangeState, "talking_face/change_state", off).success
+    peer.until(lambda: states[-1].state == State.IDLE, why="for idle")
+    later = latched(peer)
+    peer.until(lambda: later, why="for the latched one")
+    assert [s.state for s in later] == [State.IDLE]
+
+
+def test_a_clean_up_lets_go_of_the_face(domain: int) -> None:
+    """Its networks would be in memory twice when it is configured again."""
+    context = Context()
+    rclpy.init(context=context, domain_id=domain)
+    values = {"audio_out": "none", "width": 128, "height": 128}
+    node = TalkingFaceNode(
+        context=context,
+        use_global_arguments=False,
+        parameter_overrides=[Parameter(name, value=value) for name, value in values.items()],
+    )
+    try:
+        assert node.trigger_configure() is TransitionCallbackReturn.SUCCESS
+        assert node.trigger_activate() is TransitionCallbackReturn.SUCCESS
+        held = [weakref.ref(node.performer), weakref.ref(node._drawing)]
+        assert node.trigger_deactivate() is TransitionCallbackReturn.SUCCESS
+        assert node.trigger_cleanup() is TransitionCallbackReturn.SUCCESS
+        assert [one() for one in held] == [None, None]
+    finally:
+        node.close()
+        node.destroy_node()
+        context.try_shutdown()
 
 
 def test_an_interruption_is_seen_within_100_ms(

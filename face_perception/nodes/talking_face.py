@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
+import gc
 import threading
 import time
 from dataclasses import dataclass
 from typing import Any
 
+from rclpy._rclpy_pybind11 import RCLError
 from std_msgs.msg import Header
 from std_srvs.srv import Trigger
 
 from face_perception import msg
 from face_perception.avatar import (
     SOUND,
+    Activity,
     LivingFace,
     Performer,
     Screen,
@@ -151,6 +155,11 @@ class TalkingFaceNode(PerceptionNode[TalkingFaceParameters]):
         if hasattr(self, "_interrupt"):
             self.destroy_service(self._interrupt)
             del self._interrupt
+        # MuseTalk's networks are large: gone before they are loaded anew. The performer refers to
+        # itself, so that it takes the collector.
+        for name in ("performer", "_steering", "_drawing"):
+            self.__dict__.pop(name, None)
+        gc.collect()
 
     def start(self) -> None:
         values = self.values
@@ -212,6 +221,9 @@ class TalkingFaceNode(PerceptionNode[TalkingFaceParameters]):
         for screen in self._screens:
             screen.close()
         self._screens, self._web = [], None
+        # The topic is latched: whoever waits until it has spoken would wait for ever.
+        with contextlib.suppress(RCLError):
+            self._states.publish(self._state_message(Activity.IDLE, time.monotonic()))
 
     def _open_screens(self) -> None:
         values = self.values
@@ -267,24 +279,25 @@ class TalkingFaceNode(PerceptionNode[TalkingFaceParameters]):
     # Frames, on a thread of their own.
 
     def _perform(self) -> None:
-        told: tuple[Any, float] | None = None
+        performer = self.performer
+        told: tuple[Activity, float] | None = None
         while not self._stop.is_set():
             try:
-                if self.performer.step() is not None:
+                if performer.step() is not None:
                     self.count("output frames")
-                activity = self.performer.activity
+                activity = performer.activity
                 if activity != told:
                     told = activity
-                    self._tell(*activity)
+                    self.publish(self._states, self._state_message(*activity))
             except Exception as error:
                 self.failed(error)
                 self._stop.wait(0.1)
 
-    def _tell(self, activity: int, since: float) -> None:
+    def _state_message(self, activity: Activity, since: float) -> msg.AvatarState:
         state = msg.AvatarState(state=int(activity), since=self.stamp_of(since))
         state.header.stamp = self.get_clock().now().to_msg()
         state.header.frame_id = self.values.frame_id
-        self.publish(self._states, state)
+        return state
 
     def stamp_of(self, at: float) -> Any:
         """The ROS time of a monotonic one."""
