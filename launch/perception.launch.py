@@ -10,6 +10,8 @@ from launch.actions import OpaqueFunction
 from face_perception import graph
 from face_perception.nodes.launching import Given, actions, common_arguments, declare
 
+DEFAULT_SOURCE = "sample"
+
 ARGUMENTS = [
     declare("namespace", "", "Namespace of all nodes, e.g. head"),
     declare("image", "image", "Image topic of the camera, e.g. /camera/image_raw"),
@@ -17,7 +19,7 @@ ARGUMENTS = [
     declare("compressed", "false", "Read <image>/compressed instead of <image> (true or false)"),
     declare(
         "camera_source",
-        "sample",
+        DEFAULT_SOURCE,
         "With camera:=true, what it plays: sample, /dev/video0, a video or a picture",
     ),
     *(
@@ -34,12 +36,14 @@ ARGUMENTS = [
 
 def start(context):
     given = Given(context)
+    source = given.text("camera_source")
     options = graph.Options(
         **given.common(),
         nodes=tuple(node.name for node in graph.NODES if given.true(node.name)),
         image=given.text("image"),
         camera_info=given.text("camera_info"),
-        parameters={"camera": {"source": given.text("camera_source")}},
+        # What is not given here is left to params_file.
+        parameters={"camera": {"source": source}} if source != DEFAULT_SOURCE else {},
         compressed=given.true("compressed"),
     )
     return actions(options, respawn=given.true("respawn"))

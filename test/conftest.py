@@ -160,17 +160,24 @@ class NodeProcess:
 
 @pytest.fixture
 def start(domain: int, tmp_path: Path) -> Iterator[Callable[..., NodeProcess]]:
-    """Starts nodes: ``start("gaze", model="geometric")``. Checks their logs at the end."""
+    """Starts nodes: ``start("gaze", remaps=("gaze:=/g",), model="geometric")``. Checks their logs
+    at the end.
+    """
     running: list[NodeProcess] = []
 
     def start_one(
-        name: str, *, options: dict[str, Any] | None = None, **parameters: Any
+        name: str,
+        *,
+        options: dict[str, Any] | None = None,
+        remaps: tuple[str, ...] = (),
+        **parameters: Any,
     ) -> NodeProcess:
         process = processes(
             Options(nodes=(name,), parameters={name: parameters}, **(options or {}))
         )[0]
         log = tmp_path / f"{len(running)}_{name}.log"
-        node = NodeProcess(name, log, process.ros_arguments())
+        arguments = [*process.ros_arguments(), *(a for r in remaps for a in ("-r", r))]
+        node = NodeProcess(name, log, arguments)
         running.append(node)
         return node
 

@@ -92,6 +92,30 @@ def test_recovers_when_what_was_missing_appears(
     assert node.log.count("there is no such file") == 1, "said once in a while, not at each try"
 
 
+def test_a_source_that_is_lost_is_opened_again_when_it_is_back(
+    start: Start, peer: Peer, tmp_path: Path
+) -> None:
+    """A video that goes away between two rounds fails as a device does that is unplugged."""
+    source, kept = tmp_path / "video.avi", tmp_path / "kept.avi"
+    writer = cv2.VideoWriter(str(source), cv2.VideoWriter.fourcc(*"MJPG"), 25.0, (64, 48))
+    for _ in range(5):
+        writer.write(np.zeros((48, 64, 3), np.uint8))
+    writer.release()
+    node = start("camera", source=str(source))
+    raw = peer.listen(Image, "image")
+    diagnostics = peer.listen(DiagnosticArray, "/diagnostics")
+    peer.until(lambda: raw)
+    source.rename(kept)
+    peer.until(
+        lambda: diagnostics and "there is no such file" in diagnostics[-1].status[0].message,
+        why="for a try that fails",
+    )
+    kept.rename(source)
+    raw.clear()
+    peer.until(lambda: raw, why="for images after that")
+    assert "has ended" not in node.log
+
+
 def test_a_parameter_out_of_range_is_named_and_can_be_mended(
     start: Start, peer: Peer, picture: Path
 ) -> None:
@@ -120,6 +144,19 @@ def test_a_parameter_out_of_range_is_named_and_can_be_mended(
     done, reason = set_rate(30.0)
     assert not done
     assert "read when the node is configured" in reason
+
+
+def test_autostart_is_checked_and_set_only_at_the_start(
+    start: Start, peer: Peer, picture: Path
+) -> None:
+    node = start("camera", source=str(picture), autostart="false")
+    node.wait_for_log("cannot be configured: autostart: 'false' is not true or false")
+    assert "no parameter autostart" not in node.log
+    value = ParameterValue(type=ParameterType.PARAMETER_BOOL, bool_value=False)
+    request = SetParametersAtomically.Request(parameters=[Parameter(name="autostart", value=value)])
+    result = peer.call(SetParametersAtomically, "/camera/set_parameters_atomically", request).result
+    assert not result.successful
+    assert "read-only" in result.reason
 
 
 def test_parameters_are_described(start: Start, peer: Peer, picture: Path) -> None:

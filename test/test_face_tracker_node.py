@@ -259,6 +259,13 @@ def test_it_is_lazy(start: Start, peer: Peer) -> None:
     assert camera.publisher.get_subscription_count() == 1
 
 
+def test_it_works_while_simulated_time_stands_still(start: Start, peer: Peer) -> None:
+    start("face_tracker", options={"use_sim_time": True})
+    diagnostics = peer.listen(DiagnosticArray, "/diagnostics")
+    camera, faces = Camera(peer), peer.listen(msg.FaceArray, "faces")
+    camera.show_until(images.from_array(photo()), lambda: with_faces(faces)() and diagnostics)
+
+
 def test_reset(start: Start, peer: Peer) -> None:
     start("face_tracker")
     camera, faces = Camera(peer), peer.listen(msg.FaceArray, "faces")

@@ -10,8 +10,10 @@ import importlib.util
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
@@ -94,27 +96,49 @@ def test_environment_respects_the_users_own() -> None:
     assert "FASTDDS_DEFAULT_PROFILES_FILE" not in mine
 
 
-def test_avatar_launch_says_what_graph_says(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Against stand-ins of what it uses of launch: its arguments, and what they become."""
-    given: dict[str, str] = {}
-    kept = SimpleNamespace(
-        LaunchDescription=list,
-        DeclareLaunchArgument=lambda name, default_value, **_: given.setdefault(
-            name, default_value
-        ),
-        OpaqueFunction=lambda function: function,
-        LaunchConfiguration=lambda name: SimpleNamespace(perform=lambda context: given[name]),
-        Node=lambda **arguments: arguments,
-    )
-    for module in ("launch", "launch.actions", "launch.substitutions", "launch_ros.actions"):
-        monkeypatch.setitem(sys.modules, module, kept)  # type: ignore[arg-type]
-    monkeypatch.setitem(sys.modules, "launch_ros", kept)  # type: ignore[arg-type]
-    spec = importlib.util.spec_from_file_location("avatar", LAUNCH.parent / "avatar.launch.py")
-    assert spec is not None
-    assert spec.loader is not None
-    launch_file = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(launch_file)
-    *_, function = launch_file.generate_launch_description()
+@pytest.fixture
+def load(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], tuple[dict[str, str], Any]]:
+    """``load("avatar")``: the arguments of avatar.launch.py, which may be changed, and what makes
+    Nodes of them, against stand-ins of what it uses of launch.
+    """
+
+    def load_file(name: str) -> tuple[dict[str, str], Any]:
+        given: dict[str, str] = {}
+        kept = SimpleNamespace(
+            LaunchDescription=list,
+            DeclareLaunchArgument=lambda name, default_value, **_: given.setdefault(
+                name, default_value
+            ),
+            OpaqueFunction=lambda function: function,
+            LaunchConfiguration=lambda name: SimpleNamespace(perform=lambda context: given[name]),
+            Node=lambda **arguments: arguments,
+        )
+        for module in ("launch", "launch.actions", "launch.substitutions", "launch_ros.actions"):
+            monkeypatch.setitem(sys.modules, module, kept)  # type: ignore[arg-type]
+        monkeypatch.setitem(sys.modules, "launch_ros", kept)  # type: ignore[arg-type]
+        spec = importlib.util.spec_from_file_location(name, LAUNCH.parent / f"{name}.launch.py")
+        assert spec is not None
+        assert spec.loader is not None
+        launch_file = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(launch_file)
+        *_, function = launch_file.generate_launch_description()
+        return given, function
+
+    return load_file
+
+
+def test_perception_launch_leaves_the_camera_to_params_file(load: Any) -> None:
+    given, function = load("perception")
+    given.update(camera="true")
+    camera = function(None)[0]
+    assert camera["executable"] == "camera"
+    assert not [p for p in camera["parameters"] if isinstance(p, dict)]
+    given.update(camera_source="/dev/video0")
+    assert function(None)[0]["parameters"][-1] == {"source": "/dev/video0"}
+
+
+def test_avatar_launch_says_what_graph_says(load: Any) -> None:
+    given, function = load("avatar")
     (face,) = function(None)
     assert (face["executable"], face["remappings"]) == ("talking_face", [])
     assert [str(p) for p in face["parameters"]] == [

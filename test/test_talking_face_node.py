@@ -546,11 +546,11 @@ def test_voice_activity_of_a_recording_and_not_of_the_robot(
     pause = np.zeros(rate, np.int16)
     source = wav(tmp_path / "talk.wav", np.concatenate([pause, samples, pause]), rate)
     start("microphone", source=source)
-    start("voice_activity")
+    start("voice_activity", remaps=("avatar/state:=/face/avatar/state",))
     found = peer.listen(msg.VoiceActivity, "voice_activity")
     state = peer.node.create_publisher(
         State,
-        "avatar/state",
+        "/face/avatar/state",
         QoSProfile(
             depth=1,
             reliability=ReliabilityPolicy.RELIABLE,

@@ -25,6 +25,8 @@ from face_perception.synthesis import PHOTOS, SampleScene
 
 Array = npt.NDArray[np.uint8]
 
+_REOPEN_PERIOD = 2.0
+
 
 @dataclass(frozen=True)
 class CameraParameters:
@@ -162,11 +164,13 @@ class CameraNode(PerceptionNode[CameraParameters]):
         self._lost = f"{error}; trying to open it again"
         self.complain(self._lost)
         self.release()
-        self._stop.wait(2.0)
-        try:
-            self._source, self._rate = self._open()
-        except (ValueError, OSError) as again:
-            self._lost = str(again)
+        while not self._stop.wait(_REOPEN_PERIOD):
+            try:
+                self._source, self._rate = self._open()
+            except (ValueError, OSError) as again:
+                self._lost = str(again)
+            else:
+                return
 
     def _send(self, image: Array) -> None:
         self.count("input")

@@ -17,12 +17,15 @@ from typing import Any, Generic, TypeVar
 
 import rclpy
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
-from rcl_interfaces.msg import SetParametersResult
+from rcl_interfaces.msg import ParameterDescriptor, SetParametersResult
 from rclpy._rclpy_pybind11 import RCLError
+from rclpy.callback_groups import CallbackGroup
+from rclpy.clock import Clock, ClockType
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from rclpy.parameter import Parameter
 from rclpy.qos_overriding_options import QoSOverridingOptions
+from rclpy.timer import Timer
 
 from face_perception.nodes import qos
 from face_perception.nodes.parameters import Parameters
@@ -32,6 +35,12 @@ P = TypeVar("P")
 
 _RETRY_PERIOD = 2.0
 _REPEAT = 10.0
+_AUTOSTART = ParameterDescriptor(
+    description="Configure and activate by itself. Read when the node is started.",
+    read_only=True,
+    # Checked here: rclpy would end the process.
+    dynamic_typing=True,
+)
 
 
 class PerceptionNode(LifecycleNode, Generic[P]):
@@ -49,8 +58,12 @@ class PerceptionNode(LifecycleNode, Generic[P]):
         self._state = "unconfigured"
         self._reason = ""
         self._doing = ""
-        self._autostart = bool(self.declare_parameter("autostart", True).value)
+        autostart = self.declare_parameter("autostart", True, _AUTOSTART).value
+        # One that is neither is a problem, to be said when the node configures itself.
+        self._autostart = autostart is not False
         self._declared = Parameters(self, parameters)
+        if not isinstance(autostart, bool):
+            self._declared.problems["autostart"] = f"autostart: {autostart!r} is not true or false"
         self._diagnostics = self.create_publisher(DiagnosticArray, "/diagnostics", 10)
         self.create_timer(1.0, self._publish_diagnostics)
         # Not in the constructor: configuring may take seconds, and who made the node may want to
@@ -250,6 +263,20 @@ class PerceptionNode(LifecycleNode, Generic[P]):
             self.get_logger().error(f"transition {request.transition.id} refused: {error}")
             response.success = False
             return response
+
+    def create_timer(
+        self,
+        timer_period_sec: float,
+        callback: Callable[..., None],
+        callback_group: CallbackGroup | None = None,
+        clock: Clock | None = None,
+        **kwargs: Any,
+    ) -> Timer:
+        """As rclpy's, but on the steady clock: diagnostics and retries go on while simulated time
+        stands still.
+        """
+        clock = clock or Clock(clock_type=ClockType.STEADY_TIME)
+        return super().create_timer(timer_period_sec, callback, callback_group, clock, **kwargs)
 
     def set_parameters_atomically(self, parameter_list: list[Parameter]) -> SetParametersResult:
         # Checked first here, because rclpy's own range check gives no range in its reason.

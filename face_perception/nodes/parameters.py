@@ -25,7 +25,7 @@ if typing.TYPE_CHECKING:
 
 T = TypeVar("T")
 
-# Overrides that belong to rclpy itself, not to a dataclass of ours.
+# Overrides that belong to rclpy itself, which may declare them later.
 _FOREIGN = ("use_sim_time", "start_type_description_service", "qos_overrides.")
 _ROS_TYPES: dict[Any, str] = {
     bool: "bool",
@@ -200,7 +200,7 @@ class Parameters(Generic[T]):
                 ignore_override=True,
             )
         for name in overrides:
-            if name not in self._fields and not name.startswith(_FOREIGN):
+            if not node.has_parameter(name) and not name.startswith(_FOREIGN):
                 close = difflib.get_close_matches(name, self._fields, 1)
                 hint = f": did you mean {close[0]}?" if close else ""
                 node.get_logger().warning(f"there is no parameter {name}{hint}")

@@ -192,7 +192,7 @@ class TalkingFaceNode(PerceptionNode[TalkingFaceParameters]):
         self._made_in_start.append(heard)
         self._troubles = SpeechTroubles(
             heard.topic,
-            lambda: self.count_publishers("speech"),
+            lambda: self.count_publishers(heard.topic),
             warn=self.complain,
             inform=lambda text: self.get_logger().info(text),
         )

@@ -125,8 +125,9 @@ class VoiceActivityNode(PerceptionNode[VoiceActivityParameters]):
         self._robot_speaks = speaks
 
     def _gated(self) -> bool:
-        # One that was killed while it spoke says no more.
-        if self._robot_speaks and self.count_publishers("avatar/state") == 0:
+        # One that was killed while it spoke says no more. (rclpy remaps no name that it counts.)
+        state = self.resolve_topic_name("avatar/state")
+        if self._robot_speaks and self.count_publishers(state) == 0:
             self._robot_speaks = False
         return self._robot_speaks or time.monotonic() < self._robot_until
 
