@@ -5,7 +5,9 @@ from __future__ import annotations
 import dataclasses
 import math
 import re
+import types
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -21,6 +23,7 @@ from face_perception.inference import find, load
 from face_perception.synthesis import GazeFaces, gaze_faces
 from face_perception.training import claims, geddnet_claims
 from face_perception.training import geddnet_recipe as recipes
+from face_perception.training.lightning_base import EpochOrder
 from face_perception.training.recipe import GazeRecipe, read_recipe
 
 TINY = GazeRecipe(width=0.03125, epochs=2, batch=6, people=4, images=3, dropout=0.2)
@@ -276,3 +279,30 @@ def test_claims_are_measured_and_written(tmp_path: Path) -> None:
     assert len(re.findall(r"^\| .* \| \d+ % \| [\d.]+ .*\| [\d.]+ .*\| [\d.]+", beside, re.M)) == 3
     with pytest.raises(ValueError, match="at least 3"):
         claims.run(tmp_path / "c.md", [], 1, lambda line: None)
+
+
+def test_on_two_devices_each_has_its_half(drawn: GazeFaces, tmp_path: Path) -> None:
+    """Two processes on the CPU, as there would be on two GPUs: they end with the call, which has
+    what both learned.
+    """
+    recipe = dataclasses.replace(TINY, epochs=2, batch=2)
+    module = recipes.Training(drawn, recipe)
+    before = module.network.output.weight.detach().clone()
+    recipes.fit(module, epochs=2, seed=0, out=tmp_path, devices=2, accelerator="cpu")
+    assert not torch.equal(module.network.output.weight, before)
+    kept = torch.load(tmp_path / "last.ckpt", weights_only=True)
+    assert kept["global_step"] == 2 * (len(drawn) // 2 // recipe.batch)
+    assert torch.equal(kept["state_dict"]["network.output.weight"], module.network.output.weight)
+
+
+def test_devices_share_an_epoch() -> None:
+    def order(rank: int, devices: int) -> list[int]:
+        trainer: Any = types.SimpleNamespace(global_rank=rank, world_size=devices)
+        return list(EpochOrder(9, 1, 3, trainer))
+
+    halves = order(0, 2), order(1, 2)
+    assert [len(half) for half in halves] == [4, 4]
+    assert not set(halves[0]) & set(halves[1])
+    assert sorted(order(0, 1)) == list(range(9))
+    with pytest.raises(ValueError, match="9 samples or steps are too few for 10 devices"):
+        order(0, 10)

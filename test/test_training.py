@@ -73,6 +73,14 @@ def test_ccc_of_known_values() -> None:
     assert ccc.ccc(x, x + x.std()) == pytest.approx(2 / 3)
 
 
+def test_equal_labels_have_a_gradient() -> None:
+    said = torch.tensor([0.1, 0.4, 0.2], requires_grad=True)
+    found = ccc.ccc(said, torch.full((3,), 0.3))
+    found.backward()
+    assert float(found.detach()) == 0
+    assert torch.isfinite(said.grad).all()
+
+
 def test_mimamo_loss_as_meant_and_as_released(shared: Path) -> None:
     with np.load(shared / "golden" / "mimamo" / "golden_seed1.npz") as file:
         x, y = (torch.from_numpy(file[f"loss_{name}"]) for name in "xy")

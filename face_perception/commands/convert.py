@@ -45,7 +45,7 @@ def _mpiifacegaze(args: argparse.Namespace) -> int:
         if error.name is None or error.name.startswith("face_perception"):
             raise
         raise RuntimeError(
-            f"converting needs {error.name}: pip install 'face_perception[training]'"
+            f"converting needs {error.name}: pip install '.[training]' in the source tree"
         ) from error
     for reason, count in counts.most_common():
         print(f"{reason if reason == 'written' else 'left out, ' + reason}: {count}")

@@ -30,7 +30,9 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     claims = subparsers.add_parser("claims", help="the papers' claims, put to the test here")
     claims.add_argument("--part", action="append", default=[], help="default: all")
     claims.add_argument("--seeds", type=int, default=3)
-    claims.add_argument("--out", type=Path, default=Path("docs/claims.md"))
+    claims.add_argument(
+        "--out", type=Path, help="default: docs/claims.md; with --part out/claims_<part>.md"
+    )
     claims.add_argument(
         "--work", type=Path, default=Path("out/claims"), help="goes on here if interrupted"
     )
@@ -44,7 +46,7 @@ def _module(name: str) -> Any:
         if error.name is None or error.name.startswith("face_perception"):
             raise
         raise RuntimeError(
-            f"training needs {error.name}: pip install 'face_perception[training]'"
+            f"training needs {error.name}: pip install '.[training]' in the source tree"
         ) from error
 
 
@@ -82,6 +84,8 @@ def _evaluate(args: argparse.Namespace) -> int:
 
 
 def _claims(args: argparse.Namespace) -> int:
-    page = _module("claims").run(args.out, args.part, args.seeds, _report, args.work)
+    name = "_".join(["out/claims", *args.part]) if args.part else "docs/claims"
+    out = args.out or Path(f"{name}.md")
+    page = _module("claims").run(out, args.part, args.seeds, _report, args.work)
     print(page, end="")
     return 0

@@ -28,6 +28,13 @@ from face_perception.types import EXPRESSIONS
 Array = npt.NDArray[Any]
 Batch = dict[str, dict[str, torch.Tensor]]
 
+# What each task's labels are called in a data set.
+_LABELS = {
+    "EXPR": "expression",
+    "AU": ", ".join(f"au_{code}" for code in AU) + ": 0 or 1, all of them",
+    "VA": "valence and arousal",
+}
+
 # Of images in training: pixels that they are shifted by; deviations of the logarithm of their
 # brightness, the same of each colour, and of their level.
 _JITTER, _GAIN, _COLOUR, _LEVEL = 3, 0.25, 0.1, 15.0
@@ -88,7 +95,7 @@ def read_affect(folder: Path, split: str | None = None) -> AffectData:
     Raises dataset.DatasetError naming what is missing or odd.
     """
     names = [f"au_{code}" for code in AU]
-    found = dataset.read(folder, (*names, "expression", "valence", "arousal"))
+    found = dataset.read(folder)
     if split is not None:
         found = found.part(split)
     table = folder / dataset.TABLE
@@ -99,14 +106,14 @@ def read_affect(folder: Path, split: str | None = None) -> AffectData:
     _check(found, table, names, units, strange, "0, 1 or null")
     odd = ~np.isnan(affect) & ~(np.abs(affect) <= 1)
     _check(found, table, ("valence", "arousal"), affect, odd, "a number in [-1, 1] or null")
+    expressions = found.columns.get("expression", np.full(len(found), None))
     faces = [_face(found.rgb(i, "file", (CROP_SIDE, CROP_SIDE))) for i in range(len(found))]
     return AffectData(
         faces=np.array(faces, np.uint8).reshape(-1, 3, ALIGNED_SIDE, ALIGNED_SIDE),
         people=found.columns["subject"].astype(str),
         units=np.where(np.isfinite(units), units, -1).astype(np.int8),
         expression=np.array(
-            [-1 if v is None else EXPRESSIONS.index(v) for v in found.columns["expression"]],
-            np.int8,
+            [-1 if v is None else EXPRESSIONS.index(v) for v in expressions], np.int8
         ),
         affect=affect.astype(np.float32),
     )
@@ -147,7 +154,7 @@ class TaskBatches(Dataset[Batch]):
         self._data, self._size, self._steps = data, size, steps
         self._key = (seed, epoch)
         self._of = {task: data.of_task(task) for task in TASKS}
-        empty = [task for task, index in self._of.items() if not len(index)]
+        empty = [f"{task} ({_LABELS[task]})" for task in TASKS if not len(self._of[task])]
         if empty:
             raise DatasetError(f"no sample has the labels of {', '.join(empty)}")
         self._weights = {task: self._weight(task, balanced, seed) for task in TASKS}
@@ -161,7 +168,7 @@ class TaskBatches(Dataset[Batch]):
                 weights = class_weights(labels)
             elif task == "VA":
                 weights = affect_weights(labels)
-            elif (labels.sum(0) > 0).all():
+            else:
                 weights = label_weights(labels.astype(np.int64), np.random.RandomState(seed))
         return np.asarray(weights / weights.sum())
 

@@ -6,15 +6,16 @@ import torch
 
 
 def ccc(prediction: torch.Tensor, truth: torch.Tensor) -> torch.Tensor:
-    """CCC of two tensors of the same shape, over all of their values: a scalar, 1 at best.
+    """CCC of two tensors of the same shape, over all of their values, at least two: a scalar, 1 at
+    best.
 
-    Correlation times the unbiased standard deviations, as the published losses have it; metrics on
-    whole data sets use the population's.
+    With unbiased deviations, as the published losses have it; metrics on whole data sets use the
+    population's.
     """
     p, t = prediction.flatten(), truth.flatten()
-    sp, st = p.std(), t.std()
-    rho = torch.sum((p - p.mean()) * (t - t.mean())) / ((len(p) - 1) * sp * st)
-    return 2 * rho * sp * st / (sp**2 + st**2 + (p.mean() - t.mean()) ** 2)
+    covariance = torch.sum((p - p.mean()) * (t - t.mean())) / (len(p) - 1)
+    # Not by way of deviations: where all values are equal, theirs have no gradient.
+    return 2 * covariance / (p.var() + t.var() + (p.mean() - t.mean()) ** 2)
 
 
 def mimamo_loss(

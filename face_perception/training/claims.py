@@ -118,7 +118,7 @@ def run(out: Path, parts: Sequence[str], seeds: int, report: Report, work: Path 
     for part in parts:
         if part not in PARTS:
             raise ValueError(f"{part} is no part of the claims: {', '.join(PARTS)}")
-    _begin(work, report)
+    again = _begin(work, report)
     rows: list[Row] = []
     notes: list[str] = []
     sections: list[str] = []
@@ -134,7 +134,8 @@ def run(out: Path, parts: Sequence[str], seeds: int, report: Report, work: Path 
         notes.append(f"{module.NOTE.rstrip('.')}. {minutes:.1f} minutes.")
     minutes = (time.monotonic() - begin) / 60
     report(f"all: {minutes:.1f} minutes")
-    notes.append(f"All: {minutes:.1f} minutes on {machine()}.")
+    since = " since it was gone on with" if again else ""
+    notes.append(f"All: {minutes:.1f} minutes{since} on {machine()}.")
     page = "\n".join([document(rows, notes, seeds), *sections])
     write_whole(out, page.encode())
     shutil.rmtree(work)
@@ -153,8 +154,8 @@ def machine() -> str:
     )
 
 
-def _begin(work: Path, report: Report) -> None:
-    """Leaves in ``work`` what the same source left there."""
+def _begin(work: Path, report: Report) -> bool:
+    """Leaves in ``work`` what the same source left there; whether that is anything."""
     package = Path(__file__).parent.parent
     source = hashlib.sha256()
     for file in sorted(package.rglob("*.py")):
@@ -164,8 +165,9 @@ def _begin(work: Path, report: Report) -> None:
     same = work / "source"
     if same.exists() and same.read_text(encoding="utf-8") == source.hexdigest():
         report(f"going on with what {work} has")
-        return
+        return True
     if not same.exists() and work.exists() and any(work.iterdir()):
         raise ValueError(f"{work} is of something else: remove it, or choose another folder")
     shutil.rmtree(work, ignore_errors=True)
     write_whole(same, source.hexdigest().encode())
+    return False

@@ -104,8 +104,8 @@ class Training(lightning.LightningModule):
         images = [torch.from_numpy(image) for image in (data.face, data.left_eye, data.right_eye)]
         rows = TensorDataset(*images, gaze, torch.from_numpy(data.person))
         size = self._recipe.batch
-        order = EpochOrder(len(data), self._recipe.seed, self.current_epoch)
-        return DataLoader(rows, size, sampler=order, drop_last=len(data) > size)
+        order = EpochOrder(len(data), self._recipe.seed, self.current_epoch, self.trainer)
+        return DataLoader(rows, size, sampler=order, drop_last=len(order) > size)
 
     def training_step(self, batch: list[torch.Tensor], number: int) -> torch.Tensor:
         face, left, right, gaze, person = batch
@@ -141,10 +141,10 @@ class Training(lightning.LightningModule):
         if recipe.schedule == "staircase":
             schedule = torch.optim.lr_scheduler.LambdaLR(adam, [_staircase, _trunk_staircase])
         else:
-            batches = math.ceil(len(self.train_dataloader()) / self.trainer.world_size)
+            steps = recipe.epochs * len(self.train_dataloader())
             # One step more: the scheduler is asked for the rate after the last one too.
             schedule = torch.optim.lr_scheduler.OneCycleLR(
-                adam, recipe.rate, total_steps=recipe.epochs * batches + 1, pct_start=_RISING
+                adam, recipe.rate, total_steps=steps + 1, pct_start=_RISING
             )
         return [adam], [{"scheduler": schedule, "interval": "step"}]
 
@@ -280,9 +280,7 @@ def made(
     """The network as a model whose card says how it was trained and how good it is on
     ``held_out``, people that it has not seen.
     """
-    chosen = np.linspace(0, len(held_out) - 1, min(12, len(held_out))).round().astype(int)
-    images = {"face": held_out.face, "left_eye": held_out.left_eye}
-    images["right_eye"] = held_out.right_eye
+    drawn = gaze_faces(3, 4, seed=recipe.seed)
     facts: dict[str, Any] = {
         "system": "geddnet",
         "order": ["pitch", "yaw"],
@@ -319,6 +317,11 @@ def made(
                 tolerance=_TOLERANCE,
             )
         },
-        captured={key: images[key][chosen][:, None].astype(np.float32) for key in INPUTS},
+        # Drawn: no faces of somebody's data set go along with the model.
+        captured={
+            "face": drawn.face[:, None].astype(np.float32),
+            "left_eye": drawn.left_eye[:, None].astype(np.float32),
+            "right_eye": drawn.right_eye[:, None].astype(np.float32),
+        },
         facts=facts,
     )

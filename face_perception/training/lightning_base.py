@@ -1,6 +1,7 @@
 """Training by Lightning: a run that was interrupted ends in the same bits as one that was not.
 
 Chance is a function of seed and epoch (order) or step (dropout), and checkpoints are whole epochs.
+On a CPU, that is, and on one machine and number of threads; a GPU adds in the order that it likes.
 """
 
 from __future__ import annotations
@@ -28,22 +29,28 @@ _APART = 1_000_003  # a prime, so that seeds of runs and steps hardly meet
 
 
 class EpochOrder(Sampler[int]):
-    """All of ``count`` indices in an order that depends on seed and epoch only.
+    """All of ``count`` indices in an order that depends on seed and epoch only; of several devices
+    each has as many of them, and none has another's (``trainer`` says which is ours).
 
     A module's ``train_dataloader`` makes one with its ``current_epoch``, each epoch anew: Lightning
-    takes the first batch before it would tell a sampler the epoch that is resumed. It shards the
-    order over several processes.
+    takes the first batch before it would tell a sampler the epoch that is resumed. Raises
+    ValueError where there are more devices than indices.
     """
 
-    def __init__(self, count: int, seed: int, epoch: int) -> None:
+    def __init__(self, count: int, seed: int, epoch: int, trainer: lightning.Trainer) -> None:
         self._count, self._seed = count, seed * _APART + epoch
+        self._first: int = trainer.global_rank
+        self._devices: int = trainer.world_size
+        if not len(self):
+            raise ValueError(f"{count} samples or steps are too few for {self._devices} devices")
 
     def __len__(self) -> int:
-        return self._count
+        return self._count // self._devices
 
     def __iter__(self) -> Iterator[int]:
         generator = torch.Generator().manual_seed(self._seed)
-        yield from torch.randperm(self._count, generator=generator).tolist()
+        order = torch.randperm(self._count, generator=generator).tolist()
+        yield from order[self._first :: self._devices][: len(self)]
 
 
 class _Chance(Callback):
@@ -88,6 +95,13 @@ def network_weights(checkpoint: Path) -> dict[str, torch.Tensor]:
     return {key.removeprefix("network."): value for key, value in state.items()}
 
 
+def _single(accelerator: str, devices: int | str) -> bool:
+    """Whether that is one device."""
+    if accelerator == "cpu" or not torch.cuda.is_available():
+        return devices in (1, "auto")
+    return devices == 1 or (devices == "auto" and torch.cuda.device_count() == 1)
+
+
 def fit(
     module: lightning.LightningModule,
     *,
@@ -97,13 +111,17 @@ def fit(
     resume: bool = False,
     quiet: bool = False,
     most_gradient: float | None = None,
+    devices: int | str = "auto",
+    accelerator: str = "auto",
 ) -> None:
     """Trains ``module`` (with its data loaders) for ``epochs`` in all; a run that has them is only
     read. Gradients are cut to a norm of ``most_gradient``.
 
     With ``out`` there are a checkpoint of the last epoch (``last.ckpt``) and TensorBoard's log. On
-    all devices that there are, a progress bar on a terminal; ``quiet``: neither. Raises ValueError
-    where there is nothing to resume, or a run would be overwritten.
+    all GPUs of this computer (each has its part of an epoch; a process each, which ends with the
+    call) or the CPU, a progress bar on a terminal; ``quiet``: neither. ``devices`` and
+    ``accelerator`` are Lightning's. Raises ValueError where there is nothing to resume, or a run
+    would be overwritten.
     """
     last = out / LAST if out else None
     if resume and (last is None or not last.exists()):
@@ -124,6 +142,7 @@ def fit(
             )
         )
     if quiet:
+        accelerator, devices = "cpu", 1
         logging.getLogger("pytorch_lightning").setLevel(logging.ERROR)
     with warnings.catch_warnings():
         # One process that reads, and no validation in between, are on purpose.
@@ -132,8 +151,11 @@ def fit(
         trainer = lightning.Trainer(
             max_epochs=epochs,
             gradient_clip_val=most_gradient,
-            accelerator="cpu" if quiet else "auto",
-            devices=1 if quiet else "auto",
+            accelerator=accelerator,
+            devices=devices,
+            # Not processes that begin the command line again: they would draw and write as well.
+            strategy="auto" if _single(accelerator, devices) else "ddp_spawn",
+            use_distributed_sampler=False,  # EpochOrder is one
             logger=TensorBoardLogger(out, name="", version="log") if out else False,
             callbacks=callbacks,
             enable_checkpointing=out is not None,

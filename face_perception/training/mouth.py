@@ -74,14 +74,13 @@ class MouthModule(lightning.LightningModule):
     def __init__(self, recipe: MouthRecipe, data: Arrays, judged: Arrays | None = None) -> None:
         super().__init__()
         self.recipe, self._data, self._judged = recipe, data, judged
-        self._steps = math.ceil(len(data.features) / recipe.batch_size) * recipe.epochs
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(recipe.seed)
             self.network = MouthNetwork(recipe.width, recipe.hidden, recipe.layers)
 
     def train_dataloader(self) -> DataLoader[Any]:
         rows = _dataset(self._data)
-        order = EpochOrder(len(rows), self.recipe.seed, self.current_epoch)
+        order = EpochOrder(len(rows), self.recipe.seed, self.current_epoch, self.trainer)
         return DataLoader(rows, self.recipe.batch_size, sampler=order)
 
     def val_dataloader(self) -> list[DataLoader[Any]]:
@@ -112,10 +111,11 @@ class MouthModule(lightning.LightningModule):
         optimizer = torch.optim.AdamW(
             self.parameters(), self.recipe.learning_rate, weight_decay=1e-4
         )
-        warm = max(1, self._steps // 20)
+        steps = self.recipe.epochs * len(self.train_dataloader())
+        warm = max(1, steps // 20)
 
         def rate(step: int) -> float:
-            left = 0.5 + 0.5 * math.cos(math.pi * min(step / self._steps, 1.0))
+            left = 0.5 + 0.5 * math.cos(math.pi * min(step / steps, 1.0))
             return min((step + 1) / warm, 1.0) * max(left, 0.01)
 
         schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, rate)

@@ -42,23 +42,27 @@ def evaluate(networks: Sequence[Multitask], data: AffectData) -> dict[str, float
 
 
 def measures(logits: Logits, data: AffectData) -> dict[str, float]:
-    """As ``evaluate``, of logits [N, size]."""
+    """As ``evaluate``, of logits [N, size]; a task of which nothing is labelled is left out."""
     out: dict[str, float] = {}
     index = data.of_task("AU")
-    said = (logits["au"][index] > 0).numpy()
-    truth = data.units[index] == 1
-    mean = float(np.mean([f1(said[:, k], truth[:, k]) for k in range(truth.shape[1])]))
-    right = float((said == truth).mean())
-    out |= {"AU": 0.5 * mean + 0.5 * right, "AU F1": mean, "AU accuracy": right}
+    if len(index):
+        said = (logits["au"][index] > 0).numpy()
+        truth = data.units[index] == 1
+        mean = float(np.mean([f1(said[:, k], truth[:, k]) for k in range(truth.shape[1])]))
+        right = float((said == truth).mean())
+        out |= {"AU": 0.5 * mean + 0.5 * right, "AU F1": mean, "AU accuracy": right}
     index = data.of_task("EXPR")
-    chosen, label = logits["expression"][index].argmax(1).numpy(), data.expression[index]
-    mean = macro_f1(chosen, label)
-    right = float((chosen == label).mean())
-    out |= {"EXPR": 0.67 * mean + 0.33 * right, "EXPR F1": mean, "EXPR accuracy": right}
+    if len(index):
+        chosen, label = logits["expression"][index].argmax(1).numpy(), data.expression[index]
+        mean = macro_f1(chosen, label)
+        right = float((chosen == label).mean())
+        out |= {"EXPR": 0.67 * mean + 0.33 * right, "EXPR F1": mean, "EXPR accuracy": right}
     index = data.of_task("VA")
-    said_va = valence_arousal(logits)[index]
-    valence, arousal = (ccc(said_va[:, k], data.affect[index, k]) for k in range(2))
-    return out | {"VA": valence + arousal, "CCC valence": valence, "CCC arousal": arousal}
+    if len(index):
+        said_va = valence_arousal(logits)[index]
+        valence, arousal = (ccc(said_va[:, k], data.affect[index, k]) for k in range(2))
+        out |= {"VA": valence + arousal, "CCC valence": valence, "CCC arousal": arousal}
+    return out
 
 
 def valence_arousal(logits: Logits) -> Array:

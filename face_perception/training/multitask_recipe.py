@@ -32,7 +32,7 @@ from face_perception.training.affect_data import (
     WholeBatches,
     read_affect,
 )
-from face_perception.training.lightning_base import begun, fit
+from face_perception.training.lightning_base import EpochOrder, begun, fit
 from face_perception.training.multitask_losses import TASKS, student_loss, teacher_loss
 from face_perception.training.multitask_metrics import evaluate
 from face_perception.training.recipe import read_settings
@@ -40,6 +40,7 @@ from face_perception.training.recipe import read_settings
 RECIPE = paths.resource("config/training/multitask.yaml")
 _HEAD_OF = {"EXPR": "expression", "AU": "au", "VA": "va"}
 _BETAS = (0.9, 0.999)  # published: (0.5, 0.999), at a rate thirty times lower
+TRUNK_DATA = "trunk_data"  # folder of the people that were drawn for a run's trunk
 _TRUNK_PEOPLE = 100_000  # number of the first, far from those of any other set
 _TRUNK_SEED = 999  # of its network
 
@@ -75,8 +76,10 @@ class Recipe:
             raise ValueError(f"task {self.task!r} is not known here: multitask")
         if not (0 < self.width <= 1 and self.shrink in (1, 2) and self.rate > 0):
             raise ValueError("width must be in (0, 1], shrink 1 or 2, rate positive")
-        if min(self.batch, self.teacher_epochs, self.student_epochs, self.students) < 1:
-            raise ValueError("batch, epochs and students must be at least 1")
+        if self.batch < 2:
+            raise ValueError(f"batch must be at least 2, not {self.batch}: one label has no CCC")
+        if min(self.teacher_epochs, self.student_epochs, self.students) < 1:
+            raise ValueError("epochs and students must be at least 1")
         if min(self.trunk_people, self.trunk_images) < 1 or min(self.trunk_epochs, self.steps) < 0:
             raise ValueError(
                 "trunk_people and trunk_images must be at least 1, trunk_epochs and steps 0"
@@ -114,7 +117,7 @@ class _Training(lightning.LightningModule):
         self._data, self._recipe, self._seed, self._whole = data, recipe, seed, whole
         self._teacher = [teacher.eval()] if teacher is not None else []  # no part of this one
         self._steps = recipe.steps or max(len(data) // (recipe.batch * len(TASKS)), 1)
-        self._all_steps = epochs * self._steps
+        self._epochs = epochs
 
     def train_dataloader(self) -> DataLoader[Batch]:
         size, epoch = self._recipe.batch, self.current_epoch
@@ -128,7 +131,9 @@ class _Training(lightning.LightningModule):
             batches = TaskBatches(
                 self._data, size=size, steps=steps, seed=seed, epoch=epoch, balanced=balanced
             )
-        return DataLoader(batches, batch_size=None)
+        # Batches are drawn by chance: in which order they come is one.
+        order = EpochOrder(steps, seed, epoch, self.trainer)
+        return DataLoader(batches, batch_size=None, sampler=order)
 
     def training_step(self, batch: Batch, number: int) -> torch.Tensor:
         labels = {task: batch[task]["label"] for task in TASKS}
@@ -155,9 +160,11 @@ class _Training(lightning.LightningModule):
     def configure_optimizers(self) -> Any:
         adam = torch.optim.Adam(self.network.parameters(), self._recipe.rate, betas=_BETAS)
 
+        steps = self._epochs * len(self.train_dataloader())
+
         def rate(step: int) -> float:
-            left = 0.5 + 0.5 * math.cos(math.pi * min(step / self._all_steps, 1.0))
-            return max(min((step + 1) / max(0.05 * self._all_steps, 1), left), 0.01)
+            left = 0.5 + 0.5 * math.cos(math.pi * min(step / steps, 1.0))
+            return max(min((step + 1) / max(0.05 * steps, 1), left), 0.01)
 
         schedule = torch.optim.lr_scheduler.LambdaLR(adam, rate)
         return {"optimizer": adam, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
@@ -277,7 +284,7 @@ def run(
     if recipe.trunk_epochs:
         report(f"trunk: {recipe.trunk_people} people of its own, {recipe.trunk_epochs} epochs")
         with tempfile.TemporaryDirectory() as temporary:
-            own = (folder or Path(temporary)) / "trunk_data"
+            own = (folder or Path(temporary)) / TRUNK_DATA
             if not (resume and own.exists()):
                 own.parent.mkdir(parents=True, exist_ok=True)
                 draw_for_trunk(own, recipe, os.cpu_count() or 1)

@@ -15,7 +15,16 @@ from face_perception.training import multitask_recipe as recipes
 from face_perception.training.affect_data import read_affect
 from face_perception.training.lightning_base import LAST, network_weights
 from face_perception.training.multitask_metrics import evaluate as measure
-from face_perception.training.run_folder import SETTINGS, data_of, keep, licence_of, settings
+from face_perception.training.run_folder import (
+    DRAWN,
+    SETTINGS,
+    data_for,
+    data_of,
+    is_drawn,
+    keep,
+    licence_of,
+    settings,
+)
 
 _FIRST = (f"trunk/{LAST}", f"teacher/{LAST}")  # one is there from the first epoch on
 
@@ -34,22 +43,19 @@ def train(
     As ``runs.train``, with the same errors.
     """
     recipe = settings(recipes.Recipe, file, out, *_FIRST, resume=resume)
-    if resume:
-        data = data or data_of(out)
-    drawn = data is None
+    data = data_for(out, data, resume, DRAWN, recipes.TRUNK_DATA)
     if data is None:
-        data = out / "data"
-        if not data.exists():
-            report(f"drawing people into {data}")
-            out.mkdir(parents=True, exist_ok=True)
-            write_affect_set(data, AffectSet(), workers=os.cpu_count() or 1)
+        data = out / DRAWN
+        report(f"drawing people into {data}")
+        out.mkdir(parents=True, exist_ok=True)
+        write_affect_set(data, AffectSet(seed=recipe.seed), workers=os.cpu_count() or 1)
     about = dataset.read(data)
     ours, others = read_affect(data, "train"), read_affect(data, "test")
     keep(out, recipe, data)
     _, students = recipes.run(ours, recipe, folder=out, resume=resume, report=report, progress=True)
     trained_on = f"{about.name} ({about.made_by})"
     made = recipes.made(name, students, recipe, others, trained_on)
-    return made if drawn else dataclasses.replace(made, licence=licence_of(about))
+    return made if is_drawn(out, data) else dataclasses.replace(made, licence=licence_of(about))
 
 
 def evaluate(out: Path, data: Path | None, split: str) -> dict[str, float]:

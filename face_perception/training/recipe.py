@@ -41,12 +41,12 @@ class GazeRecipe:
 
     def __post_init__(self) -> None:
         if self.task != "geddnet":
-            raise ValueError(f"task {self.task!r} is not known: geddnet")
+            raise ValueError(f"task {self.task!r} is not known here: geddnet")
         if self.schedule not in SCHEDULES:
             raise ValueError(f"schedule {self.schedule!r} is not known: {' or '.join(SCHEDULES)}")
-        for name in ("epochs", "batch", "people", "images"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} must be at least 1, not {getattr(self, name)}")
+        for name, least in (("epochs", 1), ("batch", 1), ("people", 3), ("images", 1)):
+            if getattr(self, name) < least:
+                raise ValueError(f"{name} must be at least {least}, not {getattr(self, name)}")
         if (
             not self.rate > 0
             or not 0 < self.width <= 1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import shutil
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -15,6 +16,7 @@ from face_perception.training.recipe import read_settings
 _Recipe = TypeVar("_Recipe")
 
 SETTINGS, DATA = "recipe.yaml", "data.txt"
+DRAWN = "data"  # folder of the people that were drawn for a run
 
 
 def settings(kind: type[_Recipe], file: Path, out: Path, *first: str, resume: bool) -> _Recipe:
@@ -43,6 +45,28 @@ def data_of(out: Path) -> Path:
     if not (out / DATA).exists():
         raise ValueError(f"{out / DATA} is missing: give --data")
     return Path((out / DATA).read_text(encoding="utf-8"))
+
+
+def data_for(out: Path, data: Path | None, resume: bool, *drawn: str) -> Path | None:
+    """The data set of a run that begins or, with ``resume``, goes on: None to draw one.
+
+    Without ``resume`` what an earlier try drew (``drawn``, folders in ``out``) is removed: it had
+    no epoch, and may be of other settings. Raises ValueError for another data set than the run's.
+    """
+    if not resume:
+        for name in drawn if (out / SETTINGS).exists() else ():
+            if data is None or data.resolve() != (out / name).resolve():
+                shutil.rmtree(out / name, ignore_errors=True)
+        return data
+    own = data_of(out)
+    if data is not None and data.resolve() != own.resolve():
+        raise ValueError(f"the run in {out} is of {own}, not of {data}: resume it without --data")
+    return own
+
+
+def is_drawn(out: Path, data: Path) -> bool:
+    """Whether the data set is one that the run made for itself."""
+    return data.resolve() == (out / DRAWN).resolve()
 
 
 def licence_of(data: Dataset) -> str:

@@ -13,10 +13,20 @@ from face_perception.networks.geddnet import GEDDnet
 from face_perception.training import geddnet_recipe, mouth_runs, multitask_runs
 from face_perception.training.lightning_base import LAST, begun, network_weights
 from face_perception.training.recipe import GazeRecipe, read_recipe, recipe_file, task_of
-from face_perception.training.run_folder import SETTINGS, data_of, keep, licence_of, settings
+from face_perception.training.run_folder import (
+    DRAWN,
+    SETTINGS,
+    data_for,
+    data_of,
+    is_drawn,
+    keep,
+    licence_of,
+    settings,
+)
 
 # Task -> the module of its runs; GEDDnet's are here.
 _OTHERS: dict[str, Any] = {"multitask": multitask_runs, "mouth": mouth_runs}
+TASKS = ("geddnet", *_OTHERS)
 
 
 def train(
@@ -34,19 +44,24 @@ def train(
     those of the run. Raises ValueError naming what is wrong with recipe, data or folder.
     """
     file = recipe_file(recipe_name)
-    other = _OTHERS.get(task_of(out / SETTINGS if resume else file))
+    task = task_of(out / SETTINGS if resume else file)
+    if task and task not in TASKS:
+        raise ValueError(f"{file}: task {task!r} is not known: {', '.join(TASKS)}")
+    other = _OTHERS.get(task)
     if other is not None:
         of_other: Made = other.train(file, data, out, resume=resume, name=name, report=report)
         return of_other
     recipe = settings(GazeRecipe, file, out, LAST, resume=resume)
-    if resume:
-        data = data or data_of(out)
-    drawn = data is None
+    if not recipe.dilated:
+        raise ValueError(
+            "dilated: false makes no model for the gaze node: set it true; "
+            "`face-perception claims` compares the two"
+        )
+    data = data_for(out, data, resume, DRAWN)
     if data is None:
-        data = out / "data"
-        if not data.exists():
-            report(f"drawing {recipe.people} people into {data}")
-            geddnet_recipe.write_people(data, recipe, workers=max(os.cpu_count() or 1, 1))
+        data = out / DRAWN
+        report(f"drawing {recipe.people} people into {data}")
+        geddnet_recipe.write_people(data, recipe, workers=max(os.cpu_count() or 1, 1))
     found = dataset.read(data, geddnet_recipe.NEEDS)
     ours = geddnet_recipe.from_dataset(found.part("train"))
     others = geddnet_recipe.from_dataset(found.part("test"))
@@ -61,7 +76,7 @@ def train(
         recipe,
         others,
         trained_on=f"{found.name} ({found.made_by})",
-        licence="Apache-2.0" if drawn else licence_of(found),
+        licence="Apache-2.0" if is_drawn(out, data) else licence_of(found),
     )
 
 
