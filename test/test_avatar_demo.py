@@ -7,6 +7,7 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 import wave
 from pathlib import Path
 from types import ModuleType
@@ -155,6 +156,33 @@ def test_the_demo_speaks_and_leaves_a_film(domain: int, tmp_path: Path) -> None:
         pictures = [f.to_ndarray(format="rgb24") for f in film.decode(video=0)]
     assert pictures[0].shape == (512, 512, 3)
     assert any(np.abs(p.astype(int) - pictures[0]).mean() > 0.3 for p in pictures)
+
+
+def test_the_demo_ends_in_the_middle_of_the_speech(domain: int, tmp_path: Path) -> None:
+    environment = {k: v for k, v in os.environ.items() if k not in ("DISPLAY", "WAYLAND_DISPLAY")}
+    said = tmp_path / "said"
+    with said.open("wb") as out:
+        process = subprocess.Popen(
+            ["face-perception", "avatar-demo", "--output", "out", "--duration", "600"],
+            cwd=tmp_path,
+            env={**environment, "PYTHONUNBUFFERED": "1"},
+            stdout=out,
+            stderr=out,
+        )
+    try:
+        end = time.monotonic() + 60
+        while "the face is at" not in said.read_text():
+            assert time.monotonic() < end, said.read_text()
+            time.sleep(0.05)
+        time.sleep(0.5)  # it speaks for some seconds
+        process.terminate()
+        assert process.wait(20) == 0, said.read_text()
+    finally:
+        if process.poll() is None:
+            process.kill()
+            process.wait()
+    assert "Traceback" not in said.read_text()
+    assert "said 0 time(s)" in said.read_text()
 
 
 def audio_common(*, data: dict[str, str], info: bool) -> ModuleType:

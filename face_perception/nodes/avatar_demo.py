@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 import rclpy
 from diagnostic_msgs.msg import DiagnosticArray
-from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
+from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 from sensor_msgs.msg import CompressedImage
@@ -27,7 +27,7 @@ from face_perception import graph, msg
 from face_perception.avatar import FilmError, write_film
 from face_perception.nodes import images, messages
 from face_perception.speech import Recording
-from face_perception.supervisor import Supervisor, end_with_parent
+from face_perception.supervisor import Supervisor, end_with_parent, ended_by_signal
 
 _CHUNK = 0.02
 _BEFORE, _AFTER = 1.0, 1.0  # seconds of the film around the speech
@@ -68,12 +68,13 @@ class _Visitor(Node):
         """Whether the face listens."""
         return bool(self._speech.get_subscription_count() > 0)
 
-    def say(self) -> None:
-        """Sends the recording at real-time pace; returns when all is sent."""
+    def say(self, ended: threading.Event) -> None:
+        """Sends the recording at real-time pace; returns when all is sent, or ``ended`` is set."""
         begin = time.monotonic()
         stamp = self.get_clock().now().nanoseconds * 1e-9
         for k, piece in enumerate(self._recording.pieces(_CHUNK)):
-            time.sleep(max(0.0, begin + k * _CHUNK - time.monotonic()))
+            if ended.wait(max(0.0, begin + k * _CHUNK - time.monotonic())):
+                return
             self._send(piece, stamp + k * _CHUNK)
         self._send(self._recording.samples[:0], 0.0)
 
@@ -121,6 +122,8 @@ def demo(
     )
     supervisor = Supervisor(graph.processes(options), log=log)
     rclpy.init()
+    # rclpy's own handler ends the context under the speaker; one event ends it in order.
+    ended = ended_by_signal()
     visitor = _Visitor(recording)
     executor = SingleThreadedExecutor()
     executor.add_node(visitor)
@@ -128,7 +131,9 @@ def demo(
 
     def until(condition: Any, timeout: float = _PATIENCE) -> bool:
         end = time.monotonic() + timeout
-        while time.monotonic() < end and rclpy.ok():
+        while time.monotonic() < end:
+            if ended.is_set():
+                raise KeyboardInterrupt
             supervisor.poll()
             executor.spin_once(timeout_sec=0.05)
             if condition():
@@ -136,6 +141,7 @@ def demo(
         return bool(condition())
 
     code, said = 0, 0
+    speaker: threading.Thread | None = None
     try:
 
         def up() -> bool:
@@ -150,7 +156,9 @@ def demo(
         if display:
             webbrowser.open(page)
         while True:
-            speaker = threading.Thread(target=visitor.say, name="speaker", daemon=True)
+            speaker = threading.Thread(
+                target=visitor.say, args=(ended,), name="speaker", daemon=True
+            )
             speaker.start()
             until(lambda: not speaker.is_alive(), recording.duration + _PATIENCE)  # noqa: B023
             until(lambda: visitor.state == msg.AvatarState.IDLE, 5.0)
@@ -163,9 +171,12 @@ def demo(
             if over if duration or not display else False:
                 break
             until(lambda: False, _PAUSE)
-    except (KeyboardInterrupt, ExternalShutdownException):
+    except KeyboardInterrupt:
         pass
     finally:
+        ended.set()
+        if speaker is not None:
+            speaker.join(1.0)
         values = visitor.values
         executor.shutdown()
         visitor.destroy_node()
