@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import os
 import re
 import types
 from pathlib import Path
@@ -46,7 +47,10 @@ def folder(tmp_path: Path) -> Path:
 
 
 def test_drawn_people_are_the_same_again_in_parallel(drawn: GazeFaces) -> None:
+    forks: list[int] = []
+    os.register_at_fork(before=lambda: forks.append(1))
     again = gaze_faces(4, 3, seed=5, workers=2)
+    assert not forks, "networks that run in this process do not survive one"
     for field in dataclasses.fields(GazeFaces):
         np.testing.assert_array_equal(getattr(again, field.name), getattr(drawn, field.name))
     assert drawn.face.shape == (12, 96, 96)

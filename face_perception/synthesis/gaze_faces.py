@@ -7,6 +7,7 @@ nothing in the images shows.
 from __future__ import annotations
 
 import math
+import multiprocessing
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from functools import partial
@@ -75,7 +76,9 @@ def gaze_faces(
         raise ValueError("people, images and workers must be at least 1")
     one = partial(_person, images=images, seed=seed, kappa=kappa, target=target)
     if workers > 1:
-        with ProcessPoolExecutor(workers) as pool:
+        # Spawned: what ONNX Runtime, torch and OpenCV have running does not survive a fork.
+        context = multiprocessing.get_context("spawn")
+        with ProcessPoolExecutor(workers, mp_context=context) as pool:
             parts = list(pool.map(one, range(people)))
     else:
         parts = [one(number) for number in range(people)]
