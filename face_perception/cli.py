@@ -59,6 +59,17 @@ def main(argv: Sequence[str] | None = None) -> int:
     except (OSError, ValueError, RuntimeError) as error:
         print(f"face-perception: {_message(error)}", file=sys.stderr)
         return 1
+    except ModuleNotFoundError as error:
+        module = (error.name or "").partition(".")[0]
+        if module in ("", "face_perception"):
+            raise  # a defect
+        print(
+            f"face-perception: this needs the module {module}, which is not installed: `make setup` "
+            "in a clone, or pip install face_perception, brings what every command needs, its "
+            "extras (networks, training, tensorflow, avatar) the rest",
+            file=sys.stderr,
+        )
+        return 1
     return code
 
 

@@ -98,9 +98,7 @@ def read(folder: Path, needs: Sequence[str] = ()) -> Dataset:
 
     Raises DatasetError naming the file, and what was expected there.
     """
-    import pyarrow
-    import pyarrow.parquet
-
+    pyarrow = _pyarrow()
     about = _about(folder / ABOUT)
     path = folder / TABLE
     if not path.is_file():
@@ -118,6 +116,19 @@ def read(folder: Path, needs: Sequence[str] = ()) -> Dataset:
     columns = {name: _column(path, name, table[name].to_pylist()) for name in table.column_names}
     _apart(path, columns["subject"], columns["split"])
     return Dataset(folder, columns=columns, **{name: about[name] for name in _STATED})
+
+
+def _pyarrow() -> Any:
+    """With its ``parquet``. Raises DatasetError where it is not installed."""
+    try:
+        import pyarrow
+        import pyarrow.parquet
+    except ImportError as error:
+        raise DatasetError(
+            f"a data set needs pyarrow ({error}): pip install 'face_perception[training]', or "
+            "tools/setup.sh test in a clone"
+        ) from error
+    return pyarrow
 
 
 def _about(path: Path) -> dict[str, str]:
@@ -179,12 +190,14 @@ def _inside(path: Path, row: int, name: str) -> None:
 class Writer:
     """Writes a data set; the folder appears whole when the ``with`` block ends, else not at all.
 
-    An existing folder is not touched: DatasetError, at once.
+    DatasetError, at once: where the folder exists, which is not touched, and where pyarrow is
+    missing.
     """
 
     def __init__(self, folder: Path, *, name: str, licence: str, made_by: str) -> None:
         if folder.exists():
             raise DatasetError(f"{folder} exists: choose another folder, or remove it")
+        self._pyarrow = _pyarrow()
         self._folder = folder
         self._part = folder.with_name(f"{folder.name}.{os.getpid()}.part")
         self._about = {"format": FORMAT, "name": name, "licence": licence, "made_by": made_by}
@@ -218,16 +231,14 @@ class Writer:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        import pyarrow
-        import pyarrow.parquet
-
         try:
             if kind is None:
                 names = dict.fromkeys(key for row in self._rows for key in row)
                 columns = {name: [row.get(name) for row in self._rows] for name in names}
                 for name, values in columns.items():
                     _column(self._folder / TABLE, name, values)
-                pyarrow.parquet.write_table(pyarrow.table(columns), self._part / TABLE)
+                table = self._pyarrow.table(columns)
+                self._pyarrow.parquet.write_table(table, self._part / TABLE)
                 text = yaml.safe_dump(self._about, sort_keys=False, allow_unicode=True)
                 (self._part / ABOUT).write_text(text, encoding="utf-8")
                 os.rename(self._part, self._folder)

@@ -243,6 +243,22 @@ def test_missing_models_name_the_command(tmp_path: Path) -> None:
         assert "Traceback" not in done.stderr
 
 
+def test_a_missing_module_is_named_in_one_line() -> None:
+    """In processes where importing it fails as if it were not installed."""
+
+    def without(module: str) -> subprocess.CompletedProcess[str]:
+        hidden = f"import sys; sys.modules[{module!r}] = None; {COMMAND[-1]}"
+        line = [*COMMAND[:-1], hidden, "models", "list"]
+        return subprocess.run(line, capture_output=True, text=True, timeout=120)
+
+    done = without("rich")
+    assert done.returncode == 1
+    assert done.stderr.startswith("face-perception: this needs the module rich, which is not inst")
+    assert len(done.stderr.splitlines()) == 1
+    ours = without("face_perception.inference")
+    assert "Traceback" in ours.stderr, "a defect of ours is shown whole"
+
+
 @pytest.mark.parametrize(
     "arguments", [[], ["walk"], ["run"], ["run", "a", "--threads", "0"], ["models"]]
 )

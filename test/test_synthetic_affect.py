@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
+import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from face_perception.dataset import DatasetError
+from face_perception.dataset import DatasetError, Writer, read
 from face_perception.faces import FaceTracker, load_tracker
 from face_perception.synthesis import Act, Actor, AffectSet, act, person, write_affect_set
 from face_perception.synthesis.acting import CIRCUMPLEX, LABELLED, UNITS
@@ -67,6 +68,16 @@ def test_cheeks_change_only_their_part(actor: Actor) -> None:
     rows = np.flatnonzero(change.max(1) > 40)
     mouth = actor._portrait.anatomy.mouth[1]
     assert rows.max() < mouth + 10
+
+
+def test_without_pyarrow_nothing_is_begun(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "pyarrow", None)  # as where it is not installed
+    said = r"needs pyarrow .*face_perception\[training\]"
+    with pytest.raises(DatasetError, match=said):
+        Writer(tmp_path / "new", name="a", licence="b", made_by="c")
+    with pytest.raises(DatasetError, match=said):
+        read(tmp_path)
+    assert not list(tmp_path.iterdir())
 
 
 def test_acts_are_as_labelled() -> None:
