@@ -64,9 +64,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         if module in ("", "face_perception"):
             raise  # a defect
         print(
-            f"face-perception: this needs the module {module}, which is not installed: `make setup` "
-            "in a clone, or pip install face_perception, brings what every command needs, its "
-            "extras (networks, training, tensorflow, avatar) the rest",
+            f"face-perception: this needs the module {module}, which is not installed: "
+            "`make setup` in a clone, or pip install face_perception, brings what every command "
+            "needs, its extras (networks, training, tensorflow, avatar) the rest",
             file=sys.stderr,
         )
         return 1
