@@ -203,6 +203,24 @@ def test_stamps_that_go_back_start_again(start: Start, peer: Peer) -> None:
     assert messages.seconds(faces[-1].header.stamp) < 100
 
 
+def test_images_without_a_stamp_of_their_own_are_named(start: Start, peer: Peer) -> None:
+    node = start("face_tracker")
+    diagnostics = peer.listen(DiagnosticArray, "/diagnostics")
+    peer.listen(msg.FaceArray, "faces")
+    camera = Camera(peer)
+    unstamped = images.from_array(np.zeros((48, 64, 3), np.uint8))
+    said = "images carry no stamp, or the same one again"
+
+    def warned() -> bool:
+        camera.publisher.publish(unstamped)
+        peer.spin(0.05)
+        return bool(diagnostics) and said in diagnostics[-1].status[0].message
+
+    peer.until(warned, why="for diagnostics")
+    assert node.log.count(said) == 1
+    camera.show_until(unstamped, lambda: said not in diagnostics[-1].status[0].message)
+
+
 def test_says_when_nothing_comes_and_why(start: Start, peer: Peer) -> None:
     node = start("face_tracker", options={"image": "/camera/image_raw"})
     diagnostics = peer.listen(DiagnosticArray, "/diagnostics")

@@ -2,9 +2,13 @@
 
 import pytest
 
+from face_perception.nodes.attention import AttentionParameters
 from face_perception.nodes.join import Newest, Pace, StampJoin
+from face_perception.nodes.overlay import OverlayParameters
+from face_perception.nodes.parameters import fields
 
 GAZE = frozenset({"gaze"})
+IMAGE = frozenset({"image"})
 NONE = frozenset[str]()
 MS = 1_000_000
 
@@ -59,13 +63,42 @@ def test_a_late_value_of_another_kind_clears_nothing() -> None:
     assert join.add("gaze", 5030 * MS, "g", GAZE) == [(5030 * MS, {"faces": "g", "gaze": "g"})]
 
 
-def kept(late: int, every: int, wait: float = 0.15, frames: int = 60) -> frozenset[str]:
-    """Of 30 Hz, where "slow" comes so many images late and for every so many."""
+@pytest.mark.parametrize("late", ["slow", "gaze"])
+def test_what_is_late_of_the_round_before_holds_up_nothing(late: str) -> None:
+    """A bag loops, and a value of its end comes after the first anchor."""
+    join = StampJoin("faces", wait=0.1)
+    join.add("faces", 59_900 * MS, "end", NONE)
+    assert not join.outdated("slow", 62_000 * MS), "no round is over yet"
+    assert join.add("faces", 0, "f0", GAZE) == []
+    assert join.outdated(late, 60_000 * MS)
+    assert not join.outdated(late, 33 * MS)
+    assert join.add(late, 60_000 * MS, "late", GAZE) == []
+    assert join.add("faces", 33 * MS, "f1", GAZE) == []
+    assert join.add("gaze", 0, "g0", GAZE) == [(0, {"faces": "f0", "gaze": "g0"})]
+    assert join.add("gaze", 33 * MS, "g1", GAZE) == [(33 * MS, {"faces": "f1", "gaze": "g1"})]
+
+
+def test_after_the_round_before_a_slow_anchor_may_come_last_again() -> None:
+    """As faces do, after their image, at one image in two seconds."""
+    join = StampJoin("faces", wait=0.1)
+    join.add("faces", 4000 * MS, "end", NONE)
+    for second in (0, 2, 4, 6, 8):
+        join.add("image", second * 1000 * MS, f"i{second}", IMAGE)
+        ready = join.add("faces", second * 1000 * MS, f"f{second}", IMAGE)
+    assert ready == [(8000 * MS, {"image": "i8", "faces": "f8"})]
+
+
+def kept(
+    late: int, every: int, wait: float = 0.15, frames: int = 60, period: int = 33
+) -> frozenset[str]:
+    """Of one image in ``period`` milliseconds, where "slow" comes so many images late and for every
+    so many.
+    """
     pace = Pace("image", wait)
     for t in range(frames):
-        pace.add("image", t * 33 * MS)
+        pace.add("image", t * period * MS)
         if t >= late and (t - late) % every == 0:
-            pace.add("slow", (t - late) * 33 * MS)
+            pace.add("slow", (t - late) * period * MS)
     return pace.kept()
 
 
@@ -74,6 +107,20 @@ def kept(late: int, every: int, wait: float = 0.15, frames: int = 60) -> frozens
 )
 def test_only_what_is_quick_and_regular_is_waited_for(late: int, every: int, waits: bool) -> None:
     assert kept(late, every) == ({"slow"} if waits else set())
+
+
+@pytest.mark.parametrize(
+    ("name", "parameters"), [("wait", OverlayParameters), ("gaze_wait", AttentionParameters)]
+)
+def test_the_longest_wait_that_is_allowed_is_waited(name: str, parameters: type) -> None:
+    """At 60 images a second."""
+    (wait,) = [f.maximum for f in fields(parameters) if f.name == name]
+    assert wait is not None
+    frames = int(wait * 60)
+    assert kept(frames - 1, 1, wait=wait, frames=4 * frames, period=16) == {"slow"}
+    join = StampJoin("faces", wait)
+    for t in range(frames):
+        assert join.add("faces", t * 16 * MS, t, GAZE) == []
 
 
 def test_pace_follows() -> None:

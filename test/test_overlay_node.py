@@ -54,8 +54,11 @@ class Graph:
         image.data = GREY.tobytes()
         self._publishers["image"].publish(image)
         if faces:
-            found = [messages.face_from_msg(self.face)]
-            self._publishers["faces"].publish(messages.faces_to_msg(found, CAMERA, image.header))
+            self.found(t)
+
+    def found(self, t: int) -> None:
+        faces = [messages.face_from_msg(self.face)]
+        self._publishers["faces"].publish(messages.faces_to_msg(faces, CAMERA, self.header(t)))
 
     def say(self, topic: str, t: int, *items: Any) -> None:
         publisher = self._publishers[topic]
@@ -158,3 +161,26 @@ def test_images_that_the_tracker_leaves_out_do_not_flicker(graph: Graph) -> None
     graph.peer.until(lambda: messages.seconds(graph.pictures[-1].header.stamp) > 11, why="for it")
     bare = np.frombuffer(bytes(graph.pictures[-1].data), np.uint8)
     assert (bare == 60).all()
+
+
+def test_a_result_of_the_end_of_a_bag_that_loops_holds_up_nothing(graph: Graph, peer: Peer) -> None:
+    """motion_affect, which is late: of the round before, it comes after the first image again."""
+    moving = ValenceArousal("face_1", "mimamo", 0.5, -0.25)
+    for t in (300, 301):
+        graph.image(t)
+        graph.picture(t)
+    graph.image(0)
+    graph.picture(0)
+    graph.say("motion_affect", 301, messages.valence_arousal_to_msg(moving))
+    peer.spin(0.1)
+    for t in (1, 2, 3):
+        graph.image(t, faces=False)
+        peer.spin(0.05)
+        graph.found(t)
+        np.testing.assert_array_equal(graph.picture(t), graph.drawn())
+    graph.say("motion_affect", 2, messages.valence_arousal_to_msg(moving))
+    peer.spin(0.1)
+    graph.image(4)
+    np.testing.assert_array_equal(graph.picture(4), graph.drawn(valence_arousal=[moving]))
+    graph.image(30)
+    np.testing.assert_array_equal(graph.picture(30), graph.drawn())

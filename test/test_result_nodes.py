@@ -195,7 +195,7 @@ def test_bags_that_loop(start: Start, peer: Peer, seen: Any) -> None:
     start("attention")
     tracker = Tracker(peer, seen)
     heard = peer.listen(msg.AttentionArray, "attention")
-    tracker.publish_until(lambda: len(heard) > 5)
+    tracker.publish_until(lambda: heard and heard[-1].faces[0].source == "geometric")
     tracker.now = 10.0
     tracker.publish_until(lambda: messages.seconds(heard[-1].header.stamp) < 50)
     since = messages.seconds(heard[-1].faces[0].engagement_since)

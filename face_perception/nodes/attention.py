@@ -65,7 +65,7 @@ class AttentionParameters:
         0.1,
         "Longest wait for the gaze of a frame, seconds; then the head pose stands in.",
         minimum=0.0,
-        maximum=5.0,
+        maximum=1.0,
     )
 
 

@@ -21,7 +21,7 @@ from rcl_interfaces.msg import ParameterDescriptor, SetParametersResult
 from rclpy._rclpy_pybind11 import RCLError
 from rclpy.callback_groups import CallbackGroup
 from rclpy.clock import Clock, ClockType
-from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
+from rclpy.executors import SingleThreadedExecutor
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from rclpy.parameter import Parameter
 from rclpy.qos_overriding_options import QoSOverridingOptions
@@ -378,18 +378,19 @@ def run(node_type: Callable[[], PerceptionNode[Any]], args: list[str] | None = N
     signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     try:
-        rclpy.init(args=args)
-        node = node_type()
-        executor = SingleThreadedExecutor()
-        executor.add_node(node)
-        while rclpy.ok():
-            executor.spin_once(timeout_sec=0.5)
-    except (KeyboardInterrupt, ExternalShutdownException):
-        pass
-    except Exception:
-        # While shutting down, the context goes away under calls, with errors of several kinds.
-        if rclpy.ok():
-            raise
+        try:
+            rclpy.init(args=args)
+            node = node_type()
+            executor = SingleThreadedExecutor()
+            executor.add_node(node)
+            while rclpy.ok():
+                executor.spin_once(timeout_sec=0.5)
+        except Exception:
+            # While shutting down, the context goes away under calls, with errors of several kinds.
+            if rclpy.ok():
+                raise
+    except KeyboardInterrupt:
+        pass  # which may come after such an error: rclpy's handler is before ours
     finally:
         # Told once is enough: launch and a terminal may both do so.
         signal.signal(signal.SIGINT, signal.SIG_IGN)

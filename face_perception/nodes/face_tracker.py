@@ -15,6 +15,11 @@ from face_perception.nodes.parameters import parameter, settings
 from face_perception.nodes.qos import RELIABILITY
 from face_perception.nodes.worker import LatestWorker
 
+_UNSTAMPED = (
+    "images carry no stamp, or the same one again: have the camera driver stamp them; attention, "
+    "overlay and gaze networks pair by it"
+)
+
 
 @dataclass(frozen=True)
 class FaceTrackerParameters(networks.NetworkParameters):
@@ -57,6 +62,7 @@ class FaceTrackerNode(PerceptionNode[FaceTrackerParameters]):
         super().__init__("face_tracker", FaceTrackerParameters, **kwargs)
         self._count = 0
         self._last_stamp = 0.0
+        self._unstamped = ""
         self._reset_asked = False
         self._input: ImageInput | None = None
         self._worker: LatestWorker[Any] | None = None
@@ -95,7 +101,7 @@ class FaceTrackerNode(PerceptionNode[FaceTrackerParameters]):
     def report(self) -> tuple[str, dict[str, str]]:
         fallen, models = networks.report(self._tracker.models)
         problem = self._input.status if self._input else ""
-        return problem or fallen, {"faces": str(self._count), **models}
+        return problem or self._unstamped or fallen, {"faces": str(self._count), **models}
 
     def _received(self, message: Any) -> None:
         self.count("input")
@@ -122,6 +128,9 @@ class FaceTrackerNode(PerceptionNode[FaceTrackerParameters]):
                 "two cameras, a changed clock?): tracking starts again",
                 key="stamps",
             )
+        self._unstamped = _UNSTAMPED if frame.stamp == self._last_stamp else ""
+        if self._unstamped:
+            self.complain(self._unstamped)
         self._last_stamp = frame.stamp
         tracked = self._tracker.track(frame)
         self._count = len(tracked)

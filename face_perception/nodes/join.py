@@ -16,27 +16,34 @@ class StampJoin:
     A group is handed out when it has all of ``expected``, or when a value whose stamp is more than
     ``wait`` newer arrives: then with what there is. Only groups that have ``anchor`` count; a value
     that comes after its group has gone is lost. An anchor far in the past (a bag that loops)
-    clears; any other value may be late.
+    clears; any other value may be late, and where it is of the round before it is lost.
     """
 
     def __init__(self, anchor: str, wait: float, limit: int = 64) -> None:
         self._anchor = anchor
         self._wait = int(wait * 1e9)
         self._limit = limit
+        self._far = max(self._wait, 10**9)
         self._groups: dict[int, dict[str, Any]] = {}
         self._done = -1
+        # The newest anchor of this round of a bag, and where the round before ended.
+        self._newest = self._ended = -1
 
-    def clear(self) -> None:
-        self._groups.clear()
-        self._done = -1
+    def outdated(self, key: str, stamp: int) -> bool:
+        """Whether a value is of a bag's round before this one, none of whose anchors is near it."""
+        again = self._newest < self._ended
+        return key != self._anchor and again and stamp > self._newest + self._far
 
     def add(
         self, key: str, stamp: int, value: Any, expected: frozenset[str]
     ) -> list[tuple[int, dict[str, Any]]]:
         """Takes a value; returns the groups that are ready, oldest first."""
-        if key == self._anchor and stamp < self._done - max(self._wait, 10**9):
-            self.clear()
-        if stamp <= self._done:
+        if key == self._anchor:
+            if stamp < self._done - self._far:
+                self._ended, self._newest, self._done = self._newest, -1, -1
+                self._groups.clear()
+            self._newest = max(self._newest, stamp)
+        if stamp <= self._done or self.outdated(key, stamp):
             return []
         self._groups.setdefault(stamp, {})[key] = value
         newest = max(self._groups)
@@ -67,7 +74,7 @@ class Pace:
     every one of them.
     """
 
-    _ANCHORS = 32  # that are remembered, about a second of a camera
+    _ANCHORS = 32  # that are judged by, about a second of a camera: as old as ``wait`` or older
     _SHARE = 0.75
 
     def __init__(self, anchor: str, wait: float) -> None:
@@ -76,7 +83,7 @@ class Pace:
         self.clear()
 
     def clear(self) -> None:
-        self._anchors: deque[int] = deque(maxlen=self._ANCHORS)
+        self._anchors: deque[int] = deque()
         self._newest = 0
         self._in_time: dict[str, deque[int]] = {}
 
@@ -85,12 +92,20 @@ class Pace:
         if key == self._anchor:
             self._anchors.append(stamp)
             self._newest = stamp
+            while len(self._anchors) > self._ANCHORS and self._due(self._anchors[self._ANCHORS]):
+                self._anchors.popleft()
+            for stamps in self._in_time.values():
+                while stamps and stamps[0] < self._anchors[0]:
+                    stamps.popleft()
         elif self._newest - stamp <= self._wait:
-            self._in_time.setdefault(key, deque(maxlen=self._ANCHORS)).append(stamp)
+            self._in_time.setdefault(key, deque()).append(stamp)
+
+    def _due(self, stamp: int) -> bool:
+        return self._newest - stamp >= self._wait
 
     def kept(self) -> frozenset[str]:
         """The keys that keep pace; none before there is anything to tell it by."""
-        due = {stamp for stamp in self._anchors if self._newest - stamp >= self._wait}
+        due = {stamp for stamp in self._anchors if self._due(stamp)}
         least = self._SHARE * len(due)
         return frozenset(
             key for key, stamps in self._in_time.items() if due and len(due & {*stamps}) >= least

@@ -27,7 +27,7 @@ class OverlayParameters:
         "Longest wait for the results of a frame, seconds. Only faces, and what has lately come in "
         "this time for most frames, are waited for: a slow network holds up no picture.",
         minimum=0.0,
-        maximum=5.0,
+        maximum=0.5,
     )
     hold: float = parameter(
         1.5,
@@ -71,7 +71,7 @@ class OverlayNode(PerceptionNode[OverlayParameters]):
         self._worker: LatestWorker[dict[str, Any]] | None = None
 
     def setup(self) -> None:
-        self._join = StampJoin("image", self.values.wait, limit=16)
+        self._join = StampJoin("image", self.values.wait)
         self._pace = Pace("image", self.values.wait)
         self._newest = Newest[tuple[str, str, str], Any](self.values.hold)
         self._stamp = 0
@@ -137,6 +137,8 @@ class OverlayNode(PerceptionNode[OverlayParameters]):
 
     def _received(self, key: str, message: Any) -> None:
         stamp = messages.nanoseconds(message.header.stamp)
+        if self._join.outdated(key, stamp):
+            return
         if key == "image":
             if stamp < self._stamp - _BACK:
                 self._pace.clear()
