@@ -135,7 +135,7 @@ class NodeProcess:
     def log(self) -> str:
         return self.log_file.read_text(errors="replace")
 
-    def wait_for_log(self, text: str, timeout: float = 20.0) -> str:
+    def wait_for_log(self, text: str, timeout: float = 60.0) -> str:
         """Waits until the log has ``text``; returns the log."""
         end = time.monotonic() + timeout
         while time.monotonic() < end:

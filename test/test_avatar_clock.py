@@ -95,22 +95,25 @@ def test_no_drift_over_ten_minutes(skew: float) -> None:
     first, last = settled[:1000].mean(), settled[-1000:].mean()
     assert abs(first - last) < 0.0005, "it drifts"
     assert pacer.dropped == 0
-    assert abs(pacer.worst) < 0.04
+    assert abs(pacer.recent_worst()) < 0.005
     assert clock.rate == pytest.approx(1 + skew, abs=5e-4)
     assert pacer.shown == pytest.approx(600 * 30 * (1 + skew), abs=60)
 
 
 def test_slow_rendering_drops_frames_and_shows_none_late() -> None:
     world, clock = World(), AudioClock()
-    Device(world, Playout(RATE), clock, 0.0)
+    device = Device(world, Playout(RATE), clock, 0.0)
     pacer = FramePacer(clock, 30.0)
     lead = 0.05
+    off = []
     while world.now < 130:
         number = pacer.next(world.now, lead)
         world.wait(0.05)  # to render
         world.wait(max(0.0, pacer.due(number) - world.now))
-        pacer.show(number, world.now)
-    assert abs(pacer.worst) <= 1 / 30
+        if pacer.show(number, world.now):
+            off.append(number / 30 - device.true_position(world.now))
+    # Once the clock is known; one that is ready half a period late is still begun.
+    assert np.abs(off[100:]).max() < 0.5 / 30 + 0.005
     assert pacer.shown == pytest.approx(30 / 0.06, abs=60)
     assert pacer.shown + pacer.dropped == pytest.approx(30 * 30, abs=3)
 
@@ -152,7 +155,6 @@ def test_a_device_that_says_it_was_farther_than_it_is() -> None:
             clock.observe(world.now, world.now - begin)
         numbers.append(number)
         shown.append(pacer.show(number, world.now))
-    assert abs(pacer.worst) <= 0.04
     assert shown.count(False) == 1
     assert numbers[-1] < 55
 
@@ -333,6 +335,14 @@ class Stage:
             self.world.at(begin + k * chunk, lambda piece=piece: self.performer.hear(piece))  # type: ignore[misc]
         return begin
 
+    def worst_offset(self, begin: float) -> float:
+        """Of the frames from ``begin`` on, against what the device truly played, seconds."""
+        return max(
+            abs(frame.position - self.device.true_position(at))
+            for frame, at in self.kept.shown
+            if at >= begin
+        )
+
     def open_from(self, begin: float) -> list[tuple[float, float]]:
         """(time shown, jaw) of the frames from ``begin`` on."""
         return [
@@ -352,7 +362,7 @@ def test_it_speaks_in_time_and_goes_back_to_idle() -> None:
     assert moving[-1] - moving[0] == pytest.approx(1.0, abs=0.08)
     report = stage.performer.report()
     assert report.first_frame == pytest.approx(moving[0] - begin, abs=0.002)
-    assert abs(report.worst_offset) <= 0.04
+    assert stage.worst_offset(begin) < 0.01
     assert report.delivered == pytest.approx(30, abs=1)
     assert report.dropped == 0
     assert report.ran_dry == 0
@@ -367,7 +377,7 @@ def test_three_minutes_against_a_skewed_device(skew: float) -> None:
     begin = stage.say(np.tile(beat, 180))
     stage.run(182)
     report = stage.performer.report()
-    assert abs(report.worst_offset) <= 0.04
+    assert stage.worst_offset(begin) < 0.01
     assert report.dropped <= 2
     audible = np.zeros(round(200 * RATE), bool)
     for position, samples in stage.heard:
@@ -521,7 +531,8 @@ def test_a_renderer_too_slow_for_the_rate_stays_in_time() -> None:
     begin = stage.say(speech(2.0))
     stage.run(4.0)
     report = stage.performer.report()
-    assert abs(report.worst_offset) <= 0.04
+    assert stage.worst_offset(begin) < 0.01
+    assert report.dropped > 0
     assert 12 <= (len(stage.kept.shown) - shown) / 4 <= 18
     moving = [at for at, jaw in stage.open_from(begin) if jaw > 0.5]
     assert moving[-1] - begin == pytest.approx(2.1, abs=0.1)

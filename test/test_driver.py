@@ -86,6 +86,7 @@ def test_recovers_when_what_was_missing_appears(
     peer.until(lambda: diagnostics)
     assert diagnostics[-1].status[0].level == DiagnosticStatus.ERROR
     assert str(late) in diagnostics[-1].status[0].message
+    peer.spin(2.5)  # it tries again every two seconds
     late.write_bytes(picture.read_bytes())
     raw = peer.listen(Image, "image")
     peer.until(lambda: raw)
@@ -192,9 +193,7 @@ def test_camera_info_is_published_from_a_calibration(
     peer.until(lambda: infos and raw)
     assert infos[-1].k.tolist() == [80, 0, 32, 0, 81, 24, 0, 0, 1]
     assert list(infos[-1].d) == [0.1, 0, 0, 0, 0]
-    stamps = [m.header.stamp for m in raw]
     peer.until(lambda: infos[-1].header.stamp in [m.header.stamp for m in raw])
-    assert stamps
 
 
 def test_a_calibration_that_is_none_is_named(start: Start, picture: Path, tmp_path: Path) -> None:

@@ -70,6 +70,7 @@ class Scene:
         self.peer, self.actors = peer, list(actors)
         self.others: list[Peer] = []
         self.now = 100.0
+        self._unanswered = -math.inf  # stamp of the newest gaze, when none came after it
         self._faces = peer.publisher(msg.FaceArray, "faces")
         self.gazes = peer.listen(msg.GazeArray, "gaze")
         self.client = ActionClient(peer.node, CalibrateGaze, "gaze/calibrate")
@@ -87,8 +88,24 @@ class Scene:
         here = [actor for actor in self.actors if actor.seen(self.now)]
         faces = [actor.face(self.now) for actor in here]
         self._faces.publish(messages.faces_to_msg(faces, CAMERA, header))
+        self._spin()
+        self._let_catch_up()
+
+    def _spin(self) -> None:
         for peer in (self.peer, *self.others):
             peer.spin(0.01)
+
+    def _let_catch_up(self) -> None:
+        """Images that wait for a busy node are lost when there are more than ten."""
+        end = time.monotonic() + 1.0
+        while self.gazes:
+            newest = messages.seconds(self.gazes[-1].header.stamp)
+            if self.now - newest <= 0.5 or newest == self._unanswered:
+                return
+            if time.monotonic() > end:
+                self._unanswered = newest  # nobody is there
+                return
+            self._spin()
 
     def gaze(
         self, face_id: str = "face_1", wanted: Callable[[Any], bool] = lambda gaze: True

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -181,7 +180,6 @@ def test_a_clock_that_jumps_does_not_tear_the_face() -> None:
     for time in (1000.0, 3.0, 3.0):
         after = animator.state_at(time, REST, speaking=False)
         assert abs(after.head_yaw - before.head_yaw) < 0.02
-        assert replace(after, blink=0.0) is not None
         before = after
 
 

@@ -78,11 +78,18 @@ def test_the_tracker_names_the_network_without_a_variant(start: Start) -> None:
 
 
 @pytest.fixture
-def standin(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A GPU on host memory, as in test_tensorrt_standin, where building takes a moment."""
+def standin(monkeypatch: pytest.MonkeyPatch) -> threading.Event:
+    """A GPU on host memory, as in test_tensorrt_standin, where building takes a moment, once the
+    event that it returns is set.
+    """
+    go = threading.Event()
 
     def build(card: Any, onnx: bytes, folder: Path, *, progress: Any, **_: Any) -> Built:
-        for second in range(12):
+        end = time.monotonic() + 20
+        while not go.wait(0.1):
+            assert time.monotonic() < end, "nobody let it go on"
+            progress(0.0, 0.0)
+        for second in range(1, 12):
             progress(float(second), second / 12)
             time.sleep(0.1)
         return Built(onnx, b"")
@@ -93,6 +100,7 @@ def standin(monkeypatch: pytest.MonkeyPatch) -> None:
     for module in (engines, tensorrt_backend):
         monkeypatch.setattr(module, "import_tensorrt", Api)
     monkeypatch.setattr(engines, "build_engine", build)
+    return go
 
 
 def spun(domain: int, run: Callable[[Context, AffectNode], None]) -> None:
@@ -121,11 +129,13 @@ def spun(domain: int, run: Callable[[Context, AffectNode], None]) -> None:
         context.try_shutdown()
 
 
-@pytest.mark.usefixtures("standin")
-def test_an_engine_being_built_is_shown(domain: int, peer: Peer) -> None:
+def test_an_engine_being_built_is_shown(domain: int, peer: Peer, standin: threading.Event) -> None:
     said = peer.listen(DiagnosticArray, "/diagnostics")
 
     def watch(context: Context, node: AffectNode) -> None:
+        # From its first word on, each is heard.
+        peer.until(lambda: of("affect", said))
+        standin.set()
         peer.until(lambda: node.active)
         peer.until(lambda: "models" in values(of("affect", said)[-1]))
 

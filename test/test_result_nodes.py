@@ -73,10 +73,13 @@ def no_rotation(message: Any) -> None:
     q.x = q.y = q.z = q.w = 0.0
 
 
-@pytest.mark.parametrize("spoil", [cut_landmarks, no_camera, no_rotation])
+@pytest.mark.parametrize(
+    ("spoil", "said"),
+    [(cut_landmarks, "landmarks"), (no_camera, "camera"), (no_rotation, "quaternion")],
+)
 @pytest.mark.parametrize("name", ["gaze", "affect", "attention"])
 def test_bad_faces_are_refused_and_good_ones_taken_again(
-    start: Start, peer: Peer, seen: Any, name: str, spoil: Callable[[Any], None]
+    start: Start, peer: Peer, seen: Any, name: str, spoil: Callable[[Any], None], said: str
 ) -> None:
     topic, kind = {
         "gaze": ("gaze", msg.GazeArray),
@@ -85,6 +88,7 @@ def test_bad_faces_are_refused_and_good_ones_taken_again(
     }[name]
     node = start(name)
     tracker, heard = Tracker(peer, seen), peer.listen(kind, topic)
+    diagnostics = peer.listen(DiagnosticArray, "/diagnostics")
     tracker.publish_until(lambda: heard)
 
     def bad() -> Any:
@@ -92,14 +96,27 @@ def test_bad_faces_are_refused_and_good_ones_taken_again(
         spoil(message)
         return message
 
-    before = len(heard)
+    begin = tracker.now
     for _ in range(5):
         tracker.publish_until(lambda n=tracker.now: tracker.now > n, bad)
-    after = heard[before:]
-    tracker.publish_until(lambda: len(heard) > before + len(after) + 3)
+    end = tracker.now
+
+    def stamp() -> float:
+        return messages.seconds(heard[-1].header.stamp)
+
+    def refused() -> int:
+        return max(
+            (int(v.value) for m in diagnostics for v in m.status[0].values if v.key == "refused"),
+            default=0,
+        )
+
+    tracker.publish_until(lambda: stamp() > end + 0.2 and refused() > 0)
+    log = node.wait_for_log("ValueError: ")
+    assert said in log, log
+    assert not [m for m in heard if begin + 0.01 < messages.seconds(m.header.stamp) < end + 0.01]
     assert node.popen.poll() is None
     assert heard[-1].header.frame_id == "eye_optical_frame"
-    assert messages.seconds(heard[-1].header.stamp) == pytest.approx(tracker.now, abs=0.5)
+    assert stamp() == pytest.approx(tracker.now, abs=0.5)
 
 
 def test_a_face_that_ends_midway(start: Start, peer: Peer, seen: Any) -> None:

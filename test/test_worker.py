@@ -6,13 +6,15 @@ from face_perception.nodes.worker import LatestWorker
 
 
 def test_only_the_newest_is_worked_on() -> None:
-    begun, go = threading.Event(), threading.Event()
+    begun, go, both = threading.Event(), threading.Event(), threading.Event()
     done: list[int] = []
 
     def work(item: int) -> None:
         begun.set()
         go.wait(5)
         done.append(item)
+        if len(done) == 2:
+            both.set()
 
     worker = LatestWorker("test", work, lambda error: None)
     assert not worker.put(1)
@@ -20,8 +22,7 @@ def test_only_the_newest_is_worked_on() -> None:
     assert not worker.put(2)
     assert worker.put(3), "2 was dropped"
     go.set()
-    while len(done) < 2:
-        pass
+    assert both.wait(5)
     assert worker.stop()
     assert done == [1, 3]
 
@@ -69,17 +70,21 @@ def test_idle_is_said_once_until_something_comes_again() -> None:
 
 def test_survives_errors() -> None:
     errors: list[Exception] = []
-    seen = threading.Event()
+    failed, seen = threading.Event(), threading.Event()
+
+    def on_error(error: Exception) -> None:
+        errors.append(error)
+        failed.set()
 
     def work(item: int) -> None:
         if item == 0:
             raise RuntimeError("boom")
         seen.set()
 
-    worker = LatestWorker("test", work, errors.append)
+    worker = LatestWorker("test", work, on_error)
     worker.put(0)
-    while not errors:
-        pass
+    assert failed.wait(5)
     worker.put(1)
     assert seen.wait(5)
     assert worker.stop()
+    assert [str(error) for error in errors] == ["boom"]

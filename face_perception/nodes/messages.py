@@ -87,6 +87,7 @@ def face_to_msg(face: types.Face) -> msg.Face:
 
 
 def face_from_msg(face: msg.Face) -> types.Face:
+    """Raises ValueError for landmarks that are no points, and for an orientation that is none."""
     position, orientation = face.head_pose.position, face.head_pose.orientation
     pose = None
     if math.isfinite(position.x) and math.isfinite(orientation.w):
@@ -94,13 +95,17 @@ def face_from_msg(face: msg.Face) -> types.Face:
             np.array([position.x, position.y, position.z]),
             geometry.rotation_matrix(orientation.x, orientation.y, orientation.z, orientation.w),
         )
-    landmarks = np.frombuffer(face.landmarks, np.float32).reshape(-1, 3)
+    landmarks = np.frombuffer(face.landmarks, np.float32)
+    if landmarks.size % 3:
+        raise ValueError(
+            f"the landmarks of {face.id} are {landmarks.size} numbers, not three (x, y, z) for each"
+        )
     roi = face.roi
     return types.Face(
         id=face.id,
         confidence=face.confidence,
         roi=types.Roi(roi.x_offset, roi.y_offset, roi.width, roi.height),
-        landmarks=landmarks,
+        landmarks=landmarks.reshape(-1, 3),
         pose=pose,
         left_eye_openness=face.left_eye_openness,
         right_eye_openness=face.right_eye_openness,
@@ -119,7 +124,7 @@ def faces_to_msg(
 
 
 def faces_from_msg(message: msg.FaceArray) -> tuple[list[types.Face], types.Camera]:
-    """Faces and the camera that saw them. Raises ValueError where the camera is none."""
+    """Faces and the camera that saw them. Raises ValueError where the camera or a face is none."""
     camera = camera_from_msg(message.camera_info, message.camera_info_assumed)
     return [face_from_msg(face) for face in message.faces], camera
 

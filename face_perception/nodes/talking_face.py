@@ -36,6 +36,8 @@ from face_perception.nodes.speech_troubles import SpeechTroubles
 from face_perception.nodes.topic_screen import TopicScreen
 from face_perception.speech import BandMouth, Chunk, Mouth, NeuralMouth
 
+_AT_ONCE = 1e-3  # seconds
+
 
 @dataclass(frozen=True)
 class TalkingFaceParameters(RendererParameters, NetworkParameters):
@@ -301,8 +303,14 @@ class TalkingFaceNode(PerceptionNode[TalkingFaceParameters]):
 
     def stamp_of(self, at: float) -> Any:
         """The ROS time of a monotonic one."""
-        now = self.get_clock().now().nanoseconds * 1e-9
-        return messages.time(now + at - time.monotonic())
+        # Both clocks are read at one moment: again where the thread was kept waiting in between.
+        for _ in range(5):
+            before = time.monotonic()
+            now = self.get_clock().now().nanoseconds * 1e-9
+            after = time.monotonic()
+            if after - before < _AT_ONCE:
+                break
+        return messages.time(now + at - (before + after) / 2)
 
     # What is done to it.
 
