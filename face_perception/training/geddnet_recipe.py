@@ -59,13 +59,13 @@ def from_dataset(data: Dataset) -> GazeFaces:
 
 def write_people(folder: Path, recipe: GazeRecipe, workers: int = 1) -> None:
     """Draws the recipe's people as a data set: 70 % to train, 10 % validation, 20 % test."""
-    drawn = gaze_faces(recipe.people, recipe.images, seed=recipe.seed, workers=workers)
     about = {
         "name": "drawn people",
         "licence": "Apache-2.0",
         "made_by": f"face_perception.synthesis.gaze_faces, seed {recipe.seed}",
     }
     with Writer(folder, **about) as writer:
+        drawn = gaze_faces(recipe.people, recipe.images, seed=recipe.seed, workers=workers)
         for i in range(len(drawn)):
             share = (drawn.person[i] + 0.5) / recipe.people
             writer.add(
