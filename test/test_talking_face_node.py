@@ -434,10 +434,11 @@ def test_where_it_cannot_look_is_said_once(start: Callable[..., NodeProcess], pe
 def test_bad_input_is_said_once_and_does_no_harm(
     start: Callable[..., NodeProcess], peer: Peer
 ) -> None:
-    node = start("talking_face", audio_out="auto", width=256, height=256)
+    node = start("talking_face", remaps=("speech:=/tts",), audio_out="auto", width=256, height=256)
     states = latched(peer)
     sound = peer.listen(msg.Audio, "avatar/audio")
-    speaker = Speaker(peer)
+    speaker = Speaker(peer, "/tts")
+    Speaker(peer, "/tts")  # which has nothing to say
     expression = peer.publisher(String, "avatar/expression")
     affect = peer.publisher(msg.ValenceArousal, "avatar/valence_arousal")
     point = peer.publisher(PointStamped, "avatar/look_at")
@@ -464,7 +465,7 @@ def test_bad_input_is_said_once_and_does_no_harm(
         node.wait_for_log(said)
         assert node.log.count(said) == 1
     node.wait_for_log("no whole number of frames of 2 channels")
-    assert node.log.count("/speech: ") == 1, "one message, rarely repeated"
+    assert node.log.count("/tts: ") == 1, "one message, rarely repeated"
     assert states[-1].state == State.IDLE
 
     # Stereo at 44.1 kHz, clipped, in chunks that come late and in the wrong order.
@@ -478,6 +479,7 @@ def test_bad_input_is_said_once_and_does_no_harm(
     peer.until(lambda: states[-1].state == State.SPEAKING, why="for its voice")
     peer.until(lambda: states[-1].state == State.IDLE and len(states) == 3, why="for idle")
     node.wait_for_log("the audio is clipped")
+    node.wait_for_log("it has 2 publishers, and only one may speak at a time")
     heard = np.concatenate([np.frombuffer(m.samples, np.int16) for m in sound])
     assert len(heard) == pytest.approx(48_000, abs=0.25 * 48_000)
     # One tone without a break: what is loud crosses zero 400 times a second.
