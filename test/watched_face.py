@@ -3,7 +3,7 @@
     python3 watched_face.py FILE [--ros-args ...]
 
 Each line of FILE is a frame: its stamp (seconds), how shut the eyes are, whether it speaks, how far
-the jaw is down.
+the jaw is down, and where the eyes look (yaw and pitch, radians).
 """
 
 from __future__ import annotations
@@ -24,7 +24,8 @@ if __name__ == "__main__":
         def state_at(self, time_: float, mouth: MouthShape, speaking: bool) -> FaceState:
             state = super().state_at(time_, mouth, speaking)
             stamp = time_ + time.time() - time.monotonic()
-            file.write(json.dumps([stamp, state.blink, bool(speaking), state.mouth.jaw]) + "\n")
+            did = [state.blink, bool(speaking), state.mouth.jaw, state.gaze_yaw, state.gaze_pitch]
+            file.write(json.dumps([stamp, *did]) + "\n")
             return state
 
     talking_face.LivingFace = Watched
