@@ -65,8 +65,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             raise  # a defect
         print(
             f"face-perception: this needs the module {module}, which is not installed: "
-            "`make setup` in a clone, or pip install face_perception, brings what every command "
-            "needs, its extras (networks, training, tensorflow, avatar) the rest",
+            "`make setup`, or `pip install .` in the source tree, brings what every command needs, "
+            "its extras (`.[networks]`, training, tensorflow, avatar) the rest",
             file=sys.stderr,
         )
         return 1

@@ -125,8 +125,8 @@ def _pyarrow() -> Any:
         import pyarrow.parquet
     except ImportError as error:
         raise DatasetError(
-            f"a data set needs pyarrow ({error}): pip install 'face_perception[training]', or "
-            "tools/setup.sh test in a clone"
+            f"a data set needs pyarrow ({error}): pip install '.[training]' in the source "
+            "tree, or tools/setup.sh test"
         ) from error
     return pyarrow
 
