@@ -31,7 +31,7 @@ Array = npt.NDArray[Any]
 EACH = 8  # images of each person
 _BORDER = CROP_SIDE // 2  # about a patch: the detector wants a face with something round it
 _REST = 30.0  # seconds of its rest that a face is followed for
-_APART = 10.0  # seconds between two images, so that nothing is smoothed
+_APART = 1.0  # seconds between two images: nothing is smoothed, and nobody is taken for another
 _STEP = 0.1  # seconds that an image teaches about the rest
 
 ALONE, KNOWN, NETWORK = "default, each image alone", "default, rest known", "ensemble"

@@ -95,7 +95,8 @@ def document(rows: Sequence[Row], notes: Sequence[str], seeds: int) -> str:
 def seen(values: Sequence[float], form: str = ".3g") -> str:
     """The mean and its interval."""
     mean, half = interval(values)
-    return f"{mean:{form}} ± {half:.2g}"
+    # Equal values differ by rounding alone.
+    return f"{mean:{form}} ± {0.0 if half < 1e-12 else half:.2g}"
 
 
 def interval(values: Sequence[float]) -> tuple[float, float]:
