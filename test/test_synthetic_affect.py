@@ -72,7 +72,7 @@ def test_cheeks_change_only_their_part(actor: Actor) -> None:
 
 def test_without_pyarrow_nothing_is_begun(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "pyarrow", None)  # as where it is not installed
-    said = r"needs pyarrow .*face_perception\[training\]"
+    said = r"needs pyarrow .*pip install '\.\[training\]'"
     with pytest.raises(DatasetError, match=said):
         Writer(tmp_path / "new", name="a", licence="b", made_by="c")
     with pytest.raises(DatasetError, match=said):
