@@ -243,11 +243,12 @@ def test_a_network_that_fails_is_told_of_and_lips_come_again(scene: Scene) -> No
     scene.say(0.4)
     scene.until(lambda: bool(scene.errors))
     assert "out of memory" in str(scene.errors[0])
-    scene.lips.broken = False
     scene.sync.reset()
+    scene.lips.broken = False
     scene.sync.follow(0, -0.2)
     scene.say(0.4)
-    scene.until(lambda: len(steps_of(scene)) == 10)
+    # An image of before the reset may be on its way still.
+    scene.until(lambda: len(steps_of(scene)) >= 10)
 
 
 def test_a_batch_is_begun_for_frames_that_all_of_it_can_be_in_time_for(scene: Scene) -> None:
