@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from face_perception.avatar.clock import AudioClock, FramePacer
+from face_perception.avatar.feed import MouthFeed
 from face_perception.avatar.interfaces import Animator, Listener, Renderer
 from face_perception.avatar.playout import Playout
 from face_perception.avatar.screen import Screen, Shown
@@ -26,7 +27,6 @@ _TAIL = 0.2
 _CLOSING = 0.05  # seconds that an interrupted mouth takes to close: with a frame's, less than 0.1
 _INTERRUPTED = 0.5  # seconds for which the state says so
 _POLL = 0.02
-_READY = 1.0  # seconds of speech that the mouth knows beyond what it needs
 _FIRST_LEAD = 0.03
 _AT_LEAST = 0.02  # of what a resampler keeps back at first, that counts as waited
 # A sender whose clock is slow: where its speech is quiet it is drawn out by this much, seconds,
@@ -110,9 +110,7 @@ class Performer:
         # For the thread of `step`: samples for the mouth, None where it is to forget, or a wish.
         self._todo: deque[npt.NDArray[np.float32] | Callable[[], None] | None] = deque()
         self._base = 0.0  # time in the speech of the mouth's first sample
-        # The same thread's: what the mouth is still to hear, and how many samples it has heard.
-        self._kept: deque[npt.NDArray[np.float32]] = deque()
-        self._fed = 0
+        self._feed = MouthFeed(mouth)  # the same thread's
         self._spoken: tuple[float, float] | None = None  # (speech, position) of the last sound
         self._shape = REST
         self._closed_at = -np.inf
@@ -204,7 +202,10 @@ class Performer:
         begin = self._now()
         position = number / self._pacer.fps
         self._listen(begin)
-        self._feed(position)
+        speech = self._time_at(position)
+        with self._lock:
+            known = self.playout.pushed - self._base
+        self._feed.give(known if speech is None else speech)
         shape, sounds = self._mouth_at(position, due)
         self._last_time = max(self._last_time, due)
         state = self._animator.state_at(self._last_time, shape, self._activity is Activity.SPEAKING)
@@ -250,37 +251,16 @@ class Performer:
         while self._todo:
             item = self._todo.popleft()
             if item is None:
-                self._mouth.reset()
-                self._kept.clear()
-                self._fed = 0
+                self._feed.reset()
                 self._spoken = None
                 if self._listener is not None:
                     self._listener.reset()
             elif callable(item):
                 item()
             else:
-                self._kept.append(item)
+                self._feed.push(item)
                 if self._listener is not None:
                     self._listener.push(item)
-
-    def _feed(self, position: float) -> None:
-        """Gives the mouth the speech for a position. Not all that is known: a mouth keeps only the
-        last of it, and no frame is made meanwhile.
-        """
-        speech = self.playout.until(position)
-        if speech is None:
-            speech = self.playout.pushed
-        with self._lock:
-            until = speech - self._base + self._mouth.look_ahead + _READY
-        left = round(until * MOUTH_RATE) - self._fed
-        while self._kept and left > 0:
-            piece = self._kept.popleft()
-            if len(piece) > left:
-                self._kept.appendleft(piece[left:])
-            self._mouth.push(piece[:left])
-            taken = min(len(piece), left)
-            self._fed += taken
-            left -= taken
 
     def _time_at(self, position: float) -> float | None:
         """The time in the speech since it was last forgotten; before it begins, negative."""

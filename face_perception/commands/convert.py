@@ -10,6 +10,8 @@ import importlib
 import sys
 from pathlib import Path
 
+from face_perception.commands.extras import extra
+
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     parser = subparsers.add_parser("convert", help="a published data set into our layout")
@@ -31,7 +33,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
 def _mpiifacegaze(args: argparse.Namespace) -> int:
     from face_perception.faces import load_tracker
 
-    try:
+    with extra("converting", "pip install '.[training]' in the source tree"):
         module = importlib.import_module("face_perception.training.mpiifacegaze")
         counts = module.convert(
             args.source,
@@ -41,12 +43,6 @@ def _mpiifacegaze(args: argparse.Namespace) -> int:
             every=args.every,
             report=lambda line: print(line, file=sys.stderr, flush=True),
         )
-    except ImportError as error:
-        if error.name is None or error.name.startswith("face_perception"):
-            raise
-        raise RuntimeError(
-            f"converting needs {error.name}: pip install '.[training]' in the source tree"
-        ) from error
     for reason, count in counts.most_common():
         print(f"{reason if reason == 'written' else 'left out, ' + reason}: {count}")
     return 0

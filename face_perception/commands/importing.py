@@ -17,6 +17,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from face_perception.commands.extras import extra
 from face_perception.inference import UNTRAINED, Made, ModelError, catalogue, check_name, install
 
 # What a system's checkpoint is, by the system's name.
@@ -146,11 +147,5 @@ def _is_there(system: str) -> bool:
 
 
 def _module(system: str) -> Any:
-    try:
+    with extra(f"importing {system}", "pip install torch==2.13.0 onnx"):
         return importlib.import_module(_name(system))
-    except ImportError as error:
-        if error.name is None or error.name.startswith("face_perception"):
-            raise
-        raise RuntimeError(
-            f"importing {system} needs {error.name}: pip install torch==2.13.0 onnx"
-        ) from error

@@ -11,6 +11,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from face_perception.commands.extras import extra
+
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     train = subparsers.add_parser("train", help="train a recipe and make a model of it")
@@ -40,14 +42,8 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
 
 
 def _module(name: str) -> Any:
-    try:
+    with extra("training", "pip install '.[training]' in the source tree"):
         return importlib.import_module(f"face_perception.training.{name}")
-    except ImportError as error:
-        if error.name is None or error.name.startswith("face_perception"):
-            raise
-        raise RuntimeError(
-            f"training needs {error.name}: pip install '.[training]' in the source tree"
-        ) from error
 
 
 def _report(line: str) -> None:

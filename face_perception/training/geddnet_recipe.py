@@ -318,10 +318,6 @@ def made(
             )
         },
         # Drawn: no faces of somebody's data set go along with the model.
-        captured={
-            "face": drawn.face[:, None].astype(np.float32),
-            "left_eye": drawn.left_eye[:, None].astype(np.float32),
-            "right_eye": drawn.right_eye[:, None].astype(np.float32),
-        },
+        captured={key: getattr(drawn, key)[:, None].astype(np.float32) for key in INPUTS},
         facts=facts,
     )

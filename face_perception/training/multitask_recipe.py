@@ -160,7 +160,8 @@ class _Training(lightning.LightningModule):
     def configure_optimizers(self) -> Any:
         adam = torch.optim.Adam(self.network.parameters(), self._recipe.rate, betas=_BETAS)
 
-        steps = self._epochs * len(self.train_dataloader())
+        devices: int = self.trainer.world_size
+        steps = self._epochs * (self._steps // devices)
 
         def rate(step: int) -> float:
             left = 0.5 + 0.5 * math.cos(math.pi * min(step / steps, 1.0))

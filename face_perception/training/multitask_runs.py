@@ -12,19 +12,10 @@ from face_perception.inference import Made
 from face_perception.networks.multitask import Multitask
 from face_perception.synthesis import AffectSet, write_affect_set
 from face_perception.training import multitask_recipe as recipes
+from face_perception.training import run_folder
 from face_perception.training.affect_data import read_affect
 from face_perception.training.lightning_base import LAST, network_weights
 from face_perception.training.multitask_metrics import evaluate as measure
-from face_perception.training.run_folder import (
-    DRAWN,
-    SETTINGS,
-    data_for,
-    data_of,
-    is_drawn,
-    keep,
-    licence_of,
-    settings,
-)
 
 _FIRST = (f"trunk/{LAST}", f"teacher/{LAST}")  # one is there from the first epoch on
 
@@ -42,26 +33,26 @@ def train(
 
     As ``runs.train``, with the same errors.
     """
-    recipe = settings(recipes.Recipe, file, out, *_FIRST, resume=resume)
-    data = data_for(out, data, resume, DRAWN, recipes.TRUNK_DATA)
+    recipe = run_folder.settings(recipes.Recipe, file, out, *_FIRST, resume=resume)
+    data = run_folder.data_for(out, data, resume, run_folder.DRAWN, recipes.TRUNK_DATA)
     if data is None:
-        data = out / DRAWN
+        data = out / run_folder.DRAWN
         report(f"drawing people into {data}")
         out.mkdir(parents=True, exist_ok=True)
         write_affect_set(data, AffectSet(seed=recipe.seed), workers=os.cpu_count() or 1)
     about = dataset.read(data)
     ours, others = read_affect(data, "train"), read_affect(data, "test")
-    keep(out, recipe, data)
+    run_folder.keep(out, recipe, data)
     _, students = recipes.run(ours, recipe, folder=out, resume=resume, report=report, progress=True)
     trained_on = f"{about.name} ({about.made_by})"
     made = recipes.made(name, students, recipe, others, trained_on)
-    return made if is_drawn(out, data) else dataclasses.replace(made, licence=licence_of(about))
+    return dataclasses.replace(made, licence=run_folder.licence_of(out, about))
 
 
 def evaluate(out: Path, data: Path | None, split: str) -> dict[str, float]:
     """Measures a run's ensemble. Raises ValueError where a student is missing."""
-    recipe = recipes.read_recipe(out / SETTINGS)
-    data = data or data_of(out)
+    recipe = recipes.read_recipe(out / run_folder.SETTINGS)
+    data = data or run_folder.data_of(out)
     students = []
     for k in range(recipe.students):
         file = out / f"student_{k}" / LAST

@@ -64,13 +64,12 @@ def data_for(out: Path, data: Path | None, resume: bool, *drawn: str) -> Path | 
     return own
 
 
-def is_drawn(out: Path, data: Path) -> bool:
-    """Whether the data set is one that the run made for itself."""
-    return data.resolve() == (out / DRAWN).resolve()
-
-
-def licence_of(data: Dataset) -> str:
-    """Of a network that was trained on a data set of somebody's, for its card."""
+def licence_of(out: Path, data: Dataset) -> str:
+    """Of a network that the run in ``out`` trained on a data set, for its card: the package's where
+    the run drew it for itself.
+    """
+    if data.folder.resolve() == (out / DRAWN).resolve():
+        return "Apache-2.0"
     return f"that of the data set {data.name}: {data.licence}"
 
 

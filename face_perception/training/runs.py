@@ -10,19 +10,9 @@ from typing import Any
 from face_perception import dataset
 from face_perception.inference import Made
 from face_perception.networks.geddnet import GEDDnet
-from face_perception.training import geddnet_recipe, mouth_runs, multitask_runs
+from face_perception.training import geddnet_recipe, mouth_runs, multitask_runs, run_folder
 from face_perception.training.lightning_base import LAST, begun, network_weights
 from face_perception.training.recipe import GazeRecipe, read_recipe, recipe_file, task_of
-from face_perception.training.run_folder import (
-    DRAWN,
-    SETTINGS,
-    data_for,
-    data_of,
-    is_drawn,
-    keep,
-    licence_of,
-    settings,
-)
 
 # Task -> the module of its runs; GEDDnet's are here.
 _OTHERS: dict[str, Any] = {"multitask": multitask_runs, "mouth": mouth_runs}
@@ -44,28 +34,28 @@ def train(
     those of the run. Raises ValueError naming what is wrong with recipe, data or folder.
     """
     file = recipe_file(recipe_name)
-    task = task_of(out / SETTINGS if resume else file)
+    task = task_of(out / run_folder.SETTINGS if resume else file)
     if task and task not in TASKS:
         raise ValueError(f"{file}: task {task!r} is not known: {', '.join(TASKS)}")
     other = _OTHERS.get(task)
     if other is not None:
         of_other: Made = other.train(file, data, out, resume=resume, name=name, report=report)
         return of_other
-    recipe = settings(GazeRecipe, file, out, LAST, resume=resume)
+    recipe = run_folder.settings(GazeRecipe, file, out, LAST, resume=resume)
     if not recipe.dilated:
         raise ValueError(
             "dilated: false makes no model for the gaze node: set it true; "
             "`face-perception claims` compares the two"
         )
-    data = data_for(out, data, resume, DRAWN)
+    data = run_folder.data_for(out, data, resume, run_folder.DRAWN)
     if data is None:
-        data = out / DRAWN
+        data = out / run_folder.DRAWN
         report(f"drawing {recipe.people} people into {data}")
         geddnet_recipe.write_people(data, recipe, workers=max(os.cpu_count() or 1, 1))
     found = dataset.read(data, geddnet_recipe.NEEDS)
     ours = geddnet_recipe.from_dataset(found.part("train"))
     others = geddnet_recipe.from_dataset(found.part("test"))
-    keep(out, recipe, data)
+    run_folder.keep(out, recipe, data)
     # A run that was stopped in its first epoch has no checkpoint yet: it begins anew.
     going_on = resume and begun(out)
     report(f"training on {len(ours)} images of {found.name}; progress: tensorboard --logdir {out}")
@@ -76,20 +66,20 @@ def train(
         recipe,
         others,
         trained_on=f"{found.name} ({found.made_by})",
-        licence="Apache-2.0" if is_drawn(out, data) else licence_of(found),
+        licence=run_folder.licence_of(out, found),
     )
 
 
 def evaluate(out: Path, data: Path | None, split: str) -> dict[str, float]:
     """Measures a run's network. Raises ValueError where there is no run, or no such data."""
-    other = _OTHERS.get(task_of(out / SETTINGS))
+    other = _OTHERS.get(task_of(out / run_folder.SETTINGS))
     if other is not None:
         found: dict[str, float] = other.evaluate(out, data, split)
         return found
-    if not (out / LAST).exists() or not (out / SETTINGS).exists():
-        raise ValueError(f"{out} has no {SETTINGS} and {LAST}: give what `train` wrote")
-    recipe = read_recipe(str(out / SETTINGS))
-    data = data or data_of(out)
+    if not (out / LAST).exists() or not (out / run_folder.SETTINGS).exists():
+        raise ValueError(f"{out} has no {run_folder.SETTINGS} and {LAST}: give what `train` wrote")
+    recipe = read_recipe(str(out / run_folder.SETTINGS))
+    data = data or run_folder.data_of(out)
     held = geddnet_recipe.from_dataset(dataset.read(data, geddnet_recipe.NEEDS).part(split))
     weights = network_weights(out / LAST)
     subjects = len(weights["bias"]) // 2 if recipe.decomposed else 0
