@@ -33,13 +33,12 @@ _FACE, _FACE_BELOW, _FACE_MARGIN = 120, 5, 12
 _SQUARE, _CORNERS_APART = 160, 96 * 0.7
 _EYE_TOP, _EYE_LEFT, _EYE_HEIGHT, _EYE_WIDTH = 35, 20, 80, 120
 _EYE_MARGIN_Y, _EYE_MARGIN_X = 8, 12
-_EYE_EDGES = np.array(
+# The unit square to what is left of the window, in the levelled square.
+_EYE_CROP = np.array(
     [
-        [_EYE_LEFT + _EYE_MARGIN_X, _EYE_TOP + _EYE_MARGIN_Y],
-        [
-            _EYE_LEFT + _EYE_WIDTH - _EYE_MARGIN_X - 1,
-            _EYE_TOP + _EYE_HEIGHT - _EYE_MARGIN_Y - 1,
-        ],
+        [_EYE_WIDTH - 2 * _EYE_MARGIN_X - 1, 0, _EYE_LEFT + _EYE_MARGIN_X],
+        [0, _EYE_HEIGHT - 2 * _EYE_MARGIN_Y - 1, _EYE_TOP + _EYE_MARGIN_Y],
+        [0, 0, 1],
     ],
     np.float64,
 )
@@ -76,9 +75,9 @@ _WINDOW = np.array(
 _LEVELLED = (_EYE_LEFT + _EYE_WIDTH, _EYE_HEIGHT)
 _BACKWARDS = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
 
-# Points evenly over the unit square, and over an eye's crop in its levelled square: [100, 2].
+# Points evenly over the unit square: [100, 2].
 _GRID = np.stack(np.meshgrid(np.linspace(0, 1, 10), np.linspace(0, 1, 10)), axis=-1).reshape(-1, 2)
-_EYE_GRID = _EYE_EDGES[0] + _GRID * (_EYE_EDGES[1] - _EYE_EDGES[0])
+_UNIT_CORNERS = ((0, 0), (1, 0), (0, 1), (1, 1))
 
 
 class NotSeen(ValueError):
@@ -139,7 +138,7 @@ def normalise_points(image: Image, camera: Camera, points: npt.ArrayLike) -> Nor
     # Whole pixels from here on, as published.
     eyes = np.trunc(seen[:, :2] / seen[:, 2:]).astype(np.int64)
     right, left = eyes[:6], eyes[6:]
-    apart = abs(float(left[:, 0].mean() - right[:, 0].mean()))
+    apart = abs(sum(left[:, 0].tolist()) - sum(right[:, 0].tolist())) / 6
     if not _FARTHEST <= apart <= _NEAREST:
         raise NotSeen("it is too " + ("far away" if apart < _FARTHEST else "near"))
     scale = _EYES_APART / apart
@@ -153,9 +152,12 @@ def normalise_points(image: Image, camera: Camera, points: npt.ArrayLike) -> Nor
     )
     windows = [_window(columns, rows, 0), *(square.window for square in squares)]
     to_image = [_to_image(camera, rotation, window) for window in windows]
-    low, high = _window(columns, rows, _FACE_MARGIN)
-    grids = [low + _GRID * (high - low), *(square.grid() for square in squares)]
-    _refuse_missing(camera, np.stack(to_image), np.stack(grids))
+    (x, y), (right_end, bottom) = _window(columns, rows, _FACE_MARGIN).tolist()
+    face_crop = np.array([[right_end - x, 0, x], [0, bottom - y, y], [0, 0, 1]])
+    _refuse_missing(
+        camera,
+        [a @ b for a, b in zip(to_image, (face_crop, *(s.unit for s in squares)), strict=True)],
+    )
     face = _scaled_face(image, to_image[0], columns, rows)
     return Normalised(
         face=_equalised(face, _FACE_MARGIN, _FACE_MARGIN),
@@ -242,9 +244,12 @@ class _EyeSquare:
         """Its first and last corner in the virtual image: [2, 2]."""
         return np.array([self.corner, (self.corner[0] + _SQUARE - 1, self.corner[1] + _SQUARE - 1)])
 
-    def grid(self) -> FloatArray:
-        """Points all over the crop, [N, 2] in the virtual image."""
-        found: FloatArray = _EYE_GRID @ self.back[:, :2].T + (self.back[:, 2] + self.corner)
+    @property
+    def unit(self) -> FloatArray:
+        """[3, 3]: the unit square to the crop, in the virtual image."""
+        back = np.array([*self.back, (0, 0, 1)])
+        back[:2, 2] += self.corner
+        found: FloatArray = back @ _EYE_CROP
         return found
 
 
@@ -359,15 +364,35 @@ def _to_image(camera: Camera, rotation: FloatArray, window: FloatArray) -> Float
     return np.asarray(found, np.float64)
 
 
-def _refuse_missing(camera: Camera, to_image: FloatArray, points: FloatArray) -> None:
-    """Raises NotSeen where more than a share of the points of a crop are not in the image.
+def _refuse_missing(camera: Camera, crops: Sequence[FloatArray]) -> None:
+    """Raises NotSeen where more than a share of a crop is not in the image.
 
-    ``points`` [3, N, 2] of the face, left and right eye; ``to_image`` [3, 3, 3] of each.
+    ``crops`` are [3, 3] of the face, left and right eye: the unit square to pixels of the image.
     """
-    x, y, z = np.moveaxis(to_image[:, :, :2] @ points.transpose(0, 2, 1) + to_image[:, :, 2:], 1, 0)
-    inside = (z > 0) & (x >= -0.5 * z) & (x <= (camera.width - 0.5) * z)
-    inside &= (y >= -0.5 * z) & (y <= (camera.height - 0.5) * z)
-    missing = 1 - np.count_nonzero(inside, axis=1) / points.shape[1]
-    for share, (what, allowed) in zip(missing.tolist(), _MISSING.items(), strict=True):
+    for crop, (what, allowed) in zip(crops, _MISSING.items(), strict=True):
+        share = 0.0 if _is_inside(camera, crop) else _missing(camera, crop)
         if share > allowed:
             raise NotSeen(f"{share:.0%} of its {what} is outside the image")
+
+
+def _is_inside(camera: Camera, crop: FloatArray) -> bool:
+    """Whether all of it is in the image, as its corners tell. Numbers: this is every face."""
+    (a, b, c), (d, e, f), (g, h, i) = crop.tolist()
+    for u, v in _UNIT_CORNERS:
+        z = g * u + h * v + i
+        x, y = a * u + b * v + c, d * u + e * v + f
+        if not (
+            z > 0
+            and -0.5 * z <= x <= (camera.width - 0.5) * z
+            and -0.5 * z <= y <= (camera.height - 0.5) * z
+        ):
+            return False
+    return True
+
+
+def _missing(camera: Camera, crop: FloatArray) -> float:
+    """The share of points all over the crop that are not in the image."""
+    x, y, z = crop[:, :2] @ _GRID.T + crop[:, 2:]
+    inside = (z > 0) & (x >= -0.5 * z) & (x <= (camera.width - 0.5) * z)
+    inside &= (y >= -0.5 * z) & (y <= (camera.height - 0.5) * z)
+    return 1 - np.count_nonzero(inside) / len(_GRID)
