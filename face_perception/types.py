@@ -116,6 +116,9 @@ class HeadPose:
         return geometry.roll(self.rotation)
 
 
+LANDMARKS = 478  # MediaPipe's mesh of 468, and 5 of each iris
+
+
 @dataclass(frozen=True, slots=True)
 class Face:
     """One tracked face in one image.

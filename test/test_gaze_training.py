@@ -230,9 +230,14 @@ def test_trained_by_the_command_it_is_a_model_that_the_gaze_node_takes(
     answer = model.infer({k: v[:, None].astype(np.float32) for k, v in crops.items()})["gaze"]
     error = recipes.angles(np.asarray(answer, np.float64) * (1, -1), held.gaze).mean()
     assert main(["evaluate", str(out)]) == 0
-    said = dict(line.split(": ") for line in capsys.readouterr().out.splitlines())
+    told = capsys.readouterr()
+    assert "epochs" not in told.err
+    said = dict(line.split(": ") for line in told.out.splitlines())
     assert float(said["error_deg"]) == pytest.approx(math.degrees(error), abs=0.05)
     assert model.card.licence == "Apache-2.0"
+    (out / "recipe.yaml").write_text((out / "recipe.yaml").read_text() + "epochs: 3\n")
+    assert main(["evaluate", str(out), "--split", "train"]) == 0
+    assert "last.ckpt has 1 of 3 epochs: `train --resume`" in capsys.readouterr().err
     # On a data set of one's own, its licence is the network's.
     again = ["--data", str(out / "data"), "--out", str(tmp_path / "again"), "--name", "again"]
     assert main(["train", str(recipe), *again]) == 0

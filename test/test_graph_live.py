@@ -317,6 +317,21 @@ def test_watch_shows_a_running_graph(
         assert watch.interrupt() == 0, watch.said
 
 
+def test_watch_outlives_what_it_cannot_read(peer: Peer, tmp_path: Path) -> None:
+    faces = peer.publisher(msg.FaceArray, "faces")
+    bad = msg.FaceArray(faces=[msg.Face(id="face_9", landmarks=[0.0] * 100)])
+    good = msg.FaceArray(faces=[msg.Face(id="face_3")])
+
+    def shown(message: msg.FaceArray, words: str) -> bool:
+        faces.publish(message)
+        return words in watch.said
+
+    with Shown(tmp_path, "watch") as watch:
+        watch.until(lambda: shown(bad, "faces: the landmarks of face_9 are 100 numbers"), 60)
+        watch.until(lambda: shown(good, "face_3"), 60)
+        assert watch.interrupt() == 0, watch.said
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [

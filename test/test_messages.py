@@ -73,6 +73,18 @@ def test_faces() -> None:
     )
 
 
+def test_landmarks_of_another_mesh_are_refused_and_none_are_unknown() -> None:
+    message = messages.face_to_msg(face())
+    message.landmarks = message.landmarks[: 68 * 3]
+    with pytest.raises(ValueError, match=r"landmarks of face_7 are 204 numbers, .* 478 points"):
+        messages.face_from_msg(message)
+    del message.landmarks[:]
+    none = messages.face_from_msg(message)
+    assert none.landmarks.shape == (478, 3)
+    assert np.isnan(none.landmarks).all()
+    same(none.pose, pose())
+
+
 def test_an_assumed_camera_stays_assumed() -> None:
     message = messages.faces_to_msg([], types.Camera.assume(320, 240), Header())
     _, camera = messages.faces_from_msg(message)

@@ -212,6 +212,8 @@ def test_the_command_trains_a_mouth(
     assert "without --data" in capsys.readouterr().err
     assert main(["evaluate", str(out), "--data", str(tmp_path)]) == 1
     assert "has no *.wav" in capsys.readouterr().err
+    assert main(["evaluate", str(out), "--split", "train"]) == 1
+    assert "a mouth has no splits" in capsys.readouterr().err
     mouth_ = NeuralMouth(load("small_trained", backend="onnxruntime"))
     mouth_.push(np.zeros(8000, np.float32))
     assert mouth_.weights_at(0.2).jaw == 0

@@ -274,7 +274,9 @@ def test_a_run_in_its_folder(folder: Path, tmp_path: Path) -> None:
     recipe.write_text(yaml.safe_dump(settings))
     model = runs.train(str(recipe), there, out, resume=False, name="taught", report=lambda _: None)
     assert model.facts["evaluation"]["on"] == "8 images of 1 other people"
-    found = runs.evaluate(out, None, "test")
+    unfinished: list[str] = []
+    found = runs.evaluate(out, None, None, unfinished.append)
+    assert unfinished == []
     assert found["VA"] == pytest.approx(model.facts["evaluation"]["VA"], abs=1e-3)
     with pytest.raises(ValueError, match="has an earlier run"):
         runs.train(str(recipe), there, out, resume=False, name="taught", report=lambda _: None)
@@ -284,7 +286,7 @@ def test_a_run_in_its_folder(folder: Path, tmp_path: Path) -> None:
     # Networks are missing: the run goes on there, and ends as it did.
     shutil.rmtree(out / "student_0")
     with pytest.raises(ValueError, match="train --resume finishes the run"):
-        runs.evaluate(out, None, "test")
+        runs.evaluate(out, None, None, unfinished.append)
     again = runs.train(str(recipe), None, out, resume=True, name="taught", report=lambda _: None)
     assert again.facts["evaluation"] == model.facts["evaluation"]
 

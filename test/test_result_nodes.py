@@ -146,6 +146,28 @@ def test_a_face_that_ends_midway(start: Start, peer: Peer, seen: Any) -> None:
     assert heard["gaze"][-1].gazes[0].valid
 
 
+def test_a_tracker_without_landmarks(start: Start, peer: Peer, seen: Any) -> None:
+    """What is made of them is missing; who attends to what is known by the head."""
+    nodes = [start(name) for name in ("gaze", "affect", "attention")]
+    tracker = Tracker(peer, seen)
+    gaze = peer.listen(msg.GazeArray, "gaze")
+    units = peer.listen(msg.ActionUnitsArray, "action_units")
+    attention = peer.listen(msg.AttentionArray, "attention")
+
+    def bare() -> Any:
+        message = tracker.message()
+        del message.faces[0].landmarks[:]
+        return message
+
+    tracker.publish_until(lambda: gaze and units and attention, bare)
+    assert not gaze[-1].gazes[0].valid
+    found = units[-1].faces[0]
+    known = {c for c, p in zip(found.codes, found.intensity, strict=True) if math.isfinite(p)}
+    assert known <= {45}
+    assert attention[-1].faces[0].source == "head_pose"
+    assert not any("Traceback" in node.log for node in nodes)
+
+
 def test_closed_eyes_hold_the_gaze(start: Start, peer: Peer, seen: Any) -> None:
     start("gaze")
     tracker, heard = Tracker(peer, seen), peer.listen(msg.GazeArray, "gaze")

@@ -27,7 +27,9 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     evaluate.add_argument(
         "--data", type=Path, help="default: what it was trained on; of a mouth: a folder of *.wav"
     )
-    evaluate.add_argument("--split", default="test", choices=("train", "validation", "test"))
+    evaluate.add_argument(
+        "--split", choices=("train", "validation", "test"), help="of the data set; default: test"
+    )
     evaluate.set_defaults(run=_evaluate)
     claims = subparsers.add_parser("claims", help="the papers' claims, put to the test here")
     claims.add_argument("--part", action="append", default=[], help="default: all")
@@ -74,7 +76,8 @@ def _train(args: argparse.Namespace) -> int:
 
 
 def _evaluate(args: argparse.Namespace) -> int:
-    for key, value in _module("runs").evaluate(args.out, args.data, args.split).items():
+    found = _module("runs").evaluate(args.out, args.data, args.split, _report)
+    for key, value in found.items():
         print(f"{key}: {value:g}")
     return 0
 

@@ -87,7 +87,9 @@ def face_to_msg(face: types.Face) -> msg.Face:
 
 
 def face_from_msg(face: msg.Face) -> types.Face:
-    """Raises ValueError for landmarks that are no points, and for an orientation that is none."""
+    """Where a tracker sends no landmarks they are NaN. Raises ValueError for landmarks of another
+    mesh, and for an orientation that is none.
+    """
     position, orientation = face.head_pose.position, face.head_pose.orientation
     pose = None
     if math.isfinite(position.x) and math.isfinite(orientation.w):
@@ -96,9 +98,12 @@ def face_from_msg(face: msg.Face) -> types.Face:
             geometry.rotation_matrix(orientation.x, orientation.y, orientation.z, orientation.w),
         )
     landmarks = np.frombuffer(face.landmarks, np.float32)
-    if landmarks.size % 3:
+    if landmarks.size == 0:
+        landmarks = np.full(3 * types.LANDMARKS, np.nan, np.float32)
+    if landmarks.size != 3 * types.LANDMARKS:
         raise ValueError(
-            f"the landmarks of {face.id} are {landmarks.size} numbers, not three (x, y, z) for each"
+            f"the landmarks of {face.id} are {landmarks.size} numbers, not x, y and z of each of "
+            f"the {types.LANDMARKS} points that Face.msg asks for (send none where there are none)"
         )
     roi = face.roi
     return types.Face(

@@ -53,7 +53,13 @@ class Watcher(Node):
         self._picture_at = 0.0
 
         def listen(message_type: type[Any], topic: str, callback: Callable[[Any], None]) -> None:
-            self.create_subscription(message_type, topic, callback, qos.results(2))
+            def take(message: Any) -> None:
+                try:
+                    callback(message)
+                except ValueError as error:  # whoever publishes it: the others are shown
+                    self.get_logger().warning(f"{topic}: {error}", throttle_duration_sec=5.0)
+
+            self.create_subscription(message_type, topic, take, qos.results(2))
 
         listen(msg.FaceArray, "faces", self._on_faces)
         listen(msg.GazeArray, "gaze", self._on_gaze)

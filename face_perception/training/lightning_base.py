@@ -10,7 +10,7 @@ import ctypes
 import logging
 import sys
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -83,8 +83,22 @@ def network_weights(checkpoint: Path) -> dict[str, torch.Tensor]:
     """Those of the module's ``network``, on the CPU. Raises FileNotFoundError, and ValueError where
     the file is damaged or of something else.
     """
+    state = _read(checkpoint)["state_dict"]
+    return {key.removeprefix("network."): value for key, value in state.items()}
+
+
+def report_unfinished(checkpoint: Path, epochs: int, report: Callable[[str], None]) -> None:
+    """Says so where a run has not all its ``epochs`` yet. Raises as ``network_weights``."""
+    done = int(_read(checkpoint)["epoch"]) + 1
+    if done < epochs:
+        report(f"{checkpoint} has {done} of {epochs} epochs: `train --resume` does the others")
+
+
+def _read(checkpoint: Path) -> dict[str, Any]:
     try:
-        state = torch.load(checkpoint, map_location="cpu", weights_only=True)["state_dict"]
+        found: dict[str, Any] = torch.load(checkpoint, map_location="cpu", weights_only=True)
+        if {"state_dict", "epoch"} - found.keys():
+            raise ValueError("not of Lightning")
     except OSError:
         raise
     except Exception as error:  # torch raises many kinds for a damaged file
@@ -92,7 +106,7 @@ def network_weights(checkpoint: Path) -> dict[str, torch.Tensor]:
             f"{checkpoint} is damaged or no checkpoint of `train` ({type(error).__name__}): train "
             "again into another folder"
         ) from error
-    return {key.removeprefix("network."): value for key, value in state.items()}
+    return found
 
 
 def _single(accelerator: str, devices: int | str) -> bool:

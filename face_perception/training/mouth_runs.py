@@ -10,7 +10,7 @@ import torch
 from face_perception.inference import Made, install
 from face_perception.networks.mouth import MouthNetwork
 from face_perception.training import mouth, mouth_data, mouth_evaluation
-from face_perception.training.lightning_base import LAST, begun, network_weights
+from face_perception.training.lightning_base import LAST, begun, network_weights, report_unfinished
 from face_perception.training.mouth import MouthRecipe
 from face_perception.training.mouth_data import Arrays
 from face_perception.training.recipe import read_settings
@@ -48,10 +48,17 @@ def train(
     return mouth.made(network, recipe, judged, _evaluation(network, recipe, judged, out, []), name)
 
 
-def evaluate(out: Path, data: Path | None, split: str) -> dict[str, float]:
+def evaluate(
+    out: Path, data: Path | None, split: str | None, report: Callable[[str], None]
+) -> dict[str, float]:
     """Figures on held-out voices and languages, and on each recording (wav) in ``data``. Raises
-    ValueError where there is no run, or ``data`` has no recording.
+    ValueError where there is no run, a ``split`` is told, or ``data`` has no recording.
     """
+    if split:
+        raise ValueError(
+            "a mouth has no splits: it is measured on voices and languages held out, and on the "
+            "recordings in --data"
+        )
     if not (out / LAST).exists():
         raise ValueError(f"{out / LAST} is missing: give what `train` wrote")
     recordings = sorted(data.glob("*.wav")) if data is not None else []
@@ -60,6 +67,7 @@ def evaluate(out: Path, data: Path | None, split: str) -> dict[str, float]:
     recipe = read_settings(MouthRecipe, out / SETTINGS)
     network = MouthNetwork(recipe.width, recipe.hidden, recipe.layers)
     network.load_state_dict(network_weights(out / LAST))
+    report_unfinished(out / LAST, recipe.epochs, report)
     few = mouth.speech(mouth_data.held_out(4, recipe.seed + 1, languages=True), recipe, 1)
     return _evaluation(network.eval(), recipe, few, out, recordings)
 

@@ -14,7 +14,7 @@ from face_perception.synthesis import AffectSet, write_affect_set
 from face_perception.training import multitask_recipe as recipes
 from face_perception.training import run_folder
 from face_perception.training.affect_data import read_affect
-from face_perception.training.lightning_base import LAST, network_weights
+from face_perception.training.lightning_base import LAST, network_weights, report_unfinished
 from face_perception.training.multitask_metrics import evaluate as measure
 
 _FIRST = (f"trunk/{LAST}", f"teacher/{LAST}")  # one is there from the first epoch on
@@ -49,7 +49,9 @@ def train(
     return dataclasses.replace(made, licence=run_folder.licence_of(out, about))
 
 
-def evaluate(out: Path, data: Path | None, split: str) -> dict[str, float]:
+def evaluate(
+    out: Path, data: Path | None, split: str | None, report: Callable[[str], None]
+) -> dict[str, float]:
     """Measures a run's ensemble. Raises ValueError where a student is missing."""
     recipe = recipes.read_recipe(out / run_folder.SETTINGS)
     data = data or run_folder.data_of(out)
@@ -60,5 +62,6 @@ def evaluate(out: Path, data: Path | None, split: str) -> dict[str, float]:
             raise ValueError(f"{file} is missing: train --resume finishes the run")
         student = Multitask(width=recipe.width, shrink=recipe.shrink)
         student.load_state_dict(network_weights(file))
+        report_unfinished(file, recipe.student_epochs, report)
         students.append(student.eval())
-    return measure(students, read_affect(data, split))
+    return measure(students, read_affect(data, split or "test"))

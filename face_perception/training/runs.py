@@ -11,7 +11,7 @@ from face_perception import dataset
 from face_perception.inference import Made
 from face_perception.networks.geddnet import GEDDnet
 from face_perception.training import geddnet_recipe, mouth_runs, multitask_runs, run_folder
-from face_perception.training.lightning_base import LAST, begun, network_weights
+from face_perception.training.lightning_base import LAST, begun, network_weights, report_unfinished
 from face_perception.training.recipe import GazeRecipe, read_recipe, recipe_file, task_of
 
 # Task -> the module of its runs; GEDDnet's are here.
@@ -70,17 +70,23 @@ def train(
     )
 
 
-def evaluate(out: Path, data: Path | None, split: str) -> dict[str, float]:
-    """Measures a run's network. Raises ValueError where there is no run, or no such data."""
+def evaluate(
+    out: Path, data: Path | None, split: str | None, report: Callable[[str], None]
+) -> dict[str, float]:
+    """Measures a run's network, on ``test`` where no ``split`` is told; of a run that has not all
+    its epochs that is reported. Raises ValueError where there is no run, or no such data.
+    """
     other = _OTHERS.get(task_of(out / run_folder.SETTINGS))
     if other is not None:
-        found: dict[str, float] = other.evaluate(out, data, split)
+        found: dict[str, float] = other.evaluate(out, data, split, report)
         return found
     if not (out / LAST).exists() or not (out / run_folder.SETTINGS).exists():
         raise ValueError(f"{out} has no {run_folder.SETTINGS} and {LAST}: give what `train` wrote")
     recipe = read_recipe(str(out / run_folder.SETTINGS))
     data = data or run_folder.data_of(out)
-    held = geddnet_recipe.from_dataset(dataset.read(data, geddnet_recipe.NEEDS).part(split))
+    whole = dataset.read(data, geddnet_recipe.NEEDS)
+    held = geddnet_recipe.from_dataset(whole.part(split or "test"))
+    report_unfinished(out / LAST, recipe.epochs, report)
     weights = network_weights(out / LAST)
     subjects = len(weights["bias"]) // 2 if recipe.decomposed else 0
     network = GEDDnet(subjects, dilated=recipe.dilated, width=recipe.width)
