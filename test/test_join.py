@@ -63,6 +63,19 @@ def test_a_late_value_of_another_kind_clears_nothing() -> None:
     assert join.add("gaze", 5030 * MS, "g", GAZE) == [(5030 * MS, {"faces": "g", "gaze": "g"})]
 
 
+@pytest.mark.parametrize("wrong", ["faces", "image"])
+def test_a_stamp_of_a_clock_that_is_wrong_is_forgotten(wrong: str) -> None:
+    """One message with a stamp of years ahead, of which no other ever comes."""
+    join = StampJoin("faces", wait=0.1)
+    assert join.add(wrong, 2**31 * 1000 * MS, "wrong", IMAGE) == []
+    pairs = []
+    for t in range(4):
+        assert join.add("image", t * 33 * MS, t, IMAGE) == []
+        pairs += join.add("faces", t * 33 * MS, t, IMAGE)
+    # What came before the next anchor may be lost.
+    assert pairs[-3:] == [(t * 33 * MS, {"faces": t, "image": t}) for t in (1, 2, 3)]
+
+
 @pytest.mark.parametrize("late", ["slow", "gaze"])
 def test_what_is_late_of_the_round_before_holds_up_nothing(late: str) -> None:
     """A bag loops, and a value of its end comes after the first anchor."""

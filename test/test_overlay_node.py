@@ -184,3 +184,17 @@ def test_a_result_of_the_end_of_a_bag_that_loops_holds_up_nothing(graph: Graph, 
     np.testing.assert_array_equal(graph.picture(4), graph.drawn(valence_arousal=[moving]))
     graph.image(30)
     np.testing.assert_array_equal(graph.picture(30), graph.drawn())
+
+
+def test_an_image_of_a_clock_that_is_wrong_holds_up_nothing(graph: Graph, peer: Peer) -> None:
+    """One of years ahead, which the tracker leaves out: those after it still wait for theirs."""
+    graph.image(0)
+    graph.picture(0)
+    peer.spin(0.5)  # until it knows that there are faces to wait for
+    graph.image(10**9, faces=False)
+    peer.spin(0.1)
+    for t in (1, 2, 3):
+        graph.image(t, faces=False)
+        peer.spin(0.05)
+        graph.found(t)
+        np.testing.assert_array_equal(graph.picture(t), graph.drawn())

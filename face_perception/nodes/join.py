@@ -16,7 +16,8 @@ class StampJoin:
     A group is handed out when it has all of ``expected``, or when a value whose stamp is more than
     ``wait`` newer arrives: then with what there is. Only groups that have ``anchor`` count; a value
     that comes after its group has gone is lost. An anchor far in the past (a bag that loops)
-    clears; any other value may be late, and where it is of the round before it is lost.
+    clears; any other value may be late, and where it is of the round before it is lost. A value far
+    in the future is forgotten with the next anchor.
     """
 
     def __init__(self, anchor: str, wait: float, limit: int = 64) -> None:
@@ -39,10 +40,13 @@ class StampJoin:
     ) -> list[tuple[int, dict[str, Any]]]:
         """Takes a value; returns the groups that are ready, oldest first."""
         if key == self._anchor:
-            if stamp < self._done - self._far:
+            if stamp < max(self._done, self._newest) - self._far:
                 self._ended, self._newest, self._done = self._newest, -1, -1
                 self._groups.clear()
             self._newest = max(self._newest, stamp)
+            # Beside a stamp of a clock that is wrong all others would be overdue, for ever.
+            for wrong in [at for at in self._groups if at > stamp + self._far]:
+                del self._groups[wrong]
         if stamp <= self._done or self.outdated(key, stamp):
             return []
         self._groups.setdefault(stamp, {})[key] = value
