@@ -7,6 +7,7 @@ import json
 import math
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -18,6 +19,7 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
+import rclpy
 from conftest import BAD_LOG_PATTERNS, Peer
 from diagnostic_msgs.msg import DiagnosticArray
 from sensor_msgs.msg import CompressedImage
@@ -25,6 +27,7 @@ from sensor_msgs.msg import CompressedImage
 from face_perception import msg
 from face_perception.inference import sample_photo
 from face_perception.nodes import images, messages
+from face_perception.nodes.watch import Watcher
 from face_perception.shared_memory import remove_orphans
 
 CLI = [sys.executable, "-c", "from face_perception.cli import main; raise SystemExit(main())"]
@@ -330,6 +333,36 @@ def test_watch_outlives_what_it_cannot_read(peer: Peer, tmp_path: Path) -> None:
         watch.until(lambda: shown(bad, "faces: the landmarks of face_9 are 100 numbers"), 60)
         watch.until(lambda: shown(good, "face_3"), 60)
         assert watch.interrupt() == 0, watch.said
+
+
+def test_pictures_outlive_their_folder(
+    peer: Peer, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """It is deleted, and made again, while the demo writes to it."""
+    folder = tmp_path / "out"
+    jpeg = images.to_compressed(np.zeros((48, 64, 3), np.uint8))
+    pictures = peer.publisher(CompressedImage, "overlay/compressed")
+    rclpy.init(args=[])
+    watcher = Watcher(pictures=folder)
+
+    def until(condition: Callable[[], Any]) -> None:
+        end = time.monotonic() + 30
+        while not condition():
+            assert time.monotonic() < end, "waited in vain"
+            pictures.publish(jpeg)
+            rclpy.spin_once(watcher, timeout_sec=0.05)
+
+    try:
+        until(lambda: watcher.summary.pictures)
+        shutil.rmtree(folder)
+        said: list[str] = []
+        until(lambda: said.append(capfd.readouterr().err) or "No such file" in "".join(said))
+        folder.mkdir()
+        until(lambda: list(folder.glob("overlay_*.jpg")))
+    finally:
+        watcher.destroy_node()
+        rclpy.shutdown()
+    assert f"overlay/compressed: [Errno 2] No such file or directory: '{folder}" in "".join(said)
 
 
 @pytest.mark.parametrize(

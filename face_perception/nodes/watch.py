@@ -56,7 +56,8 @@ class Watcher(Node):
             def take(message: Any) -> None:
                 try:
                     callback(message)
-                except ValueError as error:  # whoever publishes it: the others are shown
+                # Whoever publishes it, or a folder for pictures that is gone: the others are shown.
+                except (ValueError, OSError) as error:
                     self.get_logger().warning(f"{topic}: {error}", throttle_duration_sec=5.0)
 
             self.create_subscription(message_type, topic, take, qos.results(2))
