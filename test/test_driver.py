@@ -178,7 +178,7 @@ def test_an_unknown_parameter_gets_a_suggestion(start: Start, picture: Path) -> 
 
 
 def test_camera_info_is_published_from_a_calibration(
-    start: Start, peer: Peer, picture: Path, tmp_path: Path
+    start: Start, peer: Peer, picture: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     calibration = tmp_path / "camera.yaml"
     calibration.write_text(
@@ -187,7 +187,8 @@ def test_camera_info_is_published_from_a_calibration(
         "distortion_model: plumb_bob\n"
         "distortion_coefficients: {rows: 1, cols: 5, data: [0.1, 0, 0, 0, 0]}\n"
     )
-    start("camera", source=str(picture), camera_info_file=str(calibration))
+    monkeypatch.setenv("HOME", str(tmp_path))
+    start("camera", source=str(picture), camera_info_file="~/camera.yaml")
     raw = peer.listen(Image, "image")
     infos = peer.listen(CameraInfo, "camera_info")
     peer.until(lambda: infos and raw)

@@ -92,7 +92,8 @@ class CameraNode(PerceptionNode[CameraParameters]):
 
     def setup(self) -> None:
         values = self.values
-        self._camera = load_camera(values.camera_info_file) if values.camera_info_file else None
+        calibration = os.path.expanduser(values.camera_info_file)
+        self._camera = load_camera(calibration) if calibration else None
         self._source, self._rate = self._open()
         self._image = self.publisher(Image, "image")
         self._compressed = self.publisher(CompressedImage, "image/compressed")
