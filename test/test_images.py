@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import array
+import struct
+import zlib
 
 import cv2
 import numpy as np
@@ -144,6 +146,16 @@ def test_cut_off_pictures_are_refused(extension: str) -> None:
     images.from_compressed(out)
     out.data = array.array("B", data[: len(data) // 2])
     with pytest.raises(images.ImageError, match=r"cut off|cannot be decoded"):
+        images.from_compressed(out)
+
+
+def test_more_pixels_than_opencv_decodes() -> None:
+    data = bytearray(cv2.imencode(".png", RGB)[1].tobytes())
+    data[16:24] = struct.pack(">II", 50_000, 50_000)
+    data[29:33] = struct.pack(">I", zlib.crc32(data[12:29]))
+    out = CompressedImage(format="png")
+    out.data = array.array("B", bytes(data))
+    with pytest.raises(images.ImageError, match="more than OpenCV decodes"):
         images.from_compressed(out)
 
 

@@ -36,7 +36,7 @@ from face_perception.faces.landmarks import (
     RIGHT_OUTER_CANTHUS,
     SELLION,
 )
-from face_perception.faces.optics import normalised, project
+from face_perception.faces.optics import check_lens, normalised, project
 from face_perception.faces.pose import NEUTRAL_PITCH, head_pose, unrotated
 from face_perception.faces.track import GONE_AFTER, FaceTracker, load_tracker
 
@@ -77,6 +77,7 @@ __all__ = [
     "SELLION",
     "FaceTracker",
     "aligned_face",
+    "check_lens",
     "crop_face",
     "head_pose",
     "load_tracker",

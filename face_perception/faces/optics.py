@@ -66,6 +66,13 @@ def project(camera: Camera, points3d: npt.ArrayLike) -> FloatArray:
     return pixels
 
 
+def check_lens(camera: Camera) -> None:
+    """Raises ValueError for a distortion model that is not known or has another number of
+    coefficients: no face could be placed by it.
+    """
+    _coefficients(camera)
+
+
 def _coefficients(camera: Camera) -> FloatArray | None:
     """Distortion coefficients for OpenCV; None where the lens does not distort."""
     if not any(camera.distortion):

@@ -62,6 +62,7 @@ class FaceTrackerNode(PerceptionNode[FaceTrackerParameters]):
         super().__init__("face_tracker", FaceTrackerParameters, **kwargs)
         self._count = 0
         self._last_stamp = 0.0
+        self._size = ""
         self._unstamped = ""
         self._reset_asked = False
         self._input: ImageInput | None = None
@@ -128,6 +129,14 @@ class FaceTrackerNode(PerceptionNode[FaceTrackerParameters]):
                 "two cameras, a changed clock?): tracking starts again",
                 key="stamps",
             )
+        size = f"{frame.camera.width}x{frame.camera.height}"
+        if self._size not in ("", size):
+            self.complain(
+                f"images on {self._input.topic} are {size} after {self._size} (two cameras, a new "
+                "resolution?): tracking starts again",
+                key="size",
+            )
+        self._size = size
         self._unstamped = _UNSTAMPED if frame.stamp == self._last_stamp else ""
         if self._unstamped:
             self.complain(self._unstamped)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
 from face_perception import types
+from face_perception.faces import check_lens
 from face_perception.nodes import images, messages
 from face_perception.nodes.qos import SensorSubscription
 
@@ -108,6 +109,7 @@ class ImageInput:
         if info is not None:
             try:
                 camera = messages.camera_from_msg(info)
+                check_lens(camera)
                 if (camera.width, camera.height) == (width, height):
                     return camera
                 self._node.complain(
@@ -123,7 +125,8 @@ class ImageInput:
                 )
         if self._camera is None or (self._camera.width, self._camera.height) != (width, height):
             self._camera = types.Camera.assume(width, height)
-            if info is None:
+            # Sizes that take turns would fill the log.
+            if info is None and self._node.due("no camera_info"):
                 self._node.get_logger().info(
                     f"no {self._info_topic}: focal length = image width ({width}) is assumed"
                 )

@@ -129,7 +129,13 @@ def from_compressed(message: CompressedImage) -> Array:
     if bytes(data[:2]) == b"\xff\xd8" and not jpeg_complete(bytes(data)):
         # OpenCV would fill the missing part with grey and say nothing.
         raise ImageError(f"the JPEG is cut off ({data.size} bytes, no end marker)")
-    image = cv2.imdecode(data, cv2.IMREAD_COLOR)
+    try:
+        image = cv2.imdecode(data, cv2.IMREAD_COLOR)
+    except cv2.error as error:
+        raise ImageError(
+            f"the compressed image ({message.format!r}, {data.size} bytes) is more than OpenCV "
+            f"decodes: {error.err}"
+        ) from error
     if image is None:
         raise ImageError(
             f"the compressed image ({message.format!r}, {data.size} bytes) cannot be decoded"
