@@ -10,38 +10,7 @@ import errno
 import os
 import sys
 from collections.abc import Sequence
-
-from face_perception.commands import (
-    avatar,
-    avatar_demo,
-    bench,
-    calibrate,
-    convert,
-    demo,
-    doctor,
-    importing,
-    models,
-    run,
-    training,
-    up,
-    watch,
-)
-
-COMMANDS = (
-    demo,
-    avatar_demo,
-    avatar,
-    up,
-    watch,
-    run,
-    calibrate,
-    importing,
-    models,
-    convert,
-    training,
-    bench,
-    doctor,
-)
+from typing import Any
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -80,9 +49,44 @@ def _parser() -> argparse.ArgumentParser:
         "before a robot.",
     )
     subparsers = parser.add_subparsers(metavar="COMMAND", required=True)
-    for command in COMMANDS:
+    for command in _commands():
         command.add_parser(subparsers)
     return parser
+
+
+def _commands() -> tuple[Any, ...]:
+    # Not at the top: Ctrl-C meanwhile is no reason for a traceback.
+    from face_perception.commands import (
+        avatar,
+        avatar_demo,
+        bench,
+        calibrate,
+        convert,
+        demo,
+        doctor,
+        importing,
+        models,
+        run,
+        training,
+        up,
+        watch,
+    )
+
+    return (
+        demo,
+        avatar_demo,
+        avatar,
+        up,
+        watch,
+        run,
+        calibrate,
+        importing,
+        models,
+        convert,
+        training,
+        bench,
+        doctor,
+    )
 
 
 def _message(error: Exception) -> str:

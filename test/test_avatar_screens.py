@@ -154,6 +154,11 @@ def test_a_port_in_use_is_said(web: WebScreen) -> None:
         WebScreen("127.0.0.1", web.port, rate=48_000)
 
 
+def test_an_empty_address_is_not_every_address() -> None:
+    with pytest.raises(WebError, match=r"give 127.0.0.1 for this computer alone, or 0"):
+        WebScreen("", 0, rate=48_000)
+
+
 def test_window_shows_the_newest_frame(monkeypatch: pytest.MonkeyPatch) -> None:
     pygame = pytest.importorskip("pygame")
     monkeypatch.setenv("SDL_VIDEODRIVER", "dummy")

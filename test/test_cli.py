@@ -259,8 +259,34 @@ def test_a_missing_module_is_named_in_one_line() -> None:
     assert "Traceback" in ours.stderr, "a defect of ours is shown whole"
 
 
+def test_ctrl_c_while_the_commands_are_imported() -> None:
+    interrupting = """if True:
+        import os, signal, sys
+
+        class Interrupting:
+            def find_spec(self, name, path=None, target=None):
+                if name == "face_perception.commands.watch":
+                    os.kill(os.getpid(), signal.SIGINT)
+
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        sys.meta_path.insert(0, Interrupting())
+        """
+    line = [*COMMAND[:-1], f"{interrupting}\n{COMMAND[-1]}", "models", "list"]
+    done = subprocess.run(line, capture_output=True, text=True, timeout=120)
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "")
+
+
 @pytest.mark.parametrize(
-    "arguments", [[], ["walk"], ["run"], ["run", "a", "--threads", "0"], ["models"]]
+    "arguments",
+    [
+        [],
+        ["walk"],
+        ["run"],
+        ["run", "a", "--threads", "0"],
+        ["bench", "--threads", "0"],
+        ["models"],
+        ["models", "capture", "--count", "-3"],
+    ],
 )
 def test_wrong_usage(arguments: list[str]) -> None:
     done = call(*arguments)

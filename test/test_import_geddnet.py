@@ -250,6 +250,7 @@ def test_what_is_no_checkpoint_of_it_at_all(
         "version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 1\n"
     )
     for name, said in {
+        ".": "is a folder: name the checkpoint in it",
         "none.npz": "there is no file .*none.npz",
         "text.npz": "text.npz cannot be read as an .npz",
         "objects.npz": "objects.npz cannot be read as an .npz",

@@ -345,8 +345,9 @@ def test_raw_formats_that_are_none() -> None:
         from_bytes(b"abc", "S16LE", 16_000, 1, 1.0)
 
 
-def riff(code: int, bits: int, data: bytes) -> bytes:
-    fmt = struct.pack("<HHIIHH", code, 1, 16_000, 16_000 * bits // 8, bits // 8, bits)
+def riff(code: int, bits: int, data: bytes, *, channels: int = 1, rate: int = 16_000) -> bytes:
+    frame = channels * bits // 8
+    fmt = struct.pack("<HHIIHH", code, channels, rate, rate * frame, frame, bits)
     body = b"WAVEfmt " + struct.pack("<I", 16) + fmt + b"data" + struct.pack("<I", len(data)) + data
     return b"RIFF" + struct.pack("<I", len(body)) + body
 
@@ -358,14 +359,16 @@ def riff(code: int, bits: int, data: bytes) -> bytes:
         (b"ID3\x04" + bytes(100), "RIFF"),
         (riff(3, 32, bytes(400)), "floating-point"),
         (riff(1, 16, b""), "no audio"),
+        (riff(1, 16, bytes(36), channels=9), "channels is 9: .*-ac 1 "),
+        (riff(1, 16, bytes(36), rate=3000), "sample_rate is 3000: .* -i '.* some.wav' "),
     ],
 )
 def test_files_that_are_no_pcm(tmp_path: Path, content: bytes, said: str) -> None:
-    path = tmp_path / "some.wav"
+    path = tmp_path / "so me some.wav"
     path.write_bytes(content)
     with pytest.raises(AudioError, match=said) as error:
         read_wav(path)
-    assert "some.wav" in str(error.value)
+    assert str(path) in str(error.value)
 
 
 @pytest.mark.parametrize("width", [1, 2, 3, 4])

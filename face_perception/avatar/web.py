@@ -61,6 +61,11 @@ class WebScreen:
     """
 
     def __init__(self, host: str, port: int, *, rate: int, origins: Sequence[str] = ()) -> None:
+        if not host:  # which would be every address
+            raise WebError(
+                "the page has no address to be served on (web_host): give 127.0.0.1 for this "
+                "computer alone, or 0.0.0.0 for every computer of the network"
+            )
         self._rate = rate
         self._origins = tuple(origins)
         self._clients: set[_Client] = set()

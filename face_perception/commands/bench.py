@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from face_perception.commands.networks import networks
+from face_perception.commands.numbers import positive
 
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -22,7 +23,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     )
     parser.add_argument("--precision", choices=("fp32", "fp16", "int8"), default="fp32")
     parser.add_argument("--batch", type=int, nargs="+", default=[1, 2, 4, 8], help="batch sizes")
-    parser.add_argument("--threads", type=int, default=1, help="of each network on the CPU")
+    parser.add_argument("--threads", type=positive, default=1, help="of each network on the CPU")
     parser.add_argument("--seconds", type=float, default=2.0, help="for each network and backend")
     parser.add_argument("--json", action="store_true", help="machine-readable, on stdout")
     parser.add_argument(

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from face_perception.commands.networks import networks
+from face_perception.commands.numbers import positive
 
 if TYPE_CHECKING:
     from face_perception.inference import Variant, VariantReport
@@ -54,7 +55,7 @@ def _add_samples(parser: argparse.ArgumentParser, count: int | None) -> None:
         "--images", type=Path, nargs="+", default=[], metavar="PATH", help="pictures and folders"
     )
     source.add_argument("--inputs", type=Path, metavar="FILE.npz", help="a network's own inputs")
-    parser.add_argument("--count", type=int, default=count, help="how many inputs to take")
+    parser.add_argument("--count", type=positive, default=count, help="how many inputs to take")
 
 
 def _capture(args: argparse.Namespace) -> int:

@@ -28,6 +28,10 @@ def read(path: Path) -> tuple[dict[str, np.ndarray], str]:
     """
     if path.suffix == ".npz":
         return _npz(path), f"{path.name} (sha256 {_sha256(path)})"
+    if path.is_dir():
+        raise ModelError(
+            f"{path} is a folder: name the checkpoint in it (its files without .index and .data-…)"
+        )
     prefix = path.with_name(_SUFFIX.sub("", path.name))
     index = prefix.with_name(f"{prefix.name}.index")
     data = sorted(prefix.parent.glob(f"{prefix.name}.data-*-of-*"))

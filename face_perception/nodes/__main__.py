@@ -5,14 +5,14 @@ import os
 import signal
 import sys
 
-from face_perception.graph import NODES
-
 
 def main(name: str, args: list[str]) -> int:
     """Runs the node ``name``; ``args`` are the arguments for ROS."""
     # Ctrl-C while the imports below still run is no reason for a traceback.
     signal.signal(signal.SIGINT, lambda *_: os._exit(0))
     signal.signal(signal.SIGTERM, lambda *_: os._exit(0))
+    from face_perception.graph import NODES
+
     names = ", ".join(node.name for node in NODES)
     if name not in names.split(", "):
         print(f"there is no node {name!r}: choose one of {names}", file=sys.stderr)

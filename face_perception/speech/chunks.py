@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import wave
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -131,9 +132,11 @@ class Recording:
 
 def read_wav(path: str | os.PathLike[str]) -> Recording:
     """A wav file of 8, 16, 24 or 32-bit PCM. Raises OSError, and AudioError naming the file where
-    it is something else (float, MP3, damaged) or empty.
+    it is something else (float, MP3, damaged), empty, or of a rate or channels that cannot be.
     """
-    convert = f"convert it: ffmpeg -i {path} -c:a pcm_s16le new.wav"
+    name = shlex.quote(os.fspath(path))
+    # One channel: ffmpeg gives a file of more than two the header that is not read here.
+    convert = f"convert it: ffmpeg -i {name} -ac 1 -ar 48000 -c:a pcm_s16le new.wav"
     try:
         with wave.open(os.fspath(path), "rb") as file:
             channels, width, rate = file.getnchannels(), file.getsampwidth(), file.getframerate()
@@ -154,5 +157,8 @@ def read_wav(path: str | os.PathLike[str]) -> Recording:
         # The two upper bytes of each little-endian sample.
         raw = np.frombuffer(data, np.uint8).reshape(-1, width)[:, -2:]
         samples = np.ascontiguousarray(raw).view("<i2").ravel().astype(np.int16)
-    chunk(samples[:channels], rate, channels, 0.0)  # refuses what cannot be played later
+    try:
+        chunk(samples[:channels], rate, channels, 0.0)  # refuses what cannot be played later
+    except AudioError as error:
+        raise AudioError(f"{path}: {error}; {convert}") from error
     return Recording(rate, samples.reshape(-1, channels))
