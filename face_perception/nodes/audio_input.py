@@ -58,9 +58,11 @@ class AudioInput:
             theirs = audio_common_messages()
             kind = theirs.AudioData if audio_common == "data" else theirs.AudioDataStamped
             take = self._take_theirs
-            self._subscriptions.append(
-                subscribe(theirs.AudioInfo, f"{topic}_info", self._on_info, expected=False)
+            # Said once in a while, or once: audio_capture's is latched.
+            info = subscribe(
+                theirs.AudioInfo, f"{topic}_info", self._on_info, latched=True, expected=False
             )
+            self._subscriptions.append(info)
         self._audio = subscribe(kind, topic, self._guarded(take), expected=expected, hint=hint)
         self._subscriptions.append(self._audio)
 

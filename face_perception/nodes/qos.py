@@ -50,8 +50,9 @@ class SensorSubscription:
 
     It exists only while ``wanted()``: a node that nobody listens to costs its sources nothing.
     ``expected`` messages that do not come for seconds are a warning in the log, repeated rarely;
-    ``status`` is the same sentence for diagnostics, empty while all is well. Not thread-safe:
-    made, checked and destroyed on the executor's thread.
+    ``status`` is the same sentence for diagnostics, empty while all is well. With ``latched`` it
+    gets what was sent before, too, where every publisher keeps that (and may get it twice). Not
+    thread-safe: made, checked and destroyed on the executor's thread.
     """
 
     def __init__(
@@ -63,6 +64,7 @@ class SensorSubscription:
         *,
         reliability: str = "auto",
         depth: int = 1,
+        latched: bool = False,
         expected: bool = True,
         hint: str = "start the node that publishes it, or remap it to where that publishes",
         wanted: Callable[[], bool] = lambda: True,
@@ -72,6 +74,7 @@ class SensorSubscription:
         self._callback = callback
         self._wanted_reliability = reliability
         self._depth = depth
+        self._latched = latched
         self._expected = expected
         self._hint = hint
         self._wanted = wanted
@@ -82,6 +85,7 @@ class SensorSubscription:
         self.status = ""
         self.published = False  # whether anybody publishes the topic, as of the last tick
         self._reliability = choose_reliability(reliability, [])
+        self._durability = DurabilityPolicy.VOLATILE
         self._subscription: Any = None
         self._timer = node.create_timer(_LAZY_PERIOD, self._tick)
         self._tick()
@@ -92,7 +96,10 @@ class SensorSubscription:
 
     def _subscribe(self) -> None:
         profile = QoSProfile(
-            history=HistoryPolicy.KEEP_LAST, depth=self._depth, reliability=self._reliability
+            history=HistoryPolicy.KEEP_LAST,
+            depth=self._depth,
+            reliability=self._reliability,
+            durability=self._durability,
         )
         self._subscription = self._node.create_subscription(
             self._type, self.topic, self._received, profile
@@ -130,12 +137,17 @@ class SensorSubscription:
         return list(self._node.get_publishers_info_by_topic(self.topic))
 
     def _match(self, publishers: list[Any]) -> bool:
-        """Takes the reliability that fits the publishers; returns whether it is another one."""
+        """Takes the QoS that fits the publishers; returns whether it is another one."""
+        before = self._reliability, self._durability
         offered = [p.qos_profile.reliability for p in publishers]
-        reliability = choose_reliability(self._wanted_reliability, offered)
-        changed = bool(reliability != self._reliability)
-        self._reliability = reliability
-        return changed
+        self._reliability = choose_reliability(self._wanted_reliability, offered)
+        kept = {p.qos_profile.durability for p in publishers} == {DurabilityPolicy.TRANSIENT_LOCAL}
+        self._durability = (
+            DurabilityPolicy.TRANSIENT_LOCAL
+            if self._latched and kept
+            else DurabilityPolicy.VOLATILE
+        )
+        return before != (self._reliability, self._durability)
 
     def _check(self) -> None:
         publishers = self._publishers()
