@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import signal
 from collections.abc import Callable
 from pathlib import Path
@@ -175,6 +176,15 @@ def test_parameters_are_described(start: Start, peer: Peer, picture: Path) -> No
 def test_an_unknown_parameter_gets_a_suggestion(start: Start, picture: Path) -> None:
     node = start("camera", source=str(picture), raet=3.0)
     node.wait_for_log("there is no parameter raet: did you mean rate?")
+
+
+def test_a_parameter_file_that_ros_cannot_read_is_named(start: Start, tmp_path: Path) -> None:
+    bad = tmp_path / "robot.yaml"
+    bad.write_text("camera:\n\tros__parameters:\n")
+    node = start("camera", options={"parameter_file": str(bad)})
+    assert node.popen.wait(30) == 1
+    assert "camera cannot start with these ROS arguments: " in node.log
+    assert re.search(rf"params file: .*{re.escape(str(bad))}.* line ", node.log), node.log
 
 
 def test_camera_info_is_published_from_a_calibration(

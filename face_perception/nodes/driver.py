@@ -380,6 +380,11 @@ def run(node_type: Callable[[], PerceptionNode[Any]], args: list[str] | None = N
     try:
         try:
             rclpy.init(args=args)
+        except RuntimeError as error:  # which has the file and the line; rcl's own log has not
+            name = os.path.basename((args or sys.argv)[0])
+            print(f"{name} cannot start with these ROS arguments: {error}", file=sys.stderr)
+            return 1
+        try:
             node = node_type()
             executor = SingleThreadedExecutor()
             executor.add_node(node)
