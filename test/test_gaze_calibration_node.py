@@ -324,6 +324,13 @@ def test_goals_end_with_the_node_and_without_images(start: Start, peer: Peer, fo
             Transition.TRANSITION_CONFIGURE,
             Transition.TRANSITION_ACTIVATE,
         )
+    change(Transition.TRANSITION_DEACTIVATE)
+    status, result = Goal(scene, **long).result()
+    assert (status, result.message) == (
+        GoalStatus.STATUS_ABORTED,
+        "the gaze node is not active: activate it",
+    )
+    change(Transition.TRANSITION_ACTIVATE)
     scene.until(lambda: scene.gaze().valid)
     goal = Goal(scene, **long)
     peer.until(lambda: goal.done, 30)
@@ -332,6 +339,27 @@ def test_goals_end_with_the_node_and_without_images(start: Start, peer: Peer, fo
     change(Transition.TRANSITION_ACTIVE_SHUTDOWN)
     assert goal.result()[0] == GoalStatus.STATUS_ABORTED
     assert node.popen.poll() is None
+
+
+def test_a_goal_that_comes_at_once_after_a_reset_is_accepted_once(
+    start: Start, peer: Peer, folder: Path
+) -> None:
+    """As a client's, which has found the server of before the node was cleaned up."""
+    node = start("gaze", people=str(folder))
+    scene = Scene(peer, anna())
+    scene.until(lambda: scene.gaze().valid)
+    for step in (
+        Transition.TRANSITION_DEACTIVATE,
+        Transition.TRANSITION_CLEANUP,
+        Transition.TRANSITION_CONFIGURE,
+        Transition.TRANSITION_ACTIVATE,
+    ):
+        request = ChangeState.Request(transition=Transition(id=step))
+        assert peer.call(ChangeState, "gaze/change_state", request).success
+    scene.until(scene.client.server_is_ready)
+    goal = Goal(scene, face_id="face_1", person_id="anna")
+    assert goal.result()[1].success
+    assert node.log.count("calibrating face_1") == 1, node.log
 
 
 def test_the_node_ends_in_the_middle_of_a_goal(start: Start, peer: Peer, folder: Path) -> None:

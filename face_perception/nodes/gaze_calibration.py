@@ -10,12 +10,11 @@ import contextlib
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from rclpy._rclpy_pybind11 import RCLError
 from rclpy.action import ActionServer, CancelResponse
-from rclpy.lifecycle import LifecycleNode
 
 from face_perception import msg
 from face_perception.action import CalibrateGaze
@@ -35,6 +34,9 @@ from face_perception.nodes import messages
 from face_perception.nodes.frames import Frames
 from face_perception.srv import DeleteCalibration, LinkFace, ListCalibrations
 from face_perception.types import Camera, Face, FloatArray, Gaze
+
+if TYPE_CHECKING:
+    from face_perception.nodes.driver import PerceptionNode
 
 _PERIOD = 0.1
 _REFRESH = 1.0
@@ -59,12 +61,12 @@ class GazeCalibration:
     ``update`` is called for every image, from whichever thread; all else on the executor's.
     """
 
-    def __init__(self, node: LifecycleNode, people: People) -> None:
+    def __init__(self, node: PerceptionNode[Any], people: People) -> None:
         self._node = node
         self._people = people
         self._frames = Frames(node)
         self._goals: list[_Goal] = []
-        self._last_image = -np.inf  # monotonic
+        self._last_image = self._concluded = -np.inf  # monotonic
         self._frame_id = ""
         self._services = [
             node.create_service(kind, f"~/{name}", self._answering(answer))
@@ -111,7 +113,9 @@ class GazeCalibration:
             self._node.destroy_service(service)
         self._frames.destroy()
 
-        if not self._node.context.ok():
+        # At once where it can: a client that comes now is to find the node's next one alone.
+        spoke = time.monotonic() - self._concluded < _LAST_WORDS
+        if not spoke or not self._node.context.ok():
             self._action.destroy()
             return
 
@@ -128,7 +132,7 @@ class GazeCalibration:
         try:
             goal = self._begin(handle)
         except (ValueError, LookupError) as error:
-            _conclude(handle, False, str(error.args[0]))
+            self._conclude(handle, False, str(error.args[0]))
             return
         self._goals.append(goal)
         if self._timer is None:
@@ -141,6 +145,8 @@ class GazeCalibration:
     def _begin(self, handle: Any) -> _Goal:
         """Raises ValueError or LookupError where the goal cannot be one."""
         request = handle.request
+        if not self._node.active:
+            raise ValueError("the gaze node is not active: activate it")
         check_person_id(request.person_id)
         collection = Collection(
             request.face_id,
@@ -218,21 +224,52 @@ class GazeCalibration:
         self._goals.remove(goal)
         if failure:
             self._people.end(goal.collection)
-            _conclude(goal.handle, False, failure)
+            self._conclude(goal.handle, False, failure)
         else:
             self._feed_back(goal)
             try:
                 bias = self._people.conclude(goal.collection, goal.person_id)
             except (CalibrationRefused, OSError, ValueError) as error:
                 failure = f"not calibrated: {error}"
-                _conclude(goal.handle, False, failure)
+                self._conclude(goal.handle, False, failure)
             else:
                 failure = (
                     f"{goal.person_id} is calibrated for {goal.collection.estimator}, stored, and "
                     f"linked to {goal.collection.face_id}"
                 )
-                _conclude(goal.handle, True, failure, bias, goal.collection.estimator)
+                self._conclude(goal.handle, True, failure, bias, goal.collection.estimator)
         self._node.get_logger().info(f"{goal.collection.face_id}: {failure}")
+
+    def _conclude(
+        self,
+        handle: Any,
+        success: bool,
+        message: str,
+        bias: Bias | None = None,
+        estimator: str = "",
+    ) -> None:
+        """Gives a goal its state and result, in a task of the executor."""
+        self._concluded = time.monotonic()
+        result = CalibrateGaze.Result(success=success, message=message, estimator=estimator)
+        if bias is not None:
+            result.bias_yaw, result.bias_pitch = float(bias.yaw), float(bias.pitch)
+            result.spread = float(bias.spread)
+            result.expected_residual = float(bias.expected_residual)
+            result.expected_error_before = float(bias.before)
+            result.samples = int(bias.samples)
+
+        def finish(goal_handle: Any) -> CalibrateGaze.Result:
+            if goal_handle.is_cancel_requested and not success:
+                goal_handle.canceled()
+            elif success:
+                goal_handle.succeed()
+            else:
+                goal_handle.abort()
+            return result
+
+        # While shutting down, the context goes away, and the client's goal with it.
+        with contextlib.suppress(RCLError):
+            handle.execute(finish)
 
     # The services.
 
@@ -291,32 +328,6 @@ class GazeCalibration:
             self._people.refresh()
         except OSError as error:
             self._node.get_logger().warning(str(error), throttle_duration_sec=10.0)
-
-
-def _conclude(
-    handle: Any, success: bool, message: str, bias: Bias | None = None, estimator: str = ""
-) -> None:
-    """Gives a goal its state and result, in a task of the executor."""
-    result = CalibrateGaze.Result(success=success, message=message, estimator=estimator)
-    if bias is not None:
-        result.bias_yaw, result.bias_pitch = float(bias.yaw), float(bias.pitch)
-        result.spread = float(bias.spread)
-        result.expected_residual = float(bias.expected_residual)
-        result.expected_error_before = float(bias.before)
-        result.samples = int(bias.samples)
-
-    def finish(goal_handle: Any) -> CalibrateGaze.Result:
-        if goal_handle.is_cancel_requested and not success:
-            goal_handle.canceled()
-        elif success:
-            goal_handle.succeed()
-        else:
-            goal_handle.abort()
-        return result
-
-    # While shutting down, the context goes away, and the client's goal with it.
-    with contextlib.suppress(RCLError):
-        handle.execute(finish)
 
 
 def _to_msg(person_id: str, face_id: str, calibration: Calibration) -> msg.Calibration:
