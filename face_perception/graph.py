@@ -58,6 +58,12 @@ NODES = (
 )
 
 
+def check_namespace(namespace: str) -> None:
+    """Raises ValueError where it cannot be one; empty and / are none."""
+    if namespace.strip("/") and not re.fullmatch(r"/?[A-Za-z_~][\w/]*", namespace):
+        raise ValueError(f"namespace {namespace!r} is not a ROS name: letters, digits, _ and /")
+
+
 @dataclass(frozen=True)
 class Options:
     """What a user chooses when starting the graph.
@@ -85,10 +91,7 @@ class Options:
         for name in (*self.nodes, *self.parameters):
             if name not in known:
                 raise ValueError(f"there is no node {name!r}: choose from {', '.join(known)}")
-        if self.namespace and not re.fullmatch(r"/?[A-Za-z_~][\w/]*", self.namespace):
-            raise ValueError(
-                f"namespace {self.namespace!r} is not a ROS name: letters, digits, _ and /"
-            )
+        check_namespace(self.namespace)
         if self.parameter_file and not Path(self.parameter_file).expanduser().is_file():
             raise ValueError(f"parameter file {self.parameter_file} does not exist")
 

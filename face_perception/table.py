@@ -125,7 +125,10 @@ def render(view: View) -> Group:
     ):
         people.add_column(column, no_wrap=True)
     for face in view.faces:
-        people.add_row(*_row(face, view))
+        # As it is: a text may have what rich takes for its markup.
+        people.add_row(
+            *(Text(cell) if isinstance(cell, str) else cell for cell in _row(face, view))
+        )
     if not view.faces:
         people.add_row(Text("nobody is there", style="dim"), *[""] * 7)
 

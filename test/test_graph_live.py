@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import io
 import json
 import math
 import os
@@ -22,13 +23,15 @@ import pytest
 import rclpy
 from conftest import BAD_LOG_PATTERNS, Peer
 from diagnostic_msgs.msg import DiagnosticArray
+from rich.console import Console
 from sensor_msgs.msg import CompressedImage
 
-from face_perception import msg
+from face_perception import msg, table
 from face_perception.inference import sample_photo
 from face_perception.nodes import images, messages
 from face_perception.nodes.watch import Watcher
 from face_perception.shared_memory import remove_orphans
+from face_perception.table import View
 
 CLI = [sys.executable, "-c", "from face_perception.cli import main; raise SystemExit(main())"]
 RESULTS: dict[str, type[Any]] = {
@@ -335,6 +338,14 @@ def test_watch_outlives_what_it_cannot_read(peer: Peer, tmp_path: Path) -> None:
         assert watch.interrupt() == 0, watch.said
 
 
+def test_the_table_shows_an_id_as_it_is() -> None:
+    """Though rich would take it for its markup."""
+    face = messages.face_from_msg(msg.Face(id="face[/bold]_1"))
+    shown = io.StringIO()
+    Console(file=shown, width=200).print(table.render(View(faces=[face])))
+    assert "face[/bold]_1" in shown.getvalue()
+
+
 def test_pictures_outlive_their_folder(
     peer: Peer, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
@@ -371,6 +382,7 @@ def test_pictures_outlive_their_folder(
         (["up", "--nodes", "gaze,gase"], "there is no node 'gase'"),
         (["up", "--params-file", "nowhere.yaml"], "parameter file nowhere.yaml does not exist"),
         (["up", "--namespace", "a b"], "namespace 'a b' is not a ROS name"),
+        (["watch", "--namespace", "my-robot"], "namespace 'my-robot' is not a ROS name"),
         (["demo", "--camera", "nowhere.mp4"], "nowhere.mp4: no such camera, video or picture"),
         (["demo", "--affect", "multitask-9"], "there is no model 'multitask-9'"),
     ],

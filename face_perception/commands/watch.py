@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 
 from face_perception.commands import graph_options
+from face_perception.graph import check_namespace
 
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -17,6 +18,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
 
 
 def run(args: argparse.Namespace) -> int:
+    check_namespace(args.namespace)
     graph_options.require_ros()
     from face_perception.nodes.watch import watch
 
