@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import re
 import subprocess
 import sys
@@ -13,12 +14,13 @@ from pathlib import Path
 from typing import Any
 
 import affect_models
+import cv2
 import pytest
 from conftest import NodeProcess, Peer
 from sensor_msgs.msg import CompressedImage, Image
 from std_msgs.msg import String
 
-from face_perception import graph, msg, paths
+from face_perception import cli, graph, msg, paths
 from face_perception.inference import catalogue, sample_photo
 
 ROOT = Path(__file__).parent.parent
@@ -124,11 +126,6 @@ def test_models_and_licences_are_listed() -> None:
         assert f"{card.source.package}=={card.source.version}" in row[0]
 
 
-def test_links_lead_somewhere() -> None:
-    for target in re.findall(r"\]\((?!http)([^)#]+)\)", README):
-        assert (ROOT / target).exists(), target
-
-
 def test_launch_arguments_are_documented() -> None:
     launch = (ROOT / "launch" / "perception.launch.py").read_text()
     for name in re.findall(r'declare\(\s*"(\w+)"', launch):
@@ -162,3 +159,95 @@ def test_the_wheel_has_what_it_needs(tmp_path: Path) -> None:
     ):
         assert path in names
     assert not [n for n in names if n.startswith(("test", "bench"))]
+
+
+PAGES = (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")))
+
+
+def anchors(page: Path) -> set[str]:
+    """A page's headings as GitHub links to them."""
+    headings = re.findall(r"^#+ (.*)$", page.read_text(), re.M)
+    return {re.sub(r"[^\w\- ]", "", h.strip().lower()).replace(" ", "-") for h in headings}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_links_lead_somewhere(page: Path) -> None:
+    for target in re.findall(r"\]\((?!http)([^)]+)\)", page.read_text()):
+        path, _, anchor = target.partition("#")
+        file = (page.parent / path).resolve() if path else page
+        assert file.exists(), target
+        assert not anchor or anchor in anchors(file), target
+
+
+def python_block(page: str, number: int) -> str:
+    return str(re.findall(r"```python\n(.*?)```", (ROOT / "docs" / page).read_text(), re.S)[number])
+
+
+def run_in(folder: Path, code: str, *arguments: str) -> str:
+    (folder / "block.py").write_text(code)
+    done = subprocess.run(
+        [sys.executable, "block.py", *arguments], cwd=folder, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_the_offline_page_is_what_a_clip_gives(tmp_path: Path, own_models: Path) -> None:
+    # A second is enough, in a container whose stamps are the frames'.
+    clip = cv2.VideoWriter(
+        str(tmp_path / "clip.mp4"), cv2.VideoWriter.fourcc(*"mp4v"), 25, (512, 512)
+    )
+    picture = cv2.imread(str(sample_photo("astronaut")))
+    for _ in range(10):
+        clip.write(picture)
+    clip.release()
+    lines = tmp_path / "faces.jsonl"
+    assert cli.main(["run", str(tmp_path / "clip.mp4"), "--output", str(lines), "--landmarks"]) == 0
+    fields = json.loads(lines.read_text().splitlines()[-1])["faces"][0]
+    page = (ROOT / "docs" / "offline.md").read_text()
+    rows = re.findall(r"^\| (`[^|]+`) \|", page, re.M)
+    assert set(re.findall(r"`(\w+)`", " ".join(rows))) == set(fields)
+    run_in(tmp_path, python_block("offline.md", 0))
+    assert "face_1" in (tmp_path / "faces.csv").read_text()
+    assert "face_1" in run_in(tmp_path, python_block("offline.md", 1))
+
+
+def test_the_data_set_on_the_training_page_is_read_by_an_imported_model(
+    tmp_path: Path, own_models: Path
+) -> None:
+    pytest.importorskip("pyarrow")
+    pytest.importorskip("torch")
+    assert cli.main(["import", "geddnet", "--random", "1"]) == 0
+    run_in(tmp_path, python_block("training.md", 0))
+    said = run_in(tmp_path, python_block("training.md", 1), "mine")
+    assert re.fullmatch(r"4 images, mean error \d+\.\d\d degrees\n", said)
+
+
+def test_the_subscriber_on_the_robot_page_says_who_looks(
+    peer: Peer, tmp_path: Path, domain: int
+) -> None:
+    (tmp_path / "who.py").write_text(python_block("robot.md", 0))
+    publisher = peer.publisher(msg.AttentionArray, "/head/attention")
+    with (tmp_path / "log").open("wb") as log:
+        who = subprocess.Popen(
+            [sys.executable, "who.py", "--ros-args", "-r", "__ns:=/head"], cwd=tmp_path, stderr=log
+        )
+    try:
+        peer.until(lambda: publisher.get_subscription_count() > 0, why="for who.py")
+        for faces in (
+            [],
+            [
+                msg.Attention(face_id="face_7", looking_at_robot=True),
+                msg.Attention(face_id="face_8"),
+            ],
+        ):
+            publisher.publish(msg.AttentionArray(faces=faces))
+
+        def said() -> list[str]:
+            return re.findall(r"looks at the robot: (.*)", (tmp_path / "log").read_text())
+
+        peer.until(lambda: len(said()) == 2)
+        assert said() == ["nobody", "face_7"]
+    finally:
+        who.kill()
+        who.wait()

@@ -62,6 +62,11 @@ if [ -z "$ros_sourced" ]; then
     done_step
   fi
 fi
+# NumPy 2 before the NumPy 1 that a ROS install has would meet what was built for the old one.
+if [ -n "$ros_sourced" ] && "$python" -c 'import numpy, sys; sys.exit(numpy.__version__[:2] != "1.")' 2>/dev/null; then
+  printf 'numpy<2\n' >"$venv/constraints.txt"
+  export PIP_CONSTRAINT="$venv/constraints.txt"
+fi
 if step python requirements.txt; then
   say "Python packages"
   pip_install -r requirements.txt
