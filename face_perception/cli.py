@@ -94,5 +94,7 @@ def _message(error: Exception) -> str:
         message = f"{error.filename}: {error.strerror}"
         if error.errno == errno.EACCES:
             message += ": change its owner or mode (or its folder's), or choose another place"
+        elif error.errno in (errno.EEXIST, errno.ENOTDIR):
+            message += ": a folder is needed here, choose another place"
         return message
     return str(error)

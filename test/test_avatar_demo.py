@@ -90,6 +90,8 @@ def refused(*arguments: str, folder: Path) -> str:
         (["--port", "99999"], "--port must be 1 to 65535"),
         (["--wav", "silence.wav"], "silence.wav has no audio"),
         (["--wav", "nowhere.wav"], "nowhere.wav"),
+        (["--output", "noface.png"], "noface.png: File exists: a folder is needed here"),
+        (["--output", "noface.png/out"], "out: Not a directory: a folder is needed here"),
     ],
 )
 def test_what_cannot_be_is_said_before_anything_is_started(
