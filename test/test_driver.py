@@ -178,13 +178,32 @@ def test_an_unknown_parameter_gets_a_suggestion(start: Start, picture: Path) -> 
     node.wait_for_log("there is no parameter raet: did you mean rate?")
 
 
+def test_a_quality_of_service_of_another_type_is_named(start: Start, picture: Path) -> None:
+    node = start("camera", source=str(picture), **{"qos_overrides./image.publisher.depth": "ten"})
+    node.wait_for_log("cannot be configured: Trying to set parameter 'qos_overrides./image.publis")
+    assert "Traceback" not in node.log
+
+
 def test_a_parameter_file_that_ros_cannot_read_is_named(start: Start, tmp_path: Path) -> None:
     bad = tmp_path / "robot.yaml"
     bad.write_text("camera:\n\tros__parameters:\n")
     node = start("camera", options={"parameter_file": str(bad)})
     assert node.popen.wait(30) == 1
-    assert "camera cannot start with these ROS arguments: " in node.log
+    assert "camera cannot start: " in node.log
     assert re.search(rf"params file: .*{re.escape(str(bad))}.* line ", node.log), node.log
+
+
+def test_logs_that_cannot_be_written_are_named(
+    start: Start, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As for a service without a home."""
+    taken = tmp_path / "taken"
+    taken.touch()
+    monkeypatch.setenv("ROS_LOG_DIR", str(taken / "log"))
+    node = start("camera")
+    assert node.popen.wait(30) == 1
+    assert str(taken) in node.log
+    assert "ROS_LOG_DIR may name a folder that can be written" in node.log
 
 
 def test_camera_info_is_published_from_a_calibration(

@@ -18,9 +18,10 @@ from typing import Any, Generic, TypeVar
 import rclpy
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 from rcl_interfaces.msg import ParameterDescriptor, SetParametersResult
-from rclpy._rclpy_pybind11 import RCLError
+from rclpy._rclpy_pybind11 import RCLError, UnknownROSArgsError
 from rclpy.callback_groups import CallbackGroup
 from rclpy.clock import Clock, ClockType
+from rclpy.exceptions import ParameterException
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from rclpy.parameter import Parameter
@@ -302,7 +303,7 @@ class PerceptionNode(LifecycleNode, Generic[P]):
 
     def _fail(self, what: str, error: Exception) -> None:
         self._reason = f"{what}: {error}"
-        if isinstance(error, (OSError, ValueError, RuntimeError)):
+        if isinstance(error, (OSError, ValueError, RuntimeError, ParameterException)):
             text = self._reason
         else:
             text = f"{self._reason}\n{''.join(traceback.format_exception(error))}"
@@ -381,8 +382,7 @@ def run(node_type: Callable[[], PerceptionNode[Any]], args: list[str] | None = N
         try:
             rclpy.init(args=args)
         except RuntimeError as error:  # which has the file and the line; rcl's own log has not
-            name = os.path.basename((args or sys.argv)[0])
-            print(f"{name} cannot start with these ROS arguments: {error}", file=sys.stderr)
+            _say_why_ros_does_not_start(os.path.basename((args or sys.argv)[0]), error)
             return 1
         try:
             node = node_type()
@@ -409,3 +409,13 @@ def run(node_type: Callable[[], PerceptionNode[Any]], args: list[str] | None = N
         rclpy.try_shutdown()
     sys.stderr.flush()
     return 0
+
+
+def _say_why_ros_does_not_start(name: str, error: RuntimeError) -> None:
+    text = f"{name} cannot start: "
+    if isinstance(error, UnknownROSArgsError):
+        text += "unknown ROS arguments "
+    text += str(error)
+    if "failed to initialize logging" in text:
+        text += ". ROS_LOG_DIR may name a folder that can be written"
+    print(text, file=sys.stderr)
