@@ -94,6 +94,11 @@ def test_recovers_when_what_was_missing_appears(
     assert node.log.count("there is no such file") == 1, "said once in a while, not at each try"
 
 
+def test_a_device_may_be_a_number(start: Start) -> None:
+    node = start("camera", source=63)
+    node.wait_for_log("camera /dev/video63 cannot be opened")
+
+
 def test_a_source_that_is_lost_is_opened_again_when_it_is_back(
     start: Start, peer: Peer, tmp_path: Path
 ) -> None:

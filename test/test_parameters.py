@@ -22,6 +22,7 @@ class Example:
     rate: float = parameter(30.0, "Rate.", minimum=1.0, maximum=240.0, dynamic=True)
     count: int = parameter(3, "Count.", minimum=1, maximum=10)
     kind: str = parameter("auto", "Kind.", choices=("auto", "other"))
+    name: str = parameter("sample", "Name.")
     on: bool = parameter(True, "On.")
     point: tuple[float, ...] = parameter((0.0, 0.0, 0.0), "Point.", length=3)
 
@@ -36,6 +37,7 @@ FIELDS = {f.name: f for f in fields(Example)}
         ("rate", 1.0, 1.0),
         ("count", 10, 10),
         ("kind", "other", "other"),
+        ("name", 0, "0"),
         ("on", False, False),
         ("point", [1, 2.5, 3], (1.0, 2.5, 3.0)),
     ],
@@ -56,6 +58,8 @@ def test_good_values(name: str, value: Any, want: Any) -> None:
         ("count", 3.0, "a whole number"),
         ("count", 11, "from 1 to 10"),
         ("kind", "none", "one of auto, other"),
+        ("name", 1.5, "a text"),
+        ("name", True, "a text"),
         ("on", 1, "true or false"),
         ("point", [1.0, 2.0], "3 numbers"),
         ("point", [1.0, 2.0, float("inf")], "list of numbers"),

@@ -104,6 +104,8 @@ class Field:
         error = ValueError(f"{self.name}: {value!r} is not {self._expected()}")
         if self.type is float and isinstance(value, int) and not isinstance(value, bool):
             value = float(value)
+        if self.type is str and type(value) is int:
+            value = str(value)  # as YAML reads the device 0
         if self.type == tuple[float, ...]:
             if isinstance(value, str) or not hasattr(value, "__iter__"):
                 raise error
