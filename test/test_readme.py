@@ -7,6 +7,7 @@ import json
 import re
 import subprocess
 import sys
+import wave
 import xml.etree.ElementTree as ET
 import zipfile
 from collections.abc import Callable
@@ -251,3 +252,14 @@ def test_the_subscriber_on_the_robot_page_says_who_looks(
     finally:
         who.kill()
         who.wait()
+
+
+def test_the_sender_on_the_avatar_page_says_a_recording(peer: Peer, tmp_path: Path) -> None:
+    heard = peer.listen(msg.Audio, "speech")
+    recording = paths.resource("config/speech/hello.wav")
+    run_in(tmp_path, python_block("avatar.md", 0), str(recording))
+    peer.until(lambda: len(heard) == 2)
+    with wave.open(str(recording)) as file:
+        assert heard[0].sample_rate == file.getframerate()
+        assert heard[0].samples.tobytes() == file.readframes(file.getnframes())
+    assert not heard[1].samples
