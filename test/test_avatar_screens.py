@@ -7,6 +7,7 @@ import struct
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -189,4 +190,14 @@ def test_no_display_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SDL_VIDEODRIVER", "x11")
     monkeypatch.setenv("DISPLAY", ":987")
     with pytest.raises(NoDisplay, match=r"no display can be opened .*web page"):
+        WindowScreen()
+
+
+@pytest.mark.skipif(any(Path("/dev/dri").glob("card*")), reason="SDL may find that display")
+def test_what_nobody_sees_is_no_display(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As on a robot without X: of itself SDL takes a driver that draws to nowhere."""
+    pytest.importorskip("pygame")
+    for name in ("SDL_VIDEODRIVER", "DISPLAY", "WAYLAND_DISPLAY"):
+        monkeypatch.delenv(name, raising=False)
+    with pytest.raises(NoDisplay, match=r"no display can be opened .* finds none.*/dev/dri"):
         WindowScreen()

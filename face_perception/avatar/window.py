@@ -15,6 +15,8 @@ import numpy.typing as npt
 from face_perception.avatar.screen import Shown
 
 _PATIENCE = 10.0
+# What SDL takes at last: nobody sees it.
+_UNSEEN = ("offscreen", "dummy")
 
 
 class NoDisplay(RuntimeError):
@@ -98,11 +100,14 @@ class WindowScreen:
 
         # Only what is needed: SDL's audio would take the device that plays the speech.
         pygame.display.init()
+        self.driver = pygame.display.get_driver()
+        if self.driver in _UNSEEN and not os.environ.get("SDL_VIDEODRIVER"):
+            pygame.display.quit()
+            raise NoDisplay("it finds none")
         flags = pygame.FULLSCREEN if self._full else pygame.RESIZABLE
         self._surface = pygame.display.set_mode((0, 0) if self._full else (512, 512), flags)
         pygame.display.set_caption(self._title)
         pygame.mouse.set_visible(not self._full)
-        self.driver = pygame.display.get_driver()
         return pygame
 
     def _loop(self, pygame: Any) -> None:
