@@ -37,6 +37,7 @@ class Graph:
                 ("image", Image),
                 ("faces", msg.FaceArray),
                 ("attention", msg.AttentionArray),
+                ("action_units", msg.ActionUnitsArray),
                 ("expressions", msg.ExpressionArray),
                 ("motion_affect", msg.ValenceArousalArray),
             )
@@ -198,3 +199,16 @@ def test_an_image_of_a_clock_that_is_wrong_holds_up_nothing(graph: Graph, peer: 
         peer.spin(0.05)
         graph.found(t)
         np.testing.assert_array_equal(graph.picture(t), graph.drawn())
+
+
+def test_a_result_that_cannot_be_read_spoils_no_picture(start: Start, peer: Peer) -> None:
+    node = start("overlay")
+    graph = Graph(peer)
+    graph.image(0)
+    graph.picture(0)
+    graph.say("action_units", 0, msg.ActionUnits(face_id="face_1", codes=[1, 2], intensity=[0.5]))
+    node.wait_for_log(
+        "/action_units: the action units of face_1 have 2 codes, but 1 of intensity, 0 of probab"
+    )
+    graph.image(1)
+    np.testing.assert_array_equal(graph.picture(1), graph.drawn())

@@ -213,9 +213,16 @@ def action_units_to_msg(units: types.ActionUnits) -> msg.ActionUnits:
 
 
 def action_units_from_msg(units: msg.ActionUnits) -> types.ActionUnits:
-    values = zip(
-        *(units.intensity, units.probability, units.confidence, units.threshold), strict=True
-    )
+    """Raises ValueError where a unit lacks one of its values."""
+    of_each = ("intensity", "probability", "confidence", "threshold")
+    counts = [len(getattr(units, name)) for name in of_each]
+    if any(count != len(units.codes) for count in counts):
+        raise ValueError(
+            f"the action units of {units.face_id} have {len(units.codes)} codes, but "
+            + ", ".join(f"{count} of {name}" for count, name in zip(counts, of_each, strict=True))
+            + ": one of each for every code is needed, NaN where it is not estimated"
+        )
+    values = zip(*(getattr(units, name) for name in of_each), strict=True)
     return types.ActionUnits(
         face_id=units.face_id,
         source=units.source,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -53,6 +54,15 @@ _RESULTS: dict[str, type[Any]] = {
     "valence_arousal": msg.ValenceArousalArray,
     "motion_affect": msg.ValenceArousalArray,
     "attention": msg.AttentionArray,
+}
+# What is kept of them, by topic.
+_VALUES: dict[str, Callable[[Any], Any]] = {
+    "gaze": messages.gaze_from_msg,
+    "action_units": messages.action_units_from_msg,
+    "expressions": messages.expression_from_msg,
+    "valence_arousal": messages.valence_arousal_from_msg,
+    "motion_affect": messages.valence_arousal_from_msg,
+    "attention": messages.attention_from_msg,
 }
 # What of a message is about faces, where it is not called so.
 _FIELDS = {"gaze": "gazes"}
@@ -148,7 +158,13 @@ class OverlayNode(PerceptionNode[OverlayParameters]):
             for item in getattr(message, _FIELDS.get(key, "faces")):
                 # Only action units may be of two sources at once.
                 source = item.source if key == "action_units" else ""
-                self._newest.add((key, item.face_id, source), stamp, item)
+                try:
+                    value = _VALUES[key](item)
+                except ValueError as error:  # of whoever: the others are drawn
+                    self.count("refused")
+                    self.complain(f"{self._results[key].topic}: {error}", key=f"{key} refused")
+                    continue
+                self._newest.add((key, item.face_id, source), stamp, value)
         self._pace.add(key, stamp)
         for at, group in self._join.add(key, stamp, message, self._expected()):
             if "faces" in group:
@@ -163,7 +179,7 @@ class OverlayNode(PerceptionNode[OverlayParameters]):
                 self.count("dropped")
 
     def _draw(self, known: dict[str, Any]) -> None:
-        """``known``: the messages image and faces of one stamp, and by topic what to draw."""
+        """``known``: the messages image and faces of one stamp, and by topic the values to draw."""
         if self._input is None:
             return
         message = known["image"]
@@ -178,15 +194,11 @@ class OverlayNode(PerceptionNode[OverlayParameters]):
             frame.image,
             camera,
             faces,
-            gazes=map(messages.gaze_from_msg, known.get("gaze", ())),
-            action_units=map(messages.action_units_from_msg, known.get("action_units", ())),
-            expressions=map(messages.expression_from_msg, known.get("expressions", ())),
-            valence_arousal=[
-                messages.valence_arousal_from_msg(item)
-                for topic in ("valence_arousal", "motion_affect")
-                for item in known.get(topic, ())
-            ],
-            attention=map(messages.attention_from_msg, known.get("attention", ())),
+            gazes=known.get("gaze", ()),
+            action_units=known.get("action_units", ()),
+            expressions=known.get("expressions", ()),
+            valence_arousal=[*known.get("valence_arousal", ()), *known.get("motion_affect", ())],
+            attention=known.get("attention", ()),
             note=_note(known),
         )
         raw = self.heard(self._image)
