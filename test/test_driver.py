@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 import signal
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -52,6 +54,35 @@ def test_starts_by_itself_and_publishes(start: Start, peer: Peer, picture: Path)
     assert stamps == sorted(set(stamps))
     assert node.interrupt() == 0
     assert "Traceback" not in node.log
+
+
+def test_ctrl_c_in_a_finaliser_is_no_traceback(domain: int) -> None:
+    """Where Python can only report it: rclpy's futures have one."""
+    program = """
+import os, signal, sys
+from face_perception.nodes import driver
+class Finalised:
+    def __init__(self, work):
+        self.work = work
+    def __del__(self):
+        self.work()
+class Node(driver.PerceptionNode):
+    def __init__(self):
+        super().__init__("node", Nothing)
+        self.create_timer(0.1, self.end)
+    def end(self):
+        Finalised(lambda: 1 / 0)
+        Finalised(lambda: (os.kill(os.getpid(), signal.SIGINT), [None for _ in range(100_000)]))
+import dataclasses
+Nothing = dataclasses.make_dataclass("Nothing", [], frozen=True)
+raise SystemExit(driver.run(Node, ["node"]))
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, timeout=60
+    )
+    assert done.returncode == 0, done.stderr
+    assert "KeyboardInterrupt" not in done.stderr
+    assert "ZeroDivisionError" in done.stderr, "what else goes wrong there is reported"
 
 
 def test_an_outside_manager_drives_it(start: Start, peer: Peer, picture: Path) -> None:

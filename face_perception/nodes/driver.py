@@ -378,6 +378,7 @@ def run(node_type: Callable[[], PerceptionNode[Any]], args: list[str] | None = N
     # with DDS's shared memory left behind for ever.
     signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    sys.unraisablehook = _unraisable
     try:
         try:
             rclpy.init(args=args)
@@ -409,6 +410,12 @@ def run(node_type: Callable[[], PerceptionNode[Any]], args: list[str] | None = N
         rclpy.try_shutdown()
     sys.stderr.flush()
     return 0
+
+
+def _unraisable(unraisable: sys.UnraisableHookArgs) -> None:
+    # Ctrl-C in a __del__ of rclpy's goes no further; its handler has ended the context by then.
+    if unraisable.exc_type is not KeyboardInterrupt:
+        sys.__unraisablehook__(unraisable)
 
 
 def _say_why_ros_does_not_start(name: str, error: RuntimeError) -> None:
