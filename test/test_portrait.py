@@ -401,6 +401,15 @@ def test_sizes_out_of_range_are_refused(size: tuple[int, int], tracker: FaceTrac
         load_portrait("", size=size, tracker=tracker)
 
 
+@pytest.mark.parametrize("source", ["", "astronaut"])
+@pytest.mark.parametrize("size", [(2048, 128), (128, 2048)])
+def test_a_frame_that_cuts_the_face_is_refused(
+    size: tuple[int, int], source: str, tracker: FaceTracker
+) -> None:
+    with pytest.raises(PortraitError, match=f"in a frame of {size[0]}x{size[1]}: choose width"):
+        load_portrait(source, size=size, tracker=tracker)
+
+
 def photo() -> np.ndarray:
     return np.asarray(cv2.imread(str(sample_photo("astronaut"))))
 

@@ -24,6 +24,12 @@ _SEARCH_SIDE = 1280  # a larger picture is searched, and framed, at this size
 _FACE_SHARE = 0.42  # height of the mesh in the frame's, where the picture is large enough
 _EYES_AT = 0.46  # height of the eyes in the frame: a camera before the screen sees them ahead
 _MAX_ENLARGED = 3.0
+_DRAWN_ON = (
+    faces.LEFT_OUTER_CANTHUS,
+    faces.RIGHT_OUTER_CANTHUS,
+    faces.MOUTH_LEFT,
+    faces.MOUTH_RIGHT,
+)
 
 
 class PortraitError(ValueError):
@@ -102,14 +108,26 @@ def frame_picture(
     """The part of an RGB picture round its one face, in ``size`` (width, height).
 
     ``whole`` keeps as much of the picture as has the frame's shape. Raises PortraitError for no
-    face, several, or one that is too small.
+    face, several, one that is too small, or one that a frame far from square would cut.
     """
     image = search_size(image)
     found = _one_face(image, tracker)
     crop = crop_about(image.shape[1], image.shape[0], found.landmarks, size, whole)
     framed = cut(image, crop, size)
     # Once more: in the frame the face is larger, and its lids and lips are found more finely.
-    return Framed(framed, _one_face(framed, tracker, framed=True))
+    again = max(_faces(framed, tracker), key=_height, default=None)
+    if again is None or not _shows(size, again):
+        raise PortraitError(
+            f"the face is cut, or not found again, in a frame of {size[0]}x{size[1]}: choose width "
+            "and height nearer to each other, or a picture with more room about the face"
+        )
+    return Framed(framed, again)
+
+
+def _shows(size: tuple[int, int], face: Face) -> bool:
+    """Whether eyes and mouth, which are drawn on, are inside the frame."""
+    drawn = face.landmarks[list(_DRAWN_ON), :2]
+    return bool((drawn >= 0).all() and (drawn < size).all())
 
 
 def search_size(image: Image) -> Image:
@@ -120,21 +138,25 @@ def search_size(image: Image) -> Image:
     return np.asarray(cv2.resize(image, None, fx=shrink, fy=shrink, interpolation=cv2.INTER_AREA))
 
 
-def _one_face(image: Image, tracker: FaceTracker, framed: bool = False) -> Face:
+def _faces(image: Image, tracker: FaceTracker) -> list[Face]:
     height, width = image.shape[:2]
-    found = tracker.detect(Frame(image, 0.0, Camera.assume(width, height)))
+    return list(tracker.detect(Frame(image, 0.0, Camera.assume(width, height))))
+
+
+def _one_face(image: Image, tracker: FaceTracker) -> Face:
+    found = _faces(image, tracker)
     if not found:
         raise PortraitError(
             "no face in the portrait: use a picture of one face, seen from the front, eyes open, "
             "not covered"
         )
-    if len(found) > 1 and not framed:
+    if len(found) > 1:
         raise PortraitError(
             f"{len(found)} faces in the portrait, not one: cut the picture to the face that is to "
             "speak"
         )
-    face = max(found, key=_height)
-    if _height(face) < _MIN_FACE and not framed:
+    (face,) = found
+    if _height(face) < _MIN_FACE:
         raise PortraitError(
             f"the face in the portrait is {_height(face):.0f} pixels high, less than {_MIN_FACE}: "
             "use a larger picture, or one taken from nearer"
