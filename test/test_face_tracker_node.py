@@ -18,7 +18,7 @@ from std_srvs.srv import Trigger
 
 from face_perception import msg
 from face_perception.inference import sample_photo
-from face_perception.nodes import images, messages
+from face_perception.nodes import images, messages, qos
 
 Start = Callable[..., NodeProcess]
 
@@ -102,6 +102,19 @@ def test_compressed_images_and_camera_info(start: Start, peer: Peer) -> None:
         info_publisher.publish(info)
         publisher.publish(stamped(images.to_compressed(picture), now))
         peer.spin(0.05)
+    assert faces[-1].camera_info.k[0] == 700.0
+
+
+def test_a_camera_info_that_was_sent_once(start: Start, peer: Peer) -> None:
+    infos = peer.node.create_publisher(CameraInfo, "camera_info", qos.results(1, latched=True))
+    k = [700.0, 0.0, 255.5, 0.0, 700.0, 255.5, 0.0, 0.0, 1.0]
+    infos.publish(CameraInfo(width=512, height=512, k=k))
+    start("face_tracker")
+    camera, faces = Camera(peer), peer.listen(msg.FaceArray, "faces")
+    known = with_faces(faces)
+    camera.show_until(
+        images.from_array(photo()), lambda: known() and not faces[-1].camera_info_assumed
+    )
     assert faces[-1].camera_info.k[0] == 700.0
 
 

@@ -60,6 +60,7 @@ class ImageInput:
                 "camera_info",
                 self._on_info,
                 reliability=reliability,
+                latched=True,  # a driver may send it once
                 expected=False,
                 wanted=wanted,
             )
