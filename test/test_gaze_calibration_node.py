@@ -330,7 +330,10 @@ def test_goals_end_with_the_node_and_without_images(start: Start, peer: Peer, fo
         GoalStatus.STATUS_ABORTED,
         "the gaze node is not active: activate it",
     )
-    change(Transition.TRANSITION_ACTIVATE)
+    change(Transition.TRANSITION_CLEANUP)
+    assert Goal(scene, **long).result()[1].message == "the gaze node is not active: activate it"
+    change(Transition.TRANSITION_CONFIGURE, Transition.TRANSITION_ACTIVATE)
+    assert node.log.count("calibrating face_1") == 2, "one server, however often it is configured"
     scene.until(lambda: scene.gaze().valid)
     goal = Goal(scene, **long)
     peer.until(lambda: goal.done, 30)

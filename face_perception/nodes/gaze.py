@@ -21,7 +21,7 @@ from face_perception.gaze import (
 from face_perception.inference import Model
 from face_perception.nodes import messages, networks
 from face_perception.nodes.driver import PerceptionNode, run
-from face_perception.nodes.gaze_calibration import GazeCalibration
+from face_perception.nodes.gaze_calibration import CalibrateAction, GazeCalibration
 from face_perception.nodes.gaze_network import ImageGaze
 from face_perception.nodes.parameters import parameter, settings
 from face_perception.nodes.qos import RELIABILITY, SensorSubscription
@@ -110,6 +110,7 @@ class GazeNode(PerceptionNode[GazeParameters]):
         super().__init__("gaze", GazeParameters, **kwargs)
         self._count = 0
         self._network: Model | None = None
+        self._action: CalibrateAction | None = None
         self._people: GazeCalibration | None = None
         self._faces: SensorSubscription | None = None
         self._images: ImageGaze | None = None
@@ -124,6 +125,9 @@ class GazeNode(PerceptionNode[GazeParameters]):
             self._network = networks.Loading(self).load(self.values.model)
             self._estimator = GeddnetGaze(self._network, **own)
         self._people = GazeCalibration(self, self._load_people())
+        if self._action is None:
+            self._action = CalibrateAction(self)
+        self._action.calibration = self._people
         self._gaze = self.publisher(msg.GazeArray, "gaze")
 
     def start(self) -> None:
@@ -160,6 +164,15 @@ class GazeNode(PerceptionNode[GazeParameters]):
         if self._people is not None:
             self._people.destroy()
             self._people = None
+        if self._action is not None:
+            self._action.calibration = None
+
+    def destroy_node(self) -> None:
+        # Not in close: a node that is told to shut down has results to send yet.
+        if self._action is not None:
+            self._action.destroy()
+            self._action = None
+        super().destroy_node()
 
     def _load_people(self) -> People:
         values = self.values

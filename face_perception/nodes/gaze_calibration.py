@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 _PERIOD = 0.1
 _REFRESH = 1.0
 _SILENCE = 5.0  # seconds without any image after which a goal gives up
-_LAST_WORDS = 0.2
+_INACTIVE = "the gaze node is not active: activate it"
 _RECENT = 2.0  # an image not older than this says which faces there are
 
 
@@ -55,8 +55,36 @@ class _Goal:
     since: float = field(default_factory=time.monotonic)
 
 
+class CalibrateAction:
+    """The action's server, from the node's first ``setup`` to its end, and who takes its goals.
+
+    Not a server for each ``setup``: clients would find the one of before, which has results to
+    send yet, beside the new one, and each would take the same goal.
+    """
+
+    def __init__(self, node: PerceptionNode[Any]) -> None:
+        self.calibration: GazeCalibration | None = None
+        self._server = ActionServer(
+            node,
+            CalibrateGaze,
+            "~/calibrate",
+            execute_callback=lambda handle: CalibrateGaze.Result(),
+            handle_accepted_callback=self._accepted,
+            cancel_callback=lambda handle: CancelResponse.ACCEPT,
+        )
+
+    def destroy(self) -> None:
+        self._server.destroy()
+
+    def _accepted(self, handle: Any) -> None:
+        if self.calibration is None:
+            _conclude(handle, False, _INACTIVE)
+        else:
+            self.calibration.accept(handle)
+
+
 class GazeCalibration:
-    """Action and services of people on a node; made in its ``setup``, destroyed in ``release``.
+    """Goals and services of people on a node; made in its ``setup``, destroyed in ``release``.
 
     ``update`` is called for every image, from whichever thread; all else on the executor's.
     """
@@ -66,7 +94,7 @@ class GazeCalibration:
         self._people = people
         self._frames = Frames(node)
         self._goals: list[_Goal] = []
-        self._last_image = self._concluded = -np.inf  # monotonic
+        self._last_image = -np.inf  # monotonic
         self._frame_id = ""
         self._services = [
             node.create_service(kind, f"~/{name}", self._answering(answer))
@@ -76,14 +104,6 @@ class GazeCalibration:
                 (DeleteCalibration, "delete_calibration", self._delete),
             )
         ]
-        self._action = ActionServer(
-            node,
-            CalibrateGaze,
-            "~/calibrate",
-            execute_callback=lambda handle: CalibrateGaze.Result(),
-            handle_accepted_callback=self._accepted,
-            cancel_callback=lambda handle: CancelResponse.ACCEPT,
-        )
         self._timer: Any = None
         self._refresh = node.create_timer(_REFRESH, self._refresh_people)
 
@@ -113,26 +133,14 @@ class GazeCalibration:
             self._node.destroy_service(service)
         self._frames.destroy()
 
-        # At once where it can: a client that comes now is to find the node's next one alone.
-        spoke = time.monotonic() - self._concluded < _LAST_WORDS
-        if not spoke or not self._node.context.ok():
-            self._action.destroy()
-            return
-
-        def last() -> None:
-            self._node.destroy_timer(timer)
-            self._action.destroy()
-
-        # Goals that end now still have tasks to send their result, for which they need it.
-        timer = self._node.create_timer(_LAST_WORDS, last)
-
     # The action.
 
-    def _accepted(self, handle: Any) -> None:
+    def accept(self, handle: Any) -> None:
+        """Takes a goal, or ends it with the reason why not."""
         try:
             goal = self._begin(handle)
         except (ValueError, LookupError) as error:
-            self._conclude(handle, False, str(error.args[0]))
+            _conclude(handle, False, str(error.args[0]))
             return
         self._goals.append(goal)
         if self._timer is None:
@@ -146,7 +154,7 @@ class GazeCalibration:
         """Raises ValueError or LookupError where the goal cannot be one."""
         request = handle.request
         if not self._node.active:
-            raise ValueError("the gaze node is not active: activate it")
+            raise ValueError(_INACTIVE)
         check_person_id(request.person_id)
         collection = Collection(
             request.face_id,
@@ -224,52 +232,21 @@ class GazeCalibration:
         self._goals.remove(goal)
         if failure:
             self._people.end(goal.collection)
-            self._conclude(goal.handle, False, failure)
+            _conclude(goal.handle, False, failure)
         else:
             self._feed_back(goal)
             try:
                 bias = self._people.conclude(goal.collection, goal.person_id)
             except (CalibrationRefused, OSError, ValueError) as error:
                 failure = f"not calibrated: {error}"
-                self._conclude(goal.handle, False, failure)
+                _conclude(goal.handle, False, failure)
             else:
                 failure = (
                     f"{goal.person_id} is calibrated for {goal.collection.estimator}, stored, and "
                     f"linked to {goal.collection.face_id}"
                 )
-                self._conclude(goal.handle, True, failure, bias, goal.collection.estimator)
+                _conclude(goal.handle, True, failure, bias, goal.collection.estimator)
         self._node.get_logger().info(f"{goal.collection.face_id}: {failure}")
-
-    def _conclude(
-        self,
-        handle: Any,
-        success: bool,
-        message: str,
-        bias: Bias | None = None,
-        estimator: str = "",
-    ) -> None:
-        """Gives a goal its state and result, in a task of the executor."""
-        self._concluded = time.monotonic()
-        result = CalibrateGaze.Result(success=success, message=message, estimator=estimator)
-        if bias is not None:
-            result.bias_yaw, result.bias_pitch = float(bias.yaw), float(bias.pitch)
-            result.spread = float(bias.spread)
-            result.expected_residual = float(bias.expected_residual)
-            result.expected_error_before = float(bias.before)
-            result.samples = int(bias.samples)
-
-        def finish(goal_handle: Any) -> CalibrateGaze.Result:
-            if goal_handle.is_cancel_requested and not success:
-                goal_handle.canceled()
-            elif success:
-                goal_handle.succeed()
-            else:
-                goal_handle.abort()
-            return result
-
-        # While shutting down, the context goes away, and the client's goal with it.
-        with contextlib.suppress(RCLError):
-            handle.execute(finish)
 
     # The services.
 
@@ -328,6 +305,32 @@ class GazeCalibration:
             self._people.refresh()
         except OSError as error:
             self._node.get_logger().warning(str(error), throttle_duration_sec=10.0)
+
+
+def _conclude(
+    handle: Any, success: bool, message: str, bias: Bias | None = None, estimator: str = ""
+) -> None:
+    """Gives a goal its state and result, in a task of the executor."""
+    result = CalibrateGaze.Result(success=success, message=message, estimator=estimator)
+    if bias is not None:
+        result.bias_yaw, result.bias_pitch = float(bias.yaw), float(bias.pitch)
+        result.spread = float(bias.spread)
+        result.expected_residual = float(bias.expected_residual)
+        result.expected_error_before = float(bias.before)
+        result.samples = int(bias.samples)
+
+    def finish(goal_handle: Any) -> CalibrateGaze.Result:
+        if goal_handle.is_cancel_requested and not success:
+            goal_handle.canceled()
+        elif success:
+            goal_handle.succeed()
+        else:
+            goal_handle.abort()
+        return result
+
+    # While shutting down, the context goes away, and the client's goal with it.
+    with contextlib.suppress(RCLError):
+        handle.execute(finish)
 
 
 def _to_msg(person_id: str, face_id: str, calibration: Calibration) -> msg.Calibration:
