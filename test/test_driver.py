@@ -60,7 +60,7 @@ def test_ctrl_c_in_a_finaliser_is_no_traceback(domain: int) -> None:
     """Where Python can only report it: rclpy's futures have one."""
     program = """
 import os, signal, sys
-from face_perception.nodes import driver
+from face_perception.nodes import driver, process
 class Finalised:
     def __init__(self, work):
         self.work = work
@@ -75,7 +75,7 @@ class Node(driver.PerceptionNode):
         Finalised(lambda: (os.kill(os.getpid(), signal.SIGINT), [None for _ in range(100_000)]))
 import dataclasses
 Nothing = dataclasses.make_dataclass("Nothing", [], frozen=True)
-raise SystemExit(driver.run(Node, ["node"]))
+raise SystemExit(process.run(Node, ["node"]))
 """
     done = subprocess.run(
         [sys.executable, "-c", program], capture_output=True, text=True, timeout=60

@@ -299,15 +299,19 @@ def test_what_is_refused(start: Start, peer: Peer, folder: Path) -> None:
     assert not scene.call(LinkFace, "link_face", face_id="face_2", person_id=" ").success
 
 
+def transit(peer: Peer, *steps: int) -> None:
+    for step in steps:
+        request = ChangeState.Request(transition=Transition(id=step))
+        assert peer.call(ChangeState, "gaze/change_state", request).success
+
+
 def test_goals_end_with_the_node_and_without_images(start: Start, peer: Peer, folder: Path) -> None:
     node = start("gaze", people=str(folder))
     scene = Scene(peer, anna())
     long = {"face_id": "face_1", "person_id": "anna", "samples": 1000, "seconds": 600.0}
 
     def change(*steps: int) -> None:
-        for step in steps:
-            request = ChangeState.Request(transition=Transition(id=step))
-            assert peer.call(ChangeState, "gaze/change_state", request).success
+        transit(peer, *steps)
 
     for _ in range(2):
         scene.until(lambda: scene.gaze().valid)
@@ -351,14 +355,13 @@ def test_a_goal_that_comes_at_once_after_a_reset_is_accepted_once(
     node = start("gaze", people=str(folder))
     scene = Scene(peer, anna())
     scene.until(lambda: scene.gaze().valid)
-    for step in (
+    transit(
+        peer,
         Transition.TRANSITION_DEACTIVATE,
         Transition.TRANSITION_CLEANUP,
         Transition.TRANSITION_CONFIGURE,
         Transition.TRANSITION_ACTIVATE,
-    ):
-        request = ChangeState.Request(transition=Transition(id=step))
-        assert peer.call(ChangeState, "gaze/change_state", request).success
+    )
     scene.until(scene.client.server_is_ready)
     goal = Goal(scene, face_id="face_1", person_id="anna")
     assert goal.result()[1].success

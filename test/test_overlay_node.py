@@ -61,6 +61,22 @@ class Graph:
         faces = [messages.face_from_msg(self.face)]
         self._publishers["faces"].publish(messages.faces_to_msg(faces, CAMERA, self.header(t)))
 
+    def late(self, t: int) -> np.ndarray:
+        """The picture of an image whose faces come a little later."""
+        self.image(t, faces=False)
+        self.peer.spin(0.05)
+        self.found(t)
+        return self.picture(t)
+
+    def waits(self, *of: int) -> None:
+        for t in of:
+            np.testing.assert_array_equal(self.late(t), self.drawn())
+
+    def settle(self, before: int) -> None:
+        """Until it knows that there are faces to wait for, with images up to one."""
+        drawn = self.drawn()
+        assert any(np.array_equal(self.late(t), drawn) for t in range(before - 100, before))
+
     def say(self, topic: str, t: int, *items: Any) -> None:
         publisher = self._publishers[topic]
         publisher.publish(publisher.msg_type(header=self.header(t), faces=list(items)))
@@ -167,6 +183,7 @@ def test_images_that_the_tracker_leaves_out_do_not_flicker(graph: Graph) -> None
 def test_a_result_of_the_end_of_a_bag_that_loops_holds_up_nothing(graph: Graph, peer: Peer) -> None:
     """motion_affect, which is late: of the round before, it comes after the first image again."""
     moving = ValenceArousal("face_1", "mimamo", 0.5, -0.25)
+    graph.settle(before=300)
     for t in (300, 301):
         graph.image(t)
         graph.picture(t)
@@ -174,11 +191,7 @@ def test_a_result_of_the_end_of_a_bag_that_loops_holds_up_nothing(graph: Graph, 
     graph.picture(0)
     graph.say("motion_affect", 301, messages.valence_arousal_to_msg(moving))
     peer.spin(0.1)
-    for t in (1, 2, 3):
-        graph.image(t, faces=False)
-        peer.spin(0.05)
-        graph.found(t)
-        np.testing.assert_array_equal(graph.picture(t), graph.drawn())
+    graph.waits(1, 2, 3)
     graph.say("motion_affect", 2, messages.valence_arousal_to_msg(moving))
     peer.spin(0.1)
     graph.image(4)
@@ -189,21 +202,18 @@ def test_a_result_of_the_end_of_a_bag_that_loops_holds_up_nothing(graph: Graph, 
 
 def test_an_image_of_a_clock_that_is_wrong_holds_up_nothing(graph: Graph, peer: Peer) -> None:
     """One of years ahead, which the tracker leaves out: those after it still wait for theirs."""
+    graph.settle(before=0)
     graph.image(0)
     graph.picture(0)
-    peer.spin(0.5)  # until it knows that there are faces to wait for
     graph.image(10**9, faces=False)
     peer.spin(0.1)
-    for t in (1, 2, 3):
-        graph.image(t, faces=False)
-        peer.spin(0.05)
-        graph.found(t)
-        np.testing.assert_array_equal(graph.picture(t), graph.drawn())
+    graph.waits(1, 2, 3)
 
 
 def test_a_result_that_cannot_be_read_spoils_no_picture(start: Start, peer: Peer) -> None:
     node = start("overlay")
     graph = Graph(peer)
+    graph.settle(before=0)
     graph.image(0)
     graph.picture(0)
     graph.say("action_units", 0, msg.ActionUnits(face_id="face_1", codes=[1, 2], intensity=[0.5]))

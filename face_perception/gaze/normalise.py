@@ -378,21 +378,19 @@ def _refuse_missing(camera: Camera, crops: Sequence[FloatArray]) -> None:
 def _is_inside(camera: Camera, crop: FloatArray) -> bool:
     """Whether all of it is in the image, as its corners tell. Numbers: this is every face."""
     (a, b, c), (d, e, f), (g, h, i) = crop.tolist()
-    for u, v in _UNIT_CORNERS:
-        z = g * u + h * v + i
-        x, y = a * u + b * v + c, d * u + e * v + f
-        if not (
-            z > 0
-            and -0.5 * z <= x <= (camera.width - 0.5) * z
-            and -0.5 * z <= y <= (camera.height - 0.5) * z
-        ):
-            return False
-    return True
+    return all(
+        _inside(camera, a * u + b * v + c, d * u + e * v + f, g * u + h * v + i)
+        for u, v in _UNIT_CORNERS
+    )
 
 
 def _missing(camera: Camera, crop: FloatArray) -> float:
     """The share of points all over the crop that are not in the image."""
-    x, y, z = crop[:, :2] @ _GRID.T + crop[:, 2:]
-    inside = (z > 0) & (x >= -0.5 * z) & (x <= (camera.width - 0.5) * z)
-    inside &= (y >= -0.5 * z) & (y <= (camera.height - 0.5) * z)
+    inside = _inside(camera, *(crop[:, :2] @ _GRID.T + crop[:, 2:]))
     return 1 - np.count_nonzero(inside) / len(_GRID)
+
+
+def _inside(camera: Camera, x: Any, y: Any, z: Any) -> Any:
+    """Whether points, or one, homogeneous, are in front of the camera and in its image."""
+    inside = (z > 0) & (x >= -0.5 * z) & (x <= (camera.width - 0.5) * z)
+    return inside & (y >= -0.5 * z) & (y <= (camera.height - 0.5) * z)

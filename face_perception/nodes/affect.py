@@ -17,8 +17,9 @@ from face_perception.affect import (
     load_multitask,
 )
 from face_perception.nodes import messages, networks
-from face_perception.nodes.driver import PerceptionNode, run
+from face_perception.nodes.driver import PerceptionNode
 from face_perception.nodes.parameters import parameter
+from face_perception.nodes.process import run
 from face_perception.nodes.qos import SensorSubscription
 from face_perception.nodes.worker import LatestWorker
 from face_perception.types import ActionUnits, Expression, ValenceArousal

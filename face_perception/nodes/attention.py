@@ -8,9 +8,10 @@ from typing import Any
 from face_perception import msg
 from face_perception.attention import AttentionTracker
 from face_perception.nodes import messages
-from face_perception.nodes.driver import PerceptionNode, run
+from face_perception.nodes.driver import PerceptionNode
 from face_perception.nodes.join import StampJoin
 from face_perception.nodes.parameters import parameter, settings
+from face_perception.nodes.process import run
 from face_perception.nodes.qos import SensorSubscription
 
 

@@ -9,9 +9,10 @@ from std_srvs.srv import Trigger
 
 from face_perception import faces, msg
 from face_perception.nodes import messages, networks
-from face_perception.nodes.driver import PerceptionNode, run
+from face_perception.nodes.driver import PerceptionNode
 from face_perception.nodes.image_input import ImageInput
 from face_perception.nodes.parameters import parameter, settings
+from face_perception.nodes.process import run
 from face_perception.nodes.qos import RELIABILITY
 from face_perception.nodes.worker import LatestWorker
 

@@ -20,10 +20,11 @@ from face_perception.gaze import (
 )
 from face_perception.inference import Model
 from face_perception.nodes import messages, networks
-from face_perception.nodes.driver import PerceptionNode, run
+from face_perception.nodes.driver import PerceptionNode
 from face_perception.nodes.gaze_calibration import CalibrateAction, GazeCalibration
 from face_perception.nodes.gaze_network import ImageGaze
 from face_perception.nodes.parameters import parameter, settings
+from face_perception.nodes.process import run
 from face_perception.nodes.qos import RELIABILITY, SensorSubscription
 from face_perception.types import Camera, Face, Gaze
 

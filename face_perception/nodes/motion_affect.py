@@ -9,8 +9,9 @@ from typing import Any
 
 from face_perception import motion, msg
 from face_perception.nodes import messages, networks
-from face_perception.nodes.driver import PerceptionNode, run
+from face_perception.nodes.driver import PerceptionNode
 from face_perception.nodes.parameters import parameter, settings
+from face_perception.nodes.process import run
 from face_perception.nodes.qos import SensorSubscription
 from face_perception.nodes.worker import LatestWorker
 from face_perception.types import ValenceArousal

@@ -29,9 +29,10 @@ from face_perception.nodes import messages
 from face_perception.nodes.audio_input import AUDIO_COMMON, AudioInput
 from face_perception.nodes.avatar_renderer import Drawing, RendererParameters
 from face_perception.nodes.avatar_steering import Steering
-from face_perception.nodes.driver import PerceptionNode, run
+from face_perception.nodes.driver import PerceptionNode
 from face_perception.nodes.networks import NetworkParameters
 from face_perception.nodes.parameters import parameter
+from face_perception.nodes.process import run
 from face_perception.nodes.speech_troubles import SpeechTroubles
 from face_perception.nodes.topic_screen import TopicScreen
 from face_perception.speech import BandMouth, Chunk, Mouth, NeuralMouth

@@ -13,8 +13,9 @@ from std_msgs.msg import Header
 from face_perception import msg
 from face_perception.nodes import messages, networks
 from face_perception.nodes.audio_input import AUDIO_COMMON, AudioInput
-from face_perception.nodes.driver import PerceptionNode, run
+from face_perception.nodes.driver import PerceptionNode
 from face_perception.nodes.parameters import parameter
+from face_perception.nodes.process import run
 from face_perception.speech import Activity, Chunk, Heard, SpeechStream, VoiceActivity
 
 _RATE = 16_000

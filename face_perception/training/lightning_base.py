@@ -83,15 +83,22 @@ def network_weights(checkpoint: Path) -> dict[str, torch.Tensor]:
     """Those of the module's ``network``, on the CPU. Raises FileNotFoundError, and ValueError where
     the file is damaged or of something else.
     """
-    state = _read(checkpoint)["state_dict"]
-    return {key.removeprefix("network."): value for key, value in state.items()}
+    return _weights(_read(checkpoint))
 
 
-def report_unfinished(checkpoint: Path, epochs: int, report: Callable[[str], None]) -> None:
-    """Says so where a run has not all its ``epochs`` yet. Raises as ``network_weights``."""
-    done = int(_read(checkpoint)["epoch"]) + 1
+def trained_weights(
+    checkpoint: Path, epochs: int, report: Callable[[str], None]
+) -> dict[str, torch.Tensor]:
+    """The same of a run that is measured; reported where it has not all its ``epochs`` yet."""
+    found = _read(checkpoint)
+    done = int(found["epoch"]) + 1
     if done < epochs:
         report(f"{checkpoint} has {done} of {epochs} epochs: `train --resume` does the others")
+    return _weights(found)
+
+
+def _weights(checkpoint: dict[str, Any]) -> dict[str, torch.Tensor]:
+    return {key.removeprefix("network."): v for key, v in checkpoint["state_dict"].items()}
 
 
 def _read(checkpoint: Path) -> dict[str, Any]:

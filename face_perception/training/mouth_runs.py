@@ -10,7 +10,7 @@ import torch
 from face_perception.inference import Made, install
 from face_perception.networks.mouth import MouthNetwork
 from face_perception.training import mouth, mouth_data, mouth_evaluation
-from face_perception.training.lightning_base import LAST, begun, network_weights, report_unfinished
+from face_perception.training.lightning_base import LAST, begun, trained_weights
 from face_perception.training.mouth import MouthRecipe
 from face_perception.training.mouth_data import Arrays
 from face_perception.training.recipe import read_settings
@@ -66,8 +66,7 @@ def evaluate(
         raise ValueError(f"{data} has no *.wav: recordings of speech were expected")
     recipe = read_settings(MouthRecipe, out / SETTINGS)
     network = MouthNetwork(recipe.width, recipe.hidden, recipe.layers)
-    network.load_state_dict(network_weights(out / LAST))
-    report_unfinished(out / LAST, recipe.epochs, report)
+    network.load_state_dict(trained_weights(out / LAST, recipe.epochs, report))
     few = mouth.speech(mouth_data.held_out(4, recipe.seed + 1, languages=True), recipe, 1)
     return _evaluation(network.eval(), recipe, few, out, recordings)
 

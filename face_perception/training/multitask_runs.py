@@ -14,7 +14,7 @@ from face_perception.synthesis import AffectSet, write_affect_set
 from face_perception.training import multitask_recipe as recipes
 from face_perception.training import run_folder
 from face_perception.training.affect_data import read_affect
-from face_perception.training.lightning_base import LAST, network_weights, report_unfinished
+from face_perception.training.lightning_base import LAST, trained_weights
 from face_perception.training.multitask_metrics import evaluate as measure
 
 _FIRST = (f"trunk/{LAST}", f"teacher/{LAST}")  # one is there from the first epoch on
@@ -61,7 +61,6 @@ def evaluate(
         if not file.exists():
             raise ValueError(f"{file} is missing: train --resume finishes the run")
         student = Multitask(width=recipe.width, shrink=recipe.shrink)
-        student.load_state_dict(network_weights(file))
-        report_unfinished(file, recipe.student_epochs, report)
+        student.load_state_dict(trained_weights(file, recipe.student_epochs, report))
         students.append(student.eval())
     return measure(students, read_affect(data, split or "test"))

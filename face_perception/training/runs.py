@@ -11,7 +11,7 @@ from face_perception import dataset
 from face_perception.inference import Made
 from face_perception.networks.geddnet import GEDDnet
 from face_perception.training import geddnet_recipe, mouth_runs, multitask_runs, run_folder
-from face_perception.training.lightning_base import LAST, begun, network_weights, report_unfinished
+from face_perception.training.lightning_base import LAST, begun, trained_weights
 from face_perception.training.recipe import GazeRecipe, read_recipe, recipe_file, task_of
 
 # Task -> the module of its runs; GEDDnet's are here.
@@ -86,8 +86,7 @@ def evaluate(
     data = data or run_folder.data_of(out)
     whole = dataset.read(data, geddnet_recipe.NEEDS)
     held = geddnet_recipe.from_dataset(whole.part(split or "test"))
-    report_unfinished(out / LAST, recipe.epochs, report)
-    weights = network_weights(out / LAST)
+    weights = trained_weights(out / LAST, recipe.epochs, report)
     subjects = len(weights["bias"]) // 2 if recipe.decomposed else 0
     network = GEDDnet(subjects, dilated=recipe.dilated, width=recipe.width)
     network.load_state_dict(weights)
