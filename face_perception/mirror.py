@@ -60,11 +60,10 @@ def mean_pose(pose: HeadPose | None, other: HeadPose | None) -> HeadPose | None:
 def mean_gaze(gaze: Gaze, other: Gaze) -> Gaze:
     """The mean of a gaze and of one from the mirrored frame; the valid one where only one is."""
     back = dataclasses.replace(
-        gaze,
+        other,
+        face_id=gaze.face_id,
         origin=_FLIP @ other.origin,
         direction=_FLIP @ other.direction,
-        confidence=other.confidence,
-        valid=other.valid,
     )
     if not (gaze.valid and other.valid):
         return gaze if gaze.valid or not other.valid else back
@@ -73,5 +72,7 @@ def mean_gaze(gaze: Gaze, other: Gaze) -> Gaze:
         gaze,
         origin=(gaze.origin + back.origin) / 2,
         direction=direction / np.linalg.norm(direction),
-        confidence=(gaze.confidence + other.confidence) / 2,
+        confidence=(gaze.confidence + back.confidence) / 2,
+        yaw_sigma=(gaze.yaw_sigma + back.yaw_sigma) / 2,
+        pitch_sigma=(gaze.pitch_sigma + back.pitch_sigma) / 2,
     )

@@ -136,7 +136,11 @@ class Perception:
         """
         estimator = load_gaze(gaze, threads=threads)
         store = people or PeopleStore()
-        known = People(store, {estimator.name: estimator.revision})
+        known = People(
+            store,
+            {estimator.name: estimator.revision},
+            priors={estimator.name: estimator.prior},
+        )
         if person and not known.calibrated(person):
             hint = ["calibrate", "--person", person, "--model", gaze]
             if store.folder != people_dir():

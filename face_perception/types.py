@@ -125,7 +125,8 @@ class Face:
 
     ``landmarks`` float32 [478, 3]: x, y in pixels, z in the same scale, smaller is nearer. Eye
     openness is relative to the track's own open level (1 = open as usual, NaN = not known yet).
-    Left and right are the person's own.
+    Eye visibility, in [0, 1], is near 0 where the eye itself is hidden by dark glasses, glare or a
+    hand (NaN = not estimated). Left and right are the person's own.
     """
 
     id: str
@@ -135,6 +136,8 @@ class Face:
     pose: HeadPose | None
     left_eye_openness: float = NAN
     right_eye_openness: float = NAN
+    left_eye_visibility: float = NAN
+    right_eye_visibility: float = NAN
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,11 +152,27 @@ class FaceCrop:
     transform: FloatArray
 
 
+class Eyes(IntEnum):
+    """State of a face's eyes; values as in Gaze.msg.
+
+    ``UNKNOWN``: the eyes cannot be seen (dark glasses, glare, head turned away, outside the image).
+    ``BLINK``: closed, not yet for longer than a blink. ``CLOSED``: closed for longer.
+    """
+
+    UNKNOWN = 0
+    OPEN = 1
+    BLINK = 2
+    CLOSED = 3
+
+
 @dataclass(frozen=True, slots=True)
 class Gaze:
     """Where one face looks, in the optical frame.
 
-    ``origin`` [3] in metres is the midpoint of the eyes, ``direction`` [3] a unit vector.
+    ``origin`` [3] in metres is the midpoint of the eyes, ``direction`` [3] a unit vector. The error
+    model, for yaw and for pitch: estimate = gain * truth + a normal error of ``sigma`` radians,
+    both measured against the line to what is looked at. ``valid`` is false while the eyes are
+    closed or hidden; the last direction is then held.
     """
 
     face_id: str
@@ -165,6 +184,11 @@ class Gaze:
     person_id: str = ""
     calibrated: bool = False
     eye_contact: float = NAN
+    eyes: Eyes = Eyes.UNKNOWN
+    yaw_sigma: float = NAN
+    pitch_sigma: float = NAN
+    yaw_gain: float = 1.0
+    pitch_gain: float = 1.0
 
     @property
     def yaw(self) -> float:
@@ -256,8 +280,12 @@ class Engagement(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class Attention:
-    """What one face attends to. ``angle`` is between its gaze and the line from its eyes to the
-    robot.
+    """What one face attends to.
+
+    ``angle`` is between its gaze and the line from its eyes to the robot, radians. ``confidence``
+    is the probability that ``target`` is right. ``source`` is the source of the gaze, "head_pose"
+    where only the head is known (``looking_at_robot`` is then false and ``confidence`` at most
+    0.5), or "eyes_closed".
     """
 
     face_id: str
@@ -272,3 +300,5 @@ class Attention:
     engagement_since: float
     eye_contact: float = NAN
     person_id: str = ""
+    eyes: Eyes = Eyes.UNKNOWN
+    confidence: float = NAN

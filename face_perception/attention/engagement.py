@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import Enum
 from types import MappingProxyType
 
 from face_perception.types import Engagement
@@ -34,23 +35,39 @@ class EngagementTimes:
     disengage: float
 
 
+class Attending(Enum):
+    """Whether a person attends to the robot now.
+
+    ``PERHAPS``: the head faces it, but the eyes cannot be seen. ``UNKNOWN``: nothing can be seen.
+    """
+
+    UNKNOWN = 0
+    NO = 1
+    PERHAPS = 2
+    YES = 3
+
+
 def next_state(
-    state: Engagement, lasted: float, attending: bool | None, times: EngagementTimes
+    state: Engagement, lasted: float, attending: Attending, times: EngagementTimes
 ) -> Engagement:
     """The state that follows ``state`` after it lasted ``lasted`` seconds; at most one step.
 
-    ``attending`` says whether the person attends to the robot now; None: it cannot be seen.
+    What is only perhaps attention begins engagement and keeps it, but never completes it: nobody
+    becomes engaged by the head pose alone.
     """
-    if attending is None:
+    if attending == Attending.UNKNOWN:
         return Engagement.UNKNOWN
+    if state in (Engagement.UNKNOWN, Engagement.DISENGAGED):
+        return Engagement.DISENGAGED if attending == Attending.NO else Engagement.ENGAGING
+    if attending == Attending.PERHAPS:
+        return state
+    looks = attending == Attending.YES
     if state == Engagement.ENGAGING:
-        if not attending:
+        if not looks:
             return Engagement.DISENGAGED
         return Engagement.ENGAGED if lasted >= times.engage else state
     if state == Engagement.ENGAGED:
-        return state if attending else Engagement.DISENGAGING
-    if state == Engagement.DISENGAGING:
-        if attending:
-            return Engagement.ENGAGED
-        return Engagement.DISENGAGED if lasted >= times.disengage else state
-    return Engagement.ENGAGING if attending else Engagement.DISENGAGED
+        return state if looks else Engagement.DISENGAGING
+    if looks:
+        return Engagement.ENGAGED
+    return Engagement.DISENGAGED if lasted >= times.disengage else state

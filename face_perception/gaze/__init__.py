@@ -1,6 +1,13 @@
 """Where a face looks: origin and direction in the camera's optical frame."""
 
-from face_perception.gaze.calibration import Bias, CalibrationRefused, find_bias, two_places
+from face_perception.gaze.calibration import (
+    CalibrationFit,
+    CalibrationRefused,
+    Correction,
+    EstimatorPrior,
+    Samples,
+    fit_calibration,
+)
 from face_perception.gaze.collection import (
     CalibrationTarget,
     Collection,
@@ -8,6 +15,7 @@ from face_perception.gaze.collection import (
     camera_target,
     face_target,
     point_target,
+    proposed_targets,
 )
 from face_perception.gaze.estimator import GazeEstimator, estimate_gazes, load_gaze
 from face_perception.gaze.eye_contact import EyeContact
@@ -21,16 +29,18 @@ from face_perception.gaze.normalised import (
     to_angles,
     to_direction,
 )
-from face_perception.gaze.people import People, apply_bias
+from face_perception.gaze.people import People, apply_correction
 from face_perception.gaze.people_store import Calibration, PeopleStore, check_person_id, people_dir
 
 __all__ = [
     "GEOMETRIC",
-    "Bias",
     "Calibration",
+    "CalibrationFit",
     "CalibrationRefused",
     "CalibrationTarget",
     "Collection",
+    "Correction",
+    "EstimatorPrior",
     "EyeContact",
     "GazeEstimator",
     "GeddnetGaze",
@@ -40,21 +50,22 @@ __all__ = [
     "People",
     "PeopleStore",
     "Progress",
-    "apply_bias",
+    "Samples",
+    "apply_correction",
     "camera_target",
     "check_person_id",
     "estimate_gazes",
     "eye_points",
     "face_target",
-    "find_bias",
+    "fit_calibration",
     "load_gaze",
     "normalise",
     "normalise_points",
     "normalised_rotation",
     "people_dir",
     "point_target",
+    "proposed_targets",
     "rotation_to_eyes",
     "to_angles",
     "to_direction",
-    "two_places",
 ]

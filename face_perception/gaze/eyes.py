@@ -1,6 +1,6 @@
-"""The eyes of a face as balls in space: where they are and along which line each looks. No memory.
+"""The eyes of a face as spheres in space: where they are and where each looks. No memory.
 
-Constants of the eye are in metres of the head of average size that the head pose assumes, so that a
+Constants of the eye are in metres of the head of average size that the head pose assumes, so a
 larger or smaller head changes nothing.
 """
 
@@ -19,25 +19,32 @@ from face_perception.types import Camera, Face, FloatArray, HeadPose
 # head that the pose is fitted to; y is that of the left eye. Only its depth matters.
 _CANTHI = np.array([-0.018, 0.0315, -0.0046])
 
-# The eyeball turns about a point behind the midpoint of its canthi; the iris is on a sphere of this
-# radius about it (the cornea's apex is at 13 mm, the pupil at 10).
+# The eyeball turns about a point this far behind the midpoint of its canthi.
 _BEHIND = 0.009
-_RADIUS = 0.012
+# Effective radius of the sphere on which the iris moves. The pupil of a real eye is 10 mm from the
+# centre, but the mesh network draws the iris towards the middle of the eye: per unit of direction
+# its iris moves by 7.2 mm sideways on 56 people (Columbia Gaze), 6 mm on one person at a tablet.
+# 8 mm has the least error on the 56 people: 6.3 degrees, 7.2 with the 12 mm used before (leave one
+# person out). Up and down the iris moves by 3 mm only. No constant makes up for that here: it would
+# multiply what expressions and errors of the head's pitch add. A calibration does, per person.
+_RADIUS = 0.008
 # The pupil of an eye that looks straight ahead is above the line of its canthi. Fitted to nine
-# photographs of people who look at the lens (eight people, the two samples among them), where it
-# leaves a spread of 2.4 degrees in pitch.
+# photographs of eight people who look at the lens; it leaves a spread of 2.4 degrees in pitch.
 _ABOVE = 0.0024
-# The line of sight is some 4 degrees to the nose of the eye's optical axis (angle kappa), which
-# is worth moving the eyeball's centre to the temple. It cancels where both eyes are seen.
+# The line of sight is some 4 degrees nearer to the nose than the eye's optical axis (angle kappa).
+# Moving the eyeball's centre towards the temple has the same effect. It cancels over both eyes.
 _OUTWARDS = 0.0008
-# Head pitch from landmarks is off by 5 degrees from one person to the next (5.5 of spread on the
-# photographs, of heads that hardly differ), while heads that look at something are seldom pitched
-# far against the line of sight. Of that pitch, this share is believed.
+# Head pitch from landmarks differs by 5 degrees between people (5.5 of spread on the photographs,
+# where the heads hardly differ), and people seldom pitch the head far against the line of sight.
+# This share of the measured pitch is used.
 _PITCH_TRUST = 0.6
 
-# Width of an eye, pixels, at which half the confidence is lost to the noise of the landmarks.
-_HALF_WIDTH = 12.0
+_HALF_WIDTH = 12.0  # width of an eye, pixels, at which half the confidence is lost to noise
 _ONE_EYE = 0.7  # confidence where only one eye is seen
+_HIDDEN = 0.25  # visibility below which an eye is behind dark glasses, glare or a hand
+# What adds to the error on each axis: radians times the width of an eye in pixels (JAFFE pictures
+# shrunk: 1.0 degree at 20 pixels, 3.3 at 6), and per radian of head turn (25 wild faces).
+_ERROR_OF_WIDTH, _ERROR_OF_TURN = math.radians(20), 0.12
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +79,7 @@ class Look:
     direction: FloatArray
     width: float  # canthus to canthus, pixels
     openness: float
+    visibility: float  # of the eye itself, [0, 1]; NaN: not known
 
 
 def usable_pose(face: Face) -> HeadPose | None:
@@ -89,15 +97,18 @@ def facing(pose: HeadPose) -> float:
 
 
 def find_looks(camera: Camera, face: Face, pose: HeadPose) -> list[Look]:
-    """What the eyes say that lie inside the image."""
+    """What the eyes say that can be seen: inside the image and not hidden."""
     sight = -pose.position / np.linalg.norm(pose.position)
     elevation = math.asin(max(-1.0, min(1.0, float(sight @ pose.rotation[:, 2]))))
     tilt = (1 - _PITCH_TRUST) * elevation
     c, s = math.cos(tilt), math.sin(tilt)
     openness = (face.left_eye_openness, face.right_eye_openness)
+    visible = (face.left_eye_visibility, face.right_eye_visibility)
     size = np.array([camera.width, camera.height])
     found = []
-    for eye, opened in zip(_EYES, openness, strict=True):
+    for eye, opened, seen in zip(_EYES, openness, visible, strict=True):
+        if seen < _HIDDEN:
+            continue
         points = face.landmarks[[eye.outer, eye.inner, *eye.iris], :2].astype(np.float64)
         if not np.isfinite(points).all() or (points < -0.5).any() or (points > size - 0.5).any():
             continue
@@ -108,7 +119,7 @@ def find_looks(camera: Camera, face: Face, pose: HeadPose) -> list[Look]:
         to_centre = np.array([-_BEHIND * c - _ABOVE * s, _OUTWARDS, _ABOVE * c - _BEHIND * s])
         centre = depth * np.array([*canthi, 1.0]) + pose.rotation @ (to_centre * sides)
         direction = _where_ray_meets(np.array([*iris, 1.0]), centre) - centre
-        found.append(Look(centre, direction / np.linalg.norm(direction), width, opened))
+        found.append(Look(centre, direction / np.linalg.norm(direction), width, opened, seen))
     return found
 
 
@@ -143,10 +154,29 @@ def origin_of(looks: list[Look], pose: HeadPose) -> FloatArray:
 
 
 def visibility(looks: list[Look]) -> float:
-    """How well open eyes are seen, [0, 1]: falls with small, closing and hidden ones."""
+    """How well open eyes are seen, [0, 1]: falls with small, closing, blurred and hidden ones."""
     if not looks:
         return 0.0
-    width = float(np.mean([look.width for look in looks]))
+    width = _width(looks)
     size = width * width / (width * width + _HALF_WIDTH * _HALF_WIDTH)
     share = float(np.mean([opened(look) for look in looks]))
-    return size * share * (1.0 if len(looks) == len(_EYES) else _ONE_EYE)
+    clear = float(
+        np.mean([1.0 if math.isnan(look.visibility) else look.visibility for look in looks])
+    )
+    return size * share * clear * (1.0 if len(looks) == len(_EYES) else _ONE_EYE)
+
+
+def added_error(looks: list[Look], front: float) -> float:
+    """Standard deviation on each axis, radians, that small eyes and a turned head add to a gaze.
+
+    ``front`` is the cosine of the head's turn against the line to the camera.
+    """
+    if not looks:
+        return math.nan
+    one_eye = 1.0 if len(looks) == len(_EYES) else math.sqrt(2)
+    turn = math.acos(max(-1.0, min(1.0, front)))
+    return math.hypot(one_eye * _ERROR_OF_WIDTH / _width(looks), _ERROR_OF_TURN * turn)
+
+
+def _width(looks: list[Look]) -> float:
+    return max(float(np.mean([look.width for look in looks])), 1.0)

@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
 
-from face_perception.gaze.eyes import awake, facing, find_looks, origin_of, usable_pose, visibility
+from face_perception.gaze.calibration import NETWORK_PRIOR
+from face_perception.gaze.eyes import (
+    added_error,
+    awake,
+    facing,
+    find_looks,
+    origin_of,
+    usable_pose,
+    visibility,
+)
 from face_perception.gaze.normalise import EYE_SHAPE, FACE_SIDE, Normalised, NotSeen, normalise
 from face_perception.gaze.normalised import to_direction
 from face_perception.gaze.steady import SteadyGaze
@@ -36,6 +46,8 @@ class GeddnetGaze(SteadyGaze):
     Settings as of ``SteadyGaze``. Raises inference.ModelError for a model that is no such network.
     """
 
+    prior = NETWORK_PRIOR
+
     def __init__(self, model: Model, **settings: float) -> None:
         super().__init__(**settings)
         _check(model)
@@ -58,7 +70,7 @@ class GeddnetGaze(SteadyGaze):
         refused: dict[str, str] = {}
         blanks, crops = [], {}
         for face in faces:
-            level = self.meet(face.id, frame.stamp)
+            level = self.meet(face, frame.stamp)
             pose = usable_pose(face)
             looks = [] if pose is None else find_looks(frame.camera, face, pose)
             open_eyes = awake(looks, level)
@@ -78,6 +90,14 @@ class GeddnetGaze(SteadyGaze):
                     confidence=face.confidence * front * visibility(open_eyes),
                     valid=False,
                     source=self.name,
+                    eyes=self.eyes(
+                        face.id,
+                        frame.stamp,
+                        seen=bool(looks) and front >= self.min_facing,
+                        opened=bool(open_eyes) and front >= self.min_facing,
+                    ),
+                    yaw_sigma=math.hypot(self.prior.yaw.sigma, added_error(open_eyes, front)),
+                    pitch_sigma=math.hypot(self.prior.pitch.sigma, added_error(open_eyes, front)),
                 )
             )
         self.refused = refused

@@ -1,6 +1,7 @@
-"""Who the faces are: links to persons, their calibrations on the gaze, collections that run.
+"""Maps tracked faces to known people, applies each person's gaze calibration, and runs calibration
+sessions.
 
-The one thing between an estimator and its reader, for any estimator. No ROS; thread-safe.
+Works for any gaze estimator. No ROS; thread-safe.
 """
 
 from __future__ import annotations
@@ -14,16 +15,16 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from face_perception.faces import GONE_AFTER
-from face_perception.gaze.calibration import Bias, axis_error
+from face_perception.gaze.calibration import NETWORK_PRIOR, CalibrationFit, EstimatorPrior
 from face_perception.gaze.collection import Collection, Progress
-from face_perception.gaze.eye_contact import UNCALIBRATED_SIGMA, EyeContact
+from face_perception.gaze.eye_contact import EyeContact
+from face_perception.gaze.lids import LidCue, measure_lids
 from face_perception.gaze.normalised import normalised_rotation, to_angles, to_direction
 from face_perception.gaze.people_store import Calibration, PeopleStore
-from face_perception.types import Camera, Face, Gaze
+from face_perception.smoothing import OneEuro
+from face_perception.types import Camera, Face, FloatArray, Gaze
 
-# What a person's gaze is off by when calibrated, at least, on each axis: the samples know nothing
-# of other days, lights and turns of the head.
-_MIN_CALIBRATED = math.radians(1.5)
+_LID_CUTOFF, _LID_BETA = 1.0, 3.0  # of the one-euro filter on the lids, as of the gaze
 _SHORT = 12  # of a hash, in a sentence
 
 
@@ -32,6 +33,7 @@ class _Link:
     person_id: str
     calibrations: Mapping[str, Calibration]
     seen: float  # stamp; NaN: no image yet since it was made
+    lids: OneEuro = field(default_factory=lambda: OneEuro(_LID_CUTOFF, _LID_BETA))
 
 
 @dataclass(slots=True)
@@ -43,11 +45,11 @@ class _State:
 
 
 class People:
-    """Calibrated gaze and eye contact of the faces that are somebody.
+    """Gives gazes with the calibration of the person that a face is linked to, and eye contact.
 
     ``revisions`` gives the revision of each estimator in use, by its name. A calibration for
-    another one, or for another revision of it, is not applied. ``uncalibrated_sigma`` is the error
-    on each axis, radians, of a gaze without calibration.
+    another one, or for another revision of it, is not applied. ``priors`` gives what is known of
+    each estimator before calibration; ``NETWORK_PRIOR`` for one that is not among them.
     """
 
     def __init__(
@@ -55,13 +57,13 @@ class People:
         store: PeopleStore,
         revisions: Mapping[str, str],
         *,
+        priors: Mapping[str, EstimatorPrior] | None = None,
         eye_contact: EyeContact | None = None,
-        uncalibrated_sigma: float = UNCALIBRATED_SIGMA,
     ) -> None:
         self.store = store
         self._revisions = revisions
         self._eye_contact = eye_contact or EyeContact()
-        self._uncalibrated = uncalibrated_sigma
+        self._priors = dict(priors or {})
         self._lock = threading.Lock()
         self._state = _State()
         self._signature = store.signature()
@@ -83,7 +85,10 @@ class People:
                 collection.add(stamp, camera, by_id, raw)
             self._age_links(stamp)
             links = dict(state.links)
-        return [self._finish(camera, by_id.get(g.face_id), g, links.get(g.face_id)) for g in gazes]
+        return [
+            self._finish(stamp, camera, by_id.get(g.face_id), g, links.get(g.face_id))
+            for g in gazes
+        ]
 
     def link(self, face_id: str, person_id: str) -> bool:
         """Says that a face is a person until it is lost, or nobody (an empty person); returns
@@ -151,6 +156,7 @@ class People:
         with self._lock:
             if collection.face_id in self._state.collections:
                 raise ValueError(f"{collection.face_id} is being calibrated already: cancel that")
+            collection.priors = self._priors
             self._state.collections[collection.face_id] = collection
 
     def progress(self, collection: Collection) -> Progress:
@@ -163,27 +169,26 @@ class People:
             if self._state.collections.get(collection.face_id) is collection:
                 del self._state.collections[collection.face_id]
 
-    def conclude(self, collection: Collection, person_id: str) -> Bias:
+    def conclude(self, collection: Collection, person_id: str) -> CalibrationFit:
         """Stores what a finished collection has found as the person's and links its face to them.
 
         Raises CalibrationRefused, and then changes nothing; OSError where it cannot be stored.
         """
         self.end(collection)
-        bias = collection.result()
+        fit = collection.result()
         calibration = Calibration(
             estimator=collection.estimator,
             revision=self._revisions[collection.estimator],
-            bias_yaw=bias.yaw,
-            bias_pitch=bias.pitch,
-            spread=bias.spread,
-            expected_residual=bias.expected_residual,
-            samples=bias.samples,
-            targets=len(collection.targets),
+            correction=fit.correction,
+            spread=fit.spread,
+            expected_residual=fit.expected_residual,
+            samples=fit.samples,
+            targets=fit.targets,
             made=time.time(),
         )
         self.store.put(person_id, calibration)
         self.link(collection.face_id, person_id)
-        return bias
+        return fit
 
     def _age_links(self, stamp: float) -> None:
         """Ends the links of faces that are lost."""
@@ -215,28 +220,59 @@ class People:
                 )
         return found
 
-    def _finish(self, camera: Camera, face: Face | None, gaze: Gaze, link: _Link | None) -> Gaze:
-        sigma = self._uncalibrated
+    def _finish(
+        self, stamp: float, camera: Camera, face: Face | None, gaze: Gaze, link: _Link | None
+    ) -> Gaze:
+        rotation = np.full((3, 3), np.nan) if face is None else normalised_rotation(camera, face)
         if link is not None:
             gaze = replace(gaze, person_id=link.person_id)
             calibration = link.calibrations.get(gaze.source)
             if calibration is not None and face is not None and self._fits(calibration):
-                applied = apply_bias(camera, face, gaze, calibration)
-                if applied.calibrated:
-                    gaze = applied
-                    sigma = max(axis_error(calibration.expected_residual), _MIN_CALIBRATED)
-        return replace(gaze, eye_contact=self._eye_contact.of(gaze, sigma))
+                lids = LidCue()
+                if calibration.correction.lid_gain:
+                    lids = _smooth(link.lids, measure_lids(face), stamp)
+                prior = self._priors.get(gaze.source, NETWORK_PRIOR)
+                gaze = apply_correction(rotation, gaze, calibration, prior, lids)
+        right = rotation[:, 0] if np.isfinite(rotation).all() else None
+        return replace(gaze, eye_contact=self._eye_contact.of(gaze, right))
 
 
-def apply_bias(camera: Camera, face: Face, gaze: Gaze, calibration: Calibration) -> Gaze:
-    """A gaze with a person's bias added in the face's normalised camera.
+def _smooth(smooth: OneEuro, lids: LidCue, stamp: float) -> LidCue:
+    """The lids smoothed over time as the gaze is; as they are where one is NaN."""
+    heights = np.array([lids.upper, lids.lower, lids.brow])
+    if not np.isfinite(heights).all():
+        return lids
+    return LidCue(*(float(v) for v in smooth(heights, stamp)))
 
-    Unchanged where direction or landmarks are NaN. Raises ValueError for an unknown lens
-    distortion.
+
+def apply_correction(
+    rotation: FloatArray,
+    gaze: Gaze,
+    calibration: Calibration,
+    prior: EstimatorPrior,
+    lids: LidCue,
+) -> Gaze:
+    """A gaze with a person's calibration applied in the face's normalised camera.
+
+    ``rotation`` [3, 3] is that camera's (see ``normalised_rotation``), ``prior`` the estimator's.
+    Unchanged where direction or rotation are NaN.
     """
-    rotation = normalised_rotation(camera, face)
     yaw, pitch = to_angles(rotation, gaze.direction)
     if not (math.isfinite(yaw) and np.isfinite(rotation).all()):
         return gaze
-    direction = to_direction(rotation, yaw + calibration.bias_yaw, pitch + calibration.bias_pitch)
-    return replace(gaze, direction=direction, calibrated=True)
+    correction = calibration.correction
+    yaw_sigma, pitch_sigma = correction.sigmas(yaw, pitch)
+    return replace(
+        gaze,
+        direction=to_direction(rotation, *correction.apply(yaw, pitch, lids)),
+        calibrated=True,
+        yaw_sigma=math.hypot(yaw_sigma, _added(gaze.yaw_sigma, prior.yaw.sigma)),
+        pitch_sigma=math.hypot(pitch_sigma, _added(gaze.pitch_sigma, prior.pitch.sigma)),
+        yaw_gain=1.0,
+        pitch_gain=1.0,
+    )
+
+
+def _added(sigma: float, usual: float) -> float:
+    """What the size of the eyes and the turn of the head added to an estimator's usual error."""
+    return math.sqrt(max(0.0, sigma**2 - usual**2)) if math.isfinite(sigma) else math.nan

@@ -19,28 +19,30 @@ from typing import Any
 
 from face_perception import paths
 from face_perception.files import check_writable, locked, write_whole
+from face_perception.gaze.calibration import Correction
+from face_perception.gaze.lids import LidCue
 
-VERSION = 1
+VERSION = 2  # 1 had a bias and no gain; it is read as a correction with gain 1
 _MAX_ID = 200
+_MAX_BIAS, _GAINS, _MAX_LID_GAIN = 2.0, (0.1, 10.0), 10.0  # radians; beyond them a file is damaged
 # What reading a file that is damaged raises.
 _DAMAGED = (ValueError, KeyError, TypeError, AttributeError, RecursionError)
 
 
 @dataclass(frozen=True, slots=True)
 class Calibration:
-    """How one person's gaze differs from an estimator's, and what it rests on.
+    """One person's calibration for one gaze estimator, and what it rests on.
 
-    ``bias_yaw`` and ``bias_pitch`` are added to the estimate in the normalised camera, radians;
-    ``spread`` is the standard deviation of one image's gaze on each axis, ``expected_residual`` the
-    mean angle that a calibrated gaze is expected to be off by. ``estimator`` is the source of the
-    gazes that it belongs to and ``revision`` that of its weights or arithmetic; ``made`` is
-    seconds since 1970.
+    ``correction`` is applied to the estimate (see ``Correction``). ``spread`` is the standard
+    deviation of one image's gaze on each axis and ``expected_residual`` the mean angle by which a
+    calibrated gaze is expected to be off, radians. ``estimator`` is the source of the gazes that it
+    belongs to, ``revision`` the revision of that estimator's weights or arithmetic; ``made`` is
+    seconds since 1970. Raises ValueError for a value that cannot be right.
     """
 
     estimator: str
     revision: str
-    bias_yaw: float
-    bias_pitch: float
+    correction: Correction
     spread: float
     expected_residual: float
     samples: int
@@ -48,22 +50,41 @@ class Calibration:
     made: float
 
     def __post_init__(self) -> None:
-        for field in dataclasses.fields(self):
-            value = getattr(self, field.name)
-            if field.type == "str":
-                if not isinstance(value, str):
-                    raise ValueError(f"{field.name} is {value!r}, not a text")
-            elif isinstance(value, bool) or not isinstance(value, int | float):
-                raise ValueError(f"{field.name} is {value!r}, not a number")
-            elif not math.isfinite(value):
-                raise ValueError(f"{field.name} is {value}, not a finite number")
+        _check_fields(self)
         if not self.estimator:
             raise ValueError("estimator is empty")
         for name, limit in (("samples", 2**32), ("targets", 2**32), ("made", 2**31)):
             if not 0 <= getattr(self, name) < limit:
                 raise ValueError(f"{name} is {getattr(self, name)}")
-        if max(abs(self.bias_yaw), abs(self.bias_pitch)) > 1 or self.expected_residual < 0:
-            raise ValueError(f"a bias of {self.bias_yaw}, {self.bias_pitch} rad is none")
+        made = self.correction
+        for name, low, high in (
+            ("bias_yaw", -_MAX_BIAS, _MAX_BIAS),
+            ("bias_pitch", -_MAX_BIAS, _MAX_BIAS),
+            ("gain_yaw", *_GAINS),
+            ("gain_pitch", *_GAINS),
+            ("lid_gain", 0, _MAX_LID_GAIN),
+        ):
+            if not low <= getattr(made, name) <= high:
+                raise ValueError(f"{name} is {getattr(made, name)}, not in {low:g} to {high:g}")
+        if min(self.expected_residual, self.spread, made.sigma_yaw, made.sigma_pitch) < 0:
+            raise ValueError("spread, expected_residual or a sigma is negative")
+
+
+def _check_fields(values: Any) -> None:
+    """Raises ValueError where a field of a dataclass, or of one in it, has a value of another type
+    or a number that is not finite.
+    """
+    for field in dataclasses.fields(values):
+        value = getattr(values, field.name)
+        if dataclasses.is_dataclass(value):
+            _check_fields(value)
+        elif field.type == "str":
+            if not isinstance(value, str):
+                raise ValueError(f"{field.name} is {value!r}, not a text")
+        elif isinstance(value, bool) or not isinstance(value, int | float):
+            raise ValueError(f"{field.name} is {value!r}, not a number")
+        elif not math.isfinite(value):
+            raise ValueError(f"{field.name} is {value}, not a finite number")
 
 
 def people_dir() -> Path:
@@ -246,7 +267,8 @@ class PeopleStore:
                 f"{path} was written by a newer face_perception (version {version}; this one "
                 f"reads {VERSION}): update, or move the file away"
             )
-        person_id, calibrations = content["person_id"], _calibrations(content["calibrations"])
+        person_id = content["person_id"]
+        calibrations = _calibrations(content["calibrations"], version)
         check_person_id(person_id)
         if self._file(person_id) != path:
             raise ValueError(f"it is the file of somebody else than {person_id!r}")
@@ -267,6 +289,19 @@ def _aside(path: Path) -> Path:
     return path.with_name(f"{path.name}.damaged")
 
 
-def _calibrations(entries: list[dict[str, Any]]) -> dict[str, Calibration]:
-    found = [Calibration(**entry) for entry in entries]
+def _calibrations(entries: list[dict[str, Any]], version: int) -> dict[str, Calibration]:
+    read = _calibration if version >= VERSION else _calibration_of_version_1
+    found = [read(dict(entry)) for entry in entries]
     return {calibration.estimator: calibration for calibration in found}
+
+
+def _calibration(entry: dict[str, Any]) -> Calibration:
+    correction = dict(entry.pop("correction"))
+    lids = LidCue(**correction.pop("lids"))
+    return Calibration(correction=Correction(lids=lids, **correction), **entry)
+
+
+def _calibration_of_version_1(entry: dict[str, Any]) -> Calibration:
+    """A bias without gain. Whether it still applies, the estimator's revision decides."""
+    yaw, pitch = entry.pop("bias_yaw"), entry.pop("bias_pitch")
+    return Calibration(correction=Correction(bias_yaw=yaw, bias_pitch=pitch), **entry)

@@ -1,4 +1,4 @@
-"""What gaze estimators remember of a face: smoothing, and the last gaze while eyes are closed."""
+"""What gaze estimators remember of a face: its eyes' state, smoothing, the last gaze in a blink."""
 
 from __future__ import annotations
 
@@ -9,7 +9,9 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from face_perception.smoothing import OneEuro
-from face_perception.types import FloatArray
+from face_perception.types import Eyes, Face, FloatArray
+
+BLINK_TIME = 0.4  # seconds; a blink lasts 0.1 to 0.4 s
 
 
 @dataclass(slots=True)
@@ -20,15 +22,21 @@ class _State:
     last: float
     smooth: OneEuro
     direction: FloatArray | None = field(default=None)
+    lowered_since: float = math.nan  # since when both eyes are below the blink level
+    seen_open: bool = False
 
 
 class SteadyGaze:
     """Memory of a gaze estimator, by face id; what all estimators have in common.
 
-    - ``blink_level``: share of its usual openness below which an eye says nothing.
-    - ``first_blink_level``: the same before ``settle_time`` seconds of a face, while its usual
-      openness is a population's: eyes differ by a quarter.
-    - ``max_turn``: of the head against the line of sight, radians, beyond which no eye is used.
+    - ``blink_level``: eye openness, relative to this person's usual, below which the eye counts as
+      blinking; the last gaze is then held.
+    - ``first_blink_level``: the same during the first ``settle_time`` seconds of a face, while its
+      usual openness is the average of many people: eyes differ by a quarter.
+    - ``closed_level``: openness below which an eye counts as closed once it has been below the
+      blink level for longer than a blink (0.4 s). Above it the lids are lowered for a look down.
+    - ``max_turn``: turn of the head against the line of sight, radians, beyond which no eye is
+      used.
     - ``min_cutoff``, ``beta``: of the one-euro filter on the direction (hertz; hertz a unit/s).
     - ``max_gap``: seconds between two images of a face after which its memory starts afresh.
 
@@ -40,6 +48,7 @@ class SteadyGaze:
         *,
         blink_level: float = 0.75,
         first_blink_level: float = 0.5,
+        closed_level: float = 0.5,
         settle_time: float = 1.0,
         max_turn: float = 1.05,
         min_cutoff: float = 1.0,
@@ -49,6 +58,7 @@ class SteadyGaze:
         for name, value, high in (
             ("blink_level", blink_level, 1.0),
             ("first_blink_level", first_blink_level, 1.0),
+            ("closed_level", closed_level, 1.0),
             ("settle_time", settle_time, math.inf),
             ("max_turn", max_turn, math.pi / 2),
             ("max_gap", max_gap, math.inf),
@@ -58,6 +68,7 @@ class SteadyGaze:
         OneEuro(min_cutoff, beta)  # refuses what is out of range
         self._blink_level = blink_level
         self._first_blink_level = first_blink_level
+        self._closed_level = closed_level
         self._settle_time = settle_time
         self.min_facing = math.cos(max_turn)
         self._filter = (min_cutoff, beta)
@@ -72,15 +83,40 @@ class SteadyGaze:
         """Forget the faces that are not among ``ids``."""
         self._states = {i: state for i, state in self._states.items() if i in ids}
 
-    def meet(self, face_id: str, stamp: float) -> float:
-        """To be called once for each image of a face: the openness below which an eye is closed."""
-        state = self._states.get(face_id)
+    def meet(self, face: Face, stamp: float) -> float:
+        """The openness below which an eye of ``face`` says nothing; to be called once an image."""
+        state = self._states.get(face.id)
         if state is None or not 0 <= stamp - state.last <= self._max_gap:
             state = _State(stamp, stamp, OneEuro(*self._filter))
-            self._states[face_id] = state
+            self._states[face.id] = state
         state.last = stamp
         settled = stamp - state.first >= self._settle_time
-        return self._blink_level if settled else self._first_blink_level
+        level = self._blink_level if settled else self._first_blink_level
+        openness = [face.left_eye_openness, face.right_eye_openness]
+        known = [value for value in openness if math.isfinite(value)]
+        if known and max(known) < level:
+            if math.isnan(state.lowered_since):
+                state.lowered_since = stamp
+            if stamp - state.lowered_since > BLINK_TIME:
+                level = min(level, self._closed_level)
+        else:
+            state.lowered_since = math.nan
+        return level
+
+    def eyes(self, face_id: str, stamp: float, *, seen: bool, opened: bool) -> Eyes:
+        """State of the eyes; ``seen``: an eye can be seen, ``opened``: one of these is open.
+
+        Eyes that were closed in every image of a face count as closed at once.
+        """
+        state = self._states[face_id]
+        if not seen:
+            return Eyes.UNKNOWN
+        if opened:
+            state.seen_open = True
+            return Eyes.OPEN
+        if state.seen_open and not stamp - state.lowered_since > BLINK_TIME:
+            return Eyes.BLINK
+        return Eyes.CLOSED
 
     def smoothed(self, face_id: str, stamp: float, direction: FloatArray) -> FloatArray:
         """The direction, a unit vector [3], smoothed with those before; after ``meet``."""

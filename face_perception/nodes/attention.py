@@ -25,23 +25,52 @@ class AttentionParameters:
         "metres.",
         length=3,
     )
-    enter_angle: float = parameter(
-        0.21, "Looking at the robot begins within this angle, rad.", minimum=0.0, maximum=3.14
+    robot_radius: float = parameter(
+        0.06,
+        "Distance from robot_point within which a look counts as at the robot, m; never more than "
+        "4 degrees.",
+        minimum=0.001,
+        maximum=10.0,
     )
-    leave_angle: float = parameter(
-        0.31, "Looking at the robot ends beyond this angle, rad.", minimum=0.0, maximum=3.14
-    )
-    face_enter_angle: float = parameter(
-        0.26, "Looking at another face begins within this angle, rad.", minimum=0.0, maximum=3.14
-    )
-    face_leave_angle: float = parameter(
-        0.38, "Looking at another face ends beyond this angle, rad.", minimum=0.0, maximum=3.14
-    )
-    head_pose_margin: float = parameter(
+    face_radius: float = parameter(
         0.1,
-        "Added to these angles where only the head pose is known, rad.",
-        minimum=0.0,
-        maximum=3.14,
+        "Distance from the midpoint of a face's eyes within which a look counts as at that face, "
+        "m; never more than 4 degrees.",
+        minimum=0.001,
+        maximum=10.0,
+    )
+    robot_prior: float = parameter(
+        0.5,
+        "Share of the time that people look at the robot.",
+        minimum=0.001,
+        maximum=0.99,
+    )
+    face_prior: float = parameter(
+        0.2,
+        "Share of the time that people look at one of the other faces, where there are any; with "
+        "robot_prior below 1.",
+        minimum=0.001,
+        maximum=0.99,
+    )
+    enter_probability: float = parameter(
+        0.5,
+        "Probability from which a target counts as looked at. With 0.5, a quarter of the people "
+        "who look elsewhere in press photographs are taken to look at the robot.",
+        minimum=0.01,
+        maximum=1.0,
+    )
+    leave_probability: float = parameter(
+        0.3,
+        "Probability below which the present target no longer counts as looked at.",
+        minimum=0.01,
+        maximum=1.0,
+    )
+    head_sigma: float = parameter(
+        0.26,
+        "Standard deviation of the angle between head and gaze, for faces without a valid gaze, "
+        "rad.",
+        minimum=0.01,
+        maximum=1.57,
     )
     enter_time: float = parameter(
         0.15, "How long a target must be looked at before it counts, s.", minimum=0.0, maximum=60.0

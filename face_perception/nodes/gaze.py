@@ -47,7 +47,15 @@ class GazeParameters(networks.NetworkParameters):
     compressed: bool = parameter(False, "A network reads image/compressed instead of image.")
     blink_level: float = parameter(
         0.75,
-        "Share of its usual openness below which an eye says nothing; the last gaze is held.",
+        "Eye openness, relative to this person's usual, below which the eye counts as blinking; "
+        "the last gaze is then held.",
+        minimum=0.0,
+        maximum=1.0,
+    )
+    closed_level: float = parameter(
+        0.5,
+        "Eye openness below which an eye counts as closed once it is below blink_level for longer "
+        "than a blink (0.4 s). Above it the lids are lowered for a look down.",
         minimum=0.0,
         maximum=1.0,
     )
@@ -79,28 +87,23 @@ class GazeParameters(networks.NetworkParameters):
         "",
         "Folder of people's calibrations; empty: face_perception/people in the user's data folder.",
     )
-    uncalibrated_error: float = parameter(
-        0.087,
-        "Standard deviation on each axis of a gaze without calibration, for eye contact, rad.",
-        minimum=0.0,
-        maximum=1.0,
-    )
     eye_contact_prior: float = parameter(
         0.5,
-        "Share of the time that people seek the camera, for eye contact.",
+        "Share of the time that people look at the camera. A lower value gives fewer false alarms "
+        "of eye contact and misses more.",
         minimum=0.001,
         maximum=0.999,
     )
     eye_contact_radius: float = parameter(
         0.06,
-        "Distance from the lens within which a look is eye contact, m.",
+        "Distance from the lens within which a look is eye contact, m; never more than 4 degrees.",
         minimum=0.001,
         maximum=10.0,
     )
 
 
 # Not the estimator's.
-_PEOPLE = ("people", "uncalibrated_error", "eye_contact_prior", "eye_contact_radius")
+_PEOPLE = ("people", "eye_contact_prior", "eye_contact_radius")
 _NODES = ("model", "qos", "compressed", *networks.NAMES, *_PEOPLE)
 
 
@@ -181,8 +184,8 @@ class GazeNode(PerceptionNode[GazeParameters]):
         return People(
             PeopleStore(folder, self.get_logger().warning),
             {self._estimator.name: self._estimator.revision},
+            priors={self._estimator.name: self._estimator.prior},
             eye_contact=EyeContact(values.eye_contact_prior, values.eye_contact_radius),
-            uncalibrated_sigma=values.uncalibrated_error,
         )
 
     def report(self) -> tuple[str, dict[str, str]]:

@@ -19,11 +19,12 @@ from rclpy.action import ActionServer, CancelResponse
 from face_perception import msg
 from face_perception.action import CalibrateGaze
 from face_perception.gaze import (
-    Bias,
     Calibration,
+    CalibrationFit,
     CalibrationRefused,
     CalibrationTarget,
     Collection,
+    Correction,
     People,
     camera_target,
     check_person_id,
@@ -236,7 +237,7 @@ class GazeCalibration:
         else:
             self._feed_back(goal)
             try:
-                bias = self._people.conclude(goal.collection, goal.person_id)
+                fit = self._people.conclude(goal.collection, goal.person_id)
             except (CalibrationRefused, OSError, ValueError) as error:
                 failure = f"not calibrated: {error}"
                 _conclude(goal.handle, False, failure)
@@ -245,7 +246,7 @@ class GazeCalibration:
                     f"{goal.person_id} is calibrated for {goal.collection.estimator}, stored, and "
                     f"linked to {goal.collection.face_id}"
                 )
-                _conclude(goal.handle, True, failure, bias, goal.collection.estimator)
+                _conclude(goal.handle, True, failure, fit, goal.collection.estimator)
         self._node.get_logger().info(f"{goal.collection.face_id}: {failure}")
 
     # The services.
@@ -308,16 +309,20 @@ class GazeCalibration:
 
 
 def _conclude(
-    handle: Any, success: bool, message: str, bias: Bias | None = None, estimator: str = ""
+    handle: Any,
+    success: bool,
+    message: str,
+    fit: CalibrationFit | None = None,
+    estimator: str = "",
 ) -> None:
     """Gives a goal its state and result, in a task of the executor."""
     result = CalibrateGaze.Result(success=success, message=message, estimator=estimator)
-    if bias is not None:
-        result.bias_yaw, result.bias_pitch = float(bias.yaw), float(bias.pitch)
-        result.spread = float(bias.spread)
-        result.expected_residual = float(bias.expected_residual)
-        result.expected_error_before = float(bias.before)
-        result.samples = int(bias.samples)
+    if fit is not None:
+        _fill(result, fit.correction)
+        result.spread = float(fit.spread)
+        result.expected_residual = float(fit.expected_residual)
+        result.expected_error_before = float(fit.before)
+        result.samples = int(fit.samples)
 
     def finish(goal_handle: Any) -> CalibrateGaze.Result:
         if goal_handle.is_cancel_requested and not success:
@@ -334,16 +339,23 @@ def _conclude(
 
 
 def _to_msg(person_id: str, face_id: str, calibration: Calibration) -> msg.Calibration:
-    return msg.Calibration(
+    out = msg.Calibration(
         person_id=person_id,
         face_id=face_id,
         estimator=calibration.estimator,
         revision=calibration.revision,
-        bias_yaw=float(calibration.bias_yaw),
-        bias_pitch=float(calibration.bias_pitch),
         spread=float(calibration.spread),
         expected_residual=float(calibration.expected_residual),
         samples=int(calibration.samples),
         targets=int(calibration.targets),
         made=messages.time(calibration.made),
     )
+    _fill(out, calibration.correction)
+    return out
+
+
+def _fill(message: Any, correction: Correction) -> None:
+    """Copies a correction's numbers to the fields of a message that has them."""
+    for name in ("bias_yaw", "bias_pitch", "gain_yaw", "gain_pitch", "lid_gain"):
+        setattr(message, name, float(getattr(correction, name)))
+    message.lid_reference = float(correction.lids.upper)

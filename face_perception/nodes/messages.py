@@ -71,6 +71,8 @@ def face_to_msg(face: types.Face) -> msg.Face:
     out.landmarks.frombytes(np.ascontiguousarray(face.landmarks, np.float32).tobytes())
     out.left_eye_openness = float(face.left_eye_openness)
     out.right_eye_openness = float(face.right_eye_openness)
+    out.left_eye_visibility = float(face.left_eye_visibility)
+    out.right_eye_visibility = float(face.right_eye_visibility)
     if face.pose is None:
         out.head_pose = Pose(
             position=Point(x=_NAN, y=_NAN, z=_NAN),
@@ -114,6 +116,8 @@ def face_from_msg(face: msg.Face) -> types.Face:
         pose=pose,
         left_eye_openness=face.left_eye_openness,
         right_eye_openness=face.right_eye_openness,
+        left_eye_visibility=face.left_eye_visibility,
+        right_eye_visibility=face.right_eye_visibility,
     )
 
 
@@ -176,8 +180,13 @@ def gaze_to_msg(gaze: types.Gaze) -> msg.Gaze:
         person_id=gaze.person_id,
         source=gaze.source,
         valid=bool(gaze.valid),
+        eyes=int(gaze.eyes),
         calibrated=bool(gaze.calibrated),
         confidence=float(gaze.confidence),
+        yaw_sigma=float(gaze.yaw_sigma),
+        pitch_sigma=float(gaze.pitch_sigma),
+        yaw_gain=float(gaze.yaw_gain),
+        pitch_gain=float(gaze.pitch_gain),
         origin=_point(gaze.origin),
         direction=Vector3(x=float(d[0]), y=float(d[1]), z=float(d[2])),
         yaw=gaze.yaw,
@@ -187,6 +196,7 @@ def gaze_to_msg(gaze: types.Gaze) -> msg.Gaze:
 
 
 def gaze_from_msg(gaze: msg.Gaze) -> types.Gaze:
+    """Fields that a foreign publisher left at 0 are unknown: a sigma is then NaN, a gain 1."""
     o, d = gaze.origin, gaze.direction
     return types.Gaze(
         face_id=gaze.face_id,
@@ -198,7 +208,17 @@ def gaze_from_msg(gaze: msg.Gaze) -> types.Gaze:
         person_id=gaze.person_id,
         calibrated=gaze.calibrated,
         eye_contact=gaze.eye_contact,
+        eyes=_eyes(gaze.eyes),
+        yaw_sigma=gaze.yaw_sigma if gaze.yaw_sigma > 0 else _NAN,
+        pitch_sigma=gaze.pitch_sigma if gaze.pitch_sigma > 0 else _NAN,
+        yaw_gain=gaze.yaw_gain if gaze.yaw_gain > 0 else 1.0,
+        pitch_gain=gaze.pitch_gain if gaze.pitch_gain > 0 else 1.0,
     )
+
+
+def _eyes(value: int) -> types.Eyes:
+    """The state of the eyes; a value of a newer version of the message is unknown."""
+    return types.Eyes(value) if value in tuple(types.Eyes) else types.Eyes.UNKNOWN
 
 
 def action_units_to_msg(units: types.ActionUnits) -> msg.ActionUnits:
@@ -282,7 +302,9 @@ def attention_to_msg(attention: types.Attention) -> msg.Attention:
         face_id=attention.face_id,
         person_id=attention.person_id,
         source=attention.source,
+        eyes=int(attention.eyes),
         looking_at_robot=bool(attention.looking_at_robot),
+        confidence=float(attention.confidence),
         angle=float(attention.angle),
         distance=float(attention.distance),
         eye_contact=float(attention.eye_contact),
@@ -308,4 +330,6 @@ def attention_from_msg(attention: msg.Attention) -> types.Attention:
         engagement_since=seconds(attention.engagement_since),
         eye_contact=attention.eye_contact,
         person_id=attention.person_id,
+        eyes=_eyes(attention.eyes),
+        confidence=attention.confidence,
     )

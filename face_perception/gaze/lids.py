@@ -1,0 +1,100 @@
+"""The lids as a cue to vertical gaze: the upper lid follows the eye up and down. No memory.
+
+Measured on 56 people (Columbia Gaze): the upper lid moves 3.5 mm per unit of vertical direction,
+more than the iris as the mesh sees it (2.7 mm), the lower lid 0.2 mm. An expression moves the lower
+lid and the brows as well, which tells it from a look.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from face_perception import faces
+from face_perception.types import Face, FloatArray
+
+Indices = npt.NDArray[np.intp]
+
+_MIDDLE = slice(3, 6)  # of the nine points of a lid: where it moves most
+# Changes, in eye widths, of the lower lid and of the brow that halve the lid term. Between looks
+# 10 degrees up and down they change by 0.01 and 0.03 (median of 56 people).
+_LOWER_LID, _BROW = 0.05, 0.12
+_MAX_MOVED = 0.15  # an upper lid moves no further by a look: beyond it is a blink or a stare
+
+
+@dataclass(frozen=True, slots=True)
+class LidCue:
+    """Heights in eye widths above the line through the canthi, mean of both eyes.
+
+    ``upper`` and ``lower`` lid, and the inner end of the ``brow``; NaN where not seen.
+    """
+
+    upper: float = math.nan
+    lower: float = math.nan
+    brow: float = math.nan
+
+    def moved_by_gaze(self, reference: LidCue) -> float:
+        """How far the upper lid is above ``reference``, faded out where an expression moved it.
+
+        0 where a height is NaN.
+        """
+        moved = self.upper - reference.upper
+        apart = ((self.lower - reference.lower) / _LOWER_LID) ** 2 + (
+            (self.brow - reference.brow) / _BROW
+        ) ** 2
+        if not math.isfinite(moved + apart):
+            return 0.0
+        return max(-_MAX_MOVED, min(_MAX_MOVED, moved)) * float(0.5**apart)
+
+
+def measure_lids(face: Face) -> LidCue:
+    """The lids of ``face``, its head turned back to the front; NaN without pose or landmarks."""
+    if face.pose is None or not np.isfinite(face.landmarks).all():
+        return LidCue()
+    points = faces.unrotated(face.landmarks, face.pose)[:, :2]
+    both = np.mean([_heights(points, *side) for side in _SIDES], axis=0)
+    return LidCue(*(float(v) for v in both))
+
+
+_SIDES = (
+    (
+        faces.LEFT_OUTER_CANTHUS,
+        faces.LEFT_INNER_CANTHUS,
+        faces.LEFT_EYE_UPPER,
+        faces.LEFT_EYE_LOWER,
+        faces.LEFT_BROW_LOWER,
+    ),
+    (
+        faces.RIGHT_OUTER_CANTHUS,
+        faces.RIGHT_INNER_CANTHUS,
+        faces.RIGHT_EYE_UPPER,
+        faces.RIGHT_EYE_LOWER,
+        faces.RIGHT_BROW_LOWER,
+    ),
+)
+
+
+def _heights(
+    points: FloatArray,
+    outer: int,
+    inner: int,
+    upper: Indices,
+    lower: Indices,
+    brow: Indices,
+) -> tuple[float, float, float]:
+    """Upper lid, lower lid and brow of one eye; ``points`` [478, 2], y up."""
+    along = points[inner] - points[outer]
+    width = float(np.linalg.norm(along))
+    if not width > 0:
+        return math.nan, math.nan, math.nan
+    up = np.array([-along[1], along[0]]) / width
+    up = up if up[1] > 0 else -up
+    middle = (points[outer] + points[inner]) / 2
+    heights = [
+        float((points[part].mean(0) - middle) @ up) / width
+        for part in (upper[_MIDDLE], lower[_MIDDLE], brow[-2:])
+    ]
+    return heights[0], heights[1], heights[2]

@@ -1,0 +1,144 @@
+"""Robust statistics of two-dimensional offsets: their centre, two places, correlated neighbours.
+
+Offsets are [N, 2], radians. Knows nothing of faces or calibrations.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from face_perception.types import FloatArray
+
+# Beyond this many spreads from the centre a sample has no weight (Tukey's biweight; about 95 % of
+# the mean's efficiency in two dimensions), and beyond this many it counts as looking elsewhere
+# (1 in 500 of a normal distribution does).
+_CUT = 5.5
+_ELSEWHERE = 3.5
+# Limits of the spread that the cuts are made with: smoothing makes few images look too steady, and
+# a wide spread would take two places for one.
+_MIN_SCALE, _MAX_SCALE = math.radians(0.5), math.radians(3.5)
+# The spread is read from the nearest two fifths: half of the samples may lie elsewhere.
+_SHARE = 0.4
+_SHARE_RADIUS = math.sqrt(-2 * math.log(1 - _SHARE))  # of a normal distribution on two axes
+
+# Two places: this far apart, in angle and in spreads, the smaller with this share, and this much
+# more log-likelihood than one place.
+_APART, _APART_SPREADS, _SMALLER = math.radians(4), 2.5, 0.2
+_TWO_PLACES = 7.0
+_BACKGROUND = 0.1 / math.radians(60) ** 2  # share of outliers, over as wide a field
+
+
+@dataclass(frozen=True, slots=True)
+class Centre:
+    """A robust centre [2] of samples, their spread on each axis, and which [N] are near it."""
+
+    at: FloatArray
+    spread: float
+    near: npt.NDArray[np.bool_]
+
+
+def centre(offsets: FloatArray) -> Centre:
+    """Tukey's biweight of ``offsets`` [N, 2], started at their geometric median; N > 0.
+
+    A redescending M-estimator: samples far away have no weight, the rest nearly that of a mean.
+    """
+    at = _geometric_median(offsets)
+    scale = _MAX_SCALE
+    for _ in range(3):
+        radii = np.linalg.norm(offsets - at, axis=1)
+        scale = float(np.quantile(radii, _SHARE)) / _SHARE_RADIUS
+        scale = min(max(scale, _MIN_SCALE), _MAX_SCALE)
+        for _ in range(10):
+            weights = np.clip(1 - (radii / (_CUT * scale)) ** 2, 0, None) ** 2
+            if not weights.sum() > 0:
+                break
+            moved = weights @ offsets / weights.sum()
+            step = float(np.abs(moved - at).max())
+            at = moved
+            radii = np.linalg.norm(offsets - at, axis=1)
+            if step < 1e-6:
+                break
+    near = radii <= _ELSEWHERE * scale
+    squares = radii[near] ** 2
+    free = 2 * max(int(near.sum()) - 1, 1)
+    return Centre(at, math.sqrt(float(squares.sum()) / free), near)
+
+
+def _geometric_median(points: FloatArray) -> FloatArray:
+    """Weiszfeld's iteration. Stays right while fewer than half of the points are wrong."""
+    at: FloatArray = np.asarray(np.median(points, axis=0))
+    for _ in range(30):
+        weights = 1 / np.maximum(np.linalg.norm(points - at, axis=1), 1e-6)
+        moved: FloatArray = weights @ points / weights.sum()
+        if np.abs(moved - at).max() < 1e-5:
+            return moved
+        at = moved
+    return at
+
+
+def two_places(offsets: FloatArray, min_samples: int = 12) -> float:
+    """Distance, radians, of the two places that ``offsets`` [N, 2] come from; 0 for one place.
+
+    Compares two normal distributions of one spread with one, both over a uniform background of
+    outliers, by their likelihoods. Fitted with EM from halves along four axes.
+    """
+    if len(offsets) < min_samples:
+        return 0.0
+    one = _fit(offsets, offsets.mean(0, keepdims=True))
+    best = one
+    middle = offsets - np.median(offsets, axis=0)
+    for angle in np.arange(0, math.pi, math.pi / 4):
+        along = middle @ (math.cos(angle), math.sin(angle))
+        low, high = np.quantile(along, (0.2, 0.8))
+        if high > low:
+            ends = np.array([offsets[along <= low].mean(0), offsets[along >= high].mean(0)])
+            two = _fit(offsets, ends)
+            best = max(best, two, key=lambda fit: fit[0])
+    likelihood, centres, shares, spread = best
+    if len(centres) < 2 or likelihood - one[0] < _TWO_PLACES:
+        return 0.0
+    apart = float(np.linalg.norm(centres[0] - centres[1]))
+    if apart < max(_APART, _APART_SPREADS * spread) or shares.min() < _SMALLER:
+        return 0.0
+    return apart
+
+
+def _fit(offsets: FloatArray, centres: FloatArray) -> tuple[float, FloatArray, FloatArray, float]:
+    """EM: (log-likelihood, centres [K, 2], shares [K], spread on each axis)."""
+    shares = np.full(len(centres), 0.9 / len(centres))
+    spread = math.radians(3)
+    likelihood = -math.inf
+    for _ in range(40):
+        squares = ((offsets[:, None] - centres) ** 2).sum(-1)
+        parts = shares * np.exp(-squares / (2 * spread**2)) / (2 * math.pi * spread**2)
+        total = parts.sum(1) + _BACKGROUND
+        now = float(np.log(total).sum())
+        if now - likelihood < 1e-3:
+            break
+        likelihood = now
+        belongs = parts / total[:, None]
+        weight = belongs.sum(0) + 1e-9
+        centres = belongs.T @ offsets / weight[:, None]
+        shares = 0.9 * weight / weight.sum()
+        spread = math.sqrt(float((belongs * squares).sum() / (2 * weight.sum())))
+        spread = min(max(spread, _MIN_SCALE), _MAX_SCALE)
+    return likelihood, centres, shares, spread
+
+
+def repetition(residuals: FloatArray) -> float:
+    """How many of the ``residuals`` [N, 2], in the order of time, count as one independent sample.
+
+    Neighbours in time repeat each other where the estimator smooths. Taken from the correlation of
+    neighbours; 1 where that may be chance.
+    """
+    square = float((residuals**2).sum())
+    if len(residuals) < 3 or not square > 0:
+        return 1.0
+    correlation = float((residuals[1:] * residuals[:-1]).sum()) / square
+    if correlation < 2 / math.sqrt(2 * len(residuals)):
+        return 1.0
+    return (1 + correlation) / max(1 - correlation, 0.05)
