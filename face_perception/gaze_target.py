@@ -10,25 +10,26 @@ images, no ROS.
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
 
 from face_perception.types import FloatArray, Gaze
 
-_POINTS = 64
-_MIN_SIGMA = math.radians(0.3)
+_POINTS = 32
+_MIN_SIGMA = math.radians(1)  # no gaze from a camera is better
 _MAX_CONE = math.radians(4)
 
 
-def _unit_disc() -> FloatArray:
-    """Points [64, 2] spread evenly over the unit disc (Vogel's sunflower)."""
+def _unit_disc() -> tuple[FloatArray, FloatArray]:
+    """Points spread evenly over the unit disc (Vogel's sunflower): their x and y [32]."""
     index = np.arange(_POINTS) + 0.5
     radius, angle = np.sqrt(index / _POINTS), index * math.pi * (3 - math.sqrt(5))
-    return np.stack([radius * np.cos(angle), radius * np.sin(angle)], axis=1)
+    return radius * np.cos(angle), radius * np.sin(angle)
 
 
-_DISC = _unit_disc()
+_DISC_YAW, _DISC_PITCH = _unit_disc()
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,31 +75,32 @@ def cone(radius: float, distance: float) -> float:
 
 
 def offset(
-    direction: FloatArray, line: FloatArray, image_right: FloatArray | None = None
+    direction: FloatArray, line: FloatArray, up: FloatArray | None = None
 ) -> tuple[float, float]:
     """Yaw and pitch, radians, of a gaze ``direction`` [3] against the ``line`` [3] to a target.
 
-    Positive yaw is towards ``image_right`` [3] (the image's x axis where it is None; the line from
-    the right eye to the left one for a tilted head), positive pitch is up. NaN where a vector has
-    no length.
+    ``up`` [3] points to the top of the person's head (the top of the image where it is None).
+    Positive pitch is towards it; positive yaw is to the image's right for an upright head. NaN
+    where a vector has no length or ``up`` lies along the line.
     """
-    length = float(np.linalg.norm(line))
-    if not length > 0:
+    # Plain numbers: numpy takes several times as long for so few.
+    fx, fy, fz = _unit(line)
+    ux, uy, uz = (0.0, -1.0, 0.0) if up is None else (float(v) for v in up)
+    along = ux * fx + uy * fy + uz * fz
+    ux, uy, uz = _unit((ux - along * fx, uy - along * fy, uz - along * fz))
+    rx, ry, rz = uy * fz - uz * fy, uz * fx - ux * fz, ux * fy - uy * fx
+    dx, dy, dz = _unit(direction)
+    across, above = dx * rx + dy * ry + dz * rz, dx * ux + dy * uy + dz * uz
+    ahead = dx * fx + dy * fy + dz * fz
+    if not math.isfinite(across + above + ahead):
         return math.nan, math.nan
-    # A target straight above the eyes would leave no horizontal axis; there the image's x serves.
-    forward = line / length
-    right = np.array([1.0, 0.0, 0.0]) if image_right is None else np.asarray(image_right, float)
-    right = right - (right @ forward) * forward
-    size = float(np.linalg.norm(right))
-    if size < 1e-6:
-        return math.nan, math.nan
-    right = right / size
-    up = np.cross(right, -forward)
-    across, above, ahead = (float(direction @ axis) for axis in (right, up, forward))
-    norm = math.sqrt(across**2 + above**2 + ahead**2)
-    if not norm > 0:
-        return math.nan, math.nan
-    return math.atan2(across, ahead), math.asin(max(-1.0, min(1.0, above / norm)))
+    return math.atan2(across, ahead), math.asin(max(-1.0, min(1.0, above)))
+
+
+def _unit(vector: Iterable[float]) -> tuple[float, float, float]:
+    x, y, z = (float(v) for v in vector)
+    length = math.sqrt(x * x + y * y + z * z)
+    return (x / length, y / length, z / length) if length > 1e-9 else (math.nan,) * 3
 
 
 def densities(
@@ -108,24 +110,26 @@ def densities(
     angular ``radius``, of one who looks elsewhere, and the part of the latter whose look lies in
     the target by chance; per square radian.
     """
-    sigma = np.maximum([error.yaw_sigma, error.pitch_sigma], _MIN_SIGMA)
-    gain = np.array([error.yaw_gain, error.pitch_gain])
-    measured = np.array([yaw, pitch])
-    looks = _DISC * radius
-    given_look = _normal(measured - gain * looks, sigma)
-    spread = np.array([elsewhere.yaw_spread, elsewhere.pitch_spread])
-    mean = np.array([0.0, elsewhere.pitch])
-    seeking = float(given_look.mean())
-    other = float(_normal(measured - gain * mean, np.hypot(gain * spread, sigma)))
-    area = math.pi * radius**2
-    chance = float((given_look * _normal(looks - mean, spread)).mean()) * area
-    return seeking, other, min(chance, other)
+    yaw_sigma, pitch_sigma = max(error.yaw_sigma, _MIN_SIGMA), max(error.pitch_sigma, _MIN_SIGMA)
+    looks_yaw, looks_pitch = _DISC_YAW * radius, _DISC_PITCH * radius
+    exponent = ((yaw - error.yaw_gain * looks_yaw) / yaw_sigma) ** 2
+    exponent += ((pitch - error.pitch_gain * looks_pitch) / pitch_sigma) ** 2
+    given_look = np.exp(-exponent / 2) / (2 * math.pi * yaw_sigma * pitch_sigma)
+    exponent = (looks_yaw / elsewhere.yaw_spread) ** 2
+    exponent += ((looks_pitch - elsewhere.pitch) / elsewhere.pitch_spread) ** 2
+    by_chance = np.exp(-exponent / 2) / (
+        2 * math.pi * elsewhere.yaw_spread * elsewhere.pitch_spread
+    )
+    other = _normal(yaw, math.hypot(error.yaw_gain * elsewhere.yaw_spread, yaw_sigma)) * _normal(
+        pitch - error.pitch_gain * elsewhere.pitch,
+        math.hypot(error.pitch_gain * elsewhere.pitch_spread, pitch_sigma),
+    )
+    chance = float(given_look @ by_chance) / _POINTS * math.pi * radius**2
+    return float(given_look.mean()), other, min(chance, other)
 
 
-def _normal(offsets: FloatArray, sigma: FloatArray) -> FloatArray:
-    """Density at ``offsets`` [..., 2] of independent normals of deviations ``sigma`` [2]."""
-    squares = ((offsets / sigma) ** 2).sum(axis=-1)
-    return np.asarray(np.exp(-squares / 2) / (2 * math.pi * sigma[0] * sigma[1]))
+def _normal(x: float, sigma: float) -> float:
+    return math.exp(-((x / sigma) ** 2) / 2) / (math.sqrt(2 * math.pi) * sigma)
 
 
 def probability(

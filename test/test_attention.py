@@ -1,5 +1,6 @@
 """Attention on scripted people: who stands where and looks at what, over a clock of stamps."""
 
+import dataclasses
 import math
 import random
 from collections.abc import Callable, Iterator
@@ -10,7 +11,7 @@ import pytest
 
 from face_perception import geometry
 from face_perception.attention import TRANSITIONS, AttentionTracker
-from face_perception.types import Attention, Engagement, Face, Gaze, HeadPose, Roi, Target
+from face_perception.types import Attention, Engagement, Eyes, Face, Gaze, HeadPose, Roi, Target
 
 RATE = 30.0
 ROBOT = (0.0, 0.0, 0.0)
@@ -21,15 +22,16 @@ NAN3 = np.full(3, np.nan)
 @dataclass(frozen=True)
 class Person:
     """Stands at ``at`` and looks at ``looks_at(t)``, a point; the head follows the eyes unless it
-    has its own ``head_at``. Where ``blinks(t)``, the gaze is not valid; where not ``seen(t)``,
-    there is no face.
+    has its own ``head_at``. ``eyes(t)`` is the state of the eyes, and the gaze is valid while they
+    are open; where not ``seen(t)``, there is no face. The gaze is good to ``sigma`` degrees.
     """
 
     id: str
     at: tuple[float, float, float]
     looks_at: Callable[[float], tuple[float, float, float]]
     head_at: tuple[float, float, float] | None = None
-    blinks: Callable[[float], bool] = field(default=lambda t: False)
+    eyes: Callable[[float], Eyes] = field(default=lambda t: Eyes.OPEN)
+    sigma: float = 2.0
     seen: Callable[[float], bool] = field(default=lambda t: True)
 
     def face(self, t: float) -> Face:
@@ -42,7 +44,18 @@ class Person:
 
     def gaze(self, t: float) -> Gaze:
         direction = towards(self.at, self.looks_at(t))
-        return Gaze(self.id, np.array(self.at), direction, 1.0, not self.blinks(t), "scripted")
+        eyes, sigma = self.eyes(t), math.radians(self.sigma)
+        return Gaze(
+            face_id=self.id,
+            origin=np.array(self.at),
+            direction=direction,
+            confidence=1.0,
+            valid=eyes == Eyes.OPEN,
+            source="scripted",
+            eyes=eyes,
+            yaw_sigma=sigma,
+            pitch_sigma=sigma,
+        )
 
 
 def towards(a: tuple[float, ...], b: tuple[float, ...]) -> np.ndarray:
@@ -75,6 +88,14 @@ def still(*people: Person, **settings: float) -> dict[str, Attention]:
     """What a single image says."""
     ((_, result),) = play(list(people), 1 / RATE, AttentionTracker(**settings))
     return result
+
+
+def seen_between(person: Person, begin: float, end: float) -> list[Attention]:
+    return [
+        result[person.id]
+        for t, result in play([person], end, AttentionTracker())
+        if begin <= t < end
+    ]
 
 
 def changes(people: list[Person], seconds: float, value: Callable[[Attention], object]) -> list:
@@ -117,37 +138,102 @@ def test_robot_point_is_what_counts_not_the_camera() -> None:
     assert anna.distance == pytest.approx(math.hypot(0.5, 1.0))
 
 
-def test_angle_has_hysteresis() -> None:
+def test_probability_has_hysteresis() -> None:
     at = (0.0, 0.0, 1.5)
 
     def sweep(t: float) -> tuple[float, float, float]:
-        # Half a degree an image outwards for 3 s, then back again.
-        return beside(ROBOT, at, 15 * (t if t < 3 else 6 - t))
+        # Half a degree an image outwards for 2 s, then back again.
+        return beside(ROBOT, at, 15 * (t if t < 2 else 4 - t))
 
-    person = Person("anna", at, sweep)
-    settings = {"enter_time": 0.0, "leave_time": 0.0, "enter_angle": 0.2, "leave_angle": 0.3}
+    settings = {"enter_time": 0.0, "leave_time": 0.0}
     seen = [
         (result["anna"].angle, result["anna"].looking_at_robot)
-        for _, result in play([person], 6, AttentionTracker(**settings))
+        for _, result in play([Person("anna", at, sweep)], 4, AttentionTracker(**settings))
     ]
-    outwards, back = seen[:90], seen[90:]
-    assert all(looking == (angle <= 0.3) for angle, looking in outwards)
-    assert all(looking == (angle <= 0.2) for angle, looking in back)
+    last = max(angle for angle, looking in seen[:60] if looking)
+    first = max(angle for angle, looking in seen[60:] if looking)
+    assert math.radians(4) < first < last < math.radians(11)
+    assert all(looking == (angle <= last) for angle, looking in seen[:60]), "no flicker outwards"
+    assert all(looking == (angle <= first) for angle, looking in seen[60:]), "nor on the way back"
+
+
+def test_confidence_is_the_probability_of_the_target() -> None:
+    at = (0.0, 0.0, 1.0)
+
+    def confidence(degrees: float, sigma: float = 2.0) -> tuple[Target, float]:
+        person = Person("anna", at, lambda t: beside(ROBOT, at, degrees), sigma=sigma)
+        result = still(person)["anna"]
+        return result.target, result.confidence
+
+    assert confidence(0) == (Target.ROBOT, pytest.approx(0.99, abs=0.01))
+    assert confidence(0, sigma=6)[1] < confidence(0)[1]
+    near, far = confidence(12), confidence(30)
+    assert (near[0], far[0]) == (Target.NONE, Target.NONE)
+    assert 0.9 < near[1] <= far[1] <= 1
+
+
+def test_an_estimator_that_underestimates_pitch_is_less_sure_of_looks_down() -> None:
+    """10 degrees down, reported as 4: with the gain stated, the robot is still in question."""
+    at = (0.0, 0.0, 1.0)
+    face = Person("anna", at, lambda t: ROBOT).face(0)
+    down = geometry.from_yaw_pitch(0.0, math.radians(-4))
+    said = Gaze("anna", np.array(at), down, 1.0, True, "geometric", eyes=Eyes.OPEN)
+
+    def robot(**error: float) -> float:
+        gaze = dataclasses.replace(said, **error)
+        (result,) = AttentionTracker(enter_probability=0.01, leave_probability=0.01).update(
+            0.0, [face], [gaze]
+        )
+        assert result.target == Target.ROBOT
+        return result.confidence
+
+    sigma = math.radians(2)
+    exact = robot(yaw_sigma=sigma, pitch_sigma=sigma)
+    shrunk = robot(yaw_sigma=sigma, pitch_sigma=sigma, pitch_gain=0.39)
+    assert shrunk < exact - 0.1
 
 
 def test_blinks_and_short_glances_change_nothing() -> None:
     at = (0.3, 0.0, 1.2)
-    # The head points elsewhere, so that a blink leaves only a head that looks away.
+    # The head points elsewhere: a blink must not fall back on it.
     person = Person(
         "anna",
         at,
         lambda t: AWAY if 3.0 <= t < 3.3 else ROBOT,
         head_at=beside(ROBOT, at, 45),
-        blinks=lambda t: 2.0 <= t < 2.25,
+        eyes=lambda t: Eyes.BLINK if 2.0 <= t < 2.25 else Eyes.OPEN,
     )
     assert changes([person], 5, lambda a: a.target) == [(0.0, Target.ROBOT)]
-    sources = changes([person], 5, lambda a: a.source)
-    assert [s for _, s in sources] == ["scripted", "head_pose", "scripted"]
+    assert {s for _, s in changes([person], 5, lambda a: a.source)} == {"scripted"}
+
+
+def test_closed_eyes_look_at_nothing_however_the_head_points() -> None:
+    """A person who weeps with closed eyes, head towards the robot, is not engaged."""
+    person = Person(
+        "anna",
+        (0.0, 0.0, 1.0),
+        lambda t: ROBOT,
+        eyes=lambda t: Eyes.OPEN if t < 2 else Eyes.CLOSED if t < 6 else Eyes.OPEN,
+    )
+    states = changes([person], 8, lambda a: (a.looking_at_robot, a.source, a.eyes))
+    assert [state for _, state in states] == [
+        (True, "scripted", Eyes.OPEN),
+        (False, "eyes_closed", Eyes.CLOSED),
+        (False, "scripted", Eyes.OPEN),
+        (True, "scripted", Eyes.OPEN),
+    ]
+    assert states[1][0] == 2.0, "at once: the eyes have been closed for longer than a blink"
+    assert [e for _, e in changes([person], 8, lambda a: a.engagement)] == [
+        Engagement.ENGAGING,
+        Engagement.ENGAGED,
+        Engagement.DISENGAGING,
+        Engagement.DISENGAGED,
+        Engagement.ENGAGING,
+        Engagement.ENGAGED,
+    ]
+    asleep = still(Person("bert", (0.0, 0.0, 1.0), lambda t: ROBOT, eyes=lambda t: Eyes.CLOSED))
+    assert (asleep["bert"].target, asleep["bert"].confidence) == (Target.NONE, 1.0)
+    assert math.isnan(asleep["bert"].angle)
 
 
 def test_looking_away_and_back_takes_its_time_and_says_since_when() -> None:
@@ -178,15 +264,15 @@ def test_people_who_look_at_each_other() -> None:
     assert not any(r.looking_at_robot for r in result.values())
 
 
-def test_the_smaller_angle_wins() -> None:
-    at, near_line = (0.0, 0.0, 2.0), (0.1, 0.0, 1.0)  # 5.7 degrees beside the robot
+def test_the_more_probable_target_wins() -> None:
+    at, near_line = (0.0, 0.0, 2.0), (0.2, 0.0, 1.0)  # 11.3 degrees beside the robot
     other = Person("other", near_line, lambda t: AWAY)
     robot = still(Person("anna", at, lambda t: ROBOT), other)["anna"]
     assert (robot.target, robot.target_id) == (Target.ROBOT, "")
     face = still(Person("anna", at, lambda t: near_line), other)["anna"]
     assert (face.target, face.target_id) == (Target.FACE, "other")
     assert not face.looking_at_robot
-    assert face.angle == pytest.approx(math.atan2(0.1, 1.0))
+    assert face.angle == pytest.approx(math.atan2(0.2, 1.0))
 
 
 def test_a_target_between_two_faces_does_not_flicker() -> None:
@@ -224,26 +310,29 @@ def test_head_stands_in_for_the_gaze() -> None:
     at = (0.2, -0.2, 1.4)
     person = Person("anna", at, lambda t: ROBOT, head_at=beside(ROBOT, at, 10))
     face = person.face(0)
-    for gazes in (
-        [],
-        {},
-        {"anna": Person("anna", at, lambda t: AWAY, blinks=lambda t: True).gaze(0)},
-    ):
+    hidden = Person("anna", at, lambda t: AWAY, eyes=lambda t: Eyes.UNKNOWN)
+    for gazes in ([], {}, {"anna": hidden.gaze(0)}):
         (result,) = AttentionTracker().update(0.0, [face], gazes)
         assert result.source == "head_pose"
         assert result.angle == pytest.approx(math.radians(10))
-        assert result.looking_at_robot
+        assert result.target == Target.ROBOT
+        assert not result.looking_at_robot, "a head alone says perhaps"
+        assert 0.3 < result.confidence <= 0.5
+    turned = dataclasses.replace(person, head_at=beside(ROBOT, at, 40)).face(0)
+    (result,) = AttentionTracker().update(0.0, [turned], [])
+    assert result.target == Target.NONE
 
 
-def test_a_head_is_let_off_more_than_a_gaze() -> None:
-    at = (0.2, -0.2, 1.4)
-    aside = beside(ROBOT, at, 15)
-    awake, asleep = (
-        still(Person("anna", at, lambda t: aside, blinks=lambda t, b=blinks: b))["anna"]
-        for blinks in (False, True)
-    )
-    assert not awake.looking_at_robot
-    assert asleep.looking_at_robot
+def test_a_head_alone_never_engages_but_keeps_who_is_engaged() -> None:
+    """Dark glasses: the head stays towards the robot, the eyes cannot be seen."""
+    glasses = Person("anna", (0.0, 0.0, 1.0), lambda t: ROBOT, eyes=lambda t: Eyes.UNKNOWN)
+    assert [e for _, e in changes([glasses], 5, lambda a: a.engagement)] == [Engagement.ENGAGING]
+    glare = dataclasses.replace(glasses, eyes=lambda t: Eyes.UNKNOWN if 2 <= t < 4 else Eyes.OPEN)
+    assert [e for _, e in changes([glare], 6, lambda a: a.engagement)] == [
+        Engagement.ENGAGING,
+        Engagement.ENGAGED,
+    ]
+    assert not any(a.looking_at_robot for a in seen_between(glare, 2.0, 4.0))
 
 
 def test_no_pose_and_no_gaze_is_unknown() -> None:
@@ -367,16 +456,16 @@ def test_a_clock_that_goes_back_starts_afresh() -> None:
 def random_person(rng: random.Random, name: str) -> Person:
     """Somebody who changes what they look at, blinks and vanishes, all at random times."""
     at = (rng.uniform(-1, 1), rng.uniform(-0.5, 0.5), rng.uniform(0.5, 3.2))
-    points = [ROBOT, AWAY, (0.0, 0.0, 2.0), (-3.0, 1.0, 1.0)]
+    points = [ROBOT, ROBOT, AWAY, (0.0, 0.0, 2.0), (-3.0, 1.0, 1.0)]
     looks = [rng.choice(points) for _ in range(200)]
-    blinks = [rng.random() < 0.1 for _ in range(200)]
+    eyes = rng.choices(list(Eyes), weights=(1, 7, 1, 1), k=200)
     seen = [rng.random() < 0.9 for _ in range(200)]
     pace = rng.uniform(0.5, 3)
     return Person(
         name,
         at,
         lambda t: looks[int(t * pace) % 200],
-        blinks=lambda t: blinks[int(t * 8) % 200],
+        eyes=lambda t: eyes[int(t * 4) % 200],
         seen=lambda t: seen[int(t * 3) % 200],
     )
 
@@ -395,7 +484,9 @@ def test_properties_of_random_scenes(seed: int) -> None:
     for t, result in play(people, 20, AttentionTracker(**settings)):
         for face_id, now in result.items():
             seen_states.add(now.engagement)
-            assert now.looking_at_robot == (now.target == Target.ROBOT)
+            at_robot = now.target == Target.ROBOT
+            assert now.looking_at_robot == (at_robot and now.source != "head_pose")
+            assert math.isnan(now.confidence) or 0 <= now.confidence <= 1
             assert (now.target == Target.FACE) == (now.target_id != "")
             assert now.target_id != face_id
             assert now.target_since <= t
@@ -411,7 +502,9 @@ def test_properties_of_random_scenes(seed: int) -> None:
                         before.engagement == Engagement.ENGAGING
                     ):
                         assert lasted >= settings["engage_time"]
-                    if before.engagement == Engagement.DISENGAGING and not now.looking_at_robot:
+                    if now.engagement == Engagement.DISENGAGED and (
+                        before.engagement == Engagement.DISENGAGING
+                    ):
                         assert lasted >= settings["disengage_time"]
             last[face_id] = now
     assert len(seen_states) >= 3, "the script is too dull to test anything"
@@ -436,8 +529,10 @@ def test_every_state_can_be_left_and_reached() -> None:
     [
         ({"robot_point": (0.0, math.nan, 0.0)}, "robot_point"),
         ({"robot_point": (0.0, 0.0)}, "robot_point"),
-        ({"enter_angle": 0.4, "leave_angle": 0.3}, "enter_angle"),
-        ({"face_enter_angle": -0.1}, "face_enter_angle"),
+        ({"enter_probability": 0.3, "leave_probability": 0.4}, "leave_probability"),
+        ({"robot_radius": 0.0}, "robot_radius"),
+        ({"robot_prior": 0.7, "face_prior": 0.3}, "robot_prior"),
+        ({"head_sigma": math.nan}, "head_sigma"),
         ({"enter_time": 1.0, "leave_time": 0.5}, "enter_time"),
         ({"engage_time": -1.0}, "engage_time"),
         ({"forget_time": math.nan}, "forget_time"),

@@ -1,7 +1,8 @@
-"""The probability of eye contact: against sampling, monotone, honest, and on photographs."""
+"""The probability that a gaze meets a target: against sampling, monotone, and on photographs."""
 
 from __future__ import annotations
 
+import dataclasses
 import math
 
 import numpy as np
@@ -11,24 +12,29 @@ from gaze_scene import CAMERA, Actor
 
 from face_perception.faces import load_tracker
 from face_perception.gaze import EyeContact, GeometricGaze, People, PeopleStore
-from face_perception.types import Camera, Frame
+from face_perception.gaze_target import Elsewhere, LookError, cone, densities, offset
+from face_perception.types import Camera, Eyes, Frame, Gaze
 
 DEG = math.radians(1)
+UNCALIBRATED = LookError(3 * DEG, 4 * DEG, 0.94, 0.39)
 
 
-@pytest.mark.parametrize("sigma", [1 * DEG, 2 * DEG, 5 * DEG])
+@pytest.mark.parametrize("error", [LookError(1 * DEG, 2 * DEG), UNCALIBRATED])
 @pytest.mark.parametrize("distance", [0.5, 1.0, 3.0])
-def test_probabilities_come_true(sigma: float, distance: float) -> None:
+def test_probabilities_come_true(error: LookError, distance: float) -> None:
     """Drawn from the model's own scene: of the gazes given p, a share p meets the camera."""
     model, random, number = EyeContact(), np.random.default_rng(1), 4000
     seeks = random.random(number) < model.prior
-    disc = math.atan2(model.radius, distance)
+    disc = cone(model.radius, distance)
     radius, angle = disc * np.sqrt(random.random(number)), random.uniform(0, 2 * math.pi, number)
     inside = radius[:, None] * np.stack([np.cos(angle), np.sin(angle)], 1)
-    true = np.where(seeks[:, None], inside, random.normal(0, model.elsewhere, (number, 2)))
+    other = model.elsewhere
+    spread, mean = (other.yaw_spread, other.pitch_spread), (0.0, other.pitch)
+    true = np.where(seeks[:, None], inside, random.normal(mean, spread, (number, 2)))
     met = np.linalg.norm(true, axis=1) <= disc
-    angles = np.linalg.norm(true + random.normal(0, sigma, (number, 2)), axis=1)
-    said = np.array([model(float(a), distance, sigma) for a in angles])
+    sigma = (error.yaw_sigma, error.pitch_sigma)
+    measured = true * (error.yaw_gain, error.pitch_gain) + random.normal(0, sigma, (number, 2))
+    said = np.array([model(float(y), float(p), distance, error) for y, p in measured])
     for low, high in ((0, 0.1), (0.1, 0.4), (0.4, 0.7), (0.7, 0.9), (0.9, 1.01)):
         these = (said >= low) & (said < high)
         if these.sum() > 30:
@@ -39,37 +45,77 @@ def test_probabilities_come_true(sigma: float, distance: float) -> None:
 
 def test_it_falls_with_the_angle_and_a_calibrated_gaze_decides() -> None:
     model = EyeContact()
-    for sigma in (0.0, 0.5 * DEG, 2 * DEG, 5 * DEG):
+    for sigma in (0.0, 2 * DEG, 5 * DEG):
+        error = LookError(max(sigma, 1e-6), max(sigma, 1e-6))
         for distance in (0.1, 0.6, 2.0, 10.0):
-            values = [model(a * DEG, distance, sigma) for a in range(0, 181, 1)]
+            values = [model(a * DEG, 0.0, distance, error) for a in range(0, 90)]
             assert all(0 <= v <= 1 for v in values)
-            assert (np.diff(values) <= 1e-6).all()
-    assert model(0.0, 1.0, 2 * DEG) > model(0.0, 1.0, 5 * DEG) > 0.9
-    assert model(12 * DEG, 1.0, 2 * DEG) < 0.01 < 0.3 < model(12 * DEG, 1.0, 5 * DEG)
-    # Nearer, the same place beside the lens is a larger angle.
-    assert model(8 * DEG, 0.4, 2 * DEG) > model(8 * DEG, 2.0, 2 * DEG)
+            assert (np.diff(values) <= 1e-3).all()
+    sharp, blunt = LookError(2 * DEG, 2 * DEG), LookError(5 * DEG, 5 * DEG)
+    assert model(0, 0, 1.0, sharp) > model(0, 0, 1.0, blunt) > 0.8
+    assert model(12 * DEG, 0, 1.0, sharp) < 0.01 < model(12 * DEG, 0, 1.0, blunt)
 
 
-def test_against_a_sum_over_the_disc() -> None:
-    from face_perception.gaze.eye_contact import _inside
-
-    random = np.random.default_rng(0)
-    for sigma, radius, offset in ((0.05, 0.1, 0.07), (0.01, 0.06, 0.055), (0.001, 0.3, 0.299)):
-        points = random.normal(0, sigma, (400_000, 2)) + (offset, 0)
-        share = (np.hypot(*points.T) <= radius).mean()
-        assert _inside(offset, radius, sigma) == pytest.approx(share, abs=0.004)
-    assert _inside(0.0, 1.0, 0.01) == pytest.approx(1.0, abs=1e-6)
-
-
-def test_what_is_not_known_is_nan(tmp_path) -> None:
+def test_pitch_that_is_underestimated_is_weighed_as_such() -> None:
+    """A calibrated gaze tells 10 degrees down from the lens; without calibration that is 4 read
+    degrees, which look less like the lens than 4 true ones.
+    """
     model = EyeContact()
-    assert math.isnan(model(math.nan, 1.0, 0.1))
-    assert math.isnan(model(0.1, math.nan, 0.1))
-    assert math.isnan(model(0.1, 0.0, 0.1))
+    calibrated = LookError(2.5 * DEG, 3 * DEG)
+    assert model(0, -10 * DEG, 1.0, calibrated) < 0.35
+    assert model(0, -15 * DEG, 1.0, calibrated) < 0.01
+    shrunk = dataclasses.replace(calibrated, pitch_gain=0.39)
+    assert model(0, -4 * DEG, 1.0, shrunk) < model(0, -4 * DEG, 1.0, calibrated)
+    assert model(0, -4 * DEG, 1.0, UNCALIBRATED) > 0.5, "10 degrees down cannot be told"
+
+
+def test_densities_against_sums_over_the_disc() -> None:
+    random = np.random.default_rng(0)
+    error, elsewhere, radius = LookError(0.05, 0.07, 0.9, 0.4), Elsewhere(), 0.06
+    points = random.uniform(-radius, radius, (400_000, 2))
+    points = points[np.hypot(*points.T) <= radius]
+    sigma, gain = np.array([0.05, 0.07]), np.array([0.9, 0.4])
+
+    def normal(x: np.ndarray, s: np.ndarray) -> np.ndarray:
+        return np.exp(-((x / s) ** 2).sum(-1) / 2) / (2 * math.pi * s[0] * s[1])
+
+    spread = np.array([elsewhere.yaw_spread, elsewhere.pitch_spread])
+    for measured in ((0.0, 0.0), (0.1, -0.05), (0.2, 0.1)):
+        given = normal(np.array(measured) - gain * points, sigma)
+        by_chance = given * normal(points - (0, elsewhere.pitch), spread)
+        seeking, _, chance = densities(*measured, radius, error, elsewhere)
+        assert seeking == pytest.approx(given.mean(), rel=0.05, abs=0.1)
+        assert chance == pytest.approx(by_chance.mean() * math.pi * radius**2, rel=0.05, abs=0.02)
+
+
+def test_offsets_are_signed_against_the_head() -> None:
+    line = np.array([0.0, 0.0, -1.0])
+    right, up = np.array([0.1, 0.0, -1.0]), np.array([0.0, -0.1, -1.0])
+    assert offset(right, line) == pytest.approx((math.atan(0.1), 0))
+    assert offset(up, line) == pytest.approx((0, math.atan(0.1)))
+    # A head that lies on its side, its top towards the image's right.
+    assert offset(right, line, np.array([1.0, 0.0, 0.0])) == pytest.approx((0, math.atan(0.1)))
+    assert all(math.isnan(v) for v in offset(np.zeros(3), line))
+    assert all(math.isnan(v) for v in offset(right, np.zeros(3)))
+
+
+def test_what_is_not_known_is_nan_and_closed_eyes_are_none(tmp_path) -> None:
+    model = EyeContact()
+    assert math.isnan(model(math.nan, 0.0, 1.0, UNCALIBRATED))
+    assert math.isnan(model(0.1, 0.0, math.nan, UNCALIBRATED))
+    assert math.isnan(model(0.1, 0.0, 0.0, UNCALIBRATED))
+    assert math.isnan(model(0.1, 0.0, 1.0, LookError(math.nan, 0.1)))
     people = People(PeopleStore(tmp_path), {"geometric": GeometricGaze.revision})
     shut = Actor("face_1", blinks=lambda t: True)
-    (gaze,) = people.update(0.0, CAMERA, [shut.face(0)], [shut.gaze(0)])
-    assert math.isnan(gaze.eye_contact)
+
+    def contact(eyes: Eyes) -> float:
+        gaze = dataclasses.replace(shut.gaze(0), eyes=eyes)
+        (found,) = people.update(0.0, CAMERA, [shut.face(0)], [gaze])
+        return found.eye_contact
+
+    assert math.isnan(contact(Eyes.BLINK))
+    assert math.isnan(contact(Eyes.UNKNOWN))
+    assert contact(Eyes.CLOSED) == 0.0
 
 
 @pytest.mark.parametrize("settings", [{"prior": 0.0}, {"prior": 1.0}, {"radius": -1.0}])
@@ -83,8 +129,9 @@ def test_people_on_photographs_look_into_the_lens(name: str, tmp_path) -> None:
     image = photo(name)
     camera = Camera.assume(image.shape[1], image.shape[0])
     faces = load_tracker().detect(Frame(image, 0.0, camera))
-    gazes = [GeometricGaze().estimate(camera, face, 0.0) for face in faces]
+    gazes: list[Gaze] = [GeometricGaze().estimate(camera, face, 0.0) for face in faces]
     (gaze,) = People(PeopleStore(tmp_path), {"geometric": GeometricGaze.revision}).update(
         0.0, camera, faces, gazes
     )
-    assert gaze.eye_contact > 0.8
+    assert gaze.eyes == Eyes.OPEN
+    assert gaze.eye_contact > 0.6

@@ -38,7 +38,7 @@ class _Look:
     direction: FloatArray
     source: str
     error: LookError
-    image_right: FloatArray | None
+    up: FloatArray | None  # to the top of the head
 
 
 @dataclass(slots=True)
@@ -224,13 +224,13 @@ class AttentionTracker:
             return None
         pose = face.pose
         has_pose = pose is not None and np.isfinite(pose.rotation).all()
-        right = pose.rotation[:, 1] if pose is not None and has_pose else None
+        up = pose.rotation[:, 2] if pose is not None and has_pose else None
         if gaze is not None and gaze.valid and _is_direction(gaze.direction):
             error = LookError.of(gaze)
             error = error if error.known else _UNSTATED
-            return _Look(origin, gaze.direction, gaze.source, error, right)
+            return _Look(origin, gaze.direction, gaze.source, error, up)
         if pose is not None and has_pose:
-            return _Look(origin, pose.rotation[:, 0], HEAD_POSE, self._head_error, right)
+            return _Look(origin, pose.rotation[:, 0], HEAD_POSE, self._head_error, up)
         return None
 
     def _probabilities(self, look: _Look, others: Mapping[str, FloatArray]) -> dict[_Choice, float]:
@@ -249,7 +249,7 @@ class AttentionTracker:
             distance = float(np.linalg.norm(line))
             if not distance > 0:
                 continue
-            yaw, pitch = offset(look.direction, line, look.image_right)
+            yaw, pitch = offset(look.direction, line, look.up)
             if not (math.isfinite(yaw) and math.isfinite(pitch)):
                 continue
             radius = cone(size, distance)

@@ -42,8 +42,8 @@ class EyeContact:
         radius = cone(self.radius, distance)
         return probability(yaw, pitch, radius, error, self.prior, self.elsewhere)
 
-    def of(self, gaze: Gaze, image_right: FloatArray | None = None) -> float:
-        """The same of a gaze; ``image_right`` [3] is the line from the right eye to the left one.
+    def of(self, gaze: Gaze, up: FloatArray | None = None) -> float:
+        """The same of a gaze; ``up`` [3] points to the top of the head.
 
         0 where the eyes are closed for longer than a blink, NaN where the gaze is not valid.
         """
@@ -52,5 +52,5 @@ class EyeContact:
         if not gaze.valid:
             return math.nan
         to_camera = -gaze.origin
-        yaw, pitch = offset(gaze.direction, to_camera, image_right)
+        yaw, pitch = offset(gaze.direction, to_camera, up)
         return self(yaw, pitch, float(np.linalg.norm(to_camera)), LookError.of(gaze))

@@ -233,8 +233,8 @@ class People:
                     lids = _smooth(link.lids, measure_lids(face), stamp)
                 prior = self._priors.get(gaze.source, NETWORK_PRIOR)
                 gaze = apply_correction(rotation, gaze, calibration, prior, lids)
-        right = rotation[:, 0] if np.isfinite(rotation).all() else None
-        return replace(gaze, eye_contact=self._eye_contact.of(gaze, right))
+        up = -rotation[:, 1] if np.isfinite(rotation).all() else None
+        return replace(gaze, eye_contact=self._eye_contact.of(gaze, up))
 
 
 def _smooth(smooth: OneEuro, lids: LidCue, stamp: float) -> LidCue:
