@@ -68,6 +68,14 @@ def test_no_pose_without_landmarks():
     assert head_pose(CAMERAS["assumed"], np.full((478, 3), np.nan, np.float32)) is None
 
 
+@pytest.mark.parametrize("last", [None, posed(0, 0, 0)])
+def test_no_pose_where_the_landmarks_collapse(last):
+    landmarks = np.full((478, 3), 100, np.float32)
+    assert head_pose(CAMERAS["assumed"], landmarks, last) is None
+    landmarks[:, 0] = np.linspace(50, 150, 478)  # on one line
+    assert head_pose(CAMERAS["assumed"], landmarks, last) is None
+
+
 def test_unknown_lens_is_named():
     odd = Camera(640, 480, 500.0, 500.0, 320.0, 240.0, (0.1,), "odd_lens")
     with pytest.raises(ValueError, match="odd_lens"):

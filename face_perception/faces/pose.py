@@ -82,15 +82,21 @@ def head_pose(
         pose = _refine(points, cv2.Rodrigues(last.rotation)[0], last.position.reshape(3, 1))
         if pose is not None:
             return pose
-    found, turn, place = cv2.solvePnP(_MODEL, points, _MATRIX, None, flags=cv2.SOLVEPNP_SQPNP)
+    try:
+        found, turn, place = cv2.solvePnP(_MODEL, points, _MATRIX, None, flags=cv2.SOLVEPNP_SQPNP)
+    except cv2.error:  # all landmarks in one place, or on one line
+        return None
     return _refine(points, turn, place) if found else None
 
 
 def _refine(points: FloatArray, turn: FloatArray, place: FloatArray) -> HeadPose | None:
     """Least squares in the image from a first guess; None where it ends somewhere impossible."""
-    found, turn, place = cv2.solvePnP(
-        _MODEL, points, _MATRIX, None, turn.copy(), place.copy(), True, cv2.SOLVEPNP_ITERATIVE
-    )
+    try:
+        found, turn, place = cv2.solvePnP(
+            _MODEL, points, _MATRIX, None, turn.copy(), place.copy(), True, cv2.SOLVEPNP_ITERATIVE
+        )
+    except cv2.error:
+        return None
     if not found or not np.isfinite(turn).all() or not np.isfinite(place).all():
         return None
     rotation = cv2.Rodrigues(turn)[0]
