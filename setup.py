@@ -39,7 +39,7 @@ setup(
     package_data={
         "face_perception": ["py.typed"],
         "face_perception.config": ["*.yaml", "*.xml", "*.html"],
-        "face_perception.config.models": ["*.yaml", "*.npz"],
+        "face_perception.config.models": ["*.yaml", "*.npz", "NOTICE"],
         "face_perception.config.speech": ["*.wav", "*.txt", "*.yaml", "*.onnx", "*.npz"],
         "face_perception.config.training": ["*.yaml"],
     },

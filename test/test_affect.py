@@ -381,24 +381,46 @@ def test_expressions_of_photographs_in_one_batch(
     assert net.estimate([]) == []
 
 
+@pytest.mark.parametrize(("name", "gray"), [("expression", False), ("expression_fer", True)])
 def test_the_window_is_the_face_as_cut_from_the_photograph(
-    net: ExpressionNet, tracker: faces.FaceTracker
+    name: str, gray: bool, tracker: faces.FaceTracker
 ) -> None:
-    """The patch is half a loss of pixels: it must not become another expression."""
-    for name in ("astronaut", "grace_hopper"):
-        image = photograph(name)
-        face = face_in(tracker, image)
-        low, high = face.landmarks[:, :2].min(0), face.landmarks[:, :2].max(0)
-        side = 1.15 * float(high[1] - low[1])
-        x, y = (low + high) / 2 - side / 2
-        cut = image[max(round(y), 0) : round(y + side), max(round(x), 0) : round(x + side)]
-        gray = cv2.resize(
-            cv2.cvtColor(cut, cv2.COLOR_RGB2GRAY), (64, 64), interpolation=cv2.INTER_AREA
-        )
-        model = inference.load("expression")
-        direct = model.infer({"face": gray[None, ..., None].astype(np.float32)})["probability"][0]
-        (patched,) = net.estimate([faces.crop_face(image, face)])
+    """Cutting the patch first loses pixels: that must not become another expression."""
+    model = inference.load(name)
+    row, column, side = model.card.facts["window"]
+    for picture in ("astronaut", "grace_hopper"):
+        image = photograph(picture)
+        crop = faces.crop_face(image, face_in(tracker, image))
+        size = model.inputs["face"].shape[1]
+        assert size
+        # The patch's similarity, continued to the network's own pixels; centres of pixels.
+        scale = size / side
+        shift = scale * (0.5 - np.array([column, row])) - 0.5
+        transform = np.column_stack([scale * crop.transform[:, :2], scale * crop.transform[:, 2]])
+        transform[:, 2] += shift
+        cut = cv2.warpAffine(image, transform, (size, size), flags=cv2.INTER_LINEAR)
+        if gray:
+            cut = cv2.cvtColor(cut, cv2.COLOR_RGB2GRAY)[..., None]
+        direct = model.infer({"face": cut[None].astype(np.float32)})["probability"][0]
+        (patched,) = ExpressionNet(model).estimate([crop])
         assert np.abs(patched.probability - direct).max() < 0.25
+
+
+@pytest.mark.parametrize("fact", [None, [18, 18], [18, 18, 0], [-1, 0, 50], [60, 10, 124], "all"])
+def test_a_card_without_a_window_is_refused(fact: object) -> None:
+    model = inference.load("expression")
+    model.card = dataclasses.replace(model.card, facts={} if fact is None else {"window": fact})
+    with pytest.raises(inference.ModelError, match=r"model expression must have the fact window"):
+        ExpressionNet(model)
+
+
+def test_the_expression_network_that_was_the_default_is_there_by_name(
+    tracker: faces.FaceTracker,
+) -> None:
+    image = photograph("astronaut")
+    net = ExpressionNet(inference.load("expression_fer"))
+    (found,) = net.estimate([faces.crop_face(image, face_in(tracker, image))])
+    assert (found.label, found.source) == ("happy", "expression_fer")
 
 
 def test_a_patch_of_another_size_is_refused(net: ExpressionNet) -> None:

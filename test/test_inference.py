@@ -21,6 +21,7 @@ import tflite
 from face_perception.inference import ModelError, catalogue, load, sample_photo, verify
 from face_perception.inference.recipes import RECIPES
 from face_perception.inference.tflite import UnsupportedModel
+from face_perception.types import EXPRESSIONS
 
 REFERENCE = Path(__file__).parent / "data" / "inference.npz"
 
@@ -78,12 +79,53 @@ def test_detector_is_the_tflite_file(reference):
     assert np.abs(result["boxes"][0, reference["best"]] - reference["boxes"]).max() < 0.01
 
 
-def test_expression_is_the_tflite_file(reference):
+def test_expression_fer_is_the_tflite_file(reference):
     face = photo("astronaut")[72:200:2, 161:289:2, 1].astype(np.float32)[None, ..., None]
-    result = load("expression").infer({"face": face})
+    result = load("expression_fer").infer({"face": face})
     # LiteRT rounds the activations to 8 bits as well, we only have rounded weights.
     assert np.abs(result["probability"][0] - reference["expression"]).max() < 0.02
     assert result["probability"].sum() == pytest.approx(1, abs=1e-4)
+
+
+# What @vladmandic/face-api 1.7.15 itself answers (FaceExpressionNet.forward under Node.js 20 with
+# the `cpu` backend of @tensorflow/tfjs 4.22.0) for the pictures of the test below.
+# fmt: off
+FACE_API = [
+    {"neutral": 1.83508634e-12, "happy": 1.0, "sad": 3.22157544e-11, "angry": 3.37049610e-10,
+     "scared": 7.06482832e-13, "disgusted": 2.41158412e-14, "surprised": 1.60548450e-10},
+    {"neutral": 9.08297777e-01, "happy": 9.06947926e-02, "sad": 5.16226399e-04,
+     "angry": 4.11519955e-04, "scared": 2.66742489e-07, "disgusted": 7.80247938e-05,
+     "surprised": 1.32916045e-06},
+    {"neutral": 1.42231246e-03, "happy": 2.63983384e-04, "sad": 9.98268366e-01,
+     "angry": 2.75231305e-05, "scared": 1.29942009e-05, "disgusted": 5.38774941e-07,
+     "surprised": 4.22415087e-06},
+    {"neutral": 6.57106340e-02, "happy": 9.32212397e-02, "sad": 5.89035749e-01,
+     "angry": 1.11294165e-02, "scared": 2.14361921e-01, "disgusted": 5.29823359e-04,
+     "surprised": 2.60111671e-02},
+]
+# fmt: on
+
+
+def test_expression_is_the_npm_packages_network(reference):
+    """Before calibration. The published probabilities, calibrated by hand, must be ours."""
+    calm = photo("grace_hopper")[80:304:2, 170:394:2]
+    pictures = [photo("astronaut")[68:180, 165:277], calm, calm[::-1], 255 - calm]
+    result = load("expression").infer({"face": np.stack(pictures).astype(np.float32)})
+    published = np.array([[answer[name] for name in EXPRESSIONS] for answer in FACE_API])
+    logits = 0.37 * np.log(published)
+    logits[:, EXPRESSIONS.index("sad")] -= 0.46
+    expected = np.exp(logits) / np.exp(logits).sum(1, keepdims=True)
+    assert np.abs(result["probability"] - expected).max() < 1e-5
+
+
+def test_weights_that_are_none(tmp_path):
+    np.savez(tmp_path / "other.npz", a=np.zeros(3, np.uint8))
+    np.savez(tmp_path / "part.npz", **{"dense0/conv0/bias": np.zeros(32, np.float32)})
+    for data in (b"text", (tmp_path / "other.npz").read_bytes()):
+        with pytest.raises(ModelError, match="no weights of the expression network"):
+            RECIPES["expression"](data)
+    with pytest.raises(ModelError, match="weights of the expression network lack"):
+        RECIPES["expression"]((tmp_path / "part.npz").read_bytes())
 
 
 def test_several_threads_share_a_model(faces):
@@ -146,7 +188,7 @@ def test_a_card_at_a_path(tmp_path):
     text = (
         "kind: model\ntask: copy\nlicence: MIT\nfile: copy.onnx\n"
         f"sha256: {_sha256(card.path)}\n"
-        "inputs: {face: {shape: [N, 64, 64, 1], dtype: float32, meaning: gray}}\n"
+        "inputs: {face: {shape: [N, 112, 112, 3], dtype: float32, meaning: RGB}}\n"
         "outputs: {probability: {shape: [N, 7], dtype: float32, meaning: classes}}\n"
     )
     (tmp_path / "copy.yaml").write_text(text)
@@ -238,5 +280,5 @@ def test_unknown_operator_is_named():
 
 
 def test_what_is_no_tflite_file():
-    with pytest.raises(UnsupportedModel, match="expression: not a TFLite file"):
-        RECIPES["expression"](b"<html>not found</html>")
+    with pytest.raises(UnsupportedModel, match="expression_fer: not a TFLite file"):
+        RECIPES["expression_fer"](b"<html>not found</html>")

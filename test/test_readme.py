@@ -124,7 +124,8 @@ def test_models_and_licences_are_listed() -> None:
         assert row, f"{card.name} is not in the README"
         assert card.licence in row[0]
         assert card.source is not None
-        assert f"{card.source.package}=={card.source.version}" in row[0]
+        named = f"{card.source.package}=={card.source.version}"
+        assert (named if card.source.package else f"`{card.source.member}`") in row[0]
 
 
 def test_launch_arguments_are_documented() -> None:

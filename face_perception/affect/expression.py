@@ -14,19 +14,16 @@ from face_perception.affect.certainty import certainty
 from face_perception.inference import Model, ModelError
 from face_perception.types import Expression, FaceCrop, FloatArray
 
-# The window of the patch that the network reads: upright, a little higher than the landmarks' box,
-# as the faces it was trained on. Chosen among 112 to 156 pixels and three heights by how close the
-# probabilities are to those of the window cut from the photograph itself (30 faces: 0.06 apart in
-# the class that differs most, the same class in 93 %).
-_ROWS, _COLUMNS = slice(8, 144), slice(12, 148)
-_INPUT = 64  # pixels of the network's input
 _PATCH = (160, 160, 3)
 
 
 class ExpressionNet:
-    """The network for seven expressions on the patches of ``faces.crop_face``.
+    """A network for seven expressions on the patches of ``faces.crop_face``.
 
-    ``model``: card "expression" or one with the same input and output; ModelError for others.
+    ``model`` takes ``face``, square images, channels last, in 0 to 255, either RGB or gray, and
+    gives ``probability`` [N, 7] in the order of ``types.EXPRESSIONS``: the card `expression`,
+    `expression_fer`, or one like them. Its fact ``window`` is the square of the patch that the
+    network is shown: [first row, first column, side] in pixels. Raises ModelError for other models.
     """
 
     def __init__(self, model: Model) -> None:
@@ -36,7 +33,18 @@ class ExpressionNet:
                 f"{', '.join(model.outputs)}, but expressions need one that takes face and gives "
                 "probability"
             )
+        port = model.inputs["face"]
+        if len(port.shape) != 4 or port.shape[3] not in (1, 3) or port.shape[1] != port.shape[2]:
+            raise ModelError(
+                f"model {model.name} takes face {list(port.shape)}, but expressions need "
+                "[N, side, side, 3] (RGB) or [N, side, side, 1] (gray)"
+            )
         self._model = model
+        self._side, self._gray = int(port.shape[1] or 0), port.shape[3] == 1
+        self._window = _window(model)
+        # A mean of pixels costs five times as much, and is only needed to shrink by a lot.
+        shrink = (self._window[0].stop - self._window[0].start) / self._side
+        self._interpolation = cv2.INTER_AREA if shrink > 1.5 else cv2.INTER_LINEAR
 
     def estimate(self, crops: Sequence[FaceCrop]) -> list[Expression]:
         """One expression a crop, in order, all in one run of the network; ``source`` its name.
@@ -46,12 +54,25 @@ class ExpressionNet:
         """
         if not crops:
             return []
-        batch = np.stack([_network_input(crop) for crop in crops])
+        batch = np.stack([self._input(crop) for crop in crops])
         probabilities = self._model.infer({"face": batch})["probability"].astype(np.float64)
         return [
             Expression(crop.face_id, self._model.name, p, certainty(p))
             for crop, p in zip(crops, probabilities, strict=True)
         ]
+
+    def _input(self, crop: FaceCrop) -> FloatArray:
+        """What the network is shown of a patch: [side, side, 1 or 3] float32, 0 to 255."""
+        if crop.image.shape != _PATCH or crop.image.dtype != np.uint8:
+            raise ValueError(
+                f"a face patch must be RGB uint8 {list(_PATCH)}, not {crop.image.dtype} "
+                f"{list(crop.image.shape)}: make it with faces.crop_face"
+            )
+        image = crop.image[self._window]
+        if self._gray:
+            image = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
+        small = cv2.resize(image, (self._side, self._side), interpolation=self._interpolation)
+        return np.asarray(small, np.float32).reshape(self._side, self._side, -1)
 
 
 class SmoothExpressions:
@@ -97,13 +118,20 @@ class SmoothExpressions:
         return 1 - math.exp(-elapsed / self._time_constant)
 
 
-def _network_input(crop: FaceCrop) -> FloatArray:
-    """Gray [64, 64, 1] float32, 0 to 255."""
-    if crop.image.shape != _PATCH or crop.image.dtype != np.uint8:
-        raise ValueError(
-            f"a face patch must be RGB uint8 {list(_PATCH)}, not {crop.image.dtype} "
-            f"{list(crop.image.shape)}: make it with faces.crop_face"
+def _window(model: Model) -> tuple[slice, slice]:
+    """Rows and columns of the patch, from the card's fact ``window``."""
+    fact = model.card.facts.get("window")
+    if (
+        not isinstance(fact, list)
+        or len(fact) != 3
+        or not all(type(v) is int for v in fact)
+        or min(fact) < 0
+        or fact[2] < 1
+        or max(fact[:2]) + fact[2] > _PATCH[0]
+    ):
+        raise ModelError(
+            f"the card of model {model.name} must have the fact window, [first row, first column, "
+            f"side] of a square in the patch of {_PATCH[0]} pixels, not {fact!r}"
         )
-    gray = cv2.cvtColor(crop.image[_ROWS, _COLUMNS], cv2.COLOR_RGB2GRAY)
-    small = cv2.resize(gray, (_INPUT, _INPUT), interpolation=cv2.INTER_AREA)
-    return np.asarray(small, np.float32)[..., None]
+    row, column, side = fact
+    return slice(row, row + side), slice(column, column + side)

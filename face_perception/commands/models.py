@@ -47,7 +47,7 @@ def _list(args: argparse.Namespace) -> int:
             table.add_row(check.name, "model", "", "", "", state)
             continue
         card = cards[check.name]
-        source = f"{card.source.package} {card.source.version}" if card.source else card.origin
+        source = card.source.text if card.source else card.origin
         table.add_row(card.name, card.kind, card.task, card.licence, source or "-", state)
     Console().print(table)
     return 0

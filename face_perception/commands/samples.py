@@ -26,12 +26,13 @@ def network_inputs(
     """``count`` inputs of a network [count, ...] by name (fewer where the photographs show fewer).
 
     Out of ``arrays``, an .npz with an array an input, else out of ``images`` (files and folders),
-    else those that an imported network brought, else out of the sample photographs. Raises
-    ModelError where there are none.
+    else those that an imported network brought, else out of the sample photographs, else, for a
+    network that perception does not use by default, those beside its card. Raises ModelError where
+    there are none.
     """
     import numpy as np
 
-    from face_perception.inference import ModelError, read_captured, recording
+    from face_perception.inference import ModelError, recording
 
     if arrays is not None:
         try:
@@ -43,8 +44,7 @@ def network_inputs(
             ) from error
         return given
     if card.origin and not images:
-        # What perceives by default does not use it.
-        return {name: value[:count] for name, value in read_captured(card).items()}
+        return _captured(card, count)
     from face_perception.perception import Perception
 
     photographs = list(_photographs(images))
@@ -52,6 +52,9 @@ def network_inputs(
     with recording() as seen:
         _perceive(perception, photographs, -(-count // len(photographs)))
     calls = seen.get(card.name, [])
+    if not calls and not images and card.captured.exists():
+        # Perception does not use this network by default.
+        return _captured(card, count)
     if not calls:
         raise ModelError(
             f"model {card.name} was not used on these pictures: give pictures with faces, or the "
@@ -62,6 +65,12 @@ def network_inputs(
     # Spread over all of them; the same every time.
     chosen = np.unique(np.linspace(0, total - 1, min(count, total)).round().astype(int))
     return {name: value[chosen] for name, value in whole.items()}
+
+
+def _captured(card: Card, count: int) -> dict[str, npt.NDArray[Any]]:
+    from face_perception.inference import read_captured
+
+    return {name: value[:count] for name, value in read_captured(card).items()}
 
 
 def _perceive(perception: Perception, photographs: Sequence[Any], views: int) -> None:

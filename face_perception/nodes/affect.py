@@ -37,9 +37,9 @@ class AffectParameters(networks.NetworkParameters):
 
     model: str = parameter(
         "expression",
-        "Model card: `expression` (valence and arousal are derived from it), or `multitask`, "
-        "`multitask_rnn` (action units, expression, valence and arousal; made by "
-        "`face-perception import`).",
+        "Model card: `expression`, or `expression_fer`, which costs less and is right less often "
+        "(valence and arousal are derived from either); or `multitask`, `multitask_rnn` (action "
+        "units, expression, valence and arousal; made by `face-perception import`).",
     )
     action_units: str = parameter(
         "network",
@@ -49,8 +49,9 @@ class AffectParameters(networks.NetworkParameters):
     )
     expression_smoothing: float = parameter(
         -1.0,
-        "Time constant of the smoothing of expression probabilities, s; 0: none; -1: 0.5 for "
-        "`expression`, none for a multitask network, all of whose answers are its own then.",
+        "Time constant of the smoothing of expression probabilities, s; 0: none; -1: 0.5 for a "
+        "network of expressions only, none for a multitask network, so that all its answers are "
+        "of the same images.",
         minimum=-1.0,
         maximum=60.0,
     )
