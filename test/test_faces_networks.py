@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from faces_scene import paste, photo, wall
 
-from face_perception.faces.detect import Detector, windows
+from face_perception.faces.detect import Detector, View, near_windows, windows
 from face_perception.faces.mesh import (
     SIDE,
     Mesh,
@@ -48,7 +48,9 @@ def test_detection_in_pixels_of_a_wide_image():
     np.testing.assert_allclose(found.keypoints[1], left_eye)
     assert found.score == pytest.approx(1 / (1 + np.exp(-2)))
     # In a window the same, moved by the window's corner.
-    (found,) = Detector(model).detect(np.zeros((900, 1500, 3), np.uint8), (300, 100, 960, 480))
+    (found,) = Detector(model).detect(
+        np.zeros((900, 1500, 3), np.uint8), View((300, 100, 960, 480))
+    )
     np.testing.assert_allclose(found.keypoints[1], left_eye + np.array([300, 100]))
 
 
@@ -116,6 +118,42 @@ def test_windows_cover_an_image_with_overlap(size):
 
 def test_small_images_have_no_windows():
     assert windows(480, 480) == windows(320, 240) == windows(1, 1) == []
+
+
+def test_a_window_larger_than_the_image_is_grey_about_it():
+    model = raw({(24, 24): (3.0, [0.0, 0.0, 60.0, 60.0, *[0.0] * 12])})
+    image = np.full((100, 200, 3), 255, np.uint8)
+    twice, four_times = near_windows(200, 100)
+    assert twice == (-100, -50, 400, 200)
+    assert four_times == (-300, -150, 800, 400)
+    (found,) = Detector(model).detect(image, View(twice))
+    np.testing.assert_allclose(model.seen[0, 72:120, 48:144], 1, atol=1e-6)
+    assert (model.seen[0, 48:72] == 0).all()
+    assert (model.seen[0, :48] == -1).all()
+    np.testing.assert_allclose(found.box, [102 - 62.5, 52 - 62.5, 125, 125], atol=2.5)
+    # A small face is not sought there: in 60 of 192 pixels it would have 250 of the image's 200.
+    small = raw({(24, 24): (3.0, [0.0, 0.0, 30.0, 30.0, *[0.0] * 12])})
+    assert Detector(small).detect(image, View(twice)) == []
+
+
+@pytest.mark.parametrize("turns", range(4))
+def test_a_turned_view_gives_places_of_the_image(turns):
+    keypoints = [-10, -5, 10, -5, 0, 3, 0, 12, -20, 0, 20, 0]
+    image = np.zeros((192, 192, 3), np.uint8)
+    image[40:50, 20:30] = 255
+    (upright,) = Detector(raw({(20, 30): (2.0, [0.0, 0.0, 40.0, 60.0, *keypoints])})).detect(image)
+    assert upright.turns == 0
+    model = raw({(20, 30): (2.0, [0.0, 0.0, 40.0, 60.0, *keypoints])})
+    (found,) = Detector(model).detect(image, View(None, turns))
+    assert found.turns == turns
+    inside = np.rot90(model.seen[0], -turns)[42:48, 22:28]
+    np.testing.assert_allclose(inside, 1, atol=1e-6)
+    # Turned by as much, clockwise about the image's middle.
+    about = upright.keypoints - 96
+    for _ in range(turns):
+        about = np.stack([-about[:, 1], about[:, 0]], 1)
+    np.testing.assert_allclose(found.keypoints, about + 96)
+    np.testing.assert_allclose(found.box[2:], [40, 60] if turns % 2 == 0 else [60, 40])
 
 
 def test_mesh_maps_back_what_it_was_shown():

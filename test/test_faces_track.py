@@ -3,6 +3,7 @@
 import itertools
 from collections import Counter
 
+import cv2
 import numpy as np
 import pytest
 from faces_scene import frame, paste, photo, wall
@@ -116,6 +117,102 @@ def test_another_face_in_the_same_place_is_another(tracker):
     assert stream(tracker, {"astronaut": (300, 240, 120)}, stamps[16:30])[-1] == ["face_2"]
 
 
+@pytest.mark.parametrize("gap", [0, 12])
+@pytest.mark.parametrize("names", [NAMES, NAMES[::-1]])
+def test_a_cut_to_another_person_begins_a_new_id(names, gap, tracker):
+    before, after = ({name: (300, 240, 160)} for name in names)
+    stamps = np.arange(40) / 30
+    assert stream(tracker, before, stamps[:10])[-1] == ["face_1"]
+    seen = stream(tracker, {}, stamps[10 : 10 + gap])
+    seen += stream(tracker, after, stamps[10 + gap : 25 + gap])
+    assert "face_1" not in {i for ids in seen[2:] for i in ids}
+    assert seen[-1] == ["face_2"]
+
+
+def test_light_and_a_hand_keep_the_id(tracker):
+    image = wall()
+    paste(image, "grace_hopper", 300, 240, 160)
+    covered = image.copy()
+    covered[250:330, 250:350] = (190, 140, 120)  # mouth and chin
+    side = np.clip(image * np.linspace(0.4, 1.4, 640)[:, None], 0, 255).astype(np.uint8)
+    pictures = [image, (image * 0.4).astype(np.uint8), image, side, image, covered, image]
+    ids = []
+    for i, picture in enumerate(picture for picture in pictures for _ in range(6)):
+        ids += [f.id for f in tracker.track(frame(picture, i / 30))]
+    assert set(ids) == {"face_1"}
+    assert len(ids) >= 40
+
+
+def close_up(name, share=0.95):
+    """A face that fills its picture: the square about its landmarks, cut out."""
+    (face,) = load_tracker().detect(frame(photo(name)))
+    low, high = face.landmarks[:, :2].min(0), face.landmarks[:, :2].max(0)
+    (x, y), half = (low + high) / 2, (high - low).max() / share / 2
+    return photo(name)[max(0, int(y - half)) : int(y + half), max(0, int(x - half)) : int(x + half)]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_face_that_fills_the_picture_is_found_and_kept(name, tracker):
+    image = np.ascontiguousarray(cv2.resize(close_up(name), (400, 400)))
+    (face,) = tracker.detect(frame(image))
+    assert face.roi.width * face.roi.height > 0.5 * 400 * 400
+    assert face.confidence > 0.5
+    seen = [[f.id for f in tracker.track(frame(image, i / 30))] for i in range(60)]
+    assert seen[45:] == [["face_1"]] * 15  # found within a second and a half
+
+
+def turned(name, angle):
+    """A photograph turned clockwise by an angle in degrees, in the middle of a grey square."""
+    image = photo(name)
+    height, width = image.shape[:2]
+    side = int(1.5 * max(height, width))
+    turn = cv2.getRotationMatrix2D((width / 2, height / 2), -angle, 1.0)
+    turn[:, 2] += (side - width) / 2, (side - height) / 2
+    return cv2.warpAffine(image, turn, (side, side), borderValue=(127, 127, 127))
+
+
+def eye_line(face):
+    """Angle of the line from the right eye to the left, degrees clockwise in the image."""
+    dx, dy = face.landmarks[263, :2] - face.landmarks[33, :2]
+    return np.degrees(np.arctan2(dy, dx))
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("angle", [-100, -45, 90, 135, 165, 180, 200])
+def test_a_turned_face_has_its_own_roll(name, angle, tracker):
+    (upright,) = tracker.detect(frame(photo(name)))
+    (face,) = tracker.detect(frame(turned(name, angle)))
+    off = eye_line(face) - eye_line(upright) - angle
+    assert (off + 180) % 360 - 180 == pytest.approx(0, abs=10)
+    roll = np.degrees(face.pose.roll - upright.pose.roll) - angle
+    assert (roll + 180) % 360 - 180 == pytest.approx(0, abs=15)
+
+
+def test_a_camera_that_hangs_upside_down(tracker):
+    image = np.ascontiguousarray(photo("astronaut")[::-1, ::-1])
+    seen = [tracker.track(frame(image, i / 30)) for i in range(60)]
+    assert all(abs(eye_line(face)) > 150 for faces in seen for face in faces)
+    assert [f.id for f in seen[-1]] == ["face_1"]
+    upright = wall(*image.shape[1::-1])
+    paste(upright, "grace_hopper", 250, 240, 160)
+    back = [tracker.track(frame(upright, 5 + i / 30)) for i in range(60)]
+    assert all(abs(eye_line(face)) < 30 for faces in back for face in faces)
+    assert len(back[-1]) == 1
+
+
+def test_confidence_is_less_for_what_is_hardly_seen(tracker):
+    (good,) = tracker.detect(frame(photo("grace_hopper")))
+    blurred = cv2.GaussianBlur(photo("grace_hopper"), (0, 0), 14)
+    covered = photo("grace_hopper").copy()
+    covered[150:225, 190:340] = 20  # the eyes
+    worse = [face for image in (blurred, covered) for face in tracker.detect(frame(image))]
+    assert good.confidence > 0.8
+    assert all(face.confidence < good.confidence - 0.1 for face in worse)
+    seen = [tracker.track(frame(photo("grace_hopper"), i / 30)) for i in range(40)]
+    confidences = [face.confidence for faces in seen for face in faces]
+    assert np.ptp(confidences) < 0.1  # between searches too
+
+
 def test_leaves_through_the_border_and_returns_elsewhere(tracker):
     inside, outside, last = 0, 0, ""
     for i in range(60):
@@ -179,7 +276,7 @@ def test_no_more_than_max_faces(models):
 def test_detect_needs_one_image_and_leaves_the_stream_alone(tracker):
     stream(tracker, {"astronaut": (150, 240, 110)}, np.arange(5) / 30)
     (face,) = tracker.detect(frame(photo("grace_hopper")))
-    assert (face.id, face.confidence > 0.9) == ("face_1", True)
+    assert (face.id, face.confidence > 0.8) == ("face_1", True)
     assert face.pose is not None
     assert 0.7 < face.left_eye_openness < 1.2
     assert stream(tracker, {"astronaut": (150, 240, 110)}, [0.2])[-1] == ["face_1"]
@@ -248,10 +345,10 @@ def test_detector_rests_while_faces_are_followed(models):
         stream(FaceTracker(counting, models[1]), places, np.arange(number) / 30)
         return counting.calls
 
-    # Followed: every tenth image, and a window every twentieth.
-    assert searches({"astronaut": (150, 240, 240)}, 61) <= 7 + 3
-    # Nobody: ten times a second, and a window every tenth image.
-    assert 20 <= searches({}, 60) <= 27
+    # Followed: every tenth image, a view of another kind every twentieth, a closer look at first.
+    assert searches({"astronaut": (150, 240, 240)}, 61) <= 7 + 3 + 1
+    # Nobody: ten times a second, and a view of another kind every fifth image.
+    assert 20 <= searches({}, 60) <= 20 + 12
 
 
 @pytest.mark.parametrize(

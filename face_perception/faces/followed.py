@@ -24,15 +24,24 @@ from face_perception.faces.landmarks import (
 )
 from face_perception.faces.looks import likeness
 from face_perception.faces.mesh import MARGIN, Square, square_of_landmarks
+from face_perception.geometry import smoothstep
 from face_perception.types import HeadPose
 
 FloatArray = npt.NDArray[np.floating]
 
 _SAME_PLACE, _SAME_SIZE = 0.25, 1.6  # two tracks on one face: distance in sizes, ratio of sizes
 _ON_FACE = 0.2  # mean distance of eyes, nose and mouth, in sizes: a detection of a track's face
-# Likeness of two views of one face: over 0.8 for the sample photographs at 45 to 250 pixels, turned
-# in the plane and in other light; below 0.6 for two people.
+# Likeness of two views of one face, and of two people. Of 220 pairs of people in one place (press
+# photographs) the most alike reach 0.77, 5 % more than 0.66. One face from image to image is above
+# 0.88 in 13 clips of 12 people who talk, turn and cover their face; after a third of a second above
+# 0.86 in 95 %; in light of another strength, colour or side above 0.84.
 _ALIKE = 0.7
+_ANOTHER = 0.8
+# Mean distance, in sizes, between a detection's eyes, nose and mouth and those of the mesh. Up to
+# the first the two agree (half of 300 close-ups lie below 0.035, 95 % below 0.055), from the second
+# on they hold the face differently, or there is none.
+_AGREE, _DISAGREE = 0.06, 0.2
+_CONFIRM = 0.3  # share of a new search in a track's certainty
 _FAST = 0.05  # sizes a face moves from image to image
 _LOOK_AHEAD = 0.2  # seconds for which a velocity is good
 
@@ -45,6 +54,7 @@ class Track:
     presence: float
     stamp: float
     look: FloatArray  # its own, over time
+    certainty: float = 1.0  # of the detection, see ``certainty``
     id: str = ""  # given when the track first counts
     hits: int = 1
     velocity: FloatArray = field(default_factory=lambda: np.zeros(2))
@@ -106,6 +116,13 @@ def same_place(a: Track, b: Track) -> bool:
     return apart < _SAME_PLACE * large and large < _SAME_SIZE * small
 
 
+def is_another(track: Track, look: FloatArray) -> bool:
+    """Whether a look is another person's than the track's: like neither what was seen last, nor
+    what the track usually looks like.
+    """
+    return max(likeness(track.seen, look), likeness(track.look, look)) < _ANOTHER
+
+
 def sureness(track: Track) -> float:
     """How far a track is on its own face; those that do not count yet are never sure."""
     return likeness(track.look, track.seen) if track.id else -2.0
@@ -113,7 +130,36 @@ def sureness(track: Track) -> float:
 
 def is_on(detection: Detection, track: Track) -> bool:
     """Whether a detection's eyes, nose and mouth are those of the track."""
-    points = track.landmarks[:, :2]
+    size = max(track.size, float(detection.box[2:].max()))
+    return _apart(detection, track.landmarks) < _ON_FACE * size
+
+
+def certainty(detection: Detection, landmarks: FloatArray) -> float:
+    """How sure it is that the landmarks [478, 3] lie on a face, in [0, 1].
+
+    The detector's score, less where its eyes, nose and mouth are not those of the mesh: 0 for an
+    upright mesh on a face that is upside down. The mesh's own presence does not tell: it is 1.0 on
+    most of what is no face as well.
+    """
+    size = max(float(np.ptp(landmarks[:, :2], axis=0).max()), 1e-6)
+    apart = _apart(detection, landmarks) / size
+    return detection.score * float(1 - smoothstep(apart, _AGREE, _DISAGREE))
+
+
+def confirm(track: Track, detection: Detection) -> None:
+    """A search has found the track's face again."""
+    seen = certainty(detection, track.landmarks)
+    track.certainty += _CONFIRM * (seen - track.certainty)
+
+
+def confidence(track: Track) -> float:
+    """``Face.confidence``: the mesh's presence in this image, times the detection's certainty."""
+    return track.presence * track.certainty
+
+
+def _apart(detection: Detection, landmarks: FloatArray) -> float:
+    """Mean distance, pixels, of a detection's eyes, nose and mouth from those of landmarks."""
+    points = landmarks[:, :2]
     expected = np.stack(
         [
             (points[RIGHT_OUTER_CANTHUS] + points[RIGHT_INNER_CANTHUS]) / 2,
@@ -122,8 +168,7 @@ def is_on(detection: Detection, track: Track) -> bool:
             (points[MOUTH_RIGHT] + points[MOUTH_LEFT]) / 2,
         ]
     )
-    apart = np.linalg.norm(detection.keypoints[:4] - expected, axis=1).mean()
-    return bool(apart < _ON_FACE * max(track.size, float(detection.box[2:].max())))
+    return float(np.linalg.norm(detection.keypoints[:4] - expected, axis=1).mean())
 
 
 def unlikelihood(lost: Track, new: Track, crowded: bool) -> float:
@@ -137,4 +182,4 @@ def unlikelihood(lost: Track, new: Track, crowded: bool) -> float:
     apart = min(float(np.linalg.norm(new.centre - place)) for place in places) / size
     unlike = 1 - likeness(lost.look, new.look)
     change = abs(math.log(max(new.size, 1e-6) / max(lost.usual_size, 1e-6)))
-    return apart / 3 + (0.8 if crowded else 2.0) * unlike + change / 3
+    return apart / 3 + (1.2 if crowded else 3.0) * unlike + change / 3

@@ -1,4 +1,4 @@
-"""What a face looks like, coarsely: to tell two people apart who cross, not to know anybody."""
+"""What a face looks like, coarsely: to tell two people apart, not to know anybody."""
 
 from __future__ import annotations
 
@@ -10,32 +10,55 @@ from face_perception.types import Image
 
 FloatArray = npt.NDArray[np.floating]
 
-_LOOK_SIDE = 16
+_SIDE = 24
+_SAMPLED = 48  # the face is sampled at this size first, against aliasing
+_NEAR = 3.0  # pixels: a pixel is compared with the mean of those so near
+_FLOOR = 4.0  # grey levels: contrast below this is noise
 
 
 def _oval() -> FloatArray:
-    """1 in the face's oval of a look, 0 in its corners, [16, 16, 1]."""
-    axis = (np.arange(_LOOK_SIDE) - (_LOOK_SIDE - 1) / 2) / (_LOOK_SIDE / 2)
-    return (axis[:, None] ** 2 + axis[None] ** 2 < 1).astype(np.float32)[..., None]
+    """1 in the face's oval of a look, 0 in its corners, [24, 24]."""
+    axis = (np.arange(_SIDE) - (_SIDE - 1) / 2) / (_SIDE / 2)
+    return (axis[:, None] ** 2 + axis[None] ** 2 < 1).astype(np.float32)
 
 
 _OVAL = _oval()
 
 
-def look(patch: Image) -> FloatArray:
-    """What a face looks like, for comparing with ``likeness``: float32 [16, 16, 3].
+def look(patch: Image, face: FloatArray) -> FloatArray:
+    """What a face looks like, for comparing with ``likeness``: float32 [24, 24].
 
-    Colours of the mesh network's input ``patch``, coarsely, freed of brightness and contrast.
+    ``patch`` RGB uint8 [H, W, 3]; ``face`` [2, 3] maps the unit square, in which the face's box is
+    upright, to pixels of the patch. Kept is how much lighter or darker a place is than what is
+    round it, in units of the contrast there: light from one side or of another colour changes
+    little of that, another person all of it.
     """
-    margin = patch.shape[0] // 6  # the face's own box
-    inner = patch[margin:-margin, margin:-margin]
-    look = cv2.resize(inner, (_LOOK_SIDE, _LOOK_SIDE), interpolation=cv2.INTER_AREA)
-    look = look.astype(np.float32) * _OVAL
-    look -= look.sum() / (3 * _OVAL.sum()) * _OVAL
-    return np.asarray(look / max(float(np.linalg.norm(look)), 1e-6))
+    sampled = cv2.warpAffine(
+        patch,
+        face * [1 / _SAMPLED, 1 / _SAMPLED, 1],
+        (_SAMPLED, _SAMPLED),
+        flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
+        borderMode=cv2.BORDER_REPLICATE,
+    )
+    grey = cv2.cvtColor(sampled, cv2.COLOR_RGB2GRAY)
+    small = cv2.resize(grey, (_SIDE, _SIDE), interpolation=cv2.INTER_AREA).astype(np.float32)
+    detail = small - cv2.GaussianBlur(small, (0, 0), _NEAR)
+    contrast = np.sqrt(cv2.GaussianBlur(detail * detail, (0, 0), _NEAR))
+    return np.asarray(_OVAL * detail / (contrast + _FLOOR))
 
 
 def likeness(a: FloatArray, b: FloatArray) -> float:
-    """Correlation of two looks, 1 for equal ones."""
-    norms = float(np.linalg.norm(a) * np.linalg.norm(b))
-    return float((a * b).sum()) / max(norms, 1e-6)
+    """How alike two looks are: correlation of that half of the face which is most alike.
+
+    1 for equal ones. Of upper, lower, left and right half, the best: a hand over the mouth, or a
+    wide open mouth, leaves another half as it was; another person changes all four.
+    """
+    both, own, other = _halves(a * b), _halves(a * a), _halves(b * b)
+    return float((both / np.sqrt(np.maximum(own * other, 1e-12))).max())
+
+
+def _halves(products: FloatArray) -> FloatArray:
+    """Sums over the upper, lower, left and right half of a look: [4]."""
+    half = _SIDE // 2
+    quarters = products.reshape(2, half, 2, half).sum(axis=(1, 3))
+    return np.concatenate([quarters.sum(axis=1), quarters.sum(axis=0)])

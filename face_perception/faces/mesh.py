@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from face_perception.faces.detect import Detection
 from face_perception.faces.landmarks import LEFT_OUTER_CANTHUS, RIGHT_OUTER_CANTHUS
+from face_perception.faces.looks import look
 from face_perception.inference import Model
 from face_perception.types import Image
 
@@ -29,12 +30,11 @@ class Square:
     side: float
     angle: float
 
-    @property
-    def to_image(self) -> FloatArray:
-        """[2, 3]: pixels of the network's input to pixels of the image."""
-        scale = self.side / SIDE
+    def to_image(self, pixels: float = SIDE) -> FloatArray:
+        """[2, 3]: from a square of so many pixels, by default the network's input, to the image."""
+        scale = self.side / pixels
         c, s = math.cos(self.angle) * scale, math.sin(self.angle) * scale
-        half = SIDE / 2
+        half = pixels / 2
         return np.array(
             [[c, -s, self.x - (c - s) * half], [s, c, self.y - (s + c) * half]], np.float64
         )
@@ -59,29 +59,36 @@ def square_of_landmarks(landmarks: FloatArray) -> Square:
     )
 
 
+def turns_of(square: Square) -> int:
+    """Quarter turns, clockwise in the image, that are nearest to a square's angle: 0 to 3."""
+    return round(square.angle / (math.pi / 2)) % 4
+
+
 class Mesh:
     """The mesh network with its input. Not for use by two threads at once."""
 
     def __init__(self, model: Model) -> None:
         self._model = model
         self._input = np.empty((1, SIDE, SIDE, 3), np.float32)
-        self.patch: Image = np.empty((SIDE, SIDE, 3), np.uint8)  # what the network saw last
+        self._patch: Image = np.empty((SIDE, SIDE, 3), np.uint8)  # what the network saw last
+        self._square = Square(0.0, 0.0, 1.0, 0.0)  # and where
 
     def landmarks(self, image: Image, square: Square) -> tuple[FloatArray, float]:
         """Landmarks float32 [478, 3] in pixels of the image, and the probability of a face.
 
         ``image`` RGB uint8 [H, W, 3]. Outside the image its border is repeated.
         """
-        to_image = square.to_image
+        to_image = square.to_image()
+        self._square = square
         cv2.warpAffine(
             image,
             to_image,
             (SIDE, SIDE),
-            dst=self.patch,
+            dst=self._patch,
             flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
             borderMode=cv2.BORDER_REPLICATE,
         )
-        np.multiply(self.patch, np.float32(1 / 255), out=self._input[0])
+        np.multiply(self._patch, np.float32(1 / 255), out=self._input[0])
         output = self._model.infer({"image": self._input})
         points = np.asarray(output["landmarks"], np.float32).reshape(-1, 3)
         landmarks = np.empty_like(points)
@@ -89,3 +96,16 @@ class Mesh:
         landmarks[:, :2] += to_image[:, 2].astype(np.float32)
         landmarks[:, 2] = points[:, 2] * np.float32(square.side / SIDE)
         return landmarks, float(np.reshape(output["presence"], -1)[0])
+
+    def look(self, landmarks: FloatArray) -> FloatArray:
+        """What the face in the last input looks like, ``landmarks`` [478, 3] being those found."""
+        square = square_of_landmarks(landmarks)
+        box = replace(square, side=square.side / MARGIN).to_image(1.0)
+        return look(self._patch, _chained(cv2.invertAffineTransform(self._square.to_image()), box))
+
+
+def _chained(second: FloatArray, first: FloatArray) -> FloatArray:
+    """The affine map [2, 3] that applies ``first``, then ``second``."""
+    linear = second[:, :2] @ first
+    linear[:, 2] += second[:, 2]
+    return linear

@@ -10,22 +10,35 @@ import math
 import numpy as np
 import numpy.typing as npt
 
-from face_perception.faces.detect import Detection, Detector, Window, windows
+from face_perception.faces.detect import (
+    WHOLE,
+    Detection,
+    Detector,
+    View,
+    Window,
+    near_windows,
+    windows,
+)
 from face_perception.faces.eyes import aspect_ratios
 from face_perception.faces.followed import (
     Track,
     advance,
+    certainty,
+    confidence,
+    confirm,
     expected,
+    is_another,
     is_on,
     same_place,
     sureness,
     unlikelihood,
 )
-from face_perception.faces.looks import likeness, look
+from face_perception.faces.looks import likeness
 from face_perception.faces.mesh import (
     Mesh,
     square_of_detection,
     square_of_landmarks,
+    turns_of,
 )
 from face_perception.faces.pose import head_pose
 from face_perception.inference import Model, Progress, load
@@ -43,6 +56,10 @@ _BETTER = 0.1  # more likeness than this is no accident
 # A detection that counts at once: the two photographs, their small copies and the clip score 0.87
 # to 0.96 in their first image, what is no face in 38 photographs without one 0.64 at most.
 _SURE_SCORE, _SURE_PRESENCE = 0.8, 0.9
+# Below the first a face is looked at turned by the other quarters too, below the second it is none;
+# in a picture that is turned by no right angle, a face is found from about half of the first on.
+_DOUBTFUL, _NO_FACE = 0.75, 0.5
+_TURNS = 4
 _MIN_INSIDE = 0.25  # share of the landmarks that must be inside the image
 
 
@@ -102,8 +119,9 @@ class FaceTracker:
         self._searched = -math.inf
         self._since_search = self._detect_every
         self._windows: list[Window] = []
-        self._window = 0
-        self._since_window = 0
+        self._turns = 0  # of the faces that were followed last
+        self._view = 0
+        self._since_view = 0
 
     def track(self, frame: Frame) -> list[Face]:
         """Faces in the next image of the stream, oldest track first.
@@ -115,46 +133,59 @@ class FaceTracker:
         if image.shape != self._shape or frame.stamp < self._stamp:
             self.reset()
             self._shape = image.shape
-            self._windows = windows(image.shape[1], image.shape[0])
+            self._windows = _windows(image)
         self._stamp = frame.stamp
         self._since_search += 1
-        self._since_window += 1
+        self._since_view += 1
         self._lost = [t for t in self._lost if frame.stamp - t.stamp <= _KEEP_LOST]
         any_lost = self._follow(image, frame.stamp)
         if self._search_is_due(any_lost, frame.stamp):
             self._searched, self._since_search = frame.stamp, 0
-            self._begin(image, self._detector.detect(image), frame.stamp)
-        elif self._window_is_due():
+            whole = View(None, self._turns)
+            self._begin(image, self._detector.detect(image, whole), frame.stamp)
+        elif self._view_is_due():
             # Never in the same image as the search of the whole.
-            self._since_window = 0
-            self._window = (self._window + 1) % len(self._windows)
-            detections = self._detector.detect(image, self._windows[self._window])
-            self._begin(image, detections, frame.stamp)
+            self._since_view = 0
+            self._begin(image, self._detector.detect(image, self._next_view()), frame.stamp)
         self._recognise()
         counting = [t for t in self._tracks if t.hits >= self._min_hits]
         for track in counting:
             if not track.id:
                 self._count += 1
                 track.id = f"{self._id_prefix}{self._count}"
+        if counting:
+            self._turns = turns_of(counting[0].square)
         return [_face(track, frame) for track in counting]
 
     def detect(self, frame: Frame) -> list[Face]:
         """Faces in one image on its own, without following any, ``max_faces`` of them at most.
 
         First those that the whole image shows, then those of one window after the other, each time
-        the surest first. Ids count from 1 in every image. Raises ValueError as ``track`` does.
+        the surest first; where there is none, those of the image turned by 90, 180 and 270 degrees.
+        Ids count from 1 in every image. Raises ValueError as ``track`` does.
         """
         image = _checked(frame)
         found: list[Track] = []
-        parts = (None, *windows(image.shape[1], image.shape[0]))
-        for detection in (d for part in parts for d in self._detector.detect(image, part)):
-            track = self._look_closely(image, detection, frame.stamp, found)
+        for view in (WHOLE, *(View(window) for window in _windows(image))):
+            self._add(image, view, frame.stamp, found)
+        for turns in range(1, _TURNS):
+            if not found:
+                for window in (None, *near_windows(image.shape[1], image.shape[0])):
+                    self._add(image, View(window, turns), frame.stamp, found)
+        for number, track in enumerate(found, start=1):
+            track.id = f"{self._id_prefix}{number}"
+        return [_face(track, frame) for track in found]
+
+    def _add(self, image: Image, view: View, stamp: float, found: list[Track]) -> None:
+        """Add the faces of one view to those of a picture."""
+        if len(found) == self._max_faces:
+            return
+        for detection in self._detector.detect(image, view):
+            track = self._look_closely(image, detection, stamp, found)
             if track is not None and not any(same_place(track, other) for other in found):
-                track.id = f"{self._id_prefix}{len(found) + 1}"
                 found.append(track)
                 if len(found) == self._max_faces:
-                    break
-        return [_face(track, frame) for track in found]
+                    return
 
     def _follow(self, image: Image, stamp: float) -> bool:
         """Move every track to this image; true where one was lost."""
@@ -162,9 +193,16 @@ class FaceTracker:
         self._tracks = []
         for track in before:
             landmarks, presence = self._mesh.landmarks(image, expected(track, stamp))
-            if presence >= self._min_presence and _inside(landmarks, image):
-                advance(track, landmarks, presence, look(self._mesh.patch), stamp)
-                self._tracks.append(track)
+            if presence < self._min_presence or not _inside(landmarks, image):
+                continue
+            seen = self._mesh.look(landmarks)
+            if is_another(track, seen):
+                # A cut, or somebody else in the same place: a new face, which no search has
+                # confirmed yet. The old one gets its track back if it looks like itself soon.
+                track = Track(landmarks, presence, stamp, seen, min(track.certainty, _NO_FACE))
+            else:
+                advance(track, landmarks, presence, seen, stamp)
+            self._tracks.append(track)
         for one, other in itertools.combinations(tuple(self._tracks), 2):
             if one in self._tracks and other in self._tracks and same_place(one, other):
                 # The one that looks less like itself has slipped on to the other's face.
@@ -182,11 +220,20 @@ class FaceTracker:
         # A little less than the period: stamps jitter.
         return waiting and stamp - self._searched >= 0.95 * _SEARCH_PERIOD
 
-    def _window_is_due(self) -> bool:
-        if not self._windows or len(self._tracks) >= self._max_faces:
+    def _view_is_due(self) -> bool:
+        if len(self._tracks) >= self._max_faces:
             return False
-        # Twice as often while there is nothing else to do.
-        return self._since_window >= self._detect_every * (2 if self._tracks else 1)
+        # Four times as often while there is nothing else to do.
+        return 2 * self._since_view >= self._detect_every * (4 if self._tracks else 1)
+
+    def _next_view(self) -> View:
+        """The next window in turn; while nobody is there, also the image in its other turns."""
+        views = [View(window, self._turns) for window in self._windows]
+        if not self._tracks:
+            others = [(self._turns + quarters) % _TURNS for quarters in (2, 1, 3)]
+            views += [View(None, turns) for turns in others]
+        self._view = (self._view + 1) % len(views)
+        return views[self._view]
 
     def _begin(self, image: Image, detections: list[Detection], stamp: float) -> None:
         """Begin tracks on the faces that no track is on."""
@@ -207,9 +254,34 @@ class FaceTracker:
         self, image: Image, detection: Detection, stamp: float, known: list[Track]
     ) -> Track | None:
         """A track for a detection; None where it is no face, or that of one of the ``known``."""
-        if any(is_on(detection, track) for track in known):
+        for track in known:
+            if is_on(detection, track):
+                if detection.score >= self._detector.min_score:
+                    confirm(track, detection)
+                return None
+        best = self._settle(image, detection, stamp)
+        if best is None:
             return None
-        closer = self._detector.again(image, detection)
+        if best.certainty < _DOUBTFUL:
+            # The mesh, and the detector too, may take a chin for a forehead.
+            for turns in range(_TURNS):
+                other = self._settle(image, detection, stamp, turns)
+                if other is not None and other.certainty > best.certainty:
+                    best = other
+        if best.certainty < _NO_FACE:
+            return None
+        # Where somebody is missing, the next images may show that it is them.
+        sure = detection.score >= _SURE_SCORE and best.presence >= _SURE_PRESENCE
+        best.hits = self._min_hits if sure and not self._lost else 1
+        return best
+
+    def _settle(
+        self, image: Image, detection: Detection, stamp: float, turns: int | None = None
+    ) -> Track | None:
+        """The mesh on a detection, by its own or the given quarter turns; None where it finds no
+        face.
+        """
+        closer = self._detector.again(image, detection, turns)
         if closer is None:
             return None
         square = square_of_detection(closer)
@@ -218,11 +290,8 @@ class FaceTracker:
             if presence < self._min_presence or not _inside(landmarks, image):
                 return None
             square = square_of_landmarks(landmarks)
-        track = Track(landmarks, presence, stamp, look(self._mesh.patch))
-        # Where somebody is missing, the next images may show that it is them.
-        sure = detection.score >= _SURE_SCORE and presence >= _SURE_PRESENCE and not self._lost
-        track.hits = self._min_hits if sure else 1
-        return track
+        sure = certainty(closer, landmarks)
+        return Track(landmarks, presence, stamp, self._mesh.look(landmarks), sure)
 
     def _recognise(self) -> None:
         """Give lost faces back their tracks where one that does not count yet is theirs.
@@ -288,13 +357,21 @@ def _face(track: Track, frame: Frame) -> Face:
     left, right = track.eyes.update(aspect_ratios(track.landmarks, track.pose), track.stamp)
     return Face(
         id=track.id,
-        confidence=track.presence,
+        confidence=confidence(track),
         roi=_roi(track.landmarks, frame.image),
         landmarks=track.landmarks,
         pose=track.pose,
         left_eye_openness=float(left),
         right_eye_openness=float(right),
     )
+
+
+def _windows(image: Image) -> list[Window]:
+    """What is searched beside the whole image: larger than it for faces that fill it, then parts of
+    it for small ones.
+    """
+    height, width = image.shape[:2]
+    return near_windows(width, height) + windows(width, height)
 
 
 def _roi(landmarks: FloatArray, image: Image) -> Roi:
