@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from face_perception.faces.detect import Detection
+from face_perception.faces.eye_visibility import EyeVisibility
 from face_perception.faces.eyes import EyeOpenness
 from face_perception.faces.landmarks import (
     LEFT_INNER_CANTHUS,
@@ -63,6 +64,7 @@ class Track:
     usual_size: float = field(init=False)  # a face that is being hidden shrinks
     pose: HeadPose | None = None
     eyes: EyeOpenness = field(default_factory=EyeOpenness)
+    visibility: EyeVisibility = field(default_factory=EyeVisibility)
 
     def __post_init__(self) -> None:
         self.seen = self.look

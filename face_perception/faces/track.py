@@ -19,6 +19,7 @@ from face_perception.faces.detect import (
     near_windows,
     windows,
 )
+from face_perception.faces.eye_visibility import eye_visibility
 from face_perception.faces.eyes import aspect_ratios
 from face_perception.faces.followed import (
     Track,
@@ -355,6 +356,7 @@ def load_tracker(
 def _face(track: Track, frame: Frame) -> Face:
     track.pose = head_pose(frame.camera, track.landmarks, track.pose)
     left, right = track.eyes.update(aspect_ratios(track.landmarks, track.pose), track.stamp)
+    visible = track.visibility.update(eye_visibility(frame.image, track.landmarks), track.stamp)
     return Face(
         id=track.id,
         confidence=confidence(track),
@@ -363,6 +365,8 @@ def _face(track: Track, frame: Frame) -> Face:
         pose=track.pose,
         left_eye_openness=float(left),
         right_eye_openness=float(right),
+        left_eye_visibility=float(visible[0]),
+        right_eye_visibility=float(visible[1]),
     )
 
 

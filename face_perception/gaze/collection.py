@@ -87,17 +87,15 @@ def proposed_targets(count: int, distance: float = 1.0) -> list[CalibrationTarge
         raise ValueError(f"distance must be positive metres, not {distance}")
     across, up = distance * math.tan(_ACROSS), distance * math.tan(_UP)
     marks = [(-across, -up), (across, -up), (across, up), (-across, up)] if count == 5 else []
-    return [
-        camera_target(),
-        *(
-            CalibrationTarget(
-                f"the mark {abs(x) * 100:.0f} cm to your {'right' if x < 0 else 'left'} of the lens "
-                f"and {abs(y) * 100:.0f} cm {'above' if y < 0 else 'below'} it",
-                point_target((x, y, 0.0)).locate,
-            )
-            for x, y in marks
-        ),
-    ]
+    return [camera_target(), *(_mark(x, y) for x, y in marks)]
+
+
+def _mark(x: float, y: float) -> CalibrationTarget:
+    """A mark in the plane of the lens, named as the person sees it: its right is our left."""
+    side, height = "right" if x < 0 else "left", "above" if y < 0 else "below"
+    across, up = abs(x) * 100, abs(y) * 100
+    name = f"the mark {across:.0f} cm to your {side} and {up:.0f} cm {height} the lens"
+    return CalibrationTarget(name, point_target((x, y, 0.0)).locate)
 
 
 def face_target(face_id: str) -> CalibrationTarget:

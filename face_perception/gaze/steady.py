@@ -23,6 +23,7 @@ class _State:
     smooth: OneEuro
     direction: FloatArray | None = field(default=None)
     lowered_since: float = math.nan  # since when both eyes are below the blink level
+    closed_since: float = math.nan  # since when both eyes are below the closed level
     seen_open: bool = False
 
 
@@ -33,8 +34,8 @@ class SteadyGaze:
       blinking; the last gaze is then held.
     - ``first_blink_level``: the same during the first ``settle_time`` seconds of a face, while its
       usual openness is the average of many people: eyes differ by a quarter.
-    - ``closed_level``: openness below which an eye counts as closed once it has been below the
-      blink level for longer than a blink (0.4 s). Above it the lids are lowered for a look down.
+    - ``closed_level``: openness below which eyes count as closed after longer than a blink (0.4 s).
+      Eyes that stay between the two levels for as long are lowered for a look down, not blinking.
     - ``max_turn``: turn of the head against the line of sight, radians, beyond which no eye is
       used.
     - ``min_cutoff``, ``beta``: of the one-euro filter on the direction (hertz; hertz a unit/s).
@@ -94,14 +95,11 @@ class SteadyGaze:
         level = self._blink_level if settled else self._first_blink_level
         openness = [face.left_eye_openness, face.right_eye_openness]
         known = [value for value in openness if math.isfinite(value)]
-        if known and max(known) < level:
-            if math.isnan(state.lowered_since):
-                state.lowered_since = stamp
-            if stamp - state.lowered_since > BLINK_TIME:
-                level = min(level, self._closed_level)
-        else:
-            state.lowered_since = math.nan
-        return level
+        opened = max(known) if known else math.inf
+        state.lowered_since = _since(state.lowered_since, opened < level, stamp)
+        closed_level = min(level, self._closed_level)
+        state.closed_since = _since(state.closed_since, opened < closed_level, stamp)
+        return closed_level if stamp - state.lowered_since > BLINK_TIME else level
 
     def eyes(self, face_id: str, stamp: float, *, seen: bool, opened: bool) -> Eyes:
         """State of the eyes; ``seen``: an eye can be seen, ``opened``: one of these is open.
@@ -114,7 +112,7 @@ class SteadyGaze:
         if opened:
             state.seen_open = True
             return Eyes.OPEN
-        if state.seen_open and not stamp - state.lowered_since > BLINK_TIME:
+        if state.seen_open and not stamp - state.closed_since > BLINK_TIME:
             return Eyes.BLINK
         return Eyes.CLOSED
 
@@ -128,3 +126,10 @@ class SteadyGaze:
     def held(self, face_id: str) -> FloatArray | None:
         """The last direction that was seen of a face; None where there was none."""
         return self._states[face_id].direction
+
+
+def _since(before: float, holds: bool, stamp: float) -> float:
+    """Since when something holds that did since ``before`` (NaN: it did not)."""
+    if not holds:
+        return math.nan
+    return stamp if math.isnan(before) else before

@@ -54,8 +54,8 @@ class GazeParameters(networks.NetworkParameters):
     )
     closed_level: float = parameter(
         0.5,
-        "Eye openness below which an eye counts as closed once it is below blink_level for longer "
-        "than a blink (0.4 s). Above it the lids are lowered for a look down.",
+        "Eye openness below which eyes count as closed after longer than a blink (0.4 s). Eyes "
+        "that stay between this and blink_level are lowered for a look down.",
         minimum=0.0,
         maximum=1.0,
     )

@@ -1,0 +1,94 @@
+"""How well the eyes themselves are seen: dark glasses, glare and blur hide them. Knows no gaze.
+
+The mesh network draws eyes also where none can be seen. Pixels tell: an eye has a dark pupil beside
+a light sclera, dark glasses are dark all over, glare and strong blur are even.
+"""
+
+from __future__ import annotations
+
+import math
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from face_perception.faces.landmarks import (
+    LEFT_INNER_CANTHUS,
+    LEFT_OUTER_CANTHUS,
+    RIGHT_INNER_CANTHUS,
+    RIGHT_OUTER_CANTHUS,
+)
+from face_perception.types import Image
+
+FloatArray = npt.NDArray[np.floating]
+
+_EYES = ((LEFT_OUTER_CANTHUS, LEFT_INNER_CANTHUS), (RIGHT_OUTER_CANTHUS, RIGHT_INNER_CANTHUS))
+_SKIN = (50, 280, 117, 346, 6, 197, 195, 5)  # cheeks and the bridge of the nose
+_WIDTH, _HEIGHT = 22, 10  # of the patch between the lids, pixels; canthi are 24 pixels apart
+_CANTHI_APART = 24.0
+
+# Range between the 10th and 90th percentile of grey in the patch, and the 90th, both as a
+# share of the skin's grey. Of 678 faces in press photographs the range is 0.51 (median; 0.27 at the
+# 5th percentile); behind dark glasses it is 0.09 to 0.19, and the 90th percentile 0.20 to 0.46.
+_EVEN, _CLEAR = 0.10, 0.30
+_DARK, _LIGHT = 0.20, 0.50
+_TIME_CONSTANT = 0.2  # seconds of the smoothing over images
+
+
+def eye_visibility(image: Image, landmarks: FloatArray) -> FloatArray:
+    """Visibility of the left and right eye, [2] in [0, 1]; NaN where an eye is outside the image.
+
+    ``image`` RGB uint8 [H, W, 3], ``landmarks`` [478, 3] in its pixels.
+    """
+    height, width = image.shape[:2]
+    points = landmarks[list(_SKIN), :2]
+    inside = ((points >= 0) & (points < (width, height))).all(axis=1)
+    if not inside.any():
+        return np.full(2, np.nan)
+    columns, rows = points[inside].astype(int).T
+    skin = max(float(np.median(_grey(image[rows, columns][None]))), 10.0)
+    return np.array([_of_eye(image, landmarks, eye, skin) for eye in _EYES])
+
+
+def _of_eye(image: Image, landmarks: FloatArray, eye: tuple[int, int], skin: float) -> float:
+    height, width = image.shape[:2]
+    ends = landmarks[list(eye), :2].astype(np.float64)
+    if not ((ends >= 0) & (ends < (width, height))).all():
+        return math.nan
+    across = (ends[1] - ends[0]) / _CANTHI_APART
+    down = np.array([-across[1], across[0]])
+    middle = ends.mean(axis=0) - across * (_WIDTH - 1) / 2 - down * (_HEIGHT - 1) / 2
+    to_image = np.stack([across, down, middle], axis=1)
+    patch = cv2.warpAffine(
+        image,
+        to_image,
+        (_WIDTH, _HEIGHT),
+        flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
+        borderMode=cv2.BORDER_REPLICATE,
+    )
+    low, high = np.percentile(_grey(patch), (10, 90)) / skin
+    contrast = (high - low - _EVEN) / (_CLEAR - _EVEN)
+    light = (high - _DARK) / (_LIGHT - _DARK)
+    return float(np.clip(contrast, 0, 1) * np.clip(light, 0, 1))
+
+
+def _grey(pixels: Image) -> npt.NDArray[np.uint8]:
+    return np.asarray(cv2.cvtColor(np.ascontiguousarray(pixels), cv2.COLOR_RGB2GRAY))
+
+
+class EyeVisibility:
+    """Visibility of both eyes of one track, smoothed over images."""
+
+    def __init__(self) -> None:
+        self._smooth = np.full(2, np.nan)
+        self._stamp = math.nan
+
+    def update(self, seen: FloatArray, stamp: float) -> FloatArray:
+        """Visibility [2] in this image -> smoothed [2]; NaN where an eye was never in the image."""
+        elapsed = max(stamp - self._stamp, 0.0) if math.isfinite(self._stamp) else math.inf
+        self._stamp = stamp
+        share = 1 - math.exp(-elapsed / _TIME_CONSTANT)
+        before = np.where(np.isfinite(self._smooth), self._smooth, seen)
+        now = np.where(np.isfinite(seen), seen, before)
+        self._smooth = before + share * (now - before)
+        return self._smooth
