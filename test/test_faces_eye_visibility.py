@@ -34,7 +34,7 @@ def covered(image: Image, face: Face, grey: int, eyes: int = 2) -> Image:
         points = face.landmarks[[*upper, *lower], :2]
         centre, size = points.mean(axis=0), np.ptp(points[:, 0])
         centre = tuple(int(v) for v in centre)
-        cv2.circle(out, centre, int(0.75 * size), (grey, grey, grey), -1, cv2.LINE_AA)
+        cv2.circle(out, centre, int(0.95 * size), (grey, grey, grey), -1, cv2.LINE_AA)
     return out
 
 
