@@ -390,6 +390,46 @@ def test_pcm_of_every_width(tmp_path: Path, width: int) -> None:
     assert got.samples[:, 0].tolist() == want
 
 
+@pytest.fixture(scope="module")
+def with_a_pause() -> tuple[np.ndarray, float, float]:
+    """A sentence, 0.25 s of silence and the sentence again, with silence before and after, at
+    16 kHz; begin and end of the pause in seconds.
+    """
+    recording = read_wav(HELLO)
+    speech = chunk(recording.samples, recording.rate, 1, 0.0).samples
+    loud = np.flatnonzero(np.abs(speech) > 0.02)
+    speech = speech[loud[0] : loud[-1]]
+    second, pause = np.zeros(16_000, np.float32), np.zeros(4000, np.float32)
+    begin = 1 + len(speech) / 16_000
+    return np.concatenate([second, speech, pause, speech, second]), begin, begin + 0.25
+
+
+@pytest.mark.parametrize(("leave_time", "share"), [(0.3, 1.0), (0.1, 0.5), (0.0, 0.125)])
+def test_leave_time_is_how_much_of_a_pause_is_filled(
+    with_a_pause: tuple[np.ndarray, float, float], leave_time: float, share: float
+) -> None:
+    """The default is for turns and bridges a short pause; a shorter time shows it."""
+    samples, begin, end = with_a_pause
+    found = VoiceActivity(load("voice_activity"), leave_time=leave_time).push(samples)
+    # By the middle of each piece.
+    pause = [a for a in found if begin < a.end - 0.016 < end]
+    assert len(pause) == 8
+    assert np.mean([a.speaking for a in pause]) == share
+    # The probability has no hang-over, whatever the state.
+    assert all(a.probability < 0.3 for a in pause[1:])
+
+
+def test_the_state_can_follow_the_probability(
+    with_a_pause: tuple[np.ndarray, float, float],
+) -> None:
+    activity = VoiceActivity(
+        load("voice_activity"), enter=0.5, leave=0.5, enter_time=0.0, leave_time=0.0
+    )
+    found = activity.push(with_a_pause[0])
+    assert [a.speaking for a in found] == [a.probability >= 0.5 for a in found]
+    assert {a.speaking for a in found} == {True, False}
+
+
 def test_voice_activity_finds_the_speech_and_not_noise() -> None:
     model = load("voice_activity")
     recording = read_wav(HELLO)

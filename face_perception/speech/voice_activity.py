@@ -19,8 +19,9 @@ _CONTEXT = 64
 class Activity:
     """Of one step of 32 ms, whose end lies ``end`` seconds after the first sample since ``reset``.
 
-    ``probability`` [0, 1] is the network's; ``speaking`` has hysteresis, and changed last at
-    ``since``, on the same scale as ``end``; NaN: not since the reset.
+    ``probability`` [0, 1] is the network's, of this step alone: no threshold and no hang-over is
+    in it. ``speaking`` has both. It changed last at ``since``, on the same scale as ``end``; NaN:
+    not since the reset.
     """
 
     end: float
@@ -34,7 +35,9 @@ class VoiceActivity:
 
     ``model`` is the card `voice_activity`: Silero VAD, which sees each step with the 64 samples
     before it and carries a state. Speaking begins when the probability has been at least ``enter``
-    for ``enter_time`` seconds, and ends when it has been below ``leave`` for ``leave_time``.
+    for ``enter_time`` seconds, and ends when it has been below ``leave`` for ``leave_time``
+    seconds; with both times 0, and ``leave`` equal to ``enter``, the state follows the probability.
+    Raises ValueError where ``leave`` is above ``enter``.
     """
 
     def __init__(
