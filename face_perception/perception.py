@@ -2,13 +2,8 @@
 
 from __future__ import annotations
 
-import math
 import shlex
-from collections.abc import Iterable
-from dataclasses import dataclass, replace
-from typing import Any
-
-import numpy as np
+from dataclasses import replace
 
 from face_perception import mirror
 from face_perception.affect import (
@@ -29,58 +24,8 @@ from face_perception.gaze import (
     people_dir,
 )
 from face_perception.inference import load
-from face_perception.types import (
-    EXPRESSIONS,
-    ActionUnits,
-    Attention,
-    Expression,
-    Face,
-    Frame,
-    Gaze,
-    ValenceArousal,
-)
-
-
-@dataclass(frozen=True, slots=True)
-class Result:
-    """What was found in one image; results are matched to faces by face id."""
-
-    stamp: float
-    faces: tuple[Face, ...]
-    gazes: tuple[Gaze, ...] = ()
-    action_units: tuple[ActionUnits, ...] = ()
-    expressions: tuple[Expression, ...] = ()
-    valence_arousal: tuple[ValenceArousal, ...] = ()
-    attention: tuple[Attention, ...] = ()
-
-    def to_json(self, number: int, landmarks: bool = False) -> dict[str, Any]:
-        """One line of ``face-perception run``: frame ``number``, plain values, None for NaN.
-
-        Pixels, radians, metres, seconds; landmarks only where asked for, since they are long.
-        """
-        gazes = {gaze.face_id: gaze for gaze in self.gazes}
-        units = {found.face_id: found for found in self.action_units}
-        expressions = {found.face_id: found for found in self.expressions}
-        affects = {found.face_id: found for found in self.valence_arousal}
-        attention = {found.face_id: found for found in self.attention}
-        faces = []
-        for face in self.faces:
-            affect = affects.get(face.id)
-            entry: dict[str, Any] = {
-                "id": face.id,
-                "roi": [face.roi.x, face.roi.y, face.roi.width, face.roi.height],
-                "head_pose": _head_pose(face),
-                "gaze": _gaze(gazes.get(face.id)),
-                "action_units": _action_units(units.get(face.id)),
-                "expression": _expression(expressions.get(face.id)),
-                "valence": _number(affect.valence) if affect else None,
-                "arousal": _number(affect.arousal) if affect else None,
-                "attention": _attention(attention.get(face.id)),
-            }
-            if landmarks:
-                entry["landmarks"] = [_numbers(point, 2) for point in face.landmarks]
-            faces.append(entry)
-        return {"frame": number, "stamp": _number(self.stamp, 6), "faces": faces}
+from face_perception.results import Result
+from face_perception.types import Face, Frame, Gaze
 
 
 class Perception:
@@ -210,60 +155,3 @@ class Perception:
             gazes[i] = mirror.mean_gaze(gazes[i], gaze)
             faces[i] = replace(faces[i], pose=mirror.mean_pose(faces[i].pose, other.pose))
         return faces, gazes
-
-
-def _number(value: float, digits: int = 4) -> float | None:
-    return round(float(value), digits) if math.isfinite(value) else None
-
-
-def _numbers(values: Iterable[Any], digits: int = 4) -> list[float | None]:
-    return [_number(value, digits) for value in values]
-
-
-def _head_pose(face: Face) -> dict[str, Any] | None:
-    pose = face.pose
-    if pose is None:
-        return None
-    return {
-        "position": _numbers(pose.position),
-        "yaw": _number(pose.yaw),
-        "pitch": _number(pose.pitch),
-        "roll": _number(pose.roll),
-    }
-
-
-def _gaze(gaze: Gaze | None) -> dict[str, Any] | None:
-    if gaze is None:
-        return None
-    return {
-        "origin": _numbers(gaze.origin),
-        "direction": _numbers(gaze.direction, 6),
-        "yaw": _number(gaze.yaw),
-        "pitch": _number(gaze.pitch),
-        "valid": bool(gaze.valid),
-        "eye_contact": _number(gaze.eye_contact),
-        "person_id": gaze.person_id,
-        "calibrated": bool(gaze.calibrated),
-    }
-
-
-def _action_units(found: ActionUnits | None) -> dict[str, float | None]:
-    if found is None:
-        return {}
-    return {str(code): _number(unit.intensity) for code, unit in sorted(found.units.items())}
-
-
-def _expression(found: Expression | None) -> dict[str, float | None]:
-    if found is None:
-        return {}
-    return dict(zip(EXPRESSIONS, _numbers(np.asarray(found.probability)), strict=True))
-
-
-def _attention(found: Attention | None) -> dict[str, Any] | None:
-    if found is None:
-        return None
-    return {
-        "looking_at_robot": bool(found.looking_at_robot),
-        "angle": _number(found.angle),
-        "engagement": found.engagement.name.lower(),
-    }

@@ -35,7 +35,8 @@ ALLOWED: dict[str, set[str]] = {
     "avatar": BASE | {"inference", "faces", "speech"},
     "synthesis": BASE | {"dataset", "inference", "faces", "avatar"},
     "overlay": {"types", "geometry", "faces"},
-    "perception": BASE | {"inference", "faces", "mirror"} | SENSES,
+    "results": {"types"},
+    "perception": BASE | {"inference", "faces", "mirror", "results"} | SENSES,
     "networks": BASE | {"inference", "speech"},
     "training": BASE
     | {"affect", "dataset", "faces", "gaze", "inference", "mirror", "networks", "speech"}

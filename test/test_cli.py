@@ -13,6 +13,7 @@ import signal
 import subprocess
 import sys
 import time
+import types
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -21,15 +22,16 @@ import cv2
 import numpy as np
 import pytest
 
-from face_perception import cli
+from face_perception import cli, results
 from face_perception.clips import Clip
 from face_perception.inference import sample_photo
-from face_perception.perception import Result
+from face_perception.results import Result
 from face_perception.synthesis import PHOTOS, SampleScene
 from face_perception.types import (
     EXPRESSIONS,
     ActionUnit,
     ActionUnits,
+    Camera,
     Expression,
     Face,
     Gaze,
@@ -84,23 +86,20 @@ def number(value: object, low: float, high: float) -> None:
 
 
 def check_face(face: dict[str, Any], width: int, height: int, landmarks: bool = False) -> None:
-    """The schema of issue 2, item 8, with ranges."""
-    keys = ["id", "roi", "head_pose", "gaze", "action_units", "expression"]
-    keys += ["valence", "arousal", "attention"] + ["landmarks"] * landmarks
+    """Keys of the schema, and values in their ranges."""
+    keys = [field.name for field in results.FACE] + ["landmarks"] * landmarks
     assert list(face) == keys
     assert face["id"][0].isalpha()
+    number(face["confidence"], 0, 1)
     x, y, w, h = face["roi"]
     assert 0 <= x < x + w <= width
     assert 0 <= y < y + h <= height
     pose, gaze, attention = face["head_pose"], face["gaze"], face["attention"]
-    assert list(pose) == ["position", "yaw", "pitch", "roll"]
     assert len(pose["position"]) == 3
     number(pose["position"][2], 0.1, 5)
-    assert list(gaze) == [
-        *("origin", "direction", "yaw", "pitch", "valid"),
-        *("eye_contact", "person_id", "calibrated"),
-    ]
     number(gaze["eye_contact"], 0, 1)
+    number(gaze["confidence"], 0, 1)
+    assert gaze["source"] == "geometric"
     assert isinstance(gaze["valid"], bool)
     dx, dy, dz = gaze["direction"]
     assert math.hypot(dx, dy, dz) == pytest.approx(1, abs=1e-4)
@@ -108,16 +107,29 @@ def check_face(face: dict[str, Any], width: int, height: int, landmarks: bool = 
     assert gaze["pitch"] == pytest.approx(math.asin(-dy), abs=1e-3)
     for angle in (pose["yaw"], pose["pitch"], pose["roll"], gaze["yaw"], gaze["pitch"]):
         number(angle, -math.pi, math.pi)
-    for code, intensity in face["action_units"].items():
-        assert 1 <= int(code) <= 64
-        if intensity is not None:
-            number(intensity, 0, 1)
+    assert face["action_unit_source"] == "landmarks"
+    of_units = ("action_units", "action_unit_probability", "action_unit_confidence")
+    assert len({tuple(face[key]) for key in of_units}) == 1, "the same units in all three"
+    for key in of_units:
+        for code, value in face[key].items():
+            assert 1 <= int(code) <= 64
+            if value is not None:
+                number(value, 0, 1)
     assert list(face["expression"]) == list(EXPRESSIONS)
     assert sum(face["expression"].values()) == pytest.approx(1, abs=1e-3)
+    assert face["expression_label"] == max(face["expression"], key=face["expression"].__getitem__)
+    number(face["expression_confidence"], 0, 1)
+    assert face["expression_source"].startswith("expression")
     number(face["valence"], -1, 1)
     number(face["arousal"], -1, 1)
-    assert list(attention) == ["looking_at_robot", "angle", "engagement"]
+    number(face["valence_arousal_confidence"], 0, 1)
+    assert face["valence_arousal_source"] == "derived"
     number(attention["angle"], 0, math.pi)
+    number(attention["distance"], 0.1, 5)
+    number(attention["eye_contact"], 0, 1)
+    assert attention["source"]
+    assert attention["target"] in ("unknown", "none", "robot", "face")
+    assert (attention["target"] == "face") == bool(attention["target_id"])
     assert attention["engagement"] in ("disengaged", "engaging", "engaged", "disengaging")
     if landmarks:
         assert np.shape(face["landmarks"]) == (478, 3)
@@ -401,7 +413,9 @@ def test_what_is_not_known_is_null() -> None:
         stamp=1.25,
         faces=(face, dataclasses.replace(face, id="b")),
         gazes=(Gaze("a", np.full(3, nan), np.full(3, nan), 0.0, False, "x"),),
-        action_units=(ActionUnits("a", "x", {12: ActionUnit(0.123456), 4: ActionUnit()}),),
+        action_units=(
+            ActionUnits("a", "x", {12: ActionUnit(0.123456, confidence=0.7), 4: ActionUnit()}),
+        ),
         expressions=(Expression("a", "x", np.full(7, nan)),),
         valence_arousal=(ValenceArousal("a", "x", nan, -0.5),),
     )
@@ -410,25 +424,36 @@ def test_what_is_not_known_is_null() -> None:
     first, second = line["faces"]
     assert (line["frame"], line["stamp"]) == (7, 1.25)
     assert first["roi"] == [1, 2, 3, 4]
+    assert first["confidence"] == 0.9
     assert first["head_pose"] is None
-    assert first["gaze"] == {
-        "origin": [None] * 3,
-        "direction": [None] * 3,
-        "yaw": None,
-        "pitch": None,
-        "valid": False,
-        "eye_contact": None,
-        "person_id": "",
-        "calibrated": False,
-    }
+    gaze = first["gaze"]
+    assert gaze["origin"] == gaze["direction"] == [None] * 3
+    assert [key for key, value in gaze.items() if value is not None] == [
+        *("origin", "direction", "valid", "confidence", "source", "person_id", "calibrated"),
+    ]
+    assert (gaze["valid"], gaze["confidence"], gaze["source"]) == (False, 0.0, "x")
     assert first["action_units"] == {"4": None, "12": 0.1235}
+    assert first["action_unit_confidence"] == {"4": None, "12": 0.7}
+    assert first["action_unit_probability"] == {"4": None, "12": None}
     assert first["expression"] == dict.fromkeys(EXPRESSIONS)
+    assert first["expression_label"] is None
+    assert first["expression_source"] == "x"
     assert (first["valence"], first["arousal"]) == (None, -0.5)
     assert first["landmarks"] == [[None] * 3] * 478
-    assert second["gaze"] is None
-    assert second["attention"] is None
-    assert second["action_units"] == second["expression"] == {}
+    assert set(second) == set(first)
+    not_made = {key: value for key, value in second.items() if key not in ("id", "confidence")}
+    assert not_made.pop("roi")
+    assert not_made.pop("landmarks")
+    empty = ("action_units", "action_unit_probability", "action_unit_confidence", "expression")
+    assert not_made == {key: {} if key in empty else None for key in not_made}
     assert "landmarks" not in result.to_json(7)["faces"][0]
+
+
+def test_a_line_says_which_camera_was_used() -> None:
+    given = types.SimpleNamespace(camera=Camera(640, 480, 501.234, 502, 320, 240))
+    assert results.CAMERA.json(given) == {"assumed": False, "fx": 501.23, "fy": 502.0}
+    guessed = types.SimpleNamespace(camera=Camera.assume(640, 480))
+    assert results.CAMERA.json(guessed) == {"assumed": True, "fx": 640.0, "fy": 640.0}
 
 
 @pytest.mark.parametrize("script", ["face-perception", "node"])

@@ -194,6 +194,16 @@ def run_in(folder: Path, code: str, *arguments: str) -> str:
     return done.stdout
 
 
+def paths_of(value: dict[str, Any], prefix: str = "") -> list[str]:
+    """Every key of nested objects, as ``outer.inner``."""
+    found = []
+    for key, inner in value.items():
+        found.append(prefix + key)
+        if isinstance(inner, dict):
+            found += paths_of(inner, f"{prefix}{key}.")
+    return found
+
+
 def test_the_offline_page_is_what_a_clip_gives(tmp_path: Path, own_models: Path) -> None:
     # A second is enough, in a container whose stamps are the frames'.
     clip = cv2.VideoWriter(
@@ -205,10 +215,18 @@ def test_the_offline_page_is_what_a_clip_gives(tmp_path: Path, own_models: Path)
     clip.release()
     lines = tmp_path / "faces.jsonl"
     assert cli.main(["run", str(tmp_path / "clip.mp4"), "--output", str(lines), "--landmarks"]) == 0
-    fields = json.loads(lines.read_text().splitlines()[-1])["faces"][0]
+    line = json.loads(lines.read_text().splitlines()[-1])
     page = (ROOT / "docs" / "offline.md").read_text()
-    rows = re.findall(r"^\| (`[^|]+`) \|", page, re.M)
-    assert set(re.findall(r"`(\w+)`", " ".join(rows))) == set(fields)
+    of_line, of_face = page.split("Of each of its `faces`:")
+    rows = [re.findall(r"^\| `([\w.]+)` \|", part, re.M) for part in (of_line, of_face)]
+    face = line["faces"][0]
+    # Objects whose keys are data, not fields.
+    for name in ("action_units", "action_unit_probability", "action_unit_confidence", "expression"):
+        assert face.pop(name)
+        face[name] = None
+    camera = {"camera": dict.fromkeys(("assumed", "fx", "fy"))}
+    assert sorted(rows[0]) == sorted(paths_of({**line, **camera, "faces": None}))
+    assert sorted(rows[1]) == sorted(paths_of(face))
     run_in(tmp_path, python_block("offline.md", 0))
     assert "face_1" in (tmp_path / "faces.csv").read_text()
     assert "face_1" in run_in(tmp_path, python_block("offline.md", 1))

@@ -1,4 +1,5 @@
-"""Writes what is generated from the code: config/<node>.yaml and docs/parameters.md.
+"""Writes what is generated from the code: config/<node>.yaml, docs/parameters.md, and the marked
+part of docs/offline.md.
 
 `python3 tools/generate.py --check` fails where a file is not what the code says (a test runs it).
 """
@@ -6,12 +7,13 @@
 from __future__ import annotations
 
 import importlib
+import re
 import sys
 import textwrap
 from pathlib import Path
 from typing import Any
 
-from face_perception import graph
+from face_perception import graph, results
 from face_perception.nodes import parameters
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -70,9 +72,23 @@ def document() -> str:
     return "\n".join(lines) + "\n"
 
 
+def fill(page: str, name: str, text: str) -> str:
+    """``page`` with ``text`` between its markers ``<!-- name -->`` and ``<!-- end of name -->``.
+
+    Raises ValueError where the page does not have both markers exactly once.
+    """
+    begin, end = f"<!-- {name} -->", f"<!-- end of {name} -->"
+    if page.count(begin) != 1 or page.count(end) != 1:
+        raise ValueError(f"the page must have {begin} and {end} once each")
+    inside = re.compile(f"(?<={re.escape(begin)}).*(?={re.escape(end)})", re.DOTALL)
+    return inside.sub(lambda _: f"\n\n{text.strip()}\n\n", page)
+
+
 def main() -> int:
     files = {ROOT / "config" / f"{node.name}.yaml": config(node) for node in graph.NODES}
     files[ROOT / "docs" / "parameters.md"] = document()
+    offline = ROOT / "docs" / "offline.md"
+    files[offline] = fill(offline.read_text(), "fields", results.document())
     stale = [p for p, text in files.items() if not p.exists() or p.read_text() != text]
     for path in stale:
         if "--check" in sys.argv:

@@ -1,0 +1,394 @@
+"""What is found in one image, and the JSON line of ``face-perception run`` that says it.
+
+The tables of fields are the schema: lines are built from them, and so is the table in
+docs/offline.md. Pixels, metres, radians, seconds; None (JSON's null) for what is not known.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import Any
+
+import numpy as np
+
+from face_perception.types import (
+    EXPRESSIONS,
+    ActionUnit,
+    ActionUnits,
+    Attention,
+    Expression,
+    Face,
+    Gaze,
+    ValenceArousal,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What was found in one image; results are matched to faces by face id."""
+
+    stamp: float
+    faces: tuple[Face, ...]
+    gazes: tuple[Gaze, ...] = ()
+    action_units: tuple[ActionUnits, ...] = ()
+    expressions: tuple[Expression, ...] = ()
+    valence_arousal: tuple[ValenceArousal, ...] = ()
+    attention: tuple[Attention, ...] = ()
+
+    def to_json(self, number: int, landmarks: bool = False) -> dict[str, Any]:
+        """The line of ``face-perception run`` for frame ``number``, as plain values.
+
+        ``landmarks`` adds the 478 points of each face: long.
+        """
+        faces = []
+        for found in _by_face(self):
+            entry = {field.name: field.json(found) for field in FACE}
+            if landmarks:
+                entry[LANDMARKS.name] = LANDMARKS.json(found)
+            faces.append(entry)
+        made = {field.name: field.json(self) for field in LINE}
+        return {"frame": number, **made, "faces": faces}
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """All results of one face. None: that result was not made."""
+
+    face: Face
+    gaze: Gaze | None
+    units: ActionUnits | None
+    expression: Expression | None
+    affect: ValenceArousal | None
+    attention: Attention | None
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """One key of a JSON object: how its value is read, its unit, and a sentence for the docs.
+
+    ``parts`` are the fields of the object that the key holds; without parts it holds a plain value.
+    ``value`` may return None; then the key holds null.
+    """
+
+    name: str
+    meaning: str
+    value: Callable[[Any], Any]
+    unit: str = ""
+    parts: tuple[Field, ...] = ()
+
+    def json(self, source: Any) -> Any:
+        """The value as plain JSON types."""
+        value = self.value(source)
+        if value is None or not self.parts:
+            return value
+        return {part.name: part.json(value) for part in self.parts}
+
+
+def document() -> str:
+    """The fields as Markdown tables: those of a line, then those of each of its faces."""
+    line_rows = [("frame", "", "number of the frame, from 0"), *_rows(LINE, "")]
+    line_rows.append(("faces", "", "one object for each face, below; empty where nobody was found"))
+    lines = ["Of the line:", "", *_table(line_rows), "", "Of each of its `faces`:", ""]
+    return "\n".join([*lines, *_table(_rows((*FACE, LANDMARKS), ""))]) + "\n"
+
+
+def _by_face(result: Result) -> Iterator[Found]:
+    gazes = {one.face_id: one for one in result.gazes}
+    units = {one.face_id: one for one in result.action_units}
+    expressions = {one.face_id: one for one in result.expressions}
+    affects = {one.face_id: one for one in result.valence_arousal}
+    attention = {one.face_id: one for one in result.attention}
+    for face in result.faces:
+        yield Found(
+            face,
+            gazes.get(face.id),
+            units.get(face.id),
+            expressions.get(face.id),
+            affects.get(face.id),
+            attention.get(face.id),
+        )
+
+
+def _rows(fields: Sequence[Field], prefix: str) -> list[tuple[str, str, str]]:
+    rows = []
+    for field in fields:
+        rows.append((prefix + field.name, field.unit, field.meaning))
+        rows += _rows(field.parts, f"{prefix}{field.name}.")
+    return rows
+
+
+def _table(rows: Iterable[tuple[str, str, str]]) -> list[str]:
+    return [
+        "| field | unit | meaning |",
+        "|---|---|---|",
+        *(f"| `{name}` | {unit} | {meaning} |" for name, unit, meaning in rows),
+    ]
+
+
+def _number(value: float | None, digits: int = 4) -> float | None:
+    if value is None or not math.isfinite(value):
+        return None
+    return round(float(value), digits)
+
+
+def _numbers(values: Iterable[Any], digits: int = 4) -> list[float | None]:
+    return [_number(value, digits) for value in values]
+
+
+def _name(value: IntEnum | None) -> str | None:
+    """Name of a state in small letters; None where there is none."""
+    return None if value is None else value.name.lower()
+
+
+def _codes(
+    units: ActionUnits | None, value: Callable[[ActionUnit], float]
+) -> Mapping[str, float | None]:
+    if units is None:
+        return {}
+    return {str(code): _number(value(unit)) for code, unit in sorted(units.units.items())}
+
+
+def _classes(expression: Expression | None) -> Mapping[str, float | None]:
+    if expression is None:
+        return {}
+    return dict(zip(EXPRESSIONS, _numbers(np.asarray(expression.probability)), strict=True))
+
+
+CAMERA = Field(
+    "camera",
+    "the camera that all positions and angles were computed with",
+    lambda r: getattr(r, "camera", None),
+    parts=(
+        Field(
+            "assumed",
+            "true: no calibration was given, and the values are a guess",
+            lambda c: bool(c.assumed),
+        ),
+        Field("fx", "focal length along x", lambda c: _number(c.fx, 2), "px"),
+        Field("fy", "focal length along y", lambda c: _number(c.fy, 2), "px"),
+    ),
+)
+
+LINE = (
+    Field(
+        "stamp", "time since the clip began; 0 for a picture", lambda r: _number(r.stamp, 6), "s"
+    ),
+    CAMERA,
+)
+
+_HEAD_POSE = (
+    Field(
+        "position",
+        "x, y, z of the head (its sellion, between the eyes) from the camera",
+        lambda p: _numbers(p.position),
+        "m",
+    ),
+    Field(
+        "yaw",
+        "where the face points: positive towards image right",
+        lambda p: _number(p.yaw),
+        "rad",
+    ),
+    Field("pitch", "where the face points: positive up", lambda p: _number(p.pitch), "rad"),
+    Field(
+        "roll",
+        "tilt of the head: positive clockwise in the image",
+        lambda p: _number(p.roll),
+        "rad",
+    ),
+)
+
+_GAZE = (
+    Field("origin", "x, y, z of the midpoint of the eyes", lambda g: _numbers(g.origin), "m"),
+    Field("direction", "unit vector of the gaze", lambda g: _numbers(g.direction, 6)),
+    Field(
+        "yaw", "the same direction: positive towards image right", lambda g: _number(g.yaw), "rad"
+    ),
+    Field("pitch", "the same direction: positive up", lambda g: _number(g.pitch), "rad"),
+    Field(
+        "yaw_sigma",
+        "standard deviation of the expected error of `yaw`",
+        lambda g: _number(getattr(g, "yaw_sigma", math.nan)),
+        "rad",
+    ),
+    Field(
+        "pitch_sigma",
+        "standard deviation of the expected error of `pitch`",
+        lambda g: _number(getattr(g, "pitch_sigma", math.nan)),
+        "rad",
+    ),
+    Field(
+        "valid",
+        "false while the eyes are closed or not visible: the last direction is held",
+        lambda g: bool(g.valid),
+    ),
+    Field(
+        "eyes",
+        "`unknown` (not visible), `open`, `blink`, or `closed` for longer than a blink",
+        lambda g: _name(getattr(g, "eyes", None)),
+    ),
+    Field(
+        "confidence", "how far the gaze can be trusted", lambda g: _number(g.confidence), "0 to 1"
+    ),
+    Field("source", "the estimator, such as `geometric`", lambda g: g.source),
+    Field(
+        "eye_contact",
+        "probability that the eyes look into the camera",
+        lambda g: _number(g.eye_contact),
+        "0 to 1",
+    ),
+    Field("person_id", "who the face is linked to; empty: nobody", lambda g: g.person_id),
+    Field(
+        "calibrated",
+        "true: that person's calibration has been applied",
+        lambda g: bool(g.calibrated),
+    ),
+)
+
+_ATTENTION = (
+    Field(
+        "looking_at_robot",
+        "true: looks at the camera, with hysteresis",
+        lambda a: bool(a.looking_at_robot),
+    ),
+    Field(
+        "confidence",
+        "probability that `target` is right",
+        lambda a: _number(getattr(a, "confidence", math.nan)),
+        "0 to 1",
+    ),
+    Field(
+        "source", "the source of the gaze; `head_pose` where no gaze was valid", lambda a: a.source
+    ),
+    Field(
+        "eyes", "state of the eyes, as in `gaze.eyes`", lambda a: _name(getattr(a, "eyes", None))
+    ),
+    Field(
+        "angle",
+        "between the gaze and the line from the eyes to the camera",
+        lambda a: _number(a.angle),
+        "rad",
+    ),
+    Field("distance", "from the eyes to the camera", lambda a: _number(a.distance), "m"),
+    Field("eye_contact", "as in `gaze.eye_contact`", lambda a: _number(a.eye_contact), "0 to 1"),
+    Field(
+        "target",
+        "what is looked at: `unknown`, `none` (somewhere else), `robot` or `face`",
+        lambda a: _name(a.target),
+    ),
+    Field(
+        "target_id",
+        "id of the face that is looked at, where `target` is `face`; else empty",
+        lambda a: a.target_id,
+    ),
+    Field(
+        "engagement",
+        "`unknown`, `disengaged`, `engaging`, `engaged` or `disengaging`",
+        lambda a: _name(a.engagement),
+    ),
+)
+
+FACE = (
+    Field(
+        "id",
+        "the track. One person may have several: a track ends when its face is lost",
+        lambda f: f.face.id,
+    ),
+    Field(
+        "confidence",
+        "probability that this is a face",
+        lambda f: _number(f.face.confidence),
+        "0 to 1",
+    ),
+    Field(
+        "roi",
+        "box round the face: left, top, width, height",
+        lambda f: [f.face.roi.x, f.face.roi.y, f.face.roi.width, f.face.roi.height],
+        "px",
+    ),
+    Field(
+        "head_pose", "null where it could not be estimated", lambda f: f.face.pose, parts=_HEAD_POSE
+    ),
+    Field("gaze", "where the eyes look", lambda f: f.gaze, parts=_GAZE),
+    Field(
+        "action_units",
+        "intensity by FACS number",
+        lambda f: _codes(f.units, lambda u: u.intensity),
+        "0 to 1",
+    ),
+    Field(
+        "action_unit_probability",
+        "probability that the unit is active, by FACS number",
+        lambda f: _codes(f.units, lambda u: u.probability),
+        "0 to 1",
+    ),
+    Field(
+        "action_unit_confidence",
+        "how far the unit can be trusted, by FACS number",
+        lambda f: _codes(f.units, lambda u: u.confidence),
+        "0 to 1",
+    ),
+    Field(
+        "action_unit_source",
+        "`landmarks`, or the name of the network",
+        lambda f: f.units and f.units.source,
+    ),
+    Field(
+        "action_unit_neutral",
+        "neutral face that the intensities are relative to: `none` (a network, which needs none), "
+        "`population` (the average of many people), `learned` (while this face was followed) or "
+        "`set` by the service or command",
+        lambda f: _name(getattr(f.units, "neutral", None)),
+    ),
+    Field(
+        "expression",
+        "probability of each of the seven classes",
+        lambda f: _classes(f.expression),
+        "0 to 1",
+    ),
+    Field(
+        "expression_label",
+        "the most probable class",
+        lambda f: (f.expression and f.expression.label) or None,
+    ),
+    Field(
+        "expression_confidence",
+        "how far the expression can be trusted",
+        lambda f: f.expression and _number(f.expression.confidence),
+        "0 to 1",
+    ),
+    Field(
+        "expression_source", "name of the network", lambda f: f.expression and f.expression.source
+    ),
+    Field(
+        "valence",
+        "negative to positive",
+        lambda f: f.affect and _number(f.affect.valence),
+        "−1 to 1",
+    ),
+    Field(
+        "arousal", "calm to excited", lambda f: f.affect and _number(f.affect.arousal), "−1 to 1"
+    ),
+    Field(
+        "valence_arousal_confidence",
+        "how far both can be trusted",
+        lambda f: f.affect and _number(f.affect.confidence),
+        "0 to 1",
+    ),
+    Field(
+        "valence_arousal_source",
+        "`derived` from the expression's probabilities, or the name of the network",
+        lambda f: f.affect and f.affect.source,
+    ),
+    Field("attention", "what the face attends to", lambda f: f.attention, parts=_ATTENTION),
+)
+
+LANDMARKS = Field(
+    "landmarks",
+    "only with `--landmarks`: 478 points, each x, y, z",
+    lambda f: [_numbers(point, 2) for point in f.face.landmarks],
+    "px",
+)
