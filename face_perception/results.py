@@ -210,15 +210,25 @@ _GAZE = (
     Field("pitch", "the same direction: positive up", lambda g: _number(g.pitch), "rad"),
     Field(
         "yaw_sigma",
-        "standard deviation of the expected error of `yaw`",
+        "standard deviation of the error of `yaw` about `yaw_gain` times the truth",
         lambda g: _number(getattr(g, "yaw_sigma", math.nan)),
         "rad",
     ),
     Field(
         "pitch_sigma",
-        "standard deviation of the expected error of `pitch`",
+        "standard deviation of the error of `pitch` about `pitch_gain` times the truth",
         lambda g: _number(getattr(g, "pitch_sigma", math.nan)),
         "rad",
+    ),
+    Field(
+        "yaw_gain",
+        "how much of a look to the side `yaw` reports, as expected of an average person",
+        lambda g: _number(getattr(g, "yaw_gain", math.nan)),
+    ),
+    Field(
+        "pitch_gain",
+        "how much of a look up or down `pitch` reports; well below 1 without calibration",
+        lambda g: _number(getattr(g, "pitch_gain", math.nan)),
     ),
     Field(
         "valid",

@@ -1,5 +1,5 @@
-"""Writes what is generated from the code: config/<node>.yaml, docs/parameters.md, and the marked
-part of docs/offline.md.
+"""Writes what is generated: from the code config/<node>.yaml, docs/parameters.md and the fields in
+docs/offline.md, from bench/results the tables in docs/trust.md.
 
 `python3 tools/generate.py --check` fails where a file is not what the code says (a test runs it).
 """
@@ -13,10 +13,12 @@ import textwrap
 from pathlib import Path
 from typing import Any
 
-from face_perception import graph, results
-from face_perception.nodes import parameters
-
 ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT))
+
+from bench.accuracy import page  # noqa: E402
+from face_perception import graph, results  # noqa: E402
+from face_perception.nodes import parameters  # noqa: E402
 
 
 def dataclass_of(node: str) -> type[Any]:
@@ -84,11 +86,20 @@ def fill(page: str, name: str, text: str) -> str:
     return inside.sub(lambda _: f"\n\n{text.strip()}\n\n", page)
 
 
+def trust() -> str:
+    """docs/trust.md with the tables of the runs in bench/results."""
+    text = (ROOT / "docs" / "trust.md").read_text()
+    for name, table in page.blocks(page.read_runs(ROOT / "bench" / "results")).items():
+        text = fill(text, f"measured: {name}", table)
+    return text
+
+
 def main() -> int:
     files = {ROOT / "config" / f"{node.name}.yaml": config(node) for node in graph.NODES}
     files[ROOT / "docs" / "parameters.md"] = document()
     offline = ROOT / "docs" / "offline.md"
     files[offline] = fill(offline.read_text(), "fields", results.document())
+    files[ROOT / "docs" / "trust.md"] = trust()
     stale = [p for p, text in files.items() if not p.exists() or p.read_text() != text]
     for path in stale:
         if "--check" in sys.argv:

@@ -1,0 +1,108 @@
+"""What a measure is given and what it gives back: sets, cache, rows of the table."""
+
+from __future__ import annotations
+
+import hashlib
+import pickle
+import sys
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeVar
+
+from bench.accuracy import provenance
+from bench.accuracy.data_sets import DataSet, Missing
+from bench.accuracy.statistics import Estimate
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One line of the table. ``output`` is the product's output, ``figure`` what is measured of it,
+    ``condition`` under which circumstances (empty: all). ``per`` names the groups that the interval
+    is drawn over (empty: single samples).
+    """
+
+    output: str
+    figure: str
+    estimate: Estimate
+    unit: str
+    data: str
+    condition: str = ""
+    per: str = "person"
+
+
+@dataclass(slots=True)
+class Findings:
+    """Rows of the table, and ``details`` that are written to the JSON file only."""
+
+    rows: list[Row] = field(default_factory=list)
+    details: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Measure:
+    """One measure that can be run alone: its name, the sets it needs, what runs it."""
+
+    name: str
+    sets: tuple[DataSet, ...]
+    run: Callable[[Context], Findings]
+
+
+class Context:
+    """Where the sets are, and what is remembered of them. ``donor`` is a picture, see ``donor``."""
+
+    def __init__(self, data: Path, *, cache: Path | None = None, donor: Path | None = None) -> None:
+        self.data = data
+        self.donor = donor
+        self.used: dict[str, dict[str, str]] = {}
+        self._cache = cache
+
+    def files(self, data_set: DataSet, pattern: str) -> list[Path]:
+        """Files of the set that match ``pattern``, in the order of their names.
+
+        Raises Missing where there is none.
+        """
+        folder = data_set.folder(self.data)
+        found = sorted(p for p in folder.rglob(pattern) if ".git" not in p.parts)
+        if not found:
+            raise Missing(f"not measured: {folder} has no file like {pattern}")
+        return found
+
+    def use(self, data_set: DataSet, files: Iterable[Path]) -> str:
+        """Notes the files as used, with the hash of each; returns the hash of all of them."""
+        root = self.data / data_set.name
+        known = self.used.setdefault(data_set.name, {})
+        names = []
+        for file in files:
+            name = file.relative_to(root).as_posix()
+            if name not in known:
+                known[name] = hashlib.sha256(file.read_bytes()).hexdigest()
+            names.append(name)
+        return provenance.digest_of({name: known[name] for name in names})
+
+    def remember(self, name: str, key: Sequence[str], make: Callable[[], T]) -> T:
+        """``make()``, or what it gave before with the same key, code and models, from the cache."""
+        if self._cache is None:
+            return make()
+        whole = provenance.digest_of(dict(enumerate([name, provenance.product(), *key])))
+        path = self._cache / f"{name}-{whole[:16]}.pickle"
+        if path.exists():
+            with path.open("rb") as file:
+                return pickle.load(file)  # type: ignore[no-any-return]
+        made = make()
+        self._cache.mkdir(parents=True, exist_ok=True)
+        part = path.with_suffix(".part")
+        part.write_bytes(pickle.dumps(made))
+        part.replace(path)
+        return made
+
+
+def counted(items: Sequence[T], what: str) -> Iterator[T]:
+    """The items, with a line on stderr now and then."""
+    step = max(len(items) // 10, 50)
+    for number, item in enumerate(items):
+        if number and number % step == 0:
+            print(f"  {what}: {number} of {len(items)}", file=sys.stderr, flush=True)
+        yield item

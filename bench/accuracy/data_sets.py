@@ -1,0 +1,102 @@
+"""The public labelled sets that are measured on: where they are from, and where the user puts them.
+
+None of their pictures, labels or code is part of this project. They are for evaluation only.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+
+class Missing(Exception):
+    """A measure that cannot be made; the message says what is missing and where to put it."""
+
+
+@dataclass(frozen=True, slots=True)
+class DataSet:
+    """A public repository, and the folder ``inside`` it that is read. It is put at DATA/``name``:
+    `git clone https://github.com/OWNER/NAME` in DATA does so.
+    """
+
+    name: str
+    owner: str
+    inside: str
+    what: str
+    licence: str
+
+    @property
+    def url(self) -> str:
+        return f"https://github.com/{self.owner}/{self.name}"
+
+    def folder(self, data: Path) -> Path:
+        """The folder that is read. Raises Missing where it is not there."""
+        found = data / self.name / self.inside
+        if not found.is_dir():
+            raise Missing(
+                f"not measured: put {self.url} at {data / self.name} (its folder {self.inside} "
+                "is read)"
+            )
+        return found
+
+
+COLUMBIA = DataSet(
+    "deepgaze",
+    "adrianbublea",
+    "data/dataset",
+    "Columbia Gaze Data Set as grey eye bands: 56 people, 21 targets; the 1176 pictures with a "
+    "straight head (0P) are read",
+    "Columbia Gaze: non-commercial research; evaluate only",
+)
+TABLET = DataSet(
+    "Geometric-Gaze-Estimation",
+    "jamiekoe",
+    "data/exp",
+    "one person who looks at 40 + 5 targets on a tablet, with depth",
+    "none stated: evaluate only",
+)
+MUXSPACE = DataSet(
+    "facial_expressions",
+    "muxspace",
+    ".",
+    "press photographs with expressions labelled by students; names from A to H are read",
+    "repository MIT, photographs not: evaluate only",
+)
+CK = DataSet(
+    "Facial-Expression-Recognition.Pytorch",
+    "WuJie1010",
+    "CK+48",
+    "CK+ faces of 48x48; the last picture of each sequence is read",
+    "CK+ agreement: evaluate only, keep no copies",
+)
+EMPTY = DataSet(
+    "t-top",
+    "introlab",
+    ".",
+    "photographs of robot parts without people; every second .jpg is read",
+    "CC BY-NC-SA 4.0: evaluate only",
+)
+GRID = DataSet(
+    "LipNet",
+    "rizkiarm",
+    "evaluation/samples/GRID",
+    "ten clips of the GRID corpus, 3 s each, one speaker a clip",
+    "GRID: free for research; evaluate only",
+)
+SPEECH = DataSet(
+    "ten-vad",
+    "TEN-framework",
+    "testset",
+    "30 recordings, 262 s, speech labelled to 10 ms",
+    "Apache-2.0 with conditions: evaluate only",
+)
+
+SETS = (COLUMBIA, TABLET, MUXSPACE, CK, EMPTY, GRID, SPEECH)
+
+
+def description() -> str:
+    """The sets in plain text, one a paragraph."""
+    return "\n".join(
+        f"  DATA/{one.name}  {one.url}\n    {one.inside}: {one.what}.\n    {one.licence}"
+        for one in SETS
+    )

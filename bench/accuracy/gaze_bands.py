@@ -1,0 +1,208 @@
+"""Gaze of people who look at the lens and away from it: 56 people of the Columbia Gaze Data Set.
+
+The public copy holds bands of eyes (brows to nose). Each is set into the face of a donor
+(`donor.py`) and seen as a still by a camera 2 m away. Set into a donor, whole faces were told with
+0.97 of their sideways gain and 1.20 of their vertical one (one person, 45 pictures, 2026-11-30).
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from bench.accuracy.context import Context, Findings, Measure, Row, counted
+from bench.accuracy.data_sets import COLUMBIA
+from bench.accuracy.donor import Donor, default_donor, fit
+from bench.accuracy.looking import (
+    Look,
+    Told,
+    calibrate,
+    contact_row,
+    contact_rows,
+    error_row,
+    gain_rows,
+    raw,
+    robot_rows,
+    see,
+    sigma_rows,
+)
+from bench.accuracy.pictures import read_picture
+from bench.accuracy.statistics import mean, reliability
+from face_perception import geometry
+from face_perception.faces import load_tracker
+from face_perception.perception import Perception
+from face_perception.types import Camera, FloatArray, Image
+
+NAME = "Columbia Gaze bands"
+_FILE = re.compile(r"(?P<person>\d+)_2m_0P_(?P<up>-?\d+)V_(?P<side>-?\d+)H")
+# Focal length in distances of the outer canthi: they are 89 mm apart and 2 m away.
+_FOCAL = 2.0 / 0.089
+# Where the outer canthi are in a band, as shares of its width, before they are measured.
+_GUESS = (np.array([0.15, 0.245]), np.array([0.8, 0.235]))
+_CORNERS = (15, 10)  # degrees to the side and up of the outer four of five targets
+_SMALL = 38.0  # pixels between the outer canthi: a face 1.5 m from a 640-pixel camera
+_SMALL_PEOPLE = 6  # every so many people are looked at as small as that
+_PLACES = (
+    ("5° to the side", 5, 0),
+    ("10° to the side", 10, 0),
+    ("15° to the side", 15, 0),
+    ("10° up", 0, 10),
+    ("10° down", 0, -10),
+    ("15° to the side, 10° up", 15, 10),
+    ("15° to the side, 10° down", 15, -10),
+)
+
+
+def run(context: Context) -> Findings:
+    files = [f for f in context.files(COLUMBIA, "*_0P_*.jpg") if _FILE.match(f.stem)]
+    chosen = context.donor or default_donor(context.data)
+    key = (context.use(COLUMBIA, files), str(chosen.stat().st_size))
+    looks = context.remember("gaze_bands", key, lambda: _look(files, chosen, 0.0))
+    few = [f for f in files if int(_FILE.match(f.stem)["person"]) % _SMALL_PEOPLE == 1]  # type: ignore[index]
+    small = context.remember("gaze_bands_small", key, lambda: _look(few, chosen, _SMALL))
+    findings = Findings()
+    findings.rows.append(_found(len(looks), len(files), ""))
+    findings.rows += _figures(looks, findings)
+    if few:
+        findings.rows.append(_found(len(small), len(few), _of_small()))
+    if small:
+        told = raw(small, NAME, "person")
+        told = Told(told.looks, told.gazes, f"not calibrated, {_of_small()}", NAME, "person")
+        findings.rows += [error_row(told), *gain_rows(told)]
+        findings.rows.append(_confidence(told))
+    findings.details["donor"] = chosen.name
+    return findings
+
+
+def _figures(looks: Sequence[Look], findings: Findings) -> list[Row]:
+    if not looks:
+        return []
+    told = raw(looks, NAME, "person")
+    rows = [error_row(told), *gain_rows(told), *sigma_rows(told), _confidence(told)]
+    rows += [*contact_rows(told), *robot_rows(told), *_by_place(told)]
+    findings.details["eye contact, not calibrated"] = _reliability(told)
+    for condition, taught in (("one target", _is_lens), ("five targets", _is_of_five)):
+        after, promised, refused = _calibrated(looks, taught, condition)
+        if not after.looks:
+            continue
+        rows += [error_row(after), *gain_rows(after), *sigma_rows(after)]
+        rows.append(after.row("calibration refused", mean([bool(r) for r in refused]), "share"))
+        known = [p for p in promised if math.isfinite(p)]
+        if known:
+            rows.append(after.row("error that the calibration promised", mean(known), "°"))
+        rows += [contact_row(after, "looks elsewhere"), *_by_place(after)]
+        findings.details[f"refused, {condition}"] = sorted({r for r in refused if r})
+    return rows
+
+
+def _calibrated(
+    looks: Sequence[Look], taught: object, condition: str
+) -> tuple[Told, list[float], list[str]]:
+    """Each person calibrated on the looks that ``taught`` says, tested on the others: what is told
+    of those, the promised errors in degrees, and the reasons of refusals (empty: none).
+    """
+    assert callable(taught)
+    tested: list[Look] = []
+    gazes = []
+    promised, refused = [], []
+    for person in dict.fromkeys(look.group for look in looks):
+        own = [look for look in looks if look.group == person]
+        teach = [[look] for look in own if taught(look)]
+        test = [look for look in own if not taught(look)]
+        if not (teach and test):
+            continue
+        found = calibrate(teach, test)
+        tested += test
+        gazes += found.gazes
+        promised.append(math.degrees(found.promised))
+        refused.append(found.refused)
+    return Told(tested, gazes, condition, NAME, "person"), promised, refused
+
+
+def _place(look: Look) -> tuple[int, int]:
+    """Degrees to the image's right and up of the target."""
+    yaw, pitch = geometry.yaw_pitch(look.truth)
+    return round(math.degrees(yaw)), round(math.degrees(pitch))
+
+
+def _is_lens(look: Look) -> bool:
+    return _place(look) == (0, 0)
+
+
+def _is_of_five(look: Look) -> bool:
+    side, up = _place(look)
+    return _is_lens(look) or (abs(side), abs(up)) == _CORNERS
+
+
+def _by_place(told: Told) -> list[Row]:
+    rows = []
+    for name, side, up in _PLACES:
+        part = told.part(lambda k, at=(side, up): (abs(_place(k)[0]), _place(k)[1]) == at)
+        if part.looks:
+            rows.append(contact_row(part, f"looks {name}"))
+    return rows
+
+
+def _confidence(told: Told) -> Row:
+    return told.row("confidence said", mean([g.confidence for g in told.gazes], told.groups), "")
+
+
+def _reliability(told: Told) -> list[dict[str, float]]:
+    return reliability(told.contact(), [look.at_lens for look in told.looks])
+
+
+def _found(found: int, tried: int, condition: str) -> Row:
+    share = mean([i < found for i in range(tried)])
+    return Row("gaze", "face found and gaze valid", share, "share", NAME, condition, "")
+
+
+def _of_small() -> str:
+    return f"face of {_SMALL:.0f} pixels between the outer canthi"
+
+
+def _look(files: Sequence[Path], donor_picture: Path, small: float) -> list[Look]:
+    """The looks of which a valid gaze was told."""
+    tracker = load_tracker(threads=1)
+    donor = Donor(read_picture(donor_picture), tracker)
+    perception = Perception.load(threads=1, single_image=True)
+    looks = []
+    for file in counted(files, NAME):
+        name = _FILE.match(file.stem)
+        assert name is not None
+        band = cv2.imread(str(file), cv2.IMREAD_GRAYSCALE).astype(np.float32)
+        width = band.shape[1]
+        right, left = fit(band, donor, tracker, (_GUESS[0] * width, _GUESS[1] * width))
+        image, camera = _seen(donor, band, right, left, small)
+        seen = see(perception, image, camera)
+        if seen is None or not seen[1].valid or not np.isfinite(seen[1].direction).all():
+            continue
+        truth = geometry.from_yaw_pitch(
+            math.radians(int(name["side"])), math.radians(int(name["up"]))
+        )
+        looks.append(Look(name["person"], file.stem, camera, *seen, truth))
+    return looks
+
+
+def _seen(
+    donor: Donor, band: FloatArray, right: FloatArray, left: FloatArray, small: float
+) -> tuple[Image, Camera]:
+    """The composite and the camera that sees it: the line to the lens passes between the eyes."""
+    image, origin = donor.with_band(band, right, left)
+    apart = float(np.linalg.norm(left - right))
+    middle = (right + left) / 2 + origin
+    if small:
+        scale = small / apart
+        image = cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
+        middle, apart = (middle + 0.5) * scale - 0.5, small
+    focal = _FOCAL * apart
+    height, width = image.shape[:2]
+    camera = Camera(width, height, focal, focal, float(middle[0]), float(middle[1]))
+    return np.ascontiguousarray(image), camera
+
+
+MEASURE = Measure("gaze_bands", (COLUMBIA,), run)

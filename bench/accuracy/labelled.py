@@ -1,0 +1,73 @@
+"""The pictures with a labelled expression: who, which class, where the file is."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import re
+from collections import defaultdict
+from dataclasses import dataclass
+from pathlib import Path
+
+from bench.accuracy.context import Context
+from bench.accuracy.data_sets import CK, MUXSPACE, Missing
+
+# What the sets call a class, and what the product calls it. Contempt has no class here.
+_CLASSES = {
+    "neutral": "neutral",
+    "anger": "angry",
+    "disgust": "disgusted",
+    "fear": "scared",
+    "happy": "happy",
+    "happiness": "happy",
+    "sadness": "sad",
+    "surprise": "surprised",
+}
+_MOST = 150  # press photographs of one class: most of them are neutral or happy
+_LETTERS = "ABCDEFGH"  # first letters of names that are read; the others are kept aside
+
+
+@dataclass(frozen=True, slots=True)
+class Labelled:
+    file: Path
+    label: str
+    person: str
+
+
+def ck_plus(context: Context) -> list[Labelled]:
+    """The last picture of each sequence of CK+ (its peak), without contempt."""
+    last: dict[tuple[str, str], Path] = {}
+    for file in context.files(CK, "*.png"):
+        name = re.fullmatch(r"(S\d+)_(\d+)_(\d+)", file.stem)
+        if name and file.parent.name in _CLASSES:
+            key = (file.parent.name, f"{name[1]}_{name[2]}")
+            last[key] = max(last.get(key, file), file)
+    return [
+        Labelled(file, _CLASSES[label], sequence.partition("_")[0])
+        for (label, sequence), file in sorted(last.items())
+    ]
+
+
+def press(context: Context) -> list[Labelled]:
+    """Press photographs whose names begin with A to H, at most ``_MOST`` of a class, chosen by the
+    hash of the name. Pictures that have two different labels are left out.
+    """
+    folder = MUXSPACE.folder(context.data)
+    legend = folder / "data" / "legend.csv"
+    if not legend.exists():
+        raise Missing(f"not measured: {folder} has no data/legend.csv")
+    labels: dict[str, set[str]] = defaultdict(set)
+    with legend.open(encoding="utf-8", errors="replace") as file:
+        for row in csv.DictReader(file):
+            if row["image"][:1] in _LETTERS and (folder / "images" / row["image"]).exists():
+                labels[row["image"]].add(row["emotion"].lower())
+    of_class: dict[str, list[str]] = defaultdict(list)
+    for name, said in labels.items():
+        if len(said) == 1 and (label := _CLASSES.get(said.pop())):
+            of_class[label].append(name)
+    chosen = [
+        Labelled(folder / "images" / name, label, re.sub(r"_\d+\.\w+$", "", name))
+        for label, names in of_class.items()
+        for name in sorted(names, key=lambda name: hashlib.sha256(name.encode()).digest())[:_MOST]
+    ]
+    return sorted(chosen, key=lambda one: one.file.name)

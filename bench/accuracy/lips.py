@@ -1,0 +1,64 @@
+"""Lips of the talking face against lips of people who say the same: GRID clips with their sound."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from bench.accuracy.context import Context, Findings, Measure, Row
+from bench.accuracy.data_sets import GRID, Missing
+from bench.accuracy.speakers import NAME, speakers
+from bench.accuracy.statistics import Array, mean
+from face_perception.speech import MOUTH_RATE, NeuralMouth
+
+_OPEN, _CLOSED = 0.06, 0.012  # opening of a person's lips, in distances of the outer canthi
+
+
+def run(context: Context) -> Findings:
+    from face_perception.training.mouth_evaluation import lips
+
+    try:
+        import av  # noqa: F401
+    except ImportError:
+        raise Missing("not measured: install PyAV (tools/avatar.txt) to read the sound") from None
+    correlations, names = [], []
+    for one in speakers(context):
+        sound = read_sound(one.file)
+        seen = np.isfinite(one.opening)
+        if seen.sum() < 10 or not len(sound):
+            continue
+        distance = lips(NeuralMouth(), sound)
+        times = np.arange(len(distance)) * (len(sound) / MOUTH_RATE / len(distance))
+        made = np.interp(np.array(one.stamps), times, distance)
+        correlations.append(_correlation(made[seen], np.array(one.opening)[seen]))
+        names.append(one.name)
+    if not correlations:
+        raise Missing("not measured: no clip has both a face and sound")
+    row = Row("talking face", "lips: correlation with a person's", mean(correlations, names), "",
+              NAME, "", "clip")  # fmt: skip
+    return Findings([row])
+
+
+def read_sound(file: Path) -> Array:
+    """Float32 [S] at 16 kHz, mono; empty where the clip has no sound."""
+    import av
+
+    with av.open(str(file)) as container:
+        if not container.streams.audio:
+            return np.zeros(0, np.float32)
+        convert = av.AudioResampler(format="flt", layout="mono", rate=MOUTH_RATE)
+        parts = [
+            out.to_ndarray().reshape(-1)
+            for frame in container.decode(audio=0)
+            for out in convert.resample(frame)
+        ]
+        parts += [out.to_ndarray().reshape(-1) for out in convert.resample(None)]
+    return np.concatenate(parts) if parts else np.zeros(0, np.float32)
+
+
+def _correlation(a: Array, b: Array) -> float:
+    return float(np.corrcoef(a, b)[0, 1])
+
+
+MEASURE = Measure("lips", (GRID,), run)

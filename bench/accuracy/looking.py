@@ -1,0 +1,293 @@
+"""People whose true direction of gaze is known: their looks, calibration, and what is told of them.
+
+Calibration goes through the product's own interface: collections, people, stored calibrations.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import tempfile
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from bench.accuracy.context import Row
+from bench.accuracy.statistics import (
+    Estimate,
+    auc,
+    bootstrap,
+    calibration_error,
+    mean,
+    mean_of_people,
+    slope,
+)
+from face_perception import geometry
+from face_perception.gaze import (
+    GEOMETRIC,
+    CalibrationRefused,
+    Collection,
+    GeometricGaze,
+    People,
+    PeopleStore,
+    normalised_rotation,
+    point_target,
+    to_angles,
+)
+from face_perception.perception import Perception
+from face_perception.types import Camera, Face, FloatArray, Frame, Gaze, Image
+
+CONTACT = 0.5  # probability from which on eye contact counts as said
+_SAMPLES = 12  # for each target: the pictures of it, repeated
+_INTERVAL = 0.1  # seconds between samples, as in a stream
+_JITTER = math.radians(0.5)  # added to repeated pictures, on each axis, as frames would have
+_PATIENCE = 400  # images for one target, before the collection counts as stuck
+_PERSON = "person"
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """One picture of a person who looks at a known place.
+
+    ``truth`` [3] is the unit vector from the eyes to that place, in the optical frame. ``group`` is
+    what intervals are drawn over: the person, or the target where there is one person only.
+    """
+
+    group: str
+    name: str
+    camera: Camera
+    face: Face
+    gaze: Gaze
+    looking_at_robot: bool
+    truth: FloatArray
+
+    @property
+    def at_lens(self) -> bool:
+        return geometry.angle_between(self.truth, -self.gaze.origin) < math.radians(1)
+
+
+def see(perception: Perception, image: Image, camera: Camera) -> tuple[Face, Gaze, bool] | None:
+    """The largest face of a still, its gaze without calibration, and whether it looks at the robot;
+    None where no face is found.
+    """
+    result = perception.process(Frame(np.ascontiguousarray(image), 0.0, camera))
+    if not result.faces:
+        return None
+    k = max(range(len(result.faces)), key=lambda i: result.faces[i].roi.width)
+    return result.faces[k], result.gazes[k], result.attention[k].looking_at_robot
+
+
+@dataclass(frozen=True, slots=True)
+class Calibrated:
+    """Gazes of a person after calibration, and the error that it promised, radians; with
+    ``refused``, the reason, the gazes are those before it and nothing is promised.
+    """
+
+    gazes: list[Gaze]
+    promised: float
+    refused: str = ""
+
+
+def calibrate(targets: Sequence[Sequence[Look]], test: Sequence[Look]) -> Calibrated:
+    """Calibrates with the looks at each of ``targets``, repeated as frames of a stream, and applies
+    it to ``test``.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        store = PeopleStore(Path(folder) / "people")
+        people = People(store, {GEOMETRIC: GeometricGaze().revision})
+        points = [point_target(looks[0].gaze.origin + looks[0].truth) for looks in targets]
+        collection = Collection(_PERSON, points, samples=_SAMPLES, interval=_INTERVAL)
+        people.begin(collection)
+        random = np.random.default_rng(0)
+        stamp = 0.0
+        for number, looks in enumerate(targets):
+            for k in range(_PATIENCE):
+                if collection.finished or collection.progress().target != number:
+                    break
+                look = looks[k % len(looks)]
+                gaze = dataclasses.replace(
+                    look.gaze,
+                    face_id=_PERSON,
+                    direction=_jittered(look.gaze.direction, random),
+                )
+                people.update(stamp, look.camera, [_face(look)], [gaze])
+                stamp += _INTERVAL
+        try:
+            people.conclude(collection, _PERSON)
+        except (CalibrationRefused, ValueError) as reason:
+            return Calibrated([look.gaze for look in test], math.nan, str(reason))
+        gazes = []
+        for look in test:
+            stamp += _INTERVAL
+            gaze = dataclasses.replace(look.gaze, face_id=_PERSON)
+            gazes += people.update(stamp, look.camera, [_face(look)], [gaze])
+        return Calibrated(gazes, store.get(_PERSON)[GEOMETRIC].expected_residual)
+
+
+def _face(look: Look) -> Face:
+    return dataclasses.replace(look.face, id=_PERSON)
+
+
+def _jittered(direction: FloatArray, random: np.random.Generator) -> FloatArray:
+    yaw, pitch = geometry.yaw_pitch(direction)
+    noise_yaw, noise_pitch = random.normal(0, _JITTER, 2)
+    moved: FloatArray = geometry.from_yaw_pitch(yaw + noise_yaw, pitch + noise_pitch)
+    return moved
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """Looks with the gazes that were told of them, in one condition such as "one target"."""
+
+    looks: Sequence[Look]
+    gazes: Sequence[Gaze]
+    condition: str
+    data: str
+    per: str
+
+    def row(self, figure: str, estimate: Estimate, unit: str, detail: str = "") -> Row:
+        condition = ", ".join(filter(None, (self.condition, detail)))
+        return Row("gaze", figure, estimate, unit, self.data, condition, self.per)
+
+    def part(self, keep: Callable[[Look], bool]) -> Told:
+        """The looks for which ``keep`` is true."""
+        pairs = [(a, b) for a, b in zip(self.looks, self.gazes, strict=True) if keep(a)]
+        return dataclasses.replace(self, looks=[a for a, _ in pairs], gazes=[b for _, b in pairs])
+
+    @property
+    def groups(self) -> list[str]:
+        return [look.group for look in self.looks]
+
+    def contact(self) -> list[float]:
+        """Probability of eye contact; NaN counts as none told."""
+        return [g.eye_contact for g in self.gazes]
+
+    def angles(self) -> tuple[FloatArray, FloatArray]:
+        """Yaw and pitch [N, 2] of truth and of gaze, degrees."""
+        truth = [geometry.yaw_pitch(look.truth) for look in self.looks]
+        said = [geometry.yaw_pitch(gaze.direction) for gaze in self.gazes]
+        return np.degrees(truth), np.degrees(said)
+
+    def errors(self) -> FloatArray:
+        """Angle between truth and gaze, degrees; NaN where there is no gaze."""
+        return np.degrees(
+            [
+                geometry.angle_between(look.truth, gaze.direction)
+                for look, gaze in zip(self.looks, self.gazes, strict=True)
+            ]
+        )
+
+
+def error_row(told: Told) -> Row:
+    """Mean angle between gaze and truth: mean over groups of each one's mean."""
+    return told.row("error", mean_of_people(told.errors(), told.groups), "°")
+
+
+def gain_rows(told: Told) -> list[Row]:
+    """How much of a look to the side and up is told: slope of the gaze on the truth in each group,
+    mean over groups. 1 is right; less: a look is told nearer to the lens than it is.
+    """
+    truth, said = told.angles()
+    rows = []
+    for axis, name in enumerate(("yaw", "pitch")):
+        slopes = []
+        for group in dict.fromkeys(told.groups):
+            own = [g == group for g in told.groups]
+            slopes.append(slope(truth[own, axis], said[own, axis]))
+        finite = [s for s in slopes if math.isfinite(s)]
+        if finite:
+            found = mean(finite)
+            rows.append(
+                told.row(
+                    f"gain, {name}",
+                    dataclasses.replace(found, n=len(told.looks), groups=len(finite)),
+                    "",
+                )
+            )
+    return rows
+
+
+def sigma_rows(told: Told) -> list[Row]:
+    """Root mean square of error over the standard deviation that was said: 1 is honest, more is
+    overconfident. Nothing where none was said.
+
+    A gaze says its deviation about ``gain * truth``, as yaw and pitch in the normalised camera.
+    """
+    rows = []
+    for axis, name in enumerate(("yaw", "pitch")):
+        ratios, groups = [], []
+        for look, gaze in zip(told.looks, told.gazes, strict=True):
+            sigma = getattr(gaze, f"{name}_sigma", math.nan)
+            rotation = normalised_rotation(look.camera, look.face)
+            said = to_angles(rotation, gaze.direction)[axis]
+            truth = to_angles(rotation, look.truth)[axis]
+            ratio = (said - getattr(gaze, f"{name}_gain", 1.0) * truth) / sigma
+            if math.isfinite(ratio):
+                ratios.append(ratio)
+                groups.append(look.group)
+        if ratios:
+            found = _rms(np.array(ratios), groups)
+            rows.append(told.row(f"error over said sigma, {name}", found, ""))
+    return rows
+
+
+def _rms(values: FloatArray, groups: Sequence[str]) -> Estimate:
+    return bootstrap(lambda i: float(np.sqrt((values[i] ** 2).mean())), len(values), groups)
+
+
+def contact_row(told: Told, detail: str) -> Row:
+    """Share of looks whose eye contact is told with more than ``CONTACT``."""
+    said = [c > CONTACT for c in told.contact()]
+    return told.row(f"eye contact > {CONTACT:g}", mean(said, told.groups), "share", detail)
+
+
+def contact_rows(told: Told) -> list[Row]:
+    """Eye contact at the lens and off it, how well it ranks, and how honest it is."""
+    lens, off = told.part(lambda k: k.at_lens), told.part(lambda k: not k.at_lens)
+    rows = [
+        contact_row(part, detail)
+        for part, detail in ((lens, "looks at the lens"), (off, "looks elsewhere"))
+        if part.looks
+    ]
+    if lens.looks and off.looks:
+        said, true = np.array(told.contact()), np.array([k.at_lens for k in told.looks])
+        rows.append(
+            told.row(
+                "eye contact, rank (AUC)",
+                bootstrap(lambda i: auc(said[i], true[i]), len(said), told.groups),
+                "",
+            )
+        )
+        rows.append(
+            told.row(
+                "eye contact, calibration error (ECE)",
+                bootstrap(lambda i: calibration_error(said[i], true[i]), len(said), told.groups),
+                "",
+                f"{true.mean():.0%} of looks at the lens",
+            )
+        )
+    return rows
+
+
+def robot_rows(told: Told) -> list[Row]:
+    """``looking_at_robot`` of single pictures, at the lens and off it."""
+    return [
+        told.row(
+            "looking_at_robot",
+            mean([k.looking_at_robot for k in part.looks], part.groups),
+            "share",
+            detail,
+        )
+        for part, detail in (
+            (told.part(lambda k: k.at_lens), "looks at the lens"),
+            (told.part(lambda k: not k.at_lens), "looks elsewhere"),
+        )
+        if part.looks
+    ]
+
+
+def raw(looks: Sequence[Look], data: str, per: str) -> Told:
+    """What is told without calibration."""
+    return Told(looks, [look.gaze for look in looks], "not calibrated", data, per)

@@ -1,0 +1,84 @@
+"""What a result rests on: commit, code, models, versions, data; as hashes."""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import platform
+import subprocess
+from collections.abc import Iterable, Mapping
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parents[2]
+_PACKAGES = ("numpy", "opencv-python", "opencv-python-headless", "onnxruntime", "av")
+
+
+def digest_of(parts: Mapping[Any, str]) -> str:
+    """SHA-256 of names and texts, whatever their order."""
+    lines = sorted(f"{name}\t{text}" for name, text in parts.items())
+    return hashlib.sha256("\n".join(lines).encode()).hexdigest()
+
+
+def _digest_of_files(files: Iterable[Path], root: Path) -> str:
+    return digest_of(
+        {
+            file.relative_to(root).as_posix(): hashlib.sha256(file.read_bytes()).hexdigest()
+            for file in files
+        }
+    )
+
+
+def models() -> dict[str, str]:
+    """SHA-256 of each model file in use, by the name of its card."""
+    from face_perception import paths
+    from face_perception.inference import catalogue
+
+    files = {c.name: paths.models_dir() / c.file for c in catalogue().values() if c.kind == "model"}
+    return {
+        name: hashlib.sha256(file.read_bytes()).hexdigest()
+        for name, file in sorted(files.items())
+        if file.exists()
+    }
+
+
+@functools.cache
+def product() -> str:
+    """Hash of everything that a result depends on but the data: code here and there, models."""
+    code = [
+        *ROOT.glob("face_perception/**/*.py"),
+        *ROOT.glob("bench/accuracy/*.py"),
+        *(f for f in ROOT.glob("config/**/*") if f.is_file()),
+    ]
+    return digest_of({"code": _digest_of_files(code, ROOT), **models(), **versions()})
+
+
+def versions() -> dict[str, str]:
+    """Of Python and of the packages that compute."""
+    found = {"python": platform.python_version()}
+    for name in _PACKAGES:
+        try:
+            found[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+def commit() -> tuple[str, bool]:
+    """The commit of the project, and whether files differ from it; ("unknown", True) outside git.
+
+    Files that the bench itself writes (bench/results, docs) do not count.
+    """
+
+    def git(*arguments: str) -> str:
+        done = subprocess.run(
+            ["git", "-C", str(ROOT), *arguments], capture_output=True, text=True, check=True
+        )
+        return done.stdout.strip()
+
+    try:
+        changed = git("status", "--porcelain", "--", "face_perception", "config", "bench/accuracy")
+        return git("rev-parse", "--short=10", "HEAD"), bool(changed)
+    except (OSError, subprocess.CalledProcessError):
+        return "unknown", True

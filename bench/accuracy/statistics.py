@@ -1,0 +1,172 @@
+"""Statistics of the accuracy tables: intervals, rank and class measures, calibration. No data."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+Array = npt.NDArray[Any]
+DRAWS = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """A figure with its 95 % bootstrap interval; ``n`` samples in ``groups`` (0: single ones)."""
+
+    value: float
+    low: float
+    high: float
+    n: int
+    groups: int = 0
+
+
+def bootstrap(
+    figure: Callable[[Array], float],
+    n: int,
+    groups: Sequence[Hashable] | None = None,
+    *,
+    draws: int = DRAWS,
+    seed: int = 0,
+) -> Estimate:
+    """``figure`` of the samples 0 to ``n`` - 1, with the percentile bootstrap (Efron 1979).
+
+    ``figure`` takes the indices of samples, some of them several times, and may return NaN where
+    the draw does not define it. ``groups`` [n] names the person of each sample: then whole people
+    are drawn, since samples of one person are not independent. Raises ValueError without samples.
+    """
+    if n < 1:
+        raise ValueError("a figure needs at least one sample")
+    every = np.arange(n)
+    random = np.random.default_rng(seed)
+    if groups is None:
+        drawn = [figure(random.integers(0, n, n)) for _ in range(draws if n > 1 else 0)]
+        parts = 0
+    else:
+        names: dict[Hashable, list[int]] = {}
+        for i, group in enumerate(groups):
+            names.setdefault(group, []).append(i)
+        members = [np.array(own) for own in names.values()]
+        parts = len(members)
+        drawn = [
+            figure(np.concatenate([members[k] for k in random.integers(0, parts, parts)]))
+            for _ in range(draws if parts > 1 else 0)
+        ]
+    finite = np.array([v for v in drawn if np.isfinite(v)])
+    low, high = np.percentile(finite, [2.5, 97.5]) if len(finite) else (np.nan, np.nan)
+    return Estimate(float(figure(every)), float(low), float(high), n, parts)
+
+
+def mean(values: npt.ArrayLike, groups: Sequence[Hashable] | None = None) -> Estimate:
+    """Mean of ``values`` [N] with its interval. Booleans give a share."""
+    array = np.asarray(values, np.float64)
+    return bootstrap(lambda i: float(array[i].mean()), len(array), groups)
+
+
+def mean_of_people(values: npt.ArrayLike, groups: Sequence[Hashable]) -> Estimate:
+    """Mean over people of each one's mean, so that who has more samples does not count for more."""
+    array = np.asarray(values, np.float64)
+    names = list(dict.fromkeys(groups))
+    own = np.array([array[[g == name for g in groups]].mean() for name in names])
+    found = bootstrap(lambda i: float(own[i].mean()), len(own))
+    return Estimate(found.value, found.low, found.high, len(array), len(own))
+
+
+def auc(score: npt.ArrayLike, label: npt.ArrayLike) -> float:
+    """Area under the ROC curve: probability that a positive scores above a negative, ties half.
+
+    Samples whose score is NaN are left out; NaN where one class has no sample.
+    """
+    scores, labels = np.asarray(score, np.float64), np.asarray(label, bool)
+    known = np.isfinite(scores)
+    scores, labels = scores[known], labels[known]
+    positive, negative = int(labels.sum()), int((~labels).sum())
+    if not (positive and negative):
+        return float("nan")
+    ranks = _ranks(scores)
+    return float((ranks[labels].sum() - positive * (positive + 1) / 2) / (positive * negative))
+
+
+def _ranks(values: Array) -> Array:
+    """Ranks from 1; equal values have the mean of theirs."""
+    _, inverse, counts = np.unique(values, return_inverse=True, return_counts=True)
+    last = np.cumsum(counts)
+    return (last - (counts - 1) / 2)[inverse]
+
+
+def macro_f1(truth: npt.ArrayLike, said: npt.ArrayLike, classes: Sequence[Hashable]) -> float:
+    """Mean F1 of ``classes``; one that neither occurs nor is said is left out."""
+    t, s = np.asarray(truth), np.asarray(said)
+    scores = []
+    for one in classes:
+        right = int(((t == one) & (s == one)).sum())
+        total = int((t == one).sum() + (s == one).sum())
+        if total:
+            scores.append(2 * right / total)
+    return float(np.mean(scores)) if scores else float("nan")
+
+
+def balanced_accuracy(
+    truth: npt.ArrayLike, said: npt.ArrayLike, classes: Sequence[Hashable]
+) -> float:
+    """Mean over the classes that occur of the share that is recognised."""
+    t, s = np.asarray(truth), np.asarray(said)
+    shares = [float((s[t == one] == one).mean()) for one in classes if (t == one).any()]
+    return float(np.mean(shares)) if shares else float("nan")
+
+
+def confusion(
+    truth: npt.ArrayLike, said: npt.ArrayLike, classes: Sequence[Hashable]
+) -> list[list[int]]:
+    """Counts: a row for each true class, a column for each said one."""
+    t, s = np.asarray(truth), np.asarray(said)
+    return [[int(((t == a) & (s == b)).sum()) for b in classes] for a in classes]
+
+
+def calibration_error(said: npt.ArrayLike, happened: npt.ArrayLike, bins: int = 10) -> float:
+    """Expected calibration error (Naeini et al., AAAI 2015): mean gap between the probability that
+    was said and the share that happened, over equally wide bins, weighted by their samples.
+    """
+    rows = reliability(said, happened, bins)
+    total = sum(row["n"] for row in rows)
+    gaps = sum(row["n"] * abs(row["said"] - row["seen"]) for row in rows)
+    return float(gaps / total) if total else float("nan")
+
+
+def reliability(
+    said: npt.ArrayLike, happened: npt.ArrayLike, bins: int = 10
+) -> list[dict[str, float]]:
+    """Mean probability said, share seen and samples of each bin of [0, 1] that has any."""
+    p, y = np.asarray(said, np.float64), np.asarray(happened, np.float64)
+    known = np.isfinite(p)
+    p, y = p[known], y[known]
+    place = np.minimum((p * bins).astype(int), bins - 1)
+    return [
+        {
+            "said": float(p[place == k].mean()),
+            "seen": float(y[place == k].mean()),
+            "n": int((place == k).sum()),
+        }
+        for k in range(bins)
+        if (place == k).any()
+    ]
+
+
+def ccc(said: npt.ArrayLike, truth: npt.ArrayLike) -> float:
+    """Concordance correlation coefficient (Lin 1989), with the population's deviations."""
+    x, y = np.asarray(said, np.float64), np.asarray(truth, np.float64)
+    covariance = float(((x - x.mean()) * (y - y.mean())).mean())
+    spread = float(x.var() + y.var() + (x.mean() - y.mean()) ** 2)
+    return 2 * covariance / spread if spread else float("nan")
+
+
+def slope(truth: npt.ArrayLike, estimate: npt.ArrayLike) -> float:
+    """Slope of the least-squares line of the estimate on the truth; NaN where the truth is one."""
+    t = np.asarray(truth, np.float64)
+    e = np.asarray(estimate, np.float64)
+    t = t - t.mean()
+    square = float((t * t).sum())
+    return float((t * e).sum() / square) if square else float("nan")

@@ -1,0 +1,67 @@
+"""What the product says of labelled pictures: the JSON face of each, as `face-perception run`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from bench.accuracy.context import Context, counted
+from bench.accuracy.data_sets import CK, MUXSPACE, DataSet
+from bench.accuracy.labelled import Labelled, ck_plus, press
+from bench.accuracy.pictures import read_picture, with_margin, with_width
+from face_perception.perception import Perception
+from face_perception.types import Camera, Frame
+
+_CK_SCALE = 4  # CK+48 is enlarged, and set into a grey picture of twice the size
+
+
+@dataclass(frozen=True, slots=True)
+class Still:
+    """``face`` is the largest face as `Result.to_json` has it; None: none was found."""
+
+    label: str
+    person: str
+    face: dict[str, Any] | None
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """One labelled set: how its pictures are listed."""
+
+    name: str
+    data_set: DataSet
+    pictures: Callable[[Context], list[Labelled]]
+    scale: int
+
+
+SOURCES = (
+    Source("CK+ peaks", CK, ck_plus, _CK_SCALE),
+    Source("press photographs A-H", MUXSPACE, press, 1),
+)
+
+
+def stills(context: Context, source: Source) -> list[Still]:
+    """All pictures of the set through the product. Raises Missing."""
+    chosen = source.pictures(context)
+    files = [one.file for one in chosen]
+    key = (context.use(source.data_set, files), *(one.label for one in chosen))
+    name = f"stills-{source.data_set.name}"
+    return context.remember(name, key, lambda: _look(chosen, source))
+
+
+def _look(chosen: Sequence[Labelled], source: Source) -> list[Still]:
+    perception = Perception.load(threads=1, single_image=True)
+    seen = []
+    for one in counted(chosen, source.name):
+        image = read_picture(one.file)
+        # With a margin: that faces that fill the picture are found is measured by itself.
+        image = with_margin(with_width(image, image.shape[1] * source.scale))
+        height, width = image.shape[:2]
+        frame = Frame(np.ascontiguousarray(image), 0.0, Camera.assume(width, height))
+        faces = perception.process(frame).to_json(0)["faces"]
+        largest = max(faces, key=lambda face: face["roi"][2], default=None)
+        seen.append(Still(one.label, one.person, largest))
+    return seen

@@ -1,0 +1,165 @@
+"""Stand-ins for the public labelled sets of ``bench/people.py``: the same folders and file names,
+pictures made of the demo's two photographs and of drawn ones, with the truth known.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import math
+import wave
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from face_perception import geometry, paths
+from face_perception.avatar import FaceState, Portrait
+from face_perception.faces import LEFT_OUTER_CANTHUS, RIGHT_OUTER_CANTHUS, load_tracker
+from face_perception.inference import sample_photo
+from face_perception.types import Camera, Frame, Image
+
+# Degrees up and to the side: the lens, the outer four of five targets, and one that is tested.
+PLACES = ((0, 0), (10, 15), (10, -15), (-10, 15), (-10, -15), (0, 10))
+# Width and height of a band, and the middle of the eyes in it, in distances of the outer canthi.
+BAND, BAND_MIDDLE = (1.6, 0.75), (0.8, 0.38)
+BLINKING_CLIP = "swiz3n"  # of which no blink is labelled
+SILENCE = 1.0  # seconds before and after the sentence
+
+
+def make_all(data: Path) -> None:
+    make_bands(data)
+    make_tablet(data)
+    make_press(data)
+    make_peaks(data)
+    make_empty(data)
+    make_clip(data)
+    make_speech(data)
+
+
+def photo(name: str) -> Image:
+    return np.ascontiguousarray(cv2.imread(str(sample_photo(name)))[..., ::-1])
+
+
+def save(path: Path, image: Image) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    assert cv2.imwrite(str(path), image[..., ::-1] if image.ndim == 3 else image)
+
+
+def make_bands(data: Path) -> None:
+    """The astronaut's eyes as the talking face turns them, cut to bands 300 pixels wide."""
+    tracker = load_tracker(threads=1)
+    portrait = Portrait.read(sample_photo("astronaut"), tracker=tracker)
+    folder = data / "deepgaze" / "data" / "dataset"
+    for up, side in PLACES:
+        # The irises go far, so that the look is read whatever the estimator's gain.
+        state = FaceState(gaze_yaw=2 * math.radians(side), gaze_pitch=2 * math.radians(up))
+        image = portrait.render(state)
+        height, width = image.shape[:2]
+        (face,) = tracker.detect(Frame(image, 0.0, Camera.assume(width, height)))
+        right, left = face.landmarks[[RIGHT_OUTER_CANTHUS, LEFT_OUTER_CANTHUS], :2]
+        middle, apart = (right + left) / 2, float(np.linalg.norm(left - right))
+        left_end, top = (middle - np.array(BAND_MIDDLE) * apart).round().astype(int)
+        wide, high = (np.array(BAND) * apart).round().astype(int)
+        band = image[top : top + high, left_end : left_end + wide]
+        gray = cv2.cvtColor(band, cv2.COLOR_RGB2GRAY)
+        scale = 300 / gray.shape[1]
+        gray = cv2.resize(gray, None, fx=scale, fy=scale, interpolation=cv2.INTER_CUBIC)
+        save(folder / "center" / f"0002_2m_0P_{up}V_{side}H.jpg", gray)
+        if (up, side) == (0, 0):  # of the people that are also looked at small
+            save(folder / "center" / "0001_2m_0P_0V_0H.jpg", gray)
+
+
+def make_tablet(data: Path) -> None:
+    """The astronaut 0.4 m from a tablet; labelled as looking at its middle, or at its corners."""
+    folder = data / "Geometric-Gaze-Estimation" / "data" / "exp"
+    (folder / "camera").mkdir(parents=True)
+    lens = {"fx": 600.0, "fy": 600.0, "cx": 240.0, "cy": 320.0}
+    (folder / "camera" / "intrinsics.json").write_text(json.dumps(lens))
+    screen = {"width_px": 2048, "height_px": 2732, "ppi": 264, "camera_to_screen_distance_mm": 5}
+    (folder / "camera" / "display.json").write_text(json.dumps(screen))
+    picture = np.full((640, 480, 3), 110, np.uint8)
+    picture[60:540] = cv2.resize(photo("astronaut"), (480, 480))
+    depth = np.full((640, 480), 400, np.uint16)
+    for split, targets in (("training", ((0.5, 0.5), (0.1, 0.1))), ("test", ((0.9, 0.9),))):
+        with_rows = [{"frame": k, "x": x, "y": y} for k, (x, y) in enumerate(targets)]
+        for row in with_rows:
+            save(folder / split / "rgb" / f"{row['frame']:03d}.png", picture)
+            (folder / split / "depth").mkdir(exist_ok=True)
+            np.savez(folder / split / "depth" / f"{row['frame']:03d}.npz", depth=depth)
+        with (folder / split / "pog.csv").open("w", newline="") as file:
+            table = csv.DictWriter(file, ["frame", "x", "y"])
+            table.writeheader()
+            table.writerows(with_rows)
+
+
+def make_press(data: Path) -> None:
+    """Crops of both photographs, and what is not to be read: a name kept aside, a file that is
+    missing, two labels for one picture.
+    """
+    folder = data / "facial_expressions"
+    smile, calm = photo("astronaut")[40:220, 130:330], photo("grace_hopper")[90:370, 110:410]
+    save(folder / "images" / "Astro_Naut_0001.jpg", smile)
+    save(folder / "images" / "Grace_Hopper_0001.jpg", calm)
+    save(folder / "images" / "Both_Ways_0001.jpg", smile)
+    save(folder / "images" / "Zoe_Naut_0001.jpg", smile)
+    (folder / "data").mkdir()
+    (folder / "data" / "legend.csv").write_text(
+        "user.id,image,emotion\n1,Astro_Naut_0001.jpg,happiness\n1,Grace_Hopper_0001.jpg,NEUTRAL\n"
+        "1,Both_Ways_0001.jpg,anger\n2,Both_Ways_0001.jpg,fear\n1,Zoe_Naut_0001.jpg,happiness\n1,Gone_0001.jpg,fear\n"
+    )
+
+
+def make_peaks(data: Path) -> None:
+    """The astronaut as the last picture of a sequence, 48x48, before it one of noise."""
+    folder = data / "Facial-Expression-Recognition.Pytorch" / "CK+48" / "happy"
+    face = cv2.resize(photo("astronaut")[60:200, 155:295], (48, 48), interpolation=cv2.INTER_AREA)
+    save(folder / "S001_001_00000002.png", noise(48, 48))
+    save(folder / "S001_001_00000003.png", cv2.cvtColor(face, cv2.COLOR_RGB2GRAY))
+
+
+def noise(width: int, height: int) -> Image:
+    random = np.random.default_rng(0)
+    return random.integers(0, 255, (height, width, 3), np.uint8)
+
+
+def make_empty(data: Path) -> None:
+    for number in range(3):
+        save(data / "t-top" / "images" / f"part_{number}.jpg", noise(200, 150))
+
+
+def make_clip(data: Path) -> None:
+    """The astronaut, still, for half a second, without sound."""
+    folder = data / "LipNet" / "evaluation" / "samples" / "GRID"
+    folder.mkdir(parents=True)
+    path = str(folder / f"{BLINKING_CLIP}.mpg")
+    writer = cv2.VideoWriter(path, cv2.VideoWriter.fourcc(*"PIM1"), 25, (512, 512))
+    assert writer.isOpened()
+    for _ in range(13):
+        writer.write(np.ascontiguousarray(photo("astronaut")[..., ::-1]))
+    writer.release()
+
+
+def make_speech(data: Path) -> None:
+    """The package's own sentence between silences, labelled so."""
+    folder = data / "ten-vad" / "testset"
+    folder.mkdir(parents=True)
+    with wave.open(str(paths.resource("config/speech/hello.wav"))) as file:
+        rate = file.getframerate()
+        sentence = file.readframes(file.getnframes())
+    quiet = np.zeros(int(SILENCE * rate), np.int16).tobytes()
+    with wave.open(str(folder / "testset-audio-01.wav"), "wb") as file:
+        file.setnchannels(1)
+        file.setsampwidth(2)
+        file.setframerate(rate)
+        file.writeframes(quiet + sentence + quiet)
+    end = SILENCE + len(sentence) / 2 / rate
+    (folder / "testset-audio-01.scv").write_text(
+        f"testset-audio-01,0.000,{SILENCE:.3f},0,{SILENCE:.3f},{end:.3f},1,"
+        f"{end:.3f},{end + SILENCE:.3f},0"
+    )
+
+
+def direction(up: float, side: float) -> np.ndarray:
+    """Of a look so many degrees up and to the image's right, in the optical frame."""
+    return geometry.from_yaw_pitch(math.radians(side), math.radians(up))
