@@ -13,9 +13,10 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from bench.accuracy import product
 from face_perception import geometry, paths
 from face_perception.avatar import FaceState, Portrait
-from face_perception.faces import LEFT_OUTER_CANTHUS, RIGHT_OUTER_CANTHUS, load_tracker
+from face_perception.faces import LEFT_OUTER_CANTHUS, RIGHT_OUTER_CANTHUS
 from face_perception.inference import sample_photo
 from face_perception.types import Camera, Frame, Image
 
@@ -48,7 +49,7 @@ def save(path: Path, image: Image) -> None:
 
 def make_bands(data: Path) -> None:
     """The astronaut's eyes as the talking face turns them, cut to bands 300 pixels wide."""
-    tracker = load_tracker(threads=1)
+    tracker = product.tracker()
     portrait = Portrait.read(sample_photo("astronaut"), tracker=tracker)
     folder = data / "deepgaze" / "data" / "dataset"
     for up, side in PLACES:

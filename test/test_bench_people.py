@@ -15,13 +15,12 @@ import numpy as np
 import people_data
 import pytest
 
-from bench.accuracy import blinks, command, donor, gaze_tablet, page, voice
+from bench.accuracy import blinks, command, donor, gaze_tablet, page, product, voice
 from bench.accuracy import statistics as stats
 from bench.accuracy.context import Context
 from bench.accuracy.data_sets import SETS, Missing
 from bench.accuracy.labelled import ck_plus, press
 from bench.accuracy.looking import Look, calibrate
-from face_perception.faces import load_tracker
 from face_perception.gaze import GeometricGaze
 from face_perception.types import Camera, Frame
 
@@ -124,7 +123,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_a_band_is_set_where_the_eyes_are(data: Path) -> None:
     """The mesh on composites finds the canthi where the band was cut round them."""
-    tracker = load_tracker(threads=1)
+    tracker = product.tracker()
     grace = donor.Donor(people_data.photo("grace_hopper"), tracker)
     folder = data / "deepgaze" / "data" / "dataset" / "center"
     band = cv2.imread(str(folder / "0001_2m_0P_0V_0H.jpg"), cv2.IMREAD_GRAYSCALE)
@@ -217,7 +216,7 @@ def test_speech_is_heard(run: dict[str, Any]) -> None:
 def test_a_second_run_reads_the_cache_and_says_the_same(
     run: dict[str, Any], data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("face_perception.perception.Perception.load", None)
+    monkeypatch.setattr(product, "still", None)
     only = ["--only", "gaze_tablet", "--only", "action_units"]
     assert command.main(
         [str(data), *only, "--cache", str(run["cache"]), "--results", str(tmp_path)]
@@ -253,7 +252,7 @@ def test_calibration_goes_through_the_products_own_interface() -> None:
     """A person who looks 3 degrees beside what is told: calibrated, that is gone."""
     image = people_data.photo("astronaut")
     camera = Camera.assume(512, 512)
-    (face,) = load_tracker(threads=1).detect(Frame(image, 0.0, camera))
+    (face,) = product.tracker().detect(Frame(image, 0.0, camera))
     gaze = GeometricGaze().estimate(camera, face, 0.0)
     to_lens = -gaze.origin / np.linalg.norm(gaze.origin)
 
@@ -277,7 +276,7 @@ def test_calibration_goes_through_the_products_own_interface() -> None:
 def test_a_refused_calibration_leaves_the_gaze_as_it_was() -> None:
     image = people_data.photo("astronaut")
     camera = Camera.assume(512, 512)
-    (face,) = load_tracker(threads=1).detect(Frame(image, 0.0, camera))
+    (face,) = product.tracker().detect(Frame(image, 0.0, camera))
     gaze = GeometricGaze().estimate(camera, face, 0.0)
     away = people_data.direction(0, 60)
     look = Look("a", "a", camera, face, gaze, False, away)

@@ -43,8 +43,8 @@ def outer_canthi(face: Face) -> tuple[FloatArray, FloatArray]:
 def largest(tracker: FaceTracker, image: Image) -> Face | None:
     """The widest face of a still."""
     height, width = image.shape[:2]
-    faces = tracker.detect(Frame(image, 0.0, Camera.assume(width, height)))
-    return max(faces, key=lambda face: face.roi.width, default=None)
+    frame = Frame(np.ascontiguousarray(image), 0.0, Camera.assume(width, height))
+    return max(tracker.detect(frame), key=lambda face: face.roi.width, default=None)
 
 
 class Donor:

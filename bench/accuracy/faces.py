@@ -7,8 +7,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from bench.accuracy import product
 from bench.accuracy.context import Context, Findings, Measure, Row, counted
 from bench.accuracy.data_sets import EMPTY, MUXSPACE, Missing
+from bench.accuracy.donor import largest
 from bench.accuracy.labelled import Labelled, press
 from bench.accuracy.pictures import (
     darkened,
@@ -19,7 +21,6 @@ from bench.accuracy.pictures import (
     with_width,
 )
 from bench.accuracy.statistics import mean
-from face_perception.faces import FaceTracker, load_tracker
 from face_perception.types import Camera, Face, Frame, Image
 
 _CROPS = "press photographs A-H"
@@ -71,13 +72,13 @@ def _found(context: Context) -> Findings:
 
 def _look_for_faces(chosen: Sequence[Labelled]) -> dict[str, dict[str, list[tuple[str, float]]]]:
     """Values by condition: (person, value) of each picture."""
-    tracker, random = load_tracker(threads=1), np.random.default_rng(0)
+    random = np.random.default_rng(0)
     found: dict[str, list[tuple[str, float]]] = {}
     said: dict[str, list[tuple[str, float]]] = {}
     wrong: dict[str, list[tuple[str, float]]] = {}
 
     def look(one: Labelled, image: Image, condition: str) -> Face | None:
-        face = _largest(tracker, image)
+        face = largest(product.tracker(), image)
         found.setdefault(condition, []).append((one.person, face is not None))
         if face is not None:
             said.setdefault(condition, []).append((one.person, face.confidence))
@@ -113,8 +114,7 @@ def _false(context: Context) -> Findings:
     key = (context.use(EMPTY, files),)
 
     def make() -> list[tuple[list[float], int]]:
-        tracker, stream = load_tracker(threads=1), load_tracker(threads=1)
-        return [_look_at_empty(tracker, stream, read_picture(f)) for f in counted(files, _EMPTY)]
+        return [_look_at_empty(read_picture(file)) for file in counted(files, _EMPTY)]
 
     seen = context.remember("faces-false", key, make)
     stills = [said for said, _ in seen]
@@ -134,25 +134,18 @@ def _false(context: Context) -> Findings:
     return Findings(rows, {"confidence of false faces": confidence})
 
 
-def _look_at_empty(
-    tracker: FaceTracker, stream: FaceTracker, image: Image
-) -> tuple[list[float], int]:
+def _look_at_empty(image: Image) -> tuple[list[float], int]:
     """Confidence of each false face of a still, and how many a stream of it ends with."""
     image = np.ascontiguousarray(no_larger_than(image, _SIDE))
     height, width = image.shape[:2]
     camera = Camera.assume(width, height)
+    tracker = product.tracker()
     said = [float(face.confidence) for face in tracker.detect(Frame(image, 0.0, camera))]
-    stream.reset()
+    tracker.reset()
     count = 0
     for k in range(_STREAM):
-        count = len(stream.track(Frame(image, k / _RATE, camera)))
+        count = len(tracker.track(Frame(image, k / _RATE, camera)))
     return said, count
-
-
-def _largest(tracker: FaceTracker, image: Image) -> Face | None:
-    height, width = image.shape[:2]
-    frame = Frame(np.ascontiguousarray(image), 0.0, Camera.assume(width, height))
-    return max(tracker.detect(frame), key=lambda face: face.roi.width, default=None)
 
 
 MEASURE = Measure("faces", (MUXSPACE, EMPTY), run)

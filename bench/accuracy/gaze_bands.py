@@ -15,6 +15,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from bench.accuracy import product
 from bench.accuracy.context import Context, Findings, Measure, Row, counted
 from bench.accuracy.data_sets import COLUMBIA
 from bench.accuracy.donor import Donor, default_donor, fit
@@ -34,8 +35,6 @@ from bench.accuracy.looking import (
 from bench.accuracy.pictures import read_picture
 from bench.accuracy.statistics import mean, reliability
 from face_perception import geometry
-from face_perception.faces import load_tracker
-from face_perception.perception import Perception
 from face_perception.types import Camera, FloatArray, Image
 
 NAME = "Columbia Gaze bands"
@@ -167,9 +166,8 @@ def _of_small() -> str:
 
 def _look(files: Sequence[Path], donor_picture: Path, small: float) -> list[Look]:
     """The looks of which a valid gaze was told."""
-    tracker = load_tracker(threads=1)
+    tracker = product.tracker()
     donor = Donor(read_picture(donor_picture), tracker)
-    perception = Perception.load(threads=1, single_image=True)
     looks = []
     for file in counted(files, NAME):
         name = _FILE.match(file.stem)
@@ -178,7 +176,7 @@ def _look(files: Sequence[Path], donor_picture: Path, small: float) -> list[Look
         width = band.shape[1]
         right, left = fit(band, donor, tracker, (_GUESS[0] * width, _GUESS[1] * width))
         image, camera = _seen(donor, band, right, left, small)
-        seen = see(perception, image, camera)
+        seen = see(image, camera)
         if seen is None or not seen[1].valid or not np.isfinite(seen[1].direction).all():
             continue
         truth = geometry.from_yaw_pitch(

@@ -37,7 +37,6 @@ from face_perception.faces import (
     RIGHT_INNER_CANTHUS,
     RIGHT_OUTER_CANTHUS,
 )
-from face_perception.perception import Perception
 from face_perception.types import Camera, Face, FloatArray
 
 NAME = "tablet"
@@ -127,7 +126,6 @@ def gain_rows_of_one(told: Told) -> list[Row]:
 
 def _look(folder: Path) -> dict[str, Any]:
     geometry = _Geometry.read(folder / "camera")
-    perception = Perception.load(threads=1, single_image=True)
     made: dict[str, Any] = {"tried": 0}
     for split in ("training", "test"):
         made[split] = []
@@ -135,20 +133,18 @@ def _look(folder: Path) -> dict[str, Any]:
             rows = list(csv.DictReader(file))
         made["tried"] += len(rows)
         for row in counted(rows, NAME):
-            look = _see_one(perception, geometry, folder / split, row)
+            look = _see_one(geometry, folder / split, row)
             if look is not None:
                 made[split].append(look)
     return made
 
 
-def _see_one(
-    perception: Perception, geometry: _Geometry, folder: Path, row: dict[str, str]
-) -> Look | None:
+def _see_one(geometry: _Geometry, folder: Path, row: dict[str, str]) -> Look | None:
     number, x, y = int(row["frame"]), float(row["x"]), float(row["y"])
     image = read_picture(folder / "rgb" / f"{number:03d}.png")
     with np.load(folder / "depth" / f"{number:03d}.npz", allow_pickle=False) as file:
         depth = file[file.files[0]]
-    seen = see(perception, image, geometry.camera)
+    seen = see(image, geometry.camera)
     if seen is None or not seen[1].valid or not np.isfinite(seen[1].direction).all():
         return None
     face, gaze, looking = seen

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
+from bench.accuracy import product
 from bench.accuracy.context import Row
 from bench.accuracy.statistics import (
     Estimate,
@@ -36,7 +37,6 @@ from face_perception.gaze import (
     point_target,
     to_angles,
 )
-from face_perception.perception import Perception
 from face_perception.types import Camera, Face, FloatArray, Frame, Gaze, Image
 
 CONTACT = 0.5  # probability from which on eye contact counts as said
@@ -68,11 +68,11 @@ class Look:
         return geometry.angle_between(self.truth, -self.gaze.origin) < math.radians(1)
 
 
-def see(perception: Perception, image: Image, camera: Camera) -> tuple[Face, Gaze, bool] | None:
+def see(image: Image, camera: Camera) -> tuple[Face, Gaze, bool] | None:
     """The largest face of a still, its gaze without calibration, and whether it looks at the robot;
     None where no face is found.
     """
-    result = perception.process(Frame(np.ascontiguousarray(image), 0.0, camera))
+    result = product.still().process(Frame(np.ascontiguousarray(image), 0.0, camera))
     if not result.faces:
         return None
     k = max(range(len(result.faces)), key=lambda i: result.faces[i].roi.width)

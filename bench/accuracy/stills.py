@@ -8,11 +8,11 @@ from typing import Any
 
 import numpy as np
 
+from bench.accuracy import product
 from bench.accuracy.context import Context, counted
 from bench.accuracy.data_sets import CK, MUXSPACE, DataSet
 from bench.accuracy.labelled import Labelled, ck_plus, press
 from bench.accuracy.pictures import read_picture, with_margin, with_width
-from face_perception.perception import Perception
 from face_perception.types import Camera, Frame
 
 _CK_SCALE = 4  # CK+48 is enlarged, and set into a grey picture of twice the size
@@ -53,7 +53,6 @@ def stills(context: Context, source: Source) -> list[Still]:
 
 
 def _look(chosen: Sequence[Labelled], source: Source) -> list[Still]:
-    perception = Perception.load(threads=1, single_image=True)
     seen = []
     for one in counted(chosen, source.name):
         image = read_picture(one.file)
@@ -61,7 +60,7 @@ def _look(chosen: Sequence[Labelled], source: Source) -> list[Still]:
         image = with_margin(with_width(image, image.shape[1] * source.scale))
         height, width = image.shape[:2]
         frame = Frame(np.ascontiguousarray(image), 0.0, Camera.assume(width, height))
-        faces = perception.process(frame).to_json(0)["faces"]
+        faces = product.still().process(frame).to_json(0)["faces"]
         largest = max(faces, key=lambda face: face["roi"][2], default=None)
         seen.append(Still(one.label, one.person, largest))
     return seen

@@ -1,0 +1,20 @@
+"""The product under test, loaded once: for stills, and its face tracker alone. One thread."""
+
+from __future__ import annotations
+
+import functools
+
+from face_perception.faces import FaceTracker, load_tracker
+from face_perception.perception import Perception
+
+
+@functools.cache
+def still() -> Perception:
+    """As `face-perception run` on a picture; remembers nothing from one to the next."""
+    return Perception.load(threads=1, single_image=True)
+
+
+@functools.cache
+def tracker() -> FaceTracker:
+    """For stills with ``detect``. Reset it before a stream."""
+    return load_tracker(threads=1)
