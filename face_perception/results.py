@@ -211,24 +211,24 @@ _GAZE = (
     Field(
         "yaw_sigma",
         "standard deviation of the error of `yaw` about `yaw_gain` times the truth",
-        lambda g: _number(getattr(g, "yaw_sigma", math.nan)),
+        lambda g: _number(g.yaw_sigma),
         "rad",
     ),
     Field(
         "pitch_sigma",
         "standard deviation of the error of `pitch` about `pitch_gain` times the truth",
-        lambda g: _number(getattr(g, "pitch_sigma", math.nan)),
+        lambda g: _number(g.pitch_sigma),
         "rad",
     ),
     Field(
         "yaw_gain",
         "how much of a look to the side `yaw` reports, as expected of an average person",
-        lambda g: _number(getattr(g, "yaw_gain", math.nan)),
+        lambda g: _number(g.yaw_gain),
     ),
     Field(
         "pitch_gain",
         "how much of a look up or down `pitch` reports; well below 1 without calibration",
-        lambda g: _number(getattr(g, "pitch_gain", math.nan)),
+        lambda g: _number(g.pitch_gain),
     ),
     Field(
         "valid",
@@ -238,7 +238,7 @@ _GAZE = (
     Field(
         "eyes",
         "`unknown` (not visible), `open`, `blink`, or `closed` for longer than a blink",
-        lambda g: _name(getattr(g, "eyes", None)),
+        lambda g: _name(g.eyes),
     ),
     Field(
         "confidence", "how far the gaze can be trusted", lambda g: _number(g.confidence), "0 to 1"
@@ -267,15 +267,15 @@ _ATTENTION = (
     Field(
         "confidence",
         "probability that `target` is right",
-        lambda a: _number(getattr(a, "confidence", math.nan)),
+        lambda a: _number(a.confidence),
         "0 to 1",
     ),
     Field(
-        "source", "the source of the gaze; `head_pose` where no gaze was valid", lambda a: a.source
+        "source",
+        "the source of the gaze; `head_pose` where no gaze was valid; `eyes_closed`",
+        lambda a: a.source,
     ),
-    Field(
-        "eyes", "state of the eyes, as in `gaze.eyes`", lambda a: _name(getattr(a, "eyes", None))
-    ),
+    Field("eyes", "state of the eyes, as in `gaze.eyes`", lambda a: _name(a.eyes)),
     Field(
         "angle",
         "between the gaze and the line from the eyes to the camera",

@@ -128,6 +128,10 @@ def check_face(face: dict[str, Any], width: int, height: int, landmarks: bool = 
     number(attention["distance"], 0.1, 5)
     number(attention["eye_contact"], 0, 1)
     assert attention["source"]
+    assert gaze["eyes"] == attention["eyes"] == "open"
+    number(gaze["yaw_sigma"], 0.01, 0.5)
+    number(gaze["pitch_sigma"], 0.01, 0.5)
+    number(attention["confidence"], 0, 1)
     assert attention["target"] in ("unknown", "none", "robot", "face")
     assert (attention["target"] == "face") == bool(attention["target_id"])
     assert attention["engagement"] in ("disengaged", "engaging", "engaged", "disengaging")
@@ -429,8 +433,10 @@ def test_what_is_not_known_is_null() -> None:
     gaze = first["gaze"]
     assert gaze["origin"] == gaze["direction"] == [None] * 3
     assert [key for key, value in gaze.items() if value is not None] == [
-        *("origin", "direction", "valid", "confidence", "source", "person_id", "calibrated"),
+        *("origin", "direction", "yaw_gain", "pitch_gain", "valid", "eyes", "confidence"),
+        *("source", "person_id", "calibrated"),
     ]
+    assert gaze["eyes"] == "unknown"
     assert (gaze["valid"], gaze["confidence"], gaze["source"]) == (False, 0.0, "x")
     assert first["action_units"] == {"4": None, "12": 0.1235}
     assert first["action_unit_confidence"] == {"4": None, "12": 0.7}

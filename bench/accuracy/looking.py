@@ -30,9 +30,9 @@ from face_perception.gaze import (
     GEOMETRIC,
     CalibrationRefused,
     Collection,
-    GeometricGaze,
     People,
     PeopleStore,
+    load_gaze,
     normalised_rotation,
     point_target,
     to_angles,
@@ -96,7 +96,12 @@ def calibrate(targets: Sequence[Sequence[Look]], test: Sequence[Look]) -> Calibr
     """
     with tempfile.TemporaryDirectory() as folder:
         store = PeopleStore(Path(folder) / "people")
-        people = People(store, {GEOMETRIC: GeometricGaze().revision})
+        estimator = load_gaze(GEOMETRIC)
+        people = People(
+            store,
+            {estimator.name: estimator.revision},
+            priors={estimator.name: estimator.prior},
+        )
         points = [point_target(looks[0].gaze.origin + looks[0].truth) for looks in targets]
         collection = Collection(_PERSON, points, samples=_SAMPLES, interval=_INTERVAL)
         people.begin(collection)
@@ -121,6 +126,7 @@ def calibrate(targets: Sequence[Sequence[Look]], test: Sequence[Look]) -> Calibr
         gazes = []
         for look in test:
             stamp += _INTERVAL
+            people.link(_PERSON, _PERSON)  # forgets the picture before: nothing is smoothed
             gaze = dataclasses.replace(look.gaze, face_id=_PERSON)
             gazes += people.update(stamp, look.camera, [_face(look)], [gaze])
         return Calibrated(gazes, store.get(_PERSON)[GEOMETRIC].expected_residual)
@@ -219,11 +225,11 @@ def sigma_rows(told: Told) -> list[Row]:
     for axis, name in enumerate(("yaw", "pitch")):
         ratios, groups = [], []
         for look, gaze in zip(told.looks, told.gazes, strict=True):
-            sigma = getattr(gaze, f"{name}_sigma", math.nan)
+            sigma = getattr(gaze, f"{name}_sigma")
             rotation = normalised_rotation(look.camera, look.face)
             said = to_angles(rotation, gaze.direction)[axis]
             truth = to_angles(rotation, look.truth)[axis]
-            ratio = (said - getattr(gaze, f"{name}_gain", 1.0) * truth) / sigma
+            ratio = (said - getattr(gaze, f"{name}_gain") * truth) / sigma
             if math.isfinite(ratio):
                 ratios.append(ratio)
                 groups.append(look.group)
