@@ -53,8 +53,7 @@ def make_bands(data: Path) -> None:
     portrait = Portrait.read(sample_photo("astronaut"), tracker=tracker)
     folder = data / "deepgaze" / "data" / "dataset"
     for up, side in PLACES:
-        # The irises go far, so that the look is read whatever the estimator's gain.
-        state = FaceState(gaze_yaw=2 * math.radians(side), gaze_pitch=2 * math.radians(up))
+        state = FaceState(gaze_yaw=math.radians(side), gaze_pitch=math.radians(up))
         image = portrait.render(state)
         height, width = image.shape[:2]
         (face,) = tracker.detect(Frame(image, 0.0, Camera.assume(width, height)))

@@ -175,9 +175,9 @@ def test_every_measure_is_made(run: dict[str, Any]) -> None:
 
 
 def test_gaze_of_turned_eyes(run: dict[str, Any]) -> None:
-    """The stand-in's eyes turn by more than its labels say; how far exactly is not known."""
+    """How far the talking face turns the eyes for a look is known roughly only."""
     assert value(run, "gaze_bands", "face found and gaze valid") == 1
-    assert value(run, "gaze_bands", "gain, yaw", "not calibrated") > 0.2
+    assert 0.3 < value(run, "gaze_bands", "gain, yaw", "not calibrated") < 3
     assert value(run, "gaze_bands", "error", "not calibrated") < 15
     at_lens = "eye contact > 0.5", "not calibrated, looks at the lens"
     assert value(run, "gaze_bands", *at_lens) == 1

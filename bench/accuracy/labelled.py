@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import hashlib
 import re
-from collections import defaultdict
+from collections import Counter, defaultdict
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,6 +24,7 @@ _CLASSES = {
     "surprise": "surprised",
 }
 _MOST = 150  # press photographs of one class: most of them are neutral or happy
+_MOST_OF_PERSON = 4  # of these: else one class is mostly one person
 _LETTERS = "ABCDEFGH"  # first letters of names that are read; the others are kept aside
 
 
@@ -49,8 +50,10 @@ def ck_plus(context: Context) -> list[Labelled]:
 
 
 def press(context: Context) -> list[Labelled]:
-    """Press photographs whose names begin with A to H, at most ``_MOST`` of a class, chosen by the
-    hash of the name. Pictures that have two different labels are left out.
+    """Press photographs whose names begin with A to H, chosen by the hash of the name.
+
+    At most ``_MOST`` of a class and ``_MOST_OF_PERSON`` of one person in it. Pictures that have two
+    different labels are left out.
     """
     folder = MUXSPACE.folder(context.data)
     legend = folder / "data" / "legend.csv"
@@ -61,13 +64,16 @@ def press(context: Context) -> list[Labelled]:
         for row in csv.DictReader(file):
             if row["image"][:1] in _LETTERS and (folder / "images" / row["image"]).exists():
                 labels[row["image"]].add(row["emotion"].lower())
-    of_class: dict[str, list[str]] = defaultdict(list)
-    for name, said in labels.items():
-        if len(said) == 1 and (label := _CLASSES.get(said.pop())):
-            of_class[label].append(name)
-    chosen = [
-        Labelled(folder / "images" / name, label, re.sub(r"_\d+\.\w+$", "", name))
-        for label, names in of_class.items()
-        for name in sorted(names, key=lambda name: hashlib.sha256(name.encode()).digest())[:_MOST]
-    ]
+    chosen: list[Labelled] = []
+    of_class: Counter[str] = Counter()
+    of_person: Counter[tuple[str, str]] = Counter()
+    for name in sorted(labels, key=lambda name: hashlib.sha256(name.encode()).digest()):
+        label = _CLASSES.get(min(labels[name]))
+        person = re.sub(r"_\d+\.\w+$", "", name)
+        if len(labels[name]) > 1 or label is None or of_class[label] >= _MOST:
+            continue
+        if of_person[label, person] < _MOST_OF_PERSON:
+            of_class[label] += 1
+            of_person[label, person] += 1
+            chosen.append(Labelled(folder / "images" / name, label, person))
     return sorted(chosen, key=lambda one: one.file.name)
