@@ -129,6 +129,7 @@ class Perception:
         expressions = self._smooth_expressions(self._expressions.estimate(crops), stamp)
         return Result(
             stamp=stamp,
+            camera=frame.camera,
             faces=tuple(faces),
             gazes=tuple(gazes),
             action_units=tuple(units),

@@ -19,6 +19,7 @@ from face_perception.types import (
     ActionUnit,
     ActionUnits,
     Attention,
+    Camera,
     Expression,
     Face,
     Gaze,
@@ -28,9 +29,13 @@ from face_perception.types import (
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """What was found in one image; results are matched to faces by face id."""
+    """What was found in one image; results are matched to faces by face id.
+
+    ``camera`` is the one by which all of it was computed.
+    """
 
     stamp: float
+    camera: Camera
     faces: tuple[Face, ...]
     gazes: tuple[Gaze, ...] = ()
     action_units: tuple[ActionUnits, ...] = ()
@@ -160,7 +165,7 @@ def _classes(expression: Expression | None) -> Mapping[str, float | None]:
 CAMERA = Field(
     "camera",
     "the camera that all positions and angles were computed with",
-    lambda r: getattr(r, "camera", None),
+    lambda r: r.camera,
     parts=(
         Field(
             "assumed",

@@ -13,7 +13,6 @@ import signal
 import subprocess
 import sys
 import time
-import types
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -415,6 +414,7 @@ def test_what_is_not_known_is_null() -> None:
     face = Face("a", 0.9, Roi(1, 2, 3, 4), np.full((478, 3), nan, np.float32), None)
     result = Result(
         stamp=1.25,
+        camera=Camera.assume(640, 480),
         faces=(face, dataclasses.replace(face, id="b")),
         gazes=(Gaze("a", np.full(3, nan), np.full(3, nan), 0.0, False, "x"),),
         action_units=(
@@ -426,7 +426,7 @@ def test_what_is_not_known_is_null() -> None:
     line = result.to_json(7, landmarks=True)
     assert lines(json.dumps(line) + "\n") == [line]
     first, second = line["faces"]
-    assert (line["frame"], line["stamp"]) == (7, 1.25)
+    assert (line["frame"], line["stamp"], line["camera"]["assumed"]) == (7, 1.25, True)
     assert first["roi"] == [1, 2, 3, 4]
     assert first["confidence"] == 0.9
     assert first["head_pose"] is None
@@ -456,10 +456,10 @@ def test_what_is_not_known_is_null() -> None:
 
 
 def test_a_line_says_which_camera_was_used() -> None:
-    given = types.SimpleNamespace(camera=Camera(640, 480, 501.234, 502, 320, 240))
-    assert results.CAMERA.json(given) == {"assumed": False, "fx": 501.23, "fy": 502.0}
-    guessed = types.SimpleNamespace(camera=Camera.assume(640, 480))
-    assert results.CAMERA.json(guessed) == {"assumed": True, "fx": 640.0, "fy": 640.0}
+    given = Result(0.0, Camera(640, 480, 501.234, 502, 320, 240), ()).to_json(0)
+    assert given["camera"] == {"assumed": False, "fx": 501.23, "fy": 502.0}
+    guessed = Result(0.0, Camera.assume(640, 480), ()).to_json(0)
+    assert guessed["camera"] == {"assumed": True, "fx": 640.0, "fy": 640.0}
 
 
 @pytest.mark.parametrize("script", ["face-perception", "node"])

@@ -224,8 +224,7 @@ def test_the_offline_page_is_what_a_clip_gives(tmp_path: Path, own_models: Path)
     for name in ("action_units", "action_unit_probability", "action_unit_confidence", "expression"):
         assert face.pop(name)
         face[name] = None
-    camera = {"camera": dict.fromkeys(("assumed", "fx", "fy"))}
-    assert sorted(rows[0]) == sorted(paths_of({**line, **camera, "faces": None}))
+    assert sorted(rows[0]) == sorted(paths_of({**line, "faces": None}))
     assert sorted(rows[1]) == sorted(paths_of(face))
     run_in(tmp_path, python_block("offline.md", 0))
     assert "face_1" in (tmp_path / "faces.csv").read_text()
