@@ -13,7 +13,14 @@ from face_perception.affect import (
     derive_valence_arousal,
 )
 from face_perception.attention import AttentionTracker
-from face_perception.faces import FaceTracker, crop_face, load_tracker
+from face_perception.faces import (
+    MAX_FACES,
+    FaceTracker,
+    crop_face,
+    load_tracker,
+    plausible_camera,
+    seen_by,
+)
 from face_perception.gaze import (
     GEOMETRIC,
     GazeEstimator,
@@ -35,7 +42,8 @@ class Perception:
     largest face is linked to ``person``, where one is named, until it is lost.
 
     With ``single_image`` every frame stands on its own: a face counts at once, none is followed,
-    and head pose and gaze are means of the image and its mirror image (see ``mirror``).
+    head pose and gaze are means of the image and its mirror image (see ``mirror``), and a face that
+    is too large for the focal length of an assumed camera implies a longer lens.
     """
 
     def __init__(
@@ -71,10 +79,12 @@ class Perception:
         gaze: str = GEOMETRIC,
         people: PeopleStore | None = None,
         person: str = "",
+        max_faces: int = MAX_FACES,
     ) -> Perception:
         """On the default models and settings; ``threads`` for each network. ``gaze`` is
         ``geometric``, or a gaze network by the name or path of its card. ``people`` is where
-        calibrations are (the user's), ``person`` whose is used.
+        calibrations are (the user's), ``person`` whose is used. ``max_faces`` is the number of
+        faces that are looked for at most.
 
         Raises inference.ModelError where a model is missing, naming the command that fetches it,
         and ValueError for a person who is not calibrated for ``gaze``, or an id that can be none.
@@ -95,7 +105,7 @@ class Perception:
                 f"{shlex.join(hint)}`"
             )
         return cls(
-            load_tracker(threads=threads),
+            load_tracker(threads=threads, max_faces=max_faces),
             estimator,
             LandmarkActionUnits(),
             ExpressionNet(load("expression", threads=threads)),
@@ -112,7 +122,7 @@ class Perception:
         """
         stamp = frame.stamp
         if self._single_image:
-            faces, gazes = self._look_twice(frame)
+            frame, faces, gazes = self._look_twice(frame)
         else:
             faces = self._tracker.track(frame)
             gazes = estimate_gazes(self._gaze, frame, faces)
@@ -138,14 +148,19 @@ class Perception:
             attention=tuple(self._attention.update(stamp, faces, gazes)),
         )
 
-    def _look_twice(self, frame: Frame) -> tuple[list[Face], list[Gaze]]:
-        """Faces and gazes of a still: head pose and gaze are means of it and its mirror image."""
+    def _look_twice(self, frame: Frame) -> tuple[Frame, list[Face], list[Gaze]]:
+        """The frame with the camera that is plausible for a still, its faces and gazes: head pose
+        and gaze are means of it and its mirror image.
+        """
         for memory in self._memories:
             memory.reset()
         if self._people is not None:
             for face_id in self._people.linked():
                 self._people.link(face_id, "")
         faces = self._tracker.detect(frame)
+        camera = plausible_camera(frame.camera, faces)
+        if camera is not frame.camera:
+            frame, faces = replace(frame, camera=camera), seen_by(camera, faces)
         gazes = estimate_gazes(self._gaze, frame, faces)
         reverse = mirror.mirrored(frame)
         others = mirror.match(faces, self._tracker.detect(reverse) if faces else [], frame.camera)
@@ -155,4 +170,4 @@ class Perception:
         for (i, other), gaze in zip(pairs, seen, strict=True):
             gazes[i] = mirror.mean_gaze(gazes[i], gaze)
             faces[i] = replace(faces[i], pose=mirror.mean_pose(faces[i].pose, other.pose))
-        return faces, gazes
+        return frame, faces, gazes

@@ -178,7 +178,16 @@ def test_a_film(clip: Path, tmp_path: Path) -> None:
             check_face(face, 320, 240)
     assert len(list(Clip(drawn))) == 45
     assert "45 frame(s)" in done.stderr
-    assert len(done.stderr.splitlines()) == 1
+    summary, camera = done.stderr.splitlines()
+    assert summary.startswith("clip")
+    assert "the camera is assumed (focal length = image width)" in camera
+    assert "--camera-info" in camera
+
+
+def test_a_full_list_of_faces_is_said(clip: Path) -> None:
+    done = call("run", clip, "--max-faces", "1")
+    assert {face["id"] for line in lines(done.stdout) for face in line["faces"]} == {"face_1"}
+    assert "there may be more, raise --max-faces" in done.stderr
 
 
 def test_lines_go_to_stdout_where_nothing_else_is_asked_for(clip: Path) -> None:
@@ -199,6 +208,7 @@ def test_a_calibration_is_used(tmp_path: Path) -> None:
     def distance(*more: object) -> float:
         done = call("run", sample_photo("astronaut"), *more)
         assert done.returncode == 0, done.stderr
+        assert ("the camera is assumed" in done.stderr) == (not more)
         return float(lines(done.stdout)[0]["faces"][0]["head_pose"]["position"][2])
 
     assert distance("--camera-info", camera(1024)) == pytest.approx(2 * distance(), rel=0.1)

@@ -16,7 +16,8 @@ from face_perception.commands.numbers import positive
 
 if TYPE_CHECKING:
     from face_perception.clips import Clip
-    from face_perception.types import Frame
+    from face_perception.perception import Result
+    from face_perception.types import Camera, Frame
 
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -52,6 +53,14 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     parser.add_argument(
         "--people", type=Path, metavar="FOLDER", help="default: face_perception/people in your data"
     )
+    parser.add_argument(
+        "--max-faces",
+        type=positive,
+        default=10,
+        metavar="N",
+        help="faces that are looked for at most, default: 10; when there are so many, stderr says "
+        "so",
+    )
     parser.add_argument("--threads", type=positive, default=1, metavar="N", help="default: 1")
     parser.set_defaults(run=run)
 
@@ -74,6 +83,7 @@ def run(args: argparse.Namespace) -> int:
             gaze=args.gaze,
             people=PeopleStore(args.people, lambda text: print(text, file=sys.stderr)),
             person=args.person,
+            max_faces=args.max_faces,
         )
         summary = _Summary(clip)
         write = _open_lines(args, clip, stack)
@@ -87,7 +97,7 @@ def run(args: argparse.Namespace) -> int:
                 drawing.write(
                     overlay.draw(
                         frame.image,
-                        frame.camera,
+                        result.camera,
                         result.faces,
                         gazes=result.gazes,
                         action_units=result.action_units,
@@ -96,7 +106,7 @@ def run(args: argparse.Namespace) -> int:
                         attention=result.attention,
                     )
                 )
-            summary.add([face.id for face in result.faces])
+            summary.add(result, len(result.faces) == args.max_faces)
     return 0
 
 
@@ -148,13 +158,18 @@ class _Summary:
         self._frames = 0
         self._with_faces = 0
         self._ids: dict[str, int] = {}
+        self._full = 0
+        self._camera: Camera | None = None
         self._start = time.monotonic()
 
-    def add(self, ids: list[str]) -> None:
+    def add(self, result: Result, full: bool) -> None:
+        """``full`` is true where there are as many faces as are looked for at most."""
         self._frames += 1
-        self._with_faces += bool(ids)
-        for face_id in ids:
-            self._ids[face_id] = self._ids.get(face_id, 0) + 1
+        self._with_faces += bool(result.faces)
+        self._full += full
+        self._camera = result.camera
+        for face in result.faces:
+            self._ids[face.id] = self._ids.get(face.id, 0) + 1
 
     def print(self) -> None:
         seconds = time.monotonic() - self._start
@@ -164,7 +179,25 @@ class _Summary:
             f"{self._with_faces} with a face: {faces or 'none'}",
             file=sys.stderr,
         )
+        if self._full:
+            print(
+                f"{self._full} frame(s) have as many faces as are looked for: there may be more, "
+                "raise --max-faces",
+                file=sys.stderr,
+            )
+        if self._camera is not None and self._camera.assumed and self._ids:
+            print(_assumed(self._camera), file=sys.stderr)
         # Containers may be off by a frame or two.
         missing = self._clip.count - self._frames
         if missing > max(2, 0.02 * self._clip.count):
             print(f"the file promises {missing} more: interrupted, or damaged", file=sys.stderr)
+
+
+def _assumed(camera: Camera) -> str:
+    """What an assumed camera costs, for the reader of the results."""
+    lens = "= image width" if camera.fx == camera.width else f"{camera.fx:.0f} pixels, by the face"
+    return (
+        f"the camera is assumed (focal length {lens}): distances are off by as much as the focal "
+        "length, and angles of large faces and of those far from the middle by several degrees; "
+        "give --camera-info FILE.yaml"
+    )

@@ -36,9 +36,10 @@ from face_perception.faces.landmarks import (
     RIGHT_OUTER_CANTHUS,
     SELLION,
 )
+from face_perception.faces.lens import plausible_camera, seen_by
 from face_perception.faces.optics import check_lens, normalised, project
 from face_perception.faces.pose import NEUTRAL_PITCH, head_pose, unrotated
-from face_perception.faces.track import GONE_AFTER, FaceTracker, load_tracker
+from face_perception.faces.track import GONE_AFTER, MAX_FACES, FaceTracker, load_tracker
 
 __all__ = [
     "ALIGNED_SIDE",
@@ -60,6 +61,7 @@ __all__ = [
     "LIPS_INNER_UPPER",
     "LIPS_OUTER_LOWER",
     "LIPS_OUTER_UPPER",
+    "MAX_FACES",
     "MOUTH_LEFT",
     "MOUTH_RIGHT",
     "NEUTRAL_PITCH",
@@ -82,6 +84,8 @@ __all__ = [
     "head_pose",
     "load_tracker",
     "normalised",
+    "plausible_camera",
     "project",
+    "seen_by",
     "unrotated",
 ]

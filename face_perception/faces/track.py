@@ -47,6 +47,7 @@ from face_perception.types import Face, Frame, Image, Roi
 
 FloatArray = npt.NDArray[np.floating]
 
+MAX_FACES = 10  # that are followed at a time, where nothing else is asked for
 _SETTLE_PASSES = 3  # a detection's square is coarse: the mesh runs again in its own
 _SEARCH_PERIOD = 0.1  # seconds between two searches while no face, or a lost one, is looked for
 _KEEP_LOST = 1.5  # seconds a lost face may be away and keep its id
@@ -72,7 +73,7 @@ class FaceTracker:
     image after the other is searched as well, at half that rate. A face counts after ``min_hits``
     images, at once if it is beyond doubt and nobody is missing; one that was lost for a second or
     so, hidden or away, gets its id back. Ids are ``id_prefix`` and a counter, so a replay gives the
-    same.
+    same. ``full`` is true where the last image had ``max_faces`` of them, and may have had more.
 
     Not for use by two threads at once. Raises ValueError for a setting out of range.
     """
@@ -82,7 +83,7 @@ class FaceTracker:
         detector: Model,
         mesh: Model,
         *,
-        max_faces: int = 10,
+        max_faces: int = MAX_FACES,
         detect_every: int = 10,
         min_detection_score: float = 0.6,
         min_presence: float = 0.5,
@@ -109,6 +110,7 @@ class FaceTracker:
         self._min_hits = min_hits
         self._id_prefix = id_prefix
         self._count = 0
+        self.full = False
         self.reset()
 
     def reset(self) -> None:
@@ -156,6 +158,7 @@ class FaceTracker:
                 track.id = f"{self._id_prefix}{self._count}"
         if counting:
             self._turns = turns_of(counting[0].square)
+        self.full = len(counting) == self._max_faces
         return [_face(track, frame) for track in counting]
 
     def detect(self, frame: Frame) -> list[Face]:
@@ -173,6 +176,7 @@ class FaceTracker:
             if not found:
                 for window in (None, *near_windows(image.shape[1], image.shape[0])):
                     self._add(image, View(window, turns), frame.stamp, found)
+        self.full = len(found) == self._max_faces
         for number, track in enumerate(found, start=1):
             track.id = f"{self._id_prefix}{number}"
         return [_face(track, frame) for track in found]

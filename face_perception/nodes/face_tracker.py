@@ -20,13 +20,14 @@ _UNSTAMPED = (
     "images carry no stamp, or the same one again: have the camera driver stamp them; attention, "
     "overlay and gaze networks pair by it"
 )
+_FULL = ", as many as max_faces allows: there may be more"
 
 
 @dataclass(frozen=True)
 class FaceTrackerParameters(networks.NetworkParameters):
     """Parameters of the face_tracker node."""
 
-    max_faces: int = parameter(10, "Faces tracked at a time.", minimum=1, maximum=50)
+    max_faces: int = parameter(faces.MAX_FACES, "Faces tracked at a time.", minimum=1, maximum=50)
     detect_every: int = parameter(
         10,
         "Frames between two searches for new faces; tracked ones are followed in every frame.",
@@ -103,7 +104,8 @@ class FaceTrackerNode(PerceptionNode[FaceTrackerParameters]):
     def report(self) -> tuple[str, dict[str, str]]:
         fallen, models = networks.report(self._tracker.models)
         problem = self._input.status if self._input else ""
-        return problem or self._unstamped or fallen, {"faces": str(self._count), **models}
+        count = f"{self._count}{_FULL if self._tracker.full else ''}"
+        return problem or self._unstamped or fallen, {"faces": count, **models}
 
     def _received(self, message: Any) -> None:
         self.count("input")
