@@ -16,7 +16,7 @@ from face_perception.commands.numbers import positive
 
 if TYPE_CHECKING:
     from face_perception.clips import Clip
-    from face_perception.perception import Result
+    from face_perception.results import Result
     from face_perception.types import Camera, Frame
 
 

@@ -12,6 +12,7 @@ from face_perception.smoothing import OneEuro
 from face_perception.types import Eyes, Face, FloatArray
 
 BLINK_TIME = 0.4  # seconds; a blink lasts 0.1 to 0.4 s
+_LOWERED_TIME = 0.6  # seconds; the lids of a slow blink also open slowly
 
 
 @dataclass(slots=True)
@@ -35,7 +36,7 @@ class SteadyGaze:
     - ``first_blink_level``: the same during the first ``settle_time`` seconds of a face, while its
       usual openness is the average of many people: eyes differ by a quarter.
     - ``closed_level``: openness below which eyes count as closed after longer than a blink (0.4 s).
-      Eyes that stay between the two levels for as long are lowered for a look down, not blinking.
+      Eyes that stay between the two levels for 0.6 s are lowered for a look down, not blinking.
     - ``max_turn``: turn of the head against the line of sight, radians, beyond which no eye is
       used.
     - ``min_cutoff``, ``beta``: of the one-euro filter on the direction (hertz; hertz a unit/s).
@@ -99,7 +100,7 @@ class SteadyGaze:
         state.lowered_since = _since(state.lowered_since, opened < level, stamp)
         closed_level = min(level, self._closed_level)
         state.closed_since = _since(state.closed_since, opened < closed_level, stamp)
-        return closed_level if stamp - state.lowered_since > BLINK_TIME else level
+        return closed_level if stamp - state.lowered_since > _LOWERED_TIME else level
 
     def eyes(self, face_id: str, stamp: float, *, seen: bool, opened: bool) -> Eyes:
         """State of the eyes; ``seen``: an eye can be seen, ``opened``: one of these is open.
