@@ -24,16 +24,19 @@ Indices = npt.NDArray[np.intp]
 
 MAX_YAW, MAX_PITCH = 0.5, 0.35  # of an eye in the head, radians
 
-_RADIUS_CM = 1.2  # from the eyeball's centre to the iris, as in gaze.geometric
-# Irises are read less far from the middle of the eye than they are, by how much depends on the
-# face, so they go further than an eyeball's would: to the image's right and left, down and up.
-_FURTHER = np.array([[1.3, 1.3], [1.5, 1.5]])
+_RADIUS_CM = 1.2  # from the eyeball's centre to the iris
+# Effective radius sideways of an iris as the mesh network draws it, see gaze.eyes; up and down the
+# anatomical one is read.
+_SEEN_RADIUS_CM = np.array([0.8, 1.2])
+# Factors on the way of the irises, to the image's right and left, down and up, until they are
+# measured: the mesh network draws irises nearer to the middle of the eye than they are.
+_FURTHER = np.array([[1.0, 1.0], [1.5, 1.5]])
 _FARTHEST_CM = 0.95  # across; there the iris is in the corner of the eye
 _BEHIND_CM = 0.9  # the eyeball's centre behind the canthi
 _ABOVE_CM = 0.24  # and an eye that looks ahead above them
 _VISIBLE_IRIS_CM = 0.59
 _PITCH_TRUST = 0.6  # see gaze.geometric
-_LOOKS_AT_VIEWER = 0.07  # radians: how far a look into the lens is read wrong
+_LOOKS_AT_VIEWER = np.array([0.1, 0.07])  # radians: how far a look into the lens is read wrong
 
 _LID_FOLLOWS = 0.85  # share of the opening that the upper lid goes down a radian of pitch
 _WIDEST = -0.18
@@ -63,15 +66,15 @@ def iris_shift(turn: FloatArray, gaze: FloatArray) -> FloatArray:
 
 
 def gaze_seen(face: Anatomy, landmarks: FloatArray, head: tuple[float, float]) -> FloatArray:
-    """Where eyes look by their landmarks [478, 3], yaw and pitch [2], much as ``gaze.geometric``
-    would say. ``head``: its yaw and pitch.
+    """Yaw and pitch [2] of the eyes by their landmarks [478, 3], close to what ``gaze.geometric``
+    says. ``head``: its yaw and pitch.
     """
     x, y = irises(face, landmarks)
     pitch = _PITCH_TRUST * head[1]
     sines = (
-        (x + _BEHIND_CM * math.sin(head[0])) / _RADIUS_CM,
-        (-y - _ABOVE_CM + _BEHIND_CM * math.sin(pitch)) / _RADIUS_CM,
-    )
+        x + _BEHIND_CM * math.sin(head[0]),
+        -y - _ABOVE_CM + _BEHIND_CM * math.sin(pitch),
+    ) / _SEEN_RADIUS_CM
     return np.asarray(np.arcsin(np.clip(sines, -0.9, 0.9)))
 
 

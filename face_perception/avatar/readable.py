@@ -20,7 +20,7 @@ FloatArray = npt.NDArray[np.floating]
 
 # A look that is measured, radians: far enough to stand out from the landmarks' noise.
 _YAW, _PITCH = 0.26, 0.15
-_LEAST, _MOST = 1.0, 2.2
+_LEAST, _MOST = 0.7, 2.2
 _TURN = 0.1  # of the head
 _HEAD_LIMITS = (0.1, 0.8)
 _UNREAD = 0.1  # of the way: landmarks that do not follow say nothing about how far to go
