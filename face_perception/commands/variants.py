@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from face_perception.inference import Variant, VariantReport
 
 # Of `models capture`: enough for the gate, and small enough to come with the package.
-_CAPTURED = {"face_mesh": 4, "face_detector": 4, "expression": 8}
+_CAPTURED = {"face_mesh": 4, "face_detector": 4, "expression": 8, "blendshapes": 12}
 _CAPTURED_OTHERS = 4
 
 

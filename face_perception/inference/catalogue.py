@@ -27,7 +27,7 @@ KINDS = ("model", "photograph")
 # What is said wherever a model runs whose weights were never trained.
 UNTRAINED = "random weights: for plumbing only"
 
-RECIPES = ("face_detector", "face_mesh", "expression", "expression_fer")
+RECIPES = ("face_detector", "face_mesh", "expression", "expression_fer", "blendshapes")
 
 
 class ModelError(RuntimeError):
@@ -39,7 +39,8 @@ class Source:
     """A file that a model is made from, and the sha256 of the file.
 
     ``member`` of the wheel of ``package`` on the user's package index; or, where ``package`` is
-    empty, a file of this project in the folder of the cards.
+    empty, a file of this project in the folder of the cards. Where the member is itself a zip
+    archive, ``member`` goes on with ``!`` and the name inside.
     """
 
     package: str

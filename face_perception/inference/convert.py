@@ -1,7 +1,8 @@
 """TFLite to ONNX, for the operators that the default models have. Only at set-up.
 
-Channels come first inside the graph, the interface stays as in the file; batches of any size. What
-the operators do is stated by TensorFlow Lite's reference kernels.
+Convolutions and what lies between them have their channels first, everything else the file's own
+layout, and so has the interface. The first axis is a batch of any size; no operator may mix its
+samples. What the operators do is stated by TensorFlow Lite's reference kernels.
 """
 
 from __future__ import annotations
@@ -20,18 +21,19 @@ Array = npt.NDArray[Any]
 
 
 class Conversion:
-    """Adds a TFLite file's operators to a graph, computed from ``image`` [N, H, W, C].
+    """Adds a TFLite file's operators to a graph, computed from ``value``: an image [N, H, W, C], or
+    whatever the file takes.
 
-    ``output(k)`` is the k-th output in the file's own layout. Raises UnsupportedModel for an
-    operator or an option that is not known.
+    ``output(k)`` is the k-th output in the file's own layout, the batch in front. Raises
+    UnsupportedModel for an operator or an option that is not known.
     """
 
-    def __init__(self, graph: Graph, source: TFLiteModel, image: str) -> None:
+    def __init__(self, graph: Graph, source: TFLiteModel, value: str) -> None:
         self._graph = graph
         self._source = source
         # Tensors by number: channels first, as in the file, or both.
         self._first: dict[int, str] = {}
-        self._last: dict[int, str] = {source.inputs[0]: image}
+        self._last: dict[int, str] = {source.inputs[0]: value}
         self._padding: dict[int, tuple[int, int, int, int]] = {}
         # Affine maps, which the file has as [N, 4, 4] and the graph as [N, 3, 2].
         self._matrices: set[int] = set()
@@ -61,6 +63,20 @@ class Conversion:
             value = self._channels_first(tensor)
             self._last[tensor] = self._graph.node("Transpose", value, perm=[0, 2, 3, 1])
         return self._last[tensor]
+
+    def _operand(self, tensor: int) -> str:
+        """A value in the file's layout, constant or not."""
+        if tensor in self._source.constants:
+            return self._graph.constant(self._source.constants[tensor])
+        return self._as_stored(tensor)
+
+    def _axes(self, operator: Operator) -> list[int]:
+        """Axes that an operator's second input names, counted from the front."""
+        rank = len(self._source.shapes[operator.inputs[0]])
+        axes = [int(axis) % rank for axis in self._constant(operator.inputs[1]).reshape(-1)]
+        if 0 in axes:
+            raise self._source.unsupported(f"{operator.kind} over the batch")
+        return axes
 
     def _constant(self, tensor: int) -> Array:
         if tensor not in self._source.constants:
@@ -167,17 +183,64 @@ class Conversion:
         self._first[operator.outputs[0]] = self._graph.node("Add", kept, scaled)
 
     def _op_add(self, operator: Operator) -> None:
-        a, b = (self._channels_first(i) for i in operator.inputs)
-        self._first[operator.outputs[0]] = self._activated(
-            self._graph.node("Add", a, b), operator.options.FusedActivationFunction()
+        a, b = operator.inputs
+        if a in self._first and b in self._first:
+            self._first[operator.outputs[0]] = self._activated(
+                self._graph.node("Add", self._channels_first(a), self._channels_first(b)),
+                operator.options.FusedActivationFunction(),
+            )
+        else:
+            self._elementwise(operator, "Add")
+
+    def _elementwise(self, operator: Operator, kind: str) -> None:
+        """An operator on two values whose shapes are made equal by repetition."""
+        a, b = (self._operand(tensor) for tensor in operator.inputs)
+        self._last[operator.outputs[0]] = self._activated(
+            self._graph.node(kind, a, b), operator.options.FusedActivationFunction()
         )
+
+    def _op_sub(self, operator: Operator) -> None:
+        self._elementwise(operator, "Sub")
+
+    def _op_div(self, operator: Operator) -> None:
+        self._elementwise(operator, "Div")
+
+    def _op_squared_difference(self, operator: Operator) -> None:
+        a, b = (self._operand(tensor) for tensor in operator.inputs)
+        difference = self._graph.node("Sub", a, b)
+        self._last[operator.outputs[0]] = self._graph.node("Mul", difference, difference)
+
+    def _unary(self, operator: Operator, *kinds: str) -> None:
+        """ONNX nodes of one value each, one after the other, in the layout that is there."""
+        tensor, output = operator.inputs[0], operator.outputs[0]
+        first = tensor in self._first
+        value = self._channels_first(tensor) if first else self._as_stored(tensor)
+        for kind in kinds:
+            value = self._graph.node(kind, value)
+        (self._first if first else self._last)[output] = value
+
+    def _op_logistic(self, operator: Operator) -> None:
+        self._unary(operator, "Sigmoid")
+
+    def _op_neg(self, operator: Operator) -> None:
+        self._unary(operator, "Neg")
+
+    def _op_relu(self, operator: Operator) -> None:
+        self._unary(operator, "Relu")
+
+    def _op_rsqrt(self, operator: Operator) -> None:
+        self._unary(operator, "Sqrt", "Reciprocal")
+
+    def _op_sqrt(self, operator: Operator) -> None:
+        self._unary(operator, "Sqrt")
 
     def _op_mul(self, operator: Operator) -> None:
         tensor, factor = operator.inputs
-        value = self._constant(factor)
-        if tensor in self._matrices:
-            value = value[:, :2, [0, 1, 3]].transpose(0, 2, 1)
-            self._matrices.add(operator.outputs[0])
+        if tensor not in self._matrices:
+            self._elementwise(operator, "Mul")
+            return
+        value = self._constant(factor)[:, :2, [0, 1, 3]].transpose(0, 2, 1)
+        self._matrices.add(operator.outputs[0])
         self._last[operator.outputs[0]] = self._activated(
             self._graph.node("Mul", self._as_stored(tensor), self._graph.constant(value)),
             operator.options.FusedActivationFunction(),
@@ -191,10 +254,53 @@ class Conversion:
         )
 
     def _op_strided_slice(self, operator: Operator) -> None:
-        tensor, output = operator.inputs[0], operator.outputs[0]
-        if self._source.shapes[tensor] != self._source.shapes[output]:
-            raise self._source.unsupported("a slice that takes a part")
-        self._last[output] = self._as_stored(tensor)
+        tensor, output, options = operator.inputs[0], operator.outputs[0], operator.options
+        shape = self._source.shapes[tensor]
+        begin, end, stride = (self._constant(i).tolist() for i in operator.inputs[1:])
+        for axis in range(len(shape)):
+            begin[axis] = 0 if options.BeginMask() >> axis & 1 else begin[axis] % shape[axis]
+            if options.EndMask() >> axis & 1 or end[axis] >= shape[axis]:
+                end[axis] = shape[axis]
+        if (begin[0], end[0]) != (0, shape[0]):
+            raise self._source.unsupported("a slice of the batch")
+        # An axis that the file drops, other than the batch, would change the layout.
+        if options.EllipsisMask() or options.NewAxisMask() or options.ShrinkAxisMask() & ~1:
+            raise self._source.unsupported("a slice that adds or drops an axis")
+        value = self._as_stored(tensor)
+        axes = [i for i, size in enumerate(shape) if (begin[i], end[i], stride[i]) != (0, size, 1)]
+        if axes:
+            bounds = [self._graph.indices([v[i] for i in axes]) for v in (begin, end)]
+            steps = self._graph.indices([stride[i] for i in axes])
+            value = self._graph.node("Slice", value, *bounds, self._graph.indices(axes), steps)
+        self._last[output] = value
+
+    def _op_transpose(self, operator: Operator) -> None:
+        order = self._constant(operator.inputs[1]).tolist()
+        if order[0] != 0:
+            raise self._source.unsupported("a transposition of the batch")
+        self._last[operator.outputs[0]] = self._graph.node(
+            "Transpose", self._as_stored(operator.inputs[0]), perm=order
+        )
+
+    def _op_concatenation(self, operator: Operator) -> None:
+        rank = len(self._source.shapes[operator.outputs[0]])
+        axis = operator.options.Axis() % rank
+        computed = [i for i in operator.inputs if i not in self._source.constants]
+        if axis == 0 or not computed:
+            raise self._source.unsupported("a concatenation of batches or constants")
+        # A constant has one sample: a zero of every sample in the batch repeats it.
+        zero = self._graph.node("Mul", self._as_stored(computed[0]), self._graph.constant(0))
+        zero = self._graph.node("ReduceMean", zero, axes=list(range(1, rank)), keepdims=1)
+        parts = [
+            self._graph.node("Add", self._operand(i), zero)
+            if i in self._source.constants
+            else self._as_stored(i)
+            for i in operator.inputs
+        ]
+        self._last[operator.outputs[0]] = self._activated(
+            self._graph.node("Concat", *parts, axis=axis),
+            operator.options.FusedActivationFunction(),
+        )
 
     def _op_resize_bilinear(self, operator: Operator) -> None:
         if operator.options.AlignCorners() or not operator.options.HalfPixelCenters():
@@ -218,11 +324,22 @@ class Conversion:
         )
 
     def _op_mean(self, operator: Operator) -> None:
-        if self._constant(operator.inputs[1]).tolist() != [1, 2] or operator.options.KeepDims():
-            raise self._source.unsupported("a mean over anything but the image")
-        value = self._channels_first(operator.inputs[0])
+        tensor, output = operator.inputs[0], operator.outputs[0]
+        axes, keep = self._axes(operator), operator.options.KeepDims()
+        if axes == [1, 2] and not keep and tensor in self._first:
+            value = self._channels_first(tensor)
+            self._last[output] = self._graph.node("ReduceMean", value, axes=[2, 3], keepdims=0)
+        else:
+            self._last[output] = self._graph.node(
+                "ReduceMean", self._as_stored(tensor), axes=axes, keepdims=int(keep)
+            )
+
+    def _op_sum(self, operator: Operator) -> None:
         self._last[operator.outputs[0]] = self._graph.node(
-            "ReduceMean", value, axes=[2, 3], keepdims=0
+            "ReduceSum",
+            self._as_stored(operator.inputs[0]),
+            self._graph.indices(self._axes(operator)),
+            keepdims=int(operator.options.KeepDims()),
         )
 
     def _op_softmax(self, operator: Operator) -> None:

@@ -146,9 +146,21 @@ def expression_fer(data: bytes) -> bytes:
     return graph.serialise()
 
 
+def blendshapes(data: bytes) -> bytes:
+    """MediaPipe's blendshape network. ``landmarks`` [N, 146, 2], x and y of a part of the mesh in
+    any one unit -> ``strength`` [N, 52] in [0, 1]. It takes the mean and the scale out itself.
+    """
+    graph = Graph("blendshapes")
+    source = TFLiteModel(data, "blendshapes")
+    network = Conversion(graph, source, graph.input("landmarks", (146, 2)))
+    graph.output("strength", network.output(0), (52,))
+    return graph.serialise()
+
+
 RECIPES: dict[str, Callable[[bytes], bytes]] = {
     "face_detector": face_detector,
     "face_mesh": face_mesh,
     "expression": expression,
     "expression_fer": expression_fer,
+    "blendshapes": blendshapes,
 }

