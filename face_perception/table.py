@@ -15,6 +15,7 @@ from face_perception.types import (
     Attention,
     Engagement,
     Expression,
+    Eyes,
     Face,
     Gaze,
     Target,
@@ -68,7 +69,9 @@ def _row(face: Face, view: View) -> list[str | Text]:
     gaze = view.gazes.get(face.id)
     look = "-"
     if gaze is not None:
-        look = f"{_degrees(gaze.yaw)} {_degrees(gaze.pitch)}" if gaze.valid else "eyes closed"
+        closed = gaze.eyes in (Eyes.BLINK, Eyes.CLOSED)
+        unseen = "eyes closed" if closed else "eyes not seen"
+        look = f"{_degrees(gaze.yaw)} {_degrees(gaze.pitch)}" if gaze.valid else unseen
     units = view.action_units.get(face.id)
     strong = []
     if units is not None:
@@ -95,8 +98,12 @@ def _row(face: Face, view: View) -> list[str | Text]:
             Target.ROBOT: "the robot",
             Target.FACE: attention.target_id,
         }[attention.target]
-        if attention.target == Target.ROBOT:
+        if attention.looking_at_robot:
             target = Text(target, style="bold green")
+        elif attention.target == Target.ROBOT:
+            target = Text(f"perhaps {target}", style="yellow")
+        elif attention.eyes == Eyes.CLOSED:
+            target = "eyes closed"
         engagement = Engagement(attention.engagement).name.lower()
     return [
         face.id,

@@ -10,12 +10,13 @@ import numpy as np
 
 from face_perception import faces as mesh
 from face_perception.overlay.panel import draw_panel
-from face_perception.overlay.pen import AT_ROBOT, GREY, WHITE, Colour, Pen, Points
+from face_perception.overlay.pen import AT_ROBOT, GREY, PERHAPS_AT_ROBOT, WHITE, Colour, Pen, Points
 from face_perception.types import (
     ActionUnits,
     Attention,
     Camera,
     Expression,
+    Eyes,
     Face,
     Gaze,
     Image,
@@ -75,8 +76,9 @@ def draw(
 
     Results are matched to ``faces`` by their face id. Of a face, action units may be of several
     sources, and so may valence and arousal, which have a dial each, named by its source. Green
-    corners: looks at the robot. Axes: x (red) out of the face, y green, z (blue) up. ``note`` is a
-    line along the bottom. Raises ValueError for another kind of image.
+    corners: looks at the robot; amber corners: perhaps, by the head pose alone. Axes: x (red) out
+    of the face, y green, z (blue) up. ``note`` is a line along the bottom. Raises ValueError for
+    another kind of image.
     """
     if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8 or not image.size:
         raise ValueError(
@@ -99,7 +101,7 @@ def draw(
             _gaze(pen, camera, face, gaze_of[face.id])
     for face in faces:
         attends = attention_of.get(face.id)
-        _corners(pen, face, AT_ROBOT if attends and attends.looking_at_robot else GREY)
+        _corners(pen, face, _attention_colour(attends))
         draw_panel(
             pen,
             face,
@@ -111,6 +113,12 @@ def draw(
     if note:
         _note(pen, note)
     return pen.image
+
+
+def _attention_colour(attention: Attention | None) -> Colour:
+    if attention is None or attention.target != Target.ROBOT:
+        return GREY
+    return AT_ROBOT if attention.looking_at_robot else PERHAPS_AT_ROBOT
 
 
 def _note(pen: Pen, note: str) -> None:
@@ -166,6 +174,8 @@ def _gaze(pen: Pen, camera: Camera, face: Face, gaze: Gaze) -> None:
     """An arrow from each iris, in the perspective of the point between the eyes: who looks at the
     lens has a dot on each, which rays from the eyes themselves would spread.
     """
+    if not gaze.valid and gaze.eyes != Eyes.BLINK:
+        return  # eyes that are closed or hidden look nowhere that is known
     colour = _GAZE if gaze.valid else GREY
     depth = float(gaze.origin[2])
     if not depth > 0:

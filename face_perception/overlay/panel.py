@@ -14,6 +14,7 @@ from face_perception.types import (
     Attention,
     Engagement,
     Expression,
+    Eyes,
     Face,
     ValenceArousal,
 )
@@ -41,6 +42,8 @@ def draw_panel(
     lines: list[list[tuple[str, Colour]]] = [[(face.id, WHITE)]]
     if attends and attends.engagement in _ENGAGEMENT:
         lines[0].append((attends.engagement.name.lower(), _ENGAGEMENT[attends.engagement]))
+    if attends and attends.eyes == Eyes.CLOSED:
+        lines[0].append(("eyes closed", GREY))
     if expression and expression.label:
         share = float(expression.probability.max())
         lines.append([(expression.label, WHITE), (f"{share:.0%}", GREY)])

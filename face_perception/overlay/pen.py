@@ -15,6 +15,7 @@ Colour = tuple[int, int, int]
 WHITE = (245, 245, 245)
 GREY = (170, 176, 182)
 AT_ROBOT = (70, 220, 110)
+PERHAPS_AT_ROBOT = (255, 190, 60)
 
 TEXT, SMALL_TEXT = 0.40, 0.30  # sizes of letters
 
