@@ -6,6 +6,7 @@ was looked at. Half blinks, in which the lids do not meet, count neither as miss
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Mapping, Sequence
 
@@ -14,7 +15,7 @@ import numpy as np
 from bench.accuracy.context import Context, Findings, Measure, Row
 from bench.accuracy.data_sets import GRID, Missing
 from bench.accuracy.speakers import NAME, Speaker, speakers
-from bench.accuracy.statistics import bootstrap, mean
+from bench.accuracy.statistics import Estimate, bootstrap, mean
 
 Spans = Sequence[tuple[int, int]]
 
@@ -88,12 +89,11 @@ def _share(part: float, whole: float) -> float:
     return part / whole if whole else math.nan
 
 
-def _row(output: str, figure: str, estimate: object, unit: str, n: int = 0) -> Row:
-    import dataclasses
-
+def _row(output: str, figure: str, estimate: Estimate, unit: str, n: int = 0) -> Row:
+    """``n``: number of what is counted, where it is not clips."""
     if n:
-        estimate = dataclasses.replace(estimate, n=n)  # type: ignore[type-var]
-    return Row(output, figure, estimate, unit, NAME, "", "clip")  # type: ignore[arg-type]
+        estimate = dataclasses.replace(estimate, n=n)
+    return Row(output, figure, estimate, unit, NAME, "", "clip")
 
 
 MEASURE = Measure("blinks", (GRID,), run)

@@ -85,8 +85,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             continue
         print(f"  {time.process_time() - begin:.0f} s of CPU", file=sys.stderr, flush=True)
     print(report.text([row for found in findings.values() for row in found.rows]))
-    for name, reason in missing.items():
-        print(f"{name}: {reason}")
+    for name, why in missing.items():
+        print(f"{name}: {why}")
     if not findings:
         return 1
     made = report.document(context, findings, missing)

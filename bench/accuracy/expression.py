@@ -10,6 +10,7 @@ import numpy as np
 from bench.accuracy.context import Context, Findings, Measure, Row
 from bench.accuracy.data_sets import CK, MUXSPACE, Missing
 from bench.accuracy.statistics import (
+    Estimate,
     auc,
     balanced_accuracy,
     bootstrap,
@@ -22,7 +23,7 @@ from bench.accuracy.statistics import (
 from bench.accuracy.stills import SOURCES, Still, stills
 from face_perception.types import EXPRESSIONS
 
-_TURNS = ((0, 20), (20, 40))  # degrees of the head's yaw, either side
+_TURNS = ((0, 15), (15, 30), (30, 90))  # degrees of the head's yaw, either side
 _NEGATIVE = ("angry", "disgusted", "scared", "sad")
 _EXCITED, _CALM = ("angry", "scared", "surprised"), ("neutral", "sad")
 
@@ -59,8 +60,8 @@ def _measure(seen: Sequence[Still], name: str) -> Findings:
     right = truth == said
     top = np.array([max(one.face["expression"].values()) for one in found])
 
-    def row(figure: str, estimate: object, unit: str = "share", condition: str = "") -> None:
-        rows.append(Row("expression", figure, estimate, unit, name, condition))  # type: ignore[arg-type]
+    def row(figure: str, estimate: Estimate, unit: str = "share", condition: str = "") -> None:
+        rows.append(Row("expression", figure, estimate, unit, name, condition))
 
     row("accuracy", mean(right, groups))
     row(

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import cv2
@@ -100,12 +100,11 @@ def _figures(looks: Sequence[Look], findings: Findings) -> list[Row]:
 
 
 def _calibrated(
-    looks: Sequence[Look], taught: object, condition: str
+    looks: Sequence[Look], taught: Callable[[Look], bool], condition: str
 ) -> tuple[Told, list[float], list[str]]:
     """Each person calibrated on the looks that ``taught`` says, tested on the others: what is told
     of those, the promised errors in degrees, and the reasons of refusals (empty: none).
     """
-    assert callable(taught)
     tested: list[Look] = []
     gazes = []
     promised, refused = [], []

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import wave
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 
 from bench.accuracy.context import Context, Findings, Measure, Row, counted
 from bench.accuracy.data_sets import SPEECH, Missing
-from bench.accuracy.statistics import Array, auc, bootstrap
+from bench.accuracy.statistics import Array, Estimate, auc, bootstrap
 from face_perception.inference import load
 from face_perception.speech import VoiceActivity
 from face_perception.speech.voice_activity import RATE, STEP
@@ -30,11 +31,10 @@ def run(context: Context) -> Findings:
     group = np.concatenate(parts).tolist()
     share = f"{truth.mean():.0%} of the time is speech"
 
-    def row(figure: str, estimate: object, unit: str = "", condition: str = "") -> Row:
-        return Row("voice activity", figure, estimate, unit, NAME, condition, "file")  # type: ignore[arg-type]
+    def row(figure: str, estimate: Estimate, unit: str = "", condition: str = "") -> Row:
+        return Row("voice activity", figure, estimate, unit, NAME, condition, "file")
 
-    def figure(what: object) -> object:
-        assert callable(what)
+    def figure(what: Callable[[Array], float]) -> Estimate:
         return bootstrap(what, len(truth), group, draws=300)
 
     rows = [
