@@ -31,7 +31,8 @@ from face_perception.types import (
 class Result:
     """What was found in one image; results are matched to faces by face id.
 
-    ``camera`` is the one by which all of it was computed.
+    ``camera`` is the one by which all of it was computed: of a still without calibration, it may
+    have a longer lens than the frame's (see ``faces.plausible_camera``).
     """
 
     stamp: float
