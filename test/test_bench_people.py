@@ -15,7 +15,17 @@ import numpy as np
 import people_data
 import pytest
 
-from bench.accuracy import blinks, command, donor, gaze_tablet, page, product, voice
+from bench.accuracy import (
+    blinks,
+    command,
+    donor,
+    gaze_tablet,
+    page,
+    product,
+    provenance,
+    report,
+    voice,
+)
 from bench.accuracy import statistics as stats
 from bench.accuracy.context import Context
 from bench.accuracy.data_sets import SETS, Missing
@@ -283,6 +293,14 @@ def test_a_refused_calibration_leaves_the_gaze_as_it_was() -> None:
     found = calibrate([[look]], [look])
     assert found.refused
     assert found.gazes == [gaze]
+
+
+def test_code_that_changes_during_a_run_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    origin = {**report.origin(), "changed": False}
+    made = report.document(Context(ROOT), {}, {}, origin)
+    assert (made["changed"], made["commit"]) == (False, origin["commit"])
+    monkeypatch.setattr(provenance, "product_now", lambda: "another")
+    assert report.document(Context(ROOT), {}, {}, origin)["changed"]
 
 
 # The page.

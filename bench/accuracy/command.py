@@ -72,6 +72,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"{options.data} is not a folder: see --help for what belongs in it", file=sys.stderr)
         return 2
     context = Context(options.data.resolve(), cache=options.cache, donor=options.donor)
+    origin = report.origin()
     findings: dict[str, Findings] = {}
     missing: dict[str, str] = {}
     for name in options.only or MEASURES:
@@ -89,8 +90,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"{name}: {why}")
     if not findings:
         return 1
-    made = report.document(context, findings, missing)
+    made = report.document(context, findings, missing, origin)
     print(f"\nwrote {report.write(made, options.results)}")
     if made["changed"]:
-        print("the code differs from its commit: commit first, then run again to publish figures")
+        print("the code is not its commit's: commit first, then run again to publish figures")
     return 0

@@ -91,6 +91,9 @@ def _figures(looks: Sequence[Look], findings: Findings) -> list[Row]:
             continue
         rows += [error_row(after), *gain_rows(after), *sigma_rows(after)]
         rows.append(after.row("calibration refused", mean([bool(r) for r in refused]), "share"))
+        accepted = after.where(lambda gaze: gaze.calibrated)
+        if any(refused) and accepted.looks:
+            rows.append(error_row(accepted, "error of those who were not refused"))
         known = [p for p in promised if math.isfinite(p)]
         if known:
             rows.append(after.row("error that the calibration promised", mean(known), "°"))

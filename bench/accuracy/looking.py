@@ -157,6 +157,11 @@ class Told:
         condition = ", ".join(filter(None, (self.condition, detail)))
         return Row("gaze", figure, estimate, unit, self.data, condition, self.per)
 
+    def where(self, keep: Callable[[Gaze], bool]) -> Told:
+        """The looks of whose gaze ``keep`` is true."""
+        pairs = [(a, b) for a, b in zip(self.looks, self.gazes, strict=True) if keep(b)]
+        return dataclasses.replace(self, looks=[a for a, _ in pairs], gazes=[b for _, b in pairs])
+
     def part(self, keep: Callable[[Look], bool]) -> Told:
         """The looks for which ``keep`` is true."""
         pairs = [(a, b) for a, b in zip(self.looks, self.gazes, strict=True) if keep(a)]
@@ -186,9 +191,9 @@ class Told:
         )
 
 
-def error_row(told: Told) -> Row:
+def error_row(told: Told, figure: str = "error") -> Row:
     """Mean angle between gaze and truth: mean over groups of each one's mean."""
-    return told.row("error", mean_of_people(told.errors(), told.groups), "°")
+    return told.row(figure, mean_of_people(told.errors(), told.groups), "°")
 
 
 def gain_rows(told: Told) -> list[Row]:

@@ -45,6 +45,11 @@ def models() -> dict[str, str]:
 
 @functools.cache
 def product() -> str:
+    """``product_now`` at the first call: of the code that runs, where that is early enough."""
+    return product_now()
+
+
+def product_now() -> str:
     """Hash of everything that a result depends on but the data: code here and there, models."""
     code = [
         *ROOT.glob("face_perception/**/*.py"),

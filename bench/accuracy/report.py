@@ -49,19 +49,35 @@ def plural(per: str) -> str:
     return {"person": "people"}.get(per, f"{per}s")
 
 
-def document(
-    context: Context, findings: Mapping[str, Findings], missing: Mapping[str, str]
-) -> dict[str, Any]:
-    """Everything about a run, as plain JSON values."""
+def origin() -> dict[str, Any]:
+    """What the results of a run rest on beside the data. Call it before the run."""
     commit, changed = provenance.commit()
+    return {
+        "commit": commit,
+        "changed": changed,
+        "product": provenance.product(),
+        "versions": provenance.versions(),
+        "models": provenance.models(),
+    }
+
+
+def document(
+    context: Context,
+    findings: Mapping[str, Findings],
+    missing: Mapping[str, str],
+    origin: Mapping[str, Any],
+) -> dict[str, Any]:
+    """Everything about a run, as plain JSON values.
+
+    ``changed`` is true where the code was not its commit's, or changed while the run went on.
+    """
+    changed = origin["changed"] or provenance.product_now() != origin["product"]
     now = datetime.datetime.now(datetime.timezone.utc)
     return {
         "date": now.date().isoformat(),
         "finished": now.isoformat(timespec="seconds"),
-        "commit": commit,
+        **origin,
         "changed": changed,
-        "versions": provenance.versions(),
-        "models": provenance.models(),
         "data": {
             one.name: {
                 "url": one.url,
