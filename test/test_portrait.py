@@ -445,7 +445,14 @@ def bad_pictures() -> dict[str, tuple[np.ndarray, str]]:
     rgb = photo()[..., ::-1]
     noise = np.random.default_rng(0).integers(0, 256, (300, 300, 3), np.uint8)
     small = cv2.resize(rgb, None, fx=0.35, fy=0.35, interpolation=cv2.INTER_AREA)
+    masked = rgb.copy()
+    cv2.ellipse(masked, (224, 146), (44, 30), 0, 0, 360, (160, 200, 220), -1)
     return {
+        "masked": (masked, "lips of the face in the portrait are not seen: use a picture whose"),
+        "upside down": (
+            rgb[::-1, ::-1],
+            "degrees: turn the picture upright",
+        ),
         "no face": (noise, "no face in the portrait: use a picture of one face"),
         "black": (np.zeros((400, 400, 3), np.uint8), "no face"),
         "two faces": (np.hstack([rgb, rgb]), "2 faces in the portrait, not one: cut"),

@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from face_perception import faces
+from face_perception.avatar.lips_seen import lips_seen
 from face_perception.faces import FaceTracker
 from face_perception.types import Camera, Face, Frame, Image
 
@@ -24,6 +25,7 @@ _SEARCH_SIDE = 1280  # a larger picture is searched, and framed, at this size
 _FACE_SHARE = 0.42  # height of the mesh in the frame's, where the picture is large enough
 _EYES_AT = 0.46  # height of the eyes in the frame: a camera before the screen sees them ahead
 _MAX_ENLARGED = 3.0
+_MOST_TURNED = np.radians(60)  # of the head in the picture: the frame is upright
 _DRAWN_ON = (
     faces.LEFT_OUTER_CANTHUS,
     faces.RIGHT_OUTER_CANTHUS,
@@ -108,7 +110,8 @@ def frame_picture(
     """The part of an RGB picture round its one face, in ``size`` (width, height).
 
     ``whole`` keeps as much of the picture as has the frame's shape. Raises PortraitError for no
-    face, several, one that is too small, or one that a frame far from square would cut.
+    face, several, one that is too small, turned, without visible lips, or one that a frame far from
+    square would cut.
     """
     image = search_size(image)
     found = _one_face(image, tracker)
@@ -161,7 +164,25 @@ def _one_face(image: Image, tracker: FaceTracker) -> Face:
             f"the face in the portrait is {_height(face):.0f} pixels high, less than {_MIN_FACE}: "
             "use a larger picture, or one taken from nearer"
         )
+    if abs(_roll(face)) > _MOST_TURNED:
+        raise PortraitError(
+            f"the face in the portrait is turned by {np.degrees(_roll(face)):.0f} degrees: turn "
+            "the picture upright"
+        )
+    if not lips_seen(image, face):
+        raise PortraitError(
+            "the lips of the face in the portrait are not seen: use a picture whose mouth no mask, "
+            "hand or hair covers"
+        )
     return face
+
+
+def _roll(face: Face) -> float:
+    """Angle of the line of the eyes, radians, clockwise in the image."""
+    dx, dy = (
+        face.landmarks[faces.LEFT_OUTER_CANTHUS, :2] - face.landmarks[faces.RIGHT_OUTER_CANTHUS, :2]
+    )
+    return float(np.arctan2(dy, dx))
 
 
 def _height(face: Face) -> float:

@@ -16,6 +16,7 @@ from face_perception.avatar.artefact import VERSIONS, Avatar
 from face_perception.avatar.blend import Box, crop_box, soft_mask
 from face_perception.avatar.face_box import MARGIN, NO_FACE, cut_face, mesh_box
 from face_perception.avatar.life import LivingFace
+from face_perception.avatar.lips_seen import lips_seen
 from face_perception.avatar.parsing import parts_of_mesh, talking_area
 from face_perception.avatar.picture import PortraitError, crop_about, cut, search_size
 from face_perception.avatar.portrait import Portrait
@@ -81,8 +82,8 @@ def prepare(
 
     ``version`` gives margin and mask: "1.5" 10 pixels below the chin (``margin`` another number)
     and the jaw, "1.0" no margin and skin and mouth; ``shift`` moves the middle of the box down, in
-    1.0 only. Pictures without a face are left out; of several faces the largest is followed.
-    ``expected`` is how many pictures will come, for ``progress``.
+    1.0 only. Pictures without a face, or whose lips are not seen, are left out; of several faces
+    the largest is followed. ``expected`` is how many pictures will come, for ``progress``.
 
     Raises PortraitError where no picture has a usable face or there are too many, ValueError for a
     version that there is not or a shift in 1.5.
@@ -108,7 +109,7 @@ def prepare(
                 "plenty"
             )
         face = _nearest(tracker, picture, landmarks)
-        if face is None:
+        if face is None or not lips_seen(picture, face):
             continue
         landmarks = face.landmarks
         box = mesh_box(landmarks, picture.shape[0], shift=shift, margin=below)
@@ -126,8 +127,8 @@ def prepare(
         latents.append(found.reshape(1, 8, *found.shape[2:]))
     if not kept:
         raise PortraitError(
-            f"no face in {source}: use a picture or clip of one face, seen from the front, eyes "
-            "open, not covered"
+            f"no face, or none whose lips are seen, in {source}: use a picture or clip of one "
+            "face, seen from the front, eyes open, not covered"
         )
     if progress is not None:
         progress("done", 1.0)

@@ -1,0 +1,44 @@
+"""Whether the lips of a face are seen, so that a mouth may be drawn on them."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from face_perception import faces
+from face_perception.types import Face, FloatArray, Image
+
+_LIPS = np.concatenate([faces.LIPS_OUTER_UPPER, faces.LIPS_OUTER_LOWER])
+_EYES = (
+    np.concatenate([faces.LEFT_EYE_UPPER, faces.LEFT_EYE_LOWER]),
+    np.concatenate([faces.RIGHT_EYE_UPPER, faces.RIGHT_EYE_LOWER]),
+)
+# Contrast inside the lips over that inside the eyes. Of 86 press photographs 98 % have more than
+# 0.55, the least 0.40; with a plain mask drawn on the mouth (blue, white or black) the median is
+# 0.03, with a blotchy one 0.18.
+_LEAST = 0.3
+# Where the eyes are hidden too: lips have 15 and more, plain masks 2 to 3, blotchy ones 16.
+_LEAST_ALONE = 12.0
+
+
+def lips_seen(image: Image, face: Face) -> bool:
+    """Whether the mouth's place in an RGB image has the contrast of lips: no mask, hand or hair.
+
+    Lips, their seam and teeth have about the contrast of the eyes of the same picture, whatever
+    its light and sharpness. A mask with a printed mouth passes.
+    """
+    crop = faces.crop_face(image, face)
+    points = face.landmarks[:, :2] @ crop.transform[:, :2].T + crop.transform[:, 2]
+    grey = cv2.GaussianBlur(cv2.cvtColor(crop.image, cv2.COLOR_RGB2GRAY), (0, 0), 1.0)
+    slope = np.hypot(cv2.Sobel(grey, cv2.CV_32F, 1, 0), cv2.Sobel(grey, cv2.CV_32F, 0, 1))
+    lips = _mean_inside(slope, points[_LIPS])
+    eyes = float(np.mean([_mean_inside(slope, points[eye]) for eye in _EYES]))
+    return lips > _LEAST * eyes and lips > _LEAST_ALONE
+
+
+def _mean_inside(values: npt.NDArray[np.floating], points: FloatArray) -> float:
+    """Mean of values [H, W] inside the hull of points [N, 2]; 0 where the hull is outside."""
+    inside = np.zeros(values.shape, np.uint8)
+    cv2.fillConvexPoly(inside, cv2.convexHull(np.rint(points).astype(np.int32)), 1)
+    return float(values[inside > 0].mean()) if inside.any() else 0.0
