@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from face_perception import mirror
 from face_perception.affect import (
+    BlendshapesNet,
     ExpressionNet,
+    Features,
     LandmarkActionUnits,
     SmoothExpressions,
     derive_valence_arousal,
+    features_of,
+    median_features,
 )
 from face_perception.attention import AttentionTracker
 from face_perception.faces import (
@@ -32,14 +37,15 @@ from face_perception.gaze import (
 )
 from face_perception.inference import load
 from face_perception.results import Result
-from face_perception.types import Face, Frame, Gaze
+from face_perception.types import ActionUnits, Blendshapes, Face, Frame, Gaze, Neutral
 
 
 class Perception:
     """Tracker, gaze, affect and attention in one, on a stream of frames. For one thread.
 
     ``people`` calibrate the gaze of the faces that are linked to them, and give eye contact; the
-    largest face is linked to ``person``, where one is named, until it is lost.
+    largest face is linked to ``person``, where one is named, until it is lost. Likewise ``neutral``
+    is taken as the neutral face of the largest one.
 
     With ``single_image`` every frame stands on its own: a face counts at once, none is followed,
     head pose and gaze are means of the image and its mirror image (see ``mirror``), and a face that
@@ -57,6 +63,8 @@ class Perception:
         *,
         people: People | None = None,
         person: str = "",
+        neutral: Features | None = None,
+        blendshapes: BlendshapesNet | None = None,
         single_image: bool = False,
     ) -> None:
         self._tracker = tracker
@@ -65,6 +73,8 @@ class Perception:
         self._gaze = gaze
         self._people = people
         self._person = person
+        self._neutral = neutral
+        self._blendshapes = blendshapes
         self._action_units = action_units
         self._expressions = expressions
         self._smooth_expressions = smooth_expressions
@@ -80,11 +90,14 @@ class Perception:
         people: PeopleStore | None = None,
         person: str = "",
         max_faces: int = MAX_FACES,
+        neutral: Features | None = None,
+        blendshapes: bool = False,
     ) -> Perception:
         """On the default models and settings; ``threads`` for each network. ``gaze`` is
         ``geometric``, or a gaze network by the name or path of its card. ``people`` is where
         calibrations are (the user's), ``person`` whose is used. ``max_faces`` is the number of
-        faces that are looked for at most.
+        faces that are looked for at most. ``neutral`` is a neutral face
+        (``affect.median_features``); with ``blendshapes`` these are estimated too.
 
         Raises inference.ModelError where a model is missing, naming the command that fetches it,
         and ValueError for a person who is not calibrated for ``gaze``, or an id that can be none.
@@ -113,6 +126,10 @@ class Perception:
             AttentionTracker(),
             people=known,
             person=person,
+            neutral=neutral,
+            blendshapes=BlendshapesNet(load("blendshapes", threads=threads))
+            if blendshapes
+            else None,
             single_image=single_image,
         )
 
@@ -130,11 +147,10 @@ class Perception:
         self._gaze.keep(ids)
         if self._people is not None:
             if self._person and faces and self._person not in self._people.linked().values():
-                largest = max(faces, key=lambda face: face.roi.width * face.roi.height)
-                self._people.link(largest.id, self._person)
+                self._people.link(_largest(faces).id, self._person)
             gazes = self._people.update(stamp, frame.camera, faces, gazes)
-        units = [self._action_units.estimate(face, stamp) for face in faces]
-        self._action_units.keep(ids)
+        blendshapes = self._blendshapes.estimate(faces) if self._blendshapes else []
+        units = self._units(stamp, faces, blendshapes)
         crops = [crop_face(frame.image, face) for face in faces]
         expressions = self._smooth_expressions(self._expressions.estimate(crops), stamp)
         return Result(
@@ -146,7 +162,36 @@ class Perception:
             expressions=tuple(expressions),
             valence_arousal=tuple(derive_valence_arousal(found) for found in expressions),
             attention=tuple(self._attention.update(stamp, faces, gazes)),
+            blendshapes=tuple(blendshapes),
         )
+
+    def take_neutral(self, frames: Iterable[Frame]) -> None:
+        """Take the largest face of other images as the neutral face of the largest one from now on:
+        the median of its measures. What is followed is left alone.
+
+        Raises ValueError where no face can be measured in any of them.
+        """
+        self._neutral = median_features(self._measure(frame) for frame in frames)
+
+    def _measure(self, frame: Frame) -> Features | None:
+        faces = [face for face in self._tracker.detect(frame) if face.pose is not None]
+        if not faces:
+            return None
+        face = _largest(faces)
+        return features_of(
+            face, self._blendshapes.estimate([face])[0] if self._blendshapes else None
+        )
+
+    def _units(
+        self, stamp: float, faces: Sequence[Face], blendshapes: Sequence[Blendshapes]
+    ) -> list[ActionUnits]:
+        units_of, ids = self._action_units, [face.id for face in faces]
+        units_of.keep(ids)
+        taken = any(units_of.neutral(face_id) == Neutral.SET for face_id in ids)
+        if self._neutral is not None and faces and not taken:
+            units_of.set_neutral(_largest(faces).id, self._neutral)
+        shapes = {found.face_id: found for found in blendshapes}
+        return [units_of.estimate(face, stamp, shapes.get(face.id)) for face in faces]
 
     def _look_twice(self, frame: Frame) -> tuple[Frame, list[Face], list[Gaze]]:
         """The frame with the camera that is plausible for a still, its faces and gazes: head pose
@@ -171,3 +216,7 @@ class Perception:
             gazes[i] = mirror.mean_gaze(gazes[i], gaze)
             faces[i] = replace(faces[i], pose=mirror.mean_pose(faces[i].pose, other.pose))
         return frame, faces, gazes
+
+
+def _largest(faces: Sequence[Face]) -> Face:
+    return max(faces, key=lambda face: face.roi.width * face.roi.height)

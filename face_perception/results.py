@@ -15,10 +15,12 @@ from typing import Any
 import numpy as np
 
 from face_perception.types import (
+    BLENDSHAPES,
     EXPRESSIONS,
     ActionUnit,
     ActionUnits,
     Attention,
+    Blendshapes,
     Camera,
     Expression,
     Face,
@@ -43,15 +45,19 @@ class Result:
     expressions: tuple[Expression, ...] = ()
     valence_arousal: tuple[ValenceArousal, ...] = ()
     attention: tuple[Attention, ...] = ()
+    blendshapes: tuple[Blendshapes, ...] = ()
 
     def to_json(self, number: int, landmarks: bool = False) -> dict[str, Any]:
         """The line of ``face-perception run`` for frame ``number``, as plain values.
 
-        ``landmarks`` adds the 478 points of each face: long.
+        ``landmarks`` adds the 478 points of each face: long. Blendshapes are there where they were
+        estimated.
         """
         faces = []
         for found in _by_face(self):
             entry = {field.name: field.json(found) for field in FACE}
+            if found.blendshapes is not None:
+                entry[_SHAPES.name] = _SHAPES.json(found)
             if landmarks:
                 entry[LANDMARKS.name] = LANDMARKS.json(found)
             faces.append(entry)
@@ -69,6 +75,7 @@ class Found:
     expression: Expression | None
     affect: ValenceArousal | None
     attention: Attention | None
+    blendshapes: Blendshapes | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +105,7 @@ def document() -> str:
     line_rows = [("frame", "", "number of the frame, from 0"), *_rows(LINE, "")]
     line_rows.append(("faces", "", "one object for each face, below; empty where nobody was found"))
     lines = ["Of the line:", "", *_table(line_rows), "", "Of each of its `faces`:", ""]
-    return "\n".join([*lines, *_table(_rows((*FACE, LANDMARKS), ""))]) + "\n"
+    return "\n".join([*lines, *_table(_rows((*FACE, _SHAPES, LANDMARKS), ""))]) + "\n"
 
 
 def _by_face(result: Result) -> Iterator[Found]:
@@ -107,6 +114,7 @@ def _by_face(result: Result) -> Iterator[Found]:
     expressions = {one.face_id: one for one in result.expressions}
     affects = {one.face_id: one for one in result.valence_arousal}
     attention = {one.face_id: one for one in result.attention}
+    blendshapes = {one.face_id: one for one in result.blendshapes}
     for face in result.faces:
         yield Found(
             face,
@@ -115,6 +123,7 @@ def _by_face(result: Result) -> Iterator[Found]:
             expressions.get(face.id),
             affects.get(face.id),
             attention.get(face.id),
+            blendshapes.get(face.id),
         )
 
 
@@ -357,7 +366,7 @@ FACE = (
         "neutral face that the intensities are relative to: `none` (a network, which needs none), "
         "`population` (the average of many people), `learned` (while this face was followed) or "
         "`set` by the service or command",
-        lambda f: _name(getattr(f.units, "neutral", None)),
+        lambda f: f.units and _name(f.units.neutral),
     ),
     Field(
         "expression",
@@ -400,6 +409,13 @@ FACE = (
         lambda f: f.affect and f.affect.source,
     ),
     Field("attention", "what the face attends to", lambda f: f.attention, parts=_ATTENTION),
+)
+
+_SHAPES = Field(
+    "blendshapes",
+    "only with `--blendshapes`: strength of each of the 52 ARKit blendshapes, by name",
+    lambda f: dict(zip(BLENDSHAPES, _numbers(f.blendshapes.strength), strict=True)),
+    "0 to 1",
 )
 
 LANDMARKS = Field(

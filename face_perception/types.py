@@ -23,6 +23,23 @@ Image = npt.NDArray[np.uint8]
 # hri_msgs names in the published order of classes (Aff-Wild2, multitask network).
 EXPRESSIONS = ("neutral", "angry", "disgusted", "scared", "happy", "sad", "surprised")
 
+# Names of ARKit's blendshapes in the order of MediaPipe's network; left and right are the person's
+# own.
+BLENDSHAPES = (
+    *("_neutral", "browDownLeft", "browDownRight", "browInnerUp"),
+    *("browOuterUpLeft", "browOuterUpRight", "cheekPuff", "cheekSquintLeft", "cheekSquintRight"),
+    *("eyeBlinkLeft", "eyeBlinkRight", "eyeLookDownLeft", "eyeLookDownRight", "eyeLookInLeft"),
+    *("eyeLookInRight", "eyeLookOutLeft", "eyeLookOutRight", "eyeLookUpLeft", "eyeLookUpRight"),
+    *("eyeSquintLeft", "eyeSquintRight", "eyeWideLeft", "eyeWideRight"),
+    *("jawForward", "jawLeft", "jawOpen", "jawRight"),
+    *("mouthClose", "mouthDimpleLeft", "mouthDimpleRight", "mouthFrownLeft", "mouthFrownRight"),
+    *("mouthFunnel", "mouthLeft", "mouthLowerDownLeft", "mouthLowerDownRight"),
+    *("mouthPressLeft", "mouthPressRight", "mouthPucker", "mouthRight"),
+    *("mouthRollLower", "mouthRollUpper", "mouthShrugLower", "mouthShrugUpper"),
+    *("mouthSmileLeft", "mouthSmileRight", "mouthStretchLeft", "mouthStretchRight"),
+    *("mouthUpperUpLeft", "mouthUpperUpRight", "noseSneerLeft", "noseSneerRight"),
+)
+
 NAN = math.nan
 
 
@@ -223,6 +240,15 @@ class ActionUnit:
         return self.probability > self.threshold
 
 
+class Neutral(IntEnum):
+    """The neutral face that action units are relative to; values as in ActionUnits.msg."""
+
+    NONE = 0  # a network, which needs no neutral face
+    POPULATION = 1  # the average of many people
+    LEARNED = 2  # learned while this face was followed
+    SET = 3  # set by a user
+
+
 @dataclass(frozen=True, slots=True)
 class ActionUnits:
     """Action units of one face by FACS number; what is not estimated is absent."""
@@ -230,6 +256,20 @@ class ActionUnits:
     face_id: str
     source: str
     units: Mapping[int, ActionUnit] = field(default_factory=lambda: MappingProxyType({}))
+    person_id: str = ""
+    neutral: Neutral = Neutral.NONE
+
+
+@dataclass(frozen=True, slots=True)
+class Blendshapes:
+    """Strengths [52] in [0, 1] of one face, in the order of ``affect.BLENDSHAPES``; NaN where not
+    estimated.
+    """
+
+    face_id: str
+    source: str
+    strength: FloatArray
+    confidence: float = NAN
     person_id: str = ""
 
 

@@ -27,13 +27,16 @@ from face_perception.inference import sample_photo
 from face_perception.results import Result
 from face_perception.synthesis import PHOTOS, SampleScene
 from face_perception.types import (
+    BLENDSHAPES,
     EXPRESSIONS,
     ActionUnit,
     ActionUnits,
+    Blendshapes,
     Camera,
     Expression,
     Face,
     Gaze,
+    Neutral,
     Roi,
     ValenceArousal,
 )
@@ -114,6 +117,7 @@ def check_face(face: dict[str, Any], width: int, height: int, landmarks: bool = 
             assert 1 <= int(code) <= 64
             if value is not None:
                 number(value, 0, 1)
+    assert face["action_unit_neutral"] in ("population", "learned", "set")
     assert list(face["expression"]) == list(EXPRESSIONS)
     assert sum(face["expression"].values()) == pytest.approx(1, abs=1e-3)
     assert face["expression_label"] == max(face["expression"], key=face["expression"].__getitem__)
@@ -161,6 +165,26 @@ def test_a_smile_on_a_photograph(tmp_path: Path) -> None:
     changed = (picture != photo).any(axis=2)
     assert 0.005 < changed.mean() < 0.3
     assert "1 with a face: face_1" in done.stderr
+
+
+def test_a_neutral_face_of_another_picture(tmp_path: Path) -> None:
+    astronaut, hopper = sample_photo("astronaut"), sample_photo("grace_hopper")
+    done = call("run", astronaut, "--neutral", astronaut, "--blendshapes")
+    assert done.returncode == 0, done.stderr
+    (face,) = lines(done.stdout)[0]["faces"]
+    assert face["action_unit_neutral"] == "set"
+    assert max(v for code, v in face["action_units"].items() if code != "45") < 0.1
+    assert "17" in face["action_units"]
+    assert list(face["blendshapes"]) == list(BLENDSHAPES)
+    assert face["blendshapes"]["mouthSmileLeft"] > 0.5
+    (smile,) = lines(call("run", astronaut, "--neutral", hopper).stdout)[0]["faces"]
+    assert smile["action_units"]["12"] > 0.5
+    assert None not in smile["action_units"].values()
+    blank = tmp_path / "blank.png"
+    cv2.imwrite(str(blank), np.full((120, 160, 3), 128, np.uint8))
+    refused = call("run", astronaut, "--neutral", blank)
+    assert refused.returncode == 1
+    assert f"--neutral {blank}: no face that can be measured" in refused.stderr
 
 
 def test_a_film(clip: Path, tmp_path: Path) -> None:
@@ -428,7 +452,12 @@ def test_what_is_not_known_is_null() -> None:
         faces=(face, dataclasses.replace(face, id="b")),
         gazes=(Gaze("a", np.full(3, nan), np.full(3, nan), 0.0, False, "x"),),
         action_units=(
-            ActionUnits("a", "x", {12: ActionUnit(0.123456, confidence=0.7), 4: ActionUnit()}),
+            ActionUnits(
+                "a",
+                "x",
+                {12: ActionUnit(0.123456, confidence=0.7), 4: ActionUnit()},
+                neutral=Neutral.LEARNED,
+            ),
         ),
         expressions=(Expression("a", "x", np.full(7, nan)),),
         valence_arousal=(ValenceArousal("a", "x", nan, -0.5),),
@@ -456,6 +485,7 @@ def test_what_is_not_known_is_null() -> None:
     assert first["expression_source"] == "x"
     assert (first["valence"], first["arousal"]) == (None, -0.5)
     assert first["landmarks"] == [[None] * 3] * 478
+    assert first["action_unit_neutral"] == "learned"
     assert set(second) == set(first)
     not_made = {key: value for key, value in second.items() if key not in ("id", "confidence")}
     assert not_made.pop("roi")
@@ -463,6 +493,10 @@ def test_what_is_not_known_is_null() -> None:
     empty = ("action_units", "action_unit_probability", "action_unit_confidence", "expression")
     assert not_made == {key: {} if key in empty else None for key in not_made}
     assert "landmarks" not in result.to_json(7)["faces"][0]
+    shapes = Blendshapes("a", "x", np.full(52, 0.5))
+    first, second = dataclasses.replace(result, blendshapes=(shapes,)).to_json(7)["faces"]
+    assert first["blendshapes"] == dict.fromkeys(BLENDSHAPES, 0.5)
+    assert "blendshapes" not in second
 
 
 def test_a_line_says_which_camera_was_used() -> None:

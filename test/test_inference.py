@@ -1,7 +1,8 @@
 """The default models against what MediaPipe and LiteRT make of the same pixels, and bad input.
 
 test/data/inference.npz holds the references: landmarks of mediapipe 0.10.14's FaceLandmarkCpu graph
-with attention, and outputs of LiteRT 2.3.0 for the two files that it can run.
+with attention, and outputs of LiteRT 2.3.0 for the three files that it can run (blendshapes: on
+these landmarks).
 """
 
 from __future__ import annotations
@@ -18,10 +19,11 @@ import numpy as np
 import pytest
 import tflite
 
+from face_perception.affect import BLENDSHAPES, BlendshapesNet
 from face_perception.inference import ModelError, catalogue, load, sample_photo, verify
 from face_perception.inference.recipes import RECIPES
 from face_perception.inference.tflite import UnsupportedModel
-from face_perception.types import EXPRESSIONS
+from face_perception.types import EXPRESSIONS, Face, Roi
 
 REFERENCE = Path(__file__).parent / "data" / "inference.npz"
 
@@ -85,6 +87,17 @@ def test_expression_fer_is_the_tflite_file(reference):
     # LiteRT rounds the activations to 8 bits as well, we only have rounded weights.
     assert np.abs(result["probability"][0] - reference["expression"]).max() < 0.02
     assert result["probability"].sum() == pytest.approx(1, abs=1e-4)
+
+
+def test_blendshapes_are_the_tflite_file(reference):
+    landmarks = [reference["mesh_astronaut"], reference["mesh_grace_hopper"]]
+    faces = [Face("a", 1.0, Roi(0, 0, 1, 1), mesh, None) for mesh in landmarks]
+    found = BlendshapesNet(load("blendshapes")).estimate(faces)
+    strengths = np.stack([shapes.strength for shapes in found])
+    assert np.abs(strengths - reference["blendshapes"]).max() < 1e-4
+    named = dict(zip(BLENDSHAPES, strengths.T, strict=True))
+    assert named["mouthSmileLeft"][0] > 0.5 > named["mouthSmileLeft"][1]
+    assert len(named) == 52
 
 
 # What @vladmandic/face-api 1.7.15 itself answers (FaceExpressionNet.forward under Node.js 20 with

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from std_msgs.msg import Header
 
-from face_perception import geometry, types
+from face_perception import geometry, msg, types
 from face_perception.nodes import messages
 
 RNG = np.random.default_rng(3)
@@ -119,7 +119,7 @@ def test_a_crop_whose_data_lies_is_named() -> None:
         (
             types.ActionUnits("a", "landmarks", {
                 45: types.ActionUnit(0.5, math.nan, 0.9), 1: types.ActionUnit(0.25, 0.5, 0.5)
-            }, "anna"),
+            }, "anna", types.Neutral.LEARNED),
             messages.action_units_to_msg,
             messages.action_units_from_msg,
         ),
@@ -127,6 +127,11 @@ def test_a_crop_whose_data_lies_is_named() -> None:
             types.Expression("a", "net", np.array([0.1, 0.1, 0.1, 0.1, 0.4, 0.1, 0.1]), 0.4, "b"),
             messages.expression_to_msg,
             messages.expression_from_msg,
+        ),
+        (
+            types.Blendshapes("a", "net", np.linspace(0, 1, 52, dtype=np.float32), 0.5, "anna"),
+            messages.blendshapes_to_msg,
+            messages.blendshapes_from_msg,
         ),
         (
             types.ValenceArousal("a", "derived", 0.5, -0.25, math.nan, "b"),
@@ -154,6 +159,11 @@ def test_an_expression_that_is_not_estimated_is_unknown() -> None:
     nothing = types.Expression("a", "net", np.full(7, math.nan))
     message = messages.expression_to_msg(nothing)
     assert message.expression == message.UNKNOWN
+
+
+def test_neutrals_are_those_of_the_message() -> None:
+    for neutral in types.Neutral:
+        assert getattr(msg.ActionUnits, f"NEUTRAL_{neutral.name}") == neutral
 
 
 def test_stamps() -> None:

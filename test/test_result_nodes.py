@@ -11,10 +11,11 @@ import cv2
 import pytest
 from conftest import NodeProcess, Peer
 from diagnostic_msgs.msg import DiagnosticArray
+from face_perception.srv import SetNeutral
 from std_msgs.msg import Header
 
+from face_perception import affect, msg, types
 from face_perception import faces as rooms_faces
-from face_perception import msg, types
 from face_perception.inference import sample_photo
 from face_perception.nodes import messages
 
@@ -239,3 +240,49 @@ def test_bags_that_loop(start: Start, peer: Peer, seen: Any) -> None:
     tracker.publish_until(lambda: messages.seconds(heard[-1].header.stamp) < 50)
     since = messages.seconds(heard[-1].faces[0].engagement_since)
     assert since < 50, "no state from a future that has not been yet"
+
+
+def test_a_neutral_is_set_by_service_and_blendshapes_are_published(
+    start: Start, peer: Peer, seen: Any
+) -> None:
+    start("affect", blendshapes=True)
+    tracker = Tracker(peer, seen)
+    client = peer.node.create_client(SetNeutral, "affect/set_neutral")
+
+    def ask(**request: Any) -> Any:
+        answer = client.call_async(SetNeutral.Request(**request))
+        tracker.publish_until(answer.done)
+        return answer.result()
+
+    # Nobody listens: no face is followed.
+    assert client.wait_for_service(timeout_sec=30)
+    nobody = ask()
+    assert not nobody.success
+    assert "no face is followed" in nobody.message
+
+    units = peer.listen(msg.ActionUnitsArray, "action_units")
+    shapes = peer.listen(msg.BlendshapesArray, "blendshapes")
+    tracker.publish_until(lambda: units and shapes)
+    face_id = tracker.found[0].id
+    (found,) = shapes[-1].blendshapes
+    assert found.face_id == face_id
+    assert found.source == "blendshapes"
+    assert found.strength[affect.BLENDSHAPES.index("mouthSmileLeft")] > 0.5
+    assert 0 < found.confidence <= 1
+
+    def state() -> tuple[int, float]:
+        (face,) = units[-1].faces
+        return face.neutral, face.intensity[list(face.codes).index(12)]
+
+    assert state()[0] == msg.ActionUnits.NEUTRAL_POPULATION
+    assert state()[1] > 0.5
+    done = ask(face_id=face_id)
+    assert done.success
+    assert list(done.face_ids) == [face_id]
+    tracker.publish_until(lambda: state()[0] == msg.ActionUnits.NEUTRAL_SET)
+    assert state()[1] < 0.1
+    wrong = ask(face_id="face_99")
+    assert not wrong.success
+    assert "face_99: no face is followed" in wrong.message
+    assert ask(forget=True).face_ids == [face_id]
+    tracker.publish_until(lambda: state()[0] == msg.ActionUnits.NEUTRAL_POPULATION)

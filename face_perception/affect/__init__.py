@@ -1,7 +1,9 @@
 """How a face moves and what it expresses: action units, expression, valence and arousal."""
 
 from face_perception.affect.action_units import LandmarkActionUnits
+from face_perception.affect.blendshapes import BlendshapesNet
 from face_perception.affect.expression import ExpressionNet, SmoothExpressions
+from face_perception.affect.features import Features, features_of, median_features
 from face_perception.affect.multitask import (
     Decoder,
     FaceAffect,
@@ -10,15 +12,21 @@ from face_perception.affect.multitask import (
     load_multitask,
 )
 from face_perception.affect.valence_arousal import derive_valence_arousal
+from face_perception.types import BLENDSHAPES
 
 __all__ = [
+    "BLENDSHAPES",
+    "BlendshapesNet",
     "Decoder",
     "ExpressionNet",
     "FaceAffect",
+    "Features",
     "LandmarkActionUnits",
     "MultitaskNet",
     "MultitaskSequence",
     "SmoothExpressions",
     "derive_valence_arousal",
+    "features_of",
     "load_multitask",
+    "median_features",
 ]

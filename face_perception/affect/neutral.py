@@ -1,61 +1,163 @@
-"""What a face measures at rest, learned while it is followed. Knows no action units."""
+"""What a face measures when it is neutral: a population's, learned, or set. Knows no units.
+
+The mouth, the brows and the lids are learned apart: somebody who talks still has a neutral brow.
+"""
 
 from __future__ import annotations
 
-import numpy as np
+import math
 
 from face_perception.affect.features import POPULATION, SPREAD, Features
-from face_perception.types import FloatArray
+from face_perception.types import Neutral
 
 _BROWS = ("inner_brow", "outer_brow", "brow_gap")
 _LIDS = ("upper_lid",)
 _MOUTH = ("corner_lift", "mouth_width", "mouth_opening", "jaw")
-# What moves together is at rest together.
 _GROUPS = tuple(
-    np.array([Features._fields.index(name) for name in group]) for group in (_BROWS, _LIDS, _MOUTH)
+    tuple(Features._fields.index(name) for name in group)
+    for group in (_BROWS, _LIDS, ("brow_down",), _MOUTH, ("chin_raise",))
 )
-# Beyond this many standard deviations of a population a face is rather moving than built so; of a
-# face that is known, beyond fewer by this share.
-_REST = 2.5
-_KNOWN_BETTER = 0.6
+_UPPER_FACE = 3  # of these groups
+_OPENING = Features._fields.index("mouth_opening")
+
+# Distances, in spreads of the population, at which a measure counts half: from the population's
+# mean, beyond which a face is rather moving than built so, and from a neutral that is known.
+_PLAUSIBLE, _SAME = 2.5, 0.6
+# A mouth this wide open, in outer-canthus distances, comes with moving brows: surprise, a yawn.
+_WIDE_OPEN = 0.15
+# Seconds for which a face has to keep another posture, at least, before that is its neutral.
+_DOUBT = 10.0
 
 
-class Neutral:
-    """The features of one face at rest: a population's at first, then more and more its own.
+class NeutralFace:
+    """The features of one face when it is neutral.
 
-    A mean of what was seen, each group of features weighted by how likely it is at rest: near what
-    rest is thought to be, by the measure of how much people differ, and nearer the better it is
-    known. So a held smile hardly counts, and a face that is built differently is learned in seconds
-    to a minute.
+    What is seen first is believed, unless it is plainly something else: closed eyes, parted lips, a
+    smile, measures that hardly anybody has at rest. After ``believe`` seconds of it the neutral is
+    known. From then on it follows only what is close to it, so that neither a smile nor speech
+    drags it along. A posture that the face keeps for longer than all that spoke for the present
+    neutral (and for 10 s) replaces it: a start that was not neutral is corrected so.
 
-    - ``prior``: seconds of the face's own that weigh as much as the population.
-    - ``memory``: seconds after which what was seen fades.
+    - ``believe``: seconds after which the neutral is known.
+    - ``memory``: seconds; what was seen before fades with this time constant.
     """
 
-    def __init__(self, prior: float, memory: float) -> None:
-        self._prior = prior
-        self._memory = memory
-        self._mean = np.array(POPULATION)
-        self._seen = np.zeros(len(POPULATION))
+    def __init__(self, believe: float, memory: float) -> None:
+        self._groups = tuple(_Group(indices, believe, memory) for indices in _GROUPS)
+        self._set = False
 
     @property
     def features(self) -> Features:
         """Present estimate."""
-        return Features(*(float(v) for v in self._mean))
+        values = [0.0] * len(POPULATION)
+        for group in self._groups:
+            for index, value in zip(group.indices, group.mean, strict=True):
+                values[index] = value
+        return Features(*values)
 
     @property
-    def known(self) -> FloatArray:
-        """How far each feature is the face's own, [0, 1]: [8]."""
-        return self._seen / (self._prior + self._seen)
+    def known(self) -> Features:
+        """Whether each measure is this face's own: 1, or 0 where it is the population's."""
+        values = [0.0] * len(POPULATION)
+        for group in self._groups:
+            for index in group.indices:
+                values[index] = float(group.known)
+        return Features(*values)
+
+    @property
+    def state(self) -> Neutral:
+        """LEARNED as soon as brows or mouth are."""
+        if self._set:
+            return Neutral.SET
+        brows, mouth = self._groups[0], self._groups[_UPPER_FACE]
+        return Neutral.LEARNED if brows.known or mouth.known else Neutral.POPULATION
+
+    def set(self, features: Features) -> None:
+        """Take ``features`` as neutral and learn nothing more."""
+        self._set = True
+        for group in self._groups:
+            group.set(features)
 
     def update(self, features: Features, seconds: float, eyes_open: bool) -> None:
-        """Learn from features that were seen for ``seconds``. Closing eyes pull at lids and brows:
-        then only the mouth counts.
+        """Learn from features that were seen for ``seconds``. Eyes that are closing pull at lids
+        and brows, and so does a wide open mouth: then only the mouth counts.
         """
-        away = np.array(features) - self._mean
-        near = _REST * (1 - _KNOWN_BETTER * self.known) * np.array(SPREAD)
-        unlikely = (away / near) ** 4
-        for group in _GROUPS if eyes_open else _GROUPS[-1:]:
-            weight = seconds / (1 + float(unlikely[group].max()))
-            self._seen[group] = np.minimum(self._seen[group] + weight, self._memory)
-            self._mean[group] += weight / (self._prior + self._seen[group]) * away[group]
+        if self._set:
+            return
+        still = eyes_open and features[_OPENING] < _WIDE_OPEN
+        for group in self._groups if still else self._groups[_UPPER_FACE:]:
+            group.update(features, seconds)
+
+
+class _Group:
+    """Measures that move together, and are neutral together."""
+
+    def __init__(self, indices: tuple[int, ...], believe: float, memory: float) -> None:
+        self.indices = indices
+        self.mean = [POPULATION[i] for i in indices]
+        self.known = False
+        self._spread = [SPREAD[i] for i in indices]
+        self._population = tuple(self.mean)
+        self._believe = believe
+        self._memory = memory
+        self._seen = 0.0
+        # Another posture than ``mean``, and the seconds for which it was kept; until the neutral is
+        # known, what it will be.
+        self._other = list(self.mean)
+        self._other_seen = 0.0
+
+    def set(self, features: Features) -> None:
+        values = [features[i] for i in self.indices]
+        if not math.isnan(values[0]):
+            self.mean, self.known = values, True
+
+    def update(self, features: Features, seconds: float) -> None:
+        values = [features[i] for i in self.indices]
+        if math.isnan(values[0]):  # not estimated
+            return
+        weight = seconds * self._likeness(values, self._population, _PLAUSIBLE)
+        if not self.known:
+            self._believe_in(values, weight)
+            return
+        same = weight * self._likeness(values, self.mean, _SAME)
+        self._seen = min(self._seen + same, self._memory)
+        self._follow(self.mean, values, same / self._seen)
+        self._doubt(values, weight - same, same)
+
+    def _believe_in(self, values: list[float], weight: float) -> None:
+        self._other_seen += weight
+        if self._other_seen > 0:
+            self._follow(self._other, values, weight / self._other_seen)
+        if self._other_seen >= self._believe:
+            self.known = True
+            self._take_other(values)
+
+    def _doubt(self, values: list[float], against: float, same: float) -> None:
+        """Counts how long another posture is kept, and takes the one that is kept for longest."""
+        like = against * self._likeness(values, self._other, _SAME)
+        self._other_seen += 2 * like - against - same
+        if self._other_seen <= 0:
+            self._other, self._other_seen = list(values), 0.0
+            return
+        self._follow(self._other, values, like / (self._other_seen + like))
+        if self._other_seen > max(self._seen, _DOUBT):
+            self._take_other(values)
+
+    def _take_other(self, values: list[float]) -> None:
+        self.mean, self._seen = self._other, self._other_seen
+        self._other, self._other_seen = list(values), 0.0
+
+    def _likeness(
+        self, values: list[float], mean: list[float] | tuple[float, ...], width: float
+    ) -> float:
+        """From 1 at ``mean`` to a half where one measure is ``width`` spreads off, soon to 0."""
+        off = max(
+            abs(value - m) / spread
+            for value, m, spread in zip(values, mean, self._spread, strict=True)
+        )
+        return 1 / (1 + (off / width) ** 8)
+
+    @staticmethod
+    def _follow(mean: list[float], values: list[float], share: float) -> None:
+        for i, value in enumerate(values):
+            mean[i] += share * (value - mean[i])

@@ -16,6 +16,7 @@ from face_perception.commands.numbers import positive
 
 if TYPE_CHECKING:
     from face_perception.clips import Clip
+    from face_perception.perception import Perception
     from face_perception.results import Result
     from face_perception.types import Camera, Frame
 
@@ -61,6 +62,16 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         help="faces that are looked for at most, default: 10; when there are so many, stderr says "
         "so",
     )
+    parser.add_argument(
+        "--neutral",
+        metavar="PICTURE|CLIP",
+        help="the largest face at rest: its action units are relative to what this file shows",
+    )
+    parser.add_argument(
+        "--blendshapes",
+        action="store_true",
+        help="with the 52 ARKit blendshapes of each face, and AU 17, which rests on them",
+    )
     parser.add_argument("--threads", type=positive, default=1, metavar="N", help="default: 1")
     parser.set_defaults(run=run)
 
@@ -84,7 +95,10 @@ def run(args: argparse.Namespace) -> int:
             people=PeopleStore(args.people, lambda text: print(text, file=sys.stderr)),
             person=args.person,
             max_faces=args.max_faces,
+            blendshapes=args.blendshapes,
         )
+        if args.neutral:
+            _take_neutral(args.neutral, perception, camera)
         summary = _Summary(clip)
         write = _open_lines(args, clip, stack)
         drawing = stack.enter_context(Drawing(args.annotated, clip)) if args.annotated else None
@@ -108,6 +122,16 @@ def run(args: argparse.Namespace) -> int:
                 )
             summary.add(result, len(result.faces) == args.max_faces)
     return 0
+
+
+def _take_neutral(path: str, perception: Perception, camera: Camera | None) -> None:
+    from face_perception.clips import Clip
+
+    with Clip(path, camera) as clip:
+        try:
+            perception.take_neutral(clip)
+        except ValueError as error:
+            raise ValueError(f"--neutral {path}: {error}") from error
 
 
 def _open_lines(

@@ -48,7 +48,7 @@ def network_inputs(
     from face_perception.perception import Perception
 
     photographs = list(_photographs(images))
-    perception = Perception.load(single_image=True)
+    perception = Perception.load(single_image=True, blendshapes=card.name == "blendshapes")
     with recording() as seen:
         _perceive(perception, photographs, -(-count // len(photographs)))
     calls = seen.get(card.name, [])

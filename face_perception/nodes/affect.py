@@ -8,6 +8,7 @@ from typing import Any
 
 from face_perception import msg
 from face_perception.affect import (
+    BlendshapesNet,
     ExpressionNet,
     FaceAffect,
     LandmarkActionUnits,
@@ -18,6 +19,7 @@ from face_perception.affect import (
 )
 from face_perception.nodes import messages, networks
 from face_perception.nodes.driver import PerceptionNode
+from face_perception.nodes.neutral import NeutralService
 from face_perception.nodes.parameters import parameter
 from face_perception.nodes.process import run
 from face_perception.nodes.qos import SensorSubscription
@@ -46,6 +48,11 @@ class AffectParameters(networks.NetworkParameters):
         "What estimates action units: `network` where the model does, else landmarks; `landmarks`; "
         "or `both`, as messages of their own.",
         choices=("network", "landmarks", "both"),
+    )
+    blendshapes: bool = parameter(
+        False,
+        "Estimate the 52 ARKit blendshapes and publish them as `blendshapes`. They also count as "
+        "evidence for the action units of landmarks: for 4, and there is 17 then.",
     )
     expression_smoothing: float = parameter(
         -1.0,
@@ -81,6 +88,7 @@ class AffectNode(PerceptionNode[AffectParameters]):
     def __init__(self, **kwargs: Any) -> None:
         super().__init__("affect", AffectParameters, **kwargs)
         self._count = 0
+        self._neutral: NeutralService | None = None
         self._faces: SensorSubscription | None = None
         self._crops: SensorSubscription | None = None
         self._worker: LatestWorker[Any] | None = None
@@ -98,7 +106,7 @@ class AffectNode(PerceptionNode[AffectParameters]):
         )
         if self._multitask is None:
             self._expressions_of = ExpressionNet(network)
-        self._models = self._multitask.models if self._multitask else (network,)
+        self._models = tuple(self._multitask.models) if self._multitask else (network,)
         # Which sources of action units there are.
         self._by_network = self._multitask is not None and values.action_units != "landmarks"
         self._by_landmarks = not self._by_network or values.action_units == "both"
@@ -107,6 +115,14 @@ class AffectNode(PerceptionNode[AffectParameters]):
             smoothing = 0.0 if self._multitask else _SMOOTHING
         self._smooth = SmoothExpressions(smoothing)
         self._units_of = LandmarkActionUnits()
+        self._neutral = NeutralService(self, self._units_of) if self._by_landmarks else None
+        self._shapes_of: BlendshapesNet | None = None
+        self._shapes: Any = None
+        if values.blendshapes:
+            shapes = load("blendshapes")
+            self._models = (*self._models, shapes)
+            self._shapes_of = BlendshapesNet(shapes)
+            self._shapes = self.publisher(msg.BlendshapesArray, "blendshapes")
         self._units = self.publisher(msg.ActionUnitsArray, "action_units")
         self._expressions = self.publisher(msg.ExpressionArray, "expressions")
         self._affects = self.publisher(msg.ValenceArousalArray, "valence_arousal")
@@ -129,7 +145,7 @@ class AffectNode(PerceptionNode[AffectParameters]):
             self.guarded(self._move),
             depth=10,
             hint="start face_tracker, or remap the topic to its `faces`",
-            wanted=lambda: self._by_landmarks and self.heard(self._units),
+            wanted=self._wants_faces,
         )
         self._crops = SensorSubscription(
             self,
@@ -153,6 +169,11 @@ class AffectNode(PerceptionNode[AffectParameters]):
             self._worker.stop()
             self._worker = None
 
+    def release(self) -> None:
+        if self._neutral is not None:
+            self._neutral.destroy()
+            self._neutral = None
+
     def report(self) -> tuple[str, dict[str, str]]:
         fallen, models = networks.report(self._models)
         statuses = (s.status for s in (self._faces, self._crops) if s is not None)
@@ -163,10 +184,25 @@ class AffectNode(PerceptionNode[AffectParameters]):
         self.count("input faces")
         faces, _ = messages.faces_from_msg(message)
         stamp = messages.seconds(message.header.stamp)
-        units = [self._units_of.estimate(face, stamp) for face in faces]
-        self._units_of.keep([face.id for face in faces])
         self._count = len(faces)
-        self._send_units(message.header, units)
+        shapes = self._shapes_of.estimate(faces) if self._shapes_of else []
+        if self._shapes is not None:
+            out = msg.BlendshapesArray(
+                header=message.header, blendshapes=[messages.blendshapes_to_msg(s) for s in shapes]
+            )
+            self.publish(self._shapes, out, message.header)
+        if self._by_landmarks:
+            of = {found.face_id: found for found in shapes}
+            units = [self._units_of.estimate(face, stamp, of.get(face.id)) for face in faces]
+            self._units_of.keep([face.id for face in faces])
+            self._send_units(message.header, units)
+
+    def _wants_faces(self) -> bool:
+        """A neutral that was set lasts as long as its face is followed, whoever listens."""
+        by_landmarks = self._by_landmarks and (
+            self.heard(self._units) or self._units_of.any_neutral_set
+        )
+        return by_landmarks or (self._shapes is not None and self.heard(self._shapes))
 
     def _on_crops(self, message: Any) -> None:
         self.count("input face_crops")

@@ -222,7 +222,12 @@ def _eyes(value: int) -> types.Eyes:
 
 
 def action_units_to_msg(units: types.ActionUnits) -> msg.ActionUnits:
-    out = msg.ActionUnits(face_id=units.face_id, person_id=units.person_id, source=units.source)
+    out = msg.ActionUnits(
+        face_id=units.face_id,
+        person_id=units.person_id,
+        source=units.source,
+        neutral=int(units.neutral),
+    )
     for code, unit in sorted(units.units.items()):
         out.codes.append(int(code))
         out.intensity.append(float(unit.intensity))
@@ -250,6 +255,27 @@ def action_units_from_msg(units: msg.ActionUnits) -> types.ActionUnits:
             code: types.ActionUnit(*value) for code, value in zip(units.codes, values, strict=True)
         },
         person_id=units.person_id,
+        neutral=types.Neutral(units.neutral),
+    )
+
+
+def blendshapes_to_msg(found: types.Blendshapes) -> msg.Blendshapes:
+    return msg.Blendshapes(
+        face_id=found.face_id,
+        person_id=found.person_id,
+        source=found.source,
+        strength=np.asarray(found.strength, np.float32),
+        confidence=float(found.confidence),
+    )
+
+
+def blendshapes_from_msg(found: msg.Blendshapes) -> types.Blendshapes:
+    return types.Blendshapes(
+        face_id=found.face_id,
+        source=found.source,
+        strength=np.asarray(found.strength, np.float32),
+        confidence=found.confidence,
+        person_id=found.person_id,
     )
 
 

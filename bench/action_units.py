@@ -1,0 +1,233 @@
+"""How well landmarks' action units tell posed expressions from neutral faces, and what neutral is.
+
+A list says what the pictures show: a CSV with the columns picture (a path, relative to the list),
+person and expression, one of which is ``neutral`` (``normal``, ``noglasses`` and ``centerlight`` of
+the Yale face database count as that). For each action unit the AUC is printed of the expressions
+whose prototype (EMFACS) contains it against the same people's neutral pictures, with the 95 %
+interval over people. Three neutrals are compared: the population's, one learned from 6 s of the
+person's other neutral pictures, and one set from them.
+
+    python3 bench/action_units.py [--blendshapes] LIST.csv [LIST.csv ...]
+    python3 bench/action_units.py --blendshapes --population LIST.csv   # POPULATION and SPREAD
+
+People with a single neutral picture count in ``--population`` only. A list without any neutral
+picture (CK+48) is compared with its other expressions, and the mean over the person's expressions
+stands for the neutral face that is set.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import math
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from face_perception.affect import (
+    BlendshapesNet,
+    Features,
+    LandmarkActionUnits,
+    features_of,
+    median_features,
+)
+from face_perception.faces import FaceTracker, load_tracker
+from face_perception.inference import load
+from face_perception.types import Blendshapes, Camera, Face, Frame
+
+NEUTRAL = ("neutral", "normal", "noglasses", "centerlight")
+STATES = ("population", "learned", "set")
+# EMFACS: which expressions contain the unit, by the beginnings of their names.
+PROTOTYPES = {
+    1: ("sad", "surpris", "fear", "scared"),
+    2: ("surpris",),
+    4: ("ang", "sad", "disgust"),
+    5: ("surpris", "fear", "scared"),
+    12: ("happ",),
+    15: ("sad",),
+    17: ("sad", "ang"),
+    20: ("fear", "scared"),
+    25: ("surpris", "happ"),
+    26: ("surpris",),
+}
+_RATE, _SECONDS = 10.0, 6.0
+_MOST_TURN = math.radians(20)
+_CLOSED = 0.02  # mouth_opening, beyond which a picture is of somebody who talks
+
+
+@dataclass(frozen=True)
+class Picture:
+    """One labelled face."""
+
+    person: str
+    expression: str
+    face: Face
+    blendshapes: Blendshapes | None
+
+    @property
+    def neutral(self) -> bool:
+        return self.expression in NEUTRAL
+
+
+def read(
+    listing: Path, tracker: FaceTracker, network: BlendshapesNet | None = None
+) -> list[Picture]:
+    """The largest face of each picture; those without a face are left out and counted."""
+    pictures, missed = [], 0
+    with listing.open(encoding="utf-8", newline="") as file:
+        for row in csv.DictReader(file):
+            image = cv2.imread(str(listing.parent / row["picture"]))
+            if image is None:
+                raise SystemExit(f"{listing}: {row['picture']} cannot be read as a picture")
+            if max(image.shape) < 200:
+                image = cv2.resize(image, None, fx=4, fy=4, interpolation=cv2.INTER_CUBIC)
+            # Faces that fill the picture are found with a margin.
+            y, x = image.shape[0] // 2, image.shape[1] // 2
+            grey = (127, 127, 127)
+            image = cv2.copyMakeBorder(image, y, y, x, x, cv2.BORDER_CONSTANT, value=grey)
+            image = cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
+            camera = Camera.assume(image.shape[1], image.shape[0])
+            found = [f for f in tracker.detect(Frame(image, 0.0, camera)) if f.pose is not None]
+            missed += not found
+            if found:
+                face = max(found, key=lambda face: face.roi.width)
+                face = replace(face, id="face", left_eye_openness=1.0, right_eye_openness=1.0)
+                blendshapes = network.estimate([face])[0] if network else None
+                what = row["person"], row["expression"].lower()
+                pictures.append(Picture(*what, face, blendshapes))
+    print(f"{listing}: {len(pictures)} faces, none in {missed} pictures")
+    return pictures
+
+
+def intensities(pictures: Sequence[Picture]) -> dict[str, list[dict[int, float]]]:
+    """Intensities of each picture's action units, by state of the neutral; empty for the pictures
+    of people of whom there is not enough.
+    """
+    people: dict[str, list[Picture]] = defaultdict(list)
+    for picture in pictures:
+        people[picture.person].append(picture)
+    any_neutral = any(picture.neutral for picture in pictures)
+    found: dict[str, list[dict[int, float]]] = {state: [] for state in STATES}
+    for picture in pictures:
+        others = [p for p in people[picture.person] if p is not picture]
+        rest = [p for p in others if p.neutral]
+        enough = bool(rest) if any_neutral else len({p.expression for p in others}) >= 3
+        learned, given = LandmarkActionUnits(), LandmarkActionUnits()
+        if any_neutral and rest:
+            for k in range(round(_SECONDS * _RATE)):
+                shown = rest[k % len(rest)]
+                learned.estimate(shown.face, k / _RATE, shown.blendshapes)
+            given.set_neutral("face", _median(rest))
+        elif enough:
+            given.set_neutral("face", _middle(people[picture.person]))
+        for state, units in zip(STATES, (LandmarkActionUnits(), learned, given), strict=True):
+            usable = enough and (state != "learned" or any_neutral)
+            answer = {}
+            for k in range(10 if usable else 0):
+                shown = units.estimate(picture.face, _SECONDS + k / _RATE, picture.blendshapes)
+                answer = {code: unit.intensity for code, unit in shown.units.items()}
+            found[state].append(answer)
+    return found
+
+
+def _median(pictures: Iterable[Picture]) -> Features:
+    return median_features(features_of(p.face, p.blendshapes) for p in pictures)
+
+
+def _middle(pictures: Iterable[Picture]) -> Features:
+    """Mean over a person's expressions, each counting once."""
+    classes: dict[str, list[Picture]] = defaultdict(list)
+    for picture in pictures:
+        classes[picture.expression].append(picture)
+    means = [_median(shown) for shown in classes.values()]
+    return Features(*(float(v) for v in np.mean(means, axis=0)))
+
+
+def auc(scores: np.ndarray, positive: np.ndarray) -> float:
+    """Share of pairs in order, ties a half; NaN where a class or every score is missing."""
+    known = np.isfinite(scores)
+    yes, no = scores[known & positive], scores[known & ~positive]
+    if not len(yes) or not len(no):
+        return math.nan
+    difference = yes[:, None] - no
+    return float((difference > 0).mean() + (difference == 0).mean() / 2)
+
+
+def interval(people: np.ndarray, value: Callable[[np.ndarray], float]) -> tuple[float, float]:
+    """95 % bootstrap interval over people of ``value`` of chosen rows."""
+    rng, names = np.random.default_rng(0), np.unique(people)
+    rows = {name: np.flatnonzero(people == name) for name in names}
+    values = [
+        value(np.concatenate([rows[name] for name in rng.choice(names, len(names))]))
+        for _ in range(200)
+    ]
+    low, high = np.nanpercentile(values, [2.5, 97.5])
+    return float(low), float(high)
+
+
+def report(pictures: Sequence[Picture]) -> list[dict[str, float | str]]:
+    """A row for each unit and state: AUC, its interval, and how many pictures it rests on."""
+    found = intensities(pictures)
+    people = np.array([p.person for p in pictures])
+    expressions = np.array([p.expression for p in pictures])
+    neutral = np.array([p.neutral for p in pictures])
+    rows: list[dict[str, float | str]] = []
+    for code, prototype in PROTOTYPES.items():
+        shown = np.array([e.startswith(prototype) for e in expressions])
+        for state in STATES:
+            score = np.array([answer.get(code, math.nan) for answer in found[state]])
+            used = np.array([bool(answer) for answer in found[state]])
+            used &= shown | (neutral if neutral.any() else ~shown)
+            if not used.any() or not shown[used].any() or not np.isfinite(score[used]).any():
+                continue
+            s, y, who = score[used], shown[used], people[used]
+            low, high = interval(who, lambda i, s=s, y=y: auc(s[i], y[i]))  # type: ignore[misc]
+            row = {"unit": code, "neutral": state, "auc": auc(s, y), "low": low, "high": high}
+            rows.append({**row, "shown": int(y.sum()), "not": int((~y).sum())})
+    return rows
+
+
+def population(pictures: Sequence[Picture]) -> tuple[Features, Features, int, int]:
+    """Mean and deviation between people of neutral faces with closed lips; people, pictures."""
+    people: dict[str, list[Features]] = defaultdict(list)
+    for picture in pictures:
+        pose = picture.face.pose
+        assert pose is not None
+        features = features_of(picture.face, picture.blendshapes)
+        ahead = abs(pose.yaw) < _MOST_TURN and abs(pose.pitch) < _MOST_TURN
+        if picture.neutral and ahead and features and features.mouth_opening < _CLOSED:
+            people[picture.person].append(features)
+    means = np.array([np.mean(seen, axis=0) for seen in people.values()])
+    count = sum(map(len, people.values()))
+    return Features(*means.mean(axis=0)), Features(*means.std(axis=0)), len(people), count
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
+    parser.add_argument("lists", metavar="LIST.csv", type=Path, nargs="+")
+    parser.add_argument("--population", action="store_true", help="fit the neutral face instead")
+    parser.add_argument("--blendshapes", action="store_true", help="with these as evidence")
+    args = parser.parse_args()
+    tracker = load_tracker()
+    network = BlendshapesNet(load("blendshapes")) if args.blendshapes else None
+    for listing in args.lists:
+        pictures = read(listing, tracker, network)
+        if args.population:
+            mean, spread, people, count = population(pictures)
+            print(f"{people} people, {count} pictures")
+            for name, m, s in zip(Features._fields, mean, spread, strict=True):
+                print(f"{name:14s} {m:.4f} {s:.4f}")
+            continue
+        for row in report(pictures):
+            print(
+                "AU{unit:<3} {neutral:10s} AUC {auc:.3f} [{low:.3f}, {high:.3f}], "
+                "{shown} against {not}".format(**row)
+            )
+
+
+if __name__ == "__main__":
+    main()

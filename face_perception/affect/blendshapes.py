@@ -1,0 +1,75 @@
+"""Strengths of the 52 ARKit blendshapes of a face, from its landmarks. Reads no pixels."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from face_perception.affect.features import visibility
+from face_perception.inference import Model, ModelError
+from face_perception.types import BLENDSHAPES, Blendshapes, Face, FloatArray
+
+# The landmarks that the network takes, in its order, from MediaPipe's face_blendshapes_graph.cc.
+POINTS = np.array(
+    [
+        *(0, 1, 4, 5, 6, 7, 8, 10, 13, 14, 17, 21, 33, 37, 39, 40, 46, 52, 53, 54, 55, 58, 61, 63),
+        *(65, 66, 67, 70, 78, 80, 81, 82, 84, 87, 88, 91, 93, 95, 103, 105, 107, 109, 127, 132),
+        *(133, 136, 144, 145, 146, 148, 149, 150, 152, 153, 154, 155, 157, 158, 159, 160, 161),
+        *(162, 163, 168, 172, 173, 176, 178, 181, 185, 191, 195, 197, 234, 246, 249, 251, 263),
+        *(267, 269, 270, 276, 282, 283, 284, 285, 288, 291, 293, 295, 296, 297, 300, 308, 310),
+        *(311, 312, 314, 317, 318, 321, 323, 324, 332, 334, 336, 338, 356, 361, 362, 365, 373),
+        *(374, 375, 377, 378, 379, 380, 381, 382, 384, 385, 386, 387, 388, 389, 390, 397, 398),
+        *(400, 402, 405, 409, 415, 454, 466, *range(468, 478)),
+    ]
+)
+
+
+class BlendshapesNet:
+    """MediaPipe's blendshape network on the landmarks of faces.
+
+    ``model``: card "blendshapes" or one with the same input and output; ModelError for others.
+    """
+
+    def __init__(self, model: Model) -> None:
+        if "landmarks" not in model.inputs or "strength" not in model.outputs:
+            raise ModelError(
+                f"model {model.name} takes {', '.join(model.inputs)} and gives "
+                f"{', '.join(model.outputs)}, but blendshapes need one that takes landmarks and "
+                "gives strength"
+            )
+        self._model = model
+
+    def estimate(self, faces: Sequence[Face]) -> list[Blendshapes]:
+        """Blendshapes of each face, in order, all in one run of the network; ``source`` its name.
+
+        A face without landmarks has NaN strengths and confidence 0.
+        """
+        known = [face for face in faces if np.isfinite(face.landmarks).all()]
+        strengths: dict[int, FloatArray] = {}
+        if known:
+            batch = np.stack([_network_input(face.landmarks) for face in known])
+            found = self._model.infer({"landmarks": batch})["strength"]
+            strengths = {id(face): strength for face, strength in zip(known, found, strict=True)}
+        nothing = np.full(len(BLENDSHAPES), np.nan, np.float32)
+        return [
+            Blendshapes(
+                face.id,
+                self._model.name,
+                strengths.get(id(face), nothing),
+                visibility(face) if id(face) in strengths else 0.0,
+            )
+            for face in faces
+        ]
+
+
+def _network_input(landmarks: FloatArray) -> FloatArray:
+    """[146, 2] float32 of mean 0 and spread 1.
+
+    The network takes out mean and scale itself, but squares pixels first, which half precision
+    cannot hold.
+    """
+    points = landmarks[POINTS, :2].astype(np.float64)
+    points -= points.mean(axis=0)
+    spread = float(points.std())
+    return (points / spread if spread > 0 else points).astype(np.float32)

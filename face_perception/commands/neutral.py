@@ -1,0 +1,31 @@
+"""``face-perception neutral``: says to a running graph that the faces it sees are neutral now."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+
+from face_perception.commands import graph_options
+from face_perception.graph import check_namespace
+
+
+def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    parser = subparsers.add_parser(
+        "neutral", help="take the faces that a running graph sees as neutral, or forget that"
+    )
+    parser.add_argument("--namespace", default="", help="namespace of the nodes")
+    parser.add_argument("--face", default="", metavar="ID", help="default: every face")
+    parser.add_argument(
+        "--forget", action="store_true", help="forget what was set or learned, and learn it again"
+    )
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    check_namespace(args.namespace)
+    graph_options.require_ros()
+    from face_perception.nodes.neutral import call_set_neutral
+
+    done, said = call_set_neutral(args.namespace, args.face, forget=args.forget)
+    print(said, file=sys.stdout if done else sys.stderr)
+    return 0 if done else 1

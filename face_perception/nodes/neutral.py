@@ -1,0 +1,77 @@
+"""The neutral faces of action units as a service of the affect node, and a call of it."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any
+
+import rclpy
+
+from face_perception.affect import LandmarkActionUnits
+from face_perception.srv import SetNeutral
+
+if TYPE_CHECKING:
+    from face_perception.nodes.driver import PerceptionNode
+
+_SERVICE = "affect/set_neutral"
+
+
+class NeutralService:
+    """``~/set_neutral`` on a node; made in its ``setup``, destroyed in ``release``."""
+
+    def __init__(self, node: PerceptionNode[Any], units: LandmarkActionUnits) -> None:
+        self._node = node
+        self._units = units
+        self._service = node.create_service(SetNeutral, "~/set_neutral", self._answer)
+
+    def destroy(self) -> None:
+        self._node.destroy_service(self._service)
+
+    def _answer(self, request: Any, response: Any) -> Any:
+        change = self._units.forget_neutral if request.forget else self._units.set_neutral
+        problems = []
+        for face_id in [request.face_id] if request.face_id else self._units.face_ids:
+            try:
+                change(face_id)
+                response.face_ids.append(face_id)
+            except ValueError as error:
+                problems.append(str(error))
+        done = ", ".join(response.face_ids)
+        if done:
+            problems.insert(0, f"{'forgot the neutral of' if request.forget else 'set'} {done}")
+        response.success = bool(done)
+        response.message = "; ".join(problems) or (
+            "no face is followed: one must be before the camera, and somebody must listen to "
+            "action_units"
+        )
+        return response
+
+
+def call_set_neutral(
+    namespace: str = "", face_id: str = "", *, forget: bool = False, timeout: float = 10.0
+) -> tuple[bool, str]:
+    """Calls the service of the affect node of a namespace: whether it did, and what it says.
+
+    Raises TimeoutError where nobody answers within ``timeout`` seconds.
+    """
+    rclpy.init(args=[])
+    node = rclpy.create_node("face_perception_neutral", namespace=namespace)
+    try:
+        client = node.create_client(SetNeutral, _SERVICE)
+        end = time.monotonic() + timeout
+        answer = None
+        if client.wait_for_service(timeout_sec=timeout):
+            answer = client.call_async(SetNeutral.Request(face_id=face_id, forget=forget))
+            rclpy.spin_until_future_complete(
+                node, answer, timeout_sec=max(0.0, end - time.monotonic())
+            )
+        if answer is None or not answer.done():
+            raise TimeoutError(
+                f"no answer from {client.srv_name} within {timeout:g} s: is the affect node "
+                "running, in this namespace?"
+            )
+        response = answer.result()
+        return bool(response.success), str(response.message)
+    finally:
+        node.destroy_node()
+        rclpy.try_shutdown()
