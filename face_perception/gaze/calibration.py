@@ -50,7 +50,8 @@ class AxisPrior:
     deviation over people of the gain, ``bias`` the standard deviation of the bias, radians.
     ``cautious`` is the gain that is applied where the targets cannot tell the person's own.
     Without calibration, estimate = ``scale`` * truth with an error of standard deviation ``sigma``,
-    radians. ``share`` is the ratio of this axis' error after calibration to the mean of both.
+    radians. ``share`` is the ratio of this axis' error after calibration to the mean of both, and
+    ``cross`` the standard deviation over people of the other axis' influence on this one.
     """
 
     gain: float = 1.0
@@ -60,6 +61,7 @@ class AxisPrior:
     scale: float = 1.0
     sigma: float = math.radians(5)
     share: float = 1.0
+    cross: float = 0.05
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,8 +94,9 @@ _NO_LIDS = LidCue(0.0, 0.0, 0.0)
 class Correction:
     """From an estimator's yaw and pitch to one person's; radians, in the normalised camera.
 
-    yaw = gain_yaw * yaw + bias_yaw, and pitch likewise, plus ``lid_gain`` times the upper lid's
-    height above ``lids.upper``, faded out where an expression moves the lids (see ``LidCue``).
+    yaw = gain_yaw * yaw + cross_yaw * pitch + bias_yaw, and pitch likewise, plus ``lid_gain`` times
+    the upper lid's height above ``lids.upper``, faded out where an expression moves the lids (see
+    ``LidCue``).
     ``sigma_yaw`` and ``sigma_pitch`` are the standard deviations of the error about the mean of the
     calibration targets (``centre_yaw``, ``centre_pitch``, of the estimate). Away from it the error
     grows by the gain's own uncertainty, ``gain_yaw_sigma`` and ``gain_pitch_sigma``.
@@ -103,6 +106,8 @@ class Correction:
     bias_pitch: float
     gain_yaw: float = 1.0
     gain_pitch: float = 1.0
+    cross_yaw: float = 0.0
+    cross_pitch: float = 0.0
     lid_gain: float = 0.0
     lids: LidCue = _NO_LIDS
     sigma_yaw: float = math.radians(2.5)
@@ -114,10 +119,11 @@ class Correction:
 
     def apply(self, yaw: float, pitch: float, lids: LidCue | None = None) -> tuple[float, float]:
         """The person's yaw and pitch for the estimator's; ``lids`` as seen in the same image."""
-        pitch = self.gain_pitch * pitch + self.bias_pitch
+        own_yaw = self.gain_yaw * yaw + self.cross_yaw * pitch + self.bias_yaw
+        own_pitch = self.gain_pitch * pitch + self.cross_pitch * yaw + self.bias_pitch
         if self.lid_gain and lids is not None:
-            pitch += self.lid_gain * lids.moved_by_gaze(self.lids)
-        return self.gain_yaw * yaw + self.bias_yaw, pitch
+            own_pitch += self.lid_gain * lids.moved_by_gaze(self.lids)
+        return own_yaw, own_pitch
 
     def sigmas(self, yaw: float, pitch: float) -> tuple[float, float]:
         """Standard deviations of the error of the corrected yaw and pitch, for the estimator's."""
@@ -216,7 +222,10 @@ def fit_calibration(samples: Samples, prior: EstimatorPrior = NETWORK_PRIOR) -> 
     error = _standard_error(samples, near, centres)
     before = _before(samples, near)
     residual = _expected_residual(held_out, math.hypot(spread, error), prior)
-    sigma = max(residual / _MEAN_RADIUS, spread)
+    # What remains at the targets themselves; people whose targets fit worse have more of it.
+    usual = prior.residual_with_gain if len(held_out) >= MIN_TARGETS_FOR_GAIN else prior.residual
+    sigma = prior.noise * max(1.0, residual / usual) * math.sqrt(1 + 1 / len(means.targets))
+    sigma = max(sigma, spread)
     correction = replace(
         correction, sigma_yaw=sigma * prior.yaw.share, sigma_pitch=sigma * prior.pitch.share
     )
@@ -356,22 +365,26 @@ def _fit(
         moved = np.array([LidCue(*row.tolist()).moved_by_gaze(reference) for row in means.lids])
     pitch_prior = replace(prior.pitch, gain=prior.pitch_with_lids) if lids else prior.pitch
     lid_gain = prior.lid_gain if lids else 0.0
-    gains, sigmas, biases = [], [], []
+    gains, crosses, sigmas, biases = [], [], [], []
     centre_of = means.estimates.mean(0)
     for axis, known in enumerate((prior.yaw, pitch_prior)):
         truth = means.truths[:, axis] - (lid_gain * moved if axis else 0.0)
-        estimate = means.estimates[:, axis]
-        gain, sigma = known.cautious, known.spread
+        estimate, other = means.estimates[:, axis], means.estimates[:, 1 - axis]
+        cross = 0.0
+        gain, sigma = known.cautious, math.hypot(known.spread, known.gain - known.cautious)
         if with_gain[axis]:
-            gain, sigma = _posterior_gain(estimate, truth, known, prior.noise)
+            gain, cross, sigma = _posterior_gains(estimate, other, truth, known, prior.noise)
         gains.append(gain)
+        crosses.append(cross)
         sigmas.append(sigma)
-        biases.append(float((truth - gain * estimate).mean()))
+        biases.append(float((truth - gain * estimate - cross * other).mean()))
     return Correction(
         bias_yaw=biases[0],
         bias_pitch=biases[1],
         gain_yaw=gains[0],
         gain_pitch=gains[1],
+        cross_yaw=crosses[0],
+        cross_pitch=crosses[1],
         lid_gain=lid_gain,
         lids=reference,
         centre_yaw=float(centre_of[0]),
@@ -381,14 +394,18 @@ def _fit(
     )
 
 
-def _posterior_gain(
-    estimate: FloatArray, truth: FloatArray, known: AxisPrior, noise: float
-) -> tuple[float, float]:
-    """Maximum a posteriori of the gain and its standard deviation, the bias left free."""
-    e, t = estimate - estimate.mean(), truth - truth.mean()
-    weight = float(e @ e) / noise**2 + 1 / known.spread**2
-    gain = (float(e @ t) / noise**2 + known.gain / known.spread**2) / weight
-    return gain, 1 / math.sqrt(weight)
+def _posterior_gains(
+    estimate: FloatArray, other: FloatArray, truth: FloatArray, known: AxisPrior, noise: float
+) -> tuple[float, float, float]:
+    """Maximum a posteriori of an axis' gain and of the ``other`` axis' influence, the bias left
+    free, and the standard deviation of the gain.
+    """
+    features = np.stack([estimate - estimate.mean(), other - other.mean()], axis=1) / noise
+    precision = np.array([1 / known.spread**2, 1 / known.cross**2])
+    weight = features.T @ features + np.diag(precision)
+    moment = features.T @ (truth - truth.mean()) / noise + precision * (known.gain, 0.0)
+    gain, cross = np.linalg.solve(weight, moment)
+    return float(gain), float(cross), math.sqrt(float(np.linalg.inv(weight)[0, 0]))
 
 
 def _standard_error(samples: Samples, near: npt.NDArray[np.bool_], centres: list[Centre]) -> float:

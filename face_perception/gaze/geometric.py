@@ -41,6 +41,7 @@ PRIOR = EstimatorPrior(
         scale=0.94,
         sigma=math.radians(3.0),
         share=0.85,
+        cross=0.2,
     ),
     pitch=AxisPrior(
         gain=2.3,
@@ -50,6 +51,7 @@ PRIOR = EstimatorPrior(
         scale=0.39,
         sigma=math.radians(4.3),
         share=1.15,
+        cross=0.1,
     ),
     noise=math.radians(2.5),
     residual=math.radians(5.2),

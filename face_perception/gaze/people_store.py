@@ -24,7 +24,12 @@ from face_perception.gaze.lids import LidCue
 
 VERSION = 2  # 1 had a bias and no gain; it is read as a correction with gain 1
 _MAX_ID = 200
-_MAX_BIAS, _GAINS, _MAX_LID_GAIN = 2.0, (0.1, 10.0), 10.0  # radians; beyond them a file is damaged
+_MAX_BIAS, _GAINS, _MAX_CROSS, _MAX_LID_GAIN = (
+    2.0,
+    (0.1, 10.0),
+    5.0,
+    10.0,
+)  # radians; beyond them a file is damaged
 # What reading a file that is damaged raises.
 _DAMAGED = (ValueError, KeyError, TypeError, AttributeError, RecursionError)
 
@@ -62,6 +67,8 @@ class Calibration:
             ("bias_pitch", -_MAX_BIAS, _MAX_BIAS),
             ("gain_yaw", *_GAINS),
             ("gain_pitch", *_GAINS),
+            ("cross_yaw", -_MAX_CROSS, _MAX_CROSS),
+            ("cross_pitch", -_MAX_CROSS, _MAX_CROSS),
             ("lid_gain", 0, _MAX_LID_GAIN),
         ):
             if not low <= getattr(made, name) <= high:

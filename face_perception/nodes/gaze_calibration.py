@@ -356,6 +356,9 @@ def _to_msg(person_id: str, face_id: str, calibration: Calibration) -> msg.Calib
 
 def _fill(message: Any, correction: Correction) -> None:
     """Copies a correction's numbers to the fields of a message that has them."""
-    for name in ("bias_yaw", "bias_pitch", "gain_yaw", "gain_pitch", "lid_gain"):
+    for name in (
+        *("bias_yaw", "bias_pitch", "gain_yaw", "gain_pitch"),
+        *("cross_yaw", "cross_pitch", "lid_gain"),
+    ):
         setattr(message, name, float(getattr(correction, name)))
     message.lid_reference = float(correction.lids.upper)
