@@ -57,7 +57,7 @@ class Result:
         for found in _by_face(self):
             entry = {field.name: field.json(found) for field in FACE}
             if found.blendshapes is not None:
-                entry[_SHAPES.name] = _SHAPES.json(found)
+                entry[SHAPES.name] = SHAPES.json(found)
             if landmarks:
                 entry[LANDMARKS.name] = LANDMARKS.json(found)
             faces.append(entry)
@@ -105,7 +105,7 @@ def document() -> str:
     line_rows = [("frame", "", "number of the frame, from 0"), *_rows(LINE, "")]
     line_rows.append(("faces", "", "one object for each face, below; empty where nobody was found"))
     lines = ["Of the line:", "", *_table(line_rows), "", "Of each of its `faces`:", ""]
-    return "\n".join([*lines, *_table(_rows((*FACE, _SHAPES, LANDMARKS), ""))]) + "\n"
+    return "\n".join([*lines, *_table(_rows((*FACE, SHAPES, LANDMARKS), ""))]) + "\n"
 
 
 def _by_face(result: Result) -> Iterator[Found]:
@@ -411,7 +411,7 @@ FACE = (
     Field("attention", "what the face attends to", lambda f: f.attention, parts=_ATTENTION),
 )
 
-_SHAPES = Field(
+SHAPES = Field(
     "blendshapes",
     "only with `--blendshapes`: strength of each of the 52 ARKit blendshapes, by name",
     lambda f: dict(zip(BLENDSHAPES, _numbers(f.blendshapes.strength), strict=True)),

@@ -214,14 +214,16 @@ def test_the_offline_page_is_what_a_clip_gives(tmp_path: Path, own_models: Path)
         clip.write(picture)
     clip.release()
     lines = tmp_path / "faces.jsonl"
-    assert cli.main(["run", str(tmp_path / "clip.mp4"), "--output", str(lines), "--landmarks"]) == 0
+    more = ["--landmarks", "--blendshapes"]
+    assert cli.main(["run", str(tmp_path / "clip.mp4"), "--output", str(lines), *more]) == 0
     line = json.loads(lines.read_text().splitlines()[-1])
     page = (ROOT / "docs" / "offline.md").read_text()
     of_line, of_face = page.split("Of each of its `faces`:")
     rows = [re.findall(r"^\| `([\w.]+)` \|", part, re.M) for part in (of_line, of_face)]
     face = line["faces"][0]
     # Objects whose keys are data, not fields.
-    for name in ("action_units", "action_unit_probability", "action_unit_confidence", "expression"):
+    of_units = ("action_units", "action_unit_probability", "action_unit_confidence")
+    for name in (*of_units, "expression", "blendshapes"):
         assert face.pop(name)
         face[name] = None
     assert sorted(rows[0]) == sorted(paths_of({**line, "faces": None}))
