@@ -64,7 +64,11 @@ def test_ros_api_is_what_the_nodes_have(
     )
     recording = str(paths.resource("config/speech/hello.wav"))
     for node in graph.NODES[1:]:
-        more = {"microphone": {"source": recording}, "talking_face": {"audio_out": "none"}}
+        more = {
+            "microphone": {"source": recording},
+            "talking_face": {"audio_out": "none"},
+            "affect": {"blendshapes": True},
+        }
         start(node.name, **more.get(node.name, {}))
     # It reads faces only to look at one.
     look = peer.publisher(String, "avatar/look_at_face")
@@ -74,6 +78,7 @@ def test_ros_api_is_what_the_nodes_have(
     for topic, kind in (
         ("face_crops", msg.FaceCrops),
         ("action_units", msg.ActionUnitsArray),
+        ("blendshapes", msg.BlendshapesArray),
         ("expressions", msg.ExpressionArray),
         ("valence_arousal", msg.ValenceArousalArray),
         ("motion_affect", msg.ValenceArousalArray),
