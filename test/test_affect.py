@@ -306,21 +306,6 @@ def test_what_cannot_be_measured_is_not_taken_as_neutral(resting: Face) -> None:
         median_features([None])
 
 
-def test_measures_do_not_depend_on_which_pitch_is_called_zero(
-    resting: Face, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    before = features_of(resting)
-    assert resting.pose is not None
-    assert before is not None
-    angle = math.radians(4)
-    about_y = cv2.Rodrigues(np.array([0.0, angle, 0.0]))[0]
-    monkeypatch.setattr(faces, "NEUTRAL_PITCH", faces.NEUTRAL_PITCH - angle)
-    pose = HeadPose(resting.pose.position, resting.pose.rotation @ about_y)
-    assert features_of(dataclasses.replace(resting, pose=pose))[:8] == pytest.approx(
-        before[:8], abs=1e-4
-    )
-
-
 def test_blendshapes_are_evidence(resting: Face) -> None:
     def shapes(**strengths: float) -> Blendshapes:
         values = [strengths.get(name, 0.1) for name in BLENDSHAPES]

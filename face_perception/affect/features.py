@@ -47,25 +47,16 @@ class Features(NamedTuple):
 POPULATION = Features(0.168, 0.160, 0.283, 0.045, 0.020, 0.553, 0.005, 0.769, 0.31, 0.09)
 SPREAD = Features(0.034, 0.028, 0.017, 0.016, 0.018, 0.045, 0.008, 0.043, 0.26, 0.14)
 
-# Pitch of the face frame in which the measures are taken, above that of the canonical face. A
-# constant of this file, so that what POPULATION says does not hang on faces.NEUTRAL_PITCH.
-_UPRIGHT = math.radians(6.0)
-
 
 def measure(landmarks: FloatArray, pose: HeadPose) -> Features | None:
-    """Features of ``landmarks`` [478, 3] with the head turned back; None where they are no face.
-
-    They do not depend on the pitch that ``pose`` calls zero.
-    """
+    """Features of ``landmarks`` [478, 3] with the head turned back; None where they are no face."""
     if not (np.isfinite(landmarks).all() and np.isfinite(pose.rotation).all()):
         return None
     face = faces.unrotated(landmarks, pose)
     size = _distance(face, faces.RIGHT_OUTER_CANTHUS, faces.LEFT_OUTER_CANTHUS)
     if not size > 0:
         return None
-    turn = _UPRIGHT - faces.NEUTRAL_PITCH
-    sine, cosine = math.sin(turn), math.cos(turn)
-    face = face / size @ np.array([[1, 0, 0], [0, cosine, sine], [0, -sine, cosine]])
+    face = face / size
     height = face[:, 1]
     inner_canthi = height[[faces.RIGHT_INNER_CANTHUS, faces.LEFT_INNER_CANTHUS]].mean()
     outer_canthi = height[[faces.RIGHT_OUTER_CANTHUS, faces.LEFT_OUTER_CANTHUS]].mean()
