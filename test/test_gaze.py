@@ -1,4 +1,9 @@
-"""Geometric gaze on a model head whose eyes look where they are told, and on photographs."""
+"""Geometric gaze on a model head whose eyes look where they are told, and on photographs.
+
+The model head gives landmarks without a picture. Its irises move as the mesh network draws them for
+a true turn of the eye, which is less than the pupil moves. Rendered heads are in
+``test_gaze_rendered``.
+"""
 
 from __future__ import annotations
 
@@ -12,16 +17,21 @@ import pytest
 
 from face_perception import faces, geometry, inference
 from face_perception.gaze import GeometricGaze
-from face_perception.types import Camera, Face, Frame, Gaze, HeadPose, Image, Roi
+from face_perception.types import Camera, Eyes, Face, Frame, Gaze, HeadPose, Image, Roi
 
 CAMERA = Camera.assume(640, 480)
 LENS = (0.0, 0.0, 0.0)
 
 # Left eye of the model head, metres in the face frame (x out of the face, y left, z up): canthi and
-# centre of the eyeball, and how far from that the iris is.
+# centre of the eyeball.
 OUTER, INNER = np.array([-0.0205, 0.0445, -0.0045]), np.array([-0.0155, 0.0185, -0.0047])
 EYEBALL = (OUTER + INNER) / 2 + (-0.009, 0.0008, 0.0024)
-RADIUS = 0.012
+# How far the irises of the mesh move sideways and up, metres per unit of the direction of the look
+# in the head. REAL was measured on 56 people (Columbia Gaze, 21 looks each): 0.94 of 8 mm sideways
+# and 0.39 of 8 mm up and down. BALL is what the geometry alone assumes.
+REAL = (0.0075, 0.0031)
+BALL = (0.008, 0.008)
+RADIUS = 0.008  # of the surface on which they move
 
 
 @dataclass(frozen=True)
@@ -34,6 +44,7 @@ class Head:
     nod: float = 0.0  # radians, up
     tilt: float = 0.0  # radians, about its own axis
     openness: tuple[float, float] = (1.0, 1.0)
+    iris_moves: tuple[float, float] = REAL
 
     @property
     def rotation(self) -> np.ndarray:
@@ -79,8 +90,10 @@ class Head:
                 self.rotation.T
             )
             landmarks[list(canthi), :2] = faces.project(camera, corners)
-            line = self.looks_at - eyeball
-            pupil = eyeball + RADIUS * line / np.linalg.norm(line)
+            line = self.rotation.T @ (self.looks_at - eyeball)
+            sideways, up = self.iris_moves * line[1:] / np.linalg.norm(line)
+            forward = math.sqrt(max(RADIUS**2 - sideways**2 - up**2, 0.0))
+            pupil = eyeball + self.rotation @ (forward, sideways, up)
             landmarks[iris, :2] = faces.project(camera, pupil[None])
         pose = HeadPose(np.array(self.at), self.rotation)
         return Face("face_1", 1.0, Roi(0, 0, 1, 1), landmarks, pose, *self.openness)
@@ -108,7 +121,8 @@ def look(head: Head, stamp: float = 0.0, camera: Camera = CAMERA) -> Gaze:
         Head(at=(0.1, 0.1, 3.0), looks_at=(-0.5, 0.5, 0.5)),
     ],
 )
-def test_eyes_look_where_they_look(head: Head) -> None:
+def test_irises_on_a_ball_of_8_mm_are_read_exactly(head: Head) -> None:
+    head = dataclasses.replace(head, iris_moves=BALL)
     gaze = look(head)
     assert gaze.valid
     assert degrees_off(gaze, head) < 1.5
@@ -119,16 +133,47 @@ def test_eyes_look_where_they_look(head: Head) -> None:
     assert math.isnan(gaze.eye_contact)
 
 
+ANGLES = (-20, -10, 0, 10, 20)
+
+
+def gain(estimated: list[float], true: tuple[int, ...] = ANGLES) -> float:
+    """Slope of the least-squares line of estimates, radians, on the truth, degrees."""
+    return float(np.polyfit(np.radians(true), estimated, 1)[0])
+
+
+def towards(yaw: float, pitch: float, turn: float = 0.0) -> Head:
+    """A head that looks 2 m far in this direction (degrees, optical frame)."""
+    y, p = math.radians(yaw), math.radians(pitch)
+    line = np.array([math.cos(p) * math.sin(y), -math.sin(p), -math.cos(p) * math.cos(y)])
+    return Head(looks_at=tuple(Head().origin + 2 * line), turn=turn)
+
+
+@pytest.mark.parametrize("turn", [-0.2, 0.0, 0.2])
+def test_a_look_to_the_side_is_read_in_full(turn: float) -> None:
+    """The irises of a real mesh: a radius of 12 mm would read 0.6 of the angle."""
+    yaws = [look(towards(angle, 0, turn=turn)).yaw for angle in ANGLES]
+    assert gain(yaws) == pytest.approx(GeometricGaze.prior.yaw.scale, abs=0.05)
+    assert gain(yaws) == pytest.approx(1, abs=0.1)
+
+
+def test_a_look_up_or_down_is_read_in_part_and_the_gaze_says_how_much() -> None:
+    """No constant makes up for it (see ``gaze.eyes``); a calibration of four targets does."""
+    gazes = [look(towards(0, angle)) for angle in ANGLES]
+    assert gain([gaze.pitch for gaze in gazes]) == pytest.approx(0.39, abs=0.03)
+    assert {gaze.pitch_gain for gaze in gazes} == {0.39}
+    assert {gaze.yaw_gain for gaze in gazes} == {0.94}
+
+
 def test_signs_are_those_of_the_design() -> None:
     assert look(Head(looks_at=(0.3, 0.0, 0.0))).yaw > 0.2, "image right"
-    assert look(Head(looks_at=(0.0, -0.3, 0.0))).pitch > 0.2, "up"
+    assert look(Head(looks_at=(0.0, -0.3, 0.0))).pitch > 0.1, "up"
 
 
 def test_through_a_distorting_lens() -> None:
     lens = dataclasses.replace(
         CAMERA, distortion=(-0.3, 0.1, 0.001, -0.002, 0.0), distortion_model="plumb_bob"
     )
-    head = Head(at=(0.25, -0.15, 0.6), looks_at=(0.1, 0.1, 0.0))
+    head = Head(at=(0.25, -0.15, 0.6), looks_at=(0.1, 0.1, 0.0), iris_moves=BALL)
     assert degrees_off(look(head, camera=lens), head) < 1.5
     # Read as if the lens were straight, the same landmarks are off: the correction is what helps.
     assert degrees_off(look(head), head) < degrees_off(
@@ -138,9 +183,12 @@ def test_through_a_distorting_lens() -> None:
 
 @pytest.mark.parametrize("nod", [-0.26, 0.26])
 def test_a_nod_that_keeps_its_gaze_is_believed_in_part(nod: float) -> None:
-    """15 degrees; no trust at all in the head's pitch would leave 11 of them in the gaze."""
+    """15 degrees of head pitch. Trust in all of it, or in none, leaves 7 to 9 degrees of error.
+
+    An eye whose landmarks moved on a ball would leave 6 to 7 degrees; those of a real mesh do not.
+    """
     head = Head(nod=nod)
-    assert degrees_off(look(head), head) < 6
+    assert degrees_off(look(head), head) < 4
 
 
 def test_a_closed_eye_says_nothing() -> None:
@@ -167,17 +215,98 @@ def test_a_blink_holds_the_last_direction() -> None:
         assert not held.valid
         assert held.confidence == 0
         assert held.direction == pytest.approx(before.direction)
+        assert held.eyes == Eyes.BLINK
     after = estimator.estimate(CAMERA, awake.face(), 66 / 30)
     assert after.valid
     assert degrees_off(after, awake) < 1.5
 
 
+def states(estimator: GeometricGaze, head: Head, first: int, last: int) -> list[Gaze]:
+    """Gazes of the same head in the frames ``first`` to ``last`` - 1 of a stream of 30 Hz."""
+    return [estimator.estimate(CAMERA, head.face(), k / 30) for k in range(first, last)]
+
+
 def test_narrow_eyes_are_no_blink_before_they_are_known() -> None:
-    narrow = Head(openness=(0.6, 0.62))
+    """Once their usual openness is known, lids at 0.6 of it are a blink, then a look down."""
+    gazes = states(GeometricGaze(), Head(openness=(0.6, 0.62)), 0, 90)
+    assert {gaze.eyes for gaze in gazes[:30]} == {Eyes.OPEN}
+    assert {gaze.eyes for gaze in gazes[31:42]} == {Eyes.BLINK}
+    assert {gaze.eyes for gaze in gazes[44:]} == {Eyes.OPEN}
+    assert all(gaze.valid == (gaze.eyes == Eyes.OPEN) for gaze in gazes)
+
+
+def test_lids_that_stay_lowered_are_a_look_down_and_not_closed() -> None:
     estimator = GeometricGaze()
-    valid = [estimator.estimate(CAMERA, narrow.face(), k / 30).valid for k in range(60)]
-    assert all(valid[:30])
-    assert not any(valid[31:])
+    states(estimator, Head(), 0, 60)
+    down = Head(looks_at=(0.0, 0.4, 0.2), openness=(0.6, 0.65))
+    gazes = states(estimator, down, 60, 100)
+    assert {gaze.eyes for gaze in gazes[:12]} == {Eyes.BLINK}
+    assert {gaze.eyes for gaze in gazes[14:]} == {Eyes.OPEN}
+    assert all(gaze.valid and gaze.confidence > 0 for gaze in gazes[14:])
+    assert gazes[-1].pitch < -0.1
+    # A look that returns opens the lids at once.
+    assert states(estimator, Head(), 100, 101)[0].eyes == Eyes.OPEN
+
+
+def test_eyes_that_stay_shut_are_closed_after_a_blink() -> None:
+    estimator = GeometricGaze()
+    states(estimator, Head(), 0, 60)
+    gazes = states(estimator, Head(openness=(0.3, 0.4)), 60, 90)
+    assert {gaze.eyes for gaze in gazes[:12]} == {Eyes.BLINK}
+    assert {gaze.eyes for gaze in gazes[14:]} == {Eyes.CLOSED}
+    assert not any(gaze.valid for gaze in gazes)
+    assert states(estimator, Head(), 90, 91)[0].eyes == Eyes.OPEN
+
+
+def test_one_shut_eye_is_a_wink() -> None:
+    estimator = GeometricGaze()
+    states(estimator, Head(), 0, 60)
+    gazes = states(estimator, Head(openness=(0.1, 1.0)), 60, 90)
+    assert {gaze.eyes for gaze in gazes} == {Eyes.OPEN}
+
+
+def test_eyes_that_were_never_seen_open_are_closed_at_once() -> None:
+    gazes = states(GeometricGaze(), Head(openness=(0.2, 0.2)), 0, 30)
+    assert {gaze.eyes for gaze in gazes} == {Eyes.CLOSED}
+
+
+def test_the_state_of_eyes_that_cannot_be_seen_is_unknown() -> None:
+    """Dark glasses, no pose, outside the image, turned away: open or closed, nobody can tell."""
+    face = Head().face()
+    unseen = {
+        "glasses": dataclasses.replace(face, left_eye_visibility=0.1, right_eye_visibility=0.2),
+        "no pose": dataclasses.replace(face, pose=None),
+        "outside": dataclasses.replace(face, landmarks=face.landmarks + np.float32(1000)),
+        "turned away": Head(turn=1.2).face(),
+        "turned away, closed": Head(turn=1.2, openness=(0.1, 0.1)).face(),
+    }
+    gazes = {name: GeometricGaze().estimate(CAMERA, one, 0.0) for name, one in unseen.items()}
+    assert {name: gaze.eyes for name, gaze in gazes.items()} == dict.fromkeys(unseen, Eyes.UNKNOWN)
+    assert not any(gaze.valid for gaze in gazes.values())
+    # One eye that can be seen is enough; partly hidden ones cost confidence.
+    for left, right in ((0.1, 1.0), (0.6, 0.6)):
+        one = dataclasses.replace(face, left_eye_visibility=left, right_eye_visibility=right)
+        gaze = GeometricGaze().estimate(CAMERA, one, 0.0)
+        assert gaze.eyes == Eyes.OPEN
+        assert gaze.confidence < look(Head()).confidence
+
+
+def test_the_stated_error_grows_with_small_eyes_a_turned_head_and_one_eye() -> None:
+    near = look(Head())
+    prior = GeometricGaze.prior
+    assert near.yaw_sigma == pytest.approx(prior.yaw.sigma, abs=math.radians(0.5))
+    assert near.pitch_sigma == pytest.approx(prior.pitch.sigma, abs=math.radians(0.5))
+    worse = {
+        "far": look(Head(at=(0.0, 0.0, 3.0))),
+        "turned": look(Head(turn=0.6)),
+        "one eye": look(Head(openness=(1.0, 0.1))),
+    }
+    for name, gaze in worse.items():
+        assert gaze.yaw_sigma > near.yaw_sigma, name
+        assert gaze.pitch_sigma > near.pitch_sigma, name
+    # Eyes of 6 pixels add 3.3 degrees, a turn of 34 degrees 4.
+    assert math.degrees(worse["far"].yaw_sigma) == pytest.approx(4.6, abs=0.5)
+    assert math.degrees(worse["turned"].yaw_sigma) == pytest.approx(5.1, abs=0.5)
 
 
 def test_openness_that_is_unknown_is_no_blink() -> None:
@@ -201,6 +330,7 @@ def test_what_cannot_be_seen_is_not_valid_and_never_breaks() -> None:
     assert origin == pytest.approx(Head().origin, abs=0.004)
     asleep = GeometricGaze().estimate(CAMERA, Head(openness=(0.2, 0.2)).face(), 0.0)
     assert not asleep.valid
+    assert asleep.confidence == 0
 
 
 def test_one_eye_outside_the_image_leaves_the_other() -> None:
@@ -357,15 +487,20 @@ def of_photograph(tracker: faces.FaceTracker, image: Image) -> Gaze:
 
 @pytest.mark.parametrize("name", ["astronaut", "grace_hopper"])
 def test_people_who_look_at_the_lens(tracker: faces.FaceTracker, name: str) -> None:
-    """Both do. The mesh puts an iris elsewhere in a mirrored eye: 1 to 2.5 degrees of yaw."""
+    """Both do. The mesh puts an iris elsewhere in a mirrored eye: 0.6 to 3.4 degrees of yaw.
+
+    The bounds are 1.5 standard deviations over people (see ``GeometricGaze.prior``). A radius of
+    8 mm has 1.5 times the errors of 12 mm on people who look at the lens, 5.7 for 3.8 degrees in
+    the pitch of the astronaut, since it no longer shrinks all looks towards the lens.
+    """
     image = photograph(name)
     gaze = of_photograph(tracker, image)
     mirrored = of_photograph(tracker, np.ascontiguousarray(image[:, ::-1]))
     for seen in (gaze, mirrored):
         yaw, pitch = geometry.yaw_pitch(-seen.origin / np.linalg.norm(seen.origin))
         assert seen.valid
-        assert abs(math.degrees(seen.yaw - yaw)) < 3
-        assert abs(math.degrees(seen.pitch - pitch)) < 5
+        assert abs(math.degrees(seen.yaw - yaw)) < 4.5
+        assert abs(math.degrees(seen.pitch - pitch)) < 6.5
         assert seen.confidence > 0.3
-    assert abs(math.degrees(gaze.yaw + mirrored.yaw)) < 3
+    assert abs(math.degrees(gaze.yaw + mirrored.yaw)) < 4.5
     assert abs(math.degrees(gaze.pitch - mirrored.pitch)) < 2
