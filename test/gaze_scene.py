@@ -10,7 +10,7 @@ import numpy as np
 
 from face_perception import faces
 from face_perception.gaze import eye_points, normalised_rotation, to_angles, to_direction
-from face_perception.types import Camera, Face, Gaze, HeadPose, Roi
+from face_perception.types import Camera, Face, Gaze, Roi
 
 CAMERA = Camera.assume(1280, 720)
 Point = tuple[float, float, float]
@@ -77,7 +77,7 @@ class Actor:
             pupil = eyeball + _RADIUS * self._direction(t, landmarks)
             landmarks[iris, :2] = faces.project(CAMERA, pupil[None])
         openness = 0.2 if self.blinks(t) else 1.0
-        pose = HeadPose(np.array(self.at), rotation)
+        pose = faces.pose_of(np.array(self.at), rotation)
         return Face(self.id, 1.0, Roi(0, 0, 1, 1), landmarks, pose, openness, openness)
 
     def direction(self, t: float) -> np.ndarray:

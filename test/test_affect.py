@@ -357,7 +357,7 @@ def turned(face: Face, angle: float) -> Face:
     upright = faces.unrotated(face.landmarks, face.pose) * (1, -1, -1)
     landmarks = (upright @ turn.T + (320, 240, 0)).astype(np.float32)
     return dataclasses.replace(
-        face, landmarks=landmarks, pose=HeadPose(np.array([0.0, 0.0, 0.5]), turn @ facing)
+        face, landmarks=landmarks, pose=faces.pose_of(np.array([0.0, 0.0, 0.5]), turn @ facing)
     )
 
 

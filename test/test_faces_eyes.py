@@ -1,9 +1,14 @@
 import numpy as np
 import pytest
 
-from face_perception.faces import LEFT_EYE_LOWER, LEFT_EYE_UPPER, RIGHT_EYE_LOWER, RIGHT_EYE_UPPER
+from face_perception.faces import (
+    LEFT_EYE_LOWER,
+    LEFT_EYE_UPPER,
+    RIGHT_EYE_LOWER,
+    RIGHT_EYE_UPPER,
+    pose_of,
+)
 from face_perception.faces.eyes import EyeOpenness, aspect_ratios
-from face_perception.types import HeadPose
 
 
 def face(left: float, right: float) -> np.ndarray:
@@ -38,7 +43,7 @@ def test_a_turned_head_has_the_same_ratio():
     landmarks = (face(0.3, 0.2) @ turn.T).astype(np.float32)
     raw = aspect_ratios(landmarks, None)
     assert abs(raw[0] - 0.3) > 0.05
-    pose = HeadPose(np.array([0.0, 0.0, 1.0]), turn @ straight)
+    pose = pose_of(np.array([0.0, 0.0, 1.0]), turn @ straight)
     np.testing.assert_allclose(aspect_ratios(landmarks, pose), (0.3, 0.2), rtol=1e-4)
 
 

@@ -4,7 +4,14 @@ import pytest
 from faces_scene import frame, photo
 
 from face_perception import geometry
-from face_perception.faces import FaceTracker, head_pose, load_tracker, project, unrotated
+from face_perception.faces import (
+    FaceTracker,
+    head_pose,
+    landmark_frame,
+    load_tracker,
+    project,
+    unrotated,
+)
 from face_perception.faces.pose import _MODEL, RIGID_POINTS
 from face_perception.types import Camera, HeadPose
 
@@ -90,7 +97,9 @@ def test_unrotated_undoes_pose_and_bearing():
         right = np.cross([0.0, 1.0, 0.0], sight)
         right /= np.linalg.norm(right)
         view = np.stack([right, np.cross(sight, right), sight])
-        mesh = square @ pose.rotation.T @ view.T * 1000  # weak perspective, 1 px a millimetre
+        mesh = (
+            square @ landmark_frame(pose).T @ view.T * 1000
+        )  # weak perspective, 1 px a millimetre
         flat = unrotated(mesh, pose)
         np.testing.assert_allclose(flat[:, 2], 0, atol=1e-9)
         np.testing.assert_allclose(flat[:, :2], square[:, 1:] * 1000, atol=1e-9)

@@ -95,7 +95,7 @@ class Head:
             forward = math.sqrt(max(RADIUS**2 - sideways**2 - up**2, 0.0))
             pupil = eyeball + self.rotation @ (forward, sideways, up)
             landmarks[iris, :2] = faces.project(camera, pupil[None])
-        pose = HeadPose(np.array(self.at), self.rotation)
+        pose = faces.pose_of(np.array(self.at), self.rotation)
         return Face("face_1", 1.0, Roi(0, 0, 1, 1), landmarks, pose, *self.openness)
 
 

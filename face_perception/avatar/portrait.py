@@ -12,6 +12,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from face_perception import faces
 from face_perception.avatar.anatomy import Anatomy, study
 from face_perception.avatar.drawn import drawn_face
 from face_perception.avatar.eyes import Eye, base_gaze
@@ -67,7 +68,7 @@ class Portrait:
         landmarks = framed.face.landmarks
         self._face = study(self.picture, landmarks)
         pose = framed.face.pose
-        head = (pose.yaw, pose.pitch) if pose is not None else (0.0, 0.0)
+        head = faces.landmark_angles(pose) if pose is not None else (0.0, 0.0)
         gaze = base_gaze(self._face, landmarks, head)
         self._eyes = [
             Eye(self.picture, self._face, landmarks, left, gaze) for left in (False, True)

@@ -9,6 +9,7 @@ from collections.abc import Callable
 import numpy as np
 import numpy.typing as npt
 
+from face_perception import faces
 from face_perception.avatar.anatomy import Anatomy
 from face_perception.avatar.eyes import gaze_seen
 from face_perception.avatar.interfaces import FaceState
@@ -94,4 +95,4 @@ def _read(image: Image, tracker: FaceTracker, face: Anatomy) -> FloatArray | Non
     found = _face(image, tracker)
     if found is None or found.pose is None:
         return None
-    return gaze_seen(face, found.landmarks, (found.pose.yaw, found.pose.pitch))
+    return gaze_seen(face, found.landmarks, faces.landmark_angles(found.pose))

@@ -38,7 +38,14 @@ from face_perception.faces.landmarks import (
 )
 from face_perception.faces.lens import plausible_camera, seen_by
 from face_perception.faces.optics import check_lens, normalised, project
-from face_perception.faces.pose import NEUTRAL_PITCH, head_pose, unrotated
+from face_perception.faces.pose import (
+    NEUTRAL_PITCH,
+    head_pose,
+    landmark_angles,
+    landmark_frame,
+    pose_of,
+    unrotated,
+)
 from face_perception.faces.track import GONE_AFTER, MAX_FACES, FaceTracker, load_tracker
 
 __all__ = [
@@ -82,9 +89,12 @@ __all__ = [
     "check_lens",
     "crop_face",
     "head_pose",
+    "landmark_angles",
+    "landmark_frame",
     "load_tracker",
     "normalised",
     "plausible_camera",
+    "pose_of",
     "project",
     "seen_by",
     "unrotated",

@@ -15,7 +15,7 @@ import numpy.typing as npt
 from face_perception import faces
 from face_perception.types import Camera, Face, FloatArray, HeadPose
 
-# The midpoint of an eye's canthi in the face frame (x out, y to the left, z up) of the canonical
+# The midpoint of an eye's canthi in ``faces.landmark_frame`` (x out, y left, z up) of the canonical
 # head that the pose is fitted to; y is that of the left eye. Only its depth matters.
 _CANTHI = np.array([-0.018, 0.0315, -0.0046])
 
@@ -99,7 +99,8 @@ def facing(pose: HeadPose) -> float:
 def find_looks(camera: Camera, face: Face, pose: HeadPose) -> list[Look]:
     """What the eyes say that can be seen: inside the image and not hidden."""
     sight = -pose.position / np.linalg.norm(pose.position)
-    elevation = math.asin(max(-1.0, min(1.0, float(sight @ pose.rotation[:, 2]))))
+    frame = faces.landmark_frame(pose)
+    elevation = math.asin(max(-1.0, min(1.0, float(sight @ frame[:, 2]))))
     tilt = (1 - _PITCH_TRUST) * elevation
     c, s = math.cos(tilt), math.sin(tilt)
     openness = (face.left_eye_openness, face.right_eye_openness)
@@ -115,9 +116,9 @@ def find_looks(camera: Camera, face: Face, pose: HeadPose) -> list[Look]:
         width = float(np.hypot(*(points[0] - points[1])))
         canthi, iris = faces.normalised(camera, [points[:2].mean(0), points[2:].mean(0)])
         sides = np.array([1.0, eye.side, 1.0])
-        depth = float((pose.position + pose.rotation @ (_CANTHI * sides))[2])
+        depth = float((pose.position + frame @ (_CANTHI * sides))[2])
         to_centre = np.array([-_BEHIND * c - _ABOVE * s, _OUTWARDS, _ABOVE * c - _BEHIND * s])
-        centre = depth * np.array([*canthi, 1.0]) + pose.rotation @ (to_centre * sides)
+        centre = depth * np.array([*canthi, 1.0]) + frame @ (to_centre * sides)
         direction = _where_ray_meets(np.array([*iris, 1.0]), centre) - centre
         found.append(Look(centre, direction / np.linalg.norm(direction), width, opened, seen))
     return found
@@ -149,7 +150,7 @@ def origin_of(looks: list[Look], pose: HeadPose) -> FloatArray:
     if len(looks) == len(_EYES):
         return (looks[0].centre + looks[1].centre) / 2
     middle = _CANTHI * (1.0, 0.0, 1.0) + (-_BEHIND, 0.0, _ABOVE)
-    origin: FloatArray = pose.position + pose.rotation @ middle
+    origin: FloatArray = pose.position + faces.landmark_frame(pose) @ middle
     return origin
 
 
