@@ -1,4 +1,4 @@
-"""Scripted people whose gaze is known and whose estimator is off by a known bias."""
+"""Scripted people whose gaze is known and whose estimator is off by a known gain and bias."""
 
 from __future__ import annotations
 
@@ -9,7 +9,15 @@ import cv2
 import numpy as np
 
 from face_perception import faces
-from face_perception.gaze import eye_points, normalised_rotation, to_angles, to_direction
+from face_perception.gaze import (
+    Collection,
+    People,
+    eye_points,
+    normalised_rotation,
+    to_angles,
+    to_direction,
+)
+from face_perception.gaze.eyes import _ABOVE, _BEHIND, _OUTWARDS, _RADIUS
 from face_perception.types import Camera, Face, Gaze, Roi
 
 CAMERA = Camera.assume(1280, 720)
@@ -28,9 +36,10 @@ _RIGHT = np.array(
     ]
 )
 _LEFT = (_RIGHT * (1, -1, 1))[[3, 2, 1, 0, 5, 4]]
-# Of the geometric estimator's eye: its centre (left), and how far from that the iris is.
-_EYEBALL = (_LEFT[0] + _LEFT[3]) / 2 + (-0.009, 0.0008, 0.0024)
-_RADIUS = 0.012
+# The left eye's centre as the geometric estimator assumes it. Irises are drawn at that estimator's
+# effective radius: not where a real eye has them, but where the estimator answers as the script
+# says. Real eyes, and what it makes of them, are in test_gaze.py.
+_EYEBALL = (_LEFT[0] + _LEFT[3]) / 2 + (-_BEHIND, _OUTWARDS, _ABOVE)
 _LEFT_IRIS = [faces.LEFT_IRIS_CENTRE, *faces.LEFT_IRIS_RIM]
 _RIGHT_IRIS = [faces.RIGHT_IRIS_CENTRE, *faces.RIGHT_IRIS_RIM]
 _ORDER = eye_points(np.repeat(np.arange(478.0)[:, None], 3, 1))[:, 0].astype(int)
@@ -38,7 +47,8 @@ _ORDER = eye_points(np.repeat(np.arange(478.0)[:, None], 3, 1))[:, 0].astype(int
 
 @dataclass(frozen=True)
 class Actor:
-    """A person at ``at`` who looks at ``looks_at(t)``; the estimator's answer lacks ``bias``.
+    """A person at ``at`` who looks at ``looks_at(t)``: truth = ``gain`` * the estimator's answer +
+    ``bias``, on yaw and pitch in the normalised camera, radians.
 
     The head faces the camera, turned to its left by ``turn(t)`` and tilted by ``roll``.
     """
@@ -47,6 +57,7 @@ class Actor:
     at: Point = (0.05, -0.05, 0.8)
     looks_at: Callable[[float], Point] = field(default=lambda t: (0.0, 0.0, 0.0))
     bias: tuple[float, float] = (0.0, 0.0)
+    gain: tuple[float, float] = (1.0, 1.0)
     noise: float = 0.0
     roll: float = 0.0
     turn: Callable[[float], float] = field(default=lambda t: 0.0)
@@ -92,9 +103,33 @@ class Actor:
         random = np.random.default_rng(round(t * 1000))
         noise = random.normal(0, self.noise, 2) if self.noise else (0.0, 0.0)
         return to_direction(
-            rotation, yaw - self.bias[0] + noise[0], pitch - self.bias[1] + noise[1]
+            rotation,
+            (yaw - self.bias[0]) / self.gain[0] + noise[0],
+            (pitch - self.bias[1]) / self.gain[1] + noise[1],
         )
 
     def gaze(self, t: float) -> Gaze:
         origin, shut = np.array(self.origin), self.blinks(t)
         return Gaze(self.id, origin, self.direction(t), 1.0 - shut, not shut, self.source)
+
+
+def run(
+    collection: Collection,
+    *actors: Actor,
+    images: int = 100,
+    people: People | None = None,
+    interval: float = 0.1,
+    start: float = 0.0,
+) -> None:
+    """Feeds ``images`` of ``actors`` to a collection, through ``people`` where they are given."""
+    for k in range(images):
+        if collection.finished:
+            return
+        stamp = start + k * interval
+        here = [actor for actor in actors if actor.seen(stamp)]
+        faces = [actor.face(stamp) for actor in here]
+        gazes = [actor.gaze(stamp) for actor in here]
+        if people is not None:
+            people.update(stamp, CAMERA, faces, gazes)
+        else:
+            collection.add(stamp, CAMERA, {f.id: f for f in faces}, {g.face_id: g for g in gazes})

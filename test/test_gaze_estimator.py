@@ -15,7 +15,14 @@ import pytest
 from faces_scene import frame, photo
 
 from face_perception import cli, faces, geometry
-from face_perception.gaze import Calibration, GeddnetGaze, GeometricGaze, PeopleStore, load_gaze
+from face_perception.gaze import (
+    Calibration,
+    Correction,
+    GeddnetGaze,
+    GeometricGaze,
+    PeopleStore,
+    load_gaze,
+)
 from face_perception.inference import ModelError, load, sample_photo
 from face_perception.perception import Perception
 from face_perception.types import Gaze
@@ -86,7 +93,7 @@ def test_run(card: Path, capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_every_image_on_its_own_has_its_own_largest_face(tmp_path: Path) -> None:
     revision = load_gaze().revision
-    calibration = Calibration("geometric", revision, 0.2, 0.0, 0.01, 0.02, 30, 1, 1.8e9)
+    calibration = Calibration("geometric", revision, Correction(0.2, 0.0), 0.01, 0.02, 30, 1, 1.8e9)
     (store := PeopleStore(tmp_path)).put("anna", calibration)
     perception = Perception.load(single_image=True, people=store, person="anna")
     alone, other = photo("grace_hopper"), photo("astronaut")
@@ -105,7 +112,7 @@ def test_run_applies_a_persons_calibration(
 ) -> None:
     """Of the estimator that is used and its revision, and of no other."""
     revision = load_gaze().revision
-    calibration = Calibration("geometric", revision, 0.2, 0.0, 0.01, 0.02, 30, 1, 1.8e9)
+    calibration = Calibration("geometric", revision, Correction(0.2, 0.0), 0.01, 0.02, 30, 1, 1.8e9)
     PeopleStore(tmp_path).put("anna", calibration)
     PeopleStore(tmp_path).put("carl", dataclasses.replace(calibration, revision="older"))
     line = ["run", str(sample_photo("astronaut")), "--people", str(tmp_path)]

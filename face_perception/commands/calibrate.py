@@ -57,8 +57,9 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         type=int,
         choices=(1, 5),
         default=1,
-        help="1: the lens, which lowers the error of a gaze from about 7 to 5 degrees; 5: the lens "
-        "and four marks beside it that you put up first, which lowers it to 3.5",
+        help="1: the lens; 5: the lens and four marks beside it, which you put up first. With "
+        "the geometric estimator a gaze is off by 6.8 degrees without calibration, by 5.4 after 1 "
+        "target, by 3.5 after 5 (56 people)",
     )
     parser.add_argument(
         "--distance",
@@ -181,7 +182,10 @@ def _calibrate(args: argparse.Namespace, store: PeopleStore) -> int:
     if not targets:
         targets = proposed_targets(args.targets, args.distance)
         if args.targets > 1:
-            print("Look at each of these when asked:", file=sys.stderr)
+            print(
+                f"Sit {args.distance:g} m from the lens. Look at each of these when asked to:",
+                file=sys.stderr,
+            )
             for target in targets:
                 print(f"  {target.name}", file=sys.stderr)
 
@@ -226,18 +230,14 @@ def _calibrate(args: argparse.Namespace, store: PeopleStore) -> int:
 
 
 def _conclude(people: People, collection: Collection, args: argparse.Namespace) -> None:
+    from face_perception.gaze import describe_fit
+
     collection.end()  # a video may be shorter
     fit = people.conclude(collection, args.person)
-    made = fit.correction
     print(
-        f"{args.person} is calibrated for {collection.estimator} from {fit.samples} samples of "
-        f"{fit.targets} target(s): bias {math.degrees(made.bias_yaw):+.1f}° in yaw and "
-        f"{math.degrees(made.bias_pitch):+.1f}° in pitch, gain {made.gain_yaw:.2f} and "
-        f"{made.gain_pitch:.2f}. A gaze anywhere is expected to be off by "
-        f"{_degrees(fit.expected_residual)}. Stored in {people.store.folder}"
+        f"{args.person} is calibrated for {collection.estimator} "
+        f"{describe_fit(fit, collection.prior)}. Stored in {people.store.folder}"
     )
-    if fit.targets == 1:
-        print("With --targets 5 the gain is measured too, which lowers that by a third.")
 
 
 def _degrees(angle: float) -> str:

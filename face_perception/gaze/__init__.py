@@ -29,6 +29,7 @@ from face_perception.gaze.normalised import (
     to_angles,
     to_direction,
 )
+from face_perception.gaze.outcome import describe_fit
 from face_perception.gaze.people import People, apply_correction
 from face_perception.gaze.people_store import Calibration, PeopleStore, check_person_id, people_dir
 
@@ -54,6 +55,7 @@ __all__ = [
     "apply_correction",
     "camera_target",
     "check_person_id",
+    "describe_fit",
     "estimate_gazes",
     "eye_points",
     "face_target",

@@ -9,6 +9,7 @@ the upper lid. How samples are collected is in ``collection``; how calibrations 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -32,6 +33,9 @@ _MIN_FOR_TWO = 12  # samples of a target, to look for two places in them
 # in a picture. A target 25 degrees beside its stated place leaves more in 80 % of the cases.
 _MAX_RESIDUAL, _MAX_MEAN_RESIDUAL = math.radians(12.5), math.radians(8)
 _IMPLAUSIBLE = 4.5  # standard deviations of what people differ by
+# Share of the way between the targets below which the gaze did not follow them: 1 for the average
+# person, 0 for somebody who always looks at the same place.
+_FOLLOWS = 0.3
 # A residual this much above what there was is worse; less is rounding, or does not matter.
 _WORSE, _NO_MATTER = 1.05, math.radians(0.05)
 _PRIOR_TARGETS = 4.0  # how many held-out targets the population's residual counts as
@@ -192,8 +196,10 @@ class Samples:
         return np.asarray(off <= _IMPLAUSIBLE**2)
 
 
-def fit_calibration(samples: Samples, prior: EstimatorPrior = NETWORK_PRIOR) -> CalibrationFit:
-    """The correction that explains ``samples``.
+def fit_calibration(
+    samples: Samples, prior: EstimatorPrior = NETWORK_PRIOR, names: Sequence[str] = ()
+) -> CalibrationFit:
+    """The correction that explains ``samples``; ``names`` of the targets are for the messages.
 
     All samples with open eyes are wanted, also those in which the person seems to have looked
     elsewhere. With four targets or more each axis over which the targets spread gets gain and bias,
@@ -201,15 +207,15 @@ def fit_calibration(samples: Samples, prior: EstimatorPrior = NETWORK_PRIOR) -> 
     The lid term is used where it lowers the error of held-out targets.
 
     Raises CalibrationRefused where there are too few samples, where the person looked elsewhere or
-    at two places, where the targets do not fit together after the fit, and where the calibration
-    would be worse than none.
+    at two places or did not follow the targets, where the targets do not fit together after the
+    fit, and where the calibration would be worse than none.
     """
     if len(samples.estimates) < MIN_SAMPLES:
         raise CalibrationRefused(
             f"{len(samples.estimates)} usable samples are too few, {MIN_SAMPLES} are needed: face "
             "the camera with open eyes, in good light, for longer"
         )
-    _check_plausible(samples, prior)
+    _check_plausible(samples, prior, names)
     near, centres = _steady(samples)
     kept = int(near.sum())
     if kept < MIN_SAMPLES:
@@ -217,11 +223,13 @@ def fit_calibration(samples: Samples, prior: EstimatorPrior = NETWORK_PRIOR) -> 
             f"only {kept} samples agree, {MIN_SAMPLES} are needed: look steadily at the target"
         )
     means = _means(samples, near)
+    _check_followed(means, prior)
     correction, held_out = _best_fit(means, prior)
     spread = math.sqrt(float(np.mean([found.spread**2 for found in centres])))
     error = _standard_error(samples, near, centres)
     before = _before(samples, near)
-    residual = _expected_residual(held_out, math.hypot(spread, error), prior)
+    shaken = math.hypot(spread, error)
+    residual = _expected_residual(held_out, _spans(means), shaken, prior)
     # What remains at the targets themselves; people whose targets fit worse have more of it.
     usual = prior.residual_with_gain if len(held_out) >= MIN_TARGETS_FOR_GAIN else prior.residual
     sigma = prior.noise * max(1.0, residual / usual) * math.sqrt(1 + 1 / len(means.targets))
@@ -229,7 +237,15 @@ def fit_calibration(samples: Samples, prior: EstimatorPrior = NETWORK_PRIOR) -> 
     correction = replace(
         correction, sigma_yaw=sigma * prior.yaw.share, sigma_pitch=sigma * prior.pitch.share
     )
-    _check_residual(samples, means, correction, held_out, before, residual, error)
+    _check_fit(means, correction, names)
+    if len(held_out):
+        _check_held_out(held_out, before, residual, error)
+    elif _MEAN_RADIUS * shaken > _WORSE * before + _NO_MATTER:
+        raise CalibrationRefused(
+            f"calibrating would make it worse: the gaze is {_degrees(before)} beside the target, "
+            f"and {kept} samples are too few to say in which direction: take more, or leave it as "
+            "it is"
+        )
     return CalibrationFit(correction, spread, before, residual, kept, len(means.targets))
 
 
@@ -247,7 +263,11 @@ class _Means:
         return _Means(self.targets[keep], self.estimates[keep], self.truths[keep], self.lids[keep])
 
 
-def _check_plausible(samples: Samples, prior: EstimatorPrior) -> None:
+def _named(target: int, names: Sequence[str]) -> str:
+    return f"target {target} ({names[target]})" if names else f"target {target}"
+
+
+def _check_plausible(samples: Samples, prior: EstimatorPrior, names: Sequence[str]) -> None:
     plausible = samples.plausible(prior)
     for target in np.unique(samples.targets):
         of_target = samples.targets == target
@@ -255,9 +275,26 @@ def _check_plausible(samples: Samples, prior: EstimatorPrior) -> None:
             continue
         off = samples.truths[of_target] - samples.estimates[of_target]
         raise CalibrationRefused(
-            f"the gaze is {_degrees(float(np.linalg.norm(np.median(off, axis=0))))} beside target "
-            f"{target}, more than people differ by: look at the target, and check its place, "
-            "camera_info and the frame"
+            f"the gaze is {_degrees(float(np.linalg.norm(np.median(off, axis=0))))} beside "
+            f"{_named(target, names)}, more than people differ by: look at the target, and check "
+            "its place, camera_info and the frame"
+        )
+
+
+def _check_followed(means: _Means, prior: EstimatorPrior) -> None:
+    """Refuses a gaze that stayed where it was while the targets moved."""
+    truths = means.truths - means.truths.mean(0)
+    extent = float(np.linalg.norm(truths))
+    if not extent > 0:
+        return
+    gain = np.array([prior.yaw.gain, prior.pitch.gain])
+    moved = gain * (means.estimates - means.estimates.mean(0))
+    followed = float((moved * truths).sum()) / extent**2
+    # Where the targets are near each other, noise alone may hide an honest look.
+    if followed < min(_FOLLOWS, 1 - 3 * prior.noise / extent):
+        raise CalibrationRefused(
+            f"the gaze did not follow the targets: it moved by {max(followed, 0):.0%} of the way "
+            "between them; look at each target while it is asked for, and check their places"
         )
 
 
@@ -422,51 +459,46 @@ def _before(samples: Samples, near: npt.NDArray[np.bool_]) -> float:
     return float(np.linalg.norm((samples.truths - samples.estimates)[near], axis=1).mean())
 
 
-def _expected_residual(held_out: FloatArray, shaken: float, prior: EstimatorPrior) -> float:
-    """Mean angle that a corrected gaze is expected to be off by: what the population's is, moved
-    towards that of this person's held-out targets; never less than the samples' own spread.
+def _expected_residual(
+    held_out: FloatArray, with_gain: tuple[bool, bool], shaken: float, prior: EstimatorPrior
+) -> float:
+    """Mean angle that a corrected gaze is expected to be off by; never less than the samples' own
+    spread.
+
+    An axis with a gain of the person's own has the population's residual, moved towards that of
+    this person's held-out targets. Targets that do not spread over an axis say nothing about looks
+    along it: there the residual is the population's without gain, or the held-out one if greater.
     """
-    count = len(held_out)
-    if count < MIN_TARGETS_FOR_GAIN:
-        expected = prior.residual
-    else:
-        own = float(np.linalg.norm(held_out, axis=1).mean())
-        known = prior.residual_with_gain
-        expected = (_PRIOR_TARGETS * known + count * own) / (_PRIOR_TARGETS + count)
-    return max(expected, _MEAN_RADIUS * shaken)
-
-
-def _check_residual(
-    samples: Samples,
-    means: _Means,
-    correction: Correction,
-    held_out: FloatArray,
-    before: float,
-    residual: float,
-    error: float,
-) -> None:
-    """Refuses targets that do not fit together, and a calibration that does not help."""
+    own = prior.residual_with_gain
     if len(held_out):
-        off = np.linalg.norm(_errors(means, correction), axis=1)
-        worst = int(off.argmax())
-        if off[worst] > _MAX_RESIDUAL or off.mean() > _MAX_MEAN_RESIDUAL:
-            raise CalibrationRefused(
-                f"target {means.targets[worst]} is {_degrees(float(off[worst]))} beside what the "
-                "others say, after the fit: was it looked at, and is its place right?"
-            )
-    elif _MEAN_RADIUS * error > _WORSE * before + _NO_MATTER:
+        of_person = float(np.linalg.norm(held_out, axis=1).mean())
+        count = len(held_out)
+        own = (_PRIOR_TARGETS * own + count * of_person) / (_PRIOR_TARGETS + count)
+    axes = [own if gained else max(own, prior.residual) for gained in with_gain]
+    return max(math.hypot(*axes) / math.sqrt(2), _MEAN_RADIUS * shaken)
+
+
+def _check_fit(means: _Means, correction: Correction, names: Sequence[str]) -> None:
+    """Refuses targets that do not fit together."""
+    off = np.linalg.norm(_errors(means, correction), axis=1)
+    worst = int(off.argmax())
+    if off[worst] > _MAX_RESIDUAL or off.mean() > _MAX_MEAN_RESIDUAL:
         raise CalibrationRefused(
-            f"calibrating would make it worse: the gaze is {_degrees(before)} beside the target, "
-            f"and {len(samples.estimates)} samples are too few to say in which direction: take "
-            "more, or leave it as it is"
+            f"{_named(int(means.targets[worst]), names)} is {_degrees(float(off[worst]))} beside "
+            "what the others say, after the fit: was it looked at, and is its place right?"
         )
-    if len(held_out) >= MIN_TARGETS_FOR_GAIN:
-        after = float(np.linalg.norm(held_out, axis=1).mean())
-        if after > before + max(2 * error, 0.1 * before) and after > residual:
-            raise CalibrationRefused(
-                f"calibrating would make it worse: {_degrees(after)} off instead of "
-                f"{_degrees(before)}; look at each target while it is asked for"
-            )
+
+
+def _check_held_out(held_out: FloatArray, before: float, residual: float, error: float) -> None:
+    """Refuses a calibration that makes the gaze at targets worse that it was not made from."""
+    if len(held_out) < MIN_TARGETS_FOR_GAIN:
+        return
+    after = float(np.linalg.norm(held_out, axis=1).mean())
+    if after > before + max(2 * error, 0.1 * before) and after > residual:
+        raise CalibrationRefused(
+            f"calibrating would make it worse: {_degrees(after)} off instead of "
+            f"{_degrees(before)}; look at each target while it is asked for"
+        )
 
 
 def _degrees(angle: float) -> str:

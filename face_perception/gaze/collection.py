@@ -260,14 +260,26 @@ class Collection:
                 f"{math.degrees(self._head_range):.0f}° asked for: keep looking at the target and "
                 "turn and nod the head"
             )
+        self._check_every_target()
         try:
-            return fit_calibration(self._samples.samples(), self._prior)
+            names = [target.name for target in self.targets]
+            return fit_calibration(self._samples.samples(), self.prior, names)
         except CalibrationRefused as refused:
             # Too few, perhaps: then what the images were rejected for is the reason.
             if self._reasons and len(self._samples.targets) < MIN_SAMPLES:
                 why = ", ".join(f"{text} {count}" for text, count in self._reasons.most_common(3))
                 raise CalibrationRefused(f"{refused} (images rejected: {why})") from None
             raise
+
+    def _check_every_target(self) -> None:
+        """Refuses a set of which some targets have no sample: it would be a smaller set."""
+        seen = set(self._samples.targets)
+        missing = [t.name for index, t in enumerate(self.targets) if index not in seen]
+        if seen and missing:
+            raise CalibrationRefused(
+                f"no usable image of somebody who looks at {' or '.join(missing)}: look at every "
+                "target with open eyes while it is asked for (a video must show them all)"
+            )
 
     def _take(self, camera: Camera, faces: Mapping[str, Face], gazes: Mapping[str, Gaze]) -> str:
         """Keeps a sample; returns why it is none, empty where it is."""
@@ -330,7 +342,7 @@ class Collection:
         if not self._samples.targets:
             return []
         samples = self._samples.samples()
-        near = samples.plausible(self._prior)
+        near = samples.plausible(self.prior)
         offsets = samples.truths - samples.estimates
         for target in np.unique(samples.targets):
             of_target = samples.targets == target
@@ -339,7 +351,8 @@ class Collection:
         return [bool(v) for v in near]
 
     @property
-    def _prior(self) -> EstimatorPrior:
+    def prior(self) -> EstimatorPrior:
+        """What is known of the estimator whose gazes were collected."""
         return self.priors.get(self.estimator, NETWORK_PRIOR)
 
     def _kept_of_target(self, near: Sequence[bool]) -> int:

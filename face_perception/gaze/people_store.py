@@ -73,7 +73,8 @@ class Calibration:
         ):
             if not low <= getattr(made, name) <= high:
                 raise ValueError(f"{name} is {getattr(made, name)}, not in {low:g} to {high:g}")
-        if min(self.expected_residual, self.spread, made.sigma_yaw, made.sigma_pitch) < 0:
+        sigmas = (made.sigma_yaw, made.sigma_pitch, made.gain_yaw_sigma, made.gain_pitch_sigma)
+        if min(self.expected_residual, self.spread, *sigmas) < 0:
             raise ValueError("spread, expected_residual or a sigma is negative")
 
 

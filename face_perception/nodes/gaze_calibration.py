@@ -28,6 +28,7 @@ from face_perception.gaze import (
     People,
     camera_target,
     check_person_id,
+    describe_fit,
     face_target,
     point_target,
 )
@@ -242,11 +243,12 @@ class GazeCalibration:
                 failure = f"not calibrated: {error}"
                 _conclude(goal.handle, False, failure)
             else:
+                done = goal.collection
                 failure = (
-                    f"{goal.person_id} is calibrated for {goal.collection.estimator}, stored, and "
-                    f"linked to {goal.collection.face_id}"
+                    f"{goal.person_id} is calibrated for {done.estimator}, stored, and linked to "
+                    f"{done.face_id}; {describe_fit(fit, done.prior)}"
                 )
-                _conclude(goal.handle, True, failure, fit, goal.collection.estimator)
+                _conclude(goal.handle, True, failure, fit, done.estimator)
         self._node.get_logger().info(f"{goal.collection.face_id}: {failure}")
 
     # The services.

@@ -26,6 +26,8 @@ from face_perception.synthesis.gaze_pictures import (
     turned_photographs,
 )
 from face_perception.synthesis.gaze_samples import (
+    GazePeople,
+    GazePerson,
     GazeSamples,
     gaze_samples,
 )
@@ -84,6 +86,8 @@ __all__ = [
     "Actor",
     "AffectSet",
     "GazeFaces",
+    "GazePeople",
+    "GazePerson",
     "GazePicture",
     "GazeSamples",
     "Phone",

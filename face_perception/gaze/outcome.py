@@ -1,0 +1,36 @@
+"""What a calibration reached, in a sentence for whoever asked for it. Numbers to words only."""
+
+from __future__ import annotations
+
+import math
+
+from face_perception.gaze.calibration import (
+    MIN_TARGETS_FOR_GAIN,
+    CalibrationFit,
+    EstimatorPrior,
+)
+
+
+def describe_fit(fit: CalibrationFit, prior: EstimatorPrior) -> str:
+    """What ``fit`` found and how far off its gazes are expected to be; where fewer targets than a
+    gain needs were looked at, also what five would give. ``prior`` is the estimator's.
+    """
+    made = fit.correction
+    targets = "1 target" if fit.targets == 1 else f"{fit.targets} targets"
+    text = (
+        f"from {fit.samples} samples of {targets}: bias {_degrees(made.bias_yaw, signed=True)} in "
+        f"yaw and {_degrees(made.bias_pitch, signed=True)} in pitch, gain {made.gain_yaw:.2f} and "
+        f"{made.gain_pitch:.2f}. A calibrated gaze is expected to be off by "
+        f"{_degrees(fit.expected_residual)} on average"
+    )
+    if fit.targets < MIN_TARGETS_FOR_GAIN and prior.residual_with_gain < prior.residual:
+        text += (
+            f"; with five targets, which also measure the gain, by about "
+            f"{_degrees(prior.residual_with_gain)}"
+        )
+    return text
+
+
+def _degrees(angle: float, *, signed: bool = False) -> str:
+    degrees = math.degrees(angle)
+    return f"{degrees:+.1f}°" if signed else f"{degrees:.1f}°"
