@@ -165,11 +165,19 @@ def test_calibrated_once_and_after_a_restart(start: Start, peer: Peer, folder: P
     status, result = goal.result()
     assert (status, result.success) == (GoalStatus.STATUS_SUCCEEDED, True), result.message
     assert len(scene.gazes) - heard > 20, "the node's only thread was kept from its work"
-    # What the irises say, through the estimator: the bias up to its own small error.
+    # What the irises say, through the estimator, up to its own small error: one target leaves the
+    # gain of yaw at 1 and takes the cautious one of pitch, so that the lens is met.
+    assert (result.gain_yaw, result.gain_pitch) == (1.0, 1.5)
     assert result.bias_yaw == pytest.approx(4 * DEG, abs=1.5 * DEG)
-    assert result.bias_pitch == pytest.approx(-3 * DEG, abs=1.5 * DEG)
+    assert result.bias_pitch == pytest.approx(-3 * 1.5 * DEG, abs=1.5 * DEG)
     assert (result.estimator, result.samples) == ("geometric", 30)
-    assert 0 < result.expected_residual < result.expected_error_before
+    # Anywhere, not at the target, where it was off by 5 degrees.
+    assert result.expected_residual == pytest.approx(5.2 * DEG, abs=0.3 * DEG)
+    assert result.expected_error_before == pytest.approx(5 * DEG, abs=1.5 * DEG)
+    assert result.message.startswith(
+        "anna is calibrated for geometric, stored, and linked to face_1"
+    )
+    assert "expected to be off by 5.2° on average; with five targets" in result.message
     last = goal.feedback[-1]
     assert (last.kept, last.done) == (30, 1.0)
     counts = dict(zip(last.reasons, last.rejections, strict=True))
@@ -198,6 +206,7 @@ def test_calibrated_once_and_after_a_restart(start: Start, peer: Peer, folder: P
     (entry,) = scene.call(ListCalibrations, "list_calibrations").calibrations
     assert (entry.person_id, entry.face_id, entry.estimator) == ("anna", "face_1", "geometric")
     assert entry.bias_yaw == pytest.approx(result.bias_yaw, abs=1e-6)
+    assert (entry.gain_pitch, entry.targets) == (1.5, 1)
     assert abs(entry.made.sec - time.time()) < 600
     assert scene.call(DeleteCalibration, "delete_calibration", person_id="anna").deleted == 1
     scene.until(lambda: not scene.gaze().calibrated)
@@ -246,6 +255,45 @@ def test_two_people_at_once_and_one_who_cancels(
     gaze = scene.gaze()
     assert (gaze.person_id, gaze.calibrated) == ("", False)
     assert scene.gaze("face_2").person_id == "bert"
+
+
+def point_at(place: tuple[float, float, float]) -> msg.CalibrationTarget:
+    target = msg.CalibrationTarget(kind=msg.CalibrationTarget.POINT)
+    target.point.header.frame_id = "eye_optical_frame"
+    target.point.point.x, target.point.point.y, target.point.point.z = place
+    return target
+
+
+def test_five_targets_over_the_action(start: Start, peer: Peer, folder: Path) -> None:
+    """One person looks at each as the feedback asks, the other at the lens all the time."""
+    start("gaze", people=str(folder))
+    marks = [LENS, *((x * 0.2, y * 0.13, 0.0) for x in (-1, 1) for y in (-1, 1))]
+    asked: list[Any] = []
+
+    def looks_at(t: float) -> tuple[float, float, float]:
+        return marks[asked[-1].target] if asked else LENS
+
+    eyes = {"gain": (1.2, 2.4), "bias": (3 * DEG, -5 * DEG), "noise": 0.3 * DEG}
+    person = Actor("face_1", at=(0.0, -0.05, 0.8), looks_at=looks_at, **eyes)
+    scene = Scene(peer, person, Actor("face_2", at=(0.3, 0.0, 0.9)))
+    scene.until(lambda: scene.gaze().valid and scene.gaze("face_2").valid)
+    targets = [point_at(mark) for mark in marks]
+    goal = Goal(scene, face_id="face_1", person_id="anna", targets=targets, samples=12)
+    asked = goal.feedback
+    lies = Goal(scene, face_id="face_2", person_id="bert", targets=targets, samples=12)
+    status, result = goal.result()
+    assert (status, result.success) == (GoalStatus.STATUS_SUCCEEDED, True), result.message
+    assert 1.0 < result.gain_yaw < 1.35
+    assert 2.0 < result.gain_pitch < 2.8
+    assert result.samples == 60
+    assert "of 5 targets: bias" in result.message
+    assert "with five targets" not in result.message
+    hints = list(dict.fromkeys(f.hint for f in goal.feedback if f.hint.startswith("look at")))
+    assert len(hints) == 5
+    status, result = lies.result()
+    assert (status, result.success) == (GoalStatus.STATUS_ABORTED, False)
+    assert re.search(r"target \d \(the point \(|did not follow", result.message), result.message
+    assert set(PeopleStore(folder).everybody()) == {"anna"}
 
 
 def test_what_is_refused(start: Start, peer: Peer, folder: Path) -> None:
@@ -393,7 +441,7 @@ def test_a_damaged_file_is_named_and_the_node_goes_on(
     store = PeopleStore(folder)
     store.put("bert", store.get("anna")["geometric"])
     whole = path.read_bytes()
-    path.write_text(whole.decode().replace('"version": 1', '"version": 2'))
+    path.write_text(whole.decode().replace('"version": 2', '"version": 3'))
     node.wait_for_log("newer face_perception")
     gone = scene.call(DeleteCalibration, "delete_calibration", person_id="bert")
     assert (gone.success, gone.deleted) == (True, 1), gone.message

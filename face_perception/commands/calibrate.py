@@ -129,6 +129,7 @@ def _check_folder(people: Path | None) -> None:
 
 
 def _list(store: PeopleStore, person: str | None) -> None:
+    from rich.box import SIMPLE
     from rich.console import Console
     from rich.table import Table
 
@@ -136,21 +137,22 @@ def _list(store: PeopleStore, person: str | None) -> None:
     if not any(people.values()):
         print(f"nobody is calibrated in {store.folder}" if person is None else f"{person}: nothing")
         return
-    columns = ("bias yaw", "pitch", "gain yaw", "pitch", "targets", "expected error", "made")
-    table = Table("person", "estimator", *columns)
+    table = Table(box=SIMPLE)
+    for column in ("person", "estimator", "bias", "gain", "targets", "off by", "made"):
+        table.add_column(column, no_wrap=column != "person")
     for name, known in people.items():
         for estimator, c in sorted(known.items()):
-            made = time.strftime("%Y-%m-%d %H:%M", time.localtime(c.made))
-            made_of = c.correction
+            made = c.correction
             table.add_row(
                 name,
                 estimator,
-                *(f"{math.degrees(v):+.1f}°" for v in (made_of.bias_yaw, made_of.bias_pitch)),
-                *(f"{gain:.2f}" for gain in (made_of.gain_yaw, made_of.gain_pitch)),
+                f"{math.degrees(made.bias_yaw):+.1f}° {math.degrees(made.bias_pitch):+.1f}°",
+                f"{made.gain_yaw:.2f} {made.gain_pitch:.2f}",
                 str(c.targets),
-                _degrees(c.expected_residual),
-                made,
+                f"{math.degrees(c.expected_residual):.1f}°",
+                time.strftime("%Y-%m-%d", time.localtime(c.made)),
             )
+    print("bias and gain are those of yaw and pitch; off by: expected mean error of a gaze")
     Console().print(table)
 
 
@@ -238,10 +240,6 @@ def _conclude(people: People, collection: Collection, args: argparse.Namespace) 
         f"{args.person} is calibrated for {collection.estimator} "
         f"{describe_fit(fit, collection.prior)}. Stored in {people.store.folder}"
     )
-
-
-def _degrees(angle: float) -> str:
-    return f"{math.degrees(angle):.1f}°"
 
 
 def _largest(faces: Iterable[Face]) -> Face:
