@@ -125,9 +125,9 @@ def test_five_targets_of_somebody_who_looks_at_the_lens_only(clip: Path, tmp_pat
     assert lines[:3] == [
         "Sit 0.8 m from the lens. Look at each of these when asked to:",
         "  the camera",
-        "  the mark 21 cm to your right of the lens and 14 cm above it",
+        "  the mark 21 cm to your right and 14 cm above the lens",
     ]
-    assert "look at the mark 21 cm to your right of the lens and 14 cm above it" in lines
+    assert "look at the mark 21 cm to your right and 14 cm above the lens" in lines
     assert "no usable image of somebody who looks at the mark" in lines[-1]
     done = call(*five, "--samples", 2, "--seconds", 1.0)
     assert done.returncode == 1

@@ -169,10 +169,10 @@ def test_proposed_targets_say_where_they_are() -> None:
     targets = proposed_targets(5, 2.0)
     assert [target.name for target in targets] == [
         "the camera",
-        "the mark 54 cm to your right of the lens and 35 cm above it",
-        "the mark 54 cm to your left of the lens and 35 cm above it",
-        "the mark 54 cm to your left of the lens and 35 cm below it",
-        "the mark 54 cm to your right of the lens and 35 cm below it",
+        "the mark 54 cm to your right and 35 cm above the lens",
+        "the mark 54 cm to your left and 35 cm above the lens",
+        "the mark 54 cm to your left and 35 cm below the lens",
+        "the mark 54 cm to your right and 35 cm below the lens",
     ]
     x, y, z = targets[1].locate({})
     assert (math.atan2(-x, 2.0), math.atan2(-y, 2.0)) == pytest.approx((15 * DEG, 10 * DEG))
@@ -197,8 +197,8 @@ def test_five_targets_find_gain_and_bias() -> None:
     assert fit.expected_residual < GeometricGaze.prior.residual
     assert list(dict.fromkeys(hints))[:3] == [
         "look at the camera",
-        "look at the mark 21 cm to your right of the lens and 14 cm above it",
-        "look at the mark 21 cm to your left of the lens and 14 cm above it",
+        "look at the mark 21 cm to your right and 14 cm above the lens",
+        "look at the mark 21 cm to your left and 14 cm above the lens",
     ]
 
 
@@ -215,7 +215,7 @@ def test_a_target_that_nobody_looked_at_is_named() -> None:
     collection = five(seconds=2.0)
     closed = looks_at_each(collection, blinks=lambda t: collection.progress().target == 3)
     run(collection, closed, images=200)
-    missing = "the mark 21 cm to your left of the lens and 14 cm below it"
+    missing = "the mark 21 cm to your left and 14 cm below the lens"
     with pytest.raises(CalibrationRefused, match=f"no usable image .* {missing}: "):
         collection.result()
     # A video that ends early: what comes next was not looked at.
