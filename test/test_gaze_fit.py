@@ -289,8 +289,10 @@ def test_the_error_grows_away_from_the_targets() -> None:
     at = (one.centre_yaw, one.centre_pitch)
     assert one.sigmas(*at) == pytest.approx((one.sigma_yaw, one.sigma_pitch))
     yaw, pitch = one.sigmas(at[0], at[1] - 10 * DEG)
-    assert yaw == one.sigma_yaw
-    assert pitch == pytest.approx(math.hypot(one.sigma_pitch, GEOMETRIC.pitch.spread * 10 * DEG))
+    assert yaw == pytest.approx(one.sigma_yaw)
+    known = GEOMETRIC.pitch
+    gain_sigma = math.hypot(known.spread, known.gain - known.cautious)
+    assert pitch == pytest.approx(math.hypot(one.sigma_pitch, gain_sigma * 10 * DEG))
     assert one.sigmas(at[0] + 20 * DEG, at[1])[0] > one.sigma_yaw
     # Five targets measure the gain: it grows less.
     people = like(GEOMETRIC, error=0.5 * DEG)
