@@ -17,7 +17,7 @@ need what this script needs:
 How these heads differ from people. The mesh network follows their irises further: 9.8 mm per unit
 of direction sideways, 7.5 mm on people. The heads are 3 to 9 % smaller than the average head. Two
 of them (a and c) have pupils 0.5 mm above the line of the canthi, the others 2.6 and 3.0 mm; people
-have 2.4 mm. A turn of the head with the eyes on the lens leaves 0.26 to 0.51 of itself in the gaze,
+have 2.4 mm. A turn of the head with the eyes on the lens leaves 0.23 to 0.49 of itself in the gaze,
 0.07 on people; a possible cause is that the eyeballs have people's size and stand 2 to 4 mm further
 to the front than the larger ones of the base mesh, because their fronts must meet the lids. Nothing
 that is measured on these heads replaces a measurement on people.
