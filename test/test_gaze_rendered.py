@@ -185,7 +185,7 @@ def test_five_targets_calibrate_gain_and_bias(views: list[View]) -> None:
     """Mean error of four looks that were held out, by person.
 
     Raw 4.0 to 13.7 degrees, mean 8.7. Bias alone, of the same targets: 3.9 to 6.6, mean 4.8.
-    Calibrated: 1.6 to 4.7, mean 3.0; 2.9 to 4.6 are expected by the fit.
+    Calibrated: 1.6 to 4.0, mean 2.4; 2.7 to 5.4 are expected by the fit.
     """
     errors = []
     for looks in by_person(views).values():
@@ -204,10 +204,10 @@ def test_five_targets_calibrate_gain_and_bias(views: list[View]) -> None:
         off = [np.hypot(*(one - truths).T).mean() for one in (raw, raw + bias, corrected)]
         errors.append([*off, fit.expected_residual])
     raw_off, bias_off, calibrated, expected = np.degrees(errors).T
-    assert calibrated.mean() < 4
+    assert calibrated.mean() < 3.5
     assert calibrated.max() < 6
     assert bias_off.mean() > 4, "else the gain does not matter here"
-    assert (calibrated < bias_off - 0.4).all()
+    assert (calibrated < bias_off - 1).all()
     assert (calibrated < raw_off - 1).all()
     # The promise is kept, within what four looks can tell.
-    assert expected.mean() == pytest.approx(calibrated.mean(), abs=1.5)
+    assert expected.mean() == pytest.approx(calibrated.mean(), abs=2)
