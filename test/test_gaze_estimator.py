@@ -54,7 +54,9 @@ def test_a_still_by_a_network(card: Path) -> None:
     model, tracker = load(card), faces.load_tracker()
     for name in ("astronaut", "grace_hopper"):
         shot, mirrored = frame(photo(name)), frame(np.ascontiguousarray(photo(name)[:, ::-1]))
-        (gaze,), (other,) = perception.process(shot).gazes, perception.process(mirrored).gazes
+        result = perception.process(shot)
+        (gaze,), (other,) = result.gazes, perception.process(mirrored).gazes
+        shot = dataclasses.replace(shot, camera=result.camera)  # a close-up: a longer lens
         (alone,) = GeddnetGaze(model).estimate(shot, tracker.detect(shot))
         assert (gaze.source, gaze.valid) == ("sides", True)
         assert geometry.angle_between(gaze.direction, alone.direction) < math.radians(2)
