@@ -14,6 +14,7 @@ from face_perception import affect, faces, inference
 from face_perception.affect import (
     ExpressionNet,
     LandmarkActionUnits,
+    PacedExpressions,
     SmoothExpressions,
     derive_valence_arousal,
     features_of,
@@ -600,6 +601,50 @@ def test_smoothing_starts_afresh() -> None:
     assert warm()([], 10.1) == []
     with pytest.raises(ValueError, match="time_constant"):
         SmoothExpressions(-0.5)
+
+
+class Watched:
+    """The expression network, and whom it was asked about."""
+
+    def __init__(self, net: ExpressionNet) -> None:
+        self.net, self.asked = net, []
+
+    def estimate(self, crops: list[FaceCrop]) -> list[Expression]:
+        self.asked += [crop.face_id for crop in crops]
+        return self.net.estimate(crops)
+
+
+def test_the_network_runs_no_more_often_than_its_rate(net: ExpressionNet) -> None:
+    random = np.random.default_rng(0)
+
+    def patch(face_id: str) -> FaceCrop:
+        image = random.integers(0, 255, (160, 160, 3)).astype(np.uint8)
+        return FaceCrop(face_id, image, np.eye(3)[:2])
+
+    watched = Watched(net)
+    paced = PacedExpressions(watched, SmoothExpressions(0.5), rate=10.0)  # type: ignore[arg-type]
+    results = []
+    for k in range(60):  # two seconds at 30 Hz; somebody joins in the second one
+        here = ["face_1"] if k < 30 else ["face_1", "face_2"]
+        results.append(paced.estimate([patch(face_id) for face_id in here], k / 30))
+        assert [found.face_id for found in results[-1]] == here
+    assert watched.asked.count("face_1") == 20
+    assert watched.asked.count("face_2") == 10
+    np.testing.assert_array_equal(results[1][0].probability, results[0][0].probability)
+    assert (results[3][0].probability != results[0][0].probability).any()
+    # A face that was away, and a clock that goes back, are looked at at once.
+    paced.estimate([], 2.0)
+    before = len(watched.asked)
+    paced.estimate([patch("face_1")], 2.01)
+    paced.estimate([patch("face_1")], 0.5)
+    assert len(watched.asked) == before + 2
+    every = Watched(net)
+    all_images = PacedExpressions(every, SmoothExpressions(0.5), rate=0.0)  # type: ignore[arg-type]
+    for k in range(5):
+        all_images.estimate([patch("face_1")], k / 30)
+    assert len(every.asked) == 5
+    with pytest.raises(ValueError, match="rate"):
+        PacedExpressions(net, SmoothExpressions(), rate=-1.0)
 
 
 @pytest.mark.parametrize(

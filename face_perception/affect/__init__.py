@@ -11,6 +11,7 @@ from face_perception.affect.multitask import (
     MultitaskSequence,
     load_multitask,
 )
+from face_perception.affect.paced import PacedExpressions
 from face_perception.affect.valence_arousal import derive_valence_arousal
 from face_perception.types import BLENDSHAPES
 
@@ -24,6 +25,7 @@ __all__ = [
     "LandmarkActionUnits",
     "MultitaskNet",
     "MultitaskSequence",
+    "PacedExpressions",
     "SmoothExpressions",
     "derive_valence_arousal",
     "features_of",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 
 import cv2
@@ -98,18 +98,22 @@ class SmoothExpressions:
         forgotten, and starts afresh where the stamp goes back, after ``faces.GONE_AFTER``, or where
         its probabilities are NaN.
         """
-        smoothed = [self._smooth(expression, stamp) for expression in expressions]
-        self._last = {
-            e.face_id: (stamp, e.probability) for e in smoothed if np.isfinite(e.probability).all()
-        }
+        smoothed = [self.update(expression, stamp) for expression in expressions]
+        self.keep([expression.face_id for expression in expressions])
         return smoothed
 
-    def _smooth(self, new: Expression, stamp: float) -> Expression:
-        if new.face_id not in self._last:
-            return new
-        since, before = self._last[new.face_id]
+    def keep(self, ids: Collection[str]) -> None:
+        """Forget the faces that are not among ``ids``."""
+        self._last = {i: last for i, last in self._last.items() if i in ids}
+
+    def update(self, new: Expression, stamp: float) -> Expression:
+        """The smoothed expression of one face in the image of ``stamp`` seconds."""
+        since, before = self._last.pop(new.face_id, (math.nan, new.probability))
         mean = before + self._share(stamp - since) * (new.probability - before)
-        return replace(new, probability=mean, confidence=certainty(mean))
+        smoothed = replace(new, probability=mean, confidence=certainty(mean))
+        if np.isfinite(mean).all():
+            self._last[new.face_id] = (stamp, mean)
+        return smoothed
 
     def _share(self, elapsed: float) -> float:
         """Weight of a new value after ``elapsed`` seconds; 1 where the last one does not count."""

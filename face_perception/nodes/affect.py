@@ -13,6 +13,7 @@ from face_perception.affect import (
     FaceAffect,
     LandmarkActionUnits,
     MultitaskSequence,
+    PacedExpressions,
     SmoothExpressions,
     derive_valence_arousal,
     load_multitask,
@@ -62,6 +63,13 @@ class AffectParameters(networks.NetworkParameters):
         minimum=-1.0,
         maximum=60.0,
     )
+    expression_rate: float = parameter(
+        10.0,
+        "Images a second, for each face, on which a network of expressions only runs; in between "
+        "the last probabilities are published again. 0: every image.",
+        minimum=0.0,
+        maximum=1000.0,
+    )
     window: int = parameter(
         0,
         "Images that a recurrent model sees; 0: as many as it was trained on.",
@@ -104,8 +112,6 @@ class AffectNode(PerceptionNode[AffectParameters]):
             look_ahead=values.look_ahead,
             max_gap=values.max_gap,
         )
-        if self._multitask is None:
-            self._expressions_of = ExpressionNet(network)
         self._models = tuple(self._multitask.models) if self._multitask else (network,)
         # Which sources of action units there are.
         self._by_network = self._multitask is not None and values.action_units != "landmarks"
@@ -114,6 +120,10 @@ class AffectNode(PerceptionNode[AffectParameters]):
         if smoothing < 0:
             smoothing = 0.0 if self._multitask else _SMOOTHING
         self._smooth = SmoothExpressions(smoothing)
+        if self._multitask is None:
+            self._expressions_of = PacedExpressions(
+                ExpressionNet(network), self._smooth, values.expression_rate
+            )
         self._units_of = LandmarkActionUnits()
         self._neutral = NeutralService(self, self._units_of) if self._by_landmarks else None
         self._shapes_of: BlendshapesNet | None = None
@@ -222,7 +232,7 @@ class AffectNode(PerceptionNode[AffectParameters]):
         stamp = messages.seconds(header.stamp)
         self._count = len(crops)
         if self._multitask is None:
-            expressions = self._smooth(self._expressions_of.estimate(crops), stamp)
+            expressions = self._expressions_of.estimate(crops, stamp)
             self._send(header, expressions, [derive_valence_arousal(e) for e in expressions])
         elif isinstance(self._multitask, MultitaskSequence):
             for about, found in self._multitask.estimate(header, stamp, crops):
