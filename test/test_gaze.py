@@ -25,7 +25,7 @@ LENS = (0.0, 0.0, 0.0)
 # Left eye of the model head, metres in the face frame (x out of the face, y left, z up): canthi and
 # centre of the eyeball.
 OUTER, INNER = np.array([-0.0205, 0.0445, -0.0045]), np.array([-0.0155, 0.0185, -0.0047])
-EYEBALL = (OUTER + INNER) / 2 + (-0.009, 0.0008, 0.0024)
+EYEBALL = (OUTER + INNER) / 2 + (-0.007, 0.0008, 0.0024)
 # How far the irises of the mesh move sideways and up, metres per unit of the direction of the look
 # in the head. REAL was measured on 56 people (Columbia Gaze, 21 looks each): 0.94 of 8 mm sideways
 # and 0.39 of 8 mm up and down. BALL is what the geometry alone assumes.
@@ -188,7 +188,7 @@ def test_a_nod_that_keeps_its_gaze_is_believed_in_part(nod: float) -> None:
     An eye whose landmarks moved on a ball would leave 6 to 7 degrees; those of a real mesh do not.
     """
     head = Head(nod=nod)
-    assert degrees_off(look(head), head) < 4
+    assert degrees_off(look(head), head) < 5
 
 
 def test_a_closed_eye_says_nothing() -> None:

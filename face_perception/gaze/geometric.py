@@ -25,6 +25,7 @@ GEOMETRIC = "geometric"
 # Revision of the arithmetic here and in `eyes`. Raise it with every change that gives another gaze
 # for the same face: calibrations made with an older revision are then not applied.
 _REVISION = "2"
+_MIN_FORESHORTENING = 0.2
 _DISAGREEMENT = math.radians(20)  # between the two eyes, at which the confidence is halved
 
 # Measured on 56 people with 21 targets each, +-15 degrees sideways and +-10 up and down (Columbia
@@ -83,8 +84,9 @@ class GeometricGaze(SteadyGaze):
 
         ``origin`` is between the centres of the eyeballs. Direction and origin are NaN where there
         is nothing to go by: no pose, or eyes outside the image, and nothing held from before.
-        ``confidence`` in [0, 1] falls with small, closing or disagreeing eyes and a turned head; it
-        is a rank, not a probability. Raises ValueError for an unknown lens distortion.
+        ``confidence`` in [0, 1] falls with small, closing or disagreeing eyes, a look far aside and
+        a turned head; it is a rank, not a probability. Raises ValueError for an unknown lens
+        distortion.
         """
         level = self.meet(face, stamp)
         pose = usable_pose(face)
@@ -95,25 +97,38 @@ class GeometricGaze(SteadyGaze):
         held = self.held(face.id)
         seen = bool(looks) and front >= self.min_facing
         added = added_error(open_eyes, front)
+        origin = np.full(3, np.nan) if pose is None else origin_of(looks, pose)
         if valid:
             direction = self.smoothed(face.id, stamp, _mean(open_eyes))
         elif held is not None:
             direction = held
         else:
             direction = _mean(looks) if looks else np.full(3, np.nan)
+        aside = _foreshortening(direction, origin)
         return Gaze(
             face_id=face.id,
-            origin=np.full(3, np.nan) if pose is None else origin_of(looks, pose),
+            origin=origin,
             direction=direction,
-            confidence=face.confidence * front * _confidence(open_eyes) if valid else 0.0,
+            confidence=face.confidence * front * aside * _confidence(open_eyes) if valid else 0.0,
             valid=valid,
             source=GEOMETRIC,
             eyes=self.eyes(face.id, stamp, seen=seen, opened=valid),
-            yaw_sigma=math.hypot(PRIOR.yaw.sigma, added),
-            pitch_sigma=math.hypot(PRIOR.pitch.sigma, added),
+            yaw_sigma=math.hypot(PRIOR.yaw.sigma / aside, added),
+            pitch_sigma=math.hypot(PRIOR.pitch.sigma / aside, added),
             yaw_gain=PRIOR.yaw.scale,
             pitch_gain=PRIOR.pitch.scale,
         )
+
+
+def _foreshortening(direction: FloatArray, origin: FloatArray) -> float:
+    """Cosine between a gaze and the line to the camera, at least 0.2; 1 where one is not known.
+
+    The iris of an eye that looks far aside moves little in the image: the same error of the iris is
+    a larger error of the gaze.
+    """
+    distance = float(np.linalg.norm(origin))
+    cosine = -float(direction @ origin) / distance if distance > 0 else math.nan
+    return max(cosine, _MIN_FORESHORTENING) if math.isfinite(cosine) else 1.0
 
 
 def _mean(looks: list[Look]) -> FloatArray:
