@@ -9,6 +9,7 @@ import subprocess
 import sys
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
 import cv2
 import numpy as np
@@ -29,6 +30,7 @@ from bench.accuracy import (
 from bench.accuracy import statistics as stats
 from bench.accuracy.context import Context
 from bench.accuracy.data_sets import SETS, Missing
+from bench.accuracy.diagram import reliability_svg, series_of
 from bench.accuracy.labelled import ck_plus, press
 from bench.accuracy.looking import Look, calibrate
 from face_perception.gaze import GeometricGaze
@@ -347,3 +349,18 @@ def test_help_names_every_set() -> None:
     for one in SETS:
         assert f"DATA/{one.name}" in done.stdout
         assert one.licence in done.stdout
+
+
+def test_the_reliability_diagram_shows_every_series_of_a_run() -> None:
+    bins = [{"said": 0.1, "seen": 0.2, "n": 40}, {"said": 0.9, "seen": 0.6, "n": 10}]
+    details = {"eye contact <raw>": bins, "donor": "a.jpg", "CK+": {"top": bins[:1], "no": [1, 2]}}
+    series = dict(series_of(details))
+    assert series == {"eye contact <raw>": bins, "CK+: top": bins[:1]}
+    root = ElementTree.fromstring(reliability_svg(series))
+    texts = [e.text for e in root.iter("{http://www.w3.org/2000/svg}text")]
+    assert texts[-2:] == ["eye contact <raw>", "CK+: top"]
+    lines = [e.get("points") for e in root.iter("{http://www.w3.org/2000/svg}polyline")]
+    (x, y), (_, lower) = (map(float, point.split(",")) for point in lines[0].split())
+    assert (x, y) == pytest.approx((52 + 32, 26 + 256))
+    assert lower < y, "up is more often seen"
+    assert page.diagram([{"details": {"gaze_bands": {"donor": "a.jpg"}}}]) == ""

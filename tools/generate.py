@@ -1,5 +1,6 @@
 """Writes what is generated: from the code config/<node>.yaml, docs/parameters.md and the fields in
-docs/offline.md, from bench/results the tables in docs/trust.md.
+docs/offline.md, from bench/results the tables in
+docs/trust.md and its diagram.
 
 `python3 tools/generate.py --check` fails where a file is not what the code says (a test runs it).
 """
@@ -100,6 +101,9 @@ def main() -> int:
     offline = ROOT / "docs" / "offline.md"
     files[offline] = fill(offline.read_text(), "fields", results.document())
     files[ROOT / "docs" / "trust.md"] = trust()
+    diagram = page.diagram(page.read_runs(ROOT / "bench" / "results"))
+    if diagram:
+        files[ROOT / "docs" / "images" / "reliability.svg"] = diagram
     stale = [p for p, text in files.items() if not p.exists() or p.read_text() != text]
     for path in stale:
         if "--check" in sys.argv:

@@ -1,4 +1,4 @@
-"""The tables of docs/trust.md, from the JSON files of runs, so that the page cannot drift."""
+"""The tables and the diagram of docs/trust.md, from the JSON files of runs, so that the page cannot drift."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import Any
 
 from bench.accuracy.context import Row
 from bench.accuracy.data_sets import SETS
+from bench.accuracy.diagram import reliability_svg, series_of
 from bench.accuracy.report import figures, plural
 from bench.accuracy.statistics import Estimate
 
@@ -47,6 +48,17 @@ def blocks(runs: Sequence[Mapping[str, Any]]) -> dict[str, str]:
         **made,
         "sets": _sets(),
     }
+
+
+def diagram(runs: Sequence[Mapping[str, Any]]) -> str:
+    """The reliability diagram of the newest run of each measure, SVG; empty without any."""
+    newest = {name: run for run in runs for name in run["details"]}
+    series = {
+        label: bins
+        for name, run in newest.items()
+        for label, bins in series_of(run["details"][name])
+    }
+    return reliability_svg(series) if series else ""
 
 
 def _row(plain: Mapping[str, Any]) -> Row:
