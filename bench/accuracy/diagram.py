@@ -1,4 +1,4 @@
-"""The reliability diagram of docs/trust.md, as SVG: probability that was said against share seen."""
+"""The reliability diagram of docs/trust.md as SVG: probability said against share seen."""
 
 from __future__ import annotations
 

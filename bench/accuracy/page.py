@@ -1,4 +1,4 @@
-"""The tables and the diagram of docs/trust.md, from the JSON files of runs, so that the page cannot drift."""
+"""The tables and the diagram of docs/trust.md, from the JSON files of runs: they cannot drift."""
 
 from __future__ import annotations
 
