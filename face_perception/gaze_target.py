@@ -1,9 +1,9 @@
 """The probability that a gaze meets a target, from its angles, its error and the target's size.
 
 Model, for yaw and for pitch: the measured offset from the line to the target is ``gain`` times the
-true offset plus a normal error of ``sigma``. A true look has one of two sources. A person who seeks
-the target looks anywhere in a disc about it. Other looks are normally distributed (``Elsewhere``).
-The answer is the posterior probability, by Bayes' rule, that the true look lies in the disc. No
+true offset plus a normal error of ``sigma``. A true look has one of two sources: a person who aims
+at the target looks anywhere in a disc about it; all other looks are normally distributed
+(``Elsewhere``). Bayes' rule gives the posterior probability that the true look lies in the disc. No
 images, no ROS.
 """
 
@@ -18,7 +18,7 @@ import numpy as np
 from face_perception.types import FloatArray, Gaze
 
 _POINTS = 32
-_MIN_SIGMA = math.radians(1)  # no gaze from a camera is better
+_MIN_SIGMA = math.radians(1)  # no gaze from a camera is more accurate
 _MAX_CONE = math.radians(4)
 
 
@@ -43,7 +43,7 @@ class LookError:
 
     @classmethod
     def of(cls, gaze: Gaze) -> LookError:
-        """The error that a gaze says of itself."""
+        """The error that a gaze states."""
         return cls(gaze.yaw_sigma, gaze.pitch_sigma, gaze.yaw_gain, gaze.pitch_gain)
 
     @property
@@ -54,7 +54,7 @@ class LookError:
 
 @dataclass(frozen=True, slots=True)
 class Elsewhere:
-    """Where people look who do not seek the target: normal on each axis, radians.
+    """Distribution of the looks that are not aimed at the target: normal on each axis, radians.
 
     The mean is (0, ``pitch``) from the line to the target. People look down (at a tablet, a table,
     their hands) more than up.
@@ -68,8 +68,8 @@ class Elsewhere:
 def cone(radius: float, distance: float) -> float:
     """Half the angle, radians, that a target of ``radius`` metres covers; at most 4 degrees.
 
-    People feel looked at within a cone of some 4 degrees about their eyes. From near, a target of a
-    few centimetres would be wider than that.
+    People feel looked at within a cone of about 4 degrees around their eyes. A target of a few
+    centimetres that is very close would be wider than that.
     """
     return min(math.atan2(radius, distance), _MAX_CONE)
 
@@ -79,11 +79,11 @@ def offset(
 ) -> tuple[float, float]:
     """Yaw and pitch, radians, of a gaze ``direction`` [3] against the ``line`` [3] to a target.
 
-    ``up`` [3] points to the top of the person's head (the top of the image where it is None).
+    ``up`` [3] points to the top of the person's head (None: to the top of the image).
     Positive pitch is towards it; positive yaw is to the image's right for an upright head. NaN
-    where a vector has no length or ``up`` lies along the line.
+    if a vector has no length or ``up`` lies along the line.
     """
-    # Plain numbers: numpy takes several times as long for so few.
+    # Plain floats: numpy is several times slower for so few numbers.
     fx, fy, fz = _unit(line)
     ux, uy, uz = (0.0, -1.0, 0.0) if up is None else (float(v) for v in up)
     along = ux * fx + uy * fy + uz * fz
@@ -106,9 +106,10 @@ def _unit(vector: Iterable[float]) -> tuple[float, float, float]:
 def densities(
     yaw: float, pitch: float, radius: float, error: LookError, elsewhere: Elsewhere
 ) -> tuple[float, float, float]:
-    """Likelihoods of a measured offset (``yaw``, ``pitch``): of a person who seeks a target of
-    angular ``radius``, of one who looks elsewhere, and the part of the latter whose look lies in
-    the target by chance; per square radian.
+    """Likelihoods of a measured offset (``yaw``, ``pitch``), per square radian.
+
+    Returns that of a person who aims at a target of angular ``radius``, that of one who looks
+    elsewhere, and the part of the latter for looks that lie in the target by chance.
     """
     yaw_sigma, pitch_sigma = max(error.yaw_sigma, _MIN_SIGMA), max(error.pitch_sigma, _MIN_SIGMA)
     looks_yaw, looks_pitch = _DISC_YAW * radius, _DISC_PITCH * radius
@@ -142,11 +143,11 @@ def probability(
 ) -> float:
     """Posterior probability that the look lies within ``radius`` radians of the target.
 
-    ``prior`` is the share of people who seek the target. NaN where a value is not known.
+    ``prior`` is the share of people who aim at the target. NaN if a value is unknown.
     """
     if not (math.isfinite(yaw) and math.isfinite(pitch) and radius > 0 and error.known):
         return math.nan
     seeking, other, chance = densities(yaw, pitch, radius, error, elsewhere)
     total = prior * seeking + (1 - prior) * other
-    # Far beyond both sources the densities underflow: nobody looks at the target from there.
+    # Far from both distributions the densities underflow: the look is not at the target.
     return (prior * seeking + (1 - prior) * chance) / total if total > 0 else 0.0

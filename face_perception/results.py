@@ -1,7 +1,7 @@
-"""What is found in one image, and the JSON line of ``face-perception run`` that says it.
+"""The results of one image, and their JSON line in ``face-perception run``.
 
-The tables of fields are the schema: lines are built from them, and so is the table in
-docs/offline.md. Pixels, metres, radians, seconds; None (JSON's null) for what is not known.
+The fields below are the schema: the lines and the table in docs/offline.md are built from them.
+Pixels, metres, radians, seconds; None (JSON's null) for an unknown value.
 """
 
 from __future__ import annotations
@@ -33,8 +33,8 @@ from face_perception.types import (
 class Result:
     """What was found in one image; results are matched to faces by face id.
 
-    ``camera`` is the one by which all of it was computed: of a still without calibration, it may
-    have a longer lens than the frame's (see ``faces.plausible_camera``).
+    ``camera`` is the camera that everything was computed with. For a still without calibration its
+    lens may be longer than that of the frame's camera (see ``faces.plausible_camera``).
     """
 
     stamp: float
@@ -50,8 +50,8 @@ class Result:
     def to_json(self, number: int, landmarks: bool = False) -> dict[str, Any]:
         """The line of ``face-perception run`` for frame ``number``, as plain values.
 
-        ``landmarks`` adds the 478 points of each face: long. Blendshapes are there where they were
-        estimated.
+        ``landmarks`` adds the 478 points of each face, which makes long lines. Blendshapes are
+        included if they were estimated.
         """
         faces = []
         for found in _by_face(self):
@@ -103,7 +103,7 @@ class Field:
 def document() -> str:
     """The fields as Markdown tables: those of a line, then those of each of its faces."""
     line_rows = [("frame", "", "number of the frame, from 0"), *_rows(LINE, "")]
-    line_rows.append(("faces", "", "one object for each face, below; empty where nobody was found"))
+    line_rows.append(("faces", "", "one object for each face, below; empty if nobody was found"))
     lines = ["Of the line:", "", *_table(line_rows), "", "Of each of its `faces`:", ""]
     return "\n".join([*lines, *_table(_rows((*FACE, SHAPES, LANDMARKS), ""))]) + "\n"
 
@@ -154,7 +154,7 @@ def _numbers(values: Iterable[Any], digits: int = 4) -> list[float | None]:
 
 
 def _name(value: IntEnum | None) -> str | None:
-    """Name of a state in small letters; None where there is none."""
+    """Name of a state in lower case; None for None."""
     return None if value is None else value.name.lower()
 
 
@@ -237,12 +237,12 @@ _GAZE = (
     ),
     Field(
         "yaw_gain",
-        "how much of a look to the side `yaw` reports, as expected of an average person",
+        "share of a look to the side that `yaw` reports, for an average person",
         lambda g: _number(g.yaw_gain),
     ),
     Field(
         "pitch_gain",
-        "how much of a look up or down `pitch` reports; well below 1 without calibration",
+        "share of a look up or down that `pitch` reports; well below 1 without calibration",
         lambda g: _number(g.pitch_gain),
     ),
     Field(
@@ -255,9 +255,7 @@ _GAZE = (
         "`unknown` (not visible), `open`, `blink`, or `closed` for longer than a blink",
         lambda g: _name(g.eyes),
     ),
-    Field(
-        "confidence", "how far the gaze can be trusted", lambda g: _number(g.confidence), "0 to 1"
-    ),
+    Field("confidence", "how reliable the gaze is", lambda g: _number(g.confidence), "0 to 1"),
     Field("source", "the estimator, such as `geometric`", lambda g: g.source),
     Field(
         "eye_contact",
@@ -265,7 +263,7 @@ _GAZE = (
         lambda g: _number(g.eye_contact),
         "0 to 1",
     ),
-    Field("person_id", "who the face is linked to; empty: nobody", lambda g: g.person_id),
+    Field("person_id", "person that the face is linked to; empty: nobody", lambda g: g.person_id),
     Field(
         "calibrated",
         "true: that person's calibration has been applied",
@@ -276,7 +274,7 @@ _GAZE = (
 _ATTENTION = (
     Field(
         "looking_at_robot",
-        "true: looks at the camera, with hysteresis",
+        "true: the face looks at the camera (with hysteresis)",
         lambda a: bool(a.looking_at_robot),
     ),
     Field(
@@ -287,7 +285,7 @@ _ATTENTION = (
     ),
     Field(
         "source",
-        "the source of the gaze; `head_pose` where no gaze was valid; `eyes_closed`",
+        "the source of the gaze; `head_pose` without a valid gaze; or `eyes_closed`",
         lambda a: a.source,
     ),
     Field("eyes", "state of the eyes, as in `gaze.eyes`", lambda a: _name(a.eyes)),
@@ -306,7 +304,7 @@ _ATTENTION = (
     ),
     Field(
         "target_id",
-        "id of the face that is looked at, where `target` is `face`; else empty",
+        "id of the face that is looked at if `target` is `face`; else empty",
         lambda a: a.target_id,
     ),
     Field(
@@ -324,7 +322,7 @@ FACE = (
     ),
     Field(
         "confidence",
-        "how sure it is that this is a face: clear faces have 0.7 to 0.95, what is none less",
+        "certainty that this is a face: 0.7 to 0.95 for clear faces, less for false ones",
         lambda f: _number(f.face.confidence),
         "0 to 1",
     ),
@@ -335,7 +333,7 @@ FACE = (
         "px",
     ),
     Field(
-        "head_pose", "null where it could not be estimated", lambda f: f.face.pose, parts=_HEAD_POSE
+        "head_pose", "null if it could not be estimated", lambda f: f.face.pose, parts=_HEAD_POSE
     ),
     Field("gaze", "where the eyes look", lambda f: f.gaze, parts=_GAZE),
     Field(
@@ -352,7 +350,7 @@ FACE = (
     ),
     Field(
         "action_unit_confidence",
-        "how far the unit can be trusted, by FACS number",
+        "how reliable the unit is, by FACS number",
         lambda f: _codes(f.units, lambda u: u.confidence),
         "0 to 1",
     ),
@@ -363,7 +361,7 @@ FACE = (
     ),
     Field(
         "action_unit_neutral",
-        "neutral face that the intensities are relative to: `none` (a network, which needs none), "
+        "neutral face that the intensities are relative to: `none` (for a network), "
         "`population` (the average of many people), `learned` (while this face was followed) or "
         "`set` by the service or command",
         lambda f: f.units and _name(f.units.neutral),
@@ -381,7 +379,7 @@ FACE = (
     ),
     Field(
         "expression_confidence",
-        "how far the expression can be trusted",
+        "how reliable the expression is",
         lambda f: f.expression and _number(f.expression.confidence),
         "0 to 1",
     ),
@@ -399,7 +397,7 @@ FACE = (
     ),
     Field(
         "valence_arousal_confidence",
-        "how far both can be trusted",
+        "how reliable both are",
         lambda f: f.affect and _number(f.affect.confidence),
         "0 to 1",
     ),

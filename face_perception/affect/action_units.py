@@ -1,8 +1,8 @@
 """Action units from the geometry of landmarks, relative to the face's own neutral. Reads no pixels.
 
-Confidence says how well a unit tells the posed expressions that contain it from the same person's
-neutral face: high and medium were shown to do so with an AUC above .75 on each set that has it, low
-was not (bench/action_units.py; figures in docs/affect.md).
+Confidence says how well a unit separates posed expressions that contain it from the same person's
+neutral face. High and medium: an AUC above .75 on every set that has the unit. Low: not shown to
+reach that (bench/action_units.py; figures in docs/affect.md).
 """
 
 from __future__ import annotations
@@ -35,13 +35,13 @@ _MAX_STEP = 0.1  # seconds that one image can stand for
 
 @dataclass(frozen=True, slots=True)
 class _Unit:
-    """How an action unit shows: ``score`` of the features' distances from neutral.
+    """How to measure an action unit: ``score`` of the features' differences from neutral.
 
-    ``full`` is the score of the full movement, ``hidden`` the one at which the intensity begins:
-    what a neutral face varies by. Both hold with a neutral that is known, as does ``confidence``.
-    ``guessed`` are confidence and ``hidden`` with the population's neutral, where the unit is
-    estimated then; chosen so that AUCs on CK+48, Yale and LFW are no worse than with a neutral
-    guessed from ten people (12: .98, 25: .93, 26: .84 on CK+48).
+    ``full`` is the score of the full movement. ``hidden`` is the score at which the intensity
+    begins: the variation of a neutral face. Both, and ``confidence``, apply if the face's neutral
+    is known. ``guessed`` holds confidence and ``hidden`` for the population's neutral; None: the
+    unit is then not estimated. Its values were chosen so that the AUCs on CK+48, Yale and LFW are
+    no worse than with a neutral averaged over ten people (12: .98, 25: .93, 26: .84 on CK+48).
     """
 
     code: int
@@ -49,7 +49,7 @@ class _Unit:
     score: Callable[[Features], float]
     full: float
     hidden: float
-    parts: tuple[str, ...]  # the features whose neutral has to be known
+    parts: tuple[str, ...]  # features whose neutral must be known
     guessed: tuple[float, float] | None = None
 
 
@@ -59,9 +59,9 @@ _UNITS = (
     _Unit(
         4,
         _LOW,
-        # Blendshapes add what the distances do not show, where they are known: AUC on CK+48 .77 to
-        # .80, on the Yale faces unchanged, and AU 4 of a clip with a frown is seen in 24 of 54
-        # images instead of 3. The factor was chosen between .1 and .2 on these.
+        # Blendshapes, if known, add what the distances do not show. The AUC rises from .77 to .80
+        # on CK+48 and does not change on the Yale faces. In a clip with a frown AU 4 is found in 24
+        # of 54 images instead of 3. The factor was chosen between .1 and .2 on these data.
         lambda d: -d.brow_gap - 0.5 * d.inner_brow + 0.2 * d.brow_down,
         0.06,
         0.004,
@@ -81,7 +81,7 @@ _UNITS = (
     _Unit(15, _LOW, lambda d: -d.corner_lift, 0.06, 0.0085, ("corner_lift",)),
     _Unit(17, _LOW, lambda d: d.chin_raise, 0.5, 0.02, ("chin_raise",)),
     _Unit(18, _LOW, lambda d: -d.mouth_width, 0.18, 0.025, ("mouth_width",)),
-    # A smile lifts the corners as it widens the mouth: what the lift explains is left out.
+    # A smile widens the mouth as it lifts the corners: subtract the width that the lift explains.
     _Unit(
         20,
         _LOW,
@@ -99,9 +99,9 @@ _UNITS = (
         ("mouth_opening",),
         guessed=(_HIGH, 0.012),
     ),
-    # Showing teeth parts the lips, and a smile pulls at the chin. A jaw that drops does both, and
-    # more of each. The mesh, which expects a usual face, sees half to nine tenths of the chin's
-    # way. The full movement is a jaw that hangs, with the teeth 1 cm apart; more is AU 27.
+    # Showing the teeth parts the lips, and a smile moves the chin. A jaw drop does more of both.
+    # The mesh shows only half to nine tenths of the chin's movement. The full movement is a hanging
+    # jaw with the teeth 1 cm apart; more is AU 27.
     _Unit(
         26,
         _HIGH,
@@ -121,7 +121,7 @@ class _State:
         self.stamp = stamp
         self.smooth = smooth
         self.neutral = neutral
-        # The features of the last image, and why they cannot be taken as neutral, if so.
+        # The features of the last image; the reason if they cannot be set as neutral, else "".
         self.features: Features | None = None
         self.unfit = ""
 
@@ -129,13 +129,13 @@ class _State:
 class LandmarkActionUnits:
     """Intensities of the action units that landmarks can tell, with a memory for each face id.
 
-    Distances of brows, lids, mouth and jaw on the face turned back to the front, against the same
-    on this face when it is neutral. That is learned while the face is followed (``NeutralFace``) or
-    set, and a population's before. The scale from 0 to 1 is linear to a full movement, not FACS's
-    own. ``probability`` is NaN: nothing here knows one. A unit whose neutral is not known well
-    enough has a NaN intensity and confidence 0.
+    Compares distances of brows, lids, mouth and jaw, in a frontal view, with those of the same face
+    when it is neutral. The neutral is learned while the face is followed (``NeutralFace``) or set;
+    until then it is the population's. The scale is linear from 0 to 1 for a full movement; it is
+    not the scale of FACS. ``probability`` is NaN: geometry gives none. A unit whose neutral is not
+    known well enough has a NaN intensity and confidence 0.
 
-    - ``believe``: seconds of a neutral face after which its neutral is known.
+    - ``believe``: seconds of a neutral face until its neutral is known.
     - ``memory``: seconds after which what was learned fades.
     - ``min_cutoff``, ``beta``: of the one-euro filter on the features (hertz; hertz a unit/s). The
       eyes' closing is not smoothed.
@@ -167,7 +167,7 @@ class LandmarkActionUnits:
     def reset(self) -> None:
         """Forget every face."""
         self._states: dict[str, _State] = {}
-        # Neutral faces that were given for ids that have not been seen yet.
+        # Neutral faces that were set for ids that have not been seen yet.
         self._given: dict[str, Features] = {}
 
     def keep(self, ids: Collection[str]) -> None:
@@ -182,20 +182,20 @@ class LandmarkActionUnits:
 
     @property
     def any_neutral_set(self) -> bool:
-        """Whether the neutral of any face that is followed was set."""
+        """Whether any followed face has a neutral that was set."""
         return any(state.neutral.state == Neutral.SET for state in self._states.values())
 
     def neutral(self, face_id: str) -> Neutral:
-        """Which neutral the units of a face are relative to."""
+        """The kind of neutral that the units of a face are relative to."""
         state = self._states.get(face_id)
         return Neutral.POPULATION if state is None else state.neutral.state
 
     def set_neutral(self, face_id: str, features: Features | None = None) -> None:
-        """Take ``features``, or else what the face showed in its last image, as its neutral until
-        the face is forgotten. With ``features`` the face may also be one that comes later.
+        """Sets the neutral of a face until the face is forgotten.
 
-        Raises ValueError, saying why, for a face that is not followed or that cannot be measured
-        now: turned away, or with closed eyes.
+        The neutral is ``features``, or the measures of the face in its last image. With
+        ``features`` the face need not have been seen yet. Raises ValueError with the reason for a
+        face that is not followed, is turned away or has closed eyes.
         """
         state = self._states.get(face_id)
         if state is None:
@@ -210,7 +210,7 @@ class LandmarkActionUnits:
         state.neutral.set(features)
 
     def forget_neutral(self, face_id: str) -> None:
-        """Forget what was set or learned of a face: it is learned from the start.
+        """Forget the neutral of a face, set or learned, and learn it from the start.
 
         Raises ValueError for a face that is not followed.
         """
@@ -224,8 +224,8 @@ class LandmarkActionUnits:
     ) -> ActionUnits:
         """Action units of ``face`` at ``stamp`` seconds; call it once an image and face.
 
-        With the face's ``blendshapes`` 4 rests on them too, and there is 17. A unit that cannot be
-        seen is absent: all but 45 without a head pose. A stamp that goes
+        The face's ``blendshapes`` contribute to AU 4 and add AU 17. A unit that cannot be measured
+        is absent: all but 45 without a head pose. A stamp that goes
         back, or one so late that the id is somebody else's (``faces.GONE_AFTER``), forgets the
         face.
         """
@@ -238,7 +238,7 @@ class LandmarkActionUnits:
         units: dict[int, ActionUnit] = {}
         blink = _closing(face)
         state.features = features_of(face, blendshapes)
-        state.unfit = "cannot be measured, without a head pose"
+        state.unfit = "cannot be measured without a head pose"
         if face.pose is not None and state.features is not None:
             features = Features(*(float(v) for v in state.smooth(state.features, stamp)))
             state.features = features
@@ -298,7 +298,7 @@ def _units(features: Features, neutral: NeutralFace, seen: float) -> dict[int, A
 
 
 def _trust(known: float) -> float:
-    """Factor of confidence where the neutral is known (1) or the population's (0)."""
+    """Factor of confidence: 1 for the face's own neutral (``known`` 1), less for the population's."""
     return 0.6 + 0.4 * float(known)
 
 

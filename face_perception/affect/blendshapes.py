@@ -28,7 +28,8 @@ POINTS = np.array(
 class BlendshapesNet:
     """MediaPipe's blendshape network on the landmarks of faces.
 
-    ``model``: card "blendshapes" or one with the same input and output; ModelError for others.
+    ``model`` is the card "blendshapes" or one with the same input and output. Raises ModelError for
+    others.
     """
 
     def __init__(self, model: Model) -> None:
@@ -41,7 +42,7 @@ class BlendshapesNet:
         self._model = model
 
     def estimate(self, faces: Sequence[Face]) -> list[Blendshapes]:
-        """Blendshapes of each face, in order, all in one run of the network; ``source`` its name.
+        """Blendshapes of each face, in order; one run of the network. ``source`` is its name.
 
         A face without landmarks has NaN strengths and confidence 0.
         """
@@ -66,8 +67,8 @@ class BlendshapesNet:
 def _network_input(landmarks: FloatArray) -> FloatArray:
     """[146, 2] float32 of mean 0 and spread 1.
 
-    The network takes out mean and scale itself, but squares pixels first, which half precision
-    cannot hold.
+    The network normalises its input itself, but it first squares pixel coordinates, which overflows
+    in half precision.
     """
     points = landmarks[POINTS, :2].astype(np.float64)
     points -= points.mean(axis=0)

@@ -22,8 +22,8 @@ class ExpressionNet:
 
     ``model`` takes ``face``, square images, channels last, in 0 to 255, either RGB or gray, and
     gives ``probability`` [N, 7] in the order of ``types.EXPRESSIONS``: the card `expression`,
-    `expression_fer`, or one like them. Its fact ``window`` is the square of the patch that the
-    network is shown: [first row, first column, side] in pixels. Raises ModelError for other models.
+    `expression_fer`, or a similar one. The card's fact ``window`` is the square of the patch that
+    the network sees: [first row, first column, side] in pixels. Raises ModelError for other models.
     """
 
     def __init__(self, model: Model) -> None:
@@ -42,7 +42,7 @@ class ExpressionNet:
         self._model = model
         self._side, self._gray = int(port.shape[1] or 0), port.shape[3] == 1
         self._window = _window(model)
-        # A mean of pixels costs five times as much, and is only needed to shrink by a lot.
+        # Averaging pixels costs five times as much and is needed only for a strong reduction.
         shrink = (self._window[0].stop - self._window[0].start) / self._side
         self._interpolation = cv2.INTER_AREA if shrink > 1.5 else cv2.INTER_LINEAR
 
@@ -62,7 +62,7 @@ class ExpressionNet:
         ]
 
     def _input(self, crop: FaceCrop) -> FloatArray:
-        """What the network is shown of a patch: [side, side, 1 or 3] float32, 0 to 255."""
+        """The network's input from a patch: [side, side, 1 or 3] float32, 0 to 255."""
         if crop.image.shape != _PATCH or crop.image.dtype != np.uint8:
             raise ValueError(
                 f"a face patch must be RGB uint8 {list(_PATCH)}, not {crop.image.dtype} "

@@ -21,8 +21,8 @@ _HALF_SIZE = 40.0  # outer-canthus distance, pixels, at which half the confidenc
 
 
 class Features(NamedTuple):
-    """Measures in outer-canthus distances of the face seen from straight ahead, and two strengths
-    of blendshapes, NaN where these are not estimated.
+    """Measures of a face in frontal view, in distances between the outer canthi, and the strengths
+    of two blendshapes (NaN: not estimated).
     """
 
     inner_brow: float  # height above the inner canthi
@@ -33,17 +33,17 @@ class Features(NamedTuple):
     mouth_width: float
     mouth_opening: float  # between the inner borders of the lips
     jaw: float  # from the nose's base to the chin
-    brow_down: float = math.nan  # browDownLeft and browDownRight, their mean
+    brow_down: float = math.nan  # mean of browDownLeft and browDownRight
     chin_raise: float = math.nan  # mouthShrugLower
 
 
 # Mean and standard deviation between people of neutral faces with closed lips: 664 people, 1065
 # photographs (Labeled Faces in the Wild as labelled in muxspace/facial_expressions, Apache-2.0;
-# statistics only), turned less than 20 degrees; the mean of each person. Made by
-# `bench/action_units.py --blendshapes --population`. The spread includes what differs between
-# photographs of one person: .027, .021 and .015 of the brows' measures. That of mouth_opening is
-# chosen, not measured, since pictures with more than .02 were left out. The means of 15 people of
-# the Yale face database are within 0.6 spreads of these, in every measure of the landmarks.
+# statistics only), turned less than 20 degrees; one mean for each person. Made by
+# `bench/action_units.py --blendshapes --population`. The spread includes differences between
+# photographs of one person: .027, .021 and .015 for the measures of the brows. The spread of
+# mouth_opening is chosen, not measured, because pictures with more than .02 were left out. On 15
+# people of the Yale face database the mean of each landmark measure is within 0.6 spreads of these.
 POPULATION = Features(0.168, 0.160, 0.283, 0.045, 0.020, 0.553, 0.005, 0.769, 0.31, 0.09)
 SPREAD = Features(0.034, 0.028, 0.017, 0.016, 0.018, 0.045, 0.008, 0.043, 0.26, 0.14)
 
@@ -91,8 +91,8 @@ def _distance(face: FloatArray, a: int, b: int) -> float:
 
 
 def features_of(face: Face, blendshapes: Blendshapes | None = None) -> Features | None:
-    """All measures of a face, those of blendshapes where they are given; None for a face that
-    cannot be measured.
+    """All measures of a face, with those of ``blendshapes`` if given; None if the face cannot be
+    measured.
     """
     features = None if face.pose is None else measure(face.landmarks, face.pose)
     if features is None or blendshapes is None:
@@ -104,25 +104,28 @@ def features_of(face: Face, blendshapes: Blendshapes | None = None) -> Features 
 
 
 def median_features(seen: Iterable[Features | None]) -> Features:
-    """The median of each measure over images of one face that is meant to be neutral; images in
-    which it cannot be measured (None) are left out. Raises ValueError where that is all.
+    """The median of each measure over images of one neutral face.
+
+    Leaves out images in which the face cannot be measured (None). Raises ValueError if none is
+    left.
     """
     known = [features for features in seen if features is not None]
     if not known:
-        raise ValueError("no face that can be measured: give a picture of one that looks ahead")
+        raise ValueError("no face that can be measured: give a picture of a face that looks ahead")
     return Features(*(float(v) for v in np.median(known, axis=0)))
 
 
 def facing(pose: HeadPose) -> float:
-    """Cosine between the head's x axis and the line from it to the camera; 0 where unknown."""
+    """Cosine between the head's x axis and the line to the camera, at least 0; 0 if unknown."""
     cosine = -float(pose.rotation[:, 0] @ pose.position) / float(np.linalg.norm(pose.position))
     return max(0.0, cosine) if math.isfinite(cosine) else 0.0
 
 
 def visibility(face: Face) -> float:
-    """How well the parts of a face can be seen, [0, 1]: its confidence, less where it is turned
-    away (all of it at 90 degrees, and where the pose is unknown) or small (half at 40 pixels
-    between the outer canthi).
+    """How well the parts of a face can be seen, [0, 1].
+
+    The confidence of the face, lower if it is turned (0 at 90 degrees or without a pose) or small
+    (half at 40 pixels between the outer canthi).
     """
     corners = face.landmarks[[faces.RIGHT_OUTER_CANTHUS, faces.LEFT_OUTER_CANTHUS]]
     area = float(((corners[0] - corners[1]) ** 2).sum())

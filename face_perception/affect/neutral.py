@@ -1,6 +1,6 @@
-"""What a face measures when it is neutral: a population's, learned, or set. Knows no units.
+"""Measures of a face when it is neutral: the population's, learned, or set. Knows no action units.
 
-The mouth, the brows and the lids are learned apart: somebody who talks still has a neutral brow.
+Mouth, brows and lids are learned separately: somebody who talks still has neutral brows.
 """
 
 from __future__ import annotations
@@ -20,26 +20,27 @@ _GROUPS = tuple(
 _UPPER_FACE = 3  # of these groups
 _OPENING = Features._fields.index("mouth_opening")
 
-# Distances, in spreads of the population, at which a measure counts half: from the population's
-# mean, beyond which a face is rather moving than built so, and from a neutral that is known.
+# Distances at which a measure has half its weight, in spreads of the population. The first is from
+# the population's mean: further away the face is more likely moving than neutral. The second is
+# from a known neutral.
 _PLAUSIBLE, _SAME = 2.5, 0.6
 # A mouth this wide open, in outer-canthus distances, comes with moving brows: surprise, a yawn.
 _WIDE_OPEN = 0.15
-# Seconds for which a face has to keep another posture, at least, before that is its neutral.
+# Least time, seconds, that a face must keep another posture before that becomes its neutral.
 _DOUBT = 10.0
 
 
 class NeutralFace:
     """The features of one face when it is neutral.
 
-    What is seen first is believed, unless it is plainly something else: closed eyes, parted lips, a
-    smile, measures that hardly anybody has at rest. After ``believe`` seconds of it the neutral is
-    known. From then on it follows only what is close to it, so that neither a smile nor speech
-    drags it along. A posture that the face keeps for longer than all that spoke for the present
-    neutral (and for 10 s) replaces it: a start that was not neutral is corrected so.
+    The first images count as neutral unless they plainly are not: closed eyes, parted lips, a
+    smile, measures that hardly anybody has at rest. After ``believe`` seconds of them the neutral
+    is known. From then on it follows only measures that are close to it, so neither a smile nor
+    speech moves it. Another posture replaces it if the face keeps that posture for more than 10 s
+    and for longer than it showed the present neutral. This corrects a start that was not neutral.
 
-    - ``believe``: seconds after which the neutral is known.
-    - ``memory``: seconds; what was seen before fades with this time constant.
+    - ``believe``: seconds of neutral images until the neutral is known.
+    - ``memory``: time constant, seconds, with which older images lose weight.
     """
 
     def __init__(self, believe: float, memory: float) -> None:
@@ -57,7 +58,7 @@ class NeutralFace:
 
     @property
     def known(self) -> Features:
-        """Whether each measure is this face's own: 1, or 0 where it is the population's."""
+        """For each measure 1 if it is this face's own, 0 if it is the population's."""
         values = [0.0] * len(POPULATION)
         for group in self._groups:
             for index in group.indices:
@@ -66,7 +67,7 @@ class NeutralFace:
 
     @property
     def state(self) -> Neutral:
-        """LEARNED as soon as brows or mouth are."""
+        """Kind of the neutral; LEARNED as soon as brows or mouth are known."""
         if self._set:
             return Neutral.SET
         brows, mouth = self._groups[0], self._groups[_UPPER_FACE]
@@ -79,8 +80,9 @@ class NeutralFace:
             group.set(features)
 
     def update(self, features: Features, seconds: float, eyes_open: bool) -> None:
-        """Learn from features that were seen for ``seconds``. Eyes that are closing pull at lids
-        and brows, and so does a wide open mouth: then only the mouth counts.
+        """Learn from features that were seen for ``seconds``.
+
+        Closing eyes and a wide-open mouth move lids and brows: then only the mouth is learned.
         """
         if self._set:
             return
@@ -101,8 +103,8 @@ class _Group:
         self._believe = believe
         self._memory = memory
         self._seen = 0.0
-        # Another posture than ``mean``, and the seconds for which it was kept; until the neutral is
-        # known, what it will be.
+        # A posture other than ``mean``, and how many seconds it was kept. Until the neutral is
+        # known: the neutral so far.
         self._other = list(self.mean)
         self._other_seen = 0.0
 
@@ -133,7 +135,7 @@ class _Group:
             self._take_other(values)
 
     def _doubt(self, values: list[float], against: float, same: float) -> None:
-        """Counts how long another posture is kept, and takes the one that is kept for longest."""
+        """Counts how long another posture is kept; takes it once that is longer than the present one."""
         like = against * self._likeness(values, self._other, _SAME)
         self._other_seen += 2 * like - against - same
         if self._other_seen <= 0:
@@ -150,7 +152,7 @@ class _Group:
     def _likeness(
         self, values: list[float], mean: list[float] | tuple[float, ...], width: float
     ) -> float:
-        """From 1 at ``mean`` to a half where one measure is ``width`` spreads off, soon to 0."""
+        """1 at ``mean``, a half if one measure is ``width`` spreads off, then quickly 0."""
         off = max(
             abs(value - m) / spread
             for value, m, spread in zip(values, mean, self._spread, strict=True)

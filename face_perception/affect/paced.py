@@ -1,4 +1,4 @@
-"""Expressions of followed faces at a limited rate: the network need not see every image."""
+"""Expressions of followed faces at a limited rate: not every image goes through the network."""
 
 from __future__ import annotations
 
@@ -8,29 +8,30 @@ from collections.abc import Sequence
 from face_perception.affect.expression import ExpressionNet, SmoothExpressions
 from face_perception.types import Expression, FaceCrop
 
-_EARLY = 0.95  # share of the period after which a face is due: stamps jitter
+_EARLY = 0.95  # a face is due after this share of the period, because stamps jitter
 
 
 class PacedExpressions:
     """Smoothed expressions; the network runs for each face at most ``rate`` times a second.
 
-    Between two runs a face keeps its last probabilities: they are smoothed over half a second, and
-    expressions do not change faster than that. A new face is looked at at once. ``rate`` 0: every
-    image. Raises ValueError where ``rate`` is negative.
+    Between two runs a face keeps its last probabilities. They are smoothed over half a second
+    anyway. For a new face the network runs at once. ``rate`` is in hertz; 0: every image. Raises
+    ValueError if ``rate`` is negative or not finite.
     """
 
     def __init__(
         self, network: ExpressionNet, smooth: SmoothExpressions, rate: float = 10.0
     ) -> None:
         if not 0 <= rate < math.inf:
-            raise ValueError(f"rate must be 0 or a positive number of images a second, not {rate}")
+            raise ValueError(f"rate must be 0 or a positive number of images per second, not
+            {rate}")
         self._network = network
         self._smooth = smooth
         self._period = 1 / rate if rate else 0.0
         self._last: dict[str, tuple[float, Expression]] = {}  # stamp of the last run, its result
 
     def estimate(self, crops: Sequence[FaceCrop], stamp: float) -> list[Expression]:
-        """One expression a crop of the image of ``stamp`` seconds, in order.
+        """One expression for each crop of the image at ``stamp`` seconds, in order.
 
         Raises ValueError for a patch that is not RGB uint8 [160, 160, 3].
         """

@@ -1,6 +1,6 @@
-"""``face-perception calibrate``: one person before a camera, guided; what is stored, and its end.
+"""``face-perception calibrate``: guides a person through a calibration; lists and deletes them.
 
-No ROS. A graph that runs has the same as an action and services of its gaze node.
+No ROS. In a running graph an action and services of the gaze node do the same.
 """
 
 from __future__ import annotations
@@ -49,8 +49,8 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         type=float,
         action="append",
         metavar=("X", "Y", "Z"),
-        help="a point to look at instead of the lens: metres right of it, below it, before it; "
-        "may be given several times",
+        help="a point to look at instead of the lens: metres right of it, below it and in front of "
+        "it, as the camera sees them; repeat for several points",
     )
     parser.add_argument(
         "--targets",
@@ -59,14 +59,15 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         default=1,
         help="1: the lens; 5: the lens and four marks beside it, which you put up first. With "
         "the geometric estimator a gaze is off by 6.8 degrees without calibration, by 5.4 after 1 "
-        "target, by 3.5 after 5 (56 people)",
+        "target, by 3.4 after 5 (56 people)",
     )
     parser.add_argument(
         "--distance",
         type=float,
         default=1.0,
         metavar="M",
-        help="of the eyes from the lens, for the places of the four marks, metres; default: 1",
+        help="distance of the eyes from the lens, metres; sets the places of the four marks; "
+        "default: 1",
     )
     parser.add_argument("--samples", type=int, default=30, metavar="N", help="default: 30")
     parser.add_argument("--seconds", type=float, default=60.0, metavar="S", help="at most; 60")
@@ -75,7 +76,8 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         type=float,
         default=0.0,
         metavar="DEG",
-        help="by how much the head must turn meanwhile, degrees: better away from the middle",
+        help="angle by which the head must turn meanwhile, degrees: improves the gaze "
+        "away from the middle",
     )
     parser.add_argument(
         "--model",
@@ -119,7 +121,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _check_folder(people: Path | None) -> None:
-    """Refuses a folder that was named and is none: it is not one in which nobody is."""
+    """Refuses a folder that does not exist, so that it is not taken for an empty one."""
     if people is not None and not people.is_dir():
         what = "is not a folder" if people.exists() else "does not exist"
         raise ValueError(
@@ -152,7 +154,7 @@ def _list(store: PeopleStore, person: str | None) -> None:
                 f"{math.degrees(c.expected_residual):.1f}°",
                 time.strftime("%Y-%m-%d", time.localtime(c.made)),
             )
-    print("bias and gain are those of yaw and pitch; off by: expected mean error of a gaze")
+    print("bias and gain: of yaw and of pitch; off by: expected mean error of a gaze")
     Console().print(table)
 
 

@@ -1,4 +1,4 @@
-"""``face-perception neutral``: says to a running graph that the faces it sees are neutral now."""
+"""``face-perception neutral``: tells a running graph that the faces it sees are neutral now."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from face_perception.graph import check_namespace
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     parser = subparsers.add_parser(
-        "neutral", help="take the faces that a running graph sees as neutral, or forget that"
+        "neutral", help="set the neutral face of each face in a running graph, or forget it"
     )
     parser.add_argument("--namespace", default="", help="namespace of the nodes")
     parser.add_argument("--face", default="", metavar="ID", help="default: every face")
     parser.add_argument(
-        "--forget", action="store_true", help="forget what was set or learned, and learn it again"
+        "--forget", action="store_true", help="forget the neutral face and learn it again"
     )
     parser.set_defaults(run=run)
 

@@ -59,18 +59,17 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         type=positive,
         default=10,
         metavar="N",
-        help="faces that are looked for at most, default: 10; when there are so many, stderr says "
-        "so",
+        help="largest number of faces, default: 10; if a frame has that many, stderr says so",
     )
     parser.add_argument(
         "--neutral",
         metavar="PICTURE|CLIP",
-        help="the largest face at rest: its action units are relative to what this file shows",
+        help="the neutral face of the largest face: its action units are relative to this file",
     )
     parser.add_argument(
         "--blendshapes",
         action="store_true",
-        help="with the 52 ARKit blendshapes of each face, and AU 17, which rests on them",
+        help="add the 52 ARKit blendshapes of each face, and AU 17, which is computed from them",
     )
     parser.add_argument("--threads", type=positive, default=1, metavar="N", help="default: 1")
     parser.set_defaults(run=run)
@@ -187,7 +186,7 @@ class _Summary:
         self._start = time.monotonic()
 
     def add(self, result: Result, full: bool) -> None:
-        """``full`` is true where there are as many faces as are looked for at most."""
+        """``full`` is true if the frame has as many faces as --max-faces allows."""
         self._frames += 1
         self._with_faces += bool(result.faces)
         self._full += full
@@ -205,8 +204,8 @@ class _Summary:
         )
         if self._full:
             print(
-                f"{self._full} frame(s) have as many faces as are looked for: there may be more, "
-                "raise --max-faces",
+                f"{self._full} frame(s) have the largest number of faces: there may be more, raise "
+                "--max-faces",
                 file=sys.stderr,
             )
         if self._camera is not None and self._camera.assumed and self._ids:
@@ -218,10 +217,10 @@ class _Summary:
 
 
 def _assumed(camera: Camera) -> str:
-    """What an assumed camera costs, for the reader of the results."""
-    lens = "= image width" if camera.fx == camera.width else f"{camera.fx:.0f} pixels, by the face"
+    """A warning about the errors that an assumed camera causes."""
+    lens = "= image width" if camera.fx == camera.width else f"{camera.fx:.0f} pixels, by face size"
     return (
-        f"the camera is assumed (focal length {lens}): distances are off by as much as the focal "
-        "length, and angles of large faces and of those far from the middle by several degrees; "
-        "give --camera-info FILE.yaml"
+        f"the camera is assumed (focal length {lens}): distances have the same relative error as "
+        "the focal length; angles of large faces, and of faces far from the middle, are off by "
+        "several degrees; give --camera-info FILE.yaml"
     )

@@ -26,8 +26,8 @@ def network_inputs(
     """``count`` inputs of a network [count, ...] by name (fewer where the photographs show fewer).
 
     Out of ``arrays``, an .npz with an array an input, else out of ``images`` (files and folders),
-    else those that an imported network brought, else out of the sample photographs, else, for a
-    network that perception does not use by default, those beside its card. Raises ModelError where
+    else those that came with an imported network, else those from the sample photographs, else, for
+    a network that perception does not use by default, those beside its card. Raises ModelError if
     there are none.
     """
     import numpy as np

@@ -33,12 +33,13 @@ _LARGE = 0.25
 _CLOSE = 3.0
 _HINT = 0.7
 
-# The network misses faces that fill its input. It finds them in a window that is larger than the
-# image: of 300 close-ups (faces cut out tightly) 32 in the image itself, 248 in a window of twice
-# the image's size or the image, 290 in one of four times.
+# Sizes of windows that are larger than the image, in image sizes. The network misses faces that
+# fill its input and finds them in such windows. Of 300 close-ups (tightly cropped faces) it finds
+# 32 in the image itself, 248 with the window of twice the size as well, 290 with that of four times
+# too.
 _NEAR = (2, 4)
-# Share of the image's longer side that a face has at least in such a window: smaller ones are
-# found in the image itself, and what else is found there is no face.
+# Least size of a face in such a window, as a share of the image's longer side. The search of the
+# image itself finds smaller faces; other small detections in the window are false.
 _FILLS = 0.4
 
 Window = tuple[int, int, int, int]  # x, y, width, height, pixels; may reach beyond the image
@@ -46,10 +47,10 @@ Window = tuple[int, int, int, int]  # x, y, width, height, pixels; may reach bey
 
 @dataclass(frozen=True)
 class View:
-    """What one search looks at: a ``window`` of the image, None for all of it, turned.
+    """What one search looks at: a ``window`` of the image (None: all of it), and its rotation.
 
-    ``turns`` is the number of quarter turns, clockwise in the image, of the faces that are found
-    best: 2 for faces that are upside down.
+    ``turns`` is the rotation of the faces that the search finds best, in quarter turns clockwise in
+    the image: 2 for faces that are upside down.
     """
 
     window: Window | None = None
@@ -118,10 +119,10 @@ class Detector:
         self._input = np.empty((1, _SIDE, _SIDE, 3), np.float32)
 
     def detect(self, image: Image, view: View = WHOLE) -> list[Detection]:
-        """Faces in an RGB image uint8 [H, W, 3], in one ``view`` of it; empty where there is none.
+        """Faces in one ``view`` of an RGB image uint8 [H, W, 3].
 
-        Small ones are included where they only may be faces: ``again`` tells. In a window that is
-        larger than the image, only faces that fill a good part of the image are.
+        Includes uncertain small faces: ``again`` confirms or rejects them. A window that is larger
+        than the image gives only faces that fill a large part of the image.
         """
         longest = max(image.shape[:2])
         window = view.window
@@ -163,13 +164,13 @@ class Detector:
     def again(
         self, image: Image, detection: Detection, turns: int | None = None
     ) -> Detection | None:
-        """The same face as seen from near, in a window of three times its size.
+        """Detects the same face again, in a window of three times its size.
 
-        Eyes and mouth of a face that covers a few cells of the grid, or that fills the input, are
-        too coarse to say how it is turned, and what only looks like a face from afar is not found
-        again: None, for a face that is large in the image the detection as it is. With ``turns``
-        the face is looked for turned by so many quarters instead of by its own; None where it is
-        not found so.
+        On a face that covers few cells of the grid, or that fills the input, the positions of eyes
+        and mouth are too coarse to show its rotation. A small false detection is not found again.
+        Returns None if the face is not found again; if it is large in the image, returns the
+        original detection. ``turns`` searches for a face rotated by that many quarter turns instead
+        of by the detection's own; then always None if it is not found.
         """
         x, y, width, height = detection.box
         side = max(1, math.ceil(_CLOSE * max(width, height)))
@@ -186,7 +187,8 @@ class Detector:
     def _letterbox(self, image: Image, window: Window) -> tuple[float, FloatArray]:
         """Fill the network's input; its pixel = (image pixel - window's corner) * scale + offset.
 
-        What a window has beyond the image is grey, what the input has beyond the window black.
+        The part of the window outside the image is grey, the part of the input outside the window
+        black.
         """
         x, y, width, height = window
         scale = _SIDE / max(height, width)
@@ -207,8 +209,8 @@ class Detector:
             image = image[low[1] : high[1], low[0] : high[0]]
         else:
             image = image[y : y + height, x : x + width]
-        # Linear to twice the size and then halved: nearly free of aliasing at a tenth of the price
-        # of averaging every pixel.
+        # Scale linearly to twice the size, then halve: nearly free of aliasing, at a tenth of the
+        # cost of averaging every pixel.
         twice = cv2.resize(image, (2 * inner.shape[1], 2 * inner.shape[0]))
         small = cv2.resize(twice, inner.shape[1::-1], interpolation=cv2.INTER_AREA)
         np.multiply(small, np.float32(1 / 127.5), out=inner)

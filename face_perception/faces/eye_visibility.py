@@ -1,7 +1,7 @@
-"""How well the eyes themselves are seen: dark glasses, glare and blur hide them. Knows no gaze.
+"""How well the eyes are visible: dark glasses, glare and blur hide them. Knows no gaze.
 
-The mesh network draws eyes also where none can be seen. Pixels tell: an eye has a dark pupil beside
-a light sclera, dark glasses are dark all over, glare and strong blur are even.
+The mesh network draws eyes even if they are hidden, so the pixels decide. An eye has a dark pupil
+beside a light sclera; dark glasses are dark everywhere; glare and strong blur have no contrast.
 """
 
 from __future__ import annotations
@@ -27,16 +27,17 @@ _SKIN = (50, 280, 117, 346, 6, 197, 195, 5)  # cheeks and the bridge of the nose
 _WIDTH, _HEIGHT = 22, 10  # of the patch between the lids, pixels; canthi are 24 pixels apart
 _CANTHI_APART = 24.0
 
-# Range between the 10th and 90th percentile of grey in the patch, and the 90th, both as a
-# share of the skin's grey. Of 678 faces in press photographs the range is 0.51 (median; 0.27 at the
-# 5th percentile); behind dark glasses it is 0.09 to 0.19, and the 90th percentile 0.20 to 0.46.
+# Contrast: range between the 10th and 90th percentile of grey in the patch. Light: the 90th
+# percentile. Both as a share of the skin's grey. In 678 faces in press photographs the contrast has
+# a median of 0.51 and a 5th percentile of 0.27. With dark glasses it is 0.09 to 0.19, and the light
+# 0.20 to 0.46.
 _EVEN, _CLEAR = 0.10, 0.30
 _DARK, _LIGHT = 0.20, 0.50
 _TIME_CONSTANT = 0.2  # seconds of the smoothing over images
 
 
 def eye_visibility(image: Image, landmarks: FloatArray) -> FloatArray:
-    """Visibility of the left and right eye, [2] in [0, 1]; NaN where an eye is outside the image.
+    """Visibility of the left and right eye, [2] in [0, 1]; NaN if the eye is outside the image.
 
     ``image`` RGB uint8 [H, W, 3], ``landmarks`` [478, 3] in its pixels.
     """
@@ -84,7 +85,7 @@ class EyeVisibility:
         self._stamp = math.nan
 
     def update(self, seen: FloatArray, stamp: float) -> FloatArray:
-        """Visibility [2] in this image -> smoothed [2]; NaN where an eye was never in the image."""
+        """Visibility [2] in this image -> smoothed [2]; NaN if the eye was never in the image."""
         elapsed = max(stamp - self._stamp, 0.0) if math.isfinite(self._stamp) else math.inf
         self._stamp = stamp
         share = 1 - math.exp(-elapsed / _TIME_CONSTANT)

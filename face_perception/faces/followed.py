@@ -32,17 +32,18 @@ FloatArray = npt.NDArray[np.floating]
 
 _SAME_PLACE, _SAME_SIZE = 0.25, 1.6  # two tracks on one face: distance in sizes, ratio of sizes
 _ON_FACE = 0.2  # mean distance of eyes, nose and mouth, in sizes: a detection of a track's face
-# Likeness of two views of one face, and of two people. Of 220 pairs of people in one place (press
-# photographs) the most alike reach 0.77, 5 % more than 0.66. One face from image to image is above
-# 0.88 in 13 clips of 12 people who talk, turn and cover their face; after a third of a second above
-# 0.86 in 95 %; in light of another strength, colour or side above 0.84.
+# Likeness (``looks.likeness``) above which two views may be one face, and below which they are two
+# people. Between 220 pairs of people in one place (press photographs) it is at most 0.77, and above
+# 0.66 in 5 %. For one face from image to image it is above 0.88 in 13 clips of 12 people who talk,
+# turn and cover their face. After a third of a second it is above 0.86 in 95 % of cases, and above
+# 0.84 if the light changes in strength, colour or side.
 _ALIKE = 0.7
 _ANOTHER = 0.8
-# Mean distance, in sizes, between a detection's eyes, nose and mouth and those of the mesh. Up to
-# the first the two agree (half of 300 close-ups lie below 0.035, 95 % below 0.055), from the second
-# on they hold the face differently, or there is none.
+# Mean distance, in face sizes, between a detection's eyes, nose and mouth and those of the mesh. Up
+# to the first value the two agree (half of 300 close-ups lie below 0.035, 95 % below 0.055). From
+# the second on, one of them has the face wrong, or there is no face.
 _AGREE, _DISAGREE = 0.06, 0.2
-_CONFIRM = 0.3  # share of a new search in a track's certainty
+_CONFIRM = 0.3  # weight of a new search in a track's certainty
 _FAST = 0.05  # sizes a face moves from image to image
 _LOOK_AHEAD = 0.2  # seconds for which a velocity is good
 
@@ -55,7 +56,7 @@ class Track:
     presence: float
     stamp: float
     look: FloatArray  # its own, over time
-    certainty: float = 1.0  # of the detection, see ``certainty``
+    certainty: float = 1.0  # of the detection, see the function ``certainty``
     id: str = ""  # given when the track first counts
     hits: int = 1
     velocity: FloatArray = field(default_factory=lambda: np.zeros(2))
@@ -119,9 +120,7 @@ def same_place(a: Track, b: Track) -> bool:
 
 
 def is_another(track: Track, look: FloatArray) -> bool:
-    """Whether a look is another person's than the track's: like neither what was seen last, nor
-    what the track usually looks like.
-    """
+    """Whether a look belongs to another person: it differs from the track's last and usual look."""
     return max(likeness(track.seen, look), likeness(track.look, look)) < _ANOTHER
 
 
@@ -137,11 +136,11 @@ def is_on(detection: Detection, track: Track) -> bool:
 
 
 def certainty(detection: Detection, landmarks: FloatArray) -> float:
-    """How sure it is that the landmarks [478, 3] lie on a face, in [0, 1].
+    """Certainty that the landmarks [478, 3] lie on a face, in [0, 1].
 
-    The detector's score, less where its eyes, nose and mouth are not those of the mesh: 0 for an
-    upright mesh on a face that is upside down. The mesh's own presence does not tell: it is 1.0 on
-    most of what is no face as well.
+    The detector's score, lowered if its eyes, nose and mouth differ from those of the mesh: 0 for
+    an upright mesh on an upside-down face. The mesh's own presence is no help: it is 1.0 on most
+    false detections too.
     """
     size = max(float(np.ptp(landmarks[:, :2], axis=0).max()), 1e-6)
     apart = _apart(detection, landmarks) / size
@@ -149,7 +148,7 @@ def certainty(detection: Detection, landmarks: FloatArray) -> float:
 
 
 def confirm(track: Track, detection: Detection) -> None:
-    """A search has found the track's face again."""
+    """Updates the certainty of a track whose face a search has found again."""
     seen = certainty(detection, track.landmarks)
     track.certainty += _CONFIRM * (seen - track.certainty)
 

@@ -1,4 +1,4 @@
-"""The lens of a picture whose camera is not known: no longer than it must be. Finds no face."""
+"""The shortest plausible focal length of a picture without camera calibration. Finds no faces."""
 
 from __future__ import annotations
 
@@ -9,21 +9,23 @@ from face_perception.faces.eyes import EyeOpenness, aspect_ratios
 from face_perception.faces.pose import head_pose
 from face_perception.types import Camera, Face
 
-# Metres at which the nearest face of a still stands at least. Who is photographed from nearer holds
-# the camera in the own hand, and even that arm is longer. A choice, not a measurement: with the
-# focal length = width, the 14 faces found in 16 sample pictures of AFLW2000-3D, cut to the head as
-# portraits are, would stand at 0.28 to 0.44 m.
+# Least distance, metres, of the nearest face in a still. Even a photograph taken at arm's length is
+# from further away. This is a choice, not a measurement. With focal length = width, the 14 faces
+# found in 16 sample pictures of AFLW2000-3D, which are cropped to the head, would be at 0.28 to
+# 0.44 m.
 NEAREST = 0.5
-_PASSES = 3  # the distance is nearly proportional to the focal length
+_PASSES = 3  # few are enough: the distance is nearly proportional to the focal length
 
 
 def plausible_camera(camera: Camera, faces: Sequence[Face]) -> Camera:
-    """The camera itself where it is calibrated, or where all faces stand at a plausible distance;
-    else one with a longer lens, by which the nearest face stands at ``NEAREST``.
+    """A camera with a longer lens, if an assumed one puts the nearest face closer than ``NEAREST``.
 
-    A picture that was cut to a face, or taken with a long lens, shows a face too large for the
-    focal length = width that is assumed; the perspective of such nearness would be taken out of
-    head pose and gaze though it is not in the picture.
+    The nearest face is then at ``NEAREST``. A camera that is calibrated, or whose faces are all
+    further away, is returned as it is.
+
+    In a picture that is cropped to a face, or taken with a long lens, the face is too large for the
+    assumed focal length = width. Head pose and gaze would then be corrected for a perspective
+    that is not in the picture.
     """
     if not camera.assumed:
         return camera
@@ -38,7 +40,7 @@ def plausible_camera(camera: Camera, faces: Sequence[Face]) -> Camera:
 
 
 def seen_by(camera: Camera, faces: Sequence[Face]) -> list[Face]:
-    """The faces of a still with their head poses and eye openness by another camera."""
+    """The faces of a still, with head pose and eye openness computed for another camera."""
     return [_seen_by(camera, face) for face in faces]
 
 

@@ -1,4 +1,7 @@
-"""What a face looks like, coarsely: to tell two people apart, not to know anybody."""
+"""Looks: coarse pictures of how faces appear, to tell two people apart, not to recognise anybody.
+
+A "look" here is an appearance. It has nothing to do with gaze.
+"""
 
 from __future__ import annotations
 
@@ -11,13 +14,13 @@ from face_perception.types import Image
 FloatArray = npt.NDArray[np.floating]
 
 _SIDE = 24
-_SAMPLED = 48  # the face is sampled at this size first, against aliasing
-_NEAR = 3.0  # pixels: a pixel is compared with the mean of those so near
-_FLOOR = 4.0  # grey levels: contrast below this is noise
+_SAMPLED = 48  # the face is first sampled at this size, to avoid aliasing
+_NEAR = 3.0  # pixels; scale of the neighbourhood that a pixel is compared with
+_FLOOR = 4.0  # grey levels; lower contrast is noise
 
 
 def _oval() -> FloatArray:
-    """1 in the face's oval of a look, 0 in its corners, [24, 24]."""
+    """Mask of a look [24, 24]: 1 in the oval of the face, 0 in the corners."""
     axis = (np.arange(_SIDE) - (_SIDE - 1) / 2) / (_SIDE / 2)
     return (axis[:, None] ** 2 + axis[None] ** 2 < 1).astype(np.float32)
 
@@ -26,12 +29,12 @@ _OVAL = _oval()
 
 
 def look(patch: Image, face: FloatArray) -> FloatArray:
-    """What a face looks like, for comparing with ``likeness``: float32 [24, 24].
+    """The look of a face, float32 [24, 24]; compare two with ``likeness``.
 
     ``patch`` RGB uint8 [H, W, 3]; ``face`` [2, 3] maps the unit square, in which the face's box is
-    upright, to pixels of the patch. Kept is how much lighter or darker a place is than what is
-    round it, in units of the contrast there: light from one side or of another colour changes
-    little of that, another person all of it.
+    upright, to pixels of the patch. Each value says how much lighter or darker a place is than its
+    neighbourhood, divided by the contrast there. Light from one side or of another colour hardly
+    changes it; another person changes all of it.
     """
     sampled = cv2.warpAffine(
         patch,
@@ -48,17 +51,17 @@ def look(patch: Image, face: FloatArray) -> FloatArray:
 
 
 def likeness(a: FloatArray, b: FloatArray) -> float:
-    """How alike two looks are: correlation of that half of the face which is most alike.
+    """Likeness of two looks: the best correlation of their upper, lower, left and right halves.
 
-    1 for equal ones. Of upper, lower, left and right half, the best: a hand over the mouth, or a
-    wide open mouth, leaves another half as it was; another person changes all four.
+    1 for equal looks. A hand over the mouth, or a wide-open mouth, leaves another half unchanged;
+    another person changes all four.
     """
     both, own, other = _halves(a * b), _halves(a * a), _halves(b * b)
     return float((both / np.sqrt(np.maximum(own * other, 1e-12))).max())
 
 
 def _halves(products: FloatArray) -> FloatArray:
-    """Sums over the upper, lower, left and right half of a look: [4]."""
+    """Sums over the upper, lower, left and right half of a look, [4]."""
     half = _SIDE // 2
     quarters = products.reshape(2, half, 2, half).sum(axis=(1, 3))
     return np.concatenate([quarters.sum(axis=1), quarters.sum(axis=0)])

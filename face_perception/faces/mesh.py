@@ -31,7 +31,7 @@ class Square:
     angle: float
 
     def to_image(self, pixels: float = SIDE) -> FloatArray:
-        """[2, 3]: from a square of so many pixels, by default the network's input, to the image."""
+        """Affine map [2, 3] to the image, from this square drawn with ``pixels`` on a side."""
         scale = self.side / pixels
         c, s = math.cos(self.angle) * scale, math.sin(self.angle) * scale
         half = pixels / 2
@@ -60,7 +60,7 @@ def square_of_landmarks(landmarks: FloatArray) -> Square:
 
 
 def turns_of(square: Square) -> int:
-    """Quarter turns, clockwise in the image, that are nearest to a square's angle: 0 to 3."""
+    """Rotation of a square, rounded to quarter turns clockwise in the image: 0 to 3."""
     return round(square.angle / (math.pi / 2)) % 4
 
 
@@ -70,8 +70,8 @@ class Mesh:
     def __init__(self, model: Model) -> None:
         self._model = model
         self._input = np.empty((1, SIDE, SIDE, 3), np.float32)
-        self._patch: Image = np.empty((SIDE, SIDE, 3), np.uint8)  # what the network saw last
-        self._square = Square(0.0, 0.0, 1.0, 0.0)  # and where
+        self._patch: Image = np.empty((SIDE, SIDE, 3), np.uint8)  # last input of the network
+        self._square = Square(0.0, 0.0, 1.0, 0.0)  # its place in the image
 
     def landmarks(self, image: Image, square: Square) -> tuple[FloatArray, float]:
         """Landmarks float32 [478, 3] in pixels of the image, and the probability of a face.
@@ -98,7 +98,7 @@ class Mesh:
         return landmarks, float(np.reshape(output["presence"], -1)[0])
 
     def look(self, landmarks: FloatArray) -> FloatArray:
-        """What the face in the last input looks like, ``landmarks`` [478, 3] being those found."""
+        """The look of the face in the last input, whose landmarks are ``landmarks`` [478, 3]."""
         square = square_of_landmarks(landmarks)
         box = replace(square, side=square.side / MARGIN).to_image(1.0)
         return look(self._patch, _chained(cv2.invertAffineTransform(self._square.to_image()), box))

@@ -43,13 +43,15 @@ _RIGID = (
 # fmt: on
 _SELLION_CM = (0.0, 3.2710, 5.2360)  # landmark 168 of the same model
 
-# The canonical face looks down: with its own axes people who face the lens read about -3 degrees of
-# pitch. The face frame is turned up about its y axis by this much, so that a straight head reads
-# zero. Fitted to 14 of the 16 sample pictures of AFLW2000-3D that PRNet's repository has (mean
-# error 3.4 +- 1.4 degrees with the 6 used before, at the lens of ``plausible_camera``); checked on
-# one picture each of 118 people of CK+, who face the lens: median of 3.2 with 6, 0.2 with 3.
+# The canonical face points down: in its own axes people who face the lens have a pitch of about -3
+# degrees. The face frame is turned up by this angle about its y axis, so that a straight head has a
+# pitch of zero. Fitted to 14 of the 16 sample pictures of AFLW2000-3D in PRNet's repository, with
+# the lens of ``plausible_camera`` (mean error 3.4 +- 1.4 degrees with the previous 6 degrees).
+# Checked on one picture each of 118 people of CK+ who face the lens: the median pitch is 0.2
+# degrees with 3, 3.2 with 6.
 NEUTRAL_PITCH = math.radians(3.0)
-# Frame of constants that were fitted to landmarks: the canonical face turned up by this much.
+# The frame of constants that were fitted to landmarks is the canonical face turned up by this
+# angle.
 _LANDMARK_PITCH = math.radians(6.0)
 
 # Of the pinhole at z = 1 that the solver sees: its stopping rules are made for pixels.
@@ -72,7 +74,7 @@ RIGID_POINTS, _MODEL = _face_frame()
 
 
 def _turn_up(angle: float) -> FloatArray:
-    """Rotation [3, 3] about y, from a frame to one whose x axis is higher by ``angle``."""
+    """Rotation [3, 3] about y that raises the x axis by ``angle`` radians."""
     c, s = math.cos(angle), math.sin(angle)
     return np.array([[c, 0.0, -s], [0.0, 1.0, 0.0], [s, 0.0, c]])
 
@@ -81,8 +83,10 @@ _TO_LANDMARK_FRAME = _turn_up(_LANDMARK_PITCH - NEUTRAL_PITCH)
 
 
 def landmark_frame(pose: HeadPose) -> FloatArray:
-    """Rotation [3, 3], optical frame, of the frame in which constants of the landmarks are given:
-    eyeballs, lids, features of action units. Where a straight head points does not move them.
+    """Rotation [3, 3], optical frame, of the frame for constants that were fitted to landmarks.
+
+    Such constants are those of eyeballs, lids and features of action units. They do not depend on
+    ``NEUTRAL_PITCH``.
     """
     rotation: FloatArray = pose.rotation @ _TO_LANDMARK_FRAME
     return rotation

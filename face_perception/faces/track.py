@@ -47,7 +47,7 @@ from face_perception.types import Face, Frame, Image, Roi
 
 FloatArray = npt.NDArray[np.floating]
 
-MAX_FACES = 10  # that are followed at a time, where nothing else is asked for
+MAX_FACES = 10  # default of the largest number of faces that are followed at a time
 _SETTLE_PASSES = 3  # a detection's square is coarse: the mesh runs again in its own
 _SEARCH_PERIOD = 0.1  # seconds between two searches while no face, or a lost one, is looked for
 _KEEP_LOST = 1.5  # seconds a lost face may be away and keep its id
@@ -58,9 +58,10 @@ _BETTER = 0.1  # more likeness than this is no accident
 # A detection that counts at once: the two photographs, their small copies and the clip score 0.87
 # to 0.96 in their first image, what is no face in 38 photographs without one 0.64 at most.
 _SURE_SCORE, _SURE_PRESENCE = 0.8, 0.9
-# Certainty below which a face is looked at in its other quarter turns too; below which it is none;
-# and below which it is none where only a turned picture shows it. Of 300 close-ups and 83 wide-open
-# mouths none is below 0.6, of 28 pictures turned by 100 to 200 degrees none below 0.72.
+# Limits of ``certainty``. Below the first, a detection is also tried in the other quarter turns.
+# Below the second it is dropped; below the third it is dropped if only a turned picture shows it.
+# All of 300 close-ups and 83 wide-open mouths reach 0.6; all of 28 pictures turned by 100 to 200
+# degrees reach 0.72.
 _DOUBTFUL, _NO_FACE, _NO_TURNED_FACE = 0.75, 0.5, 0.7
 _TURNS = 4
 _MIN_INSIDE = 0.25  # share of the landmarks that must be inside the image
@@ -74,7 +75,7 @@ class FaceTracker:
     image after the other is searched as well, at half that rate. A face counts after ``min_hits``
     images, at once if it is beyond doubt and nobody is missing; one that was lost for a second or
     so, hidden or away, gets its id back. Ids are ``id_prefix`` and a counter, so a replay gives the
-    same. ``full`` is true where the last image had ``max_faces`` of them, and may have had more.
+    same. ``full`` is true if the last image had ``max_faces`` faces; it may have had more.
 
     Not for use by two threads at once. Raises ValueError for a setting out of range.
     """
@@ -123,7 +124,7 @@ class FaceTracker:
         self._searched = -math.inf
         self._since_search = self._detect_every
         self._windows: list[Window] = []
-        self._turns = 0  # of the faces that were followed last
+        self._turns = 0  # quarter turns of the face that was followed last
         self._view = 0
         self._since_view = 0
 
@@ -148,7 +149,7 @@ class FaceTracker:
             whole = View(None, self._turns)
             self._begin(image, whole, frame.stamp)
         elif self._view_is_due():
-            # Never in the same image as the search of the whole.
+            # Never in the same image as the search of the whole image.
             self._since_view = 0
             self._begin(image, self._next_view(), frame.stamp)
         self._recognise()
@@ -166,7 +167,7 @@ class FaceTracker:
         """Faces in one image on its own, without following any, ``max_faces`` of them at most.
 
         First those that the whole image shows, then those of one window after the other, each time
-        the surest first; where there is none, those of the image turned by 90, 180 and 270 degrees.
+        the surest first. If none is found, the image is searched turned by 90, 180 and 270 degrees.
         Ids count from 1 in every image. Raises ValueError as ``track`` does.
         """
         image = _checked(frame)
@@ -183,7 +184,7 @@ class FaceTracker:
         return [_face(track, frame) for track in found]
 
     def _add(self, image: Image, view: View, stamp: float, found: list[Track]) -> None:
-        """Add the faces of one view to those of a picture."""
+        """Add the faces of one view to ``found``."""
         if len(found) == self._max_faces:
             return
         least = _NO_TURNED_FACE if view.turns else _NO_FACE
@@ -204,8 +205,9 @@ class FaceTracker:
                 continue
             seen = self._mesh.look(landmarks)
             if is_another(track, seen):
-                # A cut, or somebody else in the same place: a new face, which no search has
-                # confirmed yet. The old one gets its track back if it looks like itself soon.
+                # A cut, or another person in the same place: begin a new face, which no search has
+                # confirmed yet. The old face gets its track back if it looks like itself again
+                # soon.
                 track = Track(landmarks, presence, stamp, seen, min(track.certainty, _NO_FACE))
             else:
                 advance(track, landmarks, presence, seen, stamp)
@@ -230,11 +232,11 @@ class FaceTracker:
     def _view_is_due(self) -> bool:
         if len(self._tracks) >= self._max_faces:
             return False
-        # Four times as often while there is nothing else to do.
+        # Four times as often while no face is followed.
         return 2 * self._since_view >= self._detect_every * (4 if self._tracks else 1)
 
     def _next_view(self) -> View:
-        """The next window in turn; while nobody is there, also the image in its other turns."""
+        """The next window in turn; while no face is followed, also the image in other rotations."""
         views = [View(window, self._turns) for window in self._windows]
         if not self._tracks:
             others = [(self._turns + quarters) % _TURNS for quarters in (2, 1, 3)]
@@ -243,7 +245,7 @@ class FaceTracker:
         return views[self._view]
 
     def _begin(self, image: Image, view: View, stamp: float) -> None:
-        """Begin tracks on the faces of a view that no track is on."""
+        """Begin tracks on the faces of a view that have no track yet."""
         least = _NO_FACE if view.turns == self._turns else _NO_TURNED_FACE
         for detection in self._detector.detect(image, view):
             if len(self._tracks) >= self._max_faces:
@@ -261,9 +263,9 @@ class FaceTracker:
     def _look_closely(
         self, image: Image, detection: Detection, stamp: float, known: list[Track], least: float
     ) -> Track | None:
-        """A track for a detection; None where it is no face, or that of one of the ``known``.
+        """A track for a detection; None if it is no face, or the face of a ``known`` track.
 
-        ``least`` is the certainty from which it is one.
+        ``least`` is the lowest certainty of a face.
         """
         for track in known:
             if is_on(detection, track):
@@ -274,14 +276,14 @@ class FaceTracker:
         if best is None:
             return None
         if best.certainty < _DOUBTFUL:
-            # The mesh, and the detector too, may take a chin for a forehead.
+            # Both the mesh and the detector can take a chin for a forehead.
             for turns in range(_TURNS):
                 other = self._settle(image, detection, stamp, turns)
                 if other is not None and other.certainty > best.certainty:
                     best = other
         if best.certainty < least:
             return None
-        # Where somebody is missing, the next images may show that it is them.
+        # If a face was lost, the next images may show that this is the same person.
         sure = detection.score >= _SURE_SCORE and best.presence >= _SURE_PRESENCE
         best.hits = self._min_hits if sure and not self._lost else 1
         return best
@@ -289,7 +291,7 @@ class FaceTracker:
     def _settle(
         self, image: Image, detection: Detection, stamp: float, turns: int | None = None
     ) -> Track | None:
-        """The mesh on a detection, by its own or the given quarter turns; None where it finds no
+        """Runs the mesh on a detection, in its own or the given quarter turns; None if it finds no
         face.
         """
         closer = self._detector.again(image, detection, turns)
@@ -381,8 +383,8 @@ def _face(track: Track, frame: Frame) -> Face:
 
 
 def _windows(image: Image) -> list[Window]:
-    """What is searched beside the whole image: larger than it for faces that fill it, then parts of
-    it for small ones.
+    """The windows that are searched besides the whole image: first larger ones, for faces that fill
+    the image, then parts of the image, for small faces.
     """
     height, width = image.shape[:2]
     return near_windows(width, height) + windows(width, height)

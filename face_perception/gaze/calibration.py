@@ -1,9 +1,8 @@
 """Fits one person's gaze calibration from samples of known targets, or refuses them. Numbers only.
 
 Angles are yaw and pitch in the normalised camera (see ``normalised``), radians. A ``Correction``
-turns an estimator's angles into the person's: gain and bias per axis, and where it helps a term for
-the upper lid. How samples are collected is in ``collection``; how calibrations are kept, in
-``people_store``.
+turns an estimator's angles into the person's: gain and bias for each axis, and a term for the upper
+lid if it helps. ``collection`` collects the samples, ``people_store`` stores calibrations.
 """
 
 from __future__ import annotations
@@ -25,34 +24,34 @@ MIN_TARGETS_FOR_GAIN = 4
 _MIN_SPAN = math.radians(6)
 
 _MAX_SPREAD = math.radians(5)
-_MAX_ELSEWHERE = 0.3  # share of samples: unnoticed blinks and outliers stay below it
-_MIN_FOR_TWO = 12  # samples of a target, to look for two places in them
-# Residuals after the fit beyond which targets are refused: of one target, and the mean. Of 56
-# people with one picture each of five targets at (0, 0) and (+-15, +-10) degrees (Columbia Gaze)
-# the medians are 4.3 and 2.6 degrees; two to five people are refused, whose eyes the mesh misread
-# in a picture. A target 25 degrees beside its stated place leaves more in 80 % of the cases.
+_MAX_ELSEWHERE = 0.3  # share of samples; unnoticed blinks and outliers are fewer than this
+_MIN_FOR_TWO = 12  # samples of a target that a test for two places needs
+# Largest residuals after the fit: of a single target, and the mean over targets. On 56 people with
+# one picture of each of five targets at (0, 0) and (+-15, +-10) degrees (Columbia Gaze) the medians
+# are 4.3 and 2.6 degrees. Two to five people are refused, because the mesh misread their eyes in
+# one picture. A target 25 degrees beside its stated place exceeds the limits in 80 % of cases.
 _MAX_RESIDUAL, _MAX_MEAN_RESIDUAL = math.radians(12.5), math.radians(8)
-_IMPLAUSIBLE = 4.5  # standard deviations of what people differ by
-# Share of the way between the targets below which the gaze did not follow them: 1 for the average
-# person, 0 for somebody who always looks at the same place.
+_IMPLAUSIBLE = 4.5  # standard deviations of the differences between people
+# Least share of the way between the targets that the gaze must move: the average person has 1,
+# somebody who always looks at the same place 0.
 _FOLLOWS = 0.3
-# A residual this much above what there was is worse; less is rounding, or does not matter.
+# A residual counts as worse if it exceeds the previous one by this factor and this angle.
 _WORSE, _NO_MATTER = 1.05, math.radians(0.05)
-_PRIOR_TARGETS = 4.0  # how many held-out targets the population's residual counts as
+_PRIOR_TARGETS = 4.0  # weight of the population's residual, in held-out targets
 _MEAN_RADIUS = math.sqrt(math.pi / 2)  # mean length of a 2-D normal vector of unit spread
 
 
 class CalibrationRefused(ValueError):
-    """Samples that no calibration may rest on; the message says why and what to do."""
+    """The samples are not good enough for a calibration; the message says why and what to do."""
 
 
 @dataclass(frozen=True, slots=True)
 class AxisPrior:
-    """What is known of one axis of an estimator before a person is calibrated.
+    """Prior of one axis of an estimator: how people differ, before a person is calibrated.
 
     Per person, truth = gain * estimate + bias: ``gain`` and ``spread`` are the mean and standard
     deviation over people of the gain, ``bias`` the standard deviation of the bias, radians.
-    ``cautious`` is the gain that is applied where the targets cannot tell the person's own.
+    ``cautious`` is the gain that is applied if the targets cannot show the person's own gain.
     Without calibration, estimate = ``scale`` * truth with an error of standard deviation ``sigma``,
     radians. ``share`` is the ratio of this axis' error after calibration to the mean of both, and
     ``cross`` the standard deviation over people of the other axis' influence on this one.
@@ -70,13 +69,12 @@ class AxisPrior:
 
 @dataclass(frozen=True, slots=True)
 class EstimatorPrior:
-    """What is known of an estimator's gaze over people; radians.
+    """Prior of an estimator: how its gaze differs between people; radians.
 
     ``noise`` is the standard deviation on each axis of one person's error about gain and bias.
-    ``residual`` and ``residual_with_gain`` are the mean angles that gazes were off by after
-    calibration with one target and with five, on people that no constant was fitted on.
-    ``lid_gain`` is the pitch per unit of upper lid height beside a pitch gain of
-    ``pitch_with_lids``; 0: lids say nothing that this estimator does not see.
+    ``residual`` and ``residual_with_gain`` are the mean errors after calibration with one target
+    and with five. ``lid_gain`` is the change of pitch per unit of upper lid height, in a fit whose
+    gain of pitch has the prior ``pitch_with_lids``; 0: lids add nothing to this estimator.
     """
 
     yaw: AxisPrior = AxisPrior()
@@ -88,7 +86,7 @@ class EstimatorPrior:
     pitch_with_lids: float = 1.0
 
 
-NETWORK_PRIOR = EstimatorPrior()  # of a network that was trained on gaze: its scale is right
+NETWORK_PRIOR = EstimatorPrior()  # for a network that was trained on gaze: its gain is right
 
 
 _NO_LIDS = LidCue(0.0, 0.0, 0.0)
@@ -96,7 +94,7 @@ _NO_LIDS = LidCue(0.0, 0.0, 0.0)
 
 @dataclass(frozen=True, slots=True)
 class Correction:
-    """From an estimator's yaw and pitch to one person's; radians, in the normalised camera.
+    """Turns an estimator's yaw and pitch into one person's; radians, in the normalised camera.
 
     yaw = gain_yaw * yaw + cross_yaw * pitch + bias_yaw, and pitch likewise, plus ``lid_gain`` times
     the upper lid's height above ``lids.upper``, faded out where an expression moves the lids (see
@@ -122,7 +120,7 @@ class Correction:
     gain_pitch_sigma: float = 0.0
 
     def apply(self, yaw: float, pitch: float, lids: LidCue | None = None) -> tuple[float, float]:
-        """The person's yaw and pitch for the estimator's; ``lids`` as seen in the same image."""
+        """The person's yaw and pitch from the estimator's; ``lids`` are those of the same image."""
         own_yaw = self.gain_yaw * yaw + self.cross_yaw * pitch + self.bias_yaw
         own_pitch = self.gain_pitch * pitch + self.cross_pitch * yaw + self.bias_pitch
         if self.lid_gain and lids is not None:
@@ -130,7 +128,7 @@ class Correction:
         return own_yaw, own_pitch
 
     def sigmas(self, yaw: float, pitch: float) -> tuple[float, float]:
-        """Standard deviations of the error of the corrected yaw and pitch, for the estimator's."""
+        """Standard deviations of the corrected angles, from the estimator's yaw and pitch."""
         return (
             math.hypot(self.sigma_yaw, self.gain_yaw_sigma * (yaw - self.centre_yaw)),
             math.hypot(self.sigma_pitch, self.gain_pitch_sigma * (pitch - self.centre_pitch)),
@@ -139,13 +137,12 @@ class Correction:
 
 @dataclass(frozen=True, slots=True)
 class CalibrationFit:
-    """A correction and what it rests on; radians.
+    """A correction and the measures of its fit; radians.
 
     ``spread`` is the standard deviation of one image's gaze on each axis. ``before`` is the mean
     angle between the samples and their targets without the correction. ``expected_residual`` is the
-    mean angle by which a corrected gaze is expected to be off: from targets held out of the fit and
-    the population, never from the samples that were fitted. ``samples`` and ``targets`` count what
-    was used.
+    expected mean error of a corrected gaze. It comes from held-out targets and the population,
+    never from the fitted samples. ``samples`` and ``targets`` are the numbers used in the fit.
     """
 
     correction: Correction
@@ -158,8 +155,10 @@ class CalibrationFit:
 
 @dataclass(frozen=True, slots=True)
 class Samples:
-    """Samples in the order of time: ``estimates`` and ``truths`` [N, 2] (yaw, pitch, radians),
-    ``targets`` [N], and ``lids`` [N, 3] (see ``LidCue``; NaN where not seen).
+    """Samples in order of time.
+
+    ``estimates`` and ``truths`` [N, 2] are yaw and pitch, radians; ``targets`` [N] the index of
+    each sample's target; ``lids`` [N, 3] the heights of ``LidCue``, NaN if not seen.
     """
 
     estimates: FloatArray
@@ -175,7 +174,7 @@ class Samples:
         targets: npt.ArrayLike | None = None,
         lids: npt.ArrayLike | None = None,
     ) -> Samples:
-        """From array-likes; one target and no lids where these are not given."""
+        """From array-likes. Default: one target, and lids that were not seen (NaN)."""
         estimated = np.asarray(estimates, np.float64).reshape(-1, 2)
         count = len(estimated)
         return cls(
@@ -186,11 +185,11 @@ class Samples:
         )
 
     def plausible(self, prior: EstimatorPrior) -> npt.NDArray[np.bool_]:
-        """Which samples [N] a person who looks at the target may give: the others look away."""
+        """Which samples [N] may be looks at their target; the others are looks elsewhere."""
         off = np.zeros(len(self.estimates))
         for axis, known in enumerate((prior.yaw, prior.pitch)):
             estimate = self.estimates[:, axis]
-            # People differ in gain and bias, and the estimate itself is off by its noise.
+            # Variance between people (gain and bias) plus that of the estimate.
             allowed = known.bias**2 + (known.spread * estimate) ** 2 + prior.noise**2
             off += (self.truths[:, axis] - known.gain * estimate) ** 2 / allowed
         return np.asarray(off <= _IMPLAUSIBLE**2)
@@ -199,16 +198,16 @@ class Samples:
 def fit_calibration(
     samples: Samples, prior: EstimatorPrior = NETWORK_PRIOR, names: Sequence[str] = ()
 ) -> CalibrationFit:
-    """The correction that explains ``samples``; ``names`` of the targets are for the messages.
+    """Fits the correction to ``samples``; messages use ``names``, the names of the targets.
 
-    All samples with open eyes are wanted, also those in which the person seems to have looked
-    elsewhere. With four targets or more each axis over which the targets spread gets gain and bias,
-    the maximum a posteriori estimate given ``prior``; else the bias and the prior's cautious gain.
-    The lid term is used where it lowers the error of held-out targets.
+    Give all samples with open eyes, including those in which the person seems to look elsewhere.
+    With four targets or more, each axis over which the targets spread gets gain and bias: the
+    maximum a posteriori estimate given ``prior``. Other axes get a bias and the prior's cautious
+    gain. The lid term is used if it lowers the error of held-out targets.
 
-    Raises CalibrationRefused where there are too few samples, where the person looked elsewhere or
-    at two places or did not follow the targets, where the targets do not fit together after the
-    fit, and where the calibration would be worse than none.
+    Raises CalibrationRefused if there are too few samples, if the person looked elsewhere, looked
+    at two places or did not follow the targets, if the targets do not agree after the fit, or if
+    the calibration would make the gaze worse.
     """
     if len(samples.estimates) < MIN_SAMPLES:
         raise CalibrationRefused(
@@ -230,7 +229,7 @@ def fit_calibration(
     before = _before(samples, near)
     shaken = math.hypot(spread, error)
     residual = _expected_residual(held_out, _spans(means), shaken, prior)
-    # What remains at the targets themselves; people whose targets fit worse have more of it.
+    # Error at the targets themselves; it is larger for people whose targets fit worse.
     usual = prior.residual_with_gain if len(held_out) >= MIN_TARGETS_FOR_GAIN else prior.residual
     sigma = prior.noise * max(1.0, residual / usual) * math.sqrt(1 + 1 / len(means.targets))
     sigma = max(sigma, spread)
@@ -243,15 +242,15 @@ def fit_calibration(
     elif _MEAN_RADIUS * shaken > _WORSE * before + _NO_MATTER:
         raise CalibrationRefused(
             f"calibrating would make it worse: the gaze is {_degrees(before)} beside the target, "
-            f"and {kept} samples are too few to say in which direction: take more, or leave it as "
-            "it is"
+            f"and {kept} samples are too few to show in which direction: take more samples, or do "
+            "without a calibration"
         )
     return CalibrationFit(correction, spread, before, residual, kept, len(means.targets))
 
 
 @dataclass(frozen=True, slots=True)
 class _Means:
-    """One row a target: its index, mean estimate, truth [K, 2] and lids [K, 3]."""
+    """One row for each of K targets: index [K], mean estimate and truth [K, 2], lids [K, 3]."""
 
     targets: npt.NDArray[np.int_]
     estimates: FloatArray
@@ -282,7 +281,7 @@ def _check_plausible(samples: Samples, prior: EstimatorPrior, names: Sequence[st
 
 
 def _check_followed(means: _Means, prior: EstimatorPrior) -> None:
-    """Refuses a gaze that stayed where it was while the targets moved."""
+    """Refuses a gaze that did not move with the targets."""
     truths = means.truths - means.truths.mean(0)
     extent = float(np.linalg.norm(truths))
     if not extent > 0:
@@ -290,7 +289,7 @@ def _check_followed(means: _Means, prior: EstimatorPrior) -> None:
     gain = np.array([prior.yaw.gain, prior.pitch.gain])
     moved = gain * (means.estimates - means.estimates.mean(0))
     followed = float((moved * truths).sum()) / extent**2
-    # Where the targets are near each other, noise alone may hide an honest look.
+    # If the targets are close together, noise alone can hide that the gaze followed them.
     if followed < min(_FOLLOWS, 1 - 3 * prior.noise / extent):
         raise CalibrationRefused(
             f"the gaze did not follow the targets: it moved by {max(followed, 0):.0%} of the way "
@@ -299,9 +298,9 @@ def _check_followed(means: _Means, prior: EstimatorPrior) -> None:
 
 
 def _steady(samples: Samples) -> tuple[npt.NDArray[np.bool_], list[Centre]]:
-    """Which samples [N] belong to the steady look at their target, and its centre for each target.
+    """Which samples [N] lie near the centre of their target's samples, and each target's centre.
 
-    Raises CalibrationRefused where the person looked elsewhere, at two places, or unsteadily.
+    Raises CalibrationRefused if the person looked elsewhere, at two places, or unsteadily.
     """
     near = np.zeros(len(samples.targets), np.bool_)
     offsets = samples.truths - samples.estimates
@@ -310,7 +309,7 @@ def _steady(samples: Samples) -> tuple[npt.NDArray[np.bool_], list[Centre]]:
     for part, found in zip(parts, centres, strict=True):
         near[part] = found.near
     if any(len(part) < _MIN_FOR_TWO for part in parts):
-        # Too few of each target: all together, each freed of its target's offset.
+        # Too few samples of each target: test them together, without their target's mean offset.
         about = offsets.copy()
         for part, found in zip(parts, centres, strict=True):
             about[part] -= found.at
@@ -343,7 +342,7 @@ def _means(samples: Samples, near: npt.NDArray[np.bool_]) -> _Means:
     rows = [near & (samples.targets == t) for t in np.unique(samples.targets)]
     lids = [
         np.median(samples.lids[row], axis=0) for row in rows
-    ]  # NaN for a target with an image in which the lids were not seen
+    ]  # NaN if the lids were not seen in one of the target's images
     return _Means(
         np.unique(samples.targets),
         np.array([samples.estimates[row].mean(0) for row in rows]),
@@ -353,8 +352,10 @@ def _means(samples: Samples, near: npt.NDArray[np.bool_]) -> _Means:
 
 
 def _best_fit(means: _Means, prior: EstimatorPrior) -> tuple[Correction, FloatArray]:
-    """The correction, with lids where these help on held-out targets, and the error vectors [K, 2]
-    of each target when it is held out ([0, 2] for one target).
+    """The correction, and the error vector of each target when it is held out.
+
+    Uses the lids if they lower the error of held-out targets. Errors are [K, 2], [0, 2] for one
+    target.
     """
     plain = _held_out(means, prior, lids=False)
     if prior.lid_gain and _spans(means)[1] and np.isfinite(means.lids).all():
@@ -385,7 +386,7 @@ def _errors(means: _Means, correction: Correction) -> FloatArray:
 
 
 def _spans(means: _Means) -> tuple[bool, bool]:
-    """Whether the targets tell the gain of yaw, and of pitch."""
+    """Whether the targets spread far enough to show the gain of yaw, and of pitch."""
     if len(means.targets) < MIN_TARGETS_FOR_GAIN:
         return False, False
     yaw, pitch = np.ptp(means.truths, axis=0) >= _MIN_SPAN
@@ -434,8 +435,8 @@ def _fit(
 def _posterior_gains(
     estimate: FloatArray, other: FloatArray, truth: FloatArray, known: AxisPrior, noise: float
 ) -> tuple[float, float, float]:
-    """Maximum a posteriori of an axis' gain and of the ``other`` axis' influence, the bias left
-    free, and the standard deviation of the gain.
+    """Maximum a posteriori gain of an axis and of the ``other`` axis' influence on it, and the
+    standard deviation of the gain. The bias is free.
     """
     features = np.stack([estimate - estimate.mean(), other - other.mean()], axis=1) / noise
     precision = np.array([1 / known.spread**2, 1 / known.cross**2])
@@ -446,7 +447,7 @@ def _posterior_gains(
 
 
 def _standard_error(samples: Samples, near: npt.NDArray[np.bool_], centres: list[Centre]) -> float:
-    """Standard error of the targets' mean offset, radians: neighbours in time repeat each other."""
+    """Standard error of the targets' mean offset, radians. Allows for correlated neighbours."""
     squares = []
     offsets = samples.truths - samples.estimates
     for target, found in zip(np.unique(samples.targets), centres, strict=True):
@@ -462,12 +463,12 @@ def _before(samples: Samples, near: npt.NDArray[np.bool_]) -> float:
 def _expected_residual(
     held_out: FloatArray, with_gain: tuple[bool, bool], shaken: float, prior: EstimatorPrior
 ) -> float:
-    """Mean angle that a corrected gaze is expected to be off by; never less than the samples' own
-    spread.
+    """Expected mean error of a corrected gaze, radians; never less than the samples' spread.
 
-    An axis with a gain of the person's own has the population's residual, moved towards that of
+    An axis with the person's own gain has a weighted mean of the population's residual and that of
     this person's held-out targets. Targets that do not spread over an axis say nothing about looks
-    along it: there the residual is the population's without gain, or the held-out one if greater.
+    along it. The residual of that axis is the population's after one target, or the held-out one if
+    that is larger.
     """
     own = prior.residual_with_gain
     if len(held_out):
@@ -479,18 +480,18 @@ def _expected_residual(
 
 
 def _check_fit(means: _Means, correction: Correction, names: Sequence[str]) -> None:
-    """Refuses targets that do not fit together."""
+    """Refuses targets that do not agree after the fit."""
     off = np.linalg.norm(_errors(means, correction), axis=1)
     worst = int(off.argmax())
     if off[worst] > _MAX_RESIDUAL or off.mean() > _MAX_MEAN_RESIDUAL:
         raise CalibrationRefused(
             f"{_named(int(means.targets[worst]), names)} is {_degrees(float(off[worst]))} beside "
-            "what the others say, after the fit: was it looked at, and is its place right?"
+            "its place after the fit: look at each target, and check its place"
         )
 
 
 def _check_held_out(held_out: FloatArray, before: float, residual: float, error: float) -> None:
-    """Refuses a calibration that makes the gaze at targets worse that it was not made from."""
+    """Refuses a calibration that makes the gaze at held-out targets worse."""
     if len(held_out) < MIN_TARGETS_FOR_GAIN:
         return
     after = float(np.linalg.norm(held_out, axis=1).mean())

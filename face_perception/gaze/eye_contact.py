@@ -15,10 +15,10 @@ from face_perception.types import Eyes, FloatArray, Gaze
 class EyeContact:
     """The model's constants; ``of`` gives the probability for a gaze.
 
-    - ``prior``: share of the time that people seek the camera.
-    - ``radius``: distance from the lens within which a look counts, metres; never more than 4
-      degrees.
-    - ``elsewhere``: where people look who do not seek the camera.
+    - ``prior``: share of the time that people mean to look at the camera.
+    - ``radius``: a look that ends within this distance of the lens is eye contact, metres; at most
+      4 degrees as seen from the eyes.
+    - ``elsewhere``: distribution of all other looks.
 
     Raises ValueError where one is out of range.
     """
@@ -35,7 +35,7 @@ class EyeContact:
 
     def __call__(self, yaw: float, pitch: float, distance: float, error: LookError) -> float:
         """Probability for a gaze that is (``yaw``, ``pitch``) radians off the line to the camera,
-        from a face ``distance`` metres away. NaN where a value is not known.
+        from a face ``distance`` metres away. NaN if a value is unknown.
         """
         if not distance > 0:
             return math.nan
@@ -43,9 +43,9 @@ class EyeContact:
         return probability(yaw, pitch, radius, error, self.prior, self.elsewhere)
 
     def of(self, gaze: Gaze, up: FloatArray | None = None) -> float:
-        """The same of a gaze; ``up`` [3] points to the top of the head.
+        """The probability for a gaze; ``up`` [3] points to the top of the head.
 
-        0 where the eyes are closed for longer than a blink, NaN where the gaze is not valid.
+        0 if the eyes are closed for longer than a blink, NaN if the gaze is not valid.
         """
         if gaze.eyes == Eyes.CLOSED:
             return 0.0

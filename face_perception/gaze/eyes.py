@@ -1,7 +1,7 @@
-"""The eyes of a face as spheres in space: where they are and where each looks. No memory.
+"""The eyes of a face as spheres in space: where they are and where each one looks. No memory.
 
-Constants of the eye are in metres of the head of average size that the head pose assumes, so a
-larger or smaller head changes nothing.
+Constants of the eye are in metres on the average head that the head pose assumes, so the real size
+of a head does not matter.
 """
 
 from __future__ import annotations
@@ -19,34 +19,37 @@ from face_perception.types import Camera, Face, FloatArray, HeadPose
 # head that the pose is fitted to; y is that of the left eye. Only its depth matters.
 _CANTHI = np.array([-0.018, 0.0315, -0.0046])
 
-# The eyeball turns about a point this far behind the midpoint of its canthi. It fits the effective
-# radius below: with 7 mm the error of people who look at the lens does not depend on the turn of
-# their heads (slope -0.01 on 14 faces in press photographs, 0.22 with 9 mm; -0.03 and 0.18 on 25
-# others), and heads of 18 people in five poses (Columbia Gaze) show 6 mm.
+# Distance from the midpoint of the canthi back to the point about which the eyeball turns. Chosen
+# together with the effective radius below. With 7 mm the gaze error of people who look at the lens
+# does not depend on the turn of their heads: the slope is -0.01 on 14 faces in press photographs
+# (0.22 with 9 mm) and -0.03 on 25 others (0.18 with 9 mm). 18 people in five head poses (Columbia
+# Gaze) give 6 mm.
 _BEHIND = 0.007
 # Effective radius of the sphere on which the iris moves. The pupil of a real eye is 10 mm from the
-# centre, but the mesh network draws the iris towards the middle of the eye: per unit of direction
-# its iris moves by 7.2 mm sideways on 56 people (Columbia Gaze), 6 mm on one person at a tablet.
-# 8 mm has the least error on the 56 people: 6.3 degrees, 7.2 with the 12 mm used before (leave one
-# person out). Up and down the iris moves by 3 mm only. No constant makes up for that here: it would
-# multiply what expressions and errors of the head's pitch add. A calibration does, per person.
+# centre, but the mesh network draws the iris too close to the middle of the eye. Per unit of
+# direction its iris moves by 7.2 mm sideways on 56 people (Columbia Gaze), by 6 mm on one person at
+# a tablet. 8 mm has the smallest error on the 56 people: 6.3 degrees, against 7.2 with the previous
+# 12 mm (leave one person out, with the eyeball 9 mm behind the canthi). Up and down the iris moves
+# by only 3 mm. No constant here corrects that, because it would also multiply what expressions and
+# errors of the head's pitch add. A calibration corrects it for each person.
 _RADIUS = 0.008
 # The pupil of an eye that looks straight ahead is above the line of its canthi. Fitted to nine
-# photographs of eight people who look at the lens; it leaves a spread of 2.4 degrees in pitch.
+# photographs of eight people who look at the lens; their pitch then spreads by 2.4 degrees.
 _ABOVE = 0.0024
-# The line of sight is some 4 degrees nearer to the nose than the eye's optical axis (angle kappa).
-# Moving the eyeball's centre towards the temple has the same effect. It cancels over both eyes.
+# The line of sight is about 4 degrees closer to the nose than the optical axis (angle kappa). A
+# centre of the eyeball nearer to the temple has the same effect. It cancels over both eyes.
 _OUTWARDS = 0.0008
-# Head pitch from landmarks differs by 5 degrees between people (5.5 of spread on the photographs,
-# where the heads hardly differ), and people seldom pitch the head far against the line of sight.
-# This share of the measured pitch is used.
+# Share of the measured head pitch that is used. The pitch from landmarks differs by 5 degrees
+# between people (a spread of 5.5 on photographs where the heads hardly differ), and people seldom
+# pitch the head far from the line of sight.
 _PITCH_TRUST = 0.6
 
-_HALF_WIDTH = 12.0  # width of an eye, pixels, at which half the confidence is lost to noise
-_ONE_EYE = 0.7  # confidence where only one eye is seen
-_HIDDEN = 0.25  # visibility below which an eye is behind dark glasses, glare or a hand
-# What adds to the error on each axis: radians times the width of an eye in pixels (JAFFE pictures
-# shrunk: 1.0 degree at 20 pixels, 3.3 at 6), and per radian of head turn (25 wild faces).
+_HALF_WIDTH = 12.0  # width of an eye, pixels, at which noise halves the confidence
+_ONE_EYE = 0.7  # factor of confidence if only one eye is seen
+_HIDDEN = 0.25  # below this visibility an eye is hidden by dark glasses, glare or a hand
+# Errors that are added on each axis: radians times pixels, divided by the width of an eye (shrunken
+# JAFFE pictures: 1.0 degree at 20 pixels, 3.3 at 6), and radians per radian of head turn (25 faces
+# in unposed photographs).
 _ERROR_OF_WIDTH, _ERROR_OF_TURN = math.radians(20), 0.12
 
 
@@ -82,7 +85,7 @@ class Look:
     direction: FloatArray
     width: float  # canthus to canthus, pixels
     openness: float
-    visibility: float  # of the eye itself, [0, 1]; NaN: not known
+    visibility: float  # how well the eye is seen, [0, 1]; NaN: unknown
 
 
 def usable_pose(face: Face) -> HeadPose | None:
@@ -100,7 +103,7 @@ def facing(pose: HeadPose) -> float:
 
 
 def find_looks(camera: Camera, face: Face, pose: HeadPose) -> list[Look]:
-    """What the eyes say that can be seen: inside the image and not hidden."""
+    """The look of each eye that is inside the image and not hidden."""
     sight = -pose.position / np.linalg.norm(pose.position)
     frame = faces.landmark_frame(pose)
     elevation = math.asin(max(-1.0, min(1.0, float(sight @ frame[:, 2]))))
@@ -158,7 +161,7 @@ def origin_of(looks: list[Look], pose: HeadPose) -> FloatArray:
 
 
 def visibility(looks: list[Look]) -> float:
-    """How well open eyes are seen, [0, 1]: falls with small, closing, blurred and hidden ones."""
+    """How well open eyes are seen, [0, 1]; less for small, closing, blurred or hidden eyes."""
     if not looks:
         return 0.0
     width = _width(looks)
@@ -171,9 +174,9 @@ def visibility(looks: list[Look]) -> float:
 
 
 def added_error(looks: list[Look], front: float) -> float:
-    """Standard deviation on each axis, radians, that small eyes and a turned head add to a gaze.
+    """Standard deviation, radians on each axis, that small eyes and a turned head add to a gaze.
 
-    ``front`` is the cosine of the head's turn against the line to the camera.
+    ``front`` is the cosine of the angle between the head and the line to the camera.
     """
     if not looks:
         return math.nan

@@ -22,18 +22,19 @@ from face_perception.gaze.steady import SteadyGaze
 from face_perception.types import Camera, Face, FloatArray, Gaze
 
 GEOMETRIC = "geometric"
-# Revision of the arithmetic here and in `eyes`. Raise it with every change that gives another gaze
-# for the same face: calibrations made with an older revision are then not applied.
+# Revision of the arithmetic here and in `eyes`. Raise it with every change that alters the gaze of
+# the same face: calibrations of an older revision are then no longer applied.
 _REVISION = "2"
 _MIN_FORESHORTENING = 0.2
-_DISAGREEMENT = math.radians(20)  # between the two eyes, at which the confidence is halved
+_DISAGREEMENT = math.radians(20)  # angle between the two eyes that halves the confidence
 
 # Measured on 56 people with 21 targets each, +-15 degrees sideways and +-10 up and down (Columbia
-# Gaze: eye bands set into another face). Truth on estimate per person: gain 1.05 +- 0.20 of yaw
-# and 2.3 +- 0.67 of pitch, bias 2.3 and 8 degrees. One target cannot tell the gain of pitch: 1.5
-# about the target is the compromise between looks (2.3) and what expressions add (1). Without
-# calibration, people who look at the lens spread by 2.4 to 3.4 degrees in yaw and 3.4 to 3.7 in
-# pitch there (three donor faces), by 4 degrees in pitch on 14 faces in press photographs.
+# Gaze: eye bands set into another face). Regression of truth on estimate for each person: gain
+# 1.05 +- 0.20 in yaw and 2.3 +- 0.67 in pitch, bias 2.3 and 8 degrees. One target cannot show the
+# gain of pitch: 1.5 about the target is a compromise between looks (2.3) and the effect of
+# expressions (1). Without calibration the gazes of people who look at the lens spread by 2.4 to 3.4
+# degrees in yaw and 3.4 to 3.7 in pitch (three donor faces), and by 4 degrees in pitch on 14 faces
+# in press photographs.
 PRIOR = EstimatorPrior(
     yaw=AxisPrior(
         gain=1.05,
@@ -69,10 +70,10 @@ class GeometricGaze(SteadyGaze):
     centre of the iris meets the eyeball in front of it; the direction from the centre to that point
     is the gaze of that eye. The two eyes are averaged by how well they are seen, and smoothed
     (one-euro filter). While both eyes are closed, hidden or turned away the last direction is held
-    and ``valid`` is false. Settings as of ``SteadyGaze``.
+    and ``valid`` is false. ``SteadyGaze`` has the settings.
 
-    Without calibration a look up or down is underestimated: an average person's by 0.39, see
-    ``Gaze.pitch_gain``.
+    Without calibration a look up or down is underestimated: for the average person the pitch is
+    0.39 of the true one, see ``Gaze.pitch_gain``.
     """
 
     name = GEOMETRIC
@@ -82,10 +83,10 @@ class GeometricGaze(SteadyGaze):
     def estimate(self, camera: Camera, face: Face, stamp: float) -> Gaze:
         """Gaze of ``face`` seen by ``camera`` at ``stamp`` seconds; once an image and face.
 
-        ``origin`` is between the centres of the eyeballs. Direction and origin are NaN where there
-        is nothing to go by: no pose, or eyes outside the image, and nothing held from before.
-        ``confidence`` in [0, 1] falls with small, closing or disagreeing eyes, a look far aside and
-        a turned head; it is a rank, not a probability. Raises ValueError for an unknown lens
+        ``origin`` is between the centres of the eyeballs. Direction and origin are NaN if nothing
+        is known: no pose, or eyes outside the image, and no earlier direction. ``confidence`` in
+        [0, 1] is lower for small, closing or disagreeing eyes, a look far to the side and a turned
+        head. It only ranks gazes; it is not a probability. Raises ValueError for an unknown lens
         distortion.
         """
         level = self.meet(face, stamp)
@@ -121,10 +122,10 @@ class GeometricGaze(SteadyGaze):
 
 
 def _foreshortening(direction: FloatArray, origin: FloatArray) -> float:
-    """Cosine between a gaze and the line to the camera, at least 0.2; 1 where one is not known.
+    """Cosine between a gaze and the line to the camera, at least 0.2; 1 if one of them is unknown.
 
-    The iris of an eye that looks far aside moves little in the image: the same error of the iris is
-    a larger error of the gaze.
+    The iris of an eye that looks far to the side moves little in the image, so the same error of
+    the iris is a larger error of the gaze.
     """
     distance = float(np.linalg.norm(origin))
     cosine = -float(direction @ origin) / distance if distance > 0 else math.nan

@@ -1,8 +1,8 @@
 """The lids as a cue to vertical gaze: the upper lid follows the eye up and down. No memory.
 
 Measured on 56 people (Columbia Gaze): the upper lid moves 3.5 mm per unit of vertical direction,
-more than the iris as the mesh sees it (2.7 mm), the lower lid 0.2 mm. An expression moves the lower
-lid and the brows as well, which tells it from a look.
+more than the iris that the mesh draws (2.7 mm). The lower lid moves by 0.2 mm. An expression also
+moves the lower lid and the brows, which distinguishes it from a look.
 """
 
 from __future__ import annotations
@@ -18,18 +18,18 @@ from face_perception.types import Face, FloatArray
 
 Indices = npt.NDArray[np.intp]
 
-_MIDDLE = slice(3, 6)  # of the nine points of a lid: where it moves most
+_MIDDLE = slice(3, 6)  # the points that move most, of the nine points of a lid
 # Changes, in eye widths, of the lower lid and of the brow that halve the lid term. Between looks
 # 10 degrees up and down they change by 0.01 and 0.03 (median of 56 people).
 _LOWER_LID, _BROW = 0.05, 0.12
-_MAX_MOVED = 0.15  # an upper lid moves no further by a look: beyond it is a blink or a stare
+_MAX_MOVED = 0.15  # eye widths; a look moves the upper lid no further, a blink or a stare does
 
 
 @dataclass(frozen=True, slots=True)
 class LidCue:
     """Heights in eye widths above the line through the canthi, mean of both eyes.
 
-    ``upper`` and ``lower`` lid, and the inner end of the ``brow``; NaN where not seen.
+    ``upper`` and ``lower`` lid, and the inner end of the ``brow``; NaN if not seen.
     """
 
     upper: float = math.nan
@@ -37,9 +37,9 @@ class LidCue:
     brow: float = math.nan
 
     def moved_by_gaze(self, reference: LidCue) -> float:
-        """How far the upper lid is above ``reference``, faded out where an expression moved it.
+        """Height of the upper lid above ``reference``, faded out if an expression moved it.
 
-        0 where a height is NaN.
+        0 if a height is NaN.
         """
         moved = self.upper - reference.upper
         apart = ((self.lower - reference.lower) / _LOWER_LID) ** 2 + (
@@ -51,7 +51,7 @@ class LidCue:
 
 
 def measure_lids(face: Face) -> LidCue:
-    """The lids of ``face``, its head turned back to the front; NaN without pose or landmarks."""
+    """The lids of ``face`` in a frontal view of its head; NaN without pose or landmarks."""
     if face.pose is None or not np.isfinite(face.landmarks).all():
         return LidCue()
     points = faces.unrotated(face.landmarks, face.pose)[:, :2]

@@ -1,4 +1,4 @@
-"""What a calibration reached, in a sentence for whoever asked for it. Numbers to words only."""
+"""The sentence that tells a user the result of a calibration. Turns numbers into words only."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from face_perception.gaze.calibration import (
 
 
 def describe_fit(fit: CalibrationFit, prior: EstimatorPrior) -> str:
-    """What ``fit`` found and how far off its gazes are expected to be; where fewer targets than a
-    gain needs were looked at, also what five would give. ``prior`` is the estimator's.
+    """What ``fit`` found and its expected error. With too few targets for a gain, also the expected
+    error after five targets. ``prior`` is the estimator's.
     """
     made = fit.correction
     targets = "1 target" if fit.targets == 1 else f"{fit.targets} targets"

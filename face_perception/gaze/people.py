@@ -48,8 +48,8 @@ class People:
     """Gives gazes with the calibration of the person that a face is linked to, and eye contact.
 
     ``revisions`` gives the revision of each estimator in use, by its name. A calibration for
-    another one, or for another revision of it, is not applied. ``priors`` gives what is known of
-    each estimator before calibration; ``NETWORK_PRIOR`` for one that is not among them.
+    another estimator, or for another revision, is not applied. ``priors`` gives the prior of each
+    estimator by name; the others have ``NETWORK_PRIOR``.
     """
 
     def __init__(
@@ -238,7 +238,7 @@ class People:
 
 
 def _smooth(smooth: OneEuro, lids: LidCue, stamp: float) -> LidCue:
-    """The lids smoothed over time as the gaze is; as they are where one is NaN."""
+    """The lids, smoothed over time like the gaze; unchanged if one is NaN."""
     heights = np.array([lids.upper, lids.lower, lids.brow])
     if not np.isfinite(heights).all():
         return lids
@@ -255,7 +255,7 @@ def apply_correction(
     """A gaze with a person's calibration applied in the face's normalised camera.
 
     ``rotation`` [3, 3] is that camera's (see ``normalised_rotation``), ``prior`` the estimator's.
-    Unchanged where direction or rotation are NaN.
+    Unchanged if direction or rotation are NaN.
     """
     yaw, pitch = to_angles(rotation, gaze.direction)
     if not (math.isfinite(yaw) and np.isfinite(rotation).all()):

@@ -22,7 +22,7 @@ from face_perception.files import check_writable, locked, write_whole
 from face_perception.gaze.calibration import Correction
 from face_perception.gaze.lids import LidCue
 
-VERSION = 2  # 1 had a bias and no gain; it is read as a correction with gain 1
+VERSION = 2  # version 1 had only a bias; it is read as a correction with gain 1
 _MAX_ID = 200
 _MAX_BIAS, _GAINS, _MAX_CROSS, _MAX_LID_GAIN = (
     2.0,
@@ -36,7 +36,7 @@ _DAMAGED = (ValueError, KeyError, TypeError, AttributeError, RecursionError)
 
 @dataclass(frozen=True, slots=True)
 class Calibration:
-    """One person's calibration for one gaze estimator, and what it rests on.
+    """One person's calibration for one gaze estimator, and the measures of its fit.
 
     ``correction`` is applied to the estimate (see ``Correction``). ``spread`` is the standard
     deviation of one image's gaze on each axis and ``expected_residual`` the mean angle by which a
@@ -79,8 +79,8 @@ class Calibration:
 
 
 def _check_fields(values: Any) -> None:
-    """Raises ValueError where a field of a dataclass, or of one in it, has a value of another type
-    or a number that is not finite.
+    """Raises ValueError if a field of a dataclass, or of one inside it, has a value of the wrong
+    type or a number that is not finite.
     """
     for field in dataclasses.fields(values):
         value = getattr(values, field.name)
@@ -310,6 +310,6 @@ def _calibration(entry: dict[str, Any]) -> Calibration:
 
 
 def _calibration_of_version_1(entry: dict[str, Any]) -> Calibration:
-    """A bias without gain. Whether it still applies, the estimator's revision decides."""
+    """A bias without gain. The estimator's revision decides whether it still applies."""
     yaw, pitch = entry.pop("bias_yaw"), entry.pop("bias_pitch")
     return Calibration(correction=Correction(bias_yaw=yaw, bias_pitch=pitch), **entry)

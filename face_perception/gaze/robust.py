@@ -1,4 +1,4 @@
-"""Robust statistics of two-dimensional offsets: their centre, two places, correlated neighbours.
+"""Robust statistics of two-dimensional offsets: centre, a test for two places, autocorrelation.
 
 Offsets are [N, 2], radians. Knows nothing of faces or calibrations.
 """
@@ -13,28 +13,28 @@ import numpy.typing as npt
 
 from face_perception.types import FloatArray
 
-# Beyond this many spreads from the centre a sample has no weight (Tukey's biweight; about 95 % of
-# the mean's efficiency in two dimensions), and beyond this many it counts as looking elsewhere
-# (1 in 500 of a normal distribution does).
+# Distances from the centre, in spreads. Beyond the first a sample has no weight (Tukey's biweight;
+# about 95 % of the mean's efficiency in two dimensions). Beyond the second it counts as a look
+# elsewhere (1 in 500 samples of a normal distribution).
 _CUT = 5.5
 _ELSEWHERE = 3.5
-# Limits of the spread that the cuts are made with: smoothing makes few images look too steady, and
-# a wide spread would take two places for one.
+# Limits of the spread that scales these distances. Smoothing makes a few images look too steady; a
+# wide spread would take two places for one.
 _MIN_SCALE, _MAX_SCALE = math.radians(0.5), math.radians(3.5)
 # The spread is read from the nearest two fifths: half of the samples may lie elsewhere.
 _SHARE = 0.4
 _SHARE_RADIUS = math.sqrt(-2 * math.log(1 - _SHARE))  # of a normal distribution on two axes
 
-# Two places: this far apart, in angle and in spreads, the smaller with this share, and this much
-# more log-likelihood than one place.
+# Two places need at least this distance in angle and in spreads, this share of samples at the
+# smaller place, and this gain of log-likelihood over one place.
 _APART, _APART_SPREADS, _SMALLER = math.radians(4), 2.5, 0.2
 _TWO_PLACES = 7.0
-_BACKGROUND = 0.1 / math.radians(60) ** 2  # share of outliers, over as wide a field
+_BACKGROUND = 0.1 / math.radians(60) ** 2  # 10 % of outliers, spread over a field of 60 x 60 deg
 
 
 @dataclass(frozen=True, slots=True)
 class Centre:
-    """A robust centre [2] of samples, their spread on each axis, and which [N] are near it."""
+    """Robust centre [2] of samples, their spread on each axis, and which [N] are near it."""
 
     at: FloatArray
     spread: float
@@ -44,7 +44,7 @@ class Centre:
 def centre(offsets: FloatArray) -> Centre:
     """Tukey's biweight of ``offsets`` [N, 2], started at their geometric median; N > 0.
 
-    A redescending M-estimator: samples far away have no weight, the rest nearly that of a mean.
+    A redescending M-estimator: far samples have no weight, the others nearly equal weights.
     """
     at = _geometric_median(offsets)
     scale = _MAX_SCALE
@@ -69,7 +69,7 @@ def centre(offsets: FloatArray) -> Centre:
 
 
 def _geometric_median(points: FloatArray) -> FloatArray:
-    """Weiszfeld's iteration. Stays right while fewer than half of the points are wrong."""
+    """Weiszfeld's iteration. Correct while fewer than half of the points are outliers."""
     at: FloatArray = np.asarray(np.median(points, axis=0))
     for _ in range(30):
         weights = 1 / np.maximum(np.linalg.norm(points - at, axis=1), 1e-6)
@@ -81,10 +81,10 @@ def _geometric_median(points: FloatArray) -> FloatArray:
 
 
 def two_places(offsets: FloatArray, min_samples: int = 12) -> float:
-    """Distance, radians, of the two places that ``offsets`` [N, 2] come from; 0 for one place.
+    """Distance, radians, between the two places that ``offsets`` [N, 2] come from; 0 for one place.
 
-    Compares two normal distributions of one spread with one, both over a uniform background of
-    outliers, by their likelihoods. Fitted with EM from halves along four axes.
+    Compares the likelihood of two normal distributions of equal spread with that of one, both over
+    a uniform background of outliers. EM fits them, started from opposite ends along four axes.
     """
     if len(offsets) < min_samples:
         return 0.0
@@ -130,10 +130,10 @@ def _fit(offsets: FloatArray, centres: FloatArray) -> tuple[float, FloatArray, F
 
 
 def repetition(residuals: FloatArray) -> float:
-    """How many of the ``residuals`` [N, 2], in the order of time, count as one independent sample.
+    """How many of the ``residuals`` [N, 2], in order of time, count as one independent sample.
 
-    Neighbours in time repeat each other where the estimator smooths. Taken from the correlation of
-    neighbours; 1 where that may be chance.
+    Smoothing in the estimator makes neighbours in time similar. Computed from the correlation of
+    neighbours; 1 if that correlation may be chance.
     """
     square = float((residuals**2).sum())
     if len(residuals) < 3 or not square > 0:

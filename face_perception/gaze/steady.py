@@ -1,4 +1,4 @@
-"""What gaze estimators remember of a face: its eyes' state, smoothing, the last gaze in a blink."""
+"""Memory of gaze estimators for a face: state of the eyes, smoothing, last gaze before a blink."""
 
 from __future__ import annotations
 
@@ -29,14 +29,15 @@ class _State:
 
 
 class SteadyGaze:
-    """Memory of a gaze estimator, by face id; what all estimators have in common.
+    """Memory of a gaze estimator for each face id; the base class of all estimators.
 
     - ``blink_level``: eye openness, relative to this person's usual, below which the eye counts as
       blinking; the last gaze is then held.
-    - ``first_blink_level``: the same during the first ``settle_time`` seconds of a face, while its
-      usual openness is the average of many people: eyes differ by a quarter.
-    - ``closed_level``: openness below which eyes count as closed after longer than a blink (0.4 s).
-      Eyes that stay between the two levels for 0.6 s are lowered for a look down, not blinking.
+    - ``first_blink_level``: the same during the first ``settle_time`` seconds of a face. Until then
+      its usual openness is the average of many people, whose eyes differ by a quarter.
+    - ``closed_level``: eyes that stay below this openness for longer than a blink (0.4 s) are
+      closed. Eyes that stay between the two levels for 0.6 s are lowered for a look down, not
+      blinking.
     - ``max_turn``: turn of the head against the line of sight, radians, beyond which no eye is
       used.
     - ``min_cutoff``, ``beta``: of the one-euro filter on the direction (hertz; hertz a unit/s).
@@ -86,7 +87,7 @@ class SteadyGaze:
         self._states = {i: state for i, state in self._states.items() if i in ids}
 
     def meet(self, face: Face, stamp: float) -> float:
-        """The openness below which an eye of ``face`` says nothing; to be called once an image."""
+        """The openness below which an eye of ``face`` is not used. Call it once for each image."""
         state = self._states.get(face.id)
         if state is None or not 0 <= stamp - state.last <= self._max_gap:
             state = _State(stamp, stamp, OneEuro(*self._filter))
@@ -103,9 +104,9 @@ class SteadyGaze:
         return closed_level if stamp - state.lowered_since > _LOWERED_TIME else level
 
     def eyes(self, face_id: str, stamp: float, *, seen: bool, opened: bool) -> Eyes:
-        """State of the eyes; ``seen``: an eye can be seen, ``opened``: one of these is open.
+        """State of the eyes; ``seen``: an eye is visible, ``opened``: a visible eye is open.
 
-        Eyes that were closed in every image of a face count as closed at once.
+        Eyes that have never been open in any image of the face count as closed at once.
         """
         state = self._states[face_id]
         if not seen:
@@ -130,7 +131,7 @@ class SteadyGaze:
 
 
 def _since(before: float, holds: bool, stamp: float) -> float:
-    """Since when something holds that did since ``before`` (NaN: it did not)."""
+    """Time since when a condition holds; ``before`` is the previous time (NaN: it did not hold)."""
     if not holds:
         return math.nan
     return stamp if math.isnan(before) else before

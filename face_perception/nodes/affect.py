@@ -40,9 +40,9 @@ class AffectParameters(networks.NetworkParameters):
 
     model: str = parameter(
         "expression",
-        "Model card: `expression`, or `expression_fer`, which costs less and is right less often "
-        "(valence and arousal are derived from either); or `multitask`, `multitask_rnn` (action "
-        "units, expression, valence and arousal; made by `face-perception import`).",
+        "Model card. `expression`, or `expression_fer`, which needs less computing and is less "
+        "accurate (valence and arousal are derived from either). `multitask`, `multitask_rnn`: "
+        "action units, expression, valence and arousal; made by `face-perception import`.",
     )
     action_units: str = parameter(
         "network",
@@ -53,20 +53,20 @@ class AffectParameters(networks.NetworkParameters):
     blendshapes: bool = parameter(
         False,
         "Estimate the 52 ARKit blendshapes and publish them as `blendshapes`. They also count as "
-        "evidence for the action units of landmarks: for 4, and there is 17 then.",
+        "evidence for action unit 4 of the landmarks, and add action unit 17.",
     )
     expression_smoothing: float = parameter(
         -1.0,
-        "Time constant of the smoothing of expression probabilities, s; 0: none; -1: 0.5 for a "
-        "network of expressions only, none for a multitask network, so that all its answers are "
-        "of the same images.",
+        "Time constant of the smoothing of expression probabilities, s. 0: no smoothing. -1: 0.5 "
+        "for an expression network; none for a multitask network, whose outputs should all be of "
+        "the same image.",
         minimum=-1.0,
         maximum=60.0,
     )
     expression_rate: float = parameter(
         10.0,
-        "Images a second, for each face, on which a network of expressions only runs; in between "
-        "the last probabilities are published again. 0: every image.",
+        "Rate at which an expression network runs for each face, Hz. For the images in between the "
+        "last probabilities are published again. 0: every image. No effect on multitask networks.",
         minimum=0.0,
         maximum=1000.0,
     )
@@ -208,7 +208,10 @@ class AffectNode(PerceptionNode[AffectParameters]):
             self._send_units(message.header, units)
 
     def _wants_faces(self) -> bool:
-        """A neutral that was set lasts as long as its face is followed, whoever listens."""
+        """Whether faces are needed: by a listener, or to keep a neutral that was set.
+
+        Such a neutral lasts only while its face is followed.
+        """
         by_landmarks = self._by_landmarks and (
             self.heard(self._units) or self._units_of.any_neutral_set
         )

@@ -27,41 +27,41 @@ class AttentionParameters:
     )
     robot_radius: float = parameter(
         0.06,
-        "Distance from robot_point within which a look counts as at the robot, m; never more than "
-        "4 degrees.",
+        "A look that ends within this distance of robot_point is a look at the robot, m. At most 4 "
+        "degrees as seen from the eyes.",
         minimum=0.001,
         maximum=10.0,
     )
     face_radius: float = parameter(
         0.1,
-        "Distance from the midpoint of a face's eyes within which a look counts as at that face, "
-        "m; never more than 4 degrees.",
+        "A look that ends within this distance of the midpoint of a face's eyes is a look at that "
+        "face, m. At most 4 degrees as seen from the eyes.",
         minimum=0.001,
         maximum=10.0,
     )
     robot_prior: float = parameter(
         0.5,
-        "Share of the time that people look at the robot.",
+        "Prior: share of the time that people look at the robot.",
         minimum=0.001,
         maximum=0.99,
     )
     face_prior: float = parameter(
         0.2,
-        "Share of the time that people look at one of the other faces, where there are any; with "
-        "robot_prior below 1.",
+        "Prior: share of the time that people look at one of the other faces, if there are any. "
+        "The sum with robot_prior must be below 1.",
         minimum=0.001,
         maximum=0.99,
     )
     enter_probability: float = parameter(
         0.5,
-        "Probability from which a target counts as looked at. With 0.5, a quarter of the people "
-        "who look elsewhere in press photographs are taken to look at the robot.",
+        "A target counts as looked at from this probability on. With 0.5, a quarter of the people "
+        "who look elsewhere in press photographs count as looking at the robot.",
         minimum=0.01,
         maximum=1.0,
     )
     leave_probability: float = parameter(
         0.3,
-        "Probability below which the present target no longer counts as looked at.",
+        "The target no longer counts as looked at below this probability.",
         minimum=0.01,
         maximum=1.0,
     )

@@ -47,15 +47,15 @@ class GazeParameters(networks.NetworkParameters):
     compressed: bool = parameter(False, "A network reads image/compressed instead of image.")
     blink_level: float = parameter(
         0.75,
-        "Eye openness, relative to this person's usual, below which the eye counts as blinking; "
-        "the last gaze is then held.",
+        "An eye is blinking below this openness, relative to the person's usual openness. The last "
+        "gaze is then held.",
         minimum=0.0,
         maximum=1.0,
     )
     closed_level: float = parameter(
         0.5,
-        "Eye openness below which eyes count as closed after longer than a blink (0.4 s). Eyes "
-        "that stay between this and blink_level are lowered for a look down.",
+        "Eyes that stay below this openness for longer than a blink (0.4 s) are closed. Eyes that "
+        "stay between this and blink_level are lowered for a look down.",
         minimum=0.0,
         maximum=1.0,
     )
@@ -89,14 +89,15 @@ class GazeParameters(networks.NetworkParameters):
     )
     eye_contact_prior: float = parameter(
         0.5,
-        "Share of the time that people look at the camera. A lower value gives fewer false alarms "
-        "of eye contact and misses more.",
+        "Prior: share of the time that people look at the camera. A lower value gives fewer false "
+        "alarms of eye contact and misses more of it.",
         minimum=0.001,
         maximum=0.999,
     )
     eye_contact_radius: float = parameter(
         0.06,
-        "Distance from the lens within which a look is eye contact, m; never more than 4 degrees.",
+        "A look that ends within this distance of the lens is eye contact, m. At most 4 degrees as "
+        "seen from the eyes.",
         minimum=0.001,
         maximum=10.0,
     )

@@ -357,7 +357,7 @@ def _to_msg(person_id: str, face_id: str, calibration: Calibration) -> msg.Calib
 
 
 def _fill(message: Any, correction: Correction) -> None:
-    """Copies a correction's numbers to the fields of a message that has them."""
+    """Copies the numbers of a correction to the fields of that name in a message."""
     for name in (
         *("bias_yaw", "bias_pitch", "gain_yaw", "gain_pitch"),
         *("cross_yaw", "cross_pitch", "lid_gain"),

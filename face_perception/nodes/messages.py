@@ -196,7 +196,7 @@ def gaze_to_msg(gaze: types.Gaze) -> msg.Gaze:
 
 
 def gaze_from_msg(gaze: msg.Gaze) -> types.Gaze:
-    """Fields that a foreign publisher left at 0 are unknown: a sigma is then NaN, a gain 1."""
+    """A field that another publisher left at 0 is unknown: a sigma becomes NaN, a gain 1."""
     o, d = gaze.origin, gaze.direction
     return types.Gaze(
         face_id=gaze.face_id,
@@ -217,7 +217,7 @@ def gaze_from_msg(gaze: msg.Gaze) -> types.Gaze:
 
 
 def _eyes(value: int) -> types.Eyes:
-    """The state of the eyes; a value of a newer version of the message is unknown."""
+    """The state of the eyes; UNKNOWN for a value that only a newer message version has."""
     return types.Eyes(value) if value in tuple(types.Eyes) else types.Eyes.UNKNOWN
 
 

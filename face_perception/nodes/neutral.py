@@ -1,4 +1,4 @@
-"""The neutral faces of action units as a service of the affect node, and a call of it."""
+"""The service of the affect node that sets the neutral face of action units, and its client."""
 
 from __future__ import annotations
 
@@ -41,8 +41,8 @@ class NeutralService:
             problems.insert(0, f"{'forgot the neutral of' if request.forget else 'set'} {done}")
         response.success = bool(done)
         response.message = "; ".join(problems) or (
-            "no face is followed: one must be before the camera, and somebody must listen to "
-            "action_units"
+            "no face is followed: a face must be in front of the camera, and something must "
+            "subscribe to action_units"
         )
         return response
 
@@ -50,9 +50,9 @@ class NeutralService:
 def call_set_neutral(
     namespace: str = "", face_id: str = "", *, forget: bool = False, timeout: float = 10.0
 ) -> tuple[bool, str]:
-    """Calls the service of the affect node of a namespace: whether it did, and what it says.
+    """Calls the service of the affect node in ``namespace``; returns its success and its message.
 
-    Raises TimeoutError where nobody answers within ``timeout`` seconds.
+    Raises TimeoutError if the service does not answer within ``timeout`` seconds.
     """
     rclpy.init(args=[])
     node = rclpy.create_node("face_perception_neutral", namespace=namespace)

@@ -29,8 +29,8 @@ class VoiceActivityParameters(networks.NetworkParameters):
 
     enter: float = parameter(
         0.5,
-        "`speaking` becomes true at this probability. (`probability` itself is published as the "
-        "network gives it: none of these parameters changes it.)",
+        "`speaking` becomes true at this probability. No parameter changes the published "
+        "`probability`.",
         minimum=0.0,
         maximum=1.0,
     )
@@ -47,9 +47,9 @@ class VoiceActivityParameters(networks.NetworkParameters):
     leave_time: float = parameter(
         0.3,
         "How long the probability must stay below `leave` before `speaking` becomes false, "
-        "seconds. The default is for turns: it bridges the pauses within a sentence, and on "
-        "labelled recordings `speaking` is true in 59 % of all silence between words (36 % with "
-        "0.1, 27 % with 0.06). For pauses set 0.06 or 0, with `enter_time` 0.03.",
+        "seconds. The default suits turn-taking: it bridges the pauses within a sentence. On "
+        "labelled recordings `speaking` is then true in 59 % of the silence between words (36 % "
+        "with 0.1, 27 % with 0.06). To detect pauses set 0.06 or 0, with `enter_time` 0.03.",
         minimum=0.0,
         maximum=10.0,
     )
