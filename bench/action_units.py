@@ -1,18 +1,18 @@
-"""How well landmarks' action units tell posed expressions from neutral faces, and what neutral is.
+"""Measures how well action units separate posed expressions from neutral faces; fits the neutral.
 
-A list says what the pictures show: a CSV with the columns picture (a path, relative to the list),
-person and expression, one of which is ``neutral`` (``normal``, ``noglasses`` and ``centerlight`` of
-the Yale face database count as that). For each action unit the AUC is printed of the expressions
-whose prototype (EMFACS) contains it against the same people's neutral pictures, with the 95 %
-interval over people. Three neutrals are compared: the population's, one learned from 6 s of the
-person's other neutral pictures, and one set from them.
+Input is a CSV with the columns picture (a path relative to the CSV), person and expression. One
+expression is ``neutral``; ``normal``, ``noglasses`` and ``centerlight`` of the Yale face database
+count as neutral. Prints for each action unit the AUC of the expressions whose prototype (EMFACS)
+contains it, against neutral pictures of the same people, with the 95 % interval over people.
+Compares three neutrals: the population's, one learned from 6 s of the person's other neutral
+pictures, and one set from these.
 
     python3 bench/action_units.py [--blendshapes] LIST.csv [LIST.csv ...]
     python3 bench/action_units.py --blendshapes --population LIST.csv   # POPULATION and SPREAD
 
-People with a single neutral picture count in ``--population`` only. A list without any neutral
-picture (CK+48) is compared with its other expressions, and the mean over the person's expressions
-stands for the neutral face that is set.
+People with a single neutral picture are used by ``--population`` only. In a list without neutral
+pictures (CK+48) expressions are compared with the other expressions, and the mean over a person's
+expressions is set as the neutral face.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ from face_perception.types import Blendshapes, Camera, Face, Frame
 
 NEUTRAL = ("neutral", "normal", "noglasses", "centerlight")
 STATES = ("population", "learned", "set")
-# EMFACS: which expressions contain the unit, by the beginnings of their names.
+# EMFACS: the expressions that contain the unit, by the beginning of their names.
 PROTOTYPES = {
     1: ("sad", "surpris", "fear", "scared"),
     2: ("surpris",),
@@ -56,7 +56,7 @@ PROTOTYPES = {
 }
 _RATE, _SECONDS = 10.0, 6.0
 _MOST_TURN = math.radians(20)
-_CLOSED = 0.02  # mouth_opening, beyond which a picture is of somebody who talks
+_CLOSED = 0.02  # largest mouth_opening of closed lips
 
 
 @dataclass(frozen=True)
@@ -99,13 +99,13 @@ def read(
                 blendshapes = network.estimate([face])[0] if network else None
                 what = row["person"], row["expression"].lower()
                 pictures.append(Picture(*what, face, blendshapes))
-    print(f"{listing}: {len(pictures)} faces, none in {missed} pictures")
+    print(f"{listing}: {len(pictures)} faces; {missed} pictures without a face")
     return pictures
 
 
 def intensities(pictures: Sequence[Picture]) -> dict[str, list[dict[int, float]]]:
-    """Intensities of each picture's action units, by state of the neutral; empty for the pictures
-    of people of whom there is not enough.
+    """Intensities of each picture's action units, by state of the neutral; empty for people with too
+    few pictures.
     """
     people: dict[str, list[Picture]] = defaultdict(list)
     for picture in pictures:
@@ -209,9 +209,9 @@ def population(pictures: Sequence[Picture]) -> tuple[Features, Features, int, in
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
     parser.add_argument("lists", metavar="LIST.csv", type=Path, nargs="+")
-    parser.add_argument("--population", action="store_true", help="fit the neutral face instead")
-    parser.add_argument("--blendshapes", action="store_true", help="with these as evidence")
-    args = parser.parse_args()
+    parser.add_argument("--population", action="store_true", help="fit POPULATION and SPREAD
+    instead") parser.add_argument("--blendshapes", action="store_true", help="use blendshapes as
+    evidence") args = parser.parse_args()
     tracker = load_tracker()
     network = BlendshapesNet(load("blendshapes")) if args.blendshapes else None
     for listing in args.lists:

@@ -2,8 +2,8 @@
 
     python3 bench/people.py DATA [--only gaze_bands] [--cache DIR]
 
-`--help` names the sets, where each belongs in DATA, and its licence. What each measure does is in
-`bench/accuracy/`. One thread; the same data and code give the same figures.
+`--help` lists the sets, their places in DATA and their licences. `bench/accuracy/` has one file for
+each measure. One thread; the same data and code give the same figures.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
 os.environ.setdefault("OPENCV_LOG_LEVEL", "SILENT")
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from bench.accuracy.command import main  # noqa: E402 (after what the libraries read when loaded)
+from bench.accuracy.command import main  # noqa: E402 (libraries read the variables above when they load)
 
 if __name__ == "__main__":
     raise SystemExit(main())

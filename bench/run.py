@@ -1,6 +1,6 @@
 """`make bench`: every benchmark in turn, on an otherwise idle machine. Each can be run alone.
 
-What needs data sets that the user has to download is left out.
+Leaves out the benchmarks that need data sets which the user has to download.
 """
 
 from __future__ import annotations

@@ -48,8 +48,8 @@ class Perception:
     is taken as the neutral face of the largest one.
 
     With ``single_image`` every frame stands on its own: a face counts at once, none is followed,
-    head pose and gaze are means of the image and its mirror image (see ``mirror``), and a face that
-    is too large for the focal length of an assumed camera implies a longer lens.
+    head pose and gaze are means of the image and its mirror image (see ``mirror``), and an assumed
+    camera gets a longer lens if a face is too large for it (see ``faces.plausible_camera``).
     """
 
     def __init__(
@@ -95,9 +95,9 @@ class Perception:
     ) -> Perception:
         """On the default models and settings; ``threads`` for each network. ``gaze`` is
         ``geometric``, or a gaze network by the name or path of its card. ``people`` is where
-        calibrations are (the user's), ``person`` whose is used. ``max_faces`` is the number of
-        faces that are looked for at most. ``neutral`` is a neutral face
-        (``affect.median_features``); with ``blendshapes`` these are estimated too.
+        calibrations are (the user's), ``person`` whose is used. ``max_faces`` is the largest number
+        of faces. ``neutral`` is the neutral face of the largest face (``affect.median_features``).
+        ``blendshapes`` also estimates blendshapes.
 
         Raises inference.ModelError where a model is missing, naming the command that fetches it,
         and ValueError for a person who is not calibrated for ``gaze``, or an id that can be none.
@@ -166,10 +166,10 @@ class Perception:
         )
 
     def take_neutral(self, frames: Iterable[Frame]) -> None:
-        """Take the largest face of other images as the neutral face of the largest one from now on:
-        the median of its measures. What is followed is left alone.
+        """Sets the neutral face of the largest face from now on: the median over ``frames``.
 
-        Raises ValueError where no face can be measured in any of them.
+        Measures the largest face of each frame. Does not affect the faces that are followed. Raises
+        ValueError if no face can be measured in any frame.
         """
         self._neutral = median_features(self._measure(frame) for frame in frames)
 
@@ -194,8 +194,9 @@ class Perception:
         return [units_of.estimate(face, stamp, shapes.get(face.id)) for face in faces]
 
     def _look_twice(self, frame: Frame) -> tuple[Frame, list[Face], list[Gaze]]:
-        """The frame with the camera that is plausible for a still, its faces and gazes: head pose
-        and gaze are means of it and its mirror image.
+        """A still, with its plausible camera, and its faces and gazes.
+
+        Head pose and gaze are means of the still and its mirror image.
         """
         for memory in self._memories:
             memory.reset()

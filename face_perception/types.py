@@ -23,8 +23,8 @@ Image = npt.NDArray[np.uint8]
 # hri_msgs names in the published order of classes (Aff-Wild2, multitask network).
 EXPRESSIONS = ("neutral", "angry", "disgusted", "scared", "happy", "sad", "surprised")
 
-# Names of ARKit's blendshapes in the order of MediaPipe's network; left and right are the person's
-# own.
+# Names of ARKit's blendshapes in the order of MediaPipe's network; left and right are those of the
+# person.
 BLENDSHAPES = (
     *("_neutral", "browDownLeft", "browDownRight", "browInnerUp"),
     *("browOuterUpLeft", "browOuterUpRight", "cheekPuff", "cheekSquintLeft", "cheekSquintRight"),
@@ -140,14 +140,14 @@ LANDMARKS = 478  # MediaPipe's mesh of 468, and 5 of each iris
 class Face:
     """One tracked face in one image.
 
-    ``confidence`` in [0, 1] is the mesh's presence in this image times the score of the search that
-    found the face last, less where eyes, nose and mouth of the two disagree. Clear faces have 0.7
-    to 0.95; what is no face has seldom more than 0.7.
+    ``confidence`` in [0, 1] is the mesh's presence in this image, times the score of the last
+    search that found the face. It is lower if the two disagree about eyes, nose and mouth. Clear
+    faces have 0.7 to 0.95; false ones seldom more than 0.7.
 
     ``landmarks`` float32 [478, 3]: x, y in pixels, z in the same scale, smaller is nearer. Eye
     openness is relative to the track's own open level (1 = open as usual, NaN = not known yet).
-    Eye visibility, in [0, 1], is near 0 where the eye itself is hidden by dark glasses, glare or a
-    hand (NaN = not estimated). Left and right are the person's own.
+    Eye visibility, in [0, 1], is near 0 if the eye is hidden by dark glasses, glare or a hand
+    (NaN = not estimated). Left and right are those of the person.
     """
 
     id: str
@@ -177,7 +177,7 @@ class Eyes(IntEnum):
     """State of a face's eyes; values as in Gaze.msg.
 
     ``UNKNOWN``: the eyes cannot be seen (dark glasses, glare, head turned away, outside the image).
-    ``BLINK``: closed, not yet for longer than a blink. ``CLOSED``: closed for longer.
+    ``BLINK``: closed, but not yet for longer than a blink. ``CLOSED``: closed for longer.
     """
 
     UNKNOWN = 0
@@ -246,7 +246,7 @@ class Neutral(IntEnum):
     NONE = 0  # a network, which needs no neutral face
     POPULATION = 1  # the average of many people
     LEARNED = 2  # learned while this face was followed
-    SET = 3  # set by a user
+    SET = 3  # set by the user
 
 
 @dataclass(frozen=True, slots=True)
@@ -262,9 +262,7 @@ class ActionUnits:
 
 @dataclass(frozen=True, slots=True)
 class Blendshapes:
-    """Strengths [52] in [0, 1] of one face, in the order of ``affect.BLENDSHAPES``; NaN where not
-    estimated.
-    """
+    """Strengths [52] in [0, 1] for one face, in the order of ``BLENDSHAPES``; NaN: not estimated."""
 
     face_id: str
     source: str
@@ -328,7 +326,7 @@ class Attention:
 
     ``angle`` is between its gaze and the line from its eyes to the robot, radians. ``confidence``
     is the probability that ``target`` is right. ``source`` is the source of the gaze, "head_pose"
-    where only the head is known (``looking_at_robot`` is then false and ``confidence`` at most
+    if only the head pose is known (``looking_at_robot`` is then false and ``confidence`` at most
     0.5), or "eyes_closed".
     """
 

@@ -1,8 +1,8 @@
-"""Action units against expressions that contain them. No FACS-coded set is public here.
+"""Action units against expressions that contain them, because no FACS-coded set is public.
 
 The rank (AUC) says whether a unit's intensity is higher in the expressions whose prototype has it
-than in neutral faces, or, in a set without neutral faces, than in all other expressions. The
-neutral face is the population's: each picture is alone.
+than in neutral faces, or, in a set without neutral faces, than in all other expressions.
+Intensities are relative to the population's neutral face, because each picture is processed alone.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""Blinks and ids of people who speak: GRID clips, blinks found by eye in every frame.
+"""Blinks and ids of people who speak: GRID clips with blinks labelled by hand in every frame.
 
-The frames of the blinks were noted by this project, from fixed crops of the eyes and before AU45
-was looked at. Half blinks, in which the lids do not meet, count neither as missed nor as false.
+This project labelled the blinks, from fixed crops of the eyes and without knowing AU45. Half
+blinks, in which the lids do not meet, count neither as missed nor as false.
 """
 
 from __future__ import annotations
@@ -34,14 +34,14 @@ BLINKS: Mapping[str, Spans] = {
 }
 HALF_BLINKS: Mapping[str, Spans] = {"lrwp9a": ((36, 39), (66, 69), (72, 74))}
 
-_CLOSED = 0.5  # intensity of AU45 from which on a blink is told
-_NEAR = 2  # frames by which a told blink may be early or late
+_CLOSED = 0.5  # intensity of AU45 above which a blink is reported
+_NEAR = 2  # frames by which a reported blink may be early or late
 
 
 def run(context: Context) -> Findings:
     seen = [one for one in speakers(context) if one.name in BLINKS]
     if not seen:
-        raise Missing(f"not measured: none of the clips {', '.join(BLINKS)} is there")
+        raise Missing(f"not measured: none of the clips {', '.join(BLINKS)} was found")
     counts = [count(told(one), BLINKS[one.name], HALF_BLINKS.get(one.name, ())) for one in seen]
     found, missed, false = (np.array(column) for column in zip(*counts, strict=True))
     names = [one.name for one in seen]
@@ -62,14 +62,14 @@ def run(context: Context) -> Findings:
 
 
 def told(speaker: Speaker) -> Spans:
-    """First and last frame of each run of frames in which AU45 says closed."""
+    """First and last frame of each run of frames with closed eyes by AU45."""
     closed = np.nan_to_num(np.array(speaker.blink)) > _CLOSED
     edges = np.flatnonzero(np.diff(np.concatenate([[False], closed, [False]]).astype(int)))
     return [(int(a), int(b) - 1) for a, b in edges.reshape(-1, 2)]
 
 
 def count(said: Spans, true: Spans, half: Spans) -> tuple[int, int, int]:
-    """Blinks that were found, missed, and told where there is none. Each told blink counts once."""
+    """Numbers of found, missed and false blinks. Each reported blink counts once."""
     free = list(said)
 
     def take(span: tuple[int, int]) -> bool:

@@ -50,13 +50,14 @@ def parser() -> argparse.ArgumentParser:
         "--cache",
         type=Path,
         metavar="DIR",
-        help="keep what was seen there, for the next run of the same code; pictures are not kept",
+        help="keep results for each picture there, for the next run of the same code; no pictures",
     )
     made.add_argument(
         "--donor",
         type=Path,
         metavar="PICTURE",
-        help="frontal, calm face for the gaze bands; default: one of DATA/facial_expressions, "
+        help="frontal, calm face that the eye bands are set into; default: one of "
+        "DATA/facial_expressions, "
         "else the demo's photograph of Grace Hopper",
     )
     made.add_argument(
@@ -93,5 +94,5 @@ def main(argv: Sequence[str] | None = None) -> int:
     made = report.document(context, findings, missing, origin)
     print(f"\nwrote {report.write(made, options.results)}")
     if made["changed"]:
-        print("the code is not its commit's: commit first, then run again to publish figures")
+        print("the code differs from its commit: commit, then run again to publish the figures")
     return 0

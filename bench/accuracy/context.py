@@ -1,4 +1,4 @@
-"""What a measure is given and what it gives back: sets, cache, rows of the table."""
+"""Input and output of a measure: data sets, cache, rows of the table."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class Row:
 
 @dataclass(slots=True)
 class Findings:
-    """Rows of the table, and ``details`` that are written to the JSON file only."""
+    """Rows of the table; ``details`` go into the JSON file only."""
 
     rows: list[Row] = field(default_factory=list)
     details: dict[str, Any] = field(default_factory=dict)
@@ -43,7 +43,7 @@ class Findings:
 
 @dataclass(frozen=True, slots=True)
 class Measure:
-    """One measure that can be run alone: its name, the sets it needs, what runs it."""
+    """One measure that can be run alone: its name, the sets it needs, and the function."""
 
     name: str
     sets: tuple[DataSet, ...]
@@ -51,7 +51,7 @@ class Measure:
 
 
 class Context:
-    """Where the sets are, and what is remembered of them. ``donor`` is a picture, see ``donor``."""
+    """Folder of the data sets, cache, and ``donor``, a picture (see the module ``donor``)."""
 
     def __init__(self, data: Path, *, cache: Path | None = None, donor: Path | None = None) -> None:
         self.data = data
@@ -62,7 +62,7 @@ class Context:
     def files(self, data_set: DataSet, pattern: str) -> list[Path]:
         """Files of the set that match ``pattern``, in the order of their names.
 
-        Raises Missing where there is none.
+        Raises Missing if there is none.
         """
         folder = data_set.folder(self.data)
         found = sorted(p for p in folder.rglob(pattern) if ".git" not in p.parts)
@@ -83,7 +83,7 @@ class Context:
         return provenance.digest_of({name: known[name] for name in names})
 
     def remember(self, name: str, key: Sequence[str], make: Callable[[], T]) -> T:
-        """``make()``, or what it gave before with the same key, code and models, from the cache."""
+        """``make()``, or from the cache its result for the same key, code and models."""
         if self._cache is None:
             return make()
         whole = provenance.digest_of(dict(enumerate([name, provenance.product(), *key])))
@@ -100,7 +100,7 @@ class Context:
 
 
 def counted(items: Sequence[T], what: str) -> Iterator[T]:
-    """The items, with a line on stderr now and then."""
+    """The items, with a progress line on stderr now and then."""
     step = max(len(items) // 10, 50)
     for number, item in enumerate(items):
         if number and number % step == 0:

@@ -1,4 +1,4 @@
-"""The public labelled sets that are measured on: where they are from, and where the user puts them.
+"""The public labelled sets for the measures: where they come from, and where the user puts them.
 
 None of their pictures, labels or code is part of this project. They are for evaluation only.
 """
@@ -10,13 +10,14 @@ from pathlib import Path
 
 
 class Missing(Exception):
-    """A measure that cannot be made; the message says what is missing and where to put it."""
+    """A measure cannot be made; the message says what is missing and where to put it."""
 
 
 @dataclass(frozen=True, slots=True)
 class DataSet:
-    """A public repository, and the folder ``inside`` it that is read. It is put at DATA/``name``:
-    `git clone https://github.com/OWNER/NAME` in DATA does so.
+    """A public repository, cloned to DATA/``name``, and the folder ``inside`` it that is read.
+
+    `git clone https://github.com/OWNER/NAME` in DATA puts it there.
     """
 
     name: str
@@ -30,7 +31,7 @@ class DataSet:
         return f"https://github.com/{self.owner}/{self.name}"
 
     def folder(self, data: Path) -> Path:
-        """The folder that is read. Raises Missing where it is not there."""
+        """The folder that is read. Raises Missing if it does not exist."""
         found = data / self.name / self.inside
         if not found.is_dir():
             raise Missing(
@@ -95,7 +96,7 @@ SETS = (COLUMBIA, TABLET, MUXSPACE, CK, EMPTY, GRID, SPEECH)
 
 
 def description() -> str:
-    """The sets in plain text, one a paragraph."""
+    """The sets in plain text, one paragraph each."""
     return "\n".join(
         f"  DATA/{one.name}  {one.url}\n    {one.inside}: {one.what}.\n    {one.licence}"
         for one in SETS

@@ -1,5 +1,6 @@
-"""A face into which bands of other people's eyes are set, so that a chain that has to find a face
-first can be run on pictures of eyes alone.
+"""Sets bands of other people's eyes into the face of a donor.
+
+The product must find a face first, so it cannot run on pictures that show only eyes.
 """
 
 from __future__ import annotations
@@ -23,13 +24,13 @@ _APART, _WIDTH, _HEIGHT = 190.0, 640, 720
 _EYES = np.array([_WIDTH / 2, 0.4 * _HEIGHT])
 # A frontal, calm face with bare eyes among the press photographs; chosen for its pose, by eye.
 _DEFAULT = "images/Brian_Pavlich_0001.jpg"
-# The part of a composite that is kept, about the eyes, in distances of the outer canthi.
+# The part of a composite around the eyes that is kept, in distances between the outer canthi.
 _ASIDE, _ABOVE, _BELOW = 1.75, 1.45, 2.1
 _FEATHER = 0.07  # of the band's width
 
 
 def default_donor(data: Path) -> Path:
-    """A frontal calm face of the press photographs where they are there, else Grace Hopper."""
+    """A frontal, calm face of the press photographs if they exist, else Grace Hopper."""
     found = data / MUXSPACE.name / _DEFAULT
     return found if found.exists() else sample_photo("grace_hopper")
 
@@ -50,11 +51,11 @@ def largest(tracker: FaceTracker, image: Image) -> Face | None:
 class Donor:
     """The face of ``picture`` RGB, as a grey picture of known scale.
 
-    Raises ValueError where the picture has no face.
+    Raises ValueError if the picture has no face.
     """
 
     def __init__(self, picture: Image, tracker: FaceTracker) -> None:
-        # A margin, so that a face that fills the picture is found too.
+        # A margin helps to find a face that fills the picture.
         height, width = picture.shape[:2]
         padded = cv2.copyMakeBorder(
             picture, height // 2, height // 2, width // 2, width // 2, cv2.BORDER_REPLICATE
@@ -74,11 +75,11 @@ class Donor:
     def with_band(
         self, band: Gray, right: FloatArray, left: FloatArray
     ) -> tuple[Image, FloatArray]:
-        """The face with ``band`` [H, W] over its eyes, and where the band's (0, 0) lies in it.
+        """The face with ``band`` [H, W] over its eyes, and the place of the band's (0, 0) in it.
 
         ``right`` and ``left`` are the outer canthi in the band (image left, image right). The band
-        keeps its pixels; the face is scaled and turned to it, brought to its tone along the seam,
-        and blended. RGB uint8.
+        keeps its pixels. The face is scaled and rotated to fit, matched to the band's tone along
+        the seam, and blended with it. RGB uint8.
         """
         apart = float(np.linalg.norm(left - right))
         middle = (right + left) / 2
@@ -94,7 +95,7 @@ class Donor:
             flags=cv2.INTER_LINEAR,
             borderMode=cv2.BORDER_REPLICATE,
         )
-        # Only the band's part changes colour or is blended; all of the face is brought to its tone.
+        # Blending happens only within the band; the whole face is matched to the band's tone.
         here = tuple(slice(-start, -start + end) for start, end in zip(low, ends, strict=True))[
             ::-1
         ]
@@ -111,9 +112,10 @@ class Donor:
 def fit(
     band: Gray, donor: Donor, tracker: FaceTracker, guess: tuple[FloatArray, FloatArray]
 ) -> tuple[FloatArray, FloatArray]:
-    """The outer canthi in ``band``, from the mesh on composites, each made with the one before's.
+    """The outer canthi in ``band``, by running the mesh on composites several times.
 
-    Where no face is found in a composite, those of before it, at first ``guess``.
+    Each composite uses the canthi of the one before, the first ``guess``. Stops if no face is
+    found.
     """
     right, left = guess
     for _ in range(3):
@@ -126,7 +128,7 @@ def fit(
 
 
 def _similarity(right: FloatArray, left: FloatArray, to: FloatArray, apart: float) -> FloatArray:
-    """[2, 3]: what puts the middle of two points to ``to``, level and ``apart`` pixels apart."""
+    """Similarity [2, 3] that moves two points level, ``apart`` pixels apart, with middle ``to``."""
     across = left - right
     scale = apart / float(np.linalg.norm(across))
     angle = math.atan2(across[1], across[0])
@@ -137,7 +139,7 @@ def _similarity(right: FloatArray, left: FloatArray, to: FloatArray, apart: floa
 
 
 def _feathered(band: tuple[int, ...]) -> Gray:
-    """How much of the band counts at each pixel: 1 inside, falling to 0 before its border."""
+    """Weight of the band at each pixel: 1 inside, falling to 0 before its border."""
     height, width = band
     side = max(9, int(_FEATHER * width)) | 1
     rim = 3 + side // 2

@@ -298,7 +298,7 @@ def _units(features: Features, neutral: NeutralFace, seen: float) -> dict[int, A
 
 
 def _trust(known: float) -> float:
-    """Factor of confidence: 1 for the face's own neutral (``known`` 1), less for the population's."""
+    """Factor of confidence: 1 for the face's own neutral (``known`` 1), less otherwise."""
     return 0.6 + 0.4 * float(known)
 
 

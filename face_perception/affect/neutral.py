@@ -135,7 +135,7 @@ class _Group:
             self._take_other(values)
 
     def _doubt(self, values: list[float], against: float, same: float) -> None:
-        """Counts how long another posture is kept; takes it once that is longer than the present one."""
+        """Counts how long another posture is kept, and takes it once that is longer."""
         like = against * self._likeness(values, self._other, _SAME)
         self._other_seen += 2 * like - against - same
         if self._other_seen <= 0:

@@ -23,8 +23,7 @@ class PacedExpressions:
         self, network: ExpressionNet, smooth: SmoothExpressions, rate: float = 10.0
     ) -> None:
         if not 0 <= rate < math.inf:
-            raise ValueError(f"rate must be 0 or a positive number of images per second, not
-            {rate}")
+            raise ValueError(f"rate must be 0 or a positive number, in hertz, not {rate}")
         self._network = network
         self._smooth = smooth
         self._period = 1 / rate if rate else 0.0

@@ -24,15 +24,15 @@ _ROBOT: _Choice = (Target.ROBOT, "")
 
 # A person who is near enough has to go this much farther before that counts as having left.
 _DISTANCE_HYSTERESIS = 1.1
-# Confidence that a head pose alone can give: it says "perhaps".
+# Highest confidence from a head pose alone: the target is only a guess.
 _MAX_HEAD_CONFIDENCE = 0.5
-# Error of a gaze that does not say its own.
+# Error of a gaze that does not state one.
 _UNSTATED = LookError(math.radians(5), math.radians(5))
 
 
 @dataclass(frozen=True, slots=True)
 class _Look:
-    """Where a face looks in this image: a ray, what it rests on, and its error."""
+    """Where a face looks in this image: a ray, its source and its error."""
 
     origin: FloatArray
     direction: FloatArray
@@ -61,30 +61,29 @@ class _Memory:
 class AttentionTracker:
     """Decides for each face what it looks at and how engaged with the robot it is.
 
-    For the robot and the eyes of every other face the posterior probability that the person looks
-    at it is computed from the gaze and its error (see ``gaze_target``). The most probable candidate
-    becomes the target once its probability exceeds ``enter_probability`` for ``enter_time``; it
-    stays the target until its probability falls below ``leave_probability`` for ``leave_time``. A
-    face seen for the first time is decided at once, so that a single image gives an answer.
+    Computes the posterior probability that the person looks at the robot, and at the eyes of each
+    other face, from the gaze and its error (see ``gaze_target``). The most probable candidate
+    becomes the target once its probability has been above ``enter_probability`` for ``enter_time``.
+    It stays the target until its probability has been below ``leave_probability`` for
+    ``leave_time``. A new face gets its target at once, so that a single image gives an answer.
 
-    Where no valid gaze is known the head's x axis stands in: ``source`` is then "head_pose",
-    ``confidence`` at most 0.5 and ``looking_at_robot`` false. Eyes that are closed for longer than
-    a blink look at nothing: ``target`` is NONE and ``source`` "eyes_closed". During a blink the
-    target stays.
+    Without a valid gaze the head's x axis is used: ``source`` is then "head_pose", ``confidence``
+    at most 0.5 and ``looking_at_robot`` false. Eyes that are closed for longer than a blink look at
+    nothing: ``target`` is NONE and ``source`` "eyes_closed". During a blink the target stays.
 
     Angles are radians, lengths metres in the optical frame, times seconds of stamps.
 
     - ``robot_point``: what people look at when they look at the robot (the camera's origin).
-    - ``robot_radius``, ``face_radius``: distance from the robot point, or from the midpoint of a
-      face's eyes, within which a look counts; never more than 4 degrees.
+    - ``robot_radius``, ``face_radius``: a look that ends within this distance of the robot point,
+      or of the midpoint of a face's eyes, is a look at it; at most 4 degrees as seen from the eyes.
     - ``robot_prior``, ``face_prior``: share of the time that people look at the robot, and at one
       of the other faces.
-    - ``enter_probability``, ``leave_probability``: see above. With 0.5 a person who looks
-      elsewhere is taken to look at the robot in a quarter of press photographs (n 52).
-    - ``head_sigma``: standard deviation between the head's x axis and the gaze.
+    - ``enter_probability``, ``leave_probability``: see above. With 0.5, a person who looks
+      elsewhere counts as looking at the robot in a quarter of press photographs (n 52).
+    - ``head_sigma``: standard deviation of the angle between the head's x axis and the gaze.
     - ``enter_time``, ``leave_time``: how long another target must be looked at, or none, before it
       counts. The second outlasts a blink.
-    - ``max_distance``: from the eyes to the robot; a person who is farther is not engaged.
+    - ``max_distance``: from the eyes to the robot; a person further away is not engaged.
     - ``engage_time``: of attending to the robot before engaging becomes engaged.
     - ``disengage_time``: of looking away before disengaging becomes disengaged.
     - ``forget_time``: for how long a face that is not seen keeps its state.
@@ -189,7 +188,7 @@ class AttentionTracker:
             probabilities: dict[_Choice, float] = {_NONE: 1.0}
             memory.source = EYES_CLOSED
         elif state == Eyes.BLINK and memory.target != _UNKNOWN and memory.source != HEAD_POSE:
-            # What was looked at before the blink still is; its confidence is that of before.
+            # The target and its confidence stay as they were before the blink.
             probabilities = {memory.target: memory.confidence}
         elif look is None:
             probabilities, memory.source = {_UNKNOWN: math.nan}, ""
@@ -234,7 +233,7 @@ class AttentionTracker:
         return None
 
     def _probabilities(self, look: _Look, others: Mapping[str, FloatArray]) -> dict[_Choice, float]:
-        """Posterior probability of each candidate and of none of them; they add up to 1."""
+        """Posterior probability of each candidate, and of none of them; the sum is 1."""
         robot_prior, face_prior = self._priors
         targets: list[tuple[_Choice, FloatArray, float, float]] = [
             (_ROBOT, self._robot, self._radii[0], robot_prior)
@@ -263,13 +262,13 @@ class AttentionTracker:
             return {_UNKNOWN: math.nan}
         weights[_NONE] = elsewhere
         total = sum(weights.values())
-        # Far from everything all densities underflow: the person looks at none of it.
+        # Far from all candidates the densities underflow: the person looks at none of them.
         if not total > 0:
             return {_NONE: 1.0}
         return {choice: weight / total for choice, weight in weights.items()}
 
     def _choose(self, current: _Choice, probabilities: Mapping[_Choice, float]) -> _Choice:
-        """What the look says in this image, in favour of what is looked at now."""
+        """The most probable target in this image, with a bonus for the current one."""
         if _UNKNOWN in probabilities:
             return _UNKNOWN
         best, best_score = _NONE, self._enter
@@ -294,8 +293,8 @@ class AttentionTracker:
             memory.away_since = stamp
         is_thing = choice[0] in (Target.ROBOT, Target.FACE)
         lasted = stamp - memory.pending_since
-        # The last condition ends a target whose rivals take turns and none of them lasts. Closed
-        # eyes have been closed for longer than a blink already.
+        # The last condition ends a target whose rivals alternate, so that none of them lasts.
+        # EYES_CLOSED is set only after the time of a blink, so the target ends at once.
         if (
             memory.target == _UNKNOWN
             or memory.source == EYES_CLOSED

@@ -52,8 +52,8 @@ def next_state(
 ) -> Engagement:
     """The state that follows ``state`` after it lasted ``lasted`` seconds; at most one step.
 
-    What is only perhaps attention begins engagement and keeps it, but never completes it: nobody
-    becomes engaged by the head pose alone.
+    ``PERHAPS`` begins an engagement and keeps it, but does not complete it: nobody becomes engaged
+    by the head pose alone.
     """
     if attending == Attending.UNKNOWN:
         return Engagement.UNKNOWN

@@ -25,18 +25,18 @@ Indices = npt.NDArray[np.intp]
 MAX_YAW, MAX_PITCH = 0.5, 0.35  # of an eye in the head, radians
 
 _RADIUS_CM = 1.2  # from the eyeball's centre to the iris
-# Effective radius sideways of an iris as the mesh network draws it, see gaze.eyes; up and down the
-# anatomical one is read.
+# Effective radius, sideways and up or down. Sideways it is that of an iris as the mesh network
+# draws it (see gaze.eyes), up and down the anatomical one.
 _SEEN_RADIUS_CM = np.array([0.8, 1.2])
-# Factors on the way of the irises, to the image's right and left, down and up, until they are
-# measured: the mesh network draws irises nearer to the middle of the eye than they are.
+# Default factors on the movement of the irises to the image's right and left, down and up, until
+# they are measured. The mesh network draws irises closer to the middle of the eye than they are.
 _FURTHER = np.array([[1.0, 1.0], [1.5, 1.5]])
 _FARTHEST_CM = 0.95  # across; there the iris is in the corner of the eye
 _BEHIND_CM = 0.9  # the eyeball's centre behind the canthi
 _ABOVE_CM = 0.24  # and an eye that looks ahead above them
 _VISIBLE_IRIS_CM = 0.59
 _PITCH_TRUST = 0.6  # see gaze.geometric
-_LOOKS_AT_VIEWER = np.array([0.1, 0.07])  # radians: how far a look into the lens is read wrong
+_LOOKS_AT_VIEWER = np.array([0.1, 0.07])  # radians; error of the angles of a look into the lens
 
 _LID_FOLLOWS = 0.85  # share of the opening that the upper lid goes down a radian of pitch
 _WIDEST = -0.18
@@ -66,8 +66,8 @@ def iris_shift(turn: FloatArray, gaze: FloatArray) -> FloatArray:
 
 
 def gaze_seen(face: Anatomy, landmarks: FloatArray, head: tuple[float, float]) -> FloatArray:
-    """Yaw and pitch [2] of the eyes by their landmarks [478, 3], close to what ``gaze.geometric``
-    says. ``head``: its yaw and pitch.
+    """Yaw and pitch [2] of the eyes from the landmarks [478, 3], close to those of
+    ``gaze.geometric``. ``head`` is the yaw and pitch of the head.
     """
     x, y = irises(face, landmarks)
     pitch = _PITCH_TRUST * head[1]

@@ -25,7 +25,7 @@ _SEARCH_SIDE = 1280  # a larger picture is searched, and framed, at this size
 _FACE_SHARE = 0.42  # height of the mesh in the frame's, where the picture is large enough
 _EYES_AT = 0.46  # height of the eyes in the frame: a camera before the screen sees them ahead
 _MAX_ENLARGED = 3.0
-_MOST_TURNED = np.radians(60)  # of the head in the picture: the frame is upright
+_MOST_TURNED = np.radians(60)  # largest roll of the head in the picture: the frame is upright
 _DRAWN_ON = (
     faces.LEFT_OUTER_CANTHUS,
     faces.RIGHT_OUTER_CANTHUS,
@@ -171,8 +171,8 @@ def _one_face(image: Image, tracker: FaceTracker) -> Face:
         )
     if not lips_seen(image, face):
         raise PortraitError(
-            "the lips of the face in the portrait are not seen: use a picture whose mouth no mask, "
-            "hand or hair covers"
+            "the lips of the face in the portrait are not seen: use a picture whose mouth is not "
+            "covered by a mask, a hand or hair"
         )
     return face
 

@@ -82,8 +82,8 @@ def prepare(
 
     ``version`` gives margin and mask: "1.5" 10 pixels below the chin (``margin`` another number)
     and the jaw, "1.0" no margin and skin and mouth; ``shift`` moves the middle of the box down, in
-    1.0 only. Pictures without a face, or whose lips are not seen, are left out; of several faces
-    the largest is followed. ``expected`` is how many pictures will come, for ``progress``.
+    1.0 only. Leaves out pictures without a face or whose lips are not seen; follows the largest of
+    several faces. ``expected`` is the number of pictures that will come, for ``progress``.
 
     Raises PortraitError where no picture has a usable face or there are too many, ValueError for a
     version that there is not or a shift in 1.5.
@@ -127,8 +127,8 @@ def prepare(
         latents.append(found.reshape(1, 8, *found.shape[2:]))
     if not kept:
         raise PortraitError(
-            f"no face, or none whose lips are seen, in {source}: use a picture or clip of one "
-            "face, seen from the front, eyes open, not covered"
+            f"no face with visible lips in {source}: use a picture or clip of one face, seen from "
+            "the front, with open eyes and nothing that covers it"
         )
     if progress is not None:
         progress("done", 1.0)

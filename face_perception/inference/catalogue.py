@@ -38,9 +38,9 @@ class ModelError(RuntimeError):
 class Source:
     """A file that a model is made from, and the sha256 of the file.
 
-    ``member`` of the wheel of ``package`` on the user's package index; or, where ``package`` is
-    empty, a file of this project in the folder of the cards. Where the member is itself a zip
-    archive, ``member`` goes on with ``!`` and the name inside.
+    ``member`` is a file in the wheel of ``package`` on the user's package index. If ``package`` is
+    empty, it is a file of this project in the folder of the cards. For a file inside a zip archive
+    in the wheel, ``member`` is the archive's name, ``!`` and the name inside it.
     """
 
     package: str
@@ -50,7 +50,7 @@ class Source:
 
     @property
     def text(self) -> str:
-        """Where the file comes from, in a few words."""
+        """Where the file comes from, for people: package and version, or this package."""
         return f"{self.package} {self.version}" if self.package else "this package"
 
 

@@ -1,8 +1,8 @@
 """TFLite to ONNX, for the operators that the default models have. Only at set-up.
 
-Convolutions and what lies between them have their channels first, everything else the file's own
-layout, and so has the interface. The first axis is a batch of any size; no operator may mix its
-samples. What the operators do is stated by TensorFlow Lite's reference kernels.
+Convolutions and the operators between them have channels first. Everything else, including the
+inputs and outputs, has the file's own layout. The first axis is a batch of any size; no operator
+may mix its samples. TensorFlow Lite's reference kernels define the operators.
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ Array = npt.NDArray[Any]
 
 class Conversion:
     """Adds a TFLite file's operators to a graph, computed from ``value``: an image [N, H, W, C], or
-    whatever the file takes.
+    the input that the file takes.
 
-    ``output(k)`` is the k-th output in the file's own layout, the batch in front. Raises
-    UnsupportedModel for an operator or an option that is not known.
+    ``output(k)`` is the k-th output in the file's own layout, batch first. Raises UnsupportedModel
+    for an unknown operator or option.
     """
 
     def __init__(self, graph: Graph, source: TFLiteModel, value: str) -> None:
@@ -71,7 +71,7 @@ class Conversion:
         return self._as_stored(tensor)
 
     def _axes(self, operator: Operator) -> list[int]:
-        """Axes that an operator's second input names, counted from the front."""
+        """Axes in an operator's second input, counted from the front."""
         rank = len(self._source.shapes[operator.inputs[0]])
         axes = [int(axis) % rank for axis in self._constant(operator.inputs[1]).reshape(-1)]
         if 0 in axes:
@@ -193,7 +193,7 @@ class Conversion:
             self._elementwise(operator, "Add")
 
     def _elementwise(self, operator: Operator, kind: str) -> None:
-        """An operator on two values whose shapes are made equal by repetition."""
+        """An operator on two values that are broadcast to one shape."""
         a, b = (self._operand(tensor) for tensor in operator.inputs)
         self._last[operator.outputs[0]] = self._activated(
             self._graph.node(kind, a, b), operator.options.FusedActivationFunction()
@@ -211,7 +211,7 @@ class Conversion:
         self._last[operator.outputs[0]] = self._graph.node("Mul", difference, difference)
 
     def _unary(self, operator: Operator, *kinds: str) -> None:
-        """ONNX nodes of one value each, one after the other, in the layout that is there."""
+        """A chain of ONNX nodes with one input each, in the present layout."""
         tensor, output = operator.inputs[0], operator.outputs[0]
         first = tensor in self._first
         value = self._channels_first(tensor) if first else self._as_stored(tensor)
@@ -263,7 +263,7 @@ class Conversion:
                 end[axis] = shape[axis]
         if (begin[0], end[0]) != (0, shape[0]):
             raise self._source.unsupported("a slice of the batch")
-        # An axis that the file drops, other than the batch, would change the layout.
+        # Dropping an axis other than the batch would change the layout.
         if options.EllipsisMask() or options.NewAxisMask() or options.ShrinkAxisMask() & ~1:
             raise self._source.unsupported("a slice that adds or drops an axis")
         value = self._as_stored(tensor)
@@ -288,7 +288,7 @@ class Conversion:
         computed = [i for i in operator.inputs if i not in self._source.constants]
         if axis == 0 or not computed:
             raise self._source.unsupported("a concatenation of batches or constants")
-        # A constant has one sample: a zero of every sample in the batch repeats it.
+        # A constant has one sample. Adding a zero for every sample of the batch repeats it.
         zero = self._graph.node("Mul", self._as_stored(computed[0]), self._graph.constant(0))
         zero = self._graph.node("ReduceMean", zero, axes=list(range(1, rank)), keepdims=1)
         parts = [

@@ -1,10 +1,10 @@
-"""The expression network of face-api as an ONNX graph. Only at set-up; needs onnx.
+"""The expression network of face-api as an ONNX graph. Used only at set-up; needs onnx.
 
 The network, from its published code (``@vladmandic/face-api`` 1.7.15, ``faceFeatureExtractor``):
 four blocks of four 3x3 convolutions, each block at half the size of the one before. All
-convolutions but the very first are separable: a 3x3 filter a channel, then a 1x1 mix of channels.
-Inside a block each convolution sees the sum of the outputs before it. The mean over the remaining
-7x7 places goes into one linear layer.
+convolutions but the first are separable: a 3x3 filter for each channel, then a 1x1 mix of channels.
+Inside a block each convolution sees the sum of the previous outputs. The mean over the remaining
+7x7 positions goes into one linear layer.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ Array = npt.NDArray[np.float32]
 SIDE = 112  # pixels of the input
 _BLOCKS = 4
 _LAYERS = 4
-# Subtracted from red, green and blue; then everything is divided by 255.
+# Subtracted from red, green and blue, before the division by 255.
 _MEAN = (122.782, 117.001, 104.298)
 _SCALE = 1 / 255
 
@@ -46,7 +46,7 @@ def read_weights(data: bytes) -> dict[str, Array]:
                 value = value * scale + least
             tensors[name] = value.astype(np.float32)
     except (ValueError, KeyError, OSError) as error:
-        raise ModelError(f"these are no weights of the expression network: {error}") from error
+        raise ModelError(f"the file has no weights of the expression network: {error}") from error
     return tensors
 
 
@@ -60,8 +60,9 @@ class ExpressionGraph:
     def __init__(self, graph: Graph, weights: Mapping[str, Array], image: str) -> None:
         self._graph = graph
         self._weights = weights
-        # The mean stays a step of its own: the convolution pads with zeros after it.
-        # Channels first before it: with channels last it alone takes a sixth of the network's time.
+        # The mean cannot be folded into the convolution, which pads with zeros after subtracting
+        # it. The transposition comes first: with channels last the subtraction alone takes a sixth
+        # of the network's time.
         first = graph.node("Transpose", image, perm=[0, 3, 1, 2])
         value = graph.node("Sub", first, graph.constant(np.reshape(_MEAN, (3, 1, 1))))
         for block in range(_BLOCKS):
@@ -90,7 +91,8 @@ class ExpressionGraph:
 
     def _convolution(self, block: int, layer: int, value: str, stride: int) -> str:
         name = f"dense{block}/conv{layer}"
-        # TensorFlow's SAME: with stride 2 on an even size, the one row of padding is at the end.
+        # TensorFlow's SAME padding: with stride 2 on an even size, the single padded row is at the
+        # end.
         attributes = {"strides": [stride, stride], "pads": [0, 0, 1, 1] if stride == 2 else [1] * 4}
         constant = self._graph.constant
         bias = constant(self.tensor(f"{name}/bias"))

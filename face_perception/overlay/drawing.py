@@ -175,7 +175,7 @@ def _gaze(pen: Pen, camera: Camera, face: Face, gaze: Gaze) -> None:
     lens has a dot on each, which rays from the eyes themselves would spread.
     """
     if not gaze.valid and gaze.eyes != Eyes.BLINK:
-        return  # eyes that are closed or hidden look nowhere that is known
+        return  # closed or hidden eyes: the gaze is unknown
     colour = _GAZE if gaze.valid else GREY
     depth = float(gaze.origin[2])
     if not depth > 0:

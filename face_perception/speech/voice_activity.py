@@ -19,9 +19,9 @@ _CONTEXT = 64
 class Activity:
     """Of one step of 32 ms, whose end lies ``end`` seconds after the first sample since ``reset``.
 
-    ``probability`` [0, 1] is the network's, of this step alone: no threshold and no hang-over is
-    in it. ``speaking`` has both. It changed last at ``since``, on the same scale as ``end``; NaN:
-    not since the reset.
+    ``probability`` [0, 1] is the network's output for this step alone, without threshold or
+    hang-over. ``speaking`` has both. ``since`` is when it last changed, on the same scale as
+    ``end``; NaN: not since the reset.
     """
 
     end: float

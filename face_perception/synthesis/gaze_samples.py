@@ -1,6 +1,6 @@
-"""Simulated people who are being calibrated: their gain and bias are known, and who does not look.
+"""Simulated people in a gaze calibration, with known gain and bias, who may look elsewhere.
 
-Angles are (yaw, pitch) in radians. No face and no image: only what an estimator would answer.
+Angles are (yaw, pitch) in radians. No faces or images: only the output of an estimator.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ Pair = tuple[float, float]
 
 _FIELD = math.radians(40)  # outliers are anywhere within
 _LIDS = (0.16, -0.08, 0.55)  # usual heights of the upper lid, the lower lid and the brow
-_CLOSED = np.radians((0.0, -15.0))  # what an estimator answers in a blink, beside the look
-# By how much a smile moves upper lid, lower lid and brow, eye widths.
+_CLOSED = np.radians((0.0, -15.0))  # error of the estimate during a blink
+# Movement of upper lid, lower lid and brow in a smile, eye widths.
 _SMILE = np.array((-0.05, 0.08, -0.06))
 
 
@@ -28,10 +28,10 @@ class GazePeople:
     """How people differ: truth = gain * estimate + bias + error, on yaw and on pitch.
 
     ``gain`` is the mean over people and ``gain_spread`` its standard deviation; ``bias`` is the
-    standard deviation of the bias, and ``error`` that of what gain and bias leave, the same in all
-    images of a target; radians. ``noise`` is the standard deviation of the estimate in an image.
-    ``lid`` is how far the upper lid goes up per radian of look, eye widths, and ``lid_noise`` its
-    standard deviation at a target.
+    standard deviation of the bias, and ``error`` that of the remaining error, which is the same in
+    all images of a target; radians. ``noise`` is the standard deviation of the estimate in an
+    image. ``lid`` is the movement of the upper lid, eye widths per radian of look, and
+    ``lid_noise`` its standard deviation at a target.
     """
 
     gain: Pair = (1.0, 1.0)
@@ -43,7 +43,7 @@ class GazePeople:
     lid_noise: float = 0.01
 
     def draw(self, random: np.random.Generator) -> GazePerson:
-        """One of these people. Gains are at least a quarter of the mean."""
+        """Draws one person. Gains are at least a quarter of the mean."""
         gain = random.normal(self.gain, self.gain_spread)
         return GazePerson(
             self, np.maximum(gain, np.array(self.gain) / 4), random.normal(0, self.bias)
@@ -59,9 +59,7 @@ class GazePerson:
     bias: FloatArray
 
     def estimates(self, random: np.random.Generator, truths: npt.ArrayLike) -> FloatArray:
-        """What an estimator answers [N, 2], without noise of the image, for looks ``truths`` [N, 2]
-        at N places.
-        """
+        """The estimates [N, 2] for looks ``truths`` [N, 2] at N places, without the image's noise."""
         looks = np.asarray(truths, np.float64).reshape(-1, 2)
         error = random.normal(0, self.people.error, looks.shape)
         return np.asarray((looks - self.bias - error) / self.gain)
@@ -77,7 +75,7 @@ class GazePerson:
 
 @dataclass(frozen=True, slots=True)
 class GazeSamples:
-    """Images with open eyes of ``person`` who looks at targets, in the order of time.
+    """Images with open eyes of ``person``, who looks at targets, in order of time.
 
     ``estimates`` and ``truths`` [N, 2], ``targets`` [N] and ``lids`` [N, 3] (upper lid, lower lid,
     brow; eye widths).
@@ -104,11 +102,11 @@ def gaze_samples(
     spots: int = 1,
     smiles: float = 0.0,
 ) -> GazeSamples:
-    """One of ``people`` who looks at targets at ``places`` (yaw, pitch), ``images`` at each.
+    """One of ``people`` looks at targets at ``places`` (yaw, pitch), in ``images`` images each.
 
     ``blinks``, ``outliers`` and ``elsewhere`` are shares of the images, ``missed`` the share in
-    which a blink went unnoticed: the estimate is then 15 degrees below. Who looks ``elsewhere``
-    does so at ``spots`` that are ``apart`` radians from the target. ``smiles`` is the share of
+    which a blink was missed: the estimate is then 15 degrees too low. A look ``elsewhere`` is at
+    one of ``spots`` places, ``apart`` radians from the target. ``smiles`` is the share of
     targets at which the person smiles.
     """
     person = (people or GazePeople()).draw(random)
