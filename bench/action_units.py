@@ -104,8 +104,8 @@ def read(
 
 
 def intensities(pictures: Sequence[Picture]) -> dict[str, list[dict[int, float]]]:
-    """Intensities of each picture's action units, by state of the neutral; empty for people with too
-    few pictures.
+    """Intensities of each picture's action units, by state of the neutral; empty for people with
+    too few pictures.
     """
     people: dict[str, list[Picture]] = defaultdict(list)
     for picture in pictures:
@@ -209,9 +209,9 @@ def population(pictures: Sequence[Picture]) -> tuple[Features, Features, int, in
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
     parser.add_argument("lists", metavar="LIST.csv", type=Path, nargs="+")
-    parser.add_argument("--population", action="store_true", help="fit POPULATION and SPREAD
-    instead") parser.add_argument("--blendshapes", action="store_true", help="use blendshapes as
-    evidence") args = parser.parse_args()
+    parser.add_argument("--population", action="store_true", help="fit POPULATION, SPREAD instead")
+    parser.add_argument("--blendshapes", action="store_true", help="use them as evidence")
+    args = parser.parse_args()
     tracker = load_tracker()
     network = BlendshapesNet(load("blendshapes")) if args.blendshapes else None
     for listing in args.lists:

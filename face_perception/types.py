@@ -262,7 +262,7 @@ class ActionUnits:
 
 @dataclass(frozen=True, slots=True)
 class Blendshapes:
-    """Strengths [52] in [0, 1] for one face, in the order of ``BLENDSHAPES``; NaN: not estimated."""
+    """Strengths [52], [0, 1], of one face in the order of ``BLENDSHAPES``; NaN: not estimated."""
 
     face_id: str
     source: str

@@ -59,7 +59,7 @@ class GazePerson:
     bias: FloatArray
 
     def estimates(self, random: np.random.Generator, truths: npt.ArrayLike) -> FloatArray:
-        """The estimates [N, 2] for looks ``truths`` [N, 2] at N places, without the image's noise."""
+        """Estimates [N, 2] of looks ``truths`` [N, 2] at N places, without an image's noise."""
         looks = np.asarray(truths, np.float64).reshape(-1, 2)
         error = random.normal(0, self.people.error, looks.shape)
         return np.asarray((looks - self.bias - error) / self.gain)
