@@ -38,7 +38,7 @@ def main(package: Path, output: Path) -> None:
 
 
 def member(archive: tarfile.TarFile, name: str, sha256: str) -> bytes:
-    """A file of the package; ends the program where it is another than the one above."""
+    """A file of the package; ends the program if its sha256 is not the one above."""
     file = archive.extractfile(name)
     data = file.read() if file else b""
     if hashlib.sha256(data).hexdigest() != sha256:

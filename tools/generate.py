@@ -1,6 +1,5 @@
-"""Writes what is generated: from the code config/<node>.yaml, docs/parameters.md and the fields in
-docs/offline.md, from bench/results the tables in
-docs/trust.md and its diagram.
+"""Writes the generated files: config/<node>.yaml, docs/parameters.md and the fields in
+docs/offline.md from the code, the tables and the diagram of docs/trust.md from bench/results.
 
 `python3 tools/generate.py --check` fails where a file is not what the code says (a test runs it).
 """
@@ -78,7 +77,7 @@ def document() -> str:
 def fill(page: str, name: str, text: str) -> str:
     """``page`` with ``text`` between its markers ``<!-- name -->`` and ``<!-- end of name -->``.
 
-    Raises ValueError where the page does not have both markers exactly once.
+    Raises ValueError if the page does not have both markers exactly once.
     """
     begin, end = f"<!-- {name} -->", f"<!-- end of {name} -->"
     if page.count(begin) != 1 or page.count(end) != 1:

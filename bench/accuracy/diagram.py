@@ -1,4 +1,4 @@
-"""The reliability diagram of docs/trust.md as SVG: probability said against share seen."""
+"""The reliability diagram of docs/trust.md as SVG: stated probability against observed share."""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ def _is_bin(item: Any) -> bool:
 
 
 def reliability_svg(series: Mapping[str, Bins]) -> str:
-    """One curve a series, the diagonal of honest probabilities, and a key.
+    """One curve for each series, the diagonal of perfect calibration, and a key.
 
-    The area of a dot goes with the number of samples in its bin.
+    Larger dots stand for bins with more samples.
     """
     height = _SIDE + 2 * _MARGIN + _KEY * len(series)
     parts = [

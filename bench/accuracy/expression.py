@@ -1,4 +1,4 @@
-"""Expression on labelled pictures, and what is derived from it: valence and arousal."""
+"""Expression on labelled pictures, and the valence and arousal that are derived from it."""
 
 from __future__ import annotations
 
@@ -102,7 +102,7 @@ def _yaw(one: Still) -> float:
 
 
 def _proxies(found: Sequence[Still], name: str) -> list[Row]:
-    """Valence and arousal as ranks of classes: no set with labels of their own is public here."""
+    """Valence and arousal by the rank of classes, because no public set labels them."""
     rows = []
     for output, high, low in (
         ("valence", ("happy",), _NEGATIVE),

@@ -1,4 +1,4 @@
-"""Faces that are found, and what is taken for a face: crops, small, dark and turned pictures."""
+"""Found and false faces: in cropped, small, dark and turned pictures."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ from face_perception.types import Camera, Face, Frame, Image
 
 _CROPS = "press photographs A-H"
 _EMPTY = "t-top"
-_SIDE = 1920  # pixels that a photograph without people is shrunk to
-_EVERY = 4  # pictures of which one is also looked at small, dark and turned
+_SIDE = 1920  # pixels; larger photographs without people are shrunk to this
+_EVERY = 4  # one picture in so many is also measured small, dark and turned
 _WIDTHS = (96, 64, 48, 32, 24)  # of the crop, in pixels; the face is about 0.6 of it
 _LIGHT = ((0.25, 2.0), (0.1, 4.0), (0.05, 4.0))  # share of the light, noise in grey levels
 _TURNS = (60, 90, 120, 150, 180, 210, 240)  # degrees
-_UPRIGHT = math.radians(45)  # error of roll from which on a turned face counts as wrong
-_STREAM, _RATE = 8, 15.0  # images of a photograph as a stream, hertz
+_UPRIGHT = math.radians(45)  # above this error of roll a turned face counts as wrong
+_STREAM, _RATE = 8, 15.0  # a photograph as a stream: number of images, and their rate, hertz
 
 
 def run(context: Context) -> Findings:
@@ -103,7 +103,7 @@ def _look_for_faces(chosen: Sequence[Labelled]) -> dict[str, dict[str, list[tupl
 
 
 def _roll_error(face: Face | None, turn: float) -> float:
-    """How far the roll is from that of a face turned by ``turn``; 0 where nobody is found."""
+    """Error of the roll of a face turned by ``turn``, radians; 0 without a face."""
     if face is None or face.pose is None:
         return 0.0
     return abs(math.remainder(face.pose.roll - turn, 2 * math.pi))
@@ -135,7 +135,7 @@ def _false(context: Context) -> Findings:
 
 
 def _look_at_empty(image: Image) -> tuple[list[float], int]:
-    """Confidence of each false face of a still, and how many a stream of it ends with."""
+    """Confidence of each false face in a still, and the number of faces at the end of a stream."""
     image = np.ascontiguousarray(no_larger_than(image, _SIDE))
     height, width = image.shape[:2]
     camera = Camera.assume(width, height)

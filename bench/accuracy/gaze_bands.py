@@ -1,8 +1,9 @@
 """Gaze of people who look at the lens and away from it: 56 people of the Columbia Gaze Data Set.
 
 The public copy holds bands of eyes (brows to nose). Each is set into the face of a donor
-(`donor.py`) and seen as a still by a camera 2 m away. Set into a donor, whole faces were told with
-0.97 of their sideways gain and 1.20 of their vertical one (one person, 45 pictures, 2026-11-30).
+(`donor.py`) and seen as a still by a camera 2 m away. Effect of this on the gain: the bands of
+whole faces, set into a donor, have 0.97 of the sideways gain and 1.20 of the vertical gain of the
+whole faces (one person, 45 pictures, 2026-11-30).
 """
 
 from __future__ import annotations
@@ -43,9 +44,9 @@ _FILE = re.compile(r"(?P<person>\d+)_2m_0P_(?P<up>-?\d+)V_(?P<side>-?\d+)H")
 _FOCAL = 2.0 / 0.089
 # Where the outer canthi are in a band, as shares of its width, before they are measured.
 _GUESS = (np.array([0.15, 0.245]), np.array([0.8, 0.235]))
-_CORNERS = (15, 10)  # degrees to the side and up of the outer four of five targets
+_CORNERS = (15, 10)  # degrees to the side and up or down; the outer four of five targets
 _SMALL = 38.0  # pixels between the outer canthi: a face 1.5 m from a 640-pixel camera
-_SMALL_PEOPLE = 6  # every so many people are looked at as small as that
+_SMALL_PEOPLE = 6  # one person in so many is also measured at this size
 _PLACES = (
     ("5° to the side", 5, 0),
     ("10° to the side", 10, 0),
@@ -105,8 +106,10 @@ def _figures(looks: Sequence[Look], findings: Findings) -> list[Row]:
 def _calibrated(
     looks: Sequence[Look], taught: Callable[[Look], bool], condition: str
 ) -> tuple[Told, list[float], list[str]]:
-    """Each person calibrated on the looks that ``taught`` says, tested on the others: what is told
-    of those, the promised errors in degrees, and the reasons of refusals (empty: none).
+    """Calibrates each person on the looks for which ``taught`` is true and tests on the others.
+
+    Returns the gazes of those, the expected error in degrees and the reason of the refusal (empty:
+    accepted) of each person.
     """
     tested: list[Look] = []
     gazes = []
@@ -126,7 +129,7 @@ def _calibrated(
 
 
 def _place(look: Look) -> tuple[int, int]:
-    """Degrees to the image's right and up of the target."""
+    """Place of the target: degrees to the image's right, and up."""
     yaw, pitch = geometry.yaw_pitch(look.truth)
     return round(math.degrees(yaw)), round(math.degrees(pitch))
 
@@ -167,7 +170,7 @@ def _of_small() -> str:
 
 
 def _look(files: Sequence[Path], donor_picture: Path, small: float) -> list[Look]:
-    """The looks of which a valid gaze was told."""
+    """The looks with a valid gaze."""
     tracker = product.tracker()
     donor = Donor(read_picture(donor_picture), tracker)
     looks = []
@@ -191,7 +194,7 @@ def _look(files: Sequence[Path], donor_picture: Path, small: float) -> list[Look
 def _seen(
     donor: Donor, band: FloatArray, right: FloatArray, left: FloatArray, small: float
 ) -> tuple[Image, Camera]:
-    """The composite and the camera that sees it: the line to the lens passes between the eyes."""
+    """The composite and its camera, whose axis passes between the eyes."""
     image, origin = donor.with_band(band, right, left)
     apart = float(np.linalg.norm(left - right))
     middle = (right + left) / 2 + origin

@@ -1,4 +1,4 @@
-"""Gaze of one person who looks at a tablet, in absolute geometry: camera, screen and depth known.
+"""Gaze of one person who looks at a tablet, with known camera, screen and depth.
 
 The person's eyes are 0.28 m from the camera, and the targets 6 to 39 degrees below it.
 """
@@ -42,7 +42,7 @@ from face_perception.types import Camera, Face, FloatArray
 NAME = "tablet"
 _CANTHI = (RIGHT_OUTER_CANTHUS, RIGHT_INNER_CANTHUS, LEFT_INNER_CANTHUS, LEFT_OUTER_CANTHUS)
 _BEHIND = 0.009  # metres from the canthi to the centre of the eyeball
-_NEAR = 3  # pixels about a canthus whose depth counts
+_NEAR = 3  # pixels around a canthus whose depth is used
 _MIDDLE = (0.5, 0.5)
 
 
@@ -66,8 +66,10 @@ class _Geometry:
         )
 
     def target(self, x: float, y: float) -> FloatArray:
-        """[3] metres in the optical frame, of shares of the screen from its upper left corner as
-        the person sees it. The screen lies in the camera's plane; its left is the image's right.
+        """Point [3] in the optical frame, metres, from shares of the screen's width and height.
+
+        The shares count from the upper left corner as the person sees it. The screen lies in the
+        camera's plane; its left is the image's right.
         """
         return np.array([(0.5 - x) * self.width, self.gap + y * self.height, 0.0])
 

@@ -1,4 +1,4 @@
-"""The pictures with a labelled expression: who, which class, where the file is."""
+"""The pictures with a labelled expression: person, class and file of each."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pathlib import Path
 from bench.accuracy.context import Context
 from bench.accuracy.data_sets import CK, MUXSPACE, Missing
 
-# What the sets call a class, and what the product calls it. Contempt has no class here.
+# Names of classes in the sets, and in the product. The product has no class for contempt.
 _CLASSES = {
     "neutral": "neutral",
     "anger": "angry",
@@ -23,8 +23,8 @@ _CLASSES = {
     "sadness": "sad",
     "surprise": "surprised",
 }
-_MOST = 150  # press photographs of one class: most of them are neutral or happy
-_MOST_OF_PERSON = 4  # of these: else one class is mostly one person
+_MOST = 150  # most press photographs of one class, because most are neutral or happy
+_MOST_OF_PERSON = 4  # most of these of one person, so that none dominates a class
 _LETTERS = "ABCDEFGH"  # first letters of names that are read; the others are kept aside
 
 
@@ -52,7 +52,7 @@ def ck_plus(context: Context) -> list[Labelled]:
 def press(context: Context) -> list[Labelled]:
     """Press photographs whose names begin with A to H, chosen by the hash of the name.
 
-    At most ``_MOST`` of a class and ``_MOST_OF_PERSON`` of one person in it. Pictures that have two
+    At most ``_MOST`` of a class and ``_MOST_OF_PERSON`` of one person in it. Pictures with two
     different labels are left out.
     """
     folder = MUXSPACE.folder(context.data)

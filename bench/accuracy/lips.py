@@ -1,4 +1,4 @@
-"""Lips of the talking face against lips of people who say the same: GRID clips with their sound."""
+"""Lips of the talking face against those of people with the same words: GRID clips with sound."""
 
 from __future__ import annotations
 

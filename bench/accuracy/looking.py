@@ -1,6 +1,6 @@
-"""People whose true direction of gaze is known: their looks, calibration, and what is told of them.
+"""Looks of people with known true gaze, their calibration, and rows about their estimated gaze.
 
-Calibration goes through the product's own interface: collections, people, stored calibrations.
+Calibration uses the product's own interface: collections, people, stored calibrations.
 """
 
 from __future__ import annotations
@@ -39,10 +39,10 @@ from face_perception.gaze import (
 )
 from face_perception.types import Camera, Face, FloatArray, Frame, Gaze, Image
 
-CONTACT = 0.5  # probability from which on eye contact counts as said
+CONTACT = 0.5  # probability above which eye contact counts as reported
 _SAMPLES = 12  # for each target: the pictures of it, repeated
 _INTERVAL = 0.1  # seconds between samples, as in a stream
-_JITTER = math.radians(0.5)  # added to repeated pictures, on each axis, as frames would have
+_JITTER = math.radians(0.5)  # noise added on each axis to repeated pictures, as in a stream
 _PATIENCE = 400  # images for one target, before the collection counts as stuck
 _PERSON = "person"
 
@@ -52,7 +52,7 @@ class Look:
     """One picture of a person who looks at a known place.
 
     ``truth`` [3] is the unit vector from the eyes to that place, in the optical frame. ``group`` is
-    what intervals are drawn over: the person, or the target where there is one person only.
+    what intervals are drawn over: the person, or the target if there is only one person.
     """
 
     group: str
@@ -69,8 +69,8 @@ class Look:
 
 
 def see(image: Image, camera: Camera) -> tuple[Face, Gaze, bool] | None:
-    """The largest face of a still, its gaze without calibration, and whether it looks at the robot;
-    None where no face is found.
+    """The largest face of a still, its uncalibrated gaze, and its ``looking_at_robot``; None
+    without a face.
     """
     result = product.still().process(Frame(np.ascontiguousarray(image), 0.0, camera))
     if not result.faces:
@@ -81,8 +81,9 @@ def see(image: Image, camera: Camera) -> tuple[Face, Gaze, bool] | None:
 
 @dataclass(frozen=True, slots=True)
 class Calibrated:
-    """Gazes of a person after calibration, and the error that it promised, radians; with
-    ``refused``, the reason, the gazes are those before it and nothing is promised.
+    """Gazes of a person after calibration, and its expected error, radians.
+
+    ``refused`` is the reason of a refusal. The gazes are then uncalibrated and the error is NaN.
     """
 
     gazes: list[Gaze]
@@ -91,8 +92,8 @@ class Calibrated:
 
 
 def calibrate(targets: Sequence[Sequence[Look]], test: Sequence[Look]) -> Calibrated:
-    """Calibrates with the looks at each of ``targets``, repeated as frames of a stream, and applies
-    it to ``test``.
+    """Calibrates with the looks at each of ``targets``, repeated like the frames of a stream, and
+    applies the calibration to ``test``.
     """
     with tempfile.TemporaryDirectory() as folder:
         store = PeopleStore(Path(folder) / "people")
@@ -126,7 +127,7 @@ def calibrate(targets: Sequence[Sequence[Look]], test: Sequence[Look]) -> Calibr
         gazes = []
         for look in test:
             stamp += _INTERVAL
-            people.link(_PERSON, _PERSON)  # forgets the picture before: nothing is smoothed
+            people.link(_PERSON, _PERSON)  # resets the smoothing between pictures
             gaze = dataclasses.replace(look.gaze, face_id=_PERSON)
             gazes += people.update(stamp, look.camera, [_face(look)], [gaze])
         return Calibrated(gazes, store.get(_PERSON)[GEOMETRIC].expected_residual)
@@ -145,7 +146,7 @@ def _jittered(direction: FloatArray, random: np.random.Generator) -> FloatArray:
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """Looks with the gazes that were told of them, in one condition such as "one target"."""
+    """Looks and their estimated gazes in one condition, such as "one target"."""
 
     looks: Sequence[Look]
     gazes: Sequence[Gaze]
@@ -158,7 +159,7 @@ class Told:
         return Row("gaze", figure, estimate, unit, self.data, condition, self.per)
 
     def where(self, keep: Callable[[Gaze], bool]) -> Told:
-        """The looks of whose gaze ``keep`` is true."""
+        """The looks for whose gaze ``keep`` is true."""
         pairs = [(a, b) for a, b in zip(self.looks, self.gazes, strict=True) if keep(b)]
         return dataclasses.replace(self, looks=[a for a, _ in pairs], gazes=[b for _, b in pairs])
 
@@ -172,7 +173,7 @@ class Told:
         return [look.group for look in self.looks]
 
     def contact(self) -> list[float]:
-        """Probability of eye contact; NaN counts as none told."""
+        """Probability of eye contact of each gaze; NaN: unknown."""
         return [g.eye_contact for g in self.gazes]
 
     def angles(self) -> tuple[FloatArray, FloatArray]:
@@ -197,8 +198,9 @@ def error_row(told: Told, figure: str = "error") -> Row:
 
 
 def gain_rows(told: Told) -> list[Row]:
-    """How much of a look to the side and up is told: slope of the gaze on the truth in each group,
-    mean over groups. 1 is right; less: a look is told nearer to the lens than it is.
+    """Gain of yaw and pitch: slope of the gaze on the truth in each group, mean over groups.
+
+    1 is right; with less, looks seem closer to the lens than they are.
     """
     truth, said = told.angles()
     rows = []
@@ -221,10 +223,10 @@ def gain_rows(told: Told) -> list[Row]:
 
 
 def sigma_rows(told: Told) -> list[Row]:
-    """Root mean square of error over the standard deviation that was said: 1 is honest, more is
-    overconfident. Nothing where none was said.
+    """Root mean square of error over stated standard deviation: 1 is right, more is overconfident.
 
-    A gaze says its deviation about ``gain * truth``, as yaw and pitch in the normalised camera.
+    Leaves out gazes without a stated deviation. A gaze states its deviation about ``gain * truth``,
+    for yaw and pitch in the normalised camera.
     """
     rows = []
     for axis, name in enumerate(("yaw", "pitch")):
@@ -249,13 +251,13 @@ def _rms(values: FloatArray, groups: Sequence[str]) -> Estimate:
 
 
 def contact_row(told: Told, detail: str) -> Row:
-    """Share of looks whose eye contact is told with more than ``CONTACT``."""
+    """Share of looks whose eye contact is above ``CONTACT``."""
     said = [c > CONTACT for c in told.contact()]
     return told.row(f"eye contact > {CONTACT:g}", mean(said, told.groups), "share", detail)
 
 
 def contact_rows(told: Told) -> list[Row]:
-    """Eye contact at the lens and off it, how well it ranks, and how honest it is."""
+    """Eye contact at the lens and elsewhere, its rank (AUC) and its calibration error (ECE)."""
     lens, off = told.part(lambda k: k.at_lens), told.part(lambda k: not k.at_lens)
     rows = [
         contact_row(part, detail)
@@ -283,7 +285,7 @@ def contact_rows(told: Told) -> list[Row]:
 
 
 def robot_rows(told: Told) -> list[Row]:
-    """``looking_at_robot`` of single pictures, at the lens and off it."""
+    """``looking_at_robot`` of single pictures, at the lens and elsewhere."""
     return [
         told.row(
             "looking_at_robot",
@@ -300,5 +302,5 @@ def robot_rows(told: Told) -> list[Row]:
 
 
 def raw(looks: Sequence[Look], data: str, per: str) -> Told:
-    """What is told without calibration."""
+    """The gazes without calibration."""
     return Told(looks, [look.gaze for look in looks], "not calibrated", data, per)

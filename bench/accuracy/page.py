@@ -1,4 +1,4 @@
-"""The tables and the diagram of docs/trust.md, from the JSON files of runs: they cannot drift."""
+"""Makes the tables and the diagram of docs/trust.md from the JSON files of runs."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def read_runs(folder: Path) -> list[dict[str, Any]]:
 
 
 def blocks(runs: Sequence[Mapping[str, Any]]) -> dict[str, str]:
-    """Markdown of each block by its name. Each measure is shown as the newest run has it."""
+    """Markdown of each block by its name. Each measure comes from the newest run that has it."""
     newest: dict[str, tuple[Mapping[str, Any], list[Row]]] = {}
     for run in runs:
         for name in dict.fromkeys(row["measure"] for row in run["rows"]):

@@ -14,7 +14,7 @@ GREY = 127
 
 
 def read_picture(path: Path) -> Image:
-    """RGB uint8 [H, W, 3]. Raises ValueError where the file is no picture."""
+    """RGB uint8 [H, W, 3]. Raises ValueError if the file is not a picture."""
     image = cv2.imread(str(path), cv2.IMREAD_COLOR)
     if image is None:
         raise ValueError(f"{path} is not a picture that OpenCV can read")

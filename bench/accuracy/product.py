@@ -10,7 +10,7 @@ from face_perception.perception import Perception
 
 @functools.cache
 def still() -> Perception:
-    """As `face-perception run` on a picture; remembers nothing from one to the next."""
+    """As `face-perception run` on a picture; keeps nothing between pictures."""
     return Perception.load(threads=1, single_image=True)
 
 

@@ -1,4 +1,4 @@
-"""What a result rests on: commit, code, models, versions, data; as hashes."""
+"""What a result depends on: commit, versions, and hashes of code, models and data."""
 
 from __future__ import annotations
 
@@ -45,12 +45,12 @@ def models() -> dict[str, str]:
 
 @functools.cache
 def product() -> str:
-    """``product_now`` at the first call: of the code that runs, where that is early enough."""
+    """``product_now`` at the first call; call it early, so that it is of the running code."""
     return product_now()
 
 
 def product_now() -> str:
-    """Hash of everything that a result depends on but the data: code here and there, models."""
+    """Hash of all that a result depends on except data: code, configuration, models, versions."""
     code = [
         *ROOT.glob("face_perception/**/*.py"),
         *ROOT.glob("bench/accuracy/*.py"),
@@ -73,7 +73,7 @@ def versions() -> dict[str, str]:
 def commit() -> tuple[str, bool]:
     """The commit of the project, and whether files differ from it; ("unknown", True) outside git.
 
-    Files that the bench itself writes (bench/results, docs) do not count.
+    Ignores files that the bench itself writes (bench/results, docs).
     """
 
     def git(*arguments: str) -> str:

@@ -50,7 +50,7 @@ def plural(per: str) -> str:
 
 
 def origin() -> dict[str, Any]:
-    """What the results of a run rest on beside the data. Call it before the run."""
+    """What the results of a run depend on besides the data. Call it before the run."""
     commit, changed = provenance.commit()
     return {
         "commit": commit,
@@ -69,7 +69,7 @@ def document(
 ) -> dict[str, Any]:
     """Everything about a run, as plain JSON values.
 
-    ``changed`` is true where the code was not its commit's, or changed while the run went on.
+    ``changed`` is true if the code differed from its commit, or changed during the run.
     """
     changed = origin["changed"] or provenance.product_now() != origin["product"]
     now = datetime.datetime.now(datetime.timezone.utc)
@@ -108,7 +108,7 @@ def write(made: Mapping[str, Any], folder: Path) -> Path:
 
 
 def plain(value: Any) -> Any:
-    """The value with NaN as None, and no more digits than mean anything."""
+    """The value with None for NaN, and numbers rounded to 5 digits."""
     if isinstance(value, dict):
         return {str(key): plain(inner) for key, inner in value.items()}
     if isinstance(value, list | tuple):

@@ -22,8 +22,9 @@ _UPPER_LIP, _LOWER_LIP = 13, 14  # inner middle of the lips
 
 @dataclass(slots=True)
 class Speaker:
-    """One clip: for each frame its time, the ids seen, intensity of AU45 and the opening of the
-    lips as a share of the distance between the outer canthi; NaN where there is no face.
+    """One clip: for each frame its time, face ids, intensity of AU45 and opening of the lips.
+
+    The opening is a share of the distance between the outer canthi. NaN without a face.
     """
 
     name: str

@@ -1,4 +1,4 @@
-"""Statistics of the accuracy tables: intervals, rank and class measures, calibration. No data."""
+"""Statistics for the accuracy tables: intervals, rank and class measures, calibration error."""
 
 from __future__ import annotations
 
@@ -34,9 +34,9 @@ def bootstrap(
 ) -> Estimate:
     """``figure`` of the samples 0 to ``n`` - 1, with the percentile bootstrap (Efron 1979).
 
-    ``figure`` takes the indices of samples, some of them several times, and may return NaN where
-    the draw does not define it. ``groups`` [n] names the person of each sample: then whole people
-    are drawn, since samples of one person are not independent. Raises ValueError without samples.
+    ``figure`` takes indices of samples, which may repeat, and may return NaN if a draw does not
+    define it. ``groups`` [n] names the person of each sample. Whole people are then drawn, because
+    samples of one person are not independent. Raises ValueError without samples.
     """
     if n < 1:
         raise ValueError("a figure needs at least one sample")
@@ -67,7 +67,7 @@ def mean(values: npt.ArrayLike, groups: Sequence[Hashable] | None = None) -> Est
 
 
 def mean_of_people(values: npt.ArrayLike, groups: Sequence[Hashable]) -> Estimate:
-    """Mean over people of each one's mean, so that who has more samples does not count for more."""
+    """Mean over people of each person's mean: people count equally, whatever their samples."""
     array = np.asarray(values, np.float64)
     names = list(dict.fromkeys(groups))
     own = np.array([array[[g == name for g in groups]].mean() for name in names])
@@ -78,7 +78,7 @@ def mean_of_people(values: npt.ArrayLike, groups: Sequence[Hashable]) -> Estimat
 def auc(score: npt.ArrayLike, label: npt.ArrayLike) -> float:
     """Area under the ROC curve: probability that a positive scores above a negative, ties half.
 
-    Samples whose score is NaN are left out; NaN where one class has no sample.
+    Leaves out samples whose score is NaN. NaN if one class has no sample.
     """
     scores, labels = np.asarray(score, np.float64), np.asarray(label, bool)
     known = np.isfinite(scores)
@@ -91,14 +91,14 @@ def auc(score: npt.ArrayLike, label: npt.ArrayLike) -> float:
 
 
 def _ranks(values: Array) -> Array:
-    """Ranks from 1; equal values have the mean of theirs."""
+    """Ranks from 1; equal values share their mean rank."""
     _, inverse, counts = np.unique(values, return_inverse=True, return_counts=True)
     last = np.cumsum(counts)
     return (last - (counts - 1) / 2)[inverse]
 
 
 def macro_f1(truth: npt.ArrayLike, said: npt.ArrayLike, classes: Sequence[Hashable]) -> float:
-    """Mean F1 of ``classes``; one that neither occurs nor is said is left out."""
+    """Mean F1 of ``classes``, without those that neither occur nor are predicted."""
     t, s = np.asarray(truth), np.asarray(said)
     scores = []
     for one in classes:
@@ -112,7 +112,7 @@ def macro_f1(truth: npt.ArrayLike, said: npt.ArrayLike, classes: Sequence[Hashab
 def balanced_accuracy(
     truth: npt.ArrayLike, said: npt.ArrayLike, classes: Sequence[Hashable]
 ) -> float:
-    """Mean over the classes that occur of the share that is recognised."""
+    """Mean recall over the classes that occur."""
     t, s = np.asarray(truth), np.asarray(said)
     shares = [float((s[t == one] == one).mean()) for one in classes if (t == one).any()]
     return float(np.mean(shares)) if shares else float("nan")
@@ -121,14 +121,14 @@ def balanced_accuracy(
 def confusion(
     truth: npt.ArrayLike, said: npt.ArrayLike, classes: Sequence[Hashable]
 ) -> list[list[int]]:
-    """Counts: a row for each true class, a column for each said one."""
+    """Counts: a row for each true class, a column for each predicted class."""
     t, s = np.asarray(truth), np.asarray(said)
     return [[int(((t == a) & (s == b)).sum()) for b in classes] for a in classes]
 
 
 def calibration_error(said: npt.ArrayLike, happened: npt.ArrayLike, bins: int = 10) -> float:
-    """Expected calibration error (Naeini et al., AAAI 2015): mean gap between the probability that
-    was said and the share that happened, over equally wide bins, weighted by their samples.
+    """Expected calibration error (Naeini et al., AAAI 2015): mean gap between the stated
+    probability and the share that came true, over equally wide bins, weighted by their samples.
     """
     rows = reliability(said, happened, bins)
     total = sum(row["n"] for row in rows)
@@ -139,7 +139,7 @@ def calibration_error(said: npt.ArrayLike, happened: npt.ArrayLike, bins: int = 
 def reliability(
     said: npt.ArrayLike, happened: npt.ArrayLike, bins: int = 10
 ) -> list[dict[str, float]]:
-    """Mean probability said, share seen and samples of each bin of [0, 1] that has any."""
+    """Mean stated probability, share that came true and samples of each non-empty bin of [0, 1]."""
     p, y = np.asarray(said, np.float64), np.asarray(happened, np.float64)
     known = np.isfinite(p)
     p, y = p[known], y[known]
@@ -164,7 +164,7 @@ def ccc(said: npt.ArrayLike, truth: npt.ArrayLike) -> float:
 
 
 def slope(truth: npt.ArrayLike, estimate: npt.ArrayLike) -> float:
-    """Slope of the least-squares line of the estimate on the truth; NaN where the truth is one."""
+    """Slope of the least-squares line of the estimate on the truth; NaN for a single truth."""
     t = np.asarray(truth, np.float64)
     e = np.asarray(estimate, np.float64)
     t = t - t.mean()

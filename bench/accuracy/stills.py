@@ -1,4 +1,4 @@
-"""What the product says of labelled pictures: the JSON face of each, as `face-perception run`."""
+"""The product's results for labelled pictures: the JSON face of each, as `face-perception run`."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ SOURCES = (
 
 
 def stills(context: Context, source: Source) -> list[Still]:
-    """All pictures of the set through the product. Raises Missing."""
+    """Results for all pictures of the set. Raises Missing."""
     chosen = source.pictures(context)
     files = [one.file for one in chosen]
     key = (context.use(source.data_set, files), *(one.label for one in chosen))
@@ -56,7 +56,7 @@ def _look(chosen: Sequence[Labelled], source: Source) -> list[Still]:
     seen = []
     for one in counted(chosen, source.name):
         image = read_picture(one.file)
-        # With a margin: that faces that fill the picture are found is measured by itself.
+        # Add a margin: faces that fill the picture are a measure of their own (`faces.py`).
         image = with_margin(with_width(image, image.shape[1] * source.scale))
         height, width = image.shape[:2]
         frame = Frame(np.ascontiguousarray(image), 0.0, Camera.assume(width, height))

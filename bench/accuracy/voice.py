@@ -67,7 +67,7 @@ def _hear(listener: VoiceActivity, file: Path) -> tuple[Array, Array, Array]:
 
 
 def read_labels(file: Path, count: int) -> Array:
-    """Whether there is speech in each of ``count`` pieces of 10 ms: bool [count]."""
+    """Whether each of ``count`` pieces of 10 ms is speech: bool [count]."""
     truth = np.zeros(count, bool)
     fields = file.read_text().strip().split(",")[1:]
     for begin, end, speech in zip(fields[::3], fields[1::3], fields[2::3], strict=False):
