@@ -332,7 +332,74 @@ def test_a_head_alone_never_engages_but_keeps_who_is_engaged() -> None:
         Engagement.ENGAGING,
         Engagement.ENGAGED,
     ]
-    assert not any(a.looking_at_robot for a in seen_between(glare, 2.0, 4.0))
+    # Like a blink, glare counts once it has lasted.
+    assert all(a.looking_at_robot for a in seen_between(glare, 2.0, 2.39))
+    assert not any(a.looking_at_robot for a in seen_between(glare, 2.41, 4.14))
+
+
+@pytest.mark.parametrize("rate", [2.0, 5.0, 30.0])
+@pytest.mark.parametrize("gap", ["no gaze", "no valid gaze", "no gaze and no pose"])
+def test_a_gaze_that_is_missing_in_one_image_changes_nothing(gap: str, rate: float) -> None:
+    """A late message, a glint on glasses: neither the target nor the engagement flickers."""
+    at = (0.3, 0.0, 1.2)
+    # The head points elsewhere: a gap must not fall back on it.
+    anna = Person("anna", at, lambda t: ROBOT, head_at=beside(ROBOT, at, 45))
+    tracker = AttentionTracker()
+    for k in range(round(4 * rate)):
+        face, gazes = anna.face(k / rate), [anna.gaze(k / rate)]
+        if k % 7 == 3:
+            gazes = [dataclasses.replace(gazes[0], valid=False, eyes=Eyes.UNKNOWN)]
+            if gap != "no valid gaze":
+                gazes = []
+            if gap == "no gaze and no pose":
+                face = dataclasses.replace(face, pose=None)
+        (result,) = tracker.update(k / rate, [face], gazes)
+        assert result.looking_at_robot
+        assert (result.target, result.target_since) == (Target.ROBOT, 0.0)
+        assert result.source == "scripted"
+        assert result.confidence > 0.9
+        assert result.angle == pytest.approx(0, abs=1e-6)
+    assert result.engagement == Engagement.ENGAGED
+
+
+def test_the_angle_stays_that_of_the_gaze_during_a_blink() -> None:
+    at = (0.0, 0.0, 1.2)
+    anna = Person(
+        "anna",
+        at,
+        lambda t: ROBOT,
+        head_at=beside(ROBOT, at, 45),
+        eyes=lambda t: Eyes.BLINK if 1 <= t < 1.2 else Eyes.OPEN,
+    )
+    assert max(a.angle for a in seen_between(anna, 0.0, 2.0)) < 1e-6
+
+
+def test_a_gaze_that_is_seen_in_one_image_does_not_say_looking_at_the_robot() -> None:
+    """Dark glasses, the head towards the robot, a glimpse of the eyes now and then."""
+    anna = Person(
+        "anna",
+        (0.0, 0.0, 1.0),
+        lambda t: ROBOT,
+        eyes=lambda t: Eyes.OPEN if round(t * RATE) % 15 == 7 else Eyes.UNKNOWN,
+    )
+    found = seen_between(anna, 0.0, 3.0)
+    assert not any(a.looking_at_robot for a in found)
+    assert {a.source for a in found} == {"head_pose"}
+
+
+def test_eyes_that_are_seen_at_last_decide_without_a_time_of_looking_at_the_robot() -> None:
+    """Head towards the robot, eyes hidden, then seen to look elsewhere."""
+    at = (0.0, 0.0, 1.0)
+    anna = Person(
+        "anna",
+        at,
+        lambda t: beside(ROBOT, at, 25),
+        head_at=ROBOT,
+        eyes=lambda t: Eyes.UNKNOWN if t < 1 else Eyes.OPEN,
+    )
+    assert changes([anna], 3, lambda a: a.target)[0] == (0.0, Target.ROBOT)
+    assert changes([anna], 3, lambda a: a.target)[1][1] == Target.NONE
+    assert not any(a.looking_at_robot for a in seen_between(anna, 0.0, 3.0))
 
 
 def test_no_pose_and_no_gaze_is_unknown() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from enum import IntEnum
 
 import numpy as np
 
@@ -30,6 +31,14 @@ _MAX_HEAD_CONFIDENCE = 0.5
 _UNSTATED = LookError(math.radians(5), math.radians(5))
 
 
+class _Evidence(IntEnum):
+    """What a target is decided from, the better the higher."""
+
+    NOTHING = 0
+    HEAD = 1
+    EYES = 2
+
+
 @dataclass(frozen=True, slots=True)
 class _Look:
     """Where a face looks in this image: a ray, its source and its error."""
@@ -49,7 +58,10 @@ class _Memory:
     target: _Choice = _UNKNOWN
     target_since: float = math.nan
     confidence: float = math.nan
+    angle: float = math.nan
     source: str = ""
+    evidence: _Evidence = _Evidence.NOTHING
+    other_evidence_since: float = math.nan
     pending: _Choice = _UNKNOWN
     pending_since: float = math.nan
     away_since: float = math.nan
@@ -67,9 +79,12 @@ class AttentionTracker:
     It stays the target until its probability has been below ``leave_probability`` for
     ``leave_time``. A new face gets its target at once, so that a single image gives an answer.
 
-    Without a valid gaze the head's x axis is used: ``source`` is then "head_pose", ``confidence``
-    at most 0.5 and ``looking_at_robot`` false. Eyes that are closed for longer than a blink look at
-    nothing: ``target`` is NONE and ``source`` "eyes_closed". During a blink the target stays.
+    Where no valid gaze is known the head's x axis stands in: ``source`` is then "head_pose",
+    ``confidence`` at most 0.5 and ``looking_at_robot`` false. Eyes that are closed for longer than
+    a blink look at nothing: ``target`` is NONE and ``source`` "eyes_closed". During a blink the
+    target stays. It also stays while the gaze is missing for less than ``leave_time`` (a late
+    message, a glint on glasses): only then does the head stand in. A gaze that comes back counts
+    after ``enter_time``.
 
     Angles are radians, lengths metres in the optical frame, times seconds of stamps.
 
@@ -180,22 +195,27 @@ class AttentionTracker:
         memory.seen = stamp
         origin = eyes[face.id]
         state = Eyes.UNKNOWN if gaze is None else gaze.eyes
-        look = None if state == Eyes.CLOSED else self._look(face, gaze, origin)
-        angle = math.nan
-        if look is not None:
-            angle = geometry.angle_between(look.direction, self._robot - look.origin)
-        if state == Eyes.CLOSED:
+        closed = state == Eyes.CLOSED
+        looks = self._looks(face, gaze, origin)
+        best = _Evidence.EYES if closed else max(looks, default=_Evidence.NOTHING)
+        if state == Eyes.BLINK and memory.evidence == _Evidence.EYES:
+            best = _Evidence.EYES
+        at_once = self._settle_evidence(memory, stamp, best, at_once=closed) or closed
+        look = looks.get(memory.evidence)
+        if closed:
             probabilities: dict[_Choice, float] = {_NONE: 1.0}
-            memory.source = EYES_CLOSED
-        elif state == Eyes.BLINK and memory.target != _UNKNOWN and memory.source != HEAD_POSE:
-            # The target and its confidence stay as they were before the blink.
-            probabilities = {memory.target: memory.confidence}
-        elif look is None:
-            probabilities, memory.source = {_UNKNOWN: math.nan}, ""
-        else:
+            memory.source, memory.angle = EYES_CLOSED, math.nan
+        elif look is not None:
             others = {i: p for i, p in eyes.items() if i != face.id and p is not None}
             probabilities, memory.source = self._probabilities(look, others), look.source
-        self._settle(memory, stamp, self._choose(memory.target, probabilities))
+            memory.angle = geometry.angle_between(look.direction, self._robot - look.origin)
+        elif memory.evidence == _Evidence.NOTHING:
+            probabilities = {_UNKNOWN: math.nan}
+            memory.source, memory.angle = "", math.nan
+        else:
+            # A blink, or a gap in the evidence: what was looked at before still is, and as surely.
+            probabilities = {memory.target: memory.confidence}
+        self._settle(memory, stamp, self._choose(memory.target, probabilities), at_once=at_once)
         memory.confidence = probabilities.get(memory.target, 0.0)
         if memory.source == HEAD_POSE:
             memory.confidence = min(memory.confidence, _MAX_HEAD_CONFIDENCE)
@@ -205,7 +225,7 @@ class AttentionTracker:
             face_id=face.id,
             source=memory.source,
             looking_at_robot=memory.target == _ROBOT and memory.source != HEAD_POSE,
-            angle=angle,
+            angle=memory.angle,
             distance=distance,
             target=memory.target[0],
             target_id=memory.target[1],
@@ -218,19 +238,45 @@ class AttentionTracker:
             confidence=memory.confidence,
         )
 
-    def _look(self, face: Face, gaze: Gaze | None, origin: FloatArray | None) -> _Look | None:
+    def _looks(
+        self, face: Face, gaze: Gaze | None, origin: FloatArray | None
+    ) -> dict[_Evidence, _Look]:
+        """Where the eyes and the head of ``face`` point, as far as these are known."""
+        looks: dict[_Evidence, _Look] = {}
         if origin is None:
-            return None
+            return looks
         pose = face.pose
         has_pose = pose is not None and np.isfinite(pose.rotation).all()
         up = pose.rotation[:, 2] if pose is not None and has_pose else None
+        if pose is not None and has_pose:
+            looks[_Evidence.HEAD] = _Look(
+                origin, pose.rotation[:, 0], HEAD_POSE, self._head_error, up
+            )
         if gaze is not None and gaze.valid and _is_direction(gaze.direction):
             error = LookError.of(gaze)
             error = error if error.known else _UNSTATED
-            return _Look(origin, gaze.direction, gaze.source, error, up)
-        if pose is not None and has_pose:
-            return _Look(origin, pose.rotation[:, 0], HEAD_POSE, self._head_error, up)
-        return None
+            looks[_Evidence.EYES] = _Look(origin, gaze.direction, gaze.source, error, up)
+        return looks
+
+    def _settle_evidence(
+        self, memory: _Memory, stamp: float, best: _Evidence, *, at_once: bool
+    ) -> bool:
+        """Decide from the ``best`` evidence of this image once it has lasted; true on a change.
+
+        Without this a gaze that is missing in one image would make ``looking_at_robot`` false in
+        that image, and a gaze that is seen in one image only could make it true.
+        """
+        if best == memory.evidence:
+            memory.other_evidence_since = math.nan
+            return False
+        if math.isnan(memory.other_evidence_since):
+            memory.other_evidence_since = stamp
+        wait = self._leave_time if best < memory.evidence else self._enter_time
+        lasted = stamp - memory.other_evidence_since
+        if not (at_once or memory.evidence == _Evidence.NOTHING or lasted >= wait):
+            return False
+        memory.evidence, memory.other_evidence_since = best, math.nan
+        return True
 
     def _probabilities(self, look: _Look, others: Mapping[str, FloatArray]) -> dict[_Choice, float]:
         """Posterior probability of each candidate, and of none of them; the sum is 1."""
@@ -280,8 +326,8 @@ class AttentionTracker:
                 best, best_score = choice, score
         return best
 
-    def _settle(self, memory: _Memory, stamp: float, choice: _Choice) -> None:
-        """Make ``choice`` the target once it has lasted."""
+    def _settle(self, memory: _Memory, stamp: float, choice: _Choice, *, at_once: bool) -> None:
+        """Make ``choice`` the target once it has lasted, or ``at_once``."""
         if choice == memory.target:
             memory.pending, memory.away_since = choice, math.nan
             if math.isnan(memory.target_since):
@@ -293,11 +339,10 @@ class AttentionTracker:
             memory.away_since = stamp
         is_thing = choice[0] in (Target.ROBOT, Target.FACE)
         lasted = stamp - memory.pending_since
-        # The last condition ends a target whose rivals alternate, so that none of them lasts.
-        # EYES_CLOSED is set only after the time of a blink, so the target ends at once.
+        # The last condition ends a target whose rivals take turns and none of them lasts.
         if (
-            memory.target == _UNKNOWN
-            or memory.source == EYES_CLOSED
+            at_once
+            or memory.target == _UNKNOWN
             or lasted >= (self._enter_time if is_thing else self._leave_time)
             or stamp - memory.away_since >= self._leave_time
         ):
