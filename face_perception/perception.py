@@ -43,9 +43,10 @@ from face_perception.types import ActionUnits, Blendshapes, Face, Frame, Gaze, N
 class Perception:
     """Tracker, gaze, affect and attention in one, on a stream of frames. For one thread.
 
-    ``people`` calibrate the gaze of the faces that are linked to them, and give eye contact; the
-    largest face is linked to ``person``, where one is named, until it is lost. Likewise ``neutral``
-    is taken as the neutral face of the largest one.
+    ``people`` calibrate the gaze of the faces that are linked to them, and give eye contact.
+    ``person``, where one is named, is the largest face of the first image that shows one; with that
+    face's id the link ends, and nobody else is linked: a newcomer may be somebody else. Likewise
+    ``neutral`` is taken as the neutral face of that face only.
 
     With ``single_image`` every frame stands on its own: a face counts at once, none is followed,
     head pose and gaze are means of the image and its mirror image (see ``mirror``), and an assumed
@@ -74,6 +75,7 @@ class Perception:
         self._people = people
         self._person = person
         self._neutral = neutral
+        self._known = ""  # id of the face that ``person`` and ``neutral`` belong to
         self._blendshapes = blendshapes
         self._action_units = action_units
         self._expressions = expressions
@@ -145,9 +147,11 @@ class Perception:
             gazes = estimate_gazes(self._gaze, frame, faces)
         ids = [face.id for face in faces]
         self._gaze.keep(ids)
+        if faces and not self._known:
+            self._known = _largest(faces).id
+            if self._people is not None and self._person:
+                self._people.link(self._known, self._person)
         if self._people is not None:
-            if self._person and faces and self._person not in self._people.linked().values():
-                self._people.link(_largest(faces).id, self._person)
             gazes = self._people.update(stamp, frame.camera, faces, gazes)
         blendshapes = self._blendshapes.estimate(faces) if self._blendshapes else []
         units = self._units(stamp, faces, blendshapes)
@@ -166,7 +170,8 @@ class Perception:
         )
 
     def take_neutral(self, frames: Iterable[Frame]) -> None:
-        """Sets the neutral face of the largest face from now on: the median over ``frames``.
+        """Take the largest face of other images as the neutral face of ``person`` (see there): the
+        median of its measures. What is followed is left alone.
 
         Measures the largest face of each frame. Does not affect the faces that are followed. Raises
         ValueError if no face can be measured in any frame.
@@ -187,9 +192,9 @@ class Perception:
     ) -> list[ActionUnits]:
         units_of, ids = self._action_units, [face.id for face in faces]
         units_of.keep(ids)
-        taken = any(units_of.neutral(face_id) == Neutral.SET for face_id in ids)
-        if self._neutral is not None and faces and not taken:
-            units_of.set_neutral(_largest(faces).id, self._neutral)
+        is_set = units_of.neutral(self._known) == Neutral.SET
+        if self._neutral is not None and self._known in ids and not is_set:
+            units_of.set_neutral(self._known, self._neutral)
         shapes = {found.face_id: found for found in blendshapes}
         return [units_of.estimate(face, stamp, shapes.get(face.id)) for face in faces]
 
@@ -200,6 +205,7 @@ class Perception:
         """
         for memory in self._memories:
             memory.reset()
+        self._known = ""
         if self._people is not None:
             for face_id in self._people.linked():
                 self._people.link(face_id, "")

@@ -1,0 +1,96 @@
+"""Whose calibration and neutral face a stream's faces get: the person who was named, nobody else."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, cast
+
+import numpy as np
+import pytest
+from gaze_scene import CAMERA, Actor
+
+from face_perception.affect import LandmarkActionUnits, SmoothExpressions
+from face_perception.affect.features import POPULATION
+from face_perception.attention import AttentionTracker
+from face_perception.gaze import GeometricGaze, People, PeopleStore
+from face_perception.perception import Perception
+from face_perception.results import Result
+from face_perception.types import Expression, Face, FaceCrop, Frame, Neutral
+
+
+class _Script:
+    """Stands in for tracker and expression network: the faces of each image are given."""
+
+    faces: Sequence[Face] = ()
+
+    def track(self, frame: Frame) -> list[Face]:
+        return list(self.faces)
+
+    def estimate(self, crops: Sequence[FaceCrop]) -> list[Expression]:
+        return [Expression(crop.face_id, "none", np.full(7, 1 / 7)) for crop in crops]
+
+
+class _Stream:
+    def __init__(self, people: PeopleStore) -> None:
+        self._script = cast(Any, _Script())
+        estimator = GeometricGaze()
+        self._perception = Perception(
+            self._script,
+            estimator,
+            LandmarkActionUnits(),
+            self._script,
+            SmoothExpressions(),
+            AttentionTracker(),
+            people=People(people, {estimator.name: estimator.revision}),
+            person="ada",
+            neutral=POPULATION,
+        )
+        self._stamp = 0.0
+
+    def show(self, seconds: float, *ids: str) -> Result:
+        """The result of the last image of some seconds in which these faces are seen."""
+        image = np.zeros((CAMERA.height, CAMERA.width, 3), np.uint8)
+        for _ in range(round(seconds * 10)):
+            self._stamp += 0.1
+            self._script.faces = [Actor(name).face(self._stamp) for name in ids]
+            result = self._perception.process(Frame(image, self._stamp, CAMERA))
+        return result
+
+    def named(self, seconds: float, *ids: str) -> dict[str, tuple[str, bool]]:
+        """Person, and whether the neutral face was set, by face id."""
+        result = self.show(seconds, *ids)
+        found = {gaze.face_id: gaze.person_id for gaze in result.gazes}
+        return {
+            units.face_id: (found[units.face_id], units.neutral == Neutral.SET)
+            for units in result.action_units
+        }
+
+
+@pytest.fixture
+def stream(tmp_path: Any) -> _Stream:
+    return _Stream(PeopleStore(tmp_path))
+
+
+ADA, NOBODY = ("ada", True), ("", False)
+
+
+def test_who_takes_the_place_of_a_person_is_not_that_person(stream: _Stream) -> None:
+    """A cut: the tracker ends one face and begins another."""
+    assert stream.named(1.0, "face_1") == {"face_1": ADA}
+    assert stream.named(0.5, "face_2") == {"face_2": NOBODY}
+    assert stream.named(5.0, "face_2") == {"face_2": NOBODY}
+
+
+def test_who_stays_when_a_person_leaves_is_not_that_person(stream: _Stream) -> None:
+    assert stream.named(1.0, "face_1", "face_2") == {"face_1": ADA, "face_2": NOBODY}
+    assert stream.named(0.1, "face_2") == {"face_2": NOBODY}
+    assert stream.named(5.0, "face_2") == {"face_2": NOBODY}
+
+
+def test_a_person_whose_face_comes_back_is_the_same(stream: _Stream) -> None:
+    """The tracker gives a face its id back that was hidden for a second."""
+    assert stream.named(1.0, "face_1", "face_2") == {"face_1": ADA, "face_2": NOBODY}
+    stream.show(1.2, "face_2")
+    assert stream.named(1.0, "face_1", "face_2") == {"face_1": ADA, "face_2": NOBODY}
+    stream.show(1.2)
+    assert stream.named(1.0, "face_1") == {"face_1": ADA}
