@@ -258,6 +258,35 @@ def test_eyes_that_stay_shut_are_closed_after_a_blink() -> None:
     assert states(estimator, Head(), 90, 91)[0].eyes == Eyes.OPEN
 
 
+@pytest.mark.parametrize("rate", [1.0, 1.9, 5.0])
+def test_a_blink_is_no_sleep_in_a_slow_stream_and_sleep_no_blink(rate: float) -> None:
+    """Eyes that were seen open are remembered between images that are seconds apart."""
+    estimator = GeometricGaze()
+
+    def eyes(image: int, head: Head) -> Eyes:
+        return estimator.estimate(CAMERA, head.face(), image / rate).eyes
+
+    shut = Head(openness=(0.2, 0.2))
+    for image in range(10):
+        assert eyes(image, Head()) == Eyes.OPEN
+    assert eyes(10, shut) == Eyes.BLINK
+    assert eyes(11, Head()) == Eyes.OPEN
+    assert [eyes(image, shut) for image in range(12, 17)][-1] == Eyes.CLOSED
+
+
+def test_the_eye_that_is_seen_decides_whether_eyes_are_closed() -> None:
+    """The other one is outside the image, where the mesh guesses that it is open."""
+    estimator = GeometricGaze()
+    here, shut = (
+        Head(at=(0.335, 0.0, 0.7), openness=openness) for openness in ((1.0, 1.0), (1.0, 0.2))
+    )
+    assert here.face().landmarks[faces.LEFT_OUTER_CANTHUS, 0] > CAMERA.width
+    states(estimator, here, 0, 60)
+    gazes = states(estimator, shut, 60, 120)
+    assert {gaze.eyes for gaze in gazes[:17]} == {Eyes.BLINK}
+    assert {gaze.eyes for gaze in gazes[20:]} == {Eyes.CLOSED}
+
+
 def test_one_shut_eye_is_a_wink() -> None:
     estimator = GeometricGaze()
     states(estimator, Head(), 0, 60)

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from face_perception.faces import GONE_AFTER
 from face_perception.smoothing import OneEuro
 from face_perception.types import Eyes, Face, FloatArray
 
@@ -25,6 +26,7 @@ class _State:
     direction: FloatArray | None = field(default=None)
     lowered_since: float = math.nan  # since when both eyes are below the blink level
     closed_since: float = math.nan  # since when both eyes are below the closed level
+    shut_since: float = math.nan  # since when no eye that is seen is open
     seen_open: bool = False
 
 
@@ -41,7 +43,8 @@ class SteadyGaze:
     - ``max_turn``: turn of the head against the line of sight, radians, beyond which no eye is
       used.
     - ``min_cutoff``, ``beta``: of the one-euro filter on the direction (hertz; hertz a unit/s).
-    - ``max_gap``: seconds between two images of a face after which its memory starts afresh.
+    - ``max_gap``: seconds between two images of a face after which smoothing starts afresh and no
+      direction is held. The state of the eyes is remembered for as long as a face keeps its id.
 
     Raises ValueError where a setting is out of range.
     """
@@ -89,9 +92,11 @@ class SteadyGaze:
     def meet(self, face: Face, stamp: float) -> float:
         """The openness below which an eye of ``face`` is not used. Call it once for each image."""
         state = self._states.get(face.id)
-        if state is None or not 0 <= stamp - state.last <= self._max_gap:
+        if state is None or not 0 <= stamp - state.last <= GONE_AFTER:
             state = _State(stamp, stamp, OneEuro(*self._filter))
             self._states[face.id] = state
+        elif stamp - state.last > self._max_gap:
+            state.smooth, state.direction = OneEuro(*self._filter), None
         state.last = stamp
         settled = stamp - state.first >= self._settle_time
         level = self._blink_level if settled else self._first_blink_level
@@ -109,14 +114,16 @@ class SteadyGaze:
         Eyes that have never been open in any image of the face count as closed at once.
         """
         state = self._states[face_id]
+        state.shut_since = _since(state.shut_since, seen and not opened, stamp)
         if not seen:
             return Eyes.UNKNOWN
         if opened:
             state.seen_open = True
             return Eyes.OPEN
-        if state.seen_open and not stamp - state.closed_since > BLINK_TIME:
-            return Eyes.BLINK
-        return Eyes.CLOSED
+        # An eye outside the image or behind glare may count as open all the time: the eye that is
+        # seen decides.
+        closed = stamp - state.closed_since > BLINK_TIME or stamp - state.shut_since > _LOWERED_TIME
+        return Eyes.CLOSED if closed or not state.seen_open else Eyes.BLINK
 
     def smoothed(self, face_id: str, stamp: float, direction: FloatArray) -> FloatArray:
         """The direction, a unit vector [3], smoothed with those before; after ``meet``."""
