@@ -146,7 +146,7 @@ class Perception:
             faces = self._tracker.track(frame)
             gazes = estimate_gazes(self._gaze, frame, faces)
         ids = [face.id for face in faces]
-        self._gaze.keep(ids)
+        self._gaze.keep(ids, stamp)
         if faces and not self._known:
             self._known = _largest(faces).id
             if self._people is not None and self._person:
@@ -191,7 +191,7 @@ class Perception:
         self, stamp: float, faces: Sequence[Face], blendshapes: Sequence[Blendshapes]
     ) -> list[ActionUnits]:
         units_of, ids = self._action_units, [face.id for face in faces]
-        units_of.keep(ids)
+        units_of.keep(ids, stamp)
         is_set = units_of.neutral(self._known) == Neutral.SET
         if self._neutral is not None and self._known in ids and not is_set:
             units_of.set_neutral(self._known, self._neutral)

@@ -195,7 +195,7 @@ def test_smoothing_and_gaps(network: Model, seen: dict[str, tuple[Frame, Face]])
     assert 0.2 < off(second, first.direction) < 2, "in part"
     (later,) = estimator.estimate(at(shot, 5.0), [face])
     assert off(later, first.direction) == pytest.approx(math.degrees(0.1), abs=0.3), "afresh"
-    estimator.keep([])
+    estimator.keep([], 5.01 + faces.GONE_AFTER)
     model.answer = (0.0, 0.0)
     (again,) = estimator.estimate(at(shot, 5.01), [face])
     assert off(again, first.direction) < 0.1

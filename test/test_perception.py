@@ -1,4 +1,4 @@
-"""Whose calibration and neutral face a stream's faces get: the person who was named, nobody else."""
+"""Whose calibration and neutral face a stream gets: those of the face that was named only."""
 
 from __future__ import annotations
 

@@ -167,18 +167,26 @@ class LandmarkActionUnits:
     def reset(self) -> None:
         """Forget every face."""
         self._states: dict[str, _State] = {}
-        # Neutral faces that were set for ids that have not been seen yet.
+        self._here: tuple[str, ...] = ()  # ids in the last image
+        # Neutral faces that were given for ids that have not been seen yet.
         self._given: dict[str, Features] = {}
 
-    def keep(self, ids: Collection[str]) -> None:
-        """Forget the faces that are not among ``ids``, and their neutrals."""
-        self._states = {i: state for i, state in self._states.items() if i in ids}
+    def keep(self, ids: Collection[str], stamp: float) -> None:
+        """Forget the faces that are not among ``ids``, those in the image of ``stamp``, and their
+        neutrals, once their ids cannot come back (``faces.GONE_AFTER``).
+        """
+        self._here = tuple(ids)
+        self._states = {
+            i: state
+            for i, state in self._states.items()
+            if i in ids or 0 <= stamp - state.stamp <= faces.GONE_AFTER
+        }
         self._given = {i: features for i, features in self._given.items() if i in ids}
 
     @property
     def face_ids(self) -> list[str]:
-        """The faces that are followed."""
-        return list(self._states)
+        """The faces that are followed and were in the last image."""
+        return [i for i in self._states if i in self._here]
 
     @property
     def any_neutral_set(self) -> bool:

@@ -218,7 +218,7 @@ def _calibrate(args: argparse.Namespace, store: PeopleStore) -> int:
         show = stack.enter_context(_guide())
         for frame, faces in _with_faces(frames, tracker, args.camera):
             gazes = estimate_gazes(estimator, frame, faces)
-            estimator.keep([face.id for face in faces])
+            estimator.keep([face.id for face in faces], frame.stamp)
             if collection is None and faces:
                 collection = collect(_largest(faces).id)
                 people.begin(collection)

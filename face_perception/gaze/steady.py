@@ -85,9 +85,15 @@ class SteadyGaze:
         """Forget every face."""
         self._states: dict[str, _State] = {}
 
-    def keep(self, ids: Collection[str]) -> None:
-        """Forget the faces that are not among ``ids``."""
-        self._states = {i: state for i, state in self._states.items() if i in ids}
+    def keep(self, ids: Collection[str], stamp: float) -> None:
+        """Forget the faces that are not among ``ids``, those in the image of ``stamp``, once their
+        ids cannot come back (``faces.GONE_AFTER``).
+        """
+        self._states = {
+            i: state
+            for i, state in self._states.items()
+            if i in ids or 0 <= stamp - state.last <= GONE_AFTER
+        }
 
     def meet(self, face: Face, stamp: float) -> float:
         """The openness below which an eye of ``face`` is not used. Call it once for each image."""

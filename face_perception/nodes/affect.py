@@ -204,7 +204,7 @@ class AffectNode(PerceptionNode[AffectParameters]):
         if self._by_landmarks:
             of = {found.face_id: found for found in shapes}
             units = [self._units_of.estimate(face, stamp, of.get(face.id)) for face in faces]
-            self._units_of.keep([face.id for face in faces])
+            self._units_of.keep([face.id for face in faces], stamp)
             self._send_units(message.header, units)
 
     def _wants_faces(self) -> bool:

@@ -213,7 +213,7 @@ class GazeNode(PerceptionNode[GazeParameters]):
             faces, camera = messages.faces_from_msg(message)
             stamp = messages.seconds(message.header.stamp)
             gazes = [self._estimator.estimate(camera, face, stamp) for face in faces]
-            self._estimator.keep([face.id for face in faces])
+            self._estimator.keep([face.id for face in faces], stamp)
             self._found(message.header, camera, faces, gazes)
 
     def _found(self, header: Any, camera: Camera, faces: Sequence[Face], gazes: list[Gaze]) -> None:

@@ -104,6 +104,7 @@ class ImageGaze:
             self._node.count("refused")
             raise
         gazes: list[Gaze] = []
+        stamp = messages.seconds(message.header.stamp)
         if faces:
             image = self._images.pixels(image_message)
             if image is None:
@@ -117,10 +118,10 @@ class ImageGaze:
                     key="image size",
                 )
                 return
-            frame = Frame(image, messages.seconds(message.header.stamp), camera)
+            frame = Frame(image, stamp, camera)
             gazes = self._estimator.estimate(frame, faces)
         self._tell_refused({face.id for face in faces})
-        self._estimator.keep([face.id for face in faces])
+        self._estimator.keep([face.id for face in faces], stamp)
         self._found(message.header, camera, faces, gazes)
 
     def _tell_refused(self, present: set[str]) -> None:
