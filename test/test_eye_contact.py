@@ -12,7 +12,7 @@ from gaze_scene import CAMERA, Actor
 
 from face_perception.faces import load_tracker
 from face_perception.gaze import EyeContact, GeometricGaze, People, PeopleStore
-from face_perception.gaze_target import Elsewhere, LookError, cone, densities, offset
+from face_perception.gaze_target import Elsewhere, LookError, cone, densities, offset, sought
 from face_perception.types import Camera, Eyes, Frame, Gaze
 
 DEG = math.radians(1)
@@ -67,6 +67,16 @@ def test_pitch_that_is_underestimated_is_weighed_as_such() -> None:
     shrunk = dataclasses.replace(calibrated, pitch_gain=0.39)
     assert model(0, -4 * DEG, 1.0, shrunk) < model(0, -4 * DEG, 1.0, calibrated)
     assert model(0, -4 * DEG, 1.0, UNCALIBRATED) > 0.5, "10 degrees down cannot be told"
+
+
+def test_who_looks_far_beside_a_target_does_not_seek_it() -> None:
+    """The short cut for targets that are out of the question leaves the others as they are."""
+    error, elsewhere = LookError(0.05, 0.08, 0.9, 0.4), Elsewhere()
+    for yaw in np.linspace(-1, 1, 41):
+        for pitch in np.linspace(-1, 1, 41):
+            seeking, _, _ = densities(float(yaw), float(pitch), 0.07, error, elsewhere)
+            assert sought(float(yaw), float(pitch), 0.07, error) == pytest.approx(seeking, abs=1e-9)
+    assert sought(1.0, 0.0, 0.07, error) == sought(0.0, 1.0, 0.07, error) == 0.0
 
 
 def test_densities_against_sums_over_the_disc() -> None:

@@ -105,6 +105,13 @@ def test_a_large_face_is_not_looked_at_again():
     assert Detector(raw({})).again(image, found) is found
 
 
+@pytest.mark.parametrize("at", [(-824, -300), (639, -300), (-300, -824), (-300, 479)])
+def test_a_window_that_hardly_touches_the_image_shows_nothing(at: tuple[int, int]) -> None:
+    """A detection beside the image, which is looked at again from near."""
+    image = np.zeros((480, 640, 3), np.uint8)
+    assert Detector(raw({})).detect(image, View((*at, 825, 825))) == []
+
+
 @pytest.mark.parametrize("size", [(640, 480), (961, 300), (1280, 720), (1920, 1080), (7680, 4320)])
 def test_windows_cover_an_image_with_overlap(size):
     found = windows(*size)

@@ -11,7 +11,7 @@ import numpy as np
 
 from face_perception import geometry
 from face_perception.attention.engagement import Attending, EngagementTimes, next_state
-from face_perception.gaze_target import Elsewhere, LookError, cone, densities, offset
+from face_perception.gaze_target import Elsewhere, LookError, cone, densities, offset, sought
 from face_perception.types import Attention, Engagement, Eyes, Face, FloatArray, Gaze, Target
 
 HEAD_POSE, EYES_CLOSED = "head_pose", "eyes_closed"  # values of ``Attention.source``
@@ -291,19 +291,20 @@ class AttentionTracker:
         elsewhere = math.nan
         for choice, point, size, prior in targets:
             line = point - look.origin
-            distance = float(np.linalg.norm(line))
+            distance = math.hypot(*line.tolist())
             if not distance > 0:
                 continue
             yaw, pitch = offset(look.direction, line, look.up)
             if not (math.isfinite(yaw) and math.isfinite(pitch)):
                 continue
             radius = cone(size, distance)
+            if choice != _ROBOT:
+                weights[choice] = prior * sought(yaw, pitch, radius, look.error)
+                continue
             seeking, other, chance = densities(yaw, pitch, radius, look.error, self._elsewhere)
             rest = 1 - robot_prior - (face_prior if others else 0.0)
-            weights[choice] = prior * seeking
-            if choice == _ROBOT:
-                elsewhere = rest * (other - chance)
-                weights[choice] += rest * chance
+            weights[choice] = prior * seeking + rest * chance
+            elsewhere = rest * (other - chance)
         if math.isnan(elsewhere):
             return {_UNKNOWN: math.nan}
         weights[_NONE] = elsewhere

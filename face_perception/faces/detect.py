@@ -206,6 +206,8 @@ class Detector:
                 math.ceil((end - start) * scale) for start, end in zip((x, y), high, strict=True)
             )
             inner = inner[round((low[1] - y) * scale) : bottom, round((low[0] - x) * scale) : right]
+            if inner.size == 0:  # less than a pixel of the image is in the window
+                return scale, np.array([left, top], np.float64)
             image = image[low[1] : high[1], low[0] : high[0]]
         else:
             image = image[y : y + height, x : x + width]
