@@ -200,10 +200,10 @@ class FaceTracker:
         before = self._tracks
         self._tracks = []
         for track in before:
-            landmarks, presence = self._mesh.landmarks(image, expected(track, stamp))
-            if presence < self._min_presence or not _inside(landmarks, image):
+            found = self._meet(track, image, stamp)
+            if found is None:
                 continue
-            seen = self._mesh.look(landmarks)
+            landmarks, presence, seen = found
             if is_another(track, seen):
                 # A cut, or another person in the same place: begin a new face, which no search has
                 # confirmed yet. The old face gets its track back if it looks like itself again
@@ -219,6 +219,25 @@ class FaceTracker:
         gone = [track for track in before if track not in self._tracks]
         self._lost += [track for track in gone if track.id]
         return bool(gone)
+
+    def _meet(
+        self, track: Track, image: Image, stamp: float
+    ) -> tuple[FloatArray, float, FloatArray] | None:
+        """Landmarks, presence and look of the face where a track's is expected; None: no face.
+
+        A face that has moved far looks like another one where the mesh sees it in the old square:
+        before that is believed, the mesh runs again in its own.
+        """
+        square = expected(track, stamp)
+        for _ in range(_SETTLE_PASSES):
+            landmarks, presence = self._mesh.landmarks(image, square)
+            if presence < self._min_presence or not _inside(landmarks, image):
+                return None
+            seen = self._mesh.look(landmarks)
+            if not is_another(track, seen):
+                break
+            square = square_of_landmarks(landmarks)
+        return landmarks, presence, seen
 
     def _search_is_due(self, any_lost: bool, stamp: float) -> bool:
         if len(self._tracks) >= self._max_faces:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
+from enum import IntEnum
+from typing import TypeVar
 
 import numpy as np
 from builtin_interfaces.msg import Time
@@ -14,6 +16,8 @@ from std_msgs.msg import Header
 from face_perception import geometry, msg, types
 
 _NAN = math.nan
+
+_State = TypeVar("_State", bound=IntEnum)
 
 
 def seconds(stamp: Time) -> float:
@@ -208,7 +212,7 @@ def gaze_from_msg(gaze: msg.Gaze) -> types.Gaze:
         person_id=gaze.person_id,
         calibrated=gaze.calibrated,
         eye_contact=gaze.eye_contact,
-        eyes=_eyes(gaze.eyes),
+        eyes=_state(gaze.eyes, types.Eyes.UNKNOWN),
         yaw_sigma=gaze.yaw_sigma if gaze.yaw_sigma > 0 else _NAN,
         pitch_sigma=gaze.pitch_sigma if gaze.pitch_sigma > 0 else _NAN,
         yaw_gain=gaze.yaw_gain if gaze.yaw_gain > 0 else 1.0,
@@ -216,9 +220,9 @@ def gaze_from_msg(gaze: msg.Gaze) -> types.Gaze:
     )
 
 
-def _eyes(value: int) -> types.Eyes:
-    """The state of the eyes; UNKNOWN for a value that only a newer message version has."""
-    return types.Eyes(value) if value in tuple(types.Eyes) else types.Eyes.UNKNOWN
+def _state(value: int, unknown: _State) -> _State:
+    """The state of that value; ``unknown`` for a value of a newer version of the message."""
+    return type(unknown)(value) if value in tuple(type(unknown)) else unknown
 
 
 def action_units_to_msg(units: types.ActionUnits) -> msg.ActionUnits:
@@ -255,7 +259,7 @@ def action_units_from_msg(units: msg.ActionUnits) -> types.ActionUnits:
             code: types.ActionUnit(*value) for code, value in zip(units.codes, values, strict=True)
         },
         person_id=units.person_id,
-        neutral=types.Neutral(units.neutral),
+        neutral=_state(units.neutral, types.Neutral.NONE),
     )
 
 
@@ -349,13 +353,13 @@ def attention_from_msg(attention: msg.Attention) -> types.Attention:
         looking_at_robot=attention.looking_at_robot,
         angle=attention.angle,
         distance=attention.distance,
-        target=types.Target(attention.target),
+        target=_state(attention.target, types.Target.UNKNOWN),
         target_id=attention.target_id,
         target_since=seconds(attention.target_since),
-        engagement=types.Engagement(attention.engagement),
+        engagement=_state(attention.engagement, types.Engagement.UNKNOWN),
         engagement_since=seconds(attention.engagement_since),
         eye_contact=attention.eye_contact,
         person_id=attention.person_id,
-        eyes=_eyes(attention.eyes),
+        eyes=_state(attention.eyes, types.Eyes.UNKNOWN),
         confidence=attention.confidence,
     )
