@@ -129,6 +129,16 @@ def test_a_cut_to_another_person_begins_a_new_id(names, gap, tracker):
     assert seen[-1] == ["face_2"]
 
 
+@pytest.mark.parametrize("name", NAMES)
+def test_a_head_that_moves_far_between_two_images_keeps_its_face(name, tracker):
+    """Up to 0.4 face heights from image to image, at 5 images a second."""
+    for k in range(12):
+        x = 320 + 100 * np.sin(0.9 * k)
+        (face,) = show(tracker, {name: (x, 240, 220)}, k / 5)
+        assert face.id == "face_1"
+        assert abs(face.roi.x + face.roi.width / 2 - x) < 40
+
+
 def test_light_and_a_hand_keep_the_id(tracker):
     image = wall()
     paste(image, "grace_hopper", 300, 240, 160)
@@ -198,6 +208,14 @@ def test_a_camera_that_hangs_upside_down(tracker):
     back = [tracker.track(frame(upright, 5 + i / 30)) for i in range(60)]
     assert all(abs(eye_line(face)) < 30 for faces in back for face in faces)
     assert len(back[-1]) == 1
+
+
+def test_a_slow_stream_is_searched_in_all_ways(tracker):
+    """At 5 images a second the search of the whole upright image is due in each of them."""
+    image = np.ascontiguousarray(turned("astronaut", 180))
+    seen = [tracker.track(frame(image, k / 5)) for k in range(12)]
+    (face,) = seen[-1]
+    assert abs(eye_line(face)) > 150
 
 
 def test_confidence_is_less_for_what_is_hardly_seen(tracker):

@@ -50,6 +50,7 @@ FloatArray = npt.NDArray[np.floating]
 MAX_FACES = 10  # default of the largest number of faces that are followed at a time
 _SETTLE_PASSES = 3  # a detection's square is coarse: the mesh runs again in its own
 _SEARCH_PERIOD = 0.1  # seconds between two searches while no face, or a lost one, is looked for
+_VIEW_PERIOD = 0.2  # seconds at most between two other views while nobody is followed
 _KEEP_LOST = 1.5  # seconds a lost face may be away and keep its id
 # Seconds after which no lost face comes back, whoever asks: what has its id then is of a tracker
 # that was started anew, which counts from 1 again.
@@ -127,6 +128,7 @@ class FaceTracker:
         self._turns = 0  # quarter turns of the face that was followed last
         self._view = 0
         self._since_view = 0
+        self._viewed = -math.inf
 
     def track(self, frame: Frame) -> list[Face]:
         """Faces in the next image of the stream, oldest track first.
@@ -144,13 +146,18 @@ class FaceTracker:
         self._since_view += 1
         self._lost = [t for t in self._lost if frame.stamp - t.stamp <= _KEEP_LOST]
         any_lost = self._follow(image, frame.stamp)
-        if self._search_is_due(any_lost, frame.stamp):
+        # One search an image. Where images are so far apart that the search of the whole is due in
+        # each of them, it takes turns with the other views.
+        searching = self._search_is_due(any_lost, frame.stamp)
+        viewing = self._view_is_due(frame.stamp)
+        if searching and viewing and not any_lost and self._since_search < self._detect_every:
+            searching = self._since_search >= self._since_view
+        if searching:
             self._searched, self._since_search = frame.stamp, 0
             whole = View(None, self._turns)
             self._begin(image, whole, frame.stamp)
-        elif self._view_is_due():
-            # Never in the same image as the search of the whole image.
-            self._since_view = 0
+        elif viewing:
+            self._viewed, self._since_view = frame.stamp, 0
             self._begin(image, self._next_view(), frame.stamp)
         self._recognise()
         counting = [t for t in self._tracks if t.hits >= self._min_hits]
@@ -248,11 +255,14 @@ class FaceTracker:
         # A little less than the period: stamps jitter.
         return waiting and stamp - self._searched >= 0.95 * _SEARCH_PERIOD
 
-    def _view_is_due(self) -> bool:
+    def _view_is_due(self, stamp: float) -> bool:
         if len(self._tracks) >= self._max_faces:
             return False
-        # Four times as often while no face is followed.
-        return 2 * self._since_view >= self._detect_every * (4 if self._tracks else 1)
+        if self._tracks:
+            return self._since_view >= 2 * self._detect_every
+        # Four times as often while there is nothing else to do.
+        waited = stamp - self._viewed >= 0.95 * _VIEW_PERIOD
+        return waited or 2 * self._since_view >= self._detect_every
 
     def _next_view(self) -> View:
         """The next window in turn; while no face is followed, also the image in other rotations."""
