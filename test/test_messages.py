@@ -166,6 +166,30 @@ def test_neutrals_are_those_of_the_message() -> None:
         assert getattr(msg.ActionUnits, f"NEUTRAL_{neutral.name}") == neutral
 
 
+def test_a_state_of_a_newer_message_is_unknown() -> None:
+    """A publisher of a later version must not stop those who read it."""
+    attention = messages.attention_from_msg(msg.Attention(target=200, engagement=200, eyes=200))
+    assert attention.target == types.Target.UNKNOWN
+    assert attention.engagement == types.Engagement.UNKNOWN
+    assert attention.eyes == types.Eyes.UNKNOWN
+    assert messages.gaze_from_msg(msg.Gaze(eyes=200)).eyes == types.Eyes.UNKNOWN
+    units = messages.action_units_from_msg(msg.ActionUnits(neutral=200))
+    assert units.neutral == types.Neutral.NONE
+
+
+def test_gaze_and_attention_keep_the_state_of_the_eyes_and_the_error() -> None:
+    gaze = types.Gaze("a", np.zeros(3), np.array([0.0, 0.0, -1.0]), 0.5, False, "x",
+                      eyes=types.Eyes.BLINK, yaw_sigma=0.05, pitch_sigma=0.07, yaw_gain=0.94,
+                      pitch_gain=0.39)  # fmt: skip
+    same(gaze, messages.gaze_from_msg(messages.gaze_to_msg(gaze)))
+    attention = types.Attention("a", "eyes_closed", False, math.nan, 0.9, types.Target.NONE, "",
+                                12.5, types.Engagement.DISENGAGED, 3.25, 0.0, "anna",
+                                types.Eyes.CLOSED, 0.75)  # fmt: skip
+    same(attention, messages.attention_from_msg(messages.attention_to_msg(attention)))
+    eyes = {"left_eye_visibility": 0.25, "right_eye_visibility": math.nan}
+    same(face(**eyes), messages.face_from_msg(messages.face_to_msg(face(**eyes))))
+
+
 def test_stamps() -> None:
     stamp = messages.time(1_700_000_000.25)
     assert (stamp.sec, stamp.nanosec) == (1_700_000_000, 250_000_000)
