@@ -186,8 +186,8 @@ def test_gaze_and_attention_keep_the_state_of_the_eyes_and_the_error() -> None:
                                 12.5, types.Engagement.DISENGAGED, 3.25, 0.0, "anna",
                                 types.Eyes.CLOSED, 0.75)  # fmt: skip
     same(attention, messages.attention_from_msg(messages.attention_to_msg(attention)))
-    eyes = {"left_eye_visibility": 0.25, "right_eye_visibility": math.nan}
-    same(face(**eyes), messages.face_from_msg(messages.face_to_msg(face(**eyes))))
+    seen = face(left_eye_visibility=0.25, right_eye_visibility=math.nan)
+    same(seen, messages.face_from_msg(messages.face_to_msg(seen)))
 
 
 def test_stamps() -> None:
