@@ -19,7 +19,7 @@ from face_perception.types import FloatArray, Gaze
 _POINTS = 32
 _MIN_SIGMA = math.radians(1)  # no gaze from a camera is more accurate
 _MAX_CONE = math.radians(4)
-_FAR = 8.0  # standard deviations beyond which a likelihood is 0 (e to the -32nd of its peak)
+_FAR = 8.0  # standard deviations; further away a likelihood counts as 0 (exp(-32) of its peak)
 
 
 def _unit_disc() -> tuple[FloatArray, FloatArray]:
@@ -83,7 +83,7 @@ def offset(
     Positive pitch is towards it; positive yaw is to the image's right for an upright head. NaN
     if a vector has no length or ``up`` lies along the line.
     """
-    # Plain numbers: numpy takes several times as long for so few.
+    # Plain floats: numpy is several times slower for so few numbers.
     fx, fy, fz = _unit(*line.tolist())
     ux, uy, uz = (0.0, -1.0, 0.0) if up is None else up.tolist()
     along = ux * fx + uy * fy + uz * fz
@@ -103,8 +103,8 @@ def _unit(x: float, y: float, z: float) -> tuple[float, float, float]:
 
 
 def sought(yaw: float, pitch: float, radius: float, error: LookError) -> float:
-    """Likelihood of a measured offset (``yaw``, ``pitch``) of a person who seeks a target of
-    angular ``radius``; per square radian. 0 where the offset is beyond doubt too large.
+    """Likelihood of a measured offset (``yaw``, ``pitch``) if the person aims at a target of
+    angular ``radius``; per square radian. 0 if the offset is certainly too large.
     """
     far_yaw = (abs(yaw) - error.yaw_gain * radius) / _floored(error.yaw_sigma)
     far_pitch = (abs(pitch) - error.pitch_gain * radius) / _floored(error.pitch_sigma)
@@ -118,7 +118,7 @@ def _floored(sigma: float) -> float:
 
 
 def _given_looks(yaw: float, pitch: float, radius: float, error: LookError) -> FloatArray:
-    """Likelihoods [32] of a measured offset given looks that are spread over the target's disc."""
+    """Likelihoods [32] of a measured offset for 32 true looks, spread over the target's disc."""
     yaw_sigma, pitch_sigma = _floored(error.yaw_sigma), _floored(error.pitch_sigma)
     exponent = ((yaw - error.yaw_gain * radius * _DISC_YAW) / yaw_sigma) ** 2
     exponent += ((pitch - error.pitch_gain * radius * _DISC_PITCH) / pitch_sigma) ** 2
@@ -129,9 +129,10 @@ def _given_looks(yaw: float, pitch: float, radius: float, error: LookError) -> F
 def densities(
     yaw: float, pitch: float, radius: float, error: LookError, elsewhere: Elsewhere
 ) -> tuple[float, float, float]:
-    """Likelihoods of a measured offset (``yaw``, ``pitch``): of a person who seeks a target of
-    angular ``radius`` (see ``sought``), of one who looks elsewhere, and the part of the latter
-    whose look lies in the target by chance; per square radian.
+    """Likelihoods of a measured offset (``yaw``, ``pitch``), per square radian.
+
+    Returns that of a person who aims at a target of angular ``radius`` (see ``sought``), that of
+    one who looks elsewhere, and the part of the latter for looks in the target by chance.
     """
     yaw_sigma, pitch_sigma = _floored(error.yaw_sigma), _floored(error.pitch_sigma)
     looks_yaw, looks_pitch = _DISC_YAW * radius, _DISC_PITCH * radius

@@ -168,7 +168,7 @@ class LandmarkActionUnits:
         """Forget every face."""
         self._states: dict[str, _State] = {}
         self._here: tuple[str, ...] = ()  # ids in the last image
-        # Neutral faces that were given for ids that have not been seen yet.
+        # Neutral faces that were set for ids that have not been seen yet.
         self._given: dict[str, Features] = {}
 
     def keep(self, ids: Collection[str], stamp: float) -> None:

@@ -32,7 +32,7 @@ _UNSTATED = LookError(math.radians(5), math.radians(5))
 
 
 class _Evidence(IntEnum):
-    """What a target is decided from, the better the higher."""
+    """Evidence for a target; higher values are better evidence."""
 
     NOTHING = 0
     HEAD = 1
@@ -213,7 +213,7 @@ class AttentionTracker:
             probabilities = {_UNKNOWN: math.nan}
             memory.source, memory.angle = "", math.nan
         else:
-            # A blink, or a gap in the evidence: what was looked at before still is, and as surely.
+            # In a blink, or without evidence, the target and its confidence stay as they were.
             probabilities = {memory.target: memory.confidence}
         self._settle(memory, stamp, self._choose(memory.target, probabilities), at_once=at_once)
         memory.confidence = probabilities.get(memory.target, 0.0)
@@ -241,7 +241,7 @@ class AttentionTracker:
     def _looks(
         self, face: Face, gaze: Gaze | None, origin: FloatArray | None
     ) -> dict[_Evidence, _Look]:
-        """Where the eyes and the head of ``face`` point, as far as these are known."""
+        """Looks of the eyes and of the head of ``face``; without those that are unknown."""
         looks: dict[_Evidence, _Look] = {}
         if origin is None:
             return looks
@@ -340,7 +340,7 @@ class AttentionTracker:
             memory.away_since = stamp
         is_thing = choice[0] in (Target.ROBOT, Target.FACE)
         lasted = stamp - memory.pending_since
-        # The last condition ends a target whose rivals take turns and none of them lasts.
+        # The last condition ends a target whose rivals alternate, so that none of them lasts.
         if (
             at_once
             or memory.target == _UNKNOWN

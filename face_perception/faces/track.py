@@ -50,7 +50,7 @@ FloatArray = npt.NDArray[np.floating]
 MAX_FACES = 10  # default of the largest number of faces that are followed at a time
 _SETTLE_PASSES = 3  # a detection's square is coarse: the mesh runs again in its own
 _SEARCH_PERIOD = 0.1  # seconds between two searches while no face, or a lost one, is looked for
-_VIEW_PERIOD = 0.2  # seconds at most between two other views while nobody is followed
+_VIEW_PERIOD = 0.2  # longest time between two other views while no face is followed, seconds
 _KEEP_LOST = 1.5  # seconds a lost face may be away and keep its id
 # Seconds after which no lost face comes back, whoever asks: what has its id then is of a tracker
 # that was started anew, which counts from 1 again.
@@ -146,8 +146,8 @@ class FaceTracker:
         self._since_view += 1
         self._lost = [t for t in self._lost if frame.stamp - t.stamp <= _KEEP_LOST]
         any_lost = self._follow(image, frame.stamp)
-        # One search an image. Where images are so far apart that the search of the whole is due in
-        # each of them, it takes turns with the other views.
+        # One search for each image. In a slow stream the search of the whole is due in every image:
+        # it then alternates with the other views.
         searching = self._search_is_due(any_lost, frame.stamp)
         viewing = self._view_is_due(frame.stamp)
         if searching and viewing and not any_lost and self._since_search < self._detect_every:

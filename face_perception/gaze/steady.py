@@ -126,8 +126,8 @@ class SteadyGaze:
         if opened:
             state.seen_open = True
             return Eyes.OPEN
-        # An eye outside the image or behind glare may count as open all the time: the eye that is
-        # seen decides.
+        # An eye outside the image or behind glare may count as open all the time, so the visible
+        # eye decides.
         closed = stamp - state.closed_since > BLINK_TIME or stamp - state.shut_since > _LOWERED_TIME
         return Eyes.CLOSED if closed or not state.seen_open else Eyes.BLINK
 
