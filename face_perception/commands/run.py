@@ -49,7 +49,8 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         "--person",
         default="",
         metavar="ID",
-        help="who the largest face is: `face-perception calibrate --person ID` is applied to it",
+        help="who the largest face is in the first image with a face: the calibration of "
+        "`face-perception calibrate --person ID` is applied to it until it is lost",
     )
     parser.add_argument(
         "--people", type=Path, metavar="FOLDER", help="default: face_perception/people in your data"
@@ -64,7 +65,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     parser.add_argument(
         "--neutral",
         metavar="PICTURE|CLIP",
-        help="the neutral face of the largest face: its action units are relative to this file",
+        help="the neutral face of that largest face: its action units are relative to this file",
     )
     parser.add_argument(
         "--blendshapes",
