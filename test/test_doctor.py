@@ -60,7 +60,14 @@ def test_everything(capsys: pytest.CaptureFixture[str]) -> None:
     assert code == (0 if report["ok"] else 1)
     processor = [row for row in report["networks"] if row["backend"] == "onnxruntime"]
     assert {row["model"] for row in processor} == {
-        *("expression", "expression_fer", "face_detector", "face_mesh", "voice_activity")
+        *(
+            "blendshapes",
+            "expression",
+            "expression_fer",
+            "face_detector",
+            "face_mesh",
+            "voice_activity",
+        )
     }
     assert all(row["state"] == "ran" and row["p50_ms"] > 0 for row in processor)
     for row in report["networks"]:
