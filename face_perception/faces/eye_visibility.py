@@ -68,7 +68,7 @@ def _of_eye(image: Image, landmarks: FloatArray, eye: tuple[int, int], skin: flo
         flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
         borderMode=cv2.BORDER_REPLICATE,
     )
-    # Sorting halves the cost of numpy's percentile and median (0.60 to 0.27 ms a face).
+    # Sorting costs less than numpy's percentile and median (0.60 to 0.16 ms a face).
     ordered = np.sort(_grey(patch), axis=None)
     low, high = (float(ordered[round(share * (ordered.size - 1))]) / skin for share in (0.1, 0.9))
     contrast = (high - low - _EVEN) / (_CLEAR - _EVEN)
