@@ -171,7 +171,7 @@ def test_the_eyes_and_not_the_head_decide(views: list[View]) -> None:
 
 
 def samples_of(views: list[View]) -> Samples:
-    """Each view counts ``IMAGES`` times and is a target of its own."""
+    """Each view counts ``IMAGES`` times, as one target."""
     cues = [measure_lids(view.faces[0]) for view in views]
     return Samples.of(
         np.repeat([view.estimate for view in views], IMAGES, axis=0),

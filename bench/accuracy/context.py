@@ -62,7 +62,7 @@ class Context:
     def files(self, data_set: DataSet, pattern: str) -> list[Path]:
         """Files of the set that match ``pattern``, in the order of their names.
 
-        Raises Missing if there is none.
+        Raises Missing if DATA has no such file.
         """
         folder = data_set.folder(self.data)
         found = sorted(p for p in folder.rglob(pattern) if ".git" not in p.parts)

@@ -28,7 +28,7 @@ def network_inputs(
     Out of ``arrays``, an .npz with an array an input, else out of ``images`` (files and folders),
     else those that came with an imported network, else those from the sample photographs, else, for
     a network that perception does not use by default, those beside its card. Raises ModelError if
-    there are none.
+    it finds no inputs.
     """
     import numpy as np
 
