@@ -150,7 +150,9 @@ def stages(images: np.ndarray, core: int) -> dict[str, float]:
     mesh.Mesh.landmarks = timed("mesh, all", mesh.Mesh.landmarks)  # type: ignore
     track.head_pose = timed("head pose", track.head_pose)
     track.aspect_ratios = timed("eyes", track.aspect_ratios)
-    track.look = timed("look", track.look)
+    track.eye_visibility = timed("eye visibility", track.eye_visibility)
+    mesh.Mesh.look = timed("look", mesh.Mesh.look)  # type: ignore
+    track.is_another = timed("another person?", track.is_another)
     begin = time.perf_counter()
     for i, image in enumerate(images, 30):
         tracker.track(Frame(image, i / FPS, camera))
@@ -162,7 +164,9 @@ def stages(images: np.ndarray, core: int) -> dict[str, float]:
         "detector, letterbox and boxes": spent["detector, all"] - spent["detector network"],
         "head pose": spent["head pose"],
         "eyes": spent["eyes"],
+        "eye visibility": spent["eye visibility"],
         "look": spent["look"],
+        "another person?": spent["another person?"],
     }
     parts["rest"] = total - sum(parts.values())
     return {name: 1e3 * value / len(images) for name, value in parts.items()}

@@ -12,8 +12,6 @@ import numpy.typing as npt
 
 FloatArray = npt.NDArray[np.floating]
 
-_UP = np.array([0.0, -1.0, 0.0])
-
 
 def smoothstep(x: npt.ArrayLike, low: float = 0.0, high: float = 1.0) -> FloatArray:
     """0 up to ``low``, 1 from ``high`` on, and without a corner in between; of ``x``'s shape."""
@@ -46,10 +44,10 @@ def roll(rotation: FloatArray) -> float:
     ``rotation`` [3, 3] has the face's axes as columns (x out of the face, z up). Measured about x
     from the position in which z is as upright as that x allows.
     """
-    forward, up = rotation[:, 0], rotation[:, 2]
-    upright = _UP - (_UP @ forward) * forward
-    right = np.cross(upright, forward)  # image right for a face that looks at the camera
-    return math.atan2(float(up @ right), float(up @ upright))
+    (fx, _, ux), (fy, _, uy), (fz, _, uz) = rotation.tolist()
+    # The upright direction is (0, -1, 0) less its part along forward; its cross product with
+    # forward, (-fz, 0, fx), is image right for a face that looks at the camera.
+    return math.atan2(uz * fx - ux * fz, fy * (ux * fx + uy * fy + uz * fz) - uy)
 
 
 def angle_between(a: FloatArray, b: FloatArray) -> float:
@@ -63,30 +61,17 @@ def angle_between(a: FloatArray, b: FloatArray) -> float:
 
 def quaternion(rotation: FloatArray) -> tuple[float, float, float, float]:
     """Unit quaternion (x, y, z, w), w >= 0, of a rotation matrix [3, 3]."""
-    m = np.asarray(rotation, np.float64)
+    (a, b, c), (d, e, f), (g, h, i) = np.asarray(rotation, np.float64).tolist()
     # The largest of the four squared components is the safe one to divide by.
-    squares = 1 + np.array(
-        [
-            m[0, 0] - m[1, 1] - m[2, 2],
-            m[1, 1] - m[0, 0] - m[2, 2],
-            m[2, 2] - m[0, 0] - m[1, 1],
-            np.trace(m),
-        ]
-    )
-    k = int(np.argmax(squares))
-    q = np.array(
-        [
-            [squares[0], m[1, 0] + m[0, 1], m[2, 0] + m[0, 2], m[2, 1] - m[1, 2]],
-            [m[1, 0] + m[0, 1], squares[1], m[2, 1] + m[1, 2], m[0, 2] - m[2, 0]],
-            [m[2, 0] + m[0, 2], m[2, 1] + m[1, 2], squares[2], m[1, 0] - m[0, 1]],
-            [m[2, 1] - m[1, 2], m[0, 2] - m[2, 0], m[1, 0] - m[0, 1], squares[3]],
-        ]
-    )[k]
-    q = q / np.linalg.norm(q)
-    if q[3] < 0:
-        q = -q
-    x, y, z, w = (float(v) for v in q)
-    return x, y, z, w
+    squares = (1 + a - e - i, 1 + e - a - i, 1 + i - a - e, 1 + a + e + i)
+    x, y, z, w = (
+        (squares[0], d + b, g + c, h - f),
+        (d + b, squares[1], h + f, c - g),
+        (g + c, h + f, squares[2], d - b),
+        (h - f, c - g, d - b, squares[3]),
+    )[squares.index(max(squares))]
+    norm = math.copysign(math.hypot(x, y, z, w), w)
+    return x / norm, y / norm, z / norm, w / norm
 
 
 def rotation_matrix(x: float, y: float, z: float, w: float) -> FloatArray:

@@ -8,10 +8,12 @@ import pytest
 from faces_scene import paste, photo, wall
 
 from face_perception.faces.detect import Detector, View, near_windows, windows
+from face_perception.faces.looks import likeness, look
 from face_perception.faces.mesh import (
     SIDE,
     Mesh,
     Square,
+    bounds,
     square_of_detection,
     square_of_landmarks,
 )
@@ -185,6 +187,30 @@ def test_mesh_sees_the_square_and_the_border_repeated():
     assert model.seen.max() == 1
     np.testing.assert_allclose(model.seen[0, :, 5:], 1)  # beyond the right border too
     assert (model.seen[0, :, 0] < 0.6).all()
+
+
+def test_a_look_is_the_detail_over_the_contrast_of_its_neighbourhood():
+    face = np.array([[128.0, 0.0, 32.0], [0.0, 128.0, 32.0]])
+    patch = np.random.default_rng(0).integers(0, 255, (SIDE, SIDE, 3), np.uint8)
+    patch = cv2.convertScaleAbs(cv2.GaussianBlur(patch, (0, 0), 5), alpha=8, beta=-900)
+    seen = look(patch, face)
+    grey = cv2.cvtColor(patch[32:160, 32:160], cv2.COLOR_RGB2GRAY)
+    small = cv2.resize(grey, (24, 24), interpolation=cv2.INTER_AREA).astype(np.float32)
+    detail = small - cv2.GaussianBlur(small, (0, 0), 3)
+    plain = detail / (np.sqrt(cv2.GaussianBlur(detail**2, (0, 0), 3)) + 4)
+    assert likeness(seen, seen) == pytest.approx(1, abs=1e-6)
+    assert likeness(seen, plain * (seen != 0)) > 0.95
+    assert likeness(seen, -seen) == pytest.approx(-1, abs=1e-6)
+    changed = seen.copy()
+    changed[12:] = -changed[12:]  # one half that is alike is enough
+    assert likeness(seen, changed) == pytest.approx(1, abs=1e-6)
+
+
+def test_bounds_of_landmarks():
+    points = np.array([[3, 7, 0], [-2, 5, 9], [4, 6, -9]], np.float32)
+    assert bounds(points) == (-2.0, 5.0, 4.0, 7.0)
+    points[1, 1] = np.nan
+    assert np.isnan(bounds(points)[1])
 
 
 def test_square_of_landmarks_turns_with_the_face():

@@ -23,7 +23,7 @@ from face_perception.types import Image
 FloatArray = npt.NDArray[np.floating]
 
 _EYES = ((LEFT_OUTER_CANTHUS, LEFT_INNER_CANTHUS), (RIGHT_OUTER_CANTHUS, RIGHT_INNER_CANTHUS))
-_SKIN = (50, 280, 117, 346, 6, 197, 195, 5)  # cheeks and the bridge of the nose
+_SKIN = np.array([50, 280, 117, 346, 6, 197, 195, 5])  # cheeks and the bridge of the nose
 _WIDTH, _HEIGHT = 22, 10  # of the patch between the lids, pixels; canthi are 24 pixels apart
 _CANTHI_APART = 24.0
 
@@ -42,28 +42,32 @@ def eye_visibility(image: Image, landmarks: FloatArray) -> FloatArray:
     ``image`` RGB uint8 [H, W, 3], ``landmarks`` [478, 3] in its pixels.
     """
     height, width = image.shape[:2]
-    points = landmarks[list(_SKIN), :2]
-    inside = ((points >= 0) & (points < (width, height))).all(axis=1)
-    if not inside.any():
+    inside = [
+        (int(x), int(y))
+        for x, y, _ in landmarks[_SKIN].tolist()
+        if 0 <= x < width and 0 <= y < height
+    ]
+    if not inside:
         return np.full(2, np.nan)
-    columns, rows = points[inside].astype(int).T
-    greys = np.sort(_grey(image[rows, columns][None]), axis=None)
-    skin = max(float(greys[greys.size // 2]), 10.0)
+    columns, rows = zip(*inside, strict=True)
+    greys = sorted(_grey(image[rows, columns][None])[0].tolist())
+    skin = max(float(greys[len(greys) // 2]), 10.0)
     return np.array([_of_eye(image, landmarks, eye, skin) for eye in _EYES])
 
 
 def _of_eye(image: Image, landmarks: FloatArray, eye: tuple[int, int], skin: float) -> float:
     height, width = image.shape[:2]
-    ends = landmarks[list(eye), :2].astype(np.float64)
-    if not ((ends >= 0) & (ends < (width, height))).all():
+    (x0, y0, _), (x1, y1, _) = (landmarks[end].tolist() for end in eye)
+    if not all(0 <= x < width and 0 <= y < height for x, y in ((x0, y0), (x1, y1))):
         return math.nan
-    across = (ends[1] - ends[0]) / _CANTHI_APART
-    down = np.array([-across[1], across[0]])
-    middle = ends.mean(axis=0) - across * (_WIDTH - 1) / 2 - down * (_HEIGHT - 1) / 2
-    to_image = np.stack([across, down, middle], axis=1)
+    # A pixel of the patch to the right is (dx, dy) in the image, one down is (-dy, dx).
+    dx, dy = (x1 - x0) / _CANTHI_APART, (y1 - y0) / _CANTHI_APART
+    right, down = (_WIDTH - 1) / 2, (_HEIGHT - 1) / 2
+    left = (x0 + x1) / 2 - right * dx + down * dy
+    top = (y0 + y1) / 2 - right * dy - down * dx
     patch = cv2.warpAffine(
         image,
-        to_image,
+        np.array([[dx, -dy, left], [dy, dx, top]]),
         (_WIDTH, _HEIGHT),
         flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
         borderMode=cv2.BORDER_REPLICATE,
@@ -84,7 +88,7 @@ class EyeVisibility:
     """Visibility of both eyes of one track, smoothed over images."""
 
     def __init__(self) -> None:
-        self._smooth = np.full(2, np.nan)
+        self._smooth = [math.nan] * 2
         self._stamp = math.nan
 
     def update(self, seen: FloatArray, stamp: float) -> FloatArray:
@@ -92,7 +96,8 @@ class EyeVisibility:
         elapsed = max(stamp - self._stamp, 0.0) if math.isfinite(self._stamp) else math.inf
         self._stamp = stamp
         share = 1 - math.exp(-elapsed / _TIME_CONSTANT)
-        before = np.where(np.isfinite(self._smooth), self._smooth, seen)
-        now = np.where(np.isfinite(seen), seen, before)
-        self._smooth = before + share * (now - before)
-        return self._smooth
+        for eye, (before, now) in enumerate(zip(self._smooth, seen.tolist(), strict=True)):
+            if math.isfinite(now):
+                known = math.isfinite(before)
+                self._smooth[eye] = before + share * (now - before) if known else now
+        return np.array(self._smooth)

@@ -18,7 +18,7 @@ from face_perception.types import HeadPose
 
 FloatArray = npt.NDArray[np.floating]
 
-_LIDS = np.stack([LEFT_EYE_UPPER, LEFT_EYE_LOWER, RIGHT_EYE_UPPER, RIGHT_EYE_LOWER])
+_LIDS = np.concatenate([LEFT_EYE_UPPER, LEFT_EYE_LOWER, RIGHT_EYE_UPPER, RIGHT_EYE_LOWER])
 _MIDDLE = slice(2, 7)  # of the nine points of a lid: where it moves
 
 
@@ -28,13 +28,15 @@ def aspect_ratios(landmarks: FloatArray, pose: HeadPose | None) -> FloatArray:
     ``landmarks`` [478, 3], turned back by the head's pose where there is one. NaN where the canthi
     coincide.
     """
-    points = landmarks[_LIDS.ravel()]
+    points = landmarks[_LIDS]
     if pose is not None:
         points = unrotated(points, pose)
     eyes = points[:, :2].reshape(2, 2, -1, 2)  # eye, lid, point
-    heights = np.linalg.norm(eyes[:, 0, _MIDDLE] - eyes[:, 1, _MIDDLE], axis=2).mean(axis=1)
-    widths = np.linalg.norm(eyes[:, 0, 0] - eyes[:, 0, -1], axis=1)
-    return np.asarray(heights / np.where(widths > 0, widths, np.nan))
+    opening = eyes[:, 0, _MIDDLE] - eyes[:, 1, _MIDDLE]
+    heights = np.hypot(opening[..., 0], opening[..., 1]).mean(axis=1).tolist()
+    across = (eyes[:, 0, 0] - eyes[:, 0, -1]).tolist()
+    widths = [math.hypot(x, y) for x, y in across]
+    return np.array([h / w if w > 0 else math.nan for h, w in zip(heights, widths, strict=True)])
 
 
 class EyeOpenness:
@@ -51,8 +53,8 @@ class EyeOpenness:
     _SETTLE, _RISE, _FALL = 0.5, 2.0, 20.0  # time constants, seconds
 
     def __init__(self) -> None:
-        self._level = np.full(2, self.POPULATION)
-        self._open_for = np.zeros(2)
+        self._level = [self.POPULATION] * 2
+        self._open_for = [0.0] * 2
         self._stamp = math.nan
 
     def update(self, ratios: FloatArray, stamp: float) -> FloatArray:
@@ -60,11 +62,17 @@ class EyeOpenness:
         # A pause tells nothing about the time between: at most a tenth of a second counts.
         dt = min(max(stamp - self._stamp, 0.0), 0.1) if math.isfinite(self._stamp) else 0.0
         self._stamp = stamp
-        opened = (ratios > self._CLOSED * self._level) | (ratios > self._SURELY_OPEN)
-        self._open_for[opened] += dt
-        slow = np.where(ratios > self._level, self._RISE, self._FALL)
-        # The mean of what was seen so far, until that is slower than the time constant.
-        constant = np.minimum(slow, self._SETTLE + self._open_for)
-        share = np.where(opened, dt / (constant + dt), 0.0)
-        self._level += share * np.where(opened, ratios - self._level, 0.0)
+        for eye, ratio in enumerate(ratios.tolist()):
+            self._learn(eye, ratio, dt)
         return np.asarray(ratios / self._level)
+
+    def _learn(self, eye: int, ratio: float, dt: float) -> None:
+        """Move the open level of one eye by an aspect ratio that lasted ``dt`` seconds."""
+        level = self._level[eye]
+        if not (ratio > self._CLOSED * level or ratio > self._SURELY_OPEN):
+            return
+        self._open_for[eye] += dt
+        slow = self._RISE if ratio > level else self._FALL
+        # The mean of what was seen so far, until that is slower than the time constant.
+        constant = min(slow, self._SETTLE + self._open_for[eye])
+        self._level[eye] = level + dt / (constant + dt) * (ratio - level)

@@ -24,7 +24,7 @@ from face_perception.faces.landmarks import (
     RIGHT_OUTER_CANTHUS,
 )
 from face_perception.faces.looks import likeness
-from face_perception.faces.mesh import MARGIN, Square, square_of_landmarks
+from face_perception.faces.mesh import MARGIN, Square, bounds, square_of_landmarks
 from face_perception.geometry import smoothstep
 from face_perception.types import HeadPose
 
@@ -107,9 +107,10 @@ def expected(track: Track, stamp: float) -> Square:
     A slow face is looked for where it was, as MediaPipe does, so that the landmarks are the same.
     """
     step = track.velocity * min(stamp - track.stamp, _LOOK_AHEAD)
-    if np.linalg.norm(step) < _FAST * track.size:
+    dx, dy = step.tolist()
+    if math.hypot(dx, dy) < _FAST * track.size:
         return track.square
-    return replace(track.square, x=track.square.x + step[0], y=track.square.y + step[1])
+    return replace(track.square, x=track.square.x + dx, y=track.square.y + dy)
 
 
 def same_place(a: Track, b: Track) -> bool:
@@ -121,7 +122,7 @@ def same_place(a: Track, b: Track) -> bool:
 
 def is_another(track: Track, look: FloatArray) -> bool:
     """Whether a look belongs to another person: it differs from the track's last and usual look."""
-    return max(likeness(track.seen, look), likeness(track.look, look)) < _ANOTHER
+    return likeness(track.look, look) < _ANOTHER and likeness(track.seen, look) < _ANOTHER
 
 
 def sureness(track: Track) -> float:
@@ -142,8 +143,8 @@ def certainty(detection: Detection, landmarks: FloatArray) -> float:
     an upright mesh on an upside-down face. The mesh's own presence is no help: it is 1.0 on most
     false detections too.
     """
-    size = max(float(np.ptp(landmarks[:, :2], axis=0).max()), 1e-6)
-    apart = _apart(detection, landmarks) / size
+    left, top, right, bottom = bounds(landmarks)
+    apart = _apart(detection, landmarks) / max(right - left, bottom - top, 1e-6)
     return detection.score * float(1 - smoothstep(apart, _AGREE, _DISAGREE))
 
 

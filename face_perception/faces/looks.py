@@ -5,6 +5,8 @@ A "look" here is an appearance. It has nothing to do with gaze.
 
 from __future__ import annotations
 
+import math
+
 import cv2
 import numpy as np
 import numpy.typing as npt
@@ -25,7 +27,26 @@ def _oval() -> FloatArray:
     return (axis[:, None] ** 2 + axis[None] ** 2 < 1).astype(np.float32)
 
 
+def _blur() -> FloatArray:
+    """Matrix [24, 24] that blurs the columns of a look, as ``cv2.GaussianBlur`` does.
+
+    On so small an array two matrix products take a third of the time of ``cv2.GaussianBlur``.
+    """
+    kernel = cv2.getGaussianKernel(2 * (_SIDE // 2) + 1, _NEAR)
+    matrix = cv2.sepFilter2D(np.eye(_SIDE), cv2.CV_64F, np.ones(1), kernel)
+    return np.asarray(matrix, np.float32)
+
+
+def _halves() -> FloatArray:
+    """Masks of the upper, lower, left and right half of a look, [576, 4]."""
+    first = np.arange(_SIDE) < _SIDE // 2
+    rows, columns = np.repeat(first, _SIDE), np.tile(first, _SIDE)
+    return np.stack([rows, ~rows, columns, ~columns], axis=1).astype(np.float32)
+
+
 _OVAL = _oval()
+_BLUR = _blur()
+_HALVES = _halves()
 
 
 def look(patch: Image, face: FloatArray) -> FloatArray:
@@ -45,8 +66,8 @@ def look(patch: Image, face: FloatArray) -> FloatArray:
     )
     grey = cv2.cvtColor(sampled, cv2.COLOR_RGB2GRAY)
     small = cv2.resize(grey, (_SIDE, _SIDE), interpolation=cv2.INTER_AREA).astype(np.float32)
-    detail = small - cv2.GaussianBlur(small, (0, 0), _NEAR)
-    contrast = np.sqrt(cv2.GaussianBlur(detail * detail, (0, 0), _NEAR))
+    detail = small - _BLUR @ small @ _BLUR.T
+    contrast = np.sqrt(_BLUR @ (detail * detail) @ _BLUR.T)
     return np.asarray(_OVAL * detail / (contrast + _FLOOR))
 
 
@@ -56,12 +77,10 @@ def likeness(a: FloatArray, b: FloatArray) -> float:
     1 for equal looks. A hand over the mouth, or a wide-open mouth, leaves another half unchanged;
     another person changes all four.
     """
-    both, own, other = _halves(a * b), _halves(a * a), _halves(b * b)
-    return float((both / np.sqrt(np.maximum(own * other, 1e-12))).max())
-
-
-def _halves(products: FloatArray) -> FloatArray:
-    """Sums over the upper, lower, left and right half of a look, [4]."""
-    half = _SIDE // 2
-    quarters = products.reshape(2, half, 2, half).sum(axis=(1, 3))
-    return np.concatenate([quarters.sum(axis=1), quarters.sum(axis=0)])
+    products = np.empty((3, _SIDE * _SIDE), np.float32)
+    one, other = a.ravel(), b.ravel()
+    np.multiply(one, other, out=products[0])
+    np.multiply(one, one, out=products[1])
+    np.multiply(other, other, out=products[2])
+    sums: list[list[float]] = (products @ _HALVES).T.tolist()
+    return max(both / math.sqrt(max(p * q, 1e-12)) for both, p, q in sums)

@@ -79,6 +79,7 @@ def _turn_up(angle: float) -> FloatArray:
     return np.array([[c, 0.0, -s], [0.0, 1.0, 0.0], [s, 0.0, c]])
 
 
+_LEFT_UP_OUT = [1, 2, 0]  # of the face frame's axes: y left, z up, x out
 _TO_LANDMARK_FRAME = _turn_up(_LANDMARK_PITCH - NEUTRAL_PITCH)
 
 
@@ -139,8 +140,9 @@ def _refine(points: FloatArray, turn: FloatArray, place: FloatArray) -> HeadPose
     if place[2, 0] <= 0 or rotation[:, 0] @ place[:, 0] >= 0:
         return None
     expected = _MODEL @ rotation.T + place[:, 0]
-    missed = points - _FOCAL * expected[:, :2] / expected[:, 2:]
-    if (missed**2).mean() > _MAX_MISS**2 * points.var(axis=0).mean():
+    missed = (points - _FOCAL * expected[:, :2] / expected[:, 2:]).ravel()
+    spread = (points - np.add.reduce(points, axis=0) / len(points)).ravel()
+    if missed @ missed > _MAX_MISS**2 * (spread @ spread):
         return None
     return HeadPose(place[:, 0].copy(), rotation)
 
@@ -151,10 +153,14 @@ def unrotated(landmarks: FloatArray, pose: HeadPose) -> FloatArray:
     Pixels of the image, centred on the mean: x to the person's left, y up, z towards the viewer.
     The mesh is in the frame of the line of sight, so the head is turned back against that.
     """
-    sight = pose.position / np.linalg.norm(pose.position)
-    right = np.array([sight[2], 0.0, -sight[0]]) / math.hypot(sight[0], sight[2])
-    view = np.stack([right, np.cross(sight, right), sight])  # optical frame -> line of sight
+    x, y, z = pose.position.tolist()
+    away = math.hypot(x, y, z)
+    x, y, z = x / away, y / away, z / away
+    level = math.hypot(x, z)
+    # Rows: right and down as seen along the line of sight, and the line of sight.
+    view = np.array(
+        [[z / level, 0.0, -x / level], [-x * y / level, level, -y * z / level], [x, y, z]]
+    )
     centred = np.asarray(landmarks, np.float64)
-    centred = centred - centred.mean(axis=0)
-    x_out, y_left, z_up = (centred @ (view @ landmark_frame(pose))).T
-    return np.stack([y_left, z_up, x_out], 1)
+    centred = centred - np.add.reduce(centred, axis=0) / len(centred)
+    return np.asarray(centred @ (view @ landmark_frame(pose))[:, _LEFT_UP_OUT])

@@ -37,6 +37,7 @@ from face_perception.faces.followed import (
 from face_perception.faces.looks import likeness
 from face_perception.faces.mesh import (
     Mesh,
+    bounds,
     square_of_detection,
     square_of_landmarks,
     turns_of,
@@ -210,8 +211,8 @@ class FaceTracker:
             found = self._meet(track, image, stamp)
             if found is None:
                 continue
-            landmarks, presence, seen = found
-            if is_another(track, seen):
+            landmarks, presence, seen, another = found
+            if another:
                 # A cut, or another person in the same place: begin a new face, which no search has
                 # confirmed yet. The old face gets its track back if it looks like itself again
                 # soon.
@@ -229,8 +230,9 @@ class FaceTracker:
 
     def _meet(
         self, track: Track, image: Image, stamp: float
-    ) -> tuple[FloatArray, float, FloatArray] | None:
-        """Landmarks, presence and look of the face where a track's is expected; None: no face.
+    ) -> tuple[FloatArray, float, FloatArray, bool] | None:
+        """Landmarks, presence and look of the face where a track's is expected, and whether it is
+        another person's; None if no face is there.
 
         A face that has moved far looks like another one where the mesh sees it in the old square:
         before that is believed, the mesh runs again in its own.
@@ -241,10 +243,11 @@ class FaceTracker:
             if presence < self._min_presence or not _inside(landmarks, image):
                 return None
             seen = self._mesh.look(landmarks)
-            if not is_another(track, seen):
+            another = is_another(track, seen)
+            if not another:
                 break
             square = square_of_landmarks(landmarks)
-        return landmarks, presence, seen
+        return landmarks, presence, seen, another
 
     def _search_is_due(self, any_lost: bool, stamp: float) -> bool:
         if len(self._tracks) >= self._max_faces:
@@ -306,7 +309,8 @@ class FaceTracker:
             return None
         if best.certainty < _DOUBTFUL:
             # Both the mesh and the detector can take a chin for a forehead.
-            for turns in range(_TURNS):
+            for quarters in range(1, _TURNS):
+                turns = (detection.turns + quarters) % _TURNS
                 other = self._settle(image, detection, stamp, turns)
                 if other is not None and other.certainty > best.certainty:
                     best = other
@@ -422,15 +426,20 @@ def _windows(image: Image) -> list[Window]:
 def _roi(landmarks: FloatArray, image: Image) -> Roi:
     """Box round the landmarks, clipped to the image."""
     height, width = image.shape[:2]
-    limit = (width, height)
-    low = np.clip(np.floor(landmarks[:, :2].min(0)), 0, limit).astype(int)
-    high = np.clip(np.ceil(landmarks[:, :2].max(0)) + 1, 0, limit).astype(int)
-    return Roi(int(low[0]), int(low[1]), int(high[0] - low[0]), int(high[1] - low[1]))
+    left, top, right, bottom = bounds(landmarks)
+    x, y = (min(max(math.floor(low), 0), end) for low, end in ((left, width), (top, height)))
+    x_end, y_end = (
+        min(max(math.ceil(high) + 1, 0), end) for high, end in ((right, width), (bottom, height))
+    )
+    return Roi(x, y, x_end - x, y_end - y)
 
 
 def _inside(landmarks: FloatArray, image: Image) -> bool:
     """Whether enough of a face is in the image to be seen."""
     height, width = image.shape[:2]
+    left, top, right, bottom = bounds(landmarks)
+    if left >= 0 and top >= 0 and right < width and bottom < height:
+        return True
     points = landmarks[:, :2]
     inside = ((points >= 0) & (points < (width, height))).all(axis=1)
     return bool(np.isfinite(points).all() and inside.mean() >= _MIN_INSIDE)
