@@ -83,15 +83,13 @@ def network(random: np.random.Generator, people: int) -> None:
           f"{1 - error / plain:.1%} less (the paper on real people: {PAPER:.1%} less)")  # fmt: skip
 
 
-def corrected(
-    correction: Correction, estimates: FloatArray, lids: FloatArray
-) -> tuple[FloatArray, FloatArray]:
-    """Gazes and their standard deviations, each [N, 2]."""
+def corrected(correction: Correction, estimates: FloatArray, lids: FloatArray) -> FloatArray:
+    """Gazes [N, 2]."""
     gazes = [
         correction.apply(*estimate, LidCue(*seen))
         for estimate, seen in zip(estimates.tolist(), lids.tolist(), strict=True)
     ]
-    return np.array(gazes), np.array([correction.sigmas(*e) for e in estimates.tolist()])
+    return np.array(gazes)
 
 
 def geometric(random: np.random.Generator, people: int) -> None:
@@ -112,7 +110,7 @@ def geometric(random: np.random.Generator, people: int) -> None:
                 continue
             estimates = given.person.estimates(random, LOOKS)
             seen = given.person.lids(random, LOOKS)
-            gazes, _ = corrected(found.correction, estimates, seen)
+            gazes = corrected(found.correction, estimates, seen)
             before.append(np.linalg.norm(estimates - LOOKS, axis=1).mean())
             after.append(np.linalg.norm(gazes - LOOKS, axis=1).mean())
             promised.append(found.expected_residual)
@@ -144,8 +142,9 @@ def columbia(random: np.random.Generator, people: int) -> None:
     """Eye contact, if people look into the camera as often as at the other targets of ``LOOKS``."""
     others = LOOKS[np.abs(LOOKS).sum(1) > 0]
     model = EyeContact()
+    yaw, pitch = GEOMETRIC.yaw, GEOMETRIC.pitch
     plain = LookError(
-        GEOMETRIC.yaw.sigma, GEOMETRIC.pitch.sigma, GEOMETRIC.yaw.scale, GEOMETRIC.pitch.scale
+        yaw.sigma, pitch.sigma, yaw.scale, pitch.scale, yaw.scale_sigma, pitch.scale_sigma
     )
     said: dict[str, list[float]] = {"not calibrated": [], "one target": [], "five targets": []}
     truth = []
@@ -168,8 +167,8 @@ def columbia(random: np.random.Generator, people: int) -> None:
         truth += [True] * 5 + [False] * 5
         said["not calibrated"] += [model(*e, DISTANCE, plain) for e in estimates.tolist()]
         for name, correction in found.items():
-            for gaze, sigmas in zip(*corrected(correction, estimates, lids), strict=True):
-                said[name].append(model(*gaze.tolist(), DISTANCE, LookError(*sigmas.tolist())))
+            for gaze in corrected(correction, estimates, lids).tolist():
+                said[name].append(model(*gaze, DISTANCE, correction.error))
     print(f"\neye contact at {DISTANCE} m among the targets of Columbia Gaze, geometric estimator")
     print("| | right at 0.5 | at the best threshold | area under ROC |")
     print("|---|---|---|---|")

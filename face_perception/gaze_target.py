@@ -1,8 +1,7 @@
 """The probability that a gaze meets a target, from its angles, its error and the target's size.
 
-Model, for yaw and for pitch: the measured offset from the line to the target is ``gain`` times the
-true offset plus a normal error of ``sigma``. A true look has one of two sources: a person who aims
-at the target looks anywhere in a disc about it; all other looks are normally distributed
+A gaze has an error model (``LookError``). A true look has one of two sources: a person who aims at
+the target looks anywhere in a disc about it; all other looks are normally distributed
 (``Elsewhere``). Bayes' rule gives the posterior probability that the true look lies in the disc. No
 images, no ROS.
 """
@@ -10,11 +9,14 @@ images, no ROS.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 
 from face_perception.types import FloatArray, Gaze
+
+Number = TypeVar("Number", float, FloatArray)
 
 _POINTS = 32
 _MIN_SIGMA = math.radians(1)  # no gaze from a camera is more accurate
@@ -34,22 +36,96 @@ _DISC_YAW, _DISC_PITCH = _unit_disc()
 
 @dataclass(frozen=True, slots=True)
 class LookError:
-    """Error model of a gaze: gain and standard deviation of yaw and of pitch, radians."""
+    """Error model of a gaze, for yaw and for pitch; radians, offsets from the line to a target.
+
+    measured = centre + gain * (true - centre) + a normal error. The variance of that error is
+    ``sigma``^2 + (``gain_sigma`` * (true - centre))^2: the gain differs between people, so the
+    error grows away from ``centre``, the look at which the gaze is right on average.
+    """
 
     yaw_sigma: float
     pitch_sigma: float
     yaw_gain: float = 1.0
     pitch_gain: float = 1.0
+    yaw_gain_sigma: float = 0.0
+    pitch_gain_sigma: float = 0.0
+    yaw_centre: float = 0.0
+    pitch_centre: float = 0.0
 
     @classmethod
     def of(cls, gaze: Gaze) -> LookError:
-        """The error that a gaze states."""
-        return cls(gaze.yaw_sigma, gaze.pitch_sigma, gaze.yaw_gain, gaze.pitch_gain)
+        """The error that a gaze states, for offsets from the line to the camera."""
+        return cls(
+            gaze.yaw_sigma,
+            gaze.pitch_sigma,
+            gaze.yaw_gain,
+            gaze.pitch_gain,
+            gaze.yaw_gain_sigma,
+            gaze.pitch_gain_sigma,
+            gaze.yaw_centre,
+            gaze.pitch_centre,
+        )
+
+    def about(self, yaw: float, pitch: float) -> LookError:
+        """The same error for offsets from a line that is off by ``yaw`` and ``pitch``."""
+        return replace(
+            self, yaw_centre=self.yaw_centre - yaw, pitch_centre=self.pitch_centre - pitch
+        )
 
     @property
     def known(self) -> bool:
-        values = (self.yaw_sigma, self.pitch_sigma, self.yaw_gain, self.pitch_gain)
-        return all(math.isfinite(v) and v > 0 for v in values)
+        positive = (self.yaw_sigma, self.pitch_sigma, self.yaw_gain, self.pitch_gain)
+        others = (
+            self.yaw_gain_sigma,
+            self.pitch_gain_sigma,
+            self.yaw_centre,
+            self.pitch_centre,
+        )
+        return all(math.isfinite(v) and v > 0 for v in positive) and all(map(math.isfinite, others))
+
+    @property
+    def axes(self) -> tuple[_Axis, _Axis]:
+        """The error of yaw and that of pitch."""
+        return (
+            _Axis(self.yaw_sigma, self.yaw_gain, self.yaw_gain_sigma, self.yaw_centre),
+            _Axis(self.pitch_sigma, self.pitch_gain, self.pitch_gain_sigma, self.pitch_centre),
+        )
+
+
+class _Axis(NamedTuple):
+    """``LookError`` of one axis."""
+
+    sigma: float
+    gain: float
+    gain_sigma: float
+    centre: float
+
+    def mean(self, true: Number) -> Number:
+        """Mean of the measured offset for a ``true`` one."""
+        return self.centre + self.gain * (true - self.centre)
+
+    def variance(self, true: Number) -> Number:
+        """Variance of the measured offset for a ``true`` one."""
+        return max(self.sigma, _MIN_SIGMA) ** 2 + (self.gain_sigma * (true - self.centre)) ** 2
+
+    def may_be(self, measured: float, radius: float) -> bool:
+        """False if no look within ``radius`` of the target is measured like this."""
+        widest = math.sqrt(self.variance(abs(self.centre) + radius + self.centre))
+        return abs(measured - self.mean(0.0)) - self.gain * radius <= _FAR * widest
+
+    def likelihoods(self, measured: float, true: FloatArray) -> FloatArray:
+        """Likelihood of the measured offset for each true one; per radian."""
+        variance = self.variance(true)
+        exponent = (measured - self.mean(true)) ** 2 / variance
+        return np.asarray(np.exp(-exponent / 2) / np.sqrt(2 * math.pi * variance))
+
+    def likelihood_elsewhere(self, measured: float, mean: float, spread: float) -> float:
+        """Likelihood of the measured offset if true ones are normally distributed; per radian.
+
+        Exact for ``gain_sigma`` 0, else a normal distribution with the same mean and variance.
+        """
+        variance = self.variance(mean) + spread**2 * (self.gain**2 + self.gain_sigma**2)
+        return _normal(measured - self.mean(mean), math.sqrt(variance))
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,24 +182,18 @@ def sought(yaw: float, pitch: float, radius: float, error: LookError) -> float:
     """Likelihood of a measured offset (``yaw``, ``pitch``) if the person aims at a target of
     angular ``radius``; per square radian. 0 if the offset is certainly too large.
     """
-    far_yaw = (abs(yaw) - error.yaw_gain * radius) / _floored(error.yaw_sigma)
-    far_pitch = (abs(pitch) - error.pitch_gain * radius) / _floored(error.pitch_sigma)
-    if max(far_yaw, far_pitch) > _FAR:
+    of_yaw, of_pitch = error.axes
+    if not (of_yaw.may_be(yaw, radius) and of_pitch.may_be(pitch, radius)):
         return 0.0
     return float(_given_looks(yaw, pitch, radius, error).mean())
 
 
-def _floored(sigma: float) -> float:
-    return max(sigma, _MIN_SIGMA)
-
-
 def _given_looks(yaw: float, pitch: float, radius: float, error: LookError) -> FloatArray:
     """Likelihoods [32] of a measured offset for 32 true looks, spread over the target's disc."""
-    yaw_sigma, pitch_sigma = _floored(error.yaw_sigma), _floored(error.pitch_sigma)
-    exponent = ((yaw - error.yaw_gain * radius * _DISC_YAW) / yaw_sigma) ** 2
-    exponent += ((pitch - error.pitch_gain * radius * _DISC_PITCH) / pitch_sigma) ** 2
-    likelihoods: FloatArray = np.exp(-exponent / 2) / (2 * math.pi * yaw_sigma * pitch_sigma)
-    return likelihoods
+    of_yaw, of_pitch = error.axes
+    return of_yaw.likelihoods(yaw, radius * _DISC_YAW) * of_pitch.likelihoods(
+        pitch, radius * _DISC_PITCH
+    )
 
 
 def densities(
@@ -134,7 +204,6 @@ def densities(
     Returns that of a person who aims at a target of angular ``radius`` (see ``sought``), that of
     one who looks elsewhere, and the part of the latter for looks in the target by chance.
     """
-    yaw_sigma, pitch_sigma = _floored(error.yaw_sigma), _floored(error.pitch_sigma)
     looks_yaw, looks_pitch = _DISC_YAW * radius, _DISC_PITCH * radius
     given_look = _given_looks(yaw, pitch, radius, error)
     exponent = (looks_yaw / elsewhere.yaw_spread) ** 2
@@ -142,10 +211,9 @@ def densities(
     by_chance = np.exp(-exponent / 2) / (
         2 * math.pi * elsewhere.yaw_spread * elsewhere.pitch_spread
     )
-    other = _normal(yaw, math.hypot(error.yaw_gain * elsewhere.yaw_spread, yaw_sigma)) * _normal(
-        pitch - error.pitch_gain * elsewhere.pitch,
-        math.hypot(error.pitch_gain * elsewhere.pitch_spread, pitch_sigma),
-    )
+    of_yaw, of_pitch = error.axes
+    other = of_yaw.likelihood_elsewhere(yaw, 0.0, elsewhere.yaw_spread)
+    other *= of_pitch.likelihood_elsewhere(pitch, elsewhere.pitch, elsewhere.pitch_spread)
     chance = float(given_look @ by_chance) / _POINTS * math.pi * radius**2
     return float(given_look.mean()), other, min(chance, other)
 

@@ -191,9 +191,11 @@ class Gaze:
     """Where one face looks, in the optical frame.
 
     ``origin`` [3] in metres is the midpoint of the eyes, ``direction`` [3] a unit vector. The error
-    model, for yaw and for pitch: estimate = gain * truth + a normal error of ``sigma`` radians,
-    both measured against the line to what is looked at. ``valid`` is false while the eyes are
-    closed or hidden; the last direction is then held.
+    model, for yaw and for pitch, in radians from the line to the camera: estimate = centre + gain *
+    (truth - centre) + a normal error, whose variance is sigma^2 + (gain_sigma * (truth -
+    centre))^2. So ``sigma`` is the error of a look at ``centre``: at the calibration's targets, or
+    at the camera without a calibration. ``valid`` is false while the eyes are closed or hidden; the
+    last direction is then held.
     """
 
     face_id: str
@@ -210,6 +212,10 @@ class Gaze:
     pitch_sigma: float = NAN
     yaw_gain: float = 1.0
     pitch_gain: float = 1.0
+    yaw_gain_sigma: float = 0.0
+    pitch_gain_sigma: float = 0.0
+    yaw_centre: float = 0.0
+    pitch_centre: float = 0.0
 
     @property
     def yaw(self) -> float:

@@ -17,7 +17,7 @@ from face_perception.gaze import (
     to_angles,
     to_direction,
 )
-from face_perception.gaze.eyes import _ABOVE, _BEHIND, _OUTWARDS, _RADIUS
+from face_perception.gaze.eyes import _ABOVE, _OUTWARDS, _RADIUS, EYEBALL_BEHIND
 from face_perception.types import Camera, Face, Gaze, Roi
 
 CAMERA = Camera.assume(1280, 720)
@@ -39,7 +39,7 @@ _LEFT = (_RIGHT * (1, -1, 1))[[3, 2, 1, 0, 5, 4]]
 # The left eye's centre as the geometric estimator assumes it. Irises are drawn at that estimator's
 # effective radius: not where a real eye has them, but where the estimator answers as the script
 # says. Real eyes, and what it makes of them, are in test_gaze.py.
-_EYEBALL = (_LEFT[0] + _LEFT[3]) / 2 + (-_BEHIND, _OUTWARDS, _ABOVE)
+_EYEBALL = (_LEFT[0] + _LEFT[3]) / 2 + (-EYEBALL_BEHIND, _OUTWARDS, _ABOVE)
 _LEFT_IRIS = [faces.LEFT_IRIS_CENTRE, *faces.LEFT_IRIS_RIM]
 _RIGHT_IRIS = [faces.RIGHT_IRIS_CENTRE, *faces.RIGHT_IRIS_RIM]
 _ORDER = eye_points(np.repeat(np.arange(478.0)[:, None], 3, 1))[:, 0].astype(int)

@@ -19,7 +19,11 @@ DEG = math.radians(1)
 UNCALIBRATED = LookError(3 * DEG, 4 * DEG, 0.94, 0.39)
 
 
-@pytest.mark.parametrize("error", [LookError(1 * DEG, 2 * DEG), UNCALIBRATED])
+# A person who was calibrated with one target, 5 degrees beside the lens and 12 below it.
+ONE_TARGET = LookError(2.5 * DEG, 3.2 * DEG, 0.94, 0.59, 0.2, 0.18, -5 * DEG, -12 * DEG)
+
+
+@pytest.mark.parametrize("error", [LookError(1 * DEG, 2 * DEG), UNCALIBRATED, ONE_TARGET])
 @pytest.mark.parametrize("distance", [0.5, 1.0, 3.0])
 def test_probabilities_come_true(error: LookError, distance: float) -> None:
     """Drawn from the model's own scene: of the gazes given p, a share p meets the camera."""
@@ -32,8 +36,10 @@ def test_probabilities_come_true(error: LookError, distance: float) -> None:
     spread, mean = (other.yaw_spread, other.pitch_spread), (0.0, other.pitch)
     true = np.where(seeks[:, None], inside, random.normal(mean, spread, (number, 2)))
     met = np.linalg.norm(true, axis=1) <= disc
-    sigma = (error.yaw_sigma, error.pitch_sigma)
-    measured = true * (error.yaw_gain, error.pitch_gain) + random.normal(0, sigma, (number, 2))
+    about = true - (error.yaw_centre, error.pitch_centre)
+    unsure, sigma = np.array([(e.gain_sigma, e.sigma) for e in error.axes]).T
+    gain = random.normal([e.gain for e in error.axes], unsure, (number, 2))
+    measured = (true - about) + gain * about + random.normal(0, sigma, (number, 2))
     said = np.array([model(float(y), float(p), distance, error) for y, p in measured])
     for low, high in ((0, 0.1), (0.1, 0.4), (0.4, 0.7), (0.7, 0.9), (0.9, 1.01)):
         these = (said >= low) & (said < high)
@@ -69,13 +75,36 @@ def test_pitch_that_is_underestimated_is_weighed_as_such() -> None:
     assert model(0, -4 * DEG, 1.0, UNCALIBRATED) > 0.5, "10 degrees down cannot be told"
 
 
+def test_an_error_is_stated_about_its_centre() -> None:
+    """A person calibrated 20 degrees below the lens who looks at it is read 8 degrees below it."""
+    error, model = LookError(2 * DEG, 3 * DEG, 1.0, 0.6, 0.0, 0.0, 0.0, -20 * DEG), EyeContact()
+    at_lens = -20 * 0.4 * DEG
+    assert model(0.0, at_lens, 1.0, error) > 0.8
+    assert model(0.0, -20 * DEG, 1.0, error) < 0.1
+    assert model(0.0, at_lens, 1.0, error) > model(0.0, 0.0, 1.0, error)
+    # The same gaze against a line 20 degrees lower: there it is right on average.
+    lower = error.about(0.0, -20 * DEG)
+    assert lower.axes[1].mean(0.0) == pytest.approx(0.0)
+    assert model(0.0, 0.0, 1.0, lower) > 0.8
+
+
+def test_an_unsure_gain_matters_only_away_from_the_centre() -> None:
+    sure = LookError(2 * DEG, 3 * DEG)
+    unsure = dataclasses.replace(sure, yaw_gain_sigma=0.3)
+    model = EyeContact()
+    for yaw in (0.0, 4 * DEG, 8 * DEG):
+        assert model(yaw, 0.0, 2.0, unsure) == pytest.approx(model(yaw, 0.0, 2.0, sure), abs=0.02)
+    assert math.isnan(model(0.0, 0.0, 1.0, dataclasses.replace(sure, yaw_gain_sigma=math.nan)))
+
+
 def test_who_looks_far_beside_a_target_does_not_seek_it() -> None:
     """The short cut for targets that are out of the question leaves the others as they are."""
-    error, elsewhere = LookError(0.05, 0.08, 0.9, 0.4), Elsewhere()
-    for yaw in np.linspace(-1, 1, 41):
-        for pitch in np.linspace(-1, 1, 41):
-            seeking, _, _ = densities(float(yaw), float(pitch), 0.07, error, elsewhere)
-            assert sought(float(yaw), float(pitch), 0.07, error) == pytest.approx(seeking, abs=1e-9)
+    elsewhere = Elsewhere()
+    for error in (ONE_TARGET, LookError(0.05, 0.08, 0.9, 0.4)):
+        for yaw in np.linspace(-1, 1, 41).tolist():
+            for pitch in np.linspace(-1, 1, 41).tolist():
+                seeking, _, _ = densities(yaw, pitch, 0.07, error, elsewhere)
+                assert sought(yaw, pitch, 0.07, error) == pytest.approx(seeking, abs=1e-9)
     assert sought(1.0, 0.0, 0.07, error) == sought(0.0, 1.0, 0.07, error) == 0.0
 
 

@@ -28,6 +28,8 @@ from face_perception.gaze import (
     to_angles,
 )
 from face_perception.gaze.lids import LidCue
+from face_perception.gaze.people_store import VERSION
+from face_perception.gaze_target import LookError
 
 DEG = math.radians(1)
 
@@ -41,7 +43,8 @@ CALIBRATION = Calibration(
         gain_pitch=2.2,
         lid_gain=2.0,
         lids=LidCue(0.16, -0.08, 0.55),
-        gain_pitch_sigma=0.3,
+        slope_pitch=0.8,
+        slope_pitch_sigma=0.3,
     ),
     spread=0.02,
     expected_residual=0.03,
@@ -93,7 +96,7 @@ def test_a_file_says_all_of_a_calibration_in_plain_numbers(store: PeopleStore) -
     assert "NaN" not in text
     assert "Infinity" not in text
     content = json.loads(text)
-    assert content["version"] == 2
+    assert content["version"] == VERSION
     (entry,) = content["calibrations"]
     assert entry["correction"]["gain_pitch"] == 2.2
     assert entry["correction"]["lids"] == {"upper": 0.16, "lower": -0.08, "brow": 0.55}
@@ -129,6 +132,21 @@ def write_version_1(store: PeopleStore, estimator: str, revision: str) -> None:
     }
     content = {"version": 1, "person_id": "anna", "calibrations": [entry]}
     path.write_text(json.dumps(content))
+
+
+def test_a_file_of_version_2_stated_the_error_of_the_gain(store: PeopleStore) -> None:
+    store.put("anna", CALIBRATION)
+    (path,) = store.folder.glob("*.json")
+    content = json.loads(path.read_text())
+    content["version"] = 2
+    old = content["calibrations"][0]["correction"]
+    for axis in ("yaw", "pitch"):
+        del old[f"slope_{axis}"]
+        old[f"gain_{axis}_sigma"] = old.pop(f"slope_{axis}_sigma")
+    path.write_text(json.dumps(content))
+    read = store.get("anna")[CALIBRATION.estimator].correction
+    assert (read.slope_pitch, read.slope_pitch_sigma) == (1.0, pytest.approx(0.3 / 2.2))
+    assert read.gain_pitch == CALIBRATION.correction.gain_pitch
 
 
 def test_a_bias_of_a_file_of_version_1_has_gain_1(store: PeopleStore, said: list[str]) -> None:
@@ -194,7 +212,8 @@ def spoil(change: Callable[[dict], object]) -> Callable[[bytes], bytes]:
         spoil(lambda c: c["calibrations"][0]["correction"].update(bias_yaw=math.inf)),
         spoil(lambda c: c["calibrations"][0]["correction"].update(bias_yaw=40.0)),
         spoil(lambda c: c["calibrations"][0]["correction"].update(gain_pitch=0.0)),
-        spoil(lambda c: c["calibrations"][0]["correction"].update(gain_pitch_sigma=-1.0)),
+        spoil(lambda c: c["calibrations"][0]["correction"].update(slope_pitch_sigma=-1.0)),
+        spoil(lambda c: c["calibrations"][0]["correction"].update(slope_pitch=0.0)),
         spoil(lambda c: c["calibrations"][0]["correction"].update(lid_gain=-2.0)),
         spoil(lambda c: c["calibrations"][0]["correction"]["lids"].update(upper=None)),
         spoil(lambda c: c["calibrations"][0].update(extra=1)),
@@ -254,7 +273,7 @@ def test_other_estimators_stay_when_one_is_deleted_after_damage(store: PeopleSto
 def test_files_of_a_later_version_are_left_alone(store: PeopleStore, said: list[str]) -> None:
     store.put("anna", CALIBRATION)
     (path,) = store.folder.glob("anna*.json")
-    path.write_bytes(spoil(lambda c: c.update(version=3))(path.read_bytes()))
+    path.write_bytes(spoil(lambda c: c.update(version=VERSION + 1))(path.read_bytes()))
     for call in (store.get, store.delete, lambda p: store.put(p, CALIBRATION)):
         with pytest.raises(OSError, match="newer face_perception"):
             call("anna")
@@ -410,7 +429,7 @@ def test_a_file_that_cannot_be_read_keeps_nobody_else_from_being_seen(store: Peo
     assert calibrated(0.0) == [True, False]
     (path,) = store.folder.glob("anna*.json")
     whole = path.read_bytes()
-    path.write_bytes(spoil(lambda c: c.update(version=3))(whole))
+    path.write_bytes(spoil(lambda c: c.update(version=VERSION + 1))(whole))
     store.put("bert", CALIBRATION)
     with pytest.raises(OSError, match=r"anna.*newer face_perception"):
         people.refresh()
@@ -469,9 +488,9 @@ def test_gain_and_error_of_a_linked_person(store: PeopleStore) -> None:
     assert seen.calibrated
     line = below - seen.origin
     assert math.acos(line @ seen.direction / np.linalg.norm(line)) < 0.6 * DEG
-    assert (seen.yaw_gain, seen.pitch_gain) == (1.0, 1.0)
-    angles = to_angles(normalised_rotation(CAMERA, actor.face(0.0)), gaze.direction)
-    assert (seen.yaw_sigma, seen.pitch_sigma) == pytest.approx(fit.correction.sigmas(*angles))
+    rotation = normalised_rotation(CAMERA, actor.face(0.0))
+    to_camera = to_angles(rotation, -seen.origin / np.linalg.norm(seen.origin))
+    assert LookError.of(seen) == fit.correction.error.about(*to_camera)
     # What small eyes or a turned head add to the estimator's error stays.
     worse = dataclasses.replace(gaze, yaw_sigma=math.hypot(usual.yaw.sigma, 4 * DEG))
     (wider,) = again.update(0.1, CAMERA, [actor.face(0.1)], [worse])

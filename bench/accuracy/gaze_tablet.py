@@ -37,11 +37,11 @@ from face_perception.faces import (
     RIGHT_INNER_CANTHUS,
     RIGHT_OUTER_CANTHUS,
 )
+from face_perception.gaze import EYEBALL_BEHIND
 from face_perception.types import Camera, Face, FloatArray
 
 NAME = "tablet"
 _CANTHI = (RIGHT_OUTER_CANTHUS, RIGHT_INNER_CANTHUS, LEFT_INNER_CANTHUS, LEFT_OUTER_CANTHUS)
-_BEHIND = 0.009  # metres from the canthi to the centre of the eyeball
 _NEAR = 3  # pixels around a canthus whose depth is used
 _MIDDLE = (0.5, 0.5)
 
@@ -169,7 +169,7 @@ def _eyes(face: Face, depth: FloatArray, camera: Camera) -> FloatArray | None:
             distances.append(float(np.median(near[near > 0])))
     if not distances:
         return None
-    z = float(np.median(distances)) / 1000 + _BEHIND
+    z = float(np.median(distances)) / 1000 + EYEBALL_BEHIND
     x, y = points.mean(axis=0)
     return np.array([(x - camera.cx) / camera.fx * z, (y - camera.cy) / camera.fy * z, z])
 

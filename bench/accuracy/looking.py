@@ -35,8 +35,8 @@ from face_perception.gaze import (
     load_gaze,
     normalised_rotation,
     point_target,
-    to_angles,
 )
+from face_perception.gaze_target import LookError, offset
 from face_perception.types import Camera, Face, FloatArray, Frame, Gaze, Image
 
 CONTACT = 0.5  # probability above which eye contact counts as reported
@@ -225,18 +225,17 @@ def gain_rows(told: Told) -> list[Row]:
 def sigma_rows(told: Told) -> list[Row]:
     """Root mean square of error over stated standard deviation: 1 is right, more is overconfident.
 
-    Leaves out gazes without a stated deviation. A gaze states its deviation about ``gain * truth``,
-    for yaw and pitch in the normalised camera.
+    Leaves out gazes without a stated deviation. See ``LookError`` for the model that a gaze states.
     """
     rows = []
     for axis, name in enumerate(("yaw", "pitch")):
         ratios, groups = [], []
         for look, gaze in zip(told.looks, told.gazes, strict=True):
-            sigma = getattr(gaze, f"{name}_sigma")
-            rotation = normalised_rotation(look.camera, look.face)
-            said = to_angles(rotation, gaze.direction)[axis]
-            truth = to_angles(rotation, look.truth)[axis]
-            ratio = (said - getattr(gaze, f"{name}_gain") * truth) / sigma
+            line, up = -gaze.origin, -normalised_rotation(look.camera, look.face)[:, 1]
+            said = offset(gaze.direction, line, up)[axis]
+            truth = offset(look.truth, line, up)[axis]
+            stated = LookError.of(gaze).axes[axis]
+            ratio = (said - stated.mean(truth)) / math.sqrt(stated.variance(truth))
             if math.isfinite(ratio):
                 ratios.append(ratio)
                 groups.append(look.group)

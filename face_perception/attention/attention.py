@@ -298,10 +298,11 @@ class AttentionTracker:
             if not (math.isfinite(yaw) and math.isfinite(pitch)):
                 continue
             radius = cone(size, distance)
+            error = _error_about(look, line)
             if choice != _ROBOT:
-                weights[choice] = prior * sought(yaw, pitch, radius, look.error)
+                weights[choice] = prior * sought(yaw, pitch, radius, error)
                 continue
-            seeking, other, chance = densities(yaw, pitch, radius, look.error, self._elsewhere)
+            seeking, other, chance = densities(yaw, pitch, radius, error, self._elsewhere)
             rest = 1 - robot_prior - (face_prior if others else 0.0)
             weights[choice] = prior * seeking + rest * chance
             elsewhere = rest * (other - chance)
@@ -373,6 +374,17 @@ def _midpoint(face: Face, gaze: Gaze | None) -> FloatArray | None:
     if face.pose is not None and np.isfinite(face.pose.position).all():
         return face.pose.position
     return None
+
+
+def _error_about(look: _Look, line: FloatArray) -> LookError:
+    """The error of a look for offsets from the ``line`` [3] to a target.
+
+    A gaze states its error for offsets from the line to the camera, and a head pose for any line.
+    """
+    if look.source == HEAD_POSE:
+        return look.error
+    yaw, pitch = offset(line, -look.origin, look.up)
+    return look.error.about(yaw, pitch) if math.isfinite(yaw + pitch) else look.error
 
 
 def _is_direction(vector: FloatArray) -> bool:

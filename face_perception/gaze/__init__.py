@@ -19,6 +19,7 @@ from face_perception.gaze.collection import (
 )
 from face_perception.gaze.estimator import GazeEstimator, estimate_gazes, load_gaze
 from face_perception.gaze.eye_contact import EyeContact
+from face_perception.gaze.eyes import EYEBALL_BEHIND
 from face_perception.gaze.geddnet import GeddnetGaze
 from face_perception.gaze.geometric import GEOMETRIC, GeometricGaze
 from face_perception.gaze.normalise import Normalised, NotSeen, normalise, normalise_points
@@ -34,6 +35,7 @@ from face_perception.gaze.people import People, apply_correction
 from face_perception.gaze.people_store import Calibration, PeopleStore, check_person_id, people_dir
 
 __all__ = [
+    "EYEBALL_BEHIND",
     "GEOMETRIC",
     "Calibration",
     "CalibrationFit",

@@ -24,7 +24,7 @@ _CANTHI = np.array([-0.018, 0.0315, -0.0046])
 # does not depend on the turn of their heads: the slope is -0.01 on 14 faces in press photographs
 # (0.22 with 9 mm) and -0.03 on 25 others (0.18 with 9 mm). 18 people in five head poses (Columbia
 # Gaze) give 6 mm.
-_BEHIND = 0.007
+EYEBALL_BEHIND = 0.007
 # Effective radius of the sphere on which the iris moves. The pupil of a real eye is 10 mm from the
 # centre, but the mesh network draws the iris too close to the middle of the eye. Per unit of
 # direction its iris moves by 7.2 mm sideways on 56 people (Columbia Gaze), by 6 mm on one person at
@@ -123,7 +123,9 @@ def find_looks(camera: Camera, face: Face, pose: HeadPose) -> list[Look]:
         canthi, iris = faces.normalised(camera, [points[:2].mean(0), points[2:].mean(0)])
         sides = np.array([1.0, eye.side, 1.0])
         depth = float((pose.position + frame @ (_CANTHI * sides))[2])
-        to_centre = np.array([-_BEHIND * c - _ABOVE * s, _OUTWARDS, _ABOVE * c - _BEHIND * s])
+        to_centre = np.array(
+            [-EYEBALL_BEHIND * c - _ABOVE * s, _OUTWARDS, _ABOVE * c - EYEBALL_BEHIND * s]
+        )
         centre = depth * np.array([*canthi, 1.0]) + frame @ (to_centre * sides)
         direction = _where_ray_meets(np.array([*iris, 1.0]), centre) - centre
         found.append(Look(centre, direction / np.linalg.norm(direction), width, opened, seen))
@@ -155,7 +157,7 @@ def origin_of(looks: list[Look], pose: HeadPose) -> FloatArray:
     """Between the centres of the eyeballs, [3] metres, optical frame."""
     if len(looks) == len(_EYES):
         return (looks[0].centre + looks[1].centre) / 2
-    middle = _CANTHI * (1.0, 0.0, 1.0) + (-_BEHIND, 0.0, _ABOVE)
+    middle = _CANTHI * (1.0, 0.0, 1.0) + (-EYEBALL_BEHIND, 0.0, _ABOVE)
     origin: FloatArray = pose.position + faces.landmark_frame(pose) @ middle
     return origin
 

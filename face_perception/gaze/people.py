@@ -261,16 +261,26 @@ def apply_correction(
     if not (math.isfinite(yaw) and np.isfinite(rotation).all()):
         return gaze
     correction = calibration.correction
-    yaw_sigma, pitch_sigma = correction.sigmas(yaw, pitch)
+    error = correction.error.about(*_to_camera(rotation, gaze.origin))
     return replace(
         gaze,
         direction=to_direction(rotation, *correction.apply(yaw, pitch, lids)),
         calibrated=True,
-        yaw_sigma=math.hypot(yaw_sigma, _added(gaze.yaw_sigma, prior.yaw.sigma)),
-        pitch_sigma=math.hypot(pitch_sigma, _added(gaze.pitch_sigma, prior.pitch.sigma)),
-        yaw_gain=1.0,
-        pitch_gain=1.0,
+        yaw_sigma=math.hypot(error.yaw_sigma, _added(gaze.yaw_sigma, prior.yaw.sigma)),
+        pitch_sigma=math.hypot(error.pitch_sigma, _added(gaze.pitch_sigma, prior.pitch.sigma)),
+        yaw_gain=error.yaw_gain,
+        pitch_gain=error.pitch_gain,
+        yaw_gain_sigma=error.yaw_gain_sigma,
+        pitch_gain_sigma=error.pitch_gain_sigma,
+        yaw_centre=error.yaw_centre,
+        pitch_centre=error.pitch_centre,
     )
+
+
+def _to_camera(rotation: FloatArray, origin: FloatArray) -> tuple[float, float]:
+    """Yaw and pitch of the line from ``origin`` [3] to the camera; 0 if the origin is unknown."""
+    distance = float(np.linalg.norm(origin))
+    return to_angles(rotation, -origin / distance) if distance > 0 else (0.0, 0.0)
 
 
 def _added(sigma: float, usual: float) -> float:

@@ -22,7 +22,9 @@ from face_perception.files import check_writable, locked, write_whole
 from face_perception.gaze.calibration import Correction
 from face_perception.gaze.lids import LidCue
 
-VERSION = 2  # version 1 had only a bias; it is read as a correction with gain 1
+# Version 1 had only a bias; it is read as a correction with gain 1. Version 2 stated the error of
+# the gain instead of that of the slope.
+VERSION = 3
 _MAX_ID = 200
 _MAX_BIAS, _GAINS, _MAX_CROSS, _MAX_LID_GAIN = (
     2.0,
@@ -70,10 +72,12 @@ class Calibration:
             ("cross_yaw", -_MAX_CROSS, _MAX_CROSS),
             ("cross_pitch", -_MAX_CROSS, _MAX_CROSS),
             ("lid_gain", 0, _MAX_LID_GAIN),
+            ("slope_yaw", *_GAINS),
+            ("slope_pitch", *_GAINS),
         ):
             if not low <= getattr(made, name) <= high:
                 raise ValueError(f"{name} is {getattr(made, name)}, not in {low:g} to {high:g}")
-        sigmas = (made.sigma_yaw, made.sigma_pitch, made.gain_yaw_sigma, made.gain_pitch_sigma)
+        sigmas = (made.sigma_yaw, made.sigma_pitch, made.slope_yaw_sigma, made.slope_pitch_sigma)
         if min(self.expected_residual, self.spread, *sigmas) < 0:
             raise ValueError("spread, expected_residual or a sigma is negative")
 
@@ -298,7 +302,7 @@ def _aside(path: Path) -> Path:
 
 
 def _calibrations(entries: list[dict[str, Any]], version: int) -> dict[str, Calibration]:
-    read = _calibration if version >= VERSION else _calibration_of_version_1
+    read = {1: _calibration_of_version_1, 2: _calibration_of_version_2}.get(version, _calibration)
     found = [read(dict(entry)) for entry in entries]
     return {calibration.estimator: calibration for calibration in found}
 
@@ -307,6 +311,14 @@ def _calibration(entry: dict[str, Any]) -> Calibration:
     correction = dict(entry.pop("correction"))
     lids = LidCue(**correction.pop("lids"))
     return Calibration(correction=Correction(lids=lids, **correction), **entry)
+
+
+def _calibration_of_version_2(entry: dict[str, Any]) -> Calibration:
+    """The slope was taken to be 1, with the relative error of the gain."""
+    old = dict(entry["correction"])
+    for axis in ("yaw", "pitch"):
+        old[f"slope_{axis}_sigma"] = old.pop(f"gain_{axis}_sigma") / old[f"gain_{axis}"]
+    return _calibration({**entry, "correction": old})
 
 
 def _calibration_of_version_1(entry: dict[str, Any]) -> Calibration:

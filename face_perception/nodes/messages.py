@@ -187,8 +187,9 @@ def gaze_to_msg(gaze: types.Gaze) -> msg.Gaze:
         eyes=int(gaze.eyes),
         calibrated=bool(gaze.calibrated),
         confidence=float(gaze.confidence),
-        yaw_sigma=float(gaze.yaw_sigma),
-        pitch_sigma=float(gaze.pitch_sigma),
+        # The message has no centre: it states the error of a look at the camera.
+        yaw_sigma=math.hypot(gaze.yaw_sigma, gaze.yaw_gain_sigma * gaze.yaw_centre),
+        pitch_sigma=math.hypot(gaze.pitch_sigma, gaze.pitch_gain_sigma * gaze.pitch_centre),
         yaw_gain=float(gaze.yaw_gain),
         pitch_gain=float(gaze.pitch_gain),
         origin=_point(gaze.origin),
