@@ -207,7 +207,7 @@ def test_five_targets_calibrate_gain_and_bias(views: list[View]) -> None:
     assert calibrated.mean() < 3.5
     assert calibrated.max() < 6
     assert bias_off.mean() > 4, "else the gain does not matter here"
-    assert (calibrated < bias_off - 1).all()
+    assert (calibrated < bias_off - 0.5).all()
     assert (calibrated < raw_off - 1).all()
     # The promise is kept, within what four looks can tell.
     assert expected.mean() == pytest.approx(calibrated.mean(), abs=2)

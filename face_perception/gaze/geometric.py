@@ -24,7 +24,7 @@ from face_perception.types import Camera, Face, FloatArray, Gaze
 GEOMETRIC = "geometric"
 # Revision of the arithmetic here and in `eyes`. Raise it with every change that alters the gaze of
 # the same face: calibrations of an older revision are then no longer applied.
-_REVISION = "2"
+_REVISION = "3"
 _MIN_FORESHORTENING = 0.2
 _DISAGREEMENT = math.radians(20)  # angle between the two eyes that halves the confidence
 
@@ -37,7 +37,7 @@ _DISAGREEMENT = math.radians(20)  # angle between the two eyes that halves the c
 # in press photographs. The error grows away from the lens, because people's gains differ: it has a
 # spread of 0.3 times a look to the side and 0.11 times a look up or down. After one target at the
 # lens the errors of looks 5 degrees beside it have a spread of 2.7 degrees in yaw and 2.7 in pitch,
-# which grows by 0.29 and 0.20 times the look.
+# which grows by 0.29 and 0.20 times the look (pitch: 0.15 is used, as the person at a tablet has less).
 PRIOR = EstimatorPrior(
     yaw=AxisPrior(
         gain=1.05,
@@ -45,7 +45,7 @@ PRIOR = EstimatorPrior(
         bias=math.radians(3),
         scale=0.94,
         scale_sigma=0.29,
-        sigma=math.radians(3.0),
+        sigma=math.radians(2.9),
         share=0.72,
         cross=0.2,
     ),
@@ -55,7 +55,7 @@ PRIOR = EstimatorPrior(
         bias=math.radians(8),
         cautious=1.5,
         scale=0.39,
-        scale_sigma=0.12,
+        scale_sigma=0.10,
         sigma=math.radians(4.3),
         share=0.9,
         cross=0.1,
@@ -73,7 +73,8 @@ class GeometricGaze(SteadyGaze):
 
     The centre of each eyeball lies behind the measured canthi, along the head. The ray through the
     centre of the iris meets the eyeball in front of it; the direction from the centre to that point
-    is the gaze of that eye. The two eyes are averaged by how well they are seen, and smoothed
+    is the gaze of that eye, less far from straight ahead where eyes seldom turn so far. The two
+    eyes are averaged by how well they are seen, and smoothed
     (one-euro filter). While both eyes are closed, hidden or turned away the last direction is held
     and ``valid`` is false. ``SteadyGaze`` has the settings.
 
@@ -102,7 +103,7 @@ class GeometricGaze(SteadyGaze):
         valid = bool(open_eyes) and front >= self.min_facing
         held = self.held(face.id)
         seen = bool(looks) and front >= self.min_facing
-        added = added_error(open_eyes, front)
+        added = math.hypot(added_error(open_eyes, front), _compressed(open_eyes))
         origin = np.full(3, np.nan) if pose is None else origin_of(looks, pose)
         if valid:
             direction = self.smoothed(face.id, stamp, _mean(open_eyes))
@@ -143,13 +144,21 @@ def _mean(looks: list[Look]) -> FloatArray:
     """Mean direction; the noise of an eye's direction goes with one over its width."""
     total = np.zeros(3)
     for look in looks:
-        total += look.width**2 * opened(look) * look.direction
+        total += look.width**2 * opened(look) * look.plausible * look.direction
     length = float(np.linalg.norm(total))
     return total / length if length > 0 else np.full(3, np.nan)
 
 
+def _compressed(looks: list[Look]) -> float:
+    """Radians by which the prior of their turn moved the eyes, weighted like the directions."""
+    if not looks:
+        return 0.0
+    weights = [look.width**2 * opened(look) * look.plausible for look in looks]
+    return float(np.average([look.compressed for look in looks], weights=weights))
+
+
 def _confidence(looks: list[Look]) -> float:
-    seen = visibility(looks)
+    seen = visibility(looks) * float(np.mean([look.plausible for look in looks] or [0.0]))
     if len(looks) < 2:
         return seen
     cosine = float(looks[0].direction @ looks[1].direction)
