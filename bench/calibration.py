@@ -26,8 +26,8 @@ from face_perception.gaze import (
     Samples,
     fit_calibration,
 )
-from face_perception.gaze.calibration import NETWORK_PRIOR
 from face_perception.gaze.lids import LidCue
+from face_perception.gaze.prior import NETWORK_PRIOR
 from face_perception.gaze_target import LookError
 from face_perception.synthesis import GazePeople, GazeSamples, gaze_samples
 from face_perception.types import FloatArray

@@ -18,8 +18,8 @@ from face_perception.gaze import (
     describe_fit,
     fit_calibration,
 )
-from face_perception.gaze.calibration import NETWORK_PRIOR
 from face_perception.gaze.lids import LidCue
+from face_perception.gaze.prior import NETWORK_PRIOR
 from face_perception.gaze.robust import repetition
 from face_perception.synthesis import GazePeople, GazePerson, GazeSamples, gaze_samples
 from face_perception.types import FloatArray

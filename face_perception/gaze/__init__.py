@@ -1,13 +1,6 @@
 """Where a face looks: origin and direction in the camera's optical frame."""
 
-from face_perception.gaze.calibration import (
-    CalibrationFit,
-    CalibrationRefused,
-    Correction,
-    EstimatorPrior,
-    Samples,
-    fit_calibration,
-)
+from face_perception.gaze.calibration import CalibrationFit, fit_calibration
 from face_perception.gaze.collection import (
     CalibrationTarget,
     Collection,
@@ -17,6 +10,7 @@ from face_perception.gaze.collection import (
     point_target,
     proposed_targets,
 )
+from face_perception.gaze.correction import Correction
 from face_perception.gaze.estimator import GazeEstimator, estimate_gazes, load_gaze
 from face_perception.gaze.eye_contact import EyeContact
 from face_perception.gaze.eyes import EYEBALL_BEHIND
@@ -33,6 +27,8 @@ from face_perception.gaze.normalised import (
 from face_perception.gaze.outcome import describe_fit
 from face_perception.gaze.people import People, apply_correction
 from face_perception.gaze.people_store import Calibration, PeopleStore, check_person_id, people_dir
+from face_perception.gaze.prior import EstimatorPrior
+from face_perception.gaze.samples import CalibrationRefused, Samples
 
 __all__ = [
     "EYEBALL_BEHIND",

@@ -12,18 +12,12 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from face_perception.gaze.calibration import (
-    MIN_SAMPLES,
-    NETWORK_PRIOR,
-    CalibrationFit,
-    CalibrationRefused,
-    EstimatorPrior,
-    Samples,
-    fit_calibration,
-)
+from face_perception.gaze.calibration import MIN_SAMPLES, CalibrationFit, fit_calibration
 from face_perception.gaze.lids import measure_lids
 from face_perception.gaze.normalised import normalised_rotation, to_angles
+from face_perception.gaze.prior import NETWORK_PRIOR, EstimatorPrior
 from face_perception.gaze.robust import centre
+from face_perception.gaze.samples import CalibrationRefused, Samples
 from face_perception.types import Camera, Face, FloatArray, Gaze
 
 DEFAULT_SAMPLES = 30

@@ -9,7 +9,6 @@ from dataclasses import replace
 import numpy as np
 import numpy.typing as npt
 
-from face_perception.gaze.calibration import NETWORK_PRIOR
 from face_perception.gaze.eyes import (
     added_error,
     awake,
@@ -21,6 +20,7 @@ from face_perception.gaze.eyes import (
 )
 from face_perception.gaze.normalise import EYE_SHAPE, FACE_SIDE, Normalised, NotSeen, normalise
 from face_perception.gaze.normalised import to_direction
+from face_perception.gaze.prior import NETWORK_PRIOR
 from face_perception.gaze.steady import SteadyGaze
 from face_perception.inference import Model, ModelError
 from face_perception.types import Face, FloatArray, Frame, Gaze

@@ -6,7 +6,6 @@ import math
 
 import numpy as np
 
-from face_perception.gaze.calibration import AxisPrior, EstimatorPrior
 from face_perception.gaze.eyes import (
     Look,
     added_error,
@@ -18,6 +17,7 @@ from face_perception.gaze.eyes import (
     usable_pose,
     visibility,
 )
+from face_perception.gaze.prior import AxisPrior, EstimatorPrior
 from face_perception.gaze.steady import SteadyGaze
 from face_perception.types import Camera, Face, FloatArray, Gaze
 
@@ -37,7 +37,8 @@ _DISAGREEMENT = math.radians(20)  # angle between the two eyes that halves the c
 # in press photographs. The error grows away from the lens, because people's gains differ: it has a
 # spread of 0.3 times a look to the side and 0.11 times a look up or down. After one target at the
 # lens the errors of looks 5 degrees beside it have a spread of 2.7 degrees in yaw and 2.7 in pitch,
-# which grows by 0.29 and 0.20 times the look (pitch: 0.15 is used, as the person at a tablet has less).
+# which grows by 0.29 and 0.20 times the look; for pitch 0.15 is used, which
+# a person at a tablet has.
 PRIOR = EstimatorPrior(
     yaw=AxisPrior(
         gain=1.05,

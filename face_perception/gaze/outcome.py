@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import math
 
-from face_perception.gaze.calibration import (
-    MIN_TARGETS_FOR_GAIN,
-    CalibrationFit,
-    EstimatorPrior,
-)
+from face_perception.gaze.calibration import CalibrationFit
+from face_perception.gaze.prior import EstimatorPrior
+from face_perception.gaze.regression import MIN_TARGETS_FOR_GAIN
 
 
 def describe_fit(fit: CalibrationFit, prior: EstimatorPrior) -> str:

@@ -19,7 +19,7 @@ from typing import Any
 
 from face_perception import paths
 from face_perception.files import check_writable, locked, write_whole
-from face_perception.gaze.calibration import Correction
+from face_perception.gaze.correction import Correction
 from face_perception.gaze.lids import LidCue
 
 # Version 1 had only a bias; it is read as a correction with gain 1. Version 2 stated the error of

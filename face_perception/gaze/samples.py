@@ -1,0 +1,169 @@
+"""Samples of a gaze at known targets: which of them agree, and their mean for each target."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from face_perception.gaze.prior import EstimatorPrior
+from face_perception.gaze.robust import Centre, centre, repetition, two_places
+from face_perception.types import FloatArray
+
+_MAX_SPREAD = math.radians(5)
+_MAX_ELSEWHERE = 0.3  # share of samples; unnoticed blinks and outliers are fewer than this
+_MIN_FOR_TWO = 12  # samples of a target that a test for two places needs
+_IMPLAUSIBLE = 4.5  # standard deviations of the differences between people
+
+
+class CalibrationRefused(ValueError):
+    """The samples are not good enough for a calibration; the message says why and what to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class Samples:
+    """Samples in order of time.
+
+    ``estimates`` and ``truths`` [N, 2] are yaw and pitch, radians; ``targets`` [N] the index of
+    each sample's target; ``lids`` [N, 3] the heights of ``LidCue``, NaN if not seen.
+    """
+
+    estimates: FloatArray
+    truths: FloatArray
+    targets: npt.NDArray[np.int_]
+    lids: FloatArray
+
+    @classmethod
+    def of(
+        cls,
+        estimates: npt.ArrayLike,
+        truths: npt.ArrayLike,
+        targets: npt.ArrayLike | None = None,
+        lids: npt.ArrayLike | None = None,
+    ) -> Samples:
+        """From array-likes. Default: one target, and lids that were not seen (NaN)."""
+        estimated = np.asarray(estimates, np.float64).reshape(-1, 2)
+        count = len(estimated)
+        return cls(
+            estimated,
+            np.asarray(truths, np.float64).reshape(-1, 2),
+            np.zeros(count, np.int_) if targets is None else np.asarray(targets, np.int_),
+            np.full((count, 3), np.nan) if lids is None else np.asarray(lids, float).reshape(-1, 3),
+        )
+
+    def plausible(self, prior: EstimatorPrior) -> npt.NDArray[np.bool_]:
+        """Which samples [N] may be looks at their target; the others are looks elsewhere."""
+        off = np.zeros(len(self.estimates))
+        for axis, known in enumerate((prior.yaw, prior.pitch)):
+            estimate = self.estimates[:, axis]
+            # Variance between people (gain and bias) plus that of the estimate.
+            allowed = known.bias**2 + (known.spread * estimate) ** 2 + prior.noise**2
+            off += (self.truths[:, axis] - known.gain * estimate) ** 2 / allowed
+        return np.asarray(off <= _IMPLAUSIBLE**2)
+
+
+@dataclass(frozen=True, slots=True)
+class Means:
+    """One row for each of K targets: index [K], mean estimate and truth [K, 2], lids [K, 3]."""
+
+    targets: npt.NDArray[np.int_]
+    estimates: FloatArray
+    truths: FloatArray
+    lids: FloatArray
+
+    def without(self, row: int) -> Means:
+        keep = np.arange(len(self.targets)) != row
+        return Means(self.targets[keep], self.estimates[keep], self.truths[keep], self.lids[keep])
+
+
+def named(target: int, names: Sequence[str]) -> str:
+    return f"target {target} ({names[target]})" if names else f"target {target}"
+
+
+def degrees(angle: float) -> str:
+    return f"{math.degrees(angle):.1f}°"
+
+
+def check_plausible(samples: Samples, prior: EstimatorPrior, names: Sequence[str]) -> None:
+    plausible = samples.plausible(prior)
+    for target in np.unique(samples.targets):
+        of_target = samples.targets == target
+        if plausible[of_target].mean() >= 0.5:
+            continue
+        off = samples.truths[of_target] - samples.estimates[of_target]
+        raise CalibrationRefused(
+            f"the gaze is {degrees(float(np.linalg.norm(np.median(off, axis=0))))} beside "
+            f"{named(target, names)}, more than people differ by: look at the target, and check "
+            "its place, camera_info and the frame"
+        )
+
+
+def steady(samples: Samples) -> tuple[npt.NDArray[np.bool_], list[Centre]]:
+    """Which samples [N] lie near the centre of their target's samples, and each target's centre.
+
+    Raises CalibrationRefused if the person looked elsewhere, at two places, or unsteadily.
+    """
+    near = np.zeros(len(samples.targets), np.bool_)
+    offsets = samples.truths - samples.estimates
+    parts = [np.flatnonzero(samples.targets == t) for t in np.unique(samples.targets)]
+    centres = [centre(offsets[part]) for part in parts]
+    for part, found in zip(parts, centres, strict=True):
+        near[part] = found.near
+    if any(len(part) < _MIN_FOR_TWO for part in parts):
+        # Too few samples of each target: test them together, without their target's mean offset.
+        about = offsets.copy()
+        for part, found in zip(parts, centres, strict=True):
+            about[part] -= found.at
+        looked = [offsets if len(parts) == 1 else about]
+    else:
+        looked = [offsets[part] for part in parts]
+    for part_offsets in looked:
+        apart = two_places(part_offsets, _MIN_FOR_TWO)
+        if apart > 0:
+            raise CalibrationRefused(
+                f"the person looked at two places, {degrees(apart)} apart: look at the target "
+                "all the time"
+            )
+    elsewhere = 1 - float(near.mean())
+    if elsewhere > _MAX_ELSEWHERE:
+        raise CalibrationRefused(
+            f"the person looked elsewhere in {elsewhere:.0%} of the images: look at the target "
+            "all the time"
+        )
+    widest = max(found.spread for found in centres)
+    if widest > _MAX_SPREAD:
+        raise CalibrationRefused(
+            f"the gaze is spread by {degrees(widest)}, more than {degrees(_MAX_SPREAD)}: "
+            "look steadily, come nearer, or give the face more light"
+        )
+    return near, centres
+
+
+def means_of(samples: Samples, near: npt.NDArray[np.bool_]) -> Means:
+    rows = [near & (samples.targets == t) for t in np.unique(samples.targets)]
+    lids = [
+        np.median(samples.lids[row], axis=0) for row in rows
+    ]  # NaN if the lids were not seen in one of the target's images
+    return Means(
+        np.unique(samples.targets),
+        np.array([samples.estimates[row].mean(0) for row in rows]),
+        np.array([samples.truths[row].mean(0) for row in rows]),
+        np.array(lids),
+    )
+
+
+def standard_error(samples: Samples, near: npt.NDArray[np.bool_], centres: list[Centre]) -> float:
+    """Standard error of the targets' mean offset, radians. Allows for correlated neighbours."""
+    squares = []
+    offsets = samples.truths - samples.estimates
+    for target, found in zip(np.unique(samples.targets), centres, strict=True):
+        residuals = offsets[near & (samples.targets == target)] - found.at
+        squares.append(found.spread**2 * repetition(residuals) / max(len(residuals), 1))
+    return math.sqrt(sum(squares)) / len(squares)
+
+
+def mean_offset(samples: Samples, near: npt.NDArray[np.bool_]) -> float:
+    return float(np.linalg.norm((samples.truths - samples.estimates)[near], axis=1).mean())
