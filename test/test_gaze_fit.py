@@ -309,6 +309,25 @@ def test_the_error_grows_away_from_the_targets() -> None:
     assert one.slope_pitch < 0.7 < five.slope_pitch < 1
 
 
+def test_lids_that_some_images_do_not_show_still_help() -> None:
+    random = np.random.default_rng(22)
+    people = like(GEOMETRIC, gain_spread=(0.0, 0.0), error=1 * DEG)
+    used = 0
+    for _ in range(8):
+        given = gaze_samples(random, 12, people=people, places=FIVE)
+        lids = given.lids.copy()
+        lids[::12] = np.nan
+        fits = [
+            fit_calibration(
+                Samples.of(given.estimates, given.truths, given.targets, seen), GEOMETRIC
+            )
+            for seen in (given.lids, lids)
+        ]
+        assert fits[0].correction.lid_gain == fits[1].correction.lid_gain
+        used += fits[1].correction.lid_gain > 0
+    assert used > 0
+
+
 def test_the_stated_slope_is_that_of_people() -> None:
     """Over people, corrected looks move by the stated slope times the true ones."""
     random = np.random.default_rng(21)

@@ -144,15 +144,18 @@ def steady(samples: Samples) -> tuple[npt.NDArray[np.bool_], list[Centre]]:
 
 def means_of(samples: Samples, near: npt.NDArray[np.bool_]) -> Means:
     rows = [near & (samples.targets == t) for t in np.unique(samples.targets)]
-    lids = [
-        np.median(samples.lids[row], axis=0) for row in rows
-    ]  # NaN if the lids were not seen in one of the target's images
     return Means(
         np.unique(samples.targets),
         np.array([samples.estimates[row].mean(0) for row in rows]),
         np.array([samples.truths[row].mean(0) for row in rows]),
-        np.array(lids),
+        np.array([_median_seen(samples.lids[row]) for row in rows]),
     )
+
+
+def _median_seen(lids: FloatArray) -> FloatArray:
+    """Median [3] of the lids [N, 3] in the images that show them; NaN if none does."""
+    seen = lids[np.isfinite(lids).all(axis=1)]
+    return np.median(seen, axis=0) if len(seen) else np.full(3, np.nan)
 
 
 def standard_error(samples: Samples, near: npt.NDArray[np.bool_], centres: list[Centre]) -> float:
