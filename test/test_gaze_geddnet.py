@@ -271,6 +271,7 @@ def test_other_networks_are_refused_and_named(tmp_path: Path) -> None:
 
 
 def test_a_network_of_the_eyes_alone(network: Model, seen: dict[str, tuple[Frame, Face]]) -> None:
+    """It is given no face, and needs none in the image."""
     shot, face = seen["astronaut"]
 
     class Eyes(Says):
@@ -280,8 +281,17 @@ def test_a_network_of_the_eyes_alone(network: Model, seen: dict[str, tuple[Frame
 
     model = Eyes(network, 0, 0)
     model.inputs = {k: v for k, v in network.inputs.items() if k != "face"}
-    (gaze,) = GeddnetGaze(model).estimate(shot, [face])  # type: ignore[arg-type]
-    assert gaze.valid
+    # Nothing below the eyes: a third of the face's crop is missing.
+    eyes = face.landmarks[faces.POINTS_68[36:48]]
+    low = int(eyes[:, 1].max() + 0.35 * (eyes[6:, 0].mean() - eyes[:6, 0].mean()))
+    part = np.ascontiguousarray(shot.image[:low])
+    cut = Frame(part, 0.0, dataclasses.replace(shot.camera, height=low))
+    for image in (shot, cut):
+        (gaze,) = GeddnetGaze(model).estimate(image, [face])  # type: ignore[arg-type]
+        assert gaze.valid
+    whole = GeddnetGaze(network)
+    assert not whole.estimate(cut, [face])[0].valid
+    assert "of its face is outside the image" in whole.refused[face.id]
 
 
 def test_the_published_network(

@@ -1,4 +1,7 @@
-"""Gaze from a network that sees the face and both eyes through the normalised camera (GEDDnet)."""
+"""Gaze from a network that sees crops of a face through the normalised camera.
+
+GEDDnet takes the face and both eyes, Dilated-Net the eyes alone; the model's inputs say which.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +10,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
-import numpy.typing as npt
 
 from face_perception.gaze.eyes import (
     added_error,
@@ -25,7 +27,7 @@ from face_perception.gaze.steady import SteadyGaze
 from face_perception.inference import Model, ModelError
 from face_perception.types import Face, FloatArray, Frame, Gaze
 
-# What a network may ask for of a face, gray and equalised, 0 to 255, by the name of its input.
+# What a network may take, by the name of its input: crops of a face, gray and equalised, 0 to 255.
 _INPUTS: Mapping[str, tuple[int | None, ...]] = {
     "face": (None, 1, FACE_SIDE, FACE_SIDE),
     "left_eye": (None, 1, *EYE_SHAPE),
@@ -35,13 +37,16 @@ _OUTPUT, _ANGLES = "gaze", (None, 2)
 
 
 class GeddnetGaze(SteadyGaze):
-    """Gaze of faces by a network as GEDDnet, all of a frame in one batch, with a memory for each.
+    """Estimates the gaze of faces with a network such as GEDDnet or Dilated-Net.
+
+    All faces of a frame go through the network in one batch; each has a memory of its last gaze.
 
     ``model`` takes any of ``face`` [N, 1, 96, 96], ``left_eye`` and ``right_eye`` [N, 1, 64, 96]
     (float32, gray, equalised, 0 to 255) and gives ``gaze`` [N, 2]: pitch (up) and yaw (to image
     left), radians, in the face's normalised camera. As with ``GeometricGaze`` the last direction
-    is held, ``valid`` false, while both eyes are closed or the head is turned away; here also where
-    no crops can be made, of which ``refused`` says why. The person's bias is not added here.
+    is held, ``valid`` false, while both eyes are closed or the head is turned away. It is also held
+    where a crop that the network takes cannot be made; ``refused`` says why. The person's bias is
+    not added here.
 
     Settings as of ``SteadyGaze``. Raises inference.ModelError for a model that is no such network.
     """
@@ -77,7 +82,7 @@ class GeddnetGaze(SteadyGaze):
             front = 0.0 if pose is None else facing(pose)
             if open_eyes and front >= self.min_facing:
                 try:
-                    crops[face.id] = normalise(frame.image, frame.camera, face)
+                    crops[face.id] = normalise(frame.image, frame.camera, face, self._model.inputs)
                 except NotSeen as error:
                     refused[face.id] = str(error)
             elif pose is not None and not looks:
@@ -109,7 +114,7 @@ class GeddnetGaze(SteadyGaze):
         if not crops:
             return {}
         inputs = {
-            name: np.stack([_crop(name, made) for made in crops.values()])[:, None]
+            name: np.stack([made.crops[name][None].astype(np.float32) for made in crops.values()])
             for name in self._model.inputs
         }
         answers = np.asarray(self._model.infer(inputs)[_OUTPUT], np.float64)
@@ -128,11 +133,6 @@ class GeddnetGaze(SteadyGaze):
         return replace(gaze, direction=gaze.direction if held is None else held, confidence=0.0)
 
 
-def _crop(name: str, made: Normalised) -> npt.NDArray[np.float32]:
-    crops = {"face": made.face, "left_eye": made.left_eye, "right_eye": made.right_eye}
-    return crops[name].astype(np.float32)
-
-
 def _check(model: Model) -> None:
     """Raises ModelError where a model is not one of these networks, naming what it is."""
     inputs = {name: port.shape for name, port in model.inputs.items()}
@@ -148,7 +148,7 @@ def _check(model: Model) -> None:
         f"model {model.name} is no gaze network: it takes {_listed(inputs)} and gives "
         f"{_listed(outputs)}, where {_listed(_INPUTS)}, or some of these, and "
         f"{_listed({_OUTPUT: _ANGLES})} are needed; use geometric, or a network that "
-        "`face-perception import geddnet` makes"
+        "`face-perception import geddnet` or `import dilated-net` makes"
     )
 
 

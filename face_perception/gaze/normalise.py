@@ -7,7 +7,7 @@ preprocessing, to the level of gray; but not mirrored, and only the window that 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -58,9 +58,10 @@ _FAR = 1.5 * 2**18
 # is no smaller than the second.
 _LINES, _LINES_SHARED = 15, 60
 _LEAST_CORNERS = 4.0  # of an eye: in a full profile they coincide
-# Shares of the crops that may lie outside the image, where there is black, as published. Half of
-# the face's crop is hair and background.
-_MISSING = {"face": 0.2, "left eye": 0.05, "right eye": 0.05}
+# The crops by name, and the share of each that may lie outside the image, where there is black, as
+# published. Half of the face's crop is hair and background.
+_MISSING = {"face": 0.2, "left_eye": 0.05, "right_eye": 0.05}
+CROPS = tuple(_MISSING)
 
 
 # Corners of an eye's window in its square.
@@ -86,19 +87,33 @@ class NotSeen(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Normalised:
-    """What GEDDnet sees of one face. Gray, equalised, uint8; eyes are the person's own.
+    """What a gaze network sees of one face: ``crops`` by name, gray, equalised, uint8.
 
-    ``face`` [96, 96]; ``left_eye``, ``right_eye`` [64, 96]. ``rotation`` [3, 3] has the axes of the
-    normalised camera as its columns (see ``rotation_to_eyes``); ``to_image`` [3, 3] takes pixels of
-    the 1920x1080 virtual image to pixels of the image, for a lens that distorts in the
-    neighbourhood of the face only.
+    Names are those of ``CROPS``: ``face`` is [96, 96], ``left_eye`` and ``right_eye`` are [64, 96]
+    and the person's own. Only the crops that were asked for are there. ``rotation`` [3, 3] has the
+    axes of the normalised camera as its columns (see ``rotation_to_eyes``). ``to_image`` [3, 3]
+    takes pixels of the 1920x1080 virtual image to pixels of the image; for a lens that distorts it
+    holds in the neighbourhood of the face only.
     """
 
-    face: Image
-    left_eye: Image
-    right_eye: Image
+    crops: Mapping[str, Image]
     rotation: FloatArray
     to_image: FloatArray
+
+    @property
+    def face(self) -> Image:
+        """[96, 96]. Raises KeyError if it was not asked for."""
+        return self.crops["face"]
+
+    @property
+    def left_eye(self) -> Image:
+        """[64, 96]. Raises KeyError if it was not asked for."""
+        return self.crops["left_eye"]
+
+    @property
+    def right_eye(self) -> Image:
+        """[64, 96]. Raises KeyError if it was not asked for."""
+        return self.crops["right_eye"]
 
     @property
     def warp(self) -> FloatArray:
@@ -106,18 +121,23 @@ class Normalised:
         return np.linalg.inv(self.to_image)
 
 
-def normalise(image: Image, camera: Camera, face: Face) -> Normalised:
-    """Crops of ``face`` out of ``image`` (RGB uint8 [H, W, 3], taken by ``camera``).
+def normalise(
+    image: Image, camera: Camera, face: Face, names: Collection[str] = CROPS
+) -> Normalised:
+    """Makes the crops ``names`` of ``face`` from ``image`` (RGB uint8 [H, W, 3], taken by
+    ``camera``).
 
     The 12 points about the eyes that the published code takes from 68 landmarks are taken from our
     478 (see ``eye_points``), not rounded to pixels. Raises NotSeen for a face that is too far, too
-    near, half outside the image or turned to a full profile, and ValueError for an image of another
-    size than its camera's or an unknown lens distortion.
+    near or turned to a full profile, and where too much of one of the crops lies outside the image.
+    Raises ValueError for an image of another size than its camera's or an unknown lens distortion.
     """
-    return normalise_points(image, camera, eye_points(face.landmarks))
+    return normalise_points(image, camera, eye_points(face.landmarks), names)
 
 
-def normalise_points(image: Image, camera: Camera, points: npt.ArrayLike) -> Normalised:
+def normalise_points(
+    image: Image, camera: Camera, points: npt.ArrayLike, names: Collection[str] = CROPS
+) -> Normalised:
     """The same from the 12 points themselves, [12, 2] pixels, in the order of ``eye_points``.
 
     Crops equal those of the published code with OpenCV's float arithmetic (its Intel build), and so
@@ -142,7 +162,7 @@ def normalise_points(image: Image, camera: Camera, points: npt.ArrayLike) -> Nor
     if not _FARTHEST <= apart <= _NEAREST:
         raise NotSeen("it is too " + ("far away" if apart < _FARTHEST else "near"))
     scale = _EYES_APART / apart
-    squares = [_EyeSquare.of(eye) for eye in (left, right)]
+    squares = {"left_eye": _EyeSquare.of(left), "right_eye": _EyeSquare.of(right)}
     columns, rows = _taps(
         (
             round(_WIDTH * scale) // 2 - _FACE // 2,
@@ -150,22 +170,24 @@ def normalise_points(image: Image, camera: Camera, points: npt.ArrayLike) -> Nor
         ),
         scale,
     )
-    windows = [_window(columns, rows, 0), *(square.window for square in squares)]
-    to_image = [_to_image(camera, rotation, window) for window in windows]
+    windows: dict[str, FloatArray] = {"face": _window(columns, rows, 0)}
+    windows |= {name: square.window for name, square in squares.items()}
+    to_image = {
+        name: _to_image(camera, rotation, window)
+        for name, window in windows.items()
+        if name == "face" or name in names
+    }
     (x, y), (right_end, bottom) = _window(columns, rows, _FACE_MARGIN).tolist()
-    face_crop = np.array([[right_end - x, 0, x], [0, bottom - y, y], [0, 0, 1]])
-    _refuse_missing(
-        camera,
-        [a @ b for a, b in zip(to_image, (face_crop, *(s.unit for s in squares)), strict=True)],
-    )
-    face = _scaled_face(image, to_image[0], columns, rows)
-    return Normalised(
-        face=_equalised(face, _FACE_MARGIN, _FACE_MARGIN),
-        left_eye=squares[0].crop(image, to_image[1]),
-        right_eye=squares[1].crop(image, to_image[2]),
-        rotation=rotation,
-        to_image=to_image[0],
-    )
+    units: dict[str, FloatArray] = {
+        "face": np.array([[right_end - x, 0, x], [0, bottom - y, y], [0, 0, 1]])
+    }
+    units |= {name: square.unit for name, square in squares.items()}
+    _refuse_missing(camera, {name: to_image[name] @ units[name] for name in names})
+    crops = {name: squares[name].crop(image, to_image[name]) for name in names if name in squares}
+    if "face" in names:
+        face = _scaled_face(image, to_image["face"], columns, rows)
+        crops["face"] = _equalised(face, _FACE_MARGIN, _FACE_MARGIN)
+    return Normalised(crops, rotation, to_image["face"])
 
 
 @dataclass(frozen=True, slots=True)
@@ -364,14 +386,15 @@ def _to_image(camera: Camera, rotation: FloatArray, window: FloatArray) -> Float
     return np.asarray(found, np.float64)
 
 
-def _refuse_missing(camera: Camera, crops: Sequence[FloatArray]) -> None:
+def _refuse_missing(camera: Camera, crops: Mapping[str, FloatArray]) -> None:
     """Raises NotSeen where more than a share of a crop is not in the image.
 
-    ``crops`` are [3, 3] of the face, left and right eye: the unit square to pixels of the image.
+    ``crops`` are [3, 3] by name: the unit square to pixels of the image.
     """
-    for crop, (what, allowed) in zip(crops, _MISSING.items(), strict=True):
+    for name, crop in crops.items():
         share = 0.0 if _is_inside(camera, crop) else _missing(camera, crop)
-        if share > allowed:
+        if share > _MISSING[name]:
+            what = name.replace("_", " ")
             raise NotSeen(f"{share:.0%} of its {what} is outside the image")
 
 
