@@ -65,6 +65,14 @@ def geddnet_card(shared: Path, tmp_path_factory: pytest.TempPathFactory) -> Path
     return install_geddnet(shared, tmp_path_factory.mktemp("geddnet"))
 
 
+@pytest.fixture(scope="session")
+def dilated_net_card(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Dilated-Net with its golden's weights, through the real import, once: its card."""
+    from gaze_network import install_dilated_net
+
+    return install_dilated_net(tmp_path_factory.mktemp("dilated_net"))
+
+
 def copy_models(folder: Path) -> Path:
     """A model cache in a new folder, with the package's own models and photographs as they are in
     the user's: nothing imported, no variant.

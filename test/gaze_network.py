@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import argparse
 import importlib.util
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
+import dilated_net_golden
 import numpy as np
 import numpy.typing as npt
 import pytest
@@ -66,15 +69,29 @@ def answer(*crops: npt.NDArray[np.uint8]) -> tuple[float, float]:
 
 def install_geddnet(shared: Path, folder: Path) -> Path:
     """GEDDnet with the weights of the goldens' seed, through the real import; returns its card."""
-    importing = pytest.importorskip("face_perception.networks.import_geddnet")
     source = shared / "golden" / "geddnet" / "weights.py"
     spec = importlib.util.spec_from_file_location("geddnet_weights_of_golden", source)
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
+    return _import("geddnet", module.variables(1), folder)
+
+
+def install_dilated_net(folder: Path) -> Path:
+    """Dilated-Net with its golden's weights, through the real import; returns its card."""
+    pytest.importorskip("torch")
+    from face_perception.networks.dilated_net import dilated_net
+    from face_perception.networks.geddnet_variables import write_variables
+
+    shapes = {name: value.shape for name, value in write_variables(dilated_net()).items()}
+    return _import("dilated_net", dilated_net_golden.checkpoint(shapes), folder)
+
+
+def _import(system: str, variables: Mapping[str, npt.NDArray[Any]], folder: Path) -> Path:
+    importing = pytest.importorskip(f"face_perception.networks.import_{system}")
     folder.mkdir(parents=True, exist_ok=True)
-    np.savez(folder / "variables.npz", **module.variables(1))
+    np.savez(folder / "variables.npz", **variables)
     parser = argparse.ArgumentParser()
     importing.add_arguments(parser)
     (made,) = importing.make(parser.parse_args([str(folder / "variables.npz")]), lambda text: None)

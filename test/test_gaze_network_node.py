@@ -142,26 +142,30 @@ def test_all_faces_of_an_image_by_a_network(
     camera.until(lambda: not heard[-1].gazes)
 
 
-def test_the_published_network(
+@pytest.mark.parametrize("name", ["geddnet", "dilated_net"])
+def test_the_published_networks(
     start: Start,
     camera: Camera,
-    geddnet_card: Path,
+    name: str,
+    request: pytest.FixtureRequest,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """By name, imported from the weights of the goldens' seed, and not without them."""
+    """By name, imported with the weights of their goldens, and not without them."""
+    card: Path = request.getfixturevalue(f"{name}_card")
     folder = tmp_path / "models"
     monkeypatch.setenv("FACE_PERCEPTION_MODELS", str(folder))
-    node = start("gaze", model="geddnet")
-    node.wait_for_log("there is no model 'geddnet'")
-    shutil.copytree(geddnet_card.parent, folder)
+    node = start("gaze", model=name)
+    node.wait_for_log(f"there is no model '{name}'")
+    shutil.copytree(card.parent, folder)
     heard = camera.peer.listen(msg.GazeArray, "gaze")
     camera.until(lambda: heard and heard[-1].gazes)
     gaze = heard[-1].gazes[0]
-    (wanted,) = GeddnetGaze(load(geddnet_card)).estimate(camera.shot, camera.found)
+    (wanted,) = GeddnetGaze(load(card)).estimate(camera.shot, camera.found)
     assert gaze.valid
-    assert gaze.source == "geddnet"
+    assert gaze.source == name
     assert direction(gaze) == pytest.approx(wanted.direction, abs=1e-3)
+    assert 0 <= gaze.eye_contact <= 1
 
 
 def test_a_network_that_was_trained_here(start: Start, camera: Camera, tmp_path: Path) -> None:
@@ -284,10 +288,19 @@ def test_the_geometric_estimator_reads_no_images(start: Start, camera: Camera) -
     assert camera.images.get_subscription_count() == 0
 
 
+@pytest.mark.parametrize("name", ["sides", "dilated_net"])
 def test_a_person_is_calibrated_for_the_network(
-    start: Start, peer: Peer, camera: Camera, cards: Path, tmp_path: Path
+    start: Start,
+    peer: Peer,
+    camera: Camera,
+    cards: Path,
+    name: str,
+    request: pytest.FixtureRequest,
+    tmp_path: Path,
 ) -> None:
-    start("gaze", model=str(cards / "sides.yaml"), people=str(tmp_path / "people"))
+    card: Path
+    card = cards / "sides.yaml" if name == "sides" else request.getfixturevalue(f"{name}_card")
+    start("gaze", model=str(card), people=str(tmp_path / "people"))
     heard = peer.listen(msg.GazeArray, "gaze")
     camera.until(lambda: heard and heard[-1].gazes[0].valid)
     client = ActionClient(peer.node, CalibrateGaze, "gaze/calibrate")
@@ -298,12 +311,13 @@ def test_a_person_is_calibrated_for_the_network(
     camera.until(result.done)
     done = result.result().result
     assert done.success, done.message
-    assert done.estimator == "sides"
-    # It says of everybody that they look up; the astronaut looks at the lens.
-    assert done.bias_pitch == pytest.approx(-gaze_network.PITCH, abs=0.005)
+    assert done.estimator == name
+    if name == "sides":
+        # It says of everybody that they look up; the astronaut looks at the lens.
+        assert done.bias_pitch == pytest.approx(-gaze_network.PITCH, abs=0.005)
     camera.until(lambda: heard[-1].gazes[0].calibrated)
     gaze = messages.gaze_from_msg(heard[-1].gazes[0])
     assert math.degrees(geometry.angle_between(gaze.direction, -gaze.origin)) < 0.5
     assert gaze.eye_contact > 0.9
-    calibration = PeopleStore(tmp_path / "people").get("anna")["sides"]
-    assert calibration.revision == load(cards / "sides.yaml").card.sha256
+    calibration = PeopleStore(tmp_path / "people").get("anna")[name]
+    assert calibration.revision == load(card).card.sha256

@@ -12,11 +12,11 @@ torch = pytest.importorskip("torch")
 from geddnet_weights import Arrays, goldens, inputs, lively, variables  # noqa: E402
 
 from face_perception.networks.batch_renorm import BatchRenorm  # noqa: E402
+from face_perception.networks.dilated_net import dilated_net  # noqa: E402
 from face_perception.networks.geddnet import (  # noqa: E402
     EYE_SIZE,
     FACE_SIZE,
     GEDDnet,
-    dilated_net,
     initialise,
 )
 from face_perception.networks.geddnet_loss import loss  # noqa: E402
@@ -142,7 +142,7 @@ def test_moved_statistics_in_the_recorded_order(published: list[tuple[Arrays, Ar
 
 
 def moved(network: GEDDnet, layer: str, statistic: str, golden: Arrays) -> float:
-    name = names()[f"{layer.replace('.', '/')}/{statistic}"]
+    name = names(network)[f"{layer.replace('.', '/')}/{statistic}"]
     return off(network.state_dict()[name], golden[f"after_update_{layer}.{statistic}"])
 
 

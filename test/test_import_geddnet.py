@@ -16,6 +16,7 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
+import tensorrt_builds  # noqa: E402
 from geddnet_weights import goldens, inputs, lively, variables  # noqa: E402
 
 from face_perception import cli, paths  # noqa: E402
@@ -29,7 +30,7 @@ from face_perception.inference import (  # noqa: E402
     store,
 )
 from face_perception.networks import import_geddnet  # noqa: E402
-from face_perception.networks.geddnet import GEDDnet, dilated_net  # noqa: E402
+from face_perception.networks.geddnet import GEDDnet  # noqa: E402
 from face_perception.networks.geddnet_export import Folded, export  # noqa: E402
 from face_perception.networks.geddnet_samples import sample_inputs  # noqa: E402
 from face_perception.networks.geddnet_variables import write_variables  # noqa: E402
@@ -185,27 +186,14 @@ def test_fp16_serves_and_int8_is_measured(installed: str) -> None:
 
 
 @pytest.mark.skipif(platform.machine() != "x86_64", reason="tensorrt_rtx is for x86-64 only")
-@pytest.mark.parametrize("kind", ["fp32", "fp16", "int8-trt"])
+@pytest.mark.parametrize("kind", tensorrt_builds.KINDS)
 def test_tensorrt_builds_it(installed: str, kind: str, tmp_path: Path) -> None:
-    from face_perception.inference.engine_build import build_engine
-    from face_perception.inference.precision import to_fp16, to_int8
-
-    card = find(installed)
-    onnx = store.read(card)
-    if kind == "fp16":
-        onnx = to_fp16(onnx)
-    elif kind == "int8-trt":
-        onnx = to_int8(onnx, kind, read_captured(card))
-    built = build_engine(
-        card, onnx, tmp_path / "build", precision=kind[:4], progress=lambda seconds, share: None
-    )
-    assert len(built.engine) > 1_000_000
+    assert len(tensorrt_builds.engine(installed, kind, tmp_path / "build")) > 1_000_000
 
 
-def test_only_the_published_network_is_exported() -> None:
-    for other in (dilated_net(), GEDDnet(dilated=False)):
-        with pytest.raises(ValueError, match="only the published network is exported"):
-            export(other)
+def test_a_network_with_poolings_is_not_exported() -> None:
+    with pytest.raises(ValueError, match="a network with poolings is not exported"):
+        export(GEDDnet(dilated=False))
 
 
 def test_every_wrong_variable_is_named(checkpoint: Path, tmp_path: Path) -> None:

@@ -44,6 +44,7 @@ def answers(name: str) -> list[np.ndarray]:
     ("system", "names"),
     [
         ("geddnet", ["geddnet"]),
+        ("dilated-net", ["dilated_net"]),
         ("multitask-rnn", ["multitask_rnn_trunk", "multitask_rnn"]),
         pytest.param("multitask", ["multitask"], marks=pytest.mark.slow),
         pytest.param("mimamo", ["mimamo", "mimamo_released"], marks=pytest.mark.slow),

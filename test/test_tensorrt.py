@@ -17,6 +17,7 @@ import time
 from pathlib import Path
 
 import pytest
+import tensorrt_builds
 
 from face_perception import paths
 from face_perception.inference import ModelError, build, catalogue, engines, load, store
@@ -24,7 +25,7 @@ from face_perception.inference import engine_cache as cache
 from face_perception.inference.captured import read_captured
 from face_perception.inference.cuda import find_gpu
 from face_perception.inference.engine_build import MAX_BATCH, WORKER, batches, build_engine
-from face_perception.inference.precision import to_fp16, to_int8
+from face_perception.inference.precision import to_int8
 from face_perception.inference.tensorrt_api import TensorRT, import_tensorrt
 from face_perception.inference.tensorrt_backend import TensorRTBackend
 
@@ -58,24 +59,14 @@ def has_gpu() -> bool:
 no_gpu = pytest.mark.skipif(has_gpu(), reason="says what happens without a GPU")
 
 
-@pytest.mark.parametrize("kind", ["fp32", "fp16", "int8-trt"])
+@pytest.mark.parametrize("kind", tensorrt_builds.KINDS)
 @pytest.mark.parametrize("name", MODELS)
 def test_every_model_builds(tmp_path: Path, name: str, kind: str) -> None:
-    card = catalogue()[name]
-    onnx = store.read(card)
-    if kind == "fp16":
-        onnx = to_fp16(onnx)
-    elif kind == "int8-trt":
-        onnx = to_int8(onnx, kind, read_captured(card))
     shares: list[float] = []
-    built = build_engine(
-        card,
-        onnx,
-        tmp_path / "build",
-        precision=kind[:4],
-        progress=lambda seconds, share: shares.append(share),
+    built = tensorrt_builds.engine(
+        name, kind, tmp_path / "build", lambda seconds, share: shares.append(share)
     )
-    assert len(built.engine) > 100_000
+    assert len(built) > 100_000
     assert shares == sorted(shares)
     assert shares[-1] == 1
     assert not (tmp_path / "build").exists()

@@ -23,6 +23,8 @@ from face_perception.inference import UNTRAINED, Made, ModelError, catalogue, ch
 # What a system's checkpoint is, by the system's name.
 SYSTEMS = {
     "geddnet": "GEDDnet gaze: a TensorFlow checkpoint, or an .npz of its variables",
+    "dilated-net": "Dilated-Net gaze from the eyes alone: a TensorFlow checkpoint, or an .npz of "
+    "its variables",
     "multitask": "action units, expression, valence and arousal of a face: one student or several",
     "multitask-rnn": "the same over time: CNN-RNN checkpoints",
     "mimamo": "MIMAMO-Net: valence and arousal from video",
@@ -30,7 +32,7 @@ SYSTEMS = {
 }
 
 # Those that `--random` can make weights for; networks/random_weights.py does.
-RANDOM = ("geddnet", "multitask", "multitask-rnn", "mimamo")
+RANDOM = ("geddnet", "dilated-net", "multitask", "multitask-rnn", "mimamo")
 
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:

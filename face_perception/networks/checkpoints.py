@@ -17,13 +17,14 @@ from torch import nn
 
 SUFFIXES = (".pth", ".pt", ".pth.tar", ".npz")
 
-# What a checkpoint is, by the name of a tensor that only this one has, and who reads it.
+# What a checkpoint is, by the name of a tensor in it: the first that is there tells.
 _SYSTEMS = {
     "backbone.backbone.model.conv1_7x7_s2.weight": "multitask-rnn",
     "backbone.model.conv1_7x7_s2.weight": "multitask",
     "rnns.weight_ih_l0": "mimamo",
     "conv1_7x7_s2.weight": "resnet50_ferplus",
     "face/f_fc1/moving_mean": "geddnet",
+    "eye/e1_fc1/moving_mean": "dilated-net",
     "down_blocks.0.attentions.0.norm.weight": "musetalk",
 }
 _WHAT = {
@@ -34,6 +35,7 @@ _WHAT = {
         "the ResNet-50 of FER+ (`face-perception import mimamo … --appearance` takes it)"
     ),
     "geddnet": "GEDDnet (`face-perception import geddnet`)",
+    "dilated-net": "Dilated-Net (`face-perception import dilated-net`)",
     "musetalk": "MuseTalk's UNet (`face-perception import musetalk`)",
 }
 
@@ -85,8 +87,12 @@ def read_checkpoint(path: Path) -> Checkpoint:
     tensors = _state_dict(content)
     if not tensors:
         raise CheckpointError(f"{path} has no state dict in it")
-    system = next((name for key, name in _SYSTEMS.items() if key in tensors), "")
-    return Checkpoint(path, tensors, system)
+    return Checkpoint(path, tensors, system_of(tensors))
+
+
+def system_of(tensors: Collection[str]) -> str:
+    """The system that these names of tensors are of; empty if it is not known."""
+    return next((name for key, name in _SYSTEMS.items() if key in tensors), "")
 
 
 def why_unread(path: Path, error: Exception) -> str:
@@ -149,11 +155,17 @@ def load_into(network: nn.Module, checkpoint: Checkpoint, unused: Collection[str
 
 def expect(checkpoint: Checkpoint, system: str) -> Checkpoint:
     """The checkpoint. Raises CheckpointError saying what it is, where it is of another system."""
-    if checkpoint.system not in (system, ""):
-        raise CheckpointError(
-            f"{checkpoint.path} is not {_WHAT[system]} but {_WHAT[checkpoint.system]}"
-        )
+    expect_system(checkpoint.path, checkpoint.system, system)
     return checkpoint
+
+
+def expect_system(path: Path, found: str, wanted: str) -> None:
+    """Raises CheckpointError if the file at ``path`` is of another known system than ``wanted``.
+
+    ``found`` is what ``system_of`` says of it.
+    """
+    if found not in (wanted, ""):
+        raise CheckpointError(f"{path} is not {_WHAT[wanted]} but {_WHAT[found]}")
 
 
 def _read(path: Path) -> object:

@@ -1,8 +1,7 @@
-"""GEDDnet (gaze from a face and two eyes, by dilated convolutions) and its relatives, in PyTorch.
+"""GEDDnet (gaze from a face and two eyes, by dilated convolutions) in PyTorch, and its layers.
 
-Chen and Shi, "Towards High Performance Low Complexity Calibration in Appearance Based Gaze
-Estimation", TPAMI 2022, and "Appearance-Based Gaze Estimation Using Dilated-Convolutions", ACCV
-2018. Same weights in, same numbers out as the published TensorFlow graph.
+Source: Chen and Shi, "Towards High Performance Low Complexity Calibration in Appearance Based Gaze
+Estimation", TPAMI 2022. Same weights in, same numbers out as the published TensorFlow graph.
 """
 
 from __future__ import annotations
@@ -141,9 +140,9 @@ class GEDDnet(nn.Module):
     the gaze, so pitch is positive up, yaw towards the image's left, and (0, 0) into the camera.
 
     ``dilated=False`` is the papers' ablation: poolings instead of dilations, weights of the same
-    shapes. ``face=False`` is the network without a face (``dilated_net``). ``subjects=0`` has no
-    biases. ``dropout`` is the share that is dropped. ``width`` is the share of the published number
-    of channels that every layer has.
+    shapes. ``face=False`` is the network without a face (see ``dilated_net.py``). ``subjects=0``
+    has no biases. ``dropout`` is the share that is dropped. ``width`` is the share of the published
+    number of channels that every layer has.
     """
 
     def __init__(
@@ -209,17 +208,6 @@ class GEDDnet(nn.Module):
         """Pitch and yaw [N, 2] in radians; with the biases of the rows ``subject`` [N] if given."""
         t = self(face, left_eye, right_eye)
         return (t if subject is None else t + self.bias[subject]) / PER_RADIAN
-
-
-def dilated_net(*, dilated: bool = True, dropout: float = 0.5) -> GEDDnet:
-    """Dilated-Net of 2018 in its form without a face: both eyes through one trunk and one dilated
-    stack, a layer of 256 for each eye, one of 256 for both, pitch and yaw. It takes no head pose:
-    the normalised camera has turned it away. No biases of subjects, which came with GEDDnet.
-
-    The layers of the eyes are those of GEDDnet, as two public reimplementations of the paper have
-    them as well; these differ from GEDDnet, and from each other, only in the branch of the face.
-    """
-    return GEDDnet(subjects=0, dilated=dilated, face=False, dropout=dropout)
 
 
 # Deviation of the truncated normals that training starts from, by the published code.

@@ -1,4 +1,4 @@
-"""GEDDnet as a graph for running only: the same answers, with all that is constant folded away.
+"""GEDDnet and Dilated-Net as graphs for inference: the same answers with constants folded.
 
 Normalisation follows ReLU, so it folds into the next layer; the dilated layers have no border, so
 that is exact. Gray needs no three channels, and both eyes go through the trunk in one batch.
@@ -14,8 +14,14 @@ from face_perception.networks.batch_renorm import BatchRenorm
 from face_perception.networks.geddnet import EYE_SIZE, FACE_SIZE, MEANS, PER_RADIAN, GEDDnet, Stack
 from face_perception.networks.onnx_export import to_onnx
 
-INPUTS = ("face", "left_eye", "right_eye")
 OUTPUT = "gaze"
+
+
+def inputs_of(network: GEDDnet) -> dict[str, tuple[int, int]]:
+    """Names of the network's inputs, in their order, and the height and width of each crop."""
+    eyes = {"left_eye": EYE_SIZE, "right_eye": EYE_SIZE}
+    return {"face": FACE_SIZE, **eyes} if network.has_face else eyes
+
 
 # The gray that is subtracted; what the three means differ from it goes through a second channel.
 _MEAN = sum(MEANS) / 3
@@ -26,27 +32,35 @@ _SCALE = 1 / 100
 
 
 class Folded(nn.Module):
-    """Pitch and yaw [N, 2] in radians, without bias, from gray images as ``GEDDnet`` takes them."""
+    """Pitch and yaw [N, 2] in radians, without bias, from gray crops as ``GEDDnet`` takes them.
+
+    The crops come in the order of ``inputs_of``. Raises ValueError for the ablation without
+    dilations, whose borders do not allow folding.
+    """
 
     keep: torch.Tensor
     less: torch.Tensor
 
     def __init__(self, network: GEDDnet) -> None:
         super().__init__()
-        if not network.has_face or network.face.pools or network.eye.pools:
-            raise ValueError("only the published network is exported: dilated, with a face")
+        if network.eye.pools:
+            raise ValueError("a network with poolings is not exported: make it with dilated=True")
+        self.has_face = network.has_face
         with torch.no_grad():
             self.trunk = _trunk(network)
             # Gray less the mean, and a constant.
             self.register_buffer("keep", torch.tensor([1.0, 0.0]).view(1, 2, 1, 1))
             self.register_buffer("less", torch.tensor([_MEAN, -_CONSTANT]).view(1, 2, 1, 1))
-            self.face, of_face = _stack(network.face)
+            norms = []
+            if self.has_face:
+                self.face, of_face = _stack(network.face)
+                self.face_fc1 = _dense(network.face_fc1.linear, of_face, (6, 6))
+                self.face_fc2 = _dense(network.face_fc2.linear, _affine(network.face_fc1.norm))
+                norms.append(network.face_fc2.norm)
             self.eye, of_eye = _stack(network.eye)
-            self.face_fc1 = _dense(network.face_fc1.linear, of_face, (6, 6))
-            self.face_fc2 = _dense(network.face_fc2.linear, _affine(network.face_fc1.norm))
             self.left_fc = _dense(network.left_fc.linear, of_eye, (4, 6))
             self.right_fc = _dense(network.right_fc.linear, of_eye, (4, 6))
-            norms = (network.face_fc2.norm, network.left_fc.norm, network.right_fc.norm)
+            norms += [network.left_fc.norm, network.right_fc.norm]
             parts = [_affine(norm) for norm in norms]
             scale, shift = (torch.cat([part[k] for part in parts]) for k in (0, 1))
             self.combine = _dense(network.combine.linear, (scale, shift))
@@ -55,15 +69,15 @@ class Folded(nn.Module):
             self.output.bias /= PER_RADIAN
         self.float().eval()
 
-    def forward(
-        self, face: torch.Tensor, left_eye: torch.Tensor, right_eye: torch.Tensor
-    ) -> torch.Tensor:
-        f = self.face(self._features(face)).flatten(1)
-        f = functional.relu(self.face_fc2(functional.relu(self.face_fc1(f))))
-        eyes = self.eye(self._features(torch.cat((left_eye, right_eye))))
+    def forward(self, *crops: torch.Tensor) -> torch.Tensor:
+        features = []
+        if self.has_face:
+            face = self.face(self._features(crops[0])).flatten(1)
+            features.append(functional.relu(self.face_fc2(functional.relu(self.face_fc1(face)))))
+        eyes = self.eye(self._features(torch.cat(crops[-2:])))
         left, right = eyes.reshape(2, -1, self.left_fc.in_features).unbind()
-        left, right = functional.relu(self.left_fc(left)), functional.relu(self.right_fc(right))
-        x = functional.relu(self.combine(torch.cat((f, left, right), 1)))
+        features += [functional.relu(self.left_fc(left)), functional.relu(self.right_fc(right))]
+        x = functional.relu(self.combine(torch.cat(features, 1)))
         out: torch.Tensor = self.output(x)
         return out
 
@@ -73,14 +87,15 @@ class Folded(nn.Module):
 
 
 def export(network: GEDDnet) -> bytes:
-    """The ONNX file: ``face`` [N, 1, 96, 96], ``left_eye`` and ``right_eye`` [N, 1, 64, 96],
-    equalised gray, float32 0 to 255 -> ``gaze`` [N, 2], pitch and yaw in radians, without bias.
+    """The ONNX file: ``face`` [N, 1, 96, 96] where the network has one, ``left_eye`` and
+    ``right_eye`` [N, 1, 64, 96], equalised gray, float32 0 to 255 -> ``gaze`` [N, 2], pitch and yaw
+    in radians, without bias.
 
-    Raises ValueError for the ablation and for a network without a face.
+    Raises ValueError for the ablation without dilations.
     """
-    sizes = (FACE_SIZE, EYE_SIZE, EYE_SIZE)
-    examples = [torch.full((2, 1, *size), 128.0) for size in sizes]
-    return to_onnx(Folded(network), examples, INPUTS, (OUTPUT,))
+    inputs = inputs_of(network)
+    examples = [torch.full((2, 1, *size), 128.0) for size in inputs.values()]
+    return to_onnx(Folded(network), examples, tuple(inputs), (OUTPUT,))
 
 
 def _trunk(network: GEDDnet) -> nn.Sequential:

@@ -1,4 +1,8 @@
-"""The 131 variables of the published TensorFlow graph, and where each belongs in ``GEDDnet``."""
+"""The variables of the published TensorFlow graph, and where each belongs in ``GEDDnet``.
+
+The whole graph has 131. A network without a face, or without biases, has fewer: those of its own
+layers, by the same names.
+"""
 
 from __future__ import annotations
 
@@ -49,11 +53,11 @@ _MOST_LISTED = 20
 
 
 class VariablesError(ValueError):
-    """Variables that are not GEDDnet's; the message lists what is missing, unknown, mis-shaped."""
+    """Variables that do not fit a network; the message lists what is missing or wrong."""
 
 
-def names() -> dict[str, str]:
-    """TensorFlow's name of each variable -> that of our tensor."""
+def names(network: GEDDnet) -> dict[str, str]:
+    """TensorFlow's name of each of the network's variables -> that of our tensor."""
     table = {_BIAS: "bias"}
     for scope, layers in _SCOPES.items():
         for k, layer in enumerate(layers):
@@ -62,26 +66,35 @@ def names() -> dict[str, str]:
     for theirs, ours in _NORMS.items():
         for statistic in _STATISTICS:
             table[f"{theirs}/{statistic}"] = f"{ours}.{statistic}"
-    return table
+    tensors = network.state_dict()
+    return {theirs: ours for theirs, ours in table.items() if ours in tensors}
 
 
 def read_variables(variables: Mapping[str, np.ndarray]) -> GEDDnet:
-    """The published network with these weights, in inference mode, for any number of subjects.
+    """Makes GEDDnet with these weights, in inference mode, for any number of subjects.
 
-    TensorFlow's names; kernels [height, width, in, out], matrices [in, out]. The optimiser's own
-    variables are passed over. Raises VariablesError naming all that is missing, unknown, of another
-    shape or not finite.
+    Raises VariablesError as ``fill`` does.
+    """
+    bias = variables.get(_BIAS)
+    fits = bias is not None and bias.ndim == 2 and len(bias) >= 2 and len(bias) % 2 == 0
+    network = GEDDnet(subjects=len(bias) // 2 if bias is not None and fits else 50)
+    return fill(network, variables, "GEDDnet")
+
+
+def fill(network: GEDDnet, variables: Mapping[str, np.ndarray], title: str) -> GEDDnet:
+    """Puts variables into a network, sets it to inference mode and returns it.
+
+    ``variables`` have TensorFlow's names and layouts: kernels [height, width, in, out], matrices
+    [in, out]. The optimiser's own variables are passed over. Raises VariablesError, with the
+    network's ``title``, naming all that is missing, unknown, of another shape or not finite.
     """
     variables = {
         name: value
         for name, value in variables.items()
         if not name.endswith(_OF_TRAINING[:2]) and not name.startswith(_OF_TRAINING[2:])
     }
-    bias = variables.get(_BIAS)
-    fits = bias is not None and bias.ndim == 2 and len(bias) >= 2 and len(bias) % 2 == 0
-    network = GEDDnet(subjects=len(bias) // 2 if bias is not None and fits else 50)
     tensors = network.state_dict()
-    table = names()
+    table = names(network)
     problems = [
         *(f"{name} is missing" for name in table if name not in variables),
         *(f"{name} is unknown" for name in variables if name not in table),
@@ -97,7 +110,7 @@ def read_variables(variables: Mapping[str, np.ndarray]) -> GEDDnet:
         elif not np.isfinite(value).all():
             problems.append(f"{name} has values that are not finite")
     if problems:
-        raise VariablesError(_sentence(problems))
+        raise VariablesError(_sentence(problems, len(table), title))
     with torch.no_grad():
         for name, value in variables.items():
             _theirs(table[name], tensors).copy_(torch.from_numpy(np.array(value, np.float32)))
@@ -109,7 +122,7 @@ def write_variables(network: GEDDnet) -> dict[str, np.ndarray]:
     tensors = network.state_dict()
     return {
         name: np.ascontiguousarray(_theirs(ours, tensors).cpu().numpy())
-        for name, ours in names().items()
+        for name, ours in names(network).items()
     }
 
 
@@ -125,9 +138,9 @@ def _theirs(name: str, tensors: Mapping[str, torch.Tensor]) -> torch.Tensor:
     return tensor.permute(2, 3, 1, 0) if tensor.dim() == 4 else tensor.t()
 
 
-def _sentence(problems: list[str]) -> str:
+def _sentence(problems: list[str], count: int, title: str) -> str:
     listed = "; ".join(problems[:_MOST_LISTED])
     left = len(problems) - _MOST_LISTED
-    return f"these are not the {len(names())} variables of GEDDnet: {listed}" + (
+    return f"these are not the {count} variables of {title}: {listed}" + (
         f"; and {left} more" if left > 0 else ""
     )

@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from face_perception.networks.dilated_net import dilated_net
 from face_perception.networks.geddnet import GEDDnet
 from face_perception.networks.geddnet_variables import write_variables
 from face_perception.networks.mimamo import TwoStream
@@ -24,18 +25,17 @@ State = dict[str, np.ndarray]
 _PIXELS = ("conv1_7x7_s2_bn", 4000.0)
 
 
-def _tensors(network: nn.Module) -> State:
+def _published(network: nn.Module) -> State:
+    """The weights by the names, and in the layouts, of the published checkpoint."""
+    if isinstance(network, GEDDnet):
+        return write_variables(network)
     return {name: value.numpy() for name, value in network.state_dict().items()}
-
-
-def _geddnet(network: nn.Module) -> State:
-    assert isinstance(network, GEDDnet)
-    return write_variables(network)
 
 
 # By system: the options and files of a command line that imports it, and what each file is of.
 _FILES: dict[str, tuple[tuple[str, str, Callable[[], nn.Module]], ...]] = {
     "geddnet": (("", "geddnet.npz", lambda: GEDDnet(subjects=50)),),
+    "dilated-net": (("", "dilated_net.npz", dilated_net),),
     "multitask": (("", "multitask.npz", Multitask),),
     "multitask-rnn": (("", "multitask_rnn.npz", RecurrentMultitask),),
     "mimamo": (
@@ -61,8 +61,7 @@ def write(system: str, seed: int, folder: Path) -> None:
     for _, file, make in _FILES[system]:
         network = make()
         randomise(network, seed)
-        content = _geddnet(network) if system == "geddnet" else _tensors(network)
-        np.savez(folder / file, **content)
+        np.savez(folder / file, **_published(network))
 
 
 @torch.no_grad()

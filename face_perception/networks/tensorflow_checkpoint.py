@@ -77,7 +77,7 @@ def _tensorflow(prefix: Path) -> Any:
         raise ModelError(
             f"reading the checkpoint {prefix} needs TensorFlow ({error}): pip install "
             "tensorflow, here or where it may be large; there, save the variables as an .npz: "
-            "r = tensorflow.train.load_checkpoint(prefix); numpy.savez('geddnet.npz', "
+            f"r = tensorflow.train.load_checkpoint(prefix); numpy.savez('{prefix.name}.npz', "
             "**{n: r.get_tensor(n) for n in r.get_variable_to_shape_map()}), and import that"
         ) from error
     return tensorflow

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +17,7 @@ from face_perception.dataset import Dataset, DatasetError, Writer
 from face_perception.inference import Made, Port
 from face_perception.networks.batch_renorm import BatchRenorm
 from face_perception.networks.geddnet import EYE_SIZE, FACE_SIZE, GEDDnet
-from face_perception.networks.geddnet_export import INPUTS, OUTPUT, export
+from face_perception.networks.geddnet_export import OUTPUT, export, inputs_of
 from face_perception.networks.geddnet_loss import loss
 from face_perception.synthesis import GazeFaces, gaze_faces
 from face_perception.training.lightning_base import EpochOrder, fit
@@ -293,7 +292,7 @@ def made(
         spread = network.bias.detach().std(0, unbiased=False) / 10
         facts["bias_deviation"] = [round(float(value), 6) for value in spread]
         facts["subjects"] = network.subjects
-    sizes: Mapping[str, tuple[int, int]] = {"face": FACE_SIZE}
+    inputs = inputs_of(network)
     return Made(
         name=name,
         onnx=export(network),
@@ -302,11 +301,11 @@ def made(
         origin=f"trained by face_perception on {trained_on}",
         inputs={
             key: Port(
-                (None, 1, *sizes.get(key, EYE_SIZE)),
+                (None, 1, *size),
                 "float32",
                 f"the {key.replace('_', ' ')} as GEDDnet crops it, gray, equalised, 0 to 255",
             )
-            for key in INPUTS
+            for key, size in inputs.items()
         },
         outputs={
             OUTPUT: Port(
@@ -318,6 +317,6 @@ def made(
             )
         },
         # Drawn: no faces of somebody's data set go along with the model.
-        captured={key: getattr(drawn, key)[:, None].astype(np.float32) for key in INPUTS},
+        captured={key: getattr(drawn, key)[:, None].astype(np.float32) for key in inputs},
         facts=facts,
     )

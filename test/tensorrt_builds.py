@@ -1,0 +1,28 @@
+"""Builds an engine of a model with tensorrt_rtx, in any precision, as the package does."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from face_perception.inference import find, read_captured, store
+from face_perception.inference.engine_build import build_engine
+from face_perception.inference.precision import to_fp16, to_int8
+
+KINDS = ("fp32", "fp16", "int8-trt")
+
+
+def engine(
+    name: str,
+    kind: str,
+    folder: Path,
+    progress: Callable[[float, float], None] = lambda seconds, share: None,
+) -> bytes:
+    """The engine of the model ``name`` in one of KINDS; ``folder`` is for the build's files."""
+    card = find(name)
+    onnx = store.read(card)
+    if kind == "fp16":
+        onnx = to_fp16(onnx)
+    elif kind == "int8-trt":
+        onnx = to_int8(onnx, kind, read_captured(card))
+    return build_engine(card, onnx, folder, precision=kind[:4], progress=progress).engine
