@@ -1,10 +1,11 @@
-"""GEDDnet per face: the exported graph and its INT8 variant beside a plain PyTorch forward.
+"""Gaze networks, time per face: exported graph and INT8 variant compared with PyTorch.
 
-    python3 bench/geddnet.py [--checkpoint geddnet.npz] [--threads 2] [--rounds 30] [--faces 1 6]
+    python3 bench/geddnet.py [--system geddnet|dilated-net] [--checkpoint geddnet.npz]
+                             [--threads 2] [--rounds 30] [--faces 1 6]
 
 The same weights on the same threads, in turns in one run; a ratio is the median over the rounds of
-PyTorch's time over the other's. Without a checkpoint the weights are random: speed does not depend
-on them, the deviation does.
+PyTorch's time over the other's. Without --system every network is measured. Without a checkpoint
+the weights are random: speed does not depend on them, the deviation does.
 """
 
 from __future__ import annotations
@@ -25,58 +26,85 @@ import torch
 from face_perception.inference import install, load, make_variant, store
 from face_perception.inference.onnxruntime_backend import OnnxRuntime
 from face_perception.inference.variants import find_variant
-from face_perception.networks import import_geddnet
+from face_perception.networks import import_dilated_net, import_geddnet
 from face_perception.networks.batch_renorm import BatchRenorm
+from face_perception.networks.dilated_net import dilated_net
+from face_perception.networks.gaze_import import GazeSystem
 from face_perception.networks.geddnet import GEDDnet, initialise
+from face_perception.networks.geddnet_export import inputs_of
 from face_perception.networks.geddnet_samples import sample_inputs
-from face_perception.networks.geddnet_variables import read_variables, write_variables
+from face_perception.networks.geddnet_variables import write_variables
 from face_perception.networks.tensorflow_checkpoint import read
+
+# What is imported, and how a network of it without weights is made.
+SYSTEMS: dict[str, tuple[GazeSystem, Callable[[], GEDDnet]]] = {
+    "geddnet": (import_geddnet.SYSTEM, lambda: GEDDnet(dropout=0.0)),
+    "dilated-net": (import_dilated_net.SYSTEM, lambda: dilated_net(dropout=0.0)),
+}
 
 TRUNK = {"conv1_1": (3, 64), "conv1_2": (64, 64), "conv2_1": (64, 128), "conv2_2": (128, 128)}
 
 
-def random_network(samples: list[torch.Tensor]) -> GEDDnet:
-    """Not trained, but with statistics that fit its weights."""
+def randomise(network: GEDDnet, samples: list[torch.Tensor]) -> GEDDnet:
+    """Gives a network random weights, and statistics that fit these. ``samples`` are its inputs."""
     random = np.random.default_rng(1)
     vgg = {}
     for name, (before, after) in TRUNK.items():
         sigma = (2 / (9 * before)) ** 0.5
         vgg[f"{name}_W"] = random.normal(0, sigma, (3, 3, before, after)).astype(np.float32)
         vgg[f"{name}_b"] = np.zeros(after, np.float32)
-    network = GEDDnet(dropout=0.0)
     initialise(network, vgg, torch.Generator().manual_seed(1))
     norms = [module for module in network.modules() if isinstance(module, BatchRenorm)]
     for norm in norms:
         norm.momentum = 0.0
     with torch.no_grad():
         for _ in norms:  # each pass settles one layer more
-            network.train()(*samples)
+            network.train()(*with_face(network, samples))
     return network.eval()
+
+
+def with_face(network: GEDDnet, crops: list[torch.Tensor]) -> list[torch.Tensor | None]:
+    """The arguments of a network's forward: None for the face where it takes none."""
+    return [*crops] if network.has_face else [None, *crops]
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
-    parser.add_argument("--checkpoint", type=Path)
+    parser.add_argument("--system", choices=SYSTEMS, help="default: all, one after the other")
+    parser.add_argument("--checkpoint", type=Path, help="of the --system")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--rounds", type=int, default=30)
     parser.add_argument("--faces", type=int, nargs="+", default=[1, 6])
     options = parser.parse_args()
+    if options.checkpoint and not options.system:
+        parser.error("--checkpoint needs --system: say which network it is of")
 
     torch.set_num_threads(options.threads)
-    samples = sample_inputs()
-    tensors = [torch.from_numpy(image) for image in samples.values()]
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
+    for name in [options.system] if options.system else SYSTEMS:
+        print(f"== {name}")
+        measure(name, options)
+    flags = Path("/proc/cpuinfo").read_text(errors="replace")
+    print(f"VNNI: {'yes' if 'vnni' in flags else 'no'}; {options.threads} threads")
+
+
+def measure(name: str, options: argparse.Namespace) -> None:
+    """Prints what export and variants change, and the time per face of each."""
+    system, new = SYSTEMS[name]
+    network = new()
+    samples = {key: crops for key, crops in sample_inputs().items() if key in inputs_of(network)}
+    tensors = [torch.from_numpy(samples[key]) for key in inputs_of(network)]
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = Path(temporary)
         path = options.checkpoint
         if path is None:
             path = folder / "random.npz"
-            np.savez(path, **write_variables(random_network(tensors)))
-        network = read_variables(read(path)[0])
-        args = Namespace(checkpoint=path, name="geddnet", licence="unknown")
+            np.savez(path, **write_variables(randomise(network, tensors)))
+        network = system.read(read(path)[0])
+        args = Namespace(checkpoint=path, name=system.model, licence="unknown")
         with contextlib.redirect_stderr(io.StringIO()):
-            (made,) = import_geddnet.make(args, lambda step: None)
+            (made,) = system.make(args, lambda step: None)
         card = install(made, folder / "models")
         named = card.path.with_suffix(".yaml")
         fp32 = load(named, threads=options.threads, backend="onnxruntime")
@@ -86,8 +114,8 @@ def main() -> None:
         int8_card, _ = find_variant(card, "int8-cpu", store.read(card))
         int8 = OnnxRuntime(int8_card, store.read(int8_card), options.threads)
 
-        with torch.inference_mode():
-            off = np.abs(fp32.infer(samples)["gaze"] - network.gaze(*tensors).numpy()).max()
+        wanted = torch_forward(network, tensors)()
+        off = np.abs(fp32.infer(samples)["gaze"] - wanted.numpy()).max()
         print(f"the exported graph is off from PyTorch by {off:.1e} rad")
         for kind, found in deviations.items():
             state = "serves" if found.within else "is kept off by the gate"
@@ -105,14 +133,13 @@ def main() -> None:
                     "int8-cpu": lambda n=faces: int8.run({k: v[:n] for k, v in samples.items()}),
                 },
             )
-    flags = Path("/proc/cpuinfo").read_text(errors="replace")
-    print(f"VNNI: {'yes' if 'vnni' in flags else 'no'}; {options.threads} threads")
 
 
-def torch_forward(network: GEDDnet, images: list[torch.Tensor]) -> Callable[[], object]:
-    def forward() -> object:
+def torch_forward(network: GEDDnet, crops: list[torch.Tensor]) -> Callable[[], torch.Tensor]:
+    def forward() -> torch.Tensor:
         with torch.inference_mode():
-            return network.gaze(*images)
+            face, left_eye, right_eye = with_face(network, crops)
+            return network.gaze(face, left_eye, right_eye)
 
     return forward
 

@@ -140,13 +140,17 @@ def test_the_card_says_what_it_is(installed: str, checkpoint: Path) -> None:
     assert cli.main(["models", "verify", installed]) == 0
 
 
-def test_fp16_serves_and_int8_is_measured(installed: str) -> None:
+def test_fp16_serves(installed: str) -> None:
     (fp16,) = make_variant(installed, "fp16").deviations
     assert 0 < fp16.used < 0.5
     assert load(installed, precision="fp16").infer(crops())["gaze"].shape == (golden.FACES, 2)
+
+
+@pytest.mark.slow
+def test_int8_is_measured(installed: str) -> None:
     assert cli.main(["models", "quantize", installed, "--recipe", "int8-cpu"]) == 0
     (int8,) = variant_of(installed, "int8-cpu").deviations
-    assert fp16.largest < int8.largest < 0.2
+    assert 1e-4 < int8.largest < 0.2
     if int8.within:
         load(installed, precision="int8")
     else:
@@ -155,7 +159,7 @@ def test_fp16_serves_and_int8_is_measured(installed: str) -> None:
 
 
 @pytest.mark.skipif(platform.machine() != "x86_64", reason="tensorrt_rtx is for x86-64 only")
-@pytest.mark.parametrize("kind", tensorrt_builds.KINDS)
+@pytest.mark.parametrize("kind", ["fp32", "fp16", pytest.param("int8-trt", marks=pytest.mark.slow)])
 def test_tensorrt_builds_it(installed: str, kind: str, tmp_path: Path) -> None:
     assert len(tensorrt_builds.engine(installed, kind, tmp_path / "build")) > 1_000_000
 

@@ -43,7 +43,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         default="geometric",
         metavar="NAME",
         help="what estimates the gaze: geometric (default), or a gaze network by the name or path "
-        "of its card, such as geddnet",
+        "of its card, such as geddnet or dilated_net",
     )
     parser.add_argument(
         "--person",

@@ -36,7 +36,7 @@ class GazeParameters(networks.NetworkParameters):
     model: str = parameter(
         GEOMETRIC,
         "Estimator: `geometric` (from landmarks), or a gaze network, which reads `image` as well: "
-        "the name of a model card, such as `geddnet`, or the path of one.",
+        "the name of a model card, such as `geddnet` or `dilated_net`, or the path of one.",
     )
     qos: str = parameter(
         "auto",
