@@ -361,7 +361,7 @@ FACE = (
     ),
     Field(
         "action_unit_neutral",
-        "neutral face that the intensities are relative to: `none` (for a network), "
+        "neutral face that the intensities are relative to: `unknown`, `none` (for a network), "
         "`population` (the average of many people), `learned` (while this face was followed) or "
         "`set` by the service or command",
         lambda f: f.units and _name(f.units.neutral),

@@ -249,10 +249,11 @@ class ActionUnit:
 class Neutral(IntEnum):
     """The neutral face that action units are relative to; values as in ActionUnits.msg."""
 
-    NONE = 0  # a network, which needs no neutral face
-    POPULATION = 1  # the average of many people
-    LEARNED = 2  # learned while this face was followed
-    SET = 3  # set by the user
+    UNKNOWN = 0  # another publisher does not say
+    NONE = 1  # a network, which needs no neutral face
+    POPULATION = 2  # the average of many people
+    LEARNED = 3  # learned while this face was tracked
+    SET = 4  # set by the user
 
 
 @dataclass(frozen=True, slots=True)

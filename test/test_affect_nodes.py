@@ -85,7 +85,7 @@ def about_clip(heard: list[Any]) -> list[Any]:
 
 def affects(found: list[Any]) -> np.ndarray:
     """[T, 2] of the first face of each message."""
-    return np.array([[m.faces[0].valence, m.faces[0].arousal] for m in found])
+    return np.array([[m.values[0].valence, m.values[0].arousal] for m in found])
 
 
 def over_time(faces_: list[FaceCrop], look_ahead: int) -> np.ndarray:
@@ -128,7 +128,7 @@ def test_motion_affect_is_as_offline(
     np.testing.assert_allclose(stamps, BEGIN + np.arange(len(wanted)) / 30, atol=1e-6)
     for message, crop in zip(found, faces_, strict=False):
         assert message.header.frame_id == "eye"
-        assert [(f.source, f.face_id) for f in message.faces] == [(model, crop.face_id)]
+        assert [(f.source, f.face_id) for f in message.values] == [(model, crop.face_id)]
     np.testing.assert_allclose(affects(found), np.clip(wanted, -1, 1), atol=1e-5)
     peer.until(lambda: any("delay (s)" in str(m) for m in said))
     status = next(m.status[0] for m in reversed(said) if "delay (s)" in str(m))
@@ -194,9 +194,9 @@ def test_affect_runs_the_multitask_network(
     for message in about_clip(heard["action_units"]):
         t = round((messages.seconds(message.header.stamp) - BEGIN) * RATE)
         (wanted,) = net.estimate(shown[t])
-        (face,) = message.faces
+        (face,) = message.action_units
         assert face.source == "multitask"
-        assert list(face.codes) == affect_models.AU
+        assert list(face.code) == affect_models.AU
         probability = [u.probability for u in wanted.units.units.values()]
         assert list(face.probability) == pytest.approx(probability, abs=1e-5)
         assert list(face.threshold) == pytest.approx(affect_models.THRESHOLDS)
@@ -204,9 +204,9 @@ def test_affect_runs_the_multitask_network(
     last = about_clip(heard["valence_arousal"])[-1]
     t = round((messages.seconds(last.header.stamp) - BEGIN) * RATE)
     (wanted,) = net.estimate(shown[t])
-    assert last.faces[0].valence == pytest.approx(wanted.valence_arousal.valence, abs=1e-5)
-    assert last.faces[0].source == "multitask"
-    assert about_clip(heard["expressions"])[-1].faces[0].source == "multitask"
+    assert last.values[0].valence == pytest.approx(wanted.valence_arousal.valence, abs=1e-5)
+    assert last.values[0].source == "multitask"
+    assert about_clip(heard["expressions"])[-1].expressions[0].source == "multitask"
     listening = {
         name for name, _ in peer.node.get_subscriber_names_and_types_by_node("affect", "/")
     }
@@ -244,8 +244,8 @@ def test_untrained_weights_are_said_everywhere(
         def bar() -> bool:
             # What the node itself said becomes too old to be drawn.
             found.header.stamp = messages.time(messages.seconds(found.header.stamp) + 0.1)
-            for face in found.faces:
-                face.source = source
+            for expression in found.expressions:
+                expression.source = source
             grey = Image(header=found.header, height=120, width=160, step=480, encoding="rgb8")
             grey.data = np.full(120 * 480, 60, np.uint8).tobytes()
             images.publish(grey)
@@ -278,7 +278,7 @@ def test_recurrent_affect_is_as_offline(
     )
     found = [about_clip(m) for m in heard.values()]
     assert len(found[1]) >= 30, "enough to tell"
-    assert {f.source for messages_ in found for m in messages_ for f in m.faces} == {
+    assert {f.source for messages_ in found for m in messages_ for f in messages.listed(m)} == {
         "multitask_rnn"
     }
     # A slow computer leaves images out: those that the node has seen are those that it spoke of.
@@ -288,7 +288,7 @@ def test_recurrent_affect_is_as_offline(
     wanted = over_time([shown[t][0] for t in seen], look_ahead)
     assert np.ptp(wanted, axis=0).max() > 0.003, "the estimates differ from image to image"
     got = [
-        [*units.faces[0].probability, affect.faces[0].valence, affect.faces[0].arousal]
+        [*units.action_units[0].probability, affect.values[0].valence, affect.values[0].arousal]
         for units, affect in zip(*found, strict=True)
     ]
     count = len(seen) - look_ahead
@@ -326,11 +326,11 @@ def test_interruptions_begin_anew(
             before = len(heard)
             publisher.publish(messages.crops_to_msg([of_id], header))
             # One by one, so that the node sees each.
-            peer.until(lambda n=before: any(m.faces for m in heard[n:]))
-        found = [m for m in heard[-12:] if m.faces][-10:]
+            peer.until(lambda n=before: any(m.values for m in heard[n:]))
+        found = [m for m in heard[-12:] if m.values][-10:]
         stamps = [messages.seconds(m.header.stamp) for m in found]
         np.testing.assert_allclose(stamps, BEGIN + (begin + np.arange(10)) / 30, atol=1e-6)
-        assert {f.face_id for m in found for f in m.faces} == {face_id}
+        assert {f.face_id for m in found for f in m.values} == {face_id}
         values = over_time(part, 0)[:, -2:], offline(part, "mimamo", 0, 8)
         wanted = values[node == "motion_affect"]
         np.testing.assert_allclose(affects(found), np.clip(wanted, -1, 1), atol=1e-5)

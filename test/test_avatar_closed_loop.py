@@ -43,8 +43,8 @@ def stamp(message: Any) -> float:
 
 
 def intensity(message: msg.ActionUnitsArray, code: int) -> float:
-    face = message.faces[0]
-    return float(face.intensity[list(face.codes).index(code)])
+    units = message.action_units[0]
+    return float(units.intensity[list(units.code).index(code)])
 
 
 def read_gaze(message: msg.GazeArray) -> tuple[float, float]:
@@ -103,7 +103,7 @@ def record(portrait: str, peer: Peer, folder: Path) -> tuple[str, Frames, list[f
             known, before = len(states), len(frames)
             speaker.say(*hello())
             peer.until(lambda n=known: len(states) >= n + 2, why="until it has spoken")
-            peer.until(lambda: states[-1].state == State.IDLE, why="for idle")
+            peer.until(lambda: states[-1].state == State.STATE_IDLE, why="for idle")
             print(f"{len(frames) - before} frames of it speaking")
             if len(frames) - before > 60:
                 break
@@ -167,7 +167,7 @@ def test_perception_sees_what_the_face_does(
         return [(number[stamp(m)], m) for m in found if stamp(m) in number]
 
     assert {len(m.faces) for m in faces} == {1}, "a face in every frame"
-    seen = [(n, m) for n, m in by_number(units) if m.faces]
+    seen = [(n, m) for n, m in by_number(units) if m.action_units]
     places = np.array([n for n, _ in seen])
     assert len(places) > 0.5 * len(did), "enough to tell"
     blink, speaks, jaw = did[:, :3].T

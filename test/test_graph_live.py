@@ -153,14 +153,9 @@ def is_free(lock: Path) -> bool:
         return True
 
 
-def items(topic: str, message: Any) -> list[Any]:
-    return list(message.gazes if topic == "gaze" else message.faces)
-
-
 def full(heard: dict[str, list[Any]], people: int = 2) -> bool:
     return all(
-        messages_ and len(items(topic, messages_[-1])) == people
-        for topic, messages_ in heard.items()
+        messages_ and len(messages.listed(messages_[-1])) == people for messages_ in heard.values()
     )
 
 
@@ -184,17 +179,17 @@ def test_pictures_in_values_out(up: Any, peer: Peer, group_photo: Path) -> None:
         assert gaze.source == "geometric"
         angle = math.degrees(math.acos(np.clip(d @ -o / np.linalg.norm(o), -1, 1)))
         assert angle < 12, "both look at the lens"
-    for units in heard["action_units"][-1].faces:
-        assert set(units.codes) <= {1, 2, 4, 5, 12, 15, 18, 20, 25, 26, 45}
-        assert len(units.codes) == len(units.intensity) == len(units.confidence)
+    for units in heard["action_units"][-1].action_units:
+        assert set(units.code) <= {1, 2, 4, 5, 12, 15, 18, 20, 25, 26, 45}
+        assert len(units.code) == len(units.intensity) == len(units.confidence)
     left = min(faces.values(), key=lambda f: f.roi.x_offset).id
-    expressions = {e.face_id: e for e in heard["expressions"][-1].faces}
-    assert expressions[left].expression == msg.Expression.HAPPY
+    expressions = {e.face_id: e for e in heard["expressions"][-1].expressions}
+    assert expressions[left].label == msg.Expression.HAPPY
     assert sum(expressions[left].probability) == pytest.approx(1, abs=1e-3)
-    va = {v.face_id: v for v in heard["valence_arousal"][-1].faces}
+    va = {v.face_id: v for v in heard["valence_arousal"][-1].values}
     assert va[left].valence > 0.3
     assert va[left].source == "derived"
-    for attention in heard["attention"][-1].faces:
+    for attention in heard["attention"][-1].attention:
         assert attention.looking_at_robot
         assert attention.target == msg.Attention.TARGET_ROBOT
         assert attention.engagement in (
@@ -255,8 +250,8 @@ def test_kill_one_and_the_others_go_on(up: Any, peer: Peer, group_photo: Path) -
 def test_attention_falls_back_to_the_head(up: Any, peer: Peer, group_photo: Path) -> None:
     up("--camera", str(group_photo), "--nodes", "face_tracker,attention")
     attention = peer.listen(msg.AttentionArray, "attention")
-    peer.until(lambda: attention and len(attention[-1].faces) == 2, timeout=60)
-    assert {a.source for a in attention[-1].faces} == {"head_pose"}
+    peer.until(lambda: attention and len(attention[-1].attention) == 2, timeout=60)
+    assert {a.source for a in attention[-1].attention} == {"head_pose"}
 
 
 def test_namespace_and_parameter_file(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from enum import IntEnum
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,7 @@ import pytest
 from std_msgs.msg import Header
 
 from face_perception import geometry, msg, types
+from face_perception.avatar import Activity
 from face_perception.nodes import messages
 
 RNG = np.random.default_rng(3)
@@ -155,15 +157,106 @@ def test_round_trips(value: Any, there: Any, back: Any) -> None:
     same(value, result)
 
 
-def test_an_expression_that_is_not_estimated_is_unknown() -> None:
+def test_an_expression_that_is_not_estimated_has_no_label() -> None:
     nothing = types.Expression("a", "net", np.full(7, math.nan))
-    message = messages.expression_to_msg(nothing)
-    assert message.expression == message.UNKNOWN
+    assert messages.expression_to_msg(nothing).label == ""
 
 
-def test_neutrals_are_those_of_the_message() -> None:
-    for neutral in types.Neutral:
-        assert getattr(msg.ActionUnits, f"NEUTRAL_{neutral.name}") == neutral
+def test_expressions_are_those_of_the_message() -> None:
+    named = [getattr(msg.Expression, name.upper()) for name in types.EXPRESSIONS]
+    assert named == list(types.EXPRESSIONS)
+
+
+@pytest.mark.parametrize(
+    ("states", "message", "prefix"),
+    [
+        (types.Neutral, msg.ActionUnits, "NEUTRAL"),
+        (types.Eyes, msg.Gaze, "EYES"),
+        (types.Target, msg.Attention, "TARGET"),
+        (types.Engagement, msg.Attention, "ENGAGEMENT"),
+        (Activity, msg.AvatarState, "STATE"),
+    ],
+)
+def test_states_are_those_of_the_message(states: Any, message: Any, prefix: str) -> None:
+    for state in states:
+        assert getattr(message, f"{prefix}_{state.name}") == state
+    assert getattr(message, f"{prefix}_UNKNOWN") == 0
+
+
+def nothing_known(value: Any) -> None:
+    """No number is known, no text is set and no flag is true; a state is UNKNOWN."""
+    for field in dataclasses.fields(value):
+        found = getattr(value, field.name)
+        if field.name in ("yaw_gain", "pitch_gain"):
+            assert found == 1
+        elif field.name in ("target_since", "engagement_since", "confidence"):
+            assert found == 0 or math.isnan(found), field.name
+        elif isinstance(found, str | bool | dict | IntEnum):
+            assert not found, field.name
+        else:
+            assert np.isnan(found).all(), field.name
+
+
+@pytest.mark.parametrize(
+    ("message", "read"),
+    [
+        (msg.Gaze(), messages.gaze_from_msg),
+        (msg.ActionUnits(), messages.action_units_from_msg),
+        (msg.Blendshapes(), messages.blendshapes_from_msg),
+        (msg.Expression(), messages.expression_from_msg),
+        (msg.ValenceArousal(), messages.valence_arousal_from_msg),
+        (msg.Attention(), messages.attention_from_msg),
+    ],
+    ids=lambda value: type(value).__name__,
+)
+def test_a_message_that_nobody_filled_says_nothing(message: Any, read: Any) -> None:
+    nothing_known(read(message))
+
+
+def test_a_face_that_nobody_filled_has_no_pose_and_unknown_eyes() -> None:
+    empty = messages.face_from_msg(msg.Face(id="face_1"))
+    assert empty.pose is None
+    for side in ("left", "right"):
+        assert math.isnan(getattr(empty, f"{side}_eye_openness"))
+        assert math.isnan(getattr(empty, f"{side}_eye_visibility"))
+
+
+def test_flags_of_a_face_say_what_is_estimated() -> None:
+    message = messages.face_to_msg(face())
+    assert (message.head_pose_valid, message.eye_openness_valid) == (True, True)
+    assert not message.eye_visibility_valid
+    assert (message.person_id, message.person_confidence) == ("", 0.0)
+    assert not messages.face_to_msg(face(pose=None)).head_pose_valid
+
+
+def test_an_eye_contact_of_zero_is_known_where_the_eyes_are() -> None:
+    closed = msg.Gaze(eyes=msg.Gaze.EYES_CLOSED)
+    assert messages.gaze_from_msg(closed).eye_contact == 0
+
+
+def test_a_neutral_face_is_not_an_unknown_one() -> None:
+    """A network may be sure that valence and arousal are 0."""
+    calm = messages.valence_arousal_from_msg(msg.ValenceArousal(confidence=0.5))
+    assert (calm.valence, calm.arousal) == (0, 0)
+
+
+def test_what_our_nodes_do_not_estimate_is_unknown() -> None:
+    attention = types.Attention("a", "", False, math.nan, math.nan, types.Target.UNKNOWN, "", 0.0,
+                                types.Engagement.UNKNOWN, 0.0)  # fmt: skip
+    message = messages.attention_to_msg(attention)
+    assert math.isnan(message.speaking)
+    assert math.isnan(message.target_point.x)
+    assert message.speaking_source == message.target_name == ""
+
+
+def test_a_list_of_action_units_may_be_empty_and_none_too_short() -> None:
+    message = msg.ActionUnits(face_id="a", code=[1, 2], intensity=[0.25, 0.5])
+    units = messages.action_units_from_msg(message).units
+    assert [unit.intensity for unit in units.values()] == [0.25, 0.5]
+    assert all(math.isnan(unit.probability) for unit in units.values())
+    message.probability = [0.5]
+    with pytest.raises(ValueError, match="2 codes, but 2 of intensity, 1 of probability"):
+        messages.action_units_from_msg(message)
 
 
 def test_a_state_of_a_newer_message_is_unknown() -> None:
@@ -174,11 +267,11 @@ def test_a_state_of_a_newer_message_is_unknown() -> None:
     assert attention.eyes == types.Eyes.UNKNOWN
     assert messages.gaze_from_msg(msg.Gaze(eyes=200)).eyes == types.Eyes.UNKNOWN
     units = messages.action_units_from_msg(msg.ActionUnits(neutral=200))
-    assert units.neutral == types.Neutral.NONE
+    assert units.neutral == types.Neutral.UNKNOWN
 
 
 def test_gaze_and_attention_keep_the_state_of_the_eyes_and_the_error() -> None:
-    gaze = types.Gaze("a", np.zeros(3), np.array([0.0, 0.0, -1.0]), 0.5, False, "x",
+    gaze = types.Gaze("a", np.array([0, 0, 0.9]), np.array([0.0, 0.0, -1.0]), 0.5, False, "x",
                       eyes=types.Eyes.BLINK, yaw_sigma=0.05, pitch_sigma=0.07, yaw_gain=0.94,
                       pitch_gain=0.39)  # fmt: skip
     same(gaze, messages.gaze_from_msg(messages.gaze_to_msg(gaze)))

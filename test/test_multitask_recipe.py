@@ -476,11 +476,11 @@ def test_its_model_runs_in_the_node(
     heard = peer.listen(msg.ValenceArousalArray, "valence_arousal")
     publisher = peer.publisher(msg.FaceCrops, "face_crops")
     stamp, end = 1.0, time.monotonic() + 30
-    while not any(m.faces for m in heard):
+    while not any(m.values for m in heard):
         assert time.monotonic() < end, "nothing came of it"
         stamp += 0.1
         publisher.publish(messages.crops_to_msg([crop], Header(stamp=messages.time(stamp))))
         peer.spin(0.1)
-    found = next(m.faces[0] for m in heard if m.faces)
+    found = next(m.values[0] for m in heard if m.values)
     assert found.source == "taught"
     assert found.valence == pytest.approx(offline.valence_arousal.valence, abs=1e-3)

@@ -54,7 +54,7 @@ class Seen:
                 timeout=60.0,
                 why="until it has spoken",
             )
-            assert [s.state for s in self.states[-2:]] == [State.SPEAKING, State.IDLE]
+            assert [s.state for s in self.states[-2:]] == [State.STATE_SPEAKING, State.STATE_IDLE]
             self.peer.spin(1.2)  # diagnostics come every second
             if self.count("shown") > 2:
                 return
@@ -66,7 +66,7 @@ class Seen:
     def heard_on_time(self) -> None:
         """The sound went on by itself."""
         heard = sum(len(m.samples) for m in self.sound) / 48_000
-        times = sum(s.state == State.SPEAKING for s in self.states)
+        times = sum(s.state == State.STATE_SPEAKING for s in self.states)
         assert abs(heard - times * len(self.samples) / self.rate) < 0.5 * times
 
     def kept_coming(self, fps: float) -> None:
@@ -113,7 +113,7 @@ def test_lips_follow_speech_and_are_interrupted(
     assert "frames/s here (UNet" in node.log
     assert "after one that does not count" in node.log
     begun = len(frames)
-    assert [s.state for s in states] == [State.IDLE]
+    assert [s.state for s in states] == [State.STATE_IDLE]
     seen.speak()
     assert changed_frames(frames[begun:], made) >= 2
     seen.heard_on_time()
@@ -122,10 +122,10 @@ def test_lips_follow_speech_and_are_interrupted(
 
     # Interrupted: within some frames it is the avatar's own picture again.
     seen.say()
-    peer.until(lambda: states[-1].state == State.SPEAKING, why="until it speaks again")
+    peer.until(lambda: states[-1].state == State.STATE_SPEAKING, why="until it speaks again")
     peer.spin(0.5)
     assert peer.call(Trigger, "talking_face/interrupt", Trigger.Request()).message == "interrupted"
-    peer.until(lambda: states[-1].state == State.IDLE, why="until it is idle")
+    peer.until(lambda: states[-1].state == State.STATE_IDLE, why="until it is idle")
     peer.spin(0.5)
     assert is_own(frames[-1], made)
 

@@ -79,7 +79,9 @@ class Graph:
 
     def say(self, topic: str, t: int, *items: Any) -> None:
         publisher = self._publishers[topic]
-        publisher.publish(publisher.msg_type(header=self.header(t), faces=list(items)))
+        message = publisher.msg_type(header=self.header(t))
+        messages.listed(message).extend(items)
+        publisher.publish(message)
 
     def picture(self, t: int) -> np.ndarray:
         """That of an image, with no newer one published: so it does not wait for one."""
@@ -216,9 +218,9 @@ def test_a_result_that_cannot_be_read_spoils_no_picture(start: Start, peer: Peer
     graph.settle(before=0)
     graph.image(0)
     graph.picture(0)
-    graph.say("action_units", 0, msg.ActionUnits(face_id="face_1", codes=[1, 2], intensity=[0.5]))
+    graph.say("action_units", 0, msg.ActionUnits(face_id="face_1", code=[1, 2], intensity=[0.5]))
     node.wait_for_log(
-        "/action_units: the action units of face_1 have 2 codes, but 1 of intensity, 0 of probab"
+        "/action_units: the action units of face_1 have 2 codes, but 1 of intensity, 2 of probab"
     )
     graph.image(1)
     np.testing.assert_array_equal(graph.picture(1), graph.drawn())

@@ -260,14 +260,14 @@ def test_the_subscriber_on_the_robot_page_says_who_looks(
         )
     try:
         peer.until(lambda: publisher.get_subscription_count() > 0, why="for who.py")
-        for faces in (
+        for attention in (
             [],
             [
                 msg.Attention(face_id="face_7", looking_at_robot=True),
                 msg.Attention(face_id="face_8"),
             ],
         ):
-            publisher.publish(msg.AttentionArray(faces=faces))
+            publisher.publish(msg.AttentionArray(attention=attention))
 
         def said() -> list[str]:
             return re.findall(r"looks at the robot: (.*)", (tmp_path / "log").read_text())

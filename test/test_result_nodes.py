@@ -133,10 +133,7 @@ def test_a_face_that_ends_midway(start: Start, peer: Peer, seen: Any) -> None:
     }
 
     def count(n: int) -> bool:
-        return all(
-            m and len(m[-1].gazes if key == "gaze" else m[-1].faces) == n
-            for key, m in heard.items()
-        )
+        return all(found and len(messages.listed(found[-1])) == n for found in heard.values())
 
     tracker.publish_until(lambda: count(1))
     found, crops = tracker.found, tracker.crops
@@ -162,10 +159,10 @@ def test_a_tracker_without_landmarks(start: Start, peer: Peer, seen: Any) -> Non
 
     tracker.publish_until(lambda: gaze and units and attention, bare)
     assert not gaze[-1].gazes[0].valid
-    found = units[-1].faces[0]
-    known = {c for c, p in zip(found.codes, found.intensity, strict=True) if math.isfinite(p)}
+    found = units[-1].action_units[0]
+    known = {c for c, p in zip(found.code, found.intensity, strict=True) if math.isfinite(p)}
     assert known <= {45}
-    assert attention[-1].faces[0].source == "head_pose"
+    assert attention[-1].attention[0].source == "head_pose"
     assert not any("Traceback" in node.log for node in nodes)
 
 
@@ -179,6 +176,7 @@ def test_closed_eyes_hold_the_gaze(start: Start, peer: Peer, seen: Any) -> None:
     def blink() -> Any:
         message = tracker.message()
         face = message.faces[0]
+        face.eye_openness_valid = True
         face.left_eye_openness = face.right_eye_openness = 0.2
         return message
 
@@ -199,8 +197,8 @@ def test_results_name_their_source_and_model(start: Start, peer: Peer, seen: Any
             expressions and affects and any("active" in m.status[0].message for m in diagnostics)
         )
     )
-    assert expressions[-1].faces[0].source == "expression"
-    assert affects[-1].faces[0].source == "derived"
+    assert expressions[-1].expressions[0].source == "expression"
+    assert affects[-1].values[0].source == "derived"
     values = {v.key: v.value for v in diagnostics[-1].status[0].values}
     assert values["models"] == "expression on onnxruntime in fp32"
     assert values["backend"]
@@ -212,19 +210,19 @@ def test_attention_waits_for_gaze_only_while_there_is_one(
     start("attention")
     tracker, heard = Tracker(peer, seen), peer.listen(msg.AttentionArray, "attention")
     tracker.publish_until(lambda: heard)
-    assert heard[-1].faces[0].source == "head_pose"
+    assert heard[-1].attention[0].source == "head_pose"
     gaze = start("gaze")
-    tracker.publish_until(lambda: heard[-1].faces[0].source == "geometric")
+    tracker.publish_until(lambda: heard[-1].attention[0].source == "geometric")
     gaze.popen.kill()
     gaze.popen.wait()
-    tracker.publish_until(lambda: heard[-1].faces[0].source == "head_pose")
+    tracker.publish_until(lambda: heard[-1].attention[0].source == "head_pose")
 
 
 def test_the_robots_eyes_may_be_elsewhere(start: Start, peer: Peer, seen: Any) -> None:
     start("attention", robot_point=[5.0, 0.0, 0.0])
     tracker, heard = Tracker(peer, seen), peer.listen(msg.AttentionArray, "attention")
     tracker.publish_until(lambda: heard)
-    attention = heard[-1].faces[0]
+    attention = heard[-1].attention[0]
     assert not attention.looking_at_robot, "looks at the lens, five metres beside the robot's eyes"
     assert attention.distance == pytest.approx(5, abs=0.5)
     assert attention.angle > math.radians(45)
@@ -235,10 +233,10 @@ def test_bags_that_loop(start: Start, peer: Peer, seen: Any) -> None:
     start("attention")
     tracker = Tracker(peer, seen)
     heard = peer.listen(msg.AttentionArray, "attention")
-    tracker.publish_until(lambda: heard and heard[-1].faces[0].source == "geometric")
+    tracker.publish_until(lambda: heard and heard[-1].attention[0].source == "geometric")
     tracker.now = 10.0
     tracker.publish_until(lambda: messages.seconds(heard[-1].header.stamp) < 50)
-    since = messages.seconds(heard[-1].faces[0].engagement_since)
+    since = messages.seconds(heard[-1].attention[0].engagement_since)
     assert since < 50, "no state from a future that has not been yet"
 
 
@@ -271,8 +269,8 @@ def test_a_neutral_is_set_by_service_and_blendshapes_are_published(
     assert 0 < found.confidence <= 1
 
     def state() -> tuple[int, float]:
-        (face,) = units[-1].faces
-        return face.neutral, face.intensity[list(face.codes).index(12)]
+        (face,) = units[-1].action_units
+        return face.neutral, face.intensity[list(face.code).index(12)]
 
     assert state()[0] == msg.ActionUnits.NEUTRAL_POPULATION
     assert state()[1] > 0.5

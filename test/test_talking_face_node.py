@@ -167,7 +167,7 @@ def test_it_says_what_it_is_told_in_time(start: Callable[..., NodeProcess], peer
     values = diagnostics(peer)
     speaker = Speaker(peer)
     peer.until(lambda: len(frames) > 30, why="for frames")
-    assert [s.state for s in states] == [State.IDLE]
+    assert [s.state for s in states] == [State.STATE_IDLE]
     still = images.to_array(frames[-1])
     assert still.shape == (512, 512, 3)
     speaker.connect()
@@ -179,7 +179,8 @@ def test_it_says_what_it_is_told_in_time(start: Callable[..., NodeProcess], peer
         sound.clear()
         speaker.say(samples, rate)
         peer.until(lambda n=known: len(states) == n + 2, why="until it has spoken")
-        assert [s.state for s in states[-3:]] == [State.IDLE, State.SPEAKING, State.IDLE]
+        went = [State.STATE_IDLE, State.STATE_SPEAKING, State.STATE_IDLE]
+        assert [s.state for s in states[-3:]] == went
         found = fresh(peer, values)
         if found["ran dry"] == dry:
             break
@@ -235,9 +236,9 @@ def test_interrupted_stopped_and_killed(start: Callable[..., NodeProcess], peer:
     peer.until(lambda: len(sound) > 20, why="for its voice")
     answer = peer.call(Trigger, "talking_face/interrupt", Trigger.Request())
     assert (answer.success, answer.message) == (True, "interrupted")
-    peer.until(lambda: states[-1].state == State.INTERRUPTED, why="for the interruption")
+    peer.until(lambda: states[-1].state == State.STATE_INTERRUPTED, why="for the interruption")
     interrupted = messages.seconds(states[-1].since)
-    peer.until(lambda: states[-1].state == State.IDLE, why="for idle")
+    peer.until(lambda: states[-1].state == State.STATE_IDLE, why="for idle")
     assert stamps(sound)[-1] - interrupted < 0.1
     assert sum(len(m.samples) for m in sound) / 48_000 < 3
     answer = peer.call(Trigger, "talking_face/interrupt", Trigger.Request())
@@ -247,17 +248,17 @@ def test_interrupted_stopped_and_killed(start: Callable[..., NodeProcess], peer:
     sound.clear()
     loud = samples[np.argmax(np.abs(samples)) :]
     speaker.say(loud[: rate // 2], rate)
-    peer.until(lambda: states[-1].state == State.IDLE and len(states) == 6, why="for idle again")
+    peer.until(lambda: len(states) == 6 and states[-1].state == State.STATE_IDLE, why="for idle")
     assert sum(len(m.samples) for m in sound) / 48_000 == pytest.approx(0.5, abs=0.25)
     node.wait_for_log("the speech stopped in the middle of a sound")
 
     # Killed while it speaks; the next one is whole.
     speaker.send(samples, rate)
-    peer.until(lambda: states[-1].state == State.SPEAKING, why="for its voice")
+    peer.until(lambda: states[-1].state == State.STATE_SPEAKING, why="for its voice")
     node.popen.kill()
     node.popen.wait()
     start("talking_face", audio_out="none", width=256, height=256)
-    peer.until(lambda: states[-1].state == State.IDLE, why="for the next one")
+    peer.until(lambda: states[-1].state == State.STATE_IDLE, why="for the next one")
     sound.clear()
     frames.clear()
     peer.until(lambda: len(frames) > 5, why="for its frames")
@@ -281,13 +282,13 @@ def test_deactivated_while_it_speaks_it_is_idle(
     peer.until(lambda: len(states) == 1, why="for the node")
     speaker.connect()
     speaker.send(*hello())
-    peer.until(lambda: states[-1].state == State.SPEAKING, why="for its voice")
+    peer.until(lambda: states[-1].state == State.STATE_SPEAKING, why="for its voice")
     off = ChangeState.Request(transition=Transition(id=Transition.TRANSITION_DEACTIVATE))
     assert peer.call(ChangeState, "talking_face/change_state", off).success
-    peer.until(lambda: states[-1].state == State.IDLE, why="for idle")
+    peer.until(lambda: states[-1].state == State.STATE_IDLE, why="for idle")
     later = latched(peer)
     peer.until(lambda: later, why="for the latched one")
-    assert [s.state for s in later] == [State.IDLE]
+    assert [s.state for s in later] == [State.STATE_IDLE]
 
 
 def test_a_clean_up_lets_go_of_the_face(domain: int) -> None:
@@ -342,12 +343,12 @@ def test_an_interruption_is_seen_within_100_ms(
         frames.clear()
         known = len(states)
         speaker.send(samples, rate)
-        peer.until(lambda n=known: len(states) > n and states[-1].state == State.SPEAKING)
+        peer.until(lambda n=known: len(states) > n and states[-1].state == State.STATE_SPEAKING)
         peer.spin(pause)
         client.call_async(Trigger.Request())
-        peer.until(lambda: states[-1].state == State.INTERRUPTED, why="for the interruption")
+        peer.until(lambda: states[-1].state == State.STATE_INTERRUPTED, why="for the interruption")
         told = messages.seconds(states[-1].since)
-        peer.until(lambda: states[-1].state == State.IDLE, why="for idle")
+        peer.until(lambda: states[-1].state == State.STATE_IDLE, why="for idle")
         seen = stamps(frames)
         after = [(at - told, gap(f)) for at, f in zip(seen, frames, strict=True) if at >= told]
         # The last with open lips: a busy computer may drop the first with closed ones.
@@ -389,7 +390,7 @@ def test_what_is_said_at_once_is_heard_whole(start: Callable[..., NodeProcess], 
         peer.until(lambda n=known: len(states) > n, why="for its voice")
         peer.spin(0.5)
         peer.call(Trigger, "talking_face/interrupt", Trigger.Request())
-        peer.until(lambda: states[-1].state == State.IDLE, why="for the interruption")
+        peer.until(lambda: states[-1].state == State.STATE_IDLE, why="for the interruption")
         sound.clear()
         known = len(states)
         speaker.send(samples, rate, stamp=stamp())
@@ -404,7 +405,7 @@ def test_what_is_said_at_once_is_heard_whole(start: Callable[..., NodeProcess], 
         speaker.send(piece, rate, stamp=5000.0 + 0.02 * k)
         peer.spin(0.01)
     node.wait_for_log("two senders at once, whose clocks differ")
-    peer.until(lambda: states[-1].state == State.IDLE, why="for the end of both")
+    peer.until(lambda: states[-1].state == State.STATE_IDLE, why="for the end of both")
     for k, piece in enumerate(pieces[:50]):
         speaker.send(piece, rate, stamp=9000.0 + 0.02 * k)
     speaker.send(pieces[9], rate, stamp=9000.0 + 0.02 * 9)
@@ -429,7 +430,7 @@ def test_where_it_cannot_look_is_said_once(start: Callable[..., NodeProcess], pe
         peer.spin(0.05)
     node.wait_for_log("a point in 'map', but 'camera_optical_frame' (camera_frame) is expected")
 
-    seen = msg.Face(id="a1")
+    seen = msg.Face(id="a1", head_pose_valid=True)
     seen.head_pose.position.z = 1.0
     said = "nobody on faces has the id 'p7'; seen there: a1"
 
@@ -490,7 +491,7 @@ def test_bad_input_is_said_once_and_does_no_harm(
         assert node.log.count(said) == 1
     node.wait_for_log("no whole number of frames of 2 channels")
     assert node.log.count("/tts: ") == 1, "one message, rarely repeated"
-    assert states[-1].state == State.IDLE
+    assert states[-1].state == State.STATE_IDLE
 
     # Stereo at 44.1 kHz, clipped, in chunks that come late and in the wrong order.
     time_axis = np.arange(44_100) / 44_100
@@ -500,8 +501,8 @@ def test_bad_input_is_said_once_and_does_no_harm(
     for k in (0, 1, 3, 2, 4, 6, 5, 7, 8, 9, 2):
         piece = stereo[k * 4410 : (k + 1) * 4410]
         speaker.send(piece.ravel(), 44_100, channels=2, stamp=begin + 0.1 * k)
-    peer.until(lambda: states[-1].state == State.SPEAKING, why="for its voice")
-    peer.until(lambda: states[-1].state == State.IDLE and len(states) == 3, why="for idle")
+    peer.until(lambda: states[-1].state == State.STATE_SPEAKING, why="for its voice")
+    peer.until(lambda: states[-1].state == State.STATE_IDLE and len(states) == 3, why="for idle")
     node.wait_for_log("the audio is clipped")
     node.wait_for_log("it has 2 publishers, and only one may speak at a time")
     heard = np.concatenate([np.frombuffer(m.samples, np.int16) for m in sound])
@@ -637,12 +638,13 @@ def test_voice_activity_of_a_recording_and_not_of_the_robot(
     assert 0 <= messages.seconds(began.header.stamp) - messages.seconds(began.since) < 0.2
     assert {f.source for f in found} == {"voice_activity"}
 
-    state.publish(State(state=State.SPEAKING))
-    peer.until(lambda: np.isnan(found[-1].probability), why="for deafness")
+    state.publish(State(state=State.STATE_SPEAKING))
+    assert all(f.valid == np.isfinite(f.probability) for f in found)
+    peer.until(lambda: not found[-1].valid, why="for deafness")
     found.clear()
     peer.until(lambda: len(found) > 220, why="for the recording once more")
-    assert all(np.isnan(f.probability) and not f.speaking for f in found)
-    state.publish(State(state=State.IDLE))
+    assert all(np.isnan(f.probability) and not (f.valid or f.speaking) for f in found)
+    state.publish(State(state=State.STATE_IDLE))
     peer.until(lambda: any(f.speaking for f in found), why="for speech again")
 
 

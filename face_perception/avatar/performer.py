@@ -40,9 +40,9 @@ _WINDOW = 5.0
 class Activity(IntEnum):
     """What the face does; values as in AvatarState.msg."""
 
-    IDLE = 0
-    SPEAKING = 1
-    INTERRUPTED = 2
+    IDLE = 1
+    SPEAKING = 2
+    INTERRUPTED = 3
 
 
 @dataclass(frozen=True, slots=True)

@@ -156,9 +156,9 @@ class Collection:
         if not face_id:
             raise ValueError("face_id is empty: name one of the faces of the topic `faces`")
         if not 0 <= samples <= _MAX_SAMPLES:
-            raise ValueError(f"samples must be 0 to {_MAX_SAMPLES}, not {samples}")
+            raise ValueError(f"samples per target must be 0 to {_MAX_SAMPLES}, not {samples}")
         if not 0 <= seconds <= 3600:
-            raise ValueError(f"seconds must be 0 to 3600, not {seconds}")
+            raise ValueError(f"seconds per target must be 0 to 3600, not {seconds}")
         if not 0 <= head_range <= 1.5:
             raise ValueError(f"head_range must be 0 to 1.5 rad, not {head_range}")
         self.face_id = face_id

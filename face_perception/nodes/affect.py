@@ -259,17 +259,17 @@ class AffectNode(PerceptionNode[AffectParameters]):
         self, header: Any, expressions: Sequence[Expression], affects: Sequence[ValenceArousal]
     ) -> None:
         out = msg.ExpressionArray(
-            header=header, faces=[messages.expression_to_msg(e) for e in expressions]
+            header=header, expressions=[messages.expression_to_msg(e) for e in expressions]
         )
         self.publish(self._expressions, out, header)
         out = msg.ValenceArousalArray(
-            header=header, faces=[messages.valence_arousal_to_msg(a) for a in affects]
+            header=header, values=[messages.valence_arousal_to_msg(a) for a in affects]
         )
         self.publish(self._affects, out, header)
 
     def _send_units(self, header: Any, units: Sequence[ActionUnits]) -> None:
         out = msg.ActionUnitsArray(
-            header=header, faces=[messages.action_units_to_msg(u) for u in units]
+            header=header, action_units=[messages.action_units_to_msg(u) for u in units]
         )
         self.publish(self._units, out, header)
 

@@ -165,7 +165,7 @@ class AttentionNode(PerceptionNode[AttentionParameters]):
         attention = self._tracker.update(messages.seconds(header.stamp), faces, gazes)
         self._count = len(attention)
         out = msg.AttentionArray(
-            header=header, faces=[messages.attention_to_msg(item) for item in attention]
+            header=header, attention=[messages.attention_to_msg(item) for item in attention]
         )
         self.publish(self._attention, out, header)
 

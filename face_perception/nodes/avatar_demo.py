@@ -161,7 +161,7 @@ def demo(
             )
             speaker.start()
             until(lambda: not speaker.is_alive(), recording.duration + _PATIENCE)  # noqa: B023
-            until(lambda: visitor.state == msg.AvatarState.IDLE, 5.0)
+            until(lambda: visitor.state == msg.AvatarState.STATE_IDLE, 5.0)
             until(lambda: False, _AFTER)
             said += 1
             if visitor.keeping:

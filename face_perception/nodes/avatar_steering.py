@@ -165,6 +165,12 @@ class Steering:
         for face in message.faces:
             if face.id == self._face_id:
                 self._face_since = None
+                if not face.head_pose_valid:
+                    self._refuse(
+                        f"look_at_face: {face.id} has no head pose on faces (head_pose_valid)",
+                        f"pose of {face.id}",
+                    )
+                    continue
                 place = face.head_pose.position
                 self._look((place.x, place.y, place.z))
 

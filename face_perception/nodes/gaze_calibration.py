@@ -161,8 +161,8 @@ class GazeCalibration:
         collection = Collection(
             request.face_id,
             [self._target(target, request.face_id) for target in request.targets],
-            samples=request.samples,
-            seconds=request.seconds,
+            samples=request.samples_per_target,
+            seconds=request.seconds_per_target,
             head_range=request.head_range,
         )
         if any(goal.person_id == request.person_id for goal in self._goals):
@@ -171,16 +171,19 @@ class GazeCalibration:
         return _Goal(handle, collection, request.person_id)
 
     def _target(self, target: msg.CalibrationTarget, face_id: str) -> CalibrationTarget:
-        if target.kind == msg.CalibrationTarget.CAMERA:
+        if target.kind == msg.CalibrationTarget.KIND_CAMERA:
             return camera_target()
-        if target.kind == msg.CalibrationTarget.FACE:
+        if target.kind == msg.CalibrationTarget.KIND_FACE:
             if not target.face_id or target.face_id == face_id:
                 raise ValueError(
                     f"a target face_id {target.face_id!r} must be another face than {face_id}"
                 )
             return face_target(target.face_id)
-        if target.kind != msg.CalibrationTarget.POINT:
-            raise ValueError(f"a target's kind is {target.kind}: use CAMERA, POINT or FACE")
+        if target.kind != msg.CalibrationTarget.KIND_POINT:
+            raise ValueError(
+                f"a target's kind is {target.kind}: use KIND_CAMERA (1), KIND_POINT (2) or "
+                "KIND_FACE (3)"
+            )
         p, frame = target.point.point, target.point.header.frame_id
         plain = point_target((p.x, p.y, p.z))
         if not frame:
@@ -217,12 +220,12 @@ class GazeCalibration:
     def _feed_back(self, goal: _Goal) -> None:
         progress = self._people.progress(goal.collection)
         feedback = CalibrateGaze.Feedback(
-            target=progress.target,
-            kept=progress.kept,
-            rejected=progress.rejected,
-            reasons=list(progress.reasons),
-            rejections=list(progress.reasons.values()),
-            done=float(progress.done),
+            target_index=progress.target,
+            samples_kept=progress.kept,
+            samples_rejected=progress.rejected,
+            rejection_reasons=list(progress.reasons),
+            rejection_counts=list(progress.reasons.values()),
+            progress=float(progress.done),
             hint=progress.hint,
         )
         # A reliable publisher raises while a reader of it stalls; the next one tells the same.
@@ -323,7 +326,7 @@ def _conclude(
         _fill(result, fit.correction)
         result.spread = float(fit.spread)
         result.expected_residual = float(fit.expected_residual)
-        result.expected_error_before = float(fit.before)
+        result.error_before = float(fit.before)
         result.samples = int(fit.samples)
 
     def finish(goal_handle: Any) -> CalibrateGaze.Result:
@@ -350,7 +353,7 @@ def _to_msg(person_id: str, face_id: str, calibration: Calibration) -> msg.Calib
         expected_residual=float(calibration.expected_residual),
         samples=int(calibration.samples),
         targets=int(calibration.targets),
-        made=messages.time(calibration.made),
+        created=messages.time(calibration.made),
     )
     _fill(out, calibration.correction)
     return out

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from enum import IntEnum
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
+import numpy.typing as npt
 from builtin_interfaces.msg import Time
 from geometry_msgs.msg import Point, Pose, Quaternion, Vector3
 from sensor_msgs.msg import CameraInfo, RegionOfInterest
@@ -16,6 +17,19 @@ from std_msgs.msg import Header
 from face_perception import geometry, msg, types
 
 _NAN = math.nan
+_SIDES = ("left", "right")
+
+# The field of each array message that lists its values.
+_LISTS: dict[type[Any], str] = {
+    msg.FaceArray: "faces",
+    msg.FaceCrops: "crops",
+    msg.GazeArray: "gazes",
+    msg.ActionUnitsArray: "action_units",
+    msg.BlendshapesArray: "blendshapes",
+    msg.ExpressionArray: "expressions",
+    msg.ValenceArousalArray: "values",
+    msg.AttentionArray: "attention",
+}
 
 _State = TypeVar("_State", bound=IntEnum)
 
@@ -38,6 +52,12 @@ def time(stamp: float) -> Time:
     whole, fraction = divmod(stamp, 1.0)
     nanosec = round(fraction * 1e9)
     return Time(sec=int(whole) + nanosec // 1_000_000_000, nanosec=nanosec % 1_000_000_000)
+
+
+def listed(message: Any) -> Sequence[Any]:
+    """The list of an array message. Raises KeyError for a message of another type."""
+    values: Sequence[Any] = getattr(message, _LISTS[type(message)])
+    return values
 
 
 def camera_to_msg(camera: types.Camera, header: Header) -> CameraInfo:
@@ -73,10 +93,12 @@ def face_to_msg(face: types.Face) -> msg.Face:
         x_offset=int(roi.x), y_offset=int(roi.y), width=int(roi.width), height=int(roi.height)
     )
     out.landmarks.frombytes(np.ascontiguousarray(face.landmarks, np.float32).tobytes())
-    out.left_eye_openness = float(face.left_eye_openness)
-    out.right_eye_openness = float(face.right_eye_openness)
-    out.left_eye_visibility = float(face.left_eye_visibility)
-    out.right_eye_visibility = float(face.right_eye_visibility)
+    for quantity in ("openness", "visibility"):
+        values = [float(getattr(face, f"{side}_eye_{quantity}")) for side in _SIDES]
+        for side, value in zip(_SIDES, values, strict=True):
+            setattr(out, f"{side}_eye_{quantity}", value)
+        setattr(out, f"eye_{quantity}_valid", not all(math.isnan(value) for value in values))
+    out.head_pose_valid = face.pose is not None
     if face.pose is None:
         out.head_pose = Pose(
             position=Point(x=_NAN, y=_NAN, z=_NAN),
@@ -93,12 +115,13 @@ def face_to_msg(face: types.Face) -> msg.Face:
 
 
 def face_from_msg(face: msg.Face) -> types.Face:
-    """Where a tracker sends no landmarks they are NaN. Raises ValueError for landmarks of another
-    mesh, and for an orientation that is none.
+    """The face of a message. Without landmarks, and for an eye without an estimate, it has NaN.
+
+    Raises ValueError for landmarks of another mesh, and for an orientation that has no length.
     """
     position, orientation = face.head_pose.position, face.head_pose.orientation
     pose = None
-    if math.isfinite(position.x) and math.isfinite(orientation.w):
+    if face.head_pose_valid and math.isfinite(position.x) and math.isfinite(orientation.w):
         pose = types.HeadPose(
             np.array([position.x, position.y, position.z]),
             geometry.rotation_matrix(orientation.x, orientation.y, orientation.z, orientation.w),
@@ -118,10 +141,10 @@ def face_from_msg(face: msg.Face) -> types.Face:
         roi=types.Roi(roi.x_offset, roi.y_offset, roi.width, roi.height),
         landmarks=landmarks.reshape(-1, 3),
         pose=pose,
-        left_eye_openness=face.left_eye_openness,
-        right_eye_openness=face.right_eye_openness,
-        left_eye_visibility=face.left_eye_visibility,
-        right_eye_visibility=face.right_eye_visibility,
+        left_eye_openness=face.left_eye_openness if face.eye_openness_valid else _NAN,
+        right_eye_openness=face.right_eye_openness if face.eye_openness_valid else _NAN,
+        left_eye_visibility=face.left_eye_visibility if face.eye_visibility_valid else _NAN,
+        right_eye_visibility=face.right_eye_visibility if face.eye_visibility_valid else _NAN,
     )
 
 
@@ -201,19 +224,22 @@ def gaze_to_msg(gaze: types.Gaze) -> msg.Gaze:
 
 
 def gaze_from_msg(gaze: msg.Gaze) -> types.Gaze:
-    """A field that another publisher left at 0 is unknown: a sigma becomes NaN, a gain 1."""
+    """The gaze of a message. A field that its publisher left at 0 is unknown (see Gaze.msg): a gain
+    becomes 1, the others NaN.
+    """
     o, d = gaze.origin, gaze.direction
+    eyes = _state(gaze.eyes, types.Eyes.UNKNOWN)
     return types.Gaze(
         face_id=gaze.face_id,
-        origin=np.array([o.x, o.y, o.z]),
-        direction=np.array([d.x, d.y, d.z]),
+        origin=_known([o.x, o.y, o.z]),
+        direction=_known([d.x, d.y, d.z]),
         confidence=gaze.confidence,
         valid=gaze.valid,
         source=gaze.source,
         person_id=gaze.person_id,
         calibrated=gaze.calibrated,
-        eye_contact=gaze.eye_contact,
-        eyes=_state(gaze.eyes, types.Eyes.UNKNOWN),
+        eye_contact=_eye_contact(gaze.eye_contact, eyes),
+        eyes=eyes,
         yaw_sigma=gaze.yaw_sigma if gaze.yaw_sigma > 0 else _NAN,
         pitch_sigma=gaze.pitch_sigma if gaze.pitch_sigma > 0 else _NAN,
         yaw_gain=gaze.yaw_gain if gaze.yaw_gain > 0 else 1.0,
@@ -226,6 +252,17 @@ def _state(value: int, unknown: _State) -> _State:
     return type(unknown)(value) if value in tuple(type(unknown)) else unknown
 
 
+def _known(values: Sequence[float] | npt.NDArray[np.floating]) -> types.FloatArray:
+    """The values; NaN if all are 0, which is how a field is left that nobody set."""
+    found = np.asarray(values, np.float64)
+    return found if found.any() else np.full(found.shape, np.nan)
+
+
+def _eye_contact(probability: float, eyes: types.Eyes) -> float:
+    """A probability of 0 that no state of the eyes explains was not estimated."""
+    return _NAN if probability == 0 and eyes == types.Eyes.UNKNOWN else probability
+
+
 def action_units_to_msg(units: types.ActionUnits) -> msg.ActionUnits:
     out = msg.ActionUnits(
         face_id=units.face_id,
@@ -234,7 +271,7 @@ def action_units_to_msg(units: types.ActionUnits) -> msg.ActionUnits:
         neutral=int(units.neutral),
     )
     for code, unit in sorted(units.units.items()):
-        out.codes.append(int(code))
+        out.code.append(int(code))
         out.intensity.append(float(unit.intensity))
         out.probability.append(float(unit.probability))
         out.confidence.append(float(unit.confidence))
@@ -243,24 +280,30 @@ def action_units_to_msg(units: types.ActionUnits) -> msg.ActionUnits:
 
 
 def action_units_from_msg(units: msg.ActionUnits) -> types.ActionUnits:
-    """Raises ValueError where a unit lacks one of its values."""
-    of_each = ("intensity", "probability", "confidence", "threshold")
-    counts = [len(getattr(units, name)) for name in of_each]
-    if any(count != len(units.codes) for count in counts):
+    """The action units of a message. A list that is empty becomes NaN for every unit.
+
+    Raises ValueError where another list is not as long as the list of codes.
+    """
+    count = len(units.code)
+    lists = {
+        name: list(getattr(units, name)) or [_NAN] * count
+        for name in ("intensity", "probability", "confidence", "threshold")
+    }
+    if any(len(values) != count for values in lists.values()):
         raise ValueError(
-            f"the action units of {units.face_id} have {len(units.codes)} codes, but "
-            + ", ".join(f"{count} of {name}" for count, name in zip(counts, of_each, strict=True))
-            + ": one of each for every code is needed, NaN where it is not estimated"
+            f"the action units of {units.face_id} have {count} codes, but "
+            + ", ".join(f"{len(values)} of {name}" for name, values in lists.items())
+            + ": each list must be as long as code (NaN: not estimated), or empty"
         )
-    values = zip(*(getattr(units, name) for name in of_each), strict=True)
+    values = zip(*lists.values(), strict=True)
     return types.ActionUnits(
         face_id=units.face_id,
         source=units.source,
         units={
-            code: types.ActionUnit(*value) for code, value in zip(units.codes, values, strict=True)
+            code: types.ActionUnit(*value) for code, value in zip(units.code, values, strict=True)
         },
         person_id=units.person_id,
-        neutral=_state(units.neutral, types.Neutral.NONE),
+        neutral=_state(units.neutral, types.Neutral.UNKNOWN),
     )
 
 
@@ -278,19 +321,18 @@ def blendshapes_from_msg(found: msg.Blendshapes) -> types.Blendshapes:
     return types.Blendshapes(
         face_id=found.face_id,
         source=found.source,
-        strength=np.asarray(found.strength, np.float32),
+        strength=_known(found.strength),
         confidence=found.confidence,
         person_id=found.person_id,
     )
 
 
 def expression_to_msg(expression: types.Expression) -> msg.Expression:
-    label = expression.label
     return msg.Expression(
         face_id=expression.face_id,
         person_id=expression.person_id,
         source=expression.source,
-        expression=types.EXPRESSIONS.index(label) if label else msg.Expression.UNKNOWN,
+        label=expression.label,
         probability=np.asarray(expression.probability, np.float32),
         confidence=float(expression.confidence),
     )
@@ -300,7 +342,7 @@ def expression_from_msg(expression: msg.Expression) -> types.Expression:
     return types.Expression(
         face_id=expression.face_id,
         source=expression.source,
-        probability=np.asarray(expression.probability, np.float32),
+        probability=_known(expression.probability),
         confidence=expression.confidence,
         person_id=expression.person_id,
     )
@@ -318,12 +360,13 @@ def valence_arousal_to_msg(value: types.ValenceArousal) -> msg.ValenceArousal:
 
 
 def valence_arousal_from_msg(value: msg.ValenceArousal) -> types.ValenceArousal:
+    valence, arousal, confidence = _known([value.valence, value.arousal, value.confidence]).tolist()
     return types.ValenceArousal(
         face_id=value.face_id,
         source=value.source,
-        valence=value.valence,
-        arousal=value.arousal,
-        confidence=value.confidence,
+        valence=valence,
+        arousal=arousal,
+        confidence=confidence,
         person_id=value.person_id,
     )
 
@@ -341,26 +384,30 @@ def attention_to_msg(attention: types.Attention) -> msg.Attention:
         eye_contact=float(attention.eye_contact),
         target=int(attention.target),
         target_id=attention.target_id,
+        target_point=Point(x=_NAN, y=_NAN, z=_NAN),
         target_since=time(attention.target_since),
         engagement=int(attention.engagement),
         engagement_since=time(attention.engagement_since),
+        speaking=_NAN,
     )
 
 
 def attention_from_msg(attention: msg.Attention) -> types.Attention:
+    eyes = _state(attention.eyes, types.Eyes.UNKNOWN)
+    angle, distance = _known([attention.angle, attention.distance]).tolist()
     return types.Attention(
         face_id=attention.face_id,
         source=attention.source,
         looking_at_robot=attention.looking_at_robot,
-        angle=attention.angle,
-        distance=attention.distance,
+        angle=angle,
+        distance=distance,
         target=_state(attention.target, types.Target.UNKNOWN),
         target_id=attention.target_id,
         target_since=seconds(attention.target_since),
         engagement=_state(attention.engagement, types.Engagement.UNKNOWN),
         engagement_since=seconds(attention.engagement_since),
-        eye_contact=attention.eye_contact,
+        eye_contact=_eye_contact(attention.eye_contact, eyes),
         person_id=attention.person_id,
-        eyes=_state(attention.eyes, types.Eyes.UNKNOWN),
+        eyes=eyes,
         confidence=attention.confidence,
     )

@@ -144,7 +144,7 @@ class MotionAffectNode(PerceptionNode[MotionAffectParameters]):
     def _send(self, found: Sequence[tuple[Any, Sequence[ValenceArousal]]]) -> None:
         for header, affects in found:
             out = msg.ValenceArousalArray(
-                header=header, faces=[messages.valence_arousal_to_msg(a) for a in affects]
+                header=header, values=[messages.valence_arousal_to_msg(a) for a in affects]
             )
             self.publish(self._affects, out, header)
 

@@ -65,8 +65,6 @@ _VALUES: dict[str, Callable[[Any], Any]] = {
     "motion_affect": messages.valence_arousal_from_msg,
     "attention": messages.attention_from_msg,
 }
-# What of a message is about faces, where it is not called so.
-_FIELDS = {"gaze": "gazes"}
 # Nanoseconds: a clock that goes back by more is another one; and for so long after a picture with
 # faces none is drawn without, for those are images that the tracker left out, and would flicker.
 _BACK, _BARE = 1_000_000_000, 500_000_000
@@ -156,7 +154,7 @@ class OverlayNode(PerceptionNode[OverlayParameters]):
                 self._newest.clear()
             self._stamp = stamp
         elif key != "faces":
-            for item in getattr(message, _FIELDS.get(key, "faces")):
+            for item in messages.listed(message):
                 # Only action units may be of two sources at once.
                 source = item.source if key == "action_units" else ""
                 try:

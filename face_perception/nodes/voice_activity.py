@@ -136,7 +136,7 @@ class VoiceActivityNode(PerceptionNode[VoiceActivityParameters]):
         }
 
     def _on_state(self, state: msg.AvatarState) -> None:
-        speaks = state.state == msg.AvatarState.SPEAKING
+        speaks = state.state == msg.AvatarState.STATE_SPEAKING
         if self._robot_speaks and not speaks:
             self._robot_until = time.monotonic() + self.values.gate_time
         self._robot_speaks = speaks
@@ -206,6 +206,7 @@ class VoiceActivityNode(PerceptionNode[VoiceActivityParameters]):
         """Publishes a step; None: nobody listened to it."""
         self._speaking = step is not None and step.speaking
         message = msg.VoiceActivity(
+            valid=step is not None,
             probability=step.probability if step is not None else math.nan,
             speaking=self._speaking,
             source=self._network.name,

@@ -67,22 +67,22 @@ class Watcher(Node):
         listen(
             msg.ActionUnitsArray,
             "action_units",
-            lambda m: self._keep("action_units", m.faces, messages.action_units_from_msg),
+            lambda m: self._keep("action_units", m.action_units, messages.action_units_from_msg),
         )
         listen(
             msg.ExpressionArray,
             "expressions",
-            lambda m: self._keep("expressions", m.faces, messages.expression_from_msg),
+            lambda m: self._keep("expressions", m.expressions, messages.expression_from_msg),
         )
         listen(
             msg.ValenceArousalArray,
             "valence_arousal",
-            lambda m: self._keep("valence_arousal", m.faces, messages.valence_arousal_from_msg),
+            lambda m: self._keep("valence_arousal", m.values, messages.valence_arousal_from_msg),
         )
         listen(
             msg.ValenceArousalArray,
             "motion_affect",
-            lambda m: self._keep("motion_affect", m.faces, messages.valence_arousal_from_msg),
+            lambda m: self._keep("motion_affect", m.values, messages.valence_arousal_from_msg),
         )
         listen(msg.AttentionArray, "attention", self._on_attention)
         listen(DiagnosticArray, "/diagnostics", self._on_diagnostics)
@@ -118,8 +118,8 @@ class Watcher(Node):
         self._keep("gazes", message.gazes, messages.gaze_from_msg)
 
     def _on_attention(self, message: Any) -> None:
-        self.summary.looking += sum(1 for a in message.faces if a.looking_at_robot)
-        self._keep("attention", message.faces, messages.attention_from_msg)
+        self.summary.looking += sum(1 for a in message.attention if a.looking_at_robot)
+        self._keep("attention", message.attention, messages.attention_from_msg)
 
     def _on_diagnostics(self, message: Any) -> None:
         names = {"/".join(filter(None, (self._prefix, n.name))) for n in NODES}
