@@ -1,5 +1,6 @@
-"""The library and the CLI without ROS: ``pip install .``. Version and dependencies are stated
-elsewhere, once.
+"""The library and the CLI without ROS: ``pip install .``.
+
+The version comes from package.xml, the dependencies from requirements.txt and tools/*.txt.
 """
 
 import xml.etree.ElementTree as ET
@@ -20,8 +21,22 @@ def listed(file: str) -> list[str]:
 setup(
     name="face_perception",
     version=version,
-    description="Gaze, action units, expression and attention of the people before a robot",
+    description="Face tracking, gaze, action units, expression and attention for social robots",
+    long_description=(here / "README.md").read_text(encoding="utf-8"),
+    long_description_content_type="text/markdown",
+    maintainer="face_perception maintainers",
     license="Apache-2.0",
+    keywords=["face", "gaze", "facial action units", "expression", "attention", "robot", "ROS 2"],
+    classifiers=[
+        "Development Status :: 4 - Beta",
+        "Intended Audience :: Developers",
+        "Intended Audience :: Science/Research",
+        "Operating System :: POSIX :: Linux",
+        "Programming Language :: Python :: 3",
+        *(f"Programming Language :: Python :: 3.{minor}" for minor in (10, 11, 12, 13)),
+        "Topic :: Scientific/Engineering :: Image Recognition",
+        "Typing :: Typed",
+    ],
     python_requires=">=3.10",
     packages=[
         *find_packages(include=["face_perception", "face_perception.*"]),
