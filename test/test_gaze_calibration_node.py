@@ -209,7 +209,7 @@ def test_calibrated_once_and_after_a_restart(start: Start, peer: Peer, folder: P
     assert (entry.person_id, entry.face_id, entry.estimator) == ("anna", "face_1", "geometric")
     assert entry.bias_yaw == pytest.approx(result.bias_yaw, abs=1e-6)
     assert (entry.gain_pitch, entry.targets) == (1.5, 1)
-    assert abs(entry.made.sec - time.time()) < 600
+    assert abs(entry.created.sec - time.time()) < 600
     assert scene.call(DeleteCalibration, "delete_calibration", person_id="anna").deleted == 1
     scene.until(lambda: not scene.gaze().calibrated)
     gone = scene.call(DeleteCalibration, "delete_calibration", person_id="anna")
@@ -273,7 +273,7 @@ def test_five_targets_over_the_action(start: Start, peer: Peer, folder: Path) ->
     asked: list[Any] = []
 
     def looks_at(t: float) -> tuple[float, float, float]:
-        return marks[asked[-1].target] if asked else LENS
+        return marks[asked[-1].target_index] if asked else LENS
 
     eyes = {"gain": (1.2, 2.4), "bias": (3 * DEG, -5 * DEG), "noise": 0.3 * DEG}
     person = Actor("face_1", at=(0.0, -0.05, 0.8), looks_at=looks_at, **eyes)

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from face_perception import results
+
 ROOT = Path(__file__).parent.parent
 FILES = sorted(path for kind in ("msg", "srv", "action") for path in ROOT.glob(f"{kind}/*.{kind}"))
 # A field or constant: type, name, perhaps a value, perhaps a comment.
@@ -74,3 +76,23 @@ def test_constants_are_named_after_their_field_and_start_with_unknown(path: Path
 def test_faults_are_found(line: str, fault: str) -> None:
     assert faults(f"# A message.\n{line}\n") == [fault]
     assert faults(f"{line}  # rad\n")[0] == "the file does not say what it is for"
+
+
+# What only the message has: the JSON line of a face needs no id to match it by, has times as the
+# stamp of its line, and leaves out what nothing estimates yet.
+_ONLY_IN_THE_MESSAGE = {
+    "gaze": {"face_id"},
+    "attention": {
+        *("face_id", "person_id", "target_since", "engagement_since"),
+        *("target_name", "target_point", "speaking", "speaking_source"),
+    },
+}
+
+
+@pytest.mark.parametrize("name", sorted(_ONLY_IN_THE_MESSAGE))
+def test_json_lines_and_messages_use_the_same_names(name: str) -> None:
+    text = (ROOT / "msg" / f"{name.title()}.msg").read_text()
+    of_message = {entry["name"] for entry in entries(text) if entry["value"] is None}
+    (of_line,) = (field for field in results.FACE if field.name == name)
+    of_json = {part.name for part in of_line.parts}
+    assert of_json == of_message - _ONLY_IN_THE_MESSAGE[name]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import ast
+import re
 import runpy
 import xml.etree.ElementTree as ET
 from pathlib import Path
@@ -21,6 +21,7 @@ ROSDEP = {
     "tf2_ros": "tf2_ros_py",
     "yaml": "python3-yaml",
 }
+_IMPORT = re.compile(r"^ *(?:from (\w+)[\w.]* import|import (\w+))\b", re.M)
 ROS = ("launch", "launch_ros", "rclpy", "ament_index_python", "cv_bridge", "sensor_msgs_py")
 # Found where they are installed, or their fault is said: not everybody has them.
 OPTIONAL = {"audio_common_msgs", "hri_msgs"}
@@ -30,13 +31,8 @@ UNSEEN = {"action_msgs", "rosidl_default_runtime"}
 
 def imported(*folders: str) -> set[str]:
     """Every distribution that a file imports, as package.xml calls it, or its module's name."""
-    found = set()
-    for path in (path for folder in folders for path in (ROOT / folder).rglob("*.py")):
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-            if isinstance(node, ast.Import):
-                found |= {alias.name.partition(".")[0] for alias in node.names}
-            elif isinstance(node, ast.ImportFrom) and not node.level:
-                found.add(str(node.module).partition(".")[0])
+    texts = (path.read_text() for folder in folders for path in (ROOT / folder).rglob("*.py"))
+    found = {name for text in texts for pair in _IMPORT.findall(text) for name in pair if name}
     return {ROSDEP.get(name, name) for name in found - OPTIONAL}
 
 
