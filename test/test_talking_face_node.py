@@ -455,6 +455,10 @@ def test_where_it_cannot_look_is_said_once(start: Callable[..., NodeProcess], pe
     assert node.log.count("look_at: ") == 1, node.log
     assert node.log.count("look_at_face: ") == 1, node.log
 
+    # The place of a face without a head pose is not the camera, though its fields are 0.
+    seen.id, seen.head_pose_valid = "b2", False
+    look("b2", lambda: "look_at_face: b2 has no head pose" in node.log)
+
 
 def test_bad_input_is_said_once_and_does_no_harm(
     start: Callable[..., NodeProcess], peer: Peer
