@@ -225,25 +225,47 @@ _GAZE = (
     Field("pitch", "the same direction: positive up", lambda g: _number(g.pitch), "rad"),
     Field(
         "yaw_sigma",
-        "standard deviation of the error of `yaw` about `yaw_gain` times the truth",
+        "standard deviation of the error of a look at `yaw_centre`",
         lambda g: _number(g.yaw_sigma),
         "rad",
     ),
     Field(
         "pitch_sigma",
-        "standard deviation of the error of `pitch` about `pitch_gain` times the truth",
+        "standard deviation of the error of a look at `pitch_centre`",
         lambda g: _number(g.pitch_sigma),
         "rad",
     ),
     Field(
         "yaw_gain",
-        "share of a look to the side that `yaw` reports, for an average person",
+        "change of the reported yaw per change of the true yaw",
         lambda g: _number(g.yaw_gain),
     ),
     Field(
         "pitch_gain",
-        "share of a look up or down that `pitch` reports; well below 1 without calibration",
+        "change of the reported pitch per change of the true pitch; well below 1 uncalibrated",
         lambda g: _number(g.pitch_gain),
+    ),
+    Field(
+        "yaw_gain_sigma",
+        "standard deviation of `yaw_gain` for this person",
+        lambda g: _number(g.yaw_gain_sigma),
+    ),
+    Field(
+        "pitch_gain_sigma",
+        "standard deviation of `pitch_gain` for this person",
+        lambda g: _number(g.pitch_gain_sigma),
+    ),
+    Field(
+        "yaw_centre",
+        "yaw of the calibration targets from the line to the camera; 0 uncalibrated",
+        lambda g: _number(g.yaw_centre),
+        "rad",
+    ),
+    Field(
+        "pitch_centre",
+        "pitch of the calibration targets from the line to the camera; 0 uncalibrated",
+        lambda g: _number(g.pitch_centre),
+        "rad",
     ),
     Field(
         "valid",

@@ -189,6 +189,8 @@ def nothing_known(value: Any) -> None:
         found = getattr(value, field.name)
         if field.name in ("yaw_gain", "pitch_gain"):
             assert found == 1
+        elif field.name in ("yaw_gain_sigma", "pitch_gain_sigma", "yaw_centre", "pitch_centre"):
+            assert found == 0
         elif field.name in ("target_since", "engagement_since", "confidence"):
             assert found == 0 or math.isnan(found), field.name
         elif isinstance(found, str | bool | dict | IntEnum):
@@ -273,7 +275,8 @@ def test_a_state_of_a_newer_message_is_unknown() -> None:
 def test_gaze_and_attention_keep_the_state_of_the_eyes_and_the_error() -> None:
     gaze = types.Gaze("a", np.array([0, 0, 0.9]), np.array([0.0, 0.0, -1.0]), 0.5, False, "x",
                       eyes=types.Eyes.BLINK, yaw_sigma=0.05, pitch_sigma=0.07, yaw_gain=0.94,
-                      pitch_gain=0.39)  # fmt: skip
+                      pitch_gain=0.39, yaw_gain_sigma=0.2, pitch_gain_sigma=0.15,
+                      yaw_centre=-0.1, pitch_centre=0.3)  # fmt: skip
     same(gaze, messages.gaze_from_msg(messages.gaze_to_msg(gaze)))
     attention = types.Attention("a", "eyes_closed", False, math.nan, 0.9, types.Target.NONE, "",
                                 12.5, types.Engagement.DISENGAGED, 3.25, 0.0, "anna",

@@ -210,11 +210,14 @@ def gaze_to_msg(gaze: types.Gaze) -> msg.Gaze:
         eyes=int(gaze.eyes),
         calibrated=bool(gaze.calibrated),
         confidence=float(gaze.confidence),
-        # The message has no centre: it states the error of a look at the camera.
-        yaw_sigma=math.hypot(gaze.yaw_sigma, gaze.yaw_gain_sigma * gaze.yaw_centre),
-        pitch_sigma=math.hypot(gaze.pitch_sigma, gaze.pitch_gain_sigma * gaze.pitch_centre),
+        yaw_sigma=float(gaze.yaw_sigma),
+        pitch_sigma=float(gaze.pitch_sigma),
         yaw_gain=float(gaze.yaw_gain),
         pitch_gain=float(gaze.pitch_gain),
+        yaw_gain_sigma=float(gaze.yaw_gain_sigma),
+        pitch_gain_sigma=float(gaze.pitch_gain_sigma),
+        yaw_centre=float(gaze.yaw_centre),
+        pitch_centre=float(gaze.pitch_centre),
         origin=_point(gaze.origin),
         direction=Vector3(x=float(d[0]), y=float(d[1]), z=float(d[2])),
         yaw=gaze.yaw,
@@ -244,6 +247,10 @@ def gaze_from_msg(gaze: msg.Gaze) -> types.Gaze:
         pitch_sigma=gaze.pitch_sigma if gaze.pitch_sigma > 0 else _NAN,
         yaw_gain=gaze.yaw_gain if gaze.yaw_gain > 0 else 1.0,
         pitch_gain=gaze.pitch_gain if gaze.pitch_gain > 0 else 1.0,
+        yaw_gain_sigma=gaze.yaw_gain_sigma,
+        pitch_gain_sigma=gaze.pitch_gain_sigma,
+        yaw_centre=gaze.yaw_centre,
+        pitch_centre=gaze.pitch_centre,
     )
 
 
