@@ -95,7 +95,7 @@ if [ "${1:-}" = avatar ] && step avatar tools/avatar.txt; then
   pip_install -r tools/avatar.txt
   done_step
 fi
-if [ "${1:-}" = test ] && step test tools/test.txt; then
+if [ "${1:-}" = test ] && step test tools/test.txt tools/docs.txt; then
   say "what the tests need"
   pip_install -r tools/test.txt
   done_step
