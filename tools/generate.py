@@ -1,15 +1,20 @@
-"""Writes the generated files: config/<node>.yaml, docs/parameters.md and the fields in
-docs/offline.md from the code, the tables and the diagram of docs/trust.md from bench/results.
+"""Writes the generated files.
+
+* config/<node>.yaml, the parameters and topics of docs/nodes/<node>.md, the fields in
+  docs/offline.md: from the code and from the table in docs/ros_api.md.
+* The tables and the diagram of docs/trust.md: from bench/results.
 
 `python3 tools/generate.py --check` fails where a file is not what the code says (a test runs it).
 """
 
 from __future__ import annotations
 
+import html
 import importlib
 import re
 import sys
 import textwrap
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -51,27 +56,57 @@ def config(node: graph.Node) -> str:
     return "\n".join(lines) + "\n"
 
 
-def document() -> str:
-    lines = [
-        "# Parameters",
-        "",
-        "Generated from the code by `tools/generate.py`. A *dynamic* parameter takes effect when",
-        "it is set; the others are read when the node is configured. Every node also has",
-        "`autostart` (bool, `true`: it configures and activates itself) and rclpy's own",
-        "`use_sim_time` and `qos_overrides.<topic>.publisher.<policy>`.",
+def cell(text: str) -> str:
+    """``text`` as one cell of a Markdown table.
+
+    A ``|`` ends a cell, also inside a code span, and no escape inside a code span is read alike by
+    GitHub and by the documentation site. There a code span with ``|`` becomes HTML.
+    """
+
+    def code(match: re.Match[str]) -> str:
+        inner = html.escape(match[1], quote=False).replace("|", "&#124;")
+        return f"<code>{inner}</code>" if "|" in match[1] else match[0]
+
+    text = re.sub(r"`([^`]*)`", code, text)
+    return text.replace("|", r"\|").replace("\n", " ")
+
+
+def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
+    """The lines of a Markdown table."""
+    lines = [f"| {' | '.join(header)} |", "|" + "---|" * len(header)]
+    return lines + [f"| {' | '.join(cell(c) for c in row)} |" for row in rows]
+
+
+def parameter_table(node: str) -> str:
+    """The parameters of a node as a Markdown table."""
+    rows = [
+        (
+            f"`{f.name}`",
+            f.type_name,
+            f"`{literal(f.default)}`",
+            f.allowed,
+            "yes" if f.dynamic else "",
+            f.description,
+        )
+        for f in parameters.fields(dataclass_of(node))
     ]
-    for node in graph.NODES:
-        lines += ["", f"## {node.name}", "", f"{node.purpose[0].upper()}{node.purpose[1:]}.", ""]
-        lines += [
-            "| parameter | type | default | allowed | dynamic | |",
-            "|---|---|---|---|---|---|",
-        ]
-        for f in parameters.fields(dataclass_of(node.name)):
-            lines.append(
-                f"| `{f.name}` | {f.type_name} | `{literal(f.default)}` | {f.allowed} | "
-                f"{'yes' if f.dynamic else ''} | {f.description} |"
-            )
-    return "\n".join(lines) + "\n"
+    header = ("parameter", "type", "default", "allowed", "dynamic", "meaning")
+    return "\n".join(table(header, rows))
+
+
+def topic_table(node: str) -> str:
+    """The rows of a node in docs/ros_api.md, without the column of the node's name."""
+    api = (ROOT / "docs" / "ros_api.md").read_text()
+    rows = re.findall(rf"^\| {node} (\|.*\|)$", api, re.MULTILINE)
+    if not rows:
+        raise ValueError(f"docs/ros_api.md has no row of the node {node}")
+    return "\n".join(["| | topic or service | type |", "|---|---|---|", *rows])
+
+
+def node_page(node: str) -> str:
+    """docs/nodes/<node>.md with its topics and parameters."""
+    text = (ROOT / "docs" / "nodes" / f"{node}.md").read_text()
+    return fill(fill(text, "topics", topic_table(node)), "parameters", parameter_table(node))
 
 
 def fill(page: str, name: str, text: str) -> str:
@@ -96,7 +131,8 @@ def trust() -> str:
 
 def main() -> int:
     files = {ROOT / "config" / f"{node.name}.yaml": config(node) for node in graph.NODES}
-    files[ROOT / "docs" / "parameters.md"] = document()
+    for node in graph.NODES:
+        files[ROOT / "docs" / "nodes" / f"{node.name}.md"] = node_page(node.name)
     offline = ROOT / "docs" / "offline.md"
     files[offline] = fill(offline.read_text(), "fields", results.document())
     files[ROOT / "docs" / "trust.md"] = trust()

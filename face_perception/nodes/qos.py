@@ -1,7 +1,7 @@
 """Subscribing: reliable where every publisher offers it, and plain words when nothing comes.
 
 Best effort loses most images over half a megabyte between processes with Fast DDS's default
-settings (see the README), and a reliable reader gets nothing from a best-effort camera.
+settings (docs/troubleshooting.md), and a reliable reader gets nothing from a best-effort camera.
 """
 
 from __future__ import annotations
