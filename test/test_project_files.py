@@ -19,7 +19,8 @@ def test_the_version_is_that_of_package_xml() -> None:
     assert str(cited) == VERSION
     newest = re.search(r"^(.+)\n-{3,}$", (ROOT / "CHANGELOG.rst").read_text(), re.M)
     assert newest is not None
-    assert newest[1].split()[0] in (VERSION, "Forthcoming")
+    # As ROS's release tools read it: a version with its date, or what has none yet.
+    assert re.fullmatch(rf"{re.escape(VERSION)} \(\d{{4}}-\d\d-\d\d\)|Forthcoming", newest[1])
 
 
 def test_nothing_else_states_the_version() -> None:
