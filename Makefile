@@ -10,6 +10,10 @@ DURATION ?= 0
 AFFECT ?=
 MOTION ?=
 
+# How `make test` runs pytest: several tests at once (how many: pytest_xdist_auto_num_workers in
+# test/conftest.py), those that watch the clock one after the other. PYTEST= runs one at a time.
+PYTEST ?= -n auto --dist loadgroup --no-loadscope-reorder
+
 TEXT ?=
 PORTRAIT ?=
 
@@ -29,7 +33,8 @@ demo-avatar:
 
 test:
 	@tools/setup.sh test
-	@$(run) ruff check . && ruff format --check . && mypy && ROS_PYTHON_CHECK_FIELDS=1 pytest
+	@$(run) ruff check . && ruff format --check . && mypy && \
+		ROS_PYTHON_CHECK_FIELDS=1 pytest $(PYTEST)
 
 bench:
 	@tools/setup.sh test

@@ -1,11 +1,11 @@
-"""Gaze calibration on simulated people: error before and after, expected error, and refusals.
+"""Gaze calibration on simulated people: what is found, gained and promised, and who is refused.
 
     python3 bench/calibration.py [--people 400] [--seed 1]
 
-A network has gain 1, bias N(0, 3 deg) on each axis and noise of 2 deg in an image; one target, 30
-images. The geometric estimator has gain, bias and noise of its prior; one target or five. 10 % of
-images are blinks, 5 % outliers. People who are refused although they looked at the target count as
-not calibrated. Dishonest people look elsewhere in half of the images.
+A network: gain 1, bias N(0, 3 deg) on each axis, an image's noise 2 deg, one target, 30 images. The
+geometric estimator: gain, bias and noise as its prior says, one target or five. 10 % blinks, 5 %
+outliers anywhere. A refusal of somebody honest counts as no calibration. Liars look elsewhere in
+half of the images.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ LIMIT_DEG = 1.1
 PAPER = 0.356  # Chen and Shi, TPAMI 2022: one gaze point, 30 images
 GEOMETRIC = GeometricGaze.prior
 DISTANCE = 2.5  # metres, of the Columbia Gaze data set
-# Its targets: 7 columns, 5 deg apart, and 3 rows, 10 deg apart; the middle one is the lens.
+# Its targets: 7 to the side 5 deg apart, 3 above each other 10 deg apart; the middle is the lens.
 LOOKS = np.radians([(x, y) for x in range(-15, 16, 5) for y in (-10, 0, 10)])
 LENS = [(0.0, 0.0)]
 FIVE = [*LENS, *((math.radians(x), math.radians(y)) for x in (-15, 15) for y in (-10, 10))]
@@ -93,9 +93,7 @@ def corrected(correction: Correction, estimates: FloatArray, lids: FloatArray) -
 
 
 def geometric(random: np.random.Generator, people: int) -> None:
-    print(
-        f"\nthe geometric estimator, {people} people, looks up to 15 deg sideways, 10 up and down"
-    )
+    print(f"\nthe geometric estimator, {people} people, looks up to 15 deg sideways, 10 up and down")
     print("| targets | before | after | promised | refused | lids used |")
     print("|---|---|---|---|---|---|")
     for targets in (LENS, FIVE):
@@ -139,7 +137,7 @@ def liars(random: np.random.Generator, people: int) -> None:
 
 
 def columbia(random: np.random.Generator, people: int) -> None:
-    """Eye contact, if people look into the camera as often as at the other targets of ``LOOKS``."""
+    """Eye contact: everybody looks into the camera as often as at another target of ``LOOKS``."""
     others = LOOKS[np.abs(LOOKS).sum(1) > 0]
     model = EyeContact()
     yaw, pitch = GEOMETRIC.yaw, GEOMETRIC.pitch

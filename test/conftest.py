@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import os
+
+if "PYTEST_XDIST_WORKER" in os.environ:
+    # More workers than cores: each computes with one thread, and so do the processes it starts.
+    # Read by the libraries when they are loaded, so it comes before any of them.
+    for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "OPENCV_FOR_THREADS_NUM"):
+        os.environ.setdefault(_name, "1")
+
 import contextlib
 import io
-import itertools
-import os
 import shutil
 import signal
 import subprocess
@@ -17,10 +23,13 @@ from typing import Any
 
 import pytest
 import rclpy
+from built_once import built_once
+from domains import locked_domain
 from rclpy.context import Context
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
 from rclpy.qos import HistoryPolicy, QoSProfile, ReliabilityPolicy
+from waits import scaled
 
 from face_perception import paths
 from face_perception.graph import Options, merged_environment, processes
@@ -30,21 +39,71 @@ from face_perception.shared_memory import remove_orphans
 # What must never be in a node's log, whatever it was given.
 BAD_LOG_PATTERNS = ("Traceback", "requesting incompatible QoS", "terminate called", "core dumped")
 
-_DOMAINS = itertools.count(os.getpid() % 100)
-
 ROOT = Path(__file__).parent.parent
 
 
+def pytest_configure() -> None:
+    """Lets Ctrl-C reach what the tests start, also where the shell started pytest with `&`.
+
+    SIGINT is then ignored, and every process inherits that from the one that starts it.
+    """
+    if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers() -> int:
+    """How many workers `pytest -n auto` starts: most tests wait, so more than there are cores.
+
+    Each takes up to 1.5 GB of memory.
+    """
+    return min(12, 2 * (os.cpu_count() or 1))
+
+
+@pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Tells `--dist loadgroup` what must run in one worker, and puts that first.
+
+    Tests marked `realtime` disturb one another: they run one after the other. Tests that share a
+    fixture of their module stay together, so that it is built once. All others may run anywhere.
+    """
+    if getattr(config.option, "dist", "no") != "loadgroup":
+        return
+    order = {}
+    for item in items:
+        group = ""
+        if item.get_closest_marker("realtime"):
+            group = "realtime"
+        elif shares_module_fixture(item):
+            group = item.path.stem
+        if group:
+            item.add_marker(pytest.mark.xdist_group(group))
+        order[item] = 0 if group == "realtime" else 1 if group else 2
+    items.sort(key=order.__getitem__)
+
+
+def shares_module_fixture(item: pytest.Item) -> bool:
+    fixtures = getattr(item, "_fixtureinfo").name2fixturedefs.values()  # noqa: B009
+    return any(fixture.scope == "module" for found in fixtures for fixture in found)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Lets the tests that watch the clock go first: a worker that has none left is nice to them."""
+    if "PYTEST_XDIST_WORKER" in os.environ and not item.get_closest_marker("realtime"):
+        os.nice(max(0, 10 - os.nice(0)))
+
+
 @pytest.fixture
-def domain(monkeypatch: pytest.MonkeyPatch) -> int:
-    """A ROS domain that no other test of this run uses, on this machine only."""
-    number = 1 + next(_DOMAINS) % 100
-    monkeypatch.setenv("ROS_DOMAIN_ID", str(number))
+def domain(monkeypatch: pytest.MonkeyPatch) -> Iterator[int]:
+    """A ROS domain that no other test on this machine uses, for this machine only."""
     if os.environ.get("ROS_DISTRO") == "humble":
         monkeypatch.setenv("ROS_LOCALHOST_ONLY", "1")
     else:
         monkeypatch.setenv("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST")
-    return number
+    with locked_domain() as number:
+        monkeypatch.setenv("ROS_DOMAIN_ID", str(number))
+        yield number
 
 
 @pytest.fixture(scope="session")
@@ -62,7 +121,7 @@ def geddnet_card(shared: Path, tmp_path_factory: pytest.TempPathFactory) -> Path
     """GEDDnet with the weights of the goldens' seed, through the real import, once: its card."""
     from gaze_network import install_geddnet
 
-    return install_geddnet(shared, tmp_path_factory.mktemp("geddnet"))
+    return built_once(tmp_path_factory, "geddnet", lambda folder: install_geddnet(shared, folder))
 
 
 @pytest.fixture(scope="session")
@@ -99,7 +158,7 @@ def narrow_models(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A model cache with MuseTalk's networks, narrow, beside the package's own models."""
     from musetalk_models import install_narrow
 
-    return install_narrow(tmp_path_factory.mktemp("narrow"))
+    return built_once(tmp_path_factory, "narrow", install_narrow)
 
 
 @pytest.fixture(scope="session")
@@ -107,21 +166,36 @@ def narrow_avatar(narrow_models: Path, tmp_path_factory: pytest.TempPathFactory)
     """The astronaut for a fifth of a second, prepared by the command with the narrow networks, in
     the file that it chooses and names.
     """
+    return built_once(
+        tmp_path_factory, "avatar", lambda folder: prepare_narrow_avatar(narrow_models, folder)
+    )
+
+
+def prepare_narrow_avatar(models: Path, folder: Path) -> Path:
     from face_perception import cli
 
-    file = tmp_path_factory.mktemp("avatar") / "astronaut.avatar"
+    file = folder / "astronaut.avatar"
     said = io.StringIO()
     with pytest.MonkeyPatch.context() as patch, contextlib.redirect_stdout(said):
-        patch.setenv("FACE_PERCEPTION_MODELS", str(narrow_models))
-        patch.chdir(file.parent)
+        patch.setenv("FACE_PERCEPTION_MODELS", str(models))
+        patch.chdir(folder)
         assert cli.main(["avatar", "prepare", "astronaut", "--seconds", "0.2"]) == 0
     assert said.getvalue().startswith(f"{file}: 5 pictures")
     return file
 
 
+def pytest_sessionstart() -> None:
+    """Removes what killed nodes of an earlier run left in memory, which would fill it."""
+    remove_orphans()
+
+
 def pytest_sessionfinish() -> None:
-    """What killed nodes left in memory would fill it after some runs."""
-    remove_orphans(older_than=0.0)
+    """Removes what killed nodes of this run left in memory.
+
+    Leaves what is younger than a few seconds to the next run: another worker's node may be about
+    to lock it.
+    """
+    remove_orphans()
 
 
 class NodeProcess:
@@ -145,7 +219,7 @@ class NodeProcess:
 
     def wait_for_log(self, text: str, timeout: float = 60.0) -> str:
         """Waits until the log has ``text``; returns the log."""
-        end = time.monotonic() + timeout
+        end = time.monotonic() + scaled(timeout)
         while time.monotonic() < end:
             if text in self.log:
                 return self.log
@@ -157,7 +231,7 @@ class NodeProcess:
     def interrupt(self, timeout: float = 20.0) -> int:
         """Ctrl-C; returns the exit code."""
         self.popen.send_signal(signal.SIGINT)
-        return self.popen.wait(timeout)
+        return self.popen.wait(scaled(timeout))
 
     def end(self) -> None:
         if self.popen.poll() is None:
@@ -233,9 +307,9 @@ class Peer:
 
     def until(self, condition: Callable[[], Any], timeout: float = 30.0, why: str = "") -> None:
         """Spins until ``condition()``; fails after ``timeout`` seconds."""
-        end = time.monotonic() + timeout
+        end = time.monotonic() + scaled(timeout)
         while not condition():
-            assert time.monotonic() < end, f"waited {timeout} s in vain {why}"
+            assert time.monotonic() < end, f"waited {scaled(timeout)} s in vain {why}"
             self._executor.spin_once(timeout_sec=0.02)
 
     def call(self, service_type: type[Any], name: str, request: Any, timeout: float = 20.0) -> Any:

@@ -19,6 +19,7 @@ from diagnostic_msgs.msg import DiagnosticArray
 from sensor_msgs.msg import Image
 from std_msgs.msg import Header
 from test_mimamo import offline
+from waits import scaled
 
 from face_perception import faces, msg
 from face_perception.affect import Decoder, MultitaskNet
@@ -66,7 +67,7 @@ def publish(
     the publisher.
     """
     publisher = peer.publisher(msg.FaceCrops, "face_crops")
-    stamp, end = 1.0, time.monotonic() + 30
+    stamp, end = 1.0, time.monotonic() + scaled(30)
     while not ready():
         assert time.monotonic() < end, "nothing came of it"
         publisher.publish(msg.FaceCrops(header=Header(stamp=messages.time(stamp))))

@@ -19,6 +19,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from waits import scaled
 
 from face_perception.avatar import Shown, WebScreen
 
@@ -50,7 +51,7 @@ class Browser:
         port_file = folder / "profile" / "DevToolsActivePort"
         eventually(lambda: port_file.exists() and port_file.read_text(), 60)
         port = port_file.read_text().split()[0]
-        with urllib.request.urlopen(f"http://127.0.0.1:{port}/json", timeout=10) as answer:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/json", timeout=scaled(10)) as answer:
             targets = json.load(answer)
         page = next(t for t in targets if t["type"] == "page")
         self._held = contextlib.ExitStack()
@@ -63,7 +64,7 @@ class Browser:
         number = next(self._ids)
         self._socket.send(json.dumps({"id": number, "method": method, "params": parameters}))
         while True:
-            message = json.loads(self._socket.recv(timeout=30))
+            message = json.loads(self._socket.recv(timeout=scaled(30)))
             if message.get("id") == number:
                 assert "error" not in message, message
                 return message["result"]
@@ -84,14 +85,14 @@ class Browser:
     def _end(self) -> None:
         os.killpg(self.process.pid, signal.SIGTERM)
         try:
-            self.process.wait(10)
+            self.process.wait(scaled(10))
         except subprocess.TimeoutExpired:
             os.killpg(self.process.pid, signal.SIGKILL)
             self.process.wait()
 
 
 def eventually(condition: Any, timeout: float = 20.0) -> None:
-    end = time.monotonic() + timeout
+    end = time.monotonic() + scaled(timeout)
     while not condition():
         assert time.monotonic() < end, "waited in vain"
         time.sleep(0.05)

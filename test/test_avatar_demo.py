@@ -15,6 +15,7 @@ from types import ModuleType
 import cv2
 import numpy as np
 import pytest
+from waits import scaled
 
 from face_perception.avatar import FilmError, write_film
 from face_perception.commands.avatar_demo import spoken
@@ -71,7 +72,7 @@ def refused(*arguments: str, folder: Path) -> str:
         cwd=folder,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=scaled(60),
         check=False,
     )
     assert done.returncode == 1
@@ -144,11 +145,11 @@ def test_the_demo_speaks_and_leaves_a_film(domain: int, tmp_path: Path) -> None:
         text=True,
     )
     try:
-        said, _ = process.communicate(timeout=120)
+        said, _ = process.communicate(timeout=scaled(120))
     finally:
         if process.poll() is None:
             process.send_signal(signal.SIGTERM)
-            process.wait(20)
+            process.wait(scaled(20))
     log = (tmp_path / "out" / "avatar.log").read_text()
     assert process.returncode == 0, said + log
     assert "Traceback" not in said + log
@@ -172,13 +173,13 @@ def test_the_demo_ends_in_the_middle_of_the_speech(domain: int, tmp_path: Path) 
             stderr=out,
         )
     try:
-        end = time.monotonic() + 60
+        end = time.monotonic() + scaled(60)
         while "the face is at" not in said.read_text():
             assert time.monotonic() < end, said.read_text()
             time.sleep(0.05)
         time.sleep(0.5)  # it speaks for some seconds
         process.terminate()
-        assert process.wait(20) == 0, said.read_text()
+        assert process.wait(scaled(20)) == 0, said.read_text()
     finally:
         if process.poll() is None:
             process.kill()

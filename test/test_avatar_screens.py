@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from waits import scaled
 
 from face_perception.avatar import NoDisplay, Shown, WebError, WebScreen, WindowScreen
 from face_perception.avatar.web import FRAME, LARGEST_MESSAGE, SOUND, may_watch
@@ -27,7 +28,7 @@ def frame(number: int, size: int = 64) -> Shown:
 
 
 def eventually(condition: Callable[[], object], timeout: float = 10.0) -> None:
-    end = time.monotonic() + timeout
+    end = time.monotonic() + scaled(timeout)
     while not condition():
         assert time.monotonic() < end, "waited in vain"
         time.sleep(0.01)
@@ -53,14 +54,14 @@ def parse(message: bytes) -> tuple[int, int, float, bytes]:
 
 
 def test_the_page_is_served(web: WebScreen) -> None:
-    with urllib.request.urlopen(web.address, timeout=5) as answer:
+    with urllib.request.urlopen(web.address, timeout=scaled(5)) as answer:
         page = answer.read().decode()
         assert answer.headers["Content-Type"] == "text/html; charset=utf-8"
         assert "default-src 'none'" in answer.headers["Content-Security-Policy"]
     assert "<canvas" in page
     assert "http://" not in page, "the page must need nothing from elsewhere"
     with pytest.raises(urllib.error.HTTPError, match="404"):
-        urllib.request.urlopen(web.address + "etc/passwd", timeout=5)
+        urllib.request.urlopen(web.address + "etc/passwd", timeout=scaled(5))
 
 
 def test_frames_and_sound_arrive(web: WebScreen) -> None:
@@ -69,12 +70,12 @@ def test_frames_and_sound_arrive(web: WebScreen) -> None:
     with connect(web) as client:  # type: ignore[attr-defined]
         eventually(lambda: web.wanted)
         web.show(frame(7))
-        kind, number, position, data = parse(client.recv(timeout=5))
+        kind, number, position, data = parse(client.recv(timeout=scaled(5)))
         assert (kind, number) == (FRAME, 7)
         assert position == pytest.approx(7 / 30)
         assert data.startswith(b"\xff\xd8")
         web.hear(1.5, np.array([0.0, 0.5, -1.0], np.float32))
-        kind, number, position, data = parse(client.recv(timeout=5))
+        kind, number, position, data = parse(client.recv(timeout=scaled(5)))
         assert (kind, number, position) == (SOUND, 48_000, 1.5)
         assert np.frombuffer(data, "<i2").tolist() == [0, 16384, -32768]
     eventually(lambda: not web.wanted)
@@ -86,15 +87,17 @@ def test_a_slow_browser_misses_frames_and_gets_the_newest(web: WebScreen) -> Non
         got = []
         for number in range(60):
             web.show(frame(number))
-            got.append(parse(quick.recv(timeout=5))[1])
+            got.append(parse(quick.recv(timeout=scaled(5)))[1])
             quick.send(str(number))
         assert got == list(range(60))
-        seen = [parse(slow.recv(timeout=5))[1] for _ in range(3)]
+        seen = [parse(slow.recv(timeout=scaled(5)))[1] for _ in range(3)]
         with pytest.raises(TimeoutError):
             slow.recv(timeout=0.3)
         assert seen[0] == 0
         slow.send("0")
-        assert parse(slow.recv(timeout=5))[1] == 59, "the newest, not the oldest that was missed"
+        assert parse(slow.recv(timeout=scaled(5)))[1] == 59, (
+            "the newest, not the oldest that was missed"
+        )
         assert web.dropped >= 55
         assert web.delivered() > 0
 
@@ -132,12 +135,12 @@ def test_a_large_message_ends_that_connection_only(web: WebScreen) -> None:
         eventually(lambda: web.browsers == 2)
         bad.send("x" * (LARGEST_MESSAGE + 1))
         with pytest.raises(ConnectionClosed) as closed:
-            bad.recv(timeout=5)
+            bad.recv(timeout=scaled(5))
         assert closed.value.rcvd is not None
         assert closed.value.rcvd.code == 1009
         eventually(lambda: web.browsers == 1)
         web.show(frame(3))
-        assert parse(good.recv(timeout=5))[1] == 3
+        assert parse(good.recv(timeout=scaled(5)))[1] == 3
 
 
 def test_a_browser_that_vanishes_is_forgotten(web: WebScreen) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from waits import scaled
 
 from face_perception.avatar import AudioClock, NoLoudspeaker, Playout, Sound
 
@@ -107,7 +108,7 @@ def made(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Any]]:
 
 
 def until(stage: Any, condition: Callable[[], Any]) -> None:
-    end = time.monotonic() + 20
+    end = time.monotonic() + scaled(20)
     while not condition():
         assert time.monotonic() < end, stage.said
         stage.sound.look_after()

@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 from faces_scene import photo
 from gaze_network import PITCH, install_sides
+from waits import scaled
 
 from face_perception import cli
 from face_perception.gaze import PeopleStore
@@ -30,7 +31,7 @@ def call(*arguments: object, **more: Any) -> subprocess.CompletedProcess[str]:
         [*COMMAND, "calibrate", *map(str, arguments)],
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=scaled(120),
         **more,
     )
 
@@ -92,7 +93,7 @@ def test_a_terminal_shows_a_bar(clip: Path, tmp_path: Path) -> None:
         while part := os.read(shown, 65536):
             text += part
     os.close(shown)
-    process.communicate(timeout=60)
+    process.communicate(timeout=scaled(60))
     assert process.returncode == 0, text
     assert b"look at the camera" in text
     assert b"kept" in text

@@ -20,6 +20,7 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
+from waits import scaled
 
 from face_perception import cli, results
 from face_perception.clips import Clip
@@ -50,7 +51,11 @@ COMMAND = [
 
 def call(*arguments: object, **more: Any) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [*COMMAND, *map(str, arguments)], capture_output=True, text=True, timeout=120, **more
+        [*COMMAND, *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        timeout=scaled(120),
+        **more,
     )
 
 
@@ -298,7 +303,7 @@ def test_a_missing_module_is_named_in_one_line() -> None:
     def without(module: str) -> subprocess.CompletedProcess[str]:
         hidden = f"import sys; sys.modules[{module!r}] = None; {COMMAND[-1]}"
         line = [*COMMAND[:-1], hidden, "models", "list"]
-        return subprocess.run(line, capture_output=True, text=True, timeout=120)
+        return subprocess.run(line, capture_output=True, text=True, timeout=scaled(120))
 
     done = without("rich")
     assert done.returncode == 1
@@ -321,7 +326,7 @@ def test_ctrl_c_while_the_commands_are_imported() -> None:
         sys.meta_path.insert(0, Interrupting())
         """
     line = [*COMMAND[:-1], f"{interrupting}\n{COMMAND[-1]}", "models", "list"]
-    done = subprocess.run(line, capture_output=True, text=True, timeout=120)
+    done = subprocess.run(line, capture_output=True, text=True, timeout=scaled(120))
     assert (done.returncode, done.stdout, done.stderr) == (130, "", "")
 
 
@@ -354,13 +359,13 @@ def test_ctrl_c_keeps_what_is_done(tmp_path: Path) -> None:
         # A shell that starts us in the background has it ignored.
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
-    end = time.monotonic() + 60
+    end = time.monotonic() + scaled(60)
     while not (output.exists() and output.read_text().count("\n") > 20):
         assert time.monotonic() < end
         assert process.poll() is None
         time.sleep(0.01)
     process.send_signal(signal.SIGINT)
-    _, errors = process.communicate(timeout=30)
+    _, errors = process.communicate(timeout=scaled(30))
     assert process.returncode == 130
     assert "Traceback" not in errors
     found = lines(output.read_text())
@@ -379,7 +384,7 @@ def test_a_reader_that_leaves(clip: Path) -> None:
     process.stdout.close()
     errors = process.stderr.read().decode()
     process.stderr.close()
-    assert process.wait(60) == 1
+    assert process.wait(scaled(60)) == 1
     assert "Traceback" not in errors
     assert "Exception ignored" not in errors
 
@@ -399,7 +404,7 @@ def test_progress_shows_on_a_terminal(clip: Path, tmp_path: Path) -> None:
     except OSError:  # Linux says so when the other end closes
         pass
     os.close(ours)
-    assert process.wait(60) == 0
+    assert process.wait(scaled(60)) == 0
     assert b"clip.avi" in shown
     assert b"%" in shown
 

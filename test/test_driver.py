@@ -19,6 +19,7 @@ from lifecycle_msgs.srv import ChangeState, GetState
 from rcl_interfaces.msg import Parameter, ParameterType, ParameterValue
 from rcl_interfaces.srv import DescribeParameters, SetParametersAtomically
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
+from waits import scaled
 
 from face_perception.nodes import images
 
@@ -78,7 +79,7 @@ Nothing = dataclasses.make_dataclass("Nothing", [], frozen=True)
 raise SystemExit(process.run(Node, ["node"]))
 """
     done = subprocess.run(
-        [sys.executable, "-c", program], capture_output=True, text=True, timeout=60
+        [sys.executable, "-c", program], capture_output=True, text=True, timeout=scaled(60)
     )
     assert done.returncode == 0, done.stderr
     assert "KeyboardInterrupt" not in done.stderr
@@ -224,7 +225,7 @@ def test_a_parameter_file_that_ros_cannot_read_is_named(start: Start, tmp_path: 
     bad = tmp_path / "robot.yaml"
     bad.write_text("camera:\n\tros__parameters:\n")
     node = start("camera", options={"parameter_file": str(bad)})
-    assert node.popen.wait(30) == 1
+    assert node.popen.wait(scaled(30)) == 1
     assert "camera cannot start: " in node.log
     assert re.search(rf"params file: .*{re.escape(str(bad))}.* line ", node.log), node.log
 
@@ -237,7 +238,7 @@ def test_logs_that_cannot_be_written_are_named(
     taken.touch()
     monkeypatch.setenv("ROS_LOG_DIR", str(taken / "log"))
     node = start("camera")
-    assert node.popen.wait(30) == 1
+    assert node.popen.wait(scaled(30)) == 1
     assert str(taken) in node.log
     assert "ROS_LOG_DIR may name a folder that can be written" in node.log
 
@@ -285,5 +286,5 @@ def test_a_node_that_ends_leaves_nothing_in_shared_memory(
     during = segments() - before
     assert during
     node.popen.send_signal(number)
-    assert node.popen.wait(20) == 0
+    assert node.popen.wait(scaled(20)) == 0
     assert not during & segments()

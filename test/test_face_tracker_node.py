@@ -15,6 +15,7 @@ from conftest import NodeProcess, Peer
 from diagnostic_msgs.msg import DiagnosticArray
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from std_srvs.srv import Trigger
+from waits import scaled
 
 from face_perception import msg
 from face_perception.inference import sample_photo
@@ -48,7 +49,7 @@ class Camera:
             self.peer.spin(0.05)
 
     def show_until(self, message: Image, condition: Callable[[], Any], timeout: float = 30) -> None:
-        end = time.monotonic() + timeout
+        end = time.monotonic() + scaled(timeout)
         while not condition():
             assert time.monotonic() < end, "nothing came of it"
             self.show(message, 1)
@@ -95,7 +96,7 @@ def test_compressed_images_and_camera_info(start: Start, peer: Peer) -> None:
     info = CameraInfo(width=512, height=512, distortion_model="plumb_bob", d=[0.0] * 5)
     info.k = [700.0, 0.0, 255.5, 0.0, 700.0, 255.5, 0.0, 0.0, 1.0]
     now = 5.0
-    end = time.monotonic() + 30
+    end = time.monotonic() + scaled(30)
     while not (with_faces(faces)() and not faces[-1].camera_info_assumed):
         assert time.monotonic() < end
         now += 0.05
@@ -165,7 +166,7 @@ def test_a_cut_off_jpeg(start: Start, peer: Peer) -> None:
     whole = bytes(jpeg.data)
     jpeg.data = array.array("B", whole[: len(whole) // 2])
     now = 0.0
-    end = time.monotonic() + 30
+    end = time.monotonic() + scaled(30)
     while "/image/compressed: the JPEG is cut off" not in node.log:
         assert time.monotonic() < end, node.log
         now += 0.05

@@ -14,17 +14,18 @@ import numpy as np
 import pytest
 from action_msgs.msg import GoalStatus
 from conftest import NodeProcess, Peer
-from face_perception.action import CalibrateGaze
-from face_perception.srv import DeleteCalibration, LinkFace, ListCalibrations
 from gaze_scene import CAMERA, Actor
 from lifecycle_msgs.msg import Transition
 from lifecycle_msgs.srv import ChangeState
 from rclpy.action import ActionClient
 from std_msgs.msg import Header
+from waits import scaled
 
 from face_perception import msg
+from face_perception.action import CalibrateGaze
 from face_perception.gaze import PeopleStore
 from face_perception.nodes import messages
+from face_perception.srv import DeleteCalibration, LinkFace, ListCalibrations
 
 Start = Callable[..., NodeProcess]
 DEG = math.radians(1)
@@ -79,7 +80,7 @@ class Scene:
         self.until(self.client.server_is_ready)
 
     def until(self, condition: Callable[[], Any], timeout: float = 30.0) -> None:
-        end = time.monotonic() + timeout
+        end = time.monotonic() + scaled(timeout)
         while not condition():
             assert time.monotonic() < end, "nothing came of it"
             self.step()
@@ -99,7 +100,7 @@ class Scene:
 
     def _let_catch_up(self) -> None:
         """Images that wait for a busy node are lost when there are more than ten."""
-        end = time.monotonic() + 1.0
+        end = time.monotonic() + scaled(1.0)
         while self.gazes:
             newest = messages.seconds(self.gazes[-1].header.stamp)
             if self.now - newest <= 0.5 or newest == self._unanswered:

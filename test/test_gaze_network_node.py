@@ -16,13 +16,14 @@ import numpy as np
 import pytest
 from conftest import NodeProcess, Peer
 from diagnostic_msgs.msg import DiagnosticArray
-from face_perception.action import CalibrateGaze
 from faces_scene import frame, paste, photo, wall
 from rclpy.action import ActionClient
 from sensor_msgs.msg import CompressedImage, Image
 from std_msgs.msg import Header
+from waits import scaled
 
 from face_perception import faces, geometry, msg
+from face_perception.action import CalibrateGaze
 from face_perception.gaze import GeddnetGaze, PeopleStore, normalise, to_direction
 from face_perception.inference import install, load
 from face_perception.nodes import images, messages
@@ -96,7 +97,7 @@ class Camera:
         self.peer.spin(0.05)
 
     def until(self, condition: Callable[[], Any]) -> None:
-        end = time.monotonic() + 30
+        end = time.monotonic() + scaled(30)
         while not condition():
             assert time.monotonic() < end, "nothing came of it"
             self.step()

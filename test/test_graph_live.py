@@ -25,6 +25,7 @@ from conftest import BAD_LOG_PATTERNS, Peer
 from diagnostic_msgs.msg import DiagnosticArray
 from rich.console import Console
 from sensor_msgs.msg import CompressedImage
+from waits import scaled
 
 from face_perception import msg, table
 from face_perception.inference import sample_photo
@@ -87,7 +88,7 @@ class Shown:
         return self._file.read_text(errors="replace")
 
     def until(self, condition: Callable[[], Any], timeout: float) -> None:
-        end = time.monotonic() + timeout
+        end = time.monotonic() + scaled(timeout)
         while not condition():
             assert self.popen.poll() is None, self.said
             assert time.monotonic() < end, self.said
@@ -96,7 +97,7 @@ class Shown:
     def interrupt(self) -> int:
         """Ctrl-C; returns the exit code."""
         self.popen.send_signal(signal.SIGINT)
-        return self.popen.wait(30)
+        return self.popen.wait(scaled(30))
 
     def __enter__(self) -> Shown:
         return self
@@ -119,7 +120,7 @@ def up(domain: int, tmp_path: Path) -> Iterator[Any]:
         if one.popen.poll() is None:
             pids = one.pids()
             one.popen.send_signal(signal.SIGINT)
-            assert one.popen.wait(20) == 0, one.log
+            assert one.popen.wait(scaled(20)) == 0, one.log
             for name, pid in pids.items():
                 assert not Path(f"/proc/{pid}").exists(), f"{name} is left behind"
         for pattern in BAD_LOG_PATTERNS:
@@ -352,7 +353,7 @@ def test_pictures_outlive_their_folder(
     watcher = Watcher(pictures=folder)
 
     def until(condition: Callable[[], Any]) -> None:
-        end = time.monotonic() + 30
+        end = time.monotonic() + scaled(30)
         while not condition():
             assert time.monotonic() < end, "waited in vain"
             pictures.publish(jpeg)

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from waits import scaled
 
 from face_perception.avatar import Avatar, FaceState, LipSync, crop_box, soft_mask
 from face_perception.speech import WhisperStream
@@ -48,7 +49,7 @@ class Lips:
 
     def generate(self, latents: FloatArray, audio: FloatArray) -> Image:
         self.entered += 1
-        assert self.free.wait(20)
+        assert self.free.wait(scaled(20))
         if self.broken:
             raise RuntimeError("out of memory")
         steps = audio.reshape(len(audio), 10, 5, 384)[:, 4, 0, 0].round().astype(int)
@@ -92,7 +93,7 @@ class Scene:
         return int(self.sync.render(FaceState())[PLACE][0])
 
     def until(self, condition: Callable[[], bool]) -> None:
-        end = time.monotonic() + 20
+        end = time.monotonic() + scaled(20)
         while not condition():
             assert time.monotonic() < end
             time.sleep(0.002)

@@ -17,6 +17,7 @@ import cv2
 import numpy as np
 import pytest
 import yaml
+from waits import scaled
 
 torch = pytest.importorskip("torch")
 pytest.importorskip("pytorch_lightning")
@@ -475,7 +476,7 @@ def test_its_model_runs_in_the_node(
     start("affect", model="taught", expression_smoothing=0.0)
     heard = peer.listen(msg.ValenceArousalArray, "valence_arousal")
     publisher = peer.publisher(msg.FaceCrops, "face_crops")
-    stamp, end = 1.0, time.monotonic() + 30
+    stamp, end = 1.0, time.monotonic() + scaled(30)
     while not any(m.values for m in heard):
         assert time.monotonic() < end, "nothing came of it"
         stamp += 0.1

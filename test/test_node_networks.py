@@ -17,6 +17,7 @@ from rcl_interfaces.srv import SetParametersAtomically
 from rclpy.context import Context
 from rclpy.executors import SingleThreadedExecutor
 from test_tensorrt_standin import Api, Cudart
+from waits import scaled
 
 from face_perception.inference import cuda, engines, make_variant, tensorrt_backend
 from face_perception.inference.engine_build import Built
@@ -85,7 +86,7 @@ def standin(monkeypatch: pytest.MonkeyPatch) -> threading.Event:
     go = threading.Event()
 
     def build(card: Any, onnx: bytes, folder: Path, *, progress: Any, **_: Any) -> Built:
-        end = time.monotonic() + 20
+        end = time.monotonic() + scaled(20)
         while not go.wait(0.1):
             assert time.monotonic() < end, "nobody let it go on"
             progress(0.0, 0.0)

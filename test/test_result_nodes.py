@@ -11,13 +11,14 @@ import cv2
 import pytest
 from conftest import NodeProcess, Peer
 from diagnostic_msgs.msg import DiagnosticArray
-from face_perception.srv import SetNeutral
 from std_msgs.msg import Header
+from waits import scaled
 
 from face_perception import affect, msg, types
 from face_perception import faces as rooms_faces
 from face_perception.inference import sample_photo
 from face_perception.nodes import messages
+from face_perception.srv import SetNeutral
 
 Start = Callable[..., NodeProcess]
 
@@ -52,7 +53,7 @@ class Tracker:
     def publish_until(
         self, condition: Callable[[], Any], make: Callable[[], Any] | None = None
     ) -> None:
-        end = time.monotonic() + 30
+        end = time.monotonic() + scaled(30)
         while not condition():
             assert time.monotonic() < end, "nothing came of it"
             message = (make or self.message)()

@@ -16,6 +16,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from waits import scaled
 
 from face_perception import paths
 from face_perception.inference import (
@@ -251,7 +252,7 @@ def test_model_of_another_version(cache: Path, cards: Path) -> None:
 @pytest.mark.parametrize("at", ["downloading", "converting", "replacing double.onnx.json"])
 def test_killed_at(cards: Path, at: str) -> None:
     process = start_fetch(at, "os.kill(os.getpid(), signal.SIGKILL)")
-    _, errors = process.communicate(timeout=60)
+    _, errors = process.communicate(timeout=scaled(60))
     assert process.returncode == -signal.SIGKILL, errors
     assert leftovers(), "it was not killed in the middle"
     with pytest.raises(ModelError, match="face-perception models fetch"):
@@ -263,7 +264,7 @@ def test_killed_at(cards: Path, at: str) -> None:
 
 def test_interrupted(cards: Path) -> None:
     process = start_fetch("converting", "os.kill(os.getpid(), signal.SIGINT); time.sleep(60)")
-    _, errors = process.communicate(timeout=60)
+    _, errors = process.communicate(timeout=scaled(60))
     assert "KeyboardInterrupt" in errors
     assert not leftovers()
     assert fetch() == ["double", "picture"]
@@ -280,9 +281,9 @@ def test_two_at_once(cards: Path, tmp_path: Path) -> None:
     wait = (
         f"import time\nwhile not __import__('os').path.exists({str(first_in)!r}): time.sleep(.02)"
     )
-    subprocess.run([sys.executable, "-c", wait], check=True, timeout=60)
+    subprocess.run([sys.executable, "-c", wait], check=True, timeout=scaled(60))
     second = start_fetch("waiting", f"Path({str(second_waits)!r}).touch()")
-    results = [process.communicate(timeout=60) for process in (first, second)]
+    results = [process.communicate(timeout=scaled(60)) for process in (first, second)]
     assert [process.returncode for process in (first, second)] == [0, 0], results
     assert results[0][0].strip() == "['double', 'picture']"
     assert results[1][0].strip() == "[]"

@@ -29,6 +29,7 @@ from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 from sensor_msgs.msg import CompressedImage, Image
 from std_msgs.msg import String
 from std_srvs.srv import Trigger
+from waits import scaled
 
 from face_perception import msg, paths
 from face_perception.faces import load_tracker
@@ -159,6 +160,7 @@ def stamps(found: list[Any]) -> npt.NDArray[np.float64]:
     return np.array([messages.seconds(m.header.stamp) for m in found])
 
 
+@pytest.mark.realtime
 def test_it_says_what_it_is_told_in_time(start: Callable[..., NodeProcess], peer: Peer) -> None:
     start("talking_face", audio_out="none")
     states = latched(peer)
@@ -221,6 +223,7 @@ def test_it_says_what_it_is_told_in_time(start: Callable[..., NodeProcess], peer
     assert found["late chunks"] == "0"
 
 
+@pytest.mark.realtime
 def test_interrupted_stopped_and_killed(start: Callable[..., NodeProcess], peer: Peer) -> None:
     node = start("talking_face", audio_out="none", width=256, height=256)
     states = latched(peer)
@@ -314,6 +317,7 @@ def test_a_clean_up_lets_go_of_the_face(domain: int) -> None:
         context.try_shutdown()
 
 
+@pytest.mark.realtime
 def test_an_interruption_is_seen_within_100_ms(
     start: Callable[..., NodeProcess], peer: Peer
 ) -> None:
@@ -360,6 +364,7 @@ def test_an_interruption_is_seen_within_100_ms(
     print("lips open until", [f"{1e3 * t:.0f} ms" for t in took])
 
 
+@pytest.mark.realtime
 def test_what_is_said_at_once_is_heard_whole(start: Callable[..., NodeProcess], peer: Peer) -> None:
     """Small chunks of a synthesiser faster than real time; its reply after an interruption."""
     node = start("talking_face", audio_out="none", width=128, height=128)
@@ -460,6 +465,7 @@ def test_where_it_cannot_look_is_said_once(start: Callable[..., NodeProcess], pe
     look("b2", lambda: "look_at_face: b2 has no head pose" in node.log)
 
 
+@pytest.mark.realtime
 def test_bad_input_is_said_once_and_does_no_harm(
     start: Callable[..., NodeProcess], peer: Peer
 ) -> None:
@@ -591,11 +597,11 @@ def test_the_page_of_the_node(
         kinds = {1: 0, 2: 0}
         with client.connect(address, origin=f"http://127.0.0.1:{port}") as page:
             speaker.send(samples[: rate // 2], rate)
-            end = time.monotonic() + 20
+            end = time.monotonic() + scaled(20)
             while min(kinds.values()) < 10 or values().get("browsers") != "1":
                 assert time.monotonic() < end, (kinds, values())
                 peer.spin(0.001)
-                kind, number, _ = struct.unpack("<BxxxId", page.recv(timeout=10)[:16])
+                kind, number, _ = struct.unpack("<BxxxId", page.recv(timeout=scaled(10))[:16])
                 kinds[kind] += 1
                 if kind == 1:
                     page.send(str(number))

@@ -18,6 +18,7 @@ from pathlib import Path
 
 import pytest
 import tensorrt_builds
+from waits import scaled
 
 from face_perception import paths
 from face_perception.inference import ModelError, build, catalogue, engines, load, store
@@ -263,7 +264,7 @@ def test_two_processes_build_one_engine(own_cache: Path) -> None:
         "print(len(made), 'waiting for another process that builds the engine' in steps)"
     )
     running = [start(code) for _ in range(2)]
-    results = [process.communicate(timeout=120) for process in running]
+    results = [process.communicate(timeout=scaled(120)) for process in running]
     assert sorted(out.split()[0] for out, _ in results) == ["0", "1"], results
     assert len(list(own_cache.glob("*.engine"))) == 1
     assert not list(own_cache.glob("*.part"))
@@ -286,7 +287,7 @@ def test_interrupted_build_leaves_nothing(own_cache: Path, name: str) -> None:
     else:
         assert done.returncode == -signal.SIGKILL
         assert not list(own_cache.glob("*.engine"))
-    end = time.monotonic() + 30
+    end = time.monotonic() + scaled(30)
     while builders(own_cache):
         assert time.monotonic() < end, "it builds for nobody"
         time.sleep(0.05)
@@ -342,5 +343,5 @@ def start(code: str) -> subprocess.Popen[str]:
 
 def run(code: str) -> subprocess.CompletedProcess[str]:
     process = start(code)
-    out, errors = process.communicate(timeout=120)
+    out, errors = process.communicate(timeout=scaled(120))
     return subprocess.CompletedProcess(code, process.returncode, out, errors)

@@ -2,6 +2,8 @@
 
 import threading
 
+from waits import scaled
+
 from face_perception.nodes.worker import LatestWorker
 
 
@@ -11,18 +13,18 @@ def test_only_the_newest_is_worked_on() -> None:
 
     def work(item: int) -> None:
         begun.set()
-        go.wait(5)
+        go.wait(scaled(5))
         done.append(item)
         if len(done) == 2:
             both.set()
 
     worker = LatestWorker("test", work, lambda error: None)
     assert not worker.put(1)
-    assert begun.wait(5)
+    assert begun.wait(scaled(5))
     assert not worker.put(2)
     assert worker.put(3), "2 was dropped"
     go.set()
-    assert both.wait(5)
+    assert both.wait(scaled(5))
     assert worker.stop()
     assert done == [1, 3]
 
@@ -33,17 +35,17 @@ def test_some_may_wait_in_order() -> None:
 
     def work(item: int) -> None:
         begun.set()
-        go.wait(5)
+        go.wait(scaled(5))
         done.append(item)
         if item == 5:
             all_done.set()
 
     worker = LatestWorker("test", work, lambda error: None, waiting=3)
     assert not worker.put(1)
-    assert begun.wait(5)
+    assert begun.wait(scaled(5))
     assert [worker.put(item) for item in (2, 3, 4, 5)] == [False, False, False, True]
     go.set()
-    assert all_done.wait(5)
+    assert all_done.wait(scaled(5))
     assert worker.stop()
     assert done == [1, 3, 4, 5], "the oldest that waited was dropped"
 
@@ -62,7 +64,7 @@ def test_idle_is_said_once_until_something_comes_again() -> None:
     assert not idle.acquire(timeout=0.3), "nothing has come"
     for _ in range(2):
         worker.put("one")
-        assert idle.acquire(timeout=5)
+        assert idle.acquire(timeout=scaled(5))
         assert not idle.acquire(timeout=0.3)
     assert worker.stop()
     assert said == ["one", "idle"] * 2
@@ -83,8 +85,8 @@ def test_survives_errors() -> None:
 
     worker = LatestWorker("test", work, on_error)
     worker.put(0)
-    assert failed.wait(5)
+    assert failed.wait(scaled(5))
     worker.put(1)
-    assert seen.wait(5)
+    assert seen.wait(scaled(5))
     assert worker.stop()
     assert [str(error) for error in errors] == ["boom"]

@@ -1,0 +1,31 @@
+"""What several pytest-xdist workers share: the first one that needs it builds it."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+
+def built_once(factory: pytest.TempPathFactory, name: str, build: Callable[[Path], Path]) -> Path:
+    """Returns what ``build(folder)`` returned, a path, in whichever worker of this run came first.
+
+    The others wait for it. ``folder`` is new and empty; if an earlier ``build`` raised, the next
+    worker tries again in another folder.
+    """
+    shared = factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        shared = shared.parent  # xdist gives each worker a folder inside the run's own
+    record = shared / f"{name}.json"
+    with (shared / f"{name}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not record.exists():
+            attempts = len(list(shared.glob(f"{name}_[0-9]*")))
+            folder = shared / f"{name}_{attempts}"
+            folder.mkdir()
+            record.write_text(json.dumps(str(build(folder))))
+        return Path(json.loads(record.read_text()))
