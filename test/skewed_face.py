@@ -2,8 +2,8 @@
 
     python3 skewed_face.py SKEW SECONDS
 
-Prints JSON: the frames that were shown, the median and the worst of their offsets from what the
-device truly played at that moment (seconds), and the node's own report.
+Prints JSON: the frames that were shown once the clock had settled, the median and the worst of
+their offsets from what the device truly played at that moment (seconds), and the node's own report.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ from face_perception.speech import read_wav
 
 CHUNK = 0.02
 PAUSE = 1.0
+SETTLED = 5.0  # seconds after which the audio clock knows the device's rate
 PARAMETERS = {"audio_out": "none", "width": 128, "height": 128}
 
 
@@ -83,7 +84,7 @@ def main(skew: float, seconds: float) -> None:
 
     def measured(pacer: FramePacer, number: int, now: float) -> bool:
         shown = show(pacer, number, now)
-        if shown and FirstWord.said is not None:
+        if shown and FirstWord.said is not None and now > FirstWord.said[0] + SETTLED:
             offsets.append(number / pacer.fps - truly_played(now))
         return shown
 

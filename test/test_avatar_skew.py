@@ -1,5 +1,8 @@
-"""Three real minutes of speech through the real node, on devices whose crystals are half a percent
-off: no frame is out of time. Both at once, and small, so that it costs three minutes of waiting.
+"""Speech through the real node in real time, on devices whose crystals are 2 % off: every frame is
+in time. In 25 s such a device drifts by 0.5 s, twelve times the error that is allowed.
+
+test_avatar_clock.py has true crystals (0.5 % off) over three and ten minutes, in simulated time.
+Both devices run at once, with small pictures, so that this costs only one wait.
 """
 
 from __future__ import annotations
@@ -11,14 +14,16 @@ import sys
 from pathlib import Path
 
 import pytest
+from waits import scaled
 
 from face_perception.graph import merged_environment
 
-SECONDS = 180
-SKEWS = (0.005, -0.005)
+SECONDS = 25
+SKEWS = (0.02, -0.02)
 
 
-def test_three_minutes_on_skewed_devices(domain: int, tmp_path: Path) -> None:
+@pytest.mark.realtime
+def test_frames_are_in_time_on_skewed_devices(domain: int, tmp_path: Path) -> None:
     running = []
     for number, skew in enumerate(SKEWS):
         # Both are in the test's domain, each in a namespace of its own.
@@ -34,7 +39,7 @@ def test_three_minutes_on_skewed_devices(domain: int, tmp_path: Path) -> None:
             )
         )
     try:
-        said = [process.communicate(timeout=SECONDS + 90)[0] for process in running]
+        said = [process.communicate(timeout=SECONDS + scaled(90))[0] for process in running]
     finally:
         for process in running:
             process.kill()
