@@ -1,6 +1,7 @@
 """Model cards and the cache: what is damaged is noticed, what is interrupted leaves nothing half.
 
-Wheels are tiny ones made here; pip gets them through PIP_FIND_LINKS.
+Wheels are tiny ones made here. Tests with the fixture ``with_pip`` get them with pip, through
+PIP_FIND_LINKS; the others, for speed, without it.
 """
 
 from __future__ import annotations
@@ -31,6 +32,7 @@ from face_perception.inference import (
 from face_perception.inference.catalogue import find
 from face_perception.inference.graph import Graph
 
+DOWNLOAD = store._download
 PHOTO, WEIGHTS = b"photograph" * 1000, b"weights" * 1000
 
 
@@ -75,8 +77,9 @@ import os, signal, sys, time
 from pathlib import Path
 from face_perception import paths
 paths.resource = lambda relative: Path(os.environ["CARDS"])
-from face_perception.inference import ModelError, fetch, recipes
+from face_perception.inference import ModelError, fetch, recipes, store
 import test_store
+store._download = lambda *_: Path(os.environ["WHEEL"])
 recipes.RECIPES["expression"] = test_store.doubled
 at, action = os.environ["AT"], os.environ["ACTION"]
 def act(step):
@@ -93,14 +96,15 @@ print(fetch(progress=lambda name, step: act(step)))
 
 @pytest.fixture
 def cards(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder of two cards, whose wheel pip finds, and an empty cache."""
+    """A folder of two cards, whose wheel is there without pip, and an empty cache."""
     folder = tmp_path / "cards"
     folder.mkdir()
     (folder / "picture.yaml").write_text(PHOTO_CARD)
     (folder / "double.yaml").write_text(MODEL_CARD)
     wheels = tmp_path / "wheels"
     wheels.mkdir()
-    with zipfile.ZipFile(wheels / "tiny_wheel-1.0-py3-none-any.whl", "w") as wheel:
+    path = wheels / "tiny_wheel-1.0-py3-none-any.whl"
+    with zipfile.ZipFile(path, "w") as wheel:
         wheel.writestr("tiny/picture.png", PHOTO)
         wheel.writestr("tiny/weights.bin", WEIGHTS)
         info = "tiny_wheel-1.0.dist-info"
@@ -111,8 +115,8 @@ def cards(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
             f"{info}/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
         )
         wheel.writestr(f"{info}/RECORD", "")
-    monkeypatch.setenv("PIP_NO_INDEX", "1")
-    monkeypatch.setenv("PIP_FIND_LINKS", str(wheels))
+    monkeypatch.setenv("WHEEL", str(path))
+    monkeypatch.setattr(store, "_download", lambda package, version, folder: path)
     monkeypatch.setenv("FACE_PERCEPTION_MODELS", str(tmp_path / "cache"))
     monkeypatch.setenv("CARDS", str(folder))
     monkeypatch.setattr(paths, "resource", lambda relative: folder)
@@ -123,10 +127,16 @@ def cards(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.fixture
-def cache(cards: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The same, fetched; without pip, which takes its time."""
-    wheel = next((cards.parent / "wheels").iterdir())
-    monkeypatch.setattr(store, "_download", lambda package, version, folder: wheel)
+def with_pip(cards: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Lets pip get the wheel, which takes a second."""
+    monkeypatch.setattr(store, "_download", DOWNLOAD)
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    monkeypatch.setenv("PIP_FIND_LINKS", str(cards.parent / "wheels"))
+
+
+@pytest.fixture
+def cache(cards: Path) -> Path:
+    """The cards' files, fetched; the folder that they are in."""
     fetch()
     return paths.models_dir()
 
@@ -149,7 +159,7 @@ def leftovers() -> list[Path]:
     return list(paths.models_dir().glob(".fetch-*"))
 
 
-def test_fetch_brings_what_is_missing(cards: Path) -> None:
+def test_fetch_brings_what_is_missing(cards: Path, with_pip: None) -> None:
     steps: list[tuple[str, str]] = []
     assert [bool(check.problem) for check in verify()] == [True, True]
     assert fetch(progress=lambda name, step: steps.append((name, step))) == ["double", "picture"]
@@ -290,7 +300,7 @@ def test_two_at_once(cards: Path, tmp_path: Path) -> None:
     assert [check.problem for check in verify()] == ["", ""]
 
 
-def test_no_network(cards: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_no_network(with_pip: None, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("PIP_FIND_LINKS", str(tmp_path))
     with pytest.raises(
         ModelError, match=r"pip could not download tiny-wheel==1\.0: ERROR.*network"
@@ -299,7 +309,7 @@ def test_no_network(cards: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
     assert not leftovers()
 
 
-def test_no_pip(cards: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_no_pip(with_pip: None, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     bare = tmp_path / "python"
     bare.write_text("#!/bin/sh\necho 'python: No module named pip' >&2\nexit 1\n")
     bare.chmod(0o755)
