@@ -93,7 +93,9 @@ def corrected(correction: Correction, estimates: FloatArray, lids: FloatArray) -
 
 
 def geometric(random: np.random.Generator, people: int) -> None:
-    print(f"\nthe geometric estimator, {people} people, looks up to 15 deg sideways, 10 up and down")
+    print(
+        f"\nthe geometric estimator, {people} people, looks up to 15 deg sideways, 10 up and down"
+    )
     print("| targets | before | after | promised | refused | lids used |")
     print("|---|---|---|---|---|---|")
     for targets in (LENS, FIVE):

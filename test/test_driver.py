@@ -18,6 +18,7 @@ from lifecycle_msgs.msg import Transition
 from lifecycle_msgs.srv import ChangeState, GetState
 from rcl_interfaces.msg import Parameter, ParameterType, ParameterValue
 from rcl_interfaces.srv import DescribeParameters, SetParametersAtomically
+from segments import locks_of, segment_of
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from waits import scaled
 
@@ -276,15 +277,11 @@ def test_a_node_that_ends_leaves_nothing_in_shared_memory(
     start: Start, picture: Path, number: signal.Signals
 ) -> None:
     """Fast DDS's segment is 35 MB, and stays where a process does not end its participant."""
-
-    def segments() -> set[str]:
-        return {p.name for p in Path("/dev/shm").glob("fast*_????????????????")}
-
-    before = segments()
     node = start("camera", source=str(picture))
     node.wait_for_log("active")
-    during = segments() - before
-    assert during
+    locks = locks_of(node.popen.pid)
+    files = locks | {segment_of(lock) for lock in locks}
+    assert any(file.exists() for file in files - locks)
     node.popen.send_signal(number)
     assert node.popen.wait(scaled(20)) == 0
-    assert not during & segments()
+    assert not [file for file in files if file.exists()]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import io
 import json
 import math
@@ -24,6 +23,7 @@ import rclpy
 from conftest import BAD_LOG_PATTERNS, Peer
 from diagnostic_msgs.msg import DiagnosticArray
 from rich.console import Console
+from segments import locks_of, segment_of
 from sensor_msgs.msg import CompressedImage
 from waits import scaled
 
@@ -31,7 +31,6 @@ from face_perception import msg, table
 from face_perception.inference import sample_photo
 from face_perception.nodes import images, messages
 from face_perception.nodes.watch import Watcher
-from face_perception.shared_memory import remove_orphans
 from face_perception.table import View
 
 CLI = [sys.executable, "-c", "from face_perception.cli import main; raise SystemExit(main())"]
@@ -144,16 +143,6 @@ def listen_all(peer: Peer) -> dict[str, list[Any]]:
     return {topic: peer.listen(kind, topic) for topic, kind in RESULTS.items()}
 
 
-def is_free(lock: Path) -> bool:
-    """Whether no process holds a lock file of Fast DDS."""
-    with open(lock, "rb") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return False
-        return True
-
-
 def full(heard: dict[str, list[Any]], people: int = 2) -> bool:
     return all(
         messages_ and len(messages.listed(messages_[-1])) == people for messages_ in heard.values()
@@ -213,10 +202,10 @@ def test_pictures_in_values_out(up: Any, peer: Peer, group_photo: Path) -> None:
 
 
 def test_kill_one_and_the_others_go_on(up: Any, peer: Peer, group_photo: Path) -> None:
-    remove_orphans(older_than=0.0)
     graph = up("--camera", str(group_photo))
     heard = listen_all(peer)
     peer.until(lambda: full(heard), timeout=60)
+    locks: set[Path] = set()
     for victim, its_topics in (
         ("gaze", {"gaze"}),
         ("affect", {"action_units", "expressions", "valence_arousal"}),
@@ -225,6 +214,9 @@ def test_kill_one_and_the_others_go_on(up: Any, peer: Peer, group_photo: Path) -
         ("camera", set(RESULTS)),
     ):
         pid = graph.pids()[victim]
+        owned = locks_of(pid)
+        assert owned, "no shared memory to leave behind"
+        locks |= owned
         os.kill(pid, signal.SIGKILL)
         peer.until(lambda p=pid: not Path(f"/proc/{p}/exe").exists())
         killed = time.monotonic()
@@ -244,8 +236,8 @@ def test_kill_one_and_the_others_go_on(up: Any, peer: Peer, group_photo: Path) -
         print(f"{victim}: whole again {time.monotonic() - killed:.1f} s after kill -9")
     assert graph.log.count("starting it again") == 5
     # Nor is what the dead had in shared memory left behind.
-    orphans = [lock for lock in Path("/dev/shm").glob("fast*_????????????????_el") if is_free(lock)]
-    assert orphans == []
+    files = locks | {segment_of(lock) for lock in locks}
+    assert [file for file in files if file.exists()] == []
 
 
 def test_attention_falls_back_to_the_head(up: Any, peer: Peer, group_photo: Path) -> None:
