@@ -6,6 +6,7 @@ import re
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -114,6 +115,7 @@ def test_recovers_when_what_was_missing_appears(
     start: Start, peer: Peer, picture: Path, tmp_path: Path
 ) -> None:
     late = tmp_path / "late.png"
+    begin = time.monotonic()
     node = start("camera", source=str(late))
     node.wait_for_log("there is no such file or device")
     diagnostics = peer.listen(DiagnosticArray, "/diagnostics")
@@ -124,7 +126,9 @@ def test_recovers_when_what_was_missing_appears(
     late.write_bytes(picture.read_bytes())
     raw = peer.listen(Image, "image")
     peer.until(lambda: raw)
-    assert node.log.count("there is no such file") == 1, "said once in a while, not at each try"
+    # Each try, every 2 s, would say it; it is said every 10 s.
+    most = 1 + (time.monotonic() - begin) // 10
+    assert 1 <= node.log.count("there is no such file") <= most
 
 
 def test_a_device_may_be_a_number(start: Start) -> None:
