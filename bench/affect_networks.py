@@ -27,13 +27,13 @@ from face_perception.inference import Made
 from face_perception.inference.measure import time_in_turns
 from face_perception.inference.onnxruntime_backend import session_options
 from face_perception.inference.precision import to_fp16, to_int8
-from face_perception.networks.checkpoints import load_into, read_checkpoint
-from face_perception.networks.mimamo import TwoStream
-from face_perception.networks.mimamo_export import made_of_appearance, made_of_two_stream
-from face_perception.networks.multitask import HEADS, Multitask, RecurrentMultitask
-from face_perception.networks.multitask_export import made_of_cnn, made_over_time
-from face_perception.networks.resnet50_ferplus import CLASSES, ResNet50FERPlus, WithMean
-from face_perception.networks.sample_faces import sample_faces
+from face_perception.learning.checkpoint_files import load_into, read_checkpoint
+from face_perception.learning.mimamo.export import made_of_appearance, made_of_two_stream
+from face_perception.learning.mimamo.network import TwoStream
+from face_perception.learning.multitask.export import made_of_cnn, made_over_time
+from face_perception.learning.multitask.network import HEADS, Multitask, RecurrentMultitask
+from face_perception.learning.resnet50_ferplus import CLASSES, ResNet50FERPlus, WithMean
+from face_perception.learning.sample_faces import sample_faces
 
 Inputs = dict[str, np.ndarray]
 

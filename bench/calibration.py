@@ -29,7 +29,11 @@ from face_perception.gaze import (
 from face_perception.gaze.lids import LidCue
 from face_perception.gaze.prior import NETWORK_PRIOR
 from face_perception.gaze_target import LookError
-from face_perception.synthesis import GazePeople, GazeSamples, gaze_samples
+from face_perception.learning.synthesis.calibration_samples import (
+    GazePeople,
+    GazeSamples,
+    gaze_samples,
+)
 from face_perception.types import FloatArray
 
 LIMIT_DEG = 1.1

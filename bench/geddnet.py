@@ -26,15 +26,16 @@ import torch
 from face_perception.inference import install, load, make_variant, store
 from face_perception.inference.onnxruntime_backend import OnnxRuntime
 from face_perception.inference.variants import find_variant
-from face_perception.networks import import_dilated_net, import_geddnet
-from face_perception.networks.batch_renorm import BatchRenorm
-from face_perception.networks.dilated_net import dilated_net
-from face_perception.networks.gaze_import import GazeSystem
-from face_perception.networks.geddnet import GEDDnet, initialise
-from face_perception.networks.geddnet_export import inputs_of
-from face_perception.networks.geddnet_samples import sample_inputs
-from face_perception.networks.geddnet_variables import write_variables
-from face_perception.networks.tensorflow_checkpoint import read
+from face_perception.learning.dilated_net import checkpoint as import_dilated_net
+from face_perception.learning.dilated_net.network import dilated_net
+from face_perception.learning.geddnet import checkpoint as import_geddnet
+from face_perception.learning.geddnet.batch_renorm import BatchRenorm
+from face_perception.learning.geddnet.export import inputs_of
+from face_perception.learning.geddnet.network import GEDDnet, initialise
+from face_perception.learning.geddnet.reference_inputs import sample_inputs
+from face_perception.learning.geddnet.system_import import GazeSystem
+from face_perception.learning.geddnet.variables import write_variables
+from face_perception.learning.tensorflow_checkpoint import read
 
 # What is imported, and how a network of it without weights is made.
 SYSTEMS: dict[str, tuple[GazeSystem, Callable[[], GEDDnet]]] = {

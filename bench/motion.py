@@ -30,11 +30,11 @@ from face_perception.inference import Made, Model, install
 from face_perception.inference.measure import Times, time_in_turns
 from face_perception.inference.onnxruntime_backend import OnnxRuntime
 from face_perception.inference.precision import to_int8
+from face_perception.learning.mimamo.export import made_of_appearance, made_of_two_stream
+from face_perception.learning.mimamo.network import TwoStream
+from face_perception.learning.mimamo.stream_export import in_two_parts
+from face_perception.learning.resnet50_ferplus import CLASSES, ResNet50FERPlus, WithMean
 from face_perception.motion.images import appearance_image, gray_image
-from face_perception.networks.mimamo import TwoStream
-from face_perception.networks.mimamo_export import made_of_appearance, made_of_two_stream
-from face_perception.networks.mimamo_stream import in_two_parts
-from face_perception.networks.resnet50_ferplus import CLASSES, ResNet50FERPlus, WithMean
 from face_perception.types import Camera, FaceCrop, Frame
 
 CLIP = Path(__file__).resolve().parent.parent / "test" / "data" / "yongen.mp4"

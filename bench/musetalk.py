@@ -55,7 +55,8 @@ def measure(golden: Path, turns: int, of_diffusers: bool) -> dict[str, Any]:
     from face_perception.inference import ModelError, find, load, make_variant
     from face_perception.inference.onnxruntime_backend import OnnxRuntime
     from face_perception.inference.variants import find_variant
-    from face_perception.networks import musetalk_unet, musetalk_vae
+    from face_perception.learning.musetalk import autoencoder as musetalk_vae
+    from face_perception.learning.musetalk import unet as musetalk_unet
 
     torch.set_num_threads(THREADS)
     torch.set_grad_enabled(False)
@@ -152,9 +153,11 @@ def networks(weights: Any, latents: np.ndarray, audio: np.ndarray) -> tuple[Any,
 
     from face_perception import paths
     from face_perception.inference import install
-    from face_perception.networks import import_musetalk, musetalk_decoders, musetalk_unet
-    from face_perception.networks.musetalk_files import filled
-    from face_perception.networks.musetalk_vae import Autoencoder
+    from face_perception.learning.musetalk import checkpoint as import_musetalk
+    from face_perception.learning.musetalk import decoders as musetalk_decoders
+    from face_perception.learning.musetalk import unet as musetalk_unet
+    from face_perception.learning.musetalk.autoencoder import Autoencoder
+    from face_perception.learning.musetalk.checkpoint_files import filled
 
     folder = paths.models_dir()
     folder.mkdir(parents=True, exist_ok=True)
@@ -190,7 +193,8 @@ def diffusers_networks(golden: Path, unet: Any, autoencoder: Any) -> tuple[Any, 
     import diffusers
     import torch
 
-    from face_perception.networks import musetalk_unet, musetalk_vae
+    from face_perception.learning.musetalk import autoencoder as musetalk_vae
+    from face_perception.learning.musetalk import unet as musetalk_unet
 
     def made(kind: Any, path: Path, state: dict[str, Any]) -> Any:
         config = json.loads(path.read_text())

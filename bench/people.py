@@ -17,7 +17,7 @@ for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
 os.environ.setdefault("OPENCV_LOG_LEVEL", "SILENT")
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from bench.accuracy.command import main  # noqa: E402 (libraries read the variables above when they load)
+from bench.accuracy.command import main
 
 if __name__ == "__main__":
     raise SystemExit(main())

@@ -12,9 +12,9 @@ import numpy as np
 import torch
 from torch import nn
 
-from face_perception.networks.mimamo import TwoStream
-from face_perception.networks.multitask import Multitask, RecurrentMultitask
-from face_perception.networks.resnet50_ferplus import CLASSES, ResNet50FERPlus
+from face_perception.learning.mimamo.network import TwoStream
+from face_perception.learning.multitask.network import Multitask, RecurrentMultitask
+from face_perception.learning.resnet50_ferplus import CLASSES, ResNet50FERPlus
 
 State = dict[str, np.ndarray]
 

@@ -10,8 +10,8 @@ from types import ModuleType
 import numpy as np
 import torch
 
-from face_perception.networks.batch_renorm import BatchRenorm
-from face_perception.networks.geddnet import GEDDnet
+from face_perception.learning.geddnet.batch_renorm import BatchRenorm
+from face_perception.learning.geddnet.network import GEDDnet
 
 Arrays = dict[str, np.ndarray]
 INPUTS = {"face": "face_u8", "left_eye": "left_u8", "right_eye": "right_u8"}

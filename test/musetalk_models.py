@@ -14,14 +14,12 @@ from face_perception.inference import install
 
 torch = pytest.importorskip("torch")
 
-from face_perception.networks import (  # noqa: E402
-    diffusion,
-    import_musetalk,
-    musetalk_decoders,
-    musetalk_unet,
-    musetalk_vae,
-    whisper_encoder,
-)
+from face_perception.learning.musetalk import autoencoder as musetalk_vae
+from face_perception.learning.musetalk import checkpoint as import_musetalk
+from face_perception.learning.musetalk import decoders as musetalk_decoders
+from face_perception.learning.musetalk import diffusion_blocks as diffusion
+from face_perception.learning.musetalk import unet as musetalk_unet
+from face_perception.learning.musetalk import whisper_encoder
 
 
 def install_narrow(folder: Path, *, seed: int = 0) -> Path:

@@ -13,16 +13,12 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from affect_goldens import random_network  # noqa: E402
+from affect_goldens import random_network
 
-from face_perception import cli  # noqa: E402
-from face_perception.networks.checkpoints import (  # noqa: E402
-    CheckpointError,
-    load_into,
-    read_checkpoint,
-)
-from face_perception.networks.import_mimamo import UNUSED  # noqa: E402
-from face_perception.networks.mimamo import TwoStream  # noqa: E402
+from face_perception import cli
+from face_perception.learning.checkpoint_files import CheckpointError, load_into, read_checkpoint
+from face_perception.learning.mimamo.checkpoint import UNUSED
+from face_perception.learning.mimamo.network import TwoStream
 
 State = dict[str, Any]
 

@@ -17,7 +17,7 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from affect_goldens import (  # noqa: E402
+from affect_goldens import (
     NETWORKS,
     published_face,
     random_network,
@@ -25,27 +25,19 @@ from affect_goldens import (  # noqa: E402
     tensors,
 )
 
-from face_perception import cli  # noqa: E402
-from face_perception.inference import (  # noqa: E402
-    Card,
-    Model,
-    find,
-    load,
-    make_variant,
-    read_captured,
-    store,
-)
-from face_perception.networks import multitask_export  # noqa: E402
-from face_perception.networks.mimamo import TwoStream  # noqa: E402
-from face_perception.networks.multitask import (  # noqa: E402
+from face_perception import cli
+from face_perception.inference import Card, Model, find, load, make_variant, read_captured, store
+from face_perception.learning.mimamo.network import TwoStream
+from face_perception.learning.multitask import export as multitask_export
+from face_perception.learning.multitask.network import (
     HEADS,
     Multitask,
     RecurrentMultitask,
     average_logits,
     average_probabilities,
 )
-from face_perception.networks.resnet50_ferplus import MEAN, ResNet50FERPlus  # noqa: E402
-from face_perception.types import EXPRESSIONS  # noqa: E402
+from face_perception.learning.resnet50_ferplus import MEAN, ResNet50FERPlus
+from face_perception.types import EXPRESSIONS
 
 # The published tolerances of the goldens.
 LOGITS, POOLED, TWO_STREAM = 2e-5, 1e-4, 1e-5

@@ -69,7 +69,7 @@ def test_the_tiny_decoder_is_added_to_what_was_imported(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    from face_perception.networks.musetalk_decoders import TinyDecoder
+    from face_perception.learning.musetalk.decoders import TinyDecoder
 
     monkeypatch.setattr(TinyDecoder, "CHANNELS", 8)
     file = narrow_models.parent / "files" / "tiny.pth"

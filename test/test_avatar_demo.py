@@ -17,8 +17,8 @@ import numpy as np
 import pytest
 from waits import scaled
 
-from face_perception.avatar import FilmError, write_film
 from face_perception.commands.avatar_demo import spoken
+from face_perception.media import FilmError, write_film
 from face_perception.nodes.avatar_demo import last_error
 
 av = pytest.importorskip("av")

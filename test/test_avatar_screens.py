@@ -17,7 +17,7 @@ from face_perception.avatar import NoDisplay, Shown, WebError, WebScreen, Window
 from face_perception.avatar.web import FRAME, LARGEST_MESSAGE, SOUND, may_watch
 
 websockets_client = pytest.importorskip("websockets.sync.client")
-from websockets.exceptions import ConnectionClosed, InvalidStatus  # noqa: E402
+from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 NAME = socket.gethostname().lower()
 

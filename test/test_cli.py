@@ -23,10 +23,10 @@ import pytest
 from waits import scaled
 
 from face_perception import cli, results
-from face_perception.clips import Clip
 from face_perception.inference import sample_photo
+from face_perception.media import PHOTOS, SampleScene
+from face_perception.media.clips import Clip
 from face_perception.results import Result
-from face_perception.synthesis import PHOTOS, SampleScene
 from face_perception.types import (
     BLENDSHAPES,
     EXPRESSIONS,

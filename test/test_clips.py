@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 import pytest
 
-from face_perception.clips import Clip, Drawing, load_camera
+from face_perception.media.clips import Clip, Drawing, load_camera
 from face_perception.types import Camera
 
 CALIBRATION = """

@@ -21,7 +21,12 @@ from face_perception.gaze import (
 from face_perception.gaze.lids import LidCue
 from face_perception.gaze.prior import NETWORK_PRIOR
 from face_perception.gaze.robust import repetition
-from face_perception.synthesis import GazePeople, GazePerson, GazeSamples, gaze_samples
+from face_perception.learning.synthesis.calibration_samples import (
+    GazePeople,
+    GazePerson,
+    GazeSamples,
+    gaze_samples,
+)
 from face_perception.types import FloatArray
 
 DEG = math.radians(1)

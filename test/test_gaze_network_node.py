@@ -171,9 +171,9 @@ def test_the_published_networks(
 
 def test_a_network_that_was_trained_here(start: Start, camera: Camera, tmp_path: Path) -> None:
     pytest.importorskip("pytorch_lightning")
-    from face_perception.synthesis import GazeFaces, gaze_faces
-    from face_perception.training import geddnet_recipe as recipes
-    from face_perception.training.recipe import GazeRecipe
+    from face_perception.learning.geddnet import recipe as recipes
+    from face_perception.learning.recipe import GazeRecipe
+    from face_perception.learning.synthesis.gaze_crops import GazeFaces, gaze_faces
 
     drawn = gaze_faces(3, 4, seed=0)
     recipe = GazeRecipe(width=0.03125, epochs=2, batch=6, people=3, images=4)

@@ -12,13 +12,13 @@ pytest.importorskip("pytorch_lightning")
 
 from face_perception.faces import FaceTracker, load_tracker
 from face_perception.gaze import GeometricGaze
-from face_perception.synthesis import (
+from face_perception.learning.claims import gaze_comparison as beside
+from face_perception.learning.synthesis.gaze_crops import gaze_faces
+from face_perception.learning.synthesis.gaze_pictures import (
     drawn_pictures,
-    gaze_faces,
     photographs,
     turned_photographs,
 )
-from face_perception.training import gaze_beside as beside
 
 
 @pytest.fixture(scope="module")

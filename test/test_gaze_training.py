@@ -18,14 +18,15 @@ pytest.importorskip("torch")
 pytest.importorskip("pytorch_lightning")
 import torch
 
-from face_perception import dataset
 from face_perception.cli import main
 from face_perception.inference import find, load
-from face_perception.synthesis import GazeFaces, gaze_faces
-from face_perception.training import claims, geddnet_claims
-from face_perception.training import geddnet_recipe as recipes
-from face_perception.training.lightning_base import EpochOrder
-from face_perception.training.recipe import GazeRecipe, read_recipe
+from face_perception.learning.claims import geddnet as geddnet_claims
+from face_perception.learning.claims import table as claims
+from face_perception.learning.data import dataset
+from face_perception.learning.geddnet import recipe as recipes
+from face_perception.learning.lightning_base import EpochOrder
+from face_perception.learning.recipe import GazeRecipe, read_recipe
+from face_perception.learning.synthesis.gaze_crops import GazeFaces, gaze_faces
 
 TINY = GazeRecipe(width=0.03125, epochs=2, batch=6, people=4, images=3, dropout=0.2)
 

@@ -9,22 +9,13 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from geddnet_weights import Arrays, goldens, inputs, lively, variables  # noqa: E402
+from geddnet_weights import Arrays, goldens, inputs, lively, variables
 
-from face_perception.networks.batch_renorm import BatchRenorm  # noqa: E402
-from face_perception.networks.dilated_net import dilated_net  # noqa: E402
-from face_perception.networks.geddnet import (  # noqa: E402
-    EYE_SIZE,
-    FACE_SIZE,
-    GEDDnet,
-    initialise,
-)
-from face_perception.networks.geddnet_loss import loss  # noqa: E402
-from face_perception.networks.geddnet_variables import (  # noqa: E402
-    names,
-    read_variables,
-    write_variables,
-)
+from face_perception.learning.dilated_net.network import dilated_net
+from face_perception.learning.geddnet.batch_renorm import BatchRenorm
+from face_perception.learning.geddnet.loss import loss
+from face_perception.learning.geddnet.network import EYE_SIZE, FACE_SIZE, GEDDnet, initialise
+from face_perception.learning.geddnet.variables import names, read_variables, write_variables
 
 MOVED = ("face.f_conv2_3", "eye.e_conv2_3", "combine.c_fc2")
 STATISTICS = ("moving_mean", "moving_variance", "moving_stddev", "renorm_mean", "renorm_stddev")

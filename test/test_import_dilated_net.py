@@ -16,13 +16,13 @@ from faces_scene import frame, photo
 
 torch = pytest.importorskip("torch")
 
-import tensorrt_builds  # noqa: E402
-from geddnet_weights import lively  # noqa: E402
+import tensorrt_builds
+from geddnet_weights import lively
 
-from face_perception import cli, faces, geometry  # noqa: E402
-from face_perception.gaze import GeddnetGaze, normalise, to_angles  # noqa: E402
-from face_perception.gaze.normalised import normalised_rotation  # noqa: E402
-from face_perception.inference import (  # noqa: E402
+from face_perception import cli, faces, geometry
+from face_perception.gaze import GeddnetGaze, normalise, to_angles
+from face_perception.gaze.normalised import normalised_rotation
+from face_perception.inference import (
     ModelError,
     find,
     load,
@@ -30,14 +30,15 @@ from face_perception.inference import (  # noqa: E402
     read_captured,
     variant_of,
 )
-from face_perception.networks import import_dilated_net, import_geddnet  # noqa: E402
-from face_perception.networks.dilated_net import dilated_net, read_variables  # noqa: E402
-from face_perception.networks.gaze_import import TOLERANCE, GazeSystem  # noqa: E402
-from face_perception.networks.geddnet import GEDDnet  # noqa: E402
-from face_perception.networks.geddnet_export import Folded, export  # noqa: E402
-from face_perception.networks.geddnet_samples import sample_inputs  # noqa: E402
-from face_perception.networks.geddnet_variables import write_variables  # noqa: E402
-from face_perception.perception import Perception  # noqa: E402
+from face_perception.learning.dilated_net import checkpoint as import_dilated_net
+from face_perception.learning.dilated_net.network import dilated_net, read_variables
+from face_perception.learning.geddnet import checkpoint as import_geddnet
+from face_perception.learning.geddnet.export import Folded, export
+from face_perception.learning.geddnet.network import GEDDnet
+from face_perception.learning.geddnet.reference_inputs import sample_inputs
+from face_perception.learning.geddnet.system_import import TOLERANCE, GazeSystem
+from face_perception.learning.geddnet.variables import write_variables
+from face_perception.perception import Perception
 
 EYES = ("left_eye", "right_eye")
 

@@ -16,11 +16,11 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-import tensorrt_builds  # noqa: E402
-from geddnet_weights import goldens, inputs, lively, variables  # noqa: E402
+import tensorrt_builds
+from geddnet_weights import goldens, inputs, lively, variables
 
-from face_perception import cli, paths  # noqa: E402
-from face_perception.inference import (  # noqa: E402
+from face_perception import cli, paths
+from face_perception.inference import (
     Made,
     ModelError,
     find,
@@ -29,11 +29,11 @@ from face_perception.inference import (  # noqa: E402
     read_captured,
     store,
 )
-from face_perception.networks import import_geddnet  # noqa: E402
-from face_perception.networks.geddnet import GEDDnet  # noqa: E402
-from face_perception.networks.geddnet_export import Folded, export  # noqa: E402
-from face_perception.networks.geddnet_samples import sample_inputs  # noqa: E402
-from face_perception.networks.geddnet_variables import write_variables  # noqa: E402
+from face_perception.learning.geddnet import checkpoint as import_geddnet
+from face_perception.learning.geddnet.export import Folded, export
+from face_perception.learning.geddnet.network import GEDDnet
+from face_perception.learning.geddnet.reference_inputs import sample_inputs
+from face_perception.learning.geddnet.variables import write_variables
 
 PHOTOGRAPHS = ("astronaut.png", "grace_hopper.jpg")
 

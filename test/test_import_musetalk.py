@@ -21,20 +21,18 @@ from face_perception.speech import features_of, log_mel
 torch = pytest.importorskip("torch")
 safetensors = pytest.importorskip("safetensors.torch")
 
-from face_perception.networks import (  # noqa: E402
-    import_musetalk,
-    musetalk_unet,
-    musetalk_vae,
-    whisper_encoder,
-)
-from face_perception.networks.musetalk_files import (  # noqa: E402
+from face_perception.learning.musetalk import autoencoder as musetalk_vae
+from face_perception.learning.musetalk import checkpoint as import_musetalk
+from face_perception.learning.musetalk import unet as musetalk_unet
+from face_perception.learning.musetalk import whisper_encoder
+from face_perception.learning.musetalk.checkpoint_files import (
     check_file,
     filled,
     read_state,
     vae_names,
     whisper_names,
 )
-from face_perception.networks.onnx_stream import to_onnx_streamed  # noqa: E402
+from face_perception.learning.onnx_large_export import to_onnx_streamed
 
 Golden = dict[str, np.ndarray]
 

@@ -228,7 +228,6 @@ def test_import_without_torch_says_what_to_install(
         raise ModuleNotFoundError("No module named 'torch'", name="torch")
 
     monkeypatch.setattr(importing.importlib, "import_module", missing)
-    monkeypatch.setattr(importing, "_is_there", lambda system: True)
     assert cli.main(["import", "geddnet", "x.npz"]) == 1
     assert "importing geddnet needs torch: pip install torch==" in capsys.readouterr().err
 

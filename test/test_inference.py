@@ -19,11 +19,11 @@ import numpy as np
 import pytest
 import tflite
 
-from face_perception.affect import BLENDSHAPES, BlendshapesNet
+from face_perception.affect import BlendshapesNet
 from face_perception.inference import ModelError, catalogue, load, sample_photo, verify
 from face_perception.inference.recipes import RECIPES
 from face_perception.inference.tflite import UnsupportedModel
-from face_perception.types import EXPRESSIONS, Face, Roi
+from face_perception.types import BLENDSHAPES, EXPRESSIONS, Face, Roi
 
 REFERENCE = Path(__file__).parent / "data" / "inference.npz"
 

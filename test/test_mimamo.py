@@ -263,7 +263,7 @@ def published(
 ) -> Iterator[dict[str, NDArray[np.generic]]]:
     """The real networks with the goldens' weights, through the real import."""
     pytest.importorskip("torch")
-    importing = pytest.importorskip("face_perception.networks.import_mimamo")
+    importing = pytest.importorskip("face_perception.learning.mimamo.checkpoint")
     import argparse
     import runpy
 
@@ -303,9 +303,9 @@ def test_published_batch_of_both_clips(published: dict[str, Array]) -> None:
     stand where they overlap.
     """
     torch = pytest.importorskip("torch")
-    from face_perception.networks.checkpoints import load_into, read_checkpoint
-    from face_perception.networks.import_mimamo import UNUSED
-    from face_perception.networks.mimamo import TwoStream
+    from face_perception.learning.checkpoint_files import load_into, read_checkpoint
+    from face_perception.learning.mimamo.checkpoint import UNUSED
+    from face_perception.learning.mimamo.network import TwoStream
 
     frames = published["e2e_frames_u8"]
     moving = motion.phases(np.stack([motion.gray_image(frame) for frame in frames]))

@@ -11,17 +11,16 @@ import numpy as np
 import pytest
 from conftest import NodeProcess, Peer
 
-from face_perception.synthesis import (
-    SENTENCES,
+from face_perception.learning.synthesis.espeak import (
     SPEECH_RATE,
     Phone,
     Request,
     SpeechError,
-    articulation,
-    loudness,
-    recorded,
     speak,
 )
+from face_perception.learning.synthesis.room_acoustics import recorded
+from face_perception.learning.synthesis.sentences import SENTENCES
+from face_perception.learning.synthesis.visemes import articulation, loudness
 
 SAID = Request("My puppy, Bob, may come home.", "en-us", "f3")
 
@@ -68,7 +67,7 @@ def test_equal_requests_give_equal_samples(spoken: list) -> None:
 
 
 def test_what_is_missing_or_unknown_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    from face_perception.synthesis import speech
+    from face_perception.learning.synthesis import espeak as speech
 
     pytest.importorskip("espeakng_loader")
     with pytest.raises(SpeechError, match="no voice 'xx"):
@@ -112,7 +111,7 @@ def test_rooms_are_seeded_and_change_what_is_heard(spoken: list) -> None:
 def few(spoken: list):
     torch = pytest.importorskip("torch")
     pytest.importorskip("pytorch_lightning")
-    from face_perception.training import mouth_data
+    from face_perception.learning.mouth import data as mouth_data
 
     threads = torch.get_num_threads()
     torch.set_num_threads(1)  # so small a network only waits for a second one
@@ -121,7 +120,7 @@ def few(spoken: list):
 
 
 def recipe(**changed: object):
-    from face_perception.training.mouth import MouthRecipe
+    from face_perception.learning.mouth.recipe import MouthRecipe
 
     values = {
         "seed": 3, "clips": 4, "seconds": 1.0, "delay_frames": 5, "width": 24, "hidden": 32,
@@ -133,7 +132,7 @@ def recipe(**changed: object):
 def test_overfits_a_few_clips(few, tmp_path: Path) -> None:
     import torch
 
-    from face_perception.training.mouth import MouthModule, train
+    from face_perception.learning.mouth.recipe import MouthModule, train
 
     asked = recipe(epochs=25)
     one = torch.from_numpy(few.features), torch.from_numpy(few.weights)
@@ -144,7 +143,7 @@ def test_overfits_a_few_clips(few, tmp_path: Path) -> None:
 
 
 def test_resumes_bit_for_bit(few, tmp_path: Path) -> None:
-    from face_perception.training.mouth import train
+    from face_perception.learning.mouth.recipe import train
 
     whole = train(recipe(), few, tmp_path / "whole", quiet=True).state_dict()
     train(recipe(), few, tmp_path / "parts", stop_after=2, quiet=True)
@@ -155,9 +154,9 @@ def test_resumes_bit_for_bit(few, tmp_path: Path) -> None:
 
 def test_what_was_trained_runs_as_a_mouth(few, tmp_path: Path) -> None:
     from face_perception.inference import install, load
-    from face_perception.networks.mouth import MouthNetwork
+    from face_perception.learning.mouth.network import MouthNetwork
+    from face_perception.learning.mouth.recipe import made
     from face_perception.speech import NeuralMouth
-    from face_perception.training.mouth import made
 
     install(made(MouthNetwork(24, 32, 1), recipe(), few, {}), tmp_path)
     mouth = NeuralMouth(load(tmp_path / "mouth.yaml", backend="onnxruntime"))
@@ -176,8 +175,8 @@ def test_what_was_trained_runs_as_a_mouth(few, tmp_path: Path) -> None:
 )
 def test_wrong_recipes_are_named(text: str, says: str, tmp_path: Path) -> None:
     pytest.importorskip("pytorch_lightning")
-    from face_perception.training.mouth import MouthRecipe
-    from face_perception.training.recipe import read_settings
+    from face_perception.learning.mouth.recipe import MouthRecipe
+    from face_perception.learning.recipe import read_settings
 
     path = tmp_path / "mine.yaml"
     path.write_text(text)
@@ -193,8 +192,9 @@ def test_the_command_trains_a_mouth(
 
     from face_perception.cli import main
     from face_perception.inference import load
+    from face_perception.learning.mouth import evaluation as mouth_evaluation
+    from face_perception.learning.mouth import recipe as mouth
     from face_perception.speech import NeuralMouth
-    from face_perception.training import mouth, mouth_evaluation
 
     monkeypatch.setenv("FACE_PERCEPTION_MODELS", str(tmp_path / "models"))
     monkeypatch.setattr(mouth_evaluation, "_CLIPS", 4)
@@ -227,8 +227,8 @@ def test_what_was_trained_runs_in_its_node(
 ) -> None:
     from face_perception import msg
     from face_perception.inference import install
-    from face_perception.networks.mouth import MouthNetwork
-    from face_perception.training.mouth import made
+    from face_perception.learning.mouth.network import MouthNetwork
+    from face_perception.learning.mouth.recipe import made
 
     node = start("talking_face", audio_out="none", width=128, height=128, mouth="own_mouth")
     node.wait_for_log("own_mouth")  # there is none yet: said, and tried again

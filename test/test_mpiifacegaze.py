@@ -13,13 +13,16 @@ import pytest
 scipy_io = pytest.importorskip("scipy.io")
 pytest.importorskip("pyarrow")
 
-from face_perception import dataset, faces  # noqa: E402
-from face_perception.cli import main  # noqa: E402
-from face_perception.faces import FaceTracker, load_tracker  # noqa: E402
-from face_perception.gaze import normalise, normalised_rotation, to_angles  # noqa: E402
-from face_perception.inference import sample_photo  # noqa: E402
-from face_perception.training import mpiifacegaze  # noqa: E402
-from face_perception.types import Camera, Face, Frame, Image  # noqa: E402
+from face_perception import faces
+from face_perception.cli import main
+from face_perception.faces import FaceTracker, load_tracker
+from face_perception.gaze import normalise, normalised_rotation, to_angles
+from face_perception.inference import sample_photo
+from face_perception.learning.data import (
+    dataset,
+    mpiifacegaze,
+)
+from face_perception.types import Camera, Face, Frame, Image
 
 PEOPLE = {"p00": "astronaut", "p01": "grace_hopper"}
 DISTANCE = 0.5

@@ -24,27 +24,26 @@ pytest.importorskip("pytorch_lightning")
 pyarrow = pytest.importorskip("pyarrow")
 pq = pytest.importorskip("pyarrow.parquet")
 
-from conftest import NodeProcess, Peer  # noqa: E402
-from std_msgs.msg import Header  # noqa: E402
+from conftest import NodeProcess, Peer
+from std_msgs.msg import Header
 
-from face_perception import msg  # noqa: E402
-from face_perception.affect import MultitaskNet  # noqa: E402
-from face_perception.affect.multitask import network_input  # noqa: E402
-from face_perception.dataset import DatasetError  # noqa: E402
-from face_perception.inference import install, load  # noqa: E402
-from face_perception.networks.multitask import AU  # noqa: E402
-from face_perception.nodes import messages  # noqa: E402
-from face_perception.synthesis import AffectSet, write_affect_set  # noqa: E402
-from face_perception.training import affect_beside as beside  # noqa: E402
-from face_perception.training import claims, multitask_claims, multitask_recipe, runs  # noqa: E402
-from face_perception.training.affect_data import (  # noqa: E402
-    AffectData,
-    TaskBatches,
-    read_affect,
-)
-from face_perception.training.multitask_metrics import chance, evaluate, logits_of, measures  # noqa: E402
-from face_perception.training.multitask_recipe import Recipe, read_recipe, train  # noqa: E402
-from face_perception.types import FaceCrop  # noqa: E402
+from face_perception import msg
+from face_perception.affect import MultitaskNet
+from face_perception.affect.multitask import network_input
+from face_perception.inference import install, load
+from face_perception.learning import runs
+from face_perception.learning.claims import affect_comparison as beside
+from face_perception.learning.claims import multitask as multitask_claims
+from face_perception.learning.claims import table as claims
+from face_perception.learning.data.affect_patches import AffectData, TaskBatches, read_affect
+from face_perception.learning.data.dataset import DatasetError
+from face_perception.learning.multitask import recipe as multitask_recipe
+from face_perception.learning.multitask.metrics import chance, evaluate, logits_of, measures
+from face_perception.learning.multitask.network import AU
+from face_perception.learning.multitask.recipe import Recipe, read_recipe, train
+from face_perception.learning.synthesis.affect_set import AffectSet, write_affect_set
+from face_perception.nodes import messages
+from face_perception.types import FaceCrop
 
 SMALL = Recipe(
     width=0.125, shrink=2, batch=6, steps=2, trunk_epochs=0, teacher_epochs=1, student_epochs=1

@@ -27,14 +27,12 @@ from face_perception.speech import WhisperStream, features_of, image_count, log_
 
 torch = pytest.importorskip("torch")
 
-from face_perception.networks import (  # noqa: E402
-    diffusion,
-    import_musetalk,
-    musetalk_decoders,
-    musetalk_unet,
-    musetalk_vae,
-    whisper_encoder,
-)
+from face_perception.learning.musetalk import autoencoder as musetalk_vae
+from face_perception.learning.musetalk import checkpoint as import_musetalk
+from face_perception.learning.musetalk import decoders as musetalk_decoders
+from face_perception.learning.musetalk import diffusion_blocks as diffusion
+from face_perception.learning.musetalk import unet as musetalk_unet
+from face_perception.learning.musetalk import whisper_encoder
 
 RATE = 16000
 

@@ -15,7 +15,9 @@ from face_perception.speech.mel import filters
 
 torch = pytest.importorskip("torch")
 
-from face_perception.networks import musetalk_unet, musetalk_vae, whisper_encoder  # noqa: E402
+from face_perception.learning.musetalk import autoencoder as musetalk_vae
+from face_perception.learning.musetalk import unet as musetalk_unet
+from face_perception.learning.musetalk import whisper_encoder
 
 State = dict[str, Any]
 

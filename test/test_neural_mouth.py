@@ -75,7 +75,8 @@ def test_stream_is_the_whole(mouth: NeuralMouth) -> None:
 
 def test_closes_the_lips_where_a_bilabial_is(mouth: NeuralMouth) -> None:
     """Another closure for each /b/ of a series, and lips apart between them."""
-    from face_perception.synthesis import BILABIALS, Request, letters, speak
+    from face_perception.learning.synthesis.espeak import Request, speak
+    from face_perception.learning.synthesis.visemes import BILABIALS, letters
 
     pytest.importorskip("espeakng_loader")
     (spoken,) = speak([Request("abba, habt ihr aber Papa gesehen", "de", "f3")])

@@ -8,7 +8,7 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from face_perception.networks.onnx_export import OPSET, to_onnx  # noqa: E402
+from face_perception.learning.onnx_export import OPSET, to_onnx
 
 
 class Two(torch.nn.Module):

@@ -10,16 +10,10 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from face_perception import cli, paths  # noqa: E402
-from face_perception.commands import importing  # noqa: E402
-from face_perception.inference import (  # noqa: E402
-    UNTRAINED,
-    catalogue,
-    find,
-    load,
-    read_captured,
-)
-from face_perception.networks import random_weights  # noqa: E402
+from face_perception import cli, paths
+from face_perception.commands import importing
+from face_perception.inference import UNTRAINED, catalogue, find, load, read_captured
+from face_perception.learning import random_weights
 
 PHOTOGRAPHS = ("astronaut.png", "grace_hopper.jpg")
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from face_perception.inference import load, sample_photo
-from face_perception.synthesis import LOOP, PHOTOS, SampleScene
+from face_perception.media import LOOP, PHOTOS, SampleScene
 
 TIMES = np.arange(0, LOOP, 0.1)
 

@@ -9,10 +9,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from face_perception.dataset import DatasetError, Writer, read
 from face_perception.faces import FaceTracker, load_tracker
-from face_perception.synthesis import Act, Actor, AffectSet, act, person, write_affect_set
-from face_perception.synthesis.acting import CIRCUMPLEX, LABELLED, UNITS
+from face_perception.learning.data.dataset import DatasetError, Writer, read
+from face_perception.learning.synthesis.acting import CIRCUMPLEX, LABELLED, UNITS, Act, act
+from face_perception.learning.synthesis.actor import Actor
+from face_perception.learning.synthesis.affect_set import AffectSet, write_affect_set
+from face_perception.learning.synthesis.synthetic_people import person
 from face_perception.types import EXPRESSIONS, Camera, Frame
 
 REST = Act(np.zeros(len(UNITS)), 0.0, np.zeros(2), np.zeros(3), "neutral", 0.0, 0.0)

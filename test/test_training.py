@@ -9,8 +9,9 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from face_perception.training import ccc, samplers  # noqa: E402
-from face_perception.training import multitask_losses as losses  # noqa: E402
+from face_perception.learning import concordance as ccc
+from face_perception.learning import samplers
+from face_perception.learning.multitask import losses
 
 Arrays = dict[str, np.ndarray]
 

@@ -137,7 +137,7 @@ class Whisper:
 
     def __init__(self, shared: Path) -> None:
         torch = pytest.importorskip("torch")
-        from face_perception.networks.whisper_encoder import WhisperEncoder
+        from face_perception.learning.musetalk.whisper_encoder import WhisperEncoder
 
         weights = published_weights(shared)
         self._torch = torch

@@ -11,7 +11,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from face_perception.synthesis import gaze_faces
+from face_perception.learning.synthesis.gaze_crops import gaze_faces
 from face_perception.types import Image
 
 PEOPLE, IMAGES, SEED = 8, 3, 0

@@ -21,9 +21,9 @@ from typing import Any
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from bench.accuracy import page  # noqa: E402
-from face_perception import graph, results  # noqa: E402
-from face_perception.nodes import parameters  # noqa: E402
+from bench.accuracy import page
+from face_perception import graph, results
+from face_perception.nodes import parameters
 
 
 def dataclass_of(node: str) -> type[Any]:

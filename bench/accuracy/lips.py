@@ -16,7 +16,7 @@ _OPEN, _CLOSED = 0.06, 0.012  # opening of a person's lips, in distances of the 
 
 
 def run(context: Context) -> Findings:
-    from face_perception.training.mouth_evaluation import lips
+    from face_perception.learning.mouth.evaluation import lips
 
     try:
         import av  # noqa: F401

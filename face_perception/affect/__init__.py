@@ -13,10 +13,8 @@ from face_perception.affect.multitask import (
 )
 from face_perception.affect.paced import PacedExpressions
 from face_perception.affect.valence_arousal import derive_valence_arousal
-from face_perception.types import BLENDSHAPES
 
 __all__ = [
-    "BLENDSHAPES",
     "BlendshapesNet",
     "Decoder",
     "ExpressionNet",

@@ -3,4 +3,7 @@
 from face_perception.attention.attention import AttentionTracker
 from face_perception.attention.engagement import TRANSITIONS
 
-__all__ = ["TRANSITIONS", "AttentionTracker"]
+__all__ = [
+    "TRANSITIONS",
+    "AttentionTracker",
+]

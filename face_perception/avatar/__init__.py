@@ -13,13 +13,7 @@ from face_perception.avatar.artefact import (
     save_avatar,
     unet_version,
 )
-from face_perception.avatar.blend import (
-    Blender,
-    Box,
-    blend,
-    crop_box,
-    soft_mask,
-)
+from face_perception.avatar.blend import Blender, Box, blend, crop_box, soft_mask
 from face_perception.avatar.clock import AudioClock, FramePacer
 from face_perception.avatar.decoders import DecoderReport, compare_decoders
 from face_perception.avatar.drawn import Look, drawn_face
@@ -31,7 +25,6 @@ from face_perception.avatar.face_box import (
     network_images,
     to_latents,
 )
-from face_perception.avatar.film import FilmError, write_film
 from face_perception.avatar.interfaces import Animator, FaceState, Listener, Renderer
 from face_perception.avatar.life import LivingFace
 from face_perception.avatar.lip_sync import LipSync, LipSyncReport
@@ -70,7 +63,6 @@ from face_perception.avatar.shapes import SHAPES
 from face_perception.avatar.sound import SOUND, Sound
 from face_perception.avatar.web import WebError, WebScreen
 from face_perception.avatar.window import NoDisplay, WindowScreen
-from face_perception.inference import batch_for
 
 __all__ = [
     "DECODERS",
@@ -91,7 +83,6 @@ __all__ = [
     "DecoderReport",
     "FaceEncoder",
     "FaceState",
-    "FilmError",
     "FramePacer",
     "LipSync",
     "LipSyncReport",
@@ -118,7 +109,6 @@ __all__ = [
     "WebScreen",
     "WindowScreen",
     "autoencoder_hash",
-    "batch_for",
     "blend",
     "check_imported",
     "compare_decoders",
@@ -147,5 +137,4 @@ __all__ = [
     "talking_area",
     "to_latents",
     "unet_version",
-    "write_film",
 ]

@@ -139,7 +139,7 @@ def _pictures(
 ) -> tuple[Iterator[Image], float, int]:
     """Pictures, how many a second, and how many are expected."""
     from face_perception.avatar import SAMPLES, framed_pictures, idle_pictures, load_portrait
-    from face_perception.clips import Clip, refuse_overwriting
+    from face_perception.media import Clip, refuse_overwriting
 
     clip = None if args.source in SAMPLES else Clip(args.source)
     if clip is not None and args.output is not None:

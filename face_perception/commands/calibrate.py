@@ -167,7 +167,6 @@ def _delete(store: PeopleStore, person: str, estimator: str) -> int:
 
 
 def _calibrate(args: argparse.Namespace, store: PeopleStore) -> int:
-    from face_perception.clips import load_camera
     from face_perception.faces import load_tracker
     from face_perception.gaze import (
         Collection,
@@ -177,6 +176,7 @@ def _calibrate(args: argparse.Namespace, store: PeopleStore) -> int:
         point_target,
         proposed_targets,
     )
+    from face_perception.media import load_camera
 
     if not 0 <= args.turn_head <= _MOST_TURN:
         raise ValueError(f"--turn-head must be 0 to {_MOST_TURN} degrees, not {args.turn_head:g}")
@@ -266,7 +266,7 @@ def _with_faces(
 
 @contextlib.contextmanager
 def _frames(source: str, camera: Camera | None) -> Iterator[Iterable[Frame]]:
-    from face_perception.clips import Clip, Device, device_number
+    from face_perception.media import Clip, Device, device_number
 
     number = device_number(source)
     if number is not None:

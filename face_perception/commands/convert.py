@@ -34,7 +34,7 @@ def _mpiifacegaze(args: argparse.Namespace) -> int:
     from face_perception.faces import load_tracker
 
     with extra("converting", "pip install '.[training]' in the source tree"):
-        module = importlib.import_module("face_perception.training.mpiifacegaze")
+        module = importlib.import_module("face_perception.learning.data.mpiifacegaze")
         counts = module.convert(
             args.source,
             args.out,

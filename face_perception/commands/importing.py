@@ -1,6 +1,6 @@
 """``face-perception import``: a published checkpoint becomes a model that nodes use by name.
 
-What each system reads and writes is in ``networks/import_<system>.py``, where torch is.
+What each system reads and writes is in ``learning/<system>/checkpoint.py``, where torch is.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ SYSTEMS = {
     "musetalk": "MuseTalk: lip sync",
 }
 
-# Those that `--random` can make weights for; networks/random_weights.py does.
+# Those that `--random` can make weights for; learning/random_weights.py does.
 RANDOM = ("geddnet", "dilated-net", "multitask", "multitask-rnn", "mimamo")
 
 
@@ -42,8 +42,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     )
     systems = parser.add_subparsers(metavar="SYSTEM", required=True, parser_class=_SystemParser)
     for system, text in SYSTEMS.items():
-        if _is_there(system):
-            systems.add_parser(system, help=text).set_defaults(run=_import, system=system)
+        systems.add_parser(system, help=text).set_defaults(run=_import, system=system)
 
 
 class _SystemParser(argparse.ArgumentParser):
@@ -71,7 +70,7 @@ class _SystemParser(argparse.ArgumentParser):
             found, args = early.parse_known_args(args)
             seed = found.random
         if seed is not None:
-            from face_perception.networks import random_weights
+            from face_perception.learning import random_weights
 
             args = [*random_weights.arguments(system, _random_folder()), *args]
         namespace, left = super().parse_known_args(args, namespace)
@@ -126,7 +125,7 @@ def _random_files(args: argparse.Namespace, report: Any) -> Iterator[None]:
     if args.random is None:
         yield
         return
-    from face_perception.networks import random_weights
+    from face_perception.learning import random_weights
 
     folder = _random_folder()
     folder.mkdir(mode=0o700)
@@ -138,16 +137,17 @@ def _random_files(args: argparse.Namespace, report: Any) -> Iterator[None]:
         shutil.rmtree(folder)
 
 
-def _name(system: str) -> str:
-    return f"face_perception.networks.import_{system.replace('-', '_')}"
-
-
-def _is_there(system: str) -> bool:
-    from face_perception import paths
-
-    return (paths.package() / "networks" / f"{_name(system).rpartition('.')[2]}.py").exists()
+# System -> the module that reads its published checkpoint.
+MODULES = {
+    "dilated-net": "face_perception.learning.dilated_net.checkpoint",
+    "geddnet": "face_perception.learning.geddnet.checkpoint",
+    "mimamo": "face_perception.learning.mimamo.checkpoint",
+    "multitask": "face_perception.learning.multitask.checkpoint",
+    "multitask-rnn": "face_perception.learning.multitask.checkpoint_rnn",
+    "musetalk": "face_perception.learning.musetalk.checkpoint",
+}
 
 
 def _module(system: str) -> Any:
     with extra(f"importing {system}", "pip install torch==2.13.0 onnx"):
-        return importlib.import_module(_name(system))
+        return importlib.import_module(MODULES[system])

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from face_perception.commands.numbers import positive
 
 if TYPE_CHECKING:
-    from face_perception.clips import Clip
+    from face_perception.media import Clip
     from face_perception.perception import Perception
     from face_perception.results import Result
     from face_perception.types import Camera, Frame
@@ -81,8 +81,8 @@ def run(args: argparse.Namespace) -> int:
     os.environ.setdefault("OPENCV_LOG_LEVEL", "SILENT")
     os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
     from face_perception import overlay
-    from face_perception.clips import Clip, Drawing, load_camera
     from face_perception.gaze import PeopleStore
+    from face_perception.media import Clip, Drawing, load_camera
     from face_perception.perception import Perception
 
     camera = load_camera(args.camera_info) if args.camera_info else None
@@ -125,7 +125,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _take_neutral(path: str, perception: Perception, camera: Camera | None) -> None:
-    from face_perception.clips import Clip
+    from face_perception.media import Clip
 
     with Clip(path, camera) as clip:
         try:
@@ -138,7 +138,7 @@ def _open_lines(
     args: argparse.Namespace, clip: Clip, stack: contextlib.ExitStack
 ) -> Callable[[str], None] | None:
     """What writes a whole line at once, so that a reader or an interrupt never sees half of one."""
-    from face_perception.clips import refuse_overwriting
+    from face_perception.media import refuse_overwriting
 
     if args.output is None and args.annotated is not None:
         return None

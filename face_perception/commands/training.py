@@ -45,7 +45,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
 
 def _module(name: str) -> Any:
     with extra("training", "pip install '.[training]' in the source tree"):
-        return importlib.import_module(f"face_perception.training.{name}")
+        return importlib.import_module(f"face_perception.learning.{name}")
 
 
 def _report(line: str) -> None:
@@ -85,6 +85,6 @@ def _evaluate(args: argparse.Namespace) -> int:
 def _claims(args: argparse.Namespace) -> int:
     name = "_".join(["out/claims", *args.part]) if args.part else "docs/claims"
     out = args.out or Path(f"{name}.md")
-    page = _module("claims").run(out, args.part, args.seeds, _report, args.work)
+    page = _module("claims.table").run(out, args.part, args.seeds, _report, args.work)
     print(page, end="")
     return 0

@@ -18,14 +18,13 @@ from face_perception.avatar import (
     Portrait,
     Renderer,
     autoencoder_hash,
-    batch_for,
     check_imported,
     load_avatar,
     load_portrait,
     speech_stream,
     unet_version,
 )
-from face_perception.inference import ModelError
+from face_perception.inference import ModelError, batch_for
 from face_perception.nodes.networks import Loading
 from face_perception.nodes.parameters import parameter
 

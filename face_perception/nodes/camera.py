@@ -17,12 +17,11 @@ import numpy.typing as npt
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
 from face_perception import inference
-from face_perception.clips import Clip, Device, device_number, load_camera
+from face_perception.media import PHOTOS, Clip, Device, SampleScene, device_number, load_camera
 from face_perception.nodes import images, messages
 from face_perception.nodes.driver import PerceptionNode
 from face_perception.nodes.parameters import parameter
 from face_perception.nodes.process import run
-from face_perception.synthesis import PHOTOS, SampleScene
 
 Array = npt.NDArray[np.uint8]
 

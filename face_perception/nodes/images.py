@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 from sensor_msgs.msg import CompressedImage, Image
 
-from face_perception.clips import jpeg_complete
+from face_perception.media import jpeg_complete
 
 Array = npt.NDArray[np.uint8]
 

@@ -5,4 +5,6 @@ Everything is optional: what is missing or NaN is not drawn.
 
 from face_perception.overlay.drawing import draw
 
-__all__ = ["draw"]
+__all__ = [
+    "draw",
+]

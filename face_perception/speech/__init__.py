@@ -11,13 +11,7 @@ from face_perception.speech.chunks import (
     read_wav,
     to_int16,
 )
-from face_perception.speech.interfaces import (
-    MOUTH_RATE,
-    REST,
-    Mouth,
-    MouthShape,
-    Samples,
-)
+from face_perception.speech.interfaces import MOUTH_RATE, REST, Mouth, MouthShape, Samples
 from face_perception.speech.mel import log_mel
 from face_perception.speech.mouth import BandMouth
 from face_perception.speech.neural_mouth import NeuralMouth, mouth_features

@@ -1,0 +1,1 @@
+"""Everything that imports torch: published networks, training, evaluation, synthetic data."""

@@ -1,0 +1,1 @@
+"""Puts the papers' claims to the test, and compares estimators on the same images."""

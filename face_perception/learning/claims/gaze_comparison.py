@@ -1,0 +1,93 @@
+"""Gaze estimators beside each other on whole pictures, where each has to find the face first."""
+
+from __future__ import annotations
+
+import math
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from face_perception.faces import FaceTracker
+from face_perception.gaze import (
+    GazeEstimator,
+    GeddnetGaze,
+    estimate_gazes,
+    normalised_rotation,
+    to_angles,
+)
+from face_perception.inference import Made, install, load
+from face_perception.learning.geddnet import recipe as recipes
+from face_perception.learning.geddnet.network import GEDDnet
+from face_perception.learning.recipe import GazeRecipe
+from face_perception.learning.synthesis.gaze_crops import GazeFaces
+from face_perception.learning.synthesis.gaze_pictures import GazePicture
+from face_perception.types import Face, FloatArray
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A picture with the face that the mesh found in it."""
+
+    picture: GazePicture
+    face: Face
+
+
+def find(pictures: Sequence[GazePicture], tracker: FaceTracker) -> list[Found]:
+    """Those in which a face is found (the largest counts)."""
+    found = []
+    for picture in pictures:
+        faces = tracker.detect(picture.frame)
+        if faces:
+            face = max(faces, key=lambda face: face.roi.width * face.roi.height)
+            found.append(Found(picture, face))
+    return found
+
+
+def answers(estimator: GazeEstimator, found: Sequence[Found]) -> FloatArray:
+    """[N, 2] pitch and yaw, radians, in each face's normalised camera; NaN where there was none.
+
+    Every picture stands on its own: nothing is remembered.
+    """
+    out = np.full((len(found), 2), np.nan)
+    for i, one in enumerate(found):
+        estimator.reset()
+        (gaze,) = estimate_gazes(estimator, one.picture.frame, [one.face])
+        if gaze.valid:
+            rotation = normalised_rotation(one.picture.frame.camera, one.face)
+            yaw, pitch = to_angles(rotation, gaze.direction)
+            out[i] = pitch, yaw
+    return out
+
+
+def errors(estimates: Mapping[str, FloatArray], truth: FloatArray) -> dict[str, float]:
+    """Mean degrees of each, over the pictures where all of them gave an answer; NaN for none."""
+    shared = np.all([np.isfinite(e).all(1) for e in estimates.values()], axis=0)
+    if not shared.any():
+        return dict.fromkeys(estimates, math.nan)
+    return {
+        name: math.degrees(float(recipes.angles(estimate[shared], truth[shared]).mean()))
+        for name, estimate in estimates.items()
+    }
+
+
+def scatter(estimate: FloatArray, person: Sequence[str]) -> float:
+    """Degrees by which the answers of one person are from their mean, if all are of one look."""
+    whose = np.array(person)
+    apart = []
+    for name in sorted(set(person)):
+        own = estimate[(whose == name) & np.isfinite(estimate).all(1)]
+        if len(own):
+            apart.append(recipes.angles(own, np.tile(own.mean(0), (len(own), 1))))
+    return math.degrees(float(np.concatenate(apart).mean())) if apart else math.nan
+
+
+def as_node(network: GEDDnet, recipe: GazeRecipe, held_out: GazeFaces) -> GeddnetGaze:
+    """The trained network as the gaze node runs it: exported, installed, loaded."""
+    made: Made = recipes.made(
+        "beside", network, recipe, held_out, trained_on="drawn people", licence="Apache-2.0"
+    )
+    with tempfile.TemporaryDirectory() as folder:
+        return GeddnetGaze(load(install(made, Path(folder)).path.with_suffix(".yaml")))

@@ -1,0 +1,298 @@
+"""The multitask paper's claims, put to the test on people made here: students against their teacher
+under incomplete labels, the ensemble on top, balancing on and off.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import multiprocessing
+import os
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import Executor, ProcessPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from face_perception.learning.claims import affect_comparison as beside
+from face_perception.learning.claims.table import Outcome, Report, Row, seen
+from face_perception.learning.data.affect_patches import AffectData, read_affect
+from face_perception.learning.lightning_base import begun
+from face_perception.learning.multitask.metrics import MEASURES, chance, evaluate, logits_of
+from face_perception.learning.multitask.network import Multitask, average_probabilities
+from face_perception.learning.multitask.recipe import (
+    Recipe,
+    Trunk,
+    draw_for_trunk,
+    read_recipe,
+    train,
+    train_trunk,
+    trunk_of,
+)
+from face_perception.learning.synthesis.affect_set import AffectSet, write_affect_set
+
+HELD_OUT = 0.3  # of the people, others with each seed
+SET = AffectSet(people=60, photos=6, samples=40, incomplete=False)
+RECIPE = read_recipe()
+
+NOTE = (
+    f"Multitask: ResNet-50 with {RECIPE.width:g} of its channels on faces of 56x56. Its trunk "
+    f"learned from all labels of {RECIPE.trunk_images} images of each of {RECIPE.trunk_people} "
+    f"drawn people of its own, {RECIPE.trunk_epochs} epochs (in the paper: from FER+). Then "
+    f"{SET.people} other drawn people, {SET.samples} images each, one task's labels on each image, "
+    f"{RECIPE.teacher_epochs} epochs of teachers, {RECIPE.student_epochs} of {RECIPE.students} "
+    f"students; {HELD_OUT:.0%} of these people held out with all labels. {SET.photos} made of one "
+    "photograph were not trained on: they are in the last table only. AU: half mean F1, half "
+    "accuracy; EXPR: 0.67 macro F1 + 0.33 accuracy; VA: sum of both CCC. Chance: the best single "
+    "answer to all faces"
+)
+
+# Claim, in the paper, what it is compared with, what is claimed to be better.
+_CLAIMS = (
+    ("students beat their teacher", "on most tasks", "teacher", "student"),
+    ("an ensemble beats its students", "on all tasks", "student", "ensemble"),
+    ("an ensemble beats the teacher", "on all tasks", "teacher", "ensemble"),
+    ("balancing helps", "used throughout", "unbalanced teacher", "teacher"),
+)
+_PARTS = {
+    "AU": ("AU F1", "AU accuracy"),
+    "EXPR": ("EXPR F1", "EXPR accuracy"),
+    "VA": ("CCC valence", "CCC arousal"),
+}
+
+Found = dict[str, dict[str, float]]
+
+
+def split(data: AffectData, seed: int) -> tuple[AffectData, AffectData]:
+    """Drawn people to train on, with incomplete labels; and others, with all of them."""
+    random = _random(seed)
+    out = np.isin(data.people, _held_out(data, random))
+    ours = _drawn(data.people) & ~out
+    return data.take(np.flatnonzero(ours)).incomplete(random), data.take(np.flatnonzero(out))
+
+
+def _random(seed: int) -> np.random.Generator:
+    return np.random.default_rng([97, seed])
+
+
+def _held_out(data: AffectData, random: np.random.Generator) -> npt.NDArray[Any]:
+    """The drawn people who are not trained on."""
+    people = np.unique(data.people[_drawn(data.people)])
+    return random.permutation(people)[: max(round(HELD_OUT * len(people)), 1)]
+
+
+def _drawn(people: npt.NDArray[Any]) -> npt.NDArray[np.bool_]:
+    """Who is not made of the photograph: all who are share a face, so that none would be another's
+    test.
+    """
+    return np.char.startswith(people.astype(str), "drawn_")
+
+
+@dataclass(frozen=True)
+class _Job:
+    """One network to train: ``number`` 0 a teacher, from 1 on a student of ``teacher``."""
+
+    seed: int
+    number: int
+    recipe: Recipe
+    trunk: Trunk | None
+    folder: Path
+    teacher: Multitask | None = None
+
+
+def _trained(data: AffectData, job: _Job) -> Multitask:
+    ours, _ = split(data, job.seed)
+    return train(
+        ours,
+        job.recipe,
+        seed=1000 * job.seed + job.number,
+        epochs=job.recipe.student_epochs if job.teacher else job.recipe.teacher_epochs,
+        trunk=job.trunk,
+        teacher=job.teacher,
+        folder=job.folder,
+        resume=begun(job.folder),
+    )
+
+
+def trained(
+    data: AffectData,
+    recipe: Recipe,
+    seeds: Sequence[int],
+    pool: Executor,
+    report: Report,
+    work: Path,
+    trunk: Trunk | None = None,
+    judge: Callable[[int, Sequence[Multitask]], None] = lambda seed, students: None,
+) -> list[Found]:
+    """For each seed, measures on held-out people of the teacher, one trained without balancing, the
+    mean of the students, and their ensemble; and what chance reaches there. ``judge`` is given each
+    seed's students.
+    """
+    plain = dataclasses.replace(recipe, balanced=False)
+    jobs = [
+        _Job(seed, 0, kind, trunk, work / f"seed_{seed}_{name}")
+        for seed in seeds
+        for kind, name in ((recipe, "teacher"), (plain, "unbalanced"))
+    ]
+    alone = _all(data, jobs, pool, report, "teachers, half of them without balancing")
+    teachers = alone[::2]
+    jobs = [
+        _Job(seed, 1 + k, recipe, trunk, work / f"seed_{seed}_student_{k}", teacher)
+        for seed, teacher in zip(seeds, teachers, strict=True)
+        for k in range(recipe.students)
+    ]
+    taught = _all(data, jobs, pool, report, "students")
+    found = []
+    for i, seed in enumerate(seeds):
+        _, others = split(data, seed)
+        students = taught[i * recipe.students : (i + 1) * recipe.students]
+        each = [evaluate([student], others) for student in students]
+        of_this = {
+            "chance": chance(others),
+            "teacher": evaluate([teachers[i]], others),
+            "unbalanced teacher": evaluate([alone[2 * i + 1]], others),
+            "student": {key: float(np.mean([one[key] for one in each])) for key in each[0]},
+            "ensemble": evaluate(students, others),
+        }
+        for name, values in of_this.items():
+            measured = ", ".join(f"{m} {v:.3f}" for m, v in values.items())
+            report(f"multitask, seed {seed}: {name}: {measured}")
+        found.append(of_this)
+        judge(seed, students)
+    return found
+
+
+def beside_default(
+    folder: Path, data: AffectData, students: dict[int, Sequence[Multitask]], report: Report
+) -> str:
+    """Each seed's ensemble beside the default of the affect node, on the same images of the drawn
+    people that were held out, and of those made of the photograph: a table. ``data`` is all of the
+    data set ``folder``.
+    """
+    report("multitask: beside the default of the affect node")
+    photos = np.unique(data.people[~_drawn(data.people)])
+    held = {seed: _held_out(data, _random(seed)) for seed in students}
+    every = beside.chosen(data.people, np.concatenate([photos, *held.values()]))
+    default = beside.by_default(folder, data, every)
+    scores: dict[str, list[dict[str, dict[str, float]]]] = {}
+    for seed, networks in students.items():
+        for kind, people in (("drawn", held[seed]), ("photograph", photos)):
+            own = np.isin(data.people[every], people)
+            some = data.take(every[own])
+            logits = average_probabilities([logits_of(one, some.faces) for one in networks])
+            answers = {name: one.take(own) for name, one in default.items()}
+            answers[beside.NETWORK] = beside.of_network(logits)
+            scores.setdefault(kind, []).append(beside.scores(answers, some))
+    return beside.section(scores)
+
+
+def _all(
+    data: AffectData, jobs: Sequence[_Job], pool: Executor, report: Report, what: str
+) -> list[Multitask]:
+    report(f"multitask: training {len(jobs)} {what}")
+    begin, made = time.monotonic(), []
+    for network in pool.map(partial(_trained, data), jobs):
+        made.append(network)
+        minutes = (time.monotonic() - begin) / 60
+        report(f"multitask: {len(made)} of {len(jobs)} {what}, {minutes:.1f} minutes")
+    return made
+
+
+def compared(found: Sequence[Found]) -> Outcome:
+    """The rows of the table, of what each seed gave: differences of the published measures; and
+    the measures themselves.
+    """
+    rows = [
+        Row(
+            claim,
+            paper,
+            f"{measure}, {after} less {before}",
+            tuple(one[after][measure] - one[before][measure] for one in found),
+            _guess(found, before, after, measure),
+        )
+        for claim, paper, before, after in _CLAIMS
+        for measure in MEASURES
+    ]
+    names = list(found[0])
+    lines = [
+        "## Multitask, on held-out people",
+        "",
+        f"| measure | {' | '.join(names)} |",
+        "|---|" + "---|" * len(names),
+    ]
+    for key in found[0]["teacher"]:
+        cells = [
+            seen([one[name][key] for one in found]) if key in found[0][name] else ""
+            for name in names
+        ]
+        lines.append(f"| {key} | {' | '.join(cells)} |")
+    return Outcome(rows, ["\n".join(lines) + "\n"])
+
+
+def _guess(found: Sequence[Found], before: str, after: str, measure: str) -> str:
+    """Which part of the measure moved, and what that speaks for."""
+
+    def moved(part: str) -> float:
+        return float(np.mean([one[after][part] - one[before][part] for one in found]))
+
+    first, second = (moved(part) for part in _PARTS[measure])
+    if before == "unbalanced teacher" and measure == "VA":
+        reason = "rare cells of the histogram are drawn more often than others show them"
+    elif before == "unbalanced teacher" and second < min(first, 0):
+        reason = "rare labels are said more often than others have them"
+    elif before == "unbalanced teacher":
+        reason = "few images of rare labels are drawn again and again, and learned by heart"
+    elif before == "student":
+        reason = "students of one trunk and one teacher err alike"
+    elif moved(measure) > 0:
+        reason = "less than seeds differ by: a trunk that knows the tasks leaves little to gain"
+    else:
+        reason = "soft labels of a teacher that errs on others blur the true ones"
+    parts = ", ".join(f"{part} {moved(part):+.3f}" for part in _PARTS[measure])
+    return f"{parts}: {reason}"
+
+
+def rows(
+    seeds: Sequence[int],
+    report: Report,
+    work: Path,
+    *,
+    settings: AffectSet = SET,
+    recipe: Recipe = RECIPE,
+) -> Outcome:
+    """From nothing: makes people, trains and compares, once a seed. ``work`` has each finished
+    network, and each epoch of those that are not.
+    """
+    workers = os.cpu_count() or 1
+    # One thread a network: layers as narrow as these gain nothing from a second.
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(workers, mp_context=context, initializer=_one_thread) as pool:
+        own, people = work / "trunk_people", work / "people"
+        if not own.exists():
+            report(f"multitask: drawing {recipe.trunk_people} people for the trunk")
+            draw_for_trunk(own, recipe, workers)
+        report(f"multitask: training the trunk, {recipe.trunk_epochs} epochs")
+        trunk = pool.submit(_trunk, own, recipe, work / "trunk")
+        if not people.exists():
+            report(f"multitask: drawing {settings.people + settings.photos} others")
+            write_affect_set(people, settings, workers=max(workers - 1, 1))
+        data = read_affect(people)
+        students: dict[int, Sequence[Multitask]] = {}
+        keep = students.__setitem__
+        found = trained(data, recipe, seeds, pool, report, work, trunk.result(), keep)
+        outcome = compared(found)
+        section = beside_default(people, data, students, report)
+        return Outcome(outcome.rows, [*outcome.sections, section])
+
+
+def _trunk(own: Path, recipe: Recipe, folder: Path) -> Trunk:
+    return trunk_of(train_trunk(read_affect(own), recipe, folder=folder, resume=begun(folder)))
+
+
+def _one_thread() -> None:
+    torch.set_num_threads(1)

@@ -1,0 +1,174 @@
+"""The papers' claims put to the test here: one table, docs/claims.md, of what each part reports.
+
+A part is a module with ``NOTE`` and ``rows(seeds, report, work)``, which gives an Outcome and keeps
+what is finished in the folder ``work``; PARTS names them.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib
+import importlib.metadata
+import math
+import os
+import platform
+import re
+import shutil
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from face_perception import paths
+from face_perception.files import write_whole
+
+Report = Callable[[str], None]
+
+# Part -> the module that has its rows.
+PARTS = {
+    "gaze": "face_perception.learning.claims.geddnet",
+    "multitask": "face_perception.learning.claims.multitask",
+}
+
+LEAST_SEEDS = 3
+WORK = Path("out/claims")
+
+# Student's t at 97.5 %, by degrees of freedom.
+_T = {1: 12.706, 2: 4.303, 3: 3.182, 4: 2.776, 5: 2.571, 6: 2.447, 7: 2.365, 8: 2.306, 9: 2.262}
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What a part gives: rows of the table, and ``sections``, Markdown below it."""
+
+    rows: Sequence[Row]
+    sections: Sequence[str] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One claim: what the paper says and what was seen, one value a seed, positive where the claim
+    is true. ``guess`` says why it may not hold here.
+    """
+
+    claim: str
+    paper: str
+    measure: str
+    values: tuple[float, ...]
+    guess: str
+
+    @property
+    def verdict(self) -> str:
+        """``holds`` and ``does not hold`` where the whole interval is on one side of 0."""
+        mean, half = interval(self.values)
+        if mean - half > 0:
+            return "holds"
+        if mean + half < 0:
+            return "does not hold"
+        return "not shown"
+
+
+def document(rows: Sequence[Row], notes: Sequence[str], seeds: int) -> str:
+    """The page, as Markdown."""
+    lines = [
+        "# The papers' claims, here",
+        "",
+        f"Written by `face-perception claims`, over {seeds} seeds, on drawn people who were not",
+        "trained on. *Seen*: mean over seeds and its 95 % confidence interval (Student's t);",
+        "positive is in favour of the claim. *Holds*: all of the interval is. *Not shown*: 0 is in",
+        "it. Networks are narrower than the published ones, so that two cores finish. Nothing",
+        "here says how right an output is on people: that is in [What you can trust](trust.md).",
+        "",
+        *(f"* {note}" for note in notes),
+        "",
+        "| claim | in the paper | measure | seen | verdict | a guess why, where not |",
+        "|---|---|---|---|---|---|",
+    ]
+    for row in rows:
+        guess = "" if row.verdict == "holds" else row.guess
+        lines.append(
+            f"| {row.claim} | {row.paper} | {row.measure} | {seen(row.values, '+.3g')} "
+            f"| {row.verdict} | {guess} |"
+        )
+    return "\n".join(lines) + "\n"
+
+
+def seen(values: Sequence[float], form: str = ".3g") -> str:
+    """The mean and its interval."""
+    mean, half = interval(values)
+    # Equal values differ by rounding alone.
+    return f"{mean:{form}} ± {0.0 if half < 1e-12 else half:.2g}"
+
+
+def interval(values: Sequence[float]) -> tuple[float, float]:
+    """The mean, and half of its 95 % confidence interval: NaN of a single value."""
+    mean, free = sum(values) / len(values), len(values) - 1
+    if free < 1:
+        return mean, math.nan
+    variance = sum((value - mean) ** 2 for value in values) / free
+    return mean, _T.get(free, 2.262) * math.sqrt(variance / len(values))
+
+
+def run(out: Path, parts: Sequence[str], seeds: int, report: Report, work: Path = WORK) -> str:
+    """Trains and measures all of it, writes the page to ``out`` and returns it.
+
+    ``work`` has what is finished until all is: an interrupted run goes on there, unless the
+    package's source has changed. Raises ValueError for an unknown part and for too few seeds.
+    """
+    if seeds < LEAST_SEEDS:
+        raise ValueError(f"{seeds} seeds give no interval: at least {LEAST_SEEDS}")
+    for part in parts:
+        if part not in PARTS:
+            raise ValueError(f"{part} is no part of the claims: {', '.join(PARTS)}")
+    again = _begin(work, report)
+    rows: list[Row] = []
+    notes: list[str] = []
+    sections: list[str] = []
+    begin = time.monotonic()
+    for part in parts or PARTS:
+        started = time.monotonic()
+        module = importlib.import_module(PARTS[part])
+        outcome: Outcome = module.rows(range(seeds), report, work / part)
+        rows += outcome.rows
+        sections += outcome.sections
+        minutes = (time.monotonic() - started) / 60
+        report(f"{part}: {minutes:.1f} minutes")
+        notes.append(f"{module.NOTE.rstrip('.')}. {minutes:.1f} minutes.")
+    minutes = (time.monotonic() - begin) / 60
+    report(f"all: {minutes:.1f} minutes")
+    since = " since it was gone on with" if again else ""
+    notes.append(f"All: {minutes:.1f} minutes{since} on {machine()}.")
+    page = "\n".join([document(rows, notes, seeds), *sections])
+    write_whole(out, page.encode())
+    shutil.rmtree(work)
+    return page
+
+
+def machine() -> str:
+    """Cores, processor, Python and torch."""
+    info = Path("/proc/cpuinfo")
+    names = re.search(r"^model name\s*: (.*)$", info.read_text(), re.M) if info.exists() else None
+    processor = names[1] if names else platform.machine()
+    cores = len(os.sched_getaffinity(0))
+    return (
+        f"{cores} cores of {processor}, Python {platform.python_version()}, "
+        f"torch {importlib.metadata.version('torch')}"
+    )
+
+
+def _begin(work: Path, report: Report) -> bool:
+    """Leaves in ``work`` what the same source left there; whether that is anything."""
+    source = hashlib.sha256()
+    for file in sorted(paths.package().rglob("*.py")):
+        source.update(file.read_bytes())
+    for recipe in sorted(paths.resource("config/training").glob("*.yaml")):
+        source.update(recipe.read_bytes())
+    same = work / "source"
+    if same.exists() and same.read_text(encoding="utf-8") == source.hexdigest():
+        report(f"going on with what {work} has")
+        return True
+    if not same.exists() and work.exists() and any(work.iterdir()):
+        raise ValueError(f"{work} is of something else: remove it, or choose another folder")
+    shutil.rmtree(work, ignore_errors=True)
+    write_whole(same, source.hexdigest().encode())
+    return False

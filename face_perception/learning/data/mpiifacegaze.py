@@ -1,0 +1,234 @@
+"""MPIIFaceGaze (Zhang et al., 2017) as published -> the layout of ``dataset``: the worked example.
+
+Layout and columns: the data set's own readme.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from face_perception import faces
+from face_perception.faces import FaceTracker
+from face_perception.gaze import Normalised, NotSeen, normalise, to_angles
+from face_perception.learning.data.dataset import DatasetError, Writer
+from face_perception.types import Camera, Face, FloatArray, Frame, Image
+
+# One line of pNN.txt, apart by spaces. Lengths in millimetres, in the camera's optical frame.
+COLUMNS = (
+    "image; gaze on the screen, 2 pixels; corners of the eyes, 4, and of the mouth, 2, in pixels; "
+    "head, 3 of rotation and 3 of translation; middle of the face, 3; what is looked at, 3; "
+    "left or right"
+)
+_COUNT = 28
+_CORNERS = slice(2, 14)  # numbers, so without the image
+_TURN, _MIDDLE, _TARGET = slice(14, 17), slice(20, 23), slice(23, 26)
+_NEAR, _FAR = 100.0, 3000.0  # of a face before a laptop, mm
+_CAMERA = "Calibration/Camera.mat"
+
+
+@dataclass(frozen=True, slots=True)
+class Annotation:
+    """One photograph's. ``corners`` [6, 2] pixels; ``turn`` [3] rotation vector of a head whose z
+    axis points into it; ``middle`` of the face and ``target`` [3] metres, optical frame; ``where``
+    is its file and line.
+    """
+
+    image: str
+    corners: FloatArray
+    turn: FloatArray
+    middle: FloatArray
+    target: FloatArray
+    where: str
+
+
+def convert(
+    source: Path,
+    out: Path,
+    *,
+    tracker: FaceTracker,
+    test: Sequence[str] = (),
+    every: int = 1,
+    report: Callable[[str], None] = lambda line: None,
+) -> Counter[str]:
+    """Writes ``source`` (unpacked: p00 to p14) to ``out``; how many samples were ``written``, and
+    left out for each reason.
+
+    Crops are GEDDnet's, about the landmarks that ``tracker`` finds, and gaze goes from between the
+    eyes to the target: the published one starts at the middle of the face, 2 to 3 degrees lower.
+    ``test`` are the people kept for testing, else the last fifth, a tenth before it for validation.
+    Every ``every``-th photograph of a person is taken. Raises DatasetError naming a file that is
+    missing or odd, with what was expected.
+    """
+    if every < 1:
+        raise ValueError(f"every must be at least 1, not {every}")
+    people = sorted(folder.name for folder in source.glob("p[0-9][0-9]") if folder.is_dir())
+    if not people:
+        raise DatasetError(f"{source} has no folder p00: the unpacked MPIIFaceGaze was expected")
+    unknown = sorted(set(test) - set(people))
+    if unknown:
+        raise DatasetError(f"{source} has no {', '.join(unknown)} to test on: {', '.join(people)}")
+    counts: Counter[str] = Counter()
+    about = {
+        "name": "MPIIFaceGaze",
+        "licence": "CC BY-NC-SA 4.0",
+        "made_by": "face_perception.learning.data.mpiifacegaze of the published data set",
+    }
+    with Writer(out, **about) as writer:
+        for number, person in enumerate(people):
+            split = _split(person, (number + 0.5) / len(people), test)
+            matrix, distortion = read_camera(source / person / _CAMERA)
+            table = source / person / f"{person}.txt"
+            for annotation in islice(read_annotations(table), 0, None, every):
+                image = _photograph(source / person / annotation.image, annotation)
+                camera = _camera(image, matrix, distortion)
+                eyes = between_the_eyes(annotation, camera)
+                try:
+                    crops, facing = _seen(image, camera, annotation, tracker)
+                except NotSeen as error:
+                    counts[str(error)] += 1
+                    continue
+                yaw, pitch = to_angles(crops.rotation, _unit(annotation.target - eyes))
+                head_yaw, head_pitch = to_angles(crops.rotation, facing)
+                writer.add(
+                    {
+                        "file": crops.face,
+                        "left_eye": crops.left_eye,
+                        "right_eye": crops.right_eye,
+                    },
+                    subject=person,
+                    split=split,
+                    gaze_pitch=pitch,
+                    gaze_yaw=yaw,
+                    head_pitch=head_pitch,
+                    head_yaw=head_yaw,
+                    distance=float(np.linalg.norm(eyes)),
+                    photograph=f"{person}/{annotation.image}",
+                )
+                counts["written"] += 1
+            report(f"{person} ({split}): {counts['written']} samples so far")
+    return counts
+
+
+def _split(person: str, share: float, test: Sequence[str]) -> str:
+    if test:
+        return "test" if person in test else "train"
+    return "train" if share < 0.7 else "validation" if share < 0.8 else "test"
+
+
+def read_annotations(path: Path) -> Iterator[Annotation]:
+    """Those of one person. Raises DatasetError naming the file, or the line that is odd."""
+    if not path.is_file():
+        raise DatasetError(f"{path} is missing: a line a photograph was expected ({COLUMNS})")
+    for number, line in enumerate(path.read_text(encoding="utf-8", errors="replace").splitlines()):
+        fields = line.split()
+        if not fields:
+            continue
+        where = f"{path}:{number + 1}"
+        if len(fields) != _COUNT:
+            raise DatasetError(f"{where}: {len(fields)} columns; {_COUNT} were expected: {COLUMNS}")
+        try:
+            values = np.array([float(field) for field in fields[1:-1]])
+        except ValueError as error:
+            raise DatasetError(f"{where}: {error}; numbers were expected: {COLUMNS}") from error
+        middle = values[_MIDDLE]
+        if not np.isfinite(values).all() or not _NEAR < middle[2] < _FAR:
+            raise DatasetError(
+                f"{where}: the middle of the face is at {middle.tolist()}; finite millimetres, "
+                f"{_NEAR:g} to {_FAR:g} before the camera, were expected"
+            )
+        yield Annotation(
+            image=fields[0],
+            corners=values[_CORNERS].reshape(6, 2),
+            turn=values[_TURN],
+            middle=middle / 1000,
+            target=values[_TARGET] / 1000,
+            where=where,
+        )
+
+
+def read_camera(path: Path) -> tuple[FloatArray, tuple[float, ...]]:
+    """Camera matrix [3, 3] and the coefficients of distortion. Raises DatasetError naming it."""
+    import scipy.io
+
+    wanted = "cameraMatrix [3, 3] and distCoeffs, 4, 5 or 8 numbers, were expected"
+    if not path.is_file():
+        raise DatasetError(f"{path} is missing: {wanted}")
+    try:
+        found = scipy.io.loadmat(str(path))
+    except Exception as error:  # scipy raises whatever its parser stumbled on
+        raise DatasetError(f"{path} is no MATLAB file ({error}): {wanted}") from error
+    missing = [name for name in ("cameraMatrix", "distCoeffs") if name not in found]
+    if missing:
+        raise DatasetError(f"{path} lacks {' and '.join(missing)}: {wanted}")
+    matrix, distortion = np.asarray(found["cameraMatrix"]), np.asarray(found["distCoeffs"]).ravel()
+    if matrix.shape != (3, 3) or len(distortion) not in (4, 5, 8):
+        raise DatasetError(f"{path} has {list(matrix.shape)} and {len(distortion)}: {wanted}")
+    return matrix.astype(np.float64), tuple(float(value) for value in distortion)
+
+
+def _camera(image: Image, matrix: FloatArray, distortion: tuple[float, ...]) -> Camera:
+    height, width = image.shape[:2]
+    return Camera(
+        width=width,
+        height=height,
+        fx=float(matrix[0, 0]),
+        fy=float(matrix[1, 1]),
+        cx=float(matrix[0, 2]),
+        cy=float(matrix[1, 2]),
+        distortion=distortion,
+        distortion_model="plumb_bob" if len(distortion) < 8 else "rational_polynomial",
+    )
+
+
+def _photograph(path: Path, annotation: Annotation) -> Image:
+    bgr = cv2.imread(str(path), cv2.IMREAD_COLOR)
+    if bgr is None:
+        there = "no image" if path.exists() else "missing"
+        raise DatasetError(f"{path} is {there}: {annotation.where} names it as a photograph")
+    return np.asarray(cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB), np.uint8)
+
+
+def between_the_eyes(annotation: Annotation, camera: Camera) -> FloatArray:
+    """[3] metres: on the ray through the middle of the eyes' corners, as far as the face's middle.
+
+    The published face model would give the depth to a centimetre, which turns a gaze by less than
+    half a degree. Raises DatasetError where the corners are not of a face at that place.
+    """
+    rays = np.c_[faces.normalised(camera, annotation.corners), np.ones(6)]
+    middle = annotation.middle
+    off = _unit(rays.mean(0)) - _unit(middle)
+    if np.linalg.norm(off) > np.ptp(rays[:, 0]):
+        raise DatasetError(
+            f"{annotation.where}: the six points are not where {_CAMERA} sees the middle of the "
+            "face: the camera and annotations of one person were expected"
+        )
+    eyes: FloatArray = _unit(rays[:4].mean(0)) * np.linalg.norm(middle)
+    return eyes
+
+
+def _seen(
+    image: Image, camera: Camera, annotation: Annotation, tracker: FaceTracker
+) -> tuple[Normalised, FloatArray]:
+    """Crops and where the head points, of the face that the annotation is of. Raises NotSeen."""
+    at, size = annotation.corners.mean(0), float(np.ptp(annotation.corners[:, 0]))
+
+    def apart(face: Face) -> float:
+        return float(np.linalg.norm(face.landmarks[:, :2].mean(0) - at))
+
+    found = [face for face in tracker.detect(Frame(image, 0.0, camera)) if apart(face) < size]
+    if not found:
+        raise NotSeen("no face was found where it is annotated")
+    turn, _ = cv2.Rodrigues(annotation.turn)
+    return normalise(image, camera, min(found, key=apart)), -np.asarray(turn, np.float64)[:, 2]
+
+
+def _unit(vector: FloatArray) -> FloatArray:
+    unit: FloatArray = vector / np.linalg.norm(vector)
+    return unit

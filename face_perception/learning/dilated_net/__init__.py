@@ -1,0 +1,1 @@
+"""Dilated-Net (Chen and Shi, 2018): gaze by dilated convolutions."""

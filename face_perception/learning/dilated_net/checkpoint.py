@@ -1,0 +1,17 @@
+"""``face-perception import dilated-net``: a checkpoint of it -> the model ``dilated_net``."""
+
+from __future__ import annotations
+
+from face_perception.learning.dilated_net.network import read_variables
+from face_perception.learning.geddnet.system_import import GazeSystem
+
+SYSTEM = GazeSystem(
+    system="dilated-net",
+    model="dilated_net",
+    variables=74,
+    task="gaze of one person from both eyes (Dilated-Net)",
+    licence="none stated: the authors of Dilated-Net publish no weights; ask whoever trained these",
+    read=read_variables,
+)
+
+add_arguments, make = SYSTEM.add_arguments, SYSTEM.make

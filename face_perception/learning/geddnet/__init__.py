@@ -1,0 +1,1 @@
+"""GEDDnet (Chen and Shi, 2020): gaze by dilated convolutions and gaze decomposition."""

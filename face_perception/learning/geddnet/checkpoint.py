@@ -1,0 +1,17 @@
+"""``face-perception import geddnet``: the published checkpoint -> the model ``geddnet``."""
+
+from __future__ import annotations
+
+from face_perception.learning.geddnet.system_import import GazeSystem
+from face_perception.learning.geddnet.variables import read_variables
+
+SYSTEM = GazeSystem(
+    system="geddnet",
+    model="geddnet",
+    variables=131,
+    task="gaze of one person from the face and both eyes (GEDDnet)",
+    licence="none stated: GEDDnet is published without a licence file; ask its authors",
+    read=read_variables,
+)
+
+add_arguments, make = SYSTEM.add_arguments, SYSTEM.make

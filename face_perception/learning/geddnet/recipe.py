@@ -1,0 +1,322 @@
+"""The GEDDnet recipe: data, training, evaluation on people not seen, the model with its card."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pytorch_lightning as lightning
+import torch
+from torch.utils.data import DataLoader, TensorDataset
+
+from face_perception.inference import Made, Port
+from face_perception.learning.data.dataset import Dataset, DatasetError, Writer
+from face_perception.learning.geddnet.batch_renorm import BatchRenorm
+from face_perception.learning.geddnet.export import OUTPUT, export, inputs_of
+from face_perception.learning.geddnet.loss import loss
+from face_perception.learning.geddnet.network import EYE_SIZE, FACE_SIZE, GEDDnet
+from face_perception.learning.lightning_base import EpochOrder, fit
+from face_perception.learning.recipe import GazeRecipe
+from face_perception.learning.synthesis.gaze_crops import GazeFaces, gaze_faces
+from face_perception.types import FloatArray
+
+NEEDS = ("left_eye", "right_eye", "gaze_pitch", "gaze_yaw")
+CALIBRATION = 9  # images of a person that a calibration is made of
+_TOLERANCE = 0.01
+# Steps of statistics to remember are one in ten of those that were; at the start ten.
+_MEMORY, _LEAST_MOMENTUM = 10, 0.9
+_RISING = 0.15  # share of one cycle in which the rate rises
+
+
+def from_dataset(data: Dataset) -> GazeFaces:
+    """The samples with a gaze, in memory. Raises DatasetError naming a file that does not fit, and
+    where no sample has a gaze.
+    """
+    gaze = data.labels("gaze_pitch", "gaze_yaw")
+    data = data.take(np.flatnonzero(np.isfinite(gaze).all(1)))
+    if not len(data):
+        raise DatasetError(f"{data.folder}: no sample has gaze_pitch and gaze_yaw in this part")
+    names = {"face": ("file", FACE_SIZE), "left_eye": ("left_eye", EYE_SIZE)}
+    names["right_eye"] = ("right_eye", EYE_SIZE)
+    images = {
+        key: np.stack([data.gray(i, column, size) for i in range(len(data))])
+        for key, (column, size) in names.items()
+    }
+    _, person = np.unique(data.columns["subject"].astype(str), return_inverse=True)
+    return GazeFaces(
+        **images,
+        gaze=data.labels("gaze_pitch", "gaze_yaw"),
+        head=data.labels("head_pitch", "head_yaw"),
+        person=person.astype(np.int64),
+        kappa=np.full((len(data), 2), np.nan),
+    )
+
+
+def write_people(folder: Path, recipe: GazeRecipe, workers: int = 1) -> None:
+    """Draws the recipe's people as a data set: 70 % to train, 10 % validation, 20 % test."""
+    about = {
+        "name": "drawn people",
+        "licence": "Apache-2.0",
+        "made_by": f"face_perception.learning.synthesis.gaze_crops, seed {recipe.seed}",
+    }
+    with Writer(folder, **about) as writer:
+        drawn = gaze_faces(recipe.people, recipe.images, seed=recipe.seed, workers=workers)
+        for i in range(len(drawn)):
+            share = (drawn.person[i] + 0.5) / recipe.people
+            writer.add(
+                {
+                    "file": drawn.face[i],
+                    "left_eye": drawn.left_eye[i],
+                    "right_eye": drawn.right_eye[i],
+                },
+                subject=f"person_{drawn.person[i]:04d}",
+                split="train" if share < 0.7 else "validation" if share < 0.8 else "test",
+                gaze_pitch=float(drawn.gaze[i, 0]),
+                gaze_yaw=float(drawn.gaze[i, 1]),
+                head_pitch=float(drawn.head[i, 0]),
+                head_yaw=float(drawn.head[i, 1]),
+            )
+
+
+class Training(lightning.LightningModule):
+    """A GEDDnet, each sample as it is or mirrored by chance (then of the person's mirror image)."""
+
+    def __init__(self, data: GazeFaces, recipe: GazeRecipe) -> None:
+        super().__init__()
+        subjects = int(data.person.max()) + 1 if recipe.decomposed else 0
+        self.network = GEDDnet(
+            subjects, dilated=recipe.dilated, dropout=recipe.dropout, width=recipe.width
+        )
+        _start(self.network, recipe.seed)
+        # A fifth faster on a CPU; the numbers are the same for every run.
+        self.network.to(memory_format=torch.channels_last)
+        self._data, self._recipe = data, recipe
+
+    def train_dataloader(self) -> DataLoader[Any]:
+        data = self._data
+        # The network's yaw is minus ours.
+        gaze = torch.from_numpy(data.gaze * (1, -1)).float()
+        images = [torch.from_numpy(image) for image in (data.face, data.left_eye, data.right_eye)]
+        rows = TensorDataset(*images, gaze, torch.from_numpy(data.person))
+        size = self._recipe.batch
+        order = EpochOrder(len(data), self._recipe.seed, self.current_epoch, self.trainer)
+        return DataLoader(rows, size, sampler=order, drop_last=len(order) > size)
+
+    def training_step(self, batch: list[torch.Tensor], number: int) -> torch.Tensor:
+        face, left, right, gaze, person = batch
+        mirrored = torch.rand(len(face)) < 0.5
+        m = mirrored.to(face.device)
+        inputs = [image.float()[:, None] for image in (face, left, right)]
+        flipped = [inputs[k].flip(-1) for k in (0, 2, 1)]  # the left eye becomes the right one
+        pick = m.view(-1, 1, 1, 1)
+        crops = [torch.where(pick, b, a) for a, b in zip(inputs, flipped, strict=True)]
+        gaze = torch.stack([gaze[:, 0], torch.where(m, -gaze[:, 1], gaze[:, 1])], 1)
+        rows = person + m * self.network.subjects if self.network.subjects else None
+        parts = loss(self.network, self.network(*crops), gaze, rows)
+        self.log("loss", parts.total, prog_bar=True)
+        self.log("error_deg", parts.error.mean().sqrt() / 10 * 180 / math.pi, prog_bar=True)
+        total: torch.Tensor = parts.total
+        return total
+
+    def on_train_batch_start(self, batch: Any, number: int) -> None:
+        # A long memory of statistics that are young is a memory of their starting values.
+        momentum = 1 - _MEMORY / (self.global_step + _MEMORY)
+        momentum = min(max(momentum, _LEAST_MOMENTUM), self._recipe.momentum)
+        for layer in self.network.modules():
+            if isinstance(layer, BatchRenorm):
+                layer.momentum = momentum
+
+    def configure_optimizers(self) -> Any:
+        recipe = self._recipe
+        trunk = list(self.network.trunk.parameters())
+        others = [p for n, p in self.network.named_parameters() if not n.startswith("trunk.")]
+        groups = [{"params": others}, {"params": trunk}]
+        adam = torch.optim.Adam(groups, recipe.rate, betas=(0.9, recipe.beta2))
+        schedule: torch.optim.lr_scheduler.LRScheduler
+        if recipe.schedule == "staircase":
+            schedule = torch.optim.lr_scheduler.LambdaLR(adam, [_staircase, _trunk_staircase])
+        else:
+            steps = recipe.epochs * len(self.train_dataloader())
+            # One step more: the scheduler is asked for the rate after the last one too.
+            schedule = torch.optim.lr_scheduler.OneCycleLR(
+                adam, recipe.rate, total_steps=steps + 1, pct_start=_RISING
+            )
+        return [adam], [{"scheduler": schedule, "interval": "step"}]
+
+
+def _staircase(step: int) -> float:
+    """Share of the rate at a step, as published."""
+    return float(0.1 ** (step // 8000))
+
+
+def _trunk_staircase(step: int) -> float:
+    """The trunk, trained already, waits for 500 steps and then goes a tenth as far."""
+    return 0.1 * _staircase(step) if step >= 500 else 0.0
+
+
+def _start(network: GEDDnet, seed: int) -> None:
+    """Published deviations suit the published width; He's keep the sizes of any, without VGG16."""
+    generator = torch.Generator().manual_seed(seed)
+    for module in network.modules():
+        if isinstance(module, torch.nn.Conv2d | torch.nn.Linear):
+            torch.nn.init.kaiming_normal_(module.weight, nonlinearity="relu", generator=generator)
+            torch.nn.init.zeros_(module.bias)
+    with torch.no_grad():
+        network.output.weight.mul_(0.1)
+        # VGG16's answers are some hundreds, which the trunk divides by 100.
+        network.trunk.conv2_2.weight.mul_(2.0)
+
+
+def train(
+    data: GazeFaces,
+    recipe: GazeRecipe,
+    *,
+    out: Path | None = None,
+    resume: bool = False,
+    quiet: bool = False,
+) -> GEDDnet:
+    """The trained network, in inference mode. Errors as of ``fit``."""
+    module = Training(data, recipe)
+    fit(module, epochs=recipe.epochs, seed=recipe.seed, out=out, resume=resume, quiet=quiet)
+    return module.network.to(memory_format=torch.contiguous_format).cpu().eval()
+
+
+def predict(network: GEDDnet, data: GazeFaces, batch: int = 64) -> FloatArray:
+    """[N, 2] pitch and yaw, radians, in the package's convention, without bias."""
+    answers = []
+    with torch.inference_mode():
+        for i in range(0, len(data), batch):
+            crops = [
+                torch.from_numpy(image[i : i + batch]).float()[:, None]
+                for image in (data.face, data.left_eye, data.right_eye)
+            ]
+            answers.append(network.gaze(*crops).numpy())
+    found: FloatArray = np.concatenate(answers).astype(np.float64) * (1, -1)
+    return found
+
+
+def angles(a: FloatArray, b: FloatArray) -> FloatArray:
+    """[N] radians between gazes [N, 2] of pitch and yaw."""
+
+    def vectors(g: FloatArray) -> FloatArray:
+        cosine = np.cos(g[:, 0])
+        return np.stack([np.sin(g[:, 1]) * cosine, np.sin(g[:, 0]), np.cos(g[:, 1]) * cosine], 1)
+
+    found: FloatArray = np.arccos(np.clip((vectors(a) * vectors(b)).sum(1), -1, 1))
+    return found
+
+
+def split_error(
+    estimate: FloatArray, gaze: FloatArray, person: npt.NDArray[np.int64]
+) -> tuple[float, float]:
+    """(between-person squared bias, within-person variance), rad² over both angles."""
+    offsets = gaze - estimate
+    own = [offsets[person == p] for p in np.unique(person)]
+    # The square of a mean of n has a variance's n-th part too much.
+    within = float(np.mean([o.var(0, ddof=1).sum() for o in own]))
+    squares = [float((o.mean(0) ** 2).sum()) - float(o.var(0, ddof=1).sum()) / len(o) for o in own]
+    return float(np.mean(squares)), within
+
+
+def calibrated(
+    estimate: FloatArray,
+    gaze: FloatArray,
+    person: npt.NDArray[np.int64],
+    random: np.random.Generator,
+    samples: int = CALIBRATION,
+) -> tuple[float, float]:
+    """Mean error (before, after), radians, on the images that no calibration was made of.
+
+    A person's bias is the mean offset over the ``samples`` that look nearest to where one of them,
+    drawn by chance, looks.
+    """
+    before, after = [], []
+    for p in np.unique(person):
+        index = np.flatnonzero(person == p)
+        if len(index) <= samples:
+            raise ValueError(f"person {p} has {len(index)} images, more than {samples} are needed")
+        at = gaze[random.choice(index)]
+        order = index[np.argsort(((gaze[index] - at) ** 2).sum(1), kind="stable")]
+        own, rest = order[:samples], order[samples:]
+        bias = (gaze[own] - estimate[own]).mean(0)
+        before.append(angles(estimate[rest], gaze[rest]).mean())
+        after.append(angles(estimate[rest] + bias, gaze[rest]).mean())
+    return float(np.mean(before)), float(np.mean(after))
+
+
+def evaluate(network: GEDDnet, data: GazeFaces) -> dict[str, float]:
+    """Degrees of error on people that were not trained on: uncalibrated, calibrated with one target
+    where there are images enough, and what always saying the mean gaze would give.
+    """
+    estimate = predict(network, data)
+    found = {
+        "images": float(len(data)),
+        "people": float(len(np.unique(data.person))),
+        "error_deg": math.degrees(float(angles(estimate, data.gaze).mean())),
+        "error_of_mean_deg": math.degrees(
+            float(angles(np.tile(data.gaze.mean(0), (len(data), 1)), data.gaze).mean())
+        ),
+    }
+    if np.bincount(data.person)[np.unique(data.person)].min() > CALIBRATION:
+        _, after = calibrated(estimate, data.gaze, data.person, np.random.default_rng(0))
+        found["error_calibrated_deg"] = math.degrees(after)
+    return {key: round(value, 3) for key, value in found.items()}
+
+
+def made(
+    name: str,
+    network: GEDDnet,
+    recipe: GazeRecipe,
+    held_out: GazeFaces,
+    *,
+    trained_on: str,
+    licence: str,
+) -> Made:
+    """The network as a model whose card says how it was trained and how good it is on
+    ``held_out``, people that it has not seen.
+    """
+    drawn = gaze_faces(3, 4, seed=recipe.seed)
+    facts: dict[str, Any] = {
+        "system": "geddnet",
+        "order": ["pitch", "yaw"],
+        "width": recipe.width,
+        "recipe": dataclasses.asdict(recipe),
+        "evaluation": {"on": f"people of {trained_on} not trained on"}
+        | evaluate(network, held_out),
+    }
+    if network.subjects:
+        spread = network.bias.detach().std(0, unbiased=False) / 10
+        facts["bias_deviation"] = [round(float(value), 6) for value in spread]
+        facts["subjects"] = network.subjects
+    inputs = inputs_of(network)
+    return Made(
+        name=name,
+        onnx=export(network),
+        task="gaze of one person from the face and both eyes (GEDDnet)",
+        licence=licence,
+        origin=f"trained by face_perception on {trained_on}",
+        inputs={
+            key: Port(
+                (None, 1, *size),
+                "float32",
+                f"the {key.replace('_', ' ')} as GEDDnet crops it, gray, equalised, 0 to 255",
+            )
+            for key, size in inputs.items()
+        },
+        outputs={
+            OUTPUT: Port(
+                (None, 2),
+                "float32",
+                "pitch (up) and yaw (to image left), radians, in the normalised camera, without "
+                "the person's bias",
+                tolerance=_TOLERANCE,
+            )
+        },
+        # Drawn: no faces of somebody's data set go along with the model.
+        captured={key: getattr(drawn, key)[:, None].astype(np.float32) for key in inputs},
+        facts=facts,
+    )

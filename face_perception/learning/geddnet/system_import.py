@@ -1,0 +1,135 @@
+"""Makes a gaze model from a TensorFlow checkpoint: what importing GEDDnet and Dilated-Net share."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from face_perception.inference import Made, ModelError, Port
+from face_perception.learning import tensorflow_checkpoint
+from face_perception.learning.checkpoint_files import CheckpointError, expect_system, system_of
+from face_perception.learning.geddnet.export import OUTPUT, Folded, export, inputs_of
+from face_perception.learning.geddnet.network import PER_RADIAN, GEDDnet
+from face_perception.learning.geddnet.reference_inputs import sample_inputs
+from face_perception.learning.geddnet.variables import VariablesError
+
+# Another backend may be off by this, in radians: 0.6 degrees, an eighth of the published error on
+# people it has not seen. FP16 uses a tenth of it; whether INT8 stays below depends on the weights.
+TOLERANCE = 0.01
+
+# The folded graph against the network as published, in radians.
+_FOLDING = 1e-5
+
+_MEANING = (
+    "; the vector (sin yaw cos pitch, sin pitch, cos yaw cos pitch) in the normalised camera (x"
+    " right, y down, z forward) is minus the gaze's direction: pitch is positive up, yaw towards"
+    " the image's left, (0, 0) into the camera"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class GazeSystem:
+    """A published gaze system whose checkpoints can be imported.
+
+    ``system`` is its name on the command line and ``model`` the default name of the model.
+    ``variables`` is the number of its TensorFlow variables. ``task`` and ``licence`` go into the
+    card. ``read`` makes the network of the variables by name; it raises VariablesError.
+    """
+
+    system: str
+    model: str
+    variables: int
+    task: str
+    licence: str
+    read: Callable[[Mapping[str, np.ndarray]], GEDDnet]
+
+    def add_arguments(self, parser: argparse.ArgumentParser) -> None:
+        """Adds the arguments of ``face-perception import`` for this system."""
+        parser.add_argument(
+            "checkpoint",
+            type=Path,
+            metavar="PATH",
+            help="a TensorFlow checkpoint (needs tensorflow), or an .npz file with its "
+            f"{self.variables} variables",
+        )
+        parser.add_argument(
+            "--name", default=self.model, help=f"name of the model; default: {self.model}"
+        )
+        parser.add_argument(
+            "--licence",
+            default=self.licence,
+            metavar="TEXT",
+            help="licence of the weights, for the model card",
+        )
+
+    def make(self, args: argparse.Namespace, report: Callable[[str], None]) -> Iterator[Made]:
+        """Makes the one model. Raises ModelError naming the file and what is wrong with it."""
+        report(f"reading {args.checkpoint}")
+        variables, origin = tensorflow_checkpoint.read(args.checkpoint)
+        try:
+            expect_system(args.checkpoint, system_of(variables), self.system)
+        except CheckpointError as error:
+            raise ModelError(str(error)) from error
+        try:
+            network = self.read(variables)
+        except VariablesError as error:
+            raise ModelError(f"{args.checkpoint}: {error}") from error
+        inputs = inputs_of(network)
+        samples = {name: crops for name, crops in sample_inputs().items() if name in inputs}
+        off = _folding_error(network, [torch.from_numpy(samples[name][::4]) for name in inputs])
+        if not off < _FOLDING:
+            raise ModelError(
+                f"{args.checkpoint}: its answers change by {off:.2g} rad when its normalisation is "
+                "folded into its layers: a moving_variance must be all but 0, was it trained?"
+            )
+        report("exporting ONNX")
+        yield Made(
+            name=args.name,
+            onnx=export(network),
+            task=self.task,
+            licence=args.licence or self.licence,
+            origin=origin,
+            inputs={name: _gray(size, name) for name, size in inputs.items()},
+            outputs={
+                OUTPUT: Port((None, 2), "float32", _meaning(network), tolerance=TOLERANCE),
+            },
+            captured=samples,
+            facts={"system": self.system, "order": ["pitch", "yaw"], **_bias_facts(network)},
+        )
+
+
+def _meaning(network: GEDDnet) -> str:
+    bias = ", without the person's bias" if network.subjects else ""
+    return f"pitch and yaw in radians{bias}{_MEANING}"
+
+
+def _bias_facts(network: GEDDnet) -> dict[str, Any]:
+    """What to expect of a person's bias: radians, over the subjects seen in training."""
+    if not network.subjects:
+        return {}
+    deviation = network.bias.detach().std(0, unbiased=False) / PER_RADIAN
+    return {
+        "bias_deviation": [round(float(value), 6) for value in deviation],
+        "subjects": network.subjects,
+    }
+
+
+def _gray(size: tuple[int, int], name: str) -> Port:
+    what = name.replace("_", " ")
+    whose = what if name == "face" else f"person's {what}"
+    meaning = f"the {whose} as GEDDnet crops it, gray, histogram equalised, 0 to 255, not mirrored"
+    return Port((None, 1, *size), "float32", meaning)
+
+
+def _folding_error(network: GEDDnet, crops: list[torch.Tensor]) -> float:
+    """The largest difference in radians between the exported graph and the network."""
+    face = crops[0] if network.has_face else None
+    with torch.inference_mode():
+        off = (Folded(network)(*crops) - network.gaze(face, *crops[-2:])).abs().max()
+    return float(off)

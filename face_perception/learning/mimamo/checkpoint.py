@@ -1,0 +1,98 @@
+"""``face-perception import mimamo``: its two checkpoints -> appearance, and both recurrences, that
+over time also in two parts for streams.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from face_perception.inference import Made
+from face_perception.learning.checkpoint_files import (
+    Checkpoint,
+    CheckpointError,
+    checkpoints_in,
+    expect,
+    load_into,
+    read_checkpoint,
+)
+from face_perception.learning.mimamo.export import made_of_appearance, made_of_two_stream
+from face_perception.learning.mimamo.network import TwoStream
+from face_perception.learning.mimamo.stream_export import in_two_parts
+from face_perception.learning.resnet50_ferplus import CLASSES, ResNet50FERPlus
+
+# What trained the phase network alone, and FER+'s own classes: published, and not run.
+UNUSED = ("phasenet.classifier.",)
+UNUSED_APPEARANCE = ("classifier.",)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "path",
+        type=Path,
+        metavar="PATH",
+        help="the two-stream checkpoint (model_weights.pth.tar, .npz), or a folder with both",
+    )
+    parser.add_argument(
+        "--appearance",
+        type=Path,
+        metavar="PATH",
+        help="the ResNet-50 of FER+ (resnet50_ferplus_dag.pth, .npz)",
+    )
+    parser.add_argument(
+        "--name",
+        default="mimamo",
+        help="of the model; NAME_released and NAME_appearance go with it (default: mimamo)",
+    )
+
+
+def make(args: argparse.Namespace, report: Callable[[str], None]) -> Iterator[Made]:
+    two_stream, resnet = _both(args.path, args.appearance, report)
+    trunk = ResNet50FERPlus(CLASSES)
+    load_into(trunk, resnet, UNUSED_APPEARANCE)
+    over_time, released = TwoStream("time"), TwoStream("clips")
+    for network in (over_time, released):
+        load_into(network, two_stream, UNUSED)
+    appearance = f"{args.name}_appearance"
+    report(f"writing ONNX of {appearance}")
+    yield made_of_appearance(appearance, trunk, resnet.origin)
+    for name, network in ((args.name, over_time), (f"{args.name}_released", released)):
+        report(f"writing ONNX of {name}")
+        made = made_of_two_stream(
+            name, network, two_stream.origin, appearance=appearance, trunk=trunk
+        )
+        yield from in_two_parts(made, network) if network is over_time else (made,)
+
+
+def _both(
+    path: Path, appearance: Path | None, report: Callable[[str], None]
+) -> tuple[Checkpoint, Checkpoint]:
+    """The two-stream checkpoint and the trunk's."""
+    found: dict[str, Checkpoint] = {}
+    files = checkpoints_in(path)
+    for file in files:
+        report(f"reading {file}")
+        checkpoint = read_checkpoint(file)
+        if len(files) == 1:
+            expect(checkpoint, "mimamo")
+        if checkpoint.system in found:
+            raise CheckpointError(
+                f"{found[checkpoint.system].path} and {file} are of the same kind: name one of "
+                "them, and the other network with --appearance"
+            )
+        found[checkpoint.system] = checkpoint
+    if appearance is not None:
+        report(f"reading {appearance}")
+        found["resnet50_ferplus"] = expect(read_checkpoint(appearance), "resnet50_ferplus")
+    if "mimamo" not in found and len(files) > 1:
+        raise CheckpointError(f"{path} has no two-stream checkpoint in it")
+    if "resnet50_ferplus" not in found and "mimamo" not in found:
+        load_into(TwoStream("time"), found[""], UNUSED)  # says what does not fit
+    if "resnet50_ferplus" not in found:
+        raise CheckpointError(
+            f"{path} is only the two-stream network: give the ResNet-50 of FER+ too, with "
+            "--appearance resnet50_ferplus_dag.pth"
+        )
+    # What is of no known system is read, so that what does not fit can be said.
+    return found.get("mimamo") or found[""], found["resnet50_ferplus"]

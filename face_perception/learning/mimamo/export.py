@@ -1,0 +1,117 @@
+"""MIMAMO-Net -> the ONNX graphs that nodes run, and what their cards say."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import nn
+
+from face_perception.inference import Made, Port
+from face_perception.learning.mimamo.network import CHANNELS, PHASES, SIZES, TwoStream
+from face_perception.learning.onnx_export import to_onnx
+from face_perception.learning.resnet50_ferplus import FEATURES, ResNet50FERPlus, WithMean
+from face_perception.learning.sample_faces import sample_faces
+
+SIZE = 224
+# The published transform: an aligned face of 112 is enlarged, and its middle SIZE is taken.
+ENLARGED = 256
+
+# Frames in a clip, and their rate, as the published weights were trained.
+WINDOW = 64
+RATE_HZ = 30
+
+LICENCE = "MIT (the published code); the weights' own terms are their publisher's"
+
+# What engines are built for.
+_MOST_CLIPS = 8
+
+_NAMES = ("appearance", "phase0", "phase1")
+_OUTPUT = "valence_arousal"
+_MEANING = (
+    "features of each frame's face, from the model that facts name",
+    "phase differences of the finer band: two orientations of 12 differences, radians",
+    "phase differences of the coarser band, likewise",
+)
+
+
+def made_of_appearance(name: str, network: ResNet50FERPlus, origin: str) -> Made:
+    """The trunk, per face."""
+    return Made(
+        name=name,
+        onnx=to_onnx(WithMean(network), [torch.zeros(2, 3, SIZE, SIZE)], ["face"], ["features"]),
+        task="features of an aligned face, for MIMAMO-Net",
+        licence=LICENCE,
+        origin=origin,
+        inputs={
+            "face": Port(
+                (None, 3, SIZE, SIZE),
+                "float32",
+                "aligned face, RGB in [0, 255], enlarged to 256 and cut to its middle 224",
+            )
+        },
+        outputs={
+            "features": Port(
+                (None, FEATURES),
+                "float32",
+                "pooled features, from 0 on",
+                tolerance=0.1,
+                relative_tolerance=0.05,
+            )
+        },
+        facts={"system": "mimamo", "enlarged": ENLARGED, "size": SIZE},
+        captured={"face": sample_faces(SIZE, 4)},
+    )
+
+
+def made_of_two_stream(
+    name: str, network: TwoStream, origin: str, *, appearance: str, trunk: ResNet50FERPlus
+) -> Made:
+    """Both streams and the recurrence that the network is set to."""
+    shapes = [(FEATURES,), *((CHANNELS, size, size) for size in SIZES)]
+    over_time = network.recurrence == "time"
+    axes = {name_: {0: "B", 1: "T"} for name_ in (*_NAMES, _OUTPUT)}
+    return Made(
+        name=name,
+        onnx=to_onnx(
+            network, [torch.zeros(2, 3, *shape) for shape in shapes], _NAMES, [_OUTPUT], axes
+        ),
+        task="valence and arousal of each frame of a clip, from appearance and motion; recurrence "
+        + ("over time" if over_time else "over the clips of a batch, as released"),
+        licence=LICENCE,
+        origin=origin,
+        inputs={
+            name_: Port(
+                (None, None, *shape), "float32", meaning, most=(_MOST_CLIPS, WINDOW, *shape)
+            )
+            for name_, shape, meaning in zip(_NAMES, shapes, _MEANING, strict=True)
+        },
+        outputs={
+            _OUTPUT: Port(
+                (None, None, 2), "float32", "valence and arousal, about [-1, 1]", tolerance=0.02
+            )
+        },
+        facts={
+            "system": "mimamo",
+            "recurrence": network.recurrence,
+            "appearance": appearance,
+            "window": WINDOW,
+            "rate_hz": RATE_HZ,
+            "phase_differences": PHASES,
+            "phase_sizes": list(SIZES),
+        },
+        captured=_clips(trunk),
+    )
+
+
+@torch.no_grad()
+def _clips(trunk: ResNet50FERPlus, clips: int = 2, frames: int = 4) -> dict[str, np.ndarray]:
+    """The appearance of real faces, and smooth noise of the size of phase differences."""
+    faces = torch.from_numpy(sample_faces(SIZE, clips * frames))
+    captured = {"appearance": WithMean(trunk)(faces).unflatten(0, (clips, frames)).numpy()}
+    random = torch.Generator().manual_seed(1)
+    for name, size in zip(_NAMES[1:], SIZES, strict=True):
+        coarse = 0.5 * torch.randn(clips * frames, CHANNELS, 6, 6, generator=random)
+        field = nn.functional.interpolate(coarse, (size, size), mode="bilinear")
+        field = (field * 256).round() / 256  # which compresses
+        captured[name] = field.unflatten(0, (clips, frames)).numpy()
+    return captured

@@ -1,0 +1,130 @@
+"""MIMAMO-Net: appearance and phase differences, two streams and a recurrence -> valence, arousal.
+
+Parameters are named as in the published state dict, which its unused layers belong to.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import torch
+from torch import nn
+
+from face_perception.learning.resnet50_ferplus import FEATURES
+
+# Differences before and after the frame that an estimate is about, of two orientations each.
+PHASES = 12
+CHANNELS = 2 * PHASES
+SIZES = (48, 24)
+
+WIDTH = 256
+HIDDEN = 128
+
+Recurrence = Literal["time", "clips"]
+
+
+class Spatial(nn.Module):
+    """Appearance [N, 2048] -> [N, 256]."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.mlp = nn.Sequential(
+            nn.Dropout(0.3),
+            *(nn.Linear(FEATURES, WIDTH), nn.BatchNorm1d(WIDTH), nn.ReLU()),
+            nn.Dropout(0.3),
+            *(nn.Linear(WIDTH, WIDTH), nn.BatchNorm1d(WIDTH), nn.ReLU()),
+        )
+
+    def forward(self, appearance: torch.Tensor) -> torch.Tensor:
+        return self.mlp(appearance)
+
+
+class PhaseNet(nn.Module):
+    """Phase differences [N, 24, 48, 48] and [N, 24, 24, 24] -> [N, 256].
+
+    ``classifier`` served to train this network alone and is not run.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv_net = nn.ModuleList(
+            [_halving(CHANNELS, 64), _halving(64 + CHANNELS, 128), _halving(128, WIDTH)]
+        )
+        self.dropout = nn.Dropout2d(0.2)
+        self.fc = nn.Sequential(
+            *(nn.Linear(WIDTH, WIDTH), nn.ReLU(), nn.BatchNorm1d(WIDTH), nn.Dropout(0.3)),
+            *(nn.Linear(WIDTH, WIDTH), nn.ReLU(), nn.BatchNorm1d(WIDTH), nn.Dropout(0.3)),
+        )
+        self.classifier = nn.Sequential(nn.Linear(WIDTH, 1), nn.BatchNorm1d(1, eps=1e-6))
+
+    def forward(self, phase0: torch.Tensor, phase1: torch.Tensor) -> torch.Tensor:
+        x = torch.cat([self.conv_net[0](phase0), phase1], 1)
+        for layer in self.conv_net[1:]:
+            x = self.dropout(layer(x))
+        return self.fc(x.mean((2, 3)))
+
+
+class TwoStream(nn.Module):
+    """Appearance [B, T, 2048] and phase differences [B, T, 24, 48, 48], [B, T, 24, 24, 24] ->
+    valence and arousal [B, T, 2], not limited to [-1, 1].
+
+    ``recurrence`` over ``time`` is what the paper means. The published code runs it over the
+    ``clips`` of a batch instead, so that frames of one clip know nothing of each other, and its
+    weights were trained so.
+    """
+
+    def __init__(self, recurrence: Recurrence = "clips") -> None:
+        super().__init__()
+        if recurrence not in ("time", "clips"):
+            raise ValueError(f"recurrence must be time or clips, not {recurrence!r}")
+        self.recurrence = recurrence
+        self.mlp = Spatial()
+        self.phasenet = PhaseNet()
+        self.transform = nn.Sequential(
+            nn.Linear(2 * WIDTH, WIDTH), nn.ReLU(), nn.BatchNorm1d(WIDTH), nn.Dropout(0.5)
+        )
+        self.rnns = nn.GRU(WIDTH, HIDDEN, num_layers=2, bidirectional=True, dropout=0.3)
+        self.classifier = nn.Sequential(
+            nn.Dropout(0.5), nn.Linear(2 * HIDDEN, 2), nn.BatchNorm1d(2)
+        )
+
+    def features(
+        self, appearance: torch.Tensor, phase0: torch.Tensor, phase1: torch.Tensor
+    ) -> torch.Tensor:
+        """[N, 256] of frames [N, ...]: both streams, before the recurrence."""
+        streams = [self.mlp(appearance), self.phasenet(phase0, phase1)]
+        return self.transform(torch.cat(streams, 1))
+
+    def over_time(self, features: torch.Tensor) -> torch.Tensor:
+        """[B, T, 2] of ``features`` [B, T, 256]."""
+        x = features.transpose(0, 1) if self.recurrence == "time" else features
+        # Given, for the exporter would else fix the batch.
+        start = x.new_zeros(4, x.shape[1], HIDDEN)
+        x = self.rnns(x, start)[0]
+        x = x.transpose(0, 1) if self.recurrence == "time" else x
+        return _as_clips(self.classifier(_as_frames(x)), features, 2)
+
+    def forward(
+        self, appearance: torch.Tensor, phase0: torch.Tensor, phase1: torch.Tensor
+    ) -> torch.Tensor:
+        frames = [_as_frames(x) for x in (appearance, phase0, phase1)]
+        return self.over_time(_as_clips(self.features(*frames), appearance, WIDTH))
+
+
+def _as_frames(clips: torch.Tensor) -> torch.Tensor:
+    """[B, T, ...] -> [B * T, ...]"""
+    return clips.reshape(-1, *clips.shape[2:])
+
+
+def _as_clips(frames: torch.Tensor, like: torch.Tensor, width: int) -> torch.Tensor:
+    """[B * T, width] -> [B, T, width], with B and T of ``like``."""
+    # Not unflatten, which the exporter fixes to the sizes of its example.
+    return frames.reshape(like.shape[0], like.shape[1], width)
+
+
+def _halving(channels: int, out: int) -> nn.Sequential:
+    """Two convolutions, the second of which halves width and height."""
+    return nn.Sequential(
+        *(nn.Conv2d(channels, out, 3, padding=1), nn.BatchNorm2d(out), nn.ReLU()),
+        *(nn.Conv2d(out, out, 3, stride=2, padding=1), nn.BatchNorm2d(out), nn.ReLU()),
+    )

@@ -1,0 +1,93 @@
+"""MIMAMO-Net in two parts, for streams: an image goes through both streams once, and only the
+recurrence sees a window of what they gave.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator
+
+import torch
+from torch import nn
+
+from face_perception.inference import Made, Port
+from face_perception.learning.mimamo.network import WIDTH, TwoStream
+from face_perception.learning.onnx_export import to_onnx
+
+_STREAMS = ("appearance", "phase0", "phase1")
+_OUTPUT = "valence_arousal"
+
+
+class _Frame(nn.Module):
+    def __init__(self, network: TwoStream) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(
+        self, appearance: torch.Tensor, phase0: torch.Tensor, phase1: torch.Tensor
+    ) -> torch.Tensor:
+        return self.network.features(appearance, phase0, phase1)
+
+
+class _OverTime(nn.Module):
+    def __init__(self, network: TwoStream) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, features: torch.Tensor) -> torch.Tensor:
+        return self.network.over_time(features)
+
+
+@torch.no_grad()
+def in_two_parts(whole: Made, network: TwoStream) -> Iterator[Made]:
+    """``whole``'s network (recurrence over time) as ``NAME_frame`` and ``NAME_over_time``, and
+    ``whole`` itself with facts that name them. Raises ValueError for one that recurs over clips.
+    """
+    if network.recurrence != "time":
+        raise ValueError(f"{whole.name} recurs over {network.recurrence}: it has no second part")
+    frame, over_time = f"{whole.name}_frame", f"{whole.name}_over_time"
+    features_meaning = "of a frame: both streams, before the recurrence"
+    captured = {name: whole.captured[name] for name in _STREAMS}
+    clips, frames = captured["phase0"].shape[:2]
+    flat = {name: value.reshape(-1, *value.shape[2:]) for name, value in captured.items()}
+    features = network.features(*(torch.from_numpy(value) for value in flat.values()))
+    facts = {key: whole.facts[key] for key in ("system", "appearance", "window", "rate_hz")}
+    common = {"licence": whole.licence, "origin": whole.origin, "facts": facts}
+    yield Made(
+        name=frame,
+        onnx=to_onnx(
+            _Frame(network),
+            [torch.from_numpy(v[:2]) for v in flat.values()],
+            _STREAMS,
+            ["features"],
+        ),
+        task="features of a frame's appearance and motion, for the recurrence over time",
+        inputs={
+            name: Port((None, *port.shape[2:]), port.dtype, port.meaning)
+            for name, port in whole.inputs.items()
+        },
+        outputs={
+            "features": Port(
+                (None, WIDTH), "float32", features_meaning, tolerance=0.05, relative_tolerance=0.05
+            )
+        },
+        captured=flat,
+        **common,
+    )
+    axes = {name: {0: "B", 1: "T"} for name in ("features", _OUTPUT)}
+    most = next(iter(whole.inputs.values())).most
+    yield Made(
+        name=over_time,
+        onnx=to_onnx(_OverTime(network), [torch.zeros(2, 3, WIDTH)], ["features"], [_OUTPUT], axes),
+        task="valence and arousal of each frame of a clip, from the features of its frames",
+        inputs={
+            "features": Port(
+                (None, None, WIDTH), "float32", features_meaning, most=(*most[:2], WIDTH)
+            )
+        },
+        outputs=whole.outputs,
+        captured={"features": features.reshape(clips, frames, WIDTH).numpy()},
+        **common,
+    )
+    parts = {"frame": frame, "over_time": over_time}
+    yield dataclasses.replace(whole, facts={**whole.facts, **parts})

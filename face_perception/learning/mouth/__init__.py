@@ -1,0 +1,1 @@
+"""The mouth network: from speech to mouth shapes."""

@@ -1,0 +1,152 @@
+"""Speech of eSpeak NG's voices with what the mouth does, as arrays to train on and to judge by."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from face_perception.learning.synthesis.espeak import SPEECH_RATE, Phone, Request, Spoken
+from face_perception.learning.synthesis.room_acoustics import noise, recorded
+from face_perception.learning.synthesis.sentences import (
+    HELD_OUT_LANGUAGES,
+    HELD_OUT_VARIANTS,
+    SENTENCES,
+    TRAINED_LANGUAGES,
+    TRAINED_VARIANTS,
+)
+from face_perception.learning.synthesis.visemes import FRAME_RATE, articulation, with_effort
+from face_perception.speech import mouth_features
+
+FloatArray = npt.NDArray[np.floating]
+
+_SILENT_CLIPS = 0.06  # share with noise only: nobody speaks
+
+
+@dataclass(frozen=True, slots=True)
+class Clip:
+    """``heard`` [S] as a microphone has it, 16 kHz; ``weights`` [S // 160 + 1, 6] of the mouth."""
+
+    heard: npt.NDArray[np.float32]
+    phones: tuple[Phone, ...]
+    weights: FloatArray
+
+
+@dataclass(frozen=True, slots=True)
+class Arrays:
+    """``features`` [N, T, 80] and ``weights`` [N, T, 6], float32."""
+
+    features: npt.NDArray[np.float32]
+    weights: npt.NDArray[np.float32]
+
+
+def requests(
+    count: int,
+    seed: int,
+    languages: Sequence[str] = TRAINED_LANGUAGES,
+    variants: Sequence[str] = TRAINED_VARIANTS,
+) -> list[Request]:
+    """Texts in random languages, voices, rates, pitches and sizes; the same for the same seed."""
+    random = np.random.default_rng(seed)
+    found = []
+    for _ in range(count):
+        language = str(random.choice(languages))
+        found.append(
+            Request(
+                text=str(random.choice(SENTENCES[language])),
+                language=language,
+                variant=str(random.choice(variants)),
+                rate=int(random.integers(115, 230)),
+                pitch=int(random.integers(15, 85)),
+                pitch_range=int(random.integers(20, 90)),
+                size=float(random.uniform(0.86, 1.16)),
+            )
+        )
+    return found
+
+
+def held_out(count: int, seed: int, *, languages: bool) -> list[Request]:
+    """Requests in voices never trained on; with ``languages`` in languages never trained on."""
+    chosen = HELD_OUT_LANGUAGES if languages else TRAINED_LANGUAGES
+    return requests(count, seed, chosen, HELD_OUT_VARIANTS)
+
+
+def clips(spoken: Sequence[Spoken], seconds: float, seed: int) -> list[Clip]:
+    """One clip for each: it and the next, a pause between them, cut to ``seconds`` anywhere, and
+    recorded in some room. Some have noise only.
+    """
+    random = np.random.default_rng(seed)
+    count = round(seconds * SPEECH_RATE)
+    made = []
+    for i, first in enumerate(spoken):
+        if random.random() < _SILENT_CLIPS:
+            level = 10 ** (random.uniform(-75, -15) / 20)
+            heard = np.clip(noise(count, random) * level, -1, 1).astype(np.float32)
+            weights = np.zeros((count // (SPEECH_RATE // FRAME_RATE) + 1, 6))
+            made.append(Clip(heard, (), weights))
+            continue
+        clean, phones = _joined((first, spoken[(i + 1) % len(spoken)]), random)
+        begin = int(random.uniform(0, max(len(clean) - count, 0) / SPEECH_RATE) * FRAME_RATE)
+        made.append(_cut(clean, phones, begin / FRAME_RATE, count, random))
+    return made
+
+
+def whole_clips(spoken: Sequence[Spoken], seed: int) -> list[Clip]:
+    """One clip for each, not cut, with silence before and after."""
+    random = np.random.default_rng(seed)
+    made = []
+    for one in spoken:
+        clean, phones = _joined((one,), random)
+        made.append(_cut(clean, phones, 0.0, len(clean), random))
+    return made
+
+
+def arrays(clips: Sequence[Clip]) -> Arrays:
+    """What a network is trained on; all clips must be as long as the first."""
+    return Arrays(
+        np.stack([mouth_features(clip.heard) for clip in clips]),
+        np.stack([clip.weights for clip in clips]).astype(np.float32),
+    )
+
+
+def _joined(
+    parts: Sequence[Spoken], random: np.random.Generator
+) -> tuple[npt.NDArray[np.float32], list[Phone]]:
+    """The parts with silence before, between and after, and their phonemes."""
+    pieces: list[npt.NDArray[np.float32]] = []
+    phones: list[Phone] = []
+    at = 0
+    for part in (*parts, None):
+        silence = round(random.uniform(0.05, 0.7) * SPEECH_RATE)
+        pieces.append(np.zeros(silence, np.float32))
+        phones.append(Phone("", at / SPEECH_RATE, (at + silence) / SPEECH_RATE))
+        at += silence
+        if part is not None:
+            start = at / SPEECH_RATE
+            phones += [Phone(p.name, start + p.start, start + p.end) for p in part.phones]
+            pieces.append(part.samples)
+            at += len(part.samples)
+    return np.concatenate(pieces), phones
+
+
+def _cut(
+    clean: npt.NDArray[np.float32],
+    phones: Sequence[Phone],
+    begin: float,
+    count: int,
+    random: np.random.Generator,
+) -> Clip:
+    hop = SPEECH_RATE // FRAME_RATE
+    frames = len(clean) // hop + 1
+    weights = with_effort(articulation(phones, frames), clean)
+    first, frames = round(begin * FRAME_RATE), count // hop + 1
+    kept = np.zeros((frames, weights.shape[1]))
+    given = weights[first : first + frames]
+    kept[: len(given)] = given
+    samples = np.zeros(count, np.float32)
+    piece = clean[first * hop : first * hop + count]
+    samples[: len(piece)] = piece
+    moved = tuple(Phone(p.name, p.start - begin, p.end - begin) for p in phones)
+    return Clip(recorded(samples, random), moved, kept)

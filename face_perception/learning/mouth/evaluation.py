@@ -1,0 +1,156 @@
+"""How well mouths do: lips that meet for /p b m/, lips that follow the voice and rest in pauses.
+
+`python -m face_perception.learning.mouth.evaluation [speech.wav ...]` compares the trained mouth
+with the one by signal processing.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import soxr
+
+from face_perception import paths
+from face_perception.inference import load
+from face_perception.learning.mouth.data import Clip, held_out, whole_clips
+from face_perception.learning.synthesis.espeak import speak
+from face_perception.learning.synthesis.visemes import BILABIALS, VOWELS, letters, loudness
+from face_perception.speech import MOUTH_RATE, BandMouth, Mouth, NeuralMouth, read_wav
+
+Array = npt.NDArray[np.floating]
+Maker = Callable[[], Mouth]
+
+CLOSED = 0.05  # of the jaw's whole way: 1 mm
+_AT_REST = 0.03
+_STEP = 0.01
+_SPEECH_DB = -35.0  # of the loudest 50 ms, from which on it is speech
+_PAUSE = 30  # moments: 300 ms
+_SEED = 4711
+_CLIPS = 60
+
+
+def lips(mouth: Mouth, samples: npt.NDArray[np.float32]) -> Array:
+    """[S // 160] how far the lips are apart every 10 ms; 1 is the jaw down and nothing else."""
+    mouth.reset()
+    for begin in range(0, len(samples), 320):
+        mouth.push(samples[begin : begin + 320])
+    mouth.push(np.zeros(round(mouth.look_ahead * MOUTH_RATE) + 320, np.float32))
+    weights = np.array([mouth.weights_at(i * _STEP).values() for i in range(len(samples) // 160)])
+    return opening(weights.reshape(-1, 6))
+
+
+def opening(weights: Array) -> Array:
+    """About how far the lips are apart, of weights [..., 6]."""
+    jaw, _, rounded, press, teeth, tuck = np.moveaxis(weights, -1, 0)
+    made: Array = (jaw + 0.35 * teeth + 0.2 * tuck) * (1 - press) + 0.15 * rounded
+    return made
+
+
+def phoneme_figures(mouth: Mouth, clips: Sequence[Clip]) -> dict[str, float]:
+    """``closed``: share of /p b m/ at some moment of which the lips are closed; ``open``: share of
+    vowels of 60 ms and more, their lips apart by twice that and more at some moment.
+    """
+    closed, opened = [], []
+    for clip in clips:
+        distance = lips(mouth, clip.heard)
+        for phone in clip.phones:
+            of = set(letters(phone.name))
+            inside = distance[round(phone.start / _STEP) : round(phone.end / _STEP) + 1]
+            if not len(inside):
+                continue
+            if of & BILABIALS:
+                closed.append(bool(inside.min() <= CLOSED))
+            elif of and of <= VOWELS and phone.end - phone.start >= 0.06:
+                opened.append(bool(inside.max() > 2 * CLOSED))
+    return {
+        "closed": float(np.mean(closed)),
+        "open": float(np.mean(opened)),
+        "bilabials": len(closed),
+    }
+
+
+def recording_figures(mouth: Mouth, samples: npt.NDArray[np.float32]) -> dict[str, float]:
+    """``correlation`` of the lips' distance with the level where there is speech, ``whole`` the
+    same over everything; ``still``: share of moments in pauses of 300 ms and more with closed lips.
+    """
+    distance = lips(mouth, samples)
+    level = loudness(samples, len(distance))
+    speech = level > level.max() * 10 ** (_SPEECH_DB / 20)
+    edges = np.flatnonzero(np.diff(np.concatenate([[False], ~speech, [False]]).astype(int)))
+    runs = [slice(a, b) for a, b in edges.reshape(-1, 2) if b - a >= _PAUSE]
+    still = np.concatenate([distance[run] for run in runs]) if runs else np.zeros(0)
+    return {
+        "correlation": float(np.corrcoef(distance[speech], level[speech])[0, 1]),
+        "whole": float(np.corrcoef(distance, level)[0, 1]),
+        "still": float((still < _AT_REST).mean()) if len(still) else float("nan"),
+        "pauses": len(runs),
+    }
+
+
+def read_speech(path: Path) -> npt.NDArray[np.float32]:
+    """A wav file as float32 [S] at 16 kHz, mono. Raises OSError or AudioError naming it."""
+    recording = read_wav(path)
+    mono = recording.samples.astype(np.float32).mean(axis=1) / 32768
+    made: npt.NDArray[np.float32] = soxr.resample(mono, recording.rate, MOUTH_RATE)
+    return made.astype(np.float32)
+
+
+def evaluate(card: Path, recordings: Sequence[Path] = ()) -> dict[str, dict[str, Any]]:
+    """All figures of the mouth of a card (``trained``) and of ``BandMouth`` (``bands``), by place:
+    held-out voices, those in held-out languages, each recording. Raises SpeechError, ModelError.
+    """
+    makers: Mapping[str, Maker] = {
+        "trained": lambda: NeuralMouth(load(card, backend="onnxruntime")),
+        "bands": BandMouth,
+    }
+    sets = {
+        "held-out voices": held_out(_CLIPS, _SEED, languages=False),
+        "held-out voices and languages": held_out(_CLIPS, _SEED + 1, languages=True),
+    }
+    spoken = {name: whole_clips(speak(asked), _SEED) for name, asked in sets.items()}
+    heard = {path.name: read_speech(path) for path in recordings}
+    found: dict[str, dict[str, Any]] = {}
+    for name, make in makers.items():
+        mouth = make()
+        found[name] = {
+            **{place: _rounded(phoneme_figures(mouth, clips)) for place, clips in spoken.items()},
+            **{place: _rounded(recording_figures(mouth, s)) for place, s in heard.items()},
+        }
+    return found
+
+
+def table(found: Mapping[str, Mapping[str, Mapping[str, float]]]) -> str:
+    """The figures in Markdown, one line a place and figure."""
+    lines = ["| where | figure | " + " | ".join(found) + " |", "|---|---|" + "---|" * len(found)]
+    first = next(iter(found.values()))
+    for place, figures in first.items():
+        for figure in figures:
+            values = " | ".join(f"{mouth[place][figure]:g}" for mouth in found.values())
+            lines.append(f"| {place} | {figure} | {values} |")
+    return "\n".join(lines)
+
+
+def _rounded(figures: Mapping[str, float]) -> dict[str, float]:
+    return {
+        name: value if isinstance(value, int) else round(value, 3)
+        for name, value in figures.items()
+    }
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--card", type=Path, default=None, help="default: the package's own")
+    parser.add_argument("recordings", nargs="*", type=Path, help="wav files of real speech")
+    options = parser.parse_args(argv)
+    card = options.card or paths.resource("config/speech/mouth.yaml")
+    print(table(evaluate(card, options.recordings)))
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,64 @@
+"""The network of a mouth: log-mel frames and a state in, mouth weights and the next state out."""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+
+from face_perception.learning.onnx_export import to_onnx
+
+MELS, WEIGHTS = 80, 6
+
+# Takes away what a sigmoid leaves of a mouth at rest, and gives lips that meet their last bit.
+_DEAD = 0.05
+
+
+class MouthNetwork(nn.Module):
+    """Recurrent layers over [B, T, 80]; causal, so that it runs frame by frame."""
+
+    def __init__(self, width: int = 64, hidden: int = 96, layers: int = 2) -> None:
+        super().__init__()
+        self.hidden, self.layers = hidden, layers
+        self.enter = nn.Linear(MELS, width)
+        self.recurrent = nn.GRU(width, hidden, layers, batch_first=True)
+        self.leave = nn.Linear(hidden, WEIGHTS)
+
+    def logits(
+        self, features: torch.Tensor, state: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """[B, T, 6] before the sigmoid, and the state [B, layers, hidden] after the last frame."""
+        entered = torch.relu(self.enter(features))
+        heard, last = self.recurrent(entered, state.transpose(0, 1).contiguous())
+        return self.leave(heard), last.transpose(0, 1)
+
+    def forward(
+        self, features: torch.Tensor, state: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Weights [B, T, 6] in [0, 1] in the order of ``MouthShape``, and the next state."""
+        logits, last = self.logits(features, state)
+        return settled(logits), last
+
+    def start(self, batch: int) -> torch.Tensor:
+        """The state [B, layers, hidden] before any speech."""
+        return torch.zeros(batch, self.layers, self.hidden, device=self.leave.weight.device)
+
+
+def settled(logits: torch.Tensor) -> torch.Tensor:
+    """Logits -> weights in [0, 1] that reach both ends."""
+    return ((1 + 2 * _DEAD) * torch.sigmoid(logits) - _DEAD).clamp(0, 1)
+
+
+def mouth_onnx(network: MouthNetwork) -> bytes:
+    """The ONNX file: features [N, T, 80] and state -> weights [N, T, 6] and next_state."""
+    return to_onnx(
+        network,
+        (torch.zeros(2, 3, MELS), network.start(2)),
+        ("features", "state"),
+        ("weights", "next_state"),
+        {
+            "features": {0: "N", 1: "T"},
+            "state": {0: "N"},
+            "weights": {0: "N", 1: "T"},
+            "next_state": {0: "N"},
+        },
+    )

@@ -1,0 +1,233 @@
+"""The recipe of the mouth: speech that eSpeak NG says -> a network that says what a mouth does.
+
+`face-perception train mouth` runs it (``mouth_runs``); its settings: config/training/mouth.yaml.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytorch_lightning as lightning
+import torch
+from torch.nn import functional as F
+from torch.utils.data import DataLoader, TensorDataset
+
+from face_perception.inference import Made, Port
+from face_perception.learning.lightning_base import EpochOrder, fit
+from face_perception.learning.mouth import data as mouth_data
+from face_perception.learning.mouth.data import Arrays
+from face_perception.learning.mouth.network import MELS, WEIGHTS, MouthNetwork, mouth_onnx, settled
+from face_perception.learning.synthesis.espeak import Request, speak
+
+JUDGED = 48  # clips that the loss is told of besides
+_CHANNELS = (1.0, 0.7, 0.7, 2.0, 0.7, 1.0)  # what each weight's error counts
+_CLOSED = 4.0  # how much more a moment counts in which the lips are to be closed
+_OPENING = 2.0  # what the error of the lips' distance counts
+_MOST_GAIN, _MOST_TILT = 0.15, 0.08  # of features: 12 dB and 6 dB
+
+
+@dataclass(frozen=True, slots=True)
+class MouthRecipe:
+    """All that a training depends on; see the YAML file for what each means."""
+
+    seed: int
+    clips: int
+    seconds: float
+    delay_frames: int
+    width: int
+    hidden: int
+    layers: int
+    batch_size: int
+    epochs: int
+    learning_rate: float
+    workers: int = 1
+    task: str = "mouth"
+
+    def __post_init__(self) -> None:
+        if self.task != "mouth":
+            raise ValueError(f"task {self.task!r} is not known here: mouth")
+        for name in ("clips", "width", "hidden", "layers", "batch_size", "epochs", "workers"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} must be at least 1, not {getattr(self, name)}")
+        if self.seed < 0 or self.delay_frames < 0:
+            raise ValueError("seed and delay_frames must be at least 0")
+        if not (self.seconds > 0 and self.learning_rate > 0):
+            raise ValueError("seconds and learning_rate must be positive")
+
+
+def opening(weights: torch.Tensor) -> torch.Tensor:
+    """About how far the lips are apart, of [..., 6]: 1 is the jaw down and nothing else."""
+    jaw, _, rounded, press, teeth, tuck = weights.unbind(-1)
+    return (jaw + 0.35 * teeth + 0.2 * tuck) * (1 - press) + 0.15 * rounded
+
+
+class MouthModule(lightning.LightningModule):
+    """The network and how it learns from ``data``; ``judged`` is what the loss is told of besides.
+    Its chance is that of ``lightning_base``.
+    """
+
+    def __init__(self, recipe: MouthRecipe, data: Arrays, judged: Arrays | None = None) -> None:
+        super().__init__()
+        self.recipe, self._data, self._judged = recipe, data, judged
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(recipe.seed)
+            self.network = MouthNetwork(recipe.width, recipe.hidden, recipe.layers)
+
+    def train_dataloader(self) -> DataLoader[Any]:
+        rows = _dataset(self._data)
+        order = EpochOrder(len(rows), self.recipe.seed, self.current_epoch, self.trainer)
+        return DataLoader(rows, self.recipe.batch_size, sampler=order)
+
+    def val_dataloader(self) -> list[DataLoader[Any]]:
+        judged = self._judged
+        return [] if judged is None else [DataLoader(_dataset(judged), self.recipe.batch_size)]
+
+    def loss(self, features: torch.Tensor, truth: torch.Tensor) -> torch.Tensor:
+        """Of [B, T, 80] and the weights [B, T, 6] at the same moments."""
+        logits, _ = self.network.logits(features, self.network.start(len(features)))
+        delay = self.recipe.delay_frames
+        logits, truth = logits[:, delay:], truth[:, : truth.shape[1] - delay]
+        counts = 1 + (_CLOSED - 1) * truth[..., 3]
+        each = F.binary_cross_entropy_with_logits(logits, truth, reduction="none")
+        weights = each @ each.new_tensor(_CHANNELS)
+        lips = (opening(settled(logits)) - opening(truth)).abs()
+        return (counts * (weights + _OPENING * lips)).mean()
+
+    def training_step(self, batch: Sequence[torch.Tensor], _: int) -> torch.Tensor:
+        features, truth = batch
+        loss = self.loss(_varied(features), truth)
+        self.log("train/loss", loss, on_step=False, on_epoch=True, prog_bar=True)
+        return loss
+
+    def validation_step(self, batch: Sequence[torch.Tensor], _: int) -> None:
+        self.log("val/loss", self.loss(*batch), prog_bar=True)
+
+    def configure_optimizers(self) -> Any:
+        optimizer = torch.optim.AdamW(
+            self.parameters(), self.recipe.learning_rate, weight_decay=1e-4
+        )
+        steps = self.recipe.epochs * len(self.train_dataloader())
+        warm = max(1, steps // 20)
+
+        def rate(step: int) -> float:
+            left = 0.5 + 0.5 * math.cos(math.pi * min(step / steps, 1.0))
+            return min((step + 1) / warm, 1.0) * max(left, 0.01)
+
+        schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, rate)
+        return {
+            "optimizer": optimizer,
+            "lr_scheduler": {"scheduler": schedule, "interval": "step"},
+        }
+
+
+def _varied(features: torch.Tensor) -> torch.Tensor:
+    """Another level and another slope of the spectrum for each clip."""
+    gain = (2 * torch.rand(len(features), 1, 1) - 1) * _MOST_GAIN
+    tilt = (2 * torch.rand(len(features), 1, 1) - 1) * _MOST_TILT
+    slope = torch.linspace(-1, 1, features.shape[-1])
+    return (features + (gain + tilt * slope).to(features.device)).clamp_min(-1.0)
+
+
+def train(
+    recipe: MouthRecipe,
+    data: Arrays,
+    folder: Path | None = None,
+    *,
+    judged: Arrays | None = None,
+    resume: bool = False,
+    stop_after: int | None = None,
+    quiet: bool = False,
+) -> MouthNetwork:
+    """Trains on ``data`` and returns the network, in inference mode. ``folder``, ``resume``,
+    ``quiet`` and errors are those of ``lightning_base.fit``; ``stop_after`` ends early, after so
+    many epochs in all.
+    """
+    module = MouthModule(recipe, data, judged)
+    fit(
+        module,
+        epochs=min(recipe.epochs, stop_after or recipe.epochs),
+        seed=recipe.seed,
+        out=folder,
+        resume=resume,
+        quiet=quiet,
+        most_gradient=1.0,
+    )
+    return module.network.cpu().eval()
+
+
+def _dataset(data: Arrays) -> TensorDataset:
+    return TensorDataset(torch.from_numpy(data.features), torch.from_numpy(data.weights))
+
+
+def made(
+    network: MouthNetwork,
+    recipe: MouthRecipe,
+    captured: Arrays,
+    evaluation: Mapping[str, Any],
+    name: str = "mouth",
+) -> Made:
+    """For ``inference.install``: the network, how it was trained and what it reached."""
+    state = (None, recipe.layers, recipe.hidden)
+    features = captured.features[:4, :100]
+    return Made(
+        name=name,
+        onnx=mouth_onnx(network),
+        task="speech to the weights of a mouth, frame by frame",
+        licence="Apache-2.0",
+        origin=(
+            "trained for this project by `face-perception train mouth`, from random "
+            "weights, on sentences of our own that eSpeak NG said (a GPL-3.0 tool; what it says is "
+            "no work of its authors), its phonemes through a viseme table of our own; no recording "
+            "of a person was used"
+        ),
+        inputs={
+            "features": Port(
+                (None, None, MELS),
+                "float32",
+                "log10 of the power of mel bands every 10 ms, (x + 4) / 4: speech.mouth_features",
+                most=(1, 200, MELS),
+            ),
+            "state": Port(
+                state,
+                "float32",
+                "after the frame before, first zeros",
+                most=(1, recipe.layers, recipe.hidden),
+            ),
+        },
+        outputs={
+            "weights": Port(
+                (None, None, WEIGHTS),
+                "float32",
+                "jaw, wide, round, press, teeth, tuck, 0 to 1, of delay_frames ago",
+                tolerance=0.05,
+            ),
+            "next_state": Port(state, "float32", "after the last frame", tolerance=0.1),
+        },
+        captured={
+            "features": features,
+            "state": np.zeros((len(features), recipe.layers, recipe.hidden), np.float32),
+        },
+        facts={
+            "delay_frames": recipe.delay_frames,
+            "recipe": asdict(recipe),
+            "evaluation": dict(evaluation),
+        },
+    )
+
+
+def make_data(recipe: MouthRecipe) -> tuple[Arrays, Arrays]:
+    """What to train on, and clips of voices and languages held out. Raises SpeechError."""
+    asked = mouth_data.requests(recipe.clips, recipe.seed)
+    judged = mouth_data.held_out(JUDGED, recipe.seed + 1, languages=True)
+    return speech(asked, recipe, 0), speech(judged, recipe, 1)
+
+
+def speech(asked: Sequence[Request], recipe: MouthRecipe, number: int) -> Arrays:
+    """Clips of what is ``asked`` for; other numbers give them other rooms. Raises SpeechError."""
+    spoken = speak(asked, workers=recipe.workers)
+    return mouth_data.arrays(mouth_data.clips(spoken, recipe.seconds, recipe.seed + 10 + number))

@@ -1,0 +1,82 @@
+"""A run of the mouth's recipe in its folder: speech, checkpoints, and its model at the end."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+
+from face_perception.inference import Made, install
+from face_perception.learning.lightning_base import LAST, begun, trained_weights
+from face_perception.learning.mouth import data as mouth_data
+from face_perception.learning.mouth import evaluation as mouth_evaluation
+from face_perception.learning.mouth import recipe as mouth
+from face_perception.learning.mouth.data import Arrays
+from face_perception.learning.mouth.network import MouthNetwork
+from face_perception.learning.mouth.recipe import MouthRecipe
+from face_perception.learning.recipe import read_settings
+from face_perception.learning.run_folder import SETTINGS, keep, settings
+
+
+def train(
+    file: Path,
+    data: Path | None,
+    out: Path,
+    *,
+    resume: bool,
+    name: str,
+    report: Callable[[str], None],
+) -> Made:
+    """The network of a recipe file as a model, judged on held-out voices and languages.
+
+    As ``runs.train``, with the same errors; a ``data`` set is one more. Raises SpeechError where
+    eSpeak NG is missing.
+    """
+    if data is not None:
+        raise ValueError("the mouth learns from what eSpeak NG says: train it without --data")
+    recipe = settings(MouthRecipe, file, out, LAST, resume=resume)
+    report(f"having {recipe.clips} clips said")
+    ours, judged = mouth.make_data(recipe)
+    keep(out, recipe)
+    report(f"training; progress: tensorboard --logdir {out}")
+    # So small a network only waits for more threads.
+    threads = torch.get_num_threads()
+    torch.set_num_threads(min(2, threads))
+    going_on = resume and begun(out)
+    network = mouth.train(recipe, ours, out, judged=judged, resume=going_on)
+    torch.set_num_threads(threads)
+    report("judging it on held-out voices and languages")
+    return mouth.made(network, recipe, judged, _evaluation(network, recipe, judged, out, []), name)
+
+
+def evaluate(
+    out: Path, data: Path | None, split: str | None, report: Callable[[str], None]
+) -> dict[str, float]:
+    """Figures on held-out voices and languages, and on each recording (wav) in ``data``. Raises
+    ValueError where there is no run, a ``split`` is told, or ``data`` has no recording.
+    """
+    if split:
+        raise ValueError(
+            "a mouth has no splits: it is measured on voices and languages held out, and on the "
+            "recordings in --data"
+        )
+    if not (out / LAST).exists():
+        raise ValueError(f"{out / LAST} is missing: give what `train` wrote")
+    recordings = sorted(data.glob("*.wav")) if data is not None else []
+    if data is not None and not recordings:
+        raise ValueError(f"{data} has no *.wav: recordings of speech were expected")
+    recipe = read_settings(MouthRecipe, out / SETTINGS)
+    network = MouthNetwork(recipe.width, recipe.hidden, recipe.layers)
+    network.load_state_dict(trained_weights(out / LAST, recipe.epochs, report))
+    few = mouth.speech(mouth_data.held_out(4, recipe.seed + 1, languages=True), recipe, 1)
+    return _evaluation(network.eval(), recipe, few, out, recordings)
+
+
+def _evaluation(
+    network: MouthNetwork, recipe: MouthRecipe, captured: Arrays, out: Path, recordings: list[Path]
+) -> dict[str, float]:
+    """Of the network as a model in ``out``; a figure is named by its place and itself."""
+    install(mouth.made(network, recipe, captured, {}), out)
+    found = mouth_evaluation.evaluate(out / "mouth.yaml", recordings)["trained"]
+    return {f"{place}, {figure}": v for place, of in found.items() for figure, v in of.items()}

@@ -1,0 +1,1 @@
+"""Multitask AU, expression and VA networks from incomplete labels (Deng et al., 2020)."""

@@ -1,0 +1,118 @@
+"""Losses of the multitask network learned from incomplete labels: a teacher's, and a student's.
+
+Source: Deng, Chen and Shi, "Multitask Emotion Recognition with Incomplete Labels", FG 2020, and its
+released code. Each sample has the labels of one task only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+import torch
+from torch.nn import functional as F
+
+from face_perception.learning.concordance import ccc
+
+TASKS = ("EXPR", "AU", "VA")
+BINS = 20
+_AU_WEIGHT = 8.0  # of action units in the teacher's sum; a student's has none
+_TEMPERATURE = 1.5
+_FOCUS = 2.0
+_OF_LABELS = 0.6  # share of the labels where a student has both
+
+Logits = Mapping[str, torch.Tensor]
+
+
+def expression_loss(logits: torch.Tensor, label: torch.Tensor) -> torch.Tensor:
+    """Cross entropy of logits [N, 7] and classes [N]."""
+    return F.cross_entropy(logits, label)
+
+
+def action_unit_loss(logits: torch.Tensor, label: torch.Tensor) -> torch.Tensor:
+    """Mean binary cross entropy of logits [N, 8] and labels [N, 8], 0 or 1."""
+    return F.binary_cross_entropy_with_logits(logits, label)
+
+
+def focal_action_unit_loss(logits: torch.Tensor, label: torch.Tensor) -> torch.Tensor:
+    """The released code's other choice for action units, which its own training does not make:
+    focal loss (Lin et al. 2017) with gamma 2, summed over units, mean over the batch.
+    """
+    present, absent = F.logsigmoid(logits), F.logsigmoid(-logits)
+    chosen = torch.where(label == 1, present, absent)
+    doubt = torch.where(label == 1, absent, present).exp()
+    return -(doubt**_FOCUS * chosen).sum(dim=1).mean()
+
+
+def valence_arousal_loss(logits: torch.Tensor, label: torch.Tensor) -> torch.Tensor:
+    """[2]: for valence and arousal, 1 - CCC of the expected value and cross entropy of the bin.
+
+    ``logits`` [N, 40], the bins of valence, then of arousal; ``label`` [N, 2] in [-1, 1].
+    """
+    values = torch.linspace(-1, 1, BINS, device=logits.device)
+    found = []
+    for half, truth in zip(logits.split(BINS, dim=1), label.unbind(1), strict=True):
+        expected = F.softmax(half, dim=1) @ values
+        found.append(1 - ccc(expected, truth) + F.cross_entropy(half, bins_of(truth)))
+    return torch.stack(found)
+
+
+def bins_of(values: torch.Tensor) -> torch.Tensor:
+    """Which of 20 bins of width 0.1 a value in [-1, 1] is in."""
+    edges = torch.linspace(-1, 1, BINS + 1, device=values.device, dtype=values.dtype)
+    return (torch.bucketize(values.contiguous(), edges, right=True) - 1).clamp(0, BINS - 1)
+
+
+_TASK_LOSSES: Mapping[str, Callable[[torch.Tensor, torch.Tensor], torch.Tensor]] = {
+    "EXPR": expression_loss,
+    "AU": action_unit_loss,
+    "VA": valence_arousal_loss,
+}
+
+
+def teacher_loss(logits: Logits, labels: Logits) -> torch.Tensor:
+    """The sum over tasks, each of its own batch: ``logits[task]`` are that head's on that batch."""
+    expression = expression_loss(logits["EXPR"], labels["EXPR"])
+    units = action_unit_loss(logits["AU"], labels["AU"])
+    affect = valence_arousal_loss(logits["VA"], labels["VA"]).sum()
+    return expression + _AU_WEIGHT * units + affect
+
+
+def distillation_loss(task: str, student: torch.Tensor, teacher: torch.Tensor) -> torch.Tensor:
+    """How far a head of the student is from the teacher's: [2] for VA, else a scalar.
+
+    Kullback-Leibler divergence at temperature 1.5 without its square, mean over the batch; for
+    action units the binary cross entropy to the teacher's probabilities.
+    """
+    if task == "AU":
+        return F.binary_cross_entropy_with_logits(student, torch.sigmoid(teacher))
+    if task == "EXPR":
+        return _divergence(student, teacher)
+    halves = zip(student.split(BINS, dim=1), teacher.split(BINS, dim=1), strict=True)
+    return torch.stack([_divergence(s, t) for s, t in halves])
+
+
+def student_loss(
+    student: Mapping[str, Logits], teacher: Mapping[str, Logits], labels: Logits
+) -> torch.Tensor:
+    """A student's loss on one batch a task: ``student[batch][head]``, and the teacher's likewise.
+
+    Every head is compared with the teacher on every batch; where the batch has the head's labels
+    they count for 0.6 of it. Summed over heads, mean over batches.
+    """
+    total = torch.zeros(())
+    for batch in TASKS:
+        for head in TASKS:
+            loss = distillation_loss(head, student[batch][head], teacher[batch][head]).sum()
+            if head == batch:
+                own = _TASK_LOSSES[head](student[batch][head], labels[head]).sum()
+                loss = (1 - _OF_LABELS) * loss + _OF_LABELS * own
+            total = total + loss
+    return total / len(TASKS)
+
+
+def _divergence(student: torch.Tensor, teacher: torch.Tensor) -> torch.Tensor:
+    return F.kl_div(
+        F.log_softmax(student / _TEMPERATURE, dim=1),
+        F.softmax(teacher / _TEMPERATURE, dim=1),
+        reduction="batchmean",
+    )

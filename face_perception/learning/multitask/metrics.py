@@ -1,0 +1,113 @@
+"""How good a multitask network is, by the published measures."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from face_perception.learning.data.affect_patches import AffectData
+from face_perception.learning.multitask.network import (
+    VA_BINS,
+    Logits,
+    Multitask,
+    average_probabilities,
+)
+from face_perception.learning.resnet50_ferplus import MEAN
+
+Array = npt.NDArray[Any]
+MEASURES = ("AU", "EXPR", "VA")
+
+
+def logits_of(network: Multitask, faces: Array, batch: int = 128) -> Logits:
+    """Of faces uint8 [N, 3, 112, 112], in inference mode; the network's mode is left as it was."""
+    training = network.training
+    network.eval()
+    mean = torch.tensor(MEAN).view(1, 3, 1, 1)
+    with torch.no_grad():
+        parts = [
+            network(torch.from_numpy(faces[i : i + batch].astype(np.float32)) - mean)
+            for i in range(0, len(faces), batch)
+        ]
+    network.train(training)
+    return {name: torch.cat([part[name] for part in parts]) for name in parts[0]}
+
+
+def evaluate(networks: Sequence[Multitask], data: AffectData) -> dict[str, float]:
+    """The published measures of one network, or of several averaged, on what is labelled.
+
+    AU: half mean F1, half accuracy, at 0.5. EXPR: 0.67 macro F1 + 0.33 accuracy. VA: the CCC of
+    valence plus that of arousal. And their parts.
+    """
+    found = [logits_of(network, data.faces) for network in networks]
+    return measures(found[0] if len(found) == 1 else average_probabilities(found), data)
+
+
+def measures(logits: Logits, data: AffectData) -> dict[str, float]:
+    """As ``evaluate``, of logits [N, size]; a task of which nothing is labelled is left out."""
+    out: dict[str, float] = {}
+    index = data.of_task("AU")
+    if len(index):
+        said = (logits["au"][index] > 0).numpy()
+        truth = data.units[index] == 1
+        mean = float(np.mean([f1(said[:, k], truth[:, k]) for k in range(truth.shape[1])]))
+        right = float((said == truth).mean())
+        out |= {"AU": 0.5 * mean + 0.5 * right, "AU F1": mean, "AU accuracy": right}
+    index = data.of_task("EXPR")
+    if len(index):
+        chosen, label = logits["expression"][index].argmax(1).numpy(), data.expression[index]
+        mean = macro_f1(chosen, label)
+        right = float((chosen == label).mean())
+        out |= {"EXPR": 0.67 * mean + 0.33 * right, "EXPR F1": mean, "EXPR accuracy": right}
+    index = data.of_task("VA")
+    if len(index):
+        said_va = valence_arousal(logits)[index]
+        valence, arousal = (ccc(said_va[:, k], data.affect[index, k]) for k in range(2))
+        out |= {"VA": valence + arousal, "CCC valence": valence, "CCC arousal": arousal}
+    return out
+
+
+def valence_arousal(logits: Logits) -> Array:
+    """[N, 2], of the probabilities of their bins."""
+    values = torch.linspace(-1, 1, VA_BINS)
+    halves = logits["va"].split(VA_BINS, 1)
+    made: Array = np.stack([(half.softmax(1) @ values).numpy() for half in halves], 1)
+    return made
+
+
+def chance(data: AffectData) -> dict[str, float]:
+    """What the best single answer to all faces reaches, by ``MEASURES``; a constant's CCC is 0."""
+    units = data.units[data.of_task("AU")] == 1
+    absent = 0.5 * (1 - units.mean(0))
+    present = 0.5 * (2 * units.mean(0) / (1 + units.mean(0)) + units.mean(0))
+    label = data.expression[data.of_task("EXPR")]
+    classes, counts = np.unique(label, return_counts=True)
+    share = counts.max() / len(label)
+    macro = 2 * share / (1 + share) / len(classes)
+    return {
+        "AU": float(np.maximum(absent, present).mean()),
+        "EXPR": float(0.67 * macro + 0.33 * share),
+        "VA": 0.0,
+    }
+
+
+def f1(said: Array, truth: Array) -> float:
+    """Of bool [N]; 1 where nothing was said and nothing is true."""
+    both = float((said & truth).sum())
+    total = float(said.sum() + truth.sum())
+    return 2 * both / total if total else 1.0
+
+
+def macro_f1(said: Array, truth: Array) -> float:
+    """Of classes [N]: the mean over those that there are."""
+    return float(np.mean([f1(said == k, truth == k) for k in np.unique(truth)]))
+
+
+def ccc(said: Array, truth: Array) -> float:
+    """Concordance correlation of [N], with the population's deviations, as metrics have it."""
+    s, t = said.astype(np.float64), truth.astype(np.float64)
+    covariance = ((s - s.mean()) * (t - t.mean())).mean()
+    return float(2 * covariance / (s.var() + t.var() + (s.mean() - t.mean()) ** 2))

@@ -1,0 +1,1 @@
+"""MuseTalk's networks: latent-space lip synchronisation."""

@@ -1,0 +1,166 @@
+"""The image autoencoder of MuseTalk (sd-vae-ft-mse), as two graphs in pixels of 0 to 255.
+
+Parameters are named as in the file that current diffusers writes; the published file has older
+names for the attention of the middle (``RENAMED``).
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from face_perception.learning.musetalk.diffusion_blocks import (
+    GROUPS,
+    Downsample,
+    ResnetBlock,
+    Upsample,
+    attend,
+    use_precise_norms,
+)
+
+CHANNELS = (128, 256, 512, 512)
+LATENTS = 4
+SCALING = 0.18215
+_EPS = 1e-6
+
+# Older name of a part of a parameter -> today's.
+RENAMED = {
+    ".query.": ".to_q.",
+    ".key.": ".to_k.",
+    ".value.": ".to_v.",
+    ".proj_attn.": ".to_out.0.",
+}
+
+
+class _Attention(nn.Module):
+    """One head over all places."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.group_norm = nn.GroupNorm(GROUPS, channels, _EPS)
+        self.to_q = nn.Linear(channels, channels)
+        self.to_k = nn.Linear(channels, channels)
+        self.to_v = nn.Linear(channels, channels)
+        self.to_out = nn.ModuleList([nn.Linear(channels, channels)])
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = self.group_norm(x).flatten(2).transpose(1, 2)
+        y = self.to_out[0](attend(self.to_q(y), self.to_k(y), self.to_v(y), heads=1))
+        return x + y.transpose(1, 2).reshape(x.shape)
+
+
+class _Middle(nn.Module):
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.resnets = nn.ModuleList([ResnetBlock(channels, channels, eps=_EPS) for _ in range(2)])
+        self.attentions = nn.ModuleList([_Attention(channels)])
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.resnets[1](self.attentions[0](self.resnets[0](x)))
+
+
+class _Level(nn.Module):
+    """The blocks of one size, then a change of size except at the last level."""
+
+    def __init__(self, inputs: int, outputs: int, count: int, **change: nn.Module) -> None:
+        super().__init__()
+        self.resnets = nn.ModuleList(
+            [ResnetBlock(inputs if k == 0 else outputs, outputs, eps=_EPS) for k in range(count)]
+        )
+        for name, module in change.items():
+            self.add_module(name, nn.ModuleList([module]))
+        self._change = list(change)
+
+    def forward(self, x: Tensor) -> Tensor:
+        for block in self.resnets:
+            x = block(x)
+        for name in self._change:
+            x = getattr(self, name)[0](x)
+        return x
+
+
+class _Encoder(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv_in = nn.Conv2d(3, CHANNELS[0], 3, padding=1)
+        self.down_blocks = nn.ModuleList()
+        before = CHANNELS[0]
+        for k, channels in enumerate(CHANNELS):
+            change = {}
+            if k < len(CHANNELS) - 1:
+                change["downsamplers"] = Downsample(channels, one_sided=True)
+            self.down_blocks.append(_Level(before, channels, 2, **change))
+            before = channels
+        self.mid_block = _Middle(before)
+        self.conv_norm_out = nn.GroupNorm(GROUPS, before, _EPS)
+        self.conv_out = nn.Conv2d(before, 2 * LATENTS, 3, padding=1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.conv_in(x)
+        for level in self.down_blocks:
+            x = level(x)
+        return self.conv_out(F.silu(self.conv_norm_out(self.mid_block(x))))
+
+
+class _Decoder(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        before = CHANNELS[-1]
+        self.conv_in = nn.Conv2d(LATENTS, before, 3, padding=1)
+        self.mid_block = _Middle(before)
+        self.up_blocks = nn.ModuleList()
+        for k, channels in enumerate(reversed(CHANNELS)):
+            change = {"upsamplers": Upsample(channels)} if k < len(CHANNELS) - 1 else {}
+            self.up_blocks.append(_Level(before, channels, 3, **change))
+            before = channels
+        self.conv_norm_out = nn.GroupNorm(GROUPS, before, _EPS)
+        self.conv_out = nn.Conv2d(before, 3, 3, padding=1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.mid_block(self.conv_in(x))
+        for level in self.up_blocks:
+            x = level(x)
+        return self.conv_out(F.silu(self.conv_norm_out(x)))
+
+
+class Autoencoder(nn.Module):
+    """All of the published file: 83 653 863 parameters."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.encoder = _Encoder()
+        self.decoder = _Decoder()
+        self.quant_conv = nn.Conv2d(2 * LATENTS, 2 * LATENTS, 1)
+        self.post_quant_conv = nn.Conv2d(LATENTS, LATENTS, 1)
+
+
+class ImageEncoder(nn.Module):
+    """``image`` [N, 3, 256, 256], RGB 0 to 255 -> ``mean`` and ``logvar`` [N, 4, 32, 32] of the
+    latents, unscaled. The caller blackens the lower half first, where that is to be masked.
+    """
+
+    def __init__(self, autoencoder: Autoencoder) -> None:
+        super().__init__()
+        # It prepares avatars, once an image: exactness counts, not speed.
+        use_precise_norms(autoencoder.encoder)
+        self.autoencoder = autoencoder
+
+    def forward(self, image: Tensor) -> tuple[Tensor, Tensor]:
+        moments = self.autoencoder.quant_conv(self.autoencoder.encoder(image / 127.5 - 1))
+        mean, logvar = moments.split(LATENTS, dim=1)
+        return mean, logvar.clamp(-30.0, 20.0)
+
+
+class ImageDecoder(nn.Module):
+    """``latents`` [N, 4, 32, 32] as the UNet gives them, scaled -> ``image`` [N, 3, 256, 256], RGB,
+    0 to 255, not rounded.
+    """
+
+    def __init__(self, autoencoder: Autoencoder) -> None:
+        super().__init__()
+        self.autoencoder = autoencoder
+
+    def forward(self, latents: Tensor) -> Tensor:
+        decoded = self.autoencoder.decoder(self.autoencoder.post_quant_conv(latents / SCALING))
+        return torch.clamp(decoded * 127.5 + 127.5, 0.0, 255.0)

@@ -1,0 +1,154 @@
+"""Published files of MuseTalk -> state dicts with the names that our modules have. No graph."""
+
+from __future__ import annotations
+
+import re
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from face_perception.inference import ModelError
+from face_perception.learning.checkpoint_files import why_unread
+from face_perception.learning.musetalk.autoencoder import RENAMED
+
+State = dict[str, Tensor]
+
+# Under which key checkpoints keep the state dict, where they keep more.
+_WRAPPERS = ("state_dict", "model_state_dict", "model")
+
+# OpenAI's whisper -> the names of transformers.
+_OPENAI = (
+    (r"^blocks\.", "layers."),
+    (r"\.attn_ln\.", ".self_attn_layer_norm."),
+    (r"\.mlp_ln\.", ".final_layer_norm."),
+    (r"\.attn\.query\.", ".self_attn.q_proj."),
+    (r"\.attn\.key\.", ".self_attn.k_proj."),
+    (r"\.attn\.value\.", ".self_attn.v_proj."),
+    (r"\.attn\.out\.", ".self_attn.out_proj."),
+    (r"\.mlp\.0\.", ".fc1."),
+    (r"\.mlp\.2\.", ".fc2."),
+    (r"^positional_embedding$", "embed_positions.weight"),
+    (r"^ln_post\.", "layer_norm."),
+)
+
+
+def check_file(path: Path) -> None:
+    """What a look at a file tells, before others are worked on for minutes. Raises ModelError
+    naming it and the fix.
+    """
+    if path.is_dir():
+        raise ModelError(f"{path} is a folder: name the file in it")
+    if not path.is_file():
+        raise ModelError(f"there is no file {path}")
+    with open(path, "rb") as file:
+        start = file.read(32)
+    if start.startswith(b"version https://git-lfs"):
+        raise ModelError(f"{path} is a pointer of Git LFS, not what it points to: `git lfs pull`")
+    of_torch = zipfile.is_zipfile(path) or start.startswith(b"\x80")  # since 1.6, and before
+    if path.suffix != ".safetensors" and not of_torch:
+        raise ModelError(f"{path} is cut short or no checkpoint: download it again")
+
+
+def read_state(path: Path) -> State:
+    """The tensors of a .bin, .pt, .pth, .safetensors or .npz file by name, mapped where possible.
+
+    Nothing in the file is run. Raises ModelError naming the file and what is wrong with it.
+    """
+    try:
+        if path.suffix == ".npz":
+            with np.load(path, allow_pickle=False) as file:
+                return {name: torch.from_numpy(file[name]) for name in file.files}
+        if path.suffix == ".safetensors":
+            return _safetensors(path)
+        return _unwrapped(path, _torch(path))
+    except FileNotFoundError as error:
+        raise ModelError(f"there is no file {path}") from error
+    except ModelError:
+        raise
+    except Exception as error:  # each reader has exceptions of its own for a damaged file
+        raise ModelError(why_unread(path, error)) from error
+
+
+def _torch(path: Path) -> object:
+    # Files from before torch 1.6 are no archives and cannot be mapped.
+    with open(path, "rb") as file:
+        is_archive = file.read(2) == b"PK"
+    loaded: object = torch.load(path, map_location="cpu", weights_only=True, mmap=is_archive)
+    return loaded
+
+
+def _unwrapped(path: Path, loaded: object) -> State:
+    for key in _WRAPPERS:
+        if isinstance(loaded, Mapping) and isinstance(loaded.get(key), Mapping):
+            loaded = loaded[key]
+    if not isinstance(loaded, Mapping):
+        raise ModelError(f"{path} holds a {type(loaded).__name__}, not weights by name")
+    return {str(name): value for name, value in loaded.items() if isinstance(value, Tensor)}
+
+
+def _safetensors(path: Path) -> State:
+    try:
+        from safetensors.torch import load_file
+    except ImportError as error:
+        raise ModelError(f"reading {path} needs safetensors: pip install safetensors") from error
+    state: State = load_file(path)
+    return state
+
+
+def vae_names(state: State) -> State:
+    """Older names of the middle's attention -> today's; others stay."""
+
+    def today(name: str) -> str:
+        for old, new in RENAMED.items():
+            name = name.replace(old, new)
+        return name
+
+    return {today(name): value for name, value in state.items()}
+
+
+def whisper_names(state: State) -> tuple[State, bool]:
+    """The encoder's part of a whisper file under our names, and whether it is OpenAI's own file."""
+    of_openai = any(re.search(r"(^|\.)blocks\.", name) for name in state)
+    found = {}
+    prefixed = any(re.match(r"(model\.)?encoder\.", name) for name in state)
+    for name, value in state.items():
+        inner, count = re.subn(r"^(model\.)?encoder\.", "", name)
+        if prefixed and not count:
+            continue  # the decoder
+        for pattern, new in _OPENAI if of_openai else ():
+            inner = re.sub(pattern, new, inner)
+        found[inner] = value
+    return found, of_openai
+
+
+def filled(module: nn.Module, state: State, path: Path) -> nn.Module:
+    """The module with exactly these weights, in FP32, in inference mode.
+
+    Raises ModelError naming the file and the first tensors that are missing, unknown, of another
+    shape or not finite: none is left as it was.
+    """
+    wanted = module.state_dict()
+    missing = [name for name in wanted if name not in state]
+    unknown = [name for name in state if name not in wanted]
+    shapes = [
+        f"{name} is {list(state[name].shape)}, not {list(wanted[name].shape)}"
+        for name in wanted
+        if name in state and state[name].shape != wanted[name].shape
+    ]
+    faulty = [n for n in wanted if n in state and not bool(state[n].isfinite().all())]
+    for what, names in (
+        ("lacks", missing),
+        ("has unknown", unknown),
+        ("does not fit:", shapes),
+        ("is not all numbers in", faulty),
+    ):
+        if names:
+            more = f" and {len(names) - 3} more" if len(names) > 3 else ""
+            raise ModelError(f"{path} {what} {', '.join(names[:3])}{more}: is it the right file?")
+    # Assigned, so that no second copy is made where they are FP32.
+    module.load_state_dict({name: state[name].float() for name in wanted}, assign=True)
+    return module.eval().requires_grad_(False)

@@ -1,0 +1,226 @@
+"""MuseTalk's UNet: latents of a masked and a reference face, and speech, to latents of the face.
+
+It is the UNet of Stable Diffusion 1 with 8 channels in and speech in place of text, always at time
+step 0. Parameters are named as in the published file.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from face_perception.learning.musetalk.diffusion_blocks import (
+    GROUPS,
+    Downsample,
+    ResnetBlock,
+    Upsample,
+    attend,
+)
+
+CHANNELS = (320, 640, 1280, 1280)
+IN, OUT = 8, 4
+AUDIO = 384
+TOKENS = 50
+HEADS = 8
+_TIME = 4 * CHANNELS[0]
+_EPS = 1e-5
+_LAYERS = 2
+
+
+class _Attention(nn.Module):
+    def __init__(self, channels: int, context: int) -> None:
+        super().__init__()
+        self.to_q = nn.Linear(channels, channels, bias=False)
+        self.to_k = nn.Linear(context, channels, bias=False)
+        self.to_v = nn.Linear(context, channels, bias=False)
+        self.to_out = nn.ModuleList([nn.Linear(channels, channels)])
+
+    def forward(self, x: Tensor, context: Tensor) -> Tensor:
+        return self.to_out[0](attend(self.to_q(x), self.to_k(context), self.to_v(context), HEADS))
+
+
+class _GatedLinear(nn.Module):
+    def __init__(self, inputs: int, outputs: int) -> None:
+        super().__init__()
+        self.proj = nn.Linear(inputs, 2 * outputs)
+
+    def forward(self, x: Tensor) -> Tensor:
+        value, gate = self.proj(x).chunk(2, dim=-1)
+        return value * F.gelu(gate)
+
+
+class _FeedForward(nn.Module):
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        inner = 4 * channels
+        # The published file counts a dropout between the two.
+        self.net = nn.ModuleList(
+            [_GatedLinear(channels, inner), nn.Identity(), nn.Linear(inner, channels)]
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        for layer in self.net:
+            x = layer(x)
+        return x
+
+
+class _TransformerBlock(nn.Module):
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.norm1 = nn.LayerNorm(channels)
+        self.attn1 = _Attention(channels, channels)
+        self.norm2 = nn.LayerNorm(channels)
+        self.attn2 = _Attention(channels, AUDIO)
+        self.norm3 = nn.LayerNorm(channels)
+        self.ff = _FeedForward(channels)
+
+    def forward(self, x: Tensor, audio: Tensor) -> Tensor:
+        y = self.norm1(x)
+        x = x + self.attn1(y, y)
+        x = x + self.attn2(self.norm2(x), audio)
+        return x + self.ff(self.norm3(x))
+
+
+class _Transformer(nn.Module):
+    """Places attend to each other, then to speech."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.norm = nn.GroupNorm(GROUPS, channels, 1e-6)
+        self.proj_in = nn.Conv2d(channels, channels, 1)
+        self.transformer_blocks = nn.ModuleList([_TransformerBlock(channels)])
+        self.proj_out = nn.Conv2d(channels, channels, 1)
+
+    def forward(self, x: Tensor, audio: Tensor) -> Tensor:
+        y = self.proj_in(self.norm(x))
+        shape = y.shape
+        y = self.transformer_blocks[0](y.flatten(2).transpose(1, 2), audio)
+        return x + self.proj_out(y.transpose(1, 2).reshape(shape))
+
+
+class _Level(nn.Module):
+    """The blocks of one size: residual ones, each followed by a transformer where there are any."""
+
+    def __init__(self, widths: list[tuple[int, int]], attends: bool) -> None:
+        super().__init__()
+        self.resnets = nn.ModuleList(
+            [ResnetBlock(before, after, eps=_EPS, time_channels=_TIME) for before, after in widths]
+        )
+        if attends:
+            self.attentions = nn.ModuleList([_Transformer(after) for _, after in widths])
+        self._attends = attends
+
+    def block(self, k: int, x: Tensor, time: Tensor | None, audio: Tensor) -> Tensor:
+        x = self.resnets[k](x, time)
+        return self.attentions[k](x, audio) if self._attends else x
+
+
+class _Middle(nn.Module):
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.resnets = nn.ModuleList(
+            [ResnetBlock(channels, channels, eps=_EPS, time_channels=_TIME) for _ in range(2)]
+        )
+        self.attentions = nn.ModuleList([_Transformer(channels)])
+
+    def forward(self, x: Tensor, time: Tensor | None, audio: Tensor) -> Tensor:
+        x = self.attentions[0](self.resnets[0](x, time), audio)
+        return self.resnets[1](x, time)
+
+
+class _TimeEmbedding(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.linear_1 = nn.Linear(CHANNELS[0], _TIME)
+        self.linear_2 = nn.Linear(_TIME, _TIME)
+
+    def forward(self) -> Tensor:
+        """Of time step 0: cosines of 0, then sines of 0."""
+        half = torch.ones(1, CHANNELS[0] // 2)
+        waves = torch.cat([half, torch.zeros_like(half)], dim=1).to(self.linear_1.weight)
+        return self.linear_2(F.silu(self.linear_1(waves)))
+
+
+class UNet(nn.Module):
+    """``latents`` [N, 8, 32, 32] (masked face, then reference, scaled by 0.18215) and ``audio``
+    [N, 50, 384] (ten whisper steps, step by step the five layers) -> ``latents`` [N, 4, 32, 32].
+
+    The positions of the 50 tokens are added inside. 849 947 844 parameters.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv_in = nn.Conv2d(IN, CHANNELS[0], 3, padding=1)
+        self.time_embedding = _TimeEmbedding()
+        self.down_blocks = nn.ModuleList()
+        skips = [CHANNELS[0]]
+        before = CHANNELS[0]
+        last = len(CHANNELS) - 1
+        for k, channels in enumerate(CHANNELS):
+            widths = [(before, channels)] + [(channels, channels)] * (_LAYERS - 1)
+            level = _Level(widths, attends=k < last)
+            skips += [channels] * _LAYERS
+            if k < last:
+                level.downsamplers = nn.ModuleList([Downsample(channels, one_sided=False)])
+                skips.append(channels)
+            self.down_blocks.append(level)
+            before = channels
+        self.mid_block = _Middle(before)
+        self.up_blocks = nn.ModuleList()
+        for k, channels in enumerate(reversed(CHANNELS)):
+            widths = []
+            for _ in range(_LAYERS + 1):
+                widths.append((before + skips.pop(), channels))
+                before = channels
+            level = _Level(widths, attends=k > 0)
+            if k < last:
+                level.upsamplers = nn.ModuleList([Upsample(channels)])
+            self.up_blocks.append(level)
+        self.conv_norm_out = nn.GroupNorm(GROUPS, before, _EPS)
+        self.conv_out = nn.Conv2d(before, OUT, 3, padding=1)
+        self.register_buffer("positions", positions(), persistent=False)
+
+    def forward(self, latents: Tensor, audio: Tensor) -> Tensor:
+        time = None if self.time_folded else self.time_embedding()
+        audio = audio + self.positions
+        x = self.conv_in(latents)
+        skips = [x]
+        for level in self.down_blocks:
+            for k in range(_LAYERS):
+                x = level.block(k, x, time, audio)
+                skips.append(x)
+            if hasattr(level, "downsamplers"):
+                x = level.downsamplers[0](x)
+                skips.append(x)
+        x = self.mid_block(x, time, audio)
+        for level in self.up_blocks:
+            for k in range(_LAYERS + 1):
+                x = level.block(k, torch.cat([x, skips.pop()], dim=1), time, audio)
+            if hasattr(level, "upsamplers"):
+                x = level.upsamplers[0](x)
+        return self.conv_out(F.silu(self.conv_norm_out(x)))
+
+    time_folded = False
+
+    @torch.no_grad()
+    def fold_time(self) -> None:
+        """Adds what the one time step does to the first convolutions' biases: the same answers
+        from a smaller graph, which can no longer be trained or saved.
+        """
+        time = F.silu(self.time_embedding())
+        for module in self.modules():
+            if isinstance(module, ResnetBlock):
+                module.conv1.bias += module.time_emb_proj(time)[0]
+                del module.time_emb_proj
+        del self.time_embedding
+        self.time_folded = True
+
+
+def positions(tokens: int = TOKENS, channels: int = AUDIO) -> Tensor:
+    """Sinusoids [tokens, channels] (Vaswani et al. 2017): sines at even, cosines at odd places."""
+    steps = torch.arange(tokens, dtype=torch.float32)[:, None]
+    rates = torch.exp(torch.arange(0, channels, 2).float() * (-math.log(10000.0) / channels))
+    return torch.stack([torch.sin(steps * rates), torch.cos(steps * rates)], dim=2).flatten(1)

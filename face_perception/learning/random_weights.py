@@ -1,0 +1,88 @@
+"""Checkpoints of random numbers in the published formats: the plumbing without any download.
+
+What the networks make of a face with them means nothing; only that they run.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import nn
+
+from face_perception.learning.dilated_net.network import dilated_net
+from face_perception.learning.geddnet.network import GEDDnet
+from face_perception.learning.geddnet.variables import write_variables
+from face_perception.learning.mimamo.network import TwoStream
+from face_perception.learning.multitask.network import Multitask, RecurrentMultitask
+from face_perception.learning.resnet50_ferplus import CLASSES, ResNet50FERPlus
+
+State = dict[str, np.ndarray]
+
+# The first layer's normalisation sees pixels from 0 to 255.
+_PIXELS = ("conv1_7x7_s2_bn", 4000.0)
+
+
+def _published(network: nn.Module) -> State:
+    """The weights by the names, and in the layouts, of the published checkpoint."""
+    if isinstance(network, GEDDnet):
+        return write_variables(network)
+    return {name: value.numpy() for name, value in network.state_dict().items()}
+
+
+# By system: the options and files of a command line that imports it, and what each file is of.
+_FILES: dict[str, tuple[tuple[str, str, Callable[[], nn.Module]], ...]] = {
+    "geddnet": (("", "geddnet.npz", lambda: GEDDnet(subjects=50)),),
+    "dilated-net": (("", "dilated_net.npz", dilated_net),),
+    "multitask": (("", "multitask.npz", Multitask),),
+    "multitask-rnn": (("", "multitask_rnn.npz", RecurrentMultitask),),
+    "mimamo": (
+        ("", "mimamo.npz", TwoStream),
+        ("--appearance", "resnet50_ferplus.npz", lambda: ResNet50FERPlus(CLASSES)),
+    ),
+}
+
+SYSTEMS = tuple(_FILES)
+
+
+def arguments(system: str, folder: Path) -> list[str]:
+    """The command line of an import of what ``write`` writes, for one of SYSTEMS."""
+    found = []
+    for option, file, _ in _FILES[system]:
+        found += [option] if option else []
+        found.append(str(folder / file))
+    return found
+
+
+def write(system: str, seed: int, folder: Path) -> None:
+    """Writes the checkpoints of a system (.npz), the same for the same seed."""
+    for _, file, make in _FILES[system]:
+        network = make()
+        randomise(network, seed)
+        np.savez(folder / file, **_published(network))
+
+
+@torch.no_grad()
+def randomise(network: nn.Module, seed: int) -> None:
+    """Random weights and statistics as different from channel to channel as a trained one's, of a
+    size that lets signals neither die nor grow.
+    """
+    random = torch.Generator().manual_seed(seed)
+    for name, value in network.state_dict().items():
+        kind = name.rpartition(".")[2]
+        if not value.is_floating_point():
+            value.zero_()
+        elif kind in ("running_var", "moving_variance", "moving_stddev", "renorm_stddev"):
+            value.uniform_(0.5, 1.5, generator=random)
+            if _PIXELS[0] in name:
+                value.mul_(_PIXELS[1])
+        elif kind in ("running_mean", "moving_mean", "renorm_mean"):
+            value.normal_(0, 0.1, generator=random)
+        elif value.dim() >= 2 and kind != "bias":
+            value.normal_(0, (1 / value[0].numel()) ** 0.5, generator=random)
+        elif kind.startswith("weight"):
+            value.normal_(1, 0.1, generator=random)
+        else:
+            value.normal_(0, 0.05, generator=random)

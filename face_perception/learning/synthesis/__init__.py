@@ -1,0 +1,1 @@
+"""Synthetic people and speech whose true labels are known."""

@@ -1,0 +1,120 @@
+"""A data set of people who show action units, expressions, valence and arousal, on disk.
+
+The same seed gives the same files, whatever the number of workers.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+
+from face_perception.avatar import PortraitError
+from face_perception.faces import load_tracker
+from face_perception.learning.data.dataset import Writer
+from face_perception.learning.synthesis.acting import act
+from face_perception.learning.synthesis.actor import Actor
+from face_perception.learning.synthesis.synthetic_people import person
+from face_perception.types import Image
+
+TASKS = ("EXPR", "AU", "VA")
+_TRIES = 5  # other numbers for a person whose face is not found
+_HELD_OUT = (0.7, 0.85)  # of drawn people: those below train, those between validate
+
+
+@dataclass(frozen=True, slots=True)
+class AffectSet:
+    """What is made: ``people`` drawn ones and ``photos`` of the photograph with other proportions,
+    ``samples`` images of each.
+
+    ``incomplete``: of each sample only one task's labels are kept, chosen by chance (as in the
+    multitask paper); else all. ``first``: number of the first person, so that sets can be of
+    different people.
+    """
+
+    people: int = 40
+    photos: int = 4
+    samples: int = 40
+    seed: int = 0
+    first: int = 0
+    incomplete: bool = True
+
+
+def write_affect_set(folder: Path, settings: AffectSet, *, workers: int = 1) -> Path:
+    """Makes the set in ``folder``, which must not be there, and returns it.
+
+    Needs pyarrow (tools/training.txt). Raises dataset.DatasetError where the folder exists, and
+    ValueError for a set of nothing.
+    """
+    if settings.people + settings.photos < 1 or settings.samples < 1:
+        raise ValueError("a data set needs at least one person and one sample of each")
+    jobs = [
+        (settings, number, photo)
+        for photo, count in ((False, settings.people), (True, settings.photos))
+        for number in range(settings.first, settings.first + count)
+    ]
+    name = f"synthetic affect, seed {settings.seed}"
+    with Writer(
+        folder, name=name, licence="Apache-2.0", made_by="face_perception.synthesis"
+    ) as out:
+        if workers > 1:
+            # Spawned: what ONNX Runtime has running does not survive a fork.
+            context = multiprocessing.get_context("spawn")
+            with ProcessPoolExecutor(workers, mp_context=context) as pool:
+                for job, made in zip(
+                    jobs, pool.map(_samples_of, *zip(*jobs, strict=True)), strict=True
+                ):
+                    _add(out, job, made)
+        else:
+            for job in jobs:
+                _add(out, job, _samples_of(*job))
+    return folder
+
+
+Sample = tuple[Image, dict[str, Any]]
+
+
+def _add(out: Writer, job: tuple[AffectSet, int, bool], samples: list[Sample]) -> None:
+    _, number, photo = job
+    share = float(np.random.default_rng([53, number]).random())
+    # All who are made of the photograph share a face: none is a test of what saw another.
+    train = photo or share < _HELD_OUT[0]
+    split = "train" if train else "validation" if share < _HELD_OUT[1] else "test"
+    subject = f"{'photo' if photo else 'drawn'}_{number:04d}"
+    for image, labels in samples:
+        out.add({"file": image}, subject, split, **labels)
+
+
+def _samples_of(settings: AffectSet, number: int, photo: bool) -> list[Sample]:
+    cv2.setNumThreads(1)
+    actor = _actor(number, photo)
+    made: list[Sample] = []
+    for i in range(settings.samples):
+        random = np.random.default_rng([settings.seed, number, int(photo), i])
+        moment = act(random)
+        patch = actor.patch(moment, random)
+        kept = (TASKS[int(random.integers(3))],) if settings.incomplete else TASKS
+        units = moment.present() if "AU" in kept else dict.fromkeys(moment.present())
+        affect = (moment.valence, moment.arousal) if "VA" in kept else (None, None)
+        labels: dict[str, Any] = {f"au_{code}": value for code, value in units.items()}
+        labels["expression"] = moment.expression if "EXPR" in kept else None
+        labels["valence"], labels["arousal"] = affect
+        made.append((patch, labels))
+    return made
+
+
+def _actor(number: int, photo: bool) -> Actor:
+    tracker = load_tracker()
+    creases = float(np.random.default_rng([31, number]).uniform(0.3, 1.0))
+    for attempt in range(_TRIES):
+        try:
+            picture = person(number + 1_000_000 * attempt, photo=photo)
+            return Actor(picture, tracker=tracker, creases=creases)
+        except PortraitError as error:
+            failed = error
+    raise ValueError(f"person {number}: {failed}")

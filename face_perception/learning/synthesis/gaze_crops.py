@@ -1,0 +1,158 @@
+"""Drawn people with a known gaze: the gray crops that GEDDnet sees, rendered at their own size.
+
+Each person has an appearance and a bias (kappa: the visual axis is not the optical one), which
+nothing in the images shows.
+"""
+
+from __future__ import annotations
+
+import math
+import multiprocessing
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from face_perception.learning.synthesis.gaze_people import (
+    APART,
+    FISSURE,
+    GazeLook,
+    Scene,
+    draw_heads,
+    draw_looks,
+    grid,
+    moved,
+    paint_brow,
+    paint_eye,
+    paint_face,
+    paint_skin,
+    photographed,
+    soft,
+)
+from face_perception.types import FloatArray, Image
+
+KAPPA = math.radians(2.5)
+_FACE, _EYE = (120, 120), (80, 120)  # before the borders of equalisation are cut off
+_FACE_CUT, _EYE_CUT = (12, 12), (8, 12)
+
+
+@dataclass(frozen=True, slots=True)
+class GazeFaces:
+    """``face`` uint8 [N, 96, 96], ``left_eye``, ``right_eye`` [N, 64, 96], gray, equalised;
+    ``gaze`` and ``head`` [N, 2] pitch (up), yaw (image right), radians, in the normalised camera;
+    ``person`` [N]; ``kappa`` [N, 2] what the person's gaze has more than the eyeballs show.
+    """
+
+    face: Image
+    left_eye: Image
+    right_eye: Image
+    gaze: FloatArray
+    head: FloatArray
+    person: npt.NDArray[np.int64]
+    kappa: FloatArray
+
+    def __len__(self) -> int:
+        return len(self.gaze)
+
+
+def gaze_faces(
+    people: int,
+    images: int,
+    *,
+    seed: int,
+    kappa: float = KAPPA,
+    target: tuple[float, float] | None = None,
+    workers: int = 1,
+) -> GazeFaces:
+    """``images`` of each of ``people``; the same for the same seed, whatever the ``workers``.
+
+    ``kappa`` is the standard deviation of the bias on each axis, radians. With a ``target`` (pitch,
+    yaw, radians) the same people look there in other images, their heads turned as they may be.
+    """
+    if people < 1 or images < 1 or workers < 1:
+        raise ValueError("people, images and workers must be at least 1")
+    one = partial(_person, images=images, seed=seed, kappa=kappa, target=target)
+    if workers > 1:
+        # Spawned: what ONNX Runtime, torch and OpenCV have running does not survive a fork.
+        context = multiprocessing.get_context("spawn")
+        with ProcessPoolExecutor(workers, mp_context=context) as pool:
+            parts = list(pool.map(one, range(people)))
+    else:
+        parts = [one(number) for number in range(people)]
+    names = ("face", "left_eye", "right_eye", "gaze", "head", "person", "kappa")
+    return GazeFaces(**{n: np.concatenate([getattr(p, n) for p in parts]) for n in names})
+
+
+def gaze_person(
+    number: int, seed: int, kappa: float = KAPPA
+) -> tuple[np.random.Generator, GazeLook, FloatArray]:
+    """(chance from here on, appearance, bias [2]) of person ``number`` of a set's ``seed``."""
+    random = np.random.default_rng([seed, number])
+    return random, GazeLook.draw(random), random.normal(0, kappa, 2)
+
+
+def _person(
+    number: int, images: int, seed: int, kappa: float, target: tuple[float, float] | None
+) -> GazeFaces:
+    random, looks, bias = gaze_person(number, seed, kappa)
+    if target is not None:
+        # The same light and noise for each target, none of which is another image's.
+        (random,) = random.spawn(1)
+    faces, lefts, rights, gazes, heads = [], [], [], [], []
+    for _ in range(images):
+        if target is None:
+            head, axis = draw_looks(random)
+        else:
+            axis = np.array(target) - bias
+            head = draw_heads(random, axis)
+        scene = Scene.draw(random)
+        faces.append(_face(looks, scene, head, axis, random))
+        lefts.append(_eye(looks, scene, head, axis, 1, random))
+        rights.append(_eye(looks, scene, head, axis, -1, random))
+        gazes.append(axis + bias)
+        heads.append(head)
+    return GazeFaces(
+        np.stack(faces),
+        np.stack(lefts),
+        np.stack(rights),
+        np.stack(gazes),
+        np.stack(heads),
+        np.full(images, number),
+        np.tile(bias, (images, 1)),
+    )
+
+
+def _eye(
+    look: GazeLook,
+    scene: Scene,
+    head: FloatArray,
+    axis: FloatArray,
+    side: int,
+    random: np.random.Generator,
+) -> Image:
+    # The crop makes the canthi 67.2 pixels apart, however the head is turned.
+    millimetre = FISSURE * math.cos(head[1]) / 67.2
+    x, y = moved(*grid(_EYE, millimetre, (59.5, 44.5)), scene)
+    y = y + side * look.slant * x / FISSURE
+    image = paint_skin(x, y, look, head)
+    # The bridge of the nose is darker.
+    image *= 1 - 0.25 * soft(-side * x - 20 + 12 * math.sin(head[1]) * side, 14)
+    paint_brow(image, x, y, look, head, 0.5)
+    paint_eye(image, x, y, look, scene, head, axis, 2 * millimetre)
+    return _equalised(photographed(image, scene, scene.blur, random), _EYE_CUT)
+
+
+def _face(
+    look: GazeLook, scene: Scene, head: FloatArray, axis: FloatArray, random: np.random.Generator
+) -> Image:
+    millimetre = APART * math.cos(head[1]) / 32
+    image = paint_face(look, scene, head, axis, _FACE, millimetre, (59.5, 55.0))
+    return _equalised(photographed(image, scene, 0.5 * scene.blur, random), _FACE_CUT)
+
+
+def _equalised(image: Image, cut: tuple[int, int]) -> Image:
+    equal: Image = np.asarray(cv2.equalizeHist(image), np.uint8)
+    return np.ascontiguousarray(equal[cut[0] : -cut[0], cut[1] : -cut[1]])

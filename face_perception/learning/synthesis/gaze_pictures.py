@@ -1,0 +1,94 @@
+"""Whole pictures of people whose gaze is known, for a chain that has to find the face first."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from face_perception.avatar import SAMPLES, FaceState, Portrait, read_picture
+from face_perception.faces import FaceTracker
+from face_perception.inference import sample_photo
+from face_perception.learning.synthesis.gaze_crops import gaze_person
+from face_perception.learning.synthesis.gaze_people import (
+    APART,
+    Scene,
+    draw_looks,
+    paint_face,
+    photographed,
+)
+from face_perception.types import Camera, FloatArray, Frame, Image
+
+# A drawn face has eyes 120 pixels apart, at 0.8 m of a camera of GEDDnet's focal length.
+_SIDE, _FOCAL, _EYES_APART = 720, 1536.0, 120.0
+_WALL = 110
+_TURNED = math.radians(20)
+
+# What the talking face is told to look at, yaw and pitch: as far as its irises go.
+_LOOKS = ((0.0, 0.0), (0.17, 0.0), (0.34, 0.0), (-0.17, 0.0), (-0.34, 0.0), (0.0, 0.1), (0.0, -0.1))
+
+
+@dataclass(frozen=True, slots=True)
+class GazePicture:
+    """``gaze`` [2] pitch (up), yaw (image right), radians, in the face's normalised camera."""
+
+    frame: Frame
+    gaze: FloatArray
+    person: str
+
+
+def drawn_pictures(people: int, images: int, *, seed: int) -> Iterator[GazePicture]:
+    """The people of ``gaze_faces`` of the same seed, in other images: gray, 720x720."""
+    camera = Camera(_SIDE, _SIDE, _FOCAL, _FOCAL, (_SIDE - 1) / 2, (_SIDE - 1) / 2)
+    middle = ((_SIDE - 1) / 2, 0.45 * _SIDE)
+    for number in range(people):
+        random, look, bias = gaze_person(number, seed)
+        for _ in range(images):
+            head, axis = draw_looks(random)
+            scene = Scene.draw(random)
+            size = (_SIDE, _SIDE)
+            face = paint_face(look, scene, head, axis, size, APART / _EYES_APART, middle)
+            gray = photographed(face, scene, scene.blur, random)
+            rgb = np.repeat(gray[..., None], 3, axis=2)
+            yield GazePicture(Frame(rgb, 0.0, camera), axis + bias, f"drawn {number}")
+
+
+def photographs() -> Iterator[GazePicture]:
+    """The two sample photographs, whose people look at the lens, each as it is, turned by 20
+    degrees to both sides, and all that mirrored: gaze is (0, 0).
+    """
+    for name in SAMPLES:
+        photo = read_picture(sample_photo(name))
+        for image in (photo, np.ascontiguousarray(photo[:, ::-1])):
+            for turn in (0.0, -_TURNED, _TURNED):
+                yield _looking(_rolled(image, turn), np.zeros(2), name)
+
+
+def turned_photographs(tracker: FaceTracker) -> Iterator[GazePicture]:
+    """The same people as the talking face turns their eyes.
+
+    How far an iris is moved for a look was set by what ``gaze.GeometricGaze`` reads there.
+    """
+    for name in SAMPLES:
+        portrait = Portrait.read(sample_photo(name), tracker=tracker)
+        for yaw, pitch in _LOOKS:
+            image = portrait.render(FaceState(gaze_yaw=yaw, gaze_pitch=pitch))
+            yield _looking(image, np.array([pitch, yaw]), name)
+
+
+def _looking(image: Image, gaze: FloatArray, name: str) -> GazePicture:
+    height, width = image.shape[:2]
+    return GazePicture(Frame(image, 0.0, Camera.assume(width, height)), gaze, name)
+
+
+def _rolled(image: Image, angle: float) -> Image:
+    """Turned clockwise about its middle, what is beyond its border drawn out."""
+    if not angle:
+        return image
+    height, width = image.shape[:2]
+    turn = cv2.getRotationMatrix2D((width / 2, height / 2), -math.degrees(angle), 1.0)
+    turned = cv2.warpAffine(image, turn, (width, height), borderMode=cv2.BORDER_REPLICATE)
+    return np.asarray(turned, np.uint8)

@@ -1,0 +1,241 @@
+"""The sample camera: real photographs of people who move before a virtual camera, with the truth.
+
+The people lean, come near, cross, leave and return; they are pictures, so nobody turns out of the
+plane. Knows neither trackers nor clocks.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from face_perception.geometry import smoothstep
+from face_perception.media.sample_outlines import PORTRAITS, Portrait, cut_out
+from face_perception.types import Image
+
+PHOTOS = tuple(PORTRAITS)
+
+LOOP = 36.0
+
+# One appearance a photograph and line: time, x and y of the face (1 = image width and height), face
+# height (1 = image height), roll in degrees. Between two rows everything moves smoothly, at a row
+# it rests; outside its rows nobody is there. The first stand farthest back.
+_SCRIPT: tuple[tuple[str, tuple[tuple[float, float, float, float, float], ...]], ...] = (
+    (
+        "grace_hopper",
+        (
+            (10.0, 1.40, 0.42, 0.34, 0),
+            (12.5, 0.73, 0.42, 0.34, 0),
+            (15.5, 0.73, 0.42, 0.34, 0),
+            (19.0, 0.27, 0.40, 0.27, 0),  # crosses behind the astronaut
+            (21.5, 0.27, 0.42, 0.34, 0),
+            (24.5, 0.50, 0.46, 0.60, 0),
+            (26.0, 0.50, 0.46, 0.60, -18),
+            (28.0, 0.50, 0.44, 0.50, 15),
+            (29.0, 0.45, 0.44, 0.46, 0),
+            (31.0, -0.50, 0.42, 0.40, 0),
+        ),
+    ),
+    (
+        "astronaut",
+        (
+            (0.0, 0.50, 0.40, 0.36, 0),
+            (2.0, 0.50, 0.40, 0.36, 0),
+            (4.5, 0.52, 0.45, 0.60, 0),
+            (6.5, 0.55, 0.42, 0.40, 25),
+            (8.5, 0.40, 0.42, 0.36, -20),
+            (10.5, 0.27, 0.40, 0.34, 0),
+            (15.5, 0.27, 0.40, 0.34, 0),
+            (19.0, 0.73, 0.42, 0.38, 0),
+            (21.5, 0.73, 0.42, 0.38, 0),
+            (24.0, 1.45, 0.42, 0.38, 0),
+        ),
+    ),
+    (
+        "astronaut",  # back again from afar, and on to where the loop begins
+        (
+            (32.0, -0.35, 0.30, 0.14, 0),
+            (34.0, 0.30, 0.30, 0.14, 0),
+            (LOOP, 0.50, 0.40, 0.36, 0),
+        ),
+    ),
+)
+
+
+@dataclass(frozen=True)
+class Sighting:
+    """Truth about one person in view. Pixels and radians.
+
+    ``x``, ``y`` and ``height``: middle and height of the box round the face's mesh, upright;
+    ``roll`` positive clockwise; ``visible``: share of the face, 0 to 1, inside the image and not
+    behind somebody.
+    """
+
+    photo: str
+    x: float
+    y: float
+    height: float
+    roll: float
+    visible: float
+
+
+class SampleScene:
+    """A loop of ``LOOP`` seconds, the same for the same time.
+
+    ``photos`` are the RGB photographs named in ``PHOTOS``. Raises ValueError for another picture, a
+    missing one, or an image size that is not positive.
+    """
+
+    def __init__(self, photos: Mapping[str, Image], width: int = 640, height: int = 480) -> None:
+        missing = [name for name in PHOTOS if name not in photos]
+        if missing:
+            raise ValueError(
+                f"sample photographs missing: {', '.join(missing)}: face-perception models fetch"
+            )
+        if width < 1 or height < 1:
+            raise ValueError(f"sample image size must be positive, not {width}x{height}")
+        self.width = width
+        self.height = height
+        self._background = _room(width, height)
+        # Halved copies: shrinking by more than two in one step would alias.
+        self._levels = {name: _pyramid(cut_out(name, photos[name])) for name in PHOTOS}
+
+    def render(self, t: float) -> Image:
+        """RGB uint8 [height, width, 3] at ``t`` seconds; a new array each time."""
+        image = self._background.copy()
+        for name, place in self._places(t):
+            self._compose(image, name, place)
+        return image
+
+    def truth(self, t: float) -> list[Sighting]:
+        """Who is to be seen at ``t`` seconds, from left to right."""
+        places = self._places(t)
+        sightings = []
+        for i, (name, place) in enumerate(places):
+            portrait = PORTRAITS[name]
+            face = self._transform(name, place) @ _face_points(portrait)
+            inside = (abs(face[0] - self.width / 2) <= self.width / 2) & (
+                abs(face[1] - self.height / 2) <= self.height / 2
+            )
+            for nearer, its_place in places[i + 1 :]:
+                inside &= ~self._covers(nearer, its_place, face)
+            if inside.any():
+                x, y, height, roll = place
+                sightings.append(Sighting(name, x, y, height, roll, float(inside.mean())))
+        return sorted(sightings, key=lambda sighting: sighting.x)
+
+    def _places(self, t: float) -> list[tuple[str, tuple[float, float, float, float]]]:
+        """Farthest first: photograph, then x, y and height in pixels and roll in radians."""
+        t = t % LOOP
+        places = []
+        for name, rows in _SCRIPT:
+            for a, b in itertools.pairwise(rows):
+                if a[0] <= t < b[0]:
+                    s = float(smoothstep(t, a[0], b[0]))
+                    x, y, size, roll = (p + s * (q - p) for p, q in zip(a[1:], b[1:], strict=True))
+                    place = (
+                        x * self.width - 0.5,
+                        y * self.height - 0.5,
+                        size * self.height,
+                        math.radians(roll),
+                    )
+                    places.append((name, place))
+        return places
+
+    def _transform(
+        self, name: str, place: tuple[float, float, float, float]
+    ) -> npt.NDArray[np.float64]:
+        """[2, 3] from the photograph's pixels to the image's."""
+        portrait = PORTRAITS[name]
+        x, y, height, roll = place
+        c = math.cos(roll) * height / portrait.face_height
+        s = math.sin(roll) * height / portrait.face_height
+        return np.array(
+            [
+                [c, -s, x - c * portrait.face_x + s * portrait.face_y],
+                [s, c, y - s * portrait.face_x - c * portrait.face_y],
+            ]
+        )
+
+    def _covers(
+        self, name: str, place: tuple[float, float, float, float], points: npt.NDArray[np.float64]
+    ) -> npt.NDArray[np.bool_]:
+        opacity = self._levels[name][0][..., 3]
+        inverse = cv2.invertAffineTransform(self._transform(name, place))
+        x, y = np.rint(inverse @ np.vstack([points, np.ones(points.shape[1])])).astype(int)
+        inside = (x >= 0) & (y >= 0) & (x < opacity.shape[1]) & (y < opacity.shape[0])
+        covered: npt.NDArray[np.bool_] = inside.copy()
+        covered[inside] = opacity[y[inside], x[inside]] > 127
+        return covered
+
+    def _compose(self, image: Image, name: str, place: tuple[float, float, float, float]) -> None:
+        transform = self._transform(name, place)
+        portrait = PORTRAITS[name]
+        scale = place[2] / portrait.face_height
+        levels = self._levels[name]
+        level = min(max(int(math.log2(1 / scale)), 0), len(levels) - 1)
+        corners = np.array(
+            [
+                [0, 0, 1],
+                [portrait.width, 0, 1],
+                [0, portrait.height, 1],
+                [portrait.width, portrait.height, 1],
+            ]
+        )
+        outer = transform @ corners.T
+        x0, y0 = np.maximum(np.floor(outer.min(axis=1)).astype(int), 0)
+        x1, y1 = np.minimum(np.ceil(outer.max(axis=1)).astype(int), (self.width, self.height))
+        if x0 >= x1 or y0 >= y1:
+            return
+        # A pixel of the level covers 2^level of the photograph, whose pixel centres are integers.
+        transform[:, 2] += transform[:, :2].sum(axis=1) * (2**level - 1) / 2 - (x0, y0)
+        transform[:, :2] *= 2**level
+        person = cv2.warpAffine(levels[level], transform, (int(x1 - x0), int(y1 - y0)))
+        region = image[y0:y1, x0:x1]
+        through = cv2.cvtColor(255 - person[..., 3], cv2.COLOR_GRAY2RGB)
+        behind = cv2.multiply(region, through, scale=1 / 255)
+        cv2.add(behind, cv2.cvtColor(person, cv2.COLOR_RGBA2RGB), dst=region)
+
+
+def _face_points(portrait: Portrait) -> npt.NDArray[np.float64]:
+    """[3, N] homogeneous points all over the ellipse of the face, in the photograph."""
+    x, y = np.meshgrid(np.linspace(-1, 1, 15), np.linspace(-1, 1, 15))
+    disc = x**2 + y**2 <= 1
+    half = portrait.face_height / 2
+    return np.stack(
+        [
+            portrait.face_x + 0.8 * half * x[disc],
+            portrait.face_y + half * y[disc],
+            np.ones(int(disc.sum())),
+        ]
+    )
+
+
+def _pyramid(cut: npt.NDArray[np.uint8]) -> list[npt.NDArray[np.uint8]]:
+    levels = [cut]
+    for _ in range(3):
+        height, width = levels[-1].shape[:2]
+        # INTER_AREA halves exactly: a pixel of the next level covers two by two of this one.
+        levels.append(
+            cv2.resize(levels[-1], (width // 2, height // 2), interpolation=cv2.INTER_AREA)
+        )
+    return levels
+
+
+def _room(width: int, height: int) -> Image:
+    """A plain wall, out of focus, with daylight from the left: a background without faces."""
+    y, x = np.mgrid[0:height, 0:width].astype(np.float32)
+    x /= width
+    y /= height
+    light = 0.62 + 0.42 * np.exp(-(((x - 0.22) / 0.45) ** 2) - ((y - 0.3) / 0.6) ** 2) - 0.22 * y
+    wall = light[..., None] * np.array([158, 166, 172], np.float32)
+    # Grain, or the shading would show as bands.
+    wall += np.random.default_rng(0).normal(0, 2, wall.shape).astype(np.float32)
+    image: Image = np.clip(wall, 0, 255).astype(np.uint8)
+    return image
