@@ -24,9 +24,9 @@ import torch
 from torch import nn
 
 from face_perception.inference import Made
+from face_perception.inference.conversion.precision import to_fp16, to_int8
 from face_perception.inference.measure import time_in_turns
 from face_perception.inference.onnxruntime_backend import session_options
-from face_perception.inference.precision import to_fp16, to_int8
 from face_perception.learning.checkpoint_files import load_into, read_checkpoint
 from face_perception.learning.mimamo.export import made_of_appearance, made_of_two_stream
 from face_perception.learning.mimamo.network import TwoStream

@@ -23,9 +23,10 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from face_perception.inference import install, load, make_variant, store
+from face_perception.inference import install, load, make_variant
+from face_perception.inference.models import store
+from face_perception.inference.models.variants import find_variant
 from face_perception.inference.onnxruntime_backend import OnnxRuntime
-from face_perception.inference.variants import find_variant
 from face_perception.learning.dilated_net import checkpoint as import_dilated_net
 from face_perception.learning.dilated_net.network import dilated_net
 from face_perception.learning.geddnet import checkpoint as import_geddnet

@@ -27,9 +27,9 @@ from torch import nn
 from face_perception import motion
 from face_perception.faces import aligned_face, crop_face, load_tracker
 from face_perception.inference import Made, Model, install
+from face_perception.inference.conversion.precision import to_int8
 from face_perception.inference.measure import Times, time_in_turns
 from face_perception.inference.onnxruntime_backend import OnnxRuntime
-from face_perception.inference.precision import to_int8
 from face_perception.learning.mimamo.export import made_of_appearance, made_of_two_stream
 from face_perception.learning.mimamo.network import TwoStream
 from face_perception.learning.mimamo.stream_export import in_two_parts

@@ -53,8 +53,8 @@ def measure(golden: Path, turns: int, of_diffusers: bool) -> dict[str, Any]:
     import torch
 
     from face_perception.inference import ModelError, find, load, make_variant
+    from face_perception.inference.models.variants import find_variant
     from face_perception.inference.onnxruntime_backend import OnnxRuntime
-    from face_perception.inference.variants import find_variant
     from face_perception.learning.musetalk import autoencoder as musetalk_vae
     from face_perception.learning.musetalk import unet as musetalk_unet
 

@@ -14,7 +14,7 @@ import numpy.typing as npt
 import pytest
 
 from face_perception.inference import Made, Port, install
-from face_perception.inference.graph import Graph
+from face_perception.inference.conversion.onnx_graph import Graph
 
 SHAPES = {"face": (1, 96, 96), "left_eye": (1, 64, 96), "right_eye": (1, 64, 96)}
 PITCH = 0.15

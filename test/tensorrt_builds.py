@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from face_perception.inference import find, read_captured, store
-from face_perception.inference.engine_build import build_engine
-from face_perception.inference.precision import to_fp16, to_int8
+from face_perception.inference import find, read_captured
+from face_perception.inference.conversion.precision import to_fp16, to_int8
+from face_perception.inference.models import store
+from face_perception.inference.tensorrt.engine_build import build_engine
 
 KINDS = ("fp32", "fp16", "int8-trt")
 

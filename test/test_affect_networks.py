@@ -26,7 +26,8 @@ from affect_goldens import (
 )
 
 from face_perception import cli
-from face_perception.inference import Card, Model, find, load, make_variant, read_captured, store
+from face_perception.inference import Card, Model, find, load, make_variant, read_captured
+from face_perception.inference.models import store
 from face_perception.learning.mimamo.network import TwoStream
 from face_perception.learning.multitask import export as multitask_export
 from face_perception.learning.multitask.network import (
@@ -374,8 +375,8 @@ def test_tensorrt_builds(imported: Path, tmp_path: Path, name: str, precision: s
 
 
 def builds(card: Card, folder: Path, precision: str) -> None:
-    from face_perception.inference.engine_build import build_engine
-    from face_perception.inference.precision import to_fp16
+    from face_perception.inference.conversion.precision import to_fp16
+    from face_perception.inference.tensorrt.engine_build import build_engine
 
     onnx = store.read(card)
     if precision == "fp16":

@@ -196,8 +196,16 @@ def test_rooms_say_what_they_offer() -> None:
         ("gaze/x.py", "from face_perception.affect import A", "gaze may not import affect"),
         ("gaze/x.py", "from ..nodes import x", "gaze may not import nodes"),
         ("gaze/x.py", "from face_perception.msg import Face", "only nodes know the messages"),
-        ("gaze/x.py", "from face_perception.inference.store import read", "is a file of the room"),
-        ("gaze/x.py", "from face_perception.inference import store", "is a file of the room"),
+        (
+            "gaze/x.py",
+            "from face_perception.inference.models.store import read",
+            "is a file of the room",
+        ),
+        (
+            "gaze/x.py",
+            "from face_perception.inference.models import store",
+            "is a file of the room",
+        ),
         ("cli.py", "from face_perception.nodes import demo", "cli may not import nodes"),
         ("commands/x.py", "from face_perception.nodes import demo", "inside a function"),
     ],

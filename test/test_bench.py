@@ -8,13 +8,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from bench.roofline.devices import DEVICES
+from bench.roofline.musetalk import image_seconds
+from bench.roofline.page import roofline_page
 from face_perception import cli
-from face_perception.inference import catalogue, load, overhead, roofline_page, speeds
+from face_perception.inference import catalogue, load, overhead, speeds
+from face_perception.inference.conversion.onnx_graph import Graph
 from face_perception.inference.cost import cost
-from face_perception.inference.graph import Graph
 from face_perception.inference.measure import time_in_turns
-from face_perception.inference.roofline import DEVICES
-from face_perception.inference.roofline_musetalk import image_seconds
 
 ROOT = Path(__file__).parent.parent
 
@@ -69,7 +70,7 @@ def test_devices_add_up_to_what_they_are_quoted_for() -> None:
 
 def test_the_roofline_page_is_what_the_graphs_say() -> None:
     written = (ROOT / "docs" / "roofline.md").read_text(encoding="utf-8")
-    assert written == roofline_page(), "face-perception bench --roofline docs/roofline.md"
+    assert written == roofline_page(), "python -m bench.roofline docs/roofline.md"
     assert "Estimate, not measured" in written
 
 

@@ -21,7 +21,7 @@ from face_perception.inference import (
     read_captured,
     tensorrt_version,
 )
-from face_perception.inference.catalogue import find
+from face_perception.inference.models.cards import find
 
 
 @pytest.fixture(autouse=True)

@@ -13,7 +13,7 @@ from types import ModuleType
 import numpy as np
 import pytest
 
-from face_perception.inference.face_api import read_weights
+from face_perception.inference.conversion.face_api import read_weights
 
 TOOL = Path(__file__).resolve().parent.parent / "tools" / "expression_weights.py"
 DATA = bytes([0, 1, 255, 4]) + np.array([0.5, -2], "<f4").tobytes()

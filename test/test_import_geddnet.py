@@ -20,15 +20,8 @@ import tensorrt_builds
 from geddnet_weights import goldens, inputs, lively, variables
 
 from face_perception import cli, paths
-from face_perception.inference import (
-    Made,
-    ModelError,
-    find,
-    load,
-    make_variant,
-    read_captured,
-    store,
-)
+from face_perception.inference import Made, ModelError, find, load, make_variant, read_captured
+from face_perception.inference.models import store
 from face_perception.learning.geddnet import checkpoint as import_geddnet
 from face_perception.learning.geddnet.export import Folded, export
 from face_perception.learning.geddnet.network import GEDDnet

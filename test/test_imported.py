@@ -27,7 +27,7 @@ from face_perception.inference import (
     read_captured,
     verify,
 )
-from face_perception.inference.graph import Graph
+from face_perception.inference.conversion.onnx_graph import Graph
 
 
 def doubling() -> Made:
@@ -148,7 +148,7 @@ def test_half_an_import_is_never_loaded(models: Path, monkeypatch: pytest.Monkey
     other = Graph("thrice")
     face = other.input("face", (2,))
     other.output("twice", other.node("Add", face, other.node("Add", face, face)), (2,))
-    from face_perception.inference import imported
+    from face_perception.inference.models import install as imported
 
     real = imported.write_whole
 

@@ -21,8 +21,8 @@ import tflite
 
 from face_perception.affect import BlendshapesNet
 from face_perception.inference import ModelError, catalogue, load, sample_photo, verify
-from face_perception.inference.recipes import RECIPES
-from face_perception.inference.tflite import UnsupportedModel
+from face_perception.inference.conversion.default_models import RECIPES
+from face_perception.inference.conversion.tflite_reader import UnsupportedModel
 from face_perception.types import BLENDSHAPES, EXPRESSIONS, Face, Roi
 
 REFERENCE = Path(__file__).parent / "data" / "inference.npz"

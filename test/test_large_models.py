@@ -21,10 +21,10 @@ from face_perception.inference import (
     install,
     load,
     make_variant,
-    store,
     verify,
 )
-from face_perception.inference.engine_build import build_engine
+from face_perception.inference.models import store
+from face_perception.inference.tensorrt.engine_build import build_engine
 
 onnx = pytest.importorskip("onnx")
 
@@ -122,7 +122,7 @@ def test_weights_are_hashed_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 def test_half_an_import_is_never_loaded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The new weights are there, the new card is not yet."""
     install(large(tmp_path / "new"))
-    from face_perception.inference import imported
+    from face_perception.inference.models import install as imported
 
     def full_disk(path: Path, data: bytes) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))

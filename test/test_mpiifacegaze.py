@@ -18,10 +18,7 @@ from face_perception.cli import main
 from face_perception.faces import FaceTracker, load_tracker
 from face_perception.gaze import normalise, normalised_rotation, to_angles
 from face_perception.inference import sample_photo
-from face_perception.learning.data import (
-    dataset,
-    mpiifacegaze,
-)
+from face_perception.learning.data import dataset, mpiifacegaze
 from face_perception.types import Camera, Face, Frame, Image
 
 PEOPLE = {"p00": "astronaut", "p01": "grace_hopper"}

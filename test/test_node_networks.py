@@ -19,8 +19,10 @@ from rclpy.executors import SingleThreadedExecutor
 from test_tensorrt_standin import Api, Cudart
 from waits import scaled
 
-from face_perception.inference import cuda, engines, make_variant, tensorrt_backend
-from face_perception.inference.engine_build import Built
+from face_perception.inference import make_variant
+from face_perception.inference.tensorrt import backend as tensorrt_backend
+from face_perception.inference.tensorrt import cuda, engines
+from face_perception.inference.tensorrt.engine_build import Built
 from face_perception.nodes.affect import AffectNode
 
 Start = Callable[..., NodeProcess]

@@ -20,17 +20,10 @@ import pytest
 from waits import scaled
 
 from face_perception import paths
-from face_perception.inference import (
-    ModelError,
-    catalogue,
-    fetch,
-    load,
-    sample_photo,
-    store,
-    verify,
-)
-from face_perception.inference.catalogue import find
-from face_perception.inference.graph import Graph
+from face_perception.inference import ModelError, catalogue, fetch, load, sample_photo, verify
+from face_perception.inference.conversion.onnx_graph import Graph
+from face_perception.inference.models import store
+from face_perception.inference.models.cards import find
 
 DOWNLOAD = store._download
 PHOTO, WEIGHTS = b"photograph" * 1000, b"weights" * 1000
@@ -77,7 +70,9 @@ import os, signal, sys, time
 from pathlib import Path
 from face_perception import paths
 paths.resource = lambda relative: Path(os.environ["CARDS"])
-from face_perception.inference import ModelError, fetch, recipes, store
+from face_perception.inference import ModelError, fetch
+from face_perception.inference.conversion import default_models as recipes
+from face_perception.inference.models import store
 import test_store
 store._download = lambda *_: Path(os.environ["WHEEL"])
 recipes.RECIPES["expression"] = test_store.doubled
@@ -120,7 +115,7 @@ def cards(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("FACE_PERCEPTION_MODELS", str(tmp_path / "cache"))
     monkeypatch.setenv("CARDS", str(folder))
     monkeypatch.setattr(paths, "resource", lambda relative: folder)
-    from face_perception.inference import recipes
+    from face_perception.inference.conversion import default_models as recipes
 
     monkeypatch.setitem(recipes.RECIPES, "expression", doubled)
     return folder
@@ -359,8 +354,10 @@ def test_unwritable_cache(cards: Path, monkeypatch: pytest.MonkeyPatch, tmp_path
 
 
 def test_no_converter(cards: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delitem(sys.modules, "face_perception.inference.recipes")
-    monkeypatch.delitem(sys.modules, "face_perception.inference.tflite", raising=False)
+    monkeypatch.delitem(sys.modules, "face_perception.inference.conversion.default_models")
+    monkeypatch.delitem(
+        sys.modules, "face_perception.inference.conversion.tflite_reader", raising=False
+    )
     monkeypatch.setitem(sys.modules, "tflite", None)
     with pytest.raises(ModelError, match="converting double needs tflite: pip install onnx tflite"):
         fetch()

@@ -21,14 +21,16 @@ import tensorrt_builds
 from waits import scaled
 
 from face_perception import paths
-from face_perception.inference import ModelError, build, catalogue, engines, load, store
-from face_perception.inference import engine_cache as cache
-from face_perception.inference.captured import read_captured
-from face_perception.inference.cuda import find_gpu
-from face_perception.inference.engine_build import MAX_BATCH, WORKER, batches, build_engine
-from face_perception.inference.precision import to_int8
-from face_perception.inference.tensorrt_api import TensorRT, import_tensorrt
-from face_perception.inference.tensorrt_backend import TensorRTBackend
+from face_perception.inference import ModelError, build, catalogue, load
+from face_perception.inference.conversion.precision import to_int8
+from face_perception.inference.models import store
+from face_perception.inference.reference_inputs import read_captured
+from face_perception.inference.tensorrt import engine_cache as cache
+from face_perception.inference.tensorrt import engines
+from face_perception.inference.tensorrt.api import TensorRT, import_tensorrt
+from face_perception.inference.tensorrt.backend import TensorRTBackend
+from face_perception.inference.tensorrt.cuda import find_gpu
+from face_perception.inference.tensorrt.engine_build import MAX_BATCH, WORKER, batches, build_engine
 
 if platform.machine() != "x86_64":
     pytest.skip("tensorrt_rtx has wheels for x86-64 only", allow_module_level=True)
@@ -92,7 +94,7 @@ def test_profile_is_the_cards_batch() -> None:
 
 def test_what_is_used_of_tensorrt_is_there(api: TensorRT) -> None:
     """The Protocols hold: every method and attribute that they name exists in the real API."""
-    from face_perception.inference import tensorrt_api as ours
+    from face_perception.inference.tensorrt import api as ours
 
     theirs = {
         ours.Network: "INetworkDefinition",
@@ -125,7 +127,8 @@ def test_what_is_used_of_tensorrt_is_there(api: TensorRT) -> None:
 def test_what_is_used_of_cuda_is_there() -> None:
     from cuda.bindings import runtime
 
-    from face_perception.inference import cuda, tensorrt_backend
+    from face_perception.inference.tensorrt import backend as tensorrt_backend
+    from face_perception.inference.tensorrt import cuda
 
     source = inspect.getsource(cuda) + inspect.getsource(tensorrt_backend)
     used = set(re.findall(r"\bcuda[A-Z]\w+", source))
@@ -184,7 +187,7 @@ def test_cache_hits_and_misses(own_cache: Path, monkeypatch: pytest.MonkeyPatch)
         elif change == "precision":
             precision = "fp16"
         else:
-            from face_perception.inference.cuda import Gpu
+            from face_perception.inference.tensorrt.cuda import Gpu
 
             gpu = Gpu("Orin", "8.7", 1)
         with pytest.raises(TypeError):
@@ -255,7 +258,8 @@ def test_unwritable_cache(own_cache: Path, monkeypatch: pytest.MonkeyPatch) -> N
 
 def test_two_processes_build_one_engine(own_cache: Path) -> None:
     code = (
-        "from face_perception.inference import build, engines\n"
+        "from face_perception.inference import build\n"
+        "from face_perception.inference.tensorrt import engines\n"
         "made = []\n"
         "really = engines.build_engine\n"
         "engines.build_engine = lambda *a, **k: made.append(1) or really(*a, **k)\n"
@@ -312,7 +316,8 @@ def test_a_builder_that_crashes(own_cache: Path) -> None:
     """As for want of memory: said, and the one who asked for the engine lives on."""
     code = (
         "import os, signal, subprocess, threading\n"
-        "from face_perception.inference import ModelError, build, engine_build\n"
+        "from face_perception.inference import ModelError, build\n"
+        "from face_perception.inference.tensorrt import engine_build\n"
         "class Popen(subprocess.Popen):\n"
         "    def __init__(self, *a, **k):\n"
         "        super().__init__(*a, **k)\n"

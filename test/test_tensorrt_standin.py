@@ -20,21 +20,12 @@ import onnxruntime
 import pytest
 
 from face_perception import paths
-from face_perception.inference import (
-    Disagreement,
-    ModelError,
-    cuda,
-    engine_cache,
-    engine_worker,
-    engines,
-    load,
-    make_variant,
-    read_captured,
-    store,
-    tensorrt_backend,
-)
-from face_perception.inference.catalogue import find
-from face_perception.inference.engine_build import MAX_BATCH, Built
+from face_perception.inference import Disagreement, ModelError, load, make_variant, read_captured
+from face_perception.inference.models import store
+from face_perception.inference.models.cards import find
+from face_perception.inference.tensorrt import backend as tensorrt_backend
+from face_perception.inference.tensorrt import cuda, engine_cache, engine_worker, engines
+from face_perception.inference.tensorrt.engine_build import MAX_BATCH, Built
 
 DTYPES = {"tensor(float)": np.float32}
 

@@ -30,9 +30,9 @@ from face_perception.inference import (
     variant_of,
     write_captured,
 )
+from face_perception.inference.conversion.precision import to_fp16
 from face_perception.inference.gate import check, deviations
-from face_perception.inference.precision import to_fp16
-from face_perception.inference.variants import card_of, write_variant
+from face_perception.inference.models.variants import card_of, write_variant
 
 KINDS = ("fp16", "int8-cpu", "int8-trt")
 

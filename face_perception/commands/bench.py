@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from pathlib import Path
 from typing import Any
 
 from face_perception.commands.networks import networks
@@ -26,18 +25,10 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     parser.add_argument("--threads", type=positive, default=1, help="of each network on the CPU")
     parser.add_argument("--seconds", type=float, default=2.0, help="for each network and backend")
     parser.add_argument("--json", action="store_true", help="machine-readable, on stdout")
-    parser.add_argument(
-        "--roofline", type=Path, metavar="FILE.md", help="only write the page of estimates"
-    )
     parser.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> int:
-    if args.roofline:
-        from face_perception.inference import roofline_page
-
-        args.roofline.write_text(roofline_page(), encoding="utf-8")
-        return 0
     if min(args.batch) < 1:
         raise ValueError(f"--batch must be 1 or more, not {min(args.batch)}")
     report = measure(args)

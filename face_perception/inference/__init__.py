@@ -1,12 +1,7 @@
 """One ``Model`` for every network: cards, the cache they are fetched into, and what runs them."""
 
-from face_perception.inference.batches import batch_for
-from face_perception.inference.captured import read_captured, write_captured
-from face_perception.inference.catalogue import UNTRAINED, Card, ModelError, Port, catalogue, find
-from face_perception.inference.cuda import Gpu, find_gpu
-from face_perception.inference.export import build, export, make_variant, variant_of
+from face_perception.inference.batch_size import batch_for
 from face_perception.inference.gate import Deviation, Disagreement
-from face_perception.inference.imported import Made, check_name, install
 from face_perception.inference.measure import (
     Speed,
     Times,
@@ -17,10 +12,21 @@ from face_perception.inference.measure import (
     speeds,
 )
 from face_perception.inference.model import Model, Progress, load, onnxruntime_version, recording
-from face_perception.inference.roofline import roofline_page
-from face_perception.inference.store import Check, fetch, sample_photo, verify
-from face_perception.inference.tensorrt_api import tensorrt_version
-from face_perception.inference.variants import VARIANTS, Variant
+from face_perception.inference.models.cards import (
+    UNTRAINED,
+    Card,
+    ModelError,
+    Port,
+    catalogue,
+    find,
+)
+from face_perception.inference.models.derive import build, export, make_variant, variant_of
+from face_perception.inference.models.install import Made, check_name, install
+from face_perception.inference.models.store import Check, fetch, sample_photo, verify
+from face_perception.inference.models.variants import VARIANTS, Variant
+from face_perception.inference.reference_inputs import read_captured, write_captured
+from face_perception.inference.tensorrt.api import tensorrt_version
+from face_perception.inference.tensorrt.cuda import Gpu, find_gpu
 
 __all__ = [
     "UNTRAINED",
@@ -56,7 +62,6 @@ __all__ = [
     "overhead",
     "read_captured",
     "recording",
-    "roofline_page",
     "sample_photo",
     "speeds",
     "tensorrt_version",

@@ -10,7 +10,7 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from face_perception.inference.catalogue import Card, ModelError
+from face_perception.inference.models.cards import Card, ModelError
 
 Array = npt.NDArray[Any]
 

@@ -14,12 +14,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from face_perception.inference import store
-from face_perception.inference.captured import read_captured
-from face_perception.inference.catalogue import ModelError, find
 from face_perception.inference.gate import Deviation, deviations
 from face_perception.inference.model import Model
-from face_perception.inference.variants import find_variant
+from face_perception.inference.models import store
+from face_perception.inference.models.cards import ModelError, find
+from face_perception.inference.models.variants import find_variant
+from face_perception.inference.reference_inputs import read_captured
 
 Array = npt.NDArray[Any]
 
@@ -64,7 +64,7 @@ def gemm_peak(threads: int = 1, seconds: float = 0.5) -> float:
     """
     import onnxruntime
 
-    from face_perception.inference.graph import Graph
+    from face_perception.inference.conversion.onnx_graph import Graph
     from face_perception.inference.onnxruntime_backend import session_options
 
     side = 768

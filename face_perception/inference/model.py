@@ -12,11 +12,11 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from face_perception.inference import store
-from face_perception.inference.captured import fits, read_captured
-from face_perception.inference.catalogue import Card, ModelError, Port, find
 from face_perception.inference.gate import Deviation, check
-from face_perception.inference.variants import PRECISIONS, find_variant, kind_of
+from face_perception.inference.models import store
+from face_perception.inference.models.cards import Card, ModelError, Port, find
+from face_perception.inference.models.variants import PRECISIONS, find_variant, kind_of
+from face_perception.inference.reference_inputs import fits, read_captured
 
 _log = logging.getLogger(__name__)
 
@@ -203,7 +203,7 @@ def _choose(card: Card, backend: str) -> tuple[str, str]:
     """The backend to use and the reason."""
     if backend == "onnxruntime":
         return backend, "asked for"
-    from face_perception.inference.engines import why_not
+    from face_perception.inference.tensorrt.engines import why_not
 
     reason = why_not()
     if backend == "auto":
@@ -230,7 +230,7 @@ def _gated(
     inputs = read_captured(card)
     candidate: Backend
     if backend == "tensorrt":
-        from face_perception.inference.engines import load_tensorrt
+        from face_perception.inference.tensorrt.engines import load_tensorrt
 
         candidate = load_tensorrt(variant, content, precision, progress)
     else:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy.typing as npt
 import onnxruntime
 
-from face_perception.inference.catalogue import Card, ModelError, Port
+from face_perception.inference.models.cards import Card, ModelError, Port
 
 Array = npt.NDArray[Any]
 

@@ -9,10 +9,10 @@ from collections.abc import Callable
 
 import numpy as np
 
-from face_perception.inference.convert import Conversion
-from face_perception.inference.face_api import SIDE, ExpressionGraph, read_weights
-from face_perception.inference.graph import Graph
-from face_perception.inference.tflite import TFLiteModel
+from face_perception.inference.conversion.face_api import SIDE, ExpressionGraph, read_weights
+from face_perception.inference.conversion.onnx_graph import Graph
+from face_perception.inference.conversion.tflite_reader import TFLiteModel
+from face_perception.inference.conversion.tflite_to_onnx import Conversion
 from face_perception.types import EXPRESSIONS
 
 # What the attention mesh's partial outputs replace, from MediaPipe's

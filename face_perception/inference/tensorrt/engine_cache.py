@@ -15,7 +15,7 @@ from pathlib import Path
 
 from face_perception import paths
 from face_perception.files import locked, write_whole
-from face_perception.inference.catalogue import ModelError
+from face_perception.inference.models.cards import ModelError
 
 _log = logging.getLogger(__name__)
 

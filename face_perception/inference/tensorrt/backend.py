@@ -14,10 +14,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from face_perception.inference.catalogue import Card, ModelError
-from face_perception.inference.cuda import Cuda, find_gpu
-from face_perception.inference.engine_build import batches
-from face_perception.inference.tensorrt_api import Log, TensorRT, import_tensorrt
+from face_perception.inference.models.cards import Card, ModelError
+from face_perception.inference.tensorrt.api import Log, TensorRT, import_tensorrt
+from face_perception.inference.tensorrt.cuda import Cuda, find_gpu
+from face_perception.inference.tensorrt.engine_build import batches
 
 Array = npt.NDArray[Any]
 

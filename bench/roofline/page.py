@@ -2,45 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
 
-from face_perception.inference import store
-from face_perception.inference.catalogue import catalogue
-from face_perception.inference.roofline_musetalk import musetalk_section
-
-if TYPE_CHECKING:
-    from face_perception.inference.cost import Cost
-
-
-@dataclass(frozen=True, slots=True)
-class Device:
-    """A GPU: dense tensor-core operations a clock in FP16 of all multiprocessors, clock in Hz, and
-    memory bandwidth in bytes/s. ``quoted`` is the vendor's headline that these must add up to.
-    """
-
-    name: str
-    multiprocessors: int
-    clock: float
-    fp16_per_clock: int
-    bandwidth: float
-    quoted: str
-
-    def peak(self, bits: int) -> float:
-        """Dense operations a second; 8 bits are twice as fast as 16."""
-        return self.multiprocessors * self.clock * self.fp16_per_clock * (16 // bits)
-
-
-# NVIDIA's data sheets of the modules: multiprocessors, maximum GPU clock, bandwidth. An Orin's
-# multiprocessor does 2048 dense FP16 operations a clock, a Thor one 8192.
-DEVICES = (
-    Device("Orin Nano 8 GB (15 W)", 8, 625e6, 2048, 68e9, "40 sparse INT8 TOPS"),
-    Device("Orin Nano Super (25 W)", 8, 1020e6, 2048, 102e9, "67 sparse INT8 TOPS"),
-    Device("Orin NX 16 GB (25 W)", 8, 918e6, 2048, 102.4e9, "60 of 100 sparse INT8 TOPS"),
-    Device("AGX Orin 64 GB", 16, 1300e6, 2048, 204.8e9, "170 of 275 sparse INT8 TOPS"),
-    Device("Thor T5000", 20, 1570e6, 8192, 273e9, "2070 sparse FP4 TFLOPS"),
-)
+from bench.roofline.devices import DEVICES, Device
+from bench.roofline.markdown import table
+from bench.roofline.musetalk import musetalk_section
+from face_perception.inference import catalogue
+from face_perception.inference.cost import Cost, cost
+from face_perception.inference.models import store
 
 _INTRODUCTION = """# Roofline: how fast the networks could be on a Jetson
 
@@ -48,7 +17,7 @@ _INTRODUCTION = """# Roofline: how fast the networks could be on a Jetson
 bounds from arithmetic: a real run is slower, for networks as small as these mostly by the time it
 takes to start each kernel (some microseconds each), which is not in here.
 
-Written by `face-perception bench --roofline docs/roofline.md`, from the ONNX graphs.
+Written by `python -m bench.roofline docs/roofline.md`, from the ONNX graphs.
 """
 
 _METHOD = """
@@ -72,8 +41,6 @@ def roofline_page() -> str:
     """The page of the package's networks, in Markdown. Needs onnx. Raises ModelError where a model
     is missing.
     """
-    from face_perception.inference.cost import cost  # onnx is not needed where models only run
-
     ours = [card for card in catalogue().values() if card.kind == "model" and not card.folder]
     costs = {card.name: cost(store.read(card)) for card in ours}
     lines = [_INTRODUCTION, "## The networks", ""]
@@ -155,8 +122,3 @@ def _times(found: Cost, device: Device) -> list[float]:
         limits = (device.peak(bits), device.bandwidth, bits / 8)
         times += [1e3 * found.floor(*limits), 1e3 * found.layered(*limits)]
     return times
-
-
-def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
-    """Lines of a table in Markdown."""
-    return ["| " + " | ".join(row) + " |" for row in (header, ["---"] * len(header), *rows)]

@@ -13,9 +13,9 @@ import numpy as np
 import numpy.typing as npt
 import tflite
 
-from face_perception.inference import mediapipe
-from face_perception.inference.graph import Graph
-from face_perception.inference.tflite import Operator, TFLiteModel
+from face_perception.inference.conversion import mediapipe_operators as mediapipe
+from face_perception.inference.conversion.onnx_graph import Graph
+from face_perception.inference.conversion.tflite_reader import Operator, TFLiteModel
 
 Array = npt.NDArray[Any]
 

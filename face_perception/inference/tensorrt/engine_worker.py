@@ -16,15 +16,15 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from face_perception.inference.catalogue import ModelError
-from face_perception.inference.engine_cache import unwritable
-from face_perception.inference.tensorrt_api import (
+from face_perception.inference.models.cards import ModelError
+from face_perception.inference.tensorrt.api import (
     Config,
     Log,
     TensorRT,
     TimingCache,
     import_tensorrt,
 )
+from face_perception.inference.tensorrt.engine_cache import unwritable
 
 
 class Share:

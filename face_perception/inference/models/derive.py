@@ -14,12 +14,12 @@ from typing import Any
 import numpy.typing as npt
 
 from face_perception.files import write_whole
-from face_perception.inference import store
-from face_perception.inference.captured import read_captured
-from face_perception.inference.catalogue import Card, ModelError, find
 from face_perception.inference.gate import deviations
 from face_perception.inference.model import Progress
-from face_perception.inference.variants import Variant, find_variant, kind_of, write_variant
+from face_perception.inference.models import store
+from face_perception.inference.models.cards import Card, ModelError, find
+from face_perception.inference.models.variants import Variant, find_variant, kind_of, write_variant
+from face_perception.inference.reference_inputs import read_captured
 
 Array = npt.NDArray[Any]
 
@@ -40,7 +40,7 @@ def make_variant(
     try:
         import onnxruntime
 
-        from face_perception.inference import precision
+        from face_perception.inference.conversion import precision
     except ImportError as error:
         raise ModelError(
             f"making {kind} of {card.name} needs {error.name}: pip install onnx"
@@ -70,7 +70,7 @@ def _beside(
     """Of a model with its weights beside it, which the variant has too: FP16, or matrix products
     in INT8, nothing calibrated. FP32 is loaded once the weights are converted and out of memory.
     """
-    from face_perception.inference import precision
+    from face_perception.inference.conversion import precision
     from face_perception.inference.onnxruntime_backend import OnnxRuntime
 
     convert = {"fp16": precision.to_fp16_beside, "int8-cpu": precision.to_int8_products}.get(kind)
@@ -121,8 +121,8 @@ def build(
     where it is. Without a GPU, TensorRT-RTX builds one that nothing here can run. Raises ModelError
     with the reason where TensorRT cannot.
     """
-    from face_perception.inference.cuda import find_gpu
-    from face_perception.inference.engines import engine_of
+    from face_perception.inference.tensorrt.cuda import find_gpu
+    from face_perception.inference.tensorrt.engines import engine_of
 
     card, data = _of_precision(find(Path(name)), kind_of(precision, "tensorrt"))
     try:

@@ -10,7 +10,7 @@ import importlib
 from collections.abc import Sequence
 from typing import Any, Protocol, cast
 
-from face_perception.inference.catalogue import ModelError
+from face_perception.inference.models.cards import ModelError
 
 MODULES = ("tensorrt", "tensorrt_rtx")
 

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
-from face_perception.inference.batches import batch_for
-
-if TYPE_CHECKING:
-    from face_perception.inference.roofline import Device
+from bench.roofline.devices import DEVICES, Device
+from bench.roofline.markdown import table
+from face_perception.inference import batch_for
 
 FPS = 25
 BATCHES = range(1, 9)
@@ -60,8 +58,6 @@ processors.
 
 def musetalk_section() -> list[str]:
     """Lines of Markdown."""
-    from face_perception.inference.roofline import DEVICES, table
-
     rows = [_row(device, name, decoder) for device in DEVICES for name, decoder in DECODERS.items()]
     header = ("device", "decoder", "UNet", "decoder's share", "rest", "all", "batch", "fits")
     lines = ["", "## MuseTalk, estimated", _TEXT, *table(header, rows), ""]

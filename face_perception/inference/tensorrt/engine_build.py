@@ -19,12 +19,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from face_perception.inference.catalogue import Card, ModelError, Port
+from face_perception.inference.models.cards import Card, ModelError, Port
 
 # Faces in one image are run one by one or a few at a time; more are run in turns.
 MAX_BATCH = 8
 
-WORKER = "face_perception.inference.engine_worker"
+WORKER = "face_perception.inference.tensorrt.engine_worker"
 
 # Called about once a second with the seconds since the start and the share done, 0 to 1.
 BuildProgress = Callable[[float, float], None]

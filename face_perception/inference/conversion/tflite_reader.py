@@ -13,7 +13,7 @@ import numpy.typing as npt
 import tflite
 from flatbuffers import flexbuffers  # type: ignore[import-untyped]
 
-from face_perception.inference.catalogue import ModelError
+from face_perception.inference.models.cards import ModelError
 
 Array = npt.NDArray[Any]
 

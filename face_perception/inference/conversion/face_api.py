@@ -15,8 +15,8 @@ from collections.abc import Mapping
 import numpy as np
 import numpy.typing as npt
 
-from face_perception.inference.catalogue import ModelError
-from face_perception.inference.graph import Graph
+from face_perception.inference.conversion.onnx_graph import Graph
+from face_perception.inference.models.cards import ModelError
 
 Array = npt.NDArray[np.float32]
 

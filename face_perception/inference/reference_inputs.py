@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from face_perception.files import write_whole
-from face_perception.inference.catalogue import Card, ModelError
+from face_perception.inference.models.cards import Card, ModelError
 
 Array = npt.NDArray[Any]
 

@@ -16,8 +16,7 @@ import yaml
 
 from face_perception import paths
 from face_perception.files import locked, move_whole, sealed, write_whole
-from face_perception.inference.captured import fits, write_captured
-from face_perception.inference.catalogue import (
+from face_perception.inference.models.cards import (
     FREE_AXES,
     Card,
     ModelError,
@@ -25,6 +24,7 @@ from face_perception.inference.catalogue import (
     catalogue,
     read_card,
 )
+from face_perception.inference.reference_inputs import fits, write_captured
 
 Array = npt.NDArray[Any]
 

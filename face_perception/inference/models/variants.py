@@ -16,8 +16,8 @@ from typing import Any
 import yaml
 
 from face_perception.files import move_whole, sealed, unsealed, write_whole
-from face_perception.inference.catalogue import Card, ModelError
 from face_perception.inference.gate import Deviation
+from face_perception.inference.models.cards import Card, ModelError
 
 PRECISIONS = ("fp32", "fp16", "int8")
 VARIANTS = ("fp16", "int8-cpu", "int8-trt")

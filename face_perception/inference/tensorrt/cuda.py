@@ -6,7 +6,7 @@ import importlib
 from dataclasses import dataclass
 from typing import Any
 
-from face_perception.inference.catalogue import ModelError
+from face_perception.inference.models.cards import ModelError
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from face_perception.inference.graph import Graph
+from face_perception.inference.conversion.onnx_graph import Graph
 
 
 def region(graph: Graph, landmarks: str, options: Mapping[str, Any]) -> str:

@@ -6,12 +6,12 @@ import importlib.util
 from collections.abc import Callable
 from pathlib import Path
 
-from face_perception.inference import engine_cache
-from face_perception.inference.catalogue import Card, ModelError
-from face_perception.inference.cuda import Gpu, find_gpu
-from face_perception.inference.engine_build import batches, build_engine
-from face_perception.inference.tensorrt_api import MODULES, import_tensorrt
-from face_perception.inference.tensorrt_backend import TensorRTBackend
+from face_perception.inference.models.cards import Card, ModelError
+from face_perception.inference.tensorrt import engine_cache
+from face_perception.inference.tensorrt.api import MODULES, import_tensorrt
+from face_perception.inference.tensorrt.backend import TensorRTBackend
+from face_perception.inference.tensorrt.cuda import Gpu, find_gpu
+from face_perception.inference.tensorrt.engine_build import batches, build_engine
 
 # Called with a model's name, what is being done for it, and the share done, 0 to 1.
 Progress = Callable[[str, str, float], None]

@@ -1,0 +1,1 @@
+"""Model cards, the model cache, and what is derived from a model."""

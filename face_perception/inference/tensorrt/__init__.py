@@ -1,0 +1,1 @@
+"""Builds, caches and runs TensorRT engines."""
