@@ -126,7 +126,9 @@ def mediapipe_python(environment: Path) -> str:
 def stages(images: np.ndarray, core: int) -> dict[str, float]:
     """Milliseconds a frame in each stage of the tracker, means over all frames."""
     os.sched_setaffinity(0, {core})
-    from face_perception.faces import detect, load_tracker, mesh, track
+    from face_perception.faces import detector as detect
+    from face_perception.faces import load_tracker, mesh
+    from face_perception.faces import tracker as track
     from face_perception.types import Camera, Frame
 
     spent: dict[str, float] = defaultdict(float)

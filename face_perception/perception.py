@@ -6,7 +6,6 @@ import shlex
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
-from face_perception import mirror
 from face_perception.affect import (
     BlendshapesNet,
     ExpressionNet,
@@ -26,6 +25,7 @@ from face_perception.faces import (
     plausible_camera,
     seen_by,
 )
+from face_perception.faces import flip_averaging as mirror
 from face_perception.gaze import (
     GEOMETRIC,
     GazeEstimator,

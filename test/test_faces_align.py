@@ -10,7 +10,7 @@ from face_perception.faces import (
     crop_face,
     load_tracker,
 )
-from face_perception.faces.align import _PLACES, _POINTS
+from face_perception.faces.crops import _PLACES, _POINTS
 from face_perception.types import Face, FaceCrop, Roi
 
 

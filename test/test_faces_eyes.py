@@ -8,7 +8,7 @@ from face_perception.faces import (
     RIGHT_EYE_UPPER,
     pose_of,
 )
-from face_perception.faces.eyes import EyeOpenness, aspect_ratios
+from face_perception.faces.eye_openness import EyeOpenness, aspect_ratios
 
 
 def face(left: float, right: float) -> np.ndarray:

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from faces_scene import paste, photo, wall
 
-from face_perception.faces.detect import Detector, View, near_windows, windows
-from face_perception.faces.looks import likeness, look
+from face_perception.faces.appearance import likeness, look
+from face_perception.faces.detector import Detector, View, near_windows, windows
 from face_perception.faces.mesh import (
     SIDE,
     Mesh,

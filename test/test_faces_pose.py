@@ -12,7 +12,7 @@ from face_perception.faces import (
     project,
     unrotated,
 )
-from face_perception.faces.pose import _MODEL, RIGID_POINTS
+from face_perception.faces.head_pose import _MODEL, RIGID_POINTS
 from face_perception.types import Camera, HeadPose
 
 CAMERAS = {

@@ -80,7 +80,7 @@ def test_not_at_once_while_somebody_is_missing(tracker):
 
 
 def test_a_doubtful_face_counts_after_three_images_and_ids_count_up(tracker, monkeypatch):
-    monkeypatch.setattr("face_perception.faces.track._SURE_SCORE", 1.0)
+    monkeypatch.setattr("face_perception.faces.tracker._SURE_SCORE", 1.0)
     places = {"astronaut": (150, 240, 110)}
     assert [[f.id for f in show(tracker, places, i / 30)] for i in range(4)] == [
         [],

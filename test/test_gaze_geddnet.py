@@ -14,7 +14,8 @@ import numpy.typing as npt
 import pytest
 from faces_scene import frame, paste, photo, wall
 
-from face_perception import faces, geometry, mirror
+from face_perception import faces, geometry
+from face_perception.faces import flip_averaging as mirror
 from face_perception.gaze import GeddnetGaze, GeometricGaze, normalise, to_angles
 from face_perception.inference import Model, ModelError, load
 from face_perception.perception import Perception

@@ -17,7 +17,8 @@ import cv2
 import numpy as np
 import pytest
 
-from face_perception import faces, mirror
+from face_perception import faces
+from face_perception.faces import flip_averaging as mirror
 from face_perception.gaze import (
     GeometricGaze,
     Samples,

@@ -14,7 +14,8 @@ import pytest
 from faces_scene import frame, photo
 
 from bench.geddnet_crops import CAMERA, EYES, published
-from face_perception import faces, mirror
+from face_perception import faces
+from face_perception.faces import flip_averaging as mirror
 from face_perception.gaze import (
     Normalised,
     NotSeen,

@@ -8,7 +8,8 @@ import cv2
 import numpy as np
 import pytest
 
-from face_perception import mirror, types
+from face_perception import types
+from face_perception.faces import flip_averaging as mirror
 from face_perception.inference import sample_photo
 from face_perception.perception import Perception, Result
 

@@ -33,7 +33,7 @@ _LOWER_ROWS = np.array(
 )
 LIP_ROWS = (_UPPER_ROWS, _LOWER_ROWS)
 
-# On the canonical face (see faces/align.py), cm.
+# On the canonical face (see faces/crops.py), cm.
 _CANTHI_CM = 8.89  # outer canthus to outer canthus
 _EYES_TO_MOUTH_CM = 6.95
 

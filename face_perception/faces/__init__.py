@@ -3,7 +3,15 @@
 No gaze and no affect: those read ``Face``. The point numbers of the topology are re-exported here.
 """
 
-from face_perception.faces.align import ALIGNED_SIDE, CROP_SIDE, aligned_face, crop_face
+from face_perception.faces.crops import ALIGNED_SIDE, CROP_SIDE, aligned_face, crop_face
+from face_perception.faces.head_pose import (
+    NEUTRAL_PITCH,
+    head_pose,
+    landmark_angles,
+    landmark_frame,
+    pose_of,
+    unrotated,
+)
 from face_perception.faces.landmarks import (
     CHIN,
     FACE_OVAL,
@@ -37,16 +45,8 @@ from face_perception.faces.landmarks import (
     SELLION,
 )
 from face_perception.faces.lens import plausible_camera, seen_by
-from face_perception.faces.optics import check_lens, normalised, project
-from face_perception.faces.pose import (
-    NEUTRAL_PITCH,
-    head_pose,
-    landmark_angles,
-    landmark_frame,
-    pose_of,
-    unrotated,
-)
-from face_perception.faces.track import GONE_AFTER, MAX_FACES, FaceTracker, load_tracker
+from face_perception.faces.tracker import GONE_AFTER, MAX_FACES, FaceTracker, load_tracker
+from face_perception.faces.undistort import check_lens, normalised, project
 
 __all__ = [
     "ALIGNED_SIDE",

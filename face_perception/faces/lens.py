@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from face_perception.faces.eyes import EyeOpenness, aspect_ratios
-from face_perception.faces.pose import head_pose
+from face_perception.faces.eye_openness import EyeOpenness, aspect_ratios
+from face_perception.faces.head_pose import head_pose
 from face_perception.types import Camera, Face
 
 # Least distance, metres, of the nearest face in a still. Even a photograph taken at arm's length is

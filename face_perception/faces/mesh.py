@@ -9,9 +9,9 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from face_perception.faces.detect import Detection
+from face_perception.faces.appearance import look
+from face_perception.faces.detector import Detection
 from face_perception.faces.landmarks import LEFT_OUTER_CANTHUS, RIGHT_OUTER_CANTHUS
-from face_perception.faces.looks import look
 from face_perception.inference import Model
 from face_perception.types import Image
 

@@ -7,13 +7,13 @@ import math
 import numpy as np
 import numpy.typing as npt
 
+from face_perception.faces.head_pose import unrotated
 from face_perception.faces.landmarks import (
     LEFT_EYE_LOWER,
     LEFT_EYE_UPPER,
     RIGHT_EYE_LOWER,
     RIGHT_EYE_UPPER,
 )
-from face_perception.faces.pose import unrotated
 from face_perception.types import HeadPose
 
 FloatArray = npt.NDArray[np.floating]

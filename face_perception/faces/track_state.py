@@ -11,9 +11,10 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 import numpy.typing as npt
 
-from face_perception.faces.detect import Detection
+from face_perception.faces.appearance import likeness
+from face_perception.faces.detector import Detection
+from face_perception.faces.eye_openness import EyeOpenness
 from face_perception.faces.eye_visibility import EyeVisibility
-from face_perception.faces.eyes import EyeOpenness
 from face_perception.faces.landmarks import (
     LEFT_INNER_CANTHUS,
     LEFT_OUTER_CANTHUS,
@@ -23,7 +24,6 @@ from face_perception.faces.landmarks import (
     RIGHT_INNER_CANTHUS,
     RIGHT_OUTER_CANTHUS,
 )
-from face_perception.faces.looks import likeness
 from face_perception.faces.mesh import MARGIN, Square, bounds, square_of_landmarks
 from face_perception.geometry import smoothstep
 from face_perception.types import HeadPose

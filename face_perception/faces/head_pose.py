@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from face_perception.faces.optics import normalised
+from face_perception.faces.undistort import normalised
 from face_perception.geometry import yaw_pitch
 from face_perception.types import Camera, HeadPose
 

@@ -10,7 +10,8 @@ import math
 import numpy as np
 import numpy.typing as npt
 
-from face_perception.faces.detect import (
+from face_perception.faces.appearance import likeness
+from face_perception.faces.detector import (
     WHOLE,
     Detection,
     Detector,
@@ -19,9 +20,17 @@ from face_perception.faces.detect import (
     near_windows,
     windows,
 )
+from face_perception.faces.eye_openness import aspect_ratios
 from face_perception.faces.eye_visibility import eye_visibility
-from face_perception.faces.eyes import aspect_ratios
-from face_perception.faces.followed import (
+from face_perception.faces.head_pose import head_pose
+from face_perception.faces.mesh import (
+    Mesh,
+    bounds,
+    square_of_detection,
+    square_of_landmarks,
+    turns_of,
+)
+from face_perception.faces.track_state import (
     Track,
     advance,
     certainty,
@@ -34,15 +43,6 @@ from face_perception.faces.followed import (
     sureness,
     unlikelihood,
 )
-from face_perception.faces.looks import likeness
-from face_perception.faces.mesh import (
-    Mesh,
-    bounds,
-    square_of_detection,
-    square_of_landmarks,
-    turns_of,
-)
-from face_perception.faces.pose import head_pose
 from face_perception.inference import Model, Progress, load
 from face_perception.types import Face, Frame, Image, Roi
 
