@@ -16,23 +16,21 @@ from collections import Counter
 
 import numpy as np
 
-from face_perception.gaze import (
-    CalibrationFit,
-    CalibrationRefused,
-    Correction,
-    EstimatorPrior,
-    EyeContact,
-    GeometricGaze,
-    Samples,
-    fit_calibration,
-)
-from face_perception.gaze.lids import LidCue
-from face_perception.gaze.prior import NETWORK_PRIOR
+from face_perception.gaze import EstimatorPrior, EyeContact, GeometricGaze
+from face_perception.gaze.estimator_prior import NETWORK_PRIOR
+from face_perception.gaze.eyelids import LidCue
 from face_perception.gaze_target import LookError
 from face_perception.learning.synthesis.calibration_samples import (
     GazePeople,
     GazeSamples,
     gaze_samples,
+)
+from face_perception.people import (
+    CalibrationFit,
+    CalibrationRefused,
+    Correction,
+    Samples,
+    fit_calibration,
 )
 from face_perception.types import FloatArray
 

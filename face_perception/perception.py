@@ -26,16 +26,9 @@ from face_perception.faces import (
     seen_by,
 )
 from face_perception.faces import flip_averaging as mirror
-from face_perception.gaze import (
-    GEOMETRIC,
-    GazeEstimator,
-    People,
-    PeopleStore,
-    estimate_gazes,
-    load_gaze,
-    people_dir,
-)
+from face_perception.gaze import GEOMETRIC, GazeEstimator, estimate_gazes, load_gaze
 from face_perception.inference import load
+from face_perception.people import People, PeopleStore, people_dir
 from face_perception.results import Result
 from face_perception.types import ActionUnits, Blendshapes, Face, Frame, Gaze, Neutral
 

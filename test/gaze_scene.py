@@ -9,15 +9,9 @@ import cv2
 import numpy as np
 
 from face_perception import faces
-from face_perception.gaze import (
-    Collection,
-    People,
-    eye_points,
-    normalised_rotation,
-    to_angles,
-    to_direction,
-)
-from face_perception.gaze.eyes import _ABOVE, _OUTWARDS, _RADIUS, EYEBALL_BEHIND
+from face_perception.gaze import eye_points, normalised_rotation, to_angles, to_direction
+from face_perception.gaze.eyeballs import _ABOVE, _OUTWARDS, _RADIUS, EYEBALL_BEHIND
+from face_perception.people import Collection, People
 from face_perception.types import Camera, Face, Gaze, Roi
 
 CAMERA = Camera.assume(1280, 720)

@@ -18,7 +18,7 @@ from gaze_network import PITCH, install_sides
 from waits import scaled
 
 from face_perception import cli
-from face_perception.gaze import PeopleStore
+from face_perception.people import PeopleStore
 
 COMMAND = [
     *(sys.executable, "-c"),

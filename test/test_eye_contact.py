@@ -11,8 +11,9 @@ from faces_scene import photo
 from gaze_scene import CAMERA, Actor
 
 from face_perception.faces import load_tracker
-from face_perception.gaze import EyeContact, GeometricGaze, People, PeopleStore
+from face_perception.gaze import EyeContact, GeometricGaze
 from face_perception.gaze_target import Elsewhere, LookError, cone, densities, offset, sought
+from face_perception.people import People, PeopleStore
 from face_perception.types import Camera, Eyes, Frame, Gaze
 
 DEG = math.radians(1)

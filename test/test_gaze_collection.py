@@ -9,16 +9,16 @@ import numpy as np
 import pytest
 from gaze_scene import CAMERA, Actor, run
 
-from face_perception.gaze import (
+from face_perception.gaze import GeometricGaze
+from face_perception.gaze.eyelids import measure_lids
+from face_perception.people import (
     CalibrationRefused,
     Collection,
-    GeometricGaze,
     camera_target,
     face_target,
     point_target,
     proposed_targets,
 )
-from face_perception.gaze.lids import measure_lids
 
 DEG = math.radians(1)
 

@@ -15,15 +15,9 @@ import pytest
 from faces_scene import frame, photo
 
 from face_perception import cli, faces, geometry
-from face_perception.gaze import (
-    Calibration,
-    Correction,
-    GeddnetGaze,
-    GeometricGaze,
-    PeopleStore,
-    load_gaze,
-)
+from face_perception.gaze import GeddnetGaze, GeometricGaze, load_gaze
 from face_perception.inference import ModelError, load, sample_photo
+from face_perception.people import Calibration, Correction, PeopleStore
 from face_perception.perception import Perception
 from face_perception.types import Gaze
 

@@ -8,25 +8,24 @@ import math
 import numpy as np
 import pytest
 
-from face_perception.gaze import (
-    CalibrationFit,
-    CalibrationRefused,
-    Correction,
-    EstimatorPrior,
-    GeometricGaze,
-    Samples,
-    describe_fit,
-    fit_calibration,
-)
-from face_perception.gaze.lids import LidCue
-from face_perception.gaze.prior import NETWORK_PRIOR
-from face_perception.gaze.robust import repetition
+from face_perception.gaze import EstimatorPrior, GeometricGaze
+from face_perception.gaze.estimator_prior import NETWORK_PRIOR
+from face_perception.gaze.eyelids import LidCue
 from face_perception.learning.synthesis.calibration_samples import (
     GazePeople,
     GazePerson,
     GazeSamples,
     gaze_samples,
 )
+from face_perception.people import (
+    CalibrationFit,
+    CalibrationRefused,
+    Correction,
+    Samples,
+    describe_fit,
+    fit_calibration,
+)
+from face_perception.people.robust_statistics import repetition
 from face_perception.types import FloatArray
 
 DEG = math.radians(1)

@@ -15,21 +15,19 @@ import numpy as np
 import pytest
 from gaze_scene import CAMERA, Actor, run
 
-from face_perception.gaze import (
+from face_perception.gaze import GeometricGaze, normalised_rotation, to_angles
+from face_perception.gaze.eyelids import LidCue
+from face_perception.gaze_target import LookError
+from face_perception.people import (
     Calibration,
     CalibrationRefused,
     Collection,
     Correction,
-    GeometricGaze,
     People,
     PeopleStore,
-    normalised_rotation,
     proposed_targets,
-    to_angles,
 )
-from face_perception.gaze.lids import LidCue
-from face_perception.gaze.people_store import VERSION
-from face_perception.gaze_target import LookError
+from face_perception.people.calibration_store import VERSION
 
 DEG = math.radians(1)
 

@@ -19,15 +19,10 @@ import pytest
 
 from face_perception import faces
 from face_perception.faces import flip_averaging as mirror
-from face_perception.gaze import (
-    GeometricGaze,
-    Samples,
-    fit_calibration,
-    normalised_rotation,
-    to_angles,
-)
-from face_perception.gaze import eyes as gaze_eyes
-from face_perception.gaze.lids import measure_lids
+from face_perception.gaze import GeometricGaze, normalised_rotation, to_angles
+from face_perception.gaze import eyeballs as gaze_eyes
+from face_perception.gaze.eyelids import measure_lids
+from face_perception.people import Samples, fit_calibration
 from face_perception.types import Camera, Face, Frame, Gaze
 
 FOLDER = Path(__file__).parent / "data" / "rendered_heads"

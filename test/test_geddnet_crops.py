@@ -26,7 +26,7 @@ from face_perception.gaze import (
 from face_perception.types import Camera, Face, Frame, Image
 
 # The package's `normalise` is the function of this name.
-normalise_module = importlib.import_module("face_perception.gaze.normalise")
+normalise_module = importlib.import_module("face_perception.gaze.geddnet_crops")
 PHOTOS = ("astronaut", "grace_hopper")
 FLIP = np.diag([-1.0, 1.0, 1.0])
 

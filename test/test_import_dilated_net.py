@@ -21,7 +21,7 @@ from geddnet_weights import lively
 
 from face_perception import cli, faces, geometry
 from face_perception.gaze import GeddnetGaze, normalise, to_angles
-from face_perception.gaze.normalised import normalised_rotation
+from face_perception.gaze.normalized_camera import normalised_rotation
 from face_perception.inference import (
     ModelError,
     find,

@@ -12,7 +12,8 @@ from gaze_scene import CAMERA, Actor
 from face_perception.affect import LandmarkActionUnits, SmoothExpressions
 from face_perception.affect.features import POPULATION
 from face_perception.attention import AttentionTracker
-from face_perception.gaze import GeometricGaze, People, PeopleStore
+from face_perception.gaze import GeometricGaze
+from face_perception.people import People, PeopleStore
 from face_perception.perception import Perception
 from face_perception.results import Result
 from face_perception.types import Expression, Face, FaceCrop, Frame, Neutral

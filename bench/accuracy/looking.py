@@ -26,17 +26,9 @@ from bench.accuracy.statistics import (
     slope,
 )
 from face_perception import geometry
-from face_perception.gaze import (
-    GEOMETRIC,
-    CalibrationRefused,
-    Collection,
-    People,
-    PeopleStore,
-    load_gaze,
-    normalised_rotation,
-    point_target,
-)
+from face_perception.gaze import GEOMETRIC, load_gaze, normalised_rotation
 from face_perception.gaze_target import LookError, offset
+from face_perception.people import CalibrationRefused, Collection, People, PeopleStore, point_target
 from face_perception.types import Camera, Face, FloatArray, Frame, Gaze, Image
 
 CONTACT = 0.5  # probability above which eye contact counts as reported

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 from face_perception.commands.numbers import positive
 
 if TYPE_CHECKING:
-    from face_perception.gaze import Collection, People, PeopleStore, Progress
+    from face_perception.people import Collection, People, PeopleStore, Progress
     from face_perception.types import Camera, Face, Frame
 
 _GEOMETRIC = "geometric"
@@ -98,7 +98,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
 def run(args: argparse.Namespace) -> int:
     os.environ.setdefault("OPENCV_LOG_LEVEL", "SILENT")
     os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
-    from face_perception.gaze import PeopleStore, check_person_id
+    from face_perception.people import PeopleStore, check_person_id
 
     damaged: list[str] = []
 
@@ -168,15 +168,9 @@ def _delete(store: PeopleStore, person: str, estimator: str) -> int:
 
 def _calibrate(args: argparse.Namespace, store: PeopleStore) -> int:
     from face_perception.faces import load_tracker
-    from face_perception.gaze import (
-        Collection,
-        People,
-        estimate_gazes,
-        load_gaze,
-        point_target,
-        proposed_targets,
-    )
+    from face_perception.gaze import estimate_gazes, load_gaze
     from face_perception.media import load_camera
+    from face_perception.people import Collection, People, point_target, proposed_targets
 
     if not 0 <= args.turn_head <= _MOST_TURN:
         raise ValueError(f"--turn-head must be 0 to {_MOST_TURN} degrees, not {args.turn_head:g}")
@@ -234,7 +228,7 @@ def _calibrate(args: argparse.Namespace, store: PeopleStore) -> int:
 
 
 def _conclude(people: People, collection: Collection, args: argparse.Namespace) -> None:
-    from face_perception.gaze import describe_fit
+    from face_perception.people import describe_fit
 
     collection.end()  # a video may be shorter
     fit = people.conclude(collection, args.person)

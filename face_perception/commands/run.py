@@ -81,8 +81,8 @@ def run(args: argparse.Namespace) -> int:
     os.environ.setdefault("OPENCV_LOG_LEVEL", "SILENT")
     os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
     from face_perception import overlay
-    from face_perception.gaze import PeopleStore
     from face_perception.media import Clip, Drawing, load_camera
+    from face_perception.people import PeopleStore
     from face_perception.perception import Perception
 
     camera = load_camera(args.camera_info) if args.camera_info else None

@@ -11,7 +11,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from face_perception.gaze.eyes import (
+from face_perception.gaze.estimator_prior import NETWORK_PRIOR
+from face_perception.gaze.eyeballs import (
     added_error,
     awake,
     facing,
@@ -20,10 +21,9 @@ from face_perception.gaze.eyes import (
     usable_pose,
     visibility,
 )
-from face_perception.gaze.normalise import EYE_SHAPE, FACE_SIDE, Normalised, NotSeen, normalise
-from face_perception.gaze.normalised import to_direction
-from face_perception.gaze.prior import NETWORK_PRIOR
-from face_perception.gaze.steady import SteadyGaze
+from face_perception.gaze.geddnet_crops import EYE_SHAPE, FACE_SIDE, Normalised, NotSeen, normalise
+from face_perception.gaze.normalized_camera import to_direction
+from face_perception.gaze.track_memory import SteadyGaze
 from face_perception.inference import Model, ModelError
 from face_perception.types import Face, FloatArray, Frame, Gaze
 

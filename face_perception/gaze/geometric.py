@@ -6,7 +6,8 @@ import math
 
 import numpy as np
 
-from face_perception.gaze.eyes import (
+from face_perception.gaze.estimator_prior import AxisPrior, EstimatorPrior
+from face_perception.gaze.eyeballs import (
     Look,
     added_error,
     awake,
@@ -17,8 +18,7 @@ from face_perception.gaze.eyes import (
     usable_pose,
     visibility,
 )
-from face_perception.gaze.prior import AxisPrior, EstimatorPrior
-from face_perception.gaze.steady import SteadyGaze
+from face_perception.gaze.track_memory import SteadyGaze
 from face_perception.types import Camera, Face, FloatArray, Gaze
 
 GEOMETRIC = "geometric"

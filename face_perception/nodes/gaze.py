@@ -8,16 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from face_perception import msg
-from face_perception.gaze import (
-    GEOMETRIC,
-    EyeContact,
-    GazeEstimator,
-    GeddnetGaze,
-    GeometricGaze,
-    People,
-    PeopleStore,
-    people_dir,
-)
+from face_perception.gaze import GEOMETRIC, EyeContact, GazeEstimator, GeddnetGaze, GeometricGaze
 from face_perception.inference import Model
 from face_perception.nodes import messages, networks
 from face_perception.nodes.driver import PerceptionNode
@@ -26,6 +17,7 @@ from face_perception.nodes.gaze_network import ImageGaze
 from face_perception.nodes.parameters import parameter, settings
 from face_perception.nodes.process import run
 from face_perception.nodes.qos import RELIABILITY, SensorSubscription
+from face_perception.people import People, PeopleStore, people_dir
 from face_perception.types import Camera, Face, Gaze
 
 

@@ -18,7 +18,9 @@ from rclpy.action import ActionServer, CancelResponse
 
 from face_perception import msg
 from face_perception.action import CalibrateGaze
-from face_perception.gaze import (
+from face_perception.nodes import messages
+from face_perception.nodes.frames import Frames
+from face_perception.people import (
     Calibration,
     CalibrationFit,
     CalibrationRefused,
@@ -32,8 +34,6 @@ from face_perception.gaze import (
     face_target,
     point_target,
 )
-from face_perception.nodes import messages
-from face_perception.nodes.frames import Frames
 from face_perception.srv import DeleteCalibration, LinkFace, ListCalibrations
 from face_perception.types import Camera, Face, FloatArray, Gaze
 

@@ -15,13 +15,19 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from face_perception.faces import GONE_AFTER
-from face_perception.gaze.calibration import CalibrationFit
-from face_perception.gaze.collection import Collection, Progress
-from face_perception.gaze.eye_contact import EyeContact
-from face_perception.gaze.lids import LidCue, measure_lids
-from face_perception.gaze.normalised import normalised_rotation, to_angles, to_direction
-from face_perception.gaze.people_store import Calibration, PeopleStore
-from face_perception.gaze.prior import NETWORK_PRIOR, EstimatorPrior
+from face_perception.gaze import (
+    NETWORK_PRIOR,
+    EstimatorPrior,
+    EyeContact,
+    LidCue,
+    measure_lids,
+    normalised_rotation,
+    to_angles,
+    to_direction,
+)
+from face_perception.people.calibration_fit import CalibrationFit
+from face_perception.people.calibration_session import Collection, Progress
+from face_perception.people.calibration_store import Calibration, PeopleStore
 from face_perception.smoothing import OneEuro
 from face_perception.types import Camera, Face, FloatArray, Gaze
 

@@ -7,10 +7,9 @@ from dataclasses import replace
 
 import numpy as np
 
-from face_perception.gaze.correction import NO_LIDS, Correction
-from face_perception.gaze.lids import LidCue
-from face_perception.gaze.prior import AxisPrior, EstimatorPrior
-from face_perception.gaze.samples import Means
+from face_perception.gaze import AxisPrior, EstimatorPrior, LidCue
+from face_perception.people.calibration_samples import Means
+from face_perception.people.correction import NO_LIDS, Correction
 from face_perception.types import FloatArray
 
 # From this many targets on, an axis over which they spread far enough gets a gain.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from face_perception.gaze.lids import LidCue
+from face_perception.gaze import LidCue
 from face_perception.gaze_target import LookError
 
 NO_LIDS = LidCue(0.0, 0.0, 0.0)

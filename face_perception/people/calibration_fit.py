@@ -13,10 +13,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from face_perception.gaze.correction import Correction
-from face_perception.gaze.prior import NETWORK_PRIOR, EstimatorPrior
-from face_perception.gaze.regression import MIN_TARGETS_FOR_GAIN, best_fit, errors_of, spans_of
-from face_perception.gaze.samples import (
+from face_perception.gaze import NETWORK_PRIOR, EstimatorPrior
+from face_perception.people.calibration_samples import (
     CalibrationRefused,
     Means,
     Samples,
@@ -28,6 +26,8 @@ from face_perception.gaze.samples import (
     standard_error,
     steady,
 )
+from face_perception.people.correction import Correction
+from face_perception.people.regression import MIN_TARGETS_FOR_GAIN, best_fit, errors_of, spans_of
 from face_perception.types import FloatArray
 
 MIN_SAMPLES = 10

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import math
 
-from face_perception.gaze.calibration import CalibrationFit
-from face_perception.gaze.prior import EstimatorPrior
-from face_perception.gaze.regression import MIN_TARGETS_FOR_GAIN
+from face_perception.gaze import EstimatorPrior
+from face_perception.people.calibration_fit import CalibrationFit
+from face_perception.people.regression import MIN_TARGETS_FOR_GAIN
 
 
 def describe_fit(fit: CalibrationFit, prior: EstimatorPrior) -> str:

@@ -19,8 +19,8 @@ from typing import Any
 
 from face_perception import paths
 from face_perception.files import check_writable, locked, write_whole
-from face_perception.gaze.correction import Correction
-from face_perception.gaze.lids import LidCue
+from face_perception.gaze import LidCue
+from face_perception.people.correction import Correction
 
 # Version 1 had only a bias; it is read as a correction with gain 1. Version 2 stated the error of
 # the gain instead of that of the slope.

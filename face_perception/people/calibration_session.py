@@ -12,12 +12,16 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from face_perception.gaze.calibration import MIN_SAMPLES, CalibrationFit, fit_calibration
-from face_perception.gaze.lids import measure_lids
-from face_perception.gaze.normalised import normalised_rotation, to_angles
-from face_perception.gaze.prior import NETWORK_PRIOR, EstimatorPrior
-from face_perception.gaze.robust import centre
-from face_perception.gaze.samples import CalibrationRefused, Samples
+from face_perception.gaze import (
+    NETWORK_PRIOR,
+    EstimatorPrior,
+    measure_lids,
+    normalised_rotation,
+    to_angles,
+)
+from face_perception.people.calibration_fit import MIN_SAMPLES, CalibrationFit, fit_calibration
+from face_perception.people.calibration_samples import CalibrationRefused, Samples
+from face_perception.people.robust_statistics import centre
 from face_perception.types import Camera, Face, FloatArray, Gaze
 
 DEFAULT_SAMPLES = 30

@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from face_perception import faces
-from face_perception.gaze.normalised import eye_points, rotation_to_eyes
+from face_perception.gaze.normalized_camera import eye_points, rotation_to_eyes
 from face_perception.types import Camera, Face, FloatArray, Image
 
 # The virtual camera: 1920x1080 pixels with a focal length of 1536, whatever camera took the image.

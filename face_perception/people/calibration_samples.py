@@ -9,8 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from face_perception.gaze.prior import EstimatorPrior
-from face_perception.gaze.robust import Centre, centre, repetition, two_places
+from face_perception.gaze import EstimatorPrior
+from face_perception.people.robust_statistics import Centre, centre, repetition, two_places
 from face_perception.types import FloatArray
 
 _MAX_SPREAD = math.radians(5)
