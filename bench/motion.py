@@ -34,7 +34,7 @@ from face_perception.learning.mimamo.export import made_of_appearance, made_of_t
 from face_perception.learning.mimamo.network import TwoStream
 from face_perception.learning.mimamo.stream_export import in_two_parts
 from face_perception.learning.resnet50_ferplus import CLASSES, ResNet50FERPlus, WithMean
-from face_perception.motion.images import appearance_image, gray_image
+from face_perception.motion.network_images import appearance_image, gray_image
 from face_perception.types import Camera, FaceCrop, Frame
 
 CLIP = Path(__file__).resolve().parent.parent / "test" / "data" / "yongen.mp4"

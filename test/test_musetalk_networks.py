@@ -11,7 +11,7 @@ import pytest
 from musetalk_weights import published_weights
 
 from face_perception.speech import log_mel
-from face_perception.speech.mel import filters
+from face_perception.speech.mel_spectrogram import filters
 
 torch = pytest.importorskip("torch")
 

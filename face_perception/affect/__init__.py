@@ -3,7 +3,7 @@
 from face_perception.affect.action_units import LandmarkActionUnits
 from face_perception.affect.blendshapes import BlendshapesNet
 from face_perception.affect.expression import ExpressionNet, SmoothExpressions
-from face_perception.affect.features import Features, features_of, median_features
+from face_perception.affect.face_measures import Features, features_of, median_features
 from face_perception.affect.multitask import (
     Decoder,
     FaceAffect,
@@ -11,7 +11,7 @@ from face_perception.affect.multitask import (
     MultitaskSequence,
     load_multitask,
 )
-from face_perception.affect.paced import PacedExpressions
+from face_perception.affect.rate_limit import PacedExpressions
 from face_perception.affect.valence_arousal import derive_valence_arousal
 
 __all__ = [

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 from face_perception import faces
-from face_perception.affect.features import Features, facing, features_of, visibility
+from face_perception.affect.face_measures import Features, facing, features_of, visibility
 from face_perception.affect.neutral import NeutralFace
 from face_perception.smoothing import OneEuro
 from face_perception.types import ActionUnit, ActionUnits, Blendshapes, Face, Neutral

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from face_perception.affect.features import visibility
+from face_perception.affect.face_measures import visibility
 from face_perception.inference import Model, ModelError
 from face_perception.types import BLENDSHAPES, Blendshapes, Face, FloatArray
 

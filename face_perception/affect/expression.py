@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 
 from face_perception import faces
-from face_perception.affect.certainty import certainty
+from face_perception.affect.confidence import certainty
 from face_perception.inference import Model, ModelError
 from face_perception.types import Expression, FaceCrop, FloatArray
 

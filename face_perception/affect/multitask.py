@@ -16,7 +16,7 @@ import numpy as np
 from PIL import Image
 
 from face_perception import faces
-from face_perception.affect.certainty import certainty
+from face_perception.affect.confidence import certainty
 from face_perception.inference import Model, ModelError
 from face_perception.types import (
     EXPRESSIONS,

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 
-from face_perception.affect.features import POPULATION, SPREAD, Features
+from face_perception.affect.face_measures import POPULATION, SPREAD, Features
 from face_perception.types import Neutral
 
 _BROWS = ("inner_brow", "outer_brow", "brow_gap")

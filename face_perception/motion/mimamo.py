@@ -13,8 +13,8 @@ from typing import Any, Generic, NamedTuple, TypeVar
 
 import numpy as np
 
-from face_perception.motion.images import appearance_images, gray_images
-from face_perception.motion.networks import OUTPUT, STREAMS, Networks
+from face_perception.motion.mimamo_networks import OUTPUT, STREAMS, Networks
+from face_perception.motion.network_images import appearance_images, gray_images
 from face_perception.motion.phase import HALF, Phase, differences, phases
 from face_perception.motion.ticks import Clock
 from face_perception.types import FaceCrop, FloatArray, ValenceArousal

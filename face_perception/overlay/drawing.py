@@ -10,7 +10,15 @@ import numpy as np
 
 from face_perception import faces as mesh
 from face_perception.overlay.panel import draw_panel
-from face_perception.overlay.pen import AT_ROBOT, GREY, PERHAPS_AT_ROBOT, WHITE, Colour, Pen, Points
+from face_perception.overlay.primitives import (
+    AT_ROBOT,
+    GREY,
+    PERHAPS_AT_ROBOT,
+    WHITE,
+    Colour,
+    Pen,
+    Points,
+)
 from face_perception.types import (
     ActionUnits,
     Attention,

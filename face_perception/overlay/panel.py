@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import cv2
 import numpy as np
 
-from face_perception.overlay.pen import AT_ROBOT, GREY, SMALL_TEXT, WHITE, Colour, Pen
+from face_perception.overlay.primitives import AT_ROBOT, GREY, SMALL_TEXT, WHITE, Colour, Pen
 from face_perception.types import (
     ActionUnits,
     Attention,

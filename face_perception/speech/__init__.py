@@ -2,7 +2,7 @@
 mouth does; spectrograms, and what MuseTalk hears. No audio device, no topic, no picture.
 """
 
-from face_perception.speech.chunks import (
+from face_perception.speech.audio_chunks import (
     AudioError,
     Chunk,
     Recording,
@@ -11,11 +11,11 @@ from face_perception.speech.chunks import (
     read_wav,
     to_int16,
 )
-from face_perception.speech.interfaces import MOUTH_RATE, REST, Mouth, MouthShape, Samples
-from face_perception.speech.mel import log_mel
-from face_perception.speech.mouth import BandMouth
+from face_perception.speech.band_mouth import BandMouth
+from face_perception.speech.mel_spectrogram import log_mel
+from face_perception.speech.mouth_shapes import MOUTH_RATE, REST, Mouth, MouthShape, Samples
 from face_perception.speech.neural_mouth import NeuralMouth, mouth_features
-from face_perception.speech.stream import Heard, SpeechStream
+from face_perception.speech.speech_stream import Heard, SpeechStream
 from face_perception.speech.voice_activity import Activity, VoiceActivity
 from face_perception.speech.whisper_stream import WhisperStream
 from face_perception.speech.whisper_windows import (

@@ -10,10 +10,10 @@ import numpy as np
 from face_perception import paths
 from face_perception.geometry import smoothstep
 from face_perception.inference import Model, ModelError, load
-from face_perception.speech.interfaces import MOUTH_RATE, REST, MouthShape, Samples
-from face_perception.speech.mel import filters
-from face_perception.speech.mouth import BandMouth
-from face_perception.speech.shape_track import ShapeTrack, clean
+from face_perception.speech.band_mouth import BandMouth
+from face_perception.speech.mel_spectrogram import filters
+from face_perception.speech.mouth_shape_track import ShapeTrack, clean
+from face_perception.speech.mouth_shapes import MOUTH_RATE, REST, MouthShape, Samples
 from face_perception.types import FloatArray
 
 CARD = "config/speech/mouth.yaml"  # the one that the package ships

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from face_perception.inference import Model
-from face_perception.speech.chunks import Array
+from face_perception.speech.audio_chunks import Array
 
 RATE = 16_000
 STEP = 512

@@ -10,7 +10,7 @@ import time
 
 import numpy as np
 
-from face_perception.speech.mel import MELS
+from face_perception.speech.mel_spectrogram import MELS
 from face_perception.speech.whisper_windows import (
     BEFORE,
     BLOCK_FRAMES,

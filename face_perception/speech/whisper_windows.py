@@ -12,7 +12,7 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from face_perception.speech.mel import HOP, RATE, log_mel
+from face_perception.speech.mel_spectrogram import HOP, RATE, log_mel
 from face_perception.types import FloatArray
 
 STEP_RATE = 50  # states a second

@@ -12,8 +12,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 import soxr
 
-from face_perception.speech.chunks import Array, Chunk
-from face_perception.speech.place import Place
+from face_perception.speech.audio_chunks import Array, Chunk
+from face_perception.speech.sender_position import Place
 
 # A stamp may be this much off, or half a chunk, before it means a gap: drivers stamp on receipt.
 # After some stamps that were exact it is half a chunk, however short.

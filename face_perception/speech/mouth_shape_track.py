@@ -9,7 +9,7 @@ from collections import deque
 import numpy as np
 import numpy.typing as npt
 
-from face_perception.speech.interfaces import REST, MouthShape, Samples
+from face_perception.speech.mouth_shapes import REST, MouthShape, Samples
 
 FloatArray = npt.NDArray[np.floating]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from face_perception.speech.chunks import Chunk
+from face_perception.speech.audio_chunks import Chunk
 
 # Chunks that come at once follow each other within this; so exactly does a live sender keep time.
 _AT_ONCE = 0.1

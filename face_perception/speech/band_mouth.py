@@ -15,8 +15,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from face_perception.speech.interfaces import MOUTH_RATE, MouthShape, Samples
-from face_perception.speech.shape_track import ShapeTrack, clean
+from face_perception.speech.mouth_shape_track import ShapeTrack, clean
+from face_perception.speech.mouth_shapes import MOUTH_RATE, MouthShape, Samples
 
 FloatArray = npt.NDArray[np.float64]
 
