@@ -21,7 +21,7 @@ from face_perception.avatar import (
     save_avatar,
     soft_mask,
 )
-from face_perception.avatar.artefact import cycle_index
+from face_perception.avatar.musetalk.avatar_file import cycle_index
 from face_perception.files import sealed
 from face_perception.types import FloatArray, Image
 

@@ -11,7 +11,7 @@ import pytest
 
 from face_perception import avatar
 from face_perception.avatar import Blender, blend, crop_box, soft_mask, talking_area
-from face_perception.avatar.parsing import cheek_columns, cheek_kernel, cone
+from face_perception.avatar.musetalk.face_parsing import cheek_columns, cheek_kernel, cone
 
 Golden = dict[str, np.ndarray]
 BOX = (250, 120, 333, 217)
@@ -59,7 +59,7 @@ def test_a_byte_is_mixed_as_pillow_does_it() -> None:
     for weight in range(0, 256, 5):
         result = np.repeat(below[..., None], 3, axis=2)
         full = np.full((256, 256, 3), weight, np.uint16)
-        sys.modules["face_perception.avatar.blend"].mixed(  # type: ignore[attr-defined]
+        sys.modules["face_perception.avatar.musetalk.blending"].mixed(  # type: ignore[attr-defined]
             result, np.repeat(above[..., None], 3, axis=2), full
         )
         exact = (above.astype(float) * weight + below.astype(float) * (255 - weight)) / 255

@@ -13,7 +13,7 @@ import pytest
 
 from face_perception import paths
 from face_perception.avatar import Activity, AudioClock, FaceState, FramePacer, Performer, Playout
-from face_perception.avatar.screen import Shown
+from face_perception.avatar.screens.screen import Shown
 from face_perception.speech import MOUTH_RATE, REST, BandMouth, Chunk, Mouth, MouthShape, read_wav
 
 RATE = 16_000

@@ -14,7 +14,7 @@ import pytest
 from waits import scaled
 
 from face_perception.avatar import NoDisplay, Shown, WebError, WebScreen, WindowScreen
-from face_perception.avatar.web import FRAME, LARGEST_MESSAGE, SOUND, may_watch
+from face_perception.avatar.screens.web_page import FRAME, LARGEST_MESSAGE, SOUND, may_watch
 
 websockets_client = pytest.importorskip("websockets.sync.client")
 from websockets.exceptions import ConnectionClosed, InvalidStatus

@@ -20,8 +20,8 @@ from face_perception.avatar import (
     Renderer,
     load_portrait,
 )
-from face_perception.avatar.anatomy import study
-from face_perception.avatar.inside import Inside
+from face_perception.avatar.portrait.anatomy import study
+from face_perception.avatar.portrait.mouth_interior import Inside
 from face_perception.faces import FaceTracker, load_tracker
 from face_perception.gaze import GeometricGaze
 from face_perception.geometry import yaw_pitch

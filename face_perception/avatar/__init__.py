@@ -2,9 +2,9 @@
 MuseTalk needs around its networks. Knows no topics.
 """
 
-from face_perception.avatar.aim import direction_to
-from face_perception.avatar.anatomy import Anatomy
-from face_perception.avatar.artefact import (
+from face_perception.avatar.interfaces import Animator, FaceState, Listener, Renderer
+from face_perception.avatar.look_direction import direction_to
+from face_perception.avatar.musetalk.avatar_file import (
     VERSIONS,
     Avatar,
     AvatarError,
@@ -13,11 +13,9 @@ from face_perception.avatar.artefact import (
     save_avatar,
     unet_version,
 )
-from face_perception.avatar.blend import Blender, Box, blend, crop_box, soft_mask
-from face_perception.avatar.clock import AudioClock, FramePacer
-from face_perception.avatar.decoders import DecoderReport, compare_decoders
-from face_perception.avatar.drawn import Look, drawn_face
-from face_perception.avatar.face_box import (
+from face_perception.avatar.musetalk.blending import Blender, Box, blend, crop_box, soft_mask
+from face_perception.avatar.musetalk.compare_decoders import DecoderReport, compare_decoders
+from face_perception.avatar.musetalk.face_box import (
     NO_FACE,
     cut_face,
     face_box,
@@ -25,10 +23,8 @@ from face_perception.avatar.face_box import (
     network_images,
     to_latents,
 )
-from face_perception.avatar.interfaces import Animator, FaceState, Listener, Renderer
-from face_perception.avatar.life import LivingFace
-from face_perception.avatar.lip_sync import LipSync, LipSyncReport
-from face_perception.avatar.musetalk import (
+from face_perception.avatar.musetalk.face_parsing import parts_of_mesh, talking_area
+from face_perception.avatar.musetalk.networks import (
     DECODERS,
     FaceEncoder,
     MuseTalk,
@@ -37,10 +33,17 @@ from face_perception.avatar.musetalk import (
     how_to_import,
     speech_stream,
 )
-from face_perception.avatar.parsing import parts_of_mesh, talking_area
+from face_perception.avatar.musetalk.prepare import (
+    MAX_PICTURES,
+    contact_sheet,
+    framed_pictures,
+    idle_pictures,
+    prepare,
+)
+from face_perception.avatar.musetalk.renderer import LipSync, LipSyncReport
 from face_perception.avatar.performer import Activity, Performer, Report
-from face_perception.avatar.picture import PortraitError, read_picture
-from face_perception.avatar.player import (
+from face_perception.avatar.playback.audio_clock import AudioClock, FramePacer
+from face_perception.avatar.playback.audio_device import (
     LoudspeakerPlayer,
     NoLoudspeaker,
     Player,
@@ -49,20 +52,17 @@ from face_perception.avatar.player import (
     import_sounddevice,
     look_again,
 )
-from face_perception.avatar.playout import Playout
-from face_perception.avatar.portrait import SAMPLES, Portrait, load_portrait
-from face_perception.avatar.prepare import (
-    MAX_PICTURES,
-    contact_sheet,
-    framed_pictures,
-    idle_pictures,
-    prepare,
-)
-from face_perception.avatar.screen import Screen, Shown
-from face_perception.avatar.shapes import SHAPES
-from face_perception.avatar.sound import SOUND, Sound
-from face_perception.avatar.web import WebError, WebScreen
-from face_perception.avatar.window import NoDisplay, WindowScreen
+from face_perception.avatar.playback.audio_output import SOUND, Sound
+from face_perception.avatar.playback.playout import Playout
+from face_perception.avatar.portrait.anatomy import Anatomy
+from face_perception.avatar.portrait.default_face import Look, drawn_face
+from face_perception.avatar.portrait.deformations import SHAPES
+from face_perception.avatar.portrait.idle_motion import LivingFace
+from face_perception.avatar.portrait.renderer import SAMPLES, Portrait, load_portrait
+from face_perception.avatar.portrait.source_picture import PortraitError, read_picture
+from face_perception.avatar.screens.screen import Screen, Shown
+from face_perception.avatar.screens.web_page import WebError, WebScreen
+from face_perception.avatar.screens.window import NoDisplay, WindowScreen
 
 __all__ = [
     "DECODERS",

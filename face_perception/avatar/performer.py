@@ -15,11 +15,11 @@ from enum import IntEnum
 import numpy as np
 import numpy.typing as npt
 
-from face_perception.avatar.clock import AudioClock, FramePacer
-from face_perception.avatar.feed import MouthFeed
 from face_perception.avatar.interfaces import Animator, Listener, Renderer
-from face_perception.avatar.playout import Playout
-from face_perception.avatar.screen import Screen, Shown
+from face_perception.avatar.playback.audio_clock import AudioClock, FramePacer
+from face_perception.avatar.playback.playout import Playout
+from face_perception.avatar.playback.speech_feed import MouthFeed
+from face_perception.avatar.screens.screen import Screen, Shown
 from face_perception.speech import MOUTH_RATE, REST, Chunk, Heard, Mouth, MouthShape, SpeechStream
 
 # After an utterance, so that the mouth knows what follows its last sound.

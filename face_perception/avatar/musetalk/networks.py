@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from face_perception import inference
-from face_perception.avatar.face_box import SCALING
+from face_perception.avatar.musetalk.face_box import SCALING
 from face_perception.inference import Model, ModelError, Progress, catalogue
 from face_perception.speech import WhisperStream
 from face_perception.types import FloatArray, Image

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from face_perception.avatar.artefact import Avatar
-from face_perception.avatar.musetalk import MuseTalk
+from face_perception.avatar.musetalk.avatar_file import Avatar
+from face_perception.avatar.musetalk.networks import MuseTalk
 from face_perception.inference import Model
 from face_perception.types import FloatArray
 

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from face_perception import faces
-from face_perception.avatar.blend import Box
+from face_perception.avatar.musetalk.blending import Box
 from face_perception.types import FloatArray, Image
 
 SIDE = 256

@@ -6,8 +6,8 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from face_perception.avatar.anatomy import Anatomy
-from face_perception.avatar.shapes import JAW_DROP
+from face_perception.avatar.portrait.anatomy import Anatomy
+from face_perception.avatar.portrait.deformations import JAW_DROP
 from face_perception.types import Image
 
 FloatArray = npt.NDArray[np.floating]

@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from face_perception.avatar.screen import Shown
+from face_perception.avatar.screens.screen import Shown
 
 _PATIENCE = 10.0
 # What SDL takes at last: nobody sees it.

@@ -9,8 +9,8 @@ import threading
 import time
 from typing import Any, Protocol
 
-from face_perception.avatar.clock import AudioClock
-from face_perception.avatar.playout import Playout
+from face_perception.avatar.playback.audio_clock import AudioClock
+from face_perception.avatar.playback.playout import Playout
 
 _BLOCK = 0.01  # as a device with low latency
 _STALLED = 2.0

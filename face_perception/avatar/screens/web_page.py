@@ -22,7 +22,7 @@ import numpy as np
 import numpy.typing as npt
 
 from face_perception import paths
-from face_perception.avatar.screen import Shown
+from face_perception.avatar.screens.screen import Shown
 from face_perception.speech import to_int16
 
 if TYPE_CHECKING:

@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 import yaml
 
-from face_perception.avatar.blend import Blender, Box, crop_box
+from face_perception.avatar.musetalk.blending import Blender, Box, crop_box
 from face_perception.files import sealed, unsealed, write_whole
 from face_perception.inference import catalogue
 from face_perception.types import FloatArray, Image

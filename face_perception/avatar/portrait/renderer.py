@@ -13,15 +13,20 @@ import numpy as np
 import numpy.typing as npt
 
 from face_perception import faces
-from face_perception.avatar.anatomy import Anatomy, study
-from face_perception.avatar.drawn import drawn_face
-from face_perception.avatar.eyes import Eye, base_gaze
-from face_perception.avatar.inside import Inside
 from face_perception.avatar.interfaces import FaceState
-from face_perception.avatar.picture import PortraitError, frame_picture, read_picture, to_rgb
-from face_perception.avatar.readable import further, head_seen
-from face_perception.avatar.shapes import HEAD, JAW_DROP, SHAPES, weights
-from face_perception.avatar.warp import Region, Warp
+from face_perception.avatar.portrait.anatomy import Anatomy, study
+from face_perception.avatar.portrait.default_face import drawn_face
+from face_perception.avatar.portrait.deformations import HEAD, JAW_DROP, SHAPES, weights
+from face_perception.avatar.portrait.eye_painting import Eye, base_gaze
+from face_perception.avatar.portrait.gaze_amplitude import further, head_seen
+from face_perception.avatar.portrait.mouth_interior import Inside
+from face_perception.avatar.portrait.source_picture import (
+    PortraitError,
+    frame_picture,
+    read_picture,
+    to_rgb,
+)
+from face_perception.avatar.portrait.warp import Region, Warp
 from face_perception.faces import FaceTracker, load_tracker
 from face_perception.inference import sample_photo
 from face_perception.types import Image

@@ -10,8 +10,8 @@ import math
 import numpy as np
 import numpy.typing as npt
 
-from face_perception.avatar import mood
 from face_perception.avatar.interfaces import FaceState
+from face_perception.avatar.portrait import expression_blend as mood
 from face_perception.geometry import smoothstep
 from face_perception.speech import MouthShape
 

@@ -16,9 +16,9 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
-from face_perception.avatar.artefact import Avatar
-from face_perception.avatar.hearing import Hearing, joined
 from face_perception.avatar.interfaces import FaceState
+from face_perception.avatar.musetalk.avatar_file import Avatar
+from face_perception.avatar.musetalk.speech_features import Hearing, joined
 from face_perception.speech import WhisperStream
 from face_perception.types import FloatArray, Image
 

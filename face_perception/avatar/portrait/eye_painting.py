@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from face_perception import faces
-from face_perception.avatar.anatomy import Anatomy, smooth_curve
+from face_perception.avatar.portrait.anatomy import Anatomy, smooth_curve
 from face_perception.geometry import smoothstep
 from face_perception.types import Image
 

@@ -13,8 +13,8 @@ import numpy as np
 import numpy.typing as npt
 
 from face_perception import faces
-from face_perception.avatar.anatomy import LIP_ROWS, Anatomy
 from face_perception.avatar.interfaces import FaceState
+from face_perception.avatar.portrait.anatomy import LIP_ROWS, Anatomy
 from face_perception.geometry import smoothstep
 
 FloatArray = npt.NDArray[np.floating]

@@ -5,15 +5,15 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
-from face_perception.avatar.clock import AudioClock
-from face_perception.avatar.player import (
+from face_perception.avatar.playback.audio_clock import AudioClock
+from face_perception.avatar.playback.audio_device import (
     LoudspeakerPlayer,
     NoLoudspeaker,
     Player,
     SilentPlayer,
     look_again,
 )
-from face_perception.avatar.playout import Playout
+from face_perception.avatar.playback.playout import Playout
 
 SOUND = ("auto", "device", "none")
 

@@ -10,10 +10,10 @@ import numpy as np
 import numpy.typing as npt
 
 from face_perception import faces
-from face_perception.avatar.anatomy import Anatomy
-from face_perception.avatar.eyes import gaze_seen
 from face_perception.avatar.interfaces import FaceState
-from face_perception.avatar.life import HEAD_SHARE
+from face_perception.avatar.portrait.anatomy import Anatomy
+from face_perception.avatar.portrait.eye_painting import gaze_seen
+from face_perception.avatar.portrait.idle_motion import HEAD_SHARE
 from face_perception.faces import FaceTracker
 from face_perception.types import Camera, Face, Frame, Image
 

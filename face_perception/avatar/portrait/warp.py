@@ -12,8 +12,8 @@ import numpy as np
 import numpy.typing as npt
 
 from face_perception import faces
-from face_perception.avatar.anatomy import LIP_ROWS, Anatomy
-from face_perception.avatar.shapes import HEAD, SHAPES, displacements, head_turns
+from face_perception.avatar.portrait.anatomy import LIP_ROWS, Anatomy
+from face_perception.avatar.portrait.deformations import HEAD, SHAPES, displacements, head_turns
 from face_perception.geometry import smoothstep
 
 FloatArray = npt.NDArray[np.floating]

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from face_perception import faces
-from face_perception.avatar.lips_seen import lips_seen
+from face_perception.avatar.portrait.lip_visibility import lips_seen
 from face_perception.faces import FaceTracker
 from face_perception.types import Camera, Face, Frame, Image
 

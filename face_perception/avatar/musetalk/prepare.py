@@ -12,14 +12,19 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from face_perception.avatar.artefact import VERSIONS, Avatar
-from face_perception.avatar.blend import Box, crop_box, soft_mask
-from face_perception.avatar.face_box import MARGIN, NO_FACE, cut_face, mesh_box
-from face_perception.avatar.life import LivingFace
-from face_perception.avatar.lips_seen import lips_seen
-from face_perception.avatar.parsing import parts_of_mesh, talking_area
-from face_perception.avatar.picture import PortraitError, crop_about, cut, search_size
-from face_perception.avatar.portrait import Portrait
+from face_perception.avatar.musetalk.avatar_file import VERSIONS, Avatar
+from face_perception.avatar.musetalk.blending import Box, crop_box, soft_mask
+from face_perception.avatar.musetalk.face_box import MARGIN, NO_FACE, cut_face, mesh_box
+from face_perception.avatar.musetalk.face_parsing import parts_of_mesh, talking_area
+from face_perception.avatar.portrait.idle_motion import LivingFace
+from face_perception.avatar.portrait.lip_visibility import lips_seen
+from face_perception.avatar.portrait.renderer import Portrait
+from face_perception.avatar.portrait.source_picture import (
+    PortraitError,
+    crop_about,
+    cut,
+    search_size,
+)
 from face_perception.faces import FaceTracker, load_tracker
 from face_perception.speech import REST
 from face_perception.types import Camera, Face, FloatArray, Frame, Image

@@ -1,0 +1,1 @@
+"""MuseTalk: prepares an avatar, and renders its mouth from speech."""

@@ -1,0 +1,1 @@
+"""Speech to the loudspeaker, and the audio clock that paces the frames."""

@@ -1,0 +1,1 @@
+"""The renderer that animates one picture of a face on the processor."""

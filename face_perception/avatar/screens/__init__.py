@@ -1,0 +1,1 @@
+"""Where frames are shown: a window, a web page."""
