@@ -24,7 +24,7 @@ from rclpy.node import Node
 from sensor_msgs.msg import Image
 
 from face_perception import graph, msg, paths
-from face_perception.nodes import messages, qos
+from face_perception.ros import messages, qos
 from face_perception.speech import Recording, read_wav
 from face_perception.supervisor import Supervisor
 

@@ -24,7 +24,7 @@ from rclpy.node import Node
 from sensor_msgs.msg import CompressedImage
 
 from face_perception import graph, msg
-from face_perception.nodes import qos
+from face_perception.ros import qos
 from face_perception.supervisor import Supervisor
 
 TOPICS = (

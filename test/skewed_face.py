@@ -24,7 +24,7 @@ from sensor_msgs.msg import CompressedImage
 from face_perception import msg, paths
 from face_perception.avatar import AudioClock, FramePacer, SilentPlayer
 from face_perception.avatar.playback import audio_output as sound
-from face_perception.nodes.talking_face import TalkingFaceNode
+from face_perception.nodes.talking_face.node import TalkingFaceNode
 from face_perception.speech import read_wav
 
 CHUNK = 0.02

@@ -27,7 +27,7 @@ from face_perception.affect.multitask import network_input
 from face_perception.commands import demo
 from face_perception.faces import load_tracker
 from face_perception.inference import ModelError, load
-from face_perception.nodes import messages
+from face_perception.ros import messages
 from face_perception.types import Camera, FaceCrop, Frame
 
 Start = Callable[..., NodeProcess]

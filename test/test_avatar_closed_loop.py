@@ -32,7 +32,7 @@ from face_perception.geometry import yaw_pitch
 from face_perception.graph import Options, merged_environment, processes
 from face_perception.media import write_film
 from face_perception.media.clips import Clip
-from face_perception.nodes import images, messages
+from face_perception.ros import images, messages
 
 State = msg.AvatarState
 Frames = npt.NDArray[np.float64]

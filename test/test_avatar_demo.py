@@ -201,7 +201,7 @@ def audio_common(*, data: dict[str, str], info: bool) -> ModuleType:
 
 
 def test_which_audio_common_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
-    from face_perception.nodes.audio_input import audio_common_messages
+    from face_perception.ros.audio_input import audio_common_messages
 
     other = audio_common(data={"float32_data": "sequence<float>", "int16_data": "x"}, info=False)
     ours = audio_common(data={"data": "sequence<uint8>"}, info=True)

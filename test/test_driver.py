@@ -23,7 +23,7 @@ from segments import locks_of, segment_of
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from waits import scaled
 
-from face_perception.nodes import images
+from face_perception.ros import images
 
 Start = Callable[..., NodeProcess]
 
@@ -63,7 +63,7 @@ def test_ctrl_c_in_a_finaliser_is_no_traceback(domain: int) -> None:
     """Where Python can only report it: rclpy's futures have one."""
     program = """
 import os, signal, sys
-from face_perception.nodes import driver, process
+from face_perception.ros import driver, process
 class Finalised:
     def __init__(self, work):
         self.work = work

@@ -19,7 +19,7 @@ from waits import scaled
 
 from face_perception import msg
 from face_perception.inference import sample_photo
-from face_perception.nodes import images, messages, qos
+from face_perception.ros import images, messages, qos
 
 Start = Callable[..., NodeProcess]
 

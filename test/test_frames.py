@@ -15,10 +15,10 @@ from rclpy.context import Context
 from test_avatar_clock import Keeps
 
 from face_perception.avatar import Performer
-from face_perception.nodes.avatar_steering import Steering
-from face_perception.nodes.driver import PerceptionNode
-from face_perception.nodes.frames import Frames
-from face_perception.nodes.talking_face import TalkingFaceParameters
+from face_perception.nodes.talking_face.node import TalkingFaceParameters
+from face_perception.nodes.talking_face.steering import Steering
+from face_perception.ros.driver import PerceptionNode
+from face_perception.ros.tf_frames import Frames
 from face_perception.speech import BandMouth
 
 POINT = np.array([1.0, 0.0, 0.0])

@@ -23,8 +23,8 @@ from waits import scaled
 
 from face_perception import msg
 from face_perception.action import CalibrateGaze
-from face_perception.nodes import messages
 from face_perception.people import PeopleStore
+from face_perception.ros import messages
 from face_perception.srv import DeleteCalibration, LinkFace, ListCalibrations
 
 Start = Callable[..., NodeProcess]

@@ -26,8 +26,8 @@ from face_perception import faces, geometry, msg
 from face_perception.action import CalibrateGaze
 from face_perception.gaze import GeddnetGaze, normalise, to_direction
 from face_perception.inference import install, load
-from face_perception.nodes import images, messages
 from face_perception.people import PeopleStore
+from face_perception.ros import images, messages
 from face_perception.types import Face, Frame
 
 Start = Callable[..., NodeProcess]

@@ -29,8 +29,8 @@ from waits import scaled
 
 from face_perception import msg, table
 from face_perception.inference import sample_photo
-from face_perception.nodes import images, messages
 from face_perception.nodes.watch import Watcher
+from face_perception.ros import images, messages
 from face_perception.table import View
 
 CLI = [sys.executable, "-c", "from face_perception.cli import main; raise SystemExit(main())"]

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from sensor_msgs.msg import CompressedImage, Image
 
-from face_perception.nodes import images
+from face_perception.ros import images
 
 RNG = np.random.default_rng(0)
 

@@ -3,9 +3,9 @@
 import pytest
 
 from face_perception.nodes.attention import AttentionParameters
-from face_perception.nodes.join import Newest, Pace, StampJoin
 from face_perception.nodes.overlay import OverlayParameters
-from face_perception.nodes.parameters import fields
+from face_perception.ros.join import Newest, Pace, StampJoin
+from face_perception.ros.parameters import fields
 
 GAZE = frozenset({"gaze"})
 IMAGE = frozenset({"image"})

@@ -13,7 +13,7 @@ from std_msgs.msg import Header
 
 from face_perception import geometry, msg, types
 from face_perception.avatar import Activity
-from face_perception.nodes import messages
+from face_perception.ros import messages
 
 RNG = np.random.default_rng(3)
 

@@ -42,7 +42,7 @@ from face_perception.learning.multitask.metrics import chance, evaluate, logits_
 from face_perception.learning.multitask.network import AU
 from face_perception.learning.multitask.recipe import Recipe, read_recipe, train
 from face_perception.learning.synthesis.affect_set import AffectSet, write_affect_set
-from face_perception.nodes import messages
+from face_perception.ros import messages
 from face_perception.types import FaceCrop
 
 SMALL = Recipe(

@@ -17,7 +17,7 @@ from test_talking_face_node import Speaker, State, diagnostics, hello, latched, 
 
 from face_perception import cli, msg
 from face_perception.avatar import Avatar, load_avatar, save_avatar
-from face_perception.nodes import images
+from face_perception.ros import images
 
 
 @pytest.fixture

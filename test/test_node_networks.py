@@ -23,7 +23,7 @@ from face_perception.inference import make_variant
 from face_perception.inference.tensorrt import backend as tensorrt_backend
 from face_perception.inference.tensorrt import cuda, engines
 from face_perception.inference.tensorrt.engine_build import Built
-from face_perception.nodes.affect import AffectNode
+from face_perception.nodes.affect.node import AffectNode
 
 Start = Callable[..., NodeProcess]
 

@@ -14,7 +14,7 @@ from std_msgs.msg import Header
 from test_overlay import everything, face
 
 from face_perception import msg, overlay
-from face_perception.nodes import messages
+from face_perception.ros import messages
 from face_perception.types import Camera, Expression, ValenceArousal
 
 Start = Callable[..., NodeProcess]

@@ -14,7 +14,7 @@ import rclpy
 from rclpy.node import Node
 from rclpy.parameter import Parameter
 
-from face_perception.nodes.parameters import Parameters, fields, parameter
+from face_perception.ros.parameters import Parameters, fields, parameter
 
 
 @dataclass(frozen=True)
@@ -129,7 +129,8 @@ def test_defaults_of_nodes_are_those_of_what_they_run() -> None:
     from face_perception.attention import AttentionTracker
     from face_perception.faces import FaceTracker
     from face_perception.gaze import GeometricGaze
-    from face_perception.nodes import attention, face_tracker, gaze
+    from face_perception.nodes import attention, face_tracker
+    from face_perception.nodes.gaze import node as gaze
 
     for parameters, made in (
         (attention.AttentionParameters, AttentionTracker),

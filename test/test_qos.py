@@ -9,7 +9,7 @@ from conftest import Peer
 from rclpy.qos import DurabilityPolicy, QoSProfile
 from std_msgs.msg import String
 
-from face_perception.nodes.qos import SensorSubscription
+from face_perception.ros.qos import SensorSubscription
 
 
 @pytest.fixture

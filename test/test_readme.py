@@ -160,7 +160,7 @@ def test_the_wheel_has_what_it_needs(tmp_path: Path) -> None:
         "face_perception/config/models/face_mesh.yaml",
         "face_perception/config/avatar.html",
         "face_perception/config/speech/hello.wav",
-        "face_perception/nodes/driver.py",
+        "face_perception/ros/driver.py",
     ):
         assert path in names
     assert not [n for n in names if n.startswith(("test", "bench"))]

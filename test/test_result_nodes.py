@@ -17,7 +17,7 @@ from waits import scaled
 from face_perception import affect, msg, types
 from face_perception import faces as rooms_faces
 from face_perception.inference import sample_photo
-from face_perception.nodes import messages
+from face_perception.ros import messages
 from face_perception.srv import SetNeutral
 
 Start = Callable[..., NodeProcess]

@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from face_perception.nodes.statistics import Statistics
+from face_perception.ros.node_statistics import Statistics
 
 
 def test_rate_is_of_intervals_not_of_events() -> None:

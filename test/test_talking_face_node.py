@@ -34,8 +34,8 @@ from waits import scaled
 from face_perception import msg, paths
 from face_perception.faces import load_tracker
 from face_perception.inference import sample_photo
-from face_perception.nodes import images, messages
-from face_perception.nodes.talking_face import TalkingFaceNode
+from face_perception.nodes.talking_face.node import TalkingFaceNode
+from face_perception.ros import images, messages
 from face_perception.speech import read_wav
 from face_perception.types import Camera, Frame
 

@@ -14,7 +14,7 @@ import time
 from pathlib import Path
 
 from face_perception.avatar import FaceState, LivingFace
-from face_perception.nodes import talking_face
+from face_perception.nodes.talking_face import node as talking_face
 from face_perception.speech import MouthShape
 
 if __name__ == "__main__":

@@ -23,12 +23,13 @@ sys.path.insert(0, str(ROOT))
 
 from bench.accuracy import page
 from face_perception import graph, results
-from face_perception.nodes import parameters
+from face_perception.nodes import module_of
+from face_perception.ros import parameters
 
 
 def dataclass_of(node: str) -> type[Any]:
     """The parameters of a node, e.g. FaceTrackerParameters of face_tracker."""
-    module = importlib.import_module(f"face_perception.nodes.{node}")
+    module = importlib.import_module(module_of(node))
     return getattr(module, "".join(w.title() for w in node.split("_")) + "Parameters")  # type: ignore[no-any-return]
 
 

@@ -99,7 +99,7 @@ def _messages() -> Finding:
 
 
 def _dds() -> Finding:
-    done = _python_says("from face_perception.nodes.round_trip import main; main()")
+    done = _python_says("from face_perception.ros.dds_check import main; main()")
     middleware = done.stdout.strip()
     if done.returncode == 0 and middleware:
         domain = os.environ.get("ROS_DOMAIN_ID", "0")

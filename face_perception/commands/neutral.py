@@ -24,7 +24,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
 def run(args: argparse.Namespace) -> int:
     check_namespace(args.namespace)
     graph_options.require_ros()
-    from face_perception.nodes.neutral import call_set_neutral
+    from face_perception.nodes.affect.neutral_service import call_set_neutral
 
     done, said = call_set_neutral(args.namespace, args.face, forget=args.forget)
     print(said, file=sys.stdout if done else sys.stderr)

@@ -7,12 +7,12 @@ from typing import Any
 
 from face_perception import msg
 from face_perception.attention import AttentionTracker
-from face_perception.nodes import messages
-from face_perception.nodes.driver import PerceptionNode
-from face_perception.nodes.join import StampJoin
-from face_perception.nodes.parameters import parameter, settings
-from face_perception.nodes.process import run
-from face_perception.nodes.qos import SensorSubscription
+from face_perception.ros import messages
+from face_perception.ros.driver import PerceptionNode
+from face_perception.ros.join import StampJoin
+from face_perception.ros.parameters import parameter, settings
+from face_perception.ros.process import run
+from face_perception.ros.qos import SensorSubscription
 
 
 @dataclass(frozen=True)

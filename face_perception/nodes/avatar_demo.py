@@ -25,7 +25,7 @@ from sensor_msgs.msg import CompressedImage
 
 from face_perception import graph, msg
 from face_perception.media import FilmError, write_film
-from face_perception.nodes import images, messages
+from face_perception.ros import images, messages
 from face_perception.speech import Recording
 from face_perception.supervisor import Supervisor, end_with_parent, ended_by_signal
 

@@ -18,10 +18,10 @@ from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
 from face_perception import inference
 from face_perception.media import PHOTOS, Clip, Device, SampleScene, device_number, load_camera
-from face_perception.nodes import images, messages
-from face_perception.nodes.driver import PerceptionNode
-from face_perception.nodes.parameters import parameter
-from face_perception.nodes.process import run
+from face_perception.ros import images, messages
+from face_perception.ros.driver import PerceptionNode
+from face_perception.ros.parameters import parameter
+from face_perception.ros.process import run
 
 Array = npt.NDArray[np.uint8]
 

@@ -8,13 +8,14 @@ from typing import Any
 from std_srvs.srv import Trigger
 
 from face_perception import faces, msg
-from face_perception.nodes import messages, networks
-from face_perception.nodes.driver import PerceptionNode
-from face_perception.nodes.image_input import ImageInput
-from face_perception.nodes.parameters import parameter, settings
-from face_perception.nodes.process import run
-from face_perception.nodes.qos import RELIABILITY
-from face_perception.nodes.worker import LatestWorker
+from face_perception.ros import messages
+from face_perception.ros import network_parameters as networks
+from face_perception.ros.driver import PerceptionNode
+from face_perception.ros.image_input import ImageInput
+from face_perception.ros.parameters import parameter, settings
+from face_perception.ros.process import run
+from face_perception.ros.qos import RELIABILITY
+from face_perception.ros.worker import LatestWorker
 
 _UNSTAMPED = (
     "images carry no stamp, or the same one again: have the camera driver stamp them; attention, "

@@ -13,10 +13,10 @@ import numpy.typing as npt
 
 from face_perception import msg
 from face_perception.avatar import NoLoudspeaker, device_of, import_sounddevice, look_again
-from face_perception.nodes import messages
-from face_perception.nodes.driver import PerceptionNode
-from face_perception.nodes.parameters import parameter
-from face_perception.nodes.process import run
+from face_perception.ros import messages
+from face_perception.ros.driver import PerceptionNode
+from face_perception.ros.parameters import parameter
+from face_perception.ros.process import run
 from face_perception.speech import read_wav
 
 _STALLED = 2.0

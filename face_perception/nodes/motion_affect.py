@@ -8,12 +8,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from face_perception import motion, msg
-from face_perception.nodes import messages, networks
-from face_perception.nodes.driver import PerceptionNode
-from face_perception.nodes.parameters import parameter, settings
-from face_perception.nodes.process import run
-from face_perception.nodes.qos import SensorSubscription
-from face_perception.nodes.worker import LatestWorker
+from face_perception.ros import messages
+from face_perception.ros import network_parameters as networks
+from face_perception.ros.driver import PerceptionNode
+from face_perception.ros.parameters import parameter, settings
+from face_perception.ros.process import run
+from face_perception.ros.qos import SensorSubscription
+from face_perception.ros.worker import LatestWorker
 from face_perception.types import ValenceArousal
 
 # Images that may wait while the network for appearance runs: a third of a second.

@@ -10,14 +10,14 @@ from typing import Any
 from sensor_msgs.msg import CompressedImage, Image
 
 from face_perception import inference, msg, overlay, types
-from face_perception.nodes import images, messages
-from face_perception.nodes.driver import PerceptionNode
-from face_perception.nodes.image_input import ImageInput
-from face_perception.nodes.join import Newest, Pace, StampJoin
-from face_perception.nodes.parameters import parameter
-from face_perception.nodes.process import run
-from face_perception.nodes.qos import RELIABILITY, SensorSubscription
-from face_perception.nodes.worker import LatestWorker
+from face_perception.ros import images, messages
+from face_perception.ros.driver import PerceptionNode
+from face_perception.ros.image_input import ImageInput
+from face_perception.ros.join import Newest, Pace, StampJoin
+from face_perception.ros.parameters import parameter
+from face_perception.ros.process import run
+from face_perception.ros.qos import RELIABILITY, SensorSubscription
+from face_perception.ros.worker import LatestWorker
 
 
 @dataclass(frozen=True)

@@ -11,11 +11,12 @@ from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 from std_msgs.msg import Header
 
 from face_perception import msg
-from face_perception.nodes import messages, networks
-from face_perception.nodes.audio_input import AUDIO_COMMON, AudioInput
-from face_perception.nodes.driver import PerceptionNode
-from face_perception.nodes.parameters import parameter
-from face_perception.nodes.process import run
+from face_perception.ros import messages
+from face_perception.ros import network_parameters as networks
+from face_perception.ros.audio_input import AUDIO_COMMON, AudioInput
+from face_perception.ros.driver import PerceptionNode
+from face_perception.ros.parameters import parameter
+from face_perception.ros.process import run
 from face_perception.speech import Activity, Chunk, Heard, SpeechStream, VoiceActivity
 
 _RATE = 16_000

@@ -18,7 +18,7 @@ from sensor_msgs.msg import CompressedImage
 
 from face_perception import msg, table
 from face_perception.graph import NODES
-from face_perception.nodes import messages, qos
+from face_perception.ros import messages, qos
 from face_perception.supervisor import ended_by_signal
 from face_perception.table import NodeHealth, View
 

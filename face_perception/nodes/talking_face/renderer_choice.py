@@ -25,11 +25,11 @@ from face_perception.avatar import (
     unet_version,
 )
 from face_perception.inference import ModelError, batch_for
-from face_perception.nodes.networks import Loading
-from face_perception.nodes.parameters import parameter
+from face_perception.ros.network_parameters import Loading
+from face_perception.ros.parameters import parameter
 
 if TYPE_CHECKING:
-    from face_perception.nodes.driver import PerceptionNode
+    from face_perception.ros.driver import PerceptionNode
 
 RENDERERS = ("auto", "portrait", "musetalk")
 _HEARS = "whisper_encoder"

@@ -25,16 +25,16 @@ from face_perception.avatar import (
     WindowScreen,
 )
 from face_perception.inference import load
-from face_perception.nodes import messages
-from face_perception.nodes.audio_input import AUDIO_COMMON, AudioInput
-from face_perception.nodes.avatar_renderer import Drawing, RendererParameters
-from face_perception.nodes.avatar_steering import Steering
-from face_perception.nodes.driver import PerceptionNode
-from face_perception.nodes.networks import NetworkParameters
-from face_perception.nodes.parameters import parameter
-from face_perception.nodes.process import run
-from face_perception.nodes.speech_troubles import SpeechTroubles
-from face_perception.nodes.topic_screen import TopicScreen
+from face_perception.nodes.talking_face.renderer_choice import Drawing, RendererParameters
+from face_perception.nodes.talking_face.speech_warnings import SpeechTroubles
+from face_perception.nodes.talking_face.steering import Steering
+from face_perception.nodes.talking_face.topic_screen import TopicScreen
+from face_perception.ros import messages
+from face_perception.ros.audio_input import AUDIO_COMMON, AudioInput
+from face_perception.ros.driver import PerceptionNode
+from face_perception.ros.network_parameters import NetworkParameters
+from face_perception.ros.parameters import parameter
+from face_perception.ros.process import run
 from face_perception.speech import BandMouth, Chunk, Mouth, NeuralMouth
 
 _AT_ONCE = 1e-3  # seconds

@@ -18,8 +18,6 @@ from rclpy.action import ActionServer, CancelResponse
 
 from face_perception import msg
 from face_perception.action import CalibrateGaze
-from face_perception.nodes import messages
-from face_perception.nodes.frames import Frames
 from face_perception.people import (
     Calibration,
     CalibrationFit,
@@ -34,11 +32,13 @@ from face_perception.people import (
     face_target,
     point_target,
 )
+from face_perception.ros import messages
+from face_perception.ros.tf_frames import Frames
 from face_perception.srv import DeleteCalibration, LinkFace, ListCalibrations
 from face_perception.types import Camera, Face, FloatArray, Gaze
 
 if TYPE_CHECKING:
-    from face_perception.nodes.driver import PerceptionNode
+    from face_perception.ros.driver import PerceptionNode
 
 _PERIOD = 0.1
 _REFRESH = 1.0

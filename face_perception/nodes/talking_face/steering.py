@@ -13,9 +13,9 @@ from std_msgs.msg import String
 
 from face_perception import msg, types
 from face_perception.avatar import Performer, direction_to
-from face_perception.nodes.driver import PerceptionNode
-from face_perception.nodes.frames import Frames
-from face_perception.nodes.qos import SensorSubscription
+from face_perception.ros.driver import PerceptionNode
+from face_perception.ros.qos import SensorSubscription
+from face_perception.ros.tf_frames import Frames
 from face_perception.types import FloatArray
 
 

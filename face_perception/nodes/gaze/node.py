@@ -10,14 +10,15 @@ from typing import Any
 from face_perception import msg
 from face_perception.gaze import GEOMETRIC, EyeContact, GazeEstimator, GeddnetGaze, GeometricGaze
 from face_perception.inference import Model
-from face_perception.nodes import messages, networks
-from face_perception.nodes.driver import PerceptionNode
-from face_perception.nodes.gaze_calibration import CalibrateAction, GazeCalibration
-from face_perception.nodes.gaze_network import ImageGaze
-from face_perception.nodes.parameters import parameter, settings
-from face_perception.nodes.process import run
-from face_perception.nodes.qos import RELIABILITY, SensorSubscription
+from face_perception.nodes.gaze.calibration_server import CalibrateAction, GazeCalibration
+from face_perception.nodes.gaze.network_worker import ImageGaze
 from face_perception.people import People, PeopleStore, people_dir
+from face_perception.ros import messages
+from face_perception.ros import network_parameters as networks
+from face_perception.ros.driver import PerceptionNode
+from face_perception.ros.parameters import parameter, settings
+from face_perception.ros.process import run
+from face_perception.ros.qos import RELIABILITY, SensorSubscription
 from face_perception.types import Camera, Face, Gaze
 
 

@@ -6,14 +6,14 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from face_perception.gaze import GeddnetGaze
-from face_perception.nodes import messages
-from face_perception.nodes.image_input import ImageInput
-from face_perception.nodes.join import StampJoin
-from face_perception.nodes.worker import LatestWorker
+from face_perception.ros import messages
+from face_perception.ros.image_input import ImageInput
+from face_perception.ros.join import StampJoin
+from face_perception.ros.worker import LatestWorker
 from face_perception.types import Camera, Face, Frame, Gaze
 
 if TYPE_CHECKING:
-    from face_perception.nodes.driver import PerceptionNode
+    from face_perception.ros.driver import PerceptionNode
 
 # Faces come later than their image, by the tracker's latency: seconds and images that are kept.
 _WAIT, _IMAGES = 0.5, 24

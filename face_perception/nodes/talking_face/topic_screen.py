@@ -12,8 +12,8 @@ from std_msgs.msg import Header
 
 from face_perception import msg
 from face_perception.avatar import Shown
-from face_perception.nodes import images
-from face_perception.nodes.driver import PerceptionNode
+from face_perception.ros import images
+from face_perception.ros.driver import PerceptionNode
 from face_perception.speech import to_int16
 
 

@@ -11,10 +11,10 @@ from rclpy.executors import ExternalShutdownException
 
 from face_perception import inference
 from face_perception.inference import Model
-from face_perception.nodes.parameters import parameter
+from face_perception.ros.parameters import parameter
 
 if TYPE_CHECKING:
-    from face_perception.nodes.driver import PerceptionNode
+    from face_perception.ros.driver import PerceptionNode
 
 
 @dataclass(frozen=True)

@@ -14,12 +14,12 @@ import numpy as np
 from std_msgs.msg import Header
 
 from face_perception import msg
-from face_perception.nodes import messages
-from face_perception.nodes.qos import SensorSubscription
+from face_perception.ros import messages
+from face_perception.ros.qos import SensorSubscription
 from face_perception.speech import AudioError, Chunk, chunk, from_bytes
 
 if TYPE_CHECKING:
-    from face_perception.nodes.driver import PerceptionNode
+    from face_perception.ros.driver import PerceptionNode
 
 AUDIO_COMMON = ("none", "data", "stamped")
 

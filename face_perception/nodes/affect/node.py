@@ -18,13 +18,14 @@ from face_perception.affect import (
     derive_valence_arousal,
     load_multitask,
 )
-from face_perception.nodes import messages, networks
-from face_perception.nodes.driver import PerceptionNode
-from face_perception.nodes.neutral import NeutralService
-from face_perception.nodes.parameters import parameter
-from face_perception.nodes.process import run
-from face_perception.nodes.qos import SensorSubscription
-from face_perception.nodes.worker import LatestWorker
+from face_perception.nodes.affect.neutral_service import NeutralService
+from face_perception.ros import messages
+from face_perception.ros import network_parameters as networks
+from face_perception.ros.driver import PerceptionNode
+from face_perception.ros.parameters import parameter
+from face_perception.ros.process import run
+from face_perception.ros.qos import SensorSubscription
+from face_perception.ros.worker import LatestWorker
 from face_perception.types import ActionUnits, Expression, ValenceArousal
 
 # Of the network of single faces by default, s: its answers jump from image to image.

@@ -24,9 +24,9 @@ from rclpy.parameter import Parameter
 from rclpy.qos_overriding_options import QoSOverridingOptions
 from rclpy.timer import Timer
 
-from face_perception.nodes import qos
-from face_perception.nodes.parameters import Parameters
-from face_perception.nodes.statistics import Statistics
+from face_perception.ros import qos
+from face_perception.ros.node_statistics import Statistics
+from face_perception.ros.parameters import Parameters
 
 P = TypeVar("P")
 

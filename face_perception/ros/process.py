@@ -13,7 +13,7 @@ from rclpy._rclpy_pybind11 import UnknownROSArgsError
 from rclpy.executors import SingleThreadedExecutor
 
 if TYPE_CHECKING:
-    from face_perception.nodes.driver import PerceptionNode
+    from face_perception.ros.driver import PerceptionNode
 
 
 def run(node_type: Callable[[], PerceptionNode[Any]], args: list[str] | None = None) -> int:

@@ -9,11 +9,11 @@ from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
 from face_perception import types
 from face_perception.faces import check_lens
-from face_perception.nodes import images, messages
-from face_perception.nodes.qos import SensorSubscription
+from face_perception.ros import images, messages
+from face_perception.ros.qos import SensorSubscription
 
 if TYPE_CHECKING:
-    from face_perception.nodes.driver import PerceptionNode
+    from face_perception.ros.driver import PerceptionNode
 
 
 class ImageInput:

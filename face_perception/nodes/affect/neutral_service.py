@@ -11,7 +11,7 @@ from face_perception.affect import LandmarkActionUnits
 from face_perception.srv import SetNeutral
 
 if TYPE_CHECKING:
-    from face_perception.nodes.driver import PerceptionNode
+    from face_perception.ros.driver import PerceptionNode
 
 _SERVICE = "affect/set_neutral"
 

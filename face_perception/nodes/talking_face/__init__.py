@@ -1,0 +1,1 @@
+"""The talking face node."""
