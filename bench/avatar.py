@@ -23,10 +23,11 @@ from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
 from sensor_msgs.msg import Image
 
-from face_perception import graph, msg, paths
+from face_perception import msg, paths
+from face_perception.bringup import graph
+from face_perception.bringup.supervisor import Supervisor
 from face_perception.ros import messages, qos
 from face_perception.speech import Recording, read_wav
-from face_perception.supervisor import Supervisor
 
 RESULTS = (
     ("faces", msg.FaceArray),

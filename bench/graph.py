@@ -23,9 +23,10 @@ from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
 from sensor_msgs.msg import CompressedImage
 
-from face_perception import graph, msg
+from face_perception import msg
+from face_perception.bringup import graph
+from face_perception.bringup.supervisor import Supervisor
 from face_perception.ros import qos
-from face_perception.supervisor import Supervisor
 
 TOPICS = (
     ("faces", msg.FaceArray),

@@ -1,14 +1,14 @@
 """Starts the talking face: `ros2 launch face_perception avatar.launch.py web_port:=8090`.
 
-What is started is written down once, in face_perception/graph.py; `--show-args` lists the
+What is started is written down once, in face_perception/bringup/graph.py; `--show-args` lists the
 arguments.
 """
 
 from launch import LaunchDescription
 from launch.actions import OpaqueFunction
 
-from face_perception import graph
-from face_perception.nodes.launching import Given, actions, common_arguments, declare
+from face_perception.bringup import graph
+from face_perception.bringup.launching import Given, actions, common_arguments, declare
 
 OURS = ("talking_face", "microphone", "voice_activity")
 

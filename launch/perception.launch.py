@@ -1,14 +1,14 @@
 """Starts perception: `ros2 launch face_perception perception.launch.py image:=/camera/image_raw`.
 
-What is started is written down once, in face_perception/graph.py; `--show-args` lists the
+What is started is written down once, in face_perception/bringup/graph.py; `--show-args` lists the
 arguments.
 """
 
 from launch import LaunchDescription
 from launch.actions import OpaqueFunction
 
-from face_perception import graph
-from face_perception.nodes.launching import Given, actions, common_arguments, declare
+from face_perception.bringup import graph
+from face_perception.bringup.launching import Given, actions, common_arguments, declare
 
 DEFAULT_SOURCE = "sample"
 

@@ -32,9 +32,9 @@ from rclpy.qos import HistoryPolicy, QoSProfile, ReliabilityPolicy
 from waits import scaled
 
 from face_perception import paths
-from face_perception.graph import Options, merged_environment, processes
+from face_perception.bringup.graph import Options, merged_environment, processes
+from face_perception.bringup.shared_memory import remove_orphans
 from face_perception.inference import catalogue
-from face_perception.shared_memory import remove_orphans
 
 # What must never be in a node's log, whatever it was given.
 BAD_LOG_PATTERNS = ("Traceback", "requesting incompatible QoS", "terminate called", "core dumped")

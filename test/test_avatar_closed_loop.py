@@ -28,8 +28,8 @@ from test_talking_face_node import Speaker, hello, latched
 from waits import scaled
 
 from face_perception import msg
+from face_perception.bringup.graph import Options, merged_environment, processes
 from face_perception.geometry import yaw_pitch
-from face_perception.graph import Options, merged_environment, processes
 from face_perception.media import write_film
 from face_perception.media.clips import Clip
 from face_perception.ros import images, messages

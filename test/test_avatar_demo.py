@@ -17,9 +17,9 @@ import numpy as np
 import pytest
 from waits import scaled
 
+from face_perception.bringup.avatar_demo import last_error
 from face_perception.commands.avatar_demo import spoken
 from face_perception.media import FilmError, write_film
-from face_perception.nodes.avatar_demo import last_error
 
 av = pytest.importorskip("av")
 

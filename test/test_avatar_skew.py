@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 from waits import scaled
 
-from face_perception.graph import merged_environment
+from face_perception.bringup.graph import merged_environment
 
 SECONDS = 25
 SKEWS = (0.02, -0.02)

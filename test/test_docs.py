@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from face_perception import cli
-from face_perception.nodes import launching
+from face_perception.bringup import launching
 from tools import generate
 
 ROOT = Path(__file__).parent.parent

@@ -27,11 +27,12 @@ from segments import locks_of, segment_of
 from sensor_msgs.msg import CompressedImage
 from waits import scaled
 
-from face_perception import msg, table
+from face_perception import msg
+from face_perception.bringup import table
+from face_perception.bringup.table import View
+from face_perception.bringup.watch import Watcher
 from face_perception.inference import sample_photo
-from face_perception.nodes.watch import Watcher
 from face_perception.ros import images, messages
-from face_perception.table import View
 
 CLI = [sys.executable, "-c", "from face_perception.cli import main; raise SystemExit(main())"]
 RESULTS: dict[str, type[Any]] = {

@@ -17,7 +17,7 @@ from typing import Any
 
 import pytest
 
-from face_perception import graph
+from face_perception.bringup import graph
 
 LAUNCH = Path(__file__).parent.parent / "launch" / "perception.launch.py"
 

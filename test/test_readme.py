@@ -23,7 +23,8 @@ from conftest import NodeProcess, Peer
 from sensor_msgs.msg import CompressedImage, Image
 from std_msgs.msg import String
 
-from face_perception import cli, graph, msg, paths
+from face_perception import cli, msg, paths
+from face_perception.bringup import graph
 from face_perception.inference import catalogue, sample_photo
 
 ROOT = Path(__file__).parent.parent

@@ -6,7 +6,7 @@ import fcntl
 import os
 from pathlib import Path
 
-from face_perception.shared_memory import remove_orphans
+from face_perception.bringup.shared_memory import remove_orphans
 
 
 def make(folder: Path, name: str, age: float = 60.0) -> tuple[Path, Path]:

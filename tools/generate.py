@@ -22,7 +22,8 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
 from bench.accuracy import page
-from face_perception import graph, results
+from face_perception import results
+from face_perception.bringup import graph
 from face_perception.nodes import module_of
 from face_perception.ros import parameters
 

@@ -55,7 +55,7 @@ def run(args: argparse.Namespace) -> int:
     load_portrait(portrait)
     if os.path.exists(portrait):
         portrait = os.path.abspath(portrait)
-    from face_perception.nodes.avatar_demo import demo
+    from face_perception.bringup.avatar_demo import demo
 
     return demo(
         recording,

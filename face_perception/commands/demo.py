@@ -47,8 +47,8 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
 
 def run(args: argparse.Namespace) -> int:
     graph_options.require_ros()
-    from face_perception import graph
-    from face_perception.nodes.demo import demo
+    from face_perception.bringup import graph
+    from face_perception.bringup.demo import demo
 
     source = args.camera
     if source != "sample" and not re.fullmatch(r"\d+", source):

@@ -7,7 +7,7 @@ import importlib.util
 import os
 from typing import Any
 
-from face_perception import graph
+from face_perception.bringup import graph
 
 
 def require_ros() -> None:

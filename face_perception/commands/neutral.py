@@ -5,8 +5,8 @@ from __future__ import annotations
 import argparse
 import sys
 
+from face_perception.bringup.graph import check_namespace
 from face_perception.commands import graph_options
-from face_perception.graph import check_namespace
 
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from face_perception import graph
+from face_perception.bringup import graph
 from face_perception.commands import graph_options
 
 
@@ -35,7 +35,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
 
 def run(args: argparse.Namespace) -> int:
     graph_options.require_ros()
-    from face_perception.supervisor import up
+    from face_perception.bringup.supervisor import up
 
     nodes = tuple(name for name in args.nodes.split(",") if name)
     parameters = {}

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import argparse
 
+from face_perception.bringup.graph import check_namespace
 from face_perception.commands import graph_options
-from face_perception.graph import check_namespace
 
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -20,7 +20,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
 def run(args: argparse.Namespace) -> int:
     check_namespace(args.namespace)
     graph_options.require_ros()
-    from face_perception.nodes.watch import watch
+    from face_perception.bringup.watch import watch
 
     watch(args.namespace, duration=args.duration)
     return 0

@@ -11,7 +11,7 @@ def main(name: str, args: list[str]) -> int:
     # Ctrl-C while the imports below still run is no reason for a traceback.
     signal.signal(signal.SIGINT, lambda *_: os._exit(0))
     signal.signal(signal.SIGTERM, lambda *_: os._exit(0))
-    from face_perception.graph import NODES
+    from face_perception.bringup.graph import NODES
     from face_perception.nodes import module_of
 
     names = ", ".join(node.name for node in NODES)

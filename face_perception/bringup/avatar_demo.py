@@ -23,11 +23,12 @@ from rclpy.node import Node
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 from sensor_msgs.msg import CompressedImage
 
-from face_perception import graph, msg
+from face_perception import msg
+from face_perception.bringup import graph
+from face_perception.bringup.supervisor import Supervisor, end_with_parent, ended_by_signal
 from face_perception.media import FilmError, write_film
 from face_perception.ros import images, messages
 from face_perception.speech import Recording
-from face_perception.supervisor import Supervisor, end_with_parent, ended_by_signal
 
 _CHUNK = 0.02
 _BEFORE, _AFTER = 1.0, 1.0  # seconds of the film around the speech

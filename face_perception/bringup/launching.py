@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from typing import Any
 
-from face_perception import graph
+from face_perception.bringup import graph
 
 
 def declare(name: str, default: str, description: str, **more: Any) -> Any:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import time
 from pathlib import Path
 
-from face_perception import graph
-from face_perception.nodes.watch import watch
-from face_perception.supervisor import Supervisor, end_with_parent
+from face_perception.bringup import graph
+from face_perception.bringup.supervisor import Supervisor, end_with_parent
+from face_perception.bringup.watch import watch
 
 
 def demo(options: graph.Options, *, duration: float = 0.0, pictures: Path) -> int:

@@ -15,8 +15,8 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from face_perception.graph import Options, Process, merged_environment, processes
-from face_perception.shared_memory import remove_orphans
+from face_perception.bringup.graph import Options, Process, merged_environment, processes
+from face_perception.bringup.shared_memory import remove_orphans
 
 _FIRST_DELAY = 0.2
 _LONGEST_DELAY = 10.0

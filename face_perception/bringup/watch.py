@@ -16,11 +16,12 @@ from rich.console import Console
 from rich.live import Live
 from sensor_msgs.msg import CompressedImage
 
-from face_perception import msg, table
-from face_perception.graph import NODES
+from face_perception import msg
+from face_perception.bringup import table
+from face_perception.bringup.graph import NODES
+from face_perception.bringup.supervisor import ended_by_signal
+from face_perception.bringup.table import NodeHealth, View
 from face_perception.ros import messages, qos
-from face_perception.supervisor import ended_by_signal
-from face_perception.table import NodeHealth, View
 
 _STALE = 1.0  # seconds after which faces that nobody reports any more are not shown
 _PICTURE_PERIOD = 1.0

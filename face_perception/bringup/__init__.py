@@ -1,0 +1,1 @@
+"""Starts the graph: what runs with which parameters, launch helpers, supervisor, demo, watch."""
