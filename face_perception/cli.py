@@ -64,14 +64,14 @@ def _commands() -> tuple[Any, ...]:
         convert,
         demo,
         doctor,
-        importing,
         models,
         neutral,
         run,
-        training,
         up,
         watch,
     )
+    from face_perception.commands import import_checkpoint as importing
+    from face_perception.commands import train as training
 
     return (
         demo,

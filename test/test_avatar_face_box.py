@@ -22,7 +22,7 @@ from face_perception.avatar import (
     to_latents,
 )
 from face_perception.inference import sample_photo
-from face_perception.perception import Perception
+from face_perception.pipeline import Perception
 from face_perception.types import Camera, Frame
 
 

@@ -11,8 +11,9 @@ from pathlib import Path
 import pytest
 
 from face_perception import cli
-from face_perception.commands import doctor, machine
-from face_perception.commands.machine import ABSENT, OK, WRONG
+from face_perception.commands import doctor
+from face_perception.commands import machine_checks as machine
+from face_perception.commands.machine_checks import ABSENT, OK, WRONG
 from face_perception.inference import (
     Disagreement,
     ModelError,
@@ -32,7 +33,7 @@ def own_cache(own_models: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
 
 @pytest.fixture
 def only_expression(monkeypatch: pytest.MonkeyPatch) -> None:
-    from face_perception.commands import networks
+    from face_perception.commands import network_choice as networks
 
     monkeypatch.setattr(networks, "networks", lambda: {"expression": find("expression")})
 

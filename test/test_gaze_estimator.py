@@ -18,7 +18,7 @@ from face_perception import cli, faces, geometry
 from face_perception.gaze import GeddnetGaze, GeometricGaze, load_gaze
 from face_perception.inference import ModelError, load, sample_photo
 from face_perception.people import Calibration, Correction, PeopleStore
-from face_perception.perception import Perception
+from face_perception.pipeline import Perception
 from face_perception.types import Gaze
 
 

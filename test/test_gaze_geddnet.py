@@ -18,7 +18,7 @@ from face_perception import faces, geometry
 from face_perception.faces import flip_averaging as mirror
 from face_perception.gaze import GeddnetGaze, GeometricGaze, normalise, to_angles
 from face_perception.inference import Model, ModelError, load
-from face_perception.perception import Perception
+from face_perception.pipeline import Perception
 from face_perception.types import Camera, Face, Frame, Gaze, HeadPose
 
 PHOTOS = ("astronaut", "grace_hopper")

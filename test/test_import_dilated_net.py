@@ -38,7 +38,7 @@ from face_perception.learning.geddnet.network import GEDDnet
 from face_perception.learning.geddnet.reference_inputs import sample_inputs
 from face_perception.learning.geddnet.system_import import TOLERANCE, GazeSystem
 from face_perception.learning.geddnet.variables import write_variables
-from face_perception.perception import Perception
+from face_perception.pipeline import Perception
 
 EYES = ("left_eye", "right_eye")
 

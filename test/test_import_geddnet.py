@@ -154,7 +154,8 @@ def test_commands_know_it(installed: str, capsys: pytest.CaptureFixture[str]) ->
 
 
 def test_the_doctor_runs_it(installed: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    from face_perception.commands import doctor, networks
+    from face_perception.commands import doctor
+    from face_perception.commands import network_choice as networks
 
     monkeypatch.setattr(networks, "networks", lambda names=(): {installed: find(installed)})
     monkeypatch.setattr(doctor, "_not_run", lambda *a: {"state": "absent", "why": "not built here"})

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from face_perception import cli, paths
-from face_perception.commands import importing
+from face_perception.commands import import_checkpoint as importing
 from face_perception.inference import (
     Card,
     Made,

@@ -14,7 +14,7 @@ from face_perception.affect.face_measures import POPULATION
 from face_perception.attention import AttentionTracker
 from face_perception.gaze import GeometricGaze
 from face_perception.people import People, PeopleStore
-from face_perception.perception import Perception
+from face_perception.pipeline import Perception
 from face_perception.results import Result
 from face_perception.types import Expression, Face, FaceCrop, Frame, Neutral
 

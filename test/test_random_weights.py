@@ -11,7 +11,7 @@ import pytest
 torch = pytest.importorskip("torch")
 
 from face_perception import cli, paths
-from face_perception.commands import importing
+from face_perception.commands import import_checkpoint as importing
 from face_perception.inference import UNTRAINED, catalogue, find, load, read_captured
 from face_perception.learning import random_weights
 

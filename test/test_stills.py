@@ -11,7 +11,7 @@ import pytest
 from face_perception import types
 from face_perception.faces import flip_averaging as mirror
 from face_perception.inference import sample_photo
-from face_perception.perception import Perception, Result
+from face_perception.pipeline import Perception, Result
 
 PHOTOS = ("astronaut", "grace_hopper")
 

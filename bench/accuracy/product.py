@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 
 from face_perception.faces import FaceTracker, load_tracker
-from face_perception.perception import Perception
+from face_perception.pipeline import Perception
 
 
 @functools.cache

@@ -12,7 +12,7 @@ from bench.accuracy.context import Context, counted
 from bench.accuracy.data_sets import GRID
 from face_perception.faces import LEFT_OUTER_CANTHUS, RIGHT_OUTER_CANTHUS
 from face_perception.media.clips import Clip
-from face_perception.perception import Perception
+from face_perception.pipeline import Perception
 from face_perception.types import Face
 
 NAME = "GRID"

@@ -9,7 +9,7 @@ import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from face_perception.commands.numbers import positive
+from face_perception.commands.number_arguments import positive
 from face_perception.files import check_writable
 from face_perception.types import Image
 

@@ -7,8 +7,8 @@ import json
 import sys
 from typing import Any
 
-from face_perception.commands.networks import networks
-from face_perception.commands.numbers import positive
+from face_perception.commands.network_choice import networks
+from face_perception.commands.number_arguments import positive
 
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:

@@ -15,7 +15,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from face_perception.commands.numbers import positive
+from face_perception.commands.number_arguments import positive
 
 if TYPE_CHECKING:
     from face_perception.people import Collection, People, PeopleStore, Progress

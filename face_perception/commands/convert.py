@@ -10,7 +10,7 @@ import importlib
 import sys
 from pathlib import Path
 
-from face_perception.commands.extras import extra
+from face_perception.commands.optional_modules import extra
 
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:

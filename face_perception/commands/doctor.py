@@ -12,7 +12,7 @@ import json
 import sys
 from typing import TYPE_CHECKING, Any
 
-from face_perception.commands.machine import ABSENT, OK, WRONG, device, findings
+from face_perception.commands.machine_checks import ABSENT, OK, WRONG, device, findings
 
 if TYPE_CHECKING:
     from face_perception.inference import Model
@@ -57,7 +57,7 @@ def run(args: argparse.Namespace) -> int:
 
 def _networks(seconds: float) -> list[dict[str, Any]]:
     """Every network on every backend in every precision that there is a file of."""
-    from face_perception.commands.networks import networks
+    from face_perception.commands.network_choice import networks
     from face_perception.inference import Disagreement, ModelError, load, variant_of
 
     rows: list[dict[str, Any]] = []

@@ -6,7 +6,8 @@ import argparse
 import sys
 from typing import TYPE_CHECKING
 
-from face_perception.commands import importing, variants
+from face_perception.commands import import_checkpoint as importing
+from face_perception.commands import model_variants as variants
 
 if TYPE_CHECKING:
     from face_perception.inference import Check

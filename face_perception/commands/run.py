@@ -12,11 +12,11 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from face_perception.commands.numbers import positive
+from face_perception.commands.number_arguments import positive
 
 if TYPE_CHECKING:
     from face_perception.media import Clip
-    from face_perception.perception import Perception
+    from face_perception.pipeline import Perception
     from face_perception.results import Result
     from face_perception.types import Camera, Frame
 
@@ -83,7 +83,7 @@ def run(args: argparse.Namespace) -> int:
     from face_perception import overlay
     from face_perception.media import Clip, Drawing, load_camera
     from face_perception.people import PeopleStore
-    from face_perception.perception import Perception
+    from face_perception.pipeline import Perception
 
     camera = load_camera(args.camera_info) if args.camera_info else None
     with contextlib.ExitStack() as stack:

@@ -3,6 +3,7 @@
 No gaze and no affect: those read ``Face``. The point numbers of the topology are re-exported here.
 """
 
+from face_perception.faces import flip_averaging
 from face_perception.faces.crops import ALIGNED_SIDE, CROP_SIDE, aligned_face, crop_face
 from face_perception.faces.head_pose import (
     NEUTRAL_PITCH,
@@ -88,6 +89,7 @@ __all__ = [
     "aligned_face",
     "check_lens",
     "crop_face",
+    "flip_averaging",
     "head_pose",
     "landmark_angles",
     "landmark_frame",

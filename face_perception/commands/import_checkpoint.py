@@ -17,7 +17,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from face_perception.commands.extras import extra
+from face_perception.commands.optional_modules import extra
 from face_perception.inference import UNTRAINED, Made, ModelError, catalogue, check_name, install
 
 # What a system's checkpoint is, by the system's name.

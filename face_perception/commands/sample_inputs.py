@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from face_perception.inference import Card
-    from face_perception.perception import Perception
+    from face_perception.pipeline import Perception
 
 PHOTOGRAPHS = ("astronaut", "grace_hopper")
 _SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".webp")
@@ -45,7 +45,7 @@ def network_inputs(
         return given
     if card.origin and not images:
         return _captured(card, count)
-    from face_perception.perception import Perception
+    from face_perception.pipeline import Perception
 
     photographs = list(_photographs(images))
     perception = Perception.load(single_image=True, blendshapes=card.name == "blendshapes")

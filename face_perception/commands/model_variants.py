@@ -7,8 +7,8 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from face_perception.commands.networks import networks
-from face_perception.commands.numbers import positive
+from face_perception.commands.network_choice import networks
+from face_perception.commands.number_arguments import positive
 
 if TYPE_CHECKING:
     from face_perception.inference import Variant, VariantReport
@@ -59,7 +59,7 @@ def _add_samples(parser: argparse.ArgumentParser, count: int | None) -> None:
 
 
 def _capture(args: argparse.Namespace) -> int:
-    from face_perception.commands.samples import network_inputs
+    from face_perception.commands.sample_inputs import network_inputs
     from face_perception.inference import write_captured
 
     for card in networks(args.names).values():
@@ -71,7 +71,7 @@ def _capture(args: argparse.Namespace) -> int:
 
 
 def _quantize(args: argparse.Namespace) -> int:
-    from face_perception.commands.samples import network_inputs
+    from face_perception.commands.sample_inputs import network_inputs
     from face_perception.inference import make_variant
 
     for name, card in networks(args.names).items():
@@ -97,7 +97,7 @@ def _compare(args: argparse.Namespace) -> int:
     from rich.console import Console
     from rich.table import Table
 
-    from face_perception.commands.samples import network_inputs
+    from face_perception.commands.sample_inputs import network_inputs
     from face_perception.inference import (
         VARIANTS,
         ModelError,

@@ -21,11 +21,11 @@ from face_perception.faces import (
     MAX_FACES,
     FaceTracker,
     crop_face,
+    flip_averaging,
     load_tracker,
     plausible_camera,
     seen_by,
 )
-from face_perception.faces import flip_averaging as mirror
 from face_perception.gaze import GEOMETRIC, GazeEstimator, estimate_gazes, load_gaze
 from face_perception.inference import load
 from face_perception.people import People, PeopleStore, people_dir
@@ -42,8 +42,9 @@ class Perception:
     ``neutral`` is taken as the neutral face of that face only.
 
     With ``single_image`` every frame stands on its own: a face counts at once, none is followed,
-    head pose and gaze are means of the image and its mirror image (see ``mirror``), and an assumed
-    camera gets a longer lens if a face is too large for it (see ``faces.plausible_camera``).
+    head pose and gaze are means of the image and its mirror image (see ``faces.flip_averaging``),
+    and an assumed camera gets a longer lens if a face is too large for it (see
+    ``faces.plausible_camera``).
     """
 
     def __init__(
@@ -207,14 +208,16 @@ class Perception:
         if camera is not frame.camera:
             frame, faces = replace(frame, camera=camera), seen_by(camera, faces)
         gazes = estimate_gazes(self._gaze, frame, faces)
-        reverse = mirror.mirrored(frame)
-        others = mirror.match(faces, self._tracker.detect(reverse) if faces else [], frame.camera)
+        reverse = flip_averaging.mirrored(frame)
+        others = flip_averaging.match(
+            faces, self._tracker.detect(reverse) if faces else [], frame.camera
+        )
         self._gaze.reset()
         pairs = [(i, other) for i, other in enumerate(others) if other is not None]
         seen = estimate_gazes(self._gaze, reverse, [other for _, other in pairs])
         for (i, other), gaze in zip(pairs, seen, strict=True):
-            gazes[i] = mirror.mean_gaze(gazes[i], gaze)
-            faces[i] = replace(faces[i], pose=mirror.mean_pose(faces[i].pose, other.pose))
+            gazes[i] = flip_averaging.mean_gaze(gazes[i], gaze)
+            faces[i] = replace(faces[i], pose=flip_averaging.mean_pose(faces[i].pose, other.pose))
         return frame, faces, gazes
 
 

@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from face_perception.commands.extras import extra
+from face_perception.commands.optional_modules import extra
 
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
