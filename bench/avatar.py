@@ -61,7 +61,7 @@ def main() -> None:
     )
     parser.add_argument("--minutes", type=float, default=2.0)
     parser.add_argument("--beside", action="store_true")
-    parser.add_argument("--wav", default=str(paths.resource("config/speech/hello.wav")))
+    parser.add_argument("--wav", default=str(paths.resource("resources/speech/hello.wav")))
     parser.add_argument("--skew", type=float, default=0.0)
     options = parser.parse_args()
 

@@ -144,7 +144,7 @@ def make_speech(data: Path) -> None:
     """The package's own sentence between silences, labelled so."""
     folder = data / "ten-vad" / "testset"
     folder.mkdir(parents=True)
-    with wave.open(str(paths.resource("config/speech/hello.wav"))) as file:
+    with wave.open(str(paths.resource("resources/speech/hello.wav"))) as file:
         rate = file.getframerate()
         sentence = file.readframes(file.getnframes())
     quiet = np.zeros(int(SILENCE * rate), np.int16).tobytes()

@@ -65,7 +65,7 @@ def truly_played(now: float) -> float:
 
 def speak(publisher: Any, until: float) -> None:
     """The recording in real-time chunks by the computer's clock, again and again."""
-    recording = read_wav(paths.resource("config/speech/hello.wav"))
+    recording = read_wav(paths.resource("resources/speech/hello.wav"))
     samples, step = recording.samples[:, 0], round(CHUNK * recording.rate)
     while time.monotonic() < until:
         begin = time.monotonic()

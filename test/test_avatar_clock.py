@@ -500,7 +500,7 @@ class Counted(BandMouth):
 
 def test_a_minute_and_a_half_at_once_moves_the_mouth_from_its_beginning() -> None:
     """What a mouth keeps is shorter, and hearing all of it takes longer than a frame may."""
-    said = read_wav(paths.resource("config/speech/hello.wav"))
+    said = read_wav(paths.resource("resources/speech/hello.wav"))
     once = said.samples[:, 0].astype(np.float32) / 32768
     mouth = Counted()
     stage = Stage(mouth=mouth, audio_rate=said.rate)

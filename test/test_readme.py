@@ -67,7 +67,7 @@ def test_ros_api_is_what_the_nodes_have(
         source=str(sample_photo("astronaut")),
         camera_info_file=calibration(tmp_path / "c.yaml"),
     )
-    recording = str(paths.resource("config/speech/hello.wav"))
+    recording = str(paths.resource("resources/speech/hello.wav"))
     for node in graph.NODES[1:]:
         more = {
             "microphone": {"source": recording},
@@ -158,9 +158,9 @@ def test_the_wheel_has_what_it_needs(tmp_path: Path) -> None:
         "face_perception/py.typed",
         "face_perception/config/fastdds.xml",
         "face_perception/config/face_tracker.yaml",
-        "face_perception/config/models/face_mesh.yaml",
-        "face_perception/config/avatar.html",
-        "face_perception/config/speech/hello.wav",
+        "face_perception/resources/models/face_mesh.yaml",
+        "face_perception/resources/avatar.html",
+        "face_perception/resources/speech/hello.wav",
         "face_perception/ros/driver.py",
     ):
         assert path in names
@@ -262,7 +262,7 @@ def test_the_subscriber_on_the_robot_page_says_who_looks(
 
 def test_the_sender_on_the_avatar_page_says_a_recording(peer: Peer, tmp_path: Path) -> None:
     heard = peer.listen(msg.Audio, "speech")
-    recording = paths.resource("config/speech/hello.wav")
+    recording = paths.resource("resources/speech/hello.wav")
     run_in(tmp_path, python_block("avatar.md", 0), str(recording))
     peer.until(lambda: len(heard) == 2)
     with wave.open(str(recording)) as file:

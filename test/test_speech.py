@@ -25,7 +25,7 @@ from face_perception.speech import (
     to_int16,
 )
 
-HELLO = paths.resource("config/speech/hello.wav")
+HELLO = paths.resource("resources/speech/hello.wav")
 
 
 def tone(seconds: float, rate: int, hertz: float = 440.0) -> npt.NDArray[np.float32]:

@@ -39,7 +39,7 @@ from face_perception.ros import images, messages
 from face_perception.speech import read_wav
 from face_perception.types import Camera, Frame
 
-HELLO = paths.resource("config/speech/hello.wav")
+HELLO = paths.resource("resources/speech/hello.wav")
 State = msg.AvatarState
 
 

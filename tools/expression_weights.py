@@ -1,4 +1,4 @@
-"""Makes ``config/models/expression.weights.npz`` from the npm package that publishes the weights.
+"""Makes ``resources/models/expression.weights.npz`` from the npm package with the weights.
 
     npm pack @vladmandic/face-api@1.7.15
     python tools/expression_weights.py vladmandic-face-api-1.7.15.tgz expression.weights.npz

@@ -77,7 +77,7 @@ fi
 set +u; . tools/env.sh; set -u
 
 find face_perception scripts -type f -name '[a-z_]*' -not -name '*.pyc' | sort >"$venv/files"
-if step build CMakeLists.txt package.xml "$venv/files" $(find msg srv action launch config -type f 2>/dev/null | sort) || [ ! -e install/local_setup.bash ]; then
+if step build CMakeLists.txt package.xml "$venv/files" $(find msg srv action launch config resources -type f 2>/dev/null | sort) || [ ! -e install/local_setup.bash ]; then
   say "interfaces (colcon build)"
   # Through a link, since CMake exports no include path (numpy's, in .venv) that lies inside the source folder.
   mkdir -p "$venv/workspace" && ln -sfn "$PWD" "$venv/workspace/face_perception"

@@ -83,7 +83,8 @@ def commit() -> tuple[str, bool]:
         return done.stdout.strip()
 
     try:
-        changed = git("status", "--porcelain", "--", "face_perception", "config", "bench/accuracy")
+        folders = ("face_perception", "config", "resources", "bench/accuracy")
+        changed = git("status", "--porcelain", "--", *folders)
         return git("rev-parse", "--short=10", "HEAD"), bool(changed)
     except (OSError, subprocess.CalledProcessError):
         return "unknown", True

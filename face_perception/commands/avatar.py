@@ -205,7 +205,7 @@ def _decoders(args: argparse.Namespace) -> int:
     there = {key: name for key, name in DECODERS.items() if name in inference.catalogue()}
     if "exact" not in there:
         raise inference.ModelError(f"{DECODERS['exact']} was not imported: {how_to_import()}")
-    hello = read_wav(paths.resource("config/speech/hello.wav"))
+    hello = read_wav(paths.resource("resources/speech/hello.wav"))
     speech = hello.samples[:, 0].astype("float32") / 32768
     stream = speech_stream(load("whisper_encoder", "fp32"))
     stream.push(speech, last=True)

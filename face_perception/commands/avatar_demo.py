@@ -48,7 +48,7 @@ def run(args: argparse.Namespace) -> int:
     if args.text:
         recording = spoken(args.text, args.voice)
     else:
-        recording = read_wav(args.wav or paths.resource("config/speech/hello.wav"))
+        recording = read_wav(args.wav or paths.resource("resources/speech/hello.wav"))
     from face_perception.avatar import load_portrait
 
     portrait = args.portrait

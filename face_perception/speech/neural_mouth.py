@@ -16,7 +16,7 @@ from face_perception.speech.mouth_shape_track import ShapeTrack, clean
 from face_perception.speech.mouth_shapes import MOUTH_RATE, REST, MouthShape, Samples
 from face_perception.types import FloatArray
 
-CARD = "config/speech/mouth.yaml"  # the one that the package ships
+CARD = "resources/speech/mouth.yaml"  # the one that the package ships
 
 _HOP = 160  # samples between two frames: 10 ms
 _WINDOW = 400  # about a frame's moment

@@ -69,7 +69,7 @@ class WebScreen:
         self._rate = rate
         self._origins = tuple(origins)
         self._clients: set[_Client] = set()
-        self._page = paths.resource("config/avatar.html").read_bytes()
+        self._page = paths.resource("resources/avatar.html").read_bytes()
         self.port = 0
         self.dropped = 0
         self.refused = 0

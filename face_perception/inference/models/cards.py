@@ -1,7 +1,7 @@
 """The model cards: what each model is, where it comes from, what it takes and gives.
 
 A card is a YAML file; its file name is the model's name. Those of the package are in
-``config/models``, those of imported and trained networks beside their files in the model cache.
+``resources/models``, those of imported and trained networks beside their files in the model cache.
 """
 
 from __future__ import annotations
@@ -127,7 +127,7 @@ class Card:
     @property
     def captured(self) -> Path:
         """Where the inputs are that backends are compared on; beside the card."""
-        return (self.folder or paths.resource("config/models")) / f"{self.name}.npz"
+        return (self.folder or paths.resource("resources/models")) / f"{self.name}.npz"
 
 
 def read_card(path: Path, *, folder: Path | None = None) -> Card:
@@ -197,7 +197,7 @@ def imported_cards() -> dict[str, Path]:
 
 
 def _package_cards() -> dict[str, Path]:
-    return {path.stem: path for path in sorted(paths.resource("config/models").glob("*.yaml"))}
+    return {path.stem: path for path in sorted(paths.resource("resources/models").glob("*.yaml"))}
 
 
 def find(name: str | Path) -> Card:

@@ -219,7 +219,7 @@ def _keep(card: Card, source: Source, data: bytes, temporary: Path, report: Prog
 
 def _beside_cards(source: Source) -> bytes:
     """A file that comes with this package. Raises ModelError where it is missing or damaged."""
-    path = paths.resource("config/models") / source.member
+    path = paths.resource("resources/models") / source.member
     try:
         data = path.read_bytes()
     except OSError as error:

@@ -147,7 +147,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--card", type=Path, default=None, help="default: the package's own")
     parser.add_argument("recordings", nargs="*", type=Path, help="wav files of real speech")
     options = parser.parse_args(argv)
-    card = options.card or paths.resource("config/speech/mouth.yaml")
+    card = options.card or paths.resource("resources/speech/mouth.yaml")
     print(table(evaluate(card, options.recordings)))
     return 0
 
