@@ -1,4 +1,6 @@
-"""``face-perception``: finds the command, and says in one line what went wrong. Does no more.
+"""``face-perception``: finds the command and runs it.
+
+Prints an error that is meant for people as one line. Any other error keeps its traceback.
 
 Exit codes: 0 done, 1 failed, 2 wrong usage, 130 Ctrl-C.
 """
@@ -11,6 +13,8 @@ import os
 import sys
 from collections.abc import Sequence
 from typing import Any
+
+from face_perception.errors import FacePerceptionError
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -25,7 +29,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         # Whoever read our output has gone (`… | head`); Python would complain at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
-    except (OSError, ValueError, RuntimeError) as error:
+    except (OSError, FacePerceptionError) as error:
         print(f"face-perception: {_message(error)}", file=sys.stderr)
         return 1
     except ModuleNotFoundError as error:

@@ -10,6 +10,8 @@ import math
 import numpy as np
 import numpy.typing as npt
 
+from face_perception.errors import InputError
+
 FloatArray = npt.NDArray[np.floating]
 
 
@@ -77,11 +79,11 @@ def quaternion(rotation: FloatArray) -> tuple[float, float, float, float]:
 def rotation_matrix(x: float, y: float, z: float, w: float) -> FloatArray:
     """Rotation matrix [3, 3] of a quaternion, normalised first.
 
-    Raises ValueError for a zero quaternion.
+    Raises InputError for a zero quaternion.
     """
     norm = math.sqrt(x * x + y * y + z * z + w * w)
     if not norm > 0:
-        raise ValueError("a quaternion of length zero is no rotation")
+        raise InputError("a quaternion of length zero is no rotation")
     x, y, z, w = x / norm, y / norm, z / norm, w / norm
     return np.array(
         [

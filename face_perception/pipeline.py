@@ -17,6 +17,7 @@ from face_perception.affect import (
     median_features,
 )
 from face_perception.attention import AttentionTracker
+from face_perception.errors import InputError
 from face_perception.faces import (
     MAX_FACES,
     FaceTracker,
@@ -96,7 +97,7 @@ class Perception:
         ``blendshapes`` also estimates blendshapes.
 
         Raises inference.ModelError where a model is missing, naming the command that fetches it,
-        and ValueError for a person who is not calibrated for ``gaze``, or an id that can be none.
+        and InputError for a person who is not calibrated for ``gaze``, or an id that can be none.
         """
         estimator = load_gaze(gaze, threads=threads)
         store = people or PeopleStore()
@@ -109,7 +110,7 @@ class Perception:
             hint = ["calibrate", "--person", person, "--model", gaze]
             if store.folder != people_dir():
                 hint += ["--people", str(store.folder)]
-            raise ValueError(
+            raise InputError(
                 f"{person} is not calibrated for {gaze} in {store.folder}: run `face-perception "
                 f"{shlex.join(hint)}`"
             )
@@ -130,7 +131,7 @@ class Perception:
         )
 
     def process(self, frame: Frame) -> Result:
-        """Everything about one frame. Raises ValueError for an image that is not RGB uint8 or of
+        """Everything about one frame. Raises InputError for an image that is not RGB uint8 or of
         another size than its camera.
         """
         stamp = frame.stamp
@@ -168,7 +169,7 @@ class Perception:
         median of its measures. What is followed is left alone.
 
         Measures the largest face of each frame. Does not affect the faces that are followed. Raises
-        ValueError if no face can be measured in any frame.
+        InputError if no face can be measured in any frame.
         """
         self._neutral = median_features(self._measure(frame) for frame in frames)
 

@@ -7,6 +7,8 @@ import math
 import numpy as np
 import numpy.typing as npt
 
+from face_perception.errors import InputError
+
 FloatArray = npt.NDArray[np.floating]
 
 
@@ -17,12 +19,12 @@ class OneEuro:
     in hertz, with the speed (units a second) itself low-passed at ``d_cutoff`` hertz. Source:
     Casiez, Roussel and Vogel, "1 € Filter", CHI 2012.
 
-    Raises ValueError where a cut-off is not positive or ``beta`` is negative.
+    Raises InputError where a cut-off is not positive or ``beta`` is negative.
     """
 
     def __init__(self, min_cutoff: float, beta: float, d_cutoff: float = 1.0) -> None:
         if not min_cutoff > 0 or not d_cutoff > 0 or not beta >= 0:
-            raise ValueError(
+            raise InputError(
                 f"one-euro needs min_cutoff > 0, d_cutoff > 0, beta >= 0, not {min_cutoff}, "
                 f"{d_cutoff}, {beta}"
             )

@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from face_perception import geometry
+from face_perception.errors import InputError
 
 FloatArray = npt.NDArray[np.floating]
 Image = npt.NDArray[np.uint8]
@@ -48,7 +49,7 @@ class Camera:
     """Pinhole intrinsics of one image size, in pixels, with optional lens distortion.
 
     ``distortion_model`` and ``distortion`` are those of sensor_msgs/CameraInfo. ``assumed`` is true
-    where no calibration was given. Raises ValueError where the values cannot be a camera (NaN, zero
+    where no calibration was given. Raises InputError where the values cannot be a camera (NaN, zero
     focal length).
     """
 
@@ -64,14 +65,14 @@ class Camera:
 
     def __post_init__(self) -> None:
         if self.width < 1 or self.height < 1:
-            raise ValueError(f"camera image size must be positive, not {self.width}x{self.height}")
+            raise InputError(f"camera image size must be positive, not {self.width}x{self.height}")
         values = (self.fx, self.fy, self.cx, self.cy, *self.distortion)
         if not all(math.isfinite(v) for v in values):
-            raise ValueError(
+            raise InputError(
                 "camera matrix or distortion has NaN or infinite values: calibrate the camera"
             )
         if self.fx <= 0 or self.fy <= 0:
-            raise ValueError(
+            raise InputError(
                 f"camera focal lengths must be positive, not fx={self.fx}, fy={self.fy}: "
                 "calibrate the camera"
             )

@@ -15,6 +15,7 @@ from types import MappingProxyType
 from face_perception import faces
 from face_perception.affect.face_measures import Features, facing, features_of, visibility
 from face_perception.affect.neutral import NeutralFace
+from face_perception.errors import InputError
 from face_perception.smoothing import OneEuro
 from face_perception.types import ActionUnit, ActionUnits, Blendshapes, Face, Neutral
 
@@ -141,7 +142,7 @@ class LandmarkActionUnits:
       eyes' closing is not smoothed.
     - ``max_gap``: seconds between two images of a face after which the filter starts afresh.
 
-    Raises ValueError where a setting is out of range.
+    Raises InputError where a setting is out of range.
     """
 
     def __init__(
@@ -155,9 +156,9 @@ class LandmarkActionUnits:
     ) -> None:
         for name, value in (("believe", believe), ("memory", memory)):
             if not 0 < value < math.inf:
-                raise ValueError(f"{name} must be positive seconds, not {value}")
+                raise InputError(f"{name} must be positive seconds, not {value}")
         if not max_gap >= 0:
-            raise ValueError(f"max_gap must not be negative, not {max_gap}")
+            raise InputError(f"max_gap must not be negative, not {max_gap}")
         OneEuro(min_cutoff, beta)  # refuses what is out of range
         self._neutral = (believe, memory)
         self._filter = (min_cutoff, beta)
@@ -202,29 +203,29 @@ class LandmarkActionUnits:
         """Sets the neutral of a face until the face is forgotten.
 
         The neutral is ``features``, or the measures of the face in its last image. With
-        ``features`` the face need not have been seen yet. Raises ValueError with the reason for a
+        ``features`` the face need not have been seen yet. Raises InputError with the reason for a
         face that is not followed, is turned away or has closed eyes.
         """
         state = self._states.get(face_id)
         if state is None:
             if features is None:
-                raise ValueError(f"{face_id}: no face is followed under this id")
+                raise InputError(f"{face_id}: no face is followed under this id")
             self._given[face_id] = features
             return
         if features is None:
             if state.unfit or state.features is None:
-                raise ValueError(f"{face_id}: {state.unfit}: ask again when it looks ahead")
+                raise InputError(f"{face_id}: {state.unfit}: ask again when it looks ahead")
             features = state.features
         state.neutral.set(features)
 
     def forget_neutral(self, face_id: str) -> None:
         """Forget the neutral of a face, set or learned, and learn it from the start.
 
-        Raises ValueError for a face that is not followed.
+        Raises InputError for a face that is not followed.
         """
         self._given.pop(face_id, None)
         if face_id not in self._states:
-            raise ValueError(f"{face_id}: no face is followed under this id")
+            raise InputError(f"{face_id}: no face is followed under this id")
         self._states[face_id].neutral = NeutralFace(*self._neutral)
 
     def estimate(

@@ -11,6 +11,7 @@ import numpy as np
 
 from face_perception import faces
 from face_perception.affect.confidence import certainty
+from face_perception.errors import InputError
 from face_perception.inference import Model, ModelError
 from face_perception.types import Expression, FaceCrop, FloatArray
 
@@ -50,7 +51,7 @@ class ExpressionNet:
         """One expression a crop, in order, all in one run of the network; ``source`` its name.
 
         ``confidence`` is one less the entropy of the probabilities as a share of that of knowing
-        nothing. Raises ValueError for a patch that is not RGB uint8 [160, 160, 3].
+        nothing. Raises InputError for a patch that is not RGB uint8 [160, 160, 3].
         """
         if not crops:
             return []
@@ -64,7 +65,7 @@ class ExpressionNet:
     def _input(self, crop: FaceCrop) -> FloatArray:
         """The network's input from a patch: [side, side, 1 or 3] float32, 0 to 255."""
         if crop.image.shape != _PATCH or crop.image.dtype != np.uint8:
-            raise ValueError(
+            raise InputError(
                 f"a face patch must be RGB uint8 {list(_PATCH)}, not {crop.image.dtype} "
                 f"{list(crop.image.shape)}: make it with faces.crop_face"
             )
@@ -78,12 +79,12 @@ class ExpressionNet:
 class SmoothExpressions:
     """Exponential mean of the probabilities of each face over time.
 
-    ``time_constant`` in seconds, 0: none. Raises ValueError where it is negative.
+    ``time_constant`` in seconds, 0: none. Raises InputError where it is negative.
     """
 
     def __init__(self, time_constant: float = 0.5) -> None:
         if not time_constant >= 0:
-            raise ValueError(f"time_constant must not be negative, not {time_constant}")
+            raise InputError(f"time_constant must not be negative, not {time_constant}")
         self._time_constant = time_constant
         self.reset()
 

@@ -9,6 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from face_perception import faces
+from face_perception.errors import InputError
 from face_perception.types import BLENDSHAPES, Blendshapes, Face, FloatArray, HeadPose
 
 _SUBNASALE = 2  # where the nose meets the upper lip
@@ -106,12 +107,12 @@ def features_of(face: Face, blendshapes: Blendshapes | None = None) -> Features 
 def median_features(seen: Iterable[Features | None]) -> Features:
     """The median of each measure over images of one neutral face.
 
-    Leaves out images in which the face cannot be measured (None). Raises ValueError if none is
+    Leaves out images in which the face cannot be measured (None). Raises InputError if none is
     left.
     """
     known = [features for features in seen if features is not None]
     if not known:
-        raise ValueError("no face that can be measured: give a picture of a face that looks ahead")
+        raise InputError("no face that can be measured: give a picture of a face that looks ahead")
     return Features(*(float(v) for v in np.median(known, axis=0)))
 
 

@@ -17,6 +17,7 @@ from PIL import Image
 
 from face_perception import faces
 from face_perception.affect.confidence import certainty
+from face_perception.errors import InputError
 from face_perception.inference import Model, ModelError
 from face_perception.types import (
     EXPRESSIONS,
@@ -104,7 +105,7 @@ class MultitaskNet:
     def estimate(self, crops: Sequence[FaceCrop]) -> list[FaceAffect]:
         """One result a crop, in order, all in one run of the network.
 
-        Raises ValueError for a patch that is not RGB uint8 [160, 160, 3].
+        Raises InputError for a patch that is not RGB uint8 [160, 160, 3].
         """
         if not crops:
             return []
@@ -126,7 +127,7 @@ class MultitaskSequence(Generic[T]):
       delay; the network, which reads both ways, then sees the past only.
     - ``max_gap``: seconds between two images after which all begins anew.
 
-    Raises ModelError where a model has other ports, ValueError where a setting is out of range.
+    Raises ModelError where a model has other ports, InputError where a setting is out of range.
     """
 
     def __init__(
@@ -139,9 +140,9 @@ class MultitaskSequence(Generic[T]):
         max_gap: float = 0.5,
     ) -> None:
         if not 0 <= look_ahead < window:
-            raise ValueError(f"look_ahead must be from 0 to window - 1, not {look_ahead}")
+            raise InputError(f"look_ahead must be from 0 to window - 1, not {look_ahead}")
         if not max_gap > 0:
-            raise ValueError(f"max_gap must be positive seconds, not {max_gap}")
+            raise InputError(f"max_gap must be positive seconds, not {max_gap}")
         _ports(trunk, "face", ("features",))
         _ports(heads, "features", _LOGITS)
         self.models = (trunk, heads)
@@ -164,7 +165,7 @@ class MultitaskSequence(Generic[T]):
         ``look_ahead`` before it and its faces, or nothing yet.
 
         A face that is not among ``crops`` is forgotten, and its last images are answered with what
-        has been seen of it; a stamp that goes back, or a gap, does so with all. Raises ValueError
+        has been seen of it; a stamp that goes back, or a gap, does so with all. Raises InputError
         for a patch that is not RGB uint8 [160, 160, 3].
         """
         faces_in = network_input(crops)
@@ -218,7 +219,7 @@ class MultitaskSequence(Generic[T]):
 def network_input(crops: Sequence[FaceCrop]) -> FloatArray:
     """The aligned faces float32 [N, 3, 112, 112], RGB from 0 to 255, framed as published.
 
-    Raises ValueError for a patch that is not RGB uint8 [160, 160, 3].
+    Raises InputError for a patch that is not RGB uint8 [160, 160, 3].
     """
     side, border = faces.ALIGNED_SIDE, (_ENLARGED - faces.ALIGNED_SIDE) // 2
     batch = np.empty((len(crops), 3, side, side), np.float32)

@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 
 from face_perception.affect.expression import ExpressionNet, SmoothExpressions
+from face_perception.errors import InputError
 from face_perception.types import Expression, FaceCrop
 
 _EARLY = 0.95  # a face is due after this share of the period, because stamps jitter
@@ -16,14 +17,14 @@ class PacedExpressions:
 
     Between two runs a face keeps its last probabilities. They are smoothed over half a second
     anyway. For a new face the network runs at once. ``rate`` is in hertz; 0: every image. Raises
-    ValueError if ``rate`` is negative or not finite.
+    InputError if ``rate`` is negative or not finite.
     """
 
     def __init__(
         self, network: ExpressionNet, smooth: SmoothExpressions, rate: float = 10.0
     ) -> None:
         if not 0 <= rate < math.inf:
-            raise ValueError(f"rate must be 0 or a positive number, in hertz, not {rate}")
+            raise InputError(f"rate must be 0 or a positive number, in hertz, not {rate}")
         self._network = network
         self._smooth = smooth
         self._period = 1 / rate if rate else 0.0
@@ -32,7 +33,7 @@ class PacedExpressions:
     def estimate(self, crops: Sequence[FaceCrop], stamp: float) -> list[Expression]:
         """One expression for each crop of the image at ``stamp`` seconds, in order.
 
-        Raises ValueError for a patch that is not RGB uint8 [160, 160, 3].
+        Raises InputError for a patch that is not RGB uint8 [160, 160, 3].
         """
         due = [crop for crop in crops if self._is_due(crop.face_id, stamp)]
         for found in self._network.estimate(due):

@@ -11,6 +11,7 @@ import numpy as np
 
 from face_perception import geometry
 from face_perception.attention.engagement import Attending, EngagementTimes, next_state
+from face_perception.errors import InputError
 from face_perception.gaze_target import Elsewhere, LookError, cone, densities, offset, sought
 from face_perception.types import Attention, Engagement, Eyes, Face, FloatArray, Gaze, Target
 
@@ -103,7 +104,7 @@ class AttentionTracker:
     - ``disengage_time``: of looking away before disengaging becomes disengaged.
     - ``forget_time``: for how long a face that is not seen keeps its state.
 
-    Raises ValueError where a setting is out of range.
+    Raises InputError where a setting is out of range.
     """
 
     def __init__(
@@ -126,7 +127,7 @@ class AttentionTracker:
     ) -> None:
         self._robot = np.array(robot_point, np.float64)
         if self._robot.shape != (3,) or not np.isfinite(self._robot).all():
-            raise ValueError(f"robot_point must be three finite metres, not {robot_point}")
+            raise InputError(f"robot_point must be three finite metres, not {robot_point}")
         _check_order("leave_probability", leave_probability, "enter_probability", enter_probability)
         _check_order("enter_time", enter_time, "leave_time", leave_time)
         for name, value in (
@@ -136,7 +137,7 @@ class AttentionTracker:
             ("head_sigma", head_sigma),
         ):
             if not 0 < value < math.inf:
-                raise ValueError(f"{name} must be positive, not {value}")
+                raise InputError(f"{name} must be positive, not {value}")
         for name, value in (
             ("max_distance", max_distance),
             ("engage_time", engage_time),
@@ -144,9 +145,9 @@ class AttentionTracker:
             ("forget_time", forget_time),
         ):
             if not value >= 0:
-                raise ValueError(f"{name} must not be negative, not {value}")
+                raise InputError(f"{name} must not be negative, not {value}")
         if not (robot_prior > 0 and face_prior > 0 and robot_prior + face_prior < 1):
-            raise ValueError(
+            raise InputError(
                 "robot_prior and face_prior must be positive and below 1 together, not "
                 f"{robot_prior} and {face_prior}"
             )
@@ -394,6 +395,6 @@ def _is_direction(vector: FloatArray) -> bool:
 
 def _check_order(low_name: str, low: float, high_name: str, high: float) -> None:
     if not 0 <= low <= high:
-        raise ValueError(
+        raise InputError(
             f"{low_name} must not be negative nor above {high_name}, not {low} with {high}"
         )

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from face_perception import paths
+from face_perception.errors import InputError
 
 
 @dataclass(frozen=True)
@@ -59,9 +60,9 @@ NODES = (
 
 
 def check_namespace(namespace: str) -> None:
-    """Raises ValueError where it cannot be one; empty and / are none."""
+    """Raises InputError where it cannot be one; empty and / are none."""
     if namespace.strip("/") and not re.fullmatch(r"/?[A-Za-z_~][\w/]*", namespace):
-        raise ValueError(f"namespace {namespace!r} is not a ROS name: letters, digits, _ and /")
+        raise InputError(f"namespace {namespace!r} is not a ROS name: letters, digits, _ and /")
 
 
 @dataclass(frozen=True)
@@ -90,10 +91,10 @@ class Options:
         known = [n.name for n in NODES]
         for name in (*self.nodes, *self.parameters):
             if name not in known:
-                raise ValueError(f"there is no node {name!r}: choose from {', '.join(known)}")
+                raise InputError(f"there is no node {name!r}: choose from {', '.join(known)}")
         check_namespace(self.namespace)
         if self.parameter_file and not Path(self.parameter_file).expanduser().is_file():
-            raise ValueError(f"parameter file {self.parameter_file} does not exist")
+            raise InputError(f"parameter file {self.parameter_file} does not exist")
 
 
 @dataclass(frozen=True)

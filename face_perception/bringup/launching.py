@@ -6,6 +6,7 @@ import os
 from typing import Any
 
 from face_perception.bringup import graph
+from face_perception.errors import InputError
 
 
 def declare(name: str, default: str, description: str, **more: Any) -> Any:
@@ -28,7 +29,7 @@ def common_arguments() -> list[Any]:
 
 
 class Given:
-    """The arguments as they were given. A value that cannot be raises ValueError naming it."""
+    """The arguments as they were given. A value that cannot be raises InputError naming it."""
 
     def __init__(self, context: Any) -> None:
         self._context = context
@@ -41,13 +42,13 @@ class Given:
     def true(self, name: str) -> bool:
         value = self.text(name).lower()
         if value not in ("true", "false"):
-            raise ValueError(f"launch argument {name}:={self.text(name)} must be true or false")
+            raise InputError(f"launch argument {name}:={self.text(name)} must be true or false")
         return value == "true"
 
     def number(self, name: str) -> int:
         value = self.text(name)
         if not value.isdigit():
-            raise ValueError(f"launch argument {name}:={value} must be a whole number")
+            raise InputError(f"launch argument {name}:={value} must be a whole number")
         return int(value)
 
     def common(self) -> dict[str, Any]:

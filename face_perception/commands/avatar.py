@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from face_perception.commands.number_arguments import positive
+from face_perception.errors import InputError
 from face_perception.files import check_writable
 from face_perception.types import Image
 
@@ -84,13 +85,13 @@ def _prepare(args: argparse.Namespace) -> int:
 
     size = _size(args.size)
     if not 0.04 <= args.seconds <= MAX_PICTURES / 25:
-        raise ValueError(f"--seconds must be 0.04 to {MAX_PICTURES / 25:g}, not {args.seconds:g}")
+        raise InputError(f"--seconds must be 0.04 to {MAX_PICTURES / 25:g}, not {args.seconds:g}")
     if args.margin is not None and not 0 <= args.margin <= size[1]:
-        raise ValueError(f"--margin must be 0 to {size[1]} (the height), not {args.margin}")
+        raise InputError(f"--margin must be 0 to {size[1]} (the height), not {args.margin}")
     if not abs(args.shift) <= size[1]:
-        raise ValueError(f"--shift must be at most the height, {size[1]}, not {args.shift}")
+        raise InputError(f"--shift must be at most the height, {size[1]}, not {args.shift}")
     if args.seed < 0:
-        raise ValueError(f"--seed must be 0 or more, not {args.seed}")
+        raise InputError(f"--seed must be 0 or more, not {args.seed}")
     output: Path = args.output or Path(f"{Path(args.source).stem}.avatar")
     _check_output(output, "me.avatar")
     imported = unet_version()
@@ -125,7 +126,7 @@ def _prepare(args: argparse.Namespace) -> int:
 def _check_output(output: Path, example: str) -> None:
     """Refuses what cannot be written, before the work."""
     if output.is_dir():
-        raise ValueError(f"--output {output} is a folder: name a file, e.g. {example}")
+        raise InputError(f"--output {output} is a folder: name a file, e.g. {example}")
     try:
         check_writable(output)
     except OSError as error:
@@ -196,7 +197,7 @@ def _decoders(args: argparse.Namespace) -> int:
     from face_perception.speech import read_wav
 
     if not 1 <= args.images <= 100:
-        raise ValueError(f"--images must be 1 to 100, not {args.images}")
+        raise InputError(f"--images must be 1 to 100, not {args.images}")
     avatar = load_avatar(args.avatar, autoencoder=autoencoder_hash(), version=unet_version())
 
     def load(name: str, precision: str = args.precision) -> inference.Model:
@@ -226,10 +227,10 @@ def _decoders(args: argparse.Namespace) -> int:
 def _size(text: str) -> tuple[int, int]:
     width, _, height = text.partition("x")
     if not (width.isdecimal() and height.isdecimal()):
-        raise ValueError(f"--size must be WIDTHxHEIGHT in pixels, e.g. 512x512, not {text}")
+        raise InputError(f"--size must be WIDTHxHEIGHT in pixels, e.g. 512x512, not {text}")
     found = int(width), int(height)
     if not all(128 <= side <= 2048 for side in found):
-        raise ValueError(f"--size must be 128 to 2048 pixels a side, not {text}")
+        raise InputError(f"--size must be 128 to 2048 pixels a side, not {text}")
     return found
 
 

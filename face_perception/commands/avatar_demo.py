@@ -12,6 +12,7 @@ from pathlib import Path
 
 from face_perception import paths
 from face_perception.commands import graph_options
+from face_perception.errors import InputError, MissingDependencyError
 from face_perception.speech import Recording, read_wav
 
 
@@ -42,9 +43,9 @@ def run(args: argparse.Namespace) -> int:
     # All that can be wrong with what was asked for is found before anything is started: afterwards
     # only the node's log would say it.
     if not (math.isfinite(args.duration) and args.duration >= 0):
-        raise ValueError(f"--duration must be seconds from 0 (once) on, not {args.duration}")
+        raise InputError(f"--duration must be seconds from 0 (once) on, not {args.duration}")
     if not 0 <= args.port <= 65_535:
-        raise ValueError(f"--port must be 1 to 65535, or 0 (8090 if free), not {args.port}")
+        raise InputError(f"--port must be 1 to 65535, or 0 (8090 if free), not {args.port}")
     if args.text:
         recording = spoken(args.text, args.voice)
     else:
@@ -68,12 +69,13 @@ def run(args: argparse.Namespace) -> int:
 
 
 def spoken(text: str, voice: str) -> Recording:
-    """A text as speech, by espeak-ng in a process of its own. Raises RuntimeError where that is
-    missing or fails.
+    """Returns a text as speech, spoken by an espeak-ng process.
+
+    Raises MissingDependencyError if espeak-ng is missing or fails.
     """
     program = shutil.which("espeak-ng")
     if program is None:
-        raise RuntimeError(
+        raise MissingDependencyError(
             "a text needs espeak-ng: apt install espeak-ng, or leave the text out: then the "
             "recording of the package is said"
         )
@@ -89,5 +91,5 @@ def spoken(text: str, voice: str) -> Recording:
         )
         if done.returncode or not path.exists():
             reason = (done.stderr or done.stdout).strip() or f"exit code {done.returncode}"
-            raise RuntimeError(f"espeak-ng failed: {reason}")
+            raise MissingDependencyError(f"espeak-ng failed: {reason}")
         return read_wav(path)

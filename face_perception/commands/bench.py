@@ -9,6 +9,7 @@ from typing import Any
 
 from face_perception.commands.network_choice import networks
 from face_perception.commands.number_arguments import positive
+from face_perception.errors import InputError
 
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -30,7 +31,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
 
 def run(args: argparse.Namespace) -> int:
     if min(args.batch) < 1:
-        raise ValueError(f"--batch must be 1 or more, not {min(args.batch)}")
+        raise InputError(f"--batch must be 1 or more, not {min(args.batch)}")
     report = measure(args)
     if args.json:
         print(json.dumps(report, indent=2, allow_nan=False))

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from face_perception.commands.number_arguments import positive
+from face_perception.errors import InputError
 
 if TYPE_CHECKING:
     from face_perception.people import Collection, People, PeopleStore, Progress
@@ -112,7 +113,7 @@ def run(args: argparse.Namespace) -> int:
         _list(store, args.person)
         return 1 if damaged else 0
     if args.person is None:
-        raise ValueError("say who it is: --person ID (or see everybody with --list)")
+        raise InputError("say who it is: --person ID (or see everybody with --list)")
     check_person_id(args.person)
     if args.delete:
         _check_folder(args.people)
@@ -124,7 +125,7 @@ def _check_folder(people: Path | None) -> None:
     """Refuses a folder that does not exist, so that it is not taken for an empty one."""
     if people is not None and not people.is_dir():
         what = "is not a folder" if people.exists() else "does not exist"
-        raise ValueError(
+        raise InputError(
             f"--people {people} {what}: give the folder that somebody was calibrated with, or "
             "leave it out for your own"
         )
@@ -161,7 +162,7 @@ def _list(store: PeopleStore, person: str | None) -> None:
 def _delete(store: PeopleStore, person: str, estimator: str) -> int:
     if not store.delete(person, estimator):
         what = f" for {estimator}" if estimator else ""
-        raise ValueError(f"{person} has no calibration{what} in {store.folder}")
+        raise InputError(f"{person} has no calibration{what} in {store.folder}")
     print(f"{person}: deleted")
     return 0
 
@@ -173,9 +174,9 @@ def _calibrate(args: argparse.Namespace, store: PeopleStore) -> int:
     from face_perception.people import Collection, People, point_target, proposed_targets
 
     if not 0 <= args.turn_head <= _MOST_TURN:
-        raise ValueError(f"--turn-head must be 0 to {_MOST_TURN} degrees, not {args.turn_head:g}")
+        raise InputError(f"--turn-head must be 0 to {_MOST_TURN} degrees, not {args.turn_head:g}")
     if args.target and args.targets != 1:
-        raise ValueError("give --targets or --target, not both")
+        raise InputError("give --targets or --target, not both")
     targets = [point_target(point) for point in args.target or ()]
     if not targets:
         targets = proposed_targets(args.targets, args.distance)
@@ -222,7 +223,7 @@ def _calibrate(args: argparse.Namespace, store: PeopleStore) -> int:
                 if collection.finished:
                     break
     if collection is None:
-        raise ValueError(f"{args.camera} shows no face: come before the camera, in good light")
+        raise InputError(f"{args.camera} shows no face: come before the camera, in good light")
     _conclude(people, collection, args)
     return 0
 
@@ -245,14 +246,14 @@ def _largest(faces: Iterable[Face]) -> Face:
 def _with_faces(
     frames: Iterable[Frame], tracker: Any, source: str
 ) -> Iterator[tuple[Frame, list[Face]]]:
-    """Frames with their faces. Raises ValueError where nobody comes for long."""
+    """Frames with their faces. Raises InputError where nobody comes for long."""
     begin, ever = None, False
     for frame in frames:
         faces = tracker.track(frame)
         begin = frame.stamp if begin is None else begin
         ever = ever or bool(faces)
         if not ever and frame.stamp - begin > _NO_FACE:
-            raise ValueError(
+            raise InputError(
                 f"{source} shows no face for {_NO_FACE:.0f} s: come before it, in good light"
             )
         yield frame, faces
@@ -273,10 +274,10 @@ def _frames(source: str, camera: Camera | None) -> Iterator[Iterable[Frame]]:
         return
     path = os.path.expanduser(source)
     if not os.path.exists(path):
-        raise ValueError(f"{source}: there is no such camera or video; use /dev/video0 or a file")
+        raise InputError(f"{source}: there is no such camera or video; use /dev/video0 or a file")
     with Clip(path, camera) as clip:
         if clip.still:
-            raise ValueError(f"{source} is a picture: a calibration needs a camera or a video")
+            raise InputError(f"{source} is a picture: a calibration needs a camera or a video")
         yield clip
 
 
@@ -286,7 +287,7 @@ def _live(device: Iterable[Any], camera: Camera | None, source: str) -> Iterator
     for image in device:
         height, width = image.shape[:2]
         if camera is not None and (camera.width, camera.height) != (width, height):
-            raise ValueError(
+            raise InputError(
                 f"{source} gives {width}x{height}, but was calibrated for "
                 f"{camera.width}x{camera.height}"
             )

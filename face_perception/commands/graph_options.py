@@ -8,17 +8,18 @@ import os
 from typing import Any
 
 from face_perception.bringup import graph
+from face_perception.errors import MissingDependencyError
 
 
 def require_ros() -> None:
-    """Raises RuntimeError naming what to do where there is no ROS 2 or no built workspace."""
+    """Raises MissingDependencyError, with the fix, if ROS 2 or the built messages are missing."""
     if importlib.util.find_spec("rclpy") is None:
-        raise RuntimeError(
+        raise MissingDependencyError(
             "there is no ROS 2 here (no module rclpy): `make setup` and `source tools/env.sh` in a "
             "clone, or source your ROS 2; `face-perception run` works without"
         )
     if importlib.util.find_spec("face_perception.msg") is None:
-        raise RuntimeError(
+        raise MissingDependencyError(
             "face_perception's messages are not built: `colcon build` and source install/setup.bash"
             + (", or `source tools/env.sh`" if os.path.exists("tools/env.sh") else "")
         )

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from face_perception.commands.number_arguments import positive
+from face_perception.errors import InputError
 
 if TYPE_CHECKING:
     from face_perception.media import Clip
@@ -131,7 +132,7 @@ def _take_neutral(path: str, perception: Perception, camera: Camera | None) -> N
         try:
             perception.take_neutral(clip)
         except ValueError as error:
-            raise ValueError(f"--neutral {path}: {error}") from error
+            raise InputError(f"--neutral {path}: {error}") from error
 
 
 def _open_lines(

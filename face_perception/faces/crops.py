@@ -10,6 +10,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from face_perception.errors import InputError
 from face_perception.types import Face, FaceCrop, Image
 
 FloatArray = npt.NDArray[np.floating]
@@ -65,11 +66,11 @@ def crop_face(image: Image, face: Face) -> FaceCrop:
 def aligned_face(crop: FaceCrop) -> Image:
     """The inner 112x112 of a patch, RGB uint8: the aligned face that published networks expect.
 
-    Raises ValueError for a patch that is not RGB uint8 [160, 160, 3].
+    Raises InputError for a patch that is not RGB uint8 [160, 160, 3].
     """
     image = crop.image
     if image.shape != (CROP_SIDE, CROP_SIDE, 3) or image.dtype != np.uint8:
-        raise ValueError(
+        raise InputError(
             f"a face patch must be RGB uint8 [{CROP_SIDE}, {CROP_SIDE}, 3], not {image.dtype} "
             f"{list(image.shape)}: make it with faces.crop_face"
         )

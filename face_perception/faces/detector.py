@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from face_perception.errors import InputError
 from face_perception.inference import Model
 from face_perception.types import Image
 
@@ -110,7 +111,7 @@ class Detector:
 
     def __init__(self, model: Model, min_score: float = 0.6) -> None:
         if not 0 <= min_score <= 1:
-            raise ValueError(f"min_score of the face detector must be in [0, 1], not {min_score}")
+            raise InputError(f"min_score of the face detector must be in [0, 1], not {min_score}")
         self._model = model
         self.min_score = min_score
         cells = _SIDE // _STRIDE

@@ -99,7 +99,7 @@ def head_pose(
     """Pose of a head of average size whose landmarks [478, 3] were seen by ``camera``.
 
     ``last`` is the pose in the image before, from which the search then begins. None where no pose
-    explains the landmarks. Raises ValueError for an unknown lens distortion.
+    explains the landmarks. Raises InputError for an unknown lens distortion.
     """
     points = normalised(camera, landmarks[RIGID_POINTS, :2]) * _FOCAL
     if not np.isfinite(points).all():

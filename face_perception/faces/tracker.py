@@ -10,6 +10,7 @@ import math
 import numpy as np
 import numpy.typing as npt
 
+from face_perception.errors import InputError
 from face_perception.faces.appearance import likeness
 from face_perception.faces.detector import (
     WHOLE,
@@ -79,7 +80,7 @@ class FaceTracker:
     so, hidden or away, gets its id back. Ids are ``id_prefix`` and a counter, so a replay gives the
     same. ``full`` is true if the last image had ``max_faces`` faces; it may have had more.
 
-    Not for use by two threads at once. Raises ValueError for a setting out of range.
+    Not for use by two threads at once. Raises InputError for a setting out of range.
     """
 
     def __init__(
@@ -100,11 +101,11 @@ class FaceTracker:
             ("min_hits", min_hits),
         ):
             if value < 1:
-                raise ValueError(f"{name} must be at least 1, not {value}")
+                raise InputError(f"{name} must be at least 1, not {value}")
         if not 0 <= min_presence <= 1:
-            raise ValueError(f"min_presence must be in [0, 1], not {min_presence}")
+            raise InputError(f"min_presence must be in [0, 1], not {min_presence}")
         if not id_prefix[:1].isalpha():
-            raise ValueError(f"id_prefix must start with a letter, not {id_prefix!r}")
+            raise InputError(f"id_prefix must start with a letter, not {id_prefix!r}")
         self.models = (detector, mesh)
         self._detector = Detector(detector, min_detection_score)
         self._mesh = Mesh(mesh)
@@ -134,7 +135,7 @@ class FaceTracker:
     def track(self, frame: Frame) -> list[Face]:
         """Faces in the next image of the stream, oldest track first.
 
-        Another image size, or a stamp that goes back, resets the tracker. Raises ValueError for an
+        Another image size, or a stamp that goes back, resets the tracker. Raises InputError for an
         image that is not RGB uint8 [H, W, 3] or of another size than its camera's.
         """
         image = _checked(frame)
@@ -176,7 +177,7 @@ class FaceTracker:
 
         First those that the whole image shows, then those of one window after the other, each time
         the surest first. If none is found, the image is searched turned by 90, 180 and 270 degrees.
-        Ids count from 1 in every image. Raises ValueError as ``track`` does.
+        Ids count from 1 in every image. Raises InputError as ``track`` does.
         """
         image = _checked(frame)
         found: list[Track] = []
@@ -448,12 +449,12 @@ def _inside(landmarks: FloatArray, image: Image) -> bool:
 def _checked(frame: Frame) -> Image:
     image, camera = frame.image, frame.camera
     if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or image.size == 0:
-        raise ValueError(
+        raise InputError(
             f"an image must be RGB uint8 [H, W, 3], not {image.dtype} {list(image.shape)}"
         )
     height, width = image.shape[:2]
     if (width, height) != (camera.width, camera.height):
-        raise ValueError(
+        raise InputError(
             f"the image is {width}x{height}, its camera info for {camera.width}x{camera.height}: "
             "calibrate at this size"
         )

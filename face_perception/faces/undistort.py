@@ -6,6 +6,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from face_perception.errors import InputError
 from face_perception.types import Camera
 
 FloatArray = npt.NDArray[np.floating]
@@ -23,7 +24,7 @@ _CRITERIA = (cv2.TERM_CRITERIA_COUNT | cv2.TERM_CRITERIA_EPS, 40, 1e-9)
 def normalised(camera: Camera, points: npt.ArrayLike) -> FloatArray:
     """Undistorted image points on the plane z = 1 of the optical frame: float64 [N, 2].
 
-    ``points`` [N, 2] in pixels, pixel centres at integers. Raises ValueError for a distortion model
+    ``points`` [N, 2] in pixels, pixel centres at integers. Raises InputError for a distortion model
     that is not known or has another number of coefficients.
     """
     pixels = np.asarray(points, np.float64).reshape(-1, 2)
@@ -45,7 +46,7 @@ def project(camera: Camera, points3d: npt.ArrayLike) -> FloatArray:
     """Where points of the optical frame appear in the image: float64 [N, 2] in pixels.
 
     ``points3d`` [N, 3] in metres. Points that are not in front of the camera give NaN. Raises
-    ValueError for a distortion model that is not known or has another number of coefficients.
+    InputError for a distortion model that is not known or has another number of coefficients.
     """
     points = np.asarray(points3d, np.float64).reshape(-1, 3)
     coefficients = _coefficients(camera)
@@ -67,7 +68,7 @@ def project(camera: Camera, points3d: npt.ArrayLike) -> FloatArray:
 
 
 def check_lens(camera: Camera) -> None:
-    """Raises ValueError for a distortion model that is not known or has another number of
+    """Raises InputError for a distortion model that is not known or has another number of
     coefficients: no face could be placed by it.
     """
     _coefficients(camera)
@@ -79,12 +80,12 @@ def _coefficients(camera: Camera) -> FloatArray | None:
         return None
     known = _COEFFICIENTS.get(camera.distortion_model)
     if known is None:
-        raise ValueError(
+        raise InputError(
             f"unknown distortion model {camera.distortion_model!r} in the camera info: "
             f"use one of {', '.join(_COEFFICIENTS)}, or rectify the image"
         )
     if len(camera.distortion) not in known:
-        raise ValueError(
+        raise InputError(
             f"distortion model {camera.distortion_model!r} has "
             f"{' or '.join(map(str, known))} coefficients, not {len(camera.distortion)}: "
             "correct the camera info"

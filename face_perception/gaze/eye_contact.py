@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from face_perception.errors import InputError
 from face_perception.gaze_target import Elsewhere, LookError, cone, offset, probability
 from face_perception.types import Eyes, FloatArray, Gaze
 
@@ -20,7 +21,7 @@ class EyeContact:
       4 degrees as seen from the eyes.
     - ``elsewhere``: distribution of all other looks.
 
-    Raises ValueError where one is out of range.
+    Raises InputError where one is out of range.
     """
 
     prior: float = 0.5
@@ -29,9 +30,9 @@ class EyeContact:
 
     def __post_init__(self) -> None:
         if not 0 < self.prior < 1:
-            raise ValueError(f"eye contact's prior must be between 0 and 1, not {self.prior}")
+            raise InputError(f"eye contact's prior must be between 0 and 1, not {self.prior}")
         if not 0 < self.radius < math.inf:
-            raise ValueError(f"eye contact's radius must be positive, not {self.radius}")
+            raise InputError(f"eye contact's radius must be positive, not {self.radius}")
 
     def __call__(self, yaw: float, pitch: float, distance: float, error: LookError) -> float:
         """Probability for a gaze that is (``yaw``, ``pitch``) radians off the line to the camera,

@@ -69,7 +69,7 @@ class GeddnetGaze(SteadyGaze):
         """Gazes of the ``faces`` of ``frame``, in their order; once a frame.
 
         ``origin`` and ``confidence`` as of ``GeometricGaze``; directions are NaN where nothing was
-        seen yet. Raises ValueError for an image of another size than its camera's or an unknown
+        seen yet. Raises InputError for an image of another size than its camera's or an unknown
         lens distortion, and inference.ModelError where the network fails.
         """
         refused: dict[str, str] = {}

@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from face_perception import faces
+from face_perception.errors import InputError
 from face_perception.gaze.normalized_camera import eye_points, rotation_to_eyes
 from face_perception.types import Camera, Face, FloatArray, Image
 
@@ -81,7 +82,7 @@ _GRID = np.stack(np.meshgrid(np.linspace(0, 1, 10), np.linspace(0, 1, 10)), axis
 _UNIT_CORNERS = ((0, 0), (1, 0), (0, 1), (1, 1))
 
 
-class NotSeen(ValueError):
+class NotSeen(InputError):
     """A face of which no crops can be made; the message says why."""
 
 
@@ -130,7 +131,7 @@ def normalise(
     The 12 points about the eyes that the published code takes from 68 landmarks are taken from our
     478 (see ``eye_points``), not rounded to pixels. Raises NotSeen for a face that is too far, too
     near or turned to a full profile, and where too much of one of the crops lies outside the image.
-    Raises ValueError for an image of another size than its camera's or an unknown lens distortion.
+    Raises InputError for an image of another size than its camera's or an unknown lens distortion.
     """
     return normalise_points(image, camera, eye_points(face.landmarks), names)
 
@@ -145,7 +146,7 @@ def normalise_points(
     more of the camera's image, while the published code keeps the crop of an earlier frame.
     """
     if image.shape != (camera.height, camera.width, 3) or image.dtype != np.uint8:
-        raise ValueError(
+        raise InputError(
             f"an RGB uint8 image of {camera.width}x{camera.height} is needed, as its camera has, "
             f"not {image.dtype} {list(image.shape)}"
         )

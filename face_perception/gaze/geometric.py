@@ -93,7 +93,7 @@ class GeometricGaze(SteadyGaze):
         ``origin`` is between the centres of the eyeballs. Direction and origin are NaN if nothing
         is known: no pose, or eyes outside the image, and no earlier direction. ``confidence`` in
         [0, 1] is lower for small, closing or disagreeing eyes, a look far to the side and a turned
-        head. It only ranks gazes; it is not a probability. Raises ValueError for an unknown lens
+        head. It only ranks gazes; it is not a probability. Raises InputError for an unknown lens
         distortion.
         """
         level = self.meet(face, stamp)

@@ -70,7 +70,7 @@ def normalised_rotation(camera: Camera, face: Face) -> FloatArray:
 
     The columns are its axes right, down, forward in the optical frame; see ``rotation_to_eyes``.
     The lens distortion is undone. All NaN where the landmarks about the eyes are not finite.
-    Raises ValueError for an unknown lens distortion.
+    Raises InputError for an unknown lens distortion.
     """
     return rotation_to_eyes(faces.normalised(camera, eye_points(face.landmarks)))
 

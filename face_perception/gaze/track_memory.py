@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from face_perception.errors import InputError
 from face_perception.faces import GONE_AFTER
 from face_perception.smoothing import OneEuro
 from face_perception.types import Eyes, Face, FloatArray
@@ -46,7 +47,7 @@ class SteadyGaze:
     - ``max_gap``: seconds between two images of a face after which smoothing starts afresh and no
       direction is held. The state of the eyes is remembered for as long as a face keeps its id.
 
-    Raises ValueError where a setting is out of range.
+    Raises InputError where a setting is out of range.
     """
 
     def __init__(
@@ -70,7 +71,7 @@ class SteadyGaze:
             ("max_gap", max_gap, math.inf),
         ):
             if not 0 <= value <= high:
-                raise ValueError(f"{name} must be in 0 to {high:.3g}, not {value}")
+                raise InputError(f"{name} must be in 0 to {high:.3g}, not {value}")
         OneEuro(min_cutoff, beta)  # refuses what is out of range
         self._blink_level = blink_level
         self._first_blink_level = first_blink_level

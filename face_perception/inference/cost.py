@@ -13,6 +13,8 @@ from typing import Any
 import numpy as np
 import onnx
 
+from face_perception.errors import InputError
+
 _COUNTED = ("Conv", "MatMul", "Gemm")
 
 
@@ -58,7 +60,7 @@ class Cost:
 
 
 def cost(model: bytes, batch: int = 1) -> Cost:
-    """The cost of an ONNX model at a batch size. Raises ValueError where a shape is not known."""
+    """The cost of an ONNX model at a batch size. Raises InputError where a shape is not known."""
     network = onnx.load_from_string(model)
     for value in network.graph.input:
         first = value.type.tensor_type.shape.dim[0]
@@ -134,5 +136,5 @@ def _shape(value: Any) -> list[int]:
 def _size(shapes: dict[str, list[int]], name: str) -> int:
     shape = shapes.get(name)
     if shape is None or 0 in shape:
-        raise ValueError(f"the shape of {name} is not known: its cost cannot be counted")
+        raise InputError(f"the shape of {name} is not known: its cost cannot be counted")
     return math.prod(shape)

@@ -15,6 +15,8 @@ import numpy as np
 import torch
 from torch import nn
 
+from face_perception.errors import InputError
+
 SUFFIXES = (".pth", ".pt", ".pth.tar", ".npz")
 
 # What a checkpoint is, by the name of a tensor in it: the first that is there tells.
@@ -48,7 +50,7 @@ _REFUSED = re.compile(r"GLOBAL (\S+)|Object arrays cannot be loaded")
 _COUNTER = "num_batches_tracked"
 
 
-class CheckpointError(ValueError):
+class CheckpointError(InputError):
     """A checkpoint that cannot be used; the message names the file, what is wrong, and the fix."""
 
 

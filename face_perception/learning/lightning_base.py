@@ -20,6 +20,8 @@ from pytorch_lightning.callbacks import Callback, ModelCheckpoint
 from pytorch_lightning.loggers import TensorBoardLogger
 from torch.utils.data import Sampler
 
+from face_perception.errors import InputError
+
 LAST = "last.ckpt"  # of the last epoch, in a run's folder
 
 # Of glibc's malloc.h.
@@ -34,7 +36,7 @@ class EpochOrder(Sampler[int]):
 
     A module's ``train_dataloader`` makes one with its ``current_epoch``, each epoch anew: Lightning
     takes the first batch before it would tell a sampler the epoch that is resumed. Raises
-    ValueError where there are more devices than indices.
+    InputError where there are more devices than indices.
     """
 
     def __init__(self, count: int, seed: int, epoch: int, trainer: lightning.Trainer) -> None:
@@ -42,7 +44,7 @@ class EpochOrder(Sampler[int]):
         self._first: int = trainer.global_rank
         self._devices: int = trainer.world_size
         if not len(self):
-            raise ValueError(f"{count} samples or steps are too few for {self._devices} devices")
+            raise InputError(f"{count} samples or steps are too few for {self._devices} devices")
 
     def __len__(self) -> int:
         return self._count // self._devices
@@ -80,7 +82,7 @@ def keep_freed_memory() -> None:
 
 
 def network_weights(checkpoint: Path) -> dict[str, torch.Tensor]:
-    """Those of the module's ``network``, on the CPU. Raises FileNotFoundError, and ValueError where
+    """Those of the module's ``network``, on the CPU. Raises FileNotFoundError, and InputError where
     the file is damaged or of something else.
     """
     return _weights(_read(checkpoint))
@@ -105,11 +107,11 @@ def _read(checkpoint: Path) -> dict[str, Any]:
     try:
         found: dict[str, Any] = torch.load(checkpoint, map_location="cpu", weights_only=True)
         if {"state_dict", "epoch"} - found.keys():
-            raise ValueError("not of Lightning")
+            raise InputError("not of Lightning")
     except OSError:
         raise
     except Exception as error:  # torch raises many kinds for a damaged file
-        raise ValueError(
+        raise InputError(
             f"{checkpoint} is damaged or no checkpoint of `train` ({type(error).__name__}): train "
             "again into another folder"
         ) from error
@@ -141,14 +143,14 @@ def fit(
     With ``out`` there are a checkpoint of the last epoch (``last.ckpt``) and TensorBoard's log. On
     all GPUs of this computer (each has its part of an epoch; a process each, which ends with the
     call) or the CPU, a progress bar on a terminal; ``quiet``: neither. ``devices`` and
-    ``accelerator`` are Lightning's. Raises ValueError where there is nothing to resume, or a run
+    ``accelerator`` are Lightning's. Raises InputError where there is nothing to resume, or a run
     would be overwritten.
     """
     last = out / LAST if out else None
     if resume and (last is None or not last.exists()):
-        raise ValueError(f"{last or 'no folder'}: no run to resume, train without --resume")
+        raise InputError(f"{last or 'no folder'}: no run to resume, train without --resume")
     if not resume and last is not None and last.exists():
-        raise ValueError(f"{last} is of an earlier run: --resume, or choose another --out")
+        raise InputError(f"{last} is of an earlier run: --resume, or choose another --out")
     if last is not None and resume:
         network_weights(last)  # refuses what is damaged, which Lightning would raise as it comes
     callbacks: list[Callback] = [_Chance(seed)]

@@ -10,6 +10,8 @@ from collections.abc import Iterator, Mapping, Sequence
 import torch
 from torch import nn
 
+from face_perception.errors import InputError
+
 # What ONNX Runtime 1.17 and TensorRT 8.6 and later all parse.
 OPSET = 17
 
@@ -44,11 +46,11 @@ def to_onnx(
     left as they were.
 
     The exporter is the TorchScript one: it needs no onnxscript, and its graph is what both
-    runtimes were tested with. Raises ValueError where names and tensors do not fit together, and
+    runtimes were tested with. Raises InputError where names and tensors do not fit together, and
     what torch raises for an operation that ONNX does not have.
     """
     if len(example_inputs) != len(input_names):
-        raise ValueError(
+        raise InputError(
             f"{len(example_inputs)} example inputs, but {len(input_names)} input names: "
             f"{', '.join(input_names)}"
         )

@@ -10,6 +10,7 @@ from typing import Any, TypeVar, get_type_hints
 import yaml
 
 from face_perception import paths
+from face_perception.errors import InputError
 
 SCHEDULES = ("one_cycle", "staircase")
 _Recipe = TypeVar("_Recipe")
@@ -21,7 +22,7 @@ class GazeRecipe:
 
     ``people`` and ``images`` of each are drawn where there is no data set. ``schedule`` is
     ``one_cycle``, or ``staircase`` as published, for a trunk that is trained already. ``beta2`` is
-    Adam's. Raises ValueError for a value that is out of range.
+    Adam's. Raises InputError for a value that is out of range.
     """
 
     task: str = "geddnet"
@@ -41,29 +42,29 @@ class GazeRecipe:
 
     def __post_init__(self) -> None:
         if self.task != "geddnet":
-            raise ValueError(f"task {self.task!r} is not known here: geddnet")
+            raise InputError(f"task {self.task!r} is not known here: geddnet")
         if self.schedule not in SCHEDULES:
-            raise ValueError(f"schedule {self.schedule!r} is not known: {' or '.join(SCHEDULES)}")
+            raise InputError(f"schedule {self.schedule!r} is not known: {' or '.join(SCHEDULES)}")
         for name, least in (("epochs", 1), ("batch", 1), ("people", 3), ("images", 1)):
             if getattr(self, name) < least:
-                raise ValueError(f"{name} must be at least {least}, not {getattr(self, name)}")
+                raise InputError(f"{name} must be at least {least}, not {getattr(self, name)}")
         if (
             not self.rate > 0
             or not 0 < self.width <= 1
             or not (0 <= self.dropout < 1 and 0 <= self.momentum < 1 and 0 <= self.beta2 < 1)
         ):
-            raise ValueError(
+            raise InputError(
                 "rate must be positive, width in (0, 1], dropout, momentum and beta2 in [0, 1)"
             )
 
 
 def recipe_file(name: str) -> Path:
-    """Of a recipe of the package, or the file itself. Raises ValueError for neither."""
+    """Of a recipe of the package, or the file itself. Raises InputError for neither."""
     if name.endswith(".yaml"):
         return Path(name)
     recipes = {file.stem: file for file in sorted(paths.resource("config/training").glob("*.yaml"))}
     if name not in recipes:
-        raise ValueError(
+        raise InputError(
             f"there is no recipe {name!r}: use one of {', '.join(recipes)}, or a YAML file of yours"
         )
     return recipes[name]
@@ -78,27 +79,27 @@ def task_of(file: Path) -> str:
 def read_settings(kind: type[_Recipe], file: Path) -> _Recipe:
     """A recipe's dataclass of its YAML file.
 
-    Raises ValueError naming the file, and what is unknown, missing, of another type or out of
+    Raises InputError naming the file, and what is unknown, missing, of another type or out of
     range (as ``kind`` itself says).
     """
     found = _yaml(file)
     fields = {field.name: field for field in dataclasses.fields(kind)}  # type: ignore[arg-type]
     types = get_type_hints(kind)
     if not isinstance(found, dict):
-        raise ValueError(f"{file}: settings were expected: {', '.join(fields)}")
+        raise InputError(f"{file}: settings were expected: {', '.join(fields)}")
     for key, value in found.items():
         if key not in fields:
-            raise ValueError(f"{file}: {key} is no setting; there are {', '.join(fields)}")
+            raise InputError(f"{file}: {key} is no setting; there are {', '.join(fields)}")
         whole = types[key] is float and type(value) is int
         if type(value) is not types[key] and not whole:
-            raise ValueError(f"{file}: {key} is {value!r}, a {types[key].__name__} was expected")
+            raise InputError(f"{file}: {key} is {value!r}, a {types[key].__name__} was expected")
     for key, field in fields.items():
         if key not in found and field.default is dataclasses.MISSING:
-            raise ValueError(f"{file}: {key} is missing, a {types[key].__name__} was expected")
+            raise InputError(f"{file}: {key} is missing, a {types[key].__name__} was expected")
     try:
         return kind(**found)
     except ValueError as error:
-        raise ValueError(f"{file}: {error}") from error
+        raise InputError(f"{file}: {error}") from error
 
 
 def read_recipe(name: str) -> GazeRecipe:
@@ -110,6 +111,6 @@ def _yaml(file: Path) -> Any:
     try:
         return yaml.safe_load(file.read_text(encoding="utf-8"))
     except OSError as error:
-        raise ValueError(f"recipe {file} cannot be read: {error.strerror}") from error
+        raise InputError(f"recipe {file} cannot be read: {error.strerror}") from error
     except (UnicodeDecodeError, yaml.YAMLError) as error:
-        raise ValueError(f"{file} cannot be read: {error}") from error
+        raise InputError(f"{file} cannot be read: {error}") from error

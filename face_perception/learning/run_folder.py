@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 
 import yaml
 
+from face_perception.errors import InputError
 from face_perception.files import check_writable, write_whole
 from face_perception.learning.data.dataset import Dataset
 from face_perception.learning.recipe import read_settings
@@ -22,28 +23,28 @@ DRAWN = "data"  # folder of the people that were drawn for a run
 def settings(kind: type[_Recipe], file: Path, out: Path, *first: str, resume: bool) -> _Recipe:
     """The recipe to train by: of ``file``, or with ``resume`` that of the run in ``out``.
 
-    ``first`` are files of which a run has one from its first epoch on. Raises ValueError where
+    ``first`` are files of which a run has one from its first epoch on. Raises InputError where
     there is no run to resume, one would be overwritten, or ``out`` cannot be written, before
     anything is worked on; as ``read_settings`` for the rest.
     """
     if resume and not (out / SETTINGS).exists():
-        raise ValueError(f"{out / SETTINGS} is missing: no run to resume, train without --resume")
+        raise InputError(f"{out / SETTINGS} is missing: no run to resume, train without --resume")
     if not resume and any((out / name).exists() for name in first):
-        raise ValueError(f"{out} has an earlier run: --resume, or choose another --out")
+        raise InputError(f"{out} has an earlier run: --resume, or choose another --out")
     recipe = read_settings(kind, out / SETTINGS if resume else file)
     try:
         check_writable(out / SETTINGS)
     except OSError as error:
-        raise ValueError(
+        raise InputError(
             f"{out} cannot be a run's folder ({error.strerror}): choose another --out"
         ) from error
     return recipe
 
 
 def data_of(out: Path) -> Path:
-    """The data set that the run in ``out`` was trained on. Raises ValueError where none is told."""
+    """The data set that the run in ``out`` was trained on. Raises InputError where none is told."""
     if not (out / DATA).exists():
-        raise ValueError(f"{out / DATA} is missing: give --data")
+        raise InputError(f"{out / DATA} is missing: give --data")
     return Path((out / DATA).read_text(encoding="utf-8"))
 
 
@@ -51,7 +52,7 @@ def data_for(out: Path, data: Path | None, resume: bool, *drawn: str) -> Path | 
     """The data set of a run that begins or, with ``resume``, goes on: None to draw one.
 
     Without ``resume`` what an earlier try drew (``drawn``, folders in ``out``) is removed: it had
-    no epoch, and may be of other settings. Raises ValueError for another data set than the run's.
+    no epoch, and may be of other settings. Raises InputError for another data set than the run's.
     """
     if not resume:
         for name in drawn if (out / SETTINGS).exists() else ():
@@ -60,7 +61,7 @@ def data_for(out: Path, data: Path | None, resume: bool, *drawn: str) -> Path | 
         return data
     own = data_of(out)
     if data is not None and data.resolve() != own.resolve():
-        raise ValueError(f"the run in {out} is of {own}, not of {data}: resume it without --data")
+        raise InputError(f"the run in {out} is of {own}, not of {data}: resume it without --data")
     return own
 
 

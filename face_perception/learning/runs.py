@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from face_perception.errors import InputError
 from face_perception.inference import Made
 from face_perception.learning import run_folder
 from face_perception.learning.data import dataset
@@ -34,19 +35,19 @@ def train(
     """Trains, evaluates on the part ``test``, and returns the model.
 
     Without ``data`` people are drawn, into ``out/data``. With ``resume`` the settings and data are
-    those of the run. Raises ValueError naming what is wrong with recipe, data or folder.
+    those of the run. Raises InputError naming what is wrong with recipe, data or folder.
     """
     file = recipe_file(recipe_name)
     task = task_of(out / run_folder.SETTINGS if resume else file)
     if task and task not in TASKS:
-        raise ValueError(f"{file}: task {task!r} is not known: {', '.join(TASKS)}")
+        raise InputError(f"{file}: task {task!r} is not known: {', '.join(TASKS)}")
     other = _OTHERS.get(task)
     if other is not None:
         of_other: Made = other.train(file, data, out, resume=resume, name=name, report=report)
         return of_other
     recipe = run_folder.settings(GazeRecipe, file, out, LAST, resume=resume)
     if not recipe.dilated:
-        raise ValueError(
+        raise InputError(
             "dilated: false makes no model for the gaze node: set it true; "
             "`face-perception claims` compares the two"
         )
@@ -77,14 +78,14 @@ def evaluate(
     out: Path, data: Path | None, split: str | None, report: Callable[[str], None]
 ) -> dict[str, float]:
     """Measures a run's network, on ``test`` where no ``split`` is told; of a run that has not all
-    its epochs that is reported. Raises ValueError where there is no run, or no such data.
+    its epochs that is reported. Raises InputError where there is no run, or no such data.
     """
     other = _OTHERS.get(task_of(out / run_folder.SETTINGS))
     if other is not None:
         found: dict[str, float] = other.evaluate(out, data, split, report)
         return found
     if not (out / LAST).exists() or not (out / run_folder.SETTINGS).exists():
-        raise ValueError(f"{out} has no {run_folder.SETTINGS} and {LAST}: give what `train` wrote")
+        raise InputError(f"{out} has no {run_folder.SETTINGS} and {LAST}: give what `train` wrote")
     recipe = read_recipe(str(out / run_folder.SETTINGS))
     data = data or run_folder.data_of(out)
     whole = dataset.read(data, geddnet_recipe.NEEDS)

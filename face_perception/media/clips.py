@@ -13,6 +13,7 @@ import cv2
 import numpy as np
 import yaml
 
+from face_perception.errors import InputError
 from face_perception.types import Camera, Frame, Image
 
 _JPEG = b"\xff\xd8\xff"
@@ -28,7 +29,7 @@ class Clip:
     where it does not say; ``rate`` is in frames a second. A video's stamps are its own, from zero;
     its rotation and a picture's EXIF orientation are applied. ``camera`` is that of all frames; by
     default one is assumed for their size. Raises OSError where the file cannot be read and
-    ValueError, naming it, where it is no picture or video, is empty or damaged, or has another size
+    InputError, naming it, where it is no picture or video, is empty or damaged, or has another size
     than ``camera``.
     """
 
@@ -37,11 +38,11 @@ class Clip:
         self._camera = camera
         self._capture: cv2.VideoCapture | None = None
         if self.path.is_dir():
-            raise ValueError(f"{path} is a directory: give a picture or a video")
+            raise InputError(f"{path} is a directory: give a picture or a video")
         with open(self.path, "rb") as file:
             start = file.read(64)
         if not start:
-            raise ValueError(f"{path} is empty: copy or record it again")
+            raise InputError(f"{path} is empty: copy or record it again")
         picture = self._picture(start)
         self.still = picture is not None
         self.count, self.rate = 1, 0.0
@@ -85,15 +86,15 @@ class Clip:
         if start.startswith((_JPEG, _PNG)):
             data = self.path.read_bytes()
             if not (jpeg_complete(data) if start.startswith(_JPEG) else b"IEND" in data):
-                raise ValueError(f"{self.path} is truncated: copy it again")
+                raise InputError(f"{self.path} is truncated: copy it again")
         try:
             image = cv2.imread(str(self.path), cv2.IMREAD_COLOR)
         except cv2.error as error:
-            raise ValueError(f"{self.path} is more than OpenCV reads: {error.err}") from error
+            raise InputError(f"{self.path} is more than OpenCV reads: {error.err}") from error
         if image is not None:
             return np.asarray(cv2.cvtColor(image, cv2.COLOR_BGR2RGB))
         if start.startswith((_JPEG, _PNG)):
-            raise ValueError(
+            raise InputError(
                 f"{self.path} is damaged: it looks like a picture, but does not decode"
             )
         return None
@@ -101,7 +102,7 @@ class Clip:
     def _open_video(self) -> Image:
         self._capture = cv2.VideoCapture(str(self.path))
         if not self._capture.isOpened():
-            raise ValueError(
+            raise InputError(
                 f"{self.path} is neither a picture nor a video that OpenCV can read: convert it, "
                 "e.g. to JPEG or MP4"
             )
@@ -111,7 +112,7 @@ class Clip:
         self.count = max(int(self._capture.get(cv2.CAP_PROP_FRAME_COUNT)), 0)
         image = self._read()
         if image is None:
-            raise ValueError(
+            raise InputError(
                 f"{self.path} has no frame that can be decoded: convert or copy it again"
             )
         return image
@@ -130,7 +131,7 @@ class Clip:
         height, width = image.shape[:2]
         camera = self._camera
         if camera is not None and (camera.width, camera.height) != (width, height):
-            raise ValueError(
+            raise InputError(
                 f"{self.path} is {width}x{height}, but the camera was calibrated for "
                 f"{camera.width}x{camera.height}: use the calibration of this size"
             )
@@ -145,14 +146,14 @@ def device_number(source: str) -> int | None:
 class Device:
     """A camera of the computer, as an iterator of its images.
 
-    Raises ValueError where it cannot be opened, OSError when it gives no more.
+    Raises InputError where it cannot be opened, OSError when it gives no more.
     """
 
     def __init__(self, number: int, width: int, height: int) -> None:
         self._name = f"/dev/video{number}"
         self._capture = cv2.VideoCapture(number)
         if not self._capture.isOpened():
-            raise ValueError(
+            raise InputError(
                 f"camera {self._name} cannot be opened: is it plugged in, free, and are you in the "
                 "group `video`?"
             )
@@ -176,7 +177,7 @@ class Device:
 class Drawing:
     """Writes frames to a picture or a video file that appears, whole, when it is closed.
 
-    Raises ValueError for a suffix that does not fit ``clip``, OSError where the folder cannot be
+    Raises InputError for a suffix that does not fit ``clip``, OSError where the folder cannot be
     written.
     """
 
@@ -186,7 +187,7 @@ class Drawing:
         wanted = _PICTURE_SUFFIXES if clip.still else tuple(_VIDEO_SUFFIXES)
         if self._suffix not in wanted:
             kind = "picture" if clip.still else "video"
-            raise ValueError(
+            raise InputError(
                 f"{path}: the annotated file of a {kind} must end in {', '.join(wanted)}"
             )
         refuse_overwriting(self.path, clip)
@@ -202,12 +203,12 @@ class Drawing:
         self._count = 0
 
     def write(self, image: Image) -> None:
-        """Appends one RGB image. Raises ValueError where it cannot be encoded."""
+        """Appends one RGB image. Raises InputError where it cannot be encoded."""
         pixels = cv2.cvtColor(image, cv2.COLOR_RGB2BGR)
         if self._suffix in _PICTURE_SUFFIXES:
             ok, data = cv2.imencode(self._suffix, pixels)
             if not ok:
-                raise ValueError(f"{self.path}: OpenCV cannot encode {self._suffix}")
+                raise InputError(f"{self.path}: OpenCV cannot encode {self._suffix}")
             self._part.write_bytes(data.tobytes())
         else:
             self._append(pixels)
@@ -220,7 +221,7 @@ class Drawing:
             codec = cv2.VideoWriter.fourcc(*_VIDEO_SUFFIXES[self._suffix])
             self._video = cv2.VideoWriter(str(self._part), codec, self._rate, self._size)
             if not self._video.isOpened():
-                raise ValueError(
+                raise InputError(
                     f"{self.path}: this OpenCV cannot write {self._suffix} videos of "
                     f"{self._size[0]}x{self._size[1]}: try another suffix"
                 )
@@ -251,15 +252,15 @@ class Drawing:
 
 
 def refuse_overwriting(path: Path, clip: Clip) -> None:
-    """Raises ValueError where ``path`` is the very file that ``clip`` reads."""
+    """Raises InputError where ``path`` is the very file that ``clip`` reads."""
     if path.exists() and path.samefile(clip.path):
-        raise ValueError(f"{path} is the input: give the output another name")
+        raise InputError(f"{path} is the input: give the output another name")
 
 
 def load_camera(path: str | os.PathLike[str]) -> Camera:
     """The camera of a YAML file as ROS's camera_calibration writes it.
 
-    Raises OSError where it cannot be read, ValueError naming it and what is wrong with it.
+    Raises OSError where it cannot be read, InputError naming it and what is wrong with it.
     """
     try:
         stream = open(path, encoding="utf-8")  # noqa: SIM115 (closed below)
@@ -272,10 +273,10 @@ def load_camera(path: str | os.PathLike[str]) -> Camera:
         try:
             data = yaml.safe_load(stream)
             if not isinstance(data, dict):
-                raise ValueError("camera_matrix, image_width and more were expected")
+                raise InputError("camera_matrix, image_width and more were expected")
             k = [float(v) for v in data["camera_matrix"]["data"]]
             if len(k) != 9:
-                raise ValueError(f"camera_matrix has {len(k)} numbers, not 9")
+                raise InputError(f"camera_matrix has {len(k)} numbers, not 9")
             return Camera(
                 width=int(data["image_width"]),
                 height=int(data["image_height"]),
@@ -289,10 +290,10 @@ def load_camera(path: str | os.PathLike[str]) -> Camera:
                 distortion_model=str(data.get("distortion_model", "")),
             )
         except KeyError as error:
-            raise ValueError(f"{path} is no camera calibration: {error} is missing") from error
+            raise InputError(f"{path} is no camera calibration: {error} is missing") from error
         except (TypeError, AttributeError, ValueError, yaml.YAMLError) as error:
             reason = " ".join(str(error).split())
-            raise ValueError(f"{path} is no valid camera calibration: {reason}") from error
+            raise InputError(f"{path} is no valid camera calibration: {reason}") from error
 
 
 # What ends a run of compressed JPEG data: any marker but a restart (D0 to D7); FF 00 is data.

@@ -11,12 +11,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from face_perception.errors import FacePerceptionError
 from face_perception.types import Image
 
 _TICKS = 90_000  # of a video stamp, a second
 
 
-class FilmError(RuntimeError):
+class FilmError(FacePerceptionError, RuntimeError):
     """A film that cannot be written; the text says why, and the fix."""
 
 

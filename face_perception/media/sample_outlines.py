@@ -11,6 +11,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from face_perception.errors import InputError
 from face_perception.types import Image
 
 
@@ -61,12 +62,12 @@ PORTRAITS = {
 def cut_out(name: str, photo: Image) -> npt.NDArray[np.uint8]:
     """The person alone: uint8 [H, W, 4], RGB multiplied by the opacity that is the fourth channel.
 
-    The edge is feathered, and the lower end of the photograph fades out. Raises ValueError where
+    The edge is feathered, and the lower end of the photograph fades out. Raises InputError where
     ``photo`` is not the known picture's RGB image.
     """
     portrait = PORTRAITS[name]
     if photo.shape != (portrait.height, portrait.width, 3) or photo.dtype != np.uint8:
-        raise ValueError(
+        raise InputError(
             f"sample photograph {name}: expected uint8 RGB [{portrait.height}, {portrait.width}, "
             f"3], not {photo.dtype} {list(photo.shape)}: face-perception models fetch"
         )

@@ -15,6 +15,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from face_perception.errors import InputError
 from face_perception.geometry import smoothstep
 from face_perception.media.sample_outlines import PORTRAITS, Portrait, cut_out
 from face_perception.types import Image
@@ -88,18 +89,18 @@ class Sighting:
 class SampleScene:
     """A loop of ``LOOP`` seconds, the same for the same time.
 
-    ``photos`` are the RGB photographs named in ``PHOTOS``. Raises ValueError for another picture, a
+    ``photos`` are the RGB photographs named in ``PHOTOS``. Raises InputError for another picture, a
     missing one, or an image size that is not positive.
     """
 
     def __init__(self, photos: Mapping[str, Image], width: int = 640, height: int = 480) -> None:
         missing = [name for name in PHOTOS if name not in photos]
         if missing:
-            raise ValueError(
+            raise InputError(
                 f"sample photographs missing: {', '.join(missing)}: face-perception models fetch"
             )
         if width < 1 or height < 1:
-            raise ValueError(f"sample image size must be positive, not {width}x{height}")
+            raise InputError(f"sample image size must be positive, not {width}x{height}")
         self.width = width
         self.height = height
         self._background = _room(width, height)

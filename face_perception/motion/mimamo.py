@@ -13,6 +13,7 @@ from typing import Any, Generic, NamedTuple, TypeVar
 
 import numpy as np
 
+from face_perception.errors import InputError
 from face_perception.motion.mimamo_networks import OUTPUT, STREAMS, Networks
 from face_perception.motion.network_images import appearance_images, gray_images
 from face_perception.motion.phase import HALF, Phase, differences, phases
@@ -114,7 +115,7 @@ class Mimamo(Generic[T]):
     - ``one_sided``: unwrap as published, see ``differences``.
 
     Images of other rates are repeated or left out, see ``Clock``; estimates are about images only.
-    Raises ValueError where a setting is out of range.
+    Raises InputError where a setting is out of range.
     """
 
     def __init__(
@@ -129,13 +130,13 @@ class Mimamo(Generic[T]):
     ) -> None:
         self._over_time = networks.over_time
         if appearance_every < 0:
-            raise ValueError(f"appearance_every must not be negative, not {appearance_every}")
+            raise InputError(f"appearance_every must not be negative, not {appearance_every}")
         window = window or networks.window
         if window < 1:
-            raise ValueError(f"window must not be negative, not {window}")
+            raise InputError(f"window must not be negative, not {window}")
         most = HALF + window - 1 if self._over_time else HALF
         if not 0 <= look_ahead <= most:
-            raise ValueError(
+            raise InputError(
                 f"look_ahead must be from 0 to {most} with {networks.name}, not {look_ahead}"
             )
         self._networks = networks
@@ -166,11 +167,11 @@ class Mimamo(Generic[T]):
 
         A face that is not among ``crops`` is forgotten, a stamp that goes back or a gap forgets
         all; what a look-ahead has kept of their last images is then said as by ``finish``, with
-        what others say of the same images. Raises ValueError for a patch that is not RGB uint8
+        what others say of the same images. Raises InputError for a patch that is not RGB uint8
         [160, 160, 3], or two of a face.
         """
         if len({crop.face_id for crop in crops}) < len(crops):
-            raise ValueError("an image has two patches of the same face")
+            raise InputError("an image has two patches of the same face")
         grays = gray_images(crops) if crops else None
         tick = self._clock.tick(stamp)
         known = []

@@ -8,6 +8,7 @@ import numpy as np
 from PIL import Image
 
 from face_perception import faces
+from face_perception.errors import InputError
 from face_perception.motion.pyramid import SIDE
 from face_perception.types import FaceCrop, FloatArray
 from face_perception.types import Image as Pixels
@@ -24,7 +25,7 @@ def gray_image(aligned: Pixels) -> FloatArray:
 
 
 def gray_images(crops: Sequence[FaceCrop]) -> FloatArray:
-    """[N, 48, 48] of face patches. Raises ValueError for those that are none."""
+    """[N, 48, 48] of face patches. Raises InputError for those that are none."""
     return np.stack([gray_image(faces.aligned_face(crop)) for crop in crops])
 
 
@@ -36,14 +37,14 @@ def appearance_image(aligned: Pixels) -> FloatArray:
 
 
 def appearance_images(crops: Sequence[FaceCrop]) -> FloatArray:
-    """[N, 3, 224, 224] of face patches. Raises ValueError for those that are none."""
+    """[N, 3, 224, 224] of face patches. Raises InputError for those that are none."""
     return np.stack([appearance_image(faces.aligned_face(crop)) for crop in crops])
 
 
 def _picture(aligned: Pixels) -> Image.Image:
     side = faces.ALIGNED_SIDE
     if aligned.shape != (side, side, 3) or aligned.dtype != np.uint8:
-        raise ValueError(
+        raise InputError(
             f"an aligned face must be RGB uint8 [{side}, {side}, 3], not {aligned.dtype} "
             f"{list(aligned.shape)}: make it with faces.aligned_face"
         )

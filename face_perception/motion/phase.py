@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from face_perception.errors import InputError
 from face_perception.motion.pyramid import BANDS, LEVELS, coefficients
 from face_perception.types import FloatArray
 
@@ -42,7 +43,7 @@ Phase = tuple[_LevelPhase, ...]
 
 
 def phases(images: FloatArray) -> list[Phase]:
-    """What windows need of each gray image [N, 48, 48], 0 to 1. Raises ValueError for others."""
+    """What windows need of each gray image [N, 48, 48], 0 to 1. Raises InputError for others."""
     levels = coefficients(images)
     measured = [_level_phases(bands, blur) for bands, blur in zip(levels, _BLURS, strict=True)]
     return list(zip(*measured, strict=True))
@@ -54,10 +55,10 @@ def differences(window: Sequence[Phase], *, one_sided: bool = True) -> tuple[Flo
     Channels: the first band's 12 differences, then the second's. Each is less its mean over the
     image, so that a turn of the whole phase does not count, and within 5 pi. The published
     unwrapping corrects only jumps above pi; without ``one_sided`` also those below -pi, which
-    trained weights have not seen. Raises ValueError where there are not 13 images.
+    trained weights have not seen. Raises InputError where there are not 13 images.
     """
     if len(window) != WINDOW:
-        raise ValueError(f"a window has {WINDOW} images, not {len(window)}")
+        raise InputError(f"a window has {WINDOW} images, not {len(window)}")
     return tuple(
         _level_differences(level, blur, one_sided)
         for level, blur in zip(zip(*window, strict=True), _BLURS, strict=True)

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from face_perception.errors import InputError
 from face_perception.types import FloatArray
 
 SIDE = 48
@@ -27,11 +28,11 @@ def coefficients(images: FloatArray) -> tuple[Complex, Complex]:
 
     The first is of the frequencies up to the finest, the second an octave below. In each, the first
     band sees change along x, the second along y. The result of an image does not depend on which
-    others come with it. Raises ValueError for another shape.
+    others come with it. Raises InputError for another shape.
     """
     images = np.asarray(images, np.float32)
     if images.ndim != 3 or images.shape[1:] != (SIDE, SIDE):
-        raise ValueError(
+        raise InputError(
             f"gray images must be [N, {SIDE}, {SIDE}], not {list(images.shape)}: "
             "make them with motion.gray_image"
         )

@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+from face_perception.errors import InputError
+
 _EARLY = 0.4  # of a period before a tick an image may be; not half, which is where 60 Hz has its
 # The clock follows an image that is near its tick by this share of the distance. One that is
 # farther comes at another rate, to which it must not yield.
@@ -26,13 +28,13 @@ class Clock:
 
     The clock begins at the first image and follows the images slowly, so that a camera of 29.97 Hz
     loses none and repeats none. ``max_gap``: seconds between two images after which it begins
-    anew; it also does where a stamp goes back. Raises ValueError where a setting is not positive.
+    anew; it also does where a stamp goes back. Raises InputError where a setting is not positive.
     """
 
     def __init__(self, rate: float = 30.0, max_gap: float = 0.25) -> None:
         for name, value in (("rate", rate), ("max_gap", max_gap)):
             if not 0 < value < math.inf:
-                raise ValueError(f"{name} must be positive, not {value}")
+                raise InputError(f"{name} must be positive, not {value}")
         self._period = 1 / rate
         self._max_gap = max_gap
         self.reset()

@@ -17,6 +17,7 @@ import numpy.typing as npt
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
 from face_perception import inference
+from face_perception.errors import InputError
 from face_perception.media import PHOTOS, Clip, Device, SampleScene, device_number, load_camera
 from face_perception.ros import images, messages
 from face_perception.ros.driver import PerceptionNode
@@ -108,7 +109,7 @@ class CameraNode(PerceptionNode[CameraParameters]):
             return Device(device, values.width, values.height), values.rate
         path = os.path.expanduser(values.source)
         if not os.path.exists(path):
-            raise ValueError(
+            raise InputError(
                 f"source {values.source}: there is no such file or device; use `sample`, "
                 "/dev/video0, or the path of a video or picture"
             )

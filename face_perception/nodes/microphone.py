@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from face_perception import msg
 from face_perception.avatar import NoLoudspeaker, device_of, import_sounddevice, look_again
+from face_perception.errors import InputError
 from face_perception.ros import messages
 from face_perception.ros.driver import PerceptionNode
 from face_perception.ros.parameters import parameter
@@ -83,7 +84,7 @@ class MicrophoneNode(PerceptionNode[MicrophoneParameters]):
         try:
             sounddevice = import_sounddevice("read a microphone")
         except NoLoudspeaker as error:
-            raise ValueError(f"{error}; or give a wav file as source") from error
+            raise InputError(f"{error}; or give a wav file as source") from error
         try:
             return sounddevice.InputStream(
                 samplerate=values.rate,
@@ -95,7 +96,7 @@ class MicrophoneNode(PerceptionNode[MicrophoneParameters]):
             )
         except (sounddevice.PortAudioError, ValueError) as error:
             look_again()  # for the next try
-            raise ValueError(
+            raise InputError(
                 f"the microphone {values.source or '(default)'} cannot be opened with "
                 f"{values.channels} channels at {values.rate} Hz: {error}; `python3 -m "
                 "sounddevice` lists the devices, or give a wav file as source"
@@ -120,7 +121,7 @@ class MicrophoneNode(PerceptionNode[MicrophoneParameters]):
                     while stream.active and time.monotonic() - self._last < _STALLED:
                         if self._stop.wait(0.1):
                             return
-                raise ValueError("the microphone gives no more audio: is it plugged in?")
+                raise InputError("the microphone gives no more audio: is it plugged in?")
             except Exception as error:
                 self._problem = f"{error}; trying to open it again"
                 self.complain(self._problem)

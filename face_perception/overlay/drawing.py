@@ -9,6 +9,7 @@ from typing import Protocol, TypeVar
 import numpy as np
 
 from face_perception import faces as mesh
+from face_perception.errors import InputError
 from face_perception.overlay.panel import draw_panel
 from face_perception.overlay.primitives import (
     AT_ROBOT,
@@ -85,11 +86,11 @@ def draw(
     Results are matched to ``faces`` by their face id. Of a face, action units may be of several
     sources, and so may valence and arousal, which have a dial each, named by its source. Green
     corners: looks at the robot; amber corners: perhaps, by the head pose alone. Axes: x (red) out
-    of the face, y green, z (blue) up. ``note`` is a line along the bottom. Raises ValueError for
+    of the face, y green, z (blue) up. ``note`` is a line along the bottom. Raises InputError for
     another kind of image.
     """
     if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8 or not image.size:
-        raise ValueError(
+        raise InputError(
             f"overlay needs an RGB uint8 image [H, W, 3], not {image.dtype} {list(image.shape)}"
         )
     pen = Pen(np.array(image, order="C"))

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from face_perception.errors import InputError
 from face_perception.gaze import EstimatorPrior
 from face_perception.people.robust_statistics import Centre, centre, repetition, two_places
 from face_perception.types import FloatArray
@@ -19,7 +20,7 @@ _MIN_FOR_TWO = 12  # samples of a target that a test for two places needs
 _IMPLAUSIBLE = 4.5  # standard deviations of the differences between people
 
 
-class CalibrationRefused(ValueError):
+class CalibrationRefused(InputError):
     """The samples are not good enough for a calibration; the message says why and what to do."""
 
 

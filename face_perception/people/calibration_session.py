@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from face_perception.errors import InputError, UnknownNameError
 from face_perception.gaze import (
     NETWORK_PRIOR,
     EstimatorPrior,
@@ -64,10 +65,10 @@ def camera_target() -> CalibrationTarget:
 
 
 def point_target(point: Sequence[float]) -> CalibrationTarget:
-    """A point in the optical frame, metres. Raises ValueError where it is no finite point."""
+    """A point in the optical frame, metres. Raises InputError where it is no finite point."""
     at = np.array(point, np.float64)
     if at.shape != (3,) or not np.isfinite(at).all():
-        raise ValueError(f"a target must be three finite metres, not {list(point)}")
+        raise InputError(f"a target must be three finite metres, not {list(point)}")
     x, y, z = at
     return CalibrationTarget(f"the point ({x:.2f}, {y:.2f}, {z:.2f})", lambda eyes: at)
 
@@ -78,12 +79,12 @@ def proposed_targets(count: int, distance: float = 1.0) -> list[CalibrationTarge
     The marks are in the plane of the lens, 15 degrees to the sides and 10 up and down as seen by
     the person. On 56 people (bands of Columbia Gaze in two donor faces) the mean error of the
     geometric gaze is 6.8 degrees without calibration, 5.4 after the lens alone, and 3.4 after five
-    targets. Raises ValueError for a count other than 1 or 5.
+    targets. Raises InputError for a count other than 1 or 5.
     """
     if count not in (1, 5):
-        raise ValueError(f"targets are proposed in sets of 1 or 5, not {count}")
+        raise InputError(f"targets are proposed in sets of 1 or 5, not {count}")
     if not 0 < distance < math.inf:
-        raise ValueError(f"distance must be positive metres, not {distance}")
+        raise InputError(f"distance must be positive metres, not {distance}")
     across, up = distance * math.tan(_ACROSS), distance * math.tan(_UP)
     marks = [(-across, -up), (across, -up), (across, up), (-across, up)] if count == 5 else []
     return [camera_target(), *(_mark(x, y) for x, y in marks)]
@@ -102,7 +103,7 @@ def face_target(face_id: str) -> CalibrationTarget:
 
     def locate(eyes: Mapping[str, FloatArray]) -> FloatArray:
         if face_id not in eyes:
-            raise LookupError(f"{face_id} is not seen; seen: {', '.join(eyes) or 'nobody'}")
+            raise UnknownNameError(f"{face_id} is not seen; seen: {', '.join(eyes) or 'nobody'}")
         return eyes[face_id]
 
     return CalibrationTarget(face_id, locate)
@@ -144,7 +145,7 @@ class Collection:
     or nodded by as much. No two samples are nearer in time than ``interval`` seconds: a camera's
     next image says little that is new, the less so where gaze is smoothed.
 
-    Raises ValueError where a value is out of range.
+    Raises InputError where a value is out of range.
     """
 
     def __init__(
@@ -158,17 +159,17 @@ class Collection:
         interval: float = 0.1,
     ) -> None:
         if not face_id:
-            raise ValueError("face_id is empty: name one of the faces of the topic `faces`")
+            raise InputError("face_id is empty: name one of the faces of the topic `faces`")
         if not 0 <= samples <= _MAX_SAMPLES:
-            raise ValueError(f"samples per target must be 0 to {_MAX_SAMPLES}, not {samples}")
+            raise InputError(f"samples per target must be 0 to {_MAX_SAMPLES}, not {samples}")
         if not 0 <= seconds <= 3600:
-            raise ValueError(f"seconds per target must be 0 to 3600, not {seconds}")
+            raise InputError(f"seconds per target must be 0 to 3600, not {seconds}")
         if not 0 <= head_range <= 1.5:
-            raise ValueError(f"head_range must be 0 to 1.5 rad, not {head_range}")
+            raise InputError(f"head_range must be 0 to 1.5 rad, not {head_range}")
         self.face_id = face_id
         self.targets = tuple(targets) or (camera_target(),)
         if samples and samples * len(self.targets) < MIN_SAMPLES:
-            raise ValueError(f"at least {MIN_SAMPLES} samples are needed, not {samples}")
+            raise InputError(f"at least {MIN_SAMPLES} samples are needed, not {samples}")
         self.estimator = ""
         self.finished = False
         # Prior of each estimator, by name; ``People.begin`` sets it.
@@ -197,7 +198,7 @@ class Collection:
     ) -> None:
         """Takes an image's faces and uncalibrated gazes by face id. Nothing after it is finished.
 
-        Raises ValueError for an unknown lens distortion.
+        Raises InputError for an unknown lens distortion.
         """
         if self.finished:
             return
@@ -245,11 +246,11 @@ class Collection:
         )
 
     def result(self) -> CalibrationFit:
-        """The fit. Raises CalibrationRefused if the samples do not allow one, ValueError before the
+        """The fit. Raises CalibrationRefused if the samples do not allow one, InputError before the
         collection is finished.
         """
         if not self.finished:
-            raise ValueError("the collection is not finished")
+            raise InputError("the collection is not finished")
         if self._failure:
             raise CalibrationRefused(self._failure)
         turned = self._turned()

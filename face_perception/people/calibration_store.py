@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from face_perception import paths
+from face_perception.errors import InputError
 from face_perception.files import check_writable, locked, write_whole
 from face_perception.gaze import LidCue
 from face_perception.people.correction import Correction
@@ -44,7 +45,7 @@ class Calibration:
     deviation of one image's gaze on each axis and ``expected_residual`` the mean angle by which a
     calibrated gaze is expected to be off, radians. ``estimator`` is the source of the gazes that it
     belongs to, ``revision`` the revision of that estimator's weights or arithmetic; ``made`` is
-    seconds since 1970. Raises ValueError for a value that cannot be right.
+    seconds since 1970. Raises InputError for a value that cannot be right.
     """
 
     estimator: str
@@ -59,10 +60,10 @@ class Calibration:
     def __post_init__(self) -> None:
         _check_fields(self)
         if not self.estimator:
-            raise ValueError("estimator is empty")
+            raise InputError("estimator is empty")
         for name, limit in (("samples", 2**32), ("targets", 2**32), ("made", 2**31)):
             if not 0 <= getattr(self, name) < limit:
-                raise ValueError(f"{name} is {getattr(self, name)}")
+                raise InputError(f"{name} is {getattr(self, name)}")
         made = self.correction
         for name, low, high in (
             ("bias_yaw", -_MAX_BIAS, _MAX_BIAS),
@@ -76,14 +77,14 @@ class Calibration:
             ("slope_pitch", *_GAINS),
         ):
             if not low <= getattr(made, name) <= high:
-                raise ValueError(f"{name} is {getattr(made, name)}, not in {low:g} to {high:g}")
+                raise InputError(f"{name} is {getattr(made, name)}, not in {low:g} to {high:g}")
         sigmas = (made.sigma_yaw, made.sigma_pitch, made.slope_yaw_sigma, made.slope_pitch_sigma)
         if min(self.expected_residual, self.spread, *sigmas) < 0:
-            raise ValueError("spread, expected_residual or a sigma is negative")
+            raise InputError("spread, expected_residual or a sigma is negative")
 
 
 def _check_fields(values: Any) -> None:
-    """Raises ValueError if a field of a dataclass, or of one inside it, has a value of the wrong
+    """Raises InputError if a field of a dataclass, or of one inside it, has a value of the wrong
     type or a number that is not finite.
     """
     for field in dataclasses.fields(values):
@@ -92,11 +93,11 @@ def _check_fields(values: Any) -> None:
             _check_fields(value)
         elif field.type == "str":
             if not isinstance(value, str):
-                raise ValueError(f"{field.name} is {value!r}, not a text")
+                raise InputError(f"{field.name} is {value!r}, not a text")
         elif isinstance(value, bool) or not isinstance(value, int | float):
-            raise ValueError(f"{field.name} is {value!r}, not a number")
+            raise InputError(f"{field.name} is {value!r}, not a number")
         elif not math.isfinite(value):
-            raise ValueError(f"{field.name} is {value}, not a finite number")
+            raise InputError(f"{field.name} is {value}, not a finite number")
 
 
 def people_dir() -> Path:
@@ -105,11 +106,11 @@ def people_dir() -> Path:
 
 
 def check_person_id(person_id: str) -> None:
-    """Raises ValueError where an id cannot name a person: empty, too long, not printable."""
+    """Raises InputError where an id cannot name a person: empty, too long, not printable."""
     if not person_id.strip():
-        raise ValueError("person_id is empty: give the person a name or number")
+        raise InputError("person_id is empty: give the person a name or number")
     if len(person_id) > _MAX_ID or not person_id.isprintable():
-        raise ValueError(
+        raise InputError(
             f"person_id {person_id[:40]!r}… cannot be used: up to {_MAX_ID} printable characters"
         )
 
@@ -128,7 +129,7 @@ class PeopleStore:
     def get(self, person_id: str) -> dict[str, Calibration]:
         """A person's calibrations by estimator; empty where there are none.
 
-        Raises ValueError for an id that cannot be one, OSError where the file cannot be read.
+        Raises InputError for an id that cannot be one, OSError where the file cannot be read.
         """
         check_person_id(person_id)
         entry = self._read(self._file(person_id))
@@ -158,7 +159,7 @@ class PeopleStore:
     def put(self, person_id: str, calibration: Calibration) -> None:
         """Stores one, in place of what there was for that estimator.
 
-        Raises ValueError for an id that cannot be one, OSError where it cannot be written.
+        Raises InputError for an id that cannot be one, OSError where it cannot be written.
         """
         check_person_id(person_id)
         with self._locked():
@@ -283,7 +284,7 @@ class PeopleStore:
         calibrations = _calibrations(content["calibrations"], version)
         check_person_id(person_id)
         if self._file(person_id) != path:
-            raise ValueError(f"it is the file of somebody else than {person_id!r}")
+            raise InputError(f"it is the file of somebody else than {person_id!r}")
         return person_id, calibrations
 
     def _set_aside(self, path: Path, error: Exception) -> None:

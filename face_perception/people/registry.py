@@ -14,6 +14,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
+from face_perception.errors import InputError
 from face_perception.faces import GONE_AFTER
 from face_perception.gaze import (
     NETWORK_PRIOR,
@@ -81,7 +82,7 @@ class People:
         """Gazes of one image, calibrated where their face is linked to somebody who is, with person
         and eye contact. All faces of the image, their uncalibrated gazes; stamps are the clock.
 
-        Raises ValueError for an unknown lens distortion.
+        Raises InputError for an unknown lens distortion.
         """
         by_id = {face.id: face for face in faces}
         with self._lock:
@@ -103,11 +104,11 @@ class People:
 
         Whoever was linked before is not any more: neither face nor person has two. A calibration
         that is not applied, for its estimator has changed since, is said to the store. Raises
-        ValueError for an empty face or an id that cannot name a person, OSError where the person's
+        InputError for an empty face or an id that cannot name a person, OSError where the person's
         file cannot be read.
         """
         if not face_id:
-            raise ValueError("face_id is empty: name one of the faces of the topic `faces`")
+            raise InputError("face_id is empty: name one of the faces of the topic `faces`")
         if not person_id:
             with self._lock:
                 self._state.links.pop(face_id, None)
@@ -159,10 +160,10 @@ class People:
         self._signature = signature
 
     def begin(self, collection: Collection) -> None:
-        """Feeds a collection from now on. Raises ValueError where its face has one already."""
+        """Feeds a collection from now on. Raises InputError where its face has one already."""
         with self._lock:
             if collection.face_id in self._state.collections:
-                raise ValueError(f"{collection.face_id} is being calibrated already: cancel that")
+                raise InputError(f"{collection.face_id} is being calibrated already: cancel that")
             collection.priors = self._priors
             self._state.collections[collection.face_id] = collection
 

@@ -14,6 +14,7 @@ import numpy as np
 from std_msgs.msg import Header
 
 from face_perception import msg
+from face_perception.errors import InputError
 from face_perception.ros import messages
 from face_perception.ros.qos import SensorSubscription
 from face_perception.speech import AudioError, Chunk, chunk, from_bytes
@@ -33,7 +34,7 @@ class AudioInput:
 
     ``audio_common`` other than `none` reads ros-drivers' AudioData (`data`; without stamps) or
     AudioDataStamped (`stamped`) instead, whose rate and format come on ``<topic>_info``. Raises
-    ValueError where that package is not installed, or is the other one of its name.
+    InputError where that package is not installed, or is the other one of its name.
     """
 
     def __init__(
@@ -131,19 +132,19 @@ class AudioInput:
 
 
 def audio_common_messages() -> Any:
-    """ros-drivers' messages. Raises ValueError saying what is there instead."""
+    """ros-drivers' messages. Raises InputError saying what is there instead."""
     fix = "or set audio_common to none and publish face_perception/msg/Audio"
     try:
         found = importlib.import_module("audio_common_msgs.msg")
     except ImportError as error:
-        raise ValueError(
+        raise InputError(
             "audio_common asks for ros-drivers' audio_common_msgs, which is not installed: "
             f"apt install ros-$ROS_DISTRO-audio-common-msgs, {fix}"
         ) from error
     data = getattr(found, "AudioData", None)
     fields = data.get_fields_and_field_types() if data is not None else {}
     if set(fields) != {"data"} or not hasattr(found, "AudioInfo"):
-        raise ValueError(
+        raise InputError(
             "the audio_common_msgs installed here is another package of that name (mgonzs13's; its "
             f"AudioData has {', '.join(fields) or 'no such message'}): only ros-drivers' is read. "
             f"Install that one instead, {fix}"

@@ -24,6 +24,7 @@ from rclpy.parameter import Parameter
 from rclpy.qos_overriding_options import QoSOverridingOptions
 from rclpy.timer import Timer
 
+from face_perception.errors import FacePerceptionError, InputError
 from face_perception.ros import qos
 from face_perception.ros.node_statistics import Statistics
 from face_perception.ros.parameters import Parameters
@@ -164,11 +165,17 @@ class PerceptionNode(LifecycleNode, Generic[P]):
         self._publish_diagnostics()
 
     def failed(self, error: Exception) -> None:
-        """An unforeseen error in a callback or worker: said once in a while, with its place."""
+        """Logs an error of a callback or worker, at most once in a while.
+
+        Logs the message alone if the error is meant for people, otherwise its traceback.
+        """
         self.count("errors")
         place = traceback.extract_tb(error.__traceback__)
         where = f" at {os.path.basename(place[-1].filename)}:{place[-1].lineno}" if place else ""
-        self.complain(f"{type(error).__name__}: {error}{where}", key=f"{type(error)}{where}")
+        text = f"{type(error).__name__}: {error}{where}"
+        if not isinstance(error, FacePerceptionError):
+            text += "\n" + "".join(traceback.format_exception(error)).rstrip()
+        self.complain(text, key=f"{type(error)}{where}")
 
     def guarded(self, work: Callable[[Any], None]) -> Callable[[Any], None]:
         """``work`` on a message, which is refused, counted and said where that raises."""
@@ -195,7 +202,7 @@ class PerceptionNode(LifecycleNode, Generic[P]):
     def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
         try:
             if self._declared.problems:
-                raise ValueError(
+                raise InputError(
                     "; ".join(self._declared.problems.values())
                     + ". Mend the parameter file, or: ros2 param set "
                     + f"{self.get_fully_qualified_name()} <name> <value>"
@@ -299,7 +306,7 @@ class PerceptionNode(LifecycleNode, Generic[P]):
 
     def _fail(self, what: str, error: Exception) -> None:
         self._reason = f"{what}: {error}"
-        if isinstance(error, (OSError, ValueError, RuntimeError, ParameterException)):
+        if isinstance(error, OSError | FacePerceptionError | ParameterException):
             text = self._reason
         else:
             text = f"{self._reason}\n{''.join(traceback.format_exception(error))}"

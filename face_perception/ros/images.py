@@ -15,12 +15,13 @@ import numpy as np
 import numpy.typing as npt
 from sensor_msgs.msg import CompressedImage, Image
 
+from face_perception.errors import InputError
 from face_perception.media import jpeg_complete
 
 Array = npt.NDArray[np.uint8]
 
 
-class ImageError(ValueError):
+class ImageError(InputError):
     """A message that cannot be an image; the text says what is wrong with it and how to mend it."""
 
 

@@ -15,6 +15,7 @@ from sensor_msgs.msg import CameraInfo, RegionOfInterest
 from std_msgs.msg import Header
 
 from face_perception import geometry, msg, types
+from face_perception.errors import InputError
 
 _NAN = math.nan
 _SIDES = ("left", "right")
@@ -71,7 +72,7 @@ def camera_to_msg(camera: types.Camera, header: Header) -> CameraInfo:
 
 
 def camera_from_msg(info: CameraInfo, assumed: bool = False) -> types.Camera:
-    """The camera of a CameraInfo. Raises ValueError where it is not calibrated (K zero or NaN)."""
+    """The camera of a CameraInfo. Raises InputError where it is not calibrated (K zero or NaN)."""
     k = info.k
     return types.Camera(
         width=info.width,
@@ -117,7 +118,7 @@ def face_to_msg(face: types.Face) -> msg.Face:
 def face_from_msg(face: msg.Face) -> types.Face:
     """The face of a message. Without landmarks, and for an eye without an estimate, it has NaN.
 
-    Raises ValueError for landmarks of another mesh, and for an orientation that has no length.
+    Raises InputError for landmarks of another mesh, and for an orientation that has no length.
     """
     position, orientation = face.head_pose.position, face.head_pose.orientation
     pose = None
@@ -130,7 +131,7 @@ def face_from_msg(face: msg.Face) -> types.Face:
     if landmarks.size == 0:
         landmarks = np.full(3 * types.LANDMARKS, np.nan, np.float32)
     if landmarks.size != 3 * types.LANDMARKS:
-        raise ValueError(
+        raise InputError(
             f"the landmarks of {face.id} are {landmarks.size} numbers, not x, y and z of each of "
             f"the {types.LANDMARKS} points that Face.msg asks for (send none where there are none)"
         )
@@ -160,7 +161,7 @@ def faces_to_msg(
 
 
 def faces_from_msg(message: msg.FaceArray) -> tuple[list[types.Face], types.Camera]:
-    """Faces and the camera that saw them. Raises ValueError where the camera or a face is none."""
+    """Faces and the camera that saw them. Raises InputError where the camera or a face is none."""
     camera = camera_from_msg(message.camera_info, message.camera_info_assumed)
     return [face_from_msg(face) for face in message.faces], camera
 
@@ -177,12 +178,12 @@ def crops_to_msg(crops: Iterable[types.FaceCrop], header: Header) -> msg.FaceCro
 
 
 def crops_from_msg(message: msg.FaceCrops) -> list[types.FaceCrop]:
-    """Raises ValueError where a crop's data does not have its size."""
+    """Raises InputError where a crop's data does not have its size."""
     out = []
     for crop in message.crops:
         data = np.frombuffer(crop.data, np.uint8)
         if data.size != crop.width * crop.height * 3:
-            raise ValueError(
+            raise InputError(
                 f"the crop of {crop.face_id} has {data.size} bytes, not "
                 f"{crop.width}x{crop.height}x3"
             )
@@ -289,7 +290,7 @@ def action_units_to_msg(units: types.ActionUnits) -> msg.ActionUnits:
 def action_units_from_msg(units: msg.ActionUnits) -> types.ActionUnits:
     """The action units of a message. A list that is empty becomes NaN for every unit.
 
-    Raises ValueError where another list is not as long as the list of codes.
+    Raises InputError where another list is not as long as the list of codes.
     """
     count = len(units.code)
     lists = {
@@ -297,7 +298,7 @@ def action_units_from_msg(units: msg.ActionUnits) -> types.ActionUnits:
         for name in ("intensity", "probability", "confidence", "threshold")
     }
     if any(len(values) != count for values in lists.values()):
-        raise ValueError(
+        raise InputError(
             f"the action units of {units.face_id} have {count} codes, but "
             + ", ".join(f"{len(values)} of {name}" for name, values in lists.items())
             + ": each list must be as long as code (NaN: not estimated), or empty"

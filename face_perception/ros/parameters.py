@@ -20,6 +20,8 @@ from rcl_interfaces.msg import (
 )
 from rclpy.parameter import Parameter
 
+from face_perception.errors import InputError
+
 if typing.TYPE_CHECKING:
     from rclpy.node import Node
 
@@ -100,8 +102,8 @@ class Field:
         return bounds
 
     def coerce(self, value: Any) -> Any:
-        """The value in the field's type. Raises ValueError with a reason that names the fix."""
-        error = ValueError(f"{self.name}: {value!r} is not {self._expected()}")
+        """The value in the field's type. Raises InputError with a reason that names the fix."""
+        error = InputError(f"{self.name}: {value!r} is not {self._expected()}")
         if self.type is float and isinstance(value, int) and not isinstance(value, bool):
             value = float(value)
         if self.type is str and type(value) is int:

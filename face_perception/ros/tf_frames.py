@@ -9,6 +9,7 @@ from rclpy.node import Node
 from rclpy.time import Time
 
 from face_perception import geometry
+from face_perception.errors import UnknownNameError
 from face_perception.types import FloatArray
 
 
@@ -27,7 +28,7 @@ class Frames:
         try:
             import tf2_ros
         except ImportError as error:
-            raise LookupError(
+            raise UnknownNameError(
                 f"a point in the frame {frame} needs tf2_ros, which is not installed: install it "
                 "(rosdep), or give the point in the image's frame"
             ) from error
@@ -50,7 +51,7 @@ class Frames:
         try:
             found = self._buffer.lookup_transform(target, frame, Time()).transform
         except Exception as error:  # tf2's own classes, which are not there without it
-            raise LookupError(f"no transform from {frame} to {target}: {error}") from error
+            raise UnknownNameError(f"no transform from {frame} to {target}: {error}") from error
         q, t = found.rotation, found.translation
         rotation = geometry.rotation_matrix(q.x, q.y, q.z, q.w)
         moved: FloatArray = rotation @ point + np.array([t.x, t.y, t.z])

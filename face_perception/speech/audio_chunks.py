@@ -12,6 +12,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from face_perception.errors import InputError
+
 Array = npt.NDArray[np.float32]
 
 _RATES = (4000, 192_000)
@@ -20,7 +22,7 @@ _MOST_CHANNELS = 8
 _CLIPPED = 0.01
 
 
-class AudioError(ValueError):
+class AudioError(InputError):
     """Audio that cannot be used; the text says what is wrong with it and how to mend it."""
 
 

@@ -108,7 +108,7 @@ class BandMouth:
     def push(self, samples: Samples) -> None:
         """The next samples, float32 [N] mono at 16 kHz in [-1, 1]; any N, also none.
 
-        What is not finite counts as silence. Raises ValueError for another shape or type.
+        What is not finite counts as silence. Raises InputError for another shape or type.
         """
         self._samples = np.concatenate([self._samples, clean(samples)])
         begin = 0

@@ -9,6 +9,7 @@ from collections import deque
 import numpy as np
 import numpy.typing as npt
 
+from face_perception.errors import InputError
 from face_perception.speech.mouth_shapes import REST, MouthShape, Samples
 
 FloatArray = npt.NDArray[np.floating]
@@ -48,12 +49,12 @@ class ShapeTrack:
 
 
 def clean(samples: Samples) -> Samples:
-    """The samples in [-1, 1], what is not finite as silence. Raises ValueError for another shape
+    """The samples in [-1, 1], what is not finite as silence. Raises InputError for another shape
     or type than float32 [N].
     """
     array = np.asarray(samples)
     if array.ndim != 1 or array.dtype != np.float32:
-        raise ValueError(
+        raise InputError(
             f"speech must be float32 [N], mono, 16 kHz, not {array.dtype} "
             f"{list(array.shape)}: mix down, divide int16 by 32768"
         )

@@ -72,7 +72,7 @@ class NeuralMouth:
     def push(self, samples: Samples) -> None:
         """The next samples, float32 [N] mono at 16 kHz in [-1, 1]; any N, also none.
 
-        What is not finite counts as silence. Raises ValueError for another shape or type,
+        What is not finite counts as silence. Raises InputError for another shape or type,
         ModelError where the network fails.
         """
         self._bands.push(samples)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from face_perception.errors import InputError
 from face_perception.inference import Model
 from face_perception.speech.audio_chunks import Array
 
@@ -37,7 +38,7 @@ class VoiceActivity:
     before it and carries a state. Speaking begins when the probability has been at least ``enter``
     for ``enter_time`` seconds, and ends when it has been below ``leave`` for ``leave_time``
     seconds; with both times 0, and ``leave`` equal to ``enter``, the state follows the probability.
-    Raises ValueError where ``leave`` is above ``enter``.
+    Raises InputError where ``leave`` is above ``enter``.
     """
 
     def __init__(
@@ -50,7 +51,7 @@ class VoiceActivity:
         leave_time: float = 0.3,
     ) -> None:
         if leave > enter:
-            raise ValueError(f"leave ({leave}) must not be above enter ({enter})")
+            raise InputError(f"leave ({leave}) must not be above enter ({enter})")
         self._model = model
         self._enter, self._leave = enter, leave
         self._enter_time, self._leave_time = enter_time, leave_time

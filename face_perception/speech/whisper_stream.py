@@ -10,6 +10,7 @@ import time
 
 import numpy as np
 
+from face_perception.errors import InputError
 from face_perception.speech.mel_spectrogram import MELS
 from face_perception.speech.whisper_windows import (
     BEFORE,
@@ -48,7 +49,7 @@ class WhisperStream:
     ``original`` is for MuseTalk 1.0's first encoder, as in ``features_of`` and
     ``original_windows``: the spectrogram is zero behind what has come so far.
 
-    For one thread. Raises ValueError for a negative ``hold`` or ``every``.
+    For one thread. Raises InputError for a negative ``hold`` or ``every``.
     """
 
     def __init__(
@@ -91,10 +92,10 @@ class WhisperStream:
     def push(self, samples: FloatArray, *, last: bool = False) -> None:
         """More of the speech [S], 16 kHz, -1 to 1; ``last`` says that it ends here (S may be 0).
 
-        Raises ValueError after the last, and what the encoder raises.
+        Raises InputError after the last, and what the encoder raises.
         """
         if self._ended:
-            raise ValueError("this speech has ended: call reset() before the next one")
+            raise InputError("this speech has ended: call reset() before the next one")
         found = self._features.push(np.asarray(samples, np.float32), last=last)
         self._ended = last
         if len(found):
@@ -104,17 +105,17 @@ class WhisperStream:
         """float32 [50, 384] of image ``index``, at ``fps`` images a second; None if not yet.
 
         Before the speech and behind its end there is silence (zeros), with ``original`` its first
-        and last state, as published. Raises ValueError for an index below 0, and for one that is
+        and last state, as published. Raises InputError for an index below 0, and for one that is
         over 10 s before the last one asked for: it is forgotten.
         """
         if index < 0:
-            raise ValueError(f"images are counted from 0, there is no {index}")
+            raise InputError(f"images are counted from 0, there is no {index}")
         if self._original:
             start = int(original_start(np.array([index]), fps)[0])
         else:
             start = int(first_steps(1, fps, index)[0])
         if self._first > max(start, 0):
-            raise ValueError(f"image {index} is long past: its speech is forgotten")
+            raise InputError(f"image {index} is long past: its speech is forgotten")
         if start + WINDOW > self._first + len(self._states) and not self._ended:
             return None
         old = min(start - _KEPT - self._first, len(self._states))

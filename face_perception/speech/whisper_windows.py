@@ -12,6 +12,7 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
+from face_perception.errors import InputError
 from face_perception.speech.mel_spectrogram import HOP, RATE, log_mel
 from face_perception.types import FloatArray
 
@@ -142,7 +143,7 @@ class WhisperFeatures:
     Keeping the last 4 s only and placing them at the block's start was off by 70 to 140 % (pseudo-
     random weights) and is not offered: states depend on their place in the block.
 
-    For one thread. Raises what the encoder raises, ValueError for a look-ahead below 0.
+    For one thread. Raises what the encoder raises, InputError for a look-ahead below 0.
     """
 
     def __init__(
@@ -154,7 +155,7 @@ class WhisperFeatures:
         original: bool = False,
     ) -> None:
         if not look_ahead >= 0 or not every >= 0:
-            raise ValueError("look_ahead and every must be seconds from 0 on")
+            raise InputError("look_ahead and every must be seconds from 0 on")
         self.look_ahead = look_ahead
         self._encoder, self._original = encoder, original
         self._hold = math.ceil(look_ahead * STEP_RATE)
@@ -220,5 +221,5 @@ def _filled_up(mel: FloatArray) -> FloatArray:
 
 def _whole(fps: float) -> int:
     if not 1 <= fps < math.inf:
-        raise ValueError(f"images a second must be a number from 1 on, not {fps}")
+        raise InputError(f"images a second must be a number from 1 on, not {fps}")
     return int(fps)

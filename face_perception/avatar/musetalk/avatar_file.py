@@ -19,6 +19,7 @@ import numpy.typing as npt
 import yaml
 
 from face_perception.avatar.musetalk.blending import Blender, Box, crop_box
+from face_perception.errors import InputError
 from face_perception.files import sealed, unsealed, write_whole
 from face_perception.inference import catalogue
 from face_perception.types import FloatArray, Image
@@ -33,7 +34,7 @@ _MOST = 1 << 30  # bytes of a member, so that a small file cannot fill the memor
 _AGAIN = "prepare it again with `face-perception avatar prepare`"
 
 
-class AvatarError(ValueError):
+class AvatarError(InputError):
     """A file that is no avatar for this installation: which one, what is wrong, and the fix."""
 
 
@@ -220,18 +221,18 @@ def _avatar(content: dict[str, Any], members: dict[str, bytes]) -> Avatar:
     boxes: npt.NDArray[np.int64] = _loaded(members[_BOXES])
     latents = _loaded(members[_LATENTS])
     if boxes.shape != (count, 4) or latents.shape != (count, 8, 32, 32) or not count:
-        raise ValueError(f"{count} pictures, but {len(boxes)} boxes and {len(latents)} latents")
+        raise InputError(f"{count} pictures, but {len(boxes)} boxes and {len(latents)} latents")
     if latents.dtype != np.float32 or not np.isfinite(latents).all():
-        raise ValueError("latents that are no finite float32")
+        raise InputError("latents that are no finite float32")
     if content["version"] not in VERSIONS:
-        raise ValueError(f"version {content['version']!r} of MuseTalk")
+        raise InputError(f"version {content['version']!r} of MuseTalk")
     pictures, masks = [], []
     for k in range(count):
         picture = _decoded(members[_name("picture", k)], cv2.IMREAD_COLOR)
         pictures.append(np.asarray(cv2.cvtColor(picture, cv2.COLOR_BGR2RGB)))
         masks.append(_decoded(members[_name("mask", k)], cv2.IMREAD_GRAYSCALE))
     if len({picture.shape for picture in pictures}) > 1:
-        raise ValueError("pictures of several sizes")
+        raise InputError("pictures of several sizes")
     left, top, right, bottom = boxes.T.tolist()
     return Avatar(
         tuple(pictures),
@@ -270,5 +271,5 @@ def _png(picture: npt.NDArray[np.generic]) -> bytes:
 def _decoded(data: bytes, flags: int) -> Image:
     picture = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
     if picture is None:
-        raise ValueError("a picture that does not decode")
+        raise InputError("a picture that does not decode")
     return np.asarray(picture, np.uint8)

@@ -14,6 +14,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from face_perception.errors import InputError
 from face_perception.types import Image
 
 Box = tuple[int, int, int, int]
@@ -69,14 +70,14 @@ class Blender:
     def prepare(shape: tuple[int, ...], face: Box, crop: Box, mask: Image) -> Blender:
         """For pictures of ``shape`` (height, width, …), and a mask [h, w] of the crop.
 
-        Raises ValueError where mask and crop differ in size or the face box is empty.
+        Raises InputError where mask and crop differ in size or the face box is empty.
         """
         if mask.shape != (crop[3] - crop[1], crop[2] - crop[0]):
-            raise ValueError(
+            raise InputError(
                 f"a mask of {list(mask.shape)} does not fit the crop {crop}: prepare it anew"
             )
         if face[2] <= face[0] or face[3] <= face[1]:
-            raise ValueError(f"the face box {face} is empty")
+            raise InputError(f"the face box {face} is empty")
         # Outside the face box the crop is the picture itself: blending it changes nothing.
         rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
         if not len(rows):
@@ -105,11 +106,11 @@ class Blender:
 
     def blend_into(self, picture: Image, face: Image, share: float = 1.0) -> None:
         """The same in place; ``share`` (0 to 1) of the face, the rest stays the picture. Raises
-        ValueError where the face has another size than its box.
+        InputError where the face has another size than its box.
         """
         x, y = self.face[:2]
         if face.shape[:2] != (self.face[3] - y, self.face[2] - x):
-            raise ValueError(f"a face of {list(face.shape)} does not fit the box {self.face}")
+            raise InputError(f"a face of {list(face.shape)} does not fit the box {self.face}")
         left, top, right, bottom = self.area
         target = picture[top:bottom, left:right]
         if target.size:

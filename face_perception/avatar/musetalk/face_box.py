@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from face_perception import faces
 from face_perception.avatar.musetalk.blending import Box
+from face_perception.errors import InputError
 from face_perception.types import FloatArray, Image
 
 SIDE = 256
@@ -38,7 +39,7 @@ def face_box(
     """
     whole = np.asarray(points, np.float64)
     if whole.shape != (68, 2):
-        raise ValueError(f"points must be [68, 2], not {list(whole.shape)}")
+        raise InputError(f"points must be [68, 2], not {list(whole.shape)}")
     box = otherwise
     if np.isfinite(whole).all():
         levels = whole.astype(np.int64)
@@ -71,12 +72,12 @@ def mesh_box(landmarks: FloatArray, height: int, *, shift: int = 0, margin: int 
 def cut_face(picture: Image, box: Box) -> Image:
     """The box of a picture uint8 [H, W, 3] at the network's size [256, 256, 3], same colour order.
 
-    What leaves the picture is cut off, as published. Raises ValueError where nothing is left.
+    What leaves the picture is cut off, as published. Raises InputError where nothing is left.
     """
     left, top, right, bottom = box
     part = picture[max(top, 0) : bottom, max(left, 0) : right]
     if not part.size:
-        raise ValueError(f"the face box {box} is outside the picture {list(picture.shape[:2])}")
+        raise InputError(f"the face box {box} is outside the picture {list(picture.shape[:2])}")
     return np.asarray(
         cv2.resize(part, (SIDE, SIDE), interpolation=cv2.INTER_LANCZOS4), dtype=np.uint8
     )

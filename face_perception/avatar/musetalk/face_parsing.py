@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from face_perception import faces
 from face_perception.avatar.musetalk.blending import Box
+from face_perception.errors import InputError
 from face_perception.types import FloatArray, Image
 
 SIDE = 512
@@ -27,12 +28,12 @@ def talking_area(parts: npt.NDArray[np.integer], mode: str = "jaw", cheeks: int 
 
     ``raw`` is skin and mouth (MuseTalk 1.0), ``neck`` the neck too, ``jaw`` (1.5) skin grown by a
     cone, its cheeks (``cheeks`` columns or more from the middle) thinned from both sides, without
-    the nose. Raises ValueError for another mode or size.
+    the nose. Raises InputError for another mode or size.
     """
     if mode not in MODES:
-        raise ValueError(f"there is no mode {mode!r}: use one of {', '.join(MODES)}")
+        raise InputError(f"there is no mode {mode!r}: use one of {', '.join(MODES)}")
     if parts.shape != (SIDE, SIDE):
-        raise ValueError(f"a map of face parts must be [{SIDE}, {SIDE}], not {list(parts.shape)}")
+        raise InputError(f"a map of face parts must be [{SIDE}, {SIDE}], not {list(parts.shape)}")
     if mode != "jaw":
         return _mask(np.isin(parts, (SKIN, *_LIPS) + ((NECK,) if mode == "neck" else ())))
     grown = np.asarray(cv2.dilate(_mask(parts == SKIN), cone()))

@@ -15,6 +15,7 @@ import numpy as np
 
 from face_perception import inference
 from face_perception.avatar.musetalk.face_box import SCALING
+from face_perception.errors import InputError
 from face_perception.inference import Model, ModelError, Progress, catalogue
 from face_perception.speech import WhisperStream
 from face_perception.types import FloatArray, Image
@@ -78,7 +79,7 @@ class FaceEncoder:
         """RGB uint8 [N, 256, 256, 3] -> float32 [N, 4, 32, 32]: the most likely latents, scaled.
 
         The caller blackens the lower half of what is to be masked (``network_images``). One by one,
-        for the encoder takes gigabytes for several. Raises ValueError for another shape or type.
+        for the encoder takes gigabytes for several. Raises InputError for another shape or type.
         """
         _check("images", images, (SIDE, SIDE, 3), np.uint8)
         found = [
@@ -113,7 +114,7 @@ class MuseTalk:
         self, unet: Model, decoder: Model, *, batch: int = 1, encoder: Model | None = None
     ) -> None:
         if not 1 <= batch <= MAX_BATCH:
-            raise ValueError(f"batch must be 1 to {MAX_BATCH}, not {batch}")
+            raise InputError(f"batch must be 1 to {MAX_BATCH}, not {batch}")
         self.batch = batch
         self._unet, self._decoder = unet, decoder
         self._encoder = FaceEncoder(encoder) if encoder else None
@@ -137,13 +138,13 @@ class MuseTalk:
         """Loads the UNet and a decoder: ``exact``, ``lower`` (the lower rows only, not exactly) or
         ``tiny`` (another, small network). ``precision`` is that of both; ``int8`` is the UNet's
         only, the decoder is FP32 then. The rest as ``inference.load``. The image encoder is loaded
-        when ``encode`` is first called. Raises ModelError naming the model and the fix, ValueError
+        when ``encode`` is first called. Raises ModelError naming the model and the fix, InputError
         for a decoder or batch that there is not.
         """
         if decoder not in DECODERS:
-            raise ValueError(f"there is no decoder {decoder!r}: use one of {', '.join(DECODERS)}")
+            raise InputError(f"there is no decoder {decoder!r}: use one of {', '.join(DECODERS)}")
         if not 1 <= batch <= MAX_BATCH:
-            raise ValueError(f"batch must be 1 to {MAX_BATCH}, not {batch}")
+            raise InputError(f"batch must be 1 to {MAX_BATCH}, not {batch}")
         check_imported(UNET, DECODERS[decoder], decoder=decoder)
 
         def part(name: str, precision: str) -> Model:
@@ -183,12 +184,12 @@ class MuseTalk:
         [N, 50, 384] (windows of whisper's states) -> RGB uint8 [N, 256, 256, 3].
 
         In batches of ``batch``, N any. Rows above ``first_row`` repeat that row: nothing of them is
-        blended in. Raises ValueError for another shape or type, ModelError where a backend fails.
+        blended in. Raises InputError for another shape or type, ModelError where a backend fails.
         """
         _check("latents", latents, _LATENTS, np.float32)
         _check("audio", audio, (TOKENS, WIDTH), np.float32)
         if len(latents) != len(audio):
-            raise ValueError(f"{len(latents)} latents do not fit {len(audio)} windows of speech")
+            raise InputError(f"{len(latents)} latents do not fit {len(audio)} windows of speech")
         images = np.empty((len(latents), SIDE, SIDE, 3), np.uint8)
         for start in range(0, len(latents), self.batch):
             some = slice(start, start + self.batch)
@@ -248,7 +249,7 @@ def _planes(image: Image) -> FloatArray:
 def _check(what: str, value: FloatArray | Image, shape: tuple[int, ...], dtype: type) -> None:
     if value.shape[1:] != shape or value.dtype != dtype:
         sizes = ", ".join(str(size) for size in shape)
-        raise ValueError(
+        raise InputError(
             f"{what} must be {np.dtype(dtype).name} [N, {sizes}], "
             f"not {value.dtype} {list(value.shape)}"
         )

@@ -25,6 +25,7 @@ from face_perception.avatar.portrait.source_picture import (
     cut,
     search_size,
 )
+from face_perception.errors import InputError
 from face_perception.faces import FaceTracker, load_tracker
 from face_perception.speech import REST
 from face_perception.types import Camera, Face, FloatArray, Frame, Image
@@ -90,14 +91,14 @@ def prepare(
     1.0 only. Leaves out pictures without a face or whose lips are not seen; follows the largest of
     several faces. ``expected`` is the number of pictures that will come, for ``progress``.
 
-    Raises PortraitError where no picture has a usable face or there are too many, ValueError for a
+    Raises PortraitError where no picture has a usable face or there are too many, InputError for a
     version that there is not or a shift in 1.5.
     """
     if version not in VERSIONS:
-        raise ValueError(f"there is no MuseTalk {version!r}: use one of {', '.join(VERSIONS)}")
+        raise InputError(f"there is no MuseTalk {version!r}: use one of {', '.join(VERSIONS)}")
     newer = version == VERSIONS[0]
     if newer and shift:
-        raise ValueError("MuseTalk 1.5 has no shift of the face box: leave it out, or use 1.0")
+        raise InputError("MuseTalk 1.5 has no shift of the face box: leave it out, or use 1.0")
     below = (MARGIN if newer else 0) if margin is None else margin
     tracker = tracker or load_tracker()
     kept: list[Image] = []

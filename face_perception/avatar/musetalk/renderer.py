@@ -19,6 +19,7 @@ import numpy.typing as npt
 from face_perception.avatar.interfaces import FaceState
 from face_perception.avatar.musetalk.avatar_file import Avatar
 from face_perception.avatar.musetalk.speech_features import Hearing, joined
+from face_perception.errors import InputError
 from face_perception.speech import WhisperStream
 from face_perception.types import FloatArray, Image
 
@@ -73,7 +74,7 @@ class LipSync:
     late: nothing waits, so nothing drifts. ``failed`` is told of what goes wrong there, and it goes
     on.
 
-    Raises ValueError for a rate that is no whole number.
+    Raises InputError for a rate that is no whole number.
     """
 
     def __init__(
@@ -87,7 +88,7 @@ class LipSync:
         now: Callable[[], float] = time.monotonic,
     ) -> None:
         if fps != int(fps) or fps < 1:
-            raise ValueError(f"MuseTalk needs a whole number of frames a second, not {fps:g}")
+            raise InputError(f"MuseTalk needs a whole number of frames a second, not {fps:g}")
         self.size = avatar.size
         self._avatar, self._generator = avatar, generator
         self._blenders = avatar.blenders()

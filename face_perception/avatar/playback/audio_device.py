@@ -11,6 +11,7 @@ from typing import Any, Protocol
 
 from face_perception.avatar.playback.audio_clock import AudioClock
 from face_perception.avatar.playback.playout import Playout
+from face_perception.errors import FacePerceptionError
 
 _BLOCK = 0.01  # as a device with low latency
 _STALLED = 2.0
@@ -65,7 +66,7 @@ class SilentPlayer:
             self._stop.wait(_BLOCK)
 
 
-class NoLoudspeaker(RuntimeError):
+class NoLoudspeaker(FacePerceptionError, RuntimeError):
     """There is no device, or no PortAudio; the text says which, and the fix."""
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
+from face_perception.errors import InputError
 from face_perception.types import EXPRESSIONS
 
 FloatArray = npt.NDArray[np.float64]
@@ -30,11 +31,11 @@ _TABLE = np.array([_PROTOTYPES[name] for name in EXPRESSIONS])
 def of_expression(probability: npt.ArrayLike) -> FloatArray:
     """[6] channels of a mood from probabilities [7] in the order of ``types.EXPRESSIONS``.
 
-    Raises ValueError for another length or a value outside [0, 1].
+    Raises InputError for another length or a value outside [0, 1].
     """
     values = np.asarray(probability, np.float64)
     if values.shape != (len(EXPRESSIONS),) or not ((values >= 0) & (values <= 1)).all():
-        raise ValueError(
+        raise InputError(
             f"an expression must be {len(EXPRESSIONS)} numbers in [0, 1], for "
             f"{', '.join(EXPRESSIONS)}; not {np.array2string(values, precision=3)}"
         )
@@ -44,12 +45,12 @@ def of_expression(probability: npt.ArrayLike) -> FloatArray:
 def of_affect(valence: float, arousal: float) -> FloatArray:
     """[6] channels of a mood from valence and arousal, each in [-1, 1].
 
-    Raises ValueError for others. Valence is the mouth; what is bad and exciting lowers the brows,
+    Raises InputError for others. Valence is the mouth; what is bad and exciting lowers the brows,
     what is bad and quiet raises their inner ends; arousal opens the eyes.
     """
     v, a = float(valence), float(arousal)
     if not (-1 <= v <= 1 and -1 <= a <= 1):
-        raise ValueError(f"valence and arousal must be in [-1, 1], not {valence} and {arousal}")
+        raise InputError(f"valence and arousal must be in [-1, 1], not {valence} and {arousal}")
     bad, good = max(-v, 0.0), max(v, 0.0)
     up, down = max(a, 0.0), max(-a, 0.0)
     return np.array(

@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from face_perception.avatar.interfaces import FaceState
 from face_perception.avatar.portrait import expression_blend as mood
+from face_perception.errors import InputError
 from face_perception.geometry import smoothstep
 from face_perception.speech import MouthShape
 
@@ -55,12 +56,12 @@ class LivingFace:
     """``Animator``: the same seed and the same calls give the same states.
 
     It never opens the mouth of somebody who is silent: but for the jaw of surprise and fear, the
-    mouth is what it was given. Raises ValueError for a seed that is negative.
+    mouth is what it was given. Raises InputError for a seed that is negative.
     """
 
     def __init__(self, seed: int = 0) -> None:
         if seed < 0:
-            raise ValueError(f"the seed of an animator must not be negative, not {seed}")
+            raise InputError(f"the seed of an animator must not be negative, not {seed}")
         self._random = np.random.default_rng(seed)
         self._time = math.nan
         self._now = 0.0  # how long it lives
@@ -83,7 +84,7 @@ class LivingFace:
 
     def feel(self, probability: npt.ArrayLike | None) -> None:
         """The expression to show, from now on: [7] in the order of ``types.EXPRESSIONS``, each in
-        [0, 1]; None for neutral. Eased in and out. Raises ValueError for anything else.
+        [0, 1]; None for neutral. Eased in and out. Raises InputError for anything else.
         """
         if probability is None:
             self._wanted_mood = np.zeros(len(mood.CHANNELS))
@@ -97,10 +98,10 @@ class LivingFace:
     def look_at(self, yaw: float, pitch: float) -> None:
         """Where to look, from now on, radians in the picture's frame; (0, 0) is the viewer.
 
-        Raises ValueError for a direction that is not finite.
+        Raises InputError for a direction that is not finite.
         """
         if not (math.isfinite(yaw) and math.isfinite(pitch)):
-            raise ValueError(f"a direction to look in must be finite, not ({yaw}, {pitch})")
+            raise InputError(f"a direction to look in must be finite, not ({yaw}, {pitch})")
         self._target = np.array([yaw, pitch], np.float64)
 
     def state_at(self, time: float, mouth: MouthShape, speaking: bool) -> FaceState:

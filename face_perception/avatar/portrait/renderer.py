@@ -27,6 +27,7 @@ from face_perception.avatar.portrait.source_picture import (
     to_rgb,
 )
 from face_perception.avatar.portrait.warp import Region, Warp
+from face_perception.errors import InputError
 from face_perception.faces import FaceTracker, load_tracker
 from face_perception.inference import sample_photo
 from face_perception.types import Image
@@ -48,7 +49,7 @@ class Portrait:
 
     ``extra`` gives what the face can do beside ``shapes.SHAPES``, as displacements [E, 468, 2] like
     those. Raises PortraitError for a picture without a face, with several, or with one that is too
-    small, and ValueError for a size out of range.
+    small, and InputError for a size out of range.
     """
 
     def __init__(
@@ -61,7 +62,7 @@ class Portrait:
         extra: Callable[[Anatomy], FloatArray] | None = None,
     ) -> None:
         if not all(MIN_SIDE <= side <= MAX_SIDE for side in size):
-            raise ValueError(
+            raise InputError(
                 f"size of the avatar must be {MIN_SIDE} to {MAX_SIDE} pixels a side, "
                 f"not {size[0]}x{size[1]}"
             )

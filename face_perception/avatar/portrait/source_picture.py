@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from face_perception import faces
 from face_perception.avatar.portrait.lip_visibility import lips_seen
+from face_perception.errors import InputError
 from face_perception.faces import FaceTracker
 from face_perception.types import Camera, Face, Frame, Image
 
@@ -34,7 +35,7 @@ _DRAWN_ON = (
 )
 
 
-class PortraitError(ValueError):
+class PortraitError(InputError):
     """A picture that cannot become an avatar: what is wrong with it, and what would be right."""
 
 

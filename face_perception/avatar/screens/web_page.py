@@ -23,6 +23,7 @@ import numpy.typing as npt
 
 from face_perception import paths
 from face_perception.avatar.screens.screen import Shown
+from face_perception.errors import FacePerceptionError
 from face_perception.speech import to_int16
 
 if TYPE_CHECKING:
@@ -47,7 +48,7 @@ _quiet.addHandler(logging.NullHandler())
 _quiet.propagate = False
 
 
-class WebError(RuntimeError):
+class WebError(FacePerceptionError, RuntimeError):
     """The page cannot be served; the text says why, and the fix."""
 
 

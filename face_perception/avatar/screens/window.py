@@ -13,13 +13,14 @@ import numpy as np
 import numpy.typing as npt
 
 from face_perception.avatar.screens.screen import Shown
+from face_perception.errors import FacePerceptionError
 
 _PATIENCE = 10.0
 # What SDL takes at last: nobody sees it.
 _UNSEEN = ("offscreen", "dummy")
 
 
-class NoDisplay(RuntimeError):
+class NoDisplay(FacePerceptionError, RuntimeError):
     """There is no display, or no pygame; the text says which, and the fix."""
 
 

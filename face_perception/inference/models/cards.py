@@ -17,6 +17,7 @@ from typing import Any
 import yaml
 
 from face_perception import paths
+from face_perception.errors import FacePerceptionError
 from face_perception.files import unsealed
 
 _log = logging.getLogger(__name__)
@@ -30,7 +31,7 @@ UNTRAINED = "random weights: for plumbing only"
 RECIPES = ("face_detector", "face_mesh", "expression", "expression_fer", "blendshapes")
 
 
-class ModelError(RuntimeError):
+class ModelError(FacePerceptionError, RuntimeError):
     """A model, card or model file that cannot be used; the message names it and the fix."""
 
 

@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from face_perception import paths
+from face_perception.errors import InputError
 from face_perception.files import write_whole
 
 Report = Callable[[str], None]
@@ -113,13 +114,13 @@ def run(out: Path, parts: Sequence[str], seeds: int, report: Report, work: Path 
     """Trains and measures all of it, writes the page to ``out`` and returns it.
 
     ``work`` has what is finished until all is: an interrupted run goes on there, unless the
-    package's source has changed. Raises ValueError for an unknown part and for too few seeds.
+    package's source has changed. Raises InputError for an unknown part and for too few seeds.
     """
     if seeds < LEAST_SEEDS:
-        raise ValueError(f"{seeds} seeds give no interval: at least {LEAST_SEEDS}")
+        raise InputError(f"{seeds} seeds give no interval: at least {LEAST_SEEDS}")
     for part in parts:
         if part not in PARTS:
-            raise ValueError(f"{part} is no part of the claims: {', '.join(PARTS)}")
+            raise InputError(f"{part} is no part of the claims: {', '.join(PARTS)}")
     again = _begin(work, report)
     rows: list[Row] = []
     notes: list[str] = []
@@ -168,7 +169,7 @@ def _begin(work: Path, report: Report) -> bool:
         report(f"going on with what {work} has")
         return True
     if not same.exists() and work.exists() and any(work.iterdir()):
-        raise ValueError(f"{work} is of something else: remove it, or choose another folder")
+        raise InputError(f"{work} is of something else: remove it, or choose another folder")
     shutil.rmtree(work, ignore_errors=True)
     write_whole(same, source.hexdigest().encode())
     return False

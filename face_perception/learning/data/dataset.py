@@ -19,6 +19,7 @@ import numpy as np
 import numpy.typing as npt
 import yaml
 
+from face_perception.errors import InputError
 from face_perception.types import EXPRESSIONS, FloatArray, Image
 
 FORMAT = 1
@@ -34,7 +35,7 @@ _NEEDED = ("sample", "file", "subject", "split")
 _STATED = ("name", "licence", "made_by")
 
 
-class DatasetError(ValueError):
+class DatasetError(InputError):
     """A data set that cannot be read or written: which file or column, and what was expected."""
 
 

@@ -15,6 +15,7 @@ import cv2
 import numpy as np
 
 from face_perception import faces
+from face_perception.errors import InputError
 from face_perception.faces import FaceTracker
 from face_perception.gaze import Normalised, NotSeen, normalise, to_angles
 from face_perception.learning.data.dataset import DatasetError, Writer
@@ -67,7 +68,7 @@ def convert(
     missing or odd, with what was expected.
     """
     if every < 1:
-        raise ValueError(f"every must be at least 1, not {every}")
+        raise InputError(f"every must be at least 1, not {every}")
     people = sorted(folder.name for folder in source.glob("p[0-9][0-9]") if folder.is_dir())
     if not people:
         raise DatasetError(f"{source} has no folder p00: the unpacked MPIIFaceGaze was expected")

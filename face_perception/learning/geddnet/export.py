@@ -10,6 +10,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+from face_perception.errors import InputError
 from face_perception.learning.geddnet.batch_renorm import BatchRenorm
 from face_perception.learning.geddnet.network import (
     EYE_SIZE,
@@ -41,7 +42,7 @@ _SCALE = 1 / 100
 class Folded(nn.Module):
     """Pitch and yaw [N, 2] in radians, without bias, from gray crops as ``GEDDnet`` takes them.
 
-    The crops come in the order of ``inputs_of``. Raises ValueError for the ablation without
+    The crops come in the order of ``inputs_of``. Raises InputError for the ablation without
     dilations, whose borders do not allow folding.
     """
 
@@ -51,7 +52,7 @@ class Folded(nn.Module):
     def __init__(self, network: GEDDnet) -> None:
         super().__init__()
         if network.eye.pools:
-            raise ValueError("a network with poolings is not exported: make it with dilated=True")
+            raise InputError("a network with poolings is not exported: make it with dilated=True")
         self.has_face = network.has_face
         with torch.no_grad():
             self.trunk = _trunk(network)
@@ -98,7 +99,7 @@ def export(network: GEDDnet) -> bytes:
     ``right_eye`` [N, 1, 64, 96], equalised gray, float32 0 to 255 -> ``gaze`` [N, 2], pitch and yaw
     in radians, without bias.
 
-    Raises ValueError for the ablation without dilations.
+    Raises InputError for the ablation without dilations.
     """
     inputs = inputs_of(network)
     examples = [torch.full((2, 1, *size), 128.0) for size in inputs.values()]

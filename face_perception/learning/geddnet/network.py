@@ -13,6 +13,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+from face_perception.errors import InputError
 from face_perception.learning.geddnet.batch_renorm import BatchRenorm
 
 # What VGG16 was trained with, subtracted from gray replicated to R, G, B.
@@ -83,7 +84,7 @@ class Stack(nn.Module):
     ) -> None:
         super().__init__()
         if (dilations is None) == (pools is None):
-            raise ValueError("a stack has either dilations or pools")
+            raise InputError("a stack has either dilations or pools")
         self.pools = pools
         few, many = _wide(64, width), _wide(128, width)
         channels = (few, few, many, many)
@@ -156,7 +157,7 @@ class GEDDnet(nn.Module):
     ) -> None:
         super().__init__()
         if not 0 < width <= 1:
-            raise ValueError(f"width must be in (0, 1], not {width}")
+            raise InputError(f"width must be in (0, 1], not {width}")
         maps, layer, last = _wide(128, width), _wide(256, width), _wide(64, width)
         self.trunk = Trunk(width)
 
@@ -223,7 +224,7 @@ def initialise(
     """Sets a network to where training starts.
 
     ``vgg`` has VGG16's ``conv1_1_W`` (height, width, in, out) to ``conv2_2_b``. Everything else is
-    drawn from ``generator``. Raises KeyError for a layer that ``vgg`` lacks, ValueError for one of
+    drawn from ``generator``. Raises KeyError for a layer that ``vgg`` lacks, InputError for one of
     another shape.
     """
     for name in ("conv1_1", "conv1_2", "conv2_1", "conv2_2"):
@@ -231,7 +232,7 @@ def initialise(
         kernel = torch.from_numpy(np.ascontiguousarray(vgg[f"{name}_W"].transpose(3, 2, 0, 1)))
         bias = torch.from_numpy(np.ascontiguousarray(vgg[f"{name}_b"]))
         if kernel.shape != conv.weight.shape or bias.shape != conv.bias.shape:
-            raise ValueError(
+            raise InputError(
                 f"VGG16's {name}_W is {vgg[f'{name}_W'].shape}, {name}_b {vgg[f'{name}_b'].shape}"
             )
         with torch.no_grad():

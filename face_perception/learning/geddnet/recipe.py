@@ -13,6 +13,7 @@ import pytorch_lightning as lightning
 import torch
 from torch.utils.data import DataLoader, TensorDataset
 
+from face_perception.errors import InputError
 from face_perception.inference import Made, Port
 from face_perception.learning.data.dataset import Dataset, DatasetError, Writer
 from face_perception.learning.geddnet.batch_renorm import BatchRenorm
@@ -238,7 +239,7 @@ def calibrated(
     for p in np.unique(person):
         index = np.flatnonzero(person == p)
         if len(index) <= samples:
-            raise ValueError(f"person {p} has {len(index)} images, more than {samples} are needed")
+            raise InputError(f"person {p} has {len(index)} images, more than {samples} are needed")
         at = gaze[random.choice(index)]
         order = index[np.argsort(((gaze[index] - at) ** 2).sum(1), kind="stable")]
         own, rest = order[:samples], order[samples:]

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 import numpy as np
 import torch
 
+from face_perception.errors import InputError
 from face_perception.learning.geddnet.network import GEDDnet
 
 # Order of the layers in each of TensorFlow's scopes: Variable, Variable_1, ... are their kernel and
@@ -52,7 +53,7 @@ _OF_TRAINING = ("/Adam", "/Adam_1", "beta1_power", "beta2_power", "LearnRate/")
 _MOST_LISTED = 20
 
 
-class VariablesError(ValueError):
+class VariablesError(InputError):
     """Variables that do not fit a network; the message lists what is missing or wrong."""
 
 

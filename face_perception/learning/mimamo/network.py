@@ -10,6 +10,7 @@ from typing import Literal
 import torch
 from torch import nn
 
+from face_perception.errors import InputError
 from face_perception.learning.resnet50_ferplus import FEATURES
 
 # Differences before and after the frame that an estimate is about, of two orientations each.
@@ -76,7 +77,7 @@ class TwoStream(nn.Module):
     def __init__(self, recurrence: Recurrence = "clips") -> None:
         super().__init__()
         if recurrence not in ("time", "clips"):
-            raise ValueError(f"recurrence must be time or clips, not {recurrence!r}")
+            raise InputError(f"recurrence must be time or clips, not {recurrence!r}")
         self.recurrence = recurrence
         self.mlp = Spatial()
         self.phasenet = PhaseNet()

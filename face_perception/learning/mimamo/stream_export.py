@@ -10,6 +10,7 @@ from collections.abc import Iterator
 import torch
 from torch import nn
 
+from face_perception.errors import InputError
 from face_perception.inference import Made, Port
 from face_perception.learning.mimamo.network import WIDTH, TwoStream
 from face_perception.learning.onnx_export import to_onnx
@@ -41,10 +42,10 @@ class _OverTime(nn.Module):
 @torch.no_grad()
 def in_two_parts(whole: Made, network: TwoStream) -> Iterator[Made]:
     """``whole``'s network (recurrence over time) as ``NAME_frame`` and ``NAME_over_time``, and
-    ``whole`` itself with facts that name them. Raises ValueError for one that recurs over clips.
+    ``whole`` itself with facts that name them. Raises InputError for one that recurs over clips.
     """
     if network.recurrence != "time":
-        raise ValueError(f"{whole.name} recurs over {network.recurrence}: it has no second part")
+        raise InputError(f"{whole.name} recurs over {network.recurrence}: it has no second part")
     frame, over_time = f"{whole.name}_frame", f"{whole.name}_over_time"
     features_meaning = "of a frame: both streams, before the recurrence"
     captured = {name: whole.captured[name] for name in _STREAMS}

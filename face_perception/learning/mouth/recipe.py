@@ -17,6 +17,7 @@ import torch
 from torch.nn import functional as F
 from torch.utils.data import DataLoader, TensorDataset
 
+from face_perception.errors import InputError
 from face_perception.inference import Made, Port
 from face_perception.learning.lightning_base import EpochOrder, fit
 from face_perception.learning.mouth import data as mouth_data
@@ -50,14 +51,14 @@ class MouthRecipe:
 
     def __post_init__(self) -> None:
         if self.task != "mouth":
-            raise ValueError(f"task {self.task!r} is not known here: mouth")
+            raise InputError(f"task {self.task!r} is not known here: mouth")
         for name in ("clips", "width", "hidden", "layers", "batch_size", "epochs", "workers"):
             if getattr(self, name) < 1:
-                raise ValueError(f"{name} must be at least 1, not {getattr(self, name)}")
+                raise InputError(f"{name} must be at least 1, not {getattr(self, name)}")
         if self.seed < 0 or self.delay_frames < 0:
-            raise ValueError("seed and delay_frames must be at least 0")
+            raise InputError("seed and delay_frames must be at least 0")
         if not (self.seconds > 0 and self.learning_rate > 0):
-            raise ValueError("seconds and learning_rate must be positive")
+            raise InputError("seconds and learning_rate must be positive")
 
 
 def opening(weights: torch.Tensor) -> torch.Tensor:

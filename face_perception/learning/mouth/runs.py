@@ -7,6 +7,7 @@ from pathlib import Path
 
 import torch
 
+from face_perception.errors import InputError
 from face_perception.inference import Made, install
 from face_perception.learning.lightning_base import LAST, begun, trained_weights
 from face_perception.learning.mouth import data as mouth_data
@@ -34,7 +35,7 @@ def train(
     eSpeak NG is missing.
     """
     if data is not None:
-        raise ValueError("the mouth learns from what eSpeak NG says: train it without --data")
+        raise InputError("the mouth learns from what eSpeak NG says: train it without --data")
     recipe = settings(MouthRecipe, file, out, LAST, resume=resume)
     report(f"having {recipe.clips} clips said")
     ours, judged = mouth.make_data(recipe)
@@ -54,18 +55,18 @@ def evaluate(
     out: Path, data: Path | None, split: str | None, report: Callable[[str], None]
 ) -> dict[str, float]:
     """Figures on held-out voices and languages, and on each recording (wav) in ``data``. Raises
-    ValueError where there is no run, a ``split`` is told, or ``data`` has no recording.
+    InputError where there is no run, a ``split`` is told, or ``data`` has no recording.
     """
     if split:
-        raise ValueError(
+        raise InputError(
             "a mouth has no splits: it is measured on voices and languages held out, and on the "
             "recordings in --data"
         )
     if not (out / LAST).exists():
-        raise ValueError(f"{out / LAST} is missing: give what `train` wrote")
+        raise InputError(f"{out / LAST} is missing: give what `train` wrote")
     recordings = sorted(data.glob("*.wav")) if data is not None else []
     if data is not None and not recordings:
-        raise ValueError(f"{data} has no *.wav: recordings of speech were expected")
+        raise InputError(f"{data} has no *.wav: recordings of speech were expected")
     recipe = read_settings(MouthRecipe, out / SETTINGS)
     network = MouthNetwork(recipe.width, recipe.hidden, recipe.layers)
     network.load_state_dict(trained_weights(out / LAST, recipe.epochs, report))

@@ -20,6 +20,7 @@ from torch import nn
 from torch.utils.data import DataLoader, Dataset
 
 from face_perception import paths
+from face_perception.errors import InputError
 from face_perception.inference import Made
 from face_perception.learning.data.affect_patches import (
     AffectData,
@@ -73,15 +74,15 @@ class Recipe:
 
     def __post_init__(self) -> None:
         if self.task != "multitask":
-            raise ValueError(f"task {self.task!r} is not known here: multitask")
+            raise InputError(f"task {self.task!r} is not known here: multitask")
         if not (0 < self.width <= 1 and self.shrink in (1, 2) and self.rate > 0):
-            raise ValueError("width must be in (0, 1], shrink 1 or 2, rate positive")
+            raise InputError("width must be in (0, 1], shrink 1 or 2, rate positive")
         if self.batch < 2:
-            raise ValueError(f"batch must be at least 2, not {self.batch}: one label has no CCC")
+            raise InputError(f"batch must be at least 2, not {self.batch}: one label has no CCC")
         if min(self.teacher_epochs, self.student_epochs, self.students) < 1:
-            raise ValueError("epochs and students must be at least 1")
+            raise InputError("epochs and students must be at least 1")
         if min(self.trunk_people, self.trunk_images) < 1 or min(self.trunk_epochs, self.steps) < 0:
-            raise ValueError(
+            raise InputError(
                 "trunk_people and trunk_images must be at least 1, trunk_epochs and steps 0"
             )
 

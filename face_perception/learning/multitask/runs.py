@@ -7,6 +7,7 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
+from face_perception.errors import InputError
 from face_perception.inference import Made
 from face_perception.learning import run_folder
 from face_perception.learning.data import dataset
@@ -52,14 +53,14 @@ def train(
 def evaluate(
     out: Path, data: Path | None, split: str | None, report: Callable[[str], None]
 ) -> dict[str, float]:
-    """Measures a run's ensemble. Raises ValueError where a student is missing."""
+    """Measures a run's ensemble. Raises InputError where a student is missing."""
     recipe = recipes.read_recipe(out / run_folder.SETTINGS)
     data = data or run_folder.data_of(out)
     students = []
     for k in range(recipe.students):
         file = out / f"student_{k}" / LAST
         if not file.exists():
-            raise ValueError(f"{file} is missing: train --resume finishes the run")
+            raise InputError(f"{file} is missing: train --resume finishes the run")
         student = Multitask(width=recipe.width, shrink=recipe.shrink)
         student.load_state_dict(trained_weights(file, recipe.student_epochs, report))
         students.append(student.eval())

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from face_perception.errors import InputError
 from face_perception.types import EXPRESSIONS
 
 FloatArray = npt.NDArray[np.float64]
@@ -75,12 +76,12 @@ class Act:
 def act(random: np.random.Generator, expression: str | None = None) -> Act:
     """A moment by chance: of ``expression``, or of any by how frequent it is.
 
-    Raises ValueError for an expression that there is not.
+    Raises InputError for an expression that there is not.
     """
     if expression is None:
         expression = EXPRESSIONS[int(random.choice(len(EXPRESSIONS), p=FREQUENCY))]
     if expression not in _PROTOTYPES:
-        raise ValueError(f"expression must be one of {', '.join(EXPRESSIONS)}, not {expression}")
+        raise InputError(f"expression must be one of {', '.join(EXPRESSIONS)}, not {expression}")
     strength = float(random.uniform(0.45, 1.0))
     units = strength * _units(expression, random)
     affect = strength * np.array(CIRCUMPLEX[expression])

@@ -15,6 +15,7 @@ import cv2
 import numpy as np
 
 from face_perception.avatar import PortraitError
+from face_perception.errors import InputError
 from face_perception.faces import load_tracker
 from face_perception.learning.data.dataset import Writer
 from face_perception.learning.synthesis.acting import act
@@ -49,10 +50,10 @@ def write_affect_set(folder: Path, settings: AffectSet, *, workers: int = 1) -> 
     """Makes the set in ``folder``, which must not be there, and returns it.
 
     Needs pyarrow (tools/training.txt). Raises dataset.DatasetError where the folder exists, and
-    ValueError for a set of nothing.
+    InputError for a set of nothing.
     """
     if settings.people + settings.photos < 1 or settings.samples < 1:
-        raise ValueError("a data set needs at least one person and one sample of each")
+        raise InputError("a data set needs at least one person and one sample of each")
     jobs = [
         (settings, number, photo)
         for photo, count in ((False, settings.people), (True, settings.photos))
@@ -117,4 +118,4 @@ def _actor(number: int, photo: bool) -> Actor:
             return Actor(picture, tracker=tracker, creases=creases)
         except PortraitError as error:
             failed = error
-    raise ValueError(f"person {number}: {failed}")
+    raise InputError(f"person {number}: {failed}")

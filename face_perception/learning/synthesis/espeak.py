@@ -17,6 +17,8 @@ import numpy as np
 import numpy.typing as npt
 import soxr
 
+from face_perception.errors import FacePerceptionError
+
 Samples = npt.NDArray[np.float32]
 
 SPEECH_RATE = 16_000  # samples a second of everything here
@@ -36,7 +38,7 @@ _RATE, _PITCH, _PITCH_RANGE = 1, 3, 4
 _LIST_END, _PHONEME = 0, 7
 
 
-class SpeechError(RuntimeError):
+class SpeechError(FacePerceptionError, RuntimeError):
     """No speech can be made; the message says what is missing or wrong, and the fix."""
 
 

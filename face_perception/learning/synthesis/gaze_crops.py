@@ -16,6 +16,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from face_perception.errors import InputError
 from face_perception.learning.synthesis.gaze_people import (
     APART,
     FISSURE,
@@ -73,7 +74,7 @@ def gaze_faces(
     yaw, radians) the same people look there in other images, their heads turned as they may be.
     """
     if people < 1 or images < 1 or workers < 1:
-        raise ValueError("people, images and workers must be at least 1")
+        raise InputError("people, images and workers must be at least 1")
     one = partial(_person, images=images, seed=seed, kappa=kappa, target=target)
     if workers > 1:
         # Spawned: what ONNX Runtime, torch and OpenCV have running does not survive a fork.

@@ -18,6 +18,7 @@ from rclpy.action import ActionServer, CancelResponse
 
 from face_perception import msg
 from face_perception.action import CalibrateGaze
+from face_perception.errors import InputError
 from face_perception.people import (
     Calibration,
     CalibrationFit,
@@ -153,10 +154,10 @@ class GazeCalibration:
         )
 
     def _begin(self, handle: Any) -> _Goal:
-        """Raises ValueError or LookupError where the goal cannot be one."""
+        """Raises InputError or LookupError where the goal cannot be one."""
         request = handle.request
         if not self._node.active:
-            raise ValueError(_INACTIVE)
+            raise InputError(_INACTIVE)
         check_person_id(request.person_id)
         collection = Collection(
             request.face_id,
@@ -166,7 +167,7 @@ class GazeCalibration:
             head_range=request.head_range,
         )
         if any(goal.person_id == request.person_id for goal in self._goals):
-            raise ValueError(f"{request.person_id} is being calibrated already: cancel that")
+            raise InputError(f"{request.person_id} is being calibrated already: cancel that")
         self._people.begin(collection)
         return _Goal(handle, collection, request.person_id)
 
@@ -175,12 +176,12 @@ class GazeCalibration:
             return camera_target()
         if target.kind == msg.CalibrationTarget.KIND_FACE:
             if not target.face_id or target.face_id == face_id:
-                raise ValueError(
+                raise InputError(
                     f"a target face_id {target.face_id!r} must be another face than {face_id}"
                 )
             return face_target(target.face_id)
         if target.kind != msg.CalibrationTarget.KIND_POINT:
-            raise ValueError(
+            raise InputError(
                 f"a target's kind is {target.kind}: use KIND_CAMERA (1), KIND_POINT (2) or "
                 "KIND_FACE (3)"
             )
@@ -278,7 +279,7 @@ class GazeCalibration:
         recent = time.monotonic() - self._last_image < _RECENT
         if recent and face_id and face_id not in self._people.faces:
             seen = ", ".join(self._people.faces) or "nobody"
-            raise ValueError(f"there is no face {face_id!r}; seen: {seen}")
+            raise InputError(f"there is no face {face_id!r}; seen: {seen}")
         response.calibrated = self._people.link(face_id, person_id)
         how = "calibrated" if response.calibrated else "not calibrated for this estimator"
         response.message = f"{face_id} is {person_id}, {how}"
@@ -302,7 +303,7 @@ class GazeCalibration:
         self._refresh_people()
         if not deleted:
             what = f" for {request.estimator}" if request.estimator else ""
-            raise ValueError(f"{request.person_id} has no calibration{what}")
+            raise InputError(f"{request.person_id} has no calibration{what}")
         response.deleted = deleted
         response.message = f"deleted {deleted} of {request.person_id}"
 

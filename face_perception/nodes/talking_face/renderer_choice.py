@@ -24,6 +24,7 @@ from face_perception.avatar import (
     speech_stream,
     unet_version,
 )
+from face_perception.errors import InputError
 from face_perception.inference import ModelError, batch_for
 from face_perception.ros.network_parameters import Loading
 from face_perception.ros.parameters import parameter
@@ -139,12 +140,12 @@ class Drawing:
         return values
 
     def _load(self, fits: bool) -> None:
-        """Loads all that MuseTalk is; with ``fits`` raises ValueError where it is too much."""
+        """Loads all that MuseTalk is; with ``fits`` raises InputError where it is too much."""
         values = self._node.values
         if not values.avatar:
-            raise ValueError(f"renderer is musetalk, but avatar names no file: {_PREPARE}")
+            raise InputError(f"renderer is musetalk, but avatar names no file: {_PREPARE}")
         if values.rate != int(values.rate):
-            raise ValueError(f"rate is {values.rate:g}: musetalk needs a whole number, e.g. 25")
+            raise InputError(f"rate is {values.rate:g}: musetalk needs a whole number, e.g. 25")
         _check_models(values.decoder, fits)
         self._avatar = load_avatar(
             values.avatar, autoencoder=autoencoder_hash(), version=unet_version()
@@ -166,7 +167,7 @@ class Drawing:
             if values.decoder == "exact":
                 speed += " (the decoders lower and tiny are faster)"
             if fits:
-                raise ValueError(speed)
+                raise InputError(speed)
             self.behind = f"{speed}: most frames have no lips; renderer auto takes the portrait"
             self._node.complain(self.behind, key="musetalk is slow")
         self._hears, self._networks = hears, networks
@@ -202,7 +203,7 @@ class Drawing:
 
 
 def _check_models(decoder: str, fits: bool) -> None:
-    """Raises ModelError where a network is not installed; with ``fits`` ValueError where their
+    """Raises ModelError where a network is not installed; with ``fits`` InputError where their
     weights do not fit into what is free of the memory.
     """
     names = ("musetalk_unet", DECODERS[decoder], _HEARS)
@@ -216,7 +217,7 @@ def _check_models(decoder: str, fits: bool) -> None:
     size = sum(path.stat().st_size for path in files if path.exists())
     free = _free_memory()
     if size * _MEMORY > free:
-        raise ValueError(
+        raise InputError(
             f"musetalk: its weights are {size / 1e9:.1f} GB, {free / 1e9:.1f} GB of memory are free"
         )
 
