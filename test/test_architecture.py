@@ -12,44 +12,47 @@ import pytest
 
 PACKAGE = Path(__file__).resolve().parent.parent / "face_perception"
 
-BASE = {"types", "geometry", "paths", "smoothing", "files", "gaze_target"}
-SENSES = {"gaze", "affect", "motion", "attention", "speech", "avatar"}
+# Small modules at the top that every room may use.
+BASE = {"errors", "types", "geometry", "paths", "smoothing", "files", "gaze_target"}
+SENSES = {"gaze", "people", "affect", "motion", "attention", "speech", "avatar"}
 
 # Room or top-level module: what else of the package it may import. One way, and no cycle.
 ALLOWED: dict[str, set[str]] = {
-    "files": set(),
-    "geometry": set(),
-    "paths": set(),
-    "smoothing": set(),
-    "types": {"geometry"},
-    "gaze_target": {"types"},
-    "dataset": {"types"},
-    "graph": {"paths"},
-    "table": {"types"},
-    "shared_memory": set(),
-    "supervisor": {"graph", "shared_memory"},
-    "clips": {"types"},
-    "mirror": {"types"},
+    "errors": set(),
+    "files": {"errors"},
+    "geometry": {"errors"},
+    "paths": {"errors"},
+    "smoothing": {"errors"},
+    "types": {"errors", "geometry"},
+    "gaze_target": {"errors", "types"},
+    "media": BASE,
     "inference": BASE,
     "faces": BASE | {"inference"},
-    **{room: BASE | {"inference", "faces"} for room in SENSES},
+    "gaze": BASE | {"inference", "faces"},
+    "people": BASE | {"faces", "gaze"},
+    "affect": BASE | {"inference", "faces"},
+    "motion": BASE | {"inference", "faces"},
+    "attention": BASE | {"inference", "faces"},
     "speech": BASE | {"inference"},
     "avatar": BASE | {"inference", "faces", "speech"},
-    "synthesis": BASE | {"dataset", "inference", "faces", "avatar"},
-    "overlay": {"types", "geometry", "faces"},
+    "overlay": {"errors", "types", "geometry", "faces"},
     "results": {"types"},
-    "perception": BASE | {"inference", "faces", "mirror", "results"} | SENSES,
-    "networks": BASE | {"inference", "speech"},
-    "training": BASE
-    | {"affect", "dataset", "faces", "gaze", "inference", "mirror", "networks", "speech"}
-    | {"synthesis"},
-    "nodes": BASE | SENSES | {"msg", "srv", "action", "inference", "faces", "synthesis"}
-    | {"overlay", "graph", "table", "supervisor", "clips"},
-    "commands": BASE | {"inference", "faces", "gaze", "clips", "overlay", "perception", "results"}
-    | {"speech", "avatar", "graph"}
-    | {"supervisor", "table", "nodes", "networks", "training"},
-    "cli": {"commands"},
+    "pipeline": BASE | {"inference", "faces", "results"} | SENSES,
+    "learning": BASE | SENSES | {"inference", "faces", "media"},
+    "ros": BASE | {"inference", "faces", "media", "speech"},
+    "bringup": BASE | {"media", "speech", "ros"},
+    "nodes": BASE | SENSES | {"inference", "faces", "media", "overlay", "ros", "bringup"},
+    "commands": BASE | SENSES | {"inference", "faces", "media", "overlay", "pipeline", "results"}
+    | {"bringup", "ros", "nodes", "learning"},
+    "cli": {"commands", "errors"},
 }  # fmt: skip
+
+# The rooms that know ROS and the messages.
+KNOW_ROS = {"ros", "nodes", "bringup"}
+# The half of bringup that runs or hears nodes; the other half is data and plain processes.
+RUNNING = {"demo", "avatar_demo", "watch", "launching"}
+# Rooms whose files are imported one by one. All others are used through their __init__.
+BY_FILE = {"ros", "nodes", "bringup", "commands", "learning"}
 
 ROS = {
     "action_msgs", "ament_index_python", "builtin_interfaces", "diagnostic_msgs", "geometry_msgs",
@@ -59,24 +62,25 @@ ROS = {
 
 # Distributions that only some may import; anywhere in a file, also inside functions.
 RESERVED: dict[str, set[str]] = {
-    **{package: {"nodes"} for package in ROS},
-    "torch": {"networks", "training"},
-    "pyarrow": {"dataset"},
-    "pytorch_lightning": {"training"},
-    "scipy": {"training"},
-    "onnx": {"networks", "inference"},
+    **dict.fromkeys(ROS, KNOW_ROS),
+    "torch": {"learning"},
+    "pyarrow": {"learning"},
+    "pytorch_lightning": {"learning"},
+    "scipy": {"learning"},
+    "onnx": {"learning", "inference"},
     "tflite": {"inference"},
     "onnxruntime": {"inference"},
     "tensorrt": {"inference"},
     "mediapipe": set(),
-    "soxr": {"speech", "synthesis", "training"},
-    "espeakng_loader": {"synthesis"},
-    **{package: {"avatar"} for package in ("av", "pygame", "sounddevice", "websockets")},
-    "audio_common_msgs": {"nodes"},
+    "soxr": {"speech", "learning"},
+    "espeakng_loader": {"learning"},
+    "av": {"media"},
+    **{package: {"avatar"} for package in ("pygame", "sounddevice", "websockets")},
+    "audio_common_msgs": {"ros"},
 }
 
 # Imported only inside functions, so that every command starts fast and without them.
-LAZY_IN_COMMANDS = {"nodes", "networks", "training"}
+LAZY_IN_COMMANDS = {"nodes", "learning", "ros", *(f"bringup.{name}" for name in RUNNING)}
 
 HEAVY = (
     "torch", "rclpy", "onnx", "tflite", "mediapipe", "onnxruntime", "av", "pygame", "sounddevice",
@@ -155,12 +159,11 @@ def faults(path: Path) -> list[str]:
         target = rest[0]
         if target not in ALLOWED.get(room, set()) and target not in ("msg", "srv", "action"):
             wrong.append(f"{where}: {room} may not import {target}")
-        elif target in ("msg", "srv", "action") and room != "nodes":
-            wrong.append(f"{where}: only nodes know the messages")
-        if top and room in ("cli", "commands") and target in LAZY_IN_COMMANDS:
+        elif target in ("msg", "srv", "action") and room not in KNOW_ROS:
+            wrong.append(f"{where}: only {sorted(KNOW_ROS)} know the messages")
+        if top and room in ("cli", "commands") and {target, ".".join(rest[:2])} & LAZY_IN_COMMANDS:
             wrong.append(f"{where}: {target} must be imported inside a function")
-        # nodes and commands are entered by file (`ros2 run`, one command a file).
-        whole_rooms = target not in ("nodes", "commands", "networks", "training")
+        whole_rooms = target not in BY_FILE
         if whole_rooms and len(rest) > 1 and is_module(*rest[:2]) and rest[1] not in offer(target):
             wrong.append(f"{where}: {name} is a file of the room {target}: import from the room")
     return wrong
@@ -183,9 +186,8 @@ def test_the_rules_have_no_cycle() -> None:
 def test_rooms_say_what_they_offer() -> None:
     rooms = [path.parent.name for path in PACKAGE.glob("*/__init__.py")]
     assert "inference" in rooms
-    by_file = ("nodes", "commands", "networks", "training")
     for room in rooms:
-        assert offer(room) or room in by_file, f"{room}/__init__.py has no __all__"
+        assert offer(room) or room in BY_FILE, f"{room}/__init__.py has no __all__"
 
 
 @pytest.mark.parametrize(
@@ -195,7 +197,7 @@ def test_rooms_say_what_they_offer() -> None:
         ("gaze/x.py", "def f():\n    from torch import nn", "gaze may not import torch"),
         ("gaze/x.py", "from face_perception.affect import A", "gaze may not import affect"),
         ("gaze/x.py", "from ..nodes import x", "gaze may not import nodes"),
-        ("gaze/x.py", "from face_perception.msg import Face", "only nodes know the messages"),
+        ("gaze/x.py", "from face_perception.msg import Face", "know the messages"),
         (
             "gaze/x.py",
             "from face_perception.inference.models.store import read",
@@ -217,17 +219,19 @@ def test_faults_are_found(
     path = package / module
     path.parent.mkdir(parents=True)
     path.write_text(source)
-    (package / "inference").mkdir()
+    (package / "inference" / "models").mkdir(parents=True)
     (package / "inference" / "store.py").write_text("")
     monkeypatch.setattr(sys.modules[__name__], "PACKAGE", package)
     assert any(fault in found for found in faults(path))
 
 
 def test_run_time_modules_load_nothing_heavy() -> None:
-    left_out = {"nodes", "networks", "training", "__init__"}
+    left_out = BY_FILE | {"__init__"}
     rooms = {room_of(path) for path in MODULES} - left_out
     commands = {f"commands.{path.stem}" for path in (PACKAGE / "commands").glob("[a-z]*.py")}
-    names = [f"face_perception.{name}" for name in sorted(rooms | commands)]
+    plain = {f"bringup.{path.stem}" for path in (PACKAGE / "bringup").glob("[a-z]*.py")}
+    plain -= {f"bringup.{name}" for name in RUNNING}
+    names = [f"face_perception.{name}" for name in sorted(rooms | commands | plain)]
     program = (
         "import importlib, sys\n"
         f"for name in {names}: importlib.import_module(name)\n"
@@ -238,3 +242,24 @@ def test_run_time_modules_load_nothing_heavy() -> None:
     )
     assert done.stdout.strip() == "[]", done.stdout + done.stderr
     assert {"face_perception.cli", "face_perception.faces"} <= set(names)
+
+
+@pytest.mark.parametrize(
+    ("node", "rooms"),
+    [
+        ("camera", {"affect", "attention", "avatar", "gaze", "learning", "motion", "people"}),
+        ("attention", {"affect", "avatar", "learning", "media", "motion", "speech"}),
+        ("gaze.node", {"affect", "avatar", "learning", "motion", "speech"}),
+        ("affect.node", {"avatar", "gaze", "learning", "people", "speech"}),
+    ],
+)
+def test_a_node_loads_no_room_that_it_does_not_use(node: str, rooms: set[str]) -> None:
+    program = (
+        f"import sys, face_perception.nodes.{node}\n"
+        "print({name.split('.')[1] for name in sys.modules if name.startswith('face_perception.')})"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, cwd=PACKAGE.parent
+    )
+    assert done.returncode == 0, done.stderr
+    assert not ast.literal_eval(done.stdout) & rooms
