@@ -208,7 +208,7 @@ def test_rooms_say_what_they_offer() -> None:
             "from face_perception.inference.models import store",
             "is a file of the room",
         ),
-        ("cli.py", "from face_perception.bringup import demo", "cli may not import nodes"),
+        ("cli.py", "from face_perception.nodes import gaze", "cli may not import nodes"),
         ("commands/x.py", "from face_perception.bringup import demo", "inside a function"),
     ],
 )
