@@ -1,4 +1,4 @@
-"""Real node processes over real DDS, each test in a domain of its own."""
+"""What all tests share: how pytest runs them, model caches, and node processes where ROS is."""
 
 from __future__ import annotations
 
@@ -12,32 +12,21 @@ if "PYTEST_XDIST_WORKER" in os.environ:
 
 import contextlib
 import io
-import shutil
 import signal
-import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import pytest
-import rclpy
 from built_once import built_once
 from domains import locked_domain
-from rclpy.context import Context
-from rclpy.executors import SingleThreadedExecutor
-from rclpy.node import Node
-from rclpy.qos import HistoryPolicy, QoSProfile, ReliabilityPolicy
-from waits import scaled
+from model_caches import copy_models
 
-from face_perception import paths
-from face_perception.bringup.graph import Options, merged_environment, processes
 from face_perception.bringup.shared_memory import remove_orphans
-from face_perception.inference import catalogue
 
-# What must never be in a node's log, whatever it was given.
-BAD_LOG_PATTERNS = ("Traceback", "requesting incompatible QoS", "terminate called", "core dumped")
+if TYPE_CHECKING:  # needs ROS
+    from node_processes import NodeProcess, Peer
 
 ROOT = Path(__file__).parent.parent
 
@@ -107,6 +96,30 @@ def domain(monkeypatch: pytest.MonkeyPatch) -> Iterator[int]:
         yield number
 
 
+@pytest.fixture
+def start(domain: int, tmp_path: Path) -> Iterator[Callable[..., NodeProcess]]:
+    """Starts nodes: ``start("gaze", remaps=("gaze:=/g",), model="geometric")``.
+
+    Checks their logs at the end.
+    """
+    pytest.importorskip("rclpy")
+    from node_processes import started_nodes
+
+    with started_nodes(tmp_path) as start_one:
+        yield start_one
+
+
+@pytest.fixture
+def peer(domain: int) -> Iterator[Peer]:
+    """A node of the test in the same domain."""
+    pytest.importorskip("rclpy")
+    from node_processes import Peer
+
+    made = Peer(domain)
+    yield made
+    made.close()
+
+
 @pytest.fixture(scope="session")
 def shared() -> Path:
     """What the developers' machines have beside the project: published goldens, a clip, speech."""
@@ -131,19 +144,6 @@ def dilated_net_card(tmp_path_factory: pytest.TempPathFactory) -> Path:
     from gaze_network import install_dilated_net
 
     return install_dilated_net(tmp_path_factory.mktemp("dilated_net"))
-
-
-def copy_models(folder: Path) -> Path:
-    """A model cache in a new folder, with the package's own models and photographs as they are in
-    the user's: nothing imported, no variant.
-    """
-    folder.mkdir(parents=True)
-    for card in catalogue().values():
-        for name in (card.file, f"{card.file}.json"):
-            file = paths.models_dir() / name
-            if card.folder is None and file.exists():
-                shutil.copy(file, folder)
-    return folder
 
 
 @pytest.fixture
@@ -197,138 +197,3 @@ def pytest_sessionfinish() -> None:
     to lock it.
     """
     remove_orphans()
-
-
-class NodeProcess:
-    """One node in a process of its own, as `face-perception up` starts it."""
-
-    def __init__(self, name: str, log: Path, arguments: list[str]) -> None:
-        self.name = name
-        self.log_file = log
-        self._log = log.open("ab")
-        self.popen = subprocess.Popen(
-            [sys.executable, "-m", "face_perception.nodes", name, *arguments],
-            stdout=self._log,
-            stderr=self._log,
-            env=merged_environment(os.environ),
-            cwd=log.parent,  # not the source tree, where Python would find the package by chance
-        )
-
-    @property
-    def log(self) -> str:
-        return self.log_file.read_text(errors="replace")
-
-    def wait_for_log(self, text: str, timeout: float = 60.0) -> str:
-        """Waits until the log has ``text``; returns the log."""
-        end = time.monotonic() + scaled(timeout)
-        while time.monotonic() < end:
-            if text in self.log:
-                return self.log
-            if self.popen.poll() is not None:
-                break
-            time.sleep(0.05)
-        raise AssertionError(f"{self.name} did not say {text!r}:\n{self.log}")
-
-    def interrupt(self, timeout: float = 20.0) -> int:
-        """Ctrl-C; returns the exit code."""
-        self.popen.send_signal(signal.SIGINT)
-        return self.popen.wait(scaled(timeout))
-
-    def end(self) -> None:
-        if self.popen.poll() is None:
-            self.popen.kill()
-            self.popen.wait()
-        self._log.close()
-
-
-@pytest.fixture
-def start(domain: int, tmp_path: Path) -> Iterator[Callable[..., NodeProcess]]:
-    """Starts nodes: ``start("gaze", remaps=("gaze:=/g",), model="geometric")``. Checks their logs
-    at the end.
-    """
-    running: list[NodeProcess] = []
-
-    def start_one(
-        name: str,
-        *,
-        options: dict[str, Any] | None = None,
-        remaps: tuple[str, ...] = (),
-        **parameters: Any,
-    ) -> NodeProcess:
-        process = processes(
-            Options(nodes=(name,), parameters={name: parameters}, **(options or {}))
-        )[0]
-        log = tmp_path / f"{len(running)}_{name}.log"
-        arguments = [*process.ros_arguments(), *(a for r in remaps for a in ("-r", r))]
-        node = NodeProcess(name, log, arguments)
-        running.append(node)
-        return node
-
-    yield start_one
-    for node in running:
-        alive = node.popen.poll() is None
-        if alive:
-            assert node.interrupt() == 0, f"{node.name} ended badly:\n{node.log}"
-        node.end()
-    for node in running:
-        for pattern in BAD_LOG_PATTERNS:
-            assert pattern not in node.log, f"{node.name} said:\n{node.log}"
-
-
-class Peer:
-    """A node of the test's own in the same domain: publishes, listens, spins."""
-
-    def __init__(self, domain: int) -> None:
-        self._context = Context()
-        rclpy.init(context=self._context, domain_id=domain)
-        self.node = Node("test_peer", context=self._context, use_global_arguments=False)
-        self._executor = SingleThreadedExecutor(context=self._context)
-        self._executor.add_node(self.node)
-        self.received: dict[str, list[Any]] = {}
-
-    def listen(self, message_type: type[Any], topic: str, best_effort: bool = False) -> list[Any]:
-        """Messages of a topic, from now on, in a list that grows while spinning."""
-        messages = self.received.setdefault(topic, [])
-        reliability = ReliabilityPolicy.BEST_EFFORT if best_effort else ReliabilityPolicy.RELIABLE
-        profile = QoSProfile(history=HistoryPolicy.KEEP_LAST, depth=50, reliability=reliability)
-        self.node.create_subscription(message_type, topic, messages.append, profile)
-        return messages
-
-    def publisher(
-        self, message_type: type[Any], topic: str, best_effort: bool = False, *, depth: int = 10
-    ) -> Any:
-        reliability = ReliabilityPolicy.BEST_EFFORT if best_effort else ReliabilityPolicy.RELIABLE
-        profile = QoSProfile(history=HistoryPolicy.KEEP_LAST, depth=depth, reliability=reliability)
-        return self.node.create_publisher(message_type, topic, profile)
-
-    def spin(self, seconds: float) -> None:
-        end = time.monotonic() + seconds
-        while (left := end - time.monotonic()) > 0:
-            self._executor.spin_once(timeout_sec=left)
-
-    def until(self, condition: Callable[[], Any], timeout: float = 30.0, why: str = "") -> None:
-        """Spins until ``condition()``; fails after ``timeout`` seconds."""
-        end = time.monotonic() + scaled(timeout)
-        while not condition():
-            assert time.monotonic() < end, f"waited {scaled(timeout)} s in vain {why}"
-            self._executor.spin_once(timeout_sec=0.02)
-
-    def call(self, service_type: type[Any], name: str, request: Any, timeout: float = 20.0) -> Any:
-        client = self.node.create_client(service_type, name)
-        self.until(client.service_is_ready, timeout, f"for the service {name}")
-        future = client.call_async(request)
-        self.until(future.done, timeout, f"for an answer of {name}")
-        self.node.destroy_client(client)
-        return future.result()
-
-    def close(self) -> None:
-        self._executor.shutdown()
-        self.node.destroy_node()
-        self._context.try_shutdown()
-
-
-@pytest.fixture
-def peer(domain: int) -> Iterator[Peer]:
-    made = Peer(domain)
-    yield made
-    made.close()

@@ -1,0 +1,99 @@
+"""Gaze networks for tests: GEDDnet, and a small one of its shape whose answers are known before."""
+
+from __future__ import annotations
+
+import argparse
+import importlib.util
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import dilated_net_golden
+import numpy as np
+import numpy.typing as npt
+import pytest
+
+from face_perception.inference import Made, Port, install
+from face_perception.inference.conversion.onnx_graph import Graph
+
+SHAPES = {"face": (1, 96, 96), "left_eye": (1, 64, 96), "right_eye": (1, 64, 96)}
+PITCH = 0.15
+
+
+def install_sides(name: str = "sides", folder: Path | None = None, *, inputs: bool = True) -> None:
+    """Installs a network that says pitch = PITCH and, of yaw, how much brighter image left is than
+    image right in all three crops: a mirrored face has minus that. Without ``inputs`` it takes
+    something else than faces.
+    """
+    graph = Graph(name)
+    shapes = SHAPES if inputs else {"patch": (1, 96, 96)}
+    total = None
+    for port, shape in shapes.items():
+        size = int(np.prod(shape))
+        flat = graph.node("Flatten", graph.input(port, shape), axis=1)
+        total_of_one = graph.node("MatMul", flat, graph.constant(weights(shape).reshape(size, 2)))
+        total = total_of_one if total is None else graph.node("Add", total, total_of_one)
+    offset = graph.constant(np.array([[PITCH, 0.0]]))
+    graph.output("gaze", graph.node("Add", total, offset), (2,))
+    rng = np.random.default_rng(0)
+    install(
+        Made(
+            name=name,
+            onnx=graph.serialise(),
+            task="gaze, for tests",
+            licence="that of this package",
+            origin="test/helpers/gaze_network.py",
+            inputs={n: Port((None, *s), "float32", "gray 0..255") for n, s in shapes.items()},
+            outputs={"gaze": Port((None, 2), "float32", "pitch, yaw, rad", tolerance=0.01)},
+            captured={
+                n: rng.integers(0, 256, (4, *s)).astype(np.float32) for n, s in shapes.items()
+            },
+        ),
+        folder,
+    )
+
+
+def weights(shape: tuple[int, ...]) -> npt.NDArray[np.float32]:
+    """[H * W, 2] of one input: nothing for pitch, image left less image right for yaw."""
+    height, width = shape[-2:]
+    side = np.where(np.arange(width) < width / 2, 1.0, -1.0) / (255 * height * width)
+    yaw = np.tile(side, (height, 1)).ravel()
+    return np.stack([np.zeros_like(yaw), yaw], axis=1).astype(np.float32)
+
+
+def answer(*crops: npt.NDArray[np.uint8]) -> tuple[float, float]:
+    """The network's own pitch and yaw for the crops of one face."""
+    yaw = sum(crop.ravel().astype(float) @ weights(crop.shape)[:, 1] for crop in crops)
+    return PITCH, float(yaw)
+
+
+def install_geddnet(shared: Path, folder: Path) -> Path:
+    """GEDDnet with the weights of the goldens' seed, through the real import; returns its card."""
+    source = shared / "golden" / "geddnet" / "weights.py"
+    spec = importlib.util.spec_from_file_location("geddnet_weights_of_golden", source)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return _import("geddnet", module.variables(1), folder)
+
+
+def install_dilated_net(folder: Path) -> Path:
+    """Dilated-Net with its golden's weights, through the real import; returns its card."""
+    pytest.importorskip("torch")
+    from face_perception.learning.dilated_net.network import dilated_net
+    from face_perception.learning.geddnet.variables import write_variables
+
+    shapes = {name: value.shape for name, value in write_variables(dilated_net()).items()}
+    return _import("dilated_net", dilated_net_golden.checkpoint(shapes), folder)
+
+
+def _import(system: str, variables: Mapping[str, npt.NDArray[Any]], folder: Path) -> Path:
+    importing = pytest.importorskip(f"face_perception.networks.import_{system}")
+    folder.mkdir(parents=True, exist_ok=True)
+    np.savez(folder / "variables.npz", **variables)
+    parser = argparse.ArgumentParser()
+    importing.add_arguments(parser)
+    (made,) = importing.make(parser.parse_args([str(folder / "variables.npz")]), lambda text: None)
+    card = install(made, folder)
+    return folder / f"{card.name}.yaml"

@@ -1,0 +1,64 @@
+"""MuseTalk's networks, narrow: true architectures and contracts, seeded, through the real import.
+
+Where the true sizes take minutes and gigabytes, these take seconds.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from model_caches import copy_models
+
+from face_perception.inference import install
+
+torch = pytest.importorskip("torch")
+
+from face_perception.learning.musetalk import autoencoder as musetalk_vae
+from face_perception.learning.musetalk import checkpoint as import_musetalk
+from face_perception.learning.musetalk import decoders as musetalk_decoders
+from face_perception.learning.musetalk import diffusion_blocks as diffusion
+from face_perception.learning.musetalk import unet as musetalk_unet
+from face_perception.learning.musetalk import whisper_encoder
+
+
+def install_narrow(folder: Path, *, seed: int = 0) -> Path:
+    """whisper's encoder, MuseTalk's three networks and its cheaper decoders in a model cache of
+    their own.
+    """
+    models, files = folder / "models", folder / "files"
+    copy_models(models)
+    files.mkdir()
+    torch.manual_seed(seed)
+    with pytest.MonkeyPatch.context() as patch:
+        for module in (diffusion, musetalk_unet, musetalk_vae):
+            patch.setattr(module, "GROUPS", 4)
+        patch.setattr(musetalk_unet, "CHANNELS", (16, 16, 32, 32))
+        patch.setattr(musetalk_unet, "_TIME", 64)
+        patch.setattr(musetalk_vae, "CHANNELS", (8, 8, 16, 16))
+        patch.setattr(musetalk_decoders.TinyDecoder, "CHANNELS", 8)
+        whisper = whisper_encoder.WhisperEncoder()
+        autoencoder = musetalk_vae.Autoencoder()
+        unet = musetalk_unet.UNet()
+        files_of = {name: files / f"{name}.bin" for name in ("whisper", "vae", "unet")}
+        for name, network in (("whisper", whisper), ("vae", autoencoder), ("unet", unet)):
+            network.eval().requires_grad_(False)
+            torch.save(network.state_dict(), files_of[name])
+        mel = torch.from_numpy(import_musetalk._example_mel())
+        images = import_musetalk._example_images()
+        latents = import_musetalk._example_latents(autoencoder, images)
+        unet.fold_time()
+        audio = torch.zeros(1, 50, 384)
+        facts: dict[str, object] = {"version": "1.5", "margin": 10, "mask": "jaw"}
+        tiny = files / "tiny.pth"
+        torch.save(musetalk_decoders.TinyDecoder().state_dict(), tiny)
+        made = [
+            import_musetalk.lower_made(autoencoder, latents, files_of["vae"]),
+            import_musetalk.tiny_made(tiny, latents),
+            import_musetalk.whisper_made(whisper, mel, files_of["whisper"], True),
+            *import_musetalk.vae_made(autoencoder, images, latents, files_of["vae"]),
+            import_musetalk.unet_made(unet, latents, audio, files_of["unet"], facts, files),
+        ]
+    for one in made:
+        install(one, models)
+    return models

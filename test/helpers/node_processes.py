@@ -1,0 +1,156 @@
+"""Real node processes over real DDS, and a node of the test that talks to them."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import rclpy
+from rclpy.context import Context
+from rclpy.executors import SingleThreadedExecutor
+from rclpy.node import Node
+from rclpy.qos import HistoryPolicy, QoSProfile, ReliabilityPolicy
+from waits import scaled
+
+from face_perception.bringup.graph import Options, merged_environment, processes
+
+# What must never be in a node's log, whatever it was given.
+BAD_LOG_PATTERNS = ("Traceback", "requesting incompatible QoS", "terminate called", "core dumped")
+
+
+class NodeProcess:
+    """One node in a process of its own, as `face-perception up` starts it."""
+
+    def __init__(self, name: str, log: Path, arguments: list[str]) -> None:
+        self.name = name
+        self.log_file = log
+        self._log = log.open("ab")
+        self.popen = subprocess.Popen(
+            [sys.executable, "-m", "face_perception.nodes", name, *arguments],
+            stdout=self._log,
+            stderr=self._log,
+            env=merged_environment(os.environ),
+            cwd=log.parent,  # not the source tree, where Python would find the package by chance
+        )
+
+    @property
+    def log(self) -> str:
+        return self.log_file.read_text(errors="replace")
+
+    def wait_for_log(self, text: str, timeout: float = 60.0) -> str:
+        """Waits until the log has ``text``; returns the log."""
+        end = time.monotonic() + scaled(timeout)
+        while time.monotonic() < end:
+            if text in self.log:
+                return self.log
+            if self.popen.poll() is not None:
+                break
+            time.sleep(0.05)
+        raise AssertionError(f"{self.name} did not say {text!r}:\n{self.log}")
+
+    def interrupt(self, timeout: float = 20.0) -> int:
+        """Ctrl-C; returns the exit code."""
+        self.popen.send_signal(signal.SIGINT)
+        return self.popen.wait(scaled(timeout))
+
+    def end(self) -> None:
+        if self.popen.poll() is None:
+            self.popen.kill()
+            self.popen.wait()
+        self._log.close()
+
+
+@contextmanager
+def started_nodes(folder: Path) -> Iterator[Callable[..., NodeProcess]]:
+    """Yields a function that starts a node: ``start("gaze", remaps=("gaze:=/g",), model="sides")``.
+
+    ``folder`` gets the logs. At the end, interrupts the nodes that still run and checks all logs.
+    """
+    running: list[NodeProcess] = []
+
+    def start_one(
+        name: str,
+        *,
+        options: dict[str, Any] | None = None,
+        remaps: tuple[str, ...] = (),
+        **parameters: Any,
+    ) -> NodeProcess:
+        process = processes(
+            Options(nodes=(name,), parameters={name: parameters}, **(options or {}))
+        )[0]
+        log = folder / f"{len(running)}_{name}.log"
+        arguments = [*process.ros_arguments(), *(a for r in remaps for a in ("-r", r))]
+        node = NodeProcess(name, log, arguments)
+        running.append(node)
+        return node
+
+    try:
+        yield start_one
+        for node in running:
+            if node.popen.poll() is None:
+                assert node.interrupt() == 0, f"{node.name} ended badly:\n{node.log}"
+    finally:
+        for node in running:
+            node.end()
+    for node in running:
+        for pattern in BAD_LOG_PATTERNS:
+            assert pattern not in node.log, f"{node.name} said:\n{node.log}"
+
+
+class Peer:
+    """A node of the test's own in the same domain: publishes, listens, spins."""
+
+    def __init__(self, domain: int) -> None:
+        self._context = Context()
+        rclpy.init(context=self._context, domain_id=domain)
+        self.node = Node("test_peer", context=self._context, use_global_arguments=False)
+        self._executor = SingleThreadedExecutor(context=self._context)
+        self._executor.add_node(self.node)
+        self.received: dict[str, list[Any]] = {}
+
+    def listen(self, message_type: type[Any], topic: str, best_effort: bool = False) -> list[Any]:
+        """Messages of a topic, from now on, in a list that grows while spinning."""
+        messages = self.received.setdefault(topic, [])
+        reliability = ReliabilityPolicy.BEST_EFFORT if best_effort else ReliabilityPolicy.RELIABLE
+        profile = QoSProfile(history=HistoryPolicy.KEEP_LAST, depth=50, reliability=reliability)
+        self.node.create_subscription(message_type, topic, messages.append, profile)
+        return messages
+
+    def publisher(
+        self, message_type: type[Any], topic: str, best_effort: bool = False, *, depth: int = 10
+    ) -> Any:
+        reliability = ReliabilityPolicy.BEST_EFFORT if best_effort else ReliabilityPolicy.RELIABLE
+        profile = QoSProfile(history=HistoryPolicy.KEEP_LAST, depth=depth, reliability=reliability)
+        return self.node.create_publisher(message_type, topic, profile)
+
+    def spin(self, seconds: float) -> None:
+        end = time.monotonic() + seconds
+        while (left := end - time.monotonic()) > 0:
+            self._executor.spin_once(timeout_sec=left)
+
+    def until(self, condition: Callable[[], Any], timeout: float = 30.0, why: str = "") -> None:
+        """Spins until ``condition()``; fails after ``timeout`` seconds."""
+        end = time.monotonic() + scaled(timeout)
+        while not condition():
+            assert time.monotonic() < end, f"waited {scaled(timeout)} s in vain {why}"
+            self._executor.spin_once(timeout_sec=0.02)
+
+    def call(self, service_type: type[Any], name: str, request: Any, timeout: float = 20.0) -> Any:
+        client = self.node.create_client(service_type, name)
+        self.until(client.service_is_ready, timeout, f"for the service {name}")
+        future = client.call_async(request)
+        self.until(future.done, timeout, f"for an answer of {name}")
+        self.node.destroy_client(client)
+        return future.result()
+
+    def close(self) -> None:
+        self._executor.shutdown()
+        self.node.destroy_node()
+        self._context.try_shutdown()

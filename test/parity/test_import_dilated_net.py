@@ -1,0 +1,213 @@
+"""``face-perception import dilated-net``: the model answers as the authors' code does. Its card,
+variants and engines; gaze of photographs with it.
+"""
+
+from __future__ import annotations
+
+import math
+import platform
+from argparse import Namespace
+from pathlib import Path
+
+import dilated_net_golden as golden
+import numpy as np
+import pytest
+from faces_scene import frame, photo
+
+torch = pytest.importorskip("torch")
+
+import tensorrt_builds
+from geddnet_weights import lively
+
+from face_perception import cli, faces, geometry
+from face_perception.gaze import GeddnetGaze, normalise, to_angles
+from face_perception.gaze.normalized_camera import normalised_rotation
+from face_perception.inference import (
+    ModelError,
+    find,
+    load,
+    make_variant,
+    read_captured,
+    variant_of,
+)
+from face_perception.learning.dilated_net import checkpoint as import_dilated_net
+from face_perception.learning.dilated_net.network import dilated_net, read_variables
+from face_perception.learning.geddnet import checkpoint as import_geddnet
+from face_perception.learning.geddnet.export import Folded, export
+from face_perception.learning.geddnet.network import GEDDnet
+from face_perception.learning.geddnet.reference_inputs import sample_inputs
+from face_perception.learning.geddnet.system_import import TOLERANCE, GazeSystem
+from face_perception.learning.geddnet.variables import write_variables
+from face_perception.pipeline import Perception
+
+EYES = ("left_eye", "right_eye")
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("dilated_net")
+
+
+@pytest.fixture(scope="module")
+def checkpoint(folder: Path) -> Path:
+    """The golden's weights in the published format."""
+    path = folder / "checkpoint.npz"
+    shapes = {name: value.shape for name, value in write_variables(dilated_net()).items()}
+    np.savez(path, **golden.checkpoint(shapes))
+    return path
+
+
+@pytest.fixture(scope="module")
+def models(folder: Path, checkpoint: Path) -> Path:
+    """A model cache with the package's models and, imported by the command line, Dilated-Net."""
+    from model_caches import copy_models
+
+    with pytest.MonkeyPatch.context() as patch:
+        copied = copy_models(folder / "models")
+        patch.setenv("FACE_PERCEPTION_MODELS", str(copied))
+        assert cli.main(["models", "import", "dilated-net", str(checkpoint)]) == 0
+    return copied
+
+
+@pytest.fixture
+def installed(models: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """The name of the model."""
+    monkeypatch.setenv("FACE_PERCEPTION_MODELS", str(models))
+    return "dilated_net"
+
+
+def crops() -> dict[str, np.ndarray]:
+    return {name: golden.eye(name) for name in EYES}
+
+
+def test_answers_are_those_of_the_authors_code(installed: str, checkpoint: Path) -> None:
+    network = read_variables(dict(np.load(checkpoint)))
+    left, right = (torch.from_numpy(image) for image in crops().values())
+    with torch.no_grad():
+        ours = network.gaze(None, left, right).numpy()
+        swapped = network.gaze(None, right, left).numpy()
+    assert np.abs(ours - golden.GAZE).max() < 1e-5
+    assert np.abs(swapped - golden.GAZE).max() > 5e-3, "the golden can tell the eyes apart"
+    model = load(installed)
+    assert np.abs(model.infer(crops())["gaze"] - golden.GAZE).max() < 1e-5
+    one = model.infer({name: image[-1:] for name, image in crops().items()})["gaze"]
+    assert np.abs(one - golden.GAZE[-1:]).max() < 1e-5
+
+
+def test_it_is_geddnet_without_a_face(shared: Path) -> None:
+    """With the weights of GEDDnet's golden: layers of the eyes are as published."""
+    from geddnet_weights import goldens, inputs, variables
+
+    for seed, published in goldens(shared):
+        values = variables(shared, seed)
+        kept = {n: v for n, v in values.items() if not n.startswith(("face/", "bias/"))}
+        kept["combine/Variable"] = kept["combine/Variable"][64:]
+        network = read_variables(kept)
+        images = [torch.from_numpy(inputs(published)[name][:2]) for name in EYES]
+        for layer, image, key in (
+            (network.left_fc, images[0], "act_eye.e1_fc1"),
+            (network.right_fc, images[1], "act_eye.e2_fc1"),
+        ):
+            with torch.no_grad():
+                features = layer(network.eye(network.trunk(image))).numpy()
+            assert np.abs(features - published[key]).max() < 1e-4
+
+
+def test_the_exported_graph_is_the_network(tmp_path: Path) -> None:
+    network = lively(dilated_net(), seed=4)
+    images = [torch.from_numpy(sample_inputs()[name][::4]) for name in EYES]
+    with torch.no_grad():
+        wanted = network.gaze(None, *images)
+        torch.testing.assert_close(Folded(network)(*images), wanted, rtol=0, atol=1e-5)
+    assert wanted.std(0).min() > 1e-3, "the samples must differ for a comparison to mean something"
+    with pytest.raises(ValueError, match="with poolings is not exported"):
+        export(dilated_net(dilated=False))
+
+
+def test_the_card_says_what_it_is(installed: str, checkpoint: Path) -> None:
+    card = find(installed)
+    assert "publish no weights" in card.licence
+    assert card.origin.startswith(f"{checkpoint.name} (sha256 ")
+    shapes = {name: port.shape for name, port in card.inputs.items()}
+    assert shapes == dict.fromkeys(EYES, (None, 1, 64, 96))
+    assert card.outputs["gaze"].shape == (None, 2)
+    assert card.outputs["gaze"].tolerance == TOLERANCE, "the gate's, as GEDDnet's"
+    assert card.outputs["gaze"].meaning.startswith("pitch and yaw in radians; the vector")
+    assert card.facts == {"system": "dilated-net", "order": ["pitch", "yaw"]}
+    captured = read_captured(card)
+    assert set(captured) == set(EYES)
+    for name in EYES:
+        np.testing.assert_array_equal(captured[name], sample_inputs()[name])
+    assert cli.main(["models", "verify", installed]) == 0
+
+
+def test_fp16_serves(installed: str) -> None:
+    (fp16,) = make_variant(installed, "fp16").deviations
+    assert 0 < fp16.used < 0.5
+    assert load(installed, precision="fp16").infer(crops())["gaze"].shape == (golden.FACES, 2)
+
+
+@pytest.mark.slow
+def test_int8_is_measured(installed: str) -> None:
+    assert cli.main(["models", "quantize", installed, "--recipe", "int8-cpu"]) == 0
+    (int8,) = variant_of(installed, "int8-cpu").deviations
+    assert 1e-4 < int8.largest < 0.2
+    if int8.within:
+        load(installed, precision="int8")
+    else:
+        with pytest.raises(ModelError, match="disagrees with ONNX Runtime in FP32"):
+            load(installed, precision="int8")
+
+
+@pytest.mark.skipif(platform.machine() != "x86_64", reason="tensorrt_rtx is for x86-64 only")
+@pytest.mark.parametrize("kind", ["fp32", "fp16", pytest.param("int8-trt", marks=pytest.mark.slow)])
+def test_tensorrt_builds_it(installed: str, kind: str, tmp_path: Path) -> None:
+    assert len(tensorrt_builds.engine(installed, kind, tmp_path / "build")) > 1_000_000
+
+
+def test_checkpoints_of_the_other_system_are_named(
+    checkpoint: Path, tmp_path: Path, models: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FACE_PERCEPTION_MODELS", str(models))
+    other = tmp_path / "geddnet.npz"
+    np.savez(other, **write_variables(GEDDnet(subjects=1)))
+
+    def error(system: GazeSystem, path: Path) -> str:
+        args = Namespace(checkpoint=path, name="x", licence="x")
+        with pytest.raises(ModelError) as found:
+            list(system.make(args, lambda step: None))
+        return str(found.value)
+
+    assert "is not Dilated-Net" in error(import_dilated_net.SYSTEM, other)
+    assert "but GEDDnet (`face-perception import geddnet`)" in error(
+        import_dilated_net.SYSTEM, other
+    )
+    assert "but Dilated-Net (`face-perception import dilated-net`)" in error(
+        import_geddnet.SYSTEM, checkpoint
+    )
+    values = dict(np.load(checkpoint))
+    values["eye/Variable_2"] = values["eye/Variable_2"].transpose(3, 2, 0, 1)
+    del values["combine/c_fc2/beta"]
+    np.savez(other, **values)
+    said = error(import_dilated_net.SYSTEM, other)
+    assert "these are not the 74 variables of Dilated-Net: combine/c_fc2/beta is missing" in said
+    assert "eye/Variable_2 is [64, 64, 3, 3], not [3, 3, 64, 64]" in said
+
+
+def test_gaze_of_a_photograph_offline(installed: str) -> None:
+    """`run --gaze dilated_net`: what the network says of the crops of the eyes, in our angles."""
+    model = load(installed)
+    shot = frame(photo("astronaut"))
+    (face,) = faces.load_tracker().detect(shot)
+    (gaze,) = GeddnetGaze(model).estimate(shot, [face])
+    assert (gaze.source, gaze.valid) == ("dilated_net", True)
+    made = normalise(shot.image, shot.camera, face)
+    eyes = {name: made.crops[name][None, None].astype(np.float32) for name in EYES}
+    ((pitch, yaw),) = model.infer(eyes)["gaze"]
+    rotation = normalised_rotation(shot.camera, face)
+    assert to_angles(rotation, gaze.direction) == pytest.approx((-yaw, pitch), abs=1e-5)
+    result = Perception.load(single_image=True, gaze=installed).process(shot)
+    (still,) = result.gazes
+    assert (still.source, still.valid) == ("dilated_net", True)
+    assert geometry.angle_between(still.direction, gaze.direction) < math.radians(20)
+    assert 0 <= still.eye_contact <= 1

@@ -1,0 +1,241 @@
+"""The perception nodes look, over DDS, at a film of the talking face: they see what it was told to
+do, and nothing else.
+
+The film is shown as fast as the nodes answer: the next frame is published when the last one has
+come through the graph. So a busy computer only takes longer, and no frame is lost.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+from geometry_msgs.msg import PointStamped
+from node_processes import NodeProcess, Peer
+from sensor_msgs.msg import Image
+from test_talking_face_node import Speaker, hello, latched
+from waits import scaled
+
+from face_perception import msg
+from face_perception.bringup.graph import Options, merged_environment, processes
+from face_perception.geometry import yaw_pitch
+from face_perception.media import write_film
+from face_perception.media.clips import Clip
+from face_perception.ros import images, messages
+
+State = msg.AvatarState
+Frames = npt.NDArray[np.float64]
+LOOKS = [(15, 0), (-15, 0), (0, 7), (0, -7)]  # degrees
+RATE = 20.0
+SLOW = 2.0  # the film's time stamps go this much slower than the face moved
+DWELL = 3.0  # seconds of each look: some fixations
+LEAD = 20  # frames of a still face before the recording, in which the nodes learn its rest
+
+
+def stamp(message: Any) -> float:
+    return messages.seconds(message.header.stamp)
+
+
+def intensity(message: msg.ActionUnitsArray, code: int) -> float:
+    units = message.action_units[0]
+    return float(units.intensity[list(units.code).index(code)])
+
+
+def read_gaze(message: msg.GazeArray) -> tuple[float, float]:
+    """Yaw and pitch, radians, against the line from the eyes to the camera, the viewer's place."""
+    seen = message.gazes[0]
+    eyes = np.array([seen.origin.x, seen.origin.y, seen.origin.z])
+    sight = yaw_pitch(-eyes / np.linalg.norm(eyes))
+    return seen.yaw - sight[0], seen.pitch - sight[1]
+
+
+def target(yaw: float, pitch: float) -> PointStamped:
+    """A point 1 m before the screen for which the face looks along yaw and pitch, radians."""
+    message = PointStamped()
+    x = -math.tan(yaw)
+    message.point.x, message.point.z = x, 1.0
+    message.point.y = -math.tan(pitch) * math.hypot(x, 1.0)
+    return message
+
+
+def record(portrait: str, peer: Peer, folder: Path) -> tuple[str, Frames, list[float]]:
+    """Has the face speak, look about and live, and films it. Returns the film, what the animator
+    did ([frame, (blink, speaks, jaw, yaw, pitch)]), and when each look was told, in frames.
+    """
+    values = {"audio_out": "none", "portrait": portrait, "rate": RATE, "look_time": 60.0}
+    options = Options(nodes=("talking_face",), parameters={"talking_face": values})
+    arguments = processes(options)[0].ros_arguments()
+    script = Path(__file__).parents[1] / "helpers" / "watched_face.py"
+    done = folder / "animator.jsonl"
+    face = subprocess.Popen(
+        [sys.executable, str(script), str(done), *arguments],
+        env=merged_environment(os.environ),
+        cwd=folder,
+    )
+    try:
+        frames = peer.listen(Image, "avatar/image")
+        states = latched(peer)
+        looks = peer.publisher(PointStamped, "avatar/look_at")
+        speaker = Speaker(peer)
+        peer.until(lambda: len(frames) > 0, 60, "for the face")
+        speaker.connect()
+        # At rest first, so that this face's rest is known.
+        peer.until(lambda: stamp(frames[-1]) > stamp(frames[0]) + 3, why="for a face at rest")
+        for _ in range(4):
+            known, before = len(states), len(frames)
+            speaker.say(*hello())
+            peer.until(lambda n=known: len(states) >= n + 2, why="until it has spoken")
+            peer.until(lambda: states[-1].state == State.STATE_IDLE, why="for idle")
+            print(f"{len(frames) - before} frames of it speaking")
+            if len(frames) - before > 60:
+                break
+            # What a busy computer had no time to show is not on the film: it says it again.
+        peer.spin(0.7)
+        told = []
+        for yaw, pitch in LOOKS:
+            looks.publish(target(math.radians(yaw), math.radians(pitch)))
+            told.append(peer.node.get_clock().now().nanoseconds * 1e-9)
+            peer.spin(DWELL)
+        face.send_signal(signal.SIGINT)
+        assert face.wait(scaled(20)) == 0
+    finally:
+        face.kill()
+        face.wait()
+    at = np.array([stamp(m) for m in frames])
+    lines = np.array([[*map(float, json.loads(line))] for line in done.read_text().splitlines()])
+    # What a camera would have taken: at each of its moments the frame that is on the screen.
+    moments = np.arange(at[0], at[-1], 1 / RATE)
+    screen = np.searchsorted(at, moments + 1e-3, side="right") - 1
+    taken = [0] * LEAD + list(screen)
+    film = folder / "avatar.mp4"
+    pictures = ((k * SLOW / RATE, images.to_array(frames[i])) for k, i in enumerate(taken))
+    write_film(film, pictures, [], 48_000)
+    nearest = np.abs(lines[:, 0][None] - at[:, None]).argmin(axis=1)
+    return str(film), lines[nearest, 1:][taken], [(t - at[0]) * RATE + LEAD for t in told]
+
+
+def show(film: str, peer: Peer, answers: dict[str, list[Any]]) -> dict[float, int]:
+    """Publishes a film's frames, each when all ``answers`` to the last have come. Returns the
+    number of the frame by its stamp.
+    """
+    publisher = peer.publisher(Image, "image")
+    begin = math.floor(time.time()) - 60.0
+    pictures = [frame.image for frame in Clip(film)]
+
+    def answered(at: float) -> bool:
+        return all(found and stamp(found[-1]) >= at for found in answers.values())
+
+    def send(k: int) -> float:
+        message = images.from_array(pictures[max(0, k)], Image())
+        message.header.stamp = messages.time(begin + k * SLOW / RATE)
+        publisher.publish(message)
+        return stamp(message)
+
+    # Until the nodes hear one another, the first frame again and again, with stamps before it.
+    tries = iter(range(-300, 0))
+
+    def heard() -> bool:
+        at = send(next(tries))
+        peer.spin(0.2)
+        return answered(at)
+
+    peer.until(heard, 60, "for the graph")
+    number = {}
+    for k in range(len(pictures)):
+        at = send(k)
+        number[at] = k
+        peer.until(lambda at=at: answered(at), why=f"for the answers to frame {k}")
+    return number
+
+
+def runs(flags: npt.NDArray[np.bool_]) -> list[tuple[int, int]]:
+    """[first, after the last) of each stretch that is true."""
+    edges = np.flatnonzero(np.diff(np.concatenate([[0], flags.astype(int), [0]])))
+    return list(zip(edges[::2].tolist(), edges[1::2].tolist(), strict=True))
+
+
+@pytest.mark.parametrize("portrait", ["", "astronaut"], ids=["drawn", "photograph"])
+@pytest.mark.realtime
+def test_perception_sees_what_the_face_does(
+    portrait: str, start: Callable[..., NodeProcess], peer: Peer, tmp_path: Path
+) -> None:
+    pytest.importorskip("av")
+    film, did, told = record(portrait, peer, tmp_path)
+    for name in ("face_tracker", "gaze", "affect"):
+        start(name)
+    answers = {
+        topic: peer.listen(kind, topic)
+        for topic, kind in (
+            ("faces", msg.FaceArray),
+            ("gaze", msg.GazeArray),
+            ("action_units", msg.ActionUnitsArray),
+        )
+    }
+    number = show(film, peer, answers)
+    faces, gazes, units = ([m for m in a if stamp(m) in number] for a in answers.values())
+    assert len(number) == len(did), "the film has the frames that were recorded"
+
+    def by_number(found: list[Any]) -> list[tuple[int, Any]]:
+        return [(number[stamp(m)], m) for m in found]
+
+    assert {len(m.faces) for m in faces} == {1}, "a face in every frame"
+    seen = [(n, m) for n, m in by_number(units) if m.action_units]
+    places = np.array([n for n, _ in seen])
+    assert len(places) == len(did), "action units of every frame"
+    blink, speaks, jaw = did[:, :3].T
+
+    # Lips that part and a jaw that drops, while it speaks and not else.
+    quiet = np.convolve(speaks, np.ones(15), "same") == 0
+    for code, least, most in ((25, 0.3, 0.1), (26, 0.15, 0.05)):
+        amount = np.array([intensity(m, code) for _, m in seen])
+        talking, silent = amount[speaks[places] > 0], amount[quiet[places] & (places > LEAD + 20)]
+        assert len(talking) > 15, "it hardly spoke: a computer that is too busy"
+        print(
+            f"AU{code} speaking {np.percentile(talking, [50, 90, 100]).round(2)}, "
+            f"silent {np.percentile(silent, [50, 90, 100]).round(2)}"
+        )
+        assert np.percentile(talking, 95) > np.percentile(silent, 95) + least
+        assert np.percentile(silent, 95) < most
+    print("jaw", np.percentile(jaw[places][speaks[places] > 0], [50, 90, 100]).round(2))
+
+    # Eyes that go where they are told.
+    looked = [(n, read_gaze(m)) for n, m in by_number(gazes) if m.gazes and m.gazes[0].valid]
+    for look, at in zip(LOOKS, told, strict=True):
+        settled = [(n, g) for n, g in looked if at + 0.9 * RATE < n < at + (DWELL - 0.05) * RATE]
+        assert len(settled) > 4
+        # In the same frames, since the eyes do not rest.
+        went = np.degrees([did[n, 3:] for n, _ in settled])
+        read = np.degrees([gaze for _, gaze in settled])
+        beside = np.hypot(*(np.median(went, axis=0) - look))
+        error = np.hypot(*np.median(read - went, axis=0))
+        print(
+            f"told {look}, went {np.median(went, axis=0).round(1)} ({beside:.1f} degrees beside), "
+            f"read {np.median(read, axis=0).round(1)} ({error:.1f} degrees off) "
+            f"in {len(settled)} frames"
+        )
+        assert beside < 2.5, "as it was told"
+        assert error < 8, "as it does"
+
+    # Each blink, and no other.
+    shut = np.array([intensity(m, 45) > 0.5 for _, m in seen])
+    shown = [(a, b) for a, b in runs(blink > 0.5) if a > LEAD + 20]
+    assert len(shown) >= 3
+    for first, after in shown:
+        there = (places >= first) & (places < after)
+        assert there.any(), "the graph saw none of it: a computer that is too busy"
+        assert shut[(places >= first - 2) & (places < after + 2)].any(), f"a blink at {first}"
+    for n in places[shut]:
+        # Lids that fall or rise look shut a frame before or after.
+        near = [a - 2 <= n < b + 2 for a, b in runs(blink > 0.5)]
+        assert any(near), f"no blink at {n}"

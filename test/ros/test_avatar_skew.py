@@ -1,0 +1,57 @@
+"""Speech through the real node in real time, on devices whose crystals are 2 % off: every frame is
+in time. In 25 s such a device drifts by 0.5 s, twelve times the error that is allowed.
+
+test_avatar_clock.py has true crystals (0.5 % off) over three and ten minutes, in simulated time.
+Both devices run at once, with small pictures, so that this costs only one wait.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from waits import scaled
+
+from face_perception.bringup.graph import merged_environment
+
+SECONDS = 25
+SKEWS = (0.02, -0.02)
+
+
+@pytest.mark.realtime
+def test_frames_are_in_time_on_skewed_devices(domain: int, tmp_path: Path) -> None:
+    running = []
+    for number, skew in enumerate(SKEWS):
+        # Both are in the test's domain, each in a namespace of its own.
+        remap = ["--ros-args", "-r", f"__ns:=/face{number}"]
+        script = Path(__file__).parents[1] / "helpers" / "skewed_face.py"
+        running.append(
+            subprocess.Popen(
+                [sys.executable, str(script), str(skew), str(SECONDS), *remap],
+                stdout=subprocess.PIPE,
+                text=True,
+                env=merged_environment(os.environ),
+                cwd=tmp_path,
+            )
+        )
+    try:
+        said = [process.communicate(timeout=SECONDS + scaled(90))[0] for process in running]
+    finally:
+        for process in running:
+            process.kill()
+            process.wait()
+    for skew, text in zip(SKEWS, said, strict=True):
+        found = json.loads(text.splitlines()[-1])
+        print(
+            {name: found[name] for name in ("frames", "dropped", "typical", "worst", "clock_rate")}
+        )
+        assert abs(found["worst"]) <= 0.040, "against what the device truly played"
+        assert abs(found["typical"]) <= 0.010
+        assert abs(found["worst_offset"] - found["worst"]) <= 0.005, "as the node reports it"
+        assert found["clock_rate"] - 1 == pytest.approx(skew, abs=1e-3), "the device was off"
+        assert found["frames"] > 3 * SECONDS, "enough to tell, also on a busy computer"
+        assert found["received"] > 2 * SECONDS

@@ -1,0 +1,367 @@
+"""The face_tracker node on real photographs over DDS, and on everything a camera can do wrong."""
+
+from __future__ import annotations
+
+import array
+import math
+import time
+from collections.abc import Callable
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+from diagnostic_msgs.msg import DiagnosticArray
+from node_processes import NodeProcess, Peer
+from sensor_msgs.msg import CameraInfo, CompressedImage, Image
+from std_srvs.srv import Trigger
+from waits import scaled
+
+from face_perception import msg
+from face_perception.inference import sample_photo
+from face_perception.ros import images, messages, qos
+
+Start = Callable[..., NodeProcess]
+
+
+def photo(name: str = "astronaut") -> np.ndarray:
+    return cv2.cvtColor(cv2.imread(str(sample_photo(name))), cv2.COLOR_BGR2RGB)
+
+
+def stamped(message: Any, stamp: float, frame: str = "camera_optical_frame") -> Any:
+    message.header.stamp = messages.time(stamp)
+    message.header.frame_id = frame
+    return message
+
+
+class Camera:
+    """Publishes what a test wants at 20 Hz with stamps of its own."""
+
+    def __init__(self, peer: Peer, topic: str = "image", best_effort: bool = False) -> None:
+        self.peer = peer
+        self.publisher = peer.publisher(Image, topic, best_effort)
+        self.now = 1000.0
+
+    def show(self, message: Image, count: int = 5) -> None:
+        for _ in range(count):
+            self.now += 0.05
+            self.publisher.publish(stamped(message, self.now))
+            self.peer.spin(0.05)
+
+    def show_until(self, message: Image, condition: Callable[[], Any], timeout: float = 30) -> None:
+        end = time.monotonic() + scaled(timeout)
+        while not condition():
+            assert time.monotonic() < end, "nothing came of it"
+            self.show(message, 1)
+
+
+def with_faces(faces: list[Any]) -> Callable[[], bool]:
+    return lambda: bool(faces) and len(faces[-1].faces) > 0
+
+
+def test_a_photograph_gives_a_face(start: Start, peer: Peer) -> None:
+    start("face_tracker", id_prefix="left_")
+    camera, faces = Camera(peer), peer.listen(msg.FaceArray, "faces")
+    crops = peer.listen(msg.FaceCrops, "face_crops")
+    image = images.from_array(photo())
+    camera.show_until(image, lambda: with_faces(faces)() and any(c.crops for c in crops))
+    message = faces[-1]
+    face = message.faces[0]
+    assert face.id == "left_1"
+    assert message.header.frame_id == "camera_optical_frame"
+    assert 1000 < messages.seconds(message.header.stamp) < camera.now + 0.01
+    assert message.camera_info_assumed
+    assert (message.camera_info.width, message.camera_info.k[0]) == (512, 512.0)
+    # The face of the astronaut, as seen in the picture.
+    assert face.roi.x_offset < 224 < face.roi.x_offset + face.roi.width
+    assert face.roi.y_offset < 120 < face.roi.y_offset + face.roi.height
+    assert len(face.landmarks) == 478 * 3
+    assert abs(face.yaw) < math.radians(35)
+    assert abs(face.roll) < math.radians(25)
+    assert 0.2 < face.head_pose.position.z < 3
+    crop = next(c for c in reversed(crops) if c.crops)
+    patch = messages.crops_from_msg(crop)[0]
+    assert patch.image.shape == (160, 160, 3)
+    # The similarity leads back to the pixels that the patch was taken from.
+    centre = np.linalg.inv(np.vstack([patch.transform, [0, 0, 1]])) @ [79.5, 79.5, 1]
+    assert np.hypot(centre[0] - 224, centre[1] - 120) < 40
+
+
+def test_compressed_images_and_camera_info(start: Start, peer: Peer) -> None:
+    start("face_tracker", compressed=True)
+    publisher = peer.publisher(CompressedImage, "image/compressed")
+    info_publisher = peer.publisher(CameraInfo, "camera_info")
+    faces = peer.listen(msg.FaceArray, "faces")
+    picture = photo()
+    info = CameraInfo(width=512, height=512, distortion_model="plumb_bob", d=[0.0] * 5)
+    info.k = [700.0, 0.0, 255.5, 0.0, 700.0, 255.5, 0.0, 0.0, 1.0]
+    now = 5.0
+    end = time.monotonic() + scaled(30)
+    while not (with_faces(faces)() and not faces[-1].camera_info_assumed):
+        assert time.monotonic() < end
+        now += 0.05
+        info_publisher.publish(info)
+        publisher.publish(stamped(images.to_compressed(picture), now))
+        peer.spin(0.05)
+    assert faces[-1].camera_info.k[0] == 700.0
+
+
+def test_a_camera_info_that_was_sent_once(start: Start, peer: Peer) -> None:
+    infos = peer.node.create_publisher(CameraInfo, "camera_info", qos.results(1, latched=True))
+    k = [700.0, 0.0, 255.5, 0.0, 700.0, 255.5, 0.0, 0.0, 1.0]
+    infos.publish(CameraInfo(width=512, height=512, k=k))
+    start("face_tracker")
+    camera, faces = Camera(peer), peer.listen(msg.FaceArray, "faces")
+    known = with_faces(faces)
+    camera.show_until(
+        images.from_array(photo()), lambda: known() and not faces[-1].camera_info_assumed
+    )
+    assert faces[-1].camera_info.k[0] == 700.0
+
+
+@pytest.mark.parametrize(
+    ("spoil", "said"),
+    [
+        ({"encoding": "32FC1"}, "encoding '32FC1' is not supported"),
+        ({"step": 100}, "step is 100"),
+        ({"height": 600}, "data has 786432 bytes"),
+        ({"height": 0, "width": 0}, "the image is empty"),
+        ({"width": 4_000_000_000, "step": 4_294_967_295}, "more than 16384"),
+    ],
+)
+def test_lying_images_are_named_and_the_node_recovers(
+    start: Start, peer: Peer, spoil: dict[str, Any], said: str
+) -> None:
+    node = start("face_tracker")
+    camera, faces = Camera(peer), peer.listen(msg.FaceArray, "faces")
+    bad = images.from_array(photo())
+    for key, value in spoil.items():
+        setattr(bad, key, value)
+    camera.show_until(bad, lambda: said in node.log)
+    assert "/image: " in node.log
+    camera.show(bad, 10)
+    assert node.log.count(said) == 1, "rate-limited"
+    camera.show_until(images.from_array(photo()), with_faces(faces))
+
+
+def test_odd_sizes_do_no_harm(start: Start, peer: Peer) -> None:
+    start("face_tracker")
+    camera, faces = Camera(peer), peer.listen(msg.FaceArray, "faces")
+    camera.show_until(images.from_array(photo()), with_faces(faces))
+    for height, width in ((1, 1), (1, 640), (4320, 7680)):
+        count = len(faces)
+        blank = images.from_array(np.zeros((height, width, 3), np.uint8))
+        camera.show_until(
+            blank, lambda c=count, w=width: len(faces) > c and faces[-1].camera_info.width == w
+        )
+        assert not faces[-1].faces
+    camera.show_until(images.from_array(photo()), with_faces(faces))
+
+
+def test_a_cut_off_jpeg(start: Start, peer: Peer) -> None:
+    node = start("face_tracker", compressed=True)
+    publisher = peer.publisher(CompressedImage, "image/compressed")
+    faces = peer.listen(msg.FaceArray, "faces")
+    jpeg = images.to_compressed(photo())
+    whole = bytes(jpeg.data)
+    jpeg.data = array.array("B", whole[: len(whole) // 2])
+    now = 0.0
+    end = time.monotonic() + scaled(30)
+    while "/image/compressed: the JPEG is cut off" not in node.log:
+        assert time.monotonic() < end, node.log
+        now += 0.05
+        publisher.publish(stamped(jpeg, now))
+        peer.spin(0.05)
+    jpeg.data = array.array("B", whole)
+    while not with_faces(faces)():
+        assert time.monotonic() < end, node.log
+        now += 0.05
+        publisher.publish(stamped(jpeg, now))
+        peer.spin(0.05)
+
+
+@pytest.mark.parametrize(
+    ("spoil", "said"),
+    [
+        ({"k": [0.0] * 9}, "calibrate the camera"),
+        ({"k": [math.nan] * 9}, "calibrate the camera"),
+        ({"distortion_model": "radtan", "d": [0.1, 0.01, 0.0, 0.0]}, "'radtan' in the camera info"),
+        ({"distortion_model": "plumb_bob", "d": [0.1, 0.01, 0.0]}, "4 or 5 coefficients, not 3"),
+    ],
+)
+def test_a_camera_info_that_is_none(
+    start: Start, peer: Peer, spoil: dict[str, Any], said: str
+) -> None:
+    node = start("face_tracker")
+    camera, faces = Camera(peer), peer.listen(msg.FaceArray, "faces")
+    infos = peer.publisher(CameraInfo, "camera_info")
+    good = {"k": [600.0, 0.0, 256.0, 0.0, 600.0, 256.0, 0.0, 0.0, 1.0], "d": [0.0] * 5}
+    info = CameraInfo(width=512, height=512, **{**good, **spoil})
+    image = images.from_array(photo())
+
+    def told() -> bool:
+        infos.publish(info)
+        return said in node.log
+
+    camera.show_until(image, told)
+    assert "Until then focal length = image width" in node.log
+    faces.clear()
+    camera.show_until(image, with_faces(faces))
+    assert faces[-1].camera_info_assumed
+    info = CameraInfo(width=512, height=512, **good)
+
+    def recovered() -> bool:
+        infos.publish(info)
+        return with_faces(faces)() and not faces[-1].camera_info_assumed
+
+    camera.show_until(image, recovered)
+
+
+def test_stamps_that_go_back_start_again(start: Start, peer: Peer) -> None:
+    node = start("face_tracker")
+    camera, faces = Camera(peer), peer.listen(msg.FaceArray, "faces")
+    image = images.from_array(photo())
+    camera.show_until(image, with_faces(faces))
+    camera.now = 10.0
+    node_said = "stamps went back by"
+    camera.show_until(image, lambda: node_said in node.log)
+    faces.clear()
+    camera.show_until(image, with_faces(faces))
+    assert messages.seconds(faces[-1].header.stamp) < 100
+
+
+def test_sizes_that_take_turns_are_named_once(start: Start, peer: Peer) -> None:
+    node = start("face_tracker")
+    camera, faces = Camera(peer), peer.listen(msg.FaceArray, "faces")
+    large = images.from_array(photo())
+    small = images.from_array(cv2.resize(photo(), (256, 256), interpolation=cv2.INTER_AREA))
+    camera.show_until(large, lambda: len(faces) > 2)
+    for _ in range(10):
+        count = len(faces)
+        for image in (small, large):
+            camera.show_until(
+                image, lambda w=image.width, c=count: w in [f.camera_info.width for f in faces[c:]]
+            )
+    log = node.wait_for_log("images on /image are 256x256 after 512x512")
+    # Of twenty changes; twice where a busy computer took ten seconds for them.
+    assert log.count("tracking starts again") <= 4, log
+    assert log.count("no /camera_info") <= 4, log
+
+
+def test_images_without_a_stamp_of_their_own_are_named(start: Start, peer: Peer) -> None:
+    node = start("face_tracker")
+    diagnostics = peer.listen(DiagnosticArray, "/diagnostics")
+    peer.listen(msg.FaceArray, "faces")
+    camera = Camera(peer)
+    unstamped = images.from_array(np.zeros((48, 64, 3), np.uint8))
+    said = "images carry no stamp, or the same one again"
+
+    def warned() -> bool:
+        camera.publisher.publish(unstamped)
+        peer.spin(0.05)
+        return bool(diagnostics) and said in diagnostics[-1].status[0].message
+
+    peer.until(warned, why="for diagnostics")
+    assert node.log.count(said) == 1
+    camera.show_until(unstamped, lambda: said not in diagnostics[-1].status[0].message)
+
+
+def test_says_when_nothing_comes_and_why(start: Start, peer: Peer) -> None:
+    node = start("face_tracker", options={"image": "/camera/image_raw"})
+    diagnostics = peer.listen(DiagnosticArray, "/diagnostics")
+    peer.listen(msg.FaceArray, "faces")
+    node.wait_for_log("nothing on /camera/image_raw for", timeout=30)
+    assert "it has no publisher; start the camera" in node.log
+    peer.until(
+        lambda: diagnostics and "nothing on /camera/image_raw" in diagnostics[-1].status[0].message
+    )
+    assert diagnostics[-1].status[0].level == b"\x01"
+
+
+def test_two_cameras_on_one_topic_are_named(start: Start, peer: Peer) -> None:
+    node = start("face_tracker")
+    camera, second = Camera(peer), Camera(peer)
+    peer.listen(msg.FaceArray, "faces")
+    image = images.from_array(np.zeros((48, 64, 3), np.uint8))
+
+    def told() -> bool:
+        second.show(image, 1)
+        return "2 publishers on /image" in node.log
+
+    camera.show_until(image, told)
+
+
+def test_a_best_effort_camera_is_heard(start: Start, peer: Peer) -> None:
+    node = start("face_tracker")
+    camera, faces = Camera(peer, best_effort=True), peer.listen(msg.FaceArray, "faces")
+    # Small enough to pass whole through Fast DDS's default segment.
+    image = images.from_array(cv2.resize(photo(), (256, 256), interpolation=cv2.INTER_AREA))
+    camera.show_until(image, with_faces(faces))
+    assert "incompatible" not in node.log
+
+
+def test_asking_for_reliable_from_a_best_effort_camera_is_explained(
+    start: Start, peer: Peer
+) -> None:
+    node = start("face_tracker", qos="reliable")
+    camera = Camera(peer, best_effort=True)
+    peer.listen(msg.FaceArray, "faces")
+    image = images.from_array(np.zeros((48, 64, 3), np.uint8))
+    camera.show_until(image, lambda: "its publisher offers best effort only" in node.log)
+    assert "set `qos` to auto" in node.log
+
+
+def test_it_is_lazy(start: Start, peer: Peer) -> None:
+    node = start("face_tracker")
+    camera = Camera(peer)
+    node.wait_for_log("active")
+    camera.show(images.from_array(photo()), 10)
+    assert camera.publisher.get_subscription_count() == 0, "nobody wants faces"
+    faces = peer.listen(msg.FaceArray, "faces")
+    camera.show_until(images.from_array(photo()), with_faces(faces))
+    assert camera.publisher.get_subscription_count() == 1
+
+
+def test_it_works_while_simulated_time_stands_still(start: Start, peer: Peer) -> None:
+    start("face_tracker", options={"use_sim_time": True})
+    diagnostics = peer.listen(DiagnosticArray, "/diagnostics")
+    camera, faces = Camera(peer), peer.listen(msg.FaceArray, "faces")
+    camera.show_until(images.from_array(photo()), lambda: with_faces(faces)() and diagnostics)
+
+
+def test_reset(start: Start, peer: Peer) -> None:
+    start("face_tracker")
+    camera, faces = Camera(peer), peer.listen(msg.FaceArray, "faces")
+    image = images.from_array(photo())
+    camera.show_until(image, with_faces(faces))
+    assert peer.call(Trigger, "/face_tracker/reset", Trigger.Request()).success
+    camera.show_until(image, lambda: faces[-1].faces and faces[-1].faces[0].id == "face_2")
+
+
+def test_a_missing_model_is_named_and_the_node_recovers(
+    start: Start, peer: Peer, tmp_path: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    good = sample_photo("astronaut").parent
+    empty = tmp_path / "models"
+    empty.mkdir()
+    monkeypatch.setenv("FACE_PERCEPTION_MODELS", str(empty))
+    node = start("face_tracker")
+    log = node.wait_for_log("face-perception models fetch")
+    assert str(empty) in log
+    for file in good.iterdir():
+        (empty / file.name).write_bytes(file.read_bytes())
+    node.wait_for_log("active")
+
+
+def test_a_truncated_model_is_named(
+    start: Start, tmp_path: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    broken = tmp_path / "models"
+    broken.mkdir()
+    for file in sample_photo("astronaut").parent.iterdir():
+        data = file.read_bytes()
+        (broken / file.name).write_bytes(data[:-1000] if file.suffix == ".onnx" else data)
+    monkeypatch.setenv("FACE_PERCEPTION_MODELS", str(broken))
+    node = start("face_tracker")
+    log = node.wait_for_log("face-perception models fetch")
+    assert ".onnx" in log

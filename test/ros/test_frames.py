@@ -1,0 +1,136 @@
+"""Points of other frames, with tf2 and without it."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from types import ModuleType, SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+import rclpy
+from geometry_msgs.msg import PointStamped
+from rclpy.context import Context
+from simulated_time import Keeps
+
+from face_perception.avatar import Performer
+from face_perception.nodes.talking_face.node import TalkingFaceParameters
+from face_perception.nodes.talking_face.steering import Steering
+from face_perception.ros.driver import PerceptionNode
+from face_perception.ros.tf_frames import Frames
+from face_perception.speech import BandMouth
+
+POINT = np.array([1.0, 0.0, 0.0])
+
+
+class Buffer:
+    """Stands for tf2_ros.Buffer, which is in no registry: base_link turned by 90° about z. As the
+    real one it knows nothing when it is made: it has heard of the frame when asked again.
+    """
+
+    asked = 0
+
+    def lookup_transform(self, target: str, source: str, time: Any) -> Any:
+        self.asked += 1
+        if (target, source) != ("camera", "base_link") or self.asked == 1:
+            raise RuntimeError(f'"{source}" passed to lookupTransform does not exist')
+        half = 0.5**0.5
+        return SimpleNamespace(
+            transform=SimpleNamespace(
+                rotation=SimpleNamespace(x=0.0, y=0.0, z=half, w=half),
+                translation=SimpleNamespace(x=0.0, y=0.0, z=2.0),
+            )
+        )
+
+
+@pytest.fixture
+def tf2(monkeypatch: pytest.MonkeyPatch) -> None:
+    module = ModuleType("tf2_ros")
+    module.Buffer = Buffer  # type: ignore[attr-defined]
+    module.TransformListener = (  # type: ignore[attr-defined]
+        lambda buffer, node, spin_thread: SimpleNamespace(unregister=lambda: None)
+    )
+    monkeypatch.setitem(sys.modules, "tf2_ros", module)
+
+
+def test_points_are_transformed(tf2: None) -> None:
+    frames = Frames(SimpleNamespace())
+    assert not frames.listening
+    with pytest.raises(LookupError, match=r"no transform from base_link to camera"):
+        frames.transformed(POINT, "base_link", "camera")
+    assert frames.listening
+    assert frames.transformed(POINT, "base_link", "camera") == pytest.approx([0, 1, 2])
+    with pytest.raises(LookupError, match=r"no transform from map to camera: .* does not exist"):
+        frames.transformed(POINT, "map", "camera")
+    frames.destroy()
+
+
+class Looks(Keeps):
+    """Keeps where it was told to look."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.told: list[tuple[float, float]] = []
+
+    def look_at(self, yaw: float, pitch: float) -> None:
+        self.told.append((yaw, pitch))
+
+
+@pytest.fixture
+def node(domain: int) -> Iterator[PerceptionNode[Any]]:
+    context = Context()
+    rclpy.init(context=context, domain_id=domain)
+    made: PerceptionNode[Any] = PerceptionNode(
+        "face", TalkingFaceParameters, context=context, use_global_arguments=False
+    )
+    yield made
+    made.destroy_node()
+    context.try_shutdown()
+
+
+def test_the_first_point_of_a_frame_waits_for_its_transform(
+    tf2: None, node: PerceptionNode[Any]
+) -> None:
+    face = Looks()
+    performer = Performer(BandMouth(), face, face)
+    steering = Steering(node, performer, (0.0, 0.0, 0.0), "camera")
+    refused = lambda: node.statistics.total("refused")  # noqa: E731
+
+    def point(frame: str) -> None:
+        message = PointStamped()
+        message.header.frame_id = frame
+        message.point.x, message.point.y, message.point.z = POINT
+        steering._on_point(message)
+        performer.step()
+
+    point("base_link")
+    assert (face.told, refused()) == ([], 0)
+    steering.let_go(60.0)
+    performer.step()
+    assert face.told == [pytest.approx((0.0, -np.arctan(0.5)), abs=1e-6)]
+    # One that never comes is refused when its time is over, also where it was told again.
+    for _ in range(3):
+        point("map")
+        steering.let_go(60.0)
+    assert refused() == 0
+    steering.let_go(0.0)
+    steering.let_go(0.0)
+    assert refused() == 1
+    # What is told in between takes its place.
+    point("map")
+    point("base_link")
+    steering.let_go(0.0)
+    assert refused() == 1
+    assert len(face.told) == 3, "and back at the viewer"
+    steering.destroy()
+
+
+def test_the_image_frame_needs_no_tf2(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "tf2_ros", None)
+    frames = Frames(SimpleNamespace())
+    assert frames.transformed(POINT, "camera", "camera") is POINT
+    with pytest.raises(LookupError, match="base_link needs tf2_ros, which is not installed"):
+        frames.transformed(POINT, "base_link", "camera")
+    assert not frames.listening
+    frames.destroy()

@@ -1,0 +1,59 @@
+"""Subscriptions that follow their publishers, over real DDS."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from node_processes import Peer
+from rclpy.qos import DurabilityPolicy, QoSProfile
+from std_msgs.msg import String
+
+from face_perception.ros.qos import SensorSubscription
+
+
+@pytest.fixture
+def sender(domain: int) -> Iterator[Peer]:
+    made = Peer(domain)
+    yield made
+    made.close()
+
+
+@pytest.mark.parametrize("order", ["sent before", "subscribed before"])
+def test_what_was_sent_before_is_had_where_it_is_kept(order: str, sender: Peer, peer: Peer) -> None:
+    profile = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
+    got: list[String] = []
+
+    def send() -> None:
+        publisher = sender.node.create_publisher(String, "info", profile)
+        publisher.publish(String(data="16 kHz"))
+
+    def subscribe() -> None:
+        SensorSubscription(peer.node, String, "info", got.append, latched=True, expected=False)
+
+    steps = (send, subscribe) if order == "sent before" else (subscribe, send)
+    for step in steps:
+        step()
+        peer.spin(0.5)
+    peer.until(lambda: got, why="for what was sent once")
+    peer.spin(1.5)  # where it turned to what is kept, it comes again
+    assert {message.data for message in got} == {"16 kHz"}
+
+
+def test_of_publishers_that_keep_nothing_it_has_what_comes(sender: Peer, peer: Peer) -> None:
+    """A reader that asks for more than they offer would have nothing at all."""
+    kept = sender.node.create_publisher(
+        String, "info", QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
+    )
+    kept.publish(String(data="before"))
+    got: list[String] = []
+    SensorSubscription(peer.node, String, "info", got.append, latched=True, expected=False)
+    peer.until(lambda: got, why="for what is kept")
+    live = sender.publisher(String, "info")
+
+    def heard() -> bool:
+        live.publish(String(data="now"))
+        peer.spin(0.1)
+        return got[-1].data == "now"
+
+    peer.until(heard, why="for the publisher that keeps nothing")

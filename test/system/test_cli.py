@@ -1,0 +1,517 @@
+"""The command line end to end, in processes of its own, on the photographs of the model cache."""
+
+from __future__ import annotations
+
+import dataclasses
+import errno
+import json
+import math
+import os
+import pty
+import runpy
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+from waits import scaled
+
+from face_perception import cli, results
+from face_perception.inference import sample_photo
+from face_perception.media import PHOTOS, SampleScene
+from face_perception.media.clips import Clip
+from face_perception.results import Result
+from face_perception.types import (
+    BLENDSHAPES,
+    EXPRESSIONS,
+    ActionUnit,
+    ActionUnits,
+    Blendshapes,
+    Camera,
+    Expression,
+    Face,
+    Gaze,
+    Neutral,
+    Roi,
+    ValenceArousal,
+)
+
+COMMAND = [
+    sys.executable,
+    "-c",
+    "import sys; from face_perception.cli import main; sys.exit(main())",
+]
+
+
+def call(*arguments: object, **more: Any) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [*COMMAND, *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        timeout=scaled(120),
+        **more,
+    )
+
+
+def lines(text: str) -> list[dict[str, Any]]:
+    """JSON lines, strictly: NaN and Infinity are no JSON."""
+
+    def refuse(name: str) -> None:
+        raise AssertionError(f"{name} is no JSON")
+
+    assert text.endswith("\n")
+    return [json.loads(line, parse_constant=refuse) for line in text.splitlines()]
+
+
+def film(path: Path, times: Iterable[float]) -> Path:
+    photos = {n: cv2.imread(str(sample_photo(n)))[..., ::-1] for n in PHOTOS}
+    scene = SampleScene(photos, 320, 240)
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"MJPG"), 30, (320, 240))
+    assert writer.isOpened()
+    for t in times:
+        writer.write(np.ascontiguousarray(scene.render(t)[..., ::-1]))
+    writer.release()
+    return path
+
+
+@pytest.fixture(scope="module")
+def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Both people for a second and a half."""
+    return film(tmp_path_factory.mktemp("film") / "clip.avi", np.arange(13, 14.5, 1 / 30))
+
+
+def number(value: object, low: float, high: float) -> None:
+    assert isinstance(value, int | float)
+    assert not isinstance(value, bool)
+    assert low <= value <= high
+
+
+def check_face(face: dict[str, Any], width: int, height: int, landmarks: bool = False) -> None:
+    """Keys of the schema, and values in their ranges."""
+    keys = [field.name for field in results.FACE] + ["landmarks"] * landmarks
+    assert list(face) == keys
+    assert face["id"][0].isalpha()
+    number(face["confidence"], 0, 1)
+    x, y, w, h = face["roi"]
+    assert 0 <= x < x + w <= width
+    assert 0 <= y < y + h <= height
+    pose, gaze, attention = face["head_pose"], face["gaze"], face["attention"]
+    assert len(pose["position"]) == 3
+    number(pose["position"][2], 0.1, 5)
+    number(gaze["eye_contact"], 0, 1)
+    number(gaze["confidence"], 0, 1)
+    assert gaze["source"] == "geometric"
+    assert isinstance(gaze["valid"], bool)
+    dx, dy, dz = gaze["direction"]
+    assert math.hypot(dx, dy, dz) == pytest.approx(1, abs=1e-4)
+    assert gaze["yaw"] == pytest.approx(math.atan2(dx, -dz), abs=1e-3)
+    assert gaze["pitch"] == pytest.approx(math.asin(-dy), abs=1e-3)
+    for angle in (pose["yaw"], pose["pitch"], pose["roll"], gaze["yaw"], gaze["pitch"]):
+        number(angle, -math.pi, math.pi)
+    assert face["action_unit_source"] == "landmarks"
+    of_units = ("action_units", "action_unit_probability", "action_unit_confidence")
+    assert len({tuple(face[key]) for key in of_units}) == 1, "the same units in all three"
+    for key in of_units:
+        for code, value in face[key].items():
+            assert 1 <= int(code) <= 64
+            if value is not None:
+                number(value, 0, 1)
+    assert face["action_unit_neutral"] in ("population", "learned", "set")
+    assert list(face["expression"]) == list(EXPRESSIONS)
+    assert sum(face["expression"].values()) == pytest.approx(1, abs=1e-3)
+    assert face["expression_label"] == max(face["expression"], key=face["expression"].__getitem__)
+    number(face["expression_confidence"], 0, 1)
+    assert face["expression_source"].startswith("expression")
+    number(face["valence"], -1, 1)
+    number(face["arousal"], -1, 1)
+    number(face["valence_arousal_confidence"], 0, 1)
+    assert face["valence_arousal_source"] == "derived"
+    number(attention["angle"], 0, math.pi)
+    number(attention["distance"], 0.1, 5)
+    number(attention["eye_contact"], 0, 1)
+    assert attention["source"]
+    assert gaze["eyes"] == attention["eyes"] == "open"
+    number(gaze["yaw_sigma"], 0.01, 0.5)
+    number(gaze["pitch_sigma"], 0.01, 0.5)
+    number(attention["confidence"], 0, 1)
+    assert attention["target"] in ("unknown", "none", "robot", "face")
+    assert (attention["target"] == "face") == bool(attention["target_id"])
+    assert attention["engagement"] in ("disengaged", "engaging", "engaged", "disengaging")
+    if landmarks:
+        assert np.shape(face["landmarks"]) == (478, 3)
+        points = np.array(face["landmarks"])[:, :2]
+        assert (points.min(0) >= np.array([x, y]) - 1).all()
+        assert (points.max(0) <= np.array([x + w, y + h]) + 1).all()
+
+
+def test_a_smile_on_a_photograph(tmp_path: Path) -> None:
+    drawn = tmp_path / "drawn.png"
+    done = call(
+        "run", sample_photo("astronaut"), "--output", "-", "--annotated", drawn, "--landmarks"
+    )
+    assert done.returncode == 0, done.stderr
+    (line,) = lines(done.stdout)
+    assert (line["frame"], line["stamp"]) == (0, 0.0)
+    (face,) = line["faces"]
+    check_face(face, 512, 512, landmarks=True)
+    assert face["expression"]["happy"] > 0.8
+    assert face["valence"] > 0.4
+    assert face["action_units"]["12"] > 0.5
+    assert face["attention"]["looking_at_robot"]
+    assert abs(face["head_pose"]["roll"]) < 0.2
+    picture, photo = cv2.imread(str(drawn)), cv2.imread(str(sample_photo("astronaut")))
+    assert picture.shape == photo.shape
+    changed = (picture != photo).any(axis=2)
+    assert 0.005 < changed.mean() < 0.3
+    assert "1 with a face: face_1" in done.stderr
+
+
+def test_a_neutral_face_of_another_picture(tmp_path: Path) -> None:
+    astronaut, hopper = sample_photo("astronaut"), sample_photo("grace_hopper")
+    done = call("run", astronaut, "--neutral", astronaut, "--blendshapes")
+    assert done.returncode == 0, done.stderr
+    (face,) = lines(done.stdout)[0]["faces"]
+    assert face["action_unit_neutral"] == "set"
+    assert max(v for code, v in face["action_units"].items() if code != "45") < 0.1
+    assert "17" in face["action_units"]
+    assert list(face["blendshapes"]) == list(BLENDSHAPES)
+    assert face["blendshapes"]["mouthSmileLeft"] > 0.5
+    (smile,) = lines(call("run", astronaut, "--neutral", hopper).stdout)[0]["faces"]
+    assert smile["action_units"]["12"] > 0.5
+    assert None not in smile["action_units"].values()
+    blank = tmp_path / "blank.png"
+    cv2.imwrite(str(blank), np.full((120, 160, 3), 128, np.uint8))
+    refused = call("run", astronaut, "--neutral", blank)
+    assert refused.returncode == 1
+    assert f"--neutral {blank}: no face that can be measured" in refused.stderr
+
+
+def test_a_film(clip: Path, tmp_path: Path) -> None:
+    output, drawn = tmp_path / "out.jsonl", tmp_path / "drawn.mp4"
+    done = call("run", clip, "--output", output, "--annotated", drawn)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == ""
+    found = lines(output.read_text())
+    assert [line["frame"] for line in found] == list(range(45))
+    assert [line["stamp"] for line in found] == pytest.approx(np.arange(45) / 30, abs=1e-3)
+    for line in found[4:]:
+        assert {face["id"] for face in line["faces"]} == {"face_1", "face_2"}
+    for line in found:
+        for face in line["faces"]:
+            check_face(face, 320, 240)
+    assert len(list(Clip(drawn))) == 45
+    assert "45 frame(s)" in done.stderr
+    summary, camera = done.stderr.splitlines()
+    assert summary.startswith("clip")
+    assert "the camera is assumed (focal length = image width)" in camera
+    assert "--camera-info" in camera
+
+
+def test_a_full_list_of_faces_is_said(clip: Path) -> None:
+    done = call("run", clip, "--max-faces", "1")
+    assert {face["id"] for line in lines(done.stdout) for face in line["faces"]} == {"face_1"}
+    assert "there may be more, raise --max-faces" in done.stderr
+
+
+def test_lines_go_to_stdout_where_nothing_else_is_asked_for(clip: Path) -> None:
+    again = [call("run", clip) for _ in range(2)]
+    assert again[0].stdout == again[1].stdout, "the same twice"
+    assert len(lines(again[0].stdout)) == 45
+
+
+def test_a_calibration_is_used(tmp_path: Path) -> None:
+    def camera(focal: float, width: int = 512) -> Path:
+        path = tmp_path / "camera.yaml"
+        path.write_text(
+            f"{{image_width: {width}, image_height: 512, camera_matrix: "
+            f"{{data: [{focal}, 0, 255, 0, {focal}, 255, 0, 0, 1]}}}}"
+        )
+        return path
+
+    def distance(*more: object) -> float:
+        done = call("run", sample_photo("astronaut"), *more)
+        assert done.returncode == 0, done.stderr
+        assert ("the camera is assumed" in done.stderr) == (not more)
+        return float(lines(done.stdout)[0]["faces"][0]["head_pose"]["position"][2])
+
+    assert distance("--camera-info", camera(1024)) == pytest.approx(2 * distance(), rel=0.1)
+    done = call("run", sample_photo("astronaut"), "--camera-info", camera(1024, 640))
+    assert done.returncode == 1
+    assert "calibrated for 640x512" in done.stderr
+
+
+@pytest.mark.parametrize("option", ["--output", "--annotated"])
+def test_an_unwritable_path_is_refused_before_the_work(
+    option: str, clip: Path, tmp_path: Path
+) -> None:
+    path = tmp_path / "nowhere" / "file.avi"
+    done = call("run", clip, option, path)
+    assert done.returncode == 1
+    assert done.stdout == ""
+    (message,) = done.stderr.splitlines()
+    assert "nowhere" in message
+    assert "No such file or directory" in message
+
+
+def test_the_input_is_not_overwritten(clip: Path) -> None:
+    before = clip.read_bytes()
+    for option in ("--output", "--annotated"):
+        done = call("run", clip, option, clip)
+        assert done.returncode == 1
+        assert "is the input" in done.stderr
+    assert clip.read_bytes() == before
+
+
+def test_bad_files_are_named_in_one_line(tmp_path: Path) -> None:
+    photo = sample_photo("grace_hopper").read_bytes()
+    (tmp_path / "cut.jpg").write_bytes(photo[:20000])
+    (tmp_path / "text.mp4").write_text("no video")
+    (tmp_path / "empty.png").touch()
+    for name in ("cut.jpg", "text.mp4", "empty.png", "missing.mp4", "."):
+        done = call("run", tmp_path / name)
+        assert done.returncode == 1
+        (message,) = done.stderr.splitlines()
+        assert message.startswith("face-perception: ")
+        assert str(tmp_path / name) in message
+
+
+def test_a_file_of_another_user_is_named_with_what_to_do() -> None:
+    error = PermissionError(errno.EACCES, os.strerror(errno.EACCES), "people.json")
+    message = cli._message(error)
+    assert message.startswith("people.json: Permission denied: ")
+    assert "choose another place" in message
+
+
+def test_missing_models_name_the_command(tmp_path: Path) -> None:
+    environment = {**os.environ, "FACE_PERCEPTION_MODELS": str(tmp_path)}
+    for arguments in (["run", sample_photo("astronaut")], ["models", "verify"]):
+        done = call(*arguments, env=environment)
+        assert done.returncode == 1
+        assert "face-perception models fetch" in done.stderr
+        assert "Traceback" not in done.stderr
+
+
+def test_a_missing_module_is_named_in_one_line() -> None:
+    """In processes where importing it fails as if it were not installed."""
+
+    def without(module: str) -> subprocess.CompletedProcess[str]:
+        hidden = f"import sys; sys.modules[{module!r}] = None; {COMMAND[-1]}"
+        line = [*COMMAND[:-1], hidden, "models", "list"]
+        return subprocess.run(line, capture_output=True, text=True, timeout=scaled(120))
+
+    done = without("rich")
+    assert done.returncode == 1
+    assert done.stderr.startswith("face-perception: this needs the module rich, which is not inst")
+    assert len(done.stderr.splitlines()) == 1
+    ours = without("face_perception.inference")
+    assert "Traceback" in ours.stderr, "a defect of ours is shown whole"
+
+
+def test_ctrl_c_while_the_commands_are_imported() -> None:
+    interrupting = """if True:
+        import os, signal, sys
+
+        class Interrupting:
+            def find_spec(self, name, path=None, target=None):
+                if name == "face_perception.commands.watch":
+                    os.kill(os.getpid(), signal.SIGINT)
+
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        sys.meta_path.insert(0, Interrupting())
+        """
+    line = [*COMMAND[:-1], f"{interrupting}\n{COMMAND[-1]}", "models", "list"]
+    done = subprocess.run(line, capture_output=True, text=True, timeout=scaled(120))
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "")
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        [],
+        ["walk"],
+        ["run"],
+        ["run", "a", "--threads", "0"],
+        ["bench", "--threads", "0"],
+        ["models"],
+        ["models", "capture", "--count", "-3"],
+    ],
+)
+def test_wrong_usage(arguments: list[str]) -> None:
+    done = call(*arguments)
+    assert done.returncode == 2
+    assert "usage: face-perception" in done.stderr
+
+
+def test_ctrl_c_keeps_what_is_done(tmp_path: Path) -> None:
+    movie = film(tmp_path / "long.avi", np.arange(0, 30, 1 / 30))
+    output, drawn = tmp_path / "out.jsonl", tmp_path / "drawn.mp4"
+    arguments = ["run", str(movie), "--output", str(output), "--annotated", str(drawn)]
+    process = subprocess.Popen(
+        [*COMMAND, *arguments],
+        stderr=subprocess.PIPE,
+        text=True,
+        # A shell that starts us in the background has it ignored.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )
+    end = time.monotonic() + scaled(60)
+    while not (output.exists() and output.read_text().count("\n") > 20):
+        assert time.monotonic() < end
+        assert process.poll() is None
+        time.sleep(0.01)
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=scaled(30))
+    assert process.returncode == 130
+    assert "Traceback" not in errors
+    found = lines(output.read_text())
+    assert 20 < len(found) < 900
+    assert abs(len(list(Clip(drawn))) - len(found)) <= 1
+    assert "interrupted" in errors
+
+
+def test_a_reader_that_leaves(clip: Path) -> None:
+    process = subprocess.Popen(
+        [*COMMAND, "run", str(clip)], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )
+    assert process.stdout is not None
+    assert process.stderr is not None
+    process.stdout.readline()
+    process.stdout.close()
+    errors = process.stderr.read().decode()
+    process.stderr.close()
+    assert process.wait(scaled(60)) == 1
+    assert "Traceback" not in errors
+    assert "Exception ignored" not in errors
+
+
+def test_progress_shows_on_a_terminal(clip: Path, tmp_path: Path) -> None:
+    ours, theirs = pty.openpty()
+    process = subprocess.Popen(
+        [*COMMAND, "run", str(clip), "--output", str(tmp_path / "out.jsonl")],
+        stderr=theirs,
+        env={**os.environ, "TERM": "xterm", "COLUMNS": "100"},
+    )
+    os.close(theirs)
+    shown = b""
+    try:
+        while chunk := os.read(ours, 65536):
+            shown += chunk
+    except OSError:  # Linux says so when the other end closes
+        pass
+    os.close(ours)
+    assert process.wait(scaled(60)) == 0
+    assert b"clip.avi" in shown
+    assert b"%" in shown
+
+
+def test_models(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["models", "fetch", "--quiet"]) == 0
+    assert capsys.readouterr() == ("", "")
+    assert cli.main(["models", "verify", "--quiet"]) == 0
+    assert capsys.readouterr() == ("", "")
+    assert cli.main(["models", "verify", "face_mesh"]) == 0
+    assert capsys.readouterr().out.startswith("face_mesh: ok (")
+    assert cli.main(["models", "list"]) == 0
+    listed = capsys.readouterr().out
+    for name in ("face_detector", "face_mesh", "expression", *PHOTOS):
+        assert name in listed
+    assert cli.main(["models", "fetch", "no_such"]) == 1
+    assert "no model 'no_such': use one of" in capsys.readouterr().err
+    assert cli.main(["models", "verify", "no_such"]) == 1
+    assert "no model 'no_such': use one of" in capsys.readouterr().err
+
+
+def test_a_damaged_model_is_found(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for file in sample_photo("astronaut").parent.glob("[a-z]*"):
+        (tmp_path / file.name).write_bytes(file.read_bytes())
+    with (tmp_path / "face_mesh.onnx").open("r+b") as damaged:
+        damaged.truncate(1000)
+    (tmp_path / "expression.onnx").unlink()
+    monkeypatch.setenv("FACE_PERCEPTION_MODELS", str(tmp_path))
+    monkeypatch.setenv("COLUMNS", "200")
+    assert cli.main(["models", "verify"]) == 1
+    output, errors = capsys.readouterr()
+    assert "face_detector: ok" in output
+    assert "face_mesh.onnx is damaged" in errors
+    assert errors.count("models fetch") == 2
+    assert cli.main(["models", "list"]) == 0
+    states = {row.split()[0]: row.split()[-1] for row in capsys.readouterr().out.splitlines()[1:]}
+    assert states["face_mesh"] == "damaged"
+    assert states["expression"] == "missing"
+    assert states["face_detector"] == "ready"
+
+
+def test_what_is_not_known_is_null() -> None:
+    nan = math.nan
+    face = Face("a", 0.9, Roi(1, 2, 3, 4), np.full((478, 3), nan, np.float32), None)
+    result = Result(
+        stamp=1.25,
+        camera=Camera.assume(640, 480),
+        faces=(face, dataclasses.replace(face, id="b")),
+        gazes=(Gaze("a", np.full(3, nan), np.full(3, nan), 0.0, False, "x"),),
+        action_units=(
+            ActionUnits(
+                "a",
+                "x",
+                {12: ActionUnit(0.123456, confidence=0.7), 4: ActionUnit()},
+                neutral=Neutral.LEARNED,
+            ),
+        ),
+        expressions=(Expression("a", "x", np.full(7, nan)),),
+        valence_arousal=(ValenceArousal("a", "x", nan, -0.5),),
+    )
+    line = result.to_json(7, landmarks=True)
+    assert lines(json.dumps(line) + "\n") == [line]
+    first, second = line["faces"]
+    assert (line["frame"], line["stamp"], line["camera"]["assumed"]) == (7, 1.25, True)
+    assert first["roi"] == [1, 2, 3, 4]
+    assert first["confidence"] == 0.9
+    assert first["head_pose"] is None
+    gaze = first["gaze"]
+    assert gaze["origin"] == gaze["direction"] == [None] * 3
+    assert [key for key, value in gaze.items() if value is not None] == [
+        *("origin", "direction", "yaw_gain", "pitch_gain", "valid", "eyes", "confidence"),
+        *("source", "person_id", "calibrated"),
+    ]
+    assert gaze["eyes"] == "unknown"
+    assert (gaze["valid"], gaze["confidence"], gaze["source"]) == (False, 0.0, "x")
+    assert first["action_units"] == {"4": None, "12": 0.1235}
+    assert first["action_unit_confidence"] == {"4": None, "12": 0.7}
+    assert first["action_unit_probability"] == {"4": None, "12": None}
+    assert first["expression"] == dict.fromkeys(EXPRESSIONS)
+    assert first["expression_label"] is None
+    assert first["expression_source"] == "x"
+    assert (first["valence"], first["arousal"]) == (None, -0.5)
+    assert first["landmarks"] == [[None] * 3] * 478
+    assert first["action_unit_neutral"] == "learned"
+    assert set(second) == set(first)
+    not_made = {key: value for key, value in second.items() if key not in ("id", "confidence")}
+    assert not_made.pop("roi")
+    assert not_made.pop("landmarks")
+    empty = ("action_units", "action_unit_probability", "action_unit_confidence", "expression")
+    assert not_made == {key: {} if key in empty else None for key in not_made}
+    assert "landmarks" not in result.to_json(7)["faces"][0]
+    shapes = Blendshapes("a", "x", np.full(52, 0.5))
+    first, second = dataclasses.replace(result, blendshapes=(shapes,)).to_json(7)["faces"]
+    assert first["blendshapes"] == dict.fromkeys(BLENDSHAPES, 0.5)
+    assert "blendshapes" not in second
+
+
+def test_a_line_says_which_camera_was_used() -> None:
+    given = Result(0.0, Camera(640, 480, 501.234, 502, 320, 240), ()).to_json(0)
+    assert given["camera"] == {"assumed": False, "fx": 501.23, "fy": 502.0}
+    guessed = Result(0.0, Camera.assume(640, 480), ()).to_json(0)
+    assert guessed["camera"] == {"assumed": True, "fx": 640.0, "fy": 640.0}
+
+
+@pytest.mark.parametrize("script", ["face-perception", "node"])
+def test_processes_of_a_pool_do_not_begin_the_command_again(script: str) -> None:
+    """Spawned ones read the main script again, by this name: training does so in parallel."""
+    runpy.run_path(str(Path(__file__).parents[2] / "scripts" / script), run_name="__mp_main__")

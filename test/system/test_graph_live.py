@@ -1,0 +1,397 @@
+"""The whole graph under `face-perception up`: what comes out, and what happens when parts die."""
+
+from __future__ import annotations
+
+import io
+import json
+import math
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+import rclpy
+from diagnostic_msgs.msg import DiagnosticArray
+from node_processes import BAD_LOG_PATTERNS, Peer
+from rich.console import Console
+from segments import locks_of, segment_of
+from sensor_msgs.msg import CompressedImage
+from waits import scaled
+
+from face_perception import msg
+from face_perception.bringup import table
+from face_perception.bringup.table import View
+from face_perception.bringup.watch import Watcher
+from face_perception.inference import sample_photo
+from face_perception.ros import images, messages
+
+CLI = [sys.executable, "-c", "from face_perception.cli import main; raise SystemExit(main())"]
+RESULTS: dict[str, type[Any]] = {
+    "faces": msg.FaceArray,
+    "gaze": msg.GazeArray,
+    "action_units": msg.ActionUnitsArray,
+    "expressions": msg.ExpressionArray,
+    "valence_arousal": msg.ValenceArousalArray,
+    "attention": msg.AttentionArray,
+}
+
+
+class Up:
+    """`face-perception up`, and the process ids of its nodes."""
+
+    def __init__(self, log: Path, *arguments: str) -> None:
+        self.log_file = log
+        with log.open("wb") as stream:
+            self.popen = subprocess.Popen(
+                [*CLI, "up", *arguments], stderr=stream, stdout=stream, cwd=log.parent
+            )
+
+    @property
+    def log(self) -> str:
+        return self.log_file.read_text(errors="replace")
+
+    def pids(self) -> dict[str, int]:
+        """Node name to process id, read from /proc: what really runs."""
+        found = {}
+        children = Path(f"/proc/{self.popen.pid}/task/{self.popen.pid}/children").read_text()
+        for pid in children.split():
+            try:
+                words = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+            except FileNotFoundError:
+                continue
+            if b"face_perception.nodes" in words:
+                found[words[words.index(b"face_perception.nodes") + 1].decode()] = int(pid)
+        return found
+
+
+class Shown:
+    """A command that shows what it finds until Ctrl-C, and what it has said so far."""
+
+    def __init__(self, folder: Path, *arguments: str) -> None:
+        self._file = folder / f"{arguments[0]}.log"
+        with self._file.open("wb") as stream:
+            self.popen = subprocess.Popen(
+                [*CLI, *arguments], stderr=stream, stdout=stream, cwd=folder
+            )
+
+    @property
+    def said(self) -> str:
+        return self._file.read_text(errors="replace")
+
+    def until(self, condition: Callable[[], Any], timeout: float) -> None:
+        end = time.monotonic() + scaled(timeout)
+        while not condition():
+            assert self.popen.poll() is None, self.said
+            assert time.monotonic() < end, self.said
+            time.sleep(0.1)
+
+    def interrupt(self) -> int:
+        """Ctrl-C; returns the exit code."""
+        self.popen.send_signal(signal.SIGINT)
+        return self.popen.wait(scaled(30))
+
+    def __enter__(self) -> Shown:
+        return self
+
+    def __exit__(self, *_: Any) -> None:
+        self.popen.kill()
+        self.popen.wait()
+
+
+@pytest.fixture
+def up(domain: int, tmp_path: Path) -> Iterator[Any]:
+    made: list[Up] = []
+
+    def start(*arguments: str) -> Up:
+        made.append(Up(tmp_path / f"up{len(made)}.log", *arguments))
+        return made[-1]
+
+    yield start
+    for one in made:
+        if one.popen.poll() is None:
+            pids = one.pids()
+            one.popen.send_signal(signal.SIGINT)
+            assert one.popen.wait(scaled(20)) == 0, one.log
+            for name, pid in pids.items():
+                assert not Path(f"/proc/{pid}").exists(), f"{name} is left behind"
+        for pattern in BAD_LOG_PATTERNS:
+            assert pattern not in one.log, one.log
+
+
+@pytest.fixture(scope="module")
+def group_photo(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two people side by side, looking at the lens."""
+    left = cv2.imread(str(sample_photo("astronaut")))
+    right = cv2.resize(cv2.imread(str(sample_photo("grace_hopper"))), (410, 480))
+    canvas = np.full((480, 820, 3), 90, np.uint8)
+    canvas[:, :410] = left[:480, 30:440]
+    canvas[:, 410:] = right
+    path = tmp_path_factory.mktemp("photo") / "group.png"
+    cv2.imwrite(str(path), canvas)
+    return path
+
+
+def listen_all(peer: Peer) -> dict[str, list[Any]]:
+    return {topic: peer.listen(kind, topic) for topic, kind in RESULTS.items()}
+
+
+def full(heard: dict[str, list[Any]], people: int = 2) -> bool:
+    return all(
+        messages_ and len(messages.listed(messages_[-1])) == people for messages_ in heard.values()
+    )
+
+
+def test_pictures_in_values_out(up: Any, peer: Peer, group_photo: Path) -> None:
+    up("--camera", str(group_photo))
+    heard = listen_all(peer)
+    pictures = peer.listen(CompressedImage, "overlay/compressed")
+    peer.until(lambda: full(heard) and pictures, timeout=60)
+    peer.spin(2.0)
+
+    faces = {f.id: f for f in heard["faces"][-1].faces}
+    assert set(faces) == {"face_1", "face_2"}
+    for face in faces.values():
+        assert face.confidence > 0.5
+        assert abs(face.yaw) < math.radians(35)
+    for gaze in heard["gaze"][-1].gazes:
+        d = np.array([gaze.direction.x, gaze.direction.y, gaze.direction.z])
+        o = np.array([gaze.origin.x, gaze.origin.y, gaze.origin.z])
+        assert np.linalg.norm(d) == pytest.approx(1, abs=1e-3)
+        assert gaze.valid
+        assert gaze.source == "geometric"
+        angle = math.degrees(math.acos(np.clip(d @ -o / np.linalg.norm(o), -1, 1)))
+        assert angle < 12, "both look at the lens"
+    for units in heard["action_units"][-1].action_units:
+        assert set(units.code) <= {1, 2, 4, 5, 12, 15, 18, 20, 25, 26, 45}
+        assert len(units.code) == len(units.intensity) == len(units.confidence)
+    left = min(faces.values(), key=lambda f: f.roi.x_offset).id
+    expressions = {e.face_id: e for e in heard["expressions"][-1].expressions}
+    assert expressions[left].label == msg.Expression.HAPPY
+    assert sum(expressions[left].probability) == pytest.approx(1, abs=1e-3)
+    va = {v.face_id: v for v in heard["valence_arousal"][-1].values}
+    assert va[left].valence > 0.3
+    assert va[left].source == "derived"
+    for attention in heard["attention"][-1].attention:
+        assert attention.looking_at_robot
+        assert attention.target == msg.Attention.TARGET_ROBOT
+        assert attention.engagement in (
+            msg.Attention.ENGAGEMENT_ENGAGING,
+            msg.Attention.ENGAGEMENT_ENGAGED,
+        )
+
+    # Every result is about an image that was there, in its frame.
+    stamps = {messages.nanoseconds(m.header.stamp) for m in heard["faces"]}
+    for topic, heard_ in heard.items():
+        later = [m for m in heard_ if messages.nanoseconds(m.header.stamp) >= min(stamps)]
+        assert all(m.header.frame_id == "camera_optical_frame" for m in heard_), topic
+        unknown = [m for m in later if messages.nanoseconds(m.header.stamp) not in stamps]
+        # The very newest may be known to one listener before the other.
+        assert len(unknown) <= 2, topic
+    picture = images.from_compressed(pictures[-1])
+    plain = cv2.cvtColor(cv2.imread(str(group_photo)), cv2.COLOR_BGR2RGB)
+    assert picture.shape == plain.shape
+    assert (np.abs(picture.astype(int) - plain).max(-1) > 60).mean() > 0.01, "something is drawn"
+
+
+def test_kill_one_and_the_others_go_on(up: Any, peer: Peer, group_photo: Path) -> None:
+    graph = up("--camera", str(group_photo))
+    heard = listen_all(peer)
+    peer.until(lambda: full(heard), timeout=60)
+    locks: set[Path] = set()
+    for victim, its_topics in (
+        ("gaze", {"gaze"}),
+        ("affect", {"action_units", "expressions", "valence_arousal"}),
+        ("attention", {"attention"}),
+        ("face_tracker", set(RESULTS)),
+        ("camera", set(RESULTS)),
+    ):
+        pid = graph.pids()[victim]
+        owned = locks_of(pid)
+        assert owned, "no shared memory to leave behind"
+        locks |= owned
+        os.kill(pid, signal.SIGKILL)
+        peer.until(lambda p=pid: not Path(f"/proc/{p}/exe").exists())
+        killed = time.monotonic()
+        others = set(RESULTS) - its_topics
+        counts = {topic: len(heard[topic]) for topic in RESULTS}
+        peer.until(
+            lambda o=others, c=counts: all(len(heard[topic]) > c[topic] + 3 for topic in o),
+            why=f"for the others after the end of {victim}",
+        )
+        for topic in its_topics:
+            heard[topic].clear()
+        peer.until(
+            lambda v=victim, p=pid: graph.pids().get(v, p) != p and full(heard),
+            timeout=60,
+            why=f"for {victim} to come back",
+        )
+        print(f"{victim}: whole again {time.monotonic() - killed:.1f} s after kill -9")
+    assert graph.log.count("starting it again") == 5
+    # Nor is what the dead had in shared memory left behind.
+    files = locks | {segment_of(lock) for lock in locks}
+    assert [file for file in files if file.exists()] == []
+
+
+def test_attention_falls_back_to_the_head(up: Any, peer: Peer, group_photo: Path) -> None:
+    up("--camera", str(group_photo), "--nodes", "face_tracker,attention")
+    attention = peer.listen(msg.AttentionArray, "attention")
+    peer.until(lambda: attention and len(attention[-1].attention) == 2, timeout=60)
+    assert {a.source for a in attention[-1].attention} == {"head_pose"}
+
+
+def test_namespace_and_parameter_file(
+    up: Any, peer: Peer, group_photo: Path, tmp_path: Path
+) -> None:
+    parameters = tmp_path / "mine.yaml"
+    parameters.write_text("/**/face_tracker:\n  ros__parameters:\n    id_prefix: person_\n")
+    up(
+        *("--camera", str(group_photo), "--namespace", "head/left"),
+        *("--params-file", str(parameters), "--nodes", "face_tracker"),
+    )
+    faces = peer.listen(msg.FaceArray, "/head/left/faces")
+    diagnostics = peer.listen(DiagnosticArray, "/diagnostics")
+    peer.until(lambda: faces and faces[-1].faces and diagnostics, timeout=60)
+    assert faces[-1].faces[0].id.startswith("person_")
+    peer.until(
+        lambda: (
+            {"head/left/face_tracker", "head/left/camera"}
+            <= {m.status[0].name for m in diagnostics}
+        )
+    )
+
+
+def test_a_killed_supervisor_leaves_no_nodes(up: Any, peer: Peer, group_photo: Path) -> None:
+    graph = up("--camera", str(group_photo))
+    peer.until(lambda: len(graph.pids()) == 6, timeout=30)
+    pids = graph.pids()
+    graph.popen.kill()
+    graph.popen.wait()
+
+    def gone() -> bool:
+        return not any(os.path.exists(f"/proc/{pid}/exe") for pid in pids.values())
+
+    peer.until(gone, timeout=20)
+
+
+def test_demo_ends_with_a_summary(domain: int, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    with Shown(tmp_path, "demo", "--output", str(out)) as demo:
+        demo.until(lambda: (out / "overlay_002.jpg").exists() and "face_1" in demo.said, 120)
+        code = demo.interrupt()
+    log = (out / "nodes.log").read_text()
+    assert code == 0, demo.said + log
+    summary = demo.said.split("\n\n")[-1]
+    assert re.search(r"^\d+ s, [1-9]\d* frames, [1-9]\d* face ids, [1-9]\d* gazes", summary)
+    assert re.search(r"face_tracker +[\d.]+ Hz", summary), demo.said
+    pictures = sorted(out.glob("overlay_*.jpg"))
+    assert cv2.imread(str(pictures[-1])).shape == (480, 640, 3)
+    for pattern in BAD_LOG_PATTERNS:
+        assert pattern not in log + demo.said, log
+
+
+def test_watch_shows_a_running_graph(
+    up: Any, peer: Peer, group_photo: Path, tmp_path: Path
+) -> None:
+    up("--camera", str(group_photo))
+    heard = listen_all(peer)
+    peer.until(lambda: full(heard), timeout=60)
+    words = ("face_1: head", "face_2: head", "looks at the robot", "happy", "face_tracker")
+    with Shown(tmp_path, "watch") as watch:
+        watch.until(
+            lambda: any(all(w in line for w in words) for line in watch.said.splitlines()), 60
+        )
+        assert watch.interrupt() == 0, watch.said
+
+
+def test_watch_outlives_what_it_cannot_read(peer: Peer, tmp_path: Path) -> None:
+    faces = peer.publisher(msg.FaceArray, "faces")
+    bad = msg.FaceArray(faces=[msg.Face(id="face_9", landmarks=[0.0] * 100)])
+    good = msg.FaceArray(faces=[msg.Face(id="face_3")])
+
+    def shown(message: msg.FaceArray, words: str) -> bool:
+        faces.publish(message)
+        return words in watch.said
+
+    with Shown(tmp_path, "watch") as watch:
+        watch.until(lambda: shown(bad, "faces: the landmarks of face_9 are 100 numbers"), 60)
+        watch.until(lambda: shown(good, "face_3"), 60)
+        assert watch.interrupt() == 0, watch.said
+
+
+def test_the_table_shows_an_id_as_it_is() -> None:
+    """Though rich would take it for its markup."""
+    face = messages.face_from_msg(msg.Face(id="face[/bold]_1"))
+    shown = io.StringIO()
+    Console(file=shown, width=200).print(table.render(View(faces=[face])))
+    assert "face[/bold]_1" in shown.getvalue()
+
+
+def test_pictures_outlive_their_folder(
+    peer: Peer, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """It is deleted, and made again, while the demo writes to it."""
+    folder = tmp_path / "out"
+    jpeg = images.to_compressed(np.zeros((48, 64, 3), np.uint8))
+    pictures = peer.publisher(CompressedImage, "overlay/compressed")
+    rclpy.init(args=[])
+    watcher = Watcher(pictures=folder)
+
+    def until(condition: Callable[[], Any]) -> None:
+        end = time.monotonic() + scaled(30)
+        while not condition():
+            assert time.monotonic() < end, "waited in vain"
+            pictures.publish(jpeg)
+            rclpy.spin_once(watcher, timeout_sec=0.05)
+
+    try:
+        until(lambda: watcher.summary.pictures)
+        shutil.rmtree(folder)
+        said: list[str] = []
+        until(lambda: said.append(capfd.readouterr().err) or "No such file" in "".join(said))
+        folder.mkdir()
+        until(lambda: list(folder.glob("overlay_*.jpg")))
+    finally:
+        watcher.destroy_node()
+        rclpy.shutdown()
+    assert f"overlay/compressed: [Errno 2] No such file or directory: '{folder}" in "".join(said)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["up", "--nodes", "gaze,gase"], "there is no node 'gase'"),
+        (["up", "--params-file", "nowhere.yaml"], "parameter file nowhere.yaml does not exist"),
+        (["up", "--namespace", "a b"], "namespace 'a b' is not a ROS name"),
+        (["watch", "--namespace", "my-robot"], "namespace 'my-robot' is not a ROS name"),
+        (["demo", "--camera", "nowhere.mp4"], "nowhere.mp4: no such camera, video or picture"),
+        (["demo", "--affect", "multitask-9"], "there is no model 'multitask-9'"),
+    ],
+)
+def test_wrong_usage_is_one_clear_line(arguments: list[str], said: str, tmp_path: Path) -> None:
+    done = subprocess.run([*CLI, *arguments], capture_output=True, text=True, cwd=tmp_path)
+    assert done.returncode == 1
+    assert said in done.stderr
+    assert len(done.stderr.strip().splitlines()) == 1
+
+
+def test_without_ros_it_says_so(tmp_path: Path) -> None:
+    """The library installed without ROS: `up` names what to do."""
+    code = (
+        "import sys; sys.modules['rclpy'] = None\n"
+        "import importlib.util as u; find = u.find_spec\n"
+        "u.find_spec = lambda n, *a: None if n == 'rclpy' else find(n, *a)\n"
+        "from face_perception.cli import main; raise SystemExit(main(['up']))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 1
+    assert "there is no ROS 2 here" in done.stderr
+    assert json.dumps(done.stderr).count("\\n") == 1

@@ -1,0 +1,265 @@
+"""Who may import whom (docs: design), read from the source of every module, and at run time."""
+
+from __future__ import annotations
+
+import ast
+import functools
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).resolve().parents[2] / "face_perception"
+
+# Small modules at the top that every room may use.
+BASE = {"errors", "types", "geometry", "paths", "smoothing", "files", "gaze_target"}
+SENSES = {"gaze", "people", "affect", "motion", "attention", "speech", "avatar"}
+
+# Room or top-level module: what else of the package it may import. One way, and no cycle.
+ALLOWED: dict[str, set[str]] = {
+    "errors": set(),
+    "files": {"errors"},
+    "geometry": {"errors"},
+    "paths": {"errors"},
+    "smoothing": {"errors"},
+    "types": {"errors", "geometry"},
+    "gaze_target": {"errors", "types"},
+    "media": BASE,
+    "inference": BASE,
+    "faces": BASE | {"inference"},
+    "gaze": BASE | {"inference", "faces"},
+    "people": BASE | {"faces", "gaze"},
+    "affect": BASE | {"inference", "faces"},
+    "motion": BASE | {"inference", "faces"},
+    "attention": BASE | {"inference", "faces"},
+    "speech": BASE | {"inference"},
+    "avatar": BASE | {"inference", "faces", "speech"},
+    "overlay": {"errors", "types", "geometry", "faces"},
+    "results": {"types"},
+    "pipeline": BASE | {"inference", "faces", "results"} | SENSES,
+    "learning": BASE | SENSES | {"inference", "faces", "media"},
+    "ros": BASE | {"inference", "faces", "media", "speech"},
+    "bringup": BASE | {"media", "speech", "ros"},
+    "nodes": BASE | SENSES | {"inference", "faces", "media", "overlay", "ros", "bringup"},
+    "commands": BASE | SENSES | {"inference", "faces", "media", "overlay", "pipeline", "results"}
+    | {"bringup", "ros", "nodes", "learning"},
+    "cli": {"commands", "errors"},
+}  # fmt: skip
+
+# The rooms that know ROS and the messages.
+KNOW_ROS = {"ros", "nodes", "bringup"}
+# The half of bringup that runs or hears nodes; the other half is data and plain processes.
+RUNNING = {"demo", "avatar_demo", "watch", "launching"}
+# Rooms whose files are imported one by one. All others are used through their __init__.
+BY_FILE = {"ros", "nodes", "bringup", "commands", "learning"}
+
+ROS = {
+    "action_msgs", "ament_index_python", "builtin_interfaces", "diagnostic_msgs", "geometry_msgs",
+    "hri_msgs", "launch", "launch_ros", "lifecycle_msgs", "rcl_interfaces", "rclpy", "sensor_msgs",
+    "std_msgs", "std_srvs", "tf2_msgs", "tf2_ros",
+}  # fmt: skip
+
+# Distributions that only some may import; anywhere in a file, also inside functions.
+RESERVED: dict[str, set[str]] = {
+    **dict.fromkeys(ROS, KNOW_ROS),
+    "torch": {"learning"},
+    "pyarrow": {"learning"},
+    "pytorch_lightning": {"learning"},
+    "scipy": {"learning"},
+    "onnx": {"learning", "inference"},
+    "tflite": {"inference"},
+    "onnxruntime": {"inference"},
+    "tensorrt": {"inference"},
+    "mediapipe": set(),
+    "soxr": {"speech", "learning"},
+    "espeakng_loader": {"learning"},
+    "av": {"media"},
+    **{package: {"avatar"} for package in ("pygame", "sounddevice", "websockets")},
+    "audio_common_msgs": {"ros"},
+}
+
+# Imported only inside functions, so that every command starts fast and without them.
+LAZY_IN_COMMANDS = {"nodes", "learning", "ros", *(f"bringup.{name}" for name in RUNNING)}
+
+HEAVY = (
+    "torch", "rclpy", "onnx", "tflite", "mediapipe", "onnxruntime", "av", "pygame", "sounddevice",
+    "websockets", "pyarrow", "pytorch_lightning", "scipy",
+)  # fmt: skip
+
+MODULES = sorted(PACKAGE.rglob("*.py"))
+
+
+def room_of(path: Path) -> str:
+    parts = path.relative_to(PACKAGE).with_suffix("").parts
+    return parts[0]
+
+
+def imports(path: Path) -> list[tuple[str, bool, int]]:
+    """(absolute dotted name, at top level, line) of everything that a module imports.
+
+    A ``from`` import counts with each name, for that may be a module. What is imported for type
+    checkers only is left out at top level: it never runs.
+    """
+    tree = ast.parse(path.read_text(encoding="utf-8"), str(path))
+    package = ("face_perception", *path.relative_to(PACKAGE).with_suffix("").parts)[:-1]
+    found = []
+
+    def visit(node: ast.AST, top: bool) -> None:
+        for child in ast.iter_child_nodes(node):
+            if isinstance(child, ast.Import):
+                found.extend((alias.name, top, child.lineno) for alias in child.names)
+            elif isinstance(child, ast.ImportFrom):
+                base = child.module or ""
+                if child.level:
+                    parts = package[: len(package) - child.level + 1]
+                    base = ".".join((*parts, base)).rstrip(".")
+                found.extend((f"{base}.{alias.name}", top, child.lineno) for alias in child.names)
+            else:
+                function = isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda)
+                for_types = isinstance(child, ast.If) and "TYPE_CHECKING" in ast.dump(child.test)
+                visit(child, top and not function and not for_types)
+
+    visit(tree, True)
+    return found
+
+
+def is_module(*parts: str) -> bool:
+    return PACKAGE.joinpath(*parts).with_suffix(".py").exists() or PACKAGE.joinpath(*parts).is_dir()
+
+
+def offer(room: str) -> set[str]:
+    """What a room's ``__all__`` lists."""
+    return names_offered(PACKAGE / room / "__init__.py")
+
+
+@functools.cache
+def names_offered(path: Path) -> set[str]:
+    if not path.exists():
+        return set()
+    for node in ast.parse(path.read_text(encoding="utf-8")).body:
+        if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "__all__":
+            return set(ast.literal_eval(node.value))
+    return set()
+
+
+def faults(path: Path) -> list[str]:
+    """What a module imports against the rules."""
+    room = room_of(path)
+    if room == "__init__":
+        room = "face_perception"
+    wrong = []
+    for name, top, line in imports(path):
+        first, *rest = name.split(".")
+        where = f"{path.relative_to(PACKAGE.parent)}:{line}"
+        if first in RESERVED and room not in RESERVED[first]:
+            wrong.append(f"{where}: {room} may not import {first}")
+        if first != "face_perception" or not rest or rest[0] == room:
+            continue
+        target = rest[0]
+        if target not in ALLOWED.get(room, set()) and target not in ("msg", "srv", "action"):
+            wrong.append(f"{where}: {room} may not import {target}")
+        elif target in ("msg", "srv", "action") and room not in KNOW_ROS:
+            wrong.append(f"{where}: only {sorted(KNOW_ROS)} know the messages")
+        if top and room in ("cli", "commands") and {target, ".".join(rest[:2])} & LAZY_IN_COMMANDS:
+            wrong.append(f"{where}: {target} must be imported inside a function")
+        whole_rooms = target not in BY_FILE
+        if whole_rooms and len(rest) > 1 and is_module(*rest[:2]) and rest[1] not in offer(target):
+            wrong.append(f"{where}: {name} is a file of the room {target}: import from the room")
+    return wrong
+
+
+def test_imports_go_one_way() -> None:
+    new = {room_of(path) for path in MODULES} - {"__init__"} - set(ALLOWED)
+    assert not new, f"new rooms {sorted(new)}: say in ALLOWED what they import"
+    assert [fault for path in MODULES for fault in faults(path)] == []
+
+
+def test_the_rules_have_no_cycle() -> None:
+    done: set[str] = set()
+    while len(done) < len(ALLOWED):
+        ready = {r for r in ALLOWED if r not in done and ALLOWED[r] & set(ALLOWED) <= done}
+        assert ready, f"a cycle among {sorted(set(ALLOWED) - done)}"
+        done |= ready
+
+
+def test_rooms_say_what_they_offer() -> None:
+    rooms = [path.parent.name for path in PACKAGE.glob("*/__init__.py")]
+    assert "inference" in rooms
+    for room in rooms:
+        assert offer(room) or room in BY_FILE, f"{room}/__init__.py has no __all__"
+
+
+@pytest.mark.parametrize(
+    ("module", "source", "fault"),
+    [
+        ("gaze/x.py", "import rclpy", "gaze may not import rclpy"),
+        ("gaze/x.py", "def f():\n    from torch import nn", "gaze may not import torch"),
+        ("gaze/x.py", "from face_perception.affect import A", "gaze may not import affect"),
+        ("gaze/x.py", "from ..nodes import x", "gaze may not import nodes"),
+        ("gaze/x.py", "from face_perception.msg import Face", "know the messages"),
+        (
+            "gaze/x.py",
+            "from face_perception.inference.models.store import read",
+            "is a file of the room",
+        ),
+        (
+            "gaze/x.py",
+            "from face_perception.inference.models import store",
+            "is a file of the room",
+        ),
+        ("cli.py", "from face_perception.nodes import gaze", "cli may not import nodes"),
+        ("commands/x.py", "from face_perception.bringup import demo", "inside a function"),
+    ],
+)
+def test_faults_are_found(
+    module: str, source: str, fault: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    package = tmp_path / "face_perception"
+    path = package / module
+    path.parent.mkdir(parents=True)
+    path.write_text(source)
+    (package / "inference" / "models").mkdir(parents=True)
+    (package / "inference" / "store.py").write_text("")
+    monkeypatch.setattr(sys.modules[__name__], "PACKAGE", package)
+    assert any(fault in found for found in faults(path))
+
+
+def test_run_time_modules_load_nothing_heavy() -> None:
+    left_out = BY_FILE | {"__init__"}
+    rooms = {room_of(path) for path in MODULES} - left_out
+    commands = {f"commands.{path.stem}" for path in (PACKAGE / "commands").glob("[a-z]*.py")}
+    plain = {f"bringup.{path.stem}" for path in (PACKAGE / "bringup").glob("[a-z]*.py")}
+    plain -= {f"bringup.{name}" for name in RUNNING}
+    names = [f"face_perception.{name}" for name in sorted(rooms | commands | plain)]
+    program = (
+        "import importlib, sys\n"
+        f"for name in {names}: importlib.import_module(name)\n"
+        f"print([m for m in {HEAVY} if m in sys.modules])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, cwd=PACKAGE.parent
+    )
+    assert done.stdout.strip() == "[]", done.stdout + done.stderr
+    assert {"face_perception.cli", "face_perception.faces"} <= set(names)
+
+
+@pytest.mark.parametrize(
+    ("node", "rooms"),
+    [
+        ("camera", {"affect", "attention", "avatar", "gaze", "learning", "motion", "people"}),
+        ("attention", {"affect", "avatar", "learning", "media", "motion", "speech"}),
+        ("gaze.node", {"affect", "avatar", "learning", "motion", "speech"}),
+        ("affect.node", {"avatar", "gaze", "learning", "people", "speech"}),
+    ],
+)
+def test_a_node_loads_no_room_that_it_does_not_use(node: str, rooms: set[str]) -> None:
+    program = (
+        f"import sys, face_perception.nodes.{node}\n"
+        "print({name.split('.')[1] for name in sys.modules if name.startswith('face_perception.')})"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, cwd=PACKAGE.parent
+    )
+    assert done.returncode == 0, done.stderr
+    assert not ast.literal_eval(done.stdout) & rooms

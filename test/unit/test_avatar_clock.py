@@ -1,0 +1,481 @@
+"""Frames on the audio clock in simulated time: skew, jitter, stalls, slow rendering; no drift."""
+
+from __future__ import annotations
+
+import itertools
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+from simulated_time import RATE, Keeps, World
+
+from face_perception import paths
+from face_perception.avatar import Activity, AudioClock, FramePacer, Performer, Playout
+from face_perception.speech import MOUTH_RATE, REST, BandMouth, Chunk, Mouth, MouthShape, read_wav
+
+
+class Device:
+    """Takes 10 ms blocks by its own crystal; its callbacks come up to ``jitter`` late."""
+
+    def __init__(
+        self, world: World, playout: Playout, clock: AudioClock, skew: float, jitter: float = 0.004
+    ) -> None:
+        self.world, self.playout, self.clock = world, playout, clock
+        self.rate = playout.rate * (1 + skew)
+        self.begin, self.jitter = world.now, jitter
+        self.rng = np.random.default_rng(1)
+        self.block = playout.rate // 100
+        self.stalled = 0.0
+        self._schedule()
+
+    def true_position(self, now: float) -> float:
+        """What is heard, in seconds of audio."""
+        return (now - self.begin - self.stalled) * self.rate / self.playout.rate
+
+    def _schedule(self) -> None:
+        due = self.begin + self.stalled + self.playout.pulled / self.rate - 0.02
+        self.world.at(due + self.rng.uniform(0, self.jitter), self._call)
+
+    def _call(self) -> None:
+        # Devices say when a block will be heard; what they say jitters with the callback.
+        self.clock.observe(self.world.now, self.playout.pulled / self.playout.rate - 0.02)
+        self.playout.pull(self.block)
+        self._schedule()
+
+
+@pytest.mark.parametrize("skew", [-0.005, 0.0, 0.005])
+def test_no_drift_over_ten_minutes(skew: float) -> None:
+    world, clock = World(), AudioClock()
+    device = Device(world, Playout(RATE), clock, skew)
+    pacer = FramePacer(clock, 30.0)
+    off = []
+    while world.now < 700:
+        number = pacer.next(world.now, 0.012)
+        world.wait(max(0.0, pacer.due(number) - world.now))
+        assert pacer.show(number, world.now)
+        off.append(number / 30 - device.true_position(world.now))
+    # Jitter is late only: the mean of what the device says is 2 ms behind.
+    settled = np.array(off[300:])
+    assert np.abs(settled - settled.mean()).max() < 0.003
+    assert abs(settled.mean()) < 0.006
+    first, last = settled[:1000].mean(), settled[-1000:].mean()
+    assert abs(first - last) < 0.0005, "it drifts"
+    assert pacer.dropped == 0
+    assert abs(pacer.recent_worst()) < 0.005
+    assert clock.rate == pytest.approx(1 + skew, abs=5e-4)
+    assert pacer.shown == pytest.approx(600 * 30 * (1 + skew), abs=60)
+
+
+def test_slow_rendering_drops_frames_and_shows_none_late() -> None:
+    world, clock = World(), AudioClock()
+    device = Device(world, Playout(RATE), clock, 0.0)
+    pacer = FramePacer(clock, 30.0)
+    lead = 0.05
+    off = []
+    while world.now < 130:
+        number = pacer.next(world.now, lead)
+        world.wait(0.05)  # to render
+        world.wait(max(0.0, pacer.due(number) - world.now))
+        if pacer.show(number, world.now):
+            off.append(number / 30 - device.true_position(world.now))
+    # Once the clock is known; one that is ready half a period late is still begun.
+    assert np.abs(off[100:]).max() < 0.5 / 30 + 0.005
+    assert pacer.shown == pytest.approx(30 / 0.06, abs=60)
+    assert pacer.shown + pacer.dropped == pytest.approx(30 * 30, abs=3)
+
+
+def test_a_frame_that_came_late_is_not_shown_and_the_next_is_in_time() -> None:
+    world, clock = World(), AudioClock()
+    Device(world, Playout(RATE), clock, 0.0)
+    pacer = FramePacer(clock, 30.0)
+    number = pacer.next(world.now, 0.01)
+    world.wait(pacer.due(number) - world.now + 0.2)  # a hiccup
+    assert not pacer.show(number, world.now)
+    following = pacer.next(world.now, 0.01)
+    assert following - number >= 6
+    assert pacer.due(following) >= world.now + 0.01 - 1 / 60
+    assert pacer.dropped == following - number
+
+
+def test_a_device_that_stalls_is_followed() -> None:
+    world, playout, clock = World(), Playout(RATE), AudioClock()
+    device = Device(world, playout, clock, 0.0)
+    world.wait(5)
+    device.stalled += 0.7
+    world.wait(3)
+    assert clock.position(world.now) == pytest.approx(device.true_position(world.now), abs=0.01)
+
+
+def test_a_device_that_says_it_was_farther_than_it_is() -> None:
+    """As PulseAudio does at its start: two seconds are taken at once, and heard later."""
+    world, clock = World(), AudioClock()
+    pacer = FramePacer(clock, 30.0)
+    clock.observe(world.now, 2.0)
+    numbers, shown = [], []
+    for step in range(60):
+        number = pacer.next(world.now, 0.01)
+        world.wait(max(0.0, pacer.due(number) - world.now))
+        if step == 9:
+            begin = world.now
+        if step >= 9:
+            clock.observe(world.now, world.now - begin)
+        numbers.append(number)
+        shown.append(pacer.show(number, world.now))
+    assert shown.count(False) == 1
+    assert numbers[-1] < 55
+
+
+def speech(seconds: float, rate: int = RATE) -> npt.NDArray[np.float32]:
+    return (0.5 * np.sin(2 * np.pi * 200 * np.arange(round(seconds * rate)) / rate)).astype("f4")
+
+
+def test_playout_is_the_speech_after_the_delay() -> None:
+    playout = Playout(RATE, delay=0.1)
+    heard: list[tuple[float, npt.NDArray[np.float32]]] = []
+    playout.listen(lambda position, samples: heard.append((position, samples)))
+    playout.pull(RATE)
+    playout.push(speech(0.5), heard=0.98)
+    assert playout.at(1.07) is None
+    assert playout.at(1.08) == pytest.approx(0.0, abs=1e-4)
+    assert playout.at(1.57) == pytest.approx(0.49, abs=1e-4)
+    assert playout.at(1.59) is None
+    out = np.concatenate([playout.pull(160) for _ in range(100)])
+    assert np.array_equal(out[1280:][:8000], speech(0.5))
+    assert not out[:1280].any()
+    assert not out[9280:].any()
+    assert heard[0][0] == pytest.approx(1.08)
+    assert np.array_equal(np.concatenate([samples for _, samples in heard]), speech(0.5))
+
+
+def test_playout_that_ran_dry_waits_again() -> None:
+    playout = Playout(RATE, delay=0.1)
+    playout.push(speech(0.1), heard=0.0)
+    playout.pull(8000)  # until 0.5
+    playout.push(speech(0.1), heard=0.5)
+    assert playout.at(0.55) is None
+    assert playout.at(0.6) == pytest.approx(0.1)
+    assert playout.at(0.15) == pytest.approx(0.05)
+    playout.push(speech(0.1), heard=0.52)  # continues without a gap
+    assert playout.at(0.75) == pytest.approx(0.25)
+
+
+def test_playout_cut_fades_and_is_silent() -> None:
+    playout = Playout(RATE, delay=0.0)
+    playout.push(speech(1.0), heard=0.0)
+    playout.pull(1600)
+    playout.cut()
+    out = playout.pull(1600)
+    assert out[:80].any()
+    assert not out[80:].any()
+    assert playout.waiting == 0
+    assert playout.at(0.2) is None
+
+
+def test_playout_after_a_cut_begins_anew() -> None:
+    """While what was cut still fades out: at the time in the speech that it is pushed at."""
+    playout = Playout(RATE, delay=0.05)
+    playout.push(speech(1.0), heard=0.0)
+    playout.pull(1600)
+    playout.cut()
+    base = playout.pushed
+    assert playout.waiting == 0
+    assert playout.push(speech(0.5), heard=0.1) == pytest.approx(0.045, abs=1e-4)
+    assert playout.at(0.104) == pytest.approx(0.054)
+    assert playout.at(0.12) is None
+    assert playout.at(0.2) == pytest.approx(base + 0.05)
+    assert playout.until(0.14) == pytest.approx(base - 0.01)
+    out = playout.pull(RATE)
+    assert out[:80].any()
+    assert not out[80:800].any()
+    assert np.array_equal(out[800:8800], speech(0.5))
+    # Where it would begin before the fade has ended, after that.
+    playout.push(speech(0.5), heard=1.1)
+    playout.pull(3200)
+    playout.cut()
+    playout.push(speech(0.5), heard=1.2)
+    playout.cut()
+    playout.delay = 0.0
+    playout.push(speech(0.5), heard=1.2)
+    assert playout.at(1.304) == pytest.approx(1.654)
+    assert playout.at(1.306) == pytest.approx(2.501)
+
+
+class Loud:
+    """A mouth that is open while the audio at that very moment is loud, and knows 50 ms ahead."""
+
+    look_ahead = 0.05
+    frame_period = 0.01
+
+    def __init__(self) -> None:
+        self.reset()
+
+    def reset(self) -> None:
+        self.samples = np.zeros(200 * RATE, np.float32)
+        self.count = 0
+
+    def push(self, samples: npt.NDArray[np.float32]) -> None:
+        self.samples[self.count : self.count + len(samples)] = samples
+        self.count += len(samples)
+
+    def weights_at(self, time: float) -> MouthShape:
+        around = self.samples[max(0, round((time - 0.01) * RATE)) : round((time + 0.01) * RATE)]
+        return MouthShape(jaw=min(1.0, float(np.abs(around).max(initial=0.0)) * 2))
+
+
+class Stage:
+    """A performer with a simulated device and screen."""
+
+    def __init__(
+        self, skew: float = 0.0, audio_rate: int = RATE, mouth: Mouth | None = None
+    ) -> None:
+        self.kept = Keeps()
+        world = self.world = self.kept.world
+        self.performer = Performer(
+            mouth or Loud(),
+            self.kept,
+            self.kept,
+            audio_rate=audio_rate,
+            now=lambda: world.now,
+            wait=world.wait,
+        )
+        self.performer.screens = [self.kept]
+        self.device = Device(world, self.performer.playout, self.performer.clock, skew)
+        self.heard: list[tuple[float, npt.NDArray[np.float32]]] = []
+        self.performer.playout.listen(lambda at, samples: self.heard.append((at, samples)))
+        self.run(1.0)
+
+    def run(self, seconds: float) -> None:
+        end = self.world.now + seconds
+        while self.world.now < end:
+            self.performer.step()
+
+    def say(
+        self,
+        samples: npt.NDArray[np.float32],
+        chunk: float = 0.02,
+        *,
+        rate: int = RATE,
+        begin: float | None = None,
+    ) -> float:
+        """Sends speech in real time from ``begin`` on, by default now; returns when it begins."""
+        begin, step = begin or self.world.now, round(chunk * rate)
+        for k, start in enumerate(range(0, len(samples), step)):
+            piece = Chunk(begin + start / rate, rate, samples[start : start + step])
+            self.world.at(begin + k * chunk, lambda piece=piece: self.performer.hear(piece))  # type: ignore[misc]
+        return begin
+
+    def worst_offset(self, begin: float) -> float:
+        """Of the frames from ``begin`` on, against what the device truly played, seconds."""
+        return max(
+            abs(frame.position - self.device.true_position(at))
+            for frame, at in self.kept.shown
+            if at >= begin
+        )
+
+    def open_from(self, begin: float) -> list[tuple[float, float]]:
+        """(time shown, jaw) of the frames from ``begin`` on."""
+        return [
+            (at, float(frame.image[0, 0, 0]) / 255) for frame, at in self.kept.shown if at >= begin
+        ]
+
+
+def test_it_speaks_in_time_and_goes_back_to_idle() -> None:
+    stage = Stage()
+    begin = stage.say(speech(1.0))
+    stage.run(0.5)
+    assert stage.performer.activity[0] is Activity.SPEAKING
+    stage.run(2.0)
+    assert stage.performer.activity[0] is Activity.IDLE
+    moving = [at for at, jaw in stage.open_from(begin) if jaw > 0.5]
+    assert 0.0 < moving[0] - begin <= 0.15
+    assert moving[-1] - moving[0] == pytest.approx(1.0, abs=0.08)
+    report = stage.performer.report()
+    assert report.first_frame == pytest.approx(moving[0] - begin, abs=0.002)
+    assert stage.worst_offset(begin) < 0.01
+    assert report.delivered == pytest.approx(30, abs=1)
+    assert report.dropped == 0
+    assert report.ran_dry == 0
+    assert stage.kept.states[-1].mouth == REST
+
+
+@pytest.mark.parametrize("skew", [-0.005, 0.005])
+def test_three_minutes_against_a_skewed_device(skew: float) -> None:
+    """Loud for half a second, silent for half a second: every frame beside what was heard."""
+    stage = Stage(skew)
+    beat = np.concatenate([speech(0.5), np.zeros(RATE // 2, np.float32)])
+    begin = stage.say(np.tile(beat, 180))
+    stage.run(182)
+    report = stage.performer.report()
+    assert stage.worst_offset(begin) < 0.01
+    assert report.dropped <= 2
+    audible = np.zeros(round(200 * RATE), bool)
+    for position, samples in stage.heard:
+        start = round(position * RATE)
+        audible[start : start + len(samples)] = np.abs(samples) > 0.01
+    wrong = 0
+    frames = stage.open_from(begin + 1)
+    for at, jaw in frames:
+        # Whether it sounds within 40 ms around the moment when the frame is seen.
+        heard = round(stage.device.true_position(at) * RATE)
+        around = audible[heard - 640 : heard + 640]
+        wrong += jaw > 0.5 and not around.any()
+        wrong += jaw < 0.1 and around.mean() > 0.95
+    assert len(frames) > 5000
+    assert wrong <= 0.002 * len(frames)
+    # The device that is faster than the sender would run dry every ten seconds.
+    assert report.ran_dry == 0
+    gaps = [b - a - len(s) / RATE for (a, s), (b, _) in itertools.pairwise(stage.heard)]
+    assert max(gaps) < 0.001, "one sound, without a hole"
+
+
+def test_interruption_is_seen_and_heard_at_once() -> None:
+    stage = Stage()
+    stage.say(speech(3.0))
+    stage.run(1.0)
+    assert stage.performer.interrupt()
+    stopped = stage.world.now
+    assert stage.performer.activity[0] is Activity.INTERRUPTED
+    stage.run(0.3)
+    assert stage.performer.activity[0] is Activity.INTERRUPTED
+    stage.run(1.0)
+    assert stage.performer.activity[0] is Activity.IDLE
+    frames = stage.open_from(stopped)
+    assert all(jaw < 0.5 for at, jaw in frames if at > stopped + 0.1)
+    assert all(jaw == 0 for at, jaw in frames if at > stopped + 0.15)
+    last, samples = stage.heard[-1]
+    assert last + len(samples) / RATE - stage.device.true_position(stopped) < 0.05
+    assert not stage.performer.interrupt()
+    # The rest of what was interrupted is not said; what comes after it is.
+    stage.run(2.0)
+    begin = stage.say(speech(0.3))
+    stage.run(1.0)
+    assert any(jaw > 0.5 for _, jaw in stage.open_from(begin))
+
+
+def test_a_reply_at_once_is_spoken_in_time() -> None:
+    stage = Stage()
+    stage.performer.hear(Chunk(0.0, RATE, speech(3.0)))
+    stage.run(1.0)
+    stage.performer.interrupt()
+    begin = stage.world.now
+    quiet = np.zeros(RATE // 2, np.float32)
+    stage.performer.hear(Chunk(0.0, RATE, np.concatenate([quiet, speech(0.5)])))
+    stage.run(2.5)
+    moving = [at for at, jaw in stage.open_from(begin + 0.08) if jaw > 0.5]
+    assert 0.55 < moving[0] - begin <= 0.65
+    assert moving[-1] - moving[0] == pytest.approx(0.5, abs=0.08)
+    report = stage.performer.report()
+    assert 0.08 <= report.first_frame <= 0.15
+    assert report.ran_dry == 0
+
+
+def test_a_stream_that_stops_mid_word_closes_the_mouth() -> None:
+    stage = Stage()
+    begin = stage.say(speech(0.4))
+    stage.run(0.75)
+    assert stage.performer.activity[0] is Activity.SPEAKING
+    stage.run(0.5)
+    assert stage.performer.activity[0] is Activity.IDLE
+    assert all(jaw == 0 for at, jaw in stage.open_from(begin + 0.65))
+
+
+def test_a_gap_within_an_utterance_is_counted() -> None:
+    stage = Stage()
+    stage.performer.hear(Chunk(0.0, RATE, speech(0.3)))
+    stage.run(0.55)
+    stage.performer.hear(Chunk(0.0, RATE, speech(0.3)))
+    stage.run(0.1)
+    assert stage.performer.activity[0] is Activity.SPEAKING
+    stage.run(2.0)
+    assert stage.performer.report().ran_dry == 1
+    assert stage.performer.activity[0] is Activity.IDLE
+
+
+@pytest.mark.parametrize("source", [16_000, 22_050, 44_100])
+def test_the_first_frame_comes_soon_and_the_start_is_no_gap(source: int) -> None:
+    """Resamplers give nothing for their first one or two chunks."""
+    stage = Stage(audio_rate=48_000)
+    soon = []
+    for pause in range(20):
+        stage.run(0.6 + 0.0137 * pause)
+        begin = stage.world.now + 0.0171 * pause % 0.033
+        stage.say(speech(0.4, source), rate=source, begin=begin)
+        stage.run(0.9)
+        soon.append(stage.performer.report().first_frame)
+    assert stage.performer.report().ran_dry == 0
+    # The delay, the rest of what a resampler keeps back, and the way to the next frame.
+    waited = 0.02 if source == 22_050 else 0.0
+    assert min(soon) >= 0.1 + waited - 0.25 / 30 - 0.002
+    assert max(soon) <= 0.1 + waited + 0.75 / 30 + 0.002
+    assert np.median(soon) <= 0.115 + waited
+
+
+def test_two_utterances_sent_at_once_are_said_one_after_the_other() -> None:
+    stage = Stage()
+    begin = stage.world.now
+    for _ in range(2):
+        stage.performer.hear(Chunk(0.0, RATE, speech(0.5)))
+        stage.performer.hear(Chunk(0.0, RATE, speech(0.0)))
+    stage.run(2.5)
+    jaws = [jaw > 0.5 for _, jaw in stage.open_from(begin)]
+    assert sum(a != b for a, b in itertools.pairwise(jaws)) == 4
+    assert sum(jaws) == pytest.approx(30, abs=4)
+    assert stage.performer.activity[0] is Activity.IDLE
+
+
+class Counted(BandMouth):
+    """Notes how much speech it is given at once."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.given: list[int] = []
+
+    def push(self, samples: npt.NDArray[np.float32]) -> None:
+        self.given.append(len(samples))
+        super().push(samples)
+
+
+def test_a_minute_and_a_half_at_once_moves_the_mouth_from_its_beginning() -> None:
+    """What a mouth keeps is shorter, and hearing all of it takes longer than a frame may."""
+    said = read_wav(paths.resource("resources/speech/hello.wav"))
+    once = said.samples[:, 0].astype(np.float32) / 32768
+    mouth = Counted()
+    stage = Stage(mouth=mouth, audio_rate=said.rate)
+    begin = stage.world.now
+    stage.performer.hear(Chunk(0.0, said.rate, np.resize(once, 90 * said.rate)))
+    stage.run(3.0)
+    assert max(jaw for _, jaw in stage.open_from(begin)) > 0.3
+    assert max(mouth.given) <= 1.2 * MOUTH_RATE
+    assert sum(mouth.given) == pytest.approx(4.0 * MOUTH_RATE, abs=0.2 * MOUTH_RATE)
+    stage.performer.interrupt()
+    stage.run(0.5)
+    assert stage.kept.states[-1].mouth == REST
+
+
+def test_a_renderer_too_slow_for_the_rate_stays_in_time() -> None:
+    stage = Stage()
+    stage.kept.cost = 0.055
+    stage.run(2.0)
+    shown = len(stage.kept.shown)
+    begin = stage.say(speech(2.0))
+    stage.run(4.0)
+    report = stage.performer.report()
+    assert stage.worst_offset(begin) < 0.01
+    assert report.dropped > 0
+    assert 12 <= (len(stage.kept.shown) - shown) / 4 <= 18
+    moving = [at for at, jaw in stage.open_from(begin) if jaw > 0.5]
+    assert moving[-1] - begin == pytest.approx(2.1, abs=0.1)
+
+
+def test_nobody_looks_nothing_is_rendered() -> None:
+    stage = Stage()
+    stage.kept.wanted = False
+    rendered = len(stage.kept.states)
+    stage.say(speech(0.5))
+    stage.run(1.0)
+    assert len(stage.kept.states) == rendered
+    stage.run(0.5)
+    assert stage.performer.activity[0] is Activity.IDLE
+    stage.performer.feel([0, 0, 0, 0, 1, 0, 0])
+    stage.run(0.1)
+    assert stage.kept.probability == [0, 0, 0, 0, 1, 0, 0]

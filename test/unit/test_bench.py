@@ -1,0 +1,133 @@
+"""Costs on paper, the roofline page, and the two commands that measure; no time is asserted."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from bench.roofline.devices import DEVICES
+from bench.roofline.musetalk import image_seconds
+from bench.roofline.page import roofline_page
+from face_perception import cli
+from face_perception.inference import catalogue, load, overhead, speeds
+from face_perception.inference.conversion.onnx_graph import Graph
+from face_perception.inference.cost import cost
+from face_perception.inference.measure import time_in_turns
+
+ROOT = Path(__file__).parents[2]
+
+
+def convolution() -> bytes:
+    """8 channels of 4x4 to 16 by 3x3 (as large), then a product with [4, 5]."""
+    graph = Graph("convolution")
+    image = graph.input("image", (8, 4, 4))
+    weights = graph.constant(np.zeros((16, 8, 3, 3)))
+    image = graph.node("Conv", image, weights, pads=[1, 1, 1, 1])
+    image = graph.node("Relu", image)
+    graph.output("out", graph.node("MatMul", image, graph.constant(np.zeros((4, 5)))), (16, 4, 5))
+    return graph.serialise()
+
+
+@pytest.mark.parametrize("batch", [1, 3])
+def test_cost_counts_every_product(batch: int) -> None:
+    found = cost(convolution(), batch)
+    assert [layer.flops for layer in found.layers] == [
+        batch * 2 * 16 * 4 * 4 * 8 * 3 * 3,
+        batch * 2 * 16 * 4 * 5 * 4,
+    ]
+    assert found.weights == 16 * 8 * 3 * 3 + 4 * 5
+    assert found.values == batch * (8 * 4 * 4 + 16 * 4 * 5)
+    assert found.layers[0].values == batch * (8 * 4 * 4 + 16 * 4 * 4)
+
+
+def test_floor_is_the_slower_of_compute_and_memory() -> None:
+    found = cost(convolution())
+    assert found.floor(peak=found.flops, bandwidth=1e12, width=2) == pytest.approx(1)
+    moved = found.weights + found.values
+    assert found.floor(peak=1e12, bandwidth=moved, width=2) == pytest.approx(2)
+    assert found.layered(1e9, 1e9, 2) >= found.floor(1e9, 1e9, 2)
+
+
+def test_a_shape_that_is_not_known() -> None:
+    graph = Graph("unknown")
+    image = graph.input("image", (8, 4, 4))
+    shape = graph.node("NonZero", image)
+    graph.output("out", graph.node("MatMul", graph.node("Cast", shape, to=1), image), (8, 4, 4))
+    with pytest.raises(ValueError, match="the shape of n1 is not known"):
+        cost(graph.serialise())
+
+
+def test_devices_add_up_to_what_they_are_quoted_for() -> None:
+    for device in DEVICES:
+        words = device.quoted.split()
+        # Sparse is twice dense; FP4 twice FP8.
+        factor = 4 if "FP4" in words else 2
+        assert factor * device.peak(8) / 1e12 == pytest.approx(float(words[0]), rel=0.03)
+
+
+def test_the_roofline_page_is_what_the_graphs_say() -> None:
+    written = (ROOT / "docs" / "roofline.md").read_text(encoding="utf-8")
+    assert written == roofline_page(), "python -m bench.roofline docs/roofline.md"
+    assert "Estimate, not measured" in written
+
+
+def test_calls_take_turns() -> None:
+    order: list[str] = []
+    times = time_in_turns(
+        {name: lambda name=name: order.append(name) for name in "ab"}, seconds=0, least=3
+    )
+    assert order == ["a", "b"] * 5
+    for found in times.values():
+        assert 0 < found.least <= found.p50 <= found.p95
+
+
+def test_speeds_of_a_model() -> None:
+    model = load("expression", backend="onnxruntime")
+    one, four = speeds(model, (1, 4), seconds=0)
+    assert four.flops == 4 * one.flops == 4 * cost(model.card.path.read_bytes()).flops
+    assert one.flops_per_second == one.flops / one.times.least
+    assert overhead(model, seconds=0) > 0
+
+
+def test_bench(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["bench", "expression", "--seconds", "0", "--batch", "2", "1", "--json"]) == 0
+    report = json.loads(capsys.readouterr().out)
+    assert report["gemm_gflops"] > 0
+    processor, gpu = report["models"]
+    assert [row["batch"] for row in processor["batches"]] == [1, 2]
+    assert "on the CPU, 1 thread, fp32" in processor["runs_on"]
+    assert processor["over_raw"] > 0
+    assert ("not_run" in gpu) != ("batches" in gpu)
+    assert cli.main(["bench", "expression", "--seconds", "0", "--batch", "1"]) == 0
+    said = capsys.readouterr().out
+    assert "expression: Model.infer takes" in said
+    assert "GFLOP/s" in said
+
+
+def test_bench_of_nothing(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["bench", "--batch", "0"]) == 1
+    assert "--batch must be 1 or more, not 0" in capsys.readouterr().err
+    assert cli.main(["bench", "astronaut", "--seconds", "0", "--backend", "onnxruntime"]) == 1
+    assert "astronaut is a photograph" in capsys.readouterr().err
+
+
+def test_every_network_is_on_the_page() -> None:
+    page = roofline_page()
+    for card in catalogue().values():
+        ours = card.kind == "model" and not card.folder
+        assert (f"| {card.name} |" in page) == ours
+
+
+def test_musetalk_on_paper() -> None:
+    """Larger batches share the weights; the tiny decoder costs less than the exact one."""
+    slow, fast = DEVICES[0], DEVICES[-1]
+    for device in DEVICES:
+        one = [image_seconds(device, name, 1) for name in ("exact", "lower", "tiny")]
+        assert one == sorted(one, reverse=True)
+        assert image_seconds(device, "tiny", 8) < one[2]
+    assert image_seconds(slow, "exact", 1) > 3 * image_seconds(fast, "exact", 1)
+    # 622 GFLOP and 178 GFLOP at 10.2 TFLOP/s: no batch helps.
+    assert image_seconds(slow, "exact", 8) > 0.8e12 / slow.peak(16)

@@ -1,0 +1,229 @@
+"""README and docs against the source tree: links, commands, tables, line width, and the site."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import io
+import re
+import shlex
+import subprocess
+import sys
+from collections.abc import Iterator
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+
+from face_perception import cli
+from face_perception.bringup import launching
+from tools import generate
+
+ROOT = Path(__file__).parents[2]
+DOCS = ROOT / "docs"
+PAGES = (*sorted(ROOT.glob("*.md")), *sorted(DOCS.rglob("*.md")))
+WIDTH = 100
+
+
+def name_of(page: Path) -> str:
+    return str(page.relative_to(ROOT))
+
+
+def prose(page: Path) -> list[tuple[int, str]]:
+    """The numbered lines of a page outside code blocks and generated blocks."""
+    text = re.sub(
+        r"<!-- (.*?) -->.*?<!-- end of \1 -->",
+        lambda block: "\n" * block[0].count("\n"),
+        page.read_text(),
+        flags=re.S,
+    )
+    lines, code = [], False
+    for number, line in enumerate(text.splitlines(), 1):
+        if line.lstrip().startswith("```"):
+            code = not code
+        elif not code:
+            lines.append((number, line))
+    return lines
+
+
+def anchors(page: Path) -> list[str]:
+    """The headings of a page as GitHub and the site link to them."""
+    headings = [line.lstrip("# ") for _, line in prose(page) if re.match(r"#+ ", line)]
+    return [re.sub(r"[^\w\- ]", "", h.strip().lower()).replace(" ", "-") for h in headings]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
+def test_links_lead_somewhere(page: Path) -> None:
+    for target in re.findall(r"\]\((?!https?:)([^)]+)\)", page.read_text()):
+        path, _, anchor = target.partition("#")
+        file = (page.parent / path).resolve() if path else page
+        assert file.exists(), target
+        assert not anchor or anchor in anchors(file), target
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
+def test_headings_of_a_page_differ(page: Path) -> None:
+    found = anchors(page)
+    assert sorted(found) == sorted(set(found))
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
+def test_lines_are_not_longer_than_the_common_width(page: Path) -> None:
+    if "Written by `face-perception" in page.read_text():
+        pytest.skip("a command writes this page")
+    # Tables cannot be wrapped, nor can a link or a path that is longer than a line.
+    long = [
+        (number, line)
+        for number, line in prose(page)
+        if len(line) > WIDTH and not line.startswith("|") and " " in line.strip("-* ")[:WIDTH]
+        if not re.search(r"\S{60,}", line)
+    ]
+    assert not long
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
+def test_rows_of_a_table_have_as_many_cells_as_its_header(page: Path) -> None:
+    columns = 0
+    for number, line in enumerate(page.read_text().splitlines(), 1):
+        if not line.startswith("|"):
+            columns = 0
+            continue
+        cells = len(re.findall(r"(?<!\\)\|", line)) - 1
+        columns = columns or cells
+        assert cells == columns, (number, line)
+
+
+def test_a_cell_with_a_bar_stays_one_cell() -> None:
+    # GitHub and the site read `\|` in a code span differently, so it becomes HTML there.
+    assert generate.cell("a | b") == r"a \| b"
+    assert generate.cell("`export|quantize` it") == "<code>export&#124;quantize</code> it"
+    assert generate.cell("`<a|b>`") == "<code>&lt;a&#124;b&gt;</code>"
+    assert generate.cell("`plain` text") == "`plain` text"
+    header, _, row = generate.table(("a", "b"), [("`x|y`", "z")])
+    assert header.count("|") == row.count("|") == 3
+
+
+def test_a_bar_in_a_cell_is_shown() -> None:
+    markdown = pytest.importorskip("markdown")
+    html = markdown.markdown(
+        "\n".join(generate.table(("a", "b"), [("`x|y`", "p | q")])), extensions=["tables"]
+    )
+    assert "<td><code>x&#124;y</code></td>" in html or "<td><code>x|y</code></td>" in html
+    assert "<td>p | q</td>" in html
+
+
+# Commands
+
+
+def shell_lines(page: Path) -> Iterator[str]:
+    """What a page tells the reader to type: in its shell blocks and in code within sentences."""
+    text = page.read_text()
+    for block in re.findall(r"```bash\n(.*?)```", text, re.S):
+        yield from block.replace("\\\n", " ").splitlines()
+    for block in re.findall(r"(?:^    face-perception .*\n)+", text, re.M):
+        yield from (line.strip() for line in block.splitlines())
+    text = re.sub(r"```.*?```", "", text, flags=re.S)
+    for code in re.findall(r"`([^`]+)`", text):
+        yield " ".join(code.split())
+
+
+def parser_of(words: list[str]) -> tuple[argparse.ArgumentParser, list[str]]:
+    """The parser of the innermost command that ``words`` name, and the words after it."""
+    parser = cli._parser()
+    while True:
+        commands = [a for a in parser._actions if isinstance(a, argparse._SubParsersAction)]
+        if not commands or not words or words[0].startswith("-"):
+            return parser, words
+        # A page may name several at once: models quantize|compare.
+        for word in words[0].split("|"):
+            assert word in commands[0].choices, f"there is no command {word}"
+        parser, words = commands[0].choices[words[0].split("|")[0]], words[1:]
+
+
+def help_of(parser: argparse.ArgumentParser) -> str:
+    """What ``--help`` prints. A parser of ``import`` knows its options only after that."""
+    text = io.StringIO()
+    with contextlib.redirect_stdout(text), contextlib.suppress(SystemExit):
+        parser.parse_args(["--help"])
+    return text.getvalue()
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
+def test_commands_of_a_page_exist(page: Path) -> None:
+    for line in shell_lines(page):
+        match = re.match(r"(?:\. \S+ && |source \S+ && )?face-perception +(?=[a-z])(.*)", line)
+        if not match or "SYSTEM" in line or "VERB" in line:
+            continue
+        words = shlex.split(match[1].split(" && ")[0].replace("…", ""), comments=True)
+        parser, rest = parser_of([w.strip("[]") for w in words])
+        if options := [w.split("=")[0] for w in rest if w.startswith("--")]:
+            known = help_of(parser)
+            for option in options:
+                assert re.search(rf"{option}\b", known), f"{line}: there is no {option}"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
+def test_make_targets_of_a_page_exist(page: Path) -> None:
+    makefile = (ROOT / "Makefile").read_text()
+    for line in shell_lines(page):
+        match = re.match(r"make ([a-z][a-z-]*)((?: +[A-Z]+=\S+)*)", line)
+        if match:
+            assert re.search(rf"^{match[1]}:", makefile, re.M), line
+            for variable in re.findall(r"([A-Z]+)=", match[2]):
+                assert f"$({variable})" in makefile, line
+
+
+def launch_arguments(*files: str) -> list[str]:
+    """The names that the launch files declare (default: of all files)."""
+    paths = [ROOT / "launch" / f for f in files] or [*(ROOT / "launch").glob("*.py")]
+    text = "".join(path.read_text() for path in [*paths, Path(launching.__file__)])
+    return re.findall(r'declare\(\s*"(\w+)"', text)
+
+
+def test_launch_arguments_are_documented() -> None:
+    page = (DOCS / "robot.md").read_text()
+    for name in launch_arguments("perception.launch.py"):
+        assert f"`{name}`" in page or f"{name}:=" in page, name
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
+def test_launch_arguments_of_a_page_exist(page: Path) -> None:
+    names = {*launch_arguments(), *(node.name for node in generate.graph.NODES)}
+    for line in shell_lines(page):
+        if line.startswith("ros2 launch"):
+            for argument in re.findall(r" (\w+):=", line):
+                assert argument in names, f"{line}: there is no argument {argument}"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
+def test_scripts_and_tests_of_a_page_exist(page: Path) -> None:
+    for line in shell_lines(page):
+        for path in re.findall(r"\b((?:bench|tools|test|config|launch)/[\w/.-]+\.\w+)", line):
+            if re.search("NAME|DATE", path):
+                continue  # stands for any file of that kind
+            assert (ROOT / path).exists(), f"{line}: there is no {path}"
+
+
+# The site
+
+
+@pytest.mark.skipif(find_spec("material") is None, reason="pip install -r tools/docs.txt")
+@pytest.mark.docs
+def test_the_site_builds_without_warnings(tmp_path: Path) -> None:
+    # Broken links and pages that no menu has are warnings, which --strict makes errors. The API
+    # reference reads the source: a site without it would miss these names.
+    done = subprocess.run(
+        [sys.executable, "-m", "mkdocs", "build", "--strict", "-q", "-d", str(tmp_path)],
+        cwd=ROOT,
+        env={"PATH": "/usr/bin:/bin", "NO_MKDOCS_2_WARNING": "1"},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    page = (tmp_path / "api" / "gaze" / "index.html").read_text()
+    assert 'id="face_perception.gaze.GeometricGaze"' in page
+
+
+def test_the_site_asks_nobody_for_fonts() -> None:
+    # Nothing of this project calls another machine unasked, its documentation included.
+    assert "font: false" in (ROOT / "mkdocs.yml").read_text()

@@ -1,0 +1,209 @@
+"""Geometric gaze on rendered heads whose eyes truly turn (test/data/rendered_heads).
+
+Four people with nine looks each, head straight, and three with the head turned. The irises of the
+pictures move by what a turn of the eye moves them, so a wrong gain cannot pass. Figures in the
+docstrings were measured on these pictures by the tests themselves. How the heads differ from people
+is said in tools/render_heads.py.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from face_perception import faces
+from face_perception.faces import flip_averaging as mirror
+from face_perception.gaze import GeometricGaze, normalised_rotation, to_angles
+from face_perception.gaze import eyeballs as gaze_eyes
+from face_perception.gaze.eyelids import measure_lids
+from face_perception.people import Samples, fit_calibration
+from face_perception.types import Camera, Face, Frame, Gaze
+
+FOLDER = Path(__file__).parents[1] / "data" / "rendered_heads"
+TARGETS = ((0, 0), (-20, 0), (20, 0), (0, -10), (0, 10))  # of a calibration, degrees
+IMAGES = 4  # samples of each target: the same picture, as of a camera without noise
+
+
+@dataclass(frozen=True)
+class View:
+    """A picture and its mirror image, the face in both, and the truth."""
+
+    person: str
+    look: tuple[float, float]  # yaw and pitch, degrees
+    head: tuple[float, float]
+    frames: tuple[Frame, Frame]
+    faces: tuple[Face, Face]
+
+    def gaze(self) -> Gaze:
+        """As the product answers for a still: the mean of both views."""
+        one, other = (
+            GeometricGaze().estimate(frame.camera, face, 0.0)
+            for frame, face in zip(self.frames, self.faces, strict=True)
+        )
+        return mirror.mean_gaze(one, other)
+
+    def angles(self, direction: np.ndarray) -> tuple[float, float]:
+        """Yaw and pitch of a direction in the normalised camera of this face, radians."""
+        return to_angles(normalised_rotation(self.frames[0].camera, self.faces[0]), direction)
+
+    @property
+    def estimate(self) -> tuple[float, float]:
+        return self.angles(self.gaze().direction)
+
+    @property
+    def truth(self) -> tuple[float, float]:
+        yaw, pitch = np.radians(self.look)
+        level = math.cos(pitch)
+        direction = [level * math.sin(yaw), -math.sin(pitch), -level * math.cos(yaw)]
+        return self.angles(np.array(direction))
+
+
+@pytest.fixture(scope="module")
+def views() -> list[View]:
+    """All pictures; each must have exactly one face, mirrored as well."""
+    tracker = faces.load_tracker()
+    truth = json.loads((FOLDER / "truth.json").read_text())
+    camera = Camera(**truth["camera"])
+    out = []
+    for picture in truth["pictures"]:
+        image = cv2.imread(str(FOLDER / picture["file"]), cv2.IMREAD_COLOR)
+        frame = Frame(np.ascontiguousarray(image[..., ::-1]), 0.0, camera)
+        frames = (frame, mirror.mirrored(frame))
+        (face,), (mirrored,) = (tracker.detect(one) for one in frames)
+        out.append(
+            View(
+                picture["person"],
+                (picture["yaw_deg"], picture["pitch_deg"]),
+                (picture["head_yaw_deg"], picture["head_pitch_deg"]),
+                frames,
+                (face, mirrored),
+            )
+        )
+    return out
+
+
+def by_person(views: list[View]) -> dict[str, list[View]]:
+    """The views with the head straight."""
+    straight = [view for view in views if view.head == (0, 0)]
+    return {
+        name: [view for view in straight if view.person == name]
+        for name in sorted({view.person for view in straight})
+    }
+
+
+def gains(views: list[View]) -> np.ndarray:
+    """[people, 2]: slope of the least-squares line of estimated on true yaw, and on true pitch."""
+    out = []
+    for looks in by_person(views).values():
+        estimates, truths = (
+            np.array([getattr(view, name) for view in looks]) for name in ("estimate", "truth")
+        )
+        out.append([np.polyfit(truths[:, axis], estimates[:, axis], 1)[0] for axis in (0, 1)])
+    return np.array(out)
+
+
+def test_the_gain_of_yaw_is_not_that_of_a_wrong_radius(
+    views: list[View], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """1.14 to 1.27 of the true yaw; 12 mm gives 0.74 to 0.83, less than anybody's look.
+
+    Real people have 0.94: the mesh network follows the rendered irises further (9.8 mm per unit of
+    direction, 7.5 on people). Part of it is that the rendered heads are 3 to 9 % smaller than the
+    average head.
+    """
+    found = gains(views)[:, 0]
+    assert found.min() > 1.0
+    assert found.max() < 1.45
+    monkeypatch.setattr(gaze_eyes, "_RADIUS", 0.012)
+    assert gains(views)[:, 0].max() < 0.95
+
+
+def test_the_gain_of_pitch_is_what_the_estimator_says(views: list[View]) -> None:
+    """0.32 to 0.54, mean 0.40; the estimator says 0.39, as measured on people."""
+    found = gains(views)[:, 1]
+    assert found.mean() == pytest.approx(GeometricGaze.prior.pitch.scale, abs=0.08)
+    assert found == pytest.approx(np.full(4, found.mean()), abs=0.15)
+
+
+def lens_errors(views: list[View]) -> np.ndarray:
+    """[N, 2] errors of yaw and pitch, degrees, of those who look at the lens."""
+    lens = [view for view in views if view.look == (0, 0)]
+    return np.degrees([np.subtract(view.estimate, view.truth) for view in lens])
+
+
+def test_people_at_the_lens_are_seen_to_look_at_it(views: list[View]) -> None:
+    """Heads straight: yaw is off by 0 to 2.2 degrees.
+
+    Pitch is off by 1.1 and -5 degrees for two people, by -11 and -15 for two whose pupils lie only
+    0.5 mm above the line of the canthi (people's: 2.4 mm). Without calibration such a bias limits
+    the pitch.
+    """
+    straight = lens_errors([view for view in views if view.head == (0, 0)])
+    assert len(straight) == 4
+    assert np.abs(straight[:, 0]).max() < 6
+    assert np.sum(np.hypot(*straight.T) < 6) >= 2
+
+
+def test_the_eyes_and_not_the_head_decide(views: list[View]) -> None:
+    """Heads turned by 15 degrees, eyes on the lens: yaw is off by 2.6 to 8.7, on average 5.5.
+
+    That is 0.23 to 0.49 of the turn. On people it is 0.07 (237 faces that look at the lens).
+    """
+    turned = lens_errors([view for view in views if view.head != (0, 0)])
+    assert len(turned) == 8
+    assert np.abs(turned[:, 0]).mean() < 7
+    assert np.abs(turned[:, 0]).max() < 12
+    # Heads to the right, looks of 15 degrees to the left.
+    beside = [view for view in views if view.look[0] < 0 < view.head[0]]
+    off = [math.copysign(1, view.truth[0]) * view.estimate[0] for view in beside]
+    assert len(off) == 4
+    assert min(off) > math.radians(5)
+
+
+def samples_of(views: list[View]) -> Samples:
+    """Each view counts ``IMAGES`` times, as one target."""
+    cues = [measure_lids(view.faces[0]) for view in views]
+    return Samples.of(
+        np.repeat([view.estimate for view in views], IMAGES, axis=0),
+        np.repeat([view.truth for view in views], IMAGES, axis=0),
+        np.repeat(np.arange(len(views)), IMAGES),
+        np.repeat([(cue.upper, cue.lower, cue.brow) for cue in cues], IMAGES, axis=0),
+    )
+
+
+def test_five_targets_calibrate_gain_and_bias(views: list[View]) -> None:
+    """Mean error of four looks that were held out, by person.
+
+    Raw 4.0 to 13.7 degrees, mean 8.7. Bias alone, of the same targets: 3.9 to 6.6, mean 4.8.
+    Calibrated: 1.6 to 4.0, mean 2.4; 2.7 to 5.4 are expected by the fit.
+    """
+    errors = []
+    for looks in by_person(views).values():
+        targets = [view for view in looks if view.look in TARGETS]
+        held_out = [view for view in looks if view.look not in TARGETS]
+        assert (len(targets), len(held_out)) == (5, 4)
+        samples = samples_of(targets)
+        fit = fit_calibration(samples, GeometricGaze.prior)
+        assert fit.targets == 5
+        bias = np.mean(samples.truths - samples.estimates, axis=0)
+        truths = np.array([view.truth for view in held_out])
+        raw = np.array([view.estimate for view in held_out])
+        corrected = [
+            fit.correction.apply(*view.estimate, measure_lids(view.faces[0])) for view in held_out
+        ]
+        off = [np.hypot(*(one - truths).T).mean() for one in (raw, raw + bias, corrected)]
+        errors.append([*off, fit.expected_residual])
+    raw_off, bias_off, calibrated, expected = np.degrees(errors).T
+    assert calibrated.mean() < 3.5
+    assert calibrated.max() < 6
+    assert bias_off.mean() > 4, "else the gain does not matter here"
+    assert (calibrated < bias_off - 0.5).all()
+    assert (calibrated < raw_off - 1).all()
+    # The promise is kept, within what four looks can tell.
+    assert expected.mean() == pytest.approx(calibrated.mean(), abs=2)

@@ -1,0 +1,192 @@
+"""The graph as data, and the launch file against stand-ins of launch's two constructors.
+
+`launch` is in no Python registry: what is checked here is that the file says what `graph` says. A
+release is started with the real `ros2 launch`; where that is installed this file runs it.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from face_perception.bringup import graph
+
+LAUNCH = Path(__file__).parents[2] / "launch" / "perception.launch.py"
+
+
+def arguments_of(name: str, **options: object) -> list[str]:
+    (process,) = [p for p in graph.processes(graph.Options(**options)) if p.name == name]  # type: ignore[arg-type]
+    return process.ros_arguments()
+
+
+def test_default_graph_leaves_the_camera_to_the_robot() -> None:
+    names = [p.name for p in graph.processes(graph.Options())]
+    assert names == ["face_tracker", "gaze", "affect", "attention", "overlay"]
+
+
+@pytest.mark.parametrize(
+    ("image", "info", "want"),
+    [
+        ("image", "", ()),
+        ("/camera/image_raw", "", ("/camera/image_raw", "/camera/camera_info")),
+        ("camera/color/image", "", ("camera/color/image", "camera/color/camera_info")),
+        ("/image", "", ("/image", "/camera_info")),
+        ("image", "/other/camera_info", ("image", "/other/camera_info")),
+    ],
+)
+def test_camera_info_is_the_sibling_of_the_image(
+    image: str, info: str, want: tuple[str, ...]
+) -> None:
+    remaps = dict(graph.image_remaps(image, info))
+    got = (remaps["image"], remaps["camera_info"]) if remaps else ()
+    assert got == want
+    if remaps:
+        assert remaps["image/compressed"] == image + "/compressed"
+
+
+def test_command_line_of_a_process() -> None:
+    arguments = arguments_of(
+        "face_tracker",
+        namespace="/head/",
+        image="/cam/image",
+        autostart=False,
+        use_sim_time=True,
+        compressed=True,
+        parameters={"face_tracker": {"id_prefix": "it's_", "max_faces": 3}},
+    )
+    text = " ".join(arguments)
+    for part in (
+        "__node:=face_tracker",
+        "__ns:=/head",
+        "image:=/cam/image",
+        "autostart:=false",
+        "use_sim_time:=true",
+        "compressed:=true",
+        "id_prefix:='it''s_'",
+        "max_faces:=3",
+        "config/face_tracker.yaml",
+    ):
+        assert part in text
+    assert "compressed" not in " ".join(arguments_of("affect", compressed=True))
+
+
+def test_gaze_networks_read_the_same_images_as_the_tracker() -> None:
+    for node in ("face_tracker", "gaze"):
+        text = " ".join(arguments_of(node, image="/cam/image", compressed=True))
+        assert "-r image:=/cam/image" in text
+        assert "-r image/compressed:=/cam/image/compressed" in text
+        assert "compressed:=true" in text
+
+
+def test_environment_respects_the_users_own() -> None:
+    ours = graph.merged_environment({"ROS_DISTRO": "kilted"})
+    assert Path(ours["FASTDDS_DEFAULT_PROFILES_FILE"]).is_file()
+    assert "FASTRTPS_DEFAULT_PROFILES_FILE" not in ours
+    assert "FASTRTPS_DEFAULT_PROFILES_FILE" in graph.merged_environment({"ROS_DISTRO": "jazzy"})
+    mine = graph.merged_environment({"FASTRTPS_DEFAULT_PROFILES_FILE": "/mine.xml"})
+    assert mine["FASTRTPS_DEFAULT_PROFILES_FILE"] == "/mine.xml"
+    assert "FASTDDS_DEFAULT_PROFILES_FILE" not in mine
+
+
+@pytest.fixture
+def load(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], tuple[dict[str, str], Any]]:
+    """``load("avatar")``: the arguments of avatar.launch.py, which may be changed, and what makes
+    Nodes of them, against stand-ins of what it uses of launch.
+    """
+
+    def load_file(name: str) -> tuple[dict[str, str], Any]:
+        given: dict[str, str] = {}
+        kept = SimpleNamespace(
+            LaunchDescription=list,
+            DeclareLaunchArgument=lambda name, default_value, **_: given.setdefault(
+                name, default_value
+            ),
+            OpaqueFunction=lambda function: function,
+            LaunchConfiguration=lambda name: SimpleNamespace(perform=lambda context: given[name]),
+            Node=lambda **arguments: arguments,
+        )
+        for module in ("launch", "launch.actions", "launch.substitutions", "launch_ros.actions"):
+            monkeypatch.setitem(sys.modules, module, kept)  # type: ignore[arg-type]
+        monkeypatch.setitem(sys.modules, "launch_ros", kept)  # type: ignore[arg-type]
+        spec = importlib.util.spec_from_file_location(name, LAUNCH.parent / f"{name}.launch.py")
+        assert spec is not None
+        assert spec.loader is not None
+        launch_file = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(launch_file)
+        *_, function = launch_file.generate_launch_description()
+        return given, function
+
+    return load_file
+
+
+def test_perception_launch_leaves_the_camera_to_params_file(load: Any) -> None:
+    given, function = load("perception")
+    given.update(camera="true")
+    camera = function(None)[0]
+    assert camera["executable"] == "camera"
+    assert not [p for p in camera["parameters"] if isinstance(p, dict)]
+    given.update(camera_source="/dev/video0")
+    assert function(None)[0]["parameters"][-1] == {"source": "/dev/video0"}
+
+
+def test_avatar_launch_says_what_graph_says(load: Any) -> None:
+    given, function = load("avatar")
+    (face,) = function(None)
+    assert (face["executable"], face["remappings"]) == ("talking_face", [])
+    assert [str(p) for p in face["parameters"]] == [
+        str(p) for p in graph.processes(graph.Options(nodes=("talking_face",)))[0].parameter_files
+    ]
+    given.update(web_port="8090", speech="/tts", voice_activity="true", microphone="true")
+    face, heard = sorted(function(None), key=lambda n: n["name"] != "talking_face")[:2]
+    assert face["parameters"][1:] == [{"web_port": 8090}]
+    assert face["remappings"] == [("speech", "/tts"), ("speech_info", "/tts_info")]
+    assert heard["executable"] in ("microphone", "voice_activity")
+    given.update(web_port="page")
+    with pytest.raises(ValueError, match="web_port:=page must be a whole number"):
+        function(None)
+
+
+@pytest.mark.skipif(
+    importlib.util.find_spec("launch_ros") is None, reason="launch_ros is not installed here"
+)
+@pytest.mark.parametrize(
+    ("file", "names"),
+    [
+        ("perception", ("namespace", "image", "params_file", "autostart", "respawn", "overlay")),
+        (
+            "avatar",
+            (
+                "namespace",
+                "speech",
+                "params_file",
+                "portrait",
+                "renderer",
+                "avatar",
+                "web_port",
+                "window",
+            ),
+        ),
+    ],
+)
+def test_show_args_with_the_real_launch(file: str, names: tuple[str, ...]) -> None:
+    assert shutil.which("ros2")
+    path = LAUNCH.parent / f"{file}.launch.py"
+    done = subprocess.run(["ros2", "launch", path, "--show-args"], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    for name in names:
+        assert f"'{name}'" in done.stdout
+
+
+def test_cmake_installs_every_node() -> None:
+    """`ros2 run` and launch find a node by the name under which CMake installs it."""
+    cmake = (LAUNCH.parent.parent / "CMakeLists.txt").read_text()
+    names = cmake.split("foreach(node ", 1)[1].split(")", 1)[0].split()
+    assert names == [node.name for node in graph.NODES]

@@ -1,0 +1,331 @@
+"""MIMAMO-Net on a stream: the same as offline, about the right images, and begun anew when due."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import affect_models
+import numpy as np
+import pytest
+from motion_crops import Array, offline, patches
+from numpy.typing import NDArray
+
+from face_perception import motion, paths
+from face_perception.inference import ModelError, load
+from face_perception.motion import Mimamo, load_networks
+from face_perception.types import FaceCrop, ValenceArousal
+
+Found = list[tuple[Any, list[ValenceArousal]]]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def models(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    folder = tmp_path_factory.mktemp("models")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("FACE_PERCEPTION_MODELS", str(folder))
+        affect_models.install_mimamo()
+        yield folder
+
+
+def run(mimamo: Mimamo[int], crops: list[FaceCrop], begin: float = 50.0) -> Found:
+    found: Found = []
+    for t, crop in enumerate(crops):
+        found += mimamo.estimate(t, begin + t / 30, [crop])
+    return found + mimamo.finish()
+
+
+def values(found: Found) -> Array:
+    return np.array([[v[0].valence, v[0].arousal] for _, v in found])
+
+
+@pytest.mark.parametrize("name", ["mimamo", "mimamo_released"])
+@pytest.mark.parametrize("look_ahead", [0, 3, 6, 9])
+def test_streaming_equals_offline(name: str, look_ahead: int) -> None:
+    if name == "mimamo_released" and look_ahead > motion.HALF:
+        with pytest.raises(ValueError, match="look_ahead must be from 0 to 6 with mimamo_released"):
+            Mimamo(load_networks(name), look_ahead=look_ahead)
+        return
+    crops = patches(40)
+    mimamo = Mimamo[int](load_networks(name), look_ahead=look_ahead, window=16)
+    found: Found = []
+    for t, crop in enumerate(crops):
+        new = mimamo.estimate(t, 50 + t / 30, [crop])
+        assert [tag for tag, _ in new] == ([t - look_ahead] if t >= look_ahead else [])
+        found += new
+    assert len(found) == 40 - look_ahead
+    found += mimamo.finish()
+    assert [tag for tag, _ in found] == list(range(40))
+    assert {v.source for _, faces in found for v in faces} == {name}
+    wanted = offline(crops, name, look_ahead, 16)
+    assert np.ptp(wanted, axis=0).min() > 0.01, "the estimates differ from image to image"
+    np.testing.assert_allclose(values(found), wanted, atol=1e-5)
+
+
+def test_two_parts_are_one(models: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    networks = load_networks("mimamo")
+    assert [m.name for m in networks.in_use] == [
+        *("mimamo_appearance", "mimamo_frame", "mimamo_over_time"),
+    ]
+    crops = patches(30)
+    wanted = values(run(Mimamo(networks, window=8, look_ahead=8), crops))
+    monkeypatch.setenv("FACE_PERCEPTION_MODELS", str(tmp_path))
+    affect_models.install_mimamo(parts=False)
+    networks = load_networks("mimamo")
+    assert [m.name for m in networks.in_use] == ["mimamo_appearance", "mimamo"]
+    got = values(run(Mimamo(networks, window=8, look_ahead=8), crops))
+    np.testing.assert_allclose(got, wanted, atol=1e-6)
+
+
+@pytest.mark.parametrize("name", ["mimamo", "mimamo_released"])
+def test_a_face_that_leaves_is_answered_to_its_last_image(name: str) -> None:
+    one, two = patches(20, "face_1", 1), patches(20, "face_2", 2)
+    together, alone = (Mimamo[int](load_networks(name), window=8) for _ in range(2))
+    found: Found = []
+    for t in range(20):
+        found += together.estimate(t, t / 30, [one[t], two[t]] if t < 10 else [one[t]])
+    found += together.finish()
+    assert [tag for tag, _ in found] == list(range(20)), "one answer an image"
+    got = [(v.valence, v.arousal) for _, faces in found for v in faces if v.face_id == "face_2"]
+    np.testing.assert_allclose(got, values(run(alone, two[:10])), atol=1e-5)
+    # Nobody is left, a gap, a stamp that goes back.
+    for stamp, crops in ((1.0, []), (20 / 30 + 0.3, one[:1]), (0.0, one[:1])):
+        begun = Mimamo[int](load_networks(name), window=8)
+        found = []
+        for t in range(20):
+            found += begun.estimate(t, t / 30, [two[t]])
+        found += begun.estimate(20, stamp, crops)
+        found = [row for row in found if row[0] < 20]
+        assert [tag for tag, _ in found] == list(range(20))
+        np.testing.assert_allclose(values(found), values(run(alone, two)), atol=1e-5)
+
+
+@pytest.mark.parametrize("name", ["mimamo", "mimamo_released"])
+def test_faces_do_not_know_of_each_other(name: str) -> None:
+    one, two = patches(30, "face_1", 1), patches(30, "face_2", 2)
+    together = Mimamo[int](load_networks(name), window=8)
+    found: Found = []
+    for t in range(30):
+        # The second comes later, so that lengths differ.
+        crops = [one[t]] if t < 5 else [two[t], one[t]]
+        found += together.estimate(t, t / 30, crops)
+    by_face: dict[str, dict[int, tuple[float, float]]] = {"face_1": {}, "face_2": {}}
+    for tag, faces in found:
+        for value in faces:
+            by_face[value.face_id][tag] = (value.valence, value.arousal)
+    assert [tag for tag, _ in found] == list(range(24))
+    for crops, begin in ((one, 0), (two, 5)):
+        alone = run(Mimamo(load_networks(name), window=8), crops[begin:])
+        for tag, value in by_face[crops[0].face_id].items():
+            single = alone[tag - begin][1][0]
+            np.testing.assert_allclose(value, (single.valence, single.arousal), atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("step", "face"),
+    [
+        pytest.param(1.0, "face_1", id="gap"),
+        pytest.param(-1.0, "face_1", id="stamp that goes back"),
+        pytest.param(1 / 30, "", id="image without the face"),
+        pytest.param(1 / 30, "face_2", id="another face"),
+    ],
+)
+def test_interruptions_begin_anew(step: float, face: str) -> None:
+    crops = patches(20, seed=3)
+    settings: dict[str, int] = {"look_ahead": 0, "window": 8}
+    mimamo = Mimamo[int](load_networks("mimamo"), **settings)
+    for t, crop in enumerate(patches(10, seed=4)):
+        mimamo.estimate(t, 50 + t / 30, [crop])
+    begin = 50 + 9 / 30 + step
+    if face != "face_1":
+        others = [FaceCrop(face, crops[0].image, np.eye(2, 3))] if face else []
+        ((tag, seen),) = mimamo.estimate(-1, begin, others)
+        assert (tag, [v.face_id for v in seen]) == (-1, [c.face_id for c in others])
+        begin += 1 / 30
+    found: Found = []
+    for t, crop in enumerate(crops):
+        found += mimamo.estimate(t, begin + t / 30, [crop])
+    fresh = run(Mimamo(load_networks("mimamo"), **settings), crops)
+    np.testing.assert_allclose(values(found), values(fresh), atol=1e-6)
+
+
+def test_other_rates_are_brought_to_thirty_hertz() -> None:
+    """At 15 Hz every image stands twice, at 60 Hz every other is left out."""
+    crops = patches(24, seed=6)
+    mimamo, found = Mimamo[int](load_networks("mimamo_released"), look_ahead=6), Found()
+    for t, crop in enumerate(crops):
+        found += mimamo.estimate(t, t / 15, [crop])
+    # Between two images stands the nearer one; in the middle, the earlier.
+    twice = [crops[t // 2] for t in range(47)]
+    wanted = offline(twice, "mimamo_released", 6, 1)
+    assert [tag for tag, _ in found] == list(range(21))
+    np.testing.assert_allclose(values(found), wanted[:41:2], atol=1e-5)
+    mimamo, found = Mimamo[int](load_networks("mimamo_released"), look_ahead=0), Found()
+    for t, crop in enumerate(crops):
+        found += mimamo.estimate(t, t / 60, [crop])
+    assert [tag for tag, _ in found] == list(range(0, 24, 2))
+    wanted = offline(crops[::2], "mimamo_released", 0, 1)
+    np.testing.assert_allclose(values(found), wanted, atol=1e-5)
+
+
+def test_appearance_every_so_many_images() -> None:
+    crops = patches(20)
+    networks = load_networks("mimamo_released")
+    calls: list[int] = []
+    infer = networks.appearance.infer
+
+    def counting(inputs: Any) -> Any:
+        calls.append(len(inputs["face"]))
+        return infer(inputs)
+
+    networks.appearance.infer = counting  # type: ignore[method-assign]
+    thrifty = run(Mimamo(networks, appearance_every=4), crops)
+    assert calls == [1] * 5
+    full = run(Mimamo(networks), crops)
+    difference = np.abs(values(thrifty) - values(full)).max(1)
+    assert not difference[::4].any(), "the images on which it ran"
+    assert difference[3] > 0
+    calls.clear()
+    mimamo, found = Mimamo[int](networks, appearance_every=0), Found()
+    for t, crop in enumerate(crops):
+        found += mimamo.estimate(t, t / 30, [crop], hurried=t % 4 != 2)
+    assert calls == [1] * 6, "the first, and whenever there was time"
+    with pytest.raises(ValueError, match="appearance_every must not be negative, not -1"):
+        Mimamo(networks, appearance_every=-1)
+
+
+def test_what_cannot_be_used_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(ModelError, match="mimamo_appearance does not take appearance"):
+        load_networks("mimamo_appearance")
+    mimamo = Mimamo[int](load_networks("mimamo_released"))
+    small = FaceCrop("face_1", np.zeros((112, 112, 3), np.uint8), np.eye(2, 3))
+    with pytest.raises(ValueError, match=r"must be RGB uint8 \[160, 160, 3\]"):
+        mimamo.estimate(0, 0.0, [small])
+    twice = [patches(1)[0], patches(1)[0]]
+    with pytest.raises(ValueError, match="two patches of the same face"):
+        mimamo.estimate(0, 0.0, twice)
+    monkeypatch.setenv("FACE_PERCEPTION_MODELS", str(tmp_path))
+    with pytest.raises(ModelError, match=r"no model 'mimamo'.*face-perception import"):
+        load_networks("mimamo")
+
+
+def test_estimates_stay_in_range() -> None:
+    networks = load_networks("mimamo_released")
+    assert networks.fusion is not None
+    out = np.full((1, 1, 2), [2.5, np.nan], np.float32)
+    networks.fusion.infer = lambda inputs: {"valence_arousal": out}  # type: ignore[method-assign]
+    found = values(run(Mimamo(networks), patches(3)))
+    assert found[:, 0].tolist() == [1.0] * 3
+    assert np.isnan(found[:, 1]).all(), "what is no number is not made one"
+
+
+@pytest.fixture(scope="module")
+def published(
+    shared: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[dict[str, NDArray[np.generic]]]:
+    """The real networks with the goldens' weights, through the real import."""
+    pytest.importorskip("torch")
+    importing = pytest.importorskip("face_perception.learning.mimamo.checkpoint")
+    import argparse
+    import runpy
+
+    from face_perception.inference import install
+
+    folder = tmp_path_factory.mktemp("published")
+    golden = shared / "golden" / "mimamo"
+    weights = runpy.run_path(str(golden / "weights.py"))
+    np.savez(folder / "two_stream.npz", **weights["two_stream"](1))
+    np.savez(folder / "ferplus.npz", **weights["ferplus"](1))
+    parser = argparse.ArgumentParser()
+    importing.add_arguments(parser)
+    args = parser.parse_args(
+        [str(folder / "two_stream.npz"), "--appearance", str(folder / "ferplus.npz")]
+    )
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("FACE_PERCEPTION_MODELS", str(folder / "models"))
+        for made in importing.make(args, lambda step: None):
+            install(made)
+        yield dict(np.load(golden / "golden_seed1.npz"))
+
+
+def test_published_clip_end_to_end(published: dict[str, Array]) -> None:
+    """Seventy frames through appearance, phases and recurrence, streamed, as computed offline."""
+    border = ((24, 24), (24, 24), (0, 0))
+    crops = [
+        FaceCrop("face_1", np.pad(frame, border), np.eye(2, 3))
+        for frame in published["e2e_frames_u8"]
+    ]
+    networks = load_networks("mimamo_released", lambda name: load(name, threads=2))
+    found = run(Mimamo(networks), crops)
+    np.testing.assert_allclose(values(found), published["e2e_out_clipwise"], atol=1e-5)
+
+
+def test_published_batch_of_both_clips(published: dict[str, Array]) -> None:
+    """As the published program runs it: the clips of a video as one batch, whose last estimates
+    stand where they overlap.
+    """
+    torch = pytest.importorskip("torch")
+    from face_perception.learning.checkpoint_files import load_into, read_checkpoint
+    from face_perception.learning.mimamo.checkpoint import UNUSED
+    from face_perception.learning.mimamo.network import TwoStream
+
+    frames = published["e2e_frames_u8"]
+    moving = motion.phases(np.stack([motion.gray_image(frame) for frame in frames]))
+    last = len(frames) - 1
+    moved = [
+        motion.differences(
+            [moving[min(max(i, 0), last)] for i in range(t - motion.HALF, t + motion.HALF + 1)]
+        )
+        for t in range(len(frames))
+    ]
+    streams = (published["e2e_features"], *map(np.stack, zip(*moved, strict=True)))
+    clips = [slice(first, end) for first, end in published["e2e_ranges"]]
+    inputs = {
+        name: np.stack([stream[clip] for clip in clips])
+        for name, stream in zip(motion.STREAMS, streams, strict=True)
+    }
+    network = TwoStream("clips")
+    load_into(network, read_checkpoint(paths.models_dir().parent / "two_stream.npz"), UNUSED)
+    with torch.inference_mode():
+        by_torch = network(*map(torch.from_numpy, inputs.values())).numpy()
+    by_onnx = load("mimamo_released", threads=2).infer(inputs)["valence_arousal"]
+    for out in (by_torch, by_onnx):
+        found = np.empty((len(frames), 2), np.float32)
+        for clip, values_ in zip(clips, out, strict=True):
+            found[clip] = values_
+        np.testing.assert_allclose(found, published["e2e_out_batched"], atol=1e-5)
+    apart = np.abs(published["e2e_out_batched"] - published["e2e_out_clipwise"]).max()
+    assert apart > 0.02, "a batch of one would not show that clips are seen together"
+
+
+def test_published_recurrence_over_time(published: dict[str, Array]) -> None:
+    networks = load_networks("mimamo")
+    assert networks.frame is not None, "the import made both parts"
+    assert networks.recurrence is not None
+    streams = {
+        "appearance": published["net_b1t8_rgb"],
+        **{name: published[f"net_b1t8_{name}"] for name in ("phase0", "phase1")},
+    }
+    features = networks.frame.infer({name: value[0] for name, value in streams.items()})["features"]
+    out = networks.recurrence.infer({"features": features[None]})["valence_arousal"]
+    np.testing.assert_allclose(out, published["net_b1t8_out_time_axis"], atol=1e-5)
+
+
+def test_in_a_hurry_a_gap_costs_no_look() -> None:
+    """Where images are left out for want of time, motion begins anew but the look stands."""
+    networks = load_networks("mimamo")
+    mimamo = Mimamo[int](networks, appearance_every=0, look_ahead=0)
+    crops = patches(8)
+    stamps = (0.0, 1 / 30, 0.5, 0.9, 2.5, 2.5 + 1 / 30)  # two gaps that are short, one that is not
+    looks = []
+    for k, stamp in enumerate(stamps):
+        assert mimamo.estimate(k, stamp, [crops[k]], hurried=True), "an estimate of every image"
+        looks.append(mimamo.looks)
+    assert looks == [1, 1, 1, 1, 2, 2]
+    assert mimamo.estimate(6, 2.9, [patches(1, face="face_2")[0]], hurried=True)
+    assert mimamo.looks == 3, "another face has no look yet"
+    often = Mimamo[int](networks, appearance_every=8, look_ahead=0)
+    for k, stamp in enumerate(stamps):
+        often.estimate(k, stamp, [crops[k]], hurried=True)
+    assert often.looks == 4, "when told how often, it begins anew with a look"

@@ -1,0 +1,186 @@
+"""The mouth by signal processing: follows speech, is still in silence and noise, streams."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from speech_clip import OWN, STEP, envelope, noise, opening, pauses, read
+
+from face_perception.speech import MOUTH_RATE, REST, BandMouth, Mouth, MouthShape
+
+
+def shapes(samples: np.ndarray, chunk: int = 320) -> np.ndarray:
+    """[N, 6] weights every 10 ms."""
+    mouth = BandMouth()
+    for begin in range(0, len(samples), chunk):
+        mouth.push(samples[begin : begin + chunk])
+    mouth.push(np.zeros(round(mouth.look_ahead * MOUTH_RATE) + MOUTH_RATE // 50, np.float32))
+    times = np.arange(len(samples) // 160) * STEP
+    return np.array([mouth.weights_at(float(t)).values() for t in times])
+
+
+def check_speech(samples: np.ndarray, at_least: float) -> None:
+    lips, level = opening(shapes(samples)), envelope(samples)
+    voiced = level > level.max() * 10 ** (-35 / 20)
+    assert np.corrcoef(lips[voiced], level[voiced])[0, 1] >= at_least
+    found = pauses(level)
+    assert found
+    still = np.concatenate([lips[run] for run in found])
+    assert (still < 0.03).mean() >= 0.95
+    assert lips.max() > 0.4
+
+
+def test_follows_generated_speech() -> None:
+    check_speech(read(OWN), 0.8)
+
+
+@pytest.mark.parametrize("gain", [0.05, 1.0, 4.0], ids=["quiet", "as it is", "clipped"])
+def test_follows_recorded_speech(gain: float, shared: Path) -> None:
+    samples = np.clip(read(shared / "data" / "eng.wav")[: 30 * MOUTH_RATE] * gain, -1, 1)
+    lips, level = opening(shapes(samples)), envelope(samples)
+    voiced = level > level.max() * 10 ** (-35 / 20)
+    assert np.corrcoef(lips[voiced], level[voiced])[0, 1] >= 0.8
+    still = [lips[run] for run in pauses(level)]
+    assert still
+    assert (np.concatenate(still) < 0.03).mean() >= 0.95
+
+
+def test_declares_its_look_ahead() -> None:
+    """What comes later than that changes nothing; what comes sooner does."""
+    mouth: Mouth = BandMouth()
+    assert mouth.look_ahead <= 0.080
+    samples = read(OWN)
+    known = round(0.6 * MOUTH_RATE)
+    one, other = BandMouth(), BandMouth()
+    one.push(samples[:known])
+    other.push(samples[:known])
+    other.push(noise(0.5, 0.3, 0))
+    for t in np.arange(0, 0.6 - mouth.look_ahead, STEP):
+        assert one.weights_at(float(t)) == other.weights_at(float(t))
+
+
+@pytest.mark.parametrize("chunk", [1, 7, 160, 333, 4096, 10**6])
+def test_chunks_of_any_size_give_the_same(chunk: int) -> None:
+    samples = read(OWN)[: 2 * MOUTH_RATE] if chunk > 1 else read(OWN)[: MOUTH_RATE // 2]
+    np.testing.assert_array_equal(shapes(samples, chunk), shapes(samples, 320))
+
+
+def test_reset_forgets_the_stream_and_the_speaker() -> None:
+    samples = read(OWN)[:MOUTH_RATE]
+    mouth, fresh = BandMouth(), BandMouth()
+    mouth.push(noise(3, 0.3, 2))
+    mouth.reset()
+    mouth.push(samples)
+    fresh.push(samples)
+    assert mouth.weights_at(0.5) == fresh.weights_at(0.5)
+    assert mouth.weights_at(0.5).jaw > 0
+
+
+def test_opens_at_once() -> None:
+    """With the very first syllable, within what 150 ms from chunk to screen leave."""
+    samples = read(OWN)
+    begin = int(np.flatnonzero(np.abs(samples) > 0.03)[0])
+    lips = opening(shapes(samples[begin:]))
+    assert lips[: round(0.08 / STEP)].max() > 0.02
+
+
+@pytest.mark.parametrize(
+    "samples",
+    [
+        np.zeros(5 * MOUTH_RATE, np.float32),
+        np.full(5 * MOUTH_RATE, 0.2, np.float32),
+        noise(5, 0.1, 0),
+        noise(5, 0.1, 1),
+        noise(5, 0.1, 2),
+        noise(5, 0.0005, 0),
+    ],
+    ids=["silence", "offset", "white", "pink", "brown", "hiss of a converter"],
+)
+def test_is_still_without_speech(samples: np.ndarray) -> None:
+    assert not shapes(samples).any()
+
+
+def test_what_never_stops_is_learned_as_noise() -> None:
+    """A hum is as periodic as a voice."""
+    t = np.arange(8 * MOUTH_RATE) / MOUTH_RATE
+    lips = opening(shapes((0.1 * np.sign(np.sin(2 * np.pi * 100 * t))).astype(np.float32)))
+    assert lips[300:].max() < 0.02
+
+
+def test_speaks_through_noise() -> None:
+    samples = read(OWN)
+    level = envelope(samples)
+    lips = opening(shapes(samples + noise(len(samples) / MOUTH_RATE, 0.004, 1)))
+    assert np.corrcoef(lips, level)[0, 1] > 0.75
+
+
+def test_gain_follows_a_speaker_who_steps_back() -> None:
+    once = read(OWN)[: 6 * MOUTH_RATE]
+    lips = opening(shapes(np.concatenate([once, 0.08 * once, 0.08 * once])))
+    loud, _, quiet = lips.reshape(3, -1)
+    assert np.percentile(quiet, 95) > 0.6 * np.percentile(loud, 95)
+
+
+def test_vowels_look_different() -> None:
+    """A formant at 300 Hz with one at 2400 is drawn wide, with one at 800 it is round."""
+
+    def vowel(first: float, second: float) -> np.ndarray:
+        f = np.arange(1, 40) * 120.0
+        peaks = (1 / (1 + ((f - c) / w) ** 2) for c, w in ((first, 70.0), (second, 120.0)))
+        amplitudes = sum(peaks) + 0.003
+        t = np.arange(MOUTH_RATE // 2) / MOUTH_RATE
+        tone = (amplitudes[:, None] * np.sin(2 * np.pi * f[:, None] * t)).sum(0)
+        syllable = 0.2 * tone / np.abs(tone).max() * np.hanning(len(tone))
+        return syllable.astype(np.float32)
+
+    i, u, a = (shapes(vowel(*f))[15:35].mean(0) for f in ((300, 2400), (300, 800), (800, 1250)))
+    fields = ("jaw", "wide", "round")
+    shape_i, shape_u, shape_a = (dict(zip(fields, w, strict=False)) for w in (i, u, a))
+    assert shape_i["wide"] > 0.3 > shape_u["wide"]
+    assert shape_u["round"] > 0.3 > shape_i["round"]
+    assert shape_a["jaw"] > 1.2 * max(shape_i["jaw"], shape_u["jaw"])
+
+
+def test_a_stream_that_stops_mid_word_closes_the_mouth() -> None:
+    samples = read(OWN)
+    loud = int(np.argmax(envelope(samples))) * 160
+    mouth = BandMouth()
+    mouth.push(samples[: loud + round(mouth.look_ahead * MOUTH_RATE)])
+    end = loud / MOUTH_RATE
+    assert mouth.weights_at(end).jaw > 0.1
+    after = [mouth.weights_at(end + t).jaw for t in (0.0, 0.05, 0.1, 0.2)]
+    assert after == sorted(after, reverse=True)
+    assert mouth.weights_at(end + 0.2) == REST
+
+
+def test_times_outside_of_what_is_known_are_rest() -> None:
+    mouth = BandMouth()
+    assert mouth.weights_at(0.0) == REST
+    mouth.push(read(OWN))
+    assert mouth.weights_at(-1.0) == mouth.weights_at(float("nan")) == REST
+
+
+def test_what_is_not_finite_is_silence() -> None:
+    samples = read(OWN)[:MOUTH_RATE].copy()
+    samples[::50] = np.nan
+    samples[7::50] = np.inf
+    assert np.isfinite(shapes(samples)).all()
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [np.zeros(10, np.int16), np.zeros((10, 2), np.float32), np.zeros(10, np.float64)],
+    ids=["int16", "stereo", "double"],
+)
+def test_wrong_samples_are_refused(wrong: np.ndarray) -> None:
+    with pytest.raises(ValueError, match=r"float32 \[N\], mono, 16 kHz"):
+        BandMouth().push(wrong)
+
+
+def test_weights_are_in_range() -> None:
+    weights = shapes(np.clip(read(OWN) * 50, -1, 1).astype(np.float32))
+    assert weights.min() >= 0
+    assert weights.max() <= 1
+    assert len(MouthShape.__dataclass_fields__) == weights.shape[1]

@@ -1,0 +1,109 @@
+"""The trained mouth: streams like the whole, keeps its look-ahead, closes the lips for /p b m/."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from speech_clip import OWN, STEP, envelope, noise, opening, pauses, read
+
+from face_perception import paths
+from face_perception.inference import ModelError, find, load
+from face_perception.speech import MOUTH_RATE, REST, Mouth, NeuralMouth, mouth_features
+from face_perception.speech.neural_mouth import CARD
+
+
+@pytest.fixture(scope="module")
+def mouth() -> NeuralMouth:
+    return NeuralMouth()
+
+
+def shapes(mouth: Mouth, samples: np.ndarray, chunk: int = 320) -> np.ndarray:
+    """[N, 6] weights every 10 ms."""
+    mouth.reset()
+    for begin in range(0, len(samples), chunk):
+        mouth.push(samples[begin : begin + chunk])
+    mouth.push(np.zeros(round(mouth.look_ahead * MOUTH_RATE) + MOUTH_RATE // 50, np.float32))
+    return np.array([mouth.weights_at(i * STEP).values() for i in range(len(samples) // 160)])
+
+
+def test_card_says_how_it_was_trained() -> None:
+    card = find(paths.resource(CARD))
+    assert card.licence == "Apache-2.0"
+    assert "eSpeak NG" in card.origin
+    assert card.path.stat().st_size < 2_000_000
+    judged = card.facts["evaluation"]["held-out voices and languages"]
+    assert judged["closed"] >= 0.8
+    assert judged["open"] >= 0.9
+
+
+def test_declares_its_look_ahead(mouth: NeuralMouth) -> None:
+    """What comes later than that changes nothing."""
+    assert mouth.look_ahead <= 0.080
+    samples = read(OWN)
+    known = round(0.6 * MOUTH_RATE)
+    times = np.arange(0, 0.6 - mouth.look_ahead, STEP)
+    mouth.reset()
+    mouth.push(samples[:known])
+    before = [mouth.weights_at(float(t)) for t in times]
+    mouth.push(noise(0.5, 0.3, 0))
+    assert [mouth.weights_at(float(t)) for t in times] == before
+    assert any(shape != REST for shape in before)
+
+
+@pytest.mark.parametrize("chunk", [1, 7, 333, 10**6])
+def test_chunks_of_any_size_give_the_same(mouth: NeuralMouth, chunk: int) -> None:
+    samples = read(OWN)[: MOUTH_RATE if chunk > 1 else MOUTH_RATE // 2]
+    np.testing.assert_array_equal(shapes(mouth, samples, chunk), shapes(mouth, samples, 320))
+
+
+def test_stream_is_the_whole(mouth: NeuralMouth) -> None:
+    """The network frame by frame says what it says of all frames at once."""
+    samples = read(OWN)[: 2 * MOUTH_RATE]
+    model = load(paths.resource(CARD), backend="onnxruntime")
+    state = np.zeros([size or 1 for size in model.inputs["state"].shape], np.float32)
+    features = mouth_features(samples)
+    whole = model.infer({"features": features[None], "state": state})["weights"][0]
+    delay = model.card.facts["delay_frames"]
+    mouth.reset()
+    mouth.push(samples)
+    for i in range(delay, len(features) - 8):
+        alone = mouth._track.at((i - delay) * STEP).values()  # before the bands have their say
+        np.testing.assert_allclose(alone, whole[i], atol=1e-4)
+
+
+def test_closes_the_lips_where_a_bilabial_is(mouth: NeuralMouth) -> None:
+    """Another closure for each /b/ of a series, and lips apart between them."""
+    from face_perception.learning.synthesis.espeak import Request, speak
+    from face_perception.learning.synthesis.visemes import BILABIALS, letters
+
+    pytest.importorskip("espeakng_loader")
+    (spoken,) = speak([Request("abba, habt ihr aber Papa gesehen", "de", "f3")])
+    lips = opening(shapes(mouth, spoken.samples))
+    closed = [
+        lips[round(p.start / STEP) : round(p.end / STEP) + 1].min() < 0.05
+        for p in spoken.phones
+        if set(letters(p.name)) & BILABIALS
+    ]
+    assert len(closed) >= 4
+    assert np.mean(closed) >= 0.75
+    assert lips.max() > 0.3
+
+
+def test_follows_recorded_speech(mouth: NeuralMouth, shared: Path) -> None:
+    samples = read(shared / "data" / "eng.wav")[: 20 * MOUTH_RATE]
+    lips, level = opening(shapes(mouth, samples)), envelope(samples)
+    assert np.corrcoef(lips, level)[0, 1] >= 0.6
+    still = np.concatenate([lips[run] for run in pauses(level)])
+    assert (still < 0.03).mean() >= 0.95
+
+
+@pytest.mark.parametrize("exponent", [0, 1, 2])
+def test_is_still_in_noise(mouth: NeuralMouth, exponent: float) -> None:
+    assert not shapes(mouth, noise(3, 0.1, exponent)).any()
+
+
+def test_other_networks_are_refused() -> None:
+    with pytest.raises(ModelError, match="no mouth"):
+        NeuralMouth(load("voice_activity", backend="onnxruntime"))

@@ -1,0 +1,216 @@
+"""The code that runs engines, on a stand-in: host memory for the GPU's, ONNX Runtime for TensorRT.
+
+This is no proof that an engine runs: no line of it has seen a GPU. It shows that the code passes
+shapes, addresses and sizes as TensorRT's documentation wants them, frees what it takes, and words
+what fails.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+from tensorrt_standin import Api, Context, Cudart, Engine
+
+from face_perception import paths
+from face_perception.inference import Disagreement, ModelError, load, make_variant, read_captured
+from face_perception.inference.models import store
+from face_perception.inference.models.cards import find
+from face_perception.inference.tensorrt import backend as tensorrt_backend
+from face_perception.inference.tensorrt import cuda, engine_cache, engine_worker, engines
+from face_perception.inference.tensorrt.engine_build import MAX_BATCH, Built
+
+
+@pytest.fixture
+def cudart(monkeypatch: pytest.MonkeyPatch) -> Cudart:
+    found = Cudart()
+    monkeypatch.setattr(cuda, "_import", lambda: found)
+    return found
+
+
+@pytest.fixture(autouse=True)
+def standin(cudart: Cudart, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    models = tmp_path / "models"
+    models.mkdir()
+    for path in paths.models_dir().glob("expression.onnx*"):
+        (models / path.name).write_bytes(path.read_bytes())
+    monkeypatch.setenv("FACE_PERCEPTION_MODELS", str(models))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setattr(engines, "MODULES", ("json",))  # something that can be imported
+    for module in (engines, tensorrt_backend):
+        monkeypatch.setattr(module, "import_tensorrt", Api)
+    monkeypatch.setattr(
+        engines, "build_engine", lambda card, onnx, folder, **_: Built(onnx, b"timing")
+    )
+    return
+
+
+def test_runs_and_agrees() -> None:
+    model = load("expression")
+    assert model.backend == "tensorrt"
+    assert model.why == "TensorRT 10.3 on Stand-in, fp32, auto: GPU found"
+    assert [found.used for found in model.deviations] == [0.0]
+    inputs = {k: np.concatenate([v, v]) for k, v in read_captured(find("expression")).items()}
+    wanted = load("expression", backend="onnxruntime").infer(inputs)["probability"]
+    assert len(wanted) > MAX_BATCH, "or it is not run in parts"
+    assert np.allclose(model.infer(inputs)["probability"], wanted, atol=1e-5)
+    turned = {"face": inputs["face"][:, :, ::-1]}  # not contiguous
+    wanted = load("expression", backend="onnxruntime").infer(turned)["probability"]
+    assert np.allclose(model.infer(turned)["probability"], wanted, atol=1e-5)
+
+
+def test_frees_what_it_takes(cudart: Cudart) -> None:
+    model = load("expression", backend="tensorrt")
+    assert len(cudart.memory) == 2
+    assert cudart.streams
+    del model
+    assert not cudart.memory
+    assert not cudart.streams
+
+
+def test_out_of_memory(cudart: Cudart, monkeypatch: pytest.MonkeyPatch) -> None:
+    cudart.free_bytes = 1000
+    with pytest.raises(ModelError, match=r"CUDA: cudaMalloc: out of memory \(the engine is .*\)"):
+        load("expression", backend="tensorrt")
+    assert not cudart.memory
+    monkeypatch.setattr(Engine, "create_execution_context", lambda self: None)
+    with pytest.raises(ModelError, match="expression: TensorRT has no memory to run the engine"):
+        load("expression", backend="tensorrt")
+
+
+def test_what_fails_while_running(monkeypatch: pytest.MonkeyPatch) -> None:
+    model = load("expression", backend="tensorrt")
+    inputs = read_captured(find("expression"))
+    monkeypatch.setattr(Context, "execute_async_v3", lambda *_: False)
+    with pytest.raises(ModelError, match="expression: TensorRT failed to run: TensorRT gives no"):
+        model.infer(inputs)
+
+
+def test_an_engine_that_cannot_be_read() -> None:
+    card = find("expression")
+    with pytest.raises(ModelError, match=r"cannot load the engine: made by another version$"):
+        tensorrt_backend.TensorRTBackend(card, b"other")
+
+
+def test_an_engine_of_another_network() -> None:
+    other = paths.models_dir() / "expression.onnx"
+    card = find("expression")
+    wrong = dataclasses.replace(card, outputs={"classes": card.outputs["probability"]})
+    with pytest.raises(ModelError, match=r"the engine of expression has .*'probability'.*'classes"):
+        tensorrt_backend.TensorRTBackend(wrong, other.read_bytes())
+
+
+def test_an_engine_that_computes_something_else(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is named, kept off, and replaced only where that was asked for."""
+    right = Context.execute_async_v3
+
+    def wrong(self: Context, stream: int) -> bool:
+        done = right(self, stream)
+        self._array("probability")[:] += 0.05
+        return done
+
+    monkeypatch.setattr(Context, "execute_async_v3", wrong)
+    said = r"expression: TensorRT 10\.3 on Stand-in, fp32, disagrees .*off by 0\.05, 2\.5 times"
+    with pytest.raises(Disagreement, match=said):
+        load("expression")
+    model = load("expression", fall_back=True)
+    assert model.backend == "onnxruntime"
+    assert "fallen back to, since tensorrt in fp32 does not serve" in model.why
+
+
+def test_variants_reach_the_engine() -> None:
+    make_variant("expression", "fp16")
+    model = load("expression", precision="fp16")
+    assert (model.backend, model.precision) == ("tensorrt", "fp16")
+    assert 0 < model.deviations[0].used < 1
+
+
+def test_an_engine_is_built_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    load("expression")
+    monkeypatch.setattr(engines, "build_engine", None)
+    load("expression")
+    steps: list[str] = []
+    card = find("expression")
+    path, _ = engines.engine_of(
+        card,
+        store.read(card),
+        precision="fp32",
+        gpu=cuda.find_gpu(),
+        progress=lambda name, step, share: steps.append(step),
+    )
+    assert not steps
+    assert '"gpu": "Stand-in 8.7"' in path.read_bytes().split(b"\n")[0].decode()
+    assert '"tensorrt": "tensorrt 10.3"' in path.read_bytes().split(b"\n")[0].decode()
+
+
+def test_timing_of_one_build_serves_the_next(monkeypatch: pytest.MonkeyPatch) -> None:
+    given: list[bytes] = []
+
+    def build(card: Any, onnx: bytes, folder: Path, *, timing: bytes, **_: Any) -> Built:
+        given.append(timing)
+        return Built(onnx, timing + b"+")
+
+    monkeypatch.setattr(engines, "build_engine", build)
+    make_variant("expression", "fp16")
+    load("expression")
+    load("expression", precision="fp16")
+    assert given == [b"", b"+"]
+
+
+@pytest.mark.parametrize(
+    ("flags", "wanted"),
+    [({"EXPLICIT_BATCH": 0}, 1), ({"STRONGLY_TYPED": 1, "EXPLICIT_BATCH": 0}, 2), ({}, 0)],
+    ids=["8.6", "10", "none"],
+)
+def test_flags_of_other_versions(flags: dict[str, int], wanted: int) -> None:
+    api: Any = SimpleNamespace(NetworkDefinitionCreationFlag=SimpleNamespace(**flags))
+    assert engine_worker._network_flags(api) == wanted
+
+
+@pytest.mark.parametrize("precision", ["fp32", "fp16", "int8"])
+def test_8_6_is_told_the_precision(precision: str) -> None:
+    told: list[str] = []
+    config: Any = SimpleNamespace(set_flag=told.append)
+    flags = SimpleNamespace(FP16="fp16", INT8="int8")
+    for creation, wanted in (
+        ({"EXPLICIT_BATCH": 0}, [precision] if precision != "fp32" else []),
+        ({"STRONGLY_TYPED": 1}, []),
+    ):
+        api: Any = SimpleNamespace(
+            NetworkDefinitionCreationFlag=SimpleNamespace(**creation), BuilderFlag=flags
+        )
+        engine_worker._set_precision(api, config, precision)
+        assert told == wanted
+        told.clear()
+
+
+def test_no_gpu_in_the_machine(cudart: Cudart, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Cudart, "cudaGetDeviceCount", lambda self: (0, 0))
+    with pytest.raises(ModelError, match="TensorRT cannot run here: no NVIDIA GPU in this machine"):
+        load("expression", backend="tensorrt")
+    assert load("expression").why.endswith("auto: no NVIDIA GPU in this machine")
+
+
+def test_no_cuda_python(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.undo()
+    monkeypatch.setattr(cuda.importlib, "import_module", _fail)
+    with pytest.raises(ModelError, match=r"no access to a GPU \(no module\): pip install cuda-py"):
+        cuda.find_gpu()
+
+
+def _fail(name: str) -> None:
+    raise ModuleNotFoundError("no module")
+
+
+def test_left_by_a_killed_process_is_cleared(tmp_path: Path) -> None:
+    path = tmp_path / "x.engine"
+    left = tmp_path / "x.engine.1.part"
+    left.write_bytes(b"half")
+    engine_cache.get_or_make(path, {}, lambda: b"whole", lambda: None)
+    assert not left.exists()
+    assert engine_cache.read(path, {}) == b"whole"
