@@ -19,7 +19,7 @@ import numpy as np
 from face_perception.gaze import EstimatorPrior, EyeContact, GeometricGaze
 from face_perception.gaze.estimator_prior import NETWORK_PRIOR
 from face_perception.gaze.eyelids import LidCue
-from face_perception.gaze_target import LookError
+from face_perception.gaze_target import GazeErrorModel
 from face_perception.learning.synthesis.calibration_samples import (
     GazePeople,
     GazeSamples,
@@ -28,8 +28,8 @@ from face_perception.learning.synthesis.calibration_samples import (
 from face_perception.people import (
     CalibrationFit,
     CalibrationRefused,
+    CalibrationSamples,
     Correction,
-    Samples,
     fit_calibration,
 )
 from face_perception.types import FloatArray
@@ -55,7 +55,9 @@ def like(prior: EstimatorPrior) -> GazePeople:
 
 
 def fit(given: GazeSamples, prior: EstimatorPrior = NETWORK_PRIOR) -> CalibrationFit:
-    samples = Samples.of(given.estimates, given.truths, given.targets, given.lids)
+    samples = CalibrationSamples.from_arrays(
+        given.estimates, given.truths, given.targets, given.lids
+    )
     return fit_calibration(samples, prior)
 
 
@@ -145,7 +147,7 @@ def columbia(random: np.random.Generator, people: int) -> None:
     others = LOOKS[np.abs(LOOKS).sum(1) > 0]
     model = EyeContact()
     yaw, pitch = GEOMETRIC.yaw, GEOMETRIC.pitch
-    plain = LookError(
+    plain = GazeErrorModel(
         yaw.sigma, pitch.sigma, yaw.scale, pitch.scale, yaw.scale_sigma, pitch.scale_sigma
     )
     said: dict[str, list[float]] = {"not calibrated": [], "one target": [], "five targets": []}
@@ -153,7 +155,7 @@ def columbia(random: np.random.Generator, people: int) -> None:
     for _ in range(people):
         given = gaze_samples(random, people=like(GEOMETRIC), places=FIVE)
         first = given.targets == 0
-        one = Samples.of(
+        one = CalibrationSamples.from_arrays(
             given.estimates[first], given.truths[first], given.targets[first], given.lids[first]
         )
         try:
@@ -167,10 +169,12 @@ def columbia(random: np.random.Generator, people: int) -> None:
         estimates = given.person.estimates(random, looks)
         lids = given.person.lids(random, looks)
         truth += [True] * 5 + [False] * 5
-        said["not calibrated"] += [model(*e, DISTANCE, plain) for e in estimates.tolist()]
+        said["not calibrated"] += [
+            model.probability(*e, DISTANCE, plain) for e in estimates.tolist()
+        ]
         for name, correction in found.items():
             for gaze in corrected(correction, estimates, lids).tolist():
-                said[name].append(model(*gaze, DISTANCE, correction.error))
+                said[name].append(model.probability(*gaze, DISTANCE, correction.error))
     print(f"\neye contact at {DISTANCE} m among the targets of Columbia Gaze, geometric estimator")
     print("| | right at 0.5 | at the best threshold | area under ROC |")
     print("|---|---|---|---|")

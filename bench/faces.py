@@ -151,10 +151,10 @@ def stages(images: np.ndarray, core: int) -> dict[str, float]:
     detect.Detector.detect = timed("detector, all", detect.Detector.detect)  # type: ignore
     mesh.Mesh.landmarks = timed("mesh, all", mesh.Mesh.landmarks)  # type: ignore
     track.head_pose = timed("head pose", track.head_pose)
-    track.aspect_ratios = timed("eyes", track.aspect_ratios)
+    track.eye_aspect_ratios = timed("eyes", track.eye_aspect_ratios)
     track.eye_visibility = timed("eye visibility", track.eye_visibility)
-    mesh.Mesh.look = timed("look", mesh.Mesh.look)  # type: ignore
-    track.is_another = timed("another person?", track.is_another)
+    mesh.Mesh.appearance = timed("appearance", mesh.Mesh.appearance)  # type: ignore
+    track.is_another_person = timed("another person?", track.is_another_person)
     begin = time.perf_counter()
     for i, image in enumerate(images, 30):
         tracker.track(Frame(image, i / FPS, camera))
@@ -167,7 +167,7 @@ def stages(images: np.ndarray, core: int) -> dict[str, float]:
         "head pose": spent["head pose"],
         "eyes": spent["eyes"],
         "eye visibility": spent["eye visibility"],
-        "look": spent["look"],
+        "appearance": spent["appearance"],
         "another person?": spent["another person?"],
     }
     parts["rest"] = total - sum(parts.values())

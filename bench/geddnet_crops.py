@@ -18,7 +18,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from face_perception.gaze import normalise_points, rotation_to_eyes
+from face_perception.gaze import make_gaze_crops_from_points, rotation_facing_eyes
 from face_perception.types import Camera
 
 CAMERA = Camera(1920, 1080, 1456.1, 1457.0, 923.1, 538.0)
@@ -34,7 +34,7 @@ VIRTUAL = np.array([[1536, 0, 960], [0, 1536, 540], [0, 0, 1]], np.float64)
 
 def warp_whole(image: npt.NDArray[np.uint8], matrix: npt.NDArray[Any], rays: Any) -> Any:
     """The published first step: the whole frame through the virtual camera, and its warp."""
-    warp = VIRTUAL @ rotation_to_eyes(rays[:, :2]).T @ np.linalg.inv(matrix)
+    warp = VIRTUAL @ rotation_facing_eyes(rays[:, :2]).T @ np.linalg.inv(matrix)
     return warp, cv2.warpPerspective(image, warp, (image.shape[1], image.shape[0]))
 
 
@@ -86,14 +86,17 @@ def main() -> int:
             points = (EYES + (0.02, 0.0)) * (CAMERA.fx, CAMERA.fy) / distance
             points = np.trunc(points + (CAMERA.cx, CAMERA.cy))
             rays = np.c_[points, np.ones(12)] @ np.linalg.inv(matrix).T
-            one, other = normalise_points(image, CAMERA, points), published(image, matrix, points)
+            one, other = (
+                make_gaze_crops_from_points(image, CAMERA, points),
+                published(image, matrix, points),
+            )
             off = max(
                 int(np.abs(a.astype(int) - b).max())
                 for a, b in zip((one.face, one.left_eye, one.right_eye), other, strict=True)
             )
             times = [
                 (
-                    seconds(lambda p=points: normalise_points(image, CAMERA, p)),
+                    seconds(lambda p=points: make_gaze_crops_from_points(image, CAMERA, p)),
                     seconds(lambda r=rays: warp_whole(image, matrix, r)),
                     seconds(lambda p=points: published(image, matrix, p)),
                 )

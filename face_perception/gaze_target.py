@@ -1,6 +1,6 @@
 """The probability that a gaze meets a target, from its angles, its error and the target's size.
 
-A gaze has an error model (``LookError``). A true look has one of two sources: a person who aims at
+A gaze has an error model (``GazeErrorModel``). A true look has one of two sources: a person who aims at
 the target looks anywhere in a disc about it; all other looks are normally distributed
 (``Elsewhere``). Bayes' rule gives the posterior probability that the true look lies in the disc. No
 images, no ROS.
@@ -35,7 +35,7 @@ _DISC_YAW, _DISC_PITCH = _unit_disc()
 
 
 @dataclass(frozen=True, slots=True)
-class LookError:
+class GazeErrorModel:
     """Error model of a gaze, for yaw and for pitch; radians, offsets from the line to a target.
 
     measured = centre + gain * (true - centre) + a normal error. The variance of that error is
@@ -53,7 +53,7 @@ class LookError:
     pitch_centre: float = 0.0
 
     @classmethod
-    def of(cls, gaze: Gaze) -> LookError:
+    def from_gaze(cls, gaze: Gaze) -> GazeErrorModel:
         """The error that a gaze states, for offsets from the line to the camera."""
         return cls(
             gaze.yaw_sigma,
@@ -66,14 +66,14 @@ class LookError:
             gaze.pitch_centre,
         )
 
-    def about(self, yaw: float, pitch: float) -> LookError:
+    def shifted_by(self, yaw: float, pitch: float) -> GazeErrorModel:
         """The same error for offsets from a line that is off by ``yaw`` and ``pitch``."""
         return replace(
             self, yaw_centre=self.yaw_centre - yaw, pitch_centre=self.pitch_centre - pitch
         )
 
     @property
-    def known(self) -> bool:
+    def is_known(self) -> bool:
         positive = (self.yaw_sigma, self.pitch_sigma, self.yaw_gain, self.pitch_gain)
         others = (
             self.yaw_gain_sigma,
@@ -93,7 +93,7 @@ class LookError:
 
 
 class _Axis(NamedTuple):
-    """``LookError`` of one axis."""
+    """``GazeErrorModel`` of one axis."""
 
     sigma: float
     gain: float
@@ -129,7 +129,7 @@ class _Axis(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Elsewhere:
+class ElsewherePrior:
     """Distribution of the looks that are not aimed at the target: normal on each axis, radians.
 
     The mean is (0, ``pitch``) from the line to the target. People look down (at a tablet, a table,
@@ -141,7 +141,7 @@ class Elsewhere:
     pitch: float = math.radians(-8)
 
 
-def cone(radius: float, distance: float) -> float:
+def target_angle(radius: float, distance: float) -> float:
     """Half the angle, radians, that a target of ``radius`` metres covers; at most 4 degrees.
 
     People feel looked at within a cone of about 4 degrees around their eyes. A target of a few
@@ -150,7 +150,7 @@ def cone(radius: float, distance: float) -> float:
     return min(math.atan2(radius, distance), _MAX_CONE)
 
 
-def offset(
+def offset_from_line(
     direction: FloatArray, line: FloatArray, up: FloatArray | None = None
 ) -> tuple[float, float]:
     """Yaw and pitch, radians, of a gaze ``direction`` [3] against the ``line`` [3] to a target.
@@ -178,7 +178,7 @@ def _unit(x: float, y: float, z: float) -> tuple[float, float, float]:
     return (x / length, y / length, z / length) if length > 1e-9 else (math.nan,) * 3
 
 
-def sought(yaw: float, pitch: float, radius: float, error: LookError) -> float:
+def aimed_likelihood(yaw: float, pitch: float, radius: float, error: GazeErrorModel) -> float:
     """Likelihood of a measured offset (``yaw``, ``pitch``) if the person aims at a target of
     angular ``radius``; per square radian. 0 if the offset is certainly too large.
     """
@@ -188,7 +188,7 @@ def sought(yaw: float, pitch: float, radius: float, error: LookError) -> float:
     return float(_given_looks(yaw, pitch, radius, error).mean())
 
 
-def _given_looks(yaw: float, pitch: float, radius: float, error: LookError) -> FloatArray:
+def _given_looks(yaw: float, pitch: float, radius: float, error: GazeErrorModel) -> FloatArray:
     """Likelihoods [32] of a measured offset for 32 true looks, spread over the target's disc."""
     of_yaw, of_pitch = error.axes
     return of_yaw.likelihoods(yaw, radius * _DISC_YAW) * of_pitch.likelihoods(
@@ -196,8 +196,8 @@ def _given_looks(yaw: float, pitch: float, radius: float, error: LookError) -> F
     )
 
 
-def densities(
-    yaw: float, pitch: float, radius: float, error: LookError, elsewhere: Elsewhere
+def gaze_likelihoods(
+    yaw: float, pitch: float, radius: float, error: GazeErrorModel, elsewhere: ElsewherePrior
 ) -> tuple[float, float, float]:
     """Likelihoods of a measured offset (``yaw``, ``pitch``), per square radian.
 
@@ -222,21 +222,21 @@ def _normal(x: float, sigma: float) -> float:
     return math.exp(-((x / sigma) ** 2) / 2) / (math.sqrt(2 * math.pi) * sigma)
 
 
-def probability(
+def target_probability(
     yaw: float,
     pitch: float,
     radius: float,
-    error: LookError,
+    error: GazeErrorModel,
     prior: float,
-    elsewhere: Elsewhere,
+    elsewhere: ElsewherePrior,
 ) -> float:
     """Posterior probability that the look lies within ``radius`` radians of the target.
 
     ``prior`` is the share of people who aim at the target. NaN if a value is unknown.
     """
-    if not (math.isfinite(yaw) and math.isfinite(pitch) and radius > 0 and error.known):
+    if not (math.isfinite(yaw) and math.isfinite(pitch) and radius > 0 and error.is_known):
         return math.nan
-    seeking, other, chance = densities(yaw, pitch, radius, error, elsewhere)
+    seeking, other, chance = gaze_likelihoods(yaw, pitch, radius, error, elsewhere)
     total = prior * seeking + (1 - prior) * other
     # Far from both distributions the densities underflow: the look is not at the target.
     return (prior * seeking + (1 - prior) * chance) / total if total > 0 else 0.0

@@ -25,11 +25,11 @@ from face_perception.faces import (
     flip_averaging,
     load_tracker,
     plausible_camera,
-    seen_by,
+    recompute_for_camera,
 )
 from face_perception.gaze import GEOMETRIC, GazeEstimator, estimate_gazes, load_gaze
 from face_perception.inference import load
-from face_perception.people import People, PeopleStore, people_dir
+from face_perception.people import CalibrationStore, PersonRegistry, calibrations_dir
 from face_perception.results import Result
 from face_perception.types import ActionUnits, Blendshapes, Face, Frame, Gaze, Neutral
 
@@ -57,7 +57,7 @@ class Perception:
         smooth_expressions: SmoothExpressions,
         attention: AttentionTracker,
         *,
-        people: People | None = None,
+        people: PersonRegistry | None = None,
         person: str = "",
         neutral: Features | None = None,
         blendshapes: BlendshapesNet | None = None,
@@ -84,7 +84,7 @@ class Perception:
         threads: int = 1,
         single_image: bool = False,
         gaze: str = GEOMETRIC,
-        people: PeopleStore | None = None,
+        people: CalibrationStore | None = None,
         person: str = "",
         max_faces: int = MAX_FACES,
         neutral: Features | None = None,
@@ -100,15 +100,15 @@ class Perception:
         and InputError for a person who is not calibrated for ``gaze``, or an id that can be none.
         """
         estimator = load_gaze(gaze, threads=threads)
-        store = people or PeopleStore()
-        known = People(
+        store = people or CalibrationStore()
+        known = PersonRegistry(
             store,
             {estimator.name: estimator.revision},
             priors={estimator.name: estimator.prior},
         )
-        if person and not known.calibrated(person):
+        if person and not known.has_calibration(person):
             hint = ["calibrate", "--person", person, "--model", gaze]
-            if store.folder != people_dir():
+            if store.folder != calibrations_dir():
                 hint += ["--people", str(store.folder)]
             raise InputError(
                 f"{person} is not calibrated for {gaze} in {store.folder}: run `face-perception "
@@ -202,23 +202,25 @@ class Perception:
             memory.reset()
         self._known = ""
         if self._people is not None:
-            for face_id in self._people.linked():
+            for face_id in self._people.linked_persons():
                 self._people.link(face_id, "")
         faces = self._tracker.detect(frame)
         camera = plausible_camera(frame.camera, faces)
         if camera is not frame.camera:
-            frame, faces = replace(frame, camera=camera), seen_by(camera, faces)
+            frame, faces = replace(frame, camera=camera), recompute_for_camera(camera, faces)
         gazes = estimate_gazes(self._gaze, frame, faces)
-        reverse = flip_averaging.mirrored(frame)
-        others = flip_averaging.match(
+        reverse = flip_averaging.mirror_frame(frame)
+        others = flip_averaging.match_mirrored_faces(
             faces, self._tracker.detect(reverse) if faces else [], frame.camera
         )
         self._gaze.reset()
         pairs = [(i, other) for i, other in enumerate(others) if other is not None]
         seen = estimate_gazes(self._gaze, reverse, [other for _, other in pairs])
         for (i, other), gaze in zip(pairs, seen, strict=True):
-            gazes[i] = flip_averaging.mean_gaze(gazes[i], gaze)
-            faces[i] = replace(faces[i], pose=flip_averaging.mean_pose(faces[i].pose, other.pose))
+            gazes[i] = flip_averaging.average_gazes(gazes[i], gaze)
+            faces[i] = replace(
+                faces[i], pose=flip_averaging.average_poses(faces[i].pose, other.pose)
+            )
         return frame, faces, gazes
 
 

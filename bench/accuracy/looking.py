@@ -26,9 +26,15 @@ from bench.accuracy.statistics import (
     slope,
 )
 from face_perception import geometry
-from face_perception.gaze import GEOMETRIC, load_gaze, normalised_rotation
-from face_perception.gaze_target import LookError, offset
-from face_perception.people import CalibrationRefused, Collection, People, PeopleStore, point_target
+from face_perception.gaze import GEOMETRIC, load_gaze, normalized_camera_rotation
+from face_perception.gaze_target import GazeErrorModel, offset_from_line
+from face_perception.people import (
+    CalibrationRefused,
+    CalibrationSession,
+    CalibrationStore,
+    PersonRegistry,
+    point_target,
+)
 from face_perception.types import Camera, Face, FloatArray, Frame, Gaze, Image
 
 CONTACT = 0.5  # probability above which eye contact counts as reported
@@ -88,21 +94,21 @@ def calibrate(targets: Sequence[Sequence[Look]], test: Sequence[Look]) -> Calibr
     applies the calibration to ``test``.
     """
     with tempfile.TemporaryDirectory() as folder:
-        store = PeopleStore(Path(folder) / "people")
+        store = CalibrationStore(Path(folder) / "people")
         estimator = load_gaze(GEOMETRIC)
-        people = People(
+        people = PersonRegistry(
             store,
             {estimator.name: estimator.revision},
             priors={estimator.name: estimator.prior},
         )
         points = [point_target(looks[0].gaze.origin + looks[0].truth) for looks in targets]
-        collection = Collection(_PERSON, points, samples=_SAMPLES, interval=_INTERVAL)
-        people.begin(collection)
+        session = CalibrationSession(_PERSON, points, samples=_SAMPLES, interval=_INTERVAL)
+        people.begin_session(session)
         random = np.random.default_rng(0)
         stamp = 0.0
         for number, looks in enumerate(targets):
             for k in range(_PATIENCE):
-                if collection.finished or collection.progress().target != number:
+                if session.finished or session.progress().target != number:
                     break
                 look = looks[k % len(looks)]
                 gaze = dataclasses.replace(
@@ -113,7 +119,7 @@ def calibrate(targets: Sequence[Sequence[Look]], test: Sequence[Look]) -> Calibr
                 people.update(stamp, look.camera, [_face(look)], [gaze])
                 stamp += _INTERVAL
         try:
-            people.conclude(collection, _PERSON)
+            people.finish_session(session, _PERSON)
         except (CalibrationRefused, ValueError) as reason:
             return Calibrated([look.gaze for look in test], math.nan, str(reason))
         gazes = []
@@ -217,16 +223,16 @@ def gain_rows(told: Told) -> list[Row]:
 def sigma_rows(told: Told) -> list[Row]:
     """Root mean square of error over stated standard deviation: 1 is right, more is overconfident.
 
-    Leaves out gazes without a stated deviation. See ``LookError`` for the model that a gaze states.
+    Leaves out gazes without a stated deviation. ``GazeErrorModel`` is the model that a gaze states.
     """
     rows = []
     for axis, name in enumerate(("yaw", "pitch")):
         ratios, groups = [], []
         for look, gaze in zip(told.looks, told.gazes, strict=True):
-            line, up = -gaze.origin, -normalised_rotation(look.camera, look.face)[:, 1]
-            said = offset(gaze.direction, line, up)[axis]
-            truth = offset(look.truth, line, up)[axis]
-            stated = LookError.of(gaze).axes[axis]
+            line, up = -gaze.origin, -normalized_camera_rotation(look.camera, look.face)[:, 1]
+            said = offset_from_line(gaze.direction, line, up)[axis]
+            truth = offset_from_line(look.truth, line, up)[axis]
+            stated = GazeErrorModel.from_gaze(gaze).axes[axis]
             ratio = (said - stated.mean(truth)) / math.sqrt(stated.variance(truth))
             if math.isfinite(ratio):
                 ratios.append(ratio)

@@ -174,13 +174,13 @@ class LandmarkActionUnits:
 
     def keep(self, ids: Collection[str], stamp: float) -> None:
         """Forget the faces that are not among ``ids``, those in the image of ``stamp``, and their
-        neutrals, once their ids cannot come back (``faces.GONE_AFTER``).
+        neutrals, once their ids cannot come back (``faces.ID_EXPIRES_AFTER``).
         """
         self._here = tuple(ids)
         self._states = {
             i: state
             for i, state in self._states.items()
-            if i in ids or 0 <= stamp - state.stamp <= faces.GONE_AFTER
+            if i in ids or 0 <= stamp - state.stamp <= faces.ID_EXPIRES_AFTER
         }
         self._given = {i: features for i, features in self._given.items() if i in ids}
 
@@ -235,11 +235,10 @@ class LandmarkActionUnits:
 
         The face's ``blendshapes`` contribute to AU 4 and add AU 17. A unit that cannot be measured
         is absent: all but 45 without a head pose. A stamp that goes
-        back, or one so late that the id is somebody else's (``faces.GONE_AFTER``), forgets the
-        face.
+        back, or one so late that the id has expired (``faces.ID_EXPIRES_AFTER``), forgets the face.
         """
         state = self._states.get(face.id)
-        if state is None or not 0 <= stamp - state.stamp <= faces.GONE_AFTER:
+        if state is None or not 0 <= stamp - state.stamp <= faces.ID_EXPIRES_AFTER:
             state = self._new(face.id, stamp)
         elapsed, state.stamp = stamp - state.stamp, stamp
         if elapsed > self._max_gap:

@@ -96,8 +96,8 @@ class SmoothExpressions:
         """The smoothed expressions of all faces of the image of ``stamp`` seconds, in order.
 
         The confidence is that of the smoothed probabilities. A face that is not among them is
-        forgotten, and starts afresh where the stamp goes back, after ``faces.GONE_AFTER``, or where
-        its probabilities are NaN.
+        forgotten, and starts afresh where the stamp goes back, after
+        ``faces.ID_EXPIRES_AFTER``, or where its probabilities are NaN.
         """
         smoothed = [self.update(expression, stamp) for expression in expressions]
         self.keep([expression.face_id for expression in expressions])
@@ -118,7 +118,7 @@ class SmoothExpressions:
 
     def _share(self, elapsed: float) -> float:
         """Weight of a new value after ``elapsed`` seconds; 1 where the last one does not count."""
-        if not 0 <= elapsed <= faces.GONE_AFTER or self._time_constant == 0:
+        if not 0 <= elapsed <= faces.ID_EXPIRES_AFTER or self._time_constant == 0:
             return 1.0
         return 1 - math.exp(-elapsed / self._time_constant)
 

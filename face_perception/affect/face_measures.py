@@ -53,7 +53,7 @@ def measure(landmarks: FloatArray, pose: HeadPose) -> Features | None:
     """Features of ``landmarks`` [478, 3] with the head turned back; None where they are no face."""
     if not (np.isfinite(landmarks).all() and np.isfinite(pose.rotation).all()):
         return None
-    face = faces.unrotated(landmarks, pose)
+    face = faces.rotate_to_frontal(landmarks, pose)
     size = _distance(face, faces.RIGHT_OUTER_CANTHUS, faces.LEFT_OUTER_CANTHUS)
     if not size > 0:
         return None

@@ -1,6 +1,6 @@
 """Who attends to the robot, who looks at whom, and how engaged they are. Needs no pixels."""
 
-from face_perception.attention.attention import AttentionTracker
+from face_perception.attention.attention_tracker import AttentionTracker
 from face_perception.attention.engagement import TRANSITIONS
 
 __all__ = [

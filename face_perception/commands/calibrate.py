@@ -19,12 +19,17 @@ from face_perception.commands.number_arguments import positive
 from face_perception.errors import InputError
 
 if TYPE_CHECKING:
-    from face_perception.people import Collection, People, PeopleStore, Progress
+    from face_perception.people import (
+        CalibrationProgress,
+        CalibrationSession,
+        CalibrationStore,
+        PersonRegistry,
+    )
     from face_perception.types import Camera, Face, Frame
 
 _GEOMETRIC = "geometric"
 _NO_FACE = 10.0  # seconds
-_MOST_TURN = 85  # degrees: what a Collection takes
+_MOST_TURN = 85  # degrees: the most that a CalibrationSession takes
 
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -99,7 +104,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
 def run(args: argparse.Namespace) -> int:
     os.environ.setdefault("OPENCV_LOG_LEVEL", "SILENT")
     os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
-    from face_perception.people import PeopleStore, check_person_id
+    from face_perception.people import CalibrationStore, check_person_id
 
     damaged: list[str] = []
 
@@ -107,7 +112,7 @@ def run(args: argparse.Namespace) -> int:
         damaged.append(text)
         print(text, file=sys.stderr)
 
-    store = PeopleStore(args.people, say)
+    store = CalibrationStore(args.people, say)
     if args.list:
         _check_folder(args.people)
         _list(store, args.person)
@@ -131,12 +136,12 @@ def _check_folder(people: Path | None) -> None:
         )
 
 
-def _list(store: PeopleStore, person: str | None) -> None:
+def _list(store: CalibrationStore, person: str | None) -> None:
     from rich.box import SIMPLE
     from rich.console import Console
     from rich.table import Table
 
-    people = store.everybody() if person is None else {person: store.get(person)}
+    people = store.load_all() if person is None else {person: store.get(person)}
     if not any(people.values()):
         print(f"nobody is calibrated in {store.folder}" if person is None else f"{person}: nothing")
         return
@@ -159,7 +164,7 @@ def _list(store: PeopleStore, person: str | None) -> None:
     Console().print(table)
 
 
-def _delete(store: PeopleStore, person: str, estimator: str) -> int:
+def _delete(store: CalibrationStore, person: str, estimator: str) -> int:
     if not store.delete(person, estimator):
         what = f" for {estimator}" if estimator else ""
         raise InputError(f"{person} has no calibration{what} in {store.folder}")
@@ -167,11 +172,16 @@ def _delete(store: PeopleStore, person: str, estimator: str) -> int:
     return 0
 
 
-def _calibrate(args: argparse.Namespace, store: PeopleStore) -> int:
+def _calibrate(args: argparse.Namespace, store: CalibrationStore) -> int:
     from face_perception.faces import load_tracker
     from face_perception.gaze import estimate_gazes, load_gaze
     from face_perception.media import load_camera
-    from face_perception.people import Collection, People, point_target, proposed_targets
+    from face_perception.people import (
+        CalibrationSession,
+        PersonRegistry,
+        point_target,
+        proposed_targets,
+    )
 
     if not 0 <= args.turn_head <= _MOST_TURN:
         raise InputError(f"--turn-head must be 0 to {_MOST_TURN} degrees, not {args.turn_head:g}")
@@ -188,8 +198,8 @@ def _calibrate(args: argparse.Namespace, store: PeopleStore) -> int:
             for target in targets:
                 print(f"  {target.name}", file=sys.stderr)
 
-    def collect(face_id: str) -> Collection:
-        return Collection(
+    def make_session(face_id: str) -> CalibrationSession:
+        return CalibrationSession(
             face_id,
             targets,
             samples=args.samples,
@@ -198,44 +208,46 @@ def _calibrate(args: argparse.Namespace, store: PeopleStore) -> int:
         )
 
     store.check_writable()
-    collect("nobody")  # refuses what is out of range before the camera is opened
+    make_session("nobody")  # refuses what is out of range before the camera is opened
     camera = load_camera(args.camera_info) if args.camera_info else None
     estimator = load_gaze(args.model, threads=args.threads)
-    people = People(
+    people = PersonRegistry(
         store,
         {estimator.name: estimator.revision},
         priors={estimator.name: estimator.prior},
     )
     tracker = load_tracker(threads=args.threads)
-    collection = None
+    session = None
     with contextlib.ExitStack() as stack:
         frames = stack.enter_context(_frames(args.camera, camera))
         show = stack.enter_context(_guide())
         for frame, faces in _with_faces(frames, tracker, args.camera):
             gazes = estimate_gazes(estimator, frame, faces)
             estimator.keep([face.id for face in faces], frame.stamp)
-            if collection is None and faces:
-                collection = collect(_largest(faces).id)
-                people.begin(collection)
+            if session is None and faces:
+                session = make_session(_largest(faces).id)
+                people.begin_session(session)
             people.update(frame.stamp, frame.camera, faces, gazes)
-            if collection is not None:
-                show(collection.progress())
-                if collection.finished:
+            if session is not None:
+                show(session.progress())
+                if session.finished:
                     break
-    if collection is None:
+    if session is None:
         raise InputError(f"{args.camera} shows no face: come before the camera, in good light")
-    _conclude(people, collection, args)
+    _conclude(people, session, args)
     return 0
 
 
-def _conclude(people: People, collection: Collection, args: argparse.Namespace) -> None:
+def _conclude(
+    people: PersonRegistry, session: CalibrationSession, args: argparse.Namespace
+) -> None:
     from face_perception.people import describe_fit
 
-    collection.end()  # a video may be shorter
-    fit = people.conclude(collection, args.person)
+    session.stop()  # a video may be shorter
+    fit = people.finish_session(session, args.person)
     print(
-        f"{args.person} is calibrated for {collection.estimator} "
-        f"{describe_fit(fit, collection.prior)}. Stored in {people.store.folder}"
+        f"{args.person} is calibrated for {session.estimator} "
+        f"{describe_fit(fit, session.prior)}. Stored in {people.store.folder}"
     )
 
 
@@ -300,7 +312,7 @@ def _guide() -> Iterator[Any]:
     if not sys.stderr.isatty():
         last = ""
 
-        def say(progress: Progress) -> None:
+        def say(progress: CalibrationProgress) -> None:
             nonlocal last
             if progress.hint != last:
                 last = progress.hint
@@ -316,7 +328,7 @@ def _guide() -> Iterator[Any]:
     with Bar(*columns, console=Console(stderr=True), transient=True) as bar:
         task = bar.add_task("come before the camera", total=1.0, counts="")
 
-        def show(progress: Progress) -> None:
+        def show(progress: CalibrationProgress) -> None:
             why = ", ".join(f"{count} {reason}" for reason, count in progress.reasons.items())
             counts = f"{progress.kept} kept" + (f"; not: {why}" if why else "")
             bar.update(task, description=progress.hint, completed=progress.done, counts=counts)

@@ -83,7 +83,7 @@ def run(args: argparse.Namespace) -> int:
     os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
     from face_perception import overlay
     from face_perception.media import Clip, Drawing, load_camera
-    from face_perception.people import PeopleStore
+    from face_perception.people import CalibrationStore
     from face_perception.pipeline import Perception
 
     camera = load_camera(args.camera_info) if args.camera_info else None
@@ -93,7 +93,7 @@ def run(args: argparse.Namespace) -> int:
             threads=args.threads,
             single_image=clip.still,
             gaze=args.gaze,
-            people=PeopleStore(args.people, lambda text: print(text, file=sys.stderr)),
+            people=CalibrationStore(args.people, lambda text: print(text, file=sys.stderr)),
             person=args.person,
             max_faces=args.max_faces,
             blendshapes=args.blendshapes,

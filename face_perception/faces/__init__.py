@@ -4,14 +4,15 @@ No gaze and no affect: those read ``Face``. The point numbers of the topology ar
 """
 
 from face_perception.faces import flip_averaging
+from face_perception.faces.assumed_camera import plausible_camera, recompute_for_camera
 from face_perception.faces.crops import ALIGNED_SIDE, CROP_SIDE, aligned_face, crop_face
 from face_perception.faces.head_pose import (
     NEUTRAL_PITCH,
     head_pose,
-    landmark_angles,
     landmark_frame,
-    pose_of,
-    unrotated,
+    landmark_yaw_pitch,
+    pose_from_landmark_frame,
+    rotate_to_frontal,
 )
 from face_perception.faces.landmarks import (
     CHIN,
@@ -45,9 +46,8 @@ from face_perception.faces.landmarks import (
     RIGHT_OUTER_CANTHUS,
     SELLION,
 )
-from face_perception.faces.lens import plausible_camera, seen_by
-from face_perception.faces.tracker import GONE_AFTER, MAX_FACES, FaceTracker, load_tracker
-from face_perception.faces.undistort import check_lens, normalised, project
+from face_perception.faces.tracker import ID_EXPIRES_AFTER, MAX_FACES, FaceTracker, load_tracker
+from face_perception.faces.undistort import check_distortion_model, project_points, undistort_points
 
 __all__ = [
     "ALIGNED_SIDE",
@@ -55,7 +55,7 @@ __all__ = [
     "CROP_SIDE",
     "FACE_OVAL",
     "FOREHEAD",
-    "GONE_AFTER",
+    "ID_EXPIRES_AFTER",
     "LANDMARK_COUNT",
     "LEFT_BROW_LOWER",
     "LEFT_BROW_UPPER",
@@ -87,17 +87,17 @@ __all__ = [
     "SELLION",
     "FaceTracker",
     "aligned_face",
-    "check_lens",
+    "check_distortion_model",
     "crop_face",
     "flip_averaging",
     "head_pose",
-    "landmark_angles",
     "landmark_frame",
+    "landmark_yaw_pitch",
     "load_tracker",
-    "normalised",
     "plausible_camera",
-    "pose_of",
-    "project",
-    "seen_by",
-    "unrotated",
+    "pose_from_landmark_frame",
+    "project_points",
+    "recompute_for_camera",
+    "rotate_to_frontal",
+    "undistort_points",
 ]

@@ -49,7 +49,7 @@ _BLUR = _blur()
 _HALVES = _halves()
 
 
-def look(patch: Image, face: FloatArray) -> FloatArray:
+def measure_appearance(patch: Image, face: FloatArray) -> FloatArray:
     """The look of a face, float32 [24, 24]; compare two with ``likeness``.
 
     ``patch`` RGB uint8 [H, W, 3]; ``face`` [2, 3] maps the unit square, in which the face's box is
@@ -71,7 +71,7 @@ def look(patch: Image, face: FloatArray) -> FloatArray:
     return np.asarray(_OVAL * detail / (contrast + _FLOOR))
 
 
-def likeness(a: FloatArray, b: FloatArray) -> float:
+def appearance_similarity(a: FloatArray, b: FloatArray) -> float:
     """Likeness of two looks: the best correlation of their upper, lower, left and right halves.
 
     1 for equal looks. A hand over the mouth, or a wide-open mouth, leaves another half unchanged;

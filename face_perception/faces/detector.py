@@ -47,7 +47,7 @@ Window = tuple[int, int, int, int]  # x, y, width, height, pixels; may reach bey
 
 
 @dataclass(frozen=True)
-class View:
+class SearchView:
     """What one search looks at: a ``window`` of the image (None: all of it), and its rotation.
 
     ``turns`` is the rotation of the faces that the search finds best, in quarter turns clockwise in
@@ -77,7 +77,7 @@ class Detection:
         return round(math.atan2(dy, dx) / (math.pi / 2)) % 4
 
 
-def windows(width: int, height: int) -> list[Window]:
+def small_face_windows(width: int, height: int) -> list[Window]:
     """Overlapping parts of an image in which to look for small faces; none for a small image."""
     side = max(_MIN_WINDOW, max(width, height) // _MAX_WINDOWS_A_SIDE)
     if side >= max(width, height):
@@ -86,7 +86,7 @@ def windows(width: int, height: int) -> list[Window]:
     return [(x, y, min(side, width), min(side, height)) for y in rows for x in columns]
 
 
-def near_windows(width: int, height: int) -> list[Window]:
+def close_up_windows(width: int, height: int) -> list[Window]:
     """Windows larger than an image, in which to look for faces that fill it."""
     return [
         (-width * (times - 1) // 2, -height * (times - 1) // 2, width * times, height * times)
@@ -103,7 +103,7 @@ def _spread(length: int, side: int) -> list[int]:
     return [round(free * i / steps) for i in range(steps + 1)]
 
 
-WHOLE = View()
+WHOLE_IMAGE = SearchView()
 
 
 class Detector:
@@ -119,7 +119,7 @@ class Detector:
         self._anchors = (np.stack([columns, rows], 1) + 0.5) * _STRIDE
         self._input = np.empty((1, _SIDE, _SIDE, 3), np.float32)
 
-    def detect(self, image: Image, view: View = WHOLE) -> list[Detection]:
+    def detect(self, image: Image, view: SearchView = WHOLE_IMAGE) -> list[Detection]:
         """Faces in one ``view`` of an RGB image uint8 [H, W, 3].
 
         Includes uncertain small faces: ``again`` confirms or rejects them. A window that is larger
@@ -137,7 +137,7 @@ class Detector:
             if face.score >= self.min_score or max(face.box[2:]) <= large
         ]
 
-    def _detect(self, image: Image, view: View, min_score: float) -> list[Detection]:
+    def _detect(self, image: Image, view: SearchView, min_score: float) -> list[Detection]:
         x, y, width, height = view.window or (0, 0, image.shape[1], image.shape[0])
         scale, offset = self._letterbox(image, (x, y, width, height))
         if view.turns:
@@ -162,7 +162,7 @@ class Detector:
                 found.append(Detection(score, np.concatenate([low, high - low]), pixels[2:]))
         return found
 
-    def again(
+    def detect_again(
         self, image: Image, detection: Detection, turns: int | None = None
     ) -> Detection | None:
         """Detects the same face again, in a window of three times its size.
@@ -177,7 +177,7 @@ class Detector:
         side = max(1, math.ceil(_CLOSE * max(width, height)))
         left = math.floor(x + width / 2 - side / 2)
         top = math.floor(y + height / 2 - side / 2)
-        view = View((left, top, side, side), detection.turns if turns is None else turns)
+        view = SearchView((left, top, side, side), detection.turns if turns is None else turns)
         for found in self._detect(image, view, self.min_score):
             middle = found.box[:2] + found.box[2:] / 2 - detection.box[:2]
             if (middle > 0).all() and (middle < (width, height)).all():

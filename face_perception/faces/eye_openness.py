@@ -7,7 +7,7 @@ import math
 import numpy as np
 import numpy.typing as npt
 
-from face_perception.faces.head_pose import unrotated
+from face_perception.faces.head_pose import rotate_to_frontal
 from face_perception.faces.landmarks import (
     LEFT_EYE_LOWER,
     LEFT_EYE_UPPER,
@@ -22,7 +22,7 @@ _LIDS = np.concatenate([LEFT_EYE_UPPER, LEFT_EYE_LOWER, RIGHT_EYE_UPPER, RIGHT_E
 _MIDDLE = slice(2, 7)  # of the nine points of a lid: where it moves
 
 
-def aspect_ratios(landmarks: FloatArray, pose: HeadPose | None) -> FloatArray:
+def eye_aspect_ratios(landmarks: FloatArray, pose: HeadPose | None) -> FloatArray:
     """Height of the lids' opening over the distance of the canthi, left and right eye: [2].
 
     ``landmarks`` [478, 3], turned back by the head's pose where there is one. NaN where the canthi
@@ -30,7 +30,7 @@ def aspect_ratios(landmarks: FloatArray, pose: HeadPose | None) -> FloatArray:
     """
     points = landmarks[_LIDS]
     if pose is not None:
-        points = unrotated(points, pose)
+        points = rotate_to_frontal(points, pose)
     eyes = points[:, :2].reshape(2, 2, -1, 2)  # eye, lid, point
     opening = eyes[:, 0, _MIDDLE] - eyes[:, 1, _MIDDLE]
     heights = np.hypot(opening[..., 0], opening[..., 1]).mean(axis=1).tolist()

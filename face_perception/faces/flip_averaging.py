@@ -21,7 +21,7 @@ _ALONG_X = (3, 8, 9, 13)
 _SAME = 0.25  # of a face's width: how far apart the two views of one face may be
 
 
-def mirrored(frame: Frame) -> Frame:
+def mirror_frame(frame: Frame) -> Frame:
     """The frame that a camera would give which sees the world in a mirror (x negated)."""
     camera = frame.camera
     d = camera.distortion
@@ -32,7 +32,9 @@ def mirrored(frame: Frame) -> Frame:
     return dataclasses.replace(frame, image=image, camera=flipped)
 
 
-def match(faces: Sequence[Face], others: Sequence[Face], camera: Camera) -> list[Face | None]:
+def match_mirrored_faces(
+    faces: Sequence[Face], others: Sequence[Face], camera: Camera
+) -> list[Face | None]:
     """For each face the one of the mirrored frame's ``others`` that is the same, or None."""
     out: list[Face | None] = []
     for face in faces:
@@ -47,7 +49,7 @@ def match(faces: Sequence[Face], others: Sequence[Face], camera: Camera) -> list
     return out
 
 
-def mean_pose(pose: HeadPose | None, other: HeadPose | None) -> HeadPose | None:
+def average_poses(pose: HeadPose | None, other: HeadPose | None) -> HeadPose | None:
     """The mean of a pose and of one from the mirrored frame."""
     if pose is None or other is None:
         return pose
@@ -57,7 +59,7 @@ def mean_pose(pose: HeadPose | None, other: HeadPose | None) -> HeadPose | None:
     return HeadPose((pose.position + _FLIP @ other.position) / 2, u @ vt)
 
 
-def mean_gaze(gaze: Gaze, other: Gaze) -> Gaze:
+def average_gazes(gaze: Gaze, other: Gaze) -> Gaze:
     """The mean of a gaze and of one from the mirrored frame; the valid one where only one is."""
     back = dataclasses.replace(
         other,

@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from face_perception.faces.undistort import normalised
+from face_perception.faces.undistort import undistort_points
 from face_perception.geometry import yaw_pitch
 from face_perception.types import Camera, HeadPose
 
@@ -101,7 +101,7 @@ def head_pose(
     ``last`` is the pose in the image before, from which the search then begins. None where no pose
     explains the landmarks. Raises InputError for an unknown lens distortion.
     """
-    points = normalised(camera, landmarks[RIGID_POINTS, :2]) * _FOCAL
+    points = undistort_points(camera, landmarks[RIGID_POINTS, :2]) * _FOCAL
     if not np.isfinite(points).all():
         return None
     if last is not None:
@@ -115,12 +115,12 @@ def head_pose(
     return _refine(points, turn, place) if found else None
 
 
-def landmark_angles(pose: HeadPose) -> tuple[float, float]:
+def landmark_yaw_pitch(pose: HeadPose) -> tuple[float, float]:
     """Yaw and pitch, radians, of the x axis of ``landmark_frame``."""
     return yaw_pitch(landmark_frame(pose)[:, 0])
 
 
-def pose_of(position: FloatArray, landmarks: FloatArray) -> HeadPose:
+def pose_from_landmark_frame(position: FloatArray, landmarks: FloatArray) -> HeadPose:
     """The pose of a head at ``position`` [3] whose ``landmark_frame`` is ``landmarks`` [3, 3]."""
     return HeadPose(position, landmarks @ _TO_LANDMARK_FRAME.T)
 
@@ -147,7 +147,7 @@ def _refine(points: FloatArray, turn: FloatArray, place: FloatArray) -> HeadPose
     return HeadPose(place[:, 0].copy(), rotation)
 
 
-def unrotated(landmarks: FloatArray, pose: HeadPose) -> FloatArray:
+def rotate_to_frontal(landmarks: FloatArray, pose: HeadPose) -> FloatArray:
     """Landmarks turned to a face seen from straight ahead, upright: float64 [N, 3].
 
     Pixels of the image, centred on the mean: x to the person's left, y up, z towards the viewer.

@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from face_perception.faces.appearance import look
+from face_perception.faces.appearance import measure_appearance
 from face_perception.faces.detector import Detection
 from face_perception.faces.landmarks import LEFT_OUTER_CANTHUS, RIGHT_OUTER_CANTHUS
 from face_perception.inference import Model
@@ -102,11 +102,13 @@ class Mesh:
         landmarks[:, 2] = points[:, 2] * np.float32(square.side / SIDE)
         return landmarks, float(np.reshape(output["presence"], -1)[0])
 
-    def look(self, landmarks: FloatArray) -> FloatArray:
+    def appearance(self, landmarks: FloatArray) -> FloatArray:
         """The look of the face in the last input, whose landmarks are ``landmarks`` [478, 3]."""
         square = square_of_landmarks(landmarks)
         box = replace(square, side=square.side / MARGIN).to_image(1.0)
-        return look(self._patch, _chained(cv2.invertAffineTransform(self._square.to_image()), box))
+        return measure_appearance(
+            self._patch, _chained(cv2.invertAffineTransform(self._square.to_image()), box)
+        )
 
 
 def _chained(second: FloatArray, first: FloatArray) -> FloatArray:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 import numpy.typing as npt
 
-from face_perception.faces.appearance import likeness
+from face_perception.faces.appearance import appearance_similarity
 from face_perception.faces.detector import Detection
 from face_perception.faces.eye_openness import EyeOpenness
 from face_perception.faces.eye_visibility import EyeVisibility
@@ -55,7 +55,7 @@ class Track:
     landmarks: FloatArray
     presence: float
     stamp: float
-    look: FloatArray  # its own, over time
+    usual_appearance: FloatArray  # its own, over time
     certainty: float = 1.0  # of the detection, see the function ``certainty``
     id: str = ""  # given when the track first counts
     hits: int = 1
@@ -68,7 +68,7 @@ class Track:
     visibility: EyeVisibility = field(default_factory=EyeVisibility)
 
     def __post_init__(self) -> None:
-        self.seen = self.look
+        self.last_appearance = self.usual_appearance
         self.square = square_of_landmarks(self.landmarks)
         self.usual_size = self.size
 
@@ -83,25 +83,27 @@ class Track:
         return self.square.side / MARGIN
 
 
-def advance(
-    track: Track, landmarks: FloatArray, presence: float, look: FloatArray, stamp: float
+def update_track(
+    track: Track, landmarks: FloatArray, presence: float, appearance: FloatArray, stamp: float
 ) -> None:
     before, dt = track.centre, stamp - track.stamp
     track.landmarks, track.presence, track.stamp = landmarks, presence, stamp
-    track.seen, track.square = look, square_of_landmarks(landmarks)
+    track.last_appearance, track.square = appearance, square_of_landmarks(landmarks)
     track.hits += 1
     if dt > 0:
         track.velocity += 0.3 * ((track.centre - before) / dt - track.velocity)
     track.usual_size += 0.05 * (track.size - track.usual_size)
     if not track.id:
-        track.look = look
+        track.usual_appearance = appearance
         return
     # What looks like another face, or half hidden, must not become this track's look.
-    known = likeness(track.look, look) > _ALIKE
-    track.look = track.look + (0.05 if known else 0.005) * (look - track.look)
+    known = appearance_similarity(track.usual_appearance, appearance) > _ALIKE
+    track.usual_appearance = track.usual_appearance + (0.05 if known else 0.005) * (
+        appearance - track.usual_appearance
+    )
 
 
-def expected(track: Track, stamp: float) -> Square:
+def expected_square(track: Track, stamp: float) -> Square:
     """Where to look for a track: where it was, or ahead of that if it moves fast.
 
     A slow face is looked for where it was, as MediaPipe does, so that the landmarks are the same.
@@ -120,23 +122,28 @@ def same_place(a: Track, b: Track) -> bool:
     return apart < _SAME_PLACE * large and large < _SAME_SIZE * small
 
 
-def is_another(track: Track, look: FloatArray) -> bool:
+def is_another_person(track: Track, appearance: FloatArray) -> bool:
     """Whether a look belongs to another person: it differs from the track's last and usual look."""
-    return likeness(track.look, look) < _ANOTHER and likeness(track.seen, look) < _ANOTHER
+    return (
+        appearance_similarity(track.usual_appearance, appearance) < _ANOTHER
+        and appearance_similarity(track.last_appearance, appearance) < _ANOTHER
+    )
 
 
-def sureness(track: Track) -> float:
+def self_similarity(track: Track) -> float:
     """How far a track is on its own face; those that do not count yet are never sure."""
-    return likeness(track.look, track.seen) if track.id else -2.0
+    return (
+        appearance_similarity(track.usual_appearance, track.last_appearance) if track.id else -2.0
+    )
 
 
-def is_on(detection: Detection, track: Track) -> bool:
+def is_detection_of(detection: Detection, track: Track) -> bool:
     """Whether a detection's eyes, nose and mouth are those of the track."""
     size = max(track.size, float(detection.box[2:].max()))
     return _apart(detection, track.landmarks) < _ON_FACE * size
 
 
-def certainty(detection: Detection, landmarks: FloatArray) -> float:
+def mesh_certainty(detection: Detection, landmarks: FloatArray) -> float:
     """Certainty that the landmarks [478, 3] lie on a face, in [0, 1].
 
     The detector's score, lowered if its eyes, nose and mouth differ from those of the mesh: 0 for
@@ -148,13 +155,13 @@ def certainty(detection: Detection, landmarks: FloatArray) -> float:
     return detection.score * float(1 - smoothstep(apart, _AGREE, _DISAGREE))
 
 
-def confirm(track: Track, detection: Detection) -> None:
+def update_certainty(track: Track, detection: Detection) -> None:
     """Updates the certainty of a track whose face a search has found again."""
-    seen = certainty(detection, track.landmarks)
+    seen = mesh_certainty(detection, track.landmarks)
     track.certainty += _CONFIRM * (seen - track.certainty)
 
 
-def confidence(track: Track) -> float:
+def face_confidence(track: Track) -> float:
     """``Face.confidence``: the mesh's presence in this image, times the detection's certainty."""
     return track.presence * track.certainty
 
@@ -173,7 +180,7 @@ def _apart(detection: Detection, landmarks: FloatArray) -> float:
     return float(np.linalg.norm(detection.keypoints[:4] - expected, axis=1).mean())
 
 
-def unlikelihood(lost: Track, new: Track, crowded: bool) -> float:
+def reappearance_cost(lost: Track, new: Track, crowded: bool) -> float:
     """How unlikely it is that the new track is the lost one; below 1 it is.
 
     Looks count less in a crowd: who comes out from behind another is half hidden at first.
@@ -182,6 +189,6 @@ def unlikelihood(lost: Track, new: Track, crowded: bool) -> float:
     there = lost.centre + lost.velocity * min(new.stamp - lost.stamp, 1.0)
     places = (lost.centre, there)
     apart = min(float(np.linalg.norm(new.centre - place)) for place in places) / size
-    unlike = 1 - likeness(lost.look, new.look)
+    unlike = 1 - appearance_similarity(lost.usual_appearance, new.usual_appearance)
     change = abs(math.log(max(new.size, 1e-6) / max(lost.usual_size, 1e-6)))
     return apart / 3 + (1.2 if crowded else 3.0) * unlike + change / 3

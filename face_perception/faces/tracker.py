@@ -11,17 +11,17 @@ import numpy as np
 import numpy.typing as npt
 
 from face_perception.errors import InputError
-from face_perception.faces.appearance import likeness
+from face_perception.faces.appearance import appearance_similarity
 from face_perception.faces.detector import (
-    WHOLE,
+    WHOLE_IMAGE,
     Detection,
     Detector,
-    View,
+    SearchView,
     Window,
-    near_windows,
-    windows,
+    close_up_windows,
+    small_face_windows,
 )
-from face_perception.faces.eye_openness import aspect_ratios
+from face_perception.faces.eye_openness import eye_aspect_ratios
 from face_perception.faces.eye_visibility import eye_visibility
 from face_perception.faces.head_pose import head_pose
 from face_perception.faces.mesh import (
@@ -33,16 +33,16 @@ from face_perception.faces.mesh import (
 )
 from face_perception.faces.track_state import (
     Track,
-    advance,
-    certainty,
-    confidence,
-    confirm,
-    expected,
-    is_another,
-    is_on,
+    expected_square,
+    face_confidence,
+    is_another_person,
+    is_detection_of,
+    mesh_certainty,
+    reappearance_cost,
     same_place,
-    sureness,
-    unlikelihood,
+    self_similarity,
+    update_certainty,
+    update_track,
 )
 from face_perception.inference import Model, Progress, load
 from face_perception.types import Face, Frame, Image, Roi
@@ -56,7 +56,7 @@ _VIEW_PERIOD = 0.2  # longest time between two other views while no face is foll
 _KEEP_LOST = 1.5  # seconds a lost face may be away and keep its id
 # Seconds after which no lost face comes back, whoever asks: what has its id then is of a tracker
 # that was started anew, which counts from 1 again.
-GONE_AFTER = 2.0
+ID_EXPIRES_AFTER = 2.0
 _BETTER = 0.1  # more likeness than this is no accident
 # A detection that counts at once: the two photographs, their small copies and the clip score 0.87
 # to 0.96 in their first image, what is no face in 38 photographs without one 0.64 at most.
@@ -156,12 +156,12 @@ class FaceTracker:
             searching = self._since_search >= self._since_view
         if searching:
             self._searched, self._since_search = frame.stamp, 0
-            whole = View(None, self._turns)
-            self._begin(image, whole, frame.stamp)
+            whole = SearchView(None, self._turns)
+            self._start_tracks(image, whole, frame.stamp)
         elif viewing:
             self._viewed, self._since_view = frame.stamp, 0
-            self._begin(image, self._next_view(), frame.stamp)
-        self._recognise()
+            self._start_tracks(image, self._next_view(), frame.stamp)
+        self._restore_lost_tracks()
         counting = [t for t in self._tracks if t.hits >= self._min_hits]
         for track in counting:
             if not track.id:
@@ -181,24 +181,24 @@ class FaceTracker:
         """
         image = _checked(frame)
         found: list[Track] = []
-        for view in (WHOLE, *(View(window) for window in _windows(image))):
+        for view in (WHOLE_IMAGE, *(SearchView(window) for window in _windows(image))):
             self._add(image, view, frame.stamp, found)
         for turns in range(1, _TURNS):
             if not found:
-                for window in (None, *near_windows(image.shape[1], image.shape[0])):
-                    self._add(image, View(window, turns), frame.stamp, found)
+                for window in (None, *close_up_windows(image.shape[1], image.shape[0])):
+                    self._add(image, SearchView(window, turns), frame.stamp, found)
         self.full = len(found) == self._max_faces
         for number, track in enumerate(found, start=1):
             track.id = f"{self._id_prefix}{number}"
         return [_face(track, frame) for track in found]
 
-    def _add(self, image: Image, view: View, stamp: float, found: list[Track]) -> None:
+    def _add(self, image: Image, view: SearchView, stamp: float, found: list[Track]) -> None:
         """Add the faces of one view to ``found``."""
         if len(found) == self._max_faces:
             return
         least = _NO_TURNED_FACE if view.turns else _NO_FACE
         for detection in self._detector.detect(image, view):
-            track = self._look_closely(image, detection, stamp, found, least)
+            track = self._verify_detection(image, detection, stamp, found, least)
             if track is not None and not any(same_place(track, other) for other in found):
                 found.append(track)
                 if len(found) == self._max_faces:
@@ -209,7 +209,7 @@ class FaceTracker:
         before = self._tracks
         self._tracks = []
         for track in before:
-            found = self._meet(track, image, stamp)
+            found = self._follow_track(track, image, stamp)
             if found is None:
                 continue
             landmarks, presence, seen, another = found
@@ -219,17 +219,17 @@ class FaceTracker:
                 # soon.
                 track = Track(landmarks, presence, stamp, seen, min(track.certainty, _NO_FACE))
             else:
-                advance(track, landmarks, presence, seen, stamp)
+                update_track(track, landmarks, presence, seen, stamp)
             self._tracks.append(track)
         for one, other in itertools.combinations(tuple(self._tracks), 2):
             if one in self._tracks and other in self._tracks and same_place(one, other):
                 # The one that looks less like itself has slipped on to the other's face.
-                self._tracks.remove(min(one, other, key=sureness))
+                self._tracks.remove(min(one, other, key=self_similarity))
         gone = [track for track in before if track not in self._tracks]
         self._lost += [track for track in gone if track.id]
         return bool(gone)
 
-    def _meet(
+    def _follow_track(
         self, track: Track, image: Image, stamp: float
     ) -> tuple[FloatArray, float, FloatArray, bool] | None:
         """Landmarks, presence and look of the face where a track's is expected, and whether it is
@@ -238,13 +238,13 @@ class FaceTracker:
         A face that has moved far looks like another one where the mesh sees it in the old square:
         before that is believed, the mesh runs again in its own.
         """
-        square = expected(track, stamp)
+        square = expected_square(track, stamp)
         for _ in range(_SETTLE_PASSES):
             landmarks, presence = self._mesh.landmarks(image, square)
             if presence < self._min_presence or not _inside(landmarks, image):
                 return None
-            seen = self._mesh.look(landmarks)
-            another = is_another(track, seen)
+            seen = self._mesh.appearance(landmarks)
+            another = is_another_person(track, seen)
             if not another:
                 break
             square = square_of_landmarks(landmarks)
@@ -268,32 +268,35 @@ class FaceTracker:
         waited = stamp - self._viewed >= 0.95 * _VIEW_PERIOD
         return waited or 2 * self._since_view >= self._detect_every
 
-    def _next_view(self) -> View:
+    def _next_view(self) -> SearchView:
         """The next window in turn; while no face is followed, also the image in other rotations."""
-        views = [View(window, self._turns) for window in self._windows]
+        views = [SearchView(window, self._turns) for window in self._windows]
         if not self._tracks:
             others = [(self._turns + quarters) % _TURNS for quarters in (2, 1, 3)]
-            views += [View(None, turns) for turns in others]
+            views += [SearchView(None, turns) for turns in others]
         self._view = (self._view + 1) % len(views)
         return views[self._view]
 
-    def _begin(self, image: Image, view: View, stamp: float) -> None:
+    def _start_tracks(self, image: Image, view: SearchView, stamp: float) -> None:
         """Begin tracks on the faces of a view that have no track yet."""
         least = _NO_FACE if view.turns == self._turns else _NO_TURNED_FACE
         for detection in self._detector.detect(image, view):
             if len(self._tracks) >= self._max_faces:
                 break
-            new = self._look_closely(image, detection, stamp, self._tracks, least)
+            new = self._verify_detection(image, detection, stamp, self._tracks, least)
             if new is None:
                 continue
             here = next((track for track in self._tracks if same_place(track, new)), None)
             if here is None:
                 self._tracks.append(new)
-            elif likeness(here.look, new.look) > likeness(here.look, here.seen) + _BETTER:
+            elif (
+                appearance_similarity(here.usual_appearance, new.usual_appearance)
+                > appearance_similarity(here.usual_appearance, here.last_appearance) + _BETTER
+            ):
                 # The mesh can be content with a face that it holds turned by a right angle.
-                advance(here, new.landmarks, new.presence, new.look, stamp)
+                update_track(here, new.landmarks, new.presence, new.usual_appearance, stamp)
 
-    def _look_closely(
+    def _verify_detection(
         self, image: Image, detection: Detection, stamp: float, known: list[Track], least: float
     ) -> Track | None:
         """A track for a detection; None if it is no face, or the face of a ``known`` track.
@@ -301,18 +304,18 @@ class FaceTracker:
         ``least`` is the lowest certainty of a face.
         """
         for track in known:
-            if is_on(detection, track):
+            if is_detection_of(detection, track):
                 if detection.score >= self._detector.min_score:
-                    confirm(track, detection)
+                    update_certainty(track, detection)
                 return None
-        best = self._settle(image, detection, stamp)
+        best = self._fit_mesh(image, detection, stamp)
         if best is None:
             return None
         if best.certainty < _DOUBTFUL:
             # Both the mesh and the detector can take a chin for a forehead.
             for quarters in range(1, _TURNS):
                 turns = (detection.turns + quarters) % _TURNS
-                other = self._settle(image, detection, stamp, turns)
+                other = self._fit_mesh(image, detection, stamp, turns)
                 if other is not None and other.certainty > best.certainty:
                     best = other
         if best.certainty < least:
@@ -322,13 +325,13 @@ class FaceTracker:
         best.hits = self._min_hits if sure and not self._lost else 1
         return best
 
-    def _settle(
+    def _fit_mesh(
         self, image: Image, detection: Detection, stamp: float, turns: int | None = None
     ) -> Track | None:
         """Runs the mesh on a detection, in its own or the given quarter turns; None if it finds no
         face.
         """
-        closer = self._detector.again(image, detection, turns)
+        closer = self._detector.detect_again(image, detection, turns)
         if closer is None:
             return None
         square = square_of_detection(closer)
@@ -337,17 +340,17 @@ class FaceTracker:
             if presence < self._min_presence or not _inside(landmarks, image):
                 return None
             square = square_of_landmarks(landmarks)
-        sure = certainty(closer, landmarks)
-        return Track(landmarks, presence, stamp, self._mesh.look(landmarks), sure)
+        sure = mesh_certainty(closer, landmarks)
+        return Track(landmarks, presence, stamp, self._mesh.appearance(landmarks), sure)
 
-    def _recognise(self) -> None:
+    def _restore_lost_tracks(self) -> None:
         """Give lost faces back their tracks where one that does not count yet is theirs.
 
         Tried in every image until the new track counts: a face that comes back blurred or cut off
         does not look like itself at once.
         """
         costs = sorted(
-            (unlikelihood(lost, track, self._crowded(track)), i, j)
+            (reappearance_cost(lost, track, self._crowded(track)), i, j)
             for i, track in enumerate(self._tracks)
             if not track.id
             for j, lost in enumerate(self._lost)
@@ -357,7 +360,9 @@ class FaceTracker:
             track, lost = self._tracks[i], self._lost[j]
             if cost < 1 and not track.id and j not in back:
                 back.add(j)
-                advance(lost, track.landmarks, track.presence, track.look, track.stamp)
+                update_track(
+                    lost, track.landmarks, track.presence, track.usual_appearance, track.stamp
+                )
                 lost.velocity = track.velocity
                 self._tracks[i] = lost
         self._lost = [lost for j, lost in enumerate(self._lost) if j not in back]
@@ -401,11 +406,11 @@ def load_tracker(
 
 def _face(track: Track, frame: Frame) -> Face:
     track.pose = head_pose(frame.camera, track.landmarks, track.pose)
-    left, right = track.eyes.update(aspect_ratios(track.landmarks, track.pose), track.stamp)
+    left, right = track.eyes.update(eye_aspect_ratios(track.landmarks, track.pose), track.stamp)
     visible = track.visibility.update(eye_visibility(frame.image, track.landmarks), track.stamp)
     return Face(
         id=track.id,
-        confidence=confidence(track),
+        confidence=face_confidence(track),
         roi=_roi(track.landmarks, frame.image),
         landmarks=track.landmarks,
         pose=track.pose,
@@ -421,7 +426,7 @@ def _windows(image: Image) -> list[Window]:
     the image, then parts of the image, for small faces.
     """
     height, width = image.shape[:2]
-    return near_windows(width, height) + windows(width, height)
+    return close_up_windows(width, height) + small_face_windows(width, height)
 
 
 def _roi(landmarks: FloatArray, image: Image) -> Roi:

@@ -21,7 +21,7 @@ _COEFFICIENTS = {
 _CRITERIA = (cv2.TERM_CRITERIA_COUNT | cv2.TERM_CRITERIA_EPS, 40, 1e-9)
 
 
-def normalised(camera: Camera, points: npt.ArrayLike) -> FloatArray:
+def undistort_points(camera: Camera, points: npt.ArrayLike) -> FloatArray:
     """Undistorted image points on the plane z = 1 of the optical frame: float64 [N, 2].
 
     ``points`` [N, 2] in pixels, pixel centres at integers. Raises InputError for a distortion model
@@ -42,7 +42,7 @@ def normalised(camera: Camera, points: npt.ArrayLike) -> FloatArray:
     return np.asarray(plane, np.float64).reshape(-1, 2)
 
 
-def project(camera: Camera, points3d: npt.ArrayLike) -> FloatArray:
+def project_points(camera: Camera, points3d: npt.ArrayLike) -> FloatArray:
     """Where points of the optical frame appear in the image: float64 [N, 2] in pixels.
 
     ``points3d`` [N, 3] in metres. Points that are not in front of the camera give NaN. Raises
@@ -67,7 +67,7 @@ def project(camera: Camera, points3d: npt.ArrayLike) -> FloatArray:
     return pixels
 
 
-def check_lens(camera: Camera) -> None:
+def check_distortion_model(camera: Camera) -> None:
     """Raises InputError for a distortion model that is not known or has another number of
     coefficients: no face could be placed by it.
     """

@@ -5,15 +5,20 @@ from face_perception.gaze.estimator_prior import NETWORK_PRIOR, AxisPrior, Estim
 from face_perception.gaze.eye_contact import EyeContact
 from face_perception.gaze.eyeballs import EYEBALL_BEHIND
 from face_perception.gaze.eyelids import LidCue, measure_lids
-from face_perception.gaze.geddnet import GeddnetGaze
-from face_perception.gaze.geddnet_crops import Normalised, NotSeen, normalise, normalise_points
 from face_perception.gaze.geometric import GEOMETRIC, GeometricGaze
+from face_perception.gaze.network import NetworkGaze
+from face_perception.gaze.network_crops import (
+    CropsUnavailable,
+    GazeCrops,
+    make_gaze_crops,
+    make_gaze_crops_from_points,
+)
 from face_perception.gaze.normalized_camera import (
     eye_points,
-    normalised_rotation,
-    rotation_to_eyes,
-    to_angles,
-    to_direction,
+    from_normalized_angles,
+    normalized_camera_rotation,
+    rotation_facing_eyes,
+    to_normalized_angles,
 )
 
 __all__ = [
@@ -21,22 +26,22 @@ __all__ = [
     "GEOMETRIC",
     "NETWORK_PRIOR",
     "AxisPrior",
+    "CropsUnavailable",
     "EstimatorPrior",
     "EyeContact",
+    "GazeCrops",
     "GazeEstimator",
-    "GeddnetGaze",
     "GeometricGaze",
     "LidCue",
-    "Normalised",
-    "NotSeen",
+    "NetworkGaze",
     "estimate_gazes",
     "eye_points",
+    "from_normalized_angles",
     "load_gaze",
+    "make_gaze_crops",
+    "make_gaze_crops_from_points",
     "measure_lids",
-    "normalise",
-    "normalise_points",
-    "normalised_rotation",
-    "rotation_to_eyes",
-    "to_angles",
-    "to_direction",
+    "normalized_camera_rotation",
+    "rotation_facing_eyes",
+    "to_normalized_angles",
 ]

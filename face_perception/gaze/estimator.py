@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from face_perception.gaze.geddnet import GeddnetGaze
 from face_perception.gaze.geometric import GEOMETRIC, GeometricGaze
+from face_perception.gaze.network import NetworkGaze
 from face_perception.inference import load
 from face_perception.types import Face, Frame, Gaze
 
-GazeEstimator = GeometricGaze | GeddnetGaze
+GazeEstimator = GeometricGaze | NetworkGaze
 
 
 def load_gaze(name: str = GEOMETRIC, *, threads: int = 1) -> GazeEstimator:
@@ -19,7 +19,7 @@ def load_gaze(name: str = GEOMETRIC, *, threads: int = 1) -> GazeEstimator:
     """
     if name == GEOMETRIC:
         return GeometricGaze()
-    return GeddnetGaze(load(name, threads=threads))
+    return NetworkGaze(load(name, threads=threads))
 
 
 def estimate_gazes(estimator: GazeEstimator, frame: Frame, faces: Sequence[Face]) -> list[Gaze]:
@@ -27,6 +27,6 @@ def estimate_gazes(estimator: GazeEstimator, frame: Frame, faces: Sequence[Face]
 
     Raises what the estimator raises.
     """
-    if isinstance(estimator, GeddnetGaze):
+    if isinstance(estimator, NetworkGaze):
         return estimator.estimate(frame, faces)
     return [estimator.estimate(frame.camera, face, frame.stamp) for face in faces]

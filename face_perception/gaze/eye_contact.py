@@ -8,7 +8,13 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from face_perception.errors import InputError
-from face_perception.gaze_target import Elsewhere, LookError, cone, offset, probability
+from face_perception.gaze_target import (
+    ElsewherePrior,
+    GazeErrorModel,
+    offset_from_line,
+    target_angle,
+    target_probability,
+)
 from face_perception.types import Eyes, FloatArray, Gaze
 
 
@@ -26,7 +32,7 @@ class EyeContact:
 
     prior: float = 0.5
     radius: float = 0.06
-    elsewhere: Elsewhere = field(default_factory=Elsewhere)
+    elsewhere: ElsewherePrior = field(default_factory=ElsewherePrior)
 
     def __post_init__(self) -> None:
         if not 0 < self.prior < 1:
@@ -34,16 +40,18 @@ class EyeContact:
         if not 0 < self.radius < math.inf:
             raise InputError(f"eye contact's radius must be positive, not {self.radius}")
 
-    def __call__(self, yaw: float, pitch: float, distance: float, error: LookError) -> float:
+    def probability(
+        self, yaw: float, pitch: float, distance: float, error: GazeErrorModel
+    ) -> float:
         """Probability for a gaze that is (``yaw``, ``pitch``) radians off the line to the camera,
         from a face ``distance`` metres away. NaN if a value is unknown.
         """
         if not distance > 0:
             return math.nan
-        radius = cone(self.radius, distance)
-        return probability(yaw, pitch, radius, error, self.prior, self.elsewhere)
+        radius = target_angle(self.radius, distance)
+        return target_probability(yaw, pitch, radius, error, self.prior, self.elsewhere)
 
-    def of(self, gaze: Gaze, up: FloatArray | None = None) -> float:
+    def for_gaze(self, gaze: Gaze, up: FloatArray | None = None) -> float:
         """The probability for a gaze; ``up`` [3] points to the top of the head.
 
         0 if the eyes are closed for longer than a blink, NaN if the gaze is not valid.
@@ -53,5 +61,7 @@ class EyeContact:
         if not gaze.valid:
             return math.nan
         to_camera = -gaze.origin
-        yaw, pitch = offset(gaze.direction, to_camera, up)
-        return self(yaw, pitch, float(np.linalg.norm(to_camera)), LookError.of(gaze))
+        yaw, pitch = offset_from_line(gaze.direction, to_camera, up)
+        return self.probability(
+            yaw, pitch, float(np.linalg.norm(to_camera)), GazeErrorModel.from_gaze(gaze)
+        )

@@ -91,7 +91,7 @@ _EYES = (
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
+class EyeReading:
     """What one eye says: its centre and direction, optical frame, and how well it is seen."""
 
     centre: FloatArray
@@ -115,13 +115,13 @@ def usable_pose(face: Face) -> HeadPose | None:
     return pose
 
 
-def facing(pose: HeadPose) -> float:
+def facing_cosine(pose: HeadPose) -> float:
     """Cosine between the head's x axis and the line from it to the camera."""
     distance = float(np.linalg.norm(pose.position))
     return max(0.0, float(-pose.rotation[:, 0] @ pose.position) / distance) if distance else 0.0
 
 
-def find_looks(camera: Camera, face: Face, pose: HeadPose) -> list[Look]:
+def read_eyes(camera: Camera, face: Face, pose: HeadPose) -> list[EyeReading]:
     """The look of each eye that is inside the image and not hidden."""
     sight = -pose.position / np.linalg.norm(pose.position)
     frame = faces.landmark_frame(pose)
@@ -139,7 +139,7 @@ def find_looks(camera: Camera, face: Face, pose: HeadPose) -> list[Look]:
         if not np.isfinite(points).all() or (points < -0.5).any() or (points > size - 0.5).any():
             continue
         width = float(np.hypot(*(points[0] - points[1])))
-        canthi, iris = faces.normalised(camera, [points[:2].mean(0), points[2:].mean(0)])
+        canthi, iris = faces.undistort_points(camera, [points[:2].mean(0), points[2:].mean(0)])
         sides = np.array([1.0, eye.side, 1.0])
         depth = float((pose.position + frame @ (_CANTHI * sides))[2])
         to_centre = np.array(
@@ -152,7 +152,7 @@ def find_looks(camera: Camera, face: Face, pose: HeadPose) -> list[Look]:
             frame @ (c, 0.0, s),
             -centre / np.linalg.norm(centre),
         )
-        found.append(Look(centre, direction, width, opened, seen, excess))
+        found.append(EyeReading(centre, direction, width, opened, seen, excess))
     return found
 
 
@@ -199,17 +199,17 @@ def _where_ray_meets(ray: FloatArray, centre: FloatArray) -> FloatArray:
     return ray * (nearest - math.sqrt(max(inside, 0.0)))
 
 
-def awake(looks: list[Look], level: float) -> list[Look]:
+def select_open(looks: list[EyeReading], level: float) -> list[EyeReading]:
     """Those of open eyes: openness that is not known yet is no reason to think an eye closed."""
     return [look for look in looks if not look.openness < level]
 
 
-def opened(look: Look) -> float:
+def openness_weight(look: EyeReading) -> float:
     """Openness as a weight: unknown counts as open."""
     return 1.0 if math.isnan(look.openness) else max(0.05, min(1.0, look.openness))
 
 
-def origin_of(looks: list[Look], pose: HeadPose) -> FloatArray:
+def gaze_origin(looks: list[EyeReading], pose: HeadPose) -> FloatArray:
     """Between the centres of the eyeballs, [3] metres, optical frame."""
     if len(looks) == len(_EYES):
         return (looks[0].centre + looks[1].centre) / 2
@@ -218,20 +218,20 @@ def origin_of(looks: list[Look], pose: HeadPose) -> FloatArray:
     return origin
 
 
-def visibility(looks: list[Look]) -> float:
+def visibility_of_eyes(looks: list[EyeReading]) -> float:
     """How well open eyes are seen, [0, 1]; less for small, closing, blurred or hidden eyes."""
     if not looks:
         return 0.0
     width = _width(looks)
     size = width * width / (width * width + _HALF_WIDTH * _HALF_WIDTH)
-    share = float(np.mean([opened(look) for look in looks]))
+    share = float(np.mean([openness_weight(look) for look in looks]))
     clear = float(
         np.mean([1.0 if math.isnan(look.visibility) else look.visibility for look in looks])
     )
     return size * share * clear * (1.0 if len(looks) == len(_EYES) else _ONE_EYE)
 
 
-def added_error(looks: list[Look], front: float) -> float:
+def added_sigma(looks: list[EyeReading], front: float) -> float:
     """Standard deviation, radians on each axis, that small eyes and a turned head add to a gaze.
 
     ``front`` is the cosine of the angle between the head and the line to the camera.
@@ -243,5 +243,5 @@ def added_error(looks: list[Look], front: float) -> float:
     return math.hypot(one_eye * _ERROR_OF_WIDTH / _width(looks), _ERROR_OF_TURN * turn)
 
 
-def _width(looks: list[Look]) -> float:
+def _width(looks: list[EyeReading]) -> float:
     return max(float(np.mean([look.width for look in looks])), 1.0)

@@ -54,7 +54,7 @@ def measure_lids(face: Face) -> LidCue:
     """The lids of ``face`` in a frontal view of its head; NaN without pose or landmarks."""
     if face.pose is None or not np.isfinite(face.landmarks).all():
         return LidCue()
-    points = faces.unrotated(face.landmarks, face.pose)[:, :2]
+    points = faces.rotate_to_frontal(face.landmarks, face.pose)[:, :2]
     both = np.mean([_heights(points, *side) for side in _SIDES], axis=0)
     return LidCue(*(float(v) for v in both))
 

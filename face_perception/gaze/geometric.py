@@ -8,17 +8,17 @@ import numpy as np
 
 from face_perception.gaze.estimator_prior import AxisPrior, EstimatorPrior
 from face_perception.gaze.eyeballs import (
-    Look,
-    added_error,
-    awake,
-    facing,
-    find_looks,
-    opened,
-    origin_of,
+    EyeReading,
+    added_sigma,
+    facing_cosine,
+    gaze_origin,
+    openness_weight,
+    read_eyes,
+    select_open,
     usable_pose,
-    visibility,
+    visibility_of_eyes,
 )
-from face_perception.gaze.track_memory import SteadyGaze
+from face_perception.gaze.gaze_memory import GazeMemory
 from face_perception.types import Camera, Face, FloatArray, Gaze
 
 GEOMETRIC = "geometric"
@@ -69,7 +69,7 @@ PRIOR = EstimatorPrior(
 )
 
 
-class GeometricGaze(SteadyGaze):
+class GeometricGaze(GazeMemory):
     """Gaze of faces from their landmarks and head pose, with a memory for each face id.
 
     The centre of each eyeball lies behind the measured canthi, along the head. The ray through the
@@ -77,7 +77,7 @@ class GeometricGaze(SteadyGaze):
     is the gaze of that eye, less far from straight ahead where eyes seldom turn so far. The two
     eyes are averaged by how well they are seen, and smoothed
     (one-euro filter). While both eyes are closed, hidden or turned away the last direction is held
-    and ``valid`` is false. ``SteadyGaze`` has the settings.
+    and ``valid`` is false. ``GazeMemory`` has the settings.
 
     Without calibration a look up or down is underestimated: for the average person the pitch is
     0.39 of the true one, see ``Gaze.pitch_gain``.
@@ -96,18 +96,18 @@ class GeometricGaze(SteadyGaze):
         head. It only ranks gazes; it is not a probability. Raises InputError for an unknown lens
         distortion.
         """
-        level = self.meet(face, stamp)
+        level = self.update_openness(face, stamp)
         pose = usable_pose(face)
-        looks = [] if pose is None else find_looks(camera, face, pose)
-        open_eyes = awake(looks, level)
-        front = 0.0 if pose is None else facing(pose)
+        looks = [] if pose is None else read_eyes(camera, face, pose)
+        open_eyes = select_open(looks, level)
+        front = 0.0 if pose is None else facing_cosine(pose)
         valid = bool(open_eyes) and front >= self.min_facing
-        held = self.held(face.id)
+        held = self.last_direction(face.id)
         seen = bool(looks) and front >= self.min_facing
-        added = math.hypot(added_error(open_eyes, front), _compressed(open_eyes))
-        origin = np.full(3, np.nan) if pose is None else origin_of(looks, pose)
+        added = math.hypot(added_sigma(open_eyes, front), _compressed(open_eyes))
+        origin = np.full(3, np.nan) if pose is None else gaze_origin(looks, pose)
         if valid:
-            direction = self.smoothed(face.id, stamp, _mean(open_eyes))
+            direction = self.smooth_direction(face.id, stamp, _mean(open_eyes))
         elif held is not None:
             direction = held
         else:
@@ -120,7 +120,7 @@ class GeometricGaze(SteadyGaze):
             confidence=face.confidence * front * aside * _confidence(open_eyes) if valid else 0.0,
             valid=valid,
             source=GEOMETRIC,
-            eyes=self.eyes(face.id, stamp, seen=seen, opened=valid),
+            eyes=self.eye_state(face.id, stamp, seen=seen, opened=valid),
             yaw_sigma=math.hypot(PRIOR.yaw.sigma / aside, added),
             pitch_sigma=math.hypot(PRIOR.pitch.sigma / aside, added),
             yaw_gain=PRIOR.yaw.scale,
@@ -141,25 +141,25 @@ def _foreshortening(direction: FloatArray, origin: FloatArray) -> float:
     return max(cosine, _MIN_FORESHORTENING) if math.isfinite(cosine) else 1.0
 
 
-def _mean(looks: list[Look]) -> FloatArray:
+def _mean(looks: list[EyeReading]) -> FloatArray:
     """Mean direction; the noise of an eye's direction goes with one over its width."""
     total = np.zeros(3)
     for look in looks:
-        total += look.width**2 * opened(look) * look.plausible * look.direction
+        total += look.width**2 * openness_weight(look) * look.plausible * look.direction
     length = float(np.linalg.norm(total))
     return total / length if length > 0 else np.full(3, np.nan)
 
 
-def _compressed(looks: list[Look]) -> float:
+def _compressed(looks: list[EyeReading]) -> float:
     """Radians by which the prior of their turn moved the eyes, weighted like the directions."""
     if not looks:
         return 0.0
-    weights = [look.width**2 * opened(look) * look.plausible for look in looks]
+    weights = [look.width**2 * openness_weight(look) * look.plausible for look in looks]
     return float(np.average([look.compressed for look in looks], weights=weights))
 
 
-def _confidence(looks: list[Look]) -> float:
-    seen = visibility(looks) * float(np.mean([look.plausible for look in looks] or [0.0]))
+def _confidence(looks: list[EyeReading]) -> float:
+    seen = visibility_of_eyes(looks) * float(np.mean([look.plausible for look in looks] or [0.0]))
     if len(looks) < 2:
         return seen
     cosine = float(looks[0].direction @ looks[1].direction)

@@ -32,10 +32,10 @@ def eye_points(landmarks: FloatArray) -> FloatArray:
     return np.asarray(landmarks[_EYES, :2], np.float64)
 
 
-def rotation_to_eyes(plane: npt.ArrayLike) -> FloatArray:
+def rotation_facing_eyes(plane: npt.ArrayLike) -> FloatArray:
     """Rotation [3, 3] of the camera that faces the eyes, from their 12 points on the plane z = 1.
 
-    ``plane`` [12, 2] as from ``faces.normalised``, in the order of ``eye_points``. The columns are
+    ``plane`` [12, 2] as from ``faces.undistort_points``, in the order of ``eye_points``. The columns are
     the axes of the normalised camera in the optical frame: right, along the line from the person's
     right eye to the left one (image right); down; forward, to the middle of the 12 points. So
     ``rotation @ v`` takes v from the normalised camera to the optical frame, and its transpose
@@ -65,17 +65,17 @@ def _cross(a: _Vector, b: _Vector) -> _Vector:
     return y * w - z * v, z * u - x * w, x * v - y * u
 
 
-def normalised_rotation(camera: Camera, face: Face) -> FloatArray:
+def normalized_camera_rotation(camera: Camera, face: Face) -> FloatArray:
     """Rotation [3, 3] of the normalised camera of ``face``, from its landmarks seen by ``camera``.
 
-    The columns are its axes right, down, forward in the optical frame; see ``rotation_to_eyes``.
+    The columns are its axes right, down, forward in the optical frame; see ``rotation_facing_eyes``.
     The lens distortion is undone. All NaN where the landmarks about the eyes are not finite.
     Raises InputError for an unknown lens distortion.
     """
-    return rotation_to_eyes(faces.normalised(camera, eye_points(face.landmarks)))
+    return rotation_facing_eyes(faces.undistort_points(camera, eye_points(face.landmarks)))
 
 
-def to_angles(rotation: FloatArray, direction: FloatArray) -> tuple[float, float]:
+def to_normalized_angles(rotation: FloatArray, direction: FloatArray) -> tuple[float, float]:
     """Yaw and pitch, radians, in the normalised camera of a unit vector [3] in the optical frame.
 
     The package's convention, read in the normalised camera: yaw = atan2(dx, -dz), positive to the
@@ -87,7 +87,7 @@ def to_angles(rotation: FloatArray, direction: FloatArray) -> tuple[float, float
     return geometry.yaw_pitch(rotation.T @ direction)
 
 
-def to_direction(rotation: FloatArray, yaw: float, pitch: float) -> FloatArray:
-    """The unit vector [3], optical frame, that has this yaw and pitch: inverse of ``to_angles``."""
+def from_normalized_angles(rotation: FloatArray, yaw: float, pitch: float) -> FloatArray:
+    """The unit vector [3], optical frame, that has this yaw and pitch: inverse of ``to_normalized_angles``."""
     direction: FloatArray = rotation @ geometry.from_yaw_pitch(yaw, pitch)
     return direction

@@ -173,7 +173,7 @@ def _mesh(pen: Pen, face: Face) -> None:
 
 def _axes(pen: Pen, camera: Camera, origin: Points, rotation: Points) -> None:
     ends = origin + _AXIS_LENGTH * rotation.T
-    start, *tips = mesh.project(camera, np.vstack([origin, ends]))
+    start, *tips = mesh.project_points(camera, np.vstack([origin, ends]))
     # The axis that points away first, so that it is behind the others.
     for i in sorted(range(3), key=lambda i: -float(ends[i, 2])):
         pen.line(np.stack([start, tips[i]]), _AXES[i], 2 * pen.thin)
@@ -194,7 +194,7 @@ def _gaze(pen: Pen, camera: Camera, face: Face, gaze: Gaze) -> None:
         # The tip stays well before the camera.
         length = min(length, 0.6 * depth / -float(gaze.direction[2]))
     end = gaze.origin + length * gaze.direction
-    start_pixel, end_pixel = mesh.project(camera, np.stack([gaze.origin, end]))
+    start_pixel, end_pixel = mesh.project_points(camera, np.stack([gaze.origin, end]))
     along = end_pixel - start_pixel
     distance = float(np.linalg.norm(along))
     if not distance < math.inf:

@@ -2,11 +2,11 @@
 
 from face_perception.people.calibration_fit import CalibrationFit, fit_calibration
 from face_perception.people.calibration_report import describe_fit
-from face_perception.people.calibration_samples import CalibrationRefused, Samples
+from face_perception.people.calibration_samples import CalibrationRefused, CalibrationSamples
 from face_perception.people.calibration_session import (
+    CalibrationProgress,
+    CalibrationSession,
     CalibrationTarget,
-    Collection,
-    Progress,
     camera_target,
     face_target,
     point_target,
@@ -14,31 +14,31 @@ from face_perception.people.calibration_session import (
 )
 from face_perception.people.calibration_store import (
     Calibration,
-    PeopleStore,
+    CalibrationStore,
+    calibrations_dir,
     check_person_id,
-    people_dir,
 )
 from face_perception.people.correction import Correction
-from face_perception.people.registry import People, apply_correction
+from face_perception.people.registry import PersonRegistry, apply_correction
 
 __all__ = [
     "Calibration",
     "CalibrationFit",
+    "CalibrationProgress",
     "CalibrationRefused",
+    "CalibrationSamples",
+    "CalibrationSession",
+    "CalibrationStore",
     "CalibrationTarget",
-    "Collection",
     "Correction",
-    "People",
-    "PeopleStore",
-    "Progress",
-    "Samples",
+    "PersonRegistry",
     "apply_correction",
+    "calibrations_dir",
     "camera_target",
     "check_person_id",
     "describe_fit",
     "face_target",
     "fit_calibration",
-    "people_dir",
     "point_target",
     "proposed_targets",
 ]

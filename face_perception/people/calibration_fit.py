@@ -1,8 +1,8 @@
 """Fits one person's gaze calibration from samples of known targets, or refuses them. Numbers only.
 
-Angles are yaw and pitch in the normalised camera (see ``normalised``), radians. A ``Correction``
+Angles are yaw and pitch in the normalised camera (see ``undistort_points``), radians. A ``Correction``
 turns an estimator's angles into the person's: gain and bias for each axis, and a term for the upper
-lid if it helps. ``collection`` collects the samples, ``people_store`` stores calibrations.
+lid if it helps. ``session`` collects the samples, ``people_store`` stores calibrations.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ import numpy as np
 from face_perception.gaze import NETWORK_PRIOR, EstimatorPrior
 from face_perception.people.calibration_samples import (
     CalibrationRefused,
-    Means,
-    Samples,
+    CalibrationSamples,
+    TargetMeans,
     check_plausible,
     degrees,
     mean_offset,
@@ -64,7 +64,7 @@ class CalibrationFit:
 
 
 def fit_calibration(
-    samples: Samples, prior: EstimatorPrior = NETWORK_PRIOR, names: Sequence[str] = ()
+    samples: CalibrationSamples, prior: EstimatorPrior = NETWORK_PRIOR, names: Sequence[str] = ()
 ) -> CalibrationFit:
     """Fits the correction to ``samples``; messages use ``names``, the names of the targets.
 
@@ -119,7 +119,7 @@ def fit_calibration(
     return CalibrationFit(correction, spread, before, residual, kept, len(means.targets))
 
 
-def _check_followed(means: Means, prior: EstimatorPrior) -> None:
+def _check_followed(means: TargetMeans, prior: EstimatorPrior) -> None:
     """Refuses a gaze that did not move with the targets."""
     truths = means.truths - means.truths.mean(0)
     extent = float(np.linalg.norm(truths))
@@ -155,7 +155,7 @@ def _expected_residual(
     return max(math.hypot(*axes) / math.sqrt(2), _MEAN_RADIUS * shaken)
 
 
-def _check_fit(means: Means, correction: Correction, names: Sequence[str]) -> None:
+def _check_fit(means: TargetMeans, correction: Correction, names: Sequence[str]) -> None:
     """Refuses targets that do not agree after the fit."""
     off = np.linalg.norm(errors_of(means, correction), axis=1)
     worst = int(off.argmax())

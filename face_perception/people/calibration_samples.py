@@ -11,7 +11,12 @@ import numpy.typing as npt
 
 from face_perception.errors import InputError
 from face_perception.gaze import EstimatorPrior
-from face_perception.people.robust_statistics import Centre, centre, repetition, two_places
+from face_perception.people.robust_statistics import (
+    RobustCentre,
+    autocorrelation_time,
+    distance_between_places,
+    robust_centre,
+)
 from face_perception.types import FloatArray
 
 _MAX_SPREAD = math.radians(5)
@@ -25,7 +30,7 @@ class CalibrationRefused(InputError):
 
 
 @dataclass(frozen=True, slots=True)
-class Samples:
+class CalibrationSamples:
     """Samples in order of time.
 
     ``estimates`` and ``truths`` [N, 2] are yaw and pitch, radians; ``targets`` [N] the index of
@@ -38,13 +43,13 @@ class Samples:
     lids: FloatArray
 
     @classmethod
-    def of(
+    def from_arrays(
         cls,
         estimates: npt.ArrayLike,
         truths: npt.ArrayLike,
         targets: npt.ArrayLike | None = None,
         lids: npt.ArrayLike | None = None,
-    ) -> Samples:
+    ) -> CalibrationSamples:
         """From array-likes. Default: one target, and lids that were not seen (NaN)."""
         estimated = np.asarray(estimates, np.float64).reshape(-1, 2)
         count = len(estimated)
@@ -67,7 +72,7 @@ class Samples:
 
 
 @dataclass(frozen=True, slots=True)
-class Means:
+class TargetMeans:
     """One row for each of K targets: index [K], mean estimate and truth [K, 2], lids [K, 3]."""
 
     targets: npt.NDArray[np.int_]
@@ -75,9 +80,11 @@ class Means:
     truths: FloatArray
     lids: FloatArray
 
-    def without(self, row: int) -> Means:
+    def without(self, row: int) -> TargetMeans:
         keep = np.arange(len(self.targets)) != row
-        return Means(self.targets[keep], self.estimates[keep], self.truths[keep], self.lids[keep])
+        return TargetMeans(
+            self.targets[keep], self.estimates[keep], self.truths[keep], self.lids[keep]
+        )
 
 
 def named(target: int, names: Sequence[str]) -> str:
@@ -88,7 +95,9 @@ def degrees(angle: float) -> str:
     return f"{math.degrees(angle):.1f}°"
 
 
-def check_plausible(samples: Samples, prior: EstimatorPrior, names: Sequence[str]) -> None:
+def check_plausible(
+    samples: CalibrationSamples, prior: EstimatorPrior, names: Sequence[str]
+) -> None:
     plausible = samples.plausible(prior)
     for target in np.unique(samples.targets):
         of_target = samples.targets == target
@@ -102,7 +111,7 @@ def check_plausible(samples: Samples, prior: EstimatorPrior, names: Sequence[str
         )
 
 
-def steady(samples: Samples) -> tuple[npt.NDArray[np.bool_], list[Centre]]:
+def steady(samples: CalibrationSamples) -> tuple[npt.NDArray[np.bool_], list[RobustCentre]]:
     """Which samples [N] lie near the centre of their target's samples, and each target's centre.
 
     Raises CalibrationRefused if the person looked elsewhere, at two places, or unsteadily.
@@ -110,7 +119,7 @@ def steady(samples: Samples) -> tuple[npt.NDArray[np.bool_], list[Centre]]:
     near = np.zeros(len(samples.targets), np.bool_)
     offsets = samples.truths - samples.estimates
     parts = [np.flatnonzero(samples.targets == t) for t in np.unique(samples.targets)]
-    centres = [centre(offsets[part]) for part in parts]
+    centres = [robust_centre(offsets[part]) for part in parts]
     for part, found in zip(parts, centres, strict=True):
         near[part] = found.near
     if any(len(part) < _MIN_FOR_TWO for part in parts):
@@ -122,7 +131,7 @@ def steady(samples: Samples) -> tuple[npt.NDArray[np.bool_], list[Centre]]:
     else:
         looked = [offsets[part] for part in parts]
     for part_offsets in looked:
-        apart = two_places(part_offsets, _MIN_FOR_TWO)
+        apart = distance_between_places(part_offsets, _MIN_FOR_TWO)
         if apart > 0:
             raise CalibrationRefused(
                 f"the person looked at two places, {degrees(apart)} apart: look at the target "
@@ -143,9 +152,9 @@ def steady(samples: Samples) -> tuple[npt.NDArray[np.bool_], list[Centre]]:
     return near, centres
 
 
-def means_of(samples: Samples, near: npt.NDArray[np.bool_]) -> Means:
+def means_of(samples: CalibrationSamples, near: npt.NDArray[np.bool_]) -> TargetMeans:
     rows = [near & (samples.targets == t) for t in np.unique(samples.targets)]
-    return Means(
+    return TargetMeans(
         np.unique(samples.targets),
         np.array([samples.estimates[row].mean(0) for row in rows]),
         np.array([samples.truths[row].mean(0) for row in rows]),
@@ -159,15 +168,17 @@ def _median_seen(lids: FloatArray) -> FloatArray:
     return np.median(seen, axis=0) if len(seen) else np.full(3, np.nan)
 
 
-def standard_error(samples: Samples, near: npt.NDArray[np.bool_], centres: list[Centre]) -> float:
+def standard_error(
+    samples: CalibrationSamples, near: npt.NDArray[np.bool_], centres: list[RobustCentre]
+) -> float:
     """Standard error of the targets' mean offset, radians. Allows for correlated neighbours."""
     squares = []
     offsets = samples.truths - samples.estimates
     for target, found in zip(np.unique(samples.targets), centres, strict=True):
         residuals = offsets[near & (samples.targets == target)] - found.at
-        squares.append(found.spread**2 * repetition(residuals) / max(len(residuals), 1))
+        squares.append(found.spread**2 * autocorrelation_time(residuals) / max(len(residuals), 1))
     return math.sqrt(sum(squares)) / len(squares)
 
 
-def mean_offset(samples: Samples, near: npt.NDArray[np.bool_]) -> float:
+def mean_offset(samples: CalibrationSamples, near: npt.NDArray[np.bool_]) -> float:
     return float(np.linalg.norm((samples.truths - samples.estimates)[near], axis=1).mean())

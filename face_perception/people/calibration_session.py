@@ -17,12 +17,12 @@ from face_perception.gaze import (
     NETWORK_PRIOR,
     EstimatorPrior,
     measure_lids,
-    normalised_rotation,
-    to_angles,
+    normalized_camera_rotation,
+    to_normalized_angles,
 )
 from face_perception.people.calibration_fit import MIN_SAMPLES, CalibrationFit, fit_calibration
-from face_perception.people.calibration_samples import CalibrationRefused, Samples
-from face_perception.people.robust_statistics import centre
+from face_perception.people.calibration_samples import CalibrationRefused, CalibrationSamples
+from face_perception.people.robust_statistics import robust_centre
 from face_perception.types import Camera, Face, FloatArray, Gaze
 
 DEFAULT_SAMPLES = 30
@@ -110,7 +110,7 @@ def face_target(face_id: str) -> CalibrationTarget:
 
 
 @dataclass(frozen=True, slots=True)
-class Progress:
+class CalibrationProgress:
     """How far a collection is: ``target`` is the index of the present one, ``reasons`` count the
     images that are no samples, ``done`` is the share of the whole, ``hint`` is for the person.
     """
@@ -132,11 +132,11 @@ class _Taken:
     targets: list[int] = field(default_factory=list)
     lids: list[tuple[float, float, float]] = field(default_factory=list)
 
-    def samples(self) -> Samples:
-        return Samples.of(self.estimates, self.truths, self.targets, self.lids)
+    def samples(self) -> CalibrationSamples:
+        return CalibrationSamples.from_arrays(self.estimates, self.truths, self.targets, self.lids)
 
 
-class Collection:
+class CalibrationSession:
     """Samples of the face ``face_id`` looking at each of ``targets`` in turn.
 
     ``samples`` are to be kept for each target, within ``seconds`` of stamps. 0 stands for 30
@@ -189,7 +189,7 @@ class Collection:
         self._ever_seen = False
         self._problem = ""
 
-    def add(
+    def add_image(
         self,
         stamp: float,
         camera: Camera,
@@ -226,17 +226,17 @@ class Collection:
         self._failure = self._failure or reason
         self.finished = True
 
-    def end(self) -> None:
+    def stop(self) -> None:
         """Takes no more: the result rests on what there is. Nothing where it is finished."""
         self.finished = True
 
-    def progress(self) -> Progress:
+    def progress(self) -> CalibrationProgress:
         near = self._near()
         reasons = Counter(self._reasons)
         away = len(near) - sum(near)
         if away:
             reasons[LOOKING_AWAY] += away
-        return Progress(
+        return CalibrationProgress(
             target=self._target,
             kept=sum(near),
             rejected=reasons.total(),
@@ -348,7 +348,7 @@ class Collection:
         for target in np.unique(samples.targets):
             of_target = samples.targets == target
             if (near & of_target).sum() >= _FIRST:
-                near[of_target] &= centre(offsets[of_target]).near
+                near[of_target] &= robust_centre(offsets[of_target]).near
         return [bool(v) for v in near]
 
     @property
@@ -407,13 +407,13 @@ def _angles(
 
     None if an angle is unknown. The true yaw is within half a turn of the estimated one.
     """
-    rotation = normalised_rotation(camera, face)
+    rotation = normalized_camera_rotation(camera, face)
     line = point - gaze.origin
     length = float(np.linalg.norm(line))
     if not length > 0:
         return None
-    yaw, pitch = to_angles(rotation, gaze.direction)
-    true_yaw, true_pitch = to_angles(rotation, line / length)
+    yaw, pitch = to_normalized_angles(rotation, gaze.direction)
+    true_yaw, true_pitch = to_normalized_angles(rotation, line / length)
     if not all(math.isfinite(v) for v in (yaw, pitch, true_yaw, true_pitch)):
         return None
     return (yaw, pitch), (yaw + math.remainder(true_yaw - yaw, 2 * math.pi), true_pitch)

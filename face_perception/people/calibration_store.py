@@ -25,7 +25,7 @@ from face_perception.people.correction import Correction
 
 # Version 1 had only a bias; it is read as a correction with gain 1. Version 2 stated the error of
 # the gain instead of that of the slope.
-VERSION = 3
+FILE_VERSION = 3
 _MAX_ID = 200
 _MAX_BIAS, _GAINS, _MAX_CROSS, _MAX_LID_GAIN = (
     2.0,
@@ -100,7 +100,7 @@ def _check_fields(values: Any) -> None:
             raise InputError(f"{field.name} is {value}, not a finite number")
 
 
-def people_dir() -> Path:
+def calibrations_dir() -> Path:
     """``people`` in the user's data folder; not created."""
     return paths.data_dir() / "people"
 
@@ -115,16 +115,16 @@ def check_person_id(person_id: str) -> None:
         )
 
 
-class PeopleStore:
+class CalibrationStore:
     """Calibrations of people in a folder that only its owner can read.
 
     A file a person, written whole and under a lock, so that several processes may share it. ``say``
     is told of each damaged file, which is set aside as ``….damaged``.
     """
 
-    def __init__(self, folder: Path | None = None, say: Callable[[str], None] = print) -> None:
-        self.folder = people_dir() if folder is None else folder
-        self.say = say
+    def __init__(self, folder: Path | None = None, warn: Callable[[str], None] = print) -> None:
+        self.folder = calibrations_dir() if folder is None else folder
+        self.warn = warn
 
     def get(self, person_id: str) -> dict[str, Calibration]:
         """A person's calibrations by estimator; empty where there are none.
@@ -135,7 +135,7 @@ class PeopleStore:
         entry = self._read(self._file(person_id))
         return entry[1] if entry else {}
 
-    def everybody(self) -> dict[str, dict[str, Calibration]]:
+    def load_all(self) -> dict[str, dict[str, Calibration]]:
         """All calibrations by person and estimator; a file that cannot be read is said and left
         out. Raises OSError where the folder cannot be read; one that is missing holds nobody.
         """
@@ -150,7 +150,7 @@ class PeopleStore:
             try:
                 entry = self._read(path)
             except OSError as error:
-                self.say(str(error))
+                self.warn(str(error))
                 continue
             if entry:
                 found[entry[0]] = entry[1]
@@ -248,7 +248,7 @@ class PeopleStore:
 
     def _write(self, path: Path, person_id: str, known: dict[str, Calibration]) -> None:
         content = {
-            "version": VERSION,
+            "version": FILE_VERSION,
             "person_id": person_id,
             "calibrations": [dataclasses.asdict(c) for _, c in sorted(known.items())],
         }
@@ -275,10 +275,10 @@ class PeopleStore:
             raise self._unusable(path, "read", error) from error
         content = json.loads(data)
         version = content["version"]
-        if isinstance(version, int) and version > VERSION:
+        if isinstance(version, int) and version > FILE_VERSION:
             raise OSError(
                 f"{path} was written by a newer face_perception (version {version}; this one "
-                f"reads {VERSION}): update, or move the file away"
+                f"reads {FILE_VERSION}): update, or move the file away"
             )
         person_id = content["person_id"]
         calibrations = _calibrations(content["calibrations"], version)
@@ -292,9 +292,9 @@ class PeopleStore:
         reason = f"{type(error).__name__}: {error}"
         try:
             os.replace(path, aside)
-            self.say(f"{path} is damaged ({reason}): kept as {aside.name}; calibrate again")
+            self.warn(f"{path} is damaged ({reason}): kept as {aside.name}; calibrate again")
         except OSError as failed:
-            self.say(f"{path} is damaged ({reason}) and cannot be set aside: {failed.strerror}")
+            self.warn(f"{path} is damaged ({reason}) and cannot be set aside: {failed.strerror}")
 
 
 def _aside(path: Path) -> Path:

@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 
 from face_perception.gaze import LidCue
-from face_perception.gaze_target import LookError
+from face_perception.gaze_target import GazeErrorModel
 
 NO_LIDS = LidCue(0.0, 0.0, 0.0)
 
@@ -50,10 +50,10 @@ class Correction:
         return own_yaw, own_pitch
 
     @property
-    def error(self) -> LookError:
+    def error(self) -> GazeErrorModel:
         """The error of the corrected angles, radians in the normalised camera."""
         centre_yaw, centre_pitch = self.apply(self.centre_yaw, self.centre_pitch)
-        return LookError(
+        return GazeErrorModel(
             self.sigma_yaw,
             self.sigma_pitch,
             self.slope_yaw,

@@ -15,20 +15,20 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from face_perception.errors import InputError
-from face_perception.faces import GONE_AFTER
+from face_perception.faces import ID_EXPIRES_AFTER
 from face_perception.gaze import (
     NETWORK_PRIOR,
     EstimatorPrior,
     EyeContact,
     LidCue,
+    from_normalized_angles,
     measure_lids,
-    normalised_rotation,
-    to_angles,
-    to_direction,
+    normalized_camera_rotation,
+    to_normalized_angles,
 )
 from face_perception.people.calibration_fit import CalibrationFit
-from face_perception.people.calibration_session import Collection, Progress
-from face_perception.people.calibration_store import Calibration, PeopleStore
+from face_perception.people.calibration_session import CalibrationProgress, CalibrationSession
+from face_perception.people.calibration_store import Calibration, CalibrationStore
 from face_perception.smoothing import OneEuro
 from face_perception.types import Camera, Face, FloatArray, Gaze
 
@@ -49,10 +49,10 @@ class _State:
     stamp: float = math.nan
     faces: tuple[str, ...] = ()
     links: dict[str, _Link] = field(default_factory=dict)
-    collections: dict[str, Collection] = field(default_factory=dict)
+    sessions: dict[str, CalibrationSession] = field(default_factory=dict)
 
 
-class People:
+class PersonRegistry:
     """Gives gazes with the calibration of the person that a face is linked to, and eye contact.
 
     ``revisions`` gives the revision of each estimator in use, by its name. A calibration for
@@ -62,7 +62,7 @@ class People:
 
     def __init__(
         self,
-        store: PeopleStore,
+        store: CalibrationStore,
         revisions: Mapping[str, str],
         *,
         priors: Mapping[str, EstimatorPrior] | None = None,
@@ -89,8 +89,8 @@ class People:
             state = self._state
             state.faces = tuple(by_id)
             raw = {gaze.face_id: gaze for gaze in gazes}
-            for collection in state.collections.values():
-                collection.add(stamp, camera, by_id, raw)
+            for session in state.sessions.values():
+                session.add_image(stamp, camera, by_id, raw)
             self._age_links(stamp)
             links = dict(state.links)
         return [
@@ -121,7 +121,7 @@ class People:
             state.links[face_id] = _Link(person_id, calibrations, seen)
         return any(map(self._fits, calibrations.values()))
 
-    def calibrated(self, person_id: str) -> bool:
+    def has_calibration(self, person_id: str) -> bool:
         """Whether a person has one for a current estimator. Says and raises as ``link`` does."""
         return any(map(self._fits, self._calibrations(person_id).values()))
 
@@ -130,7 +130,7 @@ class People:
         """Ids in the last image."""
         return self._state.faces
 
-    def linked(self) -> dict[str, str]:
+    def linked_persons(self) -> dict[str, str]:
         """Person by face."""
         with self._lock:
             return {face_id: link.person_id for face_id, link in self._state.links.items()}
@@ -145,7 +145,7 @@ class People:
         if signature == self._signature:
             return
         failed: OSError | None = None
-        for face_id, person_id in self.linked().items():
+        for face_id, person_id in self.linked_persons().items():
             try:
                 calibrations = self.store.get(person_id)
             except OSError as error:
@@ -159,34 +159,34 @@ class People:
             raise failed
         self._signature = signature
 
-    def begin(self, collection: Collection) -> None:
+    def begin_session(self, session: CalibrationSession) -> None:
         """Feeds a collection from now on. Raises InputError where its face has one already."""
         with self._lock:
-            if collection.face_id in self._state.collections:
-                raise InputError(f"{collection.face_id} is being calibrated already: cancel that")
-            collection.priors = self._priors
-            self._state.collections[collection.face_id] = collection
+            if session.face_id in self._state.sessions:
+                raise InputError(f"{session.face_id} is being calibrated already: cancel that")
+            session.priors = self._priors
+            self._state.sessions[session.face_id] = session
 
-    def progress(self, collection: Collection) -> Progress:
+    def session_progress(self, session: CalibrationSession) -> CalibrationProgress:
         with self._lock:
-            return collection.progress()
+            return session.progress()
 
-    def end(self, collection: Collection) -> None:
+    def end_session(self, session: CalibrationSession) -> None:
         """Feeds it no more."""
         with self._lock:
-            if self._state.collections.get(collection.face_id) is collection:
-                del self._state.collections[collection.face_id]
+            if self._state.sessions.get(session.face_id) is session:
+                del self._state.sessions[session.face_id]
 
-    def conclude(self, collection: Collection, person_id: str) -> CalibrationFit:
+    def finish_session(self, session: CalibrationSession, person_id: str) -> CalibrationFit:
         """Stores what a finished collection has found as the person's and links its face to them.
 
         Raises CalibrationRefused, and then changes nothing; OSError where it cannot be stored.
         """
-        self.end(collection)
-        fit = collection.result()
+        self.end_session(session)
+        fit = session.result()
         calibration = Calibration(
-            estimator=collection.estimator,
-            revision=self._revisions[collection.estimator],
+            estimator=session.estimator,
+            revision=self._revisions[session.estimator],
             correction=fit.correction,
             spread=fit.spread,
             expected_residual=fit.expected_residual,
@@ -195,7 +195,7 @@ class People:
             made=time.time(),
         )
         self.store.put(person_id, calibration)
-        self.link(collection.face_id, person_id)
+        self.link(session.face_id, person_id)
         return fit
 
     def _age_links(self, stamp: float) -> None:
@@ -205,7 +205,7 @@ class People:
         for face_id, link in list(state.links.items()):
             if back or math.isnan(link.seen):
                 link.seen = stamp
-            elif stamp - link.seen > GONE_AFTER:
+            elif stamp - link.seen > ID_EXPIRES_AFTER:
                 # Also where it is there again: a tracker that was started anew counts from 1.
                 del state.links[face_id]
             elif face_id in state.faces:
@@ -222,7 +222,7 @@ class People:
             now = self._revisions.get(name)
             if now is not None and now != calibration.revision:
                 then = calibration.revision[:_SHORT] or "none"
-                self.store.say(
+                self.store.warn(
                     f"{person_id}'s calibration for {name} is not applied: it was made with "
                     f"revision {then} of it, and {now[:_SHORT]} is in use; calibrate again"
                 )
@@ -231,7 +231,9 @@ class People:
     def _finish(
         self, stamp: float, camera: Camera, face: Face | None, gaze: Gaze, link: _Link | None
     ) -> Gaze:
-        rotation = np.full((3, 3), np.nan) if face is None else normalised_rotation(camera, face)
+        rotation = (
+            np.full((3, 3), np.nan) if face is None else normalized_camera_rotation(camera, face)
+        )
         if link is not None:
             gaze = replace(gaze, person_id=link.person_id)
             calibration = link.calibrations.get(gaze.source)
@@ -242,7 +244,7 @@ class People:
                 prior = self._priors.get(gaze.source, NETWORK_PRIOR)
                 gaze = apply_correction(rotation, gaze, calibration, prior, lids)
         up = -rotation[:, 1] if np.isfinite(rotation).all() else None
-        return replace(gaze, eye_contact=self._eye_contact.of(gaze, up))
+        return replace(gaze, eye_contact=self._eye_contact.for_gaze(gaze, up))
 
 
 def _smooth(smooth: OneEuro, lids: LidCue, stamp: float) -> LidCue:
@@ -262,17 +264,17 @@ def apply_correction(
 ) -> Gaze:
     """A gaze with a person's calibration applied in the face's normalised camera.
 
-    ``rotation`` [3, 3] is that camera's (see ``normalised_rotation``), ``prior`` the estimator's.
+    ``rotation`` [3, 3] is that camera's (see ``normalized_camera_rotation``), ``prior`` the estimator's.
     Unchanged if direction or rotation are NaN.
     """
-    yaw, pitch = to_angles(rotation, gaze.direction)
+    yaw, pitch = to_normalized_angles(rotation, gaze.direction)
     if not (math.isfinite(yaw) and np.isfinite(rotation).all()):
         return gaze
     correction = calibration.correction
-    error = correction.error.about(*_to_camera(rotation, gaze.origin))
+    error = correction.error.shifted_by(*_to_camera(rotation, gaze.origin))
     return replace(
         gaze,
-        direction=to_direction(rotation, *correction.apply(yaw, pitch, lids)),
+        direction=from_normalized_angles(rotation, *correction.apply(yaw, pitch, lids)),
         calibrated=True,
         yaw_sigma=math.hypot(error.yaw_sigma, _added(gaze.yaw_sigma, prior.yaw.sigma)),
         pitch_sigma=math.hypot(error.pitch_sigma, _added(gaze.pitch_sigma, prior.pitch.sigma)),
@@ -288,7 +290,7 @@ def apply_correction(
 def _to_camera(rotation: FloatArray, origin: FloatArray) -> tuple[float, float]:
     """Yaw and pitch of the line from ``origin`` [3] to the camera; 0 if the origin is unknown."""
     distance = float(np.linalg.norm(origin))
-    return to_angles(rotation, -origin / distance) if distance > 0 else (0.0, 0.0)
+    return to_normalized_angles(rotation, -origin / distance) if distance > 0 else (0.0, 0.0)
 
 
 def _added(sigma: float, usual: float) -> float:

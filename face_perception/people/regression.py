@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 
 from face_perception.gaze import AxisPrior, EstimatorPrior, LidCue
-from face_perception.people.calibration_samples import Means
+from face_perception.people.calibration_samples import TargetMeans
 from face_perception.people.correction import NO_LIDS, Correction
 from face_perception.types import FloatArray
 
@@ -17,7 +17,7 @@ MIN_TARGETS_FOR_GAIN = 4
 _MIN_SPAN = math.radians(6)
 
 
-def best_fit(means: Means, prior: EstimatorPrior) -> tuple[Correction, FloatArray]:
+def best_fit(means: TargetMeans, prior: EstimatorPrior) -> tuple[Correction, FloatArray]:
     """The correction, and the error vector of each target when it is held out.
 
     Uses the lids if they lower the error of held-out targets. Errors are [K, 2], [0, 2] for one
@@ -31,7 +31,7 @@ def best_fit(means: Means, prior: EstimatorPrior) -> tuple[Correction, FloatArra
     return _fit(means, prior, lids=False), plain
 
 
-def _held_out(means: Means, prior: EstimatorPrior, lids: bool) -> FloatArray:
+def _held_out(means: TargetMeans, prior: EstimatorPrior, lids: bool) -> FloatArray:
     count = len(means.targets)
     if count < 2:
         return np.zeros((0, 2))
@@ -42,7 +42,7 @@ def _held_out(means: Means, prior: EstimatorPrior, lids: bool) -> FloatArray:
     return np.array(rows)
 
 
-def errors_of(means: Means, correction: Correction) -> FloatArray:
+def errors_of(means: TargetMeans, correction: Correction) -> FloatArray:
     """Error vectors [K, 2] of the corrected targets, radians."""
     corrected = [
         correction.apply(yaw, pitch, LidCue(*lids))
@@ -51,7 +51,7 @@ def errors_of(means: Means, correction: Correction) -> FloatArray:
     return np.array(corrected) - means.truths
 
 
-def spans_of(means: Means) -> tuple[bool, bool]:
+def spans_of(means: TargetMeans) -> tuple[bool, bool]:
     """Whether the targets spread far enough to show the gain of yaw, and of pitch."""
     if len(means.targets) < MIN_TARGETS_FOR_GAIN:
         return False, False
@@ -60,7 +60,7 @@ def spans_of(means: Means) -> tuple[bool, bool]:
 
 
 def _fit(
-    means: Means, prior: EstimatorPrior, lids: bool, spans: tuple[bool, bool] | None = None
+    means: TargetMeans, prior: EstimatorPrior, lids: bool, spans: tuple[bool, bool] | None = None
 ) -> Correction:
     with_gain = spans or spans_of(means)
     reference = LidCue(*np.mean(means.lids, axis=0).tolist()) if lids else NO_LIDS

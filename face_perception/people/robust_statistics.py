@@ -33,7 +33,7 @@ _BACKGROUND = 0.1 / math.radians(60) ** 2  # 10 % of outliers, spread over a fie
 
 
 @dataclass(frozen=True, slots=True)
-class Centre:
+class RobustCentre:
     """Robust centre [2] of samples, their spread on each axis, and which [N] are near it."""
 
     at: FloatArray
@@ -41,7 +41,7 @@ class Centre:
     near: npt.NDArray[np.bool_]
 
 
-def centre(offsets: FloatArray) -> Centre:
+def robust_centre(offsets: FloatArray) -> RobustCentre:
     """Tukey's biweight of ``offsets`` [N, 2], started at their geometric median; N > 0.
 
     A redescending M-estimator: far samples have no weight, the others nearly equal weights.
@@ -65,7 +65,7 @@ def centre(offsets: FloatArray) -> Centre:
     near = radii <= _ELSEWHERE * scale
     squares = radii[near] ** 2
     free = 2 * max(int(near.sum()) - 1, 1)
-    return Centre(at, math.sqrt(float(squares.sum()) / free), near)
+    return RobustCentre(at, math.sqrt(float(squares.sum()) / free), near)
 
 
 def _geometric_median(points: FloatArray) -> FloatArray:
@@ -80,7 +80,7 @@ def _geometric_median(points: FloatArray) -> FloatArray:
     return at
 
 
-def two_places(offsets: FloatArray, min_samples: int = 12) -> float:
+def distance_between_places(offsets: FloatArray, min_samples: int = 12) -> float:
     """Distance, radians, between the two places that ``offsets`` [N, 2] come from; 0 for one place.
 
     Compares the likelihood of two normal distributions of equal spread with that of one, both over
@@ -129,7 +129,7 @@ def _fit(offsets: FloatArray, centres: FloatArray) -> tuple[float, FloatArray, F
     return likelihood, centres, shares, spread
 
 
-def repetition(residuals: FloatArray) -> float:
+def autocorrelation_time(residuals: FloatArray) -> float:
     """How many of the ``residuals`` [N, 2], in order of time, count as one independent sample.
 
     Smoothing in the estimator makes neighbours in time similar. Computed from the correlation of

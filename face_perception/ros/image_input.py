@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
 from face_perception import types
-from face_perception.faces import check_lens
+from face_perception.faces import check_distortion_model
 from face_perception.ros import images, messages
 from face_perception.ros.qos import SensorSubscription
 
@@ -110,7 +110,7 @@ class ImageInput:
         if info is not None:
             try:
                 camera = messages.camera_from_msg(info)
-                check_lens(camera)
+                check_distortion_model(camera)
                 if (camera.width, camera.height) == (width, height):
                     return camera
                 self._node.complain(

@@ -9,9 +9,14 @@ import cv2
 import numpy as np
 
 from face_perception import faces
-from face_perception.gaze import eye_points, normalised_rotation, to_angles, to_direction
+from face_perception.gaze import (
+    eye_points,
+    from_normalized_angles,
+    normalized_camera_rotation,
+    to_normalized_angles,
+)
 from face_perception.gaze.eyeballs import _ABOVE, _OUTWARDS, _RADIUS, EYEBALL_BEHIND
-from face_perception.people import Collection, People
+from face_perception.people import CalibrationSession, PersonRegistry
 from face_perception.types import Camera, Face, Gaze, Roi
 
 CAMERA = Camera.assume(1280, 720)
@@ -76,13 +81,13 @@ class Actor:
         rotation = self.rotation(t)
         points = np.array(self.at) + np.concatenate([_RIGHT, _LEFT]) @ rotation.T
         landmarks = np.zeros((478, 3), np.float32)
-        landmarks[_ORDER, :2] = faces.project(CAMERA, points)
+        landmarks[_ORDER, :2] = faces.project_points(CAMERA, points)
         for side, iris in ((1, _LEFT_IRIS), (-1, _RIGHT_IRIS)):
             eyeball = np.array(self.at) + rotation @ (_EYEBALL * (1, side, 1))
             pupil = eyeball + _RADIUS * self._direction(t, landmarks)
-            landmarks[iris, :2] = faces.project(CAMERA, pupil[None])
+            landmarks[iris, :2] = faces.project_points(CAMERA, pupil[None])
         openness = 0.2 if self.blinks(t) else 1.0
-        pose = faces.pose_of(np.array(self.at), rotation)
+        pose = faces.pose_from_landmark_frame(np.array(self.at), rotation)
         return Face(self.id, 1.0, Roi(0, 0, 1, 1), landmarks, pose, openness, openness)
 
     def direction(self, t: float) -> np.ndarray:
@@ -92,11 +97,11 @@ class Actor:
     def _direction(self, t: float, landmarks: np.ndarray) -> np.ndarray:
         truth = np.subtract(self.looks_at(t), self.origin)
         seen = Face(self.id, 1.0, Roi(0, 0, 1, 1), landmarks, None)
-        rotation = normalised_rotation(CAMERA, seen)
-        yaw, pitch = to_angles(rotation, truth / np.linalg.norm(truth))
+        rotation = normalized_camera_rotation(CAMERA, seen)
+        yaw, pitch = to_normalized_angles(rotation, truth / np.linalg.norm(truth))
         random = np.random.default_rng(round(t * 1000))
         noise = random.normal(0, self.noise, 2) if self.noise else (0.0, 0.0)
-        return to_direction(
+        return from_normalized_angles(
             rotation,
             (yaw - self.bias[0]) / self.gain[0] + noise[0],
             (pitch - self.bias[1]) / self.gain[1] + noise[1],
@@ -108,16 +113,16 @@ class Actor:
 
 
 def run(
-    collection: Collection,
+    session: CalibrationSession,
     *actors: Actor,
     images: int = 100,
-    people: People | None = None,
+    people: PersonRegistry | None = None,
     interval: float = 0.1,
     start: float = 0.0,
 ) -> None:
-    """Feeds ``images`` of ``actors`` to a collection, through ``people`` where they are given."""
+    """Feeds ``images`` of ``actors`` to a session, through ``people`` where they are given."""
     for k in range(images):
-        if collection.finished:
+        if session.finished:
             return
         stamp = start + k * interval
         here = [actor for actor in actors if actor.seen(stamp)]
@@ -126,4 +131,6 @@ def run(
         if people is not None:
             people.update(stamp, CAMERA, faces, gazes)
         else:
-            collection.add(stamp, CAMERA, {f.id: f for f in faces}, {g.face_id: g for g in gazes})
+            session.add_image(
+                stamp, CAMERA, {f.id: f for f in faces}, {g.face_id: g for g in gazes}
+            )

@@ -213,7 +213,7 @@ def test_a_run_that_was_interrupted_ends_in_the_same_bits(drawn: GazeFaces, tmp_
 def test_trained_by_the_command_it_is_a_model_that_the_gaze_node_takes(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    from face_perception.gaze import GeddnetGaze
+    from face_perception.gaze import NetworkGaze
 
     monkeypatch.setenv("FACE_PERCEPTION_MODELS", str(tmp_path / "models"))
     recipe = tmp_path / "small.yaml"
@@ -225,7 +225,7 @@ def test_trained_by_the_command_it_is_a_model_that_the_gaze_node_takes(
     assert main(["train", str(recipe), "--out", str(out)]) == 1
     assert "--resume" in capsys.readouterr().err
     model = load("small_trained")
-    GeddnetGaze(model)  # refuses what is no gaze network
+    NetworkGaze(model)  # refuses what is no gaze network
     held = recipes.from_dataset(dataset.read(out / "data").part("test"))
     crops = {"face": held.face, "left_eye": held.left_eye, "right_eye": held.right_eye}
     answer = model.infer({k: v[:, None].astype(np.float32) for k, v in crops.items()})["gaze"]

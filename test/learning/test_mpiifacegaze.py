@@ -16,7 +16,7 @@ pytest.importorskip("pyarrow")
 from face_perception import faces
 from face_perception.cli import main
 from face_perception.faces import FaceTracker, load_tracker
-from face_perception.gaze import normalise, normalised_rotation, to_angles
+from face_perception.gaze import make_gaze_crops, normalized_camera_rotation, to_normalized_angles
 from face_perception.inference import sample_photo
 from face_perception.learning.data import dataset, mpiifacegaze
 from face_perception.types import Camera, Face, Frame, Image
@@ -70,7 +70,7 @@ def published(tmp_path_factory: pytest.TempPathFactory, tracker: FaceTracker) ->
             {"cameraMatrix": camera.matrix, "distCoeffs": np.array([DISTORTION])},
         )
         corners = face.landmarks[list(POINTS), :2]
-        ray = np.append(faces.normalised(camera, corners).mean(0), 1)
+        ray = np.append(faces.undistort_points(camera, corners).mean(0), 1)
         middle = 1000 * DISTANCE * ray / np.linalg.norm(ray)
         lines = []
         for number, target in enumerate((*TARGETS, TARGETS[0])):
@@ -107,15 +107,15 @@ def test_it_becomes_our_layout(
     gaze = np.degrees(data.labels("gaze_pitch", "gaze_yaw"))
     for i, person in enumerate(data.columns["subject"]):
         image, camera, face = see(person, tracker)
-        made = normalise(image, camera, face)
+        made = make_gaze_crops(image, camera, face)
         np.testing.assert_array_equal(data.gray(i, "file", (96, 96)), made.face)
         np.testing.assert_array_equal(data.gray(i, "left_eye", (64, 96)), made.left_eye)
         np.testing.assert_array_equal(data.gray(i, "right_eye", (64, 96)), made.right_eye)
         # From between the eyes to the target, seen in the normalised camera.
-        rotation = normalised_rotation(camera, face)
+        rotation = normalized_camera_rotation(camera, face)
         eyes = DISTANCE * rotation[:, 2]
         away = np.array(TARGETS[i % 2]) - eyes
-        yaw, pitch = np.degrees(to_angles(rotation, away / np.linalg.norm(away)))
+        yaw, pitch = np.degrees(to_normalized_angles(rotation, away / np.linalg.norm(away)))
         np.testing.assert_allclose(gaze[i], (pitch, yaw), atol=0.7)
     # Into the lens; and 20 cm beside it to the image's right and 10 cm below it.
     np.testing.assert_allclose(gaze[::2], 0, atol=0.7)
@@ -125,7 +125,7 @@ def test_it_becomes_our_layout(
     # A rotation of 0.2 about the y axis, down, turns a face that looks at us to the image's left.
     _, camera, face = see("p00", tracker)
     facing = -cv2.Rodrigues(np.array([0.0, 0.2, 0.0]))[0][:, 2]
-    wanted = to_angles(normalised_rotation(camera, face), facing)
+    wanted = to_normalized_angles(normalized_camera_rotation(camera, face), facing)
     np.testing.assert_allclose(data.labels("head_yaw", "head_pitch")[0], wanted, atol=1e-6)
 
 

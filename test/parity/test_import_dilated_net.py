@@ -20,8 +20,8 @@ import tensorrt_builds
 from geddnet_weights import lively
 
 from face_perception import cli, faces, geometry
-from face_perception.gaze import GeddnetGaze, normalise, to_angles
-from face_perception.gaze.normalized_camera import normalised_rotation
+from face_perception.gaze import NetworkGaze, make_gaze_crops, to_normalized_angles
+from face_perception.gaze.normalized_camera import normalized_camera_rotation
 from face_perception.inference import (
     ModelError,
     find,
@@ -199,13 +199,13 @@ def test_gaze_of_a_photograph_offline(installed: str) -> None:
     model = load(installed)
     shot = frame(photo("astronaut"))
     (face,) = faces.load_tracker().detect(shot)
-    (gaze,) = GeddnetGaze(model).estimate(shot, [face])
+    (gaze,) = NetworkGaze(model).estimate(shot, [face])
     assert (gaze.source, gaze.valid) == ("dilated_net", True)
-    made = normalise(shot.image, shot.camera, face)
+    made = make_gaze_crops(shot.image, shot.camera, face)
     eyes = {name: made.crops[name][None, None].astype(np.float32) for name in EYES}
     ((pitch, yaw),) = model.infer(eyes)["gaze"]
-    rotation = normalised_rotation(shot.camera, face)
-    assert to_angles(rotation, gaze.direction) == pytest.approx((-yaw, pitch), abs=1e-5)
+    rotation = normalized_camera_rotation(shot.camera, face)
+    assert to_normalized_angles(rotation, gaze.direction) == pytest.approx((-yaw, pitch), abs=1e-5)
     result = Perception.load(single_image=True, gaze=installed).process(shot)
     (still,) = result.gazes
     assert (still.source, still.valid) == ("dilated_net", True)

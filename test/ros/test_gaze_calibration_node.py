@@ -23,7 +23,7 @@ from waits import scaled
 
 from face_perception import msg
 from face_perception.action import CalibrateGaze
-from face_perception.people import PeopleStore
+from face_perception.people import CalibrationStore
 from face_perception.ros import messages
 from face_perception.srv import DeleteCalibration, LinkFace, ListCalibrations
 
@@ -249,7 +249,7 @@ def test_two_people_at_once_and_one_who_cancels(
     scene.until(lambda: scene.gaze().calibrated and scene.gaze("face_2").calibrated)
     assert off(scene.gaze()) < 1.5
     assert off(scene.gaze("face_2")) < 1.5
-    assert set(PeopleStore(folder).everybody()) == {"anna", "bert"}
+    assert set(CalibrationStore(folder).load_all()) == {"anna", "bert"}
     # A face that leaves is nobody when another comes under its id.
     scene.actors = [bert()]
     for _ in range(40):
@@ -296,7 +296,7 @@ def test_five_targets_over_the_action(start: Start, peer: Peer, folder: Path) ->
     status, result = lies.result()
     assert (status, result.success) == (GoalStatus.STATUS_ABORTED, False)
     assert re.search(r"target \d \(the point \(|did not follow", result.message), result.message
-    assert set(PeopleStore(folder).everybody()) == {"anna"}
+    assert set(CalibrationStore(folder).load_all()) == {"anna"}
 
 
 def test_what_is_refused(start: Start, peer: Peer, folder: Path) -> None:
@@ -445,7 +445,7 @@ def test_a_damaged_file_is_named_and_the_node_goes_on(
     assert Goal(scene, face_id="face_1", person_id="anna").result()[1].success
     scene.until(lambda: scene.gaze().calibrated)
     # A file that cannot be read is in nobody else's way.
-    store = PeopleStore(folder)
+    store = CalibrationStore(folder)
     store.put("bert", store.get("anna")["geometric"])
     whole = path.read_bytes()
     path.write_text(whole.decode().replace('"version": 2', '"version": 3'))

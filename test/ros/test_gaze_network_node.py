@@ -24,9 +24,9 @@ from waits import scaled
 
 from face_perception import faces, geometry, msg
 from face_perception.action import CalibrateGaze
-from face_perception.gaze import GeddnetGaze, normalise, to_direction
+from face_perception.gaze import NetworkGaze, from_normalized_angles, make_gaze_crops
 from face_perception.inference import install, load
-from face_perception.people import PeopleStore
+from face_perception.people import CalibrationStore
 from face_perception.ros import images, messages
 from face_perception.types import Face, Frame
 
@@ -127,7 +127,7 @@ def test_all_faces_of_an_image_by_a_network(
     said = peer.listen(DiagnosticArray, "/diagnostics")
     camera.until(lambda: len(heard) > 5 and "models" in of_gaze(said))
     shot, found = two
-    expected = GeddnetGaze(load(cards / "sides.yaml")).estimate(shot, found)
+    expected = NetworkGaze(load(cards / "sides.yaml")).estimate(shot, found)
     last = heard[-1]
     assert last.header.frame_id == "eye_optical_frame"
     assert [g.face_id for g in last.gazes] == ["face_0", "face_1"]
@@ -163,7 +163,7 @@ def test_the_published_networks(
     heard = camera.peer.listen(msg.GazeArray, "gaze")
     camera.until(lambda: heard and heard[-1].gazes)
     gaze = heard[-1].gazes[0]
-    (wanted,) = GeddnetGaze(load(card)).estimate(camera.shot, camera.found)
+    (wanted,) = NetworkGaze(load(card)).estimate(camera.shot, camera.found)
     assert gaze.valid
     assert gaze.source == name
     assert direction(gaze) == pytest.approx(wanted.direction, abs=1e-3)
@@ -189,11 +189,11 @@ def test_a_network_that_was_trained_here(start: Start, camera: Camera, tmp_path:
     assert gaze.source == "learnt"
     # What the node says is what the network said where it was trained.
     shot, (face,) = camera.shot, camera.found
-    crops = normalise(shot.image, shot.camera, face)
+    crops = make_gaze_crops(shot.image, shot.camera, face)
     images_of = (crops.face, crops.left_eye, crops.right_eye)
     one = GazeFaces(*(i[None] for i in images_of), *np.zeros((2, 1, 2)), np.zeros(1, int), [])
     pitch, yaw = recipes.predict(network, one)[0]
-    wanted = to_direction(crops.rotation, yaw, pitch)
+    wanted = from_normalized_angles(crops.rotation, yaw, pitch)
     assert math.degrees(geometry.angle_between(direction(gaze), wanted)) < 0.1
 
 
@@ -321,5 +321,5 @@ def test_a_person_is_calibrated_for_the_network(
     gaze = messages.gaze_from_msg(heard[-1].gazes[0])
     assert math.degrees(geometry.angle_between(gaze.direction, -gaze.origin)) < 0.5
     assert gaze.eye_contact > 0.9
-    calibration = PeopleStore(tmp_path / "people").get("anna")[name]
+    calibration = CalibrationStore(tmp_path / "people").get("anna")[name]
     assert calibration.revision == load(card).card.sha256

@@ -18,7 +18,7 @@ from gaze_network import PITCH, install_sides
 from waits import scaled
 
 from face_perception import cli
-from face_perception.people import PeopleStore
+from face_perception.people import CalibrationStore
 
 COMMAND = [
     *(sys.executable, "-c"),
@@ -57,7 +57,7 @@ def test_from_a_video_to_a_file_and_back(clip: Path, tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     assert "anna is calibrated for geometric" in done.stdout
     assert "look at the camera" in done.stderr
-    store = PeopleStore(tmp_path / "face_perception" / "people")
+    store = CalibrationStore(tmp_path / "face_perception" / "people")
     calibration = store.get("anna")["geometric"]
     assert calibration.samples == 30
     # The estimator is off by under 4 degrees to the side and 8 upwards on this photograph.
@@ -107,7 +107,7 @@ def test_a_network_is_calibrated_for_itself(
     people = tmp_path / "people"
     line = ["calibrate", "--person", "anna", "--camera", str(clip), "--people", str(people)]
     assert cli.main([*line, "--model", str(tmp_path / "sides.yaml")]) == 0, capfd.readouterr().err
-    calibration = PeopleStore(people).get("anna")["sides"]
+    calibration = CalibrationStore(people).get("anna")["sides"]
     assert calibration.correction.bias_pitch == pytest.approx(-PITCH, abs=0.005)
     assert calibration.correction.gain_pitch == 1, "a network's scale is right"
     assert "five targets" not in capfd.readouterr().out

@@ -293,9 +293,9 @@ def test_a_neutral_is_taken_from_another_picture(resting: Face, given: str) -> N
         units.keep([], soon)
         assert units.face_ids == []
     assert units.estimate(raised, 1.6).neutral == Neutral.SET
-    units.keep([], 1.7 + faces.GONE_AFTER)
+    units.keep([], 1.7 + faces.ID_EXPIRES_AFTER)
     assert not units.any_neutral_set, "it ends with the face"
-    assert units.estimate(raised, 1.8 + faces.GONE_AFTER).neutral == Neutral.POPULATION
+    assert units.estimate(raised, 1.8 + faces.ID_EXPIRES_AFTER).neutral == Neutral.POPULATION
 
 
 def test_what_cannot_be_measured_is_not_taken_as_neutral(resting: Face) -> None:
@@ -360,10 +360,12 @@ def turned(face: Face, angle: float) -> Face:
     assert face.pose is not None
     turn = cv2.Rodrigues(np.array([0.0, angle, 0.0]))[0]
     facing = np.array([[0.0, 1.0, 0.0], [0.0, 0.0, -1.0], [-1.0, 0.0, 0.0]])
-    upright = faces.unrotated(face.landmarks, face.pose) * (1, -1, -1)
+    upright = faces.rotate_to_frontal(face.landmarks, face.pose) * (1, -1, -1)
     landmarks = (upright @ turn.T + (320, 240, 0)).astype(np.float32)
     return dataclasses.replace(
-        face, landmarks=landmarks, pose=faces.pose_of(np.array([0.0, 0.0, 0.5]), turn @ facing)
+        face,
+        landmarks=landmarks,
+        pose=faces.pose_from_landmark_frame(np.array([0.0, 0.0, 0.5]), turn @ facing),
     )
 
 
@@ -451,7 +453,7 @@ def test_faces_are_kept_apart_and_forgotten(resting: Face, smiling: Face) -> Non
     assert units.estimate(high_brows, 20.1).neutral == Neutral.LEARNED
     assert units.estimate(high_brows, 5.0).neutral == first, "the clock went back"
     last(high_brows, 20, units, start=5)
-    units.keep(["face_2"], 25.1 + faces.GONE_AFTER)
+    units.keep(["face_2"], 25.1 + faces.ID_EXPIRES_AFTER)
     assert units.estimate(high_brows, 27.2).neutral == first
     last(high_brows, 20, units, start=28)
     units.reset()
@@ -463,8 +465,8 @@ def test_who_comes_under_the_id_of_somebody_gone_has_a_neutral_of_their_own(rest
     away, gone = LandmarkActionUnits(), LandmarkActionUnits()
     for units in (away, gone):
         last(resting, 20, units)
-    assert away.estimate(resting, 20 + 0.9 * faces.GONE_AFTER).neutral == Neutral.LEARNED
-    assert gone.estimate(resting, 20 + 1.1 * faces.GONE_AFTER).neutral == Neutral.POPULATION
+    assert away.estimate(resting, 20 + 0.9 * faces.ID_EXPIRES_AFTER).neutral == Neutral.LEARNED
+    assert gone.estimate(resting, 20 + 1.1 * faces.ID_EXPIRES_AFTER).neutral == Neutral.POPULATION
 
 
 @pytest.mark.parametrize(
@@ -596,7 +598,7 @@ def test_smoothing_starts_afresh() -> None:
     cleared.reset()
     for smooth, stamp in (
         (warm(), 2.0),
-        (warm(), 10 + 1.1 * faces.GONE_AFTER),
+        (warm(), 10 + 1.1 * faces.ID_EXPIRES_AFTER),
         (left, 10.1),
         (unknown, 10.1),
         (cleared, 10.1),

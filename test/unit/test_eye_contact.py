@@ -12,25 +12,32 @@ from gaze_scene import CAMERA, Actor
 
 from face_perception.faces import load_tracker
 from face_perception.gaze import EyeContact, GeometricGaze
-from face_perception.gaze_target import Elsewhere, LookError, cone, densities, offset, sought
-from face_perception.people import People, PeopleStore
+from face_perception.gaze_target import (
+    ElsewherePrior,
+    GazeErrorModel,
+    aimed_likelihood,
+    gaze_likelihoods,
+    offset_from_line,
+    target_angle,
+)
+from face_perception.people import CalibrationStore, PersonRegistry
 from face_perception.types import Camera, Eyes, Frame, Gaze
 
 DEG = math.radians(1)
-UNCALIBRATED = LookError(3 * DEG, 4 * DEG, 0.94, 0.39)
+UNCALIBRATED = GazeErrorModel(3 * DEG, 4 * DEG, 0.94, 0.39)
 
 
 # A person who was calibrated with one target, 5 degrees beside the lens and 12 below it.
-ONE_TARGET = LookError(2.5 * DEG, 3.2 * DEG, 0.94, 0.59, 0.2, 0.18, -5 * DEG, -12 * DEG)
+ONE_TARGET = GazeErrorModel(2.5 * DEG, 3.2 * DEG, 0.94, 0.59, 0.2, 0.18, -5 * DEG, -12 * DEG)
 
 
-@pytest.mark.parametrize("error", [LookError(1 * DEG, 2 * DEG), UNCALIBRATED, ONE_TARGET])
+@pytest.mark.parametrize("error", [GazeErrorModel(1 * DEG, 2 * DEG), UNCALIBRATED, ONE_TARGET])
 @pytest.mark.parametrize("distance", [0.5, 1.0, 3.0])
-def test_probabilities_come_true(error: LookError, distance: float) -> None:
+def test_probabilities_come_true(error: GazeErrorModel, distance: float) -> None:
     """Drawn from the model's own scene: of the gazes given p, a share p meets the camera."""
     model, random, number = EyeContact(), np.random.default_rng(1), 4000
     seeks = random.random(number) < model.prior
-    disc = cone(model.radius, distance)
+    disc = target_angle(model.radius, distance)
     radius, angle = disc * np.sqrt(random.random(number)), random.uniform(0, 2 * math.pi, number)
     inside = radius[:, None] * np.stack([np.cos(angle), np.sin(angle)], 1)
     other = model.elsewhere
@@ -41,7 +48,7 @@ def test_probabilities_come_true(error: LookError, distance: float) -> None:
     unsure, sigma = np.array([(e.gain_sigma, e.sigma) for e in error.axes]).T
     gain = random.normal([e.gain for e in error.axes], unsure, (number, 2))
     measured = (true - about) + gain * about + random.normal(0, sigma, (number, 2))
-    said = np.array([model(float(y), float(p), distance, error) for y, p in measured])
+    said = np.array([model.probability(float(y), float(p), distance, error) for y, p in measured])
     for low, high in ((0, 0.1), (0.1, 0.4), (0.4, 0.7), (0.7, 0.9), (0.9, 1.01)):
         these = (said >= low) & (said < high)
         if these.sum() > 30:
@@ -53,14 +60,18 @@ def test_probabilities_come_true(error: LookError, distance: float) -> None:
 def test_it_falls_with_the_angle_and_a_calibrated_gaze_decides() -> None:
     model = EyeContact()
     for sigma in (0.0, 2 * DEG, 5 * DEG):
-        error = LookError(max(sigma, 1e-6), max(sigma, 1e-6))
+        error = GazeErrorModel(max(sigma, 1e-6), max(sigma, 1e-6))
         for distance in (0.1, 0.6, 2.0, 10.0):
-            values = [model(a * DEG, 0.0, distance, error) for a in range(0, 90)]
+            values = [model.probability(a * DEG, 0.0, distance, error) for a in range(0, 90)]
             assert all(0 <= v <= 1 for v in values)
             assert (np.diff(values) <= 1e-3).all()
-    sharp, blunt = LookError(2 * DEG, 2 * DEG), LookError(5 * DEG, 5 * DEG)
-    assert model(0, 0, 1.0, sharp) > model(0, 0, 1.0, blunt) > 0.8
-    assert model(12 * DEG, 0, 1.0, sharp) < 0.01 < model(12 * DEG, 0, 1.0, blunt)
+    sharp, blunt = GazeErrorModel(2 * DEG, 2 * DEG), GazeErrorModel(5 * DEG, 5 * DEG)
+    assert model.probability(0, 0, 1.0, sharp) > model.probability(0, 0, 1.0, blunt) > 0.8
+    assert (
+        model.probability(12 * DEG, 0, 1.0, sharp)
+        < 0.01
+        < model.probability(12 * DEG, 0, 1.0, blunt)
+    )
 
 
 def test_pitch_that_is_underestimated_is_weighed_as_such() -> None:
@@ -68,50 +79,59 @@ def test_pitch_that_is_underestimated_is_weighed_as_such() -> None:
     degrees, which look less like the lens than 4 true ones.
     """
     model = EyeContact()
-    calibrated = LookError(2.5 * DEG, 3 * DEG)
-    assert model(0, -10 * DEG, 1.0, calibrated) < 0.35
-    assert model(0, -15 * DEG, 1.0, calibrated) < 0.01
+    calibrated = GazeErrorModel(2.5 * DEG, 3 * DEG)
+    assert model.probability(0, -10 * DEG, 1.0, calibrated) < 0.35
+    assert model.probability(0, -15 * DEG, 1.0, calibrated) < 0.01
     shrunk = dataclasses.replace(calibrated, pitch_gain=0.39)
-    assert model(0, -4 * DEG, 1.0, shrunk) < model(0, -4 * DEG, 1.0, calibrated)
-    assert model(0, -4 * DEG, 1.0, UNCALIBRATED) > 0.5, "10 degrees down cannot be told"
+    assert model.probability(0, -4 * DEG, 1.0, shrunk) < model.probability(
+        0, -4 * DEG, 1.0, calibrated
+    )
+    assert model.probability(0, -4 * DEG, 1.0, UNCALIBRATED) > 0.5, "10 degrees down cannot be told"
 
 
 def test_an_error_is_stated_about_its_centre() -> None:
     """A person calibrated 20 degrees below the lens who looks at it is read 8 degrees below it."""
-    error, model = LookError(2 * DEG, 3 * DEG, 1.0, 0.6, 0.0, 0.0, 0.0, -20 * DEG), EyeContact()
+    error, model = (
+        GazeErrorModel(2 * DEG, 3 * DEG, 1.0, 0.6, 0.0, 0.0, 0.0, -20 * DEG),
+        EyeContact(),
+    )
     at_lens = -20 * 0.4 * DEG
-    assert model(0.0, at_lens, 1.0, error) > 0.8
-    assert model(0.0, -20 * DEG, 1.0, error) < 0.1
-    assert model(0.0, at_lens, 1.0, error) > model(0.0, 0.0, 1.0, error)
+    assert model.probability(0.0, at_lens, 1.0, error) > 0.8
+    assert model.probability(0.0, -20 * DEG, 1.0, error) < 0.1
+    assert model.probability(0.0, at_lens, 1.0, error) > model.probability(0.0, 0.0, 1.0, error)
     # The same gaze against a line 20 degrees lower: there it is right on average.
-    lower = error.about(0.0, -20 * DEG)
+    lower = error.shifted_by(0.0, -20 * DEG)
     assert lower.axes[1].mean(0.0) == pytest.approx(0.0)
-    assert model(0.0, 0.0, 1.0, lower) > 0.8
+    assert model.probability(0.0, 0.0, 1.0, lower) > 0.8
 
 
 def test_an_unsure_gain_matters_only_away_from_the_centre() -> None:
-    sure = LookError(2 * DEG, 3 * DEG)
+    sure = GazeErrorModel(2 * DEG, 3 * DEG)
     unsure = dataclasses.replace(sure, yaw_gain_sigma=0.3)
     model = EyeContact()
     for yaw in (0.0, 4 * DEG, 8 * DEG):
-        assert model(yaw, 0.0, 2.0, unsure) == pytest.approx(model(yaw, 0.0, 2.0, sure), abs=0.02)
-    assert math.isnan(model(0.0, 0.0, 1.0, dataclasses.replace(sure, yaw_gain_sigma=math.nan)))
+        assert model.probability(yaw, 0.0, 2.0, unsure) == pytest.approx(
+            model.probability(yaw, 0.0, 2.0, sure), abs=0.02
+        )
+    assert math.isnan(
+        model.probability(0.0, 0.0, 1.0, dataclasses.replace(sure, yaw_gain_sigma=math.nan))
+    )
 
 
 def test_who_looks_far_beside_a_target_does_not_seek_it() -> None:
     """The short cut for targets that are out of the question leaves the others as they are."""
-    elsewhere = Elsewhere()
-    for error in (ONE_TARGET, LookError(0.05, 0.08, 0.9, 0.4)):
+    elsewhere = ElsewherePrior()
+    for error in (ONE_TARGET, GazeErrorModel(0.05, 0.08, 0.9, 0.4)):
         for yaw in np.linspace(-1, 1, 41).tolist():
             for pitch in np.linspace(-1, 1, 41).tolist():
-                seeking, _, _ = densities(yaw, pitch, 0.07, error, elsewhere)
-                assert sought(yaw, pitch, 0.07, error) == pytest.approx(seeking, abs=1e-9)
-    assert sought(1.0, 0.0, 0.07, error) == sought(0.0, 1.0, 0.07, error) == 0.0
+                seeking, _, _ = gaze_likelihoods(yaw, pitch, 0.07, error, elsewhere)
+                assert aimed_likelihood(yaw, pitch, 0.07, error) == pytest.approx(seeking, abs=1e-9)
+    assert aimed_likelihood(1.0, 0.0, 0.07, error) == aimed_likelihood(0.0, 1.0, 0.07, error) == 0.0
 
 
 def test_densities_against_sums_over_the_disc() -> None:
     random = np.random.default_rng(0)
-    error, elsewhere, radius = LookError(0.05, 0.07, 0.9, 0.4), Elsewhere(), 0.06
+    error, elsewhere, radius = GazeErrorModel(0.05, 0.07, 0.9, 0.4), ElsewherePrior(), 0.06
     points = random.uniform(-radius, radius, (400_000, 2))
     points = points[np.hypot(*points.T) <= radius]
     sigma, gain = np.array([0.05, 0.07]), np.array([0.9, 0.4])
@@ -123,7 +143,7 @@ def test_densities_against_sums_over_the_disc() -> None:
     for measured in ((0.0, 0.0), (0.1, -0.05), (0.2, 0.1)):
         given = normal(np.array(measured) - gain * points, sigma)
         by_chance = given * normal(points - (0, elsewhere.pitch), spread)
-        seeking, _, chance = densities(*measured, radius, error, elsewhere)
+        seeking, _, chance = gaze_likelihoods(*measured, radius, error, elsewhere)
         assert seeking == pytest.approx(given.mean(), rel=0.05, abs=0.1)
         assert chance == pytest.approx(by_chance.mean() * math.pi * radius**2, rel=0.05, abs=0.02)
 
@@ -131,21 +151,23 @@ def test_densities_against_sums_over_the_disc() -> None:
 def test_offsets_are_signed_against_the_head() -> None:
     line = np.array([0.0, 0.0, -1.0])
     right, up = np.array([0.1, 0.0, -1.0]), np.array([0.0, -0.1, -1.0])
-    assert offset(right, line) == pytest.approx((math.atan(0.1), 0))
-    assert offset(up, line) == pytest.approx((0, math.atan(0.1)))
+    assert offset_from_line(right, line) == pytest.approx((math.atan(0.1), 0))
+    assert offset_from_line(up, line) == pytest.approx((0, math.atan(0.1)))
     # A head that lies on its side, its top towards the image's right.
-    assert offset(right, line, np.array([1.0, 0.0, 0.0])) == pytest.approx((0, math.atan(0.1)))
-    assert all(math.isnan(v) for v in offset(np.zeros(3), line))
-    assert all(math.isnan(v) for v in offset(right, np.zeros(3)))
+    assert offset_from_line(right, line, np.array([1.0, 0.0, 0.0])) == pytest.approx(
+        (0, math.atan(0.1))
+    )
+    assert all(math.isnan(v) for v in offset_from_line(np.zeros(3), line))
+    assert all(math.isnan(v) for v in offset_from_line(right, np.zeros(3)))
 
 
 def test_what_is_not_known_is_nan_and_closed_eyes_are_none(tmp_path) -> None:
     model = EyeContact()
-    assert math.isnan(model(math.nan, 0.0, 1.0, UNCALIBRATED))
-    assert math.isnan(model(0.1, 0.0, math.nan, UNCALIBRATED))
-    assert math.isnan(model(0.1, 0.0, 0.0, UNCALIBRATED))
-    assert math.isnan(model(0.1, 0.0, 1.0, LookError(math.nan, 0.1)))
-    people = People(PeopleStore(tmp_path), {"geometric": GeometricGaze.revision})
+    assert math.isnan(model.probability(math.nan, 0.0, 1.0, UNCALIBRATED))
+    assert math.isnan(model.probability(0.1, 0.0, math.nan, UNCALIBRATED))
+    assert math.isnan(model.probability(0.1, 0.0, 0.0, UNCALIBRATED))
+    assert math.isnan(model.probability(0.1, 0.0, 1.0, GazeErrorModel(math.nan, 0.1)))
+    people = PersonRegistry(CalibrationStore(tmp_path), {"geometric": GeometricGaze.revision})
     shut = Actor("face_1", blinks=lambda t: True)
 
     def contact(eyes: Eyes) -> float:
@@ -170,8 +192,8 @@ def test_people_on_photographs_look_into_the_lens(name: str, tmp_path) -> None:
     camera = Camera.assume(image.shape[1], image.shape[0])
     faces = load_tracker().detect(Frame(image, 0.0, camera))
     gazes: list[Gaze] = [GeometricGaze().estimate(camera, face, 0.0) for face in faces]
-    (gaze,) = People(PeopleStore(tmp_path), {"geometric": GeometricGaze.revision}).update(
-        0.0, camera, faces, gazes
-    )
+    (gaze,) = PersonRegistry(
+        CalibrationStore(tmp_path), {"geometric": GeometricGaze.revision}
+    ).update(0.0, camera, faces, gazes)
     assert gaze.eyes == Eyes.OPEN
     assert gaze.eye_contact > 0.6

@@ -6,9 +6,9 @@ from face_perception.faces import (
     LEFT_EYE_UPPER,
     RIGHT_EYE_LOWER,
     RIGHT_EYE_UPPER,
-    pose_of,
+    pose_from_landmark_frame,
 )
-from face_perception.faces.eye_openness import EyeOpenness, aspect_ratios
+from face_perception.faces.eye_openness import EyeOpenness, eye_aspect_ratios
 
 
 def face(left: float, right: float) -> np.ndarray:
@@ -32,7 +32,7 @@ def run(opened, stamps, eyes=None):
 
 
 def test_aspect_ratio_left_then_right():
-    np.testing.assert_allclose(aspect_ratios(face(0.3, 0.1), None), (0.3, 0.1), rtol=1e-5)
+    np.testing.assert_allclose(eye_aspect_ratios(face(0.3, 0.1), None), (0.3, 0.1), rtol=1e-5)
 
 
 def test_a_turned_head_has_the_same_ratio():
@@ -41,14 +41,14 @@ def test_a_turned_head_has_the_same_ratio():
     turn = turn @ np.array([[1, 0, 0], [0, np.cos(b), -np.sin(b)], [0, np.sin(b), np.cos(b)]])
     straight = np.array([[0.0, 1, 0], [0, 0, -1], [-1, 0, 0]])  # face axes: out, left, up
     landmarks = (face(0.3, 0.2) @ turn.T).astype(np.float32)
-    raw = aspect_ratios(landmarks, None)
+    raw = eye_aspect_ratios(landmarks, None)
     assert abs(raw[0] - 0.3) > 0.05
-    pose = pose_of(np.array([0.0, 0.0, 1.0]), turn @ straight)
-    np.testing.assert_allclose(aspect_ratios(landmarks, pose), (0.3, 0.2), rtol=1e-4)
+    pose = pose_from_landmark_frame(np.array([0.0, 0.0, 1.0]), turn @ straight)
+    np.testing.assert_allclose(eye_aspect_ratios(landmarks, pose), (0.3, 0.2), rtol=1e-4)
 
 
 def test_points_that_coincide_give_nan():
-    assert np.isnan(aspect_ratios(np.zeros((478, 3), np.float32), None)).all()
+    assert np.isnan(eye_aspect_ratios(np.zeros((478, 3), np.float32), None)).all()
 
 
 def test_defined_from_the_first_image():

@@ -7,8 +7,13 @@ import numpy as np
 import pytest
 from faces_scene import paste, photo, wall
 
-from face_perception.faces.appearance import likeness, look
-from face_perception.faces.detector import Detector, View, near_windows, windows
+from face_perception.faces.appearance import appearance_similarity, measure_appearance
+from face_perception.faces.detector import (
+    Detector,
+    SearchView,
+    close_up_windows,
+    small_face_windows,
+)
 from face_perception.faces.mesh import (
     SIDE,
     Mesh,
@@ -51,7 +56,7 @@ def test_detection_in_pixels_of_a_wide_image():
     assert found.score == pytest.approx(1 / (1 + np.exp(-2)))
     # In a window the same, moved by the window's corner.
     (found,) = Detector(model).detect(
-        np.zeros((900, 1500, 3), np.uint8), View((300, 100, 960, 480))
+        np.zeros((900, 1500, 3), np.uint8), SearchView((300, 100, 960, 480))
     )
     np.testing.assert_allclose(found.keypoints[1], left_eye + np.array([300, 100]))
 
@@ -90,33 +95,33 @@ def test_a_small_face_is_looked_at_again_from_near():
     far = raw({(12, 20): (0.0, [0.0, 0.0, 12.0, 12.0, *[0.0] * 12])})  # score 0.5
     (hint,) = Detector(far, 0.6).detect(image)
     near = raw({(24, 24): (2.0, [0.0, 0.0, 60.0, 60.0, *[3.0] * 12])})
-    found = Detector(near, 0.6).again(image, hint)
+    found = Detector(near, 0.6).detect_again(image, hint)
     # The window is three times the face; its 192 input pixels are 120 of the image.
     middle = hint.box[:2] + hint.box[2:] / 2
     np.testing.assert_allclose(found.box[:2] + found.box[2:] / 2, middle, atol=3)
     assert found.box[2] == pytest.approx(60 * 120 / 192, rel=0.02)
     elsewhere = raw({(5, 5): (2.0, [0.0, 0.0, 60.0, 60.0, *[0.0] * 12])})
-    assert Detector(elsewhere, 0.6).again(image, hint) is None
-    assert Detector(raw({}), 0.6).again(image, hint) is None
+    assert Detector(elsewhere, 0.6).detect_again(image, hint) is None
+    assert Detector(raw({}), 0.6).detect_again(image, hint) is None
 
 
 def test_a_large_face_is_not_looked_at_again():
     box = [0.0, 0.0, 60.0, 60.0, *[0.0] * 12]
     image = np.zeros((192, 192, 3), np.uint8)
     (found,) = Detector(raw({(24, 24): (2.0, box)})).detect(image)
-    assert Detector(raw({})).again(image, found) is found
+    assert Detector(raw({})).detect_again(image, found) is found
 
 
 @pytest.mark.parametrize("at", [(-824, -300), (639, -300), (-300, -824), (-300, 479)])
 def test_a_window_that_hardly_touches_the_image_shows_nothing(at: tuple[int, int]) -> None:
     """A detection beside the image, which is looked at again from near."""
     image = np.zeros((480, 640, 3), np.uint8)
-    assert Detector(raw({})).detect(image, View((*at, 825, 825))) == []
+    assert Detector(raw({})).detect(image, SearchView((*at, 825, 825))) == []
 
 
 @pytest.mark.parametrize("size", [(640, 480), (961, 300), (1280, 720), (1920, 1080), (7680, 4320)])
 def test_windows_cover_an_image_with_overlap(size):
-    found = windows(*size)
+    found = small_face_windows(*size)
     assert 2 <= len(found) <= 8
     for i in range(2):
         begins, extent = sorted({w[i] for w in found}), found[0][2 + i]
@@ -126,23 +131,28 @@ def test_windows_cover_an_image_with_overlap(size):
 
 
 def test_small_images_have_no_windows():
-    assert windows(480, 480) == windows(320, 240) == windows(1, 1) == []
+    assert (
+        small_face_windows(480, 480)
+        == small_face_windows(320, 240)
+        == small_face_windows(1, 1)
+        == []
+    )
 
 
 def test_a_window_larger_than_the_image_is_grey_about_it():
     model = raw({(24, 24): (3.0, [0.0, 0.0, 60.0, 60.0, *[0.0] * 12])})
     image = np.full((100, 200, 3), 255, np.uint8)
-    twice, four_times = near_windows(200, 100)
+    twice, four_times = close_up_windows(200, 100)
     assert twice == (-100, -50, 400, 200)
     assert four_times == (-300, -150, 800, 400)
-    (found,) = Detector(model).detect(image, View(twice))
+    (found,) = Detector(model).detect(image, SearchView(twice))
     np.testing.assert_allclose(model.seen[0, 72:120, 48:144], 1, atol=1e-6)
     assert (model.seen[0, 48:72] == 0).all()
     assert (model.seen[0, :48] == -1).all()
     np.testing.assert_allclose(found.box, [102 - 62.5, 52 - 62.5, 125, 125], atol=2.5)
     # A small face is not sought there: in 60 of 192 pixels it would have 250 of the image's 200.
     small = raw({(24, 24): (3.0, [0.0, 0.0, 30.0, 30.0, *[0.0] * 12])})
-    assert Detector(small).detect(image, View(twice)) == []
+    assert Detector(small).detect(image, SearchView(twice)) == []
 
 
 @pytest.mark.parametrize("turns", range(4))
@@ -153,7 +163,7 @@ def test_a_turned_view_gives_places_of_the_image(turns):
     (upright,) = Detector(raw({(20, 30): (2.0, [0.0, 0.0, 40.0, 60.0, *keypoints])})).detect(image)
     assert upright.turns == 0
     model = raw({(20, 30): (2.0, [0.0, 0.0, 40.0, 60.0, *keypoints])})
-    (found,) = Detector(model).detect(image, View(None, turns))
+    (found,) = Detector(model).detect(image, SearchView(None, turns))
     assert found.turns == turns
     inside = np.rot90(model.seen[0], -turns)[42:48, 22:28]
     np.testing.assert_allclose(inside, 1, atol=1e-6)
@@ -193,17 +203,17 @@ def test_a_look_is_the_detail_over_the_contrast_of_its_neighbourhood():
     face = np.array([[128.0, 0.0, 32.0], [0.0, 128.0, 32.0]])
     patch = np.random.default_rng(0).integers(0, 255, (SIDE, SIDE, 3), np.uint8)
     patch = cv2.convertScaleAbs(cv2.GaussianBlur(patch, (0, 0), 5), alpha=8, beta=-900)
-    seen = look(patch, face)
+    seen = measure_appearance(patch, face)
     grey = cv2.cvtColor(patch[32:160, 32:160], cv2.COLOR_RGB2GRAY)
     small = cv2.resize(grey, (24, 24), interpolation=cv2.INTER_AREA).astype(np.float32)
     detail = small - cv2.GaussianBlur(small, (0, 0), 3)
     plain = detail / (np.sqrt(cv2.GaussianBlur(detail**2, (0, 0), 3)) + 4)
-    assert likeness(seen, seen) == pytest.approx(1, abs=1e-6)
-    assert likeness(seen, plain * (seen != 0)) > 0.95
-    assert likeness(seen, -seen) == pytest.approx(-1, abs=1e-6)
+    assert appearance_similarity(seen, seen) == pytest.approx(1, abs=1e-6)
+    assert appearance_similarity(seen, plain * (seen != 0)) > 0.95
+    assert appearance_similarity(seen, -seen) == pytest.approx(-1, abs=1e-6)
     changed = seen.copy()
     changed[12:] = -changed[12:]  # one half that is alike is enough
-    assert likeness(seen, changed) == pytest.approx(1, abs=1e-6)
+    assert appearance_similarity(seen, changed) == pytest.approx(1, abs=1e-6)
 
 
 def test_bounds_of_landmarks():

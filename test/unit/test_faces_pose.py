@@ -9,8 +9,8 @@ from face_perception.faces import (
     head_pose,
     landmark_frame,
     load_tracker,
-    project,
-    unrotated,
+    project_points,
+    rotate_to_frontal,
 )
 from face_perception.faces.head_pose import _MODEL, RIGID_POINTS
 from face_perception.types import Camera, HeadPose
@@ -39,7 +39,7 @@ def posed(yaw: float, pitch: float, roll: float, position=(0.0, 0.0, 0.6)) -> He
 
 def seen(pose: HeadPose, camera: Camera) -> np.ndarray:
     landmarks = np.zeros((478, 3), np.float32)
-    landmarks[RIGID_POINTS, :2] = project(camera, _MODEL @ pose.rotation.T + pose.position)
+    landmarks[RIGID_POINTS, :2] = project_points(camera, _MODEL @ pose.rotation.T + pose.position)
     return landmarks
 
 
@@ -100,7 +100,7 @@ def test_unrotated_undoes_pose_and_bearing():
         mesh = (
             square @ landmark_frame(pose).T @ view.T * 1000
         )  # weak perspective, 1 px a millimetre
-        flat = unrotated(mesh, pose)
+        flat = rotate_to_frontal(mesh, pose)
         np.testing.assert_allclose(flat[:, 2], 0, atol=1e-9)
         np.testing.assert_allclose(flat[:, :2], square[:, 1:] * 1000, atol=1e-9)
 

@@ -95,7 +95,7 @@ class Head:
             forward = math.sqrt(max(RADIUS**2 - sideways**2 - up**2, 0.0))
             pupil = eyeball + self.rotation @ (forward, sideways, up)
             landmarks[iris, :2] = faces.project(camera, pupil[None])
-        pose = faces.pose_of(np.array(self.at), self.rotation)
+        pose = faces.pose_from_landmark_frame(np.array(self.at), self.rotation)
         return Face("face_1", 1.0, Roi(0, 0, 1, 1), landmarks, pose, *self.openness)
 
 
@@ -456,7 +456,7 @@ def test_memory_starts_afresh_after_a_gap_a_loop_a_reset_and_a_farewell() -> Non
     after_gap = warm().estimate(CAMERA, right.face(), 15.0)
     after_loop = warm().estimate(CAMERA, right.face(), 5.0)
     forgetful = warm()
-    forgetful.keep([], 11.1 + faces.GONE_AFTER)
+    forgetful.keep([], 11.1 + faces.ID_EXPIRES_AFTER)
     after_farewell = forgetful.estimate(CAMERA, right.face(), 11.0)
     forgetful = warm()
     forgetful.keep(["face_1"], 11.0)

@@ -13,7 +13,7 @@ from face_perception.gaze import GeometricGaze
 from face_perception.gaze.eyelids import measure_lids
 from face_perception.people import (
     CalibrationRefused,
-    Collection,
+    CalibrationSession,
     camera_target,
     face_target,
     point_target,
@@ -23,23 +23,23 @@ from face_perception.people import (
 DEG = math.radians(1)
 
 
-def found(collection: Collection) -> tuple[float, float]:
+def found(session: CalibrationSession) -> tuple[float, float]:
     """Bias of yaw and pitch."""
-    made = collection.result().correction
+    made = session.result().correction
     return made.bias_yaw, made.bias_pitch
 
 
 def test_a_person_is_calibrated_image_by_image() -> None:
     anna = Actor("face_1", bias=(3 * DEG, -2 * DEG), blinks=lambda t: int(t * 10) % 10 == 3)
-    collection = Collection("face_1")
-    run(collection, anna)
-    assert collection.finished
-    progress = collection.progress()
+    session = CalibrationSession("face_1")
+    run(session, anna)
+    assert session.finished
+    progress = session.progress()
     assert (progress.kept, progress.done) == (30, 1.0)
     assert progress.reasons["eyes closed"] >= 3
     assert progress.rejected == sum(progress.reasons.values())
-    assert found(collection) == pytest.approx((3 * DEG, -2 * DEG), abs=0.1 * DEG)
-    assert collection.result().samples == 30
+    assert found(session) == pytest.approx((3 * DEG, -2 * DEG), abs=0.1 * DEG)
+    assert session.result().samples == 30
 
 
 @pytest.mark.parametrize("at", [(0.0, 0.0, 0.7), (0.35, -0.2, 1.0), (-0.4, 0.25, 1.4)])
@@ -47,27 +47,27 @@ def test_a_person_is_calibrated_image_by_image() -> None:
 def test_the_bias_does_not_depend_on_where_the_face_is(
     at: tuple[float, float, float], roll: float
 ) -> None:
-    collection = Collection("face_1")
-    run(collection, Actor("face_1", at=at, roll=roll, bias=(4 * DEG, 3 * DEG)))
-    assert found(collection) == pytest.approx((4 * DEG, 3 * DEG), abs=0.05 * DEG)
+    session = CalibrationSession("face_1")
+    run(session, Actor("face_1", at=at, roll=roll, bias=(4 * DEG, 3 * DEG)))
+    assert found(session) == pytest.approx((4 * DEG, 3 * DEG), abs=0.05 * DEG)
 
 
 def test_several_targets_one_after_the_other() -> None:
     bert = Actor("face_2", at=(0.5, 0.0, 1.2))
     point = (0.3, -0.2, 0.1)
     targets = [camera_target(), point_target(point), face_target("face_2")]
-    collection = Collection("face_1", targets, samples=15)
+    session = CalibrationSession("face_1", targets, samples=15)
     hints = []
 
     def looks_at(t: float) -> tuple[float, float, float]:
-        hints.append(collection.progress().hint)
-        return [(0.0, 0.0, 0.0), point, bert.origin][collection.progress().target]
+        hints.append(session.progress().hint)
+        return [(0.0, 0.0, 0.0), point, bert.origin][session.progress().target]
 
-    run(collection, Actor("face_1", looks_at=looks_at, bias=(-2 * DEG, 1 * DEG)), bert)
-    fit = collection.result()
+    run(session, Actor("face_1", looks_at=looks_at, bias=(-2 * DEG, 1 * DEG)), bert)
+    fit = session.result()
     assert (fit.samples, fit.targets) == (45, 3)
-    assert found(collection) == pytest.approx((-2 * DEG, 1 * DEG), abs=0.1 * DEG)
-    assert collection.progress().reasons == {"on the way to the target": 19}
+    assert found(session) == pytest.approx((-2 * DEG, 1 * DEG), abs=0.1 * DEG)
+    assert session.progress().reasons == {"on the way to the target": 19}
     assert dict.fromkeys(hints) == {
         "look at the camera": None,
         "look at the point (0.30, -0.20, 0.10)": None,
@@ -78,56 +78,56 @@ def test_several_targets_one_after_the_other() -> None:
 def test_the_liar_who_looks_elsewhere_half_of_the_time() -> None:
     there = (0.25, 0.0, 0.0)
     liar = Actor("face_1", looks_at=lambda t: there if int(t * 10) % 2 else (0.0, 0.0, 0.0))
-    collection = Collection("face_1")
-    run(collection, liar, images=400)
+    session = CalibrationSession("face_1")
+    run(session, liar, images=400)
     with pytest.raises(CalibrationRefused, match=r"elsewhere|two places"):
-        collection.result()
+        session.result()
 
 
 def test_the_head_must_turn_where_that_is_asked_for() -> None:
     still, turning = Actor("face_1"), Actor("face_1", turn=lambda t: 0.3 * math.sin(t))
-    collection = Collection("face_1", head_range=0.2, seconds=12)
-    run(collection, still, images=200)
-    assert collection.progress().reasons["head not varied"] > 30
+    session = CalibrationSession("face_1", head_range=0.2, seconds=12)
+    run(session, still, images=200)
+    assert session.progress().reasons["head not varied"] > 30
     with pytest.raises(CalibrationRefused, match="the head turned by 0°, not by the 11°"):
-        collection.result()
-    collection = Collection("face_1", head_range=0.2, samples=40)
-    run(collection, still, images=40)
-    assert collection.progress().hint == "keep looking at the camera and turn your head a little"
-    run(collection, turning, start=10.0)
-    assert collection.result().samples == 40
+        session.result()
+    session = CalibrationSession("face_1", head_range=0.2, samples=40)
+    run(session, still, images=40)
+    assert session.progress().hint == "keep looking at the camera and turn your head a little"
+    run(session, turning, start=10.0)
+    assert session.result().samples == 40
 
 
 def test_faces_that_are_lost_or_never_there() -> None:
-    collection = Collection("face_1")
-    run(collection, Actor("face_1", seen=lambda t: t < 2), Actor("face_2"))
+    session = CalibrationSession("face_1")
+    run(session, Actor("face_1", seen=lambda t: t < 2), Actor("face_2"))
     with pytest.raises(CalibrationRefused, match="face_1 was lost after 13 samples; seen: face_2"):
-        collection.result()
-    assert collection.progress().reasons["face lost"] > 10
-    collection = Collection("face_9")
-    run(collection, Actor("face_1"))
+        session.result()
+    assert session.progress().reasons["face lost"] > 10
+    session = CalibrationSession("face_9")
+    run(session, Actor("face_1"))
     with pytest.raises(CalibrationRefused, match="there is no face face_9; seen: face_1"):
-        collection.result()
+        session.result()
 
 
 def test_a_target_that_is_not_there() -> None:
-    collection = Collection("face_1", [face_target("face_7")])
-    run(collection, Actor("face_1"))
+    session = CalibrationSession("face_1", [face_target("face_7")])
+    run(session, Actor("face_1"))
     with pytest.raises(CalibrationRefused, match="face_7 was not seen: face_7 is not seen; seen"):
-        collection.result()
+        session.result()
 
 
 def test_eyes_that_stay_closed_and_images_that_repeat() -> None:
-    collection = Collection("face_1", seconds=3)
-    run(collection, Actor("face_1", blinks=lambda t: True))
+    session = CalibrationSession("face_1", seconds=3)
+    run(session, Actor("face_1", blinks=lambda t: True))
     with pytest.raises(CalibrationRefused, match=r"0 usable samples .*eyes closed \d+"):
-        collection.result()
-    collection = Collection("face_1")
-    run(collection, Actor("face_1"), images=3, interval=0.0)
-    assert collection.progress().reasons["no new frame"] == 2
-    collection.add(-10.0, CAMERA, {}, {})
+        session.result()
+    session = CalibrationSession("face_1")
+    run(session, Actor("face_1"), images=3, interval=0.0)
+    assert session.progress().reasons["no new frame"] == 2
+    session.add_image(-10.0, CAMERA, {}, {})
     with pytest.raises(CalibrationRefused, match="stamps went back"):
-        collection.result()
+        session.result()
 
 
 @pytest.mark.parametrize(
@@ -141,21 +141,21 @@ def test_eyes_that_stay_closed_and_images_that_repeat() -> None:
 )
 def test_goals_out_of_range(settings: dict[str, float], why: str) -> None:
     with pytest.raises(ValueError, match=why):
-        Collection("face_1", **settings)  # type: ignore[arg-type]
+        CalibrationSession("face_1", **settings)  # type: ignore[arg-type]
 
 
 # Five targets.
 
 
-def five(distance: float = 0.8, **more: float) -> Collection:
-    return Collection("face_1", proposed_targets(5, distance), samples=10, **more)
+def five(distance: float = 0.8, **more: float) -> CalibrationSession:
+    return CalibrationSession("face_1", proposed_targets(5, distance), samples=10, **more)
 
 
-def looks_at_each(collection: Collection, **more: object) -> Actor:
+def looks_at_each(session: CalibrationSession, **more: object) -> Actor:
     """Somebody at 0.8 m who looks at the present target of a collection."""
 
     def looks_at(t: float) -> tuple[float, float, float]:
-        target = collection.targets[collection.progress().target]
+        target = session.targets[session.progress().target]
         x, y, z = target.locate({}).tolist()
         return x, y, z
 
@@ -183,14 +183,14 @@ def test_proposed_targets_say_where_they_are() -> None:
 
 
 def test_five_targets_find_gain_and_bias() -> None:
-    collection = five()
+    session = five()
     hints = []
-    person = looks_at_each(collection, gain=(1.2, 2.5), bias=(2 * DEG, -4 * DEG))
-    collection.priors = {"scripted": GeometricGaze.prior}
+    person = looks_at_each(session, gain=(1.2, 2.5), bias=(2 * DEG, -4 * DEG))
+    session.priors = {"scripted": GeometricGaze.prior}
     for k in range(120):
-        hints.append(collection.progress().hint)
-        run(collection, person, images=1, start=k * 0.1)
-    fit = collection.result()
+        hints.append(session.progress().hint)
+        run(session, person, images=1, start=k * 0.1)
+    fit = session.result()
     assert (fit.targets, fit.samples) == (5, 50)
     assert 1.1 < fit.correction.gain_yaw < 1.25
     assert 2.3 < fit.correction.gain_pitch < 2.6
@@ -203,27 +203,27 @@ def test_five_targets_find_gain_and_bias() -> None:
 
 
 def test_who_looks_at_the_lens_only_is_told_which_mark() -> None:
-    collection = five()
-    run(collection, Actor("face_1", at=(0.0, 0.0, 0.8)), images=200)
-    assert collection.finished
+    session = five()
+    run(session, Actor("face_1", at=(0.0, 0.0, 0.8)), images=200)
+    assert session.finished
     with pytest.raises(CalibrationRefused, match=r"target \d \(the mark 21 cm|did not follow"):
-        collection.result()
+        session.result()
 
 
 def test_a_target_that_nobody_looked_at_is_named() -> None:
     """Five targets of which one has no sample would be another set than the one asked for."""
-    collection = five(seconds=2.0)
-    closed = looks_at_each(collection, blinks=lambda t: collection.progress().target == 3)
-    run(collection, closed, images=200)
+    session = five(seconds=2.0)
+    closed = looks_at_each(session, blinks=lambda t: session.progress().target == 3)
+    run(session, closed, images=200)
     missing = "the mark 21 cm to your left and 14 cm below the lens"
     with pytest.raises(CalibrationRefused, match=f"no usable image .* {missing}: "):
-        collection.result()
+        session.result()
     # A video that ends early: what comes next was not looked at.
-    collection = five()
-    run(collection, looks_at_each(collection), images=25)
-    collection.end()
+    session = five()
+    run(session, looks_at_each(session), images=25)
+    session.stop()
     with pytest.raises(CalibrationRefused, match=r"no usable image .* or .*a video must show"):
-        collection.result()
+        session.result()
 
 
 def test_lids_are_not_known_without_a_pose() -> None:

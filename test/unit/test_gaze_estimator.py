@@ -15,9 +15,9 @@ import pytest
 from faces_scene import frame, photo
 
 from face_perception import cli, faces, geometry
-from face_perception.gaze import GeddnetGaze, GeometricGaze, load_gaze
+from face_perception.gaze import GeometricGaze, NetworkGaze, load_gaze
 from face_perception.inference import ModelError, load, sample_photo
-from face_perception.people import Calibration, Correction, PeopleStore
+from face_perception.people import Calibration, CalibrationStore, Correction
 from face_perception.pipeline import Perception
 from face_perception.types import Gaze
 
@@ -34,7 +34,7 @@ def test_by_name(card: Path) -> None:
     assert isinstance(estimator, GeometricGaze)
     assert (estimator.name, bool(estimator.revision)) == ("geometric", True)
     estimator = load_gaze(str(card))
-    assert isinstance(estimator, GeddnetGaze)
+    assert isinstance(estimator, NetworkGaze)
     assert (estimator.name, estimator.revision) == ("sides", load(card).card.sha256)
     with pytest.raises(ModelError, match=r"geddnet_nobody_has.*face-perception import"):
         load_gaze("geddnet_nobody_has")
@@ -51,7 +51,7 @@ def test_a_still_by_a_network(card: Path) -> None:
         result = perception.process(shot)
         (gaze,), (other,) = result.gazes, perception.process(mirrored).gazes
         shot = dataclasses.replace(shot, camera=result.camera)  # a close-up: a longer lens
-        (alone,) = GeddnetGaze(model).estimate(shot, tracker.detect(shot))
+        (alone,) = NetworkGaze(model).estimate(shot, tracker.detect(shot))
         assert (gaze.source, gaze.valid) == ("sides", True)
         assert geometry.angle_between(gaze.direction, alone.direction) < math.radians(2)
         assert gaze.yaw == pytest.approx(-other.yaw, abs=math.radians(0.5))
@@ -90,7 +90,7 @@ def test_run(card: Path, capsys: pytest.CaptureFixture[str]) -> None:
 def test_every_image_on_its_own_has_its_own_largest_face(tmp_path: Path) -> None:
     revision = load_gaze().revision
     calibration = Calibration("geometric", revision, Correction(0.2, 0.0), 0.01, 0.02, 30, 1, 1.8e9)
-    (store := PeopleStore(tmp_path)).put("anna", calibration)
+    (store := CalibrationStore(tmp_path)).put("anna", calibration)
     perception = Perception.load(single_image=True, people=store, person="anna")
     alone, other = photo("grace_hopper"), photo("astronaut")
     both = np.zeros((512, 512 + 179, 3), np.uint8)
@@ -109,8 +109,8 @@ def test_run_applies_a_persons_calibration(
     """Of the estimator that is used and its revision, and of no other."""
     revision = load_gaze().revision
     calibration = Calibration("geometric", revision, Correction(0.2, 0.0), 0.01, 0.02, 30, 1, 1.8e9)
-    PeopleStore(tmp_path).put("anna", calibration)
-    PeopleStore(tmp_path).put("carl", dataclasses.replace(calibration, revision="older"))
+    CalibrationStore(tmp_path).put("anna", calibration)
+    CalibrationStore(tmp_path).put("carl", dataclasses.replace(calibration, revision="older"))
     line = ["run", str(sample_photo("astronaut")), "--people", str(tmp_path)]
 
     def gaze(*more: str) -> dict[str, Any]:

@@ -20,12 +20,12 @@ from face_perception.learning.synthesis.calibration_samples import (
 from face_perception.people import (
     CalibrationFit,
     CalibrationRefused,
+    CalibrationSamples,
     Correction,
-    Samples,
     describe_fit,
     fit_calibration,
 )
-from face_perception.people.robust_statistics import repetition
+from face_perception.people.robust_statistics import autocorrelation_time
 from face_perception.types import FloatArray
 
 DEG = math.radians(1)
@@ -51,13 +51,16 @@ def like(prior: EstimatorPrior, **more: object) -> GazePeople:
 
 def fit(given: GazeSamples, prior: EstimatorPrior = NETWORK_PRIOR) -> CalibrationFit:
     return fit_calibration(
-        Samples.of(given.estimates, given.truths, given.targets, given.lids), prior
+        CalibrationSamples.from_arrays(given.estimates, given.truths, given.targets, given.lids),
+        prior,
     )
 
 
 def fit_offsets(offsets: np.ndarray, targets: np.ndarray | None = None) -> CalibrationFit:
     """Of one network and a target at the lens, or one of ``targets`` that are all there."""
-    return fit_calibration(Samples.of(-offsets, np.zeros_like(offsets), targets))
+    return fit_calibration(
+        CalibrationSamples.from_arrays(-offsets, np.zeros_like(offsets), targets)
+    )
 
 
 def refused(given: GazeSamples, prior: EstimatorPrior = NETWORK_PRIOR) -> str:
@@ -128,9 +131,9 @@ def test_samples_that_repeat_each_other_count_less() -> None:
     random = np.random.default_rng(3)
     noise = random.normal(0, 2 * DEG, (60, 2))
     smooth = np.stack([np.convolve(noise[:, k], np.ones(8) / 8, "same") for k in (0, 1)], 1)
-    assert repetition(noise - noise.mean(0)) == 1
-    assert repetition(smooth - smooth.mean(0)) > 4
-    assert repetition(np.zeros((60, 2))) == 1
+    assert autocorrelation_time(noise - noise.mean(0)) == 1
+    assert autocorrelation_time(smooth - smooth.mean(0)) > 4
+    assert autocorrelation_time(np.zeros((60, 2))) == 1
 
 
 @pytest.mark.parametrize("offset", [0.0, 3.0])
@@ -323,7 +326,8 @@ def test_lids_that_some_images_do_not_show_still_help() -> None:
         lids[::12] = np.nan
         fits = [
             fit_calibration(
-                Samples.of(given.estimates, given.truths, given.targets, seen), GEOMETRIC
+                CalibrationSamples.from_arrays(given.estimates, given.truths, given.targets, seen),
+                GEOMETRIC,
             )
             for seen in (given.lids, lids)
         ]
@@ -381,7 +385,7 @@ def test_lids_are_used_where_they_help_on_held_out_targets() -> None:
         count = 0
         for _ in range(16):
             given = gaze_samples(random, 12, people=people, places=FIVE)
-            blind = Samples.of(given.estimates, given.truths, given.targets)
+            blind = CalibrationSamples.from_arrays(given.estimates, given.truths, given.targets)
             try:
                 made, without = fit(given, GEOMETRIC), fit_calibration(blind, GEOMETRIC)
             except CalibrationRefused:
@@ -477,7 +481,9 @@ def test_who_looks_at_the_lens_whatever_is_asked(
     for _ in range(8):
         given = gaze_samples(random, 15 * len(places), people=people)
         targets = np.arange(len(given.estimates)) * len(places) // len(given.estimates)
-        lies = Samples.of(given.estimates, np.array(places)[targets], targets, given.lids)
+        lies = CalibrationSamples.from_arrays(
+            given.estimates, np.array(places)[targets], targets, given.lids
+        )
         with pytest.raises(CalibrationRefused, match=r"did not follow|beside|elsewhere|worse"):
             fit_calibration(lies, prior)
         # Who looks at them is calibrated.
@@ -496,7 +502,7 @@ def test_a_target_25_degrees_beside_its_stated_place_is_refused_by_name() -> Non
         angle = random.uniform(0, 2 * math.pi)
         truths = given.truths.copy()
         truths[given.targets == wrong] += 25 * DEG * np.array([math.cos(angle), math.sin(angle)])
-        lies = Samples.of(given.estimates, truths, given.targets, given.lids)
+        lies = CalibrationSamples.from_arrays(given.estimates, truths, given.targets, given.lids)
         try:
             fit_calibration(lies, GEOMETRIC, names)
         except CalibrationRefused as reason:

@@ -16,7 +16,7 @@ from faces_scene import frame, paste, photo, wall
 
 from face_perception import faces, geometry
 from face_perception.faces import flip_averaging as mirror
-from face_perception.gaze import GeddnetGaze, GeometricGaze, normalise, to_angles
+from face_perception.gaze import GeometricGaze, NetworkGaze, make_gaze_crops, to_normalized_angles
 from face_perception.inference import Model, ModelError, load
 from face_perception.pipeline import Perception
 from face_perception.types import Camera, Face, Frame, Gaze, HeadPose
@@ -59,8 +59,8 @@ class Says:
         return {"gaze": np.array([self.answer] * len(inputs["face"]), np.float32)}
 
 
-def says(network: Model, pitch: float, yaw: float, **settings: float) -> GeddnetGaze:
-    return GeddnetGaze(Says(network, pitch, yaw), **settings)  # type: ignore[arg-type]
+def says(network: Model, pitch: float, yaw: float, **settings: float) -> NetworkGaze:
+    return NetworkGaze(Says(network, pitch, yaw), **settings)  # type: ignore[arg-type]
 
 
 def off(a: Gaze, b: npt.NDArray[np.floating]) -> float:
@@ -88,14 +88,16 @@ def test_signs(network: Model, seen: dict[str, tuple[Frame, Face]]) -> None:
     (left,) = says(network, 0, 0.2).estimate(shot, [face])
     assert up.pitch - straight.pitch == pytest.approx(0.2, abs=0.03), "pitch > 0 is up"
     assert left.yaw - straight.yaw == pytest.approx(-0.2, abs=0.03), "yaw > 0 is image left"
-    made = normalise(shot.image, shot.camera, face)
+    made = make_gaze_crops(shot.image, shot.camera, face)
     pitch, yaw = 0.13, -0.31
     right, down, forward = made.rotation.T
     vector = (math.sin(yaw) * math.cos(pitch), math.sin(pitch), math.cos(yaw) * math.cos(pitch))
     (gaze,) = says(network, pitch, yaw).estimate(shot, [face])
     expected = -(vector[0] * right + vector[1] * down + vector[2] * forward)
     assert gaze.direction == pytest.approx(expected, abs=1e-6)
-    assert to_angles(made.rotation, gaze.direction) == pytest.approx((-yaw, pitch), abs=1e-6)
+    assert to_normalized_angles(made.rotation, gaze.direction) == pytest.approx(
+        (-yaw, pitch), abs=1e-6
+    )
 
 
 @pytest.mark.parametrize("name", PHOTOS)
@@ -107,14 +109,16 @@ def test_a_mirrored_photograph_looks_to_the_other_side(
 ) -> None:
     """Through the real trackers and a real network that sees left from right."""
     shot, face = seen[name]
-    reverse = mirror.mirrored(shot)
-    (one,) = GeddnetGaze(network).estimate(shot, [face])
-    (other,) = GeddnetGaze(network).estimate(reverse, tracker.detect(reverse))
+    reverse = mirror.mirror_frame(shot)
+    (one,) = NetworkGaze(network).estimate(shot, [face])
+    (other,) = NetworkGaze(network).estimate(reverse, tracker.detect(reverse))
     assert off(one, FLIP @ other.direction) < 3
-    made = normalise(shot.image, shot.camera, face)
+    made = make_gaze_crops(shot.image, shot.camera, face)
     pitch, yaw = gaze_network.answer(made.face, made.left_eye, made.right_eye)
     assert abs(yaw) > 0.02, "a network that says nothing would pass"
-    assert to_angles(made.rotation, one.direction) == pytest.approx((-yaw, pitch), abs=1e-5)
+    assert to_normalized_angles(made.rotation, one.direction) == pytest.approx(
+        (-yaw, pitch), abs=1e-5
+    )
 
 
 @pytest.mark.parametrize("name", PHOTOS)
@@ -149,16 +153,16 @@ def test_all_faces_in_one_batch(network: Model, tracker: faces.FaceTracker) -> N
     assert len(found) == 2
     found = [dataclasses.replace(face, id=f"face_{i}") for i, face in enumerate(found)]
     model = Says(network, 0.1, 0.1)
-    gazes = GeddnetGaze(model).estimate(shot, found)  # type: ignore[arg-type]
+    gazes = NetworkGaze(model).estimate(shot, found)  # type: ignore[arg-type]
     assert model.batches == [2]
     assert [gaze.face_id for gaze in gazes] == ["face_0", "face_1"]
-    together = GeddnetGaze(network).estimate(shot, found)
-    alone = [GeddnetGaze(network).estimate(shot, [face])[0] for face in found]
+    together = NetworkGaze(network).estimate(shot, found)
+    alone = [NetworkGaze(network).estimate(shot, [face])[0] for face in found]
     for one, other in zip(together, alone, strict=True):
         assert one.valid
         assert one.direction == pytest.approx(other.direction, abs=1e-6)
     assert off(together[0], together[1].direction) > 1, "each has its own crops"
-    assert GeddnetGaze(network).estimate(shot, []) == []
+    assert NetworkGaze(network).estimate(shot, []) == []
 
 
 def at(shot: Frame, stamp: float) -> Frame:
@@ -168,7 +172,7 @@ def at(shot: Frame, stamp: float) -> Frame:
 def test_closed_eyes_hold_the_gaze(network: Model, seen: dict[str, tuple[Frame, Face]]) -> None:
     shot, face = seen["astronaut"]
     model = Says(network, 0.1, 0.2)
-    estimator = GeddnetGaze(model)  # type: ignore[arg-type]
+    estimator = NetworkGaze(model)  # type: ignore[arg-type]
     (before,) = estimator.estimate(at(shot, 0.0), [face])
     closed = dataclasses.replace(face, left_eye_openness=0.1, right_eye_openness=0.1)
     model.answer = (-0.5, -0.5)
@@ -189,14 +193,14 @@ def test_closed_eyes_hold_the_gaze(network: Model, seen: dict[str, tuple[Frame, 
 def test_smoothing_and_gaps(network: Model, seen: dict[str, tuple[Frame, Face]]) -> None:
     shot, face = seen["astronaut"]
     model = Says(network, 0.0, 0.0)
-    estimator = GeddnetGaze(model, min_cutoff=1.0, beta=0.0)  # type: ignore[arg-type]
+    estimator = NetworkGaze(model, min_cutoff=1.0, beta=0.0)  # type: ignore[arg-type]
     (first,) = estimator.estimate(at(shot, 0.0), [face])
     model.answer = (0.0, 0.1)
     (second,) = estimator.estimate(at(shot, 0.033), [face])
     assert 0.2 < off(second, first.direction) < 2, "in part"
     (later,) = estimator.estimate(at(shot, 5.0), [face])
     assert off(later, first.direction) == pytest.approx(math.degrees(0.1), abs=0.3), "afresh"
-    estimator.keep([], 5.01 + faces.GONE_AFTER)
+    estimator.keep([], 5.01 + faces.ID_EXPIRES_AFTER)
     model.answer = (0.0, 0.0)
     (again,) = estimator.estimate(at(shot, 5.01), [face])
     assert off(again, first.direction) < 0.1
@@ -249,8 +253,8 @@ def test_any_camera_that_sees_the_same(
     shot, _ = seen["astronaut"]
     big = cv2.resize(shot.image, None, fx=2.5, fy=2.5, interpolation=cv2.INTER_CUBIC)
     other = frame(big)
-    (one,) = GeddnetGaze(network).estimate(shot, tracker.detect(shot))
-    (two,) = GeddnetGaze(network).estimate(other, tracker.detect(other))
+    (one,) = NetworkGaze(network).estimate(shot, tracker.detect(shot))
+    (two,) = NetworkGaze(network).estimate(other, tracker.detect(other))
     assert off(one, two.direction) < 1.5
 
 
@@ -260,15 +264,15 @@ def test_an_image_of_another_size_is_an_error(
     shot, face = seen["astronaut"]
     wrong = dataclasses.replace(shot, camera=Camera.assume(640, 480))
     with pytest.raises(ValueError, match="640x480"):
-        GeddnetGaze(network).estimate(wrong, [face])
+        NetworkGaze(network).estimate(wrong, [face])
 
 
 def test_other_networks_are_refused_and_named(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match=r"expression is no gaze network: it takes .*geometric"):
-        GeddnetGaze(load("expression"))
+        NetworkGaze(load("expression"))
     gaze_network.install_sides("patches", tmp_path, inputs=False)
     with pytest.raises(ModelError, match=r"it takes patch \[N, 1, 96, 96\]"):
-        GeddnetGaze(load(tmp_path / "patches.yaml"))
+        NetworkGaze(load(tmp_path / "patches.yaml"))
 
 
 def test_a_network_of_the_eyes_alone(network: Model, seen: dict[str, tuple[Frame, Face]]) -> None:
@@ -288,9 +292,9 @@ def test_a_network_of_the_eyes_alone(network: Model, seen: dict[str, tuple[Frame
     part = np.ascontiguousarray(shot.image[:low])
     cut = Frame(part, 0.0, dataclasses.replace(shot.camera, height=low))
     for image in (shot, cut):
-        (gaze,) = GeddnetGaze(model).estimate(image, [face])  # type: ignore[arg-type]
+        (gaze,) = NetworkGaze(model).estimate(image, [face])  # type: ignore[arg-type]
         assert gaze.valid
-    whole = GeddnetGaze(network)
+    whole = NetworkGaze(network)
     assert not whole.estimate(cut, [face])[0].valid
     assert "of its face is outside the image" in whole.refused[face.id]
 
@@ -307,13 +311,15 @@ def test_the_published_network(
     }
     np.testing.assert_allclose(model.infer(inputs)["gaze"], golden["infer_gaze"], atol=1e-5)
     shot, face = seen["astronaut"]
-    made = normalise(shot.image, shot.camera, face)
+    made = make_gaze_crops(shot.image, shot.camera, face)
     crops = {"face": made.face, "left_eye": made.left_eye, "right_eye": made.right_eye}
     ((pitch, yaw),) = model.infer(
         {name: crop[None, None].astype(np.float32) for name, crop in crops.items()}
     )["gaze"]
-    (gaze,) = GeddnetGaze(model).estimate(shot, [face])
+    (gaze,) = NetworkGaze(model).estimate(shot, [face])
     assert gaze.source == "geddnet"
-    assert to_angles(made.rotation, gaze.direction) == pytest.approx((-yaw, pitch), abs=1e-5)
+    assert to_normalized_angles(made.rotation, gaze.direction) == pytest.approx(
+        (-yaw, pitch), abs=1e-5
+    )
     done = Perception.load(single_image=True, gaze=str(geddnet_card)).process(shot)
     assert (done.gazes[0].source, done.gazes[0].valid) == ("geddnet", True)

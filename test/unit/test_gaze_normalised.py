@@ -12,10 +12,10 @@ import pytest
 from face_perception import faces, geometry
 from face_perception.gaze import (
     eye_points,
-    normalised_rotation,
-    rotation_to_eyes,
-    to_angles,
-    to_direction,
+    from_normalized_angles,
+    normalized_camera_rotation,
+    rotation_facing_eyes,
+    to_normalized_angles,
 )
 from face_perception.types import Camera, Face, Roi
 
@@ -39,7 +39,7 @@ def face_at(camera: Camera, centre: np.ndarray, roll: float = 0.0) -> Face:
     landmarks = np.zeros((478, 3), np.float32)
     numbers = np.arange(478, dtype=np.float32)
     order = eye_points(np.stack([numbers, numbers, numbers], axis=1))[:, 0].astype(int)
-    landmarks[order, :2] = faces.project(camera, points)
+    landmarks[order, :2] = faces.project_points(camera, points)
     return Face("face_1", 1.0, Roi(0, 0, 1, 1), landmarks, None)
 
 
@@ -63,7 +63,7 @@ def test_as_published(shared: Path) -> None:
     focal, centre = (matrix[0, 0], matrix[1, 1]), (matrix[0, 2], matrix[1, 2])
     camera = Camera(1920, 1080, *focal, *centre)
     points = golden["prep_landmarks"][36:48]
-    rotation = rotation_to_eyes(faces.normalised(camera, points))
+    rotation = rotation_facing_eyes(faces.undistort_points(camera, points))
     assert rotation[:, 2] == pytest.approx(golden["prep_fc"][:, 0], abs=1e-12)
     virtual = np.array([[1536, 0, 960], [0, 1536, 540], [0, 0, 1.0]])
     warp = virtual @ rotation.T @ np.linalg.inv(matrix)
@@ -73,17 +73,17 @@ def test_as_published(shared: Path) -> None:
 @pytest.mark.parametrize("roll", [0.0, 0.35, -1.2, math.pi])
 @pytest.mark.parametrize("centre", [(0.0, 0.0, 0.6), (0.3, -0.15, 0.7), (-0.6, 0.3, 1.5)])
 def test_rotation_faces_the_eyes(centre: tuple[float, float, float], roll: float) -> None:
-    rotation = normalised_rotation(CAMERA, face_at(CAMERA, np.array(centre), roll))
+    rotation = normalized_camera_rotation(CAMERA, face_at(CAMERA, np.array(centre), roll))
     assert rotation.T @ rotation == pytest.approx(np.eye(3), abs=1e-12)
     assert np.linalg.det(rotation) == pytest.approx(1)
     # To the middle of the eyes, which is a little beside their centre of perspective.
     assert geometry.angle_between(rotation[:, 2], np.array(centre)) < 0.005
-    upright = normalised_rotation(CAMERA, face_at(CAMERA, np.array(centre)))
+    upright = normalized_camera_rotation(CAMERA, face_at(CAMERA, np.array(centre)))
     turned = upright.T @ rotation
     found = math.atan2(turned[1, 0], turned[0, 0])
     assert math.remainder(found - roll, math.tau) == pytest.approx(0, abs=0.01)
     to_lens = -np.array(centre) / np.linalg.norm(centre)
-    assert to_angles(rotation, to_lens) == pytest.approx((0, 0), abs=0.005)
+    assert to_normalized_angles(rotation, to_lens) == pytest.approx((0, 0), abs=0.005)
 
 
 @pytest.mark.parametrize(
@@ -96,30 +96,30 @@ def test_rotation_faces_the_eyes(centre: tuple[float, float, float], roll: float
 def test_any_lens(model: str, coefficients: tuple[float, ...]) -> None:
     lens = dataclasses.replace(CAMERA, distortion=coefficients, distortion_model=model)
     centre = np.array([0.25, -0.12, 0.7])
-    straight = normalised_rotation(CAMERA, face_at(CAMERA, centre, 0.2))
-    bent = normalised_rotation(lens, face_at(lens, centre, 0.2))
+    straight = normalized_camera_rotation(CAMERA, face_at(CAMERA, centre, 0.2))
+    bent = normalized_camera_rotation(lens, face_at(lens, centre, 0.2))
     assert bent == pytest.approx(straight, abs=1e-5)
 
 
 def test_any_size_of_the_same_view() -> None:
     half = Camera(640, 360, 640, 640, (CAMERA.cx + 0.5) / 2 - 0.5, (CAMERA.cy + 0.5) / 2 - 0.5)
     centre = np.array([-0.2, 0.1, 0.5])
-    assert normalised_rotation(half, face_at(half, centre)) == pytest.approx(
-        normalised_rotation(CAMERA, face_at(CAMERA, centre)), abs=1e-5
+    assert normalized_camera_rotation(half, face_at(half, centre)) == pytest.approx(
+        normalized_camera_rotation(CAMERA, face_at(CAMERA, centre)), abs=1e-5
     )
 
 
 def test_signs_of_angles() -> None:
     identity = np.eye(3)
-    assert to_angles(identity, np.array([0.0, 0.0, -1.0])) == (0, 0)
-    yaw, pitch = to_angles(identity, np.array([0.6, -0.0, -0.8]))
+    assert to_normalized_angles(identity, np.array([0.0, 0.0, -1.0])) == (0, 0)
+    yaw, pitch = to_normalized_angles(identity, np.array([0.6, -0.0, -0.8]))
     assert yaw > 0, "image right"
-    yaw, pitch = to_angles(identity, np.array([0.0, -0.6, -0.8]))
+    yaw, pitch = to_normalized_angles(identity, np.array([0.0, -0.6, -0.8]))
     assert pitch > 0, "up"
     # A head on its side whose eyes look along its own forehead: up in its camera, in the image
     # to the side that the forehead is at.
     face = face_at(CAMERA, np.array([0.0, 0.0, 0.6]), math.pi / 2)
-    direction = to_direction(normalised_rotation(CAMERA, face), 0.0, 0.3)
+    direction = from_normalized_angles(normalized_camera_rotation(CAMERA, face), 0.0, 0.3)
     assert direction[0] > 0.25
     assert direction[1] == pytest.approx(0, abs=0.01)
 
@@ -128,26 +128,26 @@ def test_angles_and_direction_are_inverse() -> None:
     rng = np.random.default_rng(3)
     for yaw, pitch in rng.uniform(-1.2, 1.2, (20, 2)):
         face = face_at(CAMERA, np.array([*rng.uniform(-0.3, 0.3, 2), 0.8]), rng.uniform(-1, 1))
-        rotation = normalised_rotation(CAMERA, face)
-        direction = to_direction(rotation, yaw, pitch)
+        rotation = normalized_camera_rotation(CAMERA, face)
+        direction = from_normalized_angles(rotation, yaw, pitch)
         assert np.linalg.norm(direction) == pytest.approx(1)
-        assert to_angles(rotation, direction) == pytest.approx((yaw, pitch))
+        assert to_normalized_angles(rotation, direction) == pytest.approx((yaw, pitch))
 
 
 def test_published_vector_and_ours() -> None:
     """GEDDnet's pitch, yaw, turned as its authors do, and ours of the same angles agree."""
-    rotation = normalised_rotation(CAMERA, face_at(CAMERA, np.array([0.3, 0.1, 0.8]), 0.3))
+    rotation = normalized_camera_rotation(CAMERA, face_at(CAMERA, np.array([0.3, 0.1, 0.8]), 0.3))
     pitch, yaw = 0.2, -0.35
     vector = [math.sin(yaw) * math.cos(pitch), math.sin(pitch), math.cos(yaw) * math.cos(pitch)]
     right, down, forward = rotation.T
     published = -(vector[0] * right + vector[1] * down + vector[2] * forward)
-    assert to_direction(rotation, -yaw, pitch) == pytest.approx(published)
+    assert from_normalized_angles(rotation, -yaw, pitch) == pytest.approx(published)
 
 
 def test_nothing_to_go_by_is_nan() -> None:
     face = face_at(CAMERA, np.array([0.0, 0.0, 0.6]))
     face.landmarks[33, 0] = np.nan
-    assert np.isnan(normalised_rotation(CAMERA, face)).all()
-    assert np.isnan(rotation_to_eyes(np.zeros((12, 2)))).all()
-    assert np.isnan(rotation_to_eyes(np.full((12, 2), np.inf))).all()
-    assert np.isnan(to_angles(np.full((3, 3), np.nan), np.array([0.0, 0.0, -1.0]))).all()
+    assert np.isnan(normalized_camera_rotation(CAMERA, face)).all()
+    assert np.isnan(rotation_facing_eyes(np.zeros((12, 2)))).all()
+    assert np.isnan(rotation_facing_eyes(np.full((12, 2), np.inf))).all()
+    assert np.isnan(to_normalized_angles(np.full((3, 3), np.nan), np.array([0.0, 0.0, -1.0]))).all()

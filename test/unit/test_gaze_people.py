@@ -15,19 +15,19 @@ import numpy as np
 import pytest
 from gaze_scene import CAMERA, Actor, run
 
-from face_perception.gaze import GeometricGaze, normalised_rotation, to_angles
+from face_perception.gaze import GeometricGaze, normalized_camera_rotation, to_normalized_angles
 from face_perception.gaze.eyelids import LidCue
-from face_perception.gaze_target import LookError
+from face_perception.gaze_target import GazeErrorModel
 from face_perception.people import (
     Calibration,
     CalibrationRefused,
-    Collection,
+    CalibrationSession,
+    CalibrationStore,
     Correction,
-    People,
-    PeopleStore,
+    PersonRegistry,
     proposed_targets,
 )
-from face_perception.people.calibration_store import VERSION
+from face_perception.people.calibration_store import FILE_VERSION
 
 DEG = math.radians(1)
 
@@ -60,11 +60,11 @@ def said() -> list[str]:
 
 
 @pytest.fixture
-def store(tmp_path: Path, said: list[str]) -> PeopleStore:
-    return PeopleStore(tmp_path / "people", said.append)
+def store(tmp_path: Path, said: list[str]) -> CalibrationStore:
+    return CalibrationStore(tmp_path / "people", said.append)
 
 
-def test_calibrations_are_kept_for_their_owner_alone(store: PeopleStore) -> None:
+def test_calibrations_are_kept_for_their_owner_alone(store: CalibrationStore) -> None:
     other = dataclasses.replace(CALIBRATION, estimator="geddnet", revision="abc")
     previous = os.umask(0)
     try:
@@ -73,9 +73,9 @@ def test_calibrations_are_kept_for_their_owner_alone(store: PeopleStore) -> None
         store.put("../bert/ß%", CALIBRATION)
     finally:
         os.umask(previous)
-    again = PeopleStore(store.folder)
+    again = CalibrationStore(store.folder)
     assert again.get("Anna") == {"scripted": CALIBRATION, "geddnet": other}
-    assert list(again.everybody()) == ["../bert/ß%", "Anna"]
+    assert list(again.load_all()) == ["../bert/ß%", "Anna"]
     files = list(store.folder.glob("*.json"))
     assert len(files) == 2
     assert {stat.S_IMODE(f.stat().st_mode) for f in files} == {0o600}
@@ -84,21 +84,21 @@ def test_calibrations_are_kept_for_their_owner_alone(store: PeopleStore) -> None
     assert list(again.get("Anna")) == ["scripted"]
     assert again.delete("Anna") == 1
     assert again.delete("Anna") == 0
-    assert list(again.everybody()) == ["../bert/ß%"]
+    assert list(again.load_all()) == ["../bert/ß%"]
 
 
-def test_a_file_says_all_of_a_calibration_in_plain_numbers(store: PeopleStore) -> None:
+def test_a_file_says_all_of_a_calibration_in_plain_numbers(store: CalibrationStore) -> None:
     store.put("anna", CALIBRATION)
     (path,) = store.folder.glob("anna*.json")
     text = path.read_text()
     assert "NaN" not in text
     assert "Infinity" not in text
     content = json.loads(text)
-    assert content["version"] == VERSION
+    assert content["version"] == FILE_VERSION
     (entry,) = content["calibrations"]
     assert entry["correction"]["gain_pitch"] == 2.2
     assert entry["correction"]["lids"] == {"upper": 0.16, "lower": -0.08, "brow": 0.55}
-    assert PeopleStore(store.folder).get("anna") == {"scripted": CALIBRATION}
+    assert CalibrationStore(store.folder).get("anna") == {"scripted": CALIBRATION}
     # One without lids, and one that was fitted.
     plain = dataclasses.replace(CALIBRATION, correction=Correction(0.01, 0.02))
     store.put("anna", plain)
@@ -113,7 +113,7 @@ def test_what_no_calibration_can_be() -> None:
             )
 
 
-def write_version_1(store: PeopleStore, estimator: str, revision: str) -> None:
+def write_version_1(store: CalibrationStore, estimator: str, revision: str) -> None:
     """As face_perception wrote it when a calibration was a bias."""
     store.put("anna", CALIBRATION)  # for the name of her file
     (path,) = store.folder.glob("anna*.json")
@@ -132,7 +132,7 @@ def write_version_1(store: PeopleStore, estimator: str, revision: str) -> None:
     path.write_text(json.dumps(content))
 
 
-def test_a_file_of_version_2_stated_the_error_of_the_gain(store: PeopleStore) -> None:
+def test_a_file_of_version_2_stated_the_error_of_the_gain(store: CalibrationStore) -> None:
     store.put("anna", CALIBRATION)
     (path,) = store.folder.glob("*.json")
     content = json.loads(path.read_text())
@@ -147,13 +147,13 @@ def test_a_file_of_version_2_stated_the_error_of_the_gain(store: PeopleStore) ->
     assert read.gain_pitch == CALIBRATION.correction.gain_pitch
 
 
-def test_a_bias_of_a_file_of_version_1_has_gain_1(store: PeopleStore, said: list[str]) -> None:
+def test_a_bias_of_a_file_of_version_1_has_gain_1(store: CalibrationStore, said: list[str]) -> None:
     """A network's weights are the same, so it is applied as it was."""
     write_version_1(store, "scripted", "1")
     made = store.get("anna")["scripted"].correction
     assert (made.bias_yaw, made.bias_pitch) == (0.05, -0.03)
     assert (made.gain_yaw, made.gain_pitch, made.lid_gain) == (1.0, 1.0, 0.0)
-    people = People(store, REVISIONS)
+    people = PersonRegistry(store, REVISIONS)
     assert people.link("face_1", "anna")
     seen = looks(people, Actor("face_1", bias=(0.05, -0.03)))
     assert seen.calibrated
@@ -166,11 +166,11 @@ def test_a_bias_of_a_file_of_version_1_has_gain_1(store: PeopleStore, said: list
 
 
 def test_a_bias_of_the_geometric_estimator_before_its_new_radius_is_not_applied(
-    store: PeopleStore, said: list[str]
+    store: CalibrationStore, said: list[str]
 ) -> None:
     geometric = GeometricGaze()
     write_version_1(store, geometric.name, "1")
-    people = People(
+    people = PersonRegistry(
         store, {geometric.name: geometric.revision}, priors={geometric.name: geometric.prior}
     )
     assert not people.link("face_1", "anna")
@@ -181,7 +181,7 @@ def test_a_bias_of_the_geometric_estimator_before_its_new_radius_is_not_applied(
 
 
 @pytest.mark.parametrize("person", ["", "  ", "a\nb", "x" * 201, "\ud800"])
-def test_ids_that_are_no_names(store: PeopleStore, person: str) -> None:
+def test_ids_that_are_no_names(store: CalibrationStore, person: str) -> None:
     for call in (store.get, store.delete, lambda p: store.put(p, CALIBRATION)):
         with pytest.raises(ValueError, match="person_id"):
             call(person)
@@ -221,19 +221,19 @@ def spoil(change: Callable[[dict], object]) -> Callable[[bytes], bytes]:
     ],
 )
 def test_damaged_files_are_set_aside_and_named(
-    store: PeopleStore, said: list[str], damage: Callable[[bytes], bytes]
+    store: CalibrationStore, said: list[str], damage: Callable[[bytes], bytes]
 ) -> None:
     store.put("anna", CALIBRATION)
     store.put("carl", CALIBRATION)
     (path,) = store.folder.glob("anna*.json")
     path.write_bytes(damage(path.read_bytes()))
-    assert list(store.everybody()) == ["carl"]
+    assert list(store.load_all()) == ["carl"]
     assert len(said) == 1
     assert f"{path} is damaged" in said[0]
     assert path.with_name(path.name + ".damaged").exists()
     assert store.get("anna") == {}
     store.put("anna", CALIBRATION)
-    assert list(store.everybody()) == ["anna", "carl"]
+    assert list(store.load_all()) == ["anna", "carl"]
     # Her numbers are still in it.
     assert store.delete("anna") == 2
     assert list(store.folder.glob("anna*")) == []
@@ -242,7 +242,7 @@ def test_damaged_files_are_set_aside_and_named(
 
 @pytest.mark.parametrize("estimator", ["", "scripted"])
 def test_what_is_damaged_can_be_deleted(
-    store: PeopleStore, said: list[str], estimator: str
+    store: CalibrationStore, said: list[str], estimator: str
 ) -> None:
     """Before anything else has read it, and after."""
     for read in (False, True):
@@ -256,7 +256,7 @@ def test_what_is_damaged_can_be_deleted(
     assert len(said) == 1, "nothing is said of a file that is deleted as it should be"
 
 
-def test_other_estimators_stay_when_one_is_deleted_after_damage(store: PeopleStore) -> None:
+def test_other_estimators_stay_when_one_is_deleted_after_damage(store: CalibrationStore) -> None:
     store.put("anna", CALIBRATION)
     (path,) = store.folder.glob("anna*.json")
     path.write_bytes(b"{")
@@ -268,14 +268,14 @@ def test_other_estimators_stay_when_one_is_deleted_after_damage(store: PeopleSto
     assert [file.suffix for file in store.folder.glob("anna*")] == [".json"]
 
 
-def test_files_of_a_later_version_are_left_alone(store: PeopleStore, said: list[str]) -> None:
+def test_files_of_a_later_version_are_left_alone(store: CalibrationStore, said: list[str]) -> None:
     store.put("anna", CALIBRATION)
     (path,) = store.folder.glob("anna*.json")
-    path.write_bytes(spoil(lambda c: c.update(version=VERSION + 1))(path.read_bytes()))
+    path.write_bytes(spoil(lambda c: c.update(version=FILE_VERSION + 1))(path.read_bytes()))
     for call in (store.get, store.delete, lambda p: store.put(p, CALIBRATION)):
         with pytest.raises(OSError, match="newer face_perception"):
             call("anna")
-    assert store.everybody() == {}
+    assert store.load_all() == {}
     assert "newer" in said[0]
     assert path.exists()
 
@@ -284,18 +284,18 @@ def test_a_folder_that_cannot_be_used_is_named(tmp_path: Path) -> None:
     """Whoever runs the tests may be root, who may write anywhere: a file is in the way instead."""
     (tmp_path / "people").write_text("")
     for folder in (tmp_path / "people", tmp_path / "people" / "more"):
-        store = PeopleStore(folder)
+        store = CalibrationStore(folder)
         for call in (
             lambda s: s.put("anna", CALIBRATION),
             lambda s: s.get("anna"),
-            lambda s: s.everybody(),
+            lambda s: s.load_all(),
             lambda s: s.check_writable(),
         ):
             with pytest.raises(OSError, match=rf"^{folder} is not a folder: .*--people"):
                 call(store)
 
 
-def test_asking_whether_it_can_be_written_writes_nothing(store: PeopleStore) -> None:
+def test_asking_whether_it_can_be_written_writes_nothing(store: CalibrationStore) -> None:
     store.check_writable()
     assert not store.folder.exists()
     store.put("anna", CALIBRATION)
@@ -303,21 +303,21 @@ def test_asking_whether_it_can_be_written_writes_nothing(store: PeopleStore) -> 
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may read and write anywhere")
-def test_a_folder_of_somebody_else(store: PeopleStore) -> None:
+def test_a_folder_of_somebody_else(store: CalibrationStore) -> None:
     store.put("anna", CALIBRATION)
     store.folder.chmod(0)
     try:
-        for call in (store.check_writable, store.everybody):
+        for call in (store.check_writable, store.load_all):
             with pytest.raises(OSError, match=r"people cannot be .*Permission denied.*--people"):
                 call()
     finally:
         store.folder.chmod(0o700)
 
 
-def test_writers_at_once_lose_nothing(store: PeopleStore) -> None:
+def test_writers_at_once_lose_nothing(store: CalibrationStore) -> None:
     def write(number: int) -> None:
         mine = dataclasses.replace(CALIBRATION, estimator=f"estimator_{number}")
-        PeopleStore(store.folder).put("anna", mine)
+        CalibrationStore(store.folder).put("anna", mine)
 
     threads = [threading.Thread(target=write, args=(k,)) for k in range(8)]
     for thread in threads:
@@ -327,7 +327,7 @@ def test_writers_at_once_lose_nothing(store: PeopleStore) -> None:
     assert len(store.get("anna")) == 8
 
 
-def looks(people: People, actor: Actor, stamp: float = 0.0):
+def looks(people: PersonRegistry, actor: Actor, stamp: float = 0.0):
     face, gaze = actor.face(stamp), actor.gaze(stamp)
     (out,) = people.update(stamp, CAMERA, [face], [gaze])
     return out
@@ -338,20 +338,20 @@ def off(gaze) -> float:
     return math.degrees(math.acos(min(1.0, float(line @ gaze.direction))))
 
 
-def test_a_linked_face_is_calibrated_until_it_is_lost(store: PeopleStore) -> None:
-    people = People(store, REVISIONS)
+def test_a_linked_face_is_calibrated_until_it_is_lost(store: CalibrationStore) -> None:
+    people = PersonRegistry(store, REVISIONS)
     anna = Actor("face_1", bias=(3 * DEG, -2 * DEG))
-    collection = Collection("face_1")
-    people.begin(collection)
+    session = CalibrationSession("face_1")
+    people.begin_session(session)
     with pytest.raises(ValueError, match="face_1 is being calibrated already"):
-        people.begin(Collection("face_1"))
-    run(collection, anna, people=people)
-    people.conclude(collection, "anna")
+        people.begin_session(CalibrationSession("face_1"))
+    run(session, anna, people=people)
+    people.finish_session(session, "anna")
     after = looks(people, anna, 4.5)
     assert (after.person_id, after.calibrated) == ("anna", True)
     assert off(after) < 0.2
     # The same person elsewhere in the image, the head tilted, another process: the same bias.
-    again = People(PeopleStore(store.folder), REVISIONS)
+    again = PersonRegistry(CalibrationStore(store.folder), REVISIONS)
     moved = Actor("face_5", at=(0.4, 0.2, 1.0), roll=0.3, bias=(3 * DEG, -2 * DEG))
     before = looks(again, moved)
     assert not before.calibrated
@@ -360,13 +360,15 @@ def test_a_linked_face_is_calibrated_until_it_is_lost(store: PeopleStore) -> Non
     assert off(looks(again, moved, 0.1)) < 0.2
     for k in range(30):
         again.update(0.2 + k * 0.1, CAMERA, [], [])
-    assert again.linked() == {}
+    assert again.linked_persons() == {}
     assert not looks(again, moved, 4.0).calibrated
 
 
-def test_a_bias_belongs_to_a_person_and_an_estimator(store: PeopleStore, said: list[str]) -> None:
+def test_a_bias_belongs_to_a_person_and_an_estimator(
+    store: CalibrationStore, said: list[str]
+) -> None:
     store.put("anna", CALIBRATION)
-    people = People(store, REVISIONS)
+    people = PersonRegistry(store, REVISIONS)
     assert people.link("face_1", "anna")
     actor = Actor("face_1")
     assert looks(people, actor).calibrated
@@ -374,10 +376,10 @@ def test_a_bias_belongs_to_a_person_and_an_estimator(store: PeopleStore, said: l
     gaze = looks(people, other, 0.1)
     assert (gaze.person_id, gaze.calibrated) == ("anna", False)
     # A network is in use, for which she is not calibrated.
-    assert not People(store, {"geddnet": "sha"}).link("face_1", "anna")
+    assert not PersonRegistry(store, {"geddnet": "sha"}).link("face_1", "anna")
     assert said == []
     # Another revision under the same name.
-    revised = People(store, {"scripted": "2"})
+    revised = PersonRegistry(store, {"scripted": "2"})
     assert not revised.link("face_1", "anna")
     assert not looks(revised, actor).calibrated
     assert len(said) == 1
@@ -385,36 +387,38 @@ def test_a_bias_belongs_to_a_person_and_an_estimator(store: PeopleStore, said: l
         assert part in said[0]
 
 
-def test_links_are_one_to_one_and_can_be_undone(store: PeopleStore) -> None:
+def test_links_are_one_to_one_and_can_be_undone(store: CalibrationStore) -> None:
     store.put("anna", CALIBRATION)
-    people = People(store, REVISIONS)
+    people = PersonRegistry(store, REVISIONS)
     people.link("face_1", "anna")
     people.link("face_2", "anna")
-    assert people.linked() == {"face_2": "anna"}
+    assert people.linked_persons() == {"face_2": "anna"}
     assert not people.link("face_2", "bert")
-    assert people.linked() == {"face_2": "bert"}
+    assert people.linked_persons() == {"face_2": "bert"}
     people.link("face_2", "")
-    assert people.linked() == {}
+    assert people.linked_persons() == {}
     with pytest.raises(ValueError, match="face_id is empty"):
         people.link("", "anna")
     with pytest.raises(ValueError, match="person_id"):
         people.link("face_1", " ")
 
 
-def test_what_others_store_and_delete_is_seen(store: PeopleStore) -> None:
-    people = People(store, REVISIONS)
+def test_what_others_store_and_delete_is_seen(store: CalibrationStore) -> None:
+    people = PersonRegistry(store, REVISIONS)
     people.link("face_1", "anna")
     assert not looks(people, Actor("face_1")).calibrated
-    PeopleStore(store.folder).put("anna", CALIBRATION)
+    CalibrationStore(store.folder).put("anna", CALIBRATION)
     people.refresh()
     assert looks(people, Actor("face_1"), 0.1).calibrated
-    PeopleStore(store.folder).delete("anna")
+    CalibrationStore(store.folder).delete("anna")
     people.refresh()
     assert not looks(people, Actor("face_1"), 0.2).calibrated
 
 
-def test_a_file_that_cannot_be_read_keeps_nobody_else_from_being_seen(store: PeopleStore) -> None:
-    people = People(store, REVISIONS)
+def test_a_file_that_cannot_be_read_keeps_nobody_else_from_being_seen(
+    store: CalibrationStore,
+) -> None:
+    people = PersonRegistry(store, REVISIONS)
     actors = [Actor("face_1"), Actor("face_2", at=(0.3, 0.0, 1.0))]
     store.put("anna", CALIBRATION)
     people.link("face_1", "anna")
@@ -427,7 +431,7 @@ def test_a_file_that_cannot_be_read_keeps_nobody_else_from_being_seen(store: Peo
     assert calibrated(0.0) == [True, False]
     (path,) = store.folder.glob("anna*.json")
     whole = path.read_bytes()
-    path.write_bytes(spoil(lambda c: c.update(version=VERSION + 1))(whole))
+    path.write_bytes(spoil(lambda c: c.update(version=FILE_VERSION + 1))(whole))
     store.put("bert", CALIBRATION)
     with pytest.raises(OSError, match=r"anna.*newer face_perception"):
         people.refresh()
@@ -442,35 +446,35 @@ def test_a_file_that_cannot_be_read_keeps_nobody_else_from_being_seen(store: Peo
     assert calibrated(0.2) == [False, True]
 
 
-def test_a_refused_calibration_changes_nothing(store: PeopleStore) -> None:
+def test_a_refused_calibration_changes_nothing(store: CalibrationStore) -> None:
     store.put("anna", CALIBRATION)
-    people = People(store, REVISIONS)
-    collection = Collection("face_1", seconds=2)
-    people.begin(collection)
-    run(collection, Actor("face_1", blinks=lambda t: True), people=people)
+    people = PersonRegistry(store, REVISIONS)
+    session = CalibrationSession("face_1", seconds=2)
+    people.begin_session(session)
+    run(session, Actor("face_1", blinks=lambda t: True), people=people)
     with pytest.raises(CalibrationRefused):
-        people.conclude(collection, "anna")
+        people.finish_session(session, "anna")
     assert store.get("anna") == {"scripted": CALIBRATION}
-    assert people.linked() == {}
-    people.begin(Collection("face_1"))
+    assert people.linked_persons() == {}
+    people.begin_session(CalibrationSession("face_1"))
 
 
-def test_gain_and_error_of_a_linked_person(store: PeopleStore) -> None:
+def test_gain_and_error_of_a_linked_person(store: CalibrationStore) -> None:
     """Five targets image by image, through a file, to a look that no target was at."""
     prior = {"scripted": GeometricGaze.prior}
-    people = People(store, REVISIONS, priors=prior)
-    collection = Collection("face_1", proposed_targets(5, 0.8), samples=10)
+    people = PersonRegistry(store, REVISIONS, priors=prior)
+    session = CalibrationSession("face_1", proposed_targets(5, 0.8), samples=10)
 
     def looks_at(t: float) -> tuple[float, float, float]:
-        x, y, z = collection.targets[collection.progress().target].locate({}).tolist()
+        x, y, z = session.targets[session.progress().target].locate({}).tolist()
         return x, y, z
 
     eyes = {"gain": (1.1, 2.3), "bias": (2 * DEG, -4 * DEG)}
-    people.begin(collection)
-    run(collection, Actor("face_1", at=(0, 0, 0.8), looks_at=looks_at, **eyes), people=people)
-    fit = people.conclude(collection, "anna")
+    people.begin_session(session)
+    run(session, Actor("face_1", at=(0, 0, 0.8), looks_at=looks_at, **eyes), people=people)
+    fit = people.finish_session(session, "anna")
     assert fit.targets == 5
-    again = People(PeopleStore(store.folder), REVISIONS, priors=prior)
+    again = PersonRegistry(CalibrationStore(store.folder), REVISIONS, priors=prior)
     again.link("face_5", "anna")
     below = (0.05, 0.12, 0.0)
     actor = Actor("face_5", at=(0.1, 0.0, 0.9), looks_at=lambda t: below, **eyes)
@@ -486,9 +490,9 @@ def test_gain_and_error_of_a_linked_person(store: PeopleStore) -> None:
     assert seen.calibrated
     line = below - seen.origin
     assert math.acos(line @ seen.direction / np.linalg.norm(line)) < 0.6 * DEG
-    rotation = normalised_rotation(CAMERA, actor.face(0.0))
-    to_camera = to_angles(rotation, -seen.origin / np.linalg.norm(seen.origin))
-    assert LookError.of(seen) == fit.correction.error.about(*to_camera)
+    rotation = normalized_camera_rotation(CAMERA, actor.face(0.0))
+    to_camera = to_normalized_angles(rotation, -seen.origin / np.linalg.norm(seen.origin))
+    assert GazeErrorModel.from_gaze(seen) == fit.correction.error.shifted_by(*to_camera)
     # What small eyes or a turned head add to the estimator's error stays.
     worse = dataclasses.replace(gaze, yaw_sigma=math.hypot(usual.yaw.sigma, 4 * DEG))
     (wider,) = again.update(0.1, CAMERA, [actor.face(0.1)], [worse])

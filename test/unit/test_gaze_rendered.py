@@ -19,10 +19,10 @@ import pytest
 
 from face_perception import faces
 from face_perception.faces import flip_averaging as mirror
-from face_perception.gaze import GeometricGaze, normalised_rotation, to_angles
+from face_perception.gaze import GeometricGaze, normalized_camera_rotation, to_normalized_angles
 from face_perception.gaze import eyeballs as gaze_eyes
 from face_perception.gaze.eyelids import measure_lids
-from face_perception.people import Samples, fit_calibration
+from face_perception.people import CalibrationSamples, fit_calibration
 from face_perception.types import Camera, Face, Frame, Gaze
 
 FOLDER = Path(__file__).parents[1] / "data" / "rendered_heads"
@@ -46,11 +46,13 @@ class View:
             GeometricGaze().estimate(frame.camera, face, 0.0)
             for frame, face in zip(self.frames, self.faces, strict=True)
         )
-        return mirror.mean_gaze(one, other)
+        return mirror.average_gazes(one, other)
 
     def angles(self, direction: np.ndarray) -> tuple[float, float]:
         """Yaw and pitch of a direction in the normalised camera of this face, radians."""
-        return to_angles(normalised_rotation(self.frames[0].camera, self.faces[0]), direction)
+        return to_normalized_angles(
+            normalized_camera_rotation(self.frames[0].camera, self.faces[0]), direction
+        )
 
     @property
     def estimate(self) -> tuple[float, float]:
@@ -74,7 +76,7 @@ def views() -> list[View]:
     for picture in truth["pictures"]:
         image = cv2.imread(str(FOLDER / picture["file"]), cv2.IMREAD_COLOR)
         frame = Frame(np.ascontiguousarray(image[..., ::-1]), 0.0, camera)
-        frames = (frame, mirror.mirrored(frame))
+        frames = (frame, mirror.mirror_frame(frame))
         (face,), (mirrored,) = (tracker.detect(one) for one in frames)
         out.append(
             View(
@@ -166,10 +168,10 @@ def test_the_eyes_and_not_the_head_decide(views: list[View]) -> None:
     assert min(off) > math.radians(5)
 
 
-def samples_of(views: list[View]) -> Samples:
+def samples_of(views: list[View]) -> CalibrationSamples:
     """Each view counts ``IMAGES`` times, as one target."""
     cues = [measure_lids(view.faces[0]) for view in views]
-    return Samples.of(
+    return CalibrationSamples.from_arrays(
         np.repeat([view.estimate for view in views], IMAGES, axis=0),
         np.repeat([view.truth for view in views], IMAGES, axis=0),
         np.repeat(np.arange(len(views)), IMAGES),

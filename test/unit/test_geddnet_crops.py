@@ -17,16 +17,16 @@ from bench.geddnet_crops import CAMERA, EYES, published
 from face_perception import faces
 from face_perception.faces import flip_averaging as mirror
 from face_perception.gaze import (
-    Normalised,
-    NotSeen,
-    normalise,
-    normalise_points,
-    normalised_rotation,
+    CropsUnavailable,
+    GazeCrops,
+    make_gaze_crops,
+    make_gaze_crops_from_points,
+    normalized_camera_rotation,
 )
 from face_perception.types import Camera, Face, Frame, Image
 
-# The package's `normalise` is the function of this name.
-normalise_module = importlib.import_module("face_perception.gaze.geddnet_crops")
+# The package's `make_gaze_crops` is the function of this name.
+normalise_module = importlib.import_module("face_perception.gaze.network_crops")
 PHOTOS = ("astronaut", "grace_hopper")
 FLIP = np.diag([-1.0, 1.0, 1.0])
 
@@ -43,11 +43,11 @@ def seen(tracker: faces.FaceTracker) -> dict[str, tuple[Frame, Face]]:
     return {name: (shot, tracker.detect(shot)[0]) for name, shot in frames.items()}
 
 
-def crops(shot: Frame, face: Face) -> Normalised:
-    return normalise(shot.image, shot.camera, face)
+def crops(shot: Frame, face: Face) -> GazeCrops:
+    return make_gaze_crops(shot.image, shot.camera, face)
 
 
-def three(made: Normalised) -> tuple[Image, Image, Image]:
+def three(made: GazeCrops) -> tuple[Image, Image, Image]:
     return made.face, made.left_eye, made.right_eye
 
 
@@ -62,7 +62,7 @@ def test_as_published(shared: Path) -> None:
     image = cv2.resize(golden["prep_frame_small_u8"], (1920, 1080))
     matrix = golden["prep_camera"]
     camera = Camera(1920, 1080, matrix[0, 0], matrix[1, 1], matrix[0, 2], matrix[1, 2])
-    made = normalise_points(image, camera, golden["prep_landmarks"][36:48])
+    made = make_gaze_crops_from_points(image, camera, golden["prep_landmarks"][36:48])
     for crop, name in zip(three(made), ("prep_face", "prep_left", "prep_right"), strict=True):
         assert np.abs(crop.astype(int) - golden[name][..., 0]).max() <= 1, name
     np.testing.assert_allclose(made.warp, golden["prep_warp"], rtol=0, atol=1e-9)
@@ -80,7 +80,7 @@ def test_as_the_two_published_steps(distance: float, turn: float) -> None:
     points = EYES @ np.array([[c, s], [-s, c]]) + (0.05 * distance, -0.02)
     points = np.trunc(points * CAMERA.fx / distance + (CAMERA.cx, CAMERA.cy))
     made, expected = (
-        three(normalise_points(image, CAMERA, points)),
+        three(make_gaze_crops_from_points(image, CAMERA, points)),
         published(image, CAMERA.matrix, points),
     )
     for one, other in zip(made, expected, strict=True):
@@ -106,9 +106,9 @@ def test_places_of_a_face_nearby_are_those_of_the_whole_warp(
     c, s = math.cos(turn), math.sin(turn)
     eyes = EYES @ np.array([[c, s], [-s, c]]) + rng.uniform(-0.03, 0.03, 2)
     points = eyes * focal / rng.uniform(0.35, 0.65) + (camera.cx, camera.cy)
-    sampled = normalise_points(image, camera, points)
+    sampled = make_gaze_crops_from_points(image, camera, points)
     monkeypatch.setattr(normalise_module, "_apart", lambda columns, rows: False)
-    warped = normalise_points(image, camera, points)
+    warped = make_gaze_crops_from_points(image, camera, points)
     assert (sampled.face == warped.face).all()
 
 
@@ -122,7 +122,7 @@ def test_on_any_number_of_threads(distance: float) -> None:
     try:
         for threads in (1, 2, 3, 4, 12):
             cv2.setNumThreads(threads)
-            made.append(three(normalise_points(image, CAMERA, points)))
+            made.append(three(make_gaze_crops_from_points(image, CAMERA, points)))
     finally:
         cv2.setNumThreads(before)
     for crops_of_one in zip(*made, strict=True):
@@ -155,7 +155,7 @@ def test_what_is_in_them(seen: dict[str, tuple[Frame, Face]], name: str) -> None
 @pytest.mark.parametrize("name", PHOTOS)
 def test_a_mirrored_photograph(seen: dict[str, tuple[Frame, Face]], name: str) -> None:
     shot, face = seen[name]
-    reverse = mirror.mirrored(shot)
+    reverse = mirror.mirror_frame(shot)
     other = mirrored_face(face, shot.camera)
     one, two = crops(shot, face), crops(reverse, other)
     assert likeness(two.face[:, ::-1], one.face) > 0.98
@@ -195,7 +195,7 @@ def test_a_turned_photograph(
     for a, b in ((two.left_eye, one.left_eye), (two.right_eye, one.right_eye)):
         assert likeness(a, b) > 0.9
     # And with what the networks find in the turned photograph.
-    again = normalised_rotation(camera, tracker.detect(moved)[0])
+    again = normalized_camera_rotation(camera, tracker.detect(moved)[0])
     found = one.rotation.T @ again
     assert math.atan2(found[1, 0], found[0, 0]) == pytest.approx(math.radians(20), abs=0.06)
 
@@ -218,7 +218,7 @@ def test_any_size_of_the_same_photograph(seen: dict[str, tuple[Frame, Face]]) ->
     landmarks = face.landmarks.copy()
     landmarks[:, 0] = 3 * landmarks[:, 0] + 1
     landmarks[:, 1] = 2 * landmarks[:, 1] + 0.5
-    two = normalise(image, camera, dataclasses.replace(face, landmarks=landmarks))
+    two = make_gaze_crops(image, camera, dataclasses.replace(face, landmarks=landmarks))
     assert two.rotation == pytest.approx(one.rotation, abs=1e-6)
     for a, b in zip(three(one), three(two), strict=True):
         assert likeness(a, b) > 0.97
@@ -240,19 +240,19 @@ def test_through_a_lens_that_distorts(
     lens = dataclasses.replace(straight, distortion=coefficients, distortion_model=model)
     x, y = np.meshgrid(np.arange(straight.width), np.arange(straight.height))
     pixels = np.stack([x.ravel(), y.ravel()], axis=1).astype(np.float64)
-    origin = faces.normalised(lens, pixels) * (straight.fx, straight.fy)
+    origin = faces.undistort_points(lens, pixels) * (straight.fx, straight.fy)
     origin = (origin + (straight.cx, straight.cy)).astype(np.float32)
     maps = origin.reshape(straight.height, straight.width, 2)
     bent = cv2.remap(shot.image, maps[..., 0], maps[..., 1], cv2.INTER_CUBIC)
     landmarks = face.landmarks.copy()
-    plane = faces.normalised(straight, landmarks[:, :2])
+    plane = faces.undistort_points(straight, landmarks[:, :2])
     landmarks[:, :2] = faces.project(lens, np.c_[plane, np.ones(len(plane))])
     one = crops(shot, face)
-    two = normalise(bent, lens, dataclasses.replace(face, landmarks=landmarks))
+    two = make_gaze_crops(bent, lens, dataclasses.replace(face, landmarks=landmarks))
     assert two.rotation == pytest.approx(one.rotation, abs=1e-5)
     for a, b in zip(three(one), three(two), strict=True):
         assert likeness(a, b) > 0.97
-    ignored = normalise(bent, straight, dataclasses.replace(face, landmarks=landmarks))
+    ignored = make_gaze_crops(bent, straight, dataclasses.replace(face, landmarks=landmarks))
     assert likeness(ignored.face, one.face) < likeness(two.face, one.face)
 
 
@@ -269,8 +269,8 @@ def test_half_outside_the_image_is_refused(seen: dict[str, tuple[Frame, Face]], 
     cut = dataclasses.replace(face, landmarks=face.landmarks - np.float32(move))
     c = shot.camera
     camera = Camera(part.shape[1], part.shape[0], c.fx, c.fy, c.cx - move[0], c.cy - move[1])
-    with pytest.raises(NotSeen, match="outside the image"):
-        normalise(np.ascontiguousarray(part), camera, cut)
+    with pytest.raises(CropsUnavailable, match="outside the image"):
+        make_gaze_crops(np.ascontiguousarray(part), camera, cut)
 
 
 def test_what_cannot_be_seen_is_refused_and_says_why() -> None:
@@ -278,8 +278,8 @@ def test_what_cannot_be_seen_is_refused_and_says_why() -> None:
     middle = np.array([CAMERA.cx, CAMERA.cy])
 
     def refused(points: npt.NDArray[np.floating]) -> str:
-        with pytest.raises(NotSeen) as error:
-            normalise_points(image, CAMERA, points)
+        with pytest.raises(CropsUnavailable) as error:
+            make_gaze_crops_from_points(image, CAMERA, points)
         return str(error.value)
 
     eyes = EYES * CAMERA.fx
@@ -289,6 +289,6 @@ def test_what_cannot_be_seen_is_refused_and_says_why() -> None:
     assert "no landmarks" in refused(np.full((12, 2), np.nan))
     assert "no landmarks" in refused(np.zeros((12, 2)))
     assert "outside" in refused(eyes / 0.6 + middle + (1200, 0))
-    assert normalise_points(image, CAMERA, eyes / 0.6 + middle).face.shape == (96, 96)
+    assert make_gaze_crops_from_points(image, CAMERA, eyes / 0.6 + middle).face.shape == (96, 96)
     with pytest.raises(ValueError, match="1920x1080"):
-        normalise_points(image[:720], CAMERA, eyes / 0.6 + middle)
+        make_gaze_crops_from_points(image[:720], CAMERA, eyes / 0.6 + middle)

@@ -13,7 +13,7 @@ from face_perception.affect import LandmarkActionUnits, SmoothExpressions
 from face_perception.affect.face_measures import POPULATION
 from face_perception.attention import AttentionTracker
 from face_perception.gaze import GeometricGaze
-from face_perception.people import People, PeopleStore
+from face_perception.people import CalibrationStore, People
 from face_perception.pipeline import Perception
 from face_perception.results import Result
 from face_perception.types import Expression, Face, FaceCrop, Frame, Neutral
@@ -32,7 +32,7 @@ class _Script:
 
 
 class _Stream:
-    def __init__(self, people: PeopleStore) -> None:
+    def __init__(self, people: CalibrationStore) -> None:
         self._script = cast(Any, _Script())
         estimator = GeometricGaze()
         self._perception = Perception(
@@ -69,7 +69,7 @@ class _Stream:
 
 @pytest.fixture
 def stream(tmp_path: Any) -> _Stream:
-    return _Stream(PeopleStore(tmp_path))
+    return _Stream(CalibrationStore(tmp_path))
 
 
 ADA, NOBODY = ("ada", True), ("", False)

@@ -10,6 +10,7 @@ import pytest
 
 from face_perception import types
 from face_perception.faces import flip_averaging as mirror
+from face_perception.faces import project_points
 from face_perception.inference import sample_photo
 from face_perception.pipeline import Perception, Result
 
@@ -80,8 +81,8 @@ def test_turning_the_picture_turns_roll(
 def test_one_look_of_two_is_better_than_none(perception: Perception) -> None:
     (gaze,) = look(perception, photo("astronaut")).gazes
     lost = types.Gaze("a", gaze.origin, gaze.direction, 0.1, False, "geometric")
-    assert mirror.mean_gaze(gaze, lost) is gaze
-    back = mirror.mean_gaze(lost, gaze)
+    assert mirror.average_gazes(gaze, lost) is gaze
+    back = mirror.average_gazes(lost, gaze)
     assert back.valid
     assert back.direction[0] == -gaze.direction[0]
 
@@ -89,10 +90,10 @@ def test_one_look_of_two_is_better_than_none(perception: Perception) -> None:
 def test_mirroring_a_camera_twice_changes_nothing() -> None:
     camera = types.Camera(64, 48, 80, 81, 30, 20, (0.1, 0.2, 0.01, 0.02, 0.3), "plumb_bob")
     frame = types.Frame(np.arange(64 * 48 * 3, dtype=np.uint8).reshape(48, 64, 3), 0.0, camera)
-    once = mirror.mirrored(frame)
+    once = mirror.mirror_frame(frame)
     assert once.camera.cx == 33
     assert once.camera.distortion == (0.1, 0.2, 0.01, -0.02, 0.3)
-    twice = mirror.mirrored(once)
+    twice = mirror.mirror_frame(once)
     assert twice.camera == camera
     assert np.array_equal(twice.image, frame.image)
 
@@ -115,13 +116,12 @@ _PLUMB_BOB = (-0.3, 0.1, 0.01, 0.02, 0.05)
 )
 def test_a_mirrored_lens_bends_the_mirrored_way(model: str, distortion: tuple[float, ...]) -> None:
     """The point where a ray falls and where its mirrored ray falls are mirrored too."""
-    from face_perception.faces import project
 
     camera = types.Camera(640, 480, 500, 510, 300, 250, distortion, model)
     blank = types.Frame(np.zeros((480, 640, 3), np.uint8), 0.0, camera)
     points = np.array([[0.3, -0.2, 1.0], [-0.4, 0.3, 1.2]])
-    there = project(camera, points)
-    mirrored = project(mirror.mirrored(blank).camera, points * (-1, 1, 1))
+    there = project_points(camera, points)
+    mirrored = project_points(mirror.mirror_frame(blank).camera, points * (-1, 1, 1))
     np.testing.assert_allclose(mirrored[:, 0], 639 - there[:, 0], atol=1e-6)
     np.testing.assert_allclose(mirrored[:, 1], there[:, 1], atol=1e-6)
 

@@ -95,4 +95,4 @@ def _read(image: Image, tracker: FaceTracker, face: Anatomy) -> FloatArray | Non
     found = _face(image, tracker)
     if found is None or found.pose is None:
         return None
-    return gaze_seen(face, found.landmarks, faces.landmark_angles(found.pose))
+    return gaze_seen(face, found.landmarks, faces.landmark_yaw_pitch(found.pose))

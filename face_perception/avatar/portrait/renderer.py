@@ -74,7 +74,7 @@ class Portrait:
         landmarks = framed.face.landmarks
         self._face = study(self.picture, landmarks)
         pose = framed.face.pose
-        head = faces.landmark_angles(pose) if pose is not None else (0.0, 0.0)
+        head = faces.landmark_yaw_pitch(pose) if pose is not None else (0.0, 0.0)
         gaze = base_gaze(self._face, landmarks, head)
         self._eyes = [
             Eye(self.picture, self._face, landmarks, left, gaze) for left in (False, True)

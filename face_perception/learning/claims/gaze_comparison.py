@@ -13,10 +13,10 @@ import numpy as np
 from face_perception.faces import FaceTracker
 from face_perception.gaze import (
     GazeEstimator,
-    GeddnetGaze,
+    NetworkGaze,
     estimate_gazes,
-    normalised_rotation,
-    to_angles,
+    normalized_camera_rotation,
+    to_normalized_angles,
 )
 from face_perception.inference import Made, install, load
 from face_perception.learning.geddnet import recipe as recipes
@@ -56,8 +56,8 @@ def answers(estimator: GazeEstimator, found: Sequence[Found]) -> FloatArray:
         estimator.reset()
         (gaze,) = estimate_gazes(estimator, one.picture.frame, [one.face])
         if gaze.valid:
-            rotation = normalised_rotation(one.picture.frame.camera, one.face)
-            yaw, pitch = to_angles(rotation, gaze.direction)
+            rotation = normalized_camera_rotation(one.picture.frame.camera, one.face)
+            yaw, pitch = to_normalized_angles(rotation, gaze.direction)
             out[i] = pitch, yaw
     return out
 
@@ -84,10 +84,10 @@ def scatter(estimate: FloatArray, person: Sequence[str]) -> float:
     return math.degrees(float(np.concatenate(apart).mean())) if apart else math.nan
 
 
-def as_node(network: GEDDnet, recipe: GazeRecipe, held_out: GazeFaces) -> GeddnetGaze:
+def as_node(network: GEDDnet, recipe: GazeRecipe, held_out: GazeFaces) -> NetworkGaze:
     """The trained network as the gaze node runs it: exported, installed, loaded."""
     made: Made = recipes.made(
         "beside", network, recipe, held_out, trained_on="drawn people", licence="Apache-2.0"
     )
     with tempfile.TemporaryDirectory() as folder:
-        return GeddnetGaze(load(install(made, Path(folder)).path.with_suffix(".yaml")))
+        return NetworkGaze(load(install(made, Path(folder)).path.with_suffix(".yaml")))

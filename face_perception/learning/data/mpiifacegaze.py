@@ -17,7 +17,7 @@ import numpy as np
 from face_perception import faces
 from face_perception.errors import InputError
 from face_perception.faces import FaceTracker
-from face_perception.gaze import Normalised, NotSeen, normalise, to_angles
+from face_perception.gaze import CropsUnavailable, GazeCrops, make_gaze_crops, to_normalized_angles
 from face_perception.learning.data.dataset import DatasetError, Writer
 from face_perception.types import Camera, Face, FloatArray, Frame, Image
 
@@ -92,11 +92,11 @@ def convert(
                 eyes = between_the_eyes(annotation, camera)
                 try:
                     crops, facing = _seen(image, camera, annotation, tracker)
-                except NotSeen as error:
+                except CropsUnavailable as error:
                     counts[str(error)] += 1
                     continue
-                yaw, pitch = to_angles(crops.rotation, _unit(annotation.target - eyes))
-                head_yaw, head_pitch = to_angles(crops.rotation, facing)
+                yaw, pitch = to_normalized_angles(crops.rotation, _unit(annotation.target - eyes))
+                head_yaw, head_pitch = to_normalized_angles(crops.rotation, facing)
                 writer.add(
                     {
                         "file": crops.face,
@@ -202,7 +202,7 @@ def between_the_eyes(annotation: Annotation, camera: Camera) -> FloatArray:
     The published face model would give the depth to a centimetre, which turns a gaze by less than
     half a degree. Raises DatasetError where the corners are not of a face at that place.
     """
-    rays = np.c_[faces.normalised(camera, annotation.corners), np.ones(6)]
+    rays = np.c_[faces.undistort_points(camera, annotation.corners), np.ones(6)]
     middle = annotation.middle
     off = _unit(rays.mean(0)) - _unit(middle)
     if np.linalg.norm(off) > np.ptp(rays[:, 0]):
@@ -216,7 +216,7 @@ def between_the_eyes(annotation: Annotation, camera: Camera) -> FloatArray:
 
 def _seen(
     image: Image, camera: Camera, annotation: Annotation, tracker: FaceTracker
-) -> tuple[Normalised, FloatArray]:
+) -> tuple[GazeCrops, FloatArray]:
     """Crops and where the head points, of the face that the annotation is of. Raises NotSeen."""
     at, size = annotation.corners.mean(0), float(np.ptp(annotation.corners[:, 0]))
 
@@ -225,9 +225,11 @@ def _seen(
 
     found = [face for face in tracker.detect(Frame(image, 0.0, camera)) if apart(face) < size]
     if not found:
-        raise NotSeen("no face was found where it is annotated")
+        raise CropsUnavailable("no face was found where it is annotated")
     turn, _ = cv2.Rodrigues(annotation.turn)
-    return normalise(image, camera, min(found, key=apart)), -np.asarray(turn, np.float64)[:, 2]
+    return make_gaze_crops(image, camera, min(found, key=apart)), -np.asarray(turn, np.float64)[
+        :, 2
+    ]
 
 
 def _unit(vector: FloatArray) -> FloatArray:

@@ -23,10 +23,10 @@ from face_perception.people import (
     Calibration,
     CalibrationFit,
     CalibrationRefused,
+    CalibrationSession,
     CalibrationTarget,
-    Collection,
     Correction,
-    People,
+    PersonRegistry,
     camera_target,
     check_person_id,
     describe_fit,
@@ -53,7 +53,7 @@ class _Goal:
     """One accepted goal. Its outcome is decided at most once."""
 
     handle: Any
-    collection: Collection
+    session: CalibrationSession
     person_id: str
     since: float = field(default_factory=time.monotonic)
 
@@ -92,7 +92,7 @@ class GazeCalibration:
     ``update`` is called for every image, from whichever thread; all else on the executor's.
     """
 
-    def __init__(self, node: PerceptionNode[Any], people: People) -> None:
+    def __init__(self, node: PerceptionNode[Any], people: PersonRegistry) -> None:
         self._node = node
         self._people = people
         self._frames = Frames(node)
@@ -113,7 +113,7 @@ class GazeCalibration:
     @property
     def busy(self) -> bool:
         """Whether images are wanted: somebody is being calibrated, or a link ends with its face."""
-        return bool(self._goals or self._people.linked())
+        return bool(self._goals or self._people.linked_persons())
 
     def update(
         self, header: Any, camera: Camera, faces: Sequence[Face], gazes: Sequence[Gaze]
@@ -149,8 +149,8 @@ class GazeCalibration:
         if self._timer is None:
             self._timer = self._node.create_timer(_PERIOD, self._look_after)
         self._node.get_logger().info(
-            f"calibrating {goal.collection.face_id} as {goal.person_id}: "
-            f"{', then '.join(target.name for target in goal.collection.targets)}"
+            f"calibrating {goal.session.face_id} as {goal.person_id}: "
+            f"{', then '.join(target.name for target in goal.session.targets)}"
         )
 
     def _begin(self, handle: Any) -> _Goal:
@@ -159,7 +159,7 @@ class GazeCalibration:
         if not self._node.active:
             raise InputError(_INACTIVE)
         check_person_id(request.person_id)
-        collection = Collection(
+        session = CalibrationSession(
             request.face_id,
             [self._target(target, request.face_id) for target in request.targets],
             samples=request.samples_per_target,
@@ -168,8 +168,8 @@ class GazeCalibration:
         )
         if any(goal.person_id == request.person_id for goal in self._goals):
             raise InputError(f"{request.person_id} is being calibrated already: cancel that")
-        self._people.begin(collection)
-        return _Goal(handle, collection, request.person_id)
+        self._people.begin_session(session)
+        return _Goal(handle, session, request.person_id)
 
     def _target(self, target: msg.CalibrationTarget, face_id: str) -> CalibrationTarget:
         if target.kind == msg.CalibrationTarget.KIND_CAMERA:
@@ -202,7 +202,7 @@ class GazeCalibration:
             silent = time.monotonic() - max(goal.since, self._last_image)
             if goal.handle.is_cancel_requested:
                 self._finish(goal, "canceled; nothing was stored")
-            elif goal.collection.finished:
+            elif goal.session.finished:
                 self._finish(goal)
             elif silent > _SILENCE:
                 self._finish(
@@ -219,7 +219,7 @@ class GazeCalibration:
             self._timer = None
 
     def _feed_back(self, goal: _Goal) -> None:
-        progress = self._people.progress(goal.collection)
+        progress = self._people.session_progress(goal.session)
         feedback = CalibrateGaze.Feedback(
             target_index=progress.target,
             samples_kept=progress.kept,
@@ -237,23 +237,23 @@ class GazeCalibration:
         """Stores what the goal found, or says why not; ``failure`` where that is known."""
         self._goals.remove(goal)
         if failure:
-            self._people.end(goal.collection)
+            self._people.end_session(goal.session)
             _conclude(goal.handle, False, failure)
         else:
             self._feed_back(goal)
             try:
-                fit = self._people.conclude(goal.collection, goal.person_id)
+                fit = self._people.finish_session(goal.session, goal.person_id)
             except (CalibrationRefused, OSError, ValueError) as error:
                 failure = f"not calibrated: {error}"
                 _conclude(goal.handle, False, failure)
             else:
-                done = goal.collection
+                done = goal.session
                 failure = (
                     f"{goal.person_id} is calibrated for {done.estimator}, stored, and linked to "
                     f"{done.face_id}; {describe_fit(fit, done.prior)}"
                 )
                 _conclude(goal.handle, True, failure, fit, done.estimator)
-        self._node.get_logger().info(f"{goal.collection.face_id}: {failure}")
+        self._node.get_logger().info(f"{goal.session.face_id}: {failure}")
 
     # The services.
 
@@ -289,8 +289,8 @@ class GazeCalibration:
         if request.person_id:
             people = {request.person_id: store.get(request.person_id)}
         else:
-            people = store.everybody()
-        faces = {person: face for face, person in self._people.linked().items()}
+            people = store.load_all()
+        faces = {person: face for face, person in self._people.linked_persons().items()}
         response.calibrations = [
             _to_msg(person, faces.get(person, ""), calibration)
             for person, known in people.items()

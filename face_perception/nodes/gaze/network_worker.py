@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from face_perception.gaze import GeddnetGaze
+from face_perception.gaze import NetworkGaze
 from face_perception.ros import messages
 from face_perception.ros.image_input import ImageInput
 from face_perception.ros.join import StampJoin
@@ -24,7 +24,7 @@ Found = Callable[[Any, Camera, Sequence[Face], list[Gaze]], None]
 
 
 class ImageGaze:
-    """Runs a ``GeddnetGaze`` on pairs of image and faces of one stamp; made in a node's ``start``.
+    """Runs a ``NetworkGaze`` on pairs of image and faces of one stamp; made in a node's ``start``.
 
     Of the pairs that come in while one is worked on only the newest is taken; the others count as
     dropped. Not thread-safe: used on the executor's thread; ``found`` is called on the worker's.
@@ -33,7 +33,7 @@ class ImageGaze:
     def __init__(
         self,
         node: PerceptionNode[Any],
-        estimator: GeddnetGaze,
+        estimator: NetworkGaze,
         found: Found,
         *,
         compressed: bool,

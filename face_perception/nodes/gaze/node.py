@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from face_perception import msg
-from face_perception.gaze import GEOMETRIC, EyeContact, GazeEstimator, GeddnetGaze, GeometricGaze
+from face_perception.gaze import GEOMETRIC, EyeContact, GazeEstimator, GeometricGaze, NetworkGaze
 from face_perception.inference import Model
 from face_perception.nodes.gaze.calibration_server import CalibrateAction, GazeCalibration
 from face_perception.nodes.gaze.network_worker import ImageGaze
-from face_perception.people import People, PeopleStore, people_dir
+from face_perception.people import CalibrationStore, PersonRegistry, calibrations_dir
 from face_perception.ros import messages
 from face_perception.ros import network_parameters as networks
 from face_perception.ros.driver import PerceptionNode
@@ -121,7 +121,7 @@ class GazeNode(PerceptionNode[GazeParameters]):
             self._estimator = GeometricGaze(**own)
         else:
             self._network = networks.Loading(self).load(self.values.model)
-            self._estimator = GeddnetGaze(self._network, **own)
+            self._estimator = NetworkGaze(self._network, **own)
         self._people = GazeCalibration(self, self._load_people())
         if self._action is None:
             self._action = CalibrateAction(self)
@@ -129,7 +129,7 @@ class GazeNode(PerceptionNode[GazeParameters]):
         self._gaze = self.publisher(msg.GazeArray, "gaze")
 
     def start(self) -> None:
-        if isinstance(self._estimator, GeddnetGaze):
+        if isinstance(self._estimator, NetworkGaze):
             self._images = ImageGaze(
                 self,
                 self._estimator,
@@ -172,11 +172,11 @@ class GazeNode(PerceptionNode[GazeParameters]):
             self._action = None
         super().destroy_node()
 
-    def _load_people(self) -> People:
+    def _load_people(self) -> PersonRegistry:
         values = self.values
-        folder = Path(values.people).expanduser() if values.people else people_dir()
-        return People(
-            PeopleStore(folder, self.get_logger().warning),
+        folder = Path(values.people).expanduser() if values.people else calibrations_dir()
+        return PersonRegistry(
+            CalibrationStore(folder, self.get_logger().warning),
             {self._estimator.name: self._estimator.revision},
             priors={self._estimator.name: self._estimator.prior},
             eye_contact=EyeContact(values.eye_contact_prior, values.eye_contact_radius),

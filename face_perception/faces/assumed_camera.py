@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from face_perception.faces.eye_openness import EyeOpenness, aspect_ratios
+from face_perception.faces.eye_openness import EyeOpenness, eye_aspect_ratios
 from face_perception.faces.head_pose import head_pose
 from face_perception.types import Camera, Face
 
@@ -39,12 +39,12 @@ def plausible_camera(camera: Camera, faces: Sequence[Face]) -> Camera:
     return camera
 
 
-def seen_by(camera: Camera, faces: Sequence[Face]) -> list[Face]:
+def recompute_for_camera(camera: Camera, faces: Sequence[Face]) -> list[Face]:
     """The faces of a still, with head pose and eye openness computed for another camera."""
-    return [_seen_by(camera, face) for face in faces]
+    return [_recompute(camera, face) for face in faces]
 
 
-def _seen_by(camera: Camera, face: Face) -> Face:
+def _recompute(camera: Camera, face: Face) -> Face:
     pose = head_pose(camera, face.landmarks)
-    left, right = EyeOpenness().update(aspect_ratios(face.landmarks, pose), 0.0)
+    left, right = EyeOpenness().update(eye_aspect_ratios(face.landmarks, pose), 0.0)
     return replace(face, pose=pose, left_eye_openness=float(left), right_eye_openness=float(right))

@@ -12,7 +12,14 @@ import numpy as np
 from face_perception import geometry
 from face_perception.attention.engagement import Attending, EngagementTimes, next_state
 from face_perception.errors import InputError
-from face_perception.gaze_target import Elsewhere, LookError, cone, densities, offset, sought
+from face_perception.gaze_target import (
+    ElsewherePrior,
+    GazeErrorModel,
+    aimed_likelihood,
+    gaze_likelihoods,
+    offset_from_line,
+    target_angle,
+)
 from face_perception.types import Attention, Engagement, Eyes, Face, FloatArray, Gaze, Target
 
 HEAD_POSE, EYES_CLOSED = "head_pose", "eyes_closed"  # values of ``Attention.source``
@@ -29,7 +36,7 @@ _DISTANCE_HYSTERESIS = 1.1
 # Highest confidence from a head pose alone: the target is only a guess.
 _MAX_HEAD_CONFIDENCE = 0.5
 # Error of a gaze that does not state one.
-_UNSTATED = LookError(math.radians(5), math.radians(5))
+_UNSTATED = GazeErrorModel(math.radians(5), math.radians(5))
 
 
 class _Evidence(IntEnum):
@@ -47,7 +54,7 @@ class _Look:
     origin: FloatArray
     direction: FloatArray
     source: str
-    error: LookError
+    error: GazeErrorModel
     up: FloatArray | None  # to the top of the head
 
 
@@ -154,8 +161,8 @@ class AttentionTracker:
         self._radii = (robot_radius, face_radius)
         self._priors = (robot_prior, face_prior)
         self._enter, self._leave = enter_probability, leave_probability
-        self._head_error = LookError(head_sigma, head_sigma)
-        self._elsewhere = Elsewhere()
+        self._head_error = GazeErrorModel(head_sigma, head_sigma)
+        self._elsewhere = ElsewherePrior()
         self._enter_time = enter_time
         self._leave_time = leave_time
         self._max_distance = max_distance
@@ -254,8 +261,8 @@ class AttentionTracker:
                 origin, pose.rotation[:, 0], HEAD_POSE, self._head_error, up
             )
         if gaze is not None and gaze.valid and _is_direction(gaze.direction):
-            error = LookError.of(gaze)
-            error = error if error.known else _UNSTATED
+            error = GazeErrorModel.from_gaze(gaze)
+            error = error if error.is_known else _UNSTATED
             looks[_Evidence.EYES] = _Look(origin, gaze.direction, gaze.source, error, up)
         return looks
 
@@ -295,15 +302,15 @@ class AttentionTracker:
             distance = math.hypot(*line.tolist())
             if not distance > 0:
                 continue
-            yaw, pitch = offset(look.direction, line, look.up)
+            yaw, pitch = offset_from_line(look.direction, line, look.up)
             if not (math.isfinite(yaw) and math.isfinite(pitch)):
                 continue
-            radius = cone(size, distance)
+            radius = target_angle(size, distance)
             error = _error_about(look, line)
             if choice != _ROBOT:
-                weights[choice] = prior * sought(yaw, pitch, radius, error)
+                weights[choice] = prior * aimed_likelihood(yaw, pitch, radius, error)
                 continue
-            seeking, other, chance = densities(yaw, pitch, radius, error, self._elsewhere)
+            seeking, other, chance = gaze_likelihoods(yaw, pitch, radius, error, self._elsewhere)
             rest = 1 - robot_prior - (face_prior if others else 0.0)
             weights[choice] = prior * seeking + rest * chance
             elsewhere = rest * (other - chance)
@@ -377,15 +384,15 @@ def _midpoint(face: Face, gaze: Gaze | None) -> FloatArray | None:
     return None
 
 
-def _error_about(look: _Look, line: FloatArray) -> LookError:
+def _error_about(look: _Look, line: FloatArray) -> GazeErrorModel:
     """The error of a look for offsets from the ``line`` [3] to a target.
 
     A gaze states its error for offsets from the line to the camera, and a head pose for any line.
     """
     if look.source == HEAD_POSE:
         return look.error
-    yaw, pitch = offset(line, -look.origin, look.up)
-    return look.error.about(yaw, pitch) if math.isfinite(yaw + pitch) else look.error
+    yaw, pitch = offset_from_line(line, -look.origin, look.up)
+    return look.error.shifted_by(yaw, pitch) if math.isfinite(yaw + pitch) else look.error
 
 
 def _is_direction(vector: FloatArray) -> bool:

@@ -13,17 +13,23 @@ import numpy as np
 
 from face_perception.gaze.estimator_prior import NETWORK_PRIOR
 from face_perception.gaze.eyeballs import (
-    added_error,
-    awake,
-    facing,
-    find_looks,
-    origin_of,
+    added_sigma,
+    facing_cosine,
+    gaze_origin,
+    read_eyes,
+    select_open,
     usable_pose,
-    visibility,
+    visibility_of_eyes,
 )
-from face_perception.gaze.geddnet_crops import EYE_SHAPE, FACE_SIDE, Normalised, NotSeen, normalise
-from face_perception.gaze.normalized_camera import to_direction
-from face_perception.gaze.track_memory import SteadyGaze
+from face_perception.gaze.gaze_memory import GazeMemory
+from face_perception.gaze.network_crops import (
+    EYE_SHAPE,
+    FACE_SIDE,
+    CropsUnavailable,
+    GazeCrops,
+    make_gaze_crops,
+)
+from face_perception.gaze.normalized_camera import from_normalized_angles
 from face_perception.inference import Model, ModelError
 from face_perception.types import Face, FloatArray, Frame, Gaze
 
@@ -36,7 +42,7 @@ _INPUTS: Mapping[str, tuple[int | None, ...]] = {
 _OUTPUT, _ANGLES = "gaze", (None, 2)
 
 
-class GeddnetGaze(SteadyGaze):
+class NetworkGaze(GazeMemory):
     """Estimates the gaze of faces with a network such as GEDDnet or Dilated-Net.
 
     All faces of a frame go through the network in one batch; each has a memory of its last gaze.
@@ -48,7 +54,7 @@ class GeddnetGaze(SteadyGaze):
     where a crop that the network takes cannot be made; ``refused`` says why. The person's bias is
     not added here.
 
-    Settings as of ``SteadyGaze``. Raises inference.ModelError for a model that is no such network.
+    Settings as of ``GazeMemory``. Raises inference.ModelError for a model that is no such network.
     """
 
     prior = NETWORK_PRIOR
@@ -75,41 +81,43 @@ class GeddnetGaze(SteadyGaze):
         refused: dict[str, str] = {}
         blanks, crops = [], {}
         for face in faces:
-            level = self.meet(face, frame.stamp)
+            level = self.update_openness(face, frame.stamp)
             pose = usable_pose(face)
-            looks = [] if pose is None else find_looks(frame.camera, face, pose)
-            open_eyes = awake(looks, level)
-            front = 0.0 if pose is None else facing(pose)
+            looks = [] if pose is None else read_eyes(frame.camera, face, pose)
+            open_eyes = select_open(looks, level)
+            front = 0.0 if pose is None else facing_cosine(pose)
             if open_eyes and front >= self.min_facing:
                 try:
-                    crops[face.id] = normalise(frame.image, frame.camera, face, self._model.inputs)
-                except NotSeen as error:
+                    crops[face.id] = make_gaze_crops(
+                        frame.image, frame.camera, face, self._model.inputs
+                    )
+                except CropsUnavailable as error:
                     refused[face.id] = str(error)
             elif pose is not None and not looks:
                 refused[face.id] = "its eyes are outside the image"
             blanks.append(
                 Gaze(
                     face_id=face.id,
-                    origin=np.full(3, np.nan) if pose is None else origin_of(looks, pose),
+                    origin=np.full(3, np.nan) if pose is None else gaze_origin(looks, pose),
                     direction=np.full(3, np.nan),
-                    confidence=face.confidence * front * visibility(open_eyes),
+                    confidence=face.confidence * front * visibility_of_eyes(open_eyes),
                     valid=False,
                     source=self.name,
-                    eyes=self.eyes(
+                    eyes=self.eye_state(
                         face.id,
                         frame.stamp,
                         seen=bool(looks) and front >= self.min_facing,
                         opened=bool(open_eyes) and front >= self.min_facing,
                     ),
-                    yaw_sigma=math.hypot(self.prior.yaw.sigma, added_error(open_eyes, front)),
-                    pitch_sigma=math.hypot(self.prior.pitch.sigma, added_error(open_eyes, front)),
+                    yaw_sigma=math.hypot(self.prior.yaw.sigma, added_sigma(open_eyes, front)),
+                    pitch_sigma=math.hypot(self.prior.pitch.sigma, added_sigma(open_eyes, front)),
                 )
             )
         self.refused = refused
         seen = self._directions(crops)
         return [self._remembered(gaze, frame.stamp, seen.get(gaze.face_id)) for gaze in blanks]
 
-    def _directions(self, crops: Mapping[str, Normalised]) -> dict[str, FloatArray]:
+    def _directions(self, crops: Mapping[str, GazeCrops]) -> dict[str, FloatArray]:
         """What the network says of each face, in the optical frame."""
         if not crops:
             return {}
@@ -120,16 +128,16 @@ class GeddnetGaze(SteadyGaze):
         answers = np.asarray(self._model.infer(inputs)[_OUTPUT], np.float64)
         # Its vector points from what is looked at to the eyes, so that its yaw is minus ours.
         return {
-            face_id: to_direction(made.rotation, -float(yaw), float(pitch))
+            face_id: from_normalized_angles(made.rotation, -float(yaw), float(pitch))
             for (face_id, made), (pitch, yaw) in zip(crops.items(), answers, strict=True)
             if np.isfinite((pitch, yaw)).all()
         }
 
     def _remembered(self, gaze: Gaze, stamp: float, direction: FloatArray | None) -> Gaze:
         if direction is not None:
-            smooth = self.smoothed(gaze.face_id, stamp, direction)
+            smooth = self.smooth_direction(gaze.face_id, stamp, direction)
             return replace(gaze, direction=smooth, valid=True)
-        held = self.held(gaze.face_id)
+        held = self.last_direction(gaze.face_id)
         return replace(gaze, direction=gaze.direction if held is None else held, confidence=0.0)
 
 

@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from face_perception import faces
 from face_perception.errors import InputError
-from face_perception.gaze.normalized_camera import eye_points, rotation_to_eyes
+from face_perception.gaze.normalized_camera import eye_points, rotation_facing_eyes
 from face_perception.types import Camera, Face, FloatArray, Image
 
 # The virtual camera: 1920x1080 pixels with a focal length of 1536, whatever camera took the image.
@@ -62,7 +62,7 @@ _LEAST_CORNERS = 4.0  # of an eye: in a full profile they coincide
 # The crops by name, and the share of each that may lie outside the image, where there is black, as
 # published. Half of the face's crop is hair and background.
 _MISSING = {"face": 0.2, "left_eye": 0.05, "right_eye": 0.05}
-CROPS = tuple(_MISSING)
+CROP_NAMES = tuple(_MISSING)
 
 
 # Corners of an eye's window in its square.
@@ -82,17 +82,17 @@ _GRID = np.stack(np.meshgrid(np.linspace(0, 1, 10), np.linspace(0, 1, 10)), axis
 _UNIT_CORNERS = ((0, 0), (1, 0), (0, 1), (1, 1))
 
 
-class NotSeen(InputError):
+class CropsUnavailable(InputError):
     """A face of which no crops can be made; the message says why."""
 
 
 @dataclass(frozen=True, slots=True)
-class Normalised:
+class GazeCrops:
     """What a gaze network sees of one face: ``crops`` by name, gray, equalised, uint8.
 
     Names are those of ``CROPS``: ``face`` is [96, 96], ``left_eye`` and ``right_eye`` are [64, 96]
     and the person's own. Only the crops that were asked for are there. ``rotation`` [3, 3] has the
-    axes of the normalised camera as its columns (see ``rotation_to_eyes``). ``to_image`` [3, 3]
+    axes of the normalised camera as its columns (see ``rotation_facing_eyes``). ``to_image`` [3, 3]
     takes pixels of the 1920x1080 virtual image to pixels of the image; for a lens that distorts it
     holds in the neighbourhood of the face only.
     """
@@ -122,9 +122,9 @@ class Normalised:
         return np.linalg.inv(self.to_image)
 
 
-def normalise(
-    image: Image, camera: Camera, face: Face, names: Collection[str] = CROPS
-) -> Normalised:
+def make_gaze_crops(
+    image: Image, camera: Camera, face: Face, names: Collection[str] = CROP_NAMES
+) -> GazeCrops:
     """Makes the crops ``names`` of ``face`` from ``image`` (RGB uint8 [H, W, 3], taken by
     ``camera``).
 
@@ -133,12 +133,12 @@ def normalise(
     near or turned to a full profile, and where too much of one of the crops lies outside the image.
     Raises InputError for an image of another size than its camera's or an unknown lens distortion.
     """
-    return normalise_points(image, camera, eye_points(face.landmarks), names)
+    return make_gaze_crops_from_points(image, camera, eye_points(face.landmarks), names)
 
 
-def normalise_points(
-    image: Image, camera: Camera, points: npt.ArrayLike, names: Collection[str] = CROPS
-) -> Normalised:
+def make_gaze_crops_from_points(
+    image: Image, camera: Camera, points: npt.ArrayLike, names: Collection[str] = CROP_NAMES
+) -> GazeCrops:
     """The same from the 12 points themselves, [12, 2] pixels, in the order of ``eye_points``.
 
     Crops equal those of the published code with OpenCV's float arithmetic (its Intel build), and so
@@ -150,10 +150,10 @@ def normalise_points(
             f"an RGB uint8 image of {camera.width}x{camera.height} is needed, as its camera has, "
             f"not {image.dtype} {list(image.shape)}"
         )
-    plane = faces.normalised(camera, points)
-    rotation = rotation_to_eyes(plane)
+    plane = faces.undistort_points(camera, points)
+    rotation = rotation_facing_eyes(plane)
     if not np.isfinite(rotation).all():
-        raise NotSeen("there are no landmarks about its eyes")
+        raise CropsUnavailable("there are no landmarks about its eyes")
     rays = np.concatenate([plane, np.ones((12, 1))], axis=1)
     seen = rays @ (_VIRTUAL @ rotation.T).T
     # Whole pixels from here on, as published.
@@ -161,7 +161,7 @@ def normalise_points(
     right, left = eyes[:6], eyes[6:]
     apart = abs(sum(left[:, 0].tolist()) - sum(right[:, 0].tolist())) / 6
     if not _FARTHEST <= apart <= _NEAREST:
-        raise NotSeen("it is too " + ("far away" if apart < _FARTHEST else "near"))
+        raise CropsUnavailable("it is too " + ("far away" if apart < _FARTHEST else "near"))
     scale = _EYES_APART / apart
     squares = {"left_eye": _EyeSquare.of(left), "right_eye": _EyeSquare.of(right)}
     columns, rows = _taps(
@@ -188,7 +188,7 @@ def normalise_points(
     if "face" in names:
         face = _scaled_face(image, to_image["face"], columns, rows)
         crops["face"] = _equalised(face, _FACE_MARGIN, _FACE_MARGIN)
-    return Normalised(crops, rotation, to_image["face"])
+    return GazeCrops(crops, rotation, to_image["face"])
 
 
 @dataclass(frozen=True, slots=True)
@@ -243,7 +243,7 @@ class _EyeSquare:
         (x0, y0), (x1, y1) = eye[[0, 3]].tolist()
         length = math.hypot(x1 - x0, y1 - y0)
         if length < _LEAST_CORNERS:
-            raise NotSeen("it is turned away: the corners of an eye coincide")
+            raise CropsUnavailable("it is turned away: the corners of an eye coincide")
         middle = (_SQUARE - 1) / 2
         angle = math.degrees(math.atan2(y1 - y0, x1 - x0))
         levelling = cv2.getRotationMatrix2D((middle, middle), angle, _CORNERS_APART / length)
@@ -379,11 +379,11 @@ def _to_image(camera: Camera, rotation: FloatArray, window: FloatArray) -> Float
         return straight
     grid = window[0] + _GRID * (window[1] - window[0])
     rays = np.concatenate([grid, np.ones((len(grid), 1))], axis=1) @ turn.T
-    bent = faces.project(camera, rays)
+    bent = faces.project_points(camera, rays)
     usable = np.isfinite(bent).all(axis=1)
     found, _ = cv2.findHomography(grid[usable], bent[usable]) if usable.sum() >= 4 else (None, None)
     if found is None:
-        raise NotSeen("the lens distortion cannot be undone where it is")
+        raise CropsUnavailable("the lens distortion cannot be undone where it is")
     return np.asarray(found, np.float64)
 
 
@@ -396,7 +396,7 @@ def _refuse_missing(camera: Camera, crops: Mapping[str, FloatArray]) -> None:
         share = 0.0 if _is_inside(camera, crop) else _missing(camera, crop)
         if share > _MISSING[name]:
             what = name.replace("_", " ")
-            raise NotSeen(f"{share:.0%} of its {what} is outside the image")
+            raise CropsUnavailable(f"{share:.0%} of its {what} is outside the image")
 
 
 def _is_inside(camera: Camera, crop: FloatArray) -> bool:

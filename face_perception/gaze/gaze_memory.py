@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from face_perception.errors import InputError
-from face_perception.faces import GONE_AFTER
+from face_perception.faces import ID_EXPIRES_AFTER
 from face_perception.smoothing import OneEuro
 from face_perception.types import Eyes, Face, FloatArray
 
@@ -31,7 +31,7 @@ class _State:
     seen_open: bool = False
 
 
-class SteadyGaze:
+class GazeMemory:
     """Memory of a gaze estimator for each face id; the base class of all estimators.
 
     - ``blink_level``: eye openness, relative to this person's usual, below which the eye counts as
@@ -88,18 +88,18 @@ class SteadyGaze:
 
     def keep(self, ids: Collection[str], stamp: float) -> None:
         """Forget the faces that are not among ``ids``, those in the image of ``stamp``, once their
-        ids cannot come back (``faces.GONE_AFTER``).
+        ids cannot come back (``faces.ID_EXPIRES_AFTER``).
         """
         self._states = {
             i: state
             for i, state in self._states.items()
-            if i in ids or 0 <= stamp - state.last <= GONE_AFTER
+            if i in ids or 0 <= stamp - state.last <= ID_EXPIRES_AFTER
         }
 
-    def meet(self, face: Face, stamp: float) -> float:
+    def update_openness(self, face: Face, stamp: float) -> float:
         """The openness below which an eye of ``face`` is not used. Call it once for each image."""
         state = self._states.get(face.id)
-        if state is None or not 0 <= stamp - state.last <= GONE_AFTER:
+        if state is None or not 0 <= stamp - state.last <= ID_EXPIRES_AFTER:
             state = _State(stamp, stamp, OneEuro(*self._filter))
             self._states[face.id] = state
         elif stamp - state.last > self._max_gap:
@@ -115,7 +115,7 @@ class SteadyGaze:
         state.closed_since = _since(state.closed_since, opened < closed_level, stamp)
         return closed_level if stamp - state.lowered_since > _LOWERED_TIME else level
 
-    def eyes(self, face_id: str, stamp: float, *, seen: bool, opened: bool) -> Eyes:
+    def eye_state(self, face_id: str, stamp: float, *, seen: bool, opened: bool) -> Eyes:
         """State of the eyes; ``seen``: an eye is visible, ``opened``: a visible eye is open.
 
         Eyes that have never been open in any image of the face count as closed at once.
@@ -132,14 +132,14 @@ class SteadyGaze:
         closed = stamp - state.closed_since > BLINK_TIME or stamp - state.shut_since > _LOWERED_TIME
         return Eyes.CLOSED if closed or not state.seen_open else Eyes.BLINK
 
-    def smoothed(self, face_id: str, stamp: float, direction: FloatArray) -> FloatArray:
+    def smooth_direction(self, face_id: str, stamp: float, direction: FloatArray) -> FloatArray:
         """The direction, a unit vector [3], smoothed with those before; after ``meet``."""
         state = self._states[face_id]
         smooth = state.smooth(direction, stamp)
         state.direction = smooth / np.linalg.norm(smooth)
         return state.direction
 
-    def held(self, face_id: str) -> FloatArray | None:
+    def last_direction(self, face_id: str) -> FloatArray | None:
         """The last direction that was seen of a face; None where there was none."""
         return self._states[face_id].direction
 
