@@ -23,7 +23,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from face_perception.inference import Made
+from face_perception.inference import ModelBuild
 from face_perception.inference.conversion.precision import to_fp16, to_int8
 from face_perception.inference.measure import time_in_turns
 from face_perception.inference.onnxruntime_backend import session_options
@@ -85,8 +85,8 @@ def session(onnx: bytes, threads: int) -> Callable[[Inputs], list[np.ndarray]]:
 
 
 def compare(
-    title: str, made: Made, plain: Callable[..., Any], samples: Inputs, batches: dict[str, Inputs],
-    options: argparse.Namespace, int8: bool = True,
+    title: str, made: ModelBuild, plain: Callable[..., Any], samples: Inputs,
+    batches: dict[str, Inputs], options: argparse.Namespace, int8: bool = True,
 ) -> None:  # fmt: skip
     """Times one network at some batches, all ways in turns."""
     ways = {"fp32": session(made.onnx, options.threads)}

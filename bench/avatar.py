@@ -69,8 +69,8 @@ def main() -> None:
     nodes = ("talking_face", *(perception if options.beside else ()))
     face = {"audio_out": "none"}
     supervisor = Supervisor(
-        graph.processes(
-            graph.Options(nodes=nodes, parameters={"talking_face": face}, log_level="warn")
+        graph.node_processes(
+            graph.GraphOptions(nodes=nodes, parameters={"talking_face": face}, log_level="warn")
         ),
         respawn=False,
     )

@@ -23,7 +23,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from face_perception.inference import install, load, make_variant
+from face_perception.inference import install_model, load, make_variant
 from face_perception.inference.models import store
 from face_perception.inference.models.variants import find_variant
 from face_perception.inference.onnxruntime_backend import OnnxRuntime
@@ -107,7 +107,7 @@ def measure(name: str, options: argparse.Namespace) -> None:
         args = Namespace(checkpoint=path, name=system.model, licence="unknown")
         with contextlib.redirect_stderr(io.StringIO()):
             (made,) = system.make(args, lambda step: None)
-        card = install(made, folder / "models")
+        card = install_model(made, folder / "models")
         named = card.path.with_suffix(".yaml")
         fp32 = load(named, threads=options.threads, backend="onnxruntime")
         deviations = {

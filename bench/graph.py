@@ -62,7 +62,7 @@ def main() -> None:
 
     nodes = tuple(n.name for n in graph.NODES if n.perceives and not n.needs)
     supervisor = Supervisor(
-        graph.processes(graph.Options(nodes=nodes, log_level="warn")), respawn=False
+        graph.node_processes(graph.GraphOptions(nodes=nodes, log_level="warn")), respawn=False
     )
     rclpy.init()
     node = Node("bench")

@@ -26,9 +26,9 @@ from torch import nn
 
 from face_perception import motion
 from face_perception.faces import aligned_face, crop_face, load_tracker
-from face_perception.inference import Made, Model, install
+from face_perception.inference import Model, ModelBuild, install_model
 from face_perception.inference.conversion.precision import to_int8
-from face_perception.inference.measure import Times, time_in_turns
+from face_perception.inference.measure import CallTimes, time_in_turns
 from face_perception.inference.onnxruntime_backend import OnnxRuntime
 from face_perception.learning.mimamo.export import made_of_appearance, made_of_two_stream
 from face_perception.learning.mimamo.network import TwoStream
@@ -110,7 +110,7 @@ def as_published(images: torch.Tensor) -> list[torch.Tensor]:
     return found
 
 
-def report(times: dict[str, Times], reference: str) -> None:
+def report(times: dict[str, CallTimes], reference: str) -> None:
     base = times[reference].least
     for name, taken in times.items():
         print(
@@ -154,7 +154,7 @@ def phases(faces: list[FaceCrop], seconds: float) -> None:
     }
     times = time_in_turns(calls, seconds=seconds)
     many = times.pop("as published, 16 frames at once")
-    times["as published, a frame of 16"] = Times(many.least / 16, many.p50 / 16, many.p95 / 16)
+    times["as published, a frame of 16"] = CallTimes(many.least / 16, many.p50 / 16, many.p95 / 16)
     report(times, "as published, alone")
     ratio = many.least / 16 / times["ours, incremental"].least
     print(f"  a frame of 16 as published / ours, incremental: {ratio:.2f}")
@@ -171,9 +171,9 @@ def with_statistics(network: nn.Module, example: Callable[[], object]) -> None:
     network.eval()
 
 
-def model(made: Made, threads: int, samples: dict[str, np.ndarray] | None = None) -> Model:
+def model(made: ModelBuild, threads: int, samples: dict[str, np.ndarray] | None = None) -> Model:
     """A network as a node runs it, or its int8-cpu form, ungated: random weights pass no gate."""
-    card = install(made)
+    card = install_model(made)
     data = made.onnx if samples is None else to_int8(made.onnx, "int8-cpu", samples)
     backend = OnnxRuntime(card, data, threads)
     return Model(card, backend, name="onnxruntime", precision="fp32", why="bench")

@@ -52,7 +52,7 @@ def main() -> int:
 def measure(golden: Path, turns: int, of_diffusers: bool) -> dict[str, Any]:
     import torch
 
-    from face_perception.inference import ModelError, find, load, make_variant
+    from face_perception.inference import ModelError, find_card, load, make_variant
     from face_perception.inference.models.variants import find_variant
     from face_perception.inference.onnxruntime_backend import OnnxRuntime
     from face_perception.learning.musetalk import autoencoder as musetalk_vae
@@ -81,7 +81,7 @@ def measure(golden: Path, turns: int, of_diffusers: bool) -> dict[str, Any]:
             "musetalk_tiny_decoder",
         )
     }
-    card = find("musetalk_unet")
+    card = find_card("musetalk_unet")
     base = card.path.read_bytes()
     try:
         quantised, _ = find_variant(card, "int8-cpu", base)
@@ -152,7 +152,7 @@ def networks(weights: Any, latents: np.ndarray, audio: np.ndarray) -> tuple[Any,
     import torch
 
     from face_perception import paths
-    from face_perception.inference import install
+    from face_perception.inference import install_model
     from face_perception.learning.musetalk import checkpoint as import_musetalk
     from face_perception.learning.musetalk import decoders as musetalk_decoders
     from face_perception.learning.musetalk import unet as musetalk_unet
@@ -169,12 +169,12 @@ def networks(weights: Any, latents: np.ndarray, audio: np.ndarray) -> tuple[Any,
     if not there:
         images = import_musetalk._example_images()
         _, decoder = import_musetalk.vae_made(autoencoder, images, example, origin)
-        install(decoder)
-        install(import_musetalk.lower_made(autoencoder, example, origin))
+        install_model(decoder)
+        install_model(import_musetalk.lower_made(autoencoder, example, origin))
         torch.manual_seed(0)
         tiny = folder / "tiny.pth"
         torch.save(musetalk_decoders.TinyDecoder().state_dict(), tiny)
-        install(import_musetalk.tiny_made(tiny, example))
+        install_model(import_musetalk.tiny_made(tiny, example))
         # The encoder's norms are written out for its graph; the decoder's are not.
     unet = import_musetalk._empty(musetalk_unet.UNet)
     unet.positions = musetalk_unet.positions()
@@ -184,7 +184,7 @@ def networks(weights: Any, latents: np.ndarray, audio: np.ndarray) -> tuple[Any,
         unet.fold_time()
         window = torch.from_numpy(audio)
         made = import_musetalk.unet_made(unet, example, window, origin, {}, folder)
-        install(made)
+        install_model(made)
     return unet, autoencoder
 
 

@@ -41,7 +41,12 @@ def main() -> int:
     args = parser.parse_args()
     if args.models:
         os.environ["FACE_PERCEPTION_MODELS"] = str(args.models)
-    from face_perception.inference import ModelError, build, catalogue, tensorrt_version
+    from face_perception.inference import (
+        ModelError,
+        build_tensorrt_engine,
+        catalogue,
+        tensorrt_version,
+    )
 
     names = args.names or [name for name in NAMES if name in catalogue()]
     if not names:
@@ -67,7 +72,7 @@ def main() -> int:
                     variant = made(name, args.precision)
                     say(f"{name}: " + "; ".join(str(found) for found in variant.deviations))
                     start = time.monotonic()
-                path = build(name, args.precision)
+                path = build_tensorrt_engine(name, args.precision)
                 size = f"engine {path.stat().st_size / 1e6:.1f} MB"
                 path.unlink()
             except ModelError as error:
@@ -80,10 +85,10 @@ def main() -> int:
 
 def made(name: str, kind: str) -> Variant:
     """The variant of a network, made where there is none."""
-    from face_perception.inference import ModelError, make_variant, variant_of
+    from face_perception.inference import ModelError, make_variant, read_variant
 
     try:
-        return variant_of(name, kind)
+        return read_variant(name, kind)
     except ModelError:
         return make_variant(name, kind)
 

@@ -14,7 +14,7 @@ from pathlib import Path
 _SEAL = "seal: "
 
 
-def write_whole(path: Path, data: bytes, *, private: bool = False) -> None:
+def write_atomically(path: Path, data: bytes, *, private: bool = False) -> None:
     """Puts a file in place at once, its folder made if missing. Raises OSError, and then leaves
     what was there before. A ``private`` one only its owner can read (mode 0600).
     """
@@ -44,7 +44,7 @@ def check_writable(path: Path) -> None:
         raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
 
 
-def move_whole(source: Path, path: Path) -> str:
+def move_atomically(source: Path, path: Path) -> str:
     """Moves a large file into place at once, also from another disk, and returns its sha256.
     Raises OSError, and then leaves what was there before.
     """
@@ -72,19 +72,19 @@ def sha256_of(path: Path) -> str:
     return digest.hexdigest()
 
 
-def sealed(text: str) -> str:
+def add_seal(text: str) -> str:
     """A YAML text with the hash of all of it as its last field."""
     return f"{text}{_SEAL}{hashlib.sha256(text.encode()).hexdigest()}\n"
 
 
-def unsealed(text: str) -> str | None:
+def check_seal(text: str) -> str | None:
     """What was sealed; None where a byte of it or of the seal has changed."""
     body, _, _ = text.rpartition(_SEAL)
-    return body if sealed(body) == text else None
+    return body if add_seal(body) == text else None
 
 
 @contextlib.contextmanager
-def locked(lock: Path, waiting: Callable[[], None]) -> Iterator[None]:
+def file_lock(lock: Path, waiting: Callable[[], None]) -> Iterator[None]:
     """Held by one process at a time, and released by the system however that ends.
 
     ``waiting`` is called once where another holds it. Raises OSError where the file ``lock`` cannot

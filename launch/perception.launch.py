@@ -8,22 +8,31 @@ from launch import LaunchDescription
 from launch.actions import OpaqueFunction
 
 from face_perception.bringup import graph
-from face_perception.bringup.launching import Given, actions, common_arguments, declare
+from face_perception.bringup.launching import (
+    LaunchValues,
+    common_arguments,
+    declare_argument,
+    launch_actions,
+)
 
 DEFAULT_SOURCE = "sample"
 
 ARGUMENTS = [
-    declare("namespace", "", "Namespace of all nodes, e.g. head"),
-    declare("image", "image", "Image topic of the camera, e.g. /camera/image_raw"),
-    declare("camera_info", "", "CameraInfo topic; empty: camera_info beside the image topic"),
-    declare("compressed", "false", "Read <image>/compressed instead of <image> (true or false)"),
-    declare(
+    declare_argument("namespace", "", "Namespace of all nodes, e.g. head"),
+    declare_argument("image", "image", "Image topic of the camera, e.g. /camera/image_raw"),
+    declare_argument(
+        "camera_info", "", "CameraInfo topic; empty: camera_info beside the image topic"
+    ),
+    declare_argument(
+        "compressed", "false", "Read <image>/compressed instead of <image> (true or false)"
+    ),
+    declare_argument(
         "camera_source",
         DEFAULT_SOURCE,
         "With camera:=true, what it plays: sample, /dev/video0, a video or a picture",
     ),
     *(
-        declare(
+        declare_argument(
             node.name,
             str(node.by_default).lower(),
             f"Start {node.name}: {node.purpose} (true or false)",
@@ -35,9 +44,9 @@ ARGUMENTS = [
 
 
 def start(context):
-    given = Given(context)
+    given = LaunchValues(context)
     source = given.text("camera_source")
-    options = graph.Options(
+    options = graph.GraphOptions(
         **given.common(),
         nodes=tuple(node.name for node in graph.NODES if given.true(node.name)),
         image=given.text("image"),
@@ -46,7 +55,7 @@ def start(context):
         parameters={"camera": {"source": source}} if source != DEFAULT_SOURCE else {},
         compressed=given.true("compressed"),
     )
-    return actions(options, respawn=given.true("respawn"))
+    return launch_actions(options, respawn=given.true("respawn"))
 
 
 def generate_launch_description():

@@ -11,7 +11,7 @@ import numpy as np
 from bench.accuracy.context import Context, counted
 from bench.accuracy.data_sets import GRID
 from face_perception.faces import LEFT_OUTER_CANTHUS, RIGHT_OUTER_CANTHUS
-from face_perception.media.clips import Clip
+from face_perception.media import FrameReader
 from face_perception.pipeline import Perception
 from face_perception.types import Face
 
@@ -44,7 +44,7 @@ def speakers(context: Context) -> list[Speaker]:
 def _follow(file: Path) -> Speaker:
     seen = Speaker(file.stem, file)
     perception = Perception.load(threads=1)
-    with Clip(file) as clip:
+    with FrameReader(file) as clip:
         for frame in clip:
             result = perception.process(frame)
             seen.stamps.append(frame.stamp)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from bench.roofline.devices import DEVICES, Device
 from bench.roofline.markdown import table
-from face_perception.inference import batch_for
+from face_perception.inference import choose_batch_size
 
 FPS = 25
 BATCHES = range(1, 9)
@@ -49,10 +49,10 @@ larger of operations / peak and bytes / bandwidth, where every layer's input and
 memory and the weights once for a batch. *Rest* is whisper, a whole 30 s block in every
 {WHISPER_EVERY}th frame; blending takes below 3 ms of a processor beside the GPU. Shares are of the
 40 ms, batch 1. *Batch* is the one of 1 to 8 with the least time an image whose first image comes
-within {1000 * BUDGET:.0f} ms, the speech of the others waited for (`inference.batch_for`), at half
-of the estimated speed, which is what a real run is taken to reach; *fits* says whether UNet,
-decoder and rest then stay within the frame. INT8 is not in here: the UNet's INT8 variant is one for
-processors.
+within {1000 * BUDGET:.0f} ms, the speech of the others waited for
+(`inference.choose_batch_size`), at half of the estimated speed, which is what a real run is taken
+to reach; *fits* says whether UNet, decoder and rest then stay within the frame. INT8 is not in
+here: the UNet's INT8 variant is one for processors.
 """
 
 
@@ -87,7 +87,7 @@ def _row(device: Device, name: str, decoder: Part) -> Sequence[str]:
         batch: (UNET.seconds(device, 16, batch) + decoder.seconds(device, 16, batch)) / REACHED
         for batch in BATCHES
     }
-    batch = batch_for(BUDGET, calls, period=1 / FPS)
+    batch = choose_batch_size(BUDGET, calls, period=1 / FPS)
     real = image_seconds(device, name, batch) / REACHED
     late = (batch - 1) / FPS + calls[batch] > BUDGET
     fits = real <= 1 / FPS and not late

@@ -8,7 +8,7 @@ from bench.roofline.devices import DEVICES, Device
 from bench.roofline.markdown import table
 from bench.roofline.musetalk import musetalk_section
 from face_perception.inference import catalogue
-from face_perception.inference.cost import Cost, cost
+from face_perception.inference.cost import NetworkCost, cost
 from face_perception.inference.models import store
 
 _INTRODUCTION = """# Roofline: how fast the networks could be on a Jetson
@@ -105,7 +105,7 @@ def roofline_page() -> str:
     return "\n".join(lines) + "\n"
 
 
-def _frame(costs: Mapping[str, Cost], device: Device, faces: int) -> list[float]:
+def _frame(costs: Mapping[str, NetworkCost], device: Device, faces: int) -> list[float]:
     detector, mesh, expression = (
         _times(costs[name], device) for name in ("face_detector", "face_mesh", "expression")
     )
@@ -115,7 +115,7 @@ def _frame(costs: Mapping[str, Cost], device: Device, faces: int) -> list[float]
     ]
 
 
-def _times(found: Cost, device: Device) -> list[float]:
+def _times(found: NetworkCost, device: Device) -> list[float]:
     """Milliseconds: floor and by layer in FP16, then in INT8."""
     times = []
     for bits in (16, 8):

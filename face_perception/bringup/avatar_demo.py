@@ -25,8 +25,8 @@ from sensor_msgs.msg import CompressedImage
 
 from face_perception import msg
 from face_perception.bringup import graph
-from face_perception.bringup.supervisor import Supervisor, end_with_parent, ended_by_signal
-from face_perception.media import FilmError, write_film
+from face_perception.bringup.supervisor import Supervisor, end_with_parent, stop_event_on_signals
+from face_perception.media import Mp4Error, write_mp4
 from face_perception.ros import images, messages
 from face_perception.speech import Recording
 
@@ -98,7 +98,7 @@ class _Visitor(Node):
                 self.values = {v.key: v.value for v in status.values}
 
 
-def demo(
+def run_avatar_demo(
     recording: Recording,
     *,
     portrait: str,
@@ -116,15 +116,15 @@ def demo(
     log, film = output / "avatar.log", output / "avatar.mp4"
     display = bool(os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"))
     port = port or _free_port()
-    options = graph.Options(
+    options = graph.GraphOptions(
         nodes=("talking_face",),
         parameters={"talking_face": {"portrait": portrait, "web_port": port}},
         log_level=log_level,
     )
-    supervisor = Supervisor(graph.processes(options), log=log)
+    supervisor = Supervisor(graph.node_processes(options), log=log)
     rclpy.init()
     # rclpy's own handler ends the context under the speaker; one event ends it in order.
-    ended = ended_by_signal()
+    ended = stop_event_on_signals()
     visitor = _Visitor(recording)
     executor = SingleThreadedExecutor()
     executor.add_node(visitor)
@@ -207,8 +207,8 @@ def _keep(visitor: _Visitor, film: Path) -> int:
     ]
     first = sound[0][0] - _BEFORE if sound else 0.0
     try:
-        count = write_film(film, _pictures(visitor.frames, first), sound, rate)
-    except FilmError as error:
+        count = write_mp4(film, _pictures(visitor.frames, first), sound, rate)
+    except Mp4Error as error:
         print(f"no film: {error}")
         return 1
     print(f"{film}: {count} frames, {recording_length(sound, rate):.1f} s of speech")

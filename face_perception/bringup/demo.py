@@ -7,15 +7,15 @@ from pathlib import Path
 
 from face_perception.bringup import graph
 from face_perception.bringup.supervisor import Supervisor, end_with_parent
-from face_perception.bringup.watch import watch
+from face_perception.bringup.watch import watch_graph
 
 
-def demo(options: graph.Options, *, duration: float = 0.0, pictures: Path) -> int:
+def run_demo(options: graph.GraphOptions, *, duration: float = 0.0, pictures: Path) -> int:
     """Runs the graph and shows what it finds; ends with a summary. Returns the exit code."""
     end_with_parent()  # `make demo` runs it as a job of its own, which a killed make would leave
     log = pictures / "nodes.log"
     pictures.mkdir(parents=True, exist_ok=True)
-    supervisor = Supervisor(graph.processes(options), log=log)
+    supervisor = Supervisor(graph.node_processes(options), log=log)
 
     def each() -> dict[str, int]:
         supervisor.poll()
@@ -23,7 +23,9 @@ def demo(options: graph.Options, *, duration: float = 0.0, pictures: Path) -> in
 
     begin = time.monotonic()
     try:
-        summary, view = watch(options.namespace, duration=duration, pictures=pictures, each=each)
+        summary, view = watch_graph(
+            options.namespace, duration=duration, pictures=pictures, each=each
+        )
     finally:
         supervisor.stop()
     seconds = time.monotonic() - begin

@@ -17,7 +17,7 @@ from face_perception.errors import InputError
 
 
 @dataclass(frozen=True)
-class Node:
+class NodeSpec:
     """One node: its name is its executable, its topic prefix and its parameter file.
 
     ``reads_images``: it does, or does with some of its models, and so has ``compressed``.
@@ -34,23 +34,25 @@ class Node:
 
 
 NODES = (
-    Node("camera", "plays a device, a file or the bundled sample", by_default=False),
-    Node("face_tracker", "images to faces and face crops", reads_images=True),
-    Node("gaze", "faces to gaze, with a network from their pixels", reads_images=True),
-    Node("affect", "faces and crops to action units, expressions, valence and arousal"),
-    Node(
+    NodeSpec("camera", "plays a device, a file or the bundled sample", by_default=False),
+    NodeSpec("face_tracker", "images to faces and face crops", reads_images=True),
+    NodeSpec("gaze", "faces to gaze, with a network from their pixels", reads_images=True),
+    NodeSpec("affect", "faces and crops to action units, expressions, valence and arousal"),
+    NodeSpec(
         "motion_affect",
         "crops to valence and arousal from motion (MIMAMO-Net, once imported)",
         by_default=False,
         needs="mimamo",
     ),
-    Node("attention", "faces and gaze to who attends to whom"),
-    Node("overlay", "draws everything on the image, while somebody watches", reads_images=True),
-    Node(
+    NodeSpec("attention", "faces and gaze to who attends to whom"),
+    NodeSpec("overlay", "draws everything on the image, while somebody watches", reads_images=True),
+    NodeSpec(
         "microphone", "plays a microphone or a wav file as audio", by_default=False, perceives=False
     ),
-    Node("voice_activity", "audio to whether a person speaks", by_default=False, perceives=False),
-    Node(
+    NodeSpec(
+        "voice_activity", "audio to whether a person speaks", by_default=False, perceives=False
+    ),
+    NodeSpec(
         "talking_face",
         "speech to a face that speaks it, on screens",
         by_default=False,
@@ -66,7 +68,7 @@ def check_namespace(namespace: str) -> None:
 
 
 @dataclass(frozen=True)
-class Options:
+class GraphOptions:
     """What a user chooses when starting the graph.
 
     ``image`` is the camera's topic; ``camera_info`` defaults to its sibling, as image_transport has
@@ -98,7 +100,7 @@ class Options:
 
 
 @dataclass(frozen=True)
-class Process:
+class ProcessSpec:
     """One process to start: what both ways of starting need to know of it."""
 
     name: str
@@ -158,7 +160,7 @@ def audio_remaps(topic: str, target: str) -> tuple[tuple[str, str], ...]:
     return ((topic, target), (f"{topic}_info", f"{target}_info"))
 
 
-def _remaps(node: Node, options: Options) -> tuple[tuple[str, str], ...]:
+def _remaps(node: NodeSpec, options: GraphOptions) -> tuple[tuple[str, str], ...]:
     if node.reads_images or node.name == "camera":
         return image_remaps(options.image, options.camera_info)
     if node.name == "talking_face":
@@ -168,7 +170,7 @@ def _remaps(node: Node, options: Options) -> tuple[tuple[str, str], ...]:
     return ()
 
 
-def processes(options: Options) -> list[Process]:
+def node_processes(options: GraphOptions) -> list[ProcessSpec]:
     """The processes of the graph, in the order of ``NODES``."""
     files = [str(Path(options.parameter_file).expanduser())] if options.parameter_file else []
     out = []
@@ -184,7 +186,7 @@ def processes(options: Options) -> list[Process]:
             parameters["compressed"] = True
         parameters.update(options.parameters.get(node.name, {}))
         out.append(
-            Process(
+            ProcessSpec(
                 name=node.name,
                 namespace=options.namespace,
                 remaps=_remaps(node, options),
@@ -196,7 +198,7 @@ def processes(options: Options) -> list[Process]:
     return out
 
 
-def environment() -> dict[str, str]:
+def process_environment() -> dict[str, str]:
     """What every process that publishes or reads images needs; to be set before it starts.
 
     Fast DDS's default shared-memory segment (512 KB) makes best-effort readers lose larger images
@@ -217,11 +219,11 @@ def environment() -> dict[str, str]:
 
 
 def merged_environment(current: Mapping[str, str]) -> dict[str, str]:
-    """``environment()`` under the user's own settings; the old profile variable only where needed.
+    """``process_environment()`` under the user's own settings; the old profile variable only where needed.
 
     From Kilted on, Fast DDS warns about FASTRTPS_DEFAULT_PROFILES_FILE.
     """
-    ours = environment()
+    ours = process_environment()
     if current.get("FASTDDS_DEFAULT_PROFILES_FILE") or current.get(
         "FASTRTPS_DEFAULT_PROFILES_FILE"
     ):

@@ -9,7 +9,7 @@ from face_perception.bringup import graph
 from face_perception.errors import InputError
 
 
-def declare(name: str, default: str, description: str, **more: Any) -> Any:
+def declare_argument(name: str, default: str, description: str, **more: Any) -> Any:
     """A launch argument."""
     from launch.actions import DeclareLaunchArgument
 
@@ -20,15 +20,17 @@ def common_arguments() -> list[Any]:
     """The arguments that every graph has, after its own."""
     levels = ["debug", "info", "warn", "error", "fatal"]
     return [
-        declare("params_file", "", "YAML with parameters, over those of config/"),
-        declare("autostart", "true", "Nodes configure and activate themselves (true or false)"),
-        declare("respawn", "true", "Start a node again when it ends (true or false)"),
-        declare("use_sim_time", "false", "Follow /clock (true or false)"),
-        declare("log_level", "info", "Log level", choices=levels),
+        declare_argument("params_file", "", "YAML with parameters, over those of config/"),
+        declare_argument(
+            "autostart", "true", "Nodes configure and activate themselves (true or false)"
+        ),
+        declare_argument("respawn", "true", "Start a node again when it ends (true or false)"),
+        declare_argument("use_sim_time", "false", "Follow /clock (true or false)"),
+        declare_argument("log_level", "info", "Log level", choices=levels),
     ]
 
 
-class Given:
+class LaunchValues:
     """The arguments as they were given. A value that cannot be raises InputError naming it."""
 
     def __init__(self, context: Any) -> None:
@@ -62,12 +64,12 @@ class Given:
         }
 
 
-def actions(options: graph.Options, *, respawn: bool) -> list[Any]:
+def launch_actions(options: graph.GraphOptions, *, respawn: bool) -> list[Any]:
     """Each process of the graph as an action of launch."""
     from launch_ros.actions import Node
 
     merged = graph.merged_environment(os.environ)
-    environment = {key: merged[key] for key in graph.environment() if key in merged}
+    environment = {key: merged[key] for key in graph.process_environment() if key in merged}
     return [
         Node(
             package="face_perception",
@@ -83,5 +85,5 @@ def actions(options: graph.Options, *, respawn: bool) -> list[Any]:
             respawn=respawn,
             respawn_delay=0.5,
         )
-        for process in graph.processes(options)
+        for process in graph.node_processes(options)
     ]

@@ -15,7 +15,12 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from face_perception.bringup.graph import Options, Process, merged_environment, processes
+from face_perception.bringup.graph import (
+    GraphOptions,
+    ProcessSpec,
+    merged_environment,
+    node_processes,
+)
 from face_perception.bringup.shared_memory import remove_orphans
 
 _FIRST_DELAY = 0.2
@@ -31,7 +36,7 @@ def end_with_parent() -> None:
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
-def ended_by_signal() -> threading.Event:
+def stop_event_on_signals() -> threading.Event:
     """From now on Ctrl-C and SIGTERM set this event, and do nothing else."""
     ended = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -41,7 +46,7 @@ def ended_by_signal() -> threading.Event:
 
 @dataclass
 class _Child:
-    process: Process
+    process: ProcessSpec
     popen: subprocess.Popen[bytes] | None = None
     started: float = 0.0
     due: float = 0.0
@@ -57,7 +62,7 @@ class Supervisor:
 
     def __init__(
         self,
-        processes: list[Process],
+        processes: list[ProcessSpec],
         *,
         respawn: bool = True,
         log: Path | None = None,
@@ -94,7 +99,7 @@ class Supervisor:
                 if code < 0:
                     remove_orphans()
                 if not self._respawn:
-                    self._say(f"{child.process.name} has ended ({_how(code)})")
+                    self._log_line(f"{child.process.name} has ended ({_how(code)})")
                     continue
                 child.delay = (
                     _FIRST_DELAY
@@ -102,7 +107,7 @@ class Supervisor:
                     else min(_LONGEST_DELAY, child.delay * 2)
                 )
                 child.due = now + child.delay
-                self._say(
+                self._log_line(
                     f"{child.process.name} has ended ({_how(code)}): starting it again in "
                     f"{child.delay:.1f} s"
                 )
@@ -124,14 +129,14 @@ class Supervisor:
             try:
                 child.popen.wait(max(0.0, deadline - time.monotonic()))
             except subprocess.TimeoutExpired:
-                self._say(f"{child.process.name} did not end within {_PATIENCE:.0f} s: killed")
+                self._log_line(f"{child.process.name} did not end within {_PATIENCE:.0f} s: killed")
                 child.popen.kill()
                 child.popen.wait()
 
         if self._log is not None:
             self._log.close()
 
-    def _say(self, text: str) -> None:
+    def _log_line(self, text: str) -> None:
         stream = self._log if self._log is not None else sys.stderr.buffer
         stream.write(f"[up] {text}\n".encode())
         stream.flush()
@@ -155,10 +160,10 @@ class Supervisor:
         )
 
 
-def up(options: Options, *, respawn: bool = True, duration: float = 0.0) -> int:
+def run_graph(options: GraphOptions, *, respawn: bool = True, duration: float = 0.0) -> int:
     """Runs the graph until Ctrl-C (or for ``duration`` seconds). Returns the exit code."""
-    ended = ended_by_signal()
-    supervisor = Supervisor(processes(options), respawn=respawn)
+    ended = stop_event_on_signals()
+    supervisor = Supervisor(node_processes(options), respawn=respawn)
     begin = time.monotonic()
     try:
         while not ended.is_set() and supervisor.poll():

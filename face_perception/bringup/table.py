@@ -34,7 +34,7 @@ class NodeHealth:
 
 
 @dataclass(frozen=True)
-class View:
+class GraphSnapshot:
     """What is known at one moment; results by face id."""
 
     faces: Sequence[Face] = ()
@@ -60,7 +60,7 @@ def _affect(value: ValenceArousal) -> str:
     return f"{_number(value.valence)} {_number(value.arousal)}"
 
 
-def _row(face: Face, view: View) -> list[str | Text]:
+def _row(face: Face, view: GraphSnapshot) -> list[str | Text]:
     pose = face.pose
     head = "-"
     if pose is not None:
@@ -117,7 +117,7 @@ def _row(face: Face, view: View) -> list[str | Text]:
     ]
 
 
-def render(view: View) -> Group:
+def render_table(view: GraphSnapshot) -> Group:
     """Two tables: who is there, and how the nodes do."""
     people = Table(title="Faces", title_justify="left", expand=False, min_width=60)
     for column in (
@@ -164,7 +164,7 @@ def render(view: View) -> Group:
     return Group(people, nodes)
 
 
-def line(view: View) -> str:
+def render_line(view: GraphSnapshot) -> str:
     """The same in one line, for logs and pipes."""
     parts = []
     for face in view.faces:

@@ -19,8 +19,8 @@ from sensor_msgs.msg import CompressedImage
 from face_perception import msg
 from face_perception.bringup import table
 from face_perception.bringup.graph import NODES
-from face_perception.bringup.supervisor import ended_by_signal
-from face_perception.bringup.table import NodeHealth, View
+from face_perception.bringup.supervisor import stop_event_on_signals
+from face_perception.bringup.table import GraphSnapshot, NodeHealth
 from face_perception.ros import messages, qos
 
 _STALE = 1.0  # seconds after which faces that nobody reports any more are not shown
@@ -29,7 +29,7 @@ _MOST_PICTURES = 120
 
 
 @dataclasses.dataclass
-class Summary:
+class WatchSummary:
     """What was seen in all."""
 
     frames: int = 0
@@ -45,8 +45,8 @@ class Watcher(Node):
     def __init__(self, namespace: str = "", pictures: Path | None = None) -> None:
         # No parameters or name of its own to collide with: several may watch one graph.
         super().__init__("face_perception_watch", namespace=namespace, use_global_arguments=False)
-        self.summary = Summary()
-        self._view = View()
+        self.summary = WatchSummary()
+        self._view = GraphSnapshot()
         self._faces_at = 0.0
         self._nodes: dict[str, NodeHealth] = {}
         self._prefix = self.get_namespace().strip("/")
@@ -91,7 +91,7 @@ class Watcher(Node):
             pictures.mkdir(parents=True, exist_ok=True)
             listen(CompressedImage, "overlay/compressed", self._on_picture)
 
-    def view(self, restarts: Mapping[str, int] | None = None) -> View:
+    def view(self, restarts: Mapping[str, int] | None = None) -> GraphSnapshot:
         """What is known now."""
         faces = self._view.faces if time.monotonic() - self._faces_at < _STALE else ()
         order = [n.name for n in NODES]
@@ -142,13 +142,13 @@ class Watcher(Node):
         self.summary.pictures += 1
 
 
-def watch(
+def watch_graph(
     namespace: str = "",
     *,
     duration: float = 0.0,
     pictures: Path | None = None,
     each: Callable[[], Mapping[str, int]] = dict,
-) -> tuple[Summary, View]:
+) -> tuple[WatchSummary, GraphSnapshot]:
     """Shows the table until Ctrl-C, or for ``duration`` seconds where that is not zero.
 
     ``each`` is called several times a second and returns restarts by node, to be shown. On a
@@ -156,7 +156,7 @@ def watch(
     """
     rclpy.init(args=[])
     # rclpy's own handler ends the context under the table; one event ends it in order.
-    ended = ended_by_signal()
+    ended = stop_event_on_signals()
     watcher = Watcher(namespace, pictures)
     executor = SingleThreadedExecutor()
     executor.add_node(watcher)
@@ -177,9 +177,9 @@ def watch(
             shown = now
             view = watcher.view(restarts)
             if live:
-                live.update(table.render(view), refresh=True)
+                live.update(table.render_table(view), refresh=True)
             else:
-                print(f"{now - begin:6.1f} s  {table.line(view)}", flush=True)
+                print(f"{now - begin:6.1f} s  {table.render_line(view)}", flush=True)
         return watcher.summary, watcher.view(restarts)
     finally:
         if live:

@@ -9,12 +9,12 @@ import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from face_perception.commands.number_arguments import positive
+from face_perception.commands.number_arguments import positive_integer
 from face_perception.errors import InputError
 from face_perception.files import check_writable
 from face_perception.types import Image
 
-Progress = Callable[[str, float], None]
+PrepareProgress = Callable[[str, float], None]
 
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -54,7 +54,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     sub.add_argument("--seed", type=int, default=0, help="of a picture's blinks and movements")
     sub.add_argument("--size", default="512x512", metavar="WxH", help="default: %(default)s")
     sub.add_argument("--whole", action="store_true", help="the whole picture, not the face")
-    sub.add_argument("--threads", type=positive, default=os.cpu_count() or 1)
+    sub.add_argument("--threads", type=positive_integer, default=os.cpu_count() or 1)
     sub.add_argument("--backend", default="auto", choices=("auto", "onnxruntime", "tensorrt"))
     sub.set_defaults(run=_prepare)
     sub = actions.add_parser("show", help="write what an avatar is made of as a picture")
@@ -66,7 +66,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     )
     sub.add_argument("avatar", type=Path, metavar="FILE")
     sub.add_argument("--images", type=int, default=4, help="default: %(default)s")
-    sub.add_argument("--threads", type=positive, default=os.cpu_count() or 1)
+    sub.add_argument("--threads", type=positive_integer, default=os.cpu_count() or 1)
     sub.add_argument("--backend", default="auto", choices=("auto", "onnxruntime", "tensorrt"))
     sub.add_argument("--precision", default="fp32", choices=("fp32", "fp16"))
     sub.set_defaults(run=_decoders)
@@ -140,9 +140,9 @@ def _pictures(
 ) -> tuple[Iterator[Image], float, int]:
     """Pictures, how many a second, and how many are expected."""
     from face_perception.avatar import SAMPLES, framed_pictures, idle_pictures, load_portrait
-    from face_perception.media import Clip, refuse_overwriting
+    from face_perception.media import FrameReader, refuse_overwriting
 
-    clip = None if args.source in SAMPLES else Clip(args.source)
+    clip = None if args.source in SAMPLES else FrameReader(args.source)
     if clip is not None and args.output is not None:
         refuse_overwriting(args.output, clip)
     if clip is None or clip.still:
@@ -166,13 +166,13 @@ def _show(args: argparse.Namespace) -> int:
     import cv2
 
     from face_perception.avatar import contact_sheet, load_avatar
-    from face_perception.files import write_whole
+    from face_perception.files import write_atomically
 
     _check_output(args.output, "avatar.png")
     made = load_avatar(args.avatar)
     done, data = cv2.imencode(".png", cv2.cvtColor(contact_sheet(made), cv2.COLOR_RGB2BGR))
     assert done
-    write_whole(args.output, data.tobytes())
+    write_atomically(args.output, data.tobytes())
     width, height = made.size
     print(
         f"{args.avatar}: {len(made.pictures)} pictures of {made.source}, {width}x{height}, "
@@ -235,7 +235,7 @@ def _size(text: str) -> tuple[int, int]:
 
 
 @contextlib.contextmanager
-def _bar(text: str) -> Iterator[Progress]:
+def _bar(text: str) -> Iterator[PrepareProgress]:
     """A bar on a terminal; else a line at every tenth."""
     if not sys.stderr.isatty():
         told = -1

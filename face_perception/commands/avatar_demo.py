@@ -56,9 +56,9 @@ def run(args: argparse.Namespace) -> int:
     load_portrait(portrait)
     if os.path.exists(portrait):
         portrait = os.path.abspath(portrait)
-    from face_perception.bringup.avatar_demo import demo
+    from face_perception.bringup.avatar_demo import run_avatar_demo
 
-    return demo(
+    return run_avatar_demo(
         recording,
         portrait=portrait,
         output=args.output,

@@ -7,8 +7,8 @@ import json
 import sys
 from typing import Any
 
-from face_perception.commands.network_choice import networks
-from face_perception.commands.number_arguments import positive
+from face_perception.commands.network_choice import chosen_networks
+from face_perception.commands.number_arguments import positive_integer
 from face_perception.errors import InputError
 
 
@@ -23,7 +23,9 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     )
     parser.add_argument("--precision", choices=("fp32", "fp16", "int8"), default="fp32")
     parser.add_argument("--batch", type=int, nargs="+", default=[1, 2, 4, 8], help="batch sizes")
-    parser.add_argument("--threads", type=positive, default=1, help="of each network on the CPU")
+    parser.add_argument(
+        "--threads", type=positive_integer, default=1, help="of each network on the CPU"
+    )
     parser.add_argument("--seconds", type=float, default=2.0, help="for each network and backend")
     parser.add_argument("--json", action="store_true", help="machine-readable, on stdout")
     parser.set_defaults(run=run)
@@ -42,9 +44,15 @@ def run(args: argparse.Namespace) -> int:
 
 def measure(args: argparse.Namespace) -> dict[str, Any]:
     """Everything that was asked for; what could not run has a reason instead of numbers."""
-    from face_perception.inference import ModelError, gemm_peak, load, overhead, speeds
+    from face_perception.inference import (
+        ModelError,
+        gemm_peak,
+        infer_overhead,
+        load,
+        measure_speeds,
+    )
 
-    names = networks(args.names)
+    names = chosen_networks(args.names)
     backends = ("onnxruntime", "tensorrt") if args.backend == "all" else (args.backend,)
     before = gemm_peak(args.threads)
     rows: list[dict[str, Any]] = []
@@ -60,9 +68,9 @@ def measure(args: argparse.Namespace) -> dict[str, Any]:
                 row["not_run"] = str(error)
                 continue
             row["runs_on"] = model.why
-            found = speeds(model, sorted(set(args.batch)), seconds=args.seconds)
+            found = measure_speeds(model, sorted(set(args.batch)), seconds=args.seconds)
             if backend == "onnxruntime":
-                row["over_raw"] = round(overhead(model, seconds=args.seconds), 4)
+                row["over_raw"] = round(infer_overhead(model, seconds=args.seconds), 4)
             row["batches"] = [
                 {
                     "batch": speed.batch,

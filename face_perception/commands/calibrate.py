@@ -15,7 +15,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from face_perception.commands.number_arguments import positive
+from face_perception.commands.number_arguments import positive_integer
 from face_perception.errors import InputError
 
 if TYPE_CHECKING:
@@ -97,7 +97,9 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     parser.add_argument(
         "--people", type=Path, metavar="FOLDER", help="default: face_perception/people in your data"
     )
-    parser.add_argument("--threads", type=positive, default=1, metavar="N", help="default: 1")
+    parser.add_argument(
+        "--threads", type=positive_integer, default=1, metavar="N", help="default: 1"
+    )
     parser.set_defaults(run=run)
 
 
@@ -273,12 +275,12 @@ def _with_faces(
 
 @contextlib.contextmanager
 def _frames(source: str, camera: Camera | None) -> Iterator[Iterable[Frame]]:
-    from face_perception.media import Clip, Device, device_number
+    from face_perception.media import CameraDevice, FrameReader, device_number
 
     number = device_number(source)
     if number is not None:
         size = (camera.width, camera.height) if camera else (1280, 720)
-        device = Device(number, *size)
+        device = CameraDevice(number, *size)
         try:
             yield _live(device, camera, source)
         finally:
@@ -287,7 +289,7 @@ def _frames(source: str, camera: Camera | None) -> Iterator[Iterable[Frame]]:
     path = os.path.expanduser(source)
     if not os.path.exists(path):
         raise InputError(f"{source}: there is no such camera or video; use /dev/video0 or a file")
-    with Clip(path, camera) as clip:
+    with FrameReader(path, camera) as clip:
         if clip.still:
             raise InputError(f"{source} is a picture: a calibration needs a camera or a video")
         yield clip

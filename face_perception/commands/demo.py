@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from face_perception.commands import graph_options
-from face_perception.inference import Card, catalogue, find
+from face_perception.inference import Card, catalogue, find_card
 
 # What the nodes run where it has been imported.
 _MULTITASK, _MIMAMO = "multitask", "mimamo"
@@ -48,7 +48,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
 def run(args: argparse.Namespace) -> int:
     graph_options.require_ros()
     from face_perception.bringup import graph
-    from face_perception.bringup.demo import demo
+    from face_perception.bringup.demo import run_demo
 
     source = args.camera
     if source != "sample" and not re.fullmatch(r"\d+", source):
@@ -65,7 +65,7 @@ def run(args: argparse.Namespace) -> int:
     }
     nodes = [n.name for n in graph.NODES if n.perceives and (not n.needs or n.name in models)]
     options = graph_options.options(args, nodes=tuple(nodes), parameters=parameters)
-    return demo(options, duration=args.duration, pictures=args.output)
+    return run_demo(options, duration=args.duration, pictures=args.output)
 
 
 def _models(affect: str, motion: str) -> dict[str, Card]:
@@ -76,7 +76,7 @@ def _models(affect: str, motion: str) -> dict[str, Card]:
     imported = {name for name, card in catalogue().items() if card.origin}
     found = {}
     if affect or _MULTITASK in imported:
-        found["affect"] = find(affect or _MULTITASK)
+        found["affect"] = find_card(affect or _MULTITASK)
     if motion != _NONE and (motion or _MIMAMO in imported):
-        found["motion_affect"] = find(motion or _MIMAMO)
+        found["motion_affect"] = find_card(motion or _MIMAMO)
     return found

@@ -57,11 +57,11 @@ def run(args: argparse.Namespace) -> int:
 
 def _networks(seconds: float) -> list[dict[str, Any]]:
     """Every network on every backend in every precision that there is a file of."""
-    from face_perception.commands.network_choice import networks
-    from face_perception.inference import Disagreement, ModelError, load, variant_of
+    from face_perception.commands.network_choice import chosen_networks
+    from face_perception.inference import Disagreement, ModelError, load, read_variant
 
     rows: list[dict[str, Any]] = []
-    for name in networks():
+    for name in chosen_networks():
         for backend in ("onnxruntime", "tensorrt"):
             for precision in ("fp32", "fp16", "int8"):
                 kind = precision
@@ -69,7 +69,7 @@ def _networks(seconds: float) -> list[dict[str, Any]]:
                     kind = "int8-cpu" if backend == "onnxruntime" else "int8-trt"
                 try:
                     if precision != "fp32":
-                        variant_of(name, kind)
+                        read_variant(name, kind)
                 except ModelError:
                     continue
                 print(f"{name}, {backend}, {precision} …", file=sys.stderr)
@@ -85,9 +85,9 @@ def _networks(seconds: float) -> list[dict[str, Any]]:
 
 
 def _ran(model: Model, seconds: float) -> dict[str, Any]:
-    from face_perception.inference import speeds
+    from face_perception.inference import measure_speeds
 
-    speed = speeds(model, (1,), seconds=seconds)[0]
+    speed = measure_speeds(model, (1,), seconds=seconds)[0]
     gate = [str(deviation) for deviation in model.deviations]
     return {
         "state": "ran",
@@ -100,7 +100,12 @@ def _ran(model: Model, seconds: float) -> dict[str, Any]:
 
 def _not_run(name: str, backend: str, precision: str, why: str) -> dict[str, Any]:
     """``built`` where only the device is missing, else absent or wrong."""
-    from face_perception.inference import ModelError, build, find_gpu, tensorrt_version
+    from face_perception.inference import (
+        ModelError,
+        build_tensorrt_engine,
+        find_gpu,
+        tensorrt_version,
+    )
 
     if backend == "onnxruntime":
         return {"state": WRONG, "why": why}
@@ -112,7 +117,7 @@ def _not_run(name: str, backend: str, precision: str, why: str) -> dict[str, Any
         find_gpu()
     except ModelError as no_gpu:
         try:
-            path = build(name, precision)
+            path = build_tensorrt_engine(name, precision)
         except ModelError as error:
             return {"state": ABSENT, "why": f"{no_gpu}; and nothing was built: {error}"}
         return {"state": "built", "why": f"built, not run: {no_gpu}", "engine": str(path)}

@@ -36,8 +36,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def options(args: argparse.Namespace, **more: Any) -> graph.Options:
-    return graph.Options(
+def options(args: argparse.Namespace, **more: Any) -> graph.GraphOptions:
+    return graph.GraphOptions(
         namespace=args.namespace,
         parameter_file=args.params_file,
         log_level=args.log_level,

@@ -18,7 +18,14 @@ from pathlib import Path
 from typing import Any
 
 from face_perception.commands.optional_modules import extra
-from face_perception.inference import UNTRAINED, Made, ModelError, catalogue, check_name, install
+from face_perception.inference import (
+    UNTRAINED,
+    ModelBuild,
+    ModelError,
+    catalogue,
+    check_model_name,
+    install_model,
+)
 
 # What a system's checkpoint is, by the system's name.
 SYSTEMS = {
@@ -85,7 +92,7 @@ def _import(args: argparse.Namespace) -> int:
         print(f"{args.system}: {step}", file=sys.stderr)
 
     if hasattr(args, "name"):
-        check_name(args.name)
+        check_model_name(args.name)
     with _random_files(args, report):
         for made in _module(args.system).make(args, report):
             if args.untrained or args.random is not None:
@@ -97,12 +104,12 @@ def _import(args: argparse.Namespace) -> int:
                         "or choose another --name"
                     )
                 made = _labelled(made, args.random)
-            card = install(made)
+            card = install_model(made)
             print(f"{card.name}: {card.path}" + ("" if card.trained else f" ({card.origin})"))
     return 0
 
 
-def _labelled(made: Made, seed: int | None) -> Made:
+def _labelled(made: ModelBuild, seed: int | None) -> ModelBuild:
     """What ``Card.trained`` reads, and the same in words."""
     facts = {**made.facts, "trained": False}
     if seed is None:

@@ -160,9 +160,9 @@ def _onnxruntime() -> Finding:
 
 
 def _models() -> Finding:
-    from face_perception.inference import verify
+    from face_perception.inference import verify_models
 
-    checks = verify()
+    checks = verify_models()
     problems = [check.problem for check in checks if check.problem]
     if problems:
         return Finding("models", WRONG, problems[0], "face-perception models fetch")

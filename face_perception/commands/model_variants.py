@@ -7,8 +7,8 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from face_perception.commands.network_choice import networks
-from face_perception.commands.number_arguments import positive
+from face_perception.commands.network_choice import chosen_networks
+from face_perception.commands.number_arguments import positive_integer
 
 if TYPE_CHECKING:
     from face_perception.inference import Variant, VariantReport
@@ -55,18 +55,22 @@ def _add_samples(parser: argparse.ArgumentParser, count: int | None) -> None:
         "--images", type=Path, nargs="+", default=[], metavar="PATH", help="pictures and folders"
     )
     source.add_argument("--inputs", type=Path, metavar="FILE.npz", help="a network's own inputs")
-    parser.add_argument("--count", type=positive, default=count, help="how many inputs to take")
+    parser.add_argument(
+        "--count", type=positive_integer, default=count, help="how many inputs to take"
+    )
 
 
 def _capture(args: argparse.Namespace) -> int:
     from face_perception.commands.sample_inputs import network_inputs
-    from face_perception.inference import write_captured
+    from face_perception.inference import write_reference_inputs
 
-    for card in networks(args.names).values():
+    for card in chosen_networks(args.names).values():
         count = args.count or _CAPTURED.get(card.name, _CAPTURED_OTHERS)
         inputs = network_inputs(card, count, args.images, args.inputs)
-        write_captured(card.captured, inputs)
-        print(f"{card.name}: {len(next(iter(inputs.values())))} inputs in {card.captured}")
+        write_reference_inputs(card.reference_inputs_path, inputs)
+        print(
+            f"{card.name}: {len(next(iter(inputs.values())))} inputs in {card.reference_inputs_path}"
+        )
     return 0
 
 
@@ -74,7 +78,7 @@ def _quantize(args: argparse.Namespace) -> int:
     from face_perception.commands.sample_inputs import network_inputs
     from face_perception.inference import make_variant
 
-    for name, card in networks(args.names).items():
+    for name, card in chosen_networks(args.names).items():
         samples = network_inputs(card, args.count, args.images, args.inputs)
         for recipe in args.recipe or ("int8-cpu", "int8-trt"):
             _print_variant(make_variant(name, recipe, samples))
@@ -82,14 +86,14 @@ def _quantize(args: argparse.Namespace) -> int:
 
 
 def _export(args: argparse.Namespace) -> int:
-    from face_perception.inference import export, make_variant
+    from face_perception.inference import export_onnx_file, make_variant
 
-    for name in networks(args.names):
+    for name in chosen_networks(args.names):
         if args.precision == "fp16":
             _print_variant(make_variant(name, "fp16"))
         if args.output:
             kind = "" if args.precision == "fp32" else args.precision
-            print(export(name, kind, args.output))
+            print(export_onnx_file(name, kind, args.output))
     return 0
 
 
@@ -103,7 +107,7 @@ def _compare(args: argparse.Namespace) -> int:
         ModelError,
         compare_variants,
         make_variant,
-        variant_of,
+        read_variant,
     )
 
     table = Table(box=None, pad_edge=False)
@@ -111,10 +115,10 @@ def _compare(args: argparse.Namespace) -> int:
         table.add_column(column, justify="left" if column in ("model", "output") else "right")
     table.add_column("% of eye distance", justify="right")
     table.add_column("speed", justify="right")
-    for name, card in networks(args.names).items():
+    for name, card in chosen_networks(args.names).items():
         for kind in VARIANTS:
             try:
-                variant_of(name, kind)
+                read_variant(name, kind)
             except ModelError:
                 samples = None if kind == "fp16" else network_inputs(card, 32)
                 make_variant(name, kind, samples)
@@ -124,7 +128,7 @@ def _compare(args: argparse.Namespace) -> int:
     console = Console(width=None if sys.stdout.isatty() else 140)
     console.print(table)
     console.print(
-        "On the captured inputs, by ONNX Runtime on this CPU, one thread. 'of limit' above 1: the "
+        "On the reference inputs, by ONNX Runtime on this CPU, one thread. 'of limit' above 1: the "
         "gate keeps it off. 'speed': FP32's time over its own, in turns in this run.",
         highlight=False,
     )
@@ -170,10 +174,10 @@ def _build(args: argparse.Namespace) -> int:
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TextColumn
 
-    from face_perception.inference import build
+    from face_perception.inference import build_tensorrt_engine
 
     columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[step]}"))
-    for name, card in networks(args.names).items():
+    for name, card in chosen_networks(args.names).items():
         with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
             task = bar.add_task(card.name, total=1.0, step="")
 
@@ -182,7 +186,7 @@ def _build(args: argparse.Namespace) -> int:
             ) -> None:
                 bar.update(task, completed=share, step=step)
 
-            path = build(name, args.precision, report)
+            path = build_tensorrt_engine(name, args.precision, report)
         print(f"{card.name}: {path}")
     return 0
 

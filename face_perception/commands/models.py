@@ -10,7 +10,7 @@ from face_perception.commands import import_checkpoint as importing
 from face_perception.commands import model_variants as variants
 
 if TYPE_CHECKING:
-    from face_perception.inference import Check
+    from face_perception.inference import FileCheck
 
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -77,10 +77,10 @@ def _verify(args: argparse.Namespace) -> int:
     return int(any(check.problem for check in checks))
 
 
-def _checks(names: list[str]) -> list[Check]:
-    from face_perception.inference import ModelError, verify
+def _checks(names: list[str]) -> list[FileCheck]:
+    from face_perception.inference import ModelError, verify_models
 
-    checks = {check.name: check for check in verify()}
+    checks = {check.name: check for check in verify_models()}
     for name in names:
         if name not in checks:
             raise ModelError(f"there is no model {name!r}: use one of {', '.join(checks)}")

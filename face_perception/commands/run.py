@@ -12,11 +12,11 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from face_perception.commands.number_arguments import positive
+from face_perception.commands.number_arguments import positive_integer
 from face_perception.errors import InputError
 
 if TYPE_CHECKING:
-    from face_perception.media import Clip
+    from face_perception.media import FrameReader
     from face_perception.pipeline import Perception
     from face_perception.results import Result
     from face_perception.types import Camera, Frame
@@ -58,7 +58,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     )
     parser.add_argument(
         "--max-faces",
-        type=positive,
+        type=positive_integer,
         default=10,
         metavar="N",
         help="largest number of faces, default: 10; if a frame has that many, stderr says so",
@@ -73,7 +73,9 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         action="store_true",
         help="add the 52 ARKit blendshapes of each face, and AU 17, which is computed from them",
     )
-    parser.add_argument("--threads", type=positive, default=1, metavar="N", help="default: 1")
+    parser.add_argument(
+        "--threads", type=positive_integer, default=1, metavar="N", help="default: 1"
+    )
     parser.set_defaults(run=run)
 
 
@@ -82,13 +84,13 @@ def run(args: argparse.Namespace) -> int:
     os.environ.setdefault("OPENCV_LOG_LEVEL", "SILENT")
     os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
     from face_perception import overlay
-    from face_perception.media import Clip, Drawing, load_camera
+    from face_perception.media import FrameReader, FrameWriter, load_camera
     from face_perception.people import CalibrationStore
     from face_perception.pipeline import Perception
 
     camera = load_camera(args.camera_info) if args.camera_info else None
     with contextlib.ExitStack() as stack:
-        clip = stack.enter_context(Clip(args.input, camera))
+        clip = stack.enter_context(FrameReader(args.input, camera))
         perception = Perception.load(
             threads=args.threads,
             single_image=clip.still,
@@ -102,7 +104,7 @@ def run(args: argparse.Namespace) -> int:
             _take_neutral(args.neutral, perception, camera)
         summary = _Summary(clip)
         write = _open_lines(args, clip, stack)
-        drawing = stack.enter_context(Drawing(args.annotated, clip)) if args.annotated else None
+        drawing = stack.enter_context(FrameWriter(args.annotated, clip)) if args.annotated else None
         stack.callback(summary.print)
         for number, frame in enumerate(_progress(clip, write is not None and sys.stdout.isatty())):
             result = perception.process(frame)
@@ -126,9 +128,9 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _take_neutral(path: str, perception: Perception, camera: Camera | None) -> None:
-    from face_perception.media import Clip
+    from face_perception.media import FrameReader
 
-    with Clip(path, camera) as clip:
+    with FrameReader(path, camera) as clip:
         try:
             perception.take_neutral(clip)
         except ValueError as error:
@@ -136,7 +138,7 @@ def _take_neutral(path: str, perception: Perception, camera: Camera | None) -> N
 
 
 def _open_lines(
-    args: argparse.Namespace, clip: Clip, stack: contextlib.ExitStack
+    args: argparse.Namespace, clip: FrameReader, stack: contextlib.ExitStack
 ) -> Callable[[str], None] | None:
     """What writes a whole line at once, so that a reader or an interrupt never sees half of one."""
     from face_perception.media import refuse_overwriting
@@ -157,14 +159,14 @@ def _open_lines(
     return write
 
 
-def _progress(clip: Clip, terminal_taken: bool) -> Iterable[Frame]:
+def _progress(clip: FrameReader, terminal_taken: bool) -> Iterable[Frame]:
     """The frames, with a progress bar on stderr while they are worked on, where that is seen."""
     if clip.still or terminal_taken or not sys.stderr.isatty():
         return clip
     return _with_bar(clip)
 
 
-def _with_bar(clip: Clip) -> Iterator[Frame]:
+def _with_bar(clip: FrameReader) -> Iterator[Frame]:
     from rich.console import Console
     from rich.progress import Progress
 
@@ -178,7 +180,7 @@ def _with_bar(clip: Clip) -> Iterator[Frame]:
 class _Summary:
     """Counts, for one readable line at the end."""
 
-    def __init__(self, clip: Clip) -> None:
+    def __init__(self, clip: FrameReader) -> None:
         self._clip = clip
         self._frames = 0
         self._with_faces = 0

@@ -32,7 +32,7 @@ def network_inputs(
     """
     import numpy as np
 
-    from face_perception.inference import ModelError, recording
+    from face_perception.inference import ModelError, record_inputs
 
     if arrays is not None:
         try:
@@ -49,10 +49,10 @@ def network_inputs(
 
     photographs = list(_photographs(images))
     perception = Perception.load(single_image=True, blendshapes=card.name == "blendshapes")
-    with recording() as seen:
+    with record_inputs() as seen:
         _perceive(perception, photographs, -(-count // len(photographs)))
     calls = seen.get(card.name, [])
-    if not calls and not images and card.captured.exists():
+    if not calls and not images and card.reference_inputs_path.exists():
         # Perception does not use this network by default.
         return _captured(card, count)
     if not calls:
@@ -68,9 +68,9 @@ def network_inputs(
 
 
 def _captured(card: Card, count: int) -> dict[str, npt.NDArray[Any]]:
-    from face_perception.inference import read_captured
+    from face_perception.inference import read_reference_inputs
 
-    return {name: value[:count] for name, value in read_captured(card).items()}
+    return {name: value[:count] for name, value in read_reference_inputs(card).items()}
 
 
 def _perceive(perception: Perception, photographs: Sequence[Any], views: int) -> None:

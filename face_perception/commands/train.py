@@ -53,12 +53,12 @@ def _report(line: str) -> None:
 
 
 def _train(args: argparse.Namespace) -> int:
-    from face_perception.inference import check_name, install
+    from face_perception.inference import check_model_name, install_model
 
     runs = _module("runs")
     recipe = Path(args.recipe).stem
     name = args.name or f"{recipe}_trained"
-    check_name(name)
+    check_model_name(name)
     out = args.out or Path("out") / recipe
     made = runs.train(
         args.recipe,
@@ -68,7 +68,7 @@ def _train(args: argparse.Namespace) -> int:
         name=name,
         report=_report,
     )
-    card = install(made)
+    card = install_model(made)
     for key, value in card.facts["evaluation"].items():
         print(f"{key}: {value}")
     print(f"{card.name}: {card.path}")

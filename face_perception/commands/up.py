@@ -35,7 +35,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
 
 def run(args: argparse.Namespace) -> int:
     graph_options.require_ros()
-    from face_perception.bringup.supervisor import up
+    from face_perception.bringup.supervisor import run_graph
 
     nodes = tuple(name for name in args.nodes.split(",") if name)
     parameters = {}
@@ -52,4 +52,4 @@ def run(args: argparse.Namespace) -> int:
         use_sim_time=args.use_sim_time,
         compressed=args.compressed,
     )
-    return up(options, respawn=not args.no_respawn, duration=args.duration)
+    return run_graph(options, respawn=not args.no_respawn, duration=args.duration)

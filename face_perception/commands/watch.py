@@ -20,7 +20,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
 def run(args: argparse.Namespace) -> int:
     check_namespace(args.namespace)
     graph_options.require_ros()
-    from face_perception.bringup.watch import watch
+    from face_perception.bringup.watch import watch_graph
 
-    watch(args.namespace, duration=args.duration)
+    watch_graph(args.namespace, duration=args.duration)
     return 0

@@ -44,7 +44,7 @@ from face_perception.faces.track_state import (
     update_certainty,
     update_track,
 )
-from face_perception.inference import Model, Progress, load
+from face_perception.inference import Model, ModelProgress, load
 from face_perception.types import Face, Frame, Image, Roi
 
 FloatArray = npt.NDArray[np.floating]
@@ -382,7 +382,7 @@ def load_tracker(
     backend: str = "auto",
     precision: str = "fp32",
     fall_back: bool = False,
-    progress: Progress | None = None,
+    progress: ModelProgress | None = None,
     **settings: object,
 ) -> FaceTracker:
     """A ``FaceTracker`` on the default models, loaded as ``inference.load`` says, with its settings

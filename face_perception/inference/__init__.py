@@ -1,71 +1,82 @@
 """One ``Model`` for every network: cards, the cache they are fetched into, and what runs them."""
 
-from face_perception.inference.batch_size import batch_for
+from face_perception.inference.batch_size import choose_batch_size
 from face_perception.inference.gate import Deviation, Disagreement
 from face_perception.inference.measure import (
+    CallTimes,
     Speed,
-    Times,
     VariantReport,
     compare_variants,
     gemm_peak,
-    overhead,
-    speeds,
+    infer_overhead,
+    measure_speeds,
 )
-from face_perception.inference.model import Model, Progress, load, onnxruntime_version, recording
+from face_perception.inference.model import (
+    Model,
+    ModelProgress,
+    load,
+    onnxruntime_version,
+    record_inputs,
+)
 from face_perception.inference.models.cards import (
     UNTRAINED,
     Card,
     ModelError,
     Port,
     catalogue,
-    find,
+    find_card,
 )
-from face_perception.inference.models.derive import build, export, make_variant, variant_of
-from face_perception.inference.models.install import Made, check_name, install
-from face_perception.inference.models.store import Check, fetch, sample_photo, verify
+from face_perception.inference.models.derive import (
+    build_tensorrt_engine,
+    export_onnx_file,
+    make_variant,
+    read_variant,
+)
+from face_perception.inference.models.install import ModelBuild, check_model_name, install_model
+from face_perception.inference.models.store import FileCheck, fetch, sample_photo, verify_models
 from face_perception.inference.models.variants import VARIANTS, Variant
-from face_perception.inference.reference_inputs import read_captured, write_captured
+from face_perception.inference.reference_inputs import read_reference_inputs, write_reference_inputs
 from face_perception.inference.tensorrt.api import tensorrt_version
 from face_perception.inference.tensorrt.cuda import Gpu, find_gpu
 
 __all__ = [
     "UNTRAINED",
     "VARIANTS",
+    "CallTimes",
     "Card",
-    "Check",
     "Deviation",
     "Disagreement",
+    "FileCheck",
     "Gpu",
-    "Made",
     "Model",
+    "ModelBuild",
     "ModelError",
+    "ModelProgress",
     "Port",
-    "Progress",
     "Speed",
-    "Times",
     "Variant",
     "VariantReport",
-    "batch_for",
-    "build",
+    "build_tensorrt_engine",
     "catalogue",
-    "check_name",
+    "check_model_name",
+    "choose_batch_size",
     "compare_variants",
-    "export",
+    "export_onnx_file",
     "fetch",
-    "find",
+    "find_card",
     "find_gpu",
     "gemm_peak",
-    "install",
+    "infer_overhead",
+    "install_model",
     "load",
     "make_variant",
+    "measure_speeds",
     "onnxruntime_version",
-    "overhead",
-    "read_captured",
-    "recording",
+    "read_reference_inputs",
+    "read_variant",
+    "record_inputs",
     "sample_photo",
-    "speeds",
     "tensorrt_version",
-    "variant_of",
-    "verify",
-    "write_captured",
+    "verify_models",
+    "write_reference_inputs",
 ]

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from face_perception.errors import InputError
 
 
-def batch_for(budget: float, seconds: Mapping[int, float], *, period: float = 0.04) -> int:
+def choose_batch_size(budget: float, seconds: Mapping[int, float], *, period: float = 0.04) -> int:
     """The batch size with the least time an image whose first image still comes within ``budget``
     seconds; the smallest there is where none does.
 

@@ -19,7 +19,7 @@ _COUNTED = ("Conv", "MatMul", "Gemm")
 
 
 @dataclass(frozen=True, slots=True)
-class Layer:
+class LayerCost:
     """One convolution or matrix product at a batch size: floating-point operations, and the numbers
     (not bytes) among its weights and its input and output tensors.
     """
@@ -30,10 +30,10 @@ class Layer:
 
 
 @dataclass(frozen=True, slots=True)
-class Cost:
+class NetworkCost:
     """A network at a batch size; ``values`` are the numbers in its own inputs and outputs."""
 
-    layers: tuple[Layer, ...]
+    layers: tuple[LayerCost, ...]
     values: float
 
     @property
@@ -59,7 +59,7 @@ class Cost:
         )
 
 
-def cost(model: bytes, batch: int = 1) -> Cost:
+def cost(model: bytes, batch: int = 1) -> NetworkCost:
     """The cost of an ONNX model at a batch size. Raises InputError where a shape is not known."""
     network = onnx.load_from_string(model)
     for value in network.graph.input:
@@ -86,7 +86,7 @@ def cost(model: bytes, batch: int = 1) -> Cost:
         if node.op_type in _COUNTED:
             layers.append(_layer(node, shapes, constants))
     ends = [value.name for value in (*graph.input, *graph.output)]
-    return Cost(tuple(layers), float(sum(_size(shapes, name) for name in ends)))
+    return NetworkCost(tuple(layers), float(sum(_size(shapes, name) for name in ends)))
 
 
 def _shapes_by_running(network: Any, names: list[str]) -> dict[str, list[int]]:
@@ -113,7 +113,7 @@ def _shapes_by_running(network: Any, names: list[str]) -> dict[str, list[int]]:
     return {name: list(value.shape) for name, value in zip(names, values, strict=True)}
 
 
-def _layer(node: Any, shapes: dict[str, list[int]], constants: dict[str, list[int]]) -> Layer:
+def _layer(node: Any, shapes: dict[str, list[int]], constants: dict[str, list[int]]) -> LayerCost:
     output = _size(shapes, node.output[0])
     if node.op_type == "Conv":
         # [out, in / groups, kernel...]: so many products a number of the output.
@@ -126,7 +126,7 @@ def _layer(node: Any, shapes: dict[str, list[int]], constants: dict[str, list[in
         products = left[0] if transposed else left[-1]
     weights = sum(_size(constants, name) for name in node.input if name in constants)
     inputs = sum(_size(shapes, name) for name in node.input if name and name not in constants)
-    return Layer(2.0 * output * products, float(weights), float(inputs + output))
+    return LayerCost(2.0 * output * products, float(weights), float(inputs + output))
 
 
 def _shape(value: Any) -> list[int]:

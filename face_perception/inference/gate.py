@@ -15,7 +15,7 @@ from face_perception.inference.models.cards import Card, ModelError
 Array = npt.NDArray[Any]
 
 
-class Runs(Protocol):
+class Runnable(Protocol):
     """A backend, or a model."""
 
     def run(self, inputs: Mapping[str, Array], /) -> dict[str, Array]: ...
@@ -27,7 +27,7 @@ class Disagreement(ModelError):
 
 @dataclass(frozen=True, slots=True)
 class Deviation:
-    """Of one output, over all captured inputs.
+    """Of one output, over all reference inputs.
 
     ``largest`` and ``rms`` in the output's own unit; ``relative`` is rms over how much the output
     varies from input to input (NaN where it does not); ``used`` is the largest share of the card's
@@ -49,9 +49,9 @@ class Deviation:
 
 
 def deviations(
-    card: Card, reference: Runs, candidate: Runs, inputs: Mapping[str, Array]
+    card: Card, reference: Runnable, candidate: Runnable, inputs: Mapping[str, Array]
 ) -> list[Deviation]:
-    """Runs both on the captured inputs, one by one as faces come, and compares every output."""
+    """Runs both on the reference inputs, one by one as faces come, and compares every output."""
     count = len(next(iter(inputs.values())))
     found = []
     results = [
@@ -83,8 +83,8 @@ def deviations(
     return found
 
 
-def check(
-    card: Card, reference: Runs, candidate: Runs, inputs: Mapping[str, Array], what: str
+def check_agreement(
+    card: Card, reference: Runnable, candidate: Runnable, inputs: Mapping[str, Array], what: str
 ) -> list[Deviation]:
     """The deviations of a candidate that may serve. Raises Disagreement naming ``what`` and
     the outputs where one is off by more than the card's tolerance.

@@ -17,15 +17,15 @@ import numpy.typing as npt
 from face_perception.inference.gate import Deviation, deviations
 from face_perception.inference.model import Model
 from face_perception.inference.models import store
-from face_perception.inference.models.cards import ModelError, find
+from face_perception.inference.models.cards import ModelError, find_card
 from face_perception.inference.models.variants import find_variant
-from face_perception.inference.reference_inputs import read_captured
+from face_perception.inference.reference_inputs import read_reference_inputs
 
 Array = npt.NDArray[Any]
 
 
 @dataclass(frozen=True, slots=True)
-class Times:
+class CallTimes:
     """Seconds a call: the quickest, which is the machine undisturbed, the median, and 95 %."""
 
     least: float
@@ -35,7 +35,7 @@ class Times:
 
 def time_in_turns(
     calls: Mapping[str, Callable[[], object]], *, seconds: float = 1.0, least: int = 10
-) -> dict[str, Times]:
+) -> dict[str, CallTimes]:
     """Times calls in turns, so that whatever disturbs the machine disturbs all of them alike.
 
     Goes on for about ``seconds`` in all, and for ``least`` turns; two turns before warm up.
@@ -53,7 +53,7 @@ def time_in_turns(
                 taken[name].append(time.perf_counter() - start)
         turn += 1
     return {
-        name: Times(min(t), float(np.quantile(t, 0.5)), float(np.quantile(t, 0.95)))
+        name: CallTimes(min(t), float(np.quantile(t, 0.5)), float(np.quantile(t, 0.95)))
         for name, t in taken.items()
     }
 
@@ -84,7 +84,7 @@ class Speed:
     """A model at a batch size: times of a call, and its operations (FLOP) a call."""
 
     batch: int
-    times: Times
+    times: CallTimes
     flops: float
 
     @property
@@ -92,15 +92,15 @@ class Speed:
         return self.flops / self.times.least
 
 
-def speeds(
+def measure_speeds(
     model: Model, batches: Sequence[int] = (1, 2, 4, 8), *, seconds: float = 1.0
 ) -> list[Speed]:
-    """Times a loaded model on its captured inputs, all batch sizes in turns."""
+    """Times a loaded model on its reference inputs, all batch sizes in turns."""
     from face_perception.inference.cost import cost
 
     card = model.card
     graph = store.read(card)
-    inputs = read_captured(card)
+    inputs = read_reference_inputs(card)
     given = {
         batch: {name: np.resize(v, (batch, *v.shape[1:])) for name, v in inputs.items()}
         for batch in batches
@@ -110,7 +110,7 @@ def speeds(
     return [Speed(batch, times[str(batch)], cost(graph, batch).flops) for batch in batches]
 
 
-def overhead(model: Model, *, seconds: float = 1.0) -> float:
+def infer_overhead(model: Model, *, seconds: float = 1.0) -> float:
     """Median time of ``Model.infer`` over that of ONNX Runtime's own ``session.run`` on the same
     session and input, in turns. Raises ModelError for another backend.
     """
@@ -119,7 +119,7 @@ def overhead(model: Model, *, seconds: float = 1.0) -> float:
     if not isinstance(model.runtime, OnnxRuntime):
         raise ModelError(f"model {model.name} does not run on ONNX Runtime")
     session = model.runtime.session
-    one = {name: value[:1] for name, value in read_captured(model.card).items()}
+    one = {name: value[:1] for name, value in read_reference_inputs(model.card).items()}
     names = list(model.card.outputs)
     calls = {"raw": partial(session.run, names, one), "ours": partial(model.infer, one)}
     times = time_in_turns(calls, seconds=seconds, least=50)
@@ -130,7 +130,7 @@ def overhead(model: Model, *, seconds: float = 1.0) -> float:
 class VariantReport:
     """One precision of a model by ONNX Runtime on the CPU, beside FP32.
 
-    ``outputs`` [K, ...] on the captured inputs by name; ``speed`` is FP32's time over its own.
+    ``outputs`` [K, ...] on the reference inputs by name; ``speed`` is FP32's time over its own.
     """
 
     kind: str
@@ -149,9 +149,9 @@ def compare_variants(
     """
     from face_perception.inference.onnxruntime_backend import OnnxRuntime
 
-    card = find(Path(name))
+    card = find_card(Path(name))
     data = store.read(card)
-    inputs = read_captured(card)
+    inputs = read_reference_inputs(card)
     backends, sizes = {"fp32": OnnxRuntime(card, data, 1)}, {"fp32": len(data)}
     for kind in kinds:
         variant, _ = find_variant(card, kind, data)

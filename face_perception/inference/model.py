@@ -12,11 +12,11 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from face_perception.inference.gate import Deviation, check
+from face_perception.inference.gate import Deviation, check_agreement
 from face_perception.inference.models import store
-from face_perception.inference.models.cards import Card, ModelError, Port, find
+from face_perception.inference.models.cards import Card, ModelError, Port, find_card
 from face_perception.inference.models.variants import PRECISIONS, find_variant, kind_of
-from face_perception.inference.reference_inputs import fits, read_captured
+from face_perception.inference.reference_inputs import read_reference_inputs, shape_fits
 
 _log = logging.getLogger(__name__)
 
@@ -25,9 +25,9 @@ Array = npt.NDArray[Any]
 BACKENDS = ("auto", "onnxruntime", "tensorrt")
 
 # Called with a model's name, what is being done for it, and the share done, 0 to 1.
-Progress = Callable[[str, str, float], None]
+ModelProgress = Callable[[str, str, float], None]
 
-# Where `recording` puts what networks are given, by model; None while nobody asked for it.
+# Where `record_inputs` puts what networks are given, by model; None while nobody asked for it.
 _recorded: dict[str, list[dict[str, Array]]] | None = None
 
 
@@ -101,7 +101,7 @@ class Model:
 
     def _check(self, name: str, port: Port, value: Array) -> None:
         shape = value.shape
-        if not fits(shape, port.shape) or value.dtype != self._types[name]:
+        if not shape_fits(shape, port.shape) or value.dtype != self._types[name]:
             wanted = ", ".join("N" if size is None else str(size) for size in port.shape)
             raise ModelError(
                 f"model {self.name}: input {name} must be {port.dtype} [{wanted}], "
@@ -110,7 +110,7 @@ class Model:
 
 
 @contextlib.contextmanager
-def recording() -> Iterator[dict[str, list[dict[str, Array]]]]:
+def record_inputs() -> Iterator[dict[str, list[dict[str, Array]]]]:
     """Keeps copies of what every network of this process is given while it lasts, by model: the
     inputs for calibration and for the gate. Not for several threads at once.
     """
@@ -129,14 +129,14 @@ def load(
     backend: str = "auto",
     precision: str = "fp32",
     fall_back: bool = False,
-    progress: Progress | None = None,
+    progress: ModelProgress | None = None,
 ) -> Model:
     """Loads a model of the catalogue, or of a card at a path, and runs it once to warm it up.
 
     ``threads`` is for one call of ``infer`` on the CPU. ``backend`` is ``onnxruntime``,
     ``tensorrt``, or ``auto``: TensorRT where it and a GPU are there. ``precision`` is ``fp32``,
     ``fp16`` or ``int8``. Anything but ONNX Runtime in FP32 must agree with that on the card's
-    captured inputs. What is asked for is used or refused; only with ``fall_back`` it is replaced by
+    reference inputs. What is asked for is used or refused; only with ``fall_back`` it is replaced by
     ONNX Runtime in FP32, and ``Model.why`` says so. ``progress`` hears of an engine being built.
     Raises ModelError naming the model or file and the fix.
     """
@@ -146,7 +146,7 @@ def load(
         raise ModelError(f"there is no precision {precision!r}: use one of {', '.join(PRECISIONS)}")
     if threads < 1:
         raise ModelError(f"threads must be at least 1, not {threads}")
-    card = find(Path(name))
+    card = find_card(Path(name))
     if card.kind != "model":
         raise ModelError(f"{card.name} is a {card.kind}, not a model")
     data = store.read(card)
@@ -203,9 +203,9 @@ def _choose(card: Card, backend: str) -> tuple[str, str]:
     """The backend to use and the reason."""
     if backend == "onnxruntime":
         return backend, "asked for"
-    from face_perception.inference.tensorrt.engines import why_not
+    from face_perception.inference.tensorrt.engines import why_unavailable
 
-    reason = why_not()
+    reason = why_unavailable()
     if backend == "auto":
         return ("onnxruntime", f"auto: {reason}") if reason else ("tensorrt", "auto: GPU found")
     if reason:
@@ -217,7 +217,7 @@ def _choose(card: Card, backend: str) -> tuple[str, str]:
 
 
 def _gated(
-    card: Card, data: bytes, backend: str, precision: str, threads: int, progress: Progress
+    card: Card, data: bytes, backend: str, precision: str, threads: int, progress: ModelProgress
 ) -> tuple[Backend, list[Deviation]]:
     """The backend, after it has agreed with ONNX Runtime in FP32, and how well."""
     from face_perception.inference.onnxruntime_backend import OnnxRuntime
@@ -227,7 +227,7 @@ def _gated(
     if kind:
         variant, _ = find_variant(card, kind, data)
         content = store.read(variant)
-    inputs = read_captured(card)
+    inputs = read_reference_inputs(card)
     candidate: Backend
     if backend == "tensorrt":
         from face_perception.inference.tensorrt.engines import load_tensorrt
@@ -236,7 +236,7 @@ def _gated(
     else:
         candidate = OnnxRuntime(variant, content, threads)
     what = f"{candidate.description}, {precision}"
-    found = check(card, OnnxRuntime(card, data, threads), candidate, inputs, what)
+    found = check_agreement(card, OnnxRuntime(card, data, threads), candidate, inputs, what)
     return candidate, found
 
 

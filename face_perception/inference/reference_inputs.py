@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from face_perception.files import write_whole
+from face_perception.files import write_atomically
 from face_perception.inference.models.cards import Card, ModelError
 
 Array = npt.NDArray[Any]
@@ -24,16 +24,16 @@ Array = npt.NDArray[Any]
 _SCALES = ((1 / 255, 0.0), (1 / 127.5, -1.0), (1.0, 0.0))
 
 
-def read_captured(card: Card) -> dict[str, Array]:
-    """The captured inputs of a card, by name. Raises ModelError naming the file and the fix."""
-    path = card.captured
+def read_reference_inputs(card: Card) -> dict[str, Array]:
+    """The reference inputs of a card, by name. Raises ModelError naming the file and the fix."""
+    path = card.reference_inputs_path
     fix = f"run `face-perception models capture {card.name}`"
     try:
         with np.load(path, allow_pickle=False) as file:
             kept = dict(file)
     except FileNotFoundError as error:
         raise ModelError(
-            f"model {card.name} has no captured inputs to be checked on ({path}): {fix}"
+            f"model {card.name} has no reference inputs to be checked on ({path}): {fix}"
         ) from error
     except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
         raise ModelError(f"{path} is damaged ({error}): {fix}") from error
@@ -43,14 +43,18 @@ def read_captured(card: Card) -> dict[str, Array]:
         raise ModelError(f"{path} does not fit its card ({error}): {fix}") from error
     for name, port in card.inputs.items():
         value = inputs[name]
-        if value.dtype != port.dtype or not fits(value.shape[1:], port.shape[1:]) or not len(value):
+        if (
+            value.dtype != port.dtype
+            or not shape_fits(value.shape[1:], port.shape[1:])
+            or not len(value)
+        ):
             raise ModelError(
                 f"{path} does not fit its card: {name} is {value.dtype} {list(value.shape)}: {fix}"
             )
     return inputs
 
 
-def write_captured(path: Path, inputs: Mapping[str, Array]) -> None:
+def write_reference_inputs(path: Path, inputs: Mapping[str, Array]) -> None:
     """Keeps inputs by name. Raises OSError."""
     kept: dict[str, Array] = {}
     for name, value in inputs.items():
@@ -63,10 +67,10 @@ def write_captured(path: Path, inputs: Mapping[str, Array]) -> None:
                 break
     content = io.BytesIO()
     np.savez_compressed(content, **kept)  # type: ignore[arg-type]
-    write_whole(path, content.getvalue())
+    write_atomically(path, content.getvalue())
 
 
-def fits(shape: Sequence[int], wanted: Sequence[int | None]) -> bool:
+def shape_fits(shape: Sequence[int], wanted: Sequence[int | None]) -> bool:
     """Whether an array has a port's shape, in which None is any size but 0."""
     return len(shape) == len(wanted) and all(
         got == size or (size is None and got > 0) for got, size in zip(shape, wanted, strict=True)

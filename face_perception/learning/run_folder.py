@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 import yaml
 
 from face_perception.errors import InputError
-from face_perception.files import check_writable, write_whole
+from face_perception.files import check_writable, write_atomically
 from face_perception.learning.data.dataset import Dataset
 from face_perception.learning.recipe import read_settings
 
@@ -77,6 +77,6 @@ def licence_of(out: Path, data: Dataset) -> str:
 def keep(out: Path, recipe: Any, data: Path | None = None) -> None:
     """Writes down what the run in ``out`` is of; ``recipe`` a dataclass."""
     text = yaml.safe_dump(dataclasses.asdict(recipe), sort_keys=False)
-    write_whole(out / SETTINGS, text.encode())
+    write_atomically(out / SETTINGS, text.encode())
     if data is not None:
-        write_whole(out / DATA, str(data.resolve()).encode())
+        write_atomically(out / DATA, str(data.resolve()).encode())

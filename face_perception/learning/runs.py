@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from face_perception.errors import InputError
-from face_perception.inference import Made
+from face_perception.inference import ModelBuild
 from face_perception.learning import run_folder
 from face_perception.learning.data import dataset
 from face_perception.learning.geddnet import recipe as geddnet_recipe
@@ -31,7 +31,7 @@ def train(
     resume: bool,
     name: str,
     report: Callable[[str], None],
-) -> Made:
+) -> ModelBuild:
     """Trains, evaluates on the part ``test``, and returns the model.
 
     Without ``data`` people are drawn, into ``out/data``. With ``resume`` the settings and data are
@@ -43,7 +43,7 @@ def train(
         raise InputError(f"{file}: task {task!r} is not known: {', '.join(TASKS)}")
     other = _OTHERS.get(task)
     if other is not None:
-        of_other: Made = other.train(file, data, out, resume=resume, name=name, report=report)
+        of_other: ModelBuild = other.train(file, data, out, resume=resume, name=name, report=report)
         return of_other
     recipe = run_folder.settings(GazeRecipe, file, out, LAST, resume=resume)
     if not recipe.dilated:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from face_perception.inference import find, read_captured
+from face_perception.inference import find_card, read_reference_inputs
 
 # Of the face mesh's input, which has a quarter of its size as margin on every side.
 _MARGIN = 0.2
@@ -15,7 +15,9 @@ def sample_faces(size: int, count: int) -> np.ndarray:
     """[count, 3, size, size] RGB float32, whole numbers 0..255: two faces seen twice, upright,
     about as large as aligned ones, then their mirror images.
     """
-    images = torch.from_numpy(read_captured(find("face_mesh"))["image"]).permute(0, 3, 1, 2)
+    images = torch.from_numpy(read_reference_inputs(find_card("face_mesh"))["image"]).permute(
+        0, 3, 1, 2
+    )
     edge = round(images.shape[-1] * _MARGIN)
     images = images[..., edge:-edge, edge:-edge]
     resized = torch.nn.functional.interpolate(

@@ -1,29 +1,25 @@
 """Pictures, videos and camera files in and out, and the bundled sample scene. No ROS."""
 
-from face_perception.media.clips import (
-    Clip,
-    Device,
-    Drawing,
-    device_number,
-    jpeg_complete,
-    load_camera,
-    refuse_overwriting,
-)
-from face_perception.media.mp4 import FilmError, write_film
-from face_perception.media.sample_scene import LOOP, PHOTOS, SampleScene, Sighting
+from face_perception.media.camera_device import CameraDevice, device_number
+from face_perception.media.camera_info import load_camera
+from face_perception.media.frame_reader import FrameReader
+from face_perception.media.frame_writer import FrameWriter, refuse_overwriting
+from face_perception.media.jpeg import jpeg_complete
+from face_perception.media.mp4 import Mp4Error, write_mp4
+from face_perception.media.sample_scene import LOOP_SECONDS, PHOTOS, FaceTruth, SampleScene
 
 __all__ = [
-    "LOOP",
+    "LOOP_SECONDS",
     "PHOTOS",
-    "Clip",
-    "Device",
-    "Drawing",
-    "FilmError",
+    "CameraDevice",
+    "FaceTruth",
+    "FrameReader",
+    "FrameWriter",
+    "Mp4Error",
     "SampleScene",
-    "Sighting",
     "device_number",
     "jpeg_complete",
     "load_camera",
     "refuse_overwriting",
-    "write_film",
+    "write_mp4",
 ]

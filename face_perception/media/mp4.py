@@ -17,11 +17,11 @@ from face_perception.types import Image
 _TICKS = 90_000  # of a video stamp, a second
 
 
-class FilmError(FacePerceptionError, RuntimeError):
+class Mp4Error(FacePerceptionError, RuntimeError):
     """A film that cannot be written; the text says why, and the fix."""
 
 
-def write_film(
+def write_mp4(
     path: str | os.PathLike[str],
     frames: Iterable[tuple[float, Image]],
     sound: Sequence[tuple[float, npt.NDArray[np.int16]]],
@@ -36,7 +36,7 @@ def write_film(
     try:
         import av
     except ImportError as error:
-        raise FilmError("an mp4 with sound needs PyAV: pip install av") from error
+        raise Mp4Error("an mp4 with sound needs PyAV: pip install av") from error
     target = Path(path)
     part = target.with_name(f".{target.stem}.part.mp4")
     begin, count = 0.0, 0
@@ -55,7 +55,7 @@ def write_film(
                 film.mux(video.encode(frame))
                 count += 1
             if video is None:
-                raise FilmError(f"{target}: there is no frame to write")
+                raise Mp4Error(f"{target}: there is no frame to write")
             film.mux(video.encode(None))
             samples = _laid_out(sound, begin, rate)
             if len(samples):
@@ -65,7 +65,7 @@ def write_film(
             film.mux(voice.encode(None))
         os.replace(part, target)
     except av.FFmpegError as error:
-        raise FilmError(f"{target} cannot be written: {error}") from error
+        raise Mp4Error(f"{target} cannot be written: {error}") from error
     finally:
         part.unlink(missing_ok=True)
     return count

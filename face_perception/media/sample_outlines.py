@@ -16,7 +16,7 @@ from face_perception.types import Image
 
 
 @dataclass(frozen=True)
-class Portrait:
+class PersonOutline:
     """One photograph: its size, the person's outline, and the face: middle and height of the
     box round its mesh.
     """
@@ -29,8 +29,8 @@ class Portrait:
     outline: str  # x,y x,y ...
 
 
-PORTRAITS = {
-    "astronaut": Portrait(
+OUTLINES = {
+    "astronaut": PersonOutline(
         512,
         512,
         225.4,
@@ -43,7 +43,7 @@ PORTRAITS = {
         "290,195 275,181 256,174 256,163 268,140 288,124 299,98 300,76 293,55 278,38 "
         "262,22",
     ),
-    "grace_hopper": Portrait(
+    "grace_hopper": PersonOutline(
         512,
         600,
         262.0,
@@ -65,7 +65,7 @@ def cut_out(name: str, photo: Image) -> npt.NDArray[np.uint8]:
     The edge is feathered, and the lower end of the photograph fades out. Raises InputError where
     ``photo`` is not the known picture's RGB image.
     """
-    portrait = PORTRAITS[name]
+    portrait = OUTLINES[name]
     if photo.shape != (portrait.height, portrait.width, 3) or photo.dtype != np.uint8:
         raise InputError(
             f"sample photograph {name}: expected uint8 RGB [{portrait.height}, {portrait.width}, "

@@ -17,12 +17,12 @@ import numpy.typing as npt
 
 from face_perception.errors import InputError
 from face_perception.geometry import smoothstep
-from face_perception.media.sample_outlines import PORTRAITS, Portrait, cut_out
+from face_perception.media.sample_outlines import OUTLINES, PersonOutline, cut_out
 from face_perception.types import Image
 
-PHOTOS = tuple(PORTRAITS)
+PHOTOS = tuple(OUTLINES)
 
-LOOP = 36.0
+LOOP_SECONDS = 36.0
 
 # One appearance a photograph and line: time, x and y of the face (1 = image width and height), face
 # height (1 = image height), roll in degrees. Between two rows everything moves smoothly, at a row
@@ -63,14 +63,14 @@ _SCRIPT: tuple[tuple[str, tuple[tuple[float, float, float, float, float], ...]],
         (
             (32.0, -0.35, 0.30, 0.14, 0),
             (34.0, 0.30, 0.30, 0.14, 0),
-            (LOOP, 0.50, 0.40, 0.36, 0),
+            (LOOP_SECONDS, 0.50, 0.40, 0.36, 0),
         ),
     ),
 )
 
 
 @dataclass(frozen=True)
-class Sighting:
+class FaceTruth:
     """Truth about one person in view. Pixels and radians.
 
     ``x``, ``y`` and ``height``: middle and height of the box round the face's mesh, upright;
@@ -87,7 +87,7 @@ class Sighting:
 
 
 class SampleScene:
-    """A loop of ``LOOP`` seconds, the same for the same time.
+    """A loop of ``LOOP_SECONDS`` seconds, the same for the same time.
 
     ``photos`` are the RGB photographs named in ``PHOTOS``. Raises InputError for another picture, a
     missing one, or an image size that is not positive.
@@ -114,12 +114,12 @@ class SampleScene:
             self._compose(image, name, place)
         return image
 
-    def truth(self, t: float) -> list[Sighting]:
+    def truth(self, t: float) -> list[FaceTruth]:
         """Who is to be seen at ``t`` seconds, from left to right."""
         places = self._places(t)
         sightings = []
         for i, (name, place) in enumerate(places):
-            portrait = PORTRAITS[name]
+            portrait = OUTLINES[name]
             face = self._transform(name, place) @ _face_points(portrait)
             inside = (abs(face[0] - self.width / 2) <= self.width / 2) & (
                 abs(face[1] - self.height / 2) <= self.height / 2
@@ -128,12 +128,12 @@ class SampleScene:
                 inside &= ~self._covers(nearer, its_place, face)
             if inside.any():
                 x, y, height, roll = place
-                sightings.append(Sighting(name, x, y, height, roll, float(inside.mean())))
+                sightings.append(FaceTruth(name, x, y, height, roll, float(inside.mean())))
         return sorted(sightings, key=lambda sighting: sighting.x)
 
     def _places(self, t: float) -> list[tuple[str, tuple[float, float, float, float]]]:
         """Farthest first: photograph, then x, y and height in pixels and roll in radians."""
-        t = t % LOOP
+        t = t % LOOP_SECONDS
         places = []
         for name, rows in _SCRIPT:
             for a, b in itertools.pairwise(rows):
@@ -153,7 +153,7 @@ class SampleScene:
         self, name: str, place: tuple[float, float, float, float]
     ) -> npt.NDArray[np.float64]:
         """[2, 3] from the photograph's pixels to the image's."""
-        portrait = PORTRAITS[name]
+        portrait = OUTLINES[name]
         x, y, height, roll = place
         c = math.cos(roll) * height / portrait.face_height
         s = math.sin(roll) * height / portrait.face_height
@@ -177,7 +177,7 @@ class SampleScene:
 
     def _compose(self, image: Image, name: str, place: tuple[float, float, float, float]) -> None:
         transform = self._transform(name, place)
-        portrait = PORTRAITS[name]
+        portrait = OUTLINES[name]
         scale = place[2] / portrait.face_height
         levels = self._levels[name]
         level = min(max(int(math.log2(1 / scale)), 0), len(levels) - 1)
@@ -204,7 +204,7 @@ class SampleScene:
         cv2.add(behind, cv2.cvtColor(person, cv2.COLOR_RGBA2RGB), dst=region)
 
 
-def _face_points(portrait: Portrait) -> npt.NDArray[np.float64]:
+def _face_points(portrait: PersonOutline) -> npt.NDArray[np.float64]:
     """[3, N] homogeneous points all over the ellipse of the face, in the photograph."""
     x, y = np.meshgrid(np.linspace(-1, 1, 15), np.linspace(-1, 1, 15))
     disc = x**2 + y**2 <= 1

@@ -54,7 +54,7 @@ def load_networks(name: str, load: Callable[[str], Model] = inference.load) -> N
 
     ``load`` gives the network of a name. Raises ModelError naming the model and the fix.
     """
-    card = inference.find(name)
+    card = inference.find_card(name)
     if not set(STREAMS) <= set(card.inputs) or OUTPUT not in card.outputs:
         raise ModelError(
             f"model {card.name} does not take {', '.join(STREAMS)} and give {OUTPUT}: use one "

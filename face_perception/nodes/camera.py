@@ -18,7 +18,14 @@ from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
 from face_perception import inference
 from face_perception.errors import InputError
-from face_perception.media import PHOTOS, Clip, Device, SampleScene, device_number, load_camera
+from face_perception.media import (
+    PHOTOS,
+    CameraDevice,
+    FrameReader,
+    SampleScene,
+    device_number,
+    load_camera,
+)
 from face_perception.ros import images, messages
 from face_perception.ros.driver import PerceptionNode
 from face_perception.ros.parameters import parameter
@@ -56,7 +63,7 @@ class CameraParameters:
 
 def open_sample(width: int, height: int, rate: float) -> Iterator[Array]:
     """The photographs that move before a virtual camera, without an end."""
-    photos = {name: next(iter(Clip(inference.sample_photo(name)))).image for name in PHOTOS}
+    photos = {name: next(iter(FrameReader(inference.sample_photo(name)))).image for name in PHOTOS}
     scene = SampleScene(photos, width, height)
     return (scene.render(number / rate) for number in itertools.count())
 
@@ -64,11 +71,11 @@ def open_sample(width: int, height: int, rate: float) -> Iterator[Array]:
 def open_clip(path: str, loop: bool) -> tuple[Iterator[Array], float]:
     """A picture, for ever, or a video, once or in a loop; and the video's rate, 0 for a picture.
 
-    Raises as ``Clip`` does.
+    Raises as ``FrameReader`` does.
     """
-    clip = Clip(path)
+    clip = FrameReader(path)
 
-    def images_of(clip: Clip) -> Iterator[Array]:
+    def images_of(clip: FrameReader) -> Iterator[Array]:
         if clip.still:
             yield from itertools.repeat(next(iter(clip)).image)
         while True:
@@ -76,7 +83,7 @@ def open_clip(path: str, loop: bool) -> tuple[Iterator[Array], float]:
                 yield from (frame.image for frame in clip)
             if not loop:
                 return
-            clip = Clip(path)
+            clip = FrameReader(path)
 
     return images_of(clip), clip.rate
 
@@ -106,7 +113,7 @@ class CameraNode(PerceptionNode[CameraParameters]):
             return open_sample(values.width, values.height, values.rate), values.rate
         device = device_number(values.source)
         if device is not None:
-            return Device(device, values.width, values.height), values.rate
+            return CameraDevice(device, values.width, values.height), values.rate
         path = os.path.expanduser(values.source)
         if not os.path.exists(path):
             raise InputError(
@@ -130,7 +137,7 @@ class CameraNode(PerceptionNode[CameraParameters]):
     def release(self) -> None:
         # Lets go of a device or file, also where setup has failed half-way.
         source, self._source = self._source, iter(())
-        if isinstance(source, Device):
+        if isinstance(source, CameraDevice):
             source.close()
 
     def report(self) -> tuple[str, dict[str, str]]:

@@ -224,7 +224,7 @@ def _note(known: dict[str, Any]) -> str:
 def _trained(source: str) -> bool:
     """Whether as far as this machine knows: what is no network, or has no card here, counts so."""
     try:
-        return inference.find(source).trained
+        return inference.find_card(source).trained
     except inference.ModelError:
         return True
 

@@ -19,7 +19,7 @@ from typing import Any
 
 from face_perception import paths
 from face_perception.errors import InputError
-from face_perception.files import check_writable, locked, write_whole
+from face_perception.files import check_writable, file_lock, write_atomically
 from face_perception.gaze import LidCue
 from face_perception.people.correction import Correction
 
@@ -227,7 +227,7 @@ class CalibrationStore:
         try:
             self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
             os.chmod(self.folder, 0o700)
-            with locked(self.folder / ".lock", lambda: None):
+            with file_lock(self.folder / ".lock", lambda: None):
                 yield
         except OSError as error:
             if error.errno is None:  # one of ours, which says all
@@ -253,7 +253,7 @@ class CalibrationStore:
             "calibrations": [dataclasses.asdict(c) for _, c in sorted(known.items())],
         }
         text = json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False)
-        write_whole(path, text.encode() + b"\n", private=True)
+        write_atomically(path, text.encode() + b"\n", private=True)
 
     def _read(self, path: Path) -> tuple[str, dict[str, Calibration]] | None:
         """(person, calibrations by estimator); None where there is no file, or it is damaged, which

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from onnx import TensorProto, helper, numpy_helper
 
-from face_perception.inference import Card, Made, Port, install
+from face_perception.inference import Card, ModelBuild, Port, install_model
 from face_perception.types import EXPRESSIONS
 
 AU = [1, 2, 4, 6, 12, 15, 20, 25]
@@ -61,12 +61,12 @@ class Net:
             self._nodes, name, info(self.inputs), info(self.outputs), self._constants
         )
         model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
-        captured = {
+        reference_inputs = {
             n: np.zeros([2 if isinstance(v, str) else v for v in shape], np.float32)
             for n, shape in self.inputs.items()
         }
-        return install(
-            Made(
+        return install_model(
+            ModelBuild(
                 name=name,
                 onnx=model.SerializeToString(),
                 task="stands in for an imported network",
@@ -75,7 +75,7 @@ class Net:
                 inputs=ports(self.inputs),
                 outputs=ports(self.outputs),
                 facts=facts,
-                captured=captured,
+                reference_inputs=reference_inputs,
             )
         )
 

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from face_perception.inference import Made, Port, install
+from face_perception.inference import ModelBuild, Port, install_model
 from face_perception.inference.conversion.onnx_graph import Graph
 
 SHAPES = {"face": (1, 96, 96), "left_eye": (1, 64, 96), "right_eye": (1, 64, 96)}
@@ -36,8 +36,8 @@ def install_sides(name: str = "sides", folder: Path | None = None, *, inputs: bo
     offset = graph.constant(np.array([[PITCH, 0.0]]))
     graph.output("gaze", graph.node("Add", total, offset), (2,))
     rng = np.random.default_rng(0)
-    install(
-        Made(
+    install_model(
+        ModelBuild(
             name=name,
             onnx=graph.serialise(),
             task="gaze, for tests",
@@ -45,7 +45,7 @@ def install_sides(name: str = "sides", folder: Path | None = None, *, inputs: bo
             origin="test/helpers/gaze_network.py",
             inputs={n: Port((None, *s), "float32", "gray 0..255") for n, s in shapes.items()},
             outputs={"gaze": Port((None, 2), "float32", "pitch, yaw, rad", tolerance=0.01)},
-            captured={
+            reference_inputs={
                 n: rng.integers(0, 256, (4, *s)).astype(np.float32) for n, s in shapes.items()
             },
         ),
@@ -95,5 +95,5 @@ def _import(system: str, variables: Mapping[str, npt.NDArray[Any]], folder: Path
     parser = argparse.ArgumentParser()
     importing.add_arguments(parser)
     (made,) = importing.make(parser.parse_args([str(folder / "variables.npz")]), lambda text: None)
-    card = install(made, folder)
+    card = install_model(made, folder)
     return folder / f"{card.name}.yaml"

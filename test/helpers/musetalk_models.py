@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from model_caches import copy_models
 
-from face_perception.inference import install
+from face_perception.inference import install_model
 
 torch = pytest.importorskip("torch")
 
@@ -60,5 +60,5 @@ def install_narrow(folder: Path, *, seed: int = 0) -> Path:
             import_musetalk.unet_made(unet, latents, audio, files_of["unet"], facts, files),
         ]
     for one in made:
-        install(one, models)
+        install_model(one, models)
     return models

@@ -19,7 +19,7 @@ from rclpy.node import Node
 from rclpy.qos import HistoryPolicy, QoSProfile, ReliabilityPolicy
 from waits import scaled
 
-from face_perception.bringup.graph import Options, merged_environment, processes
+from face_perception.bringup.graph import GraphOptions, merged_environment, node_processes
 
 # What must never be in a node's log, whatever it was given.
 BAD_LOG_PATTERNS = ("Traceback", "requesting incompatible QoS", "terminate called", "core dumped")
@@ -82,8 +82,8 @@ def started_nodes(folder: Path) -> Iterator[Callable[..., NodeProcess]]:
         remaps: tuple[str, ...] = (),
         **parameters: Any,
     ) -> NodeProcess:
-        process = processes(
-            Options(nodes=(name,), parameters={name: parameters}, **(options or {}))
+        process = node_processes(
+            GraphOptions(nodes=(name,), parameters={name: parameters}, **(options or {}))
         )[0]
         log = folder / f"{len(running)}_{name}.log"
         arguments = [*process.ros_arguments(), *(a for r in remaps for a in ("-r", r))]

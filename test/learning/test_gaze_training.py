@@ -19,7 +19,7 @@ pytest.importorskip("pytorch_lightning")
 import torch
 
 from face_perception.cli import main
-from face_perception.inference import find, load
+from face_perception.inference import find_card, load
 from face_perception.learning.claims import geddnet as geddnet_claims
 from face_perception.learning.claims import table as claims
 from face_perception.learning.data import dataset
@@ -243,7 +243,7 @@ def test_trained_by_the_command_it_is_a_model_that_the_gaze_node_takes(
     again = ["--data", str(out / "data"), "--out", str(tmp_path / "again"), "--name", "again"]
     assert main(["train", str(recipe), *again]) == 0
     about = dataset.read(out / "data")
-    assert find("again").licence == f"that of the data set {about.name}: {about.licence}"
+    assert find_card("again").licence == f"that of the data set {about.name}: {about.licence}"
 
 
 def test_bias_and_variance_are_told_apart() -> None:

@@ -20,7 +20,14 @@ import tensorrt_builds
 from geddnet_weights import goldens, inputs, lively, variables
 
 from face_perception import cli, paths
-from face_perception.inference import Made, ModelError, find, load, make_variant, read_captured
+from face_perception.inference import (
+    ModelBuild,
+    ModelError,
+    find_card,
+    load,
+    make_variant,
+    read_reference_inputs,
+)
 from face_perception.inference.models import store
 from face_perception.learning.geddnet import checkpoint as import_geddnet
 from face_perception.learning.geddnet.export import Folded, export
@@ -66,7 +73,7 @@ def installed(checkpoint: Path, own_models: Path) -> str:
     return "geddnet"
 
 
-def made(path: Path, **arguments: str) -> Made:
+def made(path: Path, **arguments: str) -> ModelBuild:
     args = Namespace(checkpoint=path, name="geddnet", licence="test", **arguments)
     (only,) = import_geddnet.make(args, lambda step: None)
     return only
@@ -108,7 +115,7 @@ def test_the_folded_graph_is_the_network(network: GEDDnet, installed: str) -> No
 
 
 def test_the_card_says_what_it_is(installed: str, network: GEDDnet, checkpoint: Path) -> None:
-    card = find(installed)
+    card = find_card(installed)
     assert "without a licence file" in card.licence
     assert card.origin.startswith(f"{checkpoint.name} (sha256 ")
     assert {name: port.shape for name, port in card.inputs.items()} == {
@@ -121,9 +128,9 @@ def test_the_card_says_what_it_is(installed: str, network: GEDDnet, checkpoint: 
     deviation = network.bias.detach().numpy().std(0) / 10
     np.testing.assert_allclose(card.facts["bias_deviation"], deviation, atol=1e-6)
     assert card.facts["subjects"] == 15
-    captured = read_captured(card)
+    reference_inputs = read_reference_inputs(card)
     for name, image in sample_inputs().items():
-        np.testing.assert_array_equal(captured[name], image)
+        np.testing.assert_array_equal(reference_inputs[name], image)
 
 
 def test_samples_are_equalised_faces_and_the_eyes_of_the_right_side() -> None:
@@ -157,7 +164,9 @@ def test_the_doctor_runs_it(installed: str, monkeypatch: pytest.MonkeyPatch) -> 
     from face_perception.commands import doctor
     from face_perception.commands import network_choice as networks
 
-    monkeypatch.setattr(networks, "networks", lambda names=(): {installed: find(installed)})
+    monkeypatch.setattr(
+        networks, "chosen_networks", lambda names=(): {installed: find_card(installed)}
+    )
     monkeypatch.setattr(doctor, "_not_run", lambda *a: {"state": "absent", "why": "not built here"})
     ran = [row for row in doctor._networks(0) if row["backend"] == "onnxruntime"]
     assert {row["state"] for row in ran if row["precision"] == "fp32"} == {"ran"}
@@ -168,9 +177,9 @@ def test_fp16_serves_and_int8_is_measured(installed: str) -> None:
     assert 0 < fp16.used < 0.5
     assert load(installed, precision="fp16").infer(sample_inputs())["gaze"].shape == (12, 2)
     assert cli.main(["models", "quantize", installed, "--recipe", "int8-cpu"]) == 0
-    from face_perception.inference import variant_of
+    from face_perception.inference import read_variant
 
-    (int8,) = variant_of(installed, "int8-cpu").deviations
+    (int8,) = read_variant(installed, "int8-cpu").deviations
     assert fp16.largest < int8.largest < 0.2
     if int8.within:
         load(installed, precision="int8")
@@ -271,8 +280,8 @@ def test_a_tensorflow_checkpoint(network: GEDDnet, checkpoint: Path, tmp_path: P
         session.run(tensorflow.global_variables_initializer())
         tensorflow.train.Saver(saved).save(session, str(tmp_path / "model.ckpt"))
     found = made(tmp_path / "model.ckpt")
-    assert dataclasses.replace(found, origin="", captured={}) == dataclasses.replace(
-        made(checkpoint), origin="", captured={}
+    assert dataclasses.replace(found, origin="", reference_inputs={}) == dataclasses.replace(
+        made(checkpoint), origin="", reference_inputs={}
     )
     (data,) = tmp_path.glob("*.data-*")
     data.write_bytes(data.read_bytes()[:1000])
@@ -293,5 +302,5 @@ def test_without_the_photographs(
 def test_another_name_is_another_model(checkpoint: Path, installed: str) -> None:
     args = ["import", "geddnet", str(checkpoint), "--name", "gaze_of_ours", "--licence", "ours"]
     assert cli.main(args) == 0
-    assert find("gaze_of_ours").licence == "ours"
-    assert store.read(find("gaze_of_ours")) == store.read(find(installed))
+    assert find_card("gaze_of_ours").licence == "ours"
+    assert store.read(find_card("gaze_of_ours")) == store.read(find_card(installed))

@@ -153,12 +153,12 @@ def test_resumes_bit_for_bit(few, tmp_path: Path) -> None:
 
 
 def test_what_was_trained_runs_as_a_mouth(few, tmp_path: Path) -> None:
-    from face_perception.inference import install, load
+    from face_perception.inference import install_model, load
     from face_perception.learning.mouth.network import MouthNetwork
     from face_perception.learning.mouth.recipe import made
     from face_perception.speech import NeuralMouth
 
-    install(made(MouthNetwork(24, 32, 1), recipe(), few, {}), tmp_path)
+    install_model(made(MouthNetwork(24, 32, 1), recipe(), few, {}), tmp_path)
     mouth = NeuralMouth(load(tmp_path / "mouth.yaml", backend="onnxruntime"))
     mouth.push(np.zeros(8000, np.float32))
     assert mouth.weights_at(0.2).jaw == 0
@@ -226,13 +226,13 @@ def test_what_was_trained_runs_in_its_node(
     peer: Peer,
 ) -> None:
     from face_perception import msg
-    from face_perception.inference import install
+    from face_perception.inference import install_model
     from face_perception.learning.mouth.network import MouthNetwork
     from face_perception.learning.mouth.recipe import made
 
     node = start("talking_face", audio_out="none", width=128, height=128, mouth="own_mouth")
     node.wait_for_log("own_mouth")  # there is none yet: said, and tried again
-    install(made(MouthNetwork(24, 32, 1), recipe(), few, {}, "own_mouth"))
+    install_model(made(MouthNetwork(24, 32, 1), recipe(), few, {}, "own_mouth"))
     heard = peer.listen(msg.Audio, "avatar/audio")
     speech = peer.publisher(msg.Audio, "speech")
     peer.until(lambda: speech.get_subscription_count() > 0, why="for its ears")

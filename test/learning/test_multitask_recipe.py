@@ -30,7 +30,7 @@ from std_msgs.msg import Header
 from face_perception import msg
 from face_perception.affect import MultitaskNet
 from face_perception.affect.multitask import network_input
-from face_perception.inference import install, load
+from face_perception.inference import install_model, load
 from face_perception.learning import runs
 from face_perception.learning.claims import affect_comparison as beside
 from face_perception.learning.claims import multitask as multitask_claims
@@ -460,7 +460,9 @@ def test_its_model_runs_in_the_node(
 ) -> None:
     recipe = dataclasses.replace(SMALL, students=2)
     _, students = multitask_recipe.run(data, recipe)
-    card = install(multitask_recipe.made("taught", students, recipe, data, "synthetic people"))
+    card = install_model(
+        multitask_recipe.made("taught", students, recipe, data, "synthetic people")
+    )
     assert card.facts["evaluation"]["on"] == "24 images of 3 other people"
     assert card.facts["evaluation"]["VA"] == pytest.approx(evaluate(students, data)["VA"], abs=1e-4)
     assert card.facts["recipe"]["width"] == 0.125

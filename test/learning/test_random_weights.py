@@ -12,7 +12,7 @@ torch = pytest.importorskip("torch")
 
 from face_perception import cli, paths
 from face_perception.commands import import_checkpoint as importing
-from face_perception.inference import UNTRAINED, catalogue, find, load, read_captured
+from face_perception.inference import UNTRAINED, catalogue, find_card, load, read_reference_inputs
 from face_perception.learning import random_weights
 
 PHOTOGRAPHS = ("astronaut.png", "grace_hopper.jpg")
@@ -31,7 +31,7 @@ def models(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def answers(name: str) -> list[np.ndarray]:
-    return list(load(name, threads=2).infer(read_captured(find(name))).values())
+    return list(load(name, threads=2).infer(read_reference_inputs(find_card(name))).values())
 
 
 @pytest.mark.parametrize(
@@ -52,8 +52,8 @@ def test_random_weights_run_and_say_so(
     for name, card in catalogue().items():
         assert card.trained != bool(card.origin), name
     for name in names:
-        assert find(name).origin == f"{UNTRAINED}; seed 3"
-        assert "random numbers" in find(name).licence
+        assert find_card(name).origin == f"{UNTRAINED}; seed 3"
+        assert "random numbers" in find_card(name).licence
         for value in answers(name):
             assert np.isfinite(value).all()
             assert np.ptp(value) > 1e-3, "inputs that differ must not give the same"
@@ -74,8 +74,8 @@ def test_a_seed_gives_the_same_weights(tmp_path: Path) -> None:
 def test_files_said_to_be_untrained(tmp_path: Path) -> None:
     random_weights.write("geddnet", 5, tmp_path)
     assert cli.main(["import", "geddnet", str(tmp_path / "geddnet.npz"), "--untrained"]) == 0
-    assert not find("geddnet").trained
-    assert find("geddnet").origin.startswith(f"{UNTRAINED}; geddnet.npz (sha256 ")
+    assert not find_card("geddnet").trained
+    assert find_card("geddnet").origin.startswith(f"{UNTRAINED}; geddnet.npz (sha256 ")
 
 
 def test_trained_weights_are_not_replaced_by_random_ones(
@@ -83,16 +83,16 @@ def test_trained_weights_are_not_replaced_by_random_ones(
 ) -> None:
     random_weights.write("geddnet", 5, tmp_path)
     assert cli.main(["import", "geddnet", str(tmp_path / "geddnet.npz")]) == 0
-    before = find("geddnet")
+    before = find_card("geddnet")
     assert before.trained, "nobody has said otherwise"
     assert cli.main(["import", "geddnet", "--random", "3"]) == 1
     assert "geddnet is there with trained weights (geddnet.npz" in capsys.readouterr().err
-    assert find("geddnet") == before
+    assert find_card("geddnet") == before
     assert cli.main(["import", "geddnet", "--random", "3", "--name", "other"]) == 0
-    assert not find("other").trained
+    assert not find_card("other").trained
     # The other way round nothing is lost.
     assert cli.main(["import", "geddnet", str(tmp_path / "geddnet.npz"), "--name", "other"]) == 0
-    assert find("other").trained
+    assert find_card("other").trained
 
 
 @pytest.mark.parametrize("system", importing.RANDOM)

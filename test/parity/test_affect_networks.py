@@ -26,7 +26,14 @@ from affect_goldens import (
 )
 
 from face_perception import cli
-from face_perception.inference import Card, Model, find, load, make_variant, read_captured
+from face_perception.inference import (
+    Card,
+    Model,
+    find_card,
+    load,
+    make_variant,
+    read_reference_inputs,
+)
 from face_perception.inference.models import store
 from face_perception.learning.mimamo.network import TwoStream
 from face_perception.learning.multitask import export as multitask_export
@@ -260,9 +267,9 @@ def random_inputs(name: str, sizes: tuple[int, ...]) -> dict[str, np.ndarray]:
     """Like what was captured, with these for the free sizes."""
     random = np.random.default_rng(0)
     inputs = {}
-    for port, captured in read_captured(find(name)).items():
-        shape = (*sizes, *captured.shape[len(sizes) :])
-        low, high = captured.min(), captured.max()
+    for port, reference_inputs in read_reference_inputs(find_card(name)).items():
+        shape = (*sizes, *reference_inputs.shape[len(sizes) :])
+        low, high = reference_inputs.min(), reference_inputs.max()
         inputs[port] = random.uniform(low, high, shape).astype(np.float32)
     return inputs
 
@@ -317,7 +324,7 @@ def test_recurrent_network_runs_from_faces(networks: dict[str, torch.nn.Module])
 
 
 def test_cards_say_what_decoding_needs(imported: Path) -> None:
-    facts = {name: find(name).facts for name in MODELS}
+    facts = {name: find_card(name).facts for name in MODELS}
     for name in ("multitask", "multitask_rnn"):
         assert facts[name]["au"] == [1, 2, 4, 6, 12, 15, 20, 25]
         assert facts[name]["expressions"] == list(EXPRESSIONS)
@@ -337,11 +344,11 @@ def test_cards_say_what_decoding_needs(imported: Path) -> None:
         assert facts[name]["appearance"] == "mimamo_appearance"
         assert (facts[name]["window"], facts[name]["rate_hz"]) == (64, 30)
     for name in MODELS:
-        card = find(name)
+        card = find_card(name)
         assert "MIT" in card.licence
         assert "sha256" in card.origin
-    assert "model_weights.pth.tar" in find("mimamo").origin
-    assert "resnet50_ferplus_dag.pth" in find("mimamo_appearance").origin
+    assert "model_weights.pth.tar" in find_card("mimamo").origin
+    assert "resnet50_ferplus_dag.pth" in find_card("mimamo_appearance").origin
 
 
 def test_thresholds_are_the_published_ones(shared: Path) -> None:
@@ -371,7 +378,7 @@ def test_half_precision_serves(imported: Path, name: str) -> None:
     MODELS,
 )
 def test_tensorrt_builds(imported: Path, tmp_path: Path, name: str, precision: str) -> None:
-    builds(find(name), tmp_path / "build", precision)
+    builds(find_card(name), tmp_path / "build", precision)
 
 
 def builds(card: Card, folder: Path, precision: str) -> None:
@@ -442,13 +449,13 @@ def test_ensemble_is_imported_as_one_graph(
     thresholds = [str(k / 10) for k in range(8)]
     options = ["--average", average, "--name", "ensemble", "--thresholds", *thresholds]
     assert cli.main(["import", "multitask", str(tmp_path), *options]) == 0
-    card = find("ensemble")
+    card = find_card("ensemble")
     assert list(card.outputs) == ["au_logits", "expression_logits", "va_logits"]
     assert (card.facts["students"], card.facts["average"]) == (2, average)
     assert card.facts["au_thresholds"] == [float(value) for value in thresholds]
     assert "0.pth" in card.origin
     assert "1.pth" in card.origin
-    faces = read_captured(card)["face"][:3]
+    faces = read_reference_inputs(card)["face"][:3]
     students = []
     for state in (first, second):
         student = Multitask().eval()

@@ -24,11 +24,11 @@ from face_perception.gaze import NetworkGaze, make_gaze_crops, to_normalized_ang
 from face_perception.gaze.normalized_camera import normalized_camera_rotation
 from face_perception.inference import (
     ModelError,
-    find,
+    find_card,
     load,
     make_variant,
-    read_captured,
-    variant_of,
+    read_reference_inputs,
+    read_variant,
 )
 from face_perception.learning.dilated_net import checkpoint as import_dilated_net
 from face_perception.learning.dilated_net.network import dilated_net, read_variables
@@ -125,7 +125,7 @@ def test_the_exported_graph_is_the_network(tmp_path: Path) -> None:
 
 
 def test_the_card_says_what_it_is(installed: str, checkpoint: Path) -> None:
-    card = find(installed)
+    card = find_card(installed)
     assert "publish no weights" in card.licence
     assert card.origin.startswith(f"{checkpoint.name} (sha256 ")
     shapes = {name: port.shape for name, port in card.inputs.items()}
@@ -134,10 +134,10 @@ def test_the_card_says_what_it_is(installed: str, checkpoint: Path) -> None:
     assert card.outputs["gaze"].tolerance == TOLERANCE, "the gate's, as GEDDnet's"
     assert card.outputs["gaze"].meaning.startswith("pitch and yaw in radians; the vector")
     assert card.facts == {"system": "dilated-net", "order": ["pitch", "yaw"]}
-    captured = read_captured(card)
-    assert set(captured) == set(EYES)
+    reference_inputs = read_reference_inputs(card)
+    assert set(reference_inputs) == set(EYES)
     for name in EYES:
-        np.testing.assert_array_equal(captured[name], sample_inputs()[name])
+        np.testing.assert_array_equal(reference_inputs[name], sample_inputs()[name])
     assert cli.main(["models", "verify", installed]) == 0
 
 
@@ -150,7 +150,7 @@ def test_fp16_serves(installed: str) -> None:
 @pytest.mark.slow
 def test_int8_is_measured(installed: str) -> None:
     assert cli.main(["models", "quantize", installed, "--recipe", "int8-cpu"]) == 0
-    (int8,) = variant_of(installed, "int8-cpu").deviations
+    (int8,) = read_variant(installed, "int8-cpu").deviations
     assert 1e-4 < int8.largest < 0.2
     if int8.within:
         load(installed, precision="int8")

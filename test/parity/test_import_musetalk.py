@@ -15,7 +15,14 @@ import pytest
 from musetalk_weights import published_weights
 
 from face_perception.avatar import FaceEncoder, speech_stream
-from face_perception.inference import Card, Model, ModelError, build, install, load
+from face_perception.inference import (
+    Card,
+    Model,
+    ModelError,
+    build_tensorrt_engine,
+    install_model,
+    load,
+)
 from face_perception.speech import features_of, log_mel
 
 torch = pytest.importorskip("torch")
@@ -85,7 +92,7 @@ def cards(published: Path, models: Path) -> dict[str, Card]:
     args = [v if v.startswith("--") else str(published / v) for v in files]
     made = import_musetalk.make(parser.parse_args(args), lambda step: None)
     with contextlib.closing(made):
-        return {card.name: card for card in (install(next(made)) for _ in range(3))}
+        return {card.name: card for card in (install_model(next(made)) for _ in range(3))}
 
 
 def loaded(name: str | Path) -> Model:
@@ -141,7 +148,7 @@ def test_image_decoder(cards: dict[str, Card], golden: Golden) -> None:
 def test_tensorrt_builds_it(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("tensorrt_rtx")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    assert build(name).stat().st_size > 1e6
+    assert build_tensorrt_engine(name).stat().st_size > 1e6
 
 
 def test_original_whisper_file(weights: Any, golden: Golden, tmp_path: Path) -> None:
@@ -162,7 +169,7 @@ def test_original_whisper_file(weights: Any, golden: Golden, tmp_path: Path) -> 
     np.testing.assert_allclose(found, golden["v10_features"], atol=1e-4)
     # As a node uses it: the card chooses spectrogram and windows.
     mel = torch.from_numpy(import_musetalk._example_mel())
-    install(import_musetalk.whisper_made(network, mel, path, normed), tmp_path / "models")
+    install_model(import_musetalk.whisper_made(network, mel, path, normed), tmp_path / "models")
     stream = speech_stream(loaded(tmp_path / "models" / "whisper_encoder.yaml"))
     stream.push(golden["wav"], last=True)
     windows = np.stack([stream.window(k, 25) for k in range(len(golden["v10_chunks_fps25"]))])
@@ -351,9 +358,9 @@ def test_other_seeds_through_onnx(weights: Any, golden: Golden, models: Path, se
             ),
             "musetalk_vae_decoder": {"image": musetalk_vae.ImageDecoder(autoencoder)(predicted)},
         }
-    install(import_musetalk.whisper_made(whisper, mel, origin, True))
+    install_model(import_musetalk.whisper_made(whisper, mel, origin, True))
     for made in import_musetalk.vae_made(autoencoder, images, latents, origin):
-        install(made)
+        install_model(made)
     given = {
         "whisper_encoder": {"mel": mel.numpy()},
         "musetalk_vae_encoder": {"image": images.numpy()},
@@ -382,7 +389,7 @@ def test_unet_end_to_end(
     unet = import_musetalk.read_unet(path)
     latents = torch.from_numpy(golden["unet_latents"][:1])
     audio = torch.from_numpy(golden["unet_audio"][:1])
-    install(import_musetalk.unet_made(unet, latents, audio, path, {}, tmp_path))
+    install_model(import_musetalk.unet_made(unet, latents, audio, path, {}, tmp_path))
     del unet
     found = loaded("musetalk_unet").infer(
         {"latents": golden["unet_latents"], "audio": golden["unet_audio"]}
@@ -395,5 +402,5 @@ def test_unet_end_to_end(
     assert (off > 0).mean() < 1e-3
     if importlib.util.find_spec("tensorrt_rtx"):
         monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-        engine = build("musetalk_unet")
+        engine = build_tensorrt_engine("musetalk_unet")
         assert engine.stat().st_size > 3e9

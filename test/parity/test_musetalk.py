@@ -15,13 +15,13 @@ from face_perception.avatar import MuseTalk
 from face_perception.inference import (
     Disagreement,
     ModelError,
-    batch_for,
-    build,
-    find,
-    install,
+    build_tensorrt_engine,
+    choose_batch_size,
+    find_card,
+    install_model,
     load,
     make_variant,
-    variant_of,
+    read_variant,
 )
 from face_perception.speech import WhisperStream, features_of, image_count, log_mel, windows
 
@@ -76,7 +76,7 @@ def installed(models: Path, tiny: tuple[Any, Path], golden: dict[str, np.ndarray
     """The tiny decoder, and a UNet that is the real graph with narrow layers."""
     (models / "vae.bin").write_bytes(b"vae")
     latents = torch.from_numpy(golden["latents_for_unet_mode"])
-    install(import_musetalk.tiny_made(tiny[1], latents))
+    install_model(import_musetalk.tiny_made(tiny[1], latents))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(musetalk_unet, "CHANNELS", (32, 64, 64, 64))
         patch.setattr(musetalk_unet, "_TIME", 128)
@@ -84,7 +84,7 @@ def installed(models: Path, tiny: tuple[Any, Path], golden: dict[str, np.ndarray
         unet = musetalk_unet.UNet().eval()
         unet.fold_time()
     audio = torch.randn(1, 50, 384)
-    install(import_musetalk.unet_made(unet, latents, audio, models / "vae.bin", {}, models))
+    install_model(import_musetalk.unet_made(unet, latents, audio, models / "vae.bin", {}, models))
     return models
 
 
@@ -148,7 +148,7 @@ def test_lower_decoder_near_the_exact(
     a single row; else that it is the same picture.
     """
     latents = torch.from_numpy(golden["latents_for_unet_mode"])
-    install(import_musetalk.lower_made(autoencoder, latents, installed / "vae.bin"))
+    install_model(import_musetalk.lower_made(autoencoder, latents, installed / "vae.bin"))
     lower = load("musetalk_vae_decoder_lower", threads=2, backend="onnxruntime")
     made = MuseTalk(load("musetalk_unet", backend="onnxruntime"), lower)
     assert lower.card.facts["first_row"] == made.first_row == 96
@@ -220,7 +220,7 @@ def test_tensorrt_builds_it(name: str, tmp_path: Path, monkeypatch: pytest.Monke
     """Every kind of layer of the UNet, with its weights beside it; the whole one takes minutes."""
     pytest.importorskip("tensorrt_rtx")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    assert build(name).stat().st_size > 1e6
+    assert build_tensorrt_engine(name).stat().st_size > 1e6
 
 
 @pytest.mark.usefixtures("installed")
@@ -233,7 +233,7 @@ def test_unet_in_fp16(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (found,) = variant.deviations
     assert found.within
     assert 0 < found.rms < 0.01
-    folder = find("musetalk_unet").path.parent
+    folder = find_card("musetalk_unet").path.parent
     full, half = (
         sum(
             (folder / f"musetalk_unet{kind}.onnx{beside}").stat().st_size
@@ -252,7 +252,7 @@ def test_unet_in_fp16(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert 0 < np.abs(answers[0] - answers[1]).max() < 0.05
     if importlib.util.find_spec("tensorrt_rtx"):
         monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-        assert build("musetalk_unet", "fp16").stat().st_size > 1e6
+        assert build_tensorrt_engine("musetalk_unet", "fp16").stat().st_size > 1e6
 
 
 @pytest.mark.usefixtures("installed")
@@ -262,9 +262,9 @@ def test_unet_with_products_in_int8() -> None:
     assert variant.extra.keys() == {"musetalk_unet.int8-cpu.onnx.data"}
     (found,) = variant.deviations
     assert 0 < found.rms < 0.1
-    kept = variant_of("musetalk_unet", "int8-cpu")
+    kept = read_variant("musetalk_unet", "int8-cpu")
     assert (kept.sha256, kept.extra) == (variant.sha256, variant.extra)
-    folder = find("musetalk_unet").path.parent
+    folder = find_card("musetalk_unet").path.parent
     full = (folder / "musetalk_unet.onnx.data").stat().st_size
     beside = folder / "musetalk_unet.int8-cpu.onnx.data"
     assert beside.stat().st_size < 0.95 * full
@@ -287,14 +287,14 @@ def test_unet_with_products_in_int8() -> None:
 
 def test_batch_for_a_latency_budget() -> None:
     seconds = {1: 0.030, 2: 0.040, 4: 0.060, 8: 0.160}
-    assert batch_for(0.03, seconds) == 1
-    assert batch_for(0.08, seconds) == 2
-    assert batch_for(0.18, seconds) == 4
-    assert batch_for(9.0, seconds) == 4  # 8 is slower an image
-    assert batch_for(0.06, seconds, period=0) == 4  # speech that is there at once
-    assert batch_for(0.001, seconds) == 1
+    assert choose_batch_size(0.03, seconds) == 1
+    assert choose_batch_size(0.08, seconds) == 2
+    assert choose_batch_size(0.18, seconds) == 4
+    assert choose_batch_size(9.0, seconds) == 4  # 8 is slower an image
+    assert choose_batch_size(0.06, seconds, period=0) == 4  # speech that is there at once
+    assert choose_batch_size(0.001, seconds) == 1
     with pytest.raises(ValueError, match="no batch size"):
-        batch_for(1.0, {})
+        choose_batch_size(1.0, {})
 
 
 class Whisper:

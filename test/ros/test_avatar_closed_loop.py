@@ -28,10 +28,9 @@ from test_talking_face_node import Speaker, hello, latched
 from waits import scaled
 
 from face_perception import msg
-from face_perception.bringup.graph import Options, merged_environment, processes
+from face_perception.bringup.graph import GraphOptions, merged_environment, node_processes
 from face_perception.geometry import yaw_pitch
-from face_perception.media import write_film
-from face_perception.media.clips import Clip
+from face_perception.media import FrameReader, write_mp4
 from face_perception.ros import images, messages
 
 State = msg.AvatarState
@@ -74,8 +73,8 @@ def record(portrait: str, peer: Peer, folder: Path) -> tuple[str, Frames, list[f
     did ([frame, (blink, speaks, jaw, yaw, pitch)]), and when each look was told, in frames.
     """
     values = {"audio_out": "none", "portrait": portrait, "rate": RATE, "look_time": 60.0}
-    options = Options(nodes=("talking_face",), parameters={"talking_face": values})
-    arguments = processes(options)[0].ros_arguments()
+    options = GraphOptions(nodes=("talking_face",), parameters={"talking_face": values})
+    arguments = node_processes(options)[0].ros_arguments()
     script = Path(__file__).parents[1] / "helpers" / "watched_face.py"
     done = folder / "animator.jsonl"
     face = subprocess.Popen(
@@ -120,7 +119,7 @@ def record(portrait: str, peer: Peer, folder: Path) -> tuple[str, Frames, list[f
     taken = [0] * LEAD + list(screen)
     film = folder / "avatar.mp4"
     pictures = ((k * SLOW / RATE, images.to_array(frames[i])) for k, i in enumerate(taken))
-    write_film(film, pictures, [], 48_000)
+    write_mp4(film, pictures, [], 48_000)
     nearest = np.abs(lines[:, 0][None] - at[:, None]).argmin(axis=1)
     return str(film), lines[nearest, 1:][taken], [(t - at[0]) * RATE + LEAD for t in told]
 
@@ -131,7 +130,7 @@ def show(film: str, peer: Peer, answers: dict[str, list[Any]]) -> dict[float, in
     """
     publisher = peer.publisher(Image, "image")
     begin = math.floor(time.time()) - 60.0
-    pictures = [frame.image for frame in Clip(film)]
+    pictures = [frame.image for frame in FrameReader(film)]
 
     def answered(at: float) -> bool:
         return all(found and stamp(found[-1]) >= at for found in answers.values())

@@ -25,7 +25,7 @@ from waits import scaled
 from face_perception import faces, geometry, msg
 from face_perception.action import CalibrateGaze
 from face_perception.gaze import NetworkGaze, from_normalized_angles, make_gaze_crops
-from face_perception.inference import install, load
+from face_perception.inference import install_model, load
 from face_perception.people import CalibrationStore
 from face_perception.ros import images, messages
 from face_perception.types import Face, Frame
@@ -180,7 +180,7 @@ def test_a_network_that_was_trained_here(start: Start, camera: Camera, tmp_path:
     recipe = GazeRecipe(width=0.03125, epochs=2, batch=6, people=3, images=4)
     network = recipes.train(drawn, recipe, quiet=True)
     made = recipes.made("learnt", network, recipe, drawn, trained_on="drawings", licence="none")
-    card = install(made, tmp_path).path.with_suffix(".yaml")
+    card = install_model(made, tmp_path).path.with_suffix(".yaml")
     start("gaze", model=str(card))
     heard = camera.peer.listen(msg.GazeArray, "gaze")
     camera.until(lambda: len(heard) > 5)

@@ -24,8 +24,7 @@ from waits import scaled
 
 from face_perception import cli, results
 from face_perception.inference import sample_photo
-from face_perception.media import PHOTOS, SampleScene
-from face_perception.media.clips import Clip
+from face_perception.media import PHOTOS, FrameReader, SampleScene
 from face_perception.results import Result
 from face_perception.types import (
     BLENDSHAPES,
@@ -205,7 +204,7 @@ def test_a_film(clip: Path, tmp_path: Path) -> None:
     for line in found:
         for face in line["faces"]:
             check_face(face, 320, 240)
-    assert len(list(Clip(drawn))) == 45
+    assert len(list(FrameReader(drawn))) == 45
     assert "45 frame(s)" in done.stderr
     summary, camera = done.stderr.splitlines()
     assert summary.startswith("clip")
@@ -370,7 +369,7 @@ def test_ctrl_c_keeps_what_is_done(tmp_path: Path) -> None:
     assert "Traceback" not in errors
     found = lines(output.read_text())
     assert 20 < len(found) < 900
-    assert abs(len(list(Clip(drawn))) - len(found)) <= 1
+    assert abs(len(list(FrameReader(drawn))) - len(found)) <= 1
     assert "interrupted" in errors
 
 

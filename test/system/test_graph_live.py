@@ -29,7 +29,7 @@ from waits import scaled
 
 from face_perception import msg
 from face_perception.bringup import table
-from face_perception.bringup.table import View
+from face_perception.bringup.table import GraphSnapshot
 from face_perception.bringup.watch import Watcher
 from face_perception.inference import sample_photo
 from face_perception.ros import images, messages
@@ -331,7 +331,7 @@ def test_the_table_shows_an_id_as_it_is() -> None:
     """Though rich would take it for its markup."""
     face = messages.face_from_msg(msg.Face(id="face[/bold]_1"))
     shown = io.StringIO()
-    Console(file=shown, width=200).print(table.render(View(faces=[face])))
+    Console(file=shown, width=200).print(table.render_table(GraphSnapshot(faces=[face])))
     assert "face[/bold]_1" in shown.getvalue()
 
 

@@ -21,10 +21,10 @@ import tensorrt_builds
 from waits import scaled
 
 from face_perception import paths
-from face_perception.inference import ModelError, build, catalogue, load
+from face_perception.inference import ModelError, build_tensorrt_engine, catalogue, load
 from face_perception.inference.conversion.precision import to_int8
 from face_perception.inference.models import store
-from face_perception.inference.reference_inputs import read_captured
+from face_perception.inference.reference_inputs import read_reference_inputs
 from face_perception.inference.tensorrt import engine_cache as cache
 from face_perception.inference.tensorrt import engines
 from face_perception.inference.tensorrt.api import TensorRT, import_tensorrt
@@ -77,7 +77,7 @@ def test_every_model_builds(tmp_path: Path, name: str, kind: str) -> None:
 
 def test_int8_for_processors_is_refused(tmp_path: Path) -> None:
     card = catalogue()["expression"]
-    onnx = to_int8(store.read(card), "int8-cpu", read_captured(card))
+    onnx = to_int8(store.read(card), "int8-cpu", read_reference_inputs(card))
     with pytest.raises(ModelError, match=r"model expression: TensorRT .* does not understand"):
         build_engine(card, onnx, tmp_path / "build", precision="int8")
 
@@ -173,11 +173,11 @@ def test_auto_without_tensorrt(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_cache_hits_and_misses(own_cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    first = build("expression")
+    first = build_tensorrt_engine("expression")
     assert first.parent == own_cache
     before = first.stat().st_mtime_ns
     monkeypatch.setattr(engines, "build_engine", None)  # would raise TypeError
-    assert build("expression") == first
+    assert build_tensorrt_engine("expression") == first
     assert first.stat().st_mtime_ns == before
     for change in ("onnx", "precision", "gpu"):
         card = catalogue()["expression"]
@@ -195,7 +195,7 @@ def test_cache_hits_and_misses(own_cache: Path, monkeypatch: pytest.MonkeyPatch)
 
 
 def test_timing_is_kept(own_cache: Path) -> None:
-    build("expression")
+    build_tensorrt_engine("expression")
     assert len(list(own_cache.glob("timing-*.cache"))) == 1
 
 
@@ -237,34 +237,35 @@ def test_full_disk(own_cache: Path) -> None:
     """A file that cannot grow any more, which Linux says as it says that the disk is full."""
     code = (
         "import resource\n"
-        "from face_perception.inference import build\n"
+        "from face_perception.inference import build_tensorrt_engine\n"
         "resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, resource.RLIM_INFINITY))\n"
-        "build('expression')"
+        "build_tensorrt_engine('expression')"
     )
     done = run(code)
     assert (
         f"ModelError: cannot write engines to {own_cache}: File too large; free it" in done.stderr
     )
     assert [path.name for path in own_cache.iterdir() if path.suffix in (".engine", ".part")] == []
-    assert build("expression").exists()
+    assert build_tensorrt_engine("expression").exists()
 
 
 def test_unwritable_cache(own_cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     own_cache.parent.parent.joinpath("file").touch()
     monkeypatch.setenv("XDG_CACHE_HOME", str(own_cache.parent.parent / "file"))
     with pytest.raises(ModelError, match=r"file/face_perception/engines.*XDG_CACHE_HOME"):
-        build("expression")
+        build_tensorrt_engine("expression")
 
 
 def test_two_processes_build_one_engine(own_cache: Path) -> None:
     code = (
-        "from face_perception.inference import build\n"
+        "from face_perception.inference import build_tensorrt_engine\n"
         "from face_perception.inference.tensorrt import engines\n"
         "made = []\n"
         "really = engines.build_engine\n"
         "engines.build_engine = lambda *a, **k: made.append(1) or really(*a, **k)\n"
         "steps = []\n"
-        "build('face_detector', progress=lambda name, step, share: steps.append(step))\n"
+        "note = lambda name, step, share: steps.append(step)\n"
+        "build_tensorrt_engine('face_detector', progress=note)\n"
         "print(len(made), 'waiting for another process that builds the engine' in steps)"
     )
     running = [start(code) for _ in range(2)]
@@ -276,8 +277,8 @@ def test_two_processes_build_one_engine(own_cache: Path) -> None:
 
 INTERRUPTED = """
 import os, signal
-from face_perception.inference import build
-build("face_mesh", progress=lambda *_: os.kill(os.getpid(), signal.{signal}))
+from face_perception.inference import build_tensorrt_engine
+build_tensorrt_engine("face_mesh", progress=lambda *_: os.kill(os.getpid(), signal.{signal}))
 """
 
 
@@ -297,7 +298,7 @@ def test_interrupted_build_leaves_nothing(own_cache: Path, name: str) -> None:
         time.sleep(0.05)
     if name == "SIGKILL":  # what it left is cleared, and its lock holds nobody up
         assert [path for path in own_cache.iterdir() if path.is_dir()]
-        assert build("face_mesh").exists()
+        assert build_tensorrt_engine("face_mesh").exists()
         assert not [path for path in own_cache.iterdir() if path.is_dir()]
 
 
@@ -316,7 +317,7 @@ def test_a_builder_that_crashes(own_cache: Path) -> None:
     """As for want of memory: said, and the one who asked for the engine lives on."""
     code = (
         "import os, signal, subprocess, threading\n"
-        "from face_perception.inference import ModelError, build\n"
+        "from face_perception.inference import ModelError, build_tensorrt_engine\n"
         "from face_perception.inference.tensorrt import engine_build\n"
         "class Popen(subprocess.Popen):\n"
         "    def __init__(self, *a, **k):\n"
@@ -324,7 +325,7 @@ def test_a_builder_that_crashes(own_cache: Path) -> None:
         "        threading.Timer(0.3, self.kill).start()\n"
         "engine_build.subprocess.Popen = Popen\n"
         "try:\n"
-        "    build('face_mesh')\n"
+        "    build_tensorrt_engine('face_mesh')\n"
         "except ModelError as error:\n"
         "    print(error)"
     )

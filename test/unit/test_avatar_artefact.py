@@ -22,7 +22,7 @@ from face_perception.avatar import (
     soft_mask,
 )
 from face_perception.avatar.musetalk.avatar_file import cycle_index
-from face_perception.files import sealed
+from face_perception.files import add_seal
 from face_perception.types import FloatArray, Image
 
 BOX = (20, 10, 90, 110)
@@ -100,10 +100,10 @@ def test_every_changed_byte_is_noticed(avatar: Avatar, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (sealed("format: 2\n"), "has format 2, this version .* reads 1: update"),
-        (sealed("format: 0\n"), "has format 0, .* prepare it again"),
+        (add_seal("format: 2\n"), "has format 2, this version .* reads 1: update"),
+        (add_seal("format: 0\n"), "has format 0, .* prepare it again"),
         ("format: 1\n", "was changed"),
-        (sealed("- format\n"), "was changed"),
+        (add_seal("- format\n"), "was changed"),
         ("\t", "was changed"),
         (None, "is a zip, but no avatar"),
     ],
@@ -133,7 +133,7 @@ def test_no_code_in_arrays_is_run(avatar: Avatar, tmp_path: Path) -> None:
     content = yaml.safe_load(members["avatar.yaml"])
     content.pop("seal")
     content["sha256"]["latents.npy"] = hashlib.sha256(buffer.getvalue()).hexdigest()
-    members["avatar.yaml"] = sealed(yaml.safe_dump(content)).encode()
+    members["avatar.yaml"] = add_seal(yaml.safe_dump(content)).encode()
     with zipfile.ZipFile(file, "w") as archive:
         for name, data in members.items():
             archive.writestr(name, data)

@@ -12,7 +12,7 @@ from bench.roofline.devices import DEVICES
 from bench.roofline.musetalk import image_seconds
 from bench.roofline.page import roofline_page
 from face_perception import cli
-from face_perception.inference import catalogue, load, overhead, speeds
+from face_perception.inference import catalogue, infer_overhead, load, measure_speeds
 from face_perception.inference.conversion.onnx_graph import Graph
 from face_perception.inference.cost import cost
 from face_perception.inference.measure import time_in_turns
@@ -86,10 +86,10 @@ def test_calls_take_turns() -> None:
 
 def test_speeds_of_a_model() -> None:
     model = load("expression", backend="onnxruntime")
-    one, four = speeds(model, (1, 4), seconds=0)
+    one, four = measure_speeds(model, (1, 4), seconds=0)
     assert four.flops == 4 * one.flops == 4 * cost(model.card.path.read_bytes()).flops
     assert one.flops_per_second == one.flops / one.times.least
-    assert overhead(model, seconds=0) > 0
+    assert infer_overhead(model, seconds=0) > 0
 
 
 def test_bench(capsys: pytest.CaptureFixture[str]) -> None:

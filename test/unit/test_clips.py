@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 import pytest
 
-from face_perception.media.clips import Clip, Drawing, load_camera
+from face_perception.media import FrameReader, FrameWriter, load_camera
 from face_perception.types import Camera
 
 CALIBRATION = """
@@ -45,7 +45,7 @@ def jpeg(path: Path, **size: int) -> Path:
 
 
 def test_a_picture_is_one_frame(tmp_path: Path) -> None:
-    with Clip(jpeg(tmp_path / "a.jpg")) as clip:
+    with FrameReader(jpeg(tmp_path / "a.jpg")) as clip:
         (frame,) = clip
     assert clip.still
     assert (clip.count, frame.stamp) == (1, 0.0)
@@ -59,14 +59,14 @@ def test_grey_and_16_bit_pictures_are_rgb_8_bit(tmp_path: Path) -> None:
     cv2.imwrite(str(tmp_path / "grey.png"), picture()[..., 0])
     cv2.imwrite(str(tmp_path / "deep.png"), picture().astype(np.uint16) * 256)
     for name in ("grey.png", "deep.png"):
-        (frame,) = Clip(tmp_path / name)
+        (frame,) = FrameReader(tmp_path / name)
         assert frame.image.shape == (48, 64, 3)
         assert frame.image.dtype == np.uint8
         assert frame.image.max() == 200
 
 
 def test_a_video_has_its_own_stamps(tmp_path: Path) -> None:
-    with Clip(video(tmp_path / "a.mp4", 12, 20.0)) as clip:
+    with FrameReader(video(tmp_path / "a.mp4", 12, 20.0)) as clip:
         assert not clip.still
         assert (clip.count, clip.rate) == (12, 20.0)
         frames = list(clip)
@@ -84,7 +84,7 @@ def test_rotation_of_a_video_is_applied(tmp_path: Path) -> None:
     header = data.index(b"tkhd")
     at = data.index(upright, header)
     path.write_bytes(data[:at] + quarter + data[at + len(quarter) :])
-    frame = next(iter(Clip(path)))
+    frame = next(iter(FrameReader(path)))
     assert frame.image.shape == (64, 48, 3), "64x48, turned clockwise"
     assert frame.image[10, 24, 0] > 150, "left became top"
     assert frame.image[50, 24, 2] > 150
@@ -96,7 +96,7 @@ def test_orientation_of_a_picture_is_applied(tmp_path: Path) -> None:
     exif = b"Exif\0\0" + tiff
     data = path.read_bytes()
     path.write_bytes(data[:2] + b"\xff\xe1" + struct.pack(">H", len(exif) + 2) + exif + data[2:])
-    (frame,) = Clip(path)
+    (frame,) = FrameReader(path)
     assert frame.image.shape == (64, 48, 3)
     assert frame.image[10, 24, 0] > 150, "left became top"
 
@@ -107,10 +107,10 @@ def test_a_camera_must_fit(tmp_path: Path) -> None:
     assert camera == Camera(
         64, 48, 60, 61, 31.5, 23.5, (0.1, -0.2, 0.0, 0.0, 0.0), "plumb_bob"
     )  # fmt: skip
-    (frame,) = Clip(jpeg(tmp_path / "a.jpg"), camera)
+    (frame,) = FrameReader(jpeg(tmp_path / "a.jpg"), camera)
     assert frame.camera is camera
     with pytest.raises(ValueError, match=r"b\.jpg is 32x48.*calibrated for 64x48"):
-        Clip(jpeg(tmp_path / "b.jpg", width=32), camera)
+        FrameReader(jpeg(tmp_path / "b.jpg", width=32), camera)
 
 
 @pytest.mark.parametrize(
@@ -159,31 +159,31 @@ def test_files_that_are_no_good(tmp_path: Path) -> None:
     for name, (data, reason) in cases.items():
         (tmp_path / name).write_bytes(data)
         with pytest.raises(ValueError, match=reason) as error:
-            Clip(tmp_path / name)
+            FrameReader(tmp_path / name)
         assert name in str(error.value)
     with pytest.raises(ValueError, match="is a directory"):
-        Clip(tmp_path)
+        FrameReader(tmp_path)
     with pytest.raises(FileNotFoundError):
-        Clip(tmp_path / "nothing.jpg")
+        FrameReader(tmp_path / "nothing.jpg")
 
 
 def test_what_follows_a_picture_does_not_matter(tmp_path: Path) -> None:
     """Phones append a film to a JPEG; its bytes may look like markers."""
     data = jpeg(tmp_path / "a.jpg").read_bytes() + b"\xff\xd8\xff\xda\x00\x02" * 9
     (tmp_path / "b.jpg").write_bytes(data)
-    assert len(list(Clip(tmp_path / "b.jpg"))) == 1
+    assert len(list(FrameReader(tmp_path / "b.jpg"))) == 1
 
 
 @pytest.mark.parametrize("suffix", [".mp4", ".avi"])
 def test_a_drawn_video_can_be_read_again(suffix: str, tmp_path: Path) -> None:
-    clip = Clip(video(tmp_path / "a.mp4"))
+    clip = FrameReader(video(tmp_path / "a.mp4"))
     path = tmp_path / f"drawn{suffix}"
-    with Drawing(path, clip) as drawing:
+    with FrameWriter(path, clip) as drawing:
         for frame in clip:
             # An odd size, which the codecs do not have.
             drawing.write(np.ascontiguousarray(frame.image[:47, :63]))
         assert not path.exists(), "only when it is whole"
-    again = Clip(path)
+    again = FrameReader(path)
     frames = list(again)
     assert (len(frames), again.rate) == (12, 25.0)
     assert frames[0].image.shape == (46, 62, 3)
@@ -191,25 +191,25 @@ def test_a_drawn_video_can_be_read_again(suffix: str, tmp_path: Path) -> None:
 
 
 def test_a_drawn_picture(tmp_path: Path) -> None:
-    clip = Clip(jpeg(tmp_path / "a.jpg"))
+    clip = FrameReader(jpeg(tmp_path / "a.jpg"))
     (frame,) = clip
-    with Drawing(tmp_path / "b.png", clip) as drawing:
+    with FrameWriter(tmp_path / "b.png", clip) as drawing:
         drawing.write(frame.image)
-    (again,) = Clip(tmp_path / "b.png")
+    (again,) = FrameReader(tmp_path / "b.png")
     assert (again.image == frame.image).all()
 
 
 def test_drawings_that_cannot_be(tmp_path: Path) -> None:
-    still, movie = Clip(jpeg(tmp_path / "a.jpg")), Clip(video(tmp_path / "a.mp4"))
+    still, movie = FrameReader(jpeg(tmp_path / "a.jpg")), FrameReader(video(tmp_path / "a.mp4"))
     for clip, name, reason in (
         (still, "b.mp4", r"of a picture must end in \.png"),
         (movie, "b.png", r"of a video must end in \.mp4"),
         (still, "a.jpg", "is the input"),
     ):
         with pytest.raises(ValueError, match=reason):
-            Drawing(tmp_path / name, clip)
+            FrameWriter(tmp_path / name, clip)
     with pytest.raises(FileNotFoundError, match=r"no/b\.jpg cannot be written: No such file"):
-        Drawing(tmp_path / "no" / "b.jpg", still)
-    with Drawing(tmp_path / "never.mp4", movie):
+        FrameWriter(tmp_path / "no" / "b.jpg", still)
+    with FrameWriter(tmp_path / "never.mp4", movie):
         pass
     assert not (tmp_path / "never.mp4").exists(), "no frame, no file"

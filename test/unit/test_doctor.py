@@ -19,10 +19,10 @@ from face_perception.inference import (
     ModelError,
     find_gpu,
     make_variant,
-    read_captured,
+    read_reference_inputs,
     tensorrt_version,
 )
-from face_perception.inference.models.cards import find
+from face_perception.inference.models.cards import find_card
 
 
 @pytest.fixture(autouse=True)
@@ -35,7 +35,9 @@ def own_cache(own_models: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
 def only_expression(monkeypatch: pytest.MonkeyPatch) -> None:
     from face_perception.commands import network_choice as networks
 
-    monkeypatch.setattr(networks, "networks", lambda: {"expression": find("expression")})
+    monkeypatch.setattr(
+        networks, "chosen_networks", lambda: {"expression": find_card("expression")}
+    )
 
 
 def state(name: str) -> str:
@@ -81,7 +83,7 @@ def test_everything(capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_a_variant_that_is_kept_off_is_no_fault(only_expression: None) -> None:
     make_variant("expression", "fp16")
-    make_variant("expression", "int8-cpu", read_captured(find("expression")))
+    make_variant("expression", "int8-cpu", read_reference_inputs(find_card("expression")))
     rows = {(row["backend"], row["precision"]): row for row in doctor._networks(0)}
     assert rows["onnxruntime", "fp32"]["gate"] == "is the reference"
     assert "times the tolerance" in rows["onnxruntime", "fp16"]["gate"]

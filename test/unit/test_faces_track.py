@@ -9,7 +9,7 @@ import pytest
 from faces_scene import frame, paste, photo, wall
 
 from face_perception.faces import FaceTracker, load_tracker
-from face_perception.inference import load, recording
+from face_perception.inference import load, record_inputs
 from face_perception.types import Camera, Frame
 
 NAMES = ("astronaut", "grace_hopper")
@@ -285,7 +285,7 @@ def test_no_more_than_max_faces(models):
     tracker = FaceTracker(*models, max_faces=1)
     places = {"astronaut": (150, 240, 110), "grace_hopper": (450, 240, 110)}
     assert stream(tracker, places, np.arange(15) / 30)[-1] == ["face_1"]
-    with recording() as seen:
+    with record_inputs() as seen:
         assert len(tracker.detect(frame(photo("astronaut")))) == 1
     # No window is searched for more: the image is, and then the face again from near.
     assert len(seen["face_detector"]) == 2

@@ -16,25 +16,25 @@ from face_perception import cli, paths
 from face_perception.commands import import_checkpoint as importing
 from face_perception.inference import (
     Card,
-    Made,
+    ModelBuild,
     ModelError,
     Port,
     catalogue,
-    find,
-    install,
+    find_card,
+    install_model,
     load,
     make_variant,
-    read_captured,
-    verify,
+    read_reference_inputs,
+    verify_models,
 )
 from face_perception.inference.conversion.onnx_graph import Graph
 
 
-def doubling() -> Made:
+def doubling() -> ModelBuild:
     graph = Graph("twice")
     face = graph.input("face", (2,))
     graph.output("twice", graph.node("Add", face, face), (2,))
-    return Made(
+    return ModelBuild(
         name="twice",
         onnx=graph.serialise(),
         task="doubles",
@@ -42,7 +42,7 @@ def doubling() -> Made:
         origin="twice.npz (sha256 00)",
         inputs={"face": Port((None, 2), "float32", "anything")},
         outputs={"twice": Port((None, 2), "float32", "doubled", tolerance=0.01)},
-        captured={"face": np.array([[1, 2], [3, 4.5]], np.float32)},
+        reference_inputs={"face": np.array([[1, 2], [3, 4.5]], np.float32)},
         facts={"classes": ["a", "b"], "thresholds": [0.25, 0.5], "window": 32},
     )
 
@@ -56,7 +56,7 @@ def models(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def test_an_installed_network_runs_by_name(models: Path) -> None:
     made = doubling()
-    card = install(made)
+    card = install_model(made)
     assert card.path == models / "twice.onnx"
     assert sorted(p.name for p in models.iterdir() if p.name != ".lock") == [
         "twice.npz", "twice.onnx", "twice.yaml",
@@ -66,16 +66,18 @@ def test_an_installed_network_runs_by_name(models: Path) -> None:
     assert dict(model.card.facts) == made.facts
     assert (card.licence, card.origin) == (made.licence, made.origin)
     assert (card.inputs, card.outputs) == (made.inputs, made.outputs)
-    np.testing.assert_array_equal(read_captured(card)["face"], made.captured["face"])
-    assert find("twice") == catalogue()["twice"] == card
-    assert find(models / "twice.yaml").sha256 == card.sha256
+    np.testing.assert_array_equal(
+        read_reference_inputs(card)["face"], made.reference_inputs["face"]
+    )
+    assert find_card("twice") == catalogue()["twice"] == card
+    assert find_card(models / "twice.yaml").sha256 == card.sha256
 
 
 def test_an_output_may_be_called_as_an_input(models: Path) -> None:
     """Which an ONNX file cannot: the card says so, for users of the model alone."""
     made = doubling()
     port = dataclasses.replace(made.outputs["twice"], public="face")
-    card = install(dataclasses.replace(made, outputs={"twice": port}))
+    card = install_model(dataclasses.replace(made, outputs={"twice": port}))
     assert card.outputs == {"twice": port}
     make_variant("twice", "fp16")
     for precision in ("fp32", "fp16"):
@@ -87,7 +89,7 @@ def test_an_output_may_be_called_as_an_input(models: Path) -> None:
 
 
 def test_variants_of_it_are_made_and_gated(models: Path) -> None:
-    install(doubling())
+    install_model(doubling())
     make_variant("twice", "fp16")
     assert load("twice", precision="fp16").infer({"face": np.ones((1, 2), np.float32)})
     assert set(catalogue()) >= {"twice"}
@@ -105,23 +107,23 @@ def test_a_network_over_time_has_free_sizes_and_a_limit() -> None:
         onnx=graph.serialise(),
         inputs={"features": port},
         outputs={"twice": Port((None, None, 2), "float32", "doubled", tolerance=0.01)},
-        captured={"features": np.ones((1, 5, 2), np.float32)},
+        reference_inputs={"features": np.ones((1, 5, 2), np.float32)},
     )
-    assert install(made).inputs == {"features": port}
+    assert install_model(made).inputs == {"features": port}
     found = load("over_time").infer({"features": np.ones((2, 7, 2), np.float32)})
     assert found["twice"].shape == (2, 7, 2)
 
 
 @pytest.mark.parametrize("file", ["twice.onnx", "twice.yaml"])
 def test_any_changed_byte_is_noticed(models: Path, file: str) -> None:
-    install(doubling())
+    install_model(doubling())
     path = models / file
     whole = path.read_bytes()
     for at in range(0, len(whole), max(1, len(whole) // 200)):
         path.write_bytes(whole[:at] + bytes([whole[at] ^ 1]) + whole[at + 1 :])
         with pytest.raises(ModelError, match=r"twice\.(onnx|yaml)"):
             load("twice")
-        problems = {check.name: check.problem for check in verify()}
+        problems = {check.name: check.problem for check in verify_models()}
         assert problems["twice"], at
     path.write_bytes(whole)
     load("twice")
@@ -130,8 +132,8 @@ def test_any_changed_byte_is_noticed(models: Path, file: str) -> None:
 def test_a_broken_card_does_not_harm_the_others(
     models: Path, caplog: pytest.LogCaptureFixture, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    install(doubling())
-    install(dataclasses.replace(doubling(), name="thrice"))
+    install_model(doubling())
+    install_model(dataclasses.replace(doubling(), name="thrice"))
     (models / "thrice.yaml").write_text("kind: model\n")
     assert "twice" in catalogue()
     assert "thrice" not in catalogue()
@@ -144,22 +146,22 @@ def test_a_broken_card_does_not_harm_the_others(
 
 def test_half_an_import_is_never_loaded(models: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The new file is there, the new card is not yet: as after kill -9 or on a full disk."""
-    install(doubling())
+    install_model(doubling())
     other = Graph("thrice")
     face = other.input("face", (2,))
     other.output("twice", other.node("Add", face, other.node("Add", face, face)), (2,))
     from face_perception.inference.models import install as imported
 
-    real = imported.write_whole
+    real = imported.write_atomically
 
     def full_disk(path: Path, data: bytes) -> None:
         if path.suffix == ".yaml":
             raise OSError(28, "No space left on device")
         real(path, data)
 
-    monkeypatch.setattr(imported, "write_whole", full_disk)
+    monkeypatch.setattr(imported, "write_atomically", full_disk)
     with pytest.raises(ModelError, match=r"cannot write twice .*No space left.*FACE_PERCEPTION"):
-        install(dataclasses.replace(doubling(), onnx=other.serialise()))
+        install_model(dataclasses.replace(doubling(), onnx=other.serialise()))
     with pytest.raises(ModelError, match=r"twice\.onnx is damaged.*import it again"):
         load("twice")
 
@@ -171,12 +173,15 @@ def test_half_an_import_is_never_loaded(models: Path, monkeypatch: pytest.Monkey
         ({"name": "../evil"}, "cannot be called"),
         ({"name": "a.b"}, "cannot be called"),
         ({"licence": ""}, "twice has no licence"),
-        ({"captured": {"face": np.ones((2, 3), np.float32)}}, r"face of twice is .*\[2, 3\]"),
+        (
+            {"reference_inputs": {"face": np.ones((2, 3), np.float32)}},
+            r"face of twice is .*\[2, 3\]",
+        ),
     ],
 )
 def test_what_cannot_be_installed(change: dict[str, Any], message: str) -> None:
     with pytest.raises(ModelError, match=message):
-        install(dataclasses.replace(doubling(), **change))
+        install_model(dataclasses.replace(doubling(), **change))
 
 
 @pytest.mark.parametrize("name", ["a.b", "expression"])
@@ -205,7 +210,7 @@ def test_import_command(
         parser.add_argument("path", type=Path)
         parser.add_argument("--name", default="twice")
 
-    def make(args: Any, report: Any) -> Iterator[Made]:
+    def make(args: Any, report: Any) -> Iterator[ModelBuild]:
         report(f"reading {args.path}")
         yield dataclasses.replace(doubling(), name=args.name)
 
@@ -233,6 +238,6 @@ def test_import_without_torch_says_what_to_install(
 
 
 def test_cards_say_where_they_are(models: Path) -> None:
-    card: Card = install(doubling())
+    card: Card = install_model(doubling())
     assert card.folder == models
-    assert card.captured == models / "twice.npz"
+    assert card.reference_inputs_path == models / "twice.npz"

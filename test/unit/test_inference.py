@@ -20,7 +20,7 @@ import pytest
 import tflite
 
 from face_perception.affect import BlendshapesNet
-from face_perception.inference import ModelError, catalogue, load, sample_photo, verify
+from face_perception.inference import ModelError, catalogue, load, sample_photo, verify_models
 from face_perception.inference.conversion.default_models import RECIPES
 from face_perception.inference.conversion.tflite_reader import UnsupportedModel
 from face_perception.types import BLENDSHAPES, EXPRESSIONS, Face, Roi
@@ -30,7 +30,7 @@ REFERENCE = Path(__file__).parents[1] / "data" / "inference.npz"
 
 @pytest.fixture(scope="module", autouse=True)
 def fetched():
-    problems = [check.problem for check in verify() if check.problem]
+    problems = [check.problem for check in verify_models() if check.problem]
     if problems:
         pytest.fail(f"these tests need the default models (make setup): {problems}")
 

@@ -13,15 +13,15 @@ import pytest
 from face_perception import files as inference_files
 from face_perception.inference import (
     Card,
-    Made,
+    ModelBuild,
     ModelError,
     Port,
-    export,
-    find,
-    install,
+    export_onnx_file,
+    find_card,
+    install_model,
     load,
     make_variant,
-    verify,
+    verify_models,
 )
 from face_perception.inference.models import store
 from face_perception.inference.tensorrt.engine_build import build_engine
@@ -32,7 +32,7 @@ WEIGHT = np.arange(32, dtype=np.float32).reshape(4, 8) / 8
 DATA = "large.onnx.data"
 
 
-def large(folder: Path, weight: np.ndarray = WEIGHT) -> Made:
+def large(folder: Path, weight: np.ndarray = WEIGHT) -> ModelBuild:
     """``y`` = ``x`` @ weight, the weight in an external file."""
     helper, kind = onnx.helper, onnx.TensorProto.FLOAT
     tensor = onnx.TensorProto(name="w", data_type=kind, dims=weight.shape)
@@ -50,7 +50,7 @@ def large(folder: Path, weight: np.ndarray = WEIGHT) -> Made:
     model = helper.make_model(graph, ir_version=8, opset_imports=opset)
     folder.mkdir(exist_ok=True)
     (folder / DATA).write_bytes(weight.tobytes())
-    return Made(
+    return ModelBuild(
         name="large",
         onnx=model.SerializeToString(),
         extra={DATA: folder / DATA},
@@ -59,7 +59,7 @@ def large(folder: Path, weight: np.ndarray = WEIGHT) -> Made:
         origin="here",
         inputs={"x": Port((None, 4), "float32", "anything")},
         outputs={"y": Port((None, 8), "float32", "products", tolerance=0.05)},
-        captured={"x": np.ones((2, 4), np.float32)},
+        reference_inputs={"x": np.ones((2, 4), np.float32)},
     )
 
 
@@ -76,26 +76,26 @@ def answer() -> np.ndarray:
 
 def test_it_runs_by_name(models: Path, tmp_path: Path) -> None:
     made = large(tmp_path / "new")
-    card = install(made)
+    card = install_model(made)
     assert sorted(p.name for p in models.iterdir() if p.name != ".lock") == [
         "large.npz", "large.onnx", DATA, "large.yaml",
     ]  # fmt: skip
     assert not (tmp_path / "new" / DATA).exists()
-    assert card == find("large")
+    assert card == find_card("large")
     assert set(card.extra) == {DATA}
     np.testing.assert_allclose(answer(), WEIGHT.sum(axis=0))
-    assert {c.name: c.problem for c in verify()}["large"] == ""
+    assert {c.name: c.problem for c in verify_models()}["large"] == ""
 
 
 def test_every_byte_of_the_weights_counts(models: Path, tmp_path: Path) -> None:
-    install(large(tmp_path / "new"))
+    install_model(large(tmp_path / "new"))
     path = models / DATA
     whole = path.read_bytes()
     for damaged in (whole[:-1], whole + b"x", *(_flipped(whole, at) for at in (0, 60, 127))):
         path.write_bytes(damaged)
         with pytest.raises(ModelError, match=rf"{DATA} is damaged .*import it again"):
             answer()
-        assert DATA in {c.name: c.problem for c in verify()}["large"]
+        assert DATA in {c.name: c.problem for c in verify_models()}["large"]
     path.unlink()
     with pytest.raises(ModelError, match=rf"model large needs .*{DATA}, which is missing: import"):
         answer()
@@ -106,7 +106,7 @@ def _flipped(whole: bytes, at: int) -> bytes:
 
 
 def test_weights_are_hashed_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    install(large(tmp_path / "new"))
+    install_model(large(tmp_path / "new"))
     hashed: list[str] = []
     real = inference_files.sha256_of
 
@@ -121,19 +121,19 @@ def test_weights_are_hashed_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 
 def test_half_an_import_is_never_loaded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The new weights are there, the new card is not yet."""
-    install(large(tmp_path / "new"))
+    install_model(large(tmp_path / "new"))
     from face_perception.inference.models import install as imported
 
     def full_disk(path: Path, data: bytes) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     with monkeypatch.context() as patched:
-        patched.setattr(imported, "write_whole", full_disk)
+        patched.setattr(imported, "write_atomically", full_disk)
         with pytest.raises(ModelError, match=r"cannot write large .*No space left"):
-            install(large(tmp_path / "newer", WEIGHT * 2))
+            install_model(large(tmp_path / "newer", WEIGHT * 2))
     with pytest.raises(ModelError, match=rf"{DATA} is damaged"):
         answer()
-    install(large(tmp_path / "newer", WEIGHT * 2))
+    install_model(large(tmp_path / "newer", WEIGHT * 2))
     np.testing.assert_allclose(answer(), 2 * WEIGHT.sum(axis=0))
 
 
@@ -144,7 +144,7 @@ def test_weights_that_come_from_another_disk(
     if not elsewhere.parent.is_dir() or elsewhere.parent.stat().st_dev == tmp_path.stat().st_dev:
         pytest.skip("no second file system")
     try:
-        install(large(elsewhere))
+        install_model(large(elsewhere))
         np.testing.assert_allclose(answer(), WEIGHT.sum(axis=0))
         assert list(elsewhere.iterdir()) == []
         assert not list(models.glob("*.part"))
@@ -155,20 +155,20 @@ def test_weights_that_come_from_another_disk(
 
 
 def test_fp16_is_one_file_and_belongs_to_these_weights(tmp_path: Path, models: Path) -> None:
-    install(large(tmp_path / "new"))
+    install_model(large(tmp_path / "new"))
     make_variant("large", "fp16")
     model = load("large", backend="onnxruntime", precision="fp16")
     found = model.infer({"x": np.ones((1, 4), np.float32)})["y"][0]
     np.testing.assert_allclose(found, WEIGHT.sum(axis=0), rtol=1e-3)
     # Other weights in the same graph: the variant is not theirs.
-    install(large(tmp_path / "newer", WEIGHT * 2))
+    install_model(large(tmp_path / "newer", WEIGHT * 2))
     with pytest.raises(ModelError, match="made from another version of large"):
         load("large", backend="onnxruntime", precision="fp16")
 
 
 def test_a_copy_takes_its_weights_along(tmp_path: Path) -> None:
-    install(large(tmp_path / "new"))
-    copy = export("large", "", tmp_path / "copy")
+    install_model(large(tmp_path / "new"))
+    copy = export_onnx_file("large", "", tmp_path / "copy")
     assert (copy.parent / DATA).read_bytes() == WEIGHT.tobytes()
     assert onnx.load(str(copy)).graph.initializer[0].raw_data == WEIGHT.tobytes()
 
@@ -177,22 +177,22 @@ def test_what_cannot_be_installed(tmp_path: Path) -> None:
     made = large(tmp_path / "new")
     wrong = dataclasses.replace(made, extra={"../evil": made.extra[DATA]})
     with pytest.raises(ModelError, match=r"must be in large\.onnx\.data"):
-        install(wrong)
+        install_model(wrong)
 
 
 def test_a_card_cannot_name_files_elsewhere(tmp_path: Path, models: Path) -> None:
-    install(large(tmp_path / "new"))
+    install_model(large(tmp_path / "new"))
     card = models / "large.yaml"
     text = card.read_text().partition("seal:")[0].replace(f"{DATA}:", "../../evil:")
     other = tmp_path / "evil.yaml"
     other.write_text(text)
     with pytest.raises(ModelError, match=r"extra\.\.\./\.\./evil must be a file name"):
-        find(other)
+        find_card(other)
 
 
 def test_tensorrt_builds_it_where_it_is(tmp_path: Path) -> None:
     pytest.importorskip("tensorrt_rtx")
-    card: Card = install(large(tmp_path / "new"))
+    card: Card = install_model(large(tmp_path / "new"))
     built = build_engine(card, store.read(card), tmp_path / "build")
     assert len(built.engine) > 1000
     (card.path.with_name(DATA)).unlink()

@@ -23,12 +23,12 @@ LAUNCH = Path(__file__).parents[2] / "launch" / "perception.launch.py"
 
 
 def arguments_of(name: str, **options: object) -> list[str]:
-    (process,) = [p for p in graph.processes(graph.Options(**options)) if p.name == name]  # type: ignore[arg-type]
+    (process,) = [p for p in graph.node_processes(graph.GraphOptions(**options)) if p.name == name]  # type: ignore[arg-type]
     return process.ros_arguments()
 
 
 def test_default_graph_leaves_the_camera_to_the_robot() -> None:
-    names = [p.name for p in graph.processes(graph.Options())]
+    names = [p.name for p in graph.node_processes(graph.GraphOptions())]
     assert names == ["face_tracker", "gaze", "affect", "attention", "overlay"]
 
 
@@ -142,7 +142,10 @@ def test_avatar_launch_says_what_graph_says(load: Any) -> None:
     (face,) = function(None)
     assert (face["executable"], face["remappings"]) == ("talking_face", [])
     assert [str(p) for p in face["parameters"]] == [
-        str(p) for p in graph.processes(graph.Options(nodes=("talking_face",)))[0].parameter_files
+        str(p)
+        for p in graph.node_processes(graph.GraphOptions(nodes=("talking_face",)))[
+            0
+        ].parameter_files
     ]
     given.update(web_port="8090", speech="/tts", voice_activity="true", microphone="true")
     face, heard = sorted(function(None), key=lambda n: n["name"] != "talking_face")[:2]

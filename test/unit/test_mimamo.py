@@ -230,7 +230,7 @@ def published(
     import argparse
     import runpy
 
-    from face_perception.inference import install
+    from face_perception.inference import install_model
 
     folder = tmp_path_factory.mktemp("published")
     golden = shared / "golden" / "mimamo"
@@ -245,7 +245,7 @@ def published(
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("FACE_PERCEPTION_MODELS", str(folder / "models"))
         for made in importing.make(args, lambda step: None):
-            install(made)
+            install_model(made)
         yield dict(np.load(golden / "golden_seed1.npz"))
 
 

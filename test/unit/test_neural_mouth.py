@@ -9,7 +9,7 @@ import pytest
 from speech_clip import OWN, STEP, envelope, noise, opening, pauses, read
 
 from face_perception import paths
-from face_perception.inference import ModelError, find, load
+from face_perception.inference import ModelError, find_card, load
 from face_perception.speech import MOUTH_RATE, REST, Mouth, NeuralMouth, mouth_features
 from face_perception.speech.neural_mouth import CARD
 
@@ -29,7 +29,7 @@ def shapes(mouth: Mouth, samples: np.ndarray, chunk: int = 320) -> np.ndarray:
 
 
 def test_card_says_how_it_was_trained() -> None:
-    card = find(paths.resource(CARD))
+    card = find_card(paths.resource(CARD))
     assert card.licence == "Apache-2.0"
     assert "eSpeak NG" in card.origin
     assert card.path.stat().st_size < 2_000_000

@@ -13,7 +13,7 @@ from face_perception.affect import LandmarkActionUnits, SmoothExpressions
 from face_perception.affect.face_measures import POPULATION
 from face_perception.attention import AttentionTracker
 from face_perception.gaze import GeometricGaze
-from face_perception.people import CalibrationStore, People
+from face_perception.people import CalibrationStore, PersonRegistry
 from face_perception.pipeline import Perception
 from face_perception.results import Result
 from face_perception.types import Expression, Face, FaceCrop, Frame, Neutral
@@ -42,7 +42,7 @@ class _Stream:
             self._script,
             SmoothExpressions(),
             AttentionTracker(),
-            people=People(people, {estimator.name: estimator.revision}),
+            people=PersonRegistry(people, {estimator.name: estimator.revision}),
             person="ada",
             neutral=POPULATION,
         )

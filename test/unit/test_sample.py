@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 from face_perception.inference import load, sample_photo
-from face_perception.media import LOOP, PHOTOS, SampleScene
+from face_perception.media import LOOP_SECONDS, PHOTOS, SampleScene
 
-TIMES = np.arange(0, LOOP, 0.1)
+TIMES = np.arange(0, LOOP_SECONDS, 0.1)
 
 
 @pytest.fixture(scope="module")
@@ -29,7 +29,7 @@ def test_same_time_same_picture(scene: SampleScene, photos: dict[str, np.ndarray
         assert picture.shape == (480, 640, 3)
         assert picture.dtype == np.uint8
         assert (picture == again.render(t)).all()
-        assert (picture == scene.render(t + 3 * LOOP)).all()
+        assert (picture == scene.render(t + 3 * LOOP_SECONDS)).all()
     assert (scene.render(0) != scene.render(5)).any()
 
 
@@ -75,7 +75,7 @@ def test_they_cross_and_one_hides_the_other(scene: SampleScene) -> None:
 
 def test_movement_is_steady(scene: SampleScene) -> None:
     last = {s.photo: s for s in scene.truth(0)}
-    for t in np.arange(1, 2 * LOOP * 30) / 30:
+    for t in np.arange(1, 2 * LOOP_SECONDS * 30) / 30:
         now = {s.photo: s for s in scene.truth(t)}
         for name in now.keys() & last.keys():
             a, b = last[name], now[name]

@@ -20,10 +20,17 @@ import pytest
 from waits import scaled
 
 from face_perception import paths
-from face_perception.inference import ModelError, catalogue, fetch, load, sample_photo, verify
+from face_perception.inference import (
+    ModelError,
+    catalogue,
+    fetch,
+    load,
+    sample_photo,
+    verify_models,
+)
 from face_perception.inference.conversion.onnx_graph import Graph
 from face_perception.inference.models import store
-from face_perception.inference.models.cards import find
+from face_perception.inference.models.cards import find_card
 
 DOWNLOAD = store._download
 PHOTO, WEIGHTS = b"photograph" * 1000, b"weights" * 1000
@@ -156,11 +163,11 @@ def leftovers() -> list[Path]:
 
 def test_fetch_brings_what_is_missing(cards: Path, with_pip: None) -> None:
     steps: list[tuple[str, str]] = []
-    assert [bool(check.problem) for check in verify()] == [True, True]
+    assert [bool(check.problem) for check in verify_models()] == [True, True]
     assert fetch(progress=lambda name, step: steps.append((name, step))) == ["double", "picture"]
     assert [name for name, step in steps if step.startswith("downloading")] == ["double"]
     assert ("double", "converting to ONNX") in steps
-    assert [check.problem for check in verify()] == ["", ""]
+    assert [check.problem for check in verify_models()] == ["", ""]
     assert sample_photo("picture").read_bytes() == PHOTO
     result = load("double").infer({"face": np.array([[1, 2]], np.float32)})
     assert result["twice"].tolist() == [[2, 4]]
@@ -169,7 +176,7 @@ def test_fetch_brings_what_is_missing(cards: Path, with_pip: None) -> None:
 
 def test_fetch_of_some(cards: Path) -> None:
     assert fetch(["picture"]) == ["picture"]
-    assert [check.name for check in verify() if not check.problem] == ["picture"]
+    assert [check.name for check in verify_models() if not check.problem] == ["picture"]
     with pytest.raises(ModelError, match="no model 'pictures': use one of double, picture"):
         fetch(["pictures"])
 
@@ -232,7 +239,7 @@ def test_damaged(cache: Path, name: str, damage: str) -> None:
     use = load if name == "double.onnx" else sample_photo
     with pytest.raises(ModelError, match=f"{name} is damaged.*`face-perception models fetch`"):
         use(Path(name).stem)
-    assert [check.path.name for check in verify() if check.problem] == [name]
+    assert [check.path.name for check in verify_models() if check.problem] == [name]
     assert fetch() == [Path(name).stem]
     assert (cache / name).read_bytes() == data
 
@@ -292,7 +299,7 @@ def test_two_at_once(cards: Path, tmp_path: Path) -> None:
     assert [process.returncode for process in (first, second)] == [0, 0], results
     assert results[0][0].strip() == "['double', 'picture']"
     assert results[1][0].strip() == "[]"
-    assert [check.problem for check in verify()] == ["", ""]
+    assert [check.problem for check in verify_models()] == ["", ""]
 
 
 def test_no_network(with_pip: None, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -336,10 +343,10 @@ def test_a_member_of_an_archive_in_the_wheel(cards: Path) -> None:
     card = PHOTO_CARD.replace("tiny/picture.png", "tiny/bundle.task!deep/picture.png")
     (cards / "picture.yaml").write_text(card)
     fetch(["picture"])
-    assert find("picture").path.read_bytes() == PHOTO
+    assert find_card("picture").path.read_bytes() == PHOTO
     for member in ("tiny/bundle.task!no", "tiny/weights.bin!no"):
         (cards / "picture.yaml").write_text(PHOTO_CARD.replace("tiny/picture.png", member))
-        find("picture").path.unlink(missing_ok=True)
+        find_card("picture").path.unlink(missing_ok=True)
         with pytest.raises(ModelError, match=f"cannot extract {member} in tiny_wheel"):
             fetch(["picture"])
 
@@ -424,4 +431,4 @@ def test_a_path_that_is_no_card(cards: Path, name: str) -> None:
 
 
 def test_checks_say_where(cache: Path) -> None:
-    assert store.Check("picture", cache / "picture.png", "") in verify()
+    assert store.FileCheck("picture", cache / "picture.png", "") in verify_models()

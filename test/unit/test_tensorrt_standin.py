@@ -18,9 +18,15 @@ import pytest
 from tensorrt_standin import Api, Context, Cudart, Engine
 
 from face_perception import paths
-from face_perception.inference import Disagreement, ModelError, load, make_variant, read_captured
+from face_perception.inference import (
+    Disagreement,
+    ModelError,
+    load,
+    make_variant,
+    read_reference_inputs,
+)
 from face_perception.inference.models import store
-from face_perception.inference.models.cards import find
+from face_perception.inference.models.cards import find_card
 from face_perception.inference.tensorrt import backend as tensorrt_backend
 from face_perception.inference.tensorrt import cuda, engine_cache, engine_worker, engines
 from face_perception.inference.tensorrt.engine_build import MAX_BATCH, Built
@@ -55,7 +61,9 @@ def test_runs_and_agrees() -> None:
     assert model.backend == "tensorrt"
     assert model.why == "TensorRT 10.3 on Stand-in, fp32, auto: GPU found"
     assert [found.used for found in model.deviations] == [0.0]
-    inputs = {k: np.concatenate([v, v]) for k, v in read_captured(find("expression")).items()}
+    inputs = {
+        k: np.concatenate([v, v]) for k, v in read_reference_inputs(find_card("expression")).items()
+    }
     wanted = load("expression", backend="onnxruntime").infer(inputs)["probability"]
     assert len(wanted) > MAX_BATCH, "or it is not run in parts"
     assert np.allclose(model.infer(inputs)["probability"], wanted, atol=1e-5)
@@ -85,21 +93,21 @@ def test_out_of_memory(cudart: Cudart, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_what_fails_while_running(monkeypatch: pytest.MonkeyPatch) -> None:
     model = load("expression", backend="tensorrt")
-    inputs = read_captured(find("expression"))
+    inputs = read_reference_inputs(find_card("expression"))
     monkeypatch.setattr(Context, "execute_async_v3", lambda *_: False)
     with pytest.raises(ModelError, match="expression: TensorRT failed to run: TensorRT gives no"):
         model.infer(inputs)
 
 
 def test_an_engine_that_cannot_be_read() -> None:
-    card = find("expression")
+    card = find_card("expression")
     with pytest.raises(ModelError, match=r"cannot load the engine: made by another version$"):
         tensorrt_backend.TensorRTBackend(card, b"other")
 
 
 def test_an_engine_of_another_network() -> None:
     other = paths.models_dir() / "expression.onnx"
-    card = find("expression")
+    card = find_card("expression")
     wrong = dataclasses.replace(card, outputs={"classes": card.outputs["probability"]})
     with pytest.raises(ModelError, match=r"the engine of expression has .*'probability'.*'classes"):
         tensorrt_backend.TensorRTBackend(wrong, other.read_bytes())
@@ -135,7 +143,7 @@ def test_an_engine_is_built_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(engines, "build_engine", None)
     load("expression")
     steps: list[str] = []
-    card = find("expression")
+    card = find_card("expression")
     path, _ = engines.engine_of(
         card,
         store.read(card),

@@ -15,23 +15,23 @@ import yaml
 from onnx import numpy_helper
 
 from face_perception import cli, paths
-from face_perception.files import sealed, unsealed
+from face_perception.files import add_seal, check_seal
 from face_perception.inference import (
     Deviation,
     ModelError,
-    build,
+    build_tensorrt_engine,
     catalogue,
-    export,
-    find,
+    export_onnx_file,
+    find_card,
     load,
     make_variant,
-    read_captured,
-    recording,
-    variant_of,
-    write_captured,
+    read_reference_inputs,
+    read_variant,
+    record_inputs,
+    write_reference_inputs,
 )
 from face_perception.inference.conversion.precision import to_fp16
-from face_perception.inference.gate import check, deviations
+from face_perception.inference.gate import check_agreement, deviations
 from face_perception.inference.models.variants import card_of, write_variant
 
 KINDS = ("fp16", "int8-cpu", "int8-trt")
@@ -50,7 +50,7 @@ def models(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def samples() -> dict[str, np.ndarray]:
-    return read_captured(find("expression"))
+    return read_reference_inputs(find_card("expression"))
 
 
 def test_fp16_serves() -> None:
@@ -59,7 +59,7 @@ def test_fp16_serves() -> None:
     model = load("expression", precision="fp16")
     assert (model.backend, model.precision) == ("onnxruntime", "fp16")
     assert ", fp16, " in model.why
-    inputs = read_captured(find("expression"))
+    inputs = read_reference_inputs(find_card("expression"))
     off = model.infer(inputs)["probability"] - load("expression").infer(inputs)["probability"]
     largest = next(found.largest for found in variant.deviations if found.output == "probability")
     assert 0 < np.abs(off).max() == pytest.approx(largest, rel=0.05)
@@ -119,7 +119,7 @@ def spoiled(data: bytes, spoil: float) -> bytes:
 @pytest.mark.parametrize("spoil", [0.0, 10.0, np.nan])
 def test_a_spoiled_network_with_a_whole_card(spoil: float) -> None:
     """Hashes are right, and its card says that it is exact: the gate looks for itself."""
-    card = find("expression")
+    card = find_card("expression")
     data = card.path.read_bytes()
     exact = Deviation("probability", largest=0.0, rms=0.0, relative=0.0, used=0.0)
     write_variant(card, "fp16", data, spoiled(data, spoil), [exact], "test")
@@ -133,28 +133,28 @@ def test_a_spoiled_network_with_a_whole_card(spoil: float) -> None:
 @pytest.mark.parametrize("kind", KINDS)
 def test_missing_variant(kind: str) -> None:
     with pytest.raises(ModelError, match=rf"no {kind} variant in .*: run `face-perception models"):
-        variant_of("expression", kind)
+        read_variant("expression", kind)
 
 
 def test_missing_variant_of_the_backend() -> None:
     with pytest.raises(ModelError, match=r"no int8-cpu variant.*quantize expression --recipe"):
         load("expression", precision="int8")
     with pytest.raises(ModelError, match=r"no int8-trt variant.*quantize expression --recipe"):
-        build("expression", "int8")
+        build_tensorrt_engine("expression", "int8")
 
 
 def test_every_byte_of_a_variants_card_counts(models: Path) -> None:
     made = make_variant("expression", "fp16")
-    path = card_of(find("expression"), "fp16")
+    path = card_of(find_card("expression"), "fp16")
     whole = path.read_bytes()
-    assert variant_of("expression", "fp16") == made
+    assert read_variant("expression", "fp16") == made
     for k in range(len(whole)):
         path.write_bytes(whole[:k] + bytes([whole[k] ^ 1]) + whole[k + 1 :])
         with pytest.raises(ModelError, match=r"expression\.fp16\.yaml is damaged: run `face-perc"):
-            variant_of("expression", "fp16")
+            read_variant("expression", "fp16")
     path.write_bytes(whole[: len(whole) // 2])
     with pytest.raises(ModelError, match="is damaged"):
-        variant_of("expression", "fp16")
+        read_variant("expression", "fp16")
 
 
 @pytest.mark.parametrize(
@@ -169,15 +169,15 @@ def test_every_byte_of_a_variants_card_counts(models: Path) -> None:
 )
 def test_a_sealed_card_of_another_version(change: Callable[[dict[str, Any]], object]) -> None:
     make_variant("expression", "fp16")
-    path = card_of(find("expression"), "fp16")
-    body = unsealed(path.read_text())
+    path = card_of(find_card("expression"), "fp16")
+    body = check_seal(path.read_text())
     assert body is not None
     header, _, content = body.partition("\n")
     fields = yaml.safe_load(content)
     change(fields)
-    path.write_text(sealed(f"{header}\n{yaml.safe_dump(fields, sort_keys=False)}"))
+    path.write_text(add_seal(f"{header}\n{yaml.safe_dump(fields, sort_keys=False)}"))
     with pytest.raises(ModelError, match=r"expression\.fp16\.yaml is damaged: run `face-perc"):
-        variant_of("expression", "fp16")
+        read_variant("expression", "fp16")
 
 
 @pytest.mark.parametrize("name", ["expression.fp16.onnx", "expression.onnx"])
@@ -192,7 +192,7 @@ def test_a_byte_of_a_network(models: Path, name: str) -> None:
 
 def test_variant_of_another_network(models: Path) -> None:
     """The FP32 file was made again by another converter: the variant is none of it any more."""
-    card = find("expression")
+    card = find_card("expression")
     data = card.path.read_bytes()
     write_variant(card, "fp16", data + b" ", to_fp16(data), [], "test")
     with pytest.raises(ModelError, match="was made from another version of expression: run"):
@@ -229,7 +229,7 @@ class Fixed:
 def test_tolerance_has_an_absolute_and_a_relative_part(
     values: tuple[float, ...], used: float
 ) -> None:
-    card = find("expression")
+    card = find_card("expression")
     port = dataclasses.replace(
         card.outputs["probability"], tolerance=0.2 - 0.01, relative_tolerance=0.01
     )
@@ -239,49 +239,49 @@ def test_tolerance_has_an_absolute_and_a_relative_part(
     assert found.used == pytest.approx(used, abs=0.01)
     if used > 1:
         with pytest.raises(ModelError, match="the candidate, disagrees"):
-            check(card, Fixed(1.0, 100.0), Fixed(*values), inputs, "the candidate")
+            check_agreement(card, Fixed(1.0, 100.0), Fixed(*values), inputs, "the candidate")
 
 
 def test_captured_inputs_of_every_network() -> None:
     for card in catalogue().values():
         if card.kind == "model":
-            for name, value in read_captured(card).items():
+            for name, value in read_reference_inputs(card).items():
                 assert len(value) >= 4
                 assert value.shape[1:] == card.inputs[name].shape[1:]
                 assert all(a.std() > 0 for a in value)
 
 
 def test_captured_inputs_are_kept_exactly(tmp_path: Path) -> None:
-    card = dataclasses.replace(find("expression"), folder=tmp_path)
+    card = dataclasses.replace(find_card("expression"), folder=tmp_path)
     rng = np.random.default_rng(0)
     for value in (
         rng.integers(0, 256, (3, 112, 112, 3)).astype(np.float32),
         rng.normal(size=(3, 112, 112, 3)).astype(np.float32),
     ):
-        write_captured(card.captured, {"face": value})
-        assert np.array_equal(read_captured(card)["face"], value)
+        write_reference_inputs(card.reference_inputs_path, {"face": value})
+        assert np.array_equal(read_reference_inputs(card)["face"], value)
 
 
 @pytest.mark.parametrize("damage", ["missing", "truncated", "changed", "other"])
 def test_damaged_captured_inputs(damage: str, tmp_path: Path) -> None:
-    card = dataclasses.replace(find("expression"), folder=tmp_path)
-    data = bytearray(find("expression").captured.read_bytes())
+    card = dataclasses.replace(find_card("expression"), folder=tmp_path)
+    data = bytearray(find_card("expression").reference_inputs.read_bytes())
     if damage == "truncated":
         del data[len(data) // 2 :]
     elif damage == "changed":
         data[len(data) // 2] ^= 1
     if damage == "other":
-        write_captured(card.captured, {"face": np.zeros((1, 2), np.float32)})
+        write_reference_inputs(card.reference_inputs_path, {"face": np.zeros((1, 2), np.float32)})
     elif damage != "missing":
-        card.captured.write_bytes(data)
+        card.reference_inputs_path.write_bytes(data)
     with pytest.raises(ModelError, match="run `face-perception models capture expression`"):
-        read_captured(card)
+        read_reference_inputs(card)
 
 
 def test_recording_keeps_what_networks_were_given(samples: dict[str, np.ndarray]) -> None:
     model = load("expression")
     face = samples["face"][:1].copy()
-    with recording() as seen:
+    with record_inputs() as seen:
         model.infer({"face": face})
         face[:] = 0
         model.infer({"face": face})
@@ -294,7 +294,7 @@ def test_recording_keeps_what_networks_were_given(samples: dict[str, np.ndarray]
 
 def test_commands(models: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     inputs = tmp_path / "inputs.npz"
-    np.savez(inputs, face=read_captured(find("expression"))["face"])
+    np.savez(inputs, face=read_reference_inputs(find_card("expression"))["face"])
     out = tmp_path / "out"
     assert cli.main(["models", "export", "expression", "--output", str(out)]) == 0
     assert (out / "expression.fp16.onnx").exists()
@@ -307,7 +307,10 @@ def test_commands(models: Path, tmp_path: Path, capsys: pytest.CaptureFixture[st
     assert cli.main(["models", "compare", "expression", "--seconds", "0.1"]) == 0
     table = capsys.readouterr().out
     assert [line.split()[0] for line in table.splitlines() if " x" in line][1:] == list(KINDS)
-    assert export("expression", "", out).read_bytes() == find("expression").path.read_bytes()
+    assert (
+        export_onnx_file("expression", "", out).read_bytes()
+        == find_card("expression").path.read_bytes()
+    )
 
 
 def test_calibration_on_the_wrong_thing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -20,7 +20,7 @@ import yaml
 
 from face_perception.avatar.musetalk.blending import Blender, Box, crop_box
 from face_perception.errors import InputError
-from face_perception.files import sealed, unsealed, write_whole
+from face_perception.files import add_seal, check_seal, write_atomically
 from face_perception.inference import catalogue
 from face_perception.types import FloatArray, Image
 
@@ -124,10 +124,10 @@ def save_avatar(path: Path, avatar: Avatar) -> None:
     }
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_STORED) as archive:
-        archive.writestr(_CONTENT, sealed(yaml.safe_dump(content, sort_keys=False)))
+        archive.writestr(_CONTENT, add_seal(yaml.safe_dump(content, sort_keys=False)))
         for name, data in members.items():
             archive.writestr(name, data)
-    write_whole(path, buffer.getvalue())
+    write_atomically(path, buffer.getvalue())
 
 
 def load_avatar(
@@ -193,7 +193,7 @@ def _content(path: Path, archive: zipfile.ZipFile) -> dict[str, Any]:
             f"avatar {path} has format {found}, this version of face_perception reads {FORMAT}: "
             + (_AGAIN if found < FORMAT else f"update face_perception, or {_AGAIN}")
         )
-    if unsealed(text) is None or not isinstance(content, dict):
+    if check_seal(text) is None or not isinstance(content, dict):
         raise AvatarError(f"avatar {path}: {_CONTENT} was changed: {_AGAIN}")
     return content
 

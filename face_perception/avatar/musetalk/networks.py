@@ -16,7 +16,7 @@ import numpy as np
 from face_perception import inference
 from face_perception.avatar.musetalk.face_box import SCALING
 from face_perception.errors import InputError
-from face_perception.inference import Model, ModelError, Progress, catalogue
+from face_perception.inference import Model, ModelError, ModelProgress, catalogue
 from face_perception.speech import WhisperStream
 from face_perception.types import FloatArray, Image
 
@@ -133,7 +133,7 @@ class MuseTalk:
         batch: int = 1,
         threads: int = 1,
         fall_back: bool = False,
-        progress: Progress | None = None,
+        progress: ModelProgress | None = None,
     ) -> MuseTalk:
         """Loads the UNet and a decoder: ``exact``, ``lower`` (the lower rows only, not exactly) or
         ``tiny`` (another, small network). ``precision`` is that of both; ``int8`` is the UNet's

@@ -41,7 +41,7 @@ _KEPT_FP32 = [
 
 def to_fp16(model: bytes) -> bytes:
     """Weights and arithmetic in FP16; inputs and outputs stay FP32."""
-    data: bytes = _halved(_named(onnx.load_from_string(model))).SerializeToString(
+    data: bytes = _to_half_precision(_named(onnx.load_from_string(model))).SerializeToString(
         deterministic=True
     )
     return data
@@ -56,14 +56,14 @@ def to_fp16_beside(source: Path, path: Path) -> None:
     model = onnx.shape_inference.infer_shapes(model)
     onnx.load_external_data_for_model(model, str(source.parent))
     onnx.save_model(
-        _halved(_named(model), has_shapes=True),
+        _to_half_precision(_named(model), has_shapes=True),
         path,
         save_as_external_data=True,
         location=f"{path.name}.data",
     )
 
 
-def _halved(network: Any, *, has_shapes: bool = False) -> Any:
+def _to_half_precision(network: Any, *, has_shapes: bool = False) -> Any:
     with warnings.catch_warnings():
         # Constants too small for FP16 are cut off, each with a warning.
         warnings.simplefilter("ignore", UserWarning)

@@ -18,7 +18,7 @@ import yaml
 
 from face_perception import paths
 from face_perception.errors import FacePerceptionError
-from face_perception.files import unsealed
+from face_perception.files import check_seal
 
 _log = logging.getLogger(__name__)
 
@@ -126,7 +126,7 @@ class Card:
         return found.hexdigest()
 
     @property
-    def captured(self) -> Path:
+    def reference_inputs_path(self) -> Path:
         """Where the inputs are that backends are compared on; beside the card."""
         return (self.folder or paths.resource("resources/models")) / f"{self.name}.npz"
 
@@ -148,7 +148,7 @@ def read_card(path: Path, *, folder: Path | None = None) -> Card:
     fields = _Fields(path, "", content)
     if fields.has("seal"):
         fields.text("seal")
-        if unsealed(text) is None:
+        if check_seal(text) is None:
             raise ModelError(f"model card {path} is damaged or was changed: import the model again")
     card = Card(
         name=path.stem,
@@ -201,7 +201,7 @@ def _package_cards() -> dict[str, Path]:
     return {path.stem: path for path in sorted(paths.resource("resources/models").glob("*.yaml"))}
 
 
-def find(name: str | Path) -> Card:
+def find_card(name: str | Path) -> Card:
     """The card of a name in the catalogue, or of a path to a card (its file lies beside it).
 
     Raises ModelError, listing the names, where there is none.

@@ -13,13 +13,13 @@ from typing import Any
 
 import numpy.typing as npt
 
-from face_perception.files import write_whole
+from face_perception.files import write_atomically
 from face_perception.inference.gate import deviations
-from face_perception.inference.model import Progress
+from face_perception.inference.model import ModelProgress
 from face_perception.inference.models import store
-from face_perception.inference.models.cards import Card, ModelError, find
+from face_perception.inference.models.cards import Card, ModelError, find_card
 from face_perception.inference.models.variants import Variant, find_variant, kind_of, write_variant
-from face_perception.inference.reference_inputs import read_captured
+from face_perception.inference.reference_inputs import read_reference_inputs
 
 Array = npt.NDArray[Any]
 
@@ -30,12 +30,12 @@ def make_variant(
     """Makes ``fp16``, ``int8-cpu`` or ``int8-trt`` of a model and puts it beside the FP32 file.
 
     ``samples`` [K, ...] by input name set the ranges of INT8. The deviation from FP32 on the
-    captured inputs is measured and kept, whatever it is: whether a variant serves is decided when
+    reference inputs is measured and kept, whatever it is: whether a variant serves is decided when
     it is loaded. Raises ModelError where a file or package is missing or cannot be written.
     """
-    card = find(Path(name))
+    card = find_card(Path(name))
     data = store.read(card)
-    inputs = read_captured(card)
+    inputs = read_reference_inputs(card)
     # Heavy, and onnx is not needed where models are only run.
     try:
         import onnxruntime
@@ -49,7 +49,7 @@ def make_variant(
 
     made_by = f"onnxruntime {onnxruntime.__version__}"
     if card.extra:
-        return _beside(card, data, kind, inputs, made_by)
+        return _make_external_variant(card, data, kind, inputs, made_by)
     if kind == "fp16":
         made = precision.to_fp16(data)
     else:
@@ -64,7 +64,7 @@ def make_variant(
         raise _unwritten(card, kind, error) from error
 
 
-def _beside(
+def _make_external_variant(
     card: Card, data: bytes, kind: str, inputs: Mapping[str, Array], made_by: str
 ) -> Variant:
     """Of a model with its weights beside it, which the variant has too: FP16, or matrix products
@@ -108,14 +108,14 @@ def _unwritten(card: Card, kind: str, error: OSError) -> ModelError:
     )
 
 
-def variant_of(name: str | os.PathLike[str], kind: str) -> Variant:
+def read_variant(name: str | os.PathLike[str], kind: str) -> Variant:
     """What is known about a variant. Raises ModelError where it is missing or unusable."""
-    card = find(Path(name))
+    card = find_card(Path(name))
     return find_variant(card, kind, store.read(card))[1]
 
 
-def build(
-    name: str | os.PathLike[str], precision: str = "fp32", progress: Progress | None = None
+def build_tensorrt_engine(
+    name: str | os.PathLike[str], precision: str = "fp32", progress: ModelProgress | None = None
 ) -> Path:
     """Builds the engine of a model for this machine's GPU, unless it is in the cache, and returns
     where it is. Without a GPU, TensorRT-RTX builds one that nothing here can run. Raises ModelError
@@ -124,7 +124,7 @@ def build(
     from face_perception.inference.tensorrt.cuda import find_gpu
     from face_perception.inference.tensorrt.engines import engine_of
 
-    card, data = _of_precision(find(Path(name)), kind_of(precision, "tensorrt"))
+    card, data = _of_precision(find_card(Path(name)), kind_of(precision, "tensorrt"))
     try:
         gpu = find_gpu()
     except ModelError:
@@ -133,15 +133,15 @@ def build(
     return engine_of(card, data, precision=precision, gpu=gpu, progress=report)[0]
 
 
-def export(name: str | os.PathLike[str], kind: str, folder: Path) -> Path:
+def export_onnx_file(name: str | os.PathLike[str], kind: str, folder: Path) -> Path:
     """Copies a model's ONNX file to a folder, FP32 (``kind`` empty) or a variant, for other
     programs; returns the copy. Raises ModelError, and OSError where it cannot be written.
     """
-    card, data = _of_precision(find(Path(name)), kind)
+    card, data = _of_precision(find_card(Path(name)), kind)
     for extra, path in card.extra_paths.items():
         folder.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(path, folder / extra)
-    write_whole(folder / card.file, data)
+    write_atomically(folder / card.file, data)
     return folder / card.file
 
 

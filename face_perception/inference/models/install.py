@@ -15,7 +15,7 @@ import numpy.typing as npt
 import yaml
 
 from face_perception import paths
-from face_perception.files import locked, move_whole, sealed, write_whole
+from face_perception.files import add_seal, file_lock, move_atomically, write_atomically
 from face_perception.inference.models.cards import (
     FREE_AXES,
     Card,
@@ -24,7 +24,7 @@ from face_perception.inference.models.cards import (
     catalogue,
     read_card,
 )
-from face_perception.inference.reference_inputs import fits, write_captured
+from face_perception.inference.reference_inputs import shape_fits, write_reference_inputs
 
 Array = npt.NDArray[Any]
 
@@ -32,11 +32,11 @@ _HEADER = "# Written by `face-perception`, sealed: a change here makes the model
 
 
 @dataclass(frozen=True, slots=True)
-class Made:
+class ModelBuild:
     """A network and what its card is to say.
 
     ``origin`` says in words where the weights came from; ``facts`` is what decoding needs (the
-    order of classes, thresholds), in plain YAML values; ``captured`` [K, ...] by input name is what
+    order of classes, thresholds), in plain YAML values; ``reference_inputs`` [K, ...] by input name is what
     backends and variants are compared on. ``extra`` are the files of weights that ``onnx`` refers
     to by their names, where it is too large to hold them (2 GB); ``install`` moves them.
     """
@@ -48,27 +48,27 @@ class Made:
     origin: str
     inputs: Mapping[str, Port]
     outputs: Mapping[str, Port]
-    captured: Mapping[str, Array]
+    reference_inputs: Mapping[str, Array]
     facts: Mapping[str, Any] = field(default_factory=dict)
     extra: Mapping[str, Path] = field(default_factory=dict)
 
 
-def install(made: Made, folder: Path | None = None) -> Card:
+def install_model(made: ModelBuild, folder: Path | None = None) -> Card:
     """Puts a network into the model cache (or ``folder``) and returns its card.
 
     One of the same name is replaced, and variants made of it no longer serve. Interrupted at any
     point, it leaves the old network, or one that is refused. Raises ModelError where the name is
-    taken by the package, the captured inputs do not fit, or the folder cannot be written.
+    taken by the package, the reference inputs do not fit, or the folder cannot be written.
     """
-    check_name(made.name)
+    check_model_name(made.name)
     for what, text in (("task", made.task), ("licence", made.licence), ("origin", made.origin)):
         if not text:
             raise ModelError(f"{made.name} has no {what}: say it, a card must have one")
     for name, port in made.inputs.items():
-        value = made.captured[name]
-        if value.dtype != port.dtype or not fits(value.shape[1:], port.shape[1:]):
+        value = made.reference_inputs[name]
+        if value.dtype != port.dtype or not shape_fits(value.shape[1:], port.shape[1:]):
             raise ModelError(
-                f"captured input {name} of {made.name} is {value.dtype} {list(value.shape)}, "
+                f"reference input {name} of {made.name} is {value.dtype} {list(value.shape)}, "
                 f"but the network takes {port.dtype} {_axes(port)}"
             )
     for name in made.extra:
@@ -78,11 +78,13 @@ def install(made: Made, folder: Path | None = None) -> Card:
     card = folder / f"{made.name}.yaml"
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        with locked(folder / ".lock", lambda: None):
-            hashes = {name: move_whole(path, folder / name) for name, path in made.extra.items()}
-            write_whole(card.with_suffix(".onnx"), made.onnx)
-            write_captured(card.with_suffix(".npz"), made.captured)
-            write_whole(card, sealed(_HEADER + _text(made, hashes)).encode())
+        with file_lock(folder / ".lock", lambda: None):
+            hashes = {
+                name: move_atomically(path, folder / name) for name, path in made.extra.items()
+            }
+            write_atomically(card.with_suffix(".onnx"), made.onnx)
+            write_reference_inputs(card.with_suffix(".npz"), made.reference_inputs)
+            write_atomically(card, add_seal(_HEADER + _text(made, hashes)).encode())
     except OSError as error:
         raise ModelError(
             f"cannot write {made.name} to {folder}: {error.strerror or error}; "
@@ -91,7 +93,7 @@ def install(made: Made, folder: Path | None = None) -> Card:
     return read_card(card, folder=folder)
 
 
-def check_name(name: str) -> None:
+def check_model_name(name: str) -> None:
     """Raises ModelError where nothing can be installed under a name: ask before hours of work."""
     if "." in name or not name.isidentifier():
         raise ModelError(f"a model cannot be called {name!r}: use letters, digits and _")
@@ -100,7 +102,7 @@ def check_name(name: str) -> None:
         raise ModelError(f"{name} is a {taken.kind} of the package: choose another name")
 
 
-def _text(made: Made, extra: Mapping[str, str]) -> str:
+def _text(made: ModelBuild, extra: Mapping[str, str]) -> str:
     content: dict[str, Any] = {
         "kind": "model",
         "task": made.task,

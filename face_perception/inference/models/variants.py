@@ -15,7 +15,7 @@ from typing import Any
 
 import yaml
 
-from face_perception.files import move_whole, sealed, unsealed, write_whole
+from face_perception.files import add_seal, check_seal, move_atomically, write_atomically
 from face_perception.inference.gate import Deviation
 from face_perception.inference.models.cards import Card, ModelError
 
@@ -32,7 +32,7 @@ class Variant:
     """A variant: ``base`` is the sha256 of the FP32 file that it was made from, ``sha256`` its own.
 
     ``extra`` are the files of weights beside it, with their sha256, where it needs any.
-    ``deviations`` from FP32 were measured by ONNX Runtime on the captured inputs when it was made.
+    ``deviations`` from FP32 were measured by ONNX Runtime on the reference inputs when it was made.
     """
 
     of: str
@@ -100,7 +100,7 @@ def write_variant(
     """
     card_of(card, kind).unlink(missing_ok=True)
     folder = card.path.parent
-    moved = {name: move_whole(path, folder / name) for name, path in (extra or {}).items()}
+    moved = {name: move_atomically(path, folder / name) for name, path in (extra or {}).items()}
     variant = Variant(
         card.name,
         kind,
@@ -111,8 +111,8 @@ def write_variant(
         moved,
     )
     content = yaml.safe_dump(dataclasses.asdict(variant), sort_keys=False)
-    write_whole(_card(card, variant).path, data)
-    write_whole(card_of(card, kind), sealed(_HEADER + content).encode())
+    write_atomically(_card(card, variant).path, data)
+    write_atomically(card_of(card, kind), add_seal(_HEADER + content).encode())
     return variant
 
 
@@ -130,7 +130,7 @@ def _card(card: Card, variant: Variant) -> Card:
 
 def _parse(text: str) -> Variant | None:
     """None for what is no card of a variant, or one with other fields (of another version)."""
-    body = unsealed(text)
+    body = check_seal(text)
     if body is None or not body.startswith(_HEADER):
         return None
     fields: dict[str, Any] = yaml.safe_load(body)

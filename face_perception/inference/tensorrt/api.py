@@ -117,7 +117,7 @@ def tensorrt_version() -> str:
     return f"{api.__name__} {api.__version__}"
 
 
-class Log:
+class ErrorLog:
     """Collects what TensorRT says; ``sink`` goes where it wants a logger."""
 
     def __init__(self, api: TensorRT) -> None:

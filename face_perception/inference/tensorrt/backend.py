@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from face_perception.inference.models.cards import Card, ModelError
-from face_perception.inference.tensorrt.api import Log, TensorRT, import_tensorrt
+from face_perception.inference.tensorrt.api import ErrorLog, TensorRT, import_tensorrt
 from face_perception.inference.tensorrt.cuda import Cuda, find_gpu
 from face_perception.inference.tensorrt.engine_build import batches
 
@@ -31,7 +31,7 @@ class TensorRTBackend:
     def __init__(self, card: Card, engine: bytes) -> None:
         api = import_tensorrt()
         self._name = card.name
-        self._log = Log(api)
+        self._log = ErrorLog(api)
         self._lock = threading.Lock()
         self._runtime = api.Runtime(self._log.sink)
         # No exception where it fails.

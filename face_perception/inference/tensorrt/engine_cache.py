@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 from face_perception import paths
-from face_perception.files import locked, write_whole
+from face_perception.files import file_lock, write_atomically
 from face_perception.inference.models.cards import ModelError
 
 _log = logging.getLogger(__name__)
@@ -38,7 +38,7 @@ def write(path: Path, key: Key, data: bytes) -> None:
     """Puts a file in place whole. Raises ModelError naming the folder and the fix."""
     record = {"sha256": hashlib.sha256(data).hexdigest(), "key": dict(key)}
     try:
-        write_whole(path, json.dumps(record).encode() + b"\n" + data)
+        write_atomically(path, json.dumps(record).encode() + b"\n" + data)
     except OSError as error:
         raise ModelError(unwritable(path.parent, error)) from error
 
@@ -97,7 +97,7 @@ def _lock(path: Path, waiting: Callable[[], None]) -> Iterator[None]:
     with contextlib.ExitStack() as held:
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            held.enter_context(locked(path.with_name(f".{path.name}.lock"), waiting))
+            held.enter_context(file_lock(path.with_name(f".{path.name}.lock"), waiting))
         except OSError as error:
             raise ModelError(unwritable(path.parent, error)) from error
         yield

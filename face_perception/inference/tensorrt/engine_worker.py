@@ -19,7 +19,7 @@ from typing import Any
 from face_perception.inference.models.cards import ModelError
 from face_perception.inference.tensorrt.api import (
     Config,
-    Log,
+    ErrorLog,
     TensorRT,
     TimingCache,
     import_tensorrt,
@@ -27,7 +27,7 @@ from face_perception.inference.tensorrt.api import (
 from face_perception.inference.tensorrt.engine_cache import unwritable
 
 
-class Share:
+class PhaseProgress:
     """How much of nested phases is done, from the events of a progress monitor of any thread."""
 
     def __init__(self) -> None:
@@ -60,9 +60,9 @@ class Share:
             return self._done
 
 
-def build(api: TensorRT, folder: Path, request: Mapping[str, Any], share: Share) -> None:
+def build(api: TensorRT, folder: Path, request: Mapping[str, Any], share: PhaseProgress) -> None:
     """Builds what the request says from and into files. Raises ModelError with the reason."""
-    log = Log(api)
+    log = ErrorLog(api)
     what = f"TensorRT {api.__version__}"
     try:
         builder = api.Builder(log.sink)
@@ -131,7 +131,7 @@ def _set_timing(config: Config, timing: bytes) -> TimingCache | None:
         return cache
 
 
-def _monitor(api: Any, share: Share) -> Any:
+def _monitor(api: Any, share: PhaseProgress) -> Any:
     class Monitor(api.IProgressMonitor):
         def __init__(self) -> None:
             api.IProgressMonitor.__init__(self)
@@ -155,7 +155,7 @@ def _say(share: float, error: str | None = None) -> None:
     sys.stdout.flush()
 
 
-def _tell(share: Share) -> None:
+def _tell(share: PhaseProgress) -> None:
     while True:
         time.sleep(0.5)
         _say(share.value())
@@ -169,7 +169,7 @@ def _end_with_parent() -> None:
 
 def main() -> None:
     folder = Path(sys.argv[1])
-    share = Share()
+    share = PhaseProgress()
     for task, arguments in ((_end_with_parent, ()), (_tell, (share,))):
         threading.Thread(target=task, args=arguments, daemon=True).start()
     error: str | None = None

@@ -14,11 +14,11 @@ from face_perception.inference.tensorrt.cuda import Gpu, find_gpu
 from face_perception.inference.tensorrt.engine_build import batches, build_engine
 
 # Called with a model's name, what is being done for it, and the share done, 0 to 1.
-Progress = Callable[[str, str, float], None]
+ModelProgress = Callable[[str, str, float], None]
 
 
 def engine_of(
-    card: Card, onnx: bytes, *, precision: str, gpu: Gpu | None, progress: Progress
+    card: Card, onnx: bytes, *, precision: str, gpu: Gpu | None, progress: ModelProgress
 ) -> tuple[Path, bytes]:
     """The engine of a model for a GPU, from the cache or built now, and where it is.
 
@@ -62,7 +62,7 @@ def engine_of(
     return path, engine_cache.get_or_make(path, key, make, waiting)
 
 
-def why_not() -> str:
+def why_unavailable() -> str:
     """Why TensorRT cannot run here; empty where it can."""
     # Not by importing it, which takes long and is in vain on most machines without a GPU.
     if not any(importlib.util.find_spec(name) for name in MODULES):
@@ -75,7 +75,9 @@ def why_not() -> str:
     return ""
 
 
-def load_tensorrt(card: Card, onnx: bytes, precision: str, progress: Progress) -> TensorRTBackend:
+def load_tensorrt(
+    card: Card, onnx: bytes, precision: str, progress: ModelProgress
+) -> TensorRTBackend:
     """The model on the first GPU; its engine is built now if it is not in the cache, which takes
     from seconds to minutes. Raises ModelError naming the model, file or device, and the fix.
     """

@@ -18,7 +18,7 @@ from face_perception.gaze import (
     normalized_camera_rotation,
     to_normalized_angles,
 )
-from face_perception.inference import Made, install, load
+from face_perception.inference import ModelBuild, install_model, load
 from face_perception.learning.geddnet import recipe as recipes
 from face_perception.learning.geddnet.network import GEDDnet
 from face_perception.learning.recipe import GazeRecipe
@@ -86,8 +86,8 @@ def scatter(estimate: FloatArray, person: Sequence[str]) -> float:
 
 def as_node(network: GEDDnet, recipe: GazeRecipe, held_out: GazeFaces) -> NetworkGaze:
     """The trained network as the gaze node runs it: exported, installed, loaded."""
-    made: Made = recipes.made(
+    made: ModelBuild = recipes.made(
         "beside", network, recipe, held_out, trained_on="drawn people", licence="Apache-2.0"
     )
     with tempfile.TemporaryDirectory() as folder:
-        return NetworkGaze(load(install(made, Path(folder)).path.with_suffix(".yaml")))
+        return NetworkGaze(load(install_model(made, Path(folder)).path.with_suffix(".yaml")))

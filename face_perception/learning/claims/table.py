@@ -21,7 +21,7 @@ from pathlib import Path
 
 from face_perception import paths
 from face_perception.errors import InputError
-from face_perception.files import write_whole
+from face_perception.files import write_atomically
 
 Report = Callable[[str], None]
 
@@ -140,7 +140,7 @@ def run(out: Path, parts: Sequence[str], seeds: int, report: Report, work: Path 
     since = " since it was gone on with" if again else ""
     notes.append(f"All: {minutes:.1f} minutes{since} on {machine()}.")
     page = "\n".join([document(rows, notes, seeds), *sections])
-    write_whole(out, page.encode())
+    write_atomically(out, page.encode())
     shutil.rmtree(work)
     return page
 
@@ -171,5 +171,5 @@ def _begin(work: Path, report: Report) -> bool:
     if not same.exists() and work.exists() and any(work.iterdir()):
         raise InputError(f"{work} is of something else: remove it, or choose another folder")
     shutil.rmtree(work, ignore_errors=True)
-    write_whole(same, source.hexdigest().encode())
+    write_atomically(same, source.hexdigest().encode())
     return False

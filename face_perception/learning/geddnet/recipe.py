@@ -14,7 +14,7 @@ import torch
 from torch.utils.data import DataLoader, TensorDataset
 
 from face_perception.errors import InputError
-from face_perception.inference import Made, Port
+from face_perception.inference import ModelBuild, Port
 from face_perception.learning.data.dataset import Dataset, DatasetError, Writer
 from face_perception.learning.geddnet.batch_renorm import BatchRenorm
 from face_perception.learning.geddnet.export import OUTPUT, export, inputs_of
@@ -276,7 +276,7 @@ def made(
     *,
     trained_on: str,
     licence: str,
-) -> Made:
+) -> ModelBuild:
     """The network as a model whose card says how it was trained and how good it is on
     ``held_out``, people that it has not seen.
     """
@@ -294,7 +294,7 @@ def made(
         facts["bias_deviation"] = [round(float(value), 6) for value in spread]
         facts["subjects"] = network.subjects
     inputs = inputs_of(network)
-    return Made(
+    return ModelBuild(
         name=name,
         onnx=export(network),
         task="gaze of one person from the face and both eyes (GEDDnet)",
@@ -318,6 +318,6 @@ def made(
             )
         },
         # Drawn: no faces of somebody's data set go along with the model.
-        captured={key: getattr(drawn, key)[:, None].astype(np.float32) for key in inputs},
+        reference_inputs={key: getattr(drawn, key)[:, None].astype(np.float32) for key in inputs},
         facts=facts,
     )

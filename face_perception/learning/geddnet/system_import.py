@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from face_perception.inference import Made, ModelError, Port
+from face_perception.inference import ModelBuild, ModelError, Port
 from face_perception.learning import tensorflow_checkpoint
 from face_perception.learning.checkpoint_files import CheckpointError, expect_system, system_of
 from face_perception.learning.geddnet.export import OUTPUT, Folded, export, inputs_of
@@ -68,7 +68,7 @@ class GazeSystem:
             help="licence of the weights, for the model card",
         )
 
-    def make(self, args: argparse.Namespace, report: Callable[[str], None]) -> Iterator[Made]:
+    def make(self, args: argparse.Namespace, report: Callable[[str], None]) -> Iterator[ModelBuild]:
         """Makes the one model. Raises ModelError naming the file and what is wrong with it."""
         report(f"reading {args.checkpoint}")
         variables, origin = tensorflow_checkpoint.read(args.checkpoint)
@@ -89,7 +89,7 @@ class GazeSystem:
                 "folded into its layers: a moving_variance must be all but 0, was it trained?"
             )
         report("exporting ONNX")
-        yield Made(
+        yield ModelBuild(
             name=args.name,
             onnx=export(network),
             task=self.task,
@@ -99,7 +99,7 @@ class GazeSystem:
             outputs={
                 OUTPUT: Port((None, 2), "float32", _meaning(network), tolerance=TOLERANCE),
             },
-            captured=samples,
+            reference_inputs=samples,
             facts={"system": self.system, "order": ["pitch", "yaw"], **_bias_facts(network)},
         )
 

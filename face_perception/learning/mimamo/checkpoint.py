@@ -8,7 +8,7 @@ import argparse
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from face_perception.inference import Made
+from face_perception.inference import ModelBuild
 from face_perception.learning.checkpoint_files import (
     Checkpoint,
     CheckpointError,
@@ -47,7 +47,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def make(args: argparse.Namespace, report: Callable[[str], None]) -> Iterator[Made]:
+def make(args: argparse.Namespace, report: Callable[[str], None]) -> Iterator[ModelBuild]:
     two_stream, resnet = _both(args.path, args.appearance, report)
     trunk = ResNet50FERPlus(CLASSES)
     load_into(trunk, resnet, UNUSED_APPEARANCE)

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from face_perception.inference import Made, Port
+from face_perception.inference import ModelBuild, Port
 from face_perception.learning.mimamo.network import CHANNELS, PHASES, SIZES, TwoStream
 from face_perception.learning.onnx_export import to_onnx
 from face_perception.learning.resnet50_ferplus import FEATURES, ResNet50FERPlus, WithMean
@@ -34,9 +34,9 @@ _MEANING = (
 )
 
 
-def made_of_appearance(name: str, network: ResNet50FERPlus, origin: str) -> Made:
+def made_of_appearance(name: str, network: ResNet50FERPlus, origin: str) -> ModelBuild:
     """The trunk, per face."""
-    return Made(
+    return ModelBuild(
         name=name,
         onnx=to_onnx(WithMean(network), [torch.zeros(2, 3, SIZE, SIZE)], ["face"], ["features"]),
         task="features of an aligned face, for MIMAMO-Net",
@@ -59,18 +59,18 @@ def made_of_appearance(name: str, network: ResNet50FERPlus, origin: str) -> Made
             )
         },
         facts={"system": "mimamo", "enlarged": ENLARGED, "size": SIZE},
-        captured={"face": sample_faces(SIZE, 4)},
+        reference_inputs={"face": sample_faces(SIZE, 4)},
     )
 
 
 def made_of_two_stream(
     name: str, network: TwoStream, origin: str, *, appearance: str, trunk: ResNet50FERPlus
-) -> Made:
+) -> ModelBuild:
     """Both streams and the recurrence that the network is set to."""
     shapes = [(FEATURES,), *((CHANNELS, size, size) for size in SIZES)]
     over_time = network.recurrence == "time"
     axes = {name_: {0: "B", 1: "T"} for name_ in (*_NAMES, _OUTPUT)}
-    return Made(
+    return ModelBuild(
         name=name,
         onnx=to_onnx(
             network, [torch.zeros(2, 3, *shape) for shape in shapes], _NAMES, [_OUTPUT], axes
@@ -99,7 +99,7 @@ def made_of_two_stream(
             "phase_differences": PHASES,
             "phase_sizes": list(SIZES),
         },
-        captured=_clips(trunk),
+        reference_inputs=_clips(trunk),
     )
 
 
@@ -107,11 +107,11 @@ def made_of_two_stream(
 def _clips(trunk: ResNet50FERPlus, clips: int = 2, frames: int = 4) -> dict[str, np.ndarray]:
     """The appearance of real faces, and smooth noise of the size of phase differences."""
     faces = torch.from_numpy(sample_faces(SIZE, clips * frames))
-    captured = {"appearance": WithMean(trunk)(faces).unflatten(0, (clips, frames)).numpy()}
+    reference_inputs = {"appearance": WithMean(trunk)(faces).unflatten(0, (clips, frames)).numpy()}
     random = torch.Generator().manual_seed(1)
     for name, size in zip(_NAMES[1:], SIZES, strict=True):
         coarse = 0.5 * torch.randn(clips * frames, CHANNELS, 6, 6, generator=random)
         field = nn.functional.interpolate(coarse, (size, size), mode="bilinear")
         field = (field * 256).round() / 256  # which compresses
-        captured[name] = field.unflatten(0, (clips, frames)).numpy()
-    return captured
+        reference_inputs[name] = field.unflatten(0, (clips, frames)).numpy()
+    return reference_inputs

@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from face_perception.errors import InputError
-from face_perception.inference import Made, Port
+from face_perception.inference import ModelBuild, Port
 from face_perception.learning.mimamo.network import WIDTH, TwoStream
 from face_perception.learning.onnx_export import to_onnx
 
@@ -40,7 +40,7 @@ class _OverTime(nn.Module):
 
 
 @torch.no_grad()
-def in_two_parts(whole: Made, network: TwoStream) -> Iterator[Made]:
+def in_two_parts(whole: ModelBuild, network: TwoStream) -> Iterator[ModelBuild]:
     """``whole``'s network (recurrence over time) as ``NAME_frame`` and ``NAME_over_time``, and
     ``whole`` itself with facts that name them. Raises InputError for one that recurs over clips.
     """
@@ -48,13 +48,13 @@ def in_two_parts(whole: Made, network: TwoStream) -> Iterator[Made]:
         raise InputError(f"{whole.name} recurs over {network.recurrence}: it has no second part")
     frame, over_time = f"{whole.name}_frame", f"{whole.name}_over_time"
     features_meaning = "of a frame: both streams, before the recurrence"
-    captured = {name: whole.captured[name] for name in _STREAMS}
-    clips, frames = captured["phase0"].shape[:2]
-    flat = {name: value.reshape(-1, *value.shape[2:]) for name, value in captured.items()}
+    reference_inputs = {name: whole.reference_inputs[name] for name in _STREAMS}
+    clips, frames = reference_inputs["phase0"].shape[:2]
+    flat = {name: value.reshape(-1, *value.shape[2:]) for name, value in reference_inputs.items()}
     features = network.features(*(torch.from_numpy(value) for value in flat.values()))
     facts = {key: whole.facts[key] for key in ("system", "appearance", "window", "rate_hz")}
     common = {"licence": whole.licence, "origin": whole.origin, "facts": facts}
-    yield Made(
+    yield ModelBuild(
         name=frame,
         onnx=to_onnx(
             _Frame(network),
@@ -72,12 +72,12 @@ def in_two_parts(whole: Made, network: TwoStream) -> Iterator[Made]:
                 (None, WIDTH), "float32", features_meaning, tolerance=0.05, relative_tolerance=0.05
             )
         },
-        captured=flat,
+        reference_inputs=flat,
         **common,
     )
     axes = {name: {0: "B", 1: "T"} for name in ("features", _OUTPUT)}
     most = next(iter(whole.inputs.values())).most
-    yield Made(
+    yield ModelBuild(
         name=over_time,
         onnx=to_onnx(_OverTime(network), [torch.zeros(2, 3, WIDTH)], ["features"], [_OUTPUT], axes),
         task="valence and arousal of each frame of a clip, from the features of its frames",
@@ -87,7 +87,7 @@ def in_two_parts(whole: Made, network: TwoStream) -> Iterator[Made]:
             )
         },
         outputs=whole.outputs,
-        captured={"features": features.reshape(clips, frames, WIDTH).numpy()},
+        reference_inputs={"features": features.reshape(clips, frames, WIDTH).numpy()},
         **common,
     )
     parts = {"frame": frame, "over_time": over_time}

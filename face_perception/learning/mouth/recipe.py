@@ -18,7 +18,7 @@ from torch.nn import functional as F
 from torch.utils.data import DataLoader, TensorDataset
 
 from face_perception.errors import InputError
-from face_perception.inference import Made, Port
+from face_perception.inference import ModelBuild, Port
 from face_perception.learning.lightning_base import EpochOrder, fit
 from face_perception.learning.mouth import data as mouth_data
 from face_perception.learning.mouth.data import Arrays
@@ -168,14 +168,14 @@ def _dataset(data: Arrays) -> TensorDataset:
 def made(
     network: MouthNetwork,
     recipe: MouthRecipe,
-    captured: Arrays,
+    reference_inputs: Arrays,
     evaluation: Mapping[str, Any],
     name: str = "mouth",
-) -> Made:
+) -> ModelBuild:
     """For ``inference.install``: the network, how it was trained and what it reached."""
     state = (None, recipe.layers, recipe.hidden)
-    features = captured.features[:4, :100]
-    return Made(
+    features = reference_inputs.features[:4, :100]
+    return ModelBuild(
         name=name,
         onnx=mouth_onnx(network),
         task="speech to the weights of a mouth, frame by frame",
@@ -209,7 +209,7 @@ def made(
             ),
             "next_state": Port(state, "float32", "after the last frame", tolerance=0.1),
         },
-        captured={
+        reference_inputs={
             "features": features,
             "state": np.zeros((len(features), recipe.layers, recipe.hidden), np.float32),
         },

@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 
 from face_perception.errors import InputError
-from face_perception.inference import Made, install
+from face_perception.inference import ModelBuild, install_model
 from face_perception.learning.lightning_base import LAST, begun, trained_weights
 from face_perception.learning.mouth import data as mouth_data
 from face_perception.learning.mouth import evaluation as mouth_evaluation
@@ -28,7 +28,7 @@ def train(
     resume: bool,
     name: str,
     report: Callable[[str], None],
-) -> Made:
+) -> ModelBuild:
     """The network of a recipe file as a model, judged on held-out voices and languages.
 
     As ``runs.train``, with the same errors; a ``data`` set is one more. Raises SpeechError where
@@ -75,9 +75,13 @@ def evaluate(
 
 
 def _evaluation(
-    network: MouthNetwork, recipe: MouthRecipe, captured: Arrays, out: Path, recordings: list[Path]
+    network: MouthNetwork,
+    recipe: MouthRecipe,
+    reference_inputs: Arrays,
+    out: Path,
+    recordings: list[Path],
 ) -> dict[str, float]:
     """Of the network as a model in ``out``; a figure is named by its place and itself."""
-    install(mouth.made(network, recipe, captured, {}), out)
+    install_model(mouth.made(network, recipe, reference_inputs, {}), out)
     found = mouth_evaluation.evaluate(out / "mouth.yaml", recordings)["trained"]
     return {f"{place}, {figure}": v for place, of in found.items() for figure, v in of.items()}

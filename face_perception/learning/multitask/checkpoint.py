@@ -6,7 +6,7 @@ import argparse
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from face_perception.inference import Made
+from face_perception.inference import ModelBuild
 from face_perception.learning.checkpoint_files import (
     checkpoints_in,
     expect,
@@ -47,7 +47,7 @@ def add_thresholds(parser: argparse.ArgumentParser, default: str) -> None:
     )
 
 
-def make(args: argparse.Namespace, report: Callable[[str], None]) -> Iterator[Made]:
+def make(args: argparse.Namespace, report: Callable[[str], None]) -> Iterator[ModelBuild]:
     files = [file for path in args.paths for file in checkpoints_in(path)]
     students, origins = [], []
     for file in files:

@@ -6,7 +6,7 @@ import argparse
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from face_perception.inference import Made
+from face_perception.inference import ModelBuild
 from face_perception.learning.checkpoint_files import (
     CheckpointError,
     checkpoints_in,
@@ -41,7 +41,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def make(args: argparse.Namespace, report: Callable[[str], None]) -> Iterator[Made]:
+def make(args: argparse.Namespace, report: Callable[[str], None]) -> Iterator[ModelBuild]:
     files = [file for path in args.paths for file in checkpoints_in(path)]
     if len(files) > 1:
         raise CheckpointError(

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from face_perception.inference import Made, Port
+from face_perception.inference import ModelBuild, Port
 from face_perception.learning.multitask.network import (
     AU,
     HEAD_FEATURES,
@@ -121,7 +121,7 @@ def made_of_cnn(
     thresholds: Sequence[float] = CNN_THRESHOLDS,
     licence: str = LICENCE,
     facts: Mapping[str, Any] | None = None,
-) -> Made:
+) -> ModelBuild:
     """One graph that runs one student, or several and averages them (by ``AVERAGES``).
 
     ``facts`` are more of the card's: how it was trained, and what was measured.
@@ -130,7 +130,7 @@ def made_of_cnn(
     if len(students) == 1:
         outputs["features"] = _features_port((None,), tolerance=0.05)
     network = WithMean(_Students(students, average))
-    return Made(
+    return ModelBuild(
         name=name,
         onnx=to_onnx(network, [torch.zeros(2, 3, SIZE, SIZE)], ["face"], list(outputs)),
         task="action units, expression, valence and arousal of an aligned face",
@@ -146,13 +146,13 @@ def made_of_cnn(
             **_of_decoding(thresholds),
             **(facts or {}),
         },
-        captured={"face": sample_faces(SIZE, 4)},
+        reference_inputs={"face": sample_faces(SIZE, 4)},
     )
 
 
-def made_of_trunk(name: str, network: RecurrentMultitask, origin: str) -> Made:
+def made_of_trunk(name: str, network: RecurrentMultitask, origin: str) -> ModelBuild:
     """The trunk and head features of a CNN-RNN, per face."""
-    return Made(
+    return ModelBuild(
         name=name,
         onnx=to_onnx(
             WithMean(_Trunk(network)), [torch.zeros(2, 3, SIZE, SIZE)], ["face"], ["features"]
@@ -163,7 +163,7 @@ def made_of_trunk(name: str, network: RecurrentMultitask, origin: str) -> Made:
         inputs={"face": _FACE},
         outputs={"features": _features_port((None,), tolerance=0.05)},
         facts={"system": "multitask-rnn", "features": list(HEADS), **_of_faces()},
-        captured={"face": sample_faces(SIZE, 4)},
+        reference_inputs={"face": sample_faces(SIZE, 4)},
     )
 
 
@@ -175,10 +175,10 @@ def made_over_time(
     trunk: str,
     window: int = 32,
     thresholds: Sequence[float] | None = None,
-) -> Made:
+) -> ModelBuild:
     """The recurrent heads of a CNN-RNN, on sequences of its own trunk's features."""
     axes = {name_: {0: "B", 1: "T"} for name_ in ("features", *_LOGITS)}
-    return Made(
+    return ModelBuild(
         name=name,
         onnx=to_onnx(
             _OverTime(network), [torch.zeros(2, 3, _FEATURES)], ["features"], list(_LOGITS), axes
@@ -202,7 +202,7 @@ def made_over_time(
             "features": list(HEADS),
             **_of_decoding(thresholds or RNN_THRESHOLDS[window]),
         },
-        captured={"features": _sequences(network)},
+        reference_inputs={"features": _sequences(network)},
     )
 
 

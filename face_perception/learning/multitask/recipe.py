@@ -21,7 +21,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from face_perception import paths
 from face_perception.errors import InputError
-from face_perception.inference import Made
+from face_perception.inference import ModelBuild
 from face_perception.learning.data.affect_patches import (
     AffectData,
     Batch,
@@ -324,12 +324,12 @@ def run(
 
 def made(
     name: str, networks: list[Multitask], recipe: Recipe, held_out: AffectData, trained_on: str
-) -> Made:
+) -> ModelBuild:
     """The networks as one model with its card, which says how it was trained and how good it is on
     ``held_out``.
     """
     found: Mapping[str, float] = evaluate(networks, held_out)
-    model: Made = made_of_cnn(
+    model: ModelBuild = made_of_cnn(
         name,
         networks,
         f"trained by face_perception on {trained_on}",

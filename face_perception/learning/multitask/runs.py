@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from face_perception.errors import InputError
-from face_perception.inference import Made
+from face_perception.inference import ModelBuild
 from face_perception.learning import run_folder
 from face_perception.learning.data import dataset
 from face_perception.learning.data.affect_patches import read_affect
@@ -29,7 +29,7 @@ def train(
     resume: bool,
     name: str,
     report: Callable[[str], None],
-) -> Made:
+) -> ModelBuild:
     """Teacher and students of a recipe file, and the ensemble as a model, measured on ``test``.
 
     As ``runs.train``, with the same errors.

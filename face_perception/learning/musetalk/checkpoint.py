@@ -21,7 +21,7 @@ from torch import nn
 
 from face_perception import paths
 from face_perception.files import sha256_of
-from face_perception.inference import Made, ModelError, Port, catalogue, read_captured
+from face_perception.inference import ModelBuild, ModelError, Port, catalogue, read_reference_inputs
 from face_perception.learning.musetalk import autoencoder as musetalk_vae
 from face_perception.learning.musetalk import decoders as musetalk_decoders
 from face_perception.learning.musetalk import unet as musetalk_unet
@@ -73,7 +73,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--version", choices=VERSIONS, default=VERSIONS[0], help="of MuseTalk")
 
 
-def make(args: argparse.Namespace, report: Report) -> Iterator[Made]:
+def make(args: argparse.Namespace, report: Report) -> Iterator[ModelBuild]:
     """Yields whisper_encoder, musetalk_vae_encoder, musetalk_vae_decoder, where asked for
     musetalk_vae_decoder_lower and musetalk_tiny_decoder, and musetalk_unet.
 
@@ -148,8 +148,8 @@ def read_unet(path: Path) -> nn.Module:
     return unet
 
 
-def whisper_made(network: nn.Module, mel: torch.Tensor, path: Path, normed: bool) -> Made:
-    return Made(
+def whisper_made(network: nn.Module, mel: torch.Tensor, path: Path, normed: bool) -> ModelBuild:
+    return ModelBuild(
         name="whisper_encoder",
         onnx=to_onnx(network, [mel.repeat(2, 1, 1)], ["mel"], ["states"]),
         task="speech, as MuseTalk hears it",
@@ -161,20 +161,20 @@ def whisper_made(network: nn.Module, mel: torch.Tensor, path: Path, normed: bool
                 "states", (1500, 5, 384), "embedding and what follows each layer, 50 a second"
             )
         },
-        captured={"mel": mel.numpy()},
+        reference_inputs={"mel": mel.numpy()},
         facts={"normed": normed},
     )
 
 
 def vae_made(
     autoencoder: nn.Module, images: torch.Tensor, latents: torch.Tensor, path: Path
-) -> tuple[Made, Made]:
+) -> tuple[ModelBuild, ModelBuild]:
     shared = {"licence": "MIT", "origin": _origin(path)}
     moments = {
         "mean": _port("mean", (4, 32, 32), "of the latents, not scaled"),
         "logvar": _port("logvar", (4, 32, 32), "logarithm of their variance"),
     }
-    encoder = Made(
+    encoder = ModelBuild(
         name="musetalk_vae_encoder",
         onnx=_declared(
             to_onnx(musetalk_vae.ImageEncoder(autoencoder), [images], ["image"], [*moments]),
@@ -183,7 +183,7 @@ def vae_made(
         task="face image to latents",
         inputs={"image": Port((None, 3, 256, 256), "float32", _IMAGE)},
         outputs=moments,
-        captured={"image": images.numpy()},
+        reference_inputs={"image": images.numpy()},
         **shared,
     )
     decoder = _decoder_made(
@@ -197,7 +197,7 @@ def vae_made(
     return encoder, decoder
 
 
-def lower_made(autoencoder: nn.Module, latents: torch.Tensor, path: Path) -> Made:
+def lower_made(autoencoder: nn.Module, latents: torch.Tensor, path: Path) -> ModelBuild:
     """What is stated of its error holds for this network beside the exact one, see bench/."""
     rows = musetalk_decoders.SIDE - musetalk_decoders.FIRST_ROW
     network = musetalk_decoders.LowerImageDecoder(autoencoder)
@@ -205,7 +205,7 @@ def lower_made(autoencoder: nn.Module, latents: torch.Tensor, path: Path) -> Mad
     return _decoder_made("musetalk_vae_decoder_lower", network, task, "MIT", path, latents, rows)
 
 
-def tiny_made(path: Path, latents: torch.Tensor) -> Made:
+def tiny_made(path: Path, latents: torch.Tensor) -> ModelBuild:
     state = musetalk_decoders.tiny_names(read_state(path))
     network = filled(_empty(musetalk_decoders.TinyDecoder), state, path)
     task = "latents to face image, approximately"
@@ -220,11 +220,11 @@ def _decoder_made(
     path: Path,
     latents: torch.Tensor,
     rows: int = musetalk_decoders.SIDE,
-) -> Made:
+) -> ModelBuild:
     latents = latents[:, -4:]  # of the whole face, where those of the masked one come before
     outputs = {"image": _port("image", (3, rows, 256), _IMAGE)}
     graph = to_onnx(network, [latents.repeat(2, 1, 1, 1)], ["latents"], ["image"])
-    return Made(
+    return ModelBuild(
         name=name,
         onnx=_declared(graph, outputs),
         task=task,
@@ -232,7 +232,7 @@ def _decoder_made(
         origin=_origin(path),
         inputs={"latents": Port((None, 4, 32, 32), "float32", _LATENTS)},
         outputs=outputs,
-        captured={"latents": latents.numpy()},
+        reference_inputs={"latents": latents.numpy()},
         facts={"first_row": musetalk_decoders.SIDE - rows},
     )
 
@@ -244,7 +244,7 @@ def unet_made(
     path: Path,
     facts: dict[str, object],
     folder: Path,
-) -> Made:
+) -> ModelBuild:
     data = folder / "musetalk_unet.onnx.data"
     # An ONNX graph cannot call an output as it calls an input; the model's users can.
     predicted = _port("predicted", (4, 32, 32), _LATENTS)
@@ -256,7 +256,7 @@ def unet_made(
         ["predicted"],
         data,
     )
-    return Made(
+    return ModelBuild(
         name="musetalk_unet",
         onnx=_declared(graph, outputs),
         task="latents of a masked and a reference face, and speech, to latents of the face",
@@ -267,7 +267,7 @@ def unet_made(
             "audio": Port((None, 50, 384), "float32", "ten whisper states, five layers each"),
         },
         outputs=outputs,
-        captured={"latents": latents.numpy(), "audio": audio.numpy()},
+        reference_inputs={"latents": latents.numpy(), "audio": audio.numpy()},
         facts=facts,
         extra={data.name: data},
     )
@@ -358,7 +358,7 @@ def _imported_latents() -> torch.Tensor:
             f"--tiny alone adds a decoder to what was imported, and {_DECODER} was not: give "
             "--unet, --vae and --whisper too"
         )
-    return torch.from_numpy(read_captured(card)["latents"])
+    return torch.from_numpy(read_reference_inputs(card)["latents"])
 
 
 @torch.inference_mode()

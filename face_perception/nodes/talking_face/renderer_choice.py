@@ -25,7 +25,7 @@ from face_perception.avatar import (
     unet_version,
 )
 from face_perception.errors import InputError
-from face_perception.inference import ModelError, batch_for
+from face_perception.inference import ModelError, choose_batch_size
 from face_perception.ros.network_parameters import Loading
 from face_perception.ros.parameters import parameter
 
@@ -185,7 +185,7 @@ class Drawing:
                 batches[batch] = networks.costs(batch).total * batch
                 if batches[batch] > _ROOM:
                     break
-        networks.batch = batch_for(_ROOM, batches, period=1 / values.rate)
+        networks.batch = choose_batch_size(_ROOM, batches, period=1 / values.rate)
         return networks.costs()
 
     def _fall_back(self, why: str) -> None:
