@@ -30,10 +30,10 @@ import numpy as np
 
 from face_perception.affect import (
     BlendshapesNet,
-    Features,
+    FaceMeasures,
     LandmarkActionUnits,
-    features_of,
-    median_features,
+    measure_face,
+    median_measures,
 )
 from face_perception.faces import FaceTracker, load_tracker
 from face_perception.inference import load
@@ -134,17 +134,17 @@ def intensities(pictures: Sequence[Picture]) -> dict[str, list[dict[int, float]]
     return found
 
 
-def _median(pictures: Iterable[Picture]) -> Features:
-    return median_features(features_of(p.face, p.blendshapes) for p in pictures)
+def _median(pictures: Iterable[Picture]) -> FaceMeasures:
+    return median_measures(measure_face(p.face, p.blendshapes) for p in pictures)
 
 
-def _middle(pictures: Iterable[Picture]) -> Features:
+def _middle(pictures: Iterable[Picture]) -> FaceMeasures:
     """Mean over a person's expressions, each counting once."""
     classes: dict[str, list[Picture]] = defaultdict(list)
     for picture in pictures:
         classes[picture.expression].append(picture)
     means = [_median(shown) for shown in classes.values()]
-    return Features(*(float(v) for v in np.mean(means, axis=0)))
+    return FaceMeasures(*(float(v) for v in np.mean(means, axis=0)))
 
 
 def auc(scores: np.ndarray, positive: np.ndarray) -> float:
@@ -191,19 +191,19 @@ def report(pictures: Sequence[Picture]) -> list[dict[str, float | str]]:
     return rows
 
 
-def population(pictures: Sequence[Picture]) -> tuple[Features, Features, int, int]:
+def population(pictures: Sequence[Picture]) -> tuple[FaceMeasures, FaceMeasures, int, int]:
     """Mean and deviation between people of neutral faces with closed lips; people, pictures."""
-    people: dict[str, list[Features]] = defaultdict(list)
+    people: dict[str, list[FaceMeasures]] = defaultdict(list)
     for picture in pictures:
         pose = picture.face.pose
         assert pose is not None
-        features = features_of(picture.face, picture.blendshapes)
+        features = measure_face(picture.face, picture.blendshapes)
         ahead = abs(pose.yaw) < _MOST_TURN and abs(pose.pitch) < _MOST_TURN
         if picture.neutral and ahead and features and features.mouth_opening < _CLOSED:
             people[picture.person].append(features)
     means = np.array([np.mean(seen, axis=0) for seen in people.values()])
     count = sum(map(len, people.values()))
-    return Features(*means.mean(axis=0)), Features(*means.std(axis=0)), len(people), count
+    return FaceMeasures(*means.mean(axis=0)), FaceMeasures(*means.std(axis=0)), len(people), count
 
 
 def main() -> None:
@@ -219,7 +219,7 @@ def main() -> None:
         if args.population:
             mean, spread, people, count = population(pictures)
             print(f"{people} people, {count} pictures")
-            for name, m, s in zip(Features._fields, mean, spread, strict=True):
+            for name, m, s in zip(FaceMeasures._fields, mean, spread, strict=True):
                 print(f"{name:14s} {m:.4f} {s:.4f}")
             continue
         for row in report(pictures):

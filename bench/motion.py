@@ -122,7 +122,7 @@ def report(times: dict[str, CallTimes], reference: str) -> None:
 def phases(faces: list[FaceCrop], seconds: float) -> None:
     grays = np.stack([gray_image(aligned_face(face)) for face in faces])
     windows = [[max(0, i) for i in range(t - 12, t + 1)] for t in range(len(grays))]
-    kept = motion.phases(grays)
+    kept = motion.image_phases(grays)
     at = {"t": 12}
 
     def next_frame() -> int:
@@ -131,17 +131,17 @@ def phases(faces: list[FaceCrop], seconds: float) -> None:
 
     def incremental() -> None:
         t = next_frame()
-        kept[t] = motion.phases(grays[t : t + 1])[0]
-        motion.differences([kept[i] for i in windows[t]])
+        kept[t] = motion.image_phases(grays[t : t + 1])[0]
+        motion.phase_differences([kept[i] for i in windows[t]])
 
     def recomputed() -> None:
-        motion.differences(motion.phases(grays[windows[next_frame()]]))
+        motion.phase_differences(motion.image_phases(grays[windows[next_frame()]]))
 
     def published() -> None:
         as_published(torch.from_numpy(grays[windows[next_frame()]])[None])
 
     clip = torch.from_numpy(np.stack([grays[w] for w in windows[12:28]]))
-    ours = [motion.differences([kept[i] for i in w]) for w in windows[12:28]]
+    ours = [motion.phase_differences([kept[i] for i in w]) for w in windows[12:28]]
     for level, theirs in enumerate(as_published(clip)):
         off = np.abs(np.stack([o[level] for o in ours]) - theirs.numpy())
         print(f"level {level}: ours and as published differ by {off.max():.1e} at most", end="; ")
@@ -186,7 +186,7 @@ def end_to_end(faces: list[FaceCrop], seconds: float, threads: int) -> None:
     trunk = ResNet50FERPlus(CLASSES)
     plain = WithMean(trunk)
     with_statistics(trunk, lambda: plain(torch.from_numpy(large[::3])))
-    moved = motion.clip_differences(grays)
+    moved = motion.clip_phase_differences(grays)
     features = plain(torch.from_numpy(large)).numpy()
     streams = [torch.from_numpy(s) for s in (features, *moved)]
     over_time = TwoStream("time")
@@ -201,18 +201,18 @@ def end_to_end(faces: list[FaceCrop], seconds: float, threads: int) -> None:
         for name, n in (("mimamo", over_time), ("mimamo_released", released))
     }
     parts = {made.name: made for made in in_two_parts(whole["mimamo"], over_time)}
-    flat = dict(zip(motion.STREAMS, (s.numpy() for s in streams), strict=True))
+    flat = dict(zip(motion.STREAM_INPUTS, (s.numpy() for s in streams), strict=True))
     one_clip = {name: value[None] for name, value in flat.items()}
     networks = {}
     for way, quantised in (("fp32", False), ("int8-cpu", True)):
         face = model(appearance, threads, {"face": large} if quantised else None)
-        networks[f"released, {way}"] = motion.Networks(
+        networks[f"released, {way}"] = motion.MimamoNetworks(
             "mimamo_released",
             False,
             face,
             fusion=model(whole["mimamo_released"], threads, one_clip if quantised else None),
         )
-        networks[f"over time, {way}"] = motion.Networks(
+        networks[f"over time, {way}"] = motion.MimamoNetworks(
             "mimamo",
             True,
             face,
@@ -220,7 +220,7 @@ def end_to_end(faces: list[FaceCrop], seconds: float, threads: int) -> None:
             recurrence=model(parts["mimamo_over_time"], threads),
         )
 
-    def stream(networks_: motion.Networks, **settings: Any) -> Callable[[], object]:
+    def stream(networks_: motion.MimamoNetworks, **settings: Any) -> Callable[[], object]:
         """A new frame with each call, for ever."""
         mimamo = motion.Mimamo[int](networks_, **settings)
         frame = iter(range(10**9))

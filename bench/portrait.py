@@ -56,9 +56,9 @@ def main() -> None:
             t = i / FPS
             at = (i * 16000 // FPS) % len(said)
             a = time.perf_counter()
-            mouth.push(said[at : at + 16000 // FPS])
+            mouth.push_samples(said[at : at + 16000 // FPS])
             b = time.perf_counter()
-            shape = mouth.weights_at(t - mouth.look_ahead)
+            shape = mouth.shape_at(t - mouth.look_ahead)
             state = life.state_at(t, shape, speaking=True)
             c = time.perf_counter()
             portrait.render(state)

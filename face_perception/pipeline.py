@@ -9,12 +9,12 @@ from dataclasses import replace
 from face_perception.affect import (
     BlendshapesNet,
     ExpressionNet,
-    Features,
+    ExpressionSmoother,
+    FaceMeasures,
     LandmarkActionUnits,
-    SmoothExpressions,
     derive_valence_arousal,
-    features_of,
-    median_features,
+    measure_face,
+    median_measures,
 )
 from face_perception.attention import AttentionTracker
 from face_perception.errors import InputError
@@ -30,7 +30,7 @@ from face_perception.faces import (
 from face_perception.gaze import GEOMETRIC, GazeEstimator, estimate_gazes, load_gaze
 from face_perception.inference import load
 from face_perception.people import CalibrationStore, PersonRegistry, calibrations_dir
-from face_perception.results import Result
+from face_perception.results import FrameResult
 from face_perception.types import ActionUnits, Blendshapes, Face, Frame, Gaze, Neutral
 
 
@@ -54,12 +54,12 @@ class Perception:
         gaze: GazeEstimator,
         action_units: LandmarkActionUnits,
         expressions: ExpressionNet,
-        smooth_expressions: SmoothExpressions,
+        smooth_expressions: ExpressionSmoother,
         attention: AttentionTracker,
         *,
         people: PersonRegistry | None = None,
         person: str = "",
-        neutral: Features | None = None,
+        neutral: FaceMeasures | None = None,
         blendshapes: BlendshapesNet | None = None,
         single_image: bool = False,
     ) -> None:
@@ -87,13 +87,13 @@ class Perception:
         people: CalibrationStore | None = None,
         person: str = "",
         max_faces: int = MAX_FACES,
-        neutral: Features | None = None,
+        neutral: FaceMeasures | None = None,
         blendshapes: bool = False,
     ) -> Perception:
         """On the default models and settings; ``threads`` for each network. ``gaze`` is
         ``geometric``, or a gaze network by the name or path of its card. ``people`` is where
         calibrations are (the user's), ``person`` whose is used. ``max_faces`` is the largest number
-        of faces. ``neutral`` is the neutral face of the largest face (``affect.median_features``).
+        of faces. ``neutral`` is the neutral face of the largest face (``affect.median_measures``).
         ``blendshapes`` also estimates blendshapes.
 
         Raises inference.ModelError where a model is missing, naming the command that fetches it,
@@ -119,7 +119,7 @@ class Perception:
             estimator,
             LandmarkActionUnits(),
             ExpressionNet(load("expression", threads=threads)),
-            SmoothExpressions(),
+            ExpressionSmoother(),
             AttentionTracker(),
             people=known,
             person=person,
@@ -130,7 +130,7 @@ class Perception:
             single_image=single_image,
         )
 
-    def process(self, frame: Frame) -> Result:
+    def process(self, frame: Frame) -> FrameResult:
         """Everything about one frame. Raises InputError for an image that is not RGB uint8 or of
         another size than its camera.
         """
@@ -152,7 +152,7 @@ class Perception:
         units = self._units(stamp, faces, blendshapes)
         crops = [crop_face(frame.image, face) for face in faces]
         expressions = self._smooth_expressions(self._expressions.estimate(crops), stamp)
-        return Result(
+        return FrameResult(
             stamp=stamp,
             camera=frame.camera,
             faces=tuple(faces),
@@ -164,21 +164,21 @@ class Perception:
             blendshapes=tuple(blendshapes),
         )
 
-    def take_neutral(self, frames: Iterable[Frame]) -> None:
+    def set_neutral_from(self, frames: Iterable[Frame]) -> None:
         """Take the largest face of other images as the neutral face of ``person`` (see there): the
         median of its measures. What is followed is left alone.
 
         Measures the largest face of each frame. Does not affect the faces that are followed. Raises
         InputError if no face can be measured in any frame.
         """
-        self._neutral = median_features(self._measure(frame) for frame in frames)
+        self._neutral = median_measures(self._measure(frame) for frame in frames)
 
-    def _measure(self, frame: Frame) -> Features | None:
+    def _measure(self, frame: Frame) -> FaceMeasures | None:
         faces = [face for face in self._tracker.detect(frame) if face.pose is not None]
         if not faces:
             return None
         face = _largest(faces)
-        return features_of(
+        return measure_face(
             face, self._blendshapes.estimate([face])[0] if self._blendshapes else None
         )
 

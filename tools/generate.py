@@ -136,7 +136,7 @@ def main() -> int:
     for node in graph.NODES:
         files[ROOT / "docs" / "nodes" / f"{node.name}.md"] = node_page(node.name)
     offline = ROOT / "docs" / "offline.md"
-    files[offline] = fill(offline.read_text(), "fields", results.document())
+    files[offline] = fill(offline.read_text(), "fields", results.fields_as_markdown())
     files[ROOT / "docs" / "trust.md"] = trust()
     diagram = page.diagram(page.read_runs(ROOT / "bench" / "results"))
     if diagram:

@@ -58,7 +58,7 @@ def _hear(listener: VoiceActivity, file: Path) -> tuple[Array, Array, Array]:
         samples = np.frombuffer(recording.readframes(recording.getnframes()), np.int16)
         samples = samples[:: recording.getnchannels()].astype(np.float32) / 32768
     listener.reset()
-    told = listener.push(samples)
+    told = listener.detect(samples)
     count = int(len(told) * STEP / _FRAME)
     step = np.minimum(np.arange(count) * _FRAME // STEP, len(told) - 1)
     probability = np.array([one.probability for one in told])[step]

@@ -1,32 +1,30 @@
-"""How a face moves and what it expresses: action units, expression, valence and arousal."""
+"""Estimates action units, expression, valence and arousal of faces. No ROS, no torch."""
 
 from face_perception.affect.action_units import LandmarkActionUnits
 from face_perception.affect.blendshapes import BlendshapesNet
-from face_perception.affect.expression import ExpressionNet, SmoothExpressions
-from face_perception.affect.face_measures import Features, features_of, median_features
+from face_perception.affect.expression import ExpressionNet, ExpressionSmoother
+from face_perception.affect.face_measures import FaceMeasures, measure_face, median_measures
 from face_perception.affect.multitask import (
-    Decoder,
     FaceAffect,
     MultitaskNet,
     MultitaskSequence,
     load_multitask,
 )
-from face_perception.affect.rate_limit import PacedExpressions
+from face_perception.affect.rate_limit import RateLimitedExpressions
 from face_perception.affect.valence_arousal import derive_valence_arousal
 
 __all__ = [
     "BlendshapesNet",
-    "Decoder",
     "ExpressionNet",
+    "ExpressionSmoother",
     "FaceAffect",
-    "Features",
+    "FaceMeasures",
     "LandmarkActionUnits",
     "MultitaskNet",
     "MultitaskSequence",
-    "PacedExpressions",
-    "SmoothExpressions",
+    "RateLimitedExpressions",
     "derive_valence_arousal",
-    "features_of",
     "load_multitask",
-    "median_features",
+    "measure_face",
+    "median_measures",
 ]

@@ -13,7 +13,12 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 from face_perception import faces
-from face_perception.affect.face_measures import Features, facing, features_of, visibility
+from face_perception.affect.face_measures import (
+    FaceMeasures,
+    frontal_cosine,
+    measure_face,
+    visibility,
+)
 from face_perception.affect.neutral import NeutralFace
 from face_perception.errors import InputError
 from face_perception.smoothing import OneEuro
@@ -47,7 +52,7 @@ class _Unit:
 
     code: int
     confidence: float
-    score: Callable[[Features], float]
+    score: Callable[[FaceMeasures], float]
     full: float
     hidden: float
     parts: tuple[str, ...]  # features whose neutral must be known
@@ -123,7 +128,7 @@ class _State:
         self.smooth = smooth
         self.neutral = neutral
         # The features of the last image; the reason if they cannot be set as neutral, else "".
-        self.features: Features | None = None
+        self.features: FaceMeasures | None = None
         self.unfit = ""
 
 
@@ -170,7 +175,7 @@ class LandmarkActionUnits:
         self._states: dict[str, _State] = {}
         self._here: tuple[str, ...] = ()  # ids in the last image
         # Neutral faces that were set for ids that have not been seen yet.
-        self._given: dict[str, Features] = {}
+        self._given: dict[str, FaceMeasures] = {}
 
     def keep(self, ids: Collection[str], stamp: float) -> None:
         """Forget the faces that are not among ``ids``, those in the image of ``stamp``, and their
@@ -199,7 +204,7 @@ class LandmarkActionUnits:
         state = self._states.get(face_id)
         return Neutral.POPULATION if state is None else state.neutral.state
 
-    def set_neutral(self, face_id: str, features: Features | None = None) -> None:
+    def set_neutral(self, face_id: str, features: FaceMeasures | None = None) -> None:
         """Sets the neutral of a face until the face is forgotten.
 
         The neutral is ``features``, or the measures of the face in its last image. With
@@ -245,13 +250,13 @@ class LandmarkActionUnits:
             state.smooth.reset()
         units: dict[int, ActionUnit] = {}
         blink = _closing(face)
-        state.features = features_of(face, blendshapes)
+        state.features = measure_face(face, blendshapes)
         state.unfit = "cannot be measured without a head pose"
         if face.pose is not None and state.features is not None:
-            features = Features(*(float(v) for v in state.smooth(state.features, stamp)))
+            features = FaceMeasures(*(float(v) for v in state.smooth(state.features, stamp)))
             state.features = features
             eyes_open = not blink > _BLINKING
-            ahead = facing(face.pose) > _LEARN_TURN
+            ahead = frontal_cosine(face.pose) > _LEARN_TURN
             state.unfit = "" if eyes_open and ahead else "the eyes are closed"
             if not ahead:
                 state.unfit = "the head is turned away"
@@ -283,9 +288,9 @@ class LandmarkActionUnits:
         return state
 
 
-def _units(features: Features, neutral: NeutralFace, seen: float) -> dict[int, ActionUnit]:
+def _units(features: FaceMeasures, neutral: NeutralFace, seen: float) -> dict[int, ActionUnit]:
     rest, known = neutral.features, neutral.known
-    away = Features(*(now - then for now, then in zip(features, rest, strict=True)))
+    away = FaceMeasures(*(now - then for now, then in zip(features, rest, strict=True)))
     if not known.brow_down or math.isnan(away.brow_down):
         away = away._replace(brow_down=0.0)
     units = {}

@@ -12,7 +12,7 @@ from face_perception.types import NAN
 _TINY = 1e-12
 
 
-def certainty(probability: npt.ArrayLike) -> float:
+def entropy_confidence(probability: npt.ArrayLike) -> float:
     """One less the entropy of ``probability`` [N], as a share of that of knowing nothing; NaN where
     a probability is not finite.
     """

@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 
 from face_perception import faces
-from face_perception.affect.confidence import certainty
+from face_perception.affect.confidence import entropy_confidence
 from face_perception.errors import InputError
 from face_perception.inference import Model, ModelError
 from face_perception.types import Expression, FaceCrop, FloatArray
@@ -58,7 +58,7 @@ class ExpressionNet:
         batch = np.stack([self._input(crop) for crop in crops])
         probabilities = self._model.infer({"face": batch})["probability"].astype(np.float64)
         return [
-            Expression(crop.face_id, self._model.name, p, certainty(p))
+            Expression(crop.face_id, self._model.name, p, entropy_confidence(p))
             for crop, p in zip(crops, probabilities, strict=True)
         ]
 
@@ -76,7 +76,7 @@ class ExpressionNet:
         return np.asarray(small, np.float32).reshape(self._side, self._side, -1)
 
 
-class SmoothExpressions:
+class ExpressionSmoother:
     """Exponential mean of the probabilities of each face over time.
 
     ``time_constant`` in seconds, 0: none. Raises InputError where it is negative.
@@ -111,7 +111,7 @@ class SmoothExpressions:
         """The smoothed expression of one face in the image of ``stamp`` seconds."""
         since, before = self._last.pop(new.face_id, (math.nan, new.probability))
         mean = before + self._share(stamp - since) * (new.probability - before)
-        smoothed = replace(new, probability=mean, confidence=certainty(mean))
+        smoothed = replace(new, probability=mean, confidence=entropy_confidence(mean))
         if np.isfinite(mean).all():
             self._last[new.face_id] = (stamp, mean)
         return smoothed

@@ -21,7 +21,7 @@ _CHIN_RAISE = BLENDSHAPES.index("mouthShrugLower")
 _HALF_SIZE = 40.0  # outer-canthus distance, pixels, at which half the confidence is lost
 
 
-class Features(NamedTuple):
+class FaceMeasures(NamedTuple):
     """Measures of a face in frontal view, in distances between the outer canthi, and the strengths
     of two blendshapes (NaN: not estimated).
     """
@@ -45,11 +45,11 @@ class Features(NamedTuple):
 # photographs of one person: .027, .021 and .015 for the measures of the brows. The spread of
 # mouth_opening is chosen, not measured, because pictures with more than .02 were left out. On 15
 # people of the Yale face database the mean of each landmark measure is within 0.6 spreads of these.
-POPULATION = Features(0.168, 0.160, 0.283, 0.045, 0.020, 0.553, 0.005, 0.769, 0.31, 0.09)
-SPREAD = Features(0.034, 0.028, 0.017, 0.016, 0.018, 0.045, 0.008, 0.043, 0.26, 0.14)
+POPULATION = FaceMeasures(0.168, 0.160, 0.283, 0.045, 0.020, 0.553, 0.005, 0.769, 0.31, 0.09)
+SPREAD = FaceMeasures(0.034, 0.028, 0.017, 0.016, 0.018, 0.045, 0.008, 0.043, 0.26, 0.14)
 
 
-def measure(landmarks: FloatArray, pose: HeadPose) -> Features | None:
+def measure_landmarks(landmarks: FloatArray, pose: HeadPose) -> FaceMeasures | None:
     """Features of ``landmarks`` [478, 3] with the head turned back; None where they are no face."""
     if not (np.isfinite(landmarks).all() and np.isfinite(pose.rotation).all()):
         return None
@@ -74,7 +74,7 @@ def measure(landmarks: FloatArray, pose: HeadPose) -> Features | None:
     # A dropping jaw takes the lower lip along: the corners are seen against the upper one, mostly.
     middle = 0.75 * height[upper] + 0.25 * height[lower]
     corners = height[[faces.MOUTH_RIGHT, faces.MOUTH_LEFT]].mean()
-    return Features(
+    return FaceMeasures(
         inner_brow=float(height[brows[:, _INNER]].mean() - inner_canthi),
         outer_brow=float(height[brows[:, _OUTER]].mean() - outer_canthi),
         brow_gap=_distance(face, brows[1, _INNER], brows[3, _INNER]),
@@ -91,11 +91,11 @@ def _distance(face: FloatArray, a: int, b: int) -> float:
     return float(np.linalg.norm(face[a, :2] - face[b, :2]))
 
 
-def features_of(face: Face, blendshapes: Blendshapes | None = None) -> Features | None:
+def measure_face(face: Face, blendshapes: Blendshapes | None = None) -> FaceMeasures | None:
     """All measures of a face, with those of ``blendshapes`` if given; None if the face cannot be
     measured.
     """
-    features = None if face.pose is None else measure(face.landmarks, face.pose)
+    features = None if face.pose is None else measure_landmarks(face.landmarks, face.pose)
     if features is None or blendshapes is None:
         return features
     strength = blendshapes.strength
@@ -104,7 +104,7 @@ def features_of(face: Face, blendshapes: Blendshapes | None = None) -> Features 
     )
 
 
-def median_features(seen: Iterable[Features | None]) -> Features:
+def median_measures(seen: Iterable[FaceMeasures | None]) -> FaceMeasures:
     """The median of each measure over images of one neutral face.
 
     Leaves out images in which the face cannot be measured (None). Raises InputError if none is
@@ -113,10 +113,10 @@ def median_features(seen: Iterable[Features | None]) -> Features:
     known = [features for features in seen if features is not None]
     if not known:
         raise InputError("no face that can be measured: give a picture of a face that looks ahead")
-    return Features(*(float(v) for v in np.median(known, axis=0)))
+    return FaceMeasures(*(float(v) for v in np.median(known, axis=0)))
 
 
-def facing(pose: HeadPose) -> float:
+def frontal_cosine(pose: HeadPose) -> float:
     """Cosine between the head's x axis and the line to the camera, at least 0; 0 if unknown."""
     cosine = -float(pose.rotation[:, 0] @ pose.position) / float(np.linalg.norm(pose.position))
     return max(0.0, cosine) if math.isfinite(cosine) else 0.0
@@ -131,4 +131,4 @@ def visibility(face: Face) -> float:
     corners = face.landmarks[[faces.RIGHT_OUTER_CANTHUS, faces.LEFT_OUTER_CANTHUS]]
     area = float(((corners[0] - corners[1]) ** 2).sum())
     size = area / (area + _HALF_SIZE * _HALF_SIZE)
-    return face.confidence * size * (0.0 if face.pose is None else facing(face.pose))
+    return face.confidence * size * (0.0 if face.pose is None else frontal_cosine(face.pose))

@@ -16,7 +16,7 @@ import numpy as np
 from PIL import Image
 
 from face_perception import faces
-from face_perception.affect.confidence import certainty
+from face_perception.affect.confidence import entropy_confidence
 from face_perception.errors import InputError
 from face_perception.inference import Model, ModelError
 from face_perception.types import (
@@ -45,7 +45,7 @@ class FaceAffect:
     valence_arousal: ValenceArousal
 
 
-class Decoder:
+class MultitaskDecoder:
     """Logits -> what they mean, by the facts of a model's card.
 
     ``source`` is the model's name. Confidences are one less the entropy of the probabilities as a
@@ -70,7 +70,9 @@ class Decoder:
         """Of one face: ``au_logits`` [8], ``expression_logits`` [7], ``va_logits`` [40]."""
         au, expression, va = (np.asarray(logits[name], np.float64) for name in _LOGITS)
         units = {
-            code: ActionUnit(probability=p, confidence=certainty((p, 1 - p)), threshold=threshold)
+            code: ActionUnit(
+                probability=p, confidence=entropy_confidence((p, 1 - p)), threshold=threshold
+            )
             for code, p, threshold in sorted(
                 zip(self.codes, map(float, _sigmoid(au)), self.thresholds, strict=True)
             )
@@ -79,13 +81,13 @@ class Decoder:
         valence, arousal = (_softmax(half) for half in np.split(va, 2))
         return FaceAffect(
             ActionUnits(face_id, self.source, MappingProxyType(units)),
-            Expression(face_id, self.source, probability, certainty(probability)),
+            Expression(face_id, self.source, probability, entropy_confidence(probability)),
             ValenceArousal(
                 face_id,
                 self.source,
                 float(valence @ self.bins),
                 float(arousal @ self.bins),
-                (certainty(valence) + certainty(arousal)) / 2,
+                (entropy_confidence(valence) + entropy_confidence(arousal)) / 2,
             ),
         )
 
@@ -100,7 +102,7 @@ class MultitaskNet:
         _ports(model, "face", _LOGITS)
         self.models = (model,)
         self._model = model
-        self._decoder = Decoder(model)
+        self._decoder = MultitaskDecoder(model)
 
     def estimate(self, crops: Sequence[FaceCrop]) -> list[FaceAffect]:
         """One result a crop, in order, all in one run of the network.
@@ -109,7 +111,7 @@ class MultitaskNet:
         """
         if not crops:
             return []
-        logits = self._model.infer({"face": network_input(crops)})
+        logits = self._model.infer({"face": multitask_input(crops)})
         return [
             self._decoder.decode(crop.face_id, {name: logits[name][i] for name in _LOGITS})
             for i, crop in enumerate(crops)
@@ -147,7 +149,7 @@ class MultitaskSequence(Generic[T]):
         _ports(heads, "features", _LOGITS)
         self.models = (trunk, heads)
         self._trunk, self._heads = trunk, heads
-        self._decoder = Decoder(heads)
+        self._decoder = MultitaskDecoder(heads)
         self._window, self._look_ahead, self._max_gap = window, look_ahead, max_gap
         self.reset()
 
@@ -168,7 +170,7 @@ class MultitaskSequence(Generic[T]):
         has been seen of it; a stamp that goes back, or a gap, does so with all. Raises InputError
         for a patch that is not RGB uint8 [160, 160, 3].
         """
-        faces_in = network_input(crops)
+        faces_in = multitask_input(crops)
         # Before anything is changed: it can fail, and then this image is left out.
         features = self._trunk.infer({"face": faces_in})["features"] if crops else ()
         known = []
@@ -216,7 +218,7 @@ class MultitaskSequence(Generic[T]):
         return [found[i] for i in ready]
 
 
-def network_input(crops: Sequence[FaceCrop]) -> FloatArray:
+def multitask_input(crops: Sequence[FaceCrop]) -> FloatArray:
     """The aligned faces float32 [N, 3, 112, 112], RGB from 0 to 255, framed as published.
 
     Raises InputError for a patch that is not RGB uint8 [160, 160, 3].

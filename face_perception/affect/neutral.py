@@ -7,18 +7,18 @@ from __future__ import annotations
 
 import math
 
-from face_perception.affect.face_measures import POPULATION, SPREAD, Features
+from face_perception.affect.face_measures import POPULATION, SPREAD, FaceMeasures
 from face_perception.types import Neutral
 
 _BROWS = ("inner_brow", "outer_brow", "brow_gap")
 _LIDS = ("upper_lid",)
 _MOUTH = ("corner_lift", "mouth_width", "mouth_opening", "jaw")
 _GROUPS = tuple(
-    tuple(Features._fields.index(name) for name in group)
+    tuple(FaceMeasures._fields.index(name) for name in group)
     for group in (_BROWS, _LIDS, ("brow_down",), _MOUTH, ("chin_raise",))
 )
 _UPPER_FACE = 3  # of these groups
-_OPENING = Features._fields.index("mouth_opening")
+_OPENING = FaceMeasures._fields.index("mouth_opening")
 
 # Distances at which a measure has half its weight, in spreads of the population. The first is from
 # the population's mean: further away the face is more likely moving than neutral. The second is
@@ -48,22 +48,22 @@ class NeutralFace:
         self._set = False
 
     @property
-    def features(self) -> Features:
+    def features(self) -> FaceMeasures:
         """Present estimate."""
         values = [0.0] * len(POPULATION)
         for group in self._groups:
             for index, value in zip(group.indices, group.mean, strict=True):
                 values[index] = value
-        return Features(*values)
+        return FaceMeasures(*values)
 
     @property
-    def known(self) -> Features:
+    def known(self) -> FaceMeasures:
         """For each measure 1 if it is this face's own, 0 if it is the population's."""
         values = [0.0] * len(POPULATION)
         for group in self._groups:
             for index in group.indices:
                 values[index] = float(group.known)
-        return Features(*values)
+        return FaceMeasures(*values)
 
     @property
     def state(self) -> Neutral:
@@ -73,13 +73,13 @@ class NeutralFace:
         brows, mouth = self._groups[0], self._groups[_UPPER_FACE]
         return Neutral.LEARNED if brows.known or mouth.known else Neutral.POPULATION
 
-    def set(self, features: Features) -> None:
+    def set(self, features: FaceMeasures) -> None:
         """Take ``features`` as neutral and learn nothing more."""
         self._set = True
         for group in self._groups:
             group.set(features)
 
-    def update(self, features: Features, seconds: float, eyes_open: bool) -> None:
+    def update(self, features: FaceMeasures, seconds: float, eyes_open: bool) -> None:
         """Learn from features that were seen for ``seconds``.
 
         Closing eyes and a wide-open mouth move lids and brows: then only the mouth is learned.
@@ -108,12 +108,12 @@ class _Group:
         self._other = list(self.mean)
         self._other_seen = 0.0
 
-    def set(self, features: Features) -> None:
+    def set(self, features: FaceMeasures) -> None:
         values = [features[i] for i in self.indices]
         if not math.isnan(values[0]):
             self.mean, self.known = values, True
 
-    def update(self, features: Features, seconds: float) -> None:
+    def update(self, features: FaceMeasures, seconds: float) -> None:
         values = [features[i] for i in self.indices]
         if math.isnan(values[0]):  # not estimated
             return

@@ -5,14 +5,14 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from face_perception.affect.expression import ExpressionNet, SmoothExpressions
+from face_perception.affect.expression import ExpressionNet, ExpressionSmoother
 from face_perception.errors import InputError
 from face_perception.types import Expression, FaceCrop
 
 _EARLY = 0.95  # a face is due after this share of the period, because stamps jitter
 
 
-class PacedExpressions:
+class RateLimitedExpressions:
     """Smoothed expressions; the network runs for each face at most ``rate`` times a second.
 
     Between two runs a face keeps its last probabilities. They are smoothed over half a second
@@ -21,7 +21,7 @@ class PacedExpressions:
     """
 
     def __init__(
-        self, network: ExpressionNet, smooth: SmoothExpressions, rate: float = 10.0
+        self, network: ExpressionNet, smooth: ExpressionSmoother, rate: float = 10.0
     ) -> None:
         if not 0 <= rate < math.inf:
             raise InputError(f"rate must be 0 or a positive number, in hertz, not {rate}")

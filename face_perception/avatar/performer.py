@@ -20,7 +20,15 @@ from face_perception.avatar.playback.audio_clock import AudioClock, FramePacer
 from face_perception.avatar.playback.playout import Playout
 from face_perception.avatar.playback.speech_feed import MouthFeed
 from face_perception.avatar.screens.screen import Screen, Shown
-from face_perception.speech import MOUTH_RATE, REST, Chunk, Heard, Mouth, MouthShape, SpeechStream
+from face_perception.speech import (
+    MOUTH_RATE,
+    REST,
+    AudioChunk,
+    Mouth,
+    MouthShape,
+    SpeechSegment,
+    SpeechStream,
+)
 
 # After an utterance, so that the mouth knows what follows its last sound.
 _TAIL = 0.2
@@ -128,11 +136,11 @@ class Performer:
 
     # What is said to the face.
 
-    def hear(self, chunk: Chunk) -> None:
+    def hear(self, chunk: AudioChunk) -> None:
         """Takes a chunk of speech."""
         now = self._now()
         with self._lock:
-            self._take(self._stream.push(chunk, now), now)
+            self._take(self._stream.push_chunk(chunk, now), now)
 
     def interrupt(self) -> bool:
         """Stops speaking at once; returns whether it was speaking."""
@@ -183,10 +191,10 @@ class Performer:
             render_time=self._lead,
             clock_rate=self.clock.rate,
             ran_dry=self._ran_dry,
-            late_chunks=self._stream.late,
-            cut_off_chunks=self._stream.cut_off,
-            other_chunks=self._stream.others,
-            broken_off=self._stream.broken_off,
+            late_chunks=self._stream.late_chunks,
+            cut_off_chunks=self._stream.interrupted_chunks,
+            other_chunks=self._stream.other_sender_chunks,
+            broken_off=self._stream.abrupt_ends,
         )
 
     # Frames.
@@ -275,19 +283,19 @@ class Performer:
             base, closed_at = self._base, self._closed_at
         if speech is not None and speech >= base - 1e-6:
             self._spoken = speech, position
-            self._shape = self._mouth.weights_at(max(0.0, speech - base))
+            self._shape = self._mouth.shape_at(max(0.0, speech - base))
             return self._shape, True
         if self._spoken is not None:
             # Run dry: the mouth closes by itself after what it knows.
             last, at = self._spoken
-            self._shape = self._mouth.weights_at(last - base + max(0.0, position - at))
+            self._shape = self._mouth.shape_at(last - base + max(0.0, position - at))
             return self._shape, False
         open_still = min(1.0, max(0.0, 1 - (due - closed_at) / _CLOSING))
         return _scaled(self._shape, open_still), False
 
     # Called with the lock held.
 
-    def _take(self, heard: Sequence[Heard], now: float) -> None:
+    def _take(self, heard: Sequence[SpeechSegment], now: float) -> None:
         for one in heard:
             if one.begins:
                 self._begin(now)
@@ -323,7 +331,7 @@ class Performer:
         self._todo.append(samples[MOUTH_RATE])
         return self.playout.push(samples[self.playout.rate], self.clock.position(now), held)
 
-    def _keep_up(self, one: Heard, now: float) -> None:
+    def _keep_up(self, one: SpeechSegment, now: float) -> None:
         """Draws out what is quiet, ear and eye alike, where the sender is slower than the player:
         else it would run dry in the end.
         """

@@ -209,9 +209,9 @@ def _decoders(args: argparse.Namespace) -> int:
     hello = read_wav(paths.resource("resources/speech/hello.wav"))
     speech = hello.samples[:, 0].astype("float32") / 32768
     stream = speech_stream(load("whisper_encoder", "fp32"))
-    stream.push(speech, last=True)
+    stream.append_speech(speech, last=True)
     # All is known, so there is each window.
-    audio = np.array([stream.window(10 + k, 25) for k in range(args.images)], np.float32)
+    audio = np.array([stream.image_window(10 + k, 25) for k in range(args.images)], np.float32)
     decoders = {key: load(name) for key, name in there.items()}
     print("decoder    s an image    speed    with UNet    PSNR where it is blended (dB)")
     for one in compare_decoders(avatar, load("musetalk_unet"), decoders, audio):

@@ -18,7 +18,7 @@ from face_perception.errors import InputError
 if TYPE_CHECKING:
     from face_perception.media import FrameReader
     from face_perception.pipeline import Perception
-    from face_perception.results import Result
+    from face_perception.results import FrameResult
     from face_perception.types import Camera, Frame
 
 
@@ -132,7 +132,7 @@ def _take_neutral(path: str, perception: Perception, camera: Camera | None) -> N
 
     with FrameReader(path, camera) as clip:
         try:
-            perception.take_neutral(clip)
+            perception.set_neutral_from(clip)
         except ValueError as error:
             raise InputError(f"--neutral {path}: {error}") from error
 
@@ -189,7 +189,7 @@ class _Summary:
         self._camera: Camera | None = None
         self._start = time.monotonic()
 
-    def add(self, result: Result, full: bool) -> None:
+    def add(self, result: FrameResult, full: bool) -> None:
         """``full`` is true if the frame has as many faces as --max-faces allows."""
         self._frames += 1
         self._with_faces += bool(result.faces)

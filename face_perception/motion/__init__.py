@@ -1,27 +1,34 @@
-"""How a face moves, image by image: phase differences, and valence and arousal read from them."""
+"""Measures how faces move between images and estimates valence and arousal from it (MIMAMO-Net)."""
 
-from face_perception.motion.mimamo import RATE, Mimamo
-from face_perception.motion.mimamo_networks import STREAMS, Networks, load_networks
+from face_perception.motion.mimamo import TICK_RATE, Mimamo
+from face_perception.motion.mimamo_networks import STREAM_INPUTS, MimamoNetworks, load_mimamo
 from face_perception.motion.network_images import appearance_image, gray_image
-from face_perception.motion.phase import HALF, WINDOW, Phase, clip_differences, differences, phases
-from face_perception.motion.pyramid import coefficients
-from face_perception.motion.ticks import Clock, Tick
+from face_perception.motion.phase import (
+    HALF_WINDOW,
+    PHASE_WINDOW,
+    ImagePhase,
+    clip_phase_differences,
+    image_phases,
+    phase_differences,
+)
+from face_perception.motion.pyramid import pyramid_bands
+from face_perception.motion.ticks import TickAdvance, TickClock
 
 __all__ = [
-    "HALF",
-    "RATE",
-    "STREAMS",
-    "WINDOW",
-    "Clock",
+    "HALF_WINDOW",
+    "PHASE_WINDOW",
+    "STREAM_INPUTS",
+    "TICK_RATE",
+    "ImagePhase",
     "Mimamo",
-    "Networks",
-    "Phase",
-    "Tick",
+    "MimamoNetworks",
+    "TickAdvance",
+    "TickClock",
     "appearance_image",
-    "clip_differences",
-    "coefficients",
-    "differences",
+    "clip_phase_differences",
     "gray_image",
-    "load_networks",
-    "phases",
+    "image_phases",
+    "load_mimamo",
+    "phase_differences",
+    "pyramid_bands",
 ]

@@ -14,15 +14,15 @@ from typing import Any, Generic, NamedTuple, TypeVar
 import numpy as np
 
 from face_perception.errors import InputError
-from face_perception.motion.mimamo_networks import OUTPUT, STREAMS, Networks
+from face_perception.motion.mimamo_networks import OUTPUT, STREAM_INPUTS, MimamoNetworks
 from face_perception.motion.network_images import appearance_images, gray_images
-from face_perception.motion.phase import HALF, Phase, differences, phases
-from face_perception.motion.ticks import Clock
+from face_perception.motion.phase import HALF_WINDOW, ImagePhase, image_phases, phase_differences
+from face_perception.motion.ticks import TickClock
 from face_perception.types import FaceCrop, FloatArray, ValenceArousal
 
 T = TypeVar("T")
 
-RATE = 30.0  # images a second of the videos that the networks are trained on
+TICK_RATE = 30.0  # images a second of the videos that the networks are trained on
 # Seconds for which a face's appearance still stands where its motion had to begin anew: images
 # that were left out for want of time must not cost still more of it.
 _SAME_LOOK = 1.0
@@ -35,11 +35,11 @@ class _Own(NamedTuple, Generic[T]):
     tag: T
 
 
-class _Tick(NamedTuple, Generic[T]):
+class _TickImage(NamedTuple, Generic[T]):
     """An image at a tick; ``own`` is None where it only stands in for one that is missing."""
 
     own: _Own[T] | None
-    phase: Phase
+    phase: ImagePhase
     appearance: FloatArray
 
 
@@ -47,7 +47,7 @@ class _Window(NamedTuple, Generic[T]):
     """What the two streams see for one estimate."""
 
     own: _Own[T] | None
-    phases: list[Phase]
+    phases: list[ImagePhase]
     appearance: FloatArray
 
 
@@ -62,14 +62,14 @@ class _Track(Generic[T]):
         self.inputs: deque[tuple[_Own[T] | None, Any]] = deque(maxlen=length)
         self._ahead = ahead
         self._count = 0  # ticks
-        self._ticks: deque[_Tick[T]] = deque(maxlen=HALF + ahead + 1)
+        self._ticks: deque[_TickImage[T]] = deque(maxlen=HALF_WINDOW + ahead + 1)
 
-    def advance(self, own: _Own[T], phase: Phase, steps: int) -> Iterator[_Window[T]]:
+    def advance(self, own: _Own[T], phase: ImagePhase, steps: int) -> Iterator[_Window[T]]:
         """Puts an image ``steps`` ticks after the last one; gives the windows that are whole now.
 
         Ticks without an image have the nearer one's.
         """
-        new = _Tick(own, phase, self.appearance)
+        new = _TickImage(own, phase, self.appearance)
         if self._ticks:
             last = self._ticks[-1]
             for step in range(1, steps):
@@ -84,12 +84,12 @@ class _Track(Generic[T]):
         if middle < 0:
             return
         first = self._count - len(self._ticks)
-        around = range(middle - HALF, middle + HALF + 1)
+        around = range(middle - HALF_WINDOW, middle + HALF_WINDOW + 1)
         held = (min(max(tick, 0), self._count - 1) - first for tick in around)
         about = self._ticks[middle - first]
         yield _Window(about.own, [self._ticks[i].phase for i in held], about.appearance)
 
-    def _put(self, tick: _Tick[T]) -> Iterator[_Window[T]]:
+    def _put(self, tick: _TickImage[T]) -> Iterator[_Window[T]]:
         self._ticks.append(tick)
         self._count += 1
         yield from self.window()
@@ -109,20 +109,20 @@ class Mimamo(Generic[T]):
       over time look ahead.
     - ``window``: ticks that a recurrence over time sees; 0: as many as it was trained on.
     - ``appearance_every``: the network for appearance, by far the dearest, runs on every so many
-      images of a face; what it found stands for those between. 0: on each that is not ``hurried``,
+      images of a face; what it found stands for those between. 0: on each that is not ``busy``,
       and then what it found also outlasts a gap of up to a second.
     - ``max_gap``: seconds between two images after which all begins anew.
-    - ``one_sided``: unwrap as published, see ``differences``.
+    - ``one_sided``: unwrap as published, see ``phase_differences``.
 
-    Images of other rates are repeated or left out, see ``Clock``; estimates are about images only.
+    Images of other rates are repeated or left out, see ``TickClock``; estimates are about images only.
     Raises InputError where a setting is out of range.
     """
 
     def __init__(
         self,
-        networks: Networks,
+        networks: MimamoNetworks,
         *,
-        look_ahead: int = HALF,
+        look_ahead: int = HALF_WINDOW,
         window: int = 0,
         appearance_every: int = 1,
         max_gap: float = 0.25,
@@ -134,20 +134,20 @@ class Mimamo(Generic[T]):
         window = window or networks.window
         if window < 1:
             raise InputError(f"window must not be negative, not {window}")
-        most = HALF + window - 1 if self._over_time else HALF
+        most = HALF_WINDOW + window - 1 if self._over_time else HALF_WINDOW
         if not 0 <= look_ahead <= most:
             raise InputError(
                 f"look_ahead must be from 0 to {most} with {networks.name}, not {look_ahead}"
             )
         self._networks = networks
         self.window = window
-        self._phase_ahead = min(look_ahead, HALF)
+        self._phase_ahead = min(look_ahead, HALF_WINDOW)
         self._later = look_ahead - self._phase_ahead
         self._every = appearance_every
         self._one_sided = one_sided
-        self._clock = Clock(RATE, max_gap)
+        self._clock = TickClock(TICK_RATE, max_gap)
         self._images = 0
-        self.looks = 0  # runs of the network for appearance
+        self.appearance_runs = 0  # runs of the network for appearance
         self.reset()
 
     def reset(self) -> None:
@@ -160,7 +160,7 @@ class Mimamo(Generic[T]):
         self._clock.reset()
 
     def estimate(
-        self, tag: T, stamp: float, crops: Sequence[FaceCrop], *, hurried: bool = False
+        self, tag: T, stamp: float, crops: Sequence[FaceCrop], *, busy: bool = False
     ) -> list[tuple[T, list[ValenceArousal]]]:
         """Takes the faces of the image of ``stamp`` seconds. Returns what is known now: ``tag`` of
         the image that it is about, and its faces; the oldest image first.
@@ -189,11 +189,11 @@ class Mimamo(Generic[T]):
         if grays is None:
             return [*known, *self._end_all(), (tag, [])]
         self._images += 1
-        self._look(crops, hurried)
+        self._look(crops, busy)
         rows = self._run(
             [
                 (track, window)
-                for track, phase in zip(self._tracks.values(), phases(grays), strict=True)
+                for track, phase in zip(self._tracks.values(), image_phases(grays), strict=True)
                 for window in track.advance(_Own(self._images, tag), phase, tick.steps)
             ]
         )
@@ -235,16 +235,16 @@ class Mimamo(Generic[T]):
             track.appearance = self._looked.get(face_id, track.appearance)
         return track
 
-    def _look(self, crops: Sequence[FaceCrop], hurried: bool) -> None:
+    def _look(self, crops: Sequence[FaceCrop], busy: bool) -> None:
         """Appearance of the faces whose turn it is; always of one that has none."""
 
         def is_due(track: _Track[T]) -> bool:
             if self._every:
                 return track.seen % self._every == 0
-            return not track.appearance.size or not hurried
+            return not track.appearance.size or not busy
 
         due = [c for c in crops if is_due(self._tracks[c.face_id])]
-        self.looks += bool(due)
+        self.appearance_runs += bool(due)
         if due:
             found = self._networks.appearance.infer({"face": appearance_images(due)})["features"]
             for crop, features in zip(due, found, strict=True):
@@ -259,7 +259,7 @@ class Mimamo(Generic[T]):
             windows = [(track, window) for track, window in windows if window.own is not None]
         if not windows:
             return []
-        moved = [differences(w.phases, one_sided=self._one_sided) for _, w in windows]
+        moved = [phase_differences(w.phases, one_sided=self._one_sided) for _, w in windows]
         streams = [np.stack(level) for level in zip(*moved, strict=True)]
         streams.insert(0, np.stack([window.appearance for _, window in windows]))
         if not self._over_time:
@@ -268,7 +268,7 @@ class Mimamo(Generic[T]):
             return [(w.own, t.face_id, va) for (t, w), va in zip(windows, found, strict=True)]
         inputs: list[Any] = list(zip(*streams, strict=True))
         if self._networks.frame is not None:
-            frame = dict(zip(STREAMS, streams, strict=True))
+            frame = dict(zip(STREAM_INPUTS, streams, strict=True))
             inputs = list(self._networks.frame.infer(frame)["features"])
         rows = []
         left = [(t, w.own, x) for (t, w), x in zip(windows, inputs, strict=True)]
@@ -303,7 +303,7 @@ class Mimamo(Generic[T]):
 
     def _fuse(self, streams: Sequence[FloatArray]) -> FloatArray:
         assert self._networks.fusion is not None
-        return self._networks.fusion.infer(dict(zip(STREAMS, streams, strict=True)))[OUTPUT]
+        return self._networks.fusion.infer(dict(zip(STREAM_INPUTS, streams, strict=True)))[OUTPUT]
 
     def _grouped(self, rows: Iterable[_Row[T]]) -> list[tuple[T, list[ValenceArousal]]]:
         """By image, oldest first."""

@@ -8,13 +8,13 @@ from dataclasses import dataclass
 from face_perception import inference
 from face_perception.inference import Model, ModelError
 
-STREAMS = ("appearance", "phase0", "phase1")
+STREAM_INPUTS = ("appearance", "phase0", "phase1")
 OUTPUT = "valence_arousal"
 
 
 @dataclass(frozen=True, slots=True)
-class Networks:
-    """What runs MIMAMO-Net; made by ``load_networks``.
+class MimamoNetworks:
+    """What runs MIMAMO-Net; made by ``load_mimamo``.
 
     ``over_time`` says what the recurrence runs over: time, as the paper means, or the clips of a
     batch, as the released weights were trained, so that the images of a clip know nothing of each
@@ -35,29 +35,29 @@ class Networks:
     def __post_init__(self) -> None:
         _check(self.appearance, ("face",), "features")
         if self.fusion is not None:
-            _check(self.fusion, STREAMS, OUTPUT)
+            _check(self.fusion, STREAM_INPUTS, OUTPUT)
         elif self.over_time and self.frame is not None and self.recurrence is not None:
-            _check(self.frame, STREAMS, "features")
+            _check(self.frame, STREAM_INPUTS, "features")
             _check(self.recurrence, ("features",), OUTPUT)
         else:
             raise ModelError(f"{self.name} needs a fusion network, or over time its two parts")
 
     @property
-    def in_use(self) -> tuple[Model, ...]:
+    def models(self) -> tuple[Model, ...]:
         """Those that run."""
         models = (self.appearance, self.fusion, self.frame, self.recurrence)
         return tuple(model for model in models if model is not None)
 
 
-def load_networks(name: str, load: Callable[[str], Model] = inference.load) -> Networks:
+def load_mimamo(name: str, load: Callable[[str], Model] = inference.load) -> MimamoNetworks:
     """The networks of a card such as "mimamo" or "mimamo_released"; the card names the others.
 
     ``load`` gives the network of a name. Raises ModelError naming the model and the fix.
     """
     card = inference.find_card(name)
-    if not set(STREAMS) <= set(card.inputs) or OUTPUT not in card.outputs:
+    if not set(STREAM_INPUTS) <= set(card.inputs) or OUTPUT not in card.outputs:
         raise ModelError(
-            f"model {card.name} does not take {', '.join(STREAMS)} and give {OUTPUT}: use one "
+            f"model {card.name} does not take {', '.join(STREAM_INPUTS)} and give {OUTPUT}: use one "
             "that `face-perception import mimamo` made"
         )
     facts = card.facts
@@ -70,7 +70,7 @@ def load_networks(name: str, load: Callable[[str], Model] = inference.load) -> N
     over_time = axis == "time"
     window = int(facts.get("window", 64))
     if over_time and facts.get("frame") and facts.get("over_time"):
-        return Networks(
+        return MimamoNetworks(
             card.name,
             over_time,
             load(str(appearance)),
@@ -78,7 +78,7 @@ def load_networks(name: str, load: Callable[[str], Model] = inference.load) -> N
             recurrence=load(str(facts["over_time"])),
             window=window,
         )
-    return Networks(card.name, over_time, load(str(appearance)), load(name), window=window)
+    return MimamoNetworks(card.name, over_time, load(str(appearance)), load(name), window=window)
 
 
 def _check(model: Model, takes: Sequence[str], gives: str) -> None:

@@ -13,7 +13,7 @@ from face_perception.motion.pyramid import SIDE
 from face_perception.types import FaceCrop, FloatArray
 from face_perception.types import Image as Pixels
 
-APPEARANCE_SIDE = 224
+_APPEARANCE_SIDE = 224
 # Published: enlarged to 256, and 224 of it kept. That is this part, enlarged at once.
 _PART = (7, 7, 105, 105)
 
@@ -31,7 +31,7 @@ def gray_images(crops: Sequence[FaceCrop]) -> FloatArray:
 
 def appearance_image(aligned: Pixels) -> FloatArray:
     """Of an aligned face, RGB uint8 [112, 112, 3]: float32 [3, 224, 224], 0 to 255."""
-    side = (APPEARANCE_SIDE, APPEARANCE_SIDE)
+    side = (_APPEARANCE_SIDE, _APPEARANCE_SIDE)
     large = _picture(aligned).resize(side, Image.Resampling.BILINEAR, box=_PART)
     return np.asarray(large, np.float32).transpose(2, 0, 1)
 

@@ -14,12 +14,12 @@ import numpy as np
 import numpy.typing as npt
 
 from face_perception.errors import InputError
-from face_perception.motion.pyramid import BANDS, LEVELS, coefficients
+from face_perception.motion.pyramid import BANDS, LEVELS, pyramid_bands
 from face_perception.types import FloatArray
 
-HALF = 6  # images of a window before and after the one that it is about
-WINDOW = 2 * HALF + 1
-CHANNELS = BANDS * (WINDOW - 1)
+HALF_WINDOW = 6  # images of a window before and after the one that it is about
+PHASE_WINDOW = 2 * HALF_WINDOW + 1
+CHANNELS = BANDS * (PHASE_WINDOW - 1)
 
 _TINY = np.float32(1e-10)  # published: added to magnitudes, which would else divide zero by zero
 _MOST = np.float32(5 * np.pi)
@@ -39,17 +39,19 @@ class _LevelPhase:
     blurred: FloatArray
 
 
-Phase = tuple[_LevelPhase, ...]
+ImagePhase = tuple[_LevelPhase, ...]
 
 
-def phases(images: FloatArray) -> list[Phase]:
+def image_phases(images: FloatArray) -> list[ImagePhase]:
     """What windows need of each gray image [N, 48, 48], 0 to 1. Raises InputError for others."""
-    levels = coefficients(images)
+    levels = pyramid_bands(images)
     measured = [_level_phases(bands, blur) for bands, blur in zip(levels, _BLURS, strict=True)]
     return list(zip(*measured, strict=True))
 
 
-def differences(window: Sequence[Phase], *, one_sided: bool = True) -> tuple[FloatArray, ...]:
+def phase_differences(
+    window: Sequence[ImagePhase], *, one_sided: bool = True
+) -> tuple[FloatArray, ...]:
     """Phase differences float32 [24, 48, 48] and [24, 24, 24] between the 13 images of a window.
 
     Channels: the first band's 12 differences, then the second's. Each is less its mean over the
@@ -57,27 +59,31 @@ def differences(window: Sequence[Phase], *, one_sided: bool = True) -> tuple[Flo
     unwrapping corrects only jumps above pi; without ``one_sided`` also those below -pi, which
     trained weights have not seen. Raises InputError where there are not 13 images.
     """
-    if len(window) != WINDOW:
-        raise InputError(f"a window has {WINDOW} images, not {len(window)}")
+    if len(window) != PHASE_WINDOW:
+        raise InputError(f"a window has {PHASE_WINDOW} images, not {len(window)}")
     return tuple(
         _level_differences(level, blur, one_sided)
         for level, blur in zip(zip(*window, strict=True), _BLURS, strict=True)
     )
 
 
-def clamped(centre: int, count: int) -> list[int]:
+def window_indices(centre: int, count: int) -> list[int]:
     """The images of the window about ``centre`` where there are ``count``: the ends repeat."""
-    return [min(max(i, 0), count - 1) for i in range(centre - HALF, centre + HALF + 1)]
+    return [
+        min(max(i, 0), count - 1) for i in range(centre - HALF_WINDOW, centre + HALF_WINDOW + 1)
+    ]
 
 
-def clip_differences(images: FloatArray, *, one_sided: bool = True) -> tuple[FloatArray, ...]:
+def clip_phase_differences(images: FloatArray, *, one_sided: bool = True) -> tuple[FloatArray, ...]:
     """Those of every image of a clip [T, 48, 48]: [T, 24, 48, 48] and [T, 24, 24, 24].
 
     Windows repeat the first and last image of the clip where they go beyond it.
     """
-    measured = phases(images)
+    measured = image_phases(images)
     found = [
-        differences([measured[i] for i in clamped(t, len(images))], one_sided=one_sided)
+        phase_differences(
+            [measured[i] for i in window_indices(t, len(images))], one_sided=one_sided
+        )
         for t in range(len(images))
     ]
     return tuple(np.stack(level) for level in zip(*found, strict=True))

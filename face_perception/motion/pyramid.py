@@ -20,10 +20,10 @@ SIDE = 48
 LEVELS = (48, 24)  # sides of the bands
 BANDS = 2
 
-Complex = npt.NDArray[np.complexfloating]
+_Complex = npt.NDArray[np.complexfloating]
 
 
-def coefficients(images: FloatArray) -> tuple[Complex, Complex]:
+def pyramid_bands(images: FloatArray) -> tuple[_Complex, _Complex]:
     """Gray images [N, 48, 48], 0 to 1 -> bands complex64 [N, 2, 48, 48] and [N, 2, 24, 24].
 
     The first is of the frequencies up to the finest, the second an octave below. In each, the first
@@ -57,7 +57,7 @@ class _Level:
     pair: FloatArray
 
 
-def _bands(spectrum: FloatArray, level: _Level) -> Complex:
+def _bands(spectrum: FloatArray, level: _Level) -> _Complex:
     size = len(level.masks[0])
     side = len(level.even)
     along_x = level.even @ (spectrum[:, :size, :size] * level.masks[0]) @ level.pair
@@ -68,7 +68,7 @@ def _bands(spectrum: FloatArray, level: _Level) -> Complex:
     return bands
 
 
-def full_masks() -> list[FloatArray]:
+def band_masks() -> list[FloatArray]:
     """What each band passes, as published: [2, 96, 96] and [2, 48, 48], zero frequency centred.
 
     Radial masks are raised cosines over an octave, angular ones a half-wave of a cosine; both from
@@ -123,4 +123,4 @@ def _level(level: int, masks: FloatArray) -> _Level:
 _COSINES = np.cos(np.pi / (2 * SIDE) * np.outer(np.arange(SIDE), 2 * np.arange(SIDE) + 1)).astype(
     np.float32
 )
-_LEVELS = [_level(level, masks) for level, masks in enumerate(full_masks())]
+_LEVELS = [_level(level, masks) for level, masks in enumerate(band_masks())]

@@ -14,7 +14,7 @@ _FOLLOW, _NEAR = 0.1, 0.25
 
 
 @dataclass(frozen=True, slots=True)
-class Tick:
+class TickAdvance:
     """Where an image is on the clock. ``steps`` ticks after the last one (0: at the same tick, so
     not to be used); ``restarted`` where nothing before it counts: then ``steps`` is 1.
     """
@@ -23,7 +23,7 @@ class Tick:
     restarted: bool
 
 
-class Clock:
+class TickClock:
     """Ticks at ``rate`` hertz, to each of which the first image near it belongs.
 
     The clock begins at the first image and follows the images slowly, so that a camera of 29.97 Hz
@@ -44,11 +44,11 @@ class Clock:
         self._at = math.nan  # time of the last tick
         self._stamp = math.nan
 
-    def tick(self, stamp: float) -> Tick:
+    def tick(self, stamp: float) -> TickAdvance:
         """The tick of the image of ``stamp`` seconds."""
         if not 0 <= stamp - self._stamp <= self._max_gap:
             self._at = self._stamp = stamp
-            return Tick(1, restarted=True)
+            return TickAdvance(1, restarted=True)
         self._stamp = stamp
         steps = max(0, math.floor((stamp - self._at) / self._period + _EARLY))
         if steps:
@@ -56,4 +56,4 @@ class Clock:
             off = stamp - self._at
             if abs(off) < _NEAR * self._period:
                 self._at += _FOLLOW * off
-        return Tick(steps, restarted=False)
+        return TickAdvance(steps, restarted=False)

@@ -31,7 +31,7 @@ class MotionAffectParameters(networks.NetworkParameters):
         "weights were trained); `face-perception import mimamo` makes both.",
     )
     look_ahead: int = parameter(
-        motion.HALF,
+        motion.HALF_WINDOW,
         "Images after the one that an estimate is about, at 30 Hz: 6 (0.2 s late) as published, 0 "
         "without delay, more for a recurrence over time that looks ahead too.",
         minimum=0,
@@ -69,7 +69,7 @@ class MotionAffectNode(PerceptionNode[MotionAffectParameters]):
         self._worker: LatestWorker[Any] | None = None
 
     def setup(self) -> None:
-        self._networks = motion.load_networks(self.values.model, networks.Loading(self).load)
+        self._networks = motion.load_mimamo(self.values.model, networks.Loading(self).load)
         without = ("model", *networks.NAMES)
         self._mimamo = motion.Mimamo[Any](self._networks, **settings(self.values, without=without))
         self._affects = self.publisher(msg.ValenceArousalArray, "motion_affect")
@@ -102,13 +102,13 @@ class MotionAffectNode(PerceptionNode[MotionAffectParameters]):
             self._worker = None
 
     def report(self) -> tuple[str, dict[str, str]]:
-        fallen, models = networks.report(self._networks.in_use)
+        fallen, models = networks.report(self._networks.models)
         problems = [p for p in (self._crops.status if self._crops else "", fallen) if p]
-        seen = self._mimamo.window if self._networks.over_time else motion.WINDOW
+        seen = self._mimamo.window if self._networks.over_time else motion.PHASE_WINDOW
         return "; ".join(problems), {
             "faces": str(self._count),
-            "delay (s)": f"{self.values.look_ahead / motion.RATE:.3f}",
-            "window (s)": f"{seen / motion.RATE:.3f}",
+            "delay (s)": f"{self.values.look_ahead / motion.TICK_RATE:.3f}",
+            "window (s)": f"{seen / motion.TICK_RATE:.3f}",
             "appearance rate (Hz)": f"{self.statistics.rate('appearance', time.monotonic()):.2f}",
             **models,
         }
@@ -135,10 +135,10 @@ class MotionAffectNode(PerceptionNode[MotionAffectParameters]):
         self._last_stamp = stamp
         crops = messages.crops_from_msg(message)
         self._count = len(crops)
-        looks = self._mimamo.looks
-        hurried = self._worker is not None and self._worker.behind
-        found = self._mimamo.estimate(message.header, stamp, crops, hurried=hurried)
-        if self._mimamo.looks > looks:
+        appearance_runs = self._mimamo.appearance_runs
+        busy = self._worker is not None and self._worker.behind
+        found = self._mimamo.estimate(message.header, stamp, crops, busy=busy)
+        if self._mimamo.appearance_runs > appearance_runs:
             self.count("appearance")
         self._send(found)
 

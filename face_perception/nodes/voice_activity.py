@@ -17,7 +17,13 @@ from face_perception.ros.audio_input import AUDIO_COMMON, AudioInput
 from face_perception.ros.driver import PerceptionNode
 from face_perception.ros.parameters import parameter
 from face_perception.ros.process import run
-from face_perception.speech import Activity, Chunk, Heard, SpeechStream, VoiceActivity
+from face_perception.speech import (
+    AudioChunk,
+    SpeechSegment,
+    SpeechStream,
+    VoiceActivity,
+    VoiceState,
+)
 
 _RATE = 16_000
 _STEP = 512 / _RATE
@@ -132,7 +138,7 @@ class VoiceActivityNode(PerceptionNode[VoiceActivityParameters]):
         problems = [fallen, self._input.status if self._input else ""]
         return "; ".join(filter(None, problems)), {
             "gated": "yes: the robot speaks" if self._gated() else "no",
-            "late chunks": str(self._stream.late),
+            "late chunks": str(self._stream.late_chunks),
             **values,
         }
 
@@ -163,21 +169,21 @@ class VoiceActivityNode(PerceptionNode[VoiceActivityParameters]):
         self._count = 0  # samples since then
         self._skipped = False
 
-    def _hear(self, chunk: Chunk, header: Header) -> None:
+    def _hear(self, chunk: AudioChunk, header: Header) -> None:
         self._frame_id = header.frame_id
         if chunk.stamp <= 0:
             # Without a stamp it is now.
             now = self.get_clock().now().nanoseconds * 1e-9
-            chunk = Chunk(now - chunk.duration, chunk.rate, chunk.samples, chunk.clipped)
+            chunk = AudioChunk(now - chunk.duration, chunk.rate, chunk.samples, chunk.clipped)
         now = time.monotonic()
-        for heard in (*self._stream.poll(now), *self._stream.push(chunk, now)):
+        for heard in (*self._stream.poll(now), *self._stream.push_chunk(chunk, now)):
             self._take(heard)
 
     def _poll(self) -> None:
         for heard in self._stream.poll(time.monotonic()):
             self._take(heard)
 
-    def _take(self, heard: Heard) -> None:
+    def _take(self, heard: SpeechSegment) -> None:
         samples = heard.samples[_RATE]
         at = self._began + self._count / _RATE
         if heard.begins:
@@ -191,7 +197,7 @@ class VoiceActivityNode(PerceptionNode[VoiceActivityParameters]):
             if self._skipped:
                 # What was heard of the robot must not go on as a person's speech.
                 self._restart(self._began + self._count / _RATE)
-            for step in self._activity.push(samples):
+            for step in self._activity.detect(samples):
                 self._say(self._began + step.end - _STEP, step)
             self._count += len(samples)
         if heard.ends and self._speaking:
@@ -203,7 +209,7 @@ class VoiceActivityNode(PerceptionNode[VoiceActivityParameters]):
         self._count += count
         self._skipped = True
 
-    def _say(self, stamp: float, step: Activity | None) -> None:
+    def _say(self, stamp: float, step: VoiceState | None) -> None:
         """Publishes a step; None: nobody listened to it."""
         self._speaking = step is not None and step.speaking
         message = msg.VoiceActivity(

@@ -17,7 +17,7 @@ from face_perception import msg
 from face_perception.errors import InputError
 from face_perception.ros import messages
 from face_perception.ros.qos import SensorSubscription
-from face_perception.speech import AudioError, Chunk, chunk, from_bytes
+from face_perception.speech import AudioChunk, AudioError, chunk_from_bytes, make_chunk
 
 if TYPE_CHECKING:
     from face_perception.ros.driver import PerceptionNode
@@ -41,7 +41,7 @@ class AudioInput:
         self,
         node: PerceptionNode[Any],
         topic: str,
-        received: Callable[[Chunk, Header], None],
+        received: Callable[[AudioChunk, Header], None],
         *,
         audio_common: str = "none",
         expected: bool = True,
@@ -94,7 +94,9 @@ class AudioInput:
     def _take_ours(self, message: msg.Audio) -> None:
         samples = np.frombuffer(message.samples, np.int16)
         stamp = messages.seconds(message.header.stamp)
-        self._give(chunk(samples, message.sample_rate, message.channels, stamp), message.header)
+        self._give(
+            make_chunk(samples, message.sample_rate, message.channels, stamp), message.header
+        )
 
     def _on_info(self, info: Any) -> None:
         self._info = info
@@ -118,11 +120,13 @@ class AudioInput:
         data = message.audio.data if hasattr(message, "audio") else message.data
         stamp = messages.seconds(header.stamp)
         self._give(
-            from_bytes(bytes(data), info.sample_format, info.sample_rate, info.channels, stamp),
+            chunk_from_bytes(
+                bytes(data), info.sample_format, info.sample_rate, info.channels, stamp
+            ),
             header,
         )
 
-    def _give(self, one: Chunk, header: Header) -> None:
+    def _give(self, one: AudioChunk, header: Header) -> None:
         if one.clipped:
             self._node.complain(
                 f"{self.topic}: the audio is clipped (samples at full scale): turn the sender down",

@@ -1,58 +1,58 @@
-"""Audio in: chunks put in order and resampled, wav files, whether a person speaks, and what the
-mouth does; spectrograms, and what MuseTalk hears. No audio device, no topic, no picture.
+"""Processes speech audio: chunks, wav files, voice activity, mouth shapes and whisper's features.
+
+Takes and returns arrays. Knows no audio device, no topic and no picture.
 """
 
 from face_perception.speech.audio_chunks import (
+    AudioChunk,
     AudioError,
-    Chunk,
+    AudioSamples,
     Recording,
-    chunk,
-    from_bytes,
+    chunk_from_bytes,
+    make_chunk,
     read_wav,
     to_int16,
 )
 from face_perception.speech.band_mouth import BandMouth
 from face_perception.speech.mel_spectrogram import log_mel
-from face_perception.speech.mouth_shapes import MOUTH_RATE, REST, Mouth, MouthShape, Samples
+from face_perception.speech.mouth_shapes import MOUTH_RATE, REST, Mouth, MouthShape
 from face_perception.speech.neural_mouth import NeuralMouth, mouth_features
-from face_perception.speech.speech_stream import Heard, SpeechStream
-from face_perception.speech.voice_activity import Activity, VoiceActivity
-from face_perception.speech.whisper_stream import WhisperStream
+from face_perception.speech.speech_stream import SpeechSegment, SpeechStream
+from face_perception.speech.voice_activity import VoiceActivity, VoiceState
+from face_perception.speech.whisper_stream import WhisperWindowStream
 from face_perception.speech.whisper_windows import (
-    WhisperFeatures,
-    features_of,
-    first_steps,
+    WhisperStateStream,
     image_count,
-    original_windows,
-    windows,
+    image_windows,
+    whisper_states,
+    window_starts,
 )
 
 __all__ = [
     "MOUTH_RATE",
     "REST",
-    "Activity",
+    "AudioChunk",
     "AudioError",
+    "AudioSamples",
     "BandMouth",
-    "Chunk",
-    "Heard",
     "Mouth",
     "MouthShape",
     "NeuralMouth",
     "Recording",
-    "Samples",
+    "SpeechSegment",
     "SpeechStream",
     "VoiceActivity",
-    "WhisperFeatures",
-    "WhisperStream",
-    "chunk",
-    "features_of",
-    "first_steps",
-    "from_bytes",
+    "VoiceState",
+    "WhisperStateStream",
+    "WhisperWindowStream",
+    "chunk_from_bytes",
     "image_count",
+    "image_windows",
     "log_mel",
+    "make_chunk",
     "mouth_features",
-    "original_windows",
     "read_wav",
     "to_int16",
-    "windows",
+    "whisper_states",
+    "window_starts",
 ]

@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from face_perception.errors import InputError
 
-Array = npt.NDArray[np.float32]
+AudioSamples = npt.NDArray[np.float32]
 
 _RATES = (4000, 192_000)
 _MOST_CHANNELS = 8
@@ -27,7 +27,7 @@ class AudioError(InputError):
 
 
 @dataclass(frozen=True, slots=True)
-class Chunk:
+class AudioChunk:
     """A piece of audio, mono float32 in [-1, 1]; ``stamp`` is that of its first sample, seconds.
 
     A stamp of 0 is not known. Without samples it says that an utterance is over. ``clipped`` is
@@ -36,7 +36,7 @@ class Chunk:
 
     stamp: float
     rate: int
-    samples: Array
+    samples: AudioSamples
     clipped: bool = False
 
     @property
@@ -45,7 +45,7 @@ class Chunk:
         return len(self.samples) / self.rate
 
 
-def chunk(samples: npt.NDArray[Any], rate: int, channels: int, stamp: float) -> Chunk:
+def make_chunk(samples: npt.NDArray[Any], rate: int, channels: int, stamp: float) -> AudioChunk:
     """A Chunk of interleaved samples, int16 or float in [-1, 1]; several channels become their
     mean.
 
@@ -53,7 +53,7 @@ def chunk(samples: npt.NDArray[Any], rate: int, channels: int, stamp: float) -> 
     samples that cannot be.
     """
     if not samples.size:
-        return Chunk(stamp, max(rate, 1), np.zeros(0, np.float32))
+        return AudioChunk(stamp, max(rate, 1), np.zeros(0, np.float32))
     if not _RATES[0] <= rate <= _RATES[1]:
         raise AudioError(f"sample_rate is {rate}: audio must have {_RATES[0]} to {_RATES[1]} Hz")
     if not 1 <= channels <= _MOST_CHANNELS:
@@ -77,7 +77,7 @@ def chunk(samples: npt.NDArray[Any], rate: int, channels: int, stamp: float) -> 
         raise AudioError(f"samples are {samples.dtype}: audio must be int16, or float in [-1, 1]")
     clipped = bool(values.size) and float(np.mean(np.abs(values) >= 32767 / 32768)) > _CLIPPED
     mono = np.clip(values.reshape(-1, channels), -1, 1).mean(axis=1, dtype=np.float32)
-    return Chunk(stamp, rate, mono, clipped)
+    return AudioChunk(stamp, rate, mono, clipped)
 
 
 # Sample formats by GStreamer's names, which audio_common uses; scale to [-1, 1].
@@ -91,7 +91,9 @@ _FORMATS: dict[str, tuple[str, float, float]] = {
 }
 
 
-def from_bytes(data: bytes, sample_format: str, rate: int, channels: int, stamp: float) -> Chunk:
+def chunk_from_bytes(
+    data: bytes, sample_format: str, rate: int, channels: int, stamp: float
+) -> AudioChunk:
     """A Chunk of raw PCM as GStreamer names it. Raises AudioError."""
     known = _FORMATS.get(sample_format.upper())
     if known is None:
@@ -105,10 +107,10 @@ def from_bytes(data: bytes, sample_format: str, rate: int, channels: int, stamp:
             "Set the sender's format to wave"
         )
     values = np.frombuffer(data, kind).astype(np.float64) * scale + offset
-    return chunk(values, rate, channels, stamp)
+    return make_chunk(values, rate, channels, stamp)
 
 
-def to_int16(samples: Array) -> npt.NDArray[np.int16]:
+def to_int16(samples: AudioSamples) -> npt.NDArray[np.int16]:
     """Samples in [-1, 1] as PCM; what is beyond is clipped."""
     return np.clip(np.rint(samples * 32768), -32768, 32767).astype(np.int16)
 
@@ -160,7 +162,7 @@ def read_wav(path: str | os.PathLike[str]) -> Recording:
         raw = np.frombuffer(data, np.uint8).reshape(-1, width)[:, -2:]
         samples = np.ascontiguousarray(raw).view("<i2").ravel().astype(np.int16)
     try:
-        chunk(samples[:channels], rate, channels, 0.0)  # refuses what cannot be played later
+        make_chunk(samples[:channels], rate, channels, 0.0)  # refuses what cannot be played later
     except AudioError as error:
         raise AudioError(f"{path}: {error}; {convert}") from error
     return Recording(rate, samples.reshape(-1, channels))

@@ -15,8 +15,9 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from face_perception.speech.mouth_shape_track import ShapeTrack, clean
-from face_perception.speech.mouth_shapes import MOUTH_RATE, MouthShape, Samples
+from face_perception.speech.audio_chunks import AudioSamples
+from face_perception.speech.mouth_shape_track import MouthShapeTrack, checked_samples
+from face_perception.speech.mouth_shapes import MOUTH_RATE, MouthShape
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -103,21 +104,21 @@ class BandMouth:
         self._run = 0
         self._since_voice = _HOLD + 1
         self._raw: deque[FloatArray] = deque(maxlen=2 * _SMOOTH + 1)
-        self._opened = ShapeTrack(_PERIOD)
+        self._opened = MouthShapeTrack(_PERIOD)
 
-    def push(self, samples: Samples) -> None:
+    def push_samples(self, samples: AudioSamples) -> None:
         """The next samples, float32 [N] mono at 16 kHz in [-1, 1]; any N, also none.
 
         What is not finite counts as silence. Raises InputError for another shape or type.
         """
-        self._samples = np.concatenate([self._samples, clean(samples)])
+        self._samples = np.concatenate([self._samples, checked_samples(samples)])
         begin = 0
         while begin + _WINDOW <= len(self._samples):
             self._hear(self._samples[begin : begin + _WINDOW].astype(np.float64))
             begin += _HOP
         self._samples = self._samples[begin:]
 
-    def weights_at(self, time: float) -> MouthShape:
+    def shape_at(self, time: float) -> MouthShape:
         """The shape at ``time`` seconds; see ``Mouth``. Times more than a minute ago give rest."""
         return self._opened.at(time)
 

@@ -30,14 +30,14 @@ def log_mel(samples: FloatArray, frames: int | None = None, *, least: float = -1
     centred = np.pad(padded, _WINDOW // 2, mode="reflect")
     windows = np.lib.stride_tricks.sliding_window_view(centred, _WINDOW)[::HOP][:count]
     power = np.abs(np.fft.rfft(windows * _hann(), axis=1)) ** 2
-    logarithm = np.log10(np.maximum(power @ filters().T, 1e-10))
+    logarithm = np.log10(np.maximum(power @ mel_filters().T, 1e-10))
     floored = np.maximum(logarithm, logarithm.max(initial=least) - 8.0)
     scaled: FloatArray = ((floored + 4.0) / 4.0).T.astype(np.float32)
     return scaled
 
 
 @functools.cache
-def filters() -> FloatArray:
+def mel_filters() -> FloatArray:
     """[80, 201] triangles on the mel scale of Slaney's Auditory Toolbox, each of area 1."""
     edges = _hertz(np.linspace(0.0, _mel(np.array(_TOP)), MELS + 2))
     bins = np.linspace(0.0, RATE / 2, _WINDOW // 2 + 1)

@@ -10,7 +10,8 @@ import numpy as np
 import numpy.typing as npt
 
 from face_perception.errors import InputError
-from face_perception.speech.mouth_shapes import REST, MouthShape, Samples
+from face_perception.speech.audio_chunks import AudioSamples
+from face_perception.speech.mouth_shapes import REST, MouthShape
 
 FloatArray = npt.NDArray[np.floating]
 
@@ -18,7 +19,7 @@ _KEPT = 60.0  # seconds that can be asked for
 _EASE = 0.12  # seconds from the last known shape to rest
 
 
-class ShapeTrack:
+class MouthShapeTrack:
     """Final shapes, ``period`` seconds apart from time zero on."""
 
     def __init__(self, period: float) -> None:
@@ -48,7 +49,7 @@ class ShapeTrack:
         return _shape(a + (at - i) * (b - a))
 
 
-def clean(samples: Samples) -> Samples:
+def checked_samples(samples: AudioSamples) -> AudioSamples:
     """The samples in [-1, 1], what is not finite as silence. Raises InputError for another shape
     or type than float32 [N].
     """
@@ -58,7 +59,7 @@ def clean(samples: Samples) -> Samples:
             f"speech must be float32 [N], mono, 16 kHz, not {array.dtype} "
             f"{list(array.shape)}: mix down, divide int16 by 32768"
         )
-    made: Samples = np.clip(np.nan_to_num(array, nan=0.0, posinf=0.0, neginf=0.0), -1, 1)
+    made: AudioSamples = np.clip(np.nan_to_num(array, nan=0.0, posinf=0.0, neginf=0.0), -1, 1)
     return made
 
 

@@ -10,7 +10,7 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
-Samples = npt.NDArray[np.float32]
+from face_perception.speech.audio_chunks import AudioSamples
 
 MOUTH_RATE = 16_000  # samples a second that every mouth is given
 
@@ -55,11 +55,11 @@ class Mouth(Protocol):
     look_ahead: float  # seconds of audio after a time that its shape depends on
     frame_period: float  # seconds between two shapes; in between they are interpolated
 
-    def push(self, samples: Samples) -> None:
+    def push_samples(self, samples: AudioSamples) -> None:
         """The next samples, float32 [N] mono at 16 kHz in [-1, 1]; any N, also none."""
         ...
 
-    def weights_at(self, time: float) -> MouthShape:
+    def shape_at(self, time: float) -> MouthShape:
         """The shape at ``time`` seconds.
 
         Final for times up to ``look_ahead`` before the end of what was pushed; after that the last

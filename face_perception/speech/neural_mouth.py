@@ -10,13 +10,14 @@ import numpy as np
 from face_perception import paths
 from face_perception.geometry import smoothstep
 from face_perception.inference import Model, ModelError, load
+from face_perception.speech.audio_chunks import AudioSamples
 from face_perception.speech.band_mouth import BandMouth
-from face_perception.speech.mel_spectrogram import filters
-from face_perception.speech.mouth_shape_track import ShapeTrack, clean
-from face_perception.speech.mouth_shapes import MOUTH_RATE, REST, MouthShape, Samples
+from face_perception.speech.mel_spectrogram import mel_filters
+from face_perception.speech.mouth_shape_track import MouthShapeTrack, checked_samples
+from face_perception.speech.mouth_shapes import MOUTH_RATE, REST, MouthShape
 from face_perception.types import FloatArray
 
-CARD = "resources/speech/mouth.yaml"  # the one that the package ships
+MOUTH_CARD = "resources/speech/mouth.yaml"  # the one that the package ships
 
 _HOP = 160  # samples between two frames: 10 ms
 _WINDOW = 400  # about a frame's moment
@@ -44,7 +45,7 @@ class NeuralMouth:
 
     def __init__(self, model: Model | None = None) -> None:
         """``model``: None loads the package's own. Raises ModelError where it cannot be used."""
-        self._model = model or load(paths.resource(CARD), backend="onnxruntime")
+        self._model = model or load(paths.resource(MOUTH_CARD), backend="onnxruntime")
         delay = self._model.card.facts.get("delay_frames")
         if not isinstance(delay, int) or delay < 0:
             raise ModelError(
@@ -67,25 +68,25 @@ class NeuralMouth:
         self._samples = np.zeros(_WINDOW // 2, np.float32)
         self._state = self._rest
         self._heard = 0
-        self._track = ShapeTrack(self.frame_period)
+        self._track = MouthShapeTrack(self.frame_period)
 
-    def push(self, samples: Samples) -> None:
+    def push_samples(self, samples: AudioSamples) -> None:
         """The next samples, float32 [N] mono at 16 kHz in [-1, 1]; any N, also none.
 
         What is not finite counts as silence. Raises InputError for another shape or type,
         ModelError where the network fails.
         """
-        self._bands.push(samples)
-        self._samples = np.concatenate([self._samples, clean(samples)])
+        self._bands.push_samples(samples)
+        self._samples = np.concatenate([self._samples, checked_samples(samples)])
         begin = 0
         while begin + _WINDOW <= len(self._samples):
             self._hear(_frames(self._samples[None, begin : begin + _WINDOW]))
             begin += _HOP
         self._samples = self._samples[begin:]
 
-    def weights_at(self, time: float) -> MouthShape:
+    def shape_at(self, time: float) -> MouthShape:
         """The shape at ``time`` seconds; see ``Mouth``. Times more than a minute ago give rest."""
-        measured = self._bands.weights_at(time)
+        measured = self._bands.shape_at(time)
         share = min(1.0, float(measured.values().max()) / _SPEAKING)
         if share == 0:
             return REST
@@ -109,13 +110,13 @@ class NeuralMouth:
             self._track.append(out["weights"][0, 0])
 
 
-def mouth_features(samples: Samples) -> FloatArray:
+def mouth_features(samples: AudioSamples) -> FloatArray:
     """Speech [S], 16 kHz, -1 to 1 -> float32 [S // 160 + 1, 80]: what the network hears at 0, 10,
     20 … ms; log10 of the power of mel bands, brought to about -1 to 1, silence before and after.
     """
     count = len(samples) // _HOP + 1
     padded = np.zeros((count - 1) * _HOP + _WINDOW, np.float32)
-    given = clean(samples)[: len(padded) - _WINDOW // 2]
+    given = checked_samples(samples)[: len(padded) - _WINDOW // 2]
     padded[_WINDOW // 2 : _WINDOW // 2 + len(given)] = given
     return _frames(np.lib.stride_tricks.sliding_window_view(padded, _WINDOW)[::_HOP])
 
@@ -123,7 +124,7 @@ def mouth_features(samples: Samples) -> FloatArray:
 def _frames(windows: FloatArray) -> FloatArray:
     """[N, 400] samples -> [N, 80]."""
     power = np.abs(np.fft.rfft(windows * _HANN, axis=1)) ** 2
-    logarithm = np.log10(np.maximum(power @ filters().T, _QUIETEST))
+    logarithm = np.log10(np.maximum(power @ mel_filters().T, _QUIETEST))
     made: FloatArray = ((logarithm + 4.0) / 4.0).astype(np.float32)
     return made
 

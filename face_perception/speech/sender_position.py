@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from face_perception.speech.audio_chunks import Chunk
+from face_perception.speech.audio_chunks import AudioChunk
 
 # Chunks that come at once follow each other within this; so exactly does a live sender keep time.
 _AT_ONCE = 0.1
@@ -14,7 +14,7 @@ _LIVE = 1.0
 
 
 @dataclass(slots=True)
-class Place:
+class SenderPosition:
     """``expected``: the stamp of a sender's next sample; 0: not known. ``last``: of its last chunk,
     which came at ``came``, monotonic seconds, and lasted ``lasted``.
     """
@@ -24,13 +24,13 @@ class Place:
     came: float
     lasted: float
 
-    def note(self, chunk: Chunk, now: float) -> None:
+    def note(self, chunk: AudioChunk, now: float) -> None:
         """Goes on with a chunk that has come."""
         self.expected = chunk.stamp + chunk.duration if chunk.stamp > 0 else 0.0
         self.last = chunk.stamp
         self.came, self.lasted = now, chunk.duration
 
-    def continues(self, chunk: Chunk, now: float) -> bool:
+    def continues(self, chunk: AudioChunk, now: float) -> bool:
         """Whether the chunk is most likely the same speech's next: by its stamp, and because it
         comes at once or when a live sender's would. A chunk without samples never is.
         """

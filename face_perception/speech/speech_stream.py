@@ -12,8 +12,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 import soxr
 
-from face_perception.speech.audio_chunks import Array, Chunk
-from face_perception.speech.sender_position import Place
+from face_perception.speech.audio_chunks import AudioChunk, AudioSamples
+from face_perception.speech.sender_position import SenderPosition
 
 # A stamp may be this much off, or half a chunk, before it means a gap: drivers stamp on receipt.
 # After some stamps that were exact it is half a chunk, however short.
@@ -29,7 +29,7 @@ _LOUD, _LAST = 0.02, 0.03
 
 
 @dataclass(frozen=True, slots=True)
-class Heard:
+class SpeechSegment:
     """What has become known of the speech: ``samples`` by rate, mono float32, continuing what came
     before them.
 
@@ -37,7 +37,7 @@ class Heard:
     ``ends``: they are its last, or it had ended before.
     """
 
-    samples: dict[int, Array]
+    samples: dict[int, AudioSamples]
     begins: bool = False
     ends: bool = False
     stamp: float = 0.0
@@ -48,15 +48,15 @@ class SpeechStream:
     """Utterances out of chunks of any size and rate, in ``rates``.
 
     Chunks are put in order by stamp: one after a gap waits 60 ms for those that it may have
-    overtaken; one that comes after its place was filled is dropped (``late`` counts them). A gap
+    overtaken; one that comes after its place was filled is dropped (``late_chunks`` counts them). A gap
     between stamps becomes silence, unless the listener has waited it out already: ``delay`` is how
     far behind the chunks they are played. Stamps that are all the same, or are the time of sending
     of a sender that is faster than real time, are taken in the order of arrival. An utterance ends
     with a chunk without samples, or when nothing has come for ``end_after`` seconds after its end
-    (``broken_off`` counts those that were loud to the last).
+    (``abrupt_ends`` counts those that were loud to the last).
 
-    What still comes of an utterance that was interrupted is dropped (``cut_off`` counts chunks),
-    and of two senders whose clocks differ the one that began first (``others``).
+    What still comes of an utterance that was interrupted is dropped (``interrupted_chunks`` counts chunks),
+    and of two senders whose clocks differ the one that began first (``other_sender_chunks``).
     """
 
     def __init__(
@@ -65,11 +65,11 @@ class SpeechStream:
         self._rates = tuple(rates)
         self._delay = delay
         self._end_after = end_after
-        self.late = self.broken_off = self.cut_off = self.others = 0
-        self._held: list[tuple[float, Chunk]] = []
+        self.late_chunks = self.abrupt_ends = self.interrupted_chunks = self.other_sender_chunks = 0
+        self._held: list[tuple[float, AudioChunk]] = []
         # What was interrupted, and a sender that another has taken the place of.
-        self._cut: Place | None = None
-        self._former: Place | None = None
+        self._cut: SenderPosition | None = None
+        self._former: SenderPosition | None = None
         self._forget()
 
     @property
@@ -77,7 +77,7 @@ class SpeechStream:
         """Whether an utterance has begun and not ended."""
         return self._open
 
-    def push(self, chunk: Chunk, now: float) -> list[Heard]:
+    def push_chunk(self, chunk: AudioChunk, now: float) -> list[SpeechSegment]:
         """Takes a chunk that has come at ``now``, monotonic seconds."""
         if self._unwanted(chunk, now):
             return []
@@ -91,7 +91,7 @@ class SpeechStream:
             self._held.append((now, chunk))
             self._held.sort(key=lambda held: held[1].stamp)
         elif place == "late":
-            self.late += 1
+            self.late_chunks += 1
         else:
             if place == "anew":
                 self._former = replace(self._at)
@@ -101,15 +101,15 @@ class SpeechStream:
             heard += self._fitting(now)
         return heard
 
-    def poll(self, now: float) -> list[Heard]:
+    def poll(self, now: float) -> list[SpeechSegment]:
         """What has become known by waiting; to be called some twenty times a second."""
         heard = list(self._due(now))
         if self._open and not self._held:
             if now - self._until > self._end_after:
-                self.broken_off += self._level > _LOUD
+                self.abrupt_ends += self._level > _LOUD
                 heard += self._end()
             elif not self._flushed and now - self._until > _FLUSH:
-                heard.append(Heard(self._flush(), held=math.inf))
+                heard.append(SpeechSegment(self._flush(), held=math.inf))
         return heard
 
     def interrupt(self, now: float) -> None:
@@ -125,7 +125,7 @@ class SpeechStream:
 
     def _forget(self) -> None:
         self._open = False
-        self._at = Place(0.0, 0.0, -math.inf, 0.0)
+        self._at = SenderPosition(0.0, 0.0, -math.inf, 0.0)
         self._exact = 0  # stamps in a row that were
         self._until = -math.inf  # when what has come would have ended, heard as it came
         self._level = 0.0  # of its last samples
@@ -133,26 +133,26 @@ class SpeechStream:
         self._resamplers: dict[int, soxr.ResampleStream | None] = {}
         self._source = 0
 
-    def _unwanted(self, chunk: Chunk, now: float) -> bool:
+    def _unwanted(self, chunk: AudioChunk, now: float) -> bool:
         if self._cut is not None:
             if self._cut.continues(chunk, now):
                 self._cut.note(chunk, now)
-                self.cut_off += 1
+                self.interrupted_chunks += 1
                 return True
             if self._cut.expected > 0:  # its sender may go on all the same
                 self._former = self._cut
             self._cut = None
         if self._former is not None and self._former.continues(chunk, now):
             self._former.note(chunk, now)
-            self.others += 1
+            self.other_sender_chunks += 1
             return True
         return False
 
-    def _loose(self, chunk: Chunk) -> float:
+    def _loose(self, chunk: AudioChunk) -> float:
         half = max(_EXACT, chunk.duration / 2)
         return half if self._exact >= _SOME else max(_LOOSE, half)
 
-    def _place(self, chunk: Chunk) -> str:
+    def _place(self, chunk: AudioChunk) -> str:
         """Where a chunk belongs: next, early, late, or anew: in another utterance."""
         if not self._open:
             return "next"
@@ -167,13 +167,13 @@ class SpeechStream:
             return "early"
         return "late" if chunk.stamp < self._at.last else "next"
 
-    def _due(self, now: float) -> Iterator[Heard]:
+    def _due(self, now: float) -> Iterator[SpeechSegment]:
         """Held chunks whose wait is over."""
         while self._held and now >= min(at + _wait(chunk) for at, chunk in self._held):
             yield self._take(*self._next_held(), now)
             yield from self._fitting(now)
 
-    def _fitting(self, now: float) -> Iterator[Heard]:
+    def _fitting(self, now: float) -> Iterator[SpeechSegment]:
         """Held chunks that follow what has been taken."""
         while self._held:
             chunk = self._held[0][1]
@@ -181,17 +181,17 @@ class SpeechStream:
                 return
             yield self._take(*self._next_held(), now)
 
-    def _let_go(self, now: float) -> Iterator[Heard]:
+    def _let_go(self, now: float) -> Iterator[SpeechSegment]:
         while self._held:
             yield self._take(*self._next_held(), now)
 
-    def _next_held(self) -> tuple[Chunk, float]:
+    def _next_held(self) -> tuple[AudioChunk, float]:
         at, chunk = self._held.pop(0)
         return chunk, at
 
     # Samples.
 
-    def _take(self, chunk: Chunk, came: float, now: float) -> Heard:
+    def _take(self, chunk: AudioChunk, came: float, now: float) -> SpeechSegment:
         begins = not self._open
         pause = 0.0
         if begins:
@@ -211,10 +211,10 @@ class SpeechStream:
         self._until = max(self._until, came) + chunk.duration
         last = chunk.samples[-max(1, round(_LAST * chunk.rate)) :]
         self._level = float(np.sqrt(np.mean(last**2)))
-        return Heard(samples, begins=begins, stamp=chunk.stamp, held=now - came)
+        return SpeechSegment(samples, begins=begins, stamp=chunk.stamp, held=now - came)
 
-    def _resampled(self, samples: Array, source: int) -> dict[int, Array]:
-        before: dict[int, Array] = {}
+    def _resampled(self, samples: AudioSamples, source: int) -> dict[int, AudioSamples]:
+        before: dict[int, AudioSamples] = {}
         if source != self._source:
             before = self._flush()
             self._source = source
@@ -232,7 +232,7 @@ class SpeechStream:
             out[rate] = np.concatenate([before[rate], new]) if rate in before else new
         return out
 
-    def _flush(self) -> dict[int, Array]:
+    def _flush(self) -> dict[int, AudioSamples]:
         nothing = np.zeros(0, np.float32)
         out = dict.fromkeys(self._rates, nothing)
         if not self._flushed:
@@ -242,13 +242,13 @@ class SpeechStream:
         self._flushed = True
         return out
 
-    def _end(self) -> list[Heard]:
+    def _end(self) -> list[SpeechSegment]:
         if not self._open:
             return []
-        heard = Heard(self._flush(), ends=True, held=math.inf)
+        heard = SpeechSegment(self._flush(), ends=True, held=math.inf)
         self._forget()
         return [heard]
 
 
-def _wait(chunk: Chunk) -> float:
+def _wait(chunk: AudioChunk) -> float:
     return min(max(_WAIT, chunk.duration + _MARGIN), _LONGEST_WAIT)

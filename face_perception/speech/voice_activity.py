@@ -9,7 +9,7 @@ import numpy as np
 
 from face_perception.errors import InputError
 from face_perception.inference import Model
-from face_perception.speech.audio_chunks import Array
+from face_perception.speech.audio_chunks import AudioSamples
 
 RATE = 16_000
 STEP = 512
@@ -17,7 +17,7 @@ _CONTEXT = 64
 
 
 @dataclass(frozen=True, slots=True)
-class Activity:
+class VoiceState:
     """Of one step of 32 ms, whose end lies ``end`` seconds after the first sample since ``reset``.
 
     ``probability`` [0, 1] is the network's output for this step alone, without threshold or
@@ -32,7 +32,7 @@ class Activity:
 
 
 class VoiceActivity:
-    """Mono 16 kHz audio in, an ``Activity`` every 512 samples out.
+    """Mono 16 kHz audio in, an ``VoiceState`` every 512 samples out.
 
     ``model`` is the card `voice_activity`: Silero VAD, which sees each step with the 64 samples
     before it and carries a state. Speaking begins when the probability has been at least ``enter``
@@ -67,7 +67,7 @@ class VoiceActivity:
         self._speaking, self._since = False, math.nan
         self._turned: float | None = None  # since when the probability says the opposite
 
-    def push(self, samples: Array) -> list[Activity]:
+    def detect(self, samples: AudioSamples) -> list[VoiceState]:
         """Takes float32 samples in [-1, 1] and returns what is known of the steps they complete.
 
         Raises ModelError where the network fails.
@@ -80,7 +80,7 @@ class VoiceActivity:
         self._rest = samples[whole:]
         return found
 
-    def _step(self, samples: Array) -> Activity:
+    def _step(self, samples: AudioSamples) -> VoiceState:
         given = np.concatenate([self._context, samples])[None]
         out = self._model.infer({"input": given, "h": self._h, "c": self._c})
         self._h, self._c = out["hn"], out["cn"]
@@ -97,4 +97,4 @@ class VoiceActivity:
             if end - self._turned >= (self._leave_time if self._speaking else self._enter_time):
                 self._speaking, self._since = not self._speaking, self._turned
                 self._turned = None
-        return Activity(end, probability, self._speaking, self._since)
+        return VoiceState(end, probability, self._speaking, self._since)

@@ -1,6 +1,6 @@
 """Speech as it comes -> what MuseTalk hears for an image, as soon as it can be known.
 
-One speech at a time, images counted from its start. The states are ``WhisperFeatures``'s.
+One speech at a time, images counted from its start. The states are ``WhisperStateStream``'s.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ from face_perception.speech.whisper_windows import (
     STEP_RATE,
     WIDTH,
     WINDOW,
-    Encoder,
-    WhisperFeatures,
-    first_steps,
-    original_start,
+    WhisperEncoderModel,
+    WhisperStateStream,
+    original_window_starts,
+    window_starts,
 )
 from face_perception.types import FloatArray
 
@@ -30,7 +30,7 @@ from face_perception.types import FloatArray
 _KEPT = 10 * STEP_RATE
 
 
-class WhisperStream:
+class WhisperWindowStream:
     """Push speech at 16 kHz, ask for the window of an image.
 
     Context: whisper hears all of the current 30 s block that has come so far, at its own place in
@@ -44,40 +44,35 @@ class WhisperStream:
 
     Else windows are not those of the whole: measured on 2 s of speech in pieces of 0.1 s, with
     pseudo-random weights, they are off by 3 % of their RMS, the worst image's by 6 % (a test holds
-    5 and 10); with more speech still to come by what ``WhisperFeatures`` says.
+    5 and 10); with more speech still to come by what ``WhisperStateStream`` says.
 
-    ``original`` is for MuseTalk 1.0's first encoder, as in ``features_of`` and
-    ``original_windows``: the spectrogram is zero behind what has come so far.
+    ``original`` is for MuseTalk 1.0's first encoder, as in ``whisper_states`` and
+    ``original_image_windows``: the spectrogram is zero behind what has come so far.
 
     For one thread. Raises InputError for a negative ``hold`` or ``every``.
     """
 
     def __init__(
-        self, model: Encoder, *, hold: float = 0.4, every: float = 0.2, original: bool = False
+        self,
+        model: WhisperEncoderModel,
+        *,
+        hold: float = 0.4,
+        every: float = 0.2,
+        original: bool = False,
     ) -> None:
         self._model, self._every, self._original = model, every, original
-        self._features = WhisperFeatures(model, look_ahead=hold, every=every, original=original)
+        self._states_of = WhisperStateStream(model, look_ahead=hold, every=every, original=original)
         self.look_ahead = (WINDOW - BEFORE) / STEP_RATE + hold + every
         self.reset()
 
     def reset(self) -> None:
         """Forgets the speech: the next is a new one, its images counted from 0."""
-        self._features.reset()
+        self._states_of.reset()
         self._states = np.zeros((0, LAYERS, WIDTH), np.float32)
         self._first = 0  # the number of the first state that is kept
         self._ended = False
 
-    @property
-    def known(self) -> float:
-        """Seconds of the speech whose states are known."""
-        return (self._first + len(self._states)) / STEP_RATE
-
-    @property
-    def ended(self) -> bool:
-        """Whether the last of the speech was pushed: all windows are there then."""
-        return self._ended
-
-    def load(self) -> float:
+    def measure_load(self) -> float:
         """Seconds that whisper takes here for a second of speech: the median of three runs, after
         one that is not counted. Raises what the encoder raises.
         """
@@ -89,19 +84,19 @@ class WhisperStream:
             taken.append(time.perf_counter() - begin)
         return statistics.median(taken[1:]) / max(self._every, 1 / STEP_RATE)
 
-    def push(self, samples: FloatArray, *, last: bool = False) -> None:
+    def append_speech(self, samples: FloatArray, *, last: bool = False) -> None:
         """More of the speech [S], 16 kHz, -1 to 1; ``last`` says that it ends here (S may be 0).
 
         Raises InputError after the last, and what the encoder raises.
         """
         if self._ended:
             raise InputError("this speech has ended: call reset() before the next one")
-        found = self._features.push(np.asarray(samples, np.float32), last=last)
+        found = self._states_of.encode(np.asarray(samples, np.float32), last=last)
         self._ended = last
         if len(found):
             self._states = np.concatenate([self._states, found])
 
-    def window(self, index: int, fps: float) -> FloatArray | None:
+    def image_window(self, index: int, fps: float) -> FloatArray | None:
         """float32 [50, 384] of image ``index``, at ``fps`` images a second; None if not yet.
 
         Before the speech and behind its end there is silence (zeros), with ``original`` its first
@@ -111,9 +106,9 @@ class WhisperStream:
         if index < 0:
             raise InputError(f"images are counted from 0, there is no {index}")
         if self._original:
-            start = int(original_start(np.array([index]), fps)[0])
+            start = int(original_window_starts(np.array([index]), fps)[0])
         else:
-            start = int(first_steps(1, fps, index)[0])
+            start = int(window_starts(1, fps, index)[0])
         if self._first > max(start, 0):
             raise InputError(f"image {index} is long past: its speech is forgotten")
         if start + WINDOW > self._first + len(self._states) and not self._ended:

@@ -28,13 +28,13 @@ _STEP = RATE // STEP_RATE
 _USUAL = 1.0
 
 
-class Encoder(Protocol):
+class WhisperEncoderModel(Protocol):
     """A loaded ``whisper_encoder``: ``mel`` [N, 80, 3000] -> ``states`` [N, 1500, 5, 384]."""
 
     def infer(self, inputs: dict[str, Any]) -> Mapping[str, Any]: ...
 
 
-def step_count(samples: int) -> int:
+def state_count(samples: int) -> int:
     """States of so many samples at 16 kHz: whole ones only, in the published arithmetic, which is
     one short where the seconds round down (9280 samples).
     """
@@ -49,7 +49,7 @@ def image_count(samples: int, fps: float) -> int:
     return math.floor(samples / RATE * _whole(fps))
 
 
-def first_steps(count: int, fps: float, first: int = 0) -> npt.NDArray[np.int64]:
+def window_starts(count: int, fps: float, first: int = 0) -> npt.NDArray[np.int64]:
     """[count]: the state at which the window of each image from number ``first`` starts.
 
     Before 0 and behind the end there is silence. The last image needs the states up to its start
@@ -64,44 +64,32 @@ def first_steps(count: int, fps: float, first: int = 0) -> npt.NDArray[np.int64]
     return starts - before
 
 
-def windows(features: FloatArray, count: int, fps: float, first: int = 0) -> FloatArray:
+def image_windows(features: FloatArray, count: int, fps: float, first: int = 0) -> FloatArray:
     """``features`` [T, 5, 384] -> float32 [count, 50, 384] for images ``first``, ``first`` + 1, …
 
     MuseTalk 1.5, and 1.0 as its code is today: ten states, each with its five layers, zeros where
     there is no speech yet or any more.
     """
-    index = first_steps(count, fps, first)[:, None] + np.arange(WINDOW)
+    index = window_starts(count, fps, first)[:, None] + np.arange(WINDOW)
     inside = (index >= 0) & (index < len(features))
     picked = np.zeros((*index.shape, LAYERS, WIDTH), np.float32)
     picked[inside] = features[index[inside]]
     return picked.reshape(count, WINDOW * LAYERS, WIDTH)
 
 
-def original_windows(features: FloatArray, fps: float) -> FloatArray:
-    """``features`` [T, 5, 384] -> float32 [K, 50, 384] as MuseTalk 1.0 first had them.
+def original_window_starts(numbers: npt.NDArray[np.int64], fps: float) -> npt.NDArray[np.int64]:
+    """Returns the state at which the window of each image starts, as MuseTalk 1.0 first had them.
 
-    The first and last states are repeated where there is no speech, and images go on until the
-    window's moment has passed the end: two more than ``windows`` has for 2 s at 25 a second.
-    ``fps`` may be any rate from 1 on.
+    ``numbers`` [N] int64 are the image numbers. Raises InputError if ``fps`` is below 1.
     """
     _whole(fps)
-    if not len(features):
-        return np.zeros((0, WINDOW * LAYERS, WIDTH), np.float32)
-    numbers = np.arange(math.ceil((len(features) + 1) * fps / STEP_RATE) + 2)
-    # The first moment behind the end has an image still.
-    count = int(np.argmax((numbers * (STEP_RATE / fps)).astype(np.int64) > len(features))) + 1
-    index = original_start(numbers[:count], fps)[:, None] + np.arange(WINDOW)
-    picked = features[np.clip(index, 0, len(features) - 1)].astype(np.float32)
-    return np.reshape(picked, (count, WINDOW * LAYERS, WIDTH))
-
-
-def original_start(numbers: npt.NDArray[np.int64], fps: float) -> npt.NDArray[np.int64]:
-    """The state at which the window of each of these images starts in ``original_windows``."""
     moments: npt.NDArray[np.int64] = (numbers * STEP_RATE / fps).astype(np.int64)
     return moments - BEFORE
 
 
-def features_of(samples: FloatArray, encoder: Encoder, *, original: bool = False) -> FloatArray:
+def whisper_states(
+    samples: FloatArray, encoder: WhisperEncoderModel, *, original: bool = False
+) -> FloatArray:
     """Whole speech [S], 16 kHz, -1 to 1 -> float32 [T, 5, 384] at 50 Hz.
 
     In blocks of 30 s, each followed by silence where it is shorter. ``original`` is MuseTalk 1.0's
@@ -117,11 +105,11 @@ def features_of(samples: FloatArray, encoder: Encoder, *, original: bool = False
         return np.concatenate(found)
     for start in range(0, len(samples), BLOCK):
         found.append(_hear(log_mel(samples[start : start + BLOCK], BLOCK_FRAMES), encoder))
-    return np.concatenate(found)[: step_count(len(samples))]
+    return np.concatenate(found)[: state_count(len(samples))]
 
 
-class WhisperFeatures:
-    """Speech as it comes -> the same states as ``features_of`` the whole of it, nearly.
+class WhisperStateStream:
+    """Speech as it comes -> the same states as ``whisper_states`` the whole of it, nearly.
 
     Whisper hears 30 s at once, in both directions. Each time it is run here on all of the current
     30 s block that has come so far, at its own place in the block and followed by silence, as the
@@ -148,7 +136,7 @@ class WhisperFeatures:
 
     def __init__(
         self,
-        encoder: Encoder,
+        encoder: WhisperEncoderModel,
         *,
         look_ahead: float = 0.4,
         every: float = 0.2,
@@ -168,14 +156,14 @@ class WhisperFeatures:
         self._before = 0  # samples in earlier blocks
         self._given = 0  # states of the current block that were handed out
 
-    def push(self, samples: FloatArray, *, last: bool = False) -> FloatArray:
+    def encode(self, samples: FloatArray, *, last: bool = False) -> FloatArray:
         """More speech [S], 16 kHz, -1 to 1 -> the states [K, 5, 384] that are now certain, K from
         0. ``last`` says that the speech ends here; then all are handed out, and what is pushed next
         is a new one.
         """
         rest = np.asarray(samples, np.float32)
         if last and not self._before and not len(self._block):
-            return features_of(rest, self._encoder, original=self._original)
+            return whisper_states(rest, self._encoder, original=self._original)
         found = [np.zeros((0, LAYERS, WIDTH), np.float32)]
         while True:
             room = BLOCK - len(self._block)
@@ -196,7 +184,7 @@ class WhisperFeatures:
         ends = last or len(self._block) == BLOCK
         steps = len(self._block) // _STEP
         if last and not self._original:
-            steps = step_count(self._before + len(self._block)) - self._before // _STEP
+            steps = state_count(self._before + len(self._block)) - self._before // _STEP
         ready = steps if ends else steps - self._hold
         if ready - self._given < (1 if ends else self._every):
             return np.zeros((0, LAYERS, WIDTH), np.float32)
@@ -208,7 +196,7 @@ class WhisperFeatures:
         return states
 
 
-def _hear(mel: FloatArray, encoder: Encoder) -> FloatArray:
+def _hear(mel: FloatArray, encoder: WhisperEncoderModel) -> FloatArray:
     """[80, 3000] -> [1500, 5, 384]."""
     return np.asarray(encoder.infer({"mel": mel[None]})["states"][0], np.float32)
 

@@ -160,8 +160,8 @@ def test_what_was_trained_runs_as_a_mouth(few, tmp_path: Path) -> None:
 
     install_model(made(MouthNetwork(24, 32, 1), recipe(), few, {}), tmp_path)
     mouth = NeuralMouth(load(tmp_path / "mouth.yaml", backend="onnxruntime"))
-    mouth.push(np.zeros(8000, np.float32))
-    assert mouth.weights_at(0.2).jaw == 0
+    mouth.push_samples(np.zeros(8000, np.float32))
+    assert mouth.shape_at(0.2).jaw == 0
 
 
 @pytest.mark.parametrize(
@@ -215,8 +215,8 @@ def test_the_command_trains_a_mouth(
     assert main(["evaluate", str(out), "--split", "train"]) == 1
     assert "a mouth has no splits" in capsys.readouterr().err
     mouth_ = NeuralMouth(load("small_trained", backend="onnxruntime"))
-    mouth_.push(np.zeros(8000, np.float32))
-    assert mouth_.weights_at(0.2).jaw == 0
+    mouth_.push_samples(np.zeros(8000, np.float32))
+    assert mouth_.shape_at(0.2).jaw == 0
 
 
 def test_what_was_trained_runs_in_its_node(

@@ -29,8 +29,8 @@ from std_msgs.msg import Header
 
 from face_perception import msg
 from face_perception.affect import MultitaskNet
-from face_perception.affect.multitask import network_input
-from face_perception.inference import install_model, load
+from face_perception.affect.multitask import multitask_input
+from face_perception.inference import install_model, measure_load
 from face_perception.learning import runs
 from face_perception.learning.claims import affect_comparison as beside
 from face_perception.learning.claims import multitask as multitask_claims
@@ -76,7 +76,7 @@ def test_reads_what_synthesis_writes(data: AffectData, folder: Path) -> None:
     row = pq.read_table(folder / "samples.parquet").to_pylist()[3]
     patch = cv2.imread(str(folder / row["file"]))[..., ::-1]
     crop = FaceCrop("a", np.ascontiguousarray(patch), np.eye(2, 3))
-    np.testing.assert_array_equal(data.faces[3], network_input([crop])[0])
+    np.testing.assert_array_equal(data.faces[3], multitask_input([crop])[0])
     assert data.affect[3] == pytest.approx([row["valence"], row["arousal"]])
     kept = data.incomplete(np.random.default_rng(0))
     counts = [len(kept.of_task(task)) for task in ("EXPR", "AU", "VA")]

@@ -21,9 +21,9 @@ from face_perception.inference import (
     ModelError,
     build_tensorrt_engine,
     install_model,
-    load,
+    measure_load,
 )
-from face_perception.speech import features_of, log_mel
+from face_perception.speech import measure_face, whisper_states
 
 torch = pytest.importorskip("torch")
 safetensors = pytest.importorskip("safetensors.torch")
@@ -102,11 +102,11 @@ def loaded(name: str | Path) -> Model:
 def test_whisper(cards: dict[str, Card], golden: Golden) -> None:
     """Through the windows' own way to call it, too."""
     assert cards["whisper_encoder"].facts["normed"] is True
-    found = features_of(golden["wav"], loaded("whisper_encoder"))
+    found = whisper_states(golden["wav"], loaded("whisper_encoder"))
     np.testing.assert_allclose(found, golden["hidden_hf"][0][:100], atol=1e-4)
     stream = speech_stream(loaded("whisper_encoder"))
-    stream.push(golden["wav"], last=True)
-    heard = np.stack([stream.window(k, 25) for k in range(50)])
+    stream.append_speech(golden["wav"], last=True)
+    heard = np.stack([stream.image_window(k, 25) for k in range(50)])
     np.testing.assert_allclose(heard, golden["chunks_fps25"], atol=1e-4)
 
 
@@ -171,8 +171,8 @@ def test_original_whisper_file(weights: Any, golden: Golden, tmp_path: Path) -> 
     mel = torch.from_numpy(import_musetalk._example_mel())
     install_model(import_musetalk.whisper_made(network, mel, path, normed), tmp_path / "models")
     stream = speech_stream(loaded(tmp_path / "models" / "whisper_encoder.yaml"))
-    stream.push(golden["wav"], last=True)
-    windows = np.stack([stream.window(k, 25) for k in range(len(golden["v10_chunks_fps25"]))])
+    stream.append_speech(golden["wav"], last=True)
+    windows = np.stack([stream.image_window(k, 25) for k in range(len(golden["v10_chunks_fps25"]))])
     np.testing.assert_allclose(windows, golden["v10_chunks_fps25"], atol=2e-4)
     assert import_musetalk._whisper(path, "1.5")[1]
     half = {name: value.half() for name, value in state.items()}

@@ -23,7 +23,13 @@ from face_perception.inference import (
     make_variant,
     read_variant,
 )
-from face_perception.speech import WhisperStream, features_of, image_count, log_mel, windows
+from face_perception.speech import (
+    WhisperWindowStream,
+    image_count,
+    image_windows,
+    log_mel,
+    whisper_states,
+)
 
 torch = pytest.importorskip("torch")
 
@@ -313,15 +319,15 @@ class Whisper:
 def test_windows_as_speech_comes(shared: Path, golden: dict[str, np.ndarray]) -> None:
     """2 s in pieces of 0.1 s: the declared look-ahead holds, and the stated bound."""
     encoder = Whisper(shared)
-    whole = windows(features_of(golden["wav"], encoder), 50, 25).reshape(50, 10, 5, 384)
-    stream = WhisperStream(encoder, hold=0.4, every=0.2)
+    whole = image_windows(whisper_states(golden["wav"], encoder), 50, 25).reshape(50, 10, 5, 384)
+    stream = WhisperWindowStream(encoder, hold=0.4, every=0.2)
     assert stream.look_ahead == pytest.approx(0.72)
     found: list[np.ndarray] = []
     for start in range(0, 32000, 1600):
         end = start + 1600
-        stream.push(golden["wav"][start:end], last=end == 32000)
+        stream.append_speech(golden["wav"][start:end], last=end == 32000)
         while len(found) < 50:
-            window = stream.window(len(found), 25)
+            window = stream.image_window(len(found), 25)
             if window is None:
                 break
             found.append(window)
@@ -336,19 +342,19 @@ def test_windows_as_speech_comes(shared: Path, golden: dict[str, np.ndarray]) ->
     assert share[0] < 0.001
     assert (share < 0.05).all(), share
     assert worst < 0.1
-    np.testing.assert_array_equal(stream.window(60, 25), 0)
+    np.testing.assert_array_equal(stream.image_window(60, 25), 0)
 
 
 def test_speech_that_is_there_at_once_is_exact(shared: Path, golden: dict[str, np.ndarray]) -> None:
     encoder = Whisper(shared)
-    stream = WhisperStream(encoder)
-    stream.push(golden["wav"], last=True)
-    found = np.stack([stream.window(k, 30) for k in range(60)])
+    stream = WhisperWindowStream(encoder)
+    stream.append_speech(golden["wav"], last=True)
+    found = np.stack([stream.image_window(k, 30) for k in range(60)])
     np.testing.assert_allclose(found, golden["chunks_fps30"], atol=1e-4)
     with pytest.raises(ValueError, match="has ended"):
-        stream.push(golden["wav"])
+        stream.append_speech(golden["wav"])
     stream.reset()
-    assert stream.window(0, 25) is None
+    assert stream.image_window(0, 25) is None
 
 
 class Constant:
@@ -363,15 +369,17 @@ def test_speech_for_the_first_version(shared: Path, golden: dict[str, np.ndarray
     """Its own spectrogram and windows: exact at once, near in pieces."""
     encoder = Whisper(shared, normed=False)
     wanted = golden["v10_chunks_fps25"]
-    stream = WhisperStream(encoder, original=True)
-    stream.push(golden["wav"], last=True)
-    found = np.stack([stream.window(k, 25) for k in range(len(wanted))])
+    stream = WhisperWindowStream(encoder, original=True)
+    stream.append_speech(golden["wav"], last=True)
+    found = np.stack([stream.image_window(k, 25) for k in range(len(wanted))])
     np.testing.assert_allclose(found, wanted, atol=1e-4)
     stream.reset()
     found = []
     for start in range(0, 32000, 3200):
-        stream.push(golden["wav"][start : start + 3200], last=start + 3200 == 32000)
-        while len(found) < len(wanted) and (window := stream.window(len(found), 25)) is not None:
+        stream.append_speech(golden["wav"][start : start + 3200], last=start + 3200 == 32000)
+        while (
+            len(found) < len(wanted) and (window := stream.image_window(len(found), 25)) is not None
+        ):
             found.append(window)
     off = np.sqrt(((np.stack(found) - wanted) ** 2).mean() / (wanted**2).mean())
     print("RMS of the deviation:", off)
@@ -390,7 +398,7 @@ def test_speech_of_the_first_version_longer_than_a_block() -> None:
             given.append(inputs["mel"][0])
             return super().infer(inputs)
 
-    assert features_of(speech, Kept(), original=True).shape == (1550, 5, 384)
+    assert whisper_states(speech, Kept(), original=True).shape == (1550, 5, 384)
     mel = log_mel(speech)
     np.testing.assert_array_equal(given[0], mel[:, :3000])
     np.testing.assert_array_equal(given[1][:, :100], mel[:, 3000:])
@@ -398,18 +406,17 @@ def test_speech_of_the_first_version_longer_than_a_block() -> None:
 
 
 def test_long_speech_is_forgotten() -> None:
-    stream = WhisperStream(Constant(), every=1.0)
+    stream = WhisperWindowStream(Constant(), every=1.0)
     silence = np.zeros(RATE, np.float32)
     for second in range(45):
-        stream.push(silence)
-        window = stream.window(max(second - 3, 0) * 25, 25)
+        stream.append_speech(silence)
+        window = stream.image_window(max(second - 3, 0) * 25, 25)
         assert window is not None or second < 2
-    assert stream.known > 40
     assert stream._states.nbytes < 25 * 50 * 5 * 384 * 4
-    window = stream.window(41 * 25, 25)
+    window = stream.image_window(41 * 25, 25)
     assert window is not None
     assert window.reshape(10, 5, 384)[:, 0, 0].tolist() == list(range(547, 557))
     with pytest.raises(ValueError, match="long past"):
-        stream.window(0, 25)
+        stream.image_window(0, 25)
     with pytest.raises(ValueError, match="counted from 0"):
-        stream.window(-1, 25)
+        stream.image_window(-1, 25)

@@ -11,7 +11,7 @@ import pytest
 from musetalk_weights import published_weights
 
 from face_perception.speech import log_mel
-from face_perception.speech.mel_spectrogram import filters
+from face_perception.speech.mel_spectrogram import mel_filters
 
 torch = pytest.importorskip("torch")
 
@@ -56,7 +56,7 @@ def test_log_mel_of_any_length(golden: dict[str, np.ndarray], count: int) -> Non
     window = torch.hann_window(400)
     spectrum = torch.stft(torch.from_numpy(speech), 400, 160, window=window, return_complex=True)
     power = spectrum[:, :-1].abs() ** 2
-    logarithm = (torch.from_numpy(filters()).float() @ power).clamp(min=1e-10).log10()
+    logarithm = (torch.from_numpy(mel_filters()).float() @ power).clamp(min=1e-10).log10()
     wanted = (torch.maximum(logarithm, logarithm.max() - 8.0) + 4.0) / 4.0
     np.testing.assert_allclose(log_mel(speech), wanted.numpy(), atol=1e-4)
 

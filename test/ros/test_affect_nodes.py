@@ -22,8 +22,8 @@ from std_msgs.msg import Header
 from waits import scaled
 
 from face_perception import faces, msg
-from face_perception.affect import Decoder, MultitaskNet
-from face_perception.affect.multitask import network_input
+from face_perception.affect import MultitaskDecoder, MultitaskNet
+from face_perception.affect.multitask import multitask_input
 from face_perception.commands import demo
 from face_perception.faces import load_tracker
 from face_perception.inference import ModelError, load
@@ -93,9 +93,9 @@ def over_time(faces_: list[FaceCrop], look_ahead: int) -> np.ndarray:
     """Of the recurrent multitask network, [T - look_ahead, 10]: probabilities of the units, valence
     and arousal; the whole clip at once, and each window of 8 by itself.
     """
-    features = load("multitask_rnn_trunk").infer({"face": network_input(faces_)})["features"]
+    features = load("multitask_rnn_trunk").infer({"face": multitask_input(faces_)})["features"]
     heads, rows = load("multitask_rnn"), []
-    decode = Decoder(heads).decode
+    decode = MultitaskDecoder(heads).decode
     for t in range(len(faces_) - look_ahead):
         newest = t + look_ahead
         first = max(0, newest - 7)

@@ -13,12 +13,12 @@ import pytest
 from face_perception import affect, faces, inference
 from face_perception.affect import (
     ExpressionNet,
+    ExpressionSmoother,
     LandmarkActionUnits,
-    PacedExpressions,
-    SmoothExpressions,
+    RateLimitedExpressions,
     derive_valence_arousal,
-    features_of,
-    median_features,
+    measure_face,
+    median_measures,
 )
 from face_perception.types import (
     BLENDSHAPES,
@@ -283,7 +283,7 @@ def test_a_neutral_is_set_and_forgotten(resting: Face) -> None:
 @pytest.mark.parametrize("given", ["before", "after"])
 def test_a_neutral_is_taken_from_another_picture(resting: Face, given: str) -> None:
     units = LandmarkActionUnits()
-    neutral = features_of(resting)
+    neutral = measure_face(resting)
     raised = moved(resting, BROWS)
     if given == "after":
         units.estimate(raised, 0.0)
@@ -309,7 +309,7 @@ def test_what_cannot_be_measured_is_not_taken_as_neutral(resting: Face) -> None:
         with pytest.raises(ValueError, match=said):
             units.set_neutral(resting.id)
     with pytest.raises(ValueError, match="no face that can be measured"):
-        median_features([None])
+        median_measures([None])
 
 
 def test_blendshapes_are_evidence(resting: Face) -> None:
@@ -370,7 +370,7 @@ def turned(face: Face, angle: float) -> Face:
 
 
 def test_a_turned_head_moves_the_same_and_teaches_nothing(resting: Face) -> None:
-    neutral = features_of(resting)
+    neutral = measure_face(resting)
     high_brows = moved(resting, BROWS, 0.5)
     frontal, aside = turned(high_brows, 0.0), turned(high_brows, 0.7)
 
@@ -566,7 +566,7 @@ def expression(name: str, share: float = 1.0, face_id: str = "face_1") -> Expres
 
 def test_smoothing_of_expressions_goes_by_the_clock() -> None:
     for rate in (10.0, 30.0):
-        smooth = SmoothExpressions(0.5)
+        smooth = ExpressionSmoother(0.5)
         smooth([expression("neutral")], 0.0)
         for k in range(round(0.5 * rate)):
             (found,) = smooth([expression("happy")], (k + 1) / rate)
@@ -580,8 +580,8 @@ def test_smoothing_of_expressions_goes_by_the_clock() -> None:
 def test_smoothing_starts_afresh() -> None:
     happy = expression("happy")
 
-    def warm() -> SmoothExpressions:
-        smooth = SmoothExpressions()
+    def warm() -> ExpressionSmoother:
+        smooth = ExpressionSmoother()
         smooth([expression("sad"), expression("sad", face_id="face_2")], 10.0)
         return smooth
 
@@ -602,13 +602,13 @@ def test_smoothing_starts_afresh() -> None:
         (left, 10.1),
         (unknown, 10.1),
         (cleared, 10.1),
-        (SmoothExpressions(0.0), 10.1),
+        (ExpressionSmoother(0.0), 10.1),
     ):
         (afresh,) = smooth([happy], stamp)
         assert afresh.probability == pytest.approx(happy.probability)
     assert warm()([], 10.1) == []
     with pytest.raises(ValueError, match="time_constant"):
-        SmoothExpressions(-0.5)
+        ExpressionSmoother(-0.5)
 
 
 class Watched:
@@ -630,7 +630,7 @@ def test_the_network_runs_no_more_often_than_its_rate(net: ExpressionNet) -> Non
         return FaceCrop(face_id, image, np.eye(3)[:2])
 
     watched = Watched(net)
-    paced = PacedExpressions(watched, SmoothExpressions(0.5), rate=10.0)  # type: ignore[arg-type]
+    paced = RateLimitedExpressions(watched, ExpressionSmoother(0.5), rate=10.0)  # type: ignore[arg-type]
     results = []
     for k in range(60):  # two seconds at 30 Hz; somebody joins in the second one
         here = ["face_1"] if k < 30 else ["face_1", "face_2"]
@@ -647,12 +647,12 @@ def test_the_network_runs_no_more_often_than_its_rate(net: ExpressionNet) -> Non
     paced.estimate([patch("face_1")], 0.5)
     assert len(watched.asked) == before + 2
     every = Watched(net)
-    all_images = PacedExpressions(every, SmoothExpressions(0.5), rate=0.0)  # type: ignore[arg-type]
+    all_images = RateLimitedExpressions(every, ExpressionSmoother(0.5), rate=0.0)  # type: ignore[arg-type]
     for k in range(5):
         all_images.estimate([patch("face_1")], k / 30)
     assert len(every.asked) == 5
     with pytest.raises(ValueError, match="rate"):
-        PacedExpressions(net, SmoothExpressions(), rate=-1.0)
+        RateLimitedExpressions(net, ExpressionSmoother(), rate=-1.0)
 
 
 @pytest.mark.parametrize(

@@ -10,8 +10,8 @@ import pytest
 from simulated_time import RATE, Keeps, World
 
 from face_perception import paths
-from face_perception.avatar import Activity, AudioClock, FramePacer, Performer, Playout
-from face_perception.speech import MOUTH_RATE, REST, BandMouth, Chunk, Mouth, MouthShape, read_wav
+from face_perception.avatar import VoiceState, AudioClock, FramePacer, Performer, Playout
+from face_perception.speech import MOUTH_RATE, REST, AudioSamples, AudioChunk, Mouth, MouthShape, read_wav
 
 
 class Device:
@@ -217,7 +217,7 @@ class Loud:
         self.samples[self.count : self.count + len(samples)] = samples
         self.count += len(samples)
 
-    def weights_at(self, time: float) -> MouthShape:
+    def shape_at(self, time: float) -> MouthShape:
         around = self.samples[max(0, round((time - 0.01) * RATE)) : round((time + 0.01) * RATE)]
         return MouthShape(jaw=min(1.0, float(np.abs(around).max(initial=0.0)) * 2))
 
@@ -260,7 +260,7 @@ class Stage:
         """Sends speech in real time from ``begin`` on, by default now; returns when it begins."""
         begin, step = begin or self.world.now, round(chunk * rate)
         for k, start in enumerate(range(0, len(samples), step)):
-            piece = Chunk(begin + start / rate, rate, samples[start : start + step])
+            piece = AudioChunk(begin + start / rate, rate, samples[start : start + step])
             self.world.at(begin + k * chunk, lambda piece=piece: self.performer.hear(piece))  # type: ignore[misc]
         return begin
 
@@ -354,12 +354,12 @@ def test_interruption_is_seen_and_heard_at_once() -> None:
 
 def test_a_reply_at_once_is_spoken_in_time() -> None:
     stage = Stage()
-    stage.performer.hear(Chunk(0.0, RATE, speech(3.0)))
+    stage.performer.hear(AudioChunk(0.0, RATE, speech(3.0)))
     stage.run(1.0)
     stage.performer.interrupt()
     begin = stage.world.now
     quiet = np.zeros(RATE // 2, np.float32)
-    stage.performer.hear(Chunk(0.0, RATE, np.concatenate([quiet, speech(0.5)])))
+    stage.performer.hear(AudioChunk(0.0, RATE, np.concatenate([quiet, speech(0.5)])))
     stage.run(2.5)
     moving = [at for at, jaw in stage.open_from(begin + 0.08) if jaw > 0.5]
     assert 0.55 < moving[0] - begin <= 0.65
@@ -381,9 +381,9 @@ def test_a_stream_that_stops_mid_word_closes_the_mouth() -> None:
 
 def test_a_gap_within_an_utterance_is_counted() -> None:
     stage = Stage()
-    stage.performer.hear(Chunk(0.0, RATE, speech(0.3)))
+    stage.performer.hear(AudioChunk(0.0, RATE, speech(0.3)))
     stage.run(0.55)
-    stage.performer.hear(Chunk(0.0, RATE, speech(0.3)))
+    stage.performer.hear(AudioChunk(0.0, RATE, speech(0.3)))
     stage.run(0.1)
     assert stage.performer.activity[0] is Activity.SPEAKING
     stage.run(2.0)
@@ -414,8 +414,8 @@ def test_two_utterances_sent_at_once_are_said_one_after_the_other() -> None:
     stage = Stage()
     begin = stage.world.now
     for _ in range(2):
-        stage.performer.hear(Chunk(0.0, RATE, speech(0.5)))
-        stage.performer.hear(Chunk(0.0, RATE, speech(0.0)))
+        stage.performer.hear(AudioChunk(0.0, RATE, speech(0.5)))
+        stage.performer.hear(AudioChunk(0.0, RATE, speech(0.0)))
     stage.run(2.5)
     jaws = [jaw > 0.5 for _, jaw in stage.open_from(begin)]
     assert sum(a != b for a, b in itertools.pairwise(jaws)) == 4
@@ -430,9 +430,9 @@ class Counted(BandMouth):
         super().__init__()
         self.given: list[int] = []
 
-    def push(self, samples: npt.NDArray[np.float32]) -> None:
+    def push_samples(self, samples: npt.NDArray[np.float32]) -> None:
         self.given.append(len(samples))
-        super().push(samples)
+        super().push_samples(samples)
 
 
 def test_a_minute_and_a_half_at_once_moves_the_mouth_from_its_beginning() -> None:
@@ -442,7 +442,7 @@ def test_a_minute_and_a_half_at_once_moves_the_mouth_from_its_beginning() -> Non
     mouth = Counted()
     stage = Stage(mouth=mouth, audio_rate=said.rate)
     begin = stage.world.now
-    stage.performer.hear(Chunk(0.0, said.rate, np.resize(once, 90 * said.rate)))
+    stage.performer.hear(AudioChunk(0.0, said.rate, np.resize(once, 90 * said.rate)))
     stage.run(3.0)
     assert max(jaw for _, jaw in stage.open_from(begin)) > 0.3
     assert max(mouth.given) <= 1.2 * MOUTH_RATE

@@ -93,6 +93,6 @@ _ONLY_IN_THE_MESSAGE = {
 def test_json_lines_and_messages_use_the_same_names(name: str) -> None:
     text = (ROOT / "msg" / f"{name.title()}.msg").read_text()
     of_message = {entry["name"] for entry in entries(text) if entry["value"] is None}
-    (of_line,) = (field for field in results.FACE if field.name == name)
+    (of_line,) = (field for field in results.FACE_FIELDS if field.name == name)
     of_json = {part.name for part in of_line.parts}
     assert of_json == of_message - _ONLY_IN_THE_MESSAGE[name]

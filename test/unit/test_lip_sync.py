@@ -14,7 +14,7 @@ import pytest
 from waits import scaled
 
 from face_perception.avatar import Avatar, FaceState, LipSync, crop_box, soft_mask
-from face_perception.speech import WhisperStream
+from face_perception.speech import WhisperWindowStream
 from face_perception.types import FloatArray, Image
 
 FPS = 25
@@ -77,7 +77,7 @@ class Scene:
         self.sync = LipSync(
             self.made,
             self.lips,
-            WhisperStream(self.whisper),
+            WhisperWindowStream(self.whisper),
             fps=FPS,
             failed=self.errors.append,
             now=lambda: self.now,
@@ -297,4 +297,4 @@ def test_a_call_that_goes_on_is_waited_for_at_the_end_of_the_program(
 
 def test_a_rate_must_be_whole() -> None:
     with pytest.raises(ValueError, match=r"whole number of frames a second, not 12\.5"):
-        LipSync(avatar(), Lips(), WhisperStream(Steps()), fps=12.5, failed=print)
+        LipSync(avatar(), Lips(), WhisperWindowStream(Steps()), fps=12.5, failed=print)

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from face_perception import motion, paths
 from face_perception.inference import ModelError, load
-from face_perception.motion import Mimamo, load_networks
+from face_perception.motion import Mimamo, load_mimamo
 from face_perception.types import FaceCrop, ValenceArousal
 
 Found = list[tuple[Any, list[ValenceArousal]]]
@@ -43,12 +43,12 @@ def values(found: Found) -> Array:
 @pytest.mark.parametrize("name", ["mimamo", "mimamo_released"])
 @pytest.mark.parametrize("look_ahead", [0, 3, 6, 9])
 def test_streaming_equals_offline(name: str, look_ahead: int) -> None:
-    if name == "mimamo_released" and look_ahead > motion.HALF:
+    if name == "mimamo_released" and look_ahead > motion.HALF_WINDOW:
         with pytest.raises(ValueError, match="look_ahead must be from 0 to 6 with mimamo_released"):
-            Mimamo(load_networks(name), look_ahead=look_ahead)
+            Mimamo(load_mimamo(name), look_ahead=look_ahead)
         return
     crops = patches(40)
-    mimamo = Mimamo[int](load_networks(name), look_ahead=look_ahead, window=16)
+    mimamo = Mimamo[int](load_mimamo(name), look_ahead=look_ahead, window=16)
     found: Found = []
     for t, crop in enumerate(crops):
         new = mimamo.estimate(t, 50 + t / 30, [crop])
@@ -64,16 +64,16 @@ def test_streaming_equals_offline(name: str, look_ahead: int) -> None:
 
 
 def test_two_parts_are_one(models: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    networks = load_networks("mimamo")
-    assert [m.name for m in networks.in_use] == [
+    networks = load_mimamo("mimamo")
+    assert [m.name for m in networks.models] == [
         *("mimamo_appearance", "mimamo_frame", "mimamo_over_time"),
     ]
     crops = patches(30)
     wanted = values(run(Mimamo(networks, window=8, look_ahead=8), crops))
     monkeypatch.setenv("FACE_PERCEPTION_MODELS", str(tmp_path))
     affect_models.install_mimamo(parts=False)
-    networks = load_networks("mimamo")
-    assert [m.name for m in networks.in_use] == ["mimamo_appearance", "mimamo"]
+    networks = load_mimamo("mimamo")
+    assert [m.name for m in networks.models] == ["mimamo_appearance", "mimamo"]
     got = values(run(Mimamo(networks, window=8, look_ahead=8), crops))
     np.testing.assert_allclose(got, wanted, atol=1e-6)
 
@@ -81,7 +81,7 @@ def test_two_parts_are_one(models: Path, tmp_path: Path, monkeypatch: pytest.Mon
 @pytest.mark.parametrize("name", ["mimamo", "mimamo_released"])
 def test_a_face_that_leaves_is_answered_to_its_last_image(name: str) -> None:
     one, two = patches(20, "face_1", 1), patches(20, "face_2", 2)
-    together, alone = (Mimamo[int](load_networks(name), window=8) for _ in range(2))
+    together, alone = (Mimamo[int](load_mimamo(name), window=8) for _ in range(2))
     found: Found = []
     for t in range(20):
         found += together.estimate(t, t / 30, [one[t], two[t]] if t < 10 else [one[t]])
@@ -91,7 +91,7 @@ def test_a_face_that_leaves_is_answered_to_its_last_image(name: str) -> None:
     np.testing.assert_allclose(got, values(run(alone, two[:10])), atol=1e-5)
     # Nobody is left, a gap, a stamp that goes back.
     for stamp, crops in ((1.0, []), (20 / 30 + 0.3, one[:1]), (0.0, one[:1])):
-        begun = Mimamo[int](load_networks(name), window=8)
+        begun = Mimamo[int](load_mimamo(name), window=8)
         found = []
         for t in range(20):
             found += begun.estimate(t, t / 30, [two[t]])
@@ -104,7 +104,7 @@ def test_a_face_that_leaves_is_answered_to_its_last_image(name: str) -> None:
 @pytest.mark.parametrize("name", ["mimamo", "mimamo_released"])
 def test_faces_do_not_know_of_each_other(name: str) -> None:
     one, two = patches(30, "face_1", 1), patches(30, "face_2", 2)
-    together = Mimamo[int](load_networks(name), window=8)
+    together = Mimamo[int](load_mimamo(name), window=8)
     found: Found = []
     for t in range(30):
         # The second comes later, so that lengths differ.
@@ -116,7 +116,7 @@ def test_faces_do_not_know_of_each_other(name: str) -> None:
             by_face[value.face_id][tag] = (value.valence, value.arousal)
     assert [tag for tag, _ in found] == list(range(24))
     for crops, begin in ((one, 0), (two, 5)):
-        alone = run(Mimamo(load_networks(name), window=8), crops[begin:])
+        alone = run(Mimamo(load_mimamo(name), window=8), crops[begin:])
         for tag, value in by_face[crops[0].face_id].items():
             single = alone[tag - begin][1][0]
             np.testing.assert_allclose(value, (single.valence, single.arousal), atol=1e-5)
@@ -134,7 +134,7 @@ def test_faces_do_not_know_of_each_other(name: str) -> None:
 def test_interruptions_begin_anew(step: float, face: str) -> None:
     crops = patches(20, seed=3)
     settings: dict[str, int] = {"look_ahead": 0, "window": 8}
-    mimamo = Mimamo[int](load_networks("mimamo"), **settings)
+    mimamo = Mimamo[int](load_mimamo("mimamo"), **settings)
     for t, crop in enumerate(patches(10, seed=4)):
         mimamo.estimate(t, 50 + t / 30, [crop])
     begin = 50 + 9 / 30 + step
@@ -146,14 +146,14 @@ def test_interruptions_begin_anew(step: float, face: str) -> None:
     found: Found = []
     for t, crop in enumerate(crops):
         found += mimamo.estimate(t, begin + t / 30, [crop])
-    fresh = run(Mimamo(load_networks("mimamo"), **settings), crops)
+    fresh = run(Mimamo(load_mimamo("mimamo"), **settings), crops)
     np.testing.assert_allclose(values(found), values(fresh), atol=1e-6)
 
 
 def test_other_rates_are_brought_to_thirty_hertz() -> None:
     """At 15 Hz every image stands twice, at 60 Hz every other is left out."""
     crops = patches(24, seed=6)
-    mimamo, found = Mimamo[int](load_networks("mimamo_released"), look_ahead=6), Found()
+    mimamo, found = Mimamo[int](load_mimamo("mimamo_released"), look_ahead=6), Found()
     for t, crop in enumerate(crops):
         found += mimamo.estimate(t, t / 15, [crop])
     # Between two images stands the nearer one; in the middle, the earlier.
@@ -161,7 +161,7 @@ def test_other_rates_are_brought_to_thirty_hertz() -> None:
     wanted = offline(twice, "mimamo_released", 6, 1)
     assert [tag for tag, _ in found] == list(range(21))
     np.testing.assert_allclose(values(found), wanted[:41:2], atol=1e-5)
-    mimamo, found = Mimamo[int](load_networks("mimamo_released"), look_ahead=0), Found()
+    mimamo, found = Mimamo[int](load_mimamo("mimamo_released"), look_ahead=0), Found()
     for t, crop in enumerate(crops):
         found += mimamo.estimate(t, t / 60, [crop])
     assert [tag for tag, _ in found] == list(range(0, 24, 2))
@@ -171,7 +171,7 @@ def test_other_rates_are_brought_to_thirty_hertz() -> None:
 
 def test_appearance_every_so_many_images() -> None:
     crops = patches(20)
-    networks = load_networks("mimamo_released")
+    networks = load_mimamo("mimamo_released")
     calls: list[int] = []
     infer = networks.appearance.infer
 
@@ -189,7 +189,7 @@ def test_appearance_every_so_many_images() -> None:
     calls.clear()
     mimamo, found = Mimamo[int](networks, appearance_every=0), Found()
     for t, crop in enumerate(crops):
-        found += mimamo.estimate(t, t / 30, [crop], hurried=t % 4 != 2)
+        found += mimamo.estimate(t, t / 30, [crop], busy=t % 4 != 2)
     assert calls == [1] * 6, "the first, and whenever there was time"
     with pytest.raises(ValueError, match="appearance_every must not be negative, not -1"):
         Mimamo(networks, appearance_every=-1)
@@ -197,8 +197,8 @@ def test_appearance_every_so_many_images() -> None:
 
 def test_what_cannot_be_used_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(ModelError, match="mimamo_appearance does not take appearance"):
-        load_networks("mimamo_appearance")
-    mimamo = Mimamo[int](load_networks("mimamo_released"))
+        load_mimamo("mimamo_appearance")
+    mimamo = Mimamo[int](load_mimamo("mimamo_released"))
     small = FaceCrop("face_1", np.zeros((112, 112, 3), np.uint8), np.eye(2, 3))
     with pytest.raises(ValueError, match=r"must be RGB uint8 \[160, 160, 3\]"):
         mimamo.estimate(0, 0.0, [small])
@@ -207,11 +207,11 @@ def test_what_cannot_be_used_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyP
         mimamo.estimate(0, 0.0, twice)
     monkeypatch.setenv("FACE_PERCEPTION_MODELS", str(tmp_path))
     with pytest.raises(ModelError, match=r"no model 'mimamo'.*face-perception import"):
-        load_networks("mimamo")
+        load_mimamo("mimamo")
 
 
 def test_estimates_stay_in_range() -> None:
-    networks = load_networks("mimamo_released")
+    networks = load_mimamo("mimamo_released")
     assert networks.fusion is not None
     out = np.full((1, 1, 2), [2.5, np.nan], np.float32)
     networks.fusion.infer = lambda inputs: {"valence_arousal": out}  # type: ignore[method-assign]
@@ -256,7 +256,7 @@ def test_published_clip_end_to_end(published: dict[str, Array]) -> None:
         FaceCrop("face_1", np.pad(frame, border), np.eye(2, 3))
         for frame in published["e2e_frames_u8"]
     ]
-    networks = load_networks("mimamo_released", lambda name: load(name, threads=2))
+    networks = load_mimamo("mimamo_released", lambda name: load(name, threads=2))
     found = run(Mimamo(networks), crops)
     np.testing.assert_allclose(values(found), published["e2e_out_clipwise"], atol=1e-5)
 
@@ -271,11 +271,14 @@ def test_published_batch_of_both_clips(published: dict[str, Array]) -> None:
     from face_perception.learning.mimamo.network import TwoStream
 
     frames = published["e2e_frames_u8"]
-    moving = motion.phases(np.stack([motion.gray_image(frame) for frame in frames]))
+    moving = motion.image_phases(np.stack([motion.gray_image(frame) for frame in frames]))
     last = len(frames) - 1
     moved = [
-        motion.differences(
-            [moving[min(max(i, 0), last)] for i in range(t - motion.HALF, t + motion.HALF + 1)]
+        motion.phase_differences(
+            [
+                moving[min(max(i, 0), last)]
+                for i in range(t - motion.HALF_WINDOW, t + motion.HALF_WINDOW + 1)
+            ]
         )
         for t in range(len(frames))
     ]
@@ -283,7 +286,7 @@ def test_published_batch_of_both_clips(published: dict[str, Array]) -> None:
     clips = [slice(first, end) for first, end in published["e2e_ranges"]]
     inputs = {
         name: np.stack([stream[clip] for clip in clips])
-        for name, stream in zip(motion.STREAMS, streams, strict=True)
+        for name, stream in zip(motion.STREAM_INPUTS, streams, strict=True)
     }
     network = TwoStream("clips")
     load_into(network, read_checkpoint(paths.models_dir().parent / "two_stream.npz"), UNUSED)
@@ -300,7 +303,7 @@ def test_published_batch_of_both_clips(published: dict[str, Array]) -> None:
 
 
 def test_published_recurrence_over_time(published: dict[str, Array]) -> None:
-    networks = load_networks("mimamo")
+    networks = load_mimamo("mimamo")
     assert networks.frame is not None, "the import made both parts"
     assert networks.recurrence is not None
     streams = {
@@ -314,18 +317,18 @@ def test_published_recurrence_over_time(published: dict[str, Array]) -> None:
 
 def test_in_a_hurry_a_gap_costs_no_look() -> None:
     """Where images are left out for want of time, motion begins anew but the look stands."""
-    networks = load_networks("mimamo")
+    networks = load_mimamo("mimamo")
     mimamo = Mimamo[int](networks, appearance_every=0, look_ahead=0)
     crops = patches(8)
     stamps = (0.0, 1 / 30, 0.5, 0.9, 2.5, 2.5 + 1 / 30)  # two gaps that are short, one that is not
-    looks = []
+    appearance_runs = []
     for k, stamp in enumerate(stamps):
-        assert mimamo.estimate(k, stamp, [crops[k]], hurried=True), "an estimate of every image"
-        looks.append(mimamo.looks)
-    assert looks == [1, 1, 1, 1, 2, 2]
-    assert mimamo.estimate(6, 2.9, [patches(1, face="face_2")[0]], hurried=True)
-    assert mimamo.looks == 3, "another face has no look yet"
+        assert mimamo.estimate(k, stamp, [crops[k]], busy=True), "an estimate of every image"
+        appearance_runs.append(mimamo.appearance_runs)
+    assert appearance_runs == [1, 1, 1, 1, 2, 2]
+    assert mimamo.estimate(6, 2.9, [patches(1, face="face_2")[0]], busy=True)
+    assert mimamo.appearance_runs == 3, "another face has no look yet"
     often = Mimamo[int](networks, appearance_every=8, look_ahead=0)
     for k, stamp in enumerate(stamps):
-        often.estimate(k, stamp, [crops[k]], hurried=True)
-    assert often.looks == 4, "when told how often, it begins anew with a look"
+        often.estimate(k, stamp, [crops[k]], busy=True)
+    assert often.appearance_runs == 4, "when told how often, it begins anew with a look"

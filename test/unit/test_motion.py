@@ -9,7 +9,7 @@ import pytest
 from numpy.typing import NDArray
 
 from face_perception import motion
-from face_perception.motion.pyramid import full_masks
+from face_perception.motion.pyramid import band_masks
 
 Array = NDArray[np.floating]
 
@@ -37,7 +37,7 @@ def by_fourier(images: Array) -> list[NDArray[np.complexfloating]]:
     wide = np.concatenate([images, images[:, :, ::-1]], 2).astype(np.float64)
     spectrum = np.fft.fftshift(np.fft.fft2(np.concatenate([wide, wide[:, ::-1]], 1)), axes=(1, 2))
     bands = []
-    for masks in full_masks():
+    for masks in band_masks():
         masked = -1j * masks * spectrum[:, None]
         size = masks.shape[-1] // 2
         band = np.fft.ifft2(np.fft.ifftshift(masked, axes=(2, 3)))
@@ -49,7 +49,7 @@ def by_fourier(images: Array) -> list[NDArray[np.complexfloating]]:
 
 def test_bands_are_those_of_a_fourier_transform() -> None:
     images = np.random.default_rng(1).random((3, 48, 48)).astype(np.float32)
-    for band, wanted in zip(motion.coefficients(images), by_fourier(images), strict=True):
+    for band, wanted in zip(motion.pyramid_bands(images), by_fourier(images), strict=True):
         assert band.dtype == np.complex64
         np.testing.assert_allclose(band, wanted, atol=1e-6)
 
@@ -57,8 +57,8 @@ def test_bands_are_those_of_a_fourier_transform() -> None:
 @pytest.mark.parametrize("name", ["smooth", "noise"])
 def test_published_phase_differences(golden: dict[str, Array], name: str) -> None:
     images = golden[f"phase_{name}_clip_u8"].astype(np.float32) / 255
-    bands = motion.coefficients(images)
-    moved = motion.differences(motion.phases(images))
+    bands = motion.pyramid_bands(images)
+    moved = motion.phase_differences(motion.image_phases(images))
     for level in (0, 1):
         wanted = golden[f"phase_{name}_coeff{level}"][0]
         wanted = (wanted[..., 0] + 1j * wanted[..., 1]).swapaxes(0, 1)
@@ -84,15 +84,15 @@ def test_published_images_exactly(golden: dict[str, Array]) -> None:
 def test_images_together_are_as_alone() -> None:
     """So that incremental and not is the same to the last bit."""
     images = clip(15)
-    together = motion.phases(images)
-    alone = [motion.phases(images[t : t + 1])[0] for t in range(15)]
-    wanted = motion.differences(together[1:14])
-    for got, want in zip(motion.differences(alone[1:14]), wanted, strict=True):
+    together = motion.image_phases(images)
+    alone = [motion.image_phases(images[t : t + 1])[0] for t in range(15)]
+    wanted = motion.phase_differences(together[1:14])
+    for got, want in zip(motion.phase_differences(alone[1:14]), wanted, strict=True):
         np.testing.assert_array_equal(got, want)
-    of_clip = motion.clip_differences(images)
+    of_clip = motion.clip_phase_differences(images)
     for level in (0, 1):
         np.testing.assert_array_equal(of_clip[level][7], wanted[level])
-    last = motion.differences([together[min(t, 14)] for t in range(8, 21)])
+    last = motion.phase_differences([together[min(t, 14)] for t in range(8, 21)])
     np.testing.assert_array_equal(of_clip[1][14], last[1])
 
 
@@ -120,30 +120,30 @@ def plain_differences(images: Array, level: int, *, one_sided: bool) -> Array:
 @pytest.mark.parametrize("one_sided", [True, False])
 def test_unwrapping(one_sided: bool) -> None:
     images = clip(13, seed=5)
-    got = motion.differences(motion.phases(images), one_sided=one_sided)[1]
+    got = motion.phase_differences(motion.image_phases(images), one_sided=one_sided)[1]
     wanted = plain_differences(images, 1, one_sided=one_sided)
     np.testing.assert_allclose(got.reshape(2, 12, 24, 24), wanted.swapaxes(0, 1), atol=2e-4)
-    other = motion.differences(motion.phases(images), one_sided=not one_sided)[1]
+    other = motion.phase_differences(motion.image_phases(images), one_sided=not one_sided)[1]
     assert np.abs(other - got).max() > 0.01, "the clip has jumps of both kinds"
 
 
 def test_a_still_face_does_not_move() -> None:
     images = np.repeat(clip(1), 13, 0)
-    for level in motion.differences(motion.phases(images)):
+    for level in motion.phase_differences(motion.image_phases(images)):
         assert not level.any()
 
 
 def test_bad_images_are_named() -> None:
     with pytest.raises(ValueError, match=r"must be \[N, 48, 48\], not \[2, 47, 48\]"):
-        motion.phases(np.zeros((2, 47, 48), np.float32))
+        motion.image_phases(np.zeros((2, 47, 48), np.float32))
     with pytest.raises(ValueError, match="a window has 13 images, not 12"):
-        motion.differences(motion.phases(clip(12)))
+        motion.phase_differences(motion.image_phases(clip(12)))
     with pytest.raises(ValueError, match=r"RGB uint8 \[112, 112, 3\], not uint8 \[160, 160, 3\]"):
         motion.gray_image(np.zeros((160, 160, 3), np.uint8))
 
 
 def steps(stamps: Array, **settings: float) -> list[int]:
-    clock = motion.Clock(**settings)
+    clock = motion.TickClock(**settings)
     ticks = [clock.tick(float(stamp)) for stamp in stamps]
     return [-1 if tick.restarted else tick.steps for tick in ticks]
 
@@ -179,4 +179,4 @@ def test_gaps_and_going_back_begin_anew() -> None:
         0,
     ]
     with pytest.raises(ValueError, match="rate must be positive, not 0"):
-        motion.Clock(0.0)
+        motion.TickClock(0.0)

@@ -15,10 +15,12 @@ def shapes(samples: np.ndarray, chunk: int = 320) -> np.ndarray:
     """[N, 6] weights every 10 ms."""
     mouth = BandMouth()
     for begin in range(0, len(samples), chunk):
-        mouth.push(samples[begin : begin + chunk])
-    mouth.push(np.zeros(round(mouth.look_ahead * MOUTH_RATE) + MOUTH_RATE // 50, np.float32))
+        mouth.push_samples(samples[begin : begin + chunk])
+    mouth.push_samples(
+        np.zeros(round(mouth.look_ahead * MOUTH_RATE) + MOUTH_RATE // 50, np.float32)
+    )
     times = np.arange(len(samples) // 160) * STEP
-    return np.array([mouth.weights_at(float(t)).values() for t in times])
+    return np.array([mouth.shape_at(float(t)).values() for t in times])
 
 
 def check_speech(samples: np.ndarray, at_least: float) -> None:
@@ -54,11 +56,11 @@ def test_declares_its_look_ahead() -> None:
     samples = read(OWN)
     known = round(0.6 * MOUTH_RATE)
     one, other = BandMouth(), BandMouth()
-    one.push(samples[:known])
-    other.push(samples[:known])
-    other.push(noise(0.5, 0.3, 0))
+    one.push_samples(samples[:known])
+    other.push_samples(samples[:known])
+    other.push_samples(noise(0.5, 0.3, 0))
     for t in np.arange(0, 0.6 - mouth.look_ahead, STEP):
-        assert one.weights_at(float(t)) == other.weights_at(float(t))
+        assert one.shape_at(float(t)) == other.shape_at(float(t))
 
 
 @pytest.mark.parametrize("chunk", [1, 7, 160, 333, 4096, 10**6])
@@ -70,12 +72,12 @@ def test_chunks_of_any_size_give_the_same(chunk: int) -> None:
 def test_reset_forgets_the_stream_and_the_speaker() -> None:
     samples = read(OWN)[:MOUTH_RATE]
     mouth, fresh = BandMouth(), BandMouth()
-    mouth.push(noise(3, 0.3, 2))
+    mouth.push_samples(noise(3, 0.3, 2))
     mouth.reset()
-    mouth.push(samples)
-    fresh.push(samples)
-    assert mouth.weights_at(0.5) == fresh.weights_at(0.5)
-    assert mouth.weights_at(0.5).jaw > 0
+    mouth.push_samples(samples)
+    fresh.push_samples(samples)
+    assert mouth.shape_at(0.5) == fresh.shape_at(0.5)
+    assert mouth.shape_at(0.5).jaw > 0
 
 
 def test_opens_at_once() -> None:
@@ -147,19 +149,19 @@ def test_a_stream_that_stops_mid_word_closes_the_mouth() -> None:
     samples = read(OWN)
     loud = int(np.argmax(envelope(samples))) * 160
     mouth = BandMouth()
-    mouth.push(samples[: loud + round(mouth.look_ahead * MOUTH_RATE)])
+    mouth.push_samples(samples[: loud + round(mouth.look_ahead * MOUTH_RATE)])
     end = loud / MOUTH_RATE
-    assert mouth.weights_at(end).jaw > 0.1
-    after = [mouth.weights_at(end + t).jaw for t in (0.0, 0.05, 0.1, 0.2)]
+    assert mouth.shape_at(end).jaw > 0.1
+    after = [mouth.shape_at(end + t).jaw for t in (0.0, 0.05, 0.1, 0.2)]
     assert after == sorted(after, reverse=True)
-    assert mouth.weights_at(end + 0.2) == REST
+    assert mouth.shape_at(end + 0.2) == REST
 
 
 def test_times_outside_of_what_is_known_are_rest() -> None:
     mouth = BandMouth()
-    assert mouth.weights_at(0.0) == REST
-    mouth.push(read(OWN))
-    assert mouth.weights_at(-1.0) == mouth.weights_at(float("nan")) == REST
+    assert mouth.shape_at(0.0) == REST
+    mouth.push_samples(read(OWN))
+    assert mouth.shape_at(-1.0) == mouth.shape_at(float("nan")) == REST
 
 
 def test_what_is_not_finite_is_silence() -> None:
@@ -176,7 +178,7 @@ def test_what_is_not_finite_is_silence() -> None:
 )
 def test_wrong_samples_are_refused(wrong: np.ndarray) -> None:
     with pytest.raises(ValueError, match=r"float32 \[N\], mono, 16 kHz"):
-        BandMouth().push(wrong)
+        BandMouth().push_samples(wrong)
 
 
 def test_weights_are_in_range() -> None:

@@ -13,8 +13,8 @@ from motion_crops import patches
 from numpy.typing import NDArray
 
 from face_perception import affect
-from face_perception.affect import Decoder, FaceAffect, MultitaskNet, MultitaskSequence
-from face_perception.affect.multitask import load_multitask, network_input
+from face_perception.affect import FaceAffect, MultitaskDecoder, MultitaskNet, MultitaskSequence
+from face_perception.affect.multitask import load_multitask, multitask_input
 from face_perception.inference import ModelError, load
 from face_perception.types import EXPRESSIONS, FaceCrop
 
@@ -47,8 +47,8 @@ def golden(shared: Path) -> dict[str, Array]:
     return dict(np.load(shared / "golden" / "mtl" / "golden_seed1.npz"))
 
 
-def decoder(thresholds: tuple[float, ...]) -> Decoder:
-    found = Decoder(load("multitask"))
+def decoder(thresholds: tuple[float, ...]) -> MultitaskDecoder:
+    found = MultitaskDecoder(load("multitask"))
     found.thresholds = list(thresholds)
     return found
 
@@ -77,7 +77,7 @@ def test_published_input_exactly(golden: dict[str, Array]) -> None:
     border = ((24, 24), (24, 24), (0, 0))
     crops = [FaceCrop("f", np.pad(face, border), np.eye(2, 3)) for face in golden["faces_u8"][:2]]
     mean = np.array([131.0912, 103.8827, 91.4953], np.float32)[:, None, None]
-    np.testing.assert_allclose(network_input(crops) - mean, golden["input_first2"], atol=1e-4)
+    np.testing.assert_allclose(multitask_input(crops) - mean, golden["input_first2"], atol=1e-4)
 
 
 def test_a_unit_is_active_above_its_own_threshold() -> None:
@@ -85,14 +85,16 @@ def test_a_unit_is_active_above_its_own_threshold() -> None:
     logits = {"expression_logits": np.zeros(7), "va_logits": np.zeros(40)}
     for sign in (1, -1):
         au = np.array([logit(t) + sign * 1e-3 for t in affect_models.THRESHOLDS])
-        found = Decoder(load("multitask")).decode("f", {**logits, "au_logits": au})
+        found = MultitaskDecoder(load("multitask")).decode("f", {**logits, "au_logits": au})
         assert list(found.units.units) == affect_models.AU
         assert [u.active for u in found.units.units.values()] == [sign > 0] * 8
     assert found.expression.confidence == pytest.approx(0)
     assert found.valence_arousal.valence == pytest.approx(0)
     sure = np.full(40, -50.0)
     sure[[0, 39]] = 50
-    found = Decoder(load("multitask")).decode("f", {**logits, "au_logits": au, "va_logits": sure})
+    found = MultitaskDecoder(load("multitask")).decode(
+        "f", {**logits, "au_logits": au, "va_logits": sure}
+    )
     assert found.valence_arousal.valence == pytest.approx(-1)
     assert found.valence_arousal.arousal == pytest.approx(1)
     assert found.valence_arousal.confidence == pytest.approx(1)
@@ -100,7 +102,9 @@ def test_a_unit_is_active_above_its_own_threshold() -> None:
 
 def test_no_number_stays_none() -> None:
     logits = {"au_logits": np.full(8, np.nan), "expression_logits": np.full(7, np.nan)}
-    found = Decoder(load("multitask")).decode("f", {**logits, "va_logits": np.full(40, np.nan)})
+    found = MultitaskDecoder(load("multitask")).decode(
+        "f", {**logits, "va_logits": np.full(40, np.nan)}
+    )
     assert found.expression.label == ""
     assert not any(unit.active for unit in found.units.units.values())
     assert np.isnan(found.valence_arousal.valence)
@@ -135,8 +139,8 @@ def sequence(look_ahead: int = 0) -> MultitaskSequence[int]:
 def test_sequences_are_as_offline(look_ahead: int) -> None:
     crops = patches(20)
     net = sequence(look_ahead)
-    features = load("multitask_rnn_trunk").infer({"face": network_input(crops)})["features"]
-    heads, decode = load("multitask_rnn"), Decoder(load("multitask_rnn")).decode
+    features = load("multitask_rnn_trunk").infer({"face": multitask_input(crops)})["features"]
+    heads, decode = load("multitask_rnn"), MultitaskDecoder(load("multitask_rnn")).decode
     results = []
     for t, crop in enumerate(crops):
         found = net.estimate(t, 5 + t / 30, [crop])

@@ -11,7 +11,7 @@ from speech_clip import OWN, STEP, envelope, noise, opening, pauses, read
 from face_perception import paths
 from face_perception.inference import ModelError, find_card, load
 from face_perception.speech import MOUTH_RATE, REST, Mouth, NeuralMouth, mouth_features
-from face_perception.speech.neural_mouth import CARD
+from face_perception.speech.neural_mouth import MOUTH_CARD
 
 
 @pytest.fixture(scope="module")
@@ -23,13 +23,19 @@ def shapes(mouth: Mouth, samples: np.ndarray, chunk: int = 320) -> np.ndarray:
     """[N, 6] weights every 10 ms."""
     mouth.reset()
     for begin in range(0, len(samples), chunk):
-        mouth.push(samples[begin : begin + chunk])
-    mouth.push(np.zeros(round(mouth.look_ahead * MOUTH_RATE) + MOUTH_RATE // 50, np.float32))
-    return np.array([mouth.weights_at(i * STEP).values() for i in range(len(samples) // 160)])
+        mouth.push_samples(samples[begin : begin + chunk])
+    mouth.push_samples(
+        np.zeros(round(mouth.look_ahead * MOUTH_RATE) + MOUTH_RATE // 50, np.float32)
+    )
+    return np.array([mouth.shape_at(i * STEP).values() for i in range(len(samples) // 160)])
 
 
 def test_card_says_how_it_was_trained() -> None:
+<<<<<<< HEAD:test/unit/test_neural_mouth.py
     card = find_card(paths.resource(CARD))
+=======
+    card = find(paths.resource(MOUTH_CARD))
+>>>>>>> 2c5e02f (affect, motion, speech: Name classes and functions by what they hold and do):test/test_neural_mouth.py
     assert card.licence == "Apache-2.0"
     assert "eSpeak NG" in card.origin
     assert card.path.stat().st_size < 2_000_000
@@ -45,10 +51,10 @@ def test_declares_its_look_ahead(mouth: NeuralMouth) -> None:
     known = round(0.6 * MOUTH_RATE)
     times = np.arange(0, 0.6 - mouth.look_ahead, STEP)
     mouth.reset()
-    mouth.push(samples[:known])
-    before = [mouth.weights_at(float(t)) for t in times]
-    mouth.push(noise(0.5, 0.3, 0))
-    assert [mouth.weights_at(float(t)) for t in times] == before
+    mouth.push_samples(samples[:known])
+    before = [mouth.shape_at(float(t)) for t in times]
+    mouth.push_samples(noise(0.5, 0.3, 0))
+    assert [mouth.shape_at(float(t)) for t in times] == before
     assert any(shape != REST for shape in before)
 
 
@@ -61,13 +67,13 @@ def test_chunks_of_any_size_give_the_same(mouth: NeuralMouth, chunk: int) -> Non
 def test_stream_is_the_whole(mouth: NeuralMouth) -> None:
     """The network frame by frame says what it says of all frames at once."""
     samples = read(OWN)[: 2 * MOUTH_RATE]
-    model = load(paths.resource(CARD), backend="onnxruntime")
+    model = load(paths.resource(MOUTH_CARD), backend="onnxruntime")
     state = np.zeros([size or 1 for size in model.inputs["state"].shape], np.float32)
     features = mouth_features(samples)
     whole = model.infer({"features": features[None], "state": state})["weights"][0]
     delay = model.card.facts["delay_frames"]
     mouth.reset()
-    mouth.push(samples)
+    mouth.push_samples(samples)
     for i in range(delay, len(features) - 8):
         alone = mouth._track.at((i - delay) * STEP).values()  # before the bands have their say
         np.testing.assert_allclose(alone, whole[i], atol=1e-4)

@@ -9,13 +9,13 @@ import numpy as np
 import pytest
 from gaze_scene import CAMERA, Actor
 
-from face_perception.affect import LandmarkActionUnits, SmoothExpressions
+from face_perception.affect import ExpressionSmoother, LandmarkActionUnits
 from face_perception.affect.face_measures import POPULATION
 from face_perception.attention import AttentionTracker
 from face_perception.gaze import GeometricGaze
 from face_perception.people import CalibrationStore, PersonRegistry
 from face_perception.pipeline import Perception
-from face_perception.results import Result
+from face_perception.results import FrameResult
 from face_perception.types import Expression, Face, FaceCrop, Frame, Neutral
 
 
@@ -40,7 +40,7 @@ class _Stream:
             estimator,
             LandmarkActionUnits(),
             self._script,
-            SmoothExpressions(),
+            ExpressionSmoother(),
             AttentionTracker(),
             people=PersonRegistry(people, {estimator.name: estimator.revision}),
             person="ada",
@@ -48,7 +48,7 @@ class _Stream:
         )
         self._stamp = 0.0
 
-    def show(self, seconds: float, *ids: str) -> Result:
+    def show(self, seconds: float, *ids: str) -> FrameResult:
         """The result of the last image of some seconds in which these faces are seen."""
         image = np.zeros((CAMERA.height, CAMERA.width, 3), np.uint8)
         for _ in range(round(seconds * 10)):

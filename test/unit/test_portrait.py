@@ -314,13 +314,13 @@ def test_speaks_as_perception_sees_it(portraits: dict[str, Portrait], tracker: F
     """
     data = np.fromfile(SPEECH, np.int16)[22:].astype(np.float32) / 32768
     mouth, life, units = BandMouth(), LivingFace(seed=2), LandmarkActionUnits()
-    mouth.push(data)
+    mouth.push_samples(data)
     tracker.reset()
     level, seen, blinks, opened = [], [], [], []
     # A second of rest before: the face's neutral.
     for i in range(-30, 130):
         t = i / 25
-        shape = mouth.weights_at(t)
+        shape = mouth.shape_at(t)
         state = life.state_at(t + 10, shape, speaking=i >= 0)
         faces = tracker.track(Frame(portraits["drawn"].render(state), t + 10, CAMERA))
         assert len(faces) == 1, i
@@ -362,7 +362,7 @@ def test_lips_follow_recorded_speech_and_close_in_pauses(
     data = recording.samples[:, 0].astype(np.float32) / 32768
     assert recording.rate == MOUTH_RATE
     mouth, fps = make(), 20
-    mouth.push(data)
+    mouth.push_samples(data)
     step = MOUTH_RATE // fps
     count = len(data) // step
     level = np.sqrt((data[: count * step].reshape(count, step) ** 2).mean(1))
@@ -374,7 +374,7 @@ def test_lips_follow_recorded_speech_and_close_in_pauses(
     begin = range(10 * fps)
     seen = {}
     for i in sorted({*begin, *itertools.chain(*within)}):
-        shape = mouth.weights_at((i + 0.5) / fps)
+        shape = mouth.shape_at((i + 0.5) / fps)
         image = portraits["drawn"].render(FaceState(shape))
         (face,) = tracker.track(Frame(image, i / fps, CAMERA))
         seen[i] = lips(face)

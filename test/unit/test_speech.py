@@ -14,13 +14,13 @@ import pytest
 from face_perception import paths
 from face_perception.inference import load
 from face_perception.speech import (
+    AudioChunk,
     AudioError,
-    Chunk,
-    Heard,
+    SpeechSegment,
     SpeechStream,
     VoiceActivity,
-    chunk,
-    from_bytes,
+    chunk_from_bytes,
+    make_chunk,
     read_wav,
     to_int16,
 )
@@ -32,29 +32,31 @@ def tone(seconds: float, rate: int, hertz: float = 440.0) -> npt.NDArray[np.floa
     return (0.5 * np.sin(2 * np.pi * hertz * np.arange(round(seconds * rate)) / rate)).astype("f4")
 
 
-def cut(samples: npt.NDArray[np.float32], rate: int, sizes: list[int], at: float) -> list[Chunk]:
+def cut(
+    samples: npt.NDArray[np.float32], rate: int, sizes: list[int], at: float
+) -> list[AudioChunk]:
     """The samples as chunks of these sizes, over and over, stamped from ``at`` on."""
     out, start, k = [], 0, 0
     while start < len(samples):
         piece = samples[start : start + sizes[k % len(sizes)]]
-        out.append(Chunk(at + start / rate, rate, piece))
+        out.append(AudioChunk(at + start / rate, rate, piece))
         start, k = start + len(piece), k + 1
     return out
 
 
-def run(stream: SpeechStream, chunks: list[Chunk], at: float = 0.0) -> list[Heard]:
+def run(stream: SpeechStream, chunks: list[AudioChunk], at: float = 0.0) -> list[SpeechSegment]:
     """Sends each chunk when its last sample is there, as a live source does, then waits 2 s."""
     heard, now = [], at
     for one in chunks:
         now = max(now, at + one.stamp - chunks[0].stamp + one.duration)
-        heard += stream.push(one, now)
+        heard += stream.push_chunk(one, now)
     for _ in range(100):
         now += 0.02
         heard += stream.poll(now)
     return heard
 
 
-def joined(heard: list[Heard], rate: int = 16_000) -> npt.NDArray[np.float32]:
+def joined(heard: list[SpeechSegment], rate: int = 16_000) -> npt.NDArray[np.float32]:
     return np.concatenate([h.samples[rate] for h in heard])
 
 
@@ -84,9 +86,9 @@ def test_swapped_chunks_are_put_in_order() -> None:
     heard, now = [], 0.0
     for k in (0, 1, 3, 2, 4, 7, 6, 5, *range(8, len(chunks))):
         now = max(now + 1e-3, chunks[k].stamp - 3.0 - 0.03)
-        heard += stream.push(chunks[k], now)
+        heard += stream.push_chunk(chunks[k], now)
     heard += stream.poll(now + 3)
-    assert stream.late == 0
+    assert stream.late_chunks == 0
     assert np.array_equal(joined(heard), tone(1.0, 16_000))
 
 
@@ -98,11 +100,11 @@ def test_a_lost_chunk_is_silence_and_its_late_coming_is_dropped() -> None:
         now = one.stamp - 3.0 + 0.03
         heard += stream.poll(now)
         if k != 5:
-            heard += stream.push(one, now - 0.025 if k == 6 else now)
+            heard += stream.push_chunk(one, now - 0.025 if k == 6 else now)
         if k == 20:
-            heard += stream.push(chunks[5], now)
+            heard += stream.push_chunk(chunks[5], now)
     heard += stream.poll(now + 3)
-    assert stream.late == 1
+    assert stream.late_chunks == 1
     speech, want = joined(heard), tone(1.0, 16_000)
     want[5 * 480 : 6 * 480] = 0
     assert np.array_equal(speech, want)
@@ -117,7 +119,7 @@ def test_a_pause_in_the_stamps_is_kept_where_chunks_come_ahead() -> None:
     heard, now = [], 0.0
     for one in [*first, *second]:
         now += 0.001
-        heard += stream.push(one, now)
+        heard += stream.push_chunk(one, now)
     for _ in range(200):
         now += 0.02
         heard += stream.poll(now)
@@ -134,7 +136,7 @@ def test_a_pause_that_was_waited_out_is_not_doubled() -> None:
         while now < one.stamp - 1.0 + 0.02:
             now += 0.005
             heard += stream.poll(now)
-        heard += stream.push(one, now)
+        heard += stream.push_chunk(one, now)
     heard += stream.poll(now + 1)
     # The listener's player has stood still for it.
     assert len(joined(heard)) == pytest.approx(0.4 * 16_000, abs=400)
@@ -147,7 +149,7 @@ def test_faster_than_real_time(stamps: str) -> None:
     given = {"none": lambda k: 0.0, "same": lambda k: 9.0, "sending": lambda k: 9.0 + 0.004 * k}
     stream, heard = SpeechStream(), []
     for k, one in enumerate(chunks):
-        heard += stream.push(Chunk(given[stamps](k), 24_000, one.samples), 0.004 * k)
+        heard += stream.push_chunk(AudioChunk(given[stamps](k), 24_000, one.samples), 0.004 * k)
     now = 0.004 * len(chunks)
     while now < 1.9:
         now += 0.02
@@ -156,13 +158,13 @@ def test_faster_than_real_time(stamps: str) -> None:
     heard += stream.poll(3.0)
     assert not stream.speaking
     assert len(joined(heard)) == pytest.approx(2.0 * 16_000, abs=2)
-    assert stream.late == 0
+    assert stream.late_chunks == 0
 
 
 def test_a_clock_that_goes_back_begins_anew() -> None:
     stream = SpeechStream()
-    heard = stream.push(Chunk(1000.0, 16_000, tone(0.1, 16_000)), 0.0)
-    heard += stream.push(Chunk(5.0, 16_000, tone(0.1, 16_000)), 0.1)
+    heard = stream.push_chunk(AudioChunk(1000.0, 16_000, tone(0.1, 16_000)), 0.0)
+    heard += stream.push_chunk(AudioChunk(5.0, 16_000, tone(0.1, 16_000)), 0.1)
     assert [(h.begins, h.ends) for h in heard] == [(True, False), (False, True), (True, False)]
 
 
@@ -175,8 +177,8 @@ def test_the_rate_may_change_in_the_middle() -> None:
 
 def test_an_empty_chunk_ends_at_once() -> None:
     stream = SpeechStream()
-    stream.push(Chunk(1.0, 44_100, tone(0.3, 44_100)), 0.0)
-    (end,) = stream.push(Chunk(1.3, 44_100, np.zeros(0, np.float32)), 0.01)
+    stream.push_chunk(AudioChunk(1.0, 44_100, tone(0.3, 44_100)), 0.0)
+    (end,) = stream.push_chunk(AudioChunk(1.3, 44_100, np.zeros(0, np.float32)), 0.01)
     assert end.ends
     assert len(end.samples[16_000]) > 0, "what the resampler held back"
     assert not stream.speaking
@@ -186,12 +188,12 @@ def interrupted(stamp: Callable[[int], float]) -> tuple[SpeechStream, float]:
     stream, now = SpeechStream(), 0.0
     for k in range(10):
         now = 0.02 * k
-        stream.push(Chunk(stamp(k), 16_000, tone(0.02, 16_000)), now)
+        stream.push_chunk(AudioChunk(stamp(k), 16_000, tone(0.02, 16_000)), now)
     stream.interrupt(now)
     assert not stream.speaking
     for k in range(10, 30):
         now = 0.02 * k
-        assert stream.push(Chunk(stamp(k), 16_000, tone(0.02, 16_000)), now) == []
+        assert stream.push_chunk(AudioChunk(stamp(k), 16_000, tone(0.02, 16_000)), now) == []
         stream.poll(now)
     return stream, now
 
@@ -201,7 +203,7 @@ def test_what_continues_an_interrupted_utterance_is_dropped(stamped: bool) -> No
     stream, now = interrupted(lambda k: 7.0 + 0.02 * k if stamped else 0.0)
     after = now + (0.1 if stamped else 0.7)
     stamp = 7.0 + after if stamped else 0.0
-    heard = stream.push(Chunk(stamp, 16_000, tone(0.02, 16_000)), after)
+    heard = stream.push_chunk(AudioChunk(stamp, 16_000, tone(0.02, 16_000)), after)
     assert [h.begins for h in heard] == [True]
 
 
@@ -213,10 +215,12 @@ def test_the_reply_after_an_interruption_is_heard(
 ) -> None:
     """However long both are: the first was sent whole, and the reply comes while it would last."""
     stream = SpeechStream()
-    stream.push(Chunk(1000.0 if stamped else 0.0, 16_000, tone(4.0, 16_000)), 50.0)
+    stream.push_chunk(AudioChunk(1000.0 if stamped else 0.0, 16_000, tone(4.0, 16_000)), 50.0)
     stream.interrupt(51.0)
     now = 51.0 + after
-    heard = stream.push(Chunk(now + 950 if stamped else 0.0, 16_000, tone(length, 16_000)), now)
+    heard = stream.push_chunk(
+        AudioChunk(now + 950 if stamped else 0.0, 16_000, tone(length, 16_000)), now
+    )
     assert [h.begins for h in heard] == [True]
 
 
@@ -225,24 +229,28 @@ def test_a_reply_in_small_chunks_is_heard_whole(stamped: bool) -> None:
     stream = SpeechStream()
     for k in range(50):
         at = 1 + 0.02 * k
-        stream.push(Chunk(at if stamped else 0.0, 16_000, tone(0.02, 16_000)), at)
+        stream.push_chunk(AudioChunk(at if stamped else 0.0, 16_000, tone(0.02, 16_000)), at)
     stream.interrupt(2.0)
     heard = []
     for k in range(50):
         at = 2.2 + 0.02 * k
-        heard += stream.push(Chunk(at if stamped else 0.0, 16_000, tone(0.02, 16_000)), at)
+        heard += stream.push_chunk(
+            AudioChunk(at if stamped else 0.0, 16_000, tone(0.02, 16_000)), at
+        )
     assert len(joined(heard)) == 16_000
-    assert stream.cut_off == 0
+    assert stream.interrupted_chunks == 0
 
 
 def test_what_was_sent_with_the_time_of_sending_stays_cut() -> None:
     stream = SpeechStream()
     for k in range(10):
-        stream.push(Chunk(9.0 + 0.004 * k, 16_000, tone(0.1, 16_000)), 0.004 * k)
+        stream.push_chunk(AudioChunk(9.0 + 0.004 * k, 16_000, tone(0.1, 16_000)), 0.004 * k)
     stream.interrupt(0.04)
     for k in range(10, 30):
-        assert not stream.push(Chunk(9.0 + 0.004 * k, 16_000, tone(0.1, 16_000)), 0.004 * k)
-    assert stream.cut_off == 20
+        assert not stream.push_chunk(
+            AudioChunk(9.0 + 0.004 * k, 16_000, tone(0.1, 16_000)), 0.004 * k
+        )
+    assert stream.interrupted_chunks == 20
 
 
 @pytest.mark.parametrize("length", [0.01, 0.02, 0.04, 0.1])
@@ -256,9 +264,9 @@ def test_chunks_that_are_swapped_at_real_pace(length: float) -> None:
     stream, heard = SpeechStream(), []
     for place, k in enumerate(order):
         heard += stream.poll(length * place)
-        heard += stream.push(chunks[k], length * place)
+        heard += stream.push_chunk(chunks[k], length * place)
     heard += stream.poll(length * len(order) + 3)
-    assert stream.late == 0
+    assert stream.late_chunks == 0
     assert np.array_equal(joined(heard), speech)
 
 
@@ -266,13 +274,19 @@ def test_of_two_senders_the_last_is_heard_whole() -> None:
     """Their clocks differ; their chunks come in turns."""
     stream, heard = SpeechStream(), []
     for k in range(10):
-        heard += stream.push(Chunk(10.0 + 0.02 * k, 16_000, tone(0.02, 16_000)), 0.02 * k)
+        heard += stream.push_chunk(
+            AudioChunk(10.0 + 0.02 * k, 16_000, tone(0.02, 16_000)), 0.02 * k
+        )
     first = len(joined(heard))
     for k in range(10, 60):
-        heard += stream.push(Chunk(10.0 + 0.02 * k, 16_000, tone(0.02, 16_000)), 0.02 * k)
-        heard += stream.push(Chunk(900.0 + 0.02 * k, 16_000, tone(0.02, 16_000)), 0.02 * k + 0.01)
+        heard += stream.push_chunk(
+            AudioChunk(10.0 + 0.02 * k, 16_000, tone(0.02, 16_000)), 0.02 * k
+        )
+        heard += stream.push_chunk(
+            AudioChunk(900.0 + 0.02 * k, 16_000, tone(0.02, 16_000)), 0.02 * k + 0.01
+        )
     assert sum(h.begins for h in heard) == 2
-    assert stream.others == 49
+    assert stream.other_sender_chunks == 49
     assert len(joined(heard)) == first + 320 + 50 * 320
 
 
@@ -281,18 +295,18 @@ def test_speech_that_is_broken_off_is_counted() -> None:
         stream = SpeechStream()
         speech = np.concatenate([tone(0.5, 16_000), np.zeros(round(quiet * 16_000), np.float32)])
         run(stream, cut(speech, 16_000, [320], 5.0))
-        assert stream.broken_off == broken
+        assert stream.abrupt_ends == broken
 
 
 def test_an_end_needs_no_rate() -> None:
     """As an Audio message with nothing filled in."""
-    assert len(chunk(np.zeros(0, np.int16), 0, 0, 0.0).samples) == 0
+    assert len(make_chunk(np.zeros(0, np.int16), 0, 0, 0.0).samples) == 0
 
 
 def test_interrupting_silence_does_nothing() -> None:
     stream = SpeechStream()
     stream.interrupt(0.0)
-    assert stream.push(Chunk(0.0, 16_000, tone(0.02, 16_000)), 0.1)[0].begins
+    assert stream.push_chunk(AudioChunk(0.0, 16_000, tone(0.02, 16_000)), 0.1)[0].begins
 
 
 @pytest.mark.parametrize(
@@ -310,17 +324,17 @@ def test_audio_that_cannot_be(
     samples: npt.NDArray[np.float32], rate: int, channels: int, said: str
 ) -> None:
     with pytest.raises(AudioError, match=said):
-        chunk(samples, rate, channels, 1.0)
+        make_chunk(samples, rate, channels, 1.0)
 
 
 def test_stereo_and_clipping() -> None:
     stereo = np.tile(np.array([16384, 0], np.int16), 100)
-    mono = chunk(stereo, 44_100, 2, 1.0)
+    mono = make_chunk(stereo, 44_100, 2, 1.0)
     assert mono.samples == pytest.approx(np.full(100, 0.25))
     assert not mono.clipped
     square = np.where(np.arange(1000) % 50 < 25, 32767, -32768).astype(np.int16)
-    assert chunk(square, 16_000, 1, 1.0).clipped
-    assert np.array_equal(to_int16(chunk(square, 16_000, 1, 1.0).samples), square)
+    assert make_chunk(square, 16_000, 1, 1.0).clipped
+    assert np.array_equal(to_int16(make_chunk(square, 16_000, 1, 1.0).samples), square)
 
 
 @pytest.mark.parametrize("kind", ["S16LE", "S16BE", "S32LE", "S8", "U8", "F32LE"])
@@ -334,15 +348,15 @@ def test_raw_formats(kind: str) -> None:
         "U8": (values * 128 + 128).astype("u1"),
         "F32LE": values.astype("<f4"),
     }[kind].tobytes()
-    assert from_bytes(data, kind, 16_000, 1, 1.0).samples == pytest.approx(values)
-    assert from_bytes(data, kind, 16_000, 2, 1.0).samples == pytest.approx([0.25, -0.125])
+    assert chunk_from_bytes(data, kind, 16_000, 1, 1.0).samples == pytest.approx(values)
+    assert chunk_from_bytes(data, kind, 16_000, 2, 1.0).samples == pytest.approx([0.25, -0.125])
 
 
 def test_raw_formats_that_are_none() -> None:
     with pytest.raises(AudioError, match="'MP3' is not supported: use one of S16LE"):
-        from_bytes(b"", "MP3", 16_000, 1, 1.0)
+        chunk_from_bytes(b"", "MP3", 16_000, 1, 1.0)
     with pytest.raises(AudioError, match="compressed audio"):
-        from_bytes(b"abc", "S16LE", 16_000, 1, 1.0)
+        chunk_from_bytes(b"abc", "S16LE", 16_000, 1, 1.0)
 
 
 def riff(code: int, bits: int, data: bytes, *, channels: int = 1, rate: int = 16_000) -> bytes:
@@ -396,7 +410,7 @@ def with_a_pause() -> tuple[np.ndarray, float, float]:
     16 kHz; begin and end of the pause in seconds.
     """
     recording = read_wav(HELLO)
-    speech = chunk(recording.samples, recording.rate, 1, 0.0).samples
+    speech = make_chunk(recording.samples, recording.rate, 1, 0.0).samples
     loud = np.flatnonzero(np.abs(speech) > 0.02)
     speech = speech[loud[0] : loud[-1]]
     second, pause = np.zeros(16_000, np.float32), np.zeros(4000, np.float32)
@@ -410,7 +424,7 @@ def test_leave_time_is_how_much_of_a_pause_is_filled(
 ) -> None:
     """The default is for turns and bridges a short pause; a shorter time shows it."""
     samples, begin, end = with_a_pause
-    found = VoiceActivity(load("voice_activity"), leave_time=leave_time).push(samples)
+    found = VoiceActivity(load("voice_activity"), leave_time=leave_time).detect(samples)
     # By the middle of each piece.
     pause = [a for a in found if begin < a.end - 0.016 < end]
     assert len(pause) == 8
@@ -425,7 +439,7 @@ def test_the_state_can_follow_the_probability(
     activity = VoiceActivity(
         load("voice_activity"), enter=0.5, leave=0.5, enter_time=0.0, leave_time=0.0
     )
-    found = activity.push(with_a_pause[0])
+    found = activity.detect(with_a_pause[0])
     assert [a.speaking for a in found] == [a.probability >= 0.5 for a in found]
     assert {a.speaking for a in found} == {True, False}
 
@@ -433,18 +447,18 @@ def test_the_state_can_follow_the_probability(
 def test_voice_activity_finds_the_speech_and_not_noise() -> None:
     model = load("voice_activity")
     recording = read_wav(HELLO)
-    speech = chunk(recording.samples, recording.rate, 1, 0.0).samples
+    speech = make_chunk(recording.samples, recording.rate, 1, 0.0).samples
     silence = np.zeros(16_000, np.float32)
-    found = VoiceActivity(model).push(np.concatenate([silence, speech, silence]))
+    found = VoiceActivity(model).detect(np.concatenate([silence, speech, silence]))
     speaking = [a for a in found if a.speaking]
     assert not any(a.speaking for a in found if a.end < 1.0)
     assert 1.0 < speaking[0].since < 1.4
     assert speaking[0].end - speaking[0].since == pytest.approx(0.06, abs=0.05)
     assert not found[-1].speaking
     rng = np.random.default_rng(0)
-    noise = VoiceActivity(model).push((0.1 * rng.normal(size=32_000)).astype(np.float32))
+    noise = VoiceActivity(model).detect((0.1 * rng.normal(size=32_000)).astype(np.float32))
     assert not any(a.speaking for a in noise)
     # Whatever the pieces, the same answers.
     pieces = VoiceActivity(model)
-    again = [a for part in np.array_split(speech, 97) for a in pieces.push(part)]
-    assert again == VoiceActivity(model).push(speech)
+    again = [a for part in np.array_split(speech, 97) for a in pieces.detect(part)]
+    assert again == VoiceActivity(model).detect(speech)

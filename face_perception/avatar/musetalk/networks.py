@@ -17,7 +17,7 @@ from face_perception import inference
 from face_perception.avatar.musetalk.face_box import SCALING
 from face_perception.errors import InputError
 from face_perception.inference import Model, ModelError, ModelProgress, catalogue
-from face_perception.speech import WhisperStream
+from face_perception.speech import WhisperWindowStream
 from face_perception.types import FloatArray, Image
 
 ENCODER, UNET = "musetalk_vae_encoder", "musetalk_unet"
@@ -54,11 +54,11 @@ def check_imported(*names: str, decoder: str = "exact") -> None:
         )
 
 
-def speech_stream(encoder: Model) -> WhisperStream:
+def speech_stream(encoder: Model) -> WhisperWindowStream:
     """What hears speech for MuseTalk: with OpenAI's file imported for 1.0 as that first heard it,
     else as 1.5 does, and 1.0 as its code is today.
     """
-    return WhisperStream(encoder, original=encoder.card.facts.get("normed") is False)
+    return WhisperWindowStream(encoder, original=encoder.card.facts.get("normed") is False)
 
 
 class FaceEncoder:

@@ -20,7 +20,7 @@ from face_perception.avatar.interfaces import FaceState
 from face_perception.avatar.musetalk.avatar_file import Avatar
 from face_perception.avatar.musetalk.speech_features import Hearing, joined
 from face_perception.errors import InputError
-from face_perception.speech import WhisperStream
+from face_perception.speech import WhisperWindowStream
 from face_perception.types import FloatArray, Image
 
 _HELD = 0.12  # seconds for which an image stands in for those that were not made
@@ -81,7 +81,7 @@ class LipSync:
         self,
         avatar: Avatar,
         generator: Generator,
-        speech: WhisperStream,
+        speech: WhisperWindowStream,
         *,
         fps: float,
         failed: Callable[[Exception], None],

@@ -12,7 +12,7 @@ from collections.abc import Callable
 import numpy as np
 import numpy.typing as npt
 
-from face_perception.speech import MOUTH_RATE, WhisperStream, image_count
+from face_perception.speech import MOUTH_RATE, WhisperWindowStream, image_count
 from face_perception.types import FloatArray
 
 _LAST = 15.0  # seconds that the end of the program waits for a call of a network
@@ -29,7 +29,7 @@ class Hearing:
 
     def __init__(
         self,
-        speech: WhisperStream,
+        speech: WhisperWindowStream,
         fps: int,
         changed: threading.Condition,
         failed: Callable[[Exception], None],
@@ -123,12 +123,12 @@ class Hearing:
                 self._changed.notify_all()
 
     def _found(self, samples: Samples, last: bool) -> dict[int, FloatArray]:
-        self._speech.push(samples, last=last)
+        self._speech.append_speech(samples, last=last)
         first = round(self._begun * self._fps / MOUTH_RATE)
         count = image_count(self._samples - self._begun, self._fps)
         found: dict[int, FloatArray] = {}
         while self._next < count:
-            window = self._speech.window(self._next, self._fps)
+            window = self._speech.image_window(self._next, self._fps)
             if window is None:
                 break
             found[first + self._next] = window

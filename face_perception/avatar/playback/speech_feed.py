@@ -39,7 +39,7 @@ class MouthFeed:
             piece = self._waiting.popleft()
             if len(piece) > left:
                 self._waiting.appendleft(piece[left:])
-            self._mouth.push(piece[:left])
+            self._mouth.push_samples(piece[:left])
             taken = min(len(piece), left)
             self._fed += taken
             left -= taken

@@ -131,7 +131,7 @@ def _check(
 
 
 def _face(patch: Array) -> Array:
-    """[3, 112, 112] of a patch [160, 160, 3], framed as ``affect.network_input`` does."""
+    """[3, 112, 112] of a patch [160, 160, 3], framed as ``affect.multitask_input`` does."""
     border = (CROP_SIDE - ALIGNED_SIDE) // 2
     aligned = np.ascontiguousarray(patch[border:-border, border:-border])
     large = Pillow.fromarray(aligned).resize((ENLARGED, ENLARGED), Pillow.Resampling.BILINEAR)

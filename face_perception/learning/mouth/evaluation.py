@@ -38,9 +38,9 @@ def lips(mouth: Mouth, samples: npt.NDArray[np.float32]) -> Array:
     """[S // 160] how far the lips are apart every 10 ms; 1 is the jaw down and nothing else."""
     mouth.reset()
     for begin in range(0, len(samples), 320):
-        mouth.push(samples[begin : begin + 320])
-    mouth.push(np.zeros(round(mouth.look_ahead * MOUTH_RATE) + 320, np.float32))
-    weights = np.array([mouth.weights_at(i * _STEP).values() for i in range(len(samples) // 160)])
+        mouth.push_samples(samples[begin : begin + 320])
+    mouth.push_samples(np.zeros(round(mouth.look_ahead * MOUTH_RATE) + 320, np.float32))
+    weights = np.array([mouth.shape_at(i * _STEP).values() for i in range(len(samples) // 160)])
     return opening(weights.reshape(-1, 6))
 
 

@@ -35,7 +35,7 @@ from face_perception.learning.musetalk.checkpoint_files import (
 )
 from face_perception.learning.onnx_export import to_onnx
 from face_perception.learning.onnx_large_export import to_onnx_streamed
-from face_perception.speech import features_of, log_mel, windows
+from face_perception.speech import image_windows, log_mel, whisper_states
 
 Report = Callable[[str], None]
 
@@ -331,8 +331,8 @@ def _example_audio(whisper: nn.Module, normed: bool) -> torch.Tensor:
         def infer(self, inputs: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
             return {"states": whisper(torch.from_numpy(inputs["mel"])).numpy()}
 
-    states = features_of(_example_speech(), Encoder(), original=not normed)
-    return torch.from_numpy(windows(states, 1, 25, first=27))
+    states = whisper_states(_example_speech(), Encoder(), original=not normed)
+    return torch.from_numpy(image_windows(states, 1, 25, first=27))
 
 
 def _example_images() -> torch.Tensor:

@@ -10,11 +10,11 @@ from face_perception import msg
 from face_perception.affect import (
     BlendshapesNet,
     ExpressionNet,
+    ExpressionSmoother,
     FaceAffect,
     LandmarkActionUnits,
     MultitaskSequence,
-    PacedExpressions,
-    SmoothExpressions,
+    RateLimitedExpressions,
     derive_valence_arousal,
     load_multitask,
 )
@@ -120,9 +120,9 @@ class AffectNode(PerceptionNode[AffectParameters]):
         smoothing = values.expression_smoothing
         if smoothing < 0:
             smoothing = 0.0 if self._multitask else _SMOOTHING
-        self._smooth = SmoothExpressions(smoothing)
+        self._smooth = ExpressionSmoother(smoothing)
         if self._multitask is None:
-            self._expressions_of = PacedExpressions(
+            self._expressions_of = RateLimitedExpressions(
                 ExpressionNet(network), self._smooth, values.expression_rate
             )
         self._units_of = LandmarkActionUnits()

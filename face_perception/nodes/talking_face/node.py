@@ -35,7 +35,7 @@ from face_perception.ros.driver import PerceptionNode
 from face_perception.ros.network_parameters import NetworkParameters
 from face_perception.ros.parameters import parameter
 from face_perception.ros.process import run
-from face_perception.speech import BandMouth, Chunk, Mouth, NeuralMouth
+from face_perception.speech import AudioChunk, BandMouth, Mouth, NeuralMouth
 
 _AT_ONCE = 1e-3  # seconds
 
@@ -321,7 +321,7 @@ class TalkingFaceNode(PerceptionNode[TalkingFaceParameters]):
         self._troubles.look(self.performer.report(), self._web.browsers if self._web else 0)
         self._steering.let_go(self.values.look_time)
 
-    def _hear(self, chunk: Chunk, _: Header) -> None:
+    def _hear(self, chunk: AudioChunk, _: Header) -> None:
         self.performer.hear(chunk)
 
     def _on_interrupt(self, _: Trigger.Request, response: Trigger.Response) -> Trigger.Response:

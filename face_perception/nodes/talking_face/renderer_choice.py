@@ -155,7 +155,7 @@ class Drawing:
         hears = loading.with_precision("fp32").load(_HEARS)
         self._node.doing("musetalk: measuring how long an image takes")
         # What is left of the time beside whisper, which may run on the same device.
-        left = 1 - speech_stream(hears).load()
+        left = 1 - speech_stream(hears).measure_load()
         costs = self._batched(networks)
         speed = (
             f"musetalk: {1 / costs.total:.2f} frames/s here (UNet {costs.unet:.3f} s, "
