@@ -42,7 +42,7 @@ def main() -> int:
         picture = random.integers(0, 256, (height, width, 3), np.uint8)
         crop = crop_box(box)
         mask = soft_mask(area, box, crop)
-        blender = Blender.prepare(picture.shape, box, crop, mask)
+        blender = Blender.create(picture.shape, box, crop, mask)
         ways: dict[str, Callable[[], Frame]] = {
             "prepared": lambda b=blender, p=picture: b.blend(p, b.resized(generated)),
             "published": lambda p=picture, x=box, m=mask: published(p, generated, x, m),

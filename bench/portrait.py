@@ -19,7 +19,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from face_perception.avatar import LivingFace, load_portrait
+from face_perception.avatar import IdleMotionAnimator, load_portrait
 from face_perception.speech import BandMouth
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -49,9 +49,9 @@ def main() -> None:
     rounds = []
     for _ in range(arguments.rounds):
         spent: dict[str, float] = defaultdict(float)
-        portrait.on_stage(lambda stage, took, spent=spent: spent.__setitem__(
+        portrait.set_stage_timer(lambda stage, took, spent=spent: spent.__setitem__(
             stage, spent[stage] + took))  # fmt: skip
-        mouth, life, slowest = BandMouth(), LivingFace(0), 0.0
+        mouth, life, slowest = BandMouth(), IdleMotionAnimator(0), 0.0
         for i in range(arguments.images):
             t = i / FPS
             at = (i * 16000 // FPS) % len(said)

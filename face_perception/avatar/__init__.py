@@ -2,19 +2,19 @@
 MuseTalk needs around its networks. Knows no topics.
 """
 
-from face_perception.avatar.interfaces import Animator, FaceState, Listener, Renderer
+from face_perception.avatar.interfaces import Animator, FaceState, Renderer, SpeechListener
 from face_perception.avatar.look_direction import direction_to
 from face_perception.avatar.musetalk.avatar_file import (
     VERSIONS,
     Avatar,
     AvatarError,
-    autoencoder_hash,
+    installed_autoencoder_hash,
+    installed_unet_version,
     load_avatar,
     save_avatar,
-    unet_version,
 )
 from face_perception.avatar.musetalk.blending import Blender, Box, blend, crop_box, soft_mask
-from face_perception.avatar.musetalk.compare_decoders import DecoderReport, compare_decoders
+from face_perception.avatar.musetalk.compare_decoders import DecoderComparison, compare_decoders
 from face_perception.avatar.musetalk.face_box import (
     NO_FACE,
     cut_face,
@@ -23,118 +23,122 @@ from face_perception.avatar.musetalk.face_box import (
     network_images,
     to_latents,
 )
-from face_perception.avatar.musetalk.face_parsing import parts_of_mesh, talking_area
-from face_perception.avatar.musetalk.networks import (
+from face_perception.avatar.musetalk.face_generation import (
     DECODERS,
     FaceEncoder,
+    ImageCost,
     MuseTalk,
-    Needs,
     check_imported,
-    how_to_import,
-    speech_stream,
+    import_command,
+    make_whisper_stream,
 )
-from face_perception.avatar.musetalk.prepare import (
+from face_perception.avatar.musetalk.face_parsing import parts_from_mesh, talking_area
+from face_perception.avatar.musetalk.lip_sync import LipSync, LipSyncReport
+from face_perception.avatar.musetalk.prepare_avatar import (
     MAX_PICTURES,
     contact_sheet,
     framed_pictures,
     idle_pictures,
-    prepare,
+    prepare_avatar,
 )
-from face_perception.avatar.musetalk.renderer import LipSync, LipSyncReport
-from face_perception.avatar.performer import Activity, Performer, Report
+from face_perception.avatar.performer import Performer, PerformerReport, PerformerState
 from face_perception.avatar.playback.audio_clock import AudioClock, FramePacer
-from face_perception.avatar.playback.audio_device import (
+from face_perception.avatar.playback.audio_output import AUDIO_OUTPUTS, AudioOutput
+from face_perception.avatar.playback.audio_players import (
+    AudioDeviceError,
+    AudioPlayer,
     LoudspeakerPlayer,
-    NoLoudspeaker,
-    Player,
     SilentPlayer,
-    device_of,
     import_sounddevice,
-    look_again,
+    parse_device,
+    rescan_devices,
 )
-from face_perception.avatar.playback.audio_output import SOUND, Sound
-from face_perception.avatar.playback.playout import Playout
+from face_perception.avatar.playback.playback_queue import PlaybackQueue
 from face_perception.avatar.portrait.anatomy import Anatomy
-from face_perception.avatar.portrait.default_face import Look, drawn_face
+from face_perception.avatar.portrait.default_face import FaceStyle, synthetic_face
 from face_perception.avatar.portrait.deformations import SHAPES
-from face_perception.avatar.portrait.idle_motion import LivingFace
-from face_perception.avatar.portrait.renderer import SAMPLES, Portrait, load_portrait
+from face_perception.avatar.portrait.idle_motion import IdleMotionAnimator
+from face_perception.avatar.portrait.portrait_renderer import (
+    SAMPLES,
+    PortraitRenderer,
+    load_portrait,
+)
 from face_perception.avatar.portrait.source_picture import PortraitError, read_picture
-from face_perception.avatar.screens.screen import Screen, Shown
-from face_perception.avatar.screens.web_page import WebError, WebScreen
-from face_perception.avatar.screens.window import NoDisplay, WindowScreen
+from face_perception.avatar.screens.screen import Screen, ScreenFrame
+from face_perception.avatar.screens.web_page import WebPageError, WebScreen
+from face_perception.avatar.screens.window import NoDisplayError, WindowScreen
 
 __all__ = [
+    "AUDIO_OUTPUTS",
     "DECODERS",
     "MAX_PICTURES",
     "NO_FACE",
     "SAMPLES",
     "SHAPES",
-    "SOUND",
     "VERSIONS",
-    "Activity",
     "Anatomy",
     "Animator",
     "AudioClock",
+    "AudioDeviceError",
+    "AudioOutput",
+    "AudioPlayer",
     "Avatar",
     "AvatarError",
     "Blender",
     "Box",
-    "DecoderReport",
+    "DecoderComparison",
     "FaceEncoder",
     "FaceState",
+    "FaceStyle",
     "FramePacer",
+    "IdleMotionAnimator",
+    "ImageCost",
     "LipSync",
     "LipSyncReport",
-    "Listener",
-    "LivingFace",
-    "Look",
     "LoudspeakerPlayer",
     "MuseTalk",
-    "Needs",
-    "NoDisplay",
-    "NoLoudspeaker",
+    "NoDisplayError",
     "Performer",
-    "Player",
-    "Playout",
-    "Portrait",
+    "PerformerReport",
+    "PerformerState",
+    "PlaybackQueue",
     "PortraitError",
+    "PortraitRenderer",
     "Renderer",
-    "Report",
     "Screen",
-    "Shown",
+    "ScreenFrame",
     "SilentPlayer",
-    "Sound",
-    "WebError",
+    "SpeechListener",
+    "WebPageError",
     "WebScreen",
     "WindowScreen",
-    "autoencoder_hash",
     "blend",
     "check_imported",
     "compare_decoders",
     "contact_sheet",
     "crop_box",
     "cut_face",
-    "device_of",
     "direction_to",
-    "drawn_face",
     "face_box",
     "framed_pictures",
-    "how_to_import",
     "idle_pictures",
+    "import_command",
     "import_sounddevice",
+    "installed_autoencoder_hash",
+    "installed_unet_version",
     "load_avatar",
     "load_portrait",
-    "look_again",
+    "make_whisper_stream",
     "mesh_box",
     "network_images",
-    "parts_of_mesh",
-    "prepare",
+    "parse_device",
+    "parts_from_mesh",
+    "prepare_avatar",
     "read_picture",
+    "rescan_devices",
     "save_avatar",
     "soft_mask",
-    "speech_stream",
+    "synthetic_face",
     "talking_area",
     "to_latents",
-    "unet_version",
 ]

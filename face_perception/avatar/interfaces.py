@@ -55,22 +55,22 @@ class Renderer(Protocol):
         ...
 
 
-class Listener(Protocol):
+class SpeechListener(Protocol):
     """A renderer that hears the speech itself is told of it by the performer, on its thread."""
 
-    def push(self, samples: npt.NDArray[np.float32]) -> None:
+    def append_speech(self, samples: npt.NDArray[np.float32]) -> None:
         """More speech, float32 [N] mono at 16 kHz."""
         ...
 
-    def end(self) -> None:
+    def end_utterance(self) -> None:
         """An utterance ends with what was pushed last; the next one follows on."""
         ...
 
-    def reset(self) -> None:
+    def reset_speech(self) -> None:
         """The speech so far is given up; the next sample is at time zero."""
         ...
 
-    def follow(self, number: int, time: float | None) -> None:
+    def announce_frame(self, number: int, time: float | None) -> None:
         """The number of the frame that is rendered next, and the time in the speech then: negative
         shortly before it begins, None where none is known to come.
         """
@@ -83,13 +83,13 @@ class Animator(Protocol):
     Built with a ``seed``: the same calls give the same states.
     """
 
-    def feel(self, probability: npt.ArrayLike | None) -> None:
+    def set_expression(self, probability: npt.ArrayLike | None) -> None:
         """The expression to show, from now on: [7] in the order of ``types.EXPRESSIONS``, each in
         [0, 1]; None for neutral. Eased in and out.
         """
         ...
 
-    def feel_affect(self, valence: float, arousal: float) -> None:
+    def set_valence_arousal(self, valence: float, arousal: float) -> None:
         """The same from valence and arousal, each in [-1, 1]."""
         ...
 

@@ -15,11 +15,11 @@ from enum import IntEnum
 import numpy as np
 import numpy.typing as npt
 
-from face_perception.avatar.interfaces import Animator, Listener, Renderer
+from face_perception.avatar.interfaces import Animator, Renderer, SpeechListener
 from face_perception.avatar.playback.audio_clock import AudioClock, FramePacer
-from face_perception.avatar.playback.playout import Playout
-from face_perception.avatar.playback.speech_feed import MouthFeed
-from face_perception.avatar.screens.screen import Screen, Shown
+from face_perception.avatar.playback.playback_queue import PlaybackQueue
+from face_perception.avatar.playback.playback_queue import PlaybackQueue
+from face_perception.avatar.screens.screen import Screen, ScreenFrame
 from face_perception.speech import (
     MOUTH_RATE,
     REST,
@@ -45,7 +45,7 @@ _SMOOTH = 0.1  # share of what waits that a chunk counts
 _WINDOW = 5.0
 
 
-class Activity(IntEnum):
+class PerformerState(IntEnum):
     """What the face does; values as in AvatarState.msg."""
 
     IDLE = 1
@@ -54,7 +54,7 @@ class Activity(IntEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Report:
+class PerformerReport:
     """How it goes: rates over the last seconds, times in seconds.
 
     ``rendered`` frames a second were made, ``delivered`` reached the screens in time. Offsets are
@@ -85,7 +85,7 @@ class Performer:
     """Has a face speak: chunks of speech in, frames to ``screens`` out.
 
     ``delay`` is how long after its arrival speech is heard, ``end_after`` how long after the last
-    chunk the face gives an utterance up. ``playout`` is what a player takes the audio from, and
+    chunk the face gives an utterance up. ``playback_queue`` is what a player takes the audio from, and
     ``clock`` what the player tells its position to; `step` needs one that does so. ``listener`` is
     a renderer that hears the speech itself.
     """
@@ -100,7 +100,7 @@ class Performer:
         delay: float = 0.1,
         end_after: float = 0.5,
         audio_rate: int = 48_000,
-        listener: Listener | None = None,
+        listener: SpeechListener | None = None,
         now: Callable[[], float] = time.monotonic,
         wait: Callable[[float], object] = time.sleep,
     ) -> None:
@@ -108,7 +108,7 @@ class Performer:
         self._listener = listener
         self._now, self._wait = now, wait
         self.clock = AudioClock()
-        self.playout = Playout(audio_rate, delay, 1 / fps)
+        self.playback_queue = PlaybackQueue(audio_rate, delay, 1 / fps)
         self.screens: Sequence[Screen] = ()
         self._pacer = FramePacer(self.clock, fps)
         self._stream = SpeechStream(
@@ -122,7 +122,7 @@ class Performer:
         self._spoken: tuple[float, float] | None = None  # (speech, position) of the last sound
         self._shape = REST
         self._closed_at = -np.inf
-        self._activity, self._since = Activity.IDLE, now()
+        self._activity, self._since = PerformerState.IDLE, now()
         self._begun: float | None = None  # arrival of an utterance that has no frame yet
         self._came: float | None = None  # the same, that has no sound yet
         self._waits = self._waited = float("nan")  # before a chunk: now, and at most so far
@@ -132,11 +132,11 @@ class Performer:
         self._ran_dry = 0
         self._rendered: deque[float] = deque(maxlen=1000)
         self._delivered: deque[float] = deque(maxlen=1000)
-        self.playout.listen(self._let_hear)
+        self.playback_queue.add_listener(self._let_hear)
 
     # What is said to the face.
 
-    def hear(self, chunk: AudioChunk) -> None:
+    def push_speech(self, chunk: AudioChunk) -> None:
         """Takes a chunk of speech."""
         now = self._now()
         with self._lock:
@@ -146,22 +146,22 @@ class Performer:
         """Stops speaking at once; returns whether it was speaking."""
         now = self._now()
         with self._lock:
-            speaking = self._activity is Activity.SPEAKING
+            speaking = self._activity is PerformerState.SPEAKING
             self._stream.interrupt(now)
-            self.playout.cut()
+            self.playback_queue.cancel()
             self._forget()
             if speaking:
                 self._closed_at = now
-                self._become(Activity.INTERRUPTED, now)
+                self._become(PerformerState.INTERRUPTED, now)
         return speaking
 
-    def feel(self, probability: npt.ArrayLike | None) -> None:
+    def set_expression(self, probability: npt.ArrayLike | None) -> None:
         """The expression to show, [7] in the order of ``types.EXPRESSIONS``; None for neutral."""
-        self._todo.append(lambda: self._animator.feel(probability))
+        self._todo.append(lambda: self._animator.set_expression(probability))
 
-    def feel_affect(self, valence: float, arousal: float) -> None:
+    def set_valence_arousal(self, valence: float, arousal: float) -> None:
         """The expression to show, from valence and arousal in [-1, 1]."""
-        self._todo.append(lambda: self._animator.feel_affect(valence, arousal))
+        self._todo.append(lambda: self._animator.set_valence_arousal(valence, arousal))
 
     def look_at(self, yaw: float, pitch: float) -> None:
         """Where to look, radians; (0, 0) is the viewer, yaw positive towards image right."""
@@ -170,22 +170,22 @@ class Performer:
     # What it says about itself.
 
     @property
-    def activity(self) -> tuple[Activity, float]:
+    def state(self) -> tuple[PerformerState, float]:
         """What the face does and since when, monotonic seconds."""
         with self._lock:
             return self._activity, self._since
 
-    def report(self) -> Report:
+    def report(self) -> PerformerReport:
         """How it goes."""
         now = self._now()
         pacer = self._pacer
-        return Report(
+        return PerformerReport(
             rendered=_rate(self._rendered, now),
             delivered=_rate(self._delivered, now),
             dropped=pacer.dropped,
             offset=pacer.offset,
-            worst_offset=pacer.worst,
-            recent_worst_offset=pacer.recent_worst(),
+            worst_offset=pacer.worst_offset,
+            recent_worst_offset=pacer.recent_worst_offset(),
             first_frame=self._first_frame,
             worst_first_frame=self._worst_first_frame,
             render_time=self._lead,
@@ -199,12 +199,12 @@ class Performer:
 
     # Frames.
 
-    def step(self) -> Shown | None:
+    def step(self) -> ScreenFrame | None:
         """Waits for the next frame's time, renders and shows it; None where nobody looks or it has
         come too late.
         """
-        number = self._pacer.next(self._now(), self._lead)
-        due = self._pacer.due(number)
+        number = self._pacer.next_frame(self._now(), self._lead)
+        due = self._pacer.due_time(number)
         # Rendered as late as may be, to know the most of the speech.
         self._sleep_until(due - self._lead - self._spread)
         begin = self._now()
@@ -212,17 +212,19 @@ class Performer:
         self._listen(begin)
         speech = self._time_at(position)
         with self._lock:
-            known = self.playout.pushed - self._base
-        self._feed.give(known if speech is None else speech)
+            known = self.playback_queue.seconds_enqueued - self._base
+        self._feed.feed_until(known if speech is None else speech)
         shape, sounds = self._mouth_at(position, due)
         self._last_time = max(self._last_time, due)
-        state = self._animator.state_at(self._last_time, shape, self._activity is Activity.SPEAKING)
+        state = self._animator.state_at(
+            self._last_time, shape, self._activity is PerformerState.SPEAKING
+        )
         if not any(screen.wanted for screen in self.screens):
             self._sleep_until(due)
             return None
         if self._listener is not None:
-            self._listener.follow(number, self._time_at(position))
-        frame = Shown(number, self._renderer.render(state), position, due)
+            self._listener.announce_frame(number, self._time_at(position))
+        frame = ScreenFrame(number, self._renderer.render(state), position, due)
         ready = self._now()
         self._rendered.append(ready)
         # What is usual: were it the longest, one hiccup would cost the rate for a second.
@@ -231,10 +233,10 @@ class Performer:
         self._lead += 0.1 * (taken - self._lead)
         self._sleep_until(due)
         now = self._now()
-        if not self._pacer.show(number, now):
+        if not self._pacer.accept(number, now):
             return None
         for screen in self.screens:
-            screen.show(frame)
+            screen.show_frame(frame)
         self._delivered.append(now)
         if sounds and self._begun is not None:
             self._first_frame = now - self._begun
@@ -262,23 +264,23 @@ class Performer:
                 self._feed.reset()
                 self._spoken = None
                 if self._listener is not None:
-                    self._listener.reset()
+                    self._listener.reset_speech()
             elif callable(item):
                 item()
             else:
-                self._feed.push(item)
+                self._feed.queue_speech(item)
                 if self._listener is not None:
-                    self._listener.push(item)
+                    self._listener.append_speech(item)
 
     def _time_at(self, position: float) -> float | None:
         """The time in the speech since it was last forgotten; before it begins, negative."""
-        speech = self.playout.until(position)
+        speech = self.playback_queue.expected_speech_time(position)
         with self._lock:
             return None if speech is None else speech - self._base
 
     def _mouth_at(self, position: float, due: float) -> tuple[MouthShape, bool]:
         """The mouth's shape at a position, which is seen when ``due``; whether there is sound."""
-        speech = self.playout.at(position)
+        speech = self.playback_queue.speech_time_at(position)
         with self._lock:
             base, closed_at = self._base, self._closed_at
         if speech is not None and speech >= base - 1e-6:
@@ -300,7 +302,7 @@ class Performer:
             if one.begins:
                 self._begin(now)
             held = one.held
-            sounds = len(one.samples[self.playout.rate]) > 0
+            sounds = len(one.samples[self.playback_queue.rate]) > 0
             if self._came is None:
                 self._keep_up(one, now)
             elif sounds:
@@ -311,37 +313,39 @@ class Performer:
                 self._ran_dry += gap > 0
             if sounds:
                 self._came = None
-            if one.ends and self.playout.waiting > 0:
+            if one.ends and self.playback_queue.seconds_waiting > 0:
                 self._silence(now)
             if one.ends and self._listener is not None:
-                self._todo.append(self._listener.end)
+                self._todo.append(self._listener.end_utterance)
 
     def _begin(self, now: float) -> None:
         # While something waits, the end before this has put its tail between them.
-        if self.playout.waiting <= 0:
+        if self.playback_queue.seconds_waiting <= 0:
             self._forget()
             self._begun = self._came = now
         self._waits = self._waited = float("nan")
-        self._become(Activity.SPEAKING, now)
+        self._become(PerformerState.SPEAKING, now)
 
     def _say(
         self, samples: dict[int, npt.NDArray[np.float32]], now: float, held: float = 0.0
     ) -> float:
         """Returns the gap before it, seconds."""
         self._todo.append(samples[MOUTH_RATE])
-        return self.playout.push(samples[self.playout.rate], self.clock.position(now), held)
+        return self.playback_queue.enqueue(
+            samples[self.playback_queue.rate], self.clock.position(now), held
+        )
 
     def _keep_up(self, one: SpeechSegment, now: float) -> None:
         """Draws out what is quiet, ear and eye alike, where the sender is slower than the player:
         else it would run dry in the end.
         """
-        waits = self.playout.waiting
+        waits = self.playback_queue.seconds_waiting
         if not math.isfinite(one.held) or not waits:
             return
         if math.isnan(self._waits):
             self._waits = self._waited = waits
         self._waits += _SMOOTH * (waits - self._waits)
-        self._waited = min(max(self._waited, self._waits), self.playout.delay)
+        self._waited = min(max(self._waited, self._waits), self.playback_queue.delay)
         quiet = all(
             len(samples) >= _STRETCH * rate and np.abs(samples).max() < _QUIET
             for rate, samples in one.samples.items()
@@ -352,30 +356,30 @@ class Performer:
             self._waits += _STRETCH
 
     def _silence(self, now: float) -> None:
-        rates = {MOUTH_RATE, self.playout.rate}
+        rates = {MOUTH_RATE, self.playback_queue.rate}
         self._say({rate: np.zeros(round(_TAIL * rate), np.float32) for rate in rates}, now)
 
     def _forget(self) -> None:
         self._todo.append(None)
-        self._base = self.playout.pushed
+        self._base = self.playback_queue.seconds_enqueued
         self._begun = self._came = None
 
     def _settle(self, now: float) -> None:
-        if self._activity is Activity.SPEAKING:
-            heard = self.playout.at(self.clock.position(now))
-            sounds = self.playout.waiting > 0 or heard is not None
+        if self._activity is PerformerState.SPEAKING:
+            heard = self.playback_queue.speech_time_at(self.clock.position(now))
+            sounds = self.playback_queue.seconds_waiting > 0 or heard is not None
             if not self._stream.speaking and not sounds:
-                self._become(Activity.IDLE, now)
-        elif self._activity is Activity.INTERRUPTED and now - self._since >= _INTERRUPTED:
-            self._become(Activity.IDLE, now)
+                self._become(PerformerState.IDLE, now)
+        elif self._activity is PerformerState.INTERRUPTED and now - self._since >= _INTERRUPTED:
+            self._become(PerformerState.IDLE, now)
 
-    def _become(self, activity: Activity, now: float) -> None:
-        if activity is not self._activity:
-            self._activity, self._since = activity, now
+    def _become(self, state: PerformerState, now: float) -> None:
+        if state is not self._activity:
+            self._activity, self._since = state, now
 
     def _let_hear(self, position: float, samples: npt.NDArray[np.float32]) -> None:
         for screen in self.screens:
-            screen.hear(position, samples)
+            screen.play_audio(position, samples)
 
 
 def _scaled(shape: MouthShape, by: float) -> MouthShape:

@@ -77,9 +77,9 @@ def _prepare(args: argparse.Namespace) -> int:
         MAX_PICTURES,
         VERSIONS,
         FaceEncoder,
-        autoencoder_hash,
-        prepare,
-        unet_version,
+        installed_autoencoder_hash,
+        installed_unet_version,
+        prepare_avatar,
     )
     from face_perception.avatar import save_avatar as save
 
@@ -94,7 +94,7 @@ def _prepare(args: argparse.Namespace) -> int:
         raise InputError(f"--seed must be 0 or more, not {args.seed}")
     output: Path = args.output or Path(f"{Path(args.source).stem}.avatar")
     _check_output(output, "me.avatar")
-    imported = unet_version()
+    imported = installed_unet_version()
     version = args.version or imported or VERSIONS[0]
     if imported not in ("", version):
         print(
@@ -104,11 +104,11 @@ def _prepare(args: argparse.Namespace) -> int:
     pictures, fps, expected = _pictures(args, size)
     encoder = FaceEncoder.load(backend=args.backend, threads=args.threads)
     with _bar(f"{args.source}") as progress:
-        made = prepare(
+        made = prepare_avatar(
             pictures,
             encoder,
             source=Path(args.source).name,
-            autoencoder=autoencoder_hash(),
+            autoencoder=installed_autoencoder_hash(),
             version=version,
             shift=args.shift,
             margin=args.margin,
@@ -187,28 +187,30 @@ def _decoders(args: argparse.Namespace) -> int:
     from face_perception import inference, paths
     from face_perception.avatar import (
         DECODERS,
-        autoencoder_hash,
         compare_decoders,
-        how_to_import,
+        import_command,
+        installed_autoencoder_hash,
+        installed_unet_version,
         load_avatar,
-        speech_stream,
-        unet_version,
+        make_whisper_stream,
     )
     from face_perception.speech import read_wav
 
     if not 1 <= args.images <= 100:
         raise InputError(f"--images must be 1 to 100, not {args.images}")
-    avatar = load_avatar(args.avatar, autoencoder=autoencoder_hash(), version=unet_version())
+    avatar = load_avatar(
+        args.avatar, autoencoder=installed_autoencoder_hash(), version=installed_unet_version()
+    )
 
     def load(name: str, precision: str = args.precision) -> inference.Model:
         return inference.load(name, threads=args.threads, backend=args.backend, precision=precision)
 
     there = {key: name for key, name in DECODERS.items() if name in inference.catalogue()}
     if "exact" not in there:
-        raise inference.ModelError(f"{DECODERS['exact']} was not imported: {how_to_import()}")
+        raise inference.ModelError(f"{DECODERS['exact']} was not imported: {import_command()}")
     hello = read_wav(paths.resource("resources/speech/hello.wav"))
     speech = hello.samples[:, 0].astype("float32") / 32768
-    stream = speech_stream(load("whisper_encoder", "fp32"))
+    stream = make_whisper_stream(load("whisper_encoder", "fp32"))
     stream.append_speech(speech, last=True)
     # All is known, so there is each window.
     audio = np.array([stream.image_window(10 + k, 25) for k in range(args.images)], np.float32)
@@ -220,7 +222,7 @@ def _decoders(args: argparse.Namespace) -> int:
             f"    {'exact' if one.decoder == 'exact' else f'{one.psnr:.1f}'}"
         )
     for key in DECODERS.keys() - there.keys():
-        print(f"{key:7} not imported: {how_to_import(key, alone=key == 'tiny')}")
+        print(f"{key:7} not imported: {import_command(key, alone=key == 'tiny')}")
     return 0
 
 

@@ -12,7 +12,12 @@ import numpy as np
 import numpy.typing as npt
 
 from face_perception import msg
-from face_perception.avatar import NoLoudspeaker, device_of, import_sounddevice, look_again
+from face_perception.avatar import (
+    AudioDeviceError,
+    import_sounddevice,
+    parse_device,
+    rescan_devices,
+)
 from face_perception.errors import InputError
 from face_perception.ros import messages
 from face_perception.ros.driver import PerceptionNode
@@ -83,19 +88,19 @@ class MicrophoneNode(PerceptionNode[MicrophoneParameters]):
         values = self.values
         try:
             sounddevice = import_sounddevice("read a microphone")
-        except NoLoudspeaker as error:
+        except AudioDeviceError as error:
             raise InputError(f"{error}; or give a wav file as source") from error
         try:
             return sounddevice.InputStream(
                 samplerate=values.rate,
                 channels=values.channels,
                 dtype="int16",
-                device=device_of(values.source),
+                device=parse_device(values.source),
                 blocksize=round(values.chunk * values.rate),
                 callback=self._heard,
             )
         except (sounddevice.PortAudioError, ValueError) as error:
-            look_again()  # for the next try
+            rescan_devices()  # for the next try
             raise InputError(
                 f"the microphone {values.source or '(default)'} cannot be opened with "
                 f"{values.channels} channels at {values.rate} Hz: {error}; `python3 -m "

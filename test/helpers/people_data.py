@@ -15,7 +15,7 @@ import numpy as np
 
 from bench.accuracy import product
 from face_perception import geometry, paths
-from face_perception.avatar import FaceState, Portrait
+from face_perception.avatar import FaceState, PortraitRenderer
 from face_perception.faces import LEFT_OUTER_CANTHUS, RIGHT_OUTER_CANTHUS
 from face_perception.inference import sample_photo
 from face_perception.types import Camera, Frame, Image
@@ -50,7 +50,7 @@ def save(path: Path, image: Image) -> None:
 def make_bands(data: Path) -> None:
     """The astronaut's eyes as the talking face turns them, cut to bands 300 pixels wide."""
     tracker = product.tracker()
-    portrait = Portrait.read(sample_photo("astronaut"), tracker=tracker)
+    portrait = PortraitRenderer.from_file(sample_photo("astronaut"), tracker=tracker)
     folder = data / "deepgaze" / "data" / "dataset"
     for up, side in PLACES:
         state = FaceState(gaze_yaw=math.radians(side), gaze_pitch=math.radians(up))

@@ -52,8 +52,8 @@ class FirstWord:
 class SkewedPlayer(SilentPlayer):
     skew = 0.0
 
-    def __init__(self, playout: Any, clock: Any) -> None:
-        super().__init__(playout, FirstWord(clock), skew=self.skew)  # type: ignore[arg-type]
+    def __init__(self, playback_queue: Any, clock: Any) -> None:
+        super().__init__(playback_queue, FirstWord(clock), skew=self.skew)  # type: ignore[arg-type]
 
 
 def truly_played(now: float) -> float:
@@ -81,7 +81,7 @@ def main(skew: float, seconds: float) -> None:
     SkewedPlayer.skew = skew
     sound.SilentPlayer = SkewedPlayer
     offsets: list[float] = []
-    show = FramePacer.show
+    show = FramePacer.accept
 
     def measured(pacer: FramePacer, number: int, now: float) -> bool:
         shown = show(pacer, number, now)
@@ -89,7 +89,7 @@ def main(skew: float, seconds: float) -> None:
             offsets.append(number / pacer.fps - truly_played(now))
         return shown
 
-    FramePacer.show = measured
+    FramePacer.accept = measured
     rclpy.init()
     node = TalkingFaceNode(
         parameter_overrides=[Parameter(name, value=value) for name, value in PARAMETERS.items()]

@@ -13,14 +13,14 @@ import sys
 import time
 from pathlib import Path
 
-from face_perception.avatar import FaceState, LivingFace
+from face_perception.avatar import FaceState, IdleMotionAnimator
 from face_perception.nodes.talking_face import node as talking_face
 from face_perception.speech import MouthShape
 
 if __name__ == "__main__":
     file = Path(sys.argv.pop(1)).open("w", buffering=1)  # noqa: SIM115
 
-    class Watched(LivingFace):
+    class Watched(IdleMotionAnimator):
         def state_at(self, time_: float, mouth: MouthShape, speaking: bool) -> FaceState:
             state = super().state_at(time_, mouth, speaking)
             stamp = time_ + time.time() - time.monotonic()
@@ -28,5 +28,5 @@ if __name__ == "__main__":
             file.write(json.dumps([stamp, *did]) + "\n")
             return state
 
-    talking_face.LivingFace = Watched
+    talking_face.IdleMotionAnimator = Watched
     sys.exit(talking_face.main())

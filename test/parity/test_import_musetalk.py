@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from musetalk_weights import published_weights
 
-from face_perception.avatar import FaceEncoder, speech_stream
+from face_perception.avatar import FaceEncoder, make_whisper_stream
 from face_perception.inference import (
     Card,
     Model,
@@ -104,7 +104,7 @@ def test_whisper(cards: dict[str, Card], golden: Golden) -> None:
     assert cards["whisper_encoder"].facts["normed"] is True
     found = whisper_states(golden["wav"], loaded("whisper_encoder"))
     np.testing.assert_allclose(found, golden["hidden_hf"][0][:100], atol=1e-4)
-    stream = speech_stream(loaded("whisper_encoder"))
+    stream = make_whisper_stream(loaded("whisper_encoder"))
     stream.append_speech(golden["wav"], last=True)
     heard = np.stack([stream.image_window(k, 25) for k in range(50)])
     np.testing.assert_allclose(heard, golden["chunks_fps25"], atol=1e-4)
@@ -170,7 +170,7 @@ def test_original_whisper_file(weights: Any, golden: Golden, tmp_path: Path) -> 
     # As a node uses it: the card chooses spectrogram and windows.
     mel = torch.from_numpy(import_musetalk._example_mel())
     install_model(import_musetalk.whisper_made(network, mel, path, normed), tmp_path / "models")
-    stream = speech_stream(loaded(tmp_path / "models" / "whisper_encoder.yaml"))
+    stream = make_whisper_stream(loaded(tmp_path / "models" / "whisper_encoder.yaml"))
     stream.append_speech(golden["wav"], last=True)
     windows = np.stack([stream.image_window(k, 25) for k in range(len(golden["v10_chunks_fps25"]))])
     np.testing.assert_allclose(windows, golden["v10_chunks_fps25"], atol=2e-4)

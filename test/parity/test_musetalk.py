@@ -105,7 +105,7 @@ def test_batches_change_nothing() -> None:
     latents, audio = speech(5)
     one = MuseTalk.load(backend="onnxruntime", decoder="tiny", threads=2)
     several = MuseTalk.load(backend="onnxruntime", decoder="tiny", threads=2, batch=3)
-    measured = one.costs()
+    measured = one.measure_cost()
     # The first call is not one of those that are counted.
     assert 1 <= measured.calls == len(one._taken) <= 5
     found = one.generate(latents, audio)
@@ -115,11 +115,11 @@ def test_batches_change_nothing() -> None:
     assert np.abs(found[0].astype(int) - found[1]).max() > 3
     off = np.abs(found.astype(int) - several.generate(latents, audio))
     assert off.max() <= 1
-    needs = several.costs(2)
+    needs = several.measure_cost(2)
     assert needs.batch == 2
     assert needs.calls == 1  # the rest of five images in batches of three
     assert needs.unet > 0
-    assert several.needs(2) == needs.total > needs.decoder > 0
+    assert several.seconds_per_image(2) == needs.total > needs.decoder > 0
     assert [why.split(":")[0] for why in one.why] == ["musetalk_unet", "musetalk_tiny_decoder"]
     assert one.generate(latents[:0], audio[:0]).shape == (0, 256, 256, 3)
 

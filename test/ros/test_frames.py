@@ -106,21 +106,21 @@ def test_the_first_point_of_a_frame_waits_for_its_transform(
 
     point("base_link")
     assert (face.told, refused()) == ([], 0)
-    steering.let_go(60.0)
+    steering.release_stale_target(60.0)
     performer.step()
     assert face.told == [pytest.approx((0.0, -np.arctan(0.5)), abs=1e-6)]
     # One that never comes is refused when its time is over, also where it was told again.
     for _ in range(3):
         point("map")
-        steering.let_go(60.0)
+        steering.release_stale_target(60.0)
     assert refused() == 0
-    steering.let_go(0.0)
-    steering.let_go(0.0)
+    steering.release_stale_target(0.0)
+    steering.release_stale_target(0.0)
     assert refused() == 1
     # What is told in between takes its place.
     point("map")
     point("base_link")
-    steering.let_go(0.0)
+    steering.release_stale_target(0.0)
     assert refused() == 1
     assert len(face.told) == 3, "and back at the viewer"
     steering.destroy()

@@ -12,7 +12,7 @@ import pytest
 from std_msgs.msg import Header
 
 from face_perception import geometry, msg, types
-from face_perception.avatar import Activity
+from face_perception.avatar import PerformerState
 from face_perception.ros import messages
 
 RNG = np.random.default_rng(3)
@@ -174,7 +174,7 @@ def test_expressions_are_those_of_the_message() -> None:
         (types.Eyes, msg.Gaze, "EYES"),
         (types.Target, msg.Attention, "TARGET"),
         (types.Engagement, msg.Attention, "ENGAGEMENT"),
-        (Activity, msg.AvatarState, "STATE"),
+        (PerformerState, msg.AvatarState, "STATE"),
     ],
 )
 def test_states_are_those_of_the_message(states: Any, message: Any, prefix: str) -> None:

@@ -307,7 +307,7 @@ def test_a_clean_up_lets_go_of_the_face(domain: int) -> None:
     try:
         assert node.trigger_configure() is TransitionCallbackReturn.SUCCESS
         assert node.trigger_activate() is TransitionCallbackReturn.SUCCESS
-        held = [weakref.ref(node.performer), weakref.ref(node._drawing)]
+        held = [weakref.ref(node.performer), weakref.ref(node._renderer_choice)]
         assert node.trigger_deactivate() is TransitionCallbackReturn.SUCCESS
         assert node.trigger_cleanup() is TransitionCallbackReturn.SUCCESS
         assert [one() for one in held] == [None, None]

@@ -21,7 +21,7 @@ import numpy as np
 import pytest
 from waits import scaled
 
-from face_perception.avatar import Shown, WebScreen
+from face_perception.avatar import ScreenFrame, WebScreen
 
 CHROMIUM = next(
     filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None
@@ -118,9 +118,9 @@ class Source:
         begin = time.monotonic()
         for number in itertools.count():
             image = np.full((256, 256, 3), (250, (number * 7) % 250, 20), np.uint8)
-            self.screen.show(Shown(number, image, number / 30, begin + number / 30))
+            self.screen.show_frame(ScreenFrame(number, image, number / 30, begin + number / 30))
             samples = np.sin(2 * np.pi * 440 * np.arange(RATE // 30) / RATE).astype(np.float32)
-            self.screen.hear(number / 30 + 0.03, 0.3 * samples)
+            self.screen.play_audio(number / 30 + 0.03, 0.3 * samples)
             if self._stop.wait(max(0.0, begin + (number + 1) / 30 - time.monotonic())):
                 return
 

@@ -17,7 +17,7 @@ from face_perception.avatar import (
     framed_pictures,
     load_avatar,
     load_portrait,
-    prepare,
+    prepare_avatar,
     save_avatar,
     soft_mask,
 )
@@ -163,13 +163,13 @@ def test_a_face_is_prepared_as_published(version: str, margin: int) -> None:
     blank = np.zeros_like(picture)
     seen = Recorded()
     # A picture without a face shifts nothing: it is left out of all.
-    made = prepare([picture, blank, picture], seen, source="x", version=version)
+    made = prepare_avatar([picture, blank, picture], seen, source="x", version=version)
     assert len(made.pictures) == len(made.boxes) == len(made.masks) == len(made.latents) == 2
     masked, whole = seen.seen[0]
     assert masked[128:].max() == 0
     np.testing.assert_array_equal(masked[:128], whole[:128])
     left, top, right, bottom = made.boxes[0]
-    plain = prepare([picture], Recorded(), source="x", version=version, margin=0)
+    plain = prepare_avatar([picture], Recorded(), source="x", version=version, margin=0)
     assert bottom - plain.boxes[0][3] == margin
     assert (left, top, right) == plain.boxes[0][:3]
     # The whole is what the box cuts out; the mask lies within it, below the eyes.
@@ -183,7 +183,7 @@ def test_a_face_is_prepared_as_published(version: str, margin: int) -> None:
 
 def test_shift_belongs_to_the_first_version() -> None:
     with pytest.raises(ValueError, match=r"1\.5 has no shift"):
-        prepare([], Recorded(), source="x", shift=3)
+        prepare_avatar([], Recorded(), source="x", shift=3)
 
 
 def test_a_clip_is_cut_alike() -> None:

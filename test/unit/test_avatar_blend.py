@@ -47,7 +47,7 @@ def test_prepared_and_offline_blends(golden: Golden, mode: str) -> None:
     mask = soft_mask(area, BOX, crop)
     np.testing.assert_array_equal(mask, golden[f"mask_{mode}"])
     before = frame.copy()
-    blender = Blender.prepare(frame.shape, BOX, crop, mask)
+    blender = Blender.create(frame.shape, BOX, crop, mask)
     np.testing.assert_array_equal(blender.blend(frame, face), golden[f"blend_{mode}"])
     np.testing.assert_array_equal(blend(frame, face, BOX, area), golden[f"getimage_{mode}"])
     np.testing.assert_array_equal(frame, before)
@@ -59,7 +59,7 @@ def test_a_byte_is_mixed_as_pillow_does_it() -> None:
     for weight in range(0, 256, 5):
         result = np.repeat(below[..., None], 3, axis=2)
         full = np.full((256, 256, 3), weight, np.uint16)
-        sys.modules["face_perception.avatar.musetalk.blending"].mixed(  # type: ignore[attr-defined]
+        sys.modules["face_perception.avatar.musetalk.blending"].blend_rounded(  # type: ignore[attr-defined]
             result, np.repeat(above[..., None], 3, axis=2), full
         )
         exact = (above.astype(float) * weight + below.astype(float) * (255 - weight)) / 255
@@ -80,7 +80,7 @@ def test_faces_that_leave_the_picture(box: avatar.Box) -> None:
 
     def blended(image: np.ndarray, at: avatar.Box) -> np.ndarray:
         crop = crop_box(at)
-        return Blender.prepare(image.shape, at, crop, soft_mask(area, at, crop)).blend(image, face)
+        return Blender.create(image.shape, at, crop, soft_mask(area, at, crop)).blend(image, face)
 
     wanted = blended(large, (moved[0], moved[1], moved[2], moved[3]))[edge:-edge, edge:-edge]
     found = blended(picture, box)
@@ -94,14 +94,14 @@ def test_nothing_to_blend() -> None:
         crop = crop_box(box)
         face = np.zeros((box[3] - box[1], box[2] - box[0], 3), np.uint8)
         area = np.full((512, 512), 255 if box[0] > 100 else 0, np.uint8)
-        blender = Blender.prepare(picture.shape, box, crop, soft_mask(area, box, crop))
+        blender = Blender.create(picture.shape, box, crop, soft_mask(area, box, crop))
         np.testing.assert_array_equal(blender.blend(picture, face), picture)
     with pytest.raises(ValueError, match="does not fit the box"):
         blender.blend(picture, face[:-1])
     with pytest.raises(ValueError, match="does not fit the crop"):
-        Blender.prepare(picture.shape, box, crop, np.zeros((3, 3), np.uint8))
+        Blender.create(picture.shape, box, crop, np.zeros((3, 3), np.uint8))
     with pytest.raises(ValueError, match="is empty"):
-        Blender.prepare(picture.shape, (0, 0, 0, 0), (0, 0, 0, 0), np.zeros((0, 0), np.uint8))
+        Blender.create(picture.shape, (0, 0, 0, 0), (0, 0, 0, 0), np.zeros((0, 0), np.uint8))
 
 
 def test_a_share_of_a_face() -> None:
@@ -110,7 +110,7 @@ def test_a_share_of_a_face() -> None:
     picture, face = (random.integers(0, 256, (160, 160, 3), np.uint8) for _ in range(2))
     box = (20, 10, 140, 150)
     mask = soft_mask(np.full((512, 512), 255, np.uint8), box, crop_box(box))
-    blender = Blender.prepare(picture.shape, box, crop_box(box), mask)
+    blender = Blender.create(picture.shape, box, crop_box(box), mask)
     face = blender.resized(face)
     whole = blender.blend(picture, face).astype(int)
     for share in (0.0, 0.25, 0.5, 1.0):

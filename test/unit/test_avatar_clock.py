@@ -10,7 +10,7 @@ import pytest
 from simulated_time import RATE, Keeps, World
 
 from face_perception import paths
-from face_perception.avatar import VoiceState, AudioClock, FramePacer, Performer, Playout
+from face_perception.avatar import VoiceState, AudioClock, FramePacer, Performer, PlaybackQueue
 from face_perception.speech import MOUTH_RATE, REST, AudioSamples, AudioChunk, Mouth, MouthShape, read_wav
 
 
@@ -18,41 +18,48 @@ class Device:
     """Takes 10 ms blocks by its own crystal; its callbacks come up to ``jitter`` late."""
 
     def __init__(
-        self, world: World, playout: Playout, clock: AudioClock, skew: float, jitter: float = 0.004
+        self,
+        world: World,
+        playback_queue: PlaybackQueue,
+        clock: AudioClock,
+        skew: float,
+        jitter: float = 0.004,
     ) -> None:
-        self.world, self.playout, self.clock = world, playout, clock
-        self.rate = playout.rate * (1 + skew)
+        self.world, self.playback_queue, self.clock = world, playback_queue, clock
+        self.rate = playback_queue.rate * (1 + skew)
         self.begin, self.jitter = world.now, jitter
         self.rng = np.random.default_rng(1)
-        self.block = playout.rate // 100
+        self.block = playback_queue.rate // 100
         self.stalled = 0.0
         self._schedule()
 
     def true_position(self, now: float) -> float:
         """What is heard, in seconds of audio."""
-        return (now - self.begin - self.stalled) * self.rate / self.playout.rate
+        return (now - self.begin - self.stalled) * self.rate / self.playback_queue.rate
 
     def _schedule(self) -> None:
-        due = self.begin + self.stalled + self.playout.pulled / self.rate - 0.02
+        due = self.begin + self.stalled + self.playback_queue.samples_taken / self.rate - 0.02
         self.world.at(due + self.rng.uniform(0, self.jitter), self._call)
 
     def _call(self) -> None:
         # Devices say when a block will be heard; what they say jitters with the callback.
-        self.clock.observe(self.world.now, self.playout.pulled / self.playout.rate - 0.02)
-        self.playout.pull(self.block)
+        self.clock.observe(
+            self.world.now, self.playback_queue.samples_taken / self.playback_queue.rate - 0.02
+        )
+        self.playback_queue.take_samples(self.block)
         self._schedule()
 
 
 @pytest.mark.parametrize("skew", [-0.005, 0.0, 0.005])
 def test_no_drift_over_ten_minutes(skew: float) -> None:
     world, clock = World(), AudioClock()
-    device = Device(world, Playout(RATE), clock, skew)
+    device = Device(world, PlaybackQueue(RATE), clock, skew)
     pacer = FramePacer(clock, 30.0)
     off = []
     while world.now < 700:
-        number = pacer.next(world.now, 0.012)
-        world.wait(max(0.0, pacer.due(number) - world.now))
-        assert pacer.show(number, world.now)
+        number = pacer.next_frame(world.now, 0.012)
+        world.wait(max(0.0, pacer.due_time(number) - world.now))
+        assert pacer.accept(number, world.now)
         off.append(number / 30 - device.true_position(world.now))
     # Jitter is late only: the mean of what the device says is 2 ms behind.
     settled = np.array(off[300:])
@@ -61,22 +68,22 @@ def test_no_drift_over_ten_minutes(skew: float) -> None:
     first, last = settled[:1000].mean(), settled[-1000:].mean()
     assert abs(first - last) < 0.0005, "it drifts"
     assert pacer.dropped == 0
-    assert abs(pacer.recent_worst()) < 0.005
+    assert abs(pacer.recent_worst_offset()) < 0.005
     assert clock.rate == pytest.approx(1 + skew, abs=5e-4)
     assert pacer.shown == pytest.approx(600 * 30 * (1 + skew), abs=60)
 
 
 def test_slow_rendering_drops_frames_and_shows_none_late() -> None:
     world, clock = World(), AudioClock()
-    device = Device(world, Playout(RATE), clock, 0.0)
+    device = Device(world, PlaybackQueue(RATE), clock, 0.0)
     pacer = FramePacer(clock, 30.0)
     lead = 0.05
     off = []
     while world.now < 130:
-        number = pacer.next(world.now, lead)
+        number = pacer.next_frame(world.now, lead)
         world.wait(0.05)  # to render
-        world.wait(max(0.0, pacer.due(number) - world.now))
-        if pacer.show(number, world.now):
+        world.wait(max(0.0, pacer.due_time(number) - world.now))
+        if pacer.accept(number, world.now):
             off.append(number / 30 - device.true_position(world.now))
     # Once the clock is known; one that is ready half a period late is still begun.
     assert np.abs(off[100:]).max() < 0.5 / 30 + 0.005
@@ -86,20 +93,20 @@ def test_slow_rendering_drops_frames_and_shows_none_late() -> None:
 
 def test_a_frame_that_came_late_is_not_shown_and_the_next_is_in_time() -> None:
     world, clock = World(), AudioClock()
-    Device(world, Playout(RATE), clock, 0.0)
+    Device(world, PlaybackQueue(RATE), clock, 0.0)
     pacer = FramePacer(clock, 30.0)
-    number = pacer.next(world.now, 0.01)
-    world.wait(pacer.due(number) - world.now + 0.2)  # a hiccup
-    assert not pacer.show(number, world.now)
-    following = pacer.next(world.now, 0.01)
+    number = pacer.next_frame(world.now, 0.01)
+    world.wait(pacer.due_time(number) - world.now + 0.2)  # a hiccup
+    assert not pacer.accept(number, world.now)
+    following = pacer.next_frame(world.now, 0.01)
     assert following - number >= 6
-    assert pacer.due(following) >= world.now + 0.01 - 1 / 60
+    assert pacer.due_time(following) >= world.now + 0.01 - 1 / 60
     assert pacer.dropped == following - number
 
 
 def test_a_device_that_stalls_is_followed() -> None:
-    world, playout, clock = World(), Playout(RATE), AudioClock()
-    device = Device(world, playout, clock, 0.0)
+    world, playback_queue, clock = World(), PlaybackQueue(RATE), AudioClock()
+    device = Device(world, playback_queue, clock, 0.0)
     world.wait(5)
     device.stalled += 0.7
     world.wait(3)
@@ -113,14 +120,14 @@ def test_a_device_that_says_it_was_farther_than_it_is() -> None:
     clock.observe(world.now, 2.0)
     numbers, shown = [], []
     for step in range(60):
-        number = pacer.next(world.now, 0.01)
-        world.wait(max(0.0, pacer.due(number) - world.now))
+        number = pacer.next_frame(world.now, 0.01)
+        world.wait(max(0.0, pacer.due_time(number) - world.now))
         if step == 9:
             begin = world.now
         if step >= 9:
             clock.observe(world.now, world.now - begin)
         numbers.append(number)
-        shown.append(pacer.show(number, world.now))
+        shown.append(pacer.accept(number, world.now))
     assert shown.count(False) == 1
     assert numbers[-1] < 55
 
@@ -130,16 +137,16 @@ def speech(seconds: float, rate: int = RATE) -> npt.NDArray[np.float32]:
 
 
 def test_playout_is_the_speech_after_the_delay() -> None:
-    playout = Playout(RATE, delay=0.1)
+    playback_queue = PlaybackQueue(RATE, delay=0.1)
     heard: list[tuple[float, npt.NDArray[np.float32]]] = []
-    playout.listen(lambda position, samples: heard.append((position, samples)))
-    playout.pull(RATE)
-    playout.push(speech(0.5), heard=0.98)
-    assert playout.at(1.07) is None
-    assert playout.at(1.08) == pytest.approx(0.0, abs=1e-4)
-    assert playout.at(1.57) == pytest.approx(0.49, abs=1e-4)
-    assert playout.at(1.59) is None
-    out = np.concatenate([playout.pull(160) for _ in range(100)])
+    playback_queue.add_listener(lambda position, samples: heard.append((position, samples)))
+    playback_queue.take_samples(RATE)
+    playback_queue.enqueue(speech(0.5), heard=0.98)
+    assert playback_queue.speech_time_at(1.07) is None
+    assert playback_queue.speech_time_at(1.08) == pytest.approx(0.0, abs=1e-4)
+    assert playback_queue.speech_time_at(1.57) == pytest.approx(0.49, abs=1e-4)
+    assert playback_queue.speech_time_at(1.59) is None
+    out = np.concatenate([playback_queue.take_samples(160) for _ in range(100)])
     assert np.array_equal(out[1280:][:8000], speech(0.5))
     assert not out[:1280].any()
     assert not out[9280:].any()
@@ -148,56 +155,56 @@ def test_playout_is_the_speech_after_the_delay() -> None:
 
 
 def test_playout_that_ran_dry_waits_again() -> None:
-    playout = Playout(RATE, delay=0.1)
-    playout.push(speech(0.1), heard=0.0)
-    playout.pull(8000)  # until 0.5
-    playout.push(speech(0.1), heard=0.5)
-    assert playout.at(0.55) is None
-    assert playout.at(0.6) == pytest.approx(0.1)
-    assert playout.at(0.15) == pytest.approx(0.05)
-    playout.push(speech(0.1), heard=0.52)  # continues without a gap
-    assert playout.at(0.75) == pytest.approx(0.25)
+    playback_queue = PlaybackQueue(RATE, delay=0.1)
+    playback_queue.enqueue(speech(0.1), heard=0.0)
+    playback_queue.take_samples(8000)  # until 0.5
+    playback_queue.enqueue(speech(0.1), heard=0.5)
+    assert playback_queue.speech_time_at(0.55) is None
+    assert playback_queue.speech_time_at(0.6) == pytest.approx(0.1)
+    assert playback_queue.speech_time_at(0.15) == pytest.approx(0.05)
+    playback_queue.enqueue(speech(0.1), heard=0.52)  # continues without a gap
+    assert playback_queue.speech_time_at(0.75) == pytest.approx(0.25)
 
 
 def test_playout_cut_fades_and_is_silent() -> None:
-    playout = Playout(RATE, delay=0.0)
-    playout.push(speech(1.0), heard=0.0)
-    playout.pull(1600)
-    playout.cut()
-    out = playout.pull(1600)
+    playback_queue = PlaybackQueue(RATE, delay=0.0)
+    playback_queue.enqueue(speech(1.0), heard=0.0)
+    playback_queue.take_samples(1600)
+    playback_queue.cancel()
+    out = playback_queue.take_samples(1600)
     assert out[:80].any()
     assert not out[80:].any()
-    assert playout.waiting == 0
-    assert playout.at(0.2) is None
+    assert playback_queue.seconds_waiting == 0
+    assert playback_queue.speech_time_at(0.2) is None
 
 
 def test_playout_after_a_cut_begins_anew() -> None:
     """While what was cut still fades out: at the time in the speech that it is pushed at."""
-    playout = Playout(RATE, delay=0.05)
-    playout.push(speech(1.0), heard=0.0)
-    playout.pull(1600)
-    playout.cut()
-    base = playout.pushed
-    assert playout.waiting == 0
-    assert playout.push(speech(0.5), heard=0.1) == pytest.approx(0.045, abs=1e-4)
-    assert playout.at(0.104) == pytest.approx(0.054)
-    assert playout.at(0.12) is None
-    assert playout.at(0.2) == pytest.approx(base + 0.05)
-    assert playout.until(0.14) == pytest.approx(base - 0.01)
-    out = playout.pull(RATE)
+    playback_queue = PlaybackQueue(RATE, delay=0.05)
+    playback_queue.enqueue(speech(1.0), heard=0.0)
+    playback_queue.take_samples(1600)
+    playback_queue.cancel()
+    base = playback_queue.seconds_enqueued
+    assert playback_queue.seconds_waiting == 0
+    assert playback_queue.enqueue(speech(0.5), heard=0.1) == pytest.approx(0.045, abs=1e-4)
+    assert playback_queue.speech_time_at(0.104) == pytest.approx(0.054)
+    assert playback_queue.speech_time_at(0.12) is None
+    assert playback_queue.speech_time_at(0.2) == pytest.approx(base + 0.05)
+    assert playback_queue.expected_speech_time(0.14) == pytest.approx(base - 0.01)
+    out = playback_queue.take_samples(RATE)
     assert out[:80].any()
     assert not out[80:800].any()
     assert np.array_equal(out[800:8800], speech(0.5))
     # Where it would begin before the fade has ended, after that.
-    playout.push(speech(0.5), heard=1.1)
-    playout.pull(3200)
-    playout.cut()
-    playout.push(speech(0.5), heard=1.2)
-    playout.cut()
-    playout.delay = 0.0
-    playout.push(speech(0.5), heard=1.2)
-    assert playout.at(1.304) == pytest.approx(1.654)
-    assert playout.at(1.306) == pytest.approx(2.501)
+    playback_queue.enqueue(speech(0.5), heard=1.1)
+    playback_queue.take_samples(3200)
+    playback_queue.cancel()
+    playback_queue.enqueue(speech(0.5), heard=1.2)
+    playback_queue.cancel()
+    playback_queue.delay = 0.0
+    playback_queue.enqueue(speech(0.5), heard=1.2)
+    assert playback_queue.speech_time_at(1.304) == pytest.approx(1.654)
+    assert playback_queue.speech_time_at(1.306) == pytest.approx(2.501)
 
 
 class Loud:
@@ -239,9 +246,11 @@ class Stage:
             wait=world.wait,
         )
         self.performer.screens = [self.kept]
-        self.device = Device(world, self.performer.playout, self.performer.clock, skew)
+        self.device = Device(world, self.performer.playback_queue, self.performer.clock, skew)
         self.heard: list[tuple[float, npt.NDArray[np.float32]]] = []
-        self.performer.playout.listen(lambda at, samples: self.heard.append((at, samples)))
+        self.performer.playback_queue.add_listener(
+            lambda at, samples: self.heard.append((at, samples))
+        )
         self.run(1.0)
 
     def run(self, seconds: float) -> None:
@@ -260,8 +269,8 @@ class Stage:
         """Sends speech in real time from ``begin`` on, by default now; returns when it begins."""
         begin, step = begin or self.world.now, round(chunk * rate)
         for k, start in enumerate(range(0, len(samples), step)):
-            piece = AudioChunk(begin + start / rate, rate, samples[start : start + step])
-            self.world.at(begin + k * chunk, lambda piece=piece: self.performer.hear(piece))  # type: ignore[misc]
+            piece = AudioChunk(start_renderer + start / rate, rate, samples[start : start + step])
+            self.world.speech_time_at(start_renderer + k * chunk, lambda piece=piece: self.performer.push_speech(piece))  # type: ignore[misc]
         return begin
 
     def worst_offset(self, begin: float) -> float:
@@ -283,9 +292,9 @@ def test_it_speaks_in_time_and_goes_back_to_idle() -> None:
     stage = Stage()
     begin = stage.say(speech(1.0))
     stage.run(0.5)
-    assert stage.performer.activity[0] is Activity.SPEAKING
+    assert stage.performer.state[0] is PerformerState.SPEAKING
     stage.run(2.0)
-    assert stage.performer.activity[0] is Activity.IDLE
+    assert stage.performer.state[0] is PerformerState.IDLE
     moving = [at for at, jaw in stage.open_from(begin) if jaw > 0.5]
     assert 0.0 < moving[0] - begin <= 0.15
     assert moving[-1] - moving[0] == pytest.approx(1.0, abs=0.08)
@@ -334,11 +343,11 @@ def test_interruption_is_seen_and_heard_at_once() -> None:
     stage.run(1.0)
     assert stage.performer.interrupt()
     stopped = stage.world.now
-    assert stage.performer.activity[0] is Activity.INTERRUPTED
+    assert stage.performer.state[0] is PerformerState.INTERRUPTED
     stage.run(0.3)
-    assert stage.performer.activity[0] is Activity.INTERRUPTED
+    assert stage.performer.state[0] is PerformerState.INTERRUPTED
     stage.run(1.0)
-    assert stage.performer.activity[0] is Activity.IDLE
+    assert stage.performer.state[0] is PerformerState.IDLE
     frames = stage.open_from(stopped)
     assert all(jaw < 0.5 for at, jaw in frames if at > stopped + 0.1)
     assert all(jaw == 0 for at, jaw in frames if at > stopped + 0.15)
@@ -354,12 +363,12 @@ def test_interruption_is_seen_and_heard_at_once() -> None:
 
 def test_a_reply_at_once_is_spoken_in_time() -> None:
     stage = Stage()
-    stage.performer.hear(AudioChunk(0.0, RATE, speech(3.0)))
+    stage.performer.push_speech(AudioChunk(0.0, RATE, speech(3.0)))
     stage.run(1.0)
     stage.performer.interrupt()
     begin = stage.world.now
     quiet = np.zeros(RATE // 2, np.float32)
-    stage.performer.hear(AudioChunk(0.0, RATE, np.concatenate([quiet, speech(0.5)])))
+    stage.performer.push_speech(AudioChunk(0.0, RATE, np.concatenate([quiet, speech(0.5)])))
     stage.run(2.5)
     moving = [at for at, jaw in stage.open_from(begin + 0.08) if jaw > 0.5]
     assert 0.55 < moving[0] - begin <= 0.65
@@ -373,22 +382,22 @@ def test_a_stream_that_stops_mid_word_closes_the_mouth() -> None:
     stage = Stage()
     begin = stage.say(speech(0.4))
     stage.run(0.75)
-    assert stage.performer.activity[0] is Activity.SPEAKING
+    assert stage.performer.state[0] is PerformerState.SPEAKING
     stage.run(0.5)
-    assert stage.performer.activity[0] is Activity.IDLE
+    assert stage.performer.state[0] is PerformerState.IDLE
     assert all(jaw == 0 for at, jaw in stage.open_from(begin + 0.65))
 
 
 def test_a_gap_within_an_utterance_is_counted() -> None:
     stage = Stage()
-    stage.performer.hear(AudioChunk(0.0, RATE, speech(0.3)))
+    stage.performer.push_speech(AudioChunk(0.0, RATE, speech(0.3)))
     stage.run(0.55)
-    stage.performer.hear(AudioChunk(0.0, RATE, speech(0.3)))
+    stage.performer.push_speech(AudioChunk(0.0, RATE, speech(0.3)))
     stage.run(0.1)
-    assert stage.performer.activity[0] is Activity.SPEAKING
+    assert stage.performer.state[0] is PerformerState.SPEAKING
     stage.run(2.0)
     assert stage.performer.report().ran_dry == 1
-    assert stage.performer.activity[0] is Activity.IDLE
+    assert stage.performer.state[0] is PerformerState.IDLE
 
 
 @pytest.mark.parametrize("source", [16_000, 22_050, 44_100])
@@ -414,13 +423,13 @@ def test_two_utterances_sent_at_once_are_said_one_after_the_other() -> None:
     stage = Stage()
     begin = stage.world.now
     for _ in range(2):
-        stage.performer.hear(AudioChunk(0.0, RATE, speech(0.5)))
-        stage.performer.hear(AudioChunk(0.0, RATE, speech(0.0)))
+        stage.performer.push_speech(AudioChunk(0.0, RATE, speech(0.5)))
+        stage.performer.push_speech(AudioChunk(0.0, RATE, speech(0.0)))
     stage.run(2.5)
     jaws = [jaw > 0.5 for _, jaw in stage.open_from(begin)]
     assert sum(a != b for a, b in itertools.pairwise(jaws)) == 4
     assert sum(jaws) == pytest.approx(30, abs=4)
-    assert stage.performer.activity[0] is Activity.IDLE
+    assert stage.performer.state[0] is PerformerState.IDLE
 
 
 class Counted(BandMouth):
@@ -442,7 +451,7 @@ def test_a_minute_and_a_half_at_once_moves_the_mouth_from_its_beginning() -> Non
     mouth = Counted()
     stage = Stage(mouth=mouth, audio_rate=said.rate)
     begin = stage.world.now
-    stage.performer.hear(AudioChunk(0.0, said.rate, np.resize(once, 90 * said.rate)))
+    stage.performer.push_speech(AudioChunk(0.0, said.rate, np.resize(once, 90 * said.rate)))
     stage.run(3.0)
     assert max(jaw for _, jaw in stage.open_from(begin)) > 0.3
     assert max(mouth.given) <= 1.2 * MOUTH_RATE
@@ -475,7 +484,7 @@ def test_nobody_looks_nothing_is_rendered() -> None:
     stage.run(1.0)
     assert len(stage.kept.states) == rendered
     stage.run(0.5)
-    assert stage.performer.activity[0] is Activity.IDLE
-    stage.performer.feel([0, 0, 0, 0, 1, 0, 0])
+    assert stage.performer.state[0] is PerformerState.IDLE
+    stage.performer.set_expression([0, 0, 0, 0, 1, 0, 0])
     stage.run(0.1)
     assert stage.kept.probability == [0, 0, 0, 0, 1, 0, 0]

@@ -16,7 +16,7 @@ from face_perception.avatar import (
     face_box,
     mesh_box,
     network_images,
-    parts_of_mesh,
+    parts_from_mesh,
     soft_mask,
     talking_area,
     to_latents,
@@ -103,7 +103,7 @@ def test_mask_of_the_mesh_is_nearly_the_published_one(shared: Path, canonical: n
     mesh[:, :2] = (mesh[:, :2] - oval.min(axis=0)) / span * (high - low) + low
     mesh[:, :2] = mesh[:, :2] * (crop[2] - crop[0]) / 512 + crop[:2]
     for mode in ("raw", "jaw"):
-        area = talking_area(parts_of_mesh(mesh, crop), mode)
+        area = talking_area(parts_from_mesh(mesh, crop), mode)
         face = (box[0], box[1], box[2], box[3])
         found = soft_mask(area, face, crop) >= 128
         wanted = golden[f"mask_{mode}"] >= 128
@@ -130,7 +130,7 @@ def test_a_real_face_is_cut_and_masked() -> None:
     np.testing.assert_array_equal(masked[:, :128], whole[:, :128])
     assert not masked[:, 128:].any()
     crop = crop_box(box)
-    parts = parts_of_mesh(face.landmarks, crop)
+    parts = parts_from_mesh(face.landmarks, crop)
     assert set(np.unique(parts)) >= {0, 1, 10, 12, 13}
     mask = soft_mask(talking_area(parts), box, crop)
     at = np.rint(lips).astype(int) - crop[:2]

@@ -13,8 +13,14 @@ import numpy as np
 import pytest
 from waits import scaled
 
-from face_perception.avatar import NoDisplay, Shown, WebError, WebScreen, WindowScreen
-from face_perception.avatar.screens.web_page import FRAME, LARGEST_MESSAGE, SOUND, may_watch
+from face_perception.avatar import (
+    NoDisplayError,
+    ScreenFrame,
+    WebPageError,
+    WebScreen,
+    WindowScreen,
+)
+from face_perception.avatar.screens.web_page import FRAME, LARGEST_MESSAGE, SOUND, origin_allowed
 
 websockets_client = pytest.importorskip("websockets.sync.client")
 from websockets.exceptions import ConnectionClosed, InvalidStatus
@@ -22,9 +28,9 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 NAME = socket.gethostname().lower()
 
 
-def frame(number: int, size: int = 64) -> Shown:
+def frame(number: int, size: int = 64) -> ScreenFrame:
     image = np.full((size, size, 3), (number * 10) % 250, np.uint8)
-    return Shown(number, image, number / 30, time.monotonic())
+    return ScreenFrame(number, image, number / 30, time.monotonic())
 
 
 def eventually(condition: Callable[[], object], timeout: float = 10.0) -> None:
@@ -66,15 +72,15 @@ def test_the_page_is_served(web: WebScreen) -> None:
 
 def test_frames_and_sound_arrive(web: WebScreen) -> None:
     assert not web.wanted
-    web.show(frame(0))
+    web.show_frame(frame(0))
     with connect(web) as client:  # type: ignore[attr-defined]
         eventually(lambda: web.wanted)
-        web.show(frame(7))
+        web.show_frame(frame(7))
         kind, number, position, data = parse(client.recv(timeout=scaled(5)))
         assert (kind, number) == (FRAME, 7)
         assert position == pytest.approx(7 / 30)
         assert data.startswith(b"\xff\xd8")
-        web.hear(1.5, np.array([0.0, 0.5, -1.0], np.float32))
+        web.play_audio(1.5, np.array([0.0, 0.5, -1.0], np.float32))
         kind, number, position, data = parse(client.recv(timeout=scaled(5)))
         assert (kind, number, position) == (SOUND, 48_000, 1.5)
         assert np.frombuffer(data, "<i2").tolist() == [0, 16384, -32768]
@@ -83,10 +89,10 @@ def test_frames_and_sound_arrive(web: WebScreen) -> None:
 
 def test_a_slow_browser_misses_frames_and_gets_the_newest(web: WebScreen) -> None:
     with connect(web) as slow, connect(web) as quick:  # type: ignore[attr-defined]
-        eventually(lambda: web.browsers == 2)
+        eventually(lambda: web.browser_count == 2)
         got = []
         for number in range(60):
-            web.show(frame(number))
+            web.show_frame(frame(number))
             got.append(parse(quick.recv(timeout=scaled(5)))[1])
             quick.send(str(number))
         assert got == list(range(60))
@@ -99,7 +105,7 @@ def test_a_slow_browser_misses_frames_and_gets_the_newest(web: WebScreen) -> Non
             "the newest, not the oldest that was missed"
         )
         assert web.dropped >= 55
-        assert web.delivered() > 0
+        assert web.delivered_rate() > 0
 
 
 @pytest.mark.parametrize(
@@ -119,7 +125,7 @@ def test_a_slow_browser_misses_frames_and_gets_the_newest(web: WebScreen) -> Non
     ],
 )  # fmt: skip
 def test_who_may_watch(origin: str, host: str, allowed: bool) -> None:
-    assert may_watch(origin, host, ("http://kiosk.example",)) is allowed
+    assert origin_allowed(origin, host, ("http://kiosk.example",)) is allowed
 
 
 def test_a_page_from_elsewhere_is_refused(web: WebScreen) -> None:
@@ -132,14 +138,14 @@ def test_a_page_from_elsewhere_is_refused(web: WebScreen) -> None:
 
 def test_a_large_message_ends_that_connection_only(web: WebScreen) -> None:
     with connect(web) as good, connect(web) as bad:  # type: ignore[attr-defined]
-        eventually(lambda: web.browsers == 2)
+        eventually(lambda: web.browser_count == 2)
         bad.send("x" * (LARGEST_MESSAGE + 1))
         with pytest.raises(ConnectionClosed) as closed:
             bad.recv(timeout=scaled(5))
         assert closed.value.rcvd is not None
         assert closed.value.rcvd.code == 1009
-        eventually(lambda: web.browsers == 1)
-        web.show(frame(3))
+        eventually(lambda: web.browser_count == 1)
+        web.show_frame(frame(3))
         assert parse(good.recv(timeout=scaled(5)))[1] == 3
 
 
@@ -148,18 +154,18 @@ def test_a_browser_that_vanishes_is_forgotten(web: WebScreen) -> None:
     eventually(lambda: web.wanted)
     client.socket.shutdown(socket.SHUT_RDWR)  # type: ignore[attr-defined]
     eventually(lambda: not web.wanted)
-    web.show(frame(1))
+    web.show_frame(frame(1))
     with connect(web):  # type: ignore[attr-defined]
         eventually(lambda: web.wanted)
 
 
 def test_a_port_in_use_is_said(web: WebScreen) -> None:
-    with pytest.raises(WebError, match=f"127.0.0.1:{web.port}.*choose another port"):
+    with pytest.raises(WebPageError, match=f"127.0.0.1:{web.port}.*choose another port"):
         WebScreen("127.0.0.1", web.port, rate=48_000)
 
 
 def test_an_empty_address_is_not_every_address() -> None:
-    with pytest.raises(WebError, match=r"give 127.0.0.1 for this computer alone, or 0"):
+    with pytest.raises(WebPageError, match=r"give 127.0.0.1 for this computer alone, or 0"):
         WebScreen("", 0, rate=48_000)
 
 
@@ -171,13 +177,13 @@ def test_window_shows_the_newest_frame(monkeypatch: pytest.MonkeyPatch) -> None:
         assert window.driver == "dummy"
         assert window.wanted
         for number in range(1, 4):
-            window.show(frame(number))
+            window.show_frame(frame(number))
             eventually(lambda number=number: window.shown + window.dropped == number)  # type: ignore[misc]
         surface = pygame.display.get_surface()
         eventually(lambda: tuple(surface.get_at((256, 256)))[:3] == (30, 30, 30))
         wide = np.zeros((100, 200, 3), np.uint8)
         wide[:] = (255, 0, 0)
-        window.show(Shown(9, wide, 0.0, 0.0))
+        window.show_frame(ScreenFrame(9, wide, 0.0, 0.0))
         eventually(lambda: tuple(surface.get_at((256, 256)))[:3] == (255, 0, 0))
         assert tuple(surface.get_at((256, 10)))[:3] == (0, 0, 0), "not stretched"
         pygame.event.post(pygame.event.Event(pygame.QUIT))
@@ -192,7 +198,7 @@ def test_no_display_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("pygame")
     monkeypatch.setenv("SDL_VIDEODRIVER", "x11")
     monkeypatch.setenv("DISPLAY", ":987")
-    with pytest.raises(NoDisplay, match=r"no display can be opened .*web page"):
+    with pytest.raises(NoDisplayError, match=r"no display can be opened .*web page"):
         WindowScreen()
 
 
@@ -202,5 +208,5 @@ def test_what_nobody_sees_is_no_display(monkeypatch: pytest.MonkeyPatch) -> None
     pytest.importorskip("pygame")
     for name in ("SDL_VIDEODRIVER", "DISPLAY", "WAYLAND_DISPLAY"):
         monkeypatch.delenv(name, raising=False)
-    with pytest.raises(NoDisplay, match=r"no display can be opened .* finds none.*/dev/dri"):
+    with pytest.raises(NoDisplayError, match=r"no display can be opened .* finds none.*/dev/dri"):
         WindowScreen()

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from waits import scaled
 
-from face_perception.avatar import AudioClock, NoLoudspeaker, Playout, Sound
+from face_perception.avatar import AudioClock, AudioDeviceError, AudioOutput, PlaybackQueue
 
 RATE = 16_000
 BLOCK = 160
@@ -91,16 +91,20 @@ class Stream:
 @pytest.fixture
 def made(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Any]]:
     """Makes a device and the sound on it."""
-    opened: list[Sound] = []
+    opened: list[AudioOutput] = []
 
     def make(plugged: bool, wanted: str) -> Any:
         device = Device(plugged)
         monkeypatch.setitem(sys.modules, "sounddevice", device)
         said: list[str] = []
-        playout, clock = Playout(RATE), AudioClock()
-        sound = Sound(playout, clock, wanted, inform=said.append, warn=said.append, retry=0.05)
+        playback_queue, clock = PlaybackQueue(RATE), AudioClock()
+        sound = AudioOutput(
+            playback_queue, clock, wanted, inform=said.append, warn=said.append, retry=0.05
+        )
         opened.append(sound)
-        return SimpleNamespace(device=device, sound=sound, playout=playout, clock=clock, said=said)
+        return SimpleNamespace(
+            device=device, sound=sound, playback_queue=playback_queue, clock=clock, said=said
+        )
 
     yield make
     for sound in opened:
@@ -111,7 +115,7 @@ def until(stage: Any, condition: Callable[[], Any]) -> None:
     end = time.monotonic() + scaled(20)
     while not condition():
         assert time.monotonic() < end, stage.said
-        stage.sound.look_after()
+        stage.sound.follow_device()
         time.sleep(0.01)
 
 
@@ -120,19 +124,19 @@ def test_pulled_out_while_it_speaks_and_put_in_again(made: Callable[..., Any]) -
     device, sound, clock = stage.device, stage.sound, stage.clock
     assert stage.said == ["speech is played on USB speaker, 20 ms"]
     speech = np.full(60 * RATE, 0.5, np.float32)
-    stage.playout.push(speech, clock.position(time.monotonic()))
+    stage.playback_queue.enqueue(speech, clock.position(time.monotonic()))
     until(stage, lambda: any(block.any() for block in device.played))
 
     device.plugged = False
-    before = stage.playout.pulled
+    before = stage.playback_queue.samples_taken
     until(stage, lambda: sound.silent_because)
     assert "takes no more audio: is it plugged in?" in sound.silent_because
     assert sound.problem == "", "auto asks for no loudspeaker"
     assert stage.said[1].startswith("no sound: ")
     # The face goes on, on the computer's clock, from where it was.
-    until(stage, lambda: stage.playout.pulled > before + RATE)
+    until(stage, lambda: stage.playback_queue.samples_taken > before + RATE)
     now = time.monotonic()
-    assert clock.position(now) == pytest.approx(stage.playout.pulled / RATE, abs=0.5)
+    assert clock.position(now) == pytest.approx(stage.playback_queue.samples_taken / RATE, abs=0.5)
     assert device.open == 0
 
     device.plugged = True
@@ -151,13 +155,13 @@ def test_put_in_after_the_start(made: Callable[..., Any]) -> None:
 
 
 def test_a_loudspeaker_that_was_asked_for(made: Callable[..., Any]) -> None:
-    with pytest.raises(NoLoudspeaker, match="`python3 -m sounddevice` lists the devices"):
+    with pytest.raises(AudioDeviceError, match="`python3 -m sounddevice` lists the devices"):
         made(False, "device")
     device = sys.modules["sounddevice"]
     device.plugged = True
-    with pytest.raises(NoLoudspeaker):  # by the list from before
-        Sound(Playout(RATE), AudioClock(), "device")
-    again = Sound(Playout(RATE), AudioClock(), "device")
+    with pytest.raises(AudioDeviceError):  # by the list from before
+        AudioOutput(PlaybackQueue(RATE), AudioClock(), "device")
+    again = AudioOutput(PlaybackQueue(RATE), AudioClock(), "device")
     assert again.description.startswith("USB speaker"), "who tries anew finds it"
     again.close()
     stage = made(True, "device")
@@ -168,5 +172,5 @@ def test_a_loudspeaker_that_was_asked_for(made: Callable[..., Any]) -> None:
 
 def test_no_loudspeaker_is_wanted(made: Callable[..., Any]) -> None:
     stage = made(True, "none")
-    until(stage, lambda: stage.playout.pulled > RATE // 10)
+    until(stage, lambda: stage.playback_queue.samples_taken > RATE // 10)
     assert (stage.said, stage.device.open) == ([], 0)

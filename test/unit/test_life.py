@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 
-from face_perception.avatar import Animator, FaceState, LivingFace
+from face_perception.avatar import Animator, FaceState, IdleMotionAnimator
 from face_perception.speech import REST, MouthShape
 from face_perception.types import EXPRESSIONS
 
@@ -37,17 +37,17 @@ def one(name: str) -> list[float]:
 
 
 def test_the_same_seed_lives_the_same_life() -> None:
-    assert live(LivingFace(3), 20) == live(LivingFace(3), 20)
-    assert live(LivingFace(3), 20) != live(LivingFace(4), 20)
+    assert live(IdleMotionAnimator(3), 20) == live(IdleMotionAnimator(3), 20)
+    assert live(IdleMotionAnimator(3), 20) != live(IdleMotionAnimator(4), 20)
     with pytest.raises(ValueError, match="seed of an animator must not be negative"):
-        LivingFace(-1)
+        IdleMotionAnimator(-1)
 
 
 def test_the_mouth_is_what_it_was_given() -> None:
-    animator = LivingFace(0)
+    animator = IdleMotionAnimator(0)
     assert all(state.mouth == REST for state in live(animator, 30))
     for expression in ("happy", "angry", "sad", "disgusted"):
-        animator.feel(one(expression))
+        animator.set_expression(one(expression))
         assert all(state.mouth == REST for state in live(animator, 2, begin=100))
     shape = MouthShape(0.3, 0.2, 0.1, 0.4, 0.5, 0.6)
     assert animator.state_at(200, shape, speaking=True).mouth == shape
@@ -56,7 +56,7 @@ def test_the_mouth_is_what_it_was_given() -> None:
 @pytest.mark.parametrize(("speaking", "low", "high"), [(False, 10, 22), (True, 17, 32)])
 def test_blinks_as_often_as_people(speaking: bool, low: float, high: float) -> None:
     minutes = 8
-    states = live(LivingFace(1), 60 * minutes, speaking)
+    states = live(IdleMotionAnimator(1), 60 * minutes, speaking)
     begins = blinks(states)
     assert low <= len(begins) / minutes <= high
     intervals = np.diff(begins) / FPS
@@ -65,7 +65,7 @@ def test_blinks_as_often_as_people(speaking: bool, low: float, high: float) -> N
 
 
 def test_a_blink_is_quick_shut_and_slower_to_open() -> None:
-    states = live(LivingFace(1), 30, fps=200)
+    states = live(IdleMotionAnimator(1), 30, fps=200)
     begin = blinks(states)[0]
     lids = np.array([state.blink for state in states[begin : begin + 100]])
     shut = int(np.argmax(lids >= 0.999))
@@ -77,7 +77,7 @@ def test_a_blink_is_quick_shut_and_slower_to_open() -> None:
 
 
 def test_looks_where_it_is_told_with_a_saccade() -> None:
-    animator = LivingFace(0)
+    animator = IdleMotionAnimator(0)
     live(animator, 3)
     animator.look_at(0.35, -0.1)
     states = live(animator, 2, begin=3)
@@ -90,7 +90,7 @@ def test_looks_where_it_is_told_with_a_saccade() -> None:
 
 
 def test_eyes_rest_and_jump() -> None:
-    states = live(LivingFace(5), 60)
+    states = live(IdleMotionAnimator(5), 60)
     gaze = np.array([(state.gaze_yaw, state.gaze_pitch) for state in states])
     moved = np.linalg.norm(np.diff(gaze, axis=0), axis=1) > 1e-9
     assert 0.4 < moved.sum() / 60 < 4, "jumps a second"
@@ -99,7 +99,7 @@ def test_eyes_rest_and_jump() -> None:
 
 
 def test_the_head_sways_smoothly_and_a_little() -> None:
-    states = live(LivingFace(2), 60)
+    states = live(IdleMotionAnimator(2), 60)
     head = np.array([(s.head_yaw, s.head_pitch, s.head_roll) for s in states])
     assert (head.std(axis=0) > 0.002).all()
     assert np.abs(head).max() < 0.05
@@ -107,9 +107,9 @@ def test_the_head_sways_smoothly_and_a_little() -> None:
 
 
 def test_brows_go_with_stress_but_not_in_silence() -> None:
-    still = np.array([state.outer_brow for state in live(LivingFace(2), 30)])
+    still = np.array([state.outer_brow for state in live(IdleMotionAnimator(2), 30)])
     assert not still.any()
-    lifts = np.array([state.outer_brow for state in live(LivingFace(2), 30, speaking=True)])
+    lifts = np.array([state.outer_brow for state in live(IdleMotionAnimator(2), 30, speaking=True)])
     assert lifts.max() > 0.15
     assert 0.02 < (lifts > 0.1).mean() < 0.6
 
@@ -126,22 +126,22 @@ def test_brows_go_with_stress_but_not_in_silence() -> None:
     ],
 )
 def test_shows_what_it_feels(name: str, signs: dict[str, int]) -> None:
-    animator = LivingFace(0)
+    animator = IdleMotionAnimator(0)
     live(animator, 1)
-    animator.feel(one(name))
+    animator.set_expression(one(name))
     states = live(animator, 3, begin=1)
     for channel, sign in signs.items():
         values = np.array([getattr(state, channel) for state in states])
         assert sign * values[-1] > 0.3, channel
         assert np.abs(np.diff(values)).max() < 0.12, "eased in"
-    animator.feel(None)
+    animator.set_expression(None)
     after = live(animator, 3, begin=4)[-1]
     assert all(abs(getattr(after, channel)) < 0.02 for channel in signs)
 
 
 def test_surprise_drops_the_jaw_in_silence_only() -> None:
-    animator = LivingFace(0)
-    animator.feel(one("surprised"))
+    animator = IdleMotionAnimator(0)
+    animator.set_expression(one("surprised"))
     live(animator, 3)
     assert animator.state_at(3.0, REST, speaking=False).mouth.jaw > 0.15
     assert animator.state_at(3.03, REST, speaking=True).mouth == REST
@@ -149,8 +149,8 @@ def test_surprise_drops_the_jaw_in_silence_only() -> None:
 
 def test_shows_valence_and_arousal() -> None:
     def shown(valence: float, arousal: float) -> FaceState:
-        animator = LivingFace(0)
-        animator.feel_affect(valence, arousal)
+        animator = IdleMotionAnimator(0)
+        animator.set_valence_arousal(valence, arousal)
         return live(animator, 4)[-1]
 
     assert shown(0.8, 0.3).smile > 0.5
@@ -162,20 +162,20 @@ def test_shows_valence_and_arousal() -> None:
 @pytest.mark.parametrize("wrong", [[1.0] * 6, [2.0] + [0.0] * 6, [math.nan] * 7, "happy"])
 def test_wrong_expressions_are_refused(wrong: object) -> None:
     with pytest.raises(ValueError, match=r"expression|convert"):
-        LivingFace().feel(wrong)  # type: ignore[arg-type]
+        IdleMotionAnimator().set_expression(wrong)  # type: ignore[arg-type]
 
 
 def test_wrong_directions_and_affects_are_refused() -> None:
     with pytest.raises(ValueError, match="direction to look in must be finite"):
-        LivingFace().look_at(math.nan, 0)
+        IdleMotionAnimator().look_at(math.nan, 0)
     with pytest.raises(ValueError, match="valence and arousal must be in"):
-        LivingFace().feel_affect(0, 2)
+        IdleMotionAnimator().set_valence_arousal(0, 2)
     with pytest.raises(ValueError, match="valence and arousal must be in"):
-        LivingFace().feel_affect(math.nan, 0)
+        IdleMotionAnimator().set_valence_arousal(math.nan, 0)
 
 
 def test_a_clock_that_jumps_does_not_tear_the_face() -> None:
-    animator = LivingFace(0)
+    animator = IdleMotionAnimator(0)
     before = live(animator, 5)[-1]
     for time in (1000.0, 3.0, 3.0):
         after = animator.state_at(time, REST, speaking=False)
@@ -185,10 +185,10 @@ def test_a_clock_that_jumps_does_not_tear_the_face() -> None:
 
 def test_every_state_is_in_range() -> None:
     random = np.random.default_rng(0)
-    animator = LivingFace(7)
+    animator = IdleMotionAnimator(7)
     for i in range(3000):
         if i % 50 == 0:
-            animator.feel(random.random(7))
+            animator.set_expression(random.random(7))
             animator.look_at(*random.uniform(-0.6, 0.6, 2))
         state = animator.state_at(i / FPS, MouthShape(*random.random(6)), bool(i % 3))
         values = [getattr(state, f) for f in FaceState.__dataclass_fields__ if f != "mouth"]

@@ -84,12 +84,12 @@ class Scene:
         )
 
     def say(self, seconds: float) -> None:
-        self.sync.push(np.zeros(round(16_000 * seconds), np.float32))
-        self.sync.end()
+        self.sync.append_speech(np.zeros(round(16_000 * seconds), np.float32))
+        self.sync.end_utterance()
 
     def level(self, number: int, moment: float | None) -> int:
         """What a frame shows where lips are."""
-        self.sync.follow(number, moment)
+        self.sync.announce_frame(number, moment)
         return int(self.sync.render(FaceState())[PLACE][0])
 
     def until(self, condition: Callable[[], bool]) -> None:
@@ -112,7 +112,7 @@ def steps_of(scene: Scene) -> list[int]:
 
 
 def test_frames_have_the_lips_of_their_moment(scene: Scene) -> None:
-    scene.sync.follow(100, -0.4)  # speech begins ten frames from now
+    scene.sync.announce_frame(100, -0.4)  # speech begins ten frames from now
     scene.say(1.0)
     scene.until(lambda: len(steps_of(scene)) == FPS)
     assert steps_of(scene) == list(range(0, 50, 2))
@@ -140,11 +140,11 @@ def test_frames_have_the_lips_of_their_moment(scene: Scene) -> None:
 
 
 def test_an_interruption_closes_the_mouth_within_a_tenth_of_a_second(scene: Scene) -> None:
-    scene.sync.follow(0, 0.0)
+    scene.sync.announce_frame(0, 0.0)
     scene.say(0.4)
     scene.until(lambda: 5 in scene.sync._made)
     assert scene.level(5, 5 / FPS) == 10
-    scene.sync.reset()
+    scene.sync.reset_speech()
     assert 10 < scene.level(6, None) < 200
     assert scene.level(7, None) == 200 + scene.made.index(7)
 
@@ -152,19 +152,19 @@ def test_an_interruption_closes_the_mouth_within_a_tenth_of_a_second(scene: Scen
 def test_speech_is_heard_while_an_image_takes_long(scene: Scene) -> None:
     """Whisper has a thread of its own."""
     scene.lips.free.clear()
-    scene.sync.follow(0, 0.0)
-    scene.sync.push(np.zeros(16_000, np.float32))
+    scene.sync.announce_frame(0, 0.0)
+    scene.sync.append_speech(np.zeros(16_000, np.float32))
     scene.until(lambda: scene.lips.entered == 1)
     assert max(scene.sync._hearing.windows) < 25
-    scene.sync.push(np.zeros(16_000, np.float32))
-    scene.sync.end()
+    scene.sync.append_speech(np.zeros(16_000, np.float32))
+    scene.sync.end_utterance()
     scene.until(lambda: 49 in scene.sync._hearing.windows)
     assert not scene.lips.calls  # still at the first
 
 
 def test_what_is_not_ready_is_not_waited_for_nor_shown_late(scene: Scene) -> None:
     scene.lips.free.clear()
-    scene.sync.follow(0, 0.0)
+    scene.sync.announce_frame(0, 0.0)
     scene.say(2.0)
     scene.until(lambda: scene.lips.entered == 1)
     for k in range(10):
@@ -172,7 +172,7 @@ def test_what_is_not_ready_is_not_waited_for_nor_shown_late(scene: Scene) -> Non
         assert scene.level(k, k / FPS) == 200 + scene.made.index(k)
     assert scene.sync.report().missed == 10
     scene.now += 0.6  # one second has passed when the first call is done
-    scene.sync.follow(25, 1.0)
+    scene.sync.announce_frame(25, 1.0)
     scene.lips.free.set()
     scene.until(lambda: scene.sync.report().late > 0)
     # From there on only what can be in time is begun, and it is shown.
@@ -186,24 +186,24 @@ def test_what_is_not_ready_is_not_waited_for_nor_shown_late(scene: Scene) -> Non
 
 def test_an_interruption_throws_away_what_is_being_made(scene: Scene) -> None:
     scene.lips.free.clear()
-    scene.sync.follow(0, -0.2)
+    scene.sync.announce_frame(0, -0.2)
     scene.say(1.0)
     scene.until(lambda: scene.lips.entered == 1)
-    scene.sync.reset()
+    scene.sync.reset_speech()
     scene.lips.free.set()
     scene.until(lambda: bool(scene.lips.calls) and not scene.sync._hearing.windows)
     assert scene.level(5, 0.0) == 200 + scene.made.index(5)
     assert not scene.sync._made
     # The next speech is a new one, from its own first step.
     before = len(steps_of(scene))
-    scene.sync.follow(10, -0.2)
+    scene.sync.announce_frame(10, -0.2)
     scene.say(0.4)
     scene.until(lambda: len(steps_of(scene)) == before + 10)
     assert steps_of(scene)[before:] == list(range(0, 20, 2))
 
 
 def test_utterances_that_follow_at_once_are_counted_on(scene: Scene) -> None:
-    scene.sync.follow(0, -0.2)
+    scene.sync.announce_frame(0, -0.2)
     scene.say(0.4)
     scene.say(0.4)
     scene.until(lambda: len(steps_of(scene)) == 20)
@@ -213,7 +213,7 @@ def test_utterances_that_follow_at_once_are_counted_on(scene: Scene) -> None:
 
 
 def test_nobody_looks_so_nothing_is_made(scene: Scene) -> None:
-    scene.sync.follow(0, -1.2)
+    scene.sync.announce_frame(0, -1.2)
     scene.now += 1.0
     scene.say(0.4)
     scene.until(lambda: len(scene.sync._hearing.windows) == 10)
@@ -229,9 +229,9 @@ def test_what_nobody_followed_is_kept_for_a_while_only(scene: Scene) -> None:
     scene.say(25.0)
     scene.until(lambda: len(windows) == 20 * FPS and max(windows) == 25 * FPS - 1)
     # A time of the speech before says nothing about the next.
-    scene.sync.follow(0, 60.0)
+    scene.sync.announce_frame(0, 60.0)
     scene.until(lambda: not windows)
-    scene.sync.reset()
+    scene.sync.reset_speech()
     scene.say(0.4)
     scene.until(lambda: len(windows) == 10)
     time.sleep(0.1)
@@ -240,13 +240,13 @@ def test_what_nobody_followed_is_kept_for_a_while_only(scene: Scene) -> None:
 
 def test_a_network_that_fails_is_told_of_and_lips_come_again(scene: Scene) -> None:
     scene.lips.broken = True
-    scene.sync.follow(0, -0.2)
+    scene.sync.announce_frame(0, -0.2)
     scene.say(0.4)
     scene.until(lambda: bool(scene.errors))
     assert "out of memory" in str(scene.errors[0])
-    scene.sync.reset()
+    scene.sync.reset_speech()
     scene.lips.broken = False
-    scene.sync.follow(0, -0.2)
+    scene.sync.announce_frame(0, -0.2)
     scene.say(0.4)
     # An image of before the reset may be on its way still.
     scene.until(lambda: len(steps_of(scene)) >= 10)
@@ -254,11 +254,11 @@ def test_a_network_that_fails_is_told_of_and_lips_come_again(scene: Scene) -> No
 
 def test_a_batch_is_begun_for_frames_that_all_of_it_can_be_in_time_for(scene: Scene) -> None:
     scene.lips.free.clear()
-    scene.sync.follow(0, 0.0)
+    scene.sync.announce_frame(0, 0.0)
     scene.say(2.0)
     scene.until(lambda: scene.lips.entered == 1)
     scene.now += 0.2
-    scene.sync.follow(5, 0.2)
+    scene.sync.announce_frame(5, 0.2)
     scene.lips.free.set()  # two images took 0.2 s
     scene.until(lambda: len(scene.lips.calls) > 1)
     # 0.2 s and the margin from now: not before image 10.
@@ -267,11 +267,11 @@ def test_a_batch_is_begun_for_frames_that_all_of_it_can_be_in_time_for(scene: Sc
 
 def test_after_a_failure_of_whisper_the_next_utterance_keeps_its_place(scene: Scene) -> None:
     scene.whisper.broken = True
-    scene.sync.follow(0, -0.2)
+    scene.sync.announce_frame(0, -0.2)
     scene.say(0.4)
     scene.until(lambda: bool(scene.errors))
     scene.whisper.broken = False
-    scene.sync.push(np.zeros(800, np.float32))
+    scene.sync.append_speech(np.zeros(800, np.float32))
     scene.say(0.35)
     scene.until(lambda: sorted(scene.sync._made) == list(range(10, 20)))
     assert steps_of(scene) == list(range(0, 20, 2))
@@ -285,7 +285,7 @@ def test_a_call_that_goes_on_is_waited_for_at_the_end_of_the_program(
     waiting: list[Callable[..., object]] = []
     monkeypatch.setattr("atexit.register", lambda call, *_: waiting.append(call))
     scene.lips.free.clear()
-    scene.sync.follow(0, 0.0)
+    scene.sync.announce_frame(0, 0.0)
     scene.say(1.0)
     scene.until(lambda: scene.lips.entered == 1)
     assert not scene.sync.close(0.05)

@@ -14,14 +14,14 @@ import pytest
 from face_perception.affect import LandmarkActionUnits
 from face_perception.avatar import (
     FaceState,
-    LivingFace,
-    Portrait,
+    IdleMotionAnimator,
     PortraitError,
+    PortraitRenderer,
     Renderer,
     load_portrait,
 )
-from face_perception.avatar.portrait.anatomy import study
-from face_perception.avatar.portrait.mouth_interior import Inside
+from face_perception.avatar.portrait.anatomy import measure_anatomy
+from face_perception.avatar.portrait.mouth_interior import MouthInterior
 from face_perception.faces import FaceTracker, load_tracker
 from face_perception.gaze import GeometricGaze
 from face_perception.geometry import yaw_pitch
@@ -51,13 +51,13 @@ def clip_image() -> np.ndarray:
 
 
 @pytest.fixture(scope="module")
-def portraits(tracker: FaceTracker) -> dict[str, Portrait]:
+def portraits(tracker: FaceTracker) -> dict[str, PortraitRenderer]:
     made = {
         name: load_portrait(source, tracker=tracker)
         for name, source in zip(FACES, NAMES, strict=True)
         if name != "yongen"
     }
-    return {**made, "yongen": Portrait(clip_image(), tracker=tracker)}
+    return {**made, "yongen": PortraitRenderer(clip_image(), tracker=tracker)}
 
 
 @pytest.fixture
@@ -113,7 +113,9 @@ def any_state(random: np.random.Generator) -> FaceState:
 
 
 @pytest.mark.parametrize("name", FACES)
-def test_jaw_parts_the_lips(name: str, portraits: dict[str, Portrait], look: Callable) -> None:
+def test_jaw_parts_the_lips(
+    name: str, portraits: dict[str, PortraitRenderer], look: Callable
+) -> None:
     seen = [
         lips(look(portraits[name], FaceState(MouthShape(jaw=jaw)))) for jaw in (0, 0.25, 0.5, 1)
     ]
@@ -123,7 +125,9 @@ def test_jaw_parts_the_lips(name: str, portraits: dict[str, Portrait], look: Cal
 
 
 @pytest.mark.parametrize("name", FACES)
-def test_mouth_shapes_are_seen(name: str, portraits: dict[str, Portrait], look: Callable) -> None:
+def test_mouth_shapes_are_seen(
+    name: str, portraits: dict[str, PortraitRenderer], look: Callable
+) -> None:
     portrait = portraits[name]
     rest = look(portrait, FaceState())
     wide = look(portrait, FaceState(MouthShape(wide=1)))
@@ -155,15 +159,17 @@ def test_light_is_read_from_the_cheeks_that_are_in_the_picture(tracker: FaceTrac
     top = round(float(landmarks[[10, 151], 1].max())) + 8
     landmarks[:, 1] -= top
     cut = picture[top:].copy()
-    face = study(cut, landmarks)
-    light = Inside(cut, face)._cavity
+    face = measure_anatomy(cut, landmarks)
+    light = MouthInterior(cut, face)._cavity
     below = round(float(landmarks[[205, 425], 1].max())) + 8
     cut[below:] = 0, 0, 255
-    assert np.array_equal(Inside(cut, face)._cavity, light)
+    assert np.array_equal(MouthInterior(cut, face)._cavity, light)
 
 
 @pytest.mark.parametrize("name", FACES)
-def test_blink_shuts_the_eyes(name: str, portraits: dict[str, Portrait], look: Callable) -> None:
+def test_blink_shuts_the_eyes(
+    name: str, portraits: dict[str, PortraitRenderer], look: Callable
+) -> None:
     seen = [eyes(look(portraits[name], FaceState(blink=b))) for b in (0.0, 0.5, 1.0)]
     assert seen[1] < 0.9 * seen[0]
     assert seen[2] < 0.6 * seen[0]
@@ -172,7 +178,9 @@ def test_blink_shuts_the_eyes(name: str, portraits: dict[str, Portrait], look: C
 
 
 @pytest.mark.parametrize("name", FACES)
-def test_brows_go_up_and_down(name: str, portraits: dict[str, Portrait], look: Callable) -> None:
+def test_brows_go_up_and_down(
+    name: str, portraits: dict[str, PortraitRenderer], look: Callable
+) -> None:
     def brows(**weights: float) -> float:
         face = look(portraits[name], FaceState(**weights))
         points = face.landmarks[:, 1]
@@ -186,7 +194,7 @@ def test_brows_go_up_and_down(name: str, portraits: dict[str, Portrait], look: C
 
 @pytest.mark.parametrize("name", FACES)
 def test_irises_go_where_they_are_told(
-    name: str, portraits: dict[str, Portrait], look: Callable
+    name: str, portraits: dict[str, PortraitRenderer], look: Callable
 ) -> None:
     def irises(yaw: float, pitch: float) -> np.ndarray:
         face = look(portraits[name], FaceState(gaze_yaw=yaw, gaze_pitch=pitch))
@@ -212,7 +220,7 @@ _LOOKS = [(0, 0), (0.17, 0), (0.34, 0), (-0.17, 0), (-0.34, 0), (0, 0.1), (0, -0
     ],
 )
 def test_perception_reads_the_gaze_that_was_told(
-    name: str, yaw: float, pitch: float, portraits: dict[str, Portrait], look: Callable
+    name: str, yaw: float, pitch: float, portraits: dict[str, PortraitRenderer], look: Callable
 ) -> None:
     """Against the line from the eyes to the camera: (0, 0) looks at the viewer."""
     face = look(portraits[name], FaceState(gaze_yaw=yaw, gaze_pitch=pitch))
@@ -223,7 +231,9 @@ def test_perception_reads_the_gaze_that_was_told(
 
 
 @pytest.mark.parametrize("name", FACES)
-def test_head_turns_are_seen(name: str, portraits: dict[str, Portrait], look: Callable) -> None:
+def test_head_turns_are_seen(
+    name: str, portraits: dict[str, PortraitRenderer], look: Callable
+) -> None:
     def pose(**turn: float) -> np.ndarray:
         found = look(portraits[name], FaceState(**turn)).pose
         assert found
@@ -236,19 +246,19 @@ def test_head_turns_are_seen(name: str, portraits: dict[str, Portrait], look: Ca
 
 
 @pytest.mark.parametrize("name", FACES)
-def test_nothing_tears_or_folds(name: str, portraits: dict[str, Portrait]) -> None:
+def test_nothing_tears_or_folds(name: str, portraits: dict[str, PortraitRenderer]) -> None:
     random = np.random.default_rng(0)
     single = [
         FaceState(mouth=MouthShape(**{weight: 1.0})) for weight in MouthShape.__dataclass_fields__
     ]
     for state in [*single, *(any_state(random) for _ in range(60))]:
-        seen = portraits[name].magnification(state)
+        seen = portraits[name]._area_scale(state)
         assert np.nanmin(seen) > 0.1, state
         assert np.nanmax(seen) < 6, state
 
 
 @pytest.mark.parametrize("name", FACES)
-def test_background_stays(name: str, portraits: dict[str, Portrait]) -> None:
+def test_background_stays(name: str, portraits: dict[str, PortraitRenderer]) -> None:
     portrait = portraits[name]
     outside = np.ones((SIDE, SIDE), bool)
     outside[portrait.region.rows, portrait.region.columns] = False
@@ -265,14 +275,14 @@ def test_background_stays(name: str, portraits: dict[str, Portrait]) -> None:
 
 
 @pytest.mark.parametrize("name", FACES)
-def test_rest_is_the_picture(name: str, portraits: dict[str, Portrait]) -> None:
+def test_rest_is_the_picture(name: str, portraits: dict[str, PortraitRenderer]) -> None:
     """But for lips that the picture shows parted, and eyes that were taken apart."""
     portrait = portraits[name]
     apart = np.abs(portrait.render(FaceState()).astype(int) - portrait.picture).mean(2)
     assert (apart > 12).mean() < (0.02 if name == "astronaut" else 0.004)
 
 
-def test_depends_on_the_state_alone(portraits: dict[str, Portrait]) -> None:
+def test_depends_on_the_state_alone(portraits: dict[str, PortraitRenderer]) -> None:
     portrait = portraits["astronaut"]
     random = np.random.default_rng(2)
     state = any_state(random)
@@ -284,7 +294,7 @@ def test_depends_on_the_state_alone(portraits: dict[str, Portrait]) -> None:
     np.testing.assert_array_equal(first, again)
 
 
-def test_small_steps_make_small_changes(portraits: dict[str, Portrait]) -> None:
+def test_small_steps_make_small_changes(portraits: dict[str, PortraitRenderer]) -> None:
     """No pixel jumps when a weight goes on by a hundredth: nothing flickers between two images."""
     portrait = portraits["drawn"]
     for make in (
@@ -300,7 +310,9 @@ def test_small_steps_make_small_changes(portraits: dict[str, Portrait]) -> None:
 
 
 @pytest.mark.parametrize("wrong", [math.nan, math.inf, -5.0, 5.0])
-def test_states_out_of_range_are_limited(wrong: float, portraits: dict[str, Portrait]) -> None:
+def test_states_out_of_range_are_limited(
+    wrong: float, portraits: dict[str, PortraitRenderer]
+) -> None:
     names = [name for name in FaceState.__dataclass_fields__ if name != "mouth"]
     state = FaceState(MouthShape(*[wrong] * 6), **dict.fromkeys(names, wrong))
     image = portraits["drawn"].render(state)
@@ -308,12 +320,14 @@ def test_states_out_of_range_are_limited(wrong: float, portraits: dict[str, Port
     assert image.shape == (SIDE, SIDE, 3)
 
 
-def test_speaks_as_perception_sees_it(portraits: dict[str, Portrait], tracker: FaceTracker) -> None:
+def test_speaks_as_perception_sees_it(
+    portraits: dict[str, PortraitRenderer], tracker: FaceTracker
+) -> None:
     """Speech in, images out, landmarks back: a face in each, lips that follow the voice, action
     unit 25 when it speaks, 45 when it blinks, 26 when the jaw drops.
     """
     data = np.fromfile(SPEECH, np.int16)[22:].astype(np.float32) / 32768
-    mouth, life, units = BandMouth(), LivingFace(seed=2), LandmarkActionUnits()
+    mouth, life, units = BandMouth(), IdleMotionAnimator(seed=2), LandmarkActionUnits()
     mouth.push_samples(data)
     tracker.reset()
     level, seen, blinks, opened = [], [], [], []
@@ -353,7 +367,10 @@ def test_speaks_as_perception_sees_it(portraits: dict[str, Portrait], tracker: F
 
 @pytest.mark.parametrize("make", [NeuralMouth, BandMouth])
 def test_lips_follow_recorded_speech_and_close_in_pauses(
-    make: Callable[[], Mouth], portraits: dict[str, Portrait], tracker: FaceTracker, shared: Path
+    make: Callable[[], Mouth],
+    portraits: dict[str, PortraitRenderer],
+    tracker: FaceTracker,
+    shared: Path,
 ) -> None:
     """Distances of the lips as landmarks read them on what is rendered of a person's minute: ten
     seconds of it, and every pause. NeuralMouth is the talking face's default.
@@ -437,7 +454,7 @@ def test_transparent_is_grey(tracker: FaceTracker) -> None:
     rgb = photo()[..., ::-1]
     alpha = np.zeros((*rgb.shape[:2], 1), np.uint8)
     alpha[40:, 90:] = 255
-    portrait = Portrait(np.concatenate([rgb, alpha], 2), tracker=tracker, whole=True)
+    portrait = PortraitRenderer(np.concatenate([rgb, alpha], 2), tracker=tracker, whole=True)
     np.testing.assert_array_equal(portrait.picture[5, 5], [128, 128, 128])
 
 
@@ -469,7 +486,7 @@ def bad_pictures() -> dict[str, tuple[np.ndarray, str]]:
 def test_bad_pictures_are_refused_with_the_fix(case: str, tracker: FaceTracker) -> None:
     picture, message = bad_pictures()[case]
     with pytest.raises(PortraitError, match=message):
-        Portrait(picture, tracker=tracker)
+        PortraitRenderer(picture, tracker=tracker)
 
 
 def test_files_that_are_no_picture(tmp_path: Path, tracker: FaceTracker) -> None:

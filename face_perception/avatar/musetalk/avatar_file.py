@@ -66,14 +66,14 @@ class Avatar:
         height, width = self.pictures[0].shape[:2]
         return width, height
 
-    def index(self, number: int) -> int:
+    def picture_index(self, number: int) -> int:
         """Which picture is frame ``number``: forwards, then backwards, the ends twice."""
         return cycle_index(number, len(self.pictures))
 
     def blenders(self) -> list[Blender]:
         """How a generated face gets into each picture."""
         return [
-            Blender.prepare(picture.shape, box, crop_box(box), mask)
+            Blender.create(picture.shape, box, crop_box(box), mask)
             for picture, box, mask in zip(self.pictures, self.boxes, self.masks, strict=True)
         ]
 
@@ -84,7 +84,7 @@ def cycle_index(number: int, count: int) -> int:
     return at if at < count else 2 * count - 1 - at
 
 
-def autoencoder_hash() -> str:
+def installed_autoencoder_hash() -> str:
     """Of the autoencoder's weights that are installed; "" where there is none, or it does not say
     what it was made of. Raises ModelError for a broken card of the package.
     """
@@ -96,7 +96,7 @@ def autoencoder_hash() -> str:
     return ""
 
 
-def unet_version() -> str:
+def installed_unet_version() -> str:
     """Version of MuseTalk that the installed UNet was imported as; "" where there is none, or it
     does not say. Raises ModelError for a broken card of the package.
     """
@@ -135,9 +135,9 @@ def load_avatar(
 ) -> Avatar:
     """Reads the file and checks every byte of it.
 
-    ``autoencoder`` is the hash of the weights that are to decode (``autoencoder_hash``); an avatar
+    ``autoencoder`` is the hash of the weights that are to decode (``installed_autoencoder_hash``); an avatar
     made with others is refused, for its face would be noise. ``version`` is MuseTalk's of the UNet
-    (``unet_version``); an avatar of another is refused, for its face is cut and laid over by other
+    (``installed_unet_version``); an avatar of another is refused, for its face is cut and laid over by other
     rules. "" or None: not compared. Raises AvatarError naming the file and the fix.
     """
     path = Path(path).expanduser()

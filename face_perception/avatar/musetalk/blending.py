@@ -32,7 +32,7 @@ def crop_box(face: Box, expand: float = EXPAND) -> Box:
     return x - half, y - half, x + half, y + half
 
 
-def blur_width(crop_width: int, share: float) -> int:
+def mask_blur_width(crop_width: int, share: float) -> int:
     """Odd width of the Gaussian that softens the mask."""
     return int(share * crop_width // 2 * 2) + 1
 
@@ -50,7 +50,7 @@ def soft_mask(
     top, bottom = max(face[1] - crop[1], int(height * upper), 0), min(face[3] - crop[1], height)
     left, right = max(face[0] - crop[0], 0), min(face[2] - crop[0], width)
     mask[top:bottom, left:right] = sized[top:bottom, left:right]
-    kernel = blur_width(width, blur)
+    kernel = mask_blur_width(width, blur)
     return np.asarray(cv2.GaussianBlur(mask, (kernel, kernel), 0), np.uint8)
 
 
@@ -59,7 +59,7 @@ class Blender:
     """The blend of one picture of an avatar, prepared: ``blend`` only does arithmetic.
 
     ``area`` is the part of the picture that changes, within it; ``weight`` [h, w, 3] (0 to 255) and
-    ``face`` (the face box, which may leave the picture) as they were given to ``prepare``.
+    ``face`` (the face box, which may leave the picture) as they were given to ``create``.
     """
 
     face: Box
@@ -67,7 +67,7 @@ class Blender:
     weight: npt.NDArray[np.uint16]
 
     @staticmethod
-    def prepare(shape: tuple[int, ...], face: Box, crop: Box, mask: Image) -> Blender:
+    def create(shape: tuple[int, ...], face: Box, crop: Box, mask: Image) -> Blender:
         """For pictures of ``shape`` (height, width, …), and a mask [h, w] of the crop.
 
         Raises InputError where mask and crop differ in size or the face box is empty.
@@ -117,19 +117,19 @@ class Blender:
             weight = self.weight
             if share < 1:  # 255 * 256 fits in 16 bits
                 weight = np.right_shift(weight * np.uint16(round(share * 256)), 8, dtype=np.uint16)
-            mixed(target, face[top - y : bottom - y, left - x : right - x], weight)
+            blend_rounded(target, face[top - y : bottom - y, left - x : right - x], weight)
 
 
 def blend(picture: Image, generated: Image, face: Box, area: Image) -> Image:
     """The published offline way for one picture: resize, mask of ``area`` in the crop, blend."""
     crop = crop_box(face)
-    blender = Blender.prepare(
+    blender = Blender.create(
         picture.shape, face, crop, soft_mask(area, face, crop, blur=BLUR_OFFLINE)
     )
     return blender.blend(picture, blender.resized(generated))
 
 
-def mixed(below: Image, above: Image, weight: npt.NDArray[np.uint16]) -> None:
+def blend_rounded(below: Image, above: Image, weight: npt.NDArray[np.uint16]) -> None:
     """(above * weight + below * (255 - weight)) / 255, rounded, into ``below``: with bytes as
     Pillow does it, where x / 255 is ((x + 128) / 256 + x + 128) / 256. All fits in 16 bits.
     """

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from face_perception.avatar.musetalk.avatar_file import Avatar
-from face_perception.avatar.musetalk.networks import MuseTalk
+from face_perception.avatar.musetalk.face_generation import MuseTalk
 from face_perception.inference import Model
 from face_perception.types import FloatArray
 
@@ -21,7 +21,7 @@ EXACT = "exact"
 
 
 @dataclass(frozen=True, slots=True)
-class DecoderReport:
+class DecoderComparison:
     """Of one decoder: seconds an image (median, batch 1); ``speed`` is the exact one's time over
     its own, ``speed_of_all`` the same with the UNet's time in both; ``psnr`` in dB where the
     generated face is laid over the avatar's pictures, infinite for the exact one.
@@ -36,7 +36,7 @@ class DecoderReport:
 
 def compare_decoders(
     avatar: Avatar, unet: Model, decoders: Mapping[str, Model], audio: FloatArray
-) -> list[DecoderReport]:
+) -> list[DecoderComparison]:
     """``decoders`` by name, with ``EXACT`` among them, in turns on the images of ``audio``
     [N, 50, 384] and the avatar's first pictures. Raises ModelError where a backend fails.
     """
@@ -46,7 +46,7 @@ def compare_decoders(
     taken: dict[str, list[float]] = {name: [] for name in makers}
     unet_taken: list[float] = []
     for k, window in enumerate(audio):
-        place = avatar.index(k)
+        place = avatar.picture_index(k)
         given = {"latents": avatar.latents[[place]], "audio": window[None]}
         if not k:
             for maker in makers.values():  # warms up
@@ -70,7 +70,7 @@ def compare_decoders(
     rest = statistics.median(unet_taken)
     medians = {name: statistics.median(values) for name, values in taken.items()}
     return [
-        DecoderReport(
+        DecoderComparison(
             name,
             medians[name],
             medians[EXACT] / medians[name],

@@ -42,7 +42,7 @@ def talking_area(parts: npt.NDArray[np.integer], mode: str = "jaw", cheeks: int 
     return _mask((region & (parts != NOSE)) | np.isin(parts, _LIPS))
 
 
-def parts_of_mesh(landmarks: FloatArray, crop: Box) -> Image:
+def parts_from_mesh(landmarks: FloatArray, crop: Box) -> Image:
     """Landmarks [478, 3] in pixels -> face parts uint8 [512, 512] of a crop of the picture.
 
     Skin, nose, lips and mouth only: what the mask is made of where the face is not covered. It

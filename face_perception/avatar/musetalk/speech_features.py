@@ -20,7 +20,7 @@ _LAST = 15.0  # seconds that the end of the program waits for a call of a networ
 Samples = npt.NDArray[np.float32]
 
 
-class Hearing:
+class SpeechFeatureWorker:
     """``windows`` [50, 384] by image, counted over the speech since ``reset``; guarded by
     ``changed``, which is told of new ones. Who uses one takes it out.
 
@@ -66,7 +66,7 @@ class Hearing:
         with self._changed:
             self._stopped = True
             self._changed.notify_all()
-        return joined(self._thread, timeout)
+        return join_thread(self._thread, timeout)
 
     # The thread's.
 
@@ -136,7 +136,7 @@ class Hearing:
         return found
 
 
-def joined(thread: threading.Thread, timeout: float) -> bool:
+def join_thread(thread: threading.Thread, timeout: float) -> bool:
     """Waits for a thread that was told to end; where it takes longer, at the end of the program
     too: a runtime that is taken down in the middle of a call aborts.
     """

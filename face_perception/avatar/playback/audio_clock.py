@@ -62,7 +62,7 @@ class AudioClock:
                 self._at = now
             return self._position + self._rate * (now - self._at)
 
-    def measured(self, now: float) -> float:
+    def measured_position(self, now: float) -> float:
         """The same by the last observation alone, without the filter: what offsets are measured
         against.
         """
@@ -71,7 +71,7 @@ class AudioClock:
             rate = self._rate
         return position + rate * (now - at) if math.isfinite(at) else self.position(now)
 
-    def when(self, position: float) -> float:
+    def time_of(self, position: float) -> float:
         """The monotonic time at which ``position`` is, was or will be heard."""
         with self._lock:
             if not math.isfinite(self._at):
@@ -93,10 +93,10 @@ class FramePacer:
         self.shown = 0
         self.dropped = 0
         self.offset = 0.0
-        self.worst = 0.0
+        self.worst_offset = 0.0
         self._recent: deque[float] = deque(maxlen=1000)
 
-    def next(self, now: float, lead: float) -> int:
+    def next_frame(self, now: float, lead: float) -> int:
         """The number of the next frame that can be ready in time, ``lead`` seconds from now."""
         # What is due right then is still in time: no frame is lost to a rounding.
         first = math.ceil(self._clock.position(now + lead) * self.fps - 0.5)
@@ -108,26 +108,26 @@ class FramePacer:
         self._last = number
         return number
 
-    def due(self, number: int) -> float:
+    def due_time(self, number: int) -> float:
         """When a frame is to be seen, monotonic seconds."""
-        return self._clock.when(number / self.fps)
+        return self._clock.time_of(number / self.fps)
 
-    def show(self, number: int, now: float) -> bool:
+    def accept(self, number: int, now: float) -> bool:
         """Whether a frame that is ready now may be shown; if so its offset is noted.
 
         One that is early by more than a period is not, either: then the clock has jumped back.
         """
-        offset = number / self.fps - self._clock.measured(now)
+        offset = number / self.fps - self._clock.measured_position(now)
         if abs(offset) > 1 / self.fps:
             self.dropped += 1
             return False
         self.shown += 1
         self.offset = offset
         self._recent.append(offset)
-        if abs(offset) > abs(self.worst):
-            self.worst = offset
+        if abs(offset) > abs(self.worst_offset):
+            self.worst_offset = offset
         return True
 
-    def recent_worst(self) -> float:
+    def recent_worst_offset(self) -> float:
         """The largest offset of the last thousand frames, with its sign."""
         return max(self._recent, key=abs, default=0.0)

@@ -45,7 +45,7 @@ _SEAM_SEARCH_CM = 0.22
 class Anatomy:
     """A face's parts in the frame, and the frame of the face: ``(p - mouth) @ axes.T / cm``.
 
-    - ``points`` [468, 2]: the mesh in pixels, without the irises; ``depth`` [468]: pixels towards
+    - ``points`` [468, 2]: the mesh in pixels, without the iris_offset; ``depth`` [468]: pixels towards
       the viewer.
     - ``cm``: pixels in a centimetre of the average head; ``axes`` [2, 2]: its right (of the image)
       and down; ``mouth`` [2]: the middle of the mouth.
@@ -74,7 +74,7 @@ class Anatomy:
         return np.asarray(local @ self.axes * self.cm + self.mouth)
 
 
-def study(image: Image, landmarks: FloatArray) -> Anatomy:
+def measure_anatomy(image: Image, landmarks: FloatArray) -> Anatomy:
     """The anatomy of a face with landmarks [478, 3] in an RGB image."""
     points = landmarks[:468, :2].astype(np.float64)
     right_eye = points[[faces.RIGHT_OUTER_CANTHUS, faces.RIGHT_INNER_CANTHUS]].mean(0)

@@ -61,7 +61,7 @@ _BROW: Points = (
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
+class FaceStyle:
     """What makes one drawn person another: factors [3] of the colours that are drawn, and shapes.
 
     - ``fringe``: hair over the forehead; ``long``: hair beside the neck.
@@ -82,10 +82,10 @@ class Look:
     grain: int = 0  # seed of what is at random in the drawing
 
 
-OWN = Look()
+DEFAULT_STYLE = FaceStyle()
 
 
-def drawn_face(look: Look = OWN) -> Image:
+def synthetic_face(look: FaceStyle = DEFAULT_STYLE) -> Image:
     """RGB uint8 [768, 768, 3]: a face from the front, at rest, its eyes on the viewer."""
     canvas = _background()
     canvas *= _factor(look.background)
@@ -186,7 +186,7 @@ def _background() -> Pixels:
     return np.ascontiguousarray(canvas + grain, np.float32)
 
 
-def _body(canvas: Pixels, look: Look) -> None:
+def _body(canvas: Pixels, look: FaceStyle) -> None:
     back = _mask(_closed(_both(_HAIR_BACK)), 0.08)
     if not look.long:
         # Hair that ends at the ears.
@@ -207,7 +207,7 @@ def _body(canvas: Pixels, look: Look) -> None:
     _paint(canvas, _stroke(collar, 0.34, 0.05), _times((40, 66, 84), look.shirt), 0.9)
 
 
-def _head(canvas: Pixels, look: Look) -> None:
+def _head(canvas: Pixels, look: FaceStyle) -> None:
     skin, shade, light = (_times(c, look.skin) for c in (_SKIN, _SHADE, _LIGHT))
     for side in (-1.0, 1.0):
         ear = np.array([side, 1]) * _closed(
@@ -240,7 +240,7 @@ def _head(canvas: Pixels, look: Look) -> None:
     _skin_marks(canvas, face, look)
 
 
-def _skin_marks(canvas: Pixels, face: Pixels, look: Look) -> None:
+def _skin_marks(canvas: Pixels, face: Pixels, look: FaceStyle) -> None:
     """Beard and freckles."""
     if look.beard <= 0 and look.freckles <= 0:
         return
@@ -257,7 +257,7 @@ def _skin_marks(canvas: Pixels, face: Pixels, look: Look) -> None:
     _paint(canvas, face * cheeks * dots, _times(_SHADE, look.skin), look.freckles)
 
 
-def _features(canvas: Pixels, look: Look) -> None:
+def _features(canvas: Pixels, look: FaceStyle) -> None:
     shade, light = _times(_SHADE, look.skin), _times(_LIGHT, look.skin)
     lip = _times(look.lip, look.skin)
     # Nose: a lit bridge, a shaded side, wings and nostrils.
@@ -291,7 +291,7 @@ def _features(canvas: Pixels, look: Look) -> None:
         _paint(canvas, _mask(brow, 0.09), _times(_HAIR, look.hair), 0.88)
 
 
-def _eye(canvas: Pixels, side: float, look: Look) -> None:
+def _eye(canvas: Pixels, side: float, look: FaceStyle) -> None:
     flip, at = np.array([side, 1.0]), np.array([side * 3.15, -6.95])
     upper, lower = flip * _open(_EYE_UPPER) + at, flip * _open(_EYE_LOWER) + at
     opening = _mask(np.concatenate([upper, lower]), 0.03)
@@ -323,7 +323,7 @@ def _eye(canvas: Pixels, side: float, look: Look) -> None:
     _paint(canvas, _stroke(crease, 0.07, 0.07), _times((150, 92, 72), look.skin), 0.65)
 
 
-def _hair(canvas: Pixels, look: Look) -> None:
+def _hair(canvas: Pixels, look: FaceStyle) -> None:
     fringe = _mask(_closed(_FRINGE), 0.06)
     shade = np.roll(cv2.GaussianBlur(fringe, (0, 0), 0.4 * _SCALE), round(0.4 * _SCALE), axis=0)
     inside = _mask(_closed(_both(_OUTLINE)), 0.05)
@@ -356,7 +356,7 @@ def _hair(canvas: Pixels, look: Look) -> None:
         _paint(canvas, fringe * _spot(x, y, wide, 1.1), _times((168, 120, 90), look.hair), 0.32)
 
 
-def _cropped_hair(canvas: Pixels, look: Look) -> None:
+def _cropped_hair(canvas: Pixels, look: FaceStyle) -> None:
     """Short hair: a cap above the forehead."""
     cap = _mask(_closed(_both(_CAP)), 0.12)
     _paint(canvas, cap, _times(_HAIR, look.hair))

@@ -33,7 +33,7 @@ MAX_YAW, MAX_PITCH, MAX_ROLL = 0.16, 0.12, 0.06
 _NECK_CM = 6.0  # from the mouth down to where the head tilts
 
 
-def weights(state: FaceState) -> FloatArray:
+def shape_weights(state: FaceState) -> FloatArray:
     """How much of each of ``SHAPES`` a state needs: [16]. Head angles are limited."""
     mouth = state.mouth
     values = np.clip(np.nan_to_num(mouth.values()), 0, 1)

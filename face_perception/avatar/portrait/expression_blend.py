@@ -28,7 +28,7 @@ _PROTOTYPES: dict[str, tuple[float, ...]] = {
 _TABLE = np.array([_PROTOTYPES[name] for name in EXPRESSIONS])
 
 
-def of_expression(probability: npt.ArrayLike) -> FloatArray:
+def blend_expression(probability: npt.ArrayLike) -> FloatArray:
     """[6] channels of a mood from probabilities [7] in the order of ``types.EXPRESSIONS``.
 
     Raises InputError for another length or a value outside [0, 1].
@@ -42,7 +42,7 @@ def of_expression(probability: npt.ArrayLike) -> FloatArray:
     return np.asarray(values @ _TABLE / max(float(values.sum()), 1.0))
 
 
-def of_affect(valence: float, arousal: float) -> FloatArray:
+def blend_valence_arousal(valence: float, arousal: float) -> FloatArray:
     """[6] channels of a mood from valence and arousal, each in [-1, 1].
 
     Raises InputError for others. Valence is the mouth; what is bad and exciting lowers the brows,

@@ -30,7 +30,7 @@ _RADIUS_CM = 1.2  # from the eyeball's centre to the iris
 _SEEN_RADIUS_CM = np.array([0.8, 1.2])
 # Default factors on the movement of the irises to the image's right and left, down and up, until
 # they are measured. The mesh network draws irises closer to the middle of the eye than they are.
-_FURTHER = np.array([[1.0, 1.0], [1.5, 1.5]])
+_DEFAULT_IRIS_GAIN = np.array([[1.0, 1.0], [1.5, 1.5]])
 _FARTHEST_CM = 0.95  # across; there the iris is in the corner of the eye
 _BEHIND_CM = 0.9  # the eyeball's centre behind the canthi
 _ABOVE_CM = 0.24  # and an eye that looks ahead above them
@@ -44,7 +44,7 @@ _NARROWED = 0.35
 _MEETS_AT = 0.14  # closed lids meet above the lower one's place, share of the opening
 
 
-def irises(face: Anatomy, landmarks: FloatArray) -> FloatArray:
+def iris_offset(face: Anatomy, landmarks: FloatArray) -> FloatArray:
     """Where the irises of landmarks [478, 3] are in their eyes, mean of both: cm to the image's
     right and down from between the canthi, [2].
     """
@@ -65,11 +65,11 @@ def iris_shift(turn: FloatArray, gaze: FloatArray) -> FloatArray:
     return np.asarray(_RADIUS_CM * (np.sin(turn) - np.sin(gaze)) * (1, -1))
 
 
-def gaze_seen(face: Anatomy, landmarks: FloatArray, head: tuple[float, float]) -> FloatArray:
+def read_gaze(face: Anatomy, landmarks: FloatArray, head: tuple[float, float]) -> FloatArray:
     """Yaw and pitch [2] of the eyes from the landmarks [478, 3], close to those of
     ``gaze.geometric``. ``head`` is the yaw and pitch of the head.
     """
-    x, y = irises(face, landmarks)
+    x, y = iris_offset(face, landmarks)
     pitch = _PITCH_TRUST * head[1]
     sines = (
         x + _BEHIND_CM * math.sin(head[0]),
@@ -78,18 +78,18 @@ def gaze_seen(face: Anatomy, landmarks: FloatArray, head: tuple[float, float]) -
     return np.asarray(np.arcsin(np.clip(sines, -0.9, 0.9)))
 
 
-def base_gaze(face: Anatomy, landmarks: FloatArray, head: tuple[float, float]) -> FloatArray:
-    """Where the eyes of the picture look: ``gaze_seen``, but what may be the error of a look into
+def picture_gaze(face: Anatomy, landmarks: FloatArray, head: tuple[float, float]) -> FloatArray:
+    """Where the eyes of the picture look: ``read_gaze``, but what may be the error of a look into
     the lens is none.
     """
-    angles = gaze_seen(face, landmarks, head)
+    angles = read_gaze(face, landmarks, head)
     return np.asarray(angles - np.clip(angles, -_LOOKS_AT_VIEWER, _LOOKS_AT_VIEWER))
 
 
-class Eye:
+class PaintedEye:
     """One eye of a picture. Its patch is the only part of the image that it changes.
 
-    ``further`` [2, 2]: how many times as far as an eyeball's its iris goes to the image's right and
+    ``iris_gain`` [2, 2]: how many times as far as an eyeball's its iris goes to the image's right and
     left, down and up.
     """
 
@@ -129,7 +129,7 @@ class Eye:
         self._lower = np.maximum(self._lower, self._upper)
         self._cm = cm
         self._gaze = gaze
-        self.further = _FURTHER
+        self.iris_gain = _DEFAULT_IRIS_GAIN
         self._axes = face.axes
         self._grid_x, self._grid_y = np.meshgrid(
             x.astype(np.float32), np.arange(y1 - y0, dtype=np.float32)
@@ -284,8 +284,8 @@ class Eye:
         """White and iris. ``opened``: where the upper lid is when it does not blink."""
         ball = self._white.copy()
         across, down = iris_shift(turn, self._gaze)
-        across *= self.further[0, int(across < 0)]
-        down *= self.further[1, int(down < 0)]
+        across *= self.iris_gain[0, int(across < 0)]
+        down *= self.iris_gain[1, int(down < 0)]
         across = min(max(across, -_FARTHEST_CM), _FARTHEST_CM)
         shift = self._cm * (self._axes.T @ (across, down))
         # In narrow eyes the pupil would go behind a lid: nobody sees what it looks at there.

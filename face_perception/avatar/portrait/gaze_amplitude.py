@@ -12,7 +12,7 @@ import numpy.typing as npt
 from face_perception import faces
 from face_perception.avatar.interfaces import FaceState
 from face_perception.avatar.portrait.anatomy import Anatomy
-from face_perception.avatar.portrait.eye_painting import gaze_seen
+from face_perception.avatar.portrait.eye_painting import read_gaze
 from face_perception.avatar.portrait.idle_motion import HEAD_SHARE
 from face_perception.faces import FaceTracker
 from face_perception.types import Camera, Face, Frame, Image
@@ -27,7 +27,7 @@ _HEAD_LIMITS = (0.1, 0.8)
 _UNREAD = 0.1  # of the way: landmarks that do not follow say nothing about how far to go
 
 
-def further(
+def measure_iris_gain(
     render: Callable[[FaceState], Image],
     tracker: FaceTracker,
     face: Anatomy,
@@ -35,11 +35,11 @@ def further(
     seen_of_head: FloatArray,
     now: FloatArray,
 ) -> FloatArray:
-    """``Eye.further`` for the eyes of a portrait that are rendered with ``now`` of it.
+    """``PaintedEye.further`` for the eyes of a portrait that are rendered with ``now`` of it.
 
     Landmarks lag behind dark eyes and behind spectacles more than behind others, and on a head that
-    is turned they do so more to one side; so the head goes along, as that of ``LivingFace`` does.
-    ``gaze``: where the picture looks, yaw and pitch [2]; ``seen_of_head`` [2] as of ``head_seen``.
+    is turned they do so more to one side; so the head goes along, as that of ``IdleMotionAnimator`` does.
+    ``gaze``: where the picture looks, yaw and pitch [2]; ``seen_of_head`` [2] as of ``measure_head_gain``.
     """
     rest = _read(render(FaceState()), tracker, face)
     out = now.copy()
@@ -68,7 +68,9 @@ def further(
     return out
 
 
-def head_seen(render: Callable[[FaceState], Image], tracker: FaceTracker) -> FloatArray | None:
+def measure_head_gain(
+    render: Callable[[FaceState], Image], tracker: FaceTracker
+) -> FloatArray | None:
     """Which shares of a turn of the head, yaw and pitch [2], a flat picture conveys; None where its
     head cannot be read.
     """
@@ -95,4 +97,4 @@ def _read(image: Image, tracker: FaceTracker, face: Anatomy) -> FloatArray | Non
     found = _face(image, tracker)
     if found is None or found.pose is None:
         return None
-    return gaze_seen(face, found.landmarks, faces.landmark_yaw_pitch(found.pose))
+    return read_gaze(face, found.landmarks, faces.landmark_yaw_pitch(found.pose))

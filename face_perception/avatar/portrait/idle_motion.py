@@ -52,7 +52,7 @@ _STRESS_PAUSE = 0.9  # seconds between two raises of the brows, at least
 _LONGEST_STEP = 0.2  # seconds that a call can move the face on
 
 
-class LivingFace:
+class IdleMotionAnimator:
     """``Animator``: the same seed and the same calls give the same states.
 
     It never opens the mouth of somebody who is silent: but for the jaw of surprise and fear, the
@@ -82,18 +82,18 @@ class LivingFace:
         self._stress = self._lift = 0.0
         self._last_stress = self._lift_until = -math.inf
 
-    def feel(self, probability: npt.ArrayLike | None) -> None:
+    def set_expression(self, probability: npt.ArrayLike | None) -> None:
         """The expression to show, from now on: [7] in the order of ``types.EXPRESSIONS``, each in
         [0, 1]; None for neutral. Eased in and out. Raises InputError for anything else.
         """
         if probability is None:
             self._wanted_mood = np.zeros(len(mood.CHANNELS))
         else:
-            self._wanted_mood = mood.of_expression(probability)
+            self._wanted_mood = mood.blend_expression(probability)
 
-    def feel_affect(self, valence: float, arousal: float) -> None:
+    def set_valence_arousal(self, valence: float, arousal: float) -> None:
         """The same from valence and arousal, each in [-1, 1]."""
-        self._wanted_mood = mood.of_affect(valence, arousal)
+        self._wanted_mood = mood.blend_valence_arousal(valence, arousal)
 
     def look_at(self, yaw: float, pitch: float) -> None:
         """Where to look, from now on, radians in the picture's frame; (0, 0) is the viewer.

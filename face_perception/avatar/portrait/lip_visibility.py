@@ -26,7 +26,7 @@ _LEAST_ALONE = 12.0
 _CLEAR = 40.0
 
 
-def lips_seen(image: Image, face: Face) -> bool:
+def lips_visible(image: Image, face: Face) -> bool:
     """Whether the mouth in an RGB image has the contrast of lips: no mask, hand or hair covers it.
 
     In one picture, lips, their seam and teeth have about the contrast of the eyes, whatever its

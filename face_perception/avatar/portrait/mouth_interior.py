@@ -29,7 +29,7 @@ _TONGUE = np.array([196.0, 108.0, 106.0])
 _ENAMEL = np.array([236.0, 228.0, 212.0])
 
 
-class Inside:
+class MouthInterior:
     """The inside of one face's mouth. Drawn once, placed for each image."""
 
     def __init__(self, image: Image, face: Anatomy) -> None:
@@ -44,7 +44,7 @@ class Inside:
         self._lower = _sprite(_arch(_LOWER, face, False), shine, face.cm, blur)
         self._tongue = _sprite(_tongue(face.cm), light, face.cm, 0.08 * face.cm * _FINE)
 
-    def draw(
+    def draw_interior(
         self,
         size: tuple[int, int],
         origin: tuple[float, float],

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from face_perception import faces
-from face_perception.avatar.portrait.lip_visibility import lips_seen
+from face_perception.avatar.portrait.lip_visibility import lips_visible
 from face_perception.errors import InputError
 from face_perception.faces import FaceTracker
 from face_perception.types import Camera, Face, Frame, Image
@@ -40,7 +40,7 @@ class PortraitError(InputError):
 
 
 @dataclass(frozen=True, slots=True)
-class Framed:
+class FramedFace:
     """RGB uint8 [H, W, 3] in the size that is rendered, and its one face in those pixels."""
 
     image: Image
@@ -107,17 +107,17 @@ def to_rgb(picture: npt.NDArray[np.generic]) -> Image:
 
 def frame_picture(
     image: Image, tracker: FaceTracker, size: tuple[int, int], whole: bool = False
-) -> Framed:
+) -> FramedFace:
     """The part of an RGB picture round its one face, in ``size`` (width, height).
 
     ``whole`` keeps as much of the picture as has the frame's shape. Raises PortraitError for no
     face, several, one that is too small, turned, without visible lips, or one that a frame far from
     square would cut.
     """
-    image = search_size(image)
+    image = limit_size(image)
     found = _one_face(image, tracker)
-    crop = crop_about(image.shape[1], image.shape[0], found.landmarks, size, whole)
-    framed = cut(image, crop, size)
+    crop = crop_around(image.shape[1], image.shape[0], found.landmarks, size, whole)
+    framed = resample_crop(image, crop, size)
     # Once more: in the frame the face is larger, and its lids and lips are found more finely.
     again = max(_faces(framed, tracker), key=_height, default=None)
     if again is None or not _shows(size, again):
@@ -125,7 +125,7 @@ def frame_picture(
             f"the face is cut, or not found again, in a frame of {size[0]}x{size[1]}: choose width "
             "and height nearer to each other, or a picture with more room about the face"
         )
-    return Framed(framed, again)
+    return FramedFace(framed, again)
 
 
 def _shows(size: tuple[int, int], face: Face) -> bool:
@@ -134,7 +134,7 @@ def _shows(size: tuple[int, int], face: Face) -> bool:
     return bool((drawn >= 0).all() and (drawn < size).all())
 
 
-def search_size(image: Image) -> Image:
+def limit_size(image: Image) -> Image:
     """A picture that is larger than faces are searched in, made smaller."""
     shrink = _SEARCH_SIDE / max(image.shape[:2])
     if shrink >= 1:
@@ -170,7 +170,7 @@ def _one_face(image: Image, tracker: FaceTracker) -> Face:
             f"the face in the portrait is turned by {np.degrees(_roll(face)):.0f} degrees: turn "
             "the picture upright"
         )
-    if not lips_seen(image, face):
+    if not lips_visible(image, face):
         raise PortraitError(
             "the lips of the face in the portrait are not seen: use a picture whose mouth is not "
             "covered by a mask, a hand or hair"
@@ -190,7 +190,7 @@ def _height(face: Face) -> float:
     return float(np.ptp(face.landmarks[:, :2], axis=0).max())
 
 
-def crop_about(
+def crop_around(
     width: int, height: int, landmarks: FloatArray, size: tuple[int, int], whole: bool
 ) -> tuple[float, float, float, float]:
     """x, y, width, height of the part of the picture that is kept, inside of it."""
@@ -210,8 +210,10 @@ def crop_about(
     )
 
 
-def cut(image: Image, crop: tuple[float, float, float, float], size: tuple[int, int]) -> Image:
-    """A part of a picture, as ``crop_about`` gives it, in ``size`` (width, height)."""
+def resample_crop(
+    image: Image, crop: tuple[float, float, float, float], size: tuple[int, int]
+) -> Image:
+    """A part of a picture, as ``crop_around`` gives it, in ``size`` (width, height)."""
     x, y, wide, _ = crop
     scale = wide / size[0]
     if scale > 1.5:  # shrinking by sampling would alias

@@ -31,7 +31,7 @@ _SMOOTHING = 1e-3
 
 
 @dataclass(frozen=True, slots=True)
-class Region:
+class WarpRegion:
     """The part of the image that ever changes: x, y, width, height in pixels."""
 
     x: int
@@ -62,7 +62,7 @@ class Warp:
         outer = self._middle + _STILL * (rim - self._middle)
         low = np.clip(np.floor(outer.min(0)).astype(int) - STEP, 0, None)
         high = np.minimum(np.ceil(outer.max(0)).astype(int) + STEP, size)
-        self.region = Region(int(low[0]), int(low[1]), *(int(v) for v in high - low))
+        self.region = WarpRegion(int(low[0]), int(low[1]), *(int(v) for v in high - low))
         columns = -(-self.region.width // STEP)
         rows = -(-self.region.height // STEP)
         # Nodes are in the middle of STEP x STEP pixels: so cv2.resize puts them right.
@@ -100,11 +100,11 @@ class Warp:
         return np.asarray(fields * still[..., None], np.float32)
 
     @property
-    def shapes(self) -> int:
+    def shape_count(self) -> int:
         """How many there are, with those beside ``SHAPES``."""
         return int(self._basis.shape[1])
 
-    def at(self, points: FloatArray, layer: int) -> FloatArray:
+    def displacement_at(self, points: FloatArray, layer: int) -> FloatArray:
         """How points [N, 2] of the picture go in a layer (0 upper, 1 lower): [K, N, 2] pixels."""
         where = ((points - self._origin) / STEP).astype(np.float32)[None]
         found = [
@@ -113,14 +113,14 @@ class Warp:
         ]
         return np.array(found, np.float64)
 
-    def forward(self, weights: FloatArray) -> npt.NDArray[np.float32]:
+    def forward_field(self, weights: FloatArray) -> npt.NDArray[np.float32]:
         """[2, rows, columns, 2]: how the nodes of the picture go in each layer, pixels, at
         ``weights`` [K] of ``SHAPES`` and what was given beside them.
         """
         flat = self._basis.reshape(*self._basis.shape[:2], -1)
         return np.asarray(weights.astype(np.float32) @ flat).reshape(2, *self._grid.shape)
 
-    def backward(self, field: Maps, rows: slice) -> Maps:
+    def backward_map(self, field: Maps, rows: slice) -> Maps:
         """For each pixel of some rows of the region, how far off it comes from in the picture.
 
         ``field`` is one layer of ``forward``, ``rows`` has a start and a stop; float32
@@ -134,10 +134,10 @@ class Warp:
         begin = rows.start - first * STEP
         return np.asarray(fine[begin : begin + rows.stop - rows.start, : self.region.width])
 
-    def jacobian(self, weights: FloatArray) -> FloatArray:
+    def area_scale(self, weights: FloatArray) -> FloatArray:
         """[2, rows, columns]: how much larger the picture gets at each node. Positive: no fold."""
         found = []
-        for field in self.forward(weights):
+        for field in self.forward_field(weights):
             dy, dx = np.gradient(field / STEP, axis=(0, 1))
             found.append((1 + dx[..., 0]) * (1 + dy[..., 1]) - dx[..., 1] * dy[..., 0])
         return np.array(found)

@@ -15,7 +15,7 @@ _QUALITY = 85
 
 
 @dataclass
-class Shown:
+class ScreenFrame:
     """One frame on its way to the screens: RGB uint8 [H, W, 3], and when it is to be seen.
 
     ``position`` is the audio, in seconds on the player's timeline, that is heard with it; ``at``
@@ -52,11 +52,11 @@ class Screen(Protocol):
         """What is wrong, with the fix; empty where nothing is."""
         ...
 
-    def show(self, frame: Shown) -> None:
+    def show_frame(self, frame: ScreenFrame) -> None:
         """Shows a frame, now."""
         ...
 
-    def hear(self, position: float, samples: npt.NDArray[np.float32]) -> None:
+    def play_audio(self, position: float, samples: npt.NDArray[np.float32]) -> None:
         """Speech that is heard at a position of the player's timeline, for screens with sound."""
         ...
 

@@ -22,7 +22,7 @@ import numpy as np
 import numpy.typing as npt
 
 from face_perception import paths
-from face_perception.avatar.screens.screen import Shown
+from face_perception.avatar.screens.screen import ScreenFrame
 from face_perception.errors import FacePerceptionError
 from face_perception.speech import to_int16
 
@@ -48,7 +48,7 @@ _quiet.addHandler(logging.NullHandler())
 _quiet.propagate = False
 
 
-class WebError(FacePerceptionError, RuntimeError):
+class WebPageError(FacePerceptionError, RuntimeError):
     """The page cannot be served; the text says why, and the fix."""
 
 
@@ -63,7 +63,7 @@ class WebScreen:
 
     def __init__(self, host: str, port: int, *, rate: int, origins: Sequence[str] = ()) -> None:
         if not host:  # which would be every address
-            raise WebError(
+            raise WebPageError(
                 "the page has no address to be served on (web_host): give 127.0.0.1 for this "
                 "computer alone, or 0.0.0.0 for every computer of the network"
             )
@@ -86,8 +86,8 @@ class WebScreen:
         for error in self._failures:
             self._thread.join(1)
             if isinstance(error, ImportError):
-                raise WebError("the page needs websockets 13 or newer: pip install websockets")
-            raise WebError(
+                raise WebPageError("the page needs websockets 13 or newer: pip install websockets")
+            raise WebPageError(
                 f"the page cannot be served on {host}:{port}: {error}; choose another port or "
                 "address"
             ) from error
@@ -103,21 +103,21 @@ class WebScreen:
     problem = ""
 
     @property
-    def browsers(self) -> int:
+    def browser_count(self) -> int:
         """How many watch."""
         return len(self._clients)
 
-    def delivered(self) -> float:
+    def delivered_rate(self) -> float:
         """Frames a second that browsers have confirmed, the mean of them."""
         now = time.monotonic()
         recent = sum(1 for t in list(self._delivered) if t > now - _WINDOW)
         return recent / _WINDOW / max(1, len(self._clients))
 
-    def show(self, frame: Shown) -> None:
+    def show_frame(self, frame: ScreenFrame) -> None:
         if self._clients:
             self._call(self._offer, frame)
 
-    def hear(self, position: float, samples: npt.NDArray[np.float32]) -> None:
+    def play_audio(self, position: float, samples: npt.NDArray[np.float32]) -> None:
         if self._clients:
             self._call(self._offer_sound, position, samples)
 
@@ -189,7 +189,7 @@ class WebScreen:
         if path != STREAM:
             return connection.respond(404, f"there is / and {STREAM}\n")
         origin, host = request.headers.get("Origin"), request.headers.get("Host", "")
-        if origin is not None and not may_watch(origin, host, self._origins):
+        if origin is not None and not origin_allowed(origin, host, self._origins):
             self.refused += 1
             return connection.respond(403, f"origin {origin} may not watch: see web_origins\n")
         if len(self._clients) >= _MOST_CLIENTS:
@@ -234,7 +234,7 @@ class WebScreen:
         except ConnectionClosed:
             return
 
-    def _offer(self, frame: Shown) -> None:
+    def _offer(self, frame: ScreenFrame) -> None:
         for client in self._clients:
             if client.frame is not None:
                 self.dropped += 1
@@ -251,13 +251,13 @@ class _Client:
     """What one browser is to get."""
 
     def __init__(self) -> None:
-        self.frame: Shown | None = None
+        self.frame: ScreenFrame | None = None
         self.sounds: deque[tuple[float, npt.NDArray[np.float32]]] = deque(maxlen=_SOUNDS)
         self.in_flight = 0
         self.changed = asyncio.Event()
 
 
-def may_watch(origin: str, host: str, origins: Sequence[str] = ()) -> bool:
+def origin_allowed(origin: str, host: str, origins: Sequence[str] = ()) -> bool:
     """Whether a page of this Origin may watch a server that was called by this Host.
 
     Its own page may, if the server was called by an address or the computer's own name: under

@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from face_perception.avatar.screens.screen import Shown
+from face_perception.avatar.screens.screen import ScreenFrame
 from face_perception.errors import FacePerceptionError
 
 _PATIENCE = 10.0
@@ -20,7 +20,7 @@ _PATIENCE = 10.0
 _UNSEEN = ("offscreen", "dummy")
 
 
-class NoDisplay(FacePerceptionError, RuntimeError):
+class NoDisplayError(FacePerceptionError, RuntimeError):
     """There is no display, or no pygame; the text says which, and the fix."""
 
 
@@ -39,7 +39,7 @@ class WindowScreen:
         self.dropped = 0
         self._full, self._title = full, title
         self._condition = threading.Condition()
-        self._frame: Shown | None = None
+        self._frame: ScreenFrame | None = None
         self._closed = False
         self._failed = ""
         self._ready = threading.Event()
@@ -47,22 +47,22 @@ class WindowScreen:
         self._thread.start()
         if not self._ready.wait(_PATIENCE):
             self._closed = True
-            raise NoDisplay("the display does not answer: set SDL_VIDEODRIVER, e.g. to x11")
+            raise NoDisplayError("the display does not answer: set SDL_VIDEODRIVER, e.g. to x11")
         if self._failed:
             self._thread.join(1)
-            raise NoDisplay(self._failed)
+            raise NoDisplayError(self._failed)
 
     @property
     def wanted(self) -> bool:
         return not self._closed
 
-    def show(self, frame: Shown) -> None:
+    def show_frame(self, frame: ScreenFrame) -> None:
         with self._condition:
             self.dropped += self._frame is not None
             self._frame = frame
             self._condition.notify()
 
-    def hear(self, position: float, samples: npt.NDArray[np.float32]) -> None:
+    def play_audio(self, position: float, samples: npt.NDArray[np.float32]) -> None:
         """A window has no sound of its own: the loudspeaker has."""
 
     def close(self) -> None:
@@ -104,7 +104,7 @@ class WindowScreen:
         self.driver = pygame.display.get_driver()
         if self.driver in _UNSEEN and not os.environ.get("SDL_VIDEODRIVER"):
             pygame.display.quit()
-            raise NoDisplay("it finds none")
+            raise NoDisplayError("it finds none")
         flags = pygame.FULLSCREEN if self._full else pygame.RESIZABLE
         self._surface = pygame.display.set_mode((0, 0) if self._full else (512, 512), flags)
         pygame.display.set_caption(self._title)
@@ -128,7 +128,7 @@ class WindowScreen:
                 self._draw(pygame, frame)
                 self.shown += 1
 
-    def _draw(self, pygame: Any, frame: Shown) -> None:
+    def _draw(self, pygame: Any, frame: ScreenFrame) -> None:
         surface = pygame.display.get_surface()
         width, height = surface.get_size()
         tall, wide = frame.image.shape[:2]

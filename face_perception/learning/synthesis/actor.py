@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from face_perception import faces
-from face_perception.avatar import SHAPES, Anatomy, Portrait
+from face_perception.avatar import SHAPES, Anatomy, PortraitRenderer
 from face_perception.faces import FaceTracker, crop_face
 from face_perception.learning.synthesis.acting import UNITS, Act
 from face_perception.types import Image
@@ -54,7 +54,7 @@ class Actor:
     """
 
     def __init__(self, picture: Image, *, tracker: FaceTracker, creases: float = 0.7) -> None:
-        self._portrait = Portrait(picture, size=(SIDE, SIDE), tracker=tracker, extra=_extra)
+        self._portrait = PortraitRenderer(picture, size=(SIDE, SIDE), tracker=tracker, extra=_extra)
         folds = _folds(self._portrait.anatomy)
         self._folds = {code: creases * _FOLDS[code] * fold for code, fold in folds.items()}
 
@@ -67,7 +67,7 @@ class Actor:
         for code, fold in self._folds.items():
             shade *= 1 - np.float32(act.units[UNITS.index(code)]) * fold
         cheek = min(1.0, float(0.5 * amounts[_SMILE] + amounts[_CHEEK]))
-        return self._portrait.deform(
+        return self._portrait.render_shapes(
             amounts, lids=act.lids, gaze=act.gaze, cheek=cheek, shade=shade
         )
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from face_perception.avatar import SAMPLES, FaceState, Portrait, read_picture
+from face_perception.avatar import SAMPLES, FaceState, PortraitRenderer, read_picture
 from face_perception.faces import FaceTracker
 from face_perception.inference import sample_photo
 from face_perception.learning.synthesis.gaze_crops import gaze_person
@@ -73,7 +73,7 @@ def turned_photographs(tracker: FaceTracker) -> Iterator[GazePicture]:
     How far an iris is moved for a look was set by what ``gaze.GeometricGaze`` reads there.
     """
     for name in SAMPLES:
-        portrait = Portrait.read(sample_photo(name), tracker=tracker)
+        portrait = PortraitRenderer.from_file(sample_photo(name), tracker=tracker)
         for yaw, pitch in _LOOKS:
             image = portrait.render(FaceState(gaze_yaw=yaw, gaze_pitch=pitch))
             yield _looking(image, np.array([pitch, yaw]), name)

@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from face_perception.avatar import Look, drawn_face, read_picture
+from face_perception.avatar import FaceStyle, read_picture, synthetic_face
 from face_perception.inference import sample_photo
 from face_perception.types import Image
 
@@ -40,11 +40,11 @@ def person(number: int, *, photo: bool = False) -> Image:
     if photo:
         picture, place = read_picture(sample_photo(PHOTO)), _IN_PHOTO
     else:
-        picture, place = drawn_face(look), _DRAWN
+        picture, place = synthetic_face(look), _DRAWN
     return _proportioned(picture, place, random)
 
 
-def _look(random: np.random.Generator) -> Look:
+def _look(random: np.random.Generator) -> FaceStyle:
     def colour(table: FloatArray, spread: float) -> tuple[float, float, float]:
         # Somewhere between two of the table, each channel a little off.
         a, b = random.choice(len(table), 2)
@@ -53,7 +53,7 @@ def _look(random: np.random.Generator) -> Look:
         return red, green, blue
 
     bearded = random.random() < 0.3
-    return Look(
+    return FaceStyle(
         skin=colour(_SKINS, 0.04),
         lip=colour(np.array([(1.0, 1.0, 1.0), (1.1, 0.75, 0.85), (0.95, 1.1, 1.1)]), 0.05),
         hair=colour(_HAIRS, 0.1),

@@ -15,18 +15,18 @@ from std_srvs.srv import Trigger
 
 from face_perception import msg
 from face_perception.avatar import (
-    SOUND,
-    Activity,
-    LivingFace,
+    AUDIO_OUTPUTS,
+    AudioOutput,
+    IdleMotionAnimator,
     Performer,
+    PerformerState,
     Screen,
-    Sound,
     WebScreen,
     WindowScreen,
 )
 from face_perception.inference import load
-from face_perception.nodes.talking_face.renderer_choice import Drawing, RendererParameters
-from face_perception.nodes.talking_face.speech_warnings import SpeechTroubles
+from face_perception.nodes.talking_face.renderer_choice import RendererChoice, RendererParameters
+from face_perception.nodes.talking_face.speech_warnings import SpeechWarnings
 from face_perception.nodes.talking_face.steering import Steering
 from face_perception.nodes.talking_face.topic_screen import TopicScreen
 from face_perception.ros import messages
@@ -86,7 +86,7 @@ class TalkingFaceParameters(RendererParameters, NetworkParameters):
         "auto",
         "Who plays the speech: the loudspeaker (device), another player, from avatar/audio (none), "
         "or the loudspeaker where there is one (auto).",
-        choices=SOUND,
+        choices=AUDIO_OUTPUTS,
     )
     audio_device: str = parameter(
         "",
@@ -140,7 +140,7 @@ class TalkingFaceNode(PerceptionNode[TalkingFaceParameters]):
         super().__init__("talking_face", TalkingFaceParameters, **kwargs)
         self._thread: threading.Thread | None = None
         self._stop = threading.Event()
-        self._sound: Sound | None = None
+        self._sound: AudioOutput | None = None
         self._screens: list[Screen] = []
         self._web: WebScreen | None = None
         self._made_in_start: list[Any] = []
@@ -149,7 +149,7 @@ class TalkingFaceNode(PerceptionNode[TalkingFaceParameters]):
 
     def setup(self) -> None:
         values = self.values
-        self._drawing = Drawing(self)
+        self._renderer_choice = RendererChoice(self)
         self._topics = TopicScreen(self, values.frame_id, self.stamp_of)
         self._states = self.publisher(msg.AvatarState, "avatar/state", depth=1, latched=True)
         self._interrupt = self.create_service(Trigger, "~/interrupt", self._on_interrupt)
@@ -160,18 +160,18 @@ class TalkingFaceNode(PerceptionNode[TalkingFaceParameters]):
             del self._interrupt
         # MuseTalk's networks are large: gone before they are loaded anew. The performer refers to
         # itself, so that it takes the collector.
-        for name in ("performer", "_steering", "_drawing"):
+        for name in ("performer", "_steering", "_renderer_choice"):
             self.__dict__.pop(name, None)
         gc.collect()
 
     def start(self) -> None:
         values = self.values
-        renderer, listener = self._drawing.begin(values.rate)
+        renderer, listener = self._renderer_choice.start_renderer(values.rate)
         # The lips are made for what is known of the speech: its sound waits for that.
-        delay = max(values.delay, self._drawing.delay)
+        delay = max(values.delay, self._renderer_choice.delay)
         self.performer = performer = Performer(
             _mouth(values.mouth),
-            LivingFace(values.seed),
+            IdleMotionAnimator(values.seed),
             renderer,
             fps=values.rate,
             delay=delay,
@@ -179,10 +179,10 @@ class TalkingFaceNode(PerceptionNode[TalkingFaceParameters]):
             audio_rate=values.audio_rate,
             listener=listener,
         )
-        self._topics.begin(values.audio_rate, performer.clock.when)
+        self._topics.start_timeline(values.audio_rate, performer.clock.time_of)
         self._open_screens()
-        self._sound = Sound(
-            performer.playout,
+        self._sound = AudioOutput(
+            performer.playback_queue,
             performer.clock,
             values.audio_out,
             values.audio_device,
@@ -193,7 +193,7 @@ class TalkingFaceNode(PerceptionNode[TalkingFaceParameters]):
             self, "speech", self._hear, audio_common=values.audio_common, expected=False
         )
         self._made_in_start.append(heard)
-        self._troubles = SpeechTroubles(
+        self._speech_warnings = SpeechWarnings(
             heard.topic,
             lambda: self.count_publishers(heard.topic),
             warn=self.complain,
@@ -211,7 +211,7 @@ class TalkingFaceNode(PerceptionNode[TalkingFaceParameters]):
         if self._thread is not None:
             self._thread.join(1.5)
             self._thread = None
-        self._drawing.end()
+        self._renderer_choice.stop_renderer()
         if hasattr(self, "_timer"):
             self.destroy_timer(self._timer)
             del self._timer
@@ -226,7 +226,7 @@ class TalkingFaceNode(PerceptionNode[TalkingFaceParameters]):
         self._screens, self._web = [], None
         # The topic is latched: whoever waits until it has spoken would wait for ever.
         with contextlib.suppress(RCLError):
-            self._states.publish(self._state_message(Activity.IDLE, time.monotonic()))
+            self._states.publish(self._state_message(PerformerState.IDLE, time.monotonic()))
 
     def _open_screens(self) -> None:
         values = self.values
@@ -245,13 +245,13 @@ class TalkingFaceNode(PerceptionNode[TalkingFaceParameters]):
     def report(self) -> tuple[str, dict[str, str]]:
         found = self.performer.report()
         problems = [screen.problem for screen in self._screens if screen.problem]
-        if self._drawing.behind:
-            problems.append(self._drawing.behind)
+        if self._renderer_choice.behind:
+            problems.append(self._renderer_choice.behind)
         sound = self._sound
         if sound is not None and sound.problem:
             problems.append(sound.problem)
         values = {
-            "avatar": self.performer.activity[0].name.lower(),
+            "avatar": self.performer.state[0].name.lower(),
             "rendered (fps)": f"{found.rendered:.1f}",
             "delivered (fps)": f"{found.delivered:.1f}",
             "render time (ms)": f"{found.render_time * 1e3:.1f}",
@@ -270,11 +270,11 @@ class TalkingFaceNode(PerceptionNode[TalkingFaceParameters]):
             "loudspeaker": sound.description if sound else "",
             "silent because": sound.silent_because if sound else "",
         }
-        values |= self._drawing.report()
+        values |= self._renderer_choice.report()
         if self._web is not None:
             values["page"] = self._web.address
-            values["browsers"] = str(self._web.browsers)
-            values["page, delivered (fps)"] = f"{self._web.delivered():.1f}"
+            values["browsers"] = str(self._web.browser_count)
+            values["page, delivered (fps)"] = f"{self._web.delivered_rate():.1f}"
             values["page, dropped"] = str(self._web.dropped)
             values["page, refused"] = str(self._web.refused)
         return "; ".join(problems), values
@@ -283,24 +283,24 @@ class TalkingFaceNode(PerceptionNode[TalkingFaceParameters]):
 
     def _perform(self) -> None:
         performer = self.performer
-        told: tuple[Activity, float] | None = None
+        told: tuple[PerformerState, float] | None = None
         while not self._stop.is_set():
             try:
                 if performer.step() is not None:
                     self.count("output frames")
-                activity = performer.activity
-                if activity != told:
-                    told = activity
-                    self.publish(self._states, self._state_message(*activity))
+                state = performer.state
+                if state != told:
+                    told = state
+                    self.publish(self._states, self._state_message(*state))
             except Exception as error:
                 self.failed(error)
                 self._stop.wait(0.1)
 
-    def _state_message(self, activity: Activity, since: float) -> msg.AvatarState:
-        state = msg.AvatarState(state=int(activity), since=self.stamp_of(since))
-        state.header.stamp = self.get_clock().now().to_msg()
-        state.header.frame_id = self.values.frame_id
-        return state
+    def _state_message(self, state: PerformerState, since: float) -> msg.AvatarState:
+        message = msg.AvatarState(state=int(state), since=self.stamp_of(since))
+        message.header.stamp = self.get_clock().now().to_msg()
+        message.header.frame_id = self.values.frame_id
+        return message
 
     def stamp_of(self, at: float) -> Any:
         """The ROS time of a monotonic one."""
@@ -317,12 +317,14 @@ class TalkingFaceNode(PerceptionNode[TalkingFaceParameters]):
 
     def _look_after(self) -> None:
         if self._sound is not None:
-            self._sound.look_after()
-        self._troubles.look(self.performer.report(), self._web.browsers if self._web else 0)
-        self._steering.let_go(self.values.look_time)
+            self._sound.follow_device()
+        self._speech_warnings.warn_of_changes(
+            self.performer.report(), self._web.browser_count if self._web else 0
+        )
+        self._steering.release_stale_target(self.values.look_time)
 
     def _hear(self, chunk: AudioChunk, _: Header) -> None:
-        self.performer.hear(chunk)
+        self.performer.push_speech(chunk)
 
     def _on_interrupt(self, _: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
         response.success = True

@@ -12,17 +12,17 @@ from face_perception import inference
 from face_perception.avatar import (
     DECODERS,
     Avatar,
+    ImageCost,
     LipSync,
     MuseTalk,
-    Needs,
-    Portrait,
+    PortraitRenderer,
     Renderer,
-    autoencoder_hash,
     check_imported,
+    installed_autoencoder_hash,
+    installed_unet_version,
     load_avatar,
     load_portrait,
-    speech_stream,
-    unet_version,
+    make_whisper_stream,
 )
 from face_perception.errors import InputError
 from face_perception.inference import ModelError, choose_batch_size
@@ -64,10 +64,10 @@ class RendererParameters:
     )
 
 
-class Drawing:
+class RendererChoice:
     """The renderer that a node's parameters ask for; made in its ``setup``.
 
-    ``begin`` gives it and what hears the speech for it, None for the
+    ``start_renderer`` gives it and what hears the speech for it, None for the
     portrait. ``note`` says in a sentence which one it is and why, ``behind`` what is wrong where it
     cannot keep up.
 
@@ -94,21 +94,21 @@ class Drawing:
         self._portrait = None if self._networks else self._load_portrait()
         node.get_logger().info(f"renderer: {self.note}")
 
-    def begin(self, fps: float) -> tuple[Renderer, LipSync | None]:
-        """The renderer, and what is to hear the speech; ``end`` ends its thread."""
+    def start_renderer(self, fps: float) -> tuple[Renderer, LipSync | None]:
+        """The renderer, and what is to hear the speech; ``stop_renderer`` ends its thread."""
         if self._networks is None or self._avatar is None or self._hears is None:
             assert self._portrait is not None
             return self._portrait, None
         self._lips = LipSync(
             self._avatar,
             self._networks,
-            speech_stream(self._hears),
+            make_whisper_stream(self._hears),
             fps=fps,
             failed=self._node.failed,
         )
         return self._lips, self._lips
 
-    def end(self) -> None:
+    def stop_renderer(self) -> None:
         if self._lips is not None:
             self._lips.close()
             self._lips = None
@@ -119,10 +119,10 @@ class Drawing:
         if self._networks is None or self._hears is None:
             return 0.0
         batch = self._networks.batch
-        call: float = self._networks.needs() * batch
+        call: float = self._networks.seconds_per_image() * batch
         # Where a call takes longer than that, lips are late whatever the delay.
         wait = min(call, _ROOM) + (batch - 1) / self._node.values.rate
-        return speech_stream(self._hears).look_ahead + float(wait)
+        return make_whisper_stream(self._hears).look_ahead + float(wait)
 
     def report(self) -> dict[str, str]:
         """For the diagnostics."""
@@ -148,14 +148,16 @@ class Drawing:
             raise InputError(f"rate is {values.rate:g}: musetalk needs a whole number, e.g. 25")
         _check_models(values.decoder, fits)
         self._avatar = load_avatar(
-            values.avatar, autoencoder=autoencoder_hash(), version=unet_version()
+            values.avatar,
+            autoencoder=installed_autoencoder_hash(),
+            version=installed_unet_version(),
         )
         loading = Loading(self._node)
         networks = MuseTalk.load(decoder=values.decoder, **loading.settings())
         hears = loading.with_precision("fp32").load(_HEARS)
         self._node.doing("musetalk: measuring how long an image takes")
         # What is left of the time beside whisper, which may run on the same device.
-        left = 1 - speech_stream(hears).measure_load()
+        left = 1 - make_whisper_stream(hears).measure_load()
         costs = self._batched(networks)
         speed = (
             f"musetalk: {1 / costs.total:.2f} frames/s here (UNet {costs.unet:.3f} s, "
@@ -173,32 +175,32 @@ class Drawing:
         self._hears, self._networks = hears, networks
         self.note = f"{speed}; taken because " + ("it keeps up" if fits else "it was asked for")
 
-    def _batched(self, networks: MuseTalk) -> Needs:
+    def _batched(self, networks: MuseTalk) -> ImageCost:
         """Sets the batch that the parameters ask for, or that fits best; what it takes."""
         values = self._node.values
         if values.batch:
             networks.batch = values.batch
-            return networks.costs()
-        batches = {1: networks.costs(1).total}
+            return networks.measure_cost()
+        batches = {1: networks.measure_cost(1).total}
         if batches[1] <= _ROOM:
             for batch in _BATCHES[1:]:
-                batches[batch] = networks.costs(batch).total * batch
+                batches[batch] = networks.measure_cost(batch).total * batch
                 if batches[batch] > _ROOM:
                     break
-        networks.batch = choose_batch_size(_ROOM, batches, period=1 / values.rate)
-        return networks.costs()
+        lip_sync.batch = choose_batch_size(_ROOM, batches, period=1 / values.rate)
+        return lip_sync.measure_cost()
 
     def _fall_back(self, why: str) -> None:
         self._networks = self._hears = None
         self.note = f"portrait, for {why}"
         self._node.complain(f"the portrait is drawn instead of MuseTalk: {why}", key="musetalk")
 
-    def _load_portrait(self) -> Portrait:
+    def _load_portrait(self) -> PortraitRenderer:
         values = self._node.values
         size = (values.width, values.height)
         if self._avatar is not None and not values.portrait:
             # The same face.
-            return Portrait(self._avatar.pictures[0], size=size, whole=values.whole)
+            return PortraitRenderer(self._avatar.pictures[0], size=size, whole=values.whole)
         return load_portrait(values.portrait, size=size, whole=values.whole)
 
 

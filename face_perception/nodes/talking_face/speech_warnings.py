@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from face_perception.avatar import Report
+from face_perception.avatar import PerformerReport
 
 
-class SpeechTroubles:
+class SpeechWarnings:
     """Tells what is new since the last time, with the fix.
 
     ``warn(text, key)`` and ``inform(text)`` say it; ``topic`` is where speech comes from and
@@ -23,11 +23,11 @@ class SpeechTroubles:
     ) -> None:
         self._topic, self._publishers = topic, publishers
         self._warn, self._inform = warn, inform
-        self._before: Report | None = None
+        self._before: PerformerReport | None = None
         self._browsers = 0
         self._cutting = False
 
-    def look(self, now: Report, browsers: int = 0) -> None:
+    def warn_of_changes(self, now: PerformerReport, browsers: int = 0) -> None:
         """To be called some times a second."""
         before, self._before = self._before or now, now
         if now.late_chunks > before.late_chunks:

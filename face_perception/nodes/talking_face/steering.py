@@ -68,7 +68,7 @@ class Steering:
             ),
         ]
 
-    def let_go(self, after: float) -> None:
+    def release_stale_target(self, after: float) -> None:
         """Looks at the viewer again where nothing was told of a target for ``after`` seconds; to be
         called a few times a second.
         """
@@ -111,7 +111,7 @@ class Steering:
             )
             return
         wish = [float(name == other) for other in types.EXPRESSIONS] if name else None
-        self._performer.feel(wish)
+        self._performer.set_expression(wish)
 
     def _on_affect(self, message: msg.ValenceArousal) -> None:
         valence, arousal = message.valence, message.arousal
@@ -120,7 +120,7 @@ class Steering:
                 f"valence {valence:.2f} and arousal {arousal:.2f} must each be in [-1, 1]", "affect"
             )
             return
-        self._performer.feel_affect(valence, arousal)
+        self._performer.set_valence_arousal(valence, arousal)
 
     def _on_point(self, message: PointStamped) -> None:
         self._forget_face()

@@ -11,7 +11,7 @@ from sensor_msgs.msg import CompressedImage, Image
 from std_msgs.msg import Header
 
 from face_perception import msg
-from face_perception.avatar import Shown
+from face_perception.avatar import ScreenFrame
 from face_perception.ros import images
 from face_perception.ros.driver import PerceptionNode
 from face_perception.speech import to_int16
@@ -36,7 +36,7 @@ class TopicScreen:
         self._rate = 0
         self._heard_at: Callable[[float], float] = float
 
-    def begin(self, audio_rate: int, heard_at: Callable[[float], float]) -> None:
+    def start_timeline(self, audio_rate: int, heard_at: Callable[[float], float]) -> None:
         """What follows is sound of ``audio_rate`` on a new timeline."""
         self._rate, self._heard_at = audio_rate, heard_at
 
@@ -44,7 +44,7 @@ class TopicScreen:
     def wanted(self) -> bool:
         return self._node.heard(self._image, self._compressed)
 
-    def show(self, frame: Shown) -> None:
+    def show_frame(self, frame: ScreenFrame) -> None:
         node = self._node
         header = self._header(frame.at)
         if node.heard(self._image):
@@ -56,7 +56,7 @@ class TopicScreen:
             jpeg.data.frombytes(frame.jpeg())
             node.publish(self._compressed, jpeg, header)
 
-    def hear(self, position: float, samples: npt.NDArray[np.float32]) -> None:
+    def play_audio(self, position: float, samples: npt.NDArray[np.float32]) -> None:
         if not self._node.heard(self._audio):
             return
         message = msg.Audio(sample_rate=self._rate, channels=1)

@@ -36,7 +36,7 @@ _LATENTS = (8, 32, 32)
 _CALLS, _PATIENCE = 5, 4.0
 
 
-def how_to_import(decoder: str = "exact", *, alone: bool = False) -> str:
+def import_command(decoder: str = "exact", *, alone: bool = False) -> str:
     """The command that imports the networks with one of ``DECODERS``, or ``alone`` the tiny one,
     which can be added to the others.
     """
@@ -50,11 +50,11 @@ def check_imported(*names: str, decoder: str = "exact") -> None:
     if missing:
         raise ModelError(
             f"musetalk needs {', '.join(missing)}, which {'were' if missing[1:] else 'was'} not "
-            f"imported: {how_to_import(decoder, alone=missing == [DECODERS['tiny']])}"
+            f"imported: {import_command(decoder, alone=missing == [DECODERS['tiny']])}"
         )
 
 
-def speech_stream(encoder: Model) -> WhisperWindowStream:
+def make_whisper_stream(encoder: Model) -> WhisperWindowStream:
     """What hears speech for MuseTalk: with OpenAI's file imported for 1.0 as that first heard it,
     else as 1.5 does, and 1.0 as its code is today.
     """
@@ -90,7 +90,7 @@ class FaceEncoder:
 
 
 @dataclass(frozen=True, slots=True)
-class Needs:
+class ImageCost:
     """Seconds an image takes: medians of ``calls`` batches of ``batch``."""
 
     unet: float
@@ -202,13 +202,13 @@ class MuseTalk:
         levels = np.rint(made).clip(0, 255).astype(np.uint8).transpose(0, 2, 3, 1)
         return np.pad(levels, ((0, 0), (self.first_row, 0), (0, 0), (0, 0)), mode="edge")
 
-    def needs(self, batch: int | None = None) -> float:
+    def seconds_per_image(self, batch: int | None = None) -> float:
         """Seconds an image takes here in batches of ``batch`` (default: this one's), from what was
         generated last; runs some times where nothing was.
         """
-        return self.costs(batch).total
+        return self.measure_cost(batch).total
 
-    def costs(self, batch: int | None = None) -> Needs:
+    def measure_cost(self, batch: int | None = None) -> ImageCost:
         """The same, UNet and decoder apart: medians of the last 32 batches. Where there was none,
         of five that are run now (fewer after 4 s, one at least), after one that is not counted: the
         first call of a size allocates, and on a GPU chooses kernels.
@@ -218,7 +218,7 @@ class MuseTalk:
             self._measure(batch)
         found = [(unet, decoder) for unet, decoder, size in self._taken if size == batch]
         unet, decoder = (statistics.median(values) for values in zip(*found, strict=True))
-        return Needs(unet, decoder, batch, len(found))
+        return ImageCost(unet, decoder, batch, len(found))
 
     def _measure(self, batch: int) -> None:
         images = np.empty((batch, SIDE, SIDE, 3), np.uint8)

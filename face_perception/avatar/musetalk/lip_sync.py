@@ -18,7 +18,7 @@ import numpy.typing as npt
 
 from face_perception.avatar.interfaces import FaceState
 from face_perception.avatar.musetalk.avatar_file import Avatar
-from face_perception.avatar.musetalk.speech_features import Hearing, joined
+from face_perception.avatar.musetalk.speech_features import SpeechFeatureWorker, join_thread
 from face_perception.errors import InputError
 from face_perception.speech import WhisperWindowStream
 from face_perception.types import FloatArray, Image
@@ -57,7 +57,7 @@ class LipSyncReport:
 
 
 @dataclass(frozen=True, slots=True)
-class _Now:
+class _UpcomingFrame:
     """A frame that is being made: its number, the time in the speech then, and when that was."""
 
     number: int
@@ -66,7 +66,7 @@ class _Now:
 
 
 class LipSync:
-    """``Renderer`` and ``Listener`` of an avatar.
+    """``Renderer`` and ``SpeechListener`` of an avatar.
 
     ``push``, ``end``, ``reset``, ``follow`` and ``render`` are the performer's, on its thread;
     networks run on two others, whisper's and the images', which ``close`` ends. Images are made for
@@ -94,9 +94,9 @@ class LipSync:
         self._blenders = avatar.blenders()
         self._fps, self._failed, self._clock = int(fps), failed, now
         self._changed = threading.Condition()
-        self._hearing = Hearing(speech, self._fps, self._changed, failed)
+        self._hearing = SpeechFeatureWorker(speech, self._fps, self._changed, failed)
         self._epoch = 0  # counts resets: what belongs to another one is thrown away
-        self._now: _Now | None = None
+        self._now: _UpcomingFrame | None = None
         self._made: dict[int, Image] = {}
         self._late = self._shown = self._missed = 0
         self._seconds = math.nan
@@ -109,15 +109,15 @@ class LipSync:
 
     # The performer's.
 
-    def push(self, samples: npt.NDArray[np.float32]) -> None:
+    def append_speech(self, samples: npt.NDArray[np.float32]) -> None:
         """More speech [N] at 16 kHz."""
         self._hearing.push(samples)
 
-    def end(self) -> None:
+    def end_utterance(self) -> None:
         """What was pushed last was the end of an utterance: all is known of it."""
         self._hearing.push(None)
 
-    def reset(self) -> None:
+    def reset_speech(self) -> None:
         """Forgets the speech, what is being made included; the next sample is at 0."""
         with self._changed:
             self._epoch += 1
@@ -126,12 +126,12 @@ class LipSync:
             self._made.clear()
         self._cut = True
 
-    def follow(self, number: int, time: float | None) -> None:
+    def announce_frame(self, number: int, time: float | None) -> None:
         """The frame that is rendered next, and the time in the speech that is heard with it:
         negative where it is about to begin, None where nothing is known to come.
         """
         with self._changed:
-            self._now = _Now(number, time, self._clock())
+            self._now = _UpcomingFrame(number, time, self._clock())
             if time is not None:
                 least = round(time * self._fps) - self._held
                 for key in [key for key in self._made if key < least]:
@@ -167,7 +167,7 @@ class LipSync:
             self._changed.notify_all()
         end = time.monotonic() + timeout
         heard = self._hearing.close(timeout)
-        return joined(self._thread, max(0.0, end - time.monotonic())) and heard
+        return join_thread(self._thread, max(0.0, end - time.monotonic())) and heard
 
     @property
     def _held(self) -> int:
@@ -175,7 +175,7 @@ class LipSync:
 
     def _index(self, number: int) -> int:
         """The picture of a frame: the avatar has its own rate."""
-        return self._avatar.index(int(number * self._avatar.fps / self._fps + 1e-6))
+        return self._avatar.picture_index(int(number * self._avatar.fps / self._fps + 1e-6))
 
     def _face_at(self, moment: float | None) -> Image | None:
         """The generated face for a moment of the speech; shortly before it begins, the first."""
@@ -220,7 +220,7 @@ class LipSync:
             except Exception as error:
                 self._failed(error)
 
-    def _choose(self, now: _Now | None) -> list[int]:
+    def _choose(self, now: _UpcomingFrame | None) -> list[int]:
         """The images to make next; none where all is made, or nobody looks."""
         windows = self._hearing.windows
         if now is None or now.time is None:
@@ -242,7 +242,7 @@ class LipSync:
         last = max(windows)
         return [last] if last < first else []
 
-    def _make(self, keys: list[int], audio: FloatArray, now: _Now, epoch: int) -> None:
+    def _make(self, keys: list[int], audio: FloatArray, now: _UpcomingFrame, epoch: int) -> None:
         begin = self._clock()
         assert now.time is not None
         # The frames that these images are for, as far as is known now.

@@ -28,11 +28,11 @@ class MouthFeed:
         self._waiting.clear()
         self._fed = 0
 
-    def push(self, samples: npt.NDArray[np.float32]) -> None:
+    def queue_speech(self, samples: npt.NDArray[np.float32]) -> None:
         """More speech [N] at MOUTH_RATE, for later."""
         self._waiting.append(samples)
 
-    def give(self, time: float) -> None:
+    def feed_until(self, time: float) -> None:
         """What the mouth needs for ``time`` seconds of the speech, and a little more."""
         left = round((time + self._mouth.look_ahead + _READY) * MOUTH_RATE) - self._fed
         while self._waiting and left > 0:

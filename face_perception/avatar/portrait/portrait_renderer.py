@@ -1,5 +1,5 @@
 """A picture of one face that speaks, looks and blinks: the renderer that needs no GPU and no
-trained weights. What a face does is in ``shapes``; when it does it, in ``life``.
+trained shape_weights. What a face does is in ``shapes``; when it does it, in ``life``.
 """
 
 from __future__ import annotations
@@ -14,19 +14,19 @@ import numpy.typing as npt
 
 from face_perception import faces
 from face_perception.avatar.interfaces import FaceState
-from face_perception.avatar.portrait.anatomy import Anatomy, study
-from face_perception.avatar.portrait.default_face import drawn_face
-from face_perception.avatar.portrait.deformations import HEAD, JAW_DROP, SHAPES, weights
-from face_perception.avatar.portrait.eye_painting import Eye, base_gaze
-from face_perception.avatar.portrait.gaze_amplitude import further, head_seen
-from face_perception.avatar.portrait.mouth_interior import Inside
+from face_perception.avatar.portrait.anatomy import Anatomy, measure_anatomy
+from face_perception.avatar.portrait.default_face import synthetic_face
+from face_perception.avatar.portrait.deformations import HEAD, JAW_DROP, SHAPES, shape_weights
+from face_perception.avatar.portrait.eye_painting import PaintedEye, picture_gaze
+from face_perception.avatar.portrait.gaze_amplitude import measure_head_gain, measure_iris_gain
+from face_perception.avatar.portrait.mouth_interior import MouthInterior
 from face_perception.avatar.portrait.source_picture import (
     PortraitError,
     frame_picture,
     read_picture,
     to_rgb,
 )
-from face_perception.avatar.portrait.warp import Region, Warp
+from face_perception.avatar.portrait.warp import Warp, WarpRegion
 from face_perception.errors import InputError
 from face_perception.faces import FaceTracker, load_tracker
 from face_perception.inference import sample_photo
@@ -44,7 +44,7 @@ _LOOKS_READ = 2  # times: how far an iris is read to go is not quite proportiona
 _SEAM_DARK = 0.45  # of the line between lips that the picture shows parted
 
 
-class Portrait:
+class PortraitRenderer:
     """Renders ``FaceState`` on a picture. For one thread; depends on the state alone.
 
     ``extra`` gives what the face can do beside ``shapes.SHAPES``, as displacements [E, 468, 2] like
@@ -72,15 +72,15 @@ class Portrait:
         self.picture = framed.image
         self.face = framed.face
         landmarks = framed.face.landmarks
-        self._face = study(self.picture, landmarks)
+        self._face = measure_anatomy(self.picture, landmarks)
         pose = framed.face.pose
         head = faces.landmark_yaw_pitch(pose) if pose is not None else (0.0, 0.0)
-        gaze = base_gaze(self._face, landmarks, head)
+        gaze = picture_gaze(self._face, landmarks, head)
         self._eyes = [
-            Eye(self.picture, self._face, landmarks, left, gaze) for left in (False, True)
+            PaintedEye(self.picture, self._face, landmarks, left, gaze) for left in (False, True)
         ]
         self._warp = Warp(self._face, self.size, extra(self._face) if extra else None)
-        self._inside = Inside(self.picture, self._face)
+        self._interior = MouthInterior(self.picture, self._face)
         region = self._warp.region
         self._canvas = self.picture.copy()
         x, y = np.meshgrid(
@@ -89,7 +89,7 @@ class Portrait:
         )
         self._pixels = np.stack([x, y], 2)
         self._edges = [
-            self._warp.at(edge, layer)
+            self._warp.displacement_at(edge, layer)
             for layer, edge in enumerate((self._face.upper_edge, self._face.lower_edge))
         ]
         # What the smoothing of the fields leaves open at rest.
@@ -100,28 +100,28 @@ class Portrait:
             )
         ]
         self._shut_gap = np.maximum((shut[1] - shut[0]) @ self._face.axes[1], 0)
-        self._anchor = self._warp.at(self._face.mouth[None], 0)[:, 0]
+        self._anchor = self._warp.displacement_at(self._face.mouth[None], 0)[:, 0]
         self._timer: Callable[[str, float], None] | None = None
         self._head_seen = np.array([_HEAD_SEEN, _HEAD_SEEN])
-        shares = head_seen(self.render, tracker)
+        shares = measure_head_gain(self.render, tracker)
         if shares is not None:
             self._head_seen = shares
         for _ in range(_LOOKS_READ):
-            found = further(
-                self.render, tracker, self._face, gaze, self._head_seen, self._eyes[0].further
+            found = measure_iris_gain(
+                self.render, tracker, self._face, gaze, self._head_seen, self._eyes[0].iris_gain
             )
             for eye in self._eyes:
-                eye.further = found
+                eye.iris_gain = found
 
     @classmethod
-    def read(
+    def from_file(
         cls,
         path: str | Path,
         *,
         size: tuple[int, int] = (512, 512),
         whole: bool = False,
         tracker: FaceTracker | None = None,
-    ) -> Portrait:
+    ) -> PortraitRenderer:
         """From an image file. Raises PortraitError also where it cannot be read."""
         picture = read_picture(path)
         try:
@@ -138,9 +138,11 @@ class Portrait:
             for value, low in ((state.blink, 0), (state.lids, -1), (state.smile, 0))
         )
         gaze = np.array([state.gaze_yaw, state.gaze_pitch])
-        return self.deform(weights(state), blink=blink, lids=lids, gaze=gaze, cheek=cheek)
+        return self.render_shapes(
+            shape_weights(state), blink=blink, lids=lids, gaze=gaze, cheek=cheek
+        )
 
-    def deform(
+    def render_shapes(
         self,
         amounts: FloatArray,
         *,
@@ -157,7 +159,7 @@ class Portrait:
         lower lids; ``shade`` [H, W] is what the skin of the picture is multiplied with (folds).
         """
         mark = self._stopwatch()
-        amounts = np.pad(amounts, (0, self._warp.shapes - len(amounts)))
+        amounts = np.pad(amounts, (0, self._warp.shape_count - len(amounts)))
         turned = np.nan_to_num(
             (np.zeros(2) if gaze is None else gaze) - self._head_seen * amounts[list(HEAD[:2])]
         )
@@ -169,10 +171,10 @@ class Portrait:
         edges = self._edges_at(amounts)
         line, rows = self._mouth_line(edges)
         region = self._warp.region
-        upper, lower = self._warp.forward(amounts)
+        upper, lower = self._warp.forward_field(amounts)
         above = slice(0, rows.stop)
         below = slice(rows.start, region.height)
-        upper, lower = self._warp.backward(upper, above), self._warp.backward(lower, below)
+        upper, lower = self._warp.backward_map(upper, above), self._warp.backward_map(lower, below)
         mark("fields")
         image = self.picture.copy()
         window = image[region.rows, region.columns]
@@ -193,18 +195,18 @@ class Portrait:
         return self._face
 
     @property
-    def region(self) -> Region:
+    def region(self) -> WarpRegion:
         """The part of the image that ever changes."""
         return self._warp.region
 
-    def magnification(self, state: FaceState) -> FloatArray:
+    def _area_scale(self, state: FaceState) -> FloatArray:
         """How many times larger a small part of the picture gets, on a grid over the region.
 
         At or below zero the picture would fold over. NaN in between the lips, where nothing of it
         is seen.
         """
-        amounts = weights(state)
-        upper, lower = self._warp.jacobian(amounts)
+        amounts = shape_weights(state)
+        upper, lower = self._warp.area_scale(amounts)
         middle = self._face.local((self._face.upper_edge + self._face.lower_edge) / 2)
         local = self._face.local(self._warp.nodes)
         line = np.interp(local[..., 0], middle[:, 0], middle[:, 1])
@@ -215,7 +217,7 @@ class Portrait:
             found[(local[..., 1] > top) & (local[..., 1] < bottom)] = np.nan
         return np.asarray(found)
 
-    def on_stage(self, report: Callable[[str, float], None] | None) -> None:
+    def set_stage_timer(self, report: Callable[[str, float], None] | None) -> None:
         """Call ``report(stage, seconds)`` for each stage of each image, for measurements."""
         self._timer = report
 
@@ -296,7 +298,7 @@ class Portrait:
             skull = face.mouth + head @ self._anchor
             jaw = float(amounts[_JAW])
             chin = face.axes[1] * jaw * JAW_DROP * cm
-            inside = self._inside.draw(
+            inside = self._interior.draw_interior(
                 (box.shape[1], box.shape[0]), (float(low[0]), float(low[1])), skull, chin, mask
             )
             out += mask[..., None] * (inside - out)
@@ -309,16 +311,16 @@ def load_portrait(
     size: tuple[int, int] = (512, 512),
     whole: bool = False,
     tracker: FaceTracker | None = None,
-) -> Portrait:
+) -> PortraitRenderer:
     """The portrait that a name stands for: "" the drawn face of the package, ``astronaut`` or
     ``grace_hopper`` a sample photograph, anything else an image file.
 
-    Raises as ``Portrait.read``, and inference.ModelError for a sample photograph that is missing.
+    Raises as ``PortraitRenderer.read``, and inference.ModelError for a sample photograph that is missing.
     """
     if str(source) == "":
-        return Portrait(drawn_face(), size=size, whole=whole, tracker=tracker)
+        return PortraitRenderer(synthetic_face(), size=size, whole=whole, tracker=tracker)
     file = sample_photo(str(source)) if str(source) in SAMPLES else Path(source)
-    return Portrait.read(file, size=size, whole=whole, tracker=tracker)
+    return PortraitRenderer.from_file(file, size=size, whole=whole, tracker=tracker)
 
 
 def _lay(image: Image, lower: Image, line: FloatArray, axes: FloatArray) -> None:

@@ -17,7 +17,7 @@ _FADE = 0.005
 _EARLY = 0.25  # of a period, that speech may begin earlier
 
 # Called with what the player has just taken: position of its first sample in seconds, samples.
-Listener = Callable[[float, Array], None]
+PlayedCallback = Callable[[float, Array], None]
 
 
 @dataclass
@@ -33,7 +33,7 @@ class _Run:
     waiting: list[Array] = field(default_factory=list)
 
 
-class Playout:
+class PlaybackQueue:
     """The queue between speech and a player that takes ``rate`` samples a second. Thread-safe.
 
     The player's timeline has silence where there is no speech, so that it never stops. Speech
@@ -50,31 +50,31 @@ class Playout:
         self._pulled = 0
         self._pushed = 0
         self._runs: list[_Run] = []
-        self._listeners: list[Listener] = []
+        self._listeners: list[PlayedCallback] = []
 
-    def listen(self, listener: Listener) -> None:
+    def add_listener(self, listener: PlayedCallback) -> None:
         """Has ``listener`` called, on the player's thread, with all that is speech."""
         self._listeners.append(listener)
 
     @property
-    def pulled(self) -> int:
+    def samples_taken(self) -> int:
         """Samples that the player has taken."""
         with self._lock:
             return self._pulled
 
     @property
-    def pushed(self) -> float:
+    def seconds_enqueued(self) -> float:
         """Seconds of speech that were pushed, ever."""
         with self._lock:
             return self._pushed / self.rate
 
     @property
-    def waiting(self) -> float:
+    def seconds_waiting(self) -> float:
         """Seconds of speech that the player has not taken yet; what fades out does not count."""
         with self._lock:
             return self._waiting() / self.rate
 
-    def push(self, samples: Array, heard: float, held: float = 0.0) -> float:
+    def enqueue(self, samples: Array, heard: float, held: float = 0.0) -> float:
         """Appends speech. ``heard`` is the position, in seconds, that is heard right now; ``held``
         for how long the samples have been kept back before. Returns the seconds of silence between
         what was pushed before and this: 0 where it goes on without a gap.
@@ -94,7 +94,7 @@ class Playout:
             self._pushed += len(samples)
             return gap
 
-    def pull(self, count: int) -> Array:
+    def take_samples(self, count: int) -> Array:
         """The next samples for the player."""
         out = np.zeros(count, np.float32)
         with self._lock:
@@ -118,7 +118,7 @@ class Playout:
                 listener(first / self.rate, out[first - begin : last - begin])
         return out
 
-    def at(self, position: float) -> float | None:
+    def speech_time_at(self, position: float) -> float | None:
         """The time in the speech, seconds from the first sample ever pushed, that is heard at a
         position; None where that is silence, or not known yet.
         """
@@ -129,7 +129,7 @@ class Playout:
                     return (run.speech + sample - run.start) / self.rate
         return None
 
-    def until(self, position: float) -> float | None:
+    def expected_speech_time(self, position: float) -> float | None:
         """As ``at``, and where speech is still to begin, its time counted back from there: a second
         before it begins, one less than its first. None where none is to come.
         """
@@ -140,7 +140,7 @@ class Playout:
                     return (run.speech + sample - run.start) / self.rate
         return None
 
-    def cut(self) -> None:
+    def cancel(self) -> None:
         """Ends the speech at once, but for what the player has taken; with a short fade."""
         with self._lock:
             for run in self._runs:

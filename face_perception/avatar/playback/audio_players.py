@@ -10,14 +10,14 @@ import time
 from typing import Any, Protocol
 
 from face_perception.avatar.playback.audio_clock import AudioClock
-from face_perception.avatar.playback.playout import Playout
+from face_perception.avatar.playback.playback_queue import PlaybackQueue
 from face_perception.errors import FacePerceptionError
 
 _BLOCK = 0.01  # as a device with low latency
 _STALLED = 2.0
 
 
-class Player(Protocol):
+class AudioPlayer(Protocol):
     """Takes audio until it is closed."""
 
     @property
@@ -43,8 +43,8 @@ class SilentPlayer:
     description = "nobody (the computer's clock)"
     problem = ""
 
-    def __init__(self, playout: Playout, clock: AudioClock, skew: float = 0.0) -> None:
-        self._playout, self._clock, self._rate = playout, clock, 1 + skew
+    def __init__(self, playback_queue: PlaybackQueue, clock: AudioClock, skew: float = 0.0) -> None:
+        self._queue, self._clock, self._rate = playback_queue, clock, 1 + skew
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._play, name="silent player", daemon=True)
         self._thread.start()
@@ -54,19 +54,19 @@ class SilentPlayer:
         self._thread.join(1.0)
 
     def _play(self) -> None:
-        begin, offset = time.monotonic(), self._playout.pulled
+        begin, offset = time.monotonic(), self._queue.samples_taken
         while not self._stop.is_set():
             now = time.monotonic()
-            position = offset + (now - begin) * self._rate * self._playout.rate
-            self._clock.observe(now, position / self._playout.rate)
+            position = offset + (now - begin) * self._rate * self._queue.rate
+            self._clock.observe(now, position / self._queue.rate)
             # A block ahead, as a device does.
-            count = round(position + 2 * _BLOCK * self._playout.rate) - self._playout.pulled
+            count = round(position + 2 * _BLOCK * self._queue.rate) - self._queue.samples_taken
             if count > 0:
-                self._playout.pull(count)
+                self._queue.take_samples(count)
             self._stop.wait(_BLOCK)
 
 
-class NoLoudspeaker(FacePerceptionError, RuntimeError):
+class AudioDeviceError(FacePerceptionError, RuntimeError):
     """There is no device, or no PortAudio; the text says which, and the fix."""
 
 
@@ -77,17 +77,17 @@ class LoudspeakerPlayer:
     the default. Raises NoLoudspeaker.
     """
 
-    def __init__(self, playout: Playout, clock: AudioClock, device: str = "") -> None:
+    def __init__(self, playback_queue: PlaybackQueue, clock: AudioClock, device: str = "") -> None:
         sounddevice = import_sounddevice("play on a loudspeaker")
-        self._playout, self._clock = playout, clock
+        self._queue, self._clock = playback_queue, clock
         self._last = time.monotonic()
         self._finished = False
         try:
             self._stream = sounddevice.OutputStream(
-                samplerate=playout.rate,
+                samplerate=playback_queue.rate,
                 channels=1,
                 dtype="float32",
-                device=device_of(device),
+                device=parse_device(device),
                 latency="low",
                 callback=self._fill,
                 finished_callback=self._end,
@@ -96,8 +96,8 @@ class LoudspeakerPlayer:
         except (sounddevice.PortAudioError, ValueError) as error:
             if stream := getattr(self, "_stream", None):
                 stream.close(ignore_errors=True)
-            raise NoLoudspeaker(
-                f"the loudspeaker {device or '(default)'} cannot be opened at {playout.rate} Hz: "
+            raise AudioDeviceError(
+                f"the loudspeaker {device or '(default)'} cannot be opened at {playback_queue.rate} Hz: "
                 f"{error}; `python3 -m sounddevice` lists the devices"
             ) from error
         found = sounddevice.query_devices(self._stream.device, "output")
@@ -119,9 +119,9 @@ class LoudspeakerPlayer:
         latency = times.outputBufferDacTime - times.currentTime
         if not 0 <= latency < 1:
             latency = self._stream.latency  # some drivers give no times
-        start = self._playout.pulled
-        self._clock.observe(now, start / self._playout.rate - latency)
-        out[:, 0] = self._playout.pull(frames)
+        start = self._queue.samples_taken
+        self._clock.observe(now, start / self._queue.rate - latency)
+        out[:, 0] = self._queue.take_samples(frames)
 
     def _end(self) -> None:
         self._finished = True
@@ -132,28 +132,28 @@ def import_sounddevice(purpose: str) -> Any:
     try:
         import sounddevice
     except ImportError as error:
-        raise NoLoudspeaker(
+        raise AudioDeviceError(
             f"to {purpose} needs the Python package sounddevice: pip install sounddevice"
         ) from error
     except OSError as error:  # it finds no PortAudio
-        raise NoLoudspeaker(
+        raise AudioDeviceError(
             f"to {purpose} needs PortAudio ({error}): apt install libportaudio2"
         ) from error
     return sounddevice
 
 
-def look_again() -> None:
+def rescan_devices() -> None:
     """Has PortAudio look for devices that came since it was loaded. Not while a stream is open."""
     try:
         sounddevice = import_sounddevice("look for a loudspeaker")
-    except NoLoudspeaker:
+    except AudioDeviceError:
         return
     # It lists devices once; sounddevice has no public name for beginning anew.
     sounddevice._terminate()
     sounddevice._initialize()
 
 
-def device_of(text: str) -> int | str | None:
+def parse_device(text: str) -> int | str | None:
     """A device as sounddevice wants it: a number, a part of a name, or None for the default."""
     if not text:
         return None

@@ -15,15 +15,15 @@ import numpy.typing as npt
 from face_perception.avatar.musetalk.avatar_file import VERSIONS, Avatar
 from face_perception.avatar.musetalk.blending import Box, crop_box, soft_mask
 from face_perception.avatar.musetalk.face_box import MARGIN, NO_FACE, cut_face, mesh_box
-from face_perception.avatar.musetalk.face_parsing import parts_of_mesh, talking_area
-from face_perception.avatar.portrait.idle_motion import LivingFace
-from face_perception.avatar.portrait.lip_visibility import lips_seen
-from face_perception.avatar.portrait.renderer import Portrait
+from face_perception.avatar.musetalk.face_parsing import parts_from_mesh, talking_area
+from face_perception.avatar.portrait.idle_motion import IdleMotionAnimator
+from face_perception.avatar.portrait.lip_visibility import lips_visible
+from face_perception.avatar.portrait.portrait_renderer import PortraitRenderer
 from face_perception.avatar.portrait.source_picture import (
     PortraitError,
-    crop_about,
-    cut,
-    search_size,
+    crop_around,
+    limit_size,
+    resample_crop,
 )
 from face_perception.errors import InputError
 from face_perception.faces import FaceTracker, load_tracker
@@ -37,15 +37,15 @@ MAX_PICTURES = 1500  # a minute, and 1.2 GB at 512 x 512
 Progress = Callable[[str, float], None]
 
 
-class Encodes(Protocol):
+class LatentEncoder(Protocol):
     """A ``FaceEncoder``, or all of ``MuseTalk``."""
 
     def encode(self, images: Image) -> FloatArray: ...
 
 
-def idle_pictures(portrait: Portrait, seconds: float, *, seed: int = 0) -> Iterator[Image]:
+def idle_pictures(portrait: PortraitRenderer, seconds: float, *, seed: int = 0) -> Iterator[Image]:
     """A still face made live: it blinks, looks about and sways, its mouth at rest. RGB uint8."""
-    life = LivingFace(seed)
+    life = IdleMotionAnimator(seed)
     for k in range(max(1, round(seconds * FPS))):
         yield portrait.render(life.state_at(k / FPS, REST, False))
 
@@ -61,18 +61,18 @@ def framed_pictures(
     tracker = load_tracker()
     crop: tuple[float, float, float, float] | None = None
     for picture in pictures:
-        small = search_size(picture)
+        small = limit_size(picture)
         if crop is None:
             face = _nearest(tracker, small, None)
             if face is None:
                 continue
-            crop = crop_about(small.shape[1], small.shape[0], face.landmarks, size, whole)
-        yield cut(small, crop, size)
+            crop = crop_around(small.shape[1], small.shape[0], face.landmarks, size, whole)
+        yield resample_crop(small, crop, size)
 
 
-def prepare(
+def prepare_avatar(
     pictures: Iterable[Image],
-    encoder: Encodes,
+    encoder: LatentEncoder,
     *,
     source: str,
     autoencoder: str = "",
@@ -115,14 +115,14 @@ def prepare(
                 "plenty"
             )
         face = _nearest(tracker, picture, landmarks)
-        if face is None or not lips_seen(picture, face):
+        if face is None or not lips_visible(picture, face):
             continue
         landmarks = face.landmarks
         box = mesh_box(landmarks, picture.shape[0], shift=shift, margin=below)
         if box == NO_FACE:
             continue
         crop = crop_box(box)
-        area = talking_area(parts_of_mesh(landmarks, crop), "jaw" if newer else "raw")
+        area = talking_area(parts_from_mesh(landmarks, crop), "jaw" if newer else "raw")
         whole = cut_face(picture, box)
         masked = whole.copy()
         masked[len(masked) // 2 :] = 0
