@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from face_perception.avatar.interfaces import Animator, Renderer, SpeechListener
 from face_perception.avatar.playback.audio_clock import AudioClock, FramePacer
-from face_perception.avatar.playback.playback_queue import PlaybackQueue
+from face_perception.avatar.playback.mouth_feed import MouthFeed
 from face_perception.avatar.playback.playback_queue import PlaybackQueue
 from face_perception.avatar.screens.screen import Screen, ScreenFrame
 from face_perception.speech import (

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from face_perception.avatar import FaceState
-from face_perception.avatar.screens.screen import Shown
+from face_perception.avatar.screens.screen import ScreenFrame
 from face_perception.speech import MouthShape
 
 RATE = 16_000
@@ -46,7 +46,7 @@ class Keeps:
 
     def __init__(self) -> None:
         self.states: list[FaceState] = []
-        self.shown: list[tuple[Shown, float]] = []
+        self.shown: list[tuple[ScreenFrame, float]] = []
         self.world = World()
         self.cost = 0.012
         self.probability: object = None
@@ -66,7 +66,7 @@ class Keeps:
         self.world.wait(self.cost)
         return np.full((8, 8, 3), round(255 * state.mouth.jaw), np.uint8)
 
-    def show(self, frame: Shown) -> None:
+    def show(self, frame: ScreenFrame) -> None:
         self.shown.append((frame, self.world.now))
 
     def hear(self, position: float, samples: npt.NDArray[np.float32]) -> None: ...

@@ -30,7 +30,7 @@ from std_msgs.msg import Header
 from face_perception import msg
 from face_perception.affect import MultitaskNet
 from face_perception.affect.multitask import multitask_input
-from face_perception.inference import install_model, measure_load
+from face_perception.inference import install_model, load
 from face_perception.learning import runs
 from face_perception.learning.claims import affect_comparison as beside
 from face_perception.learning.claims import multitask as multitask_claims

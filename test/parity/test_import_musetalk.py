@@ -21,9 +21,9 @@ from face_perception.inference import (
     ModelError,
     build_tensorrt_engine,
     install_model,
-    measure_load,
+    load,
 )
-from face_perception.speech import measure_face, whisper_states
+from face_perception.speech import log_mel, whisper_states
 
 torch = pytest.importorskip("torch")
 safetensors = pytest.importorskip("safetensors.torch")

@@ -22,8 +22,8 @@ from std_msgs.msg import Header
 from waits import scaled
 
 from face_perception import faces, msg
-from face_perception.affect import MultitaskDecoder, MultitaskNet
-from face_perception.affect.multitask import multitask_input
+from face_perception.affect import MultitaskNet
+from face_perception.affect.multitask import MultitaskDecoder, multitask_input
 from face_perception.commands import demo
 from face_perception.faces import load_tracker
 from face_perception.inference import ModelError, load

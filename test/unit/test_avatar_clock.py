@@ -10,8 +10,16 @@ import pytest
 from simulated_time import RATE, Keeps, World
 
 from face_perception import paths
-from face_perception.avatar import VoiceState, AudioClock, FramePacer, Performer, PlaybackQueue
-from face_perception.speech import MOUTH_RATE, REST, AudioSamples, AudioChunk, Mouth, MouthShape, read_wav
+from face_perception.avatar import AudioClock, FramePacer, Performer, PerformerState, PlaybackQueue
+from face_perception.speech import (
+    MOUTH_RATE,
+    REST,
+    AudioChunk,
+    BandMouth,
+    Mouth,
+    MouthShape,
+    read_wav,
+)
 
 
 class Device:
@@ -269,8 +277,8 @@ class Stage:
         """Sends speech in real time from ``begin`` on, by default now; returns when it begins."""
         begin, step = begin or self.world.now, round(chunk * rate)
         for k, start in enumerate(range(0, len(samples), step)):
-            piece = AudioChunk(start_renderer + start / rate, rate, samples[start : start + step])
-            self.world.speech_time_at(start_renderer + k * chunk, lambda piece=piece: self.performer.push_speech(piece))  # type: ignore[misc]
+            piece = AudioChunk(begin + start / rate, rate, samples[start : start + step])
+            self.world.at(begin + k * chunk, lambda piece=piece: self.performer.push_speech(piece))  # type: ignore[misc]
         return begin
 
     def worst_offset(self, begin: float) -> float:

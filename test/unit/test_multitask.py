@@ -13,8 +13,8 @@ from motion_crops import patches
 from numpy.typing import NDArray
 
 from face_perception import affect
-from face_perception.affect import FaceAffect, MultitaskDecoder, MultitaskNet, MultitaskSequence
-from face_perception.affect.multitask import load_multitask, multitask_input
+from face_perception.affect import FaceAffect, MultitaskNet, MultitaskSequence
+from face_perception.affect.multitask import MultitaskDecoder, load_multitask, multitask_input
 from face_perception.inference import ModelError, load
 from face_perception.types import EXPRESSIONS, FaceCrop
 

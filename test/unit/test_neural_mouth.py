@@ -31,11 +31,7 @@ def shapes(mouth: Mouth, samples: np.ndarray, chunk: int = 320) -> np.ndarray:
 
 
 def test_card_says_how_it_was_trained() -> None:
-<<<<<<< HEAD:test/unit/test_neural_mouth.py
-    card = find_card(paths.resource(CARD))
-=======
-    card = find(paths.resource(MOUTH_CARD))
->>>>>>> 2c5e02f (affect, motion, speech: Name classes and functions by what they hold and do):test/test_neural_mouth.py
+    card = find_card(paths.resource(MOUTH_CARD))
     assert card.licence == "Apache-2.0"
     assert "eSpeak NG" in card.origin
     assert card.path.stat().st_size < 2_000_000

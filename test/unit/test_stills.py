@@ -12,7 +12,7 @@ from face_perception import types
 from face_perception.faces import flip_averaging as mirror
 from face_perception.faces import project_points
 from face_perception.inference import sample_photo
-from face_perception.pipeline import Perception, Result
+from face_perception.pipeline import FrameResult, Perception
 
 PHOTOS = ("astronaut", "grace_hopper")
 
@@ -22,7 +22,7 @@ def perception() -> Perception:
     return Perception.load(single_image=True)
 
 
-def look(perception: Perception, image: np.ndarray) -> Result:
+def look(perception: Perception, image: np.ndarray) -> FrameResult:
     camera = types.Camera.assume(image.shape[1], image.shape[0])
     return perception.process(types.Frame(np.ascontiguousarray(image), 0.0, camera))
 

@@ -187,8 +187,8 @@ class RendererChoice:
                 batches[batch] = networks.measure_cost(batch).total * batch
                 if batches[batch] > _ROOM:
                     break
-        lip_sync.batch = choose_batch_size(_ROOM, batches, period=1 / values.rate)
-        return lip_sync.measure_cost()
+        networks.batch = choose_batch_size(_ROOM, batches, period=1 / values.rate)
+        return networks.measure_cost()
 
     def _fall_back(self, why: str) -> None:
         self._networks = self._hears = None
