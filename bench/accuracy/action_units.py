@@ -1,6 +1,6 @@
 """Action units against expressions that contain them, because no FACS-coded set is public.
 
-The rank (AUC) says whether a unit's intensity is higher in the expressions whose prototype has it
+The AUC says whether a unit's intensity is higher in the expressions whose prototype has it
 than in neutral faces, or, in a set without neutral faces, than in all other expressions.
 Intensities are relative to the population's neutral face, because each picture is processed alone.
 """
@@ -69,12 +69,12 @@ def _rows(
     trust = np.array([_value(one, "action_unit_confidence", code) for one in kept])
     at = np.flatnonzero(np.isfinite(trust))
     rows = [
-        Row("action units", f"AU{code}, rank (AUC)", rank, "", name,
+        Row("action units", f"AU{code}, AUC", rank, "", name,
             f"{'/'.join(classes)} against {against}")
     ]  # fmt: skip
     if len(at):
         said = mean(trust[at], [groups[i] for i in at])
-        rows.append(Row("action units", f"AU{code}, confidence said", said, "", name))
+        rows.append(Row("action units", f"AU{code}, mean confidence", said, "", name))
     return rows
 
 

@@ -62,9 +62,9 @@ def _axes() -> list[str]:
         'stroke="#999"/>',
         f'<line x1="{_x(0)}" y1="{_y(0)}" x2="{_x(1)}" y2="{_y(1)}" stroke="#999" '
         'stroke-dasharray="4 4"/>',
-        f'<text x="{_x(0.5)}" y="{_y(0) + 36}" text-anchor="middle">probability said</text>',
+        f'<text x="{_x(0.5)}" y="{_y(0) + 36}" text-anchor="middle">stated probability</text>',
         f'<text transform="translate(14 {_y(0.5)}) rotate(-90)" text-anchor="middle">'
-        "share seen</text>",
+        "observed share</text>",
     ]
     for tick in (0, 0.25, 0.5, 0.75, 1):
         parts.append(f'<text x="{_x(tick)}" y="{_y(0) + 17}" text-anchor="middle">{tick:g}</text>')

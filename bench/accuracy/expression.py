@@ -49,7 +49,7 @@ def run(context: Context) -> Findings:
 def _measure(seen: Sequence[Still], name: str) -> Findings:
     people = [one.person for one in seen]
     share = mean([one.face is not None for one in seen], people)
-    rows = [Row("expression", "face found (with a margin round it)", share, "share", name)]
+    rows = [Row("expression", "face found (picture with a margin)", share, "share", name)]
     found = [one for one in seen if one.face and one.face["expression_label"]]
     if not found:
         return Findings(rows)
@@ -102,7 +102,7 @@ def _yaw(one: Still) -> float:
 
 
 def _proxies(found: Sequence[Still], name: str) -> list[Row]:
-    """Valence and arousal by the rank of classes, because no public set labels them."""
+    """Returns the AUC of valence and arousal between classes: no public set labels them."""
     rows = []
     for output, high, low in (
         ("valence", ("happy",), _NEGATIVE),
@@ -118,9 +118,7 @@ def _proxies(found: Sequence[Still], name: str) -> list[Row]:
                 [one.person for one in used],
             )
             condition = f"{'/'.join(high)} against {'/'.join(low)}"
-            rows.append(
-                Row("valence and arousal", f"{output} as a rank (AUC)", rank, "", name, condition)
-            )
+            rows.append(Row("valence and arousal", f"{output}, AUC", rank, "", name, condition))
     return rows
 
 

@@ -63,10 +63,10 @@ def _found(context: Context) -> Findings:
     for condition, said in seen["confidence"].items():
         if said:
             share = mean([c for _, c in said], [p for p, _ in said])
-            rows.append(Row("faces", "confidence said of faces", share, "", _CROPS, condition))
+            rows.append(Row("faces", "mean confidence of faces", share, "", _CROPS, condition))
     for condition, wrong in seen["turned"].items():
         share = mean([ok for _, ok in wrong], [person for person, _ in wrong])
-        rows.append(Row("faces", "told with a wrong roll", share, "share", _CROPS, condition))
+        rows.append(Row("faces", "found with a wrong roll", share, "share", _CROPS, condition))
     return Findings(rows)
 
 
@@ -119,8 +119,8 @@ def _false(context: Context) -> Findings:
     seen = context.remember("faces-false", key, make)
     stills = [said for said, _ in seen]
     rows = [
-        Row("faces", "photographs without people that get a face", mean(share), "share", _EMPTY,
-            condition, "")
+        Row("faces", "photographs without people in which a face is found", mean(share), "share",
+            _EMPTY, condition, "")
         for share, condition in (
             ([bool(said) for said in stills], "a picture"),
             ([bool(count) for _, count in seen], f"a stream of {_STREAM} images"),
@@ -129,7 +129,7 @@ def _false(context: Context) -> Findings:
     confidence = sorted((c for said in stills for c in said), reverse=True)
     if confidence:
         rows.append(
-            Row("faces", "confidence said of false faces", mean(confidence), "", _EMPTY, "", "")
+            Row("faces", "mean confidence of false faces", mean(confidence), "", _EMPTY, "", "")
         )
     return Findings(rows, {"confidence of false faces": confidence})
 

@@ -94,10 +94,10 @@ def _figures(looks: Sequence[Look], findings: Findings) -> list[Row]:
         rows.append(after.row("calibration refused", mean([bool(r) for r in refused]), "share"))
         accepted = after.where(lambda gaze: gaze.calibrated)
         if any(refused) and accepted.looks:
-            rows.append(error_row(accepted, "error of those who were not refused"))
+            rows.append(error_row(accepted, "error of people who were not refused"))
         known = [p for p in promised if math.isfinite(p)]
         if known:
-            rows.append(after.row("error that the calibration promised", mean(known), "°"))
+            rows.append(after.row("error that the calibration expected", mean(known), "°"))
         rows += [contact_row(after, "looks elsewhere"), *_by_place(after)]
         findings.details[f"refused, {condition}"] = sorted({r for r in refused if r})
     return rows
@@ -153,7 +153,7 @@ def _by_place(told: Told) -> list[Row]:
 
 
 def _confidence(told: Told) -> Row:
-    return told.row("confidence said", mean([g.confidence for g in told.gazes], told.groups), "")
+    return told.row("mean confidence", mean([g.confidence for g in told.gazes], told.groups), "")
 
 
 def _reliability(told: Told) -> list[dict[str, float]]:

@@ -107,7 +107,7 @@ def run(context: Context) -> Findings:
         rows.append(dataclasses.replace(told.row("calibration refused", refused, "share"), per=""))
         if not after.refused:
             promised = mean([math.degrees(after.promised)])
-            row = told.row("error that the calibration promised", promised, "°")
+            row = told.row("error that the calibration expected", promised, "°")
             rows.append(dataclasses.replace(row, per=""))
         rows.append(contact_row(told, "looks at the tablet"))
         findings.details[f"refused, {condition}"] = after.refused

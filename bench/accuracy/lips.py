@@ -35,7 +35,7 @@ def run(context: Context) -> Findings:
         names.append(one.name)
     if not correlations:
         raise Missing("not measured: no clip has both a face and sound")
-    row = Row("talking face", "lips: correlation with a person's", mean(correlations, names), "",
+    row = Row("talking face", "lips: correlation with the speaker's", mean(correlations, names), "",
               NAME, "", "clip")  # fmt: skip
     return Findings([row])
 

@@ -239,7 +239,7 @@ def sigma_rows(told: Told) -> list[Row]:
                 groups.append(look.group)
         if ratios:
             found = _rms(np.array(ratios), groups)
-            rows.append(told.row(f"error over said sigma, {name}", found, ""))
+            rows.append(told.row(f"error divided by stated sigma, {name}", found, ""))
     return rows
 
 
@@ -254,7 +254,7 @@ def contact_row(told: Told, detail: str) -> Row:
 
 
 def contact_rows(told: Told) -> list[Row]:
-    """Eye contact at the lens and elsewhere, its rank (AUC) and its calibration error (ECE)."""
+    """Returns eye contact at the lens and elsewhere, its AUC and its calibration error (ECE)."""
     lens, off = told.part(lambda k: k.at_lens), told.part(lambda k: not k.at_lens)
     rows = [
         contact_row(part, detail)
@@ -265,7 +265,7 @@ def contact_rows(told: Told) -> list[Row]:
         said, true = np.array(told.contact()), np.array([k.at_lens for k in told.looks])
         rows.append(
             told.row(
-                "eye contact, rank (AUC)",
+                "eye contact, AUC",
                 bootstrap(lambda i: auc(said[i], true[i]), len(said), told.groups),
                 "",
             )

@@ -38,9 +38,9 @@ def run(context: Context) -> Findings:
         return bootstrap(what, len(truth), group, draws=300)
 
     rows = [
-        row("probability, rank (AUC)", figure(lambda i: auc(said[i], truth[i])), "", share),
+        row("probability, AUC", figure(lambda i: auc(said[i], truth[i])), "", share),
         row("state, F1", figure(lambda i: _f1(state[i], truth[i]))),
-        row("state, speech that is heard", figure(lambda i: _mean(state[i][truth[i]])), "share"),
+        row("state, speech that is detected", figure(lambda i: _mean(state[i][truth[i]])), "share"),
         row("state, silence taken for speech", figure(lambda i: _mean(state[i][~truth[i]])),
             "share"),
         row("probability > 0.5, F1", figure(lambda i: _f1(said[i] > 0.5, truth[i]))),

@@ -203,14 +203,14 @@ def test_gaze_of_turned_eyes(run: dict[str, Any]) -> None:
 def test_a_smile_is_counted(run: dict[str, Any]) -> None:
     rows = [r for r in run["rows"] if r["measure"] == "expression" and r["condition"] == "happy"]
     assert {r["data"]: r["estimate"]["value"] for r in rows}["press photographs A-H"] == 1
-    smile = [r for r in run["rows"] if r["figure"] == "AU12, rank (AUC)"]
+    smile = [r for r in run["rows"] if r["figure"] == "AU12, AUC"]
     assert [r["estimate"]["value"] for r in smile] == [1]
     assert smile[0]["condition"] == "happy against neutral"
 
 
 def test_faces_are_counted(run: dict[str, Any]) -> None:
     assert value(run, "faces", "found", "face fills a quarter of the picture") == 1
-    false = "photographs without people that get a face"
+    false = "photographs without people in which a face is found"
     assert value(run, "faces", false, "a picture") == 0
     assert value(run, "faces", false, "a stream of 8 images") == 0
     assert value(run, "blinks", "clips with one id from first to last face") == 1
@@ -221,8 +221,8 @@ def test_faces_are_counted(run: dict[str, Any]) -> None:
 
 def test_speech_is_heard(run: dict[str, Any]) -> None:
     condition = next(r["condition"] for r in run["rows"] if r["figure"].startswith("probability, "))
-    assert value(run, "voice", "probability, rank (AUC)", condition) > 0.9
-    assert value(run, "voice", "state, speech that is heard") > 0.8
+    assert value(run, "voice", "probability, AUC", condition) > 0.9
+    assert value(run, "voice", "state, speech that is detected") > 0.8
 
 
 def test_a_second_run_reads_the_cache_and_says_the_same(
