@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import ast
 import contextlib
 import io
 import re
@@ -202,6 +203,37 @@ def test_scripts_and_tests_of_a_page_exist(page: Path) -> None:
             if re.search("NAME|DATE", path):
                 continue  # stands for any file of that kind
             assert (ROOT / path).exists(), f"{line}: there is no {path}"
+
+
+# Messages
+
+
+def strings_of_the_source() -> str:
+    """All strings in the package, one a line; what an f-string inserts is ``\\0``."""
+    found = []
+    for path in sorted((ROOT / "face_perception").rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.JoinedStr):
+                parts = (p.value if isinstance(p, ast.Constant) else "\0" for p in node.values)
+                found.append("".join(map(str, parts)))
+            elif isinstance(node, ast.Constant) and isinstance(node.value, str):
+                found.append(node.value)
+    return "\n".join(found)
+
+
+def test_messages_that_a_page_explains_exist() -> None:
+    # In the tables of symptoms, code with a space is a message; "…" stands for data.
+    strings = strings_of_the_source()
+    missing = []
+    for page in (DOCS / "troubleshooting.md", *(DOCS / "nodes").glob("*.md")):
+        symptoms = re.findall(
+            r"^\| what you see \|.*\n\|[-|]+\n((?:\|.*\n)+)", page.read_text(), re.M
+        )
+        for row in "".join(symptoms).splitlines():
+            for message in re.findall(r"`([^`]* [^`]*)`", row.split("|")[1]):
+                parts = [part.strip() for part in message.split("…")]
+                missing += [(name_of(page), message, p) for p in parts if p and p not in strings]
+    assert not missing
 
 
 # The site
