@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import ast
 import contextlib
+import importlib
 import io
 import re
 import shlex
@@ -254,6 +255,15 @@ def test_the_site_builds_without_warnings(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
     page = (tmp_path / "api" / "gaze" / "index.html").read_text()
     assert 'id="face_perception.gaze.GeometricGaze"' in page
+
+
+def test_examples_of_docstrings_are_shown_as_code() -> None:
+    pytest.importorskip("markdown")
+    docs_hooks = importlib.import_module("tools.docs_hooks")
+    lines = ["Adds.", "", ">>> 1 + 1", "2", "", "And ``>>> no`` more."]
+    fenced = ["Adds.", "", "", "```pycon", ">>> 1 + 1", "2", "```", "", "And ``>>> no`` more."]
+    assert docs_hooks.fence_examples(lines) == fenced
+    assert docs_hooks.fence_examples([">>> 1"]) == ["", "```pycon", ">>> 1", "```"]
 
 
 def test_the_site_asks_nobody_for_fonts() -> None:
