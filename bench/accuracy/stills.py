@@ -20,7 +20,7 @@ _CK_SCALE = 4  # CK+48 is enlarged, and set into a grey picture of twice the siz
 
 @dataclass(frozen=True, slots=True)
 class Still:
-    """``face`` is the largest face as `Result.to_json` has it; None: none was found."""
+    """``face`` is the largest face as `FrameResult.to_json` has it; None: none was found."""
 
     label: str
     person: str

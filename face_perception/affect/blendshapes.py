@@ -1,4 +1,4 @@
-"""Strengths of the 52 ARKit blendshapes of a face, from its landmarks. Reads no pixels."""
+"""Estimates the strengths of the 52 ARKit blendshapes of a face from its landmarks."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ from face_perception.affect.face_measures import visibility
 from face_perception.inference import Model, ModelError
 from face_perception.types import BLENDSHAPES, Blendshapes, Face, FloatArray
 
-# The landmarks that the network takes, in its order, from MediaPipe's face_blendshapes_graph.cc.
+# Indices of the landmarks that the network takes, in its order (MediaPipe's
+# face_blendshapes_graph.cc).
 POINTS = np.array(
     [
         *(0, 1, 4, 5, 6, 7, 8, 10, 13, 14, 17, 21, 33, 37, 39, 40, 46, 52, 53, 54, 55, 58, 61, 63),
@@ -26,10 +27,20 @@ POINTS = np.array(
 
 
 class BlendshapesNet:
-    """MediaPipe's blendshape network on the landmarks of faces.
+    """Runs MediaPipe's blendshape network on the landmarks of faces.
 
-    ``model`` is the card "blendshapes" or one with the same input and output. Raises ModelError for
-    others.
+    ``model`` is the card ``blendshapes``, or one with its input and output. Raises ModelError for
+    any other model.
+
+    >>> from face_perception.faces import load_tracker
+    >>> from face_perception.inference import load, sample_photo
+    >>> from face_perception.media.clips import Clip
+    >>> with Clip(sample_photo("astronaut")) as clip:
+    ...     (frame,) = clip
+    >>> faces = load_tracker().detect(frame)
+    >>> (found,) = BlendshapesNet(load("blendshapes")).estimate(faces)
+    >>> round(float(found.strength[BLENDSHAPES.index("mouthSmileLeft")]), 1)
+    0.9
     """
 
     def __init__(self, model: Model) -> None:
@@ -42,9 +53,9 @@ class BlendshapesNet:
         self._model = model
 
     def estimate(self, faces: Sequence[Face]) -> list[Blendshapes]:
-        """Blendshapes of each face, in order; one run of the network. ``source`` is its name.
+        """Returns the blendshapes of each face, in order, from one run of the network.
 
-        A face without landmarks has NaN strengths and confidence 0.
+        ``source`` is the model's name. A face without landmarks has NaN strengths and confidence 0.
         """
         known = [face for face in faces if np.isfinite(face.landmarks).all()]
         strengths: dict[int, FloatArray] = {}
@@ -65,9 +76,9 @@ class BlendshapesNet:
 
 
 def _network_input(landmarks: FloatArray) -> FloatArray:
-    """[146, 2] float32 of mean 0 and spread 1.
+    """Returns the network's points, float32 [146, 2], with mean 0 and standard deviation 1.
 
-    The network normalises its input itself, but it first squares pixel coordinates, which overflows
+    The network normalizes its input too, but squares the pixel coordinates first, which overflows
     in half precision.
     """
     points = landmarks[POINTS, :2].astype(np.float64)

@@ -1,4 +1,4 @@
-"""How sure probabilities are: the one measure of confidence of all affect networks."""
+"""Computes the confidence of all affect networks from the probabilities that they give."""
 
 from __future__ import annotations
 
@@ -13,8 +13,9 @@ _TINY = 1e-12
 
 
 def entropy_confidence(probability: npt.ArrayLike) -> float:
-    """One less the entropy of ``probability`` [N], as a share of that of knowing nothing; NaN where
-    a probability is not finite.
+    """Returns 1 - H / log N, where H is the entropy of ``probability`` [N].
+
+    1: one class is certain; 0: all classes are equally likely; NaN: a probability is not finite.
     """
     p = np.asarray(probability, np.float64)
     if not np.isfinite(p).all():

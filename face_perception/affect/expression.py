@@ -1,4 +1,4 @@
-"""Expression probabilities from aligned face patches, and their smoothing over time."""
+"""Estimates expression probabilities from aligned face crops and smooths them over time."""
 
 from __future__ import annotations
 
@@ -15,16 +15,27 @@ from face_perception.errors import InputError
 from face_perception.inference import Model, ModelError
 from face_perception.types import Expression, FaceCrop, FloatArray
 
-_PATCH = (160, 160, 3)
+_CROP = (160, 160, 3)
 
 
 class ExpressionNet:
-    """A network for seven expressions on the patches of ``faces.crop_face``.
+    """Runs a network for seven expressions on the crops of ``faces.crop_face``.
 
-    ``model`` takes ``face``, square images, channels last, in 0 to 255, either RGB or gray, and
-    gives ``probability`` [N, 7] in the order of ``types.EXPRESSIONS``: the card `expression`,
-    `expression_fer`, or a similar one. The card's fact ``window`` is the square of the patch that
-    the network sees: [first row, first column, side] in pixels. Raises ModelError for other models.
+    ``model`` is the card ``expression``, ``expression_fer``, or one with their input and output:
+    ``face`` [N, side, side, 3] (RGB) or [N, side, side, 1] (gray), 0 to 255, and ``probability``
+    [N, 7] in the order of ``types.EXPRESSIONS``. The fact ``window`` of its card is the square of
+    the crop that the network sees: [first row, first column, side] in pixels. Raises ModelError for
+    any other model.
+
+    >>> from face_perception.faces import crop_face, load_tracker
+    >>> from face_perception.inference import load, sample_photo
+    >>> from face_perception.media.clips import Clip
+    >>> with Clip(sample_photo("astronaut")) as clip:
+    ...     (frame,) = clip
+    >>> crops = [crop_face(frame.image, face) for face in load_tracker().detect(frame)]
+    >>> (found,) = ExpressionNet(load("expression")).estimate(crops)
+    >>> found.label, found.confidence > 0.5
+    ('happy', True)
     """
 
     def __init__(self, model: Model) -> None:
@@ -43,15 +54,15 @@ class ExpressionNet:
         self._model = model
         self._side, self._gray = int(port.shape[1] or 0), port.shape[3] == 1
         self._window = _window(model)
-        # Averaging pixels costs five times as much and is needed only for a strong reduction.
+        # INTER_AREA takes five times as long and is needed only to shrink the image a lot.
         shrink = (self._window[0].stop - self._window[0].start) / self._side
         self._interpolation = cv2.INTER_AREA if shrink > 1.5 else cv2.INTER_LINEAR
 
     def estimate(self, crops: Sequence[FaceCrop]) -> list[Expression]:
-        """One expression a crop, in order, all in one run of the network; ``source`` its name.
+        """Returns the expression of each crop, in order, from one run of the network.
 
-        ``confidence`` is one less the entropy of the probabilities as a share of that of knowing
-        nothing. Raises InputError for a patch that is not RGB uint8 [160, 160, 3].
+        ``source`` is the model's name; ``confidence`` is ``entropy_confidence`` of the
+        probabilities. Raises InputError if a crop is not RGB uint8 [160, 160, 3].
         """
         if not crops:
             return []
@@ -63,10 +74,10 @@ class ExpressionNet:
         ]
 
     def _input(self, crop: FaceCrop) -> FloatArray:
-        """The network's input from a patch: [side, side, 1 or 3] float32, 0 to 255."""
-        if crop.image.shape != _PATCH or crop.image.dtype != np.uint8:
+        """Returns the network's input for a crop: float32 [side, side, 1 or 3], 0 to 255."""
+        if crop.image.shape != _CROP or crop.image.dtype != np.uint8:
             raise InputError(
-                f"a face patch must be RGB uint8 {list(_PATCH)}, not {crop.image.dtype} "
+                f"a face crop must be RGB uint8 {list(_CROP)}, not {crop.image.dtype} "
                 f"{list(crop.image.shape)}: make it with faces.crop_face"
             )
         image = crop.image[self._window]
@@ -77,9 +88,9 @@ class ExpressionNet:
 
 
 class ExpressionSmoother:
-    """Exponential mean of the probabilities of each face over time.
+    """Smooths the probabilities of each face with an exponential moving average.
 
-    ``time_constant`` in seconds, 0: none. Raises InputError where it is negative.
+    ``time_constant`` is in seconds; 0 does not smooth. Raises InputError if it is negative.
     """
 
     def __init__(self, time_constant: float = 0.5) -> None:
@@ -89,26 +100,30 @@ class ExpressionSmoother:
         self.reset()
 
     def reset(self) -> None:
-        """Forget every face."""
+        """Forgets all faces."""
         self._last: dict[str, tuple[float, FloatArray]] = {}
 
     def __call__(self, expressions: Sequence[Expression], stamp: float) -> list[Expression]:
-        """The smoothed expressions of all faces of the image of ``stamp`` seconds, in order.
+        """Returns the smoothed expressions of all faces in the image of ``stamp`` (s), in order.
 
-        The confidence is that of the smoothed probabilities. A face that is not among them is
-        forgotten, and starts afresh where the stamp goes back, after
-        ``faces.ID_EXPIRES_AFTER``, or where its probabilities are NaN.
+        Forgets the faces that are not in
+        ``expressions``. See ``update``.
         """
         smoothed = [self.update(expression, stamp) for expression in expressions]
         self.keep([expression.face_id for expression in expressions])
         return smoothed
 
     def keep(self, ids: Collection[str]) -> None:
-        """Forget the faces that are not among ``ids``."""
+        """Forgets all faces but those with these ids."""
         self._last = {i: last for i, last in self._last.items() if i in ids}
 
     def update(self, new: Expression, stamp: float) -> Expression:
-        """The smoothed expression of one face in the image of ``stamp`` seconds."""
+        """Returns the smoothed expression of one face in the image of ``stamp`` (seconds).
+
+        The confidence is that of the smoothed probabilities. The average of a face starts again if
+        its stamp goes back, after ``faces.GONE_AFTER`` seconds without the face, and after
+        probabilities that are NaN.
+        """
         since, before = self._last.pop(new.face_id, (math.nan, new.probability))
         mean = before + self._share(stamp - since) * (new.probability - before)
         smoothed = replace(new, probability=mean, confidence=entropy_confidence(mean))
@@ -117,14 +132,14 @@ class ExpressionSmoother:
         return smoothed
 
     def _share(self, elapsed: float) -> float:
-        """Weight of a new value after ``elapsed`` seconds; 1 where the last one does not count."""
+        """Returns the weight of a new value after ``elapsed`` seconds; 1 ignores the last one."""
         if not 0 <= elapsed <= faces.ID_EXPIRES_AFTER or self._time_constant == 0:
             return 1.0
         return 1 - math.exp(-elapsed / self._time_constant)
 
 
 def _window(model: Model) -> tuple[slice, slice]:
-    """Rows and columns of the patch, from the card's fact ``window``."""
+    """Returns the rows and columns of the crop, from the fact ``window`` of the card."""
     fact = model.card.facts.get("window")
     if (
         not isinstance(fact, list)
@@ -132,11 +147,11 @@ def _window(model: Model) -> tuple[slice, slice]:
         or not all(type(v) is int for v in fact)
         or min(fact) < 0
         or fact[2] < 1
-        or max(fact[:2]) + fact[2] > _PATCH[0]
+        or max(fact[:2]) + fact[2] > _CROP[0]
     ):
         raise ModelError(
             f"the card of model {model.name} must have the fact window, [first row, first column, "
-            f"side] of a square in the patch of {_PATCH[0]} pixels, not {fact!r}"
+            f"side] of a square in the crop of {_CROP[0]} pixels, not {fact!r}"
         )
     row, column, side = fact
     return slice(row, row + side), slice(column, column + side)

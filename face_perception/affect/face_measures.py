@@ -1,4 +1,4 @@
-"""Measures of a face's parts from its landmarks, and what they are on a face at rest."""
+"""Measures distances between the parts of a face; holds their values on neutral faces."""
 
 from __future__ import annotations
 
@@ -13,17 +13,19 @@ from face_perception.errors import InputError
 from face_perception.types import BLENDSHAPES, Blendshapes, Face, FloatArray, HeadPose
 
 _SUBNASALE = 2  # where the nose meets the upper lip
-_INNER, _OUTER = -1, slice(0, 2)  # of a brow's points, from the temple to the nose
-_LIDS = slice(3, 6)  # the middle of a lid's nine points
-_LIPS = 5  # the middle of the lips' eleven points
+_INNER, _OUTER = -1, slice(0, 2)  # ends of a brow, whose points run from the temple to the nose
+_LIDS = slice(3, 6)  # the middle three of a lid's nine points
+_LIPS = 5  # the middle one of a lip's eleven points
 _BROWS_DOWN = [BLENDSHAPES.index(name) for name in ("browDownLeft", "browDownRight")]
 _CHIN_RAISE = BLENDSHAPES.index("mouthShrugLower")
-_HALF_SIZE = 40.0  # outer-canthus distance, pixels, at which half the confidence is lost
+_HALF_SIZE = 40.0  # pixels between the outer canthi at which the confidence is halved
 
 
 class FaceMeasures(NamedTuple):
-    """Measures of a face in frontal view, in distances between the outer canthi, and the strengths
-    of two blendshapes (NaN: not estimated).
+    """Holds measures of a face in frontal view and the strengths of two blendshapes.
+
+    The unit of the measures is the distance between the outer canthi. Blendshapes are 0 to 1, NaN
+    if not estimated.
     """
 
     inner_brow: float  # height above the inner canthi
@@ -38,19 +40,22 @@ class FaceMeasures(NamedTuple):
     chin_raise: float = math.nan  # mouthShrugLower
 
 
-# Mean and standard deviation between people of neutral faces with closed lips: 664 people, 1065
-# photographs (Labeled Faces in the Wild as labelled in muxspace/facial_expressions, Apache-2.0;
-# statistics only), turned less than 20 degrees; one mean for each person. Made by
-# `bench/action_units.py --blendshapes --population`. The spread includes differences between
-# photographs of one person: .027, .021 and .015 for the measures of the brows. The spread of
-# mouth_opening is chosen, not measured, because pictures with more than .02 were left out. On 15
-# people of the Yale face database the mean of each landmark measure is within 0.6 spreads of these.
+# Mean and standard deviation between people of neutral faces with closed lips, turned less than 20
+# degrees: 664 people, 1065 photographs, one mean for each person (Labeled Faces in the Wild as
+# labelled in muxspace/facial_expressions, Apache-2.0; only these statistics are used). Computed by
+# `bench/action_units.py --blendshapes --population`. The standard deviation includes differences
+# between photographs of one person: .027, .021 and .015 for the measures of the brows. That of
+# mouth_opening is chosen, because pictures with more than .02 were left out. On 15 people of the
+# Yale face database the mean of each landmark measure is within 0.6 standard deviations of these.
 POPULATION = FaceMeasures(0.168, 0.160, 0.283, 0.045, 0.020, 0.553, 0.005, 0.769, 0.31, 0.09)
 SPREAD = FaceMeasures(0.034, 0.028, 0.017, 0.016, 0.018, 0.045, 0.008, 0.043, 0.26, 0.14)
 
 
 def measure_landmarks(landmarks: FloatArray, pose: HeadPose) -> FaceMeasures | None:
-    """Features of ``landmarks`` [478, 3] with the head turned back; None where they are no face."""
+    """Returns the measures of ``landmarks`` [478, 3] (pixels), turned into a frontal view.
+
+    Returns None if landmarks or pose are not finite, or if the outer canthi coincide.
+    """
     if not (np.isfinite(landmarks).all() and np.isfinite(pose.rotation).all()):
         return None
     face = faces.rotate_to_frontal(landmarks, pose)
@@ -71,7 +76,7 @@ def measure_landmarks(landmarks: FloatArray, pose: HeadPose) -> FaceMeasures | N
     )
     lids = np.append(faces.RIGHT_EYE_UPPER[_LIDS], faces.LEFT_EYE_UPPER[_LIDS])
     upper, lower = faces.LIPS_INNER_UPPER[_LIPS], faces.LIPS_INNER_LOWER[_LIPS]
-    # A dropping jaw takes the lower lip along: the corners are seen against the upper one, mostly.
+    # Weight the upper lip more: the lower one also moves with the jaw.
     middle = 0.75 * height[upper] + 0.25 * height[lower]
     corners = height[[faces.MOUTH_RIGHT, faces.MOUTH_LEFT]].mean()
     return FaceMeasures(
@@ -87,13 +92,14 @@ def measure_landmarks(landmarks: FloatArray, pose: HeadPose) -> FaceMeasures | N
 
 
 def _distance(face: FloatArray, a: int, b: int) -> float:
-    """As seen from straight ahead."""
+    """Returns the distance between two points in the frontal view."""
     return float(np.linalg.norm(face[a, :2] - face[b, :2]))
 
 
 def measure_face(face: Face, blendshapes: Blendshapes | None = None) -> FaceMeasures | None:
-    """All measures of a face, with those of ``blendshapes`` if given; None if the face cannot be
-    measured.
+    """Returns the measures of a face, including those of ``blendshapes`` if given.
+
+    Returns None if the face cannot be measured, for example without a head pose.
     """
     features = None if face.pose is None else measure_landmarks(face.landmarks, face.pose)
     if features is None or blendshapes is None:
@@ -105,28 +111,33 @@ def measure_face(face: Face, blendshapes: Blendshapes | None = None) -> FaceMeas
 
 
 def median_measures(seen: Iterable[FaceMeasures | None]) -> FaceMeasures:
-    """The median of each measure over images of one neutral face.
+    """Returns the median of each measure over images of one neutral face.
 
-    Leaves out images in which the face cannot be measured (None). Raises InputError if none is
+    Ignores images in which the face could not be measured (None). Raises InputError if no image is
     left.
     """
     known = [features for features in seen if features is not None]
     if not known:
-        raise InputError("no face that can be measured: give a picture of a face that looks ahead")
+        raise InputError(
+            "no face could be measured: give a picture of a neutral face that looks ahead"
+        )
     return FaceMeasures(*(float(v) for v in np.median(known, axis=0)))
 
 
 def frontal_cosine(pose: HeadPose) -> float:
-    """Cosine between the head's x axis and the line to the camera, at least 0; 0 if unknown."""
+    """Returns the cosine of the angle between the face's x axis and the line to the camera.
+
+    At least 0; 0 if the pose is not finite.
+    """
     cosine = -float(pose.rotation[:, 0] @ pose.position) / float(np.linalg.norm(pose.position))
     return max(0.0, cosine) if math.isfinite(cosine) else 0.0
 
 
 def visibility(face: Face) -> float:
-    """How well the parts of a face can be seen, [0, 1].
+    """Returns how well the parts of a face can be seen, 0 to 1.
 
-    The confidence of the face, lower if it is turned (0 at 90 degrees or without a pose) or small
-    (half at 40 pixels between the outer canthi).
+    This is the confidence of the face, reduced if the face is turned (0 at 90 degrees and without a
+    pose) or small (half at 40 pixels between the outer canthi).
     """
     corners = face.landmarks[[faces.RIGHT_OUTER_CANTHUS, faces.LEFT_OUTER_CANTHUS]]
     area = float(((corners[0] - corners[1]) ** 2).sum())

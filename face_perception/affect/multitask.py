@@ -1,6 +1,7 @@
-"""Action units, expression, valence and arousal by the multitask networks: of an image, over time.
+"""Estimates action units, expression, valence and arousal with the multitask networks.
 
-What the logits mean (order, thresholds, bins) is on the model's card, not here.
+Follows Deng et al. 2020 ("Multitask Emotion Recognition with Incomplete Labels"). The model's card
+states the order of the logits, the thresholds and the bins.
 """
 
 from __future__ import annotations
@@ -31,14 +32,13 @@ from face_perception.types import (
 
 T = TypeVar("T")
 
-# Published: the aligned face is enlarged, and what stands out is cut off.
-_ENLARGED = 134
+_ENLARGED = 134  # side in pixels to which the published code enlarges a face before it crops 112
 _LOGITS = ("au_logits", "expression_logits", "va_logits")
 
 
 @dataclass(frozen=True, slots=True)
 class FaceAffect:
-    """All that a multitask network says of one face."""
+    """Holds all results of a multitask network for one face."""
 
     units: ActionUnits
     expression: Expression
@@ -46,10 +46,11 @@ class FaceAffect:
 
 
 class MultitaskDecoder:
-    """Logits -> what they mean, by the facts of a model's card.
+    """Converts the logits of a multitask network to results, as the facts of its card say.
 
-    ``source`` is the model's name. Confidences are one less the entropy of the probabilities as a
-    share of that of knowing nothing. Raises ModelError naming the fact that is missing or wrong.
+    ``codes`` are the FACS numbers of ``au_logits``, ``thresholds`` the probabilities above which
+    each unit is active, and ``bins`` the values of ``va_logits``. ``source`` is the model's name.
+    Raises ModelError naming the fact of the card that is missing or wrong.
     """
 
     def __init__(self, model: Model) -> None:
@@ -63,11 +64,15 @@ class MultitaskDecoder:
         self._expressions = [names.index(name) for name in EXPRESSIONS]
         bins = facts.numbers("va_values", float)
         if 2 * len(bins) != model.outputs["va_logits"].shape[-1]:
-            raise facts.wrong("va_values", "must be half as many as va_logits")
+            raise facts.wrong("va_values", "must have half as many values as va_logits")
         self.bins = np.array(bins)
 
     def decode(self, face_id: str, logits: Mapping[str, FloatArray]) -> FaceAffect:
-        """Of one face: ``au_logits`` [8], ``expression_logits`` [7], ``va_logits`` [40]."""
+        """Returns the results of one face.
+
+        ``logits`` has ``au_logits`` [8], ``expression_logits`` [7] and ``va_logits`` [40]: 20 bins
+        of valence, then 20 of arousal. A confidence is ``entropy_confidence`` of the probabilities.
+        """
         au, expression, va = (np.asarray(logits[name], np.float64) for name in _LOGITS)
         units = {
             code: ActionUnit(
@@ -93,9 +98,10 @@ class MultitaskDecoder:
 
 
 class MultitaskNet:
-    """The multitask network (one student or an ensemble) on the patches of ``faces.crop_face``.
+    """Runs the multitask network (one student or an ensemble) on the crops of ``faces.crop_face``.
 
-    ``model``: card "multitask" or one with the same ports. Raises ModelError where it is not.
+    ``model`` is the card ``multitask``, or one with its inputs and outputs. ``models`` are the
+    networks in use. Raises ModelError for any other model.
     """
 
     def __init__(self, model: Model) -> None:
@@ -105,9 +111,9 @@ class MultitaskNet:
         self._decoder = MultitaskDecoder(model)
 
     def estimate(self, crops: Sequence[FaceCrop]) -> list[FaceAffect]:
-        """One result a crop, in order, all in one run of the network.
+        """Returns the results of each crop, in order, from one run of the network.
 
-        Raises InputError for a patch that is not RGB uint8 [160, 160, 3].
+        Raises InputError if a crop is not RGB uint8 [160, 160, 3].
         """
         if not crops:
             return []
@@ -119,17 +125,20 @@ class MultitaskNet:
 
 
 class MultitaskSequence(Generic[T]):
-    """The recurrent multitask network over the last images of each face: the trunk runs once a
-    face and image, its features are kept.
+    """Runs the recurrent multitask network over the last images of each face.
 
-    - ``trunk``, ``heads``: cards "multitask_rnn_trunk" and "multitask_rnn", or such with the same
-      ports.
-    - ``window``: images that an estimate sees (published: 32).
-    - ``look_ahead``: how many of them come after the one that the estimate is about. 0 is without
-      delay; the network, which reads both ways, then sees the past only.
-    - ``max_gap``: seconds between two images after which all begins anew.
+    The trunk runs once for each face and image; its features are kept for later images.
 
-    Raises ModelError where a model has other ports, InputError where a setting is out of range.
+    - ``trunk``, ``heads``: the cards ``multitask_rnn_trunk`` and ``multitask_rnn``, or models with
+      their inputs and outputs.
+    - ``window``: number of images that an estimate uses (32 as published).
+    - ``look_ahead``: how many of these come after the image that the estimate is for. With 0
+      there is no delay, and the network, which reads the window in both directions, sees only the
+      past.
+    - ``max_gap``: seconds between two images after which all faces are forgotten.
+
+    Raises ModelError if a model has other inputs or outputs, and InputError if a setting is out of
+    range.
     """
 
     def __init__(
@@ -154,24 +163,27 @@ class MultitaskSequence(Generic[T]):
         self.reset()
 
     def reset(self) -> None:
-        """Forget every face."""
+        """Forgets all faces."""
         self._features: dict[str, deque[FloatArray]] = {}
-        # Images that nothing was said of yet, with what is known of faces that have left.
+        # Images without an answer yet, with the results of faces that have left since.
         self._waiting: deque[tuple[T, list[FaceAffect]]] = deque()
         self._stamp = -math.inf
 
     def estimate(
         self, tag: T, stamp: float, crops: Sequence[FaceCrop]
     ) -> list[tuple[T, list[FaceAffect]]]:
-        """All faces of the image of ``stamp`` seconds; what is known now: ``tag`` of the image
-        ``look_ahead`` before it and its faces, or nothing yet.
+        """Takes the faces of one image and returns the results of earlier images that are ready.
 
-        A face that is not among ``crops`` is forgotten, and its last images are answered with what
-        has been seen of it; a stamp that goes back, or a gap, does so with all. Raises InputError
-        for a patch that is not RGB uint8 [160, 160, 3].
+        ``tag`` is any value that identifies the image; it comes back with the image's results.
+        ``stamp`` is in seconds. Returns (tag, results) of the image ``look_ahead`` images before
+        this one; an empty list before there is such an image.
+
+        A face that is not among ``crops`` is forgotten; the images of it that still wait are
+        answered from what has been seen. A stamp that goes back, or a gap, does this for all faces
+        and returns all waiting images. Raises InputError if a crop is not RGB uint8 [160, 160, 3].
         """
         faces_in = multitask_input(crops)
-        # Before anything is changed: it can fail, and then this image is left out.
+        # Run this before any state changes: if it fails, the image is skipped.
         features = self._trunk.infer({"face": faces_in})["features"] if crops else ()
         known = []
         if not 0 <= stamp - self._stamp <= self._max_gap:
@@ -191,20 +203,23 @@ class MultitaskSequence(Generic[T]):
         return known
 
     def finish(self) -> list[tuple[T, list[FaceAffect]]]:
-        """What is known of the last images once no more come, oldest first; forgets every face."""
+        """Returns the results of the waiting images, oldest first, and forgets all faces.
+
+        Call it when no more images come.
+        """
         self._end(list(self._features))
         known = list(self._waiting)
         self.reset()
         return known
 
     def _end(self, face_ids: Sequence[str]) -> None:
-        """Answers the images that wait with what is known of these faces, which have left."""
+        """Adds the results of these faces, which have left, to the waiting images."""
         features = {face_id: self._features[face_id] for face_id in face_ids}
         for later, (_, found) in enumerate(reversed(self._waiting)):
             found += self._read(features, later)
 
     def _read(self, features_of: Mapping[str, deque[FloatArray]], later: int) -> list[FaceAffect]:
-        """Of the image ``later`` before the last of these faces, where they were there."""
+        """Returns the results of the faces that were in the image ``later`` before their last."""
         ready = {i: f for i, f in features_of.items() if len(f) > later}
         found: dict[str, FaceAffect] = {}
         for length in {len(features) for features in ready.values()}:
@@ -219,14 +234,14 @@ class MultitaskSequence(Generic[T]):
 
 
 def multitask_input(crops: Sequence[FaceCrop]) -> FloatArray:
-    """The aligned faces float32 [N, 3, 112, 112], RGB from 0 to 255, framed as published.
+    """Returns the aligned faces as float32 [N, 3, 112, 112], RGB, 0 to 255, cropped as published.
 
-    Raises InputError for a patch that is not RGB uint8 [160, 160, 3].
+    Raises InputError if a crop is not RGB uint8 [160, 160, 3].
     """
     side, border = faces.ALIGNED_SIDE, (_ENLARGED - faces.ALIGNED_SIDE) // 2
     batch = np.empty((len(crops), 3, side, side), np.float32)
     for i, crop in enumerate(crops):
-        # Pillow's own rounding, which OpenCV does not have.
+        # The published code resizes with Pillow, which rounds differently from OpenCV.
         aligned = Image.fromarray(np.ascontiguousarray(faces.aligned_face(crop)))
         large = np.asarray(aligned.resize((_ENLARGED, _ENLARGED), Image.Resampling.BILINEAR))
         batch[i] = large[border:-border, border:-border].transpose(2, 0, 1)
@@ -236,10 +251,11 @@ def multitask_input(crops: Sequence[FaceCrop]) -> FloatArray:
 def load_multitask(
     model: Model, load: Callable[[str], Model], **settings: Any
 ) -> MultitaskNet | MultitaskSequence[Any] | None:
-    """What estimates with ``model``, by its ports; None where it is no multitask network.
+    """Returns the estimator for ``model``, or None if it is not a multitask network.
 
-    A recurrent one also needs its own trunk, which ``load`` gives by the name that the card has;
-    ``settings`` are those of ``MultitaskSequence`` (a ``window`` of 0 is the card's).
+    The inputs and outputs of the model decide. A recurrent model also needs its trunk, which
+    ``load`` loads by the name on the card. ``settings`` are keyword arguments of
+    ``MultitaskSequence``; a ``window`` of 0 means that of the card.
     """
     if not set(_LOGITS) <= set(model.outputs):
         return None
@@ -262,7 +278,7 @@ def _ports(model: Model, takes: str, gives: Sequence[str]) -> None:
 
 
 class _Facts:
-    """Those of a card, checked one by one."""
+    """Reads the facts of a model's card and checks each."""
 
     def __init__(self, model: Model) -> None:
         self._model = model

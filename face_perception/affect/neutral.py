@@ -1,6 +1,6 @@
-"""Measures of a face when it is neutral: the population's, learned, or set. Knows no action units.
+"""Learns the measures of a person's neutral face while the face is tracked.
 
-Mouth, brows and lids are learned separately: somebody who talks still has neutral brows.
+Learns mouth, brows and lids separately, because somebody who talks can have neutral brows.
 """
 
 from __future__ import annotations
@@ -17,39 +17,39 @@ _GROUPS = tuple(
     tuple(FaceMeasures._fields.index(name) for name in group)
     for group in (_BROWS, _LIDS, ("brow_down",), _MOUTH, ("chin_raise",))
 )
-_UPPER_FACE = 3  # of these groups
+_UPPER_FACE = 3  # the first three groups belong to the upper face
 _OPENING = FaceMeasures._fields.index("mouth_opening")
 
-# Distances at which a measure has half its weight, in spreads of the population. The first is from
-# the population's mean: further away the face is more likely moving than neutral. The second is
-# from a known neutral.
+# Distances at which a measure has half its weight, in standard deviations of the population: from
+# the population's mean (further away the face is probably moving), and from a known neutral face.
 _PLAUSIBLE, _SAME = 2.5, 0.6
-# A mouth this wide open, in outer-canthus distances, comes with moving brows: surprise, a yawn.
+# With a mouth that is open wider than this (outer-canthus distances) the brows move too: surprise,
+# a yawn.
 _WIDE_OPEN = 0.15
-# Least time, seconds, that a face must keep another posture before that becomes its neutral.
-_DOUBT = 10.0
+# Shortest time in seconds after which another posture becomes the neutral face.
+_REPLACE_AFTER = 10.0
 
 
 class NeutralFace:
-    """The features of one face when it is neutral.
+    """Estimates the measures of one face when it is neutral.
 
-    The first images count as neutral unless they plainly are not: closed eyes, parted lips, a
-    smile, measures that hardly anybody has at rest. After ``believe`` seconds of them the neutral
-    is known. From then on it follows only measures that are close to it, so neither a smile nor
-    speech moves it. Another posture replaces it if the face keeps that posture for more than 10 s
-    and for longer than it showed the present neutral. This corrects a start that was not neutral.
+    The first images count as neutral unless they clearly are not: closed eyes, parted lips, a
+    smile, or measures that are rare on neutral faces. After ``learn_time`` seconds of such images
+    the neutral face is known. Then only measures close to it update it, so that smiles and speech
+    do not change it. Another posture replaces it if the face keeps that posture for more than 10 s
+    and for longer than it has shown the present neutral face. This corrects a wrong start.
 
-    - ``believe``: seconds of neutral images until the neutral is known.
-    - ``memory``: time constant, seconds, with which older images lose weight.
+    - ``learn_time``: seconds of neutral images until the neutral face is known.
+    - ``memory_time``: time constant in seconds with which older images lose weight.
     """
 
-    def __init__(self, believe: float, memory: float) -> None:
-        self._groups = tuple(_Group(indices, believe, memory) for indices in _GROUPS)
+    def __init__(self, learn_time: float, memory_time: float) -> None:
+        self._groups = tuple(_Group(indices, learn_time, memory_time) for indices in _GROUPS)
         self._set = False
 
     @property
-    def features(self) -> FaceMeasures:
-        """Present estimate."""
+    def measures(self) -> FaceMeasures:
+        """Returns the present estimate; the population's means for what is not known."""
         values = [0.0] * len(POPULATION)
         for group in self._groups:
             for index, value in zip(group.indices, group.mean, strict=True):
@@ -58,7 +58,7 @@ class NeutralFace:
 
     @property
     def known(self) -> FaceMeasures:
-        """For each measure 1 if it is this face's own, 0 if it is the population's."""
+        """Returns for each measure 1 if it was learned or set, 0 if it is the population's mean."""
         values = [0.0] * len(POPULATION)
         for group in self._groups:
             for index in group.indices:
@@ -67,92 +67,100 @@ class NeutralFace:
 
     @property
     def state(self) -> Neutral:
-        """Kind of the neutral; LEARNED as soon as brows or mouth are known."""
+        """Returns the kind of the neutral face; LEARNED as soon as brows or mouth are known."""
         if self._set:
             return Neutral.SET
         brows, mouth = self._groups[0], self._groups[_UPPER_FACE]
         return Neutral.LEARNED if brows.known or mouth.known else Neutral.POPULATION
 
-    def set(self, features: FaceMeasures) -> None:
-        """Take ``features`` as neutral and learn nothing more."""
+    def set(self, measures: FaceMeasures) -> None:
+        """Takes ``measures`` as neutral and stops learning."""
         self._set = True
         for group in self._groups:
-            group.set(features)
+            group.set(measures)
 
-    def update(self, features: FaceMeasures, seconds: float, eyes_open: bool) -> None:
-        """Learn from features that were seen for ``seconds``.
+    def update(self, measures: FaceMeasures, seconds: float, eyes_open: bool) -> None:
+        """Learns from the measures of an image that counts for ``seconds``.
 
-        Closing eyes and a wide-open mouth move lids and brows: then only the mouth is learned.
+        Learns only the mouth and the chin while the eyes close or the mouth is wide open, because
+        both move lids and brows.
         """
         if self._set:
             return
-        still = eyes_open and features[_OPENING] < _WIDE_OPEN
+        still = eyes_open and measures[_OPENING] < _WIDE_OPEN
         for group in self._groups if still else self._groups[_UPPER_FACE:]:
-            group.update(features, seconds)
+            group.update(measures, seconds)
 
 
 class _Group:
-    """Measures that move together, and are neutral together."""
+    """Learns the neutral values of measures that move together."""
 
-    def __init__(self, indices: tuple[int, ...], believe: float, memory: float) -> None:
+    def __init__(self, indices: tuple[int, ...], learn_time: float, memory_time: float) -> None:
         self.indices = indices
         self.mean = [POPULATION[i] for i in indices]
         self.known = False
         self._spread = [SPREAD[i] for i in indices]
         self._population = tuple(self.mean)
-        self._believe = believe
-        self._memory = memory
-        self._seen = 0.0
-        # A posture other than ``mean``, and how many seconds it was kept. Until the neutral is
-        # known: the neutral so far.
-        self._other = list(self.mean)
-        self._other_seen = 0.0
+        self._learn_time = learn_time
+        self._memory_time = memory_time
+        self._seen = 0.0  # seconds for which ``mean`` was seen
+        # A candidate that may replace ``mean``, and the seconds for which it was seen.
+        self._candidate = list(self.mean)
+        self._candidate_seen = 0.0
 
-    def set(self, features: FaceMeasures) -> None:
-        values = [features[i] for i in self.indices]
+    def set(self, measures: FaceMeasures) -> None:
+        values = [measures[i] for i in self.indices]
         if not math.isnan(values[0]):
             self.mean, self.known = values, True
 
-    def update(self, features: FaceMeasures, seconds: float) -> None:
-        values = [features[i] for i in self.indices]
+    def update(self, measures: FaceMeasures, seconds: float) -> None:
+        values = [measures[i] for i in self.indices]
         if math.isnan(values[0]):  # not estimated
             return
         weight = seconds * self._likeness(values, self._population, _PLAUSIBLE)
         if not self.known:
-            self._believe_in(values, weight)
+            self._learn_first(values, weight)
             return
         same = weight * self._likeness(values, self.mean, _SAME)
-        self._seen = min(self._seen + same, self._memory)
+        self._seen = min(self._seen + same, self._memory_time)
         self._follow(self.mean, values, same / self._seen)
-        self._doubt(values, weight - same, same)
+        self._learn_candidate(values, weight - same, same)
 
-    def _believe_in(self, values: list[float], weight: float) -> None:
-        self._other_seen += weight
-        if self._other_seen > 0:
-            self._follow(self._other, values, weight / self._other_seen)
-        if self._other_seen >= self._believe:
+    def _learn_first(self, values: list[float], weight: float) -> None:
+        """Averages images until the neutral face is known."""
+        self._candidate_seen += weight
+        if self._candidate_seen > 0:
+            self._follow(self._candidate, values, weight / self._candidate_seen)
+        if self._candidate_seen >= self._learn_time:
             self.known = True
-            self._take_other(values)
+            self._accept_candidate(values)
 
-    def _doubt(self, values: list[float], against: float, same: float) -> None:
-        """Counts how long another posture is kept, and takes it once that is longer."""
-        like = against * self._likeness(values, self._other, _SAME)
-        self._other_seen += 2 * like - against - same
-        if self._other_seen <= 0:
-            self._other, self._other_seen = list(values), 0.0
+    def _learn_candidate(self, values: list[float], different: float, same: float) -> None:
+        """Measures for how long another posture is kept, and accepts it when that is long enough.
+
+        ``different`` and ``same`` are the seconds for which this image differs from ``mean`` and
+        agrees with it.
+        """
+        like = different * self._likeness(values, self._candidate, _SAME)
+        self._candidate_seen += 2 * like - different - same
+        if self._candidate_seen <= 0:
+            self._candidate, self._candidate_seen = list(values), 0.0
             return
-        self._follow(self._other, values, like / (self._other_seen + like))
-        if self._other_seen > max(self._seen, _DOUBT):
-            self._take_other(values)
+        self._follow(self._candidate, values, like / (self._candidate_seen + like))
+        if self._candidate_seen > max(self._seen, _REPLACE_AFTER):
+            self._accept_candidate(values)
 
-    def _take_other(self, values: list[float]) -> None:
-        self.mean, self._seen = self._other, self._other_seen
-        self._other, self._other_seen = list(values), 0.0
+    def _accept_candidate(self, values: list[float]) -> None:
+        self.mean, self._seen = self._candidate, self._candidate_seen
+        self._candidate, self._candidate_seen = list(values), 0.0
 
     def _likeness(
         self, values: list[float], mean: list[float] | tuple[float, ...], width: float
     ) -> float:
-        """1 at ``mean``, a half if one measure is ``width`` spreads off, then quickly 0."""
+        """Returns how close values are to ``mean``: 1 at it, falling to 0.
+
+        A half if the measure that is furthest off is off by ``width`` standard deviations.
+        """
         off = max(
             abs(value - m) / spread
             for value, m, spread in zip(values, mean, self._spread, strict=True)
@@ -161,5 +169,6 @@ class _Group:
 
     @staticmethod
     def _follow(mean: list[float], values: list[float], share: float) -> None:
+        """Moves ``mean`` towards ``values`` by this share of the way."""
         for i, value in enumerate(values):
             mean[i] += share * (value - mean[i])

@@ -1,4 +1,4 @@
-"""Expressions of followed faces at a limited rate: not every image goes through the network."""
+"""Limits how often the expression network runs for each tracked face."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from face_perception.affect.expression import ExpressionNet, ExpressionSmoother
 from face_perception.errors import InputError
 from face_perception.types import Expression, FaceCrop
 
-_EARLY = 0.95  # a face is due after this share of the period, because stamps jitter
+_EARLY = 0.95  # share of the period after which a face is due, because stamps jitter
 
 
 class RateLimitedExpressions:
-    """Smoothed expressions; the network runs for each face at most ``rate`` times a second.
+    """Estimates smoothed expressions; runs the network at most ``rate`` times a second per face.
 
-    Between two runs a face keeps its last probabilities. They are smoothed over half a second
-    anyway. For a new face the network runs at once. ``rate`` is in hertz; 0: every image. Raises
-    InputError if ``rate`` is negative or not finite.
+    Between two runs a face keeps its last probabilities. For a new face the network runs at once.
+    ``rate`` is in hertz; 0 runs the network on every image. Raises InputError if ``rate`` is
+    negative or not finite.
     """
 
     def __init__(
@@ -31,9 +31,9 @@ class RateLimitedExpressions:
         self._last: dict[str, tuple[float, Expression]] = {}  # stamp of the last run, its result
 
     def estimate(self, crops: Sequence[FaceCrop], stamp: float) -> list[Expression]:
-        """One expression for each crop of the image at ``stamp`` seconds, in order.
+        """Returns the expression of each crop from the image of ``stamp`` (seconds), in order.
 
-        Raises InputError for a patch that is not RGB uint8 [160, 160, 3].
+        Raises InputError if a crop is not RGB uint8 [160, 160, 3].
         """
         due = [crop for crop in crops if self._is_due(crop.face_id, stamp)]
         for found in self._network.estimate(due):

@@ -1,4 +1,4 @@
-"""Valence and arousal derived from expression probabilities, in place of a network of its own."""
+"""Derives valence and arousal from expression probabilities, without a network."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import numpy as np
 
 from face_perception.types import EXPRESSIONS, NAN, Expression, ValenceArousal
 
-# Places of the expressions on Russell's circumplex (valence, arousal), set by hand, not fitted.
+# Valence and arousal of each expression on the circumplex (Russell 1980), chosen by hand.
 _ANCHORS = {
     "neutral": (0.0, 0.0),
     "angry": (-0.6, 0.65),
@@ -18,16 +18,22 @@ _ANCHORS = {
     "sad": (-0.65, -0.35),
     "surprised": (0.2, 0.75),
 }
-_PLACES = np.array([_ANCHORS[name] for name in EXPRESSIONS])
+_ANCHOR_POINTS = np.array([_ANCHORS[name] for name in EXPRESSIONS])
 
 
 def derive_valence_arousal(expression: Expression) -> ValenceArousal:
-    """The mean of the expressions' places by their probabilities; ``source`` "derived".
+    """Returns the mean of the expressions' points on the circumplex, weighted by probability.
 
-    Bounded by those places: valence in [-0.65, 0.75], arousal in [-0.35, 0.75]. The confidence is
-    the expression's: one less the normalised entropy. NaN where the probabilities are not known.
+    Valence is within [-0.65, 0.75] and arousal within [-0.35, 0.75]: no point is further out. Both
+    are NaN if a probability is not finite. The confidence is that of the expression; ``source`` is
+    "derived".
+
+    >>> happy = Expression("face_1", "example", np.eye(7)[EXPRESSIONS.index("happy")], 1.0)
+    >>> found = derive_valence_arousal(happy)
+    >>> found.valence, found.arousal, found.source
+    (0.75, 0.35, 'derived')
     """
-    valence, arousal = (float(v) for v in expression.probability @ _PLACES)
+    valence, arousal = (float(v) for v in expression.probability @ _ANCHOR_POINTS)
     if not (math.isfinite(valence) and math.isfinite(arousal)):
         valence = arousal = NAN
     return ValenceArousal(

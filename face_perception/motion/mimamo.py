@@ -1,8 +1,10 @@
-"""MIMAMO-Net on a stream: valence and arousal from how faces look and how they move.
+"""Runs MIMAMO-Net on a stream of images: valence and arousal from appearance and motion.
 
-An estimate is about the image ``look_ahead`` ticks before the newest. Of these, up to six serve the
-phase differences, whose window repeats the newest image where it is cut short, as published at the
-end of a video; the rest is what the recurrence sees of the future.
+Follows Deng et al. 2020 ("MIMAMO Net: Integrating Micro- and Macro-Motion for Video Emotion
+Recognition"). An estimate is for the image ``look_ahead`` ticks before the newest one. Up to six of
+these ticks complete the window of phase differences; with fewer, the window repeats the newest
+image, as the published code does at the end of a video. Further ticks let the recurrence see the
+future.
 """
 
 from __future__ import annotations
@@ -22,63 +24,70 @@ from face_perception.types import FaceCrop, FloatArray, ValenceArousal
 
 T = TypeVar("T")
 
-TICK_RATE = 30.0  # images a second of the videos that the networks are trained on
-# Seconds for which a face's appearance still stands where its motion had to begin anew: images
-# that were left out for want of time must not cost still more of it.
-_SAME_LOOK = 1.0
+TICK_RATE = 30.0  # hertz; images a second of the videos that the networks were trained on
+# Seconds for which appearance features are kept over a gap, with ``appearance_every`` 0. A gap
+# means that the machine is too slow; running the appearance network again would slow it further.
+_KEEP_APPEARANCE = 1.0
 
 
-class _Own(NamedTuple, Generic[T]):
-    """An image of the stream: its number, and what the caller calls it."""
+class _ImageId(NamedTuple, Generic[T]):
+    """Identifies an image of the stream: its number, and the caller's ``tag``."""
 
     number: int
     tag: T
 
 
 class _TickImage(NamedTuple, Generic[T]):
-    """An image at a tick; ``own`` is None where it only stands in for one that is missing."""
+    """Holds the image at one tick.
 
-    own: _Own[T] | None
+    ``image`` is None for a tick without an image, which repeats the nearest image.
+    """
+
+    image: _ImageId[T] | None
     phase: ImagePhase
     appearance: FloatArray
 
 
 class _Window(NamedTuple, Generic[T]):
-    """What the two streams see for one estimate."""
+    """Holds the input of the two streams for one estimate."""
 
-    own: _Own[T] | None
+    image: _ImageId[T] | None
     phases: list[ImagePhase]
     appearance: FloatArray
 
 
 class _Track(Generic[T]):
-    """What is remembered of one face; ``ahead`` ticks of a window come after its middle."""
+    """Holds the recent images of one face.
+
+    ``ahead`` ticks of a window come after its middle; ``length`` is the window of the recurrence.
+    """
 
     def __init__(self, face_id: str, ahead: int, length: int) -> None:
         self.face_id = face_id
         self.seen = 0  # images
         self.appearance: FloatArray = np.empty(0, np.float32)
-        # What the recurrence reads, and of which image it is.
-        self.inputs: deque[tuple[_Own[T] | None, Any]] = deque(maxlen=length)
+        # Inputs of the recurrence, each with the image that it belongs to.
+        self.inputs: deque[tuple[_ImageId[T] | None, Any]] = deque(maxlen=length)
         self._ahead = ahead
         self._count = 0  # ticks
         self._ticks: deque[_TickImage[T]] = deque(maxlen=HALF_WINDOW + ahead + 1)
 
-    def advance(self, own: _Own[T], phase: ImagePhase, steps: int) -> Iterator[_Window[T]]:
-        """Puts an image ``steps`` ticks after the last one; gives the windows that are whole now.
+    def advance(self, image: _ImageId[T], phase: ImagePhase, steps: int) -> Iterator[_Window[T]]:
+        """Adds an image ``steps`` ticks after the last one; yields the windows that it completes.
 
-        Ticks without an image have the nearer one's.
+        A tick without an image repeats the nearer of the two images around it.
         """
-        new = _TickImage(own, phase, self.appearance)
+        new = _TickImage(image, phase, self.appearance)
         if self._ticks:
             last = self._ticks[-1]
             for step in range(1, steps):
-                yield from self._put((last if 2 * step <= steps else new)._replace(own=None))
+                yield from self._put((last if 2 * step <= steps else new)._replace(image=None))
         yield from self._put(new)
 
     def window(self, beyond: int = 0) -> Iterator[_Window[T]]:
-        """The window about the tick ``ahead`` before the newest, or ``beyond`` nearer; none before
-        the first. It repeats the first and the newest image where it goes beyond them.
+        """Yields the window around the tick ``ahead - beyond`` before the newest, if there is one.
+
+        The window repeats the first and the newest image beyond the ends of the stream.
         """
         middle = self._count - 1 - self._ahead + beyond
         if middle < 0:
@@ -87,7 +96,7 @@ class _Track(Generic[T]):
         around = range(middle - HALF_WINDOW, middle + HALF_WINDOW + 1)
         held = (min(max(tick, 0), self._count - 1) - first for tick in around)
         about = self._ticks[middle - first]
-        yield _Window(about.own, [self._ticks[i].phase for i in held], about.appearance)
+        yield _Window(about.image, [self._ticks[i].phase for i in held], about.appearance)
 
     def _put(self, tick: _TickImage[T]) -> Iterator[_Window[T]]:
         self._ticks.append(tick)
@@ -95,27 +104,32 @@ class _Track(Generic[T]):
         yield from self.window()
 
 
-# What the recurrence is to read next of a track.
-_Input = tuple[_Track[T], _Own[T] | None, Any]
-# What is said: of which image, of which face, its valence and arousal.
-_Row = tuple[_Own[T] | None, str, FloatArray]
+_Input = tuple[_Track[T], _ImageId[T] | None, Any]  # the next input of a track's recurrence
+_Row = tuple[_ImageId[T] | None, str, FloatArray]  # image, face id, [valence, arousal]
 
 
 class Mimamo(Generic[T]):
-    """Valence and arousal of every face of a stream of aligned patches.
+    """Estimates valence and arousal of every face in a stream of aligned crops.
 
-    - ``look_ahead``: ticks (thirtieths of a second) after the image that an estimate is about. 6 is
-      as published; 0 is without delay, on what has been seen; more than 6 also lets a recurrence
-      over time look ahead.
-    - ``window``: ticks that a recurrence over time sees; 0: as many as it was trained on.
-    - ``appearance_every``: the network for appearance, by far the dearest, runs on every so many
-      images of a face; what it found stands for those between. 0: on each that is not ``busy``,
-      and then what it found also outlasts a gap of up to a second.
-    - ``max_gap``: seconds between two images after which all begins anew.
-    - ``one_sided``: unwrap as published, see ``phase_differences``.
+    - ``look_ahead``: ticks (1/30 s) after the image that an estimate is for. 6 as published; with
+      0 there is no delay, and only the past is used; more than 6 lets a recurrence over time see
+      the future.
+    - ``window``: ticks that a recurrence over time sees; 0 means as many as in its training.
+    - ``appearance_every``: runs the appearance network, which takes most of the time, on every
+      n-th image of a face, and repeats its features in between. With 0 it runs on each image that
+      is not ``busy``, and its features are kept over a gap of up to 1 s.
+    - ``max_gap``: seconds between two images after which all faces are forgotten.
+    - ``one_sided``: unwrap phases as published; see ``phase_differences``.
 
-    Images of other rates are repeated or left out, see ``TickClock``; estimates are about images only.
-    Raises InputError where a setting is out of range.
+    ``appearance_runs`` counts the runs of the appearance network. Images that come at another rate
+    than 30 Hz are repeated or skipped; see ``TickClock``. Raises InputError if a setting is out of
+    range.
+
+    ``load_mimamo`` needs the imported networks (``face-perception import mimamo``):
+
+    >>> mimamo = Mimamo(load_mimamo("mimamo"), look_ahead=6)  # doctest: +SKIP
+    >>> mimamo.estimate("image 0", 0.0, crops)  # doctest: +SKIP
+    []
     """
 
     def __init__(
@@ -133,7 +147,7 @@ class Mimamo(Generic[T]):
             raise InputError(f"appearance_every must not be negative, not {appearance_every}")
         window = window or networks.window
         if window < 1:
-            raise InputError(f"window must not be negative, not {window}")
+            raise InputError(f"window must be 0 or a number of ticks, not {window}")
         most = HALF_WINDOW + window - 1 if self._over_time else HALF_WINDOW
         if not 0 <= look_ahead <= most:
             raise InputError(
@@ -147,14 +161,14 @@ class Mimamo(Generic[T]):
         self._one_sided = one_sided
         self._clock = TickClock(TICK_RATE, max_gap)
         self._images = 0
-        self.appearance_runs = 0  # runs of the network for appearance
+        self.appearance_runs = 0
         self.reset()
 
     def reset(self) -> None:
-        """Forget every face."""
+        """Forgets all faces."""
         self._tracks: dict[str, _Track[T]] = {}
-        self._looked: dict[str, FloatArray] = {}
-        # What is known of faces that have left, until others say theirs of the same images.
+        self._kept_appearance: dict[str, FloatArray] = {}
+        # Results of faces that have left, until those of the other faces in their images are ready.
         self._ended: list[_Row[T]] = []
         self._stamp = -np.inf
         self._clock.reset()
@@ -162,22 +176,25 @@ class Mimamo(Generic[T]):
     def estimate(
         self, tag: T, stamp: float, crops: Sequence[FaceCrop], *, busy: bool = False
     ) -> list[tuple[T, list[ValenceArousal]]]:
-        """Takes the faces of the image of ``stamp`` seconds. Returns what is known now: ``tag`` of
-        the image that it is about, and its faces; the oldest image first.
+        """Takes the faces of one image and returns the estimates that are ready, oldest first.
 
-        A face that is not among ``crops`` is forgotten, a stamp that goes back or a gap forgets
-        all; what a look-ahead has kept of their last images is then said as by ``finish``, with
-        what others say of the same images. Raises InputError for a patch that is not RGB uint8
-        [160, 160, 3], or two of a face.
+        ``tag`` is any value that identifies the image; it comes back with the image's estimates as
+        (tag, estimates). ``stamp`` is in seconds. ``busy`` skips the appearance network for faces
+        whose appearance is known; it counts only if ``appearance_every`` is 0.
+
+        A face that is not among ``crops`` is forgotten; a stamp that goes back, or a gap, forgets
+        all faces. The estimates of their last images are then computed as by ``finish``, and
+        returned with those of the other faces in these images. Raises InputError if a crop is not
+        RGB uint8 [160, 160, 3], or if two belong to one face.
         """
         if len({crop.face_id for crop in crops}) < len(crops):
-            raise InputError("an image has two patches of the same face")
+            raise InputError("two crops have the same face id: give one crop for each face")
         grays = gray_images(crops) if crops else None
         tick = self._clock.tick(stamp)
         known = []
         if tick.restarted:
-            same = self._every == 0 and 0 <= stamp - self._stamp <= _SAME_LOOK
-            self._looked = {i: t.appearance for i, t in self._tracks.items() if same}
+            keep = self._every == 0 and 0 <= stamp - self._stamp <= _KEEP_APPEARANCE
+            self._kept_appearance = {i: t.appearance for i, t in self._tracks.items() if keep}
             known = self._end_all()
         self._stamp = stamp
         if tick.steps == 0:
@@ -185,41 +202,41 @@ class Mimamo(Generic[T]):
         here = {crop.face_id for crop in crops}
         self._ended += self._last_of(t for i, t in self._tracks.items() if i not in here)
         self._tracks = {crop.face_id: self._track(crop.face_id) for crop in crops}
-        self._looked = {}
+        self._kept_appearance = {}
         if grays is None:
             return [*known, *self._end_all(), (tag, [])]
         self._images += 1
-        self._look(crops, busy)
+        self._update_appearance(crops, busy)
         rows = self._run(
             [
                 (track, window)
                 for track, phase in zip(self._tracks.values(), image_phases(grays), strict=True)
-                for window in track.advance(_Own(self._images, tag), phase, tick.steps)
+                for window in track.advance(_ImageId(self._images, tag), phase, tick.steps)
             ]
         )
-        # What ended faces have of these and earlier images.
-        newest = max((own.number for own, _, _ in rows if own is not None), default=0)
+        # Add the results of faces that have left, for these images and earlier ones.
+        newest = max((image.number for image, _, _ in rows if image is not None), default=0)
         due = [row for row in self._ended if row[0] is None or row[0].number <= newest]
         self._ended = [row for row in self._ended if row[0] and row[0].number > newest]
         return known + self._grouped([*due, *rows])
 
     def finish(self) -> list[tuple[T, list[ValenceArousal]]]:
-        """What is known of the last images once no more come, oldest first; forgets every face.
+        """Returns the estimates of the last images, oldest first, and forgets all faces.
 
-        Windows then repeat the last image, as published.
+        Call it when no more images come. Windows repeat the last image, as published.
         """
         found = self._end_all()
         self.reset()
         return found
 
     def _end_all(self) -> list[tuple[T, list[ValenceArousal]]]:
-        """What is known of the last images of every face, oldest first."""
+        """Returns the estimates of the last images of all faces, oldest first."""
         known = self._grouped([*self._ended, *self._last_of(self._tracks.values())])
         self._tracks, self._ended = {}, []
         return known
 
     def _last_of(self, tracks: Iterable[_Track[T]]) -> list[_Row[T]]:
-        """What is known of the last images of faces that have left."""
+        """Returns the results of the last images of faces that have left."""
         tracks = list(tracks)
         rows = []
         for beyond in range(1, self._phase_ahead + 1):
@@ -232,11 +249,11 @@ class Mimamo(Generic[T]):
         track = self._tracks.get(face_id)
         if track is None:
             track = _Track(face_id, self._phase_ahead, self.window)
-            track.appearance = self._looked.get(face_id, track.appearance)
+            track.appearance = self._kept_appearance.get(face_id, track.appearance)
         return track
 
-    def _look(self, crops: Sequence[FaceCrop], busy: bool) -> None:
-        """Appearance of the faces whose turn it is; always of one that has none."""
+    def _update_appearance(self, crops: Sequence[FaceCrop], busy: bool) -> None:
+        """Runs the appearance network on the faces that are due, and on those without features."""
 
         def is_due(track: _Track[T]) -> bool:
             if self._every:
@@ -253,35 +270,35 @@ class Mimamo(Generic[T]):
             track.seen += 1
 
     def _run(self, windows: Sequence[tuple[_Track[T], _Window[T]]]) -> list[_Row[T]]:
-        """Windows, oldest first within a track, through the networks."""
+        """Runs the networks on windows that are in order of time within each track."""
         if not self._over_time:
-            # Nobody looks back at one that is about no image of its own.
-            windows = [(track, window) for track, window in windows if window.own is not None]
+            # Without a recurrence over time, ticks without an image are not needed.
+            windows = [(track, window) for track, window in windows if window.image is not None]
         if not windows:
             return []
         moved = [phase_differences(w.phases, one_sided=self._one_sided) for _, w in windows]
         streams = [np.stack(level) for level in zip(*moved, strict=True)]
         streams.insert(0, np.stack([window.appearance for _, window in windows]))
         if not self._over_time:
-            # One clip: no image knows of another, whosever it is.
+            # One clip: the network treats its images independently.
             found = self._fuse([stream[None] for stream in streams])[0]
-            return [(w.own, t.face_id, va) for (t, w), va in zip(windows, found, strict=True)]
+            return [(w.image, t.face_id, va) for (t, w), va in zip(windows, found, strict=True)]
         inputs: list[Any] = list(zip(*streams, strict=True))
         if self._networks.frame is not None:
             frame = dict(zip(STREAM_INPUTS, streams, strict=True))
             inputs = list(self._networks.frame.infer(frame)["features"])
         rows = []
-        left = [(t, w.own, x) for (t, w), x in zip(windows, inputs, strict=True)]
+        left = [(t, w.image, x) for (t, w), x in zip(windows, inputs, strict=True)]
         while left:
-            # One of each track at a time, so that the recurrence ends at it.
-            turn, left = _firsts(left)
-            for track, own, x in turn:
-                track.inputs.append((own, x))
+            # Add one input to each track, then run the recurrence, which must end at that input.
+            turn, left = _first_of_each_track(left)
+            for track, image, x in turn:
+                track.inputs.append((image, x))
             rows += self._read([track for track, _, _ in turn], self._later)
         return rows
 
     def _read(self, tracks: Iterable[_Track[T]], later: int) -> list[_Row[T]]:
-        """What the recurrence, over each track's whole window, says ``later`` before its end."""
+        """Runs the recurrence over each track's window; returns the output ``later`` before its end."""
         by_length: dict[int, list[_Track[T]]] = {}
         for track in tracks:
             length = len(track.inputs)
@@ -306,19 +323,21 @@ class Mimamo(Generic[T]):
         return self._networks.fusion.infer(dict(zip(STREAM_INPUTS, streams, strict=True)))[OUTPUT]
 
     def _grouped(self, rows: Iterable[_Row[T]]) -> list[tuple[T, list[ValenceArousal]]]:
-        """By image, oldest first."""
+        """Groups results by image, oldest first."""
         groups: dict[int, tuple[T, list[ValenceArousal]]] = {}
-        for own, face_id, (valence, arousal) in rows:
-            if own is not None:
+        for image, face_id, (valence, arousal) in rows:
+            if image is not None:
                 value = ValenceArousal(
                     face_id, self._networks.name, _bounded(valence), _bounded(arousal)
                 )
-                groups.setdefault(own.number, (own.tag, []))[1].append(value)
+                groups.setdefault(image.number, (image.tag, []))[1].append(value)
         return [groups[number] for number in sorted(groups)]
 
 
-def _firsts(items: Sequence[_Input[T]]) -> tuple[list[_Input[T]], list[_Input[T]]]:
-    """The first of each track, and the others."""
+def _first_of_each_track(
+    items: Sequence[_Input[T]],
+) -> tuple[list[_Input[T]], list[_Input[T]]]:
+    """Returns the first item of each track, and the other items."""
     first = {id(track): k for k, (track, _, _) in reversed(list(enumerate(items)))}
     chosen = set(first.values())
     turn = [item for k, item in enumerate(items) if k in chosen]
@@ -326,5 +345,5 @@ def _firsts(items: Sequence[_Input[T]]) -> tuple[list[_Input[T]], list[_Input[T]
 
 
 def _bounded(value: float) -> float:
-    """The network's last layer is linear; a NaN stays one."""
+    """Clips to [-1, 1], because the network's last layer is linear. NaN stays NaN."""
     return float(np.clip(value, -1, 1))

@@ -1,4 +1,4 @@
-"""The networks of MIMAMO-Net, by their cards."""
+"""Loads the networks of MIMAMO-Net by the names on their cards."""
 
 from __future__ import annotations
 
@@ -14,14 +14,18 @@ OUTPUT = "valence_arousal"
 
 @dataclass(frozen=True, slots=True)
 class MimamoNetworks:
-    """What runs MIMAMO-Net; made by ``load_mimamo``.
+    """Holds the networks of MIMAMO-Net; made by ``load_mimamo``.
 
-    ``over_time`` says what the recurrence runs over: time, as the paper means, or the clips of a
-    batch, as the released weights were trained, so that the images of a clip know nothing of each
-    other. ``fusion`` is both streams and the recurrence in one. Over time, ``frame`` and
-    ``recurrence`` do the same in two parts: an image goes through the streams once, and not once a
-    window. ``window`` is the length of the clips that they were trained on. Raises ModelError where
-    a model is missing or has other ports.
+    - ``over_time``: true if the recurrence runs over time, as the paper describes; false if it runs
+      over the clips of a batch, as the released weights were trained, so that each image of a clip
+      is treated independently.
+    - ``appearance``: face -> appearance features.
+    - ``fusion``: both streams and the recurrence in one network.
+    - ``frame``, ``recurrence``: the same in two networks, so that an image goes through the streams
+      once instead of once for each window. Only with ``over_time``.
+    - ``window``: length in ticks of the clips that the networks were trained on.
+
+    Raises ModelError if a network is missing or has other inputs or outputs.
     """
 
     name: str
@@ -40,25 +44,29 @@ class MimamoNetworks:
             _check(self.frame, STREAM_INPUTS, "features")
             _check(self.recurrence, ("features",), OUTPUT)
         else:
-            raise ModelError(f"{self.name} needs a fusion network, or over time its two parts")
+            raise ModelError(
+                f"{self.name} needs a fusion network or, over time, frame and recurrence networks: "
+                "import it again with `face-perception import mimamo`"
+            )
 
     @property
     def models(self) -> tuple[Model, ...]:
-        """Those that run."""
+        """Returns the networks in use."""
         models = (self.appearance, self.fusion, self.frame, self.recurrence)
         return tuple(model for model in models if model is not None)
 
 
 def load_mimamo(name: str, load: Callable[[str], Model] = inference.load) -> MimamoNetworks:
-    """The networks of a card such as "mimamo" or "mimamo_released"; the card names the others.
+    """Returns the networks of a card such as "mimamo" or "mimamo_released".
 
-    ``load`` gives the network of a name. Raises ModelError naming the model and the fix.
+    The card names the other networks; ``load`` loads a network by name. Raises ModelError naming
+    the model and the fix.
     """
     card = inference.find_card(name)
     if not set(STREAM_INPUTS) <= set(card.inputs) or OUTPUT not in card.outputs:
         raise ModelError(
-            f"model {card.name} does not take {', '.join(STREAM_INPUTS)} and give {OUTPUT}: use one "
-            "that `face-perception import mimamo` made"
+            f"model {card.name} does not take {', '.join(STREAM_INPUTS)} and give {OUTPUT}: use a "
+            "model made by `face-perception import mimamo`"
         )
     facts = card.facts
     axis, appearance = facts.get("recurrence"), facts.get("appearance")

@@ -1,7 +1,7 @@
-"""Phase differences: how the parts of a face move from image to image, as MIMAMO-Net reads them.
+"""Computes phase differences: the motion input of MIMAMO-Net (Deng et al. 2020).
 
-A new image costs one pyramid. What of a window depends on its other images is only the unwrapping,
-which begins anew with each window: a blur is added where it corrected something.
+For a new image only its own pyramid is computed. Unwrapping depends on the other images of a window
+and is done for each window, with an extra blur only where a phase was corrected.
 """
 
 from __future__ import annotations
@@ -17,20 +17,22 @@ from face_perception.errors import InputError
 from face_perception.motion.pyramid import BANDS, LEVELS, pyramid_bands
 from face_perception.types import FloatArray
 
-HALF_WINDOW = 6  # images of a window before and after the one that it is about
+HALF_WINDOW = 6  # images of a window before and after the one in its middle
 PHASE_WINDOW = 2 * HALF_WINDOW + 1
-CHANNELS = BANDS * (PHASE_WINDOW - 1)
+_CHANNELS = BANDS * (PHASE_WINDOW - 1)
 
-_TINY = np.float32(1e-10)  # published: added to magnitudes, which would else divide zero by zero
-_MOST = np.float32(5 * np.pi)
-_SIGMA, _REACH = 2.0, 5  # pixels, of the blur; outside is zero
+_TINY = np.float32(1e-10)  # added to magnitudes, as published, to avoid a division by zero
+_MOST = np.float32(5 * np.pi)  # radians, to which differences are clipped
+_SIGMA, _REACH = 2.0, 5  # pixels; standard deviation and half width of the Gaussian blur
 _TURN = np.float32(-2 * np.pi)
 
 
 @dataclass(frozen=True, slots=True)
 class _LevelPhase:
-    """Of one level of one image, each [2, S, S]: ``blurred`` is the phase, blurred with magnitude
-    for weight, ``weight`` the blurred magnitude.
+    """Holds one pyramid level of one image; each array is [2, S, S].
+
+    ``phase`` is in radians, ``weight`` the blurred magnitude, and ``blurred`` the phase blurred
+    with the magnitude as weight.
     """
 
     phase: FloatArray
@@ -43,7 +45,10 @@ ImagePhase = tuple[_LevelPhase, ...]
 
 
 def image_phases(images: FloatArray) -> list[ImagePhase]:
-    """What windows need of each gray image [N, 48, 48], 0 to 1. Raises InputError for others."""
+    """Returns the phases of each gray image [N, 48, 48], 0 to 1, for ``phase_differences``.
+
+    Raises InputError for another shape.
+    """
     levels = pyramid_bands(images)
     measured = [_level_phases(bands, blur) for bands, blur in zip(levels, _BLURS, strict=True)]
     return list(zip(*measured, strict=True))
@@ -52,37 +57,42 @@ def image_phases(images: FloatArray) -> list[ImagePhase]:
 def phase_differences(
     window: Sequence[ImagePhase], *, one_sided: bool = True
 ) -> tuple[FloatArray, ...]:
-    """Phase differences float32 [24, 48, 48] and [24, 24, 24] between the 13 images of a window.
+    """Returns the phase differences between the 13 images of a window, in radians.
 
-    Channels: the first band's 12 differences, then the second's. Each is less its mean over the
-    image, so that a turn of the whole phase does not count, and within 5 pi. The published
-    unwrapping corrects only jumps above pi; without ``one_sided`` also those below -pi, which
-    trained weights have not seen. Raises InputError where there are not 13 images.
+    float32 [24, 48, 48] and [24, 24, 24]; channels are the 12 differences of the first band, then
+    those of the second. The mean over the image is subtracted from each difference, and the result
+    is clipped to 5 pi. The published unwrapping (``one_sided``) corrects only jumps above pi;
+    otherwise jumps below -pi are corrected too, which the released weights were not trained with.
+    Raises InputError if there are not 13 images.
     """
     if len(window) != PHASE_WINDOW:
-        raise InputError(f"a window has {PHASE_WINDOW} images, not {len(window)}")
+        raise InputError(f"a window must have {PHASE_WINDOW} images, not {len(window)}")
     return tuple(
         _level_differences(level, blur, one_sided)
         for level, blur in zip(zip(*window, strict=True), _BLURS, strict=True)
     )
 
 
-def window_indices(centre: int, count: int) -> list[int]:
-    """The images of the window about ``centre`` where there are ``count``: the ends repeat."""
+def _window_indices(centre: int, count: int) -> list[int]:
+    """Returns the images of the window around ``centre`` in a clip of ``count`` images.
+
+    Repeats the first and the last image beyond the ends.
+    """
     return [
         min(max(i, 0), count - 1) for i in range(centre - HALF_WINDOW, centre + HALF_WINDOW + 1)
     ]
 
 
 def clip_phase_differences(images: FloatArray, *, one_sided: bool = True) -> tuple[FloatArray, ...]:
-    """Those of every image of a clip [T, 48, 48]: [T, 24, 48, 48] and [T, 24, 24, 24].
+    """Returns the phase differences of all images of a clip [T, 48, 48], gray, 0 to 1.
 
-    Windows repeat the first and last image of the clip where they go beyond it.
+    float32 [T, 24, 48, 48] and [T, 24, 24, 24]; see ``phase_differences``. Windows repeat the first
+    and the last image beyond the ends of the clip. Raises InputError for another shape.
     """
     measured = image_phases(images)
     found = [
         phase_differences(
-            [measured[i] for i in window_indices(t, len(images))], one_sided=one_sided
+            [measured[i] for i in _window_indices(t, len(images))], one_sided=one_sided
         )
         for t in range(len(images))
     ]
@@ -119,11 +129,11 @@ def _level_differences(
     found = blurred[1:] - blurred[:-1]
     found -= found.mean((2, 3), keepdims=True)
     np.clip(found, -_MOST, _MOST, out=found)
-    return np.ascontiguousarray(found.swapaxes(0, 1)).reshape(CHANNELS, *phase.shape[2:])
+    return np.ascontiguousarray(found.swapaxes(0, 1)).reshape(_CHANNELS, *phase.shape[2:])
 
 
 def _blur(side: int) -> FloatArray:
-    """One axis of a Gaussian of 11x11 as a matrix [side, side]; its scale cancels."""
+    """Returns one axis of an 11 x 11 Gaussian as a matrix [side, side], not normalized."""
     distance = np.subtract.outer(np.arange(side), np.arange(side))
     weights = np.exp(-(distance**2) / (2 * _SIGMA**2)) * (np.abs(distance) <= _REACH)
     return weights.astype(np.float32)

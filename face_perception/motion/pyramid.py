@@ -1,9 +1,9 @@
-"""The oriented bands of a complex steerable pyramid, as MIMAMO-Net takes them from a face.
+"""Computes the oriented bands of a complex steerable pyramid for MIMAMO-Net.
 
-Published: the image is mirrored to twice its size, and each band is a masked Fourier transform of
-it. The transform of a mirrored image is a cosine transform of the image, and every mask is even in
-one frequency and one-sided in the other: so a band is real and imaginary part of small products of
-matrices. These are several times faster than the transforms (bench/motion.py), and as exact.
+The published code mirrors the image to twice its size and masks its Fourier transform for each
+band. That transform is a cosine transform of the image, and every mask is even in one frequency and
+one-sided in the other, so small matrix products give the real and the imaginary part of a band.
+They are several times faster than the transforms (bench/motion.py) and equally exact.
 """
 
 from __future__ import annotations
@@ -16,19 +16,19 @@ import numpy.typing as npt
 from face_perception.errors import InputError
 from face_perception.types import FloatArray
 
-SIDE = 48
-LEVELS = (48, 24)  # sides of the bands
-BANDS = 2
+SIDE = 48  # of an image, pixels
+LEVELS = (48, 24)  # sides of the bands, pixels
+BANDS = 2  # orientations
 
 _Complex = npt.NDArray[np.complexfloating]
 
 
 def pyramid_bands(images: FloatArray) -> tuple[_Complex, _Complex]:
-    """Gray images [N, 48, 48], 0 to 1 -> bands complex64 [N, 2, 48, 48] and [N, 2, 24, 24].
+    """Returns the bands of gray images [N, 48, 48], 0 to 1.
 
-    The first is of the frequencies up to the finest, the second an octave below. In each, the first
-    band sees change along x, the second along y. The result of an image does not depend on which
-    others come with it. Raises InputError for another shape.
+    complex64 [N, 2, 48, 48] for the finest octave and [N, 2, 24, 24] for the one below. In each,
+    the first band responds to changes along x, the second to changes along y. An image gives the
+    same result in any batch. Raises InputError for another shape.
     """
     images = np.asarray(images, np.float32)
     if images.ndim != 3 or images.shape[1:] != (SIDE, SIDE):
@@ -36,7 +36,7 @@ def pyramid_bands(images: FloatArray) -> tuple[_Complex, _Complex]:
             f"gray images must be [N, {SIDE}, {SIDE}], not {list(images.shape)}: "
             "make them with motion.gray_image"
         )
-    # No band has the mean; without it less is lost in the sums.
+    # No band contains the mean; subtracting it reduces rounding errors.
     centred = images - images.mean((1, 2), keepdims=True)
     spectrum = _COSINES @ centred @ _COSINES.T
     fine, coarse = (_bands(spectrum, level) for level in _LEVELS)
@@ -45,11 +45,11 @@ def pyramid_bands(images: FloatArray) -> tuple[_Complex, _Complex]:
 
 @dataclass(frozen=True)
 class _Level:
-    """Matrices of one level with K frequencies and S pixels.
+    """Holds the matrices of one level with K frequencies and S pixels.
 
-    ``masks`` [2, K, K] have what the band passes of each frequency pair (y, x), times how often
-    the pair occurs; ``even`` [S, K] cosines; ``pair`` [K, 2 S] sines, then negative cosines: of
-    real and imaginary part.
+    ``masks`` [2, K, K] is the gain of each band at the frequencies (y, x), times the number of
+    times that the pair occurs. ``even`` [S, K] holds cosines. ``pair`` [K, 2 S] holds sines for the
+    real part, then negative cosines for the imaginary part.
     """
 
     masks: FloatArray
@@ -69,10 +69,10 @@ def _bands(spectrum: FloatArray, level: _Level) -> _Complex:
 
 
 def band_masks() -> list[FloatArray]:
-    """What each band passes, as published: [2, 96, 96] and [2, 48, 48], zero frequency centred.
+    """Returns the gain of each band as published, with the zero frequency in the centre.
 
-    Radial masks are raised cosines over an octave, angular ones a half-wave of a cosine; both from
-    tables with linear interpolation, which is part of the published numbers.
+    [2, 96, 96] and [2, 48, 48]. The radial gain is a raised cosine over an octave, the angular gain
+    half a period of a cosine. Both are interpolated linearly from tables, as in the published code.
     """
     axis = np.linspace(-1, 1 - 1 / SIDE, 2 * SIDE)
     x, y = np.meshgrid(axis, axis)
@@ -103,12 +103,12 @@ def band_masks() -> list[FloatArray]:
 
 
 def _level(level: int, masks: FloatArray) -> _Level:
-    size = masks.shape[-1] // 2  # frequencies from zero on; the most negative one passes nothing
+    size = masks.shape[-1] // 2  # frequencies from zero; the gain at the most negative one is 0
     frequency = np.arange(size)
-    # The inverse transform of the mirrored image's spectrum, whose phase is half a pixel; a pixel
-    # of a coarser level is two of the image.
+    # Inverse transform of the mirrored image's spectrum, which is shifted by half a pixel. A pixel
+    # of the coarser level covers two pixels of the image.
     phase = np.pi / (2 * SIDE) * np.outer(frequency, 2 * 2**level * np.arange(size) + 1)
-    twice = np.where(frequency > 0, 2, 1)  # positive and negative frequency, on the even axis
+    twice = np.where(frequency > 0, 2, 1)  # counts the negative frequency on the even axis
     scale = 4 / (2 * size) ** 2
     quadrants = scale * masks[:, size:, size:]
     quadrants[0] *= twice[:, None]

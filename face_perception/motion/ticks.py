@@ -1,4 +1,4 @@
-"""Images of any rate onto an even clock: motion is measured in steps of the same length."""
+"""Assigns images that come at any rate to the ticks of an even clock."""
 
 from __future__ import annotations
 
@@ -7,16 +7,20 @@ from dataclasses import dataclass
 
 from face_perception.errors import InputError
 
-_EARLY = 0.4  # of a period before a tick an image may be; not half, which is where 60 Hz has its
-# The clock follows an image that is near its tick by this share of the distance. One that is
-# farther comes at another rate, to which it must not yield.
+# Share of a period by which an image may precede its tick. Not 0.5, because every second image of a
+# 60 Hz camera lies there.
+_EARLY = 0.4
+# The clock follows an image within _NEAR periods of its tick by the share _FOLLOW of the distance.
+# An image that is further off comes at another rate, which the clock must not follow.
 _FOLLOW, _NEAR = 0.1, 0.25
 
 
 @dataclass(frozen=True, slots=True)
 class TickAdvance:
-    """Where an image is on the clock. ``steps`` ticks after the last one (0: at the same tick, so
-    not to be used); ``restarted`` where nothing before it counts: then ``steps`` is 1.
+    """Tells how far an image advances the clock.
+
+    ``steps`` is the number of ticks since the last image; 0 means the same tick, so the image is to
+    be skipped. ``restarted`` is true if the clock has started again; then ``steps`` is 1.
     """
 
     steps: int
@@ -24,11 +28,15 @@ class TickAdvance:
 
 
 class TickClock:
-    """Ticks at ``rate`` hertz, to each of which the first image near it belongs.
+    """Ticks at ``rate`` (Hz) and assigns to each tick the first image near it.
 
-    The clock begins at the first image and follows the images slowly, so that a camera of 29.97 Hz
-    loses none and repeats none. ``max_gap``: seconds between two images after which it begins
-    anew; it also does where a stamp goes back. Raises InputError where a setting is not positive.
+    Starts at the first image and follows the stamps slowly, so that no image of a 29.97 Hz camera
+    is skipped or repeated. Starts again after a gap of ``max_gap`` (seconds) and if a stamp goes
+    back. Raises InputError if a setting is not positive.
+
+    >>> clock = TickClock(rate=30.0)
+    >>> [clock.tick(k / 15).steps for k in range(4)]  # 15 images a second
+    [1, 2, 2, 2]
     """
 
     def __init__(self, rate: float = 30.0, max_gap: float = 0.25) -> None:
@@ -40,12 +48,12 @@ class TickClock:
         self.reset()
 
     def reset(self) -> None:
-        """The next image begins the clock anew."""
-        self._at = math.nan  # time of the last tick
+        """Makes the clock start again at the next image."""
+        self._at = math.nan  # time of the last tick, seconds
         self._stamp = math.nan
 
     def tick(self, stamp: float) -> TickAdvance:
-        """The tick of the image of ``stamp`` seconds."""
+        """Returns how far the image of ``stamp`` (seconds) advances the clock."""
         if not 0 <= stamp - self._stamp <= self._max_gap:
             self._at = self._stamp = stamp
             return TickAdvance(1, restarted=True)

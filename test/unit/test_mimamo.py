@@ -203,7 +203,7 @@ def test_what_cannot_be_used_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyP
     with pytest.raises(ValueError, match=r"must be RGB uint8 \[160, 160, 3\]"):
         mimamo.estimate(0, 0.0, [small])
     twice = [patches(1)[0], patches(1)[0]]
-    with pytest.raises(ValueError, match="two patches of the same face"):
+    with pytest.raises(ValueError, match="same face id"):
         mimamo.estimate(0, 0.0, twice)
     monkeypatch.setenv("FACE_PERCEPTION_MODELS", str(tmp_path))
     with pytest.raises(ModelError, match=r"no model 'mimamo'.*face-perception import"):
