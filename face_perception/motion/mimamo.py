@@ -298,7 +298,7 @@ class Mimamo(Generic[T]):
         return rows
 
     def _read(self, tracks: Iterable[_Track[T]], later: int) -> list[_Row[T]]:
-        """Runs the recurrence over each track's window; returns the output ``later`` before its end."""
+        """Runs the recurrence over each window; returns its output ``later`` before the end."""
         by_length: dict[int, list[_Track[T]]] = {}
         for track in tracks:
             length = len(track.inputs)

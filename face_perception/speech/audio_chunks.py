@@ -1,4 +1,4 @@
-"""PCM audio as values: one chunk, from whatever samples it came as; wav files. No streams."""
+"""Converts PCM audio of several formats to mono float chunks, and reads wav files."""
 
 from __future__ import annotations
 
@@ -16,22 +16,23 @@ from face_perception.errors import InputError
 
 AudioSamples = npt.NDArray[np.float32]
 
-_RATES = (4000, 192_000)
+_RATES = (4000, 192_000)  # hertz
 _MOST_CHANNELS = 8
-# Of a chunk's samples; music mastered loud has less, a microphone amplifier turned up has more.
+# Share of samples at full scale above which a chunk counts as clipped. Loudly mastered music has
+# less; a microphone whose gain is too high has more.
 _CLIPPED = 0.01
 
 
 class AudioError(InputError):
-    """Audio that cannot be used; the text says what is wrong with it and how to mend it."""
+    """Is raised for audio that cannot be used; the text names the reason and the fix."""
 
 
 @dataclass(frozen=True, slots=True)
 class AudioChunk:
-    """A piece of audio, mono float32 in [-1, 1]; ``stamp`` is that of its first sample, seconds.
+    """Holds a piece of audio: mono float32 [N] in [-1, 1], with ``rate`` in hertz.
 
-    A stamp of 0 is not known. Without samples it says that an utterance is over. ``clipped`` is
-    true where more than one sample in a hundred is at full scale.
+    ``stamp`` is the time of the first sample in seconds; 0 if unknown. A chunk without samples ends
+    an utterance. ``clipped`` is true if more than 1 % of the samples are at full scale.
     """
 
     stamp: float
@@ -41,36 +42,35 @@ class AudioChunk:
 
     @property
     def duration(self) -> float:
-        """Seconds."""
+        """Returns the length in seconds."""
         return len(self.samples) / self.rate
 
 
 def make_chunk(samples: npt.NDArray[Any], rate: int, channels: int, stamp: float) -> AudioChunk:
-    """A Chunk of interleaved samples, int16 or float in [-1, 1]; several channels become their
-    mean.
+    """Returns a chunk of interleaved samples [N * channels], int16 or float in [-1, 1].
 
-    Without samples neither rate nor channels matter. Raises AudioError for a rate, channels or
-    samples that cannot be.
+    Averages the channels. Ignores ``rate`` and ``channels`` if there are no samples. Raises
+    AudioError if the rate, the number of channels or the samples are invalid.
     """
     if not samples.size:
         return AudioChunk(stamp, max(rate, 1), np.zeros(0, np.float32))
     if not _RATES[0] <= rate <= _RATES[1]:
-        raise AudioError(f"sample_rate is {rate}: audio must have {_RATES[0]} to {_RATES[1]} Hz")
+        raise AudioError(f"sample_rate is {rate}: it must be {_RATES[0]} to {_RATES[1]} Hz")
     if not 1 <= channels <= _MOST_CHANNELS:
-        raise AudioError(f"channels is {channels}: audio must have 1 to {_MOST_CHANNELS}")
+        raise AudioError(f"channels is {channels}: it must be 1 to {_MOST_CHANNELS}")
     if samples.size % channels:
         raise AudioError(
-            f"{samples.size} samples are no whole number of frames of {channels} channels: the "
-            "sender fills channels wrongly or cuts a frame in two"
+            f"{samples.size} samples cannot be split into {channels} channels: make the sender set "
+            "channels correctly and send whole frames"
         )
     if samples.dtype == np.int16:
         values = samples.astype(np.float32) / 32768
     elif samples.dtype in (np.float32, np.float64):
         if not np.isfinite(samples).all():
-            raise AudioError("the samples have NaN or infinite values: mend the sender")
+            raise AudioError("samples are NaN or infinite: make the sender send finite samples")
         if samples.size and np.abs(samples).max() > 4:
             raise AudioError(
-                f"float samples reach {np.abs(samples).max():.0f}: they must be scaled to -1 to 1"
+                f"float samples reach {np.abs(samples).max():.0f}: scale them to -1 to 1"
             )
         values = samples.astype(np.float32)
     else:
@@ -80,7 +80,8 @@ def make_chunk(samples: npt.NDArray[Any], rate: int, channels: int, stamp: float
     return AudioChunk(stamp, rate, mono, clipped)
 
 
-# Sample formats by GStreamer's names, which audio_common uses; scale to [-1, 1].
+# Sample formats by their GStreamer names, which audio_common uses: NumPy type, factor and offset
+# that map the samples to [-1, 1].
 _FORMATS: dict[str, tuple[str, float, float]] = {
     "S16LE": ("<i2", 1 / 32768, 0.0),
     "S16BE": (">i2", 1 / 32768, 0.0),
@@ -94,7 +95,10 @@ _FORMATS: dict[str, tuple[str, float, float]] = {
 def chunk_from_bytes(
     data: bytes, sample_format: str, rate: int, channels: int, stamp: float
 ) -> AudioChunk:
-    """A Chunk of raw PCM as GStreamer names it. Raises AudioError."""
+    """Returns a chunk of raw interleaved PCM; ``sample_format`` is a GStreamer name such as S16LE.
+
+    Raises AudioError as ``make_chunk`` does, and for an unknown format or an incomplete sample.
+    """
     known = _FORMATS.get(sample_format.upper())
     if known is None:
         raise AudioError(
@@ -103,43 +107,45 @@ def chunk_from_bytes(
     kind, scale, offset = known
     if len(data) % np.dtype(kind).itemsize:
         raise AudioError(
-            f"{len(data)} bytes are no whole number of {sample_format} samples: compressed audio? "
-            "Set the sender's format to wave"
+            f"{len(data)} bytes are not a whole number of {sample_format} samples: if the audio is "
+            "compressed, set the sender's format to wave"
         )
     values = np.frombuffer(data, kind).astype(np.float64) * scale + offset
     return make_chunk(values, rate, channels, stamp)
 
 
 def to_int16(samples: AudioSamples) -> npt.NDArray[np.int16]:
-    """Samples in [-1, 1] as PCM; what is beyond is clipped."""
+    """Returns samples in [-1, 1] as int16 PCM; clips samples outside."""
     return np.clip(np.rint(samples * 32768), -32768, 32767).astype(np.int16)
 
 
 @dataclass(frozen=True, slots=True)
 class Recording:
-    """A wav file's audio: int16 [N, channels]."""
+    """Holds the audio of a wav file: int16 [N, channels], with ``rate`` in hertz."""
 
     rate: int
     samples: npt.NDArray[np.int16]
 
     @property
     def duration(self) -> float:
-        """Seconds."""
+        """Returns the length in seconds."""
         return len(self.samples) / self.rate
 
     def pieces(self, seconds: float) -> Iterator[npt.NDArray[np.int16]]:
-        """The samples in pieces of this length; the last may be shorter."""
+        """Yields the samples in pieces of this length; the last one may be shorter."""
         step = max(1, round(seconds * self.rate))
         for start in range(0, len(self.samples), step):
             yield self.samples[start : start + step]
 
 
 def read_wav(path: str | os.PathLike[str]) -> Recording:
-    """A wav file of 8, 16, 24 or 32-bit PCM. Raises OSError, and AudioError naming the file where
-    it is something else (float, MP3, damaged), empty, or of a rate or channels that cannot be.
+    """Reads a wav file of 8, 16, 24 or 32-bit PCM, and reduces it to 16 bits.
+
+    Raises OSError if the file cannot be opened. Raises AudioError, naming the file, if it has
+    another format (float, MP3), is damaged or empty, or has an invalid rate or number of channels.
     """
     name = shlex.quote(os.fspath(path))
-    # One channel: ffmpeg gives a file of more than two the header that is not read here.
+    # Convert to one channel: for more than two, ffmpeg writes a header that ``wave`` cannot read.
     convert = f"convert it: ffmpeg -i {name} -ac 1 -ar 48000 -c:a pcm_s16le new.wav"
     try:
         with wave.open(os.fspath(path), "rb") as file:
@@ -149,20 +155,20 @@ def read_wav(path: str | os.PathLike[str]) -> Recording:
         reason = str(error) or "it is cut off"
         if reason.startswith("unknown format: 3"):
             reason = "its samples are floating-point numbers"
-        raise AudioError(f"{path} is no wav file of PCM ({reason}): {convert}") from error
+        raise AudioError(f"{path} is not a PCM wav file ({reason}): {convert}") from error
     if width not in (1, 2, 3, 4):
         raise AudioError(f"{path} has samples of {width} bytes: {convert}")
     data = data[: len(data) // (width * channels) * width * channels]
     if not data:
         raise AudioError(f"{path} has no audio: record it again")
-    if width == 1:  # the only unsigned one
+    if width == 1:  # the only unsigned width
         samples = (np.frombuffer(data, np.uint8).astype(np.int16) - 128) << 8
     else:
-        # The two upper bytes of each little-endian sample.
+        # Keep the two upper bytes of each little-endian sample.
         raw = np.frombuffer(data, np.uint8).reshape(-1, width)[:, -2:]
         samples = np.ascontiguousarray(raw).view("<i2").ravel().astype(np.int16)
     try:
-        make_chunk(samples[:channels], rate, channels, 0.0)  # refuses what cannot be played later
+        make_chunk(samples[:channels], rate, channels, 0.0)  # checks rate and channels
     except AudioError as error:
         raise AudioError(f"{path}: {error}; {convert}") from error
     return Recording(rate, samples.reshape(-1, channels))

@@ -1,8 +1,7 @@
-"""A mouth by signal processing: levels of a few frequency bands, against the speaker's own. Nothing
-trained.
+"""Estimates mouth shapes from the levels of a few frequency bands, without a network.
 
-It knows how loud, how bright and how voiced speech is, not which sound it is: the jaw follows the
-syllables, the lips hint at the vowels.
+Measures how loud, how bright and how voiced speech is, relative to the speaker, but does not
+recognize sounds: the jaw follows the syllables, and the lips roughly follow the vowels.
 """
 
 from __future__ import annotations
@@ -21,55 +20,59 @@ from face_perception.speech.mouth_shapes import MOUTH_RATE, MouthShape
 
 FloatArray = npt.NDArray[np.float64]
 
-_HOP = 160  # samples between two moments: 10 ms
-_WINDOW = 512  # 32 ms about a moment: two periods of a deep voice
-_SMOOTH = 3  # moments on either side that a shape is smoothed over
-_AHEAD = 3  # moments within which a voice that begins opens the mouth
-_NEAR = 6  # moments before one that say how loud it is about it
+_HOP = 160  # samples between two frames: 10 ms
+_WINDOW = 512  # samples of a frame: 32 ms, two periods of a deep voice
+_SMOOTH = 3  # frames on either side over which shapes are smoothed
+_AHEAD = 3  # frames by which the mouth opens before a voice begins
+_NEAR = 6  # earlier frames that are searched for the loudest level around a frame
 _PERIOD = _HOP / MOUTH_RATE
 
-# Edges of the bands, hertz: voice and first formant of closed vowels; first formant of open ones;
-# second formant of back and of front vowels; hiss.
+# Edges of the bands, hertz: voice and first formant of closed vowels; first formant of open vowels;
+# second formant of back vowels; second formant of front vowels; hiss.
 _EDGES = (100, 450, 1100, 1900, 3600, 7600)
 _HISS = 4
 
-_VOICED = 0.42  # periodicity from which on a moment is voiced; noise stays below 0.3
-_ONSET = 2  # moments in a row that begin a voice
-_HOLD = 18  # moments after the last voiced one in which speech goes on
-_FLOOR_OVER = 200  # moments whose quietest is the noise
-_FLOOR_RISE = 0.04  # share of the way a moment, once they all were louder
-_ABOVE_FLOOR = 8.0  # dB over the noise at which a mouth begins to open
-_SILENT = -62.0  # dB of full scale: no speech below
+_VOICED = 0.42  # periodicity above which a frame is voiced; that of noise stays below 0.3
+_ONSET = 2  # consecutive voiced frames with which a voice begins
+_HOLD = 18  # frames for which speech lasts after the last voiced frame
+_FLOOR_OVER = 200  # frames; the quietest of them is the noise floor
+_FLOOR_RISE = 0.04  # share by which the noise floor rises each frame if all of them were louder
+_ABOVE_FLOOR = 8.0  # dB above the noise floor at which the mouth begins to open
+_SILENT = -62.0  # dB of full scale below which there is no speech
 _RANGE = 26.0  # dB below the speaker's loud vowels at which the mouth is closed
-_LOUD_START = -26.0  # dB, before a speaker is known
-_LOUD_FALL = 8.0 * _PERIOD  # dB a moment, while the speaker is quieter than before
-_LOUD_RISE = 0.25  # share of the way a moment
-_JAW_MOST = 0.75  # of a loud open vowel; more is shouting
-_LEARN = 0.01  # share a moment by which the speaker's usual spectrum is learned
+_LOUD_START = -26.0  # dB; level of loud vowels before the speaker is known
+_LOUD_FALL = 8.0 * _PERIOD  # dB per frame by which that level falls while the speaker is quieter
+_LOUD_RISE = 0.25  # share of the difference by which that level rises each frame
+_JAW_MOST = 0.75  # jaw of a loud open vowel; more is shouting
+_LEARN = 0.01  # share by which the speaker's usual spectrum is updated each frame
 
-# The speaker's usual spectrum before it is known: bands against the mean of the first four, dB.
+# Usual spectrum before the speaker is known: each band relative to the mean of the first four, dB.
 _USUAL = (7.0, 3.0, -3.0, -7.0, -12.0)
 
 
 @dataclass(slots=True)
-class _Moment:
-    """What was heard about one moment."""
+class _AudioFrame:
+    """Holds the measures of one frame. Levels are in dB of full scale."""
 
-    level: float  # dB of full scale, voice bands
-    bands: FloatArray  # [5] dB
-    voiced: bool  # part of a run of voiced moments
-    floor: float
-    loud: float
-    usual: FloatArray  # [5] dB, of the speaker
+    level: float  # of the first four bands
+    bands: FloatArray  # [5]
+    voiced: bool  # in a run of at least _ONSET voiced frames
+    floor: float  # noise floor
+    loud: float  # level of the speaker's loud vowels
+    usual: FloatArray  # [5] dB; the speaker's usual spectrum
 
 
 class BandMouth:
-    """``Mouth`` from band levels, with a gain that follows the speaker.
+    """Is a ``Mouth`` that uses band levels, with a gain that follows the speaker.
 
-    Lips open for voices only: a hiss, a fan or white noise, however loud, does not move them, and
-    what is as even as noise is learned as noise within two seconds. The result depends on the
-    samples alone, not on how they were cut into chunks. ``tuck`` is never used: nothing here tells
-    an /f/.
+    The lips open only for voices. Hiss, fans and white noise do not move them at any level, and
+    within two seconds a steady sound is learned as noise. The result does not depend on how the
+    samples are split into calls. ``tuck`` is always 0, because an /f/ cannot be recognized.
+
+    >>> mouth = BandMouth()
+    >>> mouth.push_samples(np.zeros(8000, np.float32))
+    >>> mouth.shape_at(0.2).jaw
+    0.0
     """
 
     frame_period = _PERIOD
@@ -82,7 +85,7 @@ class BandMouth:
         edges = itertools.pairwise(_EDGES)
         self._bands = [np.flatnonzero((hertz >= low) & (hertz < high)) for low, high in edges]
         self._scale = scale
-        # What a window's own autocorrelation takes away from that of a periodic signal.
+        # The autocorrelation of the window function, which damps that of a periodic signal.
         own = np.fft.irfft(np.abs(np.fft.rfft(self._hann, 2 * _WINDOW)) ** 2)
         self._lags = slice(MOUTH_RATE // 400, MOUTH_RATE // 70)
         self._own = own[self._lags] / own[0]
@@ -91,12 +94,11 @@ class BandMouth:
         self.reset()
 
     def reset(self) -> None:
-        """Forget the stream and the speaker; the next sample is at time zero."""
-        # Silence before the stream, so that its first sample is the middle of the first window.
+        """Forgets the stream and the speaker; the next sample is at time 0."""
+        # Begin with silence, so that the first sample is in the middle of the first window.
         self._samples = np.zeros(_WINDOW // 2, np.float32)
-        self._last = 0.0  # the sample before, for the pre-emphasis
-        self._moments: deque[_Moment] = deque(maxlen=_AHEAD + _NEAR + 1)
-        self._heard = 0  # moments
+        self._frames: deque[_AudioFrame] = deque(maxlen=_AHEAD + _NEAR + 1)
+        self._frame_count = 0
         self._quiet: deque[float] = deque(maxlen=_FLOOR_OVER)
         self._floor = -90.0
         self._loud = _LOUD_START
@@ -104,26 +106,26 @@ class BandMouth:
         self._run = 0
         self._since_voice = _HOLD + 1
         self._raw: deque[FloatArray] = deque(maxlen=2 * _SMOOTH + 1)
-        self._opened = MouthShapeTrack(_PERIOD)
+        self._track = MouthShapeTrack(_PERIOD)
 
     def push_samples(self, samples: AudioSamples) -> None:
-        """The next samples, float32 [N] mono at 16 kHz in [-1, 1]; any N, also none.
+        """Takes the next samples: float32 [N], mono, 16 kHz, in [-1, 1]; N may be 0.
 
-        What is not finite counts as silence. Raises InputError for another shape or type.
+        Samples that are not finite count as 0. Raises InputError for another shape or type.
         """
         self._samples = np.concatenate([self._samples, checked_samples(samples)])
         begin = 0
         while begin + _WINDOW <= len(self._samples):
-            self._hear(self._samples[begin : begin + _WINDOW].astype(np.float64))
+            self._add_frame(self._samples[begin : begin + _WINDOW].astype(np.float64))
             begin += _HOP
         self._samples = self._samples[begin:]
 
     def shape_at(self, time: float) -> MouthShape:
-        """The shape at ``time`` seconds; see ``Mouth``. Times more than a minute ago give rest."""
-        return self._opened.at(time)
+        """Returns the shape at ``time`` (seconds); see ``Mouth``. Keeps one minute of shapes."""
+        return self._track.at(time)
 
-    def _hear(self, window: FloatArray) -> None:
-        """One moment: its bands, whether it is voiced, what it says about noise and speaker."""
+    def _add_frame(self, window: FloatArray) -> None:
+        """Measures one frame, and updates noise floor and speaker."""
         spectrum = np.abs(np.fft.rfft(window * self._hann)) ** 2 * self._scale
         power = np.array([spectrum[band].sum() for band in self._bands])
         bands = 10 * np.log10(power + 1e-12)
@@ -134,7 +136,7 @@ class BandMouth:
             self._floor = quietest
         elif len(self._quiet) == _FLOOR_OVER:
             self._floor += _FLOOR_RISE * (quietest - self._floor)
-        # A voice that is not far louder than what never stops is part of it.
+        # A sound that is not clearly above the noise floor belongs to the noise.
         audible = level > max(self._floor + _ABOVE_FLOOR, _SILENT)
         periodic = audible and self._periodicity(window) > _VOICED
         self._run = self._run + 1 if periodic else 0
@@ -145,13 +147,13 @@ class BandMouth:
             if level > self._loud - 15:
                 relative = bands - bands[:_HISS].mean()
                 self._usual = self._usual + _LEARN * (relative - self._usual)
-        self._moments.append(_Moment(level, bands, voiced, self._floor, self._loud, self._usual))
-        self._heard += 1
-        self._decide()
+        self._frames.append(_AudioFrame(level, bands, voiced, self._floor, self._loud, self._usual))
+        self._frame_count += 1
+        self._add_shape()
 
     def _periodicity(self, window: FloatArray) -> float:
-        """0 for noise to 1 for a perfect period of 2.5 to 14 ms."""
-        # Differences: noise with more bass than treble would look periodic.
+        """Returns 0 for noise to 1 for a signal with an exact period of 2.5 to 14 ms."""
+        # Use differences, because noise with more bass than treble would look periodic.
         flat = np.diff(window, prepend=window[0]) * self._hann
         correlation = np.fft.irfft(np.abs(np.fft.rfft(flat, 2 * _WINDOW)) ** 2)
         if correlation[0] < 1e-10:
@@ -159,40 +161,39 @@ class BandMouth:
         found = correlation[self._lags] / correlation[0] / np.maximum(self._own, 0.2)
         return float(found.max())
 
-    def _decide(self) -> None:
-        """The shape, not smoothed yet, of the moment ``_AHEAD`` ago; then of that before."""
-        if self._heard <= _AHEAD:
+    def _add_shape(self) -> None:
+        """Computes the shape of the frame ``_AHEAD`` ago, and adds the smoothed one before it."""
+        if self._frame_count <= _AHEAD:
             return
-        moments = self._moments
-        now = moments[-1 - _AHEAD]
-        # A voice that comes within the next moments opens the mouth already.
-        if now.voiced or any(moments[-1 - k].voiced for k in range(_AHEAD)):
+        frames = self._frames
+        now = frames[-1 - _AHEAD]
+        # The mouth opens shortly before a voice begins.
+        if now.voiced or any(frames[-1 - k].voiced for k in range(_AHEAD)):
             self._since_voice = 0
         else:
             self._since_voice += 1
-        around = [moments[-1 - k].level for k in range(min(len(moments), _AHEAD + _NEAR + 1))]
+        around = [frames[-1 - k].level for k in range(min(len(frames), _AHEAD + _NEAR + 1))]
         talking = self._since_voice <= _HOLD
         self._raw.append(_raw_shape(now, max(around)) if talking else np.zeros(6))
         have = len(self._raw)
         if have <= _SMOOTH:
             return
-        # Before the stream began there was rest.
+        # Before the stream begins the mouth is at rest.
         missing = 2 * _SMOOTH + 1 - have
         rows = np.zeros((2 * _SMOOTH + 1, 6))
         rows[missing:] = self._raw
         smooth = (self._kernel[:, None] * rows).sum(0)
-        self._opened.append(np.where(smooth < 1e-3, 0.0, smooth))
+        self._track.append(np.where(smooth < 1e-3, 0.0, smooth))
 
 
-def _raw_shape(heard: _Moment, near: float) -> FloatArray:
-    """[6] in the order of ``MouthShape``.
+def _raw_shape(heard: _AudioFrame, near: float) -> FloatArray:
+    """Returns the weights [6] of a frame, in the order of ``MouthShape``, before smoothing.
 
-    ``near``: the loudest level from 60 ms before to 30 ms after, dB.
+    ``near`` is the loudest level from 60 ms before to 30 ms after the frame, dB.
     """
     low = max(heard.loud - _RANGE, heard.floor + _ABOVE_FLOOR, _SILENT)
     room = max(heard.loud - low, 6.0)
     over = min(max((heard.level - low) / room, 0.0), 1.15)
-    # Loudness as it is heard in the middle, and less so at both ends.
     opening = over**1.6
     colour = heard.bands - heard.bands[:_HISS].mean() - heard.usual
     open_vowel = _between(colour[1] - colour[0], -6.0, 6.0)
@@ -200,7 +201,7 @@ def _raw_shape(heard: _Moment, near: float) -> FloatArray:
     back = _between(0.5 * (colour[0] + colour[1]) - 0.5 * (colour[2] + colour[3]), 1.0, 10.0)
     hiss_level = heard.bands[_HISS] - max(heard.loud - 34.0, heard.floor + _ABOVE_FLOOR, _SILENT)
     hiss = _between(hiss_level, 0.0, 14.0) * _between(heard.bands[_HISS] - heard.level, -6.0, 3.0)
-    # Lips that meet between two vowels: the level falls and comes back, the treble first.
+    # Between two vowels the level falls while the lips meet.
     dip = _between(near - heard.level, 9.0, 18.0) * (1 - hiss) * float(over > 0)
     jaw = _JAW_MOST * opening * (0.55 + 0.45 * open_vowel) * (1 - 0.6 * hiss) * (1 - 0.35 * back)
     return np.array(
@@ -216,4 +217,5 @@ def _raw_shape(heard: _Moment, near: float) -> FloatArray:
 
 
 def _between(value: float, low: float, high: float) -> float:
+    """Returns 0 at ``low`` and below, 1 at ``high`` and above, linear in between."""
     return min(max((float(value) - low) / (high - low), 0.0), 1.0)

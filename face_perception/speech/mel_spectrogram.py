@@ -1,4 +1,4 @@
-"""Log-mel spectrograms as whisper takes them. No network, no resampling."""
+"""Computes log-mel spectrograms as whisper takes them (Radford et al. 2022, section 2.2)."""
 
 from __future__ import annotations
 
@@ -8,20 +8,19 @@ import numpy as np
 
 from face_perception.types import FloatArray
 
-RATE = 16000
+RATE = 16000  # hertz
 HOP = 160  # samples a frame: 100 frames a second
 MELS = 80
-_WINDOW = 400
-_TOP = 8000.0
+_WINDOW = 400  # samples
+_TOP = 8000.0  # hertz; upper edge of the last band
 
 
 def log_mel(samples: FloatArray, frames: int | None = None, *, least: float = -10.0) -> FloatArray:
-    """Speech [S], 16 kHz, -1 to 1 -> float32 [80, frames]; ``frames`` defaults to all whole ones.
+    """Returns the log-mel spectrogram of speech [S] (16 kHz, -1 to 1), float32 [80, frames].
 
-    With ``frames`` (3000 for whisper's 30 s) the samples are followed by silence, or cut, to just
-    so many; without, all are heard, those behind the last whole frame in the frames before them.
-    Values are log10 of power within 8 of the largest, which is taken for ``least`` if less,
-    brought to about -1 to 1 (Radford et al. 2022).
+    With ``frames`` (3000 for whisper's 30 s) the speech is padded with silence, or cut, to this
+    length. With None all whole frames are computed. Values are log10 of the power, floored at 8
+    below the largest value (or below ``least``, if that is larger), then scaled to about -1 to 1.
     """
     count = len(samples) // HOP if frames is None else frames
     padded = np.zeros(max(len(samples) if frames is None else count * HOP, 1), np.float32)
@@ -38,7 +37,7 @@ def log_mel(samples: FloatArray, frames: int | None = None, *, least: float = -1
 
 @functools.cache
 def mel_filters() -> FloatArray:
-    """[80, 201] triangles on the mel scale of Slaney's Auditory Toolbox, each of area 1."""
+    """Returns triangular filters [80, 201] of area 1, on the mel scale of Slaney's toolbox."""
     edges = _hertz(np.linspace(0.0, _mel(np.array(_TOP)), MELS + 2))
     bins = np.linspace(0.0, RATE / 2, _WINDOW // 2 + 1)
     slopes = edges[:, None] - bins
@@ -54,7 +53,7 @@ def _hann() -> FloatArray:
     return made
 
 
-# Linear to 1 kHz, 15 mels there, then 27 mels to a factor of 6.4.
+# The scale is linear up to 1 kHz (15 mels), then logarithmic with 27 mels for a factor of 6.4.
 _KNEE_HZ, _KNEE_MEL, _STEP = 1000.0, 15.0, np.log(6.4) / 27.0
 
 

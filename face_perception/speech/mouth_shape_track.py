@@ -1,6 +1,4 @@
-"""Mouth shapes that came one by one, asked for at any time: interpolated, and eased to rest after
-the last. And what every mouth checks about its samples.
-"""
+"""Interpolates mouth shapes over time, and checks the samples that a ``Mouth`` takes."""
 
 from __future__ import annotations
 
@@ -15,12 +13,15 @@ from face_perception.speech.mouth_shapes import REST, MouthShape
 
 FloatArray = npt.NDArray[np.floating]
 
-_KEPT = 60.0  # seconds that can be asked for
+_KEPT = 60.0  # seconds of shapes that are kept
 _EASE = 0.12  # seconds from the last known shape to rest
 
 
 class MouthShapeTrack:
-    """Final shapes, ``period`` seconds apart from time zero on."""
+    """Keeps final shapes that are ``period`` seconds apart, the first at time 0.
+
+    Forgets shapes that are more than a minute older than the last.
+    """
 
     def __init__(self, period: float) -> None:
         self._period = period
@@ -28,12 +29,16 @@ class MouthShapeTrack:
         self._count = 0
 
     def append(self, weights: FloatArray) -> None:
-        """The next shape, [6] in the order of ``MouthShape``."""
+        """Adds the next shape: weights [6] in the order of ``MouthShape``."""
         self._kept.append(weights)
         self._count += 1
 
     def at(self, time: float) -> MouthShape:
-        """The shape at ``time`` seconds; rest before all that is kept."""
+        """Returns the shape at ``time`` (seconds).
+
+        Interpolates linearly between shapes, eases to rest after the last one, and returns
+        ``REST`` before the first one that is kept.
+        """
         at = time / self._period
         if not at >= 0 or self._count == 0:
             return REST
@@ -50,14 +55,15 @@ class MouthShapeTrack:
 
 
 def checked_samples(samples: AudioSamples) -> AudioSamples:
-    """The samples in [-1, 1], what is not finite as silence. Raises InputError for another shape
-    or type than float32 [N].
+    """Returns the samples clipped to [-1, 1], with 0 for samples that are not finite.
+
+    Raises InputError if ``samples`` is not float32 [N].
     """
     array = np.asarray(samples)
     if array.ndim != 1 or array.dtype != np.float32:
         raise InputError(
             f"speech must be float32 [N], mono, 16 kHz, not {array.dtype} "
-            f"{list(array.shape)}: mix down, divide int16 by 32768"
+            f"{list(array.shape)}: average the channels and divide int16 by 32768"
         )
     made: AudioSamples = np.clip(np.nan_to_num(array, nan=0.0, posinf=0.0, neginf=0.0), -1, 1)
     return made

@@ -1,6 +1,4 @@
-"""What a mouth is: speech in, a few weights per moment out. Values and the protocol only; a trained
-mouth plugs in here.
-"""
+"""Defines mouth shapes and the interface of the classes that estimate them from speech."""
 
 from __future__ import annotations
 
@@ -12,22 +10,22 @@ import numpy.typing as npt
 
 from face_perception.speech.audio_chunks import AudioSamples
 
-MOUTH_RATE = 16_000  # samples a second that every mouth is given
+MOUTH_RATE = 16_000  # hertz; sample rate of the speech that every ``Mouth`` takes
 
 
 @dataclass(frozen=True, slots=True)
 class MouthShape:
-    """Weights in [0, 1]; all zero is a mouth at rest, lips closed without effort.
+    """Holds weights in [0, 1] of a mouth's movements. All zero: at rest, lips closed.
 
-    Each says what the face does (FACS action unit) and in which visemes it is strong. They add up;
-    ``press`` alone overrules: it closes the lips however far the jaw is down.
+    The movements add up, except that ``press`` closes the lips however far the jaw is dropped. Each
+    is listed with its FACS action unit and with the sounds in which it is strong:
 
-    - ``jaw``: jaw dropped, lips parted (AU26, at 1 nearly AU27): /a/ strong, /e/, /o/ medium.
-    - ``wide``: corners drawn apart (AU20): /i/, /e/, and with little jaw /s/.
-    - ``round``: lips pushed forward and narrow (AU18, AU22): /u/, /o/, /w/, /sh/.
-    - ``press``: lips pressed together (AU24): /m/, /b/, /p/.
-    - ``teeth``: upper lip raised, lower lip drawn down, teeth seen (AU10, AU16): /s/, /z/, /t/.
-    - ``tuck``: lower lip raised to the upper teeth (AU32): /f/, /v/.
+    - ``jaw``: jaw dropped, lips parted (AU 26; at 1 nearly AU 27): /a/ strong, /e/ and /o/ medium.
+    - ``wide``: lip corners drawn apart (AU 20): /i/, /e/, and with little ``jaw`` /s/.
+    - ``round``: lips pushed forward and narrowed (AU 18, 22): /u/, /o/, /w/, /sh/.
+    - ``press``: lips pressed together (AU 24): /m/, /b/, /p/.
+    - ``teeth``: upper lip raised, lower lip lowered, teeth visible (AU 10, 16): /s/, /z/, /t/.
+    - ``tuck``: lower lip raised to the upper teeth (AU 32): /f/, /v/.
     """
 
     jaw: float = 0.0
@@ -38,7 +36,7 @@ class MouthShape:
     tuck: float = 0.0
 
     def values(self) -> npt.NDArray[np.float64]:
-        """All weights in the order of the fields."""
+        """Returns the weights [6] in the order of the fields."""
         return np.array([getattr(self, one.name) for one in fields(self)], np.float64)
 
 
@@ -46,27 +44,27 @@ REST = MouthShape()
 
 
 class Mouth(Protocol):
-    """Speech in, mouth shapes out. For one thread.
+    """Estimates mouth shapes from a stream of speech. For one thread.
 
-    Time is that of the samples: the first sample pushed since ``reset`` is at zero, and sample n at
-    n / 16000 seconds, whatever the chunks were.
+    Times are in seconds of the stream: the first sample after ``reset`` is at 0 s and sample n at
+    n / 16000 s, however the samples are split into calls.
     """
 
-    look_ahead: float  # seconds of audio after a time that its shape depends on
-    frame_period: float  # seconds between two shapes; in between they are interpolated
+    look_ahead: float  # seconds of speech after a time that the shape at this time depends on
+    frame_period: float  # seconds between two estimates; shapes in between are interpolated
 
     def push_samples(self, samples: AudioSamples) -> None:
-        """The next samples, float32 [N] mono at 16 kHz in [-1, 1]; any N, also none."""
+        """Takes the next samples: float32 [N], mono, 16 kHz, in [-1, 1]; N may be 0."""
         ...
 
     def shape_at(self, time: float) -> MouthShape:
-        """The shape at ``time`` seconds.
+        """Returns the shape at ``time`` (seconds).
 
-        Final for times up to ``look_ahead`` before the end of what was pushed; after that the last
-        known shape, eased to rest, so that a stream that stops mid-word closes the mouth.
+        It is final for times up to ``look_ahead`` before the last sample. For later times it is the
+        last final shape, eased to rest, so that the mouth closes if the stream stops within a word.
         """
         ...
 
     def reset(self) -> None:
-        """Forget the stream; the next sample is at time zero."""
+        """Forgets the stream; the next sample is at time 0."""
         ...

@@ -1,4 +1,4 @@
-"""Where a sender's speech has got to, and which chunks go on from there."""
+"""Tracks how far a sender of speech has got, and recognizes the chunks that continue it."""
 
 from __future__ import annotations
 
@@ -6,17 +6,21 @@ from dataclasses import dataclass
 
 from face_perception.speech.audio_chunks import AudioChunk
 
-# Chunks that come at once follow each other within this; so exactly does a live sender keep time.
+# Seconds. Chunks that a sender sends as fast as it can follow each other within this time, and a
+# live sender keeps its times within it.
 _AT_ONCE = 0.1
-_STAMPED = 0.05  # a stamp may be this much off
-# A longer chunk is no live sender's: what comes when it would have been heard is something else.
+_STAMP_ERROR = 0.05  # seconds by which a stamp may be off
+# Seconds. Live senders send shorter chunks. A chunk that comes only after the duration of a longer
+# one does not continue it.
 _LIVE = 1.0
 
 
 @dataclass(slots=True)
 class SenderPosition:
-    """``expected``: the stamp of a sender's next sample; 0: not known. ``last``: of its last chunk,
-    which came at ``came``, monotonic seconds, and lasted ``lasted``.
+    """Holds where a sender's speech ends so far. All values are in seconds.
+
+    ``expected`` is the stamp of the next sample (0: unknown). ``last`` is the stamp of the last
+    chunk, ``came`` the monotonic time at which it came, and ``lasted`` its duration.
     """
 
     expected: float
@@ -25,14 +29,16 @@ class SenderPosition:
     lasted: float
 
     def note(self, chunk: AudioChunk, now: float) -> None:
-        """Goes on with a chunk that has come."""
+        """Moves on past ``chunk``, which came at ``now`` (monotonic seconds)."""
         self.expected = chunk.stamp + chunk.duration if chunk.stamp > 0 else 0.0
         self.last = chunk.stamp
         self.came, self.lasted = now, chunk.duration
 
     def continues(self, chunk: AudioChunk, now: float) -> bool:
-        """Whether the chunk is most likely the same speech's next: by its stamp, and because it
-        comes at once or when a live sender's would. A chunk without samples never is.
+        """Returns whether ``chunk``, which came at ``now``, probably continues this speech.
+
+        It does if its stamp fits, and if it comes at once or when a live sender would send it. A
+        chunk without samples never does.
         """
         if not len(chunk.samples) or (chunk.stamp > 0) != (self.expected > 0):
             return False
@@ -42,7 +48,7 @@ class SenderPosition:
             return False
         at_once = passed <= _AT_ONCE
         if chunk.stamp > 0:
-            # Senders that are faster than real time may stamp with the time of sending.
+            # A sender that is faster than real time may use the time of sending as the stamp.
             sent = at_once and self.last <= chunk.stamp <= self.expected
-            return sent or abs(chunk.stamp - self.expected) <= _STAMPED
+            return sent or abs(chunk.stamp - self.expected) <= _STAMP_ERROR
         return at_once or passed >= paced - _AT_ONCE

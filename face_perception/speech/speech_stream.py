@@ -1,6 +1,6 @@
-"""Chunks as they come to continuous speech: put in order, pauses kept, resampled, its end noticed.
+"""Turns chunks of audio into continuous utterances: sorts, fills pauses, resamples, finds the end.
 
-Knows no clock: whoever calls says what time it is.
+Reads no clock: the caller passes the time.
 """
 
 from __future__ import annotations
@@ -15,26 +15,29 @@ import soxr
 from face_perception.speech.audio_chunks import AudioChunk, AudioSamples
 from face_perception.speech.sender_position import SenderPosition
 
-# A stamp may be this much off, or half a chunk, before it means a gap: drivers stamp on receipt.
-# After some stamps that were exact it is half a chunk, however short.
+# Seconds, or half a chunk if that is longer, by which a stamp may be off before it means a gap:
+# drivers stamp on receipt. After _SOME consecutive stamps within _EXACT seconds only half a chunk.
 _LOOSE, _EXACT, _SOME = 0.02, 0.002, 3
-# For a chunk that was overtaken: a live sender's comes when one more would have.
+# Seconds for which a chunk after a gap waits for an overtaken one: its own duration and _MARGIN,
+# because a live sender's next chunk has come by then; at least _WAIT, at most _LONGEST_WAIT.
 _WAIT, _MARGIN, _LONGEST_WAIT = 0.06, 0.02, 0.15
-_BACK = 1.0  # a stamp this much earlier is another clock, not a late chunk
-_LONGEST_PAUSE = 3.0
-# What a resampler holds back is let go when nothing has come for this long.
-_FLUSH = 0.02
-# Speech that ends as loud as this, root mean square over so many seconds, was broken off.
+_BACK = 1.0  # seconds; a stamp that goes back further comes from another clock
+_LONGEST_PAUSE = 3.0  # seconds; a longer gap between stamps begins another utterance
+_FLUSH = 0.02  # seconds without a chunk after which the resamplers give their last samples
+# An utterance whose last _LAST seconds are louder than _LOUD (RMS) ended abruptly.
 _LOUD, _LAST = 0.02, 0.03
 
 
 @dataclass(frozen=True, slots=True)
 class SpeechSegment:
-    """What has become known of the speech: ``samples`` by rate, mono float32, continuing what came
-    before them.
+    """Holds the next samples of an utterance.
 
-    ``begins``: they are the first of an utterance, whose first sample has the stamp ``stamp``;
-    ``ends``: they are its last, or it had ended before.
+    - ``samples``: mono float32 [N] by sample rate in hertz. N may be 0.
+    - ``begins``: these are the first samples of an utterance.
+    - ``ends``: the utterance ends with them.
+    - ``stamp``: stamp of the chunk that they come from, seconds; 0 if unknown.
+    - ``held``: seconds for which that chunk was held back; infinity for samples that come out of
+      the resamplers only after the last chunk.
     """
 
     samples: dict[int, AudioSamples]
@@ -45,18 +48,30 @@ class SpeechSegment:
 
 
 class SpeechStream:
-    """Utterances out of chunks of any size and rate, in ``rates``.
+    """Joins chunks of any size and rate into utterances at the sample rates ``rates`` (hertz).
 
-    Chunks are put in order by stamp: one after a gap waits 60 ms for those that it may have
-    overtaken; one that comes after its place was filled is dropped (``late_chunks`` counts them). A gap
-    between stamps becomes silence, unless the listener has waited it out already: ``delay`` is how
-    far behind the chunks they are played. Stamps that are all the same, or are the time of sending
-    of a sender that is faster than real time, are taken in the order of arrival. An utterance ends
-    with a chunk without samples, or when nothing has come for ``end_after`` seconds after its end
-    (``abrupt_ends`` counts those that were loud to the last).
+    Sorts chunks by stamp. A chunk after a gap waits at least 60 ms for chunks that it may have
+    overtaken. Fills a gap between stamps with silence, unless the gap has already been heard
+    because the chunks came late: ``delay`` is the time in seconds by which playback follows the
+    chunks. Chunks with equal stamps, or stamped with the time of sending by a sender that is faster
+    than real time, keep the order in which they come.
 
-    What still comes of an utterance that was interrupted is dropped (``interrupted_chunks`` counts chunks),
-    and of two senders whose clocks differ the one that began first (``other_sender_chunks``).
+    An utterance ends with a chunk without samples, or when no chunk has come for ``end_after``
+    seconds after its end. Chunks that still come of an interrupted utterance are dropped. Of two
+    senders with different clocks, the one that began first is dropped.
+
+    Counters: ``late_chunks`` (dropped, because later chunks had been used), ``interrupted_chunks``
+    (dropped after ``interrupt``), ``other_sender_chunks`` (dropped from another sender) and
+    ``abrupt_ends`` (utterances that were loud to the end, so that their end is probably missing).
+
+    >>> from face_perception.speech import AudioChunk
+    >>> stream = SpeechStream((16_000, 48_000))
+    >>> tone = np.sin(np.arange(1600) / 5).astype(np.float32)
+    >>> (first,) = stream.push_chunk(AudioChunk(10.0, 16_000, tone), now=0.0)
+    >>> first.begins, len(first.samples[16_000])
+    (True, 1600)
+    >>> [segment.ends for segment in stream.poll(now=2.0)]
+    [True]
     """
 
     def __init__(
@@ -67,23 +82,25 @@ class SpeechStream:
         self._end_after = end_after
         self.late_chunks = self.abrupt_ends = self.interrupted_chunks = self.other_sender_chunks = 0
         self._held: list[tuple[float, AudioChunk]] = []
-        # What was interrupted, and a sender that another has taken the place of.
-        self._cut: SenderPosition | None = None
-        self._former: SenderPosition | None = None
+        self._interrupted: SenderPosition | None = None
+        self._replaced: SenderPosition | None = None  # a sender that another one has replaced
         self._forget()
 
     @property
     def speaking(self) -> bool:
-        """Whether an utterance has begun and not ended."""
+        """Returns whether an utterance has begun and not ended."""
         return self._open
 
     def push_chunk(self, chunk: AudioChunk, now: float) -> list[SpeechSegment]:
-        """Takes a chunk that has come at ``now``, monotonic seconds."""
-        if self._unwanted(chunk, now):
+        """Takes a chunk that came at ``now`` (monotonic seconds).
+
+        Returns the segments that are ready.
+        """
+        if self._is_unwanted(chunk, now):
             return []
-        heard = list(self._due(now))
+        heard = list(self._take_due(now))
         if not len(chunk.samples):
-            heard += self._let_go(now)
+            heard += self._take_all_held(now)
             heard += self._end()
             return heard
         place = self._place(chunk)
@@ -93,17 +110,20 @@ class SpeechStream:
         elif place == "late":
             self.late_chunks += 1
         else:
-            if place == "anew":
-                self._former = replace(self._at)
-                heard += self._let_go(now)
+            if place == "new":
+                self._replaced = replace(self._at)
+                heard += self._take_all_held(now)
                 heard += self._end()
             heard.append(self._take(chunk, now, now))
-            heard += self._fitting(now)
+            heard += self._take_following(now)
         return heard
 
     def poll(self, now: float) -> list[SpeechSegment]:
-        """What has become known by waiting; to be called some twenty times a second."""
-        heard = list(self._due(now))
+        """Returns the segments that are ready because time has passed.
+
+        Call it about 20 times a second. ``now`` is in monotonic seconds.
+        """
+        heard = list(self._take_due(now))
         if self._open and not self._held:
             if now - self._until > self._end_after:
                 self.abrupt_ends += self._level > _LOUD
@@ -113,75 +133,75 @@ class SpeechStream:
         return heard
 
     def interrupt(self, now: float) -> None:
-        """Ends the utterance at once; chunks that continue it are dropped."""
+        """Ends the utterance at ``now``; chunks that continue it will be dropped."""
         if self._held:
             self._at.note(self._held[-1][1], now)
         self._held.clear()
         if self._open:
-            self._cut = self._at
+            self._interrupted = self._at
             self._forget()
-
-    # Order.
 
     def _forget(self) -> None:
         self._open = False
         self._at = SenderPosition(0.0, 0.0, -math.inf, 0.0)
-        self._exact = 0  # stamps in a row that were
-        self._until = -math.inf  # when what has come would have ended, heard as it came
-        self._level = 0.0  # of its last samples
+        self._exact = 0  # number of consecutive exact stamps
+        self._until = -math.inf  # when the audio so far would end if played as it came
+        self._level = 0.0  # RMS of the last samples
         self._flushed = True
         self._resamplers: dict[int, soxr.ResampleStream | None] = {}
         self._source = 0
 
-    def _unwanted(self, chunk: AudioChunk, now: float) -> bool:
-        if self._cut is not None:
-            if self._cut.continues(chunk, now):
-                self._cut.note(chunk, now)
+    def _is_unwanted(self, chunk: AudioChunk, now: float) -> bool:
+        """Returns whether the chunk belongs to an interrupted utterance or a replaced sender."""
+        if self._interrupted is not None:
+            if self._interrupted.continues(chunk, now):
+                self._interrupted.note(chunk, now)
                 self.interrupted_chunks += 1
                 return True
-            if self._cut.expected > 0:  # its sender may go on all the same
-                self._former = self._cut
-            self._cut = None
-        if self._former is not None and self._former.continues(chunk, now):
-            self._former.note(chunk, now)
+            if self._interrupted.expected > 0:  # its sender may still send
+                self._replaced = self._interrupted
+            self._interrupted = None
+        if self._replaced is not None and self._replaced.continues(chunk, now):
+            self._replaced.note(chunk, now)
             self.other_sender_chunks += 1
             return True
         return False
 
-    def _loose(self, chunk: AudioChunk) -> float:
+    def _stamp_tolerance(self, chunk: AudioChunk) -> float:
+        """Returns by how many seconds the stamp may be late before it means a gap."""
         half = max(_EXACT, chunk.duration / 2)
         return half if self._exact >= _SOME else max(_LOOSE, half)
 
     def _place(self, chunk: AudioChunk) -> str:
-        """Where a chunk belongs: next, early, late, or anew: in another utterance."""
+        """Returns where a chunk belongs: "next", "early", "late", or "new" (another utterance)."""
         if not self._open:
             return "next"
         if chunk.stamp <= 0 or self._at.expected <= 0:
             return "next"
         if chunk.stamp < self._at.last - _BACK:
-            return "anew"
+            return "new"
         gap = chunk.stamp - self._at.expected
         if gap > _LONGEST_PAUSE:
-            return "anew"
-        if gap > self._loose(chunk):
+            return "new"
+        if gap > self._stamp_tolerance(chunk):
             return "early"
         return "late" if chunk.stamp < self._at.last else "next"
 
-    def _due(self, now: float) -> Iterator[SpeechSegment]:
-        """Held chunks whose wait is over."""
+    def _take_due(self, now: float) -> Iterator[SpeechSegment]:
+        """Takes the held chunks whose wait is over, and the chunks that follow them."""
         while self._held and now >= min(at + _wait(chunk) for at, chunk in self._held):
             yield self._take(*self._next_held(), now)
-            yield from self._fitting(now)
+            yield from self._take_following(now)
 
-    def _fitting(self, now: float) -> Iterator[SpeechSegment]:
-        """Held chunks that follow what has been taken."""
+    def _take_following(self, now: float) -> Iterator[SpeechSegment]:
+        """Takes the held chunks that follow the last one without a gap."""
         while self._held:
             chunk = self._held[0][1]
-            if chunk.stamp - self._at.expected > self._loose(chunk):
+            if chunk.stamp - self._at.expected > self._stamp_tolerance(chunk):
                 return
             yield self._take(*self._next_held(), now)
 
-    def _let_go(self, now: float) -> Iterator[SpeechSegment]:
+    def _take_all_held(self, now: float) -> Iterator[SpeechSegment]:
         while self._held:
             yield self._take(*self._next_held(), now)
 
@@ -189,9 +209,8 @@ class SpeechStream:
         at, chunk = self._held.pop(0)
         return chunk, at
 
-    # Samples.
-
     def _take(self, chunk: AudioChunk, came: float, now: float) -> SpeechSegment:
+        """Appends a chunk that came at ``came``, after the silence of a gap before it."""
         begins = not self._open
         pause = 0.0
         if begins:
@@ -200,7 +219,7 @@ class SpeechStream:
             gap = chunk.stamp - self._at.expected
             if abs(gap) <= _LOOSE:
                 self._exact = self._exact + 1 if abs(gap) <= _EXACT else 0
-            if gap > self._loose(chunk):
+            if gap > self._stamp_tolerance(chunk):
                 waited = came - self._until
                 pause = gap if waited < self._delay else max(0.0, gap - waited)
         self._open = True
@@ -233,6 +252,7 @@ class SpeechStream:
         return out
 
     def _flush(self) -> dict[int, AudioSamples]:
+        """Returns the last samples of the resamplers."""
         nothing = np.zeros(0, np.float32)
         out = dict.fromkeys(self._rates, nothing)
         if not self._flushed:

@@ -1,4 +1,4 @@
-"""Whether a person speaks: Silero's network on 32 ms chunks, with hysteresis over its answers."""
+"""Detects whether a person speaks, with Silero's network and hysteresis on its probabilities."""
 
 from __future__ import annotations
 
@@ -11,18 +11,21 @@ from face_perception.errors import InputError
 from face_perception.inference import Model
 from face_perception.speech.audio_chunks import AudioSamples
 
-RATE = 16_000
-STEP = 512
-_CONTEXT = 64
+RATE = 16_000  # hertz
+STEP = 512  # samples: 32 ms
+_CONTEXT = 64  # samples before a step that the network sees too
 
 
 @dataclass(frozen=True, slots=True)
 class VoiceState:
-    """Of one step of 32 ms, whose end lies ``end`` seconds after the first sample since ``reset``.
+    """Holds the result of one step of 32 ms.
 
-    ``probability`` [0, 1] is the network's output for this step alone, without threshold or
-    hang-over. ``speaking`` has both. ``since`` is when it last changed, on the same scale as
-    ``end``; NaN: not since the reset.
+    Times are in seconds since the first sample after ``reset``.
+
+    - ``end``: the end of the step.
+    - ``probability``: the network's probability of speech in this step, 0 to 1.
+    - ``speaking``: whether somebody speaks, after thresholds and times have been applied.
+    - ``since``: when ``speaking`` last changed; NaN if it has not.
     """
 
     end: float
@@ -32,13 +35,21 @@ class VoiceState:
 
 
 class VoiceActivity:
-    """Mono 16 kHz audio in, an ``VoiceState`` every 512 samples out.
+    """Detects speech in mono 16 kHz audio; gives a ``VoiceState`` for every 512 samples.
 
-    ``model`` is the card `voice_activity`: Silero VAD, which sees each step with the 64 samples
-    before it and carries a state. Speaking begins when the probability has been at least ``enter``
-    for ``enter_time`` seconds, and ends when it has been below ``leave`` for ``leave_time``
-    seconds; with both times 0, and ``leave`` equal to ``enter``, the state follows the probability.
-    Raises InputError where ``leave`` is above ``enter``.
+    ``model`` is the card ``voice_activity`` (Silero VAD). Speaking begins after the probability has
+    been at least ``enter`` for ``enter_time`` seconds, and ends after it has been below ``leave``
+    for ``leave_time`` seconds. Raises InputError if ``leave`` is above ``enter``.
+
+    >>> from face_perception import inference, paths
+    >>> from face_perception.speech import SpeechStream, make_chunk, read_wav
+    >>> recording = read_wav(paths.resource("resources/speech/hello.wav"))
+    >>> spoken = make_chunk(recording.samples.ravel(), recording.rate, 1, stamp=1.0)
+    >>> (segment,) = SpeechStream([RATE]).push_chunk(spoken, now=0.0)
+    >>> activity = VoiceActivity(inference.load("voice_activity"))
+    >>> states = activity.detect(segment.samples[RATE])
+    >>> any(state.speaking for state in states), states[0].speaking
+    (True, False)
     """
 
     def __init__(
@@ -51,26 +62,26 @@ class VoiceActivity:
         leave_time: float = 0.3,
     ) -> None:
         if leave > enter:
-            raise InputError(f"leave ({leave}) must not be above enter ({enter})")
+            raise InputError(f"leave is {leave}: it must not be above enter ({enter})")
         self._model = model
         self._enter, self._leave = enter, leave
         self._enter_time, self._leave_time = enter_time, leave_time
         self.reset()
 
     def reset(self) -> None:
-        """Forgets what was heard: before audio that does not continue it."""
+        """Forgets the audio so far. Call it before audio that does not continue it."""
         self._rest = np.zeros(0, np.float32)
         self._context = np.zeros(_CONTEXT, np.float32)
         self._h = np.zeros((1, 1, 128), np.float32)
         self._c = np.zeros((1, 1, 128), np.float32)
         self._steps = 0
         self._speaking, self._since = False, math.nan
-        self._turned: float | None = None  # since when the probability says the opposite
+        self._turned: float | None = None  # since when the probability contradicts ``speaking``
 
     def detect(self, samples: AudioSamples) -> list[VoiceState]:
-        """Takes float32 samples in [-1, 1] and returns what is known of the steps they complete.
+        """Takes the next samples [N] in [-1, 1] and returns the states of the steps they complete.
 
-        Raises ModelError where the network fails.
+        Raises ModelError if the network fails.
         """
         samples = np.concatenate([self._rest, samples.astype(np.float32, copy=False)])
         found = []

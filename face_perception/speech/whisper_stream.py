@@ -1,7 +1,4 @@
-"""Speech as it comes -> what MuseTalk hears for an image, as soon as it can be known.
-
-One speech at a time, images counted from its start. The states are ``WhisperStateStream``'s.
-"""
+"""Computes the window of whisper's states for each image while speech comes, for MuseTalk."""
 
 from __future__ import annotations
 
@@ -26,30 +23,27 @@ from face_perception.speech.whisper_windows import (
 )
 from face_perception.types import FloatArray
 
-# States kept behind the window that was asked for last: a screen may ask again.
+# States that are kept before the window that was read last, because it may be read again.
 _KEPT = 10 * STEP_RATE
 
 
 class WhisperWindowStream:
-    """Push speech at 16 kHz, ask for the window of an image.
+    """Takes speech at 16 kHz and returns the window of each image once it is known.
 
-    Context: whisper hears all of the current 30 s block that has come so far, at its own place in
-    the block and followed by silence, just as it hears a whole clip, so that what is missing is
-    only what comes later. A state counts once ``hold`` seconds behind it are known, and is never
-    changed; whisper runs once for ``every`` seconds of new speech, each run costing a whole block.
+    Handles one speech at a time; its images are counted from 0. Whisper runs after every ``every``
+    seconds of new speech, and a state is used once ``hold`` seconds of speech after it are known;
+    see ``WhisperStateStream``.
 
-    ``look_ahead`` is the declared delay: once so many seconds behind an image's moment are pushed,
-    its window is there. It is the window's own 0.12 s, and ``hold``, and ``every``. Speech that is
-    there at once (``last`` in its first push) has no delay, and exactly the windows of the whole.
+    ``look_ahead`` is the delay in seconds: the window of an image is known once this much speech
+    after the time of the image has come. It is the 0.12 s of the window, plus ``hold``, plus
+    ``every``. Speech that comes at once (``last`` in the first call) has no delay and gives exactly
+    the windows of the whole speech. Otherwise windows deviate: on 2 s of speech in pieces of 0.1 s,
+    with random weights, by 3 % of their RMS, the worst image by 6 % (a test limits them to 5 and
+    10 %). For longer speech see ``WhisperStateStream``.
 
-    Else windows are not those of the whole: measured on 2 s of speech in pieces of 0.1 s, with
-    pseudo-random weights, they are off by 3 % of their RMS, the worst image's by 6 % (a test holds
-    5 and 10); with more speech still to come by what ``WhisperStateStream`` says.
+    ``original`` follows the first code of MuseTalk 1.0, as in ``whisper_states``.
 
-    ``original`` is for MuseTalk 1.0's first encoder, as in ``whisper_states`` and
-    ``original_image_windows``: the spectrogram is zero behind what has come so far.
-
-    For one thread. Raises InputError for a negative ``hold`` or ``every``.
+    For one thread. Raises InputError if ``hold`` or ``every`` is negative.
     """
 
     def __init__(
@@ -66,15 +60,17 @@ class WhisperWindowStream:
         self.reset()
 
     def reset(self) -> None:
-        """Forgets the speech: the next is a new one, its images counted from 0."""
+        """Forgets the speech; what comes next is a new speech."""
         self._states_of.reset()
         self._states = np.zeros((0, LAYERS, WIDTH), np.float32)
-        self._first = 0  # the number of the first state that is kept
+        self._first = 0  # number of the first state that is kept
         self._ended = False
 
     def measure_load(self) -> float:
-        """Seconds that whisper takes here for a second of speech: the median of three runs, after
-        one that is not counted. Raises what the encoder raises.
+        """Returns the seconds of computation that a second of speech takes on this machine.
+
+        Takes the median of three runs, after one that does not count. Passes on the encoder's
+        errors.
         """
         mel = np.zeros((1, MELS, BLOCK_FRAMES), np.float32)
         taken = []
@@ -85,9 +81,9 @@ class WhisperWindowStream:
         return statistics.median(taken[1:]) / max(self._every, 1 / STEP_RATE)
 
     def append_speech(self, samples: FloatArray, *, last: bool = False) -> None:
-        """More of the speech [S], 16 kHz, -1 to 1; ``last`` says that it ends here (S may be 0).
+        """Takes more speech [S] (16 kHz, -1 to 1); S may be 0. ``last`` ends the speech.
 
-        Raises InputError after the last, and what the encoder raises.
+        Raises InputError if the speech has ended, and passes on the encoder's errors.
         """
         if self._ended:
             raise InputError("this speech has ended: call reset() before the next one")
@@ -97,29 +93,29 @@ class WhisperWindowStream:
             self._states = np.concatenate([self._states, found])
 
     def image_window(self, index: int, fps: float) -> FloatArray | None:
-        """float32 [50, 384] of image ``index``, at ``fps`` images a second; None if not yet.
+        """Returns the window of image ``index`` at ``fps`` images a second, float32 [50, 384].
 
-        Before the speech and behind its end there is silence (zeros), with ``original`` its first
-        and last state, as published. Raises InputError for an index below 0, and for one that is
-        over 10 s before the last one asked for: it is forgotten.
+        Returns None if it is not known yet. States before and after the speech are zeros; with
+        ``original`` the first and the last state are repeated, as published. Raises InputError if
+        the index is negative, or more than 10 s before the last one that was read.
         """
         if index < 0:
-            raise InputError(f"images are counted from 0, there is no {index}")
+            raise InputError(f"there is no image {index}: images are counted from 0")
         if self._original:
             start = int(original_window_starts(np.array([index]), fps)[0])
         else:
             start = int(window_starts(1, fps, index)[0])
         if self._first > max(start, 0):
-            raise InputError(f"image {index} is long past: its speech is forgotten")
+            raise InputError(f"image {index} is long past: its speech has been forgotten")
         if start + WINDOW > self._first + len(self._states) and not self._ended:
             return None
         old = min(start - _KEPT - self._first, len(self._states))
-        if old > _KEPT:  # seldom, for it copies
+        if old > _KEPT:  # rarely, because it copies
             self._states = self._states[old:].copy()
             self._first += old
-        return self._picked(start - self._first)
+        return self._window_from(start - self._first)
 
-    def _picked(self, start: int) -> FloatArray:
+    def _window_from(self, start: int) -> FloatArray:
         picked = np.zeros((WINDOW, LAYERS, WIDTH), np.float32)
         index = np.arange(start, start + WINDOW)
         count = len(self._states)

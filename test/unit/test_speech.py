@@ -314,10 +314,10 @@ def test_interrupting_silence_does_nothing() -> None:
     [
         (np.zeros(10, np.int16), 0, 1, "sample_rate is 0"),
         (np.zeros(10, np.int16), 16_000, 0, "channels is 0"),
-        (np.zeros(11, np.int16), 16_000, 2, "no whole number of frames"),
+        (np.zeros(11, np.int16), 16_000, 2, "2 channels"),
         (np.zeros(10, np.int32), 16_000, 1, "int32"),
         (np.full(10, np.nan, np.float32), 16_000, 1, "NaN"),
-        (np.full(10, 3e4, np.float32), 16_000, 1, "scaled to -1 to 1"),
+        (np.full(10, 3e4, np.float32), 16_000, 1, "float samples reach"),
     ],
 )
 def test_audio_that_cannot_be(

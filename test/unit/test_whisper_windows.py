@@ -103,9 +103,9 @@ def test_nothing_said() -> None:
             lambda fps=fps: image_windows(nothing, 1, fps),
             lambda fps=fps: image_count(1, fps),
         ):
-            with pytest.raises(ValueError, match="images a second must be a number from 1 on"):
+            with pytest.raises(ValueError, match="fps"):
                 way()
-        with pytest.raises(ValueError, match="images a second"):
+        with pytest.raises(ValueError, match="fps"):
             spoken(np.zeros((1, 5, 384), np.float32)).image_window(0, fps)
 
 
