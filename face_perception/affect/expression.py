@@ -121,7 +121,7 @@ class ExpressionSmoother:
         """Returns the smoothed expression of one face in the image of ``stamp`` (seconds).
 
         The confidence is that of the smoothed probabilities. The average of a face starts again if
-        its stamp goes back, after ``faces.GONE_AFTER`` seconds without the face, and after
+        its stamp goes back, after ``faces.ID_EXPIRES_AFTER`` seconds without the face, and after
         probabilities that are NaN.
         """
         since, before = self._last.pop(new.face_id, (math.nan, new.probability))

@@ -12,7 +12,7 @@ from face_perception import types
 from face_perception.faces import flip_averaging as mirror
 from face_perception.faces import project_points
 from face_perception.inference import sample_photo
-from face_perception.pipeline import FrameResult
+from face_perception.pipeline import Perception
 from face_perception.results import FrameResult
 
 PHOTOS = ("astronaut", "grace_hopper")
