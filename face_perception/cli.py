@@ -2,7 +2,7 @@
 
 Prints an error that is meant for people as one line. Any other error keeps its traceback.
 
-Exit codes: 0 done, 1 failed, 2 wrong usage, 130 Ctrl-C.
+Exit codes: 0 success, 1 failure, 2 wrong arguments, 130 Ctrl-C.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         return 130
     except BrokenPipeError:
-        # Whoever read our output has gone (`… | head`); Python would complain at exit.
+        # The reader of our output has exited (`… | head`). Without this, Python prints an error.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     except (OSError, FacePerceptionError) as error:
@@ -35,11 +35,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     except ModuleNotFoundError as error:
         module = (error.name or "").partition(".")[0]
         if module in ("", "face_perception"):
-            raise  # a defect
+            raise  # a fault of this package
         print(
-            f"face-perception: this needs the module {module}, which is not installed: "
-            "`make setup`, or `pip install .` in the source tree, brings what every command needs, "
-            "its extras (`.[networks]`, training, tensorflow, avatar) the rest",
+            f"face-perception: this command needs the Python module {module}, which is not "
+            "installed: "
+            "run `make setup` or `pip install .` in the source tree, or, for an optional command, "
+            "`pip install '.[EXTRA]'` with networks, training, tensorflow or avatar",
             file=sys.stderr,
         )
         return 1
@@ -49,8 +50,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="face-perception",
-        description="Gaze, action units, expression, valence/arousal and attention of the people "
-        "before a robot.",
+        description="Estimate gaze, action units, expression, valence, arousal and attention of "
+        "the "
+        "people in front of a robot, and show a talking face.",
     )
     subparsers = parser.add_subparsers(metavar="COMMAND", required=True)
     for command in _commands():
@@ -59,7 +61,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _commands() -> tuple[Any, ...]:
-    # Not at the top: Ctrl-C meanwhile is no reason for a traceback.
+    # Import here, so that Ctrl-C during the imports causes no traceback.
     from face_perception.commands import (
         avatar,
         avatar_demo,
@@ -99,8 +101,8 @@ def _message(error: Exception) -> str:
     if isinstance(error, OSError) and error.filename:
         message = f"{error.filename}: {error.strerror}"
         if error.errno == errno.EACCES:
-            message += ": change its owner or mode (or its folder's), or choose another place"
+            message += ": change the permissions of it or of its folder, or choose another place"
         elif error.errno in (errno.EEXIST, errno.ENOTDIR):
-            message += ": a folder is needed here, choose another place"
+            message += ": a folder is needed here; choose another place"
         return message
     return str(error)

@@ -1,5 +1,5 @@
-"""One module a command of ``face-perception``: its arguments, and what it does.
+"""The commands of ``face-perception``, one module for each.
 
-Each offers ``add_parser(subparsers)`` and ``run(args) -> exit code``, and imports what is heavy
-(networks, ROS) only when it runs.
+A command's module has ``add_parser(subparsers)`` and ``run(args)``, which returns the exit code.
+It imports large packages (networks, ROS) only inside ``run``, so that ``--help`` stays fast.
 """

@@ -1,4 +1,4 @@
-"""``face-perception avatar``: a picture or clip of a face is made ready for MuseTalk, and shown."""
+"""``face-perception avatar``: prepares a picture or video of a face for MuseTalk."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from face_perception.commands.number_arguments import positive_integer
+from face_perception.commands.subcommands import add_command
 from face_perception.errors import InputError
 from face_perception.files import check_writable
 from face_perception.types import Image
@@ -18,58 +19,111 @@ PrepareProgress = Callable[[str, float], None]
 
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    parser = subparsers.add_parser("avatar", help="make a face ready for MuseTalk")
+    parser = add_command(subparsers, "avatar", "Prepare a face for MuseTalk, and inspect it.")
     actions = parser.add_subparsers(metavar="ACTION", required=True)
-    sub = actions.add_parser("prepare", help="of a picture or a clip of one face")
-    sub.add_argument("source", help="a picture, a video, astronaut or grace_hopper")
+    sub = add_command(
+        actions, "prepare", "Make a MuseTalk avatar file from a picture or video of one face."
+    )
+    sub.add_argument(
+        "source", help="picture or video file, or a sample photograph: astronaut, grace_hopper"
+    )
     sub.add_argument(
         "-o",
         "--output",
         type=Path,
         metavar="FILE",
-        help="default: the source's name with .avatar, in this folder",
+        help="avatar file to write; default: the name of the source with the suffix .avatar, "
+        "in the current folder",
     )
     sub.add_argument(
         "--version",
         choices=("1.5", "1.0"),
-        help="of MuseTalk; default: the imported UNet's, else 1.5",
+        help="version of MuseTalk; default: that of the imported UNet, or 1.5 without one",
     )
     sub.add_argument(
-        "--margin", type=int, metavar="PIXELS", help="below the chin; default: 10, and 0 for 1.0"
+        "--margin",
+        type=int,
+        metavar="PIXELS",
+        help="space below the chin in the face box; default: 10 for version 1.5, 0 for 1.0",
     )
     sub.add_argument(
         "--shift",
         type=int,
         default=0,
         metavar="PIXELS",
-        help="of the face box's middle, for 1.0: more opens the mouth more",
+        help="moves the middle of the face box down, for version 1.0; larger values open the mouth "
+        "wider; default: 0",
     )
     sub.add_argument(
         "--seconds",
         type=float,
         default=2.0,
         metavar="S",
-        help="how long a picture's life is, or the most of a clip that is taken (default: 2)",
+        help="length of the idle motion of a picture, or the largest part of a video to use; "
+        "default: 2",
     )
-    sub.add_argument("--seed", type=int, default=0, help="of a picture's blinks and movements")
-    sub.add_argument("--size", default="512x512", metavar="WxH", help="default: %(default)s")
-    sub.add_argument("--whole", action="store_true", help="the whole picture, not the face")
-    sub.add_argument("--threads", type=positive_integer, default=os.cpu_count() or 1)
-    sub.add_argument("--backend", default="auto", choices=("auto", "onnxruntime", "tensorrt"))
+    sub.add_argument(
+        "--seed",
+        type=int,
+        default=0,
+        help="random seed of the idle motion of a picture; default: %(default)s",
+    )
+    sub.add_argument(
+        "--size",
+        default="512x512",
+        metavar="WxH",
+        help="size of the avatar's pictures in pixels; default: %(default)s",
+    )
+    sub.add_argument(
+        "--whole",
+        action="store_true",
+        help="use the whole picture instead of the part with the face",
+    )
+    _add_runtime(sub)
     sub.set_defaults(run=_prepare)
-    sub = actions.add_parser("show", help="write what an avatar is made of as a picture")
-    sub.add_argument("avatar", type=Path, metavar="FILE")
-    sub.add_argument("-o", "--output", type=Path, default=Path("avatar.png"), metavar="PICTURE")
-    sub.set_defaults(run=_show)
-    sub = actions.add_parser(
-        "decoders", help="how fast the imported decoders are, and how near the exact one"
+    sub = add_command(actions, "show", "Write a contact sheet of an avatar file as a PNG picture.")
+    sub.add_argument("avatar", type=Path, metavar="FILE", help="file of `avatar prepare`")
+    sub.add_argument(
+        "-o",
+        "--output",
+        type=Path,
+        default=Path("avatar.png"),
+        metavar="PICTURE",
+        help="picture to write; default: %(default)s",
     )
-    sub.add_argument("avatar", type=Path, metavar="FILE")
-    sub.add_argument("--images", type=int, default=4, help="default: %(default)s")
-    sub.add_argument("--threads", type=positive_integer, default=os.cpu_count() or 1)
-    sub.add_argument("--backend", default="auto", choices=("auto", "onnxruntime", "tensorrt"))
-    sub.add_argument("--precision", default="fp32", choices=("fp32", "fp16"))
+    sub.set_defaults(run=_show)
+    sub = add_command(
+        actions,
+        "decoders",
+        "Compare the imported MuseTalk decoders in speed and in deviation from the exact one.",
+    )
+    sub.add_argument("avatar", type=Path, metavar="FILE", help="file of `avatar prepare`")
+    sub.add_argument(
+        "--images", type=int, default=4, help="number of images to decode; default: %(default)s"
+    )
+    _add_runtime(sub)
+    sub.add_argument(
+        "--precision",
+        default="fp32",
+        choices=("fp32", "fp16"),
+        help="precision of the UNet and the decoders; default: %(default)s",
+    )
     sub.set_defaults(run=_decoders)
+
+
+def _add_runtime(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--threads",
+        type=positive_integer,
+        default=os.cpu_count() or 1,
+        help="CPU threads of each network; default: all cores",
+    )
+    parser.add_argument(
+        "--backend",
+        default="auto",
+        choices=("auto", "onnxruntime", "tensorrt"),
+        help="runtime of the networks; auto: TensorRT if it and a GPU are there; default: auto",
+    )
 
 
 def _prepare(args: argparse.Namespace) -> int:
@@ -98,7 +152,9 @@ def _prepare(args: argparse.Namespace) -> int:
     version = args.version or imported or VERSIONS[0]
     if imported not in ("", version):
         print(
-            f"the imported UNet is MuseTalk {imported}: an avatar of {version} is not for it",
+            f"warning: the imported UNet is MuseTalk {imported} and cannot use an avatar of "
+            "version "
+            f"{version}: leave --version out, or import that version",
             file=sys.stderr,
         )
     pictures, fps, expected = _pictures(args, size)
@@ -118,27 +174,27 @@ def _prepare(args: argparse.Namespace) -> int:
         )
     save(output, made)
     left_out = expected - len(made.pictures)
-    without = f", {left_out} without a face left out" if left_out > 0 else ""
+    without = f", {left_out} skipped because they show no face" if left_out > 0 else ""
     print(f"{output.absolute()}: {len(made.pictures)} pictures{without}, MuseTalk {made.version}")
     return 0
 
 
 def _check_output(output: Path, example: str) -> None:
-    """Refuses what cannot be written, before the work."""
+    """Raises InputError or OSError if ``output`` cannot be written, before the work starts."""
     if output.is_dir():
         raise InputError(f"--output {output} is a folder: name a file, e.g. {example}")
     try:
         check_writable(output)
     except OSError as error:
         raise OSError(
-            f"--output {output} cannot be written ({error.strerror}): name another place"
+            f"--output {output} cannot be written ({error.strerror}): choose another folder"
         ) from error
 
 
 def _pictures(
     args: argparse.Namespace, size: tuple[int, int]
 ) -> tuple[Iterator[Image], float, int]:
-    """Pictures, how many a second, and how many are expected."""
+    """Returns the pictures, their rate in pictures per second, and the expected number of them."""
     from face_perception.avatar import SAMPLES, framed_pictures, idle_pictures, load_portrait
     from face_perception.media import FrameReader, refuse_overwriting
 
@@ -176,7 +232,7 @@ def _show(args: argparse.Namespace) -> int:
     width, height = made.size
     print(
         f"{args.avatar}: {len(made.pictures)} pictures of {made.source}, {width}x{height}, "
-        f"{made.fps:g} a second, MuseTalk {made.version}; seen in {args.output}"
+        f"{made.fps:g} per second, MuseTalk {made.version}; contact sheet: {args.output}"
     )
     return 0
 
@@ -207,15 +263,15 @@ def _decoders(args: argparse.Namespace) -> int:
 
     there = {key: name for key, name in DECODERS.items() if name in inference.catalogue()}
     if "exact" not in there:
-        raise inference.ModelError(f"{DECODERS['exact']} was not imported: {import_command()}")
+        raise inference.ModelError(f"{DECODERS['exact']} is not imported: {import_command()}")
     hello = read_wav(paths.resource("resources/speech/hello.wav"))
     speech = hello.samples[:, 0].astype("float32") / 32768
     stream = make_whisper_stream(load("whisper_encoder", "fp32"))
     stream.append_speech(speech, last=True)
-    # All is known, so there is each window.
+    # The whole recording was pushed, so every window is available.
     audio = np.array([stream.image_window(10 + k, 25) for k in range(args.images)], np.float32)
     decoders = {key: load(name) for key, name in there.items()}
-    print("decoder    s an image    speed    with UNet    PSNR where it is blended (dB)")
+    print("decoder    s / image    speed    with UNet    PSNR in the blended region (dB)")
     for one in compare_decoders(avatar, load("musetalk_unet"), decoders, audio):
         print(
             f"{one.decoder:7} {one.seconds:13.4f} {one.speed:7.2f}x {one.speed_of_all:11.2f}x"
@@ -232,23 +288,23 @@ def _size(text: str) -> tuple[int, int]:
         raise InputError(f"--size must be WIDTHxHEIGHT in pixels, e.g. 512x512, not {text}")
     found = int(width), int(height)
     if not all(128 <= side <= 2048 for side in found):
-        raise InputError(f"--size must be 128 to 2048 pixels a side, not {text}")
+        raise InputError(f"--size must be 128 to 2048 pixels in width and height, not {text}")
     return found
 
 
 @contextlib.contextmanager
 def _bar(text: str) -> Iterator[PrepareProgress]:
-    """A bar on a terminal; else a line at every tenth."""
+    """Shows a progress bar on a terminal. Elsewhere prints a line for every tenth of the work."""
     if not sys.stderr.isatty():
-        told = -1
+        tenths = -1
 
-        def say(step: str, share: float) -> None:
-            nonlocal told
-            if int(share * 10) > told:
-                told = int(share * 10)
+        def print_step(step: str, share: float) -> None:
+            nonlocal tenths
+            if int(share * 10) > tenths:
+                tenths = int(share * 10)
                 print(f"{text}: {step} ({share:.0%})", file=sys.stderr)
 
-        yield say
+        yield print_step
         return
     from rich.console import Console
     from rich.progress import BarColumn, TextColumn, TimeRemainingColumn

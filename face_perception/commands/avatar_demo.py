@@ -1,4 +1,4 @@
-"""``face-perception avatar-demo``: the talking face says something, on a page and as an mp4."""
+"""``face-perception avatar-demo``: the talking face speaks, on a web page and in an mp4 file."""
 
 from __future__ import annotations
 
@@ -12,40 +12,58 @@ from pathlib import Path
 
 from face_perception import paths
 from face_perception.commands import graph_options
+from face_perception.commands.subcommands import add_command
 from face_perception.errors import InputError, MissingDependencyError
 from face_perception.speech import Recording, read_wav
 
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    parser = subparsers.add_parser("avatar-demo", help="have the talking face say something")
+    parser = add_command(
+        subparsers,
+        "avatar-demo",
+        "Let the talking face speak on a web page, and record it as an mp4 file.",
+    )
     said = parser.add_mutually_exclusive_group()
-    said.add_argument("--text", default="", help="what to say; needs espeak-ng")
-    said.add_argument("--wav", default="", metavar="FILE", help="a recording to say")
+    said.add_argument("--text", default="", help="text to speak; needs espeak-ng")
+    said.add_argument("--wav", default="", metavar="FILE", help="recording to speak")
     parser.add_argument(
-        "--portrait", default="", help="a picture of one face; astronaut; default: a drawn face"
+        "--portrait",
+        default="",
+        help="picture of one face, or the sample photograph astronaut; default: a drawn face",
     )
-    parser.add_argument("--voice", default="en", help="espeak-ng's voice (default: %(default)s)")
-    parser.add_argument("--port", type=int, default=0, help="of the page; default: 8090 if free")
+    parser.add_argument("--voice", default="en", help="voice of espeak-ng; default: %(default)s")
     parser.add_argument(
-        "--output", type=Path, default=Path("out"), help="folder of avatar.mp4 and the log"
+        "--port",
+        type=int,
+        default=0,
+        help="TCP port of the web page; default: 8090, or another one if 8090 is in use",
     )
     parser.add_argument(
-        "--duration", type=float, default=0.0, metavar="S", help="say it again for this long"
+        "--output",
+        type=Path,
+        default=Path("out"),
+        metavar="FOLDER",
+        help="folder for avatar.mp4 and avatar.log; default: %(default)s",
     )
     parser.add_argument(
-        "--log-level", default="info", choices=("debug", "info", "warn", "error", "fatal")
+        "--duration",
+        type=float,
+        default=0.0,
+        metavar="S",
+        help="seconds for which to repeat the speech; default: until Ctrl-C, or once where there "
+        "is no display",
     )
+    graph_options.add_log_level(parser)
     parser.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> int:
     graph_options.require_ros()
-    # All that can be wrong with what was asked for is found before anything is started: afterwards
-    # only the node's log would say it.
+    # Check all arguments before starting the node. Later, only its log would show the error.
     if not (math.isfinite(args.duration) and args.duration >= 0):
-        raise InputError(f"--duration must be seconds from 0 (once) on, not {args.duration}")
+        raise InputError(f"--duration must be 0 or more seconds, not {args.duration}")
     if not 0 <= args.port <= 65_535:
-        raise InputError(f"--port must be 1 to 65535, or 0 (8090 if free), not {args.port}")
+        raise InputError(f"--port must be 1 to 65535, or 0 to choose a free port, not {args.port}")
     if args.text:
         recording = spoken(args.text, args.voice)
     else:
@@ -69,19 +87,20 @@ def run(args: argparse.Namespace) -> int:
 
 
 def spoken(text: str, voice: str) -> Recording:
-    """Returns a text as speech, spoken by an espeak-ng process.
+    """Returns the speech that espeak-ng makes of a text.
 
     Raises MissingDependencyError if espeak-ng is missing or fails.
     """
     program = shutil.which("espeak-ng")
     if program is None:
         raise MissingDependencyError(
-            "a text needs espeak-ng: apt install espeak-ng, or leave the text out: then the "
-            "recording of the package is said"
+            "--text needs espeak-ng: apt install espeak-ng, or leave --text out to hear the "
+            "recording "
+            "that comes with the package"
         )
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "speech.wav"
-        # The text by standard input: it may begin with a dash.
+        # Pass the text through standard input, because it may start with a dash.
         done = subprocess.run(
             [program, "-v", voice, "-w", str(path), "--stdin"],
             input=text,

@@ -1,4 +1,4 @@
-"""``face-perception bench``: how fast each network runs here, beside what this machine can do."""
+"""``face-perception bench``: times each network, and compares it with the machine's peak speed."""
 
 from __future__ import annotations
 
@@ -7,27 +7,50 @@ import json
 import sys
 from typing import Any
 
-from face_perception.commands.network_choice import chosen_networks
+from face_perception.commands.network_choice import add_network_names, chosen_networks
 from face_perception.commands.number_arguments import positive_integer
+from face_perception.commands.subcommands import add_command
 from face_perception.errors import InputError
 
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    parser = subparsers.add_parser("bench", help="time every network on every backend")
-    parser.add_argument("names", nargs="*", metavar="NAME", help="default: all networks")
+    parser = add_command(subparsers, "bench", "Time the networks on each backend of this machine.")
+    add_network_names(parser)
     parser.add_argument(
         "--backend",
         choices=("all", "onnxruntime", "tensorrt"),
         default="all",
-        help="default: all; what cannot run is said",
+        help="backend to time; one that cannot run is reported with the reason; default: all",
     )
-    parser.add_argument("--precision", choices=("fp32", "fp16", "int8"), default="fp32")
-    parser.add_argument("--batch", type=int, nargs="+", default=[1, 2, 4, 8], help="batch sizes")
     parser.add_argument(
-        "--threads", type=positive_integer, default=1, help="of each network on the CPU"
+        "--precision",
+        choices=("fp32", "fp16", "int8"),
+        default="fp32",
+        help="precision of the networks; default: %(default)s",
     )
-    parser.add_argument("--seconds", type=float, default=2.0, help="for each network and backend")
-    parser.add_argument("--json", action="store_true", help="machine-readable, on stdout")
+    parser.add_argument(
+        "--batch",
+        type=int,
+        nargs="+",
+        default=[1, 2, 4, 8],
+        metavar="N",
+        help="batch sizes; default: 1 2 4 8",
+    )
+    parser.add_argument(
+        "--threads",
+        type=positive_integer,
+        default=1,
+        metavar="N",
+        help="CPU threads of each network; default: %(default)s",
+    )
+    parser.add_argument(
+        "--seconds",
+        type=float,
+        default=2.0,
+        metavar="S",
+        help="time spent on each network and backend; default: %(default)s",
+    )
+    parser.add_argument("--json", action="store_true", help="print JSON to stdout")
     parser.set_defaults(run=run)
 
 
@@ -43,7 +66,10 @@ def run(args: argparse.Namespace) -> int:
 
 
 def measure(args: argparse.Namespace) -> dict[str, Any]:
-    """Everything that was asked for; what could not run has a reason instead of numbers."""
+    """Returns the measurements as JSON values.
+
+    A row that could not run has ``not_run``, a reason.
+    """
     from face_perception.inference import (
         ModelError,
         gemm_peak,
@@ -81,7 +107,7 @@ def measure(args: argparse.Namespace) -> dict[str, Any]:
                 }
                 for speed in found
             ]
-    # The better of two: the machine may have been busy during one.
+    # Take the larger of two measurements, because the machine may have been busy during one.
     peak = max(before, gemm_peak(args.threads))
     return {"gemm_gflops": round(peak / 1e9, 1), "threads": args.threads, "models": rows}
 
@@ -108,14 +134,17 @@ def _print(report: dict[str, Any]) -> None:
             )
         if "over_raw" in row:
             percent = 100 * (row["over_raw"] - 1)
-            notes.append(f"{row['model']}: Model.infer takes {percent:+.1f} % over session.run")
+            notes.append(
+                f"{row['model']}: Model.infer takes {percent:+.1f} % longer than session.run"
+            )
         if "not_run" in row:
-            notes.append(f"{row['model']} on {row['backend']}: not run: {row['not_run']}")
+            notes.append(f"{row['model']} on {row['backend']} did not run: {row['not_run']}")
     console = Console()
     console.print(table)
     console.print(
-        f"peak: {report['gemm_gflops']} GFLOP/s, a matrix product in FP32 by ONNX Runtime on "
-        f"{report['threads']} thread(s), in this run; ms is the quickest call",
+        f"peak: {report['gemm_gflops']} GFLOP/s, measured in this run with a matrix product in "
+        "FP32 "
+        f"by ONNX Runtime on {report['threads']} thread(s); ms: the fastest call",
         highlight=False,
     )
     for note in notes:

@@ -1,6 +1,6 @@
-"""``face-perception calibrate``: guides a person through a calibration; lists and deletes them.
+"""``face-perception calibrate``: calibrates the gaze of a person, lists and deletes calibrations.
 
-No ROS. In a running graph an action and services of the gaze node do the same.
+Needs no ROS. In a running graph, use the action and the services of the gaze node instead.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from face_perception.commands.number_arguments import positive_integer
+from face_perception.commands.subcommands import add_command
 from face_perception.errors import InputError
 
 if TYPE_CHECKING:
@@ -29,25 +30,29 @@ if TYPE_CHECKING:
 
 _GEOMETRIC = "geometric"
 _NO_FACE = 10.0  # seconds
-_MOST_TURN = 85  # degrees: the most that a CalibrationSession takes
+_MOST_TURN = 85  # degrees: the largest head range that a session accepts
 
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    parser = subparsers.add_parser("calibrate", help="calibrate a person's gaze (no ROS)")
-    parser.add_argument("--person", metavar="ID", help="who is calibrated, listed or deleted")
+    parser = add_command(subparsers, "calibrate", "Calibrate the gaze of a person. Needs no ROS.")
+    parser.add_argument(
+        "--person", metavar="ID", help="id of the person to calibrate, list or delete"
+    )
     what = parser.add_mutually_exclusive_group()
-    what.add_argument("--list", action="store_true", help="show what is stored")
-    what.add_argument("--delete", action="store_true", help="delete what is stored of --person")
+    what.add_argument("--list", action="store_true", help="list the stored calibrations")
+    what.add_argument("--delete", action="store_true", help="delete the calibrations of --person")
     parser.add_argument(
         "--camera",
         metavar="DEVICE|VIDEO",
         default="/dev/video0",
-        help="a camera, or a video of somebody who looks into it; default: /dev/video0",
+        help="camera, or video of a person who looks into the lens; default: %(default)s",
     )
     parser.add_argument(
         "--camera-info",
         metavar="FILE.yaml",
-        help="calibration, as ROS's camera_calibration writes it; without: focal length = width",
+        help="camera calibration, in the format of ROS's camera_calibration; default: a camera "
+        "whose "
+        "focal length is the image width",
     )
     parser.add_argument(
         "--target",
@@ -55,50 +60,74 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         type=float,
         action="append",
         metavar=("X", "Y", "Z"),
-        help="a point to look at instead of the lens: metres right of it, below it and in front of "
-        "it, as the camera sees them; repeat for several points",
+        help="point to look at instead of the lens, in metres right of it, below it and in front "
+        "of "
+        "it, as seen by the camera; repeat for several points",
     )
     parser.add_argument(
         "--targets",
         type=int,
         choices=(1, 5),
         default=1,
-        help="1: the lens; 5: the lens and four marks beside it, which you put up first. With "
-        "the geometric estimator a gaze is off by 6.8 degrees without calibration, by 5.4 after 1 "
-        "target, by 3.4 after 5 (56 people)",
+        help="1: look at the lens; 5: look at the lens and at four marks around it, which you put "
+        "up "
+        "first. The mean error of the geometric estimator is 6.8 degrees without calibration, 5.4 "
+        "after 1 target, 3.4 after 5 (56 people)",
     )
     parser.add_argument(
         "--distance",
         type=float,
         default=1.0,
         metavar="M",
-        help="distance of the eyes from the lens, metres; sets the places of the four marks; "
-        "default: 1",
+        help="distance from the eyes to the lens in metres, from which the positions of the four "
+        "marks follow; default: 1",
     )
-    parser.add_argument("--samples", type=int, default=30, metavar="N", help="default: 30")
-    parser.add_argument("--seconds", type=float, default=60.0, metavar="S", help="at most; 60")
+    parser.add_argument(
+        "--samples",
+        type=int,
+        default=30,
+        metavar="N",
+        help="number of samples to collect for each target; default: 30",
+    )
+    parser.add_argument(
+        "--seconds",
+        type=float,
+        default=60.0,
+        metavar="S",
+        help="time limit of the calibration in seconds; default: 60",
+    )
     parser.add_argument(
         "--turn-head",
         type=float,
         default=0.0,
         metavar="DEG",
-        help="angle by which the head must turn meanwhile, degrees: improves the gaze "
-        "away from the middle",
+        help="angle in degrees by which the head must turn during the calibration; improves the "
+        "gaze of a turned head; default: 0",
     )
     parser.add_argument(
         "--model",
         default=_GEOMETRIC,
         metavar="NAME",
-        help="what estimates the gaze: geometric (default), or a gaze network by its card's name",
+        help="gaze estimator: geometric (default), or the name of an imported gaze network",
     )
     parser.add_argument(
-        "--estimator", default="", metavar="NAME", help="delete what belongs to this one only"
+        "--estimator",
+        default="",
+        metavar="NAME",
+        help="with --delete: delete only the calibration of this gaze estimator",
     )
     parser.add_argument(
-        "--people", type=Path, metavar="FOLDER", help="default: face_perception/people in your data"
+        "--people",
+        type=Path,
+        metavar="FOLDER",
+        help="folder of the calibrations; default: ~/.local/share/face_perception/people",
     )
     parser.add_argument(
-        "--threads", type=positive_integer, default=1, metavar="N", help="default: 1"
+        "--threads",
+        type=positive_integer,
+        default=1,
+        metavar="N",
+        help="CPU threads of each network; default: 1",
     )
     parser.set_defaults(run=run)
 
@@ -120,7 +149,7 @@ def run(args: argparse.Namespace) -> int:
         _list(store, args.person)
         return 1 if damaged else 0
     if args.person is None:
-        raise InputError("say who it is: --person ID (or see everybody with --list)")
+        raise InputError("give the id of the person with --person ID, or list all with --list")
     check_person_id(args.person)
     if args.delete:
         _check_folder(args.people)
@@ -129,12 +158,13 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _check_folder(people: Path | None) -> None:
-    """Refuses a folder that does not exist, so that it is not taken for an empty one."""
+    """Raises InputError if the folder does not exist, so that a typo does not look like no data."""
     if people is not None and not people.is_dir():
         what = "is not a folder" if people.exists() else "does not exist"
         raise InputError(
-            f"--people {people} {what}: give the folder that somebody was calibrated with, or "
-            "leave it out for your own"
+            f"--people {people} {what}: give the folder that was used for the calibration, or "
+            "leave "
+            "--people out to use your own"
         )
 
 
@@ -145,10 +175,11 @@ def _list(store: CalibrationStore, person: str | None) -> None:
 
     people = store.load_all() if person is None else {person: store.get(person)}
     if not any(people.values()):
-        print(f"nobody is calibrated in {store.folder}" if person is None else f"{person}: nothing")
+        where = f"in {store.folder}"
+        print(f"no calibrations {where}" if person is None else f"{person}: no calibration {where}")
         return
     table = Table(box=SIMPLE)
-    for column in ("person", "estimator", "bias", "gain", "targets", "off by", "made"):
+    for column in ("person", "estimator", "bias", "gain", "targets", "error", "date"):
         table.add_column(column, no_wrap=column != "person")
     for name, known in people.items():
         for estimator, c in sorted(known.items()):
@@ -162,7 +193,7 @@ def _list(store: CalibrationStore, person: str | None) -> None:
                 f"{math.degrees(c.expected_residual):.1f}°",
                 time.strftime("%Y-%m-%d", time.localtime(c.made)),
             )
-    print("bias and gain: of yaw and of pitch; off by: expected mean error of a gaze")
+    print("bias and gain: yaw, then pitch; error: expected mean error of the gaze")
     Console().print(table)
 
 
@@ -194,7 +225,8 @@ def _calibrate(args: argparse.Namespace, store: CalibrationStore) -> int:
         targets = proposed_targets(args.targets, args.distance)
         if args.targets > 1:
             print(
-                f"Sit {args.distance:g} m from the lens. Look at each of these when asked to:",
+                f"Sit {args.distance:g} m from the lens. You will be asked to look at each of "
+                "these:",
                 file=sys.stderr,
             )
             for target in targets:
@@ -210,7 +242,7 @@ def _calibrate(args: argparse.Namespace, store: CalibrationStore) -> int:
         )
 
     store.check_writable()
-    make_session("nobody")  # refuses what is out of range before the camera is opened
+    make_session("nobody")  # raises InputError for a value out of range, before the camera is opened
     camera = load_camera(args.camera_info) if args.camera_info else None
     estimator = load_gaze(args.model, threads=args.threads)
     people = PersonRegistry(
@@ -235,7 +267,7 @@ def _calibrate(args: argparse.Namespace, store: CalibrationStore) -> int:
                 if session.finished:
                     break
     if session is None:
-        raise InputError(f"{args.camera} shows no face: come before the camera, in good light")
+        raise InputError(f"{args.camera} shows no face: sit in front of the camera, in good light")
     _conclude(people, session, args)
     return 0
 
@@ -245,10 +277,10 @@ def _conclude(
 ) -> None:
     from face_perception.people import describe_fit
 
-    session.stop()  # a video may be shorter
+    session.stop()  # a video may end before the session does
     fit = people.finish_session(session, args.person)
     print(
-        f"{args.person} is calibrated for {session.estimator} "
+        f"{args.person} is calibrated for the estimator {session.estimator} "
         f"{describe_fit(fit, session.prior)}. Stored in {people.store.folder}"
     )
 
@@ -260,7 +292,10 @@ def _largest(faces: Iterable[Face]) -> Face:
 def _with_faces(
     frames: Iterable[Frame], tracker: Any, source: str
 ) -> Iterator[tuple[Frame, list[Face]]]:
-    """Frames with their faces. Raises InputError where nobody comes for long."""
+    """Yields frames with their faces.
+
+    Raises InputError if no face appears in the first ``_NO_FACE`` seconds.
+    """
     begin, ever = None, False
     for frame in frames:
         faces = tracker.track(frame)
@@ -268,7 +303,9 @@ def _with_faces(
         ever = ever or bool(faces)
         if not ever and frame.stamp - begin > _NO_FACE:
             raise InputError(
-                f"{source} shows no face for {_NO_FACE:.0f} s: come before it, in good light"
+                f"{source} showed no face for {_NO_FACE:.0f} s: sit in front of the camera, in "
+                "good "
+                "light"
             )
         yield frame, faces
 
@@ -288,10 +325,12 @@ def _frames(source: str, camera: Camera | None) -> Iterator[Iterable[Frame]]:
         return
     path = os.path.expanduser(source)
     if not os.path.exists(path):
-        raise InputError(f"{source}: there is no such camera or video; use /dev/video0 or a file")
+        raise InputError(
+            f"{source} does not exist: give a camera such as /dev/video0, or a video file"
+        )
     with FrameReader(path, camera) as clip:
         if clip.still:
-            raise InputError(f"{source} is a picture: a calibration needs a camera or a video")
+            raise InputError(f"{source} is a picture: give a camera or a video")
         yield clip
 
 
@@ -302,25 +341,28 @@ def _live(device: Iterable[Any], camera: Camera | None, source: str) -> Iterator
         height, width = image.shape[:2]
         if camera is not None and (camera.width, camera.height) != (width, height):
             raise InputError(
-                f"{source} gives {width}x{height}, but was calibrated for "
-                f"{camera.width}x{camera.height}"
+                f"{source} delivers {width}x{height}, but --camera-info is for "
+                f"{camera.width}x{camera.height}: give the calibration of this size"
             )
         yield Frame(image, time.monotonic(), camera or Camera.assume(width, height))
 
 
 @contextlib.contextmanager
 def _guide() -> Iterator[Any]:
-    """Shows progress and what to do: a bar on a terminal, else a line whenever that changes."""
+    """Shows the progress and the next instruction.
+
+    Uses a progress bar on a terminal. Elsewhere prints each new instruction as a line.
+    """
     if not sys.stderr.isatty():
         last = ""
 
-        def say(progress: CalibrationProgress) -> None:
+        def print_hint(progress: CalibrationProgress) -> None:
             nonlocal last
             if progress.hint != last:
                 last = progress.hint
                 print(last, file=sys.stderr)
 
-        yield say
+        yield print_hint
         return
     from rich.console import Console
     from rich.progress import BarColumn, TextColumn
@@ -328,11 +370,11 @@ def _guide() -> Iterator[Any]:
 
     columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[counts]}"))
     with Bar(*columns, console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task("come before the camera", total=1.0, counts="")
+        task = bar.add_task("sit in front of the camera", total=1.0, counts="")
 
         def show(progress: CalibrationProgress) -> None:
             why = ", ".join(f"{count} {reason}" for reason, count in progress.reasons.items())
-            counts = f"{progress.kept} kept" + (f"; not: {why}" if why else "")
+            counts = f"{progress.kept} kept" + (f"; rejected: {why}" if why else "")
             bar.update(task, description=progress.hint, completed=progress.done, counts=counts)
 
         yield show

@@ -1,6 +1,6 @@
-"""``face-perception convert``: a published data set into the layout that every recipe reads.
+"""``face-perception convert``: converts a published data set to the layout that recipes read.
 
-What is read is in ``training/<data set>.py``.
+The readers of the data sets are in ``learning/data``.
 """
 
 from __future__ import annotations
@@ -11,22 +11,33 @@ import sys
 from pathlib import Path
 
 from face_perception.commands.optional_modules import extra
+from face_perception.commands.subcommands import add_command
 
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    parser = subparsers.add_parser("convert", help="a published data set into our layout")
+    parser = add_command(
+        subparsers, "convert", "Convert a published data set to the layout that `train` reads."
+    )
     sets = parser.add_subparsers(metavar="DATASET", required=True)
-    mpii = sets.add_parser("mpiifacegaze", help="MPIIFaceGaze, unpacked: p00 to p14")
-    mpii.add_argument("source", type=Path, help="its folder")
-    mpii.add_argument("out", type=Path, help="a new folder")
+    mpii = add_command(sets, "mpiifacegaze", "Convert the unpacked MPIIFaceGaze data set.")
+    mpii.add_argument("source", type=Path, help="folder that contains p00 to p14")
+    mpii.add_argument("out", type=Path, help="new folder to write")
     mpii.add_argument(
         "--test",
         action="append",
         default=[],
         metavar="PERSON",
-        help="keep for testing (p14), all others train; default: the last fifth",
+        help="person of the test split, such as p14; repeat for several; all others are for "
+        "training; "
+        "default: the last fifth of the people",
     )
-    mpii.add_argument("--every", type=int, default=1, help="every N-th photograph of a person")
+    mpii.add_argument(
+        "--every",
+        type=int,
+        default=1,
+        metavar="N",
+        help="take every N-th photograph of a person; default: 1",
+    )
     mpii.set_defaults(run=_mpiifacegaze)
 
 
@@ -44,5 +55,5 @@ def _mpiifacegaze(args: argparse.Namespace) -> int:
             report=lambda line: print(line, file=sys.stderr, flush=True),
         )
     for reason, count in counts.most_common():
-        print(f"{reason if reason == 'written' else 'left out, ' + reason}: {count}")
+        print(f"{reason if reason == 'written' else 'skipped, ' + reason}: {count}")
     return 0

@@ -1,4 +1,4 @@
-"""``face-perception demo``: camera to attention, shown as a table and as annotated frames."""
+"""``face-perception demo``: runs the perception graph, and shows a table and annotated frames."""
 
 from __future__ import annotations
 
@@ -9,38 +9,49 @@ from pathlib import Path
 from typing import Any
 
 from face_perception.commands import graph_options
+from face_perception.commands.subcommands import add_command
 from face_perception.inference import Card, catalogue, find_card
 
-# What the nodes run where it has been imported.
+# The networks that the nodes use if they are imported.
 _MULTITASK, _MIMAMO = "multitask", "mimamo"
 _NONE = "none"
 
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    parser = subparsers.add_parser("demo", help="run everything and show it")
+    parser = add_command(
+        subparsers,
+        "demo",
+        "Run the whole perception graph, show the results as a table, and save annotated frames.",
+    )
     graph_options.add_arguments(parser)
     parser.add_argument(
         "--camera",
         default="sample",
         metavar="SOURCE",
-        help="sample (photographs that move), /dev/video0, a video or a picture",
+        help="sample (moving photographs), a camera such as /dev/video0, a video or a picture; "
+        "default: sample",
     )
     parser.add_argument(
         "--affect",
         default="",
         metavar="MODEL",
-        help="of the affect node: expression, multitask, multitask_rnn (default: multitask where "
-        "it has been imported)",
+        help="network of the affect node: expression, multitask or multitask_rnn; default: "
+        "multitask if it is imported, else expression",
     )
     parser.add_argument(
         "--motion",
         default="",
         metavar="MODEL",
-        help="of the motion_affect node: mimamo, mimamo_released, or none (default: mimamo where "
-        "it has been imported)",
+        help="network of the motion_affect node: mimamo or mimamo_released; none: do not start "
+        "that "
+        "node; default: mimamo if it is imported, else none",
     )
     parser.add_argument(
-        "--output", type=Path, default=Path("out"), help="folder of the annotated frames"
+        "--output",
+        type=Path,
+        default=Path("out"),
+        metavar="FOLDER",
+        help="folder for the annotated frames and nodes.log; default: %(default)s",
     )
     parser.set_defaults(run=run)
 
@@ -58,7 +69,7 @@ def run(args: argparse.Namespace) -> int:
     models = _models(args.affect, args.motion)
     for card in models.values():
         if card.origin:
-            print(f"with {card.name}: {card.origin}")
+            print(f"using {card.name}: {card.origin}")
     parameters: dict[str, dict[str, Any]] = {
         "camera": {"source": source},
         **{node: {"model": card.name} for node, card in models.items()},
@@ -69,9 +80,9 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _models(affect: str, motion: str) -> dict[str, Card]:
-    """The networks of the nodes that have a choice: those asked for, else what has been imported.
+    """Returns the chosen networks by node. An empty name stands for the imported network.
 
-    Raises inference.ModelError for one that is not there, saying how it would be.
+    Raises inference.ModelError, with the fix, if a network is missing.
     """
     imported = {name for name, card in catalogue().items() if card.origin}
     found = {}

@@ -1,7 +1,7 @@
-"""``face-perception doctor``: does this work here, and what exactly runs? Says what to do if not.
+"""``face-perception doctor``: checks whether face_perception works on this machine.
 
-Exit code 0 where perception works on some backend, whatever optional is absent; 1 where something
-that is there does not work.
+Returns exit code 0 if perception runs on at least one backend and nothing that is installed is
+broken, and 1 otherwise. A missing optional part is not an error.
 """
 
 from __future__ import annotations
@@ -12,29 +12,41 @@ import json
 import sys
 from typing import TYPE_CHECKING, Any
 
-from face_perception.commands.machine_checks import ABSENT, OK, WRONG, device, findings
+from face_perception.commands.machine_checks import ABSENT, OK, WRONG, check_machine, machine_info
+from face_perception.commands.subcommands import add_command
 
 if TYPE_CHECKING:
     from face_perception.inference import Model
 
 NEVER_RUN = (
-    "No engine of this package has ever run on a GPU: building is tested with TensorRT-RTX, "
-    "running is not. Trust what the gate says on your own device."
+    "Building TensorRT engines is tested with TensorRT-RTX, but no engine of this package has run "
+    "on "
+    "a GPU yet. Rely on the comparison with FP32 on your own device."
 )
 
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    parser = subparsers.add_parser("doctor", help="does it work on this machine, and how fast?")
-    parser.add_argument("--json", action="store_true", help="machine-readable, on stdout")
-    parser.add_argument("--seconds", type=float, default=0.5, help="to time each network")
+    parser = add_command(
+        subparsers,
+        "doctor",
+        "Check whether everything works on this machine, and time the networks.",
+    )
+    parser.add_argument("--json", action="store_true", help="print JSON to stdout")
+    parser.add_argument(
+        "--seconds",
+        type=float,
+        default=0.5,
+        metavar="S",
+        help="time spent on each network and backend; default: %(default)s",
+    )
     parser.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> int:
-    found = findings()
+    found = check_machine()
     networks = _networks(args.seconds)
     broken = [each for each in found if each.state == WRONG]
-    # A variant that the gate keeps off is no fault: nobody runs it who did not ask for it.
+    # A variant that the gate refuses is no fault: it runs only if somebody chooses it.
     broken_networks = [
         row
         for row in networks
@@ -44,7 +56,7 @@ def run(args: argparse.Namespace) -> int:
     if args.json:
         report = {
             "ok": ok,
-            "device": device(),
+            "device": machine_info(),
             "findings": [dataclasses.asdict(each) for each in found],
             "networks": networks,
             "note": NEVER_RUN,
@@ -56,7 +68,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _networks(seconds: float) -> list[dict[str, Any]]:
-    """Every network on every backend in every precision that there is a file of."""
+    """Returns one row for each network, backend, and precision that has a file."""
     from face_perception.commands.network_choice import chosen_networks
     from face_perception.inference import Disagreement, ModelError, load, read_variant
 
@@ -91,7 +103,7 @@ def _ran(model: Model, seconds: float) -> dict[str, Any]:
     gate = [str(deviation) for deviation in model.deviations]
     return {
         "state": "ran",
-        "gate": "; ".join(gate) or "is the reference",
+        "gate": "; ".join(gate) or "the reference",
         "p50_ms": round(1e3 * speed.times.p50, 3),
         "p95_ms": round(1e3 * speed.times.p95, 3),
         "why": model.why,
@@ -99,7 +111,10 @@ def _ran(model: Model, seconds: float) -> dict[str, Any]:
 
 
 def _not_run(name: str, backend: str, precision: str, why: str) -> dict[str, Any]:
-    """``built`` where only the device is missing, else absent or wrong."""
+    """Returns the state of a network that did not run: built, absent or wrong.
+
+    ``built`` means that an engine was built, but there is no GPU to run it.
+    """
     from face_perception.inference import (
         ModelError,
         build_tensorrt_engine,
@@ -119,8 +134,8 @@ def _not_run(name: str, backend: str, precision: str, why: str) -> dict[str, Any
         try:
             path = build_tensorrt_engine(name, precision)
         except ModelError as error:
-            return {"state": ABSENT, "why": f"{no_gpu}; and nothing was built: {error}"}
-        return {"state": "built", "why": f"built, not run: {no_gpu}", "engine": str(path)}
+            return {"state": ABSENT, "why": f"{no_gpu}; building the engine failed: {error}"}
+        return {"state": "built", "why": f"built, but not run: {no_gpu}", "engine": str(path)}
     return {"state": WRONG, "why": why}
 
 
@@ -129,7 +144,9 @@ def _print(found: list[Any], networks: list[dict[str, Any]], ok: bool) -> None:
     from rich.table import Table
 
     console = Console()
-    console.print(", ".join(f"{name} {value}" for name, value in device().items()), markup=False)
+    console.print(
+        ", ".join(f"{name} {value}" for name, value in machine_info().items()), markup=False
+    )
     colours = {OK: "green", "ran": "green", ABSENT: "yellow", "built": "yellow"}
     table = Table(box=None, pad_edge=False, show_header=False)
     for each in found:
@@ -137,7 +154,7 @@ def _print(found: list[Any], networks: list[dict[str, Any]], ok: bool) -> None:
         table.add_row(f"[{colours.get(each.state, 'red')}]{each.state}[/]", each.name, text)
     console.print(table)
     table = Table(box=None, pad_edge=False)
-    for column in ("", "network", "backend", "p50 / p95 ms", "against ONNX Runtime FP32"):
+    for column in ("", "network", "backend", "p50 / p95 ms", "deviation from ONNX Runtime FP32"):
         table.add_column(column)
     for row in networks:
         times = f"{row['p50_ms']:.2f} / {row['p95_ms']:.2f}" if row["state"] == "ran" else ""
@@ -147,9 +164,13 @@ def _print(found: list[Any], networks: list[dict[str, Any]], ok: bool) -> None:
             row["model"],
             f"{row['backend']} {row['precision']}",
             times,
-            # The rest of it is in the findings above, and in the JSON.
+            # Print the first part. The JSON report has all of it.
             row.get("gate") or row["why"].split(" and is ")[-1].split(": no usable")[0],
         )
     console.print(table)
     console.print(NEVER_RUN, highlight=False)
-    console.print("It works here." if ok else "It does not work here: see what is red above.")
+    console.print(
+        "face_perception works on this machine."
+        if ok
+        else "face_perception does not work on this machine: see the red lines above."
+    )

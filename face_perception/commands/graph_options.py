@@ -1,4 +1,4 @@
-"""Arguments that `up` and `demo` share: which graph to start."""
+"""Command-line arguments for starting the graph, shared by several commands."""
 
 from __future__ import annotations
 
@@ -15,28 +15,58 @@ def require_ros() -> None:
     """Raises MissingDependencyError, with the fix, if ROS 2 or the built messages are missing."""
     if importlib.util.find_spec("rclpy") is None:
         raise MissingDependencyError(
-            "there is no ROS 2 here (no module rclpy): `make setup` and `source tools/env.sh` in a "
-            "clone, or source your ROS 2; `face-perception run` works without"
+            "ROS 2 was not found (no module rclpy): source your ROS 2, or run `make setup` and "
+            "`source "
+            "tools/env.sh` in a clone; `face-perception run` needs no ROS"
         )
     if importlib.util.find_spec("face_perception.msg") is None:
         raise MissingDependencyError(
-            "face_perception's messages are not built: `colcon build` and source install/setup.bash"
+            "the messages of face_perception are not built: run `colcon build` and source "
+            "install/setup.bash"
             + (", or `source tools/env.sh`" if os.path.exists("tools/env.sh") else "")
         )
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--namespace", default="", help="namespace of all nodes")
-    parser.add_argument("--params-file", default="", metavar="YAML", help="parameters of the nodes")
+    """Adds the arguments that ``options`` reads, and ``--duration``."""
+    add_namespace(parser)
     parser.add_argument(
-        "--duration", type=float, default=0.0, metavar="S", help="end after this long; 0: Ctrl-C"
+        "--params-file",
+        default="",
+        metavar="FILE.yaml",
+        help="parameters of the nodes; they override those of the package",
     )
+    add_duration(parser)
+    add_log_level(parser)
+
+
+def add_namespace(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "--log-level", default="info", choices=("debug", "info", "warn", "error", "fatal")
+        "--namespace", default="", help="ROS namespace of the nodes, such as head; default: none"
+    )
+
+
+def add_duration(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--duration",
+        type=float,
+        default=0.0,
+        metavar="S",
+        help="seconds until the command ends; default: 0, until Ctrl-C",
+    )
+
+
+def add_log_level(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--log-level",
+        default="info",
+        choices=("debug", "info", "warn", "error", "fatal"),
+        help="lowest severity that the nodes log; default: %(default)s",
     )
 
 
 def options(args: argparse.Namespace, **more: Any) -> graph.GraphOptions:
+    """Returns the options of the graph. ``more`` are further fields of ``GraphOptions``."""
     return graph.GraphOptions(
         namespace=args.namespace,
         parameter_file=args.params_file,

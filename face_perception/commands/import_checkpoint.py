@@ -1,6 +1,6 @@
-"""``face-perception import``: a published checkpoint becomes a model that nodes use by name.
+"""``face-perception import``: makes models for the nodes from published checkpoints.
 
-What each system reads and writes is in ``learning/<system>/checkpoint.py``, where torch is.
+``learning/<system>/checkpoint.py`` has the reader of each system's checkpoints.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from face_perception.commands.optional_modules import extra
+from face_perception.commands.subcommands import add_command
 from face_perception.inference import (
     UNTRAINED,
     ModelBuild,
@@ -27,33 +28,38 @@ from face_perception.inference import (
     install_model,
 )
 
-# What a system's checkpoint is, by the system's name.
+# Name of a published system: the help text of its subcommand.
 SYSTEMS = {
-    "geddnet": "GEDDnet gaze: a TensorFlow checkpoint, or an .npz of its variables",
-    "dilated-net": "Dilated-Net gaze from the eyes alone: a TensorFlow checkpoint, or an .npz of "
-    "its variables",
-    "multitask": "action units, expression, valence and arousal of a face: one student or several",
-    "multitask-rnn": "the same over time: CNN-RNN checkpoints",
-    "mimamo": "MIMAMO-Net: valence and arousal from video",
-    "musetalk": "MuseTalk: lip sync",
+    "geddnet": "Import GEDDnet (gaze) from a TensorFlow checkpoint or an .npz of its variables.",
+    "dilated-net": "Import Dilated-Net (gaze from the eyes) from a TensorFlow checkpoint or an "
+    ".npz "
+    "of its variables.",
+    "multitask": "Import a multitask network (action units, expression, valence and arousal), or "
+    "an "
+    "ensemble of several.",
+    "multitask-rnn": "Import the multitask CNN-RNN networks, which use several frames.",
+    "mimamo": "Import MIMAMO-Net (valence and arousal from video).",
+    "musetalk": "Import MuseTalk (lip sync of the talking face).",
 }
 
-# Those that `--random` can make weights for; learning/random_weights.py does.
+# Systems for which learning/random_weights.py can make weights (`--random`).
 RANDOM = ("geddnet", "dilated-net", "multitask", "multitask-rnn", "mimamo")
 
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    """Of ``face-perception import``, and of ``face-perception models import``."""
-    parser = subparsers.add_parser(
-        "import", help="make a model of a published checkpoint (needs torch and onnx)"
+    """Adds ``import`` to ``face-perception`` or to ``face-perception models``."""
+    parser = add_command(
+        subparsers,
+        "import",
+        "Make a model for the nodes from a published checkpoint. Needs torch and onnx.",
     )
     systems = parser.add_subparsers(metavar="SYSTEM", required=True, parser_class=_SystemParser)
     for system, text in SYSTEMS.items():
-        systems.add_parser(system, help=text).set_defaults(run=_import, system=system)
+        add_command(systems, system, text).set_defaults(run=_import, system=system)
 
 
 class _SystemParser(argparse.ArgumentParser):
-    """Asks the system's own module for its arguments, once it is the one that was chosen."""
+    """Loads the arguments from the system's module once that system is chosen."""
 
     def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
         system = self.get_default("system")
@@ -61,9 +67,9 @@ class _SystemParser(argparse.ArgumentParser):
         self.add_argument(
             "--untrained",
             action="store_true",
-            help="the weights are not trained: whatever runs them says so",
+            help="mark the weights as not trained; the nodes that use the model then say so",
         )
-        # In place of any PATH: read first, for argparse asks for one.
+        # Read --random before the other arguments, because it replaces the required PATH.
         early = argparse.ArgumentParser(prog=self.prog, add_help=False)
         seed = None
         if system in RANDOM:
@@ -72,7 +78,8 @@ class _SystemParser(argparse.ArgumentParser):
                     "--random",
                     type=int,
                     metavar="SEED",
-                    help="instead of any file: random weights, to see that all works together",
+                    help="use random weights from this seed instead of a file, to test the "
+                    "installation",
                 )
             found, args = early.parse_known_args(args)
             seed = found.random
@@ -82,7 +89,7 @@ class _SystemParser(argparse.ArgumentParser):
             args = [*random_weights.arguments(system, _random_folder()), *args]
         namespace, left = super().parse_known_args(args, namespace)
         if seed is not None and (left or len(getattr(namespace, "paths", "1")) > 1):
-            self.error("--random stands for every file: leave PATH out, or --random")
+            self.error("--random replaces all files: give either PATH or --random")
         namespace.random = seed
         return namespace, left
 
@@ -99,9 +106,9 @@ def _import(args: argparse.Namespace) -> int:
                 there = catalogue().get(made.name)
                 if there is not None and there.origin and there.trained:
                     raise ModelError(
-                        f"{made.name} is there with trained weights ({there.origin}), which "
-                        f"untrained ones would replace: delete {there.path.with_suffix('.yaml')}, "
-                        "or choose another --name"
+                        f"{made.name} is installed with trained weights ({there.origin}), and "
+                        "untrained weights would replace it: delete "
+                        f"{there.path.with_suffix('.yaml')}, or choose another --name"
                     )
                 made = _labelled(made, args.random)
             card = install_model(made)
@@ -110,7 +117,7 @@ def _import(args: argparse.Namespace) -> int:
 
 
 def _labelled(made: ModelBuild, seed: int | None) -> ModelBuild:
-    """What ``Card.trained`` reads, and the same in words."""
+    """Returns the build marked as not trained, in its facts and in its origin."""
     facts = {**made.facts, "trained": False}
     if seed is None:
         return dataclasses.replace(made, origin=f"{UNTRAINED}; {made.origin}", facts=facts)
@@ -128,7 +135,7 @@ def _random_folder() -> Path:
 
 @contextlib.contextmanager
 def _random_files(args: argparse.Namespace, report: Any) -> Iterator[None]:
-    """The checkpoints that ``--random`` stands for, while they are needed."""
+    """Makes the checkpoint files for ``--random``, and deletes them afterwards."""
     if args.random is None:
         yield
         return
@@ -144,7 +151,7 @@ def _random_files(args: argparse.Namespace, report: Any) -> Iterator[None]:
         shutil.rmtree(folder)
 
 
-# System -> the module that reads its published checkpoint.
+# Module that reads the published checkpoint, by system.
 MODULES = {
     "dilated-net": "face_perception.learning.dilated_net.checkpoint",
     "geddnet": "face_perception.learning.geddnet.checkpoint",

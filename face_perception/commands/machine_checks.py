@@ -1,4 +1,4 @@
-"""What ``face-perception doctor`` finds about the machine, all read at run time. Runs no model."""
+"""Checks the machine for ``face-perception doctor``: Python, memory, ROS, devices, runtimes."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-# States: works; is not there, and only what needs it is missing; is there and does not work.
+# States: it works; it is not installed, which is allowed; it is installed but does not work.
 OK, ABSENT, WRONG = "ok", "absent", "wrong"
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing, its state (OK, ABSENT, WRONG), what was found, and what to do about it."""
+    """Result of one check: its subject, state (OK, ABSENT, WRONG), what was found, and the fix."""
 
     name: str
     state: str
@@ -26,8 +26,8 @@ class Finding:
     fix: str = ""
 
 
-def device() -> dict[str, str | int]:
-    """The machine itself."""
+def machine_info() -> dict[str, str | int]:
+    """Returns name, system, processor, number of cores and memory (MB) of this machine."""
     processor = re.search(r"^model name\s*: (.*)$", _text("/proc/cpuinfo"), re.MULTILINE)
     model = _text("/proc/device-tree/model").strip("\0\n")
     total, _ = _memory()
@@ -41,8 +41,8 @@ def device() -> dict[str, str | int]:
     }
 
 
-def findings() -> list[Finding]:
-    """Everything there is to find, in the order in which to read it."""
+def check_machine() -> list[Finding]:
+    """Runs all checks and returns their results in the order in which to print them."""
     checks: tuple[Callable[[], Finding], ...] = (
         _python, _memory_left, _disk, _ros, _messages, _dds, _camera, _microphone, _screen,
         _onnxruntime, _models, _gpu, _tensorrt,
@@ -61,7 +61,9 @@ def _memory_left() -> Finding:
     total, available = _memory()
     found = f"{available / 2**30:.1f} of {total / 2**30:.1f} GB free"
     if available < 512 * 2**20:
-        return Finding("memory", WRONG, found, "all nodes need about half a gigabyte: end others")
+        return Finding(
+            "memory", WRONG, found, "all nodes together need 0.5 GB: close other programs"
+        )
     return Finding("memory", OK, found)
 
 
@@ -73,62 +75,76 @@ def _disk() -> Finding:
     free = shutil.disk_usage(there).free
     found = f"{folder}, {free / 2**30:.1f} GB free"
     if not os.access(there, os.W_OK):
-        return Finding("cache", WRONG, f"{there} cannot be written", "set XDG_CACHE_HOME")
+        return Finding(
+            "cache",
+            WRONG,
+            f"{there} is not writable",
+            "set XDG_CACHE_HOME to a folder that you can write",
+        )
     if free < 200 * 2**20:
-        return Finding("cache", WRONG, found, "free it, or set XDG_CACHE_HOME to another disk")
+        return Finding(
+            "cache", WRONG, found, "free some disk space, or set XDG_CACHE_HOME to another disk"
+        )
     return Finding("cache", OK, found)
 
 
 def _ros() -> Finding:
-    done = _python_says("import rclpy; print(rclpy.__path__[0])")
+    done = _run_python("import rclpy; print(rclpy.__path__[0])")
     distribution = os.environ.get("ROS_DISTRO", "")
     if done.returncode == 0:
         return Finding("ROS 2", OK, f"{distribution or 'unknown'}, {done.stdout.strip()}")
     missing = _last_line(done.stderr)
-    # Without ROS the library and `face-perception run` work all the same.
+    # The library and `face-perception run` work without ROS.
     state = WRONG if distribution else ABSENT
-    return Finding("ROS 2", state, missing, "source a ROS 2, or make setup; `run` needs none")
+    return Finding(
+        "ROS 2",
+        state,
+        missing,
+        "source ROS 2, or run `make setup`; `face-perception run` needs no ROS",
+    )
 
 
 def _messages() -> Finding:
-    done = _python_says("import face_perception.msg as m; print(m.__file__)")
+    done = _run_python("import face_perception.msg as m; print(m.__file__)")
     if done.returncode == 0:
         return Finding("messages", OK, done.stdout.strip())
-    fix = "colcon build, then source install/setup.bash (or make setup, . tools/env.sh)"
+    fix = "run `colcon build`, then source install/setup.bash (or `make setup` and tools/env.sh)"
     return Finding("messages", ABSENT, _last_line(done.stderr), fix)
 
 
 def _dds() -> Finding:
-    done = _python_says("from face_perception.ros.dds_check import main; main()")
+    done = _run_python("from face_perception.ros.dds_check import main; main()")
     middleware = done.stdout.strip()
     if done.returncode == 0 and middleware:
         domain = os.environ.get("ROS_DOMAIN_ID", "0")
-        return Finding("DDS", OK, f"{middleware}, domain {domain}: a megabyte came through")
+        return Finding("DDS", OK, f"{middleware}, domain {domain}: received a message of 1 MB")
     if done.returncode == 0:
         fix = "check ROS_DOMAIN_ID, RMW_IMPLEMENTATION, the firewall and /dev/shm"
-        return Finding("DDS", WRONG, "nothing came through in 10 s", fix)
+        return Finding("DDS", WRONG, "received no message within 10 s", fix)
     if "No module named 'rclpy'" in done.stderr:
-        return Finding("DDS", ABSENT, "there is no ROS 2")
+        return Finding("DDS", ABSENT, "not checked, because ROS 2 is missing")
     return Finding("DDS", WRONG, _last_line(done.stderr), "check RMW_IMPLEMENTATION")
 
 
 def _camera() -> Finding:
     devices = sorted(Path("/dev").glob("video*"), key=lambda path: (len(path.name), path.name))
     if not devices:
-        return Finding("camera", ABSENT, "no /dev/video*", "a topic, a file or `sample` also serve")
+        return Finding(
+            "camera", ABSENT, "no /dev/video*", "use an image topic, a file, or `sample` instead"
+        )
     refused = [path for path in devices if not os.access(path, os.R_OK | os.W_OK)]
     if refused:
-        fix = "add yourself to the group video and log in again"
-        return Finding("camera", WRONG, f"no right to open {refused[0]}", fix)
+        fix = "add yourself to the group `video` and log in again"
+        return Finding("camera", WRONG, f"no permission to open {refused[0]}", fix)
     for path in devices:
         code = (
             "import cv2, sys; ok, image = cv2.VideoCapture(sys.argv[1]).read(); "
             "print('%dx%d' % image.shape[1::-1] if ok else '')"
         )
-        size = _python_says(code, str(path)).stdout.strip()
+        size = _run_python(code, str(path)).stdout.strip()
         if size:
             return Finding("camera", OK, f"{path}, {size}")
-    fix = "is another program using it?"
+    fix = "close other programs that use the camera"
     return Finding("camera", WRONG, f"no picture from {', '.join(map(str, devices))}", fix)
 
 
@@ -136,7 +152,7 @@ def _microphone() -> Finding:
     devices = [line for line in _text("/proc/asound/pcm").splitlines() if "capture" in line]
     if devices:
         return Finding("microphone", OK, devices[0].split(":")[1].strip())
-    return Finding("microphone", ABSENT, "no ALSA capture device", "an audio topic also serves")
+    return Finding("microphone", ABSENT, "no ALSA capture device", "use an audio topic instead")
 
 
 def _screen() -> Finding:
@@ -147,7 +163,7 @@ def _screen() -> Finding:
     connected = [path.parent.name for path in outputs if _text(str(path)).strip() == "connected"]
     if connected:
         return Finding("screen", OK, f"{connected[0]}, no desktop")
-    return Finding("screen", ABSENT, "no display", "the overlay is a topic and files as well")
+    return Finding("screen", ABSENT, "no display", "view the overlay topic on another machine")
 
 
 def _onnxruntime() -> Finding:
@@ -165,8 +181,8 @@ def _models() -> Finding:
     checks = verify_models()
     problems = [check.problem for check in checks if check.problem]
     if problems:
-        return Finding("models", WRONG, problems[0], "face-perception models fetch")
-    return Finding("models", OK, f"{len(checks)} files in {checks[0].path.parent}, all intact")
+        return Finding("models", WRONG, problems[0], "run `face-perception models fetch`")
+    return Finding("models", OK, f"{len(checks)} files in {checks[0].path.parent}, all correct")
 
 
 def _gpu() -> Finding:
@@ -175,7 +191,7 @@ def _gpu() -> Finding:
     try:
         gpu = find_gpu()
     except ModelError as error:
-        return Finding("GPU", ABSENT, str(error), "the CPU serves as well")
+        return Finding("GPU", ABSENT, str(error), "not required: the CPU is used")
     memory = f"{gpu.memory / 2**30:.1f} GB"
     return Finding("GPU", OK, f"{gpu.name}, compute capability {gpu.capability}, {memory}")
 
@@ -186,24 +202,24 @@ def _tensorrt() -> Finding:
     try:
         return Finding("TensorRT", OK, tensorrt_version())
     except ModelError as error:
-        return Finding("TensorRT", ABSENT, str(error), "ONNX Runtime serves as well")
+        return Finding("TensorRT", ABSENT, str(error), "not required: ONNX Runtime is used")
 
 
 def _memory() -> tuple[int, int]:
-    """Total and available, bytes."""
+    """Returns the total and the available memory in bytes."""
     page = os.sysconf("SC_PAGE_SIZE")
     available = re.search(r"^MemAvailable:\s*(\d+) kB", _text("/proc/meminfo"), re.MULTILINE)
     free = int(available[1]) * 1024 if available else os.sysconf("SC_AVPHYS_PAGES") * page
     return os.sysconf("SC_PHYS_PAGES") * page, free
 
 
-def _python_says(code: str, *arguments: str) -> subprocess.CompletedProcess[str]:
-    """Runs Python in a process of its own: what hangs or crashes there leaves us alone."""
+def _run_python(code: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Runs Python code in a subprocess, so that a hang or a crash does not reach this process."""
     command = [sys.executable, "-c", code, *arguments]
     try:
         return subprocess.run(command, capture_output=True, text=True, timeout=20, check=False)
     except subprocess.TimeoutExpired:
-        return subprocess.CompletedProcess(command, 1, "", "it hung for 20 s")
+        return subprocess.CompletedProcess(command, 1, "", "it did not finish within 20 s")
 
 
 def _last_line(text: str) -> str:

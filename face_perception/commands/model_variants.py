@@ -1,4 +1,4 @@
-"""``face-perception models capture|export|quantize|compare|build``: what is made of a model."""
+"""``face-perception models``: makes variants, TensorRT engines and reference inputs of a model."""
 
 from __future__ import annotations
 
@@ -7,44 +7,75 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from face_perception.commands.network_choice import chosen_networks
+from face_perception.commands.network_choice import add_network_names, chosen_networks
 from face_perception.commands.number_arguments import positive_integer
+from face_perception.commands.subcommands import add_command
 
 if TYPE_CHECKING:
     from face_perception.inference import Variant, VariantReport
 
-# Of `models capture`: enough for the gate, and small enough to come with the package.
-_CAPTURED = {"face_mesh": 4, "face_detector": 4, "expression": 8, "blendshapes": 12}
-_CAPTURED_OTHERS = 4
+# Number of reference inputs: enough for the gate, and small enough to ship with the package.
+_REFERENCE_INPUTS = {"face_mesh": 4, "face_detector": 4, "expression": 8, "blendshapes": 12}
+_DEFAULT_REFERENCE_INPUTS = 4
 
 
 def add_actions(actions: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    capture = _action(actions, "capture", _capture, "keep inputs that backends are compared on")
+    capture = _action(
+        actions,
+        "capture",
+        _capture,
+        "Save reference inputs, on which the accuracy gate compares backends and precisions.",
+    )
     _add_samples(capture, None)
 
-    quantize = _action(actions, "quantize", _quantize, "make INT8 variants")
+    quantize = _action(actions, "quantize", _quantize, "Make INT8 variants of networks.")
     recipes = ("int8-cpu", "int8-trt")
-    quantize.add_argument("--recipe", choices=recipes, action="append", help="default: both")
+    quantize.add_argument(
+        "--recipe",
+        choices=recipes,
+        action="append",
+        help="for ONNX Runtime (int8-cpu) or TensorRT (int8-trt); default: both",
+    )
     _add_samples(quantize, 32)
 
-    export = _action(actions, "export", _export, "make the FP16 variant; copy ONNX files out")
+    export = _action(actions, "export", _export, "Make FP16 variants, and copy ONNX files.")
     export.add_argument(
-        "--precision", choices=("fp32", "fp16", *recipes), default="fp16", help="default: fp16"
+        "--precision",
+        choices=("fp32", "fp16", *recipes),
+        default="fp16",
+        help="precision of the file; default: fp16",
     )
-    export.add_argument("--output", type=Path, metavar="FOLDER", help="copy the file there")
+    export.add_argument(
+        "--output", type=Path, metavar="FOLDER", help="folder to copy the ONNX file to"
+    )
 
-    compare = _action(actions, "compare", _compare, "FP32 beside FP16 and INT8: deviation, speed")
-    compare.add_argument("--seconds", type=float, default=3.0, help="to time each model")
+    compare = _action(
+        actions, "compare", _compare, "Compare FP16 and INT8 with FP32 in accuracy and speed."
+    )
+    compare.add_argument(
+        "--seconds",
+        type=float,
+        default=3.0,
+        metavar="S",
+        help="time spent on each network; default: %(default)s",
+    )
 
-    build = _action(actions, "build", _build, "build TensorRT engines for this machine now")
-    build.add_argument("--precision", choices=("fp32", "fp16", "int8"), default="fp32")
+    build = _action(
+        actions, "build", _build, "Build the TensorRT engines of networks for this machine."
+    )
+    build.add_argument(
+        "--precision",
+        choices=("fp32", "fp16", "int8"),
+        default="fp32",
+        help="precision of the engines; default: %(default)s",
+    )
 
 
 def _action(
     actions: argparse._SubParsersAction[argparse.ArgumentParser], name: str, run: Any, text: str
 ) -> argparse.ArgumentParser:
-    parser = actions.add_parser(name, help=text)
-    parser.add_argument("names", nargs="*", metavar="NAME", help="default: all networks")
+    parser = add_command(actions, name, text)
+    add_network_names(parser)
     parser.set_defaults(run=run)
     return parser
 
@@ -52,11 +83,25 @@ def _action(
 def _add_samples(parser: argparse.ArgumentParser, count: int | None) -> None:
     source = parser.add_mutually_exclusive_group()
     source.add_argument(
-        "--images", type=Path, nargs="+", default=[], metavar="PATH", help="pictures and folders"
+        "--images",
+        type=Path,
+        nargs="+",
+        default=[],
+        metavar="PATH",
+        help="pictures, or folders of pictures; default: the sample photographs",
     )
-    source.add_argument("--inputs", type=Path, metavar="FILE.npz", help="a network's own inputs")
+    source.add_argument(
+        "--inputs",
+        type=Path,
+        metavar="FILE.npz",
+        help="file with an array for each input of the network, first axis: samples",
+    )
     parser.add_argument(
-        "--count", type=positive_integer, default=count, help="how many inputs to take"
+        "--count",
+        type=positive_integer,
+        default=count,
+        metavar="N",
+        help="number of samples; default: " + ("4 to 12" if count is None else str(count)),
     )
 
 
@@ -65,11 +110,12 @@ def _capture(args: argparse.Namespace) -> int:
     from face_perception.inference import write_reference_inputs
 
     for card in chosen_networks(args.names).values():
-        count = args.count or _CAPTURED.get(card.name, _CAPTURED_OTHERS)
+        count = args.count or _REFERENCE_INPUTS.get(card.name, _DEFAULT_REFERENCE_INPUTS)
         inputs = network_inputs(card, count, args.images, args.inputs)
         write_reference_inputs(card.reference_inputs_path, inputs)
         print(
-            f"{card.name}: {len(next(iter(inputs.values())))} inputs in {card.reference_inputs_path}"
+            f"{card.name}: {len(next(iter(inputs.values())))} inputs, "
+            f"saved to {card.reference_inputs_path}"
         )
     return 0
 
@@ -111,7 +157,16 @@ def _compare(args: argparse.Namespace) -> int:
     )
 
     table = Table(box=None, pad_edge=False)
-    for column in ("model", "precision", "kB", "output", "max", "rms", "rms / spread", "of limit"):
+    for column in (
+        "model",
+        "precision",
+        "kB",
+        "output",
+        "max",
+        "rms",
+        "rms / spread",
+        "of tolerance",
+    ):
         table.add_column(column, justify="left" if column in ("model", "output") else "right")
     table.add_column("% of eye distance", justify="right")
     table.add_column("speed", justify="right")
@@ -128,8 +183,10 @@ def _compare(args: argparse.Namespace) -> int:
     console = Console(width=None if sys.stdout.isatty() else 140)
     console.print(table)
     console.print(
-        "On the reference inputs, by ONNX Runtime on this CPU, one thread. 'of limit' above 1: the "
-        "gate keeps it off. 'speed': FP32's time over its own, in turns in this run.",
+        "Measured on the reference inputs with ONNX Runtime on this CPU, one thread. The gate "
+        "refuses "
+        "a variant whose 'of tolerance' is above 1. 'speed' is FP32's time divided by the "
+        "variant's.",
         highlight=False,
     )
     return 0
@@ -157,7 +214,7 @@ def _add_rows(table: Any, name: str, report: VariantReport, fp32: VariantReport)
 
 
 def _of_eye_distance(output: str, report: VariantReport, fp32: VariantReport) -> str:
-    """Mean and largest distance of a landmark from FP32's, in % of the distance of the irises."""
+    """Returns mean and largest distance of the landmarks from FP32's, in % of the iris distance."""
     if output != "landmarks":
         return ""
     import numpy as np
@@ -193,5 +250,5 @@ def _build(args: argparse.Namespace) -> int:
 
 def _print_variant(variant: Variant) -> None:
     for found in variant.deviations:
-        state = "may serve" if found.within else "is kept off by the gate"
+        state = "accepted" if found.within else "refused by the gate"
         print(f"{variant.of} {variant.kind}: {found}, {found.relative:.2%} of its spread: {state}")

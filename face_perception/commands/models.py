@@ -1,4 +1,4 @@
-"""``face-perception models``: what the catalogue holds, brought into the cache and checked."""
+"""``face-perception models``: lists, fetches and verifies the model files."""
 
 from __future__ import annotations
 
@@ -8,25 +8,26 @@ from typing import TYPE_CHECKING
 
 from face_perception.commands import import_checkpoint as importing
 from face_perception.commands import model_variants as variants
+from face_perception.commands.subcommands import add_command
 
 if TYPE_CHECKING:
     from face_perception.inference import FileCheck
 
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    parser = subparsers.add_parser(
-        "models", help="fetch, verify, convert and build the networks' files"
+    parser = add_command(
+        subparsers, "models", "List, fetch, verify, convert and build the files of the networks."
     )
     actions = parser.add_subparsers(metavar="ACTION", required=True)
     for name, action, text in (
-        ("list", _list, "what there is, and what of it is in the cache"),
-        ("fetch", _fetch, "download and convert what is missing or damaged"),
-        ("verify", _verify, "check every file against its hash"),
+        ("list", _list, "List the known models, and whether their files are in the model cache."),
+        ("fetch", _fetch, "Download and convert missing and damaged model files."),
+        ("verify", _verify, "Compare each model file with its hash."),
     ):
-        sub = actions.add_parser(name, help=text)
-        sub.add_argument("names", nargs="*", metavar="NAME", help="default: all")
+        sub = add_command(actions, name, text)
+        sub.add_argument("names", nargs="*", metavar="NAME", help="model; default: all models")
         if action is not _list:
-            sub.add_argument("--quiet", action="store_true", help="say nothing but what is wrong")
+            sub.add_argument("--quiet", action="store_true", help="print only problems")
         sub.set_defaults(run=action)
     importing.add_parser(actions)
     variants.add_actions(actions)
@@ -63,7 +64,7 @@ def _fetch(args: argparse.Namespace) -> int:
 
     fetched = fetch(args.names or None, report)
     if not fetched and not args.quiet:
-        print("all models are there and intact", file=sys.stderr)
+        print("all model files are present and correct", file=sys.stderr)
     return 0
 
 
@@ -83,5 +84,5 @@ def _checks(names: list[str]) -> list[FileCheck]:
     checks = {check.name: check for check in verify_models()}
     for name in names:
         if name not in checks:
-            raise ModelError(f"there is no model {name!r}: use one of {', '.join(checks)}")
+            raise ModelError(f"unknown model {name!r}: use one of {', '.join(checks)}")
     return [checks[name] for name in names or checks]

@@ -1,7 +1,8 @@
-"""Which networks a command line means. No command of its own."""
+"""Reads the names of networks from a command line."""
 
 from __future__ import annotations
 
+import argparse
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -9,10 +10,20 @@ if TYPE_CHECKING:
     from face_perception.inference import Card
 
 
-def chosen_networks(names: Sequence[str] = ()) -> dict[str, Card]:
-    """Cards by what the user called them, a name or the path of a card; no name means all networks.
+def add_network_names(parser: argparse.ArgumentParser) -> None:
+    """Adds the positional argument ``names``, which ``chosen_networks`` takes."""
+    parser.add_argument(
+        "names",
+        nargs="*",
+        metavar="NAME",
+        help="name of a network, or path of its card; default: all networks",
+    )
 
-    Raises ModelError for what there is not, and for what is no network.
+
+def chosen_networks(names: Sequence[str] = ()) -> dict[str, Card]:
+    """Returns cards by the name or path that the user gave. Without names, returns all networks.
+
+    Raises ModelError if a name is unknown or is not a network.
     """
     from face_perception.inference import ModelError, catalogue, find_card
 

@@ -1,4 +1,4 @@
-"""``face-perception neutral``: tells a running graph that the faces it sees are neutral now."""
+"""``face-perception neutral``: sets or forgets the neutral faces in a running graph."""
 
 from __future__ import annotations
 
@@ -7,16 +7,23 @@ import sys
 
 from face_perception.bringup.graph import check_namespace
 from face_perception.commands import graph_options
+from face_perception.commands.subcommands import add_command
 
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    parser = subparsers.add_parser(
-        "neutral", help="set the neutral face of each face in a running graph, or forget it"
+    parser = add_command(
+        subparsers,
+        "neutral",
+        "Take the present face of each person as the neutral face in a running graph.",
     )
-    parser.add_argument("--namespace", default="", help="namespace of the nodes")
-    parser.add_argument("--face", default="", metavar="ID", help="default: every face")
+    graph_options.add_namespace(parser)
     parser.add_argument(
-        "--forget", action="store_true", help="forget the neutral face and learn it again"
+        "--face", default="", metavar="ID", help="id of one face; default: all faces"
+    )
+    parser.add_argument(
+        "--forget",
+        action="store_true",
+        help="forget the neutral face instead, so that the node learns it again",
     )
     parser.set_defaults(run=run)
 

@@ -1,4 +1,4 @@
-"""Numbers on a command line."""
+"""Reads numbers from a command line."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import argparse
 
 
 def positive_integer(text: str) -> int:
-    """For ``add_argument(type=...)``: a whole number from 1 on."""
+    """Converts a text to an integer of at least 1, for ``add_argument(type=...)``."""
     if not text.strip().isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"must be a whole number from 1 on, not {text}")
+        raise argparse.ArgumentTypeError(f"must be an integer of at least 1, not {text}")
     return int(text)

@@ -1,4 +1,4 @@
-"""Modules that only some commands need."""
+"""Turns a missing optional package into an error that names the fix."""
 
 from __future__ import annotations
 

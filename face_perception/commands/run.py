@@ -1,4 +1,4 @@
-"""``face-perception run``: a picture or video in, a JSON line a frame and drawings out. No ROS."""
+"""``face-perception run``: analyses a picture or video, and writes JSON lines and drawings."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from face_perception.commands.number_arguments import positive_integer
+from face_perception.commands.subcommands import add_command
 from face_perception.errors import InputError
 
 if TYPE_CHECKING:
@@ -23,64 +24,87 @@ if TYPE_CHECKING:
 
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    parser = subparsers.add_parser("run", help="perceive a picture or a video (no ROS)")
-    parser.add_argument("input", metavar="IMAGE|VIDEO")
+    parser = add_command(
+        subparsers,
+        "run",
+        "Analyse a picture or a video, and write the results as JSON lines. Needs no ROS.",
+    )
+    parser.add_argument("input", metavar="IMAGE|VIDEO", help="file to analyse")
     parser.add_argument(
         "--output",
         metavar="FILE.jsonl",
-        help="a JSON line a frame; - is stdout, the default unless --annotated is given",
+        help="file for the results, one JSON line per frame; -: stdout; default: stdout, or no "
+        "results with --annotated",
     )
     parser.add_argument(
-        "--annotated", metavar="FILE", type=Path, help="the input with everything drawn on it"
+        "--annotated",
+        metavar="FILE",
+        type=Path,
+        help="picture or video to write, with the results drawn on the input",
     )
-    parser.add_argument("--landmarks", action="store_true", help="with the 478 points of each face")
+    parser.add_argument(
+        "--landmarks", action="store_true", help="write the 478 landmarks of each face"
+    )
     parser.add_argument(
         "--camera-info",
         metavar="FILE.yaml",
-        help="calibration, as ROS's camera_calibration writes it; without: focal length = width",
+        help="camera calibration, in the format of ROS's camera_calibration; default: a camera "
+        "whose "
+        "focal length is the image width",
     )
     parser.add_argument(
         "--gaze",
         default="geometric",
         metavar="NAME",
-        help="what estimates the gaze: geometric (default), or a gaze network by the name or path "
-        "of its card, such as geddnet or dilated_net",
+        help="gaze estimator: geometric (default), or the name or card of an imported gaze "
+        "network, "
+        "such as geddnet or dilated_net",
     )
     parser.add_argument(
         "--person",
         default="",
         metavar="ID",
-        help="who the largest face is in the first image with a face: the calibration of "
-        "`face-perception calibrate --person ID` is applied to it until it is lost",
+        help="id of the person with the largest face in the first frame with a face; applies the "
+        "calibration of `face-perception calibrate --person ID` until that face is lost",
     )
     parser.add_argument(
-        "--people", type=Path, metavar="FOLDER", help="default: face_perception/people in your data"
+        "--people",
+        type=Path,
+        metavar="FOLDER",
+        help="folder of the calibrations; default: ~/.local/share/face_perception/people",
     )
     parser.add_argument(
         "--max-faces",
         type=positive_integer,
         default=10,
         metavar="N",
-        help="largest number of faces, default: 10; if a frame has that many, stderr says so",
+        help="largest number of faces per frame; a message reports frames that reach it; default: "
+        "10",
     )
     parser.add_argument(
         "--neutral",
         metavar="PICTURE|CLIP",
-        help="the neutral face of that largest face: its action units are relative to this file",
+        help="picture or video that shows the neutral face of the largest face; its action units "
+        "are "
+        "measured against it",
     )
     parser.add_argument(
         "--blendshapes",
         action="store_true",
-        help="add the 52 ARKit blendshapes of each face, and AU 17, which is computed from them",
+        help="write the 52 ARKit blendshapes of each face, and AU 17, which is computed from them",
     )
     parser.add_argument(
-        "--threads", type=positive_integer, default=1, metavar="N", help="default: 1"
+        "--threads",
+        type=positive_integer,
+        default=1,
+        metavar="N",
+        help="CPU threads of each network; default: 1",
     )
     parser.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> int:
-    # What goes wrong is said by our own errors; read when OpenCV is loaded.
+    # Silence OpenCV, because our own errors report what fails. OpenCV reads this when it loads.
     os.environ.setdefault("OPENCV_LOG_LEVEL", "SILENT")
     os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
     from face_perception import overlay
@@ -140,7 +164,10 @@ def _take_neutral(path: str, perception: Perception, camera: Camera | None) -> N
 def _open_lines(
     args: argparse.Namespace, clip: FrameReader, stack: contextlib.ExitStack
 ) -> Callable[[str], None] | None:
-    """What writes a whole line at once, so that a reader or an interrupt never sees half of one."""
+    """Returns a function that writes one result line, or None if no lines are wanted.
+
+    It writes and flushes whole lines, so that readers never see a part of one.
+    """
     from face_perception.media import refuse_overwriting
 
     if args.output is None and args.annotated is not None:
@@ -160,7 +187,7 @@ def _open_lines(
 
 
 def _progress(clip: FrameReader, terminal_taken: bool) -> Iterable[Frame]:
-    """The frames, with a progress bar on stderr while they are worked on, where that is seen."""
+    """Returns the frames. Shows a progress bar on stderr if that is a free terminal."""
     if clip.still or terminal_taken or not sys.stderr.isatty():
         return clip
     return _with_bar(clip)
@@ -178,7 +205,7 @@ def _with_bar(clip: FrameReader) -> Iterator[Frame]:
 
 
 class _Summary:
-    """Counts, for one readable line at the end."""
+    """Counts frames and faces for the summary at the end."""
 
     def __init__(self, clip: FrameReader) -> None:
         self._clip = clip
@@ -203,25 +230,31 @@ class _Summary:
         faces = ", ".join(f"{face_id} ({count})" for face_id, count in self._ids.items())
         print(
             f"{self._clip.path.name}: {self._frames} frame(s) in {seconds:.1f} s, "
-            f"{self._with_faces} with a face: {faces or 'none'}",
+            f"{self._with_faces} with a face; frames per face id: {faces or 'none'}",
             file=sys.stderr,
         )
         if self._full:
             print(
-                f"{self._full} frame(s) have the largest number of faces: there may be more, raise "
-                "--max-faces",
+                f"{self._full} frame(s) reach the largest number of faces: raise --max-faces if "
+                "there "
+                "are more",
                 file=sys.stderr,
             )
         if self._camera is not None and self._camera.assumed and self._ids:
             print(_assumed(self._camera), file=sys.stderr)
-        # Containers may be off by a frame or two.
+        # The frame count of a container may be wrong by a frame or two.
         missing = self._clip.count - self._frames
         if missing > max(2, 0.02 * self._clip.count):
-            print(f"the file promises {missing} more: interrupted, or damaged", file=sys.stderr)
+            print(
+                f"{missing} of {self._clip.count} frames were not read: the command was "
+                "interrupted, or "
+                "the file is damaged",
+                file=sys.stderr,
+            )
 
 
 def _assumed(camera: Camera) -> str:
-    """A warning about the errors that an assumed camera causes."""
+    """Returns a warning about the errors that an assumed camera causes."""
     lens = "= image width" if camera.fx == camera.width else f"{camera.fx:.0f} pixels, by face size"
     return (
         f"the camera is assumed (focal length {lens}): distances have the same relative error as "

@@ -1,7 +1,7 @@
-"""What the networks see in photographs of people, for calibration and for the gate.
+"""Collects the inputs of networks from photographs, for quantization and for the accuracy gate.
 
-Photographs are turned, scaled, mirrored and dimmed, and go through the whole perception; the
-networks' inputs are kept on the way. No command of its own.
+Rotates, scales, flips and dims the photographs, runs perception on them, and records what each
+network is given.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ _SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".webp")
 def network_inputs(
     card: Card, count: int, images: Sequence[Path] = (), arrays: Path | None = None
 ) -> dict[str, npt.NDArray[Any]]:
-    """``count`` inputs of a network [count, ...] by name (fewer where the photographs show fewer).
+    """Returns up to ``count`` inputs of a network, as arrays [count, ...] by input name.
 
-    Out of ``arrays``, an .npz with an array an input, else out of ``images`` (files and folders),
-    else those that came with an imported network, else those from the sample photographs, else, for
-    a network that perception does not use by default, those beside its card. Raises ModelError if
-    it finds no inputs.
+    Takes them from the first of these that applies: ``arrays``, an .npz file with one array for
+    each input; ``images``, files and folders; the reference inputs of an imported network; the
+    sample photographs; the reference inputs of a network that perception does not use by default.
+    Raises ModelError if it finds no inputs.
     """
     import numpy as np
 
@@ -40,11 +40,11 @@ def network_inputs(
                 given = {name: file[name][:count] for name in card.inputs}
         except (ValueError, KeyError) as error:
             raise ModelError(
-                f"{arrays} must be an .npz with the arrays {', '.join(card.inputs)}: {error}"
+                f"{arrays} is not an .npz file with the arrays {', '.join(card.inputs)}: {error}"
             ) from error
         return given
     if card.origin and not images:
-        return _captured(card, count)
+        return _some_reference_inputs(card, count)
     from face_perception.pipeline import Perception
 
     photographs = list(_photographs(images))
@@ -54,20 +54,20 @@ def network_inputs(
     calls = seen.get(card.name, [])
     if not calls and not images and card.reference_inputs_path.exists():
         # Perception does not use this network by default.
-        return _captured(card, count)
+        return _some_reference_inputs(card, count)
     if not calls:
         raise ModelError(
-            f"model {card.name} was not used on these pictures: give pictures with faces, or the "
-            "network's own inputs with --inputs FILE.npz"
+            f"perception did not use model {card.name} on these pictures: give pictures that show "
+            "faces, or give the inputs of the network with --inputs FILE.npz"
         )
     whole = {name: np.concatenate([call[name] for call in calls]) for name in card.inputs}
     total = len(next(iter(whole.values())))
-    # Spread over all of them; the same every time.
+    # Choose inputs evenly over all calls, without randomness.
     chosen = np.unique(np.linspace(0, total - 1, min(count, total)).round().astype(int))
     return {name: value[chosen] for name, value in whole.items()}
 
 
-def _captured(card: Card, count: int) -> dict[str, npt.NDArray[Any]]:
+def _some_reference_inputs(card: Card, count: int) -> dict[str, npt.NDArray[Any]]:
     from face_perception.inference import read_reference_inputs
 
     return {name: value[:count] for name, value in read_reference_inputs(card).items()}
@@ -93,16 +93,20 @@ def _photographs(images: Sequence[Path]) -> Iterator[Any]:
         inside = sorted(path.iterdir()) if path.is_dir() else [path]
         paths += [p for p in inside if not path.is_dir() or p.suffix.lower() in _SUFFIXES]
     if not paths:
-        raise ModelError(f"no pictures in {', '.join(map(str, images))}")
+        raise ModelError(
+            f"no pictures found in {', '.join(map(str, images))}: give pictures that show faces"
+        )
     for path in paths:
         image = cv2.imread(str(path))
         if image is None:
-            raise ModelError(f"{path} cannot be read as a picture")
+            raise ModelError(
+                f"{path} is not a picture that OpenCV can read: remove it, or convert it to PNG"
+            )
         yield cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
 
 
 def _view(image: Any, number: int) -> Any:
-    """The photograph as it is (0), and changed in ways that do not repeat for long."""
+    """Returns a changed view of a photograph. Number 0 is the photograph itself."""
     import cv2
     import numpy as np
 

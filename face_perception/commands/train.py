@@ -1,6 +1,6 @@
-"""``face-perception train``, ``evaluate`` and ``claims``: recipes, trained and measured.
+"""``face-perception train``, ``evaluate`` and ``claims``: train recipes and measure the results.
 
-All of it is in ``training/``, where torch is.
+The recipes are in ``learning``, which needs PyTorch.
 """
 
 from __future__ import annotations
@@ -12,33 +12,65 @@ from pathlib import Path
 from typing import Any
 
 from face_perception.commands.optional_modules import extra
+from face_perception.commands.subcommands import add_command
 
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    train = subparsers.add_parser("train", help="train a recipe and make a model of it")
-    train.add_argument("recipe", help="a name (geddnet, multitask, mouth), or a YAML file")
-    train.add_argument("--data", type=Path, help="a data set's folder; default: drawn people")
-    train.add_argument("--out", type=Path, help="checkpoints and log; default: out/<recipe>")
-    train.add_argument("--resume", action="store_true", help="go on from the last epoch")
-    train.add_argument("--name", default="", help="of the model; default: <recipe>_trained")
+    train = add_command(
+        subparsers, "train", "Train a network by a recipe, and install it as a model."
+    )
+    train.add_argument(
+        "recipe", help="name of a recipe (geddnet, multitask, mouth), or its YAML file"
+    )
+    train.add_argument(
+        "--data", type=Path, help="folder of the data set; default: synthetic people"
+    )
+    train.add_argument(
+        "--out", type=Path, help="folder for checkpoints and log; default: out/RECIPE"
+    )
+    train.add_argument(
+        "--resume", action="store_true", help="continue after the last finished epoch"
+    )
+    train.add_argument("--name", default="", help="name of the model; default: RECIPE_trained")
     train.set_defaults(run=_train)
-    evaluate = subparsers.add_parser("evaluate", help="measure a trained run on a data set")
-    evaluate.add_argument("out", type=Path, help="what train wrote")
+    evaluate = add_command(subparsers, "evaluate", "Measure a trained network on a data set.")
+    evaluate.add_argument("out", type=Path, help="folder that `train` wrote")
     evaluate.add_argument(
-        "--data", type=Path, help="default: what it was trained on; of a mouth: a folder of *.wav"
+        "--data",
+        type=Path,
+        help="folder of the data set, or of .wav files for the recipe mouth; default: the data "
+        "set of "
+        "the training",
     )
     evaluate.add_argument(
-        "--split", choices=("train", "validation", "test"), help="of the data set; default: test"
+        "--split",
+        choices=("train", "validation", "test"),
+        help="part of the data set; default: test",
     )
     evaluate.set_defaults(run=_evaluate)
-    claims = subparsers.add_parser("claims", help="the papers' claims, put to the test here")
-    claims.add_argument("--part", action="append", default=[], help="default: all")
-    claims.add_argument("--seeds", type=int, default=3)
-    claims.add_argument(
-        "--out", type=Path, help="default: docs/claims.md; with --part out/claims_<part>.md"
+    claims = add_command(
+        subparsers, "claims", "Test the claims of the published papers on synthetic people."
     )
     claims.add_argument(
-        "--work", type=Path, default=Path("out/claims"), help="goes on here if interrupted"
+        "--part",
+        action="append",
+        default=[],
+        help="claim to test; repeat for several; default: all",
+    )
+    claims.add_argument(
+        "--seeds", type=int, default=3, help="number of random seeds; default: %(default)s"
+    )
+    claims.add_argument(
+        "--out",
+        type=Path,
+        help="page to write; default: docs/claims.md, or out/claims_PART.md with --part",
+    )
+    claims.add_argument(
+        "--work",
+        type=Path,
+        default=Path("out/claims"),
+        help="folder for finished parts, from which an interrupted run continues; default: "
+        "%(default)s",
     )
     claims.set_defaults(run=_claims)
 

@@ -1,4 +1,4 @@
-"""``face-perception up``: the graph in processes, as `ros2 launch` starts it, without launch."""
+"""``face-perception up``: starts the nodes as ``ros2 launch`` does, without ``launch``."""
 
 from __future__ import annotations
 
@@ -6,30 +6,43 @@ import argparse
 
 from face_perception.bringup import graph
 from face_perception.commands import graph_options
+from face_perception.commands.subcommands import add_command
 
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    parser = subparsers.add_parser(
-        "up", help="start the nodes and start again what ends (like ros2 launch, without it)"
+    parser = add_command(
+        subparsers, "up", "Start the nodes, and restart those that exit. Works without ros2 launch."
     )
     graph_options.add_arguments(parser)
-    parser.add_argument("--image", default="image", help="image topic of the camera")
-    parser.add_argument("--camera-info", default="", help="default: camera_info beside the image")
+    parser.add_argument(
+        "--image", default="image", help="image topic of the camera; default: %(default)s"
+    )
+    parser.add_argument(
+        "--camera-info",
+        default="",
+        help="CameraInfo topic; default: camera_info in the namespace of the image topic",
+    )
     parser.add_argument(
         "--camera",
         default="",
         metavar="SOURCE",
-        help="also play this: sample, /dev/video0, a video or a picture",
+        help="also start the camera node with this source: sample, a camera such as /dev/video0, a "
+        "video or a picture",
     )
     parser.add_argument(
         "--nodes",
         default=",".join(n.name for n in graph.NODES if n.by_default),
-        help="comma-separated; default: %(default)s",
+        metavar="NAME,...",
+        help="nodes to start; default: %(default)s",
     )
-    parser.add_argument("--compressed", action="store_true", help="read <image>/compressed")
-    parser.add_argument("--no-autostart", action="store_true", help="leave the nodes unconfigured")
-    parser.add_argument("--no-respawn", action="store_true", help="leave ended what ends")
-    parser.add_argument("--use-sim-time", action="store_true", help="follow /clock")
+    parser.add_argument(
+        "--compressed", action="store_true", help="read IMAGE/compressed instead of IMAGE"
+    )
+    parser.add_argument(
+        "--no-autostart", action="store_true", help="do not configure and activate the nodes"
+    )
+    parser.add_argument("--no-respawn", action="store_true", help="do not restart nodes that exit")
+    parser.add_argument("--use-sim-time", action="store_true", help="take the time from /clock")
     parser.set_defaults(run=run)
 
 

@@ -1,4 +1,4 @@
-"""``face-perception watch``: the live table on a running graph."""
+"""``face-perception watch``: shows the results of a running graph as a live table."""
 
 from __future__ import annotations
 
@@ -6,14 +6,15 @@ import argparse
 
 from face_perception.bringup.graph import check_namespace
 from face_perception.commands import graph_options
+from face_perception.commands.subcommands import add_command
 
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    parser = subparsers.add_parser("watch", help="show what a running graph finds, live")
-    parser.add_argument("--namespace", default="", help="namespace of the nodes")
-    parser.add_argument(
-        "--duration", type=float, default=0.0, metavar="S", help="end after this long; 0: Ctrl-C"
+    parser = add_command(
+        subparsers, "watch", "Show the results of a running graph as a live table."
     )
+    graph_options.add_namespace(parser)
+    graph_options.add_duration(parser)
     parser.set_defaults(run=run)
 
 

@@ -41,7 +41,7 @@ def only_expression(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def state(name: str) -> str:
-    return next(found.state for found in machine.findings() if found.name == name)
+    return next(found.state for found in machine.check_machine() if found.name == name)
 
 
 def works(call: object) -> bool:
@@ -154,7 +154,7 @@ def test_without_ros(monkeypatch: pytest.MonkeyPatch) -> None:
     failed = subprocess.CompletedProcess(
         [], 1, "", "Traceback\nModuleNotFoundError: No module named 'rclpy'"
     )
-    monkeypatch.setattr(machine, "_python_says", lambda *_: failed)
+    monkeypatch.setattr(machine, "_run_python", lambda *_: failed)
     monkeypatch.delenv("ROS_DISTRO", raising=False)
     assert (machine._ros().state, machine._dds().state) == (ABSENT, ABSENT)
     assert "No module named 'rclpy'" in machine._ros().found
