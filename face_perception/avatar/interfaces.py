@@ -1,6 +1,7 @@
-"""What the parts of the talking face hand to each other: face states, and who makes and draws them.
+"""Defines what the parts of the talking face exchange: the face state, animators and renderers.
 
-Values and protocols only; another renderer plugs in here. Mouth shapes are speech's.
+Contains values and protocols only. A renderer of another kind implements ``Renderer`` and, if it
+needs the speech itself, ``SpeechListener``. Mouth shapes are defined in ``face_perception.speech``.
 """
 
 from __future__ import annotations
@@ -17,19 +18,21 @@ from face_perception.types import Image
 
 @dataclass(frozen=True, slots=True)
 class FaceState:
-    """All that a renderer needs for one image.
+    """Everything that a renderer needs for one frame.
 
-    Angles in radians in the picture's frame, as everywhere in the package: yaw positive towards
-    image right, pitch positive up, roll positive clockwise; (0, 0) looks at the viewer.
+    Angles are in radians in the picture's frame, as everywhere in the package: yaw is positive
+    towards image right, pitch is positive up, roll is positive clockwise. Gaze (0, 0) looks at the
+    viewer.
 
-    - ``smile``: corners of the mouth, [-1, 1]: 1 a broad smile (AU12), -1 drawn down (AU15).
-    - ``inner_brow``, ``outer_brow``: [-1, 1]: 1 raised (AU1, AU2), -1 lowered and drawn together
-      (AU4).
-    - ``lids``: [-1, 1]: 0 as in the picture, 1 wide open (AU5), -1 narrowed (AU7).
-    - ``blink``: [0, 1]: 1 shut (AU45); on top of ``lids``.
-    - ``gaze_yaw``, ``gaze_pitch``: where the eyes look, whatever the head does.
-    - ``head_yaw``, ``head_pitch``, ``head_roll``: of the head against the picture's own; a renderer
-      may limit them.
+    - ``mouth``: the shape of the mouth.
+    - ``smile``: corners of the mouth, [-1, 1]: 1 is a broad smile (AU12), -1 is drawn down (AU15).
+    - ``inner_brow``, ``outer_brow``: [-1, 1]: 1 is raised (AU1, AU2), -1 is lowered and drawn
+      together (AU4).
+    - ``lids``: [-1, 1]: 0 is as in the picture, 1 is wide open (AU5), -1 is narrowed (AU7).
+    - ``blink``: [0, 1]: 1 is shut (AU45). It is applied on top of ``lids``.
+    - ``gaze_yaw``, ``gaze_pitch``: gaze direction in the picture's frame, not relative to the head.
+    - ``head_yaw``, ``head_pitch``, ``head_roll``: rotation of the head relative to its pose in the
+      picture. A renderer may limit it.
     """
 
     mouth: MouthShape = REST
@@ -46,57 +49,63 @@ class FaceState:
 
 
 class Renderer(Protocol):
-    """A face on a picture. For one thread."""
+    """Draws a face. Not thread-safe: one thread calls it."""
 
     size: tuple[int, int]  # width, height in pixels
 
     def render(self, state: FaceState) -> Image:
-        """RGB uint8 [height, width, 3], a new array; depends on ``state`` alone."""
+        """Returns a new RGB image, uint8 [height, width, 3], that depends on ``state`` alone."""
         ...
 
 
 class SpeechListener(Protocol):
-    """A renderer that hears the speech itself is told of it by the performer, on its thread."""
+    """A renderer that needs the speech itself. The performer calls it on its own thread."""
 
     def append_speech(self, samples: npt.NDArray[np.float32]) -> None:
-        """More speech, float32 [N] mono at 16 kHz."""
+        """Appends speech, float32 [N], mono, 16 kHz."""
         ...
 
     def end_utterance(self) -> None:
-        """An utterance ends with what was pushed last; the next one follows on."""
+        """Ends the utterance after the samples appended so far. The next one follows on."""
         ...
 
     def reset_speech(self) -> None:
-        """The speech so far is given up; the next sample is at time zero."""
+        """Forgets the speech so far. The next sample is at time zero."""
         ...
 
     def announce_frame(self, number: int, time: float | None) -> None:
-        """The number of the frame that is rendered next, and the time in the speech then: negative
-        shortly before it begins, None where none is known to come.
+        """Announces the frame that is rendered next, and its time in the speech in seconds.
+
+        The time is negative shortly before the speech begins, and None if no speech is due.
         """
         ...
 
 
 class Animator(Protocol):
-    """Makes a face live: from what is said, felt and looked at to a ``FaceState``. For one thread.
+    """Turns an expression, a gaze target and a mouth shape into a ``FaceState``.
 
-    Built with a ``seed``: the same calls give the same states.
+    Not thread-safe: one thread calls it. It is built with a ``seed``: the same calls give the same
+    states.
     """
 
     def set_expression(self, probability: npt.ArrayLike | None) -> None:
-        """The expression to show, from now on: [7] in the order of ``types.EXPRESSIONS``, each in
-        [0, 1]; None for neutral. Eased in and out.
+        """Sets the expression to show: [7] in the order of ``types.EXPRESSIONS``, each in [0, 1].
+
+        None is the neutral face. The change is eased in.
         """
         ...
 
     def set_valence_arousal(self, valence: float, arousal: float) -> None:
-        """The same from valence and arousal, each in [-1, 1]."""
+        """Sets the expression to show from valence and arousal, each in [-1, 1]."""
         ...
 
     def look_at(self, yaw: float, pitch: float) -> None:
-        """Where to look, from now on, radians in the picture's frame; (0, 0) is the viewer."""
+        """Sets the gaze direction, radians in the picture's frame; (0, 0) is the viewer."""
         ...
 
     def state_at(self, time: float, mouth: MouthShape, speaking: bool) -> FaceState:
-        """The state at ``time`` seconds (any clock that does not go back), once an image."""
+        """Returns the state at ``time`` seconds of any clock that does not go back.
+
+        To be called once per frame.
+        """
         ...

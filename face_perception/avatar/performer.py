@@ -1,5 +1,7 @@
-"""The talking face as a whole: speech in, frames out on the audio clock. Knows no ROS, no device;
-one thread calls `step` over and over, any thread may call the rest.
+"""Plays speech on an animated face: chunks of speech in, frames out in time with the audio clock.
+
+Contains no ROS and no audio device. One thread calls `Performer.step` in a loop; any thread may
+call the other methods.
 """
 
 from __future__ import annotations
@@ -30,23 +32,26 @@ from face_perception.speech import (
     SpeechStream,
 )
 
-# After an utterance, so that the mouth knows what follows its last sound.
-_TAIL = 0.2
-_CLOSING = 0.05  # seconds that an interrupted mouth takes to close: with a frame's, less than 0.1
-_INTERRUPTED = 0.5  # seconds for which the state says so
+Samples = npt.NDArray[np.float32]
+
+# All times are in seconds.
+_TAIL = 0.2  # silence after an utterance, so that the mouth model sees what follows the last sound
+_CLOSING = 0.05  # time in which an interrupted mouth closes: below 0.1 together with one frame
+_INTERRUPTED = 0.5  # how long the state stays INTERRUPTED
 _POLL = 0.02
-_FIRST_LEAD = 0.03
-_AT_LEAST = 0.02  # of what a resampler keeps back at first, that counts as waited
-# A sender whose clock is slow: where its speech is quiet it is drawn out by this much, seconds,
-# once so much less is waiting than did before.
-_STRETCH, _LESS = 0.01, 0.012
-_QUIET = 0.006
-_SMOOTH = 0.1  # share of what waits that a chunk counts
-_WINDOW = 5.0
+_FIRST_LEAD = 0.03  # assumed render time before the first frame has been measured
+# How much of a resampler's initial delay counts as time that the speech has already waited.
+_RESAMPLER_WAIT = 0.02
+# When the sender's clock is slower than the player's, less and less speech waits to be played.
+# Once _STRETCH_BELOW less is waiting than at most so far, _STRETCH of a quiet stretch is repeated.
+_STRETCH, _STRETCH_BELOW = 0.01, 0.012
+_QUIET = 0.006  # largest absolute sample of a quiet stretch
+_SMOOTH = 0.1  # weight of the newest chunk in the running mean of the waiting time
+_WINDOW = 5.0  # window over which rates are computed
 
 
 class PerformerState(IntEnum):
-    """What the face does; values as in AvatarState.msg."""
+    """What the face is doing. The values are those of AvatarState.msg."""
 
     IDLE = 1
     SPEAKING = 2
@@ -55,13 +60,20 @@ class PerformerState(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class PerformerReport:
-    """How it goes: rates over the last seconds, times in seconds.
+    """Performance figures: rates in frames per second over the last 5 s, times in seconds.
 
-    ``rendered`` frames a second were made, ``delivered`` reached the screens in time. Offsets are
-    the audio that a frame is for minus the audio that was heard as it was shown: negative for a
-    late frame. ``first_frame`` is from an utterance's first chunk to its first frame, of the last
-    one; NaN before. ``ran_dry``: how often speech came too late to go on without a gap. The last
-    four are what was wrong with chunks (see ``SpeechStream``), and utterances broken off.
+    - ``rendered``: frames rendered per second; ``delivered``: frames shown in time per second.
+    - ``dropped``: frames that were skipped or came too late.
+    - ``offset``, ``worst_offset``, ``recent_worst_offset``: audio position of a frame minus the
+      audio position that was heard when it was shown; negative for a late frame. The last frame,
+      the largest since the start, and the largest of the last thousand frames.
+    - ``first_frame``: time from the first chunk of the last utterance to its first frame, NaN
+      before the first utterance; ``worst_first_frame`` is the largest so far.
+    - ``render_time``: usual time to render a frame.
+    - ``clock_rate``: seconds of audio per second of the computer's clock.
+    - ``ran_dry``: how often speech arrived too late to continue without a gap.
+    - ``late_chunks``, ``cut_off_chunks``, ``other_chunks``, ``broken_off``: faults of the incoming
+      speech, as counted by ``SpeechStream``.
     """
 
     rendered: float
@@ -81,13 +93,51 @@ class PerformerReport:
     broken_off: int
 
 
-class Performer:
-    """Has a face speak: chunks of speech in, frames to ``screens`` out.
+@dataclass(frozen=True, slots=True)
+class _SpeechEvent:
+    """More speech for the mouth, [N] at MOUTH_RATE; ``ends`` if an utterance ends after it."""
 
-    ``delay`` is how long after its arrival speech is heard, ``end_after`` how long after the last
-    chunk the face gives an utterance up. ``playback_queue`` is what a player takes the audio from, and
-    ``clock`` what the player tells its position to; `step` needs one that does so. ``listener`` is
-    a renderer that hears the speech itself.
+    samples: Samples
+    ends: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class _ForgetEvent:
+    """The speech so far is over; the next sample is at time zero."""
+
+
+@dataclass(frozen=True, slots=True)
+class _AnimatorEvent:
+    """A change of expression or of the gaze target."""
+
+    apply: Callable[[Animator], None]
+
+
+class Performer:
+    """Makes a face speak: takes chunks of speech and sends frames and audio to ``screens``.
+
+    - ``delay``: seconds from the arrival of speech until it is heard.
+    - ``end_after``: seconds without a new chunk after which an utterance has ended.
+    - ``audio_rate``: samples per second that the player takes.
+    - ``listener``: a renderer that needs the speech itself, such as MuseTalk's.
+    - ``now``, ``wait``: the monotonic clock in seconds, and how to sleep on it.
+
+    An audio player takes samples from ``playback_queue`` and reports its position to ``clock``;
+    `step` needs such a player, for example a ``SilentPlayer``:
+
+    >>> from face_perception.avatar import (
+    ...     IdleMotionAnimator, Performer, PerformerState, SilentPlayer, load_portrait
+    ... )
+    >>> from face_perception.speech import BandMouth
+    >>> portrait = load_portrait(size=(128, 128))
+    >>> performer = Performer(BandMouth(), IdleMotionAnimator(seed=1), portrait, fps=30.0)
+    >>> player = SilentPlayer(performer.playback_queue, performer.clock)
+    >>> performer.set_expression([0, 0, 0, 0, 1, 0, 0])  # happy
+    >>> performer.step() is None  # no screen wants a frame
+    True
+    >>> performer.state[0] is PerformerState.IDLE
+    True
+    >>> player.close()
     """
 
     def __init__(
@@ -114,69 +164,79 @@ class Performer:
         self._stream = SpeechStream(
             tuple({MOUTH_RATE, audio_rate}), delay=delay, end_after=end_after
         )
+        # Guards what any thread may change: the stream, the state, and the times of an utterance.
         self._lock = threading.Lock()
-        # For the thread of `step`: samples for the mouth, None where it is to forget, or a wish.
-        self._todo: deque[npt.NDArray[np.float32] | Callable[[], None] | None] = deque()
-        self._base = 0.0  # time in the speech of the mouth's first sample
-        self._feed = MouthFeed(mouth)  # the same thread's
-        self._spoken: tuple[float, float] | None = None  # (speech, position) of the last sound
-        self._shape = REST
-        self._closed_at = -np.inf
-        self._activity, self._since = PerformerState.IDLE, now()
-        self._begun: float | None = None  # arrival of an utterance that has no frame yet
-        self._came: float | None = None  # the same, that has no sound yet
-        self._waits = self._waited = float("nan")  # before a chunk: now, and at most so far
-        self._first_frame = self._worst_first_frame = float("nan")
-        self._lead, self._spread = _FIRST_LEAD, 0.0
-        self._last_time = 0.0
+        # Written by any thread, handled by the thread of `step`.
+        self._events: deque[_SpeechEvent | _ForgetEvent | _AnimatorEvent] = deque()
+        self._speech_start = 0.0  # the mouth's time zero, in seconds of all enqueued speech
+        self._state, self._since = PerformerState.IDLE, now()
+        self._closed_at = -np.inf  # monotonic time of the last interruption
+        # Arrival of the current utterance: None once its first frame was shown, and None once its
+        # first sample was enqueued.
+        self._awaiting_frame_since: float | None = None
+        self._awaiting_sound_since: float | None = None
+        # Speech that waits to be played when a chunk arrives: running mean, and its largest value.
+        self._waiting_mean = self._waiting_most = float("nan")
         self._ran_dry = 0
+        # The rest belongs to the thread of `step`.
+        self._feed = MouthFeed(mouth)
+        self._last_sound: tuple[float, float] | None = None  # speech time, playback position
+        self._shape = REST
+        self._first_frame = self._worst_first_frame = float("nan")
+        self._lead, self._spread = _FIRST_LEAD, 0.0  # render time: running mean and spread
+        self._last_time = 0.0
         self._rendered: deque[float] = deque(maxlen=1000)
         self._delivered: deque[float] = deque(maxlen=1000)
-        self.playback_queue.add_listener(self._let_hear)
+        self.playback_queue.add_listener(self._send_audio)
 
-    # What is said to the face.
+    # Input. Any thread may call these.
 
     def push_speech(self, chunk: AudioChunk) -> None:
-        """Takes a chunk of speech."""
+        """Queues a chunk of speech to be spoken."""
         now = self._now()
         with self._lock:
-            self._take(self._stream.push_chunk(chunk, now), now)
+            self._accept_speech(self._stream.push_chunk(chunk, now), now)
 
     def interrupt(self) -> bool:
-        """Stops speaking at once; returns whether it was speaking."""
+        """Stops speaking at once. Returns True if the face was speaking."""
         now = self._now()
         with self._lock:
-            speaking = self._activity is PerformerState.SPEAKING
+            speaking = self._state is PerformerState.SPEAKING
             self._stream.interrupt(now)
             self.playback_queue.cancel()
-            self._forget()
+            self._forget_speech()
             if speaking:
                 self._closed_at = now
-                self._become(PerformerState.INTERRUPTED, now)
+                self._set_state(PerformerState.INTERRUPTED, now)
         return speaking
 
     def set_expression(self, probability: npt.ArrayLike | None) -> None:
-        """The expression to show, [7] in the order of ``types.EXPRESSIONS``; None for neutral."""
-        self._todo.append(lambda: self._animator.set_expression(probability))
+        """Sets the expression to show: [7] in the order of ``types.EXPRESSIONS``, each in [0, 1].
+
+        None is the neutral face. The animator eases the change in.
+        """
+        self._events.append(_AnimatorEvent(lambda animator: animator.set_expression(probability)))
 
     def set_valence_arousal(self, valence: float, arousal: float) -> None:
-        """The expression to show, from valence and arousal in [-1, 1]."""
-        self._todo.append(lambda: self._animator.set_valence_arousal(valence, arousal))
+        """Sets the expression to show from valence and arousal, each in [-1, 1]."""
+        self._events.append(
+            _AnimatorEvent(lambda animator: animator.set_valence_arousal(valence, arousal))
+        )
 
     def look_at(self, yaw: float, pitch: float) -> None:
-        """Where to look, radians; (0, 0) is the viewer, yaw positive towards image right."""
-        self._todo.append(lambda: self._animator.look_at(yaw, pitch))
+        """Sets the gaze direction, radians: (0, 0) is the viewer, yaw positive to image right."""
+        self._events.append(_AnimatorEvent(lambda animator: animator.look_at(yaw, pitch)))
 
-    # What it says about itself.
+    # State and statistics. Any thread may call these.
 
     @property
     def state(self) -> tuple[PerformerState, float]:
-        """What the face does and since when, monotonic seconds."""
+        """Returns what the face is doing, and since when in seconds of the monotonic clock."""
         with self._lock:
-            return self._activity, self._since
+            return self._state, self._since
 
     def report(self) -> PerformerReport:
-        """How it goes."""
+        """Returns the performance figures so far."""
         now = self._now()
         pacer = self._pacer
         return PerformerReport(
@@ -197,37 +257,37 @@ class Performer:
             broken_off=self._stream.abrupt_ends,
         )
 
-    # Frames.
+    # Frames. Only the thread of `step` runs these.
 
     def step(self) -> ScreenFrame | None:
-        """Waits for the next frame's time, renders and shows it; None where nobody looks or it has
-        come too late.
+        """Waits until the next frame is due, renders it and shows it on every screen.
+
+        Returns the frame, or None if no screen wants frames or the frame came too late.
         """
         number = self._pacer.next_frame(self._now(), self._lead)
         due = self._pacer.due_time(number)
-        # Rendered as late as may be, to know the most of the speech.
+        # Rendering starts as late as possible, so that as much speech as possible is known.
         self._sleep_until(due - self._lead - self._spread)
         begin = self._now()
         position = number / self._pacer.fps
-        self._listen(begin)
-        speech = self._time_at(position)
+        self._handle_events(begin)
+        speech = self._speech_time(position)
         with self._lock:
-            known = self.playback_queue.seconds_enqueued - self._base
+            known = self.playback_queue.seconds_enqueued - self._speech_start
         self._feed.feed_until(known if speech is None else speech)
         shape, sounds = self._mouth_at(position, due)
         self._last_time = max(self._last_time, due)
-        state = self._animator.state_at(
-            self._last_time, shape, self._activity is PerformerState.SPEAKING
-        )
+        speaking = self._state is PerformerState.SPEAKING
+        state = self._animator.state_at(self._last_time, shape, speaking)
         if not any(screen.wanted for screen in self.screens):
             self._sleep_until(due)
             return None
         if self._listener is not None:
-            self._listener.announce_frame(number, self._time_at(position))
+            self._listener.announce_frame(number, self._speech_time(position))
         frame = ScreenFrame(number, self._renderer.render(state), position, due)
         ready = self._now()
         self._rendered.append(ready)
-        # What is usual: were it the longest, one hiccup would cost the rate for a second.
+        # The mean and not the maximum: else one slow frame would halve the rate for a second.
         taken = ready - begin
         self._spread += 0.1 * (2 * abs(taken - self._lead) - self._spread)
         self._lead += 0.1 * (taken - self._lead)
@@ -238,159 +298,173 @@ class Performer:
         for screen in self.screens:
             screen.show_frame(frame)
         self._delivered.append(now)
-        if sounds and self._begun is not None:
-            self._first_frame = now - self._begun
+        if sounds and self._awaiting_frame_since is not None:
+            self._first_frame = now - self._awaiting_frame_since
             self._worst_first_frame = float(np.fmax(self._worst_first_frame, self._first_frame))
-            self._begun = None
+            self._awaiting_frame_since = None
         return frame
 
     def _sleep_until(self, when: float) -> None:
-        """Sleeps, and meanwhile notices what becomes known of the speech by waiting."""
+        """Sleeps until a monotonic time, and meanwhile takes the speech that becomes available."""
         while (left := when - self._now()) > 0:
             self._wait(min(left, _POLL))
             now = self._now()
             with self._lock:
-                self._take(self._stream.poll(now), now)
-                self._settle(now)
+                self._accept_speech(self._stream.poll(now), now)
+                self._update_state(now)
 
-    def _listen(self, now: float) -> None:
-        """Lets the mouth and the animator know what was said meanwhile."""
+    def _handle_events(self, now: float) -> None:
+        """Takes the available speech, then handles all queued events in order."""
         with self._lock:
-            self._take(self._stream.poll(now), now)
-            self._settle(now)
-        while self._todo:
-            item = self._todo.popleft()
-            if item is None:
-                self._feed.reset()
-                self._spoken = None
-                if self._listener is not None:
-                    self._listener.reset_speech()
-            elif callable(item):
-                item()
-            else:
-                self._feed.queue_speech(item)
-                if self._listener is not None:
-                    self._listener.append_speech(item)
+            self._accept_speech(self._stream.poll(now), now)
+            self._update_state(now)
+        while self._events:
+            self._handle_event(self._events.popleft())
 
-    def _time_at(self, position: float) -> float | None:
-        """The time in the speech since it was last forgotten; before it begins, negative."""
+    def _handle_event(self, event: _SpeechEvent | _ForgetEvent | _AnimatorEvent) -> None:
+        listener = self._listener
+        if isinstance(event, _AnimatorEvent):
+            event.apply(self._animator)
+        elif isinstance(event, _ForgetEvent):
+            self._feed.reset()
+            self._last_sound = None
+            if listener is not None:
+                listener.reset_speech()
+        else:
+            self._feed.queue_speech(event.samples)
+            if listener is not None:
+                listener.append_speech(event.samples)
+                if event.ends:
+                    listener.end_utterance()
+
+    def _speech_time(self, position: float) -> float | None:
+        """Returns the mouth's time at a playback position: negative before the speech begins, None
+        if no speech is due.
+        """
         speech = self.playback_queue.expected_speech_time(position)
         with self._lock:
-            return None if speech is None else speech - self._base
+            return None if speech is None else speech - self._speech_start
 
     def _mouth_at(self, position: float, due: float) -> tuple[MouthShape, bool]:
-        """The mouth's shape at a position, which is seen when ``due``; whether there is sound."""
+        """Returns the mouth shape at a playback position that is shown at the monotonic time
+        ``due``, and whether there is sound at that position.
+        """
         speech = self.playback_queue.speech_time_at(position)
         with self._lock:
-            base, closed_at = self._base, self._closed_at
-        if speech is not None and speech >= base - 1e-6:
-            self._spoken = speech, position
-            self._shape = self._mouth.shape_at(max(0.0, speech - base))
+            start, closed_at = self._speech_start, self._closed_at
+        if speech is not None and speech >= start - 1e-6:
+            self._last_sound = speech, position
+            self._shape = self._mouth.shape_at(max(0.0, speech - start))
             return self._shape, True
-        if self._spoken is not None:
-            # Run dry: the mouth closes by itself after what it knows.
-            last, at = self._spoken
-            self._shape = self._mouth.shape_at(last - base + max(0.0, position - at))
+        if self._last_sound is not None:
+            # Out of speech: past what it has heard, the mouth model closes the mouth.
+            last, at = self._last_sound
+            self._shape = self._mouth.shape_at(last - start + max(0.0, position - at))
             return self._shape, False
         open_still = min(1.0, max(0.0, 1 - (due - closed_at) / _CLOSING))
         return _scaled(self._shape, open_still), False
 
-    # Called with the lock held.
+    # The methods below are called with the lock held.
 
-    def _take(self, heard: Sequence[SpeechSegment], now: float) -> None:
-        for one in heard:
-            if one.begins:
-                self._begin(now)
-            held = one.held
-            sounds = len(one.samples[self.playback_queue.rate]) > 0
-            if self._came is None:
-                self._keep_up(one, now)
+    def _accept_speech(self, pieces: Sequence[SpeechSegment], now: float) -> None:
+        """Enqueues pieces of speech for the player and for the mouth."""
+        for piece in pieces:
+            if piece.begins:
+                self._begin_utterance(now)
+            held = piece.held
+            sounds = len(piece.samples[self.playback_queue.rate]) > 0
+            if self._awaiting_sound_since is None:
+                self._stretch_silence(piece, now)
             elif sounds:
-                held = max(held, min(now - self._came, _AT_LEAST))
-            gap = self._say(one.samples, now, held)
-            # What a resampler gives at last comes late always, and is no gap.
-            if self._came is None and math.isfinite(one.held):
+                held = max(held, min(now - self._awaiting_sound_since, _RESAMPLER_WAIT))
+            gap = self._enqueue(piece.samples, now, held)
+            # The last samples of a resampler (``held`` infinite) are always late: that is no gap.
+            if self._awaiting_sound_since is None and math.isfinite(piece.held):
                 self._ran_dry += gap > 0
             if sounds:
-                self._came = None
-            if one.ends and self.playback_queue.seconds_waiting > 0:
-                self._silence(now)
-            if one.ends and self._listener is not None:
-                self._todo.append(self._listener.end_utterance)
+                self._awaiting_sound_since = None
+            if piece.ends and self.playback_queue.seconds_waiting > 0:
+                self._enqueue_tail(now)
+            if piece.ends:
+                self._events.append(_SpeechEvent(np.zeros(0, np.float32), ends=True))
 
-    def _begin(self, now: float) -> None:
-        # While something waits, the end before this has put its tail between them.
+    def _begin_utterance(self, now: float) -> None:
+        # If speech is still waiting, this utterance follows the silent tail of the one before.
         if self.playback_queue.seconds_waiting <= 0:
-            self._forget()
-            self._begun = self._came = now
-        self._waits = self._waited = float("nan")
-        self._become(PerformerState.SPEAKING, now)
+            self._forget_speech()
+            self._awaiting_frame_since = self._awaiting_sound_since = now
+        self._waiting_mean = self._waiting_most = float("nan")
+        self._set_state(PerformerState.SPEAKING, now)
 
-    def _say(
-        self, samples: dict[int, npt.NDArray[np.float32]], now: float, held: float = 0.0
-    ) -> float:
-        """Returns the gap before it, seconds."""
-        self._todo.append(samples[MOUTH_RATE])
+    def _enqueue(self, samples: dict[int, Samples], now: float, held: float = 0.0) -> float:
+        """Queues samples, by rate, for the mouth and the player. Returns the gap before them, s."""
+        self._events.append(_SpeechEvent(samples[MOUTH_RATE]))
         return self.playback_queue.enqueue(
             samples[self.playback_queue.rate], self.clock.position(now), held
         )
 
-    def _keep_up(self, one: SpeechSegment, now: float) -> None:
-        """Draws out what is quiet, ear and eye alike, where the sender is slower than the player:
-        else it would run dry in the end.
+    def _stretch_silence(self, piece: SpeechSegment, now: float) -> None:
+        """Repeats a little of a quiet piece if the sender is slower than the player.
+
+        Otherwise the player would run out of speech in a long utterance. The mouth gets the same
+        samples, so sound and picture stay together.
         """
-        waits = self.playback_queue.seconds_waiting
-        if not math.isfinite(one.held) or not waits:
+        waiting = self.playback_queue.seconds_waiting
+        if not math.isfinite(piece.held) or not waiting:
             return
-        if math.isnan(self._waits):
-            self._waits = self._waited = waits
-        self._waits += _SMOOTH * (waits - self._waits)
-        self._waited = min(max(self._waited, self._waits), self.playback_queue.delay)
+        if math.isnan(self._waiting_mean):
+            self._waiting_mean = self._waiting_most = waiting
+        self._waiting_mean += _SMOOTH * (waiting - self._waiting_mean)
+        most = max(self._waiting_most, self._waiting_mean)
+        self._waiting_most = min(most, self.playback_queue.delay)
         quiet = all(
             len(samples) >= _STRETCH * rate and np.abs(samples).max() < _QUIET
-            for rate, samples in one.samples.items()
+            for rate, samples in piece.samples.items()
         )
-        if quiet and self._waits < self._waited - _LESS:
-            more = {rate: s[-round(_STRETCH * rate) :] for rate, s in one.samples.items()}
-            self._say(more, now)
-            self._waits += _STRETCH
+        if quiet and self._waiting_mean < self._waiting_most - _STRETCH_BELOW:
+            more = {rate: s[-round(_STRETCH * rate) :] for rate, s in piece.samples.items()}
+            self._enqueue(more, now)
+            self._waiting_mean += _STRETCH
 
-    def _silence(self, now: float) -> None:
+    def _enqueue_tail(self, now: float) -> None:
         rates = {MOUTH_RATE, self.playback_queue.rate}
-        self._say({rate: np.zeros(round(_TAIL * rate), np.float32) for rate in rates}, now)
+        self._enqueue({rate: np.zeros(round(_TAIL * rate), np.float32) for rate in rates}, now)
 
-    def _forget(self) -> None:
-        self._todo.append(None)
-        self._base = self.playback_queue.seconds_enqueued
-        self._begun = self._came = None
+    def _forget_speech(self) -> None:
+        self._events.append(_ForgetEvent())
+        self._speech_start = self.playback_queue.seconds_enqueued
+        self._awaiting_frame_since = self._awaiting_sound_since = None
 
-    def _settle(self, now: float) -> None:
-        if self._activity is PerformerState.SPEAKING:
-            heard = self.playback_queue.speech_time_at(self.clock.position(now))
-            sounds = self.playback_queue.seconds_waiting > 0 or heard is not None
+    def _update_state(self, now: float) -> None:
+        if self._state is PerformerState.SPEAKING:
+            playing = self.playback_queue.speech_time_at(self.clock.position(now))
+            sounds = self.playback_queue.seconds_waiting > 0 or playing is not None
             if not self._stream.speaking and not sounds:
-                self._become(PerformerState.IDLE, now)
-        elif self._activity is PerformerState.INTERRUPTED and now - self._since >= _INTERRUPTED:
-            self._become(PerformerState.IDLE, now)
+                self._set_state(PerformerState.IDLE, now)
+        elif self._state is PerformerState.INTERRUPTED and now - self._since >= _INTERRUPTED:
+            self._set_state(PerformerState.IDLE, now)
 
-    def _become(self, state: PerformerState, now: float) -> None:
-        if state is not self._activity:
-            self._activity, self._since = state, now
+    def _set_state(self, state: PerformerState, now: float) -> None:
+        if state is not self._state:
+            self._state, self._since = state, now
 
-    def _let_hear(self, position: float, samples: npt.NDArray[np.float32]) -> None:
+    # Called on the player's thread.
+
+    def _send_audio(self, position: float, samples: Samples) -> None:
         for screen in self.screens:
             screen.play_audio(position, samples)
 
 
-def _scaled(shape: MouthShape, by: float) -> MouthShape:
-    if by <= 0:
+def _scaled(shape: MouthShape, factor: float) -> MouthShape:
+    """Returns the mouth shape with all weights multiplied; REST for a factor of zero or less."""
+    if factor <= 0:
         return REST
     names = ("jaw", "wide", "round", "press", "teeth", "tuck")
-    return replace(shape, **{name: by * getattr(shape, name) for name in names})
+    return replace(shape, **{name: factor * getattr(shape, name) for name in names})
 
 
 def _rate(times: Sequence[float], now: float) -> float:
-    """Events a second over the window."""
+    """Returns the events per second over the last ``_WINDOW`` seconds."""
     recent = [t for t in list(times) if t > now - _WINDOW]
     if len(recent) < 2:
         return 0.0

@@ -118,8 +118,8 @@ def test_frames_have_the_lips_of_their_moment(scene: Scene) -> None:
     assert steps_of(scene) == list(range(0, 50, 2))
     # Each of the picture that is shown then: frame 110 and on, forwards and backwards.
     places = [place for places, _ in scene.lips.calls for place in places]
-    assert places == [scene.made.index(110 + k) for k in range(FPS)]
-    own = lambda number: 200 + scene.made.index(number)  # noqa: E731
+    assert places == [scene.made.picture_index(110 + k) for k in range(FPS)]
+    own = lambda number: 200 + scene.made.picture_index(number)  # noqa: E731
     assert scene.level(106, -4 / FPS) == own(106)
     # Eased in before the first sound, whole from there on.
     for k in range(-3, 0):
@@ -146,7 +146,7 @@ def test_an_interruption_closes_the_mouth_within_a_tenth_of_a_second(scene: Scen
     assert scene.level(5, 5 / FPS) == 10
     scene.sync.reset_speech()
     assert 10 < scene.level(6, None) < 200
-    assert scene.level(7, None) == 200 + scene.made.index(7)
+    assert scene.level(7, None) == 200 + scene.made.picture_index(7)
 
 
 def test_speech_is_heard_while_an_image_takes_long(scene: Scene) -> None:
@@ -169,7 +169,7 @@ def test_what_is_not_ready_is_not_waited_for_nor_shown_late(scene: Scene) -> Non
     scene.until(lambda: scene.lips.entered == 1)
     for k in range(10):
         scene.now += 1 / FPS
-        assert scene.level(k, k / FPS) == 200 + scene.made.index(k)
+        assert scene.level(k, k / FPS) == 200 + scene.made.picture_index(k)
     assert scene.sync.report().missed == 10
     scene.now += 0.6  # one second has passed when the first call is done
     scene.sync.announce_frame(25, 1.0)
@@ -192,7 +192,7 @@ def test_an_interruption_throws_away_what_is_being_made(scene: Scene) -> None:
     scene.sync.reset_speech()
     scene.lips.free.set()
     scene.until(lambda: bool(scene.lips.calls) and not scene.sync._hearing.windows)
-    assert scene.level(5, 0.0) == 200 + scene.made.index(5)
+    assert scene.level(5, 0.0) == 200 + scene.made.picture_index(5)
     assert not scene.sync._made
     # The next speech is a new one, from its own first step.
     before = len(steps_of(scene))

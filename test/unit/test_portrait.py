@@ -465,7 +465,7 @@ def bad_pictures() -> dict[str, tuple[np.ndarray, str]]:
     masked = rgb.copy()
     cv2.ellipse(masked, (224, 146), (44, 30), 0, 0, 360, (160, 200, 220), -1)
     return {
-        "masked": (masked, "lips of the face in the portrait are not seen: use a picture whose"),
+        "masked": (masked, "lips of the face in the portrait are not visible: use a picture whose"),
         "upside down": (
             rgb[::-1, ::-1],
             "degrees: turn the picture upright",
@@ -497,7 +497,7 @@ def test_files_that_are_no_picture(tmp_path: Path, tracker: FaceTracker) -> None
     (tmp_path / "empty.png").touch()
     (tmp_path / "text.png").write_text("not a picture")
     for name in ("cut.png", "empty.png", "text.png"):
-        with pytest.raises(PortraitError, match=f"{name}: no picture that can be read"):
+        with pytest.raises(PortraitError, match=f"{name}: the file is not a picture"):
             load_portrait(tmp_path / name, tracker=tracker)
     with pytest.raises(PortraitError, match=r"missing\.png: No such file"):
         load_portrait(tmp_path / "missing.png", tracker=tracker)

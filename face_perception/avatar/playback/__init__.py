@@ -1,1 +1,1 @@
-"""Speech to the loudspeaker, and the audio clock that paces the frames."""
+"""Plays speech: the queue of samples, the audio clock, the players, and the mouth's share of it."""

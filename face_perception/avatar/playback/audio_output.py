@@ -1,4 +1,4 @@
-"""Who plays the speech: a loudspeaker while there is one, else nobody. Knows no ROS."""
+"""Chooses the player of the speech: a loudspeaker if there is one, else a silent player."""
 
 from __future__ import annotations
 
@@ -19,12 +19,16 @@ AUDIO_OUTPUTS = ("auto", "device", "none")
 
 
 class AudioOutput:
-    """Has ``playback_queue`` played, and ``clock`` told how far it is, whatever happens to the device.
+    """Keeps a player on ``playback_queue`` and ``clock``, even if the loudspeaker goes away.
 
-    ``wanted``: a loudspeaker (`device`), the computer's clock alone (`none`), or a loudspeaker
-    where there is one (`auto`). ``device`` as for LoudspeakerPlayer. A loudspeaker that went away
-    is looked for every ``retry`` seconds, while the computer's clock goes on. ``inform`` and
-    ``warn`` are called with what is to be said. Raises AudioDeviceError where `device` finds none.
+    - ``wanted``: `device` plays on a loudspeaker, `none` on the computer's clock without sound,
+      `auto` on a loudspeaker if there is one.
+    - ``device``: as for ``LoudspeakerPlayer``.
+    - ``inform``, ``warn``: are called with texts for the log.
+    - ``retry``: seconds between two attempts to find a loudspeaker that has gone away. Meanwhile a
+      silent player runs on the computer's clock.
+
+    Raises AudioDeviceError if ``wanted`` is `device` and none can be opened.
     """
 
     def __init__(
@@ -42,65 +46,68 @@ class AudioOutput:
         self._wanted, self._device = wanted, device
         self._inform, self._warn, self._retry = inform, warn, retry
         self._silent_because = ""
-        self._retry_at = 0.0
+        self._retry_at = 0.0  # monotonic seconds
         self._player: AudioPlayer
         if wanted == "none":
             self._player = SilentPlayer(playback_queue, clock)
             return
         try:
-            self._player = self._loudspeaker()
+            self._player = self._open_loudspeaker()
         except AudioDeviceError as error:
             if wanted == "device":
-                rescan_devices()  # for whoever tries anew
+                rescan_devices()  # so that the caller's next attempt sees new devices
                 raise
-            self._be_silent(str(error))
+            self._play_silently(str(error))
 
     @property
     def description(self) -> str:
-        """What plays."""
+        """Returns what plays, for diagnostics."""
         return self._player.description
 
     @property
     def silent_because(self) -> str:
-        """Why no loudspeaker plays, with the fix; empty where one does, or none is wanted."""
+        """Returns why no loudspeaker plays, with the fix; empty if one plays or none is wanted."""
         return self._silent_because
 
     @property
     def problem(self) -> str:
-        """``silent_because``, where a loudspeaker was asked for."""
+        """Returns ``silent_because`` if a loudspeaker was asked for (`device`), else ""."""
         return self._silent_because if self._wanted == "device" else ""
 
     def follow_device(self) -> None:
-        """Follows the loudspeaker's coming and going; to be called a few times a second."""
+        """Switches to silence if the loudspeaker has gone, and back if it has returned.
+
+        To be called a few times per second.
+        """
         if self._player.problem:
             why = self._player.problem
             self._player.close()
-            self._be_silent(why)
+            self._play_silently(why)
         elif self._silent_because and time.monotonic() >= self._retry_at:
-            self._try_again()
+            self._retry_loudspeaker()
 
     def close(self) -> None:
         """Stops playing."""
         self._player.close()
 
-    def _loudspeaker(self) -> AudioPlayer:
-        found = LoudspeakerPlayer(self._queue, self._clock, self._device)
-        self._inform(f"speech is played on {found.description}")
-        return found
+    def _open_loudspeaker(self) -> AudioPlayer:
+        player = LoudspeakerPlayer(self._queue, self._clock, self._device)
+        self._inform(f"speech is played on {player.description}")
+        return player
 
-    def _be_silent(self, why: str) -> None:
+    def _play_silently(self, why: str) -> None:
         self._silent_because = why
         self._warn(f"no sound: {why}")
         self._player = SilentPlayer(self._queue, self._clock)
         self._retry_at = time.monotonic() + self._retry
 
-    def _try_again(self) -> None:
+    def _retry_loudspeaker(self) -> None:
         self._retry_at = time.monotonic() + self._retry
         rescan_devices()
         try:
-            found = self._loudspeaker()
+            player = self._open_loudspeaker()
         except AudioDeviceError as error:
             self._silent_because = str(error)
             return
         self._player.close()
-        self._player, self._silent_because = found, ""
+        self._player, self._silent_because = player, ""

@@ -1,6 +1,6 @@
-"""What takes audio from a Playout and tells the clock how far it is: a loudspeaker, or nobody.
+"""Players that take audio from a PlaybackQueue and report their position to the AudioClock.
 
-PortAudio is used through sounddevice, which is imported only where a loudspeaker is asked for.
+PortAudio is used through sounddevice, which is imported only when a loudspeaker is asked for.
 """
 
 from __future__ import annotations
@@ -13,21 +13,21 @@ from face_perception.avatar.playback.audio_clock import AudioClock
 from face_perception.avatar.playback.playback_queue import PlaybackQueue
 from face_perception.errors import FacePerceptionError
 
-_BLOCK = 0.01  # as a device with low latency
-_STALLED = 2.0
+_BLOCK = 0.01  # seconds per block, as for a device with low latency
+_STALLED = 2.0  # seconds without a callback after which a device counts as gone
 
 
 class AudioPlayer(Protocol):
-    """Takes audio until it is closed."""
+    """Takes audio from a ``PlaybackQueue`` until it is closed."""
 
     @property
     def description(self) -> str:
-        """What plays, for diagnostics."""
+        """Returns what plays, for diagnostics."""
         ...
 
     @property
     def problem(self) -> str:
-        """Why it plays no more, with the fix; empty while it does."""
+        """Returns why it has stopped playing, with the fix; empty while it plays."""
         ...
 
     def close(self) -> None:
@@ -36,11 +36,12 @@ class AudioPlayer(Protocol):
 
 
 class SilentPlayer:
-    """Plays to nobody, on the computer's clock; ``skew`` makes it that much faster, as a device
-    whose crystal is off.
+    """Takes audio at the speed of the computer's clock, without sound.
+
+    ``skew`` makes it faster by that share, like a device whose crystal is off: 0.001 is 0.1 %.
     """
 
-    description = "nobody (the computer's clock)"
+    description = "none (paced by the computer's clock)"
     problem = ""
 
     def __init__(self, playback_queue: PlaybackQueue, clock: AudioClock, skew: float = 0.0) -> None:
@@ -59,7 +60,7 @@ class SilentPlayer:
             now = time.monotonic()
             position = offset + (now - begin) * self._rate * self._queue.rate
             self._clock.observe(now, position / self._queue.rate)
-            # A block ahead, as a device does.
+            # Takes two blocks ahead, as a device does.
             count = round(position + 2 * _BLOCK * self._queue.rate) - self._queue.samples_taken
             if count > 0:
                 self._queue.take_samples(count)
@@ -67,14 +68,14 @@ class SilentPlayer:
 
 
 class AudioDeviceError(FacePerceptionError, RuntimeError):
-    """There is no device, or no PortAudio; the text says which, and the fix."""
+    """Raised if an audio device, PortAudio or sounddevice is missing; the text gives the fix."""
 
 
 class LoudspeakerPlayer:
-    """Plays on an audio device, whose sample index is the clock.
+    """Plays on an audio device; the index of the sample that is heard drives the clock.
 
-    ``device`` is a number, or a part of a name as ``python3 -m sounddevice`` lists them; empty for
-    the default. Raises NoLoudspeaker.
+    ``device`` is a number or a part of a name, as ``python3 -m sounddevice`` lists them; empty is
+    the default device. Raises AudioDeviceError if it cannot be opened.
     """
 
     def __init__(self, playback_queue: PlaybackQueue, clock: AudioClock, device: str = "") -> None:
@@ -90,15 +91,15 @@ class LoudspeakerPlayer:
                 device=parse_device(device),
                 latency="low",
                 callback=self._fill,
-                finished_callback=self._end,
+                finished_callback=self._mark_finished,
             )
             self._stream.start()
         except (sounddevice.PortAudioError, ValueError) as error:
             if stream := getattr(self, "_stream", None):
                 stream.close(ignore_errors=True)
             raise AudioDeviceError(
-                f"the loudspeaker {device or '(default)'} cannot be opened at {playback_queue.rate} Hz: "
-                f"{error}; `python3 -m sounddevice` lists the devices"
+                f"the loudspeaker {device or '(default)'} cannot be opened at "
+                f"{playback_queue.rate} Hz: {error}; choose one that `python3 -m sounddevice` lists"
             ) from error
         found = sounddevice.query_devices(self._stream.device, "output")
         self.description = f"{found['name']}, {self._stream.latency * 1e3:.0f} ms"
@@ -118,43 +119,49 @@ class LoudspeakerPlayer:
         self._last = now
         latency = times.outputBufferDacTime - times.currentTime
         if not 0 <= latency < 1:
-            latency = self._stream.latency  # some drivers give no times
+            latency = self._stream.latency  # some drivers report no times
         start = self._queue.samples_taken
         self._clock.observe(now, start / self._queue.rate - latency)
         out[:, 0] = self._queue.take_samples(frames)
 
-    def _end(self) -> None:
+    def _mark_finished(self) -> None:
         self._finished = True
 
 
 def import_sounddevice(purpose: str) -> Any:
-    """The module. Raises NoLoudspeaker where it, or PortAudio, is missing."""
+    """Returns the module sounddevice. Raises AudioDeviceError if it or PortAudio is missing.
+
+    ``purpose`` completes the error text: "to ``purpose`` needs ...".
+    """
     try:
         import sounddevice
     except ImportError as error:
         raise AudioDeviceError(
-            f"to {purpose} needs the Python package sounddevice: pip install sounddevice"
+            f"the Python package sounddevice is needed to {purpose}: pip install sounddevice"
         ) from error
-    except OSError as error:  # it finds no PortAudio
+    except OSError as error:  # sounddevice found no PortAudio
         raise AudioDeviceError(
-            f"to {purpose} needs PortAudio ({error}): apt install libportaudio2"
+            f"PortAudio is needed to {purpose} ({error}): apt install libportaudio2"
         ) from error
     return sounddevice
 
 
 def rescan_devices() -> None:
-    """Has PortAudio look for devices that came since it was loaded. Not while a stream is open."""
+    """Makes PortAudio find devices that were plugged in since it was loaded.
+
+    Must not be called while a stream is open.
+    """
     try:
         sounddevice = import_sounddevice("look for a loudspeaker")
     except AudioDeviceError:
         return
-    # It lists devices once; sounddevice has no public name for beginning anew.
+    # PortAudio lists the devices once; sounddevice has no public function to restart it.
     sounddevice._terminate()
     sounddevice._initialize()
 
 
 def parse_device(text: str) -> int | str | None:
-    """A device as sounddevice wants it: a number, a part of a name, or None for the default."""
+    """Returns a device as sounddevice needs it: a number, part of a name, or None (the default)."""
     if not text:
         return None
     return int(text) if text.isdigit() else text

@@ -1,4 +1,4 @@
-"""What is played and when: speech between silences on the player's timeline. Knows no device."""
+"""Queues speech for a player and places it on the player's timeline. Knows no audio device."""
 
 from __future__ import annotations
 
@@ -12,18 +12,22 @@ import numpy.typing as npt
 
 Array = npt.NDArray[np.float32]
 
-_KEEP = 5.0  # seconds of the past for which `at` can be asked
-_FADE = 0.005
-_EARLY = 0.25  # of a period, that speech may begin earlier
+# Seconds of past audio for which `speech_time_at` still has an answer.
+_KEEP = 5.0
+_FADE = 0.005  # seconds
+_EARLY = 0.25  # share of a period by which speech may start before its delay is over
 
-# Called with what the player has just taken: position of its first sample in seconds, samples.
+# Called with the position of the first sample in seconds, and the samples that were just taken.
 PlayedCallback = Callable[[float, Array], None]
 
 
 @dataclass
 class _Run:
-    """Speech without a gap: ``length`` samples from ``start`` on the player's timeline, whose first
-    is sample ``speech`` of the speech. Nothing follows on in one that is ``closed``.
+    """A stretch of speech without a gap. All numbers count samples.
+
+    It occupies ``length`` samples of the player's timeline from ``start`` on; its first sample is
+    number ``speech`` of all enqueued speech. Nothing is appended to a ``closed`` run. ``waiting``
+    holds the samples that the player has not taken.
     """
 
     start: int
@@ -34,12 +38,25 @@ class _Run:
 
 
 class PlaybackQueue:
-    """The queue between speech and a player that takes ``rate`` samples a second. Thread-safe.
+    """Queues speech for a player that takes ``rate`` samples per second. Thread-safe.
 
-    The player's timeline has silence where there is no speech, so that it never stops. Speech
-    begins ``delay`` seconds after it was heard of; where a multiple of ``period`` seconds of the
-    timeline, a frame, is up to a quarter of it earlier, then: it would be seen only with the next.
-    When it runs dry in the middle it stops, and goes on after the same delay.
+    The player's timeline starts at 0 when the player starts and never stops: it is silent where
+    there is no speech. A *position* is a time on it, in seconds. A *speech time* counts only
+    enqueued speech, in seconds from the first sample ever enqueued.
+
+    Speech starts ``delay`` seconds after it was enqueued. If a frame (a multiple of ``period``
+    seconds) is at most a quarter of a period earlier, it starts with that frame: otherwise it would
+    be seen only with the next one. If the queue runs dry in the middle of the speech, the rest
+    starts after the same delay.
+
+    >>> import numpy as np
+    >>> queue = PlaybackQueue(rate=16_000, delay=0.1)
+    >>> queue.enqueue(np.ones(8_000, np.float32), heard=0.0)  # half a second; returns the gap
+    0.0
+    >>> queue.take_samples(16_000).sum()  # a player takes one second: silence, speech, silence
+    8000.0
+    >>> queue.speech_time_at(0.05) is None, round(queue.speech_time_at(0.3), 3)
+    (True, 0.2)
     """
 
     def __init__(self, rate: int, delay: float = 0.1, period: float = 0.0) -> None:
@@ -53,31 +70,33 @@ class PlaybackQueue:
         self._listeners: list[PlayedCallback] = []
 
     def add_listener(self, listener: PlayedCallback) -> None:
-        """Has ``listener`` called, on the player's thread, with all that is speech."""
+        """Calls ``listener`` on the player's thread with all speech that the player takes."""
         self._listeners.append(listener)
 
     @property
     def samples_taken(self) -> int:
-        """Samples that the player has taken."""
+        """Returns how many samples the player has taken."""
         with self._lock:
             return self._pulled
 
     @property
     def seconds_enqueued(self) -> float:
-        """Seconds of speech that were pushed, ever."""
+        """Returns how many seconds of speech were ever enqueued."""
         with self._lock:
             return self._pushed / self.rate
 
     @property
     def seconds_waiting(self) -> float:
-        """Seconds of speech that the player has not taken yet; what fades out does not count."""
+        """Returns how many seconds of speech the player has not taken, without a fade-out."""
         with self._lock:
             return self._waiting() / self.rate
 
     def enqueue(self, samples: Array, heard: float, held: float = 0.0) -> float:
-        """Appends speech. ``heard`` is the position, in seconds, that is heard right now; ``held``
-        for how long the samples have been kept back before. Returns the seconds of silence between
-        what was pushed before and this: 0 where it goes on without a gap.
+        """Appends speech, [N] at ``rate``. Returns the silence before it, seconds.
+
+        ``heard`` is the position that is heard right now. ``held`` is how long the samples were
+        held back before, in seconds; it shortens the delay. The returned silence is 0 if the speech
+        continues without a gap.
         """
         if not len(samples):
             return 0.0
@@ -95,7 +114,7 @@ class PlaybackQueue:
             return gap
 
     def take_samples(self, count: int) -> Array:
-        """The next samples for the player."""
+        """Returns the next ``count`` samples for the player, [count]: speech or silence."""
         out = np.zeros(count, np.float32)
         with self._lock:
             begin, end = self._pulled, self._pulled + count
@@ -119,9 +138,7 @@ class PlaybackQueue:
         return out
 
     def speech_time_at(self, position: float) -> float | None:
-        """The time in the speech, seconds from the first sample ever pushed, that is heard at a
-        position; None where that is silence, or not known yet.
-        """
+        """Returns the speech time at a position; None if it is silent or not known yet."""
         sample = round(position * self.rate)
         with self._lock:
             for run in reversed(self._runs):
@@ -130,8 +147,10 @@ class PlaybackQueue:
         return None
 
     def expected_speech_time(self, position: float) -> float | None:
-        """As ``at``, and where speech is still to begin, its time counted back from there: a second
-        before it begins, one less than its first. None where none is to come.
+        """Returns the speech time at a position, counted backwards before the speech starts.
+
+        One second before speech starts, it is one second less than the time of its first sample.
+        None if no speech is queued for that position or later.
         """
         sample = round(position * self.rate)
         with self._lock:
@@ -141,7 +160,7 @@ class PlaybackQueue:
         return None
 
     def cancel(self) -> None:
-        """Ends the speech at once, but for what the player has taken; with a short fade."""
+        """Drops all speech that the player has not taken, after a short fade-out."""
         with self._lock:
             for run in self._runs:
                 if not run.waiting:
@@ -156,7 +175,7 @@ class PlaybackQueue:
             self._runs = [run for run in self._runs if run.length > 0]
 
     def _start(self, heard: float, held: float) -> int:
-        """The sample of the timeline at which speech begins that is heard of now."""
+        """Returns the sample of the timeline at which speech that is enqueued now starts."""
         start = (heard + max(0.0, self.delay - held)) * self.rate
         if self._period and held < self.delay:
             frame = math.floor(start / self._period) * self._period

@@ -1,1 +1,1 @@
-"""The renderer that animates one picture of a face on the processor."""
+"""Animates one picture of a face on the CPU: geometry of the face, warping, eyes and mouth."""

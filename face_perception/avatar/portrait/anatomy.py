@@ -1,4 +1,7 @@
-"""The framed face in centimetres of the average head: where its parts are. Moves nothing."""
+"""Measures where the parts of a face are in a picture, in pixels and in centimetres.
+
+Centimetres are those of an average head.
+"""
 
 from __future__ import annotations
 
@@ -33,26 +36,30 @@ _LOWER_ROWS = np.array(
 )
 LIP_ROWS = (_UPPER_ROWS, _LOWER_ROWS)
 
-# On the canonical face (see faces/crops.py), cm.
+# Sizes on the canonical face model (see faces/crops.py), cm.
 _CANTHI_CM = 8.89  # outer canthus to outer canthus
 _EYES_TO_MOUTH_CM = 6.95
 
-_PARTED_CM = 0.16  # a gap between the lips that is more than the mesh's noise
-_SEAM_SEARCH_CM = 0.22
+_PARTED_CM = 0.16  # gap between the lips that exceeds the noise of the landmarks
+_SEAM_SEARCH_CM = 0.22  # how far the line between the lips may be from the landmarks
 
 
 @dataclass(frozen=True, slots=True)
 class Anatomy:
-    """A face's parts in the frame, and the frame of the face: ``(p - mouth) @ axes.T / cm``.
+    """The parts of a face in a picture.
 
-    - ``points`` [468, 2]: the mesh in pixels, without the iris_offset; ``depth`` [468]: pixels towards
-      the viewer.
-    - ``cm``: pixels in a centimetre of the average head; ``axes`` [2, 2]: its right (of the image)
-      and down; ``mouth`` [2]: the middle of the mouth.
-    - ``half_mouth``: from the middle to a corner, cm.
-    - ``upper_edge``, ``lower_edge`` [N, 2]: edges of the lips towards each other, from the image's
-      left to its right, pixels. The same line where the lips are closed.
-    - ``parted``: whether the picture shows the mouth open.
+    The face frame has its origin at the middle of the mouth, x to the image's right and y down
+    along the face, in centimetres: ``(p - mouth) @ axes.T / cm`` for a pixel ``p``.
+
+    - ``points`` [468, 2]: the landmarks without the irises, pixels.
+    - ``depth`` [468]: distance of the landmarks towards the viewer, pixels.
+    - ``cm``: pixels per centimetre.
+    - ``axes`` [2, 2]: unit vectors of the face frame's x and y in the picture.
+    - ``mouth`` [2]: the middle of the mouth, pixels.
+    - ``half_mouth``: distance from the middle to a corner of the mouth, cm.
+    - ``upper_edge``, ``lower_edge`` [N, 2]: inner edges of the upper and lower lip, from the
+      image's left to its right, pixels. Both are the same line if the lips are closed.
+    - ``parted``: whether the mouth is open in the picture.
     """
 
     points: FloatArray
@@ -66,16 +73,12 @@ class Anatomy:
     parted: bool
 
     def local(self, pixels: FloatArray) -> FloatArray:
-        """[..., 2] in the face's frame: cm to the image's right and down from the mouth."""
+        """Converts pixels [..., 2] to the face frame, cm [..., 2]."""
         return np.asarray((pixels - self.mouth) @ self.axes.T / self.cm)
-
-    def to_pixels(self, local: FloatArray) -> FloatArray:
-        """Inverse of ``local``."""
-        return np.asarray(local @ self.axes * self.cm + self.mouth)
 
 
 def measure_anatomy(image: Image, landmarks: FloatArray) -> Anatomy:
-    """The anatomy of a face with landmarks [478, 3] in an RGB image."""
+    """Measures a face with landmarks [478, 3] (pixels) in an RGB image, uint8 [H, W, 3]."""
     points = landmarks[:468, :2].astype(np.float64)
     right_eye = points[[faces.RIGHT_OUTER_CANTHUS, faces.RIGHT_INNER_CANTHUS]].mean(0)
     left_eye = points[[faces.LEFT_OUTER_CANTHUS, faces.LEFT_INNER_CANTHUS]].mean(0)
@@ -92,7 +95,7 @@ def measure_anatomy(image: Image, landmarks: FloatArray) -> Anatomy:
     if not parted:
         upper = lower = _seam(image, (upper + lower) / 2, axes, cm)
     upper, lower = smooth_curve(upper), smooth_curve(lower)
-    # In the corners the lips meet.
+    # The lips meet in the corners of the mouth.
     for end in (0, -1):
         upper[end] = lower[end] = (upper[end] + lower[end]) / 2
     mouth = (upper[[0, -1]] + lower[[0, -1]]).mean(0) / 2
@@ -113,7 +116,7 @@ def measure_anatomy(image: Image, landmarks: FloatArray) -> Anatomy:
 
 
 def smooth_curve(points: FloatArray, number: int = 41) -> FloatArray:
-    """[number, 2] on a smooth curve through ``points`` [N, 2] (Catmull-Rom, ends as they are)."""
+    """Returns [number, 2] points on a Catmull-Rom curve through ``points`` [N, 2]."""
     padded = np.concatenate([[2 * points[0] - points[1]], points, [2 * points[-1] - points[-2]]])
     at = np.linspace(0, len(points) - 1, number)
     i = np.minimum(at.astype(int), len(points) - 2)
@@ -125,12 +128,12 @@ def smooth_curve(points: FloatArray, number: int = 41) -> FloatArray:
 
 
 def _seam(image: Image, line: FloatArray, axes: FloatArray, cm: float) -> FloatArray:
-    """The dark line between closed lips near ``line`` [N, 2]: where the picture is darkest."""
+    """Returns the dark line between closed lips near ``line``: both [N, 2], pixels."""
     gray = cv2.GaussianBlur(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), (0, 0), max(0.6, 0.04 * cm))
     steps = np.linspace(-_SEAM_SEARCH_CM, _SEAM_SEARCH_CM, 23)
     probes = (line[:, None] + steps[None, :, None] * axes[1] * cm).astype(np.float32)
     dark = cv2.remap(gray, probes, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-    # Far from the landmarks it has to be darker.
+    # The farther a pixel is from the landmarks, the darker it must be.
     cost = dark.astype(np.float64) + 40 * (steps / _SEAM_SEARCH_CM) ** 2
     shift = steps[np.argmin(cost, axis=1)]
     shift = np.convolve(np.pad(shift, 2, mode="edge"), [0.1, 0.2, 0.4, 0.2, 0.1], "valid")

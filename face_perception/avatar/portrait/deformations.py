@@ -1,7 +1,7 @@
-"""Each thing a face can do, as the way its landmarks go: displacement at weight 1.
+"""Defines the deformations of a face: how its landmarks move for a jaw drop, a smile and so on.
 
-In centimetres of the average head, in the face's frame: x to the image's right, y down. Sizes are
-those of lively speech, not of the most that a face can do.
+Displacements are those at weight 1, in centimetres in the face frame (see anatomy.py): x to the
+image's right, y down. Weight 1 is as much as in lively speech, not the most that a face can do.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from face_perception.geometry import smoothstep
 
 FloatArray = npt.NDArray[np.floating]
 
-JAW_DROP = 2.0  # of the lower incisors at ``jaw`` 1
+JAW_DROP = 2.0  # how far the lower incisors go down at ``jaw`` 1, cm
 
 SHAPES = (
     "close", "jaw", "jaw_lip", "wide", "round", "press", "teeth", "tuck", "smile", "frown",
@@ -27,21 +27,21 @@ SHAPES = (
 )  # fmt: skip
 HEAD = tuple(SHAPES.index(name) for name in ("yaw", "pitch", "roll"))
 
-# What a flat picture can follow without showing it.
+# Largest turns of the head, radians, at which a warped flat picture still looks right.
 MAX_YAW, MAX_PITCH, MAX_ROLL = 0.16, 0.12, 0.06
 
-_NECK_CM = 6.0  # from the mouth down to where the head tilts
+_NECK_CM = 6.0  # from the mouth down to the point about which the head rolls
 
 
 def shape_weights(state: FaceState) -> FloatArray:
-    """How much of each of ``SHAPES`` a state needs: [16]. Head angles are limited."""
+    """Returns the weight of each of ``SHAPES`` for a state: [16]. Limits values out of range."""
     mouth = state.mouth
     values = np.clip(np.nan_to_num(mouth.values()), 0, 1)
     jaw, wide, rounded, press, teeth, tuck = (float(v) for v in values)
     smile = _limit(state.smile, 1)
     inner, outer = _limit(state.inner_brow, 1), _limit(state.outer_brow, 1)
     open_ = 1 - press
-    # Lips that are pushed forward cannot be drawn apart as well.
+    # Lips that are pushed forward cannot be spread at the same time.
     rounded *= 1 - 0.6 * max(smile, 0.0)
     wide *= 1 - 0.7 * rounded
     table: Mapping[str, float] = {
@@ -66,8 +66,10 @@ def shape_weights(state: FaceState) -> FloatArray:
 
 
 def displacements(face: Anatomy) -> FloatArray:
-    """[16, 468, 2], cm in the face's frame, of each of ``SHAPES`` on this face; zero for the turns
-    of the head, which are ``head_turns``.
+    """Returns the displacements of the landmarks for each of ``SHAPES`` at weight 1.
+
+    [16, 468, 2], cm in the face frame. They are zero for the turns of the head, which
+    ``head_turns`` gives.
     """
     out = np.zeros((len(SHAPES), 468, 2))
     by_name = dict(zip(SHAPES, out, strict=True))
@@ -82,13 +84,15 @@ def _limit(value: float, most: float) -> float:
 
 
 def _skin(face: Anatomy, by_name: Mapping[str, FloatArray]) -> None:
-    """Cheeks, chin and jaw line: what goes with the lips."""
+    """Moves the skin around the lips: cheeks, chin and jaw line."""
     u, v = face.local(face.points).T
     half = face.half_mouth
     jaw = np.exp(-((u / 4.4) ** 2)) * smoothstep(v, -0.8, 1.6)
-    by_name["jaw"][:, 1] = 1.08 * JAW_DROP * jaw  # it turns about the ear: the chin goes farther
+    by_name["jaw"][:, 1] = (
+        1.08 * JAW_DROP * jaw
+    )  # the jaw turns about the ear, so the chin moves more
     by_name["jaw"][:, 0] = -0.05 * u * jaw
-    # Beside the corners of the mouth.
+    # The skin next to the corners of the mouth.
     side = np.exp(-(((np.abs(u) - half) / 1.4) ** 2) - (v / 1.6) ** 2) * np.sign(u)
     by_name["wide"][:, 0] = 0.30 * side
     by_name["round"][:, 0] = -0.42 * side
@@ -108,10 +112,10 @@ def _lips(face: Anatomy, by_name: Mapping[str, FloatArray]) -> None:
     half = face.half_mouth
     narrow = 0.34 * min(half, 2.5)
     middle = (face.upper_edge + face.lower_edge) / 2
-    for sign, rows in zip((-1.0, 1.0), LIP_ROWS, strict=True):  # -1 the upper lip
+    for sign, rows in zip((-1.0, 1.0), LIP_ROWS, strict=True):  # -1: the upper lip
         upper = sign < 0
         edge = face.upper_edge if upper else face.lower_edge
-        # Row by row, so that the corners, which are in both lips, get the same twice.
+        # Row by row: the corners belong to both lips and must get the same values twice.
         for i, row in enumerate(rows):
             inner = i / (len(rows) - 1)  # 0 at the skin, 1 at the opening
             u, _ = face.local(face.points[row]).T
@@ -119,11 +123,11 @@ def _lips(face: Anatomy, by_name: Mapping[str, FloatArray]) -> None:
             bow = 1 - t * t
             arch = bow**0.7
             places = np.linspace(0, len(edge) - 1, len(row)).astype(int)
-            # From the lip's edge in the picture to where the lips meet.
+            # From the edge of the lip in the picture to the line where the lips meet.
             closing = face.local(middle[places]) - face.local(edge[places])
             by_name["close"][row] = closing * (0.75 + 0.25 * inner)
             if face.parted:
-                # Mostly a laugh: somebody who is about to speak laughs less.
+                # An open mouth in a picture is mostly a laugh, which closing the lips reduces.
                 by_name["close"][row] += np.stack([-0.10 * u / half, 0.14 * t * t], 1)
             jaw = by_name["jaw"]
             jaw[row, 0] = -0.13 * u * t
@@ -166,7 +170,7 @@ def _brows(face: Anatomy, by_name: Mapping[str, FloatArray]) -> None:
         side = math.copysign(1.0, float(outer[0]))
         along = np.clip((u - inner[0]) / (outer[0] - inner[0]), -0.6, 1.3)
         at = inner[1] + along * (outer[1] - inner[1])
-        # Above, the forehead goes with the brow; below, the lid stays.
+        # The forehead above moves with the brow; the eyelid below stays.
         lid_v = float(face.local(face.points[lid])[2:7, 1].mean()) - 0.1
         room = max(lid_v - float(brow[:, 1].mean()), 0.3)
         above = np.exp(-(((v - at) / 1.9) ** 2))
@@ -182,11 +186,11 @@ def _brows(face: Anatomy, by_name: Mapping[str, FloatArray]) -> None:
 
 
 def head_turns(local: FloatArray) -> FloatArray:
-    """[3, ..., 2] cm: yaw, pitch and roll by a radian, to first order, of points [..., 2] in the
-    face's frame.
+    """Returns how points [..., 2] of the face frame move per radian of yaw, pitch and roll.
 
-    The head is a smooth bulge rather than the mesh: at its rim, where the mesh ends, the depth of
-    the mesh would tear cheek from hair.
+    The result is [3, ..., 2] in cm, to first order. The head is modelled as a smooth bulge: with
+    the depth of the mesh itself, the picture would tear at the rim of the mesh, between cheek and
+    hair.
     """
     u, v = local[..., 0], local[..., 1]
     depth = 1.8 + 6.0 * np.exp(-((u / 5.4) ** 2) - ((v + 3.0) / 7.5) ** 2)

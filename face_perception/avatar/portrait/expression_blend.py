@@ -1,5 +1,6 @@
-"""How a face looks that feels something: expression classes or valence and arousal -> brows, lids,
-corners of the mouth. Still: the easing is in ``life``.
+"""Converts expression probabilities, or valence and arousal, to brows, lids and mouth corners.
+
+The result is a static face; ``idle_motion`` eases from one to the next.
 """
 
 from __future__ import annotations
@@ -12,10 +13,10 @@ from face_perception.types import EXPRESSIONS
 
 FloatArray = npt.NDArray[np.float64]
 
-# Columns of a mood, each as in FaceState; the last is a jaw that drops, shown in silence only.
+# Channels of a blend, with the meaning they have in FaceState. The jaw drops only in silence.
 CHANNELS = ("smile", "inner_brow", "outer_brow", "lids", "head_pitch", "jaw")
 
-# The prototypes of FACS (EMFACS), at the strength of somebody who talks to you, not of an actor.
+# The prototypical expressions of FACS (EMFACS), as weak as in a conversation.
 _PROTOTYPES: dict[str, tuple[float, ...]] = {
     "neutral": (0.0, 0.0, 0.0, 0.0, 0.0, 0.0),
     "angry": (-0.30, -0.90, -0.20, -0.35, -0.03, 0.0),  # AU4, 7, 23
@@ -29,37 +30,39 @@ _TABLE = np.array([_PROTOTYPES[name] for name in EXPRESSIONS])
 
 
 def blend_expression(probability: npt.ArrayLike) -> FloatArray:
-    """[6] channels of a mood from probabilities [7] in the order of ``types.EXPRESSIONS``.
+    """Returns the channels [6] for probabilities [7] in the order of ``types.EXPRESSIONS``.
 
-    Raises InputError for another length or a value outside [0, 1].
+    Raises InputError if the length is not 7 or a value is outside [0, 1].
     """
     values = np.asarray(probability, np.float64)
     if values.shape != (len(EXPRESSIONS),) or not ((values >= 0) & (values <= 1)).all():
         raise InputError(
-            f"an expression must be {len(EXPRESSIONS)} numbers in [0, 1], for "
-            f"{', '.join(EXPRESSIONS)}; not {np.array2string(values, precision=3)}"
+            f"an expression must be {len(EXPRESSIONS)} probabilities in [0, 1] "
+            f"({', '.join(EXPRESSIONS)}), not {np.array2string(values, precision=3)}"
         )
     return np.asarray(values @ _TABLE / max(float(values.sum()), 1.0))
 
 
 def blend_valence_arousal(valence: float, arousal: float) -> FloatArray:
-    """[6] channels of a mood from valence and arousal, each in [-1, 1].
+    """Returns the channels [6] for valence and arousal, each in [-1, 1].
 
-    Raises InputError for others. Valence is the mouth; what is bad and exciting lowers the brows,
-    what is bad and quiet raises their inner ends; arousal opens the eyes.
+    Valence moves the corners of the mouth. Arousal opens the eyes. At negative valence, positive
+    arousal lowers the brows and negative arousal raises their inner ends.
+
+    Raises InputError for values outside [-1, 1].
     """
     v, a = float(valence), float(arousal)
     if not (-1 <= v <= 1 and -1 <= a <= 1):
         raise InputError(f"valence and arousal must be in [-1, 1], not {valence} and {arousal}")
-    bad, good = max(-v, 0.0), max(v, 0.0)
+    negative, positive = max(-v, 0.0), max(v, 0.0)
     up, down = max(a, 0.0), max(-a, 0.0)
     return np.array(
         [
-            0.85 * good - 0.75 * bad,
-            0.8 * bad * (down - up) + 0.3 * up * good,
-            0.5 * up * (1 - bad) - 0.2 * bad * up,
-            0.5 * up * (1 - 0.8 * bad) - 0.35 * down - 0.3 * bad * up,
-            0.02 * good - 0.05 * bad * down,
+            0.85 * positive - 0.75 * negative,
+            0.8 * negative * (down - up) + 0.3 * up * positive,
+            0.5 * up * (1 - negative) - 0.2 * negative * up,
+            0.5 * up * (1 - 0.8 * negative) - 0.35 * down - 0.3 * negative * up,
+            0.02 * positive - 0.05 * negative * down,
             0.0,
         ]
     )

@@ -1,7 +1,7 @@
-"""The eyes, painted into the picture before it is warped: lids that close, irises that turn.
+"""Paints the eyes into the picture before it is warped: closes lids and moves irises.
 
-An eye is taken apart once into its white, its iris and the skin of its lids; what the picture hid
-is completed from what it shows.
+Each eye is separated once into its white, its iris and the skin of its lids. Parts that the picture
+does not show are filled in from those that it shows.
 """
 
 from __future__ import annotations
@@ -24,29 +24,33 @@ Indices = npt.NDArray[np.intp]
 
 MAX_YAW, MAX_PITCH = 0.5, 0.35  # of an eye in the head, radians
 
-_RADIUS_CM = 1.2  # from the eyeball's centre to the iris
-# Effective radius, sideways and up or down. Sideways it is that of an iris as the mesh network
-# draws it (see gaze.eyes), up and down the anatomical one.
+_RADIUS_CM = 1.2  # from the centre of the eyeball to the iris
+# Effective radius with which the landmarks are read, horizontal and vertical. The horizontal one
+# fits the irises of the mesh network (see gaze/eyeballs.py), the vertical one is anatomical.
 _SEEN_RADIUS_CM = np.array([0.8, 1.2])
-# Default factors on the movement of the irises to the image's right and left, down and up, until
-# they are measured. The mesh network draws irises closer to the middle of the eye than they are.
+# Default factors on the movement of the irises to the image's right and left, and down and up,
+# until they are measured. The mesh network places irises closer to the middle of the eye than they
+# are.
 _DEFAULT_IRIS_GAIN = np.array([[1.0, 1.0], [1.5, 1.5]])
-_FARTHEST_CM = 0.95  # across; there the iris is in the corner of the eye
-_BEHIND_CM = 0.9  # the eyeball's centre behind the canthi
-_ABOVE_CM = 0.24  # and an eye that looks ahead above them
+_FARTHEST_CM = 0.95  # largest horizontal movement: the iris is then in the corner of the eye
+_BEHIND_CM = 0.9  # centre of the eyeball behind the canthi
+_ABOVE_CM = 0.24  # iris of an eye that looks straight ahead, above the canthi
 _VISIBLE_IRIS_CM = 0.59
-_PITCH_TRUST = 0.6  # see gaze.geometric
-_LOOKS_AT_VIEWER = np.array([0.1, 0.07])  # radians; error of the angles of a look into the lens
+_PITCH_TRUST = 0.6  # share of the head's pitch that is used
+# Yaw and pitch, radians, that may be the error of reading eyes that look into the lens.
+_LOOKS_AT_VIEWER = np.array([0.1, 0.07])
 
-_LID_FOLLOWS = 0.85  # share of the opening that the upper lid goes down a radian of pitch
-_WIDEST = -0.18
-_NARROWED = 0.35
-_MEETS_AT = 0.14  # closed lids meet above the lower one's place, share of the opening
+# Shares of the eye opening:
+_LID_FOLLOWS = 0.85  # how far the upper lid goes down per radian of downward gaze
+_WIDEST = -0.18  # upper lid at ``lids`` 1
+_NARROWED = 0.35  # upper lid at ``lids`` -1
+_MEETS_AT = 0.14  # where closed lids meet, above the lower lid
 
 
 def iris_offset(face: Anatomy, landmarks: FloatArray) -> FloatArray:
-    """Where the irises of landmarks [478, 3] are in their eyes, mean of both: cm to the image's
-    right and down from between the canthi, [2].
+    """Returns the offset of the irises from the middle between the canthi, mean of both eyes.
+
+    ``landmarks`` are [478, 3] in pixels. The result is [2], cm to the image's right and down.
     """
     found = []
     for outer, inner, centre in (
@@ -59,15 +63,17 @@ def iris_offset(face: Anatomy, landmarks: FloatArray) -> FloatArray:
 
 
 def iris_shift(turn: FloatArray, gaze: FloatArray) -> FloatArray:
-    """How far an iris goes, cm to the image's right and down [2], as an eye that looked along
-    ``gaze`` (yaw, pitch) turns to ``turn``.
+    """Returns how far an iris moves when an eye turns from ``gaze`` to ``turn``.
+
+    Both are yaw and pitch [2] in radians. The result is [2], cm to the image's right and down.
     """
     return np.asarray(_RADIUS_CM * (np.sin(turn) - np.sin(gaze)) * (1, -1))
 
 
 def read_gaze(face: Anatomy, landmarks: FloatArray, head: tuple[float, float]) -> FloatArray:
-    """Yaw and pitch [2] of the eyes from the landmarks [478, 3], close to those of
-    ``gaze.geometric``. ``head`` is the yaw and pitch of the head.
+    """Returns yaw and pitch [2] of the eyes, radians, from the landmarks [478, 3] (pixels).
+
+    A simplified form of ``gaze/geometric.py``. ``head`` is the yaw and pitch of the head, radians.
     """
     x, y = iris_offset(face, landmarks)
     pitch = _PITCH_TRUST * head[1]
@@ -79,18 +85,19 @@ def read_gaze(face: Anatomy, landmarks: FloatArray, head: tuple[float, float]) -
 
 
 def picture_gaze(face: Anatomy, landmarks: FloatArray, head: tuple[float, float]) -> FloatArray:
-    """Where the eyes of the picture look: ``read_gaze``, but what may be the error of a look into
-    the lens is none.
+    """Returns where the eyes of the picture look, yaw and pitch [2], radians.
+
+    As ``read_gaze``, but angles that may be the error of eyes that look into the lens are zero.
     """
     angles = read_gaze(face, landmarks, head)
     return np.asarray(angles - np.clip(angles, -_LOOKS_AT_VIEWER, _LOOKS_AT_VIEWER))
 
 
 class PaintedEye:
-    """One eye of a picture. Its patch is the only part of the image that it changes.
+    """One eye of a picture. It changes only the pixels of its own patch, ``rows`` and ``columns``.
 
-    ``iris_gain`` [2, 2]: how many times as far as an eyeball's its iris goes to the image's right and
-    left, down and up.
+    ``iris_gain`` [2, 2]: factor on the movement of the iris relative to that of an eyeball, so that
+    the landmarks show the gaze angle: to the image's right and left, and down and up.
     """
 
     def __init__(
@@ -116,7 +123,7 @@ class PaintedEye:
         self.rows, self.columns = slice(y0, y1), slice(x0, x1)
         self._picture = image[self.rows, self.columns].astype(np.float32)
         x = np.arange(x1 - x0, dtype=np.float64)
-        # Heights of the lids over each column, met beyond the canthi.
+        # Height of the lids in each column; beyond the canthi both are the same.
         self._upper, self._lower = (
             np.interp(x, curve[:, 0] - x0, curve[:, 1] - y0) for curve in lids
         )
@@ -141,10 +148,10 @@ class PaintedEye:
         self._lid = self._lid_skin()
         height = self._lower - self._upper
         self._bulge = np.sqrt(np.clip(height / max(float(height.max()), 1.0), 0, 1))
-        self._take_apart(opening)
+        self._separate_parts(opening)
 
     def _edge(self) -> Pixels:
-        """1 in the patch, 0 at its border: the patch ends without a seam: [H, W, 1]."""
+        """Returns weights [H, W, 1]: 1 inside the patch, 0 at its border, to avoid a seam."""
         height, width = self._grid_x.shape
         near = np.minimum(
             np.minimum(self._grid_x, width - 1 - self._grid_x),
@@ -152,8 +159,8 @@ class PaintedEye:
         )
         return np.asarray(np.clip(near / 3, 0, 1)[..., None], np.float32)
 
-    def _take_apart(self, opening: float) -> None:
-        """The white without iris, and the iris without lids."""
+    def _separate_parts(self, opening: float) -> None:
+        """Extracts the white without the iris, and the iris without the lids."""
         picture = self._picture
         x, y = self._grid_x, self._grid_y
         inset = max(1.0, 0.07 * opening)
@@ -163,7 +170,7 @@ class PaintedEye:
         gray = picture.mean(2)
         white = inside & (distance > 1.18 * radius)
         if white.sum() > 8:
-            # Lashes and make-up are in the opening, too.
+            # Leaves out lashes and make-up inside the opening.
             white &= gray > np.percentile(gray[white], 30)
         skin = np.median(picture[: max(2, picture.shape[0] // 3)].reshape(-1, 3), axis=0)
         if white.sum() < 8:
@@ -176,7 +183,7 @@ class PaintedEye:
             shown = _filled(picture, white, 0.03 * self._cm)
             share = cv2.GaussianBlur(white.astype(np.float32), (0, 0), 0.05 * self._cm)
             self._white += np.minimum(share * 1.5, 1)[..., None] * (shown - self._white)
-        # The iris: each ring has one colour where the lids hid it.
+        # Where the lids hide the iris, each ring of it gets one colour.
         visible = inside & (distance < 1.12 * radius)
         size = math.ceil(1.3 * radius)
         sx, sy = np.meshgrid(np.arange(-size, size + 1), np.arange(-size, size + 1))
@@ -208,8 +215,11 @@ class PaintedEye:
     def paint(
         self, canvas: Image, blink: float, lids: float, gaze: FloatArray, cheek: float = 0.0
     ) -> None:
-        """Draws the eye into ``canvas``, the picture's size. ``gaze``: yaw and pitch of the eye in
-        the head, [2]; ``cheek`` in [0, 1]: how far a smile raises the lower lid.
+        """Paints the eye into ``canvas``, an image of the picture's size.
+
+        - ``blink`` in [0, 1], ``lids`` in [-1, 1]: as in ``FaceState``.
+        - ``gaze`` [2]: yaw and pitch of the eye relative to the head, radians.
+        - ``cheek`` in [0, 1]: how far a smile raises the lower lid.
         """
         turn = np.clip(gaze, (-MAX_YAW, -MAX_PITCH), (MAX_YAW, MAX_PITCH))
         follow = -_LID_FOLLOWS * float(turn[1] - self._gaze[1])
@@ -234,30 +244,30 @@ class PaintedEye:
         canvas[self.rows, self.columns] = np.clip(patch + 0.5, 0, 255)
 
     def _skin(self, upper: FloatArray, lower: FloatArray, closing: float) -> Pixels:
-        """The patch with its lids at new heights."""
+        """Returns the patch with the lids moved to new heights in each column, pixels."""
         y = self._grid_y
         above = _stretched(y, 0.0, upper, self._upper)
         bottom = float(y[-1, 0])
         below = bottom - _stretched(bottom - y, 0.0, bottom - lower, bottom - self._lower)
         middle = (upper + lower) / 2
-        # Inside the opening: the margins themselves, to be painted over.
-        lid = self._drawn(np.minimum(above, self._upper))
-        # Lashes lie over the lid in the picture: stretched, they would be a comb. Where the lid
-        # unfolds it is plain skin, down to the lashes at its edge.
+        # Inside the opening the lid margins are repeated; they are painted over later.
+        lid = self._resampled(np.minimum(above, self._upper))
+        # In the picture, lashes lie over the lid; stretched, they would look like a comb. Where the
+        # lid unfolds, plain skin is painted, down to the lashes at its edge.
         to_edge = (upper - y) / self._cm
         at = y / np.maximum(upper, 1.0)
         unfolded = np.clip((at - 0.32) / 0.42, 0, 1)
         plain = self._bulge * closing**0.7 * unfolded * np.clip((to_edge - 0.03) / 0.10, 0, 1)
         plain = cv2.GaussianBlur(plain, (0, 0), 0.05 * self._cm)
-        # A lid is round: it has most light in its middle.
+        # A lid is round: its middle is brightest.
         shaded = self._lid * (0.93 + 0.10 * np.sin(np.pi * np.clip(at, 0.2, 1)))[..., None]
         lid += plain[..., None].astype(np.float32) * (shaded.astype(np.float32) - lid)
-        under = self._drawn(np.maximum(below, self._lower + 0.07 * self._cm * closing))
+        under = self._resampled(np.maximum(below, self._lower + 0.07 * self._cm * closing))
         share = np.clip(y - middle + 0.5, 0, 1).astype(np.float32)[..., None]
         return np.asarray(lid + share * (under - lid))
 
-    def _drawn(self, source: FloatArray) -> Pixels:
-        """The picture's patch with each pixel from another height."""
+    def _resampled(self, source: FloatArray) -> Pixels:
+        """Returns the patch with each pixel taken from the height ``source`` [H, W]."""
         heights = self._grid_y + self._fade * (source - self._grid_y)
         return np.asarray(
             cv2.remap(
@@ -270,30 +280,34 @@ class PaintedEye:
         )
 
     def _lid_skin(self) -> Pixels:
-        """[1, W, 3]: colour of the skin between brow and lashes over each column."""
+        """Returns the colour of the skin between brow and lashes in each column: [1, W, 3]."""
         heights = np.linspace(0.40, 0.62, 7)[:, None] * self._upper[None]
         columns = np.broadcast_to(self._grid_x[0], heights.shape).astype(np.float32)
         found = cv2.remap(self._picture, columns, heights.astype(np.float32), cv2.INTER_LINEAR)
-        # Folds and paint are darker than the skin.
+        # Folds and make-up are darker than the skin.
         row = np.percentile(found, 70, axis=0)[None].astype(np.float32)
         return np.asarray(cv2.GaussianBlur(row, (0, 0), 0.35 * self._cm), np.float32)
 
     def _ball(
         self, turn: FloatArray, upper: FloatArray, opened: FloatArray, closing: float
     ) -> Pixels:
-        """White and iris. ``opened``: where the upper lid is when it does not blink."""
+        """Returns the patch with white and iris only.
+
+        ``turn`` [2] is the gaze; ``upper`` the height of the upper lid, ``opened`` its height
+        without the blink, in each column.
+        """
         ball = self._white.copy()
         across, down = iris_shift(turn, self._gaze)
         across *= self.iris_gain[0, int(across < 0)]
         down *= self.iris_gain[1, int(down < 0)]
         across = min(max(across, -_FARTHEST_CM), _FARTHEST_CM)
         shift = self._cm * (self._axes.T @ (across, down))
-        # In narrow eyes the pupil would go behind a lid: nobody sees what it looks at there.
+        # In narrow eyes the pupil would be hidden by a lid, and with it the gaze direction.
         column = int(np.clip(self._centre[0] + shift[0], 0, len(opened) - 1))
         low, high = opened[column], self._lower[column]
         room = min(0.25 * self._radius, (high - low) / 2)
         y = np.clip(self._centre[1] + shift[1], low + room, high - room)
-        # One that the picture itself shows there stays.
+        # A pupil that a lid hides in the picture itself stays where it is.
         up, down = min(0.0, float(shift[1])), max(0.0, float(shift[1]))
         shift[1] = min(max(float(y - self._centre[1]), up), down)
         move = np.array([[1.0, 0.0, 0.0], [0.0, 1.0, 0.0]])
@@ -301,7 +315,7 @@ class PaintedEye:
         iris = cv2.warpAffine(self._iris, move, (ball.shape[1], ball.shape[0]))
         ball *= 1 - iris[..., 3:]
         ball += iris[..., :3]
-        # A lid that is not where it was casts its shadow there.
+        # A moved lid casts a shadow.
         deep = (self._grid_y - upper.astype(np.float32)) / (0.16 * self._cm)
         shade = 0.45 * min(1.0, 3 * abs(closing)) * np.exp(-np.maximum(deep, 0))
         ball *= (1 - shade)[..., None]
@@ -309,7 +323,7 @@ class PaintedEye:
 
 
 def _parts(left: bool) -> tuple[Indices, Indices, int, Indices, Indices]:
-    """Upper and lower lid, middle and rim of the iris, lower edge of the brow."""
+    """Returns landmark indices: upper lid, lower lid, iris centre, iris rim, lower edge of brow."""
     if left:
         return (
             faces.LEFT_EYE_UPPER,
@@ -328,10 +342,10 @@ def _parts(left: bool) -> tuple[Indices, Indices, int, Indices, Indices]:
 
 
 def _stretched(y: Pixels, top: float, new: FloatArray, old: FloatArray) -> Pixels:
-    """Where in the picture each height comes from when what was at ``old`` is at ``new``.
+    """Returns the height in the picture for each height ``y`` when ``old`` is moved to ``new``.
 
-    Nothing moves at ``top``. At both ends the scale stays as it is, so that lashes keep their
-    thickness; the skin in between unfolds.
+    Nothing moves at ``top``. The scale is 1 at both ends, so that lashes keep their thickness; the
+    skin in between unfolds. All heights are in pixels.
     """
     room_new = np.maximum(new - top, 1.0)
     room_old = np.maximum(old - top, 1.0)
@@ -342,7 +356,10 @@ def _stretched(y: Pixels, top: float, new: FloatArray, old: FloatArray) -> Pixel
 
 
 def _filled(picture: Pixels, valid: npt.NDArray[np.bool_], sigma: float) -> Pixels:
-    """The picture smoothed from its valid pixels only, and continued beyond them."""
+    """Smooths the valid pixels of a picture and continues them into the others.
+
+    ``sigma`` is the width of the Gaussian, pixels.
+    """
     weight = valid.astype(np.float32)
     total = picture * weight[..., None]
     filled: Pixels = np.zeros_like(picture)

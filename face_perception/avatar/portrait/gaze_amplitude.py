@@ -1,5 +1,6 @@
-"""How far one portrait's irises have to go to be read right, and how much of a turn of its head is
-seen: measured on what it renders.
+"""Measures, on rendered frames, how far a portrait's irises must move to show a gaze angle.
+
+Also measures how much of a head turn a warped flat picture shows.
 """
 
 from __future__ import annotations
@@ -19,12 +20,12 @@ from face_perception.types import Camera, Face, Frame, Image
 
 FloatArray = npt.NDArray[np.floating]
 
-# A look that is measured, radians: far enough to stand out from the landmarks' noise.
+# Gaze angles that are measured, radians: large enough to exceed the noise of the landmarks.
 _YAW, _PITCH = 0.26, 0.15
-_LEAST, _MOST = 0.7, 2.2
-_TURN = 0.1  # of the head
+_LEAST, _MOST = 0.7, 2.2  # limits of the gain
+_TURN = 0.1  # head turn that is measured, radians
 _HEAD_LIMITS = (0.1, 0.8)
-_UNREAD = 0.1  # of the way: landmarks that do not follow say nothing about how far to go
+_UNREAD = 0.1  # share of the angle; if less is read, the landmarks do not follow the irises
 
 
 def measure_iris_gain(
@@ -32,16 +33,20 @@ def measure_iris_gain(
     tracker: FaceTracker,
     face: Anatomy,
     gaze: FloatArray,
-    seen_of_head: FloatArray,
+    head_gain: FloatArray,
     now: FloatArray,
 ) -> FloatArray:
-    """``PaintedEye.further`` for the eyes of a portrait that are rendered with ``now`` of it.
+    """Returns ``PaintedEye.iris_gain`` [2, 2] for the eyes of a portrait.
 
-    Landmarks lag behind dark eyes and behind spectacles more than behind others, and on a head that
-    is turned they do so more to one side; so the head goes along, as that of ``IdleMotionAnimator`` does.
-    ``gaze``: where the picture looks, yaw and pitch [2]; ``seen_of_head`` [2] as of ``measure_head_gain``.
+    - ``render``: renders the portrait with the gain ``now`` [2, 2].
+    - ``gaze`` [2]: yaw and pitch of the gaze in the picture, radians.
+    - ``head_gain`` [2]: as from ``measure_head_gain``.
+
+    The landmarks follow dark eyes and eyes behind glasses less than others, and on a turned head
+    less to one side than to the other. The head therefore turns along, as that of
+    ``IdleMotionAnimator`` does. A direction that cannot be read keeps the gain ``now``.
     """
-    rest = _read(render(FaceState()), tracker, face)
+    rest = _gaze_in(render(FaceState()), tracker, face)
     out = now.copy()
     if rest is None:
         return out
@@ -58,10 +63,10 @@ def measure_iris_gain(
             head_yaw=float(head[0]),
             head_pitch=float(head[1]),
         )
-        seen = _read(render(state), tracker, face)
+        seen = _gaze_in(render(state), tracker, face)
         if seen is None:
             continue
-        eyes = turn[axis] - float(seen_of_head[axis] * head[axis])
+        eyes = turn[axis] - float(head_gain[axis] * head[axis])
         share = 1 - (turn[axis] - float((seen - rest)[axis])) / eyes
         if share > _UNREAD:
             out[axis, side] = np.clip(out[axis, side] / share, _LEAST, _MOST)
@@ -71,8 +76,9 @@ def measure_iris_gain(
 def measure_head_gain(
     render: Callable[[FaceState], Image], tracker: FaceTracker
 ) -> FloatArray | None:
-    """Which shares of a turn of the head, yaw and pitch [2], a flat picture conveys; None where its
-    head cannot be read.
+    """Returns the share of a head turn that the rendered picture shows, for yaw and pitch [2].
+
+    None if no head pose is found in a rendered frame.
     """
     shares = []
     for yaw, pitch in ((_TURN, 0.0), (0.0, _TURN)):
@@ -93,7 +99,7 @@ def _face(image: Image, tracker: FaceTracker) -> Face | None:
     return found[0] if len(found) == 1 else None
 
 
-def _read(image: Image, tracker: FaceTracker, face: Anatomy) -> FloatArray | None:
+def _gaze_in(image: Image, tracker: FaceTracker, face: Anatomy) -> FloatArray | None:
     found = _face(image, tracker)
     if found is None or found.pose is None:
         return None

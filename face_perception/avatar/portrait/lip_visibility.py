@@ -1,4 +1,4 @@
-"""Whether the lips of a face are visible, so that a mouth can be drawn on them."""
+"""Checks that the lips of a face are visible, so that a mouth can be drawn on them."""
 
 from __future__ import annotations
 
@@ -14,23 +14,24 @@ _EYES = (
     np.concatenate([faces.LEFT_EYE_UPPER, faces.LEFT_EYE_LOWER]),
     np.concatenate([faces.RIGHT_EYE_UPPER, faces.RIGHT_EYE_LOWER]),
 )
-# Least ratio of the contrast inside the lips to that inside the eyes. In 86 press photographs 98 %
-# are above 0.55 and the lowest is 0.40. With a plain mask drawn on the mouth (blue, white or black)
-# the median is 0.03, with a blotchy mask 0.18.
+# Smallest ratio of the contrast inside the lips to that inside the eyes. In 86 press photographs,
+# 98 % are above 0.55 and the lowest is 0.40. With a plain mask drawn on the mouth (blue, white or
+# black) the median is 0.03, with a blotchy mask 0.18.
 _LEAST = 0.3
-# Least contrast of the lips, for pictures whose eyes are hidden too. Lips have 15 and more, plain
-# masks 2 to 3, blotchy masks 16.
+# Smallest contrast of the lips, for pictures whose eyes are hidden too. Lips have 15 and more,
+# plain masks 2 to 3, blotchy masks 16.
 _LEAST_ALONE = 12.0
-# Contrast that no mask has, whatever the eyes have: drawn faces have eyes of great contrast (187)
-# and lips of 45 to 103 (12 faces).
+# Contrast of the lips that no mask reaches. Above it, the eyes do not matter: in synthetic faces
+# they have a contrast of 187, and the lips of 45 to 103 (12 faces).
 _CLEAR = 40.0
 
 
 def lips_visible(image: Image, face: Face) -> bool:
-    """Whether the mouth in an RGB image has the contrast of lips: no mask, hand or hair covers it.
+    """Returns whether the mouth of a face in an RGB image has the contrast of uncovered lips.
 
-    In one picture, lips, their seam and teeth have about the contrast of the eyes, whatever its
-    light and sharpness. A mask with a printed mouth passes.
+    A mask, hand or hair over the mouth has less contrast. Lips and teeth have about the contrast of
+    the eyes in the same picture, independent of its light and sharpness. A mask with a printed
+    mouth is not recognized.
     """
     crop = faces.crop_face(image, face)
     points = face.landmarks[:, :2] @ crop.transform[:, :2].T + crop.transform[:, 2]
@@ -42,7 +43,7 @@ def lips_visible(image: Image, face: Face) -> bool:
 
 
 def _mean_inside(values: npt.NDArray[np.floating], points: FloatArray) -> float:
-    """Mean of values [H, W] inside the hull of points [N, 2]; 0 for a hull outside the image."""
+    """Returns the mean of values [H, W] inside the hull of points [N, 2]; 0 outside the image."""
     inside = np.zeros(values.shape, np.uint8)
     cv2.fillConvexPoly(inside, cv2.convexHull(np.rint(points).astype(np.int32)), 1)
     return float(values[inside > 0].mean()) if inside.any() else 0.0

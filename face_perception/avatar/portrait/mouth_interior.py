@@ -1,4 +1,4 @@
-"""What is seen between parted lips: teeth, tongue and the dark, in the light of the picture."""
+"""Draws the interior of the mouth: teeth, tongue and the dark cavity, lit like the picture."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from face_perception.types import Image
 FloatArray = npt.NDArray[np.floating]
 Pixels = npt.NDArray[np.float32]
 
-_FINE = 4  # teeth are drawn larger and then shrunk
-_HALF_CM, _HIGH_CM = 3.4, 2.4  # of what is drawn, from the middle
+_FINE = 4  # teeth are drawn this many times larger and then shrunk
+_HALF_CM, _HIGH_CM = 3.4, 2.4  # half width and half height of what is drawn
 
-# Half a dental arch as seen from the front, from the middle: width and height of the crowns, cm.
+# Width and height of the crowns as seen from the front, cm: half an arch, from the middle.
 _UPPER = ((0.84, 0.98), (0.65, 0.88), (0.70, 0.96), (0.52, 0.84), (0.42, 0.74), (0.34, 0.64))
 _LOWER = ((0.52, 0.80), (0.56, 0.82), (0.64, 0.88), (0.52, 0.80), (0.44, 0.72), (0.36, 0.64))
-_UPPER_EDGE_CM = 0.10  # the edge of the upper incisors below the line where the lips meet
+_UPPER_EDGE_CM = 0.10  # edge of the upper incisors below the line where the lips meet
 _LOWER_EDGE_CM = 0.02
-_TEETH_DROP = 0.95  # of the jaw's drop
+_TEETH_DROP = 0.95  # share of the jaw drop by which the lower teeth go down
 
 _CAVITY = np.array([52.0, 20.0, 20.0])
 _GUM = np.array([186.0, 104.0, 104.0])
@@ -30,7 +30,7 @@ _ENAMEL = np.array([236.0, 228.0, 212.0])
 
 
 class MouthInterior:
-    """The inside of one face's mouth. Drawn once, placed for each image."""
+    """The interior of one face's mouth. It is drawn once and placed in each frame."""
 
     def __init__(self, image: Image, face: Anatomy) -> None:
         self._face = face
@@ -52,11 +52,13 @@ class MouthInterior:
         chin: FloatArray,
         mask: Pixels,
     ) -> Pixels:
-        """float32 [H, W, 3] in a box of ``size`` (width, height) whose first pixel is ``origin``.
+        """Returns float32 RGB [H, W, 3] for a box of the frame.
 
-        ``skull`` [2]: where in the image the line between the lips would be if they had not moved
-        against the skull; ``chin`` [2]: how far the jaw has gone, pixels; ``mask`` [H, W]: the
-        opening, in [0, 1].
+        - ``size``: width and height of the box; ``origin``: its first pixel in the frame.
+        - ``skull`` [2]: where the line between the closed lips would be in the frame, if only the
+          head moved, pixels.
+        - ``chin`` [2]: displacement of the jaw, pixels.
+        - ``mask`` [H, W]: 1 inside the mouth opening, 0 outside.
         """
         width, height = size
         out = np.empty((height, width, 3), np.float32)
@@ -67,7 +69,7 @@ class MouthInterior:
         self._put(out, self._tongue, at + (0.70 - 0.14 * drop) * chin)
         self._put(out, self._lower, at + _TEETH_DROP * chin)
         self._put(out, self._upper, at)
-        # Light comes in through the opening, from above the lower lip.
+        # Light enters through the opening, from above the lower lip.
         sigma = max(0.16 * cm, 0.8)
         deep = cv2.GaussianBlur(mask, (0, 0), sigma)
         deep = cv2.warpAffine(
@@ -92,7 +94,7 @@ class MouthInterior:
 
 
 def _light(image: Image, face: Anatomy) -> FloatArray:
-    """Colour of the light [3], 1 for a face in full white light, from the skin of the cheeks."""
+    """Estimates the colour of the light, RGB [3], from the cheeks; 1 is full white light."""
     cheeks = face.points[[50, 280, 205, 425, 101, 330, 10, 151]]
     found = []
     for x, y in np.rint(cheeks).astype(int):
@@ -100,7 +102,7 @@ def _light(image: Image, face: Anatomy) -> FloatArray:
         if patch.size:
             found.append(np.median(patch, axis=0))
     skin = np.median(found, axis=0) if found else np.full(3, 180.0)
-    # Dark skin is no dim light: from a medium tone down, only half of it counts.
+    # Dark skin does not mean dim light: below a medium tone only a part of the darkness counts.
     level = skin.mean() / 185
     level = level if level > 1 else 0.55 + 0.45 * level
     tint = skin / max(float(skin.mean()), 1.0) / np.array([1.20, 0.96, 0.84])
@@ -108,7 +110,7 @@ def _light(image: Image, face: Anatomy) -> FloatArray:
 
 
 def _teeth_light(image: Image, face: Anatomy) -> FloatArray | None:
-    """Colour of the light on the teeth that a picture shows; None where it shows none."""
+    """Returns the colour of the light, RGB [3], on visible teeth; None if no teeth are visible."""
     if not face.parted:
         return None
     t = np.linspace(0.2, 0.8, 7)[:, None, None]
@@ -118,13 +120,13 @@ def _teeth_light(image: Image, face: Anatomy) -> FloatArray | None:
     seen = image[np.clip(y, 0, image.shape[0] - 1), np.clip(x, 0, image.shape[1] - 1)]
     bright = seen[seen.mean(1) >= np.percentile(seen.mean(1), 70)]
     colour = np.median(bright, axis=0)
-    if colour.mean() < 120 or np.ptp(colour) > 90:  # the dark, or a tongue
+    if colour.mean() < 120 or np.ptp(colour) > 90:  # the dark cavity, or a tongue
         return None
     return np.asarray(np.clip(colour / _ENAMEL, 0.5, 1.08))
 
 
 def _sprite(drawn: Pixels, light: FloatArray, cm: float, blur: float) -> Pixels:
-    """RGBA, premultiplied, from a fine drawing: lit, blurred like the picture, shrunk."""
+    """Returns premultiplied RGBA from a fine drawing: lit, blurred like the picture, and shrunk."""
     lit = drawn.copy()
     lit[..., :3] *= light.astype(np.float32)
     lit[..., :3] *= lit[..., 3:]
@@ -134,12 +136,12 @@ def _sprite(drawn: Pixels, light: FloatArray, cm: float, blur: float) -> Pixels:
 
 
 def _extent(cm: float) -> tuple[int, int]:
-    """Odd numbers, so that there is a middle pixel."""
+    """Returns width and height in pixels: odd numbers, so that there is a middle pixel."""
     return 2 * round(_HALF_CM * cm) + 1, 2 * round(_HIGH_CM * cm) + 1
 
 
 def _canvas(cm: float) -> tuple[Pixels, FloatArray, FloatArray]:
-    """Fine RGBA canvas and the place of each of its pixels, cm from the middle."""
+    """Returns a fine RGBA canvas [H, W, 4], and x and y of its pixels, cm from the middle."""
     width, height = (_FINE * n for n in _extent(cm))
     x = (np.arange(width) - (width - 1) / 2) / (_FINE * cm)
     y = (np.arange(height) - (height - 1) / 2) / (_FINE * cm)
@@ -148,20 +150,20 @@ def _canvas(cm: float) -> tuple[Pixels, FloatArray, FloatArray]:
 
 
 def _arch(teeth: tuple[tuple[float, float], ...], face: Anatomy, upper: bool) -> Pixels:
-    """A row of teeth and its gum: RGBA [H, W, 4], not premultiplied."""
+    """Draws a row of teeth and its gum: RGBA [H, W, 4], not premultiplied."""
     canvas, u, v = _canvas(face.cm)
     fit = min(1.15, face.half_mouth / 2.45)
     flip = 1.0 if upper else -1.0
     base = _UPPER_EDGE_CM if upper else -_LOWER_EDGE_CM
     side = np.abs(u) / fit
-    # The arch goes back: its sides are higher up, smaller and darker.
+    # The arch curves back: its sides are seen higher up, smaller and darker.
     rise = (0.045 if upper else 0.03) * side**2
     y = flip * (base - v) - rise if upper else (v - base) - rise  # from the edge to the gum
     total = sum(width for width, _ in teeth)
     gum = np.clip((side < total + 0.1) & (y > 0.35), 0, 1).astype(np.float32)
     canvas[..., :3] = _GUM * np.clip(1.05 - 0.10 * side, 0.3, 1)[..., None]
     canvas[..., 3] = gum * np.clip((1.75 - y) / 0.4, 0, 1)
-    # Between the crowns is no night but the next crown's side.
+    # Between two crowns the side of a crown is seen, not the dark cavity.
     row = (side < total) & (y > 0.14) & (y < 0.75)
     canvas[..., :3][row] = 0.66 * _ENAMEL
     canvas[..., 3][row] = 1

@@ -1,5 +1,6 @@
-"""A picture of one face that speaks, looks and blinks: the renderer that needs no GPU and no
-trained shape_weights. What a face does is in ``shapes``; when it does it, in ``life``.
+"""Renders a face state on a picture of one face: the renderer that needs no GPU and no weights.
+
+``deformations`` defines what a face can do; ``idle_motion`` decides when it does it.
 """
 
 from __future__ import annotations
@@ -35,21 +36,33 @@ from face_perception.types import Image
 FloatArray = npt.NDArray[np.floating]
 Pixels = npt.NDArray[np.float32]
 
-MIN_SIDE, MAX_SIDE = 128, 2048
+MIN_SIDE, MAX_SIDE = 128, 2048  # pixels
 SAMPLES = ("astronaut", "grace_hopper")
 
 _JAW, _CLOSE = SHAPES.index("jaw"), SHAPES.index("close")
-_HEAD_SEEN = 0.5  # how much of a turn of the head a flat picture conveys, where it is not measured
-_LOOKS_READ = 2  # times: how far an iris is read to go is not quite proportional to how far it goes
-_SEAM_DARK = 0.45  # of the line between lips that the picture shows parted
+_HEAD_GAIN = 0.5  # share of a head turn that a flat picture shows, if it cannot be measured
+# How often the iris gain is measured: the measured movement is not quite proportional to it.
+_GAIN_ROUNDS = 2
+_SEAM_DARK = 0.45  # darkness of the line between lips that are parted in the picture
 
 
 class PortraitRenderer:
-    """Renders ``FaceState`` on a picture. For one thread; depends on the state alone.
+    """Renders ``FaceState`` on a picture of one face. Not thread-safe: one thread calls it.
 
-    ``extra`` gives what the face can do beside ``shapes.SHAPES``, as displacements [E, 468, 2] like
-    those. Raises PortraitError for a picture without a face, with several, or with one that is too
-    small, and InputError for a size out of range.
+    - ``picture``: gray [H, W], RGB or RGBA [H, W, 3 or 4], uint8.
+    - ``size``: width and height of the frames, pixels.
+    - ``whole``: show as much of the picture as fits, instead of the face and shoulders.
+    - ``extra``: returns further deformations for a face, as displacements [E, 468, 2] like those of
+      ``deformations.SHAPES``.
+
+    Raises PortraitError if the picture cannot be animated, for example without exactly one face,
+    and InputError if ``size`` is out of range.
+
+    >>> from face_perception.avatar import FaceState, PortraitRenderer, synthetic_face
+    >>> portrait = PortraitRenderer(synthetic_face(), size=(128, 128))
+    >>> rest, blink = portrait.render(FaceState()), portrait.render(FaceState(blink=1.0))
+    >>> rest.shape, rest.dtype.name, bool((rest != blink).any())
+    ((128, 128, 3), 'uint8', True)
     """
 
     def __init__(
@@ -63,7 +76,7 @@ class PortraitRenderer:
     ) -> None:
         if not all(MIN_SIDE <= side <= MAX_SIDE for side in size):
             raise InputError(
-                f"size of the avatar must be {MIN_SIDE} to {MAX_SIDE} pixels a side, "
+                f"width and height of the frames must be {MIN_SIDE} to {MAX_SIDE} pixels, "
                 f"not {size[0]}x{size[1]}"
             )
         self.size = (int(size[0]), int(size[1]))
@@ -92,7 +105,7 @@ class PortraitRenderer:
             self._warp.displacement_at(edge, layer)
             for layer, edge in enumerate((self._face.upper_edge, self._face.lower_edge))
         ]
-        # What the smoothing of the fields leaves open at rest.
+        # The gap that the smoothing of the fields leaves between closed lips.
         shut = [
             edge + moved[_CLOSE]
             for edge, moved in zip(
@@ -102,13 +115,13 @@ class PortraitRenderer:
         self._shut_gap = np.maximum((shut[1] - shut[0]) @ self._face.axes[1], 0)
         self._anchor = self._warp.displacement_at(self._face.mouth[None], 0)[:, 0]
         self._timer: Callable[[str, float], None] | None = None
-        self._head_seen = np.array([_HEAD_SEEN, _HEAD_SEEN])
+        self._head_gain = np.array([_HEAD_GAIN, _HEAD_GAIN])
         shares = measure_head_gain(self.render, tracker)
         if shares is not None:
-            self._head_seen = shares
-        for _ in range(_LOOKS_READ):
+            self._head_gain = shares
+        for _ in range(_GAIN_ROUNDS):
             found = measure_iris_gain(
-                self.render, tracker, self._face, gaze, self._head_seen, self._eyes[0].iris_gain
+                self.render, tracker, self._face, gaze, self._head_gain, self._eyes[0].iris_gain
             )
             for eye in self._eyes:
                 eye.iris_gain = found
@@ -122,7 +135,7 @@ class PortraitRenderer:
         whole: bool = False,
         tracker: FaceTracker | None = None,
     ) -> PortraitRenderer:
-        """From an image file. Raises PortraitError also where it cannot be read."""
+        """Reads an image file. Raises PortraitError if it cannot be read, or as the constructor."""
         picture = read_picture(path)
         try:
             return cls(picture, size=size, whole=whole, tracker=tracker)
@@ -130,8 +143,9 @@ class PortraitRenderer:
             raise PortraitError(f"{path}: {error}") from error
 
     def render(self, state: FaceState) -> Image:
-        """RGB uint8 [height, width, 3], a new array. What is out of range is limited, what is not
-        finite is as in the picture.
+        """Returns a new RGB image, uint8 [height, width, 3].
+
+        Values of ``state`` out of range are limited; values that are not finite count as 0.
         """
         blink, lids, cheek = (
             float(np.clip(np.nan_to_num(value), low, 1))
@@ -152,16 +166,17 @@ class PortraitRenderer:
         cheek: float = 0.0,
         shade: Pixels | None = None,
     ) -> Image:
-        """The same, from how much there is of each of ``shapes.SHAPES``, then of ``extra``: [K], or
-        only of the first.
+        """Renders from the weights of the shapes instead of a state.
 
-        ``gaze`` [2] is yaw and pitch of the look, ``cheek`` in [0, 1] how far the cheeks raise the
-        lower lids; ``shade`` [H, W] is what the skin of the picture is multiplied with (folds).
+        - ``amounts`` [K]: weights of ``deformations.SHAPES``, then of ``extra``; may be shorter.
+        - ``gaze`` [2]: yaw and pitch of the gaze, radians.
+        - ``cheek`` in [0, 1]: how far the cheeks raise the lower lids.
+        - ``shade`` [H, W]: factor on the brightness of the picture, for folds of the skin.
         """
         mark = self._stopwatch()
         amounts = np.pad(amounts, (0, self._warp.shape_count - len(amounts)))
         turned = np.nan_to_num(
-            (np.zeros(2) if gaze is None else gaze) - self._head_seen * amounts[list(HEAD[:2])]
+            (np.zeros(2) if gaze is None else gaze) - self._head_gain * amounts[list(HEAD[:2])]
         )
         if shade is not None:
             self._canvas[:] = np.clip(self.picture * shade[..., None] + 0.5, 0, 255)
@@ -181,9 +196,11 @@ class PortraitRenderer:
         self._sample(upper, above, window[above])
         under = np.empty_like(window[below])
         self._sample(lower, below, under)
-        _lay(window[below], under, line - (region.x, region.y + rows.start), self._face.axes)
+        _cover_below(
+            window[below], under, line - (region.x, region.y + rows.start), self._face.axes
+        )
         mark("warp")
-        self._between(image, amounts, *edges)
+        self._draw_between_lips(image, amounts, *edges)
         mark("mouth")
         if shade is not None:
             self._canvas[:] = self.picture
@@ -191,19 +208,19 @@ class PortraitRenderer:
 
     @property
     def anatomy(self) -> Anatomy:
-        """Where the parts of the face are in ``picture``."""
+        """Returns where the parts of the face are in ``picture``."""
         return self._face
 
     @property
     def region(self) -> WarpRegion:
-        """The part of the image that ever changes."""
+        """Returns the part of the frame that the renderer changes."""
         return self._warp.region
 
     def _area_scale(self, state: FaceState) -> FloatArray:
-        """How many times larger a small part of the picture gets, on a grid over the region.
+        """Returns how much the picture is enlarged at each node of the warp, as a ratio of areas.
 
-        At or below zero the picture would fold over. NaN in between the lips, where nothing of it
-        is seen.
+        The result is [rows, columns]. A value of zero or less means that the picture folds over.
+        NaN between parted lips, where the picture is not shown.
         """
         amounts = shape_weights(state)
         upper, lower = self._warp.area_scale(amounts)
@@ -218,7 +235,7 @@ class PortraitRenderer:
         return np.asarray(found)
 
     def set_stage_timer(self, report: Callable[[str, float], None] | None) -> None:
-        """Call ``report(stage, seconds)`` for each stage of each image, for measurements."""
+        """Calls ``report(stage, seconds)`` for each stage of each frame; None stops that."""
         self._timer = report
 
     def _stopwatch(self) -> Callable[[str], None]:
@@ -245,7 +262,10 @@ class PortraitRenderer:
         )
 
     def _edges_at(self, amounts: FloatArray) -> tuple[FloatArray, FloatArray]:
-        """Edges of the upper and the lower lip in the image, [N, 2] each; they never cross."""
+        """Returns the inner edges of upper and lower lip in the frame, [N, 2] each, pixels.
+
+        They never cross.
+        """
         upper = self._face.upper_edge + np.tensordot(amounts, self._edges[0], 1)
         lower = self._face.lower_edge + np.tensordot(amounts, self._edges[1], 1)
         for end in (0, -1):
@@ -257,8 +277,9 @@ class PortraitRenderer:
         return middle - half, middle + half
 
     def _mouth_line(self, edges: tuple[FloatArray, FloatArray]) -> tuple[FloatArray, slice]:
-        """The line at which the lower layer begins, from cheek to cheek, [N, 2] pixels; and the
-        rows of the region that it is in.
+        """Returns the line between the two layers, from cheek to cheek, and its rows.
+
+        The line is [N, 2] in pixels; the rows count from the top of the region.
         """
         face, region = self._face, self._warp.region
         middle = (edges[0] + edges[1]) / 2
@@ -269,10 +290,10 @@ class PortraitRenderer:
         top = min(max(top, 0), region.height - 2)
         return line, slice(top, min(max(bottom, top + 1), region.height))
 
-    def _between(
+    def _draw_between_lips(
         self, image: Image, amounts: FloatArray, upper: FloatArray, lower: FloatArray
     ) -> None:
-        """What parted lips show, or the line between closed ones."""
+        """Draws the mouth interior between parted lips, or the line between closed ones."""
         face = self._face
         gap = (lower - upper) @ face.axes[1]
         cm = face.cm
@@ -288,7 +309,7 @@ class PortraitRenderer:
         mask = cv2.GaussianBlur(mask, (0, 0), max(0.035 * cm, 0.5))
         out = box.astype(np.float32)
         if face.parted:
-            # The picture's own line between the lips is missing.
+            # The picture has no line between closed lips, so one is drawn.
             shut = np.clip(1 - gap / (0.10 * cm), 0, 1)
             shade = _line(box.shape[:2], (upper + lower) / 2 - low, shut, 0.05 * cm)
             out *= (1 - _SEAM_DARK * shade)[..., None]
@@ -312,10 +333,16 @@ def load_portrait(
     whole: bool = False,
     tracker: FaceTracker | None = None,
 ) -> PortraitRenderer:
-    """The portrait that a name stands for: "" the drawn face of the package, ``astronaut`` or
-    ``grace_hopper`` a sample photograph, anything else an image file.
+    """Loads a portrait by name, at a frame ``size`` of width and height in pixels.
 
-    Raises as ``PortraitRenderer.read``, and inference.ModelError for a sample photograph that is missing.
+    "" is the synthetic face of the package, ``astronaut`` or ``grace_hopper`` a sample photograph;
+    anything else is the path of an image file.
+
+    Raises PortraitError if the picture cannot be animated, InputError if ``size`` is out of range,
+    and inference.ModelError if a sample photograph is not installed.
+
+    >>> load_portrait(size=(128, 160)).size
+    (128, 160)
     """
     if str(source) == "":
         return PortraitRenderer(synthetic_face(), size=size, whole=whole, tracker=tracker)
@@ -323,8 +350,8 @@ def load_portrait(
     return PortraitRenderer.from_file(file, size=size, whole=whole, tracker=tracker)
 
 
-def _lay(image: Image, lower: Image, line: FloatArray, axes: FloatArray) -> None:
-    """Puts what is below a line over an image of the same size, with a smooth edge."""
+def _cover_below(image: Image, lower: Image, line: FloatArray, axes: FloatArray) -> None:
+    """Copies the part of ``lower`` below a line over ``image``, with a smooth edge."""
     far = 4.0 * image.shape[1] * axes
     outline = np.concatenate(
         [
@@ -343,7 +370,7 @@ def _lay(image: Image, lower: Image, line: FloatArray, axes: FloatArray) -> None
 
 
 def _filled(shape: tuple[int, ...], outline: FloatArray) -> npt.NDArray[np.uint8]:
-    """A polygon with smooth edges: 255 inside, 0 outside."""
+    """Returns a mask with a smooth edge: 255 inside a polygon [N, 2], 0 outside."""
     mask: npt.NDArray[np.uint8] = np.zeros(shape[:2], np.uint8)
     points = np.rint(np.clip(outline, -8000, 8000) * 16).astype(np.int32)
     cv2.fillPoly(mask, [points], 255, lineType=cv2.LINE_AA, shift=4)
@@ -351,7 +378,7 @@ def _filled(shape: tuple[int, ...], outline: FloatArray) -> npt.NDArray[np.uint8
 
 
 def _line(shape: tuple[int, ...], curve: FloatArray, strength: FloatArray, sigma: float) -> Pixels:
-    """A soft line along a curve [N, 2], as dark as ``strength`` [N] says: [H, W]."""
+    """Returns a soft line along a curve [N, 2], as strong as ``strength`` [N]: [H, W] in [0, 1]."""
     mask: npt.NDArray[np.uint8] = np.zeros(shape[:2], np.uint8)
     points = np.rint(curve * 16).astype(np.int32)
     for a, b, s in zip(points[:-1], points[1:], (strength[:-1] + strength[1:]) / 2, strict=True):

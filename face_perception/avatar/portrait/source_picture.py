@@ -1,6 +1,6 @@
-"""Any picture of one face -> the frame that is drawn on: read, checked, cropped, with its mesh.
+"""Reads and checks a picture of one face, and crops it to the frame that is animated.
 
-Refuses what cannot become an avatar, with the reason and the way out. Warps nothing.
+A picture that cannot be animated is refused with the reason and the fix.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ from face_perception.types import Camera, Face, Frame, Image
 
 FloatArray = npt.NDArray[np.floating]
 
-_MIN_FACE = 64  # pixels, longer side of the mesh: below that lips and lids are a few pixels
+_MIN_FACE = 64  # longer side of the mesh, pixels; in smaller faces the lips are a few pixels
 _MAX_PIXELS = 100_000_000  # 300 MB once decoded
-_SEARCH_SIDE = 1280  # a larger picture is searched, and framed, at this size
-_FACE_SHARE = 0.42  # height of the mesh in the frame's, where the picture is large enough
-_EYES_AT = 0.46  # height of the eyes in the frame: a camera before the screen sees them ahead
+_SEARCH_SIDE = 1280  # pixels; a larger picture is shrunk to this before it is searched
+_FACE_SHARE = 0.42  # height of the mesh as a share of the frame, if the picture is large enough
+_EYES_AT = 0.46  # height of the eyes from the top, as a share of the frame
 _MAX_ENLARGED = 3.0
-_MOST_TURNED = np.radians(60)  # largest roll of the head in the picture: the frame is upright
-_DRAWN_ON = (
+_MOST_TURNED = np.radians(60)  # largest roll of the head in the picture
+_MUST_SHOW = (
     faces.LEFT_OUTER_CANTHUS,
     faces.RIGHT_OUTER_CANTHUS,
     faces.MOUTH_LEFT,
@@ -36,39 +36,41 @@ _DRAWN_ON = (
 
 
 class PortraitError(InputError):
-    """A picture that cannot become an avatar: what is wrong with it, and what would be right."""
+    """Raised for a picture that cannot be animated; the text gives the reason and the fix."""
 
 
 @dataclass(frozen=True, slots=True)
 class FramedFace:
-    """RGB uint8 [H, W, 3] in the size that is rendered, and its one face in those pixels."""
+    """A picture in the size of the frames, RGB uint8 [H, W, 3], and its one face in its pixels."""
 
     image: Image
     face: Face
 
 
 def read_picture(path: str | Path) -> Image:
-    """RGB uint8 [H, W, 3] of an image file; a transparent picture is put on plain grey.
+    """Reads an image file as RGB uint8 [H, W, 3]; puts a transparent picture on plain grey.
 
-    Raises PortraitError where there is no such file, or it is no picture.
+    Raises PortraitError if the file is missing or is not a picture.
     """
     file = Path(path).expanduser()
     try:
         data = np.frombuffer(file.read_bytes(), np.uint8)
     except OSError as error:
-        raise PortraitError(f"portrait {file}: {error.strerror or error}") from error
+        raise PortraitError(
+            f"portrait {file}: {error.strerror or error}: use a PNG or JPEG of one face"
+        ) from error
     decoded = None
     if data.size:
         try:
-            # Unchanged alone keeps an alpha channel, and alone forgets how a camera was held.
+            # Only IMREAD_UNCHANGED keeps an alpha channel; only it ignores the EXIF rotation.
             decoded = cv2.imdecode(data, cv2.IMREAD_UNCHANGED)
             if decoded is not None and decoded.ndim == 3 and decoded.shape[2] == 3:
                 decoded = cv2.imdecode(data, cv2.IMREAD_COLOR)
-        except cv2.error:  # damaged, or larger than OpenCV allows
+        except cv2.error:  # the file is damaged, or larger than OpenCV allows
             decoded = None
     if decoded is None:
         raise PortraitError(
-            f"portrait {file}: no picture that can be read: use a PNG or JPEG of one face"
+            f"portrait {file}: the file is not a picture that OpenCV can read: use a PNG or JPEG"
         )
     if decoded.dtype == np.uint16:
         decoded = np.right_shift(decoded, 8).astype(np.uint8)
@@ -79,9 +81,9 @@ def read_picture(path: str | Path) -> Image:
 
 
 def to_rgb(picture: npt.NDArray[np.generic]) -> Image:
-    """RGB uint8 [H, W, 3] of a gray [H, W], RGB or RGBA uint8 picture.
+    """Converts a gray [H, W], RGB or RGBA [H, W, 3 or 4] uint8 picture to RGB uint8 [H, W, 3].
 
-    Raises PortraitError for any other array.
+    Raises PortraitError for any other array, or one of more than 100 million pixels.
     """
     array = np.asarray(picture)
     if array.ndim == 3 and array.shape[2] == 1:
@@ -95,7 +97,7 @@ def to_rgb(picture: npt.NDArray[np.generic]) -> Image:
     if array.shape[0] * array.shape[1] > _MAX_PIXELS:
         raise PortraitError(
             f"the portrait has {array.shape[1]}x{array.shape[0]} pixels, more than "
-            f"{_MAX_PIXELS // 10**6} million: make it smaller, 2000 pixels high is plenty"
+            f"{_MAX_PIXELS // 10**6} million: shrink it, 2000 pixels in height are enough"
         )
     if array.ndim == 2:
         array = np.repeat(array[..., None], 3, axis=2)
@@ -108,34 +110,34 @@ def to_rgb(picture: npt.NDArray[np.generic]) -> Image:
 def frame_picture(
     image: Image, tracker: FaceTracker, size: tuple[int, int], whole: bool = False
 ) -> FramedFace:
-    """The part of an RGB picture round its one face, in ``size`` (width, height).
+    """Crops an RGB picture around its one face, to ``size`` (width, height).
 
-    ``whole`` keeps as much of the picture as has the frame's shape. Raises PortraitError for no
-    face, several, one that is too small, turned, without visible lips, or one that a frame far from
-    square would cut.
+    ``whole`` keeps as much of the picture as fits the shape of the frame. Raises PortraitError if
+    there is no face or there are several, or if the face is too small, rotated, cut off by the
+    frame, or without visible lips.
     """
     image = limit_size(image)
     found = _one_face(image, tracker)
     crop = crop_around(image.shape[1], image.shape[0], found.landmarks, size, whole)
     framed = resample_crop(image, crop, size)
-    # Once more: in the frame the face is larger, and its lids and lips are found more finely.
+    # Detects again: the face is larger in the frame, so its lids and lips are more accurate.
     again = max(_faces(framed, tracker), key=_height, default=None)
     if again is None or not _shows(size, again):
         raise PortraitError(
-            f"the face is cut, or not found again, in a frame of {size[0]}x{size[1]}: choose width "
-            "and height nearer to each other, or a picture with more room about the face"
+            f"the face does not fit in a frame of {size[0]}x{size[1]}: choose width and height "
+            "that are closer to each other, or a picture with more space around the face"
         )
     return FramedFace(framed, again)
 
 
 def _shows(size: tuple[int, int], face: Face) -> bool:
-    """Whether eyes and mouth, which are drawn on, are inside the frame."""
-    drawn = face.landmarks[list(_DRAWN_ON), :2]
+    """Returns whether eyes and mouth are inside the frame."""
+    drawn = face.landmarks[list(_MUST_SHOW), :2]
     return bool((drawn >= 0).all() and (drawn < size).all())
 
 
 def limit_size(image: Image) -> Image:
-    """A picture that is larger than faces are searched in, made smaller."""
+    """Shrinks a picture if its longer side exceeds ``_SEARCH_SIDE``."""
     shrink = _SEARCH_SIDE / max(image.shape[:2])
     if shrink >= 1:
         return image
@@ -151,8 +153,8 @@ def _one_face(image: Image, tracker: FaceTracker) -> Face:
     found = _faces(image, tracker)
     if not found:
         raise PortraitError(
-            "no face in the portrait: use a picture of one face, seen from the front, eyes open, "
-            "not covered"
+            "no face in the portrait: use a picture of one face from the front, with open eyes and "
+            "nothing that covers it"
         )
     if len(found) > 1:
         raise PortraitError(
@@ -163,23 +165,23 @@ def _one_face(image: Image, tracker: FaceTracker) -> Face:
     if _height(face) < _MIN_FACE:
         raise PortraitError(
             f"the face in the portrait is {_height(face):.0f} pixels high, less than {_MIN_FACE}: "
-            "use a larger picture, or one taken from nearer"
+            "use a larger picture, or one taken from closer"
         )
     if abs(_roll(face)) > _MOST_TURNED:
         raise PortraitError(
-            f"the face in the portrait is turned by {np.degrees(_roll(face)):.0f} degrees: turn "
+            f"the face in the portrait is rotated by {np.degrees(_roll(face)):.0f} degrees: rotate "
             "the picture upright"
         )
     if not lips_visible(image, face):
         raise PortraitError(
-            "the lips of the face in the portrait are not seen: use a picture whose mouth is not "
-            "covered by a mask, a hand or hair"
+            "the lips of the face in the portrait are not visible: use a picture whose mouth is "
+            "not covered by a mask, a hand or hair"
         )
     return face
 
 
 def _roll(face: Face) -> float:
-    """Angle of the line of the eyes, radians, clockwise in the image."""
+    """Returns the angle of the line between the eyes, radians, clockwise in the image."""
     dx, dy = (
         face.landmarks[faces.LEFT_OUTER_CANTHUS, :2] - face.landmarks[faces.RIGHT_OUTER_CANTHUS, :2]
     )
@@ -193,7 +195,11 @@ def _height(face: Face) -> float:
 def crop_around(
     width: int, height: int, landmarks: FloatArray, size: tuple[int, int], whole: bool
 ) -> tuple[float, float, float, float]:
-    """x, y, width, height of the part of the picture that is kept, inside of it."""
+    """Returns the part of a picture to keep, inside the picture: x, y, width and height, pixels.
+
+    - ``width``, ``height``: of the picture; ``landmarks`` [478, 3]: of its face.
+    - ``size``: width and height of the frame; ``whole``: keep as much of the picture as fits.
+    """
     low, high = landmarks[:, :2].min(0), landmarks[:, :2].max(0)
     aspect = size[0] / size[1]
     largest = min(height, width / aspect)
@@ -213,14 +219,15 @@ def crop_around(
 def resample_crop(
     image: Image, crop: tuple[float, float, float, float], size: tuple[int, int]
 ) -> Image:
-    """A part of a picture, as ``crop_around`` gives it, in ``size`` (width, height)."""
+    """Resamples a part of a picture, as from ``crop_around``, to ``size`` (width, height)."""
     x, y, wide, _ = crop
     scale = wide / size[0]
-    if scale > 1.5:  # shrinking by sampling would alias
+    if scale > 1.5:  # shrinking with bicubic sampling would alias
         step = 1 / scale
         image = cv2.resize(image, None, fx=step, fy=step, interpolation=cv2.INTER_AREA)
         x, y, scale = x * step, y * step, 1.0
-    # Pixel centres are integers: the first one of the frame covers ``scale`` pixels from x on.
+    # Pixel centres have integer coordinates: the first pixel of the frame covers ``scale`` pixels
+    # of the picture, from x on.
     centre = (scale - 1) / 2
     to_image = np.array([[scale, 0, x + centre], [0, scale, y + centre]])
     return np.asarray(

@@ -1,6 +1,7 @@
-"""Displacements of landmarks -> dense fields -> where each pixel of the rendered image comes from.
+"""Warps a picture: interpolates landmark displacements to dense fields and inverts them.
 
-Two layers, the upper and the lower lip's: each is smooth, and they part where the mouth opens.
+There are two layers, one with the upper and one with the lower lip. Each is smooth; they separate
+where the mouth opens.
 """
 
 from __future__ import annotations
@@ -19,20 +20,20 @@ from face_perception.geometry import smoothstep
 FloatArray = npt.NDArray[np.floating]
 Maps = npt.NDArray[np.float32]
 
-STEP = 4  # pixels between two nodes of the fields' grid
-_ITERATIONS = 5
-_LONGEST = 1.5  # nodes, of one iteration
+STEP = 4  # pixels between two nodes of the grid of the fields
+_ITERATIONS = 5  # of Newton's method
+_LONGEST = 1.5  # longest step of one iteration, nodes
 
-# The mesh ends at the oval; beyond, what its rim does dies out: distance from the middle of the
-# face as a multiple of the rim's, and the share of its motion.
+# The mesh ends at the face oval. Outside, the motion of its rim fades out: distance from the middle
+# of the face as a multiple of the rim's distance, and the share of the rim's motion there.
 _RINGS = ((1.12, 0.70), (1.28, 0.36), (1.5, 0.10), (1.8, 0.0), (2.3, 0.0))
-_STILL = 1.8
+_STILL = 1.8  # multiple of the rim's distance from which nothing moves
 _SMOOTHING = 1e-3
 
 
 @dataclass(frozen=True, slots=True)
 class WarpRegion:
-    """The part of the image that ever changes: x, y, width, height in pixels."""
+    """The part of the frame that the warp changes: x, y, width and height in pixels."""
 
     x: int
     y: int
@@ -49,8 +50,13 @@ class WarpRegion:
 
 
 class Warp:
-    """The fields of one face. ``size`` is the image's width and height; ``extra`` [E, 468, 2] are
-    displacements beyond those of ``SHAPES``, cm in the face's frame.
+    """The displacement fields of one face.
+
+    - ``size``: width and height of the picture.
+    - ``extra`` [E, 468, 2]: displacements in addition to those of ``SHAPES``, cm in the face frame.
+
+    K below is the number of shapes, those of ``extra`` included; rows and columns count the nodes
+    of a grid over ``region``.
     """
 
     def __init__(
@@ -65,7 +71,7 @@ class Warp:
         self.region = WarpRegion(int(low[0]), int(low[1]), *(int(v) for v in high - low))
         columns = -(-self.region.width // STEP)
         rows = -(-self.region.height // STEP)
-        # Nodes are in the middle of STEP x STEP pixels: so cv2.resize puts them right.
+        # Nodes are in the middle of STEP x STEP pixels, as cv2.resize expects.
         x = self.region.x + np.arange(columns) * STEP + (STEP - 1) / 2
         y = self.region.y + np.arange(rows) * STEP + (STEP - 1) / 2
         self.nodes = np.stack(np.meshgrid(x, y), 2)
@@ -91,7 +97,7 @@ class Warp:
             values = np.concatenate([moves[:, kept], ring_moves], 1)
             layers.append(_interpolate(points, values, nodes))
         upper, lower = layers
-        # Beside the mouth there is one skin: both layers are the same there.
+        # Next to the mouth there is only skin: both layers are the same there.
         local = face.local(nodes)
         beside = np.clip((np.abs(local[..., 0]) - face.half_mouth - 0.2) / 1.2, 0, 1)[..., None]
         mean = (upper + lower) / 2
@@ -101,11 +107,14 @@ class Warp:
 
     @property
     def shape_count(self) -> int:
-        """How many there are, with those beside ``SHAPES``."""
+        """Returns the number of shapes: those of ``SHAPES`` and of ``extra``."""
         return int(self._basis.shape[1])
 
     def displacement_at(self, points: FloatArray, layer: int) -> FloatArray:
-        """How points [N, 2] of the picture go in a layer (0 upper, 1 lower): [K, N, 2] pixels."""
+        """Returns how points [N, 2] of the picture move at weight 1 of each shape: [K, N, 2].
+
+        ``layer`` is 0 for the upper lip and 1 for the lower.
+        """
         where = ((points - self._origin) / STEP).astype(np.float32)[None]
         found = [
             cv2.remap(field, where, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)[0]
@@ -114,17 +123,18 @@ class Warp:
         return np.array(found, np.float64)
 
     def forward_field(self, weights: FloatArray) -> npt.NDArray[np.float32]:
-        """[2, rows, columns, 2]: how the nodes of the picture go in each layer, pixels, at
-        ``weights`` [K] of ``SHAPES`` and what was given beside them.
+        """Returns how the nodes of the picture move in each layer at ``weights`` [K] of the shapes.
+
+        The result is [2, rows, columns, 2], pixels.
         """
         flat = self._basis.reshape(*self._basis.shape[:2], -1)
         return np.asarray(weights.astype(np.float32) @ flat).reshape(2, *self._grid.shape)
 
     def backward_map(self, field: Maps, rows: slice) -> Maps:
-        """For each pixel of some rows of the region, how far off it comes from in the picture.
+        """Returns the offset from each pixel of the frame to its source in the picture.
 
-        ``field`` is one layer of ``forward``, ``rows`` has a start and a stop; float32
-        [rows, width, 2] pixels.
+        ``field`` is one layer of ``forward_field``. ``rows`` are the rows of the region to compute,
+        with a start and a stop. The result is float32 [rows, width, 2], pixels.
         """
         first = max(rows.start // STEP - 1, 0)
         last = min(-(-rows.stop // STEP) + 1, len(self._grid))
@@ -135,7 +145,10 @@ class Warp:
         return np.asarray(fine[begin : begin + rows.stop - rows.start, : self.region.width])
 
     def area_scale(self, weights: FloatArray) -> FloatArray:
-        """[2, rows, columns]: how much larger the picture gets at each node. Positive: no fold."""
+        """Returns how much the picture is enlarged at each node, as a ratio of areas.
+
+        The result is [2, rows, columns]. A value of zero or less means that the picture folds over.
+        """
         found = []
         for field in self.forward_field(weights):
             dy, dx = np.gradient(field / STEP, axis=(0, 1))
@@ -143,8 +156,10 @@ class Warp:
         return np.array(found)
 
     def _invert(self, field: Maps, rows: slice) -> Maps:
-        """The displacement back, at some rows of nodes of the image, of one that is given at the
-        nodes of the picture: Newton's method.
+        """Inverts a displacement field with Newton's method.
+
+        ``field`` is given at the nodes of the picture. The result is the displacement back to the
+        picture at some rows of nodes of the frame.
         """
         field = field / np.float32(STEP)  # nodes
         slope = np.empty((*field.shape[:2], 4), np.float32)
@@ -160,7 +175,7 @@ class Warp:
             det = np.maximum(a * d - b * c, 0.25)
             step_x = (d * missed_x - c * missed_y) / det
             step_y = (a * missed_y - b * missed_x) / det
-            # Where lips part the field is steep, and whole steps may never arrive.
+            # The field is steep where the lips part; full steps might not converge there.
             x -= cv2.merge([step_x, step_y]).clip(-_LONGEST, _LONGEST)
         return (x - grid) * np.float32(STEP)
 
@@ -172,8 +187,10 @@ def _sample(field: Maps, where: Maps) -> Maps:
 
 
 def _rounded(rim: FloatArray, middle: FloatArray) -> FloatArray:
-    """The rim [N, 2] without its narrow sides: a turned face is near its outline on one side, where
-    there has to be room for what moves to come to rest.
+    """Returns the rim [N, 2] with its narrow sides widened.
+
+    The middle of a turned face is close to the rim on one side; the motion needs space there to
+    fade out.
     """
     radii = np.linalg.norm(rim - middle, axis=1)
     wanted = np.maximum(radii, 0.9 * radii.mean())
@@ -181,7 +198,7 @@ def _rounded(rim: FloatArray, middle: FloatArray) -> FloatArray:
 
 
 def _fade(nodes: FloatArray, rim: FloatArray, middle: FloatArray) -> FloatArray:
-    """1 on and round the face, 0 from where nothing may move: [rows, columns]."""
+    """Returns weights [rows, columns]: 1 on and around the face, 0 where nothing may move."""
     angles = np.arctan2(*(rim - middle).T[::-1])
     order = np.argsort(angles)
     radii = np.linalg.norm(rim - middle, axis=1)
@@ -195,12 +212,15 @@ def _fade(nodes: FloatArray, rim: FloatArray, middle: FloatArray) -> FloatArray:
         [nodes[..., 0] - nodes[0, 0, 0], nodes[0, -1, 0] - nodes[..., 0],
          nodes[..., 1] - nodes[0, 0, 1], nodes[-1, 0, 1] - nodes[..., 1]]
     ).min(0)  # fmt: skip
-    # Also towards an edge of the picture that cuts off the hair or the neck.
+    # Fades out towards an edge of the picture that cuts off the hair or the neck, too.
     return smoothstep(near * np.clip(edges / (6 * STEP), 0, 1))
 
 
 def _interpolate(points: FloatArray, values: FloatArray, nodes: FloatArray) -> FloatArray:
-    """Thin-plate spline: ``values`` [K, N, 2] at ``points`` [N, 2] -> [K, rows, columns, 2]."""
+    """Interpolates ``values`` [K, N, 2] at ``points`` [N, 2] with a thin-plate spline.
+
+    The result is [K, rows, columns, 2] at the ``nodes``.
+    """
     scale = np.ptp(points, axis=0).max()
     centre = points.mean(0)
     p = (points - centre) / scale
@@ -214,7 +234,7 @@ def _interpolate(points: FloatArray, values: FloatArray, nodes: FloatArray) -> F
     right[:n] = values.transpose(1, 0, 2).reshape(n, -1)
     solved = np.linalg.solve(matrix, right)
     out = np.column_stack([np.ones(len(q)), q]) @ solved[n:]
-    for begin in range(0, len(q), 2000):  # all at once would be 100 MB
+    for begin in range(0, len(q), 2000):  # in parts, since all at once takes 100 MB
         part = slice(begin, begin + 2000)
         out[part] += _kernel(q[part], p) @ solved[:n]
     rows, columns = nodes.shape[:2]

@@ -1,1 +1,1 @@
-"""Where frames are shown: a window, a web page."""
+"""Shows frames in a window or on a web page."""

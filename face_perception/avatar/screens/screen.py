@@ -1,4 +1,4 @@
-"""What a screen is: somewhere that frames, and perhaps sound, go to. Values and a protocol only."""
+"""Defines a screen, which shows frames and may play sound. Contains values and a protocol only."""
 
 from __future__ import annotations
 
@@ -11,15 +11,17 @@ import numpy.typing as npt
 
 from face_perception.types import Image
 
-_QUALITY = 85
+_JPEG_QUALITY = 85  # percent
 
 
 @dataclass
 class ScreenFrame:
-    """One frame on its way to the screens: RGB uint8 [H, W, 3], and when it is to be seen.
+    """A rendered frame and the time at which it is to be shown.
 
-    ``position`` is the audio, in seconds on the player's timeline, that is heard with it; ``at``
-    the monotonic time of that.
+    - ``number``: counts frames on the player's timeline.
+    - ``image``: RGB uint8 [H, W, 3].
+    - ``position``: the audio that is heard with it, seconds on the player's timeline.
+    - ``at``: the time of that, seconds of the computer's monotonic clock.
     """
 
     number: int
@@ -29,37 +31,40 @@ class ScreenFrame:
     _jpeg: bytes = field(default=b"", repr=False)
 
     def jpeg(self) -> bytes:
-        """The image as JPEG, encoded once for all screens."""
+        """Returns the image as JPEG. It is encoded once for all screens."""
         if not self._jpeg:
             pixels = cv2.cvtColor(self.image, cv2.COLOR_RGB2BGR)
-            _, data = cv2.imencode(".jpg", pixels, [cv2.IMWRITE_JPEG_QUALITY, _QUALITY])
+            _, data = cv2.imencode(".jpg", pixels, [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY])
             self._jpeg = data.tobytes()
         return self._jpeg
 
 
 class Screen(Protocol):
-    """Somewhere that frames go to. ``show`` and ``hear`` return at once: what a screen cannot show
-    in time it drops, and counts.
+    """Shows frames. ``show_frame`` and ``play_audio`` return at once; a screen that is too slow
+    drops frames and counts them.
     """
 
     @property
     def wanted(self) -> bool:
-        """Whether anybody looks: frames that nobody wants are not rendered."""
+        """Returns whether anybody is watching. Frames are rendered only if a screen wants them."""
         ...
 
     @property
     def problem(self) -> str:
-        """What is wrong, with the fix; empty where nothing is."""
+        """Returns what is wrong, with the fix; empty if nothing is."""
         ...
 
     def show_frame(self, frame: ScreenFrame) -> None:
-        """Shows a frame, now."""
+        """Shows a frame now."""
         ...
 
     def play_audio(self, position: float, samples: npt.NDArray[np.float32]) -> None:
-        """Speech that is heard at a position of the player's timeline, for screens with sound."""
+        """Plays speech, float32 [N], if this screen has sound.
+
+        ``position`` is that of the first sample, seconds on the player's timeline.
+        """
         ...
 
     def close(self) -> None:
-        """Lets go of what it holds."""
+        """Closes the screen and releases its resources."""
         ...

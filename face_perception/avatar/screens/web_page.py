@@ -1,7 +1,12 @@
-"""The screen as a web page, for a kiosk browser or a tablet: one page, one WebSocket.
+"""A screen as a web page, for a kiosk browser or a tablet: one HTML page and one WebSocket.
 
-Served by `websockets`, which is imported only here: plain Python, no dependencies, and its own
-checks of message sizes and time-outs. What goes over the socket is said at the end of this file.
+It is served by `websockets`, which is imported only here. That package is plain Python without
+dependencies, and limits message sizes and waiting times itself.
+
+Protocol of the WebSocket. To the browser: binary messages, little-endian: kind (uint8, FRAME or
+SOUND), 3 unused bytes, uint32 (number of the frame, or samples per second of the sound), float64
+position of the frame or of the first sample on the player's timeline in seconds, then a JPEG or
+int16 mono samples. From the browser: any short message for each frame that it has received.
 """
 
 from __future__ import annotations
@@ -31,41 +36,51 @@ if TYPE_CHECKING:
     from websockets.http11 import Request, Response
 
 STREAM = "/stream"
-# A browser says no more than which frame it has.
+# Bytes of a message from a browser. A browser only sends the number of the frame that it has.
 LARGEST_MESSAGE = 256
-# Frames on their way to a browser; more would be a queue.
+# Frames sent to a browser and not yet confirmed. More would only add delay.
 _IN_FLIGHT = 3
 _MOST_CLIENTS = 8
-_SOUNDS = 50  # blocks; half a second
-_WINDOW = 5.0
+_SOUNDS = 50  # blocks of sound kept for a slow browser, half a second
+_WINDOW = 5.0  # seconds over which the frame rate is computed
 
 FRAME, SOUND = 1, 2
 _HEADER = struct.Struct("<BxxxId")
 
-# What strangers do to an open port (port scans, browsers that go) is no news for a robot's log.
+# Port scans and browsers that disconnect must not fill the robot's log.
 _quiet = logging.getLogger(__name__)
 _quiet.addHandler(logging.NullHandler())
 _quiet.propagate = False
 
 
 class WebPageError(FacePerceptionError, RuntimeError):
-    """The page cannot be served; the text says why, and the fix."""
+    """Raised if the page cannot be served; the text gives the reason and the fix."""
 
 
 class WebScreen:
     """Serves the page at ``http://host:port/`` and sends it frames and sound.
 
-    A browser gets the next frame when it has confirmed one of the last few, and always the newest:
-    what a slow one misses is dropped. WebSockets are accepted from the page's own origin only, by
-    an address or the computer's name, or from ``origins``: a page of somebody else, open in the
-    same browser, cannot watch. Programs, which send no Origin, may. Raises WebError.
+    ``rate`` is the samples per second of the sound. Port 0 chooses a free port; ``address`` is the
+    URL of the page.
+
+    A browser gets the newest frame as soon as fewer than three are unconfirmed; frames that a slow
+    browser misses are dropped. WebSockets are accepted from the page's own origin (called by an IP
+    address or by the computer's name) and from the ``origins``, so a page of another site that is
+    open in the same browser cannot watch. Programs that send no Origin header may watch.
+
+    Raises WebPageError if the page cannot be served.
+
+    >>> screen = WebScreen("127.0.0.1", 0, rate=48_000)
+    >>> screen.address.startswith("http://127.0.0.1:"), screen.wanted  # nobody watches yet
+    (True, False)
+    >>> screen.close()
     """
 
     def __init__(self, host: str, port: int, *, rate: int, origins: Sequence[str] = ()) -> None:
-        if not host:  # which would be every address
+        if not host:  # the server would take it as every address
             raise WebPageError(
-                "the page has no address to be served on (web_host): give 127.0.0.1 for this "
-                "computer alone, or 0.0.0.0 for every computer of the network"
+                "web_host is empty: set it to 127.0.0.1 to serve the page to this computer only, "
+                "or to 0.0.0.0 to serve it to every computer on the network"
             )
         self._rate = rate
         self._origins = tuple(origins)
@@ -86,15 +101,18 @@ class WebScreen:
         for error in self._failures:
             self._thread.join(1)
             if isinstance(error, ImportError):
-                raise WebPageError("the page needs websockets 13 or newer: pip install websockets")
+                raise WebPageError(
+                    "the web page needs the Python package websockets, version 13 or newer: "
+                    "pip install websockets"
+                )
             raise WebPageError(
-                f"the page cannot be served on {host}:{port}: {error}; choose another port or "
-                "address"
+                f"the web page cannot be served on {host}:{port}: {error}; set web_port or "
+                "web_host to another value"
             ) from error
         name = f"[{host}]" if ":" in host else host
         self.address = f"http://{name}:{self.port}/"
 
-    # Screen, on any thread.
+    # The methods of Screen. Any thread may call them.
 
     @property
     def wanted(self) -> bool:
@@ -104,11 +122,11 @@ class WebScreen:
 
     @property
     def browser_count(self) -> int:
-        """How many watch."""
+        """Returns how many browsers are connected."""
         return len(self._clients)
 
     def delivered_rate(self) -> float:
-        """Frames a second that browsers have confirmed, the mean of them."""
+        """Returns the frames per second that browsers have confirmed, averaged over browsers."""
         now = time.monotonic()
         recent = sum(1 for t in list(self._delivered) if t > now - _WINDOW)
         return recent / _WINDOW / max(1, len(self._clients))
@@ -128,10 +146,10 @@ class WebScreen:
     def _call(self, what: Any, *arguments: Any) -> None:
         try:
             self._loop.call_soon_threadsafe(what, *arguments)
-        except RuntimeError:  # closed
+        except RuntimeError:  # the loop is closed
             return
 
-    # On the loop's thread.
+    # The methods below run on the event loop's thread.
 
     def _run(self, host: str, port: int) -> None:
         asyncio.set_event_loop(self._loop)
@@ -154,7 +172,7 @@ class WebScreen:
             process_request=self._answer,
             max_size=LARGEST_MESSAGE,
             max_queue=16,
-            compression=None,  # JPEG does not get smaller
+            compression=None,  # JPEG does not compress further
             ping_interval=5,
             ping_timeout=10,
             close_timeout=1,
@@ -166,7 +184,7 @@ class WebScreen:
             await self._stop.wait()
 
     def _answer(self, connection: ServerConnection, request: Request) -> Response | None:
-        """The page, or a refusal; None lets the WebSocket be opened."""
+        """Returns the page or an HTTP error; None accepts the WebSocket."""
         path = urlsplit(request.path).path
         if path == "/":
             response = connection.respond(200, "")
@@ -187,13 +205,15 @@ class WebScreen:
                 response.headers[name] = value
             return response
         if path != STREAM:
-            return connection.respond(404, f"there is / and {STREAM}\n")
+            return connection.respond(404, f"not found: this server has / and {STREAM}\n")
         origin, host = request.headers.get("Origin"), request.headers.get("Host", "")
         if origin is not None and not origin_allowed(origin, host, self._origins):
             self.refused += 1
-            return connection.respond(403, f"origin {origin} may not watch: see web_origins\n")
+            return connection.respond(
+                403, f"origin {origin} is not allowed: add it to web_origins\n"
+            )
         if len(self._clients) >= _MOST_CLIENTS:
-            return connection.respond(503, f"{_MOST_CLIENTS} browsers watch already\n")
+            return connection.respond(503, f"{_MOST_CLIENTS} browsers are connected already\n")
         return None
 
     async def _watch(self, connection: ServerConnection) -> None:
@@ -203,7 +223,7 @@ class WebScreen:
         self._clients.add(client)
         sender = asyncio.ensure_future(self._send(connection, client))
         try:
-            async for _ in connection:  # anything confirms a frame
+            async for _ in connection:  # every message confirms one frame
                 client.in_flight = max(0, client.in_flight - 1)
                 client.changed.set()
                 self._delivered.append(time.monotonic())
@@ -248,7 +268,7 @@ class WebScreen:
 
 
 class _Client:
-    """What one browser is to get."""
+    """Holds what is to be sent to one browser."""
 
     def __init__(self) -> None:
         self.frame: ScreenFrame | None = None
@@ -258,10 +278,11 @@ class _Client:
 
 
 def origin_allowed(origin: str, host: str, origins: Sequence[str] = ()) -> bool:
-    """Whether a page of this Origin may watch a server that was called by this Host.
+    """Returns whether a page with this Origin header may watch a server with this Host header.
 
-    Its own page may, if the server was called by an address or the computer's own name: under
-    another name (DNS rebinding) it could be anybody's.
+    The server's own page may, if the server was called by an IP address or the computer's own name.
+    Under any other name the page could belong to somebody else (DNS rebinding). The ``origins``
+    may, too.
     """
     if origin in origins:
         return True
@@ -276,9 +297,3 @@ def origin_allowed(origin: str, host: str, origins: Sequence[str] = ()) -> bool:
     except ValueError:
         return False
     return True
-
-
-# On the socket. To the browser, binary, little-endian: kind (uint8: FRAME, SOUND), 3 bytes unused,
-# uint32 (a frame's number; a sound's samples a second), float64 position of the frame or of the
-# first sample on the player's timeline in seconds, then a JPEG, or int16 samples. From the browser:
-# any short message for each frame that it has.

@@ -1,5 +1,7 @@
-"""The screen as a window or the whole display, by pygame (SDL): also without X (KMS), and in tests
-without any display. pygame is imported only here, on the window's own thread.
+"""A screen as a window or on the whole display, with pygame (SDL).
+
+SDL also works without X (KMS), and in tests without any display. pygame is imported only here, on
+the window's own thread.
 """
 
 from __future__ import annotations
@@ -15,21 +17,24 @@ import numpy.typing as npt
 from face_perception.avatar.screens.screen import ScreenFrame
 from face_perception.errors import FacePerceptionError
 
-_PATIENCE = 10.0
-# What SDL takes at last: nobody sees it.
-_UNSEEN = ("offscreen", "dummy")
+_PATIENCE = 10.0  # seconds to wait for the display
+# SDL's last resorts, which show nothing.
+_INVISIBLE = ("offscreen", "dummy")
 
 
 class NoDisplayError(FacePerceptionError, RuntimeError):
-    """There is no display, or no pygame; the text says which, and the fix."""
+    """Raised if there is no display or no pygame; the text gives the reason and the fix."""
 
 
 class WindowScreen:
-    """A window with the face; ``full`` fills the display. Closing it, or Escape, ends it: `problem`
-    then says so. Raises NoDisplay.
+    """A window with the face; ``full`` fills the display.
 
-    SDL chooses the display: X or Wayland where the environment names one, else the kernel's own
-    (KMS: a robot without X; needs rights to /dev/dri); ``SDL_VIDEODRIVER`` overrides, e.g. `dummy`.
+    The user closes it with the window's button or Escape; `problem` then says so. Raises
+    NoDisplayError if no window can be opened.
+
+    SDL chooses the display: X or Wayland if the environment names one, else the kernel's (KMS, for
+    a robot without X; needs access to /dev/dri). The environment variable ``SDL_VIDEODRIVER``
+    overrides that, for example with `dummy`.
     """
 
     def __init__(self, *, full: bool = False, title: str = "face") -> None:
@@ -47,7 +52,10 @@ class WindowScreen:
         self._thread.start()
         if not self._ready.wait(_PATIENCE):
             self._closed = True
-            raise NoDisplayError("the display does not answer: set SDL_VIDEODRIVER, e.g. to x11")
+            raise NoDisplayError(
+                f"the display did not answer within {_PATIENCE:.0f} s: set SDL_VIDEODRIVER, for "
+                "example to x11"
+            )
         if self._failed:
             self._thread.join(1)
             raise NoDisplayError(self._failed)
@@ -63,7 +71,7 @@ class WindowScreen:
             self._condition.notify()
 
     def play_audio(self, position: float, samples: npt.NDArray[np.float32]) -> None:
-        """A window has no sound of its own: the loudspeaker has."""
+        """Does nothing: the sound of a window is played on the loudspeaker."""
 
     def close(self) -> None:
         with self._condition:
@@ -75,14 +83,16 @@ class WindowScreen:
         try:
             pygame = self._open()
         except ImportError:
-            self._failed = "a window needs pygame: pip install pygame, or choose the web page"
+            self._failed = (
+                "a window needs the Python package pygame: pip install pygame, or use the web page"
+            )
             return
         except Exception as error:
-            driver = os.environ.get("SDL_VIDEODRIVER") or "its own choice"
+            driver = os.environ.get("SDL_VIDEODRIVER") or "chosen by SDL"
             self._failed = (
-                f"no display can be opened (SDL, driver: {driver}: {error}): set DISPLAY or "
-                "WAYLAND_DISPLAY, give this user /dev/dri (group `video` or `render`) for a robot "
-                "without X, or choose the web page"
+                f"no display can be opened (SDL, driver {driver}: {error}): set DISPLAY or "
+                "WAYLAND_DISPLAY; on a robot without X give this user access to /dev/dri (group "
+                "`video` or `render`); or use the web page"
             )
             return
         finally:
@@ -99,12 +109,12 @@ class WindowScreen:
         os.environ.setdefault("PYGAME_HIDE_SUPPORT_PROMPT", "1")
         import pygame
 
-        # Only what is needed: SDL's audio would take the device that plays the speech.
+        # Starts the display only: SDL's audio would occupy the device that plays the speech.
         pygame.display.init()
         self.driver = pygame.display.get_driver()
-        if self.driver in _UNSEEN and not os.environ.get("SDL_VIDEODRIVER"):
+        if self.driver in _INVISIBLE and not os.environ.get("SDL_VIDEODRIVER"):
             pygame.display.quit()
-            raise NoDisplayError("it finds none")
+            raise NoDisplayError("SDL finds no display")
         flags = pygame.FULLSCREEN if self._full else pygame.RESIZABLE
         self._surface = pygame.display.set_mode((0, 0) if self._full else (512, 512), flags)
         pygame.display.set_caption(self._title)
@@ -122,7 +132,9 @@ class WindowScreen:
             for event in pygame.event.get():
                 escape = event.type == pygame.KEYDOWN and event.key == pygame.K_ESCAPE
                 if event.type == pygame.QUIT or escape:
-                    self.problem = "the window was closed: restart the node to open it again"
+                    self.problem = (
+                        "the window was closed by the user: restart the node to open it again"
+                    )
                     return
             if frame is not None:
                 self._draw(pygame, frame)
