@@ -27,13 +27,13 @@ from face_perception.inference import ModelBuild
 from face_perception.inference.conversion.precision import to_fp16, to_int8
 from face_perception.inference.measure import time_in_turns
 from face_perception.inference.onnxruntime_backend import session_options
-from face_perception.learning.checkpoint_files import load_into, read_checkpoint
-from face_perception.learning.mimamo.export import made_of_appearance, made_of_two_stream
+from face_perception.learning.mimamo.export import appearance_build, two_stream_build
 from face_perception.learning.mimamo.network import TwoStream
-from face_perception.learning.multitask.export import made_of_cnn, made_over_time
+from face_perception.learning.multitask.export import cnn_build, over_time_build
 from face_perception.learning.multitask.network import HEADS, Multitask, RecurrentMultitask
-from face_perception.learning.resnet50_ferplus import CLASSES, ResNet50FERPlus, WithMean
+from face_perception.learning.resnet50_ferplus import CLASSES, ResNet50FERPlus, SubtractMean
 from face_perception.learning.sample_faces import sample_faces
+from face_perception.learning.torch_checkpoint import load_weights, read_checkpoint
 
 Inputs = dict[str, np.ndarray]
 
@@ -64,7 +64,7 @@ def prepared(
 ) -> nn.Module:
     """With the checkpoint's weights, or the statistics of what ``example`` runs."""
     if checkpoint:
-        load_into(network, read_checkpoint(checkpoint))
+        load_weights(network, read_checkpoint(checkpoint))
         return network
     norms = [m for m in network.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm)]
     for norm in norms:
@@ -142,17 +142,17 @@ def main() -> int:
 
     small = faces(112)
     multitask = Multitask()
-    plain = WithMean(multitask)
+    plain = SubtractMean(multitask)
     prepared(multitask, options.multitask, lambda: plain(torch.from_numpy(small)))
     batches = {f"{n} faces": {"face": small[:n]} for n in (1, 4, 8)}
-    made = made_of_cnn("multitask", [multitask], "bench")
+    made = cnn_build("multitask", [multitask], "bench")
     compare("multitask CNN, 112 pixels", made, plain, {"face": small}, batches, options)
 
     recurrent = RecurrentMultitask().eval()
     recurrent.backbone.load_state_dict(multitask.state_dict())
     features = torch.cat([multitask.features(torch.from_numpy(small) - plain.mean)])[None].numpy()
     assert features.shape[-1] == 128 * len(HEADS)
-    made = made_over_time("multitask_rnn", recurrent, "bench", trunk="")
+    made = over_time_build("multitask_rnn", recurrent, "bench", trunk="")
     compare(
         "multitask CNN-RNN's heads, without the trunk", made, recurrent.over_time, {},
         {"T = 32": {"features": features}}, options, int8=False,
@@ -160,9 +160,9 @@ def main() -> int:
 
     large = faces(224)
     trunk = ResNet50FERPlus(CLASSES)
-    plain = WithMean(trunk)
+    plain = SubtractMean(trunk)
     prepared(trunk, options.appearance, lambda: plain(torch.from_numpy(large[:16])))
-    made = made_of_appearance("mimamo_appearance", trunk, "bench")
+    made = appearance_build("mimamo_appearance", trunk, "bench")
     batches = {f"{n} faces": {"face": large[:n]} for n in (1, 4)}
     compare("MIMAMO's ResNet-50, 224 pixels", made, plain, {"face": large}, batches, options)
 
@@ -176,7 +176,7 @@ def main() -> int:
     prepared(
         network, options.two_stream, lambda: network(*(torch.from_numpy(v) for v in clip.values()))
     )
-    made = made_of_two_stream("mimamo", network, "bench", appearance="", trunk=trunk)
+    made = two_stream_build("mimamo", network, "bench", appearance="", trunk=trunk)
     batches = {
         f"T = {n}": {name: np.ascontiguousarray(v[:, :n]) for name, v in clip.items()}
         for n in (1, FACES)

@@ -21,7 +21,7 @@ from face_perception.gaze.estimator_prior import NETWORK_PRIOR
 from face_perception.gaze.eyelids import LidCue
 from face_perception.gaze_target import GazeErrorModel
 from face_perception.learning.synthesis.calibration_samples import (
-    GazePeople,
+    GazePopulation,
     GazeSamples,
     gaze_samples,
 )
@@ -44,8 +44,8 @@ LENS = [(0.0, 0.0)]
 FIVE = [*LENS, *((math.radians(x), math.radians(y)) for x in (-15, 15) for y in (-10, 10))]
 
 
-def like(prior: EstimatorPrior) -> GazePeople:
-    return GazePeople(
+def like(prior: EstimatorPrior) -> GazePopulation:
+    return GazePopulation(
         gain=(prior.yaw.gain, prior.pitch.gain),
         gain_spread=(prior.yaw.spread, prior.pitch.spread),
         bias=(prior.yaw.bias, prior.pitch.bias),

@@ -31,12 +31,12 @@ from face_perception.learning.dilated_net import checkpoint as import_dilated_ne
 from face_perception.learning.dilated_net.network import dilated_net
 from face_perception.learning.geddnet import checkpoint as import_geddnet
 from face_perception.learning.geddnet.batch_renorm import BatchRenorm
-from face_perception.learning.geddnet.export import inputs_of
+from face_perception.learning.geddnet.export import input_sizes
+from face_perception.learning.geddnet.gaze_system import GazeSystem
 from face_perception.learning.geddnet.network import GEDDnet, initialise
 from face_perception.learning.geddnet.reference_inputs import sample_inputs
-from face_perception.learning.geddnet.system_import import GazeSystem
-from face_perception.learning.geddnet.variables import write_variables
-from face_perception.learning.tensorflow_checkpoint import read
+from face_perception.learning.geddnet.tensorflow_variables import variables_of
+from face_perception.learning.tensorflow_checkpoint import read_variables_file
 
 # What is imported, and how a network of it without weights is made.
 SYSTEMS: dict[str, tuple[GazeSystem, Callable[[], GEDDnet]]] = {
@@ -95,15 +95,15 @@ def measure(name: str, options: argparse.Namespace) -> None:
     """Prints what export and variants change, and the time per face of each."""
     system, new = SYSTEMS[name]
     network = new()
-    samples = {key: crops for key, crops in sample_inputs().items() if key in inputs_of(network)}
-    tensors = [torch.from_numpy(samples[key]) for key in inputs_of(network)]
+    samples = {key: crops for key, crops in sample_inputs().items() if key in input_sizes(network)}
+    tensors = [torch.from_numpy(samples[key]) for key in input_sizes(network)]
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
         path = options.checkpoint
         if path is None:
             path = folder / "random.npz"
-            np.savez(path, **write_variables(randomise(network, tensors)))
-        network = system.read(read(path)[0])
+            np.savez(path, **variables_of(randomise(network, tensors)))
+        network = system.read(read_variables_file(path)[0])
         args = Namespace(checkpoint=path, name=system.model, licence="unknown")
         with contextlib.redirect_stderr(io.StringIO()):
             (made,) = system.make(args, lambda step: None)

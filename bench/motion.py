@@ -30,10 +30,10 @@ from face_perception.inference import Model, ModelBuild, install_model
 from face_perception.inference.conversion.precision import to_int8
 from face_perception.inference.measure import CallTimes, time_in_turns
 from face_perception.inference.onnxruntime_backend import OnnxRuntime
-from face_perception.learning.mimamo.export import made_of_appearance, made_of_two_stream
+from face_perception.learning.mimamo.export import appearance_build, two_stream_build
 from face_perception.learning.mimamo.network import TwoStream
-from face_perception.learning.mimamo.stream_export import in_two_parts
-from face_perception.learning.resnet50_ferplus import CLASSES, ResNet50FERPlus, WithMean
+from face_perception.learning.mimamo.stream_export import stream_builds
+from face_perception.learning.resnet50_ferplus import CLASSES, ResNet50FERPlus, SubtractMean
 from face_perception.motion.network_images import appearance_image, gray_image
 from face_perception.types import Camera, FaceCrop, Frame
 
@@ -184,7 +184,7 @@ def end_to_end(faces: list[FaceCrop], seconds: float, threads: int) -> None:
     grays = np.stack([gray_image(image) for image in aligned])
     large = np.stack([appearance_image(image) for image in aligned])
     trunk = ResNet50FERPlus(CLASSES)
-    plain = WithMean(trunk)
+    plain = SubtractMean(trunk)
     with_statistics(trunk, lambda: plain(torch.from_numpy(large[::3])))
     moved = motion.clip_phase_differences(grays)
     features = plain(torch.from_numpy(large)).numpy()
@@ -195,12 +195,12 @@ def end_to_end(faces: list[FaceCrop], seconds: float, threads: int) -> None:
     released.load_state_dict(over_time.state_dict())
     released.eval()
 
-    appearance = made_of_appearance("mimamo_appearance", trunk, "bench")
+    appearance = appearance_build("mimamo_appearance", trunk, "bench")
     whole = {
-        name: made_of_two_stream(name, n, "bench", appearance="mimamo_appearance", trunk=trunk)
+        name: two_stream_build(name, n, "bench", appearance="mimamo_appearance", trunk=trunk)
         for name, n in (("mimamo", over_time), ("mimamo_released", released))
     }
-    parts = {made.name: made for made in in_two_parts(whole["mimamo"], over_time)}
+    parts = {made.name: made for made in stream_builds(whole["mimamo"], over_time)}
     flat = dict(zip(motion.STREAM_INPUTS, (s.numpy() for s in streams), strict=True))
     one_clip = {name: value[None] for name, value in flat.items()}
     networks = {}

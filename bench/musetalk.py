@@ -153,37 +153,37 @@ def networks(weights: Any, latents: np.ndarray, audio: np.ndarray) -> tuple[Any,
 
     from face_perception import paths
     from face_perception.inference import install_model
-    from face_perception.learning.musetalk import checkpoint as import_musetalk
     from face_perception.learning.musetalk import decoders as musetalk_decoders
+    from face_perception.learning.musetalk import export as musetalk_export
     from face_perception.learning.musetalk import unet as musetalk_unet
     from face_perception.learning.musetalk.autoencoder import Autoencoder
-    from face_perception.learning.musetalk.checkpoint_files import filled
+    from face_perception.learning.musetalk.state_dicts import empty_network, with_weights
 
     folder = paths.models_dir()
     folder.mkdir(parents=True, exist_ok=True)
     origin = folder / "regenerated"
     origin.write_text("weights of the generator, seed 1\n")
     there = (folder / "musetalk_unet.yaml").exists()
-    autoencoder = filled(import_musetalk._empty(Autoencoder), tensors(weights.vae(1)), origin)
+    autoencoder = with_weights(empty_network(Autoencoder), tensors(weights.vae(1)), origin)
     example = torch.from_numpy(latents)
     if not there:
-        images = import_musetalk._example_images()
-        _, decoder = import_musetalk.vae_made(autoencoder, images, example, origin)
+        images = musetalk_export.example_images()
+        _, decoder = musetalk_export.vae_builds(autoencoder, images, example, origin)
         install_model(decoder)
-        install_model(import_musetalk.lower_made(autoencoder, example, origin))
+        install_model(musetalk_export.lower_decoder_build(autoencoder, example, origin))
         torch.manual_seed(0)
         tiny = folder / "tiny.pth"
         torch.save(musetalk_decoders.TinyDecoder().state_dict(), tiny)
-        install_model(import_musetalk.tiny_made(tiny, example))
+        install_model(musetalk_export.tiny_decoder_build(tiny, example))
         # The encoder's norms are written out for its graph; the decoder's are not.
-    unet = import_musetalk._empty(musetalk_unet.UNet)
+    unet = empty_network(musetalk_unet.UNet)
     unet.positions = musetalk_unet.positions()
-    filled(unet, tensors(weights.unet(1)), origin)
+    with_weights(unet, tensors(weights.unet(1)), origin)
     if not there:
         # As imported. PyTorch keeps what it has: the time step takes next to no time.
         unet.fold_time()
         window = torch.from_numpy(audio)
-        made = import_musetalk.unet_made(unet, example, window, origin, {}, folder)
+        made = musetalk_export.unet_build(unet, example, window, origin, {}, folder)
         install_model(made)
     return unet, autoencoder
 

@@ -16,7 +16,7 @@ _OPEN, _CLOSED = 0.06, 0.012  # opening of a person's lips, in distances of the 
 
 
 def run(context: Context) -> Findings:
-    from face_perception.learning.mouth.evaluation import lips
+    from face_perception.learning.mouth.evaluation import lip_openings
 
     try:
         import av  # noqa: F401
@@ -28,7 +28,7 @@ def run(context: Context) -> Findings:
         seen = np.isfinite(one.opening)
         if seen.sum() < 10 or not len(sound):
             continue
-        distance = lips(NeuralMouth(), sound)
+        distance = lip_openings(NeuralMouth(), sound)
         times = np.arange(len(distance)) * (len(sound) / MOUTH_RATE / len(distance))
         made = np.interp(np.array(one.stamps), times, distance)
         correlations.append(_correlation(made[seen], np.array(one.opening)[seen]))

@@ -86,7 +86,7 @@ class _SystemParser(argparse.ArgumentParser):
         if seed is not None:
             from face_perception.learning import random_weights
 
-            args = [*random_weights.arguments(system, _random_folder()), *args]
+            args = [*random_weights.import_arguments(system, _random_folder()), *args]
         namespace, left = super().parse_known_args(args, namespace)
         if seed is not None and (left or len(getattr(namespace, "paths", "1")) > 1):
             self.error("--random replaces all files: give either PATH or --random")
@@ -145,7 +145,7 @@ def _random_files(args: argparse.Namespace, report: Any) -> Iterator[None]:
     folder.mkdir(mode=0o700)
     try:
         report(f"making random weights, seed {args.random}")
-        random_weights.write(args.system, args.random, folder)
+        random_weights.write_checkpoints(args.system, args.random, folder)
         yield
     finally:
         shutil.rmtree(folder)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -14,12 +15,12 @@ from torch import nn
 
 from face_perception.learning.dilated_net.network import dilated_net
 from face_perception.learning.geddnet.network import GEDDnet
-from face_perception.learning.geddnet.variables import write_variables
+from face_perception.learning.geddnet.tensorflow_variables import variables_of
 from face_perception.learning.mimamo.network import TwoStream
 from face_perception.learning.multitask.network import Multitask, RecurrentMultitask
 from face_perception.learning.resnet50_ferplus import CLASSES, ResNet50FERPlus
 
-State = dict[str, np.ndarray]
+State = dict[str, Any]  # name of a tensor -> array
 
 # The first layer's normalisation sees pixels from 0 to 255.
 _PIXELS = ("conv1_7x7_s2_bn", 4000.0)
@@ -28,7 +29,7 @@ _PIXELS = ("conv1_7x7_s2_bn", 4000.0)
 def _published(network: nn.Module) -> State:
     """The weights by the names, and in the layouts, of the published checkpoint."""
     if isinstance(network, GEDDnet):
-        return write_variables(network)
+        return variables_of(network)
     return {name: value.numpy() for name, value in network.state_dict().items()}
 
 
@@ -47,8 +48,8 @@ _FILES: dict[str, tuple[tuple[str, str, Callable[[], nn.Module]], ...]] = {
 SYSTEMS = tuple(_FILES)
 
 
-def arguments(system: str, folder: Path) -> list[str]:
-    """The command line of an import of what ``write`` writes, for one of SYSTEMS."""
+def import_arguments(system: str, folder: Path) -> list[str]:
+    """The command line of an import of what ``write_checkpoints`` writes, for one of SYSTEMS."""
     found = []
     for option, file, _ in _FILES[system]:
         found += [option] if option else []
@@ -56,7 +57,7 @@ def arguments(system: str, folder: Path) -> list[str]:
     return found
 
 
-def write(system: str, seed: int, folder: Path) -> None:
+def write_checkpoints(system: str, seed: int, folder: Path) -> None:
     """Writes the checkpoints of a system (.npz), the same for the same seed."""
     for _, file, make in _FILES[system]:
         network = make()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar, get_type_hints
 
@@ -12,50 +11,7 @@ import yaml
 from face_perception import paths
 from face_perception.errors import InputError
 
-SCHEDULES = ("one_cycle", "staircase")
 _Recipe = TypeVar("_Recipe")
-
-
-@dataclass(frozen=True, slots=True)
-class GazeRecipe:
-    """Settings of a GEDDnet's training; ``decomposed`` has a bias for each person in training.
-
-    ``people`` and ``images`` of each are drawn where there is no data set. ``schedule`` is
-    ``one_cycle``, or ``staircase`` as published, for a trunk that is trained already. ``beta2`` is
-    Adam's. Raises InputError for a value that is out of range.
-    """
-
-    task: str = "geddnet"
-    seed: int = 0
-    epochs: int = 10
-    batch: int = 16
-    rate: float = 5e-3
-    beta2: float = 0.999
-    schedule: str = "one_cycle"
-    width: float = 0.125
-    dropout: float = 0.0
-    momentum: float = 0.99
-    dilated: bool = True
-    decomposed: bool = True
-    people: int = 100
-    images: int = 40
-
-    def __post_init__(self) -> None:
-        if self.task != "geddnet":
-            raise InputError(f"task {self.task!r} is not known here: geddnet")
-        if self.schedule not in SCHEDULES:
-            raise InputError(f"schedule {self.schedule!r} is not known: {' or '.join(SCHEDULES)}")
-        for name, least in (("epochs", 1), ("batch", 1), ("people", 3), ("images", 1)):
-            if getattr(self, name) < least:
-                raise InputError(f"{name} must be at least {least}, not {getattr(self, name)}")
-        if (
-            not self.rate > 0
-            or not 0 < self.width <= 1
-            or not (0 <= self.dropout < 1 and 0 <= self.momentum < 1 and 0 <= self.beta2 < 1)
-        ):
-            raise InputError(
-                "rate must be positive, width in (0, 1], dropout, momentum and beta2 in [0, 1)"
-            )
 
 
 def recipe_file(name: str) -> Path:
@@ -100,11 +56,6 @@ def read_settings(kind: type[_Recipe], file: Path) -> _Recipe:
         return kind(**found)
     except ValueError as error:
         raise InputError(f"{file}: {error}") from error
-
-
-def read_recipe(name: str) -> GazeRecipe:
-    """A gaze recipe of the package, or of a file. Errors as of ``read_settings``."""
-    return read_settings(GazeRecipe, recipe_file(name))
 
 
 def _yaml(file: Path) -> Any:

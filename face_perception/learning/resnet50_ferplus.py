@@ -78,7 +78,7 @@ class ResNet50FERPlus(nn.Module):
         return nn.functional.adaptive_avg_pool2d(x, 1).flatten(1)
 
 
-class WithMean(nn.Module):
+class SubtractMean(nn.Module):
     """A network on faces in RGB, 0..255, that takes the mean off by itself.
 
     It cannot go into the first convolution: that pads with zeros, which are the mean.

@@ -20,7 +20,7 @@ SETTINGS, DATA = "recipe.yaml", "data.txt"
 DRAWN = "data"  # folder of the people that were drawn for a run
 
 
-def settings(kind: type[_Recipe], file: Path, out: Path, *first: str, resume: bool) -> _Recipe:
+def recipe_of_run(kind: type[_Recipe], file: Path, out: Path, *first: str, resume: bool) -> _Recipe:
     """The recipe to train by: of ``file``, or with ``resume`` that of the run in ``out``.
 
     ``first`` are files of which a run has one from its first epoch on. Raises InputError where
@@ -48,7 +48,7 @@ def data_of(out: Path) -> Path:
     return Path((out / DATA).read_text(encoding="utf-8"))
 
 
-def data_for(out: Path, data: Path | None, resume: bool, *drawn: str) -> Path | None:
+def data_of_new_run(out: Path, data: Path | None, resume: bool, *drawn: str) -> Path | None:
     """The data set of a run that begins or, with ``resume``, goes on: None to draw one.
 
     Without ``resume`` what an earlier try drew (``drawn``, folders in ``out``) is removed: it had
@@ -74,7 +74,7 @@ def licence_of(out: Path, data: Dataset) -> str:
     return f"that of the data set {data.name}: {data.licence}"
 
 
-def keep(out: Path, recipe: Any, data: Path | None = None) -> None:
+def save_settings(out: Path, recipe: Any, data: Path | None = None) -> None:
     """Writes down what the run in ``out`` is of; ``recipe`` a dataclass."""
     text = yaml.safe_dump(dataclasses.asdict(recipe), sort_keys=False)
     write_atomically(out / SETTINGS, text.encode())

@@ -20,7 +20,7 @@ from face_perception.inference import ModelError
 _SUFFIX = re.compile(r"\.(index|meta|data-\d+-of-\d+)$")
 
 
-def read(path: Path) -> tuple[dict[str, np.ndarray], str]:
+def read_variables_file(path: Path) -> tuple[dict[str, np.ndarray], str]:
     """The variables of a checkpoint or .npz, and what to call it: file name and sha256.
 
     ``path`` is an .npz, a checkpoint's prefix (``model19.ckpt``), or one of its files. Raises

@@ -82,9 +82,9 @@ def install_dilated_net(folder: Path) -> Path:
     """Dilated-Net with its golden's weights, through the real import; returns its card."""
     pytest.importorskip("torch")
     from face_perception.learning.dilated_net.network import dilated_net
-    from face_perception.learning.geddnet.variables import write_variables
+    from face_perception.learning.geddnet.tensorflow_variables import variables_of
 
-    shapes = {name: value.shape for name, value in write_variables(dilated_net()).items()}
+    shapes = {name: value.shape for name, value in variables_of(dilated_net()).items()}
     return _import("dilated_net", dilated_net_golden.checkpoint(shapes), folder)
 
 

@@ -15,9 +15,9 @@ from face_perception.inference import install_model
 torch = pytest.importorskip("torch")
 
 from face_perception.learning.musetalk import autoencoder as musetalk_vae
-from face_perception.learning.musetalk import checkpoint as import_musetalk
 from face_perception.learning.musetalk import decoders as musetalk_decoders
 from face_perception.learning.musetalk import diffusion_blocks as diffusion
+from face_perception.learning.musetalk import export as musetalk_export
 from face_perception.learning.musetalk import unet as musetalk_unet
 from face_perception.learning.musetalk import whisper_encoder
 
@@ -44,20 +44,20 @@ def install_narrow(folder: Path, *, seed: int = 0) -> Path:
         for name, network in (("whisper", whisper), ("vae", autoencoder), ("unet", unet)):
             network.eval().requires_grad_(False)
             torch.save(network.state_dict(), files_of[name])
-        mel = torch.from_numpy(import_musetalk._example_mel())
-        images = import_musetalk._example_images()
-        latents = import_musetalk._example_latents(autoencoder, images)
+        mel = torch.from_numpy(musetalk_export.example_mel())
+        images = musetalk_export.example_images()
+        latents = musetalk_export.example_latents(autoencoder, images)
         unet.fold_time()
         audio = torch.zeros(1, 50, 384)
         facts: dict[str, object] = {"version": "1.5", "margin": 10, "mask": "jaw"}
         tiny = files / "tiny.pth"
         torch.save(musetalk_decoders.TinyDecoder().state_dict(), tiny)
         made = [
-            import_musetalk.lower_made(autoencoder, latents, files_of["vae"]),
-            import_musetalk.tiny_made(tiny, latents),
-            import_musetalk.whisper_made(whisper, mel, files_of["whisper"], True),
-            *import_musetalk.vae_made(autoencoder, images, latents, files_of["vae"]),
-            import_musetalk.unet_made(unet, latents, audio, files_of["unet"], facts, files),
+            musetalk_export.lower_decoder_build(autoencoder, latents, files_of["vae"]),
+            musetalk_export.tiny_decoder_build(tiny, latents),
+            musetalk_export.whisper_build(whisper, mel, files_of["whisper"], True),
+            *musetalk_export.vae_builds(autoencoder, images, latents, files_of["vae"]),
+            musetalk_export.unet_build(unet, latents, audio, files_of["unet"], facts, files),
         ]
     for one in made:
         install_model(one, models)

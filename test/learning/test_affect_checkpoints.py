@@ -16,9 +16,9 @@ torch = pytest.importorskip("torch")
 from affect_goldens import random_network
 
 from face_perception import cli
-from face_perception.learning.checkpoint_files import CheckpointError, load_into, read_checkpoint
 from face_perception.learning.mimamo.checkpoint import UNUSED
 from face_perception.learning.mimamo.network import TwoStream
+from face_perception.learning.torch_checkpoint import CheckpointError, load_weights, read_checkpoint
 
 State = dict[str, Any]
 
@@ -107,7 +107,7 @@ def test_everything_wrong_is_listed(tmp_path: Path, two_stream: State) -> None:
     state["mlp.mlp.1.bias"] = torch.full((256,), torch.nan)
     torch.save({"epoch": 1, "state_dict": state}, tmp_path / "x.pth.tar")
     with pytest.raises(CheckpointError) as caught:
-        load_into(TwoStream(), read_checkpoint(tmp_path / "x.pth.tar"))
+        load_weights(TwoStream(), read_checkpoint(tmp_path / "x.pth.tar"))
     assert str(caught.value) == (
         f"{tmp_path}/x.pth.tar does not fit: missing: transform.0.bias, rnns.bias_hh_l1; "
         "unexpected: extra.weight; of another shape: classifier.1.weight [1, 256] instead of "
@@ -118,7 +118,7 @@ def test_everything_wrong_is_listed(tmp_path: Path, two_stream: State) -> None:
 def loads(state: object, path: Path) -> TwoStream:
     torch.save(state, path)
     network = TwoStream()
-    load_into(network, read_checkpoint(path), UNUSED)
+    load_weights(network, read_checkpoint(path), UNUSED)
     return network
 
 

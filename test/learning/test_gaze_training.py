@@ -20,13 +20,13 @@ import torch
 
 from face_perception.cli import main
 from face_perception.inference import find_card, load
-from face_perception.learning.claims import geddnet as geddnet_claims
+from face_perception.learning.claims import gaze as gaze_claims
 from face_perception.learning.claims import table as claims
 from face_perception.learning.data import dataset
 from face_perception.learning.geddnet import recipe as recipes
-from face_perception.learning.lightning_base import EpochOrder
-from face_perception.learning.recipe import GazeRecipe, read_recipe
+from face_perception.learning.geddnet.recipe import GazeRecipe, read_gaze_recipe
 from face_perception.learning.synthesis.gaze_crops import GazeFaces, gaze_faces
+from face_perception.learning.training_loop import EpochOrder
 
 TINY = GazeRecipe(width=0.03125, epochs=2, batch=6, people=4, images=3, dropout=0.2)
 
@@ -43,7 +43,7 @@ def drawn() -> GazeFaces:
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    recipes.write_people(tmp_path / "set", dataclasses.replace(TINY, seed=5))
+    recipes.write_synthetic_people(tmp_path / "set", dataclasses.replace(TINY, seed=5))
     return tmp_path / "set"
 
 
@@ -77,7 +77,7 @@ def test_people_asked_to_look_at_a_target_do_with_their_heads_turned(drawn: Gaze
 
 def test_the_layout_holds_what_was_written(folder: Path, drawn: GazeFaces) -> None:
     found = dataset.read(folder, recipes.NEEDS)
-    back = recipes.from_dataset(found)
+    back = recipes.gaze_faces_of(found)
     np.testing.assert_array_equal(back.face, drawn.face)
     np.testing.assert_array_equal(back.right_eye, drawn.right_eye)
     np.testing.assert_allclose(back.gaze, drawn.gaze)
@@ -95,7 +95,7 @@ def test_missing_labels_are_nan_and_such_samples_left_out(tmp_path: Path) -> Non
     found = dataset.read(tmp_path / "set")
     np.testing.assert_array_equal(np.isnan(found.labels("gaze_pitch", "au_12")), [[0, 1], [1, 0]])
     with pytest.raises(dataset.DatasetError, match="no sample has gaze_pitch and gaze_yaw"):
-        recipes.from_dataset(found)
+        recipes.gaze_faces_of(found)
     with pytest.raises(dataset.DatasetError, match="lacks the columns left_eye, right_eye"):
         dataset.read(tmp_path / "set", recipes.NEEDS)
 
@@ -105,10 +105,10 @@ def test_an_odd_file_is_named_with_what_was_expected(folder: Path) -> None:
     eye = folder / found.columns["left_eye"][2]
     cv2.imwrite(str(eye), np.zeros((10, 20), np.uint8))
     with pytest.raises(dataset.DatasetError, match=f"{eye.name} is 20x10: .* 96x64 was expected"):
-        recipes.from_dataset(found)
+        recipes.gaze_faces_of(found)
     eye.unlink()
     with pytest.raises(dataset.DatasetError, match="is missing: a gray image of 96x64"):
-        recipes.from_dataset(found)
+        recipes.gaze_faces_of(found)
     (folder / "dataset.yaml").write_text("format: 2\n")
     with pytest.raises(dataset.DatasetError, match="format must be 1, not 2"):
         dataset.read(folder)
@@ -131,18 +131,18 @@ def test_a_recipe_with_an_unknown_setting_is_refused(tmp_path: Path) -> None:
     file = tmp_path / "r.yaml"
     file.write_text("task: geddnet\nwidht: 0.5\n")
     with pytest.raises(ValueError, match="widht is no setting"):
-        read_recipe(str(file))
+        read_gaze_recipe(str(file))
     file.write_text("task: geddnet\nepochs: many\n")
     with pytest.raises(ValueError, match="epochs is 'many', a int was expected"):
-        read_recipe(str(file))
+        read_gaze_recipe(str(file))
     file.write_text("task: geddnet\nbeta2: 1.0\n")
     with pytest.raises(ValueError, match="beta2 in"):
-        read_recipe(str(file))
-    assert read_recipe("geddnet").width == 0.125
+        read_gaze_recipe(str(file))
+    assert read_gaze_recipe("geddnet").width == 0.125
     with pytest.raises(ValueError, match="no recipe 'gedd': use one of geddnet, mouth, multitask"):
-        read_recipe("gedd")
+        read_gaze_recipe("gedd")
     with pytest.raises(ValueError, match=r"recipe none\.yaml cannot be read: No such file"):
-        read_recipe("none.yaml")
+        read_gaze_recipe("none.yaml")
 
 
 def test_a_run_that_cannot_be_is_refused_before_the_work(
@@ -164,8 +164,8 @@ def test_the_recipe_overfits_a_tiny_set(drawn: GazeFaces) -> None:
     recipe = dataclasses.replace(recipe, batch=12, momentum=0.9)
     network = recipes.train(drawn, recipe, quiet=True)
     bias = network.bias.detach().numpy()[drawn.person] / 10 * (1, -1)
-    error = recipes.angles(recipes.predict(network, drawn) + bias, drawn.gaze).mean()
-    untrained = recipes.angles(np.zeros_like(drawn.gaze), drawn.gaze).mean()
+    error = recipes.angular_errors(recipes.predict(network, drawn) + bias, drawn.gaze).mean()
+    untrained = recipes.angular_errors(np.zeros_like(drawn.gaze), drawn.gaze).mean()
     assert error < 0.35 * untrained
 
 
@@ -176,7 +176,7 @@ def test_the_recipe_overfits_a_tiny_set(drawn: GazeFaces) -> None:
 def test_the_rate_follows_the_schedule(
     schedule: str, shares: tuple[float, ...], drawn: GazeFaces
 ) -> None:
-    class Rates(recipes.Training):
+    class Rates(recipes.GEDDnetModule):
         def on_train_batch_start(self, batch: object, number: int) -> None:
             super().on_train_batch_start(batch, number)
             rates.append([group["lr"] for group in self.optimizers().param_groups])
@@ -201,7 +201,7 @@ def test_the_published_staircase() -> None:
 def test_a_run_that_was_interrupted_ends_in_the_same_bits(drawn: GazeFaces, tmp_path: Path) -> None:
     recipe = dataclasses.replace(TINY, epochs=3)
     whole = recipes.train(drawn, recipe, out=tmp_path / "whole", quiet=True)
-    module = recipes.Training(drawn, recipe)
+    module = recipes.GEDDnetModule(drawn, recipe)
     recipes.fit(module, epochs=1, seed=recipe.seed, out=tmp_path / "parts", quiet=True)
     resumed = recipes.train(drawn, recipe, out=tmp_path / "parts", resume=True, quiet=True)
     for (name, a), b in zip(whole.state_dict().items(), resumed.state_dict().values(), strict=True):
@@ -226,10 +226,10 @@ def test_trained_by_the_command_it_is_a_model_that_the_gaze_node_takes(
     assert "--resume" in capsys.readouterr().err
     model = load("small_trained")
     NetworkGaze(model)  # refuses what is no gaze network
-    held = recipes.from_dataset(dataset.read(out / "data").part("test"))
+    held = recipes.gaze_faces_of(dataset.read(out / "data").part("test"))
     crops = {"face": held.face, "left_eye": held.left_eye, "right_eye": held.right_eye}
     answer = model.infer({k: v[:, None].astype(np.float32) for k, v in crops.items()})["gaze"]
-    error = recipes.angles(np.asarray(answer, np.float64) * (1, -1), held.gaze).mean()
+    error = recipes.angular_errors(np.asarray(answer, np.float64) * (1, -1), held.gaze).mean()
     assert main(["evaluate", str(out)]) == 0
     told = capsys.readouterr()
     assert "epochs" not in told.err
@@ -251,7 +251,7 @@ def test_bias_and_variance_are_told_apart() -> None:
     person = np.repeat(np.arange(400), 10)
     bias = random.normal(0, 0.05, (400, 2))[person]
     noise = random.normal(0, 0.03, (4000, 2))
-    between, within = recipes.split_error(np.zeros((4000, 2)), bias + noise, person)
+    between, within = recipes.bias_and_variance(np.zeros((4000, 2)), bias + noise, person)
     assert between == pytest.approx(2 * 0.05**2, rel=0.1)
     assert within == pytest.approx(2 * 0.03**2, rel=0.1)
 
@@ -261,7 +261,7 @@ def test_calibration_takes_a_constant_bias_away() -> None:
     person = np.repeat(np.arange(5), 20)
     estimate = random.normal(0, 0.2, (100, 2))
     gaze = estimate + random.normal(0, 0.05, (5, 2))[person]
-    before, after = recipes.calibrated(estimate, gaze, person, random)
+    before, after = recipes.calibration_errors(estimate, gaze, person, random)
     assert before > 0.02
     assert after < 1e-3
 
@@ -280,7 +280,7 @@ def test_a_verdict_needs_the_whole_interval() -> None:
 def test_claims_are_measured_and_written(tmp_path: Path) -> None:
     recipe = dataclasses.replace(TINY, epochs=1)
     said: list[str] = []
-    outcome = geddnet_claims.rows((0, 1), said.append, tmp_path, recipe, (2, 11))
+    outcome = gaze_claims.rows((0, 1), said.append, tmp_path, recipe, (2, 11))
     assert all(len(row.values) == 2 and np.isfinite(row.values).all() for row in outcome.rows)
     assert "6 of 6 networks" in " ".join(said)
     page = claims.document(outcome.rows, ["a note"], 2)
@@ -288,7 +288,7 @@ def test_claims_are_measured_and_written(tmp_path: Path) -> None:
     _, beside = outcome.sections
     assert len(re.findall(r"^\| .* \| \d+ % \| [\d.]+ .*\| [\d.]+ .*\| [\d.]+", beside, re.M)) == 3
     with pytest.raises(ValueError, match="at least 3"):
-        claims.run(tmp_path / "c.md", [], 1, lambda line: None)
+        claims.write_claims(tmp_path / "c.md", [], 1, lambda line: None)
 
 
 def test_on_two_devices_each_has_its_half(drawn: GazeFaces, tmp_path: Path) -> None:
@@ -296,7 +296,7 @@ def test_on_two_devices_each_has_its_half(drawn: GazeFaces, tmp_path: Path) -> N
     what both learned.
     """
     recipe = dataclasses.replace(TINY, epochs=2, batch=2)
-    module = recipes.Training(drawn, recipe)
+    module = recipes.GEDDnetModule(drawn, recipe)
     before = module.network.output.weight.detach().clone()
     recipes.fit(module, epochs=2, seed=0, out=tmp_path, devices=2, accelerator="cpu")
     assert not torch.equal(module.network.output.weight, before)

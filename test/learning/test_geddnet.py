@@ -13,9 +13,13 @@ from geddnet_weights import Arrays, goldens, inputs, lively, variables
 
 from face_perception.learning.dilated_net.network import dilated_net
 from face_perception.learning.geddnet.batch_renorm import BatchRenorm
-from face_perception.learning.geddnet.loss import loss
+from face_perception.learning.geddnet.loss import geddnet_loss
 from face_perception.learning.geddnet.network import EYE_SIZE, FACE_SIZE, GEDDnet, initialise
-from face_perception.learning.geddnet.variables import names, read_variables, write_variables
+from face_perception.learning.geddnet.tensorflow_variables import (
+    geddnet_from_variables,
+    tensor_names,
+    variables_of,
+)
 
 MOVED = ("face.f_conv2_3", "eye.e_conv2_3", "combine.c_fc2")
 STATISTICS = ("moving_mean", "moving_variance", "moving_stddev", "renorm_mean", "renorm_stddev")
@@ -46,7 +50,7 @@ def off(ours: torch.Tensor, theirs: np.ndarray) -> float:
 
 def test_gaze_and_bias_as_published(published: list[tuple[Arrays, Arrays]]) -> None:
     for golden, values in published:
-        network = read_variables(values)
+        network = geddnet_from_variables(values)
         subject = torch.from_numpy(golden["subject_ids"])
         with torch.no_grad():
             assert off(network.gaze(*tensors(golden)), golden["infer_gaze"]) < 1e-5
@@ -60,7 +64,7 @@ def test_gaze_and_bias_as_published(published: list[tuple[Arrays, Arrays]]) -> N
 
 def test_layers_as_published(published: list[tuple[Arrays, Arrays]]) -> None:
     for golden, values in published:
-        network = read_variables(values)
+        network = geddnet_from_variables(values)
         seen: dict[str, torch.Tensor] = {}
         for name, module in network.named_modules():
             if isinstance(module, BatchRenorm):
@@ -90,11 +94,11 @@ def test_layers_as_published(published: list[tuple[Arrays, Arrays]]) -> None:
 
 def test_loss_as_published(published: list[tuple[Arrays, Arrays]]) -> None:
     for golden, values in published:
-        network = read_variables(values)
+        network = geddnet_from_variables(values)
         label, subject = torch.from_numpy(golden["label"]), torch.from_numpy(golden["subject_ids"])
         with torch.no_grad():
             t = network(*tensors(golden))
-            found = loss(network, t, label, subject)
+            found = geddnet_loss(network, t, label, subject)
         assert off(t, golden["t_hat10"]) < 1e-4
         assert off(found.error, golden["est_loss"][:, 0]) < 1e-4
         assert float(found.squares) == pytest.approx(float(golden["l2_loss"]), rel=1e-6)
@@ -105,7 +109,7 @@ def test_training_forward_and_moved_statistics_as_published(
     published: list[tuple[Arrays, Arrays]],
 ) -> None:
     for golden, values in published:
-        network = read_variables(values).train()
+        network = geddnet_from_variables(values).train()
         network.dropout.p = 0.0
         with torch.no_grad():
             t = network(*tensors(golden))
@@ -118,7 +122,7 @@ def test_training_forward_and_moved_statistics_as_published(
 
 def test_moved_statistics_in_the_recorded_order(published: list[tuple[Arrays, Arrays]]) -> None:
     for golden, values in published:
-        network = read_variables(values).train()
+        network = geddnet_from_variables(values).train()
         network.dropout.p = 0.0
         for module in network.modules():
             if isinstance(module, BatchRenorm):
@@ -133,17 +137,17 @@ def test_moved_statistics_in_the_recorded_order(published: list[tuple[Arrays, Ar
 
 
 def moved(network: GEDDnet, layer: str, statistic: str, golden: Arrays) -> float:
-    name = names(network)[f"{layer.replace('.', '/')}/{statistic}"]
+    name = tensor_names(network)[f"{layer.replace('.', '/')}/{statistic}"]
     return off(network.state_dict()[name], golden[f"after_update_{layer}.{statistic}"])
 
 
 def test_variables_go_there_and_back() -> None:
     network = lively(GEDDnet(subjects=7))
-    written = write_variables(network)
+    written = variables_of(network)
     assert len(written) == 131
     assert written["bias/Variable"].shape == (14, 2)
     assert written["face/Variable_10"].shape == (4608, 256)
-    again = read_variables(written)
+    again = geddnet_from_variables(written)
     assert again.subjects == 7
     for name, value in network.state_dict().items():
         assert torch.equal(value, again.state_dict()[name]), name
@@ -227,7 +231,7 @@ def test_dilated_net_has_no_face_and_no_biases() -> None:
     _, left, right = noise(3)
     t = network(None, left, right)
     assert t.shape == (3, 2)
-    assert float(loss(network, t, torch.zeros(3, 2), None).bias) == 0
+    assert float(geddnet_loss(network, t, torch.zeros(3, 2), None).bias) == 0
     # Its eyes are GEDDnet's: the same weights give the same features.
     whole = lively(GEDDnet())
     shared_weights = {k: v for k, v in network.state_dict().items() if k.startswith("eye")}
@@ -277,7 +281,7 @@ def test_it_learns() -> None:
     network.train()
     errors = []
     for _ in range(4):
-        found = loss(network, network(None, *images), gaze, subject)
+        found = geddnet_loss(network, network(None, *images), gaze, subject)
         errors.append(float(found.error.detach().mean()))
         step.zero_grad()
         found.total.backward()

@@ -30,10 +30,10 @@ from face_perception.inference import (
 )
 from face_perception.inference.models import store
 from face_perception.learning.geddnet import checkpoint as import_geddnet
-from face_perception.learning.geddnet.export import Folded, export
+from face_perception.learning.geddnet.export import FoldedGEDDnet, geddnet_onnx
 from face_perception.learning.geddnet.network import GEDDnet
 from face_perception.learning.geddnet.reference_inputs import sample_inputs
-from face_perception.learning.geddnet.variables import write_variables
+from face_perception.learning.geddnet.tensorflow_variables import variables_of
 
 PHOTOGRAPHS = ("astronaut.png", "grace_hopper.jpg")
 
@@ -61,7 +61,7 @@ def network() -> GEDDnet:
 @pytest.fixture(scope="module")
 def checkpoint(network: GEDDnet, tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("checkpoint") / "mine.npz"
-    np.savez(path, **write_variables(network))
+    np.savez(path, **variables_of(network))
     return path
 
 
@@ -102,7 +102,7 @@ def test_the_folded_graph_is_the_network(network: GEDDnet, installed: str) -> No
     tensors = [torch.from_numpy(samples[name]) for name in ("face", "left_eye", "right_eye")]
     with torch.no_grad():
         wanted = network.gaze(*tensors)
-        torch.testing.assert_close(Folded(network)(*tensors), wanted, rtol=0, atol=1e-5)
+        torch.testing.assert_close(FoldedGEDDnet(network)(*tensors), wanted, rtol=0, atol=1e-5)
     assert wanted.std(0).min() > 1e-3, "the samples must differ for a comparison to mean something"
     found = load(installed, threads=2).infer(samples)["gaze"]
     assert np.abs(found - wanted.numpy()).max() < 1e-5
@@ -196,7 +196,7 @@ def test_tensorrt_builds_it(installed: str, kind: str, tmp_path: Path) -> None:
 
 def test_a_network_with_poolings_is_not_exported() -> None:
     with pytest.raises(ValueError, match="a network with poolings is not exported"):
-        export(GEDDnet(dilated=False))
+        geddnet_onnx(GEDDnet(dilated=False))
 
 
 def test_every_wrong_variable_is_named(checkpoint: Path, tmp_path: Path) -> None:
@@ -256,7 +256,7 @@ def test_what_is_no_checkpoint_of_it_at_all(
 
 
 def test_a_network_that_was_never_trained_is_refused(network: GEDDnet, tmp_path: Path) -> None:
-    values = write_variables(network)
+    values = variables_of(network)
     values["face/f_conv3_1/moving_variance"][:] = -0.9999e-3  # with epsilon, next to nothing
     np.savez(tmp_path / "odd.npz", **values)
     with pytest.raises(ModelError, match=r"answers change by .* rad when its normalisation"):
@@ -274,7 +274,7 @@ def test_a_checkpoint_without_tensorflow(tmp_path: Path, monkeypatch: pytest.Mon
 
 def test_a_tensorflow_checkpoint(network: GEDDnet, checkpoint: Path, tmp_path: Path) -> None:
     tensorflow = pytest.importorskip("tensorflow").compat.v1
-    values = write_variables(network) | {"face/Variable/Adam": np.zeros(3, np.float32)}
+    values = variables_of(network) | {"face/Variable/Adam": np.zeros(3, np.float32)}
     with tensorflow.Graph().as_default(), tensorflow.Session() as session:
         saved = [tensorflow.Variable(value, name=name) for name, value in values.items()]
         session.run(tensorflow.global_variables_initializer())

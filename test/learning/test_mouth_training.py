@@ -18,7 +18,7 @@ from face_perception.learning.synthesis.espeak import (
     SpeechError,
     speak,
 )
-from face_perception.learning.synthesis.room_acoustics import recorded
+from face_perception.learning.synthesis.room_acoustics import simulate_recording
 from face_perception.learning.synthesis.sentences import SENTENCES
 from face_perception.learning.synthesis.visemes import articulation, loudness
 
@@ -100,7 +100,7 @@ def test_lips_meet_for_bilabials_and_rest_in_pauses() -> None:
 
 def test_rooms_are_seeded_and_change_what_is_heard(spoken: list) -> None:
     one, again, other = (
-        recorded(spoken[0].samples, np.random.default_rng(seed)) for seed in (1, 1, 2)
+        simulate_recording(spoken[0].samples, np.random.default_rng(seed)) for seed in (1, 1, 2)
     )
     np.testing.assert_array_equal(one, again)
     assert np.abs(one).max() <= 1
@@ -115,7 +115,7 @@ def few(spoken: list):
 
     threads = torch.get_num_threads()
     torch.set_num_threads(1)  # so small a network only waits for a second one
-    yield mouth_data.arrays(mouth_data.clips(spoken * 2, 1.0, seed=3))
+    yield mouth_data.to_arrays(mouth_data.make_clips(spoken * 2, 1.0, seed=3))
     torch.set_num_threads(threads)
 
 
@@ -155,10 +155,10 @@ def test_resumes_bit_for_bit(few, tmp_path: Path) -> None:
 def test_what_was_trained_runs_as_a_mouth(few, tmp_path: Path) -> None:
     from face_perception.inference import install_model, load
     from face_perception.learning.mouth.network import MouthNetwork
-    from face_perception.learning.mouth.recipe import made
+    from face_perception.learning.mouth.recipe import model_build
     from face_perception.speech import NeuralMouth
 
-    install_model(made(MouthNetwork(24, 32, 1), recipe(), few, {}), tmp_path)
+    install_model(model_build(MouthNetwork(24, 32, 1), recipe(), few, {}), tmp_path)
     mouth = NeuralMouth(load(tmp_path / "mouth.yaml", backend="onnxruntime"))
     mouth.push_samples(np.zeros(8000, np.float32))
     assert mouth.shape_at(0.2).jaw == 0
@@ -198,7 +198,7 @@ def test_the_command_trains_a_mouth(
 
     monkeypatch.setenv("FACE_PERCEPTION_MODELS", str(tmp_path / "models"))
     monkeypatch.setattr(mouth_evaluation, "_CLIPS", 4)
-    monkeypatch.setattr(mouth, "JUDGED", 4)
+    monkeypatch.setattr(mouth, "VALIDATION_CLIPS", 4)
     file, out = tmp_path / "small.yaml", tmp_path / "out"
     file.write_text(yaml.safe_dump(dataclasses.asdict(recipe(epochs=1, layers=1))))
     assert main(["train", str(file), "--out", str(out)]) == 0
@@ -228,11 +228,11 @@ def test_what_was_trained_runs_in_its_node(
     from face_perception import msg
     from face_perception.inference import install_model
     from face_perception.learning.mouth.network import MouthNetwork
-    from face_perception.learning.mouth.recipe import made
+    from face_perception.learning.mouth.recipe import model_build
 
     node = start("talking_face", audio_out="none", width=128, height=128, mouth="own_mouth")
     node.wait_for_log("own_mouth")  # there is none yet: said, and tried again
-    install_model(made(MouthNetwork(24, 32, 1), recipe(), few, {}, "own_mouth"))
+    install_model(model_build(MouthNetwork(24, 32, 1), recipe(), few, {}, "own_mouth"))
     heard = peer.listen(msg.Audio, "avatar/audio")
     speech = peer.publisher(msg.Audio, "speech")
     peer.until(lambda: speech.get_subscription_count() > 0, why="for its ears")

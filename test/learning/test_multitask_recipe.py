@@ -38,14 +38,19 @@ from face_perception.learning.claims import table as claims
 from face_perception.learning.data.affect_patches import AffectData, TaskBatches, read_affect
 from face_perception.learning.data.dataset import DatasetError
 from face_perception.learning.multitask import recipe as multitask_recipe
-from face_perception.learning.multitask.metrics import chance, evaluate, logits_of, measures
+from face_perception.learning.multitask.metrics import (
+    chance_scores,
+    evaluate_networks,
+    predict_logits,
+    scores_of_logits,
+)
 from face_perception.learning.multitask.network import AU
-from face_perception.learning.multitask.recipe import Recipe, read_recipe, train
+from face_perception.learning.multitask.recipe import MultitaskRecipe, read_multitask_recipe, train
 from face_perception.learning.synthesis.affect_set import AffectSet, write_affect_set
 from face_perception.ros import messages
 from face_perception.types import FaceCrop
 
-SMALL = Recipe(
+SMALL = MultitaskRecipe(
     width=0.125, shrink=2, batch=6, steps=2, trunk_epochs=0, teacher_epochs=1, student_epochs=1
 )
 
@@ -141,8 +146,10 @@ def test_a_column_that_is_not_there_is_a_label_that_is_missing(
     some = read_affect(copy)
     assert [len(some.of_task(task)) for task in ("EXPR", "AU", "VA")] == [0, 0, 24]
     logits = {"au": torch.zeros(24, 8), "expression": torch.zeros(24, 7), "va": torch.rand(24, 40)}
-    whole = measures(logits, data)
-    assert measures(logits, some) == {k: whole[k] for k in ("VA", "CCC valence", "CCC arousal")}
+    whole = scores_of_logits(logits, data)
+    assert scores_of_logits(logits, some) == {
+        k: whole[k] for k in ("VA", "CCC valence", "CCC arousal")
+    }
     with pytest.raises(DatasetError, match=r"EXPR \(expression\), AU \(au_1, .*all of them\)$"):
         TaskBatches(some, size=2, steps=1, seed=0, epoch=0, balanced=True)
 
@@ -176,8 +183,10 @@ def test_overfits_a_tiny_set(data: AffectData) -> None:
     tiny = data.take(np.arange(0, 24, 4))
     # Balanced, it would see a few of the six nearly always.
     recipe = dataclasses.replace(SMALL, batch=6, steps=80, rate=5e-3, balanced=False)
-    before = evaluate([train(tiny, dataclasses.replace(recipe, steps=1), seed=3, epochs=1)], tiny)
-    after = evaluate([train(tiny, recipe, seed=3, epochs=1)], tiny)
+    before = evaluate_networks(
+        [train(tiny, dataclasses.replace(recipe, steps=1), seed=3, epochs=1)], tiny
+    )
+    after = evaluate_networks([train(tiny, recipe, seed=3, epochs=1)], tiny)
     assert after["EXPR accuracy"] >= 0.8 > before["EXPR accuracy"]
     assert after["AU accuracy"] > 0.9
     assert after["VA"] > 1.4
@@ -186,7 +195,7 @@ def test_overfits_a_tiny_set(data: AffectData) -> None:
 @pytest.mark.parametrize("kind", ["trunk", "teacher", "student"])
 def test_goes_on_bit_for_bit(data: AffectData, tmp_path: Path, kind: str) -> None:
     begin = train(data, SMALL, seed=9, epochs=1) if kind == "student" else None
-    trunk = multitask_recipe.trunk_of(begin) if begin is not None else None
+    trunk = multitask_recipe.trunk_weights(begin) if begin is not None else None
 
     def weights(folder: Path, *epochs: int) -> list[np.ndarray]:
         for until in epochs:
@@ -219,7 +228,7 @@ def test_goes_on_after_a_crash(
 ) -> None:
     """In the middle of an epoch: from the end of the one before, to the same bits."""
     whole = train(data, SMALL, seed=4, epochs=3)
-    step = multitask_recipe._Training.training_step
+    step = multitask_recipe.MultitaskModule.training_step
 
     def crash(self: Any, batch: Any, number: int) -> torch.Tensor:
         if self.current_epoch == 2 and number == 1:
@@ -227,7 +236,7 @@ def test_goes_on_after_a_crash(
         return step(self, batch, number)
 
     with monkeypatch.context() as patch:
-        patch.setattr(multitask_recipe._Training, "training_step", crash)
+        patch.setattr(multitask_recipe.MultitaskModule, "training_step", crash)
         with pytest.raises(OSError, match="power cut"):
             train(data, SMALL, seed=4, epochs=3, folder=tmp_path / "run")
     assert [file.name for file in (tmp_path / "run").glob("*.ckpt")] == ["last.ckpt"]
@@ -238,7 +247,7 @@ def test_goes_on_after_a_crash(
 
 def test_begins_with_a_trunk(data: AffectData) -> None:
     """Its weights are the trunk's where nothing is learned; another seed's are not."""
-    trunk = multitask_recipe.trunk_of(train(data, SMALL, seed=1, epochs=1, whole=True))
+    trunk = multitask_recipe.trunk_weights(train(data, SMALL, seed=1, epochs=1, whole=True))
     still = dataclasses.replace(SMALL, rate=1e-12)
     name = "model.conv3_1_3x3.weight"
     with_it = train(data, still, seed=2, epochs=1, trunk=trunk).backbone.state_dict()[name]
@@ -251,18 +260,18 @@ def test_begins_with_a_trunk(data: AffectData) -> None:
 
 
 def test_recipe_file(tmp_path: Path) -> None:
-    assert read_recipe().width == 0.125
+    assert read_multitask_recipe().width == 0.125
     file = tmp_path / "recipe.yaml"
     file.write_text("widht: 1")
     with pytest.raises(ValueError, match="widht"):
-        read_recipe(file)
+        read_multitask_recipe(file)
     file.write_text("width: 2.0")
     with pytest.raises(ValueError, match=r"recipe\.yaml: width must be"):
-        read_recipe(file)
+        read_multitask_recipe(file)
 
 
 def test_a_run_in_its_folder(folder: Path, tmp_path: Path) -> None:
-    """As ``face-perception train`` and ``evaluate`` have it: tested on other people."""
+    """As ``face-perception train`` and ``evaluate_networks`` have it: tested on other people."""
     there = shutil.copytree(folder, tmp_path / "data")
     rows = pq.read_table(there / "samples.parquet").to_pylist()
     for row in rows:
@@ -305,7 +314,7 @@ def test_claims_are_differences_by_seed() -> None:
         return {"chance": one, "teacher": one, "unbalanced teacher": one, **taught}
 
     def verdict(*pairs: tuple[float, float]) -> str:
-        return multitask_claims.compared([of(*pair) for pair in pairs]).rows[0].verdict
+        return multitask_claims.outcome_of([of(*pair) for pair in pairs]).rows[0].verdict
 
     assert verdict((0.5, 0.6), (0.5, 0.61), (0.4, 0.5)) == "holds"
     assert verdict((0.5, 0.4), (0.5, 0.39), (0.4, 0.3)) == "does not hold"
@@ -317,7 +326,7 @@ def test_a_guess_is_of_what_was_seen() -> None:
         plain = dict.fromkeys(MEASURED, 0.5)
         balanced = {**plain, "AU F1": 0.5 + f1, "AU accuracy": 0.5 + accuracy}
         found = {"teacher": balanced, "unbalanced teacher": plain, "student": plain}
-        rows = multitask_claims.compared([{**found, "ensemble": plain, "chance": plain}] * 2).rows
+        rows = multitask_claims.outcome_of([{**found, "ensemble": plain, "chance": plain}] * 2).rows
         return next(r.guess for r in rows if r.measure == "AU, teacher less unbalanced teacher")
 
     assert row(0.1, -0.2) == (
@@ -327,11 +336,11 @@ def test_a_guess_is_of_what_was_seen() -> None:
 
 
 def test_beside_what_the_affect_node_does_by_default(data: AffectData, folder: Path) -> None:
-    index = beside.chosen(data.people, data.people)
-    assert len(index) == 3 * beside.EACH
+    index = beside.first_images(data.people, data.people)
+    assert len(index) == 3 * beside.IMAGES_EACH
     some = data.take(index)
-    found = beside.by_default(folder, data, index)
-    alone, known = found[beside.ALONE], found[beside.KNOWN]
+    found = beside.default_estimates(folder, data, index)
+    alone, known = found[beside.ALONE], found[beside.NEUTRAL_KNOWN]
     told = np.isfinite(alone.units)
     assert told.any(1).mean() > 0.8, "the mesh finds drawn faces in their patches"
     assert not told[:, AU.index(6)].any(), "landmarks do not tell a raised cheek"
@@ -340,13 +349,13 @@ def test_beside_what_the_affect_node_does_by_default(data: AffectData, folder: P
     assert np.nanmean(lips[parted]) > np.nanmean(lips[~parted]) + 0.2
     assert not np.array_equal(alone.units, known.units, equal_nan=True)
     # Somebody who says the labels has all of it right.
-    right = beside.Answers(some.units.astype(float), some.expression, some.affect)
+    right = beside.AffectEstimates(some.units.astype(float), some.expression, some.affect)
     scores = beside.scores({**found, beside.NETWORK: right}, some)
     assert scores["AU25 F1"][beside.NETWORK] == 1 > scores["AU25 F1"][beside.ALONE]
     assert scores["EXPR F1"][beside.NETWORK] == 1 > scores["EXPR F1"][beside.ALONE]
     assert scores["CCC valence"][beside.NETWORK] == pytest.approx(1)
     assert beside.ALONE not in scores.get("AU6 F1", {})
-    table = beside.section({"drawn": [scores, scores]})
+    table = beside.comparison_table({"drawn": [scores, scores]})
     assert "| drawn: default, rest known |" in table
     assert "| EXPR accuracy | " in table
     assert "| 1 ± 0 |\n" in table
@@ -357,12 +366,14 @@ def test_claims_are_trained_for(data: AffectData, folder: Path, tmp_path: Path) 
     one = dataclasses.replace(SMALL, steps=1, students=2, batch=3)
     with ThreadPoolExecutor(1) as pool:
         taught: dict[int, Any] = {}
-        found = multitask_claims.trained(
+        found = multitask_claims.train_and_measure(
             data, one, (0, 1), pool, lambda _: None, tmp_path, judge=taught.__setitem__
         )
-        outcome = multitask_claims.compared(found)
+        outcome = multitask_claims.outcome_of(found)
         kept = {file: file.stat().st_mtime_ns for file in tmp_path.glob("*/last.ckpt")}
-        again = multitask_claims.trained(data, one, (0, 1), pool, lambda _: None, tmp_path)
+        again = multitask_claims.train_and_measure(
+            data, one, (0, 1), pool, lambda _: None, tmp_path
+        )
     assert len(outcome.rows) == 12
     assert all(len(row.values) == 2 for row in outcome.rows)
     assert found[0]["teacher"] != found[1]["teacher"]
@@ -377,12 +388,12 @@ def test_claims_are_trained_for(data: AffectData, folder: Path, tmp_path: Path) 
     assert f"| VA | {0:.3g} ± 0 |" in table
     assert "| AU F1 |  |" in table
     assert [len(students) for students in taught.values()] == [2, 2]
-    section = multitask_claims.beside_default(folder, data, taught, lambda _: None)
+    section = multitask_claims.compare_with_default(folder, data, taught, lambda _: None)
     assert "| EXPR F1 | " in section
 
 
 def test_chance_is_the_best_single_answer(data: AffectData) -> None:
-    found = chance(data)
+    found = chance_scores(data)
     best = 0.0
     for k in range(7):
         logits = {
@@ -390,10 +401,10 @@ def test_chance_is_the_best_single_answer(data: AffectData) -> None:
             "expression": torch.eye(7)[k].repeat(24, 1),
             "va": torch.zeros(24, 40),
         }
-        best = max(best, measures(logits, data)["EXPR"])
+        best = max(best, scores_of_logits(logits, data)["EXPR"])
     assert found["EXPR"] == pytest.approx(best)
     absent = {**logits, "au": torch.full((24, 8), -1.0)}
-    assert found["AU"] >= measures(absent, data)["AU"] - 1e-9
+    assert found["AU"] >= scores_of_logits(absent, data)["AU"] - 1e-9
     assert found["VA"] == 0
 
 
@@ -420,10 +431,10 @@ def test_claims_go_on_unless_the_source_changed(
     monkeypatch.setattr(claims, "PARTS", {"one": "a_part"})
     work, out = tmp_path / "work", tmp_path / "claims.md"
     with pytest.raises(KeyboardInterrupt):
-        claims.run(out, [], 3, lambda _: None, work)
+        claims.write_claims(out, [], 3, lambda _: None, work)
     assert not out.exists()
     said: list[str] = []
-    page = claims.run(out, ["one"], 3, said.append, work)
+    page = claims.write_claims(out, ["one"], 3, said.append, work)
     assert f"going on with what {work} has" in said
     assert "all: 0.0 minutes" in said
     assert made == [0, 1, 2]
@@ -436,11 +447,11 @@ def test_claims_go_on_unless_the_source_changed(
     empty = tmp_path / "empty"
     empty.mkdir()
     interrupted.append(False)
-    assert "since it was gone on" not in claims.run(out, ["one"], 3, lambda _: None, empty)
+    assert "since it was gone on" not in claims.write_claims(out, ["one"], 3, lambda _: None, empty)
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "letter.txt").write_text("dear")
     with pytest.raises(ValueError, match="mine is of something else"):
-        claims.run(out, [], 3, lambda _: None, tmp_path / "mine")
+        claims.write_claims(out, [], 3, lambda _: None, tmp_path / "mine")
     assert (tmp_path / "mine" / "letter.txt").exists()
 
 
@@ -459,19 +470,23 @@ def test_its_model_runs_in_the_node(
     peer: Peer,
 ) -> None:
     recipe = dataclasses.replace(SMALL, students=2)
-    _, students = multitask_recipe.run(data, recipe)
+    _, students = multitask_recipe.train_ensemble(data, recipe)
     card = install_model(
-        multitask_recipe.made("taught", students, recipe, data, "synthetic people")
+        multitask_recipe.model_build("taught", students, recipe, data, "synthetic people")
     )
     assert card.facts["evaluation"]["on"] == "24 images of 3 other people"
-    assert card.facts["evaluation"]["VA"] == pytest.approx(evaluate(students, data)["VA"], abs=1e-4)
+    assert card.facts["evaluation"]["VA"] == pytest.approx(
+        evaluate_networks(students, data)["VA"], abs=1e-4
+    )
     assert card.facts["recipe"]["width"] == 0.125
     row = pq.read_table(folder / "samples.parquet").to_pylist()[0]
     patch = np.ascontiguousarray(cv2.imread(str(folder / row["file"]))[..., ::-1])
     crop = FaceCrop("a", patch, np.eye(2, 3))
     offline = MultitaskNet(load("taught")).estimate([crop])[0]
     # The card's model is the networks that were trained.
-    said = torch.stack([logits_of(s, data.faces[:1])["expression"].softmax(1) for s in students])
+    said = torch.stack(
+        [predict_logits(s, data.faces[:1])["expression"].softmax(1) for s in students]
+    )
     np.testing.assert_allclose(offline.expression.probability, said.mean(0)[0].numpy(), atol=1e-3)
 
     start("affect", model="taught", expression_smoothing=0.0)

@@ -65,14 +65,14 @@ def test_a_seed_gives_the_same_weights(tmp_path: Path) -> None:
     found = []
     for folder, seed in (("a", 3), ("b", 3), ("c", 4)):
         (tmp_path / folder).mkdir()
-        random_weights.write("geddnet", seed, tmp_path / folder)
+        random_weights.write_checkpoints("geddnet", seed, tmp_path / folder)
         found.append(dict(np.load(tmp_path / folder / "geddnet.npz")))
     assert all((found[0][name] == found[1][name]).all() for name in found[0])
     assert not any((found[0][name] == found[2][name]).all() for name in found[0])
 
 
 def test_files_said_to_be_untrained(tmp_path: Path) -> None:
-    random_weights.write("geddnet", 5, tmp_path)
+    random_weights.write_checkpoints("geddnet", 5, tmp_path)
     assert cli.main(["import", "geddnet", str(tmp_path / "geddnet.npz"), "--untrained"]) == 0
     assert not find_card("geddnet").trained
     assert find_card("geddnet").origin.startswith(f"{UNTRAINED}; geddnet.npz (sha256 ")
@@ -81,7 +81,7 @@ def test_files_said_to_be_untrained(tmp_path: Path) -> None:
 def test_trained_weights_are_not_replaced_by_random_ones(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    random_weights.write("geddnet", 5, tmp_path)
+    random_weights.write_checkpoints("geddnet", 5, tmp_path)
     assert cli.main(["import", "geddnet", str(tmp_path / "geddnet.npz")]) == 0
     before = find_card("geddnet")
     assert before.trained, "nobody has said otherwise"

@@ -9,8 +9,9 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from face_perception.learning import concordance as ccc
 from face_perception.learning import samplers
+from face_perception.learning.concordance import ccc
+from face_perception.learning.mimamo.loss import mimamo_loss
 from face_perception.learning.multitask import losses
 
 Arrays = dict[str, np.ndarray]
@@ -68,15 +69,15 @@ def test_bins_have_edges() -> None:
 
 def test_ccc_of_known_values() -> None:
     x = torch.linspace(-1, 1, 9)
-    assert ccc.ccc(x, x) == pytest.approx(1)
-    assert ccc.ccc(x, -x) == pytest.approx(-1)
+    assert ccc(x, x) == pytest.approx(1)
+    assert ccc(x, -x) == pytest.approx(-1)
     # The same but for a shift by its standard deviation: 2 / (2 + 1).
-    assert ccc.ccc(x, x + x.std()) == pytest.approx(2 / 3)
+    assert ccc(x, x + x.std()) == pytest.approx(2 / 3)
 
 
 def test_equal_labels_have_a_gradient() -> None:
     said = torch.tensor([0.1, 0.4, 0.2], requires_grad=True)
-    found = ccc.ccc(said, torch.full((3,), 0.3))
+    found = ccc(said, torch.full((3,), 0.3))
     found.backward()
     assert float(found.detach()) == 0
     assert torch.isfinite(said.grad).all()
@@ -86,8 +87,8 @@ def test_mimamo_loss_as_meant_and_as_released(shared: Path) -> None:
     with np.load(shared / "golden" / "mimamo" / "golden_seed1.npz") as file:
         x, y = (torch.from_numpy(file[f"loss_{name}"]) for name in "xy")
         meant, released = float(file["loss_value_flat"]), float(file["loss_value"])
-    assert float(ccc.mimamo_loss(x, y)) == pytest.approx(meant, abs=1e-6)
-    assert float(ccc.mimamo_loss(x, y, over_time=False)) == pytest.approx(released, abs=1e-6)
+    assert float(mimamo_loss(x, y)) == pytest.approx(meant, abs=1e-6)
+    assert float(mimamo_loss(x, y, over_time=False)) == pytest.approx(released, abs=1e-6)
 
 
 def test_weights_of_classes_and_of_affect(golden: Arrays) -> None:

@@ -31,13 +31,13 @@ from face_perception.inference import (
     read_variant,
 )
 from face_perception.learning.dilated_net import checkpoint as import_dilated_net
-from face_perception.learning.dilated_net.network import dilated_net, read_variables
+from face_perception.learning.dilated_net.network import dilated_net, dilated_net_from_variables
 from face_perception.learning.geddnet import checkpoint as import_geddnet
-from face_perception.learning.geddnet.export import Folded, export
+from face_perception.learning.geddnet.export import FoldedGEDDnet, geddnet_onnx
+from face_perception.learning.geddnet.gaze_system import TOLERANCE, GazeSystem
 from face_perception.learning.geddnet.network import GEDDnet
 from face_perception.learning.geddnet.reference_inputs import sample_inputs
-from face_perception.learning.geddnet.system_import import TOLERANCE, GazeSystem
-from face_perception.learning.geddnet.variables import write_variables
+from face_perception.learning.geddnet.tensorflow_variables import variables_of
 from face_perception.pipeline import Perception
 
 EYES = ("left_eye", "right_eye")
@@ -52,7 +52,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def checkpoint(folder: Path) -> Path:
     """The golden's weights in the published format."""
     path = folder / "checkpoint.npz"
-    shapes = {name: value.shape for name, value in write_variables(dilated_net()).items()}
+    shapes = {name: value.shape for name, value in variables_of(dilated_net()).items()}
     np.savez(path, **golden.checkpoint(shapes))
     return path
 
@@ -81,7 +81,7 @@ def crops() -> dict[str, np.ndarray]:
 
 
 def test_answers_are_those_of_the_authors_code(installed: str, checkpoint: Path) -> None:
-    network = read_variables(dict(np.load(checkpoint)))
+    network = dilated_net_from_variables(dict(np.load(checkpoint)))
     left, right = (torch.from_numpy(image) for image in crops().values())
     with torch.no_grad():
         ours = network.gaze(None, left, right).numpy()
@@ -102,7 +102,7 @@ def test_it_is_geddnet_without_a_face(shared: Path) -> None:
         values = variables(shared, seed)
         kept = {n: v for n, v in values.items() if not n.startswith(("face/", "bias/"))}
         kept["combine/Variable"] = kept["combine/Variable"][64:]
-        network = read_variables(kept)
+        network = dilated_net_from_variables(kept)
         images = [torch.from_numpy(inputs(published)[name][:2]) for name in EYES]
         for layer, image, key in (
             (network.left_fc, images[0], "act_eye.e1_fc1"),
@@ -118,10 +118,10 @@ def test_the_exported_graph_is_the_network(tmp_path: Path) -> None:
     images = [torch.from_numpy(sample_inputs()[name][::4]) for name in EYES]
     with torch.no_grad():
         wanted = network.gaze(None, *images)
-        torch.testing.assert_close(Folded(network)(*images), wanted, rtol=0, atol=1e-5)
+        torch.testing.assert_close(FoldedGEDDnet(network)(*images), wanted, rtol=0, atol=1e-5)
     assert wanted.std(0).min() > 1e-3, "the samples must differ for a comparison to mean something"
     with pytest.raises(ValueError, match="with poolings is not exported"):
-        export(dilated_net(dilated=False))
+        geddnet_onnx(dilated_net(dilated=False))
 
 
 def test_the_card_says_what_it_is(installed: str, checkpoint: Path) -> None:
@@ -170,7 +170,7 @@ def test_checkpoints_of_the_other_system_are_named(
 ) -> None:
     monkeypatch.setenv("FACE_PERCEPTION_MODELS", str(models))
     other = tmp_path / "geddnet.npz"
-    np.savez(other, **write_variables(GEDDnet(subjects=1)))
+    np.savez(other, **variables_of(GEDDnet(subjects=1)))
 
     def error(system: GazeSystem, path: Path) -> str:
         args = Namespace(checkpoint=path, name="x", licence="x")

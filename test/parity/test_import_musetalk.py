@@ -30,14 +30,15 @@ safetensors = pytest.importorskip("safetensors.torch")
 
 from face_perception.learning.musetalk import autoencoder as musetalk_vae
 from face_perception.learning.musetalk import checkpoint as import_musetalk
+from face_perception.learning.musetalk import export as musetalk_export
 from face_perception.learning.musetalk import unet as musetalk_unet
 from face_perception.learning.musetalk import whisper_encoder
-from face_perception.learning.musetalk.checkpoint_files import (
-    check_file,
-    filled,
-    read_state,
-    vae_names,
-    whisper_names,
+from face_perception.learning.musetalk.state_dicts import (
+    check_checkpoint_file,
+    read_state_dict,
+    rename_vae,
+    rename_whisper,
+    with_weights,
 )
 from face_perception.learning.onnx_large_export import to_onnx_streamed
 
@@ -168,8 +169,8 @@ def test_original_whisper_file(weights: Any, golden: Golden, tmp_path: Path) -> 
         found = network(torch.from_numpy(mel))[0, :100].numpy()
     np.testing.assert_allclose(found, golden["v10_features"], atol=1e-4)
     # As a node uses it: the card chooses spectrogram and windows.
-    mel = torch.from_numpy(import_musetalk._example_mel())
-    install_model(import_musetalk.whisper_made(network, mel, path, normed), tmp_path / "models")
+    mel = torch.from_numpy(musetalk_export.example_mel())
+    install_model(musetalk_export.whisper_build(network, mel, path, normed), tmp_path / "models")
     stream = make_whisper_stream(loaded(tmp_path / "models" / "whisper_encoder.yaml"))
     stream.append_speech(golden["wav"], last=True)
     windows = np.stack([stream.image_window(k, 25) for k in range(len(golden["v10_chunks_fps25"]))])
@@ -193,7 +194,7 @@ def test_every_kind_of_file(tmp_path: Path) -> None:
     np.savez(tmp_path / "a.npz", **{k: v.numpy() for k, v in state.items()})
     safetensors.save_file(state, tmp_path / "a.safetensors")
     for name in ("a.pth", "old.bin", "wrapped.pt", "a.npz", "a.safetensors"):
-        found = read_state(tmp_path / name)
+        found = read_state_dict(tmp_path / name)
         assert {k: v.tolist() for k, v in found.items()} == {
             k: v.tolist() for k, v in state.items()
         }
@@ -214,27 +215,27 @@ def test_files_that_are_not_weights(tmp_path: Path) -> None:
     damaged = ("page.bin", "cut.pth", "x.npz", "x.safetensors")
     for name in damaged:
         with pytest.raises(ModelError, match=f"{name} is damaged or no checkpoint.*download it"):
-            read_state(tmp_path / name)
+            read_state_dict(tmp_path / name)
     for name in ("evil.pth", "evil.bin"):
         with pytest.raises(ModelError, match=f"{name} has more than tensors in it .*not run"):
-            read_state(tmp_path / name)
+            read_state_dict(tmp_path / name)
     assert not (tmp_path / "ran").exists()
     # Most of it is seen at once, before other files are worked on.
     for name in damaged[:-1]:
         with pytest.raises(ModelError, match=f"{name} is cut short or no checkpoint"):
-            check_file(tmp_path / name)
+            check_checkpoint_file(tmp_path / name)
     (tmp_path / "unet.pth").write_text("version https://git-lfs.github.com/spec/v1\noid sha256:0")
     with pytest.raises(ModelError, match=r"unet\.pth is a pointer of Git LFS"):
-        check_file(tmp_path / "unet.pth")
+        check_checkpoint_file(tmp_path / "unet.pth")
     with pytest.raises(ModelError, match="is a folder: name the file"):
-        check_file(tmp_path)
+        check_checkpoint_file(tmp_path)
     with pytest.raises(ModelError, match="there is no file"):
-        check_file(tmp_path / "missing.pth")
+        check_checkpoint_file(tmp_path / "missing.pth")
     with pytest.raises(ModelError, match="there is no file"):
-        read_state(tmp_path / "missing.pth")
+        read_state_dict(tmp_path / "missing.pth")
     torch.save(torch.zeros(3), tmp_path / "tensor.pth")
     with pytest.raises(ModelError, match="holds a Tensor, not weights by name"):
-        read_state(tmp_path / "tensor.pth")
+        read_state_dict(tmp_path / "tensor.pth")
 
 
 @pytest.mark.parametrize(
@@ -250,15 +251,15 @@ def test_weights_fit_exactly(change: Callable[[Any], Any], message: str) -> None
     state = small_state()
     change(state)
     with pytest.raises(ModelError, match=rf"x\.bin .*{message}.*is it the right file"):
-        filled(torch.nn.Linear(3, 2), state, Path("x.bin"))
+        with_weights(torch.nn.Linear(3, 2), state, Path("x.bin"))
 
 
 def test_names() -> None:
     autoencoder = musetalk_vae.Autoencoder().state_dict()
-    assert vae_names(dict(autoencoder)).keys() == autoencoder.keys()
+    assert rename_vae(dict(autoencoder)).keys() == autoencoder.keys()
     encoder = whisper_encoder.WhisperEncoder().state_dict()
     for prefix in ("", "encoder.", "model.encoder."):
-        found, of_openai = whisper_names({prefix + k: v for k, v in encoder.items()})
+        found, of_openai = rename_whisper({prefix + k: v for k, v in encoder.items()})
         assert found.keys() == encoder.keys()
         assert not of_openai
 
@@ -343,10 +344,10 @@ def test_other_seeds_through_onnx(weights: Any, golden: Golden, models: Path, se
     def tensors(which: str) -> dict[str, Any]:
         return {k: torch.from_numpy(v) for k, v in getattr(weights, which)(seed).items()}
 
-    whisper = filled(whisper_encoder.WhisperEncoder(), tensors("whisper_encoder"), origin)
-    autoencoder = filled(musetalk_vae.Autoencoder(), tensors("vae"), origin)
+    whisper = with_weights(whisper_encoder.WhisperEncoder(), tensors("whisper_encoder"), origin)
+    autoencoder = with_weights(musetalk_vae.Autoencoder(), tensors("vae"), origin)
     mel = torch.from_numpy(log_mel(golden["wav"], 3000)[None])
-    images = import_musetalk._example_images()
+    images = musetalk_export.example_images()
     latents = torch.from_numpy(golden["latents_for_unet_mode"])
     predicted = torch.from_numpy(golden["unet_out"][:1])
     # Before the graphs are made: the encoder's norms are written out for its graph.
@@ -358,8 +359,8 @@ def test_other_seeds_through_onnx(weights: Any, golden: Golden, models: Path, se
             ),
             "musetalk_vae_decoder": {"image": musetalk_vae.ImageDecoder(autoencoder)(predicted)},
         }
-    install_model(import_musetalk.whisper_made(whisper, mel, origin, True))
-    for made in import_musetalk.vae_made(autoencoder, images, latents, origin):
+    install_model(musetalk_export.whisper_build(whisper, mel, origin, True))
+    for made in musetalk_export.vae_builds(autoencoder, images, latents, origin):
         install_model(made)
     given = {
         "whisper_encoder": {"mel": mel.numpy()},
@@ -389,7 +390,7 @@ def test_unet_end_to_end(
     unet = import_musetalk.read_unet(path)
     latents = torch.from_numpy(golden["unet_latents"][:1])
     audio = torch.from_numpy(golden["unet_audio"][:1])
-    install_model(import_musetalk.unet_made(unet, latents, audio, path, {}, tmp_path))
+    install_model(musetalk_export.unet_build(unet, latents, audio, path, {}, tmp_path))
     del unet
     found = loaded("musetalk_unet").infer(
         {"latents": golden["unet_latents"], "audio": golden["unet_audio"]}

@@ -34,9 +34,9 @@ from face_perception.speech import (
 torch = pytest.importorskip("torch")
 
 from face_perception.learning.musetalk import autoencoder as musetalk_vae
-from face_perception.learning.musetalk import checkpoint as import_musetalk
 from face_perception.learning.musetalk import decoders as musetalk_decoders
 from face_perception.learning.musetalk import diffusion_blocks as diffusion
+from face_perception.learning.musetalk import export as musetalk_export
 from face_perception.learning.musetalk import unet as musetalk_unet
 from face_perception.learning.musetalk import whisper_encoder
 
@@ -82,7 +82,7 @@ def installed(models: Path, tiny: tuple[Any, Path], golden: dict[str, np.ndarray
     """The tiny decoder, and a UNet that is the real graph with narrow layers."""
     (models / "vae.bin").write_bytes(b"vae")
     latents = torch.from_numpy(golden["latents_for_unet_mode"])
-    install_model(import_musetalk.tiny_made(tiny[1], latents))
+    install_model(musetalk_export.tiny_decoder_build(tiny[1], latents))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(musetalk_unet, "CHANNELS", (32, 64, 64, 64))
         patch.setattr(musetalk_unet, "_TIME", 128)
@@ -90,7 +90,7 @@ def installed(models: Path, tiny: tuple[Any, Path], golden: dict[str, np.ndarray
         unet = musetalk_unet.UNet().eval()
         unet.fold_time()
     audio = torch.randn(1, 50, 384)
-    install_model(import_musetalk.unet_made(unet, latents, audio, models / "vae.bin", {}, models))
+    install_model(musetalk_export.unet_build(unet, latents, audio, models / "vae.bin", {}, models))
     return models
 
 
@@ -154,7 +154,7 @@ def test_lower_decoder_near_the_exact(
     a single row; else that it is the same picture.
     """
     latents = torch.from_numpy(golden["latents_for_unet_mode"])
-    install_model(import_musetalk.lower_made(autoencoder, latents, installed / "vae.bin"))
+    install_model(musetalk_export.lower_decoder_build(autoencoder, latents, installed / "vae.bin"))
     lower = load("musetalk_vae_decoder_lower", threads=2, backend="onnxruntime")
     made = MuseTalk(load("musetalk_unet", backend="onnxruntime"), lower)
     assert lower.card.facts["first_row"] == made.first_row == 96
@@ -215,7 +215,7 @@ def test_tiny_decoder(tiny: tuple[Any, Path]) -> None:
     original = {f"{int(k.split('.')[1]) + 1}.{k.split('.', 2)[2]}": v for k, v in state.items()}
     assert "1.weight" in original
     assert "3.conv.0.weight" in original
-    renamed = musetalk_decoders.tiny_names(original)
+    renamed = musetalk_decoders.rename_tiny_decoder(original)
     assert renamed.keys() == state.keys()
     assert sum(v.numel() for v in state.values()) == 1_222_531
 

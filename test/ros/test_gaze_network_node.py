@@ -173,13 +173,15 @@ def test_the_published_networks(
 def test_a_network_that_was_trained_here(start: Start, camera: Camera, tmp_path: Path) -> None:
     pytest.importorskip("pytorch_lightning")
     from face_perception.learning.geddnet import recipe as recipes
-    from face_perception.learning.recipe import GazeRecipe
+    from face_perception.learning.geddnet.recipe import GazeRecipe
     from face_perception.learning.synthesis.gaze_crops import GazeFaces, gaze_faces
 
     drawn = gaze_faces(3, 4, seed=0)
     recipe = GazeRecipe(width=0.03125, epochs=2, batch=6, people=3, images=4)
     network = recipes.train(drawn, recipe, quiet=True)
-    made = recipes.made("learnt", network, recipe, drawn, trained_on="drawings", licence="none")
+    made = recipes.model_build(
+        "learnt", network, recipe, drawn, trained_on="drawings", licence="none"
+    )
     card = install_model(made, tmp_path).path.with_suffix(".yaml")
     start("gaze", model=str(card))
     heard = camera.peer.listen(msg.GazeArray, "gaze")

@@ -12,8 +12,8 @@ from face_perception.gaze import EstimatorPrior, GeometricGaze
 from face_perception.gaze.estimator_prior import NETWORK_PRIOR
 from face_perception.gaze.eyelids import LidCue
 from face_perception.learning.synthesis.calibration_samples import (
-    GazePeople,
     GazePerson,
+    GazePopulation,
     GazeSamples,
     gaze_samples,
 )
@@ -37,7 +37,7 @@ LOOKS = np.array([(x * DEG, y * DEG) for x in range(-15, 16, 5) for y in (-10, 0
 GEOMETRIC = GeometricGaze.prior
 
 
-def like(prior: EstimatorPrior, **more: object) -> GazePeople:
+def like(prior: EstimatorPrior, **more: object) -> GazePopulation:
     """People who differ as an estimator's prior says."""
     settings = {
         "gain": (prior.yaw.gain, prior.pitch.gain),
@@ -46,7 +46,7 @@ def like(prior: EstimatorPrior, **more: object) -> GazePeople:
         "error": prior.noise,
         "noise": 1 * DEG,
     }
-    return GazePeople(**{**settings, **more})  # type: ignore[arg-type]
+    return GazePopulation(**{**settings, **more})  # type: ignore[arg-type]
 
 
 def fit(given: GazeSamples, prior: EstimatorPrior = NETWORK_PRIOR) -> CalibrationFit:
@@ -192,7 +192,7 @@ def test_five_targets_give_each_axis_its_gain() -> None:
 def test_one_target_gives_the_cautious_gain_about_the_point() -> None:
     random = np.random.default_rng(12)
     at = (6 * DEG, -12 * DEG)
-    person = GazePeople(gain=(1.05, 2.3), bias=(2 * DEG, 5 * DEG))
+    person = GazePopulation(gain=(1.05, 2.3), bias=(2 * DEG, 5 * DEG))
     given = gaze_samples(random, people=person, places=[at], outliers=0.0)
     made = fit(given, GEOMETRIC).correction
     assert (made.gain_yaw, made.gain_pitch) == (GEOMETRIC.yaw.cautious, GEOMETRIC.pitch.cautious)
@@ -269,7 +269,7 @@ def test_the_promised_error_is_the_measured_one(
 def test_a_steady_look_promises_no_more_than_the_population() -> None:
     """A fixed target shows how steady a gaze is, not how right it is elsewhere."""
     random = np.random.default_rng(16)
-    steady = GazePeople(noise=0.3 * DEG)
+    steady = GazePopulation(noise=0.3 * DEG)
     for prior, places in ((GEOMETRIC, LENS), (NETWORK_PRIOR, LENS), (GEOMETRIC, FIVE[:2])):
         found = fit(gaze_samples(random, people=steady, places=places, outliers=0.0), prior)
         assert found.spread < 0.5 * DEG
@@ -354,7 +354,7 @@ def test_the_stated_slope_is_that_of_people() -> None:
 
 def test_what_is_said_of_a_fit() -> None:
     random = np.random.default_rng(19)
-    steady = GazePeople(bias=(1 * DEG, 1 * DEG), noise=0.5 * DEG)
+    steady = GazePopulation(bias=(1 * DEG, 1 * DEG), noise=0.5 * DEG)
     one = fit(gaze_samples(random, people=steady, outliers=0.0), GEOMETRIC)
     text = describe_fit(one, GEOMETRIC)
     assert f"from {one.samples} samples of 1 target: bias " in text

@@ -266,9 +266,9 @@ def test_published_batch_of_both_clips(published: dict[str, Array]) -> None:
     stand where they overlap.
     """
     torch = pytest.importorskip("torch")
-    from face_perception.learning.checkpoint_files import load_into, read_checkpoint
     from face_perception.learning.mimamo.checkpoint import UNUSED
     from face_perception.learning.mimamo.network import TwoStream
+    from face_perception.learning.torch_checkpoint import load_weights, read_checkpoint
 
     frames = published["e2e_frames_u8"]
     moving = motion.image_phases(np.stack([motion.gray_image(frame) for frame in frames]))
@@ -289,7 +289,7 @@ def test_published_batch_of_both_clips(published: dict[str, Array]) -> None:
         for name, stream in zip(motion.STREAM_INPUTS, streams, strict=True)
     }
     network = TwoStream("clips")
-    load_into(network, read_checkpoint(paths.models_dir().parent / "two_stream.npz"), UNUSED)
+    load_weights(network, read_checkpoint(paths.models_dir().parent / "two_stream.npz"), UNUSED)
     with torch.inference_mode():
         by_torch = network(*map(torch.from_numpy, inputs.values())).numpy()
     by_onnx = load("mimamo_released", threads=2).infer(inputs)["valence_arousal"]

@@ -11,10 +11,10 @@ import pytest
 
 from face_perception.faces import FaceTracker, load_tracker
 from face_perception.learning.data.dataset import DatasetError, Writer, read
-from face_perception.learning.synthesis.acting import CIRCUMPLEX, LABELLED, UNITS, Act, act
 from face_perception.learning.synthesis.actor import Actor
 from face_perception.learning.synthesis.affect_set import AffectSet, write_affect_set
-from face_perception.learning.synthesis.synthetic_people import person
+from face_perception.learning.synthesis.emfacs import CIRCUMPLEX, LABELLED, UNITS, Act, draw_act
+from face_perception.learning.synthesis.synthetic_people import synthetic_person
 from face_perception.types import EXPRESSIONS, Camera, Frame
 
 REST = Act(np.zeros(len(UNITS)), 0.0, np.zeros(2), np.zeros(3), "neutral", 0.0, 0.0)
@@ -27,7 +27,7 @@ def tracker() -> FaceTracker:
 
 @pytest.fixture(scope="module", params=["drawn", "photo"])
 def actor(request: pytest.FixtureRequest, tracker: FaceTracker) -> Actor:
-    return Actor(person(3, photo=request.param == "photo"), tracker=tracker)
+    return Actor(synthetic_person(3, photo=request.param == "photo"), tracker=tracker)
 
 
 def doing(*units: int) -> Act:
@@ -84,7 +84,7 @@ def test_without_pyarrow_nothing_is_begun(tmp_path: Path, monkeypatch: pytest.Mo
 
 def test_acts_are_as_labelled() -> None:
     random = np.random.default_rng(1)
-    acts = {name: [act(random, name) for _ in range(200)] for name in EXPRESSIONS}
+    acts = {name: [draw_act(random, name) for _ in range(200)] for name in EXPRESSIONS}
     for name, of_one in acts.items():
         middle = np.mean([(a.valence, a.arousal) for a in of_one], axis=0)
         want = np.array(CIRCUMPLEX[name])
@@ -94,7 +94,7 @@ def test_acts_are_as_labelled() -> None:
     assert share["happy"] > 0.8
     assert share["angry"] < 0.3
     with pytest.raises(ValueError, match="must be one of"):
-        act(random, "bored")
+        draw_act(random, "bored")
 
 
 def test_a_set_is_the_same_for_its_seed(tmp_path: Path) -> None:

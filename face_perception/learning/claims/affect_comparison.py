@@ -18,27 +18,27 @@ import numpy.typing as npt
 from face_perception.affect import ExpressionNet, LandmarkActionUnits, derive_valence_arousal
 from face_perception.faces import CROP_SIDE, FaceTracker, load_tracker
 from face_perception.inference import load
-from face_perception.learning.claims.table import seen
+from face_perception.learning.claims.table import mean_with_interval
 from face_perception.learning.data import dataset
 from face_perception.learning.data.affect_patches import AffectData
-from face_perception.learning.multitask.metrics import ccc, f1, macro_f1, valence_arousal
+from face_perception.learning.multitask.metrics import f1, macro_f1, population_ccc, valence_arousal
 from face_perception.learning.multitask.network import AU, Logits
-from face_perception.learning.synthesis.acting import PRESENT
+from face_perception.learning.synthesis.emfacs import PRESENT
 from face_perception.types import Camera, Face, FaceCrop, Frame, Image
 
 Array = npt.NDArray[Any]
 
-EACH = 8  # images of each person
+IMAGES_EACH = 8  # images of each person
 _BORDER = CROP_SIDE // 2  # about a patch: the detector wants a face with something round it
 _REST = 30.0  # seconds of its rest that a face is followed for
 _APART = 1.0  # seconds between two images: nothing is smoothed, and nobody is taken for another
 _STEP = 0.1  # seconds that an image teaches about the rest
 
-ALONE, KNOWN, NETWORK = "default, each image alone", "default, rest known", "ensemble"
+ALONE, NEUTRAL_KNOWN, NETWORK = "default, each image alone", "default, rest known", "ensemble"
 
 
 @dataclass(frozen=True, slots=True)
-class Answers:
+class AffectEstimates:
     """``units`` [N, 8] intensities in the order of ``AU``, present from PRESENT on, NaN where not
     told; ``expression`` [N] class; ``affect`` [N, 2] valence and arousal.
     """
@@ -47,17 +47,19 @@ class Answers:
     expression: Array
     affect: Array
 
-    def take(self, index: Array) -> Answers:
+    def take(self, index: Array) -> AffectEstimates:
         """Those of some images alone."""
-        return Answers(self.units[index], self.expression[index], self.affect[index])
+        return AffectEstimates(self.units[index], self.expression[index], self.affect[index])
 
 
-def chosen(people: Array, wanted: Array) -> Array:
-    """Indices of the first ``EACH`` images of each of the ``wanted`` people."""
-    return np.concatenate([np.flatnonzero(people == person)[:EACH] for person in np.unique(wanted)])
+def first_images(people: Array, wanted: Array) -> Array:
+    """Indices of the first ``IMAGES_EACH`` images of each of the ``wanted`` people."""
+    return np.concatenate(
+        [np.flatnonzero(people == person)[:IMAGES_EACH] for person in np.unique(wanted)]
+    )
 
 
-def by_default(folder: Path, data: AffectData, index: Array) -> dict[str, Answers]:
+def default_estimates(folder: Path, data: AffectData, index: Array) -> dict[str, AffectEstimates]:
     """Answers on the images ``index`` of the data set ``folder``, of which ``data`` is all, with
     each image on its own (ALONE), and with the person's rest learned first (KNOWN), from those of
     them that are labelled neutral and with no unit.
@@ -73,28 +75,28 @@ def by_default(folder: Path, data: AffectData, index: Array) -> dict[str, Answer
     affect = np.array([(one.valence, one.arousal) for one in derived])
     resting = (data.units[index] == 0).all(1) & (data.expression[index] == 0)
     out = {}
-    for name in (ALONE, KNOWN):
+    for name in (ALONE, NEUTRAL_KNOWN):
         units = np.full((len(index), len(AU)), np.nan)
         for person in np.unique(data.people[index]):
             own = np.flatnonzero(data.people[index] == person)
-            rest = [faces[i] for i in own if resting[i]] if name == KNOWN else []
-            landmarks = _followed([face for face in rest if face is not None])
+            rest = [faces[i] for i in own if resting[i]] if name == NEUTRAL_KNOWN else []
+            landmarks = _learn_neutral([face for face in rest if face is not None])
             for i in own:
                 units[i] = _units(faces[i], copy.deepcopy(landmarks))
-        out[name] = Answers(units, label, affect)
+        out[name] = AffectEstimates(units, label, affect)
     return out
 
 
-def of_network(logits: Logits) -> Answers:
+def network_estimates(logits: Logits) -> AffectEstimates:
     """A network's, of its logits; units are 1 or 0."""
-    return Answers(
+    return AffectEstimates(
         (logits["au"] > 0).numpy().astype(np.float64),
         logits["expression"].argmax(1).numpy(),
         valence_arousal(logits),
     )
 
 
-def scores(answers: Mapping[str, Answers], data: AffectData) -> dict[str, dict[str, float]]:
+def scores(answers: Mapping[str, AffectEstimates], data: AffectData) -> dict[str, dict[str, float]]:
     """By measure, then by who answered: F1 of each unit that is shown, their mean over those that
     all tell, macro F1 and accuracy of the expression, the CCC. Units count where all tell them.
     """
@@ -125,18 +127,18 @@ def scores(answers: Mapping[str, Answers], data: AffectData) -> dict[str, dict[s
         out.setdefault("EXPR accuracy", {})[name] = float((one.expression == label).mean())
         for k, what in enumerate(("valence", "arousal")):
             row = out.setdefault(f"CCC {what}", {})
-            row[name] = ccc(one.affect[:, k], data.affect[:, k])
+            row[name] = population_ccc(one.affect[:, k], data.affect[:, k])
     return out
 
 
-def section(found: Mapping[str, Sequence[dict[str, dict[str, float]]]]) -> str:
+def comparison_table(found: Mapping[str, Sequence[dict[str, dict[str, float]]]]) -> str:
     """The table, of ``scores`` of each seed by kind of people."""
-    columns = [(kind, name) for kind in found for name in (ALONE, KNOWN, NETWORK)]
+    columns = [(kind, name) for kind in found for name in (ALONE, NEUTRAL_KNOWN, NETWORK)]
     rows = list(dict.fromkeys(row for seeds in found.values() for one in seeds for row in one))
     lines = [
         "## Multitask trained on drawn people, beside the default `affect`",
         "",
-        f"The same images, {EACH} of each held-out person; the network is the ensemble. The",
+        f"The same images, {IMAGES_EACH} of each held-out person; the network is the ensemble. The",
         "default: landmarks' action units, present from 0.4; the package's expression network;",
         "valence and arousal derived from it. Rest known: the face was followed for",
         f"{_REST:.0f} s at rest before, in those of its images (where there are) that are labelled",
@@ -155,7 +157,7 @@ def section(found: Mapping[str, Sequence[dict[str, dict[str, float]]]]) -> str:
             values = [one[row][name] for one in found[kind] if name in one.get(row, {})]
             known = [value for value in values if math.isfinite(value)]
             mesh = row.startswith("face found") and name == NETWORK
-            cells.append("" if mesh or not known else seen(known, ".3g"))
+            cells.append("" if mesh or not known else mean_with_interval(known, ".3g"))
         lines.append(f"| {row} | {' | '.join(cells)} |")
     return "\n".join(lines) + "\n"
 
@@ -171,7 +173,7 @@ def _face(patch: Image, tracker: FaceTracker) -> Face | None:
     return dataclasses.replace(largest, id="a")
 
 
-def _followed(rest: Sequence[Face]) -> LandmarkActionUnits:
+def _learn_neutral(rest: Sequence[Face]) -> LandmarkActionUnits:
     """What has followed a person for a while, at rest."""
     landmarks = LandmarkActionUnits()
     for k in range(round(_REST / _STEP) if rest else 0):

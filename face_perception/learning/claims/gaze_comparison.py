@@ -21,32 +21,32 @@ from face_perception.gaze import (
 from face_perception.inference import ModelBuild, install_model, load
 from face_perception.learning.geddnet import recipe as recipes
 from face_perception.learning.geddnet.network import GEDDnet
-from face_perception.learning.recipe import GazeRecipe
+from face_perception.learning.geddnet.recipe import GazeRecipe
 from face_perception.learning.synthesis.gaze_crops import GazeFaces
 from face_perception.learning.synthesis.gaze_pictures import GazePicture
 from face_perception.types import Face, FloatArray
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class DetectedPicture:
     """A picture with the face that the mesh found in it."""
 
     picture: GazePicture
     face: Face
 
 
-def find(pictures: Sequence[GazePicture], tracker: FaceTracker) -> list[Found]:
+def detect_faces(pictures: Sequence[GazePicture], tracker: FaceTracker) -> list[DetectedPicture]:
     """Those in which a face is found (the largest counts)."""
     found = []
     for picture in pictures:
         faces = tracker.detect(picture.frame)
         if faces:
             face = max(faces, key=lambda face: face.roi.width * face.roi.height)
-            found.append(Found(picture, face))
+            found.append(DetectedPicture(picture, face))
     return found
 
 
-def answers(estimator: GazeEstimator, found: Sequence[Found]) -> FloatArray:
+def estimate_directions(estimator: GazeEstimator, found: Sequence[DetectedPicture]) -> FloatArray:
     """[N, 2] pitch and yaw, radians, in each face's normalised camera; NaN where there was none.
 
     Every picture stands on its own: nothing is remembered.
@@ -62,13 +62,13 @@ def answers(estimator: GazeEstimator, found: Sequence[Found]) -> FloatArray:
     return out
 
 
-def errors(estimates: Mapping[str, FloatArray], truth: FloatArray) -> dict[str, float]:
+def mean_errors(estimates: Mapping[str, FloatArray], truth: FloatArray) -> dict[str, float]:
     """Mean degrees of each, over the pictures where all of them gave an answer; NaN for none."""
     shared = np.all([np.isfinite(e).all(1) for e in estimates.values()], axis=0)
     if not shared.any():
         return dict.fromkeys(estimates, math.nan)
     return {
-        name: math.degrees(float(recipes.angles(estimate[shared], truth[shared]).mean()))
+        name: math.degrees(float(recipes.angular_errors(estimate[shared], truth[shared]).mean()))
         for name, estimate in estimates.items()
     }
 
@@ -80,13 +80,13 @@ def scatter(estimate: FloatArray, person: Sequence[str]) -> float:
     for name in sorted(set(person)):
         own = estimate[(whose == name) & np.isfinite(estimate).all(1)]
         if len(own):
-            apart.append(recipes.angles(own, np.tile(own.mean(0), (len(own), 1))))
+            apart.append(recipes.angular_errors(own, np.tile(own.mean(0), (len(own), 1))))
     return math.degrees(float(np.concatenate(apart).mean())) if apart else math.nan
 
 
-def as_node(network: GEDDnet, recipe: GazeRecipe, held_out: GazeFaces) -> NetworkGaze:
+def estimator_of(network: GEDDnet, recipe: GazeRecipe, held_out: GazeFaces) -> NetworkGaze:
     """The trained network as the gaze node runs it: exported, installed, loaded."""
-    made: ModelBuild = recipes.made(
+    made: ModelBuild = recipes.model_build(
         "beside", network, recipe, held_out, trained_on="drawn people", licence="Apache-2.0"
     )
     with tempfile.TemporaryDirectory() as folder:

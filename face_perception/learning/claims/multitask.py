@@ -20,25 +20,30 @@ import numpy.typing as npt
 import torch
 
 from face_perception.learning.claims import affect_comparison as beside
-from face_perception.learning.claims.table import Outcome, Report, Row, seen
+from face_perception.learning.claims.table import Outcome, Report, Row, mean_with_interval
 from face_perception.learning.data.affect_patches import AffectData, read_affect
-from face_perception.learning.lightning_base import begun
-from face_perception.learning.multitask.metrics import MEASURES, chance, evaluate, logits_of
+from face_perception.learning.multitask.metrics import (
+    MEASURES,
+    chance_scores,
+    evaluate_networks,
+    predict_logits,
+)
 from face_perception.learning.multitask.network import Multitask, average_probabilities
 from face_perception.learning.multitask.recipe import (
-    Recipe,
+    MultitaskRecipe,
     Trunk,
-    draw_for_trunk,
-    read_recipe,
+    read_multitask_recipe,
     train,
     train_trunk,
-    trunk_of,
+    trunk_weights,
+    write_trunk_people,
 )
 from face_perception.learning.synthesis.affect_set import AffectSet, write_affect_set
+from face_perception.learning.training_loop import has_checkpoint
 
 HELD_OUT = 0.3  # of the people, others with each seed
 SET = AffectSet(people=60, photos=6, samples=40, incomplete=False)
-RECIPE = read_recipe()
+RECIPE = read_multitask_recipe()
 
 NOTE = (
     f"Multitask: ResNet-50 with {RECIPE.width:g} of its channels on faces of 56x56. Its trunk "
@@ -65,14 +70,14 @@ _PARTS = {
     "VA": ("CCC valence", "CCC arousal"),
 }
 
-Found = dict[str, dict[str, float]]
+Scores = dict[str, dict[str, float]]
 
 
 def split(data: AffectData, seed: int) -> tuple[AffectData, AffectData]:
     """Drawn people to train on, with incomplete labels; and others, with all of them."""
     random = _random(seed)
     out = np.isin(data.people, _held_out(data, random))
-    ours = _drawn(data.people) & ~out
+    ours = _is_synthetic(data.people) & ~out
     return data.take(np.flatnonzero(ours)).incomplete(random), data.take(np.flatnonzero(out))
 
 
@@ -82,11 +87,11 @@ def _random(seed: int) -> np.random.Generator:
 
 def _held_out(data: AffectData, random: np.random.Generator) -> npt.NDArray[Any]:
     """The drawn people who are not trained on."""
-    people = np.unique(data.people[_drawn(data.people)])
+    people = np.unique(data.people[_is_synthetic(data.people)])
     return random.permutation(people)[: max(round(HELD_OUT * len(people)), 1)]
 
 
-def _drawn(people: npt.NDArray[Any]) -> npt.NDArray[np.bool_]:
+def _is_synthetic(people: npt.NDArray[Any]) -> npt.NDArray[np.bool_]:
     """Who is not made of the photograph: all who are share a face, so that none would be another's
     test.
     """
@@ -99,13 +104,13 @@ class _Job:
 
     seed: int
     number: int
-    recipe: Recipe
+    recipe: MultitaskRecipe
     trunk: Trunk | None
     folder: Path
     teacher: Multitask | None = None
 
 
-def _trained(data: AffectData, job: _Job) -> Multitask:
+def _train_job(data: AffectData, job: _Job) -> Multitask:
     ours, _ = split(data, job.seed)
     return train(
         ours,
@@ -115,20 +120,20 @@ def _trained(data: AffectData, job: _Job) -> Multitask:
         trunk=job.trunk,
         teacher=job.teacher,
         folder=job.folder,
-        resume=begun(job.folder),
+        resume=has_checkpoint(job.folder),
     )
 
 
-def trained(
+def train_and_measure(
     data: AffectData,
-    recipe: Recipe,
+    recipe: MultitaskRecipe,
     seeds: Sequence[int],
     pool: Executor,
     report: Report,
     work: Path,
     trunk: Trunk | None = None,
     judge: Callable[[int, Sequence[Multitask]], None] = lambda seed, students: None,
-) -> list[Found]:
+) -> list[Scores]:
     """For each seed, measures on held-out people of the teacher, one trained without balancing, the
     mean of the students, and their ensemble; and what chance reaches there. ``judge`` is given each
     seed's students.
@@ -139,25 +144,25 @@ def trained(
         for seed in seeds
         for kind, name in ((recipe, "teacher"), (plain, "unbalanced"))
     ]
-    alone = _all(data, jobs, pool, report, "teachers, half of them without balancing")
+    alone = _train_jobs(data, jobs, pool, report, "teachers, half of them without balancing")
     teachers = alone[::2]
     jobs = [
         _Job(seed, 1 + k, recipe, trunk, work / f"seed_{seed}_student_{k}", teacher)
         for seed, teacher in zip(seeds, teachers, strict=True)
         for k in range(recipe.students)
     ]
-    taught = _all(data, jobs, pool, report, "students")
+    taught = _train_jobs(data, jobs, pool, report, "students")
     found = []
     for i, seed in enumerate(seeds):
         _, others = split(data, seed)
         students = taught[i * recipe.students : (i + 1) * recipe.students]
-        each = [evaluate([student], others) for student in students]
+        each = [evaluate_networks([student], others) for student in students]
         of_this = {
-            "chance": chance(others),
-            "teacher": evaluate([teachers[i]], others),
-            "unbalanced teacher": evaluate([alone[2 * i + 1]], others),
+            "chance": chance_scores(others),
+            "teacher": evaluate_networks([teachers[i]], others),
+            "unbalanced teacher": evaluate_networks([alone[2 * i + 1]], others),
             "student": {key: float(np.mean([one[key] for one in each])) for key in each[0]},
-            "ensemble": evaluate(students, others),
+            "ensemble": evaluate_networks(students, others),
         }
         for name, values in of_this.items():
             measured = ", ".join(f"{m} {v:.3f}" for m, v in values.items())
@@ -167,7 +172,7 @@ def trained(
     return found
 
 
-def beside_default(
+def compare_with_default(
     folder: Path, data: AffectData, students: dict[int, Sequence[Multitask]], report: Report
 ) -> str:
     """Each seed's ensemble beside the default of the affect node, on the same images of the drawn
@@ -175,35 +180,35 @@ def beside_default(
     data set ``folder``.
     """
     report("multitask: beside the default of the affect node")
-    photos = np.unique(data.people[~_drawn(data.people)])
+    photos = np.unique(data.people[~_is_synthetic(data.people)])
     held = {seed: _held_out(data, _random(seed)) for seed in students}
-    every = beside.chosen(data.people, np.concatenate([photos, *held.values()]))
-    default = beside.by_default(folder, data, every)
+    every = beside.first_images(data.people, np.concatenate([photos, *held.values()]))
+    default = beside.default_estimates(folder, data, every)
     scores: dict[str, list[dict[str, dict[str, float]]]] = {}
     for seed, networks in students.items():
         for kind, people in (("drawn", held[seed]), ("photograph", photos)):
             own = np.isin(data.people[every], people)
             some = data.take(every[own])
-            logits = average_probabilities([logits_of(one, some.faces) for one in networks])
+            logits = average_probabilities([predict_logits(one, some.faces) for one in networks])
             answers = {name: one.take(own) for name, one in default.items()}
-            answers[beside.NETWORK] = beside.of_network(logits)
+            answers[beside.NETWORK] = beside.network_estimates(logits)
             scores.setdefault(kind, []).append(beside.scores(answers, some))
-    return beside.section(scores)
+    return beside.comparison_table(scores)
 
 
-def _all(
+def _train_jobs(
     data: AffectData, jobs: Sequence[_Job], pool: Executor, report: Report, what: str
 ) -> list[Multitask]:
     report(f"multitask: training {len(jobs)} {what}")
     begin, made = time.monotonic(), []
-    for network in pool.map(partial(_trained, data), jobs):
+    for network in pool.map(partial(_train_job, data), jobs):
         made.append(network)
         minutes = (time.monotonic() - begin) / 60
         report(f"multitask: {len(made)} of {len(jobs)} {what}, {minutes:.1f} minutes")
     return made
 
 
-def compared(found: Sequence[Found]) -> Outcome:
+def outcome_of(found: Sequence[Scores]) -> Outcome:
     """The rows of the table, of what each seed gave: differences of the published measures; and
     the measures themselves.
     """
@@ -213,7 +218,7 @@ def compared(found: Sequence[Found]) -> Outcome:
             paper,
             f"{measure}, {after} less {before}",
             tuple(one[after][measure] - one[before][measure] for one in found),
-            _guess(found, before, after, measure),
+            _explanation(found, before, after, measure),
         )
         for claim, paper, before, after in _CLAIMS
         for measure in MEASURES
@@ -227,14 +232,14 @@ def compared(found: Sequence[Found]) -> Outcome:
     ]
     for key in found[0]["teacher"]:
         cells = [
-            seen([one[name][key] for one in found]) if key in found[0][name] else ""
+            mean_with_interval([one[name][key] for one in found]) if key in found[0][name] else ""
             for name in names
         ]
         lines.append(f"| {key} | {' | '.join(cells)} |")
     return Outcome(rows, ["\n".join(lines) + "\n"])
 
 
-def _guess(found: Sequence[Found], before: str, after: str, measure: str) -> str:
+def _explanation(found: Sequence[Scores], before: str, after: str, measure: str) -> str:
     """Which part of the measure moved, and what that speaks for."""
 
     def moved(part: str) -> float:
@@ -263,7 +268,7 @@ def rows(
     work: Path,
     *,
     settings: AffectSet = SET,
-    recipe: Recipe = RECIPE,
+    recipe: MultitaskRecipe = RECIPE,
 ) -> Outcome:
     """From nothing: makes people, trains and compares, once a seed. ``work`` has each finished
     network, and each epoch of those that are not.
@@ -275,7 +280,7 @@ def rows(
         own, people = work / "trunk_people", work / "people"
         if not own.exists():
             report(f"multitask: drawing {recipe.trunk_people} people for the trunk")
-            draw_for_trunk(own, recipe, workers)
+            write_trunk_people(own, recipe, workers)
         report(f"multitask: training the trunk, {recipe.trunk_epochs} epochs")
         trunk = pool.submit(_trunk, own, recipe, work / "trunk")
         if not people.exists():
@@ -284,14 +289,16 @@ def rows(
         data = read_affect(people)
         students: dict[int, Sequence[Multitask]] = {}
         keep = students.__setitem__
-        found = trained(data, recipe, seeds, pool, report, work, trunk.result(), keep)
-        outcome = compared(found)
-        section = beside_default(people, data, students, report)
+        found = train_and_measure(data, recipe, seeds, pool, report, work, trunk.result(), keep)
+        outcome = outcome_of(found)
+        section = compare_with_default(people, data, students, report)
         return Outcome(outcome.rows, [*outcome.sections, section])
 
 
-def _trunk(own: Path, recipe: Recipe, folder: Path) -> Trunk:
-    return trunk_of(train_trunk(read_affect(own), recipe, folder=folder, resume=begun(folder)))
+def _trunk(own: Path, recipe: MultitaskRecipe, folder: Path) -> Trunk:
+    return trunk_weights(
+        train_trunk(read_affect(own), recipe, folder=folder, resume=has_checkpoint(folder))
+    )
 
 
 def _one_thread() -> None:

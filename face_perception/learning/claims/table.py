@@ -27,7 +27,7 @@ Report = Callable[[str], None]
 
 # Part -> the module that has its rows.
 PARTS = {
-    "gaze": "face_perception.learning.claims.geddnet",
+    "gaze": "face_perception.learning.claims.gaze",
     "multitask": "face_perception.learning.claims.multitask",
 }
 
@@ -88,13 +88,13 @@ def document(rows: Sequence[Row], notes: Sequence[str], seeds: int) -> str:
     for row in rows:
         guess = "" if row.verdict == "holds" else row.guess
         lines.append(
-            f"| {row.claim} | {row.paper} | {row.measure} | {seen(row.values, '+.3g')} "
+            f"| {row.claim} | {row.paper} | {row.measure} | {mean_with_interval(row.values, '+.3g')} "
             f"| {row.verdict} | {guess} |"
         )
     return "\n".join(lines) + "\n"
 
 
-def seen(values: Sequence[float], form: str = ".3g") -> str:
+def mean_with_interval(values: Sequence[float], form: str = ".3g") -> str:
     """The mean and its interval."""
     mean, half = interval(values)
     # Equal values differ by rounding alone.
@@ -110,7 +110,9 @@ def interval(values: Sequence[float]) -> tuple[float, float]:
     return mean, _T.get(free, 2.262) * math.sqrt(variance / len(values))
 
 
-def run(out: Path, parts: Sequence[str], seeds: int, report: Report, work: Path = WORK) -> str:
+def write_claims(
+    out: Path, parts: Sequence[str], seeds: int, report: Report, work: Path = WORK
+) -> str:
     """Trains and measures all of it, writes the page to ``out`` and returns it.
 
     ``work`` has what is finished until all is: an interrupted run goes on there, unless the
@@ -121,7 +123,7 @@ def run(out: Path, parts: Sequence[str], seeds: int, report: Report, work: Path 
     for part in parts:
         if part not in PARTS:
             raise InputError(f"{part} is no part of the claims: {', '.join(PARTS)}")
-    again = _begin(work, report)
+    again = _prepare_work(work, report)
     rows: list[Row] = []
     notes: list[str] = []
     sections: list[str] = []
@@ -157,7 +159,7 @@ def machine() -> str:
     )
 
 
-def _begin(work: Path, report: Report) -> bool:
+def _prepare_work(work: Path, report: Report) -> bool:
     """Leaves in ``work`` what the same source left there; whether that is anything."""
     source = hashlib.sha256()
     for file in sorted(paths.package().rglob("*.py")):

@@ -103,9 +103,9 @@ def read_affect(folder: Path, split: str | None = None) -> AffectData:
         raise DatasetError(f"{table}: no sample{f' is in split {split}' if split else ''}")
     units, affect = found.labels(*names), found.labels("valence", "arousal")
     strange = ~np.isnan(units) & ~np.isin(units, (0, 1))
-    _check(found, table, names, units, strange, "0, 1 or null")
+    _require_none(found, table, names, units, strange, "0, 1 or null")
     odd = ~np.isnan(affect) & ~(np.abs(affect) <= 1)
-    _check(found, table, ("valence", "arousal"), affect, odd, "a number in [-1, 1] or null")
+    _require_none(found, table, ("valence", "arousal"), affect, odd, "a number in [-1, 1] or null")
     expressions = found.columns.get("expression", np.full(len(found), None))
     faces = [_face(found.rgb(i, "file", (CROP_SIDE, CROP_SIDE))) for i in range(len(found))]
     return AffectData(
@@ -119,7 +119,7 @@ def read_affect(folder: Path, split: str | None = None) -> AffectData:
     )
 
 
-def _check(
+def _require_none(
     data: dataset.Dataset, table: Path, names: Sequence[str], values: Array, odd: Array, wanted: str
 ) -> None:
     """Names the first of the ``odd`` [N, C]."""
@@ -210,11 +210,11 @@ class WholeBatches(Dataset[Batch]):
 def _sample(
     data: AffectData, task: str, index: Array, random: np.random.Generator
 ) -> dict[str, torch.Tensor]:
-    faces = torch.from_numpy(_varied(data.faces[index], random))
+    faces = torch.from_numpy(_augmented(data.faces[index], random))
     return {"face": faces, "label": data.labels(task, index)}
 
 
-def _varied(faces: Array, random: np.random.Generator) -> Array:
+def _augmented(faces: Array, random: np.random.Generator) -> Array:
     """float32 copies: mirrored by chance, a few pixels aside, in another light.
 
     Without the light a network learns the people, not what they show.

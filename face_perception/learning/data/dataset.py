@@ -100,7 +100,7 @@ def read(folder: Path, needs: Sequence[str] = ()) -> Dataset:
     Raises DatasetError naming the file, and what was expected there.
     """
     pyarrow = _pyarrow()
-    about = _about(folder / ABOUT)
+    about = _read_about(folder / ABOUT)
     path = folder / TABLE
     if not path.is_file():
         raise DatasetError(f"{path} is missing: a table of samples was expected (docs/training.md)")
@@ -115,7 +115,7 @@ def read(folder: Path, needs: Sequence[str] = ()) -> Dataset:
             f"{', '.join(table.column_names)}"
         )
     columns = {name: _column(path, name, table[name].to_pylist()) for name in table.column_names}
-    _apart(path, columns["subject"], columns["split"])
+    _check_splits(path, columns["subject"], columns["split"])
     return Dataset(folder, columns=columns, **{name: about[name] for name in _STATED})
 
 
@@ -132,7 +132,7 @@ def _pyarrow() -> Any:
     return pyarrow
 
 
-def _about(path: Path) -> dict[str, str]:
+def _read_about(path: Path) -> dict[str, str]:
     if not path.is_file():
         raise DatasetError(
             f"{path} is missing: a data set has {ABOUT}, {TABLE} and {IMAGES}/ (docs/training.md)"
@@ -161,7 +161,7 @@ def _column(path: Path, name: str, values: list[Any]) -> npt.NDArray[Any]:
                 wanted = f"one of {', '.join(map(str, allowed))}" if allowed else "a text"
                 raise DatasetError(f"{path}: row {i}: {name} is {value!r}, {wanted} was expected")
             if name in FILES and value is not None:
-                _inside(path, i, value)
+                _check_relative(path, i, value)
         return column
     if name in NUMBERS or (name.startswith("au_") and name[3:].isdigit()):
         try:
@@ -172,7 +172,7 @@ def _column(path: Path, name: str, values: list[Any]) -> npt.NDArray[Any]:
     return np.array([*values, None], object)[:-1]
 
 
-def _apart(path: Path, subjects: npt.NDArray[Any], splits: npt.NDArray[Any]) -> None:
+def _check_splits(path: Path, subjects: npt.NDArray[Any], splits: npt.NDArray[Any]) -> None:
     """A person whom a network has seen is no test of it."""
     of: dict[str, str] = {}
     for i, (subject, split) in enumerate(zip(subjects, splits, strict=True)):
@@ -183,7 +183,7 @@ def _apart(path: Path, subjects: npt.NDArray[Any], splits: npt.NDArray[Any]) -> 
             )
 
 
-def _inside(path: Path, row: int, name: str) -> None:
+def _check_relative(path: Path, row: int, name: str) -> None:
     if Path(name).is_absolute() or ".." in Path(name).parts:
         raise DatasetError(f"{path}: row {row}: {name} must be a path inside the data set's folder")
 

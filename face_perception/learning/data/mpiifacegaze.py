@@ -91,7 +91,7 @@ def convert(
                 camera = _camera(image, matrix, distortion)
                 eyes = between_the_eyes(annotation, camera)
                 try:
-                    crops, facing = _seen(image, camera, annotation, tracker)
+                    crops, facing = _crops_and_head(image, camera, annotation, tracker)
                 except CropsUnavailable as error:
                     counts[str(error)] += 1
                     continue
@@ -214,7 +214,7 @@ def between_the_eyes(annotation: Annotation, camera: Camera) -> FloatArray:
     return eyes
 
 
-def _seen(
+def _crops_and_head(
     image: Image, camera: Camera, annotation: Annotation, tracker: FaceTracker
 ) -> tuple[GazeCrops, FloatArray]:
     """Crops and where the head points, of the face that the annotation is of. Raises NotSeen."""

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from face_perception.learning.geddnet.network import GEDDnet
-from face_perception.learning.geddnet.variables import fill
+from face_perception.learning.geddnet.tensorflow_variables import fill_from_variables
 
 
 def dilated_net(*, dilated: bool = True, dropout: float = 0.5) -> GEDDnet:
@@ -28,11 +28,11 @@ def dilated_net(*, dilated: bool = True, dropout: float = 0.5) -> GEDDnet:
     return GEDDnet(subjects=0, dilated=dilated, face=False, dropout=dropout)
 
 
-def read_variables(variables: Mapping[str, np.ndarray]) -> GEDDnet:
+def dilated_net_from_variables(variables: Mapping[str, np.ndarray]) -> GEDDnet:
     """Makes the network with these weights, in inference mode.
 
     ``variables`` are the 74 of the authors' TensorFlow graph without its scopes ``face`` and
     ``bias``. Raises VariablesError naming all that is missing, unknown, of another shape or not
     finite.
     """
-    return fill(dilated_net(), variables, "Dilated-Net")
+    return fill_from_variables(dilated_net(), variables, "Dilated-Net")

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from face_perception.learning.geddnet.system_import import GazeSystem
-from face_perception.learning.geddnet.variables import read_variables
+from face_perception.learning.geddnet.gaze_system import GazeSystem
+from face_perception.learning.geddnet.tensorflow_variables import geddnet_from_variables
 
 SYSTEM = GazeSystem(
     system="geddnet",
@@ -11,7 +11,7 @@ SYSTEM = GazeSystem(
     variables=131,
     task="gaze of one person from the face and both eyes (GEDDnet)",
     licence="none stated: GEDDnet is published without a licence file; ask its authors",
-    read=read_variables,
+    read=geddnet_from_variables,
 )
 
 add_arguments, make = SYSTEM.add_arguments, SYSTEM.make

@@ -25,7 +25,7 @@ from face_perception.learning.onnx_export import to_onnx
 OUTPUT = "gaze"
 
 
-def inputs_of(network: GEDDnet) -> dict[str, tuple[int, int]]:
+def input_sizes(network: GEDDnet) -> dict[str, tuple[int, int]]:
     """Names of the network's inputs, in their order, and the height and width of each crop."""
     eyes = {"left_eye": EYE_SIZE, "right_eye": EYE_SIZE}
     return {"face": FACE_SIZE, **eyes} if network.has_face else eyes
@@ -39,10 +39,10 @@ _CONSTANT = 64.0
 _SCALE = 1 / 100
 
 
-class Folded(nn.Module):
+class FoldedGEDDnet(nn.Module):
     """Pitch and yaw [N, 2] in radians, without bias, from gray crops as ``GEDDnet`` takes them.
 
-    The crops come in the order of ``inputs_of``. Raises InputError for the ablation without
+    The crops come in the order of ``input_sizes``. Raises InputError for the ablation without
     dilations, whose borders do not allow folding.
     """
 
@@ -94,16 +94,16 @@ class Folded(nn.Module):
         return out
 
 
-def export(network: GEDDnet) -> bytes:
+def geddnet_onnx(network: GEDDnet) -> bytes:
     """The ONNX file: ``face`` [N, 1, 96, 96] where the network has one, ``left_eye`` and
     ``right_eye`` [N, 1, 64, 96], equalised gray, float32 0 to 255 -> ``gaze`` [N, 2], pitch and yaw
     in radians, without bias.
 
     Raises InputError for the ablation without dilations.
     """
-    inputs = inputs_of(network)
+    inputs = input_sizes(network)
     examples = [torch.full((2, 1, *size), 128.0) for size in inputs.values()]
-    return to_onnx(Folded(network), examples, tuple(inputs), (OUTPUT,))
+    return to_onnx(FoldedGEDDnet(network), examples, tuple(inputs), (OUTPUT,))
 
 
 def _trunk(network: GEDDnet) -> nn.Sequential:

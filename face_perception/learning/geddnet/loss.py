@@ -15,7 +15,7 @@ _TRUNK_SQUARES = 1e-2
 
 
 @dataclass(frozen=True, slots=True)
-class Loss:
+class GEDDnetLoss:
     """The parts of the training loss, scalars but ``error`` [N]; ``total`` is what is minimised.
 
     ``error`` is each sample's squared distance in tenths of a radian, ``squares`` half the sum of
@@ -31,9 +31,9 @@ class Loss:
         return self.error.mean() + _SQUARES * self.squares + self.bias
 
 
-def loss(
+def geddnet_loss(
     network: GEDDnet, t: torch.Tensor, gaze: torch.Tensor, subject: torch.Tensor | None
-) -> Loss:
+) -> GEDDnetLoss:
     """The loss of ``t`` [N, 2], from the network's forward, against ``gaze`` [N, 2], pitch and yaw
     in radians. ``subject`` [N] are rows of ``network.bias`` (mirrored samples in its second half),
     None where the network has no biases.
@@ -50,4 +50,4 @@ def loss(
         # Else a part of every gaze could hide in the biases.
         for half in network.bias.split(network.subjects):
             bias = bias + half.mean(0).abs().sum()
-    return Loss(error, squares, bias)
+    return GEDDnetLoss(error, squares, bias)

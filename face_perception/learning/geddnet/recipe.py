@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,14 +18,15 @@ from face_perception.errors import InputError
 from face_perception.inference import ModelBuild, Port
 from face_perception.learning.data.dataset import Dataset, DatasetError, Writer
 from face_perception.learning.geddnet.batch_renorm import BatchRenorm
-from face_perception.learning.geddnet.export import OUTPUT, export, inputs_of
-from face_perception.learning.geddnet.loss import loss
+from face_perception.learning.geddnet.export import OUTPUT, geddnet_onnx, input_sizes
+from face_perception.learning.geddnet.loss import geddnet_loss
 from face_perception.learning.geddnet.network import EYE_SIZE, FACE_SIZE, GEDDnet
-from face_perception.learning.lightning_base import EpochOrder, fit
-from face_perception.learning.recipe import GazeRecipe
+from face_perception.learning.recipe import read_settings, recipe_file
 from face_perception.learning.synthesis.gaze_crops import GazeFaces, gaze_faces
+from face_perception.learning.training_loop import EpochOrder, fit_module
 from face_perception.types import FloatArray
 
+SCHEDULES = ("one_cycle", "staircase")
 NEEDS = ("left_eye", "right_eye", "gaze_pitch", "gaze_yaw")
 CALIBRATION = 9  # images of a person that a calibration is made of
 _TOLERANCE = 0.01
@@ -33,7 +35,54 @@ _MEMORY, _LEAST_MOMENTUM = 10, 0.9
 _RISING = 0.15  # share of one cycle in which the rate rises
 
 
-def from_dataset(data: Dataset) -> GazeFaces:
+@dataclass(frozen=True, slots=True)
+class GazeRecipe:
+    """Settings of a GEDDnet's training; ``decomposed`` has a bias for each person in training.
+
+    ``people`` and ``images`` of each are drawn where there is no data set. ``schedule`` is
+    ``one_cycle``, or ``staircase`` as published, for a trunk that is trained already. ``beta2`` is
+    Adam's. Raises InputError for a value that is out of range.
+    """
+
+    task: str = "geddnet"
+    seed: int = 0
+    epochs: int = 10
+    batch: int = 16
+    rate: float = 5e-3
+    beta2: float = 0.999
+    schedule: str = "one_cycle"
+    width: float = 0.125
+    dropout: float = 0.0
+    momentum: float = 0.99
+    dilated: bool = True
+    decomposed: bool = True
+    people: int = 100
+    images: int = 40
+
+    def __post_init__(self) -> None:
+        if self.task != "geddnet":
+            raise InputError(f"task {self.task!r} is not known here: geddnet")
+        if self.schedule not in SCHEDULES:
+            raise InputError(f"schedule {self.schedule!r} is not known: {' or '.join(SCHEDULES)}")
+        for name, least in (("epochs", 1), ("batch", 1), ("people", 3), ("images", 1)):
+            if getattr(self, name) < least:
+                raise InputError(f"{name} must be at least {least}, not {getattr(self, name)}")
+        if (
+            not self.rate > 0
+            or not 0 < self.width <= 1
+            or not (0 <= self.dropout < 1 and 0 <= self.momentum < 1 and 0 <= self.beta2 < 1)
+        ):
+            raise InputError(
+                "rate must be positive, width in (0, 1], dropout, momentum and beta2 in [0, 1)"
+            )
+
+
+def read_gaze_recipe(name: str) -> GazeRecipe:
+    """Reads a recipe of the package by name, or a YAML file. Raises what ``read_settings`` does."""
+    return read_settings(GazeRecipe, recipe_file(name))
+
+
+def gaze_faces_of(data: Dataset) -> GazeFaces:
     """The samples with a gaze, in memory. Raises DatasetError naming a file that does not fit, and
     where no sample has a gaze.
     """
@@ -57,7 +106,7 @@ def from_dataset(data: Dataset) -> GazeFaces:
     )
 
 
-def write_people(folder: Path, recipe: GazeRecipe, workers: int = 1) -> None:
+def write_synthetic_people(folder: Path, recipe: GazeRecipe, workers: int = 1) -> None:
     """Draws the recipe's people as a data set: 70 % to train, 10 % validation, 20 % test."""
     about = {
         "name": "drawn people",
@@ -83,7 +132,7 @@ def write_people(folder: Path, recipe: GazeRecipe, workers: int = 1) -> None:
             )
 
 
-class Training(lightning.LightningModule):
+class GEDDnetModule(lightning.LightningModule):
     """A GEDDnet, each sample as it is or mirrored by chance (then of the person's mirror image)."""
 
     def __init__(self, data: GazeFaces, recipe: GazeRecipe) -> None:
@@ -92,7 +141,7 @@ class Training(lightning.LightningModule):
         self.network = GEDDnet(
             subjects, dilated=recipe.dilated, dropout=recipe.dropout, width=recipe.width
         )
-        _start(self.network, recipe.seed)
+        _initialise(self.network, recipe.seed)
         # A fifth faster on a CPU; the numbers are the same for every run.
         self.network.to(memory_format=torch.channels_last)
         self._data, self._recipe = data, recipe
@@ -117,7 +166,7 @@ class Training(lightning.LightningModule):
         crops = [torch.where(pick, b, a) for a, b in zip(inputs, flipped, strict=True)]
         gaze = torch.stack([gaze[:, 0], torch.where(m, -gaze[:, 1], gaze[:, 1])], 1)
         rows = person + m * self.network.subjects if self.network.subjects else None
-        parts = loss(self.network, self.network(*crops), gaze, rows)
+        parts = geddnet_loss(self.network, self.network(*crops), gaze, rows)
         self.log("loss", parts.total, prog_bar=True)
         self.log("error_deg", parts.error.mean().sqrt() / 10 * 180 / math.pi, prog_bar=True)
         total: torch.Tensor = parts.total
@@ -159,7 +208,7 @@ def _trunk_staircase(step: int) -> float:
     return 0.1 * _staircase(step) if step >= 500 else 0.0
 
 
-def _start(network: GEDDnet, seed: int) -> None:
+def _initialise(network: GEDDnet, seed: int) -> None:
     """Published deviations suit the published width; He's keep the sizes of any, without VGG16."""
     generator = torch.Generator().manual_seed(seed)
     for module in network.modules():
@@ -180,9 +229,9 @@ def train(
     resume: bool = False,
     quiet: bool = False,
 ) -> GEDDnet:
-    """The trained network, in inference mode. Errors as of ``fit``."""
-    module = Training(data, recipe)
-    fit(module, epochs=recipe.epochs, seed=recipe.seed, out=out, resume=resume, quiet=quiet)
+    """The trained network, in inference mode. Errors as of ``fit_module``."""
+    module = GEDDnetModule(data, recipe)
+    fit_module(module, epochs=recipe.epochs, seed=recipe.seed, out=out, resume=resume, quiet=quiet)
     return module.network.to(memory_format=torch.contiguous_format).cpu().eval()
 
 
@@ -200,7 +249,7 @@ def predict(network: GEDDnet, data: GazeFaces, batch: int = 64) -> FloatArray:
     return found
 
 
-def angles(a: FloatArray, b: FloatArray) -> FloatArray:
+def angular_errors(a: FloatArray, b: FloatArray) -> FloatArray:
     """[N] radians between gazes [N, 2] of pitch and yaw."""
 
     def vectors(g: FloatArray) -> FloatArray:
@@ -211,7 +260,7 @@ def angles(a: FloatArray, b: FloatArray) -> FloatArray:
     return found
 
 
-def split_error(
+def bias_and_variance(
     estimate: FloatArray, gaze: FloatArray, person: npt.NDArray[np.int64]
 ) -> tuple[float, float]:
     """(between-person squared bias, within-person variance), rad² over both angles."""
@@ -223,7 +272,7 @@ def split_error(
     return float(np.mean(squares)), within
 
 
-def calibrated(
+def calibration_errors(
     estimate: FloatArray,
     gaze: FloatArray,
     person: npt.NDArray[np.int64],
@@ -244,8 +293,8 @@ def calibrated(
         order = index[np.argsort(((gaze[index] - at) ** 2).sum(1), kind="stable")]
         own, rest = order[:samples], order[samples:]
         bias = (gaze[own] - estimate[own]).mean(0)
-        before.append(angles(estimate[rest], gaze[rest]).mean())
-        after.append(angles(estimate[rest] + bias, gaze[rest]).mean())
+        before.append(angular_errors(estimate[rest], gaze[rest]).mean())
+        after.append(angular_errors(estimate[rest] + bias, gaze[rest]).mean())
     return float(np.mean(before)), float(np.mean(after))
 
 
@@ -257,18 +306,18 @@ def evaluate(network: GEDDnet, data: GazeFaces) -> dict[str, float]:
     found = {
         "images": float(len(data)),
         "people": float(len(np.unique(data.person))),
-        "error_deg": math.degrees(float(angles(estimate, data.gaze).mean())),
+        "error_deg": math.degrees(float(angular_errors(estimate, data.gaze).mean())),
         "error_of_mean_deg": math.degrees(
-            float(angles(np.tile(data.gaze.mean(0), (len(data), 1)), data.gaze).mean())
+            float(angular_errors(np.tile(data.gaze.mean(0), (len(data), 1)), data.gaze).mean())
         ),
     }
     if np.bincount(data.person)[np.unique(data.person)].min() > CALIBRATION:
-        _, after = calibrated(estimate, data.gaze, data.person, np.random.default_rng(0))
+        _, after = calibration_errors(estimate, data.gaze, data.person, np.random.default_rng(0))
         found["error_calibrated_deg"] = math.degrees(after)
     return {key: round(value, 3) for key, value in found.items()}
 
 
-def made(
+def model_build(
     name: str,
     network: GEDDnet,
     recipe: GazeRecipe,
@@ -293,10 +342,10 @@ def made(
         spread = network.bias.detach().std(0, unbiased=False) / 10
         facts["bias_deviation"] = [round(float(value), 6) for value in spread]
         facts["subjects"] = network.subjects
-    inputs = inputs_of(network)
+    inputs = input_sizes(network)
     return ModelBuild(
         name=name,
-        onnx=export(network),
+        onnx=geddnet_onnx(network),
         task="gaze of one person from the face and both eyes (GEDDnet)",
         licence=licence,
         origin=f"trained by face_perception on {trained_on}",

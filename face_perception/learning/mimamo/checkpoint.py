@@ -9,18 +9,18 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from face_perception.inference import ModelBuild
-from face_perception.learning.checkpoint_files import (
+from face_perception.learning.mimamo.export import appearance_build, two_stream_build
+from face_perception.learning.mimamo.network import TwoStream
+from face_perception.learning.mimamo.stream_export import stream_builds
+from face_perception.learning.resnet50_ferplus import CLASSES, ResNet50FERPlus
+from face_perception.learning.torch_checkpoint import (
     Checkpoint,
     CheckpointError,
-    checkpoints_in,
-    expect,
-    load_into,
+    checkpoint_files_in,
+    load_weights,
     read_checkpoint,
+    require_system,
 )
-from face_perception.learning.mimamo.export import made_of_appearance, made_of_two_stream
-from face_perception.learning.mimamo.network import TwoStream
-from face_perception.learning.mimamo.stream_export import in_two_parts
-from face_perception.learning.resnet50_ferplus import CLASSES, ResNet50FERPlus
 
 # What trained the phase network alone, and FER+'s own classes: published, and not run.
 UNUSED = ("phasenet.classifier.",)
@@ -50,19 +50,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def make(args: argparse.Namespace, report: Callable[[str], None]) -> Iterator[ModelBuild]:
     two_stream, resnet = _both(args.path, args.appearance, report)
     trunk = ResNet50FERPlus(CLASSES)
-    load_into(trunk, resnet, UNUSED_APPEARANCE)
+    load_weights(trunk, resnet, UNUSED_APPEARANCE)
     over_time, released = TwoStream("time"), TwoStream("clips")
     for network in (over_time, released):
-        load_into(network, two_stream, UNUSED)
+        load_weights(network, two_stream, UNUSED)
     appearance = f"{args.name}_appearance"
     report(f"writing ONNX of {appearance}")
-    yield made_of_appearance(appearance, trunk, resnet.origin)
+    yield appearance_build(appearance, trunk, resnet.origin)
     for name, network in ((args.name, over_time), (f"{args.name}_released", released)):
         report(f"writing ONNX of {name}")
-        made = made_of_two_stream(
+        made = two_stream_build(
             name, network, two_stream.origin, appearance=appearance, trunk=trunk
         )
-        yield from in_two_parts(made, network) if network is over_time else (made,)
+        yield from stream_builds(made, network) if network is over_time else (made,)
 
 
 def _both(
@@ -70,12 +70,12 @@ def _both(
 ) -> tuple[Checkpoint, Checkpoint]:
     """The two-stream checkpoint and the trunk's."""
     found: dict[str, Checkpoint] = {}
-    files = checkpoints_in(path)
+    files = checkpoint_files_in(path)
     for file in files:
         report(f"reading {file}")
         checkpoint = read_checkpoint(file)
         if len(files) == 1:
-            expect(checkpoint, "mimamo")
+            require_system(checkpoint, "mimamo")
         if checkpoint.system in found:
             raise CheckpointError(
                 f"{found[checkpoint.system].path} and {file} are of the same kind: name one of "
@@ -84,11 +84,11 @@ def _both(
         found[checkpoint.system] = checkpoint
     if appearance is not None:
         report(f"reading {appearance}")
-        found["resnet50_ferplus"] = expect(read_checkpoint(appearance), "resnet50_ferplus")
+        found["resnet50_ferplus"] = require_system(read_checkpoint(appearance), "resnet50_ferplus")
     if "mimamo" not in found and len(files) > 1:
         raise CheckpointError(f"{path} has no two-stream checkpoint in it")
     if "resnet50_ferplus" not in found and "mimamo" not in found:
-        load_into(TwoStream("time"), found[""], UNUSED)  # says what does not fit
+        load_weights(TwoStream("time"), found[""], UNUSED)  # says what does not fit
     if "resnet50_ferplus" not in found:
         raise CheckpointError(
             f"{path} is only the two-stream network: give the ResNet-50 of FER+ too, with "

@@ -9,7 +9,7 @@ from torch import nn
 from face_perception.inference import ModelBuild, Port
 from face_perception.learning.mimamo.network import CHANNELS, PHASES, SIZES, TwoStream
 from face_perception.learning.onnx_export import to_onnx
-from face_perception.learning.resnet50_ferplus import FEATURES, ResNet50FERPlus, WithMean
+from face_perception.learning.resnet50_ferplus import FEATURES, ResNet50FERPlus, SubtractMean
 from face_perception.learning.sample_faces import sample_faces
 
 SIZE = 224
@@ -34,11 +34,13 @@ _MEANING = (
 )
 
 
-def made_of_appearance(name: str, network: ResNet50FERPlus, origin: str) -> ModelBuild:
+def appearance_build(name: str, network: ResNet50FERPlus, origin: str) -> ModelBuild:
     """The trunk, per face."""
     return ModelBuild(
         name=name,
-        onnx=to_onnx(WithMean(network), [torch.zeros(2, 3, SIZE, SIZE)], ["face"], ["features"]),
+        onnx=to_onnx(
+            SubtractMean(network), [torch.zeros(2, 3, SIZE, SIZE)], ["face"], ["features"]
+        ),
         task="features of an aligned face, for MIMAMO-Net",
         licence=LICENCE,
         origin=origin,
@@ -63,7 +65,7 @@ def made_of_appearance(name: str, network: ResNet50FERPlus, origin: str) -> Mode
     )
 
 
-def made_of_two_stream(
+def two_stream_build(
     name: str, network: TwoStream, origin: str, *, appearance: str, trunk: ResNet50FERPlus
 ) -> ModelBuild:
     """Both streams and the recurrence that the network is set to."""
@@ -107,7 +109,7 @@ def made_of_two_stream(
 def _clips(trunk: ResNet50FERPlus, clips: int = 2, frames: int = 4) -> dict[str, np.ndarray]:
     """The appearance of real faces, and smooth noise of the size of phase differences."""
     faces = torch.from_numpy(sample_faces(SIZE, clips * frames))
-    reference_inputs = {"appearance": WithMean(trunk)(faces).unflatten(0, (clips, frames)).numpy()}
+    reference_inputs = {"appearance": SubtractMean(trunk)(faces).unflatten(0, (clips, frames)).numpy()}
     random = torch.Generator().manual_seed(1)
     for name, size in zip(_NAMES[1:], SIZES, strict=True):
         coarse = 0.5 * torch.randn(clips * frames, CHANNELS, 6, 6, generator=random)

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterator
+from typing import Any
 
 import torch
 from torch import nn
@@ -40,7 +41,7 @@ class _OverTime(nn.Module):
 
 
 @torch.no_grad()
-def in_two_parts(whole: ModelBuild, network: TwoStream) -> Iterator[ModelBuild]:
+def stream_builds(whole: ModelBuild, network: TwoStream) -> Iterator[ModelBuild]:
     """``whole``'s network (recurrence over time) as ``NAME_frame`` and ``NAME_over_time``, and
     ``whole`` itself with facts that name them. Raises InputError for one that recurs over clips.
     """
@@ -53,7 +54,7 @@ def in_two_parts(whole: ModelBuild, network: TwoStream) -> Iterator[ModelBuild]:
     flat = {name: value.reshape(-1, *value.shape[2:]) for name, value in reference_inputs.items()}
     features = network.features(*(torch.from_numpy(value) for value in flat.values()))
     facts = {key: whole.facts[key] for key in ("system", "appearance", "window", "rate_hz")}
-    common = {"licence": whole.licence, "origin": whole.origin, "facts": facts}
+    common: dict[str, Any] = {"licence": whole.licence, "origin": whole.origin, "facts": facts}
     yield ModelBuild(
         name=frame,
         onnx=to_onnx(

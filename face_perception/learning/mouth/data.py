@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from face_perception.learning.synthesis.espeak import SPEECH_RATE, Phone, Request, Spoken
-from face_perception.learning.synthesis.room_acoustics import noise, recorded
+from face_perception.learning.synthesis.room_acoustics import noise, simulate_recording
 from face_perception.learning.synthesis.sentences import (
     HELD_OUT_LANGUAGES,
     HELD_OUT_VARIANTS,
@@ -26,7 +26,7 @@ _SILENT_CLIPS = 0.06  # share with noise only: nobody speaks
 
 
 @dataclass(frozen=True, slots=True)
-class Clip:
+class SpeechClip:
     """``heard`` [S] as a microphone has it, 16 kHz; ``weights`` [S // 160 + 1, 6] of the mouth."""
 
     heard: npt.NDArray[np.float32]
@@ -35,14 +35,14 @@ class Clip:
 
 
 @dataclass(frozen=True, slots=True)
-class Arrays:
+class MouthArrays:
     """``features`` [N, T, 80] and ``weights`` [N, T, 6], float32."""
 
     features: npt.NDArray[np.float32]
     weights: npt.NDArray[np.float32]
 
 
-def requests(
+def random_requests(
     count: int,
     seed: int,
     languages: Sequence[str] = TRAINED_LANGUAGES,
@@ -67,13 +67,13 @@ def requests(
     return found
 
 
-def held_out(count: int, seed: int, *, languages: bool) -> list[Request]:
+def held_out_requests(count: int, seed: int, *, languages: bool) -> list[Request]:
     """Requests in voices never trained on; with ``languages`` in languages never trained on."""
     chosen = HELD_OUT_LANGUAGES if languages else TRAINED_LANGUAGES
-    return requests(count, seed, chosen, HELD_OUT_VARIANTS)
+    return random_requests(count, seed, chosen, HELD_OUT_VARIANTS)
 
 
-def clips(spoken: Sequence[Spoken], seconds: float, seed: int) -> list[Clip]:
+def make_clips(spoken: Sequence[Spoken], seconds: float, seed: int) -> list[SpeechClip]:
     """One clip for each: it and the next, a pause between them, cut to ``seconds`` anywhere, and
     recorded in some room. Some have noise only.
     """
@@ -85,28 +85,28 @@ def clips(spoken: Sequence[Spoken], seconds: float, seed: int) -> list[Clip]:
             level = 10 ** (random.uniform(-75, -15) / 20)
             heard = np.clip(noise(count, random) * level, -1, 1).astype(np.float32)
             weights = np.zeros((count // (SPEECH_RATE // FRAME_RATE) + 1, 6))
-            made.append(Clip(heard, (), weights))
+            made.append(SpeechClip(heard, (), weights))
             continue
         clean, phones = _joined((first, spoken[(i + 1) % len(spoken)]), random)
         begin = int(random.uniform(0, max(len(clean) - count, 0) / SPEECH_RATE) * FRAME_RATE)
-        made.append(_cut(clean, phones, begin / FRAME_RATE, count, random))
+        made.append(_clip(clean, phones, begin / FRAME_RATE, count, random))
     return made
 
 
-def whole_clips(spoken: Sequence[Spoken], seed: int) -> list[Clip]:
+def make_whole_clips(spoken: Sequence[Spoken], seed: int) -> list[SpeechClip]:
     """One clip for each, not cut, with silence before and after."""
     random = np.random.default_rng(seed)
     made = []
     for one in spoken:
         clean, phones = _joined((one,), random)
-        made.append(_cut(clean, phones, 0.0, len(clean), random))
+        made.append(_clip(clean, phones, 0.0, len(clean), random))
     return made
 
 
-def arrays(clips: Sequence[Clip]) -> Arrays:
+def to_arrays(clips: Sequence[SpeechClip]) -> MouthArrays:
     """What a network is trained on; all clips must be as long as the first."""
-    return Arrays(
-        np.stack([mouth_features(clip.heard) for clip in clips]),
+    return MouthArrays(
+        np.stack([mouth_features(clip.samples) for clip in clips]),
         np.stack([clip.weights for clip in clips]).astype(np.float32),
     )
 
@@ -131,13 +131,13 @@ def _joined(
     return np.concatenate(pieces), phones
 
 
-def _cut(
+def _clip(
     clean: npt.NDArray[np.float32],
     phones: Sequence[Phone],
     begin: float,
     count: int,
     random: np.random.Generator,
-) -> Clip:
+) -> SpeechClip:
     hop = SPEECH_RATE // FRAME_RATE
     frames = len(clean) // hop + 1
     weights = with_effort(articulation(phones, frames), clean)
@@ -149,4 +149,4 @@ def _cut(
     piece = clean[first * hop : first * hop + count]
     samples[: len(piece)] = piece
     moved = tuple(Phone(p.name, p.start - begin, p.end - begin) for p in phones)
-    return Clip(recorded(samples, random), moved, kept)
+    return SpeechClip(simulate_recording(samples, random), moved, kept)

@@ -17,7 +17,8 @@ import soxr
 
 from face_perception import paths
 from face_perception.inference import load
-from face_perception.learning.mouth.data import Clip, held_out, whole_clips
+from face_perception.learning.mouth.data import SpeechClip, held_out_requests, make_whole_clips
+from face_perception.learning.mouth.network import lip_opening
 from face_perception.learning.synthesis.espeak import speak
 from face_perception.learning.synthesis.visemes import BILABIALS, VOWELS, letters, loudness
 from face_perception.speech import MOUTH_RATE, BandMouth, Mouth, NeuralMouth, read_wav
@@ -34,30 +35,23 @@ _SEED = 4711
 _CLIPS = 60
 
 
-def lips(mouth: Mouth, samples: npt.NDArray[np.float32]) -> Array:
+def lip_openings(mouth: Mouth, samples: npt.NDArray[np.float32]) -> Array:
     """[S // 160] how far the lips are apart every 10 ms; 1 is the jaw down and nothing else."""
     mouth.reset()
     for begin in range(0, len(samples), 320):
         mouth.push_samples(samples[begin : begin + 320])
     mouth.push_samples(np.zeros(round(mouth.look_ahead * MOUTH_RATE) + 320, np.float32))
     weights = np.array([mouth.shape_at(i * _STEP).values() for i in range(len(samples) // 160)])
-    return opening(weights.reshape(-1, 6))
+    return lip_opening(weights.reshape(-1, 6))
 
 
-def opening(weights: Array) -> Array:
-    """About how far the lips are apart, of weights [..., 6]."""
-    jaw, _, rounded, press, teeth, tuck = np.moveaxis(weights, -1, 0)
-    made: Array = (jaw + 0.35 * teeth + 0.2 * tuck) * (1 - press) + 0.15 * rounded
-    return made
-
-
-def phoneme_figures(mouth: Mouth, clips: Sequence[Clip]) -> dict[str, float]:
+def phoneme_figures(mouth: Mouth, clips: Sequence[SpeechClip]) -> dict[str, float]:
     """``closed``: share of /p b m/ at some moment of which the lips are closed; ``open``: share of
     vowels of 60 ms and more, their lips apart by twice that and more at some moment.
     """
     closed, opened = [], []
     for clip in clips:
-        distance = lips(mouth, clip.heard)
+        distance = lip_openings(mouth, clip.samples)
         for phone in clip.phones:
             of = set(letters(phone.name))
             inside = distance[round(phone.start / _STEP) : round(phone.end / _STEP) + 1]
@@ -78,7 +72,7 @@ def recording_figures(mouth: Mouth, samples: npt.NDArray[np.float32]) -> dict[st
     """``correlation`` of the lips' distance with the level where there is speech, ``whole`` the
     same over everything; ``still``: share of moments in pauses of 300 ms and more with closed lips.
     """
-    distance = lips(mouth, samples)
+    distance = lip_openings(mouth, samples)
     level = loudness(samples, len(distance))
     speech = level > level.max() * 10 ** (_SPEECH_DB / 20)
     edges = np.flatnonzero(np.diff(np.concatenate([[False], ~speech, [False]]).astype(int)))
@@ -109,10 +103,10 @@ def evaluate(card: Path, recordings: Sequence[Path] = ()) -> dict[str, dict[str,
         "bands": BandMouth,
     }
     sets = {
-        "held-out voices": held_out(_CLIPS, _SEED, languages=False),
-        "held-out voices and languages": held_out(_CLIPS, _SEED + 1, languages=True),
+        "held-out voices": held_out_requests(_CLIPS, _SEED, languages=False),
+        "held-out voices and languages": held_out_requests(_CLIPS, _SEED + 1, languages=True),
     }
-    spoken = {name: whole_clips(speak(asked), _SEED) for name, asked in sets.items()}
+    spoken = {name: make_whole_clips(speak(asked), _SEED) for name, asked in sets.items()}
     heard = {path.name: read_speech(path) for path in recordings}
     found: dict[str, dict[str, Any]] = {}
     for name, make in makers.items():
@@ -124,7 +118,7 @@ def evaluate(card: Path, recordings: Sequence[Path] = ()) -> dict[str, dict[str,
     return found
 
 
-def table(found: Mapping[str, Mapping[str, Mapping[str, float]]]) -> str:
+def markdown_table(found: Mapping[str, Mapping[str, Mapping[str, float]]]) -> str:
     """The figures in Markdown, one line a place and figure."""
     lines = ["| where | figure | " + " | ".join(found) + " |", "|---|---|" + "---|" * len(found)]
     first = next(iter(found.values()))
@@ -148,7 +142,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("recordings", nargs="*", type=Path, help="wav files of real speech")
     options = parser.parse_args(argv)
     card = options.card or paths.resource("resources/speech/mouth.yaml")
-    print(table(evaluate(card, options.recordings)))
+    print(markdown_table(evaluate(card, options.recordings)))
     return 0
 
 

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+from typing import Any, TypeVar
+
+import numpy as np
+import numpy.typing as npt
 import torch
 from torch import nn
 
 from face_perception.learning.onnx_export import to_onnx
 
 MELS, WEIGHTS = 80, 6
+
+_Weights = TypeVar("_Weights", torch.Tensor, npt.NDArray[np.floating])
 
 # Takes away what a sigmoid leaves of a mouth at rest, and gives lips that meet their last bit.
 _DEAD = 0.05
@@ -36,16 +42,27 @@ class MouthNetwork(nn.Module):
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """Weights [B, T, 6] in [0, 1] in the order of ``MouthShape``, and the next state."""
         logits, last = self.logits(features, state)
-        return settled(logits), last
+        return stretched_sigmoid(logits), last
 
     def start(self, batch: int) -> torch.Tensor:
         """The state [B, layers, hidden] before any speech."""
         return torch.zeros(batch, self.layers, self.hidden, device=self.leave.weight.device)
 
 
-def settled(logits: torch.Tensor) -> torch.Tensor:
+def stretched_sigmoid(logits: torch.Tensor) -> torch.Tensor:
     """Logits -> weights in [0, 1] that reach both ends."""
     return ((1 + 2 * _DEAD) * torch.sigmoid(logits) - _DEAD).clamp(0, 1)
+
+
+def lip_opening(weights: _Weights) -> _Weights:
+    """Returns the distance of the lips [...] of mouth weights [..., 6], about.
+
+    1 is the distance with the jaw fully down and all other weights 0.
+    """
+    parts: list[Any] = [weights[..., k] for k in range(WEIGHTS)]
+    jaw, _, rounded, press, teeth, tuck = parts
+    distance: _Weights = (jaw + 0.35 * teeth + 0.2 * tuck) * (1 - press) + 0.15 * rounded
+    return distance
 
 
 def mouth_onnx(network: MouthNetwork) -> bytes:

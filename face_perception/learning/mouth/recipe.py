@@ -19,13 +19,20 @@ from torch.utils.data import DataLoader, TensorDataset
 
 from face_perception.errors import InputError
 from face_perception.inference import ModelBuild, Port
-from face_perception.learning.lightning_base import EpochOrder, fit
 from face_perception.learning.mouth import data as mouth_data
-from face_perception.learning.mouth.data import Arrays
-from face_perception.learning.mouth.network import MELS, WEIGHTS, MouthNetwork, mouth_onnx, settled
+from face_perception.learning.mouth.data import MouthArrays
+from face_perception.learning.mouth.network import (
+    MELS,
+    WEIGHTS,
+    MouthNetwork,
+    lip_opening,
+    mouth_onnx,
+    stretched_sigmoid,
+)
 from face_perception.learning.synthesis.espeak import Request, speak
+from face_perception.learning.training_loop import EpochOrder, fit_module
 
-JUDGED = 48  # clips that the loss is told of besides
+VALIDATION_CLIPS = 48  # clips that the loss is told of besides
 _CHANNELS = (1.0, 0.7, 0.7, 2.0, 0.7, 1.0)  # what each weight's error counts
 _CLOSED = 4.0  # how much more a moment counts in which the lips are to be closed
 _OPENING = 2.0  # what the error of the lips' distance counts
@@ -61,20 +68,16 @@ class MouthRecipe:
             raise InputError("seconds and learning_rate must be positive")
 
 
-def opening(weights: torch.Tensor) -> torch.Tensor:
-    """About how far the lips are apart, of [..., 6]: 1 is the jaw down and nothing else."""
-    jaw, _, rounded, press, teeth, tuck = weights.unbind(-1)
-    return (jaw + 0.35 * teeth + 0.2 * tuck) * (1 - press) + 0.15 * rounded
-
-
 class MouthModule(lightning.LightningModule):
-    """The network and how it learns from ``data``; ``judged`` is what the loss is told of besides.
-    Its chance is that of ``lightning_base``.
+    """The network and how it learns from ``data``; ``validation`` is what the loss is told of besides.
+    Its chance is that of ``training_loop``.
     """
 
-    def __init__(self, recipe: MouthRecipe, data: Arrays, judged: Arrays | None = None) -> None:
+    def __init__(
+        self, recipe: MouthRecipe, data: MouthArrays, validation: MouthArrays | None = None
+    ) -> None:
         super().__init__()
-        self.recipe, self._data, self._judged = recipe, data, judged
+        self.recipe, self._data, self._validation = recipe, data, validation
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(recipe.seed)
             self.network = MouthNetwork(recipe.width, recipe.hidden, recipe.layers)
@@ -85,8 +88,10 @@ class MouthModule(lightning.LightningModule):
         return DataLoader(rows, self.recipe.batch_size, sampler=order)
 
     def val_dataloader(self) -> list[DataLoader[Any]]:
-        judged = self._judged
-        return [] if judged is None else [DataLoader(_dataset(judged), self.recipe.batch_size)]
+        validation = self._validation
+        return (
+            [] if validation is None else [DataLoader(_dataset(validation), self.recipe.batch_size)]
+        )
 
     def loss(self, features: torch.Tensor, truth: torch.Tensor) -> torch.Tensor:
         """Of [B, T, 80] and the weights [B, T, 6] at the same moments."""
@@ -96,12 +101,12 @@ class MouthModule(lightning.LightningModule):
         counts = 1 + (_CLOSED - 1) * truth[..., 3]
         each = F.binary_cross_entropy_with_logits(logits, truth, reduction="none")
         weights = each @ each.new_tensor(_CHANNELS)
-        lips = (opening(settled(logits)) - opening(truth)).abs()
+        lips = (lip_opening(stretched_sigmoid(logits)) - lip_opening(truth)).abs()
         return (counts * (weights + _OPENING * lips)).mean()
 
     def training_step(self, batch: Sequence[torch.Tensor], _: int) -> torch.Tensor:
         features, truth = batch
-        loss = self.loss(_varied(features), truth)
+        loss = self.loss(_augmented(features), truth)
         self.log("train/loss", loss, on_step=False, on_epoch=True, prog_bar=True)
         return loss
 
@@ -126,7 +131,7 @@ class MouthModule(lightning.LightningModule):
         }
 
 
-def _varied(features: torch.Tensor) -> torch.Tensor:
+def _augmented(features: torch.Tensor) -> torch.Tensor:
     """Another level and another slope of the spectrum for each clip."""
     gain = (2 * torch.rand(len(features), 1, 1) - 1) * _MOST_GAIN
     tilt = (2 * torch.rand(len(features), 1, 1) - 1) * _MOST_TILT
@@ -136,20 +141,20 @@ def _varied(features: torch.Tensor) -> torch.Tensor:
 
 def train(
     recipe: MouthRecipe,
-    data: Arrays,
+    data: MouthArrays,
     folder: Path | None = None,
     *,
-    judged: Arrays | None = None,
+    validation: MouthArrays | None = None,
     resume: bool = False,
     stop_after: int | None = None,
     quiet: bool = False,
 ) -> MouthNetwork:
     """Trains on ``data`` and returns the network, in inference mode. ``folder``, ``resume``,
-    ``quiet`` and errors are those of ``lightning_base.fit``; ``stop_after`` ends early, after so
+    ``quiet`` and errors are those of ``training_loop.fit``; ``stop_after`` ends early, after so
     many epochs in all.
     """
-    module = MouthModule(recipe, data, judged)
-    fit(
+    module = MouthModule(recipe, data, validation)
+    fit_module(
         module,
         epochs=min(recipe.epochs, stop_after or recipe.epochs),
         seed=recipe.seed,
@@ -161,14 +166,14 @@ def train(
     return module.network.cpu().eval()
 
 
-def _dataset(data: Arrays) -> TensorDataset:
+def _dataset(data: MouthArrays) -> TensorDataset:
     return TensorDataset(torch.from_numpy(data.features), torch.from_numpy(data.weights))
 
 
-def made(
+def model_build(
     network: MouthNetwork,
     recipe: MouthRecipe,
-    reference_inputs: Arrays,
+    reference_inputs: MouthArrays,
     evaluation: Mapping[str, Any],
     name: str = "mouth",
 ) -> ModelBuild:
@@ -221,14 +226,16 @@ def made(
     )
 
 
-def make_data(recipe: MouthRecipe) -> tuple[Arrays, Arrays]:
+def make_training_data(recipe: MouthRecipe) -> tuple[MouthArrays, MouthArrays]:
     """What to train on, and clips of voices and languages held out. Raises SpeechError."""
-    asked = mouth_data.requests(recipe.clips, recipe.seed)
-    judged = mouth_data.held_out(JUDGED, recipe.seed + 1, languages=True)
-    return speech(asked, recipe, 0), speech(judged, recipe, 1)
+    asked = mouth_data.random_requests(recipe.clips, recipe.seed)
+    validation = mouth_data.held_out_requests(VALIDATION_CLIPS, recipe.seed + 1, languages=True)
+    return make_arrays(asked, recipe, 0), make_arrays(validation, recipe, 1)
 
 
-def speech(asked: Sequence[Request], recipe: MouthRecipe, number: int) -> Arrays:
+def make_arrays(asked: Sequence[Request], recipe: MouthRecipe, number: int) -> MouthArrays:
     """Clips of what is ``asked`` for; other numbers give them other rooms. Raises SpeechError."""
     spoken = speak(asked, workers=recipe.workers)
-    return mouth_data.arrays(mouth_data.clips(spoken, recipe.seconds, recipe.seed + 10 + number))
+    return mouth_data.to_arrays(
+        mouth_data.make_clips(spoken, recipe.seconds, recipe.seed + 10 + number)
+    )

@@ -9,15 +9,15 @@ import torch
 
 from face_perception.errors import InputError
 from face_perception.inference import ModelBuild, install_model
-from face_perception.learning.lightning_base import LAST, begun, trained_weights
 from face_perception.learning.mouth import data as mouth_data
 from face_perception.learning.mouth import evaluation as mouth_evaluation
 from face_perception.learning.mouth import recipe as mouth
-from face_perception.learning.mouth.data import Arrays
+from face_perception.learning.mouth.data import MouthArrays
 from face_perception.learning.mouth.network import MouthNetwork
 from face_perception.learning.mouth.recipe import MouthRecipe
 from face_perception.learning.recipe import read_settings
-from face_perception.learning.run_folder import SETTINGS, keep, settings
+from face_perception.learning.run_folder import SETTINGS, recipe_of_run, save_settings
+from face_perception.learning.training_loop import LAST, has_checkpoint, trained_weights
 
 
 def train(
@@ -29,26 +29,28 @@ def train(
     name: str,
     report: Callable[[str], None],
 ) -> ModelBuild:
-    """The network of a recipe file as a model, judged on held-out voices and languages.
+    """The network of a recipe file as a model, validation on held-out voices and languages.
 
     As ``runs.train``, with the same errors; a ``data`` set is one more. Raises SpeechError where
     eSpeak NG is missing.
     """
     if data is not None:
         raise InputError("the mouth learns from what eSpeak NG says: train it without --data")
-    recipe = settings(MouthRecipe, file, out, LAST, resume=resume)
+    recipe = recipe_of_run(MouthRecipe, file, out, LAST, resume=resume)
     report(f"having {recipe.clips} clips said")
-    ours, judged = mouth.make_data(recipe)
-    keep(out, recipe)
+    ours, validation = mouth.make_training_data(recipe)
+    save_settings(out, recipe)
     report(f"training; progress: tensorboard --logdir {out}")
     # So small a network only waits for more threads.
     threads = torch.get_num_threads()
     torch.set_num_threads(min(2, threads))
-    going_on = resume and begun(out)
-    network = mouth.train(recipe, ours, out, judged=judged, resume=going_on)
+    going_on = resume and has_checkpoint(out)
+    network = mouth.train(recipe, ours, out, validation=validation, resume=going_on)
     torch.set_num_threads(threads)
     report("judging it on held-out voices and languages")
-    return mouth.made(network, recipe, judged, _evaluation(network, recipe, judged, out, []), name)
+    return mouth.model_build(
+        network, recipe, validation, _evaluation(network, recipe, validation, out, []), name
+    )
 
 
 def evaluate(
@@ -70,18 +72,20 @@ def evaluate(
     recipe = read_settings(MouthRecipe, out / SETTINGS)
     network = MouthNetwork(recipe.width, recipe.hidden, recipe.layers)
     network.load_state_dict(trained_weights(out / LAST, recipe.epochs, report))
-    few = mouth.speech(mouth_data.held_out(4, recipe.seed + 1, languages=True), recipe, 1)
+    few = mouth.make_arrays(
+        mouth_data.held_out_requests(4, recipe.seed + 1, languages=True), recipe, 1
+    )
     return _evaluation(network.eval(), recipe, few, out, recordings)
 
 
 def _evaluation(
     network: MouthNetwork,
     recipe: MouthRecipe,
-    reference_inputs: Arrays,
+    captured: MouthArrays,
     out: Path,
     recordings: list[Path],
 ) -> dict[str, float]:
     """Of the network as a model in ``out``; a figure is named by its place and itself."""
-    install_model(mouth.made(network, recipe, reference_inputs, {}), out)
+    install_model(mouth.model_build(network, recipe, reference_inputs, {}), out)
     found = mouth_evaluation.evaluate(out / "mouth.yaml", recordings)["trained"]
     return {f"{place}, {figure}": v for place, of in found.items() for figure, v in of.items()}

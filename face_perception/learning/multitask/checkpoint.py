@@ -7,14 +7,14 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from face_perception.inference import ModelBuild
-from face_perception.learning.checkpoint_files import (
-    checkpoints_in,
-    expect,
-    load_into,
-    read_checkpoint,
-)
-from face_perception.learning.multitask.export import AVERAGES, CNN_THRESHOLDS, made_of_cnn
+from face_perception.learning.multitask.export import AVERAGES, CNN_THRESHOLDS, cnn_build
 from face_perception.learning.multitask.network import AU, Multitask
+from face_perception.learning.torch_checkpoint import (
+    checkpoint_files_in,
+    load_weights,
+    read_checkpoint,
+    require_system,
+)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -48,17 +48,17 @@ def add_thresholds(parser: argparse.ArgumentParser, default: str) -> None:
 
 
 def make(args: argparse.Namespace, report: Callable[[str], None]) -> Iterator[ModelBuild]:
-    files = [file for path in args.paths for file in checkpoints_in(path)]
+    files = [file for path in args.paths for file in checkpoint_files_in(path)]
     students, origins = [], []
     for file in files:
         report(f"reading {file}")
-        checkpoint = expect(read_checkpoint(file), "multitask")
+        checkpoint = require_system(read_checkpoint(file), "multitask")
         student = Multitask()
-        load_into(student, checkpoint)
+        load_weights(student, checkpoint)
         students.append(student)
         origins.append(checkpoint.origin)
     report("writing ONNX")
-    yield made_of_cnn(
+    yield cnn_build(
         args.name,
         students,
         ", ".join(origins),

@@ -7,16 +7,16 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from face_perception.inference import ModelBuild
-from face_perception.learning.checkpoint_files import (
-    CheckpointError,
-    checkpoints_in,
-    expect,
-    load_into,
-    read_checkpoint,
-)
 from face_perception.learning.multitask.checkpoint import add_thresholds
-from face_perception.learning.multitask.export import RNN_THRESHOLDS, made_of_trunk, made_over_time
+from face_perception.learning.multitask.export import RNN_THRESHOLDS, over_time_build, trunk_build
 from face_perception.learning.multitask.network import HEADS, RecurrentMultitask
+from face_perception.learning.torch_checkpoint import (
+    CheckpointError,
+    checkpoint_files_in,
+    load_weights,
+    read_checkpoint,
+    require_system,
+)
 
 # The last layers of the CNN within, which the recurrent heads replace.
 UNUSED = tuple(f"backbone.classifier.{head}.fc_1." for head in range(len(HEADS)))
@@ -42,21 +42,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def make(args: argparse.Namespace, report: Callable[[str], None]) -> Iterator[ModelBuild]:
-    files = [file for path in args.paths for file in checkpoints_in(path)]
+    files = [file for path in args.paths for file in checkpoint_files_in(path)]
     if len(files) > 1:
         raise CheckpointError(
             f"{len(files)} checkpoints ({', '.join(file.name for file in files)}), but each has a "
             "trunk of its own and makes a model of its own: import one at a time, with --name"
         )
     report(f"reading {files[0]}")
-    checkpoint = expect(read_checkpoint(files[0]), "multitask-rnn")
+    checkpoint = require_system(read_checkpoint(files[0]), "multitask-rnn")
     network = RecurrentMultitask()
-    load_into(network, checkpoint, UNUSED)
+    load_weights(network, checkpoint, UNUSED)
     trunk = f"{args.name}_trunk"
     report("writing ONNX of the trunk")
-    yield made_of_trunk(trunk, network, checkpoint.origin)
+    yield trunk_build(trunk, network, checkpoint.origin)
     report("writing ONNX over time")
-    yield made_over_time(
+    yield over_time_build(
         args.name,
         network,
         checkpoint.origin,

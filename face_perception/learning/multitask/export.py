@@ -22,7 +22,7 @@ from face_perception.learning.multitask.network import (
     average_probabilities,
 )
 from face_perception.learning.onnx_export import to_onnx
-from face_perception.learning.resnet50_ferplus import WithMean
+from face_perception.learning.resnet50_ferplus import SubtractMean
 from face_perception.learning.sample_faces import sample_faces
 from face_perception.types import EXPRESSIONS
 
@@ -112,7 +112,7 @@ class _OverTime(nn.Module):
         return _in_order(self.network.over_time(features))
 
 
-def made_of_cnn(
+def cnn_build(
     name: str,
     students: Sequence[Multitask],
     origin: str,
@@ -129,7 +129,7 @@ def made_of_cnn(
     outputs = {name_: _logits_port(name_, (None,)) for name_ in _LOGITS}
     if len(students) == 1:
         outputs["features"] = _features_port((None,), tolerance=0.05)
-    network = WithMean(_Students(students, average))
+    network = SubtractMean(_Students(students, average))
     return ModelBuild(
         name=name,
         onnx=to_onnx(network, [torch.zeros(2, 3, SIZE, SIZE)], ["face"], list(outputs)),
@@ -150,12 +150,12 @@ def made_of_cnn(
     )
 
 
-def made_of_trunk(name: str, network: RecurrentMultitask, origin: str) -> ModelBuild:
+def trunk_build(name: str, network: RecurrentMultitask, origin: str) -> ModelBuild:
     """The trunk and head features of a CNN-RNN, per face."""
     return ModelBuild(
         name=name,
         onnx=to_onnx(
-            WithMean(_Trunk(network)), [torch.zeros(2, 3, SIZE, SIZE)], ["face"], ["features"]
+            SubtractMean(_Trunk(network)), [torch.zeros(2, 3, SIZE, SIZE)], ["face"], ["features"]
         ),
         task="features of an aligned face, for the network over time of the same checkpoint",
         licence=LICENCE,
@@ -167,7 +167,7 @@ def made_of_trunk(name: str, network: RecurrentMultitask, origin: str) -> ModelB
     )
 
 
-def made_over_time(
+def over_time_build(
     name: str,
     network: RecurrentMultitask,
     origin: str,
@@ -250,5 +250,5 @@ def _sequences(network: RecurrentMultitask) -> np.ndarray:
         nn.functional.interpolate(part, (SIZE, SIZE), mode="bilinear", align_corners=False)
         for part in cut
     ]
-    features = WithMean(_Trunk(network))(torch.cat(scaled))
+    features = SubtractMean(_Trunk(network))(torch.cat(scaled))
     return features.unflatten(0, (len(steps), len(faces))).transpose(0, 1).contiguous().numpy()

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from face_perception.learning.concordance import ccc
 from face_perception.learning.data.affect_patches import AffectData
 from face_perception.learning.multitask.network import (
     VA_BINS,
@@ -22,7 +23,7 @@ Array = npt.NDArray[Any]
 MEASURES = ("AU", "EXPR", "VA")
 
 
-def logits_of(network: Multitask, faces: Array, batch: int = 128) -> Logits:
+def predict_logits(network: Multitask, faces: Array, batch: int = 128) -> Logits:
     """Of faces uint8 [N, 3, 112, 112], in inference mode; the network's mode is left as it was."""
     training = network.training
     network.eval()
@@ -36,18 +37,18 @@ def logits_of(network: Multitask, faces: Array, batch: int = 128) -> Logits:
     return {name: torch.cat([part[name] for part in parts]) for name in parts[0]}
 
 
-def evaluate(networks: Sequence[Multitask], data: AffectData) -> dict[str, float]:
+def evaluate_networks(networks: Sequence[Multitask], data: AffectData) -> dict[str, float]:
     """The published measures of one network, or of several averaged, on what is labelled.
 
     AU: half mean F1, half accuracy, at 0.5. EXPR: 0.67 macro F1 + 0.33 accuracy. VA: the CCC of
     valence plus that of arousal. And their parts.
     """
-    found = [logits_of(network, data.faces) for network in networks]
-    return measures(found[0] if len(found) == 1 else average_probabilities(found), data)
+    found = [predict_logits(network, data.faces) for network in networks]
+    return scores_of_logits(found[0] if len(found) == 1 else average_probabilities(found), data)
 
 
-def measures(logits: Logits, data: AffectData) -> dict[str, float]:
-    """As ``evaluate``, of logits [N, size]; a task of which nothing is labelled is left out."""
+def scores_of_logits(logits: Logits, data: AffectData) -> dict[str, float]:
+    """As ``evaluate_networks``, of logits [N, size]; a task of which nothing is labelled is left out."""
     out: dict[str, float] = {}
     index = data.of_task("AU")
     if len(index):
@@ -65,7 +66,7 @@ def measures(logits: Logits, data: AffectData) -> dict[str, float]:
     index = data.of_task("VA")
     if len(index):
         said_va = valence_arousal(logits)[index]
-        valence, arousal = (ccc(said_va[:, k], data.affect[index, k]) for k in range(2))
+        valence, arousal = (population_ccc(said_va[:, k], data.affect[index, k]) for k in range(2))
         out |= {"VA": valence + arousal, "CCC valence": valence, "CCC arousal": arousal}
     return out
 
@@ -78,7 +79,7 @@ def valence_arousal(logits: Logits) -> Array:
     return made
 
 
-def chance(data: AffectData) -> dict[str, float]:
+def chance_scores(data: AffectData) -> dict[str, float]:
     """What the best single answer to all faces reaches, by ``MEASURES``; a constant's CCC is 0."""
     units = data.units[data.of_task("AU")] == 1
     absent = 0.5 * (1 - units.mean(0))
@@ -106,8 +107,7 @@ def macro_f1(said: Array, truth: Array) -> float:
     return float(np.mean([f1(said == k, truth == k) for k in np.unique(truth)]))
 
 
-def ccc(said: Array, truth: Array) -> float:
-    """Concordance correlation of [N], with the population's deviations, as metrics have it."""
-    s, t = said.astype(np.float64), truth.astype(np.float64)
-    covariance = ((s - s.mean()) * (t - t.mean())).mean()
-    return float(2 * covariance / (s.var() + t.var() + (s.mean() - t.mean()) ** 2))
+def population_ccc(prediction: Array, truth: Array) -> float:
+    """Returns the CCC of two arrays [N], with the variances of the population."""
+    p, t = (torch.from_numpy(values.astype(np.float64)) for values in (prediction, truth))
+    return float(ccc(p, t, unbiased=False))

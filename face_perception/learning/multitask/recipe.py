@@ -29,14 +29,14 @@ from face_perception.learning.data.affect_patches import (
     WholeBatches,
     read_affect,
 )
-from face_perception.learning.lightning_base import EpochOrder, begun, fit
-from face_perception.learning.multitask.export import made_of_cnn
+from face_perception.learning.multitask.export import cnn_build
 from face_perception.learning.multitask.losses import TASKS, student_loss, teacher_loss
-from face_perception.learning.multitask.metrics import evaluate
+from face_perception.learning.multitask.metrics import evaluate_networks
 from face_perception.learning.multitask.network import AU, HEADS, Logits, Multitask
 from face_perception.learning.recipe import read_settings
 from face_perception.learning.resnet50_ferplus import MEAN
 from face_perception.learning.synthesis.affect_set import AffectSet, write_affect_set
+from face_perception.learning.training_loop import EpochOrder, fit_module, has_checkpoint
 
 RECIPE = paths.resource("config/training/multitask.yaml")
 _HEAD_OF = {"EXPR": "expression", "AU": "au", "VA": "va"}
@@ -49,7 +49,7 @@ Trunk = dict[str, torch.Tensor]
 
 
 @dataclass(frozen=True, slots=True)
-class Recipe:
+class MultitaskRecipe:
     """What ``config/training/multitask.yaml`` says; published values are 1.0, 1, 20, 1e-4, 8, 3, 5.
 
     ``steps``: batches an epoch, 0: as many as it takes to draw as many samples as there are.
@@ -87,12 +87,12 @@ class Recipe:
             )
 
 
-def read_recipe(file: Path = RECIPE) -> Recipe:
+def read_multitask_recipe(file: Path = RECIPE) -> MultitaskRecipe:
     """Errors as of ``read_settings``."""
-    return read_settings(Recipe, file)
+    return read_settings(MultitaskRecipe, file)
 
 
-class _Training(lightning.LightningModule):
+class MultitaskModule(lightning.LightningModule):
     """One network: a trunk for others, from all labels of each image (``whole``); by labels alone;
     or with a ``teacher``. The last two begin with ``trunk``, if any.
     """
@@ -100,7 +100,7 @@ class _Training(lightning.LightningModule):
     def __init__(
         self,
         data: AffectData,
-        recipe: Recipe,
+        recipe: MultitaskRecipe,
         *,
         seed: int,
         epochs: int,
@@ -110,7 +110,7 @@ class _Training(lightning.LightningModule):
     ) -> None:
         super().__init__()
         self.network = Multitask(width=recipe.width, shrink=recipe.shrink)
-        _start(self.network, seed)
+        _initialise(self.network, seed)
         if trunk is not None:
             self.network.backbone.load_state_dict(trunk)
         self.network.to(memory_format=torch.channels_last)  # a third faster on a CPU
@@ -172,7 +172,7 @@ class _Training(lightning.LightningModule):
         return {"optimizer": adam, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
 
-def _start(network: Multitask, seed: int) -> None:
+def _initialise(network: Multitask, seed: int) -> None:
     """He's weights; and residual blocks that begin as nothing: so deep and narrow a network learns
     several times slower without it.
     """
@@ -198,7 +198,7 @@ def _by_task(logits: Logits) -> dict[str, dict[str, torch.Tensor]]:
 
 def train(
     data: AffectData,
-    recipe: Recipe,
+    recipe: MultitaskRecipe,
     *,
     seed: int,
     epochs: int,
@@ -211,15 +211,15 @@ def train(
     progress: bool = False,
 ) -> Multitask:
     """One network, in inference mode: by labels alone, or of a ``teacher`` too; ``whole``: by
-    images of which each has all labels. ``trunk`` is what it begins with (``trunk_of``).
+    images of which each has all labels. ``trunk`` is what it begins with (``trunk_weights``).
 
-    ``folder``, ``resume`` and errors are those of ``lightning_base.fit``; ``stop_after`` ends
+    ``folder``, ``resume`` and errors are those of ``training_loop.fit``; ``stop_after`` ends
     early, after so many epochs in all.
     """
-    module = _Training(
+    module = MultitaskModule(
         data, recipe, seed=seed, epochs=epochs, whole=whole, trunk=trunk, teacher=teacher
     )
-    fit(
+    fit_module(
         module,
         epochs=min(epochs, stop_after or epochs),
         seed=seed,
@@ -231,12 +231,12 @@ def train(
     return network.eval()
 
 
-def trunk_of(network: Multitask) -> Trunk:
+def trunk_weights(network: Multitask) -> Trunk:
     """For ``train`` to begin with."""
     return dict(network.backbone.state_dict())
 
 
-def draw_for_trunk(folder: Path, recipe: Recipe, workers: int) -> Path:
+def write_trunk_people(folder: Path, recipe: MultitaskRecipe, workers: int) -> Path:
     """The recipe's own people, whom no other set has, into ``folder``."""
     people = AffectSet(
         people=recipe.trunk_people,
@@ -251,7 +251,7 @@ def draw_for_trunk(folder: Path, recipe: Recipe, workers: int) -> Path:
 
 def train_trunk(
     data: AffectData,
-    recipe: Recipe,
+    recipe: MultitaskRecipe,
     *,
     folder: Path | None = None,
     resume: bool = False,
@@ -270,9 +270,9 @@ def train_trunk(
     )
 
 
-def run(
+def train_ensemble(
     data: AffectData,
-    recipe: Recipe,
+    recipe: MultitaskRecipe,
     *,
     folder: Path | None = None,
     resume: bool = False,
@@ -289,16 +289,16 @@ def run(
             own = (folder or Path(temporary)) / TRUNK_DATA
             if not (resume and own.exists()):
                 own.parent.mkdir(parents=True, exist_ok=True)
-                draw_for_trunk(own, recipe, os.cpu_count() or 1)
+                write_trunk_people(own, recipe, os.cpu_count() or 1)
             at = folder / "trunk" if folder else None
             network = train_trunk(
                 read_affect(own),
                 recipe,
                 folder=at,
-                resume=resume and begun(at),
+                resume=resume and has_checkpoint(at),
                 progress=progress,
             )
-            trunk = trunk_of(network)
+            trunk = trunk_weights(network)
 
     def one(name: str, number: int, epochs: int, teacher: Multitask | None) -> Multitask:
         report(f"{name}: {epochs} epochs")
@@ -311,7 +311,7 @@ def run(
             trunk=trunk,
             teacher=teacher,
             folder=at,
-            resume=resume and begun(at),
+            resume=resume and has_checkpoint(at),
             progress=progress,
         )
 
@@ -322,14 +322,18 @@ def run(
     return teacher, students
 
 
-def made(
-    name: str, networks: list[Multitask], recipe: Recipe, held_out: AffectData, trained_on: str
+def model_build(
+    name: str,
+    networks: list[Multitask],
+    recipe: MultitaskRecipe,
+    held_out: AffectData,
+    trained_on: str,
 ) -> ModelBuild:
     """The networks as one model with its card, which says how it was trained and how good it is on
     ``held_out``.
     """
-    found: Mapping[str, float] = evaluate(networks, held_out)
-    model: ModelBuild = made_of_cnn(
+    found: Mapping[str, float] = evaluate_networks(networks, held_out)
+    model: ModelBuild = cnn_build(
         name,
         networks,
         f"trained by face_perception on {trained_on}",

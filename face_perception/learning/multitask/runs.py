@@ -12,11 +12,11 @@ from face_perception.inference import ModelBuild
 from face_perception.learning import run_folder
 from face_perception.learning.data import dataset
 from face_perception.learning.data.affect_patches import read_affect
-from face_perception.learning.lightning_base import LAST, trained_weights
 from face_perception.learning.multitask import recipe as recipes
-from face_perception.learning.multitask.metrics import evaluate as measure
+from face_perception.learning.multitask.metrics import evaluate_networks as measure
 from face_perception.learning.multitask.network import Multitask
 from face_perception.learning.synthesis.affect_set import AffectSet, write_affect_set
+from face_perception.learning.training_loop import LAST, trained_weights
 
 _FIRST = (f"trunk/{LAST}", f"teacher/{LAST}")  # one is there from the first epoch on
 
@@ -34,8 +34,8 @@ def train(
 
     As ``runs.train``, with the same errors.
     """
-    recipe = run_folder.settings(recipes.Recipe, file, out, *_FIRST, resume=resume)
-    data = run_folder.data_for(out, data, resume, run_folder.DRAWN, recipes.TRUNK_DATA)
+    recipe = run_folder.recipe_of_run(recipes.MultitaskRecipe, file, out, *_FIRST, resume=resume)
+    data = run_folder.data_of_new_run(out, data, resume, run_folder.DRAWN, recipes.TRUNK_DATA)
     if data is None:
         data = out / run_folder.DRAWN
         report(f"drawing people into {data}")
@@ -43,10 +43,12 @@ def train(
         write_affect_set(data, AffectSet(seed=recipe.seed), workers=os.cpu_count() or 1)
     about = dataset.read(data)
     ours, others = read_affect(data, "train"), read_affect(data, "test")
-    run_folder.keep(out, recipe, data)
-    _, students = recipes.run(ours, recipe, folder=out, resume=resume, report=report, progress=True)
+    run_folder.save_settings(out, recipe, data)
+    _, students = recipes.train_ensemble(
+        ours, recipe, folder=out, resume=resume, report=report, progress=True
+    )
     trained_on = f"{about.name} ({about.made_by})"
-    made = recipes.made(name, students, recipe, others, trained_on)
+    made = recipes.model_build(name, students, recipe, others, trained_on)
     return dataclasses.replace(made, licence=run_folder.licence_of(out, about))
 
 
@@ -54,7 +56,7 @@ def evaluate(
     out: Path, data: Path | None, split: str | None, report: Callable[[str], None]
 ) -> dict[str, float]:
     """Measures a run's ensemble. Raises InputError where a student is missing."""
-    recipe = recipes.read_recipe(out / run_folder.SETTINGS)
+    recipe = recipes.read_multitask_recipe(out / run_folder.SETTINGS)
     data = data or run_folder.data_of(out)
     students = []
     for k in range(recipe.students):

@@ -1,7 +1,7 @@
-"""The image autoencoder of MuseTalk (sd-vae-ft-mse), as two graphs in pixels of 0 to 255.
+"""MuseTalk's image autoencoder (sd-vae-ft-mse), as an encoder and a decoder of pixels 0 to 255.
 
-Parameters are named as in the file that current diffusers writes; the published file has older
-names for the attention of the middle (``RENAMED``).
+Parameters are named as in the files that current versions of diffusers write. The published file
+has older names for the attention in the middle (``RENAMED``).
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ LATENTS = 4
 SCALING = 0.18215
 _EPS = 1e-6
 
-# Older name of a part of a parameter -> today's.
+# Older part of a parameter's name -> current part.
 RENAMED = {
     ".query.": ".to_q.",
     ".key.": ".to_k.",
@@ -34,7 +34,7 @@ RENAMED = {
 
 
 class _Attention(nn.Module):
-    """One head over all places."""
+    """Self-attention with one head over all positions of the feature map."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -61,7 +61,7 @@ class _Middle(nn.Module):
 
 
 class _Level(nn.Module):
-    """The blocks of one size, then a change of size except at the last level."""
+    """The blocks at one resolution; then a change of resolution, except at the last level."""
 
     def __init__(self, inputs: int, outputs: int, count: int, **change: nn.Module) -> None:
         super().__init__()
@@ -125,7 +125,7 @@ class _Decoder(nn.Module):
 
 
 class Autoencoder(nn.Module):
-    """All of the published file: 83 653 863 parameters."""
+    """All parts of the published file: 83 653 863 parameters."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -137,12 +137,12 @@ class Autoencoder(nn.Module):
 
 class ImageEncoder(nn.Module):
     """``image`` [N, 3, 256, 256], RGB 0 to 255 -> ``mean`` and ``logvar`` [N, 4, 32, 32] of the
-    latents, unscaled. The caller blackens the lower half first, where that is to be masked.
+    latents, unscaled. To mask the face, set the lower half of the image to black first.
     """
 
     def __init__(self, autoencoder: Autoencoder) -> None:
         super().__init__()
-        # It prepares avatars, once an image: exactness counts, not speed.
+        # It runs once for each image of an avatar, in preparation: exactness counts, not speed.
         use_precise_norms(autoencoder.encoder)
         self.autoencoder = autoencoder
 
@@ -153,8 +153,8 @@ class ImageEncoder(nn.Module):
 
 
 class ImageDecoder(nn.Module):
-    """``latents`` [N, 4, 32, 32] as the UNet gives them, scaled -> ``image`` [N, 3, 256, 256], RGB,
-    0 to 255, not rounded.
+    """Scaled ``latents`` [N, 4, 32, 32], as the UNet returns them -> ``image`` [N, 3, 256, 256],
+    RGB, 0 to 255, not rounded.
     """
 
     def __init__(self, autoencoder: Autoencoder) -> None:

@@ -1,5 +1,7 @@
-"""Cheaper image decoders of MuseTalk: the published one for the lower rows only, and the tiny one,
-a network of its own (AutoencoderTiny of diffusers, whose file is published as taesd).
+"""Cheaper image decoders for MuseTalk.
+
+One runs the published decoder for the lower rows only. The other is a smaller network
+(AutoencoderTiny of diffusers, whose weights are published as taesd).
 """
 
 from __future__ import annotations
@@ -14,21 +16,23 @@ from torch.nn import functional as F
 from face_perception.learning.musetalk.autoencoder import LATENTS, SCALING, Autoencoder
 
 SIDE = 256
-# Of 256: what is blended starts at half, with a soft edge of up to 0.075 of the face's larger side.
+# First of the 256 rows that is decoded. Blending starts at half of the height, with a soft edge of
+# up to 0.075 of the face's larger side.
 FIRST_ROW = 96
-# Rows above that at each size, in latent rows: what convolutions see of what is cut off.
+# Rows above the first row that are computed as context for convolutions, in latent rows.
 MARGIN = 2
 
 
 class LowerImageDecoder(nn.Module):
-    """``latents`` [N, 4, 32, 32] as the UNet gives them, scaled -> ``image`` [N, 3, 160, 256], the
-    rows from ``FIRST_ROW`` on, RGB, 0 to 255, not rounded.
+    """Scaled ``latents`` [N, 4, 32, 32], as the UNet returns them -> ``image`` [N, 3, 160, 256],
+    the rows from ``FIRST_ROW`` down, RGB, 0 to 255, not rounded.
 
-    The middle, whose attention sees all places, and the levels before ``cut`` are computed whole;
-    behind, only the rows below, so that group norms take their means over fewer places and the cut
-    edge sees zeros: an approximation. With pseudo-random weights (three seeds, four latents) it was
-    21 to 51 dB in the blended rows: over 44 for latents of noise, 32 to 36 for what the UNet gave,
-    21 to 23 for a face's own. For yours: `face-perception avatar decoders`.
+    The middle, whose attention covers all positions, and the levels before ``cut`` are computed
+    whole. Later levels compute the lower rows only, which is an approximation: group norms average
+    over fewer positions, and convolutions see zeros beyond the cut. With pseudo-random weights
+    (three seeds, four latents) the PSNR in the blended rows was 21 to 51 dB: over 44 for latents of
+    noise, 32 to 36 for those of the UNet, 21 to 23 for the latents of a face.
+    `face-perception avatar decoders` measures it with your weights.
     """
 
     def __init__(self, autoencoder: Autoencoder, *, cut: int = 1, margin: int = MARGIN) -> None:
@@ -40,10 +44,10 @@ class LowerImageDecoder(nn.Module):
         decoder = self.autoencoder.decoder
         x = self.autoencoder.post_quant_conv(latents / SCALING)
         x = decoder.mid_block(decoder.conv_in(x))
-        first, scale = 0, 8  # the image's row at which x starts, rows of the image a row of x
+        first, scale = 0, 8  # image row at which x starts; image rows per row of x
         for k, level in enumerate(decoder.up_blocks):
             if k >= self._cut:
-                # A margin in pixels that halves with each size, as the rest of what is seen does.
+                # The margin in image rows halves with each level, as the receptive field does.
                 wanted = FIRST_ROW - (8 * self._margin >> (k - self._cut))
                 x = x[:, :, (wanted - first) // scale :]
                 first += (wanted - first) // scale * scale
@@ -66,8 +70,10 @@ class _TinyBlock(nn.Module):
 
 
 class TinyDecoder(nn.Module):
-    """``latents`` [N, 4, 32, 32] as the UNet gives them, scaled -> ``image`` [N, 3, 256, 256], RGB,
-    0 to 255, not rounded. 1 222 531 parameters, named as in diffusers' file behind ``decoder.``.
+    """Scaled ``latents`` [N, 4, 32, 32], as the UNet returns them -> ``image`` [N, 3, 256, 256],
+    RGB, 0 to 255, not rounded.
+
+    Has 1 222 531 parameters, named as in diffusers' file, without the prefix ``decoder.``.
     """
 
     CHANNELS = 64
@@ -90,9 +96,11 @@ class TinyDecoder(nn.Module):
         return torch.clamp(image * 255, 0.0, 255.0)
 
 
-def tiny_names(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """The decoder's part of a published file under our names: diffusers' whole autoencoder, its
-    decoder alone, or the original taesd_decoder, whose layers are counted from a clamp on.
+def rename_tiny_decoder(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Returns the decoder of a published file under our names.
+
+    The file has diffusers' whole autoencoder, its decoder alone, or the original taesd_decoder. The
+    last one counts a clamp as layer 0, so that its numbers are one higher.
     """
     if any(name.startswith("decoder.") for name in state):
         prefix = "decoder."

@@ -1,5 +1,6 @@
-"""Blocks that the latent-diffusion autoencoder and UNet are made of, named as in their published
-files. No whole network.
+"""Building blocks of the latent-diffusion autoencoder and UNet.
+
+Parameters are named as in the published files.
 """
 
 from __future__ import annotations
@@ -12,8 +13,10 @@ GROUPS = 32
 
 
 class PreciseGroupNorm(nn.GroupNorm):
-    """The same, written out with means of means, for graphs: as one operator over a quarter of a
-    million values, ONNX Runtime loses 4e-4 where an image is mostly black.
+    """Group norm that is computed with means of means, for exported graphs.
+
+    As one operator over 250 000 values it is off by 4e-4 in ONNX Runtime if an image is mostly
+    black.
     """
 
     def forward(self, x: Tensor) -> Tensor:
@@ -32,7 +35,7 @@ def _mean(x: Tensor) -> Tensor:
 
 
 def use_precise_norms(module: nn.Module) -> None:
-    """Every group norm inside becomes a ``PreciseGroupNorm`` with its weights."""
+    """Replaces every group norm in ``module`` by a ``PreciseGroupNorm`` with the same weights."""
     for inner in module.modules():
         if type(inner) is nn.GroupNorm:
             inner.__class__ = PreciseGroupNorm
@@ -41,7 +44,7 @@ def use_precise_norms(module: nn.Module) -> None:
 class ResnetBlock(nn.Module):
     """[N, C, H, W] -> [N, K, H, W]: two normalised convolutions and a shortcut.
 
-    With ``time_channels`` the embedding of the time step is added between the two.
+    With ``time_channels``, the embedding of the time step is added between the two.
     """
 
     def __init__(self, inputs: int, outputs: int, *, eps: float, time_channels: int = 0) -> None:
@@ -64,7 +67,7 @@ class ResnetBlock(nn.Module):
 
 
 class Downsample(nn.Module):
-    """Half the size. The autoencoder pads right and below only (``one_sided``)."""
+    """Halves height and width. ``one_sided``: pads at the right and bottom only (autoencoder)."""
 
     def __init__(self, channels: int, *, one_sided: bool) -> None:
         super().__init__()
@@ -76,7 +79,7 @@ class Downsample(nn.Module):
 
 
 class Upsample(nn.Module):
-    """Twice the size."""
+    """Doubles height and width."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -87,9 +90,9 @@ class Upsample(nn.Module):
 
 
 def attend(query: Tensor, key: Tensor, value: Tensor, heads: int) -> Tensor:
-    """Scaled dot-product attention of [N, Q, C] to [N, K, C] in ``heads`` equal parts.
+    """Returns scaled dot-product attention of [N, Q, C] to [N, K, C] with ``heads`` heads.
 
-    Written out, since the exporter's own form of it has needless casts.
+    Written in basic operators, because the exporter adds needless casts to PyTorch's own function.
     """
     batch, _, channels = query.shape
     depth = channels // heads

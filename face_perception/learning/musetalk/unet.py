@@ -1,7 +1,7 @@
-"""MuseTalk's UNet: latents of a masked and a reference face, and speech, to latents of the face.
+"""MuseTalk's UNet: latents of a masked and a reference face, and speech -> latents of the face.
 
-It is the UNet of Stable Diffusion 1 with 8 channels in and speech in place of text, always at time
-step 0. Parameters are named as in the published file.
+It is the UNet of Stable Diffusion 1 with 8 input channels, with speech in place of text, and always
+at time step 0. Parameters are named as in the published file.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ class _FeedForward(nn.Module):
     def __init__(self, channels: int) -> None:
         super().__init__()
         inner = 4 * channels
-        # The published file counts a dropout between the two.
+        # The published file numbers a dropout between the two.
         self.net = nn.ModuleList(
             [_GatedLinear(channels, inner), nn.Identity(), nn.Linear(inner, channels)]
         )
@@ -85,7 +85,7 @@ class _TransformerBlock(nn.Module):
 
 
 class _Transformer(nn.Module):
-    """Places attend to each other, then to speech."""
+    """Self-attention over positions, then cross-attention to speech."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -102,7 +102,7 @@ class _Transformer(nn.Module):
 
 
 class _Level(nn.Module):
-    """The blocks of one size: residual ones, each followed by a transformer where there are any."""
+    """The residual blocks at one resolution, each followed by a transformer if ``attends``."""
 
     def __init__(self, widths: list[tuple[int, int]], attends: bool) -> None:
         super().__init__()
@@ -138,7 +138,7 @@ class _TimeEmbedding(nn.Module):
         self.linear_2 = nn.Linear(_TIME, _TIME)
 
     def forward(self) -> Tensor:
-        """Of time step 0: cosines of 0, then sines of 0."""
+        """Returns the embedding [1, C] of time step 0: cosines of 0, then sines of 0."""
         half = torch.ones(1, CHANNELS[0] // 2)
         waves = torch.cat([half, torch.zeros_like(half)], dim=1).to(self.linear_1.weight)
         return self.linear_2(F.silu(self.linear_1(waves)))
@@ -146,9 +146,9 @@ class _TimeEmbedding(nn.Module):
 
 class UNet(nn.Module):
     """``latents`` [N, 8, 32, 32] (masked face, then reference, scaled by 0.18215) and ``audio``
-    [N, 50, 384] (ten whisper steps, step by step the five layers) -> ``latents`` [N, 4, 32, 32].
+    [N, 50, 384] (ten whisper steps of five layers each) -> ``latents`` [N, 4, 32, 32].
 
-    The positions of the 50 tokens are added inside. 849 947 844 parameters.
+    Adds the positional encoding of the 50 tokens. Has 849 947 844 parameters.
     """
 
     def __init__(self) -> None:
@@ -207,8 +207,10 @@ class UNet(nn.Module):
 
     @torch.no_grad()
     def fold_time(self) -> None:
-        """Adds what the one time step does to the first convolutions' biases: the same answers
-        from a smaller graph, which can no longer be trained or saved.
+        """Adds the contribution of time step 0 to the biases of the first convolutions.
+
+        Outputs stay the same and the graph gets smaller, but the network cannot be trained or
+        saved afterwards.
         """
         time = F.silu(self.time_embedding())
         for module in self.modules():
@@ -220,7 +222,10 @@ class UNet(nn.Module):
 
 
 def positions(tokens: int = TOKENS, channels: int = AUDIO) -> Tensor:
-    """Sinusoids [tokens, channels] (Vaswani et al. 2017): sines at even, cosines at odd places."""
+    """Returns sinusoidal positions [tokens, channels] (Vaswani et al. 2017).
+
+    Even channels are sines, odd ones cosines.
+    """
     steps = torch.arange(tokens, dtype=torch.float32)[:, None]
     rates = torch.exp(torch.arange(0, channels, 2).float() * (-math.log(10000.0) / channels))
     return torch.stack([torch.sin(steps * rates), torch.cos(steps * rates)], dim=2).flatten(1)

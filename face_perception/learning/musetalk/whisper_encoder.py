@@ -1,6 +1,6 @@
-"""The encoder of whisper-tiny with all of its hidden states, as MuseTalk hears speech.
+"""The encoder of whisper-tiny, which returns all its hidden states: MuseTalk's speech features.
 
-Parameters are named as in the published file without its prefix ``model.encoder.``.
+Parameters are named as in the published file, without the prefix ``model.encoder.``.
 """
 
 from __future__ import annotations
@@ -42,10 +42,10 @@ class _Layer(nn.Module):
 
 
 class WhisperEncoder(nn.Module):
-    """``mel`` [N, 80, 3000] (30 s) -> ``states`` [N, 1500, 5, 384]: the embedding, and what follows
-    each of the four layers, at 50 Hz.
+    """``mel`` [N, 80, 3000] (30 s) -> ``states`` [N, 1500, 5, 384] at 50 Hz: the embedding and the
+    output of each of the four layers.
 
-    MuseTalk 1.5 takes the last one layer-normed, 1.0 (``normed`` false) as it is.
+    With ``normed``, the last output is layer-normed, as in MuseTalk 1.5; MuseTalk 1.0 leaves it.
     """
 
     def __init__(self, *, normed: bool = True) -> None:

@@ -14,7 +14,7 @@ import numpy.typing as npt
 from face_perception import faces
 from face_perception.avatar import SHAPES, Anatomy, PortraitRenderer
 from face_perception.faces import FaceTracker, crop_face
-from face_perception.learning.synthesis.acting import UNITS, Act
+from face_perception.learning.synthesis.emfacs import UNITS, Act
 from face_perception.types import Image
 
 FloatArray = npt.NDArray[np.floating]
@@ -54,7 +54,7 @@ class Actor:
     """
 
     def __init__(self, picture: Image, *, tracker: FaceTracker, creases: float = 0.7) -> None:
-        self._portrait = PortraitRenderer(picture, size=(SIDE, SIDE), tracker=tracker, extra=_extra)
+        self._portrait = PortraitRenderer(picture, size=(SIDE, SIDE), tracker=tracker, extra=_extra_shapes)
         folds = _folds(self._portrait.anatomy)
         self._folds = {code: creases * _FOLDS[code] * fold for code, fold in folds.items()}
 
@@ -75,7 +75,7 @@ class Actor:
         """RGB uint8 [160, 160, 3]: as ``faces.crop_face`` cuts it of an image of a camera, with the
         tracker's error, in a light and with a noise by chance.
         """
-        image = _lit(self.show(act), random)
+        image = _relit(self.show(act), random)
         face = self._portrait.face
         moved = face.landmarks.astype(np.float64)
         middle = moved[:, :2].mean(0)
@@ -85,10 +85,10 @@ class Actor:
         )
         moved[:, :2] = (moved[:, :2] - middle) @ turn.T + middle + random.normal(0, 1.5, 2)
         cut = crop_face(image, dataclasses.replace(face, landmarks=moved.astype(np.float32)))
-        return _seen(cut.image, random)
+        return _through_camera(cut.image, random)
 
 
-def _extra(face: Anatomy) -> FloatArray:
+def _extra_shapes(face: Anatomy) -> FloatArray:
     """[2, 468, 2] cm: AU6, the cheek that goes up, and AU9, the nose that wrinkles."""
     u, v = face.local(face.points).T
     out = np.zeros((len(_EXTRA), 468, 2))
@@ -147,7 +147,7 @@ def _folds(face: Anatomy) -> dict[int, Pixels]:
     return {code: np.asarray(np.clip(value, 0, 1), np.float32) for code, value in found.items()}
 
 
-def _lit(image: Image, random: np.random.Generator) -> Image:
+def _relit(image: Image, random: np.random.Generator) -> Image:
     """Another light: from a side, warmer or colder, harder."""
     out = image.astype(np.float32) / 255
     direction = random.uniform(0, 2 * math.pi)
@@ -160,7 +160,7 @@ def _lit(image: Image, random: np.random.Generator) -> Image:
     return np.asarray(np.clip(255 * out + 0.5, 0, 255), np.uint8)
 
 
-def _seen(patch: Image, random: np.random.Generator) -> Image:
+def _through_camera(patch: Image, random: np.random.Generator) -> Image:
     """As a camera sees it: from further away, out of focus, noisy."""
     side = len(patch)
     small = round(side * random.uniform(0.4, 1.0))

@@ -18,9 +18,9 @@ from face_perception.avatar import PortraitError
 from face_perception.errors import InputError
 from face_perception.faces import load_tracker
 from face_perception.learning.data.dataset import Writer
-from face_perception.learning.synthesis.acting import act
 from face_perception.learning.synthesis.actor import Actor
-from face_perception.learning.synthesis.synthetic_people import person
+from face_perception.learning.synthesis.emfacs import draw_act
+from face_perception.learning.synthesis.synthetic_people import synthetic_person
 from face_perception.types import Image
 
 TASKS = ("EXPR", "AU", "VA")
@@ -97,7 +97,7 @@ def _samples_of(settings: AffectSet, number: int, photo: bool) -> list[Sample]:
     made: list[Sample] = []
     for i in range(settings.samples):
         random = np.random.default_rng([settings.seed, number, int(photo), i])
-        moment = act(random)
+        moment = draw_act(random)
         patch = actor.patch(moment, random)
         kept = (TASKS[int(random.integers(3))],) if settings.incomplete else TASKS
         units = moment.present() if "AU" in kept else dict.fromkeys(moment.present())
@@ -114,7 +114,7 @@ def _actor(number: int, photo: bool) -> Actor:
     creases = float(np.random.default_rng([31, number]).uniform(0.3, 1.0))
     for attempt in range(_TRIES):
         try:
-            picture = person(number + 1_000_000 * attempt, photo=photo)
+            picture = synthetic_person(number + 1_000_000 * attempt, photo=photo)
             return Actor(picture, tracker=tracker, creases=creases)
         except PortraitError as error:
             failed = error

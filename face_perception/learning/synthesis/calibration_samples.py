@@ -24,7 +24,7 @@ _SMILE = np.array((-0.05, 0.08, -0.06))
 
 
 @dataclass(frozen=True, slots=True)
-class GazePeople:
+class GazePopulation:
     """How people differ: truth = gain * estimate + bias + error, on yaw and on pitch.
 
     ``gain`` is the mean over people and ``gain_spread`` its standard deviation; ``bias`` is the
@@ -54,7 +54,7 @@ class GazePeople:
 class GazePerson:
     """One simulated person with ``gain`` [2] and ``bias`` [2]."""
 
-    people: GazePeople
+    people: GazePopulation
     gain: FloatArray
     bias: FloatArray
 
@@ -92,7 +92,7 @@ def gaze_samples(
     random: np.random.Generator,
     images: int = 30,
     *,
-    people: GazePeople | None = None,
+    people: GazePopulation | None = None,
     places: Sequence[Pair] = ((0.0, 0.0),),
     blinks: float = 0.1,
     missed: float = 0.0,
@@ -109,7 +109,7 @@ def gaze_samples(
     one of ``spots`` places, ``apart`` radians from the target. ``smiles`` is the share of
     targets at which the person smiles.
     """
-    person = (people or GazePeople()).draw(random)
+    person = (people or GazePopulation()).draw(random)
     parts = []
     for target, place in enumerate(places):
         estimates = np.repeat(person.estimates(random, [place]), images, axis=0)

@@ -17,21 +17,21 @@ import numpy as np
 import numpy.typing as npt
 
 from face_perception.errors import InputError
-from face_perception.learning.synthesis.gaze_people import (
-    APART,
-    FISSURE,
-    GazeLook,
+from face_perception.learning.synthesis.gaze_painter import (
+    EYE_DISTANCE,
+    EYE_WIDTH,
+    GazeAppearance,
     Scene,
-    draw_heads,
-    draw_looks,
-    grid,
-    moved,
+    draw_head,
+    draw_head_and_eyes,
     paint_brow,
     paint_eye,
     paint_face,
     paint_skin,
     photographed,
-    soft,
+    pixel_grid,
+    shifted,
+    smooth_step,
 )
 from face_perception.types import FloatArray, Image
 
@@ -89,10 +89,10 @@ def gaze_faces(
 
 def gaze_person(
     number: int, seed: int, kappa: float = KAPPA
-) -> tuple[np.random.Generator, GazeLook, FloatArray]:
+) -> tuple[np.random.Generator, GazeAppearance, FloatArray]:
     """(chance from here on, appearance, bias [2]) of person ``number`` of a set's ``seed``."""
     random = np.random.default_rng([seed, number])
-    return random, GazeLook.draw(random), random.normal(0, kappa, 2)
+    return random, GazeAppearance.draw(random), random.normal(0, kappa, 2)
 
 
 def _person(
@@ -105,10 +105,10 @@ def _person(
     faces, lefts, rights, gazes, heads = [], [], [], [], []
     for _ in range(images):
         if target is None:
-            head, axis = draw_looks(random)
+            head, axis = draw_head_and_eyes(random)
         else:
             axis = np.array(target) - bias
-            head = draw_heads(random, axis)
+            head = draw_head(random, axis)
         scene = Scene.draw(random)
         faces.append(_face(looks, scene, head, axis, random))
         lefts.append(_eye(looks, scene, head, axis, 1, random))
@@ -127,7 +127,7 @@ def _person(
 
 
 def _eye(
-    look: GazeLook,
+    look: GazeAppearance,
     scene: Scene,
     head: FloatArray,
     axis: FloatArray,
@@ -135,21 +135,25 @@ def _eye(
     random: np.random.Generator,
 ) -> Image:
     # The crop makes the canthi 67.2 pixels apart, however the head is turned.
-    millimetre = FISSURE * math.cos(head[1]) / 67.2
-    x, y = moved(*grid(_EYE, millimetre, (59.5, 44.5)), scene)
-    y = y + side * look.slant * x / FISSURE
+    millimetre = EYE_WIDTH * math.cos(head[1]) / 67.2
+    x, y = shifted(*pixel_grid(_EYE, millimetre, (59.5, 44.5)), scene)
+    y = y + side * look.slant * x / EYE_WIDTH
     image = paint_skin(x, y, look, head)
     # The bridge of the nose is darker.
-    image *= 1 - 0.25 * soft(-side * x - 20 + 12 * math.sin(head[1]) * side, 14)
+    image *= 1 - 0.25 * smooth_step(-side * x - 20 + 12 * math.sin(head[1]) * side, 14)
     paint_brow(image, x, y, look, head, 0.5)
     paint_eye(image, x, y, look, scene, head, axis, 2 * millimetre)
     return _equalised(photographed(image, scene, scene.blur, random), _EYE_CUT)
 
 
 def _face(
-    look: GazeLook, scene: Scene, head: FloatArray, axis: FloatArray, random: np.random.Generator
+    look: GazeAppearance,
+    scene: Scene,
+    head: FloatArray,
+    axis: FloatArray,
+    random: np.random.Generator,
 ) -> Image:
-    millimetre = APART * math.cos(head[1]) / 32
+    millimetre = EYE_DISTANCE * math.cos(head[1]) / 32
     image = paint_face(look, scene, head, axis, _FACE, millimetre, (59.5, 55.0))
     return _equalised(photographed(image, scene, 0.5 * scene.blur, random), _FACE_CUT)
 

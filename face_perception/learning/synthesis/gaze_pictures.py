@@ -13,10 +13,10 @@ from face_perception.avatar import SAMPLES, FaceState, PortraitRenderer, read_pi
 from face_perception.faces import FaceTracker
 from face_perception.inference import sample_photo
 from face_perception.learning.synthesis.gaze_crops import gaze_person
-from face_perception.learning.synthesis.gaze_people import (
-    APART,
+from face_perception.learning.synthesis.gaze_painter import (
+    EYE_DISTANCE,
     Scene,
-    draw_looks,
+    draw_head_and_eyes,
     paint_face,
     photographed,
 )
@@ -40,17 +40,17 @@ class GazePicture:
     person: str
 
 
-def drawn_pictures(people: int, images: int, *, seed: int) -> Iterator[GazePicture]:
+def synthetic_pictures(people: int, images: int, *, seed: int) -> Iterator[GazePicture]:
     """The people of ``gaze_faces`` of the same seed, in other images: gray, 720x720."""
     camera = Camera(_SIDE, _SIDE, _FOCAL, _FOCAL, (_SIDE - 1) / 2, (_SIDE - 1) / 2)
     middle = ((_SIDE - 1) / 2, 0.45 * _SIDE)
     for number in range(people):
         random, look, bias = gaze_person(number, seed)
         for _ in range(images):
-            head, axis = draw_looks(random)
+            head, axis = draw_head_and_eyes(random)
             scene = Scene.draw(random)
             size = (_SIDE, _SIDE)
-            face = paint_face(look, scene, head, axis, size, APART / _EYES_APART, middle)
+            face = paint_face(look, scene, head, axis, size, EYE_DISTANCE / _EYES_APART, middle)
             gray = photographed(face, scene, scene.blur, random)
             rgb = np.repeat(gray[..., None], 3, axis=2)
             yield GazePicture(Frame(rgb, 0.0, camera), axis + bias, f"drawn {number}")
@@ -64,7 +64,7 @@ def photographs() -> Iterator[GazePicture]:
         photo = read_picture(sample_photo(name))
         for image in (photo, np.ascontiguousarray(photo[:, ::-1])):
             for turn in (0.0, -_TURNED, _TURNED):
-                yield _looking(_rolled(image, turn), np.zeros(2), name)
+                yield _picture(_rolled(image, turn), np.zeros(2), name)
 
 
 def turned_photographs(tracker: FaceTracker) -> Iterator[GazePicture]:
@@ -76,10 +76,10 @@ def turned_photographs(tracker: FaceTracker) -> Iterator[GazePicture]:
         portrait = PortraitRenderer.from_file(sample_photo(name), tracker=tracker)
         for yaw, pitch in _LOOKS:
             image = portrait.render(FaceState(gaze_yaw=yaw, gaze_pitch=pitch))
-            yield _looking(image, np.array([pitch, yaw]), name)
+            yield _picture(image, np.array([pitch, yaw]), name)
 
 
-def _looking(image: Image, gaze: FloatArray, name: str) -> GazePicture:
+def _picture(image: Image, gaze: FloatArray, name: str) -> GazePicture:
     height, width = image.shape[:2]
     return GazePicture(Frame(image, 0.0, Camera.assume(width, height)), gaze, name)
 

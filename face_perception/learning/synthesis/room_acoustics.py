@@ -9,7 +9,7 @@ from face_perception.learning.synthesis.espeak import SPEECH_RATE, Samples
 _Random = np.random.Generator
 
 
-def recorded(samples: Samples, random: _Random) -> Samples:
+def simulate_recording(samples: Samples, random: _Random) -> Samples:
     """Clean speech [S], 16 kHz, as one of many microphones would have it: [S], -1 to 1.
 
     One in four recordings is close and nearly clean. The first sound stays where it was.

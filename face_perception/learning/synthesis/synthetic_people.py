@@ -33,7 +33,7 @@ _DRAWN = (383.5, 520.0, 17.6)
 _IN_PHOTO = (263.0, 285.0, 10.2)
 
 
-def person(number: int, *, photo: bool = False) -> Image:
+def synthetic_person(number: int, *, photo: bool = False) -> Image:
     """RGB uint8: person ``number``, from the front, at rest. The same for the same number."""
     random = np.random.default_rng([7907, number])
     look = _look(random)

@@ -55,7 +55,7 @@ class EpochOrder(Sampler[int]):
         yield from order[self._first :: self._devices][: len(self)]
 
 
-class _Chance(Callback):
+class _StepSeed(Callback):
     """Seeds the chance of a step, apart for each process."""
 
     def __init__(self, seed: int) -> None:
@@ -66,7 +66,7 @@ class _Chance(Callback):
         torch.manual_seed(seed + 1_000_000_007 * trainer.global_rank)
 
 
-def begun(folder: Path | None) -> bool:
+def has_checkpoint(folder: Path | None) -> bool:
     """Whether a run's folder has an epoch to go on from."""
     return folder is not None and (folder / LAST).exists()
 
@@ -125,7 +125,7 @@ def _single(accelerator: str, devices: int | str) -> bool:
     return devices == 1 or (devices == "auto" and torch.cuda.device_count() == 1)
 
 
-def fit(
+def fit_module(
     module: lightning.LightningModule,
     *,
     epochs: int,
@@ -153,7 +153,7 @@ def fit(
         raise InputError(f"{last} is of an earlier run: --resume, or choose another --out")
     if last is not None and resume:
         network_weights(last)  # refuses what is damaged, which Lightning would raise as it comes
-    callbacks: list[Callback] = [_Chance(seed)]
+    callbacks: list[Callback] = [_StepSeed(seed)]
     if out is not None:
         callbacks.append(
             # Not its save_last: without others to keep, that is written at the very end only.

@@ -17,31 +17,33 @@ from face_perception.types import FloatArray, Image
 
 _FLOAT = npt.NDArray[np.float32]
 _BALL, _DEPTH = 12.0, 8.0  # radius of an eyeball, its centre behind the canthi
-FISSURE, APART = 30.0, 62.0
+EYE_WIDTH, EYE_DISTANCE = 30.0, 62.0
 
 # What people do: standard deviations and bounds in radians. A robot sees heads turned this far.
 HEAD_YAW, HEAD_PITCH = math.radians(18), math.radians(10)
 EYE_YAW, EYE_PITCH = math.radians(14), math.radians(9)
-MOST = math.radians(45)
+MAX_ANGLE = math.radians(45)
 
 
-def draw_looks(random: np.random.Generator) -> tuple[FloatArray, FloatArray]:
+def draw_head_and_eyes(random: np.random.Generator) -> tuple[FloatArray, FloatArray]:
     """(head, axis of the eyes), pitch and yaw, of one image: they share the way to a target."""
-    head = np.clip(random.normal(0, (HEAD_PITCH, HEAD_YAW)), -MOST, MOST)
-    axis = np.clip(head + random.normal(0, (EYE_PITCH, EYE_YAW)), -MOST, MOST)
+    head = np.clip(random.normal(0, (HEAD_PITCH, HEAD_YAW)), -MAX_ANGLE, MAX_ANGLE)
+    axis = np.clip(head + random.normal(0, (EYE_PITCH, EYE_YAW)), -MAX_ANGLE, MAX_ANGLE)
     return head, axis
 
 
-def draw_heads(random: np.random.Generator, axis: FloatArray) -> FloatArray:
-    """The head of one image of ``draw_looks``, given the axis of the eyes."""
+def draw_head(random: np.random.Generator, axis: FloatArray) -> FloatArray:
+    """The head of one image of ``draw_head_and_eyes``, given the axis of the eyes."""
     head, eye = np.array((HEAD_PITCH, HEAD_YAW)), np.array((EYE_PITCH, EYE_YAW))
     share = head**2 / (head**2 + eye**2)
-    drawn: FloatArray = np.clip(random.normal(share * axis, np.sqrt(share) * eye), -MOST, MOST)
+    drawn: FloatArray = np.clip(
+        random.normal(share * axis, np.sqrt(share) * eye), -MAX_ANGLE, MAX_ANGLE
+    )
     return drawn
 
 
 @dataclass(frozen=True, slots=True)
-class GazeLook:
+class GazeAppearance:
     """How a person looks; lengths in millimetres, grays 0 to 255."""
 
     skin: float
@@ -60,7 +62,7 @@ class GazeLook:
     texture: int
 
     @classmethod
-    def draw(cls, random: np.random.Generator) -> GazeLook:
+    def draw(cls, random: np.random.Generator) -> GazeAppearance:
         skin = random.uniform(70, 215)
         return cls(
             skin=skin,
@@ -119,14 +121,14 @@ def _rotation(angles: npt.ArrayLike) -> FloatArray:
     return rotation
 
 
-def soft(distance: _FLOAT, width: float) -> _FLOAT:
+def smooth_step(distance: _FLOAT, width: float) -> _FLOAT:
     """1 inside (positive distance), 0 outside, smooth over ``width``."""
     t = np.clip(distance / width + 0.5, 0, 1)
     soft: _FLOAT = t * t * (3 - 2 * t)
     return soft
 
 
-def grid(
+def pixel_grid(
     size: tuple[int, int], millimetres: float, middle: tuple[float, float]
 ) -> tuple[_FLOAT, _FLOAT]:
     y, x = np.mgrid[: size[0], : size[1]].astype(np.float32)
@@ -137,7 +139,7 @@ def paint_eye(
     image: _FLOAT,
     x: _FLOAT,
     y: _FLOAT,
-    look: GazeLook,
+    look: GazeAppearance,
     scene: Scene,
     head: FloatArray,
     axis: FloatArray,
@@ -145,7 +147,7 @@ def paint_eye(
 ) -> None:
     """One eye into ``image``; x, y [H, W] millimetres from between its canthi, in the picture."""
     turn = _rotation(head)
-    half = FISSURE / 2 * turn[0, 0]
+    half = EYE_WIDTH / 2 * turn[0, 0]
     t = np.clip(x / max(half, 1.0), -1, 1)
     bulge = 1 - t * t
     # The upper lid goes along with the gaze; lids stand out, and move aside as the head turns.
@@ -153,7 +155,7 @@ def paint_eye(
     upper = look.openness * scene.openness + 6.0 * float(relative[0])
     top = -max(upper, 1.5) * bulge**0.8 + 4.0 * turn[1, 2] * bulge
     bottom = (look.lower - 2.0 * float(relative[0])) * bulge + 4.0 * turn[1, 2] * bulge
-    opening = soft(np.minimum(y - top, bottom - y), edge) * (np.abs(x) < half)
+    opening = smooth_step(np.minimum(y - top, bottom - y), edge) * (np.abs(x) < half)
     fold = np.exp(-(((y - top + look.fold) / 0.9) ** 2)) * (np.abs(x) < 1.1 * half)
     image -= 0.18 * look.skin * fold.astype(np.float32)
     # The ball, behind the canthi.
@@ -168,8 +170,8 @@ def paint_eye(
     radius = np.sqrt(np.clip(bx**2 + by**2 + depth**2 - along**2, 0, None)) + 20 * (along < 0)
     rim = np.exp(-(((radius - 5.6) / 0.6) ** 2))
     iris = look.iris * (1 - 0.4 * rim) * (0.85 + 0.05 * radius)
-    iris = iris + (8 - iris) * soft(scene.pupil - radius, edge)
-    ball = ball + (iris - ball) * soft(5.9 - radius, edge)
+    iris = iris + (8 - iris) * smooth_step(scene.pupil - radius, edge)
+    ball = ball + (iris - ball) * smooth_step(5.9 - radius, edge)
     glint = (bx - 9 * forward[0] + 1.5) ** 2 + (by - 9 * forward[1] + 1.5) ** 2
     ball = np.where((glint < 0.8) & (radius < 6), 250, ball)
     ball = ball * (1 - 0.45 * np.exp(-np.clip(y - top, 0, None) / 1.6))  # shade of the lid
@@ -179,16 +181,16 @@ def paint_eye(
 
 
 def paint_brow(
-    image: _FLOAT, x: _FLOAT, y: _FLOAT, look: GazeLook, head: FloatArray, edge: float
+    image: _FLOAT, x: _FLOAT, y: _FLOAT, look: GazeAppearance, head: FloatArray, edge: float
 ) -> None:
     turn = _rotation(head)
     lift = -look.brow_gap + 5.0 * turn[1, 2]
     line = lift + 0.006 * (x - 4 * turn[0, 2]) ** 2
-    inside = soft(look.brow - np.abs(y - line), 1.5 + edge) * soft(20 - np.abs(x), 6)
+    inside = smooth_step(look.brow - np.abs(y - line), 1.5 + edge) * smooth_step(20 - np.abs(x), 6)
     image += 0.8 * inside * (look.hair - image)
 
 
-def paint_skin(x: _FLOAT, y: _FLOAT, look: GazeLook, head: FloatArray) -> _FLOAT:
+def paint_skin(x: _FLOAT, y: _FLOAT, look: GazeAppearance, head: FloatArray) -> _FLOAT:
     """Skin with a person's own spots, which move with the head."""
     spots = np.random.default_rng(look.texture).uniform(0.03, 0.25, (4, 4))
     skin = np.full(x.shape, look.skin, np.float32)
@@ -198,14 +200,14 @@ def paint_skin(x: _FLOAT, y: _FLOAT, look: GazeLook, head: FloatArray) -> _FLOAT
     return skin
 
 
-def moved(x: _FLOAT, y: _FLOAT, scene: Scene) -> tuple[_FLOAT, _FLOAT]:
+def shifted(x: _FLOAT, y: _FLOAT, scene: Scene) -> tuple[_FLOAT, _FLOAT]:
     c, s = math.cos(scene.turn) / scene.scale, math.sin(scene.turn) / scene.scale
     moved = c * x + s * y + scene.shift[0], c * y - s * x + scene.shift[1]
     return moved[0].astype(np.float32), moved[1].astype(np.float32)
 
 
 def paint_face(
-    look: GazeLook,
+    look: GazeAppearance,
     scene: Scene,
     head: FloatArray,
     axis: FloatArray,
@@ -218,7 +220,7 @@ def paint_face(
     ``millimetre`` are those of a pixel, ``middle`` (x, y) is where between the eyes is.
     """
     turn = _rotation(head)
-    x, y = moved(*grid(size, millimetre, middle), scene)
+    x, y = shifted(*pixel_grid(size, millimetre, middle), scene)
 
     def at(px: float, py: float, pz: float) -> tuple[float, float]:
         place = turn @ (px, py, pz)
@@ -228,12 +230,12 @@ def paint_face(
     cx, cy = at(0, 25, -45)
     inside = 1 - ((x - cx) / look.face) ** 2 - ((y - cy) / 105) ** 2
     hair_x, hair_y = at(0, -60, -10)
-    hair = soft((hair_y - y) + 0.004 * (x - hair_x) ** 2, 6)
+    hair = smooth_step((hair_y - y) + 0.004 * (x - hair_x) ** 2, 6)
     image += hair * (look.hair - image)
     wall = 60.0 + look.texture % 150
-    image += soft(-inside.astype(np.float32), 0.12) * (wall - image)
+    image += smooth_step(-inside.astype(np.float32), 0.12) * (wall - image)
     for side in (-1, 1):
-        ex, ey = at(side * APART / 2, 0, 0)
+        ex, ey = at(side * EYE_DISTANCE / 2, 0, 0)
         paint_brow(image, x - ex, y - ey, look, head, 1.5)
         near = (np.abs(x - ex) < 24) & (np.abs(y - ey) < 18)
         rows, columns = np.flatnonzero(near.any(1)), np.flatnonzero(near.any(0))

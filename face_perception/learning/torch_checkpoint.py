@@ -111,7 +111,7 @@ def why_unread(path: Path, error: Exception) -> str:
     return f"{path} is damaged or no checkpoint ({type(error).__name__}): download it again"
 
 
-def checkpoints_in(path: Path) -> list[Path]:
+def checkpoint_files_in(path: Path) -> list[Path]:
     """The file itself, or those of a folder by name. Raises CheckpointError for one without any."""
     if not path.is_dir():
         return [path]
@@ -121,7 +121,7 @@ def checkpoints_in(path: Path) -> list[Path]:
     return found
 
 
-def load_into(network: nn.Module, checkpoint: Checkpoint, unused: Collection[str] = ()) -> None:
+def load_weights(network: nn.Module, checkpoint: Checkpoint, unused: Collection[str] = ()) -> None:
     """Puts a checkpoint into a network, every tensor of it, and sets that to inference mode.
 
     ``unused`` are beginnings of names that the published file has but nothing runs: they may be
@@ -155,13 +155,13 @@ def load_into(network: nn.Module, checkpoint: Checkpoint, unused: Collection[str
     network.eval()
 
 
-def expect(checkpoint: Checkpoint, system: str) -> Checkpoint:
+def require_system(checkpoint: Checkpoint, system: str) -> Checkpoint:
     """The checkpoint. Raises CheckpointError saying what it is, where it is of another system."""
-    expect_system(checkpoint.path, checkpoint.system, system)
+    check_system(checkpoint.path, checkpoint.system, system)
     return checkpoint
 
 
-def expect_system(path: Path, found: str, wanted: str) -> None:
+def check_system(path: Path, found: str, wanted: str) -> None:
     """Raises CheckpointError if the file at ``path`` is of another known system than ``wanted``.
 
     ``found`` is what ``system_of`` says of it.

@@ -57,7 +57,7 @@ class VariablesError(InputError):
     """Variables that do not fit a network; the message lists what is missing or wrong."""
 
 
-def names(network: GEDDnet) -> dict[str, str]:
+def tensor_names(network: GEDDnet) -> dict[str, str]:
     """TensorFlow's name of each of the network's variables -> that of our tensor."""
     table = {_BIAS: "bias"}
     for scope, layers in _SCOPES.items():
@@ -71,18 +71,20 @@ def names(network: GEDDnet) -> dict[str, str]:
     return {theirs: ours for theirs, ours in table.items() if ours in tensors}
 
 
-def read_variables(variables: Mapping[str, np.ndarray]) -> GEDDnet:
+def geddnet_from_variables(variables: Mapping[str, np.ndarray]) -> GEDDnet:
     """Makes GEDDnet with these weights, in inference mode, for any number of subjects.
 
-    Raises VariablesError as ``fill`` does.
+    Raises VariablesError as ``fill_from_variables`` does.
     """
     bias = variables.get(_BIAS)
     fits = bias is not None and bias.ndim == 2 and len(bias) >= 2 and len(bias) % 2 == 0
     network = GEDDnet(subjects=len(bias) // 2 if bias is not None and fits else 50)
-    return fill(network, variables, "GEDDnet")
+    return fill_from_variables(network, variables, "GEDDnet")
 
 
-def fill(network: GEDDnet, variables: Mapping[str, np.ndarray], title: str) -> GEDDnet:
+def fill_from_variables(
+    network: GEDDnet, variables: Mapping[str, np.ndarray], title: str
+) -> GEDDnet:
     """Puts variables into a network, sets it to inference mode and returns it.
 
     ``variables`` have TensorFlow's names and layouts: kernels [height, width, in, out], matrices
@@ -95,7 +97,7 @@ def fill(network: GEDDnet, variables: Mapping[str, np.ndarray], title: str) -> G
         if not name.endswith(_OF_TRAINING[:2]) and not name.startswith(_OF_TRAINING[2:])
     }
     tensors = network.state_dict()
-    table = names(network)
+    table = tensor_names(network)
     problems = [
         *(f"{name} is missing" for name in table if name not in variables),
         *(f"{name} is unknown" for name in variables if name not in table),
@@ -118,12 +120,12 @@ def fill(network: GEDDnet, variables: Mapping[str, np.ndarray], title: str) -> G
     return network.eval()
 
 
-def write_variables(network: GEDDnet) -> dict[str, np.ndarray]:
+def variables_of(network: GEDDnet) -> dict[str, np.ndarray]:
     """The inverse: TensorFlow's names and layouts of a network's weights."""
     tensors = network.state_dict()
     return {
         name: np.ascontiguousarray(_theirs(ours, tensors).cpu().numpy())
-        for name, ours in names(network).items()
+        for name, ours in tensor_names(network).items()
     }
 
 

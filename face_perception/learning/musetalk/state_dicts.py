@@ -1,10 +1,10 @@
-"""Published files of MuseTalk -> state dicts with the names that our modules have. No graph."""
+"""Reads MuseTalk's published files into state dicts with the names of our modules."""
 
 from __future__ import annotations
 
 import re
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -12,15 +12,15 @@ import torch
 from torch import Tensor, nn
 
 from face_perception.inference import ModelError
-from face_perception.learning.checkpoint_files import why_unread
 from face_perception.learning.musetalk.autoencoder import RENAMED
+from face_perception.learning.torch_checkpoint import why_unread
 
 State = dict[str, Tensor]
 
-# Under which key checkpoints keep the state dict, where they keep more.
+# Keys under which a checkpoint with other content keeps its state dict.
 _WRAPPERS = ("state_dict", "model_state_dict", "model")
 
-# OpenAI's whisper -> the names of transformers.
+# Names in OpenAI's whisper -> names in transformers.
 _OPENAI = (
     (r"^blocks\.", "layers."),
     (r"\.attn_ln\.", ".self_attn_layer_norm."),
@@ -36,9 +36,10 @@ _OPENAI = (
 )
 
 
-def check_file(path: Path) -> None:
-    """What a look at a file tells, before others are worked on for minutes. Raises ModelError
-    naming it and the fix.
+def check_checkpoint_file(path: Path) -> None:
+    """Checks the first bytes of a file, before minutes are spent on other files.
+
+    Raises ModelError, with the fix, if the file is missing, a Git LFS pointer or no checkpoint.
     """
     if path.is_dir():
         raise ModelError(f"{path} is a folder: name the file in it")
@@ -47,16 +48,18 @@ def check_file(path: Path) -> None:
     with open(path, "rb") as file:
         start = file.read(32)
     if start.startswith(b"version https://git-lfs"):
-        raise ModelError(f"{path} is a pointer of Git LFS, not what it points to: `git lfs pull`")
-    of_torch = zipfile.is_zipfile(path) or start.startswith(b"\x80")  # since 1.6, and before
+        raise ModelError(f"{path} is a Git LFS pointer and not the file itself: run `git lfs pull`")
+    # torch 1.6 and later write zip files, earlier versions wrote pickles.
+    of_torch = zipfile.is_zipfile(path) or start.startswith(b"\x80")
     if path.suffix != ".safetensors" and not of_torch:
-        raise ModelError(f"{path} is cut short or no checkpoint: download it again")
+        raise ModelError(f"{path} is incomplete or no checkpoint: download it again")
 
 
-def read_state(path: Path) -> State:
-    """The tensors of a .bin, .pt, .pth, .safetensors or .npz file by name, mapped where possible.
+def read_state_dict(path: Path) -> State:
+    """Returns the tensors of a .bin, .pt, .pth, .safetensors or .npz file by name.
 
-    Nothing in the file is run. Raises ModelError naming the file and what is wrong with it.
+    Files are memory-mapped where the format allows it. No code in the file is run. Raises
+    ModelError that names the file and says what is wrong with it.
     """
     try:
         if path.suffix == ".npz":
@@ -69,12 +72,12 @@ def read_state(path: Path) -> State:
         raise ModelError(f"there is no file {path}") from error
     except ModelError:
         raise
-    except Exception as error:  # each reader has exceptions of its own for a damaged file
+    except Exception as error:  # each reader raises other types for a damaged file
         raise ModelError(why_unread(path, error)) from error
 
 
 def _torch(path: Path) -> object:
-    # Files from before torch 1.6 are no archives and cannot be mapped.
+    # Files from before torch 1.6 are not zip files and cannot be memory-mapped.
     with open(path, "rb") as file:
         is_archive = file.read(2) == b"PK"
     loaded: object = torch.load(path, map_location="cpu", weights_only=True, mmap=is_archive)
@@ -86,7 +89,9 @@ def _unwrapped(path: Path, loaded: object) -> State:
         if isinstance(loaded, Mapping) and isinstance(loaded.get(key), Mapping):
             loaded = loaded[key]
     if not isinstance(loaded, Mapping):
-        raise ModelError(f"{path} holds a {type(loaded).__name__}, not weights by name")
+        raise ModelError(
+            f"{path} holds a {type(loaded).__name__}: a state dict (tensors by name) was expected"
+        )
     return {str(name): value for name, value in loaded.items() if isinstance(value, Tensor)}
 
 
@@ -99,37 +104,43 @@ def _safetensors(path: Path) -> State:
     return state
 
 
-def vae_names(state: State) -> State:
-    """Older names of the middle's attention -> today's; others stay."""
+def rename_vae(state: State) -> State:
+    """Returns a state dict with the current names of the middle attention's parameters."""
 
-    def today(name: str) -> str:
+    def current(name: str) -> str:
         for old, new in RENAMED.items():
             name = name.replace(old, new)
         return name
 
-    return {today(name): value for name, value in state.items()}
+    return {current(name): value for name, value in state.items()}
 
 
-def whisper_names(state: State) -> tuple[State, bool]:
-    """The encoder's part of a whisper file under our names, and whether it is OpenAI's own file."""
+def rename_whisper(state: State) -> tuple[State, bool]:
+    """Returns whisper's encoder under our names, and whether the file is OpenAI's own."""
     of_openai = any(re.search(r"(^|\.)blocks\.", name) for name in state)
     found = {}
     prefixed = any(re.match(r"(model\.)?encoder\.", name) for name in state)
     for name, value in state.items():
         inner, count = re.subn(r"^(model\.)?encoder\.", "", name)
         if prefixed and not count:
-            continue  # the decoder
+            continue  # a tensor of the decoder
         for pattern, new in _OPENAI if of_openai else ():
             inner = re.sub(pattern, new, inner)
         found[inner] = value
     return found, of_openai
 
 
-def filled(module: nn.Module, state: State, path: Path) -> nn.Module:
-    """The module with exactly these weights, in FP32, in inference mode.
+def empty_network(network: Callable[[], nn.Module]) -> nn.Module:
+    """Makes a network without memory for its weights, which ``with_weights`` assigns."""
+    with torch.device("meta"):
+        return network()
 
-    Raises ModelError naming the file and the first tensors that are missing, unknown, of another
-    shape or not finite: none is left as it was.
+
+def with_weights(module: nn.Module, state: State, path: Path) -> nn.Module:
+    """Returns the module with exactly these weights, in FP32 and inference mode.
+
+    Raises ModelError that names the file and the first tensors that are missing, unknown, of
+    another shape or not finite.
     """
     wanted = module.state_dict()
     missing = [name for name in wanted if name not in state]
@@ -144,11 +155,11 @@ def filled(module: nn.Module, state: State, path: Path) -> nn.Module:
         ("lacks", missing),
         ("has unknown", unknown),
         ("does not fit:", shapes),
-        ("is not all numbers in", faulty),
+        ("has values that are not finite in", faulty),
     ):
         if names:
             more = f" and {len(names) - 3} more" if len(names) > 3 else ""
             raise ModelError(f"{path} {what} {', '.join(names[:3])}{more}: is it the right file?")
-    # Assigned, so that no second copy is made where they are FP32.
+    # Assigned and not copied: tensors that are FP32 already are not duplicated.
     module.load_state_dict({name: state[name].float() for name in wanted}, assign=True)
     return module.eval().requires_grad_(False)

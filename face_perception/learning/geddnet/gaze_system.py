@@ -13,11 +13,16 @@ import torch
 
 from face_perception.inference import ModelBuild, ModelError, Port
 from face_perception.learning import tensorflow_checkpoint
-from face_perception.learning.checkpoint_files import CheckpointError, expect_system, system_of
-from face_perception.learning.geddnet.export import OUTPUT, Folded, export, inputs_of
+from face_perception.learning.geddnet.export import (
+    OUTPUT,
+    FoldedGEDDnet,
+    geddnet_onnx,
+    input_sizes,
+)
 from face_perception.learning.geddnet.network import PER_RADIAN, GEDDnet
 from face_perception.learning.geddnet.reference_inputs import sample_inputs
-from face_perception.learning.geddnet.variables import VariablesError
+from face_perception.learning.geddnet.tensorflow_variables import VariablesError
+from face_perception.learning.torch_checkpoint import CheckpointError, check_system, system_of
 
 # Another backend may be off by this, in radians: 0.6 degrees, an eighth of the published error on
 # people it has not seen. FP16 uses a tenth of it; whether INT8 stays below depends on the weights.
@@ -39,7 +44,7 @@ class GazeSystem:
 
     ``system`` is its name on the command line and ``model`` the default name of the model.
     ``variables`` is the number of its TensorFlow variables. ``task`` and ``licence`` go into the
-    card. ``read`` makes the network of the variables by name; it raises VariablesError.
+    card. ``read`` makes the network from the variables by name; it raises VariablesError.
     """
 
     system: str
@@ -71,16 +76,16 @@ class GazeSystem:
     def make(self, args: argparse.Namespace, report: Callable[[str], None]) -> Iterator[ModelBuild]:
         """Makes the one model. Raises ModelError naming the file and what is wrong with it."""
         report(f"reading {args.checkpoint}")
-        variables, origin = tensorflow_checkpoint.read(args.checkpoint)
+        variables, origin = tensorflow_checkpoint.read_variables_file(args.checkpoint)
         try:
-            expect_system(args.checkpoint, system_of(variables), self.system)
+            check_system(args.checkpoint, system_of(variables), self.system)
         except CheckpointError as error:
             raise ModelError(str(error)) from error
         try:
             network = self.read(variables)
         except VariablesError as error:
             raise ModelError(f"{args.checkpoint}: {error}") from error
-        inputs = inputs_of(network)
+        inputs = input_sizes(network)
         samples = {name: crops for name, crops in sample_inputs().items() if name in inputs}
         off = _folding_error(network, [torch.from_numpy(samples[name][::4]) for name in inputs])
         if not off < _FOLDING:
@@ -91,7 +96,7 @@ class GazeSystem:
         report("exporting ONNX")
         yield ModelBuild(
             name=args.name,
-            onnx=export(network),
+            onnx=geddnet_onnx(network),
             task=self.task,
             licence=args.licence or self.licence,
             origin=origin,
@@ -131,5 +136,5 @@ def _folding_error(network: GEDDnet, crops: list[torch.Tensor]) -> float:
     """The largest difference in radians between the exported graph and the network."""
     face = crops[0] if network.has_face else None
     with torch.inference_mode():
-        off = (Folded(network)(*crops) - network.gaze(face, *crops[-2:])).abs().max()
+        off = (FoldedGEDDnet(network)(*crops) - network.gaze(face, *crops[-2:])).abs().max()
     return float(off)

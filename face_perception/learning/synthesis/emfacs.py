@@ -73,7 +73,7 @@ class Act:
         return {code: int(self.units[UNITS.index(code)] >= PRESENT) for code in LABELLED}
 
 
-def act(random: np.random.Generator, expression: str | None = None) -> Act:
+def draw_act(random: np.random.Generator, expression: str | None = None) -> Act:
     """A moment by chance: of ``expression``, or of any by how frequent it is.
 
     Raises InputError for an expression that there is not.

@@ -25,14 +25,14 @@ from face_perception.learning.claims import gaze_comparison as beside
 from face_perception.learning.claims.table import Outcome, Report, Row, interval
 from face_perception.learning.geddnet import recipe as recipes
 from face_perception.learning.geddnet.network import GEDDnet
-from face_perception.learning.lightning_base import begun, keep_freed_memory
-from face_perception.learning.recipe import GazeRecipe
+from face_perception.learning.geddnet.recipe import GazeRecipe
 from face_perception.learning.synthesis.gaze_crops import GazeFaces, gaze_faces
 from face_perception.learning.synthesis.gaze_pictures import (
-    drawn_pictures,
     photographs,
+    synthetic_pictures,
     turned_photographs,
 )
+from face_perception.learning.training_loop import has_checkpoint, keep_freed_memory
 from face_perception.types import FloatArray
 
 # Some thousand steps are too few for squared gradients to be remembered for a thousand.
@@ -67,7 +67,7 @@ NOTE = (
 
 
 @dataclasses.dataclass(frozen=True)
-class Trained:
+class SeedResult:
     """One seed's networks and people. ``estimates`` [N, 2] of ``others`` by variant; ``targets``
     are the same people looking at each of TARGETS, with the published network's estimates.
     """
@@ -87,9 +87,9 @@ def rows(
     test: tuple[int, int] = (TEST_PEOPLE, TEST_IMAGES),
 ) -> Outcome:
     """Three networks a seed, on the same images, as many at a time as there are processors."""
-    trained = train(seeds, report, work, recipe, test)
+    trained = train_all(seeds, report, work, recipe, test)
     found = [gains(one) for one in trained]
-    why = guesses(found)
+    why = explanations(found)
 
     def values(key: str) -> tuple[float, ...]:
         return tuple(one[key] for one in found)
@@ -131,10 +131,10 @@ def rows(
             why["worst"],
         ),
     ]
-    return Outcome(table, [errors_section(found), beside_section(trained, recipe, report)])
+    return Outcome(table, [errors_section(found), comparison_section(trained, recipe, report)])
 
 
-def guesses(found: Sequence[dict[str, float]]) -> dict[str, str]:
+def explanations(found: Sequence[dict[str, float]]) -> dict[str, str]:
     """Why a claim may not hold, with what was seen in it."""
     seen = {key: f"{np.mean([one[key] for one in found]):.1f}°" for key in found[0]}
     between = {what: seen[f"{BETWEEN} ({what})"] for what in (PUBLISHED, WHOLE)}
@@ -154,9 +154,9 @@ def guesses(found: Sequence[dict[str, float]]) -> dict[str, str]:
     }
 
 
-def train(
+def train_all(
     seeds: Sequence[int], report: Report, work: Path, recipe: GazeRecipe, test: tuple[int, int]
-) -> list[Trained]:
+) -> list[SeedResult]:
     """All networks of all seeds; the same whatever the number of processors. ``work`` keeps the
     epochs that are finished.
     """
@@ -202,7 +202,7 @@ def train(
                 f"seed {seed}, {what}: {error:.2f} deg"
             )
     return [
-        Trained(
+        SeedResult(
             s,
             data[s][1],
             estimates[s],
@@ -220,18 +220,18 @@ def _train_one(
     torch.set_num_threads(1)
     keep_freed_memory()
     ours, others = data
-    network = recipes.train(ours, recipe, out=out, resume=begun(out), quiet=True)
+    network = recipes.train(ours, recipe, out=out, resume=has_checkpoint(out), quiet=True)
     return network, recipes.predict(network, others)
 
 
-def gains(trained: Trained) -> dict[str, float]:
+def gains(trained: SeedResult) -> dict[str, float]:
     """Gains in percent, and what they are made of in degrees, of one seed."""
     others, estimates = trained.others, trained.estimates
     published, pooled, whole = (_error(estimates[k], others) for k in (PUBLISHED, POOLED, WHOLE))
     after = [_calibrated_error(trained, k) for k in range(len(TARGETS))]
     mean = np.tile(others.gaze.mean(0), (len(others), 1))
     split = {
-        what: recipes.split_error(estimates[what], others.gaze, others.person)
+        what: recipes.bias_and_variance(estimates[what], others.gaze, others.person)
         for what in (PUBLISHED, WHOLE)
     }
     return {
@@ -253,7 +253,7 @@ def gains(trained: Trained) -> dict[str, float]:
 
 
 def _error(estimate: FloatArray, data: GazeFaces) -> float:
-    return float(recipes.angles(estimate, data.gaze).mean())
+    return float(recipes.angular_errors(estimate, data.gaze).mean())
 
 
 def _drawn_bias(data: GazeFaces) -> float:
@@ -269,7 +269,7 @@ def _degrees_of_square(square: float) -> float:
     return math.degrees(math.sqrt(max(square, 0)))
 
 
-def _calibrated_error(trained: Trained, target: int) -> float:
+def _calibrated_error(trained: SeedResult, target: int) -> float:
     """Mean error, radians, where a person's bias is the mean offset at one of TARGETS."""
     looks, answers = trained.targets[target]
     offset = looks.gaze - answers
@@ -285,14 +285,14 @@ def errors_section(found: Sequence[dict[str, float]]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def beside_section(trained: Sequence[Trained], recipe: GazeRecipe, report: Report) -> str:
+def comparison_section(trained: Sequence[SeedResult], recipe: GazeRecipe, report: Report) -> str:
     """GEDDnet, trained on drawn people, beside the geometric estimator: a table, in degrees."""
     tracker = load_tracker()
     looking = list(photographs())
     turned = list(turned_photographs(tracker))
     stills = {
-        LOOKING: (looking, beside.find(looking, tracker)),
-        TURNED: (turned, beside.find(turned, tracker)),
+        LOOKING: (looking, beside.detect_faces(looking, tracker)),
+        TURNED: (turned, beside.detect_faces(turned, tracker)),
     }
     table: dict[str, dict[str, list[float]]] = {}
     geometric = GeometricGaze()
@@ -303,23 +303,23 @@ def beside_section(trained: Sequence[Trained], recipe: GazeRecipe, report: Repor
 
     for one in trained:
         report(f"gaze, seed {one.seed}: beside the geometric estimator")
-        network = beside.as_node(one.published, recipe, one.others)
+        network = beside.estimator_of(one.published, recipe, one.others)
         mean = np.tile(one.others.gaze.mean(0), (len(one.others), 1))
         add(CROPS, mean=math.degrees(_error(mean, one.others)))
         add(CROPS, network=math.degrees(_error(one.estimates[PUBLISHED], one.others)))
         people = len(np.unique(one.others.person))
-        drawn = list(drawn_pictures(people, PICTURES, seed=2 * one.seed + 1))
+        drawn = list(synthetic_pictures(people, PICTURES, seed=2 * one.seed + 1))
         for row, (pictures, found) in {
-            DRAWN: (drawn, beside.find(drawn, tracker)),
+            DRAWN: (drawn, beside.detect_faces(drawn, tracker)),
             **stills,
         }.items():
             truth = np.array([f.picture.gaze for f in found]).reshape(-1, 2)
             answers = {
                 "mean": np.tile(truth.mean(0), (len(truth), 1)),
-                "geometric": beside.answers(geometric, found),
-                "network": beside.answers(network, found),
+                "geometric": beside.estimate_directions(geometric, found),
+                "network": beside.estimate_directions(network, found),
             }
-            add(row, found=100 * len(found) / len(pictures), **beside.errors(answers, truth))
+            add(row, found=100 * len(found) / len(pictures), **beside.mean_errors(answers, truth))
             if row == LOOKING:
                 people_of = [f.picture.person for f in found]
                 scatters = {k: beside.scatter(answers[k], people_of) for k in answers}
@@ -339,7 +339,7 @@ def beside_section(trained: Sequence[Trained], recipe: GazeRecipe, report: Repor
         share = columns.get("found", [])
         found_cell = f"{sum(share) / len(share):.0f} %" if share else ""
         lines.append(f"| {row} | {found_cell} | {' | '.join(cells)} |")
-    return "\n".join([*lines, "", *BESIDE_NOTES, ""])
+    return "\n".join([*lines, "", *COMPARISON_NOTES, ""])
 
 
 CROPS = "drawn people never seen, GEDDnet's crops as drawn"
@@ -348,7 +348,7 @@ LOOKING = "two photographs of people who look at the lens, 12 views (turned by 2
 APART = "the same: how far one person's answers are from their mean"
 TURNED = "the two photographs with their eyes turned by the talking face, 14 looks"
 
-BESIDE_NOTES = (
+COMPARISON_NOTES = (
     "The photographs are of one look, into the lens: who always says so is right there. How far",
     "the talking face moves an iris was set by what the geometric estimator reads, which favours",
     "it in the last row.",
