@@ -24,9 +24,8 @@ from waits import scaled
 from face_perception import faces, msg
 from face_perception.affect import MultitaskNet
 from face_perception.affect.multitask import MultitaskDecoder, multitask_input
-from face_perception.commands import demo
 from face_perception.faces import load_tracker
-from face_perception.inference import ModelError, load
+from face_perception.inference import load
 from face_perception.ros import messages
 from face_perception.types import Camera, FaceCrop, Frame
 
@@ -136,21 +135,6 @@ def test_motion_affect_is_as_offline(
     values = {v.key: v.value for v in status.values}
     assert values["delay (s)"] == f"{look_ahead / 30:.3f}"
     assert "mimamo_appearance on onnxruntime" in values["models"]
-
-
-def test_the_demo_runs_what_is_imported_or_asked_for(models: Path) -> None:
-    def of(*asked: str) -> dict[str, str]:
-        return {node: card.name for node, card in demo._models(*asked).items()}
-
-    assert of("", "") == {"affect": "multitask", "motion_affect": "mimamo"}
-    assert of("expression", "none") == {"affect": "expression"}
-    chosen = {"affect": "multitask_rnn", "motion_affect": "mimamo_released"}
-    assert of(*chosen.values()) == chosen
-    (models / "multitask.yaml").unlink()
-    (models / "mimamo.yaml").unlink()
-    assert of("", "") == {}, "the derived ones, without motion_affect"
-    with pytest.raises(ModelError, match=r"no model 'mimamo'.*face-perception import"):
-        of("", "mimamo")
 
 
 def test_motion_affect_waits_for_its_model(start: Start, peer: Peer, models: Path) -> None:

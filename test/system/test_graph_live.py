@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import json
 import math
 import os
@@ -22,14 +21,11 @@ import pytest
 import rclpy
 from diagnostic_msgs.msg import DiagnosticArray
 from node_processes import BAD_LOG_PATTERNS, Peer
-from rich.console import Console
 from segments import locks_of, segment_of
 from sensor_msgs.msg import CompressedImage
 from waits import scaled
 
 from face_perception import msg
-from face_perception.bringup import table
-from face_perception.bringup.table import GraphSnapshot
 from face_perception.bringup.watch import Watcher
 from face_perception.inference import sample_photo
 from face_perception.ros import images, messages
@@ -325,14 +321,6 @@ def test_watch_outlives_what_it_cannot_read(peer: Peer, tmp_path: Path) -> None:
         watch.until(lambda: shown(bad, "faces: the landmarks of face_9 are 100 numbers"), 60)
         watch.until(lambda: shown(good, "face_3"), 60)
         assert watch.interrupt() == 0, watch.said
-
-
-def test_the_table_shows_an_id_as_it_is() -> None:
-    """Though rich would take it for its markup."""
-    face = messages.face_from_msg(msg.Face(id="face[/bold]_1"))
-    shown = io.StringIO()
-    Console(file=shown, width=200).print(table.render_table(GraphSnapshot(faces=[face])))
-    assert "face[/bold]_1" in shown.getvalue()
 
 
 def test_pictures_outlive_their_folder(

@@ -18,7 +18,6 @@ from face_perception import faces, geometry
 from face_perception.faces import flip_averaging as mirror
 from face_perception.gaze import GeometricGaze, NetworkGaze, make_gaze_crops, to_normalized_angles
 from face_perception.inference import Model, ModelError, load
-from face_perception.pipeline import Perception
 from face_perception.types import Camera, Face, Frame, Gaze, HeadPose
 
 PHOTOS = ("astronaut", "grace_hopper")
@@ -297,29 +296,3 @@ def test_a_network_of_the_eyes_alone(network: Model, seen: dict[str, tuple[Frame
     whole = NetworkGaze(network)
     assert not whole.estimate(cut, [face])[0].valid
     assert "of its face is outside the image" in whole.refused[face.id]
-
-
-def test_the_published_network(
-    shared: Path, geddnet_card: Path, seen: dict[str, tuple[Frame, Face]]
-) -> None:
-    """Weights from the golden's seed: the answer on its own crops, and through the estimator."""
-    model = load(geddnet_card)
-    golden = np.load(shared / "golden" / "geddnet" / "golden_seed1.npz")
-    inputs = {
-        port: golden[f"{name}_u8"][:, None].astype(np.float32)
-        for port, name in (("face", "face"), ("left_eye", "left"), ("right_eye", "right"))
-    }
-    np.testing.assert_allclose(model.infer(inputs)["gaze"], golden["infer_gaze"], atol=1e-5)
-    shot, face = seen["astronaut"]
-    made = make_gaze_crops(shot.image, shot.camera, face)
-    crops = {"face": made.face, "left_eye": made.left_eye, "right_eye": made.right_eye}
-    ((pitch, yaw),) = model.infer(
-        {name: crop[None, None].astype(np.float32) for name, crop in crops.items()}
-    )["gaze"]
-    (gaze,) = NetworkGaze(model).estimate(shot, [face])
-    assert gaze.source == "geddnet"
-    assert to_normalized_angles(made.rotation, gaze.direction) == pytest.approx(
-        (-yaw, pitch), abs=1e-5
-    )
-    done = Perception.load(single_image=True, gaze=str(geddnet_card)).process(shot)
-    assert (done.gazes[0].source, done.gazes[0].valid) == ("geddnet", True)

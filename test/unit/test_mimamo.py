@@ -1,4 +1,4 @@
-"""MIMAMO-Net on a stream: the same as offline, about the right images, and begun anew when due."""
+"""MIMAMO-Net on a stream: as offline, about the right images, and after gaps."""
 
 from __future__ import annotations
 
@@ -10,10 +10,9 @@ import affect_models
 import numpy as np
 import pytest
 from motion_crops import Array, offline, patches
-from numpy.typing import NDArray
 
-from face_perception import motion, paths
-from face_perception.inference import ModelError, load
+from face_perception import motion
+from face_perception.inference import ModelError
 from face_perception.motion import Mimamo, load_mimamo
 from face_perception.types import FaceCrop, ValenceArousal
 
@@ -218,101 +217,6 @@ def test_estimates_stay_in_range() -> None:
     found = values(run(Mimamo(networks), patches(3)))
     assert found[:, 0].tolist() == [1.0] * 3
     assert np.isnan(found[:, 1]).all(), "what is no number is not made one"
-
-
-@pytest.fixture(scope="module")
-def published(
-    shared: Path, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[dict[str, NDArray[np.generic]]]:
-    """The real networks with the goldens' weights, through the real import."""
-    pytest.importorskip("torch")
-    importing = pytest.importorskip("face_perception.learning.mimamo.checkpoint")
-    import argparse
-    import runpy
-
-    from face_perception.inference import install_model
-
-    folder = tmp_path_factory.mktemp("published")
-    golden = shared / "golden" / "mimamo"
-    weights = runpy.run_path(str(golden / "weights.py"))
-    np.savez(folder / "two_stream.npz", **weights["two_stream"](1))
-    np.savez(folder / "ferplus.npz", **weights["ferplus"](1))
-    parser = argparse.ArgumentParser()
-    importing.add_arguments(parser)
-    args = parser.parse_args(
-        [str(folder / "two_stream.npz"), "--appearance", str(folder / "ferplus.npz")]
-    )
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("FACE_PERCEPTION_MODELS", str(folder / "models"))
-        for made in importing.make(args, lambda step: None):
-            install_model(made)
-        yield dict(np.load(golden / "golden_seed1.npz"))
-
-
-def test_published_clip_end_to_end(published: dict[str, Array]) -> None:
-    """Seventy frames through appearance, phases and recurrence, streamed, as computed offline."""
-    border = ((24, 24), (24, 24), (0, 0))
-    crops = [
-        FaceCrop("face_1", np.pad(frame, border), np.eye(2, 3))
-        for frame in published["e2e_frames_u8"]
-    ]
-    networks = load_mimamo("mimamo_released", lambda name: load(name, threads=2))
-    found = run(Mimamo(networks), crops)
-    np.testing.assert_allclose(values(found), published["e2e_out_clipwise"], atol=1e-5)
-
-
-def test_published_batch_of_both_clips(published: dict[str, Array]) -> None:
-    """As the published program runs it: the clips of a video as one batch, whose last estimates
-    stand where they overlap.
-    """
-    torch = pytest.importorskip("torch")
-    from face_perception.learning.mimamo.checkpoint import UNUSED
-    from face_perception.learning.mimamo.network import TwoStream
-    from face_perception.learning.torch_checkpoint import load_weights, read_checkpoint
-
-    frames = published["e2e_frames_u8"]
-    moving = motion.image_phases(np.stack([motion.gray_image(frame) for frame in frames]))
-    last = len(frames) - 1
-    moved = [
-        motion.phase_differences(
-            [
-                moving[min(max(i, 0), last)]
-                for i in range(t - motion.HALF_WINDOW, t + motion.HALF_WINDOW + 1)
-            ]
-        )
-        for t in range(len(frames))
-    ]
-    streams = (published["e2e_features"], *map(np.stack, zip(*moved, strict=True)))
-    clips = [slice(first, end) for first, end in published["e2e_ranges"]]
-    inputs = {
-        name: np.stack([stream[clip] for clip in clips])
-        for name, stream in zip(motion.STREAM_INPUTS, streams, strict=True)
-    }
-    network = TwoStream("clips")
-    load_weights(network, read_checkpoint(paths.models_dir().parent / "two_stream.npz"), UNUSED)
-    with torch.inference_mode():
-        by_torch = network(*map(torch.from_numpy, inputs.values())).numpy()
-    by_onnx = load("mimamo_released", threads=2).infer(inputs)["valence_arousal"]
-    for out in (by_torch, by_onnx):
-        found = np.empty((len(frames), 2), np.float32)
-        for clip, values_ in zip(clips, out, strict=True):
-            found[clip] = values_
-        np.testing.assert_allclose(found, published["e2e_out_batched"], atol=1e-5)
-    apart = np.abs(published["e2e_out_batched"] - published["e2e_out_clipwise"]).max()
-    assert apart > 0.02, "a batch of one would not show that clips are seen together"
-
-
-def test_published_recurrence_over_time(published: dict[str, Array]) -> None:
-    networks = load_mimamo("mimamo")
-    assert networks.frame is not None, "the import made both parts"
-    assert networks.recurrence is not None
-    streams = {
-        "appearance": published["net_b1t8_rgb"],
-        **{name: published[f"net_b1t8_{name}"] for name in ("phase0", "phase1")},
-    }
-    features = networks.frame.infer({name: value[0] for name, value in streams.items()})["features"]
-    out = networks.recurrence.infer({"features": features[None]})["valence_arousal"]
-    np.testing.assert_allclose(out, published["net_b1t8_out_time_axis"], atol=1e-5)
 
 
 def test_in_a_hurry_a_gap_costs_no_look() -> None:

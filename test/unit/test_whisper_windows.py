@@ -1,63 +1,24 @@
-"""What MuseTalk hears: windows as published, and streaming features beside those of the whole."""
+"""Windows of speech features for MuseTalk, at any rate and from speech in pieces."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from musetalk_weights import published_weights
 
 from face_perception.speech import (
     WhisperStateStream,
     WhisperWindowStream,
     image_count,
     image_windows,
-    read_wav,
     whisper_states,
     window_starts,
 )
 
 RATE = 16000
-
-
-@pytest.fixture(scope="module")
-def golden(shared: Path) -> dict[str, np.ndarray]:
-    return dict(np.load(shared / "golden" / "musetalk" / "golden_seed1.npz"))
-
-
-def spoken(states: np.ndarray) -> WhisperWindowStream:
-    """A stream of MuseTalk 1.0 that has heard speech whose states are these [T, 5, 384]."""
-
-    class Encoder:
-        def infer(self, inputs: dict[str, Any]) -> dict[str, Any]:
-            filled = np.zeros((1, 1500, 5, 384), np.float32)
-            filled[0, : len(states)] = states
-            return {"states": filled}
-
-    stream = WhisperWindowStream(Encoder(), original=True)
-    stream.append_speech(np.zeros(len(states) * RATE // 50, np.float32), last=True)
-    return stream
-
-
-@pytest.mark.parametrize("fps", [25, 30])
-def test_windows_as_published(golden: dict[str, np.ndarray], fps: int) -> None:
-    count = image_count(int(golden["wav_len"]), fps)
-    steps = golden["hidden_hf"][0][:100]  # 2 s: what is behind the end is not heard
-    np.testing.assert_array_equal(window_starts(count, fps), golden[f"chunk_start_fps{fps}"])
-    found = image_windows(steps, count, fps)
-    np.testing.assert_array_equal(found, golden[f"chunks_fps{fps}"])
-    np.testing.assert_array_equal(image_windows(steps, 7, fps, first=20), found[20:27])
-
-
-def test_original_windows_as_published(golden: dict[str, np.ndarray]) -> None:
-    wanted = golden["v10_chunks_fps25"]
-    stream = spoken(golden["v10_features"])
-    found = [stream.image_window(k, 25) for k in range(len(wanted))]
-    np.testing.assert_array_equal(found, wanted)
 
 
 @pytest.mark.parametrize("fps", [24, 25, 29.97, 30, 60])
@@ -147,62 +108,3 @@ def test_speech_in_pieces_is_the_whole_in_order() -> None:
 def test_a_negative_look_ahead_is_refused() -> None:
     with pytest.raises(ValueError, match="look_ahead"):
         WhisperStateStream(Counting(), look_ahead=-1)
-
-
-class Whisper:
-    """The real encoder with the golden's weights."""
-
-    def __init__(self, shared: Path) -> None:
-        torch = pytest.importorskip("torch")
-        from face_perception.learning.musetalk.whisper_encoder import WhisperEncoder
-
-        weights = published_weights(shared)
-        self._torch = torch
-        self._network = WhisperEncoder().eval()
-        state = weights.whisper_encoder(1)
-        self._network.load_state_dict({k: torch.from_numpy(v) for k, v in state.items()})
-
-    def infer(self, inputs: Mapping[str, Any]) -> dict[str, Any]:
-        with self._torch.inference_mode():
-            return {"states": self._network(self._torch.from_numpy(inputs["mel"])).numpy()}
-
-
-def test_streaming_real_speech(shared: Path) -> None:
-    """In pieces of 0.2 s, quiet at first: whisper hears silence behind at the level that it has
-    behind the whole, though the loudest is still to come.
-    """
-    encoder = Whisper(shared)
-    recording = read_wav(shared / "data" / "eng.wav")
-    speech = recording.samples[:, 0].astype(np.float32)[2 * RATE : 22 * RATE // 5] / 32768
-    whole = whisper_states(speech, encoder)
-    stream, parts = WhisperStateStream(encoder), []
-    for start in range(0, len(speech), 3200):
-        end = start + 3200
-        parts.append(stream.encode(speech[start:end], last=end >= len(speech)))
-    assert len(parts[-1]) < 40 < len(whole)
-    off = np.concatenate(parts) - whole
-    share = np.sqrt((off**2).mean((0, 2)) / (whole**2).mean((0, 2)))
-    worst = np.sqrt((off**2).mean((1, 2)) / (whole**2).mean((1, 2))).max()
-    print("RMS of the deviation by layer, worst state:", share, worst)
-    assert (share < 0.08).all(), share
-    assert worst < 0.12
-
-
-def test_streaming_features_stay_within_the_stated_bound(
-    shared: Path, golden: dict[str, np.ndarray]
-) -> None:
-    """Half of 2 s known: what the docstring says of 4 s holds, and all known is the whole."""
-    encoder = Whisper(shared)
-    speech = golden["wav"]
-    whole = whisper_states(speech, encoder)
-    np.testing.assert_allclose(whole, golden["hidden_hf"][0][:100], atol=1e-4)
-    stream = WhisperStateStream(encoder, look_ahead=0.4)
-    early = stream.encode(speech[:RATE])
-    assert len(early) == 30
-    off = early - whole[:30]
-    assert np.abs(off[:, 0]).max() < 0.01
-    share = np.sqrt((off**2).mean((0, 2)) / (whole[:30] ** 2).mean((0, 2)))
-    assert (share[1:] < 0.12).all(), share
-    # The rest are states of the whole, exactly: they were made when all was known.
-    np.testing.assert_array_equal(stream.encode(speech[RATE:], last=True), whole[30:])
-    np.testing.assert_array_equal(stream.encode(speech, last=True), whole)

@@ -1,0 +1,52 @@
+"""GEDDnet's published answers, by ONNX Runtime and through the estimator."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from faces_scene import frame, photo
+
+from face_perception import faces
+from face_perception.gaze import GeddnetGaze, normalise, to_angles
+from face_perception.inference import load
+from face_perception.pipeline import Perception
+from face_perception.types import Face, Frame
+
+PHOTOS = ("astronaut", "grace_hopper")
+
+
+@pytest.fixture(scope="module")
+def tracker() -> faces.FaceTracker:
+    return faces.load_tracker()
+
+
+@pytest.fixture(scope="module")
+def seen(tracker: faces.FaceTracker) -> dict[str, tuple[Frame, Face]]:
+    frames = {name: frame(photo(name)) for name in PHOTOS}
+    return {name: (shot, tracker.detect(shot)[0]) for name, shot in frames.items()}
+
+
+def test_the_published_network(
+    shared: Path, geddnet_card: Path, seen: dict[str, tuple[Frame, Face]]
+) -> None:
+    """Weights from the golden's seed: the answer on its own crops, and through the estimator."""
+    model = load(geddnet_card)
+    golden = np.load(shared / "golden" / "geddnet" / "golden_seed1.npz")
+    inputs = {
+        port: golden[f"{name}_u8"][:, None].astype(np.float32)
+        for port, name in (("face", "face"), ("left_eye", "left"), ("right_eye", "right"))
+    }
+    np.testing.assert_allclose(model.infer(inputs)["gaze"], golden["infer_gaze"], atol=1e-5)
+    shot, face = seen["astronaut"]
+    made = normalise(shot.image, shot.camera, face)
+    crops = {"face": made.face, "left_eye": made.left_eye, "right_eye": made.right_eye}
+    ((pitch, yaw),) = model.infer(
+        {name: crop[None, None].astype(np.float32) for name, crop in crops.items()}
+    )["gaze"]
+    (gaze,) = GeddnetGaze(model).estimate(shot, [face])
+    assert gaze.source == "geddnet"
+    assert to_angles(made.rotation, gaze.direction) == pytest.approx((-yaw, pitch), abs=1e-5)
+    done = Perception.load(single_image=True, gaze=str(geddnet_card)).process(shot)
+    assert (done.gazes[0].source, done.gazes[0].valid) == ("geddnet", True)

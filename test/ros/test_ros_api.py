@@ -1,0 +1,118 @@
+"""docs/ros_api.md lists the topics, types and services that the running nodes have."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import affect_models
+from node_processes import NodeProcess, Peer
+from sensor_msgs.msg import CompressedImage, Image
+from std_msgs.msg import String
+
+from face_perception import msg, paths
+from face_perception.bringup import graph
+from face_perception.inference import sample_photo
+
+ROOT = Path(__file__).parents[2]
+DOCS = ROOT / "docs"
+
+
+# rclpy's own, on every node.
+OWN = {"/rosout", "/parameter_events", "/diagnostics", "/clock"}
+OWN_SERVICES = ("rcl_interfaces/", "lifecycle_msgs/", "type_description_interfaces/")
+
+
+def table() -> set[tuple[str, str, str, str]]:
+    rows = re.findall(
+        r"^\| (\w+) \| (publishes|subscribes|serves) \| (.+?) \| (\S+) \|$",
+        (DOCS / "ros_api.md").read_text(),
+        re.M,
+    )
+    return {
+        (node, what, name, kind)
+        for node, what, names, kind in rows
+        for name in re.findall(r"`([a-z_/]+)`", names)[:1]
+    }
+
+
+def calibration(path: Path) -> str:
+    path.write_text(
+        "image_width: 512\nimage_height: 512\n"
+        "camera_matrix: {data: [512., 0, 256, 0, 512, 256, 0, 0, 1]}\n"
+    )
+    return str(path)
+
+
+def test_ros_api_is_what_the_nodes_have(
+    start: Callable[..., NodeProcess],
+    peer: Peer,
+    own_models: Path,
+    tmp_path: Path,
+) -> None:
+    affect_models.install_mimamo()
+    start(
+        "camera",
+        source=str(sample_photo("astronaut")),
+        camera_info_file=calibration(tmp_path / "c.yaml"),
+    )
+    recording = str(paths.resource("resources/speech/hello.wav"))
+    for node in graph.NODES[1:]:
+        more = {
+            "microphone": {"source": recording},
+            "talking_face": {"audio_out": "none"},
+            "affect": {"blendshapes": True},
+        }
+        start(node.name, **more.get(node.name, {}))
+    # It reads faces only to look at one.
+    look = peer.publisher(String, "avatar/look_at_face")
+    peer.until(lambda: look.get_subscription_count() > 0, why="for the talking face")
+    look.publish(String(data="face_1"))
+    # Nodes subscribe only while somebody listens to them.
+    for topic, kind in (
+        ("face_crops", msg.FaceCrops),
+        ("action_units", msg.ActionUnitsArray),
+        ("blendshapes", msg.BlendshapesArray),
+        ("expressions", msg.ExpressionArray),
+        ("valence_arousal", msg.ValenceArousalArray),
+        ("motion_affect", msg.ValenceArousalArray),
+        ("attention", msg.AttentionArray),
+        ("overlay", Image),
+        ("overlay/compressed", CompressedImage),
+        ("voice_activity", msg.VoiceActivity),
+    ):
+        peer.listen(kind, topic)
+    want = table()
+    assert len(want) > 20, "docs/ros_api.md has no table"
+
+    def listed() -> set[tuple[str, str, str, str]]:
+        found = set()
+        for node in graph.NODES:
+            for what, ask in (
+                ("publishes", peer.node.get_publisher_names_and_types_by_node),
+                ("subscribes", peer.node.get_subscriber_names_and_types_by_node),
+                ("serves", peer.node.get_service_names_and_types_by_node),
+            ):
+                try:
+                    entries: list[Any] = ask(node.name, "/")
+                except Exception:  # not discovered yet
+                    continue
+                for name, kinds in entries:
+                    kind = kinds[0]
+                    if "/_action/" in name:
+                        # An action is three services and two topics; one of them stands for it.
+                        if not name.endswith("/_action/send_goal"):
+                            continue
+                        name = name.removesuffix("/_action/send_goal")
+                        kind = kind.removesuffix("_SendGoal")
+                    ours = what != "serves" or not kind.startswith(OWN_SERVICES)
+                    if ours and name not in OWN and not name.endswith("/transition_event"):
+                        found.add((node.name, what, name.lstrip("/"), kind))
+        return found
+
+    with contextlib.suppress(AssertionError):
+        peer.until(lambda: listed() >= want)
+    assert listed() == want
