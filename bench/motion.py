@@ -17,7 +17,6 @@ import os
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import cv2
 import numpy as np
@@ -220,9 +219,9 @@ def end_to_end(faces: list[FaceCrop], seconds: float, threads: int) -> None:
             recurrence=model(parts["mimamo_over_time"], threads),
         )
 
-    def stream(networks_: motion.MimamoNetworks, **settings: Any) -> Callable[[], object]:
+    def stream(networks_: motion.MimamoNetworks) -> Callable[[], object]:
         """A new frame with each call, for ever."""
-        mimamo = motion.Mimamo[int](networks_, **settings)
+        mimamo = motion.Mimamo[int](networks_)
         frame = iter(range(10**9))
 
         def step() -> object:
@@ -256,7 +255,9 @@ def end_to_end(faces: list[FaceCrop], seconds: float, threads: int) -> None:
     print("\nappearance on every k-th image, over time, fp32: cost a frame, and what it changes")
     found = {}
     for every in (1, 2, 3, 5, 8):
-        mimamo = motion.Mimamo[int](networks["over time, fp32"], appearance_every=every)
+        mimamo = motion.Mimamo[int](
+            networks["over time, fp32"], motion.MimamoSettings(appearance_every=every)
+        )
         results = []
         for t, face in enumerate(faces):
             results += mimamo.estimate(t, t / 30, [face])
@@ -264,7 +265,7 @@ def end_to_end(faces: list[FaceCrop], seconds: float, threads: int) -> None:
         found[every] = values
         off = np.sqrt(np.mean((values - found[1]) ** 2, axis=0)) / found[1].std(axis=0)
         # In turns of whole rounds of k.
-        step = stream(networks["over time, fp32"], appearance_every=every)
+        step = stream(networks["over time, fp32"], motion.MimamoSettings(appearance_every=every))
         taken = time_in_turns({"": lambda s=step, k=every: [s() for _ in range(k)]}, seconds=2)[""]
         print(
             f"  k = {every}: {1e3 * taken.least / every:6.2f} ms; off by {off[0]:.3f} (valence), "

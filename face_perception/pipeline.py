@@ -21,6 +21,7 @@ from face_perception.errors import InputError
 from face_perception.faces import (
     MAX_FACES,
     FaceTracker,
+    FaceTrackerSettings,
     crop_face,
     flip_averaging,
     load_tracker,
@@ -115,7 +116,7 @@ class Perception:
                 f"{shlex.join(hint)}`"
             )
         return cls(
-            load_tracker(threads=threads, max_faces=max_faces),
+            load_tracker(FaceTrackerSettings(max_faces=max_faces), threads=threads),
             estimator,
             LandmarkActionUnits(),
             ExpressionNet(load("expression", threads=threads)),

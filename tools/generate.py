@@ -25,7 +25,8 @@ from bench.accuracy import page
 from face_perception import results
 from face_perception.bringup import graph
 from face_perception.nodes import module_of
-from face_perception.ros import parameters
+from face_perception.ros.parameters import ros_type
+from face_perception.settings import settings_of
 
 
 def dataclass_of(node: str) -> type[Any]:
@@ -51,7 +52,7 @@ def config(node: graph.NodeSpec) -> str:
         f"/**/{node.name}:",
         "  ros__parameters:",
     ]
-    for field in parameters.fields(dataclass_of(node.name)):
+    for field in settings_of(dataclass_of(node.name)):
         note = field.description + (f" ({field.allowed})" if field.allowed else "")
         lines += textwrap.wrap(note, 96, initial_indent="    # ", subsequent_indent="    # ")
         lines.append(f"    {field.name}: {literal(field.default)}")
@@ -84,13 +85,13 @@ def parameter_table(node: str) -> str:
     rows = [
         (
             f"`{f.name}`",
-            f.type_name,
+            ros_type(f),
             f"`{literal(f.default)}`",
             f.allowed,
             "yes" if f.dynamic else "",
             f.description,
         )
-        for f in parameters.fields(dataclass_of(node))
+        for f in settings_of(dataclass_of(node))
     ]
     header = ("parameter", "type", "default", "allowed", "dynamic", "meaning")
     return "\n".join(table(header, rows))

@@ -2,27 +2,31 @@
 
 from face_perception.affect.action_units import LandmarkActionUnits
 from face_perception.affect.blendshapes import BlendshapesNet
-from face_perception.affect.expression import ExpressionNet, ExpressionSmoother
+from face_perception.affect.expression import SMOOTHING, ExpressionNet, ExpressionSmoother
 from face_perception.affect.face_measures import FaceMeasures, measure_face, median_measures
 from face_perception.affect.multitask import (
     FaceAffect,
     MultitaskNet,
     MultitaskSequence,
+    SequenceSettings,
     load_multitask,
 )
-from face_perception.affect.rate_limit import RateLimitedExpressions
+from face_perception.affect.rate_limit import ExpressionSettings, PacedExpressions
 from face_perception.affect.valence_arousal import derive_valence_arousal
 
 __all__ = [
+    "SMOOTHING",
     "BlendshapesNet",
     "ExpressionNet",
-    "ExpressionSmoother",
+    "ExpressionSettings",
     "FaceAffect",
     "FaceMeasures",
     "LandmarkActionUnits",
     "MultitaskNet",
     "MultitaskSequence",
-    "RateLimitedExpressions",
+    "PacedExpressions",
+    "SequenceSettings",
+    "SmoothExpressions",
     "derive_valence_arousal",
     "load_multitask",
     "measure_face",

@@ -87,13 +87,17 @@ class ExpressionNet:
         return np.asarray(small, np.float32).reshape(self._side, self._side, -1)
 
 
+# Default time constant, s: the answers of a network for single images jump from image to image.
+SMOOTHING = 0.5
+
+
 class ExpressionSmoother:
     """Smooths the probabilities of each face with an exponential moving average.
 
     ``time_constant`` is in seconds; 0 does not smooth. Raises InputError if it is negative.
     """
 
-    def __init__(self, time_constant: float = 0.5) -> None:
+    def __init__(self, time_constant: float = SMOOTHING) -> None:
         if not time_constant >= 0:
             raise InputError(f"time_constant must not be negative, not {time_constant}")
         self._time_constant = time_constant

@@ -20,6 +20,7 @@ from face_perception import faces
 from face_perception.affect.confidence import entropy_confidence
 from face_perception.errors import InputError
 from face_perception.inference import Model, ModelError
+from face_perception.settings import check, setting
 from face_perception.types import (
     EXPRESSIONS,
     ActionUnit,
@@ -124,6 +125,33 @@ class MultitaskNet:
         ]
 
 
+@dataclass(frozen=True)
+class SequenceSettings:
+    """Settings of ``MultitaskSequence``."""
+
+    window: int = setting(
+        0,
+        "Number of images that a recurrent model sees. A larger value needs more computing time. "
+        "0: as many as it was trained on.",
+        minimum=0,
+        maximum=500,
+    )
+    look_ahead: int = setting(
+        0,
+        "Number of these images that follow the image that an estimate is about. A larger value "
+        "delays the estimates by as many images. Must be below window.",
+        minimum=0,
+        maximum=499,
+    )
+    max_gap: float = setting(
+        0.5,
+        "If a face is missing for longer than this, a recurrent model starts again.",
+        minimum=0.01,
+        maximum=60.0,
+        unit="s",
+    )
+
+
 class MultitaskSequence(Generic[T]):
     """Runs the recurrent multitask network over the last images of each face.
 
@@ -147,8 +175,8 @@ class MultitaskSequence(Generic[T]):
         heads: Model,
         *,
         window: int = 32,
-        look_ahead: int = 0,
-        max_gap: float = 0.5,
+        look_ahead: int = SequenceSettings.look_ahead,
+        max_gap: float = SequenceSettings.max_gap,
     ) -> None:
         if not 0 <= look_ahead < window:
             raise InputError(f"look_ahead must be from 0 to window - 1, not {look_ahead}")
@@ -249,23 +277,29 @@ def multitask_input(crops: Sequence[FaceCrop]) -> FloatArray:
 
 
 def load_multitask(
-    model: Model, load: Callable[[str], Model], **settings: Any
+    model: Model, load: Callable[[str], Model], settings: SequenceSettings | None = None
 ) -> MultitaskNet | MultitaskSequence[Any] | None:
     """Returns the estimator for ``model``, or None if it is not a multitask network.
 
     The inputs and outputs of the model decide. A recurrent model also needs its trunk, which
     ``load`` loads by the name on the card. ``settings`` are keyword arguments of
-    ``MultitaskSequence``; a ``window`` of 0 means that of the card.
+    ``MultitaskSequence``. Raises InputError if one means that of not allowed.
     """
     if not set(_LOGITS) <= set(model.outputs):
         return None
     if "features" not in model.inputs:
         return MultitaskNet(model)
     facts = model.card.facts
-    if not settings.get("window"):
-        settings["window"] = int(facts.get("window", 32))
+    settings = settings or SequenceSettings()
+    check(settings)
     trunk = load(str(facts.get("trunk", f"{model.name}_trunk")))
-    return MultitaskSequence(trunk, model, **settings)
+    return MultitaskSequence(
+        trunk,
+        model,
+        window=settings.window or int(facts.get("window", 32)),
+        look_ahead=settings.look_ahead,
+        max_gap=settings.max_gap,
+    )
 
 
 def _ports(model: Model, takes: str, gives: Sequence[str]) -> None:

@@ -4,12 +4,38 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 
-from face_perception.affect.expression import ExpressionNet, ExpressionSmoother
+from face_perception.affect.expression import SMOOTHING, ExpressionNet, ExpressionSmoother
 from face_perception.errors import InputError
+from face_perception.settings import setting
 from face_perception.types import Expression, FaceCrop
 
 _EARLY = 0.95  # share of the period after which a face is due, because stamps jitter
+
+
+@dataclass(frozen=True)
+class ExpressionSettings:
+    """How often expressions are estimated, and how they are smoothed."""
+
+    expression_smoothing: float = setting(
+        -1.0,
+        "Time constant of the smoothing of expression probabilities. A larger value is steadier "
+        f"and later. 0: no smoothing. -1: {SMOOTHING:g} s for an expression network, and no "
+        "smoothing for a multitask network, whose outputs should all be of the same image.",
+        minimum=-1.0,
+        maximum=60.0,
+        unit="s",
+    )
+    expression_rate: float = setting(
+        10.0,
+        "Rate at which an expression network runs for each face. The images in between get the "
+        "last probabilities. A larger value needs more computing time. 0: every image. No effect "
+        "on multitask networks.",
+        minimum=0.0,
+        maximum=1000.0,
+        unit="Hz",
+    )
 
 
 class RateLimitedExpressions:
@@ -21,7 +47,10 @@ class RateLimitedExpressions:
     """
 
     def __init__(
-        self, network: ExpressionNet, smooth: ExpressionSmoother, rate: float = 10.0
+        self,
+        network: ExpressionNet,
+        smooth: ExpressionSmoother,
+        rate: float = ExpressionSettings.expression_rate,
     ) -> None:
         if not 0 <= rate < math.inf:
             raise InputError(f"rate must be 0 or a positive number, in hertz, not {rate}")

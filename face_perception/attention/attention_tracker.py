@@ -19,7 +19,7 @@ from face_perception.gaze_target import (
     gaze_likelihoods,
     offset_from_line,
     target_angle,
-)
+from face_perception.settings import check, setting
 from face_perception.types import Attention, Engagement, Eyes, Face, FloatArray, Gaze, Target
 
 HEAD_POSE, EYES_CLOSED = "head_pose", "eyes_closed"  # values of ``Attention.source``
@@ -78,6 +78,117 @@ class _Memory:
     engagement_since: float = math.nan
 
 
+@dataclass(frozen=True)
+class AttentionSettings:
+    """Settings of ``AttentionTracker``."""
+
+    robot_point: tuple[float, ...] = setting(
+        (0.0, 0.0, 0.0),
+        "The point that people look at when they look at the robot, such as its eyes, in the "
+        "camera's optical frame.",
+        length=3,
+        unit="m",
+    )
+    robot_radius: float = setting(
+        0.06,
+        "A gaze that passes within this distance of robot_point is a look at the robot. Limited to "
+        "an angle of 4 degrees as seen from the eyes. A larger value counts more gazes.",
+        minimum=0.001,
+        maximum=10.0,
+        unit="m",
+    )
+    face_radius: float = setting(
+        0.1,
+        "A gaze that passes within this distance of the midpoint of another face's eyes is a look "
+        "at that face. Limited to an angle of 4 degrees as seen from the eyes. A larger value "
+        "counts more gazes.",
+        minimum=0.001,
+        maximum=10.0,
+        unit="m",
+    )
+    robot_prior: float = setting(
+        0.5,
+        "Prior probability that a person looks at the robot: the share of the time that people do. "
+        "A larger value gives more looks at the robot, false ones included.",
+        minimum=0.001,
+        maximum=0.99,
+    )
+    face_prior: float = setting(
+        0.2,
+        "Prior probability that a person looks at one of the other faces, if there are any. "
+        "robot_prior + face_prior must be below 1. A larger value gives more looks at faces.",
+        minimum=0.001,
+        maximum=0.99,
+    )
+    enter_probability: float = setting(
+        0.5,
+        "A target counts as looked at from this probability on. A larger value gives fewer false "
+        "looks and misses more. At 0.5, a quarter of the people who look elsewhere in press "
+        "photographs (n = 52) count as looking at the robot.",
+        minimum=0.01,
+        maximum=1.0,
+    )
+    leave_probability: float = setting(
+        0.3,
+        "The target no longer counts as looked at below this probability. Must not exceed "
+        "enter_probability. A larger value ends a look earlier.",
+        minimum=0.01,
+        maximum=1.0,
+    )
+    head_sigma: float = setting(
+        0.26,
+        "Standard deviation of the angle between head and gaze, used for faces without a valid "
+        "gaze. A larger value trusts the head pose less.",
+        minimum=0.01,
+        maximum=1.57,
+        unit="rad",
+    )
+    enter_time: float = setting(
+        0.15,
+        "A person must look at a target for this long before it counts. A larger value ignores "
+        "longer glances. Must not exceed leave_time.",
+        minimum=0.0,
+        maximum=60.0,
+        unit="s",
+    )
+    leave_time: float = setting(
+        0.4,
+        "A person must look away from a target for this long before it stops counting. Should be "
+        "longer than a blink. A larger value bridges longer glances away.",
+        minimum=0.0,
+        maximum=60.0,
+        unit="s",
+    )
+    max_distance: float = setting(
+        3.0,
+        "A person farther from the robot than this is not engaged.",
+        minimum=0.0,
+        maximum=100.0,
+        unit="m",
+    )
+    engage_time: float = setting(
+        1.0,
+        "A person who attends to the robot for this long changes from engaging to engaged.",
+        minimum=0.0,
+        maximum=600.0,
+        unit="s",
+    )
+    disengage_time: float = setting(
+        2.0,
+        "A person who looks away for this long changes from disengaging to disengaged.",
+        minimum=0.0,
+        maximum=600.0,
+        unit="s",
+    )
+    forget_time: float = setting(
+        1.0,
+        "A face that is not seen keeps its state for this long.",
+        minimum=0.0,
+        maximum=600.0,
+        unit="s",
+    )
+
+
 class AttentionTracker:
     """Decides for each face what it looks at and how engaged with the robot it is.
 
@@ -96,78 +207,30 @@ class AttentionTracker:
 
     Angles are radians, lengths metres in the optical frame, times seconds of stamps.
 
-    - ``robot_point``: what people look at when they look at the robot (the camera's origin).
-    - ``robot_radius``, ``face_radius``: a look that ends within this distance of the robot point,
-      or of the midpoint of a face's eyes, is a look at it; at most 4 degrees as seen from the eyes.
-    - ``robot_prior``, ``face_prior``: share of the time that people look at the robot, and at one
-      of the other faces.
-    - ``enter_probability``, ``leave_probability``: see above. With 0.5, a person who looks
-      elsewhere counts as looking at the robot in a quarter of press photographs (n 52).
-    - ``head_sigma``: standard deviation of the angle between the head's x axis and the gaze.
-    - ``enter_time``, ``leave_time``: how long another target must be looked at, or none, before it
-      counts. The second outlasts a blink.
-    - ``max_distance``: from the eyes to the robot; a person further away is not engaged.
-    - ``engage_time``: of attending to the robot before engaging becomes engaged.
-    - ``disengage_time``: of looking away before disengaging becomes disengaged.
-    - ``forget_time``: for how long a face that is not seen keeps its state.
-
     Raises InputError where a setting is out of range.
     """
 
-    def __init__(
-        self,
-        *,
-        robot_point: Sequence[float] = (0.0, 0.0, 0.0),
-        robot_radius: float = 0.06,
-        face_radius: float = 0.1,
-        robot_prior: float = 0.5,
-        face_prior: float = 0.2,
-        enter_probability: float = 0.5,
-        leave_probability: float = 0.3,
-        head_sigma: float = 0.26,
-        enter_time: float = 0.15,
-        leave_time: float = 0.4,
-        max_distance: float = 3.0,
-        engage_time: float = 1.0,
-        disengage_time: float = 2.0,
-        forget_time: float = 1.0,
-    ) -> None:
-        self._robot = np.array(robot_point, np.float64)
-        if self._robot.shape != (3,) or not np.isfinite(self._robot).all():
-            raise InputError(f"robot_point must be three finite metres, not {robot_point}")
-        _check_order("leave_probability", leave_probability, "enter_probability", enter_probability)
-        _check_order("enter_time", enter_time, "leave_time", leave_time)
-        for name, value in (
-            ("robot_radius", robot_radius),
-            ("face_radius", face_radius),
-            ("leave_probability", leave_probability),
-            ("head_sigma", head_sigma),
-        ):
-            if not 0 < value < math.inf:
-                raise InputError(f"{name} must be positive, not {value}")
-        for name, value in (
-            ("max_distance", max_distance),
-            ("engage_time", engage_time),
-            ("disengage_time", disengage_time),
-            ("forget_time", forget_time),
-        ):
-            if not value >= 0:
-                raise InputError(f"{name} must not be negative, not {value}")
-        if not (robot_prior > 0 and face_prior > 0 and robot_prior + face_prior < 1):
+    def __init__(self, settings: AttentionSettings | None = None) -> None:
+        s = settings or AttentionSettings()
+        check(s)
+        _check_order(s, "leave_probability", "enter_probability")
+        _check_order(s, "enter_time", "leave_time")
+        if s.robot_prior + s.face_prior >= 1:
             raise InputError(
-                "robot_prior and face_prior must be positive and below 1 together, not "
-                f"{robot_prior} and {face_prior}"
+                "robot_prior and face_prior must be below 1 together, not "
+                f"{s.robot_prior} and {s.face_prior}"
             )
-        self._radii = (robot_radius, face_radius)
-        self._priors = (robot_prior, face_prior)
-        self._enter, self._leave = enter_probability, leave_probability
-        self._head_error = GazeErrorModel(head_sigma, head_sigma)
+        self._robot = np.array(s.robot_point, np.float64)
+        self._radii = (s.robot_radius, s.face_radius)
+        self._priors = (s.robot_prior, s.face_prior)
+        self._enter, self._leave = s.enter_probability, s.leave_probability
+        self._head_error = GazeErrorModel(s.head_sigma, s.head_sigma)
         self._elsewhere = ElsewherePrior()
-        self._enter_time = enter_time
-        self._leave_time = leave_time
-        self._max_distance = max_distance
-        self._times = EngagementTimes(engage_time, disengage_time)
-        self._forget_time = forget_time
+        self._enter_time = s.enter_time
+        self._leave_time = s.leave_time
+        self._max_distance = s.max_distance
+        self._times = EngagementTimes(s.engage_time, s.disengage_time)
+        self._forget_time = s.forget_time
         self.reset()
 
     def reset(self) -> None:
@@ -400,8 +463,7 @@ def _is_direction(vector: FloatArray) -> bool:
     return math.isfinite(length) and length > 0
 
 
-def _check_order(low_name: str, low: float, high_name: str, high: float) -> None:
-    if not 0 <= low <= high:
-        raise InputError(
-            f"{low_name} must not be negative nor above {high_name}, not {low} with {high}"
-        )
+def _check_order(settings: AttentionSettings, low: str, high: str) -> None:
+    a, b = getattr(settings, low), getattr(settings, high)
+    if a > b:
+        raise InputError(f"{low} ({a}) must not be above {high} ({b})")

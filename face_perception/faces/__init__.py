@@ -46,7 +46,13 @@ from face_perception.faces.landmarks import (
     RIGHT_OUTER_CANTHUS,
     SELLION,
 )
-from face_perception.faces.tracker import ID_EXPIRES_AFTER, MAX_FACES, FaceTracker, load_tracker
+from face_perception.faces.tracker import (
+    GONE_AFTER,
+    MAX_FACES,
+    FaceTracker,
+    FaceTrackerSettings,
+    load_tracker,
+)
 from face_perception.faces.undistort import check_distortion_model, project_points, undistort_points
 
 __all__ = [
@@ -86,6 +92,7 @@ __all__ = [
     "RIGHT_OUTER_CANTHUS",
     "SELLION",
     "FaceTracker",
+    "FaceTrackerSettings",
     "aligned_face",
     "check_distortion_model",
     "crop_face",

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import itertools
 import math
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -44,7 +45,8 @@ from face_perception.faces.track_state import (
     update_certainty,
     update_track,
 )
-from face_perception.inference import Model, ModelProgress, load
+from face_perception.inference import Model, NetworkSettings, Progress, load
+from face_perception.settings import check, setting
 from face_perception.types import Face, Frame, Image, Roi
 
 FloatArray = npt.NDArray[np.floating]
@@ -70,6 +72,52 @@ _TURNS = 4
 _MIN_INSIDE = 0.25  # share of the landmarks that must be inside the image
 
 
+@dataclass(frozen=True)
+class FaceTrackerSettings:
+    """Settings of ``FaceTracker``."""
+
+    max_faces: int = setting(
+        MAX_FACES,
+        "Largest number of faces that are tracked at once. Computing time grows with each face.",
+        minimum=1,
+        maximum=50,
+    )
+    detect_every: int = setting(
+        10,
+        "The detector searches for new faces in every image of this number; faces that are known "
+        "are tracked in every image. A larger value saves computing time and finds new faces "
+        "later.",
+        minimum=1,
+        maximum=1000,
+    )
+    min_detection_score: float = setting(
+        0.6,
+        "Lowest score of a detection that starts a track. A larger value gives fewer false faces "
+        "and misses more.",
+        minimum=0.0,
+        maximum=1.0,
+    )
+    min_presence: float = setting(
+        0.5,
+        "A track ends when the face mesh gives a probability of a face below this. A larger value "
+        "ends tracks earlier.",
+        minimum=0.0,
+        maximum=1.0,
+    )
+    min_hits: int = setting(
+        3,
+        "A new face is published after it was seen in this number of images; a face with a very "
+        "high score at once. A larger value gives fewer false faces and more delay.",
+        minimum=1,
+        maximum=100,
+    )
+    id_prefix: str = setting(
+        "face_",
+        "Prefix of face ids, which is followed by a counter. Must start with a letter. Give each "
+        "camera its own.",
+    )
+
+
 class FaceTracker:
     """Faces of a stream of images, each under one id as long as it is seen.
 
@@ -87,33 +135,20 @@ class FaceTracker:
         self,
         detector: Model,
         mesh: Model,
-        *,
-        max_faces: int = MAX_FACES,
-        detect_every: int = 10,
-        min_detection_score: float = 0.6,
-        min_presence: float = 0.5,
-        min_hits: int = 3,
-        id_prefix: str = "face_",
+        settings: FaceTrackerSettings | None = None,
     ) -> None:
-        for name, value in (
-            ("max_faces", max_faces),
-            ("detect_every", detect_every),
-            ("min_hits", min_hits),
-        ):
-            if value < 1:
-                raise InputError(f"{name} must be at least 1, not {value}")
-        if not 0 <= min_presence <= 1:
-            raise InputError(f"min_presence must be in [0, 1], not {min_presence}")
-        if not id_prefix[:1].isalpha():
-            raise InputError(f"id_prefix must start with a letter, not {id_prefix!r}")
+        settings = settings or FaceTrackerSettings()
+        check(settings)
+        if not settings.id_prefix[:1].isalpha():
+            raise InputError(f"id_prefix must start with a letter, not {settings.id_prefix!r}")
         self.models = (detector, mesh)
-        self._detector = Detector(detector, min_detection_score)
+        self._detector = Detector(detector, settings.min_detection_score)
         self._mesh = Mesh(mesh)
-        self._max_faces = max_faces
-        self._detect_every = detect_every
-        self._min_presence = min_presence
-        self._min_hits = min_hits
-        self._id_prefix = id_prefix
+        self._max_faces = settings.max_faces
+        self._detect_every = settings.detect_every
+        self._min_presence = settings.min_presence
+        self._min_hits = settings.min_hits
+        self._id_prefix = settings.id_prefix
         self._count = 0
         self.full = False
         self.reset()
@@ -377,16 +412,15 @@ class FaceTracker:
 
 
 def load_tracker(
+    settings: FaceTrackerSettings | None = None,
     *,
-    threads: int = 1,
-    backend: str = "auto",
-    precision: str = "fp32",
-    fall_back: bool = False,
+    threads: int = NetworkSettings.threads,
+    backend: str = NetworkSettings.backend,
+    precision: str = NetworkSettings.precision,
+    fall_back: bool = NetworkSettings.fall_back,
     progress: ModelProgress | None = None,
-    **settings: object,
 ) -> FaceTracker:
-    """A ``FaceTracker`` on the default models, loaded as ``inference.load`` says, with its settings
-    by name.
+    """Returns a ``FaceTracker`` on the default models, loaded as ``inference.load`` says.
 
     Raises inference.ModelError where a model is missing, naming the command that fetches it.
     """
@@ -401,7 +435,7 @@ def load_tracker(
         )
         for name in ("face_detector", "face_mesh")
     )
-    return FaceTracker(detector, mesh, **settings)  # type: ignore[arg-type]
+    return FaceTracker(detector, mesh, settings)
 
 
 def _face(track: Track, frame: Frame) -> Face:

@@ -2,7 +2,7 @@
 
 from face_perception.gaze.estimator import GazeEstimator, estimate_gazes, load_gaze
 from face_perception.gaze.estimator_prior import NETWORK_PRIOR, AxisPrior, EstimatorPrior
-from face_perception.gaze.eye_contact import EyeContact
+from face_perception.gaze.eye_contact import EyeContact, EyeContactSettings
 from face_perception.gaze.eyeballs import EYEBALL_BEHIND
 from face_perception.gaze.eyelids import LidCue, measure_lids
 from face_perception.gaze.geometric import GEOMETRIC, GeometricGaze
@@ -20,6 +20,7 @@ from face_perception.gaze.normalized_camera import (
     rotation_facing_eyes,
     to_normalized_angles,
 )
+from face_perception.gaze.track_memory import GazeSettings
 
 __all__ = [
     "EYEBALL_BEHIND",
@@ -29,8 +30,10 @@ __all__ = [
     "CropsUnavailable",
     "EstimatorPrior",
     "EyeContact",
-    "GazeCrops",
+    "EyeContactSettings",
     "GazeEstimator",
+    "GazeSettings",
+    "GeddnetGaze",
     "GeometricGaze",
     "LidCue",
     "NetworkGaze",

@@ -14,8 +14,29 @@ from face_perception.gaze_target import (
     offset_from_line,
     target_angle,
     target_probability,
-)
+from face_perception.settings import setting
 from face_perception.types import Eyes, FloatArray, Gaze
+
+
+@dataclass(frozen=True)
+class EyeContactSettings:
+    """The settings of ``EyeContact`` under the names that the parameters of a node have."""
+
+    eye_contact_prior: float = setting(
+        0.5,
+        "Prior probability of eye contact: the share of the time that people look at the camera. A "
+        "larger value finds more eye contact and gives more false alarms.",
+        minimum=0.001,
+        maximum=0.999,
+    )
+    eye_contact_radius: float = setting(
+        0.06,
+        "A gaze that passes within this distance of the lens is eye contact. Limited to an angle "
+        "of 4 degrees as seen from the eyes. A larger value counts more gazes.",
+        minimum=0.001,
+        maximum=10.0,
+        unit="m",
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,8 +51,8 @@ class EyeContact:
     Raises InputError where one is out of range.
     """
 
-    prior: float = 0.5
-    radius: float = 0.06
+    prior: float = EyeContactSettings.eye_contact_prior
+    radius: float = EyeContactSettings.eye_contact_radius
     elsewhere: ElsewherePrior = field(default_factory=ElsewherePrior)
 
     def __post_init__(self) -> None:

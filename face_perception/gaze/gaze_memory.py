@@ -8,12 +8,14 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from face_perception.errors import InputError
 from face_perception.faces import ID_EXPIRES_AFTER
+from face_perception.settings import check, setting
 from face_perception.smoothing import OneEuro
 from face_perception.types import Eyes, Face, FloatArray
 
 BLINK_TIME = 0.4  # seconds; a blink lasts 0.1 to 0.4 s
+_SETTLE_TIME = 1.0  # seconds; how long the usual openness of a new face is not known
+_FIRST_BLINK_LEVEL = 0.5  # the blink level until then
 _LOWERED_TIME = 0.6  # seconds; the lids of a slow blink also open slowly
 
 
@@ -31,55 +33,76 @@ class _State:
     seen_open: bool = False
 
 
+@dataclass(frozen=True)
+class GazeSettings:
+    """Settings that all gaze estimators share."""
+
+    blink_level: float = setting(
+        0.75,
+        "Eye openness, relative to this person's usual openness, below which the eye is blinking; "
+        "the last gaze is then held. A larger value takes more half-open eyes for blinks.",
+        minimum=0.0,
+        maximum=1.0,
+    )
+    closed_level: float = setting(
+        0.5,
+        "Eyes that stay below this openness for longer than a blink (0.4 s) are closed. Eyes that "
+        "stay between this and blink_level for 0.6 s are lowered for a look down. A larger value "
+        "takes more lowered eyes for closed.",
+        minimum=0.0,
+        maximum=1.0,
+    )
+    max_turn: float = setting(
+        1.05,
+        "No eye is used while the head is turned away from the camera by more than this angle. A "
+        "larger value gives a gaze for more faces, with larger errors.",
+        minimum=0.0,
+        maximum=1.57,
+        unit="rad",
+    )
+    min_cutoff: float = setting(
+        1.0,
+        "Cut-off frequency of the one-euro filter while the gaze rests. A larger value smooths "
+        "less.",
+        minimum=0.01,
+        maximum=100.0,
+        unit="Hz",
+    )
+    beta: float = setting(
+        3.0,
+        "How much the cut-off frequency of the one-euro filter grows with the speed of the gaze, "
+        "Hz per 1/s. A larger value follows movements faster and smooths them less.",
+        minimum=0.0,
+        maximum=100.0,
+    )
+    max_gap: float = setting(
+        0.5,
+        "If a face is missing for longer than this, its smoothing starts again and no direction is "
+        "held.",
+        minimum=0.0,
+        maximum=60.0,
+        unit="s",
+    )
+
+
 class GazeMemory:
     """Memory of a gaze estimator for each face id; the base class of all estimators.
 
-    - ``blink_level``: eye openness, relative to this person's usual, below which the eye counts as
-      blinking; the last gaze is then held.
-    - ``first_blink_level``: the same during the first ``settle_time`` seconds of a face. Until then
-      its usual openness is the average of many people, whose eyes differ by a quarter.
-    - ``closed_level``: eyes that stay below this openness for longer than a blink (0.4 s) are
-      closed. Eyes that stay between the two levels for 0.6 s are lowered for a look down, not
-      blinking.
-    - ``max_turn``: turn of the head against the line of sight, radians, beyond which no eye is
-      used.
-    - ``min_cutoff``, ``beta``: of the one-euro filter on the direction (hertz; hertz a unit/s).
-    - ``max_gap``: seconds between two images of a face after which smoothing starts afresh and no
-      direction is held. The state of the eyes is remembered for as long as a face keeps its id.
+    The state of the eyes is remembered for as long as a face keeps its id. The blink level is lower
+    during the first second of a face: until then its usual openness is the average of many people,
+    whose eyes differ by a quarter.
 
     Raises InputError where a setting is out of range.
     """
 
-    def __init__(
-        self,
-        *,
-        blink_level: float = 0.75,
-        first_blink_level: float = 0.5,
-        closed_level: float = 0.5,
-        settle_time: float = 1.0,
-        max_turn: float = 1.05,
-        min_cutoff: float = 1.0,
-        beta: float = 3.0,
-        max_gap: float = 0.5,
-    ) -> None:
-        for name, value, high in (
-            ("blink_level", blink_level, 1.0),
-            ("first_blink_level", first_blink_level, 1.0),
-            ("closed_level", closed_level, 1.0),
-            ("settle_time", settle_time, math.inf),
-            ("max_turn", max_turn, math.pi / 2),
-            ("max_gap", max_gap, math.inf),
-        ):
-            if not 0 <= value <= high:
-                raise InputError(f"{name} must be in 0 to {high:.3g}, not {value}")
-        OneEuro(min_cutoff, beta)  # refuses what is out of range
-        self._blink_level = blink_level
-        self._first_blink_level = first_blink_level
-        self._closed_level = closed_level
-        self._settle_time = settle_time
-        self.min_facing = math.cos(max_turn)
-        self._filter = (min_cutoff, beta)
-        self._max_gap = max_gap
+    def __init__(self, settings: GazeSettings | None = None) -> None:
+        settings = settings or GazeSettings()
+        check(settings)
+        self._blink_level = settings.blink_level
+        self._closed_level = settings.closed_level
+        self.min_facing = math.cos(settings.max_turn)
+        self._filter = (settings.min_cutoff, settings.beta)
+        self._max_gap = settings.max_gap
         self.reset()
 
     def reset(self) -> None:
@@ -105,8 +128,8 @@ class GazeMemory:
         elif stamp - state.last > self._max_gap:
             state.smooth, state.direction = OneEuro(*self._filter), None
         state.last = stamp
-        settled = stamp - state.first >= self._settle_time
-        level = self._blink_level if settled else self._first_blink_level
+        settled = stamp - state.first >= _SETTLE_TIME
+        level = self._blink_level if settled else _FIRST_BLINK_LEVEL
         openness = [face.left_eye_openness, face.right_eye_openness]
         known = [value for value in openness if math.isfinite(value)]
         opened = max(known) if known else math.inf

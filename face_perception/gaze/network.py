@@ -30,6 +30,7 @@ from face_perception.gaze.network_crops import (
     make_gaze_crops,
 )
 from face_perception.gaze.normalized_camera import from_normalized_angles
+from face_perception.gaze.track_memory import GazeSettings, SteadyGaze
 from face_perception.inference import Model, ModelError
 from face_perception.types import Face, FloatArray, Frame, Gaze
 
@@ -59,8 +60,8 @@ class NetworkGaze(GazeMemory):
 
     prior = NETWORK_PRIOR
 
-    def __init__(self, model: Model, **settings: float) -> None:
-        super().__init__(**settings)
+    def __init__(self, model: Model, settings: GazeSettings | None = None) -> None:
+        super().__init__(settings)
         _check(model)
         self._model = model
         self.name = model.name

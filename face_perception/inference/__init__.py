@@ -18,6 +18,14 @@ from face_perception.inference.model import (
     onnxruntime_version,
     record_inputs,
 )
+from face_perception.inference.model import (
+    Model,
+    NetworkSettings,
+    Progress,
+    load,
+    onnxruntime_version,
+    recording,
+)
 from face_perception.inference.models.cards import (
     UNTRAINED,
     Card,
@@ -51,7 +59,7 @@ __all__ = [
     "Model",
     "ModelBuild",
     "ModelError",
-    "ModelProgress",
+    "NetworkSettings",
     "Port",
     "Speed",
     "Variant",

@@ -6,6 +6,7 @@ import contextlib
 import logging
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -17,6 +18,7 @@ from face_perception.inference.models import store
 from face_perception.inference.models.cards import Card, ModelError, Port, find_card
 from face_perception.inference.models.variants import PRECISIONS, find_variant, kind_of
 from face_perception.inference.reference_inputs import read_reference_inputs, shape_fits
+from face_perception.settings import setting
 
 _log = logging.getLogger(__name__)
 
@@ -29,6 +31,36 @@ ModelProgress = Callable[[str, str, float], None]
 
 # Where `record_inputs` puts what networks are given, by model; None while nobody asked for it.
 _recorded: dict[str, list[dict[str, Array]]] | None = None
+
+
+@dataclass(frozen=True)
+class NetworkSettings:
+    """How networks run; the arguments of ``load``."""
+
+    threads: int = setting(
+        1,
+        "Number of CPU threads for each network. A larger value is faster on a machine with idle "
+        "cores.",
+        minimum=1,
+        maximum=64,
+    )
+    backend: str = setting(
+        "auto",
+        "Backend that runs the networks. auto: TensorRT if it and a GPU are available, else ONNX "
+        "Runtime.",
+        choices=BACKENDS,
+    )
+    precision: str = setting(
+        "fp32",
+        "Precision of the networks. `face-perception models export` makes fp16 and `quantize` "
+        "int8; both must agree with fp32.",
+        choices=PRECISIONS,
+    )
+    fall_back: bool = setting(
+        False,
+        "If backend or precision cannot be used: true runs ONNX Runtime in fp32 with a warning, "
+        "false refuses to start.",
+    )
 
 
 class Backend(Protocol):
@@ -125,10 +157,10 @@ def record_inputs() -> Iterator[dict[str, list[dict[str, Array]]]]:
 def load(
     name: str | os.PathLike[str],
     *,
-    threads: int = 1,
-    backend: str = "auto",
-    precision: str = "fp32",
-    fall_back: bool = False,
+    threads: int = NetworkSettings.threads,
+    backend: str = NetworkSettings.backend,
+    precision: str = NetworkSettings.precision,
+    fall_back: bool = NetworkSettings.fall_back,
     progress: ModelProgress | None = None,
 ) -> Model:
     """Loads a model of the catalogue, or of a card at a path, and runs it once to warm it up.

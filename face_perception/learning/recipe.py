@@ -2,16 +2,44 @@
 
 from __future__ import annotations
 
-import dataclasses
 from pathlib import Path
-from typing import Any, TypeVar, get_type_hints
+from typing import Any, TypeVar
 
 import yaml
 
 from face_perception import paths
 from face_perception.errors import InputError
+from face_perception.settings import check, from_mapping, setting, settings_of
 
 _Recipe = TypeVar("_Recipe")
+
+
+@dataclass(frozen=True, slots=True)
+class GazeRecipe:
+    """Settings of the training of GEDDnet. Raises InputError for a value that is not allowed.
+
+    ``decomposed`` gives each person in training a bias. ``people`` and ``images`` of each person
+    are drawn if no data set is given. ``schedule`` is ``one_cycle``, or ``staircase`` as published,
+    for a trunk that is trained already. ``beta2`` is Adam's.
+    """
+
+    task: str = setting("geddnet", choices=("geddnet",))
+    seed: int = setting(0)
+    epochs: int = setting(10, minimum=1)
+    batch: int = setting(16, minimum=1)
+    rate: float = setting(5e-3, above=0)
+    beta2: float = setting(0.999, minimum=0, below=1)
+    schedule: str = setting("one_cycle", choices=SCHEDULES)
+    width: float = setting(0.125, above=0, maximum=1)
+    dropout: float = setting(0.0, minimum=0, below=1)
+    momentum: float = setting(0.99, minimum=0, below=1)
+    dilated: bool = setting(True)
+    decomposed: bool = setting(True)
+    people: int = setting(100, minimum=3)
+    images: int = setting(40, minimum=1)
+
+    def __post_init__(self) -> None:
+        check(self)
 
 
 def recipe_file(name: str) -> Path:
@@ -33,27 +61,16 @@ def task_of(file: Path) -> str:
 
 
 def read_settings(kind: type[_Recipe], file: Path) -> _Recipe:
-    """A recipe's dataclass of its YAML file.
+    """Returns the recipe in a YAML file.
 
-    Raises InputError naming the file, and what is unknown, missing, of another type or out of
-    range (as ``kind`` itself says).
+    Raises InputError naming the file and the setting that is unknown, missing, or not allowed.
     """
     found = _yaml(file)
-    fields = {field.name: field for field in dataclasses.fields(kind)}  # type: ignore[arg-type]
-    types = get_type_hints(kind)
     if not isinstance(found, dict):
-        raise InputError(f"{file}: settings were expected: {', '.join(fields)}")
-    for key, value in found.items():
-        if key not in fields:
-            raise InputError(f"{file}: {key} is no setting; there are {', '.join(fields)}")
-        whole = types[key] is float and type(value) is int
-        if type(value) is not types[key] and not whole:
-            raise InputError(f"{file}: {key} is {value!r}, a {types[key].__name__} was expected")
-    for key, field in fields.items():
-        if key not in found and field.default is dataclasses.MISSING:
-            raise InputError(f"{file}: {key} is missing, a {types[key].__name__} was expected")
+        names = ", ".join(declared.name for declared in settings_of(kind))
+        raise InputError(f"{file} has no settings: give some of {names}")
     try:
-        return kind(**found)
+        return from_mapping(kind, found)
     except ValueError as error:
         raise InputError(f"{file}: {error}") from error
 

@@ -1,6 +1,6 @@
 """Measures how faces move between images and estimates valence and arousal from it (MIMAMO-Net)."""
 
-from face_perception.motion.mimamo import TICK_RATE, Mimamo
+from face_perception.motion.mimamo import TICK_RATE, Mimamo, MimamoSettings
 from face_perception.motion.mimamo_networks import STREAM_INPUTS, MimamoNetworks, load_mimamo
 from face_perception.motion.network_images import appearance_image, gray_image
 from face_perception.motion.phase import (
@@ -21,6 +21,7 @@ __all__ = [
     "TICK_RATE",
     "ImagePhase",
     "Mimamo",
+    "MimamoSettings",
     "MimamoNetworks",
     "TickAdvance",
     "TickClock",

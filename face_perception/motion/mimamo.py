@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any, Generic, NamedTuple, TypeVar
 
 import numpy as np
@@ -20,6 +21,7 @@ from face_perception.motion.mimamo_networks import OUTPUT, STREAM_INPUTS, Mimamo
 from face_perception.motion.network_images import appearance_images, gray_images
 from face_perception.motion.phase import HALF_WINDOW, ImagePhase, image_phases, phase_differences
 from face_perception.motion.ticks import TickClock
+from face_perception.settings import check, setting
 from face_perception.types import FaceCrop, FloatArray, ValenceArousal
 
 T = TypeVar("T")
@@ -108,18 +110,51 @@ _Input = tuple[_Track[T], _ImageId[T] | None, Any]  # the next input of a track'
 _Row = tuple[_ImageId[T] | None, str, FloatArray]  # image, face id, [valence, arousal]
 
 
+@dataclass(frozen=True)
+class MimamoSettings:
+    """Settings of ``Mimamo``."""
+
+    look_ahead: int = setting(
+        HALF,
+        "Number of images, at 30 Hz, after the image that an estimate is about. A larger value is "
+        "later and more accurate: 6 (0.2 s) as published, 0 without delay, more than 6 for a "
+        "recurrence over time that looks ahead too.",
+        minimum=0,
+        maximum=500,
+    )
+    window: int = setting(
+        0,
+        "Number of images, at 30 Hz, that a recurrence over time sees. A larger value needs more "
+        "computing time. 0: as many as it was trained on.",
+        minimum=0,
+        maximum=500,
+    )
+    appearance_every: int = setting(
+        1,
+        "The network for appearance, which takes most of the computing time, runs on every image "
+        "of this number. 1: on every image, as published. 0: on every image while there is time, "
+        "else as often as there is.",
+        minimum=0,
+        maximum=100,
+    )
+    max_gap: float = setting(
+        0.25,
+        "If a face is missing for longer than this, its estimates start again.",
+        minimum=0.04,
+        maximum=10.0,
+        unit="s",
+    )
+
+
 class Mimamo(Generic[T]):
     """Estimates valence and arousal of every face in a stream of aligned crops.
 
-    - ``look_ahead``: ticks (1/30 s) after the image that an estimate is for. 6 as published; with
-      0 there is no delay, and only the past is used; more than 6 lets a recurrence over time see
-      the future.
-    - ``window``: ticks that a recurrence over time sees; 0 means as many as in its training.
-    - ``appearance_every``: runs the appearance network, which takes most of the time, on every
-      n-th image of a face, and repeats its features in between. With 0 it runs on each image that
-      is not ``busy``, and its features are kept over a gap of up to 1 s.
-    - ``max_gap``: seconds between two images after which all faces are forgotten.
-    - ``one_sided``: unwrap phases as published; see ``phase_differences``.
+    See ``MimamoSettings``; a tick is a thirtieth s. With an ``appearance_every`` of 0 the
+    network for appearance which takes most of the time, on each
+      n-th image image that
+      is not ``busy``, and its answer over
+    a gap of up to 1 s. With ``one_sided`` phases are unwrapped phases as published; see
+    ``phase_differences``.
 
     ``appearance_runs`` counts the runs of the appearance network. Images that come at another rate
     than 30 Hz are repeated or skipped; see ``TickClock``. Raises InputError if a setting is out of
@@ -135,19 +170,15 @@ class Mimamo(Generic[T]):
     def __init__(
         self,
         networks: MimamoNetworks,
+        settings: MimamoSettings | None = None,
         *,
-        look_ahead: int = HALF_WINDOW,
-        window: int = 0,
-        appearance_every: int = 1,
-        max_gap: float = 0.25,
         one_sided: bool = True,
     ) -> None:
+        settings = settings or MimamoSettings()
+        check(settings)
         self._over_time = networks.over_time
-        if appearance_every < 0:
-            raise InputError(f"appearance_every must not be negative, not {appearance_every}")
-        window = window or networks.window
-        if window < 1:
-            raise InputError(f"window must be 0 or a number of ticks, not {window}")
+        window = settings.window or networks.window
+        look_ahead = settings.look_ahead
         most = HALF_WINDOW + window - 1 if self._over_time else HALF_WINDOW
         if not 0 <= look_ahead <= most:
             raise InputError(
@@ -157,9 +188,9 @@ class Mimamo(Generic[T]):
         self.window = window
         self._phase_ahead = min(look_ahead, HALF_WINDOW)
         self._later = look_ahead - self._phase_ahead
-        self._every = appearance_every
+        self._every = settings.appearance_every
         self._one_sided = one_sided
-        self._clock = TickClock(TICK_RATE, max_gap)
+        self._clock = TickClock(TICK_RATE, settings.max_gap)
         self._images = 0
         self.appearance_runs = 0
         self.reset()

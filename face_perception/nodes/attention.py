@@ -6,96 +6,26 @@ from dataclasses import dataclass
 from typing import Any
 
 from face_perception import msg
-from face_perception.attention import AttentionTracker
+from face_perception.attention import AttentionSettings, AttentionTracker
 from face_perception.ros import messages
 from face_perception.ros.driver import PerceptionNode
 from face_perception.ros.join import StampJoin
-from face_perception.ros.parameters import parameter, settings
 from face_perception.ros.process import run
 from face_perception.ros.qos import SensorSubscription
+from face_perception.settings import setting
 
 
 @dataclass(frozen=True)
-class AttentionParameters:
+class AttentionParameters(AttentionSettings):
     """Parameters of the attention node."""
 
-    robot_point: tuple[float, ...] = parameter(
-        (0.0, 0.0, 0.0),
-        "What people look at when they look at the robot: its eyes, in the camera's optical frame, "
-        "metres.",
-        length=3,
-    )
-    robot_radius: float = parameter(
-        0.06,
-        "A look that ends within this distance of robot_point is a look at the robot, m. At most 4 "
-        "degrees as seen from the eyes.",
-        minimum=0.001,
-        maximum=10.0,
-    )
-    face_radius: float = parameter(
+    gaze_wait: float = setting(
         0.1,
-        "A look that ends within this distance of the midpoint of a face's eyes is a look at that "
-        "face, m. At most 4 degrees as seen from the eyes.",
-        minimum=0.001,
-        maximum=10.0,
-    )
-    robot_prior: float = parameter(
-        0.5,
-        "Prior: share of the time that people look at the robot.",
-        minimum=0.001,
-        maximum=0.99,
-    )
-    face_prior: float = parameter(
-        0.2,
-        "Prior: share of the time that people look at one of the other faces, if there are any. "
-        "The sum with robot_prior must be below 1.",
-        minimum=0.001,
-        maximum=0.99,
-    )
-    enter_probability: float = parameter(
-        0.5,
-        "A target counts as looked at from this probability on. With 0.5, a quarter of the people "
-        "who look elsewhere in press photographs count as looking at the robot.",
-        minimum=0.01,
-        maximum=1.0,
-    )
-    leave_probability: float = parameter(
-        0.3,
-        "The target no longer counts as looked at below this probability.",
-        minimum=0.01,
-        maximum=1.0,
-    )
-    head_sigma: float = parameter(
-        0.26,
-        "Standard deviation of the angle between head and gaze, for faces without a valid gaze, "
-        "rad.",
-        minimum=0.01,
-        maximum=1.57,
-    )
-    enter_time: float = parameter(
-        0.15, "How long a target must be looked at before it counts, s.", minimum=0.0, maximum=60.0
-    )
-    leave_time: float = parameter(
-        0.4,
-        "How long it must be left before it no longer counts, s; longer than a blink.",
-        minimum=0.0,
-        maximum=60.0,
-    )
-    max_distance: float = parameter(
-        3.0, "Who is farther from the robot is not engaged, m.", minimum=0.0, maximum=100.0
-    )
-    engage_time: float = parameter(1.0, "From engaging to engaged, s.", minimum=0.0, maximum=600.0)
-    disengage_time: float = parameter(
-        2.0, "From disengaging to disengaged, s.", minimum=0.0, maximum=600.0
-    )
-    forget_time: float = parameter(
-        1.0, "For how long a face that is not seen keeps its state, s.", minimum=0.0, maximum=600.0
-    )
-    gaze_wait: float = parameter(
-        0.1,
-        "Longest wait for the gaze of a frame, seconds; then the head pose stands in.",
+        "Longest wait for the gaze of an image. After that the head pose is used instead. A larger "
+        "value delays attention while the gaze is late.",
         minimum=0.0,
         maximum=1.0,
+        unit="s",
     )
 
 
@@ -109,7 +39,7 @@ class AttentionNode(PerceptionNode[AttentionParameters]):
         self._gaze: SensorSubscription | None = None
 
     def setup(self) -> None:
-        self._tracker = AttentionTracker(**settings(self.values, without=("gaze_wait",)))
+        self._tracker = AttentionTracker(self.values)
         self._attend = self.guarded(self._update)
         self._join = StampJoin("faces", self.values.gaze_wait)
         self._attention = self.publisher(msg.AttentionArray, "attention")

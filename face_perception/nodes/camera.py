@@ -28,8 +28,8 @@ from face_perception.media import (
 )
 from face_perception.ros import images, messages
 from face_perception.ros.driver import PerceptionNode
-from face_perception.ros.parameters import parameter
 from face_perception.ros.process import run
+from face_perception.settings import setting
 
 Array = npt.NDArray[np.uint8]
 
@@ -40,24 +40,40 @@ _REOPEN_PERIOD = 2.0
 class CameraParameters:
     """Parameters of the camera node."""
 
-    source: str = parameter(
+    source: str = setting(
         "sample",
-        "What to play: `sample` (photographs that move), a device (/dev/video0 or 0), or the path "
-        "of a video or picture.",
+        "What to play: `sample` (moving photographs), a device (/dev/video0 or 0), or the path of "
+        "a video or picture.",
     )
-    rate: float = parameter(
-        30.0, "Images a second; a video file has its own.", minimum=0.1, maximum=240.0
+    rate: float = setting(
+        30.0,
+        "Number of images per second. A video file plays at its own rate.",
+        minimum=0.1,
+        maximum=240.0,
+        unit="Hz",
     )
-    width: int = parameter(
-        640, "Width asked of a device or the sample, pixels.", minimum=16, maximum=7680
+    width: int = setting(
+        640,
+        "Width of the images that a device is asked for, or of the sample.",
+        minimum=16,
+        maximum=7680,
+        unit="pixels",
     )
-    height: int = parameter(
-        480, "Height asked of a device or the sample, pixels.", minimum=16, maximum=4320
+    height: int = setting(
+        480,
+        "Height of the images that a device is asked for, or of the sample.",
+        minimum=16,
+        maximum=4320,
+        unit="pixels",
     )
-    loop: bool = parameter(True, "Start a video again when it ends.")
-    frame_id: str = parameter("camera_optical_frame", "Optical frame named in the header.")
-    camera_info_file: str = parameter(
-        "", "Calibration as written by ROS's camera_calibration (YAML); empty: none is published."
+    loop: bool = setting(True, "Start a video again when it ends.")
+    frame_id: str = setting(
+        "camera_optical_frame", "Name of the camera's optical frame, for the message headers."
+    )
+    camera_info_file: str = setting(
+        "",
+        "Path of the camera's calibration, a YAML file as ROS's camera_calibration writes it. "
+        "Empty: no camera_info is published.",
     )
 
 

@@ -7,14 +7,12 @@ from typing import Any
 
 from std_srvs.srv import Trigger
 
-from face_perception import faces, msg
+from face_perception import faces, inference, msg
 from face_perception.ros import messages
 from face_perception.ros import network_parameters as networks
 from face_perception.ros.driver import PerceptionNode
-from face_perception.ros.image_input import ImageInput
-from face_perception.ros.parameters import parameter, settings
+from face_perception.ros.image_input import ImageInput, ImageParameters
 from face_perception.ros.process import run
-from face_perception.ros.qos import RELIABILITY
 from face_perception.ros.worker import LatestWorker
 
 _UNSTAMPED = (
@@ -25,37 +23,8 @@ _FULL = ", as many as max_faces allows: there may be more"
 
 
 @dataclass(frozen=True)
-class FaceTrackerParameters(networks.NetworkParameters):
+class FaceTrackerParameters(ImageParameters, faces.FaceTrackerSettings, inference.NetworkSettings):
     """Parameters of the face_tracker node."""
-
-    max_faces: int = parameter(faces.MAX_FACES, "Faces tracked at a time.", minimum=1, maximum=50)
-    detect_every: int = parameter(
-        10,
-        "Frames between two searches for new faces; tracked ones are followed in every frame.",
-        minimum=1,
-        maximum=1000,
-    )
-    min_detection_score: float = parameter(
-        0.6, "Score from which a detection begins a track.", minimum=0.0, maximum=1.0
-    )
-    min_presence: float = parameter(
-        0.5, "Probability of a face below which a track is lost.", minimum=0.0, maximum=1.0
-    )
-    min_hits: int = parameter(
-        3,
-        "Frames in which a new face must be seen before it counts; one beyond doubt does at once.",
-        minimum=1,
-        maximum=100,
-    )
-    id_prefix: str = parameter(
-        "face_", "Face ids are this and a counter; must start with a letter. One a camera."
-    )
-    qos: str = parameter(
-        "auto",
-        "Reliability of the image subscription; auto: reliable where every publisher offers it.",
-        choices=RELIABILITY,
-    )
-    compressed: bool = parameter(False, "Read image/compressed instead of image.")
 
 
 class FaceTrackerNode(PerceptionNode[FaceTrackerParameters]):
@@ -73,8 +42,7 @@ class FaceTrackerNode(PerceptionNode[FaceTrackerParameters]):
 
     def setup(self) -> None:
         loading = networks.Loading(self).settings()
-        own = settings(self.values, without=("qos", "compressed", *networks.NAMES))
-        self._tracker = faces.load_tracker(**loading, **own)
+        self._tracker = faces.load_tracker(self.values, **loading)
         self._faces = self.publisher(msg.FaceArray, "faces")
         self._crops = self.publisher(msg.FaceCrops, "face_crops")
         self._reset = self.create_service(Trigger, "~/reset", self._on_reset)

@@ -21,8 +21,8 @@ from face_perception.avatar import (
 from face_perception.errors import InputError
 from face_perception.ros import messages
 from face_perception.ros.driver import PerceptionNode
-from face_perception.ros.parameters import parameter
 from face_perception.ros.process import run
+from face_perception.settings import setting
 from face_perception.speech import read_wav
 
 _STALLED = 2.0
@@ -33,20 +33,30 @@ _RETRY = 2.0
 class MicrophoneParameters:
     """Parameters of the microphone node."""
 
-    source: str = parameter(
+    source: str = setting(
         "",
-        "What to play: the path of a wav file; else a device, a number or a part of its name as "
-        "`python3 -m sounddevice` lists them; empty: the default microphone.",
+        "What to play: the path of a wav file, or a device, by its number or a part of its name as "
+        "`python3 -m sounddevice` lists them. Empty: the default microphone.",
     )
-    rate: int = parameter(
-        16_000, "Samples a second asked of a device.", minimum=8_000, maximum=192_000
+    rate: int = setting(
+        16_000,
+        "Sample rate that a device is asked for. A wav file has its own.",
+        minimum=8_000,
+        maximum=192_000,
+        unit="Hz",
     )
-    channels: int = parameter(1, "Channels asked of a device.", minimum=1, maximum=8)
-    chunk: float = parameter(
-        0.02, "Length of the audio in a message, seconds.", minimum=0.005, maximum=1.0
+    channels: int = setting(
+        1, "Number of channels that a device is asked for.", minimum=1, maximum=8
     )
-    loop: bool = parameter(True, "Start a wav file again when it ends.")
-    frame_id: str = parameter("microphone", "Frame named in the header.")
+    chunk: float = setting(
+        0.02,
+        "Duration of the audio in one message. A larger value sends fewer messages, later.",
+        minimum=0.005,
+        maximum=1.0,
+        unit="s",
+    )
+    loop: bool = setting(True, "Start a wav file again when it ends.")
+    frame_id: str = setting("microphone", "Name of the frame in the message headers.")
 
 
 class MicrophoneNode(PerceptionNode[MicrophoneParameters]):

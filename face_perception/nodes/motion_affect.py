@@ -7,14 +7,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from face_perception import motion, msg
+from face_perception import inference, motion, msg
 from face_perception.ros import messages
 from face_perception.ros import network_parameters as networks
 from face_perception.ros.driver import PerceptionNode
-from face_perception.ros.parameters import parameter, settings
 from face_perception.ros.process import run
 from face_perception.ros.qos import SensorSubscription
 from face_perception.ros.worker import LatestWorker
+from face_perception.settings import setting, with_default
 from face_perception.types import ValenceArousal
 
 # Images that may wait while the network for appearance runs: a third of a second.
@@ -22,40 +22,19 @@ _WAITING = 10
 
 
 @dataclass(frozen=True)
-class MotionAffectParameters(networks.NetworkParameters):
+class _Network(inference.NetworkSettings):
+    model: str = setting(
+        "mimamo",
+        "Model card: `mimamo` (recurrence over time) or `mimamo_released` (recurrence over clips, "
+        "as the published weights were trained). `face-perception import mimamo` makes both.",
+    )
+
+
+@dataclass(frozen=True)
+class MotionAffectParameters(motion.MimamoSettings, _Network):
     """Parameters of the motion_affect node."""
 
-    model: str = parameter(
-        "mimamo",
-        "Model card: `mimamo` (recurrence over time) or `mimamo_released` (as the published "
-        "weights were trained); `face-perception import mimamo` makes both.",
-    )
-    look_ahead: int = parameter(
-        motion.HALF_WINDOW,
-        "Images after the one that an estimate is about, at 30 Hz: 6 (0.2 s late) as published, 0 "
-        "without delay, more for a recurrence over time that looks ahead too.",
-        minimum=0,
-        maximum=500,
-    )
-    window: int = parameter(
-        0,
-        "Images that a recurrence over time sees, at 30 Hz; 0: as many as it was trained on.",
-        minimum=0,
-        maximum=500,
-    )
-    appearance_every: int = parameter(
-        0,
-        "Images of a face between two runs of the network for appearance, by far the dearest: 1 as "
-        "published; 0 is 1 where there is time for it, and else as often as there is.",
-        minimum=0,
-        maximum=100,
-    )
-    max_gap: float = parameter(
-        0.25,
-        "Time between two images after which all begins anew, s.",
-        minimum=0.04,
-        maximum=10.0,
-    )
+    appearance_every: int = with_default(motion.MimamoSettings, "appearance_every", 0)
 
 
 class MotionAffectNode(PerceptionNode[MotionAffectParameters]):
@@ -70,8 +49,7 @@ class MotionAffectNode(PerceptionNode[MotionAffectParameters]):
 
     def setup(self) -> None:
         self._networks = motion.load_mimamo(self.values.model, networks.Loading(self).load)
-        without = ("model", *networks.NAMES)
-        self._mimamo = motion.Mimamo[Any](self._networks, **settings(self.values, without=without))
+        self._mimamo = motion.Mimamo[Any](self._networks, self.values)
         self._affects = self.publisher(msg.ValenceArousalArray, "motion_affect")
 
     def start(self) -> None:

@@ -12,38 +12,35 @@ from sensor_msgs.msg import CompressedImage, Image
 from face_perception import inference, msg, overlay, types
 from face_perception.ros import images, messages
 from face_perception.ros.driver import PerceptionNode
-from face_perception.ros.image_input import ImageInput
+from face_perception.ros.image_input import ImageInput, ImageParameters
 from face_perception.ros.join import Newest, Pace, StampJoin
-from face_perception.ros.parameters import parameter
 from face_perception.ros.process import run
-from face_perception.ros.qos import RELIABILITY, SensorSubscription
+from face_perception.ros.qos import SensorSubscription
 from face_perception.ros.worker import LatestWorker
+from face_perception.settings import setting
 
 
 @dataclass(frozen=True)
-class OverlayParameters:
+class OverlayParameters(ImageParameters):
     """Parameters of the overlay node."""
 
-    wait: float = parameter(
+    wait: float = setting(
         0.15,
-        "Longest wait for the results of a frame, seconds. Only faces, and what has lately come in "
-        "this time for most frames, are waited for: a slow network holds up no picture.",
+        "Longest wait for the results of an image. Only faces, and results that came within this "
+        "time for most of the last images, are waited for; a slow network does not hold up the "
+        "overlay. A larger value shows more results of the same image, later.",
         minimum=0.0,
         maximum=0.5,
+        unit="s",
     )
-    hold: float = parameter(
+    hold: float = setting(
         1.5,
-        "Age up to which the newest result of a face is drawn while there is none of the frame "
-        "itself, seconds; 0: results of the frame itself only.",
+        "If an image has no result for a face, the newest result up to this age is drawn. A larger "
+        "value draws older results. 0: only results of the image itself.",
         minimum=0.0,
         maximum=60.0,
+        unit="s",
     )
-    qos: str = parameter(
-        "auto",
-        "Reliability of the image subscription; auto: reliable where every publisher offers it.",
-        choices=RELIABILITY,
-    )
-    compressed: bool = parameter(False, "Read image/compressed instead of image.")
 
 
 # By topic.

@@ -11,18 +11,20 @@ from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 from std_msgs.msg import Header
 
 from face_perception import msg
+from face_perception.inference import NetworkSettings
 from face_perception.ros import messages
 from face_perception.ros import network_parameters as networks
 from face_perception.ros.audio_input import AUDIO_COMMON, AudioInput
 from face_perception.ros.driver import PerceptionNode
-from face_perception.ros.parameters import parameter
 from face_perception.ros.process import run
+from face_perception.settings import setting
 from face_perception.speech import (
-    AudioChunk,
-    SpeechSegment,
+    Activity,
+    Chunk,
+    Heard,
     SpeechStream,
     VoiceActivity,
-    VoiceState,
+    VoiceActivitySettings,
 )
 
 _RATE = 16_000
@@ -31,46 +33,21 @@ _OFF = 0.03  # seconds that a stamp may be off before it is followed
 
 
 @dataclass(frozen=True)
-class VoiceActivityParameters(networks.NetworkParameters):
+class VoiceActivityParameters(VoiceActivitySettings, NetworkSettings):
     """Parameters of the voice_activity node."""
 
-    enter: float = parameter(
-        0.5,
-        "`speaking` becomes true at this probability. No parameter changes the published "
-        "`probability`.",
-        minimum=0.0,
-        maximum=1.0,
-    )
-    leave: float = parameter(
-        0.35, "`speaking` becomes false below this probability.", minimum=0.0, maximum=1.0
-    )
-    enter_time: float = parameter(
-        0.06,
-        "How long the probability must stay at `enter` or above before `speaking` becomes true, "
-        "seconds.",
-        minimum=0.0,
-        maximum=10.0,
-    )
-    leave_time: float = parameter(
+    gate_time: float = setting(
         0.3,
-        "How long the probability must stay below `leave` before `speaking` becomes false, "
-        "seconds. The default suits turn-taking: it bridges the pauses within a sentence. On "
-        "labelled recordings `speaking` is then true in 59 % of the silence between words (36 % "
-        "with 0.1, 27 % with 0.06). To detect pauses set 0.06 or 0, with `enter_time` 0.03.",
+        "How long after the robot has spoken its microphone is ignored, because of the echo in the "
+        "room. A larger value suits a room with more echo.",
         minimum=0.0,
         maximum=10.0,
+        unit="s",
     )
-    gate_time: float = parameter(
-        0.3,
-        "For how long after the robot has spoken its microphone is not believed, seconds: the echo "
-        "of the room.",
-        minimum=0.0,
-        maximum=10.0,
-    )
-    audio_common: str = parameter(
+    audio_common: str = setting(
         "none",
-        "Read ros-drivers' audio_common messages instead of face_perception/Audio: AudioData "
-        "(data) or AudioDataStamped (stamped), with AudioInfo on audio_info.",
+        "Read messages of ros-drivers' audio_common instead of face_perception/Audio. data: "
+        "AudioData. stamped: AudioDataStamped. Both read AudioInfo from audio_info as well.",
         choices=AUDIO_COMMON,
     )
 
@@ -85,15 +62,8 @@ class VoiceActivityNode(PerceptionNode[VoiceActivityParameters]):
         self._timer: Any = None
 
     def setup(self) -> None:
-        values = self.values
         self._network = networks.Loading(self).load("voice_activity")
-        self._activity = VoiceActivity(
-            self._network,
-            enter=values.enter,
-            leave=values.leave,
-            enter_time=values.enter_time,
-            leave_time=values.leave_time,
-        )
+        self._activity = VoiceActivity(self._network, self.values)
         self._out = self.publisher(msg.VoiceActivity, "voice_activity", depth=50)
         self._forget()
         self._robot_speaks = False

@@ -15,11 +15,10 @@ from typing import Any, Generic, TypeVar
 
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 from rcl_interfaces.msg import ParameterDescriptor, SetParametersResult
-from rclpy._rclpy_pybind11 import RCLError
 from rclpy.callback_groups import CallbackGroup
 from rclpy.clock import Clock, ClockType
 from rclpy.exceptions import ParameterException
-from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
+from rclpy.lifecycle import LifecycleState, TransitionCallbackReturn
 from rclpy.parameter import Parameter
 from rclpy.qos_overriding_options import QoSOverridingOptions
 from rclpy.timer import Timer
@@ -28,6 +27,7 @@ from face_perception.errors import FacePerceptionError, InputError
 from face_perception.ros import qos
 from face_perception.ros.node_statistics import Statistics
 from face_perception.ros.parameters import Parameters
+from face_perception.ros.rclpy_compat import RCLError, SafeLifecycleNode
 
 P = TypeVar("P")
 
@@ -41,7 +41,7 @@ _AUTOSTART = ParameterDescriptor(
 )
 
 
-class PerceptionNode(LifecycleNode, Generic[P]):
+class PerceptionNode(SafeLifecycleNode, Generic[P]):
     """A lifecycle node that configures and activates itself, unless ``autostart`` is false.
 
     Configuring that fails (a missing model, a refused parameter) is logged with its reason and
@@ -258,15 +258,9 @@ class PerceptionNode(LifecycleNode, Generic[P]):
         self._clean(self._release)
         return TransitionCallbackReturn.SUCCESS
 
-    def _LifecycleNodeMixin__on_change_state(self, request: Any, response: Any) -> Any:
-        # Before Kilted an invalid transition request raises through the executor and ends the node.
+    def on_transition_request(self) -> None:
+        # Somebody outside manages the node from here on.
         self._autostart = False
-        try:
-            return super()._LifecycleNodeMixin__on_change_state(request, response)
-        except RCLError as error:
-            self.get_logger().error(f"transition {request.transition.id} refused: {error}")
-            response.success = False
-            return response
 
     def create_timer(
         self,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
@@ -10,10 +11,24 @@ from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from face_perception import types
 from face_perception.faces import check_distortion_model
 from face_perception.ros import images, messages
-from face_perception.ros.qos import SensorSubscription
+from face_perception.ros.qos import RELIABILITY, SensorSubscription
+from face_perception.settings import setting
 
 if TYPE_CHECKING:
     from face_perception.ros.driver import PerceptionNode
+
+
+@dataclass(frozen=True)
+class ImageParameters:
+    """Parameters of a node that reads images."""
+
+    qos: str = setting(
+        "auto",
+        "Reliability of the image subscription. auto: reliable if every publisher offers it, else "
+        "best effort.",
+        choices=RELIABILITY,
+    )
+    compressed: bool = setting(False, "Read image/compressed instead of image.")
 
 
 class ImageInput:

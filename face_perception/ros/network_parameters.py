@@ -4,43 +4,15 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any
 
 from rclpy.executors import ExternalShutdownException
 
 from face_perception import inference
 from face_perception.inference import Model
-from face_perception.ros.parameters import parameter
 
 if TYPE_CHECKING:
     from face_perception.ros.driver import PerceptionNode
-
-
-@dataclass(frozen=True)
-class NetworkParameters:
-    """Parameters of a node that runs networks."""
-
-    threads: int = parameter(1, "Threads of a network on the CPU.", minimum=1, maximum=64)
-    backend: str = parameter(
-        "auto",
-        "What runs the networks; auto: TensorRT where it and a GPU are there.",
-        choices=("auto", "onnxruntime", "tensorrt"),
-    )
-    precision: str = parameter(
-        "fp32",
-        "Of the networks; the others are made by `face-perception models export|quantize` and must "
-        "agree with fp32.",
-        choices=("fp32", "fp16", "int8"),
-    )
-    fall_back: bool = parameter(
-        False,
-        "Where backend or precision cannot serve, use ONNX Runtime in fp32 and say so, instead of "
-        "not starting.",
-    )
-
-
-NAMES = tuple(field.name for field in fields(NetworkParameters))
 
 
 class Loading:

@@ -9,8 +9,9 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import rclpy
-from rclpy._rclpy_pybind11 import UnknownROSArgsError
 from rclpy.executors import SingleThreadedExecutor
+
+from face_perception.ros.rclpy_compat import UnknownROSArgsError
 
 if TYPE_CHECKING:
     from face_perception.ros.driver import PerceptionNode

@@ -130,13 +130,13 @@ def test_nothing_is_left_of_a_set_that_was_not_finished(tmp_path: Path) -> None:
 def test_a_recipe_with_an_unknown_setting_is_refused(tmp_path: Path) -> None:
     file = tmp_path / "r.yaml"
     file.write_text("task: geddnet\nwidht: 0.5\n")
-    with pytest.raises(ValueError, match="widht is no setting"):
+    with pytest.raises(ValueError, match=r"r\.yaml: .*widht: did you mean width"):
         read_gaze_recipe(str(file))
     file.write_text("task: geddnet\nepochs: many\n")
-    with pytest.raises(ValueError, match="epochs is 'many', a int was expected"):
+    with pytest.raises(ValueError, match="epochs: 'many'"):
         read_gaze_recipe(str(file))
     file.write_text("task: geddnet\nbeta2: 1.0\n")
-    with pytest.raises(ValueError, match="beta2 in"):
+    with pytest.raises(ValueError, match=r"beta2: 1\.0"):
         read_gaze_recipe(str(file))
     assert read_gaze_recipe("geddnet").width == 0.125
     with pytest.raises(ValueError, match="no recipe 'gedd': use one of geddnet, mouth, multitask"):

@@ -266,7 +266,7 @@ def test_recipe_file(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="widht"):
         read_multitask_recipe(file)
     file.write_text("width: 2.0")
-    with pytest.raises(ValueError, match=r"recipe\.yaml: width must be"):
+    with pytest.raises(ValueError, match=r"recipe\.yaml: width: 2\.0"):
         read_multitask_recipe(file)
 
 

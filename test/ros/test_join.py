@@ -5,7 +5,7 @@ import pytest
 from face_perception.nodes.attention import AttentionParameters
 from face_perception.nodes.overlay import OverlayParameters
 from face_perception.ros.join import Newest, Pace, StampJoin
-from face_perception.ros.parameters import fields
+from face_perception.settings import settings_of
 
 GAZE = frozenset({"gaze"})
 IMAGE = frozenset({"image"})
@@ -127,7 +127,7 @@ def test_only_what_is_quick_and_regular_is_waited_for(late: int, every: int, wai
 )
 def test_the_longest_wait_that_is_allowed_is_waited(name: str, parameters: type) -> None:
     """At 60 images a second."""
-    (wait,) = [f.maximum for f in fields(parameters) if f.name == name]
+    (wait,) = [f.maximum for f in settings_of(parameters) if f.name == name]
     assert wait is not None
     frames = int(wait * 60)
     assert kept(frames - 1, 1, wait=wait, frames=4 * frames, period=16) == {"slow"}

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from face_perception import geometry
-from face_perception.attention import TRANSITIONS, AttentionTracker
+from face_perception.attention import TRANSITIONS, AttentionSettings, AttentionTracker
 from face_perception.types import Attention, Engagement, Eyes, Face, Gaze, HeadPose, Roi, Target
 
 RATE = 30.0
@@ -86,7 +86,7 @@ def play(
 
 def still(*people: Person, **settings: float) -> dict[str, Attention]:
     """What a single image says."""
-    ((_, result),) = play(list(people), 1 / RATE, AttentionTracker(**settings))
+    ((_, result),) = play(list(people), 1 / RATE, AttentionTracker(AttentionSettings(**settings)))
     return result
 
 
@@ -148,7 +148,9 @@ def test_probability_has_hysteresis() -> None:
     settings = {"enter_time": 0.0, "leave_time": 0.0}
     seen = [
         (result["anna"].angle, result["anna"].looking_at_robot)
-        for _, result in play([Person("anna", at, sweep)], 4, AttentionTracker(**settings))
+        for _, result in play(
+            [Person("anna", at, sweep)], 4, AttentionTracker(AttentionSettings(**settings))
+        )
     ]
     last = max(angle for angle, looking in seen[:60] if looking)
     first = max(angle for angle, looking in seen[60:] if looking)
@@ -181,9 +183,9 @@ def test_an_estimator_that_underestimates_pitch_is_less_sure_of_looks_down() -> 
 
     def robot(**error: float) -> float:
         gaze = dataclasses.replace(said, **error)
-        (result,) = AttentionTracker(enter_probability=0.01, leave_probability=0.01).update(
-            0.0, [face], [gaze]
-        )
+        (result,) = AttentionTracker(
+            AttentionSettings(enter_probability=0.01, leave_probability=0.01)
+        ).update(0.0, [face], [gaze])
         assert result.target == Target.ROBOT
         return result.confidence
 
@@ -466,12 +468,12 @@ def test_too_far_to_engage() -> None:
     results = [result["anna"] for _, result in play([far], 3, tracker)]
     assert all(r.looking_at_robot for r in results)
     assert {r.engagement for r in results} == {Engagement.DISENGAGED}
-    near = AttentionTracker(max_distance=6.0)
+    near = AttentionTracker(AttentionSettings(max_distance=6.0))
     assert list(play([far], 3, near))[-1][1]["anna"].engagement == Engagement.ENGAGED
 
 
 def test_distance_noise_at_the_limit_does_not_disengage() -> None:
-    tracker = AttentionTracker(max_distance=2.0)
+    tracker = AttentionTracker(AttentionSettings(max_distance=2.0))
     found = []
     for k in range(120):
         at = (0.0, 0.0, 1.9 if k == 0 else 2.0 + 0.1 * (-1) ** k)
@@ -548,7 +550,7 @@ def test_properties_of_random_scenes(seed: int) -> None:
     }
     last: dict[str, Attention] = {}
     seen_states = set()
-    for t, result in play(people, 20, AttentionTracker(**settings)):
+    for t, result in play(people, 20, AttentionTracker(AttentionSettings(**settings))):
         for face_id, now in result.items():
             seen_states.add(now.engagement)
             at_robot = now.target == Target.ROBOT
@@ -607,7 +609,7 @@ def test_every_state_can_be_left_and_reached() -> None:
 )
 def test_settings_out_of_range_are_refused(settings: dict, reason: str) -> None:
     with pytest.raises(ValueError, match=reason):
-        AttentionTracker(**settings)
+        AttentionTracker(AttentionSettings(**settings))
 
 
 def test_the_angle_is_that_of_the_design() -> None:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from faces_scene import frame, paste, photo, wall
 
-from face_perception.faces import FaceTracker, load_tracker
+from face_perception.faces import FaceTracker, FaceTrackerSettings, load_tracker
 from face_perception.inference import load, record_inputs
 from face_perception.types import Camera, Frame
 
@@ -282,7 +282,7 @@ def test_small_faces_of_a_large_image(tracker):
 
 
 def test_no_more_than_max_faces(models):
-    tracker = FaceTracker(*models, max_faces=1)
+    tracker = FaceTracker(*models, FaceTrackerSettings(max_faces=1))
     places = {"astronaut": (150, 240, 110), "grace_hopper": (450, 240, 110)}
     assert stream(tracker, places, np.arange(15) / 30)[-1] == ["face_1"]
     with record_inputs() as seen:
@@ -337,7 +337,7 @@ def test_reset_forgets_faces_and_goes_on_counting(tracker):
 
 def test_a_replay_gives_the_same(models):
     def play():
-        tracker = FaceTracker(*models, id_prefix="left_")
+        tracker = FaceTracker(*models, FaceTrackerSettings(id_prefix="left_"))
         result = []
         for i in range(20):
             places = {"astronaut": (150 + 9 * i, 240, 110), "grace_hopper": (450 - 9 * i, 240, 90)}
@@ -406,13 +406,11 @@ def test_odd_sizes(size, tracker):
     ],
 )
 def test_settings_out_of_range_are_named(setting, models):
-    with pytest.raises(ValueError, match=next(iter(setting)).replace("detection_", "")):
-        FaceTracker(*models, **setting)
+    with pytest.raises(ValueError, match=next(iter(setting))):
+        FaceTracker(*models, FaceTrackerSettings(**setting))
 
 
-def test_load_tracker_takes_settings_by_name():
-    tracker = load_tracker(threads=1, backend="onnxruntime", min_hits=1, id_prefix="a")
+def test_load_tracker_takes_settings():
+    tracker = load_tracker(FaceTrackerSettings(min_hits=1, id_prefix="a"), backend="onnxruntime")
     assert [f.id for f in tracker.track(frame(photo("astronaut")))] == ["a1"]
     assert [m.name for m in tracker.models] == ["face_detector", "face_mesh"]
-    with pytest.raises(TypeError, match="max_face"):
-        load_tracker(max_face=3)

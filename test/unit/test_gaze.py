@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 
 from face_perception import faces, geometry, inference
-from face_perception.gaze import GeometricGaze
+from face_perception.gaze import GazeSettings, GeometricGaze
 from face_perception.types import Camera, Eyes, Face, Frame, Gaze, HeadPose, Image, Roi
 
 CAMERA = Camera.assume(640, 480)
@@ -486,7 +486,7 @@ def test_faces_do_not_mix() -> None:
     ("settings", "reason"),
     [
         ({"blink_level": 1.5}, "blink_level"),
-        ({"first_blink_level": -0.1}, "first_blink_level"),
+        ({"closed_level": -0.1}, "closed_level"),
         ({"max_turn": 2.0}, "max_turn"),
         ({"max_gap": math.nan}, "max_gap"),
         ({"min_cutoff": 0.0}, "min_cutoff"),
@@ -495,7 +495,7 @@ def test_faces_do_not_mix() -> None:
 )
 def test_settings_out_of_range_are_refused(settings: dict[str, float], reason: str) -> None:
     with pytest.raises(ValueError, match=reason):
-        GeometricGaze(**settings)
+        GeometricGaze(GazeSettings(**settings))
 
 
 @pytest.fixture(scope="module")

@@ -16,7 +16,7 @@ from faces_scene import frame, paste, photo, wall
 
 from face_perception import faces, geometry
 from face_perception.faces import flip_averaging as mirror
-from face_perception.gaze import GeometricGaze, NetworkGaze, make_gaze_crops, to_normalized_angles
+from face_perception.gaze import GazeSettings, GeometricGaze, NetworkGaze, make_gaze_crops, to_normalized_angles
 from face_perception.inference import Model, ModelError, load
 from face_perception.types import Camera, Face, Frame, Gaze, HeadPose
 
@@ -59,7 +59,7 @@ class Says:
 
 
 def says(network: Model, pitch: float, yaw: float, **settings: float) -> NetworkGaze:
-    return NetworkGaze(Says(network, pitch, yaw), **settings)  # type: ignore[arg-type]
+    return NetworkGaze(Says(network, pitch, yaw), GazeSettings(**settings))  # type: ignore[arg-type]
 
 
 def off(a: Gaze, b: npt.NDArray[np.floating]) -> float:
@@ -192,7 +192,7 @@ def test_closed_eyes_hold_the_gaze(network: Model, seen: dict[str, tuple[Frame, 
 def test_smoothing_and_gaps(network: Model, seen: dict[str, tuple[Frame, Face]]) -> None:
     shot, face = seen["astronaut"]
     model = Says(network, 0.0, 0.0)
-    estimator = NetworkGaze(model, min_cutoff=1.0, beta=0.0)  # type: ignore[arg-type]
+    estimator = NetworkGaze(model, GazeSettings(min_cutoff=1.0, beta=0.0))  # type: ignore[arg-type]
     (first,) = estimator.estimate(at(shot, 0.0), [face])
     model.answer = (0.0, 0.1)
     (second,) = estimator.estimate(at(shot, 0.033), [face])

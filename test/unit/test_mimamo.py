@@ -13,7 +13,7 @@ from motion_crops import Array, offline, patches
 
 from face_perception import motion
 from face_perception.inference import ModelError
-from face_perception.motion import Mimamo, load_mimamo
+from face_perception.motion import Mimamo, MimamoSettings, load_networks
 from face_perception.types import FaceCrop, ValenceArousal
 
 Found = list[tuple[Any, list[ValenceArousal]]]
@@ -44,10 +44,10 @@ def values(found: Found) -> Array:
 def test_streaming_equals_offline(name: str, look_ahead: int) -> None:
     if name == "mimamo_released" and look_ahead > motion.HALF_WINDOW:
         with pytest.raises(ValueError, match="look_ahead must be from 0 to 6 with mimamo_released"):
-            Mimamo(load_mimamo(name), look_ahead=look_ahead)
+            Mimamo(load_mimamo(name), MimamoSettings(look_ahead=look_ahead))
         return
     crops = patches(40)
-    mimamo = Mimamo[int](load_mimamo(name), look_ahead=look_ahead, window=16)
+    mimamo = Mimamo[int](load_mimamo(name), MimamoSettings(look_ahead=look_ahead, window=16))
     found: Found = []
     for t, crop in enumerate(crops):
         new = mimamo.estimate(t, 50 + t / 30, [crop])
@@ -68,19 +68,19 @@ def test_two_parts_are_one(models: Path, tmp_path: Path, monkeypatch: pytest.Mon
         *("mimamo_appearance", "mimamo_frame", "mimamo_over_time"),
     ]
     crops = patches(30)
-    wanted = values(run(Mimamo(networks, window=8, look_ahead=8), crops))
+    wanted = values(run(Mimamo(networks, MimamoSettings(window=8, look_ahead=8)), crops))
     monkeypatch.setenv("FACE_PERCEPTION_MODELS", str(tmp_path))
     affect_models.install_mimamo(parts=False)
     networks = load_mimamo("mimamo")
     assert [m.name for m in networks.models] == ["mimamo_appearance", "mimamo"]
-    got = values(run(Mimamo(networks, window=8, look_ahead=8), crops))
+    got = values(run(Mimamo(networks, MimamoSettings(window=8, look_ahead=8)), crops))
     np.testing.assert_allclose(got, wanted, atol=1e-6)
 
 
 @pytest.mark.parametrize("name", ["mimamo", "mimamo_released"])
 def test_a_face_that_leaves_is_answered_to_its_last_image(name: str) -> None:
     one, two = patches(20, "face_1", 1), patches(20, "face_2", 2)
-    together, alone = (Mimamo[int](load_mimamo(name), window=8) for _ in range(2))
+    together, alone = (Mimamo[int](load_mimamo(name), MimamoSettings(window=8)) for _ in range(2))
     found: Found = []
     for t in range(20):
         found += together.estimate(t, t / 30, [one[t], two[t]] if t < 10 else [one[t]])
@@ -90,7 +90,7 @@ def test_a_face_that_leaves_is_answered_to_its_last_image(name: str) -> None:
     np.testing.assert_allclose(got, values(run(alone, two[:10])), atol=1e-5)
     # Nobody is left, a gap, a stamp that goes back.
     for stamp, crops in ((1.0, []), (20 / 30 + 0.3, one[:1]), (0.0, one[:1])):
-        begun = Mimamo[int](load_mimamo(name), window=8)
+        begun = Mimamo[int](load_mimamo(name), MimamoSettings(window=8))
         found = []
         for t in range(20):
             found += begun.estimate(t, t / 30, [two[t]])
@@ -103,7 +103,7 @@ def test_a_face_that_leaves_is_answered_to_its_last_image(name: str) -> None:
 @pytest.mark.parametrize("name", ["mimamo", "mimamo_released"])
 def test_faces_do_not_know_of_each_other(name: str) -> None:
     one, two = patches(30, "face_1", 1), patches(30, "face_2", 2)
-    together = Mimamo[int](load_mimamo(name), window=8)
+    together = Mimamo[int](load_mimamo(name), MimamoSettings(window=8))
     found: Found = []
     for t in range(30):
         # The second comes later, so that lengths differ.
@@ -115,7 +115,7 @@ def test_faces_do_not_know_of_each_other(name: str) -> None:
             by_face[value.face_id][tag] = (value.valence, value.arousal)
     assert [tag for tag, _ in found] == list(range(24))
     for crops, begin in ((one, 0), (two, 5)):
-        alone = run(Mimamo(load_mimamo(name), window=8), crops[begin:])
+        alone = run(Mimamo(load_mimamo(name), MimamoSettings(window=8)), crops[begin:])
         for tag, value in by_face[crops[0].face_id].items():
             single = alone[tag - begin][1][0]
             np.testing.assert_allclose(value, (single.valence, single.arousal), atol=1e-5)
@@ -133,7 +133,7 @@ def test_faces_do_not_know_of_each_other(name: str) -> None:
 def test_interruptions_begin_anew(step: float, face: str) -> None:
     crops = patches(20, seed=3)
     settings: dict[str, int] = {"look_ahead": 0, "window": 8}
-    mimamo = Mimamo[int](load_mimamo("mimamo"), **settings)
+    mimamo = Mimamo[int](load_mimamo("mimamo"), MimamoSettings(**settings))
     for t, crop in enumerate(patches(10, seed=4)):
         mimamo.estimate(t, 50 + t / 30, [crop])
     begin = 50 + 9 / 30 + step
@@ -145,14 +145,17 @@ def test_interruptions_begin_anew(step: float, face: str) -> None:
     found: Found = []
     for t, crop in enumerate(crops):
         found += mimamo.estimate(t, begin + t / 30, [crop])
-    fresh = run(Mimamo(load_mimamo("mimamo"), **settings), crops)
+    fresh = run(Mimamo(load_mimamo("mimamo"), MimamoSettings(**settings)), crops)
     np.testing.assert_allclose(values(found), values(fresh), atol=1e-6)
 
 
 def test_other_rates_are_brought_to_thirty_hertz() -> None:
     """At 15 Hz every image stands twice, at 60 Hz every other is left out."""
     crops = patches(24, seed=6)
-    mimamo, found = Mimamo[int](load_mimamo("mimamo_released"), look_ahead=6), Found()
+    mimamo, found = (
+        Mimamo[int](load_mimamo("mimamo_released"), MimamoSettings(look_ahead=6)),
+        Found(),
+    )
     for t, crop in enumerate(crops):
         found += mimamo.estimate(t, t / 15, [crop])
     # Between two images stands the nearer one; in the middle, the earlier.
@@ -160,7 +163,10 @@ def test_other_rates_are_brought_to_thirty_hertz() -> None:
     wanted = offline(twice, "mimamo_released", 6, 1)
     assert [tag for tag, _ in found] == list(range(21))
     np.testing.assert_allclose(values(found), wanted[:41:2], atol=1e-5)
-    mimamo, found = Mimamo[int](load_mimamo("mimamo_released"), look_ahead=0), Found()
+    mimamo, found = (
+        Mimamo[int](load_mimamo("mimamo_released"), MimamoSettings(look_ahead=0)),
+        Found(),
+    )
     for t, crop in enumerate(crops):
         found += mimamo.estimate(t, t / 60, [crop])
     assert [tag for tag, _ in found] == list(range(0, 24, 2))
@@ -179,19 +185,19 @@ def test_appearance_every_so_many_images() -> None:
         return infer(inputs)
 
     networks.appearance.infer = counting  # type: ignore[method-assign]
-    thrifty = run(Mimamo(networks, appearance_every=4), crops)
+    thrifty = run(Mimamo(networks, MimamoSettings(appearance_every=4)), crops)
     assert calls == [1] * 5
     full = run(Mimamo(networks), crops)
     difference = np.abs(values(thrifty) - values(full)).max(1)
     assert not difference[::4].any(), "the images on which it ran"
     assert difference[3] > 0
     calls.clear()
-    mimamo, found = Mimamo[int](networks, appearance_every=0), Found()
+    mimamo, found = Mimamo[int](networks, MimamoSettings(appearance_every=0)), Found()
     for t, crop in enumerate(crops):
         found += mimamo.estimate(t, t / 30, [crop], busy=t % 4 != 2)
     assert calls == [1] * 6, "the first, and whenever there was time"
-    with pytest.raises(ValueError, match="appearance_every must not be negative, not -1"):
-        Mimamo(networks, appearance_every=-1)
+    with pytest.raises(ValueError, match="appearance_every: -1"):
+        Mimamo(networks, MimamoSettings(appearance_every=-1))
 
 
 def test_what_cannot_be_used_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -222,7 +228,7 @@ def test_estimates_stay_in_range() -> None:
 def test_in_a_hurry_a_gap_costs_no_look() -> None:
     """Where images are left out for want of time, motion begins anew but the look stands."""
     networks = load_mimamo("mimamo")
-    mimamo = Mimamo[int](networks, appearance_every=0, look_ahead=0)
+    mimamo = Mimamo[int](networks, MimamoSettings(appearance_every=0, look_ahead=0))
     crops = patches(8)
     stamps = (0.0, 1 / 30, 0.5, 0.9, 2.5, 2.5 + 1 / 30)  # two gaps that are short, one that is not
     appearance_runs = []
@@ -232,7 +238,7 @@ def test_in_a_hurry_a_gap_costs_no_look() -> None:
     assert appearance_runs == [1, 1, 1, 1, 2, 2]
     assert mimamo.estimate(6, 2.9, [patches(1, face="face_2")[0]], busy=True)
     assert mimamo.appearance_runs == 3, "another face has no look yet"
-    often = Mimamo[int](networks, appearance_every=8, look_ahead=0)
+    often = Mimamo[int](networks, MimamoSettings(appearance_every=8, look_ahead=0))
     for k, stamp in enumerate(stamps):
         often.estimate(k, stamp, [crops[k]], busy=True)
     assert often.appearance_runs == 4, "when told how often, it begins anew with a look"

@@ -13,7 +13,13 @@ from motion_crops import patches
 from numpy.typing import NDArray
 
 from face_perception import affect
-from face_perception.affect import FaceAffect, MultitaskNet, MultitaskSequence
+from face_perception.affect import (
+    Decoder,
+    FaceAffect,
+    MultitaskNet,
+    MultitaskSequence,
+    SequenceSettings,
+)
 from face_perception.affect.multitask import MultitaskDecoder, load_multitask, multitask_input
 from face_perception.inference import ModelError, load
 from face_perception.types import FaceCrop
@@ -79,7 +85,7 @@ def numbers(found: FaceAffect) -> Array:
 
 
 def sequence(look_ahead: int = 0) -> MultitaskSequence[int]:
-    made = load_multitask(load("multitask_rnn"), load, look_ahead=look_ahead, window=0)
+    made = load_multitask(load("multitask_rnn"), load, SequenceSettings(look_ahead=look_ahead))
     assert isinstance(made, MultitaskSequence)
     assert [model.name for model in made.models] == ["multitask_rnn_trunk", "multitask_rnn"]
     return made

@@ -19,7 +19,8 @@ from face_perception.speech import (
     SpeechSegment,
     SpeechStream,
     VoiceActivity,
-    chunk_from_bytes,
+    VoiceActivitySettings,
+    chunk,
     make_chunk,
     read_wav,
     to_int16,
@@ -424,7 +425,9 @@ def test_leave_time_is_how_much_of_a_pause_is_filled(
 ) -> None:
     """The default is for turns and bridges a short pause; a shorter time shows it."""
     samples, begin, end = with_a_pause
-    found = VoiceActivity(load("voice_activity"), leave_time=leave_time).detect(samples)
+    found = VoiceActivity(
+        load("voice_activity"), VoiceActivitySettings(leave_time=leave_time)
+    ).detect(samples)
     # By the middle of each piece.
     pause = [a for a in found if begin < a.end - 0.016 < end]
     assert len(pause) == 8
@@ -436,9 +439,8 @@ def test_leave_time_is_how_much_of_a_pause_is_filled(
 def test_the_state_can_follow_the_probability(
     with_a_pause: tuple[np.ndarray, float, float],
 ) -> None:
-    activity = VoiceActivity(
-        load("voice_activity"), enter=0.5, leave=0.5, enter_time=0.0, leave_time=0.0
-    )
+    settings = VoiceActivitySettings(enter=0.5, leave=0.5, enter_time=0.0, leave_time=0.0)
+    activity = VoiceActivity(load("voice_activity"), settings)
     found = activity.detect(with_a_pause[0])
     assert [a.speaking for a in found] == [a.probability >= 0.5 for a in found]
     assert {a.speaking for a in found} == {True, False}

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import MISSING, asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,6 @@ import torch
 from torch.nn import functional as F
 from torch.utils.data import DataLoader, TensorDataset
 
-from face_perception.errors import InputError
 from face_perception.inference import ModelBuild, Port
 from face_perception.learning.mouth import data as mouth_data
 from face_perception.learning.mouth.data import MouthArrays
@@ -30,7 +29,7 @@ from face_perception.learning.mouth.network import (
     stretched_sigmoid,
 )
 from face_perception.learning.synthesis.espeak import Request, speak
-from face_perception.learning.training_loop import EpochOrder, fit_module
+from face_perception.settings import check, setting
 
 VALIDATION_CLIPS = 48  # clips that the loss is told of besides
 _CHANNELS = (1.0, 0.7, 0.7, 2.0, 0.7, 1.0)  # what each weight's error counts
@@ -41,31 +40,23 @@ _MOST_GAIN, _MOST_TILT = 0.15, 0.08  # of features: 12 dB and 6 dB
 
 @dataclass(frozen=True, slots=True)
 class MouthRecipe:
-    """All that a training depends on; see the YAML file for what each means."""
+    """All that a training depends on; config/training/mouth.yaml says what each setting means."""
 
-    seed: int
-    clips: int
-    seconds: float
-    delay_frames: int
-    width: int
-    hidden: int
-    layers: int
-    batch_size: int
-    epochs: int
-    learning_rate: float
-    workers: int = 1
-    task: str = "mouth"
+    seed: int = setting(MISSING, minimum=0)
+    clips: int = setting(MISSING, minimum=1)
+    seconds: float = setting(MISSING, above=0)
+    delay_frames: int = setting(MISSING, minimum=0)
+    width: int = setting(MISSING, minimum=1)
+    hidden: int = setting(MISSING, minimum=1)
+    layers: int = setting(MISSING, minimum=1)
+    batch_size: int = setting(MISSING, minimum=1)
+    epochs: int = setting(MISSING, minimum=1)
+    learning_rate: float = setting(MISSING, above=0)
+    workers: int = setting(1, minimum=1)
+    task: str = setting("mouth", choices=("mouth",))
 
     def __post_init__(self) -> None:
-        if self.task != "mouth":
-            raise InputError(f"task {self.task!r} is not known here: mouth")
-        for name in ("clips", "width", "hidden", "layers", "batch_size", "epochs", "workers"):
-            if getattr(self, name) < 1:
-                raise InputError(f"{name} must be at least 1, not {getattr(self, name)}")
-        if self.seed < 0 or self.delay_frames < 0:
-            raise InputError("seed and delay_frames must be at least 0")
-        if not (self.seconds > 0 and self.learning_rate > 0):
-            raise InputError("seconds and learning_rate must be positive")
+        check(self)
 
 
 class MouthModule(lightning.LightningModule):

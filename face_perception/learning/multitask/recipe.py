@@ -20,7 +20,6 @@ from torch import nn
 from torch.utils.data import DataLoader, Dataset
 
 from face_perception import paths
-from face_perception.errors import InputError
 from face_perception.inference import ModelBuild
 from face_perception.learning.data.affect_patches import (
     AffectData,
@@ -36,7 +35,7 @@ from face_perception.learning.multitask.network import AU, HEADS, Logits, Multit
 from face_perception.learning.recipe import read_settings
 from face_perception.learning.resnet50_ferplus import MEAN
 from face_perception.learning.synthesis.affect_set import AffectSet, write_affect_set
-from face_perception.learning.training_loop import EpochOrder, fit_module, has_checkpoint
+from face_perception.settings import check, setting
 
 RECIPE = paths.resource("config/training/multitask.yaml")
 _HEAD_OF = {"EXPR": "expression", "AU": "au", "VA": "va"}
@@ -57,34 +56,23 @@ class MultitaskRecipe:
     for the published trunk, which learned faces from FER+; 0: random weights.
     """
 
-    task: str = "multitask"
-    width: float = 0.125
-    shrink: int = 2
-    batch: int = 20
-    rate: float = 3e-3
-    trunk_people: int = 60
-    trunk_images: int = 60
-    trunk_epochs: int = 16
-    teacher_epochs: int = 12
-    student_epochs: int = 12
-    students: int = 3
-    steps: int = 0
-    balanced: bool = True
-    seed: int = 0
+    task: str = setting("multitask", choices=("multitask",))
+    width: float = setting(0.125, above=0, maximum=1)
+    shrink: int = setting(2, minimum=1, maximum=2)
+    batch: int = setting(20, minimum=2)  # the CCC of a single label is not defined
+    rate: float = setting(3e-3, above=0)
+    trunk_people: int = setting(60, minimum=1)
+    trunk_images: int = setting(60, minimum=1)
+    trunk_epochs: int = setting(16, minimum=0)
+    teacher_epochs: int = setting(12, minimum=1)
+    student_epochs: int = setting(12, minimum=1)
+    students: int = setting(3, minimum=1)
+    steps: int = setting(0, minimum=0)
+    balanced: bool = setting(True)
+    seed: int = setting(0)
 
     def __post_init__(self) -> None:
-        if self.task != "multitask":
-            raise InputError(f"task {self.task!r} is not known here: multitask")
-        if not (0 < self.width <= 1 and self.shrink in (1, 2) and self.rate > 0):
-            raise InputError("width must be in (0, 1], shrink 1 or 2, rate positive")
-        if self.batch < 2:
-            raise InputError(f"batch must be at least 2, not {self.batch}: one label has no CCC")
-        if min(self.teacher_epochs, self.student_epochs, self.students) < 1:
-            raise InputError("epochs and students must be at least 1")
-        if min(self.trunk_people, self.trunk_images) < 1 or min(self.trunk_epochs, self.steps) < 0:
-            raise InputError(
-                "trunk_people and trunk_images must be at least 1, trunk_epochs and steps 0"
-            )
+        check(self)
 
 
 def read_multitask_recipe(file: Path = RECIPE) -> MultitaskRecipe:

@@ -8,87 +8,60 @@ from typing import Any
 
 from face_perception import msg
 from face_perception.affect import (
+    SMOOTHING,
     BlendshapesNet,
     ExpressionNet,
-    ExpressionSmoother,
+    ExpressionSettings,
     FaceAffect,
     LandmarkActionUnits,
     MultitaskSequence,
-    RateLimitedExpressions,
+    PacedExpressions,
+    SequenceSettings,
+    SmoothExpressions,
     derive_valence_arousal,
     load_multitask,
 )
+from face_perception.inference import NetworkSettings
 from face_perception.nodes.affect.neutral_service import NeutralService
 from face_perception.ros import messages
 from face_perception.ros import network_parameters as networks
 from face_perception.ros.driver import PerceptionNode
-from face_perception.ros.parameters import parameter
 from face_perception.ros.process import run
 from face_perception.ros.qos import SensorSubscription
 from face_perception.ros.worker import LatestWorker
+from face_perception.settings import setting
 from face_perception.types import ActionUnits, Expression, ValenceArousal
 
-# Of the network of single faces by default, s: its answers jump from image to image.
-_SMOOTHING = 0.5
 # Images that may wait for a recurrent network, which all that it leaves out looks like motion to;
 # for others the newest only.
 _WAITING = 3
 
 
 @dataclass(frozen=True)
-class AffectParameters(networks.NetworkParameters):
-    """Parameters of the affect node."""
-
-    model: str = parameter(
+class _Networks(NetworkSettings):
+    model: str = setting(
         "expression",
-        "Model card. `expression`, or `expression_fer`, which needs less computing and is less "
-        "accurate (valence and arousal are derived from either). `multitask`, `multitask_rnn`: "
-        "action units, expression, valence and arousal; made by `face-perception import`.",
+        "Model card. `expression`, or `expression_fer`, which needs less computing time and is "
+        "less accurate (valence and arousal are derived from either). `multitask` or "
+        "`multitask_rnn`: action units, expression, valence and arousal; `face-perception import` "
+        "makes them.",
     )
-    action_units: str = parameter(
+    action_units: str = setting(
         "network",
-        "What estimates action units: `network` where the model does, else landmarks; `landmarks`; "
-        "or `both`, as messages of their own.",
+        "Source of action units. network: the model if it estimates them, else landmarks. "
+        "landmarks: landmarks only. both: separate messages from the model and from landmarks.",
         choices=("network", "landmarks", "both"),
     )
-    blendshapes: bool = parameter(
+    blendshapes: bool = setting(
         False,
-        "Estimate the 52 ARKit blendshapes and publish them as `blendshapes`. They also count as "
+        "Estimate the 52 ARKit blendshapes and publish them as `blendshapes`. They also serve as "
         "evidence for action unit 4 of the landmarks, and add action unit 17.",
     )
-    expression_smoothing: float = parameter(
-        -1.0,
-        "Time constant of the smoothing of expression probabilities, s. 0: no smoothing. -1: 0.5 "
-        "for an expression network; none for a multitask network, whose outputs should all be of "
-        "the same image.",
-        minimum=-1.0,
-        maximum=60.0,
-    )
-    expression_rate: float = parameter(
-        10.0,
-        "Rate at which an expression network runs for each face, Hz. For the images in between the "
-        "last probabilities are published again. 0: every image. No effect on multitask networks.",
-        minimum=0.0,
-        maximum=1000.0,
-    )
-    window: int = parameter(
-        0,
-        "Images that a recurrent model sees; 0: as many as it was trained on.",
-        minimum=0,
-        maximum=500,
-    )
-    look_ahead: int = parameter(
-        0,
-        "How many of these come after the one that an estimate is about, which so comes later.",
-        minimum=0,
-        maximum=499,
-    )
-    max_gap: float = parameter(
-        0.5,
-        "Time between two images after which a recurrent model begins anew, s.",
-        minimum=0.01,
-        maximum=60.0,
-    )
+
+
+@dataclass(frozen=True)
+class AffectParameters(SequenceSettings, ExpressionSettings, _Networks):
+    """Parameters of the affect node."""
 
 
 class AffectNode(PerceptionNode[AffectParameters]):
@@ -106,20 +79,14 @@ class AffectNode(PerceptionNode[AffectParameters]):
         values = self.values
         load = networks.Loading(self).load
         network = load(values.model)
-        self._multitask = load_multitask(
-            network,
-            load,
-            window=values.window,
-            look_ahead=values.look_ahead,
-            max_gap=values.max_gap,
-        )
+        self._multitask = load_multitask(network, load, values)
         self._models = tuple(self._multitask.models) if self._multitask else (network,)
         # Which sources of action units there are.
         self._by_network = self._multitask is not None and values.action_units != "landmarks"
         self._by_landmarks = not self._by_network or values.action_units == "both"
         smoothing = values.expression_smoothing
         if smoothing < 0:
-            smoothing = 0.0 if self._multitask else _SMOOTHING
+            smoothing = 0.0 if self._multitask else SMOOTHING
         self._smooth = ExpressionSmoother(smoothing)
         if self._multitask is None:
             self._expressions_of = RateLimitedExpressions(

@@ -13,7 +13,6 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from rclpy._rclpy_pybind11 import RCLError
 from rclpy.action import ActionServer, CancelResponse
 
 from face_perception import msg
@@ -34,6 +33,7 @@ from face_perception.people import (
     point_target,
 )
 from face_perception.ros import messages
+from face_perception.ros.rclpy_compat import RCLError
 from face_perception.ros.tf_frames import Frames
 from face_perception.srv import DeleteCalibration, LinkFace, ListCalibrations
 from face_perception.types import Camera, Face, FloatArray, Gaze

@@ -8,97 +8,47 @@ from pathlib import Path
 from typing import Any
 
 from face_perception import msg
-from face_perception.gaze import GEOMETRIC, EyeContact, GazeEstimator, GeometricGaze, NetworkGaze
-from face_perception.inference import Model
+from face_perception.gaze import (
+    GEOMETRIC,
+    EyeContact,
+    EyeContactSettings,
+    GazeEstimator,
+    GazeSettings,
+    GeometricGaze,
+    NetworkGaze,
+)
+from face_perception.inference import Model, NetworkSettings
 from face_perception.nodes.gaze.calibration_server import CalibrateAction, GazeCalibration
 from face_perception.nodes.gaze.network_worker import ImageGaze
 from face_perception.people import CalibrationStore, PersonRegistry, calibrations_dir
 from face_perception.ros import messages
 from face_perception.ros import network_parameters as networks
 from face_perception.ros.driver import PerceptionNode
-from face_perception.ros.parameters import parameter, settings
+from face_perception.ros.image_input import ImageParameters
 from face_perception.ros.process import run
-from face_perception.ros.qos import RELIABILITY, SensorSubscription
+from face_perception.ros.qos import SensorSubscription
+from face_perception.settings import setting
 from face_perception.types import Camera, Face, Gaze
 
 
 @dataclass(frozen=True)
-class GazeParameters(networks.NetworkParameters):
+class _Estimator(NetworkSettings):
+    model: str = setting(
+        GEOMETRIC,
+        "Estimator: `geometric` (from landmarks), or the name or path of the model card of a gaze "
+        "network, such as `geddnet` or `dilated_net`, which reads `image` as well.",
+    )
+
+
+@dataclass(frozen=True)
+class GazeParameters(EyeContactSettings, GazeSettings, ImageParameters, _Estimator):
     """Parameters of the gaze node."""
 
-    model: str = parameter(
-        GEOMETRIC,
-        "Estimator: `geometric` (from landmarks), or a gaze network, which reads `image` as well: "
-        "the name of a model card, such as `geddnet` or `dilated_net`, or the path of one.",
-    )
-    qos: str = parameter(
-        "auto",
-        "Reliability of a network's image subscription; auto: reliable where every publisher "
-        "offers it.",
-        choices=RELIABILITY,
-    )
-    compressed: bool = parameter(False, "A network reads image/compressed instead of image.")
-    blink_level: float = parameter(
-        0.75,
-        "An eye is blinking below this openness, relative to the person's usual openness. The last "
-        "gaze is then held.",
-        minimum=0.0,
-        maximum=1.0,
-    )
-    closed_level: float = parameter(
-        0.5,
-        "Eyes that stay below this openness for longer than a blink (0.4 s) are closed. Eyes that "
-        "stay between this and blink_level are lowered for a look down.",
-        minimum=0.0,
-        maximum=1.0,
-    )
-    max_turn: float = parameter(
-        1.05,
-        "Turn of the head against the line of sight beyond which no eye is used, rad.",
-        minimum=0.0,
-        maximum=1.57,
-    )
-    min_cutoff: float = parameter(
-        1.0,
-        "Smoothing (one-euro) of a still gaze, Hz; less is smoother.",
-        minimum=0.01,
-        maximum=100.0,
-    )
-    beta: float = parameter(
-        3.0,
-        "How fast the smoothing yields to movement; more is faster.",
-        minimum=0.0,
-        maximum=100.0,
-    )
-    max_gap: float = parameter(
-        0.5,
-        "Time without a face after which its smoothing begins anew, s.",
-        minimum=0.0,
-        maximum=60.0,
-    )
-    people: str = parameter(
+    people: str = setting(
         "",
-        "Folder of people's calibrations; empty: face_perception/people in the user's data folder.",
+        "Folder of the calibrations of people. Empty: face_perception/people in the user's data "
+        "folder.",
     )
-    eye_contact_prior: float = parameter(
-        0.5,
-        "Prior: share of the time that people look at the camera. A lower value gives fewer false "
-        "alarms of eye contact and misses more of it.",
-        minimum=0.001,
-        maximum=0.999,
-    )
-    eye_contact_radius: float = parameter(
-        0.06,
-        "A look that ends within this distance of the lens is eye contact, m. At most 4 degrees as "
-        "seen from the eyes.",
-        minimum=0.001,
-        maximum=10.0,
-    )
-
-
-# Not the estimator's.
-_PEOPLE = ("people", "eye_contact_prior", "eye_contact_radius")
-_NODES = ("model", "qos", "compressed", *networks.NAMES, *_PEOPLE)
 
 
 class GazeNode(PerceptionNode[GazeParameters]):
@@ -114,14 +64,13 @@ class GazeNode(PerceptionNode[GazeParameters]):
         self._images: ImageGaze | None = None
 
     def setup(self) -> None:
-        own = settings(self.values, without=_NODES)
         self._estimator: GazeEstimator
         if self.values.model == GEOMETRIC:
             self._network = None
-            self._estimator = GeometricGaze(**own)
+            self._estimator = GeometricGaze(self.values)
         else:
             self._network = networks.Loading(self).load(self.values.model)
-            self._estimator = NetworkGaze(self._network, **own)
+            self._estimator = NetworkGaze(self._network, self.values)
         self._people = GazeCalibration(self, self._load_people())
         if self._action is None:
             self._action = CalibrateAction(self)

@@ -9,7 +9,6 @@ import time
 from dataclasses import dataclass
 from typing import Any
 
-from rclpy._rclpy_pybind11 import RCLError
 from std_msgs.msg import Header
 from std_srvs.srv import Trigger
 
@@ -32,105 +31,125 @@ from face_perception.nodes.talking_face.topic_screen import TopicScreen
 from face_perception.ros import messages
 from face_perception.ros.audio_input import AUDIO_COMMON, AudioInput
 from face_perception.ros.driver import PerceptionNode
-from face_perception.ros.network_parameters import NetworkParameters
-from face_perception.ros.parameters import parameter
 from face_perception.ros.process import run
+from face_perception.ros.rclpy_compat import RCLError
+from face_perception.settings import setting
 from face_perception.speech import AudioChunk, BandMouth, Mouth, NeuralMouth
 
 _AT_ONCE = 1e-3  # seconds
 
 
 @dataclass(frozen=True)
-class TalkingFaceParameters(RendererParameters, NetworkParameters):
+class TalkingFaceParameters(RendererParameters):
     """Parameters of the talking_face node."""
 
-    portrait: str = parameter(
+    portrait: str = setting(
         "",
-        "The face: the path of a picture with one face, a sample photograph (astronaut, "
-        "grace_hopper), or empty: a drawn one.",
+        "The face: the path of a picture with one face, or a sample photograph (astronaut, "
+        "grace_hopper). Empty: a drawn face.",
     )
-    whole: bool = parameter(False, "Show the whole picture, instead of the face and shoulders.")
-    width: int = parameter(512, "Width of the frames, pixels.", minimum=128, maximum=2048)
-    height: int = parameter(512, "Height of the frames, pixels.", minimum=128, maximum=2048)
-    rate: float = parameter(30.0, "Frames a second.", minimum=5.0, maximum=60.0)
-    seed: int = parameter(
-        0, "Of blinks and small movements: the same seed, the same life.", minimum=0
+    whole: bool = setting(False, "Show the whole picture instead of the face and shoulders.")
+    width: int = setting(512, "Width of the images.", minimum=128, maximum=2048, unit="pixels")
+    height: int = setting(512, "Height of the images.", minimum=128, maximum=2048, unit="pixels")
+    rate: float = setting(
+        30.0, "Number of images per second.", minimum=5.0, maximum=60.0, unit="Hz"
     )
-    delay: float = parameter(
+    seed: int = setting(
+        0,
+        "Random seed for blinks and idle motion; the same seed reproduces the same motion.",
+        minimum=0,
+    )
+    delay: float = setting(
         0.1,
-        "From the arrival of speech to its sound, seconds: what the mouth knows ahead, and how "
-        "irregularly chunks may come; with MuseTalk at least what its lips need, about a second.",
+        "Time from the arrival of speech to its sound. A larger value tolerates chunks that arrive "
+        "less regularly, and lets the mouth prepare for the next sound. MuseTalk raises it to what "
+        "its lips need, about a second.",
         minimum=0.0,
         maximum=5.0,
+        unit="s",
     )
-    mouth: str = parameter(
+    mouth: str = setting(
         "trained",
-        "What moves the lips: a network trained on generated speech, which closes them for p, b "
-        "and m (trained), the levels of frequency bands alone (bands), or the name of a model that "
+        "What moves the lips. trained: a network trained on generated speech, which closes them "
+        "for p, b and m. bands: the levels of frequency bands. Else the name of a model that "
         "`face-perception train mouth` made.",
     )
-    end_after: float = parameter(
+    end_after: float = setting(
         0.5,
-        "An utterance has ended when nothing has come for this long after its last sample, "
-        "seconds; an Audio message without samples ends it at once.",
+        "An utterance ends when no audio arrives for this long after its last sample. An Audio "
+        "message without samples ends it at once. A larger value tolerates longer pauses.",
         minimum=0.05,
         maximum=10.0,
+        unit="s",
     )
-    audio_common: str = parameter(
+    audio_common: str = setting(
         "none",
-        "Read ros-drivers' audio_common messages instead of face_perception/Audio: AudioData "
-        "(data) or AudioDataStamped (stamped), with AudioInfo on speech_info.",
+        "Read messages of ros-drivers' audio_common instead of face_perception/Audio. data: "
+        "AudioData. stamped: AudioDataStamped. Both read AudioInfo from speech_info as well.",
         choices=AUDIO_COMMON,
     )
-    audio_out: str = parameter(
+    audio_out: str = setting(
         "auto",
-        "Who plays the speech: the loudspeaker (device), another player, from avatar/audio (none), "
-        "or the loudspeaker where there is one (auto).",
+        "What plays the speech. device: a loudspeaker of this computer. none: another program, "
+        "from avatar/audio. auto: the loudspeaker if there is one.",
         choices=AUDIO_OUTPUTS,
     )
-    audio_device: str = parameter(
+    audio_device: str = setting(
         "",
-        "The loudspeaker: a number or a part of its name as `python3 -m sounddevice` lists them; "
-        "empty: the default.",
+        "The loudspeaker, by its number or a part of its name as `python3 -m sounddevice` lists "
+        "them. Empty: the default.",
     )
-    audio_rate: int = parameter(
-        48_000, "Samples a second that are played.", minimum=8_000, maximum=192_000
+    audio_rate: int = setting(
+        48_000,
+        "Sample rate of the sound that is played.",
+        minimum=8_000,
+        maximum=192_000,
+        unit="Hz",
     )
-    window: str = parameter(
+    window: str = setting(
         "none",
-        "A window on the robot's display, or the whole display (full).",
+        "Where the robot's own display shows the face. window: in a window. full: on the whole "
+        "display. none: nowhere.",
         choices=("none", "window", "full"),
     )
-    web_port: int = parameter(
-        0, "Port of the web page with the face; 0: no page.", minimum=0, maximum=65_535
+    web_port: int = setting(
+        0,
+        "Port of the web page that shows the face. 0: no web page.",
+        minimum=0,
+        maximum=65_535,
     )
-    web_host: str = parameter(
+    web_host: str = setting(
         "127.0.0.1",
-        "Address that the page is served on; 0.0.0.0 lets every computer of the network watch.",
+        "Address that the web page is served on. 127.0.0.1: this computer only. 0.0.0.0: every "
+        "computer in the network can watch.",
     )
-    web_origins: str = parameter(
+    web_origins: str = setting(
         "",
-        "Other pages that may show the face, comma-separated origins, e.g. https://kiosk.local.",
+        "Origins of other web pages that may show the face, separated by commas, such as "
+        "https://kiosk.local.",
     )
-    eyes: tuple[float, ...] = parameter(
+    eyes: tuple[float, ...] = setting(
         (0.0, 0.0, 0.0),
-        "Where the eyes on the screen are, in the camera's optical frame, metres: to look back at "
-        "who is seen.",
+        "Position of the eyes on the screen in the camera's optical frame. The face needs it to "
+        "look at a person whom the camera sees.",
         length=3,
+        unit="m",
     )
-    camera_frame: str = parameter(
+    camera_frame: str = setting(
         "camera_optical_frame",
-        "Name of the camera's optical frame: points on avatar/look_at that name another one are "
-        "transformed by tf2, those that name none are in it.",
+        "Name of the camera's optical frame. Points on avatar/look_at without a frame are in it; "
+        "points in another frame are transformed by tf2.",
     )
-    look_time: float = parameter(
+    look_time: float = setting(
         2.0,
-        "For how long a point or face that is no longer told of is looked at, seconds.",
+        "The face looks at a point or face for this long after the last message about it, and "
+        "then at the viewer again.",
         minimum=0.1,
         maximum=3600.0,
+        unit="s",
         dynamic=True,
     )
-    frame_id: str = parameter("avatar", "Frame named in the headers.")
+    frame_id: str = setting("avatar", "Name of the frame in the message headers.")
 
 
 class TalkingFaceNode(PerceptionNode[TalkingFaceParameters]):

@@ -27,7 +27,7 @@ from face_perception.avatar import (
 from face_perception.errors import InputError
 from face_perception.inference import ModelError, choose_batch_size
 from face_perception.ros.network_parameters import Loading
-from face_perception.ros.parameters import parameter
+from face_perception.settings import setting
 
 if TYPE_CHECKING:
     from face_perception.ros.driver import PerceptionNode
@@ -41,26 +41,33 @@ _MEMORY = 1.3  # of the weights' size, that must be free
 
 
 @dataclass(frozen=True)
-class RendererParameters:
-    """Parameters of what draws the face."""
+class RendererParameters(inference.NetworkSettings):
+    """Parameters of the renderer of the talking face."""
 
-    renderer: str = parameter(
+    renderer: str = setting(
         "auto",
-        "What draws the face: the portrait; musetalk (of avatar, needs its imported networks); or "
-        "musetalk where avatar is given and this computer keeps up with rate, else the portrait.",
+        "Renderer of the face. portrait: warps one picture. musetalk: a network for the lips, "
+        "which needs `avatar` and imported networks. auto: musetalk if `avatar` is set and this "
+        "computer reaches `rate` with it, else portrait.",
         choices=RENDERERS,
     )
-    avatar: str = parameter(
-        "", "MuseTalk's face: a file that `face-perception avatar prepare` has written."
+    avatar: str = setting(
+        "",
+        "Path of the face for MuseTalk, a file that `face-perception avatar prepare` has written.",
     )
-    decoder: str = parameter(
+    decoder: str = setting(
         "exact",
-        "MuseTalk's decoder: exact, lower (the lower half of the face only, not exactly), or tiny "
-        "(another, small network); imported with --lower, --tiny FILE.",
+        "Decoder of MuseTalk. exact: as published. lower: computes the lower half of the face "
+        "only, faster and not exactly the same. tiny: a smaller network, the fastest. `import "
+        "musetalk --lower` and `--tiny FILE` make the last two.",
         choices=tuple(DECODERS),
     )
-    batch: int = parameter(
-        0, "Images that MuseTalk makes at once; 0: what fits the delay.", minimum=0, maximum=8
+    batch: int = setting(
+        0,
+        "Number of images that MuseTalk computes at once. A larger value gives more images per "
+        "second and delays the speech. 0: as many as keep a batch within 0.2 s.",
+        minimum=0,
+        maximum=8,
     )
 
 

@@ -1,0 +1,43 @@
+"""The private names of rclpy that this package needs; no other file uses any.
+
+They are the same from Humble to Kilted. Where a later rclpy renames one, this is the file to fix.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from rclpy._rclpy_pybind11 import RCLError, UnknownROSArgsError
+from rclpy.lifecycle import LifecycleNode
+
+if TYPE_CHECKING:
+    from rclpy.node import Node
+    from rclpy.parameter import Parameter
+
+__all__ = ["RCLError", "SafeLifecycleNode", "UnknownROSArgsError", "parameter_overrides"]
+
+
+def parameter_overrides(node: Node) -> Mapping[str, Parameter]:
+    """Returns the parameters given to a node on the command line or in a file, by name."""
+    overrides: Mapping[str, Parameter] = node._parameter_overrides
+    return overrides
+
+
+class SafeLifecycleNode(LifecycleNode):
+    """A lifecycle node that refuses an invalid transition request instead of ending.
+
+    Before Kilted such a request raises through the executor.
+    """
+
+    def on_transition_request(self) -> None:
+        """Called before each transition that somebody outside the node requests."""
+
+    def _LifecycleNodeMixin__on_change_state(self, request: Any, response: Any) -> Any:
+        self.on_transition_request()
+        try:
+            return super()._LifecycleNodeMixin__on_change_state(request, response)
+        except RCLError as error:
+            self.get_logger().error(f"transition {request.transition.id} refused: {error}")
+            response.success = False
+            return response
