@@ -11,7 +11,7 @@ from face_perception.affect.multitask import (
     SequenceSettings,
     load_multitask,
 )
-from face_perception.affect.rate_limit import ExpressionSettings, PacedExpressions
+from face_perception.affect.rate_limit import ExpressionSettings, RateLimitedExpressions
 from face_perception.affect.valence_arousal import derive_valence_arousal
 
 __all__ = [
@@ -19,14 +19,14 @@ __all__ = [
     "BlendshapesNet",
     "ExpressionNet",
     "ExpressionSettings",
+    "ExpressionSmoother",
     "FaceAffect",
     "FaceMeasures",
     "LandmarkActionUnits",
     "MultitaskNet",
     "MultitaskSequence",
-    "PacedExpressions",
+    "RateLimitedExpressions",
     "SequenceSettings",
-    "SmoothExpressions",
     "derive_valence_arousal",
     "load_multitask",
     "measure_face",

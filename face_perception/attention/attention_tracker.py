@@ -19,6 +19,7 @@ from face_perception.gaze_target import (
     gaze_likelihoods,
     offset_from_line,
     target_angle,
+)
 from face_perception.settings import check, setting
 from face_perception.types import Attention, Engagement, Eyes, Face, FloatArray, Gaze, Target
 

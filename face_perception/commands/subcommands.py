@@ -9,11 +9,12 @@ Subparsers = argparse._SubParsersAction
 
 
 def add_command(
-    subparsers: Subparsers[argparse.ArgumentParser], name: str, text: str, **options: Any
+    subparsers: Subparsers[Any], name: str, text: str, **options: Any
 ) -> argparse.ArgumentParser:
     """Adds the subcommand ``name`` and returns its parser.
 
     ``text`` is one sentence. ``--help`` of the parent lists it, and ``--help`` of the subcommand
     starts with it. ``options`` are passed to ``ArgumentParser``.
     """
-    return subparsers.add_parser(name, help=text, description=text, **options)
+    parser: argparse.ArgumentParser = subparsers.add_parser(name, help=text, description=text, **options)
+    return parser

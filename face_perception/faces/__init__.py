@@ -47,7 +47,7 @@ from face_perception.faces.landmarks import (
     SELLION,
 )
 from face_perception.faces.tracker import (
-    GONE_AFTER,
+    ID_EXPIRES_AFTER,
     MAX_FACES,
     FaceTracker,
     FaceTrackerSettings,

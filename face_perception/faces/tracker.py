@@ -45,7 +45,7 @@ from face_perception.faces.track_state import (
     update_certainty,
     update_track,
 )
-from face_perception.inference import Model, NetworkSettings, Progress, load
+from face_perception.inference import Model, ModelProgress, NetworkSettings, load
 from face_perception.settings import check, setting
 from face_perception.types import Face, Frame, Image, Roi
 

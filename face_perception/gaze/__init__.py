@@ -5,6 +5,7 @@ from face_perception.gaze.estimator_prior import NETWORK_PRIOR, AxisPrior, Estim
 from face_perception.gaze.eye_contact import EyeContact, EyeContactSettings
 from face_perception.gaze.eyeballs import EYEBALL_BEHIND
 from face_perception.gaze.eyelids import LidCue, measure_lids
+from face_perception.gaze.gaze_memory import GazeSettings
 from face_perception.gaze.geometric import GEOMETRIC, GeometricGaze
 from face_perception.gaze.network import NetworkGaze
 from face_perception.gaze.network_crops import (
@@ -20,7 +21,6 @@ from face_perception.gaze.normalized_camera import (
     rotation_facing_eyes,
     to_normalized_angles,
 )
-from face_perception.gaze.track_memory import GazeSettings
 
 __all__ = [
     "EYEBALL_BEHIND",
@@ -31,9 +31,9 @@ __all__ = [
     "EstimatorPrior",
     "EyeContact",
     "EyeContactSettings",
+    "GazeCrops",
     "GazeEstimator",
     "GazeSettings",
-    "GeddnetGaze",
     "GeometricGaze",
     "LidCue",
     "NetworkGaze",

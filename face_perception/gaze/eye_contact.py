@@ -14,6 +14,7 @@ from face_perception.gaze_target import (
     offset_from_line,
     target_angle,
     target_probability,
+)
 from face_perception.settings import setting
 from face_perception.types import Eyes, FloatArray, Gaze
 

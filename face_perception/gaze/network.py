@@ -21,7 +21,7 @@ from face_perception.gaze.eyeballs import (
     usable_pose,
     visibility_of_eyes,
 )
-from face_perception.gaze.gaze_memory import GazeMemory
+from face_perception.gaze.gaze_memory import GazeMemory, GazeSettings
 from face_perception.gaze.network_crops import (
     EYE_SHAPE,
     FACE_SIDE,
@@ -30,7 +30,6 @@ from face_perception.gaze.network_crops import (
     make_gaze_crops,
 )
 from face_perception.gaze.normalized_camera import from_normalized_angles
-from face_perception.gaze.track_memory import GazeSettings, SteadyGaze
 from face_perception.inference import Model, ModelError
 from face_perception.types import Face, FloatArray, Frame, Gaze
 

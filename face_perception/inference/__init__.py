@@ -14,17 +14,10 @@ from face_perception.inference.measure import (
 from face_perception.inference.model import (
     Model,
     ModelProgress,
+    NetworkSettings,
     load,
     onnxruntime_version,
     record_inputs,
-)
-from face_perception.inference.model import (
-    Model,
-    NetworkSettings,
-    Progress,
-    load,
-    onnxruntime_version,
-    recording,
 )
 from face_perception.inference.models.cards import (
     UNTRAINED,
@@ -59,6 +52,7 @@ __all__ = [
     "Model",
     "ModelBuild",
     "ModelError",
+    "ModelProgress",
     "NetworkSettings",
     "Port",
     "Speed",

@@ -9,37 +9,9 @@ import yaml
 
 from face_perception import paths
 from face_perception.errors import InputError
-from face_perception.settings import check, from_mapping, setting, settings_of
+from face_perception.settings import from_mapping, settings_of
 
 _Recipe = TypeVar("_Recipe")
-
-
-@dataclass(frozen=True, slots=True)
-class GazeRecipe:
-    """Settings of the training of GEDDnet. Raises InputError for a value that is not allowed.
-
-    ``decomposed`` gives each person in training a bias. ``people`` and ``images`` of each person
-    are drawn if no data set is given. ``schedule`` is ``one_cycle``, or ``staircase`` as published,
-    for a trunk that is trained already. ``beta2`` is Adam's.
-    """
-
-    task: str = setting("geddnet", choices=("geddnet",))
-    seed: int = setting(0)
-    epochs: int = setting(10, minimum=1)
-    batch: int = setting(16, minimum=1)
-    rate: float = setting(5e-3, above=0)
-    beta2: float = setting(0.999, minimum=0, below=1)
-    schedule: str = setting("one_cycle", choices=SCHEDULES)
-    width: float = setting(0.125, above=0, maximum=1)
-    dropout: float = setting(0.0, minimum=0, below=1)
-    momentum: float = setting(0.99, minimum=0, below=1)
-    dilated: bool = setting(True)
-    decomposed: bool = setting(True)
-    people: int = setting(100, minimum=3)
-    images: int = setting(40, minimum=1)
-
-    def __post_init__(self) -> None:
-        check(self)
 
 
 def recipe_file(name: str) -> Path:

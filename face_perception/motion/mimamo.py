@@ -115,7 +115,7 @@ class MimamoSettings:
     """Settings of ``Mimamo``."""
 
     look_ahead: int = setting(
-        HALF,
+        HALF_WINDOW,
         "Number of images, at 30 Hz, after the image that an estimate is about. A larger value is "
         "later and more accurate: 6 (0.2 s) as published, 0 without delay, more than 6 for a "
         "recurrence over time that looks ahead too.",

@@ -19,12 +19,12 @@ from face_perception.ros.driver import PerceptionNode
 from face_perception.ros.process import run
 from face_perception.settings import setting
 from face_perception.speech import (
-    Activity,
-    Chunk,
-    Heard,
+    AudioChunk,
+    SpeechSegment,
     SpeechStream,
     VoiceActivity,
     VoiceActivitySettings,
+    VoiceState,
 )
 
 _RATE = 16_000

@@ -18,7 +18,7 @@ from face_perception.speech.mel_spectrogram import log_mel
 from face_perception.speech.mouth_shapes import MOUTH_RATE, REST, Mouth, MouthShape
 from face_perception.speech.neural_mouth import NeuralMouth, mouth_features
 from face_perception.speech.speech_stream import SpeechSegment, SpeechStream
-from face_perception.speech.voice_activity import VoiceActivity, VoiceState, VoiceActivitySettings
+from face_perception.speech.voice_activity import VoiceActivity, VoiceActivitySettings, VoiceState
 from face_perception.speech.whisper_stream import WhisperWindowStream
 from face_perception.speech.whisper_windows import (
     WhisperStateStream,

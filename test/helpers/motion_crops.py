@@ -32,13 +32,16 @@ def offline(crops: list[FaceCrop], name: str, look_ahead: int, window: int) -> A
     grays = np.stack([motion.gray_image(image) for image in aligned])
     images = np.stack([motion.appearance_image(image) for image in aligned])
     appearance = load("mimamo_appearance").infer({"face": images})["features"]
-    ahead, count = min(look_ahead, motion.HALF), len(crops)
+    ahead, count = min(look_ahead, motion.HALF_WINDOW), len(crops)
     phases = motion.phases(grays)
     moved = []
     for t in range(count):
         newest = min(t + ahead, count - 1)
-        around = [min(max(i, 0), newest) for i in range(t - motion.HALF, t + motion.HALF + 1)]
-        moved.append(motion.differences([phases[i] for i in around]))
+        around = [
+            min(max(i, 0), newest)
+            for i in range(t - motion.HALF_WINDOW, t + motion.HALF_WINDOW + 1)
+        ]
+        moved.append(motion.phase_differences([phases[i] for i in around]))
     streams = [appearance, *(np.stack(level) for level in zip(*moved, strict=True))]
     network, results = load(name), []
     later = look_ahead - ahead
@@ -46,6 +49,6 @@ def offline(crops: list[FaceCrop], name: str, look_ahead: int, window: int) -> A
         last = min(t + later, count - 1) if name == "mimamo" else t
         first = max(0, last - window + 1) if name == "mimamo" else t
         cut = [stream[None, first : last + 1] for stream in streams]
-        out = network.infer(dict(zip(motion.STREAMS, cut, strict=True)))["valence_arousal"]
+        out = network.infer(dict(zip(motion.STREAM_INPUTS, cut, strict=True)))["valence_arousal"]
         results.append(out[0, t - first])
     return np.array(results)

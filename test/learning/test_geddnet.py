@@ -13,7 +13,8 @@ from face_perception.learning.dilated_net.network import dilated_net
 from face_perception.learning.geddnet.batch_renorm import BatchRenorm
 from face_perception.learning.geddnet.loss import geddnet_loss
 from face_perception.learning.geddnet.network import EYE_SIZE, FACE_SIZE, GEDDnet, initialise
-from face_perception.learning.geddnet.tensorflow_variables import read_variables,
+from face_perception.learning.geddnet.tensorflow_variables import (
+    geddnet_from_variables,
     variables_of,
 )
 

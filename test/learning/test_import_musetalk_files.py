@@ -19,12 +19,12 @@ from face_perception.learning.musetalk import autoencoder as musetalk_vae
 from face_perception.learning.musetalk import checkpoint as import_musetalk
 from face_perception.learning.musetalk import unet as musetalk_unet
 from face_perception.learning.musetalk import whisper_encoder
-from face_perception.learning.musetalk.checkpoint_files import (
-    check_file,
-    filled,
-    read_state,
-    vae_names,
-    whisper_names,
+from face_perception.learning.musetalk.state_dicts import (
+    check_checkpoint_file,
+    read_state_dict,
+    rename_vae,
+    rename_whisper,
+    with_weights,
 )
 from face_perception.learning.onnx_large_export import to_onnx_streamed
 
@@ -41,7 +41,7 @@ def test_every_kind_of_file(tmp_path: Path) -> None:
     np.savez(tmp_path / "a.npz", **{k: v.numpy() for k, v in state.items()})
     safetensors.save_file(state, tmp_path / "a.safetensors")
     for name in ("a.pth", "old.bin", "wrapped.pt", "a.npz", "a.safetensors"):
-        found = read_state(tmp_path / name)
+        found = read_state_dict(tmp_path / name)
         assert {k: v.tolist() for k, v in found.items()} == {
             k: v.tolist() for k, v in state.items()
         }
@@ -62,27 +62,27 @@ def test_files_that_are_not_weights(tmp_path: Path) -> None:
     damaged = ("page.bin", "cut.pth", "x.npz", "x.safetensors")
     for name in damaged:
         with pytest.raises(ModelError, match=f"{name} is damaged or no checkpoint.*download it"):
-            read_state(tmp_path / name)
+            read_state_dict(tmp_path / name)
     for name in ("evil.pth", "evil.bin"):
         with pytest.raises(ModelError, match=f"{name} has more than tensors in it .*not run"):
-            read_state(tmp_path / name)
+            read_state_dict(tmp_path / name)
     assert not (tmp_path / "ran").exists()
     # Most of it is seen at once, before other files are worked on.
     for name in damaged[:-1]:
         with pytest.raises(ModelError, match=f"{name} is cut short or no checkpoint"):
-            check_file(tmp_path / name)
+            check_checkpoint_file(tmp_path / name)
     (tmp_path / "unet.pth").write_text("version https://git-lfs.github.com/spec/v1\noid sha256:0")
     with pytest.raises(ModelError, match=r"unet\.pth is a pointer of Git LFS"):
-        check_file(tmp_path / "unet.pth")
+        check_checkpoint_file(tmp_path / "unet.pth")
     with pytest.raises(ModelError, match="is a folder: name the file"):
-        check_file(tmp_path)
+        check_checkpoint_file(tmp_path)
     with pytest.raises(ModelError, match="there is no file"):
-        check_file(tmp_path / "missing.pth")
+        check_checkpoint_file(tmp_path / "missing.pth")
     with pytest.raises(ModelError, match="there is no file"):
-        read_state(tmp_path / "missing.pth")
+        read_state_dict(tmp_path / "missing.pth")
     torch.save(torch.zeros(3), tmp_path / "tensor.pth")
     with pytest.raises(ModelError, match="holds a Tensor, not weights by name"):
-        read_state(tmp_path / "tensor.pth")
+        read_state_dict(tmp_path / "tensor.pth")
 
 
 @pytest.mark.parametrize(
@@ -98,15 +98,15 @@ def test_weights_fit_exactly(change: Callable[[Any], Any], message: str) -> None
     state = small_state()
     change(state)
     with pytest.raises(ModelError, match=rf"x\.bin .*{message}.*is it the right file"):
-        filled(torch.nn.Linear(3, 2), state, Path("x.bin"))
+        with_weights(torch.nn.Linear(3, 2), state, Path("x.bin"))
 
 
 def test_names() -> None:
     autoencoder = musetalk_vae.Autoencoder().state_dict()
-    assert vae_names(dict(autoencoder)).keys() == autoencoder.keys()
+    assert rename_vae(dict(autoencoder)).keys() == autoencoder.keys()
     encoder = whisper_encoder.WhisperEncoder().state_dict()
     for prefix in ("", "encoder.", "model.encoder."):
-        found, of_openai = whisper_names({prefix + k: v for k, v in encoder.items()})
+        found, of_openai = rename_whisper({prefix + k: v for k, v in encoder.items()})
         assert found.keys() == encoder.keys()
         assert not of_openai
 

@@ -9,7 +9,6 @@ torch = pytest.importorskip("torch")
 
 from face_perception.learning import samplers
 from face_perception.learning.concordance import ccc
-from face_perception.learning.mimamo.loss import mimamo_loss
 from face_perception.learning.multitask import losses
 
 

@@ -11,7 +11,7 @@ from face_perception import faces
 from face_perception.avatar import (
     crop_box,
     network_images,
-    parts_of_mesh,
+    parts_from_mesh,
     soft_mask,
     talking_area,
     to_latents,
@@ -67,7 +67,7 @@ def test_mask_of_the_mesh_is_nearly_the_published_one(shared: Path, canonical: n
     mesh[:, :2] = (mesh[:, :2] - oval.min(axis=0)) / span * (high - low) + low
     mesh[:, :2] = mesh[:, :2] * (crop[2] - crop[0]) / 512 + crop[:2]
     for mode in ("raw", "jaw"):
-        area = talking_area(parts_of_mesh(mesh, crop), mode)
+        area = talking_area(parts_from_mesh(mesh, crop), mode)
         face = (box[0], box[1], box[2], box[3])
         found = soft_mask(area, face, crop) >= 128
         wanted = golden[f"mask_{mode}"] >= 128

@@ -9,7 +9,7 @@ import pytest
 from faces_scene import frame, photo
 
 from face_perception import faces
-from face_perception.gaze import GeddnetGaze, normalise, to_angles
+from face_perception.gaze import NetworkGaze, make_gaze_crops, to_normalized_angles
 from face_perception.inference import load
 from face_perception.pipeline import Perception
 from face_perception.types import Face, Frame
@@ -40,13 +40,15 @@ def test_the_published_network(
     }
     np.testing.assert_allclose(model.infer(inputs)["gaze"], golden["infer_gaze"], atol=1e-5)
     shot, face = seen["astronaut"]
-    made = normalise(shot.image, shot.camera, face)
+    made = make_gaze_crops(shot.image, shot.camera, face)
     crops = {"face": made.face, "left_eye": made.left_eye, "right_eye": made.right_eye}
     ((pitch, yaw),) = model.infer(
         {name: crop[None, None].astype(np.float32) for name, crop in crops.items()}
     )["gaze"]
-    (gaze,) = GeddnetGaze(model).estimate(shot, [face])
+    (gaze,) = NetworkGaze(model).estimate(shot, [face])
     assert gaze.source == "geddnet"
-    assert to_angles(made.rotation, gaze.direction) == pytest.approx((-yaw, pitch), abs=1e-5)
+    assert to_normalized_angles(made.rotation, gaze.direction) == pytest.approx(
+        (-yaw, pitch), abs=1e-5
+    )
     done = Perception.load(single_image=True, gaze=str(geddnet_card)).process(shot)
     assert (done.gazes[0].source, done.gazes[0].valid) == ("geddnet", True)

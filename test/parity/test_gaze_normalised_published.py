@@ -10,7 +10,7 @@ import pytest
 from face_perception import faces
 from face_perception.gaze import (
     eye_points,
-    rotation_to_eyes,
+    rotation_facing_eyes,
 )
 from face_perception.types import Camera
 
@@ -35,7 +35,7 @@ def test_as_published(shared: Path) -> None:
     focal, centre = (matrix[0, 0], matrix[1, 1]), (matrix[0, 2], matrix[1, 2])
     camera = Camera(1920, 1080, *focal, *centre)
     points = golden["prep_landmarks"][36:48]
-    rotation = rotation_to_eyes(faces.normalised(camera, points))
+    rotation = rotation_facing_eyes(faces.undistort_points(camera, points))
     assert rotation[:, 2] == pytest.approx(golden["prep_fc"][:, 0], abs=1e-12)
     virtual = np.array([[1536, 0, 960], [0, 1536, 540], [0, 0, 1.0]])
     warp = virtual @ rotation.T @ np.linalg.inv(matrix)

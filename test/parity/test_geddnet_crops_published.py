@@ -8,13 +8,13 @@ import cv2
 import numpy as np
 
 from face_perception.gaze import (
-    Normalised,
-    normalise_points,
+    GazeCrops,
+    make_gaze_crops_from_points,
 )
 from face_perception.types import Camera, Image
 
 
-def three(made: Normalised) -> tuple[Image, Image, Image]:
+def three(made: GazeCrops) -> tuple[Image, Image, Image]:
     return made.face, made.left_eye, made.right_eye
 
 
@@ -23,7 +23,7 @@ def test_as_published(shared: Path) -> None:
     image = cv2.resize(golden["prep_frame_small_u8"], (1920, 1080))
     matrix = golden["prep_camera"]
     camera = Camera(1920, 1080, matrix[0, 0], matrix[1, 1], matrix[0, 2], matrix[1, 2])
-    made = normalise_points(image, camera, golden["prep_landmarks"][36:48])
+    made = make_gaze_crops_from_points(image, camera, golden["prep_landmarks"][36:48])
     for crop, name in zip(three(made), ("prep_face", "prep_left", "prep_right"), strict=True):
         assert np.abs(crop.astype(int) - golden[name][..., 0]).max() <= 1, name
     np.testing.assert_allclose(made.warp, golden["prep_warp"], rtol=0, atol=1e-9)

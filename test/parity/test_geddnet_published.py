@@ -12,9 +12,12 @@ torch = pytest.importorskip("torch")
 from geddnet_weights import Arrays, goldens, inputs, variables
 
 from face_perception.learning.geddnet.batch_renorm import BatchRenorm
-from face_perception.learning.geddnet.loss import loss
+from face_perception.learning.geddnet.loss import geddnet_loss
 from face_perception.learning.geddnet.network import GEDDnet
-from face_perception.learning.geddnet.variables import names, read_variables
+from face_perception.learning.geddnet.tensorflow_variables import (
+    geddnet_from_variables,
+    tensor_names,
+)
 
 MOVED = ("face.f_conv2_3", "eye.e_conv2_3", "combine.c_fc2")
 STATISTICS = ("moving_mean", "moving_variance", "moving_stddev", "renorm_mean", "renorm_stddev")
@@ -37,7 +40,7 @@ def off(ours: torch.Tensor, theirs: np.ndarray) -> float:
 
 def test_gaze_and_bias_as_published(published: list[tuple[Arrays, Arrays]]) -> None:
     for golden, values in published:
-        network = read_variables(values)
+        network = geddnet_from_variables(values)
         subject = torch.from_numpy(golden["subject_ids"])
         with torch.no_grad():
             assert off(network.gaze(*tensors(golden)), golden["infer_gaze"]) < 1e-5
@@ -51,7 +54,7 @@ def test_gaze_and_bias_as_published(published: list[tuple[Arrays, Arrays]]) -> N
 
 def test_layers_as_published(published: list[tuple[Arrays, Arrays]]) -> None:
     for golden, values in published:
-        network = read_variables(values)
+        network = geddnet_from_variables(values)
         seen: dict[str, torch.Tensor] = {}
         for name, module in network.named_modules():
             if isinstance(module, BatchRenorm):
@@ -81,11 +84,11 @@ def test_layers_as_published(published: list[tuple[Arrays, Arrays]]) -> None:
 
 def test_loss_as_published(published: list[tuple[Arrays, Arrays]]) -> None:
     for golden, values in published:
-        network = read_variables(values)
+        network = geddnet_from_variables(values)
         label, subject = torch.from_numpy(golden["label"]), torch.from_numpy(golden["subject_ids"])
         with torch.no_grad():
             t = network(*tensors(golden))
-            found = loss(network, t, label, subject)
+            found = geddnet_loss(network, t, label, subject)
         assert off(t, golden["t_hat10"]) < 1e-4
         assert off(found.error, golden["est_loss"][:, 0]) < 1e-4
         assert float(found.squares) == pytest.approx(float(golden["l2_loss"]), rel=1e-6)
@@ -96,7 +99,7 @@ def test_training_forward_and_moved_statistics_as_published(
     published: list[tuple[Arrays, Arrays]],
 ) -> None:
     for golden, values in published:
-        network = read_variables(values).train()
+        network = geddnet_from_variables(values).train()
         network.dropout.p = 0.0
         with torch.no_grad():
             t = network(*tensors(golden))
@@ -109,7 +112,7 @@ def test_training_forward_and_moved_statistics_as_published(
 
 def test_moved_statistics_in_the_recorded_order(published: list[tuple[Arrays, Arrays]]) -> None:
     for golden, values in published:
-        network = read_variables(values).train()
+        network = geddnet_from_variables(values).train()
         network.dropout.p = 0.0
         for module in network.modules():
             if isinstance(module, BatchRenorm):
@@ -124,5 +127,5 @@ def test_moved_statistics_in_the_recorded_order(published: list[tuple[Arrays, Ar
 
 
 def moved(network: GEDDnet, layer: str, statistic: str, golden: Arrays) -> float:
-    name = names(network)[f"{layer.replace('.', '/')}/{statistic}"]
+    name = tensor_names(network)[f"{layer.replace('.', '/')}/{statistic}"]
     return off(network.state_dict()[name], golden[f"after_update_{layer}.{statistic}"])

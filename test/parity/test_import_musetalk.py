@@ -17,7 +17,7 @@ from face_perception.avatar import FaceEncoder, make_whisper_stream
 from face_perception.inference import (
     Card,
     Model,
-    build,
+    build_tensorrt_engine,
     install_model,
     load,
 )
@@ -27,10 +27,9 @@ torch = pytest.importorskip("torch")
 
 from face_perception.learning.musetalk import autoencoder as musetalk_vae
 from face_perception.learning.musetalk import checkpoint as import_musetalk
+from face_perception.learning.musetalk import export as musetalk_export
 from face_perception.learning.musetalk import whisper_encoder
-from face_perception.learning.musetalk.state_dicts import (
-    read_state_dict,
-)
+from face_perception.learning.musetalk.state_dicts import with_weights
 
 Golden = dict[str, np.ndarray]
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from face_perception import motion, paths
 from face_perception.inference import load
-from face_perception.motion import Mimamo, load_networks
+from face_perception.motion import Mimamo, load_mimamo
 from face_perception.types import FaceCrop, ValenceArousal
 
 Found = list[tuple[Any, list[ValenceArousal]]]
@@ -40,7 +40,7 @@ def published(
     import argparse
     import runpy
 
-    from face_perception.inference import install
+    from face_perception.inference import install_model
 
     folder = tmp_path_factory.mktemp("published")
     golden = shared / "golden" / "mimamo"
@@ -55,7 +55,7 @@ def published(
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("FACE_PERCEPTION_MODELS", str(folder / "models"))
         for made in importing.make(args, lambda step: None):
-            install(made)
+            install_model(made)
         yield dict(np.load(golden / "golden_seed1.npz"))
 
 
@@ -66,7 +66,7 @@ def test_published_clip_end_to_end(published: dict[str, Array]) -> None:
         FaceCrop("face_1", np.pad(frame, border), np.eye(2, 3))
         for frame in published["e2e_frames_u8"]
     ]
-    networks = load_networks("mimamo_released", lambda name: load(name, threads=2))
+    networks = load_mimamo("mimamo_released", lambda name: load(name, threads=2))
     found = run(Mimamo(networks), crops)
     np.testing.assert_allclose(values(found), published["e2e_out_clipwise"], atol=1e-5)
 
@@ -76,16 +76,19 @@ def test_published_batch_of_both_clips(published: dict[str, Array]) -> None:
     stand where they overlap.
     """
     torch = pytest.importorskip("torch")
-    from face_perception.learning.checkpoint_files import load_into, read_checkpoint
     from face_perception.learning.mimamo.checkpoint import UNUSED
     from face_perception.learning.mimamo.network import TwoStream
+    from face_perception.learning.torch_checkpoint import load_weights, read_checkpoint
 
     frames = published["e2e_frames_u8"]
     moving = motion.phases(np.stack([motion.gray_image(frame) for frame in frames]))
     last = len(frames) - 1
     moved = [
-        motion.differences(
-            [moving[min(max(i, 0), last)] for i in range(t - motion.HALF, t + motion.HALF + 1)]
+        motion.phase_differences(
+            [
+                moving[min(max(i, 0), last)]
+                for i in range(t - motion.HALF_WINDOW, t + motion.HALF_WINDOW + 1)
+            ]
         )
         for t in range(len(frames))
     ]
@@ -93,10 +96,10 @@ def test_published_batch_of_both_clips(published: dict[str, Array]) -> None:
     clips = [slice(first, end) for first, end in published["e2e_ranges"]]
     inputs = {
         name: np.stack([stream[clip] for clip in clips])
-        for name, stream in zip(motion.STREAMS, streams, strict=True)
+        for name, stream in zip(motion.STREAM_INPUTS, streams, strict=True)
     }
     network = TwoStream("clips")
-    load_into(network, read_checkpoint(paths.models_dir().parent / "two_stream.npz"), UNUSED)
+    load_weights(network, read_checkpoint(paths.models_dir().parent / "two_stream.npz"), UNUSED)
     with torch.inference_mode():
         by_torch = network(*map(torch.from_numpy, inputs.values())).numpy()
     by_onnx = load("mimamo_released", threads=2).infer(inputs)["valence_arousal"]
@@ -110,7 +113,7 @@ def test_published_batch_of_both_clips(published: dict[str, Array]) -> None:
 
 
 def test_published_recurrence_over_time(published: dict[str, Array]) -> None:
-    networks = load_networks("mimamo")
+    networks = load_mimamo("mimamo")
     assert networks.frame is not None, "the import made both parts"
     assert networks.recurrence is not None
     streams = {

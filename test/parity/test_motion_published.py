@@ -22,7 +22,7 @@ def golden(shared: Path) -> dict[str, NDArray[np.generic]]:
 def test_published_phase_differences(golden: dict[str, Array], name: str) -> None:
     images = golden[f"phase_{name}_clip_u8"].astype(np.float32) / 255
     bands = motion.coefficients(images)
-    moved = motion.differences(motion.phases(images))
+    moved = motion.phase_differences(motion.phases(images))
     for level in (0, 1):
         wanted = golden[f"phase_{name}_coeff{level}"][0]
         wanted = (wanted[..., 0] + 1j * wanted[..., 1]).swapaxes(0, 1)

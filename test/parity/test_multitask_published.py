@@ -11,8 +11,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from face_perception.affect import Decoder
-from face_perception.affect.multitask import network_input
+from face_perception.affect.multitask import MultitaskDecoder, multitask_input
 from face_perception.inference import load
 from face_perception.types import EXPRESSIONS, FaceCrop
 
@@ -47,8 +46,8 @@ def golden(shared: Path) -> dict[str, Array]:
     return dict(np.load(shared / "golden" / "mtl" / "golden_seed1.npz"))
 
 
-def decoder(thresholds: tuple[float, ...]) -> Decoder:
-    found = Decoder(load("multitask"))
+def decoder(thresholds: tuple[float, ...]) -> MultitaskDecoder:
+    found = MultitaskDecoder(load("multitask"))
     found.thresholds = list(thresholds)
     return found
 
@@ -77,4 +76,4 @@ def test_published_input_exactly(golden: dict[str, Array]) -> None:
     border = ((24, 24), (24, 24), (0, 0))
     crops = [FaceCrop("f", np.pad(face, border), np.eye(2, 3)) for face in golden["faces_u8"][:2]]
     mean = np.array([131.0912, 103.8827, 91.4953], np.float32)[:, None, None]
-    np.testing.assert_allclose(network_input(crops) - mean, golden["input_first2"], atol=1e-4)
+    np.testing.assert_allclose(multitask_input(crops) - mean, golden["input_first2"], atol=1e-4)

@@ -9,15 +9,15 @@ from typing import Any
 import numpy as np
 import pytest
 from musetalk_weights import published_weights
+from whisper_windows import spoken
 
 from face_perception.speech import (
-    WhisperFeatures,
-    features_of,
-    first_steps,
+    WhisperStateStream,
     image_count,
-    original_windows,
+    image_windows,
     read_wav,
-    windows,
+    whisper_states,
+    window_starts,
 )
 
 RATE = 16000
@@ -32,15 +32,17 @@ def golden(shared: Path) -> dict[str, np.ndarray]:
 def test_windows_as_published(golden: dict[str, np.ndarray], fps: int) -> None:
     count = image_count(int(golden["wav_len"]), fps)
     steps = golden["hidden_hf"][0][:100]  # 2 s: what is behind the end is not heard
-    np.testing.assert_array_equal(first_steps(count, fps), golden[f"chunk_start_fps{fps}"])
-    found = windows(steps, count, fps)
+    np.testing.assert_array_equal(window_starts(count, fps), golden[f"chunk_start_fps{fps}"])
+    found = image_windows(steps, count, fps)
     np.testing.assert_array_equal(found, golden[f"chunks_fps{fps}"])
-    np.testing.assert_array_equal(windows(steps, 7, fps, first=20), found[20:27])
+    np.testing.assert_array_equal(image_windows(steps, 7, fps, first=20), found[20:27])
 
 
 def test_original_windows_as_published(golden: dict[str, np.ndarray]) -> None:
-    found = original_windows(golden["v10_features"], 25)
-    np.testing.assert_array_equal(found, golden["v10_chunks_fps25"])
+    wanted = golden["v10_chunks_fps25"]
+    stream = spoken(golden["v10_features"])
+    found = [stream.image_window(k, 25) for k in range(len(wanted))]
+    np.testing.assert_array_equal(found, wanted)
 
 
 class Whisper:
@@ -68,8 +70,8 @@ def test_streaming_real_speech(shared: Path) -> None:
     encoder = Whisper(shared)
     recording = read_wav(shared / "data" / "eng.wav")
     speech = recording.samples[:, 0].astype(np.float32)[2 * RATE : 22 * RATE // 5] / 32768
-    whole = features_of(speech, encoder)
-    stream, parts = WhisperFeatures(encoder), []
+    whole = whisper_states(speech, encoder)
+    stream, parts = WhisperStateStream(encoder), []
     for start in range(0, len(speech), 3200):
         end = start + 3200
         parts.append(stream.push(speech[start:end], last=end >= len(speech)))
@@ -88,9 +90,9 @@ def test_streaming_features_stay_within_the_stated_bound(
     """Half of 2 s known: what the docstring says of 4 s holds, and all known is the whole."""
     encoder = Whisper(shared)
     speech = golden["wav"]
-    whole = features_of(speech, encoder)
+    whole = whisper_states(speech, encoder)
     np.testing.assert_allclose(whole, golden["hidden_hf"][0][:100], atol=1e-4)
-    stream = WhisperFeatures(encoder, look_ahead=0.4)
+    stream = WhisperStateStream(encoder, look_ahead=0.4)
     early = stream.push(speech[:RATE])
     assert len(early) == 30
     off = early - whole[:30]

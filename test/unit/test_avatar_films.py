@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from face_perception.commands.avatar_demo import spoken
-from face_perception.media import FilmError, write_film
+from face_perception.media import Mp4Error, write_mp4
 
 av = pytest.importorskip("av")
 
@@ -24,7 +24,7 @@ def test_a_film_has_its_frames_and_sound_at_their_stamps(tmp_path: Path) -> None
     tone = (8000 * np.sin(2 * np.pi * 440 * np.arange(24_000) / 48_000)).astype(np.int16)
     # In two pieces, whose stamps are off by less than a millisecond.
     sound = [(epoch + 1.0, tone[:12_000]), (epoch + 1.2504, tone[12_000:])]
-    assert write_film(path, frames, sound, 48_000) == 60
+    assert write_mp4(path, frames, sound, 48_000) == 60
     with av.open(str(path)) as film:
         seen = [(f.time, f.to_ndarray(format="gray").mean()) for f in film.decode(video=0)]
     with av.open(str(path)) as film:
@@ -38,15 +38,15 @@ def test_a_film_has_its_frames_and_sound_at_their_stamps(tmp_path: Path) -> None
 
 
 def test_no_frames_no_film(tmp_path: Path) -> None:
-    with pytest.raises(FilmError, match="no frame"):
-        write_film(tmp_path / "film.mp4", [], [], 48_000)
+    with pytest.raises(Mp4Error, match="no frame"):
+        write_mp4(tmp_path / "film.mp4", [], [], 48_000)
     assert not list(tmp_path.iterdir())
 
 
 def test_without_pyav(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "av", None)
-    with pytest.raises(FilmError, match="pip install av"):
-        write_film(tmp_path / "film.mp4", [], [], 48_000)
+    with pytest.raises(Mp4Error, match="pip install av"):
+        write_mp4(tmp_path / "film.mp4", [], [], 48_000)
 
 
 def test_text_without_espeak(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ import pytest
 from face_perception import cli
 from face_perception.inference import sample_photo
 from face_perception.media import PHOTOS
-from face_perception.results import Result
+from face_perception.results import FrameResult
 from face_perception.types import (
     BLENDSHAPES,
     EXPRESSIONS,
@@ -83,7 +83,7 @@ def test_a_damaged_model_is_found(
 def test_what_is_not_known_is_null() -> None:
     nan = math.nan
     face = Face("a", 0.9, Roi(1, 2, 3, 4), np.full((478, 3), nan, np.float32), None)
-    result = Result(
+    result = FrameResult(
         stamp=1.25,
         camera=Camera.assume(640, 480),
         faces=(face, dataclasses.replace(face, id="b")),
@@ -137,7 +137,7 @@ def test_what_is_not_known_is_null() -> None:
 
 
 def test_a_line_says_which_camera_was_used() -> None:
-    given = Result(0.0, Camera(640, 480, 501.234, 502, 320, 240), ()).to_json(0)
+    given = FrameResult(0.0, Camera(640, 480, 501.234, 502, 320, 240), ()).to_json(0)
     assert given["camera"] == {"assumed": False, "fx": 501.23, "fy": 502.0}
-    guessed = Result(0.0, Camera.assume(640, 480), ()).to_json(0)
+    guessed = FrameResult(0.0, Camera.assume(640, 480), ()).to_json(0)
     assert guessed["camera"] == {"assumed": True, "fx": 640.0, "fy": 640.0}

@@ -89,12 +89,12 @@ class Head:
             corners = np.array(self.at) + (np.array([OUTER, INNER]) * (1, side, 1)) @ (
                 self.rotation.T
             )
-            landmarks[list(canthi), :2] = faces.project(camera, corners)
+            landmarks[list(canthi), :2] = faces.project_points(camera, corners)
             line = self.rotation.T @ (self.looks_at - eyeball)
             sideways, up = self.iris_moves * line[1:] / np.linalg.norm(line)
             forward = math.sqrt(max(RADIUS**2 - sideways**2 - up**2, 0.0))
             pupil = eyeball + self.rotation @ (forward, sideways, up)
-            landmarks[iris, :2] = faces.project(camera, pupil[None])
+            landmarks[iris, :2] = faces.project_points(camera, pupil[None])
         pose = faces.pose_from_landmark_frame(np.array(self.at), self.rotation)
         return Face("face_1", 1.0, Roi(0, 0, 1, 1), landmarks, pose, *self.openness)
 

@@ -16,7 +16,13 @@ from faces_scene import frame, paste, photo, wall
 
 from face_perception import faces, geometry
 from face_perception.faces import flip_averaging as mirror
-from face_perception.gaze import GazeSettings, GeometricGaze, NetworkGaze, make_gaze_crops, to_normalized_angles
+from face_perception.gaze import (
+    GazeSettings,
+    GeometricGaze,
+    NetworkGaze,
+    make_gaze_crops,
+    to_normalized_angles,
+)
 from face_perception.inference import Model, ModelError, load
 from face_perception.types import Camera, Face, Frame, Gaze, HeadPose
 

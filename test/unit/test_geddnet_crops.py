@@ -234,7 +234,7 @@ def test_through_a_lens_that_distorts(
     bent = cv2.remap(shot.image, maps[..., 0], maps[..., 1], cv2.INTER_CUBIC)
     landmarks = face.landmarks.copy()
     plane = faces.undistort_points(straight, landmarks[:, :2])
-    landmarks[:, :2] = faces.project(lens, np.c_[plane, np.ones(len(plane))])
+    landmarks[:, :2] = faces.project_points(lens, np.c_[plane, np.ones(len(plane))])
     one = crops(shot, face)
     two = make_gaze_crops(bent, lens, dataclasses.replace(face, landmarks=landmarks))
     assert two.rotation == pytest.approx(one.rotation, abs=1e-5)

@@ -39,7 +39,7 @@ def one(name: str) -> list[float]:
 def test_the_same_seed_lives_the_same_life() -> None:
     assert live(IdleMotionAnimator(3), 20) == live(IdleMotionAnimator(3), 20)
     assert live(IdleMotionAnimator(3), 20) != live(IdleMotionAnimator(4), 20)
-    with pytest.raises(ValueError, match="seed.* -1"):
+    with pytest.raises(ValueError, match=r"seed.* -1"):
         IdleMotionAnimator(-1)
 
 
@@ -166,7 +166,7 @@ def test_wrong_expressions_are_refused(wrong: object) -> None:
 
 
 def test_wrong_directions_and_affects_are_refused() -> None:
-    with pytest.raises(ValueError, match="gaze direction.* nan"):
+    with pytest.raises(ValueError, match=r"gaze direction.* nan"):
         IdleMotionAnimator().look_at(math.nan, 0)
     with pytest.raises(ValueError, match="valence and arousal must be in"):
         IdleMotionAnimator().set_valence_arousal(0, 2)

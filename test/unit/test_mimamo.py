@@ -13,7 +13,7 @@ from motion_crops import Array, offline, patches
 
 from face_perception import motion
 from face_perception.inference import ModelError
-from face_perception.motion import Mimamo, MimamoSettings, load_networks
+from face_perception.motion import Mimamo, MimamoSettings, load_mimamo
 from face_perception.types import FaceCrop, ValenceArousal
 
 Found = list[tuple[Any, list[ValenceArousal]]]

@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 
 from face_perception import affect
 from face_perception.affect import (
-    Decoder,
     FaceAffect,
     MultitaskNet,
     MultitaskSequence,

@@ -20,7 +20,7 @@ from face_perception.speech import (
     SpeechStream,
     VoiceActivity,
     VoiceActivitySettings,
-    chunk,
+    chunk_from_bytes,
     make_chunk,
     read_wav,
     to_int16,

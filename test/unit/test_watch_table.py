@@ -8,11 +8,11 @@ from overlay_scene import face
 from rich.console import Console
 
 from face_perception.bringup import table
-from face_perception.bringup.table import View
+from face_perception.bringup.table import GraphSnapshot
 
 
 def test_the_table_shows_an_id_as_it_is() -> None:
     """Rich would take it for its markup."""
     shown = io.StringIO()
-    Console(file=shown, width=200).print(table.render(View(faces=[face("face[/bold]_1")])))
+    Console(file=shown, width=200).print(table.render(GraphSnapshot(faces=[face("face[/bold]_1")])))
     assert "face[/bold]_1" in shown.getvalue()

@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+from whisper_windows import spoken
 
 from face_perception.speech import (
     WhisperStateStream,
-    WhisperWindowStream,
     image_count,
     image_windows,
     whisper_states,

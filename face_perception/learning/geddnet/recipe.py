@@ -24,6 +24,7 @@ from face_perception.learning.geddnet.network import EYE_SIZE, FACE_SIZE, GEDDne
 from face_perception.learning.recipe import read_settings, recipe_file
 from face_perception.learning.synthesis.gaze_crops import GazeFaces, gaze_faces
 from face_perception.learning.training_loop import EpochOrder, fit_module
+from face_perception.settings import check, setting
 from face_perception.types import FloatArray
 
 SCHEDULES = ("one_cycle", "staircase")
@@ -37,44 +38,30 @@ _RISING = 0.15  # share of one cycle in which the rate rises
 
 @dataclass(frozen=True, slots=True)
 class GazeRecipe:
-    """Settings of a GEDDnet's training; ``decomposed`` has a bias for each person in training.
+    """Settings of the training of GEDDnet. Raises InputError for a value that is not allowed.
 
-    ``people`` and ``images`` of each are drawn where there is no data set. ``schedule`` is
-    ``one_cycle``, or ``staircase`` as published, for a trunk that is trained already. ``beta2`` is
-    Adam's. Raises InputError for a value that is out of range.
+    ``decomposed`` gives each person in training a bias. ``people`` and ``images`` of each person
+    are drawn if no data set is given. ``schedule`` is ``one_cycle``, or ``staircase`` as published,
+    for a trunk that is trained already. ``beta2`` is Adam's.
     """
 
-    task: str = "geddnet"
-    seed: int = 0
-    epochs: int = 10
-    batch: int = 16
-    rate: float = 5e-3
-    beta2: float = 0.999
-    schedule: str = "one_cycle"
-    width: float = 0.125
-    dropout: float = 0.0
-    momentum: float = 0.99
-    dilated: bool = True
-    decomposed: bool = True
-    people: int = 100
-    images: int = 40
+    task: str = setting("geddnet", choices=("geddnet",))
+    seed: int = setting(0)
+    epochs: int = setting(10, minimum=1)
+    batch: int = setting(16, minimum=1)
+    rate: float = setting(5e-3, above=0)
+    beta2: float = setting(0.999, minimum=0, below=1)
+    schedule: str = setting("one_cycle", choices=SCHEDULES)
+    width: float = setting(0.125, above=0, maximum=1)
+    dropout: float = setting(0.0, minimum=0, below=1)
+    momentum: float = setting(0.99, minimum=0, below=1)
+    dilated: bool = setting(True)
+    decomposed: bool = setting(True)
+    people: int = setting(100, minimum=3)
+    images: int = setting(40, minimum=1)
 
     def __post_init__(self) -> None:
-        if self.task != "geddnet":
-            raise InputError(f"task {self.task!r} is not known here: geddnet")
-        if self.schedule not in SCHEDULES:
-            raise InputError(f"schedule {self.schedule!r} is not known: {' or '.join(SCHEDULES)}")
-        for name, least in (("epochs", 1), ("batch", 1), ("people", 3), ("images", 1)):
-            if getattr(self, name) < least:
-                raise InputError(f"{name} must be at least {least}, not {getattr(self, name)}")
-        if (
-            not self.rate > 0
-            or not 0 < self.width <= 1
-            or not (0 <= self.dropout < 1 and 0 <= self.momentum < 1 and 0 <= self.beta2 < 1)
-        ):
-            raise InputError(
-                "rate must be positive, width in (0, 1], dropout, momentum and beta2 in [0, 1)"
-            )
+        check(self)
 
 
 def read_gaze_recipe(name: str) -> GazeRecipe:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from face_perception.errors import InputError
-from face_perception.inference import Made
+from face_perception.inference import ModelBuild
 from face_perception.learning import run_folder
 from face_perception.learning.data import dataset
 from face_perception.learning.geddnet import recipe as recipes
@@ -23,7 +23,7 @@ def train(
     resume: bool,
     name: str,
     report: Callable[[str], None],
-) -> Made:
+) -> ModelBuild:
     """Trains the network of a recipe file, evaluates it on the split ``test``, returns the model.
 
     Arguments and errors are those of ``learning.runs.train``. Raises InputError for a recipe with

@@ -109,7 +109,9 @@ def two_stream_build(
 def _clips(trunk: ResNet50FERPlus, clips: int = 2, frames: int = 4) -> dict[str, np.ndarray]:
     """The appearance of real faces, and smooth noise of the size of phase differences."""
     faces = torch.from_numpy(sample_faces(SIZE, clips * frames))
-    reference_inputs = {"appearance": SubtractMean(trunk)(faces).unflatten(0, (clips, frames)).numpy()}
+    reference_inputs = {
+        "appearance": SubtractMean(trunk)(faces).unflatten(0, (clips, frames)).numpy()
+    }
     random = torch.Generator().manual_seed(1)
     for name, size in zip(_NAMES[1:], SIZES, strict=True):
         coarse = 0.5 * torch.randn(clips * frames, CHANNELS, 6, 6, generator=random)

@@ -27,9 +27,9 @@ _SILENT_CLIPS = 0.06  # share with noise only: nobody speaks
 
 @dataclass(frozen=True, slots=True)
 class SpeechClip:
-    """``heard`` [S] as a microphone has it, 16 kHz; ``weights`` [S // 160 + 1, 6] of the mouth."""
+    """``samples`` [S] as a microphone has it, 16 kHz; ``weights`` [S // 160 + 1, 6] of the mouth."""
 
-    heard: npt.NDArray[np.float32]
+    samples: npt.NDArray[np.float32]
     phones: tuple[Phone, ...]
     weights: FloatArray
 

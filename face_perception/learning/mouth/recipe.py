@@ -29,6 +29,7 @@ from face_perception.learning.mouth.network import (
     stretched_sigmoid,
 )
 from face_perception.learning.synthesis.espeak import Request, speak
+from face_perception.learning.training_loop import EpochOrder, fit_module
 from face_perception.settings import check, setting
 
 VALIDATION_CLIPS = 48  # clips that the loss is told of besides

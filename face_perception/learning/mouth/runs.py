@@ -86,6 +86,6 @@ def _evaluation(
     recordings: list[Path],
 ) -> dict[str, float]:
     """Of the network as a model in ``out``; a figure is named by its place and itself."""
-    install_model(mouth.model_build(network, recipe, reference_inputs, {}), out)
+    install_model(mouth.model_build(network, recipe, captured, {}), out)
     found = mouth_evaluation.evaluate(out / "mouth.yaml", recordings)["trained"]
     return {f"{place}, {figure}": v for place, of in found.items() for figure, v in of.items()}

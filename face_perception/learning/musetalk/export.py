@@ -13,7 +13,7 @@ import torch
 from torch import nn
 
 from face_perception.files import sha256_of
-from face_perception.inference import Made, Port
+from face_perception.inference import ModelBuild, Port
 from face_perception.learning.musetalk import autoencoder as musetalk_vae
 from face_perception.learning.musetalk import decoders as musetalk_decoders
 from face_perception.learning.musetalk import whisper_encoder
@@ -24,7 +24,7 @@ from face_perception.learning.musetalk.state_dicts import (
 )
 from face_perception.learning.onnx_export import to_onnx
 from face_perception.learning.onnx_large_export import to_onnx_streamed
-from face_perception.speech import features_of, log_mel, windows
+from face_perception.speech import image_windows, log_mel, whisper_states
 
 LICENCE = "MIT (code), CreativeML Open RAIL-M (weights)"
 DECODER = "musetalk_vae_decoder"
@@ -37,9 +37,9 @@ _IMAGE = "RGB, 0 to 255"
 _TOLERANCE = {"states": 0.05, "mean": 0.05, "logvar": 0.1, "predicted": 0.05, "image": 4.0}
 
 
-def whisper_build(network: nn.Module, mel: torch.Tensor, path: Path, normed: bool) -> Made:
+def whisper_build(network: nn.Module, mel: torch.Tensor, path: Path, normed: bool) -> ModelBuild:
     """Returns the model ``whisper_encoder``, compared on ``mel`` [1, 80, 3000]."""
-    return Made(
+    return ModelBuild(
         name="whisper_encoder",
         onnx=to_onnx(network, [mel.repeat(2, 1, 1)], ["mel"], ["states"]),
         task="speech features for MuseTalk",
@@ -51,14 +51,14 @@ def whisper_build(network: nn.Module, mel: torch.Tensor, path: Path, normed: boo
                 "states", (1500, 5, 384), "the embedding and the output of each layer, 50 a second"
             )
         },
-        captured={"mel": mel.numpy()},
+        reference_inputs={"mel": mel.numpy()},
         facts={"normed": normed},
     )
 
 
 def vae_builds(
     autoencoder: nn.Module, images: torch.Tensor, latents: torch.Tensor, path: Path
-) -> tuple[Made, Made]:
+) -> tuple[ModelBuild, ModelBuild]:
     """Returns the models of the image encoder and of the exact image decoder.
 
     They are compared on ``images`` [2, 3, 256, 256] and ``latents`` [1, 8, 32, 32].
@@ -68,7 +68,7 @@ def vae_builds(
         "mean": _port("mean", (4, 32, 32), "of the latents, not scaled"),
         "logvar": _port("logvar", (4, 32, 32), "logarithm of the latents' variance"),
     }
-    encoder = Made(
+    encoder = ModelBuild(
         name="musetalk_vae_encoder",
         onnx=_declared(
             to_onnx(musetalk_vae.ImageEncoder(autoencoder), [images], ["image"], [*moments]),
@@ -77,7 +77,7 @@ def vae_builds(
         task="face image to latents",
         inputs={"image": Port((None, 3, 256, 256), "float32", _IMAGE)},
         outputs=moments,
-        captured={"image": images.numpy()},
+        reference_inputs={"image": images.numpy()},
         **shared,
     )
     decoder = _decoder_build(
@@ -91,7 +91,7 @@ def vae_builds(
     return encoder, decoder
 
 
-def lower_decoder_build(autoencoder: nn.Module, latents: torch.Tensor, path: Path) -> Made:
+def lower_decoder_build(autoencoder: nn.Module, latents: torch.Tensor, path: Path) -> ModelBuild:
     """Returns the model of the decoder of the lower rows (see ``LowerImageDecoder``)."""
     rows = musetalk_decoders.SIDE - musetalk_decoders.FIRST_ROW
     network = musetalk_decoders.LowerImageDecoder(autoencoder)
@@ -99,7 +99,7 @@ def lower_decoder_build(autoencoder: nn.Module, latents: torch.Tensor, path: Pat
     return _decoder_build("musetalk_vae_decoder_lower", network, task, "MIT", path, latents, rows)
 
 
-def tiny_decoder_build(path: Path, latents: torch.Tensor) -> Made:
+def tiny_decoder_build(path: Path, latents: torch.Tensor) -> ModelBuild:
     """Returns the model of the tiny decoder, with the weights of the file ``path``."""
     state = musetalk_decoders.rename_tiny_decoder(read_state_dict(path))
     network = with_weights(empty_network(musetalk_decoders.TinyDecoder), state, path)
@@ -115,11 +115,11 @@ def _decoder_build(
     path: Path,
     latents: torch.Tensor,
     rows: int = musetalk_decoders.SIDE,
-) -> Made:
+) -> ModelBuild:
     latents = latents[:, -4:]  # those of the whole face; those of the masked face come first
     outputs = {"image": _port("image", (3, rows, 256), _IMAGE)}
     graph = to_onnx(network, [latents.repeat(2, 1, 1, 1)], ["latents"], ["image"])
-    return Made(
+    return ModelBuild(
         name=name,
         onnx=_declared(graph, outputs),
         task=task,
@@ -127,7 +127,7 @@ def _decoder_build(
         origin=_origin(path),
         inputs={"latents": Port((None, 4, 32, 32), "float32", _LATENTS)},
         outputs=outputs,
-        captured={"latents": latents.numpy()},
+        reference_inputs={"latents": latents.numpy()},
         facts={"first_row": musetalk_decoders.SIDE - rows},
     )
 
@@ -139,7 +139,7 @@ def unet_build(
     path: Path,
     facts: dict[str, object],
     folder: Path,
-) -> Made:
+) -> ModelBuild:
     """Returns the model of the UNet; writes its weights to a file in ``folder``.
 
     It is compared on ``latents`` [1, 8, 32, 32] and ``audio`` [1, 50, 384].
@@ -155,7 +155,7 @@ def unet_build(
         ["predicted"],
         data,
     )
-    return Made(
+    return ModelBuild(
         name="musetalk_unet",
         onnx=_declared(graph, outputs),
         task="latents of a masked and a reference face, and speech, to latents of the face",
@@ -166,7 +166,7 @@ def unet_build(
             "audio": Port((None, 50, 384), "float32", "ten whisper states, five layers each"),
         },
         outputs=outputs,
-        captured={"latents": latents.numpy(), "audio": audio.numpy()},
+        reference_inputs={"latents": latents.numpy(), "audio": audio.numpy()},
         facts=facts,
         extra={data.name: data},
     )
@@ -216,8 +216,8 @@ def example_audio(whisper: nn.Module, normed: bool) -> torch.Tensor:
         def infer(self, inputs: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
             return {"states": whisper(torch.from_numpy(inputs["mel"])).numpy()}
 
-    states = features_of(_example_speech(), Encoder(), original=not normed)
-    return torch.from_numpy(windows(states, 1, 25, first=27))
+    states = whisper_states(_example_speech(), Encoder(), original=not normed)
+    return torch.from_numpy(image_windows(states, 1, 25, first=27))
 
 
 def example_images() -> torch.Tensor:

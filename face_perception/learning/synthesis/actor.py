@@ -54,7 +54,9 @@ class Actor:
     """
 
     def __init__(self, picture: Image, *, tracker: FaceTracker, creases: float = 0.7) -> None:
-        self._portrait = PortraitRenderer(picture, size=(SIDE, SIDE), tracker=tracker, extra=_extra_shapes)
+        self._portrait = PortraitRenderer(
+            picture, size=(SIDE, SIDE), tracker=tracker, extra=_extra_shapes
+        )
         folds = _folds(self._portrait.anatomy)
         self._folds = {code: creases * _FOLDS[code] * fold for code, fold in folds.items()}
 
