@@ -1,9 +1,9 @@
-"""The probability that a gaze meets a target, from its angles, its error and the target's size.
+"""Computes the probability that a person looks at a target, from the gaze and its error.
 
-A gaze has an error model (``GazeErrorModel``). A true look has one of two sources: a person who aims at
-the target looks anywhere in a disc about it; all other looks are normally distributed
-(``Elsewhere``). Bayes' rule gives the posterior probability that the true look lies in the disc. No
-images, no ROS.
+The model: a person who aims at the target looks anywhere in a disc around it. All other looks are
+normally distributed (``ElsewherePrior``). The measured gaze is the true look plus an error
+(``GazeErrorModel``). Bayes' rule then gives the posterior probability that the true look lies in
+the disc. Angles are offsets from the line between the person's eyes and the target, radians.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ from face_perception.types import FloatArray, Gaze
 
 Number = TypeVar("Number", float, FloatArray)
 
-_POINTS = 32
+_POINTS = 32  # of the disc, over which likelihoods are averaged
 _MIN_SIGMA = math.radians(1)  # no gaze from a camera is more accurate
 _MAX_CONE = math.radians(4)
-_FAR = 8.0  # standard deviations; further away a likelihood counts as 0 (exp(-32) of its peak)
+_FAR = 8.0  # standard deviations; a likelihood further away counts as 0 (exp(-32) of its peak)
 
 
 def _unit_disc() -> tuple[FloatArray, FloatArray]:
-    """Points spread evenly over the unit disc (Vogel's sunflower): their x and y [32]."""
+    """Returns x and y, [32] each, of points that cover the unit disc evenly (Vogel's spiral)."""
     index = np.arange(_POINTS) + 0.5
     radius, angle = np.sqrt(index / _POINTS), index * math.pi * (3 - math.sqrt(5))
     return radius * np.cos(angle), radius * np.sin(angle)
@@ -36,11 +36,11 @@ _DISC_YAW, _DISC_PITCH = _unit_disc()
 
 @dataclass(frozen=True, slots=True)
 class GazeErrorModel:
-    """Error model of a gaze, for yaw and for pitch; radians, offsets from the line to a target.
+    """Error model of a gaze, for yaw and for pitch. Angles are offsets from a line, radians.
 
-    measured = centre + gain * (true - centre) + a normal error. The variance of that error is
-    ``sigma``^2 + (``gain_sigma`` * (true - centre))^2: the gain differs between people, so the
-    error grows away from ``centre``, the look at which the gaze is right on average.
+    measured = centre + gain * (true - centre) + a normal error with variance ``sigma``^2 +
+    (``gain_sigma`` * (true - centre))^2. On average the gaze is right at ``centre``. The error
+    grows away from it, because the gain differs between people.
     """
 
     yaw_sigma: float
@@ -54,7 +54,7 @@ class GazeErrorModel:
 
     @classmethod
     def from_gaze(cls, gaze: Gaze) -> GazeErrorModel:
-        """The error that a gaze states, for offsets from the line to the camera."""
+        """Returns the error that ``gaze`` states, for offsets from the line to the camera."""
         return cls(
             gaze.yaw_sigma,
             gaze.pitch_sigma,
@@ -67,13 +67,17 @@ class GazeErrorModel:
         )
 
     def shifted_by(self, yaw: float, pitch: float) -> GazeErrorModel:
-        """The same error for offsets from a line that is off by ``yaw`` and ``pitch``."""
+        """Returns the same error for offsets from another line.
+
+        ``yaw`` and ``pitch``, radians, are the offset of the new line from the old one.
+        """
         return replace(
             self, yaw_centre=self.yaw_centre - yaw, pitch_centre=self.pitch_centre - pitch
         )
 
     @property
     def is_known(self) -> bool:
+        """Whether all values are finite, and sigmas and gains positive."""
         positive = (self.yaw_sigma, self.pitch_sigma, self.yaw_gain, self.pitch_gain)
         others = (
             self.yaw_gain_sigma,
@@ -85,7 +89,7 @@ class GazeErrorModel:
 
     @property
     def axes(self) -> tuple[_Axis, _Axis]:
-        """The error of yaw and that of pitch."""
+        """The error models of yaw and of pitch."""
         return (
             _Axis(self.yaw_sigma, self.yaw_gain, self.yaw_gain_sigma, self.yaw_centre),
             _Axis(self.pitch_sigma, self.pitch_gain, self.pitch_gain_sigma, self.pitch_centre),
@@ -93,7 +97,7 @@ class GazeErrorModel:
 
 
 class _Axis(NamedTuple):
-    """``GazeErrorModel`` of one axis."""
+    """Error model of one axis; see ``GazeErrorModel``."""
 
     sigma: float
     gain: float
@@ -101,28 +105,29 @@ class _Axis(NamedTuple):
     centre: float
 
     def mean(self, true: Number) -> Number:
-        """Mean of the measured offset for a ``true`` one."""
+        """Returns the mean measured offset for a ``true`` offset."""
         return self.centre + self.gain * (true - self.centre)
 
     def variance(self, true: Number) -> Number:
-        """Variance of the measured offset for a ``true`` one."""
+        """Returns the variance of the measured offset for a ``true`` offset."""
         return max(self.sigma, _MIN_SIGMA) ** 2 + (self.gain_sigma * (true - self.centre)) ** 2
 
     def may_be(self, measured: float, radius: float) -> bool:
-        """False if no look within ``radius`` of the target is measured like this."""
+        """Returns false if no look within ``radius`` of the target can be measured like this."""
         widest = math.sqrt(self.variance(abs(self.centre) + radius + self.centre))
         return abs(measured - self.mean(0.0)) - self.gain * radius <= _FAR * widest
 
     def likelihoods(self, measured: float, true: FloatArray) -> FloatArray:
-        """Likelihood of the measured offset for each true one; per radian."""
+        """Returns the likelihood of ``measured`` for each ``true`` offset [N], per radian."""
         variance = self.variance(true)
         exponent = (measured - self.mean(true)) ** 2 / variance
         return np.asarray(np.exp(-exponent / 2) / np.sqrt(2 * math.pi * variance))
 
     def likelihood_elsewhere(self, measured: float, mean: float, spread: float) -> float:
-        """Likelihood of the measured offset if true ones are normally distributed; per radian.
+        """Returns the likelihood of ``measured`` for normally distributed true offsets, per radian.
 
-        Exact for ``gain_sigma`` 0, else a normal distribution with the same mean and variance.
+        Exact for ``gain_sigma`` 0; otherwise that of a normal distribution with the same mean and
+        variance.
         """
         variance = self.variance(mean) + spread**2 * (self.gain**2 + self.gain_sigma**2)
         return _normal(measured - self.mean(mean), math.sqrt(variance))
@@ -130,10 +135,10 @@ class _Axis(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class ElsewherePrior:
-    """Distribution of the looks that are not aimed at the target: normal on each axis, radians.
+    """Normal distribution of the looks that are not aimed at the target; radians.
 
-    The mean is (0, ``pitch``) from the line to the target. People look down (at a tablet, a table,
-    their hands) more than up.
+    The mean offset from the line to the target is 0 in yaw and ``pitch`` in pitch, because people
+    look down (at a tablet, a table, their hands) more often than up.
     """
 
     yaw_spread: float = math.radians(20)
@@ -142,10 +147,11 @@ class ElsewherePrior:
 
 
 def target_angle(radius: float, distance: float) -> float:
-    """Half the angle, radians, that a target of ``radius`` metres covers; at most 4 degrees.
+    """Returns half the angle, radians, that a target covers; at most 4 degrees.
 
-    People feel looked at within a cone of about 4 degrees around their eyes. A target of a few
-    centimetres that is very close would be wider than that.
+    ``radius`` is the target's radius and ``distance`` the distance from the eyes, metres. People
+    feel looked at within a cone of about 4 degrees around their eyes. A very close target of a few
+    centimetres would be wider than that.
     """
     return min(math.atan2(radius, distance), _MAX_CONE)
 
@@ -153,13 +159,14 @@ def target_angle(radius: float, distance: float) -> float:
 def offset_from_line(
     direction: FloatArray, line: FloatArray, up: FloatArray | None = None
 ) -> tuple[float, float]:
-    """Yaw and pitch, radians, of a gaze ``direction`` [3] against the ``line`` [3] to a target.
+    """Returns the offset (yaw, pitch), radians, of a ``direction`` [3] from a ``line`` [3].
 
-    ``up`` [3] points to the top of the person's head (None: to the top of the image).
-    Positive pitch is towards it; positive yaw is to the image's right for an upright head. NaN
-    if a vector has no length or ``up`` lies along the line.
+    Vectors are in the optical frame; their lengths do not matter. ``up`` [3] points to the top of
+    the person's head (None: to the top of the image). Pitch is positive towards ``up``. Yaw is
+    positive to the image's right for an upright head. Returns NaN if a vector has length 0 or
+    ``up`` is parallel to the line.
     """
-    # Plain floats: numpy is several times slower for so few numbers.
+    # Plain floats, because numpy is several times slower for so few numbers.
     fx, fy, fz = _unit(*line.tolist())
     ux, uy, uz = (0.0, -1.0, 0.0) if up is None else up.tolist()
     along = ux * fx + uy * fy + uz * fz
@@ -179,8 +186,10 @@ def _unit(x: float, y: float, z: float) -> tuple[float, float, float]:
 
 
 def aimed_likelihood(yaw: float, pitch: float, radius: float, error: GazeErrorModel) -> float:
-    """Likelihood of a measured offset (``yaw``, ``pitch``) if the person aims at a target of
-    angular ``radius``; per square radian. 0 if the offset is certainly too large.
+    """Returns the likelihood of a measured offset if the person aims at the target.
+
+    ``yaw``, ``pitch`` and the target's angular ``radius`` are radians, the likelihood is per square
+    radian. Returns 0 if the offset is too large to be a look at the target.
     """
     of_yaw, of_pitch = error.axes
     if not (of_yaw.may_be(yaw, radius) and of_pitch.may_be(pitch, radius)):
@@ -189,7 +198,7 @@ def aimed_likelihood(yaw: float, pitch: float, radius: float, error: GazeErrorMo
 
 
 def _given_looks(yaw: float, pitch: float, radius: float, error: GazeErrorModel) -> FloatArray:
-    """Likelihoods [32] of a measured offset for 32 true looks, spread over the target's disc."""
+    """Returns the likelihoods [32] of a measured offset for 32 true looks all over the target."""
     of_yaw, of_pitch = error.axes
     return of_yaw.likelihoods(yaw, radius * _DISC_YAW) * of_pitch.likelihoods(
         pitch, radius * _DISC_PITCH
@@ -199,10 +208,11 @@ def _given_looks(yaw: float, pitch: float, radius: float, error: GazeErrorModel)
 def gaze_likelihoods(
     yaw: float, pitch: float, radius: float, error: GazeErrorModel, elsewhere: ElsewherePrior
 ) -> tuple[float, float, float]:
-    """Likelihoods of a measured offset (``yaw``, ``pitch``), per square radian.
+    """Returns three likelihoods of a measured offset (``yaw``, ``pitch``), per square radian.
 
-    Returns that of a person who aims at a target of angular ``radius`` (see ``sought``), that of
-    one who looks elsewhere, and the part of the latter for looks in the target by chance.
+    1. If the person aims at a target of angular ``radius`` (see ``aimed_likelihood``).
+    2. If the person looks elsewhere (see ``ElsewherePrior``).
+    3. The part of the second that comes from looks that meet the target by chance.
     """
     looks_yaw, looks_pitch = _DISC_YAW * radius, _DISC_PITCH * radius
     given_look = _given_looks(yaw, pitch, radius, error)
@@ -230,13 +240,14 @@ def target_probability(
     prior: float,
     elsewhere: ElsewherePrior,
 ) -> float:
-    """Posterior probability that the look lies within ``radius`` radians of the target.
+    """Returns the posterior probability that the look lies within ``radius`` of the target.
 
-    ``prior`` is the share of people who aim at the target. NaN if a value is unknown.
+    ``yaw``, ``pitch`` (the measured offset) and ``radius`` are radians. ``prior`` is the
+    probability that the person aims at the target. Returns NaN if a value is not known.
     """
     if not (math.isfinite(yaw) and math.isfinite(pitch) and radius > 0 and error.is_known):
         return math.nan
-    seeking, other, chance = gaze_likelihoods(yaw, pitch, radius, error, elsewhere)
-    total = prior * seeking + (1 - prior) * other
-    # Far from both distributions the densities underflow: the look is not at the target.
-    return (prior * seeking + (1 - prior) * chance) / total if total > 0 else 0.0
+    aimed, other, chance = gaze_likelihoods(yaw, pitch, radius, error, elsewhere)
+    total = prior * aimed + (1 - prior) * other
+    # Both likelihoods underflow for a look that is far from everything.
+    return (prior * aimed + (1 - prior) * chance) / total if total > 0 else 0.0

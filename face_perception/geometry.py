@@ -1,6 +1,6 @@
-"""Rotations and angles in the optical frame, by the package's one convention; a smooth step.
+"""Rotations and angles in the optical frame: the only convention in this package.
 
-No images.
+The optical frame of a camera has x to the right, y down and z forward (REP-103).
 """
 
 from __future__ import annotations
@@ -16,24 +16,27 @@ FloatArray = npt.NDArray[np.floating]
 
 
 def smoothstep(x: npt.ArrayLike, low: float = 0.0, high: float = 1.0) -> FloatArray:
-    """0 up to ``low``, 1 from ``high`` on, and without a corner in between; of ``x``'s shape."""
+    """Returns 0 for ``x`` <= ``low``, 1 for ``x`` >= ``high``, and a smooth ramp between them.
+
+    The result has the shape of ``x``. The ramp is the cubic 3 t^2 - 2 t^3.
+    """
     t = np.clip((np.asarray(x, np.float64) - low) / (high - low), 0, 1)
     return np.asarray(t * t * (3 - 2 * t))
 
 
 def yaw_pitch(direction: FloatArray) -> tuple[float, float]:
-    """Yaw and pitch, radians, of a unit vector [3] in the optical frame.
+    """Returns yaw and pitch, radians, of a unit vector [3] in the optical frame.
 
-    Yaw is positive towards image right, pitch positive up; (0, 0) points back at the camera along
-    its axis.
+    Yaw is positive to the image's right, pitch is positive up. The vector (0, 0, -1), which points
+    from the scene back along the optical axis, has yaw 0 and pitch 0. Returns NaN for NaN.
     """
     dx, dy, dz = (float(v) for v in direction)
-    # The value first: so ordered, min and max hand on NaN.
+    # min and max return NaN only if it is their first argument.
     return math.atan2(dx, -dz), math.asin(max(min(-dy, 1.0), -1.0))
 
 
 def from_yaw_pitch(yaw: float, pitch: float) -> FloatArray:
-    """The unit vector [3] that has this yaw and pitch: inverse of ``yaw_pitch``."""
+    """Returns the unit vector [3] with a yaw and pitch, radians: the inverse of ``yaw_pitch``."""
     return np.array(
         [math.sin(yaw) * math.cos(pitch), -math.sin(pitch), -math.cos(yaw) * math.cos(pitch)],
         np.float64,
@@ -41,30 +44,31 @@ def from_yaw_pitch(yaw: float, pitch: float) -> FloatArray:
 
 
 def roll(rotation: FloatArray) -> float:
-    """Roll, radians, of a face frame: positive clockwise in the image.
+    """Returns the roll of a face frame, radians, positive clockwise in the image.
 
-    ``rotation`` [3, 3] has the face's axes as columns (x out of the face, z up). Measured about x
-    from the position in which z is as upright as that x allows.
+    ``rotation`` [3, 3] has the face's axes as columns, in the optical frame: x out of the face, y
+    to the person's left, z up (REP-155). Roll is the rotation about x away from the position in
+    which z is as upright as x allows.
     """
     (fx, _, ux), (fy, _, uy), (fz, _, uz) = rotation.tolist()
-    # The upright direction is (0, -1, 0) less its part along forward; its cross product with
-    # forward, (-fz, 0, fx), is image right for a face that looks at the camera.
+    # Upright is (0, -1, 0) without its component along x. Its cross product with x, (-fz, 0, fx),
+    # points to the image's right for a face that looks at the camera.
     return math.atan2(uz * fx - ux * fz, fy * (ux * fx + uy * fy + uz * fz) - uy)
 
 
 def angle_between(a: FloatArray, b: FloatArray) -> float:
-    """Angle, radians in [0, pi], between two vectors [3]; NaN where either has no length."""
+    """Returns the angle between two vectors [3], radians in [0, pi]; NaN if one has length 0."""
     norm = float(np.linalg.norm(a) * np.linalg.norm(b))
     if not norm > 0:
         return math.nan
-    # atan2 of cross and dot keeps its precision for small angles, where acos has none.
+    # Precise for small angles too, unlike acos of the dot product.
     return math.atan2(float(np.linalg.norm(np.cross(a, b))), float(np.dot(a, b)))
 
 
 def quaternion(rotation: FloatArray) -> tuple[float, float, float, float]:
-    """Unit quaternion (x, y, z, w), w >= 0, of a rotation matrix [3, 3]."""
+    """Returns the unit quaternion (x, y, z, w), w >= 0, of a rotation matrix [3, 3]."""
     (a, b, c), (d, e, f), (g, h, i) = np.asarray(rotation, np.float64).tolist()
-    # The largest of the four squared components is the safe one to divide by.
+    # Divide by the largest of the four components, for precision.
     squares = (1 + a - e - i, 1 + e - a - i, 1 + i - a - e, 1 + a + e + i)
     x, y, z, w = (
         (squares[0], d + b, g + c, h - f),
@@ -77,13 +81,13 @@ def quaternion(rotation: FloatArray) -> tuple[float, float, float, float]:
 
 
 def rotation_matrix(x: float, y: float, z: float, w: float) -> FloatArray:
-    """Rotation matrix [3, 3] of a quaternion, normalised first.
+    """Returns the rotation matrix [3, 3] of a quaternion, which need not have length 1.
 
-    Raises InputError for a zero quaternion.
+    Raises InputError if all four components are 0.
     """
     norm = math.sqrt(x * x + y * y + z * z + w * w)
     if not norm > 0:
-        raise InputError("a quaternion of length zero is no rotation")
+        raise InputError("a quaternion of length 0 is not a rotation")
     x, y, z, w = x / norm, y / norm, z / norm, w / norm
     return np.array(
         [

@@ -1,4 +1,4 @@
-"""Smoothing of values that come with stamps. Knows no face and no image."""
+"""Smooths values over time. Times are stamps of images, not of the computer's clock."""
 
 from __future__ import annotations
 
@@ -13,20 +13,25 @@ FloatArray = npt.NDArray[np.floating]
 
 
 class OneEuro:
-    """One-euro filter of an array of any shape, element by element, on measured time.
+    """Smooths an array of any shape with a one-euro filter, each element on its own.
 
-    A low-pass whose cut-off follows the speed of each element: ``min_cutoff`` + ``beta`` * speed,
-    in hertz, with the speed (units a second) itself low-passed at ``d_cutoff`` hertz. Source:
-    Casiez, Roussel and Vogel, "1 € Filter", CHI 2012.
+    The filter is a low-pass. Its cut-off frequency, hertz, is ``min_cutoff`` + ``beta`` * speed, so
+    that it smooths a still value strongly and lags little behind a fast one. The speed (units per
+    second) is itself low-passed at ``d_cutoff`` hertz. Source: Casiez, Roussel and Vogel, "1 €
+    Filter", CHI 2012.
 
-    Raises InputError where a cut-off is not positive or ``beta`` is negative.
+    Raises InputError if a cut-off is not positive or ``beta`` is negative.
+
+    >>> smooth = OneEuro(min_cutoff=1.0, beta=0.0)
+    >>> [round(float(smooth(value, stamp)), 2) for value, stamp in [(0, 0.0), (1, 0.1), (1, 0.2)]]
+    [0.0, 0.39, 0.62]
     """
 
     def __init__(self, min_cutoff: float, beta: float, d_cutoff: float = 1.0) -> None:
         if not min_cutoff > 0 or not d_cutoff > 0 or not beta >= 0:
             raise InputError(
-                f"one-euro needs min_cutoff > 0, d_cutoff > 0, beta >= 0, not {min_cutoff}, "
-                f"{d_cutoff}, {beta}"
+                "a one-euro filter needs min_cutoff > 0, d_cutoff > 0 and beta >= 0, not "
+                f"{min_cutoff}, {d_cutoff} and {beta}"
             )
         self.min_cutoff = min_cutoff
         self.beta = beta
@@ -34,17 +39,17 @@ class OneEuro:
         self.reset()
 
     def reset(self) -> None:
-        """Forget everything: the next value passes unchanged."""
+        """Forgets all values. The next one is returned unchanged."""
         self._value: FloatArray | None = None
         self._speed: FloatArray = np.zeros(())
         self._stamp = -math.inf
 
     def __call__(self, value: npt.ArrayLike, stamp: float) -> FloatArray:
-        """The smoothed value, float64, of the shape given, at ``stamp`` seconds.
+        """Returns ``value`` smoothed, float64 and of the same shape, at ``stamp`` seconds.
 
-        A repeated stamp gives the last result again; a stamp that goes back, or another shape,
-        starts afresh. Elements that are not finite pass as NaN and start afresh at their next
-        finite value.
+        A repeated stamp returns the last result. A stamp that goes back, or a value of another
+        shape, resets the filter. An element that is not finite is returned as NaN and resets the
+        filter for that element.
         """
         x = np.asarray(value, np.float64)
         last = self._value
@@ -66,6 +71,9 @@ class OneEuro:
 
 
 def _share(cutoff: npt.ArrayLike, dt: float) -> FloatArray:
-    """Weight [0, 1] of the new value in a first-order low-pass."""
+    """Returns the weight of the new value in a first-order low-pass, in [0, 1].
+
+    ``cutoff`` is in hertz, ``dt`` in seconds.
+    """
     turn = 2 * math.pi * np.asarray(cutoff, np.float64) * dt
     return turn / (turn + 1)

@@ -1,7 +1,8 @@
-"""The values that flow between the rooms: frozen dataclasses, no behaviour beyond derived views.
+"""Frozen dataclasses of the values that the parts of this package exchange.
 
-Optical frame everywhere: x right, y down, z forward (REP-103). Angles in radians, lengths in
-metres, times in seconds.
+Positions and directions are in the camera's optical frame: x right, y down, z forward (REP-103).
+Angles are in radians, lengths in metres, times in seconds. "Left" and "right" of a face are the
+person's own. NaN stands for a value that is not known.
 """
 
 from __future__ import annotations
@@ -21,11 +22,10 @@ from face_perception.errors import InputError
 FloatArray = npt.NDArray[np.floating]
 Image = npt.NDArray[np.uint8]
 
-# hri_msgs names in the published order of classes (Aff-Wild2, multitask network).
+# Classes of expression: names of hri_msgs, in the order of the multitask network (Aff-Wild2).
 EXPRESSIONS = ("neutral", "angry", "disgusted", "scared", "happy", "sad", "surprised")
 
-# Names of ARKit's blendshapes in the order of MediaPipe's network; left and right are those of the
-# person.
+# Names of ARKit's blendshapes, in the order of MediaPipe's network.
 BLENDSHAPES = (
     *("_neutral", "browDownLeft", "browDownRight", "browInnerUp"),
     *("browOuterUpLeft", "browOuterUpRight", "cheekPuff", "cheekSquintLeft", "cheekSquintRight"),
@@ -46,11 +46,12 @@ NAN = math.nan
 
 @dataclass(frozen=True, slots=True)
 class Camera:
-    """Pinhole intrinsics of one image size, in pixels, with optional lens distortion.
+    """Intrinsics of a pinhole camera for one image size, in pixels, and its lens distortion.
 
-    ``distortion_model`` and ``distortion`` are those of sensor_msgs/CameraInfo. ``assumed`` is true
-    where no calibration was given. Raises InputError where the values cannot be a camera (NaN, zero
-    focal length).
+    ``distortion_model`` and ``distortion`` are those of sensor_msgs/CameraInfo; empty means no
+    distortion. Pixel centres are at integers. ``assumed`` is true if the values were guessed
+    because no calibration was given. Raises InputError if a value is not finite, or if the image
+    size or a focal length is not positive.
     """
 
     width: int
@@ -79,18 +80,21 @@ class Camera:
 
     @classmethod
     def assume(cls, width: int, height: int) -> Camera:
-        """A camera without calibration: focal length = image width (53 degrees across), centred."""
+        """Returns a guess: focal length = ``width`` (a field of view of 53 degrees), centred."""
         return cls(width, height, width, width, (width - 1) / 2, (height - 1) / 2, assumed=True)
 
     @property
     def matrix(self) -> FloatArray:
-        """[3, 3] float64 camera matrix."""
+        """Camera matrix K, float64 [3, 3]."""
         return np.array([[self.fx, 0, self.cx], [0, self.fy, self.cy], [0, 0, 1]], np.float64)
 
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """One image, RGB uint8 [H, W, 3], with the time it was taken and the camera that took it."""
+    """One image, RGB uint8 [H, W, 3], the time it was taken (``stamp``, s) and its camera.
+
+    ``frame_id`` is the name of the camera's optical frame in tf2.
+    """
 
     image: Image
     stamp: float
@@ -100,7 +104,7 @@ class Frame:
 
 @dataclass(frozen=True, slots=True)
 class Roi:
-    """Box in pixels, clipped to the image."""
+    """Box in pixels, clipped to the image: left and top edge, width and height."""
 
     x: int
     y: int
@@ -110,9 +114,10 @@ class Roi:
 
 @dataclass(frozen=True, slots=True)
 class HeadPose:
-    """REP-155's face frame (x out of the face, z up, origin at the sellion), in the optical frame.
+    """Pose of the face frame of REP-155 in the optical frame.
 
-    ``position`` [3] metres; ``rotation`` [3, 3], its columns the face's axes.
+    ``position`` [3] is the sellion (the root of the nose, between the eyes), metres. The columns of
+    ``rotation`` [3, 3] are the axes of the face: x out of the face, y to the person's left, z up.
     """
 
     position: FloatArray
@@ -120,35 +125,37 @@ class HeadPose:
 
     @property
     def yaw(self) -> float:
-        """Of the face's x axis, positive towards image right."""
+        """Yaw of the face's x axis, radians, positive to the image's right."""
         return geometry.yaw_pitch(self.rotation[:, 0])[0]
 
     @property
     def pitch(self) -> float:
-        """Of the face's x axis, positive up."""
+        """Pitch of the face's x axis, radians, positive up."""
         return geometry.yaw_pitch(self.rotation[:, 0])[1]
 
     @property
     def roll(self) -> float:
-        """Positive clockwise in the image."""
+        """Roll of the face, radians, positive clockwise in the image."""
         return geometry.roll(self.rotation)
 
 
-LANDMARKS = 478  # MediaPipe's mesh of 468, and 5 of each iris
+LANDMARK_COUNT = 478  # the 468 points of MediaPipe's mesh and 5 points of each iris
 
 
 @dataclass(frozen=True, slots=True)
 class Face:
     """One tracked face in one image.
 
-    ``confidence`` in [0, 1] is the mesh's presence in this image, times the score of the last
-    search that found the face. It is lower if the two disagree about eyes, nose and mouth. Clear
-    faces have 0.7 to 0.95; false ones seldom more than 0.7.
+    ``id`` names the track. A track ends when its face is lost, so one person may have several ids.
 
-    ``landmarks`` float32 [478, 3]: x, y in pixels, z in the same scale, smaller is nearer. Eye
-    openness is relative to the track's own open level (1 = open as usual, NaN = not known yet).
-    Eye visibility, in [0, 1], is near 0 if the eye is hidden by dark glasses, glare or a hand
-    (NaN = not estimated). Left and right are those of the person.
+    ``confidence`` in [0, 1] is the presence that the mesh network gives in this image, times the
+    score of the last detection of the face. It is lower if mesh and detector disagree about eyes,
+    nose and mouth. Clear faces have 0.7 to 0.95; false ones seldom have more than 0.7.
+
+    ``landmarks`` is float32 [478, 3]: x and y in pixels, z in the same scale, smaller is nearer to
+    the camera. Eye openness is relative to this track's usual openness (1: as usual; NaN: not
+    known). Eye visibility in [0, 1] is near 0 if dark glasses, glare or a hand hide the eye (NaN:
+    not estimated).
     """
 
     id: str
@@ -164,9 +171,9 @@ class Face:
 
 @dataclass(frozen=True, slots=True)
 class FaceCrop:
-    """An aligned face patch, RGB uint8 [160, 160, 3], and the similarity that made it.
+    """An upright picture of one face, RGB uint8 [160, 160, 3].
 
-    ``transform`` [2, 3] maps image pixels to patch pixels.
+    ``transform`` [2, 3] is the similarity that maps pixels of the image to pixels of the crop.
     """
 
     face_id: str
@@ -175,10 +182,10 @@ class FaceCrop:
 
 
 class Eyes(IntEnum):
-    """State of a face's eyes; values as in Gaze.msg.
+    """State of a face's eyes, with the values of Gaze.msg.
 
     ``UNKNOWN``: the eyes cannot be seen (dark glasses, glare, head turned away, outside the image).
-    ``BLINK``: closed, but not yet for longer than a blink. ``CLOSED``: closed for longer.
+    ``BLINK``: closed, so far no longer than a blink lasts. ``CLOSED``: closed for longer.
     """
 
     UNKNOWN = 0
@@ -191,12 +198,15 @@ class Eyes(IntEnum):
 class Gaze:
     """Where one face looks, in the optical frame.
 
-    ``origin`` [3] in metres is the midpoint of the eyes, ``direction`` [3] a unit vector. The error
-    model, for yaw and for pitch, in radians from the line to the camera: estimate = centre + gain *
-    (truth - centre) + a normal error, whose variance is sigma^2 + (gain_sigma * (truth -
-    centre))^2. So ``sigma`` is the error of a look at ``centre``: at the calibration's targets, or
-    at the camera without a calibration. ``valid`` is false while the eyes are closed or hidden; the
-    last direction is then held.
+    ``origin`` [3] is the midpoint of the eyes, metres. ``direction`` [3] is a unit vector.
+    ``valid`` is false while the eyes are closed or hidden; the last direction is then held.
+    ``confidence`` in [0, 1] ranks gazes and is not a probability. ``source`` names the estimator.
+    ``eye_contact`` is the probability that the eyes look into the lens.
+
+    The fields from ``yaw_sigma`` on state the error, for yaw and for pitch, in radians from the
+    line to the camera: estimate = centre + gain * (truth - centre) + a normal error with variance
+    sigma^2 + (gain_sigma * (truth - centre))^2. So ``sigma`` is the error of a look at ``centre``,
+    which is the calibration's targets, or the camera if there is no calibration.
     """
 
     face_id: str
@@ -220,20 +230,20 @@ class Gaze:
 
     @property
     def yaw(self) -> float:
-        """atan2(dx, -dz): zero along the optical axis to the camera, positive to image right."""
+        """Yaw of the direction, atan2(dx, -dz), radians: positive to the image's right."""
         return geometry.yaw_pitch(self.direction)[0]
 
     @property
     def pitch(self) -> float:
-        """asin(-dy): positive up."""
+        """Pitch of the direction, asin(-dy), radians: positive up."""
         return geometry.yaw_pitch(self.direction)[1]
 
 
 @dataclass(frozen=True, slots=True)
 class ActionUnit:
-    """Intensity, probability and confidence, each in [0, 1]; NaN where not estimated.
+    """Intensity, probability and confidence of one action unit, each in [0, 1]; NaN: not estimated.
 
-    ``threshold`` is the probability above which the unit counts as active, NaN where there is none.
+    ``threshold`` is the probability above which the unit counts as active; NaN: there is none.
     """
 
     intensity: float = NAN
@@ -243,15 +253,15 @@ class ActionUnit:
 
     @property
     def active(self) -> bool:
-        """Whether the probability is above the threshold; false where either is not known."""
+        """Whether the probability is above the threshold; false if one of them is NaN."""
         return self.probability > self.threshold
 
 
 class Neutral(IntEnum):
-    """The neutral face that action units are relative to; values as in ActionUnits.msg."""
+    """The neutral face that action units are relative to, with the values of ActionUnits.msg."""
 
-    UNKNOWN = 0  # another publisher does not say
-    NONE = 1  # a network, which needs no neutral face
+    UNKNOWN = 0  # the publisher does not state it
+    NONE = 1  # estimated by a network, which needs no neutral face
     POPULATION = 2  # the average of many people
     LEARNED = 3  # learned while this face was tracked
     SET = 4  # set by the user
@@ -259,7 +269,7 @@ class Neutral(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class ActionUnits:
-    """Action units of one face by FACS number; what is not estimated is absent."""
+    """Action units of one face by FACS number. Units that are not estimated are absent."""
 
     face_id: str
     source: str
@@ -270,7 +280,10 @@ class ActionUnits:
 
 @dataclass(frozen=True, slots=True)
 class Blendshapes:
-    """Strengths [52], [0, 1], of one face in the order of ``BLENDSHAPES``; NaN: not estimated."""
+    """Strengths of one face's blendshapes, [52] in [0, 1]; NaN: not estimated.
+
+    The order is that of ``BLENDSHAPES``.
+    """
 
     face_id: str
     source: str
@@ -281,7 +294,10 @@ class Blendshapes:
 
 @dataclass(frozen=True, slots=True)
 class Expression:
-    """Probabilities [7] in the order of ``EXPRESSIONS``; NaN where not estimated."""
+    """Probabilities of one face's expressions, [7]; NaN: not estimated.
+
+    The order is that of ``EXPRESSIONS``.
+    """
 
     face_id: str
     source: str
@@ -291,7 +307,7 @@ class Expression:
 
     @property
     def label(self) -> str:
-        """Name of the most probable class, empty where not estimated."""
+        """Name of the most probable expression; empty if not estimated."""
         if not np.isfinite(self.probability).all():
             return ""
         return EXPRESSIONS[int(np.argmax(self.probability))]
@@ -299,7 +315,7 @@ class Expression:
 
 @dataclass(frozen=True, slots=True)
 class ValenceArousal:
-    """Valence and arousal in [-1, 1], NaN where not estimated."""
+    """Valence and arousal of one face, each in [-1, 1]; NaN: not estimated."""
 
     face_id: str
     source: str
@@ -310,7 +326,7 @@ class ValenceArousal:
 
 
 class Target(IntEnum):
-    """What a face looks at; values as in Attention.msg."""
+    """What a face looks at, with the values of Attention.msg."""
 
     UNKNOWN = 0
     NONE = 1
@@ -319,7 +335,7 @@ class Target(IntEnum):
 
 
 class Engagement(IntEnum):
-    """State of engagement with the robot, with the meaning of hri_msgs/EngagementLevel."""
+    """State of engagement with the robot, with the meanings of hri_msgs/EngagementLevel."""
 
     UNKNOWN = 0
     DISENGAGED = 1
@@ -332,10 +348,12 @@ class Engagement(IntEnum):
 class Attention:
     """What one face attends to.
 
-    ``angle`` is between its gaze and the line from its eyes to the robot, radians. ``confidence``
-    is the probability that ``target`` is right. ``source`` is the source of the gaze, "head_pose"
-    if only the head pose is known (``looking_at_robot`` is then false and ``confidence`` at most
-    0.5), or "eyes_closed".
+    ``angle`` is between its gaze and the line from its eyes to the robot, radians. ``distance`` is
+    from its eyes to the robot, metres. ``target_id`` is the id of the face that it looks at, if
+    ``target`` is FACE. ``target_since`` and ``engagement_since`` are the stamps, seconds, of the
+    last change. ``confidence`` is the probability that ``target`` is right. ``source`` is the
+    source of the gaze, "eyes_closed", or "head_pose" if only the head pose is known;
+    ``looking_at_robot`` is then false and ``confidence`` at most 0.5.
     """
 
     face_id: str

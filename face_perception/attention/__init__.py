@@ -1,10 +1,8 @@
-"""Who attends to the robot, who looks at whom, and how engaged they are. Needs no pixels."""
+"""Estimates what each person looks at (the robot, another face, neither) and their engagement."""
 
 from face_perception.attention.attention_tracker import AttentionSettings, AttentionTracker
-from face_perception.attention.engagement import TRANSITIONS
 
 __all__ = [
-    "TRANSITIONS",
     "AttentionSettings",
     "AttentionTracker",
 ]

@@ -4,25 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import Enum
-from types import MappingProxyType
 
 from face_perception.types import Engagement
-
-# Every change that can happen; staying is always allowed. Engagement begins with a look and ends
-# with looking away: nobody becomes engaged or disengaged without passing the state between.
-TRANSITIONS = MappingProxyType(
-    {
-        Engagement.UNKNOWN: frozenset({Engagement.DISENGAGED, Engagement.ENGAGING}),
-        Engagement.DISENGAGED: frozenset({Engagement.UNKNOWN, Engagement.ENGAGING}),
-        Engagement.ENGAGING: frozenset(
-            {Engagement.UNKNOWN, Engagement.DISENGAGED, Engagement.ENGAGED}
-        ),
-        Engagement.ENGAGED: frozenset({Engagement.UNKNOWN, Engagement.DISENGAGING}),
-        Engagement.DISENGAGING: frozenset(
-            {Engagement.UNKNOWN, Engagement.DISENGAGED, Engagement.ENGAGED}
-        ),
-    }
-)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,7 @@
-"""Image -> faces: detection, 478 landmarks, head pose, eye openness, stable ids, aligned patches.
+"""Finds and tracks faces in images: landmarks, head pose, openness of the eyes, ids and crops.
 
-No gaze and no affect: those read ``Face``. The point numbers of the topology are re-exported here.
+Gaze and affect are estimated from the resulting ``Face`` by other parts of the package. The names
+of landmarks in capitals are indices into ``Face.landmarks``.
 """
 
 from face_perception.faces import flip_averaging
@@ -11,14 +12,11 @@ from face_perception.faces.head_pose import (
     head_pose,
     landmark_frame,
     landmark_yaw_pitch,
-    pose_from_landmark_frame,
     rotate_to_frontal,
 )
 from face_perception.faces.landmarks import (
     CHIN,
     FACE_OVAL,
-    FOREHEAD,
-    LANDMARK_COUNT,
     LEFT_BROW_LOWER,
     LEFT_BROW_UPPER,
     LEFT_EYE_LOWER,
@@ -54,13 +52,13 @@ from face_perception.faces.tracker import (
     load_tracker,
 )
 from face_perception.faces.undistort import check_distortion_model, project_points, undistort_points
+from face_perception.types import LANDMARK_COUNT
 
 __all__ = [
     "ALIGNED_SIDE",
     "CHIN",
     "CROP_SIDE",
     "FACE_OVAL",
-    "FOREHEAD",
     "ID_EXPIRES_AFTER",
     "LANDMARK_COUNT",
     "LEFT_BROW_LOWER",
@@ -102,7 +100,6 @@ __all__ = [
     "landmark_yaw_pitch",
     "load_tracker",
     "plausible_camera",
-    "pose_from_landmark_frame",
     "project_points",
     "recompute_for_camera",
     "rotate_to_frontal",

@@ -120,11 +120,6 @@ def landmark_yaw_pitch(pose: HeadPose) -> tuple[float, float]:
     return yaw_pitch(landmark_frame(pose)[:, 0])
 
 
-def pose_from_landmark_frame(position: FloatArray, landmarks: FloatArray) -> HeadPose:
-    """The pose of a head at ``position`` [3] whose ``landmark_frame`` is ``landmarks`` [3, 3]."""
-    return HeadPose(position, landmarks @ _TO_LANDMARK_FRAME.T)
-
-
 def _refine(points: FloatArray, turn: FloatArray, place: FloatArray) -> HeadPose | None:
     """Least squares in the image from a first guess; None where it ends somewhere impossible."""
     try:

@@ -1,4 +1,4 @@
-"""Where a face looks: origin and direction in the camera's optical frame."""
+"""Estimates where each face looks: a ray in the camera's optical frame, and eye contact."""
 
 from face_perception.gaze.estimator import GazeEstimator, estimate_gazes, load_gaze
 from face_perception.gaze.estimator_prior import NETWORK_PRIOR, AxisPrior, EstimatorPrior

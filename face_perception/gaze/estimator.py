@@ -1,4 +1,4 @@
-"""Any gaze estimator by its name, and one way to ask it about a frame; for those without ROS."""
+"""Loads a gaze estimator by name and runs it on a frame, without ROS."""
 
 from __future__ import annotations
 
@@ -13,9 +13,20 @@ GazeEstimator = GeometricGaze | NetworkGaze
 
 
 def load_gaze(name: str = GEOMETRIC, *, threads: int = 1) -> GazeEstimator:
-    """The estimator: ``geometric``, or a gaze network by its card's name or path.
+    """Returns the estimator ``geometric``, or the gaze network of a card's name or path.
 
-    Raises inference.ModelError where there is no such network, or it is none for gaze.
+    ``threads`` is the number of CPU threads of the network. Raises inference.ModelError if there is
+    no such model or it is not a gaze network.
+
+    >>> import cv2
+    >>> from face_perception.faces import load_tracker
+    >>> from face_perception.inference import sample_photo
+    >>> from face_perception.types import Camera
+    >>> image = cv2.cvtColor(cv2.imread(str(sample_photo("astronaut"))), cv2.COLOR_BGR2RGB)
+    >>> frame = Frame(image, 0.0, Camera.assume(512, 512))
+    >>> (gaze,) = estimate_gazes(load_gaze(), frame, load_tracker().detect(frame))
+    >>> gaze.source, gaze.valid, gaze.eyes.name
+    ('geometric', True, 'OPEN')
     """
     if name == GEOMETRIC:
         return GeometricGaze()
@@ -23,9 +34,10 @@ def load_gaze(name: str = GEOMETRIC, *, threads: int = 1) -> GazeEstimator:
 
 
 def estimate_gazes(estimator: GazeEstimator, frame: Frame, faces: Sequence[Face]) -> list[Gaze]:
-    """Gazes of the ``faces`` of ``frame``, in their order; once a frame.
+    """Returns the gazes of the ``faces`` in ``frame``, in their order.
 
-    Raises what the estimator raises.
+    Call it once for each frame, because estimators smooth over time. Raises what ``estimate`` of
+    the estimator raises.
     """
     if isinstance(estimator, NetworkGaze):
         return estimator.estimate(frame, faces)

@@ -1,4 +1,4 @@
-"""What is known of an estimator's gaze before a person is calibrated: how people differ."""
+"""Priors: how the gaze of an estimator differs between people who are not calibrated."""
 
 from __future__ import annotations
 
@@ -8,16 +8,21 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class AxisPrior:
-    """Prior of one axis of an estimator: how people differ, before a person is calibrated.
+    """Prior of one axis (yaw or pitch) of an estimator. Standard deviations are over people.
 
-    Per person, truth = gain * estimate + bias: ``gain`` and ``spread`` are the mean and standard
-    deviation over people of the gain, ``bias`` the standard deviation of the bias, radians.
-    ``cautious`` is the gain that is applied if the targets cannot show the person's own gain.
-    Without calibration, estimate = ``scale`` * truth with an error of standard deviation ``sigma``,
-    radians, for a look at the camera; ``scale_sigma`` is the standard deviation over people of
-    ``scale``. ``share`` is the error of a look at a calibration target over the estimator's
-    ``noise``, and ``cross`` the standard deviation over people of the other axis' influence on this
-    one.
+    A calibration models each person as truth = gain * estimate + cross * (estimate of the other
+    axis) + bias:
+
+    - ``gain``, ``spread``: mean and standard deviation of the gain.
+    - ``bias``: standard deviation of the bias, radians. Its mean is 0.
+    - ``cross``: standard deviation of the influence of the other axis. Its mean is 0.
+    - ``cautious``: the gain to apply if the targets do not show the person's own gain.
+    - ``share``: error of a look at a calibration target, divided by ``EstimatorPrior.noise``.
+
+    Without a calibration, estimate = scale * truth + an error:
+
+    - ``scale``, ``scale_sigma``: mean and standard deviation of the scale.
+    - ``sigma``: standard deviation of the error of a look at the camera, radians.
     """
 
     gain: float = 1.0
@@ -33,12 +38,16 @@ class AxisPrior:
 
 @dataclass(frozen=True, slots=True)
 class EstimatorPrior:
-    """Prior of an estimator: how its gaze differs between people; radians.
+    """Prior of an estimator. Angles are radians.
 
-    ``noise`` is the standard deviation on each axis of one person's error about gain and bias.
-    ``residual`` and ``residual_with_gain`` are the mean errors after calibration with one target
-    and with five. ``lid_gain`` is the change of pitch per unit of upper lid height, in a fit whose
-    gain of pitch has the prior ``pitch_with_lids``; 0: lids add nothing to this estimator.
+    - ``yaw``, ``pitch``: priors of the two axes.
+    - ``noise``: standard deviation, on each axis, of the error that is left after gain and bias of
+      a person.
+    - ``residual``, ``residual_with_gain``: mean error after a calibration with one target, and
+      with five.
+    - ``lid_gain``: change of pitch per eye width that the upper lid rises; 0 if the lids do not
+      improve this estimator.
+    - ``pitch_with_lids``: mean gain of pitch in a fit that uses the lids.
     """
 
     yaw: AxisPrior = AxisPrior()
@@ -50,7 +59,7 @@ class EstimatorPrior:
     pitch_with_lids: float = 1.0
 
 
-# For a network that was trained on gaze, whose gain is right. Noise and residual are assumed, not
-# measured on calibrated people: 2 degrees on each axis are 2.5 in the mean angle, and 3.0 with the
-# error of one to five targets (2.0 * 1.25 * sqrt(1 + 1/2)).
+# Prior of a network that was trained on gaze, so that its gain is 1 on average. Noise and residuals
+# are assumed, not measured on calibrated people: 2 degrees on each axis are a mean angle of 2.5
+# degrees, and 3.0 with the error of the fitted bias (2.0 * 1.25 * sqrt(1 + 1/2)).
 NETWORK_PRIOR = EstimatorPrior()

@@ -1,4 +1,8 @@
-"""Eye contact: the probability that a gaze meets the camera. See ``gaze_target`` for the model."""
+"""Estimates eye contact: the probability that a person looks into the lens.
+
+``gaze_target`` has the probability model. Whether a person looks at the robot, which may be
+elsewhere than the lens, is decided in ``attention``.
+"""
 
 from __future__ import annotations
 
@@ -42,14 +46,23 @@ class EyeContactSettings:
 
 @dataclass(frozen=True, slots=True)
 class EyeContact:
-    """The model's constants; ``of`` gives the probability for a gaze.
+    """Computes the probability of eye contact.
 
-    - ``prior``: share of the time that people mean to look at the camera.
-    - ``radius``: a look that ends within this distance of the lens is eye contact, metres; at most
+    - ``prior``: share of the time that people aim at the lens.
+    - ``radius``: a look that passes the lens within this distance is eye contact, metres; at most
       4 degrees as seen from the eyes.
     - ``elsewhere``: distribution of all other looks.
 
-    Raises InputError where one is out of range.
+    Raises InputError if a value is out of range.
+
+    >>> import math
+    >>> from face_perception.gaze_target import GazeErrorModel
+    >>> contact = EyeContact()
+    >>> error = GazeErrorModel(yaw_sigma=math.radians(3), pitch_sigma=math.radians(3))
+    >>> round(contact.probability(0.0, 0.0, distance=1.0, error=error), 2)  # straight at the lens
+    0.98
+    >>> round(contact.probability(math.radians(15), 0.0, distance=1.0, error=error), 2)
+    0.0
     """
 
     prior: float = EyeContactSettings.eye_contact_prior
@@ -58,15 +71,18 @@ class EyeContact:
 
     def __post_init__(self) -> None:
         if not 0 < self.prior < 1:
-            raise InputError(f"eye contact's prior must be between 0 and 1, not {self.prior}")
+            raise InputError(f"prior of eye contact must be between 0 and 1, not {self.prior}")
         if not 0 < self.radius < math.inf:
-            raise InputError(f"eye contact's radius must be positive, not {self.radius}")
+            raise InputError(f"radius of eye contact must be positive metres, not {self.radius}")
 
     def probability(
         self, yaw: float, pitch: float, distance: float, error: GazeErrorModel
     ) -> float:
-        """Probability for a gaze that is (``yaw``, ``pitch``) radians off the line to the camera,
-        from a face ``distance`` metres away. NaN if a value is unknown.
+        """Returns the probability that a measured gaze is a look into the lens.
+
+        ``yaw`` and ``pitch``, radians, are its offset from the line between the eyes and the lens
+        (see ``gaze_target.offset_from_line``), ``distance`` is the length of that line, metres.
+        Returns NaN if a value is not known.
         """
         if not distance > 0:
             return math.nan
@@ -74,9 +90,11 @@ class EyeContact:
         return target_probability(yaw, pitch, radius, error, self.prior, self.elsewhere)
 
     def for_gaze(self, gaze: Gaze, up: FloatArray | None = None) -> float:
-        """The probability for a gaze; ``up`` [3] points to the top of the head.
+        """Returns the probability that ``gaze`` is a look into the lens.
 
-        0 if the eyes are closed for longer than a blink, NaN if the gaze is not valid.
+        ``up`` [3] points to the top of the person's head, in the optical frame (None: to the top of
+        the image). Returns 0 if the eyes are closed for longer than a blink, and NaN if the gaze is
+        not valid.
         """
         if gaze.eyes == Eyes.CLOSED:
             return 0.0

@@ -1,7 +1,7 @@
-"""The eyes of a face as spheres in space: where they are and where each one looks. No memory.
+"""Models each eye of a face as a sphere in space, and reads where it looks from its iris.
 
-Constants of the eye are in metres on the average head that the head pose assumes, so the real size
-of a head does not matter.
+Lengths are metres on the average head that the head pose assumes, so that the real size of a head
+does not matter.
 """
 
 from __future__ import annotations
@@ -15,59 +15,61 @@ import numpy.typing as npt
 from face_perception import faces
 from face_perception.types import Camera, Face, FloatArray, HeadPose
 
-# The midpoint of an eye's canthi in ``faces.landmark_frame`` (x out, y left, z up) of the canonical
-# head that the pose is fitted to; y is that of the left eye. Only its depth matters.
+# Midpoint of the canthi of the left eye in ``faces.landmark_frame`` (x out, y left, z up), on the
+# canonical head that the head pose is fitted to. Only its depth is used.
 _CANTHI = np.array([-0.018, 0.0315, -0.0046])
 
-# Distance from the midpoint of the canthi back to the point about which the eyeball turns. Chosen
-# together with the effective radius below. With 7 mm the gaze error of people who look at the lens
-# does not depend on the turn of their heads: the slope is -0.01 on 14 faces in press photographs
-# (0.22 with 9 mm) and -0.03 on 25 others (0.18 with 9 mm). 18 people in five head poses (Columbia
-# Gaze) give 6 mm.
+# Distance of the centre of the eyeball behind the midpoint of the canthi. Chosen together with the
+# effective radius below. With 7 mm the gaze error of people who look at the lens does not depend on
+# the turn of their heads: the slope is -0.01 on 14 faces in press photographs (0.22 with 9 mm) and
+# -0.03 on 25 others (0.18 with 9 mm). 18 people in five head poses (Columbia Gaze) give 6 mm.
 EYEBALL_BEHIND = 0.007
 # Effective radius of the sphere on which the iris moves. The pupil of a real eye is 10 mm from the
-# centre, but the mesh network draws the iris too close to the middle of the eye. Per unit of
-# direction its iris moves by 7.2 mm sideways on 56 people (Columbia Gaze), by 6 mm on one person at
-# a tablet. 8 mm has the smallest error on the 56 people: 6.3 degrees, against 7.2 with the previous
-# 12 mm (leave one person out, with the eyeball 9 mm behind the canthi). Up and down the iris moves
-# by only 3 mm. No constant here corrects that, because it would also multiply what expressions and
-# errors of the head's pitch add. A calibration corrects it for each person.
+# centre, but the mesh network puts the iris too close to the middle of the eye. Per unit of
+# direction its iris moves by 7.2 mm sideways on 56 people (Columbia Gaze) and by 6 mm on one person
+# at a tablet. 8 mm has the smallest error on the 56 people: 6.3 degrees, against 7.2 with 12 mm
+# (leave one person out, with the eyeball 9 mm behind the canthi). Up and down the iris moves by
+# only 3 mm. No constant corrects that here, because it would also multiply the errors that
+# expressions and the pitch of the head add. A calibration corrects it for each person.
 _RADIUS = 0.008
-# The pupil of an eye that looks straight ahead is above the line of its canthi. Fitted to nine
-# photographs of eight people who look at the lens; their pitch then spreads by 2.4 degrees.
+# Height of the pupil above the line of the canthi in an eye that looks straight ahead. Fitted to
+# nine photographs of eight people who look at the lens; their pitch then spreads by 2.4 degrees.
 _ABOVE = 0.0024
-# The line of sight is about 4 degrees closer to the nose than the optical axis (angle kappa). A
-# centre of the eyeball nearer to the temple has the same effect. It cancels over both eyes.
+# The line of sight is about 4 degrees closer to the nose than the optical axis of the eye (angle
+# kappa). To put the centre of the eyeball nearer to the temple has the same effect. It cancels in
+# the mean of both eyes.
 _OUTWARDS = 0.0008
-# Share of the measured head pitch that is used. The pitch from landmarks differs by 5 degrees
-# between people (a spread of 5.5 on photographs where the heads hardly differ), and people seldom
-# pitch the head far from the line of sight.
+# Share of the measured head pitch that is used. The pitch from landmarks is off by about 5 degrees,
+# differently for each person (standard deviation 5.5 on photographs with nearly the same pitch),
+# and people seldom pitch the head far from the line of sight.
 _PITCH_TRUST = 0.6
 
-# How far eyes turn in the head: people turn them by at most about 50 degrees, and seldom by more
-# than 30, because then they turn the head. The prior of a turn is proportional to
-# exp(-(turn / _USUAL_TURN)^8 / 2): flat up to 25 degrees. It matters where the iris is near the rim
-# of the sphere: there it hardly moves in the image, so that a small error reads as a turn of 70 or
-# 90 degrees. A frontal head reads at most 46 degrees. None of 1176 looks of 56 people (Columbia
-# Gaze) and 200 of one person at a tablet reads above 34 degrees without the prior.
-# ``_IRIS_ERROR`` is the iris' error as an angle about the eyeball for a look at the camera (56
-# people of Columbia Gaze, not calibrated).
+# Prior of the turn of the eyes in the head. People turn their eyes by at most about 50 degrees, and
+# seldom by more than 30, because they turn the head instead. The prior is proportional to
+# exp(-(turn / _USUAL_TURN)^8 / 2), which is flat up to 25 degrees. It matters if the iris is near
+# the rim of the sphere, where it hardly moves in the image, so that a small error is read as a turn
+# of 70 or 90 degrees. A frontal head gives at most 46 degrees. Without the prior, none of 1176
+# looks of 56 people (Columbia Gaze) and 200 of one person at a tablet is read above 34 degrees.
+# ``_IRIS_ERROR`` is the error of the iris in a look at the camera, as an angle about the centre of
+# the eyeball (56 people of Columbia Gaze, not calibrated).
 _USUAL_TURN, _IRIS_ERROR = math.radians(35), math.radians(4)
-_HALVINGS = 16  # of an angle, to find the most probable one
-# Radians taken away from the turn of an eye that halve its weight and confidence.
-_COMPRESSED = math.radians(5)
+_HALVINGS = 16  # steps of the bisection that finds the most probable turn
+# Reduction of the turn of an eye, radians, that halves its weight and confidence.
+_REDUCED_TURN = math.radians(5)
 
-_HALF_WIDTH = 12.0  # width of an eye, pixels, at which noise halves the confidence
-_ONE_EYE = 0.7  # factor of confidence if only one eye is seen
-_HIDDEN = 0.25  # below this visibility an eye is hidden by dark glasses, glare or a hand
-# Errors that are added on each axis: radians times pixels, divided by the width of an eye (shrunken
-# JAFFE pictures: 1.0 degree at 20 pixels, 3.3 at 6), and radians per radian of head turn (25 faces
-# in unposed photographs).
+_HALF_WIDTH = 12.0  # width of an eye, pixels, that halves the confidence
+_ONE_EYE = 0.7  # factor of the confidence if only one eye is seen
+_HIDDEN = 0.25  # visibility below which dark glasses, glare or a hand hide an eye
+# Standard deviations that are added on each axis: radians times the width of an eye in pixels
+# (shrunken JAFFE pictures: 1.0 degree at 20 pixels, 3.3 at 6), and radians per radian of head turn
+# (25 faces in unposed photographs).
 _ERROR_OF_WIDTH, _ERROR_OF_TURN = math.radians(20), 0.12
 
 
 @dataclass(frozen=True, slots=True)
 class _Eye:
+    """Indices of the landmarks of one eye: canthi and the five points of the iris."""
+
     side: int  # +1 left, -1 right
     outer: int
     inner: int
@@ -92,23 +94,31 @@ _EYES = (
 
 @dataclass(frozen=True, slots=True)
 class EyeReading:
-    """What one eye says: its centre and direction, optical frame, and how well it is seen."""
+    """Where one eye is and looks.
+
+    - ``centre`` [3]: centre of the eyeball, metres, in the optical frame.
+    - ``direction`` [3]: unit vector in the optical frame.
+    - ``width``: distance of the canthi, pixels.
+    - ``openness``: relative to this person's usual; NaN: not known.
+    - ``visibility``: how well the eye is seen, [0, 1]; NaN: not known.
+    - ``turn_reduction``: radians by which the prior of the eye's turn changed the direction.
+    """
 
     centre: FloatArray
     direction: FloatArray
-    width: float  # canthus to canthus, pixels
+    width: float
     openness: float
-    visibility: float  # how well the eye is seen, [0, 1]; NaN: unknown
-    compressed: float = 0.0  # radians by which the prior of the eye's turn moved it
+    visibility: float
+    turn_reduction: float = 0.0
 
     @property
-    def plausible(self) -> float:
-        """Weight of the reading, [0, 1]: less for a turn that eyes seldom make."""
-        return 1 / (1 + (self.compressed / _COMPRESSED) ** 2)
+    def turn_weight(self) -> float:
+        """Weight of this reading, [0, 1], which falls with ``turn_reduction``."""
+        return 1 / (1 + (self.turn_reduction / _REDUCED_TURN) ** 2)
 
 
 def usable_pose(face: Face) -> HeadPose | None:
-    """The head pose of ``face`` where there is one and it is finite."""
+    """Returns the head pose of ``face``; None if there is none or it is not finite."""
     pose = face.pose
     if pose is None or not (np.isfinite(pose.position).all() and np.isfinite(pose.rotation).all()):
         return None
@@ -116,13 +126,20 @@ def usable_pose(face: Face) -> HeadPose | None:
 
 
 def facing_cosine(pose: HeadPose) -> float:
-    """Cosine between the head's x axis and the line from it to the camera."""
+    """Returns the cosine of the angle between the head's x axis and the line to the camera.
+
+    Returns 0 for a head that faces away.
+    """
     distance = float(np.linalg.norm(pose.position))
     return max(0.0, float(-pose.rotation[:, 0] @ pose.position) / distance) if distance else 0.0
 
 
 def read_eyes(camera: Camera, face: Face, pose: HeadPose) -> list[EyeReading]:
-    """The look of each eye that is inside the image and not hidden."""
+    """Returns the reading of each eye that is inside the image and not hidden.
+
+    ``pose`` is the pose of ``face``, seen by ``camera``. Raises InputError for an unknown
+    distortion model of the lens.
+    """
     sight = -pose.position / np.linalg.norm(pose.position)
     frame = faces.landmark_frame(pose)
     elevation = math.asin(max(-1.0, min(1.0, float(sight @ frame[:, 2]))))
@@ -146,8 +163,8 @@ def read_eyes(camera: Camera, face: Face, pose: HeadPose) -> list[EyeReading]:
             [-EYEBALL_BEHIND * c - _ABOVE * s, _OUTWARDS, _ABOVE * c - EYEBALL_BEHIND * s]
         )
         centre = depth * np.array([*canthi, 1.0]) + frame @ (to_centre * sides)
-        direction = _where_ray_meets(np.array([*iris, 1.0]), centre) - centre
-        direction, excess = _within_reach(
+        direction = _ray_on_eyeball(np.array([*iris, 1.0]), centre) - centre
+        direction, excess = _limit_turn(
             direction / np.linalg.norm(direction),
             frame @ (c, 0.0, s),
             -centre / np.linalg.norm(centre),
@@ -156,14 +173,14 @@ def read_eyes(camera: Camera, face: Face, pose: HeadPose) -> list[EyeReading]:
     return found
 
 
-def _within_reach(
+def _limit_turn(
     direction: FloatArray, ahead: FloatArray, sight: FloatArray
 ) -> tuple[FloatArray, float]:
-    """The most probable direction of an eye, and the angle, radians, by which it was moved.
+    """Returns the most probable direction [3] of an eye, and the reduction of its turn, radians.
 
-    ``direction`` is the measured one, ``ahead`` straight ahead of the head and ``sight`` the line
-    to the camera: unit vectors [3]. Of the directions between the first two, the found one
-    maximises the likelihood of the iris' place in the image, times the prior of the eye's turn.
+    ``direction`` is the measured direction, ``ahead`` points straight out of the head and ``sight``
+    to the camera; all are unit vectors [3]. The result lies between ``direction`` and ``ahead``. It
+    maximises the likelihood of the position of the iris in the image, times the prior of the turn.
     """
     along = max(-1.0, min(1.0, float(direction @ ahead)))
     turn = math.acos(along)
@@ -178,7 +195,8 @@ def _within_reach(
     for _ in range(_HALVINGS):
         at = (low + high) / 2
         c, s = math.cos(at), math.sin(at)
-        # Slope of the squared displacement of the iris in the image, and that of the prior.
+        # Slope of the negative logarithm of likelihood (displacement of the iris in the image)
+        # times prior.
         slope = -math.sin(turn - at)
         slope -= (ahead_of * c + aside_of * s - depth) * (aside_of * c - ahead_of * s)
         slope = slope / _IRIS_ERROR**2 + 4 * at**7 / _USUAL_TURN**8
@@ -188,10 +206,11 @@ def _within_reach(
     return found, turn - reached
 
 
-def _where_ray_meets(ray: FloatArray, centre: FloatArray) -> FloatArray:
-    """The nearer point where a ray from the camera meets the eyeball about ``centre``.
+def _ray_on_eyeball(ray: FloatArray, centre: FloatArray) -> FloatArray:
+    """Returns the point [3] where a ray from the camera first meets the eyeball, metres.
 
-    A ray that misses gives the point of the ray that is nearest to the eyeball: its limb.
+    ``ray`` [3] is the ray's direction, ``centre`` [3] the centre of the eyeball. For a ray that
+    misses the eyeball, returns the point of the ray that is nearest to it.
     """
     ray = ray / np.linalg.norm(ray)
     nearest = float(ray @ centre)
@@ -199,49 +218,52 @@ def _where_ray_meets(ray: FloatArray, centre: FloatArray) -> FloatArray:
     return ray * (nearest - math.sqrt(max(inside, 0.0)))
 
 
-def select_open(looks: list[EyeReading], level: float) -> list[EyeReading]:
-    """Those of open eyes: openness that is not known yet is no reason to think an eye closed."""
-    return [look for look in looks if not look.openness < level]
+def select_open(readings: list[EyeReading], level: float) -> list[EyeReading]:
+    """Returns the readings of eyes that are open by at least ``level`` or by an unknown amount."""
+    return [eye for eye in readings if not eye.openness < level]
 
 
-def openness_weight(look: EyeReading) -> float:
-    """Openness as a weight: unknown counts as open."""
-    return 1.0 if math.isnan(look.openness) else max(0.05, min(1.0, look.openness))
+def openness_weight(reading: EyeReading) -> float:
+    """Returns the openness as a weight, 0.05 to 1; unknown counts as open."""
+    return 1.0 if math.isnan(reading.openness) else max(0.05, min(1.0, reading.openness))
 
 
-def gaze_origin(looks: list[EyeReading], pose: HeadPose) -> FloatArray:
-    """Between the centres of the eyeballs, [3] metres, optical frame."""
-    if len(looks) == len(_EYES):
-        return (looks[0].centre + looks[1].centre) / 2
+def gaze_origin(readings: list[EyeReading], pose: HeadPose) -> FloatArray:
+    """Returns the midpoint [3] between the centres of both eyeballs, metres, optical frame."""
+    if len(readings) == len(_EYES):
+        return (readings[0].centre + readings[1].centre) / 2
     middle = _CANTHI * (1.0, 0.0, 1.0) + (-EYEBALL_BEHIND, 0.0, _ABOVE)
     origin: FloatArray = pose.position + faces.landmark_frame(pose) @ middle
     return origin
 
 
-def visibility_of_eyes(looks: list[EyeReading]) -> float:
-    """How well open eyes are seen, [0, 1]; less for small, closing, blurred or hidden eyes."""
-    if not looks:
-        return 0.0
-    width = _width(looks)
-    size = width * width / (width * width + _HALF_WIDTH * _HALF_WIDTH)
-    share = float(np.mean([openness_weight(look) for look in looks]))
-    clear = float(
-        np.mean([1.0 if math.isnan(look.visibility) else look.visibility for look in looks])
-    )
-    return size * share * clear * (1.0 if len(looks) == len(_EYES) else _ONE_EYE)
+def visibility_of_eyes(readings: list[EyeReading]) -> float:
+    """Returns how well open eyes are seen, [0, 1].
 
-
-def added_sigma(looks: list[EyeReading], front: float) -> float:
-    """Standard deviation, radians on each axis, that small eyes and a turned head add to a gaze.
-
-    ``front`` is the cosine of the angle between the head and the line to the camera.
+    It is lower for small, closing, blurred or partly hidden eyes.
     """
-    if not looks:
+    if not readings:
+        return 0.0
+    width = _width(readings)
+    size = width * width / (width * width + _HALF_WIDTH * _HALF_WIDTH)
+    share = float(np.mean([openness_weight(eye) for eye in readings]))
+    clear = float(
+        np.mean([1.0 if math.isnan(eye.visibility) else eye.visibility for eye in readings])
+    )
+    return size * share * clear * (1.0 if len(readings) == len(_EYES) else _ONE_EYE)
+
+
+def added_sigma(readings: list[EyeReading], front: float) -> float:
+    """Returns the standard deviation that small eyes and a turned head add on each axis, radians.
+
+    ``front`` is the cosine that ``facing_cosine`` returns. Returns NaN if no eye is seen.
+    """
+    if not readings:
         return math.nan
-    one_eye = 1.0 if len(looks) == len(_EYES) else math.sqrt(2)
+    one_eye = 1.0 if len(readings) == len(_EYES) else math.sqrt(2)
     turn = math.acos(max(-1.0, min(1.0, front)))
-    return math.hypot(one_eye * _ERROR_OF_WIDTH / _width(looks), _ERROR_OF_TURN * turn)
+    return math.hypot(one_eye * _ERROR_OF_WIDTH / _width(readings), _ERROR_OF_TURN * turn)
 
 
-def _width(looks: list[EyeReading]) -> float:
-    return max(float(np.mean([look.width for look in looks])), 1.0)
+def _width(readings: list[EyeReading]) -> float:
+    return max(float(np.mean([reading.width for reading in readings])), 1.0)

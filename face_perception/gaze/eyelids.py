@@ -1,8 +1,8 @@
-"""The lids as a cue to vertical gaze: the upper lid follows the eye up and down. No memory.
+"""Measures the eyelids as a cue to vertical gaze: the upper lid follows the eye up and down.
 
-Measured on 56 people (Columbia Gaze): the upper lid moves 3.5 mm per unit of vertical direction,
-more than the iris that the mesh draws (2.7 mm). The lower lid moves by 0.2 mm. An expression also
-moves the lower lid and the brows, which distinguishes it from a look.
+On 56 people (Columbia Gaze) the upper lid moves by 3.5 mm per unit of vertical direction, more than
+the iris of the mesh (2.7 mm), and the lower lid by 0.2 mm. An expression also moves the lower lid
+and the brows, which distinguishes it from a look up or down.
 """
 
 from __future__ import annotations
@@ -18,18 +18,20 @@ from face_perception.types import Face, FloatArray
 
 Indices = npt.NDArray[np.intp]
 
-_MIDDLE = slice(3, 6)  # the points that move most, of the nine points of a lid
-# Changes, in eye widths, of the lower lid and of the brow that halve the lid term. Between looks
-# 10 degrees up and down they change by 0.01 and 0.03 (median of 56 people).
+_MIDDLE = slice(3, 6)  # of the nine points of a lid, those that move most
+# Changes of the lower lid and of the brow, in eye widths, that halve the effect of the upper lid.
+# Between looks 10 degrees up and 10 degrees down they change by 0.01 and 0.03 (median of 56
+# people).
 _LOWER_LID, _BROW = 0.05, 0.12
-_MAX_MOVED = 0.15  # eye widths; a look moves the upper lid no further, a blink or a stare does
+# Eye widths. Looks move the upper lid by less, blinks and widened eyes by more.
+_MAX_MOVED = 0.15
 
 
 @dataclass(frozen=True, slots=True)
 class LidCue:
-    """Heights in eye widths above the line through the canthi, mean of both eyes.
+    """Heights above the line through the canthi, in eye widths, mean of both eyes; NaN: not seen.
 
-    ``upper`` and ``lower`` lid, and the inner end of the ``brow``; NaN if not seen.
+    ``upper`` and ``lower`` are the middles of the lids, ``brow`` is the inner end of the brow.
     """
 
     upper: float = math.nan
@@ -37,9 +39,10 @@ class LidCue:
     brow: float = math.nan
 
     def moved_by_gaze(self, reference: LidCue) -> float:
-        """Height of the upper lid above ``reference``, faded out if an expression moved it.
+        """Returns how far a look has raised the upper lid above ``reference``, in eye widths.
 
-        0 if a height is NaN.
+        The value goes to 0 the more the lower lid or the brow have moved, because then an
+        expression moves the lids. Returns 0 if a height is NaN.
         """
         moved = self.upper - reference.upper
         apart = ((self.lower - reference.lower) / _LOWER_LID) ** 2 + (
@@ -51,7 +54,10 @@ class LidCue:
 
 
 def measure_lids(face: Face) -> LidCue:
-    """The lids of ``face`` in a frontal view of its head; NaN without pose or landmarks."""
+    """Returns the heights of the lids of ``face``, its head rotated to frontal.
+
+    Returns NaN if the pose is not known or a landmark is not finite.
+    """
     if face.pose is None or not np.isfinite(face.landmarks).all():
         return LidCue()
     points = faces.rotate_to_frontal(face.landmarks, face.pose)[:, :2]
@@ -85,7 +91,10 @@ def _heights(
     lower: Indices,
     brow: Indices,
 ) -> tuple[float, float, float]:
-    """Upper lid, lower lid and brow of one eye; ``points`` [478, 2], y up."""
+    """Returns the heights of upper lid, lower lid and brow of one eye, in eye widths.
+
+    ``points`` [478, 2] has y up; the other arguments are indices into it.
+    """
     along = points[inner] - points[outer]
     width = float(np.linalg.norm(along))
     if not width > 0:

@@ -1,4 +1,4 @@
-"""Memory of gaze estimators for a face: state of the eyes, smoothing, last gaze before a blink."""
+"""What gaze estimators remember of each face: blinks, smoothing, the last gaze before a blink."""
 
 from __future__ import annotations
 
@@ -13,23 +13,23 @@ from face_perception.settings import check, setting
 from face_perception.smoothing import OneEuro
 from face_perception.types import Eyes, Face, FloatArray
 
-BLINK_TIME = 0.4  # seconds; a blink lasts 0.1 to 0.4 s
-_SETTLE_TIME = 1.0  # seconds; how long the usual openness of a new face is not known
+_BLINK_TIME = 0.4  # seconds; a blink lasts 0.1 to 0.4 s
+_SETTLE_TIME = 1.0  # seconds; the usual openness of a new face is not known before
 _FIRST_BLINK_LEVEL = 0.5  # the blink level until then
-_LOWERED_TIME = 0.6  # seconds; the lids of a slow blink also open slowly
+_LOWERED_TIME = 0.6  # seconds; longer, because the lids of a slow blink also open slowly
 
 
 @dataclass(slots=True)
 class _State:
-    """What is remembered of one face; times are stamps."""
+    """Memory of one face. Times are stamps, seconds; NaN: the condition does not hold."""
 
     first: float
     last: float
     smooth: OneEuro
     direction: FloatArray | None = field(default=None)
-    lowered_since: float = math.nan  # since when both eyes are below the blink level
-    closed_since: float = math.nan  # since when both eyes are below the closed level
-    shut_since: float = math.nan  # since when no eye that is seen is open
+    lowered_since: float = math.nan  # both eyes are below the blink level
+    closed_since: float = math.nan  # both eyes are below the closed level
+    shut_since: float = math.nan  # an eye is visible, and none that is visible is open
     seen_open: bool = False
 
 
@@ -86,13 +86,13 @@ class GazeSettings:
 
 
 class GazeMemory:
-    """Memory of a gaze estimator for each face id; the base class of all estimators.
+    """Base class of gaze estimators: remembers the eyes and the last gaze of each face id.
 
     The state of the eyes is remembered for as long as a face keeps its id. The blink level is lower
-    during the first second of a face: until then its usual openness is the average of many people,
-    whose eyes differ by a quarter.
+    during the first second of a face. In that time openness is relative to the average of many
+    people, whose eyes differ by a quarter.
 
-    Raises InputError where a setting is out of range.
+    Raises InputError if a setting is out of range.
     """
 
     def __init__(self, settings: GazeSettings | None = None) -> None:
@@ -106,12 +106,13 @@ class GazeMemory:
         self.reset()
 
     def reset(self) -> None:
-        """Forget every face."""
+        """Forgets all faces."""
         self._states: dict[str, _State] = {}
 
     def keep(self, ids: Collection[str], stamp: float) -> None:
-        """Forget the faces that are not among ``ids``, those in the image of ``stamp``, once their
-        ids cannot come back (``faces.ID_EXPIRES_AFTER``).
+        """Forgets faces whose ids have expired (``faces.ID_EXPIRES_AFTER``).
+
+        ``ids`` are those of the faces in the image of ``stamp`` seconds, which are always kept.
         """
         self._states = {
             i: state
@@ -120,7 +121,10 @@ class GazeMemory:
         }
 
     def update_openness(self, face: Face, stamp: float) -> float:
-        """The openness below which an eye of ``face`` is not used. Call it once for each image."""
+        """Returns the openness below which an eye of ``face`` is not used; remembers its openness.
+
+        Call it once for each image. ``stamp`` is in seconds.
+        """
         state = self._states.get(face.id)
         if state is None or not 0 <= stamp - state.last <= ID_EXPIRES_AFTER:
             state = _State(stamp, stamp, OneEuro(*self._filter))
@@ -139,9 +143,10 @@ class GazeMemory:
         return closed_level if stamp - state.lowered_since > _LOWERED_TIME else level
 
     def eye_state(self, face_id: str, stamp: float, *, seen: bool, opened: bool) -> Eyes:
-        """State of the eyes; ``seen``: an eye is visible, ``opened``: a visible eye is open.
+        """Returns the state of the eyes; call it after ``update_openness``, once for each image.
 
-        Eyes that have never been open in any image of the face count as closed at once.
+        ``seen``: an eye is visible. ``opened``: a visible eye is open. Eyes that were never open
+        while this face was tracked count as closed at once.
         """
         state = self._states[face_id]
         state.shut_since = _since(state.shut_since, seen and not opened, stamp)
@@ -150,25 +155,33 @@ class GazeMemory:
         if opened:
             state.seen_open = True
             return Eyes.OPEN
-        # An eye outside the image or behind glare may count as open all the time, so the visible
-        # eye decides.
-        closed = stamp - state.closed_since > BLINK_TIME or stamp - state.shut_since > _LOWERED_TIME
+        # The openness of an eye outside the image or behind glare may be wrong. So it is enough
+        # that the visible eyes are closed (``shut_since``).
+        closed = (
+            stamp - state.closed_since > _BLINK_TIME or stamp - state.shut_since > _LOWERED_TIME
+        )
         return Eyes.CLOSED if closed or not state.seen_open else Eyes.BLINK
 
     def smooth_direction(self, face_id: str, stamp: float, direction: FloatArray) -> FloatArray:
-        """The direction, a unit vector [3], smoothed with those before; after ``meet``."""
+        """Returns ``direction``, a unit vector [3], smoothed with those of earlier images.
+
+        Call it after ``update_openness``.
+        """
         state = self._states[face_id]
         smooth = state.smooth(direction, stamp)
         state.direction = smooth / np.linalg.norm(smooth)
         return state.direction
 
     def last_direction(self, face_id: str) -> FloatArray | None:
-        """The last direction that was seen of a face; None where there was none."""
+        """Returns the last direction of a face, a unit vector [3]; None if there was none."""
         return self._states[face_id].direction
 
 
 def _since(before: float, holds: bool, stamp: float) -> float:
-    """Time since when a condition holds; ``before`` is the previous time (NaN: it did not hold)."""
+    """Returns the stamp since which a condition holds, NaN if it does not.
+
+    ``before`` is the result for the previous image.
+    """
     if not holds:
         return math.nan
     return stamp if math.isnan(before) else before

@@ -1,4 +1,4 @@
-"""Gaze from landmarks and head pose alone: iris rays on an eyeball. Reads no pixels."""
+"""Estimates gaze from landmarks and head pose: rays through the irises onto model eyeballs."""
 
 from __future__ import annotations
 
@@ -22,23 +22,23 @@ from face_perception.gaze.gaze_memory import GazeMemory
 from face_perception.types import Camera, Face, FloatArray, Gaze
 
 GEOMETRIC = "geometric"
-# Revision of the arithmetic here and in `eyes`. Raise it with every change that alters the gaze of
-# the same face: calibrations of an older revision are then no longer applied.
+# Revision of the arithmetic here and in ``eyeballs``. Increase it with every change of the gaze of
+# the same face: calibrations of another revision are not applied.
 _REVISION = "3"
 _MIN_FORESHORTENING = 0.2
-_DISAGREEMENT = math.radians(20)  # angle between the two eyes that halves the confidence
+_DISAGREEMENT = math.radians(20)  # angle between the gazes of both eyes that halves the confidence
 
 # Measured on 56 people with 21 targets each, +-15 degrees sideways and +-10 up and down (Columbia
 # Gaze: eye bands set into another face). Regression of truth on estimate for each person: gain
 # 1.05 +- 0.20 in yaw and 2.3 +- 0.67 in pitch, bias 2.3 and 8 degrees. One target cannot show the
-# gain of pitch: 1.5 about the target is a compromise between looks (2.3) and the effect of
-# expressions (1). Without calibration the gazes of people who look at the lens spread by 2.4 to 3.4
-# degrees in yaw and 3.4 to 3.7 in pitch (three donor faces), and by 4 degrees in pitch on 14 faces
-# in press photographs. The error grows away from the lens, because people's gains differ: it has a
-# spread of 0.3 times a look to the side and 0.11 times a look up or down. After one target at the
-# lens the errors of looks 5 degrees beside it have a spread of 2.7 degrees in yaw and 2.7 in pitch,
-# which grows by 0.29 and 0.20 times the look; for pitch 0.15 is used, which
-# a person at a tablet has.
+# gain of pitch; 1.5 about the target is a compromise between looks (2.3) and the effect of
+# expressions (1). Without a calibration the gazes of people who look at the lens have a standard
+# deviation of 2.4 to 3.4 degrees in yaw and 3.4 to 3.7 in pitch (three donor faces), and of 4
+# degrees in pitch on 14 faces in press photographs. The error grows away from the lens, because
+# gains differ between people: its standard deviation is 0.3 times a look to the side and 0.11 times
+# a look up or down. After one target at the lens the errors of looks 5 degrees away from it have a
+# standard deviation of 2.7 degrees in yaw and in pitch, which grows by 0.29 and 0.20 times the
+# look; for pitch 0.15 is used, which is measured on one person at a tablet.
 PRIOR = EstimatorPrior(
     yaw=AxisPrior(
         gain=1.05,
@@ -70,17 +70,28 @@ PRIOR = EstimatorPrior(
 
 
 class GeometricGaze(GazeMemory):
-    """Gaze of faces from their landmarks and head pose, with a memory for each face id.
+    """Estimates the gaze of a face from its landmarks and head pose, without a network.
 
-    The centre of each eyeball lies behind the measured canthi, along the head. The ray through the
-    centre of the iris meets the eyeball in front of it; the direction from the centre to that point
-    is the gaze of that eye, less far from straight ahead where eyes seldom turn so far. The two
-    eyes are averaged by how well they are seen, and smoothed
-    (one-euro filter). While both eyes are closed, hidden or turned away the last direction is held
-    and ``valid`` is false. ``GazeMemory`` has the settings.
+    The centre of each eyeball lies behind the canthi, as seen from the head. The ray from the
+    camera through the centre of the iris meets the eyeball at the pupil. The gaze of the eye points
+    from the centre of the eyeball to the pupil; turns that eyes seldom make are reduced. The gaze
+    of the face is the mean of both eyes, weighted by how well they are seen, and smoothed with a
+    one-euro filter. While both eyes are closed, hidden or turned away, ``valid`` is false and the
+    last direction is held. The settings are those of ``GazeMemory``.
 
-    Without calibration a look up or down is underestimated: for the average person the pitch is
-    0.39 of the true one, see ``Gaze.pitch_gain``.
+    Without a calibration, looks up and down are underestimated: on average the estimated pitch is
+    0.39 times the true pitch (see ``Gaze.pitch_gain``).
+
+    >>> import cv2
+    >>> from face_perception.faces import load_tracker
+    >>> from face_perception.inference import sample_photo
+    >>> from face_perception.types import Frame
+    >>> image = cv2.cvtColor(cv2.imread(str(sample_photo("astronaut"))), cv2.COLOR_BGR2RGB)
+    >>> frame = Frame(image, 0.0, Camera.assume(512, 512))
+    >>> (face,) = load_tracker().detect(frame)
+    >>> gaze = GeometricGaze().estimate(frame.camera, face, frame.stamp)
+    >>> gaze.valid, abs(gaze.yaw) < math.radians(10)  # she looks past the lens
+    (True, True)
     """
 
     name = GEOMETRIC
@@ -88,30 +99,31 @@ class GeometricGaze(GazeMemory):
     prior = PRIOR
 
     def estimate(self, camera: Camera, face: Face, stamp: float) -> Gaze:
-        """Gaze of ``face`` seen by ``camera`` at ``stamp`` seconds; once an image and face.
+        """Returns the gaze of ``face``, seen by ``camera`` at ``stamp`` seconds.
 
-        ``origin`` is between the centres of the eyeballs. Direction and origin are NaN if nothing
-        is known: no pose, or eyes outside the image, and no earlier direction. ``confidence`` in
-        [0, 1] is lower for small, closing or disagreeing eyes, a look far to the side and a turned
-        head. It only ranks gazes; it is not a probability. Raises InputError for an unknown lens
-        distortion.
+        Call it once for each face and image. ``origin`` is the midpoint between the centres of the
+        eyeballs; it is NaN if the head pose is not known. ``direction`` is NaN if the pose is not
+        known or the eyes are outside the image, and there is no earlier direction. ``confidence``
+        is lower for eyes that are small, closing, turned unusually far or that disagree, for a look
+        far to the side and for a turned head. Raises InputError for an unknown distortion model of
+        the lens.
         """
         level = self.update_openness(face, stamp)
         pose = usable_pose(face)
-        looks = [] if pose is None else read_eyes(camera, face, pose)
-        open_eyes = select_open(looks, level)
+        readings = [] if pose is None else read_eyes(camera, face, pose)
+        open_eyes = select_open(readings, level)
         front = 0.0 if pose is None else facing_cosine(pose)
         valid = bool(open_eyes) and front >= self.min_facing
         held = self.last_direction(face.id)
-        seen = bool(looks) and front >= self.min_facing
-        added = math.hypot(added_sigma(open_eyes, front), _compressed(open_eyes))
-        origin = np.full(3, np.nan) if pose is None else gaze_origin(looks, pose)
+        seen = bool(readings) and front >= self.min_facing
+        added = math.hypot(added_sigma(open_eyes, front), _mean_turn_reduction(open_eyes))
+        origin = np.full(3, np.nan) if pose is None else gaze_origin(readings, pose)
         if valid:
             direction = self.smooth_direction(face.id, stamp, _mean(open_eyes))
         elif held is not None:
             direction = held
         else:
-            direction = _mean(looks) if looks else np.full(3, np.nan)
+            direction = _mean(readings) if readings else np.full(3, np.nan)
         aside = _foreshortening(direction, origin)
         return Gaze(
             face_id=face.id,
@@ -131,37 +143,44 @@ class GeometricGaze(GazeMemory):
 
 
 def _foreshortening(direction: FloatArray, origin: FloatArray) -> float:
-    """Cosine between a gaze and the line to the camera, at least 0.2; 1 if one of them is unknown.
+    """Returns the cosine of the angle between a gaze and the line to the camera, at least 0.2.
 
     The iris of an eye that looks far to the side moves little in the image, so the same error of
-    the iris is a larger error of the gaze.
+    the iris is a larger error of the gaze. Returns 1 if direction or origin is NaN.
     """
     distance = float(np.linalg.norm(origin))
     cosine = -float(direction @ origin) / distance if distance > 0 else math.nan
     return max(cosine, _MIN_FORESHORTENING) if math.isfinite(cosine) else 1.0
 
 
-def _mean(looks: list[EyeReading]) -> FloatArray:
-    """Mean direction; the noise of an eye's direction goes with one over its width."""
+def _mean(readings: list[EyeReading]) -> FloatArray:
+    """Returns the weighted mean direction [3]; NaN if there is none."""
     total = np.zeros(3)
-    for look in looks:
-        total += look.width**2 * openness_weight(look) * look.plausible * look.direction
+    for eye in readings:
+        total += _weight(eye) * eye.direction
     length = float(np.linalg.norm(total))
     return total / length if length > 0 else np.full(3, np.nan)
 
 
-def _compressed(looks: list[EyeReading]) -> float:
-    """Radians by which the prior of their turn moved the eyes, weighted like the directions."""
-    if not looks:
+def _weight(eye: EyeReading) -> float:
+    """Returns the weight of an eye in the mean. Its noise is proportional to 1 / width."""
+    return eye.width**2 * openness_weight(eye) * eye.turn_weight
+
+
+def _mean_turn_reduction(readings: list[EyeReading]) -> float:
+    """Returns the weighted mean of ``turn_reduction``, radians; 0 if there is no reading."""
+    if not readings:
         return 0.0
-    weights = [look.width**2 * openness_weight(look) * look.plausible for look in looks]
-    return float(np.average([look.compressed for look in looks], weights=weights))
+    weights = [_weight(eye) for eye in readings]
+    return float(np.average([eye.turn_reduction for eye in readings], weights=weights))
 
 
-def _confidence(looks: list[EyeReading]) -> float:
-    seen = visibility_of_eyes(looks) * float(np.mean([look.plausible for look in looks] or [0.0]))
-    if len(looks) < 2:
+def _confidence(readings: list[EyeReading]) -> float:
+    """Returns the confidence of the eyes, [0, 1], without those of face, head and look."""
+    weight = float(np.mean([eye.turn_weight for eye in readings] or [0.0]))
+    seen = visibility_of_eyes(readings) * weight
+    if len(readings) < 2:
         return seen
-    cosine = float(looks[0].direction @ looks[1].direction)
+    cosine = float(readings[0].direction @ readings[1].direction)
     apart = math.acos(max(-1.0, min(1.0, cosine)))
     return seen / (1 + (apart / _DISAGREEMENT) ** 2)

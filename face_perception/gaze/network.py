@@ -1,6 +1,6 @@
-"""Gaze from a network that sees crops of a face through the normalised camera.
+"""Estimates gaze with a network that takes crops from the normalized camera.
 
-GEDDnet takes the face and both eyes, Dilated-Net the eyes alone; the model's inputs say which.
+GEDDnet takes the face and both eyes, Dilated-Net only the eyes. The inputs of the model tell which.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from face_perception.gaze.normalized_camera import from_normalized_angles
 from face_perception.inference import Model, ModelError
 from face_perception.types import Face, FloatArray, Frame, Gaze
 
-# What a network may take, by the name of its input: crops of a face, gray and equalised, 0 to 255.
+# Shapes of the inputs that a gaze network may have: grey crops, histogram equalised, 0 to 255.
 _INPUTS: Mapping[str, tuple[int | None, ...]] = {
     "face": (None, 1, FACE_SIDE, FACE_SIDE),
     "left_eye": (None, 1, *EYE_SHAPE),
@@ -45,16 +45,17 @@ _OUTPUT, _ANGLES = "gaze", (None, 2)
 class NetworkGaze(GazeMemory):
     """Estimates the gaze of faces with a network such as GEDDnet or Dilated-Net.
 
-    All faces of a frame go through the network in one batch; each has a memory of its last gaze.
+    All faces of a frame go through the network in one batch.
 
-    ``model`` takes any of ``face`` [N, 1, 96, 96], ``left_eye`` and ``right_eye`` [N, 1, 64, 96]
-    (float32, gray, equalised, 0 to 255) and gives ``gaze`` [N, 2]: pitch (up) and yaw (to image
-    left), radians, in the face's normalised camera. As with ``GeometricGaze`` the last direction
-    is held, ``valid`` false, while both eyes are closed or the head is turned away. It is also held
-    where a crop that the network takes cannot be made; ``refused`` says why. The person's bias is
-    not added here.
+    ``model`` takes one or more of ``face`` [N, 1, 96, 96], ``left_eye`` and ``right_eye``
+    [N, 1, 64, 96] (float32, grey, histogram equalised, 0 to 255) and returns ``gaze`` [N, 2]: pitch
+    (positive up) and yaw (positive to the image's left), radians, in the normalized camera of each
+    face. While both eyes are closed or the head is turned away, ``valid`` is false and the last
+    direction is held, as in ``GeometricGaze``. The same happens if a crop cannot be made;
+    ``refused`` then has the reason by face id, of the last frame. The settings are those of
+    ``GazeMemory``.
 
-    Settings as of ``GazeMemory``. Raises inference.ModelError for a model that is no such network.
+    Raises inference.ModelError if ``model`` does not have these inputs and outputs.
     """
 
     prior = NETWORK_PRIOR
@@ -64,27 +65,28 @@ class NetworkGaze(GazeMemory):
         _check(model)
         self._model = model
         self.name = model.name
-        self.refused: Mapping[str, str] = {}  # by face id, of the last frame
+        self.refused: Mapping[str, str] = {}
 
     @property
     def revision(self) -> str:
-        """Of the weights: their hash."""
+        """Revision of the estimator: the SHA-256 of the weights."""
         return self._model.card.sha256
 
     def estimate(self, frame: Frame, faces: Sequence[Face]) -> list[Gaze]:
-        """Gazes of the ``faces`` of ``frame``, in their order; once a frame.
+        """Returns the gazes of the ``faces`` in ``frame``, in their order.
 
-        ``origin`` and ``confidence`` as of ``GeometricGaze``; directions are NaN where nothing was
-        seen yet. Raises InputError for an image of another size than its camera's or an unknown
-        lens distortion, and inference.ModelError where the network fails.
+        Call it once for each frame. ``origin`` is that of ``GeometricGaze``; ``direction`` is NaN
+        if it is not known and there is no earlier one. Raises InputError if the image does not have
+        the size of its camera or for an unknown distortion model of the lens, and
+        inference.ModelError if the network fails.
         """
         refused: dict[str, str] = {}
         blanks, crops = [], {}
         for face in faces:
             level = self.update_openness(face, frame.stamp)
             pose = usable_pose(face)
-            looks = [] if pose is None else read_eyes(frame.camera, face, pose)
-            open_eyes = select_open(looks, level)
+            readings = [] if pose is None else read_eyes(frame.camera, face, pose)
+            open_eyes = select_open(readings, level)
             front = 0.0 if pose is None else facing_cosine(pose)
             if open_eyes and front >= self.min_facing:
                 try:
@@ -93,12 +95,12 @@ class NetworkGaze(GazeMemory):
                     )
                 except CropsUnavailable as error:
                     refused[face.id] = str(error)
-            elif pose is not None and not looks:
+            elif pose is not None and not readings:
                 refused[face.id] = "its eyes are outside the image"
             blanks.append(
                 Gaze(
                     face_id=face.id,
-                    origin=np.full(3, np.nan) if pose is None else gaze_origin(looks, pose),
+                    origin=np.full(3, np.nan) if pose is None else gaze_origin(readings, pose),
                     direction=np.full(3, np.nan),
                     confidence=face.confidence * front * visibility_of_eyes(open_eyes),
                     valid=False,
@@ -106,7 +108,7 @@ class NetworkGaze(GazeMemory):
                     eyes=self.eye_state(
                         face.id,
                         frame.stamp,
-                        seen=bool(looks) and front >= self.min_facing,
+                        seen=bool(readings) and front >= self.min_facing,
                         opened=bool(open_eyes) and front >= self.min_facing,
                     ),
                     yaw_sigma=math.hypot(self.prior.yaw.sigma, added_sigma(open_eyes, front)),
@@ -118,7 +120,7 @@ class NetworkGaze(GazeMemory):
         return [self._remembered(gaze, frame.stamp, seen.get(gaze.face_id)) for gaze in blanks]
 
     def _directions(self, crops: Mapping[str, GazeCrops]) -> dict[str, FloatArray]:
-        """What the network says of each face, in the optical frame."""
+        """Returns the direction [3] that the network gives for each face, in the optical frame."""
         if not crops:
             return {}
         inputs = {
@@ -126,7 +128,7 @@ class NetworkGaze(GazeMemory):
             for name in self._model.inputs
         }
         answers = np.asarray(self._model.infer(inputs)[_OUTPUT], np.float64)
-        # Its vector points from what is looked at to the eyes, so that its yaw is minus ours.
+        # The vector of the network points towards the eyes, so its yaw has the opposite sign.
         return {
             face_id: from_normalized_angles(made.rotation, -float(yaw), float(pitch))
             for (face_id, made), (pitch, yaw) in zip(crops.items(), answers, strict=True)
@@ -142,7 +144,7 @@ class NetworkGaze(GazeMemory):
 
 
 def _check(model: Model) -> None:
-    """Raises ModelError where a model is not one of these networks, naming what it is."""
+    """Raises ModelError if the inputs and outputs are not those of a gaze network."""
     inputs = {name: port.shape for name, port in model.inputs.items()}
     outputs = {name: port.shape for name, port in model.outputs.items()}
     if (
@@ -153,10 +155,10 @@ def _check(model: Model) -> None:
     ):
         return
     raise ModelError(
-        f"model {model.name} is no gaze network: it takes {_listed(inputs)} and gives "
-        f"{_listed(outputs)}, where {_listed(_INPUTS)}, or some of these, and "
-        f"{_listed({_OUTPUT: _ANGLES})} are needed; use geometric, or a network that "
-        "`face-perception import geddnet` or `import dilated-net` makes"
+        f"model {model.name} is not a gaze network: it takes {_listed(inputs)} and returns "
+        f"{_listed(outputs)}; a gaze network takes one or more of {_listed(_INPUTS)} and returns "
+        f"{_listed({_OUTPUT: _ANGLES})}. Use geometric, or a network made with "
+        "`face-perception import geddnet` or `face-perception import dilated-net`"
     )
 
 

@@ -1,8 +1,9 @@
 """Fits one person's gaze calibration from samples of known targets, or refuses them. Numbers only.
 
-Angles are yaw and pitch in the normalised camera (see ``undistort_points``), radians. A ``Correction``
-turns an estimator's angles into the person's: gain and bias for each axis, and a term for the upper
-lid if it helps. ``session`` collects the samples, ``people_store`` stores calibrations.
+Angles are yaw and pitch in the normalised camera (see ``undistort_points``), radians. A
+``Correction`` turns an estimator's angles into the person's: gain and bias for each axis, and a
+term for the upper lid if it helps. ``session`` collects the samples, ``people_store`` stores
+calibrations.
 """
 
 from __future__ import annotations

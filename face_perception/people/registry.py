@@ -264,8 +264,8 @@ def apply_correction(
 ) -> Gaze:
     """A gaze with a person's calibration applied in the face's normalised camera.
 
-    ``rotation`` [3, 3] is that camera's (see ``normalized_camera_rotation``), ``prior`` the estimator's.
-    Unchanged if direction or rotation are NaN.
+    ``rotation`` [3, 3] is that camera's (see ``normalized_camera_rotation``), ``prior`` the
+    estimator's. Unchanged if direction or rotation are NaN.
     """
     yaw, pitch = to_normalized_angles(rotation, gaze.direction)
     if not (math.isfinite(yaw) and np.isfinite(rotation).all()):

@@ -129,11 +129,11 @@ def face_from_msg(face: msg.Face) -> types.Face:
         )
     landmarks = np.frombuffer(face.landmarks, np.float32)
     if landmarks.size == 0:
-        landmarks = np.full(3 * types.LANDMARKS, np.nan, np.float32)
-    if landmarks.size != 3 * types.LANDMARKS:
+        landmarks = np.full(3 * types.LANDMARK_COUNT, np.nan, np.float32)
+    if landmarks.size != 3 * types.LANDMARK_COUNT:
         raise InputError(
             f"the landmarks of {face.id} are {landmarks.size} numbers, not x, y and z of each of "
-            f"the {types.LANDMARKS} points that Face.msg asks for (send none where there are none)"
+            f"the {types.LANDMARK_COUNT} points of Face.msg: send all of them, or none"
         )
     roi = face.roi
     return types.Face(

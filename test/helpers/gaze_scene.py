@@ -17,7 +17,7 @@ from face_perception.gaze import (
 )
 from face_perception.gaze.eyeballs import _ABOVE, _OUTWARDS, _RADIUS, EYEBALL_BEHIND
 from face_perception.people import CalibrationSession, PersonRegistry
-from face_perception.types import Camera, Face, Gaze, Roi
+from face_perception.types import Camera, Face, Gaze, HeadPose, Roi
 
 CAMERA = Camera.assume(1280, 720)
 Point = tuple[float, float, float]
@@ -87,7 +87,8 @@ class Actor:
             pupil = eyeball + _RADIUS * self._direction(t, landmarks)
             landmarks[iris, :2] = faces.project_points(CAMERA, pupil[None])
         openness = 0.2 if self.blinks(t) else 1.0
-        pose = faces.pose_from_landmark_frame(np.array(self.at), rotation)
+        from_landmark_frame = faces.landmark_frame(HeadPose(np.zeros(3), np.eye(3))).T
+        pose = HeadPose(np.array(self.at), rotation @ from_landmark_frame)
         return Face(self.id, 1.0, Roi(0, 0, 1, 1), landmarks, pose, openness, openness)
 
     def direction(self, t: float) -> np.ndarray:

@@ -225,7 +225,7 @@ def test_trained_by_the_command_it_is_a_model_that_the_gaze_node_takes(
     assert main(["train", str(recipe), "--out", str(out)]) == 1
     assert "--resume" in capsys.readouterr().err
     model = load("small_trained")
-    NetworkGaze(model)  # refuses what is no gaze network
+    NetworkGaze(model)  # raises ModelError for any other model
     held = recipes.gaze_faces_of(dataset.read(out / "data").part("test"))
     crops = {"face": held.face, "left_eye": held.left_eye, "right_eye": held.right_eye}
     answer = model.infer({k: v[:, None].astype(np.float32) for k, v in crops.items()})["gaze"]

@@ -261,7 +261,7 @@ def test_images_that_are_not_the_trackers(
     ("model", "reason"),
     [
         ("no_such_network", "there is no model 'no_such_network'"),
-        ("expression", "model expression is no gaze network: it takes "),
+        ("expression", "model expression is not a gaze network"),
     ],
 )
 def test_models_that_cannot_be_used(start: Start, peer: Peer, model: str, reason: str) -> None:

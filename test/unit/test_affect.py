@@ -362,11 +362,9 @@ def turned(face: Face, angle: float) -> Face:
     facing = np.array([[0.0, 1.0, 0.0], [0.0, 0.0, -1.0], [-1.0, 0.0, 0.0]])
     upright = faces.rotate_to_frontal(face.landmarks, face.pose) * (1, -1, -1)
     landmarks = (upright @ turn.T + (320, 240, 0)).astype(np.float32)
-    return dataclasses.replace(
-        face,
-        landmarks=landmarks,
-        pose=faces.pose_from_landmark_frame(np.array([0.0, 0.0, 0.5]), turn @ facing),
-    )
+    from_landmark_frame = faces.landmark_frame(HeadPose(np.zeros(3), np.eye(3))).T
+    pose = HeadPose(np.array([0.0, 0.0, 0.5]), turn @ facing @ from_landmark_frame)
+    return dataclasses.replace(face, landmarks=landmarks, pose=pose)
 
 
 def test_a_turned_head_moves_the_same_and_teaches_nothing(resting: Face) -> None:

@@ -10,8 +10,17 @@ import numpy as np
 import pytest
 
 from face_perception import geometry
-from face_perception.attention import TRANSITIONS, AttentionSettings, AttentionTracker
+from face_perception.attention import AttentionSettings, AttentionTracker
 from face_perception.types import Attention, Engagement, Eyes, Face, Gaze, HeadPose, Roi, Target
+
+# Every change of engagement that can happen. A state may also stay as it is.
+_TRANSITIONS = {
+    Engagement.UNKNOWN: {Engagement.DISENGAGED, Engagement.ENGAGING},
+    Engagement.DISENGAGED: {Engagement.UNKNOWN, Engagement.ENGAGING},
+    Engagement.ENGAGING: {Engagement.UNKNOWN, Engagement.DISENGAGED, Engagement.ENGAGED},
+    Engagement.ENGAGED: {Engagement.UNKNOWN, Engagement.DISENGAGING},
+    Engagement.DISENGAGING: {Engagement.UNKNOWN, Engagement.DISENGAGED, Engagement.ENGAGED},
+}
 
 RATE = 30.0
 ROBOT = (0.0, 0.0, 0.0)
@@ -565,7 +574,7 @@ def test_properties_of_random_scenes(seed: int) -> None:
                 changed = now.engagement != before.engagement
                 assert (now.engagement_since == t) == changed
                 if changed:
-                    assert now.engagement in TRANSITIONS[before.engagement]
+                    assert now.engagement in _TRANSITIONS[before.engagement]
                     lasted = t - before.engagement_since
                     if now.engagement == Engagement.ENGAGED and (
                         before.engagement == Engagement.ENGAGING
@@ -586,11 +595,6 @@ def test_the_order_of_faces_does_not_matter() -> None:
     backwards = list(play(people[::-1], 5, AttentionTracker()))
     assert forwards == backwards
 
-
-def test_every_state_can_be_left_and_reached() -> None:
-    assert set(TRANSITIONS) == set(Engagement)
-    assert set().union(*TRANSITIONS.values()) == set(Engagement)
-    assert all(state not in following for state, following in TRANSITIONS.items())
 
 
 @pytest.mark.parametrize(

@@ -6,9 +6,10 @@ from face_perception.faces import (
     LEFT_EYE_UPPER,
     RIGHT_EYE_LOWER,
     RIGHT_EYE_UPPER,
-    pose_from_landmark_frame,
+    landmark_frame,
 )
 from face_perception.faces.eye_openness import EyeOpenness, eye_aspect_ratios
+from face_perception.types import HeadPose
 
 
 def face(left: float, right: float) -> np.ndarray:
@@ -43,7 +44,8 @@ def test_a_turned_head_has_the_same_ratio():
     landmarks = (face(0.3, 0.2) @ turn.T).astype(np.float32)
     raw = eye_aspect_ratios(landmarks, None)
     assert abs(raw[0] - 0.3) > 0.05
-    pose = pose_from_landmark_frame(np.array([0.0, 0.0, 1.0]), turn @ straight)
+    from_landmark_frame = landmark_frame(HeadPose(np.zeros(3), np.eye(3))).T
+    pose = HeadPose(np.array([0.0, 0.0, 1.0]), turn @ straight @ from_landmark_frame)
     np.testing.assert_allclose(eye_aspect_ratios(landmarks, pose), (0.3, 0.2), rtol=1e-4)
 
 

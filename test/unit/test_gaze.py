@@ -95,7 +95,8 @@ class Head:
             forward = math.sqrt(max(RADIUS**2 - sideways**2 - up**2, 0.0))
             pupil = eyeball + self.rotation @ (forward, sideways, up)
             landmarks[iris, :2] = faces.project_points(camera, pupil[None])
-        pose = faces.pose_from_landmark_frame(np.array(self.at), self.rotation)
+        from_landmark_frame = faces.landmark_frame(HeadPose(np.zeros(3), np.eye(3))).T
+        pose = HeadPose(np.array(self.at), self.rotation @ from_landmark_frame)
         return Face("face_1", 1.0, Roi(0, 0, 1, 1), landmarks, pose, *self.openness)
 
 

@@ -38,7 +38,7 @@ def test_by_name(card: Path) -> None:
     assert (estimator.name, estimator.revision) == ("sides", load(card).card.sha256)
     with pytest.raises(ModelError, match=r"geddnet_nobody_has.*face-perception import"):
         load_gaze("geddnet_nobody_has")
-    with pytest.raises(ModelError, match="no gaze network"):
+    with pytest.raises(ModelError, match="face_mesh is not a gaze network"):
         load_gaze("face_mesh")
 
 

@@ -273,7 +273,7 @@ def test_an_image_of_another_size_is_an_error(
 
 
 def test_other_networks_are_refused_and_named(tmp_path: Path) -> None:
-    with pytest.raises(ModelError, match=r"expression is no gaze network: it takes .*geometric"):
+    with pytest.raises(ModelError, match=r"expression is not a gaze network.*geometric"):
         NetworkGaze(load("expression"))
     gaze_network.install_sides("patches", tmp_path, inputs=False)
     with pytest.raises(ModelError, match=r"it takes patch \[N, 1, 96, 96\]"):

@@ -273,7 +273,7 @@ def test_what_cannot_be_seen_is_refused_and_says_why() -> None:
     eyes = EYES * CAMERA.fx
     assert "far" in refused(eyes / 12 + middle)
     assert "near" in refused(eyes / 0.1 + middle)
-    assert "turned away" in refused(np.concatenate([eyes[:6] * (0.02, 1), eyes[6:]]) / 0.6 + middle)
+    assert "profile" in refused(np.concatenate([eyes[:6] * (0.02, 1), eyes[6:]]) / 0.6 + middle)
     assert "no landmarks" in refused(np.full((12, 2), np.nan))
     assert "no landmarks" in refused(np.zeros((12, 2)))
     assert "outside" in refused(eyes / 0.6 + middle + (1200, 0))
