@@ -1,6 +1,6 @@
-"""Looks: coarse pictures of how faces appear, to tell two people apart, not to recognise anybody.
+"""Compares what two faces look like, to notice that another person took a face's place.
 
-A "look" here is an appearance. It has nothing to do with gaze.
+Such appearances are coarse: they tell two people in one video apart, but recognise nobody.
 """
 
 from __future__ import annotations
@@ -15,20 +15,20 @@ from face_perception.types import Image
 
 FloatArray = npt.NDArray[np.floating]
 
-_SIDE = 24
-_SAMPLED = 48  # the face is first sampled at this size, to avoid aliasing
-_NEAR = 3.0  # pixels; scale of the neighbourhood that a pixel is compared with
-_FLOOR = 4.0  # grey levels; lower contrast is noise
+_SIDE = 24  # of an appearance, pixels
+_SAMPLED = 48  # pixels; the face is sampled at this size first, to avoid aliasing
+_NEAR = 3.0  # pixels; standard deviation of the neighbourhood that a pixel is compared with
+_FLOOR = 4.0  # grey levels; contrast below this is noise
 
 
 def _oval() -> FloatArray:
-    """Mask of a look [24, 24]: 1 in the oval of the face, 0 in the corners."""
+    """Returns the mask [24, 24] of the face: 1 in its oval, 0 in the corners."""
     axis = (np.arange(_SIDE) - (_SIDE - 1) / 2) / (_SIDE / 2)
     return (axis[:, None] ** 2 + axis[None] ** 2 < 1).astype(np.float32)
 
 
 def _blur() -> FloatArray:
-    """Matrix [24, 24] that blurs the columns of a look, as ``cv2.GaussianBlur`` does.
+    """Returns the matrix [24, 24] that blurs columns as ``cv2.GaussianBlur`` does.
 
     On so small an array two matrix products take a third of the time of ``cv2.GaussianBlur``.
     """
@@ -38,7 +38,7 @@ def _blur() -> FloatArray:
 
 
 def _halves() -> FloatArray:
-    """Masks of the upper, lower, left and right half of a look, [576, 4]."""
+    """Returns the masks [576, 4] of the upper, lower, left and right half."""
     first = np.arange(_SIDE) < _SIDE // 2
     rows, columns = np.repeat(first, _SIDE), np.tile(first, _SIDE)
     return np.stack([rows, ~rows, columns, ~columns], axis=1).astype(np.float32)
@@ -50,12 +50,12 @@ _HALVES = _halves()
 
 
 def measure_appearance(patch: Image, face: FloatArray) -> FloatArray:
-    """The look of a face, float32 [24, 24]; compare two with ``likeness``.
+    """Returns the appearance of a face, float32 [24, 24].
 
-    ``patch`` RGB uint8 [H, W, 3]; ``face`` [2, 3] maps the unit square, in which the face's box is
-    upright, to pixels of the patch. Each value says how much lighter or darker a place is than its
-    neighbourhood, divided by the contrast there. Light from one side or of another colour hardly
-    changes it; another person changes all of it.
+    ``patch`` is RGB uint8 [H, W, 3]. ``face`` [2, 3] maps the unit square to the upright box of the
+    face, in pixels of the patch. Each value is the difference between a pixel and its
+    neighbourhood, divided by the contrast there. So the strength, direction and colour of the light
+    hardly change it.
     """
     sampled = cv2.warpAffine(
         patch,
@@ -72,10 +72,10 @@ def measure_appearance(patch: Image, face: FloatArray) -> FloatArray:
 
 
 def appearance_similarity(a: FloatArray, b: FloatArray) -> float:
-    """Likeness of two looks: the best correlation of their upper, lower, left and right halves.
+    """Returns the similarity, in [-1, 1], of two appearances [24, 24]; 1 if they are equal.
 
-    1 for equal looks. A hand over the mouth, or a wide-open mouth, leaves another half unchanged;
-    another person changes all four.
+    It is the largest correlation among the upper, lower, left and right halves. A hand over the
+    mouth or a wide-open mouth leaves one half unchanged; another person changes all four.
     """
     products = np.empty((3, _SIDE * _SIDE), np.float32)
     one, other = a.ravel(), b.ravel()

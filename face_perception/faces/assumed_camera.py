@@ -1,4 +1,4 @@
-"""The shortest plausible focal length of a picture without camera calibration. Finds no faces."""
+"""Corrects the assumed focal length of a picture whose camera was not calibrated."""
 
 from __future__ import annotations
 
@@ -9,23 +9,23 @@ from face_perception.faces.eye_openness import EyeOpenness, eye_aspect_ratios
 from face_perception.faces.head_pose import head_pose
 from face_perception.types import Camera, Face
 
-# Least distance, metres, of the nearest face in a still. Even a photograph taken at arm's length is
-# from further away. This is a choice, not a measurement. With focal length = width, the 14 faces
-# found in 16 sample pictures of AFLW2000-3D, which are cropped to the head, would be at 0.28 to
-# 0.44 m.
+# Smallest plausible distance of a face in a photograph, metres; a photograph at arm's length is
+# taken from farther away. This is a choice, not a measurement. With focal length = width, the 14
+# faces that are found in 16 sample pictures of AFLW2000-3D, which are cropped to the head, would be
+# at 0.28 to 0.44 m.
 NEAREST = 0.5
-_PASSES = 3  # few are enough: the distance is nearly proportional to the focal length
+_PASSES = 3  # enough, because the distance is nearly proportional to the focal length
 
 
 def plausible_camera(camera: Camera, faces: Sequence[Face]) -> Camera:
-    """A camera with a longer lens, if an assumed one puts the nearest face closer than ``NEAREST``.
+    """Returns ``camera``, with a longer focal length if an assumed one puts a face too near.
 
-    The nearest face is then at ``NEAREST``. A camera that is calibrated, or whose faces are all
-    further away, is returned as it is.
+    The nearest face is then at ``NEAREST`` metres. A calibrated camera is returned unchanged, and
+    so is one whose faces are all farther away.
 
-    In a picture that is cropped to a face, or taken with a long lens, the face is too large for the
-    assumed focal length = width. Head pose and gaze would then be corrected for a perspective
-    that is not in the picture.
+    In a picture that was cropped to a face, or taken with a long lens, the face is too large for
+    the assumed focal length. Head pose and gaze would be corrected for a perspective that the
+    picture does not have.
     """
     if not camera.assumed:
         return camera
@@ -40,7 +40,7 @@ def plausible_camera(camera: Camera, faces: Sequence[Face]) -> Camera:
 
 
 def recompute_for_camera(camera: Camera, faces: Sequence[Face]) -> list[Face]:
-    """The faces of a still, with head pose and eye openness computed for another camera."""
+    """Returns the faces of a single picture, with pose and eye openness for another camera."""
     return [_recompute(camera, face) for face in faces]
 
 

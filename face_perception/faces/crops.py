@@ -1,7 +1,8 @@
-"""Aligned face patches for the networks that look at pixels. Finds no face.
+"""Cuts upright, aligned faces out of an image, for networks that take pixels.
 
-The template is our own, made from MediaPipe's canonical face model (google-ai-edge/mediapipe,
-modules/face_geometry/data/canonical_face_model.obj, Apache-2.0, copyright The MediaPipe Authors).
+The template was made for this package from MediaPipe's canonical face model
+(google-ai-edge/mediapipe, modules/face_geometry/data/canonical_face_model.obj, Apache-2.0,
+copyright The MediaPipe Authors).
 """
 
 from __future__ import annotations
@@ -18,8 +19,8 @@ FloatArray = npt.NDArray[np.floating]
 CROP_SIDE = 160
 ALIGNED_SIDE = 112
 
-# Landmark and its place on the canonical face, cm to the person's left and up: sides of the face,
-# the nose, canthi and lower lids. Nothing that mouth or brows move.
+# Landmarks and their positions on the canonical face, cm to the person's left and up: sides of the
+# face, nose, canthi and lower lids. Mouth and brows do not move them.
 # fmt: off
 _TEMPLATE = (
     (127, -7.7431, 2.3650), (234, -7.6642, 0.6731), (93, -7.5422, -1.0493), (58, -6.7197, -4.7886),
@@ -32,9 +33,9 @@ _TEMPLATE = (
     (362, 1.8564, 2.5852),
 )
 # fmt: on
-# Framing of the aligned faces that published networks were trained on (OpenFace's -simsize 112):
-# 0.7 pixels a millimetre, the mean of the 68 usual landmarks in the middle. On the canonical face
-# that mean is 1.26 cm below the origin.
+# Framing of the faces that published networks were trained on (OpenFace, -simsize 112): 0.7 pixels
+# per millimetre, with the mean of the 68 landmarks of iBUG 300-W in the middle. On the canonical
+# face that mean is 1.26 cm below the origin.
 _PIXELS_PER_CM = 7.0
 _MIDDLE_CM = -1.263
 
@@ -51,10 +52,10 @@ _PLACES = np.array(
 
 
 def crop_face(image: Image, face: Face) -> FaceCrop:
-    """The face upright in 160x160 RGB; the inner 112x112 is the usual aligned face at 1:1.
+    """Returns the upright face, 160x160 pixels, cut out of ``image`` (RGB uint8 [H, W, 3]).
 
-    ``image`` RGB uint8 [H, W, 3] is the one that ``face`` was found in. Bilinear; black outside the
-    image.
+    ``face`` must come from the same image. The crop is sampled bilinearly and is black outside the
+    image. Its inner 112x112 pixels are the aligned face that ``aligned_face`` returns.
     """
     transform = _similarity(face.landmarks[_POINTS, :2].astype(np.float64), _PLACES)
     patch = cv2.warpAffine(
@@ -64,14 +65,15 @@ def crop_face(image: Image, face: Face) -> FaceCrop:
 
 
 def aligned_face(crop: FaceCrop) -> Image:
-    """The inner 112x112 of a patch, RGB uint8: the aligned face that published networks expect.
+    """Returns the inner part of a crop, RGB uint8 [112, 112, 3].
 
-    Raises InputError for a patch that is not RGB uint8 [160, 160, 3].
+    It is the aligned face that networks trained on OpenFace's output expect. Raises InputError if
+    the crop is not RGB uint8 [160, 160, 3].
     """
     image = crop.image
     if image.shape != (CROP_SIDE, CROP_SIDE, 3) or image.dtype != np.uint8:
         raise InputError(
-            f"a face patch must be RGB uint8 [{CROP_SIDE}, {CROP_SIDE}, 3], not {image.dtype} "
+            f"a face crop must be RGB uint8 [{CROP_SIDE}, {CROP_SIDE}, 3], not {image.dtype} "
             f"{list(image.shape)}: make it with faces.crop_face"
         )
     border = (CROP_SIDE - ALIGNED_SIDE) // 2
@@ -79,9 +81,10 @@ def aligned_face(crop: FaceCrop) -> Image:
 
 
 def _similarity(source: FloatArray, target: FloatArray) -> FloatArray:
-    """The rotation, scale and shift [2, 3] that bring ``source`` [N, 2] closest to ``target``."""
+    """Returns the similarity [2, 3] that maps ``source`` [N, 2] closest to ``target`` [N, 2]."""
     source_mean, target_mean = source.mean(axis=0), target.mean(axis=0)
-    # In complex numbers rotation and scale are one factor, and least squares is one division.
+    # With points as complex numbers, rotation and scale are one factor: least squares is a
+    # division.
     a = (source - source_mean) @ (1, 1j)
     b = (target - target_mean) @ (1, 1j)
     factor = complex(np.vdot(a, b)) / max(float(np.vdot(a, a).real), 1e-12)

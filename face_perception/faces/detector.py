@@ -1,4 +1,4 @@
-"""Finds faces in a whole image: BlazeFace full range, boxes and six keypoints. Tracks nothing."""
+"""Detects faces in an image: boxes and six keypoints, with the network BlazeFace (full range)."""
 
 from __future__ import annotations
 
@@ -15,43 +15,44 @@ from face_perception.types import Image
 
 FloatArray = npt.NDArray[np.floating]
 
-# Facts of the network: MediaPipe, modules/face_detection/face_detection_full_range.pbtxt and
-# face_detection.pbtxt (one layer of stride 4, anchors of unit size, coordinates in input pixels).
+# The network has one layer of stride 4, anchors of unit size and outputs in pixels of its input.
+# Source: MediaPipe, modules/face_detection/face_detection_full_range.pbtxt and
+# face_detection.pbtxt.
 _SIDE = 192
 _STRIDE = 4
 _KEYPOINTS = 6
 _MAX_OVERLAP = 0.3
 
-# A face needs about 12 pixels of the network's input: 40 of an image 640 wide, 120 of one 1920
-# wide. Larger images than the input are therefore also searched window by window.
-_MIN_WINDOW = 480
-_MAX_WINDOWS_A_SIDE = 3  # side by side; a few more with the overlap
-_WINDOW_OVERLAP = 5  # a fifth: larger faces are found in the whole image
+# A face must be about 12 pixels wide in the input of the network: 40 pixels of an image 640 pixels
+# wide, 120 of one 1920 wide. So larger images are also searched in windows, which overlap so that
+# no small face lies across their borders. Larger faces are found in the whole image.
+_MIN_WINDOW = 480  # side, pixels
+_MAX_WINDOWS_A_SIDE = 3  # without overlap
+_WINDOW_OVERLAP = 5  # windows overlap by 1 / 5
 
-# A face of less than this share of the image is looked at again in a window of this many times
-# its size, also one that reached only this share of the score.
+# Faces smaller than _LARGE of the image are detected again in a window of _CLOSE times their size.
+# For them a score of _HINT times the minimum score is enough at first.
 _LARGE = 0.25
 _CLOSE = 3.0
 _HINT = 0.7
 
 # Sizes of windows that are larger than the image, in image sizes. The network misses faces that
-# fill its input and finds them in such windows. Of 300 close-ups (tightly cropped faces) it finds
-# 32 in the image itself, 248 with the window of twice the size as well, 290 with that of four times
-# too.
+# fill its input, but finds them in such windows. Of 300 close-ups (tightly cropped faces) it finds
+# 32 in the image, 248 with the window of twice the size, and 290 with that of four times the size.
 _NEAR = (2, 4)
-# Least size of a face in such a window, as a share of the image's longer side. The search of the
-# image itself finds smaller faces; other small detections in the window are false.
+# Smallest face in such a window, as a share of the image's longer side. Smaller faces are found in
+# the image itself; smaller detections in the window are false.
 _FILLS = 0.4
 
-Window = tuple[int, int, int, int]  # x, y, width, height, pixels; may reach beyond the image
+Window = tuple[int, int, int, int]  # x, y, width, height, pixels; may extend beyond the image
 
 
 @dataclass(frozen=True)
 class SearchView:
-    """What one search looks at: a ``window`` of the image (None: all of it), and its rotation.
+    """The part of the image that one search covers, and the rotation of the faces it looks for.
 
-    ``turns`` is the rotation of the faces that the search finds best, in quarter turns clockwise in
-    the image: 2 for faces that are upside down.
+    ``window`` None is the whole image. ``turns`` is the rotation of the faces in quarter turns,
+    clockwise in the image: 2 for faces that are upside down.
     """
 
     window: Window | None = None
@@ -60,10 +61,10 @@ class SearchView:
 
 @dataclass(frozen=True)
 class Detection:
-    """A face in an image: ``box`` [4] x, y, width, height and ``keypoints`` [6, 2], pixels.
+    """A detected face: ``box`` [4] (x, y, width, height) and ``keypoints`` [6, 2], pixels.
 
-    Keypoints: right eye, left eye, nose tip, mouth centre, right and left ear; the person's own
-    right and left.
+    The keypoints are right eye, left eye, tip of the nose, middle of the mouth, right ear and left
+    ear. ``score`` is in [0, 1].
     """
 
     score: float
@@ -72,13 +73,13 @@ class Detection:
 
     @property
     def turns(self) -> int:
-        """Quarter turns, clockwise in the image, nearest to the face's roll: 0 to 3."""
+        """Roll of the face in quarter turns, clockwise in the image, rounded: 0 to 3."""
         dx, dy = self.keypoints[1] - self.keypoints[0]
         return round(math.atan2(dy, dx) / (math.pi / 2)) % 4
 
 
 def small_face_windows(width: int, height: int) -> list[Window]:
-    """Overlapping parts of an image in which to look for small faces; none for a small image."""
+    """Returns overlapping windows in which to detect small faces; none for a small image."""
     side = max(_MIN_WINDOW, max(width, height) // _MAX_WINDOWS_A_SIDE)
     if side >= max(width, height):
         return []
@@ -87,7 +88,7 @@ def small_face_windows(width: int, height: int) -> list[Window]:
 
 
 def close_up_windows(width: int, height: int) -> list[Window]:
-    """Windows larger than an image, in which to look for faces that fill it."""
+    """Returns windows larger than the image, in which to detect faces that fill it."""
     return [
         (-width * (times - 1) // 2, -height * (times - 1) // 2, width * times, height * times)
         for times in _NEAR
@@ -95,7 +96,7 @@ def close_up_windows(width: int, height: int) -> list[Window]:
 
 
 def _spread(length: int, side: int) -> list[int]:
-    """Where windows begin along a side of an image so that they cover it evenly."""
+    """Returns where windows start along a side of the image, so that they cover it evenly."""
     free = length - side
     if free <= 0:
         return [0]
@@ -107,7 +108,10 @@ WHOLE_IMAGE = SearchView()
 
 
 class Detector:
-    """Faces of an image, best score first. Not for use by two threads at once."""
+    """Detects the faces of an image. Do not use it in two threads at the same time.
+
+    ``min_score`` is the lowest score of a face. Raises InputError if it is not in [0, 1].
+    """
 
     def __init__(self, model: Model, min_score: float = 0.6) -> None:
         if not 0 <= min_score <= 1:
@@ -120,10 +124,10 @@ class Detector:
         self._input = np.empty((1, _SIDE, _SIDE, 3), np.float32)
 
     def detect(self, image: Image, view: SearchView = WHOLE_IMAGE) -> list[Detection]:
-        """Faces in one ``view`` of an RGB image uint8 [H, W, 3].
+        """Returns the faces in one ``view`` of an image, RGB uint8 [H, W, 3], best score first.
 
-        Includes uncertain small faces: ``again`` confirms or rejects them. A window that is larger
-        than the image gives only faces that fill a large part of the image.
+        Small faces may have a score below the minimum; ``detect_again`` confirms or rejects them.
+        A window that is larger than the image only returns faces that fill much of the image.
         """
         longest = max(image.shape[:2])
         window = view.window
@@ -165,13 +169,14 @@ class Detector:
     def detect_again(
         self, image: Image, detection: Detection, turns: int | None = None
     ) -> Detection | None:
-        """Detects the same face again, in a window of three times its size.
+        """Detects the same face again in a window of three times its size, for better keypoints.
 
-        On a face that covers few cells of the grid, or that fills the input, the positions of eyes
-        and mouth are too coarse to show its rotation. A small false detection is not found again.
-        Returns None if the face is not found again; if it is large in the image, returns the
-        original detection. ``turns`` searches for a face rotated by that many quarter turns instead
-        of by the detection's own; then always None if it is not found.
+        The keypoints of a face that is very small in the input of the network, or fills it, are too
+        coarse to show its rotation. Small false detections are not found again.
+
+        ``turns`` is the rotation of the face to look for, in quarter turns; None is that of
+        ``detection``. If the face is not found again, returns None, or ``detection`` itself if it
+        is large in the image and ``turns`` is None.
         """
         x, y, width, height = detection.box
         side = max(1, math.ceil(_CLOSE * max(width, height)))
@@ -186,10 +191,10 @@ class Detector:
         return detection if large and turns is None else None
 
     def _letterbox(self, image: Image, window: Window) -> tuple[float, FloatArray]:
-        """Fill the network's input; its pixel = (image pixel - window's corner) * scale + offset.
+        """Fills the network's input with a window; returns scale and offset [2].
 
-        The part of the window outside the image is grey, the part of the input outside the window
-        black.
+        Pixel of the input = (pixel of the image - corner of the window) * scale + offset. The part
+        of the window outside the image is grey, the part of the input outside the window is black.
         """
         x, y, width, height = window
         scale = _SIDE / max(height, width)
@@ -207,13 +212,13 @@ class Detector:
                 math.ceil((end - start) * scale) for start, end in zip((x, y), high, strict=True)
             )
             inner = inner[round((low[1] - y) * scale) : bottom, round((low[0] - x) * scale) : right]
-            if inner.size == 0:  # less than a pixel of the image is in the window
+            if inner.size == 0:  # less than one pixel of the image is in the window
                 return scale, np.array([left, top], np.float64)
             image = image[low[1] : high[1], low[0] : high[0]]
         else:
             image = image[y : y + height, x : x + width]
-        # Scale linearly to twice the size, then halve: nearly free of aliasing, at a tenth of the
-        # cost of averaging every pixel.
+        # Resize linearly to twice the size, then halve by averaging. This has nearly no aliasing,
+        # at a tenth of the cost of averaging all pixels.
         twice = cv2.resize(image, (2 * inner.shape[1], 2 * inner.shape[0]))
         small = cv2.resize(twice, inner.shape[1::-1], interpolation=cv2.INTER_AREA)
         np.multiply(small, np.float32(1 / 127.5), out=inner)
@@ -222,17 +227,18 @@ class Detector:
 
 
 def _turned_back(points: FloatArray, turns: int) -> FloatArray:
-    """Points [N, 2] of the network's input before it was turned by ``np.rot90(input, turns)``."""
+    """Returns points [N, 2] as they were before the input was rotated by ``np.rot90``."""
     for _ in range(turns):
         points = np.stack([_SIDE - points[:, 1], points[:, 0]], 1)
     return points
 
 
 def _merge(scores: FloatArray, points: FloatArray) -> list[tuple[float, FloatArray]]:
-    """Weighted non-maximum suppression: the mean of what overlaps the best, then of the rest.
+    """Merges overlapping detections by weighted non-maximum suppression.
 
-    ``scores`` [N]; ``points`` [N, M, 2], the first two the box's corners. As MediaPipe's
-    NonMaxSuppressionCalculator with algorithm WEIGHTED.
+    ``scores`` is [N]. The first two ``points`` [N, M, 2] are the corners of the box. The detection
+    with the best score and all that overlap it become their weighted mean; then the same for the
+    rest. Source: MediaPipe's NonMaxSuppressionCalculator with the algorithm WEIGHTED.
     """
     merged = []
     left = np.argsort(-scores, kind="stable")

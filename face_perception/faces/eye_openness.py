@@ -1,4 +1,4 @@
-"""How open the eyes are, relative to how open they usually are. Knows no gaze."""
+"""Measures how open the eyes of a face are, relative to how open they usually are."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ from face_perception.types import HeadPose
 FloatArray = npt.NDArray[np.floating]
 
 _LIDS = np.concatenate([LEFT_EYE_UPPER, LEFT_EYE_LOWER, RIGHT_EYE_UPPER, RIGHT_EYE_LOWER])
-_MIDDLE = slice(2, 7)  # of the nine points of a lid: where it moves
+_MIDDLE = slice(2, 7)  # of the nine points of a lid, those that move
 
 
 def eye_aspect_ratios(landmarks: FloatArray, pose: HeadPose | None) -> FloatArray:
-    """Height of the lids' opening over the distance of the canthi, left and right eye: [2].
+    """Returns the eye aspect ratios of the left and right eye, [2].
 
-    ``landmarks`` [478, 3], turned back by the head's pose where there is one. NaN where the canthi
-    coincide.
+    The ratio is the distance of the lids divided by that of the canthi. ``landmarks`` [478, 3] are
+    rotated to frontal first if ``pose`` is known. Returns NaN for an eye whose canthi coincide.
     """
     points = landmarks[_LIDS]
     if pose is not None:
@@ -40,17 +40,17 @@ def eye_aspect_ratios(landmarks: FloatArray, pose: HeadPose | None) -> FloatArra
 
 
 class EyeOpenness:
-    """Openness of both eyes of one track relative to their own open level, from the first image on.
+    """Computes the openness of both eyes of one track, relative to their usual openness.
 
-    The level begins as a population's. It follows what is seen of an open eye, fast in the first
-    seconds and then slowly, and rises faster than it falls. What looks closed does not change it,
-    so that an eye closed for long still reads closed.
+    The usual openness starts at the average of many people and adapts to this person: quickly in
+    the first seconds, then slowly, and faster up than down. Closed eyes do not change it, so that
+    an eye that is closed for a long time still counts as closed.
     """
 
-    POPULATION = 0.28  # aspect ratio of an open eye; 0.23 to 0.32 in the test material
-    _CLOSED = 0.6  # of the level: below this an eye is not open
-    _SURELY_OPEN = 0.20  # aspect ratio that no closed eye has, whatever the level
-    _SETTLE, _RISE, _FALL = 0.5, 2.0, 20.0  # time constants, seconds
+    POPULATION = 0.28  # average aspect ratio of open eyes; 0.23 to 0.32 in the test material
+    _CLOSED = 0.6  # openness below which an eye does not count as open
+    _SURELY_OPEN = 0.20  # aspect ratio above which every eye counts as open
+    _SETTLE, _RISE, _FALL = 0.5, 2.0, 20.0  # time constants of the adaptation, seconds
 
     def __init__(self) -> None:
         self._level = [self.POPULATION] * 2
@@ -58,8 +58,11 @@ class EyeOpenness:
         self._stamp = math.nan
 
     def update(self, ratios: FloatArray, stamp: float) -> FloatArray:
-        """Aspect ratios [2] at ``stamp`` seconds -> openness [2]: 1 open as usual, NaN unknown."""
-        # A pause tells nothing about the time between: at most a tenth of a second counts.
+        """Returns the openness [2] for the aspect ratios [2] of the image of ``stamp`` seconds.
+
+        1 is as open as usual; NaN is not known.
+        """
+        # After a pause, count at most a tenth of a second: the eyes were not seen in between.
         dt = min(max(stamp - self._stamp, 0.0), 0.1) if math.isfinite(self._stamp) else 0.0
         self._stamp = stamp
         for eye, ratio in enumerate(ratios.tolist()):
@@ -67,12 +70,12 @@ class EyeOpenness:
         return np.asarray(ratios / self._level)
 
     def _learn(self, eye: int, ratio: float, dt: float) -> None:
-        """Move the open level of one eye by an aspect ratio that lasted ``dt`` seconds."""
+        """Adapts the usual openness of one eye to an aspect ratio that lasted ``dt`` seconds."""
         level = self._level[eye]
         if not (ratio > self._CLOSED * level or ratio > self._SURELY_OPEN):
             return
         self._open_for[eye] += dt
         slow = self._RISE if ratio > level else self._FALL
-        # The mean of what was seen so far, until that is slower than the time constant.
+        # This is the mean of all ratios until that adapts more slowly than the time constant.
         constant = min(slow, self._SETTLE + self._open_for[eye])
         self._level[eye] = level + dt / (constant + dt) * (ratio - level)

@@ -1,8 +1,8 @@
-"""Looking at a still twice, as it is and mirrored: the mesh is not symmetric, the mean is.
+"""Flip averaging: estimates a picture and its mirror image, and averages both.
 
-On photographs of people who look at the lens the mesh alone puts the gaze up to 3 degrees to one
-side; a picture and its mirror image now give mirrored answers. Costs as much again, so streams do
-without.
+The mesh network is not symmetric. On photographs of people who look at the lens it puts the gaze up
+to 3 degrees to one side. The average has no such bias. It takes twice the time, so it is used for
+single pictures only. (Also called test-time augmentation.)
 """
 
 from __future__ import annotations
@@ -15,14 +15,15 @@ import numpy as np
 from face_perception.types import Camera, Face, FloatArray, Frame, Gaze, HeadPose
 
 _FLIP = np.diag([-1.0, 1.0, 1.0])
-# Coefficients that act along x alone, in OpenCV's order (k1 k2 p1 p2 k3 k4 k5 k6 s1 s2 s3 s4 tau_x
-# tau_y): the tangential p2, the thin prism's s1 and s2, and the sensor's tilt about y.
+# Distortion coefficients whose sign changes in a mirror image, by their index in OpenCV's order (k1
+# k2 p1 p2 k3 k4 k5 k6 s1 s2 s3 s4 tau_x tau_y): tangential p2, thin prism s1 and s2, sensor tilt
+# tau_y.
 _ALONG_X = (3, 8, 9, 13)
-_SAME = 0.25  # of a face's width: how far apart the two views of one face may be
+_SAME = 0.25  # largest distance between a face and its mirror image, as a share of its width
 
 
 def mirror_frame(frame: Frame) -> Frame:
-    """The frame that a camera would give which sees the world in a mirror (x negated)."""
+    """Returns the mirror image of a frame, with the camera that would have taken it."""
     camera = frame.camera
     d = camera.distortion
     if camera.distortion_model != "equidistant":
@@ -35,7 +36,10 @@ def mirror_frame(frame: Frame) -> Frame:
 def match_mirrored_faces(
     faces: Sequence[Face], others: Sequence[Face], camera: Camera
 ) -> list[Face | None]:
-    """For each face the one of the mirrored frame's ``others`` that is the same, or None."""
+    """Returns for each of ``faces`` the same face among ``others``, or None.
+
+    ``others`` are the faces of the mirrored frame. ``camera`` is that of the frame itself.
+    """
     out: list[Face | None] = []
     for face in faces:
         at = face.landmarks[:, :2].mean(axis=0)
@@ -50,17 +54,23 @@ def match_mirrored_faces(
 
 
 def average_poses(pose: HeadPose | None, other: HeadPose | None) -> HeadPose | None:
-    """The mean of a pose and of one from the mirrored frame."""
+    """Returns the mean of a pose and the same head's pose ``other`` in the mirrored frame.
+
+    Returns ``pose`` if one of them is None.
+    """
     if pose is None or other is None:
         return pose
-    # A mirror swaps left and right of the face as well: its y axis.
+    # A mirror also swaps the left and right of the face, which is its y axis.
     back = _FLIP @ other.rotation @ np.diag([1.0, -1.0, 1.0])
     u, _, vt = np.linalg.svd(pose.rotation + back)
     return HeadPose((pose.position + _FLIP @ other.position) / 2, u @ vt)
 
 
 def average_gazes(gaze: Gaze, other: Gaze) -> Gaze:
-    """The mean of a gaze and of one from the mirrored frame; the valid one where only one is."""
+    """Returns the mean of a gaze and the same face's gaze ``other`` in the mirrored frame.
+
+    If only one of them is valid, returns that one, in the frame of ``gaze``.
+    """
     back = dataclasses.replace(
         other,
         face_id=gaze.face_id,

@@ -1,8 +1,8 @@
-"""Head pose of a face from its landmarks and the camera. Detects and tracks nothing.
+"""Estimates the head pose of a face from its landmarks and the camera.
 
-Model coordinates: MediaPipe's canonical face model (google-ai-edge/mediapipe,
-modules/face_geometry/data/canonical_face_model.obj, Apache-2.0, copyright The MediaPipe Authors);
-only the 33 rigid points of geometry_pipeline_metadata_landmarks.pbtxt are kept.
+The model is MediaPipe's canonical face (google-ai-edge/mediapipe,
+modules/face_geometry/data/canonical_face_model.obj, Apache-2.0, copyright The MediaPipe Authors),
+reduced to the 33 rigid points of geometry_pipeline_metadata_landmarks.pbtxt.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ from face_perception.types import Camera, HeadPose
 
 FloatArray = npt.NDArray[np.floating]
 
-# Landmark and its place on the canonical face, cm: x to the person's left, y up, z out of the face.
-# fmt: off
+# Landmarks and their positions on the canonical face, cm: x to the person's left, y up, z out of
+# the face. fmt: off
 _RIGID = (
     (4, 0.0000, -0.4632, 7.5866), (6, 0.0000, 2.4733, 5.7886),
     (10, 0.0000, 8.2618, 4.4815), (33, -4.4459, 2.6640, 3.1734),
@@ -41,29 +41,27 @@ _RIGID = (
     (425, 3.8329, -1.5373, 4.1377),
 )
 # fmt: on
-_SELLION_CM = (0.0, 3.2710, 5.2360)  # landmark 168 of the same model
+_SELLION_CM = (0.0, 3.2710, 5.2360)  # landmark 168 of the canonical face
 
-# The canonical face points down: in its own axes people who face the lens have a pitch of about -3
-# degrees. The face frame is turned up by this angle about its y axis, so that a straight head has a
-# pitch of zero. Fitted to 14 of the 16 sample pictures of AFLW2000-3D in PRNet's repository, with
-# the lens of ``plausible_camera`` (mean error 3.4 +- 1.4 degrees with the previous 6 degrees).
-# Checked on one picture each of 118 people of CK+ who face the lens: the median pitch is 0.2
-# degrees with 3, 3.2 with 6.
+# In the axes of the canonical face, people who face the lens have a pitch of about -3 degrees. The
+# face frame is rotated up by this angle about its y axis, so that a straight head has pitch 0.
+# Fitted to 14 of the 16 sample pictures of AFLW2000-3D in PRNet's repository, with the camera of
+# ``plausible_camera`` (with 6 degrees the mean error is 3.4 +- 1.4 degrees). Checked on one picture
+# each of 118 people of CK+ who face the lens: the median pitch is 0.2 degrees with 3, 3.2 with 6.
 NEUTRAL_PITCH = math.radians(3.0)
-# The frame of constants that were fitted to landmarks is the canonical face turned up by this
-# angle.
+# Angle by which ``landmark_frame`` is rotated up from the canonical face.
 _LANDMARK_PITCH = math.radians(6.0)
 
-# Of the pinhole at z = 1 that the solver sees: its stopping rules are made for pixels.
+# Focal length of the camera that the solver gets. Its stopping rules are made for pixels.
 _FOCAL = 1000.0
-# Share of the points' spread: real faces miss the average head by a tenth, a search that began in
-# the wrong place and went astray by all of it.
+# Largest reprojection error, as a share of the spread of the points. It is about 0.1 on real faces
+# and about 1 if the search ended in a wrong minimum.
 _MAX_MISS = 0.4
 _MATRIX = np.diag([_FOCAL, _FOCAL, 1.0])
 
 
 def _face_frame() -> tuple[npt.NDArray[np.intp], FloatArray]:
-    """Indices [33] and places [33, 3] in the face frame: x out, y left, z up; metres."""
+    """Returns the indices [33] and positions [33, 3], metres, of rigid points in the face frame."""
     table = np.array(_RIGID)
     x, y, z = ((table[:, 1:] - _SELLION_CM) / 100).T
     c, s = math.cos(NEUTRAL_PITCH), math.sin(NEUTRAL_PITCH)
@@ -74,19 +72,20 @@ RIGID_POINTS, _MODEL = _face_frame()
 
 
 def _turn_up(angle: float) -> FloatArray:
-    """Rotation [3, 3] about y that raises the x axis by ``angle`` radians."""
+    """Returns the rotation [3, 3] about y that raises the x axis by ``angle`` radians."""
     c, s = math.cos(angle), math.sin(angle)
     return np.array([[c, 0.0, -s], [0.0, 1.0, 0.0], [s, 0.0, c]])
 
 
-_LEFT_UP_OUT = [1, 2, 0]  # of the face frame's axes: y left, z up, x out
+_LEFT_UP_OUT = [1, 2, 0]  # order of the face frame's axes: y (left), z (up), x (out)
 _TO_LANDMARK_FRAME = _turn_up(_LANDMARK_PITCH - NEUTRAL_PITCH)
 
 
 def landmark_frame(pose: HeadPose) -> FloatArray:
-    """Rotation [3, 3], optical frame, of the frame for constants that were fitted to landmarks.
+    """Returns the rotation [3, 3], optical frame, of the frame that landmarks are measured in.
 
-    Such constants are those of eyeballs, lids and features of action units. They do not depend on
+    Constants that were fitted to landmarks (of eyeballs, lids and action units) are in this frame.
+    Its axes are those of the face frame at another pitch, so that these constants do not depend on
     ``NEUTRAL_PITCH``.
     """
     rotation: FloatArray = pose.rotation @ _TO_LANDMARK_FRAME
@@ -96,10 +95,10 @@ def landmark_frame(pose: HeadPose) -> FloatArray:
 def head_pose(
     camera: Camera, landmarks: FloatArray, last: HeadPose | None = None
 ) -> HeadPose | None:
-    """Pose of a head of average size whose landmarks [478, 3] were seen by ``camera``.
+    """Returns the pose of a head of average size with ``landmarks`` [478, 3], seen by ``camera``.
 
-    ``last`` is the pose in the image before, from which the search then begins. None where no pose
-    explains the landmarks. Raises InputError for an unknown lens distortion.
+    ``last`` is the pose in the previous image, at which the search then starts. Returns None if no
+    pose fits the landmarks. Raises InputError for an unknown distortion model of the lens.
     """
     points = undistort_points(camera, landmarks[RIGID_POINTS, :2]) * _FOCAL
     if not np.isfinite(points).all():
@@ -116,12 +115,16 @@ def head_pose(
 
 
 def landmark_yaw_pitch(pose: HeadPose) -> tuple[float, float]:
-    """Yaw and pitch, radians, of the x axis of ``landmark_frame``."""
+    """Returns yaw and pitch, radians, of the x axis of ``landmark_frame``."""
     return yaw_pitch(landmark_frame(pose)[:, 0])
 
 
 def _refine(points: FloatArray, turn: FloatArray, place: FloatArray) -> HeadPose | None:
-    """Least squares in the image from a first guess; None where it ends somewhere impossible."""
+    """Returns the pose with the least reprojection error near a first guess.
+
+    ``points`` [33, 2] are pixels of the camera ``_MATRIX``; ``turn`` (Rodrigues) and ``place`` are
+    the guess. Returns None if the result is impossible.
+    """
     try:
         found, turn, place = cv2.solvePnP(
             _MODEL, points, _MATRIX, None, turn.copy(), place.copy(), True, cv2.SOLVEPNP_ITERATIVE
@@ -131,7 +134,7 @@ def _refine(points: FloatArray, turn: FloatArray, place: FloatArray) -> HeadPose
     if not found or not np.isfinite(turn).all() or not np.isfinite(place).all():
         return None
     rotation = cv2.Rodrigues(turn)[0]
-    # Behind the camera, or seen from the back of the head: the mirror solution.
+    # The head is behind the camera, or shows its back (a mirrored solution).
     if place[2, 0] <= 0 or rotation[:, 0] @ place[:, 0] >= 0:
         return None
     expected = _MODEL @ rotation.T + place[:, 0]
@@ -143,16 +146,17 @@ def _refine(points: FloatArray, turn: FloatArray, place: FloatArray) -> HeadPose
 
 
 def rotate_to_frontal(landmarks: FloatArray, pose: HeadPose) -> FloatArray:
-    """Landmarks turned to a face seen from straight ahead, upright: float64 [N, 3].
+    """Returns landmarks [N, 3] as those of an upright face seen from straight ahead, float64.
 
-    Pixels of the image, centred on the mean: x to the person's left, y up, z towards the viewer.
-    The mesh is in the frame of the line of sight, so the head is turned back against that.
+    The result is in pixels of the image, relative to the mean of the landmarks: x to the person's
+    left, y up, z out of the face. The landmarks of the mesh are relative to the line of sight
+    through the face, so the rotation of the head against that line is undone.
     """
     x, y, z = pose.position.tolist()
     away = math.hypot(x, y, z)
     x, y, z = x / away, y / away, z / away
     level = math.hypot(x, z)
-    # Rows: right and down as seen along the line of sight, and the line of sight.
+    # Rows: right and down as seen along the line of sight, then the line of sight itself.
     view = np.array(
         [[z / level, 0.0, -x / level], [-x * y / level, level, -y * z / level], [x, y, z]]
     )

@@ -1,4 +1,4 @@
-"""478 landmarks of one face: the square to look at, and the attention mesh in it. Finds no face."""
+"""Runs the mesh network on a square of the image and returns the 478 landmarks of its face."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from face_perception.types import Image
 
 FloatArray = npt.NDArray[np.floating]
 
-SIDE = 192  # of the network's input
-MARGIN = 1.5  # square / longer side of the face's box, as MediaPipe's face_landmark graphs
+SIDE = 192  # of the network's input, pixels
+MARGIN = 1.5  # side of the square / longer side of the face's box, as in MediaPipe's graphs
 
 
 @dataclass(frozen=True)
 class Square:
-    """A rotated square of an image: centre and side in pixels, angle (radians, clockwise)."""
+    """A rotated square in an image: centre and side in pixels, angle in radians, clockwise."""
 
     x: float
     y: float
@@ -31,7 +31,7 @@ class Square:
     angle: float
 
     def to_image(self, pixels: float = SIDE) -> FloatArray:
-        """Affine map [2, 3] to the image, from this square drawn with ``pixels`` on a side."""
+        """Returns the affine map [2, 3] to the image from this square of ``pixels`` a side."""
         scale = self.side / pixels
         c, s = math.cos(self.angle) * scale, math.sin(self.angle) * scale
         half = pixels / 2
@@ -41,7 +41,7 @@ class Square:
 
 
 def square_of_detection(detection: Detection) -> Square:
-    """Where to look for the mesh of a detected face."""
+    """Returns the square in which to find the landmarks of a detected face."""
     x, y, width, height = (float(v) for v in detection.box)
     (x0, y0), (x1, y1) = detection.keypoints[0], detection.keypoints[1]
     angle = math.atan2(y1 - y0, x1 - x0)
@@ -49,7 +49,10 @@ def square_of_detection(detection: Detection) -> Square:
 
 
 def square_of_landmarks(landmarks: FloatArray) -> Square:
-    """Where to look for a face in the next image, from its landmarks [478, 3] in this one."""
+    """Returns the square in which to find a face in the next image.
+
+    ``landmarks`` [478, 3] are those of the face in this image.
+    """
     left, top, right, bottom = bounds(landmarks)
     x0, y0, _ = landmarks[RIGHT_OUTER_CANTHUS].tolist()
     x1, y1, _ = landmarks[LEFT_OUTER_CANTHUS].tolist()
@@ -58,30 +61,30 @@ def square_of_landmarks(landmarks: FloatArray) -> Square:
 
 
 def bounds(landmarks: FloatArray) -> tuple[float, float, float, float]:
-    """Least x, least y, largest x and largest y of landmarks [478, 3]; NaN if one is NaN."""
+    """Returns left, top, right and bottom of landmarks [478, 3], pixels; NaN if one is NaN."""
     points = landmarks.T[:2].copy()  # numpy is ten times slower on rows of two
     (left, top), (right, bottom) = points.min(axis=1).tolist(), points.max(axis=1).tolist()
     return left, top, right, bottom
 
 
 def turns_of(square: Square) -> int:
-    """Rotation of a square, rounded to quarter turns clockwise in the image: 0 to 3."""
+    """Returns the rotation of a square in quarter turns, clockwise in the image: 0 to 3."""
     return round(square.angle / (math.pi / 2)) % 4
 
 
 class Mesh:
-    """The mesh network with its input. Not for use by two threads at once."""
+    """Runs the mesh network. Do not use it in two threads at the same time."""
 
     def __init__(self, model: Model) -> None:
         self._model = model
         self._input = np.empty((1, SIDE, SIDE, 3), np.float32)
         self._patch: Image = np.empty((SIDE, SIDE, 3), np.uint8)  # last input of the network
-        self._square = Square(0.0, 0.0, 1.0, 0.0)  # its place in the image
+        self._square = Square(0.0, 0.0, 1.0, 0.0)  # position of that input in the image
 
     def landmarks(self, image: Image, square: Square) -> tuple[FloatArray, float]:
-        """Landmarks float32 [478, 3] in pixels of the image, and the probability of a face.
+        """Returns landmarks float32 [478, 3], pixels of the image, and the probability of a face.
 
-        ``image`` RGB uint8 [H, W, 3]. Outside the image its border is repeated.
+        ``image`` is RGB uint8 [H, W, 3]. Its border is repeated outside it.
         """
         to_image = square.to_image()
         self._square = square
@@ -103,7 +106,10 @@ class Mesh:
         return landmarks, float(np.reshape(output["presence"], -1)[0])
 
     def appearance(self, landmarks: FloatArray) -> FloatArray:
-        """The look of the face in the last input, whose landmarks are ``landmarks`` [478, 3]."""
+        """Returns the appearance [24, 24] of the face in the last input of the network.
+
+        ``landmarks`` [478, 3] are the result of the last call of ``landmarks``.
+        """
         square = square_of_landmarks(landmarks)
         box = replace(square, side=square.side / MARGIN).to_image(1.0)
         return measure_appearance(
@@ -112,7 +118,7 @@ class Mesh:
 
 
 def _chained(second: FloatArray, first: FloatArray) -> FloatArray:
-    """The affine map [2, 3] that applies ``first``, then ``second``."""
+    """Returns the affine map [2, 3] that applies ``first``, then ``second``."""
     linear = second[:, :2] @ first
     linear[:, 2] += second[:, 2]
     return linear

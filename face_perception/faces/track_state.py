@@ -1,6 +1,7 @@
-"""One face that is followed, and what tells whether two tracks, or a detection, are one face.
+"""The state of one tracked face, and comparisons of tracks with each other and with detections.
 
-Geometry and looks; no network runs here. When to search and whom to follow is in track.
+It compares geometry and appearance and runs no network. ``tracker`` decides when to detect and
+which tracks to keep.
 """
 
 from __future__ import annotations
@@ -30,39 +31,41 @@ from face_perception.types import HeadPose
 
 FloatArray = npt.NDArray[np.floating]
 
-_SAME_PLACE, _SAME_SIZE = 0.25, 1.6  # two tracks on one face: distance in sizes, ratio of sizes
-_ON_FACE = 0.2  # mean distance of eyes, nose and mouth, in sizes: a detection of a track's face
-# Likeness (``looks.likeness``) above which two views may be one face, and below which they are two
-# people. Between 220 pairs of people in one place (press photographs) it is at most 0.77, and above
-# 0.66 in 5 %. For one face from image to image it is above 0.88 in 13 clips of 12 people who talk,
-# turn and cover their face. After a third of a second it is above 0.86 in 95 % of cases, and above
-# 0.84 if the light changes in strength, colour or side.
+# Two tracks are on the same face up to this distance (in face sizes) and ratio of their sizes.
+_SAME_PLACE, _SAME_SIZE = 0.25, 1.6
+# A detection is that of a track up to this mean distance of eyes, nose and mouth, in face sizes.
+_ON_FACE = 0.2
+# Appearance similarity above which two views may be the same face, and below which they are two
+# people. Between 220 pairs of people in the same place (press photographs) it is at most 0.77, and
+# above 0.66 for 5 % of them. From image to image of the same face it is above 0.88 in 13 clips of
+# 12 people who talk, turn and cover their face. After a third of a second it is above 0.86 in 95 %
+# of cases, and above 0.84 if the light changes in strength, colour or direction.
 _ALIKE = 0.7
 _ANOTHER = 0.8
-# Mean distance, in face sizes, between a detection's eyes, nose and mouth and those of the mesh. Up
-# to the first value the two agree (half of 300 close-ups lie below 0.035, 95 % below 0.055). From
-# the second on, one of them has the face wrong, or there is no face.
+# Mean distance, in face sizes, between the eyes, nose and mouth of a detection and those of the
+# mesh. Below the first value they agree (half of 300 close-ups are below 0.035, 95 % below 0.055).
+# Above the second, one of them is wrong or there is no face.
 _AGREE, _DISAGREE = 0.06, 0.2
-_CONFIRM = 0.3  # weight of a new search in a track's certainty
-_FAST = 0.05  # sizes a face moves from image to image
-_LOOK_AHEAD = 0.2  # seconds for which a velocity is good
+_CONFIRM = 0.3  # weight of a new detection in the certainty of a track
+_FAST = 0.05  # face sizes between two images, above which the next position is extrapolated
+_LOOK_AHEAD = 0.2  # seconds; longest extrapolation
 
 
 @dataclass(eq=False)
 class Track:
-    """A face that is followed, or was until ``stamp``."""
+    """A face that is tracked, or that was lost after ``stamp`` (seconds)."""
 
-    landmarks: FloatArray
-    presence: float
+    landmarks: FloatArray  # [478, 3], in the image of ``stamp``
+    presence: float  # probability of a face that the mesh network returned
     stamp: float
-    usual_appearance: FloatArray  # its own, over time
-    certainty: float = 1.0  # of the detection, see the function ``certainty``
-    id: str = ""  # given when the track first counts
-    hits: int = 1
-    velocity: FloatArray = field(default_factory=lambda: np.zeros(2))
-    seen: FloatArray = field(init=False)  # the look in the last image
-    square: Square = field(init=False)  # where to look next
-    usual_size: float = field(init=False)  # a face that is being hidden shrinks
+    usual_appearance: FloatArray  # mean over time
+    certainty: float = 1.0  # of the detections, see ``mesh_certainty``
+    id: str = ""  # empty until the track is confirmed
+    hits: int = 1  # images in which the face was seen
+    velocity: FloatArray = field(default_factory=lambda: np.zeros(2))  # pixels per second
+    last_appearance: FloatArray = field(init=False)
+    square: Square = field(init=False)  # where to find the face in the next image
+    usual_size: float = field(init=False)  # mean over time; a face that becomes hidden shrinks
     pose: HeadPose | None = None
     eyes: EyeOpenness = field(default_factory=EyeOpenness)
     visibility: EyeVisibility = field(default_factory=EyeVisibility)
@@ -74,18 +77,19 @@ class Track:
 
     @property
     def centre(self) -> FloatArray:
-        """[2], pixels."""
+        """Middle of the box around the landmarks, [2] pixels."""
         return np.array([self.square.x, self.square.y])
 
     @property
     def size(self) -> float:
-        """Longer side of the landmarks' box, pixels."""
+        """Longer side of the box around the landmarks, pixels."""
         return self.square.side / MARGIN
 
 
 def update_track(
     track: Track, landmarks: FloatArray, presence: float, appearance: FloatArray, stamp: float
 ) -> None:
+    """Moves a track to the image of ``stamp``, in which its face has these values."""
     before, dt = track.centre, stamp - track.stamp
     track.landmarks, track.presence, track.stamp = landmarks, presence, stamp
     track.last_appearance, track.square = appearance, square_of_landmarks(landmarks)
@@ -96,7 +100,7 @@ def update_track(
     if not track.id:
         track.usual_appearance = appearance
         return
-    # What looks like another face, or half hidden, must not become this track's look.
+    # Learn slowly from a face that looks different: it may be half hidden, or another person.
     known = appearance_similarity(track.usual_appearance, appearance) > _ALIKE
     track.usual_appearance = track.usual_appearance + (0.05 if known else 0.005) * (
         appearance - track.usual_appearance
@@ -104,9 +108,10 @@ def update_track(
 
 
 def expected_square(track: Track, stamp: float) -> Square:
-    """Where to look for a track: where it was, or ahead of that if it moves fast.
+    """Returns the square in which to find the face at ``stamp``.
 
-    A slow face is looked for where it was, as MediaPipe does, so that the landmarks are the same.
+    It is extrapolated for a fast face only. Otherwise it is the last position, as in MediaPipe, so
+    that the landmarks equal MediaPipe's.
     """
     step = track.velocity * min(stamp - track.stamp, _LOOK_AHEAD)
     dx, dy = step.tolist()
@@ -116,14 +121,14 @@ def expected_square(track: Track, stamp: float) -> Square:
 
 
 def same_place(a: Track, b: Track) -> bool:
-    """Whether two tracks are on one face, however they hold it."""
+    """Whether two tracks are on the same face, whatever their rotation."""
     small, large = sorted((a.size, b.size))
     apart = math.hypot(a.square.x - b.square.x, a.square.y - b.square.y)
     return apart < _SAME_PLACE * large and large < _SAME_SIZE * small
 
 
 def is_another_person(track: Track, appearance: FloatArray) -> bool:
-    """Whether a look belongs to another person: it differs from the track's last and usual look."""
+    """Whether ``appearance`` differs from both the last and the usual appearance of a track."""
     return (
         appearance_similarity(track.usual_appearance, appearance) < _ANOTHER
         and appearance_similarity(track.last_appearance, appearance) < _ANOTHER
@@ -131,24 +136,24 @@ def is_another_person(track: Track, appearance: FloatArray) -> bool:
 
 
 def self_similarity(track: Track) -> float:
-    """How far a track is on its own face; those that do not count yet are never sure."""
+    """Returns the similarity of the last and the usual appearance; -2 for an unconfirmed track."""
     return (
         appearance_similarity(track.usual_appearance, track.last_appearance) if track.id else -2.0
     )
 
 
 def is_detection_of(detection: Detection, track: Track) -> bool:
-    """Whether a detection's eyes, nose and mouth are those of the track."""
+    """Whether the eyes, nose and mouth of a detection are those of the track."""
     size = max(track.size, float(detection.box[2:].max()))
     return _apart(detection, track.landmarks) < _ON_FACE * size
 
 
 def mesh_certainty(detection: Detection, landmarks: FloatArray) -> float:
-    """Certainty that the landmarks [478, 3] lie on a face, in [0, 1].
+    """Returns the certainty, in [0, 1], that the landmarks [478, 3] are on a face.
 
-    The detector's score, lowered if its eyes, nose and mouth differ from those of the mesh: 0 for
-    an upright mesh on an upside-down face. The mesh's own presence is no help: it is 1.0 on most
-    false detections too.
+    It is the score of the detection, reduced if its eyes, nose and mouth are not those of the mesh:
+    it is 0 for an upright mesh on an upside-down face. The presence that the mesh network returns
+    is not used, because it is 1.0 on most false detections.
     """
     left, top, right, bottom = bounds(landmarks)
     apart = _apart(detection, landmarks) / max(right - left, bottom - top, 1e-6)
@@ -156,18 +161,18 @@ def mesh_certainty(detection: Detection, landmarks: FloatArray) -> float:
 
 
 def update_certainty(track: Track, detection: Detection) -> None:
-    """Updates the certainty of a track whose face a search has found again."""
+    """Updates the certainty of a track whose face was detected again."""
     seen = mesh_certainty(detection, track.landmarks)
     track.certainty += _CONFIRM * (seen - track.certainty)
 
 
 def face_confidence(track: Track) -> float:
-    """``Face.confidence``: the mesh's presence in this image, times the detection's certainty."""
+    """Returns ``Face.confidence``: presence in the last image times certainty."""
     return track.presence * track.certainty
 
 
 def _apart(detection: Detection, landmarks: FloatArray) -> float:
-    """Mean distance, pixels, of a detection's eyes, nose and mouth from those of landmarks."""
+    """Returns the mean distance, pixels, of eyes, nose and mouth between detection and mesh."""
     points = landmarks[:, :2]
     expected = np.stack(
         [
@@ -181,9 +186,11 @@ def _apart(detection: Detection, landmarks: FloatArray) -> float:
 
 
 def reappearance_cost(lost: Track, new: Track, crowded: bool) -> float:
-    """How unlikely it is that the new track is the lost one; below 1 it is.
+    """Returns a cost for the hypothesis that ``new`` is the face of ``lost``; accept it below 1.
 
-    Looks count less in a crowd: who comes out from behind another is half hidden at first.
+    The cost grows with the distance, the difference in appearance and the change of size.
+    ``crowded``: another face is near, which may hide part of this one, so that the appearance
+    counts less.
     """
     size = max(lost.usual_size, new.size, 1e-6)
     there = lost.centre + lost.velocity * min(new.stamp - lost.stamp, 1.0)

@@ -1,5 +1,7 @@
-"""Follows faces from image to image under stable ids. The networks are in detect and mesh, what one
-followed face is in followed; here is when to search, whom to follow and who gets which id.
+"""Tracks faces from image to image under stable ids.
+
+``detector`` and ``mesh`` run the networks, ``track_state`` compares faces. This module decides when
+to run the detector, which tracks to start, keep and end, and which id each face gets.
 """
 
 from __future__ import annotations
@@ -51,25 +53,28 @@ from face_perception.types import Face, Frame, Image, Roi
 
 FloatArray = npt.NDArray[np.floating]
 
-MAX_FACES = 10  # default of the largest number of faces that are followed at a time
-_SETTLE_PASSES = 3  # a detection's square is coarse: the mesh runs again in its own
-_SEARCH_PERIOD = 0.1  # seconds between two searches while no face, or a lost one, is looked for
-_VIEW_PERIOD = 0.2  # longest time between two other views while no face is followed, seconds
-_KEEP_LOST = 1.5  # seconds a lost face may be away and keep its id
-# Seconds after which no lost face comes back, whoever asks: what has its id then is of a tracker
-# that was started anew, which counts from 1 again.
+MAX_FACES = 10  # default of the largest number of faces that are tracked at once
+# Passes of the mesh network on a new face. The square of a detection is coarse, so the mesh runs
+# again in the square of its own landmarks.
+_SETTLE_PASSES = 3
+_SEARCH_PERIOD = 0.1  # seconds between two detections while there is no face, or one was lost
+_VIEW_PERIOD = 0.2  # longest time, seconds, between two searches of other views without a face
+_KEEP_LOST = 1.5  # seconds for which a lost face can get its id back
+# Seconds after a face was last seen, after which its id is never given back. A face with the same
+# id then comes from a tracker that was restarted, which counts from 1 again.
 ID_EXPIRES_AFTER = 2.0
-_BETTER = 0.1  # more likeness than this is no accident
-# A detection that counts at once: the two photographs, their small copies and the clip score 0.87
-# to 0.96 in their first image, what is no face in 38 photographs without one 0.64 at most.
+_BETTER = 0.1  # difference of similarity that is not accidental
+# Score and presence from which a new face is confirmed at once. The two sample photographs, small
+# copies of them and the sample clip have scores of 0.87 to 0.96 in their first image; false
+# detections in 38 photographs without faces have at most 0.64.
 _SURE_SCORE, _SURE_PRESENCE = 0.8, 0.9
-# Limits of ``certainty``. Below the first, a detection is also tried in the other quarter turns.
-# Below the second it is dropped; below the third it is dropped if only a turned picture shows it.
-# All of 300 close-ups and 83 wide-open mouths reach 0.6; all of 28 pictures turned by 100 to 200
-# degrees reach 0.72.
+# Limits of ``mesh_certainty``. A detection below _DOUBTFUL is also tried in the other quarter
+# turns. A face below _NO_FACE is dropped, and one found only in a rotated image below
+# _NO_TURNED_FACE. All of 300 close-ups and 83 wide-open mouths reach 0.6; all of 28 pictures that
+# were rotated by 100 to 200 degrees reach 0.72.
 _DOUBTFUL, _NO_FACE, _NO_TURNED_FACE = 0.75, 0.5, 0.7
 _TURNS = 4
-_MIN_INSIDE = 0.25  # share of the landmarks that must be inside the image
+_MIN_INSIDE = 0.25  # smallest share of the landmarks inside the image
 
 
 @dataclass(frozen=True)
@@ -119,16 +124,29 @@ class FaceTrackerSettings:
 
 
 class FaceTracker:
-    """Faces of a stream of images, each under one id as long as it is seen.
+    """Tracks the faces in a stream of images, each under one id while it is seen.
 
-    The detector searches every ``detect_every``-th image, and ten times a second while no face is
-    followed or one was just lost; the mesh follows in between. For small faces, one window of the
-    image after the other is searched as well, at half that rate. A face counts after ``min_hits``
-    images, at once if it is beyond doubt and nobody is missing; one that was lost for a second or
-    so, hidden or away, gets its id back. Ids are ``id_prefix`` and a counter, so a replay gives the
-    same. ``full`` is true if the last image had ``max_faces`` faces; it may have had more.
+    The detector runs in every ``detect_every``-th image, and ten times a second while there is no
+    face or one was just lost. The mesh network runs for every face in every image. To find small
+    faces, faces that fill the image and rotated faces, other views of the image are searched in
+    turn, at half that rate. A face is confirmed, and returned, after ``min_hits`` images; at once
+    if its score is very high and no face was just lost. A face that comes back within 1.5 s gets
+    its id back. Ids are ``id_prefix`` and a counter, so that the same images give the same ids.
 
-    Not for use by two threads at once. Raises InputError for a setting out of range.
+    ``full`` is true if the last image had ``max_faces`` faces, so that it may have had more.
+
+    Do not use it in two threads at the same time. Raises InputError if a setting is out of range.
+
+    >>> import cv2
+    >>> from face_perception.inference import sample_photo
+    >>> from face_perception.types import Camera
+    >>> image = cv2.cvtColor(cv2.imread(str(sample_photo("astronaut"))), cv2.COLOR_BGR2RGB)
+    >>> tracker = load_tracker()
+    >>> camera = Camera.assume(512, 512)
+    >>> for stamp in (0.0, 0.1, 0.2):
+    ...     (face,) = tracker.track(Frame(image, stamp, camera))
+    >>> face.id, face.landmarks.shape, face.confidence > 0.7
+    ('face_1', (478, 3), True)
     """
 
     def __init__(
@@ -154,7 +172,7 @@ class FaceTracker:
         self.reset()
 
     def reset(self) -> None:
-        """Forget all faces. The counter of ids goes on."""
+        """Forgets all faces. The counter of ids continues."""
         self._tracks: list[Track] = []
         self._lost: list[Track] = []
         self._shape: tuple[int, ...] = ()
@@ -162,16 +180,16 @@ class FaceTracker:
         self._searched = -math.inf
         self._since_search = self._detect_every
         self._windows: list[Window] = []
-        self._turns = 0  # quarter turns of the face that was followed last
+        self._turns = 0  # quarter turns of the face that was tracked last
         self._view = 0
         self._since_view = 0
         self._viewed = -math.inf
 
     def track(self, frame: Frame) -> list[Face]:
-        """Faces in the next image of the stream, oldest track first.
+        """Returns the faces in the next image of the stream, the oldest track first.
 
-        Another image size, or a stamp that goes back, resets the tracker. Raises InputError for an
-        image that is not RGB uint8 [H, W, 3] or of another size than its camera's.
+        An image of another size, or a stamp that goes back, resets the tracker. Raises InputError
+        if the image is not RGB uint8 [H, W, 3] or does not have the size of its camera.
         """
         image = _checked(frame)
         if image.shape != self._shape or frame.stamp < self._stamp:
@@ -183,8 +201,8 @@ class FaceTracker:
         self._since_view += 1
         self._lost = [t for t in self._lost if frame.stamp - t.stamp <= _KEEP_LOST]
         any_lost = self._follow(image, frame.stamp)
-        # One search for each image. In a slow stream the search of the whole is due in every image:
-        # it then alternates with the other views.
+        # Search once in each image. In a slow stream the whole image is due every time, so it
+        # alternates with the other views.
         searching = self._search_is_due(any_lost, frame.stamp)
         viewing = self._view_is_due(frame.stamp)
         if searching and viewing and not any_lost and self._since_search < self._detect_every:
@@ -208,11 +226,11 @@ class FaceTracker:
         return [_face(track, frame) for track in counting]
 
     def detect(self, frame: Frame) -> list[Face]:
-        """Faces in one image on its own, without following any, ``max_faces`` of them at most.
+        """Returns the faces in a single image, without tracking; at most ``max_faces``.
 
-        First those that the whole image shows, then those of one window after the other, each time
-        the surest first. If none is found, the image is searched turned by 90, 180 and 270 degrees.
-        Ids count from 1 in every image. Raises InputError as ``track`` does.
+        Faces found in the whole image come first, then those of each window, in order of their
+        score. If there are none, the image is searched rotated by 90, 180 and 270 degrees. Ids
+        count from 1 in each image. Raises InputError as ``track`` does.
         """
         image = _checked(frame)
         found: list[Track] = []
@@ -228,7 +246,7 @@ class FaceTracker:
         return [_face(track, frame) for track in found]
 
     def _add(self, image: Image, view: SearchView, stamp: float, found: list[Track]) -> None:
-        """Add the faces of one view to ``found``."""
+        """Adds the faces of one view to ``found``."""
         if len(found) == self._max_faces:
             return
         least = _NO_TURNED_FACE if view.turns else _NO_FACE
@@ -240,7 +258,7 @@ class FaceTracker:
                     return
 
     def _follow(self, image: Image, stamp: float) -> bool:
-        """Move every track to this image; true where one was lost."""
+        """Moves every track to this image; returns whether one was lost."""
         before = self._tracks
         self._tracks = []
         for track in before:
@@ -249,16 +267,16 @@ class FaceTracker:
                 continue
             landmarks, presence, seen, another = found
             if another:
-                # A cut, or another person in the same place: begin a new face, which no search has
-                # confirmed yet. The old face gets its track back if it looks like itself again
-                # soon.
+                # After a cut, or if another person takes the place, start a new track, with a low
+                # certainty until the face is detected. If the old face appears again soon, it gets
+                # its track back.
                 track = Track(landmarks, presence, stamp, seen, min(track.certainty, _NO_FACE))
             else:
                 update_track(track, landmarks, presence, seen, stamp)
             self._tracks.append(track)
         for one, other in itertools.combinations(tuple(self._tracks), 2):
             if one in self._tracks and other in self._tracks and same_place(one, other):
-                # The one that looks less like itself has slipped on to the other's face.
+                # The track whose appearance has changed more has slipped onto the other's face.
                 self._tracks.remove(min(one, other, key=self_similarity))
         gone = [track for track in before if track not in self._tracks]
         self._lost += [track for track in gone if track.id]
@@ -267,11 +285,11 @@ class FaceTracker:
     def _follow_track(
         self, track: Track, image: Image, stamp: float
     ) -> tuple[FloatArray, float, FloatArray, bool] | None:
-        """Landmarks, presence and look of the face where a track's is expected, and whether it is
-        another person's; None if no face is there.
+        """Finds the face of a track in this image; returns None if there is no face.
 
-        A face that has moved far looks like another one where the mesh sees it in the old square:
-        before that is believed, the mesh runs again in its own.
+        Returns landmarks, presence, appearance, and whether it is another person. A face that has
+        moved far looks different if the mesh sees it in the old square. So before it is taken for
+        another person, the mesh runs again in the square of the new landmarks.
         """
         square = expected_square(track, stamp)
         for _ in range(_SETTLE_PASSES):
@@ -291,7 +309,7 @@ class FaceTracker:
         if any_lost or self._since_search >= self._detect_every:
             return True
         waiting = bool(self._lost) or not self._tracks
-        # A little less than the period: stamps jitter.
+        # A little less than the period, because stamps jitter.
         return waiting and stamp - self._searched >= 0.95 * _SEARCH_PERIOD
 
     def _view_is_due(self, stamp: float) -> bool:
@@ -299,12 +317,12 @@ class FaceTracker:
             return False
         if self._tracks:
             return self._since_view >= 2 * self._detect_every
-        # Four times as often while there is nothing else to do.
+        # Without a face there is time to search four times as often.
         waited = stamp - self._viewed >= 0.95 * _VIEW_PERIOD
         return waited or 2 * self._since_view >= self._detect_every
 
     def _next_view(self) -> SearchView:
-        """The next window in turn; while no face is followed, also the image in other rotations."""
+        """Returns the next window in turn; without a face, also the image in other rotations."""
         views = [SearchView(window, self._turns) for window in self._windows]
         if not self._tracks:
             others = [(self._turns + quarters) % _TURNS for quarters in (2, 1, 3)]
@@ -313,7 +331,7 @@ class FaceTracker:
         return views[self._view]
 
     def _start_tracks(self, image: Image, view: SearchView, stamp: float) -> None:
-        """Begin tracks on the faces of a view that have no track yet."""
+        """Starts tracks on the faces of a view that have none."""
         least = _NO_FACE if view.turns == self._turns else _NO_TURNED_FACE
         for detection in self._detector.detect(image, view):
             if len(self._tracks) >= self._max_faces:
@@ -328,13 +346,13 @@ class FaceTracker:
                 appearance_similarity(here.usual_appearance, new.usual_appearance)
                 > appearance_similarity(here.usual_appearance, here.last_appearance) + _BETTER
             ):
-                # The mesh can be content with a face that it holds turned by a right angle.
+                # The mesh of the track may be rotated by a right angle: use the new landmarks.
                 update_track(here, new.landmarks, new.presence, new.usual_appearance, stamp)
 
     def _verify_detection(
         self, image: Image, detection: Detection, stamp: float, known: list[Track], least: float
     ) -> Track | None:
-        """A track for a detection; None if it is no face, or the face of a ``known`` track.
+        """Returns a track for a detection; None if it is not a face or that of a ``known`` track.
 
         ``least`` is the lowest certainty of a face.
         """
@@ -347,7 +365,7 @@ class FaceTracker:
         if best is None:
             return None
         if best.certainty < _DOUBTFUL:
-            # Both the mesh and the detector can take a chin for a forehead.
+            # Both mesh and detector may be upside down on the face.
             for quarters in range(1, _TURNS):
                 turns = (detection.turns + quarters) % _TURNS
                 other = self._fit_mesh(image, detection, stamp, turns)
@@ -355,7 +373,7 @@ class FaceTracker:
                     best = other
         if best.certainty < least:
             return None
-        # If a face was lost, the next images may show that this is the same person.
+        # If a face was lost, the next images may show that this is the same one.
         sure = detection.score >= _SURE_SCORE and best.presence >= _SURE_PRESENCE
         best.hits = self._min_hits if sure and not self._lost else 1
         return best
@@ -363,8 +381,9 @@ class FaceTracker:
     def _fit_mesh(
         self, image: Image, detection: Detection, stamp: float, turns: int | None = None
     ) -> Track | None:
-        """Runs the mesh on a detection, in its own or the given quarter turns; None if it finds no
-        face.
+        """Returns a track with the landmarks of a detection; None if the mesh finds no face.
+
+        ``turns`` is the rotation of the face in quarter turns; None is that of the detection.
         """
         closer = self._detector.detect_again(image, detection, turns)
         if closer is None:
@@ -379,10 +398,10 @@ class FaceTracker:
         return Track(landmarks, presence, stamp, self._mesh.appearance(landmarks), sure)
 
     def _restore_lost_tracks(self) -> None:
-        """Give lost faces back their tracks where one that does not count yet is theirs.
+        """Gives lost faces their tracks back if an unconfirmed track is the same face.
 
-        Tried in every image until the new track counts: a face that comes back blurred or cut off
-        does not look like itself at once.
+        This is tried in every image until the new track is confirmed, because a face that comes
+        back blurred or cut off looks different at first.
         """
         costs = sorted(
             (reappearance_cost(lost, track, self._crowded(track)), i, j)
@@ -403,7 +422,7 @@ class FaceTracker:
         self._lost = [lost for j, lost in enumerate(self._lost) if j not in back]
 
     def _crowded(self, track: Track) -> bool:
-        """Whether a face that counts is close enough to hide a part of this one."""
+        """Whether a confirmed face is near enough to hide part of this one."""
         return any(
             np.linalg.norm(track.centre - other.centre) < max(track.size, other.size)
             for other in self._tracks
@@ -420,9 +439,10 @@ def load_tracker(
     fall_back: bool = NetworkSettings.fall_back,
     progress: ModelProgress | None = None,
 ) -> FaceTracker:
-    """Returns a ``FaceTracker`` on the default models, loaded as ``inference.load`` says.
+    """Returns a ``FaceTracker`` with the default models.
 
-    Raises inference.ModelError where a model is missing, naming the command that fetches it.
+    The other arguments are those of ``inference.load``. Raises inference.ModelError if a model is
+    missing; the message names the command that fetches it.
     """
     detector, mesh = (
         load(
@@ -439,6 +459,7 @@ def load_tracker(
 
 
 def _face(track: Track, frame: Frame) -> Face:
+    """Returns the face of a track in the image of ``frame``."""
     track.pose = head_pose(frame.camera, track.landmarks, track.pose)
     left, right = track.eyes.update(eye_aspect_ratios(track.landmarks, track.pose), track.stamp)
     visible = track.visibility.update(eye_visibility(frame.image, track.landmarks), track.stamp)
@@ -456,15 +477,16 @@ def _face(track: Track, frame: Frame) -> Face:
 
 
 def _windows(image: Image) -> list[Window]:
-    """The windows that are searched besides the whole image: first larger ones, for faces that fill
-    the image, then parts of the image, for small faces.
+    """Returns the windows that are searched in addition to the whole image.
+
+    First come those for faces that fill the image, then those for small faces.
     """
     height, width = image.shape[:2]
     return close_up_windows(width, height) + small_face_windows(width, height)
 
 
 def _roi(landmarks: FloatArray, image: Image) -> Roi:
-    """Box round the landmarks, clipped to the image."""
+    """Returns the box around the landmarks, clipped to the image."""
     height, width = image.shape[:2]
     left, top, right, bottom = bounds(landmarks)
     x, y = (min(max(math.floor(low), 0), end) for low, end in ((left, width), (top, height)))
@@ -475,7 +497,7 @@ def _roi(landmarks: FloatArray, image: Image) -> Roi:
 
 
 def _inside(landmarks: FloatArray, image: Image) -> bool:
-    """Whether enough of a face is in the image to be seen."""
+    """Whether enough of the landmarks [478, 3] are inside the image."""
     height, width = image.shape[:2]
     left, top, right, bottom = bounds(landmarks)
     if left >= 0 and top >= 0 and right < width and bottom < height:
@@ -486,6 +508,7 @@ def _inside(landmarks: FloatArray, image: Image) -> bool:
 
 
 def _checked(frame: Frame) -> Image:
+    """Returns the image of a frame. Raises InputError if it does not fit the camera."""
     image, camera = frame.image, frame.camera
     if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or image.size == 0:
         raise InputError(
@@ -494,7 +517,7 @@ def _checked(frame: Frame) -> Image:
     height, width = image.shape[:2]
     if (width, height) != (camera.width, camera.height):
         raise InputError(
-            f"the image is {width}x{height}, its camera info for {camera.width}x{camera.height}: "
-            "calibrate at this size"
+            f"the image has {width}x{height} pixels, but its camera info is for "
+            f"{camera.width}x{camera.height}: calibrate the camera at the size of its images"
         )
     return image

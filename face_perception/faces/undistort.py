@@ -1,4 +1,4 @@
-"""Pixels to rays and back for a calibrated camera. Knows no face."""
+"""Maps pixels of a calibrated camera to rays and back."""
 
 from __future__ import annotations
 
@@ -11,21 +11,21 @@ from face_perception.types import Camera
 
 FloatArray = npt.NDArray[np.floating]
 
-# Distortion models of sensor_msgs/distortion_models.hpp and the numbers of coefficients of each.
+# Distortion models of sensor_msgs/distortion_models.hpp, and the possible numbers of coefficients.
 _COEFFICIENTS = {
     "plumb_bob": (4, 5),
     "rational_polynomial": (8, 12, 14),
     "equidistant": (4,),
 }
-# Undistortion is a fixed-point iteration: until it moves by less than 1e-9 of the focal length.
+# Undistortion is iterative. It stops at a change below 1e-9 of the focal length.
 _CRITERIA = (cv2.TERM_CRITERIA_COUNT | cv2.TERM_CRITERIA_EPS, 40, 1e-9)
 
 
 def undistort_points(camera: Camera, points: npt.ArrayLike) -> FloatArray:
-    """Undistorted image points on the plane z = 1 of the optical frame: float64 [N, 2].
+    """Returns x and y [N, 2], float64, of the points' rays on the plane z = 1 of the optical frame.
 
-    ``points`` [N, 2] in pixels, pixel centres at integers. Raises InputError for a distortion model
-    that is not known or has another number of coefficients.
+    ``points`` [N, 2] are pixels, with pixel centres at integers. Raises InputError for an unknown
+    distortion model or a wrong number of coefficients.
     """
     pixels = np.asarray(points, np.float64).reshape(-1, 2)
     coefficients = _coefficients(camera)
@@ -43,10 +43,10 @@ def undistort_points(camera: Camera, points: npt.ArrayLike) -> FloatArray:
 
 
 def project_points(camera: Camera, points3d: npt.ArrayLike) -> FloatArray:
-    """Where points of the optical frame appear in the image: float64 [N, 2] in pixels.
+    """Returns the pixels [N, 2], float64, at which points of the optical frame appear.
 
-    ``points3d`` [N, 3] in metres. Points that are not in front of the camera give NaN. Raises
-    InputError for a distortion model that is not known or has another number of coefficients.
+    ``points3d`` [N, 3] are metres. Returns NaN for points that are not in front of the camera.
+    Raises InputError for an unknown distortion model or a wrong number of coefficients.
     """
     points = np.asarray(points3d, np.float64).reshape(-1, 3)
     coefficients = _coefficients(camera)
@@ -68,14 +68,12 @@ def project_points(camera: Camera, points3d: npt.ArrayLike) -> FloatArray:
 
 
 def check_distortion_model(camera: Camera) -> None:
-    """Raises InputError for a distortion model that is not known or has another number of
-    coefficients: no face could be placed by it.
-    """
+    """Raises InputError for an unknown distortion model or a wrong number of coefficients."""
     _coefficients(camera)
 
 
 def _coefficients(camera: Camera) -> FloatArray | None:
-    """Distortion coefficients for OpenCV; None where the lens does not distort."""
+    """Returns the distortion coefficients for OpenCV; None for a lens without distortion."""
     if not any(camera.distortion):
         return None
     known = _COEFFICIENTS.get(camera.distortion_model)

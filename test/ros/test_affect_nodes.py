@@ -154,7 +154,7 @@ def test_motion_affect_refuses_bad_patches_and_goes_on(
     small = [FaceCrop("face_1", np.zeros((100, 100, 3), np.uint8), np.eye(2, 3))]
     publish(peer, [*good[:2], small, *good[2:]], lambda: heard)
     peer.until(lambda: len(about_clip(heard)) >= 4)
-    assert "a face patch must be RGB uint8 [160, 160, 3], not uint8 [100, 100, 3]" in node.log
+    assert "a face crop must be RGB uint8 [160, 160, 3], not uint8 [100, 100, 3]" in node.log
     assert messages.seconds(about_clip(heard)[-1].header.stamp) == pytest.approx(BEGIN + 4 / RATE)
 
 
