@@ -1,4 +1,4 @@
-"""Who a tracked face is: persons, their gaze calibrations, and calibration sessions. No ROS."""
+"""Maps tracked faces to persons, and takes, stores and applies their gaze calibrations."""
 
 from face_perception.people.calibration_fit import CalibrationFit, fit_calibration
 from face_perception.people.calibration_report import describe_fit
@@ -19,7 +19,7 @@ from face_perception.people.calibration_store import (
     check_person_id,
 )
 from face_perception.people.correction import Correction
-from face_perception.people.registry import PersonRegistry, apply_correction
+from face_perception.people.registry import PersonRegistry
 
 __all__ = [
     "Calibration",
@@ -32,7 +32,6 @@ __all__ = [
     "CalibrationTarget",
     "Correction",
     "PersonRegistry",
-    "apply_correction",
     "calibrations_dir",
     "camera_target",
     "check_person_id",

@@ -1,9 +1,7 @@
-"""Fits one person's gaze calibration from samples of known targets, or refuses them. Numbers only.
+"""Fits one person's gaze calibration to samples of known targets, or refuses them.
 
-Angles are yaw and pitch in the normalised camera (see ``undistort_points``), radians. A
-``Correction`` turns an estimator's angles into the person's: gain and bias for each axis, and a
-term for the upper lid if it helps. ``session`` collects the samples, ``people_store`` stores
-calibrations.
+Angles are yaw and pitch in the normalized camera (see ``gaze.normalized_camera``), radians. The
+result is a ``Correction``: gain and bias for each axis, and a term for the upper lid if it helps.
 """
 
 from __future__ import annotations
@@ -32,28 +30,30 @@ from face_perception.people.regression import MIN_TARGETS_FOR_GAIN, best_fit, er
 from face_perception.types import FloatArray
 
 MIN_SAMPLES = 10
-# Largest residuals after the fit: of a single target, and the mean over targets. On 56 people with
-# one picture of each of five targets at (0, 0) and (+-15, +-10) degrees (Columbia Gaze) the medians
-# are 4.3 and 2.6 degrees. Two to five people are refused, because the mesh misread their eyes in
-# one picture. A target 25 degrees beside its stated place exceeds the limits in 80 % of cases.
+# Largest residuals after the fit: of one target, and the mean over targets. On 56 people with one
+# picture of each of five targets at (0, 0) and (+-15, +-10) degrees (Columbia Gaze) the medians are
+# 4.3 and 2.6 degrees. Two to five people are refused, because the mesh misplaced their irises in
+# one picture. A target 25 degrees away from its stated position exceeds the limits in 80 % of
+# cases.
 _MAX_RESIDUAL, _MAX_MEAN_RESIDUAL = math.radians(12.5), math.radians(8)
-# Least share of the way between the targets that the gaze must move: the average person has 1,
-# somebody who always looks at the same place 0.
+# Smallest movement of the gaze between targets, as a share of the distance between them. It is 1
+# for the average person and 0 for somebody who always looks at the same place.
 _FOLLOWS = 0.3
 # A residual counts as worse if it exceeds the previous one by this factor and this angle.
 _WORSE, _NO_MATTER = 1.05, math.radians(0.05)
 _PRIOR_TARGETS = 4.0  # weight of the population's residual, in held-out targets
-_MEAN_RADIUS = math.sqrt(math.pi / 2)  # mean length of a 2-D normal vector of unit spread
+_MEAN_RADIUS = math.sqrt(math.pi / 2)  # mean length of a 2-D normal vector with sigma 1
 
 
 @dataclass(frozen=True, slots=True)
 class CalibrationFit:
-    """A correction and the measures of its fit; radians.
+    """A correction and the quality of its fit. Angles are radians.
 
-    ``spread`` is the standard deviation of one image's gaze on each axis. ``before`` is the mean
-    angle between the samples and their targets without the correction. ``expected_residual`` is the
-    expected mean error of a corrected gaze. It comes from held-out targets and the population,
-    never from the fitted samples. ``samples`` and ``targets`` are the numbers used in the fit.
+    - ``spread``: standard deviation, on each axis, of the gaze in single images.
+    - ``before``: mean angle between the samples and their targets without the correction.
+    - ``expected_residual``: expected mean error of a corrected gaze. It is computed from held-out
+      targets and the population, never from the fitted samples.
+    - ``samples``, ``targets``: numbers of samples and targets that were used.
     """
 
     correction: Correction
@@ -67,21 +67,30 @@ class CalibrationFit:
 def fit_calibration(
     samples: CalibrationSamples, prior: EstimatorPrior = NETWORK_PRIOR, names: Sequence[str] = ()
 ) -> CalibrationFit:
-    """Fits the correction to ``samples``; messages use ``names``, the names of the targets.
+    """Fits the correction of one person's gaze to ``samples``.
 
-    Give all samples with open eyes, including those in which the person seems to look elsewhere.
-    With four targets or more, each axis over which the targets spread gets gain and bias: the
-    maximum a posteriori estimate given ``prior``. Other axes get a bias and the prior's cautious
-    gain. The lid term is used if it lowers the error of held-out targets.
+    ``samples`` should include all images with open eyes, also those in which the person seems to
+    look elsewhere. ``prior`` is that of the estimator. ``names`` are the names of the targets, for
+    messages.
+
+    With four targets or more, each axis along which the targets differ enough gets a gain and a
+    bias: the maximum a posteriori estimate given ``prior``. Other axes get a bias and the gain
+    ``AxisPrior.cautious``. The term of the upper lid is used if it reduces the error of held-out
+    targets.
 
     Raises CalibrationRefused if there are too few samples, if the person looked elsewhere, looked
     at two places or did not follow the targets, if the targets do not agree after the fit, or if
     the calibration would make the gaze worse.
+
+    >>> measured = [[math.radians(3 + 0.2 * (k % 2)), 0.0] for k in range(20)]  # 3.1 degrees off
+    >>> fit = fit_calibration(CalibrationSamples.from_arrays(measured, np.zeros((20, 2))))
+    >>> round(math.degrees(fit.correction.bias_yaw), 1), fit.targets
+    (-3.1, 1)
     """
     if len(samples.estimates) < MIN_SAMPLES:
         raise CalibrationRefused(
             f"{len(samples.estimates)} usable samples are too few, {MIN_SAMPLES} are needed: face "
-            "the camera with open eyes, in good light, for longer"
+            "the camera with open eyes and in good light for longer"
         )
     check_plausible(samples, prior, names)
     near, centres = steady(samples)
@@ -98,9 +107,9 @@ def fit_calibration(
     before = mean_offset(samples, near)
     shaken = math.hypot(spread, error)
     residual = _expected_residual(held_out, spans_of(means), shaken, prior)
-    # Error of a look at the targets. It is proportional to the promised residual: on Columbia Gaze
-    # the half of the people with the larger promise (4.8 against 3.1 degrees) errs 1.6 times as
-    # far.
+    # The error of a look at the targets is proportional to the expected residual: on Columbia Gaze
+    # the error of the half of the people with the larger expected residual (4.8 against 3.1
+    # degrees) is 1.6 times as large.
     usual = prior.residual_with_gain if len(held_out) >= MIN_TARGETS_FOR_GAIN else prior.residual
     sigma = prior.noise * residual / usual * math.sqrt(1 + 1 / len(means.targets))
     correction = replace(
@@ -113,15 +122,15 @@ def fit_calibration(
         _check_held_out(held_out, before, residual, error)
     elif _MEAN_RADIUS * shaken > _WORSE * before + _NO_MATTER:
         raise CalibrationRefused(
-            f"calibrating would make it worse: the gaze is {degrees(before)} beside the target, "
+            f"calibrating would make the gaze worse: it is {degrees(before)} away from the target, "
             f"and {kept} samples are too few to show in which direction: take more samples, or do "
-            "without a calibration"
+            "not calibrate"
         )
     return CalibrationFit(correction, spread, before, residual, kept, len(means.targets))
 
 
 def _check_followed(means: TargetMeans, prior: EstimatorPrior) -> None:
-    """Refuses a gaze that did not move with the targets."""
+    """Raises CalibrationRefused if the gaze did not move with the targets."""
     truths = means.truths - means.truths.mean(0)
     extent = float(np.linalg.norm(truths))
     if not extent > 0:
@@ -132,20 +141,25 @@ def _check_followed(means: TargetMeans, prior: EstimatorPrior) -> None:
     # If the targets are close together, noise alone can hide that the gaze followed them.
     if followed < min(_FOLLOWS, 1 - 3 * prior.noise / extent):
         raise CalibrationRefused(
-            f"the gaze did not follow the targets: it moved by {max(followed, 0):.0%} of the way "
-            "between them; look at each target while it is asked for, and check their places"
+            f"the gaze did not follow the targets: it moved by {max(followed, 0):.0%} of the "
+            "distance between them; look at each target when you are asked to, and check the "
+            "positions of the targets"
         )
 
 
 def _expected_residual(
     held_out: FloatArray, with_gain: tuple[bool, bool], shaken: float, prior: EstimatorPrior
 ) -> float:
-    """Expected mean error of a corrected gaze, radians; never less than the samples' spread.
+    """Returns the expected mean error of a corrected gaze, radians.
 
-    An axis with the person's own gain has a weighted mean of the population's residual and that of
-    this person's held-out targets. Targets that do not spread over an axis say nothing about looks
-    along it. The residual of that axis is the population's after one target, or the held-out one if
-    that is larger.
+    ``held_out`` [K, 2] are the errors of held-out targets, ``with_gain`` tells which axes (yaw,
+    pitch) have this person's own gain, ``shaken`` is the standard deviation of the samples on each
+    axis.
+
+    For an axis with its own gain this is a weighted mean of the population's residual and that of
+    the held-out targets. The targets do not show errors along the other axes: for them it is the
+    population's residual after one target, or the former if that is larger. The result is never
+    below the noise of the samples.
     """
     own = prior.residual_with_gain
     if len(held_out):
@@ -157,23 +171,24 @@ def _expected_residual(
 
 
 def _check_fit(means: TargetMeans, correction: Correction, names: Sequence[str]) -> None:
-    """Refuses targets that do not agree after the fit."""
+    """Raises CalibrationRefused if the targets do not agree after the fit."""
     off = np.linalg.norm(errors_of(means, correction), axis=1)
     worst = int(off.argmax())
     if off[worst] > _MAX_RESIDUAL or off.mean() > _MAX_MEAN_RESIDUAL:
         raise CalibrationRefused(
-            f"{named(int(means.targets[worst]), names)} is {degrees(float(off[worst]))} beside "
-            "its place after the fit: look at each target, and check its place"
+            f"the gaze at {named(int(means.targets[worst]), names)} is "
+            f"{degrees(float(off[worst]))} away from it after the fit: look at each target, and "
+            "check its position"
         )
 
 
 def _check_held_out(held_out: FloatArray, before: float, residual: float, error: float) -> None:
-    """Refuses a calibration that makes the gaze at held-out targets worse."""
+    """Raises CalibrationRefused if the calibration makes the gaze at held-out targets worse."""
     if len(held_out) < MIN_TARGETS_FOR_GAIN:
         return
     after = float(np.linalg.norm(held_out, axis=1).mean())
     if after > before + max(2 * error, 0.1 * before) and after > residual:
         raise CalibrationRefused(
-            f"calibrating would make it worse: {degrees(after)} off instead of "
-            f"{degrees(before)}; look at each target while it is asked for"
+            f"calibrating would make the gaze worse: its error would be {degrees(after)} instead "
+            f"of {degrees(before)}; look at each target when you are asked to"
         )

@@ -1,4 +1,4 @@
-"""The sentence that tells a user the result of a calibration. Turns numbers into words only."""
+"""Describes the result of a calibration in a sentence."""
 
 from __future__ import annotations
 
@@ -10,8 +10,10 @@ from face_perception.people.regression import MIN_TARGETS_FOR_GAIN
 
 
 def describe_fit(fit: CalibrationFit, prior: EstimatorPrior) -> str:
-    """What ``fit`` found and its expected error. With too few targets for a gain, also the expected
-    error after five targets. ``prior`` is the estimator's.
+    """Returns a sentence with bias, gain and expected error of ``fit``.
+
+    If there were too few targets for a gain, it also has the expected error after five targets.
+    ``prior`` is that of the estimator.
     """
     made = fit.correction
     targets = "1 target" if fit.targets == 1 else f"{fit.targets} targets"

@@ -1,4 +1,4 @@
-"""Samples of a gaze at known targets: which of them agree, and their mean for each target."""
+"""Samples of a gaze at known targets: checks whether they agree, and averages each target."""
 
 from __future__ import annotations
 
@@ -20,21 +20,27 @@ from face_perception.people.robust_statistics import (
 from face_perception.types import FloatArray
 
 _MAX_SPREAD = math.radians(5)
-_MAX_ELSEWHERE = 0.3  # share of samples; unnoticed blinks and outliers are fewer than this
-_MIN_FOR_TWO = 12  # samples of a target that a test for two places needs
+# Largest share of samples that are looks elsewhere. Unnoticed blinks and outliers are fewer.
+_MAX_ELSEWHERE = 0.3
+# Samples of a target that are needed to test whether they are looks at two places.
+_MIN_FOR_TWO = 12
 _IMPLAUSIBLE = 4.5  # standard deviations of the differences between people
 
 
 class CalibrationRefused(InputError):
-    """The samples are not good enough for a calibration; the message says why and what to do."""
+    """The samples are not good enough for a calibration.
+
+    The message gives the reason and what to do.
+    """
 
 
 @dataclass(frozen=True, slots=True)
 class CalibrationSamples:
-    """Samples in order of time.
+    """Samples of one person's gaze, in order of time.
 
-    ``estimates`` and ``truths`` [N, 2] are yaw and pitch, radians; ``targets`` [N] the index of
-    each sample's target; ``lids`` [N, 3] the heights of ``LidCue``, NaN if not seen.
+    ``estimates`` and ``truths`` [N, 2] are yaw and pitch in the normalized camera, radians.
+    ``targets`` [N] is the index of each sample's target. ``lids`` [N, 3] are the heights of
+    ``LidCue``, NaN if not seen.
     """
 
     estimates: FloatArray
@@ -50,7 +56,7 @@ class CalibrationSamples:
         targets: npt.ArrayLike | None = None,
         lids: npt.ArrayLike | None = None,
     ) -> CalibrationSamples:
-        """From array-likes. Default: one target, and lids that were not seen (NaN)."""
+        """Returns samples from array-likes. The default is one target, and lids not seen."""
         estimated = np.asarray(estimates, np.float64).reshape(-1, 2)
         count = len(estimated)
         return cls(
@@ -61,11 +67,11 @@ class CalibrationSamples:
         )
 
     def plausible(self, prior: EstimatorPrior) -> npt.NDArray[np.bool_]:
-        """Which samples [N] may be looks at their target; the others are looks elsewhere."""
+        """Returns which samples [N] may be looks at their target; others are looks elsewhere."""
         off = np.zeros(len(self.estimates))
         for axis, known in enumerate((prior.yaw, prior.pitch)):
             estimate = self.estimates[:, axis]
-            # Variance between people (gain and bias) plus that of the estimate.
+            # The variance between people (gain and bias), plus that of the estimate.
             allowed = known.bias**2 + (known.spread * estimate) ** 2 + prior.noise**2
             off += (self.truths[:, axis] - known.gain * estimate) ** 2 / allowed
         return np.asarray(off <= _IMPLAUSIBLE**2)
@@ -73,7 +79,11 @@ class CalibrationSamples:
 
 @dataclass(frozen=True, slots=True)
 class TargetMeans:
-    """One row for each of K targets: index [K], mean estimate and truth [K, 2], lids [K, 3]."""
+    """Mean of the samples of each of K targets.
+
+    ``targets`` [K] are their indices, ``estimates`` and ``truths`` [K, 2] yaw and pitch, radians,
+    ``lids`` [K, 3] the heights of ``LidCue``.
+    """
 
     targets: npt.NDArray[np.int_]
     estimates: FloatArray
@@ -81,6 +91,7 @@ class TargetMeans:
     lids: FloatArray
 
     def without(self, row: int) -> TargetMeans:
+        """Returns the means without those of one ``row``."""
         keep = np.arange(len(self.targets)) != row
         return TargetMeans(
             self.targets[keep], self.estimates[keep], self.truths[keep], self.lids[keep]
@@ -88,16 +99,19 @@ class TargetMeans:
 
 
 def named(target: int, names: Sequence[str]) -> str:
+    """Returns the number of a target, with its name if there are ``names``."""
     return f"target {target} ({names[target]})" if names else f"target {target}"
 
 
 def degrees(angle: float) -> str:
+    """Returns an angle (radians) in degrees, with the unit."""
     return f"{math.degrees(angle):.1f}°"
 
 
 def check_plausible(
     samples: CalibrationSamples, prior: EstimatorPrior, names: Sequence[str]
 ) -> None:
+    """Raises CalibrationRefused if the gaze is farther from a target than people differ."""
     plausible = samples.plausible(prior)
     for target in np.unique(samples.targets):
         of_target = samples.targets == target
@@ -105,14 +119,14 @@ def check_plausible(
             continue
         off = samples.truths[of_target] - samples.estimates[of_target]
         raise CalibrationRefused(
-            f"the gaze is {degrees(float(np.linalg.norm(np.median(off, axis=0))))} beside "
-            f"{named(target, names)}, more than people differ by: look at the target, and check "
-            "its place, camera_info and the frame"
+            f"the gaze is {degrees(float(np.linalg.norm(np.median(off, axis=0))))} away from "
+            f"{named(target, names)}, more than between any two people: look at the target, and "
+            "check its position, camera_info and the frame"
         )
 
 
 def steady(samples: CalibrationSamples) -> tuple[npt.NDArray[np.bool_], list[RobustCentre]]:
-    """Which samples [N] lie near the centre of their target's samples, and each target's centre.
+    """Returns which samples [N] are near the centre of their target's samples, and the centres.
 
     Raises CalibrationRefused if the person looked elsewhere, at two places, or unsteadily.
     """
@@ -123,7 +137,7 @@ def steady(samples: CalibrationSamples) -> tuple[npt.NDArray[np.bool_], list[Rob
     for part, found in zip(parts, centres, strict=True):
         near[part] = found.near
     if any(len(part) < _MIN_FOR_TWO for part in parts):
-        # Too few samples of each target: test them together, without their target's mean offset.
+        # Test all targets together, after subtracting the mean offset of each target.
         about = offsets.copy()
         for part, found in zip(parts, centres, strict=True):
             about[part] -= found.at
@@ -134,25 +148,26 @@ def steady(samples: CalibrationSamples) -> tuple[npt.NDArray[np.bool_], list[Rob
         apart = distance_between_places(part_offsets, _MIN_FOR_TWO)
         if apart > 0:
             raise CalibrationRefused(
-                f"the person looked at two places, {degrees(apart)} apart: look at the target "
-                "all the time"
+                f"the person looked at two places, {degrees(apart)} apart: keep looking at the "
+                "target"
             )
     elsewhere = 1 - float(near.mean())
     if elsewhere > _MAX_ELSEWHERE:
         raise CalibrationRefused(
-            f"the person looked elsewhere in {elsewhere:.0%} of the images: look at the target "
-            "all the time"
+            f"the person looked elsewhere in {elsewhere:.0%} of the images: keep looking at the "
+            "target"
         )
     widest = max(found.spread for found in centres)
     if widest > _MAX_SPREAD:
         raise CalibrationRefused(
-            f"the gaze is spread by {degrees(widest)}, more than {degrees(_MAX_SPREAD)}: "
+            f"the gaze varies by {degrees(widest)}, more than {degrees(_MAX_SPREAD)}: "
             "look steadily, come nearer, or give the face more light"
         )
     return near, centres
 
 
 def means_of(samples: CalibrationSamples, near: npt.NDArray[np.bool_]) -> TargetMeans:
+    """Returns the means of each target over the samples that are ``near`` [N] its centre."""
     rows = [near & (samples.targets == t) for t in np.unique(samples.targets)]
     return TargetMeans(
         np.unique(samples.targets),
@@ -163,7 +178,7 @@ def means_of(samples: CalibrationSamples, near: npt.NDArray[np.bool_]) -> Target
 
 
 def _median_seen(lids: FloatArray) -> FloatArray:
-    """Median [3] of the lids [N, 3] in the images that show them; NaN if none does."""
+    """Returns the median [3] of the lids [N, 3] where they were seen; NaN if never."""
     seen = lids[np.isfinite(lids).all(axis=1)]
     return np.median(seen, axis=0) if len(seen) else np.full(3, np.nan)
 
@@ -171,7 +186,10 @@ def _median_seen(lids: FloatArray) -> FloatArray:
 def standard_error(
     samples: CalibrationSamples, near: npt.NDArray[np.bool_], centres: list[RobustCentre]
 ) -> float:
-    """Standard error of the targets' mean offset, radians. Allows for correlated neighbours."""
+    """Returns the standard error of the mean offset of the targets, radians.
+
+    It takes into account that successive samples are correlated.
+    """
     squares = []
     offsets = samples.truths - samples.estimates
     for target, found in zip(np.unique(samples.targets), centres, strict=True):
@@ -181,4 +199,5 @@ def standard_error(
 
 
 def mean_offset(samples: CalibrationSamples, near: npt.NDArray[np.bool_]) -> float:
+    """Returns the mean distance, radians, between truth and estimate of ``near`` [N] samples."""
     return float(np.linalg.norm((samples.truths - samples.estimates)[near], axis=1).mean())

@@ -1,6 +1,6 @@
-"""Collects the samples of one calibration and says why an image does not count.
+"""Runs a calibration session: asks for targets, collects samples and returns the fit.
 
-Takes images one by one. Gives the fit at the end, or the reason why it was refused.
+It takes images one at a time, and reports why an image is not used or a calibration is refused.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ DEFAULT_SAMPLES = 30
 DEFAULT_SECONDS = 30.0
 _MAX_SAMPLES = 10_000
 
-# Why an image is not a sample.
+# Reasons why an image is not used as a sample.
 NO_NEW_FRAME = "no new frame"
 FACE_LOST = "face lost"
 TARGET_NOT_SEEN = "target not seen"
@@ -39,20 +39,21 @@ EYES_NOT_VISIBLE = "eyes not visible"
 LOOKING_AWAY = "looking away"
 HEAD_NOT_VARIED = "head not varied"
 
-_LOST_AFTER = 2.0  # seconds
-_TARGET_LOST_AFTER = 5.0
-_ACROSS, _UP = math.radians(15), math.radians(10)  # of proposed marks
-_MOVING_TIME = 0.7  # eyes and head, and the smoothing of the gaze
-_FIRST = 8  # samples that a target needs before their centre is used
-_CLOSED = 0.8  # share of an eye's usual openness
+_LOST_AFTER = 2.0  # seconds without the face after which the session fails
+_TARGET_LOST_AFTER = 5.0  # seconds without the target after which the session fails
+_ACROSS, _UP = math.radians(15), math.radians(10)  # of proposed marks, as seen by the person
+_MOVING_TIME = 0.7  # seconds that eyes, head and the smoothed gaze need to reach a new target
+_FIRST = 8  # samples of a target from which on those far from their centre are not counted
+_CLOSED = 0.8  # openness below which the reason for an invalid gaze is "eyes closed"
 
 
 @dataclass(frozen=True, slots=True)
 class CalibrationTarget:
-    """What is looked at: its ``name`` in a sentence, and where it is.
+    """Something to look at during a calibration.
 
-    ``locate`` takes where the eyes of all faces are, by face id, and gives a point [3] in the
-    optical frame, metres; it raises LookupError with a reason where that is not known.
+    ``name`` is used in sentences. ``locate`` takes the midpoints of the eyes of all faces by face
+    id, and returns the position [3] of the target; both in the optical frame, metres. It raises
+    LookupError with a reason if the position is not known.
     """
 
     name: str
@@ -60,12 +61,15 @@ class CalibrationTarget:
 
 
 def camera_target() -> CalibrationTarget:
-    """The lens."""
+    """Returns the lens as a target."""
     return CalibrationTarget("the camera", lambda eyes: np.zeros(3))
 
 
 def point_target(point: Sequence[float]) -> CalibrationTarget:
-    """A point in the optical frame, metres. Raises InputError where it is no finite point."""
+    """Returns a fixed point [3] in the optical frame, metres, as a target.
+
+    Raises InputError if it does not have three finite values.
+    """
     at = np.array(point, np.float64)
     if at.shape != (3,) or not np.isfinite(at).all():
         raise InputError(f"a target must be three finite metres, not {list(point)}")
@@ -74,12 +78,13 @@ def point_target(point: Sequence[float]) -> CalibrationTarget:
 
 
 def proposed_targets(count: int, distance: float = 1.0) -> list[CalibrationTarget]:
-    """Good targets for one person ``distance`` metres away: the lens, and for five also four marks.
+    """Returns ``count`` good targets (1 or 5) for a person ``distance`` metres from the lens.
 
-    The marks are in the plane of the lens, 15 degrees to the sides and 10 up and down as seen by
-    the person. On 56 people (bands of Columbia Gaze in two donor faces) the mean error of the
-    geometric gaze is 6.8 degrees without calibration, 5.4 after the lens alone, and 3.4 after five
-    targets. Raises InputError for a count other than 1 or 5.
+    One target is the lens. Five are the lens and four marks in the plane of the lens, 15 degrees to
+    the sides and 10 degrees up and down, as seen by the person. On 56 people (bands of Columbia
+    Gaze in two donor faces) the mean error of the geometric gaze is 6.8 degrees without a
+    calibration, 5.4 after the lens alone and 3.4 after five targets. Raises InputError for another
+    count or a distance that is not positive.
     """
     if count not in (1, 5):
         raise InputError(f"targets are proposed in sets of 1 or 5, not {count}")
@@ -91,7 +96,10 @@ def proposed_targets(count: int, distance: float = 1.0) -> list[CalibrationTarge
 
 
 def _mark(x: float, y: float) -> CalibrationTarget:
-    """A mark in the plane of the lens, named as the person sees it: its right is our left."""
+    """Returns a mark in the plane of the lens, at x and y metres in the optical frame.
+
+    Its name has left and right as the person sees them, who faces the camera.
+    """
     side, height = "right" if x < 0 else "left", "above" if y < 0 else "below"
     across, up = abs(x) * 100, abs(y) * 100
     name = f"the mark {across:.0f} cm to your {side} and {up:.0f} cm {height} the lens"
@@ -99,7 +107,7 @@ def _mark(x: float, y: float) -> CalibrationTarget:
 
 
 def face_target(face_id: str) -> CalibrationTarget:
-    """The eyes of another face."""
+    """Returns the midpoint of another face's eyes as a target."""
 
     def locate(eyes: Mapping[str, FloatArray]) -> FloatArray:
         if face_id not in eyes:
@@ -111,8 +119,13 @@ def face_target(face_id: str) -> CalibrationTarget:
 
 @dataclass(frozen=True, slots=True)
 class CalibrationProgress:
-    """How far a collection is: ``target`` is the index of the present one, ``reasons`` count the
-    images that are no samples, ``done`` is the share of the whole, ``hint`` is for the person.
+    """Progress of a calibration session.
+
+    - ``target``: index of the target that the person should look at.
+    - ``kept``: number of samples so far.
+    - ``rejected``, ``reasons``: number of images that were not used, in total and by reason.
+    - ``done``: progress of the whole session, [0, 1].
+    - ``hint``: what the person should do now.
     """
 
     target: int
@@ -125,7 +138,7 @@ class CalibrationProgress:
 
 @dataclass(slots=True)
 class _Taken:
-    """The samples so far: angles in the normalised camera, radians; lid heights (``LidCue``)."""
+    """Samples so far, as lists of the rows of ``CalibrationSamples``."""
 
     estimates: list[tuple[float, float]] = field(default_factory=list)
     truths: list[tuple[float, float]] = field(default_factory=list)
@@ -137,15 +150,28 @@ class _Taken:
 
 
 class CalibrationSession:
-    """Samples of the face ``face_id`` looking at each of ``targets`` in turn.
+    """Collects samples of one face, which looks at each target in turn, and fits a calibration.
 
-    ``samples`` are to be kept for each target, within ``seconds`` of stamps. 0 stands for 30
-    samples, or for all there are within ``seconds`` where those are given; and for 30 seconds.
-    Where ``head_range`` (radians) is given, the second half is taken only after the head has turned
-    or nodded by as much. No two samples are nearer in time than ``interval`` seconds: a camera's
-    next image says little that is new, the less so where gaze is smoothed.
+    - ``face_id``: the face to calibrate.
+    - ``targets``: what the person looks at, in this order; by default the lens.
+    - ``samples``: number of samples for each target. 0: all samples within ``seconds`` if that is
+      given, otherwise 30.
+    - ``seconds``: longest time for each target, by the stamps of images. 0: 30 s.
+    - ``head_range``: angle, radians, by which the head must turn or nod before the second half of
+      the samples is taken. 0: it need not move.
+    - ``interval``: shortest time between two samples, seconds. Successive images of a camera show
+      little that is new, and the gaze is smoothed.
 
-    Raises InputError where a value is out of range.
+    A session is ``finished`` after the last target, or when it failed; ``result`` then returns the
+    fit. Usually a ``PersonRegistry`` runs it (``begin_session``, ``update``, ``finish_session``).
+
+    Raises InputError if a value is out of range.
+
+    >>> session = CalibrationSession("face_1", proposed_targets(5, distance=0.8), samples=20)
+    >>> session.targets[1].name
+    'the mark 21 cm to your right and 14 cm above the lens'
+    >>> session.progress().hint
+    'look at the camera'
     """
 
     def __init__(
@@ -172,7 +198,7 @@ class CalibrationSession:
             raise InputError(f"at least {MIN_SAMPLES} samples are needed, not {samples}")
         self.estimator = ""
         self.finished = False
-        # Prior of each estimator, by name; ``People.begin`` sets it.
+        # Prior of each estimator by name; set by ``PersonRegistry.begin_session``.
         self.priors: Mapping[str, EstimatorPrior] = {}
         self._wanted = samples or (0 if seconds else DEFAULT_SAMPLES)
         self._interval = interval
@@ -196,16 +222,17 @@ class CalibrationSession:
         faces: Mapping[str, Face],
         gazes: Mapping[str, Gaze],
     ) -> None:
-        """Takes an image's faces and uncalibrated gazes by face id. Nothing after it is finished.
+        """Takes faces and uncalibrated gazes, by face id, of the image of ``stamp`` seconds.
 
-        Raises InputError for an unknown lens distortion.
+        Does nothing once the session is finished. Raises InputError for an unknown distortion model
+        of the lens.
         """
         if self.finished:
             return
         if math.isnan(self._stamp):
             self._target_since = self._seen = self._located = stamp
         elif stamp < self._stamp - 1:
-            self.fail("the stamps went back (a bag that loops?): calibrate again")
+            self.fail("the stamps went back (does a bag loop?): calibrate again")
             return
         elif stamp <= self._stamp:
             self._reject(NO_NEW_FRAME)
@@ -222,15 +249,16 @@ class CalibrationSession:
             self._move_on()
 
     def fail(self, reason: str) -> None:
-        """Ends it without a result."""
+        """Ends the session without a fit, for this reason."""
         self._failure = self._failure or reason
         self.finished = True
 
     def stop(self) -> None:
-        """Takes no more: the result rests on what there is. Nothing where it is finished."""
+        """Ends the session; the fit uses the samples so far."""
         self.finished = True
 
     def progress(self) -> CalibrationProgress:
+        """Returns the progress so far."""
         near = self._near()
         reasons = Counter(self._reasons)
         away = len(near) - sum(near)
@@ -246,43 +274,45 @@ class CalibrationSession:
         )
 
     def result(self) -> CalibrationFit:
-        """The fit. Raises CalibrationRefused if the samples do not allow one, InputError before the
-        collection is finished.
+        """Returns the fit of a finished session.
+
+        Raises CalibrationRefused if the session failed or its samples are not good enough, and
+        InputError if it is not finished.
         """
         if not self.finished:
-            raise InputError("the collection is not finished")
+            raise InputError("the calibration session is not finished")
         if self._failure:
             raise CalibrationRefused(self._failure)
         turned = self._turned()
         if turned < self._head_range:
             raise CalibrationRefused(
-                f"the head turned by {math.degrees(turned):.0f}°, not by the "
-                f"{math.degrees(self._head_range):.0f}° asked for: keep looking at the target and "
-                "turn and nod the head"
+                f"the head turned by {math.degrees(turned):.0f}° instead of "
+                f"{math.degrees(self._head_range):.0f}°: keep looking at the target while you turn "
+                "and nod your head"
             )
         self._check_every_target()
         try:
             names = [target.name for target in self.targets]
             return fit_calibration(self._samples.samples(), self.prior, names)
         except CalibrationRefused as refused:
-            # With too few samples, the reason is why the other images were rejected.
+            # If there are too few samples, say why the other images were rejected.
             if self._reasons and len(self._samples.targets) < MIN_SAMPLES:
                 why = ", ".join(f"{text} {count}" for text, count in self._reasons.most_common(3))
                 raise CalibrationRefused(f"{refused} (images rejected: {why})") from None
             raise
 
     def _check_every_target(self) -> None:
-        """Refuses the samples if a target has none: the fit would rest on fewer targets."""
+        """Raises CalibrationRefused if there are samples, but none of some target."""
         seen = set(self._samples.targets)
         missing = [t.name for index, t in enumerate(self.targets) if index not in seen]
         if seen and missing:
             raise CalibrationRefused(
-                f"no usable image of somebody who looks at {' or '.join(missing)}: look at every "
-                "target with open eyes when it is asked for (a video must show them all)"
+                f"no usable image of a look at {' or '.join(missing)}: look at every target with "
+                "open eyes when you are asked to (a video must show them all)"
             )
 
     def _take(self, camera: Camera, faces: Mapping[str, Face], gazes: Mapping[str, Gaze]) -> str:
-        """Keeps the image as a sample; returns the reason if it cannot be one, else ""."""
+        """Adds the image as a sample; returns the reason if it cannot be used, else ""."""
         face, gaze = faces.get(self.face_id), gazes.get(self.face_id)
         if face is None:
             if self._stamp - self._seen > _LOST_AFTER:
@@ -322,16 +352,17 @@ class CalibrationSession:
         self._samples.truths.append(angles[1])
         self._samples.targets.append(self._target)
         self._samples.lids.append((lids.upper, lids.lower, lids.brow))
-        # The sample is kept although it is far off: the fit refuses a person who often looks
-        # elsewhere.
+        # Looks elsewhere are kept, because the fit refuses a person with too many of them.
         self._last_reason = "" if self._near()[-1] else LOOKING_AWAY
         return ""
 
     def _reject(self, reason: str) -> None:
+        """Counts an image that is not used."""
         self._reasons[reason] += 1
         self._last_reason = reason
 
     def _fail_lost(self, faces: Mapping[str, Face]) -> None:
+        """Fails because the face is lost or was never seen."""
         here = ", ".join(faces) or "nobody"
         if not self._ever_seen:
             self.fail(f"there is no face {self.face_id}; seen: {here}")
@@ -339,7 +370,7 @@ class CalibrationSession:
             self.fail(f"{self.face_id} was lost after {sum(self._near())} samples; seen: {here}")
 
     def _near(self) -> list[bool]:
-        """Which samples count as kept: those near the centre of their target's samples."""
+        """Returns which samples count: those near the centre of their target's samples."""
         if not self._samples.targets:
             return []
         samples = self._samples.samples()
@@ -353,7 +384,7 @@ class CalibrationSession:
 
     @property
     def prior(self) -> EstimatorPrior:
-        """Prior of the estimator whose gazes were collected."""
+        """Prior of the estimator of the samples."""
         return self.priors.get(self.estimator, NETWORK_PRIOR)
 
     def _kept_of_target(self, near: Sequence[bool]) -> int:
@@ -364,13 +395,14 @@ class CalibrationSession:
         )
 
     def _share(self, near: Sequence[bool]) -> float:
-        """Of the present target, 0 to 1."""
+        """Returns the progress of the current target, [0, 1]."""
         elapsed = (self._stamp - self._target_since) / self._seconds
         if self._wanted:
             return min(1.0, self._kept_of_target(near) / self._wanted)
         return 0.0 if math.isnan(elapsed) else min(1.0, elapsed)
 
     def _move_on(self) -> None:
+        """Goes to the next target, or finishes, if the current target is done."""
         late = self._stamp - self._target_since >= self._seconds
         if not late and not (self._wanted and self._share(self._near()) >= 1):
             return
@@ -381,17 +413,18 @@ class CalibrationSession:
         self._target_since = self._located = self._stamp
 
     def _turned(self, head: tuple[float, float] | None = None) -> float:
-        """By how much the head turned or nodded over the samples (and ``head``), radians."""
+        """Returns the range of head yaw or pitch, radians, over the samples (and ``head``)."""
         heads = np.array([*self._heads, head] if head else self._heads)
         return float(np.ptp(heads, axis=0).max()) if len(heads) else 0.0
 
     def _hint(self, near: Sequence[bool]) -> str:
+        """Returns what the person should do now."""
         name = self.targets[self._target].name
         if self.finished:
             return "done"
         texts = {
             NO_NEW_FRAME: "wait: the camera sends no new image",
-            FACE_LOST: "come before the camera",
+            FACE_LOST: "face the camera",
             TARGET_NOT_SEEN: f"wait: {name} is not seen",
             EYES_CLOSED: f"open your eyes and look at {name}",
             EYES_NOT_VISIBLE: f"turn your face to the camera and look at {name}",
@@ -403,9 +436,10 @@ class CalibrationSession:
 def _angles(
     camera: Camera, face: Face, gaze: Gaze, point: FloatArray
 ) -> tuple[tuple[float, float], tuple[float, float]] | None:
-    """The estimate and the truth, each as (yaw, pitch) in the normalised camera, radians.
+    """Returns estimate and truth, each (yaw, pitch) in the normalized camera, radians.
 
-    None if an angle is unknown. The true yaw is within half a turn of the estimated one.
+    ``point`` [3] is the target in the optical frame, metres. The true yaw is unwrapped to within pi
+    of the estimated one. Returns None if an angle is not known.
     """
     rotation = normalized_camera_rotation(camera, face)
     line = point - gaze.origin
@@ -420,6 +454,7 @@ def _angles(
 
 
 def _head(face: Face) -> tuple[float, float] | None:
+    """Returns yaw and pitch of the head, radians; None if they are not known."""
     if face.pose is None:
         return None
     yaw, pitch = face.pose.yaw, face.pose.pitch

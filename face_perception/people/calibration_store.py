@@ -1,6 +1,7 @@
-"""What is remembered of people: one private file a person. Knows no face and no gaze.
+"""Stores the gaze calibrations of persons in files that only their owner can read.
 
-A few numbers under a person's id, no image. A damaged file is set aside and named, never fatal.
+There is one file for each person. It holds a few numbers under the person's id, and no image. A
+damaged file is renamed and reported; it does not stop the program.
 """
 
 from __future__ import annotations
@@ -23,29 +24,30 @@ from face_perception.files import check_writable, file_lock, write_atomically
 from face_perception.gaze import LidCue
 from face_perception.people.correction import Correction
 
-# Version 1 had only a bias; it is read as a correction with gain 1. Version 2 stated the error of
-# the gain instead of that of the slope.
+# Version of the file format. Version 1 had only a bias, which is read as a correction with gain 1.
+# Version 2 had the error of the gain instead of that of the slope.
 FILE_VERSION = 3
-_MAX_ID = 200
-_MAX_BIAS, _GAINS, _MAX_CROSS, _MAX_LID_GAIN = (
-    2.0,
-    (0.1, 10.0),
-    5.0,
-    10.0,
-)  # radians; beyond them a file is damaged
-# What reading a file that is damaged raises.
+_MAX_ID = 200  # characters
+# Limits of the values of a correction (bias and lid gain in radians). Outside them a file is
+# damaged.
+_MAX_BIAS, _GAINS, _MAX_CROSS, _MAX_LID_GAIN = 2.0, (0.1, 10.0), 5.0, 10.0
+# Exceptions that reading a damaged file raises.
 _DAMAGED = (ValueError, KeyError, TypeError, AttributeError, RecursionError)
 
 
 @dataclass(frozen=True, slots=True)
 class Calibration:
-    """One person's calibration for one gaze estimator, and the measures of its fit.
+    """One person's calibration for one gaze estimator.
 
-    ``correction`` is applied to the estimate (see ``Correction``). ``spread`` is the standard
-    deviation of one image's gaze on each axis and ``expected_residual`` the mean angle by which a
-    calibrated gaze is expected to be off, radians. ``estimator`` is the source of the gazes that it
-    belongs to, ``revision`` the revision of that estimator's weights or arithmetic; ``made`` is
-    seconds since 1970. Raises InputError for a value that cannot be right.
+    - ``estimator``: name of the estimator (``Gaze.source``).
+    - ``revision``: revision of its weights or arithmetic, to which the calibration belongs.
+    - ``correction``: the correction of its gaze.
+    - ``spread``: standard deviation, on each axis, of the gaze in single images, radians.
+    - ``expected_residual``: expected mean error of a calibrated gaze, radians.
+    - ``samples``, ``targets``: numbers of samples and targets of the fit.
+    - ``made``: time of the calibration, seconds since 1970.
+
+    Raises InputError if a value has the wrong type or is out of range.
     """
 
     estimator: str
@@ -84,8 +86,9 @@ class Calibration:
 
 
 def _check_fields(values: Any) -> None:
-    """Raises InputError if a field of a dataclass, or of one inside it, has a value of the wrong
-    type or a number that is not finite.
+    """Raises InputError if a field of a dataclass has the wrong type or is not finite.
+
+    Fields that are dataclasses are checked in the same way.
     """
     for field in dataclasses.fields(values):
         value = getattr(values, field.name)
@@ -101,12 +104,15 @@ def _check_fields(values: Any) -> None:
 
 
 def calibrations_dir() -> Path:
-    """``people`` in the user's data folder; not created."""
+    """Returns the default folder of calibrations, ``people`` in the user's data folder.
+
+    It is not created.
+    """
     return paths.data_dir() / "people"
 
 
 def check_person_id(person_id: str) -> None:
-    """Raises InputError where an id cannot name a person: empty, too long, not printable."""
+    """Raises InputError if an id is empty, too long or not printable."""
     if not person_id.strip():
         raise InputError("person_id is empty: give the person a name or number")
     if len(person_id) > _MAX_ID or not person_id.isprintable():
@@ -116,10 +122,21 @@ def check_person_id(person_id: str) -> None:
 
 
 class CalibrationStore:
-    """Calibrations of people in a folder that only its owner can read.
+    """Stores calibrations in a folder that only its owner can read.
 
-    A file a person, written whole and under a lock, so that several processes may share it. ``say``
-    is told of each damaged file, which is set aside as ``….damaged``.
+    There is one file for each person. Files are replaced as a whole, under a lock, so that several
+    processes can use the folder. A damaged file is renamed to ``….damaged`` and reported to
+    ``warn``. ``folder`` None is ``calibrations_dir()``.
+
+    >>> import tempfile
+    >>> from pathlib import Path
+    >>> from face_perception.people import Correction
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     store = CalibrationStore(Path(folder))
+    ...     fit = Correction(bias_yaw=0.05, bias_pitch=-0.1)
+    ...     store.put("anna", Calibration("geometric", "3", fit, 0.01, 0.06, 30, 1, made=0.0))
+    ...     store.get("anna")["geometric"].correction.bias_yaw
+    0.05
     """
 
     def __init__(self, folder: Path | None = None, warn: Callable[[str], None] = print) -> None:
@@ -127,17 +144,20 @@ class CalibrationStore:
         self.warn = warn
 
     def get(self, person_id: str) -> dict[str, Calibration]:
-        """A person's calibrations by estimator; empty where there are none.
+        """Returns a person's calibrations by estimator; empty if there are none.
 
-        Raises InputError for an id that cannot be one, OSError where the file cannot be read.
+        Raises InputError for an invalid id (see ``check_person_id``), and OSError if the file
+        cannot be read.
         """
         check_person_id(person_id)
         entry = self._read(self._file(person_id))
         return entry[1] if entry else {}
 
     def load_all(self) -> dict[str, dict[str, Calibration]]:
-        """All calibrations by person and estimator; a file that cannot be read is said and left
-        out. Raises OSError where the folder cannot be read; one that is missing holds nobody.
+        """Returns all calibrations by person and estimator; empty if there is no folder.
+
+        Files that cannot be read are reported and left out. Raises OSError if the folder cannot be
+        read.
         """
         found: dict[str, dict[str, Calibration]] = {}
         try:
@@ -157,9 +177,9 @@ class CalibrationStore:
         return dict(sorted(found.items()))
 
     def put(self, person_id: str, calibration: Calibration) -> None:
-        """Stores one, in place of what there was for that estimator.
+        """Stores a calibration; it replaces the person's calibration for the same estimator.
 
-        Raises InputError for an id that cannot be one, OSError where it cannot be written.
+        Raises InputError for an invalid id, and OSError if the file cannot be written.
         """
         check_person_id(person_id)
         with self._locked():
@@ -169,10 +189,10 @@ class CalibrationStore:
             self._write(path, person_id, {**known, calibration.estimator: calibration})
 
     def delete(self, person_id: str, estimator: str = "") -> int:
-        """Deletes one, or all of a person with the file; returns how many there were. What is
-        damaged, or was set aside, goes as well: each such file counts as one.
+        """Deletes a person's calibration for ``estimator``, or all and the file if it is "".
 
-        Raises as ``put`` does.
+        Returns the number of calibrations that were deleted. Damaged files of the person are
+        deleted as well and count as one each. Raises as ``put`` does.
         """
         check_person_id(person_id)
         path = self._file(person_id)
@@ -195,7 +215,7 @@ class CalibrationStore:
             return len(known) - len(left) + damaged
 
     def check_writable(self) -> None:
-        """Raises OSError where ``put`` could not write, as far as can be told without writing."""
+        """Raises OSError if ``put`` would fail, as far as this is known without writing."""
         try:
             if self.folder.exists():
                 os.listdir(self.folder)
@@ -204,7 +224,7 @@ class CalibrationStore:
             raise self._unusable(self.folder, "written", error) from error
 
     def signature(self) -> tuple[tuple[str, int], ...]:
-        """Changes whenever what is stored does: cheap to ask for often."""
+        """Returns a value that changes whenever a stored file changes. It is quick to compute."""
         try:
             with os.scandir(self.folder) as entries:
                 return tuple(
@@ -216,34 +236,34 @@ class CalibrationStore:
             return ()
 
     def _file(self, person_id: str) -> Path:
-        """Readable where the id is, and no two ids share one."""
+        """Returns the file of a person: a readable part of the id, and a hash to be unique."""
         readable = re.sub(r"[^A-Za-z0-9_-]+", "_", person_id)[:32]
         digest = hashlib.sha256(person_id.encode()).hexdigest()[:16]
         return self.folder / f"{readable}-{digest}.json"
 
     @contextmanager
     def _locked(self) -> Iterator[None]:
-        """For writing."""
+        """Creates the folder and locks it for writing."""
         try:
             self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
             os.chmod(self.folder, 0o700)
             with file_lock(self.folder / ".lock", lambda: None):
                 yield
         except OSError as error:
-            if error.errno is None:  # one of ours, which says all
+            if error.errno is None:  # has our message
                 raise
             raise self._unusable(self.folder, "written", error) from error
 
     def _unusable(self, path: Path, done: str, error: OSError) -> OSError:
-        """What the system refuses, with what to do."""
+        """Returns an error with what the system refused, and what to do about it."""
         if isinstance(error, NotADirectoryError | FileExistsError):
             return OSError(
-                f"{self.folder} is not a folder: name one for people's calibrations (parameter "
+                f"{self.folder} is not a folder: choose another one for calibrations (parameter "
                 "`people`, option --people)"
             )
         return OSError(
-            f"{path} cannot be {done} ({error.strerror}): make it yours, or name another folder "
-            "(parameter `people`, option --people)"
+            f"{path} cannot be {done} ({error.strerror}): change its owner or permissions, or "
+            "choose another folder (parameter `people`, option --people)"
         )
 
     def _write(self, path: Path, person_id: str, known: dict[str, Calibration]) -> None:
@@ -256,8 +276,9 @@ class CalibrationStore:
         write_atomically(path, text.encode() + b"\n", private=True)
 
     def _read(self, path: Path) -> tuple[str, dict[str, Calibration]] | None:
-        """(person, calibrations by estimator); None where there is no file, or it is damaged, which
-        is said and set aside.
+        """Returns the person and their calibrations by estimator; None if there is no file.
+
+        A damaged file is reported and renamed; then the result is None.
         """
         try:
             return self._parse(path)
@@ -266,7 +287,7 @@ class CalibrationStore:
             return None
 
     def _parse(self, path: Path) -> tuple[str, dict[str, Calibration]] | None:
-        """As ``_read``, but raises what is in ``_DAMAGED``."""
+        """Does the same as ``_read``, but raises one of ``_DAMAGED`` for a damaged file."""
         try:
             data = path.read_bytes()
         except FileNotFoundError:
@@ -277,14 +298,14 @@ class CalibrationStore:
         version = content["version"]
         if isinstance(version, int) and version > FILE_VERSION:
             raise OSError(
-                f"{path} was written by a newer face_perception (version {version}; this one "
-                f"reads {FILE_VERSION}): update, or move the file away"
+                f"{path} was written by a newer face_perception (format {version}; this one "
+                f"reads up to {FILE_VERSION}): update face_perception, or move the file away"
             )
         person_id = content["person_id"]
         calibrations = _calibrations(content["calibrations"], version)
         check_person_id(person_id)
         if self._file(person_id) != path:
-            raise InputError(f"it is the file of somebody else than {person_id!r}")
+            raise InputError(f"its name does not belong to the person {person_id!r}")
         return person_id, calibrations
 
     def _set_aside(self, path: Path, error: Exception) -> None:
@@ -292,13 +313,13 @@ class CalibrationStore:
         reason = f"{type(error).__name__}: {error}"
         try:
             os.replace(path, aside)
-            self.warn(f"{path} is damaged ({reason}): kept as {aside.name}; calibrate again")
+            self.warn(f"{path} is damaged ({reason}): renamed to {aside.name}; calibrate again")
         except OSError as failed:
-            self.warn(f"{path} is damaged ({reason}) and cannot be set aside: {failed.strerror}")
+            self.warn(f"{path} is damaged ({reason}) and cannot be renamed: {failed.strerror}")
 
 
 def _aside(path: Path) -> Path:
-    """Where a file goes that is damaged."""
+    """Returns the new name of a damaged file."""
     return path.with_name(f"{path.name}.damaged")
 
 
@@ -315,7 +336,7 @@ def _calibration(entry: dict[str, Any]) -> Calibration:
 
 
 def _calibration_of_version_2(entry: dict[str, Any]) -> Calibration:
-    """The slope was taken to be 1, with the relative error of the gain."""
+    """Reads version 2, which had a slope of 1, and the error of the gain."""
     old = dict(entry["correction"])
     for axis in ("yaw", "pitch"):
         old[f"slope_{axis}_sigma"] = old.pop(f"gain_{axis}_sigma") / old[f"gain_{axis}"]
@@ -323,6 +344,6 @@ def _calibration_of_version_2(entry: dict[str, Any]) -> Calibration:
 
 
 def _calibration_of_version_1(entry: dict[str, Any]) -> Calibration:
-    """A bias without gain. The estimator's revision decides whether it still applies."""
+    """Reads version 1, which had a bias and no gain."""
     yaw, pitch = entry.pop("bias_yaw"), entry.pop("bias_pitch")
     return Calibration(correction=Correction(bias_yaw=yaw, bias_pitch=pitch), **entry)

@@ -1,4 +1,4 @@
-"""One person's correction of an estimator's gaze, and the error that remains."""
+"""The correction of an estimator's gaze for one person, and the error that remains."""
 
 from __future__ import annotations
 
@@ -13,15 +13,19 @@ NO_LIDS = LidCue(0.0, 0.0, 0.0)
 
 @dataclass(frozen=True, slots=True)
 class Correction:
-    """Turns an estimator's yaw and pitch into one person's; radians, in the normalised camera.
+    """Corrects the yaw and pitch that an estimator gives for one person.
 
-    yaw = gain_yaw * yaw + cross_yaw * pitch + bias_yaw, and pitch likewise, plus ``lid_gain`` times
-    the upper lid's height above ``lids.upper``, faded out where an expression moves the lids (see
-    ``LidCue``).
-    ``sigma_yaw`` and ``sigma_pitch`` are the standard deviations of the error of a look at the mean
-    of the calibration targets (``centre_yaw``, ``centre_pitch``, of the estimate). Away from it the
-    corrected angle moves by ``slope`` times the true one, for an average person; the slope's
-    standard deviation over people is ``slope_yaw_sigma`` and ``slope_pitch_sigma``.
+    Angles are in the normalized camera, radians.
+
+    corrected yaw = gain_yaw * yaw + cross_yaw * pitch + bias_yaw
+    corrected pitch = gain_pitch * pitch + cross_pitch * yaw + bias_pitch + lid_gain * (height of
+    the upper lid above ``lids.upper``, see ``LidCue.moved_by_gaze``)
+
+    The other fields state the error. ``sigma_yaw`` and ``sigma_pitch`` are its standard deviations
+    for a look at the mean of the calibration targets, at which the estimate is ``centre_yaw``,
+    ``centre_pitch``. Away from it, the corrected angle of an average person changes by
+    ``slope_yaw`` or ``slope_pitch`` per change of the true angle; ``slope_yaw_sigma`` and
+    ``slope_pitch_sigma`` are the standard deviations of these slopes over people.
     """
 
     bias_yaw: float
@@ -42,7 +46,7 @@ class Correction:
     slope_pitch_sigma: float = 0.0
 
     def apply(self, yaw: float, pitch: float, lids: LidCue | None = None) -> tuple[float, float]:
-        """The person's yaw and pitch from the estimator's; ``lids`` are those of the same image."""
+        """Returns the corrected yaw and pitch, radians; ``lids`` are those of the same image."""
         own_yaw = self.gain_yaw * yaw + self.cross_yaw * pitch + self.bias_yaw
         own_pitch = self.gain_pitch * pitch + self.cross_pitch * yaw + self.bias_pitch
         if self.lid_gain and lids is not None:
@@ -51,7 +55,7 @@ class Correction:
 
     @property
     def error(self) -> GazeErrorModel:
-        """The error of the corrected angles, radians in the normalised camera."""
+        """Error of the corrected angles in the normalized camera, radians."""
         centre_yaw, centre_pitch = self.apply(self.centre_yaw, self.centre_pitch)
         return GazeErrorModel(
             self.sigma_yaw,

@@ -1,7 +1,6 @@
-"""Maps tracked faces to known people, applies each person's gaze calibration, and runs calibration
-sessions.
+"""Maps tracked faces to persons, applies their gaze calibrations and runs calibration sessions.
 
-Works for any gaze estimator. No ROS; thread-safe.
+It works with every gaze estimator.
 """
 
 from __future__ import annotations
@@ -32,15 +31,15 @@ from face_perception.people.calibration_store import Calibration, CalibrationSto
 from face_perception.smoothing import OneEuro
 from face_perception.types import Camera, Face, FloatArray, Gaze
 
-_LID_CUTOFF, _LID_BETA = 1.0, 3.0  # of the one-euro filter on the lids, as of the gaze
-_SHORT = 12  # of a hash, in a sentence
+_LID_CUTOFF, _LID_BETA = 1.0, 3.0  # of the one-euro filter on the lids; the same as for the gaze
+_SHORT = 12  # characters of a hash in messages
 
 
 @dataclass(slots=True)
 class _Link:
     person_id: str
     calibrations: Mapping[str, Calibration]
-    seen: float  # stamp; NaN: no image yet since it was made
+    seen: float  # stamp at which the face was last seen; NaN: there was no image yet
     lids: OneEuro = field(default_factory=lambda: OneEuro(_LID_CUTOFF, _LID_BETA))
 
 
@@ -53,11 +52,22 @@ class _State:
 
 
 class PersonRegistry:
-    """Gives gazes with the calibration of the person that a face is linked to, and eye contact.
+    """Links faces to persons, calibrates their gazes and adds eye contact. It is thread-safe.
 
-    ``revisions`` gives the revision of each estimator in use, by its name. A calibration for
-    another estimator, or for another revision, is not applied. ``priors`` gives the prior of each
-    estimator by name; the others have ``NETWORK_PRIOR``.
+    - ``store``: the calibrations.
+    - ``revisions``: revision of each estimator in use, by its name. A calibration for another
+      estimator or another revision is not applied.
+    - ``priors``: prior of each estimator by name; ``NETWORK_PRIOR`` for the others.
+    - ``eye_contact``: computes the probability of eye contact; by default ``EyeContact()``.
+
+    >>> import tempfile
+    >>> from pathlib import Path
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     registry = PersonRegistry(CalibrationStore(Path(folder)), {"geometric": "3"})
+    ...     registry.link("face_1", "anna")  # False: anna has no calibration
+    ...     registry.linked_persons()
+    False
+    {'face_1': 'anna'}
     """
 
     def __init__(
@@ -79,10 +89,12 @@ class PersonRegistry:
     def update(
         self, stamp: float, camera: Camera, faces: Sequence[Face], gazes: Sequence[Gaze]
     ) -> list[Gaze]:
-        """Gazes of one image, calibrated where their face is linked to somebody who is, with person
-        and eye contact. All faces of the image, their uncalibrated gazes; stamps are the clock.
+        """Returns the gazes of one image with person, eye contact and calibration.
 
-        Raises InputError for an unknown lens distortion.
+        ``faces`` are all faces in the image of ``stamp`` seconds, ``gazes`` their uncalibrated
+        gazes. A gaze is calibrated if its face is linked to a person with a calibration for its
+        estimator. Images must come in order of time. Raises InputError for an unknown distortion
+        model of the lens.
         """
         by_id = {face.id: face for face in faces}
         with self._lock:
@@ -99,13 +111,13 @@ class PersonRegistry:
         ]
 
     def link(self, face_id: str, person_id: str) -> bool:
-        """Says that a face is a person until it is lost, or nobody (an empty person); returns
-        whether that person has a calibration for a current estimator.
+        """Links a face to a person until the face is lost.
 
-        Whoever was linked before is not any more: neither face nor person has two. A calibration
-        that is not applied, for its estimator has changed since, is said to the store. Raises
-        InputError for an empty face or an id that cannot name a person, OSError where the person's
-        file cannot be read.
+        An empty ``person_id`` removes the link of the face. Earlier links of the face and of the
+        person are removed. Returns whether the person has a calibration that can be applied. A
+        calibration for another revision of an estimator is reported as a warning. Raises InputError
+        for an empty face id or an invalid person id, and OSError if the person's file cannot be
+        read.
         """
         if not face_id:
             raise InputError("face_id is empty: name one of the faces of the topic `faces`")
@@ -122,24 +134,27 @@ class PersonRegistry:
         return any(map(self._fits, calibrations.values()))
 
     def has_calibration(self, person_id: str) -> bool:
-        """Whether a person has one for a current estimator. Says and raises as ``link`` does."""
+        """Returns whether a person has a calibration that can be applied.
+
+        Warns and raises as ``link`` does.
+        """
         return any(map(self._fits, self._calibrations(person_id).values()))
 
     @property
     def faces(self) -> tuple[str, ...]:
-        """Ids in the last image."""
+        """Ids of the faces in the last image."""
         return self._state.faces
 
     def linked_persons(self) -> dict[str, str]:
-        """Person by face."""
+        """Returns the linked persons by face id."""
         with self._lock:
             return {face_id: link.person_id for face_id, link in self._state.links.items()}
 
     def refresh(self) -> None:
-        """Reads again what others have stored or deleted; cheap where nothing has changed.
+        """Reads the calibrations of linked persons again if files in the store have changed.
 
-        Raises OSError where a person's file cannot be read, once all others' are: theirs stay as
-        they were, and are tried again in the next call.
+        If a file cannot be read, the person keeps the earlier calibrations, all other files are
+        read, and OSError is raised; the next call tries again.
         """
         signature = self.store.signature()
         if signature == self._signature:
@@ -160,7 +175,10 @@ class PersonRegistry:
         self._signature = signature
 
     def begin_session(self, session: CalibrationSession) -> None:
-        """Feeds a collection from now on. Raises InputError where its face has one already."""
+        """Starts a calibration session, which then gets the images of ``update``.
+
+        Raises InputError if its face is in a session already.
+        """
         with self._lock:
             if session.face_id in self._state.sessions:
                 raise InputError(f"{session.face_id} is being calibrated already: cancel that")
@@ -168,19 +186,21 @@ class PersonRegistry:
             self._state.sessions[session.face_id] = session
 
     def session_progress(self, session: CalibrationSession) -> CalibrationProgress:
+        """Returns the progress of a session; safe while another thread calls ``update``."""
         with self._lock:
             return session.progress()
 
     def end_session(self, session: CalibrationSession) -> None:
-        """Feeds it no more."""
+        """Removes a session; it no longer gets images."""
         with self._lock:
             if self._state.sessions.get(session.face_id) is session:
                 del self._state.sessions[session.face_id]
 
     def finish_session(self, session: CalibrationSession, person_id: str) -> CalibrationFit:
-        """Stores what a finished collection has found as the person's and links its face to them.
+        """Fits a finished session, stores the calibration and links the face to the person.
 
-        Raises CalibrationRefused, and then changes nothing; OSError where it cannot be stored.
+        Raises CalibrationRefused if there is no fit, and OSError if it cannot be stored; then
+        nothing is changed.
         """
         self.end_session(session)
         fit = session.result()
@@ -199,24 +219,25 @@ class PersonRegistry:
         return fit
 
     def _age_links(self, stamp: float) -> None:
-        """Ends the links of faces that are lost."""
+        """Removes the links of faces whose ids have expired."""
         state = self._state
         back = stamp < state.stamp
         for face_id, link in list(state.links.items()):
             if back or math.isnan(link.seen):
                 link.seen = stamp
             elif stamp - link.seen > ID_EXPIRES_AFTER:
-                # Also where it is there again: a tracker that was started anew counts from 1.
+                # Even if the id is in this image: a tracker that was restarted counts from 1.
                 del state.links[face_id]
             elif face_id in state.faces:
                 link.seen = stamp
         state.stamp = stamp
 
     def _fits(self, calibration: Calibration) -> bool:
+        """Whether a calibration is for the current revision of its estimator."""
         return calibration.revision == self._revisions.get(calibration.estimator)
 
     def _calibrations(self, person_id: str) -> dict[str, Calibration]:
-        """What is stored; says what of it is not applied any more."""
+        """Returns a person's stored calibrations; warns about those that cannot be applied."""
         found = self.store.get(person_id)
         for name, calibration in found.items():
             now = self._revisions.get(name)
@@ -224,13 +245,14 @@ class PersonRegistry:
                 then = calibration.revision[:_SHORT] or "none"
                 self.store.warn(
                     f"{person_id}'s calibration for {name} is not applied: it was made with "
-                    f"revision {then} of it, and {now[:_SHORT]} is in use; calibrate again"
+                    f"revision {then}, but {now[:_SHORT]} is in use; calibrate again"
                 )
         return found
 
     def _finish(
         self, stamp: float, camera: Camera, face: Face | None, gaze: Gaze, link: _Link | None
     ) -> Gaze:
+        """Returns a gaze with person, calibration and eye contact."""
         rotation = (
             np.full((3, 3), np.nan) if face is None else normalized_camera_rotation(camera, face)
         )
@@ -242,30 +264,31 @@ class PersonRegistry:
                 if calibration.correction.lid_gain:
                     lids = _smooth(link.lids, measure_lids(face), stamp)
                 prior = self._priors.get(gaze.source, NETWORK_PRIOR)
-                gaze = apply_correction(rotation, gaze, calibration, prior, lids)
+                gaze = _apply_correction(rotation, gaze, calibration, prior, lids)
         up = -rotation[:, 1] if np.isfinite(rotation).all() else None
         return replace(gaze, eye_contact=self._eye_contact.for_gaze(gaze, up))
 
 
 def _smooth(smooth: OneEuro, lids: LidCue, stamp: float) -> LidCue:
-    """The lids, smoothed over time like the gaze; unchanged if one is NaN."""
+    """Returns the lids smoothed over time; unchanged if a height is NaN."""
     heights = np.array([lids.upper, lids.lower, lids.brow])
     if not np.isfinite(heights).all():
         return lids
     return LidCue(*(float(v) for v in smooth(heights, stamp)))
 
 
-def apply_correction(
+def _apply_correction(
     rotation: FloatArray,
     gaze: Gaze,
     calibration: Calibration,
     prior: EstimatorPrior,
     lids: LidCue,
 ) -> Gaze:
-    """A gaze with a person's calibration applied in the face's normalised camera.
+    """Returns a gaze with a calibration applied.
 
-    ``rotation`` [3, 3] is that camera's (see ``normalized_camera_rotation``), ``prior`` the
-    estimator's. Unchanged if direction or rotation are NaN.
+    ``rotation`` [3, 3] is that of the face's normalized camera (see
+    ``normalized_camera_rotation``), ``prior`` that of the estimator. Returns ``gaze`` unchanged if
+    its direction or the rotation is NaN.
     """
     yaw, pitch = to_normalized_angles(rotation, gaze.direction)
     if not (math.isfinite(yaw) and np.isfinite(rotation).all()):
@@ -288,11 +311,17 @@ def apply_correction(
 
 
 def _to_camera(rotation: FloatArray, origin: FloatArray) -> tuple[float, float]:
-    """Yaw and pitch of the line from ``origin`` [3] to the camera; 0 if the origin is unknown."""
+    """Returns yaw and pitch, in the normalized camera, of the line from ``origin`` to the lens.
+
+    Returns 0 for both if the origin is NaN.
+    """
     distance = float(np.linalg.norm(origin))
     return to_normalized_angles(rotation, -origin / distance) if distance > 0 else (0.0, 0.0)
 
 
 def _added(sigma: float, usual: float) -> float:
-    """What the size of the eyes and the turn of the head added to an estimator's usual error."""
+    """Returns the part of ``sigma`` that exceeds the ``usual`` one of the estimator, radians.
+
+    It comes from small eyes and a turned head.
+    """
     return math.sqrt(max(0.0, sigma**2 - usual**2)) if math.isfinite(sigma) else math.nan

@@ -1,4 +1,4 @@
-"""Fits a correction to the mean gaze at each target, and its error at held-out targets."""
+"""Fits a correction to the mean gaze at each target, and tests it on held-out targets."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from face_perception.people.calibration_samples import TargetMeans
 from face_perception.people.correction import NO_LIDS, Correction
 from face_perception.types import FloatArray
 
-# From this many targets on, an axis over which they spread far enough gets a gain.
+# An axis gets a gain if there are at least this many targets, and they span at least this angle.
 MIN_TARGETS_FOR_GAIN = 4
 _MIN_SPAN = math.radians(6)
 
 
 def best_fit(means: TargetMeans, prior: EstimatorPrior) -> tuple[Correction, FloatArray]:
-    """The correction, and the error vector of each target when it is held out.
+    """Returns the correction, and the error vector of each target when it is held out.
 
-    Uses the lids if they lower the error of held-out targets. Errors are [K, 2], [0, 2] for one
-    target.
+    The lids are used if they reduce the error of held-out targets. The errors are [K, 2], radians;
+    [0, 2] for one target.
     """
     plain = _held_out(means, prior, lids=False)
     if prior.lid_gain and spans_of(means)[1] and np.isfinite(means.lids).all():
@@ -32,6 +32,7 @@ def best_fit(means: TargetMeans, prior: EstimatorPrior) -> tuple[Correction, Flo
 
 
 def _held_out(means: TargetMeans, prior: EstimatorPrior, lids: bool) -> FloatArray:
+    """Returns the error vectors [K, 2] of each target after a fit to the others, radians."""
     count = len(means.targets)
     if count < 2:
         return np.zeros((0, 2))
@@ -43,7 +44,7 @@ def _held_out(means: TargetMeans, prior: EstimatorPrior, lids: bool) -> FloatArr
 
 
 def errors_of(means: TargetMeans, correction: Correction) -> FloatArray:
-    """Error vectors [K, 2] of the corrected targets, radians."""
+    """Returns the error vectors [K, 2] of the corrected targets, radians."""
     corrected = [
         correction.apply(yaw, pitch, LidCue(*lids))
         for (yaw, pitch), lids in zip(means.estimates.tolist(), means.lids.tolist(), strict=True)
@@ -52,7 +53,7 @@ def errors_of(means: TargetMeans, correction: Correction) -> FloatArray:
 
 
 def spans_of(means: TargetMeans) -> tuple[bool, bool]:
-    """Whether the targets spread far enough to show the gain of yaw, and of pitch."""
+    """Returns whether the targets span enough to show the gain of yaw, and of pitch."""
     if len(means.targets) < MIN_TARGETS_FOR_GAIN:
         return False, False
     yaw, pitch = np.ptp(means.truths, axis=0) >= _MIN_SPAN
@@ -62,6 +63,10 @@ def spans_of(means: TargetMeans) -> tuple[bool, bool]:
 def _fit(
     means: TargetMeans, prior: EstimatorPrior, lids: bool, spans: tuple[bool, bool] | None = None
 ) -> Correction:
+    """Returns the correction that fits ``means`` best.
+
+    ``lids``: whether to use the upper lid. ``spans``: which axes get a gain (see ``spans_of``).
+    """
     with_gain = spans or spans_of(means)
     reference = LidCue(*np.mean(means.lids, axis=0).tolist()) if lids else NO_LIDS
     moved = np.zeros(len(means.targets))
@@ -76,7 +81,7 @@ def _fit(
         estimate, other = means.estimates[:, axis], means.estimates[:, 1 - axis]
         if with_gain[axis]:
             gain, cross, sigma = _posterior_gains(estimate, other, truth, known, prior.noise)
-            # A regression on estimates with errors gives a gain that is too small by this factor.
+            # The estimates have errors, so the regression gives a gain that is too small by this.
             extent = float(np.var(means.truths[:, axis]))
             slope = extent / (extent + (known.share * prior.noise) ** 2)
             slope_sigma = sigma / gain
@@ -109,8 +114,11 @@ def _fit(
 def _posterior_gains(
     estimate: FloatArray, other: FloatArray, truth: FloatArray, known: AxisPrior, noise: float
 ) -> tuple[float, float, float]:
-    """Maximum a posteriori gain of an axis and of the ``other`` axis' influence on it, and the
-    standard deviation of the gain. The bias is free.
+    """Returns gain and cross gain of one axis, and the standard deviation of the gain.
+
+    They are the maximum a posteriori estimate of truth = gain * estimate + cross * other + bias,
+    with a free bias. ``estimate``, ``other`` (the estimate of the other axis) and ``truth`` are
+    [K], radians; ``noise`` is the standard deviation of the error.
     """
     features = np.stack([estimate - estimate.mean(), other - other.mean()], axis=1) / noise
     precision = np.array([1 / known.spread**2, 1 / known.cross**2])

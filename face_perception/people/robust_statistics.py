@@ -1,6 +1,6 @@
-"""Robust statistics of two-dimensional offsets: centre, a test for two places, autocorrelation.
+"""Robust statistics of two-dimensional offsets: centre, test for two places, autocorrelation.
 
-Offsets are [N, 2], radians. Knows nothing of faces or calibrations.
+Offsets are [N, 2], radians.
 """
 
 from __future__ import annotations
@@ -13,20 +13,22 @@ import numpy.typing as npt
 
 from face_perception.types import FloatArray
 
-# Distances from the centre, in spreads. Beyond the first a sample has no weight (Tukey's biweight;
-# about 95 % of the mean's efficiency in two dimensions). Beyond the second it counts as a look
-# elsewhere (1 in 500 samples of a normal distribution).
+# Distances from the centre, in standard deviations. A sample beyond the first has no weight
+# (Tukey's biweight, with about 95 % of the efficiency of the mean in two dimensions). A sample
+# beyond the second counts as a look elsewhere (1 in 500 samples of a normal distribution).
 _CUT = 5.5
 _ELSEWHERE = 3.5
-# Limits of the spread that scales these distances. Smoothing makes a few images look too steady; a
-# wide spread would take two places for one.
+# Limits of the standard deviation that scales these distances. A few smoothed images vary too
+# little; a large value would merge two places into one.
 _MIN_SCALE, _MAX_SCALE = math.radians(0.5), math.radians(3.5)
-# The spread is read from the nearest two fifths: half of the samples may lie elsewhere.
+# The standard deviation is estimated from the nearest two fifths, because up to half of the samples
+# may be looks elsewhere.
 _SHARE = 0.4
 _SHARE_RADIUS = math.sqrt(-2 * math.log(1 - _SHARE))  # of a normal distribution on two axes
 
-# Two places need at least this distance in angle and in spreads, this share of samples at the
-# smaller place, and this gain of log-likelihood over one place.
+# Samples are at two places if the places are this far apart, in radians and in standard deviations,
+# if the smaller one has this share of the samples, and if the log-likelihood is this much higher
+# than that of one place.
 _APART, _APART_SPREADS, _SMALLER = math.radians(4), 2.5, 0.2
 _TWO_PLACES = 7.0
 _BACKGROUND = 0.1 / math.radians(60) ** 2  # 10 % of outliers, spread over a field of 60 x 60 deg
@@ -34,7 +36,7 @@ _BACKGROUND = 0.1 / math.radians(60) ** 2  # 10 % of outliers, spread over a fie
 
 @dataclass(frozen=True, slots=True)
 class RobustCentre:
-    """Robust centre [2] of samples, their spread on each axis, and which [N] are near it."""
+    """Robust centre ``at`` [2], standard deviation on each axis, and which samples [N] are near."""
 
     at: FloatArray
     spread: float
@@ -42,9 +44,10 @@ class RobustCentre:
 
 
 def robust_centre(offsets: FloatArray) -> RobustCentre:
-    """Tukey's biweight of ``offsets`` [N, 2], started at their geometric median; N > 0.
+    """Returns the centre of ``offsets`` [N, 2], N > 0, by Tukey's biweight.
 
-    A redescending M-estimator: far samples have no weight, the others nearly equal weights.
+    This M-estimator gives far samples no weight and the others nearly equal weights. The iteration
+    starts at the geometric median.
     """
     at = _geometric_median(offsets)
     scale = _MAX_SCALE
@@ -69,7 +72,10 @@ def robust_centre(offsets: FloatArray) -> RobustCentre:
 
 
 def _geometric_median(points: FloatArray) -> FloatArray:
-    """Weiszfeld's iteration. Correct while fewer than half of the points are outliers."""
+    """Returns the geometric median [2] of ``points`` [N, 2], by Weiszfeld's iteration.
+
+    It is robust against outliers if they are fewer than half of the points.
+    """
     at: FloatArray = np.asarray(np.median(points, axis=0))
     for _ in range(30):
         weights = 1 / np.maximum(np.linalg.norm(points - at, axis=1), 1e-6)
@@ -81,10 +87,12 @@ def _geometric_median(points: FloatArray) -> FloatArray:
 
 
 def distance_between_places(offsets: FloatArray, min_samples: int = 12) -> float:
-    """Distance, radians, between the two places that ``offsets`` [N, 2] come from; 0 for one place.
+    """Returns the distance, radians, between two places that ``offsets`` [N, 2] come from.
 
-    Compares the likelihood of two normal distributions of equal spread with that of one, both over
-    a uniform background of outliers. EM fits them, started from opposite ends along four axes.
+    Returns 0 if they come from one place, or are fewer than ``min_samples``. Compares the
+    likelihood of two normal distributions of equal spread with that of one, both with a uniform
+    background of outliers. The distributions are fitted by expectation maximisation, started from
+    opposite ends along four axes.
     """
     if len(offsets) < min_samples:
         return 0.0
@@ -108,7 +116,10 @@ def distance_between_places(offsets: FloatArray, min_samples: int = 12) -> float
 
 
 def _fit(offsets: FloatArray, centres: FloatArray) -> tuple[float, FloatArray, FloatArray, float]:
-    """EM: (log-likelihood, centres [K, 2], shares [K], spread on each axis)."""
+    """Fits K normal distributions to ``offsets`` by expectation maximisation, from ``centres``.
+
+    Returns log-likelihood, centres [K, 2], shares [K], and the standard deviation on each axis.
+    """
     shares = np.full(len(centres), 0.9 / len(centres))
     spread = math.radians(3)
     likelihood = -math.inf
@@ -130,10 +141,10 @@ def _fit(offsets: FloatArray, centres: FloatArray) -> tuple[float, FloatArray, F
 
 
 def autocorrelation_time(residuals: FloatArray) -> float:
-    """How many of the ``residuals`` [N, 2], in order of time, count as one independent sample.
+    """Returns how many ``residuals`` [N, 2], in order of time, count as one independent sample.
 
-    Smoothing in the estimator makes neighbours in time similar. Computed from the correlation of
-    neighbours; 1 if that correlation may be chance.
+    Smoothing in the estimator makes successive samples similar. The result is computed from the
+    correlation of successive residuals; it is 1 if that correlation may be chance.
     """
     square = float((residuals**2).sum())
     if len(residuals) < 3 or not square > 0:
