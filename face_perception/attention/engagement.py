@@ -1,27 +1,46 @@
-"""The engagement of one face with the robot: a state machine over time. Knows no geometry."""
+"""The engagement of a person with the robot, as a state machine over time."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import Enum
 
+from face_perception.settings import setting
 from face_perception.types import Engagement
 
 
-@dataclass(frozen=True, slots=True)
-class EngagementTimes:
-    """Seconds that a state lasts before the next: ``engage`` of attending until engaged,
-    ``disengage`` of looking away until disengaged.
-    """
+@dataclass(frozen=True)
+class EngagementSettings:
+    """Settings of the state machine."""
 
-    engage: float
-    disengage: float
+    max_distance: float = setting(
+        3.0,
+        "A person farther from the robot than this is not engaged.",
+        minimum=0.0,
+        maximum=100.0,
+        unit="m",
+    )
+    engage_time: float = setting(
+        1.0,
+        "A person who attends to the robot for this long changes from engaging to engaged.",
+        minimum=0.0,
+        maximum=600.0,
+        unit="s",
+    )
+    disengage_time: float = setting(
+        2.0,
+        "A person who looks away for this long changes from disengaging to disengaged.",
+        minimum=0.0,
+        maximum=600.0,
+        unit="s",
+    )
 
 
 class Attending(Enum):
-    """Whether a person attends to the robot now.
+    """Whether a person attends to the robot in this image.
 
-    ``PERHAPS``: the head faces it, but the eyes cannot be seen. ``UNKNOWN``: nothing can be seen.
+    ``PERHAPS``: the head faces the robot, but the eyes cannot be seen. ``UNKNOWN``: neither is
+    known.
     """
 
     UNKNOWN = 0
@@ -30,13 +49,13 @@ class Attending(Enum):
     YES = 3
 
 
-def next_state(
-    state: Engagement, lasted: float, attending: Attending, times: EngagementTimes
+def next_engagement(
+    state: Engagement, lasted: float, attending: Attending, settings: EngagementSettings
 ) -> Engagement:
-    """The state that follows ``state`` after it lasted ``lasted`` seconds; at most one step.
+    """Returns the state that follows ``state``, which has lasted for ``lasted`` seconds.
 
-    ``PERHAPS`` begins an engagement and keeps it, but does not complete it: nobody becomes engaged
-    by the head pose alone.
+    It advances by at most one step. ``PERHAPS`` starts an engagement and keeps it, but nobody
+    becomes engaged by the head pose alone.
     """
     if attending == Attending.UNKNOWN:
         return Engagement.UNKNOWN
@@ -48,9 +67,9 @@ def next_state(
     if state == Engagement.ENGAGING:
         if not looks:
             return Engagement.DISENGAGED
-        return Engagement.ENGAGED if lasted >= times.engage else state
+        return Engagement.ENGAGED if lasted >= settings.engage_time else state
     if state == Engagement.ENGAGED:
         return state if looks else Engagement.DISENGAGING
     if looks:
         return Engagement.ENGAGED
-    return Engagement.DISENGAGED if lasted >= times.disengage else state
+    return Engagement.DISENGAGED if lasted >= settings.disengage_time else state
