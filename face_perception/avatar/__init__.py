@@ -1,5 +1,8 @@
-"""Mouth shapes, expression and gaze -> a face on the robot's screen, in time with its speech; what
-MuseTalk needs around its networks. Knows no topics.
+"""Turns speech, expression and gaze into a talking face on a screen, in time with the sound.
+
+``portrait`` animates a picture, ``musetalk`` generates the mouth with MuseTalk's networks,
+``playback`` plays the sound and paces the frames, ``screens`` shows them, and ``Performer`` joins
+them. Contains no ROS.
 """
 
 from face_perception.avatar.interfaces import Animator, FaceState, Renderer, SpeechListener
@@ -13,15 +16,13 @@ from face_perception.avatar.musetalk.avatar_file import (
     load_avatar,
     save_avatar,
 )
-from face_perception.avatar.musetalk.blending import Blender, Box, blend, crop_box, soft_mask
+from face_perception.avatar.musetalk.blending import Blender, Box, crop_box, soft_mask
 from face_perception.avatar.musetalk.compare_decoders import DecoderComparison, compare_decoders
 from face_perception.avatar.musetalk.face_box import (
     NO_FACE,
     cut_face,
     face_box,
     mesh_box,
-    network_images,
-    to_latents,
 )
 from face_perception.avatar.musetalk.face_generation import (
     DECODERS,
@@ -112,7 +113,6 @@ __all__ = [
     "WebPageError",
     "WebScreen",
     "WindowScreen",
-    "blend",
     "check_imported",
     "compare_decoders",
     "contact_sheet",
@@ -130,7 +130,6 @@ __all__ = [
     "load_portrait",
     "make_whisper_stream",
     "mesh_box",
-    "network_images",
     "parse_device",
     "parts_from_mesh",
     "prepare_avatar",
@@ -140,5 +139,4 @@ __all__ = [
     "soft_mask",
     "synthetic_face",
     "talking_area",
-    "to_latents",
 ]

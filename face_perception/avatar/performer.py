@@ -333,7 +333,8 @@ class Performer:
         else:
             self._feed.queue_speech(event.samples)
             if listener is not None:
-                listener.append_speech(event.samples)
+                if len(event.samples):
+                    listener.append_speech(event.samples)
                 if event.ends:
                     listener.end_utterance()
 

@@ -110,8 +110,8 @@ def test_lips_follow_speech_and_are_interrupted(
     seen = Seen(peer)
     states, frames = seen.states, seen.frames
     assert is_own(frames[-1], made)
-    assert "frames/s here (UNet" in node.log
-    assert "after one that does not count" in node.log
+    assert "frames/s on this computer (UNet" in node.log
+    assert "after a warm-up" in node.log
     begun = len(frames)
     assert [s.state for s in states] == [State.STATE_IDLE]
     seen.speak()
@@ -161,7 +161,7 @@ def test_auto_takes_the_portrait_where_musetalk_is_too_slow(
     frames = peer.listen(Image, "avatar/image")
     values = diagnostics(peer)
     peer.until(lambda: bool(frames) and bool(values()), timeout=60.0, why="for frames")
-    assert "the portrait is drawn instead of MuseTalk: musetalk: " in node.log
+    assert "the portrait is shown instead of MuseTalk: musetalk: " in node.log
     assert "needs 60 frames/s" in values()["renderer"]
 
 
@@ -242,7 +242,7 @@ def test_all_of_musetalk_runs_and_says_what_it_needs(
     assert cli.main(["avatar", "prepare", "astronaut", "-o", str(file), "--seconds", "0.08"]) == 0
     node = start("talking_face", avatar=str(file), **{**MUSETALK, "rate": 25.0})
     seen = Seen(peer, timeout=240.0)
-    assert "frames/s here (UNet" in node.log
+    assert "frames/s on this computer (UNet" in node.log
     assert "needs 25 frames/s" in node.log
     seen.say()
     peer.until(lambda: len(seen.states) >= 3, timeout=60.0, why="until it has spoken")

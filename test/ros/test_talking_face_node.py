@@ -414,7 +414,7 @@ def test_what_is_said_at_once_is_heard_whole(start: Callable[..., NodeProcess], 
     for k, piece in enumerate(pieces[:50]):
         speaker.send(piece, rate, stamp=9000.0 + 0.02 * k)
     speaker.send(pieces[9], rate, stamp=9000.0 + 0.02 * 9)
-    node.wait_for_log("chunks came when their place had been filled, and were dropped (1 so far)")
+    node.wait_for_log("chunks arrived after their time and were dropped (1 so far)")
 
 
 def test_where_it_cannot_look_is_said_once(start: Callable[..., NodeProcess], peer: Peer) -> None:
@@ -433,11 +433,11 @@ def test_where_it_cannot_look_is_said_once(start: Callable[..., NodeProcess], pe
         there.header.frame_id = name
         point.publish(there)
         peer.spin(0.05)
-    node.wait_for_log("a point in 'map', but 'camera_optical_frame' (camera_frame) is expected")
+    node.wait_for_log("'map' cannot be transformed to 'camera_optical_frame' (camera_frame)")
 
     seen = msg.Face(id="a1", head_pose_valid=True)
     seen.head_pose.position.z = 1.0
-    said = "nobody on faces has the id 'p7'; seen there: a1"
+    said = "no face on the topic faces has the id 'p7'; the ids there: a1"
 
     def look(face_id: str, done: Callable[[], bool]) -> None:
         """Tells it again and again, as some senders do, beside who is there."""
@@ -462,7 +462,7 @@ def test_where_it_cannot_look_is_said_once(start: Callable[..., NodeProcess], pe
 
     # The place of a face without a head pose is not the camera, though its fields are 0.
     seen.id, seen.head_pose_valid = "b2", False
-    look("b2", lambda: "look_at_face: b2 has no head pose" in node.log)
+    look("b2", lambda: "look_at_face: b2 has no valid head pose" in node.log)
 
 
 @pytest.mark.realtime
@@ -493,7 +493,7 @@ def test_bad_input_is_said_once_and_does_no_harm(
         point.publish(behind)
         peer.spin(0.05)
     for said in (
-        "there is no expression 'joyful': use one of neutral, angry",
+        "unknown expression 'joyful': use one of neutral, angry",
         "valence 7.00 and arousal 0.00 must each be in [-1, 1]",
         "is not before the screen",
     ):
@@ -585,7 +585,7 @@ def test_the_page_of_the_node(
     monkeypatch.setenv("SDL_VIDEODRIVER", "dummy")
     port = free_port()
     node = start("talking_face", audio_out="none", web_port=port, window="window", width=256)
-    node.wait_for_log(f"the face is at http://127.0.0.1:{port}/")
+    node.wait_for_log(f"the face is shown on http://127.0.0.1:{port}/")
     speaker = Speaker(peer)
     values = diagnostics(peer)
     speaker.connect()
@@ -607,7 +607,7 @@ def test_the_page_of_the_node(
                     page.send(str(number))
         peer.until(lambda: values().get("browsers") == "0", why="until it is forgotten")
         peer.until(
-            lambda n=times: node.log.count("a browser has left") == n, why="until that is said"
+            lambda n=times: node.log.count("a browser disconnected") == n, why="until that is said"
         )
     # The newest diagnostics may be from before.
     peer.until(lambda: values().get("page, refused") == "1", why="for the one that was refused")

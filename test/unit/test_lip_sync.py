@@ -155,10 +155,10 @@ def test_speech_is_heard_while_an_image_takes_long(scene: Scene) -> None:
     scene.sync.announce_frame(0, 0.0)
     scene.sync.append_speech(np.zeros(16_000, np.float32))
     scene.until(lambda: scene.lips.entered == 1)
-    assert max(scene.sync._hearing.windows) < 25
+    assert max(scene.sync._features.windows) < 25
     scene.sync.append_speech(np.zeros(16_000, np.float32))
     scene.sync.end_utterance()
-    scene.until(lambda: 49 in scene.sync._hearing.windows)
+    scene.until(lambda: 49 in scene.sync._features.windows)
     assert not scene.lips.calls  # still at the first
 
 
@@ -191,7 +191,7 @@ def test_an_interruption_throws_away_what_is_being_made(scene: Scene) -> None:
     scene.until(lambda: scene.lips.entered == 1)
     scene.sync.reset_speech()
     scene.lips.free.set()
-    scene.until(lambda: bool(scene.lips.calls) and not scene.sync._hearing.windows)
+    scene.until(lambda: bool(scene.lips.calls) and not scene.sync._features.windows)
     assert scene.level(5, 0.0) == 200 + scene.made.picture_index(5)
     assert not scene.sync._made
     # The next speech is a new one, from its own first step.
@@ -216,16 +216,16 @@ def test_nobody_looks_so_nothing_is_made(scene: Scene) -> None:
     scene.sync.announce_frame(0, -1.2)
     scene.now += 1.0
     scene.say(0.4)
-    scene.until(lambda: len(scene.sync._hearing.windows) == 10)
+    scene.until(lambda: len(scene.sync._features.windows) == 10)
     time.sleep(0.1)
     assert not scene.lips.calls
     # What nobody can see any more is not kept.
     scene.now += 0.4
-    scene.until(lambda: sorted(scene.sync._hearing.windows) == [5, 6, 7, 8, 9])
+    scene.until(lambda: sorted(scene.sync._features.windows) == [5, 6, 7, 8, 9])
 
 
 def test_what_nobody_followed_is_kept_for_a_while_only(scene: Scene) -> None:
-    windows = scene.sync._hearing.windows
+    windows = scene.sync._features.windows
     scene.say(25.0)
     scene.until(lambda: len(windows) == 20 * FPS and max(windows) == 25 * FPS - 1)
     # A time of the speech before says nothing about the next.

@@ -1,1 +1,1 @@
-"""MuseTalk: prepares an avatar, and renders its mouth from speech."""
+"""Prepares MuseTalk avatars and renders their mouths from speech."""

@@ -1,7 +1,7 @@
-"""A generated face back into its picture, softly: the crop about it, the mask, the paste.
+"""Blends a generated face into its picture: the crop around it, the soft mask, and the paste.
 
-Bit for bit what the published code does with Pillow, without it. Boxes are (left, top, right,
-bottom) in pixels, right and bottom not included.
+Gives the same bytes as the published code, which uses Pillow. Boxes are (left, top, right, bottom)
+in pixels; right and bottom are excluded.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ from face_perception.types import Image
 Box = tuple[int, int, int, int]
 
 EXPAND = 1.5
-UPPER = 0.5  # share of the crop, from above, that is never touched
-BLUR_OFFLINE, BLUR_PREPARED = 0.05, 0.1  # width of the blur as a share of the crop's width
+UPPER = 0.5  # upper share of the crop that is never changed
+BLUR = 0.1  # width of the blur as a share of the width of the crop
 
 
 def crop_box(face: Box, expand: float = EXPAND) -> Box:
-    """The square about a face box in which the mask lives; it may leave the picture."""
+    """Returns the square around a face box that the mask covers. It may leave the picture."""
     left, top, right, bottom = face
     x, y = (left + right) // 2, (top + bottom) // 2
     half = int(max(right - left, bottom - top) // 2 * expand)
@@ -33,16 +33,18 @@ def crop_box(face: Box, expand: float = EXPAND) -> Box:
 
 
 def mask_blur_width(crop_width: int, share: float) -> int:
-    """Odd width of the Gaussian that softens the mask."""
+    """Returns the width of the Gaussian that softens the mask: an odd number of pixels."""
     return int(share * crop_width // 2 * 2) + 1
 
 
 def soft_mask(
-    area: Image, face: Box, crop: Box, *, blur: float = BLUR_PREPARED, upper: float = UPPER
+    area: Image, face: Box, crop: Box, *, blur: float = BLUR, upper: float = UPPER
 ) -> Image:
-    """``area`` [H, W], 255 where speech shows in the crop, at any size -> mask [h, w] of the crop.
+    """Returns the mask of a crop, uint8 [h, w]: 255 where the generated face is shown.
 
-    Nothing outside the face box, nothing in the upper part, a soft edge.
+    ``area`` [H, W] is 255 where speech changes the face; it is resized to the crop. The mask has a
+    soft edge, and is 0 outside the face box and in the ``upper`` share of the crop. ``blur`` is the
+    width of the edge as a share of the width of the crop.
     """
     width, height = crop[2] - crop[0], crop[3] - crop[1]
     sized = resize_bicubic(area, (width, height))
@@ -56,10 +58,11 @@ def soft_mask(
 
 @dataclass(frozen=True, slots=True)
 class Blender:
-    """The blend of one picture of an avatar, prepared: ``blend`` only does arithmetic.
+    """Blends generated faces into one picture of an avatar. ``blend`` only does arithmetic.
 
-    ``area`` is the part of the picture that changes, within it; ``weight`` [h, w, 3] (0 to 255) and
-    ``face`` (the face box, which may leave the picture) as they were given to ``create``.
+    - ``face``: the face box, which may extend beyond the picture.
+    - ``area``: the part of the picture that changes, inside the picture.
+    - ``weight`` [h, w, 3]: 0 to 255, share of the generated face in ``area``.
     """
 
     face: Box
@@ -68,17 +71,19 @@ class Blender:
 
     @staticmethod
     def create(shape: tuple[int, ...], face: Box, crop: Box, mask: Image) -> Blender:
-        """For pictures of ``shape`` (height, width, …), and a mask [h, w] of the crop.
+        """Creates a blender for pictures of ``shape`` (height, width, …) and a mask [h, w] of the
+        crop.
 
-        Raises InputError where mask and crop differ in size or the face box is empty.
+        Raises InputError if mask and crop differ in size or the face box is empty.
         """
         if mask.shape != (crop[3] - crop[1], crop[2] - crop[0]):
             raise InputError(
-                f"a mask of {list(mask.shape)} does not fit the crop {crop}: prepare it anew"
+                f"a mask of {list(mask.shape)} does not fit the crop {crop}: prepare the avatar "
+                "again"
             )
         if face[2] <= face[0] or face[3] <= face[1]:
             raise InputError(f"the face box {face} is empty")
-        # Outside the face box the crop is the picture itself: blending it changes nothing.
+        # Outside the face box the crop equals the picture, so blending would change nothing.
         rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
         if not len(rows):
             return Blender(face, (0, 0, 0, 0), np.zeros((0, 0, 3), np.uint16))
@@ -92,25 +97,30 @@ class Blender:
         return Blender(face, (left, top, right, bottom), weight)
 
     def resized(self, generated: Image) -> Image:
-        """The network's face [S, S, 3] at the size of the face box."""
+        """Resizes the generated face [S, S, 3] to the size of the face box."""
         size = (self.face[2] - self.face[0], self.face[3] - self.face[1])
         return np.asarray(cv2.resize(generated, size), np.uint8)
 
     def blend(self, picture: Image, face: Image) -> Image:
-        """``picture`` uint8 [H, W, 3] with ``face`` [h, w, 3] (of the size of the face box, the
-        same colour order) blended in, a new array.
+        """Returns a copy of ``picture``, uint8 [H, W, 3], with ``face`` [h, w, 3] blended in.
+
+        ``face`` has the size of the face box and the same colour order.
         """
         result = picture.copy()
         self.blend_into(result, face)
         return result
 
     def blend_into(self, picture: Image, face: Image, share: float = 1.0) -> None:
-        """The same in place; ``share`` (0 to 1) of the face, the rest stays the picture. Raises
-        InputError where the face has another size than its box.
+        """Blends ``face`` into ``picture`` in place, with opacity ``share`` in [0, 1].
+
+        Raises InputError if the face and its box differ in size.
         """
         x, y = self.face[:2]
         if face.shape[:2] != (self.face[3] - y, self.face[2] - x):
-            raise InputError(f"a face of {list(face.shape)} does not fit the box {self.face}")
+            raise InputError(
+                f"a face of {list(face.shape)} does not fit the box {self.face}: call resized() "
+                "first"
+            )
         left, top, right, bottom = self.area
         target = picture[top:bottom, left:right]
         if target.size:
@@ -120,18 +130,11 @@ class Blender:
             blend_rounded(target, face[top - y : bottom - y, left - x : right - x], weight)
 
 
-def blend(picture: Image, generated: Image, face: Box, area: Image) -> Image:
-    """The published offline way for one picture: resize, mask of ``area`` in the crop, blend."""
-    crop = crop_box(face)
-    blender = Blender.create(
-        picture.shape, face, crop, soft_mask(area, face, crop, blur=BLUR_OFFLINE)
-    )
-    return blender.blend(picture, blender.resized(generated))
-
-
 def blend_rounded(below: Image, above: Image, weight: npt.NDArray[np.uint16]) -> None:
-    """(above * weight + below * (255 - weight)) / 255, rounded, into ``below``: with bytes as
-    Pillow does it, where x / 255 is ((x + 128) / 256 + x + 128) / 256. All fits in 16 bits.
+    """Writes (above * weight + below * (255 - weight)) / 255, rounded, into ``below``.
+
+    Rounds as Pillow does for bytes: x / 255 is ((x + 128) / 256 + x + 128) / 256 in integers. All
+    values fit in 16 bits.
     """
     # below * (255 - w) + above * w, without a second product of the whole image.
     total = np.multiply(above, weight, dtype=np.uint16)
@@ -147,8 +150,9 @@ _BITS = 32 - 8 - 2
 
 
 def resize_bicubic(image: Image, size: tuple[int, int]) -> Image:
-    """uint8 [H, W] -> [height, width] of ``size`` (width, height), as Pillow's bicubic does it:
-    smoothed where it shrinks, in rounded integers, rows first.
+    """Resizes uint8 [H, W] to ``size`` (width, height), with the same result as Pillow's bicubic.
+
+    That smooths when it shrinks, rounds to integers, and resizes rows first.
     """
     width, height = size
     if image.shape[1] != width:
@@ -160,7 +164,7 @@ def resize_bicubic(image: Image, size: tuple[int, int]) -> Image:
 
 def _along_rows(image: Image, width: int) -> Image:
     weights = _weights(image.shape[1], width)
-    # Sums stay below 2^53, so that the faster products of float64 are exact.
+    # Sums stay below 2^53, so products in float64 are exact, and faster than in integers.
     total = image.astype(np.float64) @ weights + float(1 << (_BITS - 1))
     levels: Image = np.clip(np.floor(total / (1 << _BITS)), 0, 255).astype(np.uint8)
     return levels
@@ -168,7 +172,7 @@ def _along_rows(image: Image, width: int) -> Image:
 
 @functools.lru_cache(maxsize=8)
 def _weights(before: int, after: int) -> npt.NDArray[np.float64]:
-    """[before, after] whole numbers: what each of ``after`` pixels takes of each of ``before``."""
+    """Returns integer weights [before, after]: how much of each old pixel each new pixel takes."""
     scale = before / after
     stretch = max(scale, 1.0)
     support = 2.0 * stretch
@@ -186,7 +190,7 @@ def _weights(before: int, after: int) -> npt.NDArray[np.float64]:
 
 
 def _cubic(x: float) -> float:
-    """Keys' kernel with a = -0.5."""
+    """Returns Keys' cubic kernel with a = -0.5."""
     x = abs(x)
     if x < 1.0:
         return (1.5 * x - 2.5) * x * x + 1

@@ -1,5 +1,7 @@
-"""MuseTalk's decoders beside the exact one, on one face and sound: how fast, and how near where the
-face is blended in. It means something for trained weights only.
+"""Compares MuseTalk's decoders with the exact one, on one face and one recording.
+
+Measures how fast each decoder is, and how similar its result is where the face is blended in. The
+result is meaningful for trained weights only.
 """
 
 from __future__ import annotations
@@ -22,9 +24,13 @@ EXACT = "exact"
 
 @dataclass(frozen=True, slots=True)
 class DecoderComparison:
-    """Of one decoder: seconds an image (median, batch 1); ``speed`` is the exact one's time over
-    its own, ``speed_of_all`` the same with the UNet's time in both; ``psnr`` in dB where the
-    generated face is laid over the avatar's pictures, infinite for the exact one.
+    """One decoder compared with the exact one.
+
+    - ``seconds``: median time per image, batch 1.
+    - ``speed``: time of the exact decoder divided by the time of this one; ``speed_of_all`` is the
+      same with the time of the UNet added to both.
+    - ``psnr``: peak signal-to-noise ratio in dB where the generated face is blended into the
+      avatar's pictures; infinite for the exact decoder.
     """
 
     decoder: str
@@ -37,8 +43,10 @@ class DecoderComparison:
 def compare_decoders(
     avatar: Avatar, unet: Model, decoders: Mapping[str, Model], audio: FloatArray
 ) -> list[DecoderComparison]:
-    """``decoders`` by name, with ``EXACT`` among them, in turns on the images of ``audio``
-    [N, 50, 384] and the avatar's first pictures. Raises ModelError where a backend fails.
+    """Runs all ``decoders`` in turn on N images, and compares them with the one named ``EXACT``.
+
+    ``audio`` [N, 50, 384] are the speech features of the images, which use the avatar's first
+    pictures. Raises ModelError if a backend fails.
     """
     makers = {name: MuseTalk(unet, decoder) for name, decoder in decoders.items()}
     blenders = avatar.blenders()
@@ -49,7 +57,7 @@ def compare_decoders(
         place = avatar.picture_index(k)
         given = {"latents": avatar.latents[[place]], "audio": window[None]}
         if not k:
-            for maker in makers.values():  # warms up
+            for maker in makers.values():  # warm-up
                 maker.generate(given["latents"], given["audio"])
         begin = time.perf_counter()
         (predicted,) = unet.infer(given).values()

@@ -1,6 +1,6 @@
-"""The part of a picture that MuseTalk sees: its box from 68 points, the image, the latents.
+"""Finds and crops the part of a picture that MuseTalk sees.
 
-Boxes are (left, top, right, bottom) in pixels, right and bottom not included.
+Boxes are (left, top, right, bottom) in pixels; right and bottom are excluded.
 """
 
 from __future__ import annotations
@@ -14,11 +14,12 @@ from face_perception.avatar.musetalk.blending import Box
 from face_perception.errors import InputError
 from face_perception.types import FloatArray, Image
 
-SIDE = 256
-SCALING = 0.18215
+SIDE = 256  # pixels
+SCALING = 0.18215  # factor on the latents of the autoencoder (Stable Diffusion's)
 NO_FACE: Box = (0, 0, 0, 0)
 MARGIN = 10  # pixels below the chin, MuseTalk 1.5
-# The nose's bridge just above its tip: a face box reaches as far above it as the chin is below.
+# The point on the bridge of the nose just above its tip, of the 68 points: the vertical middle of
+# the box, whose lower edge is the chin.
 _MIDDLE = 29
 
 
@@ -30,12 +31,14 @@ def face_box(
     margin: int = MARGIN,
     otherwise: Box = NO_FACE,
 ) -> Box:
-    """Box of a face from its 68 points [68, 2] in a picture of ``height`` pixels.
+    """Returns the box of a face from its 68 points [68, 2], in a picture of ``height`` pixels.
 
-    MuseTalk 1.5 has ``shift`` 0 and ``margin`` 10 (cut at the picture's edge); 1.0 has a margin of
-    0 and a ``shift`` in pixels by which the middle is moved down, which opens the mouth more.
-    Where the points give no box inside the picture's left edge, ``otherwise`` is returned (the
-    detector's box, with the margin), ``NO_FACE`` where there is none.
+    MuseTalk 1.5 uses ``shift`` 0 and ``margin`` 10: pixels below the chin, clipped at the edge of
+    the picture. MuseTalk 1.0 uses margin 0 and a ``shift`` in pixels that moves the middle down,
+    which opens the mouth more. If the points give no valid box, or one that crosses the left edge,
+    the result is ``otherwise`` (such as the detector's box) with the margin, or ``NO_FACE``.
+
+    Raises InputError if ``points`` are not [68, 2].
     """
     whole = np.asarray(points, np.float64)
     if whole.shape != (68, 2):
@@ -55,8 +58,9 @@ def face_box(
 
 
 def mesh_box(landmarks: FloatArray, height: int, *, shift: int = 0, margin: int = MARGIN) -> Box:
-    """The same from our landmarks [478, 3] in pixels; all of the mesh's extent where the 68 points
-    give no box.
+    """Returns the box of a face from its landmarks [478, 3] in pixels; see ``face_box``.
+
+    If the 68 points among them give no box, the result is the extent of all landmarks.
     """
     flat = landmarks[:, :2]
     if not np.isfinite(flat).all():
@@ -70,9 +74,10 @@ def mesh_box(landmarks: FloatArray, height: int, *, shift: int = 0, margin: int 
 
 
 def cut_face(picture: Image, box: Box) -> Image:
-    """The box of a picture uint8 [H, W, 3] at the network's size [256, 256, 3], same colour order.
+    """Crops a picture, uint8 [H, W, 3], to a box and resizes it to [256, 256, 3].
 
-    What leaves the picture is cut off, as published. Raises InputError where nothing is left.
+    As in the published code, the part of the box outside the picture is cut off before. Raises
+    InputError if the box is entirely outside.
     """
     left, top, right, bottom = box
     part = picture[max(top, 0) : bottom, max(left, 0) : right]
@@ -83,22 +88,11 @@ def cut_face(picture: Image, box: Box) -> Image:
     )
 
 
-def network_images(face: Image) -> FloatArray:
-    """RGB uint8 [256, 256, 3] -> float32 [2, 3, 256, 256], 0 to 255, for the image encoder: with
-    the lower half black, and whole, for reference.
+def encoder_images(face: Image) -> Image:
+    """Returns what the image encoder sees of a face: masked and whole, uint8 [2, 256, 256, 3].
+
+    ``face`` is RGB uint8 [256, 256, 3]; in the first image its lower half is black.
     """
-    whole = face.transpose(2, 0, 1).astype(np.float32)
-    masked = whole.copy()
-    masked[:, SIDE // 2 :] = 0
-    return np.stack([masked, whole])
-
-
-def to_latents(mean: FloatArray, logvar: FloatArray, noise: FloatArray | None = None) -> FloatArray:
-    """The encoder's answers [2, 4, 32, 32] for ``network_images`` -> the UNet's [1, 8, 32, 32].
-
-    The most likely latents; with ``noise`` (standard normal, same shape) a sample of them, as
-    published.
-    """
-    latents = mean if noise is None else mean + np.exp(0.5 * logvar) * noise
-    scaled: FloatArray = (SCALING * latents).astype(np.float32)
-    return scaled.reshape(1, 2 * mean.shape[1], *mean.shape[2:])
+    masked = face.copy()
+    masked[SIDE // 2 :] = 0
+    return np.stack([masked, face])

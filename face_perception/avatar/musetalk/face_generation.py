@@ -1,6 +1,7 @@
-"""MuseTalk's networks in use: faces to latents, latents and speech to faces, and what that takes.
+"""Runs MuseTalk's networks: faces to latents, and latents and speech to faces.
 
-Arrays only: no picture around the face, no clock, no speech.
+Works on arrays only; it knows neither the picture around the face nor time. Also measures how long
+an image takes.
 """
 
 from __future__ import annotations
@@ -32,19 +33,20 @@ _IMPORT_DECODER = {"exact": "", "lower": " --lower", "tiny": " --tiny FILE"}
 MAX_BATCH = 8
 SIDE, TOKENS, WIDTH = 256, 50, 384
 _LATENTS = (8, 32, 32)
-# How often a network is run to know what it takes, and for how many seconds at most.
+# Runs of a measurement, and its longest time in seconds.
 _CALLS, _PATIENCE = 5, 4.0
 
 
 def import_command(decoder: str = "exact", *, alone: bool = False) -> str:
-    """The command that imports the networks with one of ``DECODERS``, or ``alone`` the tiny one,
-    which can be added to the others.
+    """Returns the command that imports the networks with one of ``DECODERS``.
+
+    With ``alone`` it imports that decoder only, which is possible for the tiny one.
     """
     return f"{_IMPORT}{'' if alone else _IMPORT_ALL}{_IMPORT_DECODER[decoder]}"
 
 
 def check_imported(*names: str, decoder: str = "exact") -> None:
-    """Raises ModelError naming those of the networks that are not there, and their import."""
+    """Raises ModelError if a network is missing; the text gives the command that imports it."""
     cards = catalogue()
     missing = [name for name in names if name not in cards]
     if missing:
@@ -55,14 +57,16 @@ def check_imported(*names: str, decoder: str = "exact") -> None:
 
 
 def make_whisper_stream(encoder: Model) -> WhisperWindowStream:
-    """What hears speech for MuseTalk: with OpenAI's file imported for 1.0 as that first heard it,
-    else as 1.5 does, and 1.0 as its code is today.
+    """Returns the stream that turns speech into features for MuseTalk.
+
+    If OpenAI's checkpoint was imported for MuseTalk 1.0, it computes the features as the first code
+    of 1.0 did; else as MuseTalk 1.5 and the current code of 1.0 do.
     """
     return WhisperWindowStream(encoder, original=encoder.card.facts.get("normed") is False)
 
 
 class FaceEncoder:
-    """Faces -> latents, for preparing an avatar: only the image encoder is loaded."""
+    """Encodes faces to latents, for preparing an avatar. Loads only the image encoder."""
 
     def __init__(self, model: Model) -> None:
         self._model = model
@@ -71,17 +75,20 @@ class FaceEncoder:
     def load(
         cls, *, backend: str = "auto", threads: int = 1, fall_back: bool = False
     ) -> FaceEncoder:
-        """In FP32, for it runs once an avatar. Raises ModelError naming the model and the fix."""
+        """Loads the encoder in FP32, since it runs only once per avatar.
+
+        Raises ModelError, which names the model and the fix.
+        """
         check_imported(ENCODER)
         return cls(inference.load(ENCODER, backend=backend, threads=threads, fall_back=fall_back))
 
     def encode(self, images: Image) -> FloatArray:
-        """RGB uint8 [N, 256, 256, 3] -> float32 [N, 4, 32, 32]: the most likely latents, scaled.
+        """Returns the most likely latents of RGB images, scaled: float32 [N, 4, 32, 32].
 
-        The caller blackens the lower half of what is to be masked (``network_images``). One by one,
-        for the encoder takes gigabytes for several. Raises InputError for another shape or type.
+        ``images`` are uint8 [N, 256, 256, 3], as from ``encoder_images``. They are encoded one by
+        one, because several at once take gigabytes. Raises InputError for another shape or type.
         """
-        _check("images", images, (SIDE, SIDE, 3), np.uint8)
+        _check_array("images", images, (SIDE, SIDE, 3), np.uint8)
         found = [
             self._model.infer({"image": _planes(image)[None]})["mean"] * np.float32(SCALING)
             for image in images
@@ -91,7 +98,7 @@ class FaceEncoder:
 
 @dataclass(frozen=True, slots=True)
 class ImageCost:
-    """Seconds an image takes: medians of ``calls`` batches of ``batch``."""
+    """Seconds per image in each network: medians over ``calls`` batches of ``batch`` images."""
 
     unet: float
     decoder: float
@@ -104,10 +111,9 @@ class ImageCost:
 
 
 class MuseTalk:
-    """Latents of a face, and speech -> images of the face saying it. For one thread.
+    """Generates images of a face that says given speech. Not thread-safe.
 
-    ``why`` says in a sentence a network what runs it; ``first_row`` is the first row of an image
-    that is made (0 but for the lower decoder).
+    ``first_row`` is the first image row that is generated: 0, except for the lower decoder.
     """
 
     def __init__(
@@ -120,7 +126,7 @@ class MuseTalk:
         self._encoder = FaceEncoder(encoder) if encoder else None
         rows = decoder.outputs["image"].shape[2]
         self.first_row = SIDE - (rows or SIDE)
-        # Seconds an image in the UNet and the decoder, and the batch, of the last calls.
+        # Of the last batches: seconds per image in the UNet and in the decoder, and batch size.
         self._taken: deque[tuple[float, float, int]] = deque(maxlen=32)
 
     @classmethod
@@ -135,11 +141,15 @@ class MuseTalk:
         fall_back: bool = False,
         progress: ModelProgress | None = None,
     ) -> MuseTalk:
-        """Loads the UNet and a decoder: ``exact``, ``lower`` (the lower rows only, not exactly) or
-        ``tiny`` (another, small network). ``precision`` is that of both; ``int8`` is the UNet's
-        only, the decoder is FP32 then. The rest as ``inference.load``. The image encoder is loaded
-        when ``encode`` is first called. Raises ModelError naming the model and the fix, InputError
-        for a decoder or batch that there is not.
+        """Loads the UNet and a decoder; the image encoder is loaded at the first ``encode``.
+
+        - ``decoder``: ``exact``, ``lower`` (only the lower rows, approximately) or ``tiny``
+          (another, small network).
+        - ``precision``: of both networks, but with ``int8`` the decoder stays FP32.
+        - The others are those of ``inference.load``.
+
+        Raises ModelError, which names the model and the fix, and InputError for an unknown decoder
+        or a batch out of range.
         """
         if decoder not in DECODERS:
             raise InputError(f"there is no decoder {decoder!r}: use one of {', '.join(DECODERS)}")
@@ -147,7 +157,7 @@ class MuseTalk:
             raise InputError(f"batch must be 1 to {MAX_BATCH}, not {batch}")
         check_imported(UNET, DECODERS[decoder], decoder=decoder)
 
-        def part(name: str, precision: str) -> Model:
+        def load_part(name: str, precision: str) -> Model:
             return inference.load(
                 name,
                 threads=threads,
@@ -157,9 +167,9 @@ class MuseTalk:
                 progress=progress,
             )
 
-        # The small one first: what is missing is said before gigabytes are read.
-        small = part(DECODERS[decoder], "fp32" if precision == "int8" else precision)
-        made = cls(part(UNET, precision), small, batch=batch)
+        # Loads the small network first: if it is missing, gigabytes need not be read.
+        small = load_part(DECODERS[decoder], "fp32" if precision == "int8" else precision)
+        made = cls(load_part(UNET, precision), small, batch=batch)
         made._load_encoder = lambda: FaceEncoder.load(
             backend=backend, threads=threads, fall_back=fall_back
         )
@@ -169,27 +179,35 @@ class MuseTalk:
 
     @property
     def why(self) -> tuple[str, ...]:
+        """Returns one sentence per network on which backend runs it, and why."""
         return tuple(f"{m.name}: {m.why}" for m in (self._unet, self._decoder))
 
     def encode(self, images: Image) -> FloatArray:
-        """As ``FaceEncoder.encode``; loads the encoder where this is the first call."""
+        """Encodes faces as ``FaceEncoder.encode`` does. The first call loads the encoder."""
         if self._encoder is None:
             if self._load_encoder is None:
-                raise ModelError(f"this MuseTalk was made without {ENCODER}")
+                raise ModelError(
+                    f"this MuseTalk has no {ENCODER}: use MuseTalk.load(), or pass encoder="
+                )
             self._encoder = self._load_encoder()
         return self._encoder.encode(images)
 
     def generate(self, latents: FloatArray, audio: FloatArray) -> Image:
-        """``latents`` float32 [N, 8, 32, 32] (masked, then reference, scaled) and ``audio`` float32
-        [N, 50, 384] (windows of whisper's states) -> RGB uint8 [N, 256, 256, 3].
+        """Generates N faces, RGB uint8 [N, 256, 256, 3], in batches of ``batch``.
 
-        In batches of ``batch``, N any. Rows above ``first_row`` repeat that row: nothing of them is
-        blended in. Raises InputError for another shape or type, ModelError where a backend fails.
+        - ``latents``: float32 [N, 8, 32, 32]: of the masked, then of the whole face, scaled.
+        - ``audio``: float32 [N, 50, 384]: windows of Whisper's hidden states.
+
+        Rows above ``first_row`` repeat that row; they are never blended in. Raises InputError for
+        another shape or type, and ModelError if a backend fails.
         """
-        _check("latents", latents, _LATENTS, np.float32)
-        _check("audio", audio, (TOKENS, WIDTH), np.float32)
+        _check_array("latents", latents, _LATENTS, np.float32)
+        _check_array("audio", audio, (TOKENS, WIDTH), np.float32)
         if len(latents) != len(audio):
-            raise InputError(f"{len(latents)} latents do not fit {len(audio)} windows of speech")
+            raise InputError(
+                f"{len(latents)} latents do not fit {len(audio)} windows of speech: give the same "
+                "number of each"
+            )
         images = np.empty((len(latents), SIDE, SIDE, 3), np.uint8)
         for start in range(0, len(latents), self.batch):
             some = slice(start, start + self.batch)
@@ -197,21 +215,21 @@ class MuseTalk:
         return images
 
     def decode(self, predicted: FloatArray) -> Image:
-        """The decoder alone: float32 [N, 4, 32, 32] -> RGB uint8 [N, 256, 256, 3]."""
+        """Runs the decoder alone: float32 [N, 4, 32, 32] to RGB uint8 [N, 256, 256, 3]."""
         made = self._decoder.infer({"latents": predicted})["image"]
         levels = np.rint(made).clip(0, 255).astype(np.uint8).transpose(0, 2, 3, 1)
         return np.pad(levels, ((0, 0), (self.first_row, 0), (0, 0), (0, 0)), mode="edge")
 
     def seconds_per_image(self, batch: int | None = None) -> float:
-        """Seconds an image takes here in batches of ``batch`` (default: this one's), from what was
-        generated last; runs some times where nothing was.
-        """
+        """Returns the seconds per image in batches of ``batch``; see ``measure_cost``."""
         return self.measure_cost(batch).total
 
     def measure_cost(self, batch: int | None = None) -> ImageCost:
-        """The same, UNet and decoder apart: medians of the last 32 batches. Where there was none,
-        of five that are run now (fewer after 4 s, one at least), after one that is not counted: the
-        first call of a size allocates, and on a GPU chooses kernels.
+        """Returns the seconds per image in batches of ``batch`` (default: ``self.batch``).
+
+        Uses the medians of the last 32 batches of that size. If there were none, runs five now
+        (fewer after 4 s, at least one), after a first one that is not counted: the first call of a
+        size allocates memory, and on a GPU chooses kernels.
         """
         batch = batch or self.batch
         if not any(size == batch for _, _, size in self._taken):
@@ -246,7 +264,7 @@ def _planes(image: Image) -> FloatArray:
     return np.ascontiguousarray(image.transpose(2, 0, 1), dtype=np.float32)
 
 
-def _check(what: str, value: FloatArray | Image, shape: tuple[int, ...], dtype: type) -> None:
+def _check_array(what: str, value: FloatArray | Image, shape: tuple[int, ...], dtype: type) -> None:
     if value.shape[1:] != shape or value.dtype != dtype:
         sizes = ", ".join(str(size) for size in shape)
         raise InputError(

@@ -1,6 +1,7 @@
-"""Which pixels of a face MuseTalk replaces, from a map of face parts, and such a map from our mesh.
+"""Selects the pixels of a face that MuseTalk replaces, from a map of face parts.
 
-Parts are numbered as BiSeNet trained on CelebAMask-HQ has them; maps are 512 x 512 of the crop.
+Also draws such a map from the landmarks. Parts are numbered as in BiSeNet trained on CelebAMask-HQ;
+maps cover the crop with 512 x 512 pixels.
 """
 
 from __future__ import annotations
@@ -17,18 +18,22 @@ from face_perception.types import FloatArray, Image
 SIDE = 512
 SKIN, NOSE, MOUTH, UPPER_LIP, LOWER_LIP, NECK = 1, 10, 11, 12, 13, 14
 MODES = ("raw", "neck", "jaw")
-# Half the width of the middle, where the cheeks are not: of the published scripts.
+# Columns from the middle at which the cheeks begin, as in the published scripts.
 CHEEKS = 90
 _LIPS = (MOUTH, UPPER_LIP, LOWER_LIP)
 _CONE, _CONE_TIP, _CONE_HALF = 33, 10, 10
 
 
 def talking_area(parts: npt.NDArray[np.integer], mode: str = "jaw", cheeks: int = CHEEKS) -> Image:
-    """``parts`` [512, 512] of face parts -> mask uint8 [512, 512], 255 where speech shows.
+    """Returns a mask, uint8 [512, 512]: 255 where speech changes the face.
 
-    ``raw`` is skin and mouth (MuseTalk 1.0), ``neck`` the neck too, ``jaw`` (1.5) skin grown by a
-    cone, its cheeks (``cheeks`` columns or more from the middle) thinned from both sides, without
-    the nose. Raises InputError for another mode or size.
+    ``parts`` [512, 512] are the numbers of face parts. The modes:
+
+    - ``raw`` (MuseTalk 1.0): skin and mouth; ``neck``: the neck, too.
+    - ``jaw`` (MuseTalk 1.5): mouth, and skin dilated downwards with a cone, without the nose. The
+      cheeks, ``cheeks`` columns or more from the middle, are eroded.
+
+    Raises InputError for another mode or size.
     """
     if mode not in MODES:
         raise InputError(f"there is no mode {mode!r}: use one of {', '.join(MODES)}")
@@ -43,10 +48,10 @@ def talking_area(parts: npt.NDArray[np.integer], mode: str = "jaw", cheeks: int 
 
 
 def parts_from_mesh(landmarks: FloatArray, crop: Box) -> Image:
-    """Landmarks [478, 3] in pixels -> face parts uint8 [512, 512] of a crop of the picture.
+    """Draws the face parts of a crop, uint8 [512, 512], from landmarks [478, 3] in pixels.
 
-    Skin, nose, lips and mouth only: what the mask is made of where the face is not covered. It
-    stands in for the published segmentation network, and does not know hands and hair.
+    Only skin, nose, lips and mouth are drawn, which is all that ``talking_area`` needs for a face
+    that nothing covers. It replaces the published segmentation network, but ignores hands and hair.
     """
     scale = SIDE / np.array([crop[2] - crop[0], crop[3] - crop[1]])
     points = (landmarks[:, :2] - np.array(crop[:2])) * scale
@@ -70,7 +75,7 @@ def parts_from_mesh(landmarks: FloatArray, crop: Box) -> Image:
 
 
 def cone() -> Image:
-    """[33, 33] of 0 and 1: a triangle with its tip in row 10, widening downwards to 21."""
+    """Returns a kernel [33, 33] of 0 and 1: a triangle, its tip in row 10, up to 21 wide."""
     rows, columns = np.mgrid[:_CONE, :_CONE]
     half = np.minimum(rows - _CONE_TIP, _CONE_HALF)
     inside: Image = (np.abs(columns - _CONE // 2) <= half).astype(np.uint8)
@@ -78,12 +83,12 @@ def cone() -> Image:
 
 
 def cheek_kernel() -> Image:
-    """[3, 35] of 0 and 1: a flat ellipse."""
+    """Returns a kernel [3, 35] of 0 and 1: a flat ellipse."""
     return np.asarray(cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (35, 3)), np.uint8)
 
 
 def cheek_columns(cheeks: int = CHEEKS) -> Image:
-    """Mask [512, 512], 255 in the columns at least ``cheeks`` from the middle."""
+    """Returns a mask [512, 512]: 255 in the columns at least ``cheeks`` from the middle."""
     columns = np.abs(np.arange(SIDE) - SIDE // 2) >= cheeks
     return np.repeat(_mask(columns)[None], SIDE, axis=0)
 

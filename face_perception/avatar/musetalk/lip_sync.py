@@ -1,7 +1,7 @@
-"""A prepared avatar that speaks: MuseTalk on a thread of its own, its images on the audio's clock.
+"""Renders a prepared avatar that speaks: MuseTalk's images, shown in time with the audio.
 
-What is asked for is shown at once: an image that was made in time, else the avatar's own picture,
-and softly from one to the other.
+MuseTalk runs on threads of its own, so a frame is rendered at once: with a generated image if it is
+ready, else with the avatar's own picture, and with a soft transition between both.
 """
 
 from __future__ import annotations
@@ -23,18 +23,19 @@ from face_perception.errors import InputError
 from face_perception.speech import WhisperWindowStream
 from face_perception.types import FloatArray, Image
 
-_HELD = 0.12  # seconds for which an image stands in for those that were not made
-_EASED = 0.12  # seconds between the avatar's own mouth and the generated one, either way
-_CUT = 0.05  # the same where speech is interrupted: with a frame's, less than 0.1
-_AHEAD = 2.0  # seconds of images that are kept ready, 0.2 MB each
-_ASLEEP = 0.5  # seconds without a frame after which nothing is made
-_UNSEEN = 20.0  # seconds of the speech that are kept where no frame was made since it began
+# All times are in seconds.
+_HELD = 0.12  # how long an image replaces later ones that are missing
+_EASED = 0.12  # transition between the avatar's own mouth and the generated one
+_CUT = 0.05  # the same after an interruption: below 0.1 together with one frame
+_AHEAD = 2.0  # how far ahead images are generated; an image takes 0.2 MB
+_ASLEEP = 0.5  # time without a frame after which no images are generated
+_UNSEEN = 20.0  # speech that is kept if no frame has been rendered since it began
 _POLL = 0.05
-_MARGIN = 1.2  # of what an image usually takes
+_MARGIN = 1.2  # factor on the usual time of an image
 
 
 class Generator(Protocol):
-    """``MuseTalk``, as far as it is used here."""
+    """The part of ``MuseTalk`` that is used here."""
 
     @property
     def batch(self) -> int: ...
@@ -44,9 +45,12 @@ class Generator(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class LipSyncReport:
-    """Counts since it was made: ``shown`` frames with generated lips, ``missed`` ones that had
-    sound but no image in time, ``late`` images that were made in vain; ``seconds`` an image takes
-    (NaN before the first) and ``wanted`` a frame may take.
+    """Counts since the start.
+
+    - ``shown``: frames with generated lips; ``missed``: frames with sound but no image in time.
+    - ``late``: images that were generated too late to be shown.
+    - ``seconds``: usual time to generate an image, NaN before the first; ``wanted``: the time that
+      a frame lasts.
     """
 
     shown: int
@@ -58,7 +62,9 @@ class LipSyncReport:
 
 @dataclass(frozen=True, slots=True)
 class _UpcomingFrame:
-    """A frame that is being made: its number, the time in the speech then, and when that was."""
+    """An announced frame: its number, its time in the speech, and the monotonic time of the
+    announcement, seconds.
+    """
 
     number: int
     time: float | None
@@ -66,15 +72,16 @@ class _UpcomingFrame:
 
 
 class LipSync:
-    """``Renderer`` and ``SpeechListener`` of an avatar.
+    """A ``Renderer`` and ``SpeechListener`` for an avatar.
 
-    ``push``, ``end``, ``reset``, ``follow`` and ``render`` are the performer's, on its thread;
-    networks run on two others, whisper's and the images', which ``close`` ends. Images are made for
-    the frames that can still be in time; where that is none, for the last that is known of, to be
-    late: nothing waits, so nothing drifts. ``failed`` is told of what goes wrong there, and it goes
-    on.
+    The performer calls ``append_speech``, ``end_utterance``, ``reset_speech``, ``announce_frame``
+    and ``render`` on its own thread. The networks run on two other threads, which ``close`` stops:
+    one for Whisper and one for the images. Images are generated for frames that can still be in
+    time; if there is none, for the last frame that is known, which comes too late: the threads
+    never wait for each other, so nothing drifts. ``failed`` is called with exceptions of the
+    networks; the threads then continue.
 
-    Raises InputError for a rate that is no whole number.
+    Raises InputError if ``fps`` is not a whole number.
     """
 
     def __init__(
@@ -88,47 +95,51 @@ class LipSync:
         now: Callable[[], float] = time.monotonic,
     ) -> None:
         if fps != int(fps) or fps < 1:
-            raise InputError(f"MuseTalk needs a whole number of frames a second, not {fps:g}")
+            raise InputError(
+                f"MuseTalk needs a whole number of frames per second (rate), not {fps:g}"
+            )
         self.size = avatar.size
         self._avatar, self._generator = avatar, generator
         self._blenders = avatar.blenders()
         self._fps, self._failed, self._clock = int(fps), failed, now
         self._changed = threading.Condition()
-        self._hearing = SpeechFeatureWorker(speech, self._fps, self._changed, failed)
-        self._epoch = 0  # counts resets: what belongs to another one is thrown away
+        self._features = SpeechFeatureWorker(speech, self._fps, self._changed, failed)
+        self._epoch = 0  # counts resets; images of an earlier epoch are thrown away
         self._now: _UpcomingFrame | None = None
         self._made: dict[int, Image] = {}
         self._late = self._shown = self._missed = 0
         self._seconds = math.nan
         self._stopped = False
-        # The performer's: the generated face that is or was seen, how much of it, and when.
+        # Of the performer's thread: the generated face that is or was shown, its opacity, and the
+        # number of the last frame.
         self._face: Image | None = None
         self._share, self._drawn, self._cut = 0.0, -1, False
         self._thread = threading.Thread(target=self._run, name="musetalk", daemon=True)
         self._thread.start()
 
-    # The performer's.
+    # The performer's thread calls these.
 
     def append_speech(self, samples: npt.NDArray[np.float32]) -> None:
-        """More speech [N] at 16 kHz."""
-        self._hearing.push(samples)
+        """Appends speech, float32 [N] at 16 kHz."""
+        self._features.queue_speech(samples)
 
     def end_utterance(self) -> None:
-        """What was pushed last was the end of an utterance: all is known of it."""
-        self._hearing.push(None)
+        """Ends the utterance after the samples appended so far."""
+        self._features.end_utterance()
 
     def reset_speech(self) -> None:
-        """Forgets the speech, what is being made included; the next sample is at 0."""
+        """Forgets the speech and the images of it; the next sample is at time zero."""
         with self._changed:
             self._epoch += 1
-            self._now = None  # of the speech before
-            self._hearing.reset()
+            self._now = None  # it belongs to the speech before
+            self._features.reset()
             self._made.clear()
         self._cut = True
 
     def announce_frame(self, number: int, time: float | None) -> None:
-        """The frame that is rendered next, and the time in the speech that is heard with it:
-        negative where it is about to begin, None where nothing is known to come.
+        """Announces the frame that is rendered next, and its time in the speech in seconds.
+
+        The time is negative shortly before the speech begins, and None if no speech is due.
         """
         with self._changed:
             self._now = _UpcomingFrame(number, time, self._clock())
@@ -139,8 +150,9 @@ class LipSync:
             self._changed.notify_all()
 
     def render(self, state: FaceState) -> Image:
-        """RGB uint8 [height, width, 3], a new array. The avatar's own life is what ``state`` says
-        elsewhere: but for the mouth it is as in its pictures.
+        """Returns a new RGB image, uint8 [height, width, 3], of the frame announced last.
+
+        ``state`` is ignored: everything but the mouth is as in the avatar's pictures.
         """
         with self._changed:
             now = self._now
@@ -155,18 +167,22 @@ class LipSync:
         return picture
 
     def report(self) -> LipSyncReport:
+        """Returns the counts so far."""
         with self._changed:
             return LipSyncReport(
                 self._shown, self._missed, self._late, self._seconds, 1 / self._fps
             )
 
     def close(self, timeout: float = 1.5) -> bool:
-        """Ends the threads, after what they are at; false if that takes longer."""
+        """Stops the threads after their current calls.
+
+        Returns False if that takes longer than ``timeout`` seconds.
+        """
         with self._changed:
             self._stopped = True
             self._changed.notify_all()
         end = time.monotonic() + timeout
-        heard = self._hearing.close(timeout)
+        heard = self._features.close(timeout)
         return join_thread(self._thread, max(0.0, end - time.monotonic())) and heard
 
     @property
@@ -174,11 +190,14 @@ class LipSync:
         return max(1, int(_HELD * self._fps))
 
     def _index(self, number: int) -> int:
-        """The picture of a frame: the avatar has its own rate."""
+        """Returns the picture of a frame; the avatar has a rate of its own."""
         return self._avatar.picture_index(int(number * self._avatar.fps / self._fps + 1e-6))
 
     def _face_at(self, moment: float | None) -> Image | None:
-        """The generated face for a moment of the speech; shortly before it begins, the first."""
+        """Returns the generated face at a time in the speech, seconds; None if there is none.
+
+        Shortly before the speech begins that is its first face.
+        """
         if moment is None:
             return None
         key = round(moment * self._fps)
@@ -192,17 +211,17 @@ class LipSync:
         return self._made[max(found)]
 
     def _ease(self, number: int, face: Image | None) -> None:
-        """Towards ``face``, or away from the one that was seen last, frame by frame."""
+        """Increases the opacity of ``face``, or decreases that of the last face if it is None."""
         frames = max(1, number - self._drawn)
         self._drawn = number
         if face is not None:
             self._face, self._cut = face, False
         step = frames / max(1.0, (_CUT if self._cut else _EASED) * self._fps)
         self._share = min(1.0, max(0.0, self._share + (step if face is not None else -step)))
-        if self._share < 1e-6:  # a third thrice is a little more than one
+        if self._share < 1e-6:  # rounding: three thirds are not exactly one
             self._face = None
 
-    # The thread's.
+    # The image thread runs these.
 
     def _run(self) -> None:
         while True:
@@ -214,15 +233,17 @@ class LipSync:
                 if not keys or now is None:
                     self._changed.wait(_POLL)
                     continue
-                audio = np.stack([self._hearing.windows.pop(key) for key in keys])
+                audio = np.stack([self._features.windows.pop(key) for key in keys])
             try:
                 self._make(keys, audio, now, epoch)
             except Exception as error:
                 self._failed(error)
 
     def _choose(self, now: _UpcomingFrame | None) -> list[int]:
-        """The images to make next; none where all is made, or nobody looks."""
-        windows = self._hearing.windows
+        """Returns the numbers of the images to generate next; none if all are ready or no frame is
+        rendered.
+        """
+        windows = self._features.windows
         if now is None or now.time is None:
             for key in sorted(windows)[: -round(_UNSEEN * self._fps)]:
                 del windows[key]
@@ -233,7 +254,7 @@ class LipSync:
             del windows[key]
         if not windows or elapsed > _ASLEEP:
             return []
-        # All images of a batch are there at once, after the last one's time.
+        # All images of a batch are ready at the same time.
         taken = 0.0 if math.isnan(self._seconds) else self._seconds * self._generator.batch
         first = math.ceil((moment + _MARGIN * taken) * self._fps - 0.5)
         soon = sorted(k for k in windows if first <= k <= (moment + _AHEAD) * self._fps)
@@ -245,7 +266,7 @@ class LipSync:
     def _make(self, keys: list[int], audio: FloatArray, now: _UpcomingFrame, epoch: int) -> None:
         begin = self._clock()
         assert now.time is not None
-        # The frames that these images are for, as far as is known now.
+        # The frames that will probably show these images.
         numbers = [max(0, now.number + round(key - now.time * self._fps)) for key in keys]
         places = [self._index(number) for number in numbers]
         images = self._generator.generate(self._avatar.latents[places], audio)

@@ -1,6 +1,7 @@
-"""A picture or clip of one face -> an ``Avatar``: boxes and masks from our mesh, latents.
+"""Prepares an ``Avatar`` from a picture or clip of one face: boxes, masks and latents.
 
-Needs no pose network, no segmentation network: the 478 landmarks stand in for both.
+Boxes and masks come from the 478 landmarks, which replace the pose network and the segmentation
+network of the published code.
 """
 
 from __future__ import annotations
@@ -14,7 +15,13 @@ import numpy.typing as npt
 
 from face_perception.avatar.musetalk.avatar_file import VERSIONS, Avatar
 from face_perception.avatar.musetalk.blending import Box, crop_box, soft_mask
-from face_perception.avatar.musetalk.face_box import MARGIN, NO_FACE, cut_face, mesh_box
+from face_perception.avatar.musetalk.face_box import (
+    MARGIN,
+    NO_FACE,
+    cut_face,
+    encoder_images,
+    mesh_box,
+)
 from face_perception.avatar.musetalk.face_parsing import parts_from_mesh, talking_area
 from face_perception.avatar.portrait.idle_motion import IdleMotionAnimator
 from face_perception.avatar.portrait.lip_visibility import lips_visible
@@ -30,40 +37,40 @@ from face_perception.faces import FaceTracker, load_tracker
 from face_perception.speech import REST
 from face_perception.types import Camera, Face, FloatArray, Frame, Image
 
-FPS = 25.0
-MAX_PICTURES = 1500  # a minute, and 1.2 GB at 512 x 512
+FPS = 25.0  # pictures per second
+MAX_PICTURES = 1500  # a minute; 1.2 GB at 512 x 512
 
-# Called with what is done and the share of it.
+# Called with what is being done, and the share in [0, 1] that is done.
 Progress = Callable[[str, float], None]
 
 
 class LatentEncoder(Protocol):
-    """A ``FaceEncoder``, or all of ``MuseTalk``."""
+    """A ``FaceEncoder`` or ``MuseTalk``."""
 
     def encode(self, images: Image) -> FloatArray: ...
 
 
 def idle_pictures(portrait: PortraitRenderer, seconds: float, *, seed: int = 0) -> Iterator[Image]:
-    """A still face made live: it blinks, looks about and sways, its mouth at rest. RGB uint8."""
-    life = IdleMotionAnimator(seed)
+    """Yields ``seconds`` of a portrait with idle motion and a closed mouth, RGB uint8 [H, W, 3]."""
+    animator = IdleMotionAnimator(seed)
     for k in range(max(1, round(seconds * FPS))):
-        yield portrait.render(life.state_at(k / FPS, REST, False))
+        yield portrait.render(animator.state_at(k / FPS, REST, False))
 
 
 def framed_pictures(
     pictures: Iterable[Image], *, size: tuple[int, int] = (512, 512), whole: bool = False
 ) -> Iterator[Image]:
-    """Pictures of a clip, all cut alike about where the face is in the first that has one.
+    """Yields the pictures of a clip, all cropped in the same way to ``size`` (width, height).
 
-    ``whole`` keeps as much of the picture as has the frame's shape. Pictures before the face comes
-    are left out.
+    The crop is around the face in the first picture that has one; pictures before it are left out.
+    ``whole`` keeps as much of the picture as fits the shape of the frame.
     """
     tracker = load_tracker()
     crop: tuple[float, float, float, float] | None = None
     for picture in pictures:
         small = limit_size(picture)
         if crop is None:
-            face = _nearest(tracker, small, None)
+            face = _followed_face(tracker, small, None)
             if face is None:
                 continue
             crop = crop_around(small.shape[1], small.shape[0], face.landmarks, size, whole)
@@ -84,21 +91,28 @@ def prepare_avatar(
     tracker: FaceTracker | None = None,
     progress: Progress | None = None,
 ) -> Avatar:
-    """RGB uint8 pictures of one size and ``fps`` -> an avatar.
+    """Prepares an avatar from RGB uint8 pictures [H, W, 3] of one size.
 
-    ``version`` gives margin and mask: "1.5" 10 pixels below the chin (``margin`` another number)
-    and the jaw, "1.0" no margin and skin and mouth; ``shift`` moves the middle of the box down, in
-    1.0 only. Leaves out pictures without a face or whose lips are not seen; follows the largest of
-    several faces. ``expected`` is the number of pictures that will come, for ``progress``.
+    - ``encoder``: makes the latents; ``autoencoder`` is the hash of its weights.
+    - ``source``: name of the picture or clip; ``fps``: pictures per second.
+    - ``version``: MuseTalk "1.5" extends the box ``margin`` pixels (10) below the chin and replaces
+      the jaw; "1.0" has no margin and replaces skin and mouth.
+    - ``shift``: pixels by which the middle of the box is moved down, for "1.0" only.
+    - ``expected``: the number of pictures to come, for ``progress``.
 
-    Raises PortraitError where no picture has a usable face or there are too many, InputError for a
-    version that there is not or a shift in 1.5.
+    Leaves out pictures without a face or without visible lips. Of several faces it follows the
+    largest.
+
+    Raises PortraitError if no picture has a usable face or there are more than ``MAX_PICTURES``,
+    and InputError for an unknown version or a shift in 1.5.
     """
     if version not in VERSIONS:
         raise InputError(f"there is no MuseTalk {version!r}: use one of {', '.join(VERSIONS)}")
     newer = version == VERSIONS[0]
     if newer and shift:
-        raise InputError("MuseTalk 1.5 has no shift of the face box: leave it out, or use 1.0")
+        raise InputError(
+            "MuseTalk 1.5 has no shift of the face box: leave shift at 0, or use version 1.0"
+        )
     below = (MARGIN if newer else 0) if margin is None else margin
     tracker = tracker or load_tracker()
     kept: list[Image] = []
@@ -111,10 +125,10 @@ def prepare_avatar(
             progress(f"picture {number + 1}", min(number / expected, 1.0))
         if len(kept) == MAX_PICTURES:
             raise PortraitError(
-                f"{source} has more than {MAX_PICTURES} pictures: cut the clip, ten seconds are "
-                "plenty"
+                f"{source} has more than {MAX_PICTURES} pictures: shorten the clip, ten seconds "
+                "are enough"
             )
-        face = _nearest(tracker, picture, landmarks)
+        face = _followed_face(tracker, picture, landmarks)
         if face is None or not lips_visible(picture, face):
             continue
         landmarks = face.landmarks
@@ -124,9 +138,7 @@ def prepare_avatar(
         crop = crop_box(box)
         area = talking_area(parts_from_mesh(landmarks, crop), "jaw" if newer else "raw")
         whole = cut_face(picture, box)
-        masked = whole.copy()
-        masked[len(masked) // 2 :] = 0
-        found = encoder.encode(np.stack([masked, whole]))
+        found = encoder.encode(encoder_images(whole))
         kept.append(picture)
         boxes.append(box)
         masks.append(soft_mask(area, box, crop))
@@ -151,7 +163,10 @@ def prepare_avatar(
 
 
 def contact_sheet(avatar: Avatar, columns: int = 4) -> Image:
-    """RGB uint8: some pictures of an avatar, the box drawn and what is generated tinted."""
+    """Draws up to ``2 * columns`` pictures of an avatar on one sheet, RGB uint8 [H, W, 3].
+
+    The face box is outlined, and the part that is generated is tinted green.
+    """
     width, height = avatar.size
     count = min(columns * 2, len(avatar.pictures))
     chosen = np.linspace(0, len(avatar.pictures) - 1, count).round().astype(int)
@@ -170,10 +185,10 @@ def contact_sheet(avatar: Avatar, columns: int = 4) -> Image:
     return sheet
 
 
-def _nearest(
+def _followed_face(
     tracker: FaceTracker, picture: Image, before: npt.NDArray[np.floating] | None
 ) -> Face | None:
-    """The face that was followed so far, at first the largest."""
+    """Returns the face closest to the landmarks ``before``, or the largest if they are None."""
     height, width = picture.shape[:2]
     found = tracker.detect(Frame(picture, 0.0, Camera.assume(width, height)))
     if not found:

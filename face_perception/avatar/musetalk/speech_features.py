@@ -1,5 +1,6 @@
-"""Speech to what MuseTalk hears of it, by the number of the image, on a thread of its own: whisper
-does not wait for the images, which may take far longer, nor they for whisper.
+"""Computes MuseTalk's speech features on a thread of its own, one window per image.
+
+Whisper must not wait for the images, which may take far longer, nor the images for Whisper.
 """
 
 from __future__ import annotations
@@ -8,6 +9,7 @@ import atexit
 import threading
 from collections import deque
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -20,11 +22,21 @@ _LAST = 15.0  # seconds that the end of the program waits for a call of a networ
 Samples = npt.NDArray[np.float32]
 
 
-class SpeechFeatureWorker:
-    """``windows`` [50, 384] by image, counted over the speech since ``reset``; guarded by
-    ``changed``, which is told of new ones. Who uses one takes it out.
+@dataclass(frozen=True, slots=True)
+class _Piece:
+    """Speech for the thread, [N] at 16 kHz; ``ends`` if an utterance ends after it."""
 
-    ``failed`` is told of what goes wrong: the rest of that utterance is not heard, the next one is.
+    samples: Samples
+    ends: bool = False
+
+
+class SpeechFeatureWorker:
+    """Turns speech into ``windows``: the features [50, 384] by image number since ``reset``.
+
+    - ``speech``: computes the features; ``fps``: images per second.
+    - ``changed``: guards ``windows`` and is notified of new ones. The user of a window removes it.
+    - ``failed``: is called with an exception of the network. The rest of that utterance gets no
+      features; the next one does.
     """
 
     def __init__(
@@ -36,45 +48,54 @@ class SpeechFeatureWorker:
     ) -> None:
         self.windows: dict[int, FloatArray] = {}
         self._speech, self._fps, self._changed, self._failed = speech, fps, changed, failed
-        # Speech for the thread, None where an utterance ends.
-        self._todo: deque[Samples | None] = deque()
-        self._epoch = 0  # counts resets: what belongs to another one is thrown away
+        self._pieces: deque[_Piece] = deque()
+        self._epoch = 0  # counts resets; results of an earlier epoch are thrown away
         self._stopped = False
-        # The thread's own, in samples: all of the speech, and where the utterance began.
+        # The rest belongs to the thread. Samples so far, and at the start of the utterance:
         self._samples = self._begun = 0
-        self._next = 0  # image of the utterance
-        self._ended = self._deaf = False
+        self._next = 0  # next image of the utterance
+        self._ended = self._skips = False
         self._thread = threading.Thread(target=self._run, name="whisper", daemon=True)
         self._thread.start()
 
-    def push(self, samples: Samples | None) -> None:
-        """More speech [N] at 16 kHz; None ends an utterance."""
-        with self._changed:
-            self._todo.append(samples)
-            self._changed.notify_all()
+    def queue_speech(self, samples: Samples) -> None:
+        """Queues speech, [N] at 16 kHz."""
+        self._queue_piece(_Piece(samples))
+
+    def end_utterance(self) -> None:
+        """Ends the utterance after the speech queued so far."""
+        self._queue_piece(_Piece(np.zeros(0, np.float32), ends=True))
 
     def reset(self) -> None:
-        """Forgets the speech; the next sample is at 0."""
+        """Forgets the speech; the next sample is at time 0."""
         with self._changed:
             self._epoch += 1
-            self._todo.clear()
+            self._pieces.clear()
             self.windows.clear()
             self._changed.notify_all()
 
     def close(self, timeout: float) -> bool:
-        """Ends the thread, after the block that whisper hears; false if that takes longer."""
+        """Stops the thread after its current call of Whisper.
+
+        Returns False if that takes longer than ``timeout`` seconds.
+        """
         with self._changed:
             self._stopped = True
             self._changed.notify_all()
         return join_thread(self._thread, timeout)
 
-    # The thread's.
+    def _queue_piece(self, piece: _Piece) -> None:
+        with self._changed:
+            self._pieces.append(piece)
+            self._changed.notify_all()
+
+    # The methods below run on the thread.
 
     def _run(self) -> None:
         epoch = 0
         while True:
             with self._changed:
-                while not (self._todo or self._stopped or epoch != self._epoch):
+                while not (self._pieces or self._stopped or epoch != self._epoch):
                     self._changed.wait()
                 if self._stopped:
                     return
@@ -82,25 +103,25 @@ class SpeechFeatureWorker:
                     epoch = self._epoch
                     self._samples = 0
                     self._begin()
-                items = list(self._todo)
-                self._todo.clear()
-            pieces: list[Samples] = []
-            for item in items:
-                if item is not None:
-                    pieces.append(item)
-                    continue
-                self._hear(pieces, epoch, last=True)
-                pieces = []
-            if pieces:
-                self._hear(pieces, epoch, last=False)
+                pieces = list(self._pieces)
+                self._pieces.clear()
+            # One call of Whisper for all speech up to the end of an utterance.
+            samples: list[Samples] = []
+            for piece in pieces:
+                samples.append(piece.samples)
+                if piece.ends:
+                    self._process(samples, epoch, last=True)
+                    samples = []
+            if samples:
+                self._process(samples, epoch, last=False)
 
     def _begin(self) -> None:
-        """A new utterance, heard by itself."""
+        """Starts a new utterance, whose features do not depend on the speech before."""
         self._speech.reset()
         self._begun, self._next = self._samples, 0
-        self._ended = self._deaf = False
+        self._ended = self._skips = False
 
-    def _hear(self, pieces: list[Samples], epoch: int, *, last: bool) -> None:
+    def _process(self, pieces: list[Samples], epoch: int, *, last: bool) -> None:
         samples = np.concatenate([np.zeros(0, np.float32), *pieces])
         if self._ended:
             self._begin()
@@ -108,13 +129,13 @@ class SpeechFeatureWorker:
             return
         self._samples += len(samples)
         self._ended = last
-        if self._deaf:
+        if self._skips:
             return
         try:
-            found = self._found(samples, last)
+            found = self._new_windows(samples, last)
         except Exception as error:
-            # The stream may be half way; what follows keeps its place.
-            self._deaf = True
+            # The stream may be in any state. The rest of the utterance only advances the time.
+            self._skips = True
             self._failed(error)
             return
         with self._changed:
@@ -122,7 +143,7 @@ class SpeechFeatureWorker:
                 self.windows |= found
                 self._changed.notify_all()
 
-    def _found(self, samples: Samples, last: bool) -> dict[int, FloatArray]:
+    def _new_windows(self, samples: Samples, last: bool) -> dict[int, FloatArray]:
         self._speech.append_speech(samples, last=last)
         first = round(self._begun * self._fps / MOUTH_RATE)
         count = image_count(self._samples - self._begun, self._fps)
@@ -137,8 +158,9 @@ class SpeechFeatureWorker:
 
 
 def join_thread(thread: threading.Thread, timeout: float) -> bool:
-    """Waits for a thread that was told to end; where it takes longer, at the end of the program
-    too: a runtime that is taken down in the middle of a call aborts.
+    """Waits up to ``timeout`` seconds for a thread that was told to stop. Returns True if it did.
+
+    Else the end of the program waits for it, too: a runtime that is shut down during a call aborts.
     """
     thread.join(timeout)
     if thread.is_alive():

@@ -1,1 +1,1 @@
-"""The talking face node."""
+"""The talking_face node: speech in, an animated face and its sound out."""

@@ -1,4 +1,4 @@
-"""talking_face node: speech to a face that speaks it, on the robot's screen and its loudspeaker."""
+"""The talking_face node: plays speech on an animated face, on a screen and a loudspeaker."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ from face_perception.ros.rclpy_compat import RCLError
 from face_perception.settings import setting
 from face_perception.speech import AudioChunk, BandMouth, Mouth, NeuralMouth
 
-_AT_ONCE = 1e-3  # seconds
+_AT_ONCE = 1e-3  # seconds between two clock readings that count as simultaneous
 
 
 @dataclass(frozen=True)
@@ -45,14 +45,16 @@ class TalkingFaceParameters(RendererParameters):
 
     portrait: str = setting(
         "",
-        "The face: the path of a picture with one face, or a sample photograph (astronaut, "
-        "grace_hopper). Empty: a drawn face.",
+        "Picture of one face to animate: a path, or or a sample photograph (astronaut, grace_hopper); "
+        "empty: a synthetic face.",
     )
     whole: bool = setting(False, "Show the whole picture instead of the face and shoulders.")
     width: int = setting(512, "Width of the images.", minimum=128, maximum=2048, unit="pixels")
     height: int = setting(512, "Height of the images.", minimum=128, maximum=2048, unit="pixels")
     rate: float = setting(
-        30.0, "Number of images per second.", minimum=5.0, maximum=60.0, unit="Hz"
+        30.0, "Number per second.", minimum=5.0, maximum=60.0,
+        "Random seed for blinks and idle motion; the same seed reproduces the same motion.",
+        minimum=0,
     )
     seed: int = setting(
         0,
@@ -61,23 +63,25 @@ class TalkingFaceParameters(RendererParameters):
     )
     delay: float = setting(
         0.1,
-        "Time from the arrival of speech to its sound. A larger value tolerates chunks that arrive "
-        "less regularly, and lets the mouth prepare for the next sound. MuseTalk raises it to what "
-        "its lips need, about a second.",
+        "Time from the arrival of speech until it is played. A larger value tolerates chunks that arrive "
+        "less regularly, seconds. It must cover the jitter of "
+        "the incoming chunks and lets the mouth model needs to know in advance. MuseTalk raises it "
+        "to what it needs, about a second.",
         minimum=0.0,
         maximum=5.0,
         unit="s",
     )
     mouth: str = setting(
         "trained",
-        "What moves the lips. trained: a network trained on generated speech, which closes them "
-        "for p, b and m. bands: the levels of frequency bands. Else the name of a model that "
-        "`face-perception train mouth` made.",
+        "Model that moves the lips. trained: trained (a network trained on generated speech, which closes "
+        "them "
+        "for p, b and m), bands (the levels of frequency bands), or the name of a model made "
+        "with `face-perception train mouth`.",
     )
     end_after: float = setting(
         0.5,
-        "An utterance ends when no audio arrives for this long after its last sample. An Audio "
-        "message without samples ends it at once. A larger value tolerates longer pauses.",
+        "Time without new speech after which an utterance ends. An Audio seconds. An Audio message "
+        "without samples ends it at once. A larger value tolerates longer pauses.",
         minimum=0.05,
         maximum=10.0,
         unit="s",
@@ -85,30 +89,30 @@ class TalkingFaceParameters(RendererParameters):
     audio_common: str = setting(
         "none",
         "Read messages of ros-drivers' audio_common instead of face_perception/Audio. data: "
-        "AudioData. stamped: AudioDataStamped. Both read AudioInfo from speech_info as well.",
+        "AudioData. stamped: AudioDataStamped. Both read AudioInfo from the topic speech_info as well.",
         choices=AUDIO_COMMON,
     )
     audio_out: str = setting(
         "auto",
-        "What plays the speech. device: a loudspeaker of this computer. none: another program, "
-        "from avatar/audio. auto: the loudspeaker if there is one.",
+        "Where the speech is played: on a loudspeaker (device), on a loudspeaker if there is one "
+        "(auto), or not here, but by a subscriber of avatar/audio (none).",
         choices=AUDIO_OUTPUTS,
     )
     audio_device: str = setting(
         "",
-        "The loudspeaker, by its number or a part of its name as `python3 -m sounddevice` lists "
-        "them. Empty: the default.",
+        "Loudspeaker, by its number or a part of a name, as `python3 -m sounddevice` lists empty: "
+        "the default device.",
     )
     audio_rate: int = setting(
         48_000,
-        "Sample rate of the sound that is played.",
+        "Sample "Sample rate of the played audio, Hz.",
         minimum=8_000,
         maximum=192_000,
         unit="Hz",
     )
     window: str = setting(
         "none",
-        "Where the robot's own display shows the face. window: in a window. full: on the whole "
+        "Show the face on the robot's own display: not at all (none), in a window, shows the face. window: in a window. full: on on the whole "
         "display. none: nowhere.",
         choices=("none", "window", "full"),
     )
@@ -120,36 +124,38 @@ class TalkingFaceParameters(RendererParameters):
     )
     web_host: str = setting(
         "127.0.0.1",
-        "Address that the web page is served on. 127.0.0.1: this computer only. 0.0.0.0: every "
-        "computer in the network can watch.",
+        "Address on which the web web page is served. 127.0.0.1: this computer only. 0.0.0.0 serves it to every "
+        "computer on the "
+        "network.",
     )
     web_origins: str = setting(
         "",
-        "Origins of other web pages that may show the face, separated by commas, such as "
+        "Origins of other web pages that may show the face, separated by commas, for example "
         "https://kiosk.local.",
     )
     eyes: tuple[float, ...] = setting(
         (0.0, 0.0, 0.0),
-        "Position of the eyes on the screen in the camera's optical frame. The face needs it to "
-        "look at a person whom the camera sees.",
+        "Position of the displayed eyes in the camera's optical frame. metres. It is needed to "
+        "look at people whom the camera sees.",
         length=3,
         unit="m",
     )
     camera_frame: str = setting(
         "camera_optical_frame",
-        "Name of the camera's optical frame. Points on avatar/look_at without a frame are in it; "
+        "Name of the camera's optical frame. Points on avatar/look_at in another frame are "
+        "transformed with tf2; points without a frame are taken to be in this one; "
         "points in another frame are transformed by tf2.",
     )
     look_time: float = setting(
         2.0,
-        "The face looks at a point or face for this long after the last message about it, and "
-        "then at the viewer again.",
+        "Time after the last message about a point or face during which the face still looks at "
+        "it, the viewer again.",
         minimum=0.1,
         maximum=3600.0,
         unit="s",
         dynamic=True,
     )
-    frame_id: str = setting("avatar", "Name of the frame in the message headers.")
+    frame_id: str = setting("avatar", "Name in the message headers of the published messages.")
 
 
 class TalkingFaceNode(PerceptionNode[TalkingFaceParameters]):
@@ -162,7 +168,7 @@ class TalkingFaceNode(PerceptionNode[TalkingFaceParameters]):
         self._sound: AudioOutput | None = None
         self._screens: list[Screen] = []
         self._web: WebScreen | None = None
-        self._made_in_start: list[Any] = []
+        self._destroyed_in_stop: list[Any] = []
 
     # Lifecycle.
 
@@ -177,8 +183,8 @@ class TalkingFaceNode(PerceptionNode[TalkingFaceParameters]):
         if hasattr(self, "_interrupt"):
             self.destroy_service(self._interrupt)
             del self._interrupt
-        # MuseTalk's networks are large: gone before they are loaded anew. The performer refers to
-        # itself, so that it takes the collector.
+        # MuseTalk's networks are large and must be freed before they are loaded again. Only the
+        # garbage collector frees the performer, which has reference cycles.
         for name in ("performer", "_steering", "_renderer_choice"):
             self.__dict__.pop(name, None)
         gc.collect()
@@ -186,7 +192,7 @@ class TalkingFaceNode(PerceptionNode[TalkingFaceParameters]):
     def start(self) -> None:
         values = self.values
         renderer, listener = self._renderer_choice.start_renderer(values.rate)
-        # The lips are made for what is known of the speech: its sound waits for that.
+        # MuseTalk generates lips for speech that has arrived, so the sound must wait for them.
         delay = max(values.delay, self._renderer_choice.delay)
         self.performer = performer = Performer(
             _mouth(values.mouth),
@@ -209,9 +215,9 @@ class TalkingFaceNode(PerceptionNode[TalkingFaceParameters]):
             warn=lambda text: self.complain(text, key="no sound"),
         )
         heard = AudioInput(
-            self, "speech", self._hear, audio_common=values.audio_common, expected=False
+            self, "speech", self._on_speech, audio_common=values.audio_common, expected=False
         )
-        self._made_in_start.append(heard)
+        self._destroyed_in_stop.append(heard)
         self._speech_warnings = SpeechWarnings(
             heard.topic,
             lambda: self.count_publishers(heard.topic),
@@ -219,8 +225,8 @@ class TalkingFaceNode(PerceptionNode[TalkingFaceParameters]):
             inform=lambda text: self.get_logger().info(text),
         )
         self._steering = Steering(self, performer, values.eyes, values.camera_frame)
-        self._made_in_start.append(self._steering)
-        self._timer = self.create_timer(0.2, self._look_after)
+        self._destroyed_in_stop.append(self._steering)
+        self._timer = self.create_timer(0.2, self._check_regularly)
         self._stop.clear()
         self._thread = threading.Thread(target=self._perform, name="performer", daemon=True)
         self._thread.start()
@@ -234,16 +240,16 @@ class TalkingFaceNode(PerceptionNode[TalkingFaceParameters]):
         if hasattr(self, "_timer"):
             self.destroy_timer(self._timer)
             del self._timer
-        for made in self._made_in_start:
+        for made in self._destroyed_in_stop:
             made.destroy()
-        self._made_in_start = []
+        self._destroyed_in_stop = []
         if self._sound is not None:
             self._sound.close()
             self._sound = None
         for screen in self._screens:
             screen.close()
         self._screens, self._web = [], None
-        # The topic is latched: whoever waits until it has spoken would wait for ever.
+        # The topic is latched: a client that waits for the end of the speech must see IDLE.
         with contextlib.suppress(RCLError):
             self._states.publish(self._state_message(PerformerState.IDLE, time.monotonic()))
 
@@ -258,7 +264,7 @@ class TalkingFaceNode(PerceptionNode[TalkingFaceParameters]):
                 values.web_host, values.web_port, rate=values.audio_rate, origins=origins
             )
             self._screens.append(self._web)
-            self.get_logger().info(f"the face is at {self._web.address}")
+            self.get_logger().info(f"the face is shown on {self._web.address}")
         self.performer.screens = tuple(self._screens)
 
     def report(self) -> tuple[str, dict[str, str]]:
@@ -298,7 +304,7 @@ class TalkingFaceNode(PerceptionNode[TalkingFaceParameters]):
             values["page, refused"] = str(self._web.refused)
         return "; ".join(problems), values
 
-    # Frames, on a thread of their own.
+    # Runs on a thread of its own.
 
     def _perform(self) -> None:
         performer = self.performer
@@ -322,8 +328,8 @@ class TalkingFaceNode(PerceptionNode[TalkingFaceParameters]):
         return message
 
     def stamp_of(self, at: float) -> Any:
-        """The ROS time of a monotonic one."""
-        # Both clocks are read at one moment: again where the thread was kept waiting in between.
+        """Converts seconds of the monotonic clock to a ROS time."""
+        # Both clocks must be read at the same moment; tries again if the thread was interrupted.
         for _ in range(5):
             before = time.monotonic()
             now = self.get_clock().now().nanoseconds * 1e-9
@@ -332,9 +338,9 @@ class TalkingFaceNode(PerceptionNode[TalkingFaceParameters]):
                 break
         return messages.time(now + at - (before + after) / 2)
 
-    # What is done to it.
+    # Timer, subscription and service callbacks.
 
-    def _look_after(self) -> None:
+    def _check_regularly(self) -> None:
         if self._sound is not None:
             self._sound.follow_device()
         self._speech_warnings.warn_of_changes(
@@ -342,7 +348,7 @@ class TalkingFaceNode(PerceptionNode[TalkingFaceParameters]):
         )
         self._steering.release_stale_target(self.values.look_time)
 
-    def _hear(self, chunk: AudioChunk, _: Header) -> None:
+    def _on_speech(self, chunk: AudioChunk, _: Header) -> None:
         self.performer.push_speech(chunk)
 
     def _on_interrupt(self, _: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
@@ -357,7 +363,7 @@ class TalkingFaceNode(PerceptionNode[TalkingFaceParameters]):
 
 
 def _mouth(name: str) -> Mouth:
-    """Raises ModelError for a model that there is not, or that is no mouth."""
+    """Loads a mouth model. Raises ModelError if it does not exist or has another purpose."""
     if name == "bands":
         return BandMouth()
     return NeuralMouth(None if name == "trained" else load(name, backend="onnxruntime"))

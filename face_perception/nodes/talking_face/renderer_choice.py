@@ -1,4 +1,4 @@
-"""What draws the talking face: the portrait, or MuseTalk where it is asked for and keeps up."""
+"""Chooses the renderer of the talking face: the portrait, or MuseTalk if it is fast enough."""
 
 from __future__ import annotations
 
@@ -33,53 +33,53 @@ if TYPE_CHECKING:
     from face_perception.ros.driver import PerceptionNode
 
 RENDERERS = ("auto", "portrait", "musetalk")
-_HEARS = "whisper_encoder"
+_WHISPER = "whisper_encoder"
 _PREPARE = "face-perception avatar prepare PORTRAIT"
 _BATCHES = (1, 2, 4, 8)
-_ROOM = 0.2  # seconds that images may take more than the speech that must be known
-_MEMORY = 1.3  # of the weights' size, that must be free
+_ROOM = 0.2  # longest time of a batch of images that the delay allows for, seconds
+_MEMORY = 1.3  # memory that must be free, as a multiple of the size of the weights
 
 
 @dataclass(frozen=True)
 class RendererParameters(inference.NetworkSettings):
-    """Parameters of the renderer of the talking face."""
+    """Parameters of the talking renderer."""
 
     renderer: str = setting(
         "auto",
-        "Renderer of the face. portrait: warps one picture. musetalk: a network for the lips, "
-        "which needs `avatar` and imported networks. auto: musetalk if `avatar` is set and this "
-        "computer reaches `rate` with it, else portrait.",
+        "Renderer renders the face. portrait: warps one picture. musetalk: a network for portrait (animates a picture), musetalk (the avatar file, needs "
+        "MuseTalk's imported networks), auto: auto (musetalk if `avatar` is set and this "
+        "computer reaches "
+        "up with it, else portrait).",
         choices=RENDERERS,
     )
     avatar: str = setting(
         "",
-        "Path of the face for MuseTalk, a file that `face-perception avatar prepare` has written.",
+        "Path "Face for MuseTalk for MuseTalk, a file written by `face-perception avatar prepare`.",
     )
     decoder: str = setting(
         "exact",
-        "Decoder of MuseTalk. exact: as published. lower: computes the lower half of the face "
-        "only, faster and not exactly the same. tiny: a smaller network, the fastest. `import "
-        "musetalk --lower` and `--tiny FILE` make the last two.",
+        "Decoder of MuseTalk. exact: as published. lower: computes only the lower half of the face, faster and approximately the same. tiny: a smaller network, the "
+        "tiny (another, small network). The latter two are imported with --lower or and `--tiny FILE` make the last two.",
         choices=tuple(DECODERS),
     )
     batch: int = setting(
         0,
-        "Number of images that MuseTalk computes at once. A larger value gives more images per "
-        "second and delays the speech. 0: as many as keep a batch within 0.2 s.",
+        of images that MuseTalk generates at once. A larger value gives more images per "
+        "second and delays the speech. 0: chosen to fit as keep a batch within 0.2 s.",
         minimum=0,
         maximum=8,
     )
 
 
 class RendererChoice:
-    """The renderer that a node's parameters ask for; made in its ``setup``.
+    """The renderer that a node's parameters ask for. A node creates it in ``setup``.
 
-    ``start_renderer`` gives it and what hears the speech for it, None for the
-    portrait. ``note`` says in a sentence which one it is and why, ``behind`` what is wrong where it
-    cannot keep up.
+    ``note`` is a sentence on which renderer runs and why. ``behind`` is what is wrong if it is too
+    slow, else "".
 
-    Raises as ``load_portrait``; for ``musetalk`` also ModelError where networks are missing, naming
-    the import, and AvatarError for a bad file. ``auto`` falls back instead, and says why.
+    Raises as ``load_portrait`` does. With renderer ``musetalk`` also ModelError if networks are
+    missing, which gives the command to import them, and AvatarError if the file cannot be used.
+    With ``auto`` the portrait replaces MuseTalk, and the log says why.
     """
 
     def __init__(self, node: PerceptionNode[Any]) -> None:
@@ -88,12 +88,12 @@ class RendererChoice:
         self.note, self.behind = "portrait", ""
         self._avatar: Avatar | None = None
         self._networks: MuseTalk | None = None
-        self._hears: inference.Model | None = None
-        self._lips: LipSync | None = None
+        self._whisper: inference.Model | None = None
+        self._lip_sync: LipSync | None = None
         wanted = values.renderer
         if wanted == "musetalk" or (wanted == "auto" and values.avatar):
             try:
-                self._load(wanted == "auto")
+                self._load_musetalk(wanted == "auto")
             except (ValueError, ModelError, MemoryError) as error:
                 if wanted == "musetalk":
                     raise
@@ -102,40 +102,44 @@ class RendererChoice:
         node.get_logger().info(f"renderer: {self.note}")
 
     def start_renderer(self, fps: float) -> tuple[Renderer, LipSync | None]:
-        """The renderer, and what is to hear the speech; ``stop_renderer`` ends its thread."""
-        if self._networks is None or self._avatar is None or self._hears is None:
+        """Returns the renderer, and the listener for the speech or None if it needs none.
+
+        ``stop_renderer`` stops its threads.
+        """
+        if self._networks is None or self._avatar is None or self._whisper is None:
             assert self._portrait is not None
             return self._portrait, None
-        self._lips = LipSync(
+        self._lip_sync = LipSync(
             self._avatar,
             self._networks,
-            make_whisper_stream(self._hears),
+            make_whisper_stream(self._whisper),
             fps=fps,
             failed=self._node.failed,
         )
-        return self._lips, self._lips
+        return self._lip_sync, self._lip_sync
 
     def stop_renderer(self) -> None:
-        if self._lips is not None:
-            self._lips.close()
-            self._lips = None
+        """Stops the threads of the renderer."""
+        if self._lip_sync is not None:
+            self._lip_sync.close()
+            self._lip_sync = None
 
     @property
     def delay(self) -> float:
-        """Seconds that the sound must wait for the lips."""
-        if self._networks is None or self._hears is None:
+        """Returns how long the sound must wait for the lips, seconds."""
+        if self._networks is None or self._whisper is None:
             return 0.0
         batch = self._networks.batch
         call: float = self._networks.seconds_per_image() * batch
-        # Where a call takes longer than that, lips are late whatever the delay.
+        # If a call takes longer than _ROOM, the lips are late at any delay.
         wait = min(call, _ROOM) + (batch - 1) / self._node.values.rate
-        return make_whisper_stream(self._hears).look_ahead + float(wait)
+        return make_whisper_stream(self._whisper).look_ahead + float(wait)
 
     def report(self) -> dict[str, str]:
-        """For the diagnostics."""
+        """Returns values for the diagnostics."""
         values = {"renderer": self.note}
-        if self._lips is not None and self._networks is not None:
-            found = self._lips.report()
+        if self._lip_sync is not None and self._networks is not None:
+            found = self._lip_sync.report()
             values |= {
                 "lips, shown": str(found.shown),
                 "lips, missed": str(found.missed),
@@ -146,13 +150,17 @@ class RendererChoice:
             }
         return values
 
-    def _load(self, fits: bool) -> None:
-        """Loads all that MuseTalk is; with ``fits`` raises InputError where it is too much."""
+    def _load_musetalk(self, fits: bool) -> None:
+        """Loads MuseTalk; with ``fits`` raises InputError if it is too slow or too large."""
         values = self._node.values
         if not values.avatar:
-            raise InputError(f"renderer is musetalk, but avatar names no file: {_PREPARE}")
+            raise InputError(
+                f"renderer is musetalk, but avatar is empty: create a file with {_PREPARE}"
+            )
         if values.rate != int(values.rate):
-            raise InputError(f"rate is {values.rate:g}: musetalk needs a whole number, e.g. 25")
+            raise InputError(
+                f"rate is {values.rate:g}: musetalk needs a whole number, for example 25"
+            )
         _check_models(values.decoder, fits)
         self._avatar = load_avatar(
             values.avatar,
@@ -161,29 +169,31 @@ class RendererChoice:
         )
         loading = Loading(self._node)
         networks = MuseTalk.load(decoder=values.decoder, **loading.settings())
-        hears = loading.with_precision("fp32").load(_HEARS)
+        whisper = loading.with_precision("fp32").load(_WHISPER)
         self._node.doing("musetalk: measuring how long an image takes")
-        # What is left of the time beside whisper, which may run on the same device.
-        left = 1 - make_whisper_stream(hears).measure_load()
-        costs = self._batched(networks)
+        # The share of time that Whisper, which may run on the same device, leaves for the images.
+        left = 1 - make_whisper_stream(whisper).measure_load()
+        costs = self._set_batch(networks)
         speed = (
-            f"musetalk: {1 / costs.total:.2f} frames/s here (UNet {costs.unet:.3f} s, "
-            f"decoder {values.decoder} {costs.decoder:.3f} s a frame in batches of {costs.batch}, "
-            f"median of {costs.calls} after one that does not count; whisper takes "
-            f"{1 - left:.0%} of the time beside it); needs {values.rate:g} frames/s"
+            f"musetalk: {1 / costs.total:.2f} frames/s on this computer (UNet {costs.unet:.3f} s, "
+            f"decoder {values.decoder} {costs.decoder:.3f} s per frame in batches of "
+            f"{costs.batch}, median of {costs.calls} after a warm-up; whisper takes "
+            f"{1 - left:.0%} of the time); rate needs {values.rate:g} frames/s"
         )
         if left / costs.total < values.rate:
             if values.decoder == "exact":
-                speed += " (the decoders lower and tiny are faster)"
+                speed += " (decoder lower or tiny is faster)"
             if fits:
                 raise InputError(speed)
-            self.behind = f"{speed}: most frames have no lips; renderer auto takes the portrait"
+            self.behind = (
+                f"{speed}: most frames have no generated lips; renderer auto would use the portrait"
+            )
             self._node.complain(self.behind, key="musetalk is slow")
-        self._hears, self._networks = hears, networks
-        self.note = f"{speed}; taken because " + ("it keeps up" if fits else "it was asked for")
+        self._whisper, self._networks = whisper, networks
+        self.note = f"{speed}; chosen because " + ("it keeps up" if fits else "it was asked for")
 
-    def _batched(self, networks: MuseTalk) -> ImageCost:
-        """Sets the batch that the parameters ask for, or that fits best; what it takes."""
+    def _set_batch(self, networks: MuseTalk) -> ImageCost:
+        """Sets the batch size that the parameters ask for or that fits best. Returns its cost."""
         values = self._node.values
         if values.batch:
             networks.batch = values.batch
@@ -198,24 +208,22 @@ class RendererChoice:
         return networks.measure_cost()
 
     def _fall_back(self, why: str) -> None:
-        self._networks = self._hears = None
-        self.note = f"portrait, for {why}"
-        self._node.complain(f"the portrait is drawn instead of MuseTalk: {why}", key="musetalk")
+        self._networks = self._whisper = None
+        self.note = f"portrait, because {why}"
+        self._node.complain(f"the portrait is shown instead of MuseTalk: {why}", key="musetalk")
 
     def _load_portrait(self) -> PortraitRenderer:
         values = self._node.values
         size = (values.width, values.height)
         if self._avatar is not None and not values.portrait:
-            # The same face.
+            # Shows the avatar's own face.
             return PortraitRenderer(self._avatar.pictures[0], size=size, whole=values.whole)
         return load_portrait(values.portrait, size=size, whole=values.whole)
 
 
 def _check_models(decoder: str, fits: bool) -> None:
-    """Raises ModelError where a network is not installed; with ``fits`` InputError where their
-    weights do not fit into what is free of the memory.
-    """
-    names = ("musetalk_unet", DECODERS[decoder], _HEARS)
+    """Raises ModelError if a network is missing; with ``fits`` InputError if memory is short."""
+    names = ("musetalk_unet", DECODERS[decoder], _WHISPER)
     check_imported(*names, decoder=decoder)
     if not fits:
         return
@@ -227,12 +235,13 @@ def _check_models(decoder: str, fits: bool) -> None:
     free = _free_memory()
     if size * _MEMORY > free:
         raise InputError(
-            f"musetalk: its weights are {size / 1e9:.1f} GB, {free / 1e9:.1f} GB of memory are free"
+            f"musetalk: its weights take {size / 1e9:.1f} GB, but only {free / 1e9:.1f} GB of "
+            "memory are free"
         )
 
 
 def _free_memory(read: Callable[[], str] = Path("/proc/meminfo").read_text) -> float:
-    """Bytes; infinite where the system does not say."""
+    """Returns the free memory in bytes; infinite if the system does not report it."""
     try:
         for line in read().splitlines():
             if line.startswith("MemAvailable:"):

@@ -1,4 +1,4 @@
-"""What goes wrong with the speech that a talking face is sent, said in its log."""
+"""Logs what is wrong with the speech that the talking face receives."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from face_perception.avatar import PerformerReport
 
 
 class SpeechWarnings:
-    """Tells what is new since the last time, with the fix.
+    """Logs new faults of the incoming speech, with the fix.
 
-    ``warn(text, key)`` and ``inform(text)`` say it; ``topic`` is where speech comes from and
-    ``publishers()`` how many send it.
+    - ``topic``: where the speech comes from; ``publishers`` returns how many nodes publish there.
+    - ``warn(text, key)``, ``inform(text)``: write to the log.
     """
 
     def __init__(
@@ -28,38 +28,42 @@ class SpeechWarnings:
         self._cutting = False
 
     def warn_of_changes(self, now: PerformerReport, browsers: int = 0) -> None:
-        """To be called some times a second."""
+        """Logs what has changed since the last call. To be called a few times per second.
+
+        ``browsers`` is the number of browsers that show the web page.
+        """
         before, self._before = self._before or now, now
         if now.late_chunks > before.late_chunks:
             several = self._publishers()
             why = (
-                f"it has {several} publishers, and only one may speak at a time"
+                f"the topic has {several} publishers, and only one may speak at a time"
                 if several > 1
-                else "the sender or the network is irregular; a larger delay gives them time"
+                else "the sender or the network is irregular; set a larger delay"
             )
             self._warn(
-                f"{self._topic}: chunks came when their place had been filled, and were dropped "
+                f"{self._topic}: chunks arrived after their time and were dropped "
                 f"({now.late_chunks} so far): {why}",
                 "late chunks",
             )
         if now.other_chunks > before.other_chunks:
             self._warn(
-                f"{self._topic}: two senders at once, whose clocks differ: the one that began last "
-                "is heard; stop the other",
+                f"{self._topic}: two senders at once, whose clocks differ; the one that started "
+                "last is played: stop the other one",
                 "two senders",
             )
         if now.broken_off > before.broken_off:
             self._warn(
-                f"{self._topic}: the speech stopped in the middle of a sound, and nothing came "
-                "after it: was the sender stopped? (An Audio message without samples ends an "
-                "utterance.)",
+                f"{self._topic}: the speech stopped in the middle of a sound: was the sender "
+                "stopped? (An Audio message without samples ends an utterance.)",
                 "broken off",
             )
         cutting = now.cut_off_chunks > before.cut_off_chunks
         if cutting and not self._cutting:
-            self._inform(f"{self._topic}: what still comes of the interrupted speech is dropped")
+            self._inform(
+                f"{self._topic}: drops the chunks of the interrupted speech that still arrive"
+            )
         self._cutting = cutting
         if browsers != self._browsers:
-            what = "has left" if browsers < self._browsers else "watches"
-            self._inform(f"the page: a browser {what}, {browsers} now")
+            what = "disconnected" if browsers < self._browsers else "connected"
+            self._inform(f"web page: a browser {what}; {browsers} connected now")
             self._browsers = browsers

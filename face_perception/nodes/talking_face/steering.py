@@ -1,4 +1,4 @@
-"""What the talking face is told besides speech: what to feel, and where to look."""
+"""Subscribes to the topics that set the expression and the gaze of the talking face."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from face_perception.types import FloatArray
 
 @dataclass(frozen=True, slots=True)
 class _Place:
-    """A point [3] of a frame that there is no transform from yet; ``since``: monotonic seconds."""
+    """A point [3] in a frame without a known transform yet; ``since`` is in monotonic seconds."""
 
     point: FloatArray
     frame: str
@@ -29,12 +29,16 @@ class _Place:
 
 
 class Steering:
-    """Reads avatar/expression, avatar/valence_arousal, avatar/look_at and avatar/look_at_face, and
-    ``faces`` while it looks at one of them; tells ``performer``. What cannot be is refused.
+    """Passes expressions and gaze targets from topics to ``performer``.
 
-    ``eyes``: where the eyes on the screen are, in the camera's optical frame, metres;
-    ``camera_frame`` is the name of that frame. Points of other frames are transformed by tf2, which
-    listens from the first of them on: it is looked at as soon as the transform is known.
+    Reads avatar/expression, avatar/valence_arousal, avatar/look_at and avatar/look_at_face, and
+    ``faces`` while it looks at one of them. Messages that cannot be followed are counted as
+    refused and logged.
+
+    - ``eyes``: position of the displayed eyes in the camera's optical frame, metres.
+    - ``camera_frame``: name of that frame. Points in other frames are transformed with tf2, which
+      is subscribed to at the first such point; the face looks there as soon as the transform is
+      known.
     """
 
     def __init__(
@@ -47,9 +51,9 @@ class Steering:
         self._node, self._performer, self._eyes = node, performer, eyes
         self._frame, self._frames = camera_frame, Frames(node)
         self._face_id = ""
-        self._face_since: float | None = None  # monotonic; None once seen or said to be missing
-        self._ids: list[str] = []  # who the last ``faces`` shows
-        self._waits: _Place | None = None
+        self._face_since: float | None = None  # monotonic; None once seen or reported as missing
+        self._ids: list[str] = []  # faces of the last message on ``faces``
+        self._pending: _Place | None = None  # waits for its transform
         self._looking = False
         self._told_at = time.monotonic()
         self._subscriptions = [
@@ -69,20 +73,22 @@ class Steering:
         ]
 
     def release_stale_target(self, after: float) -> None:
-        """Looks at the viewer again where nothing was told of a target for ``after`` seconds; to be
-        called a few times a second.
+        """Looks at the viewer again if there was no news of the target for ``after`` seconds.
+
+        To be called a few times per second.
         """
         now = time.monotonic()
-        if self._waits is not None:
-            self._look_from(self._waits, patience=after)
+        if self._pending is not None:
+            self._look_from(self._pending, patience=after)
         if self._looking and now - self._told_at > after:
             self._looking = False
             self._performer.look_at(0.0, 0.0)
         if self._face_since is not None and now - self._face_since > after:
             self._face_since = None
-            seen = ", ".join(self._ids) or "nobody"
+            seen = ", ".join(self._ids) or "none"
             self._refuse(
-                f"look_at_face: nobody on faces has the id {self._face_id!r}; seen there: {seen}",
+                f"look_at_face: no face on the topic faces has the id {self._face_id!r}; the ids "
+                f"there: {seen}",
                 f"face {self._face_id}",
             )
 
@@ -105,13 +111,12 @@ class Steering:
         name = message.data.strip().lower()
         if name and name not in types.EXPRESSIONS:
             self._refuse(
-                f"there is no expression {message.data!r}: use one of "
-                f"{', '.join(types.EXPRESSIONS)}",
+                f"unknown expression {message.data!r}: use one of {', '.join(types.EXPRESSIONS)}",
                 "expression",
             )
             return
-        wish = [float(name == other) for other in types.EXPRESSIONS] if name else None
-        self._performer.set_expression(wish)
+        wanted = [float(name == other) for other in types.EXPRESSIONS] if name else None
+        self._performer.set_expression(wanted)
 
     def _on_affect(self, message: msg.ValenceArousal) -> None:
         valence, arousal = message.valence, message.arousal
@@ -126,24 +131,24 @@ class Steering:
         self._forget_face()
         place = message.point
         point = np.array([place.x, place.y, place.z])
-        # Without a name it is the camera's.
+        # A message without a frame is in the camera's.
         frame = message.header.frame_id or self._frame
-        before = self._waits
-        # One of a stream of points has waited as long as the first.
+        before = self._pending
+        # All points of a stream have been waiting since the first one.
         since = before.since if before and before.frame == frame else time.monotonic()
         self._look_from(_Place(point, frame, since))
 
     def _look_from(self, place: _Place, patience: float = math.inf) -> None:
-        self._waits = None
+        self._pending = None
         try:
             x, y, z = self._frames.transformed(place.point, place.frame, self._frame)
         except LookupError as error:
             if self._frames.listening and time.monotonic() - place.since <= patience:
-                self._waits = place
+                self._pending = place
                 return
             self._refuse(
-                f"look_at: a point in {place.frame!r}, but {self._frame!r} (camera_frame) is "
-                f"expected: {error}",
+                f"look_at: a point in the frame {place.frame!r} cannot be transformed to "
+                f"{self._frame!r} (camera_frame): {error}",
                 f"look_at {place.frame}",
             )
             return
@@ -153,7 +158,7 @@ class Steering:
         if message.data == self._face_id:
             return
         self._forget_face()
-        self._waits = None
+        self._pending = None
         if message.data:
             self._face_id, self._face_since = message.data, time.monotonic()
 
@@ -167,7 +172,7 @@ class Steering:
                 self._face_since = None
                 if not face.head_pose_valid:
                     self._refuse(
-                        f"look_at_face: {face.id} has no head pose on faces (head_pose_valid)",
+                        f"look_at_face: {face.id} has no valid head pose on the topic faces",
                         f"pose of {face.id}",
                     )
                     continue

@@ -1,4 +1,4 @@
-"""The talking face's frames and sound as topics: one of its screens."""
+"""A screen that publishes the frames and the sound of the talking face on topics."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ from face_perception.speech import to_int16
 
 
 class TopicScreen:
-    """avatar/image, raw and compressed, and avatar/audio; each only while somebody listens.
+    """Publishes avatar/image, raw and compressed, and avatar/audio, each only to subscribers.
 
-    To be made in ``setup``, which owns the publishers. ``stamp_of`` gives the ROS time of a
-    monotonic one, ``heard_at`` the monotonic time at which a position is heard.
+    A node creates it in ``setup`` and owns the publishers. ``stamp_of`` converts monotonic seconds
+    to a ROS time.
     """
 
     problem = ""
@@ -37,7 +37,10 @@ class TopicScreen:
         self._heard_at: Callable[[float], float] = float
 
     def start_timeline(self, audio_rate: int, heard_at: Callable[[float], float]) -> None:
-        """What follows is sound of ``audio_rate`` on a new timeline."""
+        """Starts a new timeline with sound of ``audio_rate`` samples per second.
+
+        ``heard_at`` converts a position on it to monotonic seconds.
+        """
         self._rate, self._heard_at = audio_rate, heard_at
 
     @property
@@ -65,7 +68,7 @@ class TopicScreen:
         self._node.publish(self._audio, message)
 
     def close(self) -> None:
-        """Its publishers are the node's."""
+        """Does nothing: the node owns the publishers."""
 
     def _header(self, at: float) -> Header:
         return Header(stamp=self._stamp_of(at), frame_id=self._frame_id)
