@@ -20,7 +20,7 @@ OURS = ("talking_face", "microphone", "voice_activity")
 ARGUMENTS = [
     declare_argument("namespace", "", "Namespace of all nodes, e.g. head"),
     declare_argument("speech", "speech", "Topic of what the robot says, e.g. /tts/audio"),
-    declare_argument("portrait", "", "Picture of one face; astronaut; empty: a drawn face"),
+    declare_argument("portrait", "", "Picture of one face; astronaut; empty: a synthetic face"),
     declare_argument("renderer", "auto", "What draws", choices=["auto", "portrait", "musetalk"]),
     declare_argument("avatar", "", "MuseTalk's face: a file of `face-perception avatar prepare`"),
     declare_argument(

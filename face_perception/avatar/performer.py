@@ -125,12 +125,14 @@ class Performer:
     An audio player takes samples from ``playback_queue`` and reports its position to ``clock``;
     `step` needs such a player, for example a ``SilentPlayer``:
 
-    >>> from face_perception.avatar import (
-    ...     IdleMotionAnimator, Performer, PerformerState, SilentPlayer, load_portrait
-    ... )
+    >>> import numpy as np
+    >>> from face_perception.avatar import IdleMotionAnimator, PerformerState, SilentPlayer
     >>> from face_perception.speech import BandMouth
-    >>> portrait = load_portrait(size=(128, 128))
-    >>> performer = Performer(BandMouth(), IdleMotionAnimator(seed=1), portrait, fps=30.0)
+    >>> class BlankRenderer:  # instead of load_portrait(), which takes a second
+    ...     size = (64, 64)
+    ...     def render(self, state):
+    ...         return np.zeros((64, 64, 3), np.uint8)
+    >>> performer = Performer(BandMouth(), IdleMotionAnimator(seed=1), BlankRenderer(), fps=30.0)
     >>> player = SilentPlayer(performer.playback_queue, performer.clock)
     >>> performer.set_expression([0, 0, 0, 0, 1, 0, 0])  # happy
     >>> performer.step() is None  # no screen wants a frame

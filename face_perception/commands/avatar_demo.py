@@ -29,7 +29,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     parser.add_argument(
         "--portrait",
         default="",
-        help="picture of one face, or the sample photograph astronaut; default: a drawn face",
+        help="picture of one face, or the sample photograph astronaut; default: a synthetic face",
     )
     parser.add_argument("--voice", default="en", help="voice of espeak-ng; default: %(default)s")
     parser.add_argument(

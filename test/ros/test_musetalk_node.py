@@ -214,7 +214,7 @@ def test_a_damaged_avatar_is_named(
     file.write_bytes(data)
     node = start("talking_face", audio_out="none", renderer="musetalk", avatar=str(file))
     log = node.wait_for_log(str(file))
-    assert "was changed" in log
+    assert "was modified" in log
     assert "face-perception avatar prepare" in log
 
 

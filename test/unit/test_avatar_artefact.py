@@ -60,7 +60,7 @@ def test_what_is_written_is_read(avatar: Avatar, tmp_path: Path) -> None:
 def test_other_weights_are_refused(avatar: Avatar, tmp_path: Path) -> None:
     file = tmp_path / "me.avatar"
     save_avatar(file, avatar)
-    with pytest.raises(AvatarError, match=r"me\.avatar was made with other weights.*aaaa.*bbbb"):
+    with pytest.raises(AvatarError, match=r"me\.avatar .*aaaa.*bbbb"):
         load_avatar(file, autoencoder="b" * 64)
 
 
@@ -93,19 +93,19 @@ def test_every_changed_byte_is_noticed(avatar: Avatar, tmp_path: Path) -> None:
         assert "avatar prepare" in str(raised.value)
     for length in (0, 10, len(whole) // 2, len(whole) - 1):
         file.write_bytes(whole[:length])
-        with pytest.raises(AvatarError, match=r"me\.avatar is no avatar, or was cut short"):
+        with pytest.raises(AvatarError, match=r"me\.avatar .*truncated"):
             load_avatar(file)
 
 
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (add_seal("format: 2\n"), "has format 2, this version .* reads 1: update"),
+        (add_seal("format: 2\n"), "has format 2, .* format 1: update"),
         (add_seal("format: 0\n"), "has format 0, .* prepare it again"),
-        ("format: 1\n", "was changed"),
-        (add_seal("- format\n"), "was changed"),
-        ("\t", "was changed"),
-        (None, "is a zip, but no avatar"),
+        ("format: 1\n", r"avatar\.yaml was modified"),
+        (add_seal("- format\n"), r"avatar\.yaml was modified"),
+        ("\t", r"avatar\.yaml was modified"),
+        (None, r"without avatar\.yaml"),
     ],
 )
 def test_other_files_are_named(content: str | None, message: str, tmp_path: Path) -> None:
@@ -137,7 +137,7 @@ def test_no_code_in_arrays_is_run(avatar: Avatar, tmp_path: Path) -> None:
     with zipfile.ZipFile(file, "w") as archive:
         for name, data in members.items():
             archive.writestr(name, data)
-    with pytest.raises(AvatarError, match="does not hold together"):
+    with pytest.raises(AvatarError, match=r"inconsistent .*allow_pickle"):
         load_avatar(file)
 
 

@@ -208,5 +208,5 @@ def test_what_nobody_sees_is_no_display(monkeypatch: pytest.MonkeyPatch) -> None
     pytest.importorskip("pygame")
     for name in ("SDL_VIDEODRIVER", "DISPLAY", "WAYLAND_DISPLAY"):
         monkeypatch.delenv(name, raising=False)
-    with pytest.raises(NoDisplayError, match=r"no display can be opened .* finds none.*/dev/dri"):
+    with pytest.raises(NoDisplayError, match=r"no display can be opened .*/dev/dri"):
         WindowScreen()

@@ -53,8 +53,9 @@ class PlaybackQueue:
     >>> queue = PlaybackQueue(rate=16_000, delay=0.1)
     >>> queue.enqueue(np.ones(8_000, np.float32), heard=0.0)  # half a second; returns the gap
     0.0
-    >>> queue.take_samples(16_000).sum()  # a player takes one second: silence, speech, silence
-    8000.0
+    >>> samples = queue.take_samples(16_000)  # a player takes one second
+    >>> [float(samples[k]) for k in (0, 1_600, 9_599, 9_600)]  # silence, speech, silence
+    [0.0, 1.0, 1.0, 0.0]
     >>> queue.speech_time_at(0.05) is None, round(queue.speech_time_at(0.3), 3)
     (True, 0.2)
     """

@@ -58,8 +58,7 @@ class PortraitRenderer:
     Raises PortraitError if the picture cannot be animated, for example without exactly one face,
     and InputError if ``size`` is out of range.
 
-    >>> from face_perception.avatar import FaceState, PortraitRenderer, synthetic_face
-    >>> portrait = PortraitRenderer(synthetic_face(), size=(128, 128))
+    >>> portrait = load_portrait(size=(128, 128))  # the synthetic face of the package
     >>> rest, blink = portrait.render(FaceState()), portrait.render(FaceState(blink=1.0))
     >>> rest.shape, rest.dtype.name, bool((rest != blink).any())
     ((128, 128, 3), 'uint8', True)
@@ -339,10 +338,8 @@ def load_portrait(
     anything else is the path of an image file.
 
     Raises PortraitError if the picture cannot be animated, InputError if ``size`` is out of range,
-    and inference.ModelError if a sample photograph is not installed.
-
-    >>> load_portrait(size=(128, 160)).size
-    (128, 160)
+    and inference.ModelError if a sample photograph is not installed. See ``PortraitRenderer`` for
+    an example.
     """
     if str(source) == "":
         return PortraitRenderer(synthetic_face(), size=size, whole=whole, tracker=tracker)
