@@ -8,7 +8,7 @@ from bench.roofline.devices import DEVICES, Device
 from bench.roofline.markdown import table
 from bench.roofline.musetalk import musetalk_section
 from face_perception.inference import catalogue
-from face_perception.inference.cost import NetworkCost, cost
+from face_perception.inference.cost import NetworkCost, network_cost
 from face_perception.inference.models import store
 
 _INTRODUCTION = """# Roofline: how fast the networks could be on a Jetson
@@ -42,7 +42,7 @@ def roofline_page() -> str:
     is missing.
     """
     ours = [card for card in catalogue().values() if card.kind == "model" and not card.folder]
-    costs = {card.name: cost(store.read(card)) for card in ours}
+    costs = {card.name: network_cost(store.read(card)) for card in ours}
     lines = [_INTRODUCTION, "## The networks", ""]
     lines += table(
         ("network", "MFLOP", "weights, thousand", "input and output, thousand", "layers"),
@@ -120,5 +120,5 @@ def _times(found: NetworkCost, device: Device) -> list[float]:
     times = []
     for bits in (16, 8):
         limits = (device.peak(bits), device.bandwidth, bits / 8)
-        times += [1e3 * found.floor(*limits), 1e3 * found.layered(*limits)]
+        times += [1e3 * found.minimum_seconds(*limits), 1e3 * found.layered_seconds(*limits)]
     return times

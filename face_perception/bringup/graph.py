@@ -219,7 +219,8 @@ def process_environment() -> dict[str, str]:
 
 
 def merged_environment(current: Mapping[str, str]) -> dict[str, str]:
-    """``process_environment()`` under the user's own settings; the old profile variable only where needed.
+    """``process_environment()`` under the user's own settings; the old profile variable only where
+    needed.
 
     From Kilted on, Fast DDS warns about FASTRTPS_DEFAULT_PROFILES_FILE.
     """

@@ -84,5 +84,5 @@ def _checks(names: list[str]) -> list[FileCheck]:
     checks = {check.name: check for check in verify_models()}
     for name in names:
         if name not in checks:
-            raise ModelError(f"unknown model {name!r}: use one of {', '.join(checks)}")
+            raise ModelError(f"there is no model {name!r}: use one of {', '.join(checks)}")
     return [checks[name] for name in names or checks]

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import argparse
-from typing import Any
+from typing import Any, TypeVar
 
-Subparsers = argparse._SubParsersAction
+Parser = TypeVar("Parser", bound=argparse.ArgumentParser)
 
 
 def add_command(
-    subparsers: Subparsers[Any], name: str, text: str, **options: Any
-) -> argparse.ArgumentParser:
+    subparsers: argparse._SubParsersAction[Parser], name: str, text: str, **options: Any
+) -> Parser:
     """Adds the subcommand ``name`` and returns its parser.
 
     ``text`` is one sentence. ``--help`` of the parent lists it, and ``--help`` of the subcommand

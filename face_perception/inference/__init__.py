@@ -1,4 +1,12 @@
-"""One ``Model`` for every network: cards, the cache they are fetched into, and what runs them."""
+"""Loads and runs the networks: model cards, the model cache, backends, and the accuracy gate.
+
+>>> import numpy as np
+>>> from face_perception.inference import load
+>>> model = load("face_mesh", backend="onnxruntime")
+>>> outputs = model.infer({"image": np.zeros((1, 192, 192, 3), np.float32)})
+>>> outputs["landmarks"].shape
+(1, 478, 3)
+"""
 
 from face_perception.inference.batch_size import choose_batch_size
 from face_perception.inference.gate import Deviation, Disagreement

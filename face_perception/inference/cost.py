@@ -1,7 +1,7 @@
-"""What a network costs on paper: operations and bytes, from its ONNX graph. Needs onnx.
+"""Counts the operations and the memory traffic of a network from its ONNX graph. Needs onnx.
 
-Counted are convolutions and matrix products, two operations a product; what else there is gets
-fused into them by any runtime and is not counted.
+Counts convolutions and matrix products, with two operations per multiplication. Runtimes fuse the
+other operators into these, so they are not counted.
 """
 
 from __future__ import annotations
@@ -20,8 +20,10 @@ _COUNTED = ("Conv", "MatMul", "Gemm")
 
 @dataclass(frozen=True, slots=True)
 class LayerCost:
-    """One convolution or matrix product at a batch size: floating-point operations, and the numbers
-    (not bytes) among its weights and its input and output tensors.
+    """Cost of one convolution or matrix product at one batch size.
+
+    ``flops`` is the number of floating-point operations. ``weights`` and ``values`` are the numbers
+    of elements (not bytes) in its weights, and in its input and output tensors.
     """
 
     flops: float
@@ -31,7 +33,10 @@ class LayerCost:
 
 @dataclass(frozen=True, slots=True)
 class NetworkCost:
-    """A network at a batch size; ``values`` are the numbers in its own inputs and outputs."""
+    """Cost of a network at one batch size.
+
+    ``values`` counts the elements of the network's inputs and outputs.
+    """
 
     layers: tuple[LayerCost, ...]
     values: float
@@ -44,23 +49,28 @@ class NetworkCost:
     def weights(self) -> float:
         return sum(layer.weights for layer in self.layers)
 
-    def floor(self, peak: float, bandwidth: float, width: float) -> float:
-        """Seconds that no implementation can beat on a device of ``peak`` operations/s and
-        ``bandwidth`` bytes/s, numbers being ``width`` bytes wide: weights, inputs and outputs are
-        moved once, and nothing else leaves the chip.
+    def minimum_seconds(self, peak: float, bandwidth: float, width: float) -> float:
+        """Returns the shortest possible time of a call, in seconds.
+
+        ``peak`` is the device's operations per second, ``bandwidth`` its memory bandwidth in bytes
+        per second, ``width`` the size of an element in bytes. Assumes that weights, inputs and
+        outputs are moved once, and that all other values stay on the chip.
         """
         return max(self.flops / peak, (self.weights + self.values) * width / bandwidth)
 
-    def layered(self, peak: float, bandwidth: float, width: float) -> float:
-        """The same if every layer reads its input from memory and writes its output there."""
+    def layered_seconds(self, peak: float, bandwidth: float, width: float) -> float:
+        """Returns the time in seconds if every layer reads and writes memory."""
         return sum(
             max(layer.flops / peak, (layer.weights + layer.values) * width / bandwidth)
             for layer in self.layers
         )
 
 
-def cost(model: bytes, batch: int = 1) -> NetworkCost:
-    """The cost of an ONNX model at a batch size. Raises InputError where a shape is not known."""
+def network_cost(model: bytes, batch: int = 1) -> NetworkCost:
+    """Returns the cost of an ONNX model at a batch size.
+
+    Raises InputError if the shape of a counted tensor cannot be inferred.
+    """
     network = onnx.load_from_string(model)
     for value in network.graph.input:
         first = value.type.tensor_type.shape.dim[0]
@@ -90,12 +100,13 @@ def cost(model: bytes, batch: int = 1) -> NetworkCost:
 
 
 def _shapes_by_running(network: Any, names: list[str]) -> dict[str, list[int]]:
-    """Shapes that only values computed on the way tell, from one run on zeros; none where it
-    cannot run.
+    """Returns the shapes of tensors that shape inference cannot find, from one run on zeros.
+
+    Returns no shapes if the network cannot run.
     """
     if not names:
         return {}
-    import onnxruntime  # not needed where inference of shapes is enough
+    import onnxruntime  # imported here because most networks do not need it
 
     known = {value.name for value in network.graph.output}
     for name in names:
@@ -116,7 +127,7 @@ def _shapes_by_running(network: Any, names: list[str]) -> dict[str, list[int]]:
 def _layer(node: Any, shapes: dict[str, list[int]], constants: dict[str, list[int]]) -> LayerCost:
     output = _size(shapes, node.output[0])
     if node.op_type == "Conv":
-        # [out, in / groups, kernel...]: so many products a number of the output.
+        # Weights are [out, in / groups, kernel...]: the multiplications per output element.
         products = math.prod(shapes[node.input[1]][1:])
     else:
         left = shapes[node.input[0]]
@@ -136,5 +147,8 @@ def _shape(value: Any) -> list[int]:
 def _size(shapes: dict[str, list[int]], name: str) -> int:
     shape = shapes.get(name)
     if shape is None or 0 in shape:
-        raise InputError(f"the shape of {name} is not known: its cost cannot be counted")
+        raise InputError(
+            f"the shape of {name} is unknown, so its cost cannot be counted: export the model with "
+            "fixed shapes"
+        )
     return math.prod(shape)

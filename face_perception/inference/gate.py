@@ -1,4 +1,4 @@
-"""How far one runtime of a network is from another on the same inputs; whether that may serve."""
+"""The accuracy gate: compares a backend or variant of a network with ONNX Runtime in FP32."""
 
 from __future__ import annotations
 
@@ -16,22 +16,23 @@ Array = npt.NDArray[Any]
 
 
 class Runnable(Protocol):
-    """A backend, or a model."""
+    """A backend or a model: anything with ``run``."""
 
     def run(self, inputs: Mapping[str, Array], /) -> dict[str, Array]: ...
 
 
 class Disagreement(ModelError):
-    """A backend or variant that was kept off, since it is too far from ONNX Runtime in FP32."""
+    """The gate refused a backend or variant, because it deviates too much from FP32."""
 
 
 @dataclass(frozen=True, slots=True)
 class Deviation:
-    """Of one output, over all reference inputs.
+    """Deviation of one output from ONNX Runtime in FP32, over all reference inputs.
 
-    ``largest`` and ``rms`` in the output's own unit; ``relative`` is rms over how much the output
-    varies from input to input (NaN where it does not); ``used`` is the largest share of the card's
-    tolerance, which differs from value to value where that has a relative part.
+    ``largest`` and ``rms`` are in the output's unit. ``relative`` is ``rms`` divided by the
+    standard deviation of the output over the inputs (NaN if that is 0). ``used`` is the largest
+    deviation divided by its tolerance: the gate accepts up to 1. The tolerance of a value is the
+    card's absolute tolerance plus its relative tolerance times the value.
     """
 
     output: str
@@ -45,13 +46,13 @@ class Deviation:
         return self.used <= 1
 
     def __str__(self) -> str:
-        return f"{self.output} off by {self.largest:.3g}, {self.used:.1f} times the tolerance"
+        return f"{self.output} deviates by {self.largest:.3g}, {self.used:.1f} times the tolerance"
 
 
 def deviations(
     card: Card, reference: Runnable, candidate: Runnable, inputs: Mapping[str, Array]
 ) -> list[Deviation]:
-    """Runs both on the reference inputs, one by one as faces come, and compares every output."""
+    """Runs both on the reference inputs, one sample per call, and compares every output."""
     count = len(next(iter(inputs.values())))
     found = []
     results = [
@@ -67,7 +68,7 @@ def deviations(
         rms = float(np.sqrt(np.mean(off**2)))
         spread = float(np.sqrt(np.mean(wanted.var(axis=0))))
         relative = rms / spread if spread > 0 else math.nan
-        # A comparison with NaN says no: it must not pass as the smallest.
+        # Comparisons with NaN are false, so NaN would pass as a small deviation. Use infinity.
         finite = bool(np.isfinite(got).all())
         with np.errstate(divide="ignore", invalid="ignore"):
             used = np.where(off > 0, off / allowed, 0.0)
@@ -86,14 +87,16 @@ def deviations(
 def check_agreement(
     card: Card, reference: Runnable, candidate: Runnable, inputs: Mapping[str, Array], what: str
 ) -> list[Deviation]:
-    """The deviations of a candidate that may serve. Raises Disagreement naming ``what`` and
-    the outputs where one is off by more than the card's tolerance.
+    """Returns the deviations of a candidate if all are within the card's tolerances.
+
+    Otherwise raises Disagreement, which names ``what`` (the candidate) and the outputs.
     """
     found = deviations(card, reference, candidate, inputs)
     wrong = ", ".join(str(deviation) for deviation in found if not deviation.within)
     if wrong:
         raise Disagreement(
-            f"model {card.name}: {what}, disagrees with ONNX Runtime in FP32 and is not used: "
+            f"model {card.name}: {what}, deviates too much from ONNX Runtime in FP32 and is not "
+            "used: "
             f"{wrong}"
         )
     return found

@@ -1,4 +1,4 @@
-"""Times and costs of networks. Only for reports: nothing here serves a node."""
+"""Measures the speed of networks, for reports only."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ Array = npt.NDArray[Any]
 
 @dataclass(frozen=True, slots=True)
 class CallTimes:
-    """Seconds a call: the quickest, which is the machine undisturbed, the median, and 95 %."""
+    """Durations of a call in seconds: the shortest, the median, and the 95 % quantile."""
 
     least: float
     p50: float
@@ -36,9 +36,10 @@ class CallTimes:
 def time_in_turns(
     calls: Mapping[str, Callable[[], object]], *, seconds: float = 1.0, least: int = 10
 ) -> dict[str, CallTimes]:
-    """Times calls in turns, so that whatever disturbs the machine disturbs all of them alike.
+    """Times several calls in turns, so that other load on the machine affects all of them equally.
 
-    Goes on for about ``seconds`` in all, and for ``least`` turns; two turns before warm up.
+    Runs for about ``seconds`` in total, but for at least ``least`` turns, after two turns of
+    warm-up.
     """
     taken: dict[str, list[float]] = {name: [] for name in calls}
     end = math.inf
@@ -59,8 +60,9 @@ def time_in_turns(
 
 
 def gemm_peak(threads: int = 1, seconds: float = 0.5) -> float:
-    """FLOP/s of this machine in FP32: the quickest of many products of large matrices, by the same
-    library and on as many threads as the networks.
+    """Returns the peak speed of this machine in FP32, in floating-point operations per second.
+
+    Takes the fastest of many products of large matrices by ONNX Runtime on ``threads`` threads.
     """
     import onnxruntime
 
@@ -81,7 +83,7 @@ def gemm_peak(threads: int = 1, seconds: float = 0.5) -> float:
 
 @dataclass(frozen=True, slots=True)
 class Speed:
-    """A model at a batch size: times of a call, and its operations (FLOP) a call."""
+    """Speed of a model at one batch size: durations of a call, and operations (FLOP) per call."""
 
     batch: int
     times: CallTimes
@@ -95,8 +97,8 @@ class Speed:
 def measure_speeds(
     model: Model, batches: Sequence[int] = (1, 2, 4, 8), *, seconds: float = 1.0
 ) -> list[Speed]:
-    """Times a loaded model on its reference inputs, all batch sizes in turns."""
-    from face_perception.inference.cost import cost
+    """Times a loaded model on its reference inputs, with the batch sizes in turns."""
+    from face_perception.inference.cost import network_cost
 
     card = model.card
     graph = store.read(card)
@@ -107,17 +109,21 @@ def measure_speeds(
     }
     calls = {str(batch): partial(model.infer, value) for batch, value in given.items()}
     times = time_in_turns(calls, seconds=seconds)
-    return [Speed(batch, times[str(batch)], cost(graph, batch).flops) for batch in batches]
+    return [Speed(batch, times[str(batch)], network_cost(graph, batch).flops) for batch in batches]
 
 
 def infer_overhead(model: Model, *, seconds: float = 1.0) -> float:
-    """Median time of ``Model.infer`` over that of ONNX Runtime's own ``session.run`` on the same
-    session and input, in turns. Raises ModelError for another backend.
+    """Returns the median duration of ``Model.infer`` divided by that of ``session.run``.
+
+    Times both in turns, on the same ONNX Runtime session and input. Raises ModelError for another
+    backend.
     """
     from face_perception.inference.onnxruntime_backend import OnnxRuntime
 
     if not isinstance(model.runtime, OnnxRuntime):
-        raise ModelError(f"model {model.name} does not run on ONNX Runtime")
+        raise ModelError(
+            f"model {model.name} does not run on ONNX Runtime: load it with backend='onnxruntime'"
+        )
     session = model.runtime.session
     one = {name: value[:1] for name, value in read_reference_inputs(model.card).items()}
     names = list(model.card.outputs)
@@ -128,9 +134,10 @@ def infer_overhead(model: Model, *, seconds: float = 1.0) -> float:
 
 @dataclass(frozen=True, slots=True)
 class VariantReport:
-    """One precision of a model by ONNX Runtime on the CPU, beside FP32.
+    """One precision of a model, compared with FP32 by ONNX Runtime on the CPU.
 
-    ``outputs`` [K, ...] on the reference inputs by name; ``speed`` is FP32's time over its own.
+    ``size`` is that of the ONNX file in bytes. ``outputs`` are the outputs [K, ...] on the K
+    reference inputs, by name. ``speed`` is the duration of FP32 divided by that of this precision.
     """
 
     kind: str
@@ -143,9 +150,9 @@ class VariantReport:
 def compare_variants(
     name: str | os.PathLike[str], kinds: tuple[str, ...], *, seconds: float = 3.0
 ) -> list[VariantReport]:
-    """FP32 and variants of a model side by side, in one run and in turns, one thread each; no gate.
+    """Compares FP32 and variants of a model, timed in turns on one thread, without the gate.
 
-    Raises ModelError where a variant is missing.
+    Raises ModelError if a variant is missing.
     """
     from face_perception.inference.onnxruntime_backend import OnnxRuntime
 

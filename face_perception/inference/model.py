@@ -1,4 +1,4 @@
-"""A loaded model: arrays in, arrays out, on whichever backend runs it."""
+"""Loads a model and runs it on ONNX Runtime or TensorRT."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ Array = npt.NDArray[Any]
 
 BACKENDS = ("auto", "onnxruntime", "tensorrt")
 
-# Called with a model's name, what is being done for it, and the share done, 0 to 1.
+# Called with the name of a model, the current step, and the finished share of the work, 0 to 1.
 ModelProgress = Callable[[str, str, float], None]
 
-# Where `record_inputs` puts what networks are given, by model; None while nobody asked for it.
+# The inputs that `record_inputs` collects, by model; None outside of it.
 _recorded: dict[str, list[dict[str, Array]]] | None = None
 
 
@@ -64,24 +64,31 @@ class NetworkSettings:
 
 
 class Backend(Protocol):
-    """What runs a network. ``run`` may be called from several threads at once."""
+    """Runs a network. ``run`` may be called from several threads at the same time."""
 
     @property
     def description(self) -> str:
-        """Name and version, and where it runs."""
+        """Name and version of the runtime, and the device."""
 
     def run(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
-        """Inputs as the card says (already checked) -> all outputs."""
+        """Runs the network on inputs that fit its card, and returns all outputs by name."""
 
 
 class Model:
-    """A network ready to run, from ``load``; safe to use from several threads.
+    """A network that is ready to run. ``load`` makes it. Several threads may use it.
 
-    ``inputs`` and ``outputs`` are the card's ports by name (shape with None for any size, dtype,
-    meaning); ``why`` is one sentence saying which backend runs, in which precision, and why;
-    ``deviations`` is what the gate found, empty for ONNX Runtime in FP32, which is the reference;
-    ``fallen_back`` is true where that stands in for what was asked for.
-    ``card`` and ``runtime`` are for those who measure.
+    ``inputs`` and ``outputs`` are the ports by name (shape with None for a free size, dtype,
+    meaning). ``backend`` and ``precision`` say what runs, and ``why`` is a sentence with the
+    reason. ``deviations`` are the results of the accuracy gate; they are empty for ONNX Runtime in
+    FP32, which is the reference. ``fallen_back`` is true if ONNX Runtime in FP32 replaces the
+    requested backend. ``card`` and ``runtime`` (the backend) serve measurements.
+
+    >>> from face_perception.inference import load
+    >>> model = load("blendshapes", backend="onnxruntime")
+    >>> model.backend, model.precision
+    ('onnxruntime', 'fp32')
+    >>> model.inputs["landmarks"].shape, model.outputs["strength"].shape
+    ((None, 146, 2), (None, 52))
     """
 
     def __init__(
@@ -109,14 +116,20 @@ class Model:
         self.card = card
         self.runtime = backend
         self._run = backend.run
-        # Compared in every call; the port's own type is a text.
+        # Convert the port's dtype from text once, because every call compares it.
         self._types = {name: np.dtype(port.dtype) for name, port in card.inputs.items()}
 
     def infer(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
-        """Runs the network on arrays by input name and returns all outputs by name.
+        """Runs the network on arrays by input name, and returns all outputs by name.
 
-        Raises ModelError for a name, shape or type that the model does not take, and where the
-        backend fails.
+        Raises ModelError if a name, shape or dtype does not fit the model, or if the backend fails.
+
+        >>> import numpy as np
+        >>> from face_perception.inference import load
+        >>> model = load("blendshapes", backend="onnxruntime")
+        >>> points = np.random.default_rng(0).random((2, 146, 2), np.float32)
+        >>> model.infer({"landmarks": points})["strength"].shape
+        (2, 52)
         """
         if inputs.keys() != self._types.keys():
             raise ModelError(
@@ -143,8 +156,18 @@ class Model:
 
 @contextlib.contextmanager
 def record_inputs() -> Iterator[dict[str, list[dict[str, Array]]]]:
-    """Keeps copies of what every network of this process is given while it lasts, by model: the
-    inputs for calibration and for the gate. Not for several threads at once.
+    """Records copies of the inputs of all networks of this process, by model.
+
+    Yields the record: for each model, a list of calls, each with arrays by input name. Use it for
+    quantization and for the gate, from one thread at a time.
+
+    >>> import numpy as np
+    >>> from face_perception.inference import load, record_inputs
+    >>> model = load("blendshapes", backend="onnxruntime")
+    >>> with record_inputs() as calls:
+    ...     _ = model.infer({"landmarks": np.ones((1, 146, 2), np.float32)})
+    >>> [call["landmarks"].shape for call in calls["blendshapes"]]
+    [(1, 146, 2)]
     """
     global _recorded
     _recorded = {}
@@ -163,14 +186,23 @@ def load(
     fall_back: bool = NetworkSettings.fall_back,
     progress: ModelProgress | None = None,
 ) -> Model:
-    """Loads a model of the catalogue, or of a card at a path, and runs it once to warm it up.
+    """Loads a model by its name or by the path of its card, and runs it once to warm it up.
 
-    ``threads`` is for one call of ``infer`` on the CPU. ``backend`` is ``onnxruntime``,
-    ``tensorrt``, or ``auto``: TensorRT where it and a GPU are there. ``precision`` is ``fp32``,
-    ``fp16`` or ``int8``. Anything but ONNX Runtime in FP32 must agree with that on the card's
-    reference inputs. What is asked for is used or refused; only with ``fall_back`` it is replaced by
-    ONNX Runtime in FP32, and ``Model.why`` says so. ``progress`` hears of an engine being built.
-    Raises ModelError naming the model or file and the fix.
+    ``threads`` is the number of CPU threads of one call. ``backend`` is ``onnxruntime``,
+    ``tensorrt``, or ``auto``, which takes TensorRT if it and a GPU are there. ``precision`` is
+    ``fp32``, ``fp16`` or ``int8``. Any other choice than ONNX Runtime in FP32 must agree with that
+    on the card's reference inputs. If the requested backend cannot be used, raises ModelError, or,
+    with ``fall_back``, uses ONNX Runtime in FP32 and says so in ``Model.why``. ``progress`` is
+    called while an engine is built. Raises ModelError, which names the model or file and the fix.
+
+    >>> from face_perception.inference import ModelError, load
+    >>> load("face_mesh", backend="onnxruntime").name
+    'face_mesh'
+    >>> try:
+    ...     load("face_mash")
+    ... except ModelError as error:
+    ...     print(str(error)[:29])
+    there is no model 'face_mash'
     """
     if backend not in BACKENDS:
         raise ModelError(f"there is no backend {backend!r}: use one of {', '.join(BACKENDS)}")
@@ -180,10 +212,10 @@ def load(
         raise ModelError(f"threads must be at least 1, not {threads}")
     card = find_card(Path(name))
     if card.kind != "model":
-        raise ModelError(f"{card.name} is a {card.kind}, not a model")
+        raise ModelError(f"{card.name} is a {card.kind}, not a model: give the name of a model")
     data = store.read(card)
     onnxruntime_version()
-    # Heavy, and not needed to list or fetch models.
+    # Import here, because listing and fetching models does not need this large package.
     from face_perception.inference.onnxruntime_backend import OnnxRuntime
 
     runtime: Backend
@@ -200,7 +232,7 @@ def load(
         if not fall_back:
             raise
         runtime = OnnxRuntime(card, data, threads)
-        reason = f"fallen back to, since {backend} in {precision} does not serve: {error}"
+        reason = f"used because {backend} in {precision} cannot be used: {error}"
         backend, precision, fallen_back = "onnxruntime", "fp32", True
         _log.warning("model %s: %s, %s", card.name, runtime.description, reason)
     why = f"{runtime.description}, {precision}, {reason}"
@@ -223,18 +255,20 @@ def load(
 
 
 def onnxruntime_version() -> str:
-    """The version of ONNX Runtime. Raises ModelError where it cannot be imported."""
+    """Returns the version of ONNX Runtime. Raises ModelError if it cannot be imported."""
     try:
         import onnxruntime
     except ImportError as error:
-        raise ModelError(f"ONNX Runtime is missing ({error}): pip install onnxruntime") from error
+        raise ModelError(
+            f"ONNX Runtime cannot be imported ({error}): pip install onnxruntime"
+        ) from error
     return str(onnxruntime.__version__)
 
 
 def _choose(card: Card, backend: str) -> tuple[str, str]:
-    """The backend to use and the reason."""
+    """Returns the backend to use and the reason. Raises ModelError if it cannot run here."""
     if backend == "onnxruntime":
-        return backend, "asked for"
+        return backend, "requested"
     from face_perception.inference.tensorrt.engines import why_unavailable
 
     reason = why_unavailable()
@@ -242,16 +276,17 @@ def _choose(card: Card, backend: str) -> tuple[str, str]:
         return ("onnxruntime", f"auto: {reason}") if reason else ("tensorrt", "auto: GPU found")
     if reason:
         raise ModelError(
-            f"model {card.name}: TensorRT cannot run here: {reason}. "
-            "The backends onnxruntime and auto can"
+            f"model {card.name}: TensorRT cannot run here: {reason}; use the backend onnxruntime "
+            "or "
+            "auto"
         )
-    return backend, "asked for"
+    return backend, "requested"
 
 
 def _gated(
     card: Card, data: bytes, backend: str, precision: str, threads: int, progress: ModelProgress
 ) -> tuple[Backend, list[Deviation]]:
-    """The backend, after it has agreed with ONNX Runtime in FP32, and how well."""
+    """Returns the backend and its deviations from ONNX Runtime in FP32, if the gate accepts it."""
     from face_perception.inference.onnxruntime_backend import OnnxRuntime
 
     kind = kind_of(precision, backend)

@@ -1,4 +1,4 @@
-"""ONNX Runtime on the processor."""
+"""Runs a network with ONNX Runtime on the CPU."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from face_perception.inference.models.cards import Card, ModelError, Port
 Array = npt.NDArray[Any]
 
 _ERRORS_ONLY = 3
-# Containers and robots without /sys/devices give warnings that nobody can act on.
+# ONNX Runtime warns in containers without /sys/devices. Users cannot act on that.
 onnxruntime.set_default_logger_severity(_ERRORS_ONLY)
 
 
 class OnnxRuntime:
-    """One session. Raises ModelError where the file is not the network that the card describes.
+    """One ONNX Runtime session. Raises ModelError if the file does not fit its card.
 
-    A model with extra files is loaded from its path, for they are found beside it.
+    Loads a model with extra weight files from its path, so that ONNX Runtime finds those files.
     """
 
     def __init__(self, card: Card, data: bytes, threads: int) -> None:
@@ -30,7 +30,7 @@ class OnnxRuntime:
                 session_options(threads),
                 providers=["CPUExecutionProvider"],
             )
-        except Exception as error:  # ONNX Runtime's own exceptions have no common base
+        except Exception as error:  # the exceptions of ONNX Runtime have no common base class
             raise ModelError(f"{card.path} cannot be loaded by ONNX Runtime: {error}") from error
         self._name = card.name
         self._outputs = list(card.outputs)
@@ -49,13 +49,13 @@ class OnnxRuntime:
 
 
 def session_options(threads: int) -> onnxruntime.SessionOptions:
-    """How every session of the package runs."""
+    """Returns the options that all sessions of the package use."""
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
     options.execution_mode = onnxruntime.ExecutionMode.ORT_SEQUENTIAL
     options.log_severity_level = _ERRORS_ONLY
-    # Spinning threads take the processor from the other nodes: twice as slow on two cores.
+    # Spinning threads take CPU time from the other nodes: they ran at half speed on two cores.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     return options
 
@@ -69,5 +69,6 @@ def _compare(card: Card, what: str, ports: Mapping[str, Port], found: list[Any])
     actual = {value.name: (value.type, text(value.shape)) for value in found}
     if wanted != actual:
         raise ModelError(
-            f"{card.path} does not fit its card: {what}s are {actual}, the card says {wanted}"
+            f"{card.path} does not fit its card: its {what}s are {actual}, but the card says "
+            f"{wanted}: fetch or import the model again"
         )

@@ -1,7 +1,8 @@
-"""Inputs that a network saw in real use, kept beside its card: what backends are compared on.
+"""Reads and writes the reference inputs of a network, on which the gate compares backends.
 
-A file is an .npz with an array an input, the first axis the samples. Images are kept in 8 bits:
-``name`` is then uint8 and ``name.scale`` holds factor and offset.
+They are stored in an .npz file in the folder of the card, with one array for each input; the first
+axis is the samples. Images are stored with 8 bits: ``name`` is uint8, and ``name.scale`` holds
+factor and offset.
 """
 
 from __future__ import annotations
@@ -20,12 +21,20 @@ from face_perception.inference.models.cards import Card, ModelError
 
 Array = npt.NDArray[Any]
 
-# Ranges in which networks take 8-bit images.
+# Factor and offset of the ranges in which networks take 8-bit images.
 _SCALES = ((1 / 255, 0.0), (1 / 127.5, -1.0), (1.0, 0.0))
 
 
 def read_reference_inputs(card: Card) -> dict[str, Array]:
-    """The reference inputs of a card, by name. Raises ModelError naming the file and the fix."""
+    """Returns the reference inputs of a card [K, ...] by input name.
+
+    Raises ModelError, which names the file and the fix.
+
+    >>> from face_perception.inference import find_card, read_reference_inputs
+    >>> inputs = read_reference_inputs(find_card("face_mesh"))
+    >>> inputs["image"].shape, inputs["image"].dtype.name
+    ((4, 192, 192, 3), 'float32')
+    """
     path = card.reference_inputs_path
     fix = f"run `face-perception models capture {card.name}`"
     try:
@@ -33,7 +42,7 @@ def read_reference_inputs(card: Card) -> dict[str, Array]:
             kept = dict(file)
     except FileNotFoundError as error:
         raise ModelError(
-            f"model {card.name} has no reference inputs to be checked on ({path}): {fix}"
+            f"model {card.name} has no reference inputs for the accuracy gate ({path}): {fix}"
         ) from error
     except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
         raise ModelError(f"{path} is damaged ({error}): {fix}") from error
@@ -55,7 +64,7 @@ def read_reference_inputs(card: Card) -> dict[str, Array]:
 
 
 def write_reference_inputs(path: Path, inputs: Mapping[str, Array]) -> None:
-    """Keeps inputs by name. Raises OSError."""
+    """Writes arrays [K, ...] by input name to an .npz file. Raises OSError."""
     kept: dict[str, Array] = {}
     for name, value in inputs.items():
         kept[name] = value
@@ -71,14 +80,14 @@ def write_reference_inputs(path: Path, inputs: Mapping[str, Array]) -> None:
 
 
 def shape_fits(shape: Sequence[int], wanted: Sequence[int | None]) -> bool:
-    """Whether an array has a port's shape, in which None is any size but 0."""
+    """Returns True if a shape fits a port's shape, in which None stands for any size except 0."""
     return len(shape) == len(wanted) and all(
         got == size or (size is None and got > 0) for got, size in zip(shape, wanted, strict=True)
     )
 
 
 def _whole(levels: Array) -> bool:
-    # Single precision, as the networks take them.
+    # Allow for rounding in float32.
     return bool(np.abs(levels - np.rint(levels)).max() < 0.01)
 
 

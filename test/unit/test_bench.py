@@ -14,7 +14,7 @@ from bench.roofline.page import roofline_page
 from face_perception import cli
 from face_perception.inference import catalogue, infer_overhead, load, measure_speeds
 from face_perception.inference.conversion.onnx_graph import Graph
-from face_perception.inference.cost import cost
+from face_perception.inference.cost import network_cost
 from face_perception.inference.measure import time_in_turns
 
 ROOT = Path(__file__).parents[2]
@@ -33,7 +33,7 @@ def convolution() -> bytes:
 
 @pytest.mark.parametrize("batch", [1, 3])
 def test_cost_counts_every_product(batch: int) -> None:
-    found = cost(convolution(), batch)
+    found = network_cost(convolution(), batch)
     assert [layer.flops for layer in found.layers] == [
         batch * 2 * 16 * 4 * 4 * 8 * 3 * 3,
         batch * 2 * 16 * 4 * 5 * 4,
@@ -44,11 +44,11 @@ def test_cost_counts_every_product(batch: int) -> None:
 
 
 def test_floor_is_the_slower_of_compute_and_memory() -> None:
-    found = cost(convolution())
-    assert found.floor(peak=found.flops, bandwidth=1e12, width=2) == pytest.approx(1)
+    found = network_cost(convolution())
+    assert found.minimum_seconds(peak=found.flops, bandwidth=1e12, width=2) == pytest.approx(1)
     moved = found.weights + found.values
-    assert found.floor(peak=1e12, bandwidth=moved, width=2) == pytest.approx(2)
-    assert found.layered(1e9, 1e9, 2) >= found.floor(1e9, 1e9, 2)
+    assert found.minimum_seconds(peak=1e12, bandwidth=moved, width=2) == pytest.approx(2)
+    assert found.layered_seconds(1e9, 1e9, 2) >= found.minimum_seconds(1e9, 1e9, 2)
 
 
 def test_a_shape_that_is_not_known() -> None:
@@ -57,7 +57,7 @@ def test_a_shape_that_is_not_known() -> None:
     shape = graph.node("NonZero", image)
     graph.output("out", graph.node("MatMul", graph.node("Cast", shape, to=1), image), (8, 4, 4))
     with pytest.raises(ValueError, match="the shape of n1 is not known"):
-        cost(graph.serialise())
+        network_cost(graph.serialise())
 
 
 def test_devices_add_up_to_what_they_are_quoted_for() -> None:
@@ -87,7 +87,7 @@ def test_calls_take_turns() -> None:
 def test_speeds_of_a_model() -> None:
     model = load("expression", backend="onnxruntime")
     one, four = measure_speeds(model, (1, 4), seconds=0)
-    assert four.flops == 4 * one.flops == 4 * cost(model.card.path.read_bytes()).flops
+    assert four.flops == 4 * one.flops == 4 * network_cost(model.card.path.read_bytes()).flops
     assert one.flops_per_second == one.flops / one.times.least
     assert infer_overhead(model, seconds=0) > 0
 

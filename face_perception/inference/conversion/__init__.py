@@ -1,1 +1,1 @@
-"""Makes the default models from the files that packages carry. Used only at set-up."""
+"""Converts the default models from TFLite and other formats to ONNX. Used only at set-up."""

@@ -1,6 +1,6 @@
-"""How each default model is made from its source file: ``RECIPES[name](bytes) -> bytes``.
+"""Makes each default model from its source file: ``RECIPES[name](bytes) -> bytes``.
 
-Only at set-up; needs onnx and tflite.
+Used only at set-up. Needs onnx and tflite.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ from face_perception.inference.conversion.tflite_reader import TFLiteModel
 from face_perception.inference.conversion.tflite_to_onnx import Conversion
 from face_perception.types import EXPRESSIONS
 
-# What the attention mesh's partial outputs replace, from MediaPipe's
-# tensors_to_face_landmarks_with_attention.pbtxt. MediaPipe's left eye is the one on the image's
-# left: the person's right.
+# Landmarks that the partial outputs of the attention mesh replace, from MediaPipe's
+# tensors_to_face_landmarks_with_attention.pbtxt. MediaPipe's left eye is on the left of the image,
+# which is the person's right eye.
 _LIPS = (
     *(61, 146, 91, 181, 84, 17, 314, 405, 321, 375, 291),
     *(185, 40, 39, 37, 0, 267, 269, 270, 409),
@@ -50,7 +50,7 @@ _LEFT_EYE = (
 _RIGHT_IRIS = tuple(range(468, 473))
 _LEFT_IRIS = tuple(range(473, 478))
 
-# Class order of the networks in face-api and in fer, by our names.
+# Class order of the networks in face-api and in fer, with the names of this package.
 _FACE_API = ("neutral", "happy", "sad", "angry", "scared", "disgusted", "surprised")
 _FER = ("angry", "disgusted", "scared", "happy", "sad", "surprised", "neutral")
 
@@ -65,8 +65,10 @@ _SAD = -0.46
 
 
 def face_detector(data: bytes) -> bytes:
-    """Full-range BlazeFace. ``image`` [N, 192, 192, 3] RGB in [-1, 1] -> raw ``boxes``
-    [N, 2304, 16] and ``scores`` [N, 2304, 1] (logits), one row an anchor.
+    """Converts MediaPipe's full-range BlazeFace.
+
+    Input: ``image`` [N, 192, 192, 3], RGB in [-1, 1]. Outputs: raw ``boxes`` [N, 2304, 16] and
+    ``scores`` [N, 2304, 1] (logits), one row for each anchor.
     """
     graph = Graph("face_detector")
     source = TFLiteModel(data, "face_detector")
@@ -77,11 +79,13 @@ def face_detector(data: bytes) -> bytes:
 
 
 def face_mesh(data: bytes) -> bytes:
-    """Attention mesh. ``image`` [N, 192, 192, 3] RGB in [0, 1] -> ``landmarks`` [N, 478, 3] in
-    input pixels (z in the same scale) and ``presence`` [N, 1], a probability.
+    """Converts MediaPipe's attention mesh.
 
-    Lips and eyes take x, y from their own branch and keep the mesh's z; an iris has the mean z of
-    its eye's contour.
+    Input: ``image`` [N, 192, 192, 3], RGB in [0, 1]. Outputs: ``landmarks`` [N, 478, 3] in input
+    pixels (z in the same scale), and ``presence`` [N, 1], a probability.
+
+    Lips and eyes have x and y from their own branch of the network, and z from the mesh. An iris
+    has the mean z of the contour of its eye.
     """
     graph = Graph("face_mesh")
     source = TFLiteModel(data, "face_mesh")
@@ -94,7 +98,7 @@ def face_mesh(data: bytes) -> bytes:
     parts = [graph.node("Gather", mesh, graph.indices([0, 1]), axis=2)]
     origin = np.arange(478)
     start = 468
-    # In the order in which MediaPipe applies them: the later one wins.
+    # In the order of MediaPipe: a later part replaces an earlier one.
     replaced = (_LIPS, _RIGHT_EYE, _LEFT_EYE, _RIGHT_IRIS, _LEFT_IRIS)
     for output, part in zip((1, 2, 3, 4, 5), replaced, strict=True):
         parts.append(points(output, 2))
@@ -117,8 +121,10 @@ def face_mesh(data: bytes) -> bytes:
 
 
 def expression(data: bytes) -> bytes:
-    """face-api's expression network, calibrated. ``face`` [N, 112, 112, 3] RGB, float32 in
-    [0, 255] -> ``probability`` [N, 7] in the order of ``types.EXPRESSIONS``.
+    """Converts face-api's expression network, with calibrated probabilities.
+
+    Input: ``face`` [N, 112, 112, 3], RGB, float32 in [0, 255]. Output: ``probability`` [N, 7] in
+    the order of ``types.EXPRESSIONS``.
     """
     graph = Graph("expression")
     network = ExpressionGraph(graph, read_weights(data), graph.input("face", (SIDE, SIDE, 3)))
@@ -132,8 +138,10 @@ def expression(data: bytes) -> bytes:
 
 
 def expression_fer(data: bytes) -> bytes:
-    """Mini-Xception. ``face`` [N, 64, 64, 1] gray, float32 in [0, 255] -> ``probability`` [N, 7] in
-    the order of ``types.EXPRESSIONS``.
+    """Converts the Mini-Xception of fer.
+
+    Input: ``face`` [N, 64, 64, 1], gray, float32 in [0, 255]. Output: ``probability`` [N, 7] in the
+    order of ``types.EXPRESSIONS``.
     """
     graph = Graph("expression_fer")
     source = TFLiteModel(data, "expression_fer")
@@ -147,8 +155,10 @@ def expression_fer(data: bytes) -> bytes:
 
 
 def blendshapes(data: bytes) -> bytes:
-    """MediaPipe's blendshape network. ``landmarks`` [N, 146, 2], x and y of a part of the mesh in
-    any unit -> ``strength`` [N, 52] in [0, 1]. The network removes mean and scale itself.
+    """Converts MediaPipe's blendshape network.
+
+    Input: ``landmarks`` [N, 146, 2], x and y of a part of the mesh in any unit, because the network
+    removes mean and scale. Output: ``strength`` [N, 52] in [0, 1].
     """
     graph = Graph("blendshapes")
     source = TFLiteModel(data, "blendshapes")

@@ -1,4 +1,4 @@
-"""The expression network of face-api as an ONNX graph. Used only at set-up; needs onnx.
+"""Builds the expression network of face-api as an ONNX graph. Used only at set-up. Needs onnx.
 
 The network, from its published code (``@vladmandic/face-api`` 1.7.15, ``faceFeatureExtractor``):
 four blocks of four 3x3 convolutions, each block at half the size of the one before. All
@@ -23,16 +23,16 @@ Array = npt.NDArray[np.float32]
 SIDE = 112  # pixels of the input
 _BLOCKS = 4
 _LAYERS = 4
-# Subtracted from red, green and blue, before the division by 255.
+# Means of red, green and blue, subtracted before the division by 255.
 _MEAN = (122.782, 117.001, 104.298)
 _SCALE = 1 / 255
 
 
 def read_weights(data: bytes) -> dict[str, Array]:
-    """The float32 tensors by name from the bytes of a file that ``tools/expression_weights.py``
-    wrote: an .npz where a uint8 tensor NAME has a companion ``NAME:range``, scale and minimum.
+    """Returns the float32 tensors, by name, of a file that ``tools/expression_weights.py`` wrote.
 
-    Raises ModelError for anything else.
+    ``data`` is an .npz file, in which a uint8 tensor NAME has a companion ``NAME:range`` with scale
+    and minimum. Raises ModelError for any other file.
     """
     try:
         with np.load(io.BytesIO(data), allow_pickle=False) as file:
@@ -53,16 +53,16 @@ def read_weights(data: bytes) -> dict[str, Array]:
 class ExpressionGraph:
     """Adds the network to a graph, computed from ``image`` [N, 112, 112, 3], RGB in 0 to 255.
 
-    ``features`` is the value [N, 256] that the linear layer sees. ``weights`` are those of
-    ``read_weights``; raises ModelError where one is missing.
+    ``features`` is the value [N, 256] that goes into the linear layer. ``weights`` are from
+    ``read_weights``. Raises ModelError if one is missing.
     """
 
     def __init__(self, graph: Graph, weights: Mapping[str, Array], image: str) -> None:
         self._graph = graph
         self._weights = weights
-        # The mean cannot be folded into the convolution, which pads with zeros after subtracting
-        # it. The transposition comes first: with channels last the subtraction alone takes a sixth
-        # of the network's time.
+        # The mean cannot be folded into the convolution, because that pads with zeros after the
+        # subtraction. Transpose first: with channels last, the subtraction takes a sixth of the
+        # network's time.
         first = graph.node("Transpose", image, perm=[0, 3, 1, 2])
         value = graph.node("Sub", first, graph.constant(np.reshape(_MEAN, (3, 1, 1))))
         for block in range(_BLOCKS):
@@ -71,12 +71,15 @@ class ExpressionGraph:
         self.features = graph.node("Flatten", pooled, axis=1)
 
     def logits(self, weight: Array, bias: Array) -> str:
-        """``weight`` [256, K] and ``bias`` [K] on the features: [N, K]."""
+        """Adds a linear layer on the features and returns its output [N, K].
+
+        ``weight`` is [256, K], ``bias`` [K].
+        """
         constant = self._graph.constant
         return self._graph.node("Gemm", self.features, constant(weight), constant(bias))
 
     def tensor(self, name: str) -> Array:
-        """A weight by its name."""
+        """Returns a weight tensor by its name. Raises ModelError if it is missing."""
         if name not in self._weights:
             raise ModelError(f"the weights of the expression network lack {name}")
         return self._weights[name]
@@ -91,8 +94,7 @@ class ExpressionGraph:
 
     def _convolution(self, block: int, layer: int, value: str, stride: int) -> str:
         name = f"dense{block}/conv{layer}"
-        # TensorFlow's SAME padding: with stride 2 on an even size, the single padded row is at the
-        # end.
+        # TensorFlow's SAME padding: with stride 2 and an even size, it pads one row at the end.
         attributes = {"strides": [stride, stride], "pads": [0, 0, 1, 1] if stride == 2 else [1] * 4}
         constant = self._graph.constant
         bias = constant(self.tensor(f"{name}/bias"))

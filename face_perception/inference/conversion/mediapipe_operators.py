@@ -1,7 +1,7 @@
-"""The custom operators of MediaPipe's attention mesh, as ONNX nodes. Only at set-up.
+"""Builds the custom operators of MediaPipe's attention mesh from ONNX nodes. Used only at set-up.
 
-After mediapipe/util/tflite/operations, version 2 of each. An affine map is [N, 3, 2]: p @ the first
-two rows + the last one.
+Follows mediapipe/util/tflite/operations, version 2 of each operator. An affine map is [N, 3, 2]: it
+multiplies a point (row vector) by the first two rows, and adds the last row.
 """
 
 from __future__ import annotations
@@ -15,8 +15,10 @@ from face_perception.inference.conversion.onnx_graph import Graph
 
 
 def region(graph: Graph, landmarks: str, options: Mapping[str, Any]) -> str:
-    """Landmarks2TransformMatrix: the map from an output grid to the region around some landmarks
-    [N, M, 3], turned so that two of them lie level, as large as the bounding box times a scale.
+    """Adds Landmarks2TransformMatrix: the map from an output grid to a region of the image.
+
+    The region surrounds some of the ``landmarks`` [N, M, 3]. It is rotated so that two of them are
+    level, and its size is that of their bounding box times a scale.
     """
     size = np.array([options["output_width"], options["output_height"]], np.float32)
     scale = np.array([options["scale_x"], options["scale_y"]], np.float32)
@@ -49,8 +51,9 @@ def region(graph: Graph, landmarks: str, options: Mapping[str, Any]) -> str:
 def sample(
     graph: Graph, image: str, shape: tuple[int, int], affine: str, options: Mapping[str, Any]
 ) -> str:
-    """TransformTensorBilinear: image [N, C, *shape] sampled bilinearly on the mapped output grid,
-    pixel centres at half; zero where a sample is outside the image.
+    """Adds TransformTensorBilinear: samples an image [N, C, *shape] bilinearly on a mapped grid.
+
+    Pixel centres are at 0.5. Samples outside the image are 0.
     """
     rows, columns = options["output_height"], options["output_width"]
     y, x = np.mgrid[:rows, :columns] + 0.5
@@ -59,7 +62,7 @@ def sample(
     grid = graph.node("MatMul", graph.constant(pixels), affine)
     grid = graph.node("Mul", grid, graph.constant(2 / size))
     grid = graph.node("Sub", grid, graph.constant(1))
-    # GridSample alone would fade out over the half pixel around the image.
+    # Without this, GridSample fades out over half a pixel around the image.
     outside = graph.node("Greater", graph.node("Abs", grid), graph.constant(1 - 1 / size))
     grid = graph.node("Where", outside, graph.constant(3), grid)
     grid = graph.node("Reshape", grid, graph.indices([0, rows, columns, 2]))
@@ -69,7 +72,7 @@ def sample(
 
 
 def transform(graph: Graph, points: str, affine: str) -> str:
-    """TransformLandmarks: points [N, M, 2], mapped."""
+    """Adds TransformLandmarks: maps points [N, M, 2]."""
     axes = graph.node("Gather", affine, graph.indices([0, 1]), axis=1)
     shift = graph.node("Gather", affine, graph.indices([2]), axis=1)
     return graph.node("Add", graph.node("MatMul", points, axes), shift)

@@ -1,4 +1,4 @@
-"""Writes ONNX graphs. Only at set-up; needs onnx."""
+"""Builds ONNX graphs node by node. Used only at set-up. Needs onnx."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ IR_VERSION = 8
 
 
 class Graph:
-    """An ONNX graph under construction. Values are names."""
+    """An ONNX graph under construction. Its methods take and return the names of values."""
 
     def __init__(self, name: str) -> None:
         self.name = name
@@ -41,7 +41,7 @@ class Graph:
         return self.constant(value, np.int64)
 
     def node(self, kind: str, *inputs: str, **attributes: Any) -> str:
-        """Adds a node of one output and returns the output."""
+        """Adds a node with one output, and returns the name of that output."""
         name = f"n{len(self.nodes)}"
         self.nodes.append(helper.make_node(kind, inputs, [name], **attributes))
         return name

@@ -1,8 +1,8 @@
-"""FP32 ONNX -> FP16 or INT8 ONNX. Only at export; needs onnx.
+"""Converts FP32 ONNX models to FP16 or INT8. Used only at export. Needs onnx.
 
-INT8 has two recipes, for no file is fast on both sides: ``int8-cpu`` has unsigned activations,
-which VNNI processors want and TensorRT refuses; ``int8-trt`` is symmetric with the bias left alone,
-as TensorRT wants.
+INT8 has two recipes, because no file is fast on both runtimes. ``int8-cpu`` has unsigned
+activations, which CPUs with VNNI need and TensorRT rejects. ``int8-trt`` is symmetric and leaves
+the bias in FP32, as TensorRT requires.
 """
 
 from __future__ import annotations
@@ -31,8 +31,8 @@ Array = npt.NDArray[Any]
 
 RECIPES = ("int8-cpu", "int8-trt")
 
-# Regions, their axes and what is sampled at them: half a pixel of a 192 pixel image is lost in
-# FP16, and they take next to no time.
+# Operators that stay in FP32: those that compute and sample image regions. FP16 would cost half a
+# pixel in an image of 192 pixels, and they take almost no time.
 _KEPT_FP32 = [
     *("ReduceL2", "ReduceMax", "ReduceMin", "ReduceMean", "Div", "Min", "Max", "Sub"),
     *("Resize", "GridSample"),
@@ -40,19 +40,20 @@ _KEPT_FP32 = [
 
 
 def to_fp16(model: bytes) -> bytes:
-    """Weights and arithmetic in FP16; inputs and outputs stay FP32."""
+    """Returns the model with weights and arithmetic in FP16. Inputs and outputs stay in FP32."""
     data: bytes = _to_half_precision(_named(onnx.load_from_string(model))).SerializeToString(
         deterministic=True
     )
     return data
 
 
-def to_fp16_beside(source: Path, path: Path) -> None:
-    """The same for a model with its weights beside it, of over 2 GB: writes ``path`` and
-    ``path``.data. Takes 1.5 times the weights' size of memory.
+def to_fp16_external(source: Path, path: Path) -> None:
+    """Converts a model with an external weight file (above 2 GB) to FP16.
+
+    Writes ``path`` and ``path``.data. Needs memory of 1.5 times the size of the weights.
     """
     model = onnx.load(source, load_external_data=False)
-    # While it is small: with its weights in it, nothing over 2 GB can be asked for its shapes.
+    # Infer shapes before loading the weights, because that fails on models above 2 GB.
     model = onnx.shape_inference.infer_shapes(model)
     onnx.load_external_data_for_model(model, str(source.parent))
     onnx.save_model(
@@ -65,7 +66,7 @@ def to_fp16_beside(source: Path, path: Path) -> None:
 
 def _to_half_precision(network: Any, *, has_shapes: bool = False) -> Any:
     with warnings.catch_warnings():
-        # Constants too small for FP16 are cut off, each with a warning.
+        # The converter warns about each constant that is too small for FP16.
         warnings.simplefilter("ignore", UserWarning)
         return convert_float_to_float16(
             network,
@@ -76,7 +77,10 @@ def _to_half_precision(network: Any, *, has_shapes: bool = False) -> Any:
 
 
 def to_int8(model: bytes, recipe: str, samples: Mapping[str, Array]) -> bytes:
-    """Convolutions in INT8, the rest FP32. ``samples`` [K, ...] by input name set the ranges."""
+    """Returns the model with convolutions in INT8 and the rest in FP32.
+
+    ``samples`` [K, ...] by input name set the ranges of the activations.
+    """
     for_tensorrt = recipe == "int8-trt"
     network = _named(onnx.load_from_string(model))
     with tempfile.TemporaryDirectory() as folder, _quiet():
@@ -104,9 +108,11 @@ def to_int8(model: bytes, recipe: str, samples: Mapping[str, Array]) -> bytes:
 
 
 def to_int8_products(source: Path, path: Path) -> None:
-    """Products with constant matrices in INT8, with ranges found anew in every run, so that nothing
-    is calibrated; the rest FP32. For the processor, and for weights beside the file (2 GB limit):
-    writes ``path`` and ``path``.data.
+    """Converts products with constant matrices to INT8, and leaves the rest in FP32.
+
+    Needs no calibration, because the ranges of the activations are computed in every run. For the
+    CPU, and for models with an external weight file (above 2 GB). Writes ``path`` and
+    ``path``.data.
     """
     with _quiet():
         quantize_dynamic(
@@ -121,14 +127,17 @@ def to_int8_products(source: Path, path: Path) -> None:
 
 
 def _named(network: Any) -> Any:
-    """With a name for every node, which ONNX does not ask for but the converters do."""
+    """Names every node, because the converters need names although ONNX does not."""
     for node in network.graph.node:
         node.name = node.name or node.output[0]
     return network
 
 
 def _depthwise(graph: Any) -> list[str]:
-    """Depthwise convolutions: nine products a sum gain no speed, and lose most in precision."""
+    """Returns the names of depthwise convolutions.
+
+    In INT8 they gain no speed (nine products per sum) and lose the most accuracy.
+    """
     return [
         node.name
         for node in graph.node
@@ -138,7 +147,7 @@ def _depthwise(graph: Any) -> list[str]:
 
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
-    """The quantizer recommends steps on the root logger that change nothing for these graphs."""
+    """Silences advice of the quantizer on the root logger, which does not apply to these graphs."""
     before = logging.root.manager.disable
     logging.disable(logging.WARNING)
     try:

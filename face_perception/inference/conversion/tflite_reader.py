@@ -1,6 +1,7 @@
-"""Reads a TFLite file into plain values: constants as float32 arrays, operators with their options.
+"""Reads a TFLite file: constants as float32 arrays, and operators with their options.
 
-Only at set-up; needs the ``tflite`` schema package. The format is TensorFlow Lite's schema.fbs.
+Used only at set-up. Needs the ``tflite`` schema package. The format is TensorFlow Lite's
+schema.fbs.
 """
 
 from __future__ import annotations
@@ -19,13 +20,15 @@ Array = npt.NDArray[Any]
 
 
 class UnsupportedModel(ModelError):
-    """A file that holds something the conversion does not know; names it and the model."""
+    """The conversion does not support a part of the file. The message names it and the model."""
 
 
 @dataclass(frozen=True)
 class Operator:
-    """One operator: its kind (``CONV_2D``, or a custom operator's own name), tensor numbers and
-    options (the schema's option table, a mapping for custom operators, None without).
+    """One operator.
+
+    ``kind`` is its name, such as ``CONV_2D``. ``inputs`` and ``outputs`` are tensor numbers.
+    ``options`` is the schema's option table, a mapping for a custom operator, or None.
     """
 
     kind: str
@@ -67,14 +70,15 @@ _INDICES = {
 class TFLiteModel:
     """The first subgraph of a TFLite file.
 
-    ``constants`` holds every tensor whose value the file states, half precision and quantised ones
-    as float32, sparse ones dense; ``operators`` what remains to be computed, in order; ``shapes``
-    the shape of every tensor as stored (batch 1, channels last). Raises UnsupportedModel.
+    ``constants`` are the tensors with a value in the file, by number: half-precision and quantized
+    ones as float32, sparse ones as dense arrays. ``operators`` are the operators to compute, in
+    order. ``shapes`` are the shapes of all tensors as stored (batch 1, channels last). Raises
+    UnsupportedModel.
     """
 
     def __init__(self, data: bytes, name: str) -> None:
         if data[4:8] != b"TFL3":
-            raise UnsupportedModel(f"{name}: not a TFLite file")
+            raise UnsupportedModel(f"{name} is not a TFLite file")
         self.name = name
         self._file = tflite.Model.GetRootAs(data, 0)
         graph = self._file.Subgraphs(0)
@@ -110,7 +114,7 @@ class TFLiteModel:
         return value.astype(np.float32) if value.dtype == np.float16 else value
 
     def _dense(self, number: int, values: Array, sparsity: Any) -> Array:
-        """Rows of the last dimension are stored as (position, value) pairs, the others in full."""
+        """Returns the dense array of a tensor that is sparse in its last dimension (CSR)."""
         rank = len(self.shapes[number])
         order = sparsity.TraversalOrderAsNumpy()
         dimensions = [sparsity.DimMetadata(k) for k in range(sparsity.DimMetadataLength())]
@@ -146,7 +150,7 @@ class TFLiteModel:
         inputs = tuple(int(i) for i in operator.InputsAsNumpy())
         outputs = tuple(int(i) for i in operator.OutputsAsNumpy())
         if kind in ("DENSIFY", "DEQUANTIZE") and inputs[0] in self.constants:
-            # Constants are dense float32 already.
+            # `constants` are already dense and float32.
             self.constants[outputs[0]] = self.constants[inputs[0]]
             return
         options: Any = None

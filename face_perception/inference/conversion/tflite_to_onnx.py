@@ -1,8 +1,8 @@
-"""TFLite to ONNX, for the operators that the default models have. Only at set-up.
+"""Converts the TFLite operators of the default models to ONNX. Used only at set-up.
 
-Convolutions and the operators between them have channels first. Everything else, including the
-inputs and outputs, has the file's own layout. The first axis is a batch of any size; no operator
-may mix its samples. TensorFlow Lite's reference kernels define the operators.
+Convolutions and the operators between them have channels first. Everything else, including inputs
+and outputs, has the layout of the file. The first axis is a batch of any size, and no operator may
+mix its samples. The operators follow TensorFlow Lite's reference kernels.
 """
 
 from __future__ import annotations
@@ -21,21 +21,21 @@ Array = npt.NDArray[Any]
 
 
 class Conversion:
-    """Adds a TFLite file's operators to a graph, computed from ``value``: an image [N, H, W, C], or
-    the input that the file takes.
+    """Adds the operators of a TFLite file to a graph.
 
-    ``output(k)`` is the k-th output in the file's own layout, batch first. Raises UnsupportedModel
-    for an unknown operator or option.
+    ``value`` is the name of the input in the graph, an image [N, H, W, C] or another input of the
+    file. ``output(k)`` is the k-th output in the layout of the file, batch first. Raises
+    UnsupportedModel for an unknown operator or option.
     """
 
     def __init__(self, graph: Graph, source: TFLiteModel, value: str) -> None:
         self._graph = graph
         self._source = source
-        # Tensors by number: channels first, as in the file, or both.
+        # Names of values by tensor number: channels first, as in the file, or both.
         self._first: dict[int, str] = {}
         self._last: dict[int, str] = {source.inputs[0]: value}
         self._padding: dict[int, tuple[int, int, int, int]] = {}
-        # Affine maps, which the file has as [N, 4, 4] and the graph as [N, 3, 2].
+        # Numbers of affine maps, which are [N, 4, 4] in the file and [N, 3, 2] in the graph.
         self._matrices: set[int] = set()
         for operator in source.operators:
             convert = getattr(self, f"_op_{operator.kind.lower()}", None)
@@ -65,13 +65,13 @@ class Conversion:
         return self._last[tensor]
 
     def _operand(self, tensor: int) -> str:
-        """A value in the file's layout, constant or not."""
+        """Returns a value or constant in the layout of the file."""
         if tensor in self._source.constants:
             return self._graph.constant(self._source.constants[tensor])
         return self._as_stored(tensor)
 
     def _axes(self, operator: Operator) -> list[int]:
-        """Axes in an operator's second input, counted from the front."""
+        """Returns the axes in an operator's second input, as non-negative numbers."""
         rank = len(self._source.shapes[operator.inputs[0]])
         axes = [int(axis) % rank for axis in self._constant(operator.inputs[1]).reshape(-1)]
         if 0 in axes:
@@ -90,7 +90,7 @@ class Conversion:
             return self._graph.node("Relu", value)
         raise self._source.unsupported(f"fused activation {function}")
 
-    # Operators, one method each, named after the schema.
+    # One method for each operator, named after the schema.
 
     def _op_conv_2d(self, operator: Operator) -> None:
         weights = self._constant(operator.inputs[1]).transpose(0, 3, 1, 2)
@@ -127,7 +127,10 @@ class Conversion:
         )
 
     def _pads(self, operator: Operator, height: int, width: int) -> tuple[int, ...]:
-        """Top, left, bottom, right; TensorFlow's SAME puts the odd one at the end."""
+        """Returns the padding (top, left, bottom, right) as in TensorFlow.
+
+        With SAME and an odd total, the end gets one more than the start.
+        """
         options = operator.options
         if options.Padding() == tflite.Padding.VALID:
             return (0, 0, 0, 0)
@@ -162,19 +165,19 @@ class Conversion:
             channels = self._source.shapes[operator.inputs[0]][3]
             if (before[3], after[3]) != (0, channels):
                 raise self._source.unsupported("channel padding that does not double them")
-            # Neither Pad nor a scalar factor, for which ONNX Runtime would leave its blocked layout
-            # (10 % of the mesh's time).
+            # For Pad or a scalar factor, ONNX Runtime would leave its blocked layout, which takes
+            # 10 % of the mesh's time.
             zero = self._graph.constant(np.zeros((channels, 1, 1)))
             zeros = self._graph.node("Mul", value, zero)
             self._first[output] = self._graph.node("Concat", value, zeros, axis=1)
         else:
-            # Left to the convolution that follows.
+            # The convolution that follows does the padding.
             self._first[output] = value
             self._padding[output] = (before[1], before[2], after[1], after[2])
 
     def _op_prelu(self, operator: Operator) -> None:
-        # ONNX Runtime's own PRelu takes longer than all the rest of the network; a product with
-        # [C, 1, 1] is a convolution to it.
+        # ONNX Runtime's PRelu takes longer than the rest of the network. It fuses a product with
+        # [C, 1, 1] into the convolution.
         slope = self._constant(operator.inputs[1]).reshape(-1, 1, 1)
         value = self._channels_first(operator.inputs[0])
         positive = self._graph.node("Relu", value)
@@ -193,7 +196,7 @@ class Conversion:
             self._elementwise(operator, "Add")
 
     def _elementwise(self, operator: Operator, kind: str) -> None:
-        """An operator on two values that are broadcast to one shape."""
+        """Adds an operator on two values that are broadcast to one shape."""
         a, b = (self._operand(tensor) for tensor in operator.inputs)
         self._last[operator.outputs[0]] = self._activated(
             self._graph.node(kind, a, b), operator.options.FusedActivationFunction()
@@ -211,7 +214,7 @@ class Conversion:
         self._last[operator.outputs[0]] = self._graph.node("Mul", difference, difference)
 
     def _unary(self, operator: Operator, *kinds: str) -> None:
-        """A chain of ONNX nodes with one input each, in the present layout."""
+        """Adds a chain of ONNX nodes with one input each, in the current layout."""
         tensor, output = operator.inputs[0], operator.outputs[0]
         first = tensor in self._first
         value = self._channels_first(tensor) if first else self._as_stored(tensor)
@@ -288,7 +291,7 @@ class Conversion:
         computed = [i for i in operator.inputs if i not in self._source.constants]
         if axis == 0 or not computed:
             raise self._source.unsupported("a concatenation of batches or constants")
-        # A constant has one sample. Adding a zero for every sample of the batch repeats it.
+        # A constant has one sample. Adding a zero for every sample repeats it over the batch.
         zero = self._graph.node("Mul", self._as_stored(computed[0]), self._graph.constant(0))
         zero = self._graph.node("ReduceMean", zero, axes=list(range(1, rank)), keepdims=1)
         parts = [
@@ -349,7 +352,7 @@ class Conversion:
             "Softmax", self._as_stored(operator.inputs[0]), axis=-1
         )
 
-    # MediaPipe's custom operators.
+    # Custom operators of MediaPipe.
 
     def _op_landmarks2transformmatrix(self, operator: Operator) -> None:
         options = operator.options

@@ -1,1 +1,1 @@
-"""Model cards, the model cache, and what is derived from a model."""
+"""Model cards, the model cache, imported models, and variants of models."""

@@ -1,7 +1,8 @@
-"""The model cards: what each model is, where it comes from, what it takes and gives.
+"""Reads model cards: the description, source, inputs and outputs of each model.
 
-A card is a YAML file; its file name is the model's name. Those of the package are in
-``resources/models``, those of imported and trained networks beside their files in the model cache.
+A card is a YAML file that is named after its model. The cards of the package are in
+``resources/models``. The cards of imported and trained networks are in the model cache, next to the
+network's file.
 """
 
 from __future__ import annotations
@@ -22,26 +23,26 @@ from face_perception.files import check_seal
 
 _log = logging.getLogger(__name__)
 
-# How a card writes a size that is free: a batch, a batch of sequences, time.
+# Names of free sizes in a card: batch, batch of sequences, time.
 FREE_AXES = ("N", "B", "T")
 KINDS = ("model", "photograph")
-# What is said wherever a model runs whose weights were never trained.
+# Warning for models whose weights were never trained.
 UNTRAINED = "random weights: for plumbing only"
 
 RECIPES = ("face_detector", "face_mesh", "expression", "expression_fer", "blendshapes")
 
 
 class ModelError(FacePerceptionError, RuntimeError):
-    """A model, card or model file that cannot be used; the message names it and the fix."""
+    """A model, card or model file cannot be used. The message names it and the fix."""
 
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """A file that a model is made from, and the sha256 of the file.
+    """The file that a model is made from, and its sha256.
 
-    ``member`` is a file in the wheel of ``package`` on the user's package index. If ``package`` is
-    empty, it is a file of this project in the folder of the cards. For a file inside a zip archive
-    in the wheel, ``member`` is the archive's name, ``!`` and the name inside it.
+    ``member`` is a file in the wheel of ``package`` from the user's package index. If ``package``
+    is empty, it is a file of this project in the folder of the cards. For a file inside a zip
+    archive in the wheel, ``member`` is the archive's name, ``!``, and the name inside the archive.
     """
 
     package: str
@@ -51,19 +52,19 @@ class Source:
 
     @property
     def text(self) -> str:
-        """Where the file comes from, for people: package and version, or this package."""
+        """Origin of the file for display: package and version, or this package."""
         return f"{self.package} {self.version}" if self.package else "this package"
 
 
 @dataclass(frozen=True, slots=True)
 class Port:
-    """One input or output. A shape entry is a size, or None for any (the batch).
+    """One input or output of a network. An entry of ``shape`` is a size, or None for a free size.
 
-    ``meaning`` says unit, range, layout and colour order. Another backend may be off by
-    ``tolerance`` in the output's own unit, plus ``relative_tolerance`` times the value itself
-    (inputs have none: 0). ``most`` is the largest shape that an engine is built for; empty where
-    only the first size is free. ``public`` is the name that ``Model`` gives an output, where that
-    is not the one in the ONNX file, which cannot have an input and an output of one name.
+    ``meaning`` gives unit, range, layout and colour order. The gate allows another backend to
+    deviate by ``tolerance`` (in the output's unit) plus ``relative_tolerance`` times the value;
+    both are 0 for inputs. ``most`` is the largest shape that a TensorRT engine is built for; it is
+    empty if only the batch size is free. ``public`` is the name of an output in ``Model``, if it
+    differs from that in the ONNX file (which cannot have an input and an output of the same name).
     """
 
     shape: tuple[int | None, ...]
@@ -77,14 +78,21 @@ class Port:
 
 @dataclass(frozen=True, slots=True)
 class Card:
-    """What is known about one model, or one sample photograph.
+    """The description of one model or one sample photograph.
 
-    The file is made from ``source`` by ``recipe``, or is ``source`` itself where there is no
-    recipe; without a source it is expected to be there, with the hash ``sha256``. ``revision``
-    counts changes to the recipe. ``folder`` is where the file is, None for the model cache.
-    ``extra`` are files beside it with their sha256: weights that an ONNX file cannot hold itself
-    (2 GB). ``origin`` says in words where an imported or trained network came from; ``facts`` is
-    what its user must know (the order of classes, thresholds), plain YAML values by name.
+    ``recipe`` makes the file from ``source``; without a recipe, the file is ``source`` itself.
+    Without a source, the file must exist and have the hash ``sha256``. ``revision`` counts changes
+    of the recipe. ``folder`` is the folder of the file, None for the model cache. ``extra`` are
+    further weight files in that folder, with their sha256, because an ONNX file holds at most 2 GB.
+    ``origin`` says where an imported or trained network came from. ``facts`` are plain YAML values
+    that decoding needs, such as the order of classes and thresholds.
+
+    >>> from face_perception.inference import find_card
+    >>> card = find_card("face_mesh")
+    >>> card.kind, card.licence, card.trained
+    ('model', 'Apache-2.0', True)
+    >>> card.inputs["image"].shape
+    (None, 192, 192, 3)
     """
 
     name: str
@@ -105,21 +113,21 @@ class Card:
 
     @property
     def path(self) -> Path:
-        """Where the file is, or will be."""
+        """Path of the file, whether or not it exists."""
         return (self.folder or paths.models_dir()) / self.file
 
     @property
     def trained(self) -> bool:
-        """False where the weights are known to be random: its answers mean nothing."""
+        """False if the weights are random, so that the outputs mean nothing."""
         return self.facts.get("trained") is not False
 
     @property
     def extra_paths(self) -> dict[str, Path]:
-        """Where the extra files are, by name."""
+        """Paths of the extra weight files, by name."""
         return {name: self.path.with_name(name) for name in self.extra}
 
     def fingerprint(self, data: bytes) -> str:
-        """Hash of the file's content and of the extra files that it needs."""
+        """Returns a hash of the file's content ``data`` and of the extra weight files."""
         found = hashlib.sha256(data)
         for name, sha256 in sorted(self.extra.items()):
             found.update(f"{name} {sha256}\n".encode())
@@ -127,29 +135,33 @@ class Card:
 
     @property
     def reference_inputs_path(self) -> Path:
-        """Where the inputs are that backends are compared on; beside the card."""
+        """Path of the reference inputs, in the folder of the card."""
         return (self.folder or paths.resource("resources/models")) / f"{self.name}.npz"
 
 
 def read_card(path: Path, *, folder: Path | None = None) -> Card:
-    """Reads a card. Raises ModelError naming the file and the field that is wrong."""
+    """Reads a card. Raises ModelError, which names the file and the wrong field."""
     try:
         text = path.read_text(encoding="utf-8")
         content = yaml.safe_load(text)
     except FileNotFoundError as error:
         raise ModelError(
-            f"there is no model card {path}: `face-perception import` and `train` write one, "
-            "`face-perception models list` names those that are there"
+            f"there is no model card {path}: make one with `face-perception import` or `train`, or "
+            "see `face-perception models list`"
         ) from error
     except OSError as error:
-        raise ModelError(f"model card {path} cannot be read: {error.strerror}") from error
+        raise ModelError(
+            f"model card {path} cannot be read: {error.strerror}: check its permissions"
+        ) from error
     except (UnicodeDecodeError, yaml.YAMLError) as error:
-        raise ModelError(f"{path} is no model card (a YAML file): {error}") from error
+        raise ModelError(
+            f"{path} is not a model card in YAML: {error}: import the model again"
+        ) from error
     fields = _Fields(path, "", content)
     if fields.has("seal"):
         fields.text("seal")
         if check_seal(text) is None:
-            raise ModelError(f"model card {path} is damaged or was changed: import the model again")
+            raise ModelError(f"model card {path} is damaged or was edited: import the model again")
     card = Card(
         name=path.stem,
         kind=fields.choice("kind", KINDS),
@@ -172,14 +184,20 @@ def read_card(path: Path, *, folder: Path | None = None) -> Card:
     if card.source is None and not card.sha256:
         raise fields.wrong("source", "is missing, and so is sha256: give one of them")
     if card.kind == "model" and not (card.inputs and card.outputs):
-        raise fields.wrong("inputs", "and outputs of a model must be listed")
+        raise fields.wrong("inputs", "and outputs must both be given for a model")
     fields.finish()
     return card
 
 
 def catalogue() -> dict[str, Card]:
-    """All cards by name: the package's, then what was imported. Raises ModelError for a broken one
-    of the package; a broken one in the model cache is left out with a warning.
+    """Returns all cards by name: first those of the package, then the imported ones.
+
+    Raises ModelError for a broken card of the package. Skips a broken card in the model cache, with
+    a warning in the log.
+
+    >>> from face_perception.inference import catalogue
+    >>> "face_mesh" in catalogue()
+    True
     """
     cards = {path.stem: read_card(path) for path in _package_cards().values()}
     for name, path in imported_cards().items():
@@ -191,7 +209,7 @@ def catalogue() -> dict[str, Card]:
 
 
 def imported_cards() -> dict[str, Path]:
-    """The cards in the model cache by name, unread; those of variants (``NAME.KIND.yaml``) not."""
+    """Returns the paths of the cards in the model cache by name, without those of variants."""
     found = {path.stem: path for path in sorted(paths.models_dir().glob("*.yaml"))}
     ours = _package_cards()
     return {name: path for name, path in found.items() if "." not in name and name not in ours}
@@ -202,9 +220,14 @@ def _package_cards() -> dict[str, Path]:
 
 
 def find_card(name: str | Path) -> Card:
-    """The card of a name in the catalogue, or of a path to a card (its file lies beside it).
+    """Returns the card of a model, given its name or the path of the card.
 
-    Raises ModelError, listing the names, where there is none.
+    The file of a card that is given by its path is in the same folder. Raises ModelError, which
+    lists the known names, if there is no such card.
+
+    >>> from face_perception.inference import find_card
+    >>> find_card("face_detector").outputs["boxes"].shape
+    (None, 2304, 16)
     """
     path = Path(name)
     if path.suffix == ".yaml" or len(path.parts) > 1:
@@ -222,13 +245,15 @@ def find_card(name: str | Path) -> Card:
 
 
 class _Fields:
-    """A mapping of a card, read field by field; what is left over is a mistake."""
+    """Reads and checks the fields of a mapping in a card. ``finish`` reports unknown fields."""
 
     def __init__(self, path: Path, prefix: str, content: Any) -> None:
         self.path = path
         self._prefix = prefix
         if not isinstance(content, dict):
-            raise ModelError(f"model card {path}: {prefix.rstrip('.') or 'the file'} is no mapping")
+            raise ModelError(
+                f"model card {path}: {prefix.rstrip('.') or 'the file'} is not a mapping"
+            )
         self._content = content
         self._left = set(content)
 
@@ -262,13 +287,13 @@ class _Fields:
     def integer(self, name: str) -> int:
         value = self.get(name)
         if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-            raise self.wrong(name, f"must be a positive whole number, not {value!r}")
+            raise self.wrong(name, f"must be a positive integer, not {value!r}")
         return value
 
     def number(self, name: str) -> float:
         value = self.get(name)
         if not isinstance(value, int | float) or isinstance(value, bool) or not value >= 0:
-            raise self.wrong(name, f"must be a number from 0 on, not {value!r}")
+            raise self.wrong(name, f"must be a number of at least 0, not {value!r}")
         return float(value)
 
     def sha256(self, name: str) -> str:
@@ -283,13 +308,13 @@ class _Fields:
             v in FREE_AXES or (isinstance(v, int) and v > 0) for v in value
         ):
             axes = " or ".join(FREE_AXES)
-            raise self.wrong(name, f"must be a list of sizes, {axes} for any, not {value!r}")
+            raise self.wrong(name, f"must be a list of sizes (free ones: {axes}), not {value!r}")
         return tuple(None if v in FREE_AXES else v for v in value)
 
     def sizes(self, name: str) -> tuple[int, ...]:
         value = self.shape(name)
         if None in value:
-            raise self.wrong(name, f"must be a list of sizes, not {value!r}")
+            raise self.wrong(name, f"must be a list of fixed sizes, not {value!r}")
         return tuple(size for size in value if size)
 
     def mapping(self, name: str) -> dict[str, Any]:
@@ -303,7 +328,7 @@ class _Fields:
 
     def finish(self) -> None:
         for name in sorted(map(str, self._left)):
-            raise self.wrong(name, "is not known")
+            raise self.wrong(name, "is unknown: remove it, or correct its name")
 
 
 def _source(fields: _Fields) -> Source:

@@ -1,4 +1,4 @@
-"""Makes what is derived from a model: lower-precision variants, engines, copies to take away."""
+"""Makes FP16 and INT8 variants, TensorRT engines and copies of a model."""
 
 from __future__ import annotations
 
@@ -27,16 +27,16 @@ Array = npt.NDArray[Any]
 def make_variant(
     name: str | os.PathLike[str], kind: str, samples: Mapping[str, Array] | None = None
 ) -> Variant:
-    """Makes ``fp16``, ``int8-cpu`` or ``int8-trt`` of a model and puts it beside the FP32 file.
+    """Makes the variant ``fp16``, ``int8-cpu`` or ``int8-trt`` next to the model's FP32 file.
 
-    ``samples`` [K, ...] by input name set the ranges of INT8. The deviation from FP32 on the
-    reference inputs is measured and kept, whatever it is: whether a variant serves is decided when
-    it is loaded. Raises ModelError where a file or package is missing or cannot be written.
+    ``samples`` [K, ...] by input name set the ranges of INT8. Measures and stores the deviation
+    from FP32 on the reference inputs. The gate accepts or refuses the variant later, when it is
+    loaded. Raises ModelError if a file or package is missing, or a file cannot be written.
     """
     card = find_card(Path(name))
     data = store.read(card)
     inputs = read_reference_inputs(card)
-    # Heavy, and onnx is not needed where models are only run.
+    # Import here, because running models does not need onnx.
     try:
         import onnxruntime
 
@@ -54,7 +54,10 @@ def make_variant(
         made = precision.to_fp16(data)
     else:
         if samples is None:
-            raise ModelError(f"making {kind} of {card.name} needs samples to calibrate on")
+            raise ModelError(
+                f"making {kind} of {card.name} needs samples for the calibration: give --images "
+                "or --inputs"
+            )
         made = precision.to_int8(data, kind, samples)
     fp32 = OnnxRuntime(card, data, 1)
     try:
@@ -67,17 +70,19 @@ def make_variant(
 def _make_external_variant(
     card: Card, data: bytes, kind: str, inputs: Mapping[str, Array], made_by: str
 ) -> Variant:
-    """Of a model with its weights beside it, which the variant has too: FP16, or matrix products
-    in INT8, nothing calibrated. FP32 is loaded once the weights are converted and out of memory.
+    """Makes a variant of a model with extra weight files: FP16, or INT8 matrix products.
+
+    Needs no calibration. Loads the FP32 model only after the converted weights have left memory.
     """
     from face_perception.inference.conversion import precision
     from face_perception.inference.onnxruntime_backend import OnnxRuntime
 
-    convert = {"fp16": precision.to_fp16_beside, "int8-cpu": precision.to_int8_products}.get(kind)
+    convert = {"fp16": precision.to_fp16_external, "int8-cpu": precision.to_int8_products}.get(kind)
     if convert is None:
         raise ModelError(
-            f"{kind} of {card.name} cannot be made: its weights are over 2 GB, more than can be "
-            "calibrated; fp16 and int8-cpu can be made"
+            f"{kind} of {card.name} cannot be made, because its weights exceed the 2 GB that can "
+            "be "
+            "calibrated: use fp16 or int8-cpu"
         )
     try:
         with tempfile.TemporaryDirectory(prefix=".variant-", dir=card.path.parent) as folder:
@@ -85,8 +90,8 @@ def _make_external_variant(
             convert(card.path, path)
             beside = path.with_name(f"{path.name}.data")
             extra = {}
-            if beside.exists():  # some weight is large enough for it
-                beside.chmod(path.stat().st_mode)  # onnx writes it for its owner only
+            if beside.exists():  # onnx writes it only for large weights
+                beside.chmod(path.stat().st_mode)  # onnx makes it readable for its owner only
                 extra[beside.name] = beside
             made = path.read_bytes()
             lying = dataclasses.replace(
@@ -104,12 +109,14 @@ def _make_external_variant(
 
 def _unwritten(card: Card, kind: str, error: OSError) -> ModelError:
     return ModelError(
-        f"cannot write {kind} of {card.name} to {card.path.parent}: {error.strerror or error}"
+        f"cannot write {kind} of {card.name} to {card.path.parent}: {error.strerror or error}: "
+        "free "
+        "some disk space, or change the permissions"
     )
 
 
 def read_variant(name: str | os.PathLike[str], kind: str) -> Variant:
-    """What is known about a variant. Raises ModelError where it is missing or unusable."""
+    """Returns the description of a variant. Raises ModelError if it is missing or unusable."""
     card = find_card(Path(name))
     return find_variant(card, kind, store.read(card))[1]
 
@@ -117,9 +124,10 @@ def read_variant(name: str | os.PathLike[str], kind: str) -> Variant:
 def build_tensorrt_engine(
     name: str | os.PathLike[str], precision: str = "fp32", progress: ModelProgress | None = None
 ) -> Path:
-    """Builds the engine of a model for this machine's GPU, unless it is in the cache, and returns
-    where it is. Without a GPU, TensorRT-RTX builds one that nothing here can run. Raises ModelError
-    with the reason where TensorRT cannot.
+    """Builds the TensorRT engine of a model, unless it is in the cache, and returns its path.
+
+    The engine is for the GPU of this machine. Without a GPU, TensorRT-RTX builds an engine that
+    cannot run here. Raises ModelError, with the reason, if TensorRT cannot build it.
     """
     from face_perception.inference.tensorrt.cuda import find_gpu
     from face_perception.inference.tensorrt.engines import engine_of
@@ -134,8 +142,9 @@ def build_tensorrt_engine(
 
 
 def export_onnx_file(name: str | os.PathLike[str], kind: str, folder: Path) -> Path:
-    """Copies a model's ONNX file to a folder, FP32 (``kind`` empty) or a variant, for other
-    programs; returns the copy. Raises ModelError, and OSError where it cannot be written.
+    """Copies the ONNX file of a model or of its variant ``kind`` to a folder; returns the copy.
+
+    An empty ``kind`` stands for FP32. Raises ModelError, or OSError if the copy cannot be written.
     """
     card, data = _of_precision(find_card(Path(name)), kind)
     for extra, path in card.extra_paths.items():

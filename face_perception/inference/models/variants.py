@@ -1,6 +1,6 @@
-"""Lower-precision variants of a model: files beside it, each with a sealed card.
+"""Finds and writes the FP16 and INT8 variants of a model, each a file with a sealed card.
 
-The variant's inputs, outputs and tolerances are those of the model's own card. Makes no variants.
+A variant has the inputs, outputs and tolerances of the model's card. ``derive`` makes variants.
 """
 
 from __future__ import annotations
@@ -29,10 +29,11 @@ _HEADER = (
 
 @dataclass(frozen=True, slots=True)
 class Variant:
-    """A variant: ``base`` is the sha256 of the FP32 file that it was made from, ``sha256`` its own.
+    """The description of a variant of the model ``of``.
 
-    ``extra`` are the files of weights beside it, with their sha256, where it needs any.
-    ``deviations`` from FP32 were measured by ONNX Runtime on the reference inputs when it was made.
+    ``base`` is the fingerprint of the FP32 model that it was made from, ``sha256`` the hash of its
+    own file. ``extra`` are extra weight files with their sha256. ``deviations`` from FP32 were
+    measured with ONNX Runtime on the reference inputs when the variant was made.
     """
 
     of: str
@@ -45,28 +46,29 @@ class Variant:
 
 
 def kind_of(precision: str, backend: str) -> str:
-    """The variant that a backend runs for a precision; empty for FP32."""
+    """Returns the kind of variant that a backend runs for a precision; empty for FP32."""
     if precision == "int8":
         return "int8-trt" if backend == "tensorrt" else "int8-cpu"
     return "" if precision == "fp32" else precision
 
 
 def how_to_make(name: str, kind: str) -> str:
-    """The command that makes a variant."""
+    """Returns the command that makes a variant."""
     if kind == "fp16":
         return f"run `face-perception models export {name} --precision fp16`"
     return f"run `face-perception models quantize {name} --recipe {kind}`"
 
 
 def card_of(card: Card, kind: str) -> Path:
-    """Where the card of a variant is, or will be: beside the model's file."""
+    """Returns the path of a variant's card, in the folder of the model's file."""
     return card.path.with_name(f"{card.name}.{kind}.yaml")
 
 
 def find_variant(card: Card, kind: str, base: bytes) -> tuple[Card, Variant]:
-    """The card to load for a variant, and what is known about it. ``base`` is the FP32 file.
+    """Returns the card that loads a variant, and the variant's description.
 
-    Raises ModelError where it is missing, damaged, or made from another FP32 file, with the fix.
+    ``base`` is the content of the FP32 file. Raises ModelError, with the fix, if the variant is
+    missing, damaged, or made from another FP32 file.
     """
     path = card_of(card, kind)
     fix = how_to_make(card.name, kind)
@@ -95,8 +97,10 @@ def write_variant(
     made_by: str,
     extra: Mapping[str, Path] | None = None,
 ) -> Variant:
-    """Puts a variant in place, the card last: without it, the file is not used. ``extra`` are files
-    of weights by the names that it has for them; they are moved. Raises OSError.
+    """Writes the files of a variant, the card last, because a file without a card is not used.
+
+    ``extra`` are extra weight files by the names that the ONNX file uses; they are moved. Raises
+    OSError.
     """
     card_of(card, kind).unlink(missing_ok=True)
     folder = card.path.parent
@@ -129,7 +133,7 @@ def _card(card: Card, variant: Variant) -> Card:
 
 
 def _parse(text: str) -> Variant | None:
-    """None for what is no card of a variant, or one with other fields (of another version)."""
+    """Returns the description, or None for a text that is not a valid card of a variant."""
     body = check_seal(text)
     if body is None or not body.startswith(_HEADER):
         return None

@@ -1,6 +1,6 @@
-"""What is used of TensorRT's Python API: common to 8.6, 10, 11 and TensorRT-RTX. No logic.
+"""Types for the part of TensorRT's Python API that 8.6, 10, 11 and TensorRT-RTX have in common.
 
-Two names differ between versions and are looked up where they are used: the flags of a network
+Two names differ between versions, and the code that uses them looks them up: the flags of a network
 (EXPLICIT_BATCH in 8.6, STRONGLY_TYPED later) and IProgressMonitor (absent in 8.6).
 """
 
@@ -99,7 +99,10 @@ class TensorRT(Protocol):
 
 
 def import_tensorrt() -> TensorRT:
-    """The installed TensorRT, else TensorRT-RTX. Raises ModelError where there is neither."""
+    """Returns the module of TensorRT, or of TensorRT-RTX.
+
+    Raises ModelError if neither is installed.
+    """
     reason = ""
     for name in MODULES:
         try:
@@ -107,18 +110,18 @@ def import_tensorrt() -> TensorRT:
         except ImportError as error:
             reason = reason or str(error)
     raise ModelError(
-        f"TensorRT is not installed ({reason}): it comes with JetPack, or pip install tensorrt"
+        f"TensorRT is not installed ({reason}): pip install tensorrt, or use JetPack on a Jetson"
     )
 
 
 def tensorrt_version() -> str:
-    """Name and version of what is installed. Raises ModelError where nothing is."""
+    """Returns name and version of the installed TensorRT. Raises ModelError if there is none."""
     api = import_tensorrt()
     return f"{api.__name__} {api.__version__}"
 
 
 class ErrorLog:
-    """Collects what TensorRT says; ``sink`` goes where it wants a logger."""
+    """Collects the errors of TensorRT. Pass ``sink`` to TensorRT as its logger."""
 
     def __init__(self, api: TensorRT) -> None:
         errors: list[str] = []
@@ -137,8 +140,8 @@ class ErrorLog:
         self._errors = errors
         self.sink = Sink()
 
-    def why(self) -> str:
-        """The first error since the last call: the ones after it follow from it."""
+    def first_error(self) -> str:
+        """Returns the first error since the last call, which is the cause of the later ones."""
         first = self._errors[0] if self._errors else "TensorRT gives no reason"
         self._errors.clear()
         return first

@@ -1,7 +1,7 @@
 """Runs a TensorRT engine on the first GPU.
 
-Written without a GPU: ``deserialize_cuda_engine`` and what is before it are tested for real, what
-follows has never run.
+Not tested on a GPU yet. The tests run TensorRT up to ``deserialize_cuda_engine``, and the code
+after it with a stand-in for TensorRT and CUDA.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ Array = npt.NDArray[Any]
 
 
 class TensorRTBackend:
-    """One engine with its buffers on the GPU and one stream; calls wait for each other.
+    """One engine with its GPU buffers and one CUDA stream. Concurrent calls run one after another.
 
-    Raises ModelError where there is no GPU, the engine is not for it, or memory is short.
+    Raises ModelError if there is no GPU, the engine is for another GPU, or memory is short.
     """
 
     def __init__(self, card: Card, engine: bytes) -> None:
@@ -34,13 +34,13 @@ class TensorRTBackend:
         self._log = ErrorLog(api)
         self._lock = threading.Lock()
         self._runtime = api.Runtime(self._log.sink)
-        # No exception where it fails.
+        # Returns None instead of raising an exception.
         self._engine = self._runtime.deserialize_cuda_engine(engine)
         if self._engine is None:
             raise self._failure("cannot load the engine")
         context = self._engine.create_execution_context()
         if context is None:
-            raise self._failure("has no memory to run the engine")
+            raise self._failure("has too little memory to run the engine")
         self._context = context
         self._inputs, self._outputs = _ports(api, self._engine, card)
         largest = {name: most for name, (_, most) in batches(card.inputs).items()}
@@ -55,7 +55,7 @@ class TensorRTBackend:
             size = math.prod(context.get_tensor_shape(name)) * dtype.itemsize
             self._buffers[name] = int(self._cuda.call("cudaMalloc", size))
             if not context.set_tensor_address(name, self._buffers[name]):
-                raise self._failure(f"refuses the buffer of {name}")
+                raise self._failure(f"rejects the buffer of {name}")
         self.description = f"TensorRT {api.__version__} on {gpu.name}"
 
     def run(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
@@ -71,7 +71,7 @@ class TensorRTBackend:
 
     def _run(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
         cuda, context, stream = self._cuda, self._context, self._stream
-        # Both lists also keep the arrays alive until the stream has read and written them.
+        # `arrays` and `outputs` keep the memory alive until the stream has used it.
         arrays = {name: np.ascontiguousarray(value) for name, value in inputs.items()}
         for name, value in arrays.items():
             self._shape_input(name, value.shape)
@@ -88,13 +88,13 @@ class TensorRTBackend:
 
     def _shape_input(self, name: str, shape: tuple[int, ...]) -> None:
         if not self._context.set_input_shape(name, shape):
-            raise self._failure(f"refuses the shape {list(shape)} of {name}")
+            raise self._failure(f"rejects the shape {list(shape)} of {name}")
 
     def _failure(self, what: str) -> ModelError:
-        return ModelError(f"model {self._name}: TensorRT {what}: {self._log.why()}")
+        return ModelError(f"model {self._name}: TensorRT {what}: {self._log.first_error()}")
 
     def __del__(self) -> None:
-        # The process's end frees all of it, and then cuda-python may be gone already.
+        # Skipped at the end of the process, when cuda-python may be unloaded; CUDA frees all then.
         for address in getattr(self, "_buffers", {}).values():
             self._cuda.call("cudaFree", address)
         if hasattr(self, "_stream"):
@@ -104,7 +104,10 @@ class TensorRTBackend:
 def _ports(
     api: TensorRT, engine: Any, card: Card
 ) -> tuple[dict[str, np.dtype[Any]], dict[str, np.dtype[Any]]]:
-    """Inputs and outputs of the engine by name. Raises ModelError unless they are the card's."""
+    """Returns the dtypes of the engine's inputs and outputs by name.
+
+    Raises ModelError if they differ from the card.
+    """
     inputs: dict[str, np.dtype[Any]] = {}
     outputs: dict[str, np.dtype[Any]] = {}
     for name in (engine.get_tensor_name(k) for k in range(engine.num_io_tensors)):
@@ -116,5 +119,7 @@ def _ports(
     ]
     actual = [{name: str(dtype) for name, dtype in ports.items()} for ports in (inputs, outputs)]
     if wanted != actual:
-        raise ModelError(f"the engine of {card.name} has {actual}, its card says {wanted}")
+        raise ModelError(
+            f"the engine of {card.name} has the ports {actual}, but its card says {wanted}"
+        )
     return inputs, outputs

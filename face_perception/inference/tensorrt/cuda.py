@@ -1,4 +1,4 @@
-"""The CUDA device, through cuda-python, with its error codes made exceptions. Knows no TensorRT."""
+"""Finds the first GPU and calls the CUDA runtime through cuda-python."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from face_perception.inference.models.cards import ModelError
 
 @dataclass(frozen=True, slots=True)
 class Gpu:
-    """The first GPU: its name, compute capability (``8.7``) and memory in bytes."""
+    """A GPU: its name, compute capability (such as ``8.7``) and memory in bytes."""
 
     name: str
     capability: str
@@ -19,14 +19,15 @@ class Gpu:
 
 
 class Cuda:
-    """The CUDA runtime. Raises ModelError where cuda-python cannot be imported."""
+    """The CUDA runtime. Raises ModelError if cuda-python cannot be imported."""
 
     def __init__(self) -> None:
         self._api = _import()
 
     def call(self, function: str, *arguments: Any) -> Any:
-        """Calls a function of the runtime and returns what it gives beside its error code: nothing,
-        a value or several. Raises ModelError with CUDA's own text where it fails.
+        """Calls a function of the runtime and returns its results: one value or a tuple.
+
+        Raises ModelError, with CUDA's error text, if the call fails.
         """
         error, *values = getattr(self._api, function)(*arguments)
         if int(error):
@@ -44,14 +45,14 @@ class Cuda:
 
 
 def find_gpu() -> Gpu:
-    """The first GPU. Raises ModelError saying why there is none."""
+    """Returns the first GPU. Raises ModelError, with the reason, if there is none."""
     cuda = Cuda()
     try:
         count = cuda.call("cudaGetDeviceCount")
     except ModelError as error:
         raise ModelError(f"no usable NVIDIA GPU ({error}): check the driver") from error
     if not count:
-        raise ModelError("no NVIDIA GPU in this machine")
+        raise ModelError("this machine has no NVIDIA GPU")
     properties = cuda.call("cudaGetDeviceProperties", 0)
     return Gpu(
         name=properties.name.split(b"\0")[0].decode(errors="replace"),
@@ -62,10 +63,10 @@ def find_gpu() -> Gpu:
 
 def _import() -> Any:
     reason = ""
-    # The second name is that of cuda-python before 12.6, which JetPack 5 and 6 may have.
+    # cuda-python before 12.6 has the second name. JetPack 5 and 6 may have such a version.
     for name in ("cuda.bindings.runtime", "cuda.cudart"):
         try:
             return importlib.import_module(name)
         except ImportError as error:
             reason = reason or str(error)
-    raise ModelError(f"no access to a GPU ({reason}): pip install cuda-python")
+    raise ModelError(f"cuda-python cannot be imported ({reason}): pip install cuda-python")

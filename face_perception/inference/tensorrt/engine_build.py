@@ -1,7 +1,7 @@
-"""ONNX -> TensorRT engine, in a process of its own. Knows no cache and runs nothing.
+"""Builds a TensorRT engine from an ONNX file in a subprocess.
 
-A build takes minutes and gigabytes on a robot, cannot be stopped in every version of TensorRT, and
-may crash: none of that is to happen to a node. TensorRT-RTX needs no GPU for it.
+A build takes minutes and gigabytes on a robot, may crash, and cannot be stopped in some versions of
+TensorRT. The subprocess protects the node from that. TensorRT-RTX builds without a GPU.
 """
 
 from __future__ import annotations
@@ -21,18 +21,18 @@ from pathlib import Path
 
 from face_perception.inference.models.cards import Card, ModelError, Port
 
-# Faces in one image are run one by one or a few at a time; more are run in turns.
+# Largest batch of an engine: the number of faces in one call. More faces take several calls.
 MAX_BATCH = 8
 
 WORKER = "face_perception.inference.tensorrt.engine_worker"
 
-# Called about once a second with the seconds since the start and the share done, 0 to 1.
+# Called about once a second with the elapsed seconds and the finished share of the work, 0 to 1.
 BuildProgress = Callable[[float, float], None]
 
 
 @dataclass(frozen=True, slots=True)
 class Built:
-    """An engine, and what TensorRT measured on the way, which speeds up the next build."""
+    """An engine, and TensorRT's timing cache, which speeds up the next build."""
 
     engine: bytes
     timing: bytes
@@ -49,11 +49,11 @@ def build_engine(
 ) -> Built:
     """Builds an engine for batches of 1 to MAX_BATCH.
 
-    ``folder`` is where the two processes leave each other files: nobody else may use it, and it is
-    gone afterwards, however this ends but by SIGKILL. ``precision`` is that of the ONNX file
-    (``fp32``, ``fp16``, ``int8``): it is decided at export, TensorRT 8.6 only has to be told.
-    A model with extra files is read where it is. ``timing`` is what an earlier build gave. Raises
-    ModelError with TensorRT's own reason, and OSError where the folder cannot be written.
+    ``folder`` is a private folder, in which the two processes exchange files. It is deleted at the
+    end, except after SIGKILL. ``precision`` is that of the ONNX file (``fp32``, ``fp16``,
+    ``int8``); TensorRT 8.6 must be told. A model with extra weight files is read from its path.
+    ``timing`` is the timing cache of an earlier build. Raises ModelError with TensorRT's reason, or
+    OSError if the folder cannot be written.
     """
     request = {
         "model": card.name,
@@ -76,14 +76,16 @@ def build_engine(
 
 
 def batches(inputs: Mapping[str, Port]) -> dict[str, tuple[tuple[int, ...], tuple[int, ...]]]:
-    """Smallest and largest shape of each input. Raises ModelError for a free size that is not the
-    first one, which is the batch, and has no limit in the card.
+    """Returns the smallest and the largest shape of each input.
+
+    Raises ModelError for a free size after the batch size without a limit (``most``) in the card.
     """
     shapes = {}
     for name, port in inputs.items():
         if None in port.shape[1:] and not port.most:
             raise ModelError(
-                f"input {name}: TensorRT needs fixed sizes after the batch, or `most` in the card"
+                f"input {name}: TensorRT needs fixed sizes after the batch size: give `most` in "
+                "the card"
             )
         least = tuple(size or 1 for size in port.shape)
         shapes[name] = least, port.most or (least if port.shape[0] else (MAX_BATCH, *least[1:]))
@@ -91,8 +93,9 @@ def batches(inputs: Mapping[str, Port]) -> dict[str, tuple[tuple[int, ...], tupl
 
 
 def _run(name: str, folder: Path, progress: BuildProgress) -> None:
-    # In a session of its own, so that Ctrl-C is ours to handle; it ends when our end of its stdin
-    # closes, which the system sees to even after SIGKILL.
+    # The worker runs in its own session, so that Ctrl-C reaches only this process. It exits when
+    # its
+    # stdin closes, which happens even if this process gets SIGKILL.
     worker = subprocess.Popen(
         [sys.executable, "-m", WORKER, str(folder)],
         stdin=subprocess.PIPE,
@@ -115,7 +118,7 @@ def _run(name: str, folder: Path, progress: BuildProgress) -> None:
             worker.stdin.close()
     if error is None and code:
         reason = signal.Signals(-code).name if code < 0 else f"exit code {code}"
-        error = f"the process that builds ended with {reason}, perhaps for want of memory"
+        error = f"the build process ended with {reason}: it may need more memory"
     if error is not None:
         raise ModelError(f"model {name}: {error}")
 
@@ -128,8 +131,8 @@ def _read(worker: subprocess.Popen[str], lines: queue.Queue[str | None]) -> None
 
 
 def _follow(lines: queue.Queue[str | None], progress: BuildProgress) -> str | None:
-    """Reports what the worker says until it ends; returns the error that it gives."""
-    start, said, share, error = time.monotonic(), 0.0, 0.0, None
+    """Reports the worker's progress until it ends, and returns its error, or None."""
+    start, reported, share, error = time.monotonic(), 0.0, 0.0, None
     while True:
         try:
             line = lines.get(timeout=0.2)
@@ -142,8 +145,8 @@ def _follow(lines: queue.Queue[str | None], progress: BuildProgress) -> str | No
             message = json.loads(line)
             share, error = message["share"], error or message["error"]
         except (ValueError, KeyError, TypeError):
-            pass  # nothing, or something that TensorRT printed
+            pass  # no line yet, or a line that TensorRT printed
         seconds = time.monotonic() - start
-        if seconds >= said + 1:
-            said = seconds
+        if seconds >= reported + 1:
+            reported = seconds
             progress(seconds, share)

@@ -1,7 +1,6 @@
-"""Built engines on disk: found by what they were made of, whole or not at all.
+"""Stores built engines on disk, and finds them by what they were built from.
 
-A file is one line of JSON (what it was made of, and the sha256 of the rest) and the engine. Knows
-nothing of TensorRT.
+A file is one line of JSON (the key and the sha256 of the engine), followed by the engine.
 """
 
 from __future__ import annotations
@@ -19,23 +18,23 @@ from face_perception.inference.models.cards import ModelError
 
 _log = logging.getLogger(__name__)
 
-# What an engine depends on, each by name.
+# Everything that an engine depends on, by name: model, TensorRT version, GPU, precision, shapes.
 Key = Mapping[str, str]
 
 
 def path_of(name: str, key: Key) -> Path:
-    """Where the engine of a model and a key is, or will be."""
+    """Returns the path of the engine for a model and a key, whether or not it exists."""
     digest = hashlib.sha256(json.dumps(dict(key), sort_keys=True).encode()).hexdigest()
     return paths.cache_dir() / "engines" / f"{name}-{digest[:16]}.engine"
 
 
 def read(path: Path, key: Key) -> bytes | None:
-    """The content of a file of the cache, None where it is not there intact and of that key."""
-    return _look(path, key)[0]
+    """Returns the engine in a file, or None if it is missing, damaged, or has another key."""
+    return _read_or_problem(path, key)[0]
 
 
 def write(path: Path, key: Key, data: bytes) -> None:
-    """Puts a file in place whole. Raises ModelError naming the folder and the fix."""
+    """Writes an engine at once. Raises ModelError, which names the folder and the fix."""
     record = {"sha256": hashlib.sha256(data).hexdigest(), "key": dict(key)}
     try:
         write_atomically(path, json.dumps(record).encode() + b"\n" + data)
@@ -46,22 +45,24 @@ def write(path: Path, key: Key, data: bytes) -> None:
 def get_or_make(
     path: Path, key: Key, make: Callable[[], bytes], waiting: Callable[[], None]
 ) -> bytes:
-    """The engine at ``path``, made if it is not there intact.
+    """Returns the engine at ``path``, and makes it if it is missing or damaged.
 
-    Of several processes one makes it; the others call ``waiting`` once and wait. Interrupted at any
-    point, it leaves no half-written file. Raises ModelError naming the folder and the fix where it
-    cannot be written, and what ``make`` raises.
+    If several processes call it, one makes the engine, and the others call ``waiting`` once and
+    wait. An interruption leaves no incomplete file. Raises ModelError, which names the folder and
+    the fix, if the engine cannot be written, and any error of ``make``.
     """
     data = read(path, key)
     if data is not None:
         return data
     with _lock(path, waiting):
-        # Another process may have made it meanwhile.
-        data, problem = _look(path, key)
+        # Another process may have made it while this one waited for the lock.
+        data, problem = _read_or_problem(path, key)
         if data is None:
             if problem:
-                _log.warning("%s %s: it is made again", path, problem)
-            for left in path.parent.glob(f"{path.name}.*.part"):  # of a process that was killed
+                _log.warning("%s %s and is built again", path, problem)
+            for left in path.parent.glob(
+                f"{path.name}.*.part"
+            ):  # left by a process that was killed
                 left.unlink(missing_ok=True)
             try:
                 data = make()
@@ -71,14 +72,14 @@ def get_or_make(
     return data
 
 
-def _look(path: Path, key: Key) -> tuple[bytes | None, str]:
-    """The content, or else what is wrong with the file (nothing, if it is just missing)."""
+def _read_or_problem(path: Path, key: Key) -> tuple[bytes | None, str]:
+    """Returns the engine, or None and the problem with the file (empty if it is missing)."""
     try:
         header, _, data = path.read_bytes().partition(b"\n")
     except (FileNotFoundError, NotADirectoryError):
         return None, ""
     except OSError as error:
-        raise ModelError(f"cannot read {path}: {error.strerror}") from error
+        raise ModelError(f"cannot read {path}: {error.strerror}: check its permissions") from error
     try:
         record = json.loads(header)
         sha256, made_of = record["sha256"], record["key"]
@@ -87,13 +88,13 @@ def _look(path: Path, key: Key) -> tuple[bytes | None, str]:
     if sha256 != hashlib.sha256(data).hexdigest():
         return None, "is damaged"
     if made_of != dict(key):
-        return None, "was made of something else"
+        return None, "was built from something else"
     return data, ""
 
 
 @contextlib.contextmanager
 def _lock(path: Path, waiting: Callable[[], None]) -> Iterator[None]:
-    """The lock of one engine. Raises ModelError where its folder cannot be written."""
+    """Holds the lock of one engine. Raises ModelError if its folder cannot be written."""
     with contextlib.ExitStack() as held:
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -104,8 +105,8 @@ def _lock(path: Path, waiting: Callable[[], None]) -> Iterator[None]:
 
 
 def unwritable(folder: Path, error: OSError) -> str:
-    """What to say where an engine cannot be written."""
+    """Returns the error message for a folder in which an engine cannot be written."""
     return (
         f"cannot write engines to {folder}: {error.strerror or error}; "
-        "free it, or set XDG_CACHE_HOME to a folder that can be written"
+        "free some disk space, or set XDG_CACHE_HOME to a folder that you can write"
     )

@@ -1,7 +1,7 @@
-"""The process that builds one engine: ``python -m … FOLDER``, started by ``engine_build``.
+"""The subprocess that builds one engine: ``python -m … FOLDER``, started by ``engine_build``.
 
-Reads ``request.json``, ``model.onnx`` and ``timing.in`` in the folder, writes ``engine`` and
-``timing.out``, and says on stdout how far it is, a line of JSON each time.
+Reads ``request.json``, ``model.onnx`` and ``timing.in`` in the folder, and writes ``engine`` and
+``timing.out``. Reports its progress on stdout, as lines of JSON.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from face_perception.inference.tensorrt.engine_cache import unwritable
 
 
 class PhaseProgress:
-    """How much of nested phases is done, from the events of a progress monitor of any thread."""
+    """Computes the finished share of nested phases from the events of a progress monitor."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -50,7 +50,10 @@ class PhaseProgress:
             self._open = [phase for phase in self._open if phase[0] != name]
 
     def value(self) -> float:
-        """Never goes back: phases may overlap, and then the inner one is a guess."""
+        """Returns the finished share, 0 to 1.
+
+        It never decreases. Overlapping phases make it rough.
+        """
         with self._lock:
             share, width = 0.0, 1.0
             for _, steps, done in self._open:
@@ -61,39 +64,37 @@ class PhaseProgress:
 
 
 def build(api: TensorRT, folder: Path, request: Mapping[str, Any], share: PhaseProgress) -> None:
-    """Builds what the request says from and into files. Raises ModelError with the reason."""
+    """Builds the requested engine into files in ``folder``. Raises ModelError with the reason."""
     log = ErrorLog(api)
     what = f"TensorRT {api.__version__}"
     try:
         builder = api.Builder(log.sink)
-    except (TypeError, RuntimeError) as error:  # how it says that there is no GPU
-        raise ModelError(f"{what} cannot build engines here: {log.why()}") from error
+    except (TypeError, RuntimeError) as error:  # raised if there is no GPU
+        raise ModelError(f"{what} cannot build engines here: {log.first_error()}") from error
     network = builder.create_network(_network_flags(api))
     parser = api.OnnxParser(network, log.sink)
-    # What is no ONNX file at all may be read as an empty network.
+    # The parser may read a file that is not ONNX as an empty network.
     if request["in_place"]:
         parsed = parser.parse_from_file(request["file"])
     else:
         parsed = parser.parse((folder / "model.onnx").read_bytes())
     if not parsed or not network.num_layers:
-        errors = [str(parser.get_error(k)) for k in range(parser.num_errors)] or [log.why()]
-        raise ModelError(
-            f"{what} does not understand {request['file']}: {errors[0].splitlines()[0]}"
-        )
+        errors = [str(parser.get_error(k)) for k in range(parser.num_errors)] or [log.first_error()]
+        raise ModelError(f"{what} cannot parse {request['file']}: {errors[0].splitlines()[0]}")
     config = builder.create_builder_config()
     profile = builder.create_optimization_profile()
     for name, (low, high) in request["shapes"].items():
         profile.set_shape(name, low, low, high)
     if config.add_optimization_profile(profile) < 0:
-        raise ModelError(f"{what} refuses the shapes {request['shapes']}: {log.why()}")
+        raise ModelError(f"{what} rejects the shapes {request['shapes']}: {log.first_error()}")
     _set_precision(api, config, request["precision"])
-    # Held until the build is over: the configuration only borrows it.
+    # Keep a reference until the end of the build, because the configuration does not own it.
     timing = _set_timing(config, (folder / "timing.in").read_bytes())
     if hasattr(api, "IProgressMonitor"):
         config.progress_monitor = _monitor(api, share)
     data = builder.build_serialized_network(network, config)
     if data is None:
-        raise ModelError(f"{what} cannot build {request['file']}: {log.why()}")
+        raise ModelError(f"{what} cannot build {request['file']}: {log.first_error()}")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)
         cache = config.get_timing_cache() or timing
@@ -103,8 +104,9 @@ def build(api: TensorRT, folder: Path, request: Mapping[str, Any], share: PhaseP
 
 
 def _network_flags(api: TensorRT) -> int:
-    """Types as in the file where there is a choice (10), or it goes without saying (11); 8.6 must
-    be told that the batch is a dimension like others.
+    """Returns the flags for networks whose types are those of the ONNX file.
+
+    TensorRT 10 needs STRONGLY_TYPED. 11 has no other mode, and no flag. 8.6 needs EXPLICIT_BATCH.
     """
     for name in ("STRONGLY_TYPED", "EXPLICIT_BATCH"):
         flag = getattr(api.NetworkDefinitionCreationFlag, name, None)
@@ -123,7 +125,7 @@ def _set_precision(api: TensorRT, config: Config, precision: str) -> None:
 
 def _set_timing(config: Config, timing: bytes) -> TimingCache | None:
     with warnings.catch_warnings():
-        # TensorRT-RTX times nothing, and says so.
+        # TensorRT-RTX has no timing cache, and warns about it.
         warnings.simplefilter("ignore", DeprecationWarning)
         cache = config.create_timing_cache(timing)
         if cache is not None:
@@ -149,20 +151,20 @@ def _monitor(api: Any, share: PhaseProgress) -> Any:
     return Monitor()
 
 
-def _say(share: float, error: str | None = None) -> None:
-    # In one go: two threads say something.
+def _report(share: float, error: str | None = None) -> None:
+    # Write with one call, because two threads report.
     sys.stdout.write(json.dumps({"share": share, "error": error}) + "\n")
     sys.stdout.flush()
 
 
-def _tell(share: PhaseProgress) -> None:
+def _report_regularly(share: PhaseProgress) -> None:
     while True:
         time.sleep(0.5)
-        _say(share.value())
+        _report(share.value())
 
 
 def _end_with_parent() -> None:
-    """Nobody writes to our stdin: it ends when whoever started us does."""
+    """Exits when the parent process ends, because that closes stdin."""
     sys.stdin.read()
     os._exit(1)
 
@@ -170,7 +172,7 @@ def _end_with_parent() -> None:
 def main() -> None:
     folder = Path(sys.argv[1])
     share = PhaseProgress()
-    for task, arguments in ((_end_with_parent, ()), (_tell, (share,))):
+    for task, arguments in ((_end_with_parent, ()), (_report_regularly, (share,))):
         threading.Thread(target=task, args=arguments, daemon=True).start()
     error: str | None = None
     try:
@@ -180,10 +182,10 @@ def main() -> None:
         error = str(problem)
     except OSError as problem:
         error = unwritable(folder.parent, problem)
-    except Exception as problem:  # nobody sees our stderr
+    except Exception as problem:  # the parent does not read stderr
         error = f"{type(problem).__name__}: {problem}"
-    _say(share.value(), error)
-    # Without waiting for threads: TensorRT is done, and one of ours waits for ever.
+    _report(share.value(), error)
+    # Exit without joining the threads, because one of them waits for stdin.
     os._exit(0 if error is None else 1)
 
 

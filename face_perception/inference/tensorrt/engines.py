@@ -1,4 +1,4 @@
-"""A model's engine for this machine's GPU: found in the cache, else built, and loaded."""
+"""Finds a model's TensorRT engine for this GPU in the cache, or builds it, and loads it."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from face_perception.inference.tensorrt.backend import TensorRTBackend
 from face_perception.inference.tensorrt.cuda import Gpu, find_gpu
 from face_perception.inference.tensorrt.engine_build import batches, build_engine
 
-# Called with a model's name, what is being done for it, and the share done, 0 to 1.
+# Called with the name of a model, the current step, and the finished share of the work, 0 to 1.
 ModelProgress = Callable[[str, str, float], None]
 
 
 def engine_of(
     card: Card, onnx: bytes, *, precision: str, gpu: Gpu | None, progress: ModelProgress
 ) -> tuple[Path, bytes]:
-    """The engine of a model for a GPU, from the cache or built now, and where it is.
+    """Returns the path and the content of a model's engine, after building it if necessary.
 
-    Without a GPU (None) only TensorRT-RTX can build; such an engine is kept apart from those of
-    real GPUs. Raises ModelError.
+    Without a GPU (None), only TensorRT-RTX can build. Such an engine has its own cache key. Raises
+    ModelError.
     """
     api = import_tensorrt()
     shared = {
@@ -36,7 +36,7 @@ def engine_of(
         "precision": precision,
         "profile": str(batches(card.inputs)),
     }
-    # What one build measured serves all others of the same TensorRT and GPU.
+    # The timing cache of one build serves all builds with the same TensorRT and GPU.
     timing_key = {**shared, "timing": "1"}
     timing_path = engine_cache.path_of("timing", timing_key).with_suffix(".cache")
 
@@ -63,8 +63,8 @@ def engine_of(
 
 
 def why_unavailable() -> str:
-    """Why TensorRT cannot run here; empty where it can."""
-    # Not by importing it, which takes long and is in vain on most machines without a GPU.
+    """Returns the reason why TensorRT cannot run here; empty if it can."""
+    # Do not import TensorRT to find out, because that takes long and most machines have no GPU.
     if not any(importlib.util.find_spec(name) for name in MODULES):
         return "TensorRT is not installed"
     try:
@@ -78,8 +78,10 @@ def why_unavailable() -> str:
 def load_tensorrt(
     card: Card, onnx: bytes, precision: str, progress: ModelProgress
 ) -> TensorRTBackend:
-    """The model on the first GPU; its engine is built now if it is not in the cache, which takes
-    from seconds to minutes. Raises ModelError naming the model, file or device, and the fix.
+    """Loads a model on the first GPU.
+
+    Builds its engine if it is not in the cache, which takes seconds to minutes. Raises ModelError,
+    which names the model, file or device, and the fix.
     """
     import_tensorrt()
     path, engine = engine_of(card, onnx, precision=precision, gpu=find_gpu(), progress=progress)
