@@ -1,32 +1,30 @@
-"""Errors whose message tells a person what is wrong and how to fix it.
+"""Errors that are meant for people: their message names the problem and the fix.
 
 The command line and the nodes print such a message as one line. Any other exception is a fault of
-this package: they print its traceback.
+this package, and they print its traceback.
 """
 
 
 class FacePerceptionError(Exception):
-    """The base of all errors that are meant for people.
+    """The base class of all errors that are meant for people.
 
-    Example::
-
-        from face_perception.errors import FacePerceptionError
-        from face_perception.inference import load
-
-        try:
-            model = load("no_such_model")
-        except FacePerceptionError as error:
-            print(error)  # names the model and the fix
+    >>> from face_perception.errors import FacePerceptionError
+    >>> from face_perception.inference import load
+    >>> try:
+    ...     load("no_such_model")
+    ... except FacePerceptionError as error:
+    ...     print("no_such_model" in str(error), "face-perception import" in str(error))
+    True True
     """
 
 
 class InputError(FacePerceptionError, ValueError):
-    """A value, a file or a setting that the user gave is wrong."""
+    """A value, file or setting from the user is wrong. It is also a ValueError."""
 
 
 class UnknownNameError(FacePerceptionError, LookupError):
-    """Nothing is known under the given name or id."""
+    """No object has the given name or id. It is also a LookupError."""
 
 
 class MissingDependencyError(FacePerceptionError, RuntimeError):
-    """An optional package or device is not there; the message tells how to get it."""
+    """An optional package or device is missing. The message says how to get it."""

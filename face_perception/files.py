@@ -1,4 +1,4 @@
-"""Files that are there whole or not at all, texts that show a change, locks between processes."""
+"""Writes files atomically, seals texts against changes, and locks files between processes."""
 
 from __future__ import annotations
 
@@ -15,14 +15,16 @@ _SEAL = "seal: "
 
 
 def write_atomically(path: Path, data: bytes, *, private: bool = False) -> None:
-    """Puts a file in place at once, its folder made if missing. Raises OSError, and then leaves
-    what was there before. A ``private`` one only its owner can read (mode 0600).
+    """Writes a file atomically: other processes see the old file or the new one.
+
+    Makes the folder if necessary. Only the owner can read a ``private`` file (mode 0600). Raises
+    OSError, and then leaves the old file.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(f"{path.name}.{os.getpid()}.part")
     mode = 0o600 if private else 0o666  # before the umask
     try:
-        # A part that a killed process left could be readable by others.
+        # A killed process may have left a file that others can read.
         part.unlink(missing_ok=True)
         with open(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "wb") as file:
             file.write(data)
@@ -34,8 +36,9 @@ def write_atomically(path: Path, data: bytes, *, private: bool = False) -> None:
 
 
 def check_writable(path: Path) -> None:
-    """Raises OSError where a file or folder could not be made, as far as can be told without: ask
-    before long work.
+    """Raises OSError if a file or folder probably cannot be written. Call it before long work.
+
+    Checks the permissions only, and writes nothing.
     """
     there = next(at for at in path.absolute().parents if at.exists())
     if not there.is_dir():
@@ -45,8 +48,9 @@ def check_writable(path: Path) -> None:
 
 
 def move_atomically(source: Path, path: Path) -> str:
-    """Moves a large file into place at once, also from another disk, and returns its sha256.
-    Raises OSError, and then leaves what was there before.
+    """Moves a large file atomically, even from another disk, and returns its sha256.
+
+    Raises OSError, and then leaves the old file at ``path``.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     digest = sha256_of(source)
@@ -64,7 +68,7 @@ def move_atomically(source: Path, path: Path) -> str:
 
 
 def sha256_of(path: Path) -> str:
-    """Hash of a file of any size. Raises OSError."""
+    """Returns the sha256 of a file of any size. Raises OSError."""
     digest = hashlib.sha256()
     with open(path, "rb") as file:
         while block := file.read(1 << 22):
@@ -73,22 +77,28 @@ def sha256_of(path: Path) -> str:
 
 
 def add_seal(text: str) -> str:
-    """A YAML text with the hash of all of it as its last field."""
+    """Returns a YAML text with its own hash added as the last field."""
     return f"{text}{_SEAL}{hashlib.sha256(text.encode()).hexdigest()}\n"
 
 
 def check_seal(text: str) -> str | None:
-    """What was sealed; None where a byte of it or of the seal has changed."""
+    """Returns the text without its seal, or None if the text or the seal has changed.
+
+    >>> check_seal(add_seal("a: 1\\n"))
+    'a: 1\\n'
+    >>> check_seal(add_seal("a: 1\\n").replace("1", "2")) is None
+    True
+    """
     body, _, _ = text.rpartition(_SEAL)
     return body if add_seal(body) == text else None
 
 
 @contextlib.contextmanager
 def file_lock(lock: Path, waiting: Callable[[], None]) -> Iterator[None]:
-    """Held by one process at a time, and released by the system however that ends.
+    """Holds a lock that one process at a time can hold.
 
-    ``waiting`` is called once where another holds it. Raises OSError where the file ``lock`` cannot
-    be made.
+    The system releases it when the process ends. Calls ``waiting`` once if another process holds
+    the lock. Raises OSError if the file ``lock`` cannot be made.
     """
     with open(lock, "w") as file:
         try:

@@ -1,4 +1,4 @@
-"""Pictures, videos and camera files in and out, and the bundled sample scene. No ROS."""
+"""Reads and writes pictures, videos and camera files, and renders the sample scene. No ROS."""
 
 from face_perception.media.camera_device import CameraDevice, device_number
 from face_perception.media.camera_info import load_camera

@@ -12,15 +12,20 @@ from face_perception.types import Image
 
 
 def device_number(source: str) -> int | None:
-    """Of a camera named ``/dev/video0`` or ``0``; None where it is no such name."""
+    """Returns the number of a camera named ``/dev/video0`` or ``0``, or None for another name.
+
+    >>> device_number("/dev/video2"), device_number("clip.mp4")
+    (2, None)
+    """
     device = re.fullmatch(r"(?:/dev/video)?(\d+)", source)
     return int(device[1]) if device else None
 
 
 class CameraDevice:
-    """A camera of the computer, as an iterator of its images.
+    """A camera of this computer. Iterate over it to get RGB images, uint8 [H, W, 3].
 
-    Raises InputError where it cannot be opened, OSError when it gives no more.
+    ``width`` and ``height`` are requests in pixels; the camera may deliver another size. Raises
+    InputError if the camera cannot be opened, and OSError when it stops delivering images.
     """
 
     def __init__(self, number: int, width: int, height: int) -> None:
@@ -28,8 +33,8 @@ class CameraDevice:
         self._capture = cv2.VideoCapture(number)
         if not self._capture.isOpened():
             raise InputError(
-                f"camera {self._name} cannot be opened: is it plugged in, free, and are you in the "
-                "group `video`?"
+                f"camera {self._name} cannot be opened: plug it in, close other programs that use "
+                "it, and add yourself to the group `video`"
             )
         self._capture.set(cv2.CAP_PROP_FRAME_WIDTH, width)
         self._capture.set(cv2.CAP_PROP_FRAME_HEIGHT, height)
@@ -41,7 +46,7 @@ class CameraDevice:
     def __next__(self) -> Image:
         ok, image = self._capture.read()
         if not ok:
-            raise OSError(f"camera {self._name} gives no more images")
+            raise OSError(f"camera {self._name} delivers no more images: check its cable")
         return np.asarray(cv2.cvtColor(image, cv2.COLOR_BGR2RGB))
 
     def close(self) -> None:

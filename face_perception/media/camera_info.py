@@ -11,9 +11,10 @@ from face_perception.types import Camera
 
 
 def load_camera(path: str | os.PathLike[str]) -> Camera:
-    """The camera of a YAML file as ROS's camera_calibration writes it.
+    """Returns the camera of a YAML file in the format of ROS's camera_calibration.
 
-    Raises OSError where it cannot be read, InputError naming it and what is wrong with it.
+    Raises OSError if the file cannot be read, and InputError, which names the file and the problem,
+    if it is not such a calibration.
     """
     try:
         stream = open(path, encoding="utf-8")  # noqa: SIM115 (closed below)
@@ -26,7 +27,7 @@ def load_camera(path: str | os.PathLike[str]) -> Camera:
         try:
             data = yaml.safe_load(stream)
             if not isinstance(data, dict):
-                raise InputError("camera_matrix, image_width and more were expected")
+                raise InputError("it must have camera_matrix, image_width and image_height")
             k = [float(v) for v in data["camera_matrix"]["data"]]
             if len(k) != 9:
                 raise InputError(f"camera_matrix has {len(k)} numbers, not 9")
@@ -43,7 +44,7 @@ def load_camera(path: str | os.PathLike[str]) -> Camera:
                 distortion_model=str(data.get("distortion_model", "")),
             )
         except KeyError as error:
-            raise InputError(f"{path} is no camera calibration: {error} is missing") from error
+            raise InputError(f"{path} is not a camera calibration: {error} is missing") from error
         except (TypeError, AttributeError, ValueError, yaml.YAMLError) as error:
             reason = " ".join(str(error).split())
-            raise InputError(f"{path} is no valid camera calibration: {reason}") from error
+            raise InputError(f"{path} is not a valid camera calibration: {reason}") from error

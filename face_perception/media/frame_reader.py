@@ -20,14 +20,21 @@ _PNG = b"\x89PNG\r\n\x1a\n"
 
 
 class FrameReader:
-    """A picture or a video: iterate for its ``Frame``s, once.
+    """Reads a picture or a video file. Iterate over it once to get its ``Frame`` objects.
 
-    ``still`` is true for a picture; ``count`` is the number of frames that the file promises, 0
-    where it does not say; ``rate`` is in frames a second. A video's stamps are its own, from zero;
-    its rotation and a picture's EXIF orientation are applied. ``camera`` is that of all frames; by
-    default one is assumed for their size. Raises OSError where the file cannot be read and
-    InputError, naming it, where it is no picture or video, is empty or damaged, or has another size
-    than ``camera``.
+    ``still`` is true for a picture. ``count`` is the number of frames that the file states, 0 if it
+    states none. ``rate`` is in frames per second. The stamps are those of the video, in seconds,
+    and start at 0. The rotation of a video and the EXIF orientation of a picture are applied. All
+    frames have ``camera``; the default is an assumed camera for their size. Raises OSError if the
+    file cannot be read, and InputError, which names the file, if it is not a picture or video, is
+    empty or damaged, or has another size than ``camera``.
+
+    >>> from face_perception.inference import sample_photo
+    >>> from face_perception.media import FrameReader
+    >>> with FrameReader(sample_photo("astronaut")) as reader:
+    ...     frames = list(reader)
+    >>> reader.still, len(frames), frames[0].image.shape, frames[0].stamp
+    (True, 1, (512, 512, 3), 0.0)
     """
 
     def __init__(self, path: str | os.PathLike[str], camera: Camera | None = None) -> None:
@@ -35,7 +42,7 @@ class FrameReader:
         self._camera = camera
         self._capture: cv2.VideoCapture | None = None
         if self.path.is_dir():
-            raise InputError(f"{path} is a directory: give a picture or a video")
+            raise InputError(f"{path} is a folder: give a picture or a video")
         with open(self.path, "rb") as file:
             start = file.read(64)
         if not start:
@@ -58,12 +65,12 @@ class FrameReader:
             if self._capture is None:
                 return
             image = self._read()
-            # Some containers have no stamps, or have them twice.
+            # Some containers have no stamps, or repeat a stamp.
             stamp = self._position() - start
             last = stamp = stamp if stamp > last else last + 1 / self.rate
 
     def close(self) -> None:
-        """Lets go of the file."""
+        """Closes the file."""
         if self._capture is not None:
             self._capture.release()
 
@@ -79,7 +86,7 @@ class FrameReader:
         self.close()
 
     def _picture(self, start: bytes) -> Image | None:
-        """The picture, or None where the file is none."""
+        """Returns the picture, or None if the file is not a picture."""
         if start.startswith((_JPEG, _PNG)):
             data = self.path.read_bytes()
             if not (jpeg_complete(data) if start.startswith(_JPEG) else b"IEND" in data):
@@ -87,12 +94,15 @@ class FrameReader:
         try:
             image = cv2.imread(str(self.path), cv2.IMREAD_COLOR)
         except cv2.error as error:
-            raise InputError(f"{self.path} is more than OpenCV reads: {error.err}") from error
+            raise InputError(
+                f"{self.path} is too large for OpenCV: {error.err}: scale it down"
+            ) from error
         if image is not None:
             return np.asarray(cv2.cvtColor(image, cv2.COLOR_BGR2RGB))
         if start.startswith((_JPEG, _PNG)):
             raise InputError(
-                f"{self.path} is damaged: it looks like a picture, but does not decode"
+                f"{self.path} is damaged: it starts like a picture, but cannot be decoded: copy "
+                "it again"
             )
         return None
 
@@ -100,8 +110,9 @@ class FrameReader:
         self._capture = cv2.VideoCapture(str(self.path))
         if not self._capture.isOpened():
             raise InputError(
-                f"{self.path} is neither a picture nor a video that OpenCV can read: convert it, "
-                "e.g. to JPEG or MP4"
+                f"{self.path} is not a picture or video that OpenCV can read: convert it to JPEG "
+                "or "
+                "MP4, for example"
             )
         self._capture.set(cv2.CAP_PROP_ORIENTATION_AUTO, 1)
         rate = self._capture.get(cv2.CAP_PROP_FPS)
@@ -110,7 +121,7 @@ class FrameReader:
         image = self._read()
         if image is None:
             raise InputError(
-                f"{self.path} has no frame that can be decoded: convert or copy it again"
+                f"{self.path} has no frame that can be decoded: convert it, or copy it again"
             )
         return image
 
@@ -130,5 +141,5 @@ class FrameReader:
         if camera is not None and (camera.width, camera.height) != (width, height):
             raise InputError(
                 f"{self.path} is {width}x{height}, but the camera was calibrated for "
-                f"{camera.width}x{camera.height}: use the calibration of this size"
+                f"{camera.width}x{camera.height}: give the calibration for this size"
             )

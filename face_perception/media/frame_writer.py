@@ -18,10 +18,22 @@ _VIDEO_SUFFIXES = {".mp4": "mp4v", ".avi": "MJPG", ".mkv": "mp4v", ".mov": "mp4v
 
 
 class FrameWriter:
-    """Writes frames to a picture or a video file that appears, whole, when it is closed.
+    """Writes images to a picture or video file, which appears when the writer is closed.
 
-    Raises InputError for a suffix that does not fit ``clip``, OSError where the folder cannot be
-    written.
+    The file is of the same kind, and a video has the same rate, as ``clip``. Raises InputError for
+    a suffix that does not fit ``clip``, and OSError if the folder cannot be written.
+
+    >>> import tempfile
+    >>> from pathlib import Path
+    >>> from face_perception.inference import sample_photo
+    >>> from face_perception.media import FrameReader, FrameWriter
+    >>> reader = FrameReader(sample_photo("astronaut"))
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     with FrameWriter(Path(folder) / "copy.png", reader) as writer:
+    ...         for frame in reader:
+    ...             writer.write(frame.image)
+    ...     [path.name for path in Path(folder).iterdir()]
+    ['copy.png']
     """
 
     def __init__(self, path: str | os.PathLike[str], clip: FrameReader) -> None:
@@ -35,23 +47,27 @@ class FrameWriter:
             )
         refuse_overwriting(self.path, clip)
         self._part = self.path.with_name(f".{self.path.stem}.part{self._suffix}")
-        # Now rather than after the work; OpenCV does not say why it cannot write.
+        # Test this before the work, because OpenCV does not report why it cannot write.
         try:
             self._part.open("wb").close()
         except OSError as error:
-            raise type(error)(f"{path} cannot be written: {error.strerror}") from error
+            raise type(error)(
+                f"{path} cannot be written ({error.strerror}): choose another folder"
+            ) from error
         self._rate = clip.rate
         self._video: cv2.VideoWriter | None = None
         self._size = (0, 0)
         self._count = 0
 
     def write(self, image: Image) -> None:
-        """Appends one RGB image. Raises InputError where it cannot be encoded."""
+        """Writes the next RGB image, uint8 [H, W, 3]. Raises InputError if it cannot be encoded."""
         pixels = cv2.cvtColor(image, cv2.COLOR_RGB2BGR)
         if self._suffix in _PICTURE_SUFFIXES:
             ok, data = cv2.imencode(self._suffix, pixels)
             if not ok:
-                raise InputError(f"{self.path}: OpenCV cannot encode {self._suffix}")
+                raise InputError(
+                    f"{self.path}: OpenCV cannot encode {self._suffix}: use another suffix"
+                )
             self._part.write_bytes(data.tobytes())
         else:
             self._append(pixels)
@@ -59,14 +75,14 @@ class FrameWriter:
 
     def _append(self, pixels: Image) -> None:
         if self._video is None:
-            # 4:2:0 has no odd sizes.
+            # 4:2:0 needs even sizes.
             self._size = (pixels.shape[1] // 2 * 2, pixels.shape[0] // 2 * 2)
             codec = cv2.VideoWriter.fourcc(*_VIDEO_SUFFIXES[self._suffix])
             self._video = cv2.VideoWriter(str(self._part), codec, self._rate, self._size)
             if not self._video.isOpened():
                 raise InputError(
                     f"{self.path}: this OpenCV cannot write {self._suffix} videos of "
-                    f"{self._size[0]}x{self._size[1]}: try another suffix"
+                    f"{self._size[0]}x{self._size[1]}: use another suffix"
                 )
         width, height = self._size
         if pixels.shape[0] < height or pixels.shape[1] < width:
@@ -85,7 +101,7 @@ class FrameWriter:
         self.close()
 
     def close(self) -> None:
-        """Completes the file; without a frame there is none."""
+        """Completes the file. Without an image, no file is written."""
         if self._video is not None:
             self._video.release()
         if self._count:
@@ -95,6 +111,6 @@ class FrameWriter:
 
 
 def refuse_overwriting(path: Path, clip: FrameReader) -> None:
-    """Raises InputError where ``path`` is the very file that ``clip`` reads."""
+    """Raises InputError if ``path`` is the file that ``clip`` reads."""
     if path.exists() and path.samefile(clip.path):
-        raise InputError(f"{path} is the input: give the output another name")
+        raise InputError(f"{path} is the input file: give the output another name")

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import re
 
-# What ends a run of compressed JPEG data: any marker but a restart (D0 to D7); FF 00 is data.
+# End of compressed JPEG data: any marker except a restart (D0 to D7). FF 00 is data.
 _JPEG_MARKER = re.compile(rb"\xff[\x01-\xcf\xd8-\xfe]")
 
 
 def jpeg_complete(data: bytes) -> bool:
-    """Whether a JPEG file has its end-of-image marker (others append to it, so that it may not be
-    last; and its thumbnail has one too).
+    """Returns True if JPEG data has its end-of-image marker.
+
+    Parses the segments, because the marker of a thumbnail does not count, and because other data
+    may follow the image.
     """
     at = 2
     while at + 4 <= len(data) and data[at] == 0xFF:

@@ -1,4 +1,4 @@
-"""Frames and sound with their stamps to an mp4 file. By PyAV, which is imported only here."""
+"""Writes images and sound with their stamps to an mp4 file. Needs PyAV."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ import numpy.typing as npt
 from face_perception.errors import FacePerceptionError
 from face_perception.types import Image
 
-_TICKS = 90_000  # of a video stamp, a second
+_TICKS = 90_000  # time units of a video stamp per second
 
 
 class Mp4Error(FacePerceptionError, RuntimeError):
-    """A film that cannot be written; the text says why, and the fix."""
+    """The mp4 file cannot be written. The message gives the reason and the fix."""
 
 
 def write_mp4(
@@ -27,16 +27,16 @@ def write_mp4(
     sound: Sequence[tuple[float, npt.NDArray[np.int16]]],
     rate: int,
 ) -> int:
-    """Writes RGB frames and mono sound of ``rate``, each with its stamp in seconds; returns the
-    number of frames.
+    """Writes RGB images and mono sound, and returns the number of images.
 
-    The film begins with the first frame; each frame is seen, each sound is heard, at its stamp.
-    The file appears whole. Raises FilmError, and OSError where the folder cannot be written.
+    Each image and each piece of sound has a stamp in seconds, at which it is shown or played. The
+    video starts with the first image. ``rate`` is the sample rate in Hz. The file appears when it
+    is complete. Raises Mp4Error, and OSError if the folder cannot be written.
     """
     try:
         import av
     except ImportError as error:
-        raise Mp4Error("an mp4 with sound needs PyAV: pip install av") from error
+        raise Mp4Error("an mp4 file with sound needs PyAV: pip install av") from error
     target = Path(path)
     part = target.with_name(f".{target.stem}.part.mp4")
     begin, count = 0.0, 0
@@ -55,7 +55,7 @@ def write_mp4(
                 film.mux(video.encode(frame))
                 count += 1
             if video is None:
-                raise Mp4Error(f"{target}: there is no frame to write")
+                raise Mp4Error(f"{target}: there are no images to write")
             film.mux(video.encode(None))
             samples = _laid_out(sound, begin, rate)
             if len(samples):
@@ -72,7 +72,7 @@ def write_mp4(
 
 
 def _video(av: Any, film: Any, image: Image) -> Any:
-    """H.264 where this build has it: what every player and browser knows."""
+    """Adds a video stream: H.264, which all players know, or MPEG-4 if PyAV has no H.264."""
     codec = "libx264" if "libx264" in av.codecs_available else "mpeg4"
     stream = film.add_stream(codec, rate=30)
     height, width = image.shape[:2]
@@ -89,12 +89,12 @@ def _video(av: Any, film: Any, image: Image) -> Any:
 def _laid_out(
     sound: Sequence[tuple[float, npt.NDArray[np.int16]]], begin: float, rate: int
 ) -> npt.NDArray[np.int16]:
-    """One stretch of sound from ``begin`` on, silent in between."""
+    """Returns one array of sound that starts at ``begin``, with silence between the pieces."""
     places = [(max(0, round((stamp - begin) * rate)), samples) for stamp, samples in sound]
     out = np.zeros(max((at + len(samples) for at, samples in places), default=0), np.int16)
     follows = -1
     for at, samples in places:
-        # Stamps are exact to some samples only: what follows within a millisecond is one sound.
+        # Stamps are inexact by some samples, so join pieces that are within 1 ms of each other.
         if abs(at - follows) < rate // 1000:
             at = follows
         room = out[at : at + len(samples)]

@@ -1,6 +1,6 @@
-"""Where the person is in each of the sample photographs: outline and face, traced by hand.
+"""Outline and face of the person in each sample photograph, traced by hand.
 
-Pixels of the photograph, x right, y down. No image is kept here.
+Coordinates are pixels of the photograph, x right, y down.
 """
 
 from __future__ import annotations
@@ -17,8 +17,10 @@ from face_perception.types import Image
 
 @dataclass(frozen=True)
 class PersonOutline:
-    """One photograph: its size, the person's outline, and the face: middle and height of the
-    box round its mesh.
+    """Outline of the person in one photograph, in pixels.
+
+    ``face_x``, ``face_y`` and ``face_height`` are the middle and the height of the box around the
+    face mesh. ``width`` and ``height`` are the size of the photograph.
     """
 
     width: int
@@ -60,21 +62,21 @@ OUTLINES = {
 
 
 def cut_out(name: str, photo: Image) -> npt.NDArray[np.uint8]:
-    """The person alone: uint8 [H, W, 4], RGB multiplied by the opacity that is the fourth channel.
+    """Returns the person without the background: uint8 [H, W, 4], RGB times opacity, and opacity.
 
-    The edge is feathered, and the lower end of the photograph fades out. Raises InputError where
-    ``photo`` is not the known picture's RGB image.
+    The edge is soft, and the lower end of the photograph fades out. Raises InputError if ``photo``
+    is not the RGB image of that photograph.
     """
     portrait = OUTLINES[name]
     if photo.shape != (portrait.height, portrait.width, 3) or photo.dtype != np.uint8:
         raise InputError(
-            f"sample photograph {name}: expected uint8 RGB [{portrait.height}, {portrait.width}, "
-            f"3], not {photo.dtype} {list(photo.shape)}: face-perception models fetch"
+            f"sample photograph {name} must be uint8 RGB [{portrait.height}, {portrait.width}, "
+            f"3], not {photo.dtype} {list(photo.shape)}: run `face-perception models fetch`"
         )
     mask: Image = np.zeros(photo.shape[:2], np.uint8)
     outline = [point.split(",") for point in portrait.outline.split()]
     cv2.fillPoly(mask, [np.array(outline, np.int32)], 255)
-    # A little less than the outline, or the old background shines through as a rim.
+    # Shrink the outline a little, or a rim of the old background remains.
     mask = cv2.erode(mask, np.ones((3, 3), np.uint8))
     opacity = cv2.GaussianBlur(mask, (0, 0), 1.2).astype(np.float32) / 255
     rows = np.arange(portrait.height, dtype=np.float32)[:, None]

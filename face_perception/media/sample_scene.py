@@ -1,7 +1,7 @@
-"""The sample camera: real photographs of people who move before a virtual camera, with the truth.
+"""The sample scene: photographs of two people that move in front of a virtual camera.
 
-The people lean, come near, cross, leave and return; they are pictures, so nobody turns out of the
-plane. Knows neither trackers nor clocks.
+The people lean, approach, cross, leave and return. They are flat pictures, so no head turns. The
+scene also gives the true positions of the faces.
 """
 
 from __future__ import annotations
@@ -24,9 +24,11 @@ PHOTOS = tuple(OUTLINES)
 
 LOOP_SECONDS = 36.0
 
-# One appearance a photograph and line: time, x and y of the face (1 = image width and height), face
-# height (1 = image height), roll in degrees. Between two rows everything moves smoothly, at a row
-# it rests; outside its rows nobody is there. The first stand farthest back.
+# Photograph and rows of one appearance. A row has time (s), x and y of the face (1 = image width
+# and
+# height), face height (1 = image height), and roll (degrees). The motion between two rows is smooth
+# and stops at each row. Outside of its rows, the person is not there. Earlier entries are behind
+# later ones.
 _SCRIPT: tuple[tuple[str, tuple[tuple[float, float, float, float, float], ...]], ...] = (
     (
         "grace_hopper",
@@ -59,7 +61,7 @@ _SCRIPT: tuple[tuple[str, tuple[tuple[float, float, float, float, float], ...]],
         ),
     ),
     (
-        "astronaut",  # back again from afar, and on to where the loop begins
+        "astronaut",  # returns from far away, and ends where the loop begins
         (
             (32.0, -0.35, 0.30, 0.14, 0),
             (34.0, 0.30, 0.30, 0.14, 0),
@@ -71,11 +73,11 @@ _SCRIPT: tuple[tuple[str, tuple[tuple[float, float, float, float, float], ...]],
 
 @dataclass(frozen=True)
 class FaceTruth:
-    """Truth about one person in view. Pixels and radians.
+    """True position of one visible face, in pixels and radians.
 
-    ``x``, ``y`` and ``height``: middle and height of the box round the face's mesh, upright;
-    ``roll`` positive clockwise; ``visible``: share of the face, 0 to 1, inside the image and not
-    behind somebody.
+    ``x``, ``y`` and ``height`` are the middle and the height of the upright box around the face
+    mesh. ``roll`` is positive clockwise. ``visible`` is the share of the face, 0 to 1, that is
+    inside the image and not behind another person.
     """
 
     photo: str
@@ -87,35 +89,47 @@ class FaceTruth:
 
 
 class SampleScene:
-    """A loop of ``LOOP_SECONDS`` seconds, the same for the same time.
+    """A deterministic scene that repeats every ``LOOP_SECONDS`` seconds.
 
-    ``photos`` are the RGB photographs named in ``PHOTOS``. Raises InputError for another picture, a
-    missing one, or an image size that is not positive.
+    ``photos`` are the RGB photographs named in ``PHOTOS``. ``width`` and ``height`` are the size of
+    the image in pixels. Raises InputError for a wrong or missing photograph, and for a size that is
+    not positive.
+
+    >>> from face_perception.inference import sample_photo
+    >>> from face_perception.media import PHOTOS, FrameReader, SampleScene
+    >>> photos = {name: next(iter(FrameReader(sample_photo(name)))).image for name in PHOTOS}
+    >>> scene = SampleScene(photos, width=320, height=240)
+    >>> scene.render(1.0).shape
+    (240, 320, 3)
+    >>> [(face.photo, round(face.x), round(face.height)) for face in scene.truth(1.0)]
+    [('astronaut', 160, 86)]
     """
 
     def __init__(self, photos: Mapping[str, Image], width: int = 640, height: int = 480) -> None:
         missing = [name for name in PHOTOS if name not in photos]
         if missing:
             raise InputError(
-                f"sample photographs missing: {', '.join(missing)}: face-perception models fetch"
+                f"sample photographs missing: {', '.join(missing)}: run `face-perception models "
+                "fetch`"
             )
         if width < 1 or height < 1:
             raise InputError(f"sample image size must be positive, not {width}x{height}")
         self.width = width
         self.height = height
         self._background = _room(width, height)
-        # Halved copies: shrinking by more than two in one step would alias.
+        # Keep copies of half size each, because shrinking by more than 2 in one step causes
+        # aliasing.
         self._levels = {name: _pyramid(cut_out(name, photos[name])) for name in PHOTOS}
 
     def render(self, t: float) -> Image:
-        """RGB uint8 [height, width, 3] at ``t`` seconds; a new array each time."""
+        """Returns the RGB image at ``t`` seconds, a new uint8 array [height, width, 3]."""
         image = self._background.copy()
         for name, place in self._places(t):
             self._compose(image, name, place)
         return image
 
     def truth(self, t: float) -> list[FaceTruth]:
-        """Who is to be seen at ``t`` seconds, from left to right."""
+        """Returns the visible faces at ``t`` seconds, from left to right."""
         places = self._places(t)
         sightings = []
         for i, (name, place) in enumerate(places):
@@ -132,7 +146,10 @@ class SampleScene:
         return sorted(sightings, key=lambda sighting: sighting.x)
 
     def _places(self, t: float) -> list[tuple[str, tuple[float, float, float, float]]]:
-        """Farthest first: photograph, then x, y and height in pixels and roll in radians."""
+        """Returns each person as photograph and place, farthest first.
+
+        A place is x, y, height (pixels) and roll (radians) of the face.
+        """
         t = t % LOOP_SECONDS
         places = []
         for name, rows in _SCRIPT:
@@ -152,7 +169,7 @@ class SampleScene:
     def _transform(
         self, name: str, place: tuple[float, float, float, float]
     ) -> npt.NDArray[np.float64]:
-        """[2, 3] from the photograph's pixels to the image's."""
+        """Returns the affine map [2, 3] from pixels of the photograph to pixels of the image."""
         portrait = OUTLINES[name]
         x, y, height, roll = place
         c = math.cos(roll) * height / portrait.face_height
@@ -194,7 +211,7 @@ class SampleScene:
         x1, y1 = np.minimum(np.ceil(outer.max(axis=1)).astype(int), (self.width, self.height))
         if x0 >= x1 or y0 >= y1:
             return
-        # A pixel of the level covers 2^level of the photograph, whose pixel centres are integers.
+        # A pixel of the level covers 2^level pixels of the photograph. Pixel centres are integers.
         transform[:, 2] += transform[:, :2].sum(axis=1) * (2**level - 1) / 2 - (x0, y0)
         transform[:, :2] *= 2**level
         person = cv2.warpAffine(levels[level], transform, (int(x1 - x0), int(y1 - y0)))
@@ -205,7 +222,7 @@ class SampleScene:
 
 
 def _face_points(portrait: PersonOutline) -> npt.NDArray[np.float64]:
-    """[3, N] homogeneous points all over the ellipse of the face, in the photograph."""
+    """Returns homogeneous points [3, N] that fill the ellipse of the face in the photograph."""
     x, y = np.meshgrid(np.linspace(-1, 1, 15), np.linspace(-1, 1, 15))
     disc = x**2 + y**2 <= 1
     half = portrait.face_height / 2
@@ -222,7 +239,7 @@ def _pyramid(cut: npt.NDArray[np.uint8]) -> list[npt.NDArray[np.uint8]]:
     levels = [cut]
     for _ in range(3):
         height, width = levels[-1].shape[:2]
-        # INTER_AREA halves exactly: a pixel of the next level covers two by two of this one.
+        # With INTER_AREA, a pixel of the next level is exactly the mean of 2 x 2 pixels.
         levels.append(
             cv2.resize(levels[-1], (width // 2, height // 2), interpolation=cv2.INTER_AREA)
         )
@@ -230,13 +247,13 @@ def _pyramid(cut: npt.NDArray[np.uint8]) -> list[npt.NDArray[np.uint8]]:
 
 
 def _room(width: int, height: int) -> Image:
-    """A plain wall, out of focus, with daylight from the left: a background without faces."""
+    """Returns the background: a plain wall with daylight from the left."""
     y, x = np.mgrid[0:height, 0:width].astype(np.float32)
     x /= width
     y /= height
     light = 0.62 + 0.42 * np.exp(-(((x - 0.22) / 0.45) ** 2) - ((y - 0.3) / 0.6) ** 2) - 0.22 * y
     wall = light[..., None] * np.array([158, 166, 172], np.float32)
-    # Grain, or the shading would show as bands.
+    # Add noise, or the shading shows visible bands.
     wall += np.random.default_rng(0).normal(0, 2, wall.shape).astype(np.float32)
     image: Image = np.clip(wall, 0, 255).astype(np.uint8)
     return image

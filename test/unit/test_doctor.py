@@ -118,7 +118,7 @@ def test_exit_code(
         for backend, precision, state in rows
     ]
     monkeypatch.setattr(doctor, "_networks", lambda seconds: networks)
-    monkeypatch.setattr(doctor, "findings", lambda: [machine.Finding("a", state, "b", "c")])
+    monkeypatch.setattr(doctor, "check_machine", lambda: [machine.Finding("a", state, "b", "c")])
     args = argparse.Namespace(json=False, seconds=0)
     assert doctor.run(args) == (1 if state == WRONG else code)
     said = capsys.readouterr().out

@@ -204,7 +204,7 @@ def test_import_command(
     package = tmp_path / "package"
     (package / "networks").mkdir(parents=True)
     (package / "networks" / "import_geddnet.py").touch()
-    monkeypatch.setattr(paths, "package", lambda: package)
+    monkeypatch.setattr(paths, "package_dir", lambda: package)
 
     def add_arguments(parser: Any) -> None:
         parser.add_argument("path", type=Path)

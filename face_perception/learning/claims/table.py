@@ -162,7 +162,7 @@ def machine() -> str:
 def _prepare_work(work: Path, report: Report) -> bool:
     """Leaves in ``work`` what the same source left there; whether that is anything."""
     source = hashlib.sha256()
-    for file in sorted(paths.package().rglob("*.py")):
+    for file in sorted(paths.package_dir().rglob("*.py")):
         source.update(file.read_bytes())
     for recipe in sorted(paths.resource("config/training").glob("*.yaml")):
         source.update(recipe.read_bytes())
