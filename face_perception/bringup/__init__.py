@@ -1,1 +1,1 @@
-"""Starts the graph: what runs with which parameters, launch helpers, supervisor, demo, watch."""
+"""Starts and watches the graph: graph description, launch helpers, supervisor, demos, table."""

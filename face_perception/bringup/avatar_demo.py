@@ -1,6 +1,4 @@
-"""The demo of the talking face: its process under the supervisor, given something to say; what is
-seen and heard is kept as an mp4.
-"""
+"""The demo of the talking face: starts its node, sends it speech, and records an mp4 file."""
 
 from __future__ import annotations
 
@@ -30,16 +28,16 @@ from face_perception.media import Mp4Error, write_mp4
 from face_perception.ros import images, messages
 from face_perception.speech import Recording
 
-_CHUNK = 0.02
-_BEFORE, _AFTER = 1.0, 1.0  # seconds of the film around the speech
-_PAUSE = 2.0
-_PATIENCE = 60.0
+_CHUNK = 0.02  # seconds of speech in a message
+_BEFORE, _AFTER = 1.0, 1.0  # seconds recorded before and after the speech
+_PAUSE = 2.0  # seconds between two repetitions
+_TIMEOUT = 60.0  # seconds to wait for the node
 
 Sample = npt.NDArray[np.int16]
 
 
-class _Visitor(Node):
-    """Speaks to the face, and keeps what it shows and says."""
+class _DemoClient(Node):
+    """Sends speech to the talking face, and records its images and sound."""
 
     def __init__(self, recording: Recording) -> None:
         super().__init__("avatar_demo")
@@ -65,12 +63,12 @@ class _Visitor(Node):
         self.create_subscription(DiagnosticArray, "/diagnostics", self._on_diagnostics, 10)
 
     @property
-    def heard(self) -> bool:
-        """Whether the face listens."""
+    def has_subscribers(self) -> bool:
+        """True if the node of the talking face is subscribed to the speech."""
         return bool(self._speech.get_subscription_count() > 0)
 
-    def say(self, ended: threading.Event) -> None:
-        """Sends the recording at real-time pace; returns when all is sent, or ``ended`` is set."""
+    def send_speech(self, ended: threading.Event) -> None:
+        """Sends the recording in real time. Returns at its end, or when ``ended`` is set."""
         begin = time.monotonic()
         stamp = self.get_clock().now().nanoseconds * 1e-9
         for k, piece in enumerate(self._recording.pieces(_CHUNK)):
@@ -107,9 +105,11 @@ def run_avatar_demo(
     duration: float = 0.0,
     log_level: str = "info",
 ) -> int:
-    """Has the face say a recording, and again until ``duration`` seconds are over, or until Ctrl-C
-    where there is a display to look at; without one, and without a duration, once. Returns the exit
-    code.
+    """Starts the talking face and lets it speak a recording. Returns the exit code.
+
+    Repeats the recording for ``duration`` seconds. If that is 0, repeats it until Ctrl-C on a
+    machine with a display, and speaks it once on a machine without. Writes ``avatar.mp4`` and
+    ``avatar.log`` to the folder ``output``. ``port`` is that of the web page, 0 for a free one.
     """
     end_with_parent()
     output.mkdir(parents=True, exist_ok=True)
@@ -123,14 +123,14 @@ def run_avatar_demo(
     )
     supervisor = Supervisor(graph.node_processes(options), log=log)
     rclpy.init()
-    # rclpy's own handler ends the context under the speaker; one event ends it in order.
+    # rclpy's own signal handler would shut the context down while the speaker thread uses it.
     ended = stop_event_on_signals()
-    visitor = _Visitor(recording)
+    client = _DemoClient(recording)
     executor = SingleThreadedExecutor()
-    executor.add_node(visitor)
+    executor.add_node(client)
     begin = time.monotonic()
 
-    def until(condition: Any, timeout: float = _PATIENCE) -> bool:
+    def until(condition: Any, timeout: float = _TIMEOUT) -> bool:
         end = time.monotonic() + timeout
         while time.monotonic() < end:
             if ended.is_set():
@@ -146,28 +146,28 @@ def run_avatar_demo(
     try:
 
         def up() -> bool:
-            return visitor.heard and len(visitor.frames) > _BEFORE * 10
+            return client.has_subscribers and len(client.frames) > _BEFORE * 10
 
         if not until(lambda: up() or bool(last_error(log))) or not up():
             reason = last_error(log)
-            print(f"the face does not come up: {reason + '; ' if reason else ''}see {log}")
+            print(f"the talking face did not start: {reason + '; ' if reason else ''}see {log}")
             return 1
         page = f"http://127.0.0.1:{port}/"
-        print(f"the face is at {page}" + ("" if display else " (no display here to open it on)"))
+        print(f"the talking face is at {page}" + ("" if display else " (open it in a browser)"))
         if display:
             webbrowser.open(page)
         while True:
             speaker = threading.Thread(
-                target=visitor.say, args=(ended,), name="speaker", daemon=True
+                target=client.send_speech, args=(ended,), name="speaker", daemon=True
             )
             speaker.start()
-            until(lambda: not speaker.is_alive(), recording.duration + _PATIENCE)  # noqa: B023
-            until(lambda: visitor.state == msg.AvatarState.STATE_IDLE, 5.0)
+            until(lambda: not speaker.is_alive(), recording.duration + _TIMEOUT)  # noqa: B023
+            until(lambda: client.state == msg.AvatarState.STATE_IDLE, 5.0)
             until(lambda: False, _AFTER)
             said += 1
-            if visitor.keeping:
-                visitor.keeping = False
-                code = _keep(visitor, film)
+            if client.keeping:
+                client.keeping = False
+                code = _write_recording(client, film)
             over = time.monotonic() - begin >= duration
             if over if duration or not display else False:
                 break
@@ -178,12 +178,12 @@ def run_avatar_demo(
         ended.set()
         if speaker is not None:
             speaker.join(1.0)
-        values = visitor.values
+        values = client.values
         executor.shutdown()
-        visitor.destroy_node()
+        client.destroy_node()
         rclpy.try_shutdown()
         supervisor.stop()
-    print(f"said {said} time(s); what the node said: {log}")
+    print(f"spoke {said} time(s); log of the node: {log}")
     for name in (
         "delivered (fps)",
         "render time (ms)",
@@ -198,37 +198,37 @@ def run_avatar_demo(
     return code
 
 
-def _keep(visitor: _Visitor, film: Path) -> int:
-    """Writes the film; says where it is, or why it is not."""
-    rate = visitor.sound[0].sample_rate if visitor.sound else 48_000
+def _write_recording(client: _DemoClient, film: Path) -> int:
+    """Writes the mp4 file, and prints its path or the reason why it was not written."""
+    rate = client.sound[0].sample_rate if client.sound else 48_000
     sound = [
-        (messages.seconds(m.header.stamp), np.frombuffer(m.samples, np.int16))
-        for m in visitor.sound
+        (messages.seconds(m.header.stamp), np.frombuffer(m.samples, np.int16)) for m in client.sound
     ]
     first = sound[0][0] - _BEFORE if sound else 0.0
     try:
-        count = write_mp4(film, _pictures(visitor.frames, first), sound, rate)
+        count = write_mp4(film, _pictures(client.frames, first), sound, rate)
     except Mp4Error as error:
-        print(f"no film: {error}")
+        print(f"no mp4 file was written: {error}")
         return 1
     print(f"{film}: {count} frames, {recording_length(sound, rate):.1f} s of speech")
-    visitor.frames.clear()
-    visitor.sound.clear()
+    client.frames.clear()
+    client.sound.clear()
     return 0
 
 
 def last_error(log: Path) -> str:
-    """The newest line that a node logged as ERROR or FATAL, without time and name; empty where
-    there is none.
+    """Returns the last line that a node logged as ERROR or FATAL, without time and name.
+
+    Returns an empty text if there is none.
     """
     text = log.read_text(encoding="utf-8", errors="replace")
-    # Whole lines only: the node may be in the middle of one.
+    # Match complete lines only, because the node may be writing one.
     found = re.findall(r"^\[(?:ERROR|FATAL)\] (?:\[[^\]]*\] ?)*:? ?(.+)\n", text, re.M)
     return str(found[-1]).strip() if found else ""
 
 
 def recording_length(sound: list[tuple[float, Sample]], rate: int) -> float:
-    """Seconds of sound."""
+    """Returns the length of the sound in seconds. ``rate`` is the sample rate in Hz."""
     return sum(len(samples) for _, samples in sound) / rate
 
 
@@ -240,7 +240,7 @@ def _pictures(frames: list[CompressedImage], first: float) -> Iterator[tuple[flo
 
 
 def _free_port() -> int:
-    """8090, or another where that is taken."""
+    """Returns port 8090, or a free port if 8090 is in use."""
     for port in (8090, 0):
         with socket.socket() as probe:
             try:
@@ -248,4 +248,4 @@ def _free_port() -> int:
             except OSError:
                 continue
             return int(probe.getsockname()[1])
-    raise OSError("no port is free")
+    raise OSError("no TCP port is free: give one with --port")

@@ -1,4 +1,4 @@
-"""The demo: the graph's processes under the supervisor, with the live table and a summary."""
+"""The demo: runs the perception graph, shows the live table, and prints a summary."""
 
 from __future__ import annotations
 
@@ -11,8 +11,12 @@ from face_perception.bringup.watch import watch_graph
 
 
 def run_demo(options: graph.GraphOptions, *, duration: float = 0.0, pictures: Path) -> int:
-    """Runs the graph and shows what it finds; ends with a summary. Returns the exit code."""
-    end_with_parent()  # `make demo` runs it as a job of its own, which a killed make would leave
+    """Runs the graph, shows its results, and prints a summary. Returns the exit code.
+
+    Runs for ``duration`` seconds, or until Ctrl-C if that is 0. Writes the annotated frames and
+    ``nodes.log`` to the folder ``pictures``.
+    """
+    end_with_parent()  # otherwise the demo survives a killed `make demo`
     log = pictures / "nodes.log"
     pictures.mkdir(parents=True, exist_ok=True)
     supervisor = Supervisor(graph.node_processes(options), log=log)
@@ -30,7 +34,7 @@ def run_demo(options: graph.GraphOptions, *, duration: float = 0.0, pictures: Pa
         supervisor.stop()
     seconds = time.monotonic() - begin
     print(f"\n{seconds:.0f} s, {summary.frames} frames, {len(summary.ids)} face ids", end="")
-    print(f", {summary.gazes} gazes, {summary.looking} of them at the robot")
+    print(f", {summary.gazes} gazes, {summary.looking} at the robot")
     for health in view.nodes:
         value = health.values
         print(
@@ -39,9 +43,9 @@ def run_demo(options: graph.GraphOptions, *, duration: float = 0.0, pictures: Pa
             f"dropped {value.get('dropped', '-')}: {health.message}"
         )
     for name, count in supervisor.restarts.items():
-        print(f"  {name} was started again {count} time(s)")
-    print(f"annotated frames: {pictures}/overlay_*.jpg; what the nodes said: {log}")
+        print(f"  {name} was restarted {count} time(s)")
+    print(f"annotated frames: {pictures}/overlay_*.jpg; log of the nodes: {log}")
     if not summary.frames:
-        print("no frame was processed: the log says why")
+        print("no frame was processed: see the log for the reason")
         return 1
     return 0

@@ -1,7 +1,7 @@
-"""The graph as data: which processes, with which parameters, names and environment.
+"""Describes the graph as data: its processes, their parameters, names and environment.
 
-``launch/*.launch.py`` turns it into launch_ros actions, ``face-perception up`` into processes, so
-that both start the same. No rclpy, no launch.
+``launch/*.launch.py`` makes launch_ros actions from it, and ``face-perception up`` makes processes,
+so that both start the same graph. Imports neither rclpy nor launch.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ from face_perception.errors import InputError
 
 @dataclass(frozen=True)
 class NodeSpec:
-    """One node: its name is its executable, its topic prefix and its parameter file.
+    """One node of the graph. Its name is also that of its executable and of its parameter file.
 
-    ``reads_images``: it does, or does with some of its models, and so has ``compressed``.
-    ``needs`` is a model that has to be imported before the node can do anything. ``perceives``:
-    it belongs to what the demo runs, from the camera on; the others hear and speak.
+    ``reads_images`` is true for nodes with the parameter ``compressed``, which read images always
+    or with some models. ``needs`` names a model that must be imported before the node can work.
+    ``perceives`` is true for the nodes that the demo runs; the others hear and speak.
     """
 
     name: str
@@ -34,27 +34,36 @@ class NodeSpec:
 
 
 NODES = (
-    NodeSpec("camera", "plays a device, a file or the bundled sample", by_default=False),
-    NodeSpec("face_tracker", "images to faces and face crops", reads_images=True),
-    NodeSpec("gaze", "faces to gaze, with a network from their pixels", reads_images=True),
-    NodeSpec("affect", "faces and crops to action units, expressions, valence and arousal"),
+    NodeSpec(
+        "camera", "publishes images of a camera, a file or the sample scene", by_default=False
+    ),
+    NodeSpec("face_tracker", "finds and tracks faces in images, and crops them", reads_images=True),
+    NodeSpec("gaze", "estimates the gaze of faces", reads_images=True),
+    NodeSpec("affect", "estimates action units, expressions, valence and arousal"),
     NodeSpec(
         "motion_affect",
-        "crops to valence and arousal from motion (MIMAMO-Net, once imported)",
+        "estimates valence and arousal from motion (MIMAMO-Net, which you must import)",
         by_default=False,
         needs="mimamo",
     ),
-    NodeSpec("attention", "faces and gaze to who attends to whom"),
-    NodeSpec("overlay", "draws everything on the image, while somebody watches", reads_images=True),
+    NodeSpec("attention", "estimates who looks at whom, and how engaged they are"),
     NodeSpec(
-        "microphone", "plays a microphone or a wav file as audio", by_default=False, perceives=False
+        "overlay",
+        "draws the results on the image while a subscriber is connected",
+        reads_images=True,
     ),
     NodeSpec(
-        "voice_activity", "audio to whether a person speaks", by_default=False, perceives=False
+        "microphone",
+        "publishes sound of a microphone or a wav file",
+        by_default=False,
+        perceives=False,
+    ),
+    NodeSpec(
+        "voice_activity", "detects whether a person speaks", by_default=False, perceives=False
     ),
     NodeSpec(
         "talking_face",
-        "speech to a face that speaks it, on screens",
+        "shows a face that speaks the robot's speech",
         by_default=False,
         perceives=False,
     ),
@@ -62,18 +71,20 @@ NODES = (
 
 
 def check_namespace(namespace: str) -> None:
-    """Raises InputError where it cannot be one; empty and / are none."""
+    """Raises InputError for an invalid ROS namespace. Empty and / stand for none."""
     if namespace.strip("/") and not re.fullmatch(r"/?[A-Za-z_~][\w/]*", namespace):
-        raise InputError(f"namespace {namespace!r} is not a ROS name: letters, digits, _ and /")
+        raise InputError(f"namespace {namespace!r} is not a ROS name: use letters, digits, _ and /")
 
 
 @dataclass(frozen=True)
 class GraphOptions:
-    """What a user chooses when starting the graph.
+    """Options for starting the graph.
 
-    ``image`` is the camera's topic; ``camera_info`` defaults to its sibling, as image_transport has
-    it; ``speech`` is what the robot says, ``audio`` what it hears. ``nodes`` are the names to
-    start; ``parameters`` override by node name.
+    ``nodes`` are the names of the nodes to start. ``image`` is the camera's topic. ``camera_info``
+    defaults to the topic of that name next to it, as in image_transport. ``speech`` is the topic of
+    the robot's speech, ``audio`` the topic of what its microphone hears. ``parameters`` override
+    the parameter files, by node name. Raises InputError for an unknown node, an invalid namespace,
+    and a missing parameter file.
     """
 
     nodes: tuple[str, ...] = tuple(n.name for n in NODES if n.by_default)
@@ -96,12 +107,14 @@ class GraphOptions:
                 raise InputError(f"there is no node {name!r}: choose from {', '.join(known)}")
         check_namespace(self.namespace)
         if self.parameter_file and not Path(self.parameter_file).expanduser().is_file():
-            raise InputError(f"parameter file {self.parameter_file} does not exist")
+            raise InputError(
+                f"parameter file {self.parameter_file} does not exist: give the path of a YAML file"
+            )
 
 
 @dataclass(frozen=True)
 class ProcessSpec:
-    """One process to start: what both ways of starting need to know of it."""
+    """One process to start, with everything that launch and the supervisor need."""
 
     name: str
     namespace: str
@@ -111,7 +124,7 @@ class ProcessSpec:
     log_level: str
 
     def ros_arguments(self) -> list[str]:
-        """The process's command line after its executable."""
+        """Returns the arguments of the process after its executable."""
         arguments = ["--ros-args", "-r", f"__node:={self.name}"]
         if self.namespace:
             arguments += ["-r", f"__ns:=/{self.namespace.strip('/')}"]
@@ -124,13 +137,13 @@ class ProcessSpec:
         return [*arguments, "--log-level", self.logger_level()]
 
     def logger_level(self) -> str:
-        """The value of ``--log-level`` that sets this node's level, and not rcl's."""
+        """Returns the value of ``--log-level`` that sets the level of this node alone."""
         logger = ".".join((*filter(None, self.namespace.strip("/").split("/")), self.name))
         return f"{logger}:={self.log_level}"
 
 
 def _literal(value: Any) -> str:
-    """A value as rcl's command line reads it: YAML."""
+    """Returns a value in YAML, as the command line of rcl reads it."""
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, str):
@@ -141,7 +154,7 @@ def _literal(value: Any) -> str:
 
 
 def image_remaps(image: str, camera_info: str = "") -> tuple[tuple[str, str], ...]:
-    """Remaps that make a node read ``image``, its compressed form and its camera_info."""
+    """Returns remaps to the topic ``image``, its compressed topic and its camera_info."""
     if image == "image" and not camera_info:
         return ()
     parent = image.rsplit("/", 1)[0] if "/" in image else ""
@@ -154,7 +167,7 @@ def image_remaps(image: str, camera_info: str = "") -> tuple[tuple[str, str], ..
 
 
 def audio_remaps(topic: str, target: str) -> tuple[tuple[str, str], ...]:
-    """Remaps of an audio topic and, for audio_common, of what says its format."""
+    """Returns remaps of an audio topic and of its ``_info`` topic, which audio_common needs."""
     if target == topic:
         return ()
     return ((topic, target), (f"{topic}_info", f"{target}_info"))
@@ -171,7 +184,7 @@ def _remaps(node: NodeSpec, options: GraphOptions) -> tuple[tuple[str, str], ...
 
 
 def node_processes(options: GraphOptions) -> list[ProcessSpec]:
-    """The processes of the graph, in the order of ``NODES``."""
+    """Returns the processes of the graph, in the order of ``NODES``."""
     files = [str(Path(options.parameter_file).expanduser())] if options.parameter_file else []
     out = []
     for node in NODES:
@@ -199,11 +212,11 @@ def node_processes(options: GraphOptions) -> list[ProcessSpec]:
 
 
 def process_environment() -> dict[str, str]:
-    """What every process that publishes or reads images needs; to be set before it starts.
+    """Returns environment variables for processes that publish or read images.
 
-    Fast DDS's default shared-memory segment (512 KB) makes best-effort readers lose larger images
-    and reliable ones slow; the malloc thresholds halve the time that a Python reader needs for one.
-    A user's own Fast DDS profile is not touched by whoever merges this under ``os.environ``.
+    Set them before a process starts. The Fast DDS profile enlarges the shared-memory segment: with
+    the default (512 KB), best-effort readers lose larger images and reliable readers are slow. The
+    malloc thresholds halve the time that a Python reader needs for an image.
     """
     profile = str(paths.resource("config/fastdds.xml"))
     return {
@@ -212,17 +225,18 @@ def process_environment() -> dict[str, str]:
         "MALLOC_MMAP_THRESHOLD_": str(32 << 20),
         "MALLOC_TRIM_THRESHOLD_": str(128 << 20),
         "MALLOC_TOP_PAD_": str(16 << 20),
-        # One line a message, at once, also where stderr is a pipe.
+        # Print each message at once, even if stderr is a pipe.
         "RCUTILS_LOGGING_BUFFERED_STREAM": "0",
         "PYTHONUNBUFFERED": "1",
     }
 
 
 def merged_environment(current: Mapping[str, str]) -> dict[str, str]:
-    """``process_environment()`` under the user's own settings; the old profile variable only where
-    needed.
+    """Returns ``current`` with the variables of ``process_environment`` that it does not set.
 
-    From Kilted on, Fast DDS warns about FASTRTPS_DEFAULT_PROFILES_FILE.
+    A user's own Fast DDS profile has priority. Of the two names of the profile variable, keeps the
+    one that the ROS distribution reads: from Kilted on, Fast DDS warns about
+    FASTRTPS_DEFAULT_PROFILES_FILE.
     """
     ours = process_environment()
     if current.get("FASTDDS_DEFAULT_PROFILES_FILE") or current.get(

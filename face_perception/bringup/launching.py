@@ -1,4 +1,4 @@
-"""What the launch files have in common: arguments of every graph, and its processes as Nodes."""
+"""Helpers of the launch files: common arguments, their values, and the processes as actions."""
 
 from __future__ import annotations
 
@@ -10,28 +10,30 @@ from face_perception.errors import InputError
 
 
 def declare_argument(name: str, default: str, description: str, **more: Any) -> Any:
-    """A launch argument."""
+    """Returns a launch argument. ``more`` is passed to ``DeclareLaunchArgument``."""
     from launch.actions import DeclareLaunchArgument
 
     return DeclareLaunchArgument(name, default_value=default, description=description, **more)
 
 
 def common_arguments() -> list[Any]:
-    """The arguments that every graph has, after its own."""
+    """Returns the arguments that all launch files have."""
     levels = ["debug", "info", "warn", "error", "fatal"]
     return [
-        declare_argument("params_file", "", "YAML with parameters, over those of config/"),
         declare_argument(
-            "autostart", "true", "Nodes configure and activate themselves (true or false)"
+            "params_file", "", "YAML file with parameters, which override those in config/"
         ),
-        declare_argument("respawn", "true", "Start a node again when it ends (true or false)"),
-        declare_argument("use_sim_time", "false", "Follow /clock (true or false)"),
-        declare_argument("log_level", "info", "Log level", choices=levels),
+        declare_argument(
+            "autostart", "true", "Let the nodes configure and activate themselves (true or false)"
+        ),
+        declare_argument("respawn", "true", "Restart a node that exits (true or false)"),
+        declare_argument("use_sim_time", "false", "Take the time from /clock (true or false)"),
+        declare_argument("log_level", "info", "Lowest severity that the nodes log", choices=levels),
     ]
 
 
 class LaunchValues:
-    """The arguments as they were given. A value that cannot be raises InputError naming it."""
+    """Reads the values of launch arguments. Raises InputError, which names an invalid value."""
 
     def __init__(self, context: Any) -> None:
         self._context = context
@@ -50,11 +52,11 @@ class LaunchValues:
     def number(self, name: str) -> int:
         value = self.text(name)
         if not value.isdigit():
-            raise InputError(f"launch argument {name}:={value} must be a whole number")
+            raise InputError(f"launch argument {name}:={value} must be an integer of at least 0")
         return int(value)
 
     def common(self) -> dict[str, Any]:
-        """What ``common_arguments`` say of graph.Options."""
+        """Returns the fields of ``GraphOptions`` that ``common_arguments`` set."""
         return {
             "namespace": self.text("namespace"),
             "parameter_file": self.text("params_file"),
@@ -65,7 +67,7 @@ class LaunchValues:
 
 
 def launch_actions(options: graph.GraphOptions, *, respawn: bool) -> list[Any]:
-    """Each process of the graph as an action of launch."""
+    """Returns a launch_ros action for each process of the graph."""
     from launch_ros.actions import Node
 
     merged = graph.merged_environment(os.environ)
@@ -77,7 +79,7 @@ def launch_actions(options: graph.GraphOptions, *, respawn: bool) -> list[Any]:
             name=process.name,
             namespace=process.namespace,
             remappings=list(process.remaps),
-            # launch_ros writes an empty dictionary as a file that rcl refuses.
+            # Omit an empty dictionary, because launch_ros writes a file for it that rcl rejects.
             parameters=[*process.parameter_files, *filter(None, [dict(process.parameters)])],
             arguments=["--ros-args", "--log-level", process.logger_level()],
             additional_env=environment,

@@ -1,8 +1,8 @@
-"""Removes the shared memory of Fast DDS processes that were killed. Knows no ROS.
+"""Removes the shared memory that killed Fast DDS processes leave behind.
 
-A participant's segment (35 MB with our profile) is in memory until a file is removed, which a
-process that is killed does not do any more; a node that dies every minute fills a robot's memory in
-half a day. The tool `fastdds shm clean` does the same by hand.
+A participant has a segment in /dev/shm (35 MB with the profile of this package), which a killed
+process does not remove. A node that crashes every minute would fill a robot's memory in half a day.
+The command `fastdds shm clean` does the same by hand.
 """
 
 from __future__ import annotations
@@ -15,15 +15,16 @@ import time
 from pathlib import Path
 
 _FOLDER = Path("/dev/shm")
-# A participant's own segment; ports are shared, and Fast DDS takes over those left behind.
+# Lock file of a participant's segment. Fast DDS reuses the segments of ports itself.
 _LOCK = re.compile(r"(fast(?:dds|rtps)_[0-9a-f]{16})_el")
 
 
 def remove_orphans(older_than: float = 5.0, folder: Path = _FOLDER) -> int:
-    """Removes segments whose process is gone; returns how many.
+    """Removes segments whose process has ended, and returns their number.
 
-    Its owner holds a lock on a file beside each, which the system releases however it ends. Younger
-    ones than ``older_than`` seconds are left: between making that file and locking it is a moment.
+    The owner of a segment locks a file ``_el``, and the system releases the lock when the process
+    ends. Keeps segments that are younger than ``older_than`` seconds, because the owner makes the
+    file a moment before it locks it.
     """
     removed = 0
     try:
@@ -33,7 +34,7 @@ def remove_orphans(older_than: float = 5.0, folder: Path = _FOLDER) -> int:
     for name in names:
         match = _LOCK.fullmatch(name)
         if match:
-            with contextlib.suppress(OSError):  # another user's, or removed meanwhile
+            with contextlib.suppress(OSError):  # it belongs to another user, or was removed
                 removed += _remove_unless_held(folder / name, folder / match[1], older_than)
     return removed
 
@@ -42,7 +43,7 @@ def _remove_unless_held(lock: Path, segment: Path, older_than: float) -> bool:
     with open(lock, "rb") as file:
         if time.time() - os.fstat(file.fileno()).st_mtime < older_than:
             return False
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)  # BlockingIOError: its owner lives
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)  # BlockingIOError: its owner is running
         segment.unlink(missing_ok=True)
         lock.unlink()
     return True

@@ -1,7 +1,4 @@
-"""Starts the graph's processes and starts again what ends, where there is no `ros2 launch`.
-
-Knows nothing of ROS but the command line of a node.
-"""
+"""Starts the processes of the graph without `ros2 launch`, and restarts those that exit."""
 
 from __future__ import annotations
 
@@ -23,21 +20,21 @@ from face_perception.bringup.graph import (
 )
 from face_perception.bringup.shared_memory import remove_orphans
 
-_FIRST_DELAY = 0.2
+_FIRST_DELAY = 0.2  # seconds before the first restart; doubles with each further one
 _LONGEST_DELAY = 10.0
-_STABLE = 5.0  # seconds after which a process counts as well
-_PATIENCE = 4.0  # seconds between SIGTERM and SIGKILL
+_STABLE = 5.0  # seconds of running after which the delay is reset
+_KILL_DELAY = 4.0  # seconds between SIGTERM and SIGKILL
 
 _PR_SET_PDEATHSIG = 1
 
 
 def end_with_parent() -> None:
-    """Has this process get SIGTERM when the one that started it ends (Linux)."""
+    """Makes the system send SIGTERM to this process when its parent ends (Linux only)."""
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
 def stop_event_on_signals() -> threading.Event:
-    """From now on Ctrl-C and SIGTERM set this event, and do nothing else."""
+    """Installs signal handlers, and returns an event that Ctrl-C and SIGTERM set."""
     ended = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: ended.set())
@@ -55,9 +52,9 @@ class _Child:
 
 
 class Supervisor:
-    """Runs processes until ``stop``; ``poll`` is to be called several times a second.
+    """Runs processes until ``stop``. Call ``poll`` several times a second.
 
-    What they say goes to stderr, or to the file ``log``, which begins anew.
+    Their output goes to stderr, or to the file ``log``, which is overwritten.
     """
 
     def __init__(
@@ -67,7 +64,7 @@ class Supervisor:
         respawn: bool = True,
         log: Path | None = None,
     ) -> None:
-        # Children write to the same file or to our own stderr.
+        # The child processes write to this file, or to the stderr of this process.
         self._log = log.open("wb") if log is not None else None
         self._children = [_Child(process) for process in processes]
         self._respawn = respawn
@@ -78,12 +75,12 @@ class Supervisor:
 
     @property
     def restarts(self) -> dict[str, int]:
-        """How often each process was started again, by name."""
+        """Number of restarts of each process that was restarted, by name."""
         return {c.process.name: c.restarts for c in self._children if c.restarts}
 
     @property
     def pids(self) -> dict[str, int]:
-        """Of the processes that run, by name."""
+        """Process ids of the running processes, by name."""
         return {
             c.process.name: c.popen.pid
             for c in self._children
@@ -91,7 +88,7 @@ class Supervisor:
         }
 
     def poll(self) -> bool:
-        """Starts again what has ended; returns whether anything runs or will run again."""
+        """Restarts processes that have exited. Returns False if none runs or will be restarted."""
         now = time.monotonic()
         for child in self._children:
             if child.popen is not None and (code := child.popen.poll()) is not None:
@@ -99,7 +96,7 @@ class Supervisor:
                 if code < 0:
                     remove_orphans()
                 if not self._respawn:
-                    self._log_line(f"{child.process.name} has ended ({_how(code)})")
+                    self._log_line(f"{child.process.name} has exited ({_exit_reason(code)})")
                     continue
                 child.delay = (
                     _FIRST_DELAY
@@ -108,7 +105,7 @@ class Supervisor:
                 )
                 child.due = now + child.delay
                 self._log_line(
-                    f"{child.process.name} has ended ({_how(code)}): starting it again in "
+                    f"{child.process.name} has exited ({_exit_reason(code)}): restarting it in "
                     f"{child.delay:.1f} s"
                 )
             if child.popen is None and self._respawn and now >= child.due:
@@ -117,19 +114,22 @@ class Supervisor:
         return self._respawn or any(c.popen is not None for c in self._children)
 
     def stop(self) -> None:
-        """Ends all: SIGTERM, and SIGKILL for what has not ended some seconds later."""
-        # Not SIGINT: Python answers that with a traceback while it is still starting.
+        """Ends all processes with SIGTERM, and with SIGKILL if they still run later."""
+        # Do not send SIGINT, because Python prints a traceback for it while it starts.
         running = [c for c in self._children if c.popen is not None and c.popen.poll() is None]
         for child in running:
             assert child.popen is not None
             child.popen.terminate()
-        deadline = time.monotonic() + _PATIENCE
+        deadline = time.monotonic() + _KILL_DELAY
         for child in running:
             assert child.popen is not None
             try:
                 child.popen.wait(max(0.0, deadline - time.monotonic()))
             except subprocess.TimeoutExpired:
-                self._log_line(f"{child.process.name} did not end within {_PATIENCE:.0f} s: killed")
+                self._log_line(
+                    f"{child.process.name} did not exit within {_KILL_DELAY:.0f} s, so it was "
+                    "killed"
+                )
                 child.popen.kill()
                 child.popen.wait()
 
@@ -152,16 +152,20 @@ class Supervisor:
                 *child.process.ros_arguments(),
             ],
             env=self._environment,
-            # Ctrl-C in the terminal reaches us alone, so that each node is told once.
+            # A new session: Ctrl-C in the terminal reaches only this process, which stops the
+            # nodes.
             start_new_session=True,
-            preexec_fn=end_with_parent,  # a killed supervisor leaves no nodes behind
+            preexec_fn=end_with_parent,  # so that no node survives a killed supervisor
             stdout=self._log,
             stderr=self._log,
         )
 
 
 def run_graph(options: GraphOptions, *, respawn: bool = True, duration: float = 0.0) -> int:
-    """Runs the graph until Ctrl-C (or for ``duration`` seconds). Returns the exit code."""
+    """Runs the graph for ``duration`` seconds, or until Ctrl-C if that is 0.
+
+    Returns the exit code.
+    """
     ended = stop_event_on_signals()
     supervisor = Supervisor(node_processes(options), respawn=respawn)
     begin = time.monotonic()
@@ -175,7 +179,7 @@ def run_graph(options: GraphOptions, *, respawn: bool = True, duration: float = 
     return 0
 
 
-def _how(code: int) -> str:
+def _exit_reason(code: int) -> str:
     if code < 0:
         return signal.Signals(-code).name
     return f"exit code {code}"

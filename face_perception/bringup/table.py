@@ -1,4 +1,4 @@
-"""The live table of `face-perception watch` and `demo`: values in, a rich renderable out."""
+"""Renders the live table of `face-perception watch` and `demo` with rich."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from face_perception.types import (
 
 @dataclass(frozen=True)
 class NodeHealth:
-    """What one node's diagnostics say."""
+    """The diagnostics of one node."""
 
     name: str
     level: int  # of diagnostic_msgs/DiagnosticStatus: 0 ok, 1 warning, 2 error
@@ -35,7 +35,7 @@ class NodeHealth:
 
 @dataclass(frozen=True)
 class GraphSnapshot:
-    """What is known at one moment; results by face id."""
+    """The newest results and diagnostics of a graph. Results are by face id."""
 
     faces: Sequence[Face] = ()
     gazes: Mapping[str, Gaze] = field(default_factory=dict)
@@ -70,7 +70,7 @@ def _row(face: Face, view: GraphSnapshot) -> list[str | Text]:
     look = "-"
     if gaze is not None:
         closed = gaze.eyes in (Eyes.BLINK, Eyes.CLOSED)
-        unseen = "eyes closed" if closed else "eyes not seen"
+        unseen = "eyes closed" if closed else "eyes hidden"
         look = f"{_degrees(gaze.yaw)} {_degrees(gaze.pitch)}" if gaze.valid else unseen
     units = view.action_units.get(face.id)
     strong = []
@@ -118,7 +118,7 @@ def _row(face: Face, view: GraphSnapshot) -> list[str | Text]:
 
 
 def render_table(view: GraphSnapshot) -> Group:
-    """Two tables: who is there, and how the nodes do."""
+    """Returns two tables: the faces with their results, and the state of the nodes."""
     people = Table(title="Faces", title_justify="left", expand=False, min_width=60)
     for column in (
         "id",
@@ -132,12 +132,12 @@ def render_table(view: GraphSnapshot) -> Group:
     ):
         people.add_column(column, no_wrap=True)
     for face in view.faces:
-        # As it is: a text may have what rich takes for its markup.
+        # Wrap cells in Text, because rich would read brackets in a plain text as markup.
         people.add_row(
             *(Text(cell) if isinstance(cell, str) else cell for cell in _row(face, view))
         )
     if not view.faces:
-        people.add_row(Text("nobody is there", style="dim"), *[""] * 7)
+        people.add_row(Text("no faces", style="dim"), *[""] * 7)
 
     nodes = Table(title="Nodes", title_justify="left", expand=False, min_width=60)
     nodes.add_column("node", no_wrap=True)
@@ -148,7 +148,7 @@ def render_table(view: GraphSnapshot) -> Group:
         restarts = view.restarts.get(health.name.rsplit("/", 1)[-1], 0)
         state = Text(health.message, style=("green", "yellow", "red", "red")[health.level])
         if restarts:
-            state.append(f" (started again {restarts}x)", style="yellow")
+            state.append(f" (restarted {restarts}x)", style="yellow")
         value = health.values
         nodes.add_row(
             health.name,
@@ -165,7 +165,7 @@ def render_table(view: GraphSnapshot) -> Group:
 
 
 def render_line(view: GraphSnapshot) -> str:
-    """The same in one line, for logs and pipes."""
+    """Returns the same information as one line, for logs and pipes."""
     parts = []
     for face in view.faces:
         _, head, look, units, felt, va, target, engagement = (str(c) for c in _row(face, view))
@@ -177,4 +177,4 @@ def render_line(view: GraphSnapshot) -> str:
         f"{h.name.rsplit('/', 1)[-1]} {h.values.get('output rate (Hz)', '-')} Hz"
         for h in view.nodes
     )
-    return ("; ".join(parts) or "nobody is there") + (f" [{rates}]" if rates else "")
+    return ("; ".join(parts) or "no faces") + (f" [{rates}]" if rates else "")

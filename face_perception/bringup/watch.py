@@ -1,4 +1,4 @@
-"""Listens to a running graph for the live table of `watch` and `demo`, and keeps pictures of it."""
+"""Subscribes to a running graph, shows its results as a live table, and saves annotated frames."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ from face_perception.bringup.supervisor import stop_event_on_signals
 from face_perception.bringup.table import GraphSnapshot, NodeHealth
 from face_perception.ros import messages, qos
 
-_STALE = 1.0  # seconds after which faces that nobody reports any more are not shown
-_PICTURE_PERIOD = 1.0
+_STALE = 1.0  # seconds without a face message after which the faces disappear from the table
+_PICTURE_PERIOD = 1.0  # seconds between two saved frames
 _MOST_PICTURES = 120
 
 
 @dataclasses.dataclass
 class WatchSummary:
-    """What was seen in all."""
+    """Counts over the whole run: frames, face ids, valid gazes, looks at the robot, pictures."""
 
     frames: int = 0
     ids: set[str] = dataclasses.field(default_factory=set)
@@ -40,10 +40,10 @@ class WatchSummary:
 
 
 class Watcher(Node):
-    """Subscribes to every result of one namespace and keeps the newest of each."""
+    """Subscribes to all results in one namespace, and keeps the newest of each."""
 
     def __init__(self, namespace: str = "", pictures: Path | None = None) -> None:
-        # No parameters or name of its own to collide with: several may watch one graph.
+        # Ignore global arguments, so that several instances can watch one graph.
         super().__init__("face_perception_watch", namespace=namespace, use_global_arguments=False)
         self.summary = WatchSummary()
         self._view = GraphSnapshot()
@@ -57,7 +57,7 @@ class Watcher(Node):
             def take(message: Any) -> None:
                 try:
                     callback(message)
-                # Whoever publishes it, or a folder for pictures that is gone: the others are shown.
+                # A bad message, or a missing folder for pictures, must not stop the other topics.
                 except (ValueError, OSError) as error:
                     self.get_logger().warning(f"{topic}: {error}", throttle_duration_sec=5.0)
 
@@ -92,7 +92,7 @@ class Watcher(Node):
             listen(CompressedImage, "overlay/compressed", self._on_picture)
 
     def view(self, restarts: Mapping[str, int] | None = None) -> GraphSnapshot:
-        """What is known now."""
+        """Returns the newest results and diagnostics."""
         faces = self._view.faces if time.monotonic() - self._faces_at < _STALE else ()
         order = [n.name for n in NODES]
         nodes = sorted(
@@ -136,7 +136,7 @@ class Watcher(Node):
         if self._pictures is None or now - self._picture_at < _PICTURE_PERIOD:
             return
         self._picture_at = now
-        # A long run keeps the last two minutes, not the disk.
+        # Keep the last two minutes, so that a long run does not fill the disk.
         number = self.summary.pictures % _MOST_PICTURES
         (self._pictures / f"overlay_{number:03d}.jpg").write_bytes(bytes(message.data))
         self.summary.pictures += 1
@@ -149,13 +149,14 @@ def watch_graph(
     pictures: Path | None = None,
     each: Callable[[], Mapping[str, int]] = dict,
 ) -> tuple[WatchSummary, GraphSnapshot]:
-    """Shows the table until Ctrl-C, or for ``duration`` seconds where that is not zero.
+    """Shows the results for ``duration`` seconds, or until Ctrl-C if that is 0.
 
-    ``each`` is called several times a second and returns restarts by node, to be shown. On a
-    terminal the table is live; elsewhere one line is printed every two seconds.
+    On a terminal, shows a live table. Elsewhere, prints a line every two seconds. Saves annotated
+    frames to the folder ``pictures``, if given. Calls ``each`` several times a second; it returns
+    the number of restarts by node. Returns the summary and the last results.
     """
     rclpy.init(args=[])
-    # rclpy's own handler ends the context under the table; one event ends it in order.
+    # rclpy's own signal handler would shut the context down while the loop uses it.
     ended = stop_event_on_signals()
     watcher = Watcher(namespace, pictures)
     executor = SingleThreadedExecutor()
