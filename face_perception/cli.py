@@ -38,9 +38,9 @@ def main(argv: Sequence[str] | None = None) -> int:
             raise  # a fault of this package
         print(
             f"face-perception: this command needs the Python module {module}, which is not "
-            "installed: "
-            "run `make setup` or `pip install .` in the source tree, or, for an optional command, "
-            "`pip install '.[EXTRA]'` with networks, training, tensorflow or avatar",
+            "installed: run `make setup` or `pip install .` in the source tree, or, for an "
+            "optional command, `pip install '.[EXTRA]'` with networks, training, tensorflow or "
+            "avatar",
             file=sys.stderr,
         )
         return 1
@@ -51,8 +51,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="face-perception",
         description="Estimate gaze, action units, expression, valence, arousal and attention of "
-        "the "
-        "people in front of a robot, and show a talking face.",
+        "the people in front of a robot, and show a talking face.",
     )
     subparsers = parser.add_subparsers(metavar="COMMAND", required=True)
     for command in _commands():

@@ -28,8 +28,7 @@ def resource(relative: str) -> Path:
             return root / relative
     raise FileNotFoundError(
         f"{relative} was not found in {_PACKAGE}, next to it, or in a share/face_perception above "
-        "it: "
-        "reinstall face_perception"
+        "it: reinstall face_perception"
     )
 
 

@@ -27,9 +27,8 @@ ARGUMENTS = [
     declare_argument(
         "renderer",
         "auto",
-        "Renderer of the face; auto: musetalk if avatar is given and this computer is fast "
-        "enough, else "
-        "portrait",
+        "Renderer of the face; auto: musetalk if avatar is given and this computer is fast enough, "
+        "else portrait",
         choices=["auto", "portrait", "musetalk"],
     ),
     declare_argument("avatar", "", "Face for MuseTalk: a file of `face-perception avatar prepare`"),
@@ -37,8 +36,7 @@ ARGUMENTS = [
         "audio_out",
         "auto",
         "Player of the speech: the loudspeaker (device), another program that reads avatar/audio "
-        "(none), "
-        "or the loudspeaker if there is one (auto)",
+        "(none), or the loudspeaker if there is one (auto)",
         choices=["auto", "device", "none"],
     ),
     declare_argument(

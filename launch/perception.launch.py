@@ -32,8 +32,7 @@ ARGUMENTS = [
         "camera_source",
         DEFAULT_SOURCE,
         "Source of the camera node, with camera:=true: sample, a camera such as /dev/video0, a "
-        "video or "
-        "a picture",
+        "video or a picture",
     ),
     *(
         declare_argument(

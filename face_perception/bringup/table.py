@@ -170,8 +170,8 @@ def render_line(view: GraphSnapshot) -> str:
     for face in view.faces:
         _, head, look, units, felt, va, target, engagement = (str(c) for c in _row(face, view))
         parts.append(
-            f"{face.id}: head {head}, gaze {look}, AUs {units}, {felt}, VA {va}, "
-            f"looks at {target}, {engagement}"
+            f"{face.id}: head {head}, gaze {look}, AUs {units}, {felt}, VA {va}, looks at "
+            f"{target}, {engagement}"
         )
     rates = ", ".join(
         f"{h.name.rsplit('/', 1)[-1]} {h.values.get('output rate (Hz)', '-')} Hz"

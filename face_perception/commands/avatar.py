@@ -32,8 +32,8 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         "--output",
         type=Path,
         metavar="FILE",
-        help="avatar file to write; default: the name of the source with the suffix .avatar, "
-        "in the current folder",
+        help="avatar file to write; default: the name of the source with the suffix .avatar, in "
+        "the current folder",
     )
     sub.add_argument(
         "--version",
@@ -153,8 +153,7 @@ def _prepare(args: argparse.Namespace) -> int:
     if imported not in ("", version):
         print(
             f"warning: the imported UNet is MuseTalk {imported} and cannot use an avatar of "
-            "version "
-            f"{version}: leave --version out, or import that version",
+            f"version {version}: leave --version out, or import that version",
             file=sys.stderr,
         )
     pictures, fps, expected = _pictures(args, size)
@@ -274,8 +273,8 @@ def _decoders(args: argparse.Namespace) -> int:
     print("decoder    s / image    speed    with UNet    PSNR in the blended region (dB)")
     for one in compare_decoders(avatar, load("musetalk_unet"), decoders, audio):
         print(
-            f"{one.decoder:7} {one.seconds:13.4f} {one.speed:7.2f}x {one.speed_of_all:11.2f}x"
-            f"    {'exact' if one.decoder == 'exact' else f'{one.psnr:.1f}'}"
+            f"{one.decoder:7} {one.seconds:13.4f} {one.speed:7.2f}x {one.speed_of_all:11.2f}x    "
+            f"{'exact' if one.decoder == 'exact' else f'{one.psnr:.1f}'}"
         )
     for key in DECODERS.keys() - there.keys():
         print(f"{key:7} not imported: {import_command(key, alone=key == 'tiny')}")

@@ -95,8 +95,7 @@ def spoken(text: str, voice: str) -> Recording:
     if program is None:
         raise MissingDependencyError(
             "--text needs espeak-ng: apt install espeak-ng, or leave --text out to hear the "
-            "recording "
-            "that comes with the package"
+            "recording that comes with the package"
         )
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "speech.wav"

@@ -143,8 +143,7 @@ def _print(report: dict[str, Any]) -> None:
     console.print(table)
     console.print(
         f"peak: {report['gemm_gflops']} GFLOP/s, measured in this run with a matrix product in "
-        "FP32 "
-        f"by ONNX Runtime on {report['threads']} thread(s); ms: the fastest call",
+        f"FP32 by ONNX Runtime on {report['threads']} thread(s); ms: the fastest call",
         highlight=False,
     )
     for note in notes:

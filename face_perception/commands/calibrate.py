@@ -51,8 +51,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         "--camera-info",
         metavar="FILE.yaml",
         help="camera calibration, in the format of ROS's camera_calibration; default: a camera "
-        "whose "
-        "focal length is the image width",
+        "whose focal length is the image width",
     )
     parser.add_argument(
         "--target",
@@ -61,8 +60,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         action="append",
         metavar=("X", "Y", "Z"),
         help="point to look at instead of the lens, in metres right of it, below it and in front "
-        "of "
-        "it, as seen by the camera; repeat for several points",
+        "of it, as seen by the camera; repeat for several points",
     )
     parser.add_argument(
         "--targets",
@@ -70,9 +68,8 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         choices=(1, 5),
         default=1,
         help="1: look at the lens; 5: look at the lens and at four marks around it, which you put "
-        "up "
-        "first. The mean error of the geometric estimator is 6.8 degrees without calibration, 5.4 "
-        "after 1 target, 3.4 after 5 (56 people)",
+        "up first. The mean error of the geometric estimator is 6.8 degrees without calibration, "
+        "5.4 after 1 target, 3.4 after 5 (56 people)",
     )
     parser.add_argument(
         "--distance",
@@ -163,8 +160,7 @@ def _check_folder(people: Path | None) -> None:
         what = "is not a folder" if people.exists() else "does not exist"
         raise InputError(
             f"--people {people} {what}: give the folder that was used for the calibration, or "
-            "leave "
-            "--people out to use your own"
+            "leave --people out to use your own"
         )
 
 
@@ -306,8 +302,7 @@ def _with_faces(
         if not ever and frame.stamp - begin > _NO_FACE:
             raise InputError(
                 f"{source} showed no face for {_NO_FACE:.0f} s: sit in front of the camera, in "
-                "good "
-                "light"
+                "good light"
             )
         yield frame, faces
 

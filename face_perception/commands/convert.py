@@ -28,8 +28,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         default=[],
         metavar="PERSON",
         help="person of the test split, such as p14; repeat for several; all others are for "
-        "training; "
-        "default: the last fifth of the people",
+        "training; default: the last fifth of the people",
     )
     mpii.add_argument(
         "--every",

@@ -43,8 +43,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         default="",
         metavar="MODEL",
         help="network of the motion_affect node: mimamo or mimamo_released; none: do not start "
-        "that "
-        "node; default: mimamo if it is imported, else none",
+        "that node; default: mimamo if it is imported, else none",
     )
     parser.add_argument(
         "--output",

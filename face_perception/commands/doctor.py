@@ -20,8 +20,7 @@ if TYPE_CHECKING:
 
 NEVER_RUN = (
     "Building TensorRT engines is tested with TensorRT-RTX, but no engine of this package has run "
-    "on "
-    "a GPU yet. Rely on the comparison with FP32 on your own device."
+    "on a GPU yet. Rely on the comparison with FP32 on your own device."
 )
 
 

@@ -16,8 +16,7 @@ def require_ros() -> None:
     if importlib.util.find_spec("rclpy") is None:
         raise MissingDependencyError(
             "ROS 2 was not found (no module rclpy): source your ROS 2, or run `make setup` and "
-            "`source "
-            "tools/env.sh` in a clone; `face-perception run` needs no ROS"
+            "`source tools/env.sh` in a clone; `face-perception run` needs no ROS"
         )
     if importlib.util.find_spec("face_perception.msg") is None:
         raise MissingDependencyError(

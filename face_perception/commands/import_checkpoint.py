@@ -32,11 +32,9 @@ from face_perception.inference import (
 SYSTEMS = {
     "geddnet": "Import GEDDnet (gaze) from a TensorFlow checkpoint or an .npz of its variables.",
     "dilated-net": "Import Dilated-Net (gaze from the eyes) from a TensorFlow checkpoint or an "
-    ".npz "
-    "of its variables.",
+    ".npz of its variables.",
     "multitask": "Import a multitask network (action units, expression, valence and arousal), or "
-    "an "
-    "ensemble of several.",
+    "an ensemble of several.",
     "multitask-rnn": "Import the multitask CNN-RNN networks, which use several frames.",
     "mimamo": "Import MIMAMO-Net (valence and arousal from video).",
     "musetalk": "Import MuseTalk (lip sync of the talking face).",

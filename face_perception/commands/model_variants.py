@@ -114,8 +114,8 @@ def _capture(args: argparse.Namespace) -> int:
         inputs = network_inputs(card, count, args.images, args.inputs)
         write_reference_inputs(card.reference_inputs_path, inputs)
         print(
-            f"{card.name}: {len(next(iter(inputs.values())))} inputs, "
-            f"saved to {card.reference_inputs_path}"
+            f"{card.name}: {len(next(iter(inputs.values())))} inputs, saved to "
+            f"{card.reference_inputs_path}"
         )
     return 0
 
@@ -184,8 +184,7 @@ def _compare(args: argparse.Namespace) -> int:
     console.print(table)
     console.print(
         "Measured on the reference inputs with ONNX Runtime on this CPU, one thread. The gate "
-        "refuses "
-        "a variant whose 'of tolerance' is above 1. 'speed' is FP32's time divided by the "
+        "refuses a variant whose 'of tolerance' is above 1. 'speed' is FP32's time divided by the "
         "variant's.",
         highlight=False,
     )

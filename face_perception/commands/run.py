@@ -49,16 +49,14 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         "--camera-info",
         metavar="FILE.yaml",
         help="camera calibration, in the format of ROS's camera_calibration; default: a camera "
-        "whose "
-        "focal length is the image width",
+        "whose focal length is the image width",
     )
     parser.add_argument(
         "--gaze",
         default="geometric",
         metavar="NAME",
         help="gaze estimator: geometric (default), or the name or card of an imported gaze "
-        "network, "
-        "such as geddnet or dilated_net",
+        "network, such as geddnet or dilated_net",
     )
     parser.add_argument(
         "--person",
@@ -85,8 +83,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         "--neutral",
         metavar="PICTURE|CLIP",
         help="picture or video that shows the neutral face of the largest face; its action units "
-        "are "
-        "measured against it",
+        "are measured against it",
     )
     parser.add_argument(
         "--blendshapes",
@@ -236,8 +233,7 @@ class _Summary:
         if self._full:
             print(
                 f"{self._full} frame(s) reach the largest number of faces: raise --max-faces if "
-                "there "
-                "are more",
+                "there are more",
                 file=sys.stderr,
             )
         if self._camera is not None and self._camera.assumed and self._ids:
@@ -247,8 +243,7 @@ class _Summary:
         if missing > max(2, 0.02 * self._clip.count):
             print(
                 f"{missing} of {self._clip.count} frames were not read: the command was "
-                "interrupted, or "
-                "the file is damaged",
+                "interrupted, or the file is damaged",
                 file=sys.stderr,
             )
 

@@ -38,9 +38,8 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     evaluate.add_argument(
         "--data",
         type=Path,
-        help="folder of the data set, or of .wav files for the recipe mouth; default: the data "
-        "set of "
-        "the training",
+        help="folder of the data set, or of .wav files for the recipe mouth; default: the data set "
+        "of the training",
     )
     evaluate.add_argument(
         "--split",

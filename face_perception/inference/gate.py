@@ -96,7 +96,6 @@ def check_agreement(
     if wrong:
         raise Disagreement(
             f"model {card.name}: {what}, deviates too much from ONNX Runtime in FP32 and is not "
-            "used: "
-            f"{wrong}"
+            f"used: {wrong}"
         )
     return found

@@ -133,8 +133,8 @@ class Model:
         """
         if inputs.keys() != self._types.keys():
             raise ModelError(
-                f"model {self.name} takes the inputs {', '.join(self.inputs)}, "
-                f"not {', '.join(inputs) or 'none'}"
+                f"model {self.name} takes the inputs {', '.join(self.inputs)}, not "
+                f"{', '.join(inputs) or 'none'}"
             )
         arrays = {name: np.asarray(inputs[name]) for name in self.inputs}
         for name, port in self.inputs.items():
@@ -149,8 +149,8 @@ class Model:
         if not shape_fits(shape, port.shape) or value.dtype != self._types[name]:
             wanted = ", ".join("N" if size is None else str(size) for size in port.shape)
             raise ModelError(
-                f"model {self.name}: input {name} must be {port.dtype} [{wanted}], "
-                f"not {value.dtype} {list(shape)}"
+                f"model {self.name}: input {name} must be {port.dtype} [{wanted}], not "
+                f"{value.dtype} {list(shape)}"
             )
 
 
@@ -277,8 +277,7 @@ def _choose(card: Card, backend: str) -> tuple[str, str]:
     if reason:
         raise ModelError(
             f"model {card.name}: TensorRT cannot run here: {reason}; use the backend onnxruntime "
-            "or "
-            "auto"
+            "or auto"
         )
     return backend, "requested"
 

@@ -101,8 +101,8 @@ class FrameReader:
             return np.asarray(cv2.cvtColor(image, cv2.COLOR_BGR2RGB))
         if start.startswith((_JPEG, _PNG)):
             raise InputError(
-                f"{self.path} is damaged: it starts like a picture, but cannot be decoded: copy "
-                "it again"
+                f"{self.path} is damaged: it starts like a picture, but cannot be decoded: copy it "
+                "again"
             )
         return None
 
@@ -111,8 +111,7 @@ class FrameReader:
         if not self._capture.isOpened():
             raise InputError(
                 f"{self.path} is not a picture or video that OpenCV can read: convert it to JPEG "
-                "or "
-                "MP4, for example"
+                "or MP4, for example"
             )
         self._capture.set(cv2.CAP_PROP_ORIENTATION_AUTO, 1)
         rate = self._capture.get(cv2.CAP_PROP_FPS)

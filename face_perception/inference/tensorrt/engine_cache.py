@@ -107,6 +107,6 @@ def _lock(path: Path, waiting: Callable[[], None]) -> Iterator[None]:
 def unwritable(folder: Path, error: OSError) -> str:
     """Returns the error message for a folder in which an engine cannot be written."""
     return (
-        f"cannot write engines to {folder}: {error.strerror or error}; "
-        "free some disk space, or set XDG_CACHE_HOME to a folder that you can write"
+        f"cannot write engines to {folder}: {error.strerror or error}; free some disk space, or "
+        "set XDG_CACHE_HOME to a folder that you can write"
     )
