@@ -154,7 +154,7 @@ def _take_neutral(path: str, perception: Perception, camera: Camera | None) -> N
     with FrameReader(path, camera) as clip:
         try:
             perception.set_neutral_from(clip)
-        except ValueError as error:
+        except InputError as error:
             raise InputError(f"--neutral {path}: {error}") from error
 
 

@@ -1,0 +1,100 @@
+"""Errors on the command line: one line for those that are meant for people, else a traceback."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+from face_perception import cli
+from face_perception.commands import doctor, subcommands
+from face_perception.errors import InputError
+
+# Replaces the body of a command by one line of code, and runs the command.
+RUN = """
+import numpy as np
+from face_perception import cli
+from face_perception.commands import doctor
+from face_perception.errors import InputError
+
+def run(args):
+    {body}
+
+doctor.run = run
+raise SystemExit(cli.main(["doctor"]))
+"""
+
+
+def doctor_that_runs(body: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-c", RUN.format(body=body)], capture_output=True, text=True, check=False
+    )
+
+
+def test_a_fault_inside_a_command_keeps_its_traceback() -> None:
+    """A mismatch of shapes is a ValueError, as InputError is, but it is no fault of the user."""
+    done = doctor_that_runs("np.zeros(2) + np.zeros(3)")
+    assert done.returncode == 1
+    assert done.stderr.startswith("Traceback")
+    assert ", in run\n" in done.stderr, "the place of the fault"
+    assert "\nValueError: " in done.stderr
+    assert "face-perception:" not in done.stderr
+
+
+def test_an_error_for_people_is_one_line() -> None:
+    done = doctor_that_runs("raise InputError('picture.png is empty: copy it again')")
+    assert done.returncode == 1
+    assert done.stderr == "face-perception: picture.png is empty: copy it again\n"
+
+
+@pytest.mark.parametrize(
+    "error", [LookupError("no such key"), RuntimeError("broken"), TypeError("wrong")]
+)
+def test_no_other_error_is_caught(monkeypatch: pytest.MonkeyPatch, error: Exception) -> None:
+    def run(args: object) -> int:
+        raise error
+
+    monkeypatch.setattr(doctor, "run", run)
+    with pytest.raises(type(error), match=str(error)):
+        cli.main(["doctor"])
+
+
+def test_a_fault_in_a_neutral_clip_is_not_blamed_on_the_clip() -> None:
+    """`run --neutral` adds the file to an InputError, and leaves other errors alone."""
+    from face_perception.commands.run import _take_neutral
+    from face_perception.inference import sample_photo
+
+    class Pipeline:
+        def __init__(self, error: Exception) -> None:
+            self.error = error
+
+        def take_neutral(self, clip: object) -> None:
+            raise self.error
+
+    path = str(sample_photo("astronaut"))
+    with pytest.raises(InputError, match=f"--neutral {path}: no face"):
+        _take_neutral(path, Pipeline(InputError("no face")), None)  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="shapes") as caught:
+        _take_neutral(path, Pipeline(ValueError("shapes")), None)  # type: ignore[arg-type]
+    assert not isinstance(caught.value, InputError)
+
+
+def test_every_help_starts_with_what_the_command_does(capsys: pytest.CaptureFixture[str]) -> None:
+    for command in ("run", "demo", "up", "watch", "models", "calibrate", "doctor", "bench"):
+        with pytest.raises(SystemExit) as ended:
+            cli.main([command, "--help"])
+        assert ended.value.code == 0
+        description = capsys.readouterr().out.split("\n\n")[1]
+        assert description[0].isupper(), command
+        assert description.endswith("."), command
+
+
+def test_a_command_has_one_text_for_its_list_entry_and_its_help() -> None:
+    import argparse
+
+    parser = argparse.ArgumentParser()
+    subparsers = parser.add_subparsers()
+    command = subcommands.add_command(subparsers, "look", "Look at faces.")
+    assert "Look at faces." in parser.format_help()
+    assert command.description == "Look at faces."
