@@ -72,8 +72,19 @@ def test_why_the_face_does_not_come_up(domain: int, tmp_path: Path) -> None:
             check=False,
         )
     assert done.returncode == 1, done.stdout + done.stderr
-    (line,) = [text for text in done.stdout.splitlines() if "does not come up: " in text]
+    (line,) = [text for text in done.stdout.splitlines() if "did not start: " in text]
     assert str(port) in line.split("; see ")[0]
+
+
+def test_the_last_error_of_a_log(tmp_path: Path) -> None:
+    log = tmp_path / "avatar.log"
+    log.write_text("[INFO] [1.5] [talking_face]: up\n")
+    assert last_error(log) == ""
+    log.write_text(
+        "[ERROR] [1.5] [talking_face]: configure: no face\n[WARN] [1.6] [talking_face]: slow\n"
+        "[up] talking_face has exited (exit code 1)\n[ERROR] [1.7] [talking_fa"
+    )
+    assert last_error(log) == "configure: no face"
 
 
 def test_the_demo_speaks_and_leaves_a_film(domain: int, tmp_path: Path) -> None:
@@ -127,4 +138,4 @@ def test_the_demo_ends_in_the_middle_of_the_speech(domain: int, tmp_path: Path) 
             process.kill()
             process.wait()
     assert "Traceback" not in said.read_text()
-    assert "said 0 time(s)" in said.read_text()
+    assert "spoke 0 time(s)" in said.read_text()

@@ -231,7 +231,7 @@ def test_kill_one_and_the_others_go_on(up: Any, peer: Peer, group_photo: Path) -
             why=f"for {victim} to come back",
         )
         print(f"{victim}: whole again {time.monotonic() - killed:.1f} s after kill -9")
-    assert graph.log.count("starting it again") == 5
+    assert graph.log.count("restarting it in") == 5
     # Nor is what the dead had in shared memory left behind.
     files = locks | {segment_of(lock) for lock in locks}
     assert [file for file in files if file.exists()] == []

@@ -170,8 +170,8 @@ def test_half_an_import_is_never_loaded(models: Path, monkeypatch: pytest.Monkey
     ("change", "message"),
     [
         ({"name": "expression"}, "is a model of the package"),
-        ({"name": "../evil"}, "cannot be called"),
-        ({"name": "a.b"}, "cannot be called"),
+        ({"name": "../evil"}, "cannot be the name"),
+        ({"name": "a.b"}, "cannot be the name"),
         ({"licence": ""}, "twice has no licence"),
         (
             {"reference_inputs": {"face": np.ones((2, 3), np.float32)}},

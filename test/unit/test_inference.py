@@ -233,7 +233,7 @@ def test_importing_and_running_need_no_converter():
 
 def test_without_onnxruntime(monkeypatch):
     monkeypatch.setitem(sys.modules, "onnxruntime", None)
-    with pytest.raises(ModelError, match=r"ONNX Runtime is missing .*: pip install onnxruntime"):
+    with pytest.raises(ModelError, match=r"pip install onnxruntime"):
         load("expression")
 
 
@@ -293,5 +293,5 @@ def test_unknown_operator_is_named():
 
 
 def test_what_is_no_tflite_file():
-    with pytest.raises(UnsupportedModel, match="expression_fer: not a TFLite file"):
+    with pytest.raises(UnsupportedModel, match="expression_fer is not a TFLite file"):
         RECIPES["expression_fer"](b"<html>not found</html>")

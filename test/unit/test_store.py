@@ -397,7 +397,7 @@ def test_the_packages_cards_are_whole() -> None:
             "file: ../weights.bin",
             "field source.file must be a file name",
         ),
-        ("package: ", "file: a.bin, package: ", "field source.member is not known"),
+        ("package: ", "file: a.bin, package: ", "field source.member is unknown"),
         ("revision: 1", "revision: 0", "field revision must be a positive"),
         (
             "[N, 2], dtype: float32, meaning: any",
@@ -406,12 +406,12 @@ def test_the_packages_cards_are_whole() -> None:
         ),
         ("dtype: float32, meaning: any", "dtype: float16, meaning: any", "field inputs.face.dtype"),
         ("tolerance: 0.1", "tolerance: small", "field outputs.twice.tolerance must be a number"),
-        ("tolerance: 0.1", "tolerancy: 0.1", "field outputs.twice.tolerancy is not known"),
+        ("tolerance: 0.1", "tolerancy: 0.1", "field outputs.twice.tolerancy is unknown"),
         ("outputs:", "output:", "field inputs and outputs"),
-        ("kind: model", "colour: red\nkind: model", "field colour is not known"),
+        ("kind: model", "colour: red\nkind: model", "field colour is unknown"),
         ("source: {", "sources: {", "field source is missing"),
-        (MODEL_CARD, "- kind\n", "the file is no mapping"),
-        (MODEL_CARD, "kind: [", "no model card"),
+        (MODEL_CARD, "- kind\n", "not a mapping"),
+        (MODEL_CARD, "kind: [", "not a model card"),
     ],
 )
 def test_broken_card(cards: Path, old: str, new: str, said: str) -> None:

@@ -87,7 +87,7 @@ def test_out_of_memory(cudart: Cudart, monkeypatch: pytest.MonkeyPatch) -> None:
         load("expression", backend="tensorrt")
     assert not cudart.memory
     monkeypatch.setattr(Engine, "create_execution_context", lambda self: None)
-    with pytest.raises(ModelError, match="expression: TensorRT has no memory to run the engine"):
+    with pytest.raises(ModelError, match="expression: TensorRT has too little memory to run"):
         load("expression", backend="tensorrt")
 
 
@@ -123,7 +123,7 @@ def test_an_engine_that_computes_something_else(monkeypatch: pytest.MonkeyPatch)
         return done
 
     monkeypatch.setattr(Context, "execute_async_v3", wrong)
-    said = r"expression: TensorRT 10\.3 on Stand-in, fp32, disagrees .*off by 0\.05, 2\.5 times"
+    said = r"expression: TensorRT 10\.3 on Stand-in, fp32, .* deviates by 0\.05, 2\.5 times"
     with pytest.raises(Disagreement, match=said):
         load("expression")
     model = load("expression", fall_back=True)
@@ -199,15 +199,15 @@ def test_8_6_is_told_the_precision(precision: str) -> None:
 
 def test_no_gpu_in_the_machine(cudart: Cudart, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Cudart, "cudaGetDeviceCount", lambda self: (0, 0))
-    with pytest.raises(ModelError, match="TensorRT cannot run here: no NVIDIA GPU in this machine"):
+    with pytest.raises(ModelError, match=r"TensorRT cannot run here: .*no NVIDIA GPU"):
         load("expression", backend="tensorrt")
-    assert load("expression").why.endswith("auto: no NVIDIA GPU in this machine")
+    assert load("expression").why.endswith("auto: this machine has no NVIDIA GPU")
 
 
 def test_no_cuda_python(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.undo()
     monkeypatch.setattr(cuda.importlib, "import_module", _fail)
-    with pytest.raises(ModelError, match=r"no access to a GPU \(no module\): pip install cuda-py"):
+    with pytest.raises(ModelError, match=r"\(no module\): pip install cuda-py"):
         cuda.find_gpu()
 
 

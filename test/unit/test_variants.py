@@ -98,7 +98,7 @@ def test_int8_needs_samples() -> None:
 def test_what_is_off_is_kept_off(samples: dict[str, np.ndarray]) -> None:
     variant = make_variant("expression", "int8-cpu", samples)
     assert not variant.deviations[0].within
-    said = r"expression: onnxruntime .* int8, disagrees .*: probability off by .* times the tol"
+    said = r"expression: onnxruntime .* int8, .*: probability deviates by .* times the tol"
     with pytest.raises(ModelError, match=said):
         load("expression", precision="int8")
     model = load("expression", precision="int8", fall_back=True)
@@ -126,7 +126,7 @@ def test_a_spoiled_network_with_a_whole_card(spoil: float) -> None:
     if spoil == 0:
         assert load("expression", precision="fp16").precision == "fp16"
     else:
-        with pytest.raises(ModelError, match="fp16, disagrees with ONNX Runtime in FP32"):
+        with pytest.raises(ModelError, match="fp16, deviates too much from ONNX Runtime in FP32"):
             load("expression", precision="fp16")
 
 
@@ -238,11 +238,11 @@ def test_tolerance_has_an_absolute_and_a_relative_part(
     found = deviations(card, Fixed(1.0, 100.0), Fixed(*values), inputs)[0]
     assert found.used == pytest.approx(used, abs=0.01)
     if used > 1:
-        with pytest.raises(ModelError, match="the candidate, disagrees"):
+        with pytest.raises(ModelError, match="the candidate, deviates"):
             check_agreement(card, Fixed(1.0, 100.0), Fixed(*values), inputs, "the candidate")
 
 
-def test_captured_inputs_of_every_network() -> None:
+def test_reference_inputs_of_every_network() -> None:
     for card in catalogue().values():
         if card.kind == "model":
             for name, value in read_reference_inputs(card).items():
@@ -251,7 +251,7 @@ def test_captured_inputs_of_every_network() -> None:
                 assert all(a.std() > 0 for a in value)
 
 
-def test_captured_inputs_are_kept_exactly(tmp_path: Path) -> None:
+def test_reference_inputs_are_kept_exactly(tmp_path: Path) -> None:
     card = dataclasses.replace(find_card("expression"), folder=tmp_path)
     rng = np.random.default_rng(0)
     for value in (
@@ -263,9 +263,9 @@ def test_captured_inputs_are_kept_exactly(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("damage", ["missing", "truncated", "changed", "other"])
-def test_damaged_captured_inputs(damage: str, tmp_path: Path) -> None:
+def test_damaged_reference_inputs(damage: str, tmp_path: Path) -> None:
     card = dataclasses.replace(find_card("expression"), folder=tmp_path)
-    data = bytearray(find_card("expression").reference_inputs.read_bytes())
+    data = bytearray(find_card("expression").reference_inputs_path.read_bytes())
     if damage == "truncated":
         del data[len(data) // 2 :]
     elif damage == "changed":
@@ -298,12 +298,12 @@ def test_commands(models: Path, tmp_path: Path, capsys: pytest.CaptureFixture[st
     out = tmp_path / "out"
     assert cli.main(["models", "export", "expression", "--output", str(out)]) == 0
     assert (out / "expression.fp16.onnx").exists()
-    assert "expression fp16: probability off by" in capsys.readouterr().out
+    assert "expression fp16: probability deviates by" in capsys.readouterr().out
     assert cli.main(["models", "quantize", "expression", "--inputs", str(inputs)]) == 0
     said = capsys.readouterr().out
     assert "int8-cpu: probability" in said
     assert "int8-trt: probability" in said
-    assert "is kept off by the gate" in said
+    assert "refused by the gate" in said
     assert cli.main(["models", "compare", "expression", "--seconds", "0.1"]) == 0
     table = capsys.readouterr().out
     assert [line.split()[0] for line in table.splitlines() if " x" in line][1:] == list(KINDS)
@@ -317,7 +317,7 @@ def test_calibration_on_the_wrong_thing(tmp_path: Path, capsys: pytest.CaptureFi
     np.savez(tmp_path / "other.npz", picture=np.zeros(3))
     other = ["models", "quantize", "expression", "--inputs", str(tmp_path / "other.npz")]
     assert cli.main(other) == 1
-    assert "other.npz must be an .npz with the arrays face" in capsys.readouterr().err
+    assert "other.npz is not an .npz file with the arrays face" in capsys.readouterr().err
     (tmp_path / "text.png").write_text("no picture")
     assert cli.main(["models", "quantize", "expression", "--images", str(tmp_path / "no.png")]) == 1
     assert "no.png" in capsys.readouterr().err
