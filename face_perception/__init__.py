@@ -1,7 +1,7 @@
-"""Gaze, action units, expression, valence/arousal and attention of the people before a robot."""
+"""Perceives the faces, gaze, facial expressions and attention of people in front of a robot."""
 
 from pkgutil import extend_path
 
-# The generated messages are installed by colcon, also when this source tree is what Python found
-# first.
+# colcon installs the generated messages in another folder of this package. Find them there even if
+# Python found this source tree first.
 __path__ = extend_path(__path__, __name__)

@@ -1,4 +1,4 @@
-"""Everything that is perceived of one image, in one process: what the nodes do, without ROS."""
+"""Runs all of perception on frames in one process, without ROS."""
 
 from __future__ import annotations
 
@@ -36,17 +36,28 @@ from face_perception.types import ActionUnits, Blendshapes, Face, Frame, Gaze, N
 
 
 class Perception:
-    """Tracker, gaze, affect and attention in one, on a stream of frames. For one thread.
+    """Tracks faces and estimates gaze, affect and attention on a stream of frames. For one thread.
 
-    ``people`` calibrate the gaze of the faces that are linked to them, and give eye contact.
-    ``person``, where one is named, is the largest face of the first image that shows one; with that
-    face's id the link ends, and nobody else is linked: a newcomer may be somebody else. Likewise
-    ``neutral`` is taken as the neutral face of that face only.
+    ``Perception.load`` makes one with the default models.
 
-    With ``single_image`` every frame stands on its own: a face counts at once, none is followed,
-    head pose and gaze are means of the image and its mirror image (see ``faces.flip_averaging``),
-    and an assumed camera gets a longer lens if a face is too large for it (see
-    ``faces.plausible_camera``).
+    - ``people``: applies the gaze calibrations of known persons and estimates eye contact.
+    - ``person``: id of a person, who is linked to the largest face of the first frame that shows a
+      face. The link ends when the track of that face ends; no other face is linked, because it may
+      be somebody else.
+    - ``neutral``: measures of the neutral face, used for that same face only.
+    - ``blendshapes``: also estimates blendshapes.
+    - ``single_image``: treats each frame as a separate picture. Faces are not tracked; head pose
+      and gaze are the means over the image and its mirror image (``faces.flip_averaging``); an
+      assumed camera gets a longer focal length if a face is too large for it
+      (``faces.plausible_camera``).
+
+    >>> from face_perception.inference import sample_photo
+    >>> from face_perception.media.clips import Clip
+    >>> with Clip(sample_photo("astronaut")) as clip:
+    ...     (frame,) = clip
+    >>> result = Perception.load(single_image=True).process(frame)
+    >>> len(result.faces), result.expressions[0].label, result.attention[0].looking_at_robot
+    (1, 'happy', True)
     """
 
     def __init__(
@@ -71,7 +82,7 @@ class Perception:
         self._people = people
         self._person = person
         self._neutral = neutral
-        self._known = ""  # id of the face that ``person`` and ``neutral`` belong to
+        self._main_face = ""  # id of the face that ``person`` and ``neutral`` belong to
         self._blendshapes = blendshapes
         self._action_units = action_units
         self._expressions = expressions
@@ -91,14 +102,18 @@ class Perception:
         neutral: FaceMeasures | None = None,
         blendshapes: bool = False,
     ) -> Perception:
-        """On the default models and settings; ``threads`` for each network. ``gaze`` is
-        ``geometric``, or a gaze network by the name or path of its card. ``people`` is where
-        calibrations are (the user's), ``person`` whose is used. ``max_faces`` is the largest number
-        of faces. ``neutral`` is the neutral face of the largest face (``affect.median_measures``).
-        ``blendshapes`` also estimates blendshapes.
+        """Makes a ``Perception`` with the default models and settings.
 
-        Raises inference.ModelError where a model is missing, naming the command that fetches it,
-        and InputError for a person who is not calibrated for ``gaze``, or an id that can be none.
+        - ``threads``: CPU threads of each network.
+        - ``gaze``: ``geometric``, or a gaze network by the name or path of its card.
+        - ``people``: where calibrations are stored; None means the user's own store.
+        - ``person``: id of the person whose calibration is used; empty uses none.
+        - ``max_faces``: largest number of faces.
+        - ``neutral``: measures of the neutral face, for example from ``affect.median_measures``.
+
+        The other arguments are those of the class. Raises inference.ModelError, naming the command
+        that fetches it, if a model is missing. Raises InputError if ``person`` is not a valid id or
+        has no calibration for ``gaze``.
         """
         estimator = load_gaze(gaze, threads=threads)
         store = people or CalibrationStore()
@@ -132,21 +147,22 @@ class Perception:
         )
 
     def process(self, frame: Frame) -> FrameResult:
-        """Everything about one frame. Raises InputError for an image that is not RGB uint8 or of
-        another size than its camera.
+        """Returns the results of one frame.
+
+        Raises InputError if the image is not RGB uint8 or has another size than its camera.
         """
         stamp = frame.stamp
         if self._single_image:
-            frame, faces, gazes = self._look_twice(frame)
+            frame, faces, gazes = self._process_still(frame)
         else:
             faces = self._tracker.track(frame)
             gazes = estimate_gazes(self._gaze, frame, faces)
         ids = [face.id for face in faces]
         self._gaze.keep(ids, stamp)
-        if faces and not self._known:
-            self._known = _largest(faces).id
+        if faces and not self._main_face:
+            self._main_face = _largest(faces).id
             if self._people is not None and self._person:
-                self._people.link(self._known, self._person)
+                self._people.link(self._main_face, self._person)
         if self._people is not None:
             gazes = self._people.update(stamp, frame.camera, faces, gazes)
         blendshapes = self._blendshapes.estimate(faces) if self._blendshapes else []
@@ -166,11 +182,10 @@ class Perception:
         )
 
     def set_neutral_from(self, frames: Iterable[Frame]) -> None:
-        """Take the largest face of other images as the neutral face of ``person`` (see there): the
-        median of its measures. What is followed is left alone.
+        """Sets the neutral face to the median over the largest face of each frame.
 
-        Measures the largest face of each frame. Does not affect the faces that are followed. Raises
-        InputError if no face can be measured in any frame.
+        The neutral face is used as described in the class. The tracked faces are not affected.
+        Raises InputError if no face can be measured in any frame.
         """
         self._neutral = median_measures(self._measure(frame) for frame in frames)
 
@@ -188,20 +203,20 @@ class Perception:
     ) -> list[ActionUnits]:
         units_of, ids = self._action_units, [face.id for face in faces]
         units_of.keep(ids, stamp)
-        is_set = units_of.neutral(self._known) == Neutral.SET
-        if self._neutral is not None and self._known in ids and not is_set:
-            units_of.set_neutral(self._known, self._neutral)
+        is_set = units_of.neutral(self._main_face) == Neutral.SET
+        if self._neutral is not None and self._main_face in ids and not is_set:
+            units_of.set_neutral(self._main_face, self._neutral)
         shapes = {found.face_id: found for found in blendshapes}
         return [units_of.estimate(face, stamp, shapes.get(face.id)) for face in faces]
 
-    def _look_twice(self, frame: Frame) -> tuple[Frame, list[Face], list[Gaze]]:
-        """A still, with its plausible camera, and its faces and gazes.
+    def _process_still(self, frame: Frame) -> tuple[Frame, list[Face], list[Gaze]]:
+        """Returns a picture with its plausible camera, its faces and their gazes.
 
-        Head pose and gaze are means of the still and its mirror image.
+        Head pose and gaze are the means over the picture and its mirror image.
         """
         for memory in self._memories:
             memory.reset()
-        self._known = ""
+        self._main_face = ""
         if self._people is not None:
             for face_id in self._people.linked_persons():
                 self._people.link(face_id, "")

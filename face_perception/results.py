@@ -1,7 +1,8 @@
-"""The results of one image, and their JSON line in ``face-perception run``.
+"""Holds the results of one frame and converts them to the JSON line of ``face-perception run``.
 
-The fields below are the schema: the lines and the table in docs/offline.md are built from them.
-Pixels, metres, radians, seconds; None (JSON's null) for an unknown value.
+The fields below are the schema. The JSON lines and the tables in docs/offline.md are made from
+them.
+Units are pixels, metres, radians and seconds. An unknown value is None (null in JSON).
 """
 
 from __future__ import annotations
@@ -31,10 +32,11 @@ from face_perception.types import (
 
 @dataclass(frozen=True, slots=True)
 class FrameResult:
-    """What was found in one image; results are matched to faces by face id.
+    """Holds everything that was estimated from one frame.
 
-    ``camera`` is the camera that everything was computed with. For a still without calibration its
-    lens may be longer than that of the frame's camera (see ``faces.plausible_camera``).
+    Results are matched to ``faces`` by face id. ``stamp`` is in seconds. ``camera`` is the camera
+    that everything was computed with; for a picture without calibration its focal length may be
+    longer than that of the frame's camera (``faces.plausible_camera``).
     """
 
     stamp: float
@@ -48,9 +50,9 @@ class FrameResult:
     blendshapes: tuple[Blendshapes, ...] = ()
 
     def to_json(self, number: int, landmarks: bool = False) -> dict[str, Any]:
-        """The line of ``face-perception run`` for frame ``number``, as plain values.
+        """Returns the JSON line of ``face-perception run`` for frame ``number``, as plain values.
 
-        ``landmarks`` adds the 478 points of each face, which makes long lines. Blendshapes are
+        ``landmarks`` adds the 478 points of each face, which makes lines long. Blendshapes are
         included if they were estimated.
         """
         faces = []
@@ -67,23 +69,26 @@ class FrameResult:
 
 @dataclass(frozen=True, slots=True)
 class FaceResults:
-    """All results of one face. None: that result was not made."""
+    """Holds all results of one face; None for a result that was not estimated."""
 
     face: Face
     gaze: Gaze | None
-    units: ActionUnits | None
+    action_units: ActionUnits | None
     expression: Expression | None
-    affect: ValenceArousal | None
+    valence_arousal: ValenceArousal | None
     attention: Attention | None
     blendshapes: Blendshapes | None
 
 
 @dataclass(frozen=True, slots=True)
 class JsonField:
-    """One key of a JSON object: how its value is read, its unit, and a sentence for the docs.
+    """Describes one key of a JSON object.
 
-    ``parts`` are the fields of the object that the key holds; without parts it holds a plain value.
-    ``value`` may return None; then the key holds null.
+    - ``name``: the key.
+    - ``meaning``: text for the docs.
+    - ``value``: function that returns the value from the object that holds it; None becomes null.
+    - ``unit``: unit or range for the docs.
+    - ``parts``: fields of the nested object; without parts the value is a plain value.
     """
 
     name: str
@@ -93,7 +98,7 @@ class JsonField:
     parts: tuple[JsonField, ...] = ()
 
     def json(self, source: Any) -> Any:
-        """The value as plain JSON types."""
+        """Returns the value of ``source`` for this key, as plain JSON types."""
         value = self.value(source)
         if value is None or not self.parts:
             return value
@@ -101,10 +106,12 @@ class JsonField:
 
 
 def fields_as_markdown() -> str:
-    """The fields as Markdown tables: those of a line, then those of each of its faces."""
+    """Returns Markdown tables of the fields of a line, and of the fields of each face in it."""
     line_rows = [("frame", "", "number of the frame, from 0"), *_rows(LINE_FIELDS, "")]
-    line_rows.append(("faces", "", "one object for each face, below; empty if nobody was found"))
-    lines = ["Of the line:", "", *_table(line_rows), "", "Of each of its `faces`:", ""]
+    line_rows.append(
+        ("faces", "", "list of faces, one object each (below); empty if none was found")
+    )
+    lines = ["Each line:", "", *_table(line_rows), "", "Each object in `faces`:", ""]
     return (
         "\n".join([*lines, *_table(_rows((*FACE_FIELDS, BLENDSHAPES_FIELD, LANDMARKS_FIELD), ""))])
         + "\n"
@@ -113,18 +120,18 @@ def fields_as_markdown() -> str:
 
 def _by_face(result: FrameResult) -> Iterator[FaceResults]:
     gazes = {one.face_id: one for one in result.gazes}
-    units = {one.face_id: one for one in result.action_units}
+    action_units = {one.face_id: one for one in result.action_units}
     expressions = {one.face_id: one for one in result.expressions}
-    affects = {one.face_id: one for one in result.valence_arousal}
+    valence_arousal = {one.face_id: one for one in result.valence_arousal}
     attention = {one.face_id: one for one in result.attention}
     blendshapes = {one.face_id: one for one in result.blendshapes}
     for face in result.faces:
         yield FaceResults(
             face,
             gazes.get(face.id),
-            units.get(face.id),
+            action_units.get(face.id),
             expressions.get(face.id),
-            affects.get(face.id),
+            valence_arousal.get(face.id),
             attention.get(face.id),
             blendshapes.get(face.id),
         )
@@ -157,7 +164,7 @@ def _numbers(values: Iterable[Any], digits: int = 4) -> list[float | None]:
 
 
 def _name(value: IntEnum | None) -> str | None:
-    """Name of a state in lower case; None for None."""
+    """Returns the name of a state in lower case; None for None."""
     return None if value is None else value.name.lower()
 
 
@@ -177,12 +184,12 @@ def _classes(expression: Expression | None) -> Mapping[str, float | None]:
 
 CAMERA_FIELD = JsonField(
     "camera",
-    "the camera that all positions and angles were computed with",
+    "camera that all positions and angles were computed with",
     lambda r: r.camera,
     parts=(
         JsonField(
             "assumed",
-            "true: no calibration was given, and the values are a guess",
+            "true: no calibration was given, so `fx` and `fy` are guesses",
             lambda c: bool(c.assumed),
         ),
         JsonField("fx", "focal length along x", lambda c: _number(c.fx, 2), "px"),
@@ -192,7 +199,10 @@ CAMERA_FIELD = JsonField(
 
 LINE_FIELDS = (
     JsonField(
-        "stamp", "time since the clip began; 0 for a picture", lambda r: _number(r.stamp, 6), "s"
+        "stamp",
+        "time since the start of the video; 0 for a picture",
+        lambda r: _number(r.stamp, 6),
+        "s",
     ),
     CAMERA_FIELD,
 )
@@ -200,100 +210,119 @@ LINE_FIELDS = (
 _HEAD_POSE = (
     JsonField(
         "position",
-        "x, y, z of the head (its sellion, between the eyes) from the camera",
+        "x, y, z of the sellion (the root of the nose, between the eyes)",
         lambda p: _numbers(p.position),
         "m",
     ),
     JsonField(
         "yaw",
-        "where the face points: positive towards image right",
+        "direction in which the face points, horizontally: positive towards image right",
         lambda p: _number(p.yaw),
         "rad",
     ),
-    JsonField("pitch", "where the face points: positive up", lambda p: _number(p.pitch), "rad"),
+    JsonField("pitch", "the same, vertically: positive up", lambda p: _number(p.pitch), "rad"),
     JsonField(
         "roll",
-        "tilt of the head: positive clockwise in the image",
+        "rotation of the head in the image: positive clockwise",
         lambda p: _number(p.roll),
         "rad",
     ),
 )
 
 _GAZE = (
-    JsonField("origin", "x, y, z of the midpoint of the eyes", lambda g: _numbers(g.origin), "m"),
-    JsonField("direction", "unit vector of the gaze", lambda g: _numbers(g.direction, 6)),
     JsonField(
-        "yaw", "the same direction: positive towards image right", lambda g: _number(g.yaw), "rad"
+        "origin", "x, y, z of the midpoint between the eyes", lambda g: _numbers(g.origin), "m"
     ),
-    JsonField("pitch", "the same direction: positive up", lambda g: _number(g.pitch), "rad"),
+    JsonField(
+        "direction", "x, y, z of the unit vector of the gaze", lambda g: _numbers(g.direction, 6)
+    ),
+    JsonField(
+        "yaw",
+        "horizontal angle of `direction`: positive towards image right",
+        lambda g: _number(g.yaw),
+        "rad",
+    ),
+    JsonField(
+        "pitch", "vertical angle of `direction`: positive up", lambda g: _number(g.pitch), "rad"
+    ),
     JsonField(
         "yaw_sigma",
-        "standard deviation of the error of a look at `yaw_centre`",
+        "standard deviation of the error of `yaw` for a look at `yaw_centre`; null if unknown",
         lambda g: _number(g.yaw_sigma),
         "rad",
     ),
     JsonField(
         "pitch_sigma",
-        "standard deviation of the error of a look at `pitch_centre`",
+        "standard deviation of the error of `pitch` for a look at `pitch_centre`; null if unknown",
         lambda g: _number(g.pitch_sigma),
         "rad",
     ),
     JsonField(
         "yaw_gain",
-        "change of the reported yaw per change of the true yaw",
+        "change of `yaw` per change of the true yaw; null if unknown",
         lambda g: _number(g.yaw_gain),
     ),
     JsonField(
         "pitch_gain",
-        "change of the reported pitch per change of the true pitch; well below 1 uncalibrated",
+        "change of `pitch` per change of the true pitch; well below 1 without a calibration; "
+        "null if unknown",
         lambda g: _number(g.pitch_gain),
     ),
     JsonField(
         "yaw_gain_sigma",
-        "standard deviation of `yaw_gain` for this person",
+        "standard deviation of `yaw_gain`; null if unknown",
         lambda g: _number(g.yaw_gain_sigma),
     ),
     JsonField(
         "pitch_gain_sigma",
-        "standard deviation of `pitch_gain` for this person",
+        "standard deviation of `pitch_gain`; null if unknown",
         lambda g: _number(g.pitch_gain_sigma),
     ),
     JsonField(
         "yaw_centre",
-        "yaw of the calibration targets from the line to the camera; 0 uncalibrated",
+        "mean yaw of the calibration targets, from the line to the camera; 0 without a calibration",
         lambda g: _number(g.yaw_centre),
         "rad",
     ),
     JsonField(
         "pitch_centre",
-        "pitch of the calibration targets from the line to the camera; 0 uncalibrated",
+        "mean pitch of the calibration targets, from the line to the camera; 0 without a "
+        "calibration",
         lambda g: _number(g.pitch_centre),
         "rad",
     ),
     JsonField(
         "valid",
-        "false while the eyes are closed or not visible: the last direction is held",
+        "true: measured in this frame; false: the eyes are closed or not visible, and the last "
+        "direction is held",
         lambda g: bool(g.valid),
     ),
     JsonField(
         "eyes",
-        "`unknown` (not visible), `open`, `blink`, or `closed` for longer than a blink",
+        "`unknown` (not visible), `open`, `blink`, or `closed` (for longer than a blink)",
         lambda g: _name(g.eyes),
     ),
-    JsonField("confidence", "how reliable the gaze is", lambda g: _number(g.confidence), "0 to 1"),
-    JsonField("source", "the estimator, such as `geometric`", lambda g: g.source),
+    JsonField(
+        "confidence",
+        "reliability of the gaze; 0: do not use it",
+        lambda g: _number(g.confidence),
+        "0 to 1",
+    ),
+    JsonField("source", "name of the estimator, such as `geometric`", lambda g: g.source),
     JsonField(
         "eye_contact",
-        "probability that the eyes look into the camera",
+        "probability that the eyes look into the camera; 0 with closed eyes, null if unknown",
         lambda g: _number(g.eye_contact),
         "0 to 1",
     ),
     JsonField(
-        "person_id", "person that the face is linked to; empty: nobody", lambda g: g.person_id
+        "person_id",
+        "id of the person that the face is linked to; empty: not linked",
+        lambda g: g.person_id,
     ),
     JsonField(
         "calibrated",
-        "true: that person's calibration has been applied",
+        "true: the calibration of this person was applied",
         lambda g: bool(g.calibrated),
     ),
 )
@@ -301,7 +330,7 @@ _GAZE = (
 _ATTENTION = (
     JsonField(
         "looking_at_robot",
-        "true: the face looks at the camera (with hysteresis)",
+        "true: the eyes look at the camera (with hysteresis)",
         lambda a: bool(a.looking_at_robot),
     ),
     JsonField(
@@ -312,33 +341,40 @@ _ATTENTION = (
     ),
     JsonField(
         "source",
-        "the source of the gaze; `head_pose` without a valid gaze; or `eyes_closed`",
+        "`gaze.source`; `head_pose` if there is no valid gaze; `eyes_closed` with closed eyes",
         lambda a: a.source,
     ),
-    JsonField("eyes", "state of the eyes, as in `gaze.eyes`", lambda a: _name(a.eyes)),
+    JsonField("eyes", "same as `gaze.eyes`", lambda a: _name(a.eyes)),
     JsonField(
         "angle",
-        "between the gaze and the line from the eyes to the camera",
+        "angle between the gaze and the line from the eyes to the camera; null if unknown",
         lambda a: _number(a.angle),
         "rad",
     ),
-    JsonField("distance", "from the eyes to the camera", lambda a: _number(a.distance), "m"),
     JsonField(
-        "eye_contact", "as in `gaze.eye_contact`", lambda a: _number(a.eye_contact), "0 to 1"
+        "distance",
+        "distance from the eyes to the camera; null if unknown",
+        lambda a: _number(a.distance),
+        "m",
+    ),
+    JsonField(
+        "eye_contact", "same as `gaze.eye_contact`", lambda a: _number(a.eye_contact), "0 to 1"
     ),
     JsonField(
         "target",
-        "what is looked at: `unknown`, `none` (somewhere else), `robot` or `face`",
+        "what the person looks at: `unknown`, `none` (something else, or closed eyes), `robot` "
+        "(the camera) or `face`",
         lambda a: _name(a.target),
     ),
     JsonField(
         "target_id",
-        "id of the face that is looked at if `target` is `face`; else empty",
+        "id of the other face if `target` is `face`; else empty",
         lambda a: a.target_id,
     ),
     JsonField(
         "engagement",
-        "`unknown`, `disengaged`, `engaging`, `engaged` or `disengaging`",
+        "engagement with the robot: `unknown`, `disengaged`, `engaging`, `engaged` or "
+        "`disengaging`",
         lambda a: _name(a.engagement),
     ),
 )
@@ -346,108 +382,122 @@ _ATTENTION = (
 FACE_FIELDS = (
     JsonField(
         "id",
-        "the track. One person may have several: a track ends when its face is lost",
+        "id of the track; ends when the face is lost, so that one person may have several",
         lambda f: f.face.id,
     ),
     JsonField(
         "confidence",
-        "certainty that this is a face: 0.7 to 0.95 for clear faces, less for false ones",
+        "confidence that this is a face: 0.7 to 0.95 for clear faces, lower for false detections",
         lambda f: _number(f.face.confidence),
         "0 to 1",
     ),
     JsonField(
         "roi",
-        "box round the face: left, top, width, height",
+        "box around the face: left, top, width, height",
         lambda f: [f.face.roi.x, f.face.roi.y, f.face.roi.width, f.face.roi.height],
         "px",
     ),
     JsonField(
-        "head_pose", "null if it could not be estimated", lambda f: f.face.pose, parts=_HEAD_POSE
+        "head_pose",
+        "position and rotation of the head; null if not estimated",
+        lambda f: f.face.pose,
+        parts=_HEAD_POSE,
     ),
-    JsonField("gaze", "where the eyes look", lambda f: f.gaze, parts=_GAZE),
+    JsonField("gaze", "where the eyes look; null if not estimated", lambda f: f.gaze, parts=_GAZE),
     JsonField(
         "action_units",
-        "intensity by FACS number",
-        lambda f: _codes(f.units, lambda u: u.intensity),
+        "intensity by FACS number, 1 for the full movement; null if not estimated",
+        lambda f: _codes(f.action_units, lambda u: u.intensity),
         "0 to 1",
     ),
     JsonField(
         "action_unit_probability",
-        "probability that the unit is active, by FACS number",
-        lambda f: _codes(f.units, lambda u: u.probability),
+        "probability that the unit is active, by FACS number; null if not estimated",
+        lambda f: _codes(f.action_units, lambda u: u.probability),
         "0 to 1",
     ),
     JsonField(
         "action_unit_confidence",
-        "how reliable the unit is, by FACS number",
-        lambda f: _codes(f.units, lambda u: u.confidence),
+        "reliability of the unit, by FACS number; 0: do not use it",
+        lambda f: _codes(f.action_units, lambda u: u.confidence),
         "0 to 1",
     ),
     JsonField(
         "action_unit_source",
-        "`landmarks`, or the name of the network",
-        lambda f: f.units and f.units.source,
+        "`landmarks`, or the name of the network; null without action units",
+        lambda f: f.action_units and f.action_units.source,
     ),
     JsonField(
         "action_unit_neutral",
-        "neutral face that the intensities are relative to: `unknown`, `none` (for a network), "
-        "`population` (the average of many people), `learned` (while this face was followed) or "
-        "`set` by the service or command",
-        lambda f: f.units and _name(f.units.neutral),
+        "neutral face that the intensities are relative to: `none` (a network needs none), "
+        "`population` (mean of many people), `learned` (from this face) or `set` (by "
+        "`--neutral`, the service or the command); null without action units",
+        lambda f: f.action_units and _name(f.action_units.neutral),
     ),
     JsonField(
         "expression",
-        "probability of each of the seven classes",
+        "probability of each of the seven classes, by name; null if unknown",
         lambda f: _classes(f.expression),
         "0 to 1",
     ),
     JsonField(
         "expression_label",
-        "the most probable class",
+        "most probable class; null if unknown",
         lambda f: (f.expression and f.expression.label) or None,
     ),
     JsonField(
         "expression_confidence",
-        "how reliable the expression is",
+        "reliability of the expression; null if unknown",
         lambda f: f.expression and _number(f.expression.confidence),
         "0 to 1",
     ),
     JsonField(
-        "expression_source", "name of the network", lambda f: f.expression and f.expression.source
+        "expression_source",
+        "name of the network; null without an expression",
+        lambda f: f.expression and f.expression.source,
     ),
     JsonField(
         "valence",
-        "negative to positive",
-        lambda f: f.affect and _number(f.affect.valence),
+        "−1: negative, 1: positive; null if unknown",
+        lambda f: f.valence_arousal and _number(f.valence_arousal.valence),
         "−1 to 1",
     ),
     JsonField(
-        "arousal", "calm to excited", lambda f: f.affect and _number(f.affect.arousal), "−1 to 1"
+        "arousal",
+        "−1: calm, 1: excited; null if unknown",
+        lambda f: f.valence_arousal and _number(f.valence_arousal.arousal),
+        "−1 to 1",
     ),
     JsonField(
         "valence_arousal_confidence",
-        "how reliable both are",
-        lambda f: f.affect and _number(f.affect.confidence),
+        "reliability of valence and arousal; null if unknown",
+        lambda f: f.valence_arousal and _number(f.valence_arousal.confidence),
         "0 to 1",
     ),
     JsonField(
         "valence_arousal_source",
-        "`derived` from the expression's probabilities, or the name of the network",
-        lambda f: f.affect and f.affect.source,
+        "`derived` (from the probabilities of the expression), or the name of the network; null "
+        "without valence and arousal",
+        lambda f: f.valence_arousal and f.valence_arousal.source,
     ),
-    JsonField("attention", "what the face attends to", lambda f: f.attention, parts=_ATTENTION),
+    JsonField(
+        "attention",
+        "what the person attends to; null if not estimated",
+        lambda f: f.attention,
+        parts=_ATTENTION,
+    ),
 )
 
 BLENDSHAPES_FIELD = JsonField(
     "blendshapes",
-    "only with `--blendshapes`: strength of each of the 52 ARKit blendshapes, by name",
+    "strength of each of the 52 ARKit blendshapes, by name; only with `--blendshapes`",
     lambda f: dict(zip(BLENDSHAPES, _numbers(f.blendshapes.strength), strict=True)),
     "0 to 1",
 )
 
 LANDMARKS_FIELD = JsonField(
     "landmarks",
-    "only with `--landmarks`: 478 points, each x, y, z",
+    "478 points, each x, y, z; only with `--landmarks`",
     lambda f: [_numbers(point, 2) for point in f.face.landmarks],
     "px",
 )

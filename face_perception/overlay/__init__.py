@@ -1,7 +1,4 @@
-"""Draws what was perceived onto an image. Values and pixels in, pixels out: no network, no ROS.
-
-Everything is optional: what is missing or NaN is not drawn.
-"""
+"""Draws the results of perception on an image. Leaves out results that are missing or NaN."""
 
 from face_perception.overlay.drawing import draw
 

@@ -1,4 +1,4 @@
-"""Faces, their axes, gaze and attention drawn on an image, and the panel beside each."""
+"""Draws faces, head axes, gaze, attention and a panel of text for each face on an image."""
 
 from __future__ import annotations
 
@@ -57,8 +57,8 @@ _EYES = (
     (mesh.LEFT_IRIS_CENTRE, mesh.LEFT_IRIS_RIM),
 )
 
-_AXIS_LENGTH = 0.07  # m
-_GAZE_LENGTH = 0.22  # m
+_AXIS_LENGTH = 0.07  # metres
+_GAZE_LENGTH = 0.22  # metres
 
 
 class _OfFace(Protocol):
@@ -81,17 +81,33 @@ def draw(
     attention: Iterable[Attention] = (),
     note: str = "",
 ) -> Image:
-    """A copy of ``image`` (RGB uint8 [H, W, 3]) with everything drawn on it.
+    """Returns a copy of ``image`` (RGB uint8 [H, W, 3]) with the results drawn on it.
 
-    Results are matched to ``faces`` by their face id. Of a face, action units may be of several
-    sources, and so may valence and arousal, which have a dial each, named by its source. Green
-    corners: looks at the robot; amber corners: perhaps, by the head pose alone. Axes: x (red) out
-    of the face, y green, z (blue) up. ``note`` is a line along the bottom. Raises InputError for
-    another kind of image.
+    Results are matched to ``faces`` by face id. A face may have action units, and valence and
+    arousal, of several sources.
+
+    - Corners: green if the face looks at the robot, amber if only its head pose suggests so, else
+      grey.
+    - Axes of the head: x (red) out of the face, y (green) to its left, z (blue) up.
+    - Arrow from each eye: the gaze; grey while the last gaze is held during a blink.
+    - Dashed line: from a face to the face that it looks at.
+    - Panel: id, engagement, expression, strongest action units, and a dial of valence (right) and
+      arousal (up) for each source.
+
+    ``note`` is written along the bottom of the image. Raises InputError if the image has another
+    type or shape, or is empty.
+
+    >>> from face_perception.types import Roi
+    >>> points = np.zeros((0, 3), np.float32)
+    >>> face = Face("face_1", 0.9, Roi(20, 20, 60, 80), points, None, 1.0, 1.0)
+    >>> image = np.zeros((120, 160, 3), np.uint8)
+    >>> drawn = draw(image, Camera.assume(160, 120), [face])
+    >>> drawn.shape, bool(drawn.any()), bool(image.any())
+    ((120, 160, 3), True, False)
     """
     if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8 or not image.size:
         raise InputError(
-            f"overlay needs an RGB uint8 image [H, W, 3], not {image.dtype} {list(image.shape)}"
+            f"the image must be RGB uint8 [H, W, 3], not {image.dtype} {list(image.shape)}"
         )
     pen = Pen(np.array(image, order="C"))
     gaze_of = _by_face(gazes)
@@ -109,12 +125,12 @@ def draw(
         if face.id in gaze_of and _has_mesh(face):
             _gaze(pen, camera, face, gaze_of[face.id])
     for face in faces:
-        attends = attention_of.get(face.id)
-        _corners(pen, face, _attention_colour(attends))
+        face_attention = attention_of.get(face.id)
+        _corners(pen, face, _attention_colour(face_attention))
         draw_panel(
             pen,
             face,
-            attends,
+            face_attention,
             units_of.get(face.id, []),
             expression_of.get(face.id),
             affects_of.get(face.id, []),
@@ -131,7 +147,7 @@ def _attention_colour(attention: Attention | None) -> Colour:
 
 
 def _note(pen: Pen, note: str) -> None:
-    """White on black, over whatever is there: it says how far the rest can be trusted."""
+    """Writes a line in white on black along the bottom, over what is drawn there."""
     height = min(round(18 * pen.scale), pen.height)
     pen.image[pen.height - height :] = 0
     pen.text(note, 6 * pen.scale, pen.height - 5 * pen.scale, WHITE)
@@ -155,7 +171,7 @@ def _has_mesh(face: Face) -> bool:
 
 def _mesh(pen: Pen, face: Face) -> None:
     points = face.landmarks[:, :2]
-    # Dots, half transparent: the whole mesh without hiding the face.
+    # Half-transparent dots show the whole mesh without hiding the face.
     size = pen.thin + 1 if face.roi.height > 100 * pen.scale else 1
     dy, dx = np.indices((size, size)).reshape(2, -1, 1)
     x, y = np.rint(points[:468, :, None] - (size - 1) / 2).astype(np.int64).transpose(1, 2, 0)
@@ -174,24 +190,26 @@ def _mesh(pen: Pen, face: Face) -> None:
 def _axes(pen: Pen, camera: Camera, origin: Points, rotation: Points) -> None:
     ends = origin + _AXIS_LENGTH * rotation.T
     start, *tips = mesh.project_points(camera, np.vstack([origin, ends]))
-    # The axis that points away first, so that it is behind the others.
+    # Draw the axis that points away first, so that the others cover it.
     for i in sorted(range(3), key=lambda i: -float(ends[i, 2])):
         pen.line(np.stack([start, tips[i]]), _AXES[i], 2 * pen.thin)
 
 
 def _gaze(pen: Pen, camera: Camera, face: Face, gaze: Gaze) -> None:
-    """An arrow from each iris, in the perspective of the point between the eyes: who looks at the
-    lens has a dot on each, which rays from the eyes themselves would spread.
+    """Draws an arrow from each iris.
+
+    Both arrows are projected from the point between the eyes. A look into the lens then gives a dot
+    on each iris; rays from the eyes themselves would diverge.
     """
     if not gaze.valid and gaze.eyes != Eyes.BLINK:
-        return  # closed or hidden eyes: the gaze is unknown
+        return  # the eyes are closed or hidden, so the gaze is unknown
     colour = _GAZE if gaze.valid else GREY
     depth = float(gaze.origin[2])
     if not depth > 0:
         return
     length = _GAZE_LENGTH
     if gaze.direction[2] < 0:
-        # The tip stays well before the camera.
+        # Keep the tip in front of the camera.
         length = min(length, 0.6 * depth / -float(gaze.direction[2]))
     end = gaze.origin + length * gaze.direction
     start_pixel, end_pixel = mesh.project_points(camera, np.stack([gaze.origin, end]))
@@ -201,7 +219,7 @@ def _gaze(pen: Pen, camera: Camera, face: Face, gaze: Gaze) -> None:
         return
     for centre, rim in _EYES:
         eye = face.landmarks[centre, :2]
-        # What comes nearer gets wider.
+        # Make the arrow wider towards the camera.
         near = 0.2 * float(np.linalg.norm(face.landmarks[rim, :2] - eye, axis=1).mean())
         far = near * depth / float(end[2])
         tip = eye + along
@@ -213,13 +231,13 @@ def _gaze(pen: Pen, camera: Camera, face: Face, gaze: Gaze) -> None:
 
 
 def _links(pen: Pen, faces: Sequence[Face], attention: dict[str, Attention]) -> None:
-    """From each face to the face that it looks at, dashed, with a dot at the far end."""
+    """Draws a dashed line from each face to the face that it looks at, with a dot at the end."""
     centres = {face.id: face.landmarks[mesh.SELLION, :2] for face in faces if _has_mesh(face)}
     for face_id, start in centres.items():
-        attends = attention.get(face_id)
-        if attends is None or attends.target != Target.FACE or attends.target_id not in centres:
+        own = attention.get(face_id)
+        if own is None or own.target != Target.FACE or own.target_id not in centres:
             continue
-        end = centres[attends.target_id]
+        end = centres[own.target_id]
         distance = float(np.linalg.norm(end - start))
         if not 0 < distance < math.inf:
             continue

@@ -1,4 +1,4 @@
-"""What is written beside a face: who, engagement, expression, action units, valence and arousal."""
+"""Draws the panel of a face: id, engagement, expression, action units, valence and arousal."""
 
 from __future__ import annotations
 
@@ -26,23 +26,26 @@ _ENGAGEMENT: dict[Engagement, Colour] = {
     Engagement.DISENGAGING: (255, 160, 70),
 }
 
-_WEAKEST_UNIT = 0.15
-_MOST_UNITS = 3
+_WEAKEST_UNIT = 0.15  # least intensity of an action unit that is shown
+_MOST_UNITS = 3  # action units shown of each source
 
 
 def draw_panel(
     pen: Pen,
     face: Face,
-    attends: Attention | None,
+    attention: Attention | None,
     units: Sequence[ActionUnits],
     expression: Expression | None,
     affects: Sequence[ValenceArousal],
 ) -> None:
-    """Who, engagement, expression and strongest action units, with valence and arousal as dots."""
+    """Draws the panel of ``face`` below it, or above it if there is no room below.
+
+    ``units`` and ``affects`` hold one entry for each source.
+    """
     lines: list[list[tuple[str, Colour]]] = [[(face.id, WHITE)]]
-    if attends and attends.engagement in _ENGAGEMENT:
-        lines[0].append((attends.engagement.name.lower(), _ENGAGEMENT[attends.engagement]))
-    if attends and attends.eyes == Eyes.CLOSED:
+    if attention and attention.engagement in _ENGAGEMENT:
+        lines[0].append((attention.engagement.name.lower(), _ENGAGEMENT[attention.engagement]))
+    if attention and attention.eyes == Eyes.CLOSED:
         lines[0].append(("eyes closed", GREY))
     if expression and expression.label:
         share = float(expression.probability.max())
@@ -63,7 +66,7 @@ def draw_panel(
     text = max(sum(pen.text_width(word) + word_gap for word, _ in line) for line in lines)
     height = max(len(lines) * pitch, (2 * dial + name) * bool(dials)) + gap
     width = text + gap + sum(dials)
-    x, y = _beside(pen, face, width, height)
+    x, y = _panel_corner(pen, face, width, height)
     region = pen.image[
         max(round(y), 0) : max(round(y + height), 0), max(round(x), 0) : max(round(x + width), 0)
     ]
@@ -84,7 +87,7 @@ def draw_panel(
 
 
 def _dial(pen: Pen, affect: ValenceArousal, x: float, y: float, radius: float) -> None:
-    """The circumplex: valence to the right, arousal up."""
+    """Draws the circumplex at (x, y): valence to the right, arousal up."""
     centre = np.array([x, y])
     pen.circle(centre, radius, GREY)
     for across in (np.array([radius, 0.0]), np.array([0.0, radius])):
@@ -94,8 +97,8 @@ def _dial(pen: Pen, affect: ValenceArousal, x: float, y: float, radius: float) -
     pen.circle(centre + dot, 3.2 * pen.scale, warm, -1)
 
 
-def _beside(pen: Pen, face: Face, width: float, height: float) -> tuple[float, float]:
-    """Where a face's panel goes: below it, else above, inside the image where that is possible."""
+def _panel_corner(pen: Pen, face: Face, width: float, height: float) -> tuple[float, float]:
+    """Returns the upper left corner of a panel of this size, inside the image if it fits."""
     margin = 5 * pen.scale
     x = face.roi.x + face.roi.width / 2 - width / 2
     y = face.roi.y + face.roi.height + margin
@@ -105,12 +108,13 @@ def _beside(pen: Pen, face: Face, width: float, height: float) -> tuple[float, f
 
 
 def _strongest(units: ActionUnits) -> list[tuple[int, float]]:
-    """Code and intensity of what moves most, as far as it can be trusted; where there is only a
-    probability, that of what is active.
+    """Returns code and intensity of the units with the largest intensity times confidence.
+
+    For units without an intensity: code and probability of those that are active.
     """
     active = []
     for code, unit in units.units.items():
-        # NaN compares false, so what is not estimated drops out.
+        # A NaN intensity compares false.
         if unit.intensity >= _WEAKEST_UNIT:
             trust = unit.confidence if math.isfinite(unit.confidence) else 1.0
             active.append((unit.intensity * trust, code, unit.intensity))

@@ -1,4 +1,4 @@
-"""Lines, areas and letters with subpixel positions, and the colours that several parts share."""
+"""Draws lines, areas, circles and text with subpixel positions, and defines shared colours."""
 
 from __future__ import annotations
 
@@ -17,11 +17,14 @@ GREY = (170, 176, 182)
 AT_ROBOT = (70, 220, 110)
 PERHAPS_AT_ROBOT = (255, 190, 60)
 
-TEXT, SMALL_TEXT = 0.40, 0.30  # sizes of letters
+TEXT, SMALL_TEXT = 0.40, 0.30  # font scales of OpenCV at 640 x 480
 
 
 class Pen:
-    """Draws with subpixel positions, in sizes that suit the image; skips what is not finite."""
+    """Draws on ``image``, in place, with sizes that suit it. Skips points that are not finite.
+
+    ``scale`` is 1 for 640 x 480; ``thin`` is the default thickness of lines in pixels.
+    """
 
     _SHIFT = 4
 
@@ -35,7 +38,7 @@ class Pen:
     def line(
         self, points: Points, colour: Colour, thickness: int = 0, closed: bool = False
     ) -> None:
-        """A line through ``points`` [N, 2] in pixels."""
+        """Draws a line through ``points`` [N, 2] (pixels)."""
         fixed = self._fixed(points)
         if fixed is not None:
             cv2.polylines(
@@ -49,13 +52,13 @@ class Pen:
             )
 
     def area(self, points: Points, colour: Colour) -> None:
-        """A filled convex polygon."""
+        """Draws a filled convex polygon with the corners ``points`` [N, 2] (pixels)."""
         fixed = self._fixed(points)
         if fixed is not None:
             cv2.fillConvexPoly(self.image, fixed, colour, cv2.LINE_AA, self._SHIFT)
 
     def circle(self, centre: Points, radius: float, colour: Colour, thickness: int = 0) -> None:
-        """A circle; thickness -1 fills it."""
+        """Draws a circle, in pixels; a ``thickness`` of -1 fills it."""
         fixed = self._fixed(np.reshape(centre, (1, 2)))
         if fixed is not None and 0 < radius < self._reach:
             x, y = (int(v) for v in fixed[0])
@@ -64,7 +67,7 @@ class Pen:
             cv2.circle(self.image, (x, y), r, colour, weight, cv2.LINE_AA, self._SHIFT)
 
     def text(self, text: str, x: float, y: float, colour: Colour, size: float = TEXT) -> None:
-        """One line of text; ``y`` is its base line."""
+        """Writes one line of text; ``x`` is its left end and ``y`` its base line (pixels)."""
         cv2.putText(
             self.image,
             text,
@@ -77,7 +80,7 @@ class Pen:
         )
 
     def text_width(self, text: str, size: float = TEXT) -> int:
-        """Pixels across."""
+        """Returns the width of one line of text in pixels."""
         (width, _), _ = cv2.getTextSize(
             text, cv2.FONT_HERSHEY_SIMPLEX, size * self.scale, self.thin
         )
@@ -86,6 +89,6 @@ class Pen:
     def _fixed(self, points: Points) -> npt.NDArray[np.int32] | None:
         if not np.isfinite(points).all():
             return None
-        # Far outside nothing shows, and OpenCV's integers would overflow.
+        # Clip points far outside the image, because OpenCV's integers would overflow.
         near = np.clip(points, -self._reach, self._reach)
         return np.rint(near * (1 << self._SHIFT)).astype(np.int32)

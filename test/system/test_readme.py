@@ -90,7 +90,7 @@ def test_the_offline_page_is_what_a_clip_gives(tmp_path: Path, own_models: Path)
     assert cli.main(["run", str(tmp_path / "clip.mp4"), "--output", str(lines), *more]) == 0
     line = json.loads(lines.read_text().splitlines()[-1])
     page = (ROOT / "docs" / "offline.md").read_text()
-    of_line, of_face = page.split("Of each of its `faces`:")
+    of_line, of_face = page.split("Each object in `faces`:")
     rows = [re.findall(r"^\| `([\w.]+)` \|", part, re.M) for part in (of_line, of_face)]
     face = line["faces"][0]
     # Objects whose keys are data, not fields.

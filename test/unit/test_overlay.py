@@ -213,5 +213,5 @@ def test_larger_images_get_thicker_lines() -> None:
     ],
 )
 def test_other_images_are_refused(image: np.ndarray) -> None:
-    with pytest.raises(ValueError, match="RGB uint8 image"):
+    with pytest.raises(ValueError, match="RGB uint8"):
         overlay.draw(image, CAMERA, [])
