@@ -46,9 +46,9 @@ class BlendshapesNet:
     def __init__(self, model: Model) -> None:
         if "landmarks" not in model.inputs or "strength" not in model.outputs:
             raise ModelError(
-                f"model {model.name} takes {', '.join(model.inputs)} and gives "
-                f"{', '.join(model.outputs)}, but blendshapes need one that takes landmarks and "
-                "gives strength"
+                f"model {model.name} has input {', '.join(model.inputs)} and output "
+                f"{', '.join(model.outputs)}: use one with input landmarks and output strength, "
+                "such as blendshapes"
             )
         self._model = model
 

@@ -41,14 +41,14 @@ class ExpressionNet:
     def __init__(self, model: Model) -> None:
         if "face" not in model.inputs or "probability" not in model.outputs:
             raise ModelError(
-                f"model {model.name} takes {', '.join(model.inputs)} and gives "
-                f"{', '.join(model.outputs)}, but expressions need one that takes face and gives "
-                "probability"
+                f"model {model.name} has input {', '.join(model.inputs)} and output "
+                f"{', '.join(model.outputs)}: use one with input face and output probability, such "
+                "as expression"
             )
         port = model.inputs["face"]
         if len(port.shape) != 4 or port.shape[3] not in (1, 3) or port.shape[1] != port.shape[2]:
             raise ModelError(
-                f"model {model.name} takes face {list(port.shape)}, but expressions need "
+                f"model {model.name} has input face {list(port.shape)}: use one with "
                 "[N, side, side, 3] (RGB) or [N, side, side, 1] (gray)"
             )
         self._model = model

@@ -106,7 +106,7 @@ class MultitaskNet:
     """
 
     def __init__(self, model: Model) -> None:
-        _ports(model, "face", _LOGITS)
+        _check_ports(model, "face", _LOGITS)
         self.models = (model,)
         self._model = model
         self._decoder = MultitaskDecoder(model)
@@ -182,8 +182,8 @@ class MultitaskSequence(Generic[T]):
             raise InputError(f"look_ahead must be from 0 to window - 1, not {look_ahead}")
         if not max_gap > 0:
             raise InputError(f"max_gap must be positive seconds, not {max_gap}")
-        _ports(trunk, "face", ("features",))
-        _ports(heads, "features", _LOGITS)
+        _check_ports(trunk, "face", ("features",))
+        _check_ports(heads, "features", _LOGITS)
         self.models = (trunk, heads)
         self._trunk, self._heads = trunk, heads
         self._decoder = MultitaskDecoder(heads)
@@ -302,12 +302,12 @@ def load_multitask(
     )
 
 
-def _ports(model: Model, takes: str, gives: Sequence[str]) -> None:
-    if set(model.inputs) != {takes} or not set(gives) <= set(model.outputs):
+def _check_ports(model: Model, input_name: str, outputs: Sequence[str]) -> None:
+    if set(model.inputs) != {input_name} or not set(outputs) <= set(model.outputs):
         raise ModelError(
-            f"model {model.name} takes {', '.join(model.inputs)} and gives "
-            f"{', '.join(model.outputs)}, but here one is needed that takes {takes} and gives "
-            f"{', '.join(gives)}"
+            f"model {model.name} has input {', '.join(model.inputs)} and output "
+            f"{', '.join(model.outputs)}: use one with input {input_name} and output "
+            f"{', '.join(outputs)}"
         )
 
 

@@ -37,12 +37,12 @@ class MimamoNetworks:
     window: int = 64
 
     def __post_init__(self) -> None:
-        _check(self.appearance, ("face",), "features")
+        _check_ports(self.appearance, ("face",), "features")
         if self.fusion is not None:
-            _check(self.fusion, STREAM_INPUTS, OUTPUT)
+            _check_ports(self.fusion, STREAM_INPUTS, OUTPUT)
         elif self.over_time and self.frame is not None and self.recurrence is not None:
-            _check(self.frame, STREAM_INPUTS, "features")
-            _check(self.recurrence, ("features",), OUTPUT)
+            _check_ports(self.frame, STREAM_INPUTS, "features")
+            _check_ports(self.recurrence, ("features",), OUTPUT)
         else:
             raise ModelError(
                 f"{self.name} needs a fusion network or, over time, frame and recurrence networks: "
@@ -65,15 +65,15 @@ def load_mimamo(name: str, load: Callable[[str], Model] = inference.load) -> Mim
     card = inference.find_card(name)
     if not set(STREAM_INPUTS) <= set(card.inputs) or OUTPUT not in card.outputs:
         raise ModelError(
-            f"model {card.name} does not take {', '.join(STREAM_INPUTS)} and give {OUTPUT}: use a "
-            "model made by `face-perception import mimamo`"
+            f"model {card.name} does not have inputs {', '.join(STREAM_INPUTS)} and output "
+            f"{OUTPUT}: use a model made by `face-perception import mimamo`"
         )
     facts = card.facts
     axis, appearance = facts.get("recurrence"), facts.get("appearance")
     if axis not in ("time", "clips") or not appearance:
         raise ModelError(
-            f"model {card.name}: its card must have the facts recurrence (time or clips, not "
-            f"{axis!r}) and appearance (a model): import it again"
+            f"the card of model {card.name} must have the facts recurrence (time or clips, not "
+            f"{axis!r}) and appearance (the name of a model): import the model again"
         )
     over_time = axis == "time"
     window = int(facts.get("window", 64))
@@ -89,10 +89,10 @@ def load_mimamo(name: str, load: Callable[[str], Model] = inference.load) -> Mim
     return MimamoNetworks(card.name, over_time, load(str(appearance)), load(name), window=window)
 
 
-def _check(model: Model, takes: Sequence[str], gives: str) -> None:
-    if set(model.inputs) != set(takes) or gives not in model.outputs:
+def _check_ports(model: Model, inputs: Sequence[str], output: str) -> None:
+    if set(model.inputs) != set(inputs) or output not in model.outputs:
         raise ModelError(
-            f"model {model.name} takes {', '.join(model.inputs)} and gives "
-            f"{', '.join(model.outputs)}, but here one is needed that takes {', '.join(takes)} "
-            f"and gives {gives}"
+            f"model {model.name} has input {', '.join(model.inputs)} and output "
+            f"{', '.join(model.outputs)}: use one with input {', '.join(inputs)} and output "
+            f"{output}"
         )

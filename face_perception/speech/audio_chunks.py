@@ -24,7 +24,7 @@ _CLIPPED = 0.01
 
 
 class AudioError(InputError):
-    """Is raised for audio that cannot be used; the text names the reason and the fix."""
+    """Raised for audio that cannot be used; the text names the reason and the fix."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -63,7 +63,7 @@ class _AudioFrame:
 
 
 class BandMouth:
-    """Is a ``Mouth`` that uses band levels, with a gain that follows the speaker.
+    """Estimates mouth shapes (``Mouth``) from band levels, relative to the speaker's loudness.
 
     The lips open only for voices. Hiss, fans and white noise do not move them at any level, and
     within two seconds a steady sound is learned as noise. The result does not depend on how the

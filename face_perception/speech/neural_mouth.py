@@ -30,7 +30,7 @@ _QUIETEST = 1e-8  # least power; below the noise of 16 bits
 
 
 class NeuralMouth:
-    """Is a ``Mouth`` that combines a network with a ``BandMouth``.
+    """Estimates mouth shapes (``Mouth``) with a network and a ``BandMouth``.
 
     The network (``learning/mouth``) estimates lips and teeth; the ``BandMouth`` estimates the jaw
     and the rest position in pauses. The network closes the lips where it should in speech that it

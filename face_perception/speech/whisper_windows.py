@@ -30,7 +30,7 @@ _USUAL_PEAK = 1.0
 
 
 class WhisperEncoderModel(Protocol):
-    """Is a whisper encoder, such as the card ``whisper_encoder``."""
+    """Interface of a whisper encoder, such as the card ``whisper_encoder``."""
 
     def infer(self, inputs: dict[str, Any]) -> Mapping[str, Any]:
         """Takes ``mel`` [N, 80, 3000] and returns ``states`` [N, 1500, 5, 384]."""

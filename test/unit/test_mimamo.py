@@ -201,7 +201,7 @@ def test_appearance_every_so_many_images() -> None:
 
 
 def test_what_cannot_be_used_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    with pytest.raises(ModelError, match="mimamo_appearance does not take appearance"):
+    with pytest.raises(ModelError, match="mimamo_appearance does not have inputs appearance"):
         load_mimamo("mimamo_appearance")
     mimamo = Mimamo[int](load_mimamo("mimamo_released"))
     small = FaceCrop("face_1", np.zeros((112, 112, 3), np.uint8), np.eye(2, 3))

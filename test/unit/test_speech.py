@@ -356,7 +356,7 @@ def test_raw_formats(kind: str) -> None:
 def test_raw_formats_that_are_none() -> None:
     with pytest.raises(AudioError, match="'MP3' is not supported: use one of S16LE"):
         chunk_from_bytes(b"", "MP3", 16_000, 1, 1.0)
-    with pytest.raises(AudioError, match="3 bytes.*S16LE"):
+    with pytest.raises(AudioError, match=r"3 bytes.*S16LE"):
         chunk_from_bytes(b"abc", "S16LE", 16_000, 1, 1.0)
 
 
