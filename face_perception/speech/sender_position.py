@@ -28,13 +28,13 @@ class SenderPosition:
     came: float
     lasted: float
 
-    def note(self, chunk: AudioChunk, now: float) -> None:
+    def advance(self, chunk: AudioChunk, now: float) -> None:
         """Moves on past ``chunk``, which came at ``now`` (monotonic seconds)."""
         self.expected = chunk.stamp + chunk.duration if chunk.stamp > 0 else 0.0
         self.last = chunk.stamp
         self.came, self.lasted = now, chunk.duration
 
-    def continues(self, chunk: AudioChunk, now: float) -> bool:
+    def is_continued_by(self, chunk: AudioChunk, now: float) -> bool:
         """Returns whether ``chunk``, which came at ``now``, probably continues this speech.
 
         It does if its stamp fits, and if it comes at once or when a live sender would send it. A

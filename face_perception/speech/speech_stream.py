@@ -16,8 +16,8 @@ from face_perception.speech.audio_chunks import AudioChunk, AudioSamples
 from face_perception.speech.sender_position import SenderPosition
 
 # Seconds, or half a chunk if that is longer, by which a stamp may be off before it means a gap:
-# drivers stamp on receipt. After _SOME consecutive stamps within _EXACT seconds only half a chunk.
-_LOOSE, _EXACT, _SOME = 0.02, 0.002, 3
+# drivers stamp on receipt. After _SEVERAL consecutive stamps within _EXACT seconds only half a chunk.
+_LOOSE, _EXACT, _SEVERAL = 0.02, 0.002, 3
 # Seconds for which a chunk after a gap waits for an overtaken one: its own duration and _MARGIN,
 # because a live sender's next chunk has come by then; at least _WAIT, at most _LONGEST_WAIT.
 _WAIT, _MARGIN, _LONGEST_WAIT = 0.06, 0.02, 0.15
@@ -98,54 +98,55 @@ class SpeechStream:
         """
         if self._is_unwanted(chunk, now):
             return []
-        heard = list(self._take_due(now))
+        segments = list(self._take_due(now))
         if not len(chunk.samples):
-            heard += self._take_all_held(now)
-            heard += self._end()
-            return heard
-        place = self._place(chunk)
-        if place == "early":
+            segments += self._take_all_held(now)
+            segments += self._end()
+            return segments
+        order = self._order(chunk)
+        if order == "early":
             self._held.append((now, chunk))
             self._held.sort(key=lambda held: held[1].stamp)
-        elif place == "late":
+        elif order == "late":
             self.late_chunks += 1
         else:
-            if place == "new":
-                self._replaced = replace(self._at)
-                heard += self._take_all_held(now)
-                heard += self._end()
-            heard.append(self._take(chunk, now, now))
-            heard += self._take_following(now)
-        return heard
+            if order == "new":
+                self._replaced = replace(self._position)
+                segments += self._take_all_held(now)
+                segments += self._end()
+            segments.append(self._take(chunk, now, now))
+            segments += self._take_following(now)
+        return segments
 
     def poll(self, now: float) -> list[SpeechSegment]:
         """Returns the segments that are ready because time has passed.
 
         Call it about 20 times a second. ``now`` is in monotonic seconds.
         """
-        heard = list(self._take_due(now))
+        segments = list(self._take_due(now))
         if self._open and not self._held:
-            if now - self._until > self._end_after:
+            if now - self._ends_at > self._end_after:
                 self.abrupt_ends += self._level > _LOUD
-                heard += self._end()
-            elif not self._flushed and now - self._until > _FLUSH:
-                heard.append(SpeechSegment(self._flush(), held=math.inf))
-        return heard
+                segments += self._end()
+            elif not self._flushed and now - self._ends_at > _FLUSH:
+                segments.append(SpeechSegment(self._flush(), held=math.inf))
+        return segments
 
     def interrupt(self, now: float) -> None:
         """Ends the utterance at ``now``; chunks that continue it will be dropped."""
         if self._held:
-            self._at.note(self._held[-1][1], now)
+            self._position.advance(self._held[-1][1], now)
         self._held.clear()
         if self._open:
-            self._interrupted = self._at
+            self._interrupted = self._position
             self._forget()
 
     def _forget(self) -> None:
+        """Resets everything that belongs to one utterance."""
         self._open = False
-        self._at = SenderPosition(0.0, 0.0, -math.inf, 0.0)
-        self._exact = 0  # number of consecutive exact stamps
-        self._until = -math.inf  # when the audio so far would end if played as it came
+        self._position = SenderPosition(0.0, 0.0, -math.inf, 0.0)
+        self._exact_stamps = 0  # number of consecutive exact stamps
+        self._ends_at = -math.inf  # when the audio so far would end if played as it came
         self._level = 0.0  # RMS of the last samples
         self._flushed = True
         self._resamplers: dict[int, soxr.ResampleStream | None] = {}
@@ -154,15 +155,15 @@ class SpeechStream:
     def _is_unwanted(self, chunk: AudioChunk, now: float) -> bool:
         """Returns whether the chunk belongs to an interrupted utterance or a replaced sender."""
         if self._interrupted is not None:
-            if self._interrupted.continues(chunk, now):
-                self._interrupted.note(chunk, now)
+            if self._interrupted.is_continued_by(chunk, now):
+                self._interrupted.advance(chunk, now)
                 self.interrupted_chunks += 1
                 return True
             if self._interrupted.expected > 0:  # its sender may still send
                 self._replaced = self._interrupted
             self._interrupted = None
-        if self._replaced is not None and self._replaced.continues(chunk, now):
-            self._replaced.note(chunk, now)
+        if self._replaced is not None and self._replaced.is_continued_by(chunk, now):
+            self._replaced.advance(chunk, now)
             self.other_sender_chunks += 1
             return True
         return False
@@ -170,22 +171,22 @@ class SpeechStream:
     def _stamp_tolerance(self, chunk: AudioChunk) -> float:
         """Returns by how many seconds the stamp may be late before it means a gap."""
         half = max(_EXACT, chunk.duration / 2)
-        return half if self._exact >= _SOME else max(_LOOSE, half)
+        return half if self._exact_stamps >= _SEVERAL else max(_LOOSE, half)
 
-    def _place(self, chunk: AudioChunk) -> str:
+    def _order(self, chunk: AudioChunk) -> str:
         """Returns where a chunk belongs: "next", "early", "late", or "new" (another utterance)."""
         if not self._open:
             return "next"
-        if chunk.stamp <= 0 or self._at.expected <= 0:
+        if chunk.stamp <= 0 or self._position.expected <= 0:
             return "next"
-        if chunk.stamp < self._at.last - _BACK:
+        if chunk.stamp < self._position.last - _BACK:
             return "new"
-        gap = chunk.stamp - self._at.expected
+        gap = chunk.stamp - self._position.expected
         if gap > _LONGEST_PAUSE:
             return "new"
         if gap > self._stamp_tolerance(chunk):
             return "early"
-        return "late" if chunk.stamp < self._at.last else "next"
+        return "late" if chunk.stamp < self._position.last else "next"
 
     def _take_due(self, now: float) -> Iterator[SpeechSegment]:
         """Takes the held chunks whose wait is over, and the chunks that follow them."""
@@ -197,15 +198,17 @@ class SpeechStream:
         """Takes the held chunks that follow the last one without a gap."""
         while self._held:
             chunk = self._held[0][1]
-            if chunk.stamp - self._at.expected > self._stamp_tolerance(chunk):
+            if chunk.stamp - self._position.expected > self._stamp_tolerance(chunk):
                 return
             yield self._take(*self._next_held(), now)
 
     def _take_all_held(self, now: float) -> Iterator[SpeechSegment]:
+        """Takes all held chunks."""
         while self._held:
             yield self._take(*self._next_held(), now)
 
     def _next_held(self) -> tuple[AudioChunk, float]:
+        """Removes the first held chunk; returns it and the time at which it came."""
         at, chunk = self._held.pop(0)
         return chunk, at
 
@@ -214,25 +217,26 @@ class SpeechStream:
         begins = not self._open
         pause = 0.0
         if begins:
-            self._until = came
-        elif chunk.stamp > 0 and self._at.expected > 0:
-            gap = chunk.stamp - self._at.expected
+            self._ends_at = came
+        elif chunk.stamp > 0 and self._position.expected > 0:
+            gap = chunk.stamp - self._position.expected
             if abs(gap) <= _LOOSE:
-                self._exact = self._exact + 1 if abs(gap) <= _EXACT else 0
+                self._exact_stamps = self._exact_stamps + 1 if abs(gap) <= _EXACT else 0
             if gap > self._stamp_tolerance(chunk):
-                waited = came - self._until
+                waited = came - self._ends_at
                 pause = gap if waited < self._delay else max(0.0, gap - waited)
         self._open = True
-        self._until += pause
+        self._ends_at += pause
         silence = np.zeros(round(pause * chunk.rate), np.float32)
         samples = self._resampled(np.concatenate([silence, chunk.samples]), chunk.rate)
-        self._at.note(chunk, came)
-        self._until = max(self._until, came) + chunk.duration
+        self._position.advance(chunk, came)
+        self._ends_at = max(self._ends_at, came) + chunk.duration
         last = chunk.samples[-max(1, round(_LAST * chunk.rate)) :]
         self._level = float(np.sqrt(np.mean(last**2)))
         return SpeechSegment(samples, begins=begins, stamp=chunk.stamp, held=now - came)
 
     def _resampled(self, samples: AudioSamples, source: int) -> dict[int, AudioSamples]:
+        """Returns samples of the rate ``source`` (hertz) at all rates, by rate."""
         before: dict[int, AudioSamples] = {}
         if source != self._source:
             before = self._flush()
@@ -263,12 +267,14 @@ class SpeechStream:
         return out
 
     def _end(self) -> list[SpeechSegment]:
+        """Ends the utterance, if there is one; returns its last segment."""
         if not self._open:
             return []
-        heard = SpeechSegment(self._flush(), ends=True, held=math.inf)
+        segment = SpeechSegment(self._flush(), ends=True, held=math.inf)
         self._forget()
-        return [heard]
+        return [segment]
 
 
 def _wait(chunk: AudioChunk) -> float:
+    """Returns for how many seconds a chunk after a gap is held."""
     return min(max(_WAIT, chunk.duration + _MARGIN), _LONGEST_WAIT)
