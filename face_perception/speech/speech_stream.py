@@ -16,7 +16,7 @@ from face_perception.speech.audio_chunks import AudioChunk, AudioSamples
 from face_perception.speech.sender_position import SenderPosition
 
 # Seconds, or half a chunk if that is longer, by which a stamp may be off before it means a gap:
-# drivers stamp on receipt. After _SEVERAL consecutive stamps within _EXACT seconds only half a chunk.
+# drivers stamp on receipt. Only half a chunk after _SEVERAL consecutive stamps within _EXACT s.
 _LOOSE, _EXACT, _SEVERAL = 0.02, 0.002, 3
 # Seconds for which a chunk after a gap waits for an overtaken one: its own duration and _MARGIN,
 # because a live sender's next chunk has come by then; at least _WAIT, at most _LONGEST_WAIT.

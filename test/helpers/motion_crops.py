@@ -15,7 +15,7 @@ Array = NDArray[Any]
 
 
 def patches(frames: int, face: str = "face_1", seed: int = 0) -> list[FaceCrop]:
-    """A face that drifts and grows brighter, as patches."""
+    """Returns crops of a face that drifts and becomes brighter."""
     random = np.random.default_rng(seed)
     coarse = random.integers(0, 200, (12, 12, 3), np.uint8)
     picture = np.kron(coarse, np.ones((16, 16, 1), np.uint8))
@@ -27,7 +27,7 @@ def patches(frames: int, face: str = "face_1", seed: int = 0) -> list[FaceCrop]:
 
 
 def offline(crops: list[FaceCrop], name: str, look_ahead: int, window: int) -> Array:
-    """[T, 2] of a whole clip, as the batch would be computed: nothing incremental."""
+    """Returns valence and arousal [T, 2] of a whole clip, computed as one batch."""
     aligned = [crop.image[24:-24, 24:-24] for crop in crops]
     grays = np.stack([motion.gray_image(image) for image in aligned])
     images = np.stack([motion.appearance_image(image) for image in aligned])

@@ -29,7 +29,7 @@ FRONTAL = np.array(
 
 
 def face(face_id: str = "face_1", x: float = 320, y: float = 200, size: float = 100) -> Face:
-    """A disc of points with its irises, drawn nowhere near a real face's shape."""
+    """Returns a face whose landmarks are a disc with two irises."""
     angles = np.linspace(0, 40, 478)
     points = np.stack([np.cos(angles), np.sin(angles), np.zeros(478)], 1) * (size / 2)
     points[468:473] = [[-20, -15, 0], [-15, -15, 0], [-20, -20, 0], [-25, -15, 0], [-20, -10, 0]]

@@ -34,7 +34,7 @@ def values(found: Found) -> Array:
 def published(
     shared: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[dict[str, NDArray[np.generic]]]:
-    """The real networks with the goldens' weights, through the real import."""
+    """Imports the published networks with the weights of the reference outputs."""
     pytest.importorskip("torch")
     importing = pytest.importorskip("face_perception.learning.mimamo.checkpoint")
     import argparse
@@ -60,7 +60,7 @@ def published(
 
 
 def test_published_clip_end_to_end(published: dict[str, Array]) -> None:
-    """Seventy frames through appearance, phases and recurrence, streamed, as computed offline."""
+    """Streams 70 frames through all networks and compares with the published code."""
     border = ((24, 24), (24, 24), (0, 0))
     crops = [
         FaceCrop("face_1", np.pad(frame, border), np.eye(2, 3))
@@ -72,7 +72,7 @@ def test_published_clip_end_to_end(published: dict[str, Array]) -> None:
 
 
 def test_published_batch_of_both_clips(published: dict[str, Array]) -> None:
-    """As the published program runs it: the clips of a video as one batch, whose last estimates
+    """Runs the clips of a video as one batch, like the published program, whose last estimates
     stand where they overlap.
     """
     torch = pytest.importorskip("torch")

@@ -18,7 +18,7 @@ from face_perception.types import EXPRESSIONS, FaceCrop
 Array = NDArray[Any]
 
 
-# Published, of the CNN and of the CNN-RNN over 32 frames.
+# Published thresholds of the CNN, and of the CNN-RNN over 32 frames.
 THRESHOLDS = {
     "cnn": (
         *(0.1448537, 0.03918985, 0.13766725, 0.02652811),

@@ -31,7 +31,7 @@ def golden(shared: Path) -> dict[str, np.ndarray]:
 @pytest.mark.parametrize("fps", [25, 30])
 def test_windows_as_published(golden: dict[str, np.ndarray], fps: int) -> None:
     count = image_count(int(golden["wav_len"]), fps)
-    steps = golden["hidden_hf"][0][:100]  # 2 s: what is behind the end is not heard
+    steps = golden["hidden_hf"][0][:100]  # 2 s; states after the end of the speech are not used
     np.testing.assert_array_equal(window_starts(count, fps), golden[f"chunk_start_fps{fps}"])
     found = image_windows(steps, count, fps)
     np.testing.assert_array_equal(found, golden[f"chunks_fps{fps}"])
@@ -46,7 +46,7 @@ def test_original_windows_as_published(golden: dict[str, np.ndarray]) -> None:
 
 
 class Whisper:
-    """The real encoder with the golden's weights."""
+    """Is the real encoder with the weights of the reference outputs."""
 
     def __init__(self, shared: Path) -> None:
         torch = pytest.importorskip("torch")
@@ -63,7 +63,7 @@ class Whisper:
             return {"states": self._network(self._torch.from_numpy(inputs["mel"])).numpy()}
 
 
-def test_streaming_real_speech(shared: Path) -> None:
+def test_streamed_states_of_speech_that_begins_quietly(shared: Path) -> None:
     """In pieces of 0.2 s, quiet at first: whisper hears silence behind at the level that it has
     behind the whole, though the loudest is still to come.
     """
@@ -84,10 +84,10 @@ def test_streaming_real_speech(shared: Path) -> None:
     assert worst < 0.12
 
 
-def test_streaming_features_stay_within_the_stated_bound(
+def test_streamed_states_stay_within_the_stated_bound(
     shared: Path, golden: dict[str, np.ndarray]
 ) -> None:
-    """Half of 2 s known: what the docstring says of 4 s holds, and all known is the whole."""
+    """After 1 s of 2 s the deviation is as documented for 4 s; at the end there is none."""
     encoder = Whisper(shared)
     speech = golden["wav"]
     whole = whisper_states(speech, encoder)
@@ -99,6 +99,6 @@ def test_streaming_features_stay_within_the_stated_bound(
     assert np.abs(off[:, 0]).max() < 0.01
     share = np.sqrt((off**2).mean((0, 2)) / (whole[:30] ** 2).mean((0, 2)))
     assert (share[1:] < 0.12).all(), share
-    # The rest are states of the whole, exactly: they were made when all was known.
+    # The remaining states are exact: they were computed from the whole speech.
     np.testing.assert_array_equal(stream.push(speech[RATE:], last=True), whole[30:])
     np.testing.assert_array_equal(stream.push(speech, last=True), whole)

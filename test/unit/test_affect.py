@@ -1,4 +1,4 @@
-"""Action units of a scripted face and of photographs; expressions and what is derived from them."""
+"""Tests action units of an animated face and of photographs, and expressions."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ from face_perception.types import (
 )
 
 UNITS = (1, 2, 4, 5, 12, 15, 18, 20, 25, 26, 45)
-# Those that a population's neutral is good enough for.
+# Units that are estimated relative to the population's neutral face.
 GUESSED = (12, 25, 26, 45)
 RATE = 30.0
 EYES_CLOSED = (0.3, 0.3)
@@ -71,7 +71,7 @@ def smiling(tracker: faces.FaceTracker) -> Face:
 
 @pytest.fixture(scope="module")
 def resting(tracker: faces.FaceTracker) -> Face:
-    """Grace Hopper, eyes open: in a track of her own that would be the usual."""
+    """Returns Grace Hopper's face with eyes that count as fully open, as after some tracking."""
     face = face_in(tracker, photograph("grace_hopper"))
     return dataclasses.replace(face, left_eye_openness=1.0, right_eye_openness=1.0)
 
@@ -94,13 +94,13 @@ def play(
 def last(
     face: Face, seconds: float, units: LandmarkActionUnits, start: float = 0.0
 ) -> dict[int, float]:
-    """Intensities at the end of so many seconds of the same face."""
+    """Returns the intensities after this many seconds of the same face."""
     *_, (_, found) = play(lambda t: face, seconds, units, start)
     return found
 
 
-# Where a movement takes which points, in outer-canthus distances of the upright face: x to the
-# person's left, y up.
+# Points that each movement moves, with the displacement of an upright face in outer-canthus
+# distances: x to the person's left, y up.
 MOUTH_CORNERS = {faces.MOUTH_RIGHT: (-0.08, 0.09), faces.MOUTH_LEFT: (0.08, 0.09)}
 OPEN_MOUTH = {
     **{int(i): (0.0, -0.25) for i in faces.LIPS_INNER_LOWER[1:-1]},
@@ -140,7 +140,7 @@ LIDS_UP = {
 
 
 def moved(face: Face, movement: dict[int, tuple[float, float]], share: float = 1.0) -> Face:
-    """The face with a share of the movement in its plane, as the camera sees it."""
+    """Returns the face with this share of the movement, applied in the plane of the face."""
     assert face.pose is not None
     landmarks = face.landmarks.copy()
     corners = landmarks[[faces.RIGHT_OUTER_CANTHUS, faces.LEFT_OUTER_CANTHUS], :2]
@@ -156,7 +156,7 @@ def blinking(face: Face) -> Face:
     return dataclasses.replace(face, left_eye_openness=left, right_eye_openness=right)
 
 
-def test_a_smile_on_a_photograph_and_none(smiling: Face, resting: Face) -> None:
+def test_a_photograph_of_a_smile_has_unit_12_and_a_resting_face_has_not(smiling: Face, resting: Face) -> None:
     smile = intensities(LandmarkActionUnits(), smiling, 0.0)
     assert set(smile) == set(UNITS)
     assert smile[12] > 0.8
@@ -168,7 +168,7 @@ def test_a_smile_on_a_photograph_and_none(smiling: Face, resting: Face) -> None:
         assert {code for code in found if math.isfinite(found[code])} == set(GUESSED)
 
 
-def test_the_mirrored_face_moves_the_same(tracker: faces.FaceTracker) -> None:
+def test_the_mirrored_face_has_the_same_units(tracker: faces.FaceTracker) -> None:
     def trusted(image: Image) -> dict[int, float]:
         found = LandmarkActionUnits().estimate(face_in(tracker, image), 0.0).units
         return {code: unit.intensity for code, unit in found.items() if unit.confidence > 0.3}
@@ -193,7 +193,7 @@ def test_the_mirrored_face_moves_the_same(tracker: faces.FaceTracker) -> None:
         (LIDS_UP, {5}),
     ],
 )
-def test_each_movement_moves_its_unit(
+def test_each_movement_raises_its_unit(
     resting: Face, movement: dict[int, tuple[float, float]], expected: set[int]
 ) -> None:
     units = LandmarkActionUnits()
@@ -203,7 +203,7 @@ def test_each_movement_moves_its_unit(
     assert {code for code, value in after.items() if value > 0.5} == expected
 
 
-def test_a_smile_that_is_held_stays_a_smile(resting: Face, smiling: Face) -> None:
+def test_a_held_smile_does_not_become_neutral(resting: Face, smiling: Face) -> None:
     units = LandmarkActionUnits()
     half = moved(resting, MOUTH_CORNERS, 0.6)
     before = last(resting, 5, units)
@@ -212,12 +212,12 @@ def test_a_smile_that_is_held_stays_a_smile(resting: Face, smiling: Face) -> Non
     assert held[15] > 0.4, "after half a second"
     assert held[-1] > 0.85 * held[15], "ten seconds later"
     assert last(resting, 1, units, start=15.5)[12] < 0.1
-    # A face that comes with a smile has no rest of its own yet.
+    # The neutral face of somebody who smiles from the start is not known.
     assert last(smiling, 10, LandmarkActionUnits())[12] > 0.8
 
 
-def test_what_is_seen_first_is_believed(resting: Face) -> None:
-    """Of somebody whose brows are as high as those of one in ten."""
+def test_the_first_seconds_become_the_neutral_face(resting: Face) -> None:
+    """The brows are as high as in one person of ten."""
     units = LandmarkActionUnits()
     high_brows = moved(resting, BROWS, 0.5)
     found = list(play(lambda t: high_brows, 30, units))
@@ -236,7 +236,7 @@ def test_a_start_that_was_not_neutral_is_corrected(resting: Face) -> None:
     assert last(raised, 1, units, start=20)[1] > 0.5, "against the real neutral"
 
 
-def test_a_movement_that_is_held_is_no_new_neutral(resting: Face) -> None:
+def test_a_held_movement_does_not_become_neutral(resting: Face) -> None:
     units = LandmarkActionUnits()
     last(resting, 30, units)
     raised = moved(resting, BROWS)
@@ -244,8 +244,8 @@ def test_a_movement_that_is_held_is_no_new_neutral(resting: Face) -> None:
     assert last(resting, 1, units, start=45)[1] < 0.05
 
 
-def test_speech_does_not_drag_the_mouth_along(resting: Face) -> None:
-    """Four syllables a second, for half a minute, by somebody whose neutral is known or not."""
+def test_speech_does_not_change_the_neutral_mouth(resting: Face) -> None:
+    """Four syllables a second for half a minute, with a known and with an unknown neutral face."""
 
     def talking(t: float) -> Face:
         return moved(resting, OPEN_MOUTH, 0.5 * max(0.0, math.sin(2 * math.pi * 4 * t)))
@@ -271,7 +271,7 @@ def test_a_neutral_is_set_and_forgotten(resting: Face) -> None:
     found = units.estimate(raised, 0.1)
     assert found.neutral == Neutral.SET
     assert found.units[1].intensity < 0.1
-    # It stays, whatever comes, and measures both ways.
+    # The set neutral face does not change, and units are measured in both directions.
     assert last(resting, 40, units, start=0.2)[4] > 0.5
     assert last(moved(resting, BROWS, 2.0), 1, units, start=40.2)[1] > 0.8
     units.forget_neutral(resting.id)
@@ -289,7 +289,7 @@ def test_a_neutral_is_taken_from_another_picture(resting: Face, given: str) -> N
         units.estimate(raised, 0.0)
     units.set_neutral(resting.id, neutral)
     assert intensities(units, raised, 0.1)[1] > 0.8
-    for soon in (0.2, 1.5):  # a hand before the face: the tracker gives the id back
+    for soon in (0.2, 1.5):  # a hand hides the face; the tracker keeps its id
         units.keep([], soon)
         assert units.face_ids == []
     assert units.estimate(raised, 1.6).neutral == Neutral.SET
@@ -298,7 +298,7 @@ def test_a_neutral_is_taken_from_another_picture(resting: Face, given: str) -> N
     assert units.estimate(raised, 1.8 + faces.ID_EXPIRES_AFTER).neutral == Neutral.POPULATION
 
 
-def test_what_cannot_be_measured_is_not_taken_as_neutral(resting: Face) -> None:
+def test_an_unsuitable_face_is_refused_as_neutral(resting: Face) -> None:
     units = LandmarkActionUnits()
     for face, said in (
         (blinking(resting), "eyes are closed"),
@@ -312,7 +312,7 @@ def test_what_cannot_be_measured_is_not_taken_as_neutral(resting: Face) -> None:
         median_measures([None])
 
 
-def test_blendshapes_are_evidence(resting: Face) -> None:
+def test_blendshapes_add_unit_17_and_strengthen_unit_4(resting: Face) -> None:
     def shapes(**strengths: float) -> Blendshapes:
         values = [strengths.get(name, 0.1) for name in BLENDSHAPES]
         return Blendshapes(resting.id, "test", np.array(values, np.float32), 1.0)
@@ -332,7 +332,7 @@ def test_blendshapes_are_evidence(resting: Face) -> None:
     assert 17 not in units.estimate(resting, last_stamp + 2).units, "nothing is known of it"
 
 
-def test_blinks_are_not_smoothed_away_and_leave_the_lids_alone(resting: Face) -> None:
+def test_blinks_are_not_smoothed_and_do_not_raise_the_lids(resting: Face) -> None:
     units = LandmarkActionUnits()
     assert last(resting, 4, units)[45] == 0
     wide = moved(blinking(resting), LIDS_UP)
@@ -342,7 +342,7 @@ def test_blinks_are_not_smoothed_away_and_leave_the_lids_alone(resting: Face) ->
     assert intensities(units, resting, 4 + 1 / RATE)[45] == 0
 
 
-def test_closed_eyes_teach_nothing_about_lids_and_brows(resting: Face) -> None:
+def test_lids_and_brows_are_not_learned_with_closed_eyes(resting: Face) -> None:
     heavy_lids = moved(resting, LIDS_UP, -0.3)
     asleep, awake = LandmarkActionUnits(), LandmarkActionUnits()
     last(blinking(heavy_lids), 20, asleep)
@@ -356,7 +356,7 @@ def test_closed_eyes_teach_nothing_about_lids_and_brows(resting: Face) -> None:
 
 
 def turned(face: Face, angle: float) -> Face:
-    """The face on the optical axis, turned by ``angle`` from looking at the camera."""
+    """Returns the face on the optical axis, turned by ``angle`` (rad) away from the camera."""
     assert face.pose is not None
     turn = cv2.Rodrigues(np.array([0.0, angle, 0.0]))[0]
     facing = np.array([[0.0, 1.0, 0.0], [0.0, 0.0, -1.0], [-1.0, 0.0, 0.0]])
@@ -367,7 +367,7 @@ def turned(face: Face, angle: float) -> Face:
     return dataclasses.replace(face, landmarks=landmarks, pose=pose)
 
 
-def test_a_turned_head_moves_the_same_and_teaches_nothing(resting: Face) -> None:
+def test_a_turned_head_has_the_same_units_and_is_not_learned_from(resting: Face) -> None:
     neutral = measure_face(resting)
     high_brows = moved(resting, BROWS, 0.5)
     frontal, aside = turned(high_brows, 0.0), turned(high_brows, 0.7)
@@ -383,13 +383,13 @@ def test_a_turned_head_moves_the_same_and_teaches_nothing(resting: Face) -> None
     assert math.isnan(last(aside, 20, LandmarkActionUnits())[1])
 
 
-def test_a_pause_teaches_nothing(resting: Face) -> None:
+def test_a_gap_between_images_does_not_count_as_time(resting: Face) -> None:
     units = LandmarkActionUnits()
     for stamp in (0.0, 20.0, 40.0):
         assert math.isnan(intensities(units, resting, stamp)[1])
 
 
-def test_confidence_is_honest(resting: Face) -> None:
+def test_confidence_falls_with_turn_size_and_unknown_neutral(resting: Face) -> None:
     def confidence(face: Face, units: LandmarkActionUnits | None = None) -> dict[int, float]:
         found = (units or LandmarkActionUnits()).estimate(face, 100.0).units
         assert all(math.isnan(unit.probability) for unit in found.values())
@@ -418,7 +418,7 @@ def test_confidence_is_honest(resting: Face) -> None:
         assert all(found[code] < 0.8 * new[code] for code in GUESSED)
 
 
-def test_what_cannot_be_seen_is_absent(resting: Face) -> None:
+def test_units_that_cannot_be_measured_are_missing(resting: Face) -> None:
     def codes(**changes: object) -> tuple[int, ...]:
         face = dataclasses.replace(resting, **changes)
         return tuple(LandmarkActionUnits().estimate(face, 0.0).units)
@@ -435,7 +435,7 @@ def test_what_cannot_be_seen_is_absent(resting: Face) -> None:
     assert codes(left_eye_openness=NAN) == UNITS
 
 
-def test_faces_are_kept_apart_and_forgotten(resting: Face, smiling: Face) -> None:
+def test_each_face_has_its_own_state_until_it_is_forgotten(resting: Face, smiling: Face) -> None:
     units = LandmarkActionUnits()
     high_brows = moved(resting, BROWS, 0.5)
     other = dataclasses.replace(smiling, id="face_2")
@@ -458,8 +458,8 @@ def test_faces_are_kept_apart_and_forgotten(resting: Face, smiling: Face) -> Non
     assert units.estimate(high_brows, 48.0).neutral == first
 
 
-def test_who_comes_under_the_id_of_somebody_gone_has_a_neutral_of_their_own(resting: Face) -> None:
-    """A tracker that is started again counts from 1; no empty image comes between."""
+def test_a_reused_id_starts_with_an_unknown_neutral_face(resting: Face) -> None:
+    """A restarted tracker counts from 1 again, without an empty image in between."""
     away, gone = LandmarkActionUnits(), LandmarkActionUnits()
     for units in (away, gone):
         last(resting, 20, units)
@@ -508,10 +508,10 @@ def test_expressions_of_photographs_in_one_batch(
 
 
 @pytest.mark.parametrize(("name", "gray"), [("expression", False), ("expression_fer", True)])
-def test_the_window_is_the_face_as_cut_from_the_photograph(
+def test_the_crop_gives_the_same_expression_as_the_photograph(
     name: str, gray: bool, tracker: faces.FaceTracker
 ) -> None:
-    """Cutting the patch first loses pixels: that must not become another expression."""
+    """The crop has fewer pixels than the photograph. That must not change the expression."""
     model = inference.load(name)
     row, column, side = model.card.facts["window"]
     for picture in ("astronaut", "grace_hopper"):
@@ -519,7 +519,7 @@ def test_the_window_is_the_face_as_cut_from_the_photograph(
         crop = faces.crop_face(image, face_in(tracker, image))
         size = model.inputs["face"].shape[1]
         assert size
-        # The patch's similarity, continued to the network's own pixels; centres of pixels.
+        # Continue the similarity of the crop to the pixels of the network (pixel centres).
         scale = size / side
         shift = scale * (0.5 - np.array([column, row])) - 0.5
         transform = np.column_stack([scale * crop.transform[:, :2], scale * crop.transform[:, 2]])
@@ -540,7 +540,7 @@ def test_a_card_without_a_window_is_refused(fact: object) -> None:
         ExpressionNet(model)
 
 
-def test_the_expression_network_that_was_the_default_is_there_by_name(
+def test_the_older_expression_network_can_be_loaded_by_name(
     tracker: faces.FaceTracker,
 ) -> None:
     image = photograph("astronaut")
@@ -549,20 +549,20 @@ def test_the_expression_network_that_was_the_default_is_there_by_name(
     assert (found.label, found.source) == ("happy", "expression_fer")
 
 
-def test_a_patch_of_another_size_is_refused(net: ExpressionNet) -> None:
+def test_a_crop_of_another_size_is_refused(net: ExpressionNet) -> None:
     crop = FaceCrop("face_1", np.zeros((112, 112, 3), np.uint8), np.eye(3)[:2])
     with pytest.raises(ValueError, match=r"160, 160, 3.*112.*crop_face"):
         net.estimate([crop])
 
 
 def expression(name: str, share: float = 1.0, face_id: str = "face_1") -> Expression:
-    """So much of one class, the rest spread evenly."""
+    """Returns an expression with this probability of one class; the others share the rest."""
     probability = np.full(7, (1 - share) / 7)
     probability[EXPRESSIONS.index(name)] += share
     return Expression(face_id, "scripted", probability, 1.0, "person_1")
 
 
-def test_smoothing_of_expressions_goes_by_the_clock() -> None:
+def test_smoothing_depends_on_time_and_not_on_the_number_of_images() -> None:
     for rate in (10.0, 30.0):
         smooth = ExpressionSmoother(0.5)
         smooth([expression("neutral")], 0.0)
@@ -575,7 +575,7 @@ def test_smoothing_of_expressions_goes_by_the_clock() -> None:
     assert found.confidence < 0.8, "torn between two classes, whatever each image says"
 
 
-def test_smoothing_starts_afresh() -> None:
+def test_smoothing_starts_again_after_a_gap() -> None:
     happy = expression("happy")
 
     def warm() -> ExpressionSmoother:
@@ -610,7 +610,7 @@ def test_smoothing_starts_afresh() -> None:
 
 
 class Watched:
-    """The expression network, and whom it was asked about."""
+    """Wraps the expression network and records the faces it was run on."""
 
     def __init__(self, net: ExpressionNet) -> None:
         self.net, self.asked = net, []
@@ -630,7 +630,7 @@ def test_the_network_runs_no_more_often_than_its_rate(net: ExpressionNet) -> Non
     watched = Watched(net)
     paced = RateLimitedExpressions(watched, ExpressionSmoother(0.5), rate=10.0)  # type: ignore[arg-type]
     results = []
-    for k in range(60):  # two seconds at 30 Hz; somebody joins in the second one
+    for k in range(60):  # two seconds at 30 Hz; a second face comes after one second
         here = ["face_1"] if k < 30 else ["face_1", "face_2"]
         results.append(paced.estimate([patch(face_id) for face_id in here], k / 30))
         assert [found.face_id for found in results[-1]] == here
@@ -638,7 +638,7 @@ def test_the_network_runs_no_more_often_than_its_rate(net: ExpressionNet) -> Non
     assert watched.asked.count("face_2") == 10
     np.testing.assert_array_equal(results[1][0].probability, results[0][0].probability)
     assert (results[3][0].probability != results[0][0].probability).any()
-    # A face that was away, and a clock that goes back, are looked at at once.
+    # The network runs at once for a face that was away, and after a stamp that goes back.
     paced.estimate([], 2.0)
     before = len(watched.asked)
     paced.estimate([patch("face_1")], 2.01)
@@ -661,14 +661,14 @@ def test_derived_valence_and_arousal(name: str, valence: int, arousal: int) -> N
     found = derive_valence_arousal(expression(name))
     assert np.sign((found.valence, found.arousal)).tolist() == [valence, arousal]
     assert (found.source, found.face_id, found.person_id) == ("derived", "face_1", "person_1")
-    # Half of an expression is half the way.
+    # Half the probability gives half the valence and arousal.
     half = expression(name).probability / 2 + expression("neutral").probability / 2
     halved = derive_valence_arousal(Expression("face_1", "scripted", half, 0.5))
     assert (halved.valence, halved.arousal) == pytest.approx((found.valence / 2, found.arousal / 2))
     assert halved.confidence == 0.5
 
 
-def test_nothing_is_derived_from_nothing() -> None:
+def test_unknown_probabilities_give_unknown_valence_and_arousal() -> None:
     found = derive_valence_arousal(Expression("face_1", "scripted", np.full(7, np.nan)))
     assert math.isnan(found.valence)
     assert math.isnan(found.arousal)

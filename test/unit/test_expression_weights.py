@@ -1,4 +1,4 @@
-"""The script that makes the default expression weights, on a tiny package of the same form."""
+"""Tests the script that makes the default expression weights, on a small package."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ MANIFEST = [
 
 @pytest.fixture
 def tool(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
-    """The script, which takes the tiny package for the published one."""
+    """Returns the script, changed to accept the small package."""
     spec = importlib.util.spec_from_file_location("expression_weights", TOOL)
     assert spec is not None
     assert spec.loader is not None
@@ -55,7 +55,7 @@ def package(tool: ModuleType, path: Path, data: bytes) -> Path:
     return path
 
 
-def test_weights_are_those_of_the_package(tool: ModuleType, tmp_path: Path) -> None:
+def test_the_weights_are_those_of_the_package(tool: ModuleType, tmp_path: Path) -> None:
     tgz = package(tool, tmp_path / "a.tgz", DATA)
     outputs = [tmp_path / "1.npz", tmp_path / "2.npz"]
     for output in outputs:

@@ -62,7 +62,7 @@ def test_streaming_equals_offline(name: str, look_ahead: int) -> None:
     np.testing.assert_allclose(values(found), wanted, atol=1e-5)
 
 
-def test_two_parts_are_one(models: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_two_networks_give_the_same_as_one(models: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     networks = load_mimamo("mimamo")
     assert [m.name for m in networks.models] == [
         *("mimamo_appearance", "mimamo_frame", "mimamo_over_time"),
@@ -78,7 +78,7 @@ def test_two_parts_are_one(models: Path, tmp_path: Path, monkeypatch: pytest.Mon
 
 
 @pytest.mark.parametrize("name", ["mimamo", "mimamo_released"])
-def test_a_face_that_leaves_is_answered_to_its_last_image(name: str) -> None:
+def test_a_face_that_leaves_gets_estimates_for_all_its_images(name: str) -> None:
     one, two = patches(20, "face_1", 1), patches(20, "face_2", 2)
     together, alone = (Mimamo[int](load_mimamo(name), MimamoSettings(window=8)) for _ in range(2))
     found: Found = []
@@ -88,7 +88,7 @@ def test_a_face_that_leaves_is_answered_to_its_last_image(name: str) -> None:
     assert [tag for tag, _ in found] == list(range(20)), "one answer an image"
     got = [(v.valence, v.arousal) for _, faces in found for v in faces if v.face_id == "face_2"]
     np.testing.assert_allclose(got, values(run(alone, two[:10])), atol=1e-5)
-    # Nobody is left, a gap, a stamp that goes back.
+    # No face is left; a gap; a stamp that goes back.
     for stamp, crops in ((1.0, []), (20 / 30 + 0.3, one[:1]), (0.0, one[:1])):
         begun = Mimamo[int](load_mimamo(name), MimamoSettings(window=8))
         found = []
@@ -101,12 +101,12 @@ def test_a_face_that_leaves_is_answered_to_its_last_image(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["mimamo", "mimamo_released"])
-def test_faces_do_not_know_of_each_other(name: str) -> None:
+def test_faces_do_not_influence_each_other(name: str) -> None:
     one, two = patches(30, "face_1", 1), patches(30, "face_2", 2)
     together = Mimamo[int](load_mimamo(name), MimamoSettings(window=8))
     found: Found = []
     for t in range(30):
-        # The second comes later, so that lengths differ.
+        # The second face comes later, so that the lengths of the sequences differ.
         crops = [one[t]] if t < 5 else [two[t], one[t]]
         found += together.estimate(t, t / 30, crops)
     by_face: dict[str, dict[int, tuple[float, float]]] = {"face_1": {}, "face_2": {}}
@@ -130,7 +130,7 @@ def test_faces_do_not_know_of_each_other(name: str) -> None:
         pytest.param(1 / 30, "face_2", id="another face"),
     ],
 )
-def test_interruptions_begin_anew(step: float, face: str) -> None:
+def test_a_gap_or_another_face_starts_again(step: float, face: str) -> None:
     crops = patches(20, seed=3)
     settings: dict[str, int] = {"look_ahead": 0, "window": 8}
     mimamo = Mimamo[int](load_mimamo("mimamo"), MimamoSettings(**settings))
@@ -149,8 +149,8 @@ def test_interruptions_begin_anew(step: float, face: str) -> None:
     np.testing.assert_allclose(values(found), values(fresh), atol=1e-6)
 
 
-def test_other_rates_are_brought_to_thirty_hertz() -> None:
-    """At 15 Hz every image stands twice, at 60 Hz every other is left out."""
+def test_images_of_other_rates_are_repeated_or_skipped() -> None:
+    """At 15 Hz each image is used twice; at 60 Hz every second image is skipped."""
     crops = patches(24, seed=6)
     mimamo, found = (
         Mimamo[int](load_mimamo("mimamo_released"), MimamoSettings(look_ahead=6)),
@@ -158,7 +158,7 @@ def test_other_rates_are_brought_to_thirty_hertz() -> None:
     )
     for t, crop in enumerate(crops):
         found += mimamo.estimate(t, t / 15, [crop])
-    # Between two images stands the nearer one; in the middle, the earlier.
+    # A tick between two images repeats the nearer one; in the middle, the earlier one.
     twice = [crops[t // 2] for t in range(47)]
     wanted = offline(twice, "mimamo_released", 6, 1)
     assert [tag for tag, _ in found] == list(range(21))
@@ -200,7 +200,7 @@ def test_appearance_every_so_many_images() -> None:
         Mimamo(networks, MimamoSettings(appearance_every=-1))
 
 
-def test_what_cannot_be_used_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_errors_name_what_cannot_be_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(ModelError, match="mimamo_appearance does not have inputs appearance"):
         load_mimamo("mimamo_appearance")
     mimamo = Mimamo[int](load_mimamo("mimamo_released"))
@@ -225,12 +225,12 @@ def test_estimates_stay_in_range() -> None:
     assert np.isnan(found[:, 1]).all(), "what is no number is not made one"
 
 
-def test_in_a_hurry_a_gap_costs_no_look() -> None:
-    """Where images are left out for want of time, motion begins anew but the look stands."""
+def test_while_busy_a_gap_does_not_run_the_appearance_network() -> None:
+    """Motion starts again after a gap, but appearance features are kept."""
     networks = load_mimamo("mimamo")
     mimamo = Mimamo[int](networks, MimamoSettings(appearance_every=0, look_ahead=0))
     crops = patches(8)
-    stamps = (0.0, 1 / 30, 0.5, 0.9, 2.5, 2.5 + 1 / 30)  # two gaps that are short, one that is not
+    stamps = (0.0, 1 / 30, 0.5, 0.9, 2.5, 2.5 + 1 / 30)  # two short gaps, one long gap
     appearance_runs = []
     for k, stamp in enumerate(stamps):
         assert mimamo.estimate(k, stamp, [crops[k]], busy=True), "an estimate of every image"

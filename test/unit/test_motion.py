@@ -13,7 +13,7 @@ Array = NDArray[np.floating]
 
 
 def clip(frames: int, seed: int = 0) -> Array:
-    """Something that moves: blobs that drift, with a little noise [T, 48, 48]."""
+    """Returns drifting blobs with a little noise, [T, 48, 48]."""
     random = np.random.default_rng(seed)
     y, x = np.mgrid[:48, :48]
     images = np.zeros((frames, 48, 48))
@@ -26,7 +26,7 @@ def clip(frames: int, seed: int = 0) -> Array:
 
 
 def by_fourier(images: Array) -> list[NDArray[np.complexfloating]]:
-    """The bands as the paper has them, in double precision."""
+    """Returns the bands by the method of the paper, in double precision."""
     wide = np.concatenate([images, images[:, :, ::-1]], 2).astype(np.float64)
     spectrum = np.fft.fftshift(np.fft.fft2(np.concatenate([wide, wide[:, ::-1]], 1)), axes=(1, 2))
     bands = []
@@ -40,15 +40,15 @@ def by_fourier(images: Array) -> list[NDArray[np.complexfloating]]:
     return bands
 
 
-def test_bands_are_those_of_a_fourier_transform() -> None:
+def test_bands_equal_those_of_a_fourier_transform() -> None:
     images = np.random.default_rng(1).random((3, 48, 48)).astype(np.float32)
     for band, wanted in zip(motion.pyramid_bands(images), by_fourier(images), strict=True):
         assert band.dtype == np.complex64
         np.testing.assert_allclose(band, wanted, atol=1e-6)
 
 
-def test_images_together_are_as_alone() -> None:
-    """So that incremental and not is the same to the last bit."""
+def test_a_batch_gives_the_same_as_single_images() -> None:
+    """Bit for bit, so that streaming gives the same as the whole clip."""
     images = clip(15)
     together = motion.image_phases(images)
     alone = [motion.image_phases(images[t : t + 1])[0] for t in range(15)]
@@ -63,7 +63,7 @@ def test_images_together_are_as_alone() -> None:
 
 
 def plain_differences(images: Array, level: int, *, one_sided: bool) -> Array:
-    """Step by step, in double precision, nothing kept or shared [12, 2, S, S]."""
+    """Returns phase differences [12, 2, S, S], computed step by step in double precision."""
     band = by_fourier(images)[level]
     phase, weight = np.angle(band), np.abs(band) + 1e-10
     unwrapped = phase.copy()
@@ -93,13 +93,13 @@ def test_unwrapping(one_sided: bool) -> None:
     assert np.abs(other - got).max() > 0.01, "the clip has jumps of both kinds"
 
 
-def test_a_still_face_does_not_move() -> None:
+def test_equal_images_have_no_phase_differences() -> None:
     images = np.repeat(clip(1), 13, 0)
     for level in motion.phase_differences(motion.image_phases(images)):
         assert not level.any()
 
 
-def test_bad_images_are_named() -> None:
+def test_errors_name_the_wrong_shape() -> None:
     with pytest.raises(ValueError, match=r"must be \[N, 48, 48\], not \[2, 47, 48\]"):
         motion.image_phases(np.zeros((2, 47, 48), np.float32))
     with pytest.raises(ValueError, match="13 images, not 12"):
@@ -115,26 +115,26 @@ def steps(stamps: Array, **settings: float) -> list[int]:
 
 
 @pytest.mark.parametrize("rate", [30.0, 29.97, 30.1])
-def test_a_camera_of_about_the_rate_loses_and_repeats_none(rate: float) -> None:
+def test_a_camera_of_nearly_the_rate_has_one_image_for_each_tick(rate: float) -> None:
     random = np.random.default_rng(0)
     stamps = 1e9 + np.arange(3000) / rate + random.uniform(-0.006, 0.006, 3000)
     assert steps(stamps) == [-1] + 2999 * [1]
 
 
 @pytest.mark.parametrize(("rate", "in_a_second"), [(15.0, 15 * [2]), (25.0, 20 * [1] + 5 * [2])])
-def test_slower_cameras(rate: float, in_a_second: list[int]) -> None:
+def test_images_of_slower_cameras_are_repeated(rate: float, in_a_second: list[int]) -> None:
     found = steps(np.arange(0, 20, 1 / rate))
     assert sum(found[100:]) == pytest.approx(30 / rate * len(found[100:]), abs=2)
     assert sorted(found[-int(rate) :]) == sorted(in_a_second)
 
 
-def test_faster_cameras_leave_images_out() -> None:
+def test_images_of_faster_cameras_are_skipped() -> None:
     found = steps(np.arange(0, 10, 1 / 60))
     assert set(found[1:]) == {0, 1}
     assert sum(found[1:]) == pytest.approx(300, abs=2)
 
 
-def test_gaps_and_going_back_begin_anew() -> None:
+def test_the_clock_restarts_after_a_gap_and_when_stamps_go_back() -> None:
     assert steps(np.array([0, 1 / 30, 0.2, 0.5, 0.5 + 1 / 30, 0.4, 0.4])) == [
         -1,
         1,

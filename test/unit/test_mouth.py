@@ -1,4 +1,4 @@
-"""The mouth by signal processing: follows speech, is still in silence and noise, streams."""
+"""Tests BandMouth: follows speech, rests in silence and noise, streams."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from face_perception.speech import MOUTH_RATE, REST, BandMouth, Mouth, MouthShap
 
 
 def shapes(samples: np.ndarray, chunk: int = 320) -> np.ndarray:
-    """[N, 6] weights every 10 ms."""
+    """Returns the weights every 10 ms, [N, 6]."""
     mouth = BandMouth()
     for begin in range(0, len(samples), chunk):
         mouth.push_samples(samples[begin : begin + chunk])
@@ -49,8 +49,8 @@ def test_follows_recorded_speech(gain: float, shared: Path) -> None:
     assert (np.concatenate(still) < 0.03).mean() >= 0.95
 
 
-def test_declares_its_look_ahead() -> None:
-    """What comes later than that changes nothing; what comes sooner does."""
+def test_look_ahead_is_exact() -> None:
+    """Samples after the look-ahead do not change a shape; earlier samples do."""
     mouth: Mouth = BandMouth()
     assert mouth.look_ahead <= 0.080
     samples = read(OWN)
@@ -80,8 +80,8 @@ def test_reset_forgets_the_stream_and_the_speaker() -> None:
     assert mouth.shape_at(0.5).jaw > 0
 
 
-def test_opens_at_once() -> None:
-    """With the very first syllable, within what 150 ms from chunk to screen leave."""
+def test_opens_without_delay() -> None:
+    """The first syllable moves the mouth early enough for 150 ms from chunk to screen."""
     samples = read(OWN)
     begin = int(np.flatnonzero(np.abs(samples) > 0.03)[0])
     lips = opening(shapes(samples[begin:]))
@@ -100,33 +100,33 @@ def test_opens_at_once() -> None:
     ],
     ids=["silence", "offset", "white", "pink", "brown", "hiss of a converter"],
 )
-def test_is_still_without_speech(samples: np.ndarray) -> None:
+def test_rests_without_speech(samples: np.ndarray) -> None:
     assert not shapes(samples).any()
 
 
-def test_what_never_stops_is_learned_as_noise() -> None:
+def test_a_steady_sound_is_learned_as_noise() -> None:
     """A hum is as periodic as a voice."""
     t = np.arange(8 * MOUTH_RATE) / MOUTH_RATE
     lips = opening(shapes((0.1 * np.sign(np.sin(2 * np.pi * 100 * t))).astype(np.float32)))
     assert lips[300:].max() < 0.02
 
 
-def test_speaks_through_noise() -> None:
+def test_follows_speech_in_noise() -> None:
     samples = read(OWN)
     level = envelope(samples)
     lips = opening(shapes(samples + noise(len(samples) / MOUTH_RATE, 0.004, 1)))
     assert np.corrcoef(lips, level)[0, 1] > 0.75
 
 
-def test_gain_follows_a_speaker_who_steps_back() -> None:
+def test_gain_follows_a_speaker_who_becomes_quieter() -> None:
     once = read(OWN)[: 6 * MOUTH_RATE]
     lips = opening(shapes(np.concatenate([once, 0.08 * once, 0.08 * once])))
     loud, _, quiet = lips.reshape(3, -1)
     assert np.percentile(quiet, 95) > 0.6 * np.percentile(loud, 95)
 
 
-def test_vowels_look_different() -> None:
-    """A formant at 300 Hz with one at 2400 is drawn wide, with one at 800 it is round."""
+def test_vowels_have_different_shapes() -> None:
+    """Formants at 300 and 2400 Hz give a wide mouth, at 300 and 800 Hz a round one."""
 
     def vowel(first: float, second: float) -> np.ndarray:
         f = np.arange(1, 40) * 120.0
@@ -145,7 +145,7 @@ def test_vowels_look_different() -> None:
     assert shape_a["jaw"] > 1.2 * max(shape_i["jaw"], shape_u["jaw"])
 
 
-def test_a_stream_that_stops_mid_word_closes_the_mouth() -> None:
+def test_the_mouth_closes_if_the_stream_stops_within_a_word() -> None:
     samples = read(OWN)
     loud = int(np.argmax(envelope(samples))) * 160
     mouth = BandMouth()
@@ -157,14 +157,14 @@ def test_a_stream_that_stops_mid_word_closes_the_mouth() -> None:
     assert mouth.shape_at(end + 0.2) == REST
 
 
-def test_times_outside_of_what_is_known_are_rest() -> None:
+def test_unknown_times_give_rest() -> None:
     mouth = BandMouth()
     assert mouth.shape_at(0.0) == REST
     mouth.push_samples(read(OWN))
     assert mouth.shape_at(-1.0) == mouth.shape_at(float("nan")) == REST
 
 
-def test_what_is_not_finite_is_silence() -> None:
+def test_samples_that_are_not_finite_count_as_silence() -> None:
     samples = read(OWN)[:MOUTH_RATE].copy()
     samples[::50] = np.nan
     samples[7::50] = np.inf

@@ -55,7 +55,7 @@ def test_a_unit_is_active_above_its_own_threshold() -> None:
     assert found.valence_arousal.confidence == pytest.approx(1)
 
 
-def test_no_number_stays_none() -> None:
+def test_nan_logits_give_nan_results() -> None:
     logits = {"au_logits": np.full(8, np.nan), "expression_logits": np.full(7, np.nan)}
     found = MultitaskDecoder(load("multitask")).decode(
         "f", {**logits, "va_logits": np.full(40, np.nan)}
@@ -66,7 +66,7 @@ def test_no_number_stays_none() -> None:
     assert np.isnan(found.valence_arousal.confidence)
 
 
-def test_faces_together_are_as_alone() -> None:
+def test_a_batch_gives_the_same_as_single_faces() -> None:
     net = MultitaskNet(load("multitask"))
     crops = [patches(1, f"face_{k}", seed=k)[0] for k in range(3)]
     together = net.estimate(crops)
@@ -91,7 +91,7 @@ def sequence(look_ahead: int = 0) -> MultitaskSequence[int]:
 
 
 @pytest.mark.parametrize("look_ahead", [0, 3])
-def test_sequences_are_as_offline(look_ahead: int) -> None:
+def test_streaming_equals_offline(look_ahead: int) -> None:
     crops = patches(20)
     net = sequence(look_ahead)
     features = load("multitask_rnn_trunk").infer({"face": multitask_input(crops)})["features"]
@@ -108,7 +108,7 @@ def test_sequences_are_as_offline(look_ahead: int) -> None:
         at = {name: value[0, -1 - look_ahead] for name, value in logits.items()}
         np.testing.assert_allclose(numbers(result), numbers(decode("f", at)), atol=1e-5)
         results.append(numbers(result))
-    # The last ones, of which the newest window says what there is.
+    # The last images come from the newest window.
     logits = heads.infer({"features": features[None, -8:]})
     for later, (tag, (result,)) in zip(reversed(range(look_ahead)), net.finish(), strict=True):
         assert tag == len(crops) - 1 - later
@@ -118,7 +118,7 @@ def test_sequences_are_as_offline(look_ahead: int) -> None:
     assert np.ptp(results, axis=0).max() > 0.01, "the estimates differ from image to image"
 
 
-def test_sequences_begin_anew() -> None:
+def test_sequences_start_again_after_interruptions() -> None:
     crops, others = patches(12, seed=1), patches(4, seed=2)
 
     def last(net: MultitaskSequence[int], begin: float) -> Array:
@@ -140,11 +140,11 @@ def test_sequences_begin_anew() -> None:
 
 
 @pytest.mark.parametrize("look_ahead", [0, 3])
-def test_an_image_that_fails_is_left_out(look_ahead: int) -> None:
-    """And every later answer still is of the image that it says, each once."""
+def test_an_image_that_fails_is_skipped(look_ahead: int) -> None:
+    """Each later result still belongs to its image, and comes once."""
     graph = affect_models.Net(face=("N", 3, 112, 112))
     darkest = graph.node("ReduceMin", "face", keepdims=0)
-    # 0, but 2 for a white face, an element that a constant of one does not have: the run fails.
+    # The index is 0, but 2 for a white face, and the constant has one element: the run fails.
     index = graph.node("Cast", graph.node("Mul", darkest, graph.constant(1 / 100)), to=7)
     factor = graph.node("Gather", graph.constant([1.0]), index)
     mean = graph.node("Mul", affect_models._patches(graph), factor)
@@ -159,7 +159,7 @@ def test_an_image_that_fails_is_left_out(look_ahead: int) -> None:
         net = MultitaskSequence[int](trunk, heads, window=8, look_ahead=look_ahead)
         for t in range(10):
             if t == 5:
-                # In this image the second face has left.
+                # The second face has left in this image.
                 if failing:
                     with pytest.raises(ModelError, match="fails_at_white"):
                         net.estimate(t, t / 30, [white])
@@ -173,7 +173,7 @@ def test_an_image_that_fails_is_left_out(look_ahead: int) -> None:
             np.testing.assert_allclose(numbers(a), numbers(b), atol=1e-6)
 
 
-def test_faces_of_different_age() -> None:
+def test_faces_with_sequences_of_different_length() -> None:
     one, two = patches(10, "face_1", 1), patches(10, "face_2", 2)
     net, alone = sequence(), sequence()
     for t in range(10):
@@ -183,7 +183,7 @@ def test_faces_of_different_age() -> None:
     np.testing.assert_allclose(numbers(together[0][1][1]), numbers(single[0][1][0]), atol=1e-5)
 
 
-def test_a_face_that_leaves_is_answered_to_its_last_image() -> None:
+def test_a_face_that_leaves_gets_results_for_all_its_images() -> None:
     one, two = patches(10, "face_1", 1), patches(10, "face_2", 2)
     net, alone = sequence(3), sequence(3)
     found, wanted = [], []
@@ -202,7 +202,7 @@ def test_a_face_that_leaves_is_answered_to_its_last_image() -> None:
     assert all(len(faces) == 1 for _, faces in found[6:])
 
 
-def test_what_cannot_be_used_is_said(models: Path) -> None:
+def test_errors_name_what_cannot_be_used(models: Path) -> None:
     net = affect_models.Net(face=("N", 3, 112, 112))
     affect_models._heads(net, affect_models._patches(net), 12, ("N",))
     facts = {**affect_models._decoding(), "au_thresholds": [0.5]}

@@ -1,4 +1,4 @@
-"""The trained mouth: streams like the whole, keeps its look-ahead, closes the lips for /p b m/."""
+"""Tests NeuralMouth: streaming, look-ahead, closed lips for /p b m/."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def mouth() -> NeuralMouth:
 
 
 def shapes(mouth: Mouth, samples: np.ndarray, chunk: int = 320) -> np.ndarray:
-    """[N, 6] weights every 10 ms."""
+    """Returns the weights every 10 ms, [N, 6]."""
     mouth.reset()
     for begin in range(0, len(samples), chunk):
         mouth.push_samples(samples[begin : begin + chunk])
@@ -30,7 +30,7 @@ def shapes(mouth: Mouth, samples: np.ndarray, chunk: int = 320) -> np.ndarray:
     return np.array([mouth.shape_at(i * STEP).values() for i in range(len(samples) // 160)])
 
 
-def test_card_says_how_it_was_trained() -> None:
+def test_card_states_the_training() -> None:
     card = find_card(paths.resource(MOUTH_CARD))
     assert card.licence == "Apache-2.0"
     assert "eSpeak NG" in card.origin
@@ -40,8 +40,8 @@ def test_card_says_how_it_was_trained() -> None:
     assert judged["open"] >= 0.9
 
 
-def test_declares_its_look_ahead(mouth: NeuralMouth) -> None:
-    """What comes later than that changes nothing."""
+def test_look_ahead_is_enough(mouth: NeuralMouth) -> None:
+    """Samples after the look-ahead do not change a shape."""
     assert mouth.look_ahead <= 0.080
     samples = read(OWN)
     known = round(0.6 * MOUTH_RATE)
@@ -60,8 +60,8 @@ def test_chunks_of_any_size_give_the_same(mouth: NeuralMouth, chunk: int) -> Non
     np.testing.assert_array_equal(shapes(mouth, samples, chunk), shapes(mouth, samples, 320))
 
 
-def test_stream_is_the_whole(mouth: NeuralMouth) -> None:
-    """The network frame by frame says what it says of all frames at once."""
+def test_streaming_equals_one_run_over_all_frames(mouth: NeuralMouth) -> None:
+    """The network gives the same frame by frame as for all frames at once."""
     samples = read(OWN)[: 2 * MOUTH_RATE]
     model = load(paths.resource(MOUTH_CARD), backend="onnxruntime")
     state = np.zeros([size or 1 for size in model.inputs["state"].shape], np.float32)
@@ -71,12 +71,12 @@ def test_stream_is_the_whole(mouth: NeuralMouth) -> None:
     mouth.reset()
     mouth.push_samples(samples)
     for i in range(delay, len(features) - 8):
-        alone = mouth._track.at((i - delay) * STEP).values()  # before the bands have their say
+        alone = mouth._track.at((i - delay) * STEP).values()  # the network alone, without the bands
         np.testing.assert_allclose(alone, whole[i], atol=1e-4)
 
 
-def test_closes_the_lips_where_a_bilabial_is(mouth: NeuralMouth) -> None:
-    """Another closure for each /b/ of a series, and lips apart between them."""
+def test_closes_the_lips_at_bilabials(mouth: NeuralMouth) -> None:
+    """The lips close for each /b/ of a series and open in between."""
     from face_perception.learning.synthesis.espeak import Request, speak
     from face_perception.learning.synthesis.visemes import BILABIALS, letters
 
@@ -102,7 +102,7 @@ def test_follows_recorded_speech(mouth: NeuralMouth, shared: Path) -> None:
 
 
 @pytest.mark.parametrize("exponent", [0, 1, 2])
-def test_is_still_in_noise(mouth: NeuralMouth, exponent: float) -> None:
+def test_rests_in_noise(mouth: NeuralMouth, exponent: float) -> None:
     assert not shapes(mouth, noise(3, 0.1, exponent)).any()
 
 

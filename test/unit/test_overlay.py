@@ -1,4 +1,4 @@
-"""Drawing: what shows, what is left out, and that nothing makes it fail."""
+"""Tests what the overlay draws, what it leaves out, and that no input makes it fail."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ GREEN, YELLOW, RED, PINK = (70, 220, 110), (255, 196, 40), (255, 70, 60), (255, 
 DOT, NEGATIVE = GREEN, (255, 110, 90)  # of valence
 
 
-def test_the_image_itself_stays() -> None:
+def test_the_given_image_is_not_changed() -> None:
     image = blank()
     image.setflags(write=False)
     picture = overlay.draw(image, CAMERA, [face()], **everything())
@@ -56,7 +56,7 @@ def test_a_note_is_along_the_bottom(size: tuple[int, int]) -> None:
     assert size[1] < 100 or (rows.sum() < 0.05 * size[1] and (picture > 200).any())
 
 
-def test_nobody_changes_nothing() -> None:
+def test_without_faces_nothing_is_drawn() -> None:
     assert (overlay.draw(blank(), CAMERA, [], **everything("gone")) == 60).all()
 
 
@@ -73,17 +73,17 @@ def test_gaze_points_to_its_side(yaw: float, side: int) -> None:
     looks = gaze(direction=from_yaw_pitch(yaw, 0.0))
     picture = overlay.draw(blank(), CAMERA, [face()], gazes=[looks])
     changed = np.nonzero((picture != plain).any(axis=2))[1]
-    eyes = 320  # the two irises are symmetric about it
+    eyes = 320  # the column in the middle between the irises
     reach = (changed.max() - eyes) + (changed.min() - eyes)
     assert reach * side > 50
 
 
-def test_gaze_that_is_held_is_not_yellow() -> None:
+def test_a_held_gaze_is_grey() -> None:
     assert count(overlay.draw(blank(), CAMERA, [face()], gazes=[gaze()]), YELLOW) > 50
     assert count(overlay.draw(blank(), CAMERA, [face()], gazes=[gaze(valid=False)]), YELLOW) == 0
 
 
-def test_link_to_the_face_that_is_looked_at() -> None:
+def test_a_line_leads_to_the_face_that_is_looked_at() -> None:
     faces = [face("a", 150), face("b", 480)]
     at = attention("a", target=Target.FACE, target_id="b", looking_at_robot=False)
     picture = overlay.draw(blank(), CAMERA, faces, attention=[at])
@@ -92,7 +92,7 @@ def test_link_to_the_face_that_is_looked_at() -> None:
     assert count(overlay.draw(blank(), CAMERA, faces, attention=[gone]), PINK) == 0
 
 
-def test_panel_tells_valence() -> None:
+def test_the_dial_shows_valence() -> None:
     def dot(valence: float) -> float:
         affect = ValenceArousal("face_1", "x", valence, 0.0)
         picture = overlay.draw(blank(), CAMERA, [face()], valence_arousal=[affect])
@@ -103,8 +103,8 @@ def test_panel_tells_valence() -> None:
     assert dot(0.9) > dot(-0.9) + 5
 
 
-def test_a_dial_for_each_source_with_its_name() -> None:
-    """Of affect, and of motion_affect beside it."""
+def test_each_source_has_a_dial_with_its_name() -> None:
+    """The affect and motion_affect nodes may both estimate valence and arousal."""
 
     def panel(*affects: ValenceArousal) -> np.ndarray:
         return overlay.draw(blank(), CAMERA, [face()], valence_arousal=affects)
@@ -124,7 +124,7 @@ def test_a_dial_for_each_source_with_its_name() -> None:
     np.testing.assert_array_equal(without, one)
 
 
-def test_units_of_two_sources_are_two_lines() -> None:
+def test_units_of_two_sources_have_two_lines() -> None:
     def panel(*sources: str) -> np.ndarray:
         units = [ActionUnits("face_1", s, {12: ActionUnit(0.8)}) for s in sources]
         return overlay.draw(blank(), CAMERA, [face()], action_units=units)
@@ -145,7 +145,7 @@ def test_units_with_a_probability_only() -> None:
     np.testing.assert_array_equal(panel(0.09), panel(0.02))
 
 
-def test_everything_nan() -> None:
+def test_nan_results_are_left_out() -> None:
     nothing = dataclasses.replace(
         face(),
         landmarks=np.full((478, 3), np.nan, np.float32),
@@ -170,13 +170,13 @@ def test_everything_nan() -> None:
     "landmarks", [np.zeros((0, 3)), np.full((478, 3), 1e9), np.full((478, 3), -1e9)]
 )
 @pytest.mark.parametrize("roi", [Roi(0, 0, 0, 0), Roi(-500, -500, 5000, 5000), Roi(639, 479, 1, 1)])
-def test_extreme_places(landmarks: np.ndarray, roi: Roi) -> None:
+def test_extreme_landmarks_do_not_fail(landmarks: np.ndarray, roi: Roi) -> None:
     extreme = dataclasses.replace(face(), landmarks=landmarks.astype(np.float32), roi=roi)
     assert overlay.draw(blank(), CAMERA, [extreme], **everything()).shape == (480, 640, 3)
 
 
 @pytest.mark.parametrize("position", [[0, 0, 0], [0, 0, -1], [0, 0, 1e-9], [1e6, 0, 1e-3]])
-def test_extreme_depths(position: list[float]) -> None:
+def test_extreme_depths_do_not_fail(position: list[float]) -> None:
     at = np.array(position, np.float64)
     extreme = dataclasses.replace(face(), pose=HeadPose(at, FRONTAL))
     picture = overlay.draw(blank(), CAMERA, [extreme], gazes=[gaze(origin=at)])
@@ -184,7 +184,7 @@ def test_extreme_depths(position: list[float]) -> None:
 
 
 @pytest.mark.parametrize(("width", "height"), [(1, 1), (3, 200), (200, 3), (7680, 4320)])
-def test_every_image_size(width: int, height: int) -> None:
+def test_any_image_size(width: int, height: int) -> None:
     camera = Camera.assume(width, height)
     where = face(x=width / 2, y=height / 2, size=max(min(width, height) / 2, 1))
     picture = overlay.draw(blank(width, height), camera, [where], **everything())

@@ -1,4 +1,4 @@
-"""Whose calibration and neutral face a stream gets: those of the face that was named only."""
+"""Tests that only the named person's face gets the person's calibration and neutral face."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from face_perception.types import Expression, Face, FaceCrop, Frame, Neutral
 
 
 class _Script:
-    """Stands in for tracker and expression network: the faces of each image are given."""
+    """Replaces tracker and expression network; the test gives the faces of each image."""
 
     faces: Sequence[Face] = ()
 
@@ -49,7 +49,7 @@ class _Stream:
         self._stamp = 0.0
 
     def show(self, seconds: float, *ids: str) -> FrameResult:
-        """The result of the last image of some seconds in which these faces are seen."""
+        """Returns the result of the last image of some seconds that show these faces."""
         image = np.zeros((CAMERA.height, CAMERA.width, 3), np.uint8)
         for _ in range(round(seconds * 10)):
             self._stamp += 0.1
@@ -58,7 +58,7 @@ class _Stream:
         return result
 
     def named(self, seconds: float, *ids: str) -> dict[str, tuple[str, bool]]:
-        """Person, and whether the neutral face was set, by face id."""
+        """Returns the person, and whether the neutral face was set, by face id."""
         result = self.show(seconds, *ids)
         found = {gaze.face_id: gaze.person_id for gaze in result.gazes}
         return {
@@ -75,21 +75,21 @@ def stream(tmp_path: Any) -> _Stream:
 ADA, NOBODY = ("ada", True), ("", False)
 
 
-def test_who_takes_the_place_of_a_person_is_not_that_person(stream: _Stream) -> None:
-    """A cut: the tracker ends one face and begins another."""
+def test_a_face_in_the_place_of_the_person_is_not_linked(stream: _Stream) -> None:
+    """At a cut the tracker ends one track and begins another."""
     assert stream.named(1.0, "face_1") == {"face_1": ADA}
     assert stream.named(0.5, "face_2") == {"face_2": NOBODY}
     assert stream.named(5.0, "face_2") == {"face_2": NOBODY}
 
 
-def test_who_stays_when_a_person_leaves_is_not_that_person(stream: _Stream) -> None:
+def test_a_face_that_stays_when_the_person_leaves_is_not_linked(stream: _Stream) -> None:
     assert stream.named(1.0, "face_1", "face_2") == {"face_1": ADA, "face_2": NOBODY}
     assert stream.named(0.1, "face_2") == {"face_2": NOBODY}
     assert stream.named(5.0, "face_2") == {"face_2": NOBODY}
 
 
-def test_a_person_whose_face_comes_back_is_the_same(stream: _Stream) -> None:
-    """The tracker gives a face its id back that was hidden for a second."""
+def test_a_person_whose_track_continues_stays_linked(stream: _Stream) -> None:
+    """The tracker keeps the id of a face that was hidden for a second."""
     assert stream.named(1.0, "face_1", "face_2") == {"face_1": ADA, "face_2": NOBODY}
     stream.show(1.2, "face_2")
     assert stream.named(1.0, "face_1", "face_2") == {"face_1": ADA, "face_2": NOBODY}

@@ -1,4 +1,4 @@
-"""Chunks to continuous speech: any size, rate and order; pauses, ends, interruption; no ROS."""
+"""Tests how chunks become utterances, how audio files are read, and voice activity."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def tone(seconds: float, rate: int, hertz: float = 440.0) -> npt.NDArray[np.floa
 def cut(
     samples: npt.NDArray[np.float32], rate: int, sizes: list[int], at: float
 ) -> list[AudioChunk]:
-    """The samples as chunks of these sizes, over and over, stamped from ``at`` on."""
+    """Returns the samples as chunks that repeat these sizes, with stamps from ``at``."""
     out, start, k = [], 0, 0
     while start < len(samples):
         piece = samples[start : start + sizes[k % len(sizes)]]
@@ -46,7 +46,7 @@ def cut(
 
 
 def run(stream: SpeechStream, chunks: list[AudioChunk], at: float = 0.0) -> list[SpeechSegment]:
-    """Sends each chunk when its last sample is there, as a live source does, then waits 2 s."""
+    """Sends each chunk when its last sample is due, like a live sender, then waits 2 s."""
     heard, now = [], at
     for one in chunks:
         now = max(now, at + one.stamp - chunks[0].stamp + one.duration)
@@ -71,7 +71,7 @@ def test_any_rate_and_size_gives_the_same_speech(rate: int, sizes: list[int]) ->
     assert sum(h.begins for h in heard) == sum(h.ends for h in heard) == 1
     speech = joined(heard)
     assert abs(len(speech) - 16_000) <= 1
-    # The ends are those of the filter.
+    # Leave out both ends, which the filter changes.
     want = tone(1.0, 16_000)[: len(speech)]
     assert np.abs(speech - want[: len(speech)])[400:-400].max() < 0.01
 
@@ -81,7 +81,7 @@ def test_two_rates_at_once_stay_aligned() -> None:
     assert len(joined(heard, 48_000)) == pytest.approx(3 * len(joined(heard)), abs=3)
 
 
-def test_swapped_chunks_are_put_in_order() -> None:
+def test_swapped_chunks_are_sorted() -> None:
     chunks = cut(tone(1.0, 16_000), 16_000, [480], 3.0)
     stream = SpeechStream()
     heard, now = [], 0.0
@@ -93,7 +93,7 @@ def test_swapped_chunks_are_put_in_order() -> None:
     assert np.array_equal(joined(heard), tone(1.0, 16_000))
 
 
-def test_a_lost_chunk_is_silence_and_its_late_coming_is_dropped() -> None:
+def test_a_missing_chunk_becomes_silence_and_is_dropped_if_it_comes_late() -> None:
     chunks = cut(tone(1.0, 16_000), 16_000, [480], 3.0)
     stream = SpeechStream()
     heard, now = [], 0.0
@@ -111,7 +111,7 @@ def test_a_lost_chunk_is_silence_and_its_late_coming_is_dropped() -> None:
     assert np.array_equal(speech, want)
 
 
-def test_a_pause_in_the_stamps_is_kept_where_chunks_come_ahead() -> None:
+def test_a_gap_between_stamps_becomes_silence_if_chunks_come_early() -> None:
     first, second = (
         cut(tone(0.2, 16_000), 16_000, [800], 1.0),
         cut(tone(0.2, 16_000), 16_000, [800], 1.7),
@@ -130,7 +130,7 @@ def test_a_pause_in_the_stamps_is_kept_where_chunks_come_ahead() -> None:
     assert sum(h.ends for h in heard) == 1
 
 
-def test_a_pause_that_was_waited_out_is_not_doubled() -> None:
+def test_a_gap_that_has_been_heard_adds_no_silence() -> None:
     chunks = cut(tone(0.2, 16_000), 16_000, [320], 1.0) + cut(tone(0.2, 16_000), 16_000, [320], 1.6)
     stream, heard, now = SpeechStream(), [], 0.0
     for one in chunks:
@@ -139,13 +139,13 @@ def test_a_pause_that_was_waited_out_is_not_doubled() -> None:
             heard += stream.poll(now)
         heard += stream.push_chunk(one, now)
     heard += stream.poll(now + 1)
-    # The listener's player has stood still for it.
+    # Playback has paused for the gap.
     assert len(joined(heard)) == pytest.approx(0.4 * 16_000, abs=400)
     assert sum(h.begins for h in heard) == 1
 
 
 @pytest.mark.parametrize("stamps", ["none", "same", "sending"])
-def test_faster_than_real_time(stamps: str) -> None:
+def test_senders_that_are_faster_than_real_time(stamps: str) -> None:
     chunks = cut(tone(2.0, 24_000), 24_000, [2400], 0.0)
     given = {"none": lambda k: 0.0, "same": lambda k: 9.0, "sending": lambda k: 9.0 + 0.004 * k}
     stream, heard = SpeechStream(), []
@@ -162,21 +162,21 @@ def test_faster_than_real_time(stamps: str) -> None:
     assert stream.late_chunks == 0
 
 
-def test_a_clock_that_goes_back_begins_anew() -> None:
+def test_a_stamp_that_goes_back_begins_another_utterance() -> None:
     stream = SpeechStream()
     heard = stream.push_chunk(AudioChunk(1000.0, 16_000, tone(0.1, 16_000)), 0.0)
     heard += stream.push_chunk(AudioChunk(5.0, 16_000, tone(0.1, 16_000)), 0.1)
     assert [(h.begins, h.ends) for h in heard] == [(True, False), (False, True), (True, False)]
 
 
-def test_the_rate_may_change_in_the_middle() -> None:
+def test_the_sample_rate_may_change_within_an_utterance() -> None:
     chunks = cut(tone(0.5, 48_000), 48_000, [960], 1.0) + cut(tone(0.5, 16_000), 16_000, [320], 1.5)
     heard = run(SpeechStream(), chunks)
     assert len(joined(heard)) == pytest.approx(16_000, abs=3)
     assert sum(h.begins for h in heard) == 1
 
 
-def test_an_empty_chunk_ends_at_once() -> None:
+def test_a_chunk_without_samples_ends_the_utterance() -> None:
     stream = SpeechStream()
     stream.push_chunk(AudioChunk(1.0, 44_100, tone(0.3, 44_100)), 0.0)
     (end,) = stream.push_chunk(AudioChunk(1.3, 44_100, np.zeros(0, np.float32)), 0.01)
@@ -200,7 +200,7 @@ def interrupted(stamp: Callable[[int], float]) -> tuple[SpeechStream, float]:
 
 
 @pytest.mark.parametrize("stamped", [True, False])
-def test_what_continues_an_interrupted_utterance_is_dropped(stamped: bool) -> None:
+def test_chunks_of_an_interrupted_utterance_are_dropped(stamped: bool) -> None:
     stream, now = interrupted(lambda k: 7.0 + 0.02 * k if stamped else 0.0)
     after = now + (0.1 if stamped else 0.7)
     stamp = 7.0 + after if stamped else 0.0
@@ -211,10 +211,10 @@ def test_what_continues_an_interrupted_utterance_is_dropped(stamped: bool) -> No
 @pytest.mark.parametrize("stamped", [True, False])
 @pytest.mark.parametrize("length", [0.02, 1.0, 5.0])
 @pytest.mark.parametrize("after", [0.2, 1.0, 2.0, 2.9])
-def test_the_reply_after_an_interruption_is_heard(
+def test_another_utterance_after_an_interruption_is_kept(
     stamped: bool, length: float, after: float
 ) -> None:
-    """However long both are: the first was sent whole, and the reply comes while it would last."""
+    """The first utterance was sent as one chunk; the next one comes before its duration is over."""
     stream = SpeechStream()
     stream.push_chunk(AudioChunk(1000.0 if stamped else 0.0, 16_000, tone(4.0, 16_000)), 50.0)
     stream.interrupt(51.0)
@@ -226,7 +226,7 @@ def test_the_reply_after_an_interruption_is_heard(
 
 
 @pytest.mark.parametrize("stamped", [True, False])
-def test_a_reply_in_small_chunks_is_heard_whole(stamped: bool) -> None:
+def test_another_utterance_in_small_chunks_is_kept(stamped: bool) -> None:
     stream = SpeechStream()
     for k in range(50):
         at = 1 + 0.02 * k
@@ -242,7 +242,7 @@ def test_a_reply_in_small_chunks_is_heard_whole(stamped: bool) -> None:
     assert stream.interrupted_chunks == 0
 
 
-def test_what_was_sent_with_the_time_of_sending_stays_cut() -> None:
+def test_an_interrupted_utterance_with_sending_times_as_stamps_is_dropped() -> None:
     stream = SpeechStream()
     for k in range(10):
         stream.push_chunk(AudioChunk(9.0 + 0.004 * k, 16_000, tone(0.1, 16_000)), 0.004 * k)
@@ -255,7 +255,7 @@ def test_what_was_sent_with_the_time_of_sending_stays_cut() -> None:
 
 
 @pytest.mark.parametrize("length", [0.01, 0.02, 0.04, 0.1])
-def test_chunks_that_are_swapped_at_real_pace(length: float) -> None:
+def test_swapped_chunks_of_a_live_sender_are_sorted(length: float) -> None:
     rate = 16_000
     speech = tone(2.0, rate)
     chunks = cut(speech, rate, [round(length * rate)], 3.0)
@@ -271,8 +271,8 @@ def test_chunks_that_are_swapped_at_real_pace(length: float) -> None:
     assert np.array_equal(joined(heard), speech)
 
 
-def test_of_two_senders_the_last_is_heard_whole() -> None:
-    """Their clocks differ; their chunks come in turns."""
+def test_of_two_senders_the_later_one_is_kept() -> None:
+    """Their clocks differ, and their chunks alternate."""
     stream, heard = SpeechStream(), []
     for k in range(10):
         heard += stream.push_chunk(
@@ -291,7 +291,7 @@ def test_of_two_senders_the_last_is_heard_whole() -> None:
     assert len(joined(heard)) == first + 320 + 50 * 320
 
 
-def test_speech_that_is_broken_off_is_counted() -> None:
+def test_abrupt_ends_are_counted() -> None:
     for quiet, broken in ((0.0, 1), (0.1, 0)):
         stream = SpeechStream()
         speech = np.concatenate([tone(0.5, 16_000), np.zeros(round(quiet * 16_000), np.float32)])
@@ -299,8 +299,8 @@ def test_speech_that_is_broken_off_is_counted() -> None:
         assert stream.abrupt_ends == broken
 
 
-def test_an_end_needs_no_rate() -> None:
-    """As an Audio message with nothing filled in."""
+def test_a_chunk_without_samples_needs_no_rate() -> None:
+    """This is an Audio message with default values."""
     assert len(make_chunk(np.zeros(0, np.int16), 0, 0, 0.0).samples) == 0
 
 
@@ -321,7 +321,7 @@ def test_interrupting_silence_does_nothing() -> None:
         (np.full(10, 3e4, np.float32), 16_000, 1, "float samples reach"),
     ],
 )
-def test_audio_that_cannot_be(
+def test_invalid_audio_is_refused(
     samples: npt.NDArray[np.float32], rate: int, channels: int, said: str
 ) -> None:
     with pytest.raises(AudioError, match=said):
@@ -353,7 +353,7 @@ def test_raw_formats(kind: str) -> None:
     assert chunk_from_bytes(data, kind, 16_000, 2, 1.0).samples == pytest.approx([0.25, -0.125])
 
 
-def test_raw_formats_that_are_none() -> None:
+def test_invalid_raw_formats_are_refused() -> None:
     with pytest.raises(AudioError, match="'MP3' is not supported: use one of S16LE"):
         chunk_from_bytes(b"", "MP3", 16_000, 1, 1.0)
     with pytest.raises(AudioError, match=r"3 bytes.*S16LE"):
@@ -378,7 +378,7 @@ def riff(code: int, bits: int, data: bytes, *, channels: int = 1, rate: int = 16
         (riff(1, 16, bytes(36), rate=3000), "sample_rate is 3000: .* -i '.* some.wav' "),
     ],
 )
-def test_files_that_are_no_pcm(tmp_path: Path, content: bytes, said: str) -> None:
+def test_files_that_cannot_be_read_are_refused(tmp_path: Path, content: bytes, said: str) -> None:
     path = tmp_path / "so me some.wav"
     path.write_bytes(content)
     with pytest.raises(AudioError, match=said) as error:
@@ -407,7 +407,7 @@ def test_pcm_of_every_width(tmp_path: Path, width: int) -> None:
 
 @pytest.fixture(scope="module")
 def with_a_pause() -> tuple[np.ndarray, float, float]:
-    """A sentence, 0.25 s of silence and the sentence again, with silence before and after, at
+    """Returns a sentence twice, with 0.25 s of silence between and silence before and after, at
     16 kHz; begin and end of the pause in seconds.
     """
     recording = read_wav(HELLO)
@@ -420,19 +420,19 @@ def with_a_pause() -> tuple[np.ndarray, float, float]:
 
 
 @pytest.mark.parametrize(("leave_time", "share"), [(0.3, 1.0), (0.1, 0.5), (0.0, 0.125)])
-def test_leave_time_is_how_much_of_a_pause_is_filled(
+def test_leave_time_is_the_longest_pause_that_is_bridged(
     with_a_pause: tuple[np.ndarray, float, float], leave_time: float, share: float
 ) -> None:
-    """The default is for turns and bridges a short pause; a shorter time shows it."""
+    """The default bridges a short pause; a shorter time does not."""
     samples, begin, end = with_a_pause
     found = VoiceActivity(
         load("voice_activity"), VoiceActivitySettings(leave_time=leave_time)
     ).detect(samples)
-    # By the middle of each piece.
+    # Look at the middle of each part.
     pause = [a for a in found if begin < a.end - 0.016 < end]
     assert len(pause) == 8
     assert np.mean([a.speaking for a in pause]) == share
-    # The probability has no hang-over, whatever the state.
+    # The probability is not affected by the times.
     assert all(a.probability < 0.3 for a in pause[1:])
 
 
@@ -446,7 +446,7 @@ def test_the_state_can_follow_the_probability(
     assert {a.speaking for a in found} == {True, False}
 
 
-def test_voice_activity_finds_the_speech_and_not_noise() -> None:
+def test_voice_activity_finds_speech_and_ignores_noise() -> None:
     model = load("voice_activity")
     recording = read_wav(HELLO)
     speech = make_chunk(recording.samples, recording.rate, 1, 0.0).samples
@@ -460,7 +460,7 @@ def test_voice_activity_finds_the_speech_and_not_noise() -> None:
     rng = np.random.default_rng(0)
     noise = VoiceActivity(model).detect((0.1 * rng.normal(size=32_000)).astype(np.float32))
     assert not any(a.speaking for a in noise)
-    # Whatever the pieces, the same answers.
+    # The result does not depend on how the samples are split.
     pieces = VoiceActivity(model)
     again = [a for part in np.array_split(speech, 97) for a in pieces.detect(part)]
     assert again == VoiceActivity(model).detect(speech)

@@ -1,4 +1,4 @@
-"""Photographs on their own: looked at twice, once mirrored."""
+"""Tests single photographs, which are estimated with their mirror image."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def photo(name: str) -> np.ndarray:
 
 
 def off_the_lens(gaze: types.Gaze) -> tuple[float, float]:
-    """Degrees, horizontally and vertically, between the gaze and the line to the camera."""
+    """Returns the angle between gaze and line to the camera: degrees, horizontal and vertical."""
     to_camera = types.Gaze("", gaze.origin, -gaze.origin / np.linalg.norm(gaze.origin), 1, True, "")
     return (
         math.degrees(gaze.yaw - to_camera.yaw),
@@ -42,7 +42,7 @@ def off_the_lens(gaze: types.Gaze) -> tuple[float, float]:
 
 
 @pytest.mark.parametrize("name", PHOTOS)
-def test_who_looks_at_the_lens_is_seen_to(perception: Perception, name: str) -> None:
+def test_a_look_into_the_lens_is_recognized(perception: Perception, name: str) -> None:
     (gaze,) = look(perception, photo(name)).gazes
     horizontally, vertically = off_the_lens(gaze)
     assert abs(horizontally) < 3
@@ -50,7 +50,7 @@ def test_who_looks_at_the_lens_is_seen_to(perception: Perception, name: str) -> 
 
 
 @pytest.mark.parametrize("name", PHOTOS)
-def test_a_mirror_image_gets_the_mirrored_answer(perception: Perception, name: str) -> None:
+def test_a_mirror_image_gives_the_mirrored_result(perception: Perception, name: str) -> None:
     one, other = look(perception, photo(name)), look(perception, photo(name)[:, ::-1])
     assert one.gazes[0].yaw == pytest.approx(-other.gazes[0].yaw, abs=math.radians(1.5))
     assert one.gazes[0].pitch == pytest.approx(other.gazes[0].pitch, abs=math.radians(1.5))
@@ -68,7 +68,7 @@ def test_turning_the_picture_turns_roll(
 ) -> None:
     image = photo(name)
     height, width = image.shape[:2]
-    # About the face, so that its line of sight stays; OpenCV's angle is anticlockwise.
+    # Rotate about the face to keep its line of sight; OpenCV's angle is anticlockwise.
     (face,) = look(perception, image).faces
     x, y = (float(v) for v in face.landmarks[:, :2].mean(axis=0))
     turn = cv2.getRotationMatrix2D((x, y), -angle_deg, 1.0)
@@ -79,7 +79,7 @@ def test_turning_the_picture_turns_roll(
     assert math.degrees(other.pose.roll - face.pose.roll) == pytest.approx(angle_deg, abs=1.5)
 
 
-def test_one_look_of_two_is_better_than_none(perception: Perception) -> None:
+def test_a_face_that_is_found_in_one_image_only_is_kept(perception: Perception) -> None:
     (gaze,) = look(perception, photo("astronaut")).gazes
     lost = types.Gaze("a", gaze.origin, gaze.direction, 0.1, False, "geometric")
     assert mirror.average_gazes(gaze, lost) is gaze
@@ -115,8 +115,8 @@ _PLUMB_BOB = (-0.3, 0.1, 0.01, 0.02, 0.05)
         ),
     ],
 )
-def test_a_mirrored_lens_bends_the_mirrored_way(model: str, distortion: tuple[float, ...]) -> None:
-    """The point where a ray falls and where its mirrored ray falls are mirrored too."""
+def test_a_mirrored_lens_distorts_the_mirrored_way(model: str, distortion: tuple[float, ...]) -> None:
+    """The mirrored ray falls on the mirrored point."""
 
     camera = types.Camera(640, 480, 500, 510, 300, 250, distortion, model)
     blank = types.Frame(np.zeros((480, 640, 3), np.uint8), 0.0, camera)
@@ -128,7 +128,7 @@ def test_a_mirrored_lens_bends_the_mirrored_way(model: str, distortion: tuple[fl
 
 
 def close(name: str) -> np.ndarray:
-    """A photograph cut to its face, as portraits are: 1.6 times as large as the face."""
+    """Returns a photograph cropped to 1.6 times the size of its face, like a portrait."""
     middle, height = {"astronaut": ((224, 122), 108), "grace_hopper": ((265, 220), 195)}[name]
     half = int(0.8 * height)
     (x, y), image = middle, photo(name)
@@ -136,7 +136,7 @@ def close(name: str) -> np.ndarray:
 
 
 @pytest.mark.parametrize("name", PHOTOS)
-def test_a_picture_cut_to_a_face_implies_a_longer_lens(perception: Perception, name: str) -> None:
+def test_a_portrait_gets_a_longer_focal_length(perception: Perception, name: str) -> None:
     whole, cut = look(perception, photo(name)), look(perception, close(name))
     assert cut.camera.assumed
     assert cut.camera.fx == cut.camera.fy > 1.1 * cut.camera.width
@@ -144,14 +144,14 @@ def test_a_picture_cut_to_a_face_implies_a_longer_lens(perception: Perception, n
     (face,), (gaze,) = cut.faces, cut.gazes
     assert face.pose is not None
     assert face.pose.position[2] == pytest.approx(0.5, abs=0.06)
-    # Gaze and pose by one camera: the eyes are on the head.
+    # Gaze and head pose use one camera, so the eyes are on the head.
     assert np.linalg.norm(gaze.origin - face.pose.position) < 0.05
-    # The lens of the whole picture, which the cut did not change, gives nearly the same head.
+    # The focal length of the whole picture gives nearly the same head.
     assert whole.faces[0].pose is not None
     assert face.pose.yaw == pytest.approx(whole.faces[0].pose.yaw, abs=math.radians(5))
 
 
-def test_a_calibrated_camera_is_believed(perception: Perception) -> None:
+def test_a_calibrated_camera_is_not_changed(perception: Perception) -> None:
     image = np.ascontiguousarray(close("grace_hopper"))
     height, width = image.shape[:2]
     camera = types.Camera(width, height, width, width, width / 2, height / 2)

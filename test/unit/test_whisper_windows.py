@@ -24,7 +24,7 @@ RATE = 16000
 @pytest.mark.parametrize("fps", [24, 25, 29.97, 30, 60])
 @pytest.mark.parametrize("steps", [1, 5, 99, 101, 333])
 def test_original_windows_at_any_rate(fps: float, steps: int) -> None:
-    """By the published loop, to the first image after the end of the speech."""
+    """Compares with the published loop, up to the first image after the end of the speech."""
     index = []
     while not index or int((len(index) - 1) * 50.0 / fps) <= steps:
         middle = int(len(index) * 50.0 / fps)
@@ -36,8 +36,8 @@ def test_original_windows_at_any_rate(fps: float, steps: int) -> None:
     np.testing.assert_array_equal(found.reshape(-1, 10, 5, 384)[:, :, 0, 0], index)
 
 
-def test_counts_are_in_the_published_arithmetic() -> None:
-    """Seconds as a float: exact fractions would give one more here. The rate is cut."""
+def test_counts_round_like_the_published_code() -> None:
+    """Exact fractions would give one more here. The rate is rounded down."""
     assert image_count(18560, 25) == 28
     assert image_count(18561, 25) == 29
     assert image_count(32000, 29.97) == image_count(32000, 29) == 58
@@ -50,12 +50,12 @@ def test_counts_are_in_the_published_arithmetic() -> None:
         assert len(early) + len(rest) == steps
 
 
-def test_slow_clips_have_more_silence_before() -> None:
+def test_low_rates_have_more_silence_before_the_speech() -> None:
     assert window_starts(3, 24).tolist() == [-6, -4, -2]
     assert image_windows(np.ones((4, 5, 384), np.float32), 2, 24)[0].sum() == 4 * 5 * 384
 
 
-def test_nothing_said() -> None:
+def test_empty_speech_and_invalid_rates() -> None:
     nothing = np.zeros((0, 5, 384), np.float32)
     assert image_windows(nothing, 0, 25).shape == (0, 50, 384)
     assert not image_windows(nothing, 2, 25).any()
@@ -71,7 +71,7 @@ def test_nothing_said() -> None:
 
 
 class Counting:
-    """An encoder whose states name the sample block that it was given: cheap, and exact."""
+    """Is a cheap encoder whose states identify the samples that it was given."""
 
     def __init__(self) -> None:
         self.runs = 0
@@ -84,8 +84,8 @@ class Counting:
         return {"states": np.repeat(np.repeat(steps[..., None, None], 5, 2), 384, 3)}
 
 
-def test_speech_in_pieces_is_the_whole_in_order() -> None:
-    """35 s of noise, so into the second block; the local encoder leaves only order and counts."""
+def test_speech_in_pieces_gives_all_states_in_order() -> None:
+    """35 s of noise reach into the second block."""
     speech = np.random.default_rng(1).uniform(-0.5, 0.5, 35 * RATE).astype(np.float32)
     whole = whisper_states(speech, Counting())
     assert whole.shape == (1750, 5, 384)
@@ -102,7 +102,7 @@ def test_speech_in_pieces_is_the_whole_in_order() -> None:
         assert given >= known // 320 - 20 - 50
     np.testing.assert_allclose(np.concatenate(parts), whole, atol=1e-3)
     assert encoder.runs < 40
-    assert len(stream.encode(speech[:RATE], last=True)) == 50  # a new one
+    assert len(stream.encode(speech[:RATE], last=True)) == 50  # a new speech
 
 
 def test_a_negative_look_ahead_is_refused() -> None:
