@@ -262,7 +262,7 @@ class LandmarkActionUnits:
 
         Call it once for each face and image. ``blendshapes`` of the face add AU 17 and contribute
         to AU 4. A unit that cannot be measured is missing from the result; without a head pose only
-        AU 45 is present. A stamp that goes back, or comes more than ``faces.ID_EXPIRES_AFTER`` after
+        AU 45 is present. A stamp that goes back, or is ``faces.ID_EXPIRES_AFTER`` later than
         the face's last one, makes the estimator forget the face first.
         """
         state = self._states.get(face.id)

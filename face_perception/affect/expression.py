@@ -87,8 +87,7 @@ class ExpressionNet:
         return np.asarray(small, np.float32).reshape(self._side, self._side, -1)
 
 
-# Default time constant, s: the answers of a network for single images jump from image to image.
-SMOOTHING = 0.5
+SMOOTHING = 0.5  # seconds; default time constant, because single images give unsteady results
 
 
 class ExpressionSmoother:
@@ -110,8 +109,7 @@ class ExpressionSmoother:
     def __call__(self, expressions: Sequence[Expression], stamp: float) -> list[Expression]:
         """Returns the smoothed expressions of all faces in the image of ``stamp`` (s), in order.
 
-        Forgets the faces that are not in
-        ``expressions``. See ``update``.
+        Forgets the faces that are not in ``expressions``. See ``update``.
         """
         smoothed = [self.update(expression, stamp) for expression in expressions]
         self.keep([expression.face_id for expression in expressions])

@@ -138,8 +138,8 @@ class SequenceSettings:
     )
     look_ahead: int = setting(
         0,
-        "Number of these images that follow the image that an estimate is about. A larger value "
-        "delays the estimates by as many images. Must be below window.",
+        "Number of these images that follow the image that an estimate is for. Estimates come "
+        "later by this number of images. Must be below `window`.",
         minimum=0,
         maximum=499,
     )
@@ -282,8 +282,8 @@ def load_multitask(
     """Returns the estimator for ``model``, or None if it is not a multitask network.
 
     The inputs and outputs of the model decide. A recurrent model also needs its trunk, which
-    ``load`` loads by the name on the card. ``settings`` are keyword arguments of
-    ``MultitaskSequence``. Raises InputError if one means that of not allowed.
+    ``load`` loads by the name on the card. ``settings`` are used for a recurrent model; a
+    ``window`` of 0 means that of the card. Raises InputError if a setting is out of range.
     """
     if not set(_LOGITS) <= set(model.outputs):
         return None

@@ -16,22 +16,22 @@ _EARLY = 0.95  # share of the period after which a face is due, because stamps j
 
 @dataclass(frozen=True)
 class ExpressionSettings:
-    """How often expressions are estimated, and how they are smoothed."""
+    """Settings of the expression estimate: smoothing, and the rate of the network."""
 
     expression_smoothing: float = setting(
         -1.0,
-        "Time constant of the smoothing of expression probabilities. A larger value is steadier "
-        f"and later. 0: no smoothing. -1: {SMOOTHING:g} s for an expression network, and no "
-        "smoothing for a multitask network, whose outputs should all be of the same image.",
+        "Time constant with which expression probabilities are smoothed. A larger value is "
+        f"steadier and slower. 0: no smoothing. -1: {SMOOTHING:g} s for an expression network, and "
+        "no smoothing for a multitask network, whose outputs should all be for the same image.",
         minimum=-1.0,
         maximum=60.0,
         unit="s",
     )
     expression_rate: float = setting(
         10.0,
-        "Rate at which an expression network runs for each face. The images in between get the "
-        "last probabilities. A larger value needs more computing time. 0: every image. No effect "
-        "on multitask networks.",
+        "Rate at which an expression network runs for each face. Images in between repeat the "
+        "last probabilities. A larger value needs more computing time. 0: on every image. Has no "
+        "effect on multitask networks.",
         minimum=0.0,
         maximum=1000.0,
         unit="Hz",

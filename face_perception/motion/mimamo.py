@@ -116,9 +116,9 @@ class MimamoSettings:
 
     look_ahead: int = setting(
         HALF_WINDOW,
-        "Number of images, at 30 Hz, after the image that an estimate is about. A larger value is "
-        "later and more accurate: 6 (0.2 s) as published, 0 without delay, more than 6 for a "
-        "recurrence over time that looks ahead too.",
+        "Number of images, at 30 Hz, after the image that an estimate is for. A larger value gives "
+        "later and more accurate estimates: 6 (0.2 s) as published, 0 without delay, more than 6 "
+        "only for a recurrence over time.",
         minimum=0,
         maximum=500,
     )
@@ -131,9 +131,9 @@ class MimamoSettings:
     )
     appearance_every: int = setting(
         1,
-        "The network for appearance, which takes most of the computing time, runs on every image "
-        "of this number. 1: on every image, as published. 0: on every image while there is time, "
-        "else as often as there is.",
+        "The appearance network, which takes most of the computing time, runs on every n-th image "
+        "of a face, where n is this number. 1: on every image, as published. 0: on every image "
+        "for which there is time.",
         minimum=0,
         maximum=100,
     )
@@ -149,12 +149,10 @@ class MimamoSettings:
 class Mimamo(Generic[T]):
     """Estimates valence and arousal of every face in a stream of aligned crops.
 
-    See ``MimamoSettings``; a tick is a thirtieth s. With an ``appearance_every`` of 0 the
-    network for appearance which takes most of the time, on each
-      n-th image image that
-      is not ``busy``, and its answer over
-    a gap of up to 1 s. With ``one_sided`` phases are unwrapped phases as published; see
-    ``phase_differences``.
+    ``settings`` are in images at 30 Hz (ticks of 1/30 s); None means the defaults. Between two runs
+    of the appearance network its features are repeated. With an ``appearance_every`` of 0 it runs
+    on each image that is not ``busy``, and its features are kept over a gap of up to 1 s.
+    ``one_sided`` unwraps phases as published; see ``phase_differences``.
 
     ``appearance_runs`` counts the runs of the appearance network. Images that come at another rate
     than 30 Hz are repeated or skipped; see ``TickClock``. Raises InputError if a setting is out of
@@ -162,7 +160,8 @@ class Mimamo(Generic[T]):
 
     ``load_mimamo`` needs the imported networks (``face-perception import mimamo``):
 
-    >>> mimamo = Mimamo(load_mimamo("mimamo"), look_ahead=6)  # doctest: +SKIP
+    >>> settings = MimamoSettings(look_ahead=6)
+    >>> mimamo = Mimamo(load_mimamo("mimamo"), settings)  # doctest: +SKIP
     >>> mimamo.estimate("image 0", 0.0, crops)  # doctest: +SKIP
     []
     """

@@ -42,7 +42,7 @@ class VoiceActivitySettings:
     enter: float = setting(
         0.5,
         "`speaking` becomes true at this probability. A larger value gives fewer false alarms and "
-        "misses more speech. No parameter changes the published `probability`.",
+        "misses more speech. The published `probability` does not depend on any parameter.",
         minimum=0.0,
         maximum=1.0,
     )
