@@ -44,7 +44,7 @@ def pyramid_bands(images: FloatArray) -> tuple[_Complex, _Complex]:
 
 
 @dataclass(frozen=True)
-class _Level:
+class _LevelMatrices:
     """Holds the matrices of one level with K frequencies and S pixels.
 
     ``masks`` [2, K, K] is the gain of each band at the frequencies (y, x), times the number of
@@ -57,7 +57,7 @@ class _Level:
     pair: FloatArray
 
 
-def _bands(spectrum: FloatArray, level: _Level) -> _Complex:
+def _bands(spectrum: FloatArray, level: _LevelMatrices) -> _Complex:
     size = len(level.masks[0])
     side = len(level.even)
     along_x = level.even @ (spectrum[:, :size, :size] * level.masks[0]) @ level.pair
@@ -102,7 +102,7 @@ def band_masks() -> list[FloatArray]:
     return masks
 
 
-def _level(level: int, masks: FloatArray) -> _Level:
+def _level(level: int, masks: FloatArray) -> _LevelMatrices:
     size = masks.shape[-1] // 2  # frequencies from zero; the gain at the most negative one is 0
     frequency = np.arange(size)
     # Inverse transform of the mirrored image's spectrum, which is shifted by half a pixel. A pixel
@@ -113,7 +113,7 @@ def _level(level: int, masks: FloatArray) -> _Level:
     quadrants = scale * masks[:, size:, size:]
     quadrants[0] *= twice[:, None]
     quadrants[1] *= twice
-    return _Level(
+    return _LevelMatrices(
         quadrants.astype(np.float32),
         np.cos(phase).T.astype(np.float32, order="C"),
         np.hstack([np.sin(phase), -np.cos(phase)]).astype(np.float32),
