@@ -74,7 +74,7 @@ def test_streamed_states_of_speech_that_begins_quietly(shared: Path) -> None:
     stream, parts = WhisperStateStream(encoder), []
     for start in range(0, len(speech), 3200):
         end = start + 3200
-        parts.append(stream.push(speech[start:end], last=end >= len(speech)))
+        parts.append(stream.encode(speech[start:end], last=end >= len(speech)))
     assert len(parts[-1]) < 40 < len(whole)
     off = np.concatenate(parts) - whole
     share = np.sqrt((off**2).mean((0, 2)) / (whole**2).mean((0, 2)))
@@ -93,12 +93,12 @@ def test_streamed_states_stay_within_the_stated_bound(
     whole = whisper_states(speech, encoder)
     np.testing.assert_allclose(whole, golden["hidden_hf"][0][:100], atol=1e-4)
     stream = WhisperStateStream(encoder, look_ahead=0.4)
-    early = stream.push(speech[:RATE])
+    early = stream.encode(speech[:RATE])
     assert len(early) == 30
     off = early - whole[:30]
     assert np.abs(off[:, 0]).max() < 0.01
     share = np.sqrt((off**2).mean((0, 2)) / (whole[:30] ** 2).mean((0, 2)))
     assert (share[1:] < 0.12).all(), share
     # The remaining states are exact: they were computed from the whole speech.
-    np.testing.assert_array_equal(stream.push(speech[RATE:], last=True), whole[30:])
-    np.testing.assert_array_equal(stream.push(speech, last=True), whole)
+    np.testing.assert_array_equal(stream.encode(speech[RATE:], last=True), whole[30:])
+    np.testing.assert_array_equal(stream.encode(speech, last=True), whole)

@@ -156,7 +156,9 @@ def blinking(face: Face) -> Face:
     return dataclasses.replace(face, left_eye_openness=left, right_eye_openness=right)
 
 
-def test_a_photograph_of_a_smile_has_unit_12_and_a_resting_face_has_not(smiling: Face, resting: Face) -> None:
+def test_a_photograph_of_a_smile_has_unit_12_and_a_resting_face_has_not(
+    smiling: Face, resting: Face
+) -> None:
     smile = intensities(LandmarkActionUnits(), smiling, 0.0)
     assert set(smile) == set(UNITS)
     assert smile[12] > 0.8

@@ -62,7 +62,9 @@ def test_streaming_equals_offline(name: str, look_ahead: int) -> None:
     np.testing.assert_allclose(values(found), wanted, atol=1e-5)
 
 
-def test_two_networks_give_the_same_as_one(models: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_two_networks_give_the_same_as_one(
+    models: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     networks = load_mimamo("mimamo")
     assert [m.name for m in networks.models] == [
         *("mimamo_appearance", "mimamo_frame", "mimamo_over_time"),

@@ -115,7 +115,9 @@ _PLUMB_BOB = (-0.3, 0.1, 0.01, 0.02, 0.05)
         ),
     ],
 )
-def test_a_mirrored_lens_distorts_the_mirrored_way(model: str, distortion: tuple[float, ...]) -> None:
+def test_a_mirrored_lens_distorts_the_mirrored_way(
+    model: str, distortion: tuple[float, ...]
+) -> None:
     """The mirrored ray falls on the mirrored point."""
 
     camera = types.Camera(640, 480, 500, 510, 300, 250, distortion, model)
