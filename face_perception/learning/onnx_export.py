@@ -1,4 +1,4 @@
-"""A PyTorch module -> the bytes of an ONNX file that ONNX Runtime and TensorRT both read."""
+"""Exports a PyTorch module as an ONNX file that ONNX Runtime and TensorRT both read."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from torch import nn
 
 from face_perception.errors import InputError
 
-# What ONNX Runtime 1.17 and TensorRT 8.6 and later all parse.
+# Supported by ONNX Runtime 1.17, TensorRT 8.6, and later versions.
 OPSET = 17
 
 BATCH = "N"
@@ -20,13 +20,13 @@ BATCH = "N"
 
 @contextlib.contextmanager
 def quiet_exporter() -> Iterator[None]:
-    """Without the exporter's warnings that hold for our networks, and that nobody can act on."""
+    """Suppresses warnings of the exporter that do not apply to our networks."""
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)  # of the exporter itself
-        # Sizes become constants: all but the batch are, on purpose.
+        warnings.simplefilter("ignore", DeprecationWarning)  # about the exporter itself
+        # All sizes but the batch become constants, which is intended.
         warnings.simplefilter("ignore", torch.jit.TracerWarning)
         warnings.filterwarnings("ignore", "Constant folding")
-        # True where a recurrence starts by itself; ours are given their start.
+        # Applies to recurrent layers with an implicit initial state; ours get it as an input.
         warnings.filterwarnings("ignore", "Exporting a model to ONNX with a batch_size")
         yield
 
@@ -40,14 +40,13 @@ def to_onnx(
 ) -> bytes:
     """Traces a module in inference mode on example inputs and returns the ONNX file.
 
-    Axis 0 of every input and output is the batch, of any size, called N; ``dynamic_axes`` replaces
-    that, by port name: axis -> its name. Use example inputs with a batch of 2 or more, so that a
-    broadcast over the batch is not traced away. The module's mode and that of each of its parts are
-    left as they were.
+    Axis 0 of every input and output is the batch, of any size, named N. ``dynamic_axes`` (port name
+    -> axis -> name) replaces this. Use example inputs with a batch of 2 or more, so that tracing
+    keeps a broadcast over the batch. The training mode of the module and its parts is restored.
 
-    The exporter is the TorchScript one: it needs no onnxscript, and its graph is what both
-    runtimes were tested with. Raises InputError where names and tensors do not fit together, and
-    what torch raises for an operation that ONNX does not have.
+    Uses the TorchScript exporter, which needs no onnxscript and whose graphs were tested with both
+    runtimes. Raises InputError if the numbers of names and tensors differ, and what torch raises
+    for an operation that ONNX does not have.
     """
     if len(example_inputs) != len(input_names):
         raise InputError(

@@ -1,5 +1,6 @@
-"""A large PyTorch module -> a small ONNX file and one file with its weights, without a second copy
-of them in memory.
+"""Exports a PyTorch module of more than 2 GB as an ONNX file and a file of weights.
+
+Memory holds the weights only once.
 """
 
 from __future__ import annotations
@@ -15,9 +16,9 @@ from torch import nn
 
 from face_perception.learning.onnx_export import BATCH, OPSET, quiet_exporter
 
-# Smaller ones stay in the ONNX file, where shape inference can read them.
+# Size in bytes below which a tensor stays in the ONNX file, where shape inference can read it.
 _LARGE = 1 << 16
-# Of each tensor in the file: a page, so that it can be mapped.
+# Alignment of each tensor in the file: a page, so that it can be memory-mapped.
 _ALIGNMENT = 4096
 
 
@@ -29,11 +30,11 @@ def to_onnx_streamed(
     output_names: Sequence[str],
     data: Path,
 ) -> bytes:
-    """As ``to_onnx``, for modules whose weights are over 2 GB, the limit of an ONNX file.
+    """Exports like ``to_onnx``, but writes the weights one by one to the file ``data``.
 
-    Writes the weights to ``data`` one by one and returns the ONNX file that refers to them by the
-    name of ``data`` (to be beside it). Weights of linear layers are written as they are multiplied,
-    so that no runtime has to transpose and hold them again.
+    Returns the ONNX file, which refers to ``data`` by its name: keep both in one folder. An ONNX
+    file alone is limited to 2 GB. Weights of linear layers are written transposed, as they are
+    multiplied, so that no runtime has to make a transposed copy.
     """
     file = io.BytesIO()
     names = (*input_names, *output_names)
@@ -72,7 +73,7 @@ def to_onnx_streamed(
 
 
 def _drop_transposes(graph: onnx.GraphProto, parameters: set[str]) -> dict[str, str]:
-    """Takes out transposes of parameters; new name -> the parameter that it is a transpose of."""
+    """Removes transposes of parameters; returns new name -> name of the transposed parameter."""
     found: dict[str, str] = {}
     kept = []
     for node in graph.node:

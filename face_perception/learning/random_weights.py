@@ -1,6 +1,6 @@
-"""Checkpoints of random numbers in the published formats: the plumbing without any download.
+"""Writes checkpoints with random weights in the published formats.
 
-What the networks make of a face with them means nothing; only that they run.
+They test import, variants and nodes without a download. The outputs of such networks mean nothing.
 """
 
 from __future__ import annotations
@@ -22,18 +22,19 @@ from face_perception.learning.resnet50_ferplus import CLASSES, ResNet50FERPlus
 
 State = dict[str, Any]  # name of a tensor -> array
 
-# The first layer's normalisation sees pixels from 0 to 255.
+# Name of the first layer's normalisation, and the scale of its variance: its input is pixels, 0 to
+# 255.
 _PIXELS = ("conv1_7x7_s2_bn", 4000.0)
 
 
 def _published(network: nn.Module) -> State:
-    """The weights by the names, and in the layouts, of the published checkpoint."""
+    """Returns the weights with the names and layouts of the published checkpoint."""
     if isinstance(network, GEDDnet):
         return variables_of(network)
     return {name: value.numpy() for name, value in network.state_dict().items()}
 
 
-# By system: the options and files of a command line that imports it, and what each file is of.
+# System -> (option of its import command, file, function that makes the network) of each file.
 _FILES: dict[str, tuple[tuple[str, str, Callable[[], nn.Module]], ...]] = {
     "geddnet": (("", "geddnet.npz", lambda: GEDDnet(subjects=50)),),
     "dilated-net": (("", "dilated_net.npz", dilated_net),),
@@ -49,7 +50,7 @@ SYSTEMS = tuple(_FILES)
 
 
 def import_arguments(system: str, folder: Path) -> list[str]:
-    """The command line of an import of what ``write_checkpoints`` writes, for one of SYSTEMS."""
+    """Returns the arguments that import what ``write_checkpoints`` writes, for one of SYSTEMS."""
     found = []
     for option, file, _ in _FILES[system]:
         found += [option] if option else []
@@ -58,7 +59,7 @@ def import_arguments(system: str, folder: Path) -> list[str]:
 
 
 def write_checkpoints(system: str, seed: int, folder: Path) -> None:
-    """Writes the checkpoints of a system (.npz), the same for the same seed."""
+    """Writes the checkpoints of a system (.npz). The same seed gives the same files."""
     for _, file, make in _FILES[system]:
         network = make()
         randomise(network, seed)
@@ -67,8 +68,9 @@ def write_checkpoints(system: str, seed: int, folder: Path) -> None:
 
 @torch.no_grad()
 def randomise(network: nn.Module, seed: int) -> None:
-    """Random weights and statistics as different from channel to channel as a trained one's, of a
-    size that lets signals neither die nor grow.
+    """Sets random weights and statistics, scaled so that signals neither vanish nor grow.
+
+    They vary from channel to channel as those of a trained network do.
     """
     random = torch.Generator().manual_seed(seed)
     for name, value in network.state_dict().items():

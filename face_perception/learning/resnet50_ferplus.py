@@ -1,7 +1,8 @@
-"""ResNet-50 as MatConvNet laid it out and FER+ trained it: the trunk of both published systems.
+"""ResNet-50 in MatConvNet's layout, trained on FER+: the trunk of the multitask CNN and MIMAMO-Net.
 
-Parameters are named as in the published state dict. Beside torchvision's: the stride of a stage is
-in its first 1x1 convolution, and the first pool has no padding but keeps the last row (ceil mode).
+Parameters are named as in the published state dict. Differences to torchvision's ResNet-50: the
+stride of a stage is in its first 1x1 convolution, and the first pooling is not padded but keeps the
+last row (ceil mode).
 """
 
 from __future__ import annotations
@@ -9,27 +10,27 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-# Of a face in RGB, 0..255; subtracted, nothing is divided.
+# Mean of a face in RGB, 0 to 255. It is subtracted; there is no division.
 MEAN = (131.0912, 103.8827, 91.4953)
 
 FEATURES = 2048
 CLASSES = 8
 
-# Stage -> blocks, channels of the narrow convolutions; the wide ones have four times as many.
+# Stage -> number of blocks, channels of the narrow convolutions. Wide ones have four times as many.
 _STAGES = {2: (3, 64), 3: (4, 128), 4: (6, 256), 5: (3, 512)}
 _WIDER = 4
 
-# Published: before the normalisations of the last block's last two convolutions.
+# Published dropout, before the normalisations of the last two convolutions of the last block.
 _DROPPED = {"conv5_3_3x3": 0.5, "conv5_3_1x1_increase": 0.5}
 
 
 class ResNet50FERPlus(nn.Module):
-    """RGB [N, 3, H, W], 0..255 less ``MEAN`` -> pooled features [N, 2048], from 0 on.
+    """RGB [N, 3, H, W], 0 to 255 minus ``MEAN`` -> pooled features [N, 2048], not negative.
 
-    The published pool is 7x7, which is all of a 224-pixel face; here it is over whatever is left,
-    as the multitask network has it. ``classes`` = 8 adds the published classifier of FER+, which
-    nothing here runs: its tensors then belong to the state dict. ``width`` below 1 is for machines
-    that cannot train the whole: each layer has that share of the channels, and so the features.
+    The published pooling is 7x7, the whole feature map of a 224-pixel face. Here it covers the
+    whole map of any size, as in the multitask network. ``classes`` = 8 adds the tensors of the
+    published FER+ classifier to the state dict; it is not run. ``width`` is the share of the
+    published channels, and so of the features; below 1 it suits training on small machines.
     """
 
     def __init__(self, classes: int = 0, *, width: float = 1.0) -> None:
@@ -79,9 +80,9 @@ class ResNet50FERPlus(nn.Module):
 
 
 class SubtractMean(nn.Module):
-    """A network on faces in RGB, 0..255, that takes the mean off by itself.
+    """Subtracts ``MEAN`` from a face in RGB, 0 to 255, and runs ``network`` on it.
 
-    It cannot go into the first convolution: that pads with zeros, which are the mean.
+    The mean cannot be folded into the first convolution, whose zero padding stands for the mean.
     """
 
     def __init__(self, network: nn.Module) -> None:

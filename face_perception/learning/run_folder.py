@@ -1,4 +1,4 @@
-"""The folder of a run: its settings and where its data is; it is gone on with as it began."""
+"""Reads and writes a run folder: the settings of a run, and the path of its data set."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ from face_perception.learning.recipe import read_settings
 _Recipe = TypeVar("_Recipe")
 
 SETTINGS, DATA = "recipe.yaml", "data.txt"
-DRAWN = "data"  # folder of the people that were drawn for a run
+DRAWN = "data"  # folder of the synthetic people that were painted for a run
 
 
 def recipe_of_run(kind: type[_Recipe], file: Path, out: Path, *first: str, resume: bool) -> _Recipe:
-    """The recipe to train by: of ``file``, or with ``resume`` that of the run in ``out``.
+    """Returns the recipe of ``file``, or with ``resume`` that of the run in ``out``.
 
-    ``first`` are files of which a run has one from its first epoch on. Raises InputError where
-    there is no run to resume, one would be overwritten, or ``out`` cannot be written, before
-    anything is worked on; as ``read_settings`` for the rest.
+    ``first`` are files of which every run has one after its first epoch. Raises InputError if there
+    is no run to resume, a run would be overwritten, or ``out`` cannot be written, and what
+    ``read_settings`` raises.
     """
     if resume and not (out / SETTINGS).exists():
         raise InputError(f"{out / SETTINGS} is missing: no run to resume, train without --resume")
@@ -42,17 +42,17 @@ def recipe_of_run(kind: type[_Recipe], file: Path, out: Path, *first: str, resum
 
 
 def data_of(out: Path) -> Path:
-    """The data set that the run in ``out`` was trained on. Raises InputError where none is told."""
+    """Returns the path of the data set of the run in ``out``. Raises InputError if it has none."""
     if not (out / DATA).exists():
         raise InputError(f"{out / DATA} is missing: give --data")
     return Path((out / DATA).read_text(encoding="utf-8"))
 
 
 def data_of_new_run(out: Path, data: Path | None, resume: bool, *drawn: str) -> Path | None:
-    """The data set of a run that begins or, with ``resume``, goes on: None to draw one.
+    """Returns the data set of a new or, with ``resume``, of a continued run; None to paint one.
 
-    Without ``resume`` what an earlier try drew (``drawn``, folders in ``out``) is removed: it had
-    no epoch, and may be of other settings. Raises InputError for another data set than the run's.
+    Without ``resume``, removes what an earlier attempt painted (``drawn``, folders in ``out``),
+    because it may be of other settings. Raises InputError for another data set than the run's.
     """
     if not resume:
         for name in drawn if (out / SETTINGS).exists() else ():
@@ -61,13 +61,14 @@ def data_of_new_run(out: Path, data: Path | None, resume: bool, *drawn: str) -> 
         return data
     own = data_of(out)
     if data is not None and data.resolve() != own.resolve():
-        raise InputError(f"the run in {out} is of {own}, not of {data}: resume it without --data")
+        raise InputError(f"the run in {out} uses {own} and not {data}: resume it without --data")
     return own
 
 
 def licence_of(out: Path, data: Dataset) -> str:
-    """Of a network that the run in ``out`` trained on a data set, for its card: the package's where
-    the run drew it for itself.
+    """Returns the licence of a network that the run in ``out`` trained on ``data``, for its card.
+
+    It is the package's licence if the data set was painted for the run.
     """
     if data.folder.resolve() == (out / DRAWN).resolve():
         return "Apache-2.0"
@@ -75,7 +76,7 @@ def licence_of(out: Path, data: Dataset) -> str:
 
 
 def save_settings(out: Path, recipe: Any, data: Path | None = None) -> None:
-    """Writes down what the run in ``out`` is of; ``recipe`` a dataclass."""
+    """Writes the recipe (a dataclass) and the path of the data set into the run folder ``out``."""
     text = yaml.safe_dump(dataclasses.asdict(recipe), sort_keys=False)
     write_atomically(out / SETTINGS, text.encode())
     if data is not None:

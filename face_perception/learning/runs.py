@@ -1,4 +1,4 @@
-"""Trains a recipe in a run folder, or evaluates such a run, with the module that serves its task."""
+"""Trains a recipe in a run folder, or evaluates such a run, by the module of its task."""
 
 from __future__ import annotations
 

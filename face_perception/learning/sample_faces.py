@@ -1,4 +1,4 @@
-"""A few real faces as networks take them, for the gate: from what the package brings."""
+"""Crops of the sample photographs, on which variants of a face network are compared."""
 
 from __future__ import annotations
 
@@ -7,13 +7,15 @@ import torch
 
 from face_perception.inference import find_card, read_reference_inputs
 
-# Of the face mesh's input, which has a quarter of its size as margin on every side.
+# Share that is cut off each side of the face mesh's input, whose margin is a quarter of its size.
 _MARGIN = 0.2
 
 
 def sample_faces(size: int, count: int) -> np.ndarray:
-    """[count, 3, size, size] RGB float32, whole numbers 0..255: two faces seen twice, upright,
-    about as large as aligned ones, then their mirror images.
+    """Returns upright faces [count, 3, size, size], RGB float32, whole numbers from 0 to 255.
+
+    They are two views of each of two faces, about as large as aligned faces, then their mirror
+    images.
     """
     images = torch.from_numpy(read_reference_inputs(find_card("face_mesh"))["image"]).permute(
         0, 3, 1, 2

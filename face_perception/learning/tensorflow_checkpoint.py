@@ -1,6 +1,6 @@
-"""A TensorFlow checkpoint, or an .npz of variables -> arrays by the variables' names.
+"""Reads the variables of a TensorFlow checkpoint, or of an .npz file, as arrays by name.
 
-TensorFlow is imported only for a checkpoint (the extra ``tensorflow``); tried with 2.21.
+Only a checkpoint needs TensorFlow (the extra ``tensorflow``; tested with version 2.21).
 """
 
 from __future__ import annotations
@@ -16,15 +16,15 @@ import numpy as np
 
 from face_perception.inference import ModelError
 
-# A checkpoint is several files with one prefix; any of them may be given.
+# A checkpoint is several files with one prefix; the user may name any of them.
 _SUFFIX = re.compile(r"\.(index|meta|data-\d+-of-\d+)$")
 
 
 def read_variables_file(path: Path) -> tuple[dict[str, np.ndarray], str]:
-    """The variables of a checkpoint or .npz, and what to call it: file name and sha256.
+    """Returns the variables by name, and the origin in words: file names with sha256.
 
-    ``path`` is an .npz, a checkpoint's prefix (``model19.ckpt``), or one of its files. Raises
-    ModelError naming the file and what to do where it is missing, damaged, or needs TensorFlow.
+    ``path`` is an .npz file, the prefix of a checkpoint (``model19.ckpt``), or one of its files.
+    Raises ModelError, with the fix, if the file is missing or damaged, or TensorFlow is missing.
     """
     if path.suffix == ".npz":
         return _npz(path), f"{path.name} (sha256 {_sha256(path)})"
@@ -44,7 +44,9 @@ def read_variables_file(path: Path) -> tuple[dict[str, np.ndarray], str]:
     for file in (index, *data):
         with open(file, "rb") as opened:
             if opened.read(40).startswith(b"version https://git-lfs"):
-                raise ModelError(f"{file} is only a pointer to the file: run `git lfs pull`")
+                raise ModelError(
+                    f"{file} is a Git LFS pointer and not the file itself: run `git lfs pull`"
+                )
     origin = ", ".join(f"{file.name} (sha256 {_sha256(file)})" for file in (index, *data))
     return _checkpoint(prefix), origin
 
@@ -65,7 +67,7 @@ def _checkpoint(prefix: Path) -> dict[str, np.ndarray]:
         reader = tensorflow.train.load_checkpoint(str(prefix))
         names = reader.get_variable_to_shape_map()
         return {name: np.asarray(reader.get_tensor(name)) for name in names}
-    except Exception as error:  # TensorFlow's own kinds, which differ between versions.
+    except Exception as error:  # the types differ between versions of TensorFlow
         raise ModelError(f"TensorFlow cannot read the checkpoint {prefix}: {error}") from error
 
 

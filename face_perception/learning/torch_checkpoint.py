@@ -1,6 +1,6 @@
-"""Reads published checkpoints (.pth, .pt, .pth.tar, or .npz of the state dict) into our networks.
+"""Loads published checkpoints (.pth, .pt, .pth.tar, or an .npz of the state dict) into networks.
 
-Nothing in a file is run, and everything that does not fit is named at once.
+No code in a file is run. Errors list everything that does not fit.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from face_perception.errors import InputError
 
 SUFFIXES = (".pth", ".pt", ".pth.tar", ".npz")
 
-# What a checkpoint is, by the name of a tensor in it: the first that is there tells.
+# Name of a tensor -> system whose checkpoints have it. The first match counts.
 _SYSTEMS = {
     "backbone.backbone.model.conv1_7x7_s2.weight": "multitask-rnn",
     "backbone.model.conv1_7x7_s2.weight": "multitask",
@@ -43,22 +43,20 @@ _WHAT = {
 
 _MOST_LISTED = 8
 
-# How torch and numpy say that they refuse to run what is in a file.
+# Messages of torch and numpy that refuse to run code in a file.
 _REFUSED = re.compile(r"GLOBAL (\S+)|Object arrays cannot be loaded")
 
-# Counts training steps; older files have none, and nothing reads it in a trained network.
+# Counts training steps. Older files lack it, and inference does not read it.
 _COUNTER = "num_batches_tracked"
 
 
 class CheckpointError(InputError):
-    """A checkpoint that cannot be used; the message names the file, what is wrong, and the fix."""
+    """Raised for an unusable checkpoint; the message names the file, the problem and the fix."""
 
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """The tensors of a file by their published names, and which system they are of (empty where
-    that is not known).
-    """
+    """Tensors of a file by their published names; ``system`` is empty if it is not known."""
 
     path: Path
     tensors: Mapping[str, torch.Tensor]
@@ -66,7 +64,7 @@ class Checkpoint:
 
     @property
     def origin(self) -> str:
-        """The file in words, for a card."""
+        """Name and sha256 of the file, for a card."""
         digest = hashlib.sha256()
         with self.path.open("rb") as file:
             while block := file.read(1 << 20):
@@ -75,7 +73,7 @@ class Checkpoint:
 
 
 def read_checkpoint(path: Path) -> Checkpoint:
-    """Reads a file. Raises CheckpointError where it is missing, damaged, or no state dict."""
+    """Reads a file. Raises CheckpointError if it is missing, damaged, or has no state dict."""
     try:
         content = _read(path)
     except FileNotFoundError as error:
@@ -84,7 +82,7 @@ def read_checkpoint(path: Path) -> Checkpoint:
         raise CheckpointError(f"{path} is a folder: name the file in it") from error
     except PermissionError:
         raise
-    except Exception as error:  # torch and numpy raise many kinds for a damaged file
+    except Exception as error:  # torch and numpy raise many types for a damaged file
         raise CheckpointError(why_unread(path, error)) from error
     tensors = _state_dict(content)
     if not tensors:
@@ -93,26 +91,30 @@ def read_checkpoint(path: Path) -> Checkpoint:
 
 
 def system_of(tensors: Collection[str]) -> str:
-    """The system that these names of tensors are of; empty if it is not known."""
+    """Returns the system that has tensors of these names; empty if it is not known."""
     return next((name for key, name in _SYSTEMS.items() if key in tensors), "")
 
 
 def why_unread(path: Path, error: Exception) -> str:
-    """What torch or numpy could not read in a file, and the fix; not what they say themselves, for
-    torch recommends to run what is in it.
+    """Returns why torch or numpy could not read a file, and the fix.
+
+    Their own messages are not shown, because torch recommends running the code in the file.
     """
     refused = _REFUSED.search(str(error))
     if refused:
         return (
-            f"{path} has more than tensors in it ({refused[1] or 'objects'}), which is not run "
-            "for safety: load it where you trust it, and save only its state dict, with "
-            "torch.save(model.state_dict(), …)"
+            f"{path} has more than tensors in it ({refused[1] or 'objects'}), which is not loaded "
+            "for safety: if you trust the file, load it elsewhere and save only its state dict, "
+            "with torch.save(model.state_dict(), …)"
         )
     return f"{path} is damaged or no checkpoint ({type(error).__name__}): download it again"
 
 
 def checkpoint_files_in(path: Path) -> list[Path]:
-    """The file itself, or those of a folder by name. Raises CheckpointError for one without any."""
+    """Returns the file itself, or the checkpoints of a folder, sorted by name.
+
+    Raises CheckpointError for a folder without a checkpoint.
+    """
     if not path.is_dir():
         return [path]
     found = sorted(file for file in path.iterdir() if file.name.endswith(SUFFIXES))
@@ -122,10 +124,10 @@ def checkpoint_files_in(path: Path) -> list[Path]:
 
 
 def load_weights(network: nn.Module, checkpoint: Checkpoint, unused: Collection[str] = ()) -> None:
-    """Puts a checkpoint into a network, every tensor of it, and sets that to inference mode.
+    """Loads every tensor of a checkpoint into a network and sets it to inference mode.
 
-    ``unused`` are beginnings of names that the published file has but nothing runs: they may be
-    absent. Raises CheckpointError that lists what is missing, unexpected, mis-shaped, or no number.
+    ``unused`` are prefixes of tensors that inference does not need: they may be absent. Raises
+    CheckpointError that lists missing, unexpected, mis-shaped and non-finite tensors.
     """
     wanted = network.state_dict()
     given = dict(checkpoint.tensors)
@@ -156,15 +158,15 @@ def load_weights(network: nn.Module, checkpoint: Checkpoint, unused: Collection[
 
 
 def require_system(checkpoint: Checkpoint, system: str) -> Checkpoint:
-    """The checkpoint. Raises CheckpointError saying what it is, where it is of another system."""
+    """Returns the checkpoint. Raises CheckpointError if it is of another system."""
     check_system(checkpoint.path, checkpoint.system, system)
     return checkpoint
 
 
 def check_system(path: Path, found: str, wanted: str) -> None:
-    """Raises CheckpointError if the file at ``path`` is of another known system than ``wanted``.
+    """Raises CheckpointError if ``found``, as ``system_of`` returns it, is not ``wanted``.
 
-    ``found`` is what ``system_of`` says of it.
+    An unknown system (empty) passes.
     """
     if found not in (wanted, ""):
         raise CheckpointError(f"{path} is not {_WHAT[wanted]} but {_WHAT[found]}")
@@ -181,8 +183,9 @@ def _read(path: Path) -> object:
 
 
 def _state_dict(content: object) -> dict[str, torch.Tensor]:
-    """What has the most tensors: the content itself, or an entry such as ``state_dict``. The prefix
-    that DataParallel puts before all names is taken off, and numbers become float32.
+    """Returns the mapping with the most tensors: the content itself, or an entry of it.
+
+    Removes the prefix that DataParallel adds to all names, and converts numbers to float32.
     """
     if not isinstance(content, Mapping):
         return {}

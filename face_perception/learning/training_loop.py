@@ -1,7 +1,8 @@
-"""Training by Lightning: a run that was interrupted ends in the same bits as one that was not.
+"""Trains with PyTorch Lightning so that an interrupted run gives the same bits as a whole one.
 
-Chance is a function of seed and epoch (order) or step (dropout), and checkpoints are whole epochs.
-On a CPU, that is, and on one machine and number of threads; a GPU adds in the order that it likes.
+The order of samples is a function of seed and epoch, dropout one of seed and step, and checkpoints
+are written after whole epochs. This holds on a CPU, on one machine with one number of threads; the
+order of additions on a GPU is not fixed.
 """
 
 from __future__ import annotations
@@ -22,25 +23,25 @@ from torch.utils.data import Sampler
 
 from face_perception.errors import InputError
 
-LAST = "last.ckpt"  # of the last epoch, in a run's folder
+LAST = "last.ckpt"  # checkpoint of the last epoch, in the folder of a run
 
-# Of glibc's malloc.h.
+# From malloc.h of glibc.
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
 
-_APART = 1_000_003  # a prime, so that seeds of runs and steps hardly meet
+_SEED_STRIDE = 1_000_003  # a prime, so that seeds of runs and steps rarely coincide
 
 
 class EpochOrder(Sampler[int]):
-    """All of ``count`` indices in an order that depends on seed and epoch only; of several devices
-    each has as many of them, and none has another's (``trainer`` says which is ours).
+    """Yields ``count`` indices in an order that depends on seed and epoch only.
 
-    A module's ``train_dataloader`` makes one with its ``current_epoch``, each epoch anew: Lightning
-    takes the first batch before it would tell a sampler the epoch that is resumed. Raises
-    InputError where there are more devices than indices.
+    With several devices, each gets an equal share and no index twice; ``trainer`` says which device
+    this is. A module's ``train_dataloader`` makes a new sampler for each epoch, with its
+    ``current_epoch``: Lightning takes the first batch before it tells a sampler which epoch is
+    resumed. Raises InputError if there are more devices than indices.
     """
 
     def __init__(self, count: int, seed: int, epoch: int, trainer: lightning.Trainer) -> None:
-        self._count, self._seed = count, seed * _APART + epoch
+        self._count, self._seed = count, seed * _SEED_STRIDE + epoch
         self._first: int = trainer.global_rank
         self._devices: int = trainer.world_size
         if not len(self):
@@ -56,34 +57,38 @@ class EpochOrder(Sampler[int]):
 
 
 class _StepSeed(Callback):
-    """Seeds the chance of a step, apart for each process."""
+    """Seeds PyTorch's random numbers before each step, differently in each process."""
 
     def __init__(self, seed: int) -> None:
         self._seed = seed
 
     def on_train_batch_start(self, trainer: Any, module: Any, batch: Any, number: int) -> None:
-        seed = self._seed * _APART + trainer.global_step
+        seed = self._seed * _SEED_STRIDE + trainer.global_step
         torch.manual_seed(seed + 1_000_000_007 * trainer.global_rank)
 
 
 def has_checkpoint(folder: Path | None) -> bool:
-    """Whether a run's folder has an epoch to go on from."""
+    """Returns True if a run's folder has a checkpoint to resume from."""
     return folder is not None and (folder / LAST).exists()
 
 
 def keep_freed_memory() -> None:
-    """Makes glibc keep what this process frees: a step frees and asks for the same again, and
-    pages anew took a tenth of its time. Elsewhere nothing.
+    """Makes glibc keep memory that this process frees; does nothing with other C libraries.
+
+    A training step frees and allocates the same amounts again. Mapping new pages took a tenth of
+    the time of a step.
     """
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
     if mallopt is not None:
-        mallopt(_M_MMAP_THRESHOLD, 32 << 20)  # the most that it takes
+        mallopt(_M_MMAP_THRESHOLD, 32 << 20)  # the largest value that glibc accepts
         mallopt(_M_TRIM_THRESHOLD, -1)
 
 
 def network_weights(checkpoint: Path) -> dict[str, torch.Tensor]:
-    """Those of the module's ``network``, on the CPU. Raises FileNotFoundError, and InputError where
-    the file is damaged or of something else.
+    """Returns the weights of the module's ``network``, on the CPU.
+
+    Raises FileNotFoundError if the file is missing, InputError if it is damaged or no checkpoint of
+    a run.
     """
     return _weights(_read(checkpoint))
 
@@ -91,11 +96,11 @@ def network_weights(checkpoint: Path) -> dict[str, torch.Tensor]:
 def trained_weights(
     checkpoint: Path, epochs: int, report: Callable[[str], None]
 ) -> dict[str, torch.Tensor]:
-    """The same of a run that is measured; reported where it has not all its ``epochs`` yet."""
+    """Returns the same for an evaluation; reports if the run has not finished its ``epochs``."""
     found = _read(checkpoint)
     done = int(found["epoch"]) + 1
     if done < epochs:
-        report(f"{checkpoint} has {done} of {epochs} epochs: `train --resume` does the others")
+        report(f"{checkpoint} has {done} of {epochs} epochs: `train --resume` finishes the run")
     return _weights(found)
 
 
@@ -107,7 +112,7 @@ def _read(checkpoint: Path) -> dict[str, Any]:
     try:
         found: dict[str, Any] = torch.load(checkpoint, map_location="cpu", weights_only=True)
         if {"state_dict", "epoch"} - found.keys():
-            raise InputError("not of Lightning")
+            raise InputError("not a checkpoint of Lightning")
     except OSError:
         raise
     except Exception as error:  # torch raises many kinds for a damaged file
@@ -119,7 +124,7 @@ def _read(checkpoint: Path) -> dict[str, Any]:
 
 
 def _single(accelerator: str, devices: int | str) -> bool:
-    """Whether that is one device."""
+    """Returns True if these settings select a single device."""
     if accelerator == "cpu" or not torch.cuda.is_available():
         return devices in (1, "auto")
     return devices == 1 or (devices == "auto" and torch.cuda.device_count() == 1)
@@ -137,14 +142,13 @@ def fit_module(
     devices: int | str = "auto",
     accelerator: str = "auto",
 ) -> None:
-    """Trains ``module`` (with its data loaders) for ``epochs`` in all; a run that has them is only
-    read. Gradients are cut to a norm of ``most_gradient``.
+    """Trains ``module``, which has data loaders, until ``epochs`` epochs are done in all.
 
-    With ``out`` there are a checkpoint of the last epoch (``last.ckpt``) and TensorBoard's log. On
-    all GPUs of this computer (each has its part of an epoch; a process each, which ends with the
-    call) or the CPU, a progress bar on a terminal; ``quiet``: neither. ``devices`` and
-    ``accelerator`` are Lightning's. Raises InputError where there is nothing to resume, or a run
-    would be overwritten.
+    With ``out``, writes a checkpoint after each epoch (``last.ckpt``) and TensorBoard's log; with
+    ``resume``, continues from that checkpoint. Uses all GPUs of this computer, one process each, or
+    the CPU, and shows a progress bar on a terminal; with ``quiet``, uses one CPU process and shows
+    nothing. Gradients are clipped to the norm ``most_gradient``. ``devices`` and ``accelerator``
+    are Lightning's. Raises InputError if there is no run to resume, or a run would be overwritten.
     """
     last = out / LAST if out else None
     if resume and (last is None or not last.exists()):
@@ -152,11 +156,11 @@ def fit_module(
     if not resume and last is not None and last.exists():
         raise InputError(f"{last} is of an earlier run: --resume, or choose another --out")
     if last is not None and resume:
-        network_weights(last)  # refuses what is damaged, which Lightning would raise as it comes
+        network_weights(last)  # raises an error with a fix if the file is damaged
     callbacks: list[Callback] = [_StepSeed(seed)]
     if out is not None:
         callbacks.append(
-            # Not its save_last: without others to keep, that is written at the very end only.
+            # Without save_last: if no other checkpoint is kept, it is written only at the end.
             ModelCheckpoint(
                 out,
                 filename=Path(LAST).stem,
@@ -168,7 +172,7 @@ def fit_module(
         accelerator, devices = "cpu", 1
         logging.getLogger("pytorch_lightning").setLevel(logging.ERROR)
     with warnings.catch_warnings():
-        # One process that reads, and no validation in between, are on purpose.
+        # One process for reading data, and no validation between, are intended.
         warnings.filterwarnings("ignore", module="pytorch_lightning")
         warnings.filterwarnings("ignore", message=".*isinstance.*LeafSpec.*")
         trainer = lightning.Trainer(
@@ -176,9 +180,10 @@ def fit_module(
             gradient_clip_val=most_gradient,
             accelerator=accelerator,
             devices=devices,
-            # Not processes that begin the command line again: they would draw and write as well.
+            # Not "ddp", whose processes run the command line again: each would paint and write
+            # data.
             strategy="auto" if _single(accelerator, devices) else "ddp_spawn",
-            use_distributed_sampler=False,  # EpochOrder is one
+            use_distributed_sampler=False,  # EpochOrder distributes the samples
             logger=TensorBoardLogger(out, name="", version="log") if out else False,
             callbacks=callbacks,
             enable_checkpointing=out is not None,

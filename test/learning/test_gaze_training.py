@@ -183,7 +183,7 @@ def test_the_rate_follows_the_schedule(
 
     rates: list[list[float]] = []
     recipe = dataclasses.replace(TINY, schedule=schedule, epochs=10)
-    recipes.fit(Rates(drawn, recipe), epochs=10, seed=0, quiet=True)
+    recipes.fit_module(Rates(drawn, recipe), epochs=10, seed=0, quiet=True)
     others, trunk = np.array(rates).T / recipe.rate
     assert len(others) == 20
     assert (others[0], others.max(), others[-1]) == pytest.approx(shares, abs=0.03)
@@ -202,7 +202,7 @@ def test_a_run_that_was_interrupted_ends_in_the_same_bits(drawn: GazeFaces, tmp_
     recipe = dataclasses.replace(TINY, epochs=3)
     whole = recipes.train(drawn, recipe, out=tmp_path / "whole", quiet=True)
     module = recipes.GEDDnetModule(drawn, recipe)
-    recipes.fit(module, epochs=1, seed=recipe.seed, out=tmp_path / "parts", quiet=True)
+    recipes.fit_module(module, epochs=1, seed=recipe.seed, out=tmp_path / "parts", quiet=True)
     resumed = recipes.train(drawn, recipe, out=tmp_path / "parts", resume=True, quiet=True)
     for (name, a), b in zip(whole.state_dict().items(), resumed.state_dict().values(), strict=True):
         assert torch.equal(a, b), name
@@ -298,7 +298,7 @@ def test_on_two_devices_each_has_its_half(drawn: GazeFaces, tmp_path: Path) -> N
     recipe = dataclasses.replace(TINY, epochs=2, batch=2)
     module = recipes.GEDDnetModule(drawn, recipe)
     before = module.network.output.weight.detach().clone()
-    recipes.fit(module, epochs=2, seed=0, out=tmp_path, devices=2, accelerator="cpu")
+    recipes.fit_module(module, epochs=2, seed=0, out=tmp_path, devices=2, accelerator="cpu")
     assert not torch.equal(module.network.output.weight, before)
     kept = torch.load(tmp_path / "last.ckpt", weights_only=True)
     assert kept["global_step"] == 2 * (len(drawn) // 2 // recipe.batch)

@@ -35,9 +35,9 @@ from face_perception.learning import runs
 from face_perception.learning.claims import affect_comparison as beside
 from face_perception.learning.claims import multitask as multitask_claims
 from face_perception.learning.claims import table as claims
-from face_perception.learning.data.affect_patches import AffectData, TaskBatches, read_affect
 from face_perception.learning.data.dataset import DatasetError
 from face_perception.learning.multitask import recipe as multitask_recipe
+from face_perception.learning.multitask.affect_data import AffectData, TaskBatches, read_affect
 from face_perception.learning.multitask.metrics import (
     chance_scores,
     evaluate_networks,

@@ -9,9 +9,7 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from face_perception.learning import concordance as ccc
-from face_perception.learning import samplers
-from face_perception.learning.multitask import losses
+from face_perception.learning.multitask import losses, samplers
 
 Arrays = dict[str, np.ndarray]
 

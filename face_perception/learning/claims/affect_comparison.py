@@ -20,7 +20,7 @@ from face_perception.faces import CROP_SIDE, FaceTracker, load_tracker
 from face_perception.inference import load
 from face_perception.learning.claims.table import mean_with_interval
 from face_perception.learning.data import dataset
-from face_perception.learning.data.affect_patches import AffectData
+from face_perception.learning.multitask.affect_data import AffectData
 from face_perception.learning.multitask.metrics import f1, macro_f1, population_ccc, valence_arousal
 from face_perception.learning.multitask.network import AU, Logits
 from face_perception.learning.synthesis.emfacs import PRESENT

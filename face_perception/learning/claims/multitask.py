@@ -21,7 +21,7 @@ import torch
 
 from face_perception.learning.claims import affect_comparison as beside
 from face_perception.learning.claims.table import Outcome, Report, Row, mean_with_interval
-from face_perception.learning.data.affect_patches import AffectData, read_affect
+from face_perception.learning.multitask.affect_data import AffectData, read_affect
 from face_perception.learning.multitask.metrics import (
     MEASURES,
     chance_scores,

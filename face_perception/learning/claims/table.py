@@ -88,8 +88,8 @@ def document(rows: Sequence[Row], notes: Sequence[str], seeds: int) -> str:
     for row in rows:
         guess = "" if row.verdict == "holds" else row.guess
         lines.append(
-            f"| {row.claim} | {row.paper} | {row.measure} | {mean_with_interval(row.values, '+.3g')} "
-            f"| {row.verdict} | {guess} |"
+            f"| {row.claim} | {row.paper} | {row.measure} "
+            f"| {mean_with_interval(row.values, '+.3g')} | {row.verdict} | {guess} |"
         )
     return "\n".join(lines) + "\n"
 

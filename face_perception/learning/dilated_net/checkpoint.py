@@ -1,4 +1,4 @@
-"""``face-perception import dilated-net``: a checkpoint of it -> the model ``dilated_net``."""
+"""``face-perception import dilated-net``: makes the model ``dilated_net`` from a checkpoint."""
 
 from __future__ import annotations
 

@@ -1,1 +1,4 @@
-"""GEDDnet (Chen and Shi, 2020): gaze by dilated convolutions and gaze decomposition."""
+"""GEDDnet (Chen and Shi, TPAMI 2022): gaze by dilated convolutions and gaze decomposition.
+
+Its layers, export and import also serve Dilated-Net, an earlier network of the same authors.
+"""

@@ -1,5 +1,6 @@
-"""Batch renormalisation as TensorFlow 1 does it (``batch_normalization(..., renorm=True)``): no
-gain, no clipping, five statistics that move.
+"""Batch renormalisation as in TensorFlow 1 (``batch_normalization(..., renorm=True)``).
+
+It has no gain, does not clip, and keeps five moving statistics.
 """
 
 from __future__ import annotations
@@ -11,19 +12,18 @@ from torch import nn
 class BatchRenorm(nn.Module):
     """Normalises [N, C] or [N, C, H, W] per channel and adds a learned ``beta`` [C].
 
-    In inference mode with ``moving_mean`` and ``moving_variance``. In training mode with the
-    batch's own mean and deviation, corrected by what a running estimate would have given
-    (``renorm_mean``, ``renorm_stddev``; no gradient flows through the correction), so that both
-    modes agree on average. Each forward in training mode moves the five statistics by
-    ``1 - momentum``; ``moving_variance`` follows from ``moving_stddev``. Variances are those of the
-    batch, not estimates of a population's. Source: Ioffe 2017, arXiv 1702.03275, and TensorFlow
-    1.15's behaviour.
+    Inference mode uses ``moving_mean`` and ``moving_variance``. Training mode uses the mean and
+    standard deviation of the batch, corrected towards the running estimates (``renorm_mean``,
+    ``renorm_stddev``), so that both modes agree on average. No gradient flows through the
+    correction. Each forward pass in training mode moves the five statistics by ``1 - momentum``;
+    ``moving_variance`` follows from ``moving_stddev``. Variances are the biased ones of the batch.
+    Source: Ioffe 2017, arXiv 1702.03275, and the behaviour of TensorFlow 1.15.
 
-    A layer that is shared (one eye's and the other's) is given all its parts in one batch, as
-    ``groups``. TensorFlow leaves open whether one part's reading comes before or after another's
-    moving. Here all read first, so that no result depends on an order. With ``reads_moved`` a part
-    reads the ``renorm_mean`` that later parts have moved already, which is what happened in a
-    recorded step of the published graph; it is there to compare with that.
+    A layer that both eyes share gets both in one batch, as ``groups``. TensorFlow does not define
+    whether one group reads the statistics before or after another group moves them. Here all groups
+    read first, so that no result depends on the order. With ``reads_moved``, a group reads the
+    ``renorm_mean`` that later groups have moved already, as in a recorded training step of the
+    published graph; tests compare with that step.
     """
 
     moving_mean: torch.Tensor
@@ -44,8 +44,9 @@ class BatchRenorm(nn.Module):
             self.register_buffer(name, torch.ones(channels))
 
     def forward(self, x: torch.Tensor, groups: int = 1) -> torch.Tensor:
-        """Same shape as ``x``, whose batch is ``groups`` equal parts one after the other: in
-        training mode each is normalised by itself.
+        """Returns ``x`` normalised, in the same shape.
+
+        The batch consists of ``groups`` equal parts; training mode normalises each separately.
         """
         if not self.training:
             scale, shift = self.affine()
@@ -57,12 +58,12 @@ class BatchRenorm(nn.Module):
         return x * scale.view(shape) + shift.view(shape)
 
     def affine(self) -> tuple[torch.Tensor, torch.Tensor]:
-        """(scale, shift), both [C]: what inference mode multiplies by and then adds."""
+        """Returns (scale, shift), both [C]: inference mode computes ``x * scale + shift``."""
         scale = (self.moving_variance + self.epsilon).rsqrt()
         return scale, self.beta - self.moving_mean * scale
 
     def _of_batch(self, parts: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """(scale, shift) of each part, both [groups, C]; moves the statistics."""
+        """Returns (scale, shift) of each group, both [groups, C], and moves the statistics."""
         axes = [axis for axis in range(parts.dim()) if axis not in (0, 2)]
         mean = parts.mean(axes)
         deviation = (parts.var(axes, unbiased=False) + self.epsilon).sqrt()

@@ -1,4 +1,4 @@
-"""``face-perception import geddnet``: the published checkpoint -> the model ``geddnet``."""
+"""``face-perception import geddnet``: makes the model ``geddnet`` from the published checkpoint."""
 
 from __future__ import annotations
 

@@ -1,7 +1,8 @@
-"""GEDDnet and Dilated-Net as graphs for inference: the same answers with constants folded.
+"""Exports GEDDnet and Dilated-Net as ONNX graphs with folded constants and unchanged outputs.
 
-Normalisation follows ReLU, so it folds into the next layer; the dilated layers have no border, so
-that is exact. Gray needs no three channels, and both eyes go through the trunk in one batch.
+Normalisation follows ReLU, so it is folded into the next layer; the dilated layers have no padding,
+so that this is exact. A gray image needs one channel instead of three, and both eyes go through the
+trunk in one batch.
 """
 
 from __future__ import annotations
@@ -26,24 +27,25 @@ OUTPUT = "gaze"
 
 
 def input_sizes(network: GEDDnet) -> dict[str, tuple[int, int]]:
-    """Names of the network's inputs, in their order, and the height and width of each crop."""
+    """Returns the names of the network's inputs, in order, with each crop's (height, width)."""
     eyes = {"left_eye": EYE_SIZE, "right_eye": EYE_SIZE}
     return {"face": FACE_SIZE, **eyes} if network.has_face else eyes
 
 
-# The gray that is subtracted; what the three means differ from it goes through a second channel.
+# The gray level that is subtracted. A second, constant channel carries the differences of the three
+# channel means from it.
 _MEAN = sum(MEANS) / 3
-# That channel's constant: of the size of a gray, so that INT8 rounds neither away.
+# Value of the constant channel: as large as a gray level, so that INT8 rounds neither to 0.
 _CONSTANT = 64.0
 
 _SCALE = 1 / 100
 
 
 class FoldedGEDDnet(nn.Module):
-    """Pitch and yaw [N, 2] in radians, without bias, from gray crops as ``GEDDnet`` takes them.
+    """The network for inference: gray crops as of ``GEDDnet`` -> pitch and yaw [N, 2] in radians.
 
-    The crops come in the order of ``input_sizes``. Raises InputError for the ablation without
-    dilations, whose borders do not allow folding.
+    The person's bias is not included. The crops are given in the order of ``input_sizes``. Raises
+    InputError for the ablation without dilations, whose padding prevents folding.
     """
 
     keep: torch.Tensor
@@ -52,11 +54,11 @@ class FoldedGEDDnet(nn.Module):
     def __init__(self, network: GEDDnet) -> None:
         super().__init__()
         if network.eye.pools:
-            raise InputError("a network with poolings is not exported: make it with dilated=True")
+            raise InputError("a network with pooling cannot be exported: make it with dilated=True")
         self.has_face = network.has_face
         with torch.no_grad():
             self.trunk = _trunk(network)
-            # Gray less the mean, and a constant.
+            # The gray image minus the mean, and a constant channel.
             self.register_buffer("keep", torch.tensor([1.0, 0.0]).view(1, 2, 1, 1))
             self.register_buffer("less", torch.tensor([_MEAN, -_CONSTANT]).view(1, 2, 1, 1))
             norms = []
@@ -95,9 +97,11 @@ class FoldedGEDDnet(nn.Module):
 
 
 def geddnet_onnx(network: GEDDnet) -> bytes:
-    """The ONNX file: ``face`` [N, 1, 96, 96] where the network has one, ``left_eye`` and
-    ``right_eye`` [N, 1, 64, 96], equalised gray, float32 0 to 255 -> ``gaze`` [N, 2], pitch and yaw
-    in radians, without bias.
+    """Returns the ONNX file of a network.
+
+    Inputs are ``face`` [N, 1, 96, 96], if the network has one, ``left_eye`` and ``right_eye``
+    [N, 1, 64, 96]: gray, histogram equalised, float32, 0 to 255. The output is ``gaze`` [N, 2],
+    pitch and yaw in radians, without the person's bias.
 
     Raises InputError for the ablation without dilations.
     """
@@ -107,8 +111,10 @@ def geddnet_onnx(network: GEDDnet) -> bytes:
 
 
 def _trunk(network: GEDDnet) -> nn.Sequential:
-    """Two channels, gray and constant, instead of three; divided by 100 at once instead of last,
-    which keeps FP16 far from its limits (ReLU and pooling do not mind).
+    """Returns the trunk for two input channels (gray and constant) instead of three.
+
+    It divides by 100 in the first layer instead of at the end, which keeps values far from the
+    limits of FP16. ReLU and max pooling commute with the division.
     """
     trunk = network.trunk
     kernel = trunk.conv1_1.weight.double()
@@ -135,7 +141,7 @@ def _affine(norm: BatchRenorm) -> _Affine:
 
 
 def _stack(stack: Stack) -> tuple[nn.Sequential, _Affine]:
-    """The convolutions and, not yet applied, what normalises the last one's output."""
+    """Returns the convolutions, and the normalisation of the output, still to be applied."""
     layers: list[nn.Module] = []
     affine: _Affine | None = None
     for conv, norm in stack.layers():
@@ -150,8 +156,10 @@ def _stack(stack: Stack) -> tuple[nn.Sequential, _Affine]:
 
 
 def _dense(linear: nn.Linear, affine: _Affine, size: tuple[int, int] | None = None) -> nn.Linear:
-    """A layer that takes its input before normalisation, and maps of ``size`` channel by channel
-    where the original takes them pixel by pixel.
+    """Returns a linear layer that includes the normalisation of its input.
+
+    With ``size`` it takes flattened feature maps in channel-first order; the original takes them
+    with the channel last.
     """
     weight, bias = linear.weight.double(), linear.bias.double()
     scale, shift = affine
@@ -160,10 +168,10 @@ def _dense(linear: nn.Linear, affine: _Affine, size: tuple[int, int] | None = No
     by_pixel = by_pixel * scale
     if size is not None:
         by_pixel = by_pixel.transpose(1, 2)
-    made = nn.Linear(linear.in_features, linear.out_features, dtype=torch.float64)
-    made.weight.copy_(by_pixel.reshape(weight.shape))
-    made.bias.copy_(bias)
-    return made
+    folded = nn.Linear(linear.in_features, linear.out_features, dtype=torch.float64)
+    folded.weight.copy_(by_pixel.reshape(weight.shape))
+    folded.bias.copy_(bias)
+    return folded
 
 
 def _conv(
@@ -173,7 +181,7 @@ def _conv(
     dilation: tuple[int, ...] = (1, 1),
 ) -> nn.Conv2d:
     outputs, inputs, height, width = weight.shape
-    made = nn.Conv2d(
+    conv = nn.Conv2d(
         inputs,
         outputs,
         (height, width),
@@ -181,6 +189,6 @@ def _conv(
         dilation=(dilation[0], dilation[1]),
         dtype=torch.float64,
     )
-    made.weight.copy_(weight)
-    made.bias.copy_(bias)
-    return made
+    conv.weight.copy_(weight)
+    conv.bias.copy_(bias)
+    return conv

@@ -1,4 +1,4 @@
-"""Makes a gaze model from a TensorFlow checkpoint: what importing GEDDnet and Dilated-Net share."""
+"""Makes a gaze model from a TensorFlow checkpoint, for GEDDnet and Dilated-Net."""
 
 from __future__ import annotations
 
@@ -24,15 +24,16 @@ from face_perception.learning.geddnet.reference_inputs import sample_inputs
 from face_perception.learning.geddnet.tensorflow_variables import VariablesError
 from face_perception.learning.torch_checkpoint import CheckpointError, check_system, system_of
 
-# Another backend may be off by this, in radians: 0.6 degrees, an eighth of the published error on
-# people it has not seen. FP16 uses a tenth of it; whether INT8 stays below depends on the weights.
+# Largest deviation that another backend may have, in radians: 0.6 degrees, an eighth of the
+# published error on people that the network has not seen. FP16 has a tenth of it; whether INT8
+# stays below depends on the weights.
 TOLERANCE = 0.01
 
-# The folded graph against the network as published, in radians.
+# Largest deviation of the folded graph from the published network, in radians.
 _FOLDING = 1e-5
 
 _MEANING = (
-    "; the vector (sin yaw cos pitch, sin pitch, cos yaw cos pitch) in the normalised camera (x"
+    "; the vector (sin yaw cos pitch, sin pitch, cos yaw cos pitch) in the normalized camera (x"
     " right, y down, z forward) is minus the gaze's direction: pitch is positive up, yaw towards"
     " the image's left, (0, 0) into the camera"
 )
@@ -42,9 +43,9 @@ _MEANING = (
 class GazeSystem:
     """A published gaze system whose checkpoints can be imported.
 
-    ``system`` is its name on the command line and ``model`` the default name of the model.
-    ``variables`` is the number of its TensorFlow variables. ``task`` and ``licence`` go into the
-    card. ``read`` makes the network from the variables by name; it raises VariablesError.
+    ``system`` is its name on the command line, ``model`` the default name of the model, and
+    ``variables`` the number of its TensorFlow variables. ``task`` and ``licence`` go into the card.
+    ``read`` makes the network from the variables by name, and raises VariablesError.
     """
 
     system: str
@@ -74,7 +75,7 @@ class GazeSystem:
         )
 
     def make(self, args: argparse.Namespace, report: Callable[[str], None]) -> Iterator[ModelBuild]:
-        """Makes the one model. Raises ModelError naming the file and what is wrong with it."""
+        """Yields the model. Raises ModelError that names the file and says what is wrong."""
         report(f"reading {args.checkpoint}")
         variables, origin = tensorflow_checkpoint.read_variables_file(args.checkpoint)
         try:
@@ -90,8 +91,9 @@ class GazeSystem:
         off = _folding_error(network, [torch.from_numpy(samples[name][::4]) for name in inputs])
         if not off < _FOLDING:
             raise ModelError(
-                f"{args.checkpoint}: its answers change by {off:.2g} rad when its normalisation is "
-                "folded into its layers: a moving_variance must be all but 0, was it trained?"
+                f"{args.checkpoint}: its gaze changes by {off:.2g} rad when its normalisation is "
+                "folded into its layers, because a moving_variance is nearly 0: import a trained "
+                "checkpoint"
             )
         report("exporting ONNX")
         yield ModelBuild(
@@ -115,7 +117,7 @@ def _meaning(network: GEDDnet) -> str:
 
 
 def _bias_facts(network: GEDDnet) -> dict[str, Any]:
-    """What to expect of a person's bias: radians, over the subjects seen in training."""
+    """Returns the standard deviation of the training subjects' biases, radians, for the card."""
     if not network.subjects:
         return {}
     deviation = network.bias.detach().std(0, unbiased=False) / PER_RADIAN
@@ -133,7 +135,7 @@ def _gray(size: tuple[int, int], name: str) -> Port:
 
 
 def _folding_error(network: GEDDnet, crops: list[torch.Tensor]) -> float:
-    """The largest difference in radians between the exported graph and the network."""
+    """Returns the largest difference between the exported graph and the network, radians."""
     face = crops[0] if network.has_face else None
     with torch.inference_mode():
         off = (FoldedGEDDnet(network)(*crops) - network.gaze(face, *crops[-2:])).abs().max()

@@ -1,4 +1,4 @@
-"""What GEDDnet is trained to make small, as published."""
+"""The published training loss of GEDDnet."""
 
 from __future__ import annotations
 
@@ -9,17 +9,18 @@ from torch import nn
 
 from face_perception.learning.geddnet.network import PER_RADIAN, GEDDnet
 
-# Weight of all squares beside the error, and of the trunk's among them (it is trained already).
+# Weight of the squared weights in the loss, and relative weight of those of the pretrained trunk.
 _SQUARES = 1e-3
 _TRUNK_SQUARES = 1e-2
 
 
 @dataclass(frozen=True, slots=True)
 class GEDDnetLoss:
-    """The parts of the training loss, scalars but ``error`` [N]; ``total`` is what is minimised.
+    """The parts of the training loss; ``total`` is minimised.
 
-    ``error`` is each sample's squared distance in tenths of a radian, ``squares`` half the sum of
-    the squares of all kernels and matrices, ``bias`` how far the biases are from cancelling out.
+    ``error`` [N] is each sample's squared distance in tenths of a radian. ``squares`` is half the
+    sum of the squares of all kernels and matrices. ``bias`` says how far the mean of the subjects'
+    biases is from 0. The last two are scalars.
     """
 
     error: torch.Tensor
@@ -34,9 +35,11 @@ class GEDDnetLoss:
 def geddnet_loss(
     network: GEDDnet, t: torch.Tensor, gaze: torch.Tensor, subject: torch.Tensor | None
 ) -> GEDDnetLoss:
-    """The loss of ``t`` [N, 2], from the network's forward, against ``gaze`` [N, 2], pitch and yaw
-    in radians. ``subject`` [N] are rows of ``network.bias`` (mirrored samples in its second half),
-    None where the network has no biases.
+    """Returns the loss of a batch.
+
+    ``t`` [N, 2] is the output of the network's forward pass, ``gaze`` [N, 2] the true pitch and yaw
+    in radians. ``subject`` [N] are rows of ``network.bias`` (its second half is for mirrored
+    samples), or None if the network has no biases.
     """
     estimate = t if subject is None else t + network.bias[subject]
     error = ((estimate - PER_RADIAN * gaze) ** 2).sum(1)
@@ -47,7 +50,7 @@ def geddnet_loss(
             squares = squares + weight * module.weight.square().sum() / 2
     bias = error.new_zeros(())
     if network.subjects:
-        # Else a part of every gaze could hide in the biases.
+        # Without this term, a constant part of every gaze could move into the biases.
         for half in network.bias.split(network.subjects):
             bias = bias + half.mean(0).abs().sum()
     return GEDDnetLoss(error, squares, bias)

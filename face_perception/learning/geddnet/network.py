@@ -1,7 +1,8 @@
-"""GEDDnet (gaze from a face and two eyes, by dilated convolutions) in PyTorch, and its layers.
+"""GEDDnet in PyTorch: gaze from a face and both eyes, by dilated convolutions.
 
 Source: Chen and Shi, "Towards High Performance Low Complexity Calibration in Appearance Based Gaze
-Estimation", TPAMI 2022. Same weights in, same numbers out as the published TensorFlow graph.
+Estimation", TPAMI 2022. With the same weights it returns the same numbers as the published
+TensorFlow graph.
 """
 
 from __future__ import annotations
@@ -16,22 +17,23 @@ from torch.nn import functional
 from face_perception.errors import InputError
 from face_perception.learning.geddnet.batch_renorm import BatchRenorm
 
-# What VGG16 was trained with, subtracted from gray replicated to R, G, B.
+# Channel means that VGG16 was trained with, subtracted from the gray image copied to R, G and B.
 MEANS = (123.68, 116.779, 103.939)
 
-# The network's own unit: tenths of a radian.
+# Factor from radians to the unit of the network's output, tenths of a radian.
 PER_RADIAN = 10.0
 
 FACE_SIZE = (96, 96)  # height, width
 EYE_SIZE = (64, 96)
 
-# Height, width of each 3x3 layer's dilation.
+# Dilation (height, width) of each 3x3 layer.
 FACE_DILATIONS = ((2, 2), (3, 3), (5, 5), (11, 11))
 EYE_DILATIONS = ((2, 2), (3, 3), (4, 5), (5, 11))
 
 # The ablation: max pooling (height, width) before each of the four 3x3 layers and after the last.
-# From 48x48 to 6x6 and from 32x48 to 4x6, as the dilated layers do, and each output sees 44x44
-# (face) or 30x44 (eye) of the trunk's features, where the dilated ones span 43x43 and 29x43.
+# Sizes go from 48x48 to 6x6 and from 32x48 to 4x6, as in the dilated layers. The receptive field in
+# the trunk's features is 44x44 (face) or 30x44 (eye); that of the dilated layers is 43x43 and
+# 29x43.
 FACE_POOLS = ((2, 2), (2, 2), (1, 1), (2, 2), (1, 1))
 EYE_POOLS = ((1, 2), (2, 2), (2, 1), (1, 2), (2, 1))
 
@@ -43,8 +45,10 @@ def _wide(channels: int, width: float) -> int:
 
 
 class Trunk(nn.Module):
-    """VGG16's first four convolutions, each with ReLU: gray [N, 1, H, W], 0 to 255 -> [N, 128, H/2,
-    W/2], divided by 100. One trunk for the face and both eyes. ``width`` as of ``GEDDnet``.
+    """VGG16's first four convolutions, each with ReLU; the face and both eyes share it.
+
+    Maps a gray image [N, 1, H, W], 0 to 255, to features [N, 128, H/2, W/2], divided by 100.
+    ``width`` is that of ``GEDDnet``.
     """
 
     means: torch.Tensor
@@ -59,7 +63,7 @@ class Trunk(nn.Module):
         self.register_buffer("means", torch.tensor(MEANS).view(1, 3, 1, 1), persistent=False)
 
     def forward(self, gray: torch.Tensor) -> torch.Tensor:
-        # Means first, borders then: a border is an average gray, not black.
+        # Means are subtracted before padding: the border is an average gray, not black.
         x = gray - self.means
         x = functional.relu(self.conv1_2(functional.relu(self.conv1_1(x))))
         x = functional.max_pool2d(x, 2)
@@ -68,11 +72,11 @@ class Trunk(nn.Module):
 
 
 class Stack(nn.Module):
-    """From the trunk's features to 128 small maps: a 1x1 and four 3x3 convolutions, each followed
-    by ReLU and then batch renormalisation.
+    """Maps the trunk's features to 128 small feature maps.
 
-    With ``dilations`` the 3x3 layers look ever further apart and have no border; with ``pools``
-    they are ordinary ones between poolings. The weights have the same shapes in both.
+    It has a 1x1 and four 3x3 convolutions, each followed by ReLU and batch renormalisation. With
+    ``dilations`` the 3x3 layers are dilated and not padded; with ``pools`` they are ordinary layers
+    between max poolings. The weights have the same shapes in both forms.
     """
 
     def __init__(
@@ -84,7 +88,7 @@ class Stack(nn.Module):
     ) -> None:
         super().__init__()
         if (dilations is None) == (pools is None):
-            raise InputError("a stack has either dilations or pools")
+            raise InputError("give a stack either dilations or pools")
         self.pools = pools
         few, many = _wide(64, width), _wide(128, width)
         channels = (few, few, many, many)
@@ -101,13 +105,14 @@ class Stack(nn.Module):
         self.norm4_1, self.norm4_2 = BatchRenorm(many), BatchRenorm(many)
 
     def layers(self) -> list[tuple[nn.Conv2d, BatchRenorm]]:
-        """The five convolutions in order, each with what normalises it."""
+        """Returns the five convolutions in order, each with its normalisation."""
         names = ("2_3", "3_1", "3_2", "4_1", "4_2")
         return [(getattr(self, f"conv{n}"), getattr(self, f"norm{n}")) for n in names]
 
     def forward(self, x: torch.Tensor, groups: int = 1) -> torch.Tensor:
-        """[N, 128, H, W] -> [N, h*w*128], row by row, the channel running fastest. ``groups`` equal
-        parts of the batch are normalised each by itself in training.
+        """Maps [N, 128, H, W] to [N, h*w*128], row by row, with the channel last.
+
+        Training mode normalises ``groups`` equal parts of the batch separately.
         """
         for k, (conv, norm) in enumerate(self.layers()):
             if self.pools and k:
@@ -119,7 +124,7 @@ class Stack(nn.Module):
 
 
 class Dense(nn.Module):
-    """A fully connected layer with ReLU and then batch renormalisation."""
+    """A fully connected layer, ReLU, and batch renormalisation."""
 
     def __init__(self, inputs: int, outputs: int) -> None:
         super().__init__()
@@ -132,18 +137,20 @@ class Dense(nn.Module):
 
 
 class GEDDnet(nn.Module):
-    """Gaze, as pitch and yaw in tenths of a radian, from a face and its two eyes.
+    """Estimates gaze (pitch and yaw in tenths of a radian) from a face and its two eyes.
 
-    ``forward`` gives t, which does not depend on who it is; ``bias`` is what a subject seen in
-    training adds: row s for subject s, row ``subjects`` + s for the same subject mirrored. Gaze =
-    (t + bias) / 10. Angles are the published ones: the vector (sin yaw cos pitch, sin pitch, cos
-    yaw cos pitch) in the normalised camera (x right, y down, z forward) is minus the direction of
-    the gaze, so pitch is positive up, yaw towards the image's left, and (0, 0) into the camera.
+    ``forward`` returns t, the part that does not depend on the person. ``bias`` is the part of each
+    subject seen in training: row s for subject s, row ``subjects`` + s for the same subject
+    mirrored. Gaze = (t + bias) / 10.
 
-    ``dilated=False`` is the papers' ablation: poolings instead of dilations, weights of the same
-    shapes. ``face=False`` is the network without a face (see ``dilated_net.py``). ``subjects=0``
-    has no biases. ``dropout`` is the share that is dropped. ``width`` is the share of the published
-    number of channels that every layer has.
+    Angles are the published ones: the vector (sin yaw cos pitch, sin pitch, cos yaw cos pitch) in
+    the normalized camera (x right, y down, z forward) is minus the direction of the gaze. So pitch
+    is positive up, yaw is positive towards the image's left, and (0, 0) looks into the camera.
+
+    ``dilated=False`` is the ablation of the papers: pooling instead of dilation, with weights of
+    the same shapes. ``face=False`` leaves out the face (Dilated-Net). ``subjects=0`` leaves out the
+    biases. ``dropout`` is the dropout probability. ``width`` is the share of the published number
+    of channels in every layer. Raises InputError for a ``width`` outside (0, 1].
     """
 
     def __init__(
@@ -184,9 +191,10 @@ class GEDDnet(nn.Module):
     def forward(
         self, face: torch.Tensor | None, left_eye: torch.Tensor, right_eye: torch.Tensor
     ) -> torch.Tensor:
-        """t [N, 2] in tenths of a radian, from equalised gray, float32 0 to 255: ``face``
-        [N, 1, 96, 96] (None where the network has none), the subject's own left and right eye
-        [N, 1, 64, 96].
+        """Returns t [N, 2] in tenths of a radian.
+
+        Inputs are histogram equalised gray images, float32, 0 to 255: ``face`` [N, 1, 96, 96] (None
+        if the network takes none), and the person's left and right eye [N, 1, 64, 96].
         """
         features = []
         if self.has_face:
@@ -206,12 +214,14 @@ class GEDDnet(nn.Module):
         right_eye: torch.Tensor,
         subject: torch.Tensor | None = None,
     ) -> torch.Tensor:
-        """Pitch and yaw [N, 2] in radians; with the biases of the rows ``subject`` [N] if given."""
+        """Returns pitch and yaw [N, 2] in radians, with the biases of rows ``subject`` [N] if
+        given.
+        """
         t = self(face, left_eye, right_eye)
         return (t if subject is None else t + self.bias[subject]) / PER_RADIAN
 
 
-# Deviation of the truncated normals that training starts from, by the published code.
+# Standard deviations of the truncated normal distributions of initial weights, as published.
 _INITIAL = {
     "face": (0.125, 0.06, 0.06, 0.08, 0.07),
     "eye": (0.125, 0.06, 0.06, 0.06, 0.04),
@@ -221,11 +231,11 @@ _INITIAL = {
 def initialise(
     network: GEDDnet, vgg: Mapping[str, np.ndarray], generator: torch.Generator | None = None
 ) -> None:
-    """Sets a network to where training starts.
+    """Sets the published initial weights.
 
-    ``vgg`` has VGG16's ``conv1_1_W`` (height, width, in, out) to ``conv2_2_b``. Everything else is
-    drawn from ``generator``. Raises KeyError for a layer that ``vgg`` lacks, InputError for one of
-    another shape.
+    ``vgg`` has VGG16's arrays ``conv1_1_W`` (height, width, in, out) to ``conv2_2_b``. All other
+    weights are drawn from ``generator``. Raises KeyError if ``vgg`` lacks a layer, InputError if a
+    layer has another shape.
     """
     for name in ("conv1_1", "conv1_2", "conv2_1", "conv2_2"):
         conv = getattr(network.trunk, name)

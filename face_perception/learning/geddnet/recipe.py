@@ -1,4 +1,4 @@
-"""The GEDDnet recipe: data, training, evaluation on people not seen, the model with its card."""
+"""The GEDDnet recipe: data, training, evaluation on held-out people, and the model."""
 
 from __future__ import annotations
 
@@ -29,20 +29,23 @@ from face_perception.types import FloatArray
 
 SCHEDULES = ("one_cycle", "staircase")
 NEEDS = ("left_eye", "right_eye", "gaze_pitch", "gaze_yaw")
-CALIBRATION = 9  # images of a person that a calibration is made of
-_TOLERANCE = 0.01
-# Steps of statistics to remember are one in ten of those that were; at the start ten.
+CALIBRATION = 9  # images of each person that a calibration uses
+_TOLERANCE = 0.01  # largest deviation that another backend may have, radians
+# Moving statistics average over a tenth of the steps so far, and at least over ten steps.
 _MEMORY, _LEAST_MOMENTUM = 10, 0.9
-_RISING = 0.15  # share of one cycle in which the rate rises
+_RISING = 0.15  # share of one cycle in which the learning rate rises
 
 
 @dataclass(frozen=True, slots=True)
 class GazeRecipe:
-    """Settings of the training of GEDDnet. Raises InputError for a value that is not allowed.
+    """Settings of the training of GEDDnet. Raises config/training/geddnet.yaml explains is.
 
-    ``decomposed`` gives each person in training a bias. ``people`` and ``images`` of each person
-    are drawn if no data set is given. ``schedule`` is ``one_cycle``, or ``staircase`` as published,
-    for a trunk that is trained already. ``beta2`` is Adam's.
+    ``decomposed`` gives each person in training a bias. Without a data set, ``people`` synthetic
+    people with ``images`` images each person
+    are painted is given. ``schedule`` is ``one_cycle``, or ``staircase``
+    as published,
+    which suits a pretrained trunk. ``beta2`` is Adam's. Raises InputError for a value
+    that is out of range.
     """
 
     task: str = setting("geddnet", choices=("geddnet",))
@@ -61,7 +64,12 @@ class GazeRecipe:
     images: int = setting(40, minimum=1)
 
     def __post_init__(self) -> None:
-        check(self)
+        if self.task != "geddnet":
+            raise InputError(f"task must be geddnet, not {self.task!r}")
+        if self.schedule not in SCHEDULES:
+            raise InputError(f"schedule {self.schedule!r} is not known: {' or '.join(SCHEDULES)}")
+        for name, least in (("epochs", 1), ("batch", 1), ("people", 3), ("images", 1)):
+            if getattr(self)
 
 
 def read_gaze_recipe(name: str) -> GazeRecipe:
@@ -70,8 +78,9 @@ def read_gaze_recipe(name: str) -> GazeRecipe:
 
 
 def gaze_faces_of(data: Dataset) -> GazeFaces:
-    """The samples with a gaze, in memory. Raises DatasetError naming a file that does not fit, and
-    where no sample has a gaze.
+    """Reads the samples that have a gaze into memory.
+
+    Raises DatasetError that names a file that does not fit, or if no sample has a gaze.
     """
     gaze = data.labels("gaze_pitch", "gaze_yaw")
     data = data.take(np.flatnonzero(np.isfinite(gaze).all(1)))
@@ -94,9 +103,9 @@ def gaze_faces_of(data: Dataset) -> GazeFaces:
 
 
 def write_synthetic_people(folder: Path, recipe: GazeRecipe, workers: int = 1) -> None:
-    """Draws the recipe's people as a data set: 70 % to train, 10 % validation, 20 % test."""
+    """Paints the recipe's people as a data set: 70 % train, 10 % validation, 20 % test."""
     about = {
-        "name": "drawn people",
+        "name": "synthetic people",
         "licence": "Apache-2.0",
         "made_by": f"face_perception.learning.synthesis.gaze_crops, seed {recipe.seed}",
     }
@@ -120,7 +129,7 @@ def write_synthetic_people(folder: Path, recipe: GazeRecipe, workers: int = 1) -
 
 
 class GEDDnetModule(lightning.LightningModule):
-    """A GEDDnet, each sample as it is or mirrored by chance (then of the person's mirror image)."""
+    """Trains a GEDDnet. Mirrors random samples, which then belong to the mirrored person."""
 
     def __init__(self, data: GazeFaces, recipe: GazeRecipe) -> None:
         super().__init__()
@@ -129,13 +138,13 @@ class GEDDnetModule(lightning.LightningModule):
             subjects, dilated=recipe.dilated, dropout=recipe.dropout, width=recipe.width
         )
         _initialise(self.network, recipe.seed)
-        # A fifth faster on a CPU; the numbers are the same for every run.
+        # Channels last: a fifth faster on a CPU.
         self.network.to(memory_format=torch.channels_last)
         self._data, self._recipe = data, recipe
 
     def train_dataloader(self) -> DataLoader[Any]:
         data = self._data
-        # The network's yaw is minus ours.
+        # The network's yaw has the opposite sign of ours.
         gaze = torch.from_numpy(data.gaze * (1, -1)).float()
         images = [torch.from_numpy(image) for image in (data.face, data.left_eye, data.right_eye)]
         rows = TensorDataset(*images, gaze, torch.from_numpy(data.person))
@@ -148,7 +157,7 @@ class GEDDnetModule(lightning.LightningModule):
         mirrored = torch.rand(len(face)) < 0.5
         m = mirrored.to(face.device)
         inputs = [image.float()[:, None] for image in (face, left, right)]
-        flipped = [inputs[k].flip(-1) for k in (0, 2, 1)]  # the left eye becomes the right one
+        flipped = [inputs[k].flip(-1) for k in (0, 2, 1)]  # the mirrored left eye is the right eye
         pick = m.view(-1, 1, 1, 1)
         crops = [torch.where(pick, b, a) for a, b in zip(inputs, flipped, strict=True)]
         gaze = torch.stack([gaze[:, 0], torch.where(m, -gaze[:, 1], gaze[:, 1])], 1)
@@ -160,7 +169,8 @@ class GEDDnetModule(lightning.LightningModule):
         return total
 
     def on_train_batch_start(self, batch: Any, number: int) -> None:
-        # A long memory of statistics that are young is a memory of their starting values.
+        # Early in training, a long average of the statistics would mostly hold their initial
+        # values.
         momentum = 1 - _MEMORY / (self.global_step + _MEMORY)
         momentum = min(max(momentum, _LEAST_MOMENTUM), self._recipe.momentum)
         for layer in self.network.modules():
@@ -178,7 +188,7 @@ class GEDDnetModule(lightning.LightningModule):
             schedule = torch.optim.lr_scheduler.LambdaLR(adam, [_staircase, _trunk_staircase])
         else:
             steps = recipe.epochs * len(self.train_dataloader())
-            # One step more: the scheduler is asked for the rate after the last one too.
+            # One more step, because the scheduler also computes the rate after the last step.
             schedule = torch.optim.lr_scheduler.OneCycleLR(
                 adam, recipe.rate, total_steps=steps + 1, pct_start=_RISING
             )
@@ -186,17 +196,20 @@ class GEDDnetModule(lightning.LightningModule):
 
 
 def _staircase(step: int) -> float:
-    """Share of the rate at a step, as published."""
+    """Returns the share of the learning rate at a step, as published."""
     return float(0.1 ** (step // 8000))
 
 
 def _trunk_staircase(step: int) -> float:
-    """The trunk, trained already, waits for 500 steps and then goes a tenth as far."""
+    """Returns the same for the pretrained trunk: 0 for 500 steps, then a tenth."""
     return 0.1 * _staircase(step) if step >= 500 else 0.0
 
 
 def _initialise(network: GEDDnet, seed: int) -> None:
-    """Published deviations suit the published width; He's keep the sizes of any, without VGG16."""
+    """Sets random weights by He's method, which suits any width and needs no VGG16.
+
+    The published standard deviations suit the published width only.
+    """
     generator = torch.Generator().manual_seed(seed)
     for module in network.modules():
         if isinstance(module, torch.nn.Conv2d | torch.nn.Linear):
@@ -204,7 +217,7 @@ def _initialise(network: GEDDnet, seed: int) -> None:
             torch.nn.init.zeros_(module.bias)
     with torch.no_grad():
         network.output.weight.mul_(0.1)
-        # VGG16's answers are some hundreds, which the trunk divides by 100.
+        # VGG16's features are some hundreds, which the trunk divides by 100.
         network.trunk.conv2_2.weight.mul_(2.0)
 
 
@@ -216,14 +229,14 @@ def train(
     resume: bool = False,
     quiet: bool = False,
 ) -> GEDDnet:
-    """The trained network, in inference mode. Errors as of ``fit_module``."""
+    """Returns the trained network, in inference mode. Raises what ``fit_module`` raises."""
     module = GEDDnetModule(data, recipe)
     fit_module(module, epochs=recipe.epochs, seed=recipe.seed, out=out, resume=resume, quiet=quiet)
     return module.network.to(memory_format=torch.contiguous_format).cpu().eval()
 
 
 def predict(network: GEDDnet, data: GazeFaces, batch: int = 64) -> FloatArray:
-    """[N, 2] pitch and yaw, radians, in the package's convention, without bias."""
+    """Returns pitch and yaw [N, 2], radians, in the package's convention, without bias."""
     answers = []
     with torch.inference_mode():
         for i in range(0, len(data), batch):
@@ -237,7 +250,7 @@ def predict(network: GEDDnet, data: GazeFaces, batch: int = 64) -> FloatArray:
 
 
 def angular_errors(a: FloatArray, b: FloatArray) -> FloatArray:
-    """[N] radians between gazes [N, 2] of pitch and yaw."""
+    """Returns the angles [N], radians, between gazes [N, 2] of pitch and yaw."""
 
     def vectors(g: FloatArray) -> FloatArray:
         cosine = np.cos(g[:, 0])
@@ -250,10 +263,10 @@ def angular_errors(a: FloatArray, b: FloatArray) -> FloatArray:
 def bias_and_variance(
     estimate: FloatArray, gaze: FloatArray, person: npt.NDArray[np.int64]
 ) -> tuple[float, float]:
-    """(between-person squared bias, within-person variance), rad² over both angles."""
+    """Returns (squared bias between people, variance within a person), rad², over both angles."""
     offsets = gaze - estimate
     own = [offsets[person == p] for p in np.unique(person)]
-    # The square of a mean of n has a variance's n-th part too much.
+    # The squared mean of n values is too large by an n-th of their variance.
     within = float(np.mean([o.var(0, ddof=1).sum() for o in own]))
     squares = [float((o.mean(0) ** 2).sum()) - float(o.var(0, ddof=1).sum()) / len(o) for o in own]
     return float(np.mean(squares)), within
@@ -266,10 +279,10 @@ def calibration_errors(
     random: np.random.Generator,
     samples: int = CALIBRATION,
 ) -> tuple[float, float]:
-    """Mean error (before, after), radians, on the images that no calibration was made of.
+    """Returns the mean error (before, after) calibration, radians, on images it has not used.
 
-    A person's bias is the mean offset over the ``samples`` that look nearest to where one of them,
-    drawn by chance, looks.
+    For each person, one image is drawn at random. The bias is the mean offset over the ``samples``
+    images with the nearest gaze. Raises InputError if a person has too few images.
     """
     before, after = [], []
     for p in np.unique(person):
@@ -286,8 +299,10 @@ def calibration_errors(
 
 
 def evaluate(network: GEDDnet, data: GazeFaces) -> dict[str, float]:
-    """Degrees of error on people that were not trained on: uncalibrated, calibrated with one target
-    where there are images enough, and what always saying the mean gaze would give.
+    """Returns errors in degrees on people that the network has not seen.
+
+    They are the error without calibration, that of always answering the mean gaze, and, if each
+    person has enough images, the error after calibration with one target.
     """
     estimate = predict(network, data)
     found = {
@@ -313,8 +328,9 @@ def model_build(
     trained_on: str,
     licence: str,
 ) -> ModelBuild:
-    """The network as a model whose card says how it was trained and how good it is on
-    ``held_out``, people that it has not seen.
+    """Returns the network as a model, with how it was trained and its error on ``held_out``.
+
+    ``held_out`` are people that the network has not seen.
     """
     drawn = gaze_faces(3, 4, seed=recipe.seed)
     facts: dict[str, Any] = {
@@ -322,8 +338,7 @@ def model_build(
         "order": ["pitch", "yaw"],
         "width": recipe.width,
         "recipe": dataclasses.asdict(recipe),
-        "evaluation": {"on": f"people of {trained_on} not trained on"}
-        | evaluate(network, held_out),
+        "evaluation": {"on": f"held-out people of {trained_on}"} | evaluate(network, held_out),
     }
     if network.subjects:
         spread = network.bias.detach().std(0, unbiased=False) / 10
@@ -348,12 +363,12 @@ def model_build(
             OUTPUT: Port(
                 (None, 2),
                 "float32",
-                "pitch (up) and yaw (to image left), radians, in the normalised camera, without "
+                "pitch (up) and yaw (to image left), radians, in the normalized camera, without "
                 "the person's bias",
                 tolerance=_TOLERANCE,
             )
         },
-        # Drawn: no faces of somebody's data set go along with the model.
+        # Painted faces: no picture of a data set is shipped with the model.
         reference_inputs={key: getattr(drawn, key)[:, None].astype(np.float32) for key in inputs},
         facts=facts,
     )

@@ -1,7 +1,7 @@
-"""What GEDDnet sees of the two sample photographs: the inputs that its variants are compared on.
+"""Crops of the two sample photographs: the inputs on which variants of a gaze model are compared.
 
-The eyes' corners are written down here, so that no other network is needed; where a running node
-gets its crops from is not this room's business.
+The corners of the eyes are constants here, so that no other network is needed. Crops of the running
+node are made in ``face_perception.gaze``.
 """
 
 from __future__ import annotations
@@ -18,33 +18,38 @@ from face_perception.learning.geddnet.network import EYE_SIZE, FACE_SIZE
 Image = npt.NDArray[np.uint8]
 Points = npt.NDArray[np.float64]
 
-# x, y in pixels of the photograph: outer and inner corner of the subject's right eye, inner and
-# outer one of the left eye.
+# x, y in pixels of the photograph: outer and inner corner of the person's right eye, inner and
+# outer corner of the left eye.
 CORNERS = {
     "astronaut": ((194.7, 100.5), (213.2, 103.5), (236.2, 104.8), (255.7, 104.2)),
     "grace_hopper": ((203.6, 193.4), (241.8, 194.1), (288.1, 192.6), (323.9, 188.5)),
 }
 
-# In the published crops the eyes' centres are 32 pixels apart and 43 below the face's upper edge,
-# an eye's corners 67.2 apart. Each is equalised together with a border that is then cut off.
+# In the published crops of a face the centres of the eyes are 32 pixels apart and 43 below the
+# upper edge; in those of an eye its corners are 67.2 pixels apart. Each crop is equalised with a
+# border that is then cut off.
 _BETWEEN_EYES, _EYES_AT = 32.0, (47.5, 43.0)
 _BETWEEN_CORNERS, _EYE_AT = 67.2, (47.5, 36.5)
 _FACE_BORDER, _EYE_BORDER = (12, 12), (8, 12)  # rows, columns
 
-# How a face is turned (radians) and scaled from one sample to the next.
+# Rotation (radians) and scale of each sample.
 _VIEWS = ((0.0, 1.0), (0.12, 0.93), (-0.2, 1.1))
 
 
 def sample_inputs() -> dict[str, npt.NDArray[Any]]:
-    """The network's inputs [12, 1, height, width] by name, float32 0 to 255: two faces, as they are
-    and mirrored, in three views. Raises ModelError where the photographs were not fetched.
+    """Returns the network's inputs [12, 1, height, width] by name, float32, 0 to 255.
+
+    They show two faces, original and mirrored, in three views. Raises ModelError if the photographs
+    are not installed.
     """
     samples = []
     for name, corners in CORNERS.items():
         path = sample_photo(name)
         gray = cv2.imread(str(path), cv2.IMREAD_GRAYSCALE)
         if gray is None:
-            raise ModelError(f"{path} cannot be read as a picture: is OpenCV whole?")
+            raise ModelError(
+                f"{path} cannot be read as a picture: check the installation of OpenCV"
+            )
         points = np.array(corners)
         mirrored = points[::-1] * (-1, 1) + (gray.shape[1] - 1, 0)
         for image, eyes in ((gray, points), (gray[:, ::-1].copy(), mirrored)):
@@ -75,7 +80,10 @@ def _crop(
     border: tuple[int, int],
     turn: float,
 ) -> Image:
-    """The line between two points made ``length`` pixels long, about ``middle``, turned."""
+    """Returns the crop in which the line between two points has ``length`` pixels.
+
+    Its midpoint is at ``middle`` (x, y), and its angle is ``turn``, radians.
+    """
     (height, width), (rows, columns) = size, border
     along = ends[1] - ends[0]
     factor = length / np.linalg.norm(along)

@@ -1,7 +1,7 @@
-"""The variables of the published TensorFlow graph, and where each belongs in ``GEDDnet``.
+"""Maps the variables of the published TensorFlow graph to the tensors of ``GEDDnet``.
 
-The whole graph has 131. A network without a face, or without biases, has fewer: those of its own
-layers, by the same names.
+The whole graph has 131 variables. A network without a face, or without biases, has only those of
+its layers, with the same names.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ import torch
 from face_perception.errors import InputError
 from face_perception.learning.geddnet.network import GEDDnet
 
-# Order of the layers in each of TensorFlow's scopes: Variable, Variable_1, ... are their kernel and
-# bias in turn.
+# TensorFlow's scope -> its layers, in order: Variable, Variable_1, ... are the kernel and bias of
+# each layer in turn.
 _SCOPES = {
     "transfer": ("trunk.conv1_1", "trunk.conv1_2", "trunk.conv2_1", "trunk.conv2_2"),
     "face": (
@@ -29,7 +29,7 @@ _SCOPES = {
     "combine": ("combine.linear", "output"),
 }
 
-# TensorFlow's name of a normalisation -> ours.
+# TensorFlow's name of a normalisation layer -> our name.
 _NORMS = {
     **{f"face/f_conv{n}": f"face.norm{n}" for n in ("2_3", "3_1", "3_2", "4_1", "4_2")},
     "face/f_fc1": "face_fc1.norm",
@@ -47,18 +47,18 @@ _STATISTICS = (
 
 _BIAS = "bias/Variable"
 
-# What a checkpoint has beside the variables of the network.
+# Variables of the optimiser, which a checkpoint has as well.
 _OF_TRAINING = ("/Adam", "/Adam_1", "beta1_power", "beta2_power", "LearnRate/")
 
 _MOST_LISTED = 20
 
 
 class VariablesError(InputError):
-    """Variables that do not fit a network; the message lists what is missing or wrong."""
+    """Raised for variables that do not fit a network; the message lists the differences."""
 
 
 def tensor_names(network: GEDDnet) -> dict[str, str]:
-    """TensorFlow's name of each of the network's variables -> that of our tensor."""
+    """Returns TensorFlow's name of each variable of the network -> the name of our tensor."""
     table = {_BIAS: "bias"}
     for scope, layers in _SCOPES.items():
         for k, layer in enumerate(layers):
@@ -74,7 +74,7 @@ def tensor_names(network: GEDDnet) -> dict[str, str]:
 def geddnet_from_variables(variables: Mapping[str, np.ndarray]) -> GEDDnet:
     """Makes GEDDnet with these weights, in inference mode, for any number of subjects.
 
-    Raises VariablesError as ``fill_from_variables`` does.
+    Raises VariablesError, as ``fill_from_variables`` does.
     """
     bias = variables.get(_BIAS)
     fits = bias is not None and bias.ndim == 2 and len(bias) >= 2 and len(bias) % 2 == 0
@@ -85,11 +85,11 @@ def geddnet_from_variables(variables: Mapping[str, np.ndarray]) -> GEDDnet:
 def fill_from_variables(
     network: GEDDnet, variables: Mapping[str, np.ndarray], title: str
 ) -> GEDDnet:
-    """Puts variables into a network, sets it to inference mode and returns it.
+    """Copies variables into a network, sets it to inference mode and returns it.
 
     ``variables`` have TensorFlow's names and layouts: kernels [height, width, in, out], matrices
-    [in, out]. The optimiser's own variables are passed over. Raises VariablesError, with the
-    network's ``title``, naming all that is missing, unknown, of another shape or not finite.
+    [in, out]. Variables of the optimiser are ignored. Raises VariablesError, with the ``title`` of
+    the network, that lists all missing, unknown, mis-shaped and non-finite variables.
     """
     variables = {
         name: value
@@ -121,7 +121,7 @@ def fill_from_variables(
 
 
 def variables_of(network: GEDDnet) -> dict[str, np.ndarray]:
-    """The inverse: TensorFlow's names and layouts of a network's weights."""
+    """Returns the weights of a network by TensorFlow's names, in TensorFlow's layouts."""
     tensors = network.state_dict()
     return {
         name: np.ascontiguousarray(_theirs(ours, tensors).cpu().numpy())
@@ -134,7 +134,7 @@ def _variable(number: int) -> str:
 
 
 def _theirs(name: str, tensors: Mapping[str, torch.Tensor]) -> torch.Tensor:
-    """A view of one of our tensors in TensorFlow's layout."""
+    """Returns a view of one of our tensors in TensorFlow's layout."""
     tensor = tensors[name]
     if not name.endswith(".weight"):
         return tensor

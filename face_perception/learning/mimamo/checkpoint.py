@@ -1,5 +1,7 @@
-"""``face-perception import mimamo``: its two checkpoints -> appearance, and both recurrences, that
-over time also in two parts for streams.
+"""``face-perception import mimamo``: makes the models of MIMAMO-Net from its two checkpoints.
+
+They are the appearance network, the two-stream network with either recurrence, and the recurrence
+over time in two parts, for streams.
 """
 
 from __future__ import annotations
@@ -22,12 +24,13 @@ from face_perception.learning.torch_checkpoint import (
     require_system,
 )
 
-# What trained the phase network alone, and FER+'s own classes: published, and not run.
+# Published layers that are not run: classifier of the phase network, and classes of FER+.
 UNUSED = ("phasenet.classifier.",)
 UNUSED_APPEARANCE = ("classifier.",)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds the arguments of ``face-perception import mimamo``."""
     parser.add_argument(
         "path",
         type=Path,
@@ -43,11 +46,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--name",
         default="mimamo",
-        help="of the model; NAME_released and NAME_appearance go with it (default: mimamo)",
+        help="name of the model; others are NAME_released and NAME_appearance (default: mimamo)",
     )
 
 
 def make(args: argparse.Namespace, report: Callable[[str], None]) -> Iterator[ModelBuild]:
+    """Yields the models. Raises CheckpointError if a file is missing or unusable."""
     two_stream, resnet = _both(args.path, args.appearance, report)
     trunk = ResNet50FERPlus(CLASSES)
     load_weights(trunk, resnet, UNUSED_APPEARANCE)
@@ -68,7 +72,7 @@ def make(args: argparse.Namespace, report: Callable[[str], None]) -> Iterator[Mo
 def _both(
     path: Path, appearance: Path | None, report: Callable[[str], None]
 ) -> tuple[Checkpoint, Checkpoint]:
-    """The two-stream checkpoint and the trunk's."""
+    """Returns the checkpoints of the two-stream network and of the trunk."""
     found: dict[str, Checkpoint] = {}
     files = checkpoint_files_in(path)
     for file in files:
@@ -88,11 +92,13 @@ def _both(
     if "mimamo" not in found and len(files) > 1:
         raise CheckpointError(f"{path} has no two-stream checkpoint in it")
     if "resnet50_ferplus" not in found and "mimamo" not in found:
-        load_weights(TwoStream("time"), found[""], UNUSED)  # says what does not fit
+        load_weights(
+            TwoStream("time"), found[""], UNUSED
+        )  # raises an error that lists what does not fit
     if "resnet50_ferplus" not in found:
         raise CheckpointError(
             f"{path} is only the two-stream network: give the ResNet-50 of FER+ too, with "
             "--appearance resnet50_ferplus_dag.pth"
         )
-    # What is of no known system is read, so that what does not fit can be said.
+    # A checkpoint of an unknown system is returned, so that loading it says what does not fit.
     return found.get("mimamo") or found[""], found["resnet50_ferplus"]

@@ -1,4 +1,4 @@
-"""MIMAMO-Net -> the ONNX graphs that nodes run, and what their cards say."""
+"""Builds the ONNX models of MIMAMO-Net, with their cards."""
 
 from __future__ import annotations
 
@@ -13,29 +13,29 @@ from face_perception.learning.resnet50_ferplus import FEATURES, ResNet50FERPlus,
 from face_perception.learning.sample_faces import sample_faces
 
 SIZE = 224
-# The published transform: an aligned face of 112 is enlarged, and its middle SIZE is taken.
+# The published transform enlarges an aligned face of 112 to ENLARGED and cuts its middle SIZE.
 ENLARGED = 256
 
-# Frames in a clip, and their rate, as the published weights were trained.
+# Number of frames in a clip, and frame rate, with which the published weights were trained.
 WINDOW = 64
 RATE_HZ = 30
 
 LICENCE = "MIT (the published code); the weights' own terms are their publisher's"
 
-# What engines are built for.
+# Largest batch that TensorRT engines are built for.
 _MOST_CLIPS = 8
 
 _NAMES = ("appearance", "phase0", "phase1")
 _OUTPUT = "valence_arousal"
 _MEANING = (
-    "features of each frame's face, from the model that facts name",
+    "features of each frame's face, from the model that the facts name",
     "phase differences of the finer band: two orientations of 12 differences, radians",
-    "phase differences of the coarser band, likewise",
+    "phase differences of the coarser band, in the same layout",
 )
 
 
 def appearance_build(name: str, network: ResNet50FERPlus, origin: str) -> ModelBuild:
-    """The trunk, per face."""
+    """Returns the model of the trunk: features of each face."""
     return ModelBuild(
         name=name,
         onnx=to_onnx(
@@ -48,14 +48,14 @@ def appearance_build(name: str, network: ResNet50FERPlus, origin: str) -> ModelB
             "face": Port(
                 (None, 3, SIZE, SIZE),
                 "float32",
-                "aligned face, RGB in [0, 255], enlarged to 256 and cut to its middle 224",
+                "aligned face, RGB in [0, 255], enlarged to 256 pixels and cut to its middle 224",
             )
         },
         outputs={
             "features": Port(
                 (None, FEATURES),
                 "float32",
-                "pooled features, from 0 on",
+                "pooled features, not negative",
                 tolerance=0.1,
                 relative_tolerance=0.05,
             )
@@ -68,7 +68,7 @@ def appearance_build(name: str, network: ResNet50FERPlus, origin: str) -> ModelB
 def two_stream_build(
     name: str, network: TwoStream, origin: str, *, appearance: str, trunk: ResNet50FERPlus
 ) -> ModelBuild:
-    """Both streams and the recurrence that the network is set to."""
+    """Returns the model of both streams and the recurrence that the network is set to."""
     shapes = [(FEATURES,), *((CHANNELS, size, size) for size in SIZES)]
     over_time = network.recurrence == "time"
     axes = {name_: {0: "B", 1: "T"} for name_ in (*_NAMES, _OUTPUT)}
@@ -107,7 +107,7 @@ def two_stream_build(
 
 @torch.no_grad()
 def _clips(trunk: ResNet50FERPlus, clips: int = 2, frames: int = 4) -> dict[str, np.ndarray]:
-    """The appearance of real faces, and smooth noise of the size of phase differences."""
+    """Returns appearance features of real faces, and smooth noise as large as phase differences."""
     faces = torch.from_numpy(sample_faces(SIZE, clips * frames))
     reference_inputs = {
         "appearance": SubtractMean(trunk)(faces).unflatten(0, (clips, frames)).numpy()
@@ -116,6 +116,6 @@ def _clips(trunk: ResNet50FERPlus, clips: int = 2, frames: int = 4) -> dict[str,
     for name, size in zip(_NAMES[1:], SIZES, strict=True):
         coarse = 0.5 * torch.randn(clips * frames, CHANNELS, 6, 6, generator=random)
         field = nn.functional.interpolate(coarse, (size, size), mode="bilinear")
-        field = (field * 256).round() / 256  # which compresses
+        field = (field * 256).round() / 256  # rounded values compress well
         reference_inputs[name] = field.unflatten(0, (clips, frames)).numpy()
     return reference_inputs

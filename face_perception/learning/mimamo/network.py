@@ -1,6 +1,6 @@
-"""MIMAMO-Net: appearance and phase differences, two streams and a recurrence -> valence, arousal.
+"""MIMAMO-Net: valence and arousal from appearance and phase differences over time.
 
-Parameters are named as in the published state dict, which its unused layers belong to.
+Parameters are named as in the published state dict; its unused layers are kept.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from torch import nn
 from face_perception.errors import InputError
 from face_perception.learning.resnet50_ferplus import FEATURES
 
-# Differences before and after the frame that an estimate is about, of two orientations each.
+# Number of phase differences around the estimated frame; each has two orientations.
 PHASES = 12
 CHANNELS = 2 * PHASES
 SIZES = (48, 24)
@@ -43,7 +43,7 @@ class Spatial(nn.Module):
 class PhaseNet(nn.Module):
     """Phase differences [N, 24, 48, 48] and [N, 24, 24, 24] -> [N, 256].
 
-    ``classifier`` served to train this network alone and is not run.
+    ``classifier`` was used to train this network alone. It is not run.
     """
 
     def __init__(self) -> None:
@@ -69,9 +69,9 @@ class TwoStream(nn.Module):
     """Appearance [B, T, 2048] and phase differences [B, T, 24, 48, 48], [B, T, 24, 24, 24] ->
     valence and arousal [B, T, 2], not limited to [-1, 1].
 
-    ``recurrence`` over ``time`` is what the paper means. The published code runs it over the
-    ``clips`` of a batch instead, so that frames of one clip know nothing of each other, and its
-    weights were trained so.
+    The paper describes a ``recurrence`` over ``time``. The published code runs it over the
+    ``clips`` of a batch instead, so that the frames of a clip do not influence each other; its
+    weights were trained that way. Raises InputError for another recurrence.
     """
 
     def __init__(self, recurrence: Recurrence = "clips") -> None:
@@ -92,14 +92,14 @@ class TwoStream(nn.Module):
     def features(
         self, appearance: torch.Tensor, phase0: torch.Tensor, phase1: torch.Tensor
     ) -> torch.Tensor:
-        """[N, 256] of frames [N, ...]: both streams, before the recurrence."""
+        """Returns the features [N, 256] of frames [N, ...], from both streams."""
         streams = [self.mlp(appearance), self.phasenet(phase0, phase1)]
         return self.transform(torch.cat(streams, 1))
 
     def over_time(self, features: torch.Tensor) -> torch.Tensor:
-        """[B, T, 2] of ``features`` [B, T, 256]."""
+        """Returns valence and arousal [B, T, 2] of ``features`` [B, T, 256]."""
         x = features.transpose(0, 1) if self.recurrence == "time" else features
-        # Given, for the exporter would else fix the batch.
+        # Without an explicit initial state, the exporter fixes the batch size.
         start = x.new_zeros(4, x.shape[1], HIDDEN)
         x = self.rnns(x, start)[0]
         x = x.transpose(0, 1) if self.recurrence == "time" else x
@@ -113,18 +113,18 @@ class TwoStream(nn.Module):
 
 
 def _as_frames(clips: torch.Tensor) -> torch.Tensor:
-    """[B, T, ...] -> [B * T, ...]"""
+    """Reshapes [B, T, ...] to [B * T, ...]."""
     return clips.reshape(-1, *clips.shape[2:])
 
 
 def _as_clips(frames: torch.Tensor, like: torch.Tensor, width: int) -> torch.Tensor:
-    """[B * T, width] -> [B, T, width], with B and T of ``like``."""
-    # Not unflatten, which the exporter fixes to the sizes of its example.
+    """Reshapes [B * T, width] to [B, T, width], with B and T of ``like``."""
+    # The exporter would fix the sizes of ``unflatten`` to those of its example.
     return frames.reshape(like.shape[0], like.shape[1], width)
 
 
 def _halving(channels: int, out: int) -> nn.Sequential:
-    """Two convolutions, the second of which halves width and height."""
+    """Returns two convolutions, the second of which halves width and height."""
     return nn.Sequential(
         *(nn.Conv2d(channels, out, 3, padding=1), nn.BatchNorm2d(out), nn.ReLU()),
         *(nn.Conv2d(out, out, 3, stride=2, padding=1), nn.BatchNorm2d(out), nn.ReLU()),

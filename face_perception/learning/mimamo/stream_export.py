@@ -1,5 +1,7 @@
-"""MIMAMO-Net in two parts, for streams: an image goes through both streams once, and only the
-recurrence sees a window of what they gave.
+"""Exports MIMAMO-Net in two parts for live video.
+
+The first part runs once for each image. The second part, the recurrence, runs on a window of the
+first part's features.
 """
 
 from __future__ import annotations
@@ -42,13 +44,16 @@ class _OverTime(nn.Module):
 
 @torch.no_grad()
 def stream_builds(whole: ModelBuild, network: TwoStream) -> Iterator[ModelBuild]:
-    """``whole``'s network (recurrence over time) as ``NAME_frame`` and ``NAME_over_time``, and
-    ``whole`` itself with facts that name them. Raises InputError for one that recurs over clips.
+    """Yields the models NAME_frame and NAME_over_time, and ``whole`` with facts that name them.
+
+    Raises InputError if the network's recurrence is over clips.
     """
     if network.recurrence != "time":
-        raise InputError(f"{whole.name} recurs over {network.recurrence}: it has no second part")
+        raise InputError(
+            f"the recurrence of {whole.name} must be over time, not over {network.recurrence}"
+        )
     frame, over_time = f"{whole.name}_frame", f"{whole.name}_over_time"
-    features_meaning = "of a frame: both streams, before the recurrence"
+    features_meaning = "features of a frame from both streams, before the recurrence"
     reference_inputs = {name: whole.reference_inputs[name] for name in _STREAMS}
     clips, frames = reference_inputs["phase0"].shape[:2]
     flat = {name: value.reshape(-1, *value.shape[2:]) for name, value in reference_inputs.items()}

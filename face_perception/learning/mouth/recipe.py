@@ -61,8 +61,8 @@ class MouthRecipe:
 
 
 class MouthModule(lightning.LightningModule):
-    """The network and how it learns from ``data``; ``validation`` is what the loss is told of besides.
-    Its chance is that of ``training_loop``.
+    """The network and how it learns from ``data``; ``validation`` is what the loss is told of
+    besides. Its chance is that of ``training_loop``.
     """
 
     def __init__(

@@ -1,1 +1,1 @@
-"""Multitask AU, expression and VA networks from incomplete labels (Deng et al., 2020)."""
+"""Multitask networks for AU, expression and VA, from incomplete labels (Deng et al., FG 2020)."""

@@ -1,4 +1,4 @@
-"""``face-perception import multitask``: students of the multitask CNN -> ``multitask.onnx``."""
+"""``face-perception import multitask``: makes a model from one or several multitask CNNs."""
 
 from __future__ import annotations
 
@@ -18,36 +18,39 @@ from face_perception.learning.torch_checkpoint import (
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds the arguments of ``face-perception import multitask``."""
     parser.add_argument(
         "paths",
         nargs="+",
         type=Path,
         metavar="PATH",
-        help="checkpoints (.pth, .npz), or a folder of them; several make an ensemble",
+        help="checkpoints (.pth, .npz), or a folder with checkpoints; several form an ensemble",
     )
     parser.add_argument(
         "--average",
         choices=tuple(AVERAGES),
         default="logits",
-        help="what an ensemble averages: logits as the published api, or probabilities as the "
-        "published evaluation (default: logits)",
+        help="what an ensemble averages: logits, as the published API does, or probabilities, as "
+        "the published evaluation does (default: logits)",
     )
-    add_thresholds(parser, "those published with the published weights")
-    parser.add_argument("--name", default="multitask", help="of the model (default: multitask)")
+    add_thresholds(parser, "those published with the weights")
+    parser.add_argument("--name", default="multitask", help="name; default: multitask")
 
 
 def add_thresholds(parser: argparse.ArgumentParser, default: str) -> None:
+    """Adds ``--thresholds``; ``default`` says in words which thresholds are used without it."""
     parser.add_argument(
         "--thresholds",
         nargs=len(AU),
         type=_probability,
         metavar="P",
-        help="probability from which on each of AU "
-        f"{', '.join(map(str, AU))} is said to be present (default: {default})",
+        help="probability at which each of AU "
+        f"{', '.join(map(str, AU))} is reported as present (default: {default})",
     )
 
 
 def make(args: argparse.Namespace, report: Callable[[str], None]) -> Iterator[ModelBuild]:
+    """Yields the model. Raises CheckpointError if a file is unusable."""
     files = [file for path in args.paths for file in checkpoint_files_in(path)]
     students, origins = [], []
     for file in files:
@@ -70,5 +73,5 @@ def make(args: argparse.Namespace, report: Callable[[str], None]) -> Iterator[Mo
 def _probability(text: str) -> float:
     value = float(text)
     if not 0 <= value <= 1:
-        raise argparse.ArgumentTypeError(f"a probability is from 0 to 1, not {text}")
+        raise argparse.ArgumentTypeError(f"a probability must be from 0 to 1, not {text}")
     return value

@@ -1,4 +1,4 @@
-"""``face-perception import multitask-rnn``: a CNN-RNN -> its trunk and its network over time."""
+"""``face-perception import multitask-rnn``: makes the trunk and the recurrent model."""
 
 from __future__ import annotations
 
@@ -18,11 +18,12 @@ from face_perception.learning.torch_checkpoint import (
     require_system,
 )
 
-# The last layers of the CNN within, which the recurrent heads replace.
+# Last layers of the contained CNN, which the recurrent heads replace.
 UNUSED = tuple(f"backbone.classifier.{head}.fc_1." for head in range(len(HEADS)))
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds the arguments of ``face-perception import multitask-rnn``."""
     parser.add_argument(
         "paths", nargs="+", type=Path, metavar="PATH", help="a checkpoint (.pth, .npz)"
     )
@@ -31,22 +32,23 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=int,
         choices=sorted(RNN_THRESHOLDS),
         default=32,
-        help="frames that are seen at once, as the checkpoint was trained (default: 32)",
+        help="number of frames of a window, as the checkpoint was trained (default: 32)",
     )
-    add_thresholds(parser, "those published for the window")
+    add_thresholds(parser, "those published for this window")
     parser.add_argument(
         "--name",
         default="multitask_rnn",
-        help="of the model; its trunk is NAME_trunk (default: multitask_rnn)",
+        help="name of the model; its trunk is NAME_trunk (default: multitask_rnn)",
     )
 
 
 def make(args: argparse.Namespace, report: Callable[[str], None]) -> Iterator[ModelBuild]:
+    """Yields the trunk and the recurrent model. Raises CheckpointError if the file is unusable."""
     files = [file for path in args.paths for file in checkpoint_files_in(path)]
     if len(files) > 1:
         raise CheckpointError(
-            f"{len(files)} checkpoints ({', '.join(file.name for file in files)}), but each has a "
-            "trunk of its own and makes a model of its own: import one at a time, with --name"
+            f"{len(files)} checkpoints ({', '.join(file.name for file in files)}), but each has "
+            "its own trunk and makes its own model: import one at a time, with --name"
         )
     report(f"reading {files[0]}")
     checkpoint = require_system(read_checkpoint(files[0]), "multitask-rnn")

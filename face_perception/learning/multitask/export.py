@@ -1,4 +1,4 @@
-"""Multitask networks -> the ONNX graphs that nodes run, and what their cards say."""
+"""Builds the ONNX models of the multitask networks, with their cards."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from face_perception.learning.sample_faces import sample_faces
 from face_perception.types import EXPRESSIONS
 
 SIZE = 112
-# The published transform: an aligned face of SIZE is enlarged, and its middle SIZE is taken.
+# The published transform enlarges an aligned face of SIZE to ENLARGED and cuts its middle SIZE.
 ENLARGED = 134
 
 LICENCE = "MIT (the published code); the weights' own terms are their publisher's"
@@ -35,12 +35,12 @@ PUBLISHED_EXPRESSIONS = (
     *("Neutral", "Anger", "Disgust", "Fear", "Happiness", "Sadness", "Surprise"),
 )
 
-# Published with the published weights: probabilities from which on a unit is said to be present.
+# Published with the weights: probability at which each unit is reported as present.
 CNN_THRESHOLDS = (
     *(0.1448537, 0.03918985, 0.13766725, 0.02652811),
     *(0.40589422, 0.15572545, 0.04808964, 0.10848708),
 )
-# The same of the CNN-RNN, by the frames in a window.
+# The same for the CNN-RNN, by number of frames in a window.
 RNN_THRESHOLDS = {
     32: (
         *(0.4253935, 0.02641966, 0.1119782, 0.02978198),
@@ -61,16 +61,16 @@ AVERAGES: dict[str, Callable[[Sequence[Logits]], Logits]] = {
     "probabilities": average_probabilities,
 }
 
-# Windows and batches that engines are built for.
+# Largest batch and window that TensorRT engines are built for.
 MOST_SEQUENCES, MOST_FRAMES = 8, 64
 
 _FEATURES = len(HEADS) * HEAD_FEATURES
 _FACE = Port(
     (None, 3, SIZE, SIZE),
     "float32",
-    "aligned face, RGB in [0, 255], enlarged to 134 and cut to its middle 112",
+    "aligned face, RGB in [0, 255], enlarged to 134 pixels and cut to its middle 112",
 )
-# In logits: 0.1 moves a probability by 0.025 at most.
+# Output -> size, meaning, tolerance. 0.1 in a logit changes a probability by at most 0.025.
 _LOGITS = {
     "au_logits": (HEADS["au"], "of each action unit, order in facts", 0.1),
     "expression_logits": (HEADS["expression"], "of each expression, order in facts", 0.1),
@@ -80,7 +80,7 @@ _FEATURES_MEANING = "features of the heads: 128 of expression, 128 of AU, 128 of
 
 
 class _Students(nn.Module):
-    """Faces -> au, expression and VA logits; features too where there is one student."""
+    """Faces -> AU, expression and VA logits; with a single student also its features."""
 
     def __init__(self, students: Sequence[Multitask], average: str) -> None:
         super().__init__()
@@ -122,9 +122,10 @@ def cnn_build(
     licence: str = LICENCE,
     facts: Mapping[str, Any] | None = None,
 ) -> ModelBuild:
-    """One graph that runs one student, or several and averages them (by ``AVERAGES``).
+    """Returns a model that runs one student, or averages several (``average`` is a key of
+    AVERAGES).
 
-    ``facts`` are more of the card's: how it was trained, and what was measured.
+    ``facts`` are added to the card's facts, for example how the network was trained.
     """
     outputs = {name_: _logits_port(name_, (None,)) for name_ in _LOGITS}
     if len(students) == 1:
@@ -151,13 +152,13 @@ def cnn_build(
 
 
 def trunk_build(name: str, network: RecurrentMultitask, origin: str) -> ModelBuild:
-    """The trunk and head features of a CNN-RNN, per face."""
+    """Returns the model of the trunk of a CNN-RNN: features of the heads, for each face."""
     return ModelBuild(
         name=name,
         onnx=to_onnx(
             SubtractMean(_Trunk(network)), [torch.zeros(2, 3, SIZE, SIZE)], ["face"], ["features"]
         ),
-        task="features of an aligned face, for the network over time of the same checkpoint",
+        task="features of an aligned face, for the recurrent network of the same checkpoint",
         licence=LICENCE,
         origin=origin,
         inputs={"face": _FACE},
@@ -176,7 +177,7 @@ def over_time_build(
     window: int = 32,
     thresholds: Sequence[float] | None = None,
 ) -> ModelBuild:
-    """The recurrent heads of a CNN-RNN, on sequences of its own trunk's features."""
+    """Returns the model of a CNN-RNN's recurrent heads, on sequences of its trunk's features."""
     axes = {name_: {0: "B", 1: "T"} for name_ in ("features", *_LOGITS)}
     return ModelBuild(
         name=name,
@@ -216,7 +217,7 @@ def _logits_port(name: str, free: tuple[None, ...]) -> Port:
 
 
 def _features_port(free: tuple[None, ...], tolerance: float) -> Port:
-    # Normalised by each head: most are below 3.
+    # Each head normalises its features: most are below 3.
     return Port(
         (*free, _FEATURES),
         "float32",
@@ -242,7 +243,7 @@ def _of_decoding(thresholds: Sequence[float]) -> dict[str, Any]:
 
 @torch.no_grad()
 def _sequences(network: RecurrentMultitask) -> np.ndarray:
-    """[2, 8, 384]: two faces that come closer, as the network's own trunk sees them."""
+    """Returns the trunk's features [2, 8, 384] of two faces that come closer."""
     faces = torch.from_numpy(sample_faces(SIZE, 8)[[0, 2]])
     steps = [SIZE - 2 * k for k in range(8)]
     cut = [faces[:, :, k : k + size, k : k + size] for k, size in enumerate(steps)]

@@ -1,7 +1,7 @@
-"""Losses of the multitask network learned from incomplete labels: a teacher's, and a student's.
+"""Training losses of the multitask network: those of a teacher, and those of a student.
 
 Source: Deng, Chen and Shi, "Multitask Emotion Recognition with Incomplete Labels", FG 2020, and its
-released code. Each sample has the labels of one task only.
+released code. Each sample has labels of one task only.
 """
 
 from __future__ import annotations
@@ -15,21 +15,21 @@ from face_perception.learning.concordance import ccc
 
 TASKS = ("EXPR", "AU", "VA")
 BINS = 20
-_AU_WEIGHT = 8.0  # of action units in the teacher's sum; a student's has none
+_AU_WEIGHT = 8.0  # weight of action units in the teacher's loss; a student's loss has none
 _TEMPERATURE = 1.5
 _FOCUS = 2.0
-_OF_LABELS = 0.6  # share of the labels where a student has both
+_OF_LABELS = 0.6  # weight of the labels if a student has labels and a teacher
 
 Logits = Mapping[str, torch.Tensor]
 
 
 def expression_loss(logits: torch.Tensor, label: torch.Tensor) -> torch.Tensor:
-    """Cross entropy of logits [N, 7] and classes [N]."""
+    """Returns the cross entropy of logits [N, 7] and classes [N]."""
     return F.cross_entropy(logits, label)
 
 
 def action_unit_loss(logits: torch.Tensor, label: torch.Tensor) -> torch.Tensor:
-    """Mean binary cross entropy of logits [N, 8] and labels [N, 8], 0 or 1."""
+    """Returns the mean binary cross entropy of logits [N, 8] and labels [N, 8], 0 or 1."""
     return F.binary_cross_entropy_with_logits(logits, label)
 
 
@@ -44,9 +44,10 @@ def focal_action_unit_loss(logits: torch.Tensor, label: torch.Tensor) -> torch.T
 
 
 def valence_arousal_loss(logits: torch.Tensor, label: torch.Tensor) -> torch.Tensor:
-    """[2]: for valence and arousal, 1 - CCC of the expected value and cross entropy of the bin.
+    """Returns the losses [2] of valence and arousal: 1 - CCC + cross entropy of the bin.
 
-    ``logits`` [N, 40], the bins of valence, then of arousal; ``label`` [N, 2] in [-1, 1].
+    The CCC is that of the expected value. ``logits`` [N, 40] are the bins of valence, then those of
+    arousal; ``label`` [N, 2] is in [-1, 1].
     """
     values = torch.linspace(-1, 1, BINS, device=logits.device)
     found = []
@@ -57,7 +58,7 @@ def valence_arousal_loss(logits: torch.Tensor, label: torch.Tensor) -> torch.Ten
 
 
 def bins_of(values: torch.Tensor) -> torch.Tensor:
-    """Which of 20 bins of width 0.1 a value in [-1, 1] is in."""
+    """Returns the index of the bin, of 20 bins of width 0.1, of each value in [-1, 1]."""
     edges = torch.linspace(-1, 1, BINS + 1, device=values.device, dtype=values.dtype)
     return (torch.bucketize(values.contiguous(), edges, right=True) - 1).clamp(0, BINS - 1)
 
@@ -70,7 +71,7 @@ _TASK_LOSSES: Mapping[str, Callable[[torch.Tensor, torch.Tensor], torch.Tensor]]
 
 
 def teacher_loss(logits: Logits, labels: Logits) -> torch.Tensor:
-    """The sum over tasks, each of its own batch: ``logits[task]`` are that head's on that batch."""
+    """Returns the sum over tasks; ``logits[task]`` are those of the task's head on its batch."""
     expression = expression_loss(logits["EXPR"], labels["EXPR"])
     units = action_unit_loss(logits["AU"], labels["AU"])
     affect = valence_arousal_loss(logits["VA"], labels["VA"]).sum()
@@ -78,10 +79,11 @@ def teacher_loss(logits: Logits, labels: Logits) -> torch.Tensor:
 
 
 def distillation_loss(task: str, student: torch.Tensor, teacher: torch.Tensor) -> torch.Tensor:
-    """How far a head of the student is from the teacher's: [2] for VA, else a scalar.
+    """Returns the distance of a student's head from the teacher's: [2] for VA, else a scalar.
 
-    Kullback-Leibler divergence at temperature 1.5 without its square, mean over the batch; for
-    action units the binary cross entropy to the teacher's probabilities.
+    It is the Kullback-Leibler divergence at temperature 1.5, not multiplied by the squared
+    temperature, averaged over the batch; for action units, the binary cross entropy to the
+    teacher's probabilities.
     """
     if task == "AU":
         return F.binary_cross_entropy_with_logits(student, torch.sigmoid(teacher))
@@ -94,10 +96,11 @@ def distillation_loss(task: str, student: torch.Tensor, teacher: torch.Tensor) -
 def student_loss(
     student: Mapping[str, Logits], teacher: Mapping[str, Logits], labels: Logits
 ) -> torch.Tensor:
-    """A student's loss on one batch a task: ``student[batch][head]``, and the teacher's likewise.
+    """Returns a student's loss on one batch of each task.
 
-    Every head is compared with the teacher on every batch; where the batch has the head's labels
-    they count for 0.6 of it. Summed over heads, mean over batches.
+    ``student[batch][head]`` and ``teacher[batch][head]`` are logits. Every head is compared with
+    the teacher on every batch. If the batch has labels of the head, they have a weight of 0.6. The
+    loss is summed over heads and averaged over batches.
     """
     total = torch.zeros(())
     for batch in TASKS:

@@ -1,4 +1,4 @@
-"""How good a multitask network is, by the published measures."""
+"""The published measures of a multitask network: AU, EXPR and VA scores."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy.typing as npt
 import torch
 
 from face_perception.learning.concordance import ccc
-from face_perception.learning.data.affect_patches import AffectData
+from face_perception.learning.multitask.affect_data import AffectData
 from face_perception.learning.multitask.network import (
     VA_BINS,
     Logits,
@@ -24,7 +24,7 @@ MEASURES = ("AU", "EXPR", "VA")
 
 
 def predict_logits(network: Multitask, faces: Array, batch: int = 128) -> Logits:
-    """Of faces uint8 [N, 3, 112, 112], in inference mode; the network's mode is left as it was."""
+    """Returns the logits of faces uint8 [N, 3, 112, 112]; restores the network's mode."""
     training = network.training
     network.eval()
     mean = torch.tensor(MEAN).view(1, 3, 1, 1)
@@ -38,17 +38,19 @@ def predict_logits(network: Multitask, faces: Array, batch: int = 128) -> Logits
 
 
 def evaluate_networks(networks: Sequence[Multitask], data: AffectData) -> dict[str, float]:
-    """The published measures of one network, or of several averaged, on what is labelled.
+    """Returns the published measures of a network, or of the average of several networks.
 
-    AU: half mean F1, half accuracy, at 0.5. EXPR: 0.67 macro F1 + 0.33 accuracy. VA: the CCC of
-    valence plus that of arousal. And their parts.
+    AU: half mean F1 and half accuracy, at 0.5. EXPR: 0.67 macro F1 + 0.33 accuracy. VA: CCC of
+    valence plus CCC of arousal. The parts are returned as well. Only labelled samples count.
     """
     found = [predict_logits(network, data.faces) for network in networks]
     return scores_of_logits(found[0] if len(found) == 1 else average_probabilities(found), data)
 
 
 def scores_of_logits(logits: Logits, data: AffectData) -> dict[str, float]:
-    """As ``evaluate_networks``, of logits [N, size]; a task of which nothing is labelled is left out."""
+    """As ``evaluate_networks``, of logits [N, size]; a task of which nothing is labelled is left
+    out.
+    """
     out: dict[str, float] = {}
     index = data.of_task("AU")
     if len(index):
@@ -72,15 +74,15 @@ def scores_of_logits(logits: Logits, data: AffectData) -> dict[str, float]:
 
 
 def valence_arousal(logits: Logits) -> Array:
-    """[N, 2], of the probabilities of their bins."""
+    """Returns valence and arousal [N, 2], the expected values of their bins."""
     values = torch.linspace(-1, 1, VA_BINS)
     halves = logits["va"].split(VA_BINS, 1)
-    made: Array = np.stack([(half.softmax(1) @ values).numpy() for half in halves], 1)
-    return made
+    values_of: Array = np.stack([(half.softmax(1) @ values).numpy() for half in halves], 1)
+    return values_of
 
 
 def chance_scores(data: AffectData) -> dict[str, float]:
-    """What the best single answer to all faces reaches, by ``MEASURES``; a constant's CCC is 0."""
+    """Returns the ``MEASURES`` of the best constant answer; the CCC of a constant is 0."""
     units = data.units[data.of_task("AU")] == 1
     absent = 0.5 * (1 - units.mean(0))
     present = 0.5 * (2 * units.mean(0) / (1 + units.mean(0)) + units.mean(0))
@@ -96,14 +98,14 @@ def chance_scores(data: AffectData) -> dict[str, float]:
 
 
 def f1(said: Array, truth: Array) -> float:
-    """Of bool [N]; 1 where nothing was said and nothing is true."""
+    """Returns the F1 score of bool arrays [N]; 1 if both are False everywhere."""
     both = float((said & truth).sum())
     total = float(said.sum() + truth.sum())
     return 2 * both / total if total else 1.0
 
 
 def macro_f1(said: Array, truth: Array) -> float:
-    """Of classes [N]: the mean over those that there are."""
+    """Returns the mean F1 score of the classes that occur in ``truth`` [N]."""
     return float(np.mean([f1(said == k, truth == k) for k in np.unique(truth)]))
 
 

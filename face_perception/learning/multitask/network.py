@@ -1,4 +1,4 @@
-"""The multitask networks: action units, expression, valence and arousal of faces and sequences.
+"""The multitask networks: AU, expression, valence and arousal of faces and sequences.
 
 Parameters are named as in the published state dicts (Multitask-Emotion-Recognition).
 """
@@ -12,7 +12,7 @@ from torch import nn
 
 from face_perception.learning.resnet50_ferplus import FEATURES, ResNet50FERPlus
 
-# The published order of the heads, and the size of each one's logits.
+# The heads in the published order, with the number of their logits.
 HEADS = {"expression": 7, "au": 8, "va": 40}
 HEAD_FEATURES = 128
 
@@ -36,7 +36,7 @@ class Head(nn.Module):
         self.fc_1 = nn.Linear(HEAD_FEATURES, size)
 
     def feature(self, pooled: torch.Tensor) -> torch.Tensor:
-        """[N, 128], what the head knows of its task."""
+        """Returns the features [N, 128] of the head."""
         return self.bn1(torch.relu(self.fc_0(self.bn0(pooled))))
 
     def forward(self, pooled: torch.Tensor) -> torch.Tensor:
@@ -44,7 +44,7 @@ class Head(nn.Module):
 
 
 class Backbone(nn.Module):
-    """The trunk, under the name that it has in the published state dicts."""
+    """The trunk, with the name that the published state dicts give it."""
 
     def __init__(self, width: float = 1.0, shrink: int = 1) -> None:
         super().__init__()
@@ -58,10 +58,10 @@ class Backbone(nn.Module):
 
 
 class Multitask(nn.Module):
-    """RGB [N, 3, 112, 112], 0..255 less the trunk's mean -> logits by head, each [N, size].
+    """RGB [N, 3, 112, 112], 0 to 255 minus the trunk's mean -> logits by head, each [N, size].
 
-    As published; ``width`` below 1 is that share of the trunk's channels, and ``shrink`` by how
-    much it makes the face smaller first, for training without a GPU.
+    The defaults are those published. For training without a GPU, ``width`` is the share of the
+    trunk's channels, and ``shrink`` the factor by which the face is made smaller first.
     """
 
     def __init__(self, *, width: float = 1.0, shrink: int = 1) -> None:
@@ -71,12 +71,12 @@ class Multitask(nn.Module):
         self.classifier = nn.ModuleList(Head(size, features) for size in HEADS.values())
 
     def features(self, face: torch.Tensor) -> torch.Tensor:
-        """[N, 384]: the features of the heads in the order of ``HEADS``."""
+        """Returns the features [N, 384] of the heads, in the order of ``HEADS``."""
         pooled = self.backbone(face)
         return torch.cat([head.feature(pooled) for head in self.classifier], 1)
 
     def logits(self, features: torch.Tensor) -> Logits:
-        """Of ``features``."""
+        """Returns the logits of ``features`` by head."""
         parts = features.split(HEAD_FEATURES, 1)
         return {
             name: head.fc_1(part)
@@ -88,7 +88,7 @@ class Multitask(nn.Module):
 
 
 class RecurrentHead(nn.Module):
-    """Features of a head [B, T, 128] -> logits [B, T, size], seeing the sequence both ways."""
+    """Bidirectional recurrence: features of a head [B, T, 128] -> logits [B, T, size]."""
 
     def __init__(self, size: int) -> None:
         super().__init__()
@@ -97,15 +97,16 @@ class RecurrentHead(nn.Module):
         self.fc_1 = nn.Linear(HEAD_FEATURES, size)
 
     def forward(self, features: torch.Tensor) -> torch.Tensor:
-        # Given, for the exporter would else fix the batch.
+        # Without an explicit initial state, the exporter fixes the batch size.
         start = features.new_zeros(2, features.shape[0], self.GRU_layer.hidden_size)
         return self.fc_1(torch.relu(self.GRU_layer(features, start)[0]))
 
 
 class RecurrentMultitask(nn.Module):
-    """RGB [B, T, 3, 112, 112], 0..255 less the trunk's mean -> logits by head, each [B, T, size].
+    """RGB [B, T, 3, 112, 112], 0 to 255 minus the trunk's mean -> logits by head, each [B, T,
+    size].
 
-    It has a whole ``Multitask`` within, of which the last layers are not run.
+    It contains a whole ``Multitask``, whose last layers are not run.
     """
 
     def __init__(self) -> None:
@@ -114,7 +115,7 @@ class RecurrentMultitask(nn.Module):
         self.classifier = nn.ModuleList(RecurrentHead(size) for size in HEADS.values())
 
     def over_time(self, features: torch.Tensor) -> Logits:
-        """Of the backbone's ``features`` [B, T, 384]."""
+        """Returns the logits of the backbone's ``features`` [B, T, 384] by head."""
         parts = features.split(HEAD_FEATURES, 2)
         return {
             name: head(part) for name, head, part in zip(HEADS, self.classifier, parts, strict=True)
@@ -126,15 +127,15 @@ class RecurrentMultitask(nn.Module):
 
 
 def average_logits(students: Sequence[Logits]) -> Logits:
-    """As the published api combines an ensemble."""
+    """Returns the mean of the logits, as the published API combines an ensemble."""
     return {name: torch.stack([logits[name] for logits in students]).mean(0) for name in HEADS}
 
 
 def average_probabilities(students: Sequence[Logits]) -> Logits:
-    """As the published evaluation does: the mean of probabilities, and so of valence and arousal.
+    """Returns logits whose probabilities are the mean probabilities of an ensemble.
 
-    Given as logits again: the sigmoid, or softmax, of each is the mean. In logarithms, which lose
-    nothing where a student is sure.
+    The published evaluation averages so, and with it valence and arousal. The mean is computed in
+    logarithms, which keep precision where a student is sure.
     """
     averaged = {}
     for name in HEADS:
@@ -150,5 +151,5 @@ def average_probabilities(students: Sequence[Logits]) -> Logits:
 
 
 def _log_mean(logarithms: torch.Tensor) -> torch.Tensor:
-    """Of what the logarithms along axis 0 are of; off by the logarithm of their number."""
+    """Returns the logarithm of the sum over axis 0, which differs from the mean by a constant."""
     return logarithms.logsumexp(0)

@@ -1,6 +1,6 @@
-"""The multitask recipe: a teacher on incomplete labels, then students on its soft labels and them.
+"""The multitask recipe: trains a teacher, then students on its soft labels.
 
-Deng, Chen and Shi, FG 2020. Trained by Lightning; a run goes on from its last epoch bit for bit.
+Source: Deng, Chen and Shi, FG 2020. An interrupted run continues from its last epoch, bit for bit.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from face_perception import paths
 from face_perception.inference import ModelBuild
-from face_perception.learning.data.affect_patches import (
+from face_perception.learning.multitask.affect_data import (
     AffectData,
     Batch,
     TaskBatches,
@@ -40,21 +40,23 @@ from face_perception.settings import check, setting
 
 RECIPE = paths.resource("config/training/multitask.yaml")
 _HEAD_OF = {"EXPR": "expression", "AU": "au", "VA": "va"}
-_BETAS = (0.9, 0.999)  # published: (0.5, 0.999), at a rate thirty times lower
-TRUNK_DATA = "trunk_data"  # folder of the people that were drawn for a run's trunk
-_TRUNK_PEOPLE = 100_000  # number of the first, far from those of any other set
-_TRUNK_SEED = 999  # of its network
+_BETAS = (0.9, 0.999)  # Adam's; published: (0.5, 0.999), at a thirtieth of the learning rate
+TRUNK_DATA = "trunk_data"  # folder of the synthetic people for a run's trunk
+_TRUNK_PEOPLE = 100_000  # number of the first person for the trunk, unused by other sets
+_TRUNK_SEED = 999  # seed of the trunk's network
 
 Trunk = dict[str, torch.Tensor]
 
 
 @dataclass(frozen=True, slots=True)
 class MultitaskRecipe:
-    """What ``config/training/multitask.yaml`` says; published values are 1.0, 1, 20, 1e-4, 8, 3, 5.
+    """Settings of the recipe; config/training/multitask.yaml explains each.
 
-    ``steps``: batches an epoch, 0: as many as it takes to draw as many samples as there are.
-    ``trunk_epochs`` on ``trunk_images`` of each of ``trunk_people``, whom no other set has, stand
-    for the published trunk, which learned faces from FER+; 0: random weights.
+    ``steps`` is the number of batches in an epoch; with 0, an epoch draws as many samples as the
+    set has. The trunk is trained for ``trunk_epochs`` on ``trunk_images`` images of each of
+    ``trunk_people`` synthetic people that no other set has, in place of the published trunk, which
+    was trained on FER+; with 0 epochs it has random weights. Raises InputError for a value that is
+    out of range.
     """
 
     task: str = setting("multitask", choices=("multitask",))
@@ -73,17 +75,31 @@ class MultitaskRecipe:
     seed: int = setting(0)
 
     def __post_init__(self) -> None:
-        check(self)
+        if self.task != "multitask":
+            raise InputError(f"task must be multitask, not {self.task!r}")
+        if not (0 < self.width <= 1 and self.shrink in (1, 2) and self.rate > 0):
+            raise InputError("width must be in (0, 1], shrink 1 or 2, rate positive")
+        if self.batch < 2:
+            raise InputError(f"batch must be at least 2, not {self.batch}: one label has no CCC")
+        if min(self.teacher_epochs, self.student_epochs, self.students) < 1:
+            raise InputError("epochs and students must be at least 1")
+        if min(self.trunk_people, self.trunk_images) < 1 or min(self.trunk_epochs, self.steps) < 0:
+            raise InputError(
+                "trunk_people and trunk_images must be at least 1, trunk_epochs and steps 0 or more"
+            )
 
 
 def read_multitask_recipe(file: Path = RECIPE) -> MultitaskRecipe:
-    """Errors as of ``read_settings``."""
+    """Reads a recipe file. Raises what ``read_settings`` raises."""
     return read_settings(MultitaskRecipe, file)
 
 
 class MultitaskModule(lightning.LightningModule):
-    """One network: a trunk for others, from all labels of each image (``whole``); by labels alone;
-    or with a ``teacher``. The last two begin with ``trunk``, if any.
+    """Trains one network: a trunk, a teacher, or a student.
+
+    A trunk is trained on all labels of each image (``whole``). A teacher is trained on labels of
+    one task of each image, a student also on the outputs of its ``teacher``; both start with
+    ``trunk``, if given.
     """
 
     def __init__(
@@ -105,7 +121,8 @@ class MultitaskModule(lightning.LightningModule):
         self.network.to(memory_format=torch.channels_last)  # a third faster on a CPU
         self.register_buffer("mean", torch.tensor(MEAN).view(1, 3, 1, 1), persistent=False)
         self._data, self._recipe, self._seed, self._whole = data, recipe, seed, whole
-        self._teacher = [teacher.eval()] if teacher is not None else []  # no part of this one
+        # In a list, so that the teacher is not a submodule.
+        self._teacher = [teacher.eval()] if teacher is not None else []
         self._steps = recipe.steps or max(len(data) // (recipe.batch * len(TASKS)), 1)
         self._epochs = epochs
 
@@ -121,7 +138,7 @@ class MultitaskModule(lightning.LightningModule):
             batches = TaskBatches(
                 self._data, size=size, steps=steps, seed=seed, epoch=epoch, balanced=balanced
             )
-        # Batches are drawn by chance: in which order they come is one.
+        # Batches are drawn at random, so their order does not matter.
         order = EpochOrder(steps, seed, epoch, self.trainer)
         return DataLoader(batches, batch_size=None, sampler=order)
 
@@ -162,8 +179,9 @@ class MultitaskModule(lightning.LightningModule):
 
 
 def _initialise(network: Multitask, seed: int) -> None:
-    """He's weights; and residual blocks that begin as nothing: so deep and narrow a network learns
-    several times slower without it.
+    """Sets random weights by He's method, and residual branches that start at 0.
+
+    Without the latter, a network this deep and narrow learns several times slower.
     """
     generator = torch.Generator().manual_seed(seed)
     for name, module in network.named_modules():
@@ -172,7 +190,7 @@ def _initialise(network: Multitask, seed: int) -> None:
                 module.weight, mode="fan_out", nonlinearity="relu", generator=generator
             )
         elif isinstance(module, nn.Linear):
-            # PyTorch's own: logits begin near 0.
+            # PyTorch's default, by which logits start near 0.
             nn.init.kaiming_uniform_(module.weight, a=math.sqrt(5), generator=generator)
             nn.init.zeros_(module.bias)
         elif name.endswith("increase_bn"):
@@ -180,7 +198,7 @@ def _initialise(network: Multitask, seed: int) -> None:
 
 
 def _by_task(logits: Logits) -> dict[str, dict[str, torch.Tensor]]:
-    """[batch of the task][head] of logits of the tasks' batches one after the other."""
+    """Splits logits of concatenated batches into [task of the batch][head]."""
     parts = {head: logits[_HEAD_OF[head]].chunk(len(TASKS)) for head in TASKS}
     return {task: {head: parts[head][i] for head in TASKS} for i, task in enumerate(TASKS)}
 
@@ -199,11 +217,10 @@ def train(
     stop_after: int | None = None,
     progress: bool = False,
 ) -> Multitask:
-    """One network, in inference mode: by labels alone, or of a ``teacher`` too; ``whole``: by
-    images of which each has all labels. ``trunk`` is what it begins with (``trunk_weights``).
+    """Trains one network (see ``MultitaskModule``) and returns it, in inference mode.
 
-    ``folder``, ``resume`` and errors are those of ``training_loop.fit``; ``stop_after`` ends
-    early, after so many epochs in all.
+    ``folder``, ``resume`` and errors are those of ``training_loop.fit_module``. ``stop_after`` is
+    a number of epochs after which training stops early.
     """
     module = MultitaskModule(
         data, recipe, seed=seed, epochs=epochs, whole=whole, trunk=trunk, teacher=teacher
@@ -221,12 +238,12 @@ def train(
 
 
 def trunk_weights(network: Multitask) -> Trunk:
-    """For ``train`` to begin with."""
+    """Returns the weights of a network's trunk, with which ``train`` can start."""
     return dict(network.backbone.state_dict())
 
 
 def write_trunk_people(folder: Path, recipe: MultitaskRecipe, workers: int) -> Path:
-    """The recipe's own people, whom no other set has, into ``folder``."""
+    """Paints the synthetic people for the trunk into ``folder`` and returns it."""
     people = AffectSet(
         people=recipe.trunk_people,
         photos=0,
@@ -246,7 +263,7 @@ def train_trunk(
     resume: bool = False,
     progress: bool = False,
 ) -> Multitask:
-    """The network whose trunk others begin with; else as ``train``."""
+    """Trains the network whose trunk the other networks start with; see ``train``."""
     return train(
         data,
         recipe,
@@ -268,12 +285,14 @@ def train_ensemble(
     report: Callable[[str], None] = lambda line: None,
     progress: bool = False,
 ) -> tuple[Multitask, list[Multitask]]:
-    """The whole recipe: trunk, teacher and students. With ``resume`` what ``folder`` has of them is
-    gone on with; without, it is an error.
+    """Trains trunk, teacher and students, and returns (teacher, students).
+
+    With ``resume``, continues with what ``folder`` has of them; without, raises InputError if it
+    has a run.
     """
     trunk = None
     if recipe.trunk_epochs:
-        report(f"trunk: {recipe.trunk_people} people of its own, {recipe.trunk_epochs} epochs")
+        report(f"trunk: {recipe.trunk_people} synthetic people, {recipe.trunk_epochs} epochs")
         with tempfile.TemporaryDirectory() as temporary:
             own = (folder or Path(temporary)) / TRUNK_DATA
             if not (resume and own.exists()):
@@ -318,9 +337,7 @@ def model_build(
     held_out: AffectData,
     trained_on: str,
 ) -> ModelBuild:
-    """The networks as one model with its card, which says how it was trained and how good it is on
-    ``held_out``.
-    """
+    """Returns the networks as one model with its recipe and its scores on ``held_out``."""
     found: Mapping[str, float] = evaluate_networks(networks, held_out)
     model: ModelBuild = cnn_build(
         name,

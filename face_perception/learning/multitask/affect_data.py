@@ -1,6 +1,4 @@
-"""Face patches with labels of action units, expression, valence and arousal, read from a data
-set on disk, and batches of them by chance.
-"""
+"""Reads face patches with labels of AU, expression and VA from a data set, and draws batches."""
 
 from __future__ import annotations
 
@@ -22,30 +20,31 @@ from face_perception.learning.data.dataset import DatasetError
 from face_perception.learning.multitask.export import ENLARGED
 from face_perception.learning.multitask.losses import TASKS
 from face_perception.learning.multitask.network import AU
-from face_perception.learning.samplers import affect_weights, class_weights, label_weights
+from face_perception.learning.multitask.samplers import affect_weights, class_weights, label_weights
 from face_perception.types import EXPRESSIONS
 
 Array = npt.NDArray[Any]
 Batch = dict[str, dict[str, torch.Tensor]]
 
-# What each task's labels are called in a data set.
+# Task -> columns of its labels in a data set.
 _LABELS = {
     "EXPR": "expression",
     "AU": ", ".join(f"au_{code}" for code in AU) + ": 0 or 1, all of them",
     "VA": "valence and arousal",
 }
 
-# Of images in training: pixels that they are shifted by; deviations of the logarithm of their
-# brightness, the same of each colour, and of their level.
+# Augmentation of training images: largest shift in pixels; standard deviations of the logarithm of
+# the brightness, of the logarithm of each colour's gain, and of an added level (0 to 255).
 _JITTER, _GAIN, _COLOUR, _LEVEL = 3, 0.25, 0.1, 15.0
 
 
 @dataclass(frozen=True, slots=True)
 class AffectData:
-    """``faces`` uint8 [N, 3, 112, 112], RGB as the network takes them; ``people`` [N]; ``units``
-    [N, 8] 0 or 1, ``expression`` [N] class, ``affect`` [N, 2] valence and arousal.
+    """Labelled faces.
 
-    Not labelled: -1, -1 and NaN.
+    ``faces`` are uint8 [N, 3, 112, 112], RGB, as the network takes them; ``people`` [N] are ids;
+    ``units`` [N, 8] are 0 or 1, ``expression`` [N] is a class, ``affect`` [N, 2] is valence and
+    arousal. Missing labels are -1, -1 and NaN.
     """
 
     faces: Array
@@ -58,13 +57,13 @@ class AffectData:
         return len(self.faces)
 
     def take(self, index: Array) -> AffectData:
-        """Those samples alone."""
+        """Returns the samples ``index``."""
         return AffectData(
             **{f.name: getattr(self, f.name)[index] for f in dataclasses.fields(self)}
         )
 
     def of_task(self, task: str) -> Array:
-        """Indices of the samples that have the labels of a task."""
+        """Returns the indices of the samples that have labels of a task."""
         known = {
             "EXPR": self.expression >= 0,
             "AU": (self.units >= 0).all(1),
@@ -73,7 +72,7 @@ class AffectData:
         return np.flatnonzero(known)
 
     def incomplete(self, random: np.random.Generator) -> AffectData:
-        """Each sample with the labels of one task only, by chance: the paper's setting."""
+        """Returns the samples with labels of one random task each: the setting of the paper."""
         task = random.integers(len(TASKS), size=len(self))
         expression, units, affect = self.expression.copy(), self.units.copy(), self.affect.copy()
         expression[task != TASKS.index("EXPR")] = -1
@@ -82,7 +81,7 @@ class AffectData:
         return dataclasses.replace(self, expression=expression, units=units, affect=affect)
 
     def labels(self, task: str, index: Array) -> torch.Tensor:
-        """Of one task, as its loss takes them."""
+        """Returns the labels of a task, as its loss takes them."""
         if task == "EXPR":
             return torch.from_numpy(self.expression[index].astype(np.int64))
         values = self.units if task == "AU" else self.affect
@@ -90,9 +89,9 @@ class AffectData:
 
 
 def read_affect(folder: Path, split: str | None = None) -> AffectData:
-    """All of a data set, or of one of its splits, in memory.
+    """Reads a data set, or one of its splits, into memory.
 
-    Raises dataset.DatasetError naming what is missing or odd.
+    Raises DatasetError that names what is missing or out of range.
     """
     names = [f"au_{code}" for code in AU]
     found = dataset.read(folder)
@@ -122,7 +121,7 @@ def read_affect(folder: Path, split: str | None = None) -> AffectData:
 def _require_none(
     data: dataset.Dataset, table: Path, names: Sequence[str], values: Array, odd: Array, wanted: str
 ) -> None:
-    """Names the first of the ``odd`` [N, C]."""
+    """Raises DatasetError that names the first of the ``odd`` values [N, C], if there is one."""
     for i, k in np.argwhere(odd):
         sample, value = data.columns["sample"][i], values[i, k]
         raise DatasetError(
@@ -131,7 +130,7 @@ def _require_none(
 
 
 def _face(patch: Array) -> Array:
-    """[3, 112, 112] of a patch [160, 160, 3], framed as ``affect.multitask_input`` does."""
+    """Returns the network's input [3, 112, 112] of a patch, as ``affect.multitask_input`` does."""
     border = (CROP_SIDE - ALIGNED_SIDE) // 2
     aligned = np.ascontiguousarray(patch[border:-border, border:-border])
     large = Pillow.fromarray(aligned).resize((ENLARGED, ENLARGED), Pillow.Resampling.BILINEAR)
@@ -141,11 +140,11 @@ def _face(patch: Array) -> Array:
 
 
 class TaskBatches(Dataset[Batch]):
-    """Batches of one epoch: of each task ``size`` samples that have its labels.
+    """Batches of one epoch, each with ``size`` samples that have labels of each task.
 
-    A batch is a function of seed, epoch and its number, so that training goes on as if it had
-    never been interrupted. ``balanced``: drawn by the published weights (ML-ROS, one over class
-    count, one over histogram cell), else evenly.
+    A batch is a function of seed, epoch and its number, so that an interrupted training continues
+    unchanged. With ``balanced``, samples are drawn with the published weights (``samplers``),
+    without with equal ones. Raises DatasetError if a task has no labelled sample.
     """
 
     def __init__(
@@ -185,7 +184,10 @@ class TaskBatches(Dataset[Batch]):
 
 
 class WholeBatches(Dataset[Batch]):
-    """Batches of one epoch: ``size`` samples that have all labels, the same for each task."""
+    """Batches of one epoch, each with ``size`` samples that have labels of all tasks.
+
+    Raises DatasetError if no sample has all labels.
+    """
 
     def __init__(self, data: AffectData, *, size: int, steps: int, seed: int, epoch: int) -> None:
         self._data, self._size, self._steps = data, size, steps
@@ -215,9 +217,9 @@ def _sample(
 
 
 def _augmented(faces: Array, random: np.random.Generator) -> Array:
-    """float32 copies: mirrored by chance, a few pixels aside, in another light.
+    """Returns augmented float32 copies: mirrored at random, shifted, and in another light.
 
-    Without the light a network learns the people, not what they show.
+    Without the change of light, a network learns to recognise the people and not what they show.
     """
     out = np.empty(faces.shape, np.float32)
     side = faces.shape[-1]

@@ -1,4 +1,4 @@
-"""How often each sample is drawn, so that rare labels are seen: weights [N] to draw with.
+"""Sampling weights [N] that balance rare labels.
 
 Source: the multitask network's released code (``--force_balance``); ML-ROS is Charte et al. 2015.
 """
@@ -12,22 +12,24 @@ import numpy.typing as npt
 
 Array = npt.NDArray[Any]
 
-_MOST_CLONES = 0.5  # of all samples
-_DRAWN = 32  # clones at a time
+_MOST_CLONES = 0.5  # largest number of clones, as a share of all samples
+_DRAWN = 32  # number of clones that are drawn at a time
 _IMBALANCED = 2.0
 _CELLS = 20
 
 
 def class_weights(labels: Array) -> Array:
-    """One over how many samples have the class; ``labels`` [N] are class numbers."""
+    """Returns 1 / (number of samples of the class); ``labels`` [N] are class numbers."""
     _, inverse, counts = np.unique(labels, return_inverse=True, return_counts=True)
     weights: Array = 1.0 / counts[inverse]
     return weights
 
 
 def affect_weights(labels: Array) -> Array:
-    """One over how many samples share the cell of a 20 by 20 histogram of valence and arousal
-    [N, 2], from the least to the largest value of each.
+    """Returns 1 / (number of samples in the same histogram cell) for labels [N, 2].
+
+    The histogram of valence and arousal has 20 by 20 cells between the smallest and the largest
+    values.
     """
     counts, *edges = np.histogram2d(labels[:, 0], labels[:, 1], bins=_CELLS)
     cells = [
@@ -39,7 +41,7 @@ def affect_weights(labels: Array) -> Array:
 
 
 def imbalance(labels: Array) -> Array:
-    """Of each label [N, C] how many times rarer it is than the most frequent: [C] (IRLbl)."""
+    """Returns how many times rarer each label [N, C] is than the most frequent one: [C] (IRLbl)."""
     counts = labels.sum(axis=0)
     with np.errstate(divide="ignore", invalid="ignore"):
         ratios: Array = counts.max() / counts
@@ -47,18 +49,19 @@ def imbalance(labels: Array) -> Array:
 
 
 def label_weights(labels: Array, random: Any = np.random) -> Array:
-    """ML-ROS: of labels [N, C], positives of the rare ones are cloned, 32 at a time, until each is
-    at most twice rarer than the most frequent, or half of all samples are clones.
+    """Returns weights by ML-ROS for labels [N, C]: positives of rare labels are cloned.
 
-    A weight is the number of a sample's clones over N. As released, one clone counts like none, a
-    clone is among the positives that the label's next 32 are drawn from, and what is rare is
-    decided before the first is drawn, so that each rare label is drawn for at least once.
-    ``random`` has ``choice``: numpy's module of that name, or a RandomState.
+    32 clones are drawn at a time, until each label is at most twice rarer than the most frequent
+    one, or the clones are half as many as the samples. A weight is the number of a sample's clones
+    divided by N. As in the released code, one clone counts like none; a clone is among the
+    positives of which the label's next 32 are drawn; and rare labels are chosen before the first
+    draw, so that each rare label is drawn for at least once. ``random`` has ``choice``:
+    ``numpy.random`` or a RandomState.
     """
     count = len(labels)
     clones = np.zeros(count, np.int64)
     totals = labels.sum(axis=0, dtype=np.int64)
-    # A label that no sample has cannot be cloned.
+    # A label without a positive sample cannot be cloned.
     rare = (totals > 0) & (imbalance(labels) > _IMBALANCED)
     for label in np.flatnonzero(rare):
         positive = np.flatnonzero(labels[:, label])
