@@ -1,7 +1,7 @@
-"""Labelled images on disk, in one layout that ``synthesis`` writes and every recipe reads.
+"""Reads and writes data sets of labelled images, in the one layout that all recipes read.
 
-A folder with ``dataset.yaml``, ``samples.parquet`` and ``images/``; see docs/training.md. Needs
-pyarrow (the extra ``training``); knows no network.
+A data set is a folder with ``dataset.yaml``, ``samples.parquet`` and ``images/``; see
+docs/training.md. Needs pyarrow (the extra ``training``).
 """
 
 from __future__ import annotations
@@ -36,13 +36,15 @@ _STATED = ("name", "licence", "made_by")
 
 
 class DatasetError(InputError):
-    """A data set that cannot be read or written: which file or column, and what was expected."""
+    """Raised for an unusable data set; the message says where and what was expected."""
 
 
 @dataclass(frozen=True)
 class Dataset:
-    """Samples of a folder. ``columns`` [N] by name: float64 with NaN where a number is missing,
-    object with None where a text is.
+    """Samples of a data set.
+
+    ``columns`` [N] by name are float64, with NaN for a missing number, or object, with None for a
+    missing text.
     """
 
     folder: Path
@@ -55,26 +57,29 @@ class Dataset:
         return len(self.columns["sample"])
 
     def labels(self, *names: str) -> FloatArray:
-        """[N, len(names)] float64, NaN where missing; a column that is not there is all NaN."""
+        """Returns [N, len(names)] float64, NaN if missing; a missing column is all NaN."""
         blank = np.full(len(self), np.nan)
         return np.stack([self.columns.get(name, blank) for name in names], axis=1)
 
     def take(self, chosen: npt.NDArray[Any]) -> Dataset:
-        """Those samples alone, by index or by a mask [N]."""
+        """Returns the samples selected by indices or by a mask [N]."""
         return replace(self, columns={k: v[chosen] for k, v in self.columns.items()})
 
     def part(self, split: str) -> Dataset:
-        """The samples of ``train``, ``validation`` or ``test``."""
+        """Returns the samples of the split ``train``, ``validation`` or ``test``."""
         return self.take(self.columns["split"] == split)
 
     def gray(self, i: int, column: str, size: tuple[int, int]) -> Image:
-        """The gray image uint8 [height, width] of sample ``i``. Raises DatasetError for a file that
-        is missing, is no image, or has another size.
+        """Returns the gray image uint8 [height, width] of sample ``i``.
+
+        Raises DatasetError for a file that is missing, is no image, or has another size.
         """
         return self._image(i, column, size, cv2.IMREAD_GRAYSCALE, "a gray image")
 
     def rgb(self, i: int, column: str, size: tuple[int, int]) -> Image:
-        """The image uint8 [height, width, 3] of sample ``i``; errors as of ``gray``."""
+        """Returns the RGB image uint8 [height, width, 3] of sample ``i``; raises what ``gray``
+        raises.
+        """
         bgr = self._image(i, column, size, cv2.IMREAD_COLOR, "an image")
         return np.ascontiguousarray(bgr[..., ::-1])
 
@@ -95,9 +100,9 @@ class Dataset:
 
 
 def read(folder: Path, needs: Sequence[str] = ()) -> Dataset:
-    """A data set. ``needs`` are the columns that a recipe cannot do without.
+    """Reads a data set that has the columns ``needs``.
 
-    Raises DatasetError naming the file, and what was expected there.
+    Raises DatasetError that names the file and what was expected in it.
     """
     pyarrow = _pyarrow()
     about = _read_about(folder / ABOUT)
@@ -120,7 +125,7 @@ def read(folder: Path, needs: Sequence[str] = ()) -> Dataset:
 
 
 def _pyarrow() -> Any:
-    """With its ``parquet``. Raises DatasetError where it is not installed."""
+    """Returns the module pyarrow with its ``parquet``. Raises DatasetError if it is missing."""
     try:
         import pyarrow
         import pyarrow.parquet
@@ -151,7 +156,7 @@ def _read_about(path: Path) -> dict[str, str]:
 
 
 def _column(path: Path, name: str, values: list[Any]) -> npt.NDArray[Any]:
-    """One column, checked."""
+    """Returns one column as an array. Raises DatasetError for a value of another type."""
     if name in _TEXTS:
         column = np.array([*values, None], object)[:-1]
         allowed = {"split": SPLITS, "expression": (*EXPRESSIONS, None)}.get(name)
@@ -168,12 +173,12 @@ def _column(path: Path, name: str, values: list[Any]) -> npt.NDArray[Any]:
             return np.array([np.nan if v is None else v for v in values], np.float64)
         except (TypeError, ValueError) as error:
             raise DatasetError(f"{path}: {name} must hold numbers or nulls: {error}") from error
-    # A user's own; no recipe of ours reads it.
+    # A column of the user, which no recipe reads.
     return np.array([*values, None], object)[:-1]
 
 
 def _check_splits(path: Path, subjects: npt.NDArray[Any], splits: npt.NDArray[Any]) -> None:
-    """A person whom a network has seen is no test of it."""
+    """Raises DatasetError if samples of one person are in several splits."""
     of: dict[str, str] = {}
     for i, (subject, split) in enumerate(zip(subjects, splits, strict=True)):
         if of.setdefault(subject, split) != split:
@@ -189,10 +194,10 @@ def _check_relative(path: Path, row: int, name: str) -> None:
 
 
 class Writer:
-    """Writes a data set; the folder appears whole when the ``with`` block ends, else not at all.
+    """Writes a data set: use it in a ``with`` block.
 
-    DatasetError, at once: where the folder exists, which is not touched, and where pyarrow is
-    missing.
+    The folder appears, complete, at the end of the block; after an error it does not appear. Raises
+    DatasetError if the folder exists, which is then not changed, or pyarrow is missing.
     """
 
     def __init__(self, folder: Path, *, name: str, licence: str, made_by: str) -> None:
@@ -212,8 +217,10 @@ class Writer:
     def add(
         self, images: Mapping[str, Image], subject: str, split: str, **labels: float | str | None
     ) -> None:
-        """One sample: ``images`` by column (``file`` and, where a task needs them, ``left_eye`` and
-        ``right_eye``), gray or RGB; NaN and None are missing labels.
+        """Adds a sample.
+
+        ``images`` are gray or RGB, by column: ``file`` and, if a task needs them, ``left_eye`` and
+        ``right_eye``. NaN and None are missing labels.
         """
         sample = f"{len(self._rows):06d}"
         row: dict[str, Any] = {"sample": sample, "subject": subject, "split": split}

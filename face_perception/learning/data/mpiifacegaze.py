@@ -1,6 +1,7 @@
-"""MPIIFaceGaze (Zhang et al., 2017) as published -> the layout of ``dataset``: the worked example.
+"""Converts the published MPIIFaceGaze (Zhang et al., 2017) to the layout of ``dataset``.
 
-Layout and columns: the data set's own readme.
+It is an example for converters of other data sets. Source of the columns: the readme of the data
+set.
 """
 
 from __future__ import annotations
@@ -21,24 +22,27 @@ from face_perception.gaze import CropsUnavailable, GazeCrops, make_gaze_crops, t
 from face_perception.learning.data.dataset import DatasetError, Writer
 from face_perception.types import Camera, Face, FloatArray, Frame, Image
 
-# One line of pNN.txt, apart by spaces. Lengths in millimetres, in the camera's optical frame.
+# Fields of a line of pNN.txt, separated by spaces. Lengths are in millimetres, in the camera's
+# optical frame.
 COLUMNS = (
     "image; gaze on the screen, 2 pixels; corners of the eyes, 4, and of the mouth, 2, in pixels; "
     "head, 3 of rotation and 3 of translation; middle of the face, 3; what is looked at, 3; "
     "left or right"
 )
 _COUNT = 28
-_CORNERS = slice(2, 14)  # numbers, so without the image
+_CORNERS = slice(2, 14)  # indices of the numbers, without the image
 _TURN, _MIDDLE, _TARGET = slice(14, 17), slice(20, 23), slice(23, 26)
-_NEAR, _FAR = 100.0, 3000.0  # of a face before a laptop, mm
+_NEAR, _FAR = 100.0, 3000.0  # plausible distances of a face from a laptop, mm
 _CAMERA = "Calibration/Camera.mat"
 
 
 @dataclass(frozen=True, slots=True)
 class Annotation:
-    """One photograph's. ``corners`` [6, 2] pixels; ``turn`` [3] rotation vector of a head whose z
-    axis points into it; ``middle`` of the face and ``target`` [3] metres, optical frame; ``where``
-    is its file and line.
+    """Annotation of one photograph.
+
+    ``corners`` [6, 2] are corners of eyes and mouth, pixels. ``turn`` [3] is the rotation vector of
+    a head frame whose z axis points into the head. ``middle`` of the face and ``target`` [3] are in
+    metres in the optical frame. ``where`` is the file and line.
     """
 
     image: str
@@ -58,20 +62,22 @@ def convert(
     every: int = 1,
     report: Callable[[str], None] = lambda line: None,
 ) -> Counter[str]:
-    """Writes ``source`` (unpacked: p00 to p14) to ``out``; how many samples were ``written``, and
-    left out for each reason.
+    """Writes the data set in the folder ``source`` (unpacked: p00 to p14) to the folder ``out``.
 
-    Crops are GEDDnet's, about the landmarks that ``tracker`` finds, and gaze goes from between the
-    eyes to the target: the published one starts at the middle of the face, 2 to 3 degrees lower.
-    ``test`` are the people kept for testing, else the last fifth, a tenth before it for validation.
-    Every ``every``-th photograph of a person is taken. Raises DatasetError naming a file that is
-    missing or odd, with what was expected.
+    Returns the number of samples ``written``, and the numbers of those left out, by reason. Crops
+    are those of GEDDnet, at the landmarks that ``tracker`` finds. Gaze starts between the eyes; the
+    published gaze starts at the middle of the face, which makes 2 to 3 degrees of difference in
+    pitch. ``test`` are the people of the split ``test``; by default it has the last fifth of the
+    people, and ``validation`` the tenth before. Every ``every``-th photograph of a person is used.
+    Raises DatasetError that names a missing or invalid file and what was expected in it.
     """
     if every < 1:
         raise InputError(f"every must be at least 1, not {every}")
     people = sorted(folder.name for folder in source.glob("p[0-9][0-9]") if folder.is_dir())
     if not people:
-        raise DatasetError(f"{source} has no folder p00: the unpacked MPIIFaceGaze was expected")
+        raise DatasetError(
+            f"{source} has no folder p00: give the folder of the unpacked MPIIFaceGaze"
+        )
     unknown = sorted(set(test) - set(people))
     if unknown:
         raise DatasetError(f"{source} has no {', '.join(unknown)} to test on: {', '.join(people)}")
@@ -124,9 +130,11 @@ def _split(person: str, share: float, test: Sequence[str]) -> str:
 
 
 def read_annotations(path: Path) -> Iterator[Annotation]:
-    """Those of one person. Raises DatasetError naming the file, or the line that is odd."""
+    """Yields the annotations of one person. Raises DatasetError that names the file and line."""
     if not path.is_file():
-        raise DatasetError(f"{path} is missing: a line a photograph was expected ({COLUMNS})")
+        raise DatasetError(
+            f"{path} is missing: a file with a line for each photograph was expected ({COLUMNS})"
+        )
     for number, line in enumerate(path.read_text(encoding="utf-8", errors="replace").splitlines()):
         fields = line.split()
         if not fields:
@@ -155,7 +163,10 @@ def read_annotations(path: Path) -> Iterator[Annotation]:
 
 
 def read_camera(path: Path) -> tuple[FloatArray, tuple[float, ...]]:
-    """Camera matrix [3, 3] and the coefficients of distortion. Raises DatasetError naming it."""
+    """Returns the camera matrix [3, 3] and the distortion coefficients of a file.
+
+    Raises DatasetError that names the file.
+    """
     import scipy.io
 
     wanted = "cameraMatrix [3, 3] and distCoeffs, 4, 5 or 8 numbers, were expected"
@@ -163,7 +174,7 @@ def read_camera(path: Path) -> tuple[FloatArray, tuple[float, ...]]:
         raise DatasetError(f"{path} is missing: {wanted}")
     try:
         found = scipy.io.loadmat(str(path))
-    except Exception as error:  # scipy raises whatever its parser stumbled on
+    except Exception as error:  # scipy raises many types for a damaged file
         raise DatasetError(f"{path} is no MATLAB file ({error}): {wanted}") from error
     missing = [name for name in ("cameraMatrix", "distCoeffs") if name not in found]
     if missing:
@@ -197,10 +208,11 @@ def _photograph(path: Path, annotation: Annotation) -> Image:
 
 
 def between_the_eyes(annotation: Annotation, camera: Camera) -> FloatArray:
-    """[3] metres: on the ray through the middle of the eyes' corners, as far as the face's middle.
+    """Returns the point [3] between the eyes, metres, optical frame.
 
-    The published face model would give the depth to a centimetre, which turns a gaze by less than
-    half a degree. Raises DatasetError where the corners are not of a face at that place.
+    It is on the ray through the mean of the eyes' corners, at the distance of the middle of the
+    face. The published face model would change the distance by about a centimetre, and the gaze by
+    less than half a degree. Raises DatasetError if the corners are far from the middle of the face.
     """
     rays = np.c_[faces.undistort_points(camera, annotation.corners), np.ones(6)]
     middle = annotation.middle
@@ -217,7 +229,7 @@ def between_the_eyes(annotation: Annotation, camera: Camera) -> FloatArray:
 def _crops_and_head(
     image: Image, camera: Camera, annotation: Annotation, tracker: FaceTracker
 ) -> tuple[GazeCrops, FloatArray]:
-    """Crops and where the head points, of the face that the annotation is of. Raises NotSeen."""
+    """Returns the crops and the direction of the head of the annotated face. Raises NotSeen."""
     at, size = annotation.corners.mean(0), float(np.ptp(annotation.corners[:, 0]))
 
     def apart(face: Face) -> float:

@@ -1,4 +1,4 @@
-"""Speech of eSpeak NG's voices with what the mouth does, as arrays to train on and to judge by."""
+"""Clips of synthetic speech with the matching mouth weights, for training and evaluation."""
 
 from __future__ import annotations
 
@@ -22,12 +22,15 @@ from face_perception.speech import mouth_features
 
 FloatArray = npt.NDArray[np.floating]
 
-_SILENT_CLIPS = 0.06  # share with noise only: nobody speaks
+_SILENT_CLIPS = 0.06  # share of clips with noise only, without speech
 
 
 @dataclass(frozen=True, slots=True)
 class SpeechClip:
-    """``samples`` [S] as a microphone has it, 16 kHz; ``weights`` [S // 160 + 1, 6] of the mouth."""
+    """``samples`` [S] as a microphone records them, 16 kHz, with their phonemes (``phones``).
+
+    ``weights`` [S // 160 + 1, 6] are the mouth weights, 100 a second.
+    """
 
     samples: npt.NDArray[np.float32]
     phones: tuple[Phone, ...]
@@ -36,7 +39,7 @@ class SpeechClip:
 
 @dataclass(frozen=True, slots=True)
 class MouthArrays:
-    """``features`` [N, T, 80] and ``weights`` [N, T, 6], float32."""
+    """Speech ``features`` [N, T, 80] and mouth ``weights`` [N, T, 6] of N clips, float32."""
 
     features: npt.NDArray[np.float32]
     weights: npt.NDArray[np.float32]
@@ -48,7 +51,10 @@ def random_requests(
     languages: Sequence[str] = TRAINED_LANGUAGES,
     variants: Sequence[str] = TRAINED_VARIANTS,
 ) -> list[Request]:
-    """Texts in random languages, voices, rates, pitches and sizes; the same for the same seed."""
+    """Returns requests with random languages, voices, rates, pitches and sizes.
+
+    The same seed gives the same requests.
+    """
     random = np.random.default_rng(seed)
     found = []
     for _ in range(count):
@@ -68,43 +74,45 @@ def random_requests(
 
 
 def held_out_requests(count: int, seed: int, *, languages: bool) -> list[Request]:
-    """Requests in voices never trained on; with ``languages`` in languages never trained on."""
+    """Returns requests in held-out voices; with ``languages``, also in held-out languages."""
     chosen = HELD_OUT_LANGUAGES if languages else TRAINED_LANGUAGES
     return random_requests(count, seed, chosen, HELD_OUT_VARIANTS)
 
 
 def make_clips(spoken: Sequence[Spoken], seconds: float, seed: int) -> list[SpeechClip]:
-    """One clip for each: it and the next, a pause between them, cut to ``seconds`` anywhere, and
-    recorded in some room. Some have noise only.
+    """Returns one clip for each utterance, cut to ``seconds`` and recorded in a random room.
+
+    A clip is cut at a random place from the utterance, a pause, and the next utterance. Some clips
+    have noise only.
     """
     random = np.random.default_rng(seed)
     count = round(seconds * SPEECH_RATE)
-    made = []
+    result = []
     for i, first in enumerate(spoken):
         if random.random() < _SILENT_CLIPS:
             level = 10 ** (random.uniform(-75, -15) / 20)
-            heard = np.clip(noise(count, random) * level, -1, 1).astype(np.float32)
+            samples = np.clip(noise(count, random) * level, -1, 1).astype(np.float32)
             weights = np.zeros((count // (SPEECH_RATE // FRAME_RATE) + 1, 6))
-            made.append(SpeechClip(heard, (), weights))
+            result.append(SpeechClip(samples, (), weights))
             continue
         clean, phones = _joined((first, spoken[(i + 1) % len(spoken)]), random)
         begin = int(random.uniform(0, max(len(clean) - count, 0) / SPEECH_RATE) * FRAME_RATE)
-        made.append(_clip(clean, phones, begin / FRAME_RATE, count, random))
-    return made
+        result.append(_clip(clean, phones, begin / FRAME_RATE, count, random))
+    return result
 
 
 def make_whole_clips(spoken: Sequence[Spoken], seed: int) -> list[SpeechClip]:
-    """One clip for each, not cut, with silence before and after."""
+    """Returns one clip for each utterance, whole, with silence before and after it."""
     random = np.random.default_rng(seed)
-    made = []
+    result = []
     for one in spoken:
         clean, phones = _joined((one,), random)
-        made.append(_clip(clean, phones, 0.0, len(clean), random))
-    return made
+        result.append(_clip(clean, phones, 0.0, len(clean), random))
+    return result
 
 
 def to_arrays(clips: Sequence[SpeechClip]) -> MouthArrays:
-    """What a network is trained on; all clips must be as long as the first."""
+    """Stacks clips of the same length into arrays for training."""
     return MouthArrays(
         np.stack([mouth_features(clip.samples) for clip in clips]),
         np.stack([clip.weights for clip in clips]).astype(np.float32),
@@ -114,7 +122,7 @@ def to_arrays(clips: Sequence[SpeechClip]) -> MouthArrays:
 def _joined(
     parts: Sequence[Spoken], random: np.random.Generator
 ) -> tuple[npt.NDArray[np.float32], list[Phone]]:
-    """The parts with silence before, between and after, and their phonemes."""
+    """Joins the parts, with silence before, between and after; returns samples and phonemes."""
     pieces: list[npt.NDArray[np.float32]] = []
     phones: list[Phone] = []
     at = 0

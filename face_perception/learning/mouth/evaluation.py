@@ -1,7 +1,7 @@
-"""How well mouths do: lips that meet for /p b m/, lips that follow the voice and rest in pauses.
+"""Measures whether lips close for /p b m/, follow the voice, and rest in pauses.
 
 `python -m face_perception.learning.mouth.evaluation [speech.wav ...]` compares the trained mouth
-with the one by signal processing.
+with the mouth that uses signal processing only.
 """
 
 from __future__ import annotations
@@ -26,17 +26,17 @@ from face_perception.speech import MOUTH_RATE, BandMouth, Mouth, NeuralMouth, re
 Array = npt.NDArray[np.floating]
 Maker = Callable[[], Mouth]
 
-CLOSED = 0.05  # of the jaw's whole way: 1 mm
+CLOSED = 0.05  # distance below which lips count as closed; 1 is the jaw fully down: 1 mm
 _AT_REST = 0.03
 _STEP = 0.01
-_SPEECH_DB = -35.0  # of the loudest 50 ms, from which on it is speech
-_PAUSE = 30  # moments: 300 ms
+_SPEECH_DB = -35.0  # level, relative to the loudest 50 ms, above which there is speech
+_PAUSE = 30  # shortest pause that counts, in steps of 10 ms
 _SEED = 4711
 _CLIPS = 60
 
 
 def lip_openings(mouth: Mouth, samples: npt.NDArray[np.float32]) -> Array:
-    """[S // 160] how far the lips are apart every 10 ms; 1 is the jaw down and nothing else."""
+    """Returns the distance of the lips [S // 160] every 10 ms (see ``lip_opening``)."""
     mouth.reset()
     for begin in range(0, len(samples), 320):
         mouth.push_samples(samples[begin : begin + 320])
@@ -46,8 +46,10 @@ def lip_openings(mouth: Mouth, samples: npt.NDArray[np.float32]) -> Array:
 
 
 def phoneme_figures(mouth: Mouth, clips: Sequence[SpeechClip]) -> dict[str, float]:
-    """``closed``: share of /p b m/ at some moment of which the lips are closed; ``open``: share of
-    vowels of 60 ms and more, their lips apart by twice that and more at some moment.
+    """Returns shares of phonemes for which the lips close or open at some moment.
+
+    ``closed`` is the share of /p b m/ with closed lips, ``open`` the share of vowels of at least
+    60 ms with lips apart by more than twice ``CLOSED``. ``bilabials`` is the number of /p b m/.
     """
     closed, opened = [], []
     for clip in clips:
@@ -69,8 +71,11 @@ def phoneme_figures(mouth: Mouth, clips: Sequence[SpeechClip]) -> dict[str, floa
 
 
 def recording_figures(mouth: Mouth, samples: npt.NDArray[np.float32]) -> dict[str, float]:
-    """``correlation`` of the lips' distance with the level where there is speech, ``whole`` the
-    same over everything; ``still``: share of moments in pauses of 300 ms and more with closed lips.
+    """Returns how the distance of the lips follows the level of a recording.
+
+    ``correlation`` is that of distance and level during speech, ``whole`` the same for the whole
+    recording. ``still`` is the share of moments with closed lips in pauses of at least 300 ms (NaN
+    without a pause), ``pauses`` their number.
     """
     distance = lip_openings(mouth, samples)
     level = loudness(samples, len(distance))
@@ -87,7 +92,7 @@ def recording_figures(mouth: Mouth, samples: npt.NDArray[np.float32]) -> dict[st
 
 
 def read_speech(path: Path) -> npt.NDArray[np.float32]:
-    """A wav file as float32 [S] at 16 kHz, mono. Raises OSError or AudioError naming it."""
+    """Reads a wav file as float32 [S], 16 kHz, mono. Raises OSError or AudioError."""
     recording = read_wav(path)
     mono = recording.samples.astype(np.float32).mean(axis=1) / 32768
     made: npt.NDArray[np.float32] = soxr.resample(mono, recording.rate, MOUTH_RATE)
@@ -95,8 +100,10 @@ def read_speech(path: Path) -> npt.NDArray[np.float32]:
 
 
 def evaluate(card: Path, recordings: Sequence[Path] = ()) -> dict[str, dict[str, Any]]:
-    """All figures of the mouth of a card (``trained``) and of ``BandMouth`` (``bands``), by place:
-    held-out voices, those in held-out languages, each recording. Raises SpeechError, ModelError.
+    """Returns figures of the mouth of a card (``trained``) and of ``BandMouth`` (``bands``).
+
+    They are given for held-out voices, for held-out voices in held-out languages, and for each
+    recording. Raises SpeechError if eSpeak NG is missing, ModelError if the model is unusable.
     """
     makers: Mapping[str, Maker] = {
         "trained": lambda: NeuralMouth(load(card, backend="onnxruntime")),
@@ -107,19 +114,19 @@ def evaluate(card: Path, recordings: Sequence[Path] = ()) -> dict[str, dict[str,
         "held-out voices and languages": held_out_requests(_CLIPS, _SEED + 1, languages=True),
     }
     spoken = {name: make_whole_clips(speak(asked), _SEED) for name, asked in sets.items()}
-    heard = {path.name: read_speech(path) for path in recordings}
+    real = {path.name: read_speech(path) for path in recordings}
     found: dict[str, dict[str, Any]] = {}
     for name, make in makers.items():
         mouth = make()
         found[name] = {
             **{place: _rounded(phoneme_figures(mouth, clips)) for place, clips in spoken.items()},
-            **{place: _rounded(recording_figures(mouth, s)) for place, s in heard.items()},
+            **{place: _rounded(recording_figures(mouth, s)) for place, s in real.items()},
         }
     return found
 
 
 def markdown_table(found: Mapping[str, Mapping[str, Mapping[str, float]]]) -> str:
-    """The figures in Markdown, one line a place and figure."""
+    """Returns the figures as a Markdown table, one line for each place and figure."""
     lines = ["| where | figure | " + " | ".join(found) + " |", "|---|---|" + "---|" * len(found)]
     first = next(iter(found.values()))
     for place, figures in first.items():
@@ -138,7 +145,9 @@ def _rounded(figures: Mapping[str, float]) -> dict[str, float]:
 
 def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--card", type=Path, default=None, help="default: the package's own")
+    parser.add_argument(
+        "--card", type=Path, default=None, help="card of the mouth; default: that of the package"
+    )
     parser.add_argument("recordings", nargs="*", type=Path, help="wav files of real speech")
     options = parser.parse_args(argv)
     card = options.card or paths.resource("resources/speech/mouth.yaml")

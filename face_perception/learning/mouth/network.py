@@ -1,4 +1,4 @@
-"""The network of a mouth: log-mel frames and a state in, mouth weights and the next state out."""
+"""The mouth network: log-mel frames and a state -> mouth weights and the next state."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ MELS, WEIGHTS = 80, 6
 
 _Weights = TypeVar("_Weights", torch.Tensor, npt.NDArray[np.floating])
 
-# Takes away what a sigmoid leaves of a mouth at rest, and gives lips that meet their last bit.
+# Margin by which the sigmoid is stretched, so that weights reach 0 at rest and 1 for closed lips.
 _DEAD = 0.05
 
 
 class MouthNetwork(nn.Module):
-    """Recurrent layers over [B, T, 80]; causal, so that it runs frame by frame."""
+    """Causal recurrent layers over features [B, T, 80], which can run frame by frame."""
 
     def __init__(self, width: int = 64, hidden: int = 96, layers: int = 2) -> None:
         super().__init__()
@@ -32,7 +32,7 @@ class MouthNetwork(nn.Module):
     def logits(
         self, features: torch.Tensor, state: torch.Tensor
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """[B, T, 6] before the sigmoid, and the state [B, layers, hidden] after the last frame."""
+        """Returns logits [B, T, 6] and the next state [B, layers, hidden]."""
         entered = torch.relu(self.enter(features))
         heard, last = self.recurrent(entered, state.transpose(0, 1).contiguous())
         return self.leave(heard), last.transpose(0, 1)
@@ -40,17 +40,17 @@ class MouthNetwork(nn.Module):
     def forward(
         self, features: torch.Tensor, state: torch.Tensor
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Weights [B, T, 6] in [0, 1] in the order of ``MouthShape``, and the next state."""
+        """Returns weights [B, T, 6] in [0, 1], in the order of ``MouthShape``, and the next state."""
         logits, last = self.logits(features, state)
         return stretched_sigmoid(logits), last
 
     def start(self, batch: int) -> torch.Tensor:
-        """The state [B, layers, hidden] before any speech."""
+        """Returns the initial state [B, layers, hidden]."""
         return torch.zeros(batch, self.layers, self.hidden, device=self.leave.weight.device)
 
 
 def stretched_sigmoid(logits: torch.Tensor) -> torch.Tensor:
-    """Logits -> weights in [0, 1] that reach both ends."""
+    """Returns weights in [0, 1] of logits; unlike a sigmoid, they reach 0 and 1."""
     return ((1 + 2 * _DEAD) * torch.sigmoid(logits) - _DEAD).clamp(0, 1)
 
 
@@ -66,7 +66,7 @@ def lip_opening(weights: _Weights) -> _Weights:
 
 
 def mouth_onnx(network: MouthNetwork) -> bytes:
-    """The ONNX file: features [N, T, 80] and state -> weights [N, T, 6] and next_state."""
+    """Returns the ONNX file: features [N, T, 80], state -> weights [N, T, 6], next_state."""
     return to_onnx(
         network,
         (torch.zeros(2, 3, MELS), network.start(2)),

@@ -1,6 +1,6 @@
-"""The recipe of the mouth: speech that eSpeak NG says -> a network that says what a mouth does.
+"""The mouth recipe: trains a network that moves a mouth, on speech of eSpeak NG.
 
-`face-perception train mouth` runs it (``mouth_runs``); its settings: config/training/mouth.yaml.
+`face-perception train mouth` runs it; config/training/mouth.yaml has its settings.
 """
 
 from __future__ import annotations
@@ -32,16 +32,19 @@ from face_perception.learning.synthesis.espeak import Request, speak
 from face_perception.learning.training_loop import EpochOrder, fit_module
 from face_perception.settings import check, setting
 
-VALIDATION_CLIPS = 48  # clips that the loss is told of besides
-_CHANNELS = (1.0, 0.7, 0.7, 2.0, 0.7, 1.0)  # what each weight's error counts
-_CLOSED = 4.0  # how much more a moment counts in which the lips are to be closed
-_OPENING = 2.0  # what the error of the lips' distance counts
-_MOST_GAIN, _MOST_TILT = 0.15, 0.08  # of features: 12 dB and 6 dB
+VALIDATION_CLIPS = 48  # number of clips for the validation loss
+_CHANNELS = (1.0, 0.7, 0.7, 2.0, 0.7, 1.0)  # weight of each mouth weight's error in the loss
+_CLOSED = 4.0  # factor on the loss of moments with closed lips
+_OPENING = 2.0  # weight of the error of the lips' distance in the loss
+_MOST_GAIN, _MOST_TILT = 0.15, 0.08  # augmentation of features: 12 dB and 6 dB
 
 
 @dataclass(frozen=True, slots=True)
 class MouthRecipe:
-    """All that a training depends on; config/training/mouth.yaml says what each setting means."""
+    """Settings of the recipe; config/training/mouth.yaml explains each.
+
+    Raises InputError for a value that is out of range.
+    """
 
     seed: int = setting(MISSING, minimum=0)
     clips: int = setting(MISSING, minimum=1)
@@ -57,13 +60,14 @@ class MouthRecipe:
     task: str = setting("mouth", choices=("mouth",))
 
     def __post_init__(self) -> None:
-        check(self)
+        if self.task != "mouth":
+            raise InputError(f"task must be mouth, not {self.task!r}")
+        for name in ("clips", "width", "hidden", "layers", "batch_size", "epochs", "workers"):
+            if getattr(self)
 
 
 class MouthModule(lightning.LightningModule):
-    """The network and how it learns from ``data``; ``validation`` is what the loss is told of
-    besides. Its chance is that of ``training_loop``.
-    """
+    """Trains a network on ``data`` and logs its loss on ``validation``, if given."""
 
     def __init__(
         self, recipe: MouthRecipe, data: MouthArrays, validation: MouthArrays | None = None
@@ -86,7 +90,7 @@ class MouthModule(lightning.LightningModule):
         )
 
     def loss(self, features: torch.Tensor, truth: torch.Tensor) -> torch.Tensor:
-        """Of [B, T, 80] and the weights [B, T, 6] at the same moments."""
+        """Returns the loss of features [B, T, 80], given the true weights [B, T, 6]."""
         logits, _ = self.network.logits(features, self.network.start(len(features)))
         delay = self.recipe.delay_frames
         logits, truth = logits[:, delay:], truth[:, : truth.shape[1] - delay]
@@ -124,7 +128,7 @@ class MouthModule(lightning.LightningModule):
 
 
 def _augmented(features: torch.Tensor) -> torch.Tensor:
-    """Another level and another slope of the spectrum for each clip."""
+    """Returns the features with a random level and spectral slope for each clip."""
     gain = (2 * torch.rand(len(features), 1, 1) - 1) * _MOST_GAIN
     tilt = (2 * torch.rand(len(features), 1, 1) - 1) * _MOST_TILT
     slope = torch.linspace(-1, 1, features.shape[-1])
@@ -141,9 +145,10 @@ def train(
     stop_after: int | None = None,
     quiet: bool = False,
 ) -> MouthNetwork:
-    """Trains on ``data`` and returns the network, in inference mode. ``folder``, ``resume``,
-    ``quiet`` and errors are those of ``training_loop.fit``; ``stop_after`` ends early, after so
-    many epochs in all.
+    """Trains on ``data`` and returns the network, in inference mode.
+
+    ``folder``, ``resume``, ``quiet`` and errors are those of ``training_loop.fit_module``.
+    ``stop_after`` is a number of epochs after which training stops early.
     """
     module = MouthModule(recipe, data, validation)
     fit_module(
@@ -169,7 +174,7 @@ def model_build(
     evaluation: Mapping[str, Any],
     name: str = "mouth",
 ) -> ModelBuild:
-    """For ``inference.install``: the network, how it was trained and what it reached."""
+    """Returns the network as a model, with its recipe and its evaluation."""
     state = (None, recipe.layers, recipe.hidden)
     features = reference_inputs.features[:4, :100]
     return ModelBuild(
@@ -179,9 +184,9 @@ def model_build(
         licence="Apache-2.0",
         origin=(
             "trained for this project by `face-perception train mouth`, from random "
-            "weights, on sentences of our own that eSpeak NG said (a GPL-3.0 tool; what it says is "
-            "no work of its authors), its phonemes through a viseme table of our own; no recording "
-            "of a person was used"
+            "weights, on sentences of this project spoken by eSpeak NG (a GPL-3.0 tool, whose "
+            "licence does not cover the speech that it makes), with this project's viseme table; "
+            "no recording of a person was used"
         ),
         inputs={
             "features": Port(
@@ -193,7 +198,7 @@ def model_build(
             "state": Port(
                 state,
                 "float32",
-                "after the frame before, first zeros",
+                "state after the previous frame; zeros at the start",
                 most=(1, recipe.layers, recipe.hidden),
             ),
         },
@@ -201,10 +206,10 @@ def model_build(
             "weights": Port(
                 (None, None, WEIGHTS),
                 "float32",
-                "jaw, wide, round, press, teeth, tuck, 0 to 1, of delay_frames ago",
+                "jaw, wide, round, press, teeth, tuck, 0 to 1, delayed by delay_frames",
                 tolerance=0.05,
             ),
-            "next_state": Port(state, "float32", "after the last frame", tolerance=0.1),
+            "next_state": Port(state, "float32", "state after the last frame", tolerance=0.1),
         },
         reference_inputs={
             "features": features,
@@ -219,14 +224,20 @@ def model_build(
 
 
 def make_training_data(recipe: MouthRecipe) -> tuple[MouthArrays, MouthArrays]:
-    """What to train on, and clips of voices and languages held out. Raises SpeechError."""
+    """Returns training clips, and clips of held-out voices and languages.
+
+    Raises SpeechError if eSpeak NG is missing.
+    """
     asked = mouth_data.random_requests(recipe.clips, recipe.seed)
     validation = mouth_data.held_out_requests(VALIDATION_CLIPS, recipe.seed + 1, languages=True)
     return make_arrays(asked, recipe, 0), make_arrays(validation, recipe, 1)
 
 
 def make_arrays(asked: Sequence[Request], recipe: MouthRecipe, number: int) -> MouthArrays:
-    """Clips of what is ``asked`` for; other numbers give them other rooms. Raises SpeechError."""
+    """Returns clips of the requests ``asked``; ``number`` selects other rooms and noises.
+
+    Raises SpeechError if eSpeak NG is missing.
+    """
     spoken = speak(asked, workers=recipe.workers)
     return mouth_data.to_arrays(
         mouth_data.make_clips(spoken, recipe.seconds, recipe.seed + 10 + number)

@@ -1,4 +1,4 @@
-"""A run of the mouth's recipe in its folder: speech, checkpoints, and its model at the end."""
+"""Trains and evaluates a mouth network in a run folder."""
 
 from __future__ import annotations
 
@@ -29,25 +29,26 @@ def train(
     name: str,
     report: Callable[[str], None],
 ) -> ModelBuild:
-    """The network of a recipe file as a model, validation on held-out voices and languages.
+    """Trains the network of a recipe file and returns it as a model.
 
-    As ``runs.train``, with the same errors; a ``data`` set is one more. Raises SpeechError where
-    eSpeak NG is missing.
+    It is evaluated on held-out voices and languages. Arguments and errors are those of
+    ``learning.runs.train``. Raises InputError if ``data`` is given, SpeechError if eSpeak NG is
+    missing.
     """
     if data is not None:
-        raise InputError("the mouth learns from what eSpeak NG says: train it without --data")
+        raise InputError("the mouth is trained on speech of eSpeak NG: train it without --data")
     recipe = recipe_of_run(MouthRecipe, file, out, LAST, resume=resume)
-    report(f"having {recipe.clips} clips said")
-    ours, validation = mouth.make_training_data(recipe)
+    report(f"making {recipe.clips} clips of speech")
+    training, validation = mouth.make_training_data(recipe)
     save_settings(out, recipe)
     report(f"training; progress: tensorboard --logdir {out}")
-    # So small a network only waits for more threads.
+    # More threads slow down a network as small as this.
     threads = torch.get_num_threads()
     torch.set_num_threads(min(2, threads))
-    going_on = resume and has_checkpoint(out)
-    network = mouth.train(recipe, ours, out, validation=validation, resume=going_on)
+    resume = resume and has_checkpoint(out)
+    network = mouth.train(recipe, training, out, validation=validation, resume=resume)
     torch.set_num_threads(threads)
-    report("judging it on held-out voices and languages")
+    report("evaluating on held-out voices and languages")
     return mouth.model_build(
         network, recipe, validation, _evaluation(network, recipe, validation, out, []), name
     )
@@ -56,19 +57,20 @@ def train(
 def evaluate(
     out: Path, data: Path | None, split: str | None, report: Callable[[str], None]
 ) -> dict[str, float]:
-    """Figures on held-out voices and languages, and on each recording (wav) in ``data``. Raises
-    InputError where there is no run, a ``split`` is told, or ``data`` has no recording.
+    """Returns figures on held-out voices and languages, and on each recording (wav) in ``data``.
+
+    Raises InputError if there is no run, a ``split`` is given, or ``data`` has no recording.
     """
     if split:
         raise InputError(
-            "a mouth has no splits: it is measured on voices and languages held out, and on the "
-            "recordings in --data"
+            "a mouth has no splits, so leave out --split: it is measured on held-out voices and "
+            "languages, and on the recordings in --data"
         )
     if not (out / LAST).exists():
         raise InputError(f"{out / LAST} is missing: give what `train` wrote")
     recordings = sorted(data.glob("*.wav")) if data is not None else []
     if data is not None and not recordings:
-        raise InputError(f"{data} has no *.wav: recordings of speech were expected")
+        raise InputError(f"{data} has no *.wav: give a folder with recordings of speech")
     recipe = read_settings(MouthRecipe, out / SETTINGS)
     network = MouthNetwork(recipe.width, recipe.hidden, recipe.layers)
     network.load_state_dict(trained_weights(out / LAST, recipe.epochs, report))
@@ -85,7 +87,7 @@ def _evaluation(
     out: Path,
     recordings: list[Path],
 ) -> dict[str, float]:
-    """Of the network as a model in ``out``; a figure is named by its place and itself."""
+    """Installs the network as a model in ``out``, measures it, and returns figures by name."""
     install_model(mouth.model_build(network, recipe, captured, {}), out)
     found = mouth_evaluation.evaluate(out / "mouth.yaml", recordings)["trained"]
     return {f"{place}, {figure}": v for place, of in found.items() for figure, v in of.items()}

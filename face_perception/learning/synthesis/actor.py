@@ -1,5 +1,6 @@
-"""A person who shows action units: the portrait mesh moved by a basis of FACS, skin that folds,
-light, lens and sensor. Decides nothing that is shown.
+"""Renders a person who shows given action units, from a single picture.
+
+The portrait mesh moves by a basis of action units; skin folds, light, lens and sensor are added.
 """
 
 from __future__ import annotations
@@ -20,10 +21,11 @@ from face_perception.types import Image
 FloatArray = npt.NDArray[np.floating]
 Pixels = npt.NDArray[np.float32]
 
-SIDE = 320  # of the portrait: its face is then as large as in an aligned patch
+SIDE = 320  # pixels of the portrait; its face is then as large as in an aligned patch
 _EXTRA = ("cheek", "nose")
 
-# How much of each shape a unit at 1 is. The shapes are of lively speech: a full unit is more.
+# Action unit at intensity 1 -> amount of each shape. A full unit is more than the lively speech
+# that the shapes are made for.
 _BASIS: dict[int, dict[str, float]] = {
     1: {"inner_up": 1.25},
     2: {"outer_up": 1.3},
@@ -43,14 +45,15 @@ _CLOSE = _NAMES.index("close")
 _HEAD = [_NAMES.index(name) for name in ("yaw", "pitch", "roll")]
 _SMILE, _CHEEK = _NAMES.index("smile"), _NAMES.index("cheek")
 
-# Which units fold the skin, and how dark a fold is at full strength.
+# Action unit that folds the skin -> darkness of the fold at full intensity.
 _FOLDS = {1: 0.22, 2: 0.22, 4: 0.45, 6: 0.35, 9: 0.45, 12: 0.30}
 
 
 class Actor:
-    """Draws acts on one picture. For one thread; the same random numbers give the same image.
+    """Renders displays of ``Act`` on one picture. Not thread-safe.
 
-    Raises avatar.PortraitError for a picture that cannot be moved.
+    Equal random numbers give equal images. ``creases`` scales the darkness of skin folds. Raises
+    avatar.PortraitError for a picture that cannot be animated.
     """
 
     def __init__(self, picture: Image, *, tracker: FaceTracker, creases: float = 0.7) -> None:
@@ -61,7 +64,7 @@ class Actor:
         self._folds = {code: creases * _FOLDS[code] * fold for code, fold in folds.items()}
 
     def show(self, act: Act) -> Image:
-        """RGB uint8 [320, 320, 3], in the light of the picture."""
+        """Returns the image, RGB uint8 [320, 320, 3], in the light of the picture."""
         amounts = act.units @ _MIXING
         amounts[_CLOSE] = 1.0
         amounts[_HEAD] = act.head
@@ -74,8 +77,9 @@ class Actor:
         )
 
     def patch(self, act: Act, random: np.random.Generator) -> Image:
-        """RGB uint8 [160, 160, 3]: as ``faces.crop_face`` cuts it of an image of a camera, with the
-        tracker's error, in a light and with a noise by chance.
+        """Returns a face crop, RGB uint8 [160, 160, 3], like that of ``faces.crop_face``.
+
+        It has random light and noise, and a random error of the landmarks.
         """
         image = _relit(self.show(act), random)
         face = self._portrait.face
@@ -91,7 +95,7 @@ class Actor:
 
 
 def _extra_shapes(face: Anatomy) -> FloatArray:
-    """[2, 468, 2] cm: AU6, the cheek that goes up, and AU9, the nose that wrinkles."""
+    """Returns shapes [2, 468, 2] in cm: cheeks that rise (AU6) and a nose that wrinkles (AU9)."""
     u, v = face.local(face.points).T
     out = np.zeros((len(_EXTRA), 468, 2))
     eyes = face.local(face.points[[faces.RIGHT_OUTER_CANTHUS, faces.LEFT_OUTER_CANTHUS]])[:, 1]
@@ -101,7 +105,7 @@ def _extra_shapes(face: Anatomy) -> FloatArray:
     out[0, :, 0] = 0.10 * np.sign(u) * cheek
     nose = float(face.local(face.points[faces.NOSE_TIP][None])[0, 1])
     wings = np.exp(-(((np.abs(u) - 1.1) / 0.9) ** 2) - ((v - nose - 0.3) / 1.2) ** 2)
-    # The upper lip goes with it, but its lower edge does not.
+    # The upper lip moves with the nose, but its lower edge does not.
     lip = np.exp(-((u / 1.8) ** 2) - ((v + 1.3) / 0.6) ** 2)
     out[1, :, 1] = -0.42 * wings - 0.18 * lip
     out[1, :, 0] = 0.10 * np.sign(u) * wings
@@ -109,7 +113,7 @@ def _extra_shapes(face: Anatomy) -> FloatArray:
 
 
 def _folds(face: Anatomy) -> dict[int, Pixels]:
-    """Where the skin folds under each unit, 1 in the middle of a fold: [320, 320]."""
+    """Returns a map [320, 320] of the skin folds of each unit, 1 in the middle of a fold."""
     x, y = np.meshgrid(np.arange(SIDE), np.arange(SIDE))
     u, v = np.moveaxis(face.local(np.stack([x, y], -1)), -1, 0)
     side = np.abs(u)
@@ -135,7 +139,7 @@ def _folds(face: Anatomy) -> dict[int, Pixels]:
     )  # fmt: skip
     across = sum(stroke(v - root - d, 0.11, np.exp(-((u / 0.8) ** 2))) for d in (0.1, 0.6, 1.1))
     between = np.exp(-(((v - brow - 0.6) / 0.9) ** 2))
-    # From the wing of the nose to beside the corner of the mouth.
+    # From the wing of the nose to a point next to the corner of the mouth.
     t = np.clip((v - tip) / max(-tip, 0.5), -0.5, 1.5)
     fold = stroke(side - 1.6 - (face.half_mouth - 0.9) * t, 0.16, np.exp(-(((t - 0.5) / 0.5) ** 2)))
     found = {
@@ -150,7 +154,7 @@ def _folds(face: Anatomy) -> dict[int, Pixels]:
 
 
 def _relit(image: Image, random: np.random.Generator) -> Image:
-    """Another light: from a side, warmer or colder, harder."""
+    """Returns the image in a random light: from a side, warmer or colder, with more contrast."""
     out = image.astype(np.float32) / 255
     direction = random.uniform(0, 2 * math.pi)
     ramp = np.linspace(-1, 1, SIDE, dtype=np.float32)
@@ -163,7 +167,7 @@ def _relit(image: Image, random: np.random.Generator) -> Image:
 
 
 def _through_camera(patch: Image, random: np.random.Generator) -> Image:
-    """As a camera sees it: from further away, out of focus, noisy."""
+    """Returns the patch as a camera sees it: from a distance, out of focus, with noise."""
     side = len(patch)
     small = round(side * random.uniform(0.4, 1.0))
     far = cv2.resize(patch, (small, small), interpolation=cv2.INTER_AREA)

@@ -1,4 +1,4 @@
-"""A data set of people who show action units, expressions, valence and arousal, on disk.
+"""Writes a data set of synthetic people who show action units, expressions, valence and arousal.
 
 The same seed gives the same files, whatever the number of workers.
 """
@@ -24,18 +24,18 @@ from face_perception.learning.synthesis.synthetic_people import synthetic_person
 from face_perception.types import Image
 
 TASKS = ("EXPR", "AU", "VA")
-_TRIES = 5  # other numbers for a person whose face is not found
-_HELD_OUT = (0.7, 0.85)  # of drawn people: those below train, those between validate
+_TRIES = 5  # numbers that are tried for a person whose face is not found
+_HELD_OUT = (0.7, 0.85)  # shares of synthetic people at which validation and test begin
 
 
 @dataclass(frozen=True, slots=True)
 class AffectSet:
-    """What is made: ``people`` drawn ones and ``photos`` of the photograph with other proportions,
-    ``samples`` images of each.
+    """Settings of a data set.
 
-    ``incomplete``: of each sample only one task's labels are kept, chosen by chance (as in the
-    multitask paper); else all. ``first``: number of the first person, so that sets can be of
-    different people.
+    It has ``people`` painted people and ``photos`` people made of the sample photograph with other
+    proportions, with ``samples`` images of each. With ``incomplete``, each sample has labels of one
+    random task (as in the multitask paper), else of all tasks. ``first`` is the number of the first
+    person: sets with other numbers have other people.
     """
 
     people: int = 40
@@ -47,10 +47,10 @@ class AffectSet:
 
 
 def write_affect_set(folder: Path, settings: AffectSet, *, workers: int = 1) -> Path:
-    """Makes the set in ``folder``, which must not be there, and returns it.
+    """Writes the set into ``folder``, which must not exist, and returns the folder.
 
-    Needs pyarrow (tools/training.txt). Raises dataset.DatasetError where the folder exists, and
-    InputError for a set of nothing.
+    Needs pyarrow (tools/training.txt). Raises DatasetError if the folder exists, InputError for a
+    set without people or samples.
     """
     if settings.people + settings.photos < 1 or settings.samples < 1:
         raise InputError("a data set needs at least one person and one sample of each")
@@ -64,7 +64,7 @@ def write_affect_set(folder: Path, settings: AffectSet, *, workers: int = 1) -> 
         folder, name=name, licence="Apache-2.0", made_by="face_perception.synthesis"
     ) as out:
         if workers > 1:
-            # Spawned: what ONNX Runtime has running does not survive a fork.
+            # Spawned processes, because the threads of ONNX Runtime do not survive a fork.
             context = multiprocessing.get_context("spawn")
             with ProcessPoolExecutor(workers, mp_context=context) as pool:
                 for job, made in zip(

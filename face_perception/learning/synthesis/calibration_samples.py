@@ -1,6 +1,7 @@
-"""Simulated people in a gaze calibration, with known gain and bias, who may look elsewhere.
+"""Simulates the gaze estimates of people during a calibration, with known gain and bias.
 
-Angles are (yaw, pitch) in radians. No faces or images: only the output of an estimator.
+Angles are (yaw, pitch) in radians. There are no images: only the output of an estimator is
+simulated.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from face_perception.types import FloatArray
 
 Pair = tuple[float, float]
 
-_FIELD = math.radians(40)  # outliers are anywhere within
+_FIELD = math.radians(40)  # largest angle of an outlier
 _LIDS = (0.16, -0.08, 0.55)  # usual heights of the upper lid, the lower lid and the brow
 _CLOSED = np.radians((0.0, -15.0))  # error of the estimate during a blink
 # Movement of upper lid, lower lid and brow in a smile, eye widths.

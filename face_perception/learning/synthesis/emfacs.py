@@ -1,6 +1,6 @@
-"""What people are made to feel and do: expression -> action units by EMFACS -> what is labelled.
+"""Draws random expressions with the matching action units (EMFACS), valence and arousal.
 
-Tables and chance only; ``actor`` draws it. Intensities are FACS's five levels, A to E, as 0 to 1.
+``actor`` renders them. Intensities from 0 to 1 stand for FACS's five levels, A to E.
 """
 
 from __future__ import annotations
@@ -16,13 +16,13 @@ from face_perception.types import EXPRESSIONS
 
 FloatArray = npt.NDArray[np.float64]
 
-# All that an actor can do; the labelled ones are the multitask network's.
+# Action units that an actor can show. Those with labels are the ones of the multitask network.
 UNITS = (1, 2, 4, 5, 6, 7, 9, 12, 15, 20, 24, 25, 26)
 LABELLED = (1, 2, 4, 6, 12, 15, 20, 25)
-PRESENT = 0.4  # level B and more is labelled as present (DISFA's convention)
+PRESENT = 0.4  # level B and above is labelled as present (convention of DISFA)
 
-# EMFACS (Friesen and Ekman 1983): the units of each expression at its full intensity; those of
-# ``_OPTIONAL`` are left out of every third.
+# EMFACS (Friesen and Ekman 1983): action units of each expression at full intensity. Those of
+# ``_OPTIONAL`` are left out with a probability of 1/3.
 _PROTOTYPES: Mapping[str, Mapping[int, float]] = {
     "neutral": {},
     "angry": {4: 1.0, 5: 0.5, 7: 0.7, 24: 0.8},
@@ -34,7 +34,7 @@ _PROTOTYPES: Mapping[str, Mapping[int, float]] = {
 }
 _OPTIONAL = {5, 7, 25}
 
-# Where each is on the circumplex (after Russell 1980) at full intensity: valence, arousal.
+# Valence and arousal of each expression at full intensity (circumplex, after Russell 1980).
 CIRCUMPLEX: Mapping[str, tuple[float, float]] = {
     "neutral": (0.0, 0.0),
     "angry": (-0.65, 0.70),
@@ -45,19 +45,21 @@ CIRCUMPLEX: Mapping[str, tuple[float, float]] = {
     "surprised": (0.20, 0.80),
 }
 
-# How often each is seen: as in the wild, mostly nothing and sometimes joy.
+# Frequency of each expression, as in everyday pictures: mostly neutral, sometimes happy.
 FREQUENCY = (0.36, 0.08, 0.06, 0.05, 0.22, 0.13, 0.10)
 
-_MOOD = 0.15  # standard deviation of valence and arousal beside the expression's
-_STRAY = 0.06  # chance of a unit that belongs to nothing felt: speech, habit
-_BLENDED = 0.25  # chance of a second expression, up to this much of the first
-_BLEND = 0.5
+_MOOD = 0.15  # standard deviation of valence and arousal around those of the expression
+_STRAY = 0.06  # probability of an action unit without an expression, as in speech
+_BLENDED = 0.25  # probability of a second expression
+_BLEND = 0.5  # largest strength of the second expression, relative to the first
 
 
 @dataclass(frozen=True, slots=True)
 class Act:
-    """One moment: ``units`` [13] in the order of ``UNITS``, ``lids`` in [-1, 1], the gaze and head
-    in radians; and the truth of what it stands for.
+    """What a face shows in one picture, and its labels.
+
+    ``units`` [13] are intensities in the order of ``UNITS``; ``lids`` is in [-1, 1], negative for
+    narrowed eyes; ``gaze`` and ``head`` are in radians.
     """
 
     units: FloatArray
@@ -69,14 +71,14 @@ class Act:
     arousal: float
 
     def present(self) -> dict[int, int]:
-        """1 or 0 for each of ``LABELLED``."""
+        """Returns 1 or 0 for each unit of ``LABELLED``."""
         return {code: int(self.units[UNITS.index(code)] >= PRESENT) for code in LABELLED}
 
 
 def draw_act(random: np.random.Generator, expression: str | None = None) -> Act:
-    """A moment by chance: of ``expression``, or of any by how frequent it is.
+    """Draws a random display of ``expression``, or of a random expression by ``FREQUENCY``.
 
-    Raises InputError for an expression that there is not.
+    Raises InputError for an unknown expression.
     """
     if expression is None:
         expression = EXPRESSIONS[int(random.choice(len(EXPRESSIONS), p=FREQUENCY))]
@@ -90,7 +92,7 @@ def draw_act(random: np.random.Generator, expression: str | None = None) -> Act:
         share = strength * _BLEND * float(random.random())
         units = np.maximum(units, share * _units(other, random))
         affect = affect + 0.5 * share * (np.array(CIRCUMPLEX[other]) - affect)
-    # A mood beside the expression, of which mouth and lids tell.
+    # A mood in addition to the expression, which mouth and lids show.
     mood = _MOOD * random.standard_normal(2)
     affect = np.clip(affect + mood, -1, 1)
     units[UNITS.index(12 if mood[0] > 0 else 15)] += abs(mood[0])

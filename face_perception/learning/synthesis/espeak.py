@@ -1,6 +1,6 @@
-"""Speech with the truth known: eSpeak NG says a text, and every phoneme comes with its times.
+"""Makes speech with eSpeak NG, with the start and end of every phoneme.
 
-eSpeak NG is a tool for training, loaded as a library when it is first asked to speak.
+eSpeak NG is needed for training only. Its library is loaded at the first request.
 """
 
 from __future__ import annotations
@@ -21,17 +21,18 @@ from face_perception.errors import FacePerceptionError
 
 Samples = npt.NDArray[np.float32]
 
-SPEECH_RATE = 16_000  # samples a second of everything here
+SPEECH_RATE = 16_000  # samples a second of all speech in this module
 
 _NEEDS = "pip install espeakng-loader (it is in tools/training.txt)"
-# A closure is silence before the phoneme's own start; the longest that is still one, seconds.
+# Longest silence before a stop that counts as its closure, seconds. eSpeak NG reports the start of
+# the release.
 _LONGEST_CLOSURE = 0.12
-_SILENT = 40  # of 32768
+_SILENT = 40  # amplitude below which a sample counts as silent, of 32768
 _STOPS = frozenset("ptkcqʈ")
-# Requests a process: each begins with a fresh library, whose state no request can reset.
+# Requests for each process. A process loads a fresh library, because its state cannot be reset.
 _SHARD = 32
 
-# speak_lib.h of eSpeak NG 1.49 to 1.52.
+# Constants of speak_lib.h, eSpeak NG 1.49 to 1.52.
 _SYNCHRONOUS, _PHONEMES, _IPA, _NO_EXIT = 2, 1, 2, 0x8000
 _UTF8, _END_PAUSE = 1, 0x1000
 _RATE, _PITCH, _PITCH_RANGE = 1, 3, 4
@@ -39,12 +40,12 @@ _LIST_END, _PHONEME = 0, 7
 
 
 class SpeechError(FacePerceptionError, RuntimeError):
-    """No speech can be made; the message says what is missing or wrong, and the fix."""
+    """Raised if no speech can be made; the message says why, and the fix."""
 
 
 @dataclass(frozen=True, slots=True)
 class Phone:
-    """A phoneme in IPA without stress marks, or ``""`` for a pause; seconds from the start."""
+    """A phoneme in IPA without stress marks, or ``""`` for a pause; times in seconds."""
 
     name: str
     start: float
@@ -53,11 +54,12 @@ class Phone:
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What is to be said, and how.
+    """A text and the voice that speaks it.
 
-    ``language`` and ``variant`` are eSpeak NG's (``de``, ``f3``; no variant: ``""``), ``rate`` in
-    words a minute (80 to 450), ``pitch`` and ``pitch_range`` 0 to 99 with 50 the voice's own.
-    ``size`` scales the speaker's throat and with it all formants: 1.1 is a larger person.
+    ``language`` and ``variant`` are names of eSpeak NG (``de``, ``f3``; ``""`` for no variant).
+    ``rate`` is in words a minute (80 to 450). ``pitch`` and ``pitch_range`` are 0 to 99; 50 is the
+    default of the voice. ``size`` scales the vocal tract, and lowers all formants: 1.1 is a larger
+    person.
     """
 
     text: str
@@ -71,7 +73,7 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Spoken:
-    """``samples`` float32 [S], 16 kHz, -1 to 1; ``phones`` in order, without gaps."""
+    """Speech: ``samples`` float32 [S], 16 kHz, -1 to 1, and ``phones`` in order, without gaps."""
 
     request: Request
     samples: Samples
@@ -79,14 +81,14 @@ class Spoken:
 
 
 def speak(requests: Sequence[Request], *, workers: int = 1) -> list[Spoken]:
-    """Says all requests, in processes of their own, and returns them in order.
+    """Speaks all requests, in separate processes, and returns them in order.
 
-    eSpeak NG carries a state from one utterance to the next, so equal lists of requests give equal
-    samples, whatever ``workers`` is; equal requests in other lists differ inaudibly. Raises
-    SpeechError where the library is missing, or does not know a language or variant.
+    eSpeak NG carries state from one utterance to the next. Equal lists of requests give equal
+    samples, for any number of ``workers``; equal requests in different lists differ inaudibly.
+    Raises SpeechError if the library is missing or does not know a language or variant.
     """
     shards = [requests[i : i + _SHARD] for i in range(0, len(requests), _SHARD)]
-    # A fresh process a shard, not a fork: the library may be loaded here already.
+    # Spawned and not forked, because this process may have loaded the library already.
     with multiprocessing.get_context("spawn").Pool(workers, maxtasksperchild=1) as pool:
         found = pool.map(_shard, shards, chunksize=1)
     return [spoken for shard in found for spoken in shard]
@@ -124,7 +126,7 @@ _Callback = ctypes.CFUNCTYPE(
 
 
 class _Library:
-    """eSpeak NG, initialised; one a process."""
+    """The initialised library of eSpeak NG; make one for each process."""
 
     def __init__(self) -> None:
         loader = _loader()
@@ -137,12 +139,12 @@ class _Library:
         self._rate = int(self._espeak.espeak_Initialize(_SYNCHRONOUS, 0, data.encode(), options))
         if self._rate <= 0:
             raise SpeechError(f"eSpeak NG cannot read its voices in {data}: {_NEEDS}")
-        # It would begin its noises from the time of day.
+        # Without a seed, its noises depend on the time.
         self._espeak.espeak_ng_SetRandSeed(ctypes.c_long(1))
         self._pieces: list[npt.NDArray[np.int16]] = []
         self._events: list[tuple[int, str]] = []
-        # Kept, or it is collected while the library still calls it.
-        self._callback: Callable[..., int] = _Callback(self._hear)
+        # A reference keeps the callback alive while the library calls it.
+        self._callback: Callable[..., int] = _Callback(self._collect)
         self._espeak.espeak_SetSynthCallback(self._callback)
 
     def say(self, request: Request) -> Spoken:
@@ -159,23 +161,24 @@ class _Library:
         text = request.text.encode() + b"\0"
         self._espeak.espeak_Synth(text, len(text), 0, 1, 0, _UTF8 | _END_PAUSE, None, None)
         if not self._pieces or not self._events:
-            raise SpeechError(f"eSpeak NG said nothing for {request.text!r} in {name}")
+            raise SpeechError(f"eSpeak NG made no speech of {request.text!r} in {name}")
         return self._finished(request, np.concatenate(self._pieces))
 
-    def _hear(self, samples: Any, count: int, events: Any) -> int:
+    def _collect(self, samples: Any, count: int, events: Any) -> int:
         if count > 0 and samples:
             self._pieces.append(np.ctypeslib.as_array(samples, (count,)).copy())
         i = 0
         while events[i].kind != _LIST_END:
             if events[i].kind == _PHONEME:
-                # Eight bytes with no end where all are used; a name cut in a letter loses it.
+                # Eight bytes, without a final 0 if all are used. An incomplete last letter is
+                # dropped.
                 name = bytes(events[i].identity.string).decode("utf-8", "ignore")
                 self._events.append((events[i].sample, name))
             i += 1
         return 0
 
     def _finished(self, request: Request, raw: npt.NDArray[np.int16]) -> Spoken:
-        # Played slower by ``size``: formants and pitch go down together, times get longer.
+        # Played slower by the factor ``size``: formants and pitch go down, times get longer.
         source = self._rate / request.size
         starts = [max(0, min(sample, len(raw))) for sample, _ in self._events]
         names = [_plain(name) for _, name in self._events]
@@ -194,7 +197,7 @@ class _Library:
 
 
 def _closure(raw: npt.NDArray[np.int16], start: int, most: int) -> int:
-    """Where the silence before ``start`` begins; of a voiceless stop the release is told."""
+    """Returns the start of the silence before ``start``, which is the release of a stop."""
     # The burst may begin a little before the event.
     silent_until = max(0, start - most // 10)
     before = np.abs(raw[max(0, start - most) : silent_until].astype(np.int32)) > _SILENT
@@ -204,7 +207,7 @@ def _closure(raw: npt.NDArray[np.int16], start: int, most: int) -> int:
 
 
 def _plain(name: str) -> str:
-    """Without stress and syllable marks, and the ``(fr)`` of a change of language."""
+    """Returns the name without stress and syllable marks, and without a language in brackets."""
     return re.sub(r"\([a-z-]*\)|[ˈˌ._|-]", "", name)
 
 

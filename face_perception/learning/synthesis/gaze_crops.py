@@ -1,7 +1,7 @@
-"""Drawn people with a known gaze: the gray crops that GEDDnet sees, rendered at their own size.
+"""Paints synthetic people with known gaze: the gray crops that are GEDDnet's input.
 
-Each person has an appearance and a bias (kappa: the visual axis is not the optical one), which
-nothing in the images shows.
+Each person has an appearance and a bias (kappa: the angle between the visual and the optical axis),
+which the images do not show.
 """
 
 from __future__ import annotations
@@ -36,15 +36,18 @@ from face_perception.learning.synthesis.gaze_painter import (
 from face_perception.types import FloatArray, Image
 
 KAPPA = math.radians(2.5)
-_FACE, _EYE = (120, 120), (80, 120)  # before the borders of equalisation are cut off
+_FACE, _EYE = (120, 120), (80, 120)  # sizes before the borders for equalisation are cut off
 _FACE_CUT, _EYE_CUT = (12, 12), (8, 12)
 
 
 @dataclass(frozen=True, slots=True)
 class GazeFaces:
-    """``face`` uint8 [N, 96, 96], ``left_eye``, ``right_eye`` [N, 64, 96], gray, equalised;
-    ``gaze`` and ``head`` [N, 2] pitch (up), yaw (image right), radians, in the normalised camera;
-    ``person`` [N]; ``kappa`` [N, 2] what the person's gaze has more than the eyeballs show.
+    """Crops of faces and eyes, with labels.
+
+    ``face`` is uint8 [N, 96, 96], ``left_eye`` and ``right_eye`` are [N, 64, 96], gray, histogram
+    equalised. ``gaze`` and ``head`` [N, 2] are pitch (positive up) and yaw (positive to the image's
+    right), radians, in the normalized camera. ``person`` [N] is a number. ``kappa`` [N, 2] is the
+    person's gaze minus the direction of the eyeballs, radians.
     """
 
     face: Image
@@ -68,16 +71,19 @@ def gaze_faces(
     target: tuple[float, float] | None = None,
     workers: int = 1,
 ) -> GazeFaces:
-    """``images`` of each of ``people``; the same for the same seed, whatever the ``workers``.
+    """Paints ``images`` images of each of ``people`` people.
 
-    ``kappa`` is the standard deviation of the bias on each axis, radians. With a ``target`` (pitch,
-    yaw, radians) the same people look there in other images, their heads turned as they may be.
+    The same seed gives the same images, for any number of ``workers``. ``kappa`` is the standard
+    deviation of the bias on each axis, radians. With a ``target`` (pitch, yaw, radians), the same
+    people look there in other images, with random head poses. Raises InputError for numbers below
+    1.
     """
     if people < 1 or images < 1 or workers < 1:
         raise InputError("people, images and workers must be at least 1")
     one = partial(_person, images=images, seed=seed, kappa=kappa, target=target)
     if workers > 1:
-        # Spawned: what ONNX Runtime, torch and OpenCV have running does not survive a fork.
+        # Spawned processes, because the threads of ONNX Runtime, torch and OpenCV do not survive a
+        # fork.
         context = multiprocessing.get_context("spawn")
         with ProcessPoolExecutor(workers, mp_context=context) as pool:
             parts = list(pool.map(one, range(people)))
@@ -90,7 +96,7 @@ def gaze_faces(
 def gaze_person(
     number: int, seed: int, kappa: float = KAPPA
 ) -> tuple[np.random.Generator, GazeAppearance, FloatArray]:
-    """(chance from here on, appearance, bias [2]) of person ``number`` of a set's ``seed``."""
+    """Returns (random generator, appearance, bias [2]) of person ``number`` of a set's ``seed``."""
     random = np.random.default_rng([seed, number])
     return random, GazeAppearance.draw(random), random.normal(0, kappa, 2)
 
@@ -100,7 +106,7 @@ def _person(
 ) -> GazeFaces:
     random, looks, bias = gaze_person(number, seed, kappa)
     if target is not None:
-        # The same light and noise for each target, none of which is another image's.
+        # Light and noise are the same for each target, and differ from those of other images.
         (random,) = random.spawn(1)
     faces, lefts, rights, gazes, heads = [], [], [], [], []
     for _ in range(images):
@@ -134,7 +140,7 @@ def _eye(
     side: int,
     random: np.random.Generator,
 ) -> Image:
-    # The crop makes the canthi 67.2 pixels apart, however the head is turned.
+    # The canthi are 67.2 pixels apart in the crop, for any head pose.
     millimetre = EYE_WIDTH * math.cos(head[1]) / 67.2
     x, y = shifted(*pixel_grid(_EYE, millimetre, (59.5, 44.5)), scene)
     y = y + side * look.slant * x / EYE_WIDTH

@@ -1,7 +1,7 @@
-"""People with a known gaze, painted: eyeballs behind lids on a turned head, without perspective.
+"""Paints faces with known gaze: eyeballs behind lids on a turned head, without perspective.
 
-Anatomy in millimetres: eyeball 12, iris 5.9, fissure 30, canthi 62 apart from middle to middle.
-What is made of them is in ``gaze_faces`` and ``gaze_pictures``.
+Anatomy in millimetres: radius of the eyeball 12 and of the iris 5.9, width of an eye 30, distance
+of the eyes' centres 62. ``gaze_crops`` and ``gaze_pictures`` make images with these functions.
 """
 
 from __future__ import annotations
@@ -16,24 +16,24 @@ import numpy.typing as npt
 from face_perception.types import FloatArray, Image
 
 _FLOAT = npt.NDArray[np.float32]
-_BALL, _DEPTH = 12.0, 8.0  # radius of an eyeball, its centre behind the canthi
+_BALL, _DEPTH = 12.0, 8.0  # radius of an eyeball; distance of its centre behind the canthi; mm
 EYE_WIDTH, EYE_DISTANCE = 30.0, 62.0
 
-# What people do: standard deviations and bounds in radians. A robot sees heads turned this far.
+# Standard deviations of head and eye angles, and their bound, radians, as a robot sees people.
 HEAD_YAW, HEAD_PITCH = math.radians(18), math.radians(10)
 EYE_YAW, EYE_PITCH = math.radians(14), math.radians(9)
 MAX_ANGLE = math.radians(45)
 
 
 def draw_head_and_eyes(random: np.random.Generator) -> tuple[FloatArray, FloatArray]:
-    """(head, axis of the eyes), pitch and yaw, of one image: they share the way to a target."""
+    """Draws (head, axis of the eyes), pitch and yaw: both turn towards a target."""
     head = np.clip(random.normal(0, (HEAD_PITCH, HEAD_YAW)), -MAX_ANGLE, MAX_ANGLE)
     axis = np.clip(head + random.normal(0, (EYE_PITCH, EYE_YAW)), -MAX_ANGLE, MAX_ANGLE)
     return head, axis
 
 
 def draw_head(random: np.random.Generator, axis: FloatArray) -> FloatArray:
-    """The head of one image of ``draw_head_and_eyes``, given the axis of the eyes."""
+    """Draws the head of ``draw_head_and_eyes`` that fits a given axis of the eyes."""
     head, eye = np.array((HEAD_PITCH, HEAD_YAW)), np.array((EYE_PITCH, EYE_YAW))
     share = head**2 / (head**2 + eye**2)
     drawn: FloatArray = np.clip(
@@ -44,7 +44,7 @@ def draw_head(random: np.random.Generator, axis: FloatArray) -> FloatArray:
 
 @dataclass(frozen=True, slots=True)
 class GazeAppearance:
-    """How a person looks; lengths in millimetres, grays 0 to 255."""
+    """Appearance of a person; lengths in millimetres, gray levels 0 to 255."""
 
     skin: float
     iris: float
@@ -84,8 +84,10 @@ class GazeAppearance:
 
 @dataclass(frozen=True, slots=True)
 class Scene:
-    """What differs from image to image: light, blur, noise, how far open the eyes are, and how far
-    off the crop's landmarks were (shift in mm, turn in radians, scale).
+    """Properties of one image: light, blur, noise, openness of the eyes, and error of the
+    landmarks.
+
+    The error of the landmarks moves the crop: ``shift`` in mm, ``turn`` in radians, ``scale``.
     """
 
     light: tuple[float, float]
@@ -112,7 +114,10 @@ class Scene:
 
 
 def _rotation(angles: npt.ArrayLike) -> FloatArray:
-    """[3, 3] of a head (pitch up, yaw to image right): x right, y down, z towards the camera."""
+    """Returns the rotation [3, 3] of pitch (up) and yaw (image right).
+
+    Axes are x right, y down, z towards the camera.
+    """
     pitch, yaw = np.asarray(angles, np.float64)
     cy, sy, cp, sp = math.cos(yaw), math.sin(yaw), math.cos(pitch), math.sin(pitch)
     turn = np.array([[cy, 0, sy], [0, 1, 0], [-sy, 0, cy]])
@@ -122,7 +127,7 @@ def _rotation(angles: npt.ArrayLike) -> FloatArray:
 
 
 def smooth_step(distance: _FLOAT, width: float) -> _FLOAT:
-    """1 inside (positive distance), 0 outside, smooth over ``width``."""
+    """Returns 1 for a positive distance, 0 for a negative one, smooth over ``width``."""
     t = np.clip(distance / width + 0.5, 0, 1)
     soft: _FLOAT = t * t * (3 - 2 * t)
     return soft
@@ -131,6 +136,7 @@ def smooth_step(distance: _FLOAT, width: float) -> _FLOAT:
 def pixel_grid(
     size: tuple[int, int], millimetres: float, middle: tuple[float, float]
 ) -> tuple[_FLOAT, _FLOAT]:
+    """Returns x and y of each pixel, in millimetres from ``middle``."""
     y, x = np.mgrid[: size[0], : size[1]].astype(np.float32)
     return (x - middle[0]) * millimetres, (y - middle[1]) * millimetres
 
@@ -145,12 +151,12 @@ def paint_eye(
     axis: FloatArray,
     edge: float,
 ) -> None:
-    """One eye into ``image``; x, y [H, W] millimetres from between its canthi, in the picture."""
+    """Paints an eye into ``image``; x, y [H, W] are millimetres from the middle of its canthi."""
     turn = _rotation(head)
     half = EYE_WIDTH / 2 * turn[0, 0]
     t = np.clip(x / max(half, 1.0), -1, 1)
     bulge = 1 - t * t
-    # The upper lid goes along with the gaze; lids stand out, and move aside as the head turns.
+    # The upper lid follows the gaze. Lids protrude, so they shift as the head turns.
     relative = axis - head
     upper = look.openness * scene.openness + 6.0 * float(relative[0])
     top = -max(upper, 1.5) * bulge**0.8 + 4.0 * turn[1, 2] * bulge
@@ -158,14 +164,14 @@ def paint_eye(
     opening = smooth_step(np.minimum(y - top, bottom - y), edge) * (np.abs(x) < half)
     fold = np.exp(-(((y - top + look.fold) / 0.9) ** 2)) * (np.abs(x) < 1.1 * half)
     image -= 0.18 * look.skin * fold.astype(np.float32)
-    # The ball, behind the canthi.
+    # The eyeball, behind the canthi.
     centre = turn @ (0, 0, -_DEPTH)
     look_at = _rotation(axis)
     bx, by = x - centre[0], y - centre[1]
     ball = look.sclera * (1 - 0.5 * np.clip((bx**2 + by**2) / 14**2, 0, 1))
     forward = look_at[:, 2]
     depth = np.sqrt(np.clip(_BALL**2 - bx**2 - by**2, 0, None))
-    # Distance from the optical axis, on the ball: the iris is a circle on it.
+    # Distance from the optical axis on the eyeball, where the iris is a circle.
     along = bx * forward[0] + by * forward[1] + depth * forward[2]
     radius = np.sqrt(np.clip(bx**2 + by**2 + depth**2 - along**2, 0, None)) + 20 * (along < 0)
     rim = np.exp(-(((radius - 5.6) / 0.6) ** 2))
@@ -174,7 +180,7 @@ def paint_eye(
     ball = ball + (iris - ball) * smooth_step(5.9 - radius, edge)
     glint = (bx - 9 * forward[0] + 1.5) ** 2 + (by - 9 * forward[1] + 1.5) ** 2
     ball = np.where((glint < 0.8) & (radius < 6), 250, ball)
-    ball = ball * (1 - 0.45 * np.exp(-np.clip(y - top, 0, None) / 1.6))  # shade of the lid
+    ball = ball * (1 - 0.45 * np.exp(-np.clip(y - top, 0, None) / 1.6))  # shadow of the lid
     image += opening * (ball.astype(np.float32) - image)
     lashes = np.exp(-(((y - top + 0.3) / 0.7) ** 2)) * (np.abs(x) < half)
     image += 0.7 * lashes.astype(np.float32) * (look.hair * 0.4 - image)
@@ -191,7 +197,7 @@ def paint_brow(
 
 
 def paint_skin(x: _FLOAT, y: _FLOAT, look: GazeAppearance, head: FloatArray) -> _FLOAT:
-    """Skin with a person's own spots, which move with the head."""
+    """Returns skin with the person's spots, which move with the head."""
     spots = np.random.default_rng(look.texture).uniform(0.03, 0.25, (4, 4))
     skin = np.full(x.shape, look.skin, np.float32)
     for fx, fy, px, py in spots:
@@ -201,6 +207,7 @@ def paint_skin(x: _FLOAT, y: _FLOAT, look: GazeAppearance, head: FloatArray) -> 
 
 
 def shifted(x: _FLOAT, y: _FLOAT, scene: Scene) -> tuple[_FLOAT, _FLOAT]:
+    """Returns coordinates with the landmark error of the scene."""
     c, s = math.cos(scene.turn) / scene.scale, math.sin(scene.turn) / scene.scale
     moved = c * x + s * y + scene.shift[0], c * y - s * x + scene.shift[1]
     return moved[0].astype(np.float32), moved[1].astype(np.float32)
@@ -215,9 +222,9 @@ def paint_face(
     millimetre: float,
     middle: tuple[float, float],
 ) -> _FLOAT:
-    """A face, gray float32 of ``size`` (height, width), before light, lens and noise.
+    """Paints a face, gray float32 of ``size`` (height, width), without light, blur and noise.
 
-    ``millimetre`` are those of a pixel, ``middle`` (x, y) is where between the eyes is.
+    ``millimetre`` is the size of a pixel, ``middle`` (x, y) the pixel between the eyes.
     """
     turn = _rotation(head)
     x, y = shifted(*pixel_grid(size, millimetre, middle), scene)
@@ -253,7 +260,7 @@ def paint_face(
 
 
 def photographed(image: _FLOAT, scene: Scene, blur: float, random: np.random.Generator) -> Image:
-    """The image in the scene's light, through its lens, with its noise: uint8."""
+    """Returns the image, uint8, with the light, blur and noise of the scene."""
     height, width = image.shape
     y, x = np.mgrid[-1 : 1 : height * 1j, -1 : 1 : width * 1j].astype(np.float32)
     image = image * np.clip(1 + scene.light[0] * x - scene.light[1] * y, 0.2, 1.8)

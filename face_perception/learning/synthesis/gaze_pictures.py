@@ -1,4 +1,4 @@
-"""Whole pictures of people whose gaze is known, for a chain that has to find the face first."""
+"""Whole pictures of people with known gaze, to test face detection and gaze together."""
 
 from __future__ import annotations
 
@@ -22,18 +22,22 @@ from face_perception.learning.synthesis.gaze_painter import (
 )
 from face_perception.types import Camera, FloatArray, Frame, Image
 
-# A drawn face has eyes 120 pixels apart, at 0.8 m of a camera of GEDDnet's focal length.
+# The eyes are 120 pixels apart: a face 0.8 m from a camera with GEDDnet's focal length.
 _SIDE, _FOCAL, _EYES_APART = 720, 1536.0, 120.0
 _WALL = 110
 _TURNED = math.radians(20)
 
-# What the talking face is told to look at, yaw and pitch: as far as its irises go.
+# Gaze of the talking face (yaw, pitch), as far as its irises move.
 _LOOKS = ((0.0, 0.0), (0.17, 0.0), (0.34, 0.0), (-0.17, 0.0), (-0.34, 0.0), (0.0, 0.1), (0.0, -0.1))
 
 
 @dataclass(frozen=True, slots=True)
 class GazePicture:
-    """``gaze`` [2] pitch (up), yaw (image right), radians, in the face's normalised camera."""
+    """A picture of one person.
+
+    ``gaze`` [2] is pitch (positive up) and yaw (positive to the image's right), radians, in the
+    normalized camera of the face.
+    """
 
     frame: Frame
     gaze: FloatArray
@@ -41,7 +45,7 @@ class GazePicture:
 
 
 def synthetic_pictures(people: int, images: int, *, seed: int) -> Iterator[GazePicture]:
-    """The people of ``gaze_faces`` of the same seed, in other images: gray, 720x720."""
+    """Yields other images of the people that ``gaze_faces`` paints with this seed, 720x720."""
     camera = Camera(_SIDE, _SIDE, _FOCAL, _FOCAL, (_SIDE - 1) / 2, (_SIDE - 1) / 2)
     middle = ((_SIDE - 1) / 2, 0.45 * _SIDE)
     for number in range(people):
@@ -53,12 +57,13 @@ def synthetic_pictures(people: int, images: int, *, seed: int) -> Iterator[GazeP
             face = paint_face(look, scene, head, axis, size, EYE_DISTANCE / _EYES_APART, middle)
             gray = photographed(face, scene, scene.blur, random)
             rgb = np.repeat(gray[..., None], 3, axis=2)
-            yield GazePicture(Frame(rgb, 0.0, camera), axis + bias, f"drawn {number}")
+            yield GazePicture(Frame(rgb, 0.0, camera), axis + bias, f"synthetic {number}")
 
 
 def photographs() -> Iterator[GazePicture]:
-    """The two sample photographs, whose people look at the lens, each as it is, turned by 20
-    degrees to both sides, and all that mirrored: gaze is (0, 0).
+    """Yields views of the two sample photographs, whose people look into the lens: gaze (0, 0).
+
+    Each is shown upright and rotated by 20 degrees to both sides, original and mirrored.
     """
     for name in SAMPLES:
         photo = read_picture(sample_photo(name))
@@ -68,9 +73,9 @@ def photographs() -> Iterator[GazePicture]:
 
 
 def turned_photographs(tracker: FaceTracker) -> Iterator[GazePicture]:
-    """The same people as the talking face turns their eyes.
+    """Yields the same people with eyes that the talking face has turned.
 
-    How far an iris is moved for a look was set by what ``gaze.GeometricGaze`` reads there.
+    The movement of the iris for a given gaze was tuned to what ``gaze.GeometricGaze`` estimates.
     """
     for name in SAMPLES:
         portrait = PortraitRenderer.from_file(sample_photo(name), tracker=tracker)
@@ -85,7 +90,7 @@ def _picture(image: Image, gaze: FloatArray, name: str) -> GazePicture:
 
 
 def _rolled(image: Image, angle: float) -> Image:
-    """Turned clockwise about its middle, what is beyond its border drawn out."""
+    """Returns the image rotated clockwise about its middle; border pixels are repeated outwards."""
     if not angle:
         return image
     height, width = image.shape[:2]

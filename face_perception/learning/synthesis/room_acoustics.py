@@ -1,4 +1,4 @@
-"""What happens to speech on its way into a microphone: room, noise, equipment, level. Seeded."""
+"""Simulates the recording of speech: room, noise, equipment and level."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ _Random = np.random.Generator
 
 
 def simulate_recording(samples: Samples, random: _Random) -> Samples:
-    """Clean speech [S], 16 kHz, as one of many microphones would have it: [S], -1 to 1.
+    """Returns clean speech [S], 16 kHz, as a random microphone records it: [S], -1 to 1.
 
-    One in four recordings is close and nearly clean. The first sound stays where it was.
+    One in four recordings is close and nearly clean. The speech is not delayed.
     """
     close = random.random() < 0.25
     made = samples.astype(np.float64)
@@ -21,18 +21,18 @@ def simulate_recording(samples: Samples, random: _Random) -> Samples:
     made = _coloured(made, random, most_db=4.0 if close else 10.0)
     level = _speech_level(made)
     if level > 0:
-        # RMS of speech from a whisper far away to a microphone turned up.
+        # RMS level, from a distant whisper to a microphone with a high gain.
         made *= 10 ** (random.uniform(-46, -14) / 20) / level
         level = _speech_level(made)
     snr = random.uniform(35, 65) if close else random.uniform(8, 45)
     made += noise(len(made), random) * max(level, 1e-4) * 10 ** (-snr / 20)
     made = np.clip(made, -1, 1)
-    # PCM of 16 bits; digital silence stays, as players send it.
+    # Rounded to 16-bit PCM. Digital silence stays silent, as from a media player.
     return (np.rint(made * 32767) / 32767).astype(np.float32)
 
 
 def noise(count: int, random: _Random) -> np.ndarray:
-    """[count] of RMS 1: hiss to rumble, sometimes with a hum, sometimes swelling."""
+    """Returns random noise [count] of RMS 1: hiss to rumble, sometimes with hum or modulation."""
     spectrum = np.fft.rfft(random.standard_normal(count))
     hertz = np.fft.rfftfreq(count, 1 / SPEECH_RATE)
     spectrum /= np.maximum(hertz, 40.0) ** (random.uniform(0, 2) / 2)
@@ -52,7 +52,7 @@ def noise(count: int, random: _Random) -> np.ndarray:
 
 
 def _in_a_room(samples: np.ndarray, random: _Random) -> np.ndarray:
-    """With reflections that fall by 60 dB in 0.1 to 0.6 s, the direct sound first."""
+    """Adds reverberation that falls by 60 dB in 0.1 to 0.6 s after the direct sound."""
     decay = random.uniform(0.1, 0.6)
     count = int(decay * SPEECH_RATE)
     time = np.arange(count) / SPEECH_RATE
@@ -68,7 +68,7 @@ def _in_a_room(samples: np.ndarray, random: _Random) -> np.ndarray:
 
 
 def _coloured(samples: np.ndarray, random: _Random, most_db: float) -> np.ndarray:
-    """Through a smooth random equaliser, and sometimes a telephone's band."""
+    """Applies a smooth random equaliser, and sometimes the frequency band of a telephone."""
     spectrum = np.fft.rfft(samples)
     hertz = np.fft.rfftfreq(len(samples), 1 / SPEECH_RATE)
     knots = np.array([0, 100, 300, 800, 1800, 3500, 6000, 8000])
@@ -81,7 +81,7 @@ def _coloured(samples: np.ndarray, random: _Random, most_db: float) -> np.ndarra
 
 
 def _speech_level(samples: np.ndarray) -> float:
-    """RMS of the louder half; 0 where there is none."""
+    """Returns the RMS level of the louder half; 0 for silence."""
     blocks = samples[: len(samples) // 320 * 320].reshape(-1, 320)
     level = np.sqrt((blocks**2).mean(axis=1)) if len(blocks) else np.zeros(1)
     return float(level[level >= np.median(level)].mean()) if level.any() else 0.0

@@ -1,10 +1,10 @@
-"""Short texts to be said, of our own writing: everyday talk of a robot, rich in /p b m f v w/."""
+"""Short sentences, written for this project: everyday talk of a robot, rich in /p b m f v w/."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 
-# By eSpeak NG's names of languages.
+# eSpeak NG's name of a language -> sentences.
 SENTENCES: Mapping[str, tuple[str, ...]] = {
     "en-us": (
         "Maybe my brother puts the blue cup back on top of the box.",
@@ -113,7 +113,7 @@ SENTENCES: Mapping[str, tuple[str, ...]] = {
         "Fialové květy voní pod oknem.",
         "Malá loď pluje pomalu po řece.",
     ),
-    # Not trained on: other languages than those above.
+    # Held out: not used in training.
     "it": (
         "Mio padre prepara una buona pizza per la mamma.",
         "Buongiorno! Vuole venire con me nella sala grande?",
@@ -155,7 +155,7 @@ SENTENCES: Mapping[str, tuple[str, ...]] = {
 TRAINED_LANGUAGES = ("en-us", "de", "fr", "es", "pt", "nl", "sv", "cs")
 HELD_OUT_LANGUAGES = ("it", "pl", "tr")
 
-# eSpeak NG's variants that sound like people; none of the one list in the other.
+# eSpeak NG's variants that sound like people. The lists are disjoint.
 TRAINED_VARIANTS = (
     "", "m1", "m2", "m3", "m4", "m6", "m7", "f1", "f2", "f5", "klatt", "klatt3", "steph", "Diogo",
     "Alicia", "Mario", "Annie", "Gene", "linda", "paul",

@@ -1,6 +1,7 @@
-"""People who never were, and the sample photograph with other proportions: pictures at rest.
+"""Makes pictures of synthetic people with a neutral face.
 
-A person is a function of a number. Nobody moves here; that is ``acting``.
+They are painted, or made of the sample photograph with other proportions. A person is a function of
+a number. ``actor`` moves them.
 """
 
 from __future__ import annotations
@@ -15,11 +16,11 @@ from face_perception.types import Image
 
 FloatArray = npt.NDArray[np.floating]
 
-# The astronaut laughs at rest, so nothing that she is made to do would be labelled rightly.
+# The other photograph shows a smile, so its neutral face is not known.
 PHOTO = "grace_hopper"
 
-# Heights on the face, cm below the middle of the mouth, and by how much (standard deviation) a face
-# is wider or narrower there; between them, by how much it is longer or shorter.
+# Heights on the face, cm below the middle of the mouth; standard deviation of the logarithm of the
+# width of the face there; standard deviation of the logarithm of the length of each part between.
 _HEIGHTS = np.array([-18.0, -13.0, -9.0, -6.5, -3.0, 0.0, 3.0, 5.5, 12.0])
 _WIDER = np.array([0.03, 0.04, 0.05, 0.05, 0.06, 0.08, 0.08, 0.08, 0.02])
 _LONGER = 0.09
@@ -28,13 +29,17 @@ _SKINS = np.array([(1.0, 1.0, 1.0), (0.93, 0.88, 0.82), (0.76, 0.67, 0.60), (0.5
 _HAIRS = np.array([(0.35, 0.35, 0.4), (1, 1, 1), (1.8, 1.2, 0.8), (2.6, 2.5, 2.0), (2.3, 2.9, 3.4)])
 _IRISES = np.array([(1.0, 1.0, 1.0), (0.8, 0.5, 0.3), (0.6, 0.9, 0.6), (0.6, 0.7, 1.2)])
 
-# Middle of the mouth and pixels a centimetre, in the drawn picture and in the photograph.
+# x, y of the middle of the mouth and pixels per centimetre, in the painted picture and in the
+# photograph.
 _DRAWN = (383.5, 520.0, 17.6)
 _IN_PHOTO = (263.0, 285.0, 10.2)
 
 
 def synthetic_person(number: int, *, photo: bool = False) -> Image:
-    """RGB uint8: person ``number``, from the front, at rest. The same for the same number."""
+    """Returns a frontal picture of person ``number`` with a neutral face, RGB uint8.
+
+    The same number gives the same picture. With ``photo``, it is made of the photograph.
+    """
     random = np.random.default_rng([7907, number])
     look = _look(random)
     if photo:
@@ -46,7 +51,7 @@ def synthetic_person(number: int, *, photo: bool = False) -> Image:
 
 def _look(random: np.random.Generator) -> FaceStyle:
     def colour(table: FloatArray, spread: float) -> tuple[float, float, float]:
-        # Somewhere between two of the table, each channel a little off.
+        # A random mixture of two rows of the table, with a random error of each channel.
         a, b = random.choice(len(table), 2)
         found = table[a] + random.random() * (table[b] - table[a])
         red, green, blue = (float(v) for v in found * random.uniform(1 - spread, 1 + spread, 3))
@@ -72,7 +77,7 @@ def _look(random: np.random.Generator) -> FaceStyle:
 def _proportioned(
     picture: Image, place: tuple[float, float, float], random: np.random.Generator
 ) -> Image:
-    """The face wider here and longer there; smooth, and symmetrical as faces mostly are."""
+    """Returns the picture with random proportions of the face, smooth and symmetrical."""
     x0, y0, cm = place
     height, width = picture.shape[:2]
     x, y = np.meshgrid(np.arange(width) - x0, np.arange(height) - y0)

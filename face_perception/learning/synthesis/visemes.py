@@ -1,8 +1,8 @@
-"""Phonemes with their times -> what the mouth does: ``MouthShape`` weights, 100 times a second.
+"""Turns phonemes with times into weights of ``MouthShape``, 100 a second.
 
-Each phoneme pulls at each weight with a strength of its own, and the pull reaches into its
-neighbours (dominance functions, Cohen and Massaro 1993): /b/ closes the lips wherever it stands,
-/k/ lets the vowel beside it decide.
+Each phoneme pulls each weight towards its target with a certain strength, also during neighbouring
+phonemes (dominance functions, Cohen and Massaro 1993): /b/ always closes the lips, while /k/ takes
+the mouth shape of the vowel next to it.
 """
 
 from __future__ import annotations
@@ -16,17 +16,17 @@ from face_perception.learning.synthesis.espeak import SPEECH_RATE, Phone, Sample
 
 FloatArray = npt.NDArray[np.float64]
 
-FRAME_RATE = 100  # shapes a second; shape i is that of i / 100 seconds
-WEIGHTS = ("jaw", "wide", "round", "press", "teeth", "tuck")  # of speech.MouthShape, in its order
+FRAME_RATE = 100  # shapes a second; shape i is at i / 100 seconds
+WEIGHTS = ("jaw", "wide", "round", "press", "teeth", "tuck")  # in the order of speech.MouthShape
 
 _PRESS = WEIGHTS.index("press")
 
-_REACH = 0.028  # seconds within which a pull falls to 1/e
-_CORE = 0.2  # share of a phoneme at either end where its pull falls already
-_REST_FROM = 0.09  # seconds of pause in which a mouth comes to rest; shorter ones are bridged
-_GATE = 3  # frames over which it does
+_REACH = 0.028  # seconds in which a pull falls to 1/e
+_CORE = 0.2  # share of a phoneme at each end in which its pull already falls
+_REST_FROM = 0.09  # shortest pause in which the mouth goes to rest, seconds
+_GATE = 3  # number of frames in which the mouth goes to rest
 
-# IPA letters, and their jaw, wide, round, press, teeth, tuck.
+# IPA letters with the target of each weight: jaw, wide, round, press, teeth, tuck.
 _VOWEL_ROWS = (
     ("aɑ", 0.75, 0, 0, 0, 0, 0),
     ("æ", 0.65, 0.3, 0, 0, 0, 0),
@@ -69,9 +69,9 @@ _CONSONANT_ROWS = (
 _VOWELS = {letter: np.array(row[1:], float) for row in _VOWEL_ROWS for letter in row[0]}
 _CONSONANTS = {letter: np.array(row[1:], float) for row in _CONSONANT_ROWS for letter in row[0]}
 _SHAPES = {**_VOWELS, **_CONSONANTS}
-_NEUTRAL = np.array([0.25, 0, 0, 0, 0, 0])  # h, glottal stop, and letters not listed
+_NEUTRAL = np.array([0.25, 0, 0, 0, 0, 0])  # of h, the glottal stop, other letters
 
-# How hard a class pulls, by weight; ``""`` is for all others of the class.
+# Letters -> strength of the pull at each weight; ``""`` stands for all other weights.
 _PULLS: tuple[tuple[str, Mapping[str, float]], ...] = (
     ("pbmɓ", {"press": 6.0, "jaw": 5.0, "tuck": 4.0, "teeth": 4.0, "": 0.4}),
     ("fvɱ", {"tuck": 6.0, "jaw": 3.0, "press": 4.0, "teeth": 3.0, "": 0.4}),
@@ -86,7 +86,7 @@ VOWELS = frozenset(_VOWELS)
 
 
 def articulation(phones: Sequence[Phone], frames: int) -> FloatArray:
-    """[frames, 6] in the order of ``WEIGHTS``, each in [0, 1], at 0, 1/100, 2/100 … seconds."""
+    """Returns weights [frames, 6] in [0, 1], in the order of ``WEIGHTS``, 100 a second."""
     times = np.arange(frames) / FRAME_RATE
     above = np.zeros((frames, len(WEIGHTS)))
     below = np.full((frames, len(WEIGHTS)), 1e-9)
@@ -101,10 +101,10 @@ def articulation(phones: Sequence[Phone], frames: int) -> FloatArray:
 
 
 def with_effort(weights: FloatArray, samples: Samples) -> FloatArray:
-    """The same with the jaw lower in louder syllables: [frames, 6] and clean speech, 16 kHz.
+    """Returns weights [frames, 6] in which the jaw opens further in louder syllables.
 
-    A phoneme says where the jaw goes, the level how far: half of it in the speaker's weak
-    syllables, all of it in the loud ones.
+    ``samples`` are clean speech, 16 kHz. The phoneme gives the target of the jaw; its level scales
+    the way: about half in the speaker's weak syllables, all of it in the loud ones.
     """
     level = loudness(samples, len(weights))
     loud = float(np.percentile(level, 95)) + 1e-9
@@ -115,7 +115,7 @@ def with_effort(weights: FloatArray, samples: Samples) -> FloatArray:
 
 
 def loudness(samples: Samples, frames: int) -> FloatArray:
-    """[frames] RMS in 50 ms about every 10 ms of speech at 16 kHz."""
+    """Returns the RMS level [frames] of windows of 50 ms, every 10 ms, of speech at 16 kHz."""
     half, hop = SPEECH_RATE // 40, SPEECH_RATE // FRAME_RATE
     padded = np.zeros(2 * half + frames * hop)
     given = samples[: frames * hop]
@@ -128,14 +128,14 @@ def loudness(samples: Samples, frames: int) -> FloatArray:
 
 
 def letters(name: str) -> list[str]:
-    """The letters of a phoneme that have a shape: two for a diphthong or an affricate."""
+    """Returns the letters of a phoneme that have a target: two for a diphthong or affricate."""
     return [letter for letter in name if letter in _SHAPES]
 
 
 def _segments(
     phones: Iterable[Phone],
 ) -> Iterable[tuple[float, float, FloatArray, FloatArray, float]]:
-    """Start, end, target [6], pull [6], core of everything that pulls."""
+    """Yields (start, end, target [6], pull [6], core) of each letter and long pause."""
     for phone in phones:
         length = phone.end - phone.start
         if not phone.name:
@@ -147,7 +147,7 @@ def _segments(
             start = phone.start + length * i / len(parts)
             end = phone.start + length * (i + 1) / len(parts)
             target = _SHAPES.get(letter, _NEUTRAL)
-            # Lips are together for all of a bilabial, not from its middle on.
+            # The lips are closed during the whole bilabial, not only in its middle.
             core = 0.0 if target[_PRESS] else _CORE
             yield start, end, target, _pull(letter), core
 
@@ -162,7 +162,7 @@ def _pull(letter: str) -> FloatArray:
 
 
 def _gate(phones: Sequence[Phone], times: FloatArray) -> FloatArray:
-    """0 in pauses and before and after all speech, 1 in speech, quickly from one to the other."""
+    """Returns 1 during speech and 0 in pauses and outside speech, with short transitions."""
     gate = np.zeros(len(times))
     for phone in phones:
         if phone.name or phone.end - phone.start < _REST_FROM:
