@@ -1,5 +1,6 @@
-"""Multitask networks beside what the affect node does by default, on the same images: action units
-of landmarks, the expression network, and valence and arousal derived from it.
+"""Compares multitask networks with the default of the affect node, on the same images.
+
+The default takes action units from landmarks, and valence and arousal from the expression network.
 """
 
 from __future__ import annotations
@@ -28,19 +29,21 @@ from face_perception.types import Camera, Face, FaceCrop, Frame, Image
 
 Array = npt.NDArray[Any]
 
-IMAGES_EACH = 8  # images of each person
-_BORDER = CROP_SIDE // 2  # about a patch: the detector wants a face with something round it
-_REST = 30.0  # seconds of its rest that a face is followed for
-_APART = 1.0  # seconds between two images: nothing is smoothed, and nobody is taken for another
-_STEP = 0.1  # seconds that an image teaches about the rest
+IMAGES_EACH = 8  # number of images of each person
+_BORDER = CROP_SIDE // 2  # border around a patch: the detector needs a margin around a face
+_REST = 30.0  # seconds for which a neutral face is tracked
+_APART = 1.0  # seconds between two images, so that nothing is smoothed
+_STEP = 0.1  # seconds of tracking that an image of the neutral face stands for
 
-ALONE, NEUTRAL_KNOWN, NETWORK = "default, each image alone", "default, rest known", "ensemble"
+ALONE, NEUTRAL_KNOWN, NETWORK = "default, each image alone", "default, neutral known", "ensemble"
 
 
 @dataclass(frozen=True, slots=True)
 class AffectEstimates:
-    """``units`` [N, 8] intensities in the order of ``AU``, present from PRESENT on, NaN where not
-    told; ``expression`` [N] class; ``affect`` [N, 2] valence and arousal.
+    """Estimates for N faces.
+
+    ``units`` [N, 8] are intensities in the order of ``AU``, present from PRESENT up, NaN if not
+    estimated. ``expression`` [N] is a class, ``affect`` [N, 2] valence and arousal.
     """
 
     units: Array
@@ -48,21 +51,23 @@ class AffectEstimates:
     affect: Array
 
     def take(self, index: Array) -> AffectEstimates:
-        """Those of some images alone."""
+        """Returns the estimates of the images ``index``."""
         return AffectEstimates(self.units[index], self.expression[index], self.affect[index])
 
 
 def first_images(people: Array, wanted: Array) -> Array:
-    """Indices of the first ``IMAGES_EACH`` images of each of the ``wanted`` people."""
+    """Returns the indices of the first ``IMAGES_EACH`` images of each of the ``wanted`` people."""
     return np.concatenate(
         [np.flatnonzero(people == person)[:IMAGES_EACH] for person in np.unique(wanted)]
     )
 
 
 def default_estimates(folder: Path, data: AffectData, index: Array) -> dict[str, AffectEstimates]:
-    """Answers on the images ``index`` of the data set ``folder``, of which ``data`` is all, with
-    each image on its own (ALONE), and with the person's rest learned first (KNOWN), from those of
-    them that are labelled neutral and with no unit.
+    """Returns the default's estimates for the images ``index`` of the data set ``data``.
+
+    ALONE estimates each image separately. NEUTRAL_KNOWN first learns the person's neutral face from
+    those of the images that are labelled neutral and without action units. ``folder`` is that of
+    the data set.
     """
     found = dataset.read(folder)
     size = (CROP_SIDE, CROP_SIDE)
@@ -88,7 +93,7 @@ def default_estimates(folder: Path, data: AffectData, index: Array) -> dict[str,
 
 
 def network_estimates(logits: Logits) -> AffectEstimates:
-    """A network's, of its logits; units are 1 or 0."""
+    """Returns the estimates of a network from its logits; units are 1 or 0."""
     return AffectEstimates(
         (logits["au"] > 0).numpy().astype(np.float64),
         logits["expression"].argmax(1).numpy(),
@@ -97,16 +102,17 @@ def network_estimates(logits: Logits) -> AffectEstimates:
 
 
 def scores(answers: Mapping[str, AffectEstimates], data: AffectData) -> dict[str, dict[str, float]]:
-    """By measure, then by who answered: F1 of each unit that is shown, their mean over those that
-    all tell, macro F1 and accuracy of the expression, the CCC. Units count where all tell them.
+    """Returns scores by measure, then by estimator.
+
+    They are the F1 of each unit that occurs, its mean over units that all estimators have, macro F1
+    and accuracy of the expression, and the CCCs. Units count in images for which all estimators
+    have them.
     """
     out: dict[str, dict[str, float]] = {}
     told = {name: np.isfinite(one.units) for name, one in answers.items()}
     in_all = np.all([mask.any(0) for mask in told.values()], axis=0)
     seen_by_all = np.all([mask[:, in_all].all(1) for mask in told.values()], axis=0)
-    out["face found by the mesh, %"] = {
-        name: 100 * float(mask.any(1).mean()) for name, mask in told.items()
-    }
+    out["face found, %"] = {name: 100 * float(mask.any(1).mean()) for name, mask in told.items()}
     of_unit: dict[str, list[float]] = {name: [] for name in answers}
     for k, code in enumerate(AU):
         truth = data.units[seen_by_all, k] == 1
@@ -118,7 +124,7 @@ def scores(answers: Mapping[str, AffectEstimates], data: AffectData) -> dict[str
                 row[name] = f1(one.units[seen_by_all, k] >= PRESENT, truth)
                 if in_all[k]:
                     of_unit[name].append(row[name])
-    out["AU F1, mean of those that both tell"] = {
+    out["AU F1, mean of the units that both have"] = {
         name: float(np.mean(values)) if values else math.nan for name, values in of_unit.items()
     }
     for name, one in answers.items():
@@ -132,21 +138,21 @@ def scores(answers: Mapping[str, AffectEstimates], data: AffectData) -> dict[str
 
 
 def comparison_table(found: Mapping[str, Sequence[dict[str, dict[str, float]]]]) -> str:
-    """The table, of ``scores`` of each seed by kind of people."""
+    """Returns a table of the ``scores`` of each seed, by kind of people."""
     columns = [(kind, name) for kind in found for name in (ALONE, NEUTRAL_KNOWN, NETWORK)]
     rows = list(dict.fromkeys(row for seeds in found.values() for one in seeds for row in one))
     lines = [
-        "## Multitask trained on drawn people, beside the default `affect`",
+        "## Multitask trained on synthetic people, and the default of `affect`",
         "",
-        f"The same images, {IMAGES_EACH} of each held-out person; the network is the ensemble. The",
-        "default: landmarks' action units, present from 0.4; the package's expression network;",
-        "valence and arousal derived from it. Rest known: the face was followed for",
-        f"{_REST:.0f} s at rest before, in those of its images (where there are) that are labelled",
-        "neutral and with no unit. Units count on images in which the mesh found the face. Not",
-        "compared: AU6, which landmarks do not tell, and the default's 5, 18, 26 and 45, which the",
-        "network does not. The photograph has other proportions in each person; no network was",
-        "trained on it. Labels and images are those of `synthesis`, where the network learned:",
-        "they favour it, and say nothing of people.",
+        f"Both estimate the same {IMAGES_EACH} images of each held-out person; the network is the",
+        "ensemble. The default has action units from landmarks, present from 0.4 up, and valence",
+        "and arousal from the package's expression network. Neutral known: the face was tracked",
+        f"for {_REST:.0f} s before, in its images that are labelled neutral and without action",
+        "units, if there are any. Action units count in images in which the face was found. Not",
+        "compared are AU6, which landmarks do not show, and the default's 5, 18, 26 and 45, which",
+        "the network does not have. The photograph has other proportions for each person; no",
+        "network was trained on it. Labels and images are made by `synthesis`, like those that the",
+        "network was trained on: they favour it, and say nothing about people.",
         "",
         "| measure | " + " | ".join(f"{kind}: {name}" for kind, name in columns) + " |",
         "|---|" + "---|" * len(columns),
@@ -163,7 +169,7 @@ def comparison_table(found: Mapping[str, Sequence[dict[str, dict[str, float]]]])
 
 
 def _face(patch: Image, tracker: FaceTracker) -> Face | None:
-    """The largest that the mesh finds in a patch, always of the same id."""
+    """Returns the largest face in a patch, always with the same id; None if there is none."""
     around = (_BORDER, _BORDER)
     wide = np.pad(patch, (around, around, (0, 0)), mode="edge")
     found = tracker.detect(Frame(wide, 0.0, Camera.assume(wide.shape[1], wide.shape[0])))
@@ -174,7 +180,7 @@ def _face(patch: Image, tracker: FaceTracker) -> Face | None:
 
 
 def _learn_neutral(rest: Sequence[Face]) -> LandmarkActionUnits:
-    """What has followed a person for a while, at rest."""
+    """Returns an estimator that has tracked a person with a neutral face for a while."""
     landmarks = LandmarkActionUnits()
     for k in range(round(_REST / _STEP) if rest else 0):
         landmarks.estimate(rest[k % len(rest)], k * _APART)
@@ -182,7 +188,7 @@ def _learn_neutral(rest: Sequence[Face]) -> LandmarkActionUnits:
 
 
 def _units(face: Face | None, landmarks: LandmarkActionUnits) -> Array:
-    """Intensities [8] of a face; NaN for no face."""
+    """Returns the intensities [8] of a face; NaN for no face."""
     out = np.full(len(AU), np.nan)
     if face is None:
         return out

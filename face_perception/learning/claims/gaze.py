@@ -1,7 +1,7 @@
-"""GEDDnet's claims: dilation, bias between people against variance within, decomposition, and
-calibration with one target, wherever it is; and GEDDnet beside the geometric estimator.
+"""Tests GEDDnet's claims, and compares GEDDnet with the geometric estimator.
 
-Chen and Shi, ACCV 2018 and TPAMI 2022.
+The claims are about dilation, bias between people and variance within a person, gaze decomposition,
+and calibration with one target. Source: Chen and Shi, ACCV 2018 and TPAMI 2022.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ import torch
 
 from face_perception.faces import load_tracker
 from face_perception.gaze import GeometricGaze
-from face_perception.learning.claims import gaze_comparison as beside
+from face_perception.learning.claims import gaze_comparison as comparison
 from face_perception.learning.claims.table import Outcome, Report, Row, interval
 from face_perception.learning.geddnet import recipe as recipes
 from face_perception.learning.geddnet.network import GEDDnet
@@ -35,19 +35,20 @@ from face_perception.learning.synthesis.gaze_pictures import (
 from face_perception.learning.training_loop import has_checkpoint, keep_freed_memory
 from face_perception.types import FloatArray
 
-# Some thousand steps are too few for squared gradients to be remembered for a thousand.
+# A smaller beta2 than usual: with a few thousand steps, averaging squared gradients over a thousand
+# steps is too slow.
 RECIPE = GazeRecipe(width=0.125, rate=1e-2, beta2=0.97, epochs=4, people=128, images=32)
 TEST_PEOPLE, TEST_IMAGES = 40, 30
-PICTURES = 2  # whole ones of each test person
-# Where the one target of a calibration is: pitch, yaw. Images of it are beside those tested on.
+PICTURES = 2  # number of whole pictures of each test person
+# Targets of calibrations: pitch, yaw, radians. Their images are not among those tested on.
 TARGETS = tuple((math.radians(p), math.radians(y)) for p, y in ((0, 0), (0, -15), (0, 15), (10, 0)))
 
-# What is trained of each seed, on the same images.
+# Networks that are trained for each seed, on the same images.
 PUBLISHED, POOLED, WHOLE = "as published", "with pooling", "without biases"
 CALIBRATED = f"{PUBLISHED}, calibrated, mean of {len(TARGETS)} targets"
 WORST = f"{PUBLISHED}, calibrated, worst of {len(TARGETS)} targets"
-BETWEEN, WITHIN = "bias between people, root of its mean square", "deviation within a person"
-DRAWN_BIAS = "bias between people that was drawn"
+BETWEEN, WITHIN = "bias between people, root mean square", "standard deviation within a person"
+DRAWN_BIAS = "true bias between people"
 VARIANTS = {
     PUBLISHED: RECIPE,
     POOLED: dataclasses.replace(RECIPE, dilated=False),
@@ -57,19 +58,22 @@ VARIANTS = {
 NOTE = (
     f"Gaze: GEDDnet at {RECIPE.width:g} of the published width, no VGG16, {RECIPE.people} people "
     f"of {RECIPE.images} images, {RECIPE.epochs} epochs, no dropout, "
-    f"rate {RECIPE.rate:g} and Adam's beta2 {RECIPE.beta2:g}, which were chosen with the dilated "
-    f"network alone, on other people (this may favour it); tested on {TEST_PEOPLE} "
-    f"others of {TEST_IMAGES} images, calibrated with {recipes.CALIBRATION} more of each, which "
-    "look at one target with heads turned. Their bias is drawn with 2.5° on each axis and shows in "
-    "no image: that it exceeds what a network errs otherwise is a question to the network, that "
-    "it is there is not."
+    f"learning rate {RECIPE.rate:g} and Adam's beta2 {RECIPE.beta2:g}, chosen with the dilated "
+    f"network alone, on other people (which may favour it). Tested on {TEST_PEOPLE} other people "
+    f"of {TEST_IMAGES} images, and calibrated with {recipes.CALIBRATION} more images of each, in "
+    "which the person looks at one target with different head poses. The biases of these people "
+    "are random, with a standard deviation of 2.5° on each axis, and cannot be seen in the images: "
+    "the test shows whether they exceed the other errors of a network, not that people have "
+    "them."
 )
 
 
 @dataclasses.dataclass(frozen=True)
 class SeedResult:
-    """One seed's networks and people. ``estimates`` [N, 2] of ``others`` by variant; ``targets``
-    are the same people looking at each of TARGETS, with the published network's estimates.
+    """Networks and test people of one seed.
+
+    ``estimates`` [N, 2] are those of ``others``, by variant. ``targets`` are the same people who
+    look at each of TARGETS, with the estimates of the variant PUBLISHED.
     """
 
     seed: int
@@ -86,7 +90,7 @@ def rows(
     recipe: GazeRecipe = RECIPE,
     test: tuple[int, int] = (TEST_PEOPLE, TEST_IMAGES),
 ) -> Outcome:
-    """Three networks a seed, on the same images, as many at a time as there are processors."""
+    """Trains and compares three networks for each seed, on the same images, on all processors."""
     trained = train_all(seeds, report, work, recipe, test)
     found = [gains(one) for one in trained]
     why = explanations(found)
@@ -135,36 +139,37 @@ def rows(
 
 
 def explanations(found: Sequence[dict[str, float]]) -> dict[str, str]:
-    """Why a claim may not hold, with what was seen in it."""
+    """Returns a possible reason why each claim does not hold, with the measured errors."""
     seen = {key: f"{np.mean([one[key] for one in found]):.1f}°" for key in found[0]}
     between = {what: seen[f"{BETWEEN} ({what})"] for what in (PUBLISHED, WHOLE)}
     within = {what: seen[f"{WITHIN} ({what})"] for what in (PUBLISHED, WHOLE)}
     return {
-        "dilated": f"{seen[PUBLISHED]} against {seen[POOLED]}: drawn irises are large and sharp, "
-        "so that pooling may lose little",
-        "between": f"people differ by {between[WHOLE]} ({seen[DRAWN_BIAS]} were drawn), one "
-        f"person's answers scatter by {within[WHOLE]}: a narrow network after some minutes errs "
-        "from image to image",
-        "decomposed": f"{seen[WHOLE]} without biases, {seen[PUBLISHED]} with: drawn biases have "
-        "mean 0, so that without a table they average out over people too",
-        "calibrated": f"{seen[PUBLISHED]} before and {seen[CALIBRATED]} after: what is taken away "
-        f"is the bias ({between[PUBLISHED]}), not what answers scatter by ({within[PUBLISHED]})",
-        "worst": f"{seen[PUBLISHED]} before and {seen[WORST]} after: what the network errs towards "
-        "one target, the calibration takes along everywhere",
+        "dilated": f"{seen[PUBLISHED]} against {seen[POOLED]}: painted irises are large and "
+        "sharp, so pooling may lose little",
+        "between": f"people differ by {between[WHOLE]} (true difference: {seen[DRAWN_BIAS]}), the "
+        f"estimates of one person scatter by {within[WHOLE]}: after a few minutes of training, the "
+        "errors of a narrow network vary from image to image",
+        "decomposed": f"{seen[WHOLE]} without biases, {seen[PUBLISHED]} with: the true biases "
+        "have mean 0, so they average out over people without a table of biases as well",
+        "calibrated": f"{seen[PUBLISHED]} before and {seen[CALIBRATED]} after: calibration "
+        f"removes the bias ({between[PUBLISHED]}), not the scatter ({within[PUBLISHED]})",
+        "worst": f"{seen[PUBLISHED]} before and {seen[WORST]} after: calibration applies the "
+        "error of the network at one target everywhere",
     }
 
 
 def train_all(
     seeds: Sequence[int], report: Report, work: Path, recipe: GazeRecipe, test: tuple[int, int]
 ) -> list[SeedResult]:
-    """All networks of all seeds; the same whatever the number of processors. ``work`` keeps the
-    epochs that are finished.
+    """Trains all networks of all seeds; the number of processors does not change the results.
+
+    ``work`` keeps finished epochs.
     """
     workers = os.cpu_count() or 1
     data: dict[int, tuple[GazeFaces, GazeFaces]] = {}
     targets: dict[int, list[GazeFaces]] = {}
     for seed in seeds:
-        report(f"gaze, seed {seed}: drawing {recipe.people + test[0]} people")
+        report(f"gaze, seed {seed}: painting {recipe.people + test[0]} people")
         ours = gaze_faces(recipe.people, recipe.images, seed=2 * seed, workers=workers)
         others = partial(gaze_faces, test[0], seed=2 * seed + 1, workers=workers)
         data[seed] = ours, others(test[1])
@@ -172,7 +177,7 @@ def train_all(
     estimates: dict[int, dict[str, FloatArray]] = {seed: {} for seed in seeds}
     networks: dict[int, GEDDnet] = {}
     began = time.monotonic()
-    # Spawned: torch and OpenCV have threads, which a fork does not survive.
+    # Spawned processes, because the threads of torch and OpenCV do not survive a fork.
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(workers, context) as pool:
         jobs = {
@@ -216,7 +221,7 @@ def train_all(
 def _train_one(
     data: tuple[GazeFaces, GazeFaces], recipe: GazeRecipe, out: Path
 ) -> tuple[GEDDnet, FloatArray]:
-    """In a process of its own, on one thread: a batch is too small for more."""
+    """Trains one network, on one thread, because more threads do not speed up small batches."""
     torch.set_num_threads(1)
     keep_freed_memory()
     ours, others = data
@@ -225,7 +230,7 @@ def _train_one(
 
 
 def gains(trained: SeedResult) -> dict[str, float]:
-    """Gains in percent, and what they are made of in degrees, of one seed."""
+    """Returns the gains of one seed in percent, and the errors behind them in degrees."""
     others, estimates = trained.others, trained.estimates
     published, pooled, whole = (_error(estimates[k], others) for k in (PUBLISHED, POOLED, WHOLE))
     after = [_calibrated_error(trained, k) for k in range(len(TARGETS))]
@@ -270,7 +275,7 @@ def _degrees_of_square(square: float) -> float:
 
 
 def _calibrated_error(trained: SeedResult, target: int) -> float:
-    """Mean error, radians, where a person's bias is the mean offset at one of TARGETS."""
+    """Returns the mean error, radians, after calibration with the mean offset at one of TARGETS."""
     looks, answers = trained.targets[target]
     offset = looks.gaze - answers
     bias = np.stack([offset[looks.person == p].mean(0) for p in np.unique(looks.person)])
@@ -278,21 +283,26 @@ def _calibrated_error(trained: SeedResult, target: int) -> float:
 
 
 def errors_section(found: Sequence[dict[str, float]]) -> str:
-    """What the gaze claims' percentages are made of."""
-    lines = ["## Gaze, in degrees", "", "| of people never seen | degrees |", "|---|---|"]
+    """Returns a table of the errors from which the percentages are computed."""
+    lines = [
+        "## Gaze error in degrees",
+        "",
+        "| people not trained on | degrees |",
+        "|---|---|",
+    ]
     for key in list(found[0])[5:]:
         lines.append(f"| {key} | {_interval([one[key] for one in found])} |")
     return "\n".join(lines) + "\n"
 
 
 def comparison_section(trained: Sequence[SeedResult], recipe: GazeRecipe, report: Report) -> str:
-    """GEDDnet, trained on drawn people, beside the geometric estimator: a table, in degrees."""
+    """Returns a table of errors in degrees, of GEDDnet and of the geometric estimator."""
     tracker = load_tracker()
     looking = list(photographs())
     turned = list(turned_photographs(tracker))
     stills = {
-        LOOKING: (looking, beside.detect_faces(looking, tracker)),
-        TURNED: (turned, beside.detect_faces(turned, tracker)),
+        LOOKING: (looking, comparison.detect_faces(looking, tracker)),
+        TURNED: (turned, comparison.detect_faces(turned, tracker)),
     }
     table: dict[str, dict[str, list[float]]] = {}
     geometric = GeometricGaze()
@@ -302,34 +312,38 @@ def comparison_section(trained: Sequence[SeedResult], recipe: GazeRecipe, report
             table.setdefault(row, {}).setdefault(column, []).append(value)
 
     for one in trained:
-        report(f"gaze, seed {one.seed}: beside the geometric estimator")
-        network = beside.estimator_of(one.published, recipe, one.others)
+        report(f"gaze, seed {one.seed}: comparing with the geometric estimator")
+        network = comparison.estimator_of(one.published, recipe, one.others)
         mean = np.tile(one.others.gaze.mean(0), (len(one.others), 1))
         add(CROPS, mean=math.degrees(_error(mean, one.others)))
         add(CROPS, network=math.degrees(_error(one.estimates[PUBLISHED], one.others)))
         people = len(np.unique(one.others.person))
         drawn = list(synthetic_pictures(people, PICTURES, seed=2 * one.seed + 1))
         for row, (pictures, found) in {
-            DRAWN: (drawn, beside.detect_faces(drawn, tracker)),
+            DRAWN: (drawn, comparison.detect_faces(drawn, tracker)),
             **stills,
         }.items():
             truth = np.array([f.picture.gaze for f in found]).reshape(-1, 2)
             answers = {
                 "mean": np.tile(truth.mean(0), (len(truth), 1)),
-                "geometric": beside.estimate_directions(geometric, found),
-                "network": beside.estimate_directions(network, found),
+                "geometric": comparison.estimate_directions(geometric, found),
+                "network": comparison.estimate_directions(network, found),
             }
-            add(row, found=100 * len(found) / len(pictures), **beside.mean_errors(answers, truth))
+            add(
+                row,
+                found=100 * len(found) / len(pictures),
+                **comparison.mean_errors(answers, truth),
+            )
             if row == LOOKING:
                 people_of = [f.picture.person for f in found]
-                scatters = {k: beside.scatter(answers[k], people_of) for k in answers}
+                scatters = {k: comparison.scatter(answers[k], people_of) for k in answers}
                 add(APART, **{**scatters, "mean": 0.0})
     lines = [
-        "## GEDDnet trained on drawn people, beside the geometric estimator",
+        "## GEDDnet trained on synthetic people, and the geometric estimator",
         "",
-        "Degrees of error without calibration (mean over the seeds' networks and 95 % interval).",
-        "In whole pictures the mesh has to find the face first; only pictures in which both",
-        "estimators gave an answer count.",
+        "Error in degrees without calibration (mean over the seeds' networks, 95 % interval).",
+        "In whole pictures the face has to be detected first. Only pictures with a valid gaze of",
+        "both estimators count.",
         "",
         "| tested on | face found | always the mean | geometric | GEDDnet |",
         "|---|---|---|---|---|",
@@ -342,16 +356,16 @@ def comparison_section(trained: Sequence[SeedResult], recipe: GazeRecipe, report
     return "\n".join([*lines, "", *COMPARISON_NOTES, ""])
 
 
-CROPS = "drawn people never seen, GEDDnet's crops as drawn"
+CROPS = "synthetic people never seen, GEDDnet's crops as painted"
 DRAWN = "the same people in whole pictures"
-LOOKING = "two photographs of people who look at the lens, 12 views (turned by 20°, mirrored)"
-APART = "the same: how far one person's answers are from their mean"
-TURNED = "the two photographs with their eyes turned by the talking face, 14 looks"
+LOOKING = "two photographs of people who look into the lens, 12 views (rotated by 20°, mirrored)"
+APART = "the same: mean distance of one person's estimates from their mean"
+TURNED = "the two photographs with eyes turned by the talking face, 14 directions"
 
 COMPARISON_NOTES = (
-    "The photographs are of one look, into the lens: who always says so is right there. How far",
-    "the talking face moves an iris was set by what the geometric estimator reads, which favours",
-    "it in the last row.",
+    "The people in the photographs look into the lens: there, a constant answer is right. The",
+    "movement of the talking face's irises was tuned to the geometric estimator, which favours it",
+    "in the last row.",
 )
 
 

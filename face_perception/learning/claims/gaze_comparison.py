@@ -1,4 +1,4 @@
-"""Gaze estimators beside each other on whole pictures, where each has to find the face first."""
+"""Compares gaze estimators on whole pictures, in which the face has to be detected first."""
 
 from __future__ import annotations
 
@@ -29,14 +29,14 @@ from face_perception.types import Face, FloatArray
 
 @dataclass(frozen=True, slots=True)
 class DetectedPicture:
-    """A picture with the face that the mesh found in it."""
+    """A picture with the face that was detected in it."""
 
     picture: GazePicture
     face: Face
 
 
 def detect_faces(pictures: Sequence[GazePicture], tracker: FaceTracker) -> list[DetectedPicture]:
-    """Those in which a face is found (the largest counts)."""
+    """Returns the pictures in which a face is found, with the largest face of each."""
     found = []
     for picture in pictures:
         faces = tracker.detect(picture.frame)
@@ -47,9 +47,9 @@ def detect_faces(pictures: Sequence[GazePicture], tracker: FaceTracker) -> list[
 
 
 def estimate_directions(estimator: GazeEstimator, found: Sequence[DetectedPicture]) -> FloatArray:
-    """[N, 2] pitch and yaw, radians, in each face's normalised camera; NaN where there was none.
+    """Returns pitch and yaw [N, 2], radians, in the normalized camera of each face.
 
-    Every picture stands on its own: nothing is remembered.
+    They are NaN if the gaze is not valid. The estimator is reset before each picture.
     """
     out = np.full((len(found), 2), np.nan)
     for i, one in enumerate(found):
@@ -63,7 +63,10 @@ def estimate_directions(estimator: GazeEstimator, found: Sequence[DetectedPictur
 
 
 def mean_errors(estimates: Mapping[str, FloatArray], truth: FloatArray) -> dict[str, float]:
-    """Mean degrees of each, over the pictures where all of them gave an answer; NaN for none."""
+    """Returns each estimator's mean error in degrees, over pictures for which all have a gaze.
+
+    NaN if there is no such picture.
+    """
     shared = np.all([np.isfinite(e).all(1) for e in estimates.values()], axis=0)
     if not shared.any():
         return dict.fromkeys(estimates, math.nan)
@@ -74,7 +77,10 @@ def mean_errors(estimates: Mapping[str, FloatArray], truth: FloatArray) -> dict[
 
 
 def scatter(estimate: FloatArray, person: Sequence[str]) -> float:
-    """Degrees by which the answers of one person are from their mean, if all are of one look."""
+    """Returns the mean distance in degrees of a person's estimates from their mean.
+
+    It measures scatter if all pictures of a person have the same true gaze.
+    """
     whose = np.array(person)
     apart = []
     for name in sorted(set(person)):
@@ -85,9 +91,9 @@ def scatter(estimate: FloatArray, person: Sequence[str]) -> float:
 
 
 def estimator_of(network: GEDDnet, recipe: GazeRecipe, held_out: GazeFaces) -> NetworkGaze:
-    """The trained network as the gaze node runs it: exported, installed, loaded."""
+    """Returns the trained network as the gaze node runs it: exported, installed, loaded."""
     made: ModelBuild = recipes.model_build(
-        "beside", network, recipe, held_out, trained_on="drawn people", licence="Apache-2.0"
+        "comparison", network, recipe, held_out, trained_on="synthetic people", licence="Apache-2.0"
     )
     with tempfile.TemporaryDirectory() as folder:
         return NetworkGaze(load(install_model(made, Path(folder)).path.with_suffix(".yaml")))

@@ -1,5 +1,7 @@
-"""The multitask paper's claims, put to the test on people made here: students against their teacher
-under incomplete labels, the ensemble on top, balancing on and off.
+"""Tests the claims of the multitask paper on synthetic people.
+
+They compare students with their teacher under incomplete labels, the ensemble with its students,
+and training with and without balancing.
 """
 
 from __future__ import annotations
@@ -19,7 +21,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from face_perception.learning.claims import affect_comparison as beside
+from face_perception.learning.claims import affect_comparison as comparison
 from face_perception.learning.claims.table import Outcome, Report, Row, mean_with_interval
 from face_perception.learning.multitask.affect_data import AffectData, read_affect
 from face_perception.learning.multitask.metrics import (
@@ -41,23 +43,23 @@ from face_perception.learning.multitask.recipe import (
 from face_perception.learning.synthesis.affect_set import AffectSet, write_affect_set
 from face_perception.learning.training_loop import has_checkpoint
 
-HELD_OUT = 0.3  # of the people, others with each seed
+HELD_OUT = 0.3  # share of the people; each seed holds out others
 SET = AffectSet(people=60, photos=6, samples=40, incomplete=False)
 RECIPE = read_multitask_recipe()
 
 NOTE = (
     f"Multitask: ResNet-50 with {RECIPE.width:g} of its channels on faces of 56x56. Its trunk "
     f"learned from all labels of {RECIPE.trunk_images} images of each of {RECIPE.trunk_people} "
-    f"drawn people of its own, {RECIPE.trunk_epochs} epochs (in the paper: from FER+). Then "
-    f"{SET.people} other drawn people, {SET.samples} images each, one task's labels on each image, "
+    f"synthetic people, {RECIPE.trunk_epochs} epochs (in the paper: from FER+). Then {SET.people} "
+    f"other synthetic people, {SET.samples} images each, labels of one task on each image, "
     f"{RECIPE.teacher_epochs} epochs of teachers, {RECIPE.student_epochs} of {RECIPE.students} "
-    f"students; {HELD_OUT:.0%} of these people held out with all labels. {SET.photos} made of one "
-    "photograph were not trained on: they are in the last table only. AU: half mean F1, half "
-    "accuracy; EXPR: 0.67 macro F1 + 0.33 accuracy; VA: sum of both CCC. Chance: the best single "
-    "answer to all faces"
+    f"students; {HELD_OUT:.0%} of these people were held out, with all labels. {SET.photos} people "
+    "made of one photograph were not used in training: they are in the last table only. AU: half "
+    "mean F1, half accuracy; EXPR: 0.67 macro F1 + 0.33 accuracy; VA: sum of both CCCs. Chance: "
+    "the best constant answer"
 )
 
-# Claim, in the paper, what it is compared with, what is claimed to be better.
+# Claim, claim in the paper, network that is compared, network that is claimed to be better.
 _CLAIMS = (
     ("students beat their teacher", "on most tasks", "teacher", "student"),
     ("an ensemble beats its students", "on all tasks", "student", "ensemble"),
@@ -74,7 +76,7 @@ Scores = dict[str, dict[str, float]]
 
 
 def split(data: AffectData, seed: int) -> tuple[AffectData, AffectData]:
-    """Drawn people to train on, with incomplete labels; and others, with all of them."""
+    """Returns people for training, with incomplete labels, and others, with all labels."""
     random = _random(seed)
     out = np.isin(data.people, _held_out(data, random))
     ours = _is_synthetic(data.people) & ~out
@@ -86,21 +88,22 @@ def _random(seed: int) -> np.random.Generator:
 
 
 def _held_out(data: AffectData, random: np.random.Generator) -> npt.NDArray[Any]:
-    """The drawn people who are not trained on."""
+    """Returns the synthetic people who are held out."""
     people = np.unique(data.people[_is_synthetic(data.people)])
     return random.permutation(people)[: max(round(HELD_OUT * len(people)), 1)]
 
 
 def _is_synthetic(people: npt.NDArray[Any]) -> npt.NDArray[np.bool_]:
-    """Who is not made of the photograph: all who are share a face, so that none would be another's
-    test.
+    """Returns True for people who are not made of the photograph.
+
+    People made of the photograph share a face, so they cannot be split into training and test.
     """
     return np.char.startswith(people.astype(str), "drawn_")
 
 
 @dataclass(frozen=True)
 class _Job:
-    """One network to train: ``number`` 0 a teacher, from 1 on a student of ``teacher``."""
+    """One network to train: ``number`` is 0 for a teacher, 1 and above for its students."""
 
     seed: int
     number: int
@@ -134,9 +137,10 @@ def train_and_measure(
     trunk: Trunk | None = None,
     judge: Callable[[int, Sequence[Multitask]], None] = lambda seed, students: None,
 ) -> list[Scores]:
-    """For each seed, measures on held-out people of the teacher, one trained without balancing, the
-    mean of the students, and their ensemble; and what chance reaches there. ``judge`` is given each
-    seed's students.
+    """Trains the networks of each seed and returns their measures on held-out people, by seed.
+
+    They are those of the teacher, a teacher without balancing, the students (mean), their ensemble,
+    and chance. ``judge`` is called with each seed and its students.
     """
     plain = dataclasses.replace(recipe, balanced=False)
     jobs = [
@@ -175,25 +179,26 @@ def train_and_measure(
 def compare_with_default(
     folder: Path, data: AffectData, students: dict[int, Sequence[Multitask]], report: Report
 ) -> str:
-    """Each seed's ensemble beside the default of the affect node, on the same images of the drawn
-    people that were held out, and of those made of the photograph: a table. ``data`` is all of the
-    data set ``folder``.
+    """Returns a table that compares each seed's ensemble with the default of the affect node.
+
+    Both see the same images of held-out synthetic people, and of people made of the photograph.
+    ``data`` is the whole data set in ``folder``.
     """
-    report("multitask: beside the default of the affect node")
+    report("multitask: comparing with the default of the affect node")
     photos = np.unique(data.people[~_is_synthetic(data.people)])
     held = {seed: _held_out(data, _random(seed)) for seed in students}
-    every = beside.first_images(data.people, np.concatenate([photos, *held.values()]))
-    default = beside.default_estimates(folder, data, every)
+    every = comparison.first_images(data.people, np.concatenate([photos, *held.values()]))
+    default = comparison.default_estimates(folder, data, every)
     scores: dict[str, list[dict[str, dict[str, float]]]] = {}
     for seed, networks in students.items():
-        for kind, people in (("drawn", held[seed]), ("photograph", photos)):
+        for kind, people in (("synthetic", held[seed]), ("photograph", photos)):
             own = np.isin(data.people[every], people)
             some = data.take(every[own])
             logits = average_probabilities([predict_logits(one, some.faces) for one in networks])
             answers = {name: one.take(own) for name, one in default.items()}
-            answers[beside.NETWORK] = beside.network_estimates(logits)
-            scores.setdefault(kind, []).append(beside.scores(answers, some))
-    return beside.comparison_table(scores)
+            answers[comparison.NETWORK] = comparison.network_estimates(logits)
+            scores.setdefault(kind, []).append(comparison.scores(answers, some))
+    return comparison.comparison_table(scores)
 
 
 def _train_jobs(
@@ -209,9 +214,7 @@ def _train_jobs(
 
 
 def outcome_of(found: Sequence[Scores]) -> Outcome:
-    """The rows of the table, of what each seed gave: differences of the published measures; and
-    the measures themselves.
-    """
+    """Returns rows with the differences of the published measures, and a table of the measures."""
     rows = [
         Row(
             claim,
@@ -240,24 +243,24 @@ def outcome_of(found: Sequence[Scores]) -> Outcome:
 
 
 def _explanation(found: Sequence[Scores], before: str, after: str, measure: str) -> str:
-    """Which part of the measure moved, and what that speaks for."""
+    """Returns the change of each part of the measure, and a possible reason."""
 
     def moved(part: str) -> float:
         return float(np.mean([one[after][part] - one[before][part] for one in found]))
 
     first, second = (moved(part) for part in _PARTS[measure])
     if before == "unbalanced teacher" and measure == "VA":
-        reason = "rare cells of the histogram are drawn more often than others show them"
+        reason = "rare cells are drawn more often than they occur in held-out people"
     elif before == "unbalanced teacher" and second < min(first, 0):
-        reason = "rare labels are said more often than others have them"
+        reason = "rare labels are predicted more often than they occur in held-out people"
     elif before == "unbalanced teacher":
-        reason = "few images of rare labels are drawn again and again, and learned by heart"
+        reason = "the few images of rare labels are drawn very often, and learned by heart"
     elif before == "student":
-        reason = "students of one trunk and one teacher err alike"
+        reason = "students of one trunk and one teacher make similar errors"
     elif moved(measure) > 0:
-        reason = "less than seeds differ by: a trunk that knows the tasks leaves little to gain"
+        reason = "less than seeds differ: a trunk trained on the tasks leaves little to gain"
     else:
-        reason = "soft labels of a teacher that errs on others blur the true ones"
+        reason = "wrong soft labels of the teacher blur the true labels"
     parts = ", ".join(f"{part} {moved(part):+.3f}" for part in _PARTS[measure])
     return f"{parts}: {reason}"
 
@@ -270,21 +273,22 @@ def rows(
     settings: AffectSet = SET,
     recipe: MultitaskRecipe = RECIPE,
 ) -> Outcome:
-    """From nothing: makes people, trains and compares, once a seed. ``work`` has each finished
-    network, and each epoch of those that are not.
+    """Makes people, trains and compares the networks of each seed.
+
+    ``work`` keeps finished networks, and finished epochs of the others.
     """
     workers = os.cpu_count() or 1
-    # One thread a network: layers as narrow as these gain nothing from a second.
+    # One thread for each network, because a second one does not speed up layers this narrow.
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(workers, mp_context=context, initializer=_one_thread) as pool:
         own, people = work / "trunk_people", work / "people"
         if not own.exists():
-            report(f"multitask: drawing {recipe.trunk_people} people for the trunk")
+            report(f"multitask: painting {recipe.trunk_people} people for the trunk")
             write_trunk_people(own, recipe, workers)
         report(f"multitask: training the trunk, {recipe.trunk_epochs} epochs")
         trunk = pool.submit(_trunk, own, recipe, work / "trunk")
         if not people.exists():
-            report(f"multitask: drawing {settings.people + settings.photos} others")
+            report(f"multitask: painting {settings.people + settings.photos} others")
             write_affect_set(people, settings, workers=max(workers - 1, 1))
         data = read_affect(people)
         students: dict[int, Sequence[Multitask]] = {}

@@ -1,7 +1,7 @@
-"""The papers' claims put to the test here: one table, docs/claims.md, of what each part reports.
+"""Tests the claims of the papers on synthetic people, and writes the results to docs/claims.md.
 
-A part is a module with ``NOTE`` and ``rows(seeds, report, work)``, which gives an Outcome and keeps
-what is finished in the folder ``work``; PARTS names them.
+A part is a module with ``NOTE`` and ``rows(seeds, report, work)``, which returns an Outcome and
+keeps finished networks in the folder ``work``. PARTS names the parts.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from face_perception.files import write_atomically
 
 Report = Callable[[str], None]
 
-# Part -> the module that has its rows.
+# Part -> module with its rows.
 PARTS = {
     "gaze": "face_perception.learning.claims.gaze",
     "multitask": "face_perception.learning.claims.multitask",
@@ -34,13 +34,13 @@ PARTS = {
 LEAST_SEEDS = 3
 WORK = Path("out/claims")
 
-# Student's t at 97.5 %, by degrees of freedom.
+# Degrees of freedom -> Student's t at 97.5 %.
 _T = {1: 12.706, 2: 4.303, 3: 3.182, 4: 2.776, 5: 2.571, 6: 2.447, 7: 2.365, 8: 2.306, 9: 2.262}
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What a part gives: rows of the table, and ``sections``, Markdown below it."""
+    """Result of a part: rows of the table, and ``sections`` of Markdown below it."""
 
     rows: Sequence[Row]
     sections: Sequence[str] = ()
@@ -48,8 +48,10 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One claim: what the paper says and what was seen, one value a seed, positive where the claim
-    is true. ``guess`` says why it may not hold here.
+    """One claim, what the paper says about it, and what was measured.
+
+    ``values`` has a value for each seed, positive if the claim is true. ``guess`` is a possible
+    reason why it does not hold here.
     """
 
     claim: str
@@ -60,7 +62,7 @@ class Row:
 
     @property
     def verdict(self) -> str:
-        """``holds`` and ``does not hold`` where the whole interval is on one side of 0."""
+        """``holds`` or ``does not hold`` for an interval without 0, else ``not shown``."""
         mean, half = interval(self.values)
         if mean - half > 0:
             return "holds"
@@ -70,19 +72,20 @@ class Row:
 
 
 def document(rows: Sequence[Row], notes: Sequence[str], seeds: int) -> str:
-    """The page, as Markdown."""
+    """Returns the page as Markdown."""
     lines = [
-        "# The papers' claims, here",
+        "# The papers' claims, tested",
         "",
-        f"Written by `face-perception claims`, over {seeds} seeds, on drawn people who were not",
-        "trained on. *Seen*: mean over seeds and its 95 % confidence interval (Student's t);",
-        "positive is in favour of the claim. *Holds*: all of the interval is. *Not shown*: 0 is in",
-        "it. Networks are narrower than the published ones, so that two cores finish. Nothing",
-        "here says how right an output is on people: that is in [What you can trust](trust.md).",
+        f"Written by `face-perception claims`, over {seeds} seeds, on synthetic people who were",
+        "not used in training. *Measured* is the mean over seeds with its 95 % confidence",
+        "interval (Student's t); a positive value supports the claim. A claim *holds* if the whole",
+        "interval is positive, and is *not shown* if the interval contains 0. The networks are",
+        "narrower than the published ones, so that two cores can train them. This page does not",
+        "say how accurate an output is on people: see [What you can trust](trust.md).",
         "",
         *(f"* {note}" for note in notes),
         "",
-        "| claim | in the paper | measure | seen | verdict | a guess why, where not |",
+        "| claim | in the paper | measure | measured | verdict | possible reason, if not |",
         "|---|---|---|---|---|---|",
     ]
     for row in rows:
@@ -95,14 +98,14 @@ def document(rows: Sequence[Row], notes: Sequence[str], seeds: int) -> str:
 
 
 def mean_with_interval(values: Sequence[float], form: str = ".3g") -> str:
-    """The mean and its interval."""
+    """Returns the mean and half the width of its confidence interval, as text."""
     mean, half = interval(values)
-    # Equal values differ by rounding alone.
+    # Equal values differ only by rounding.
     return f"{mean:{form}} ± {0.0 if half < 1e-12 else half:.2g}"
 
 
 def interval(values: Sequence[float]) -> tuple[float, float]:
-    """The mean, and half of its 95 % confidence interval: NaN of a single value."""
+    """Returns the mean and half the width of its 95 % confidence interval (NaN for one value)."""
     mean, free = sum(values) / len(values), len(values) - 1
     if free < 1:
         return mean, math.nan
@@ -113,16 +116,17 @@ def interval(values: Sequence[float]) -> tuple[float, float]:
 def write_claims(
     out: Path, parts: Sequence[str], seeds: int, report: Report, work: Path = WORK
 ) -> str:
-    """Trains and measures all of it, writes the page to ``out`` and returns it.
+    """Trains and measures all parts, writes the page to ``out`` and returns it.
 
-    ``work`` has what is finished until all is: an interrupted run goes on there, unless the
-    package's source has changed. Raises InputError for an unknown part and for too few seeds.
+    ``work`` keeps finished networks until the page is written: an interrupted run continues there,
+    unless the package's source has changed. Raises InputError for an unknown part and for too few
+    seeds.
     """
     if seeds < LEAST_SEEDS:
-        raise InputError(f"{seeds} seeds give no interval: at least {LEAST_SEEDS}")
+        raise InputError(f"{seeds} seeds give no interval: use at least {LEAST_SEEDS}")
     for part in parts:
         if part not in PARTS:
-            raise InputError(f"{part} is no part of the claims: {', '.join(PARTS)}")
+            raise InputError(f"{part} is not a part of the claims: use one of {', '.join(PARTS)}")
     again = _prepare_work(work, report)
     rows: list[Row] = []
     notes: list[str] = []
@@ -139,7 +143,7 @@ def write_claims(
         notes.append(f"{module.NOTE.rstrip('.')}. {minutes:.1f} minutes.")
     minutes = (time.monotonic() - begin) / 60
     report(f"all: {minutes:.1f} minutes")
-    since = " since it was gone on with" if again else ""
+    since = " since it was continued" if again else ""
     notes.append(f"All: {minutes:.1f} minutes{since} on {machine()}.")
     page = "\n".join([document(rows, notes, seeds), *sections])
     write_atomically(out, page.encode())
@@ -148,7 +152,7 @@ def write_claims(
 
 
 def machine() -> str:
-    """Cores, processor, Python and torch."""
+    """Returns number of cores, processor, and versions of Python and torch."""
     info = Path("/proc/cpuinfo")
     names = re.search(r"^model name\s*: (.*)$", info.read_text(), re.M) if info.exists() else None
     processor = names[1] if names else platform.machine()
@@ -160,7 +164,10 @@ def machine() -> str:
 
 
 def _prepare_work(work: Path, report: Report) -> bool:
-    """Leaves in ``work`` what the same source left there; whether that is anything."""
+    """Keeps ``work`` and returns True if it is of the same source code, else empties it.
+
+    Raises InputError if the folder has other files.
+    """
     source = hashlib.sha256()
     for file in sorted(paths.package_dir().rglob("*.py")):
         source.update(file.read_bytes())
@@ -168,10 +175,10 @@ def _prepare_work(work: Path, report: Report) -> bool:
         source.update(recipe.read_bytes())
     same = work / "source"
     if same.exists() and same.read_text(encoding="utf-8") == source.hexdigest():
-        report(f"going on with what {work} has")
+        report(f"continuing with the networks in {work}")
         return True
     if not same.exists() and work.exists() and any(work.iterdir()):
-        raise InputError(f"{work} is of something else: remove it, or choose another folder")
+        raise InputError(f"{work} has other files: remove it, or choose another folder")
     shutil.rmtree(work, ignore_errors=True)
     write_atomically(same, source.hexdigest().encode())
     return False

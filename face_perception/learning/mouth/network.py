@@ -40,7 +40,7 @@ class MouthNetwork(nn.Module):
     def forward(
         self, features: torch.Tensor, state: torch.Tensor
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Returns weights [B, T, 6] in [0, 1], in the order of ``MouthShape``, and the next state."""
+        """Returns weights [B, T, 6] in [0, 1], ordered as in ``MouthShape``, and the next state."""
         logits, last = self.logits(features, state)
         return stretched_sigmoid(logits), last
 
