@@ -28,8 +28,6 @@ from face_perception.bringup.shared_memory import remove_orphans
 if TYPE_CHECKING:  # needs ROS
     from node_processes import NodeProcess, Peer
 
-ROOT = Path(__file__).parent.parent
-
 
 def pytest_configure() -> None:
     """Prepares this process for the hundreds of processes that the tests start."""
@@ -121,29 +119,19 @@ def peer(domain: int) -> Iterator[Peer]:
 
 
 @pytest.fixture(scope="session")
-def shared() -> Path:
-    """What the developers' machines have beside the project: published goldens, a clip, speech."""
-    named = os.environ.get("FACE_PERCEPTION_SHARED")
-    for folder in filter(None, (named, ROOT.parent / "shared", "/work/shared")):
-        if Path(folder).is_dir():
-            return Path(folder)
-    pytest.skip("no folder of goldens: FACE_PERCEPTION_SHARED names it")
-
-
-@pytest.fixture(scope="session")
-def geddnet_card(shared: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """GEDDnet with the weights of the goldens' seed, through the real import, once: its card."""
+def geddnet_card(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """GEDDnet with its golden's weights, through the real import: its card."""
     from gaze_network import install_geddnet
 
-    return built_once(tmp_path_factory, "geddnet", lambda folder: install_geddnet(shared, folder))
+    return built_once(tmp_path_factory, "geddnet", install_geddnet)
 
 
 @pytest.fixture(scope="session")
 def dilated_net_card(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Dilated-Net with its golden's weights, through the real import, once: its card."""
+    """Dilated-Net with its golden's weights, through the real import: its card."""
     from gaze_network import install_dilated_net
 
-    return install_dilated_net(tmp_path_factory.mktemp("dilated_net"))
+    return built_once(tmp_path_factory, "dilated_net", install_dilated_net)
 
 
 @pytest.fixture

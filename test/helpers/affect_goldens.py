@@ -1,13 +1,8 @@
-"""The published networks' tensors: regenerated as the goldens have them, or random where there is
-no folder of goldens; and the published transform of faces.
-"""
+"""Weights of the affect networks, generated or random, and the published transform of faces."""
 
 from __future__ import annotations
 
-import importlib.util
-from pathlib import Path
-from types import ModuleType
-
+import generated_weights
 import numpy as np
 import torch
 from torch import nn
@@ -16,7 +11,7 @@ from face_perception.learning.mimamo.network import TwoStream
 from face_perception.learning.multitask.network import Multitask, RecurrentMultitask
 from face_perception.learning.resnet50_ferplus import CLASSES, ResNet50FERPlus
 
-State = dict[str, np.ndarray]
+State = generated_weights.State
 
 NETWORKS = {
     "multitask": Multitask,
@@ -24,21 +19,11 @@ NETWORKS = {
     "resnet50_ferplus": lambda: ResNet50FERPlus(CLASSES),
     "mimamo": TwoStream,
 }
-_GOLDEN = {
-    "multitask": ("mtl", "cnn"),
-    "multitask-rnn": ("mtl", "cnn_rnn"),
-    "resnet50_ferplus": ("mimamo", "ferplus"),
-    "mimamo": ("mimamo", "two_stream"),
-}
 
 
-def state_dict(system: str, shared: Path | None, seed: int = 1) -> State:
-    """The tensors of a network by their published names."""
-    if shared is None:
-        return {k: v.numpy() for k, v in random_network(system, seed).state_dict().items()}
-    folder, function = _GOLDEN[system]
-    state: State = getattr(_weights(shared / "golden" / folder), function)(seed)
-    return state
+def state_dict(system: str, seed: int = 1) -> State:
+    """The tensors that the goldens were made with, by their published names."""
+    return generated_weights.weights(system.replace("-", "_"), seed)
 
 
 def random_network(system: str, seed: int) -> nn.Module:
@@ -80,12 +65,3 @@ def _weights_of_axis(size: int, enlarged: int) -> np.ndarray:
             weights[k, j] = max(0.0, 1 - abs(j + 0.5 - centre))
     weights /= weights.sum(1, keepdims=True)
     return np.floor(weights * (1 << 22) + 0.5)
-
-
-def _weights(folder: Path) -> ModuleType:
-    spec = importlib.util.spec_from_file_location(f"golden_{folder.name}", folder / "weights.py")
-    assert spec
-    assert spec.loader
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import argparse
-import importlib.util
+import importlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import dilated_net_golden
+import generated_weights
 import numpy as np
 import numpy.typing as npt
 import pytest
@@ -67,15 +68,9 @@ def answer(*crops: npt.NDArray[np.uint8]) -> tuple[float, float]:
     return PITCH, float(yaw)
 
 
-def install_geddnet(shared: Path, folder: Path) -> Path:
-    """GEDDnet with the weights of the goldens' seed, through the real import; returns its card."""
-    source = shared / "golden" / "geddnet" / "weights.py"
-    spec = importlib.util.spec_from_file_location("geddnet_weights_of_golden", source)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return _import("geddnet", module.variables(1), folder)
+def install_geddnet(folder: Path) -> Path:
+    """GEDDnet with the weights of its golden, through the real import; returns its card."""
+    return _import("geddnet", generated_weights.weights("geddnet"), folder)
 
 
 def install_dilated_net(folder: Path) -> Path:
@@ -89,11 +84,12 @@ def install_dilated_net(folder: Path) -> Path:
 
 
 def _import(system: str, variables: Mapping[str, npt.NDArray[Any]], folder: Path) -> Path:
-    importing = pytest.importorskip(f"face_perception.networks.import_{system}")
+    pytest.importorskip("torch")
+    checkpoint = importlib.import_module(f"face_perception.learning.{system}.checkpoint")
     folder.mkdir(parents=True, exist_ok=True)
     np.savez(folder / "variables.npz", **variables)
     parser = argparse.ArgumentParser()
-    importing.add_arguments(parser)
-    (made,) = importing.make(parser.parse_args([str(folder / "variables.npz")]), lambda text: None)
+    checkpoint.add_arguments(parser)
+    (made,) = checkpoint.make(parser.parse_args([str(folder / "variables.npz")]), lambda text: None)
     card = install_model(made, folder)
     return folder / f"{card.name}.yaml"

@@ -1,11 +1,6 @@
-"""GEDDnets for the tests: with the weights of the published goldens, and with our own."""
+"""GEDDnet for the tests: inputs of its golden, and networks with random weights."""
 
 from __future__ import annotations
-
-import importlib.util
-import sys
-from pathlib import Path
-from types import ModuleType
 
 import numpy as np
 import torch
@@ -15,20 +10,6 @@ from face_perception.learning.geddnet.network import GEDDnet
 
 Arrays = dict[str, np.ndarray]
 INPUTS = {"face": "face_u8", "left_eye": "left_u8", "right_eye": "right_u8"}
-
-
-def goldens(shared: Path) -> list[tuple[int, Arrays]]:
-    """(seed, what the published code answered) for every seed that is there."""
-    files = sorted((shared / "golden" / "geddnet").glob("golden_seed*.npz"))
-    assert files
-    return [(int(f.stem.removeprefix("golden_seed")), dict(np.load(f))) for f in files]
-
-
-def variables(shared: Path, seed: int) -> Arrays:
-    """The TensorFlow variables that a golden was made with."""
-    folder = shared / "golden" / "geddnet"
-    made: Arrays = _module("geddnet_golden_weights", folder / "weights.py").variables(seed)
-    return made
 
 
 def inputs(golden: Arrays) -> Arrays:
@@ -52,18 +33,3 @@ def lively(network: GEDDnet, seed: int = 0) -> GEDDnet:
         if network.subjects:
             network.bias.normal_(0, 0.5, generator=generator)
     return network.eval()
-
-
-def _module(name: str, path: Path) -> ModuleType:
-    spec = importlib.util.spec_from_file_location(name, path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    # Its generator lies beside it; neither writes into the folder, which is not ours.
-    before = sys.dont_write_bytecode
-    sys.dont_write_bytecode = True
-    try:
-        spec.loader.exec_module(module)
-    finally:
-        sys.dont_write_bytecode = before
-    return module

@@ -1,4 +1,4 @@
-"""The speech clip of the tests, and what a mouth makes of it."""
+"""The speech clips of the tests, and measures of how a mouth follows them."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import numpy as np
 from face_perception.speech import MOUTH_RATE
 
 OWN = Path(__file__).parents[1] / "data" / "speech_espeak.wav"
+RECORDED = Path(__file__).parents[1] / "data" / "speech_recorded.wav"
 STEP = 0.01
 
 

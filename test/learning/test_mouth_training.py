@@ -6,10 +6,10 @@ import dataclasses
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
-from node_processes import NodeProcess, Peer
 
 from face_perception.learning.synthesis.espeak import (
     SPEECH_RATE,
@@ -21,6 +21,9 @@ from face_perception.learning.synthesis.espeak import (
 from face_perception.learning.synthesis.room_acoustics import simulate_recording
 from face_perception.learning.synthesis.sentences import SENTENCES
 from face_perception.learning.synthesis.visemes import articulation, loudness
+
+if TYPE_CHECKING:  # needs ROS
+    from node_processes import NodeProcess, Peer
 
 SAID = Request("My puppy, Bob, may come home.", "en-us", "f3")
 

@@ -11,7 +11,7 @@ import types
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import cv2
 import numpy as np
@@ -24,10 +24,6 @@ pytest.importorskip("pytorch_lightning")
 pyarrow = pytest.importorskip("pyarrow")
 pq = pytest.importorskip("pyarrow.parquet")
 
-from node_processes import NodeProcess, Peer
-from std_msgs.msg import Header
-
-from face_perception import msg
 from face_perception.affect import MultitaskNet
 from face_perception.affect.multitask import multitask_input
 from face_perception.inference import install_model, load
@@ -47,8 +43,10 @@ from face_perception.learning.multitask.metrics import (
 from face_perception.learning.multitask.network import AU
 from face_perception.learning.multitask.recipe import MultitaskRecipe, read_multitask_recipe, train
 from face_perception.learning.synthesis.affect_set import AffectSet, write_affect_set
-from face_perception.ros import messages
 from face_perception.types import FaceCrop
+
+if TYPE_CHECKING:  # needs ROS
+    from node_processes import NodeProcess, Peer
 
 SMALL = MultitaskRecipe(
     width=0.125, shrink=2, batch=6, steps=2, trunk_epochs=0, teacher_epochs=1, student_epochs=1
@@ -469,6 +467,11 @@ def test_its_model_runs_in_the_node(
     start: Callable[..., NodeProcess],
     peer: Peer,
 ) -> None:
+    from std_msgs.msg import Header
+
+    from face_perception import msg
+    from face_perception.ros import messages
+
     recipe = dataclasses.replace(SMALL, students=2)
     _, students = multitask_recipe.train_ensemble(data, recipe)
     card = install_model(

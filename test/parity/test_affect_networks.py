@@ -4,10 +4,8 @@ and built by TensorRT.
 
 from __future__ import annotations
 
-import json
 import math
 import platform
-import re
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -24,6 +22,8 @@ from affect_goldens import (
     state_dict,
     tensors,
 )
+from generated_weights import parameter_shapes
+from goldens import Golden, golden
 
 from face_perception import cli
 from face_perception.inference import (
@@ -55,38 +55,27 @@ MODELS = (
     *("mimamo_frame", "mimamo_over_time", "mimamo", "mimamo_released"),
 )
 
-# Golden names of the heads.
-GOLDEN = {"expression": "EXPR", "au": "AU", "va": "VA"}
-
-Golden = dict[str, np.ndarray]
+# Names of the heads in the goldens.
+HEAD_NAMES = {"expression": "EXPR", "au": "AU", "va": "VA"}
 
 
 @pytest.fixture(scope="module")
-def shared_if_there(request: pytest.FixtureRequest) -> Path | None:
-    try:
-        folder: Path = request.getfixturevalue("shared")
-    except pytest.skip.Exception:
-        return None
-    return folder
+def mtl() -> Golden:
+    return golden("multitask")
 
 
 @pytest.fixture(scope="module")
-def mtl(shared: Path) -> Golden:
-    return dict(np.load(shared / "golden" / "mtl" / "golden_seed1.npz"))
+def mimamo() -> Golden:
+    return golden("mimamo")
 
 
 @pytest.fixture(scope="module")
-def mimamo(shared: Path) -> Golden:
-    return dict(np.load(shared / "golden" / "mimamo" / "golden_seed1.npz"))
-
-
-@pytest.fixture(scope="module")
-def networks(shared_if_there: Path | None) -> dict[str, torch.nn.Module]:
-    """Ours in PyTorch, with the weights of the goldens (random ones where there are none)."""
+def networks() -> dict[str, torch.nn.Module]:
+    """Ours in PyTorch, with the weights of the goldens."""
     made = {}
     for system, network in NETWORKS.items():
         made[system] = network().eval()
-        made[system].load_state_dict(tensors(state_dict(system, shared_if_there)), strict=True)
+        made[system].load_state_dict(tensors(state_dict(system)), strict=True)
     return made
 
 
@@ -152,33 +141,24 @@ def test_sizes_are_the_published_ones(system: str, tensors_: int, parameters: in
     assert sum(p.numel() for p in network.parameters()) == parameters
 
 
-@pytest.mark.parametrize(
-    ("system", "file"),
-    [
-        ("multitask", "mtl/params_cnn.json"),
-        ("multitask-rnn", "mtl/params_cnn_rnn.json"),
-        ("mimamo", "mimamo/params_two_stream.json"),
-        ("resnet50_ferplus", "mimamo/params_resnet50_ferplus.json"),
-    ],
-)
-def test_names_and_shapes_are_the_published_ones(shared: Path, system: str, file: str) -> None:
-    wanted = json.loads((shared / "golden" / file).read_text())["tensors"]
+@pytest.mark.parametrize("system", NETWORKS)
+def test_names_and_shapes_are_the_published_ones(system: str) -> None:
     ours = NETWORKS[system]().state_dict()
-    assert {name: list(value.shape) for name, value in ours.items()} == {
-        name: entry["shape"] for name, entry in wanted.items()
-    }
+    wanted = parameter_shapes(system.replace("-", "_"))
+    assert {name: list(value.shape) for name, value in ours.items()} == wanted
 
 
 @torch.no_grad()
 def test_multitask_is_the_published_one(networks: dict[str, torch.nn.Module], mtl: Golden) -> None:
     network: Multitask = networks["multitask"]
     faces = less_mean(published_face(mtl["cnn_inputs_u8"], 134, 112))
-    near(less_mean(published_face(mtl["faces_u8"][:2], 134, 112)), mtl["input_first2"], 0)
+    given = less_mean(published_face(mtl["faces_u8"][:2], 134, 112))
+    near(given[:, :, ::4], mtl["input_first2"], 0)
     near(network.backbone(faces), mtl["cnn_backbone"], POOLED)
     features = network.features(faces)
-    near(features, np.hstack([mtl[f"cnn_{GOLDEN[head]}_feature"] for head in HEADS]), LOGITS)
+    near(features, np.hstack([mtl[f"cnn_{HEAD_NAMES[head]}_feature"] for head in HEADS]), LOGITS)
     for head, logits in network(faces).items():
-        near(logits, mtl[f"cnn_{GOLDEN[head]}_logits"], LOGITS)
+        near(logits, mtl[f"cnn_{HEAD_NAMES[head]}_logits"], LOGITS)
 
 
 @torch.no_grad()
@@ -188,14 +168,12 @@ def test_two_stream_is_the_published_one(
     for recurrence, out in (("clips", "out"), ("time", "out_time_axis")):
         network = TwoStream(recurrence).eval()
         network.load_state_dict(networks["mimamo"].state_dict())
-        for size in ("b1t8", "b3t4"):
-            inputs = [
-                torch.from_numpy(mimamo[f"net_{size}_{name}"])
-                for name in ("rgb", "phase0", "phase1")
-            ]
-            near(network(*inputs), mimamo[f"net_{size}_{out}"], TWO_STREAM)
-            temporal = network.phasenet(*(x.flatten(0, 1) for x in inputs[1:]))
-            near(temporal, mimamo[f"net_{size}_temporal"], TWO_STREAM)
+        inputs = [
+            torch.from_numpy(mimamo[f"net_b1t8_{name}"]) for name in ("rgb", "phase0", "phase1")
+        ]
+        near(network(*inputs), mimamo[f"net_b1t8_{out}"], TWO_STREAM)
+        temporal = network.phasenet(*(x.flatten(0, 1) for x in inputs[1:]))
+        near(temporal, mimamo["net_b1t8_temporal"], TWO_STREAM)
 
 
 def test_released_recurrence_does_not_see_time() -> None:
@@ -219,42 +197,40 @@ def test_released_recurrence_does_not_see_time() -> None:
 
 def test_multitask_onnx_is_the_published_one(imported: Path, mtl: Golden) -> None:
     found = run("multitask", face=published_face(mtl["cnn_inputs_u8"], 134, 112))
-    for head, golden in GOLDEN.items():
-        near(found[f"{head}_logits"], mtl[f"cnn_{golden}_logits"], LOGITS)
-    wanted = np.hstack([mtl[f"cnn_{GOLDEN[head]}_feature"] for head in HEADS])
+    for head, name in HEAD_NAMES.items():
+        near(found[f"{head}_logits"], mtl[f"cnn_{name}_logits"], LOGITS)
+    wanted = np.hstack([mtl[f"cnn_{HEAD_NAMES[head]}_feature"] for head in HEADS])
     near(found["features"], wanted, LOGITS)
 
 
 def test_multitask_rnn_onnx_is_the_published_one(imported: Path, mtl: Golden) -> None:
     faces = published_face(mtl["faces_u8"][:32], 134, 112)
     features = run("multitask_rnn_trunk", face=faces)["features"]
-    for golden, sequences in (
+    for prefix, sequences in (
         ("rnn", features[None]),
         ("rnn_b2t16", features.reshape(2, 16, -1)),
     ):
         found = run("multitask_rnn", features=sequences)
-        for head, name in GOLDEN.items():
-            near(found[f"{head}_logits"], mtl[f"{golden}_{name}_logits"], LOGITS)
+        for head, name in HEAD_NAMES.items():
+            near(found[f"{head}_logits"], mtl[f"{prefix}_{name}_logits"], LOGITS)
 
 
 def test_appearance_onnx_is_the_published_one(imported: Path, mimamo: Golden) -> None:
-    frames = slice(0, 70, 14)
-    faces = published_face(mimamo["e2e_frames_u8"][frames], 256, 224)
-    near(less_mean(faces[:1]), mimamo["e2e_resnet_input0"], 0)
-    near(run("mimamo_appearance", face=faces)["features"], mimamo["e2e_features"][frames], POOLED)
+    faces = published_face(mimamo["e2e_frames_u8"][::14], 256, 224)
+    near(less_mean(faces[:1])[:, :, ::8], mimamo["e2e_resnet_input0"], 0)
+    near(run("mimamo_appearance", face=faces)["features"], mimamo["e2e_features"], POOLED)
 
 
-@pytest.mark.parametrize("size", ["b1t8", "b3t4"])
-def test_mimamo_onnx_is_the_published_one(imported: Path, mimamo: Golden, size: str) -> None:
+def test_mimamo_onnx_is_the_published_one(imported: Path, mimamo: Golden) -> None:
     inputs = {
-        ours: mimamo[f"net_{size}_{name}"]
+        ours: mimamo[f"net_b1t8_{name}"]
         for ours, name in (("appearance", "rgb"), ("phase0", "phase0"), ("phase1", "phase1"))
     }
-    over_time = mimamo[f"net_{size}_out_time_axis"]
+    over_time = mimamo["net_b1t8_out_time_axis"]
     near(run("mimamo", **inputs)["valence_arousal"], over_time, TWO_STREAM)
     near(
         run("mimamo_released", **inputs)["valence_arousal"],
-        mimamo[f"net_{size}_out"],
+        mimamo["net_b1t8_out"],
         TWO_STREAM,
     )
     # In two parts, as a stream runs it.
@@ -351,16 +327,12 @@ def test_cards_say_what_decoding_needs(imported: Path) -> None:
     assert "resnet50_ferplus_dag.pth" in find_card("mimamo_appearance").origin
 
 
-def test_thresholds_are_the_published_ones(shared: Path) -> None:
+def test_thresholds_are_the_published_ones(mtl: Golden) -> None:
     """Digit by digit."""
-    spec = (shared / "spec" / "published_systems.md").read_text()
-    for title, table in (
-        ("CNN", multitask_export.CNN_THRESHOLDS),
-        *((f"({n})", table) for n, table in multitask_export.RNN_THRESHOLDS.items()),
-    ):
-        numbers = re.findall(rf"{re.escape(title)} \[(0[^\]]*)\]", spec)
-        assert [[float(n) for n in text.split(",")] for text in numbers] == [list(table)]
+    assert list(multitask_export.CNN_THRESHOLDS) == mtl["thresholds_cnn"].tolist()
     assert list(multitask_export.RNN_THRESHOLDS) == [32, 16, 8]
+    for length, thresholds in multitask_export.RNN_THRESHOLDS.items():
+        assert list(thresholds) == mtl[f"thresholds_rnn_{length}"].tolist()
 
 
 @pytest.mark.parametrize("name", ["multitask_rnn", "mimamo", "mimamo_released"])

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 import pytest
+from goldens import CANONICAL_FACE, golden
 
 from face_perception import faces
 from face_perception.avatar import (
@@ -52,10 +51,9 @@ def test_points_that_give_no_box() -> None:
 
 
 @pytest.fixture(scope="module")
-def canonical(shared: Path) -> np.ndarray:
+def canonical() -> np.ndarray:
     """The canonical face seen from in front, y down, cm; irises where the eyes are."""
-    lines = (shared / "data" / "canonical_face_model.obj").read_text().splitlines()
-    vertices = np.array([line.split()[1:4] for line in lines if line.startswith("v ")], float)
+    vertices = np.load(CANONICAL_FACE)
     mesh = np.zeros((478, 3))
     mesh[:468] = vertices * [1, -1, -1]
     mesh[468:473], mesh[473:] = mesh[[33, 133]].mean(0), mesh[[263, 362]].mean(0)
@@ -87,11 +85,11 @@ def test_68_points_have_their_order(canonical: np.ndarray) -> None:
         assert y[first + 1 : first + 3].max() < y[first + 4 : first + 6].min()
 
 
-def test_mask_of_the_mesh_is_nearly_the_published_one(shared: Path, canonical: np.ndarray) -> None:
+def test_mask_of_the_mesh_is_nearly_the_published_one(canonical: np.ndarray) -> None:
     """The golden's drawn head, its oval overlaid with ours: what is blended agrees to 0.95 IoU."""
-    golden = np.load(shared / "golden" / "musetalk" / "golden_misc_seed1.npz")
-    rows, columns = np.nonzero(golden["label_map"] == 1)
-    box = tuple(int(v) for v in golden["box"])
+    published = golden("musetalk_blend")
+    rows, columns = np.nonzero(published["label_map"] == 1)
+    box = tuple(int(v) for v in published["box"])
     crop = crop_box((box[0], box[1], box[2], box[3]))
     low, high = np.array([columns.min(), rows.min()]), np.array([columns.max(), rows.max()]) + 1
     oval = canonical[faces.FACE_OVAL, :2]
@@ -103,7 +101,7 @@ def test_mask_of_the_mesh_is_nearly_the_published_one(shared: Path, canonical: n
         area = talking_area(parts_from_mesh(mesh, crop), mode)
         face = (box[0], box[1], box[2], box[3])
         found = soft_mask(area, face, crop) >= 128
-        wanted = golden[f"mask_{mode}"] >= 128
+        wanted = published[f"mask_{mode}"] >= 128
         iou = (found & wanted).sum() / (found | wanted).sum()
         print(f"{mode}: IoU {iou:.3f}")
         assert iou > 0.94, (mode, iou)
@@ -142,12 +140,19 @@ def test_a_box_outside_the_picture() -> None:
     assert cut_face(picture, (50, 40, 90, 70)).shape == (256, 256, 3)
 
 
-def test_encoder_images_as_published(shared: Path) -> None:
-    golden = np.load(shared / "golden" / "musetalk" / "golden_seed1.npz")
-    images = encoder_images(np.ascontiguousarray(golden["crop_bgr_u8"][:, :, ::-1]))
+def test_encoder_images_as_published() -> None:
+    published = golden("musetalk")
+    mean, logvar, noise = (
+        np.concatenate([published[f"vae_{name}_masked"], published[f"vae_{name}_ref"]])
+        for name in ("mean", "logvar", "noise")
+    )
+    mode, sampled = published["latents_for_unet_mode"], published["latents_for_unet_sampled"]
+    np.testing.assert_allclose(to_latents(mean, logvar), mode, atol=1e-6)
+    np.testing.assert_allclose(to_latents(mean, logvar, noise), sampled, atol=1e-6)
+    images = encoder_images(np.ascontiguousarray(published["crop_bgr_u8"][:, :, ::-1]))
     for name, image in zip(("masked", "ref"), images, strict=True):
         # The golden keeps 16 of the rows.
         scaled = image.transpose(2, 0, 1) / 127.5 - 1
-        kept = golden[f"vae_in_{name}"][0]
+        kept = published[f"vae_in_{name}"][0]
         rows = [k for k in range(241) if np.abs(scaled[:, k : k + 16] - kept).max() < 1e-5]
         assert rows, name

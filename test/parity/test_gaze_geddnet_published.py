@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from faces_scene import frame, photo
+from goldens import golden
 
 from face_perception import faces
 from face_perception.gaze import NetworkGaze, make_gaze_crops, to_normalized_angles
@@ -28,17 +29,15 @@ def seen(tracker: faces.FaceTracker) -> dict[str, tuple[Frame, Face]]:
     return {name: (shot, tracker.detect(shot)[0]) for name, shot in frames.items()}
 
 
-def test_the_published_network(
-    shared: Path, geddnet_card: Path, seen: dict[str, tuple[Frame, Face]]
-) -> None:
+def test_the_published_network(geddnet_card: Path, seen: dict[str, tuple[Frame, Face]]) -> None:
     """Weights from the golden's seed: the answer on its own crops, and through the estimator."""
     model = load(geddnet_card)
-    golden = np.load(shared / "golden" / "geddnet" / "golden_seed1.npz")
+    published = golden("geddnet")
     inputs = {
-        port: golden[f"{name}_u8"][:, None].astype(np.float32)
+        port: published[f"{name}_u8"][:, None].astype(np.float32)
         for port, name in (("face", "face"), ("left_eye", "left"), ("right_eye", "right"))
     }
-    np.testing.assert_allclose(model.infer(inputs)["gaze"], golden["infer_gaze"], atol=1e-5)
+    np.testing.assert_allclose(model.infer(inputs)["gaze"], published["infer_gaze"], atol=1e-5)
     shot, face = seen["astronaut"]
     made = make_gaze_crops(shot.image, shot.camera, face)
     crops = {"face": made.face, "left_eye": made.left_eye, "right_eye": made.right_eye}

@@ -10,14 +10,16 @@ from argparse import Namespace
 from pathlib import Path
 
 import dilated_net_golden as golden
+import goldens
 import numpy as np
 import pytest
 from faces_scene import frame, photo
+from generated_weights import weights
 
 torch = pytest.importorskip("torch")
 
 import tensorrt_builds
-from geddnet_weights import lively
+from geddnet_weights import inputs, lively
 
 from face_perception import cli, faces, geometry
 from face_perception.gaze import NetworkGaze, make_gaze_crops, to_normalized_angles
@@ -94,23 +96,20 @@ def test_answers_are_those_of_the_authors_code(installed: str, checkpoint: Path)
     assert np.abs(one - golden.GAZE[-1:]).max() < 1e-5
 
 
-def test_it_is_geddnet_without_a_face(shared: Path) -> None:
+def test_it_is_geddnet_without_a_face() -> None:
     """With the weights of GEDDnet's golden: layers of the eyes are as published."""
-    from geddnet_weights import goldens, inputs, variables
-
-    for seed, published in goldens(shared):
-        values = variables(shared, seed)
-        kept = {n: v for n, v in values.items() if not n.startswith(("face/", "bias/"))}
-        kept["combine/Variable"] = kept["combine/Variable"][64:]
-        network = dilated_net_from_variables(kept)
-        images = [torch.from_numpy(inputs(published)[name][:2]) for name in EYES]
-        for layer, image, key in (
-            (network.left_fc, images[0], "act_eye.e1_fc1"),
-            (network.right_fc, images[1], "act_eye.e2_fc1"),
-        ):
-            with torch.no_grad():
-                features = layer(network.eye(network.trunk(image))).numpy()
-            assert np.abs(features - published[key]).max() < 1e-4
+    published, values = goldens.golden("geddnet"), weights("geddnet")
+    kept = {n: v for n, v in values.items() if not n.startswith(("face/", "bias/"))}
+    kept["combine/Variable"] = kept["combine/Variable"][64:]
+    network = dilated_net_from_variables(kept)
+    images = [torch.from_numpy(inputs(published)[name][:2]) for name in EYES]
+    for layer, image, key in (
+        (network.left_fc, images[0], "act_eye.e1_fc1"),
+        (network.right_fc, images[1], "act_eye.e2_fc1"),
+    ):
+        with torch.no_grad():
+            features = layer(network.eye(network.trunk(image))).numpy()
+        assert np.abs(features - published[key]).max() < 1e-4
 
 
 def test_the_exported_graph_is_the_network(tmp_path: Path) -> None:

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import argparse
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from generated_weights import weights
+from goldens import Golden, golden
 from motion_crops import Array
-from numpy.typing import NDArray
+
+torch = pytest.importorskip("torch")
 
 from face_perception import motion, paths
-from face_perception.inference import load
+from face_perception.inference import install, load
+from face_perception.learning.checkpoint_files import load_into, read_checkpoint
+from face_perception.learning.mimamo import checkpoint
+from face_perception.learning.mimamo.network import TwoStream
 from face_perception.motion import Mimamo, load_mimamo
 from face_perception.types import FaceCrop, ValenceArousal
 
@@ -31,35 +37,24 @@ def values(found: Found) -> Array:
 
 
 @pytest.fixture(scope="module")
-def published(
-    shared: Path, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[dict[str, NDArray[np.generic]]]:
-    """Imports the published networks with the weights of the reference outputs."""
-    pytest.importorskip("torch")
-    importing = pytest.importorskip("face_perception.learning.mimamo.checkpoint")
-    import argparse
-    import runpy
-
-    from face_perception.inference import install_model
-
+def published(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Golden]:
+    """Imports published answers; the networks with their weights are imported by the reference outputs."""
     folder = tmp_path_factory.mktemp("published")
-    golden = shared / "golden" / "mimamo"
-    weights = runpy.run_path(str(golden / "weights.py"))
-    np.savez(folder / "two_stream.npz", **weights["two_stream"](1))
-    np.savez(folder / "ferplus.npz", **weights["ferplus"](1))
+    np.savez(folder / "two_stream.npz", **weights("mimamo"))
+    np.savez(folder / "ferplus.npz", **weights("resnet50_ferplus"))
     parser = argparse.ArgumentParser()
-    importing.add_arguments(parser)
+    checkpoint.add_arguments(parser)
     args = parser.parse_args(
         [str(folder / "two_stream.npz"), "--appearance", str(folder / "ferplus.npz")]
     )
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("FACE_PERCEPTION_MODELS", str(folder / "models"))
-        for made in importing.make(args, lambda step: None):
+        for made in checkpoint.make(args, lambda step: None):
             install_model(made)
-        yield dict(np.load(golden / "golden_seed1.npz"))
+        yield golden("mimamo")
 
 
-def test_published_clip_end_to_end(published: dict[str, Array]) -> None:
+def test_published_clip_end_to_end(published: Golden) -> None:
     """Streams 70 frames through all networks and compares with the published code."""
     border = ((24, 24), (24, 24), (0, 0))
     crops = [
@@ -71,15 +66,10 @@ def test_published_clip_end_to_end(published: dict[str, Array]) -> None:
     np.testing.assert_allclose(values(found), published["e2e_out_clipwise"], atol=1e-5)
 
 
-def test_published_batch_of_both_clips(published: dict[str, Array]) -> None:
+def test_published_batch_of_both_clips(published: Golden) -> None:
     """Runs the clips of a video as one batch, like the published program, whose last estimates
     stand where they overlap.
     """
-    torch = pytest.importorskip("torch")
-    from face_perception.learning.mimamo.checkpoint import UNUSED
-    from face_perception.learning.mimamo.network import TwoStream
-    from face_perception.learning.torch_checkpoint import load_weights, read_checkpoint
-
     frames = published["e2e_frames_u8"]
     moving = motion.phases(np.stack([motion.gray_image(frame) for frame in frames]))
     last = len(frames) - 1
@@ -92,14 +82,19 @@ def test_published_batch_of_both_clips(published: dict[str, Array]) -> None:
         )
         for t in range(len(frames))
     ]
-    streams = (published["e2e_features"], *map(np.stack, zip(*moved, strict=True)))
+    appearance, images = load("mimamo_appearance", threads=2), map(motion.appearance_image, frames)
+    features = [appearance.infer({"face": image[None]})["features"][0] for image in images]
+    np.testing.assert_allclose(features[::14], published["e2e_features"], atol=1e-4)
+    streams = (np.stack(features), *map(np.stack, zip(*moved, strict=True)))
     clips = [slice(first, end) for first, end in published["e2e_ranges"]]
     inputs = {
         name: np.stack([stream[clip] for clip in clips])
         for name, stream in zip(motion.STREAM_INPUTS, streams, strict=True)
     }
     network = TwoStream("clips")
-    load_weights(network, read_checkpoint(paths.models_dir().parent / "two_stream.npz"), UNUSED)
+    load_weights(
+        network, read_checkpoint(paths.models_dir().parent / "two_stream.npz"), checkpoint.UNUSED
+    )
     with torch.inference_mode():
         by_torch = network(*map(torch.from_numpy, inputs.values())).numpy()
     by_onnx = load("mimamo_released", threads=2).infer(inputs)["valence_arousal"]
@@ -112,7 +107,7 @@ def test_published_batch_of_both_clips(published: dict[str, Array]) -> None:
     assert apart > 0.02, "a batch of one would not show that clips are seen together"
 
 
-def test_published_recurrence_over_time(published: dict[str, Array]) -> None:
+def test_published_recurrence_over_time(published: Golden) -> None:
     networks = load_mimamo("mimamo")
     assert networks.frame is not None, "the import made both parts"
     assert networks.recurrence is not None

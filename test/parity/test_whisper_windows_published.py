@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from musetalk_weights import published_weights
-from whisper_windows import spoken
+from generated_weights import weights
+from goldens import KEPT_STATES, Golden, golden
+from speech_clip import RECORDED
 
 from face_perception.speech import (
     WhisperStateStream,
@@ -24,38 +24,43 @@ RATE = 16000
 
 
 @pytest.fixture(scope="module")
-def golden(shared: Path) -> dict[str, np.ndarray]:
-    return dict(np.load(shared / "golden" / "musetalk" / "golden_seed1.npz"))
+def published() -> Golden:
+    return golden("musetalk")
 
 
 @pytest.mark.parametrize("fps", [25, 30])
-def test_windows_as_published(golden: dict[str, np.ndarray], fps: int) -> None:
-    count = image_count(int(golden["wav_len"]), fps)
-    steps = golden["hidden_hf"][0][:100]  # 2 s; states after the end of the speech are not used
-    np.testing.assert_array_equal(window_starts(count, fps), golden[f"chunk_start_fps{fps}"])
+def test_windows_as_published(published: Golden, fps: int) -> None:
+    count = image_count(int(published["wav_len"]), fps)
+    steps = widened(published["hidden_hf"][0][:100])  # 2 s; states after the end of the speech are not used
+    np.testing.assert_array_equal(window_starts(count, fps), published[f"chunk_start_fps{fps}"])
     found = image_windows(steps, count, fps)
-    np.testing.assert_array_equal(found, golden[f"chunks_fps{fps}"])
+    np.testing.assert_array_equal(found[KEPT_STATES], published[f"chunks_fps{fps}"])
     np.testing.assert_array_equal(image_windows(steps, 7, fps, first=20), found[20:27])
 
 
-def test_original_windows_as_published(golden: dict[str, np.ndarray]) -> None:
+def test_original_windows_as_published(published: Golden) -> None:
     wanted = golden["v10_chunks_fps25"]
-    stream = spoken(golden["v10_features"])
-    found = [stream.image_window(k, 25) for k in range(len(wanted))]
-    np.testing.assert_array_equal(found, wanted)
+    stream = spoken(widened(published["v10_features"]), 25) for k in range(len(wanted))]
+    np.testing.assert_array_equal(found[KEPT_STATES], published["v10_chunks_fps25"])
+
+
+def widened(states: np.ndarray) -> np.ndarray:
+    """States of Whisper of their full width: zeros where the golden keeps nothing."""
+    wide = np.zeros((*states.shape[:-1], 384), np.float32)
+    wide[KEPT_STATES] = states
+    return wide
 
 
 class Whisper:
     """Is the real encoder with the weights of the reference outputs."""
 
-    def __init__(self, shared: Path) -> None:
+    def __init__(self) -> None:
         torch = pytest.importorskip("torch")
         from face_perception.learning.musetalk.whisper_encoder import WhisperEncoder
 
-        weights = published_weights(shared)
         self._torch = torch
         self._network = WhisperEncoder().eval()
-        state = weights.whisper_encoder(1)
+        state = weights("musetalk_whisper_encoder")
         self._network.load_state_dict({k: torch.from_numpy(v) for k, v in state.items()})
 
     def infer(self, inputs: Mapping[str, Any]) -> dict[str, Any]:
@@ -63,13 +68,13 @@ class Whisper:
             return {"states": self._network(self._torch.from_numpy(inputs["mel"])).numpy()}
 
 
-def test_streamed_states_of_speech_that_begins_quietly(shared: Path) -> None:
+def test_streamed_states_of_speech_that_begins_quietly() -> None:
     """In pieces of 0.2 s, quiet at first: whisper hears silence behind at the level that it has
     behind the whole, though the loudest is still to come.
     """
-    encoder = Whisper(shared)
-    recording = read_wav(shared / "data" / "eng.wav")
-    speech = recording.samples[:, 0].astype(np.float32)[2 * RATE : 22 * RATE // 5] / 32768
+    encoder = Whisper()
+    recording = read_wav(RECORDED)
+    speech = recording.samples[:, 0].astype(np.float32)[56 * RATE // 10 : 8 * RATE] / 32768
     whole = whisper_states(speech, encoder)
     stream, parts = WhisperStateStream(encoder), []
     for start in range(0, len(speech), 3200):
@@ -84,14 +89,13 @@ def test_streamed_states_of_speech_that_begins_quietly(shared: Path) -> None:
     assert worst < 0.12
 
 
-def test_streamed_states_stay_within_the_stated_bound(
-    shared: Path, golden: dict[str, np.ndarray]
-) -> None:
+def test_streamed_states_stay_within_the_stated_bound(published: Golden) -> None:
     """After 1 s of 2 s the deviation is as documented for 4 s; at the end there is none."""
-    encoder = Whisper(shared)
-    speech = golden["wav"]
+    encoder = Whisper()
+    speech = published["wav"]
     whole = whisper_states(speech, encoder)
-    np.testing.assert_allclose(whole, golden["hidden_hf"][0][:100], atol=1e-4)
+    wanted = published["hidden_hf"][0][:100]
+    np.testing.assert_allclose(whole[KEPT_STATES], wanted, atol=1e-4)
     stream = WhisperStateStream(encoder, look_ahead=0.4)
     early = stream.encode(speech[:RATE])
     assert len(early) == 30

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-import runpy
 import shutil
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
+from generated_weights import weights
 from node_processes import NodeProcess, Peer
 from sensor_msgs.msg import Image
 from std_srvs.srv import Trigger
@@ -222,19 +222,17 @@ def test_a_damaged_avatar_is_named(
 def test_all_of_musetalk_runs_and_says_what_it_needs(
     start: Callable[..., NodeProcess],
     peer: Peer,
-    shared: Path,
     own_models: Path,
     tmp_path: Path,
 ) -> None:
     """The true sizes with the weights of the goldens' seed, by the commands; 4 GB of disk, 10 GB of
     memory. Far too slow for a CPU: the sound goes on, and the face says so.
     """
-    weights = runpy.run_path(str(shared / "golden" / "musetalk" / "weights.py"))
     files = {"unet": "unet", "vae": "vae", "whisper": "whisper_encoder"}
     options = []
     for option, name in files.items():
         file = tmp_path / f"{option}.npz"
-        np.savez(file, **weights[name](1))
+        np.savez(file, **weights(f"musetalk_{name}"))
         options += [f"--{option}", str(file)]
     assert cli.main(["import", "musetalk", *options]) == 0
     (tmp_path / "unet.npz").unlink()

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 import pytest
-from speech_clip import OWN, STEP, envelope, noise, opening, pauses, read
+from speech_clip import OWN, RECORDED, STEP, envelope, noise, opening, pauses, read
 
 from face_perception.speech import MOUTH_RATE, REST, BandMouth, Mouth, MouthShape
 
@@ -39,8 +37,8 @@ def test_follows_generated_speech() -> None:
 
 
 @pytest.mark.parametrize("gain", [0.05, 1.0, 4.0], ids=["quiet", "as it is", "clipped"])
-def test_follows_recorded_speech(gain: float, shared: Path) -> None:
-    samples = np.clip(read(shared / "data" / "eng.wav")[: 30 * MOUTH_RATE] * gain, -1, 1)
+def test_follows_recorded_speech(gain: float) -> None:
+    samples = np.clip(read(RECORDED) * gain, -1, 1)
     lips, level = opening(shapes(samples)), envelope(samples)
     voiced = level > level.max() * 10 ** (-35 / 20)
     assert np.corrcoef(lips[voiced], level[voiced])[0, 1] >= 0.8

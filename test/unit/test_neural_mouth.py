@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 import pytest
-from speech_clip import OWN, STEP, envelope, noise, opening, pauses, read
+from speech_clip import OWN, RECORDED, STEP, envelope, noise, opening, pauses, read
 
 from face_perception import paths
 from face_perception.inference import ModelError, find_card, load
@@ -93,8 +91,8 @@ def test_closes_the_lips_at_bilabials(mouth: NeuralMouth) -> None:
     assert lips.max() > 0.3
 
 
-def test_follows_recorded_speech(mouth: NeuralMouth, shared: Path) -> None:
-    samples = read(shared / "data" / "eng.wav")[: 20 * MOUTH_RATE]
+def test_follows_recorded_speech(mouth: NeuralMouth) -> None:
+    samples = read(RECORDED)
     lips, level = opening(shapes(mouth, samples)), envelope(samples)
     assert np.corrcoef(lips, level)[0, 1] >= 0.6
     still = np.concatenate([lips[run] for run in pauses(level)])

@@ -10,6 +10,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from speech_clip import RECORDED
 
 from face_perception.affect import LandmarkActionUnits
 from face_perception.avatar import (
@@ -370,12 +371,11 @@ def test_lips_follow_recorded_speech_and_close_in_pauses(
     make: Callable[[], Mouth],
     portraits: dict[str, PortraitRenderer],
     tracker: FaceTracker,
-    shared: Path,
 ) -> None:
     """Distances of the lips as landmarks read them on what is rendered of a person's minute: ten
     seconds of it, and every pause. NeuralMouth is the talking face's default.
     """
-    recording = read_wav(shared / "data" / "eng.wav")
+    recording = read_wav(RECORDED)
     data = recording.samples[:, 0].astype(np.float32) / 32768
     assert recording.rate == MOUTH_RATE
     mouth, fps = make(), 20
