@@ -184,12 +184,14 @@ def launch_arguments(*files: str) -> list[str]:
     """The names that the launch files declare (default: of all files)."""
     paths = [ROOT / "launch" / f for f in files] or [*(ROOT / "launch").glob("*.py")]
     text = "".join(path.read_text() for path in [*paths, Path(launching.__file__)])
-    return re.findall(r'declare\(\s*"(\w+)"', text)
+    return re.findall(r'declare_argument\(\s*"(\w+)"', text)
 
 
 def test_launch_arguments_are_documented() -> None:
     page = (DOCS / "robot.md").read_text()
-    for name in launch_arguments("perception.launch.py"):
+    names = launch_arguments("perception.launch.py")
+    assert {"image", "namespace", "respawn"} <= set(names)
+    for name in names:
         assert f"`{name}`" in page or f"{name}:=" in page, name
 
 
@@ -211,6 +213,29 @@ def test_files_of_a_page_exist(page: Path) -> None:
             # A page may name a module without the folder of the package: gaze/geometric.py.
             places = (ROOT / path, ROOT / "face_perception" / path)
             assert any(place.exists() for place in places), f"{line}: there is no {path}"
+
+
+def is_defined(dotted: str) -> bool:
+    """Whether ``face_perception.a.b.name`` is a module, or a name in the source of one."""
+    module, names = ROOT, dotted.split(".")
+    while names and (module / names[0]).is_dir():
+        module, names = module / names[0], names[1:]
+    if names and module.joinpath(f"{names[0]}.py").exists():
+        module, names = module / f"{names[0]}.py", names[1:]
+    else:
+        module = module / "__init__.py"
+    return not names or bool(re.search(rf"\b{names[0]}\b", module.read_text()))
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
+def test_modules_and_names_of_a_page_exist(page: Path) -> None:
+    text = page.read_text()
+    named = re.findall(r"\bface_perception(?:\.\w+)+", text)
+    for module, names in re.findall(r"^from (face_perception[\w.]*) import (.+)$", text, re.M):
+        named += [f"{module}.{name}" for name in re.findall(r"\w+", names)]
+    for dotted in named:
+        generated = re.match(r"face_perception\.(msg|srv|action)\b", dotted)
+        assert generated or is_defined(dotted), dotted
 
 
 # Messages
