@@ -35,22 +35,26 @@ class NodeSpec:
 
 NODES = (
     NodeSpec(
-        "camera", "publishes images of a camera, a file or the sample scene", by_default=False
+        "camera",
+        "publishes images of a camera, a video, a picture or the sample scene",
+        by_default=False,
     ),
-    NodeSpec("face_tracker", "finds and tracks faces in images, and crops them", reads_images=True),
-    NodeSpec("gaze", "estimates the gaze of faces", reads_images=True),
-    NodeSpec("affect", "estimates action units, expressions, valence and arousal"),
+    NodeSpec("face_tracker", "finds faces in images and tracks them", reads_images=True),
+    NodeSpec("gaze", "estimates where each face looks and calibrates people", reads_images=True),
+    NodeSpec("affect", "estimates action units, expression, valence and arousal"),
     NodeSpec(
         "motion_affect",
-        "estimates valence and arousal from motion (MIMAMO-Net, which you must import)",
+        "estimates valence and arousal from motion (an you must import network)",
         by_default=False,
         needs="mimamo",
     ),
-    NodeSpec("attention", "estimates who looks at whom, and how engaged they are"),
+    NodeSpec("attention", "decides who looks at the robot and they looks at whom"),
+    NodeSpec("overlay", "draws all results on the image", reads_images=True),
     NodeSpec(
         "overlay",
-        "draws the results on the image while a subscriber is connected",
-        reads_images=True,
+        "publishes the sound of a subscriber is of a wav file",
+        by_default=True,
+        perceives=False,
     ),
     NodeSpec(
         "microphone",
@@ -63,7 +67,7 @@ NODES = (
     ),
     NodeSpec(
         "talking_face",
-        "shows a face that speaks the robot's speech",
+        "shows a face that speaks",
         by_default=False,
         perceives=False,
     ),
