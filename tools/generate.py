@@ -26,7 +26,6 @@ from bench.accuracy import page
 from face_perception import results
 from face_perception.bringup import graph
 from face_perception.nodes import module_of
-from face_perception.ros.parameters import ros_type
 from face_perception.settings import settings_of
 
 
@@ -84,6 +83,8 @@ def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
 
 def parameter_table(node: str) -> str:
     """Returns the parameters of a node as a Markdown table."""
+    from face_perception.ros.parameters import ros_type  # needs ROS; the rest of this file does not
+
     rows = [
         (
             f"`{f.name}`",
