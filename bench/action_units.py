@@ -41,7 +41,7 @@ from face_perception.types import Blendshapes, Camera, Face, Frame
 
 NEUTRAL = ("neutral", "normal", "noglasses", "centerlight")
 STATES = ("population", "learned", "set")
-# EMFACS: the expressions that contain the unit, by the beginning of their names.
+# EMFACS: action unit -> expressions that contain it, by the beginning of their names.
 PROTOTYPES = {
     1: ("sad", "surpris", "fear", "scared"),
     2: ("surpris",),
@@ -56,7 +56,7 @@ PROTOTYPES = {
 }
 _RATE, _SECONDS = 10.0, 6.0
 _MOST_TURN = math.radians(20)
-_CLOSED = 0.02  # largest mouth_opening of closed lips
+_CLOSED = 0.02  # mouth_opening below which lips count as closed
 
 
 @dataclass(frozen=True)
@@ -76,7 +76,7 @@ class Picture:
 def read(
     listing: Path, tracker: FaceTracker, network: BlendshapesNet | None = None
 ) -> list[Picture]:
-    """The largest face of each picture; those without a face are left out and counted."""
+    """Returns the largest face of each picture, and counts pictures without a face."""
     pictures, missed = [], 0
     with listing.open(encoding="utf-8", newline="") as file:
         for row in csv.DictReader(file):
@@ -104,8 +104,9 @@ def read(
 
 
 def intensities(pictures: Sequence[Picture]) -> dict[str, list[dict[int, float]]]:
-    """Intensities of each picture's action units, by state of the neutral; empty for people with
-    too few pictures.
+    """Returns the action unit intensities of each picture of a person, by kind of neutral face.
+
+    Empty for a person with too few pictures.
     """
     people: dict[str, list[Picture]] = defaultdict(list)
     for picture in pictures:
@@ -139,7 +140,7 @@ def _median(pictures: Iterable[Picture]) -> FaceMeasures:
 
 
 def _middle(pictures: Iterable[Picture]) -> FaceMeasures:
-    """Mean over a person's expressions, each counting once."""
+    """Returns the mean over a person's expressions, each with the same weight."""
     classes: dict[str, list[Picture]] = defaultdict(list)
     for picture in pictures:
         classes[picture.expression].append(picture)
@@ -148,7 +149,7 @@ def _middle(pictures: Iterable[Picture]) -> FaceMeasures:
 
 
 def auc(scores: np.ndarray, positive: np.ndarray) -> float:
-    """Share of pairs in order, ties a half; NaN where a class or every score is missing."""
+    """Returns the share of ordered pairs (a tie counts half); NaN if a class is missing."""
     known = np.isfinite(scores)
     yes, no = scores[known & positive], scores[known & ~positive]
     if not len(yes) or not len(no):
@@ -158,7 +159,7 @@ def auc(scores: np.ndarray, positive: np.ndarray) -> float:
 
 
 def interval(people: np.ndarray, value: Callable[[np.ndarray], float]) -> tuple[float, float]:
-    """95 % bootstrap interval over people of ``value`` of chosen rows."""
+    """Returns the 95 % bootstrap interval, over people, of ``value`` of the chosen rows."""
     rng, names = np.random.default_rng(0), np.unique(people)
     rows = {name: np.flatnonzero(people == name) for name in names}
     values = [
@@ -170,7 +171,7 @@ def interval(people: np.ndarray, value: Callable[[np.ndarray], float]) -> tuple[
 
 
 def report(pictures: Sequence[Picture]) -> list[dict[str, float | str]]:
-    """A row for each unit and state: AUC, its interval, and how many pictures it rests on."""
+    """Returns a row for each unit and kind of neutral: AUC, its interval, numbers of pictures."""
     found = intensities(pictures)
     people = np.array([p.person for p in pictures])
     expressions = np.array([p.expression for p in pictures])
@@ -192,7 +193,10 @@ def report(pictures: Sequence[Picture]) -> list[dict[str, float | str]]:
 
 
 def population(pictures: Sequence[Picture]) -> tuple[FaceMeasures, FaceMeasures, int, int]:
-    """Mean and deviation between people of neutral faces with closed lips; people, pictures."""
+    """Returns mean and standard deviation between people of neutral faces with closed lips.
+
+    Also returns the numbers of people and pictures.
+    """
     people: dict[str, list[FaceMeasures]] = defaultdict(list)
     for picture in pictures:
         pose = picture.face.pose

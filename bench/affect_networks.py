@@ -1,14 +1,14 @@
-"""The multitask networks and MIMAMO-Net: ONNX Runtime in FP32 and as int8-cpu beside plain PyTorch.
+"""Measures the multitask networks and MIMAMO-Net in ONNX Runtime (FP32, int8-cpu) and PyTorch.
 
     python3 bench/affect_networks.py [--seconds 30] [--threads 2] [--multitask CNN.pth]
         [--appearance resnet50_ferplus_dag.pth] [--two-stream model_weights.pth.tar]
 
-All in turns in one process, on the same real faces; figures and ratios are of the quickest turn of
-each, for what else runs on the machine holds up PyTorch most. Without checkpoints the weights are
-random, with the statistics that these faces have: good for speed, not for what INT8 does, since
-such a network makes much of any small difference (FP16, beside it, shows how much). A deviation is
-rms over how much an output varies between faces. INT8 is quickest with VNNI: the first line says
-whether it is here.
+All variants take turns in one process, on the same real faces. Figures and ratios are those of the
+fastest turn of each, because other load on the machine slows down PyTorch most. Without checkpoints
+the weights are random, with normalisation statistics of these faces. That is enough for speed, but
+not for the error of INT8: a random network amplifies small differences (the error of FP16 shows how
+much). A deviation is the rms error divided by the standard deviation of the output between faces.
+INT8 is fastest on processors with VNNI; the first line says whether this one has it.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ FACES = 32
 
 
 def faces(size: int) -> np.ndarray:
-    """Different views [32, 3, size, size] of the faces at hand: moved, scaled, dimmed."""
+    """Returns views [32, 3, size, size] of the sample faces: shifted, scaled, darkened."""
     random = np.random.default_rng(0)
     whole = torch.from_numpy(sample_faces(size, FACES))
     views = []
@@ -62,13 +62,13 @@ def faces(size: int) -> np.ndarray:
 def prepared(
     network: nn.Module, checkpoint: Path | None, example: Callable[[], object]
 ) -> nn.Module:
-    """With the checkpoint's weights, or the statistics of what ``example`` runs."""
+    """Returns the network with the checkpoint's weights, or with the statistics of ``example``."""
     if checkpoint:
         load_weights(network, read_checkpoint(checkpoint))
         return network
     norms = [m for m in network.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm)]
     for norm in norms:
-        norm.momentum = None  # the mean over all that it sees
+        norm.momentum = None  # the mean over all its inputs
     network.train()
     for _ in range(2):
         example()
@@ -88,7 +88,7 @@ def compare(
     title: str, made: ModelBuild, plain: Callable[..., Any], samples: Inputs,
     batches: dict[str, Inputs], options: argparse.Namespace, int8: bool = True,
 ) -> None:  # fmt: skip
-    """Times one network at some batches, all ways in turns."""
+    """Measures one network at some batch sizes, with all variants in turn."""
     ways = {"fp32": session(made.onnx, options.threads)}
     if int8:
         ways["int8-cpu"] = session(to_int8(made.onnx, "int8-cpu", samples), options.threads)

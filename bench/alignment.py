@@ -1,15 +1,15 @@
-"""Our aligned 112-pixel face beside the two that the published networks were trained on.
+"""Compares our aligned face of 112 pixels with the two that the published networks were trained on.
 
     python3 bench/alignment.py [--model canonical_face_model.obj]
 
-- OpenFace's: its procedure (a similarity on 24 of the 68 usual points; the shape model's own
-  position in the middle), with MediaPipe's canonical face standing in for its shape model, which is
-  not free to use. What that model's mean shape differs by is not seen here.
-- The five-point crop: eyes level, a square round eyes and mouth.
+- OpenFace: its procedure (a similarity transform of 24 of the usual 68 points, with the origin of
+  the shape model in the middle), with MediaPipe's canonical face in place of OpenFace's shape
+  model, which is not free to use. The difference between the two mean shapes is not measured. - The
+  five-point crop: eyes level, a square around eyes and mouth.
 
-On the photographs and, every 20th frame, the clip at hand. Distances are in pixels of the 112, over
-eyes, nose, mouth, brows and jaw (the 68 points); --model is MediaPipe's face geometry, not in this
-repository.
+Uses the sample photographs and every 20th frame of the sample clip. Distances are in pixels of the
+aligned face, over the 68 points of eyes, nose, mouth, brows and jaw. --model is MediaPipe's face
+geometry, which is not in this repository.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from face_perception.types import Camera, Face, Frame, Image
 ROOT = Path(__file__).resolve().parent.parent
 Array = NDArray[np.float64]
 
-# The 68 usual points on MediaPipe's mesh: jaw, brows, nose, eyes, mouth.
+# Indices of the usual 68 points in MediaPipe's mesh: jaw, brows, nose, eyes, mouth.
 # fmt: off
 POINTS = np.array([
     127, 234, 93, 132, 58, 172, 150, 176, 152, 400, 379, 397, 288, 361, 323, 454, 356,
@@ -46,7 +46,7 @@ PIXELS_PER_CM = 7.0
 
 
 def similarity(source: Array, target: Array) -> Array:
-    """[2, 3] least squares."""
+    """Returns the similarity transform [2, 3] with the least squared error."""
     a, b = source - source.mean(0), target - target.mean(0)
     factor = np.vdot(a @ (1, 1j), b @ (1, 1j)) / np.vdot(a @ (1, 1j), a @ (1, 1j))
     linear = np.array([[factor.real, -factor.imag], [factor.imag, factor.real]])
@@ -54,10 +54,13 @@ def similarity(source: Array, target: Array) -> Array:
 
 
 def openface(points: Array, shape: Array) -> Array:
-    """``points`` [68, 3] in the image, ``shape`` [68, 3] in centimetres, its mean at the origin."""
+    """Returns OpenFace's transform of ``points`` [68, 3] in the image.
+
+    ``shape`` [68, 3] is the face model in centimetres, with its mean at the origin.
+    """
     wanted = PIXELS_PER_CM * shape[:, :2] * (1, -1)
     linear = similarity(points[RIGID, :2], wanted[RIGID])[:, :2]
-    # Where the shape model's origin is in the image: the fit in three dimensions.
+    # The origin of the shape model in the image, from a fit in three dimensions.
     model = shape * (1, -1, -1)
     centre = points.mean(0)
     u, s, v = np.linalg.svd((points - centre).T @ model)
@@ -87,7 +90,7 @@ def compare(ours: Array, other: Array, points: Array) -> str:
     (a, angle), (b, other_angle) = parts(ours), parts(other)
     apart = (points[:, :2] @ (ours - other)[:, :2].T) + (ours - other)[:, 2]
     x, y = apart.mean(0)
-    # What is left once both are brought to the same scale and middle.
+    # Distances that remain after both have the same scale and middle.
     return (
         f"scale x {b / a:.3f}, turn {other_angle - angle:+5.2f} deg, shift "
         f"{-x:+5.1f} {-y:+5.1f}, points {np.linalg.norm(apart, axis=1).mean():4.1f} mean "

@@ -1,10 +1,10 @@
-"""The talking face at 512x512 and 30 Hz over DDS: delivered frames, A/V offset, first frame.
+"""Measures the talking face at 512x512 and 30 Hz over DDS: frame rate, A/V offset, first frame.
 
     python3 bench/avatar.py [--minutes 2] [--beside] [--wav FILE] [--skew 0.005]
 
-Speaks a recording in 20 ms chunks, over and over with a pause, by a sender whose clock is off by
-``--skew``; frames are counted by a subscriber to avatar/image in this process. With --beside the
-perception graph runs as well, on the sample camera, and somebody listens to all of its results.
+Sends a recording in chunks of 20 ms, repeatedly with a pause, from a sender whose clock is wrong by
+the share ``--skew``. A subscriber to avatar/image in this process counts the frames. With --beside,
+the perception graph runs as well, on the sample camera, with subscribers to all its results.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ CHUNK = 0.02
 
 
 def speak(node: Node, recording: Recording, skew: float, stop: threading.Event) -> None:
-    """Sends the recording at real-time pace until ``stop``, a second of nothing in between."""
+    """Sends the recording in real time until ``stop``, with pauses of a second."""
     publisher = node.create_publisher(msg.Audio, "speech", qos.results(50))
     while not stop.is_set():
         begin, stamp = time.monotonic(), time.time()

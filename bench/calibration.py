@@ -1,11 +1,12 @@
-"""Gaze calibration on simulated people: what is found, gained and promised, and who is refused.
+"""Measures the gaze calibration on simulated people: error, expected error and refusals.
 
     python3 bench/calibration.py [--people 400] [--seed 1]
 
-A network: gain 1, bias N(0, 3 deg) on each axis, an image's noise 2 deg, one target, 30 images. The
-geometric estimator: gain, bias and noise as its prior says, one target or five. 10 % blinks, 5 %
-outliers anywhere. A refusal of somebody honest counts as no calibration. Liars look elsewhere in
-half of the images.
+A network has gain 1, a bias with a standard deviation of 3 deg on each axis, and 2 deg of noise in
+each image; it is calibrated with one target and 30 images. The geometric estimator has the gain,
+bias and noise of its prior, and one or five targets. 10 % of the images are blinks, 5 % outliers.
+If an honest person is refused, the gaze stays uncalibrated. Dishonest people look elsewhere in half
+of the images.
 """
 
 from __future__ import annotations
@@ -37,8 +38,8 @@ from face_perception.types import FloatArray
 LIMIT_DEG = 1.1
 PAPER = 0.356  # Chen and Shi, TPAMI 2022: one gaze point, 30 images
 GEOMETRIC = GeometricGaze.prior
-DISTANCE = 2.5  # metres, of the Columbia Gaze data set
-# Its targets: 7 to the side 5 deg apart, 3 above each other 10 deg apart; the middle is the lens.
+DISTANCE = 2.5  # metres, in the Columbia Gaze data set
+# Targets of that data set: 7 columns 5 deg apart, 3 rows 10 deg apart; the lens is in the middle.
 LOOKS = np.radians([(x, y) for x in range(-15, 16, 5) for y in (-10, 0, 10)])
 LENS = [(0.0, 0.0)]
 FIVE = [*LENS, *((math.radians(x), math.radians(y)) for x in (-15, 15) for y in (-10, 10))]
@@ -82,13 +83,13 @@ def network(random: np.random.Generator, people: int) -> None:
     error, plain = np.degrees(np.mean(after)), np.degrees(np.mean(before))
     print(f"a network, one target, {people} people")
     print(f"bias within {LIMIT_DEG} deg (2-D)     {(degrees < LIMIT_DEG).mean():.1%}")
-    print(f"refused, though honest      {refused / people:.2%}")
-    print(f"error of a gaze afterwards  {error:.2f} deg instead of {plain:.2f} deg: "
+    print(f"honest people refused       {refused / people:.2%}")
+    print(f"gaze error after calibration {error:.2f} deg, before {plain:.2f} deg: "
           f"{1 - error / plain:.1%} less (the paper on real people: {PAPER:.1%} less)")  # fmt: skip
 
 
 def corrected(correction: Correction, estimates: FloatArray, lids: FloatArray) -> FloatArray:
-    """Gazes [N, 2]."""
+    """Returns the calibrated gazes [N, 2]."""
     gazes = [
         correction.apply(*estimate, LidCue(*seen))
         for estimate, seen in zip(estimates.tolist(), lids.tolist(), strict=True)
@@ -100,7 +101,7 @@ def geometric(random: np.random.Generator, people: int) -> None:
     print(
         f"\nthe geometric estimator, {people} people, looks up to 15 deg sideways, 10 up and down"
     )
-    print("| targets | before | after | promised | refused | lids used |")
+    print("| targets | before | after | expected | refused | lids used |")
     print("|---|---|---|---|---|---|")
     for targets in (LENS, FIVE):
         before, after, promised, lids = [], [], [], 0
@@ -125,7 +126,7 @@ def geometric(random: np.random.Generator, people: int) -> None:
 
 
 def liars(random: np.random.Generator, people: int) -> None:
-    print("\nliars refused: they look elsewhere in half of the images")
+    print("\nshare of people refused who look elsewhere in half of the images")
     print("| apart | one place | three places |")
     print("|---|---|---|")
     for apart in (4, 6, 8, 10, 12, 15, 20, 30):
@@ -143,7 +144,7 @@ def liars(random: np.random.Generator, people: int) -> None:
 
 
 def columbia(random: np.random.Generator, people: int) -> None:
-    """Eye contact: everybody looks into the camera as often as at another target of ``LOOKS``."""
+    """Measures eye contact of people who look into the camera in half of the images."""
     others = LOOKS[np.abs(LOOKS).sum(1) > 0]
     model = EyeContact()
     yaw, pitch = GEOMETRIC.yaw, GEOMETRIC.pitch

@@ -1,10 +1,11 @@
-"""Time per frame of the face tracker beside MediaPipe 0.10.14's own FaceMesh, and its stages.
+"""Measures the time per frame of the face tracker, of its stages, and of MediaPipe 0.10.14's
+FaceMesh.
 
     python3 bench/faces.py [--frames 100] [--rounds 10] [--core 0] [--environment .venv-mediapipe]
 
-Both follow the face of test/data/yongen.mp4 at 640x480 with all 478 landmarks. MediaPipe runs in an
-environment of its own, which is made where it is missing (needs a Python up to 3.12). The two
-processes take turns on one core, round by round; a round's figure is the median of its frames.
+Both track the face of test/data/yongen.mp4 at 640x480 with all 478 landmarks. MediaPipe runs in a
+separate environment, which is made if it is missing (needs Python 3.12 or earlier). The two
+processes take turns on one core. The figure of a round is the median of its frames.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ WIDTH, HEIGHT, FPS = 640, 480, 25
 
 
 def frames(number: int) -> np.ndarray:
-    """RGB uint8 [N, 480, 640, 3]: the clip's middle, where the face is."""
+    """Returns the middle of the clip's frames, with the face: RGB uint8 [N, 480, 640, 3]."""
     clip = cv2.VideoCapture(str(ROOT / "test" / "data" / "yongen.mp4"))
     images = []
     while len(images) < number:
@@ -62,7 +63,7 @@ def mediapipes() -> Callable[[np.ndarray], int]:
 
 
 def serve(what: str, file: str, core: int) -> None:
-    """Child process: a line in, one round over all frames, a line of JSON out."""
+    """Runs the child process: for each line read, does a round and prints a line of JSON."""
     os.sched_setaffinity(0, {core})
     images = np.load(file)
     run = {"ours": ours, "mediapipe": mediapipes}[what]()
@@ -89,7 +90,7 @@ def child(python: str, what: str, file: str, core: int) -> Iterator[Callable[[],
     command = [python, __file__, "--serve", what, "--file", file, "--core", str(core)]
     environment = os.environ.copy()
     if what == "mediapipe":
-        environment.pop("PYTHONPATH", None)  # ours must not shadow what it brings
+        environment.pop("PYTHONPATH", None)  # our packages must not shadow those of the environment
     process = subprocess.Popen(
         command,
         stdin=subprocess.PIPE,
@@ -124,7 +125,7 @@ def mediapipe_python(environment: Path) -> str:
 
 
 def stages(images: np.ndarray, core: int) -> dict[str, float]:
-    """Milliseconds a frame in each stage of the tracker, means over all frames."""
+    """Returns the mean time per frame of each stage of the tracker, milliseconds."""
     os.sched_setaffinity(0, {core})
     from face_perception.faces import detector as detect
     from face_perception.faces import load_tracker, mesh

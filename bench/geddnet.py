@@ -1,11 +1,12 @@
-"""Gaze networks, time per face: exported graph and INT8 variant compared with PyTorch.
+"""Measures the time per face of gaze networks: exported graph, INT8 variant and PyTorch.
 
     python3 bench/geddnet.py [--system geddnet|dilated-net] [--checkpoint geddnet.npz]
                              [--threads 2] [--rounds 30] [--faces 1 6]
 
-The same weights on the same threads, in turns in one run; a ratio is the median over the rounds of
-PyTorch's time over the other's. Without --system every network is measured. Without a checkpoint
-the weights are random: speed does not depend on them, the deviation does.
+All have the same weights and number of threads, and take turns in one process. A ratio is the
+median over the rounds of PyTorch's time divided by the other time. Without --system, all networks
+are measured. Without a checkpoint the weights are random: speed does not depend on them, but the
+deviation does.
 """
 
 from __future__ import annotations
@@ -38,7 +39,7 @@ from face_perception.learning.geddnet.reference_inputs import sample_inputs
 from face_perception.learning.geddnet.tensorflow_variables import variables_of
 from face_perception.learning.tensorflow_checkpoint import read_variables_file
 
-# What is imported, and how a network of it without weights is made.
+# System -> its import, and the function that makes its network without weights.
 SYSTEMS: dict[str, tuple[GazeSystem, Callable[[], GEDDnet]]] = {
     "geddnet": (import_geddnet.SYSTEM, lambda: GEDDnet(dropout=0.0)),
     "dilated-net": (import_dilated_net.SYSTEM, lambda: dilated_net(dropout=0.0)),
@@ -48,7 +49,7 @@ TRUNK = {"conv1_1": (3, 64), "conv1_2": (64, 64), "conv2_1": (64, 128), "conv2_2
 
 
 def randomise(network: GEDDnet, samples: list[torch.Tensor]) -> GEDDnet:
-    """Gives a network random weights, and statistics that fit these. ``samples`` are its inputs."""
+    """Sets random weights, and statistics that fit them and the inputs ``samples``."""
     random = np.random.default_rng(1)
     vgg = {}
     for name, (before, after) in TRUNK.items():
@@ -60,13 +61,13 @@ def randomise(network: GEDDnet, samples: list[torch.Tensor]) -> GEDDnet:
     for norm in norms:
         norm.momentum = 0.0
     with torch.no_grad():
-        for _ in norms:  # each pass settles one layer more
+        for _ in norms:  # each pass fits the statistics of one more layer
             network.train()(*with_face(network, samples))
     return network.eval()
 
 
 def with_face(network: GEDDnet, crops: list[torch.Tensor]) -> list[torch.Tensor | None]:
-    """The arguments of a network's forward: None for the face where it takes none."""
+    """Returns the arguments of a network's forward pass: None for the face if it takes none."""
     return [*crops] if network.has_face else [None, *crops]
 
 
@@ -81,7 +82,7 @@ def main() -> None:
     parser.add_argument("--faces", type=int, nargs="+", default=[1, 6])
     options = parser.parse_args()
     if options.checkpoint and not options.system:
-        parser.error("--checkpoint needs --system: say which network it is of")
+        parser.error("--checkpoint needs --system, the network that the checkpoint is of")
 
     torch.set_num_threads(options.threads)
     for name in [options.system] if options.system else SYSTEMS:
@@ -92,7 +93,7 @@ def main() -> None:
 
 
 def measure(name: str, options: argparse.Namespace) -> None:
-    """Prints what export and variants change, and the time per face of each."""
+    """Prints the deviations of export and variants, and the time per face of each."""
     system, new = SYSTEMS[name]
     network = new()
     samples = {key: crops for key, crops in sample_inputs().items() if key in input_sizes(network)}
@@ -120,7 +121,7 @@ def measure(name: str, options: argparse.Namespace) -> None:
         off = np.abs(fp32.infer(samples)["gaze"] - wanted.numpy()).max()
         print(f"the exported graph is off from PyTorch by {off:.1e} rad")
         for kind, found in deviations.items():
-            state = "serves" if found.within else "is kept off by the gate"
+            state = "serves" if found.within else "refused by the gate"
             print(
                 f"{kind}: off from FP32 by at most {found.largest:.2g} rad (rms {found.rms:.2g}, "
                 f"{found.relative:.1%} of the gaze's own spread): {state}"

@@ -1,9 +1,10 @@
-"""GEDDnet's crops of a 1080p frame: only the window warped, beside the whole frame as published.
+"""Measures the time of GEDDnet's crops of a 1080p frame: our method and the published one.
 
     python3 bench/geddnet_crops.py [--rounds 40]
 
-Both make the same crops of the same faces, turn by turn in one process, on one thread and on all
-that OpenCV has. A figure is the median of the rounds' ratios; the crops are compared as well.
+Ours warps only the window of the crop; the published method warps the whole frame. Both make the
+same crops of the same faces, in turns in one process, on one thread and on all threads of OpenCV. A
+figure is the median of the ratios of all rounds. The crops are compared as well.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from face_perception.gaze import make_gaze_crops_from_points, rotation_facing_ey
 from face_perception.types import Camera
 
 CAMERA = Camera(1920, 1080, 1456.1, 1457.0, 923.1, 538.0)
-# Metres: 12 points about the eyes in the order of `gaze.eye_points`, x right and y down.
+# 12 points around the eyes in the order of `gaze.eye_points`, metres, x right and y down.
 _RIGHT = [(-45, 0), (-36, -5), (-27, -5), (-18, 0), (-27, 4), (-36, 4)]
 _LEFT = [(-x, y) for x, y in (_RIGHT[i] for i in (3, 2, 1, 0, 5, 4))]
 EYES = np.array(_RIGHT + _LEFT) / 1000
@@ -33,14 +34,16 @@ VIRTUAL = np.array([[1536, 0, 960], [0, 1536, 540], [0, 0, 1]], np.float64)
 
 
 def warp_whole(image: npt.NDArray[np.uint8], matrix: npt.NDArray[Any], rays: Any) -> Any:
-    """The published first step: the whole frame through the virtual camera, and its warp."""
+    """Does the first published step: warps the whole frame into the virtual camera."""
     warp = VIRTUAL @ rotation_facing_eyes(rays[:, :2]).T @ np.linalg.inv(matrix)
     return warp, cv2.warpPerspective(image, warp, (image.shape[1], image.shape[0]))
 
 
 def published(image: npt.NDArray[np.uint8], matrix: npt.NDArray[Any], points: Any) -> Crops:
-    """Face, left and right eye in two steps, by the specification of the released code: the whole
-    frame is warped, and the whole of that scaled."""
+    """Returns crops of face, left eye and right eye, made in the two steps of the released code.
+
+    It warps the whole frame, and then scales the whole warped frame.
+    """
     homogeneous = np.c_[points, np.ones(12)]
     warp, whole = warp_whole(image, matrix, homogeneous @ np.linalg.inv(matrix).T)
     seen = homogeneous @ warp.T

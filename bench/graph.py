@@ -1,10 +1,11 @@
-"""The whole graph at 640x480 and 30 Hz: rates, latencies, drops, and what each node costs.
+"""Measures the whole graph at 640x480 and 30 Hz: rates, latencies, drops, and each node's CPU.
 
     python3 bench/graph.py [--seconds 30] [--overlay]
 
-Delivered rates are counted by a subscriber in this process; latency is from the image's stamp to
-the publishing of the result, as each node's diagnostics have it. CPU is of one core; USS is what a
-process alone has in memory. With --overlay somebody also watches overlay/compressed.
+A subscriber in this process counts the delivered messages. Latency is the time from the stamp of
+the image to the publishing of the result, as in the diagnostics of each node. CPU is the share of
+one core; USS is the memory that a process does not share. With --overlay, there is a subscriber to
+overlay/compressed as well.
 """
 
 from __future__ import annotations
@@ -40,13 +41,13 @@ TICK = os.sysconf("SC_CLK_TCK")
 
 
 def cpu_seconds(pid: int) -> float:
-    """User and system time of a process so far."""
+    """Returns the user and system time of a process, seconds."""
     fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
     return (int(fields[11]) + int(fields[12])) / TICK
 
 
 def uss_megabytes(pid: int) -> float:
-    """Unique set size: private pages, clean and dirty."""
+    """Returns the unique set size of a process (private clean and dirty pages), MB."""
     rollup = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
     private = [line for line in rollup if line.startswith("Private_")]
     return sum(int(line.split()[1]) for line in private) / 1024
@@ -78,7 +79,7 @@ def main() -> None:
         return received
 
     for topic, message_type in TOPICS:
-        # raw: counting costs no deserialisation
+        # raw, because counting needs no deserialisation
         node.create_subscription(message_type, topic, count(topic), qos.results(), raw=True)
     if options.overlay:
         node.create_subscription(

@@ -1,12 +1,12 @@
-"""Phase differences, and MIMAMO-Net from aligned faces to valence and arousal, frame by frame.
+"""Measures the time of phase differences, and of MIMAMO-Net on aligned faces, for each frame.
 
     python3 bench/motion.py [--seconds 20] [--threads 2] [--frames 48]
 
-In turns in one process, on the face of test/data/yongen.mp4; ratios are of the quickest turn of
-each. "As published" is what the published code computes, written anew in PyTorch: thirteen pyramids
-for every frame, with their masks and the high-pass residual, and plain forwards. The weights are
-random, with the statistics that these faces have: good for speed; what a thriftier appearance or
-INT8 does to estimates is for trained weights to say, the figures here only show where to look.
+All variants take turns in one process, on the face of test/data/yongen.mp4; ratios are those of the
+fastest turn of each. "As published" is our own PyTorch implementation of the computations of the
+published code: thirteen pyramids for every frame, with masks and the high-pass residual, and plain
+forward passes. The weights are random, with normalisation statistics of these faces. That is enough
+for speed; the effect of INT8, or of fewer appearance features, on estimates needs trained weights.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ CLIP = Path(__file__).resolve().parent.parent / "test" / "data" / "yongen.mp4"
 
 
 def crops(count: int) -> list[FaceCrop]:
-    """The clip's face, aligned."""
+    """Returns the aligned faces of the clip."""
     clip, tracker, found = cv2.VideoCapture(str(CLIP)), load_tracker(), []
     while len(found) < count:
         read, bgr = clip.read()
@@ -53,7 +53,7 @@ def crops(count: int) -> list[FaceCrop]:
 
 
 def _table(at: torch.Tensor, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
-    """Linear interpolation in an even table."""
+    """Interpolates linearly in a table with even steps."""
     place = ((at - x[0]) / (x[1] - x[0])).clamp(0, len(x) - 1)
     low = place.floor().long().clamp(max=len(x) - 2)
     return torch.lerp(y[low], y[low + 1], (place - low).to(y.dtype))
@@ -147,7 +147,7 @@ def phases(faces: list[FaceCrop], seconds: float) -> None:
     print("\nphase differences, a new frame")
     calls: dict[str, Callable[[], object]] = {
         "as published, alone": published,
-        "ours, thirteen images anew": recomputed,
+        "ours, all thirteen images": recomputed,
         "ours, incremental": incremental,
         "as published, 16 frames at once": lambda: as_published(clip),
     }
@@ -160,7 +160,7 @@ def phases(faces: list[FaceCrop], seconds: float) -> None:
 
 
 def with_statistics(network: nn.Module, example: Callable[[], object]) -> None:
-    """Random weights whose normalisations have the statistics of what ``example`` runs."""
+    """Returns the network with random weights and the normalisation statistics of ``example``."""
     for module in network.modules():
         if isinstance(module, nn.modules.batchnorm._BatchNorm):
             module.momentum = None
@@ -171,7 +171,10 @@ def with_statistics(network: nn.Module, example: Callable[[], object]) -> None:
 
 
 def model(made: ModelBuild, threads: int, samples: dict[str, np.ndarray] | None = None) -> Model:
-    """A network as a node runs it, or its int8-cpu form, ungated: random weights pass no gate."""
+    """Returns a network as a node runs it, or its int8-cpu variant.
+
+    The variant is not checked by the gate, which random weights would not pass.
+    """
     card = install_model(made)
     data = made.onnx if samples is None else to_int8(made.onnx, "int8-cpu", samples)
     backend = OnnxRuntime(card, data, threads)
@@ -219,16 +222,16 @@ def end_to_end(faces: list[FaceCrop], seconds: float, threads: int) -> None:
             recurrence=model(parts["mimamo_over_time"], threads),
         )
 
-    def stream(networks_: motion.MimamoNetworks) -> Callable[[], object]:
-        """A new frame with each call, for ever."""
-        mimamo = motion.Mimamo[int](networks_)
+    def stream(networks_: motion.Networks, **settings: Any) -> Callable[[], object]:
+        """Returns a function that processes a new frame at each call."""
+        mimamo = motion.Mimamo[int](networks_, **settings)
         frame = iter(range(10**9))
 
         def step() -> object:
             t = next(frame)
             return mimamo.estimate(t, t / 30, [faces[t % len(faces)]])
 
-        for _ in range(64):  # the window full
+        for _ in range(64):  # fills the window
             step()
         return step
 
@@ -252,7 +255,7 @@ def end_to_end(faces: list[FaceCrop], seconds: float, threads: int) -> None:
     times = time_in_turns(calls, seconds=seconds)
     report(times, "as published")
 
-    print("\nappearance on every k-th image, over time, fp32: cost a frame, and what it changes")
+    print("\nappearance on every k-th image, over time, fp32: time per frame, and deviation")
     found = {}
     for every in (1, 2, 3, 5, 8):
         mimamo = motion.Mimamo[int](

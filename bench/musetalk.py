@@ -1,12 +1,12 @@
-"""MuseTalk's UNet and decoders on the processor, beside PyTorch on the same weights, in one run.
+"""Measures MuseTalk's UNet and decoders on the CPU, in ONNX Runtime and in PyTorch.
 
-`python bench/musetalk.py`; the weights are those of ../shared's generator (or --shared FOLDER).
-Takes minutes, 12 GB of memory and 8 GB of disk. The baseline is our own modules of networks/, with
-PyTorch's own attention in them; with `--diffusers` its UNet2DConditionModel and AutoencoderKL (pip
-install diffusers, best into a folder of its own on PYTHONPATH).
+`python bench/musetalk.py --shared FOLDER`; the folder has a generator of pseudo-random weights.
+Takes minutes, 12 GB of memory and 8 GB of disk. The baseline are our own PyTorch modules with
+PyTorch's attention, or with `--diffusers` the UNet2DConditionModel and AutoencoderKL of diffusers
+(pip install diffusers, best into a separate folder on PYTHONPATH).
 
-All weights are pseudo-random: times hold for trained ones, deviations in dB do not. Those of your
-own weights, and the speed, are what `face-perception avatar decoders FILE` prints.
+Times hold for trained weights as well, deviations in dB do not. `face-perception avatar decoders
+FILE` prints both for your weights.
 """
 
 from __future__ import annotations
@@ -25,22 +25,22 @@ from typing import Any
 import numpy as np
 
 THREADS = 2
-# The rows that are blended: the lower half.
+# Rows that are blended: the lower half.
 FIRST = 128
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     root = Path(__file__).resolve().parent.parent
-    near = [p for p in (root.parent / "shared", Path("/work/shared")) if p.exists()]
+    near = [p for p in (root.parent / "shared",) if p.exists()]
     parser.add_argument("--shared", type=Path, default=near[0] if near else None)
-    parser.add_argument("--models", type=Path, help="keep the networks here, for another run")
-    parser.add_argument("--diffusers", action="store_true", help="as the baseline")
+    parser.add_argument("--models", type=Path, help="keep the networks in this folder")
+    parser.add_argument("--diffusers", action="store_true", help="use diffusers as the baseline")
     parser.add_argument("--turns", type=int, default=3)
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="file for the figures")
     args = parser.parse_args()
     if args.shared is None:
-        parser.error("there is no folder shared beside the repository: give --shared")
+        parser.error("the folder with the generator of weights is missing: give --shared FOLDER")
     with tempfile.TemporaryDirectory(prefix="bench-musetalk-") as folder:
         os.environ["FACE_PERCEPTION_MODELS"] = str(args.models or folder)
         report = measure(args.shared / "golden" / "musetalk", args.turns, args.diffusers)
@@ -66,7 +66,7 @@ def measure(golden: Path, turns: int, of_diffusers: bool) -> dict[str, Any]:
     example = np.load(golden / "golden_seed1.npz")
     latents, audio = example["unet_latents"][:1], example["unet_audio"][:1]
     unet, autoencoder = networks(weights, latents, audio)
-    # Only now, for the graphs have it written out.
+    # Replaced only now, because the exported graphs need the written-out form.
     musetalk_unet.attend = musetalk_vae.attend = attend
     decoder = musetalk_vae.ImageDecoder(autoencoder)
     if of_diffusers:
@@ -132,8 +132,8 @@ def measure(golden: Path, turns: int, of_diffusers: bool) -> dict[str, Any]:
         "int8 UNet, exact decoder": psnr(through, exact),
     }
     report["PSNR of the tiny decoder"] = (
-        "not measured: its weights are random here, so that it would be that of two unrelated "
-        "pictures; with yours: face-perception avatar decoders FILE"
+        "not measured: its weights are random, so the two pictures are unrelated; with your "
+        "weights, use face-perception avatar decoders FILE"
     )
     report["UNet off by"] = float(np.abs(predicted - wanted).max())
     report["int8 off by"] = {
@@ -148,7 +148,7 @@ def measure(golden: Path, turns: int, of_diffusers: bool) -> dict[str, Any]:
 
 
 def networks(weights: Any, latents: np.ndarray, audio: np.ndarray) -> tuple[Any, Any]:
-    """The PyTorch modules; their ONNX files are installed, unless they are there."""
+    """Returns the PyTorch modules; installs their ONNX models if they are missing."""
     import torch
 
     from face_perception import paths
@@ -175,12 +175,11 @@ def networks(weights: Any, latents: np.ndarray, audio: np.ndarray) -> tuple[Any,
         tiny = folder / "tiny.pth"
         torch.save(musetalk_decoders.TinyDecoder().state_dict(), tiny)
         install_model(musetalk_export.tiny_decoder_build(tiny, example))
-        # The encoder's norms are written out for its graph; the decoder's are not.
     unet = empty_network(musetalk_unet.UNet)
     unet.positions = musetalk_unet.positions()
     with_weights(unet, tensors(weights.unet(1)), origin)
     if not there:
-        # As imported. PyTorch keeps what it has: the time step takes next to no time.
+        # As in the import. In PyTorch the time step costs next to nothing.
         unet.fold_time()
         window = torch.from_numpy(audio)
         made = musetalk_export.unet_build(unet, example, window, origin, {}, folder)
@@ -189,7 +188,7 @@ def networks(weights: Any, latents: np.ndarray, audio: np.ndarray) -> tuple[Any,
 
 
 def diffusers_networks(golden: Path, unet: Any, autoencoder: Any) -> tuple[Any, Any]:
-    """The same weights in diffusers' networks, called as MuseTalk does."""
+    """Returns the networks of diffusers with the same weights, called as MuseTalk does."""
     import diffusers
     import torch
 
@@ -221,7 +220,7 @@ def diffusers_networks(golden: Path, unet: Any, autoencoder: Any) -> tuple[Any, 
 
 
 def attend(query: Any, key: Any, value: Any, heads: int) -> Any:
-    """As ``diffusion.attend``, by PyTorch's own operator."""
+    """Does the same as ``diffusion_blocks.attend``, with PyTorch's own operator."""
     import torch
 
     parts = (x.unflatten(2, (heads, -1)).transpose(1, 2) for x in (query, key, value))
@@ -236,7 +235,7 @@ def tensors(state: dict[str, np.ndarray]) -> dict[str, Any]:
 
 
 def psnr(image: np.ndarray, exact: np.ndarray) -> float:
-    """Decibels in the rows that are blended; ``image`` may have the lower ones only."""
+    """Returns the PSNR in the blended rows, dB; ``image`` may have the lower rows only."""
     off = image[:, :, FIRST - 256 :] - exact[:, :, FIRST:]
     return float(10 * np.log10(255**2 / np.mean(off**2)))
 

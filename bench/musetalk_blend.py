@@ -1,6 +1,6 @@
-"""A face of 512 x 512 blended into its picture: prepared, and the published way, on the same work.
+"""Measures the time to blend a face of 512x512 into its picture: our method and the published one.
 
-`python bench/musetalk_blend.py`; the published way needs Pillow (pip install pillow).
+`python bench/musetalk_blend.py`; the published method needs Pillow (pip install pillow).
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ Frame = np.ndarray
 
 
 def published(picture: Frame, generated: Frame, box: tuple[int, ...], mask: Frame) -> Frame:
-    """What MuseTalk's real-time writer does for an image, in Pillow's terms."""
+    """Blends an image as MuseTalk's real-time writer does, with Pillow."""
     from PIL import Image as Pillow
 
     left, top, right, bottom = box
@@ -50,7 +50,7 @@ def main() -> int:
         try:
             np.testing.assert_array_equal(ways["prepared"](), ways["published"]())
         except ImportError:
-            print("no Pillow: the published way is left out", file=sys.stderr)
+            print("Pillow is missing: the published method is not measured", file=sys.stderr)
             del ways["published"]
         times: dict[str, list[float]] = {name: [] for name in ways}
         for _ in range(100):

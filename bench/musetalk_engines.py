@@ -1,10 +1,9 @@
-"""MuseTalk's networks built by TensorRT-RTX, which needs no GPU for it: what was understood, how
-long it took, how large the engines are. A log is kept under bench/results/.
+"""Builds MuseTalk's networks with TensorRT-RTX, and reports time, size and messages of each build.
 
-`python bench/musetalk_engines.py [NAME …]`: networks that are imported (FACE_PERCEPTION_MODELS,
-`--models FOLDER`; bench/musetalk.py --models FOLDER leaves them there). The UNet takes minutes and
-over 10 GB of memory. `--precision fp16` makes the variants first, where they are not there, and
-says what they are off by.
+No GPU is needed. A log is kept under bench/results/. `python bench/musetalk_engines.py [NAME …]`
+builds imported networks (those in FACE_PERCEPTION_MODELS or `--models FOLDER`, where
+bench/musetalk.py --models FOLDER puts them). The UNet takes minutes and over 10 GB of memory.
+`--precision fp16` first makes the variants that are missing, and says their deviation.
 """
 
 from __future__ import annotations
@@ -50,11 +49,11 @@ def main() -> int:
 
     names = args.names or [name for name in NAMES if name in catalogue()]
     if not names:
-        print("none of MuseTalk's networks is imported: nothing is built; give --models FOLDER")
+        print("none of MuseTalk's networks is imported: import them, or give --models FOLDER")
         return 0
     args.log.parent.mkdir(exist_ok=True)
     failed = False
-    # The engines are of no use here, and gigabytes.
+    # The engines are gigabytes, and not needed afterwards.
     with tempfile.TemporaryDirectory(prefix="engines-") as cache, open(args.log, "a") as log:
         os.environ["XDG_CACHE_HOME"] = cache
 
@@ -77,14 +76,14 @@ def main() -> int:
                 path.unlink()
             except ModelError as error:
                 size, failed = f"failed: {error}", True
-            # Of the largest of the processes so far, for each is built by one of its own.
+            # Largest of all build processes so far: each engine is built in its own process.
             peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1e6
             say(f"{name}: {time.monotonic() - start:.0f} s, {size}, peak so far {peak:.1f} GB")
     return 1 if failed else 0
 
 
 def made(name: str, kind: str) -> Variant:
-    """The variant of a network, made where there is none."""
+    """Returns the variant of a network; makes it if it is missing."""
     from face_perception.inference import ModelError, make_variant, read_variant
 
     try:

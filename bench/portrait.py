@@ -1,9 +1,9 @@
-"""Time per rendered image of the portrait on one core, and the share of each stage.
+"""Measures the time per rendered image of the portrait on one core, and the share of each stage.
 
     python3 bench/portrait.py [--side 512] [--images 300] [--rounds 5] [--core 0] [--portrait FILE]
 
-The face speaks test/data/speech_espeak.wav at 30 images a second, blinks, looks about and sways.
-Mouth and animator are timed beside the renderer. A round is all images; the median round counts.
+The face speaks test/data/speech_espeak.wav at 30 images a second, with idle motion. Mouth, animator
+and renderer are timed separately. A round has all images; the median of the rounds is reported.
 """
 
 from __future__ import annotations

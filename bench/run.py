@@ -1,6 +1,6 @@
-"""`make bench`: every benchmark in turn, on an otherwise idle machine. Each can be run alone.
+"""`make bench`: runs all benchmarks one after the other; use an idle machine.
 
-Leaves out the benchmarks that need data sets which the user has to download.
+Benchmarks that need data sets, which the user has to download, are left out.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""Draws docs/images/gaze_people.png: people of ``synthesis.gaze_faces``, as GEDDnet sees them.
+"""Makes docs/images/gaze_people.png: crops of synthetic people, the inputs of GEDDnet.
 
-A row a person, an image after the other: face, right eye, left eye. `python3
+A row shows the images of one person, each as face, right eye and left eye. Run it as `python3
 tools/draw_gaze_people.py`.
 """
 
@@ -20,7 +20,7 @@ _GAP = 4
 
 
 def sheet(people: int, images: int, seed: int) -> Image:
-    """uint8 [96 * people, 300 * images], gray."""
+    """Returns the picture, gray uint8 [96 * people, 300 * images]."""
     drawn = gaze_faces(people, images, seed=seed)
     crops = np.stack(
         [
@@ -35,7 +35,7 @@ def sheet(people: int, images: int, seed: int) -> Image:
 
 
 def _cell(crop: Image, size: tuple[int, ...]) -> Image:
-    """The crop at the top of a cell of a face's size, with a gap at its right."""
+    """Returns a cell of a face's size with the crop at its top and a gap at its right."""
     below, right = size[0] - crop.shape[0], size[1] - crop.shape[1] + _GAP
     return np.pad(crop, ((0, below), (0, right)))
 

@@ -18,7 +18,7 @@ from pathlib import Path
 
 import numpy as np
 
-# Of version 1.7.15, with the sha256 of each file.
+# Files of version 1.7.15, with their sha256.
 MANIFEST = (
     "package/model/face_expression_model-weights_manifest.json",
     "5b349c17c7836da506e03422cd6461c74085d8bb2713ad4114647dc5d28174c8",
@@ -38,7 +38,7 @@ def main(package: Path, output: Path) -> None:
 
 
 def member(archive: tarfile.TarFile, name: str, sha256: str) -> bytes:
-    """A file of the package; ends the program if its sha256 is not the one above."""
+    """Returns a file of the package. Exits if its sha256 is not the expected one."""
     file = archive.extractfile(name)
     data = file.read() if file else b""
     if hashlib.sha256(data).hexdigest() != sha256:
@@ -47,8 +47,10 @@ def member(archive: tarfile.TarFile, name: str, sha256: str) -> bytes:
 
 
 def tensors(manifest: list[dict[str, list[dict[str, object]]]], data: bytes) -> dict[str, object]:
-    """The arrays of TensorFlow.js's weight manifest, in order; a quantised one, NAME, stays uint8
-    and is followed by ``NAME:range``, float64 [2]: value = stored * scale + minimum.
+    """Returns the arrays of TensorFlow.js's weight manifest, in order.
+
+    A quantised array NAME stays uint8 and is followed by ``NAME:range``, float64 [2], with scale
+    and minimum: value = stored * scale + minimum.
     """
     found: dict[str, object] = {}
     start = 0

@@ -5,7 +5,8 @@
 * The topics in docs/nodes/<node>.md come from the table in docs/ros_api.md.
 * The tables and the diagram of docs/trust.md come from bench/results.
 
-`python3 tools/generate.py --check` fails if one of them is out of date (a test runs it).
+`python3 tools/generate.py --check` fails if a file differs from what the code says (a test runs
+it).
 """
 
 from __future__ import annotations
@@ -159,7 +160,7 @@ def main() -> int:
     stale = [p for p, text in files.items() if not p.exists() or p.read_text() != text]
     for path in stale:
         if "--check" in sys.argv:
-            print(f"{path.relative_to(ROOT)} is out of date: run tools/generate.py")
+            print(f"{path.relative_to(ROOT)} differs from the code: run tools/generate.py")
         else:
             path.parent.mkdir(exist_ok=True)
             path.write_text(files[path])

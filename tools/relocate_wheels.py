@@ -1,5 +1,6 @@
-"""Points the ROS 2 wheels' CMake files at this interpreter: they carry the paths of the machine
-that built them.
+"""Replaces build-machine paths in the CMake files of the ROS 2 wheels by those of this Python.
+
+Usage: relocate_wheels.py PREFIX, the folder that has share/.
 """
 
 import re

@@ -1,1 +1,1 @@
-"""Estimates how fast the networks could run on GPUs that nobody measured them on."""
+"""Estimates how fast the networks could run on GPUs on which they were not measured."""

@@ -1,4 +1,4 @@
-"""``python -m bench.roofline FILE.md``: writes the page of estimates."""
+"""``python -m bench.roofline FILE.md``: writes the page of estimated times."""
 
 import sys
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""GPUs of Jetson modules as their data sheets describe them. No measurements."""
+"""GPUs of Jetson modules, with figures from their data sheets."""
 
 from __future__ import annotations
 
@@ -7,8 +7,11 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Device:
-    """A GPU: dense tensor-core operations a clock in FP16 of all multiprocessors, clock in Hz, and
-    memory bandwidth in bytes/s. ``quoted`` is the vendor's headline that these must add up to.
+    """A GPU, by its data sheet.
+
+    ``fp16_per_clock`` is the number of dense FP16 tensor-core operations of a multiprocessor in a
+    clock cycle, ``clock`` is in Hz, ``bandwidth`` of the memory in bytes/s. ``quoted`` is the
+    vendor's figure for the whole GPU, which a test compares with the others.
     """
 
     name: str
@@ -19,12 +22,12 @@ class Device:
     quoted: str
 
     def peak(self, bits: int) -> float:
-        """Dense operations a second; 8 bits are twice as fast as 16."""
+        """Returns the number of dense operations a second; 8 bits are twice as fast as 16."""
         return self.multiprocessors * self.clock * self.fp16_per_clock * (16 // bits)
 
 
-# NVIDIA's data sheets of the modules: multiprocessors, maximum GPU clock, bandwidth. An Orin's
-# multiprocessor does 2048 dense FP16 operations a clock, a Thor one 8192.
+# From NVIDIA's data sheets: multiprocessors, maximum GPU clock, bandwidth. A multiprocessor of Orin
+# does 2048 dense FP16 operations in a clock cycle, one of Thor 8192.
 DEVICES = (
     Device("Orin Nano 8 GB (15 W)", 8, 625e6, 2048, 68e9, "40 sparse INT8 TOPS"),
     Device("Orin Nano Super (25 W)", 8, 1020e6, 2048, 102e9, "67 sparse INT8 TOPS"),

@@ -1,4 +1,4 @@
-"""What MuseTalk would take of a video frame on devices that nobody here has: a page's section."""
+"""Estimates the time of MuseTalk for a video frame on Jetson modules: a section of the page."""
 
 from __future__ import annotations
 
@@ -11,16 +11,18 @@ from face_perception.inference import choose_batch_size
 
 FPS = 25
 BATCHES = range(1, 9)
-# Seconds until the first image of a batch that are taken to be acceptable in a conversation.
+# Longest delay of the first image of a batch that is acceptable in a conversation, seconds.
 BUDGET = 0.2
-# Share of the floor's speed that a real run is taken to reach.
+# Assumed share of the estimated speed that a real run reaches.
 REACHED = 0.5
 
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """A network for one image: operations, weights, and the numbers that its layers read and write
-    where each moves them through memory, as ``cost.cost`` counts them of the imported graph.
+    """Cost of a network for one image, as ``cost.cost`` counts it in the imported graph.
+
+    ``flops`` are operations, ``weights`` is the number of weights, ``moved`` the number of values
+    that all layers read and write in memory.
     """
 
     flops: float
@@ -28,12 +30,15 @@ class Part:
     moved: float
 
     def seconds(self, device: Device, bits: int, batch: int = 1) -> float:
-        """Of a call: the larger of arithmetic and memory, the weights moved once for the batch."""
+        """Returns the time of a call: the larger of arithmetic and memory time, seconds.
+
+        The weights are read once for the batch.
+        """
         moved = (self.weights + batch * self.moved) * bits / 8
         return max(batch * self.flops / device.peak(bits), moved / device.bandwidth)
 
 
-# The networks cannot be asked: their weights are not in the package. Counted of imported ones.
+# Counted in imported networks, because their weights are not in the package.
 UNET = Part(177.8e9, 849.7e6, 225.6e6)
 DECODERS = {
     "exact": Part(622.2e9, 49.5e6, 309.0e6),
@@ -41,38 +46,38 @@ DECODERS = {
     "tiny": Part(35.3e9, 1.2e6, 65.4e6),
 }
 WHISPER = Part(36.9e9, 7.6e6, 161.8e6)
-WHISPER_EVERY = 5  # images; 0.2 s, WhisperStream's default
+WHISPER_EVERY = 5  # images between two runs of whisper: 0.2 s, the default of WhisperStream
 
 _TEXT = f"""
-The same estimate for MuseTalk at {FPS} images a second, 40 ms each, in FP16: for each network the
-larger of operations / peak and bytes / bandwidth, where every layer's input and output go through
-memory and the weights once for a batch. *Rest* is whisper, a whole 30 s block in every
-{WHISPER_EVERY}th frame; blending takes below 3 ms of a processor beside the GPU. Shares are of the
-40 ms, batch 1. *Batch* is the one of 1 to 8 with the least time an image whose first image comes
-within {1000 * BUDGET:.0f} ms, the speech of the others waited for
-(`inference.choose_batch_size`), at half of the estimated speed, which is what a real run is taken
-to reach; *fits* says whether UNet, decoder and rest then stay within the frame. INT8 is not in
-here: the UNet's INT8 variant is one for processors.
+This is the same estimate for MuseTalk at {FPS} images a second (40 ms each) in FP16. The time of a
+network is the larger of operations / peak and bytes / bandwidth, where the inputs and outputs of
+all layers go through memory, and the weights once for a batch. *Rest* is whisper, which runs on a
+whole block of 30 s in every {WHISPER_EVERY}th frame. Blending takes less than 3 ms on the CPU, in
+parallel. The shares are those of 40 ms, with batch 1. *Batch* is the size from 1 to 8 with the
+least time per image, if its first image is ready within {1000 * BUDGET:.0f} ms, including the wait
+for the speech of the other images (`inference.batch_for`). A real run is assumed to reach half of
+the estimated speed. *Fits* says whether UNet, decoder and rest then take no longer than a frame.
+INT8 is not included, because the INT8 variant of the UNet is for CPUs.
 """
 
 
 def musetalk_section() -> list[str]:
-    """Lines of Markdown."""
+    """Returns the lines of the section, as Markdown."""
     rows = [_row(device, name, decoder) for device in DEVICES for name, decoder in DECODERS.items()]
     header = ("device", "decoder", "UNet", "decoder's share", "rest", "all", "batch", "fits")
     lines = ["", "## MuseTalk, estimated", _TEXT, *table(header, rows), ""]
     for device in DEVICES:
         fitting = [row[1] for row in rows if row[0] == device.name and row[-1].startswith("yes")]
         if fitting:
-            text = f"holds {FPS} images a second with the decoder {' or '.join(fitting)}"
+            text = f"reaches {FPS} images a second with the decoder {' or '.join(fitting)}"
         else:
-            text = f"does not hold {FPS} images a second; the portrait is for it"
+            text = f"does not reach {FPS} images a second: use the portrait on it"
         lines.append(f"* {device.name}: {text}.")
     return lines
 
 
 def image_seconds(device: Device, decoder: str, batch: int, bits: int = 16) -> float:
-    """Estimated seconds an image at a batch size, at the floor: UNet, decoder and whisper."""
+    """Returns the estimated time of UNet, decoder and whisper for an image of a batch, seconds."""
     made = UNET.seconds(device, bits, batch) + DECODERS[decoder].seconds(device, bits, batch)
     return made / batch + WHISPER.seconds(device, bits) / WHISPER_EVERY
 

@@ -1,4 +1,4 @@
-"""How fast networks could at best be on devices that nobody here has: a page of estimates."""
+"""Writes the page with the shortest possible times of the networks on Jetson modules."""
 
 from __future__ import annotations
 
@@ -13,33 +13,34 @@ from face_perception.inference.models import store
 
 _INTRODUCTION = """# Roofline: how fast the networks could be on a Jetson
 
-**Estimate, not measured.** Nothing of this package has ever run on a GPU. The numbers are lower
-bounds from arithmetic: a real run is slower, for networks as small as these mostly by the time it
-takes to start each kernel (some microseconds each), which is not in here.
+**Estimated, not measured.** This package has never run on a GPU. The numbers are lower bounds that
+are computed from the sizes of the networks. A real run is slower: networks as small as these mostly
+lose time at the start of each kernel (some microseconds each), which is not included.
 
 Written by `python -m bench.roofline docs/roofline.md`, from the ONNX graphs.
 """
 
-_METHOD = """
-*Floor*: the larger of operations / peak and bytes / bandwidth, where only the weights and the
-network's own input and output are moved, once. *By layer*: the same summed over the convolutions
-and matrix products, each with its input and output moved through memory; everything else is taken
-to be fused into them. A number has two bytes in FP16, one in INT8. Batch 1, milliseconds. The INT8
-variants of these networks are far off FP32 at present, and the gate keeps them off:
-`face-perception models compare`.
+_METHOD = """ *Floor* is the larger of operations / peak and bytes / bandwidth, where the weights
+and the input and output of the network go through memory once. *By layer* is the sum of the same
+over convolutions and matrix products, where the input and output of each go through memory; all
+other operations are assumed to be fused into them. A value has two bytes in FP16 and one in INT8.
+Times are in milliseconds, for batch 1. The INT8 variants of these networks differ much from FP32,
+and the gate refuses them: see `face-perception models compare`.
 """
 
 _FRAME = """
-The detector in every tenth frame, mesh and expression for every face in every frame, one by one.
+The detector runs in every tenth frame. Mesh and expression run for every face in every frame, one
+after the other.
 """
 
-# What the tracker does by default.
+# Default of the tracker.
 DETECT_EVERY = 10
 
 
 def roofline_page() -> str:
-    """The page of the package's networks, in Markdown. Needs onnx. Raises ModelError where a model
-    is missing.
+    """Returns the page about the package's networks, as Markdown.
+
+    Needs onnx. Raises ModelError if a model is missing.
     """
     ours = [card for card in catalogue().values() if card.kind == "model" and not card.folder]
     costs = {card.name: network_cost(store.read(card)) for card in ours}
@@ -58,7 +59,7 @@ def roofline_page() -> str:
         ],
     )
     lines += ["", "## The devices", ""]
-    lines.append("From NVIDIA's data sheets; DLAs are not counted, nor is sparsity.\n")
+    lines.append("From NVIDIA's data sheets, without DLAs and without sparsity.\n")
     lines += table(
         (
             "device",
@@ -82,7 +83,7 @@ def roofline_page() -> str:
             for device in DEVICES
         ],
     )
-    lines.append("\nThor's 8-bit figure is quoted for FP8; INT8 is taken to be as fast.")
+    lines.append("\nNVIDIA states Thor's 8-bit figure for FP8; INT8 is assumed to be as fast.")
     lines += ["", "## Milliseconds a run, estimated", _METHOD]
     lines += table(
         ("network", "device", "FP16 floor", "FP16 by layer", "INT8 floor", "INT8 by layer"),
@@ -116,7 +117,7 @@ def _frame(costs: Mapping[str, NetworkCost], device: Device, faces: int) -> list
 
 
 def _times(found: NetworkCost, device: Device) -> list[float]:
-    """Milliseconds: floor and by layer in FP16, then in INT8."""
+    """Returns milliseconds: floor and by layer in FP16, then in INT8."""
     times = []
     for bits in (16, 8):
         limits = (device.peak(bits), device.bandwidth, bits / 8)
