@@ -1,11 +1,10 @@
-"""Measures the time per frame of the face tracker, of its stages, and of MediaPipe 0.10.14's
-FaceMesh.
+"""Measures the time per frame of the face tracker and its stages, and of MediaPipe's FaceMesh.
 
     python3 bench/faces.py [--frames 100] [--rounds 10] [--core 0] [--environment .venv-mediapipe]
 
-Both track the face of test/data/yongen.mp4 at 640x480 with all 478 landmarks. MediaPipe runs in a
-separate environment, which is made if it is missing (needs Python 3.12 or earlier). The two
-processes take turns on one core. The figure of a round is the median of its frames.
+Both track the face of test/data/yongen.mp4 at 640x480 with all 478 landmarks. MediaPipe 0.10.14
+runs in a separate environment, which is made if it is missing (needs Python 3.12 or earlier). The
+two processes take turns on one core. The figure of a round is the median of its frames.
 """
 
 from __future__ import annotations

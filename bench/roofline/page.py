@@ -20,7 +20,8 @@ lose time at the start of each kernel (some microseconds each), which is not inc
 Written by `python -m bench.roofline docs/roofline.md`, from the ONNX graphs.
 """
 
-_METHOD = """ *Floor* is the larger of operations / peak and bytes / bandwidth, where the weights
+_METHOD = """
+*Floor* is the larger of operations / peak and bytes / bandwidth, where the weights
 and the input and output of the network go through memory once. *By layer* is the sum of the same
 over convolutions and matrix products, where the input and output of each go through memory; all
 other operations are assumed to be fused into them. A value has two bytes in FP16 and one in INT8.
