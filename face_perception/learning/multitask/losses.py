@@ -17,7 +17,6 @@ TASKS = ("EXPR", "AU", "VA")
 BINS = 20
 _AU_WEIGHT = 8.0  # weight of action units in the teacher's loss; a student's loss has none
 _TEMPERATURE = 1.5
-_FOCUS = 2.0
 _OF_LABELS = 0.6  # weight of the labels if a student has labels and a teacher
 
 Logits = Mapping[str, torch.Tensor]
@@ -31,16 +30,6 @@ def expression_loss(logits: torch.Tensor, label: torch.Tensor) -> torch.Tensor:
 def action_unit_loss(logits: torch.Tensor, label: torch.Tensor) -> torch.Tensor:
     """Returns the mean binary cross entropy of logits [N, 8] and labels [N, 8], 0 or 1."""
     return F.binary_cross_entropy_with_logits(logits, label)
-
-
-def focal_action_unit_loss(logits: torch.Tensor, label: torch.Tensor) -> torch.Tensor:
-    """The released code's other choice for action units, which its own training does not make:
-    focal loss (Lin et al. 2017) with gamma 2, summed over units, mean over the batch.
-    """
-    present, absent = F.logsigmoid(logits), F.logsigmoid(-logits)
-    chosen = torch.where(label == 1, present, absent)
-    doubt = torch.where(label == 1, absent, present).exp()
-    return -(doubt**_FOCUS * chosen).sum(dim=1).mean()
 
 
 def valence_arousal_loss(logits: torch.Tensor, label: torch.Tensor) -> torch.Tensor:
