@@ -152,7 +152,9 @@ def test_original_whisper_file(published: Golden, tmp_path: Path) -> None:
     install_model(musetalk_export.whisper_build(network, mel, path, normed), tmp_path / "models")
     stream = make_whisper_stream(loaded(tmp_path / "models" / "whisper_encoder.yaml"))
     stream.append_speech(published["wav"], last=True)
-    windows = np.stack([stream.image_window(k, 25) for k in range(len(published["v10_chunks_fps25"]))])
+    windows = np.stack(
+        [stream.image_window(k, 25) for k in range(len(published["v10_chunks_fps25"]))]
+    )
     np.testing.assert_allclose(windows[KEPT_STATES], published["v10_chunks_fps25"], atol=2e-4)
     assert import_musetalk._whisper(path, "1.5")[1]
     half = {name: value.half() for name, value in state.items()}

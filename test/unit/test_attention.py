@@ -596,7 +596,6 @@ def test_the_order_of_faces_does_not_matter() -> None:
     assert forwards == backwards
 
 
-
 @pytest.mark.parametrize(
     ("settings", "reason"),
     [

@@ -64,12 +64,7 @@ class GazeRecipe:
     images: int = setting(40, minimum=1)
 
     def __post_init__(self) -> None:
-        if self.task != "geddnet":
-            raise InputError(f"task must be geddnet, not {self.task!r}")
-        if self.schedule not in SCHEDULES:
-            raise InputError(f"schedule {self.schedule!r} is not known: {' or '.join(SCHEDULES)}")
-        for name, least in (("epochs", 1), ("batch", 1), ("people", 3), ("images", 1)):
-            if getattr(self)
+        check(self)
 
 
 def read_gaze_recipe(name: str) -> GazeRecipe:

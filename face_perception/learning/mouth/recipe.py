@@ -60,10 +60,7 @@ class MouthRecipe:
     task: str = setting("mouth", choices=("mouth",))
 
     def __post_init__(self) -> None:
-        if self.task != "mouth":
-            raise InputError(f"task must be mouth, not {self.task!r}")
-        for name in ("clips", "width", "hidden", "layers", "batch_size", "epochs", "workers"):
-            if getattr(self)
+        check(self)
 
 
 class MouthModule(lightning.LightningModule):

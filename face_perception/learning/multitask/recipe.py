@@ -75,18 +75,7 @@ class MultitaskRecipe:
     seed: int = setting(0)
 
     def __post_init__(self) -> None:
-        if self.task != "multitask":
-            raise InputError(f"task must be multitask, not {self.task!r}")
-        if not (0 < self.width <= 1 and self.shrink in (1, 2) and self.rate > 0):
-            raise InputError("width must be in (0, 1], shrink 1 or 2, rate positive")
-        if self.batch < 2:
-            raise InputError(f"batch must be at least 2, not {self.batch}: one label has no CCC")
-        if min(self.teacher_epochs, self.student_epochs, self.students) < 1:
-            raise InputError("epochs and students must be at least 1")
-        if min(self.trunk_people, self.trunk_images) < 1 or min(self.trunk_epochs, self.steps) < 0:
-            raise InputError(
-                "trunk_people and trunk_images must be at least 1, trunk_epochs and steps 0 or more"
-            )
+        check(self)
 
 
 def read_multitask_recipe(file: Path = RECIPE) -> MultitaskRecipe:

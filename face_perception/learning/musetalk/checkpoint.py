@@ -19,7 +19,7 @@ import torch
 from torch import nn
 
 from face_perception import paths
-from face_perception.inference import ModelBuild, ModelError, catalogue, read_reference_inputs
+from face_perception.inference import ModelBuild, ModelError, catalogue, read_captured
 from face_perception.learning.musetalk import autoencoder as musetalk_vae
 from face_perception.learning.musetalk import unet as musetalk_unet
 from face_perception.learning.musetalk import whisper_encoder
@@ -166,30 +166,6 @@ def _whisper(path: Path, version: str) -> tuple[nn.Module, bool]:
     normed = not (version == "1.0" and of_openai)
     network = whisper_encoder.WhisperEncoder(normed=normed)
     return with_weights(network, state, path), normed
-def _example_audio(whisper: nn.Module, normed: bool) -> torch.Tensor:
-    """[1, 50, 384]: the window in the middle of a syllable."""
-
-    class Encoder:
-        def infer(self, inputs: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-            return {"states": whisper(torch.from_numpy(inputs["mel"])).numpy()}
-
-    states = features_of(_example_speech(), Encoder(), original=not normed)
-    return torch.from_numpy(windows(states, 1, 25, first=27))
-
-
-def _example_images() -> torch.Tensor:
-    """[2, 3, 256, 256]: a synthetic face, masked and whole."""
-    rows, columns = np.mgrid[:256, :256] - 128.0
-    skin = np.exp(-(((columns / 110) ** 2 + (rows / 130) ** 2) ** 3))
-    face = np.stack([190 * skin + 30, 140 * skin + 40, 110 * skin + 60])
-    for x, y, width, height in ((-45, -25, 20, 8), (45, -25, 20, 8), (0, 70, 35, 10)):
-        spot = np.exp(-(((columns - x) / width) ** 2 + ((rows - y) / height) ** 2))
-        face -= face * 0.6 * spot
-    face += np.random.default_rng(0).normal(0, 2, face.shape)
-    whole = np.rint(face.clip(0, 255)).astype(np.float32)
-    masked = whole.copy()
-    masked[:, 128:] = 0
-    return torch.from_numpy(np.stack([masked, whole]))
 
 
 def _imported_latents() -> torch.Tensor:
@@ -200,7 +176,7 @@ def _imported_latents() -> torch.Tensor:
             f"--tiny alone adds a decoder to imported models, but {DECODER} was not imported: give "
             "--unet, --vae and --whisper too"
         )
-    return torch.from_numpy(read_reference_inputs(card)["latents"])
+    return torch.from_numpy(read_captured(card)["latents"])
 
 
 @contextlib.contextmanager

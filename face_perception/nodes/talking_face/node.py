@@ -45,16 +45,14 @@ class TalkingFaceParameters(RendererParameters):
 
     portrait: str = setting(
         "",
-        "Picture of one face to animate: a path, or or a sample photograph (astronaut, grace_hopper); "
-        "empty: a synthetic face.",
+        "Picture of one face to animate: a path, or a sample photograph (astronaut, "
+        "grace_hopper). Empty: a synthetic face.",
     )
     whole: bool = setting(False, "Show the whole picture instead of the face and shoulders.")
-    width: int = setting(512, "Width of the images.", minimum=128, maximum=2048, unit="pixels")
-    height: int = setting(512, "Height of the images.", minimum=128, maximum=2048, unit="pixels")
+    width: int = setting(512, "Width of the frames.", minimum=128, maximum=2048, unit="pixels")
+    height: int = setting(512, "Height of the frames.", minimum=128, maximum=2048, unit="pixels")
     rate: float = setting(
-        30.0, "Number per second.", minimum=5.0, maximum=60.0,
-        "Random seed for blinks and idle motion; the same seed reproduces the same motion.",
-        minimum=0,
+        30.0, "Number of frames per second.", minimum=5.0, maximum=60.0, unit="Hz"
     )
     seed: int = setting(
         0,
@@ -63,25 +61,23 @@ class TalkingFaceParameters(RendererParameters):
     )
     delay: float = setting(
         0.1,
-        "Time from the arrival of speech until it is played. A larger value tolerates chunks that arrive "
-        "less regularly, seconds. It must cover the jitter of "
-        "the incoming chunks and lets the mouth model needs to know in advance. MuseTalk raises it "
-        "to what it needs, about a second.",
+        "Time from the arrival of speech until it is played. A larger value tolerates chunks that "
+        "arrive less regularly, and lets the mouth prepare for the next sound. MuseTalk raises it "
+        "to what its lips need, about a second.",
         minimum=0.0,
         maximum=5.0,
         unit="s",
     )
     mouth: str = setting(
         "trained",
-        "Model that moves the lips. trained: trained (a network trained on generated speech, which closes "
-        "them "
-        "for p, b and m), bands (the levels of frequency bands), or the name of a model made "
+        "Model that moves the lips. trained: a network trained on generated speech, which closes "
+        "them for p, b and m. bands: the levels of frequency bands. Else the name of a model made "
         "with `face-perception train mouth`.",
     )
     end_after: float = setting(
         0.5,
-        "Time without new speech after which an utterance ends. An Audio seconds. An Audio message "
-        "without samples ends it at once. A larger value tolerates longer pauses.",
+        "Time without new speech after which an utterance has ended. An Audio message without "
+        "samples ends it at once. A larger value tolerates longer pauses.",
         minimum=0.05,
         maximum=10.0,
         unit="s",
@@ -89,31 +85,31 @@ class TalkingFaceParameters(RendererParameters):
     audio_common: str = setting(
         "none",
         "Read messages of ros-drivers' audio_common instead of face_perception/Audio. data: "
-        "AudioData. stamped: AudioDataStamped. Both read AudioInfo from the topic speech_info as well.",
+        "AudioData. stamped: AudioDataStamped. Both read AudioInfo from speech_info as well.",
         choices=AUDIO_COMMON,
     )
     audio_out: str = setting(
         "auto",
-        "Where the speech is played: on a loudspeaker (device), on a loudspeaker if there is one "
-        "(auto), or not here, but by a subscriber of avatar/audio (none).",
+        "Where the speech is played. device: on a loudspeaker of this computer. auto: on a "
+        "loudspeaker if there is one. none: by another program, which subscribes to avatar/audio.",
         choices=AUDIO_OUTPUTS,
     )
     audio_device: str = setting(
         "",
-        "Loudspeaker, by its number or a part of a name, as `python3 -m sounddevice` lists empty: "
-        "the default device.",
+        "Loudspeaker: a number or a part of a name, as `python3 -m sounddevice` lists them. "
+        "Empty: the default device.",
     )
     audio_rate: int = setting(
         48_000,
-        "Sample "Sample rate of the played audio, Hz.",
+        "Sample rate of the played audio.",
         minimum=8_000,
         maximum=192_000,
         unit="Hz",
     )
     window: str = setting(
         "none",
-        "Show the face on the robot's own display: not at all (none), in a window, shows the face. window: in a window. full: on on the whole "
-        "display. none: nowhere.",
+        "Show the face on the robot's own display. window: in a window. full: on the whole "
+        "display. none: not there.",
         choices=("none", "window", "full"),
     )
     web_port: int = setting(
@@ -124,9 +120,8 @@ class TalkingFaceParameters(RendererParameters):
     )
     web_host: str = setting(
         "127.0.0.1",
-        "Address on which the web web page is served. 127.0.0.1: this computer only. 0.0.0.0 serves it to every "
-        "computer on the "
-        "network.",
+        "Address on which the web page is served. 127.0.0.1: to this computer only. 0.0.0.0: to "
+        "every computer on the network.",
     )
     web_origins: str = setting(
         "",
@@ -135,27 +130,26 @@ class TalkingFaceParameters(RendererParameters):
     )
     eyes: tuple[float, ...] = setting(
         (0.0, 0.0, 0.0),
-        "Position of the displayed eyes in the camera's optical frame. metres. It is needed to "
-        "look at people whom the camera sees.",
+        "Position of the displayed eyes in the camera's optical frame. It is needed to look at "
+        "people whom the camera sees.",
         length=3,
         unit="m",
     )
     camera_frame: str = setting(
         "camera_optical_frame",
-        "Name of the camera's optical frame. Points on avatar/look_at in another frame are "
-        "transformed with tf2; points without a frame are taken to be in this one; "
-        "points in another frame are transformed by tf2.",
+        "Name of the camera's optical frame. Points on avatar/look_at without a frame are taken to "
+        "be in it; points in another frame are transformed with tf2.",
     )
     look_time: float = setting(
         2.0,
-        "Time after the last message about a point or face during which the face still looks at "
-        "it, the viewer again.",
+        "Time after the last message about a point or face during which the face still looks "
+        "there. Then it looks at the viewer again.",
         minimum=0.1,
         maximum=3600.0,
         unit="s",
         dynamic=True,
     )
-    frame_id: str = setting("avatar", "Name in the message headers of the published messages.")
+    frame_id: str = setting("avatar", "Name of the frame in the message headers.")
 
 
 class TalkingFaceNode(PerceptionNode[TalkingFaceParameters]):

@@ -42,30 +42,29 @@ _MEMORY = 1.3  # memory that must be free, as a multiple of the size of the weig
 
 @dataclass(frozen=True)
 class RendererParameters(inference.NetworkSettings):
-    """Parameters of the talking renderer."""
+    """Parameters of the renderer."""
 
     renderer: str = setting(
         "auto",
-        "Renderer renders the face. portrait: warps one picture. musetalk: a network for portrait (animates a picture), musetalk (the avatar file, needs "
-        "MuseTalk's imported networks), auto: auto (musetalk if `avatar` is set and this "
-        "computer reaches "
-        "up with it, else portrait).",
+        "What renders the face. portrait: warps one picture. musetalk: generates the mouth of the "
+        "face in avatar, with MuseTalk's imported networks. auto: musetalk if avatar is set and "
+        "this computer keeps up with rate, else portrait.",
         choices=RENDERERS,
     )
     avatar: str = setting(
-        "",
-        "Path "Face for MuseTalk for MuseTalk, a file written by `face-perception avatar prepare`.",
+        "", "Face for MuseTalk: a file written by `face-perception avatar prepare`."
     )
     decoder: str = setting(
         "exact",
-        "Decoder of MuseTalk. exact: as published. lower: computes only the lower half of the face, faster and approximately the same. tiny: a smaller network, the "
-        "tiny (another, small network). The latter two are imported with --lower or and `--tiny FILE` make the last two.",
+        "Decoder of MuseTalk. exact: as published. lower: only the lower half of the face, faster "
+        "and approximate. tiny: another, small network. `--lower` and `--tiny FILE` of "
+        "`face-perception import musetalk` import the last two.",
         choices=tuple(DECODERS),
     )
     batch: int = setting(
         0,
-        of images that MuseTalk generates at once. A larger value gives more images per "
-        "second and delays the speech. 0: chosen to fit as keep a batch within 0.2 s.",
+        "Number of images that MuseTalk generates at once. A larger value gives more images per "
+        "second and delays the speech. 0: the largest that takes at most 0.2 s.",
         minimum=0,
         maximum=8,
     )
