@@ -11,6 +11,7 @@ if "PYTEST_XDIST_WORKER" in os.environ:
         os.environ.setdefault(_name, "1")
 
 import contextlib
+import importlib.util
 import io
 import signal
 import sys
@@ -18,12 +19,19 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+ROOT = str(Path(__file__).parents[1])
+if importlib.util.find_spec("face_perception") is None:
+    sys.path.insert(0, ROOT)  # not installed: the source tree's
+
 import pytest
 from built_once import built_once
 from domains import locked_domain
 from model_caches import copy_models
 
 from face_perception.bringup.shared_memory import remove_orphans
+
+# For bench/ and tools/. The package is loaded by now: the installed one, if there is one.
+sys.path.insert(0, ROOT)
 
 if TYPE_CHECKING:  # needs ROS
     from node_processes import NodeProcess, Peer

@@ -11,10 +11,9 @@ import pytest
 from face_perception.commands.avatar_demo import spoken
 from face_perception.media import Mp4Error, write_mp4
 
-av = pytest.importorskip("av")
-
 
 def test_a_film_has_its_frames_and_sound_at_their_stamps(tmp_path: Path) -> None:
+    av = pytest.importorskip("av")
     path = tmp_path / "film.mp4"
     # White from 1.0 s on, and a tone from 1.0 s on; stamps as a robot's clock has them.
     epoch = 1.7e9
@@ -38,6 +37,7 @@ def test_a_film_has_its_frames_and_sound_at_their_stamps(tmp_path: Path) -> None
 
 
 def test_no_frames_no_film(tmp_path: Path) -> None:
+    pytest.importorskip("av")
     with pytest.raises(Mp4Error, match="no frame"):
         write_mp4(tmp_path / "film.mp4", [], [], 48_000)
     assert not list(tmp_path.iterdir())

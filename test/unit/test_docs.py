@@ -18,8 +18,7 @@ from pathlib import Path
 import pytest
 
 from face_perception import cli
-from face_perception.bringup import launching
-from tools import generate
+from face_perception.bringup import graph, launching
 
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
@@ -100,25 +99,6 @@ def test_rows_of_a_table_have_as_many_cells_as_its_header(page: Path) -> None:
         assert cells == columns, (number, line)
 
 
-def test_a_cell_with_a_bar_stays_one_cell() -> None:
-    # GitHub and the site read `\|` in a code span differently, so it becomes HTML there.
-    assert generate.cell("a | b") == r"a \| b"
-    assert generate.cell("`export|quantize` it") == "<code>export&#124;quantize</code> it"
-    assert generate.cell("`<a|b>`") == "<code>&lt;a&#124;b&gt;</code>"
-    assert generate.cell("`plain` text") == "`plain` text"
-    header, _, row = generate.table(("a", "b"), [("`x|y`", "z")])
-    assert header.count("|") == row.count("|") == 3
-
-
-def test_a_bar_in_a_cell_is_shown() -> None:
-    markdown = pytest.importorskip("markdown")
-    html = markdown.markdown(
-        "\n".join(generate.table(("a", "b"), [("`x|y`", "p | q")])), extensions=["tables"]
-    )
-    assert "<td><code>x&#124;y</code></td>" in html or "<td><code>x|y</code></td>" in html
-    assert "<td>p | q</td>" in html
-
-
 # Commands
 
 
@@ -197,7 +177,7 @@ def test_launch_arguments_are_documented() -> None:
 
 @pytest.mark.parametrize("page", PAGES, ids=name_of)
 def test_launch_arguments_of_a_page_exist(page: Path) -> None:
-    names = {*launch_arguments(), *(node.name for node in generate.graph.NODES)}
+    names = {*launch_arguments(), *(node.name for node in graph.NODES)}
     for line in shell_lines(page):
         if line.startswith("ros2 launch"):
             for argument in re.findall(r" (\w+):=", line):
