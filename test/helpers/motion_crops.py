@@ -33,7 +33,7 @@ def offline(crops: list[FaceCrop], name: str, look_ahead: int, window: int) -> A
     images = np.stack([motion.appearance_image(image) for image in aligned])
     appearance = load("mimamo_appearance").infer({"face": images})["features"]
     ahead, count = min(look_ahead, motion.HALF_WINDOW), len(crops)
-    phases = motion.phases(grays)
+    phases = motion.image_phases(grays)
     moved = []
     for t in range(count):
         newest = min(t + ahead, count - 1)

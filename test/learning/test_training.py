@@ -7,9 +7,8 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from face_perception.learning import samplers
 from face_perception.learning.concordance import ccc
-from face_perception.learning.multitask import losses
+from face_perception.learning.multitask import losses, samplers
 
 
 def test_bins_have_edges() -> None:

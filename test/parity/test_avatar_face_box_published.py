@@ -2,52 +2,21 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 from goldens import CANONICAL_FACE, golden
 
 from face_perception import faces
 from face_perception.avatar import (
+    FaceEncoder,
     crop_box,
-    cut_face,
-    face_box,
-    mesh_box,
     parts_from_mesh,
     soft_mask,
     talking_area,
 )
 from face_perception.avatar.musetalk.face_box import encoder_images
-from face_perception.inference import sample_photo
-from face_perception.pipeline import Perception
-from face_perception.types import Camera, Frame
-
-
-def points(*, left: int = 100, top: int = 50, right: int = 180, chin: int = 200) -> np.ndarray:
-    """68 points with these extremes and the middle (29) at row 120."""
-    made = np.tile([140.0, 120.0], (68, 1))
-    made[0], made[16], made[8], made[19] = (left, 90), (right, 90), (140, chin), (130, top)
-    return made
-
-
-def test_box_reaches_as_far_above_the_middle_as_the_chin_is_below() -> None:
-    assert face_box(points() + 0.9, 400) == (100, 40, 180, 210)  # 0.9 of a pixel is cut off
-    assert face_box(points(), 400, margin=0) == (100, 40, 180, 200)
-    assert face_box(points(), 205) == (100, 40, 180, 205)
-    assert face_box(points(), 400, shift=7, margin=0) == (100, 54, 180, 200)
-    assert face_box(points(), 400, shift=-7, margin=0) == (100, 26, 180, 200)
-    assert face_box(points(chin=300), 400, margin=0) == (100, 0, 180, 300)
-
-
-def test_points_that_give_no_box() -> None:
-    other = (10, 20, 90, 110)
-    for bad in (points(left=-3), np.full((68, 2), 140.0), np.full((68, 2), np.nan)):
-        assert face_box(bad, 400) == NO_FACE
-        assert face_box(bad, 400, otherwise=other) == (10, 20, 90, 120)
-        assert face_box(bad, 115, otherwise=other) == (10, 20, 90, 115)
-    assert face_box(points(), 400, shift=90, otherwise=other) == (10, 20, 90, 120)
-    with pytest.raises(ValueError, match=r"\[68, 2\], not \[478, 3\]"):
-        face_box(np.zeros((478, 3)), 400)
-    assert mesh_box(np.full((478, 3), np.nan), 400) == NO_FACE
 
 
 @pytest.fixture(scope="module")
@@ -107,49 +76,22 @@ def test_mask_of_the_mesh_is_nearly_the_published_one(canonical: np.ndarray) -> 
         assert iou > 0.94, (mode, iou)
 
 
-def test_a_real_face_is_cut_and_masked() -> None:
-    image = cv2.cvtColor(cv2.imread(str(sample_photo("astronaut"))), cv2.COLOR_BGR2RGB)
-    height, width = image.shape[:2]
-    perception = Perception.load(single_image=True)
-    face = perception.process(Frame(image, 0.0, Camera.assume(width, height))).faces[0]
-    box = mesh_box(face.landmarks, height)
-    assert 0 <= box[0] < box[2] <= width
-    assert 0 <= box[1] < box[3] <= height
-    lips = face.landmarks[faces.LIPS_OUTER_UPPER, :2].mean(axis=0)
-    # The lips are where the network paints: in the lower half of what it is given.
-    assert 0.5 < (lips[1] - box[1]) / (box[3] - box[1]) < 0.9
-    cut = cut_face(image, box)
-    assert cut.shape == (256, 256, 3)
-    masked, whole = encoder_images(cut)
-    np.testing.assert_array_equal(whole, cut)
-    np.testing.assert_array_equal(masked[:128], whole[:128])
-    assert not masked[128:].any()
-    crop = crop_box(box)
-    parts = parts_from_mesh(face.landmarks, crop)
-    assert set(np.unique(parts)) >= {0, 1, 10, 12, 13}
-    mask = soft_mask(talking_area(parts), box, crop)
-    at = np.rint(lips).astype(int) - crop[:2]
-    assert mask[at[1], at[0]] > 200
-    assert not mask[: len(mask) // 2 - 20].any()
+class MeanOf:
+    """An image encoder that gives these means, [1, 4, 32, 32] for one image after the other."""
+
+    def __init__(self, *means: np.ndarray) -> None:
+        self.means = list(means)
+
+    def infer(self, inputs: dict[str, Any]) -> dict[str, Any]:
+        return {"mean": self.means.pop(0)}
 
 
-def test_a_box_outside_the_picture() -> None:
-    picture = np.zeros((50, 60, 3), np.uint8)
-    with pytest.raises(ValueError, match="outside the picture"):
-        cut_face(picture, (70, 10, 90, 30))
-    assert cut_face(picture, (50, 40, 90, 70)).shape == (256, 256, 3)
-
-
-def test_encoder_images_as_published() -> None:
+def test_latents_as_published() -> None:
     published = golden("musetalk")
-    mean, logvar, noise = (
-        np.concatenate([published[f"vae_{name}_masked"], published[f"vae_{name}_ref"]])
-        for name in ("mean", "logvar", "noise")
-    )
-    mode, sampled = published["latents_for_unet_mode"], published["latents_for_unet_sampled"]
-    np.testing.assert_allclose(to_latents(mean, logvar), mode, atol=1e-6)
-    np.testing.assert_allclose(to_latents(mean, logvar, noise), sampled, atol=1e-6)
     images = encoder_images(np.ascontiguousarray(published["crop_bgr_u8"][:, :, ::-1]))
+    model: Any = MeanOf(published["vae_mean_masked"], published["vae_mean_ref"])
+    found = FaceEncoder(model).encode(images).reshape(1, 8, 32, 32)
+    np.testing.assert_allclose(found, published["latents_for_unet_mode"], atol=1e-6)
     for name, image in zip(("masked", "ref"), images, strict=True):
         # The golden keeps 16 of the rows.
         scaled = image.transpose(2, 0, 1) / 127.5 - 1

@@ -17,9 +17,10 @@ torch = pytest.importorskip("torch")
 from face_perception.learning.checkpoint_files import read_checkpoint
 
 from face_perception import motion, paths
-from face_perception.inference import load
+from face_perception.inference import install_model, load
 from face_perception.learning.mimamo import checkpoint
 from face_perception.learning.mimamo.network import TwoStream
+from face_perception.learning.torch_checkpoint import load_weights, read_checkpoint
 from face_perception.motion import Mimamo, load_mimamo
 from face_perception.types import FaceCrop, ValenceArousal
 
@@ -39,7 +40,7 @@ def values(found: Found) -> Array:
 
 @pytest.fixture(scope="module")
 def published(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Golden]:
-    """Imports published answers; the networks with their weights are imported by the reference outputs."""
+    """The published answers; the networks with their weights are imported by the real import."""
     folder = tmp_path_factory.mktemp("published")
     np.savez(folder / "two_stream.npz", **weights("mimamo"))
     np.savez(folder / "ferplus.npz", **weights("resnet50_ferplus"))
@@ -56,7 +57,7 @@ def published(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Golden]:
 
 
 def test_published_clip_end_to_end(published: Golden) -> None:
-    """Streams 70 frames through all networks and compares with the published code."""
+    """Seventy frames through appearance, phases and recurrence, streamed, as computed offline."""
     border = ((24, 24), (24, 24), (0, 0))
     crops = [
         FaceCrop("face_1", np.pad(frame, border), np.eye(2, 3))
@@ -68,25 +69,16 @@ def test_published_clip_end_to_end(published: Golden) -> None:
 
 
 def test_published_batch_of_both_clips(published: Golden) -> None:
-    """Runs the clips of a video as one batch, like the published program, whose last estimates
+    """As the published program runs it: the clips of a video as one batch, whose last estimates
     stand where they overlap.
     """
     frames = published["e2e_frames_u8"]
-    moving = motion.phases(np.stack([motion.gray_image(frame) for frame in frames]))
-    last = len(frames) - 1
-    moved = [
-        motion.phase_differences(
-            [
-                moving[min(max(i, 0), last)]
-                for i in range(t - motion.HALF_WINDOW, t + motion.HALF_WINDOW + 1)
-            ]
-        )
-        for t in range(len(frames))
-    ]
+    grays = np.stack([motion.gray_image(frame) for frame in frames])
+    moved = motion.clip_phase_differences(grays)
     appearance, images = load("mimamo_appearance", threads=2), map(motion.appearance_image, frames)
     features = [appearance.infer({"face": image[None]})["features"][0] for image in images]
     np.testing.assert_allclose(features[::14], published["e2e_features"], atol=1e-4)
-    streams = (np.stack(features), *map(np.stack, zip(*moved, strict=True)))
+    streams = (np.stack(features), *moved)
     clips = [slice(first, end) for first, end in published["e2e_ranges"]]
     inputs = {
         name: np.stack([stream[clip] for clip in clips])

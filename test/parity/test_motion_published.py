@@ -13,8 +13,8 @@ from face_perception import motion
 def test_published_phase_differences(name: str) -> None:
     published = golden("mimamo")
     images = published[f"phase_{name}_clip_u8"].astype(np.float32) / 255
-    bands = motion.coefficients(images)
-    moved = motion.phase_differences(motion.phases(images))
+    bands = motion.pyramid_bands(images)
+    moved = motion.phase_differences(motion.image_phases(images))
     for level, rows in ((0, slice(None, None, 2)), (1, slice(None))):
         wanted = published[f"phase_{name}_coeff{level}"][0]
         wanted = (wanted[..., 0] + 1j * wanted[..., 1]).swapaxes(0, 1)

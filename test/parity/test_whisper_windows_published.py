@@ -10,6 +10,7 @@ import pytest
 from generated_weights import weights
 from goldens import KEPT_STATES, Golden, golden
 from speech_clip import RECORDED
+from whisper_windows import spoken
 
 from face_perception.speech import (
     WhisperStateStream,
@@ -31,7 +32,8 @@ def published() -> Golden:
 @pytest.mark.parametrize("fps", [25, 30])
 def test_windows_as_published(published: Golden, fps: int) -> None:
     count = image_count(int(published["wav_len"]), fps)
-    steps = widened(published["hidden_hf"][0][:100])  # 2 s; states after the end of the speech are not used
+    # 2 s: states after the end of the speech are not used.
+    steps = widened(published["hidden_hf"][0][:100])
     np.testing.assert_array_equal(window_starts(count, fps), published[f"chunk_start_fps{fps}"])
     found = image_windows(steps, count, fps)
     np.testing.assert_array_equal(found[KEPT_STATES], published[f"chunks_fps{fps}"])
@@ -39,9 +41,10 @@ def test_windows_as_published(published: Golden, fps: int) -> None:
 
 
 def test_original_windows_as_published(published: Golden) -> None:
-    wanted = golden["v10_chunks_fps25"]
-    stream = spoken(widened(published["v10_features"]), 25) for k in range(len(wanted))]
-    np.testing.assert_array_equal(found[KEPT_STATES], published["v10_chunks_fps25"])
+    wanted = published["v10_chunks_fps25"]
+    stream = spoken(widened(published["v10_features"]))
+    found = np.stack([stream.image_window(k, 25) for k in range(len(wanted))])
+    np.testing.assert_array_equal(found[KEPT_STATES], wanted)
 
 
 def widened(states: np.ndarray) -> np.ndarray:
@@ -52,7 +55,7 @@ def widened(states: np.ndarray) -> np.ndarray:
 
 
 class Whisper:
-    """Is the real encoder with the weights of the reference outputs."""
+    """The real encoder with the weights of the reference outputs."""
 
     def __init__(self) -> None:
         torch = pytest.importorskip("torch")

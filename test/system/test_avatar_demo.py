@@ -76,17 +76,6 @@ def test_why_the_face_does_not_come_up(domain: int, tmp_path: Path) -> None:
     assert str(port) in line.split("; see ")[0]
 
 
-def test_the_last_error_of_a_log(tmp_path: Path) -> None:
-    log = tmp_path / "avatar.log"
-    log.write_text("[INFO] [1.5] [talking_face]: up\n")
-    assert last_error(log) == ""
-    log.write_text(
-        "[ERROR] [1.5] [talking_face]: configure: no face\n[WARN] [1.6] [talking_face]: slow\n"
-        "[up] talking_face has exited (exit code 1)\n[ERROR] [1.7] [talking_fa"
-    )
-    assert last_error(log) == "configure: no face"
-
-
 def test_the_demo_speaks_and_leaves_a_film(domain: int, tmp_path: Path) -> None:
     environment = {k: v for k, v in os.environ.items() if k not in ("DISPLAY", "WAYLAND_DISPLAY")}
     process = subprocess.Popen(

@@ -10,49 +10,8 @@ import pytest
 
 from face_perception import avatar
 from face_perception.avatar import Blender, crop_box, soft_mask
-from face_perception.avatar.musetalk.face_parsing import cheek_columns, cheek_kernel, cone
 
-Golden = dict[str, np.ndarray]
 BOX = (250, 120, 333, 217)
-
-
-@pytest.fixture(scope="module")
-def golden(shared: Path) -> Golden:
-    return dict(np.load(shared / "golden" / "musetalk" / "golden_misc_seed1.npz"))
-
-
-def test_areas_of_face_parts(golden: Golden) -> None:
-    np.testing.assert_array_equal(cone(), golden["jaw_kernel"])
-    np.testing.assert_array_equal(cheek_kernel(), golden["cheek_kernel"])
-    parts = golden["label_map"]
-    for cheeks in (80, 90):
-        np.testing.assert_array_equal(cheek_columns(cheeks), golden[f"cheek_mask{cheeks}"])
-    for mode in ("raw", "neck", "jaw"):
-        np.testing.assert_array_equal(talking_area(parts, mode), golden[f"parse_{mode}"])
-    np.testing.assert_array_equal(talking_area(parts, "jaw", 80), golden["parse_jaw80"])
-    with pytest.raises(ValueError, match="no mode 'chin'"):
-        talking_area(parts, "chin")
-    with pytest.raises(ValueError, match=r"\[512, 512\], not \[256, 512\]"):
-        talking_area(parts[:256])
-
-
-@pytest.mark.parametrize("mode", ["raw", "jaw"])
-def test_prepared_and_offline_blends(golden: Golden, mode: str) -> None:
-    frame, face, area = golden["frame_bgr"], golden["face_bgr"], golden[f"parse_{mode}"]
-    box = tuple(int(v) for v in golden["box"])
-    assert box == BOX
-    crop = crop_box(BOX)
-    assert list(crop) == golden["crop_box"].tolist()
-    mask = soft_mask(area, BOX, crop)
-    np.testing.assert_array_equal(mask, golden[f"mask_{mode}"])
-    before = frame.copy()
-    blender = Blender.create(frame.shape, BOX, crop, mask)
-    np.testing.assert_array_equal(blender.blend(frame, face), golden[f"blend_{mode}"])
-    # The published offline script differs in the width of the blur only.
-    offline = Blender.create(frame.shape, BOX, crop, soft_mask(area, BOX, crop, blur=0.05))
-    resized = offline.resized(face)
-    np.testing.assert_array_equal(offline.blend(frame, resized), golden[f"getimage_{mode}"])
-    np.testing.assert_array_equal(frame, before)
 
 
 def test_a_byte_is_mixed_as_pillow_does_it() -> None:

@@ -13,11 +13,11 @@ from face_perception.avatar import (
     cut_face,
     face_box,
     mesh_box,
-    network_images,
     parts_from_mesh,
     soft_mask,
     talking_area,
 )
+from face_perception.avatar.musetalk.face_box import encoder_images
 from face_perception.inference import sample_photo
 from face_perception.pipeline import Perception
 from face_perception.types import Camera, Frame
@@ -64,10 +64,10 @@ def test_a_real_face_is_cut_and_masked() -> None:
     assert 0.5 < (lips[1] - box[1]) / (box[3] - box[1]) < 0.9
     cut = cut_face(image, box)
     assert cut.shape == (256, 256, 3)
-    masked, whole = network_images(cut)
-    np.testing.assert_array_equal(whole.transpose(1, 2, 0), cut)
-    np.testing.assert_array_equal(masked[:, :128], whole[:, :128])
-    assert not masked[:, 128:].any()
+    masked, whole = encoder_images(cut)
+    np.testing.assert_array_equal(whole, cut)
+    np.testing.assert_array_equal(masked[:128], whole[:128])
+    assert not masked[128:].any()
     crop = crop_box(box)
     parts = parts_from_mesh(face.landmarks, crop)
     assert set(np.unique(parts)) >= {0, 1, 10, 12, 13}
