@@ -109,7 +109,8 @@ def test_what_is_not_known_is_null() -> None:
     gaze = first["gaze"]
     assert gaze["origin"] == gaze["direction"] == [None] * 3
     assert [key for key, value in gaze.items() if value is not None] == [
-        *("origin", "direction", "yaw_gain", "pitch_gain", "valid", "eyes", "confidence"),
+        *("origin", "direction", "yaw_gain", "pitch_gain", "yaw_gain_sigma", "pitch_gain_sigma"),
+        *("yaw_centre", "pitch_centre", "valid", "eyes", "confidence"),
         *("source", "person_id", "calibrated"),
     ]
     assert gaze["eyes"] == "unknown"
