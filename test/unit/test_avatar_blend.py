@@ -11,8 +11,6 @@ import pytest
 from face_perception import avatar
 from face_perception.avatar import Blender, crop_box, soft_mask
 
-BOX = (250, 120, 333, 217)
-
 
 def test_a_byte_is_mixed_as_pillow_does_it() -> None:
     """All weights and values: x / 255 rounded, the formula of its ImagingPaste."""

@@ -228,7 +228,7 @@ def test_perception_reads_the_gaze_that_was_told(
     seen = GeometricGaze().estimate(CAMERA, face, 0.0)
     sight = yaw_pitch(-seen.origin / np.linalg.norm(seen.origin))
     wrong = math.hypot(seen.yaw - sight[0] - yaw, seen.pitch - sight[1] - pitch)
-    assert math.degrees(wrong) < 10
+    assert math.degrees(wrong) < 8
 
 
 @pytest.mark.parametrize("name", FACES)
