@@ -51,10 +51,10 @@ class Keeps:
         self.cost = 0.012
         self.probability: object = None
 
-    def feel(self, probability: object) -> None:
+    def set_expression(self, probability: object) -> None:
         self.probability = probability
 
-    def feel_affect(self, valence: float, arousal: float) -> None: ...
+    def set_valence_arousal(self, valence: float, arousal: float) -> None: ...
 
     def look_at(self, yaw: float, pitch: float) -> None: ...
 
@@ -66,9 +66,9 @@ class Keeps:
         self.world.wait(self.cost)
         return np.full((8, 8, 3), round(255 * state.mouth.jaw), np.uint8)
 
-    def show(self, frame: ScreenFrame) -> None:
+    def show_frame(self, frame: ScreenFrame) -> None:
         self.shown.append((frame, self.world.now))
 
-    def hear(self, position: float, samples: npt.NDArray[np.float32]) -> None: ...
+    def play_audio(self, position: float, samples: npt.NDArray[np.float32]) -> None: ...
 
     def close(self) -> None: ...

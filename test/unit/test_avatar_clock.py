@@ -144,7 +144,7 @@ def speech(seconds: float, rate: int = RATE) -> npt.NDArray[np.float32]:
     return (0.5 * np.sin(2 * np.pi * 200 * np.arange(round(seconds * rate)) / rate)).astype("f4")
 
 
-def test_playout_is_the_speech_after_the_delay() -> None:
+def test_queued_speech_is_played_after_the_delay() -> None:
     playback_queue = PlaybackQueue(RATE, delay=0.1)
     heard: list[tuple[float, npt.NDArray[np.float32]]] = []
     playback_queue.add_listener(lambda position, samples: heard.append((position, samples)))
@@ -162,7 +162,7 @@ def test_playout_is_the_speech_after_the_delay() -> None:
     assert np.array_equal(np.concatenate([samples for _, samples in heard]), speech(0.5))
 
 
-def test_playout_that_ran_dry_waits_again() -> None:
+def test_a_queue_that_ran_dry_waits_again() -> None:
     playback_queue = PlaybackQueue(RATE, delay=0.1)
     playback_queue.enqueue(speech(0.1), heard=0.0)
     playback_queue.take_samples(8000)  # until 0.5
@@ -174,7 +174,7 @@ def test_playout_that_ran_dry_waits_again() -> None:
     assert playback_queue.speech_time_at(0.75) == pytest.approx(0.25)
 
 
-def test_playout_cut_fades_and_is_silent() -> None:
+def test_a_cancelled_queue_fades_and_is_silent() -> None:
     playback_queue = PlaybackQueue(RATE, delay=0.0)
     playback_queue.enqueue(speech(1.0), heard=0.0)
     playback_queue.take_samples(1600)
@@ -186,7 +186,7 @@ def test_playout_cut_fades_and_is_silent() -> None:
     assert playback_queue.speech_time_at(0.2) is None
 
 
-def test_playout_after_a_cut_begins_anew() -> None:
+def test_a_queue_starts_again_after_a_cancel() -> None:
     """While what was cut still fades out: at the time in the speech that it is pushed at."""
     playback_queue = PlaybackQueue(RATE, delay=0.05)
     playback_queue.enqueue(speech(1.0), heard=0.0)
@@ -228,7 +228,7 @@ class Loud:
         self.samples = np.zeros(200 * RATE, np.float32)
         self.count = 0
 
-    def push(self, samples: npt.NDArray[np.float32]) -> None:
+    def push_samples(self, samples: npt.NDArray[np.float32]) -> None:
         self.samples[self.count : self.count + len(samples)] = samples
         self.count += len(samples)
 
