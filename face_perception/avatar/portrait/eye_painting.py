@@ -26,10 +26,10 @@ MAX_YAW, MAX_PITCH = 0.5, 0.35  # of an eye in the head, radians
 
 _RADIUS_CM = 1.2  # from the centre of the eyeball to the iris
 # Effective radius with which the landmarks are read, horizontal and vertical. The horizontal one
-# fits the irises of the mesh network (see gaze/eyeballs.py), the vertical one is anatomical. With the
-# constants of gaze/eyeballs.py (0.8 both ways, eyeball 0.7 behind the canthi) the mean error over
-# the 27 looks of test_portrait.py falls from 4.0 to 3.4 degrees, but the largest rises from 7.1 to
-# 8.0 (grace_hopper, who wears glasses).
+# fits the irises of the mesh network (see gaze/eyeballs.py), the vertical one is anatomical. With
+# the constants of gaze/eyeballs.py (0.8 both ways, eyeball 0.7 behind the canthi) the mean error
+# over the 27 looks of test_portrait.py falls from 4.0 to 3.4 degrees, but the largest rises from
+# 7.1 to 8.0 (grace_hopper, who wears glasses).
 _SEEN_RADIUS_CM = np.array([0.8, 1.2])
 # Default factors on the movement of the irises to the image's right and left, and down and up,
 # until they are measured. The mesh network places irises closer to the middle of the eye than they
