@@ -130,4 +130,4 @@ def test_run_applies_a_persons_calibration(
         assert f"{who} is not calibrated for" in said
         assert f"face-perception calibrate --person {who}" in said
         assert f" --people {tmp_path}`" in said
-        assert ("revision older of it" in said) == (who == "carl")
+        assert ("made with revision older" in said) == (who == "carl")

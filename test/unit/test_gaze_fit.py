@@ -147,7 +147,7 @@ def test_who_needs_no_calibration_gets_none_from_few_samples(offset: float) -> N
             accepted.append(True)
         except CalibrationRefused as reason:
             accepted.append(False)
-            why.append("would make it worse" in str(reason))
+            why.append("would make the gaze worse" in str(reason))
     if not offset:
         assert np.mean(why) > 0.5
     assert np.mean(accepted) > 0.8 if offset else np.mean(accepted) < 0.75

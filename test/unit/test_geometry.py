@@ -51,7 +51,7 @@ def test_quaternions_invert() -> None:
 
 
 def test_no_rotation_from_nothing() -> None:
-    with pytest.raises(ValueError, match="length zero"):
+    with pytest.raises(ValueError, match="length 0"):
         geometry.rotation_matrix(0, 0, 0, 0)
 
 
