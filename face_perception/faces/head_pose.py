@@ -20,7 +20,8 @@ from face_perception.types import Camera, HeadPose
 FloatArray = npt.NDArray[np.floating]
 
 # Landmarks and their positions on the canonical face, cm: x to the person's left, y up, z out of
-# the face. fmt: off
+# the face.
+# fmt: off
 _RIGID = (
     (4, 0.0000, -0.4632, 7.5866),
     (6, 0.0000, 2.4733, 5.7886),
