@@ -89,7 +89,7 @@ def test_the_head_must_turn_where_that_is_asked_for() -> None:
     session = CalibrationSession("face_1", head_range=0.2, seconds=12)
     run(session, still, images=200)
     assert session.progress().reasons["head not varied"] > 30
-    with pytest.raises(CalibrationRefused, match="the head turned by 0° .* 11°"):
+    with pytest.raises(CalibrationRefused, match=r"the head turned by 0° .* 11°"):
         session.result()
     session = CalibrationSession("face_1", head_range=0.2, samples=40)
     run(session, still, images=40)
