@@ -52,8 +52,8 @@ class Perception:
       (``faces.plausible_camera``).
 
     >>> from face_perception.inference import sample_photo
-    >>> from face_perception.media.clips import Clip
-    >>> with Clip(sample_photo("astronaut")) as clip:
+    >>> from face_perception.media import FrameReader
+    >>> with FrameReader(sample_photo("astronaut")) as clip:
     ...     (frame,) = clip
     >>> result = Perception.load(single_image=True).process(frame)
     >>> len(result.faces), result.expressions[0].label, result.attention[0].looking_at_robot

@@ -157,8 +157,8 @@ class LandmarkActionUnits:
 
     >>> from face_perception.faces import load_tracker
     >>> from face_perception.inference import sample_photo
-    >>> from face_perception.media.clips import Clip
-    >>> with Clip(sample_photo("astronaut")) as clip:
+    >>> from face_perception.media import FrameReader
+    >>> with FrameReader(sample_photo("astronaut")) as clip:
     ...     (frame,) = clip
     >>> (face,) = load_tracker().detect(frame)
     >>> found = LandmarkActionUnits().estimate(face, frame.stamp)

@@ -34,8 +34,8 @@ class BlendshapesNet:
 
     >>> from face_perception.faces import load_tracker
     >>> from face_perception.inference import load, sample_photo
-    >>> from face_perception.media.clips import Clip
-    >>> with Clip(sample_photo("astronaut")) as clip:
+    >>> from face_perception.media import FrameReader
+    >>> with FrameReader(sample_photo("astronaut")) as clip:
     ...     (frame,) = clip
     >>> faces = load_tracker().detect(frame)
     >>> (found,) = BlendshapesNet(load("blendshapes")).estimate(faces)

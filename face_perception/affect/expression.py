@@ -29,8 +29,8 @@ class ExpressionNet:
 
     >>> from face_perception.faces import crop_face, load_tracker
     >>> from face_perception.inference import load, sample_photo
-    >>> from face_perception.media.clips import Clip
-    >>> with Clip(sample_photo("astronaut")) as clip:
+    >>> from face_perception.media import FrameReader
+    >>> with FrameReader(sample_photo("astronaut")) as clip:
     ...     (frame,) = clip
     >>> crops = [crop_face(frame.image, face) for face in load_tracker().detect(frame)]
     >>> (found,) = ExpressionNet(load("expression")).estimate(crops)
