@@ -238,9 +238,7 @@ def _calibrate(args: argparse.Namespace, store: CalibrationStore) -> int:
         )
 
     store.check_writable()
-    make_session(
-        "nobody"
-    )  # raises InputError for a value out of range, before the camera is opened
+    make_session("nobody")  # raises InputError for a bad value, before the camera is opened
     camera = load_camera(args.camera_info) if args.camera_info else None
     estimator = load_gaze(args.model, threads=args.threads)
     people = PersonRegistry(

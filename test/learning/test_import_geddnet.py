@@ -164,7 +164,7 @@ def test_fp16_serves_and_int8_is_measured(installed: str) -> None:
     if int8.within:
         load(installed, precision="int8")
     else:
-        with pytest.raises(ModelError, match="disagrees with ONNX Runtime in FP32"):
+        with pytest.raises(ModelError, match="deviates too much from ONNX Runtime in FP32"):
             load(installed, precision="int8")
 
 

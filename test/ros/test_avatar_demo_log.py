@@ -17,7 +17,7 @@ def test_the_last_error_of_a_log(tmp_path: Path) -> None:
     assert last_error(log) == ""
     log.write_text(
         "[ERROR] [1.5] [talking_face]: configure: no face\n[WARN] [1.6] [talking_face]: slow\n"
-        "[up] talking_face has ended (exit code 1)\n[ERROR] [1.7] [talking_fa"
+        "[up] talking_face has exited (exit code 1)\n[ERROR] [1.7] [talking_fa"
     )
     assert last_error(log) == "configure: no face"
 

@@ -62,7 +62,7 @@ def test_what_cannot_serve_is_refused_or_replaced_as_asked(start: Start, peer: P
     last = of("affect", said)[-1]
     assert level(last) == DiagnosticStatus.WARN
     assert values(last)["models"] == "expression on onnxruntime in fp32"
-    assert "fallen back to, since tensorrt in fp32 does not serve" in values(last)["backend"]
+    assert "used because tensorrt in fp32 cannot be used" in values(last)["backend"]
 
 
 def test_a_variant_is_used_where_it_was_made(start: Start, peer: Peer) -> None:

@@ -155,8 +155,8 @@ def test_what_cannot_be(clip: Path, tmp_path: Path, capfd: pytest.CaptureFixture
     picture = tmp_path / "picture.png"
     cv2.imwrite(str(picture), photo("astronaut"))
     for arguments, why in (
-        ((), "say who it is: --person ID"),
-        (("--delete",), "say who it is"),
+        ((), "give the id of the person with --person ID"),
+        (("--delete",), "give the id of the person"),
         (("--person", " "), "person_id is empty"),
         (("--person", "a", "--camera", "/nowhere.mp4"), "there is no such camera or video"),
         (("--person", "a", "--camera", "/dev/video93"), "/dev/video93 cannot be opened"),

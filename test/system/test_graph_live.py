@@ -381,5 +381,5 @@ def test_without_ros_it_says_so(tmp_path: Path) -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.returncode == 1
-    assert "there is no ROS 2 here" in done.stderr
+    assert "ROS 2 was not found" in done.stderr
     assert json.dumps(done.stderr).count("\\n") == 1

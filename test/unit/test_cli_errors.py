@@ -69,7 +69,7 @@ def test_a_fault_in_a_neutral_clip_is_not_blamed_on_the_clip() -> None:
         def __init__(self, error: Exception) -> None:
             self.error = error
 
-        def take_neutral(self, clip: object) -> None:
+        def set_neutral_from(self, clip: object) -> None:
             raise self.error
 
     path = str(sample_photo("astronaut"))

@@ -161,7 +161,7 @@ def test_files_that_are_no_good(tmp_path: Path) -> None:
         with pytest.raises(ValueError, match=reason) as error:
             FrameReader(tmp_path / name)
         assert name in str(error.value)
-    with pytest.raises(ValueError, match="is a directory"):
+    with pytest.raises(ValueError, match="is a folder"):
         FrameReader(tmp_path)
     with pytest.raises(FileNotFoundError):
         FrameReader(tmp_path / "nothing.jpg")

@@ -128,7 +128,7 @@ def test_an_engine_that_computes_something_else(monkeypatch: pytest.MonkeyPatch)
         load("expression")
     model = load("expression", fall_back=True)
     assert model.backend == "onnxruntime"
-    assert "fallen back to, since tensorrt in fp32 does not serve" in model.why
+    assert "used because tensorrt in fp32 cannot be used" in model.why
 
 
 def test_variants_reach_the_engine() -> None:

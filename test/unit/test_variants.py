@@ -1,4 +1,4 @@
-"""Lower precision, and the gate before it: what disagrees with FP32 is named and kept off."""
+"""FP16 and INT8 variants, and the gate, which refuses those that deviate too much from FP32."""
 
 from __future__ import annotations
 
@@ -103,7 +103,7 @@ def test_what_is_off_is_kept_off(samples: dict[str, np.ndarray]) -> None:
         load("expression", precision="int8")
     model = load("expression", precision="int8", fall_back=True)
     assert (model.backend, model.precision) == ("onnxruntime", "fp32")
-    assert "fallen back to, since onnxruntime in int8 does not serve: model expr" in model.why
+    assert "used because onnxruntime in int8 cannot be used: model expr" in model.why
 
 
 def spoiled(data: bytes, spoil: float) -> bytes:
