@@ -96,7 +96,7 @@ def test_a_folder_with_too_much_or_nothing(
     for name in ("a.pth", "b.pth"):
         torch.save(RNN, folder / name)
     assert cli.main(["import", "multitask-rnn", str(folder)]) == 1
-    assert "2 checkpoints (a.pth, b.pth), but each has a trunk" in capsys.readouterr().err
+    assert "2 checkpoints (a.pth, b.pth), but each has its own trunk" in capsys.readouterr().err
 
 
 def test_everything_wrong_is_listed(tmp_path: Path, two_stream: State) -> None:
@@ -211,4 +211,4 @@ def test_thresholds_are_probabilities(capsys: pytest.CaptureFixture[str]) -> Non
     for values in (["1.5"] * 8, ["0.5"] * 7, ["x"] * 8):
         with pytest.raises(SystemExit):
             cli.main(["import", "multitask", "x.pth", "--thresholds", *values])
-    assert "a probability is from 0 to 1, not 1.5" in capsys.readouterr().err
+    assert "a probability must be from 0 to 1, not 1.5" in capsys.readouterr().err

@@ -228,7 +228,7 @@ def test_what_is_no_checkpoint_of_it_at_all(
         "cut.npz": "cut.npz cannot be read as an .npz",
         "none.ckpt": r"lacks none.ckpt.index in .*: give the whole checkpoint",
         "one.ckpt.index": r"lacks one.ckpt.data-\* in",
-        "lfs.ckpt": "lfs.ckpt.data-00000-of-00001 is only a pointer to the file: run `git lfs",
+        "lfs.ckpt": "lfs.ckpt.data-00000-of-00001 is a Git LFS pointer and not the file itself: run `git lfs",
     }.items():
         with pytest.raises(ModelError, match=said):
             made(tmp_path / name)
@@ -239,7 +239,7 @@ def test_a_network_that_was_never_trained_is_refused(network: GEDDnet, tmp_path:
     values = variables_of(network)
     values["face/f_conv3_1/moving_variance"][:] = -0.9999e-3  # with epsilon, next to nothing
     np.savez(tmp_path / "odd.npz", **values)
-    with pytest.raises(ModelError, match=r"answers change by .* rad when its normalisation"):
+    with pytest.raises(ModelError, match=r"changes by .* rad when its normalisation"):
         made(tmp_path / "odd.npz")
 
 

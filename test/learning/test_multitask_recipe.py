@@ -431,13 +431,13 @@ def test_claims_go_on_unless_the_source_changed(
     assert not out.exists()
     said: list[str] = []
     page = claims.write_claims(out, ["one"], 3, said.append, work)
-    assert f"going on with what {work} has" in said
+    assert f"continuing with the networks in {work}" in said
     assert "all: 0.0 minutes" in said
     assert made == [0, 1, 2]
     assert page == out.read_text()
     assert "| c | p | m | +2 ± 2.5 | not shown | g |" in page
     assert "* a note. 0.0 minutes." in page
-    assert "* All: 0.0 minutes since it was continued with on " in page
+    assert "* All: 0.0 minutes since it was continued on " in page
     assert page.endswith("\n\n## More\n")
     assert not work.exists()
     empty = tmp_path / "empty"
@@ -448,7 +448,7 @@ def test_claims_go_on_unless_the_source_changed(
     )
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "letter.txt").write_text("dear")
-    with pytest.raises(ValueError, match="mine is of something else"):
+    with pytest.raises(ValueError, match="mine has other files"):
         claims.write_claims(out, [], 3, lambda _: None, tmp_path / "mine")
     assert (tmp_path / "mine" / "letter.txt").exists()
 

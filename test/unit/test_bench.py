@@ -71,7 +71,7 @@ def test_devices_add_up_to_what_they_are_quoted_for() -> None:
 def test_the_roofline_page_is_what_the_graphs_say() -> None:
     written = (ROOT / "docs" / "roofline.md").read_text(encoding="utf-8")
     assert written == roofline_page(), "python -m bench.roofline docs/roofline.md"
-    assert "Estimate, not measured" in written
+    assert "Estimated, not measured" in written
 
 
 def test_calls_take_turns() -> None:
