@@ -207,7 +207,7 @@ def test_goes_on_bit_for_bit(data: AffectData, tmp_path: Path, kind: str) -> Non
                 trunk=trunk,
                 teacher=begin,
                 folder=folder,
-                resume=multitask_recipe.begun(folder),
+                resume=multitask_recipe.has_checkpoint(folder),
             )
         return [value.numpy() for value in network.state_dict().values()]
 
