@@ -16,6 +16,4 @@ def add_command(
     ``text`` is one sentence. ``--help`` of the parent lists it, and ``--help`` of the subcommand
     starts with it. ``options`` are passed to ``ArgumentParser``.
     """
-    return subparsers.add_parser(
-        name, help=text, description=text, **options
-    )
+    return subparsers.add_parser(name, help=text, description=text, **options)

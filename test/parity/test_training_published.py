@@ -8,7 +8,6 @@ from goldens import Golden, golden
 
 torch = pytest.importorskip("torch")
 
-from face_perception.learning.mimamo.loss import mimamo_loss
 from face_perception.learning.multitask import losses, samplers
 
 
@@ -34,16 +33,6 @@ def test_losses_of_one_task(published: Golden, task: str) -> None:
     np.testing.assert_allclose(apart, published[f"loss_distill_{task}"], rtol=1e-6)
 
 
-def test_focal_loss_of_action_units(published: Golden) -> None:
-    student, label = tensors(published, "student")["AU"], tensors(published, "label")["AU"]
-    found = losses.focal_action_unit_loss(student, label)
-    np.testing.assert_allclose(found, published["loss_focal_AU"], rtol=1e-6)
-    # What is sure and wrong costs much, and is no infinity; what is sure and right, nothing.
-    sure = torch.full((1, 8), 200.0)
-    assert float(losses.focal_action_unit_loss(sure, torch.zeros(1, 8))) == pytest.approx(8 * 200)
-    assert float(losses.focal_action_unit_loss(sure, torch.ones(1, 8))) == 0
-
-
 def test_teacher_and_student(published: Golden) -> None:
     student, teacher = tensors(published, "student"), tensors(published, "teacher")
     labels = tensors(published, "label")
@@ -55,14 +44,6 @@ def test_teacher_and_student(published: Golden) -> None:
     )
     want = published["loss_kd_total_same_batch_for_all_tasks"]
     np.testing.assert_allclose(found, want, rtol=1e-6)
-
-
-def test_mimamo_loss_as_meant_and_as_released() -> None:
-    mimamo = golden("mimamo")
-    x, y = (torch.from_numpy(mimamo[f"loss_{name}"]) for name in "xy")
-    meant, released = float(mimamo["loss_value_flat"]), float(mimamo["loss_value"])
-    assert float(mimamo_loss(x, y)) == pytest.approx(meant, abs=1e-6)
-    assert float(mimamo_loss(x, y, over_time=False)) == pytest.approx(released, abs=1e-6)
 
 
 def test_weights_of_classes_and_of_affect(published: Golden) -> None:

@@ -19,7 +19,7 @@ import torch
 from torch import nn
 
 from face_perception import paths
-from face_perception.inference import ModelBuild, ModelError, catalogue, read_captured
+from face_perception.inference import ModelBuild, ModelError, catalogue, read_reference_inputs
 from face_perception.learning.musetalk import autoencoder as musetalk_vae
 from face_perception.learning.musetalk import unet as musetalk_unet
 from face_perception.learning.musetalk import whisper_encoder
@@ -176,7 +176,7 @@ def _imported_latents() -> torch.Tensor:
             f"--tiny alone adds a decoder to imported models, but {DECODER} was not imported: give "
             "--unet, --vae and --whisper too"
         )
-    return torch.from_numpy(read_captured(card)["latents"])
+    return torch.from_numpy(read_reference_inputs(card)["latents"])
 
 
 @contextlib.contextmanager
