@@ -55,7 +55,7 @@ def test_from_a_video_to_a_file_and_back(clip: Path, tmp_path: Path) -> None:
     environment = {**os.environ, "XDG_DATA_HOME": str(tmp_path)}
     done = call("--person", "anna", "--camera", clip, env=environment)
     assert done.returncode == 0, done.stderr
-    assert "anna is calibrated for geometric" in done.stdout
+    assert "anna is calibrated for the estimator geometric" in done.stdout
     assert "look at the camera" in done.stderr
     store = CalibrationStore(tmp_path / "face_perception" / "people")
     calibration = store.get("anna")["geometric"]
@@ -158,7 +158,7 @@ def test_what_cannot_be(clip: Path, tmp_path: Path, capfd: pytest.CaptureFixture
         ((), "give the id of the person with --person ID"),
         (("--delete",), "give the id of the person"),
         (("--person", " "), "person_id is empty"),
-        (("--person", "a", "--camera", "/nowhere.mp4"), "there is no such camera or video"),
+        (("--person", "a", "--camera", "/nowhere.mp4"), "nowhere.mp4 does not exist"),
         (("--person", "a", "--camera", "/dev/video93"), "/dev/video93 cannot be opened"),
         (("--person", "a", "--camera", picture), "is a picture"),
         (("--person", "a", "--camera", empty), "shows no face"),
@@ -203,7 +203,7 @@ def test_a_list_of_damaged_files_says_so(tmp_path: Path, capfd: pytest.CaptureFi
     line = ["calibrate", "--list", "--people", str(tmp_path)]
     assert cli.main(line) == 1
     said = capfd.readouterr()
-    assert f"nobody is calibrated in {tmp_path}" in said.out
+    assert f"no calibrations in {tmp_path}" in said.out
     assert "anna-0.json is damaged" in said.err
     assert "calibrate again" in said.err
     assert cli.main(line) == 0, "set aside"
