@@ -76,7 +76,7 @@ def test_from_a_video_to_a_file_and_back(clip: Path, tmp_path: Path) -> None:
     assert call("--delete", "--person", "anna", env=environment).stdout == "anna: deleted\n"
     again = call("--delete", "--person", "anna", env=environment)
     assert (again.returncode, "anna has no calibration" in again.stderr) == (1, True)
-    assert "nobody is calibrated" in call("--list", env=environment).stdout
+    assert "no calibrations in" in call("--list", env=environment).stdout
 
 
 def test_a_terminal_shows_a_bar(clip: Path, tmp_path: Path) -> None:
@@ -124,7 +124,7 @@ def test_five_targets_of_somebody_who_looks_at_the_lens_only(clip: Path, tmp_pat
     assert done.returncode == 1
     lines = done.stderr.splitlines()
     assert lines[:3] == [
-        "Sit 0.8 m from the lens. Look at each of these when asked to:",
+        "Sit 0.8 m from the lens. You will be asked to look at each of these:",
         "  the camera",
         "  the mark 21 cm to your right and 14 cm above the lens",
     ]
