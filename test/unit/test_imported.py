@@ -119,7 +119,7 @@ def test_any_changed_byte_is_noticed(models: Path, file: str) -> None:
     install_model(doubling())
     path = models / file
     whole = path.read_bytes()
-    for at in range(0, len(whole), max(1, len(whole) // 200)):
+    for at in range(0, len(whole), max(1, len(whole) // 60)):
         path.write_bytes(whole[:at] + bytes([whole[at] ^ 1]) + whole[at + 1 :])
         with pytest.raises(ModelError, match=r"twice\.(onnx|yaml)"):
             load("twice")

