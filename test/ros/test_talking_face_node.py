@@ -495,7 +495,7 @@ def test_bad_input_is_said_once_and_does_no_harm(
     for said in (
         "unknown expression 'joyful': use one of neutral, angry",
         "valence 7.00 and arousal 0.00 must each be in [-1, 1]",
-        "is not before the screen",
+        "is not in front of the screen",
     ):
         node.wait_for_log(said)
         assert node.log.count(said) == 1
@@ -514,7 +514,7 @@ def test_bad_input_is_said_once_and_does_no_harm(
     peer.until(lambda: states[-1].state == State.STATE_SPEAKING, why="for its voice")
     peer.until(lambda: states[-1].state == State.STATE_IDLE and len(states) == 3, why="for idle")
     node.wait_for_log("the audio is clipped")
-    node.wait_for_log("it has 2 publishers, and only one may speak at a time")
+    node.wait_for_log("the topic has 2 publishers, and only one may speak at a time")
     heard = np.concatenate([np.frombuffer(m.samples, np.int16) for m in sound])
     assert len(heard) == pytest.approx(48_000, abs=0.25 * 48_000)
     # One tone without a break: what is loud crosses zero 400 times a second.
@@ -664,7 +664,7 @@ def test_voice_activity_of_a_recording_and_not_of_the_robot(
         (b"RIFFnothing", "is not a PCM wav file"),
         (
             None,
-            "microphone no such device cannot be opened|needs PortAudio|pip install sounddevice",
+            "microphone no such device cannot be opened|PortAudio is needed|pip install sounddevice",
         ),
     ],
 )
