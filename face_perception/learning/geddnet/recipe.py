@@ -38,13 +38,11 @@ _RISING = 0.15  # share of one cycle in which the learning rate rises
 
 @dataclass(frozen=True, slots=True)
 class GazeRecipe:
-    """Settings of the training of GEDDnet. Raises config/training/geddnet.yaml explains is.
+    """Settings of a GEDDnet's training; config/training/geddnet.yaml explains each.
 
     ``decomposed`` gives each person in training a bias. Without a data set, ``people`` synthetic
-    people with ``images`` images each person
-    are painted is given. ``schedule`` is ``one_cycle``, or ``staircase``
-    as published,
-    which suits a pretrained trunk. ``beta2`` is Adam's. Raises InputError for a value
+    people with ``images`` images each are painted. ``schedule`` is ``one_cycle``, or ``staircase``
+    as published, which suits a pretrained trunk. ``beta2`` is Adam's. Raises InputError for a value
     that is out of range.
     """
 
