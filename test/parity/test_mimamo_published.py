@@ -14,6 +14,7 @@ from motion_crops import Array
 
 torch = pytest.importorskip("torch")
 
+
 from face_perception import motion, paths
 from face_perception.inference import install_model, load
 from face_perception.learning.mimamo import checkpoint
