@@ -16,4 +16,7 @@ def add_command(
     ``text`` is one sentence. ``--help`` of the parent lists it, and ``--help`` of the subcommand
     starts with it. ``options`` are passed to ``ArgumentParser``.
     """
-    return subparsers.add_parser(name, help=text, description=text, **options)
+    parser: argparse.ArgumentParser = subparsers.add_parser(
+        name, help=text, description=text, **options
+    )
+    return parser

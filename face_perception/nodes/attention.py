@@ -1,4 +1,4 @@
-"""attention node: faces and gaze to who attends to whom."""
+"""The attention node: publishes what each face attends to, from faces and gaze."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ from face_perception.ros import messages
 from face_perception.ros.driver import PerceptionNode
 from face_perception.ros.join import StampJoin
 from face_perception.ros.process import run
-from face_perception.ros.qos import SensorSubscription
 from face_perception.settings import setting
 
 
@@ -35,56 +34,45 @@ class AttentionNode(PerceptionNode[AttentionParameters]):
     def __init__(self, **kwargs: Any) -> None:
         super().__init__("attention", AttentionParameters, **kwargs)
         self._count = 0
-        self._faces: SensorSubscription | None = None
-        self._gaze: SensorSubscription | None = None
 
     def setup(self) -> None:
         self._tracker = AttentionTracker(self.values)
-        self._attend = self.guarded(self._update)
+        self._guarded_update = self.guarded(self._update)
         self._join = StampJoin("faces", self.values.gaze_wait)
         self._attention = self.publisher(msg.AttentionArray, "attention")
 
     def start(self) -> None:
-        self._faces = SensorSubscription(
-            self,
+        self._faces = self.subscribe(
             msg.FaceArray,
             "faces",
-            lambda message: self._received("faces", message),
+            lambda message: self._on_message("faces", message),
             depth=10,
             hint="start face_tracker, or remap the topic to its `faces`",
-            wanted=lambda: self.heard(self._attention),
+            wanted=lambda: self.has_subscribers(self._attention),
         )
-        self._gaze = SensorSubscription(
-            self,
+        self._gaze = self.subscribe(
             msg.GazeArray,
             "gaze",
-            lambda message: self._received("gaze", message),
+            lambda message: self._on_message("gaze", message),
             depth=10,
             expected=False,
-            wanted=lambda: self.heard(self._attention),
+            wanted=lambda: self.has_subscribers(self._attention),
         )
 
-    def stop(self) -> None:
-        for subscription in (self._faces, self._gaze):
-            if subscription is not None:
-                subscription.destroy()
-        self._faces = self._gaze = None
-
-    def report(self) -> tuple[str, dict[str, str]]:
-        problem = self._faces.status if self._faces else ""
-        source = "gaze" if self._expected() else "head pose: nobody publishes gaze"
-        return problem, {"faces": str(self._count), "source": source}
+    def diagnostics(self) -> tuple[str, dict[str, str]]:
+        source = "gaze" if self._expected() else "head pose: gaze has no publisher"
+        return self._faces.status, {"faces": str(self._count), "source": source}
 
     def _expected(self) -> frozenset[str]:
-        """What an update waits for beside the faces."""
-        return frozenset({"gaze"} if self._gaze is not None and self._gaze.published else ())
+        """Returns the topics besides faces whose message of an image is waited for."""
+        return frozenset({"gaze"} if self._gaze.published else ())
 
-    def _received(self, key: str, message: Any) -> None:
+    def _on_message(self, key: str, message: Any) -> None:
         if key == "faces":
             self.count("input")
         stamp = messages.nanoseconds(message.header.stamp)
         for _, group in self._join.add(key, stamp, message, self._expected()):
-            self._attend(group)
+            self._guarded_update(group)
 
     def _update(self, group: dict[str, Any]) -> None:
         faces, _ = messages.faces_from_msg(group["faces"])

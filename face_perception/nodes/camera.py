@@ -1,6 +1,6 @@
-"""Camera node for the bench: plays a device, a video, a picture or the bundled sample as images.
+"""The camera node: publishes images of a device, a video, a picture or the bundled sample.
 
-A robot has its own camera driver; this is for a laptop, a demo and the tests.
+For a laptop, the demo and the tests. A robot has its own camera driver.
 """
 
 from __future__ import annotations
@@ -26,14 +26,12 @@ from face_perception.media import (
     device_number,
     load_camera,
 )
-from face_perception.ros import images, messages
+from face_perception.ros import delays, images, messages
 from face_perception.ros.driver import PerceptionNode
 from face_perception.ros.process import run
 from face_perception.settings import setting
 
 Array = npt.NDArray[np.uint8]
-
-_REOPEN_PERIOD = 2.0
 
 
 @dataclass(frozen=True)
@@ -78,16 +76,16 @@ class CameraParameters:
 
 
 def open_sample(width: int, height: int, rate: float) -> Iterator[Array]:
-    """The photographs that move before a virtual camera, without an end."""
+    """Returns images of the moving photographs, RGB uint8 [height, width, 3], without end."""
     photos = {name: next(iter(FrameReader(inference.sample_photo(name)))).image for name in PHOTOS}
     scene = SampleScene(photos, width, height)
     return (scene.render(number / rate) for number in itertools.count())
 
 
 def open_clip(path: str, loop: bool) -> tuple[Iterator[Array], float]:
-    """A picture, for ever, or a video, once or in a loop; and the video's rate, 0 for a picture.
+    """Returns the images of a file, and their rate in Hz (0 for a picture).
 
-    Raises as ``FrameReader`` does.
+    A picture repeats without end, a video only with ``loop``. Raises what ``FrameReader`` raises.
     """
     clip = FrameReader(path)
 
@@ -109,9 +107,7 @@ class CameraNode(PerceptionNode[CameraParameters]):
 
     def __init__(self, **kwargs: object) -> None:
         super().__init__("camera", CameraParameters, **kwargs)
-        self._thread: threading.Thread | None = None
-        self._stop = threading.Event()
-        self._lost = ""
+        self._problem = ""
         self._source: Iterator[Array] = iter(())
 
     def setup(self) -> None:
@@ -140,66 +136,58 @@ class CameraNode(PerceptionNode[CameraParameters]):
         return images_of, rate or values.rate
 
     def start(self) -> None:
-        self._stop.clear()
-        self._thread = threading.Thread(target=self._play, name="camera", daemon=True)
-        self._thread.start()
-
-    def stop(self) -> None:
-        self._stop.set()
-        if self._thread is not None:
-            self._thread.join(1.5)
-            self._thread = None
+        self.thread(self._play)
 
     def release(self) -> None:
-        # Lets go of a device or file, also where setup has failed half-way.
+        # Closes the device, also after a setup that failed.
         source, self._source = self._source, iter(())
         if isinstance(source, CameraDevice):
             source.close()
 
-    def report(self) -> tuple[str, dict[str, str]]:
-        return self._lost, {"source": self.values.source}
+    def diagnostics(self) -> tuple[str, dict[str, str]]:
+        return self._problem, {"source": self.values.source}
 
-    def _play(self) -> None:
+    def _play(self, stop: threading.Event) -> None:
         begin = time.monotonic()
         number = 0
-        while not self._stop.is_set():
+        while not stop.is_set():
             try:
                 image = next(self._source)
-                self._lost = ""
+                self._problem = ""
                 self._send(image)
             except StopIteration:
                 self.get_logger().info(f"{self.values.source} has ended")
                 return
             except OSError as error:
-                self._reopen(error)
+                self._reopen(error, stop)
                 continue
             except Exception as error:
-                self.failed(error)
+                self.log_exception(error)
                 return
             number += 1
             late = time.monotonic() - begin - number / self._rate
             if late < 0:
-                self._stop.wait(-late)
+                stop.wait(-late)
             elif late > 0.5:
-                # Never a burst to catch up after a stall: a camera would not either.
+                # After a stall, go on from now instead of sending a burst: cameras do the same.
                 begin = time.monotonic() - number / self._rate
                 self.count("late")
 
-    def _reopen(self, error: Exception) -> None:
-        self._lost = f"{error}; trying to open it again"
-        self.complain(self._lost)
+    def _reopen(self, error: Exception, stop: threading.Event) -> None:
+        self._problem = f"{error}; trying to open it again"
+        self.warn_throttled(self._problem)
         self.release()
-        while not self._stop.wait(_REOPEN_PERIOD):
+        while not stop.wait(delays.RETRY_PERIOD):
             try:
                 self._source, self._rate = self._open()
             except (ValueError, OSError) as again:
-                self._lost = str(again)
+                self._problem = str(again)
             else:
                 return
 
     def _send(self, image: Array) -> None:
         self.count("input")
-        raw, compressed = self.heard(self._image), self.heard(self._compressed)
+        raw, compressed = self.has_subscribers(self._image), self.has_subscribers(self._compressed)
         if not raw and not compressed:
             return
         message = Image()

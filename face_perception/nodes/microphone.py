@@ -1,4 +1,4 @@
-"""microphone node: plays a microphone, or a wav file at real-time pace, as audio messages."""
+"""The microphone node: publishes the audio of a microphone, or of a wav file in real time."""
 
 from __future__ import annotations
 
@@ -19,14 +19,13 @@ from face_perception.avatar import (
     rescan_devices,
 )
 from face_perception.errors import InputError
-from face_perception.ros import messages
+from face_perception.ros import delays, messages
 from face_perception.ros.driver import PerceptionNode
 from face_perception.ros.process import run
 from face_perception.settings import setting
 from face_perception.speech import read_wav
 
-_STALLED = 2.0
-_RETRY = 2.0
+_STALLED = 2.0  # seconds without audio after which the device is opened again
 
 
 @dataclass(frozen=True)
@@ -64,9 +63,6 @@ class MicrophoneNode(PerceptionNode[MicrophoneParameters]):
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__("microphone", MicrophoneParameters, **kwargs)
-        self._thread: threading.Thread | None = None
-        self._stop = threading.Event()
-        self._stream: Any = None
         self._problem = ""
         self._last = 0.0
 
@@ -75,26 +71,17 @@ class MicrophoneNode(PerceptionNode[MicrophoneParameters]):
         named_file = source.lower().endswith(".wav") or os.sep in source
         self._recording = read_wav(source) if named_file or os.path.isfile(source) else None
         if self._recording is None:
-            self._open().close()  # says now what is missing
+            self._open().close()  # raises an error if the device cannot be used
         self._audio = self.publisher(msg.Audio, "audio", depth=50)
 
     def start(self) -> None:
-        self._stop.clear()
-        play = self._watch if self._recording is None else self._play
-        self._thread = threading.Thread(target=play, name="microphone", daemon=True)
-        self._thread.start()
+        self.thread(self._record if self._recording is None else self._play)
 
-    def stop(self) -> None:
-        self._stop.set()
-        if self._thread is not None:
-            self._thread.join(2.0)
-            self._thread = None
-
-    def report(self) -> tuple[str, dict[str, str]]:
+    def diagnostics(self) -> tuple[str, dict[str, str]]:
         return self._problem, {"source": self.values.source or "default microphone"}
 
     def _open(self) -> Any:
-        """A stream of the device, not started."""
+        """Returns a stream of the device that is not started. Raises InputError if it cannot."""
         values = self.values
         try:
             sounddevice = import_sounddevice("read a microphone")
@@ -107,17 +94,17 @@ class MicrophoneNode(PerceptionNode[MicrophoneParameters]):
                 dtype="int16",
                 device=parse_device(values.source),
                 blocksize=round(values.chunk * values.rate),
-                callback=self._heard,
+                callback=self._on_samples,
             )
         except (sounddevice.PortAudioError, ValueError) as error:
-            rescan_devices()  # for the next try
+            rescan_devices()  # so that the next try finds a device that was plugged in
             raise InputError(
                 f"the microphone {values.source or '(default)'} cannot be opened with "
                 f"{values.channels} channels at {values.rate} Hz: {error}; `python3 -m "
                 "sounddevice` lists the devices, or give a wav file as source"
             ) from error
 
-    def _heard(self, samples: Any, frames: int, times: Any, status: Any) -> None:
+    def _on_samples(self, samples: Any, frames: int, times: Any, status: Any) -> None:
         age = times.currentTime - times.inputBufferAdcTime
         if not 0 <= age < 1:
             age = frames / self.values.rate  # some drivers give no times
@@ -127,48 +114,50 @@ class MicrophoneNode(PerceptionNode[MicrophoneParameters]):
         now = self.get_clock().now().nanoseconds * 1e-9
         self._send(samples, self.values.rate, now - age)
 
-    def _watch(self) -> None:
-        """Reads the device, and opens it again when it gives no more."""
-        while not self._stop.is_set():
+    def _record(self, stop: threading.Event) -> None:
+        """Publishes the audio of the device, and opens it again if it stalls."""
+        while not stop.is_set():
             try:
                 with self._open() as stream:
                     self._problem, self._last = "", time.monotonic()
                     while stream.active and time.monotonic() - self._last < _STALLED:
-                        if self._stop.wait(0.1):
+                        if stop.wait(0.1):
                             return
-                raise InputError("the microphone gives no more audio: is it plugged in?")
+                raise InputError("no more audio from the microphone: check that it is plugged in")
             except Exception as error:
                 self._problem = f"{error}; trying to open it again"
-                self.complain(self._problem)
-                self._stop.wait(_RETRY)
+                self.warn_throttled(self._problem)
+                stop.wait(delays.RETRY_PERIOD)
 
-    def _play(self) -> None:
-        """Plays the file, each chunk when its last sample would have been recorded."""
+    def _play(self, stop: threading.Event) -> None:
+        """Publishes each chunk of the file when its last sample would have been recorded."""
         recording = self._recording
         assert recording is not None
         begin, played = time.monotonic(), 0.0
-        while not self._stop.is_set():
+        while not stop.is_set():
             for piece in recording.pieces(self.values.chunk):
                 duration = len(piece) / recording.rate
                 played += duration
                 late = time.monotonic() - begin - played
-                if late < 0 and self._stop.wait(-late):
+                if late < 0 and stop.wait(-late):
                     return
                 if late > 0.5:
-                    begin += late  # never a burst to catch up after a stall
+                    begin += late  # after a stall, go on from now instead of sending a burst
                     self.count("late")
                 now = self.get_clock().now().nanoseconds * 1e-9
-                # By the samples, not by when this thread woke up.
+                # From the number of samples, because the thread wakes up late.
                 stamp = now - (time.monotonic() - begin - (played - duration))
                 self._send(piece, recording.rate, stamp)
             if not self.values.loop:
-                self._send(recording.samples[:0], recording.rate, 0.0)  # the end
+                self._send(
+                    recording.samples[:0], recording.rate, 0.0
+                )  # empty: the end of the audio
                 self.get_logger().info(f"{self.values.source} has ended")
                 return
 
     def _send(self, samples: npt.NDArray[np.int16], rate: int, stamp: float) -> None:
         self.count("input")
-        if not self.heard(self._audio):
+        if not self.has_subscribers(self._audio):
             return
         message = msg.Audio(sample_rate=int(rate), channels=int(samples.shape[1]))
         message.header.stamp = messages.time(stamp)

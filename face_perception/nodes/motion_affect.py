@@ -1,4 +1,4 @@
-"""motion_affect node: aligned crops to valence and arousal, from how faces look and move."""
+"""The motion_affect node: publishes valence and arousal, from how faces look and move."""
 
 from __future__ import annotations
 
@@ -9,15 +9,13 @@ from typing import Any
 
 from face_perception import inference, motion, msg
 from face_perception.ros import messages
-from face_perception.ros import network_parameters as networks
 from face_perception.ros.driver import PerceptionNode
+from face_perception.ros.network_loading import NetworkLoader, network_diagnostics
 from face_perception.ros.process import run
-from face_perception.ros.qos import SensorSubscription
-from face_perception.ros.worker import LatestWorker
 from face_perception.settings import setting, with_default
 from face_perception.types import ValenceArousal
 
-# Images that may wait while the network for appearance runs: a third of a second.
+# Images that may wait while the network for appearance runs: a third of a second at 30 Hz.
 _WAITING = 10
 
 
@@ -38,89 +36,79 @@ class MotionAffectParameters(motion.MimamoSettings, _Network):
 
 
 class MotionAffectNode(PerceptionNode[MotionAffectParameters]):
-    """Reads ``face_crops``, publishes ``motion_affect``: late, with the stamp that it is about."""
+    """Reads ``face_crops``, publishes ``motion_affect``.
+
+    An estimate comes ``look_ahead`` images late and has the stamp of the image that it is about.
+    """
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__("motion_affect", MotionAffectParameters, **kwargs)
         self._count = 0
         self._last_stamp = 0.0
-        self._crops: SensorSubscription | None = None
-        self._worker: LatestWorker[Any] | None = None
 
     def setup(self) -> None:
-        self._networks = motion.load_mimamo(self.values.model, networks.Loading(self).load)
+        self._networks = motion.load_mimamo(self.values.model, NetworkLoader(self).load)
         self._mimamo = motion.Mimamo[Any](self._networks, self.values)
         self._affects = self.publisher(msg.ValenceArousalArray, "motion_affect")
 
     def start(self) -> None:
         self._mimamo.reset()
-        self._worker = LatestWorker(
-            "motion_affect",
+        self._worker = self.worker(
             self._estimate,
-            self.failed,
             waiting=_WAITING,
-            on_idle=lambda: self._send(self._mimamo.finish()),
+            on_idle=lambda: self._publish_estimates(self._mimamo.finish()),
         )
-        self._crops = SensorSubscription(
-            self,
+        self._crops = self.subscribe(
             msg.FaceCrops,
             "face_crops",
-            self._received,
+            self._on_crops,
             depth=_WAITING,
             hint="start face_tracker, or remap the topic to its `face_crops`",
-            wanted=lambda: self.heard(self._affects),
+            wanted=lambda: self.has_subscribers(self._affects),
         )
 
-    def stop(self) -> None:
-        if self._crops is not None:
-            self._crops.destroy()
-            self._crops = None
-        if self._worker is not None:
-            self._worker.stop()
-            self._worker = None
-
-    def report(self) -> tuple[str, dict[str, str]]:
-        fallen, models = networks.report(self._networks.models)
-        problems = [p for p in (self._crops.status if self._crops else "", fallen) if p]
-        seen = self._mimamo.window if self._networks.over_time else motion.PHASE_WINDOW
+    def diagnostics(self) -> tuple[str, dict[str, str]]:
+        fallback, models = network_diagnostics(self._networks.models)
+        problems = [problem for problem in (self._crops.status, fallback) if problem]
+        window = self._mimamo.window if self._networks.over_time else motion.PHASE_WINDOW
         return "; ".join(problems), {
             "faces": str(self._count),
             "delay (s)": f"{self.values.look_ahead / motion.TICK_RATE:.3f}",
-            "window (s)": f"{seen / motion.TICK_RATE:.3f}",
+            "window (s)": f"{window / motion.TICK_RATE:.3f}",
             "appearance rate (Hz)": f"{self.statistics.rate('appearance', time.monotonic()):.2f}",
             **models,
         }
 
-    def _received(self, message: Any) -> None:
+    def _on_crops(self, message: Any) -> None:
         self.count("input")
-        if self._worker is not None and self._worker.put(message):
+        if self._worker.put(message):
             self.count("dropped")
-            self.complain(
-                "images come faster than they are worked on, and some are left out, which looks "
-                f"like motion: set threads (now {self.values.threads}) higher, or appearance_every "
-                f"(now {self.values.appearance_every}) to 0 or higher",
+            self.warn_throttled(
+                "images arrive faster than the networks run, and dropped images look like motion: "
+                f"increase threads (now {self.values.threads}) or appearance_every "
+                f"(now {self.values.appearance_every}), or set appearance_every to 0",
                 key="slow",
             )
 
     def _estimate(self, message: Any) -> None:
         stamp = messages.seconds(message.header.stamp)
         if stamp < self._last_stamp:
-            self.complain(
+            self.warn_throttled(
                 f"stamps went back by {self._last_stamp - stamp:.2f} s (a bag that loops, two "
-                "cameras, a changed clock?): every face begins anew",
+                "cameras, a changed clock?): restarting the estimates of all faces",
                 key="stamps",
             )
         self._last_stamp = stamp
         crops = messages.crops_from_msg(message)
         self._count = len(crops)
         appearance_runs = self._mimamo.appearance_runs
-        busy = self._worker is not None and self._worker.behind
+        busy = self._worker.behind
         found = self._mimamo.estimate(message.header, stamp, crops, busy=busy)
         if self._mimamo.appearance_runs > appearance_runs:
             self.count("appearance")
-        self._send(found)
+        self._publish_estimates(found)
 
-    def _send(self, found: Sequence[tuple[Any, Sequence[ValenceArousal]]]) -> None:
+    def _publish_estimates(self, found: Sequence[tuple[Any, Sequence[ValenceArousal]]]) -> None:
         for header, affects in found:
             out = msg.ValenceArousalArray(
                 header=header, values=[messages.valence_arousal_to_msg(a) for a in affects]

@@ -1,4 +1,4 @@
-"""overlay node: draws what the other nodes found onto the image, only while somebody watches."""
+"""The overlay node: draws the results of the other nodes onto the image."""
 
 from __future__ import annotations
 
@@ -15,8 +15,6 @@ from face_perception.ros.driver import PerceptionNode
 from face_perception.ros.image_input import ImageInput, ImageParameters
 from face_perception.ros.join import Newest, Pace, StampJoin
 from face_perception.ros.process import run
-from face_perception.ros.qos import SensorSubscription
-from face_perception.ros.worker import LatestWorker
 from face_perception.settings import setting
 
 
@@ -43,7 +41,7 @@ class OverlayParameters(ImageParameters):
     )
 
 
-# By topic.
+# The topics of results and their types.
 _RESULTS: dict[str, type[Any]] = {
     "faces": msg.FaceArray,
     "gaze": msg.GazeArray,
@@ -53,8 +51,8 @@ _RESULTS: dict[str, type[Any]] = {
     "motion_affect": msg.ValenceArousalArray,
     "attention": msg.AttentionArray,
 }
-# What is kept of them, by topic.
-_VALUES: dict[str, Callable[[Any], Any]] = {
+# The converter of each item in a result, by topic.
+_CONVERTERS: dict[str, Callable[[Any], Any]] = {
     "gaze": messages.gaze_from_msg,
     "action_units": messages.action_units_from_msg,
     "expressions": messages.expression_from_msg,
@@ -62,9 +60,10 @@ _VALUES: dict[str, Callable[[Any], Any]] = {
     "motion_affect": messages.valence_arousal_from_msg,
     "attention": messages.attention_from_msg,
 }
-# Nanoseconds: a clock that goes back by more is another one; and for so long after a picture with
-# faces none is drawn without, for those are images that the tracker left out, and would flicker.
-_BACK, _BARE = 1_000_000_000, 500_000_000
+_RESTARTED = 1_000_000_000  # nanoseconds that stamps must go back for a restarted bag
+# Nanoseconds after an image with faces during which no image without faces is drawn: the tracker
+# left that image out, and the overlay would flicker.
+_FACES_HOLD = 500_000_000
 
 
 class OverlayNode(PerceptionNode[OverlayParameters]):
@@ -72,112 +71,100 @@ class OverlayNode(PerceptionNode[OverlayParameters]):
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__("overlay", OverlayParameters, **kwargs)
-        self._input: ImageInput | None = None
-        self._results: dict[str, SensorSubscription] = {}
-        self._worker: LatestWorker[dict[str, Any]] | None = None
 
     def setup(self) -> None:
         self._join = StampJoin("image", self.values.wait)
         self._pace = Pace("image", self.values.wait)
         self._newest = Newest[tuple[str, str, str], Any](self.values.hold)
-        self._stamp = 0
-        self._with_faces = -_BARE
+        self._last_image = 0
+        self._last_with_faces = -_FACES_HOLD
         self._image = self.publisher(Image, "overlay", depth=1)
         self._compressed = self.publisher(CompressedImage, "overlay/compressed", depth=1)
 
     def start(self) -> None:
-        self._worker = LatestWorker("overlay", self._draw, self.failed)
-
-        def wanted() -> bool:
-            return self.heard(self._image, self._compressed)
-
+        self._worker = self.worker(self._draw)
         self._input = ImageInput(
             self,
             self._on_image,
             compressed=self.values.compressed,
             reliability=self.values.qos,
-            wanted=wanted,
+            wanted=self._wanted,
         )
         self._results = {
-            topic: SensorSubscription(
-                self,
+            topic: self.subscribe(
                 message_type,
                 topic,
-                functools.partial(self._received, topic),
+                functools.partial(self._add, topic),
                 depth=10,
                 expected=False,
-                wanted=wanted,
+                wanted=self._wanted,
             )
             for topic, message_type in _RESULTS.items()
         }
 
-    def stop(self) -> None:
-        if self._input is not None:
-            self._input.destroy()
-            self._input = None
-        for subscription in self._results.values():
-            subscription.destroy()
-        self._results = {}
-        if self._worker is not None:
-            self._worker.stop()
-            self._worker = None
-
-    def report(self) -> tuple[str, dict[str, str]]:
-        return self._input.status if self._input else "", {
+    def diagnostics(self) -> tuple[str, dict[str, str]]:
+        return self._input.status, {
             "draws": ", ".join(sorted(self._published())),
             "waits for": ", ".join(sorted(self._expected())),
         }
+
+    def _wanted(self) -> bool:
+        return self.has_subscribers(self._image, self._compressed)
 
     def _published(self) -> set[str]:
         return {topic for topic, found in self._results.items() if found.published}
 
     def _expected(self) -> frozenset[str]:
-        """What a picture waits for beside the image: faces, without which nothing has its place,
-        and what is quick.
+        """Returns the topics whose results of an image are waited for.
+
+        These are faces, without which no result has a place, and all that come in time.
         """
         return self._pace.kept() | (self._published() & {"faces"})
 
     def _on_image(self, message: Any) -> None:
         self.count("input")
-        self._received("image", message)
+        self._add("image", message)
 
-    def _received(self, key: str, message: Any) -> None:
+    def _add(self, key: str, message: Any) -> None:
         stamp = messages.nanoseconds(message.header.stamp)
         if self._join.outdated(key, stamp):
             return
         if key == "image":
-            if stamp < self._stamp - _BACK:
+            if stamp < self._last_image - _RESTARTED:
                 self._pace.clear()
                 self._newest.clear()
-            self._stamp = stamp
+            self._last_image = stamp
         elif key != "faces":
             for item in messages.listed(message):
-                # Only action units may be of two sources at once.
+                # Only action units come from two sources at once.
                 source = item.source if key == "action_units" else ""
                 try:
-                    value = _VALUES[key](item)
-                except ValueError as error:  # of whoever: the others are drawn
+                    value = _CONVERTERS[key](item)
+                except ValueError as error:  # an invalid item; the others are drawn
                     self.count("refused")
-                    self.complain(f"{self._results[key].topic}: {error}", key=f"{key} refused")
+                    self.warn_throttled(
+                        f"{self._results[key].topic}: {error}", key=f"{key} refused"
+                    )
                     continue
                 self._newest.add((key, item.face_id, source), stamp, value)
         self._pace.add(key, stamp)
         for at, group in self._join.add(key, stamp, message, self._expected()):
             if "faces" in group:
-                self._with_faces = at
-            elif 0 <= at - self._with_faces < _BARE:
+                self._last_with_faces = at
+            elif 0 <= at - self._last_with_faces < _FACES_HOLD:
                 self.count("dropped")
                 continue
             known: dict[str, Any] = {k: group[k] for k in ("image", "faces") if k in group}
             for (topic, *_), item in sorted(self._newest.at(at).items(), key=lambda kept: kept[0]):
                 known.setdefault(topic, []).append(item)
-            if self._worker is not None and self._worker.put(known):
+            if self._worker.put(known):
                 self.count("dropped")
 
     def _draw(self, known: dict[str, Any]) -> None:
-        """``known``: the messages image and faces of one stamp, and by topic the values to draw."""
-        if self._input is None:
-            return
+        """Draws and publishes one image.
+
+        ``known`` has the messages image and faces of one stamp, and by topic the values to draw.
+        """
         message = known["image"]
         frame = self._input.decode(message)
         if frame is None:
@@ -197,19 +184,19 @@ class OverlayNode(PerceptionNode[OverlayParameters]):
             attention=known.get("attention", ()),
             note=_note(known),
         )
-        raw = self.heard(self._image)
+        raw = self.has_subscribers(self._image)
         if raw:
             out = images.from_array(picture)
             out.header = message.header
             self.publish(self._image, out, message.header)
-        if self.heard(self._compressed):
+        if self.has_subscribers(self._compressed):
             jpeg = images.to_compressed(picture)
             jpeg.header = message.header
             self.publish(self._compressed, jpeg, None if raw else message.header)
 
 
 def _note(known: dict[str, Any]) -> str:
-    """What is drawn but means nothing, by the cards of the networks that said it."""
+    """Returns a note about results of networks with random weights; empty if there are none."""
     sources = {
         str(item.source) for topic in _RESULTS if topic != "faces" for item in known.get(topic, ())
     }
@@ -219,7 +206,7 @@ def _note(known: dict[str, Any]) -> str:
 
 @functools.cache
 def _trained(source: str) -> bool:
-    """Whether as far as this machine knows: what is no network, or has no card here, counts so."""
+    """Returns whether a source is trained; true for a source without a model card here."""
     try:
         return inference.find_card(source).trained
     except inference.ModelError:

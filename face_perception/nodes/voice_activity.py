@@ -1,4 +1,4 @@
-"""voice_activity node: audio to whether a person speaks; deaf while the robot itself does."""
+"""The voice_activity node: publishes whether a person speaks, except while the robot does."""
 
 from __future__ import annotations
 
@@ -7,15 +7,14 @@ import time
 from dataclasses import dataclass
 from typing import Any
 
-from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 from std_msgs.msg import Header
 
 from face_perception import msg
 from face_perception.inference import NetworkSettings
 from face_perception.ros import messages
-from face_perception.ros import network_parameters as networks
 from face_perception.ros.audio_input import AUDIO_COMMON, AudioInput
 from face_perception.ros.driver import PerceptionNode
+from face_perception.ros.network_loading import NetworkLoader, network_diagnostics
 from face_perception.ros.process import run
 from face_perception.settings import setting
 from face_perception.speech import (
@@ -27,9 +26,9 @@ from face_perception.speech import (
     VoiceState,
 )
 
-_RATE = 16_000
-_STEP = 512 / _RATE
-_OFF = 0.03  # seconds that a stamp may be off before it is followed
+_RATE = 16_000  # Hz
+_STEP = 512 / _RATE  # seconds
+_MAX_JITTER = 0.03  # seconds; a stamp that is further off corrects the clock of the audio
 
 
 @dataclass(frozen=True)
@@ -57,15 +56,12 @@ class VoiceActivityNode(PerceptionNode[VoiceActivityParameters]):
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__("voice_activity", VoiceActivityParameters, **kwargs)
-        self._input: AudioInput | None = None
-        self._robot: Any = None
-        self._timer: Any = None
 
     def setup(self) -> None:
-        self._network = networks.Loading(self).load("voice_activity")
+        self._network = NetworkLoader(self).load("voice_activity")
         self._activity = VoiceActivity(self._network, self.values)
         self._out = self.publisher(msg.VoiceActivity, "voice_activity", depth=50)
-        self._forget()
+        self._reset_stream()
         self._robot_speaks = False
         self._robot_until = -math.inf
 
@@ -73,39 +69,17 @@ class VoiceActivityNode(PerceptionNode[VoiceActivityParameters]):
         self._input = AudioInput(
             self,
             "audio",
-            self._hear,
+            self._on_audio,
             audio_common=self.values.audio_common,
             hint="start the microphone node, or remap the topic to where your audio is",
-            wanted=lambda: self.heard(self._out),
+            wanted=lambda: self.has_subscribers(self._out),
         )
-        # Latched: also what the face does already.
-        self._robot = self.create_subscription(
-            msg.AvatarState,
-            "avatar/state",
-            self._on_state,
-            QoSProfile(
-                depth=1,
-                reliability=ReliabilityPolicy.RELIABLE,
-                durability=DurabilityPolicy.TRANSIENT_LOCAL,
-            ),
-        )
+        self.subscribe_latched(msg.AvatarState, "avatar/state", self._on_state)
+        self.timer(0.1, self._poll)
 
-        self._timer = self.create_timer(0.1, self._poll)
-
-    def stop(self) -> None:
-        if self._timer is not None:
-            self.destroy_timer(self._timer)
-            self._timer = None
-        if self._input is not None:
-            self._input.destroy()
-            self._input = None
-        if self._robot is not None:
-            self.destroy_subscription(self._robot)
-            self._robot = None
-
-    def report(self) -> tuple[str, dict[str, str]]:
-        fallen, values = networks.report([self._network])
-        problems = [fallen, self._input.status if self._input else ""]
+    def diagnostics(self) -> tuple[str, dict[str, str]]:
+        fallback, values = network_diagnostics([self._network])
+        problems = [fallback, self._input.status]
         return "; ".join(filter(None, problems)), {
             "gated": "yes: the robot speaks" if self._gated() else "no",
             "late chunks": str(self._stream.late_chunks),
@@ -119,68 +93,69 @@ class VoiceActivityNode(PerceptionNode[VoiceActivityParameters]):
         self._robot_speaks = speaks
 
     def _gated(self) -> bool:
-        # One that was killed while it spoke says no more. (rclpy remaps no name that it counts.)
+        # A talking face that was killed while it spoke sends no more states.
+        # count_publishers needs the resolved name, because rclpy does not remap it.
         state = self.resolve_topic_name("avatar/state")
         if self._robot_speaks and self.count_publishers(state) == 0:
             self._robot_speaks = False
         return self._robot_speaks or time.monotonic() < self._robot_until
 
-    def _forget(self) -> None:
-        # A live source's gaps are always silence: nobody waits for it.
+    def _reset_stream(self) -> None:
+        # Audio that is missing from a live source never comes: treat it as silence at once.
         self._stream = SpeechStream((_RATE,), delay=math.inf)
         self._frame_id = ""
         self._speaking = False
         self._restart(0.0)
 
     def _restart(self, stamp: float) -> None:
-        """What is heard next has this stamp and continues nothing."""
+        """Starts again: the next audio has this stamp in seconds and continues nothing."""
         self._activity.reset()
         self._began = stamp
         self._count = 0  # samples since then
         self._skipped = False
 
-    def _hear(self, chunk: AudioChunk, header: Header) -> None:
+    def _on_audio(self, chunk: AudioChunk, header: Header) -> None:
         self._frame_id = header.frame_id
         if chunk.stamp <= 0:
-            # Without a stamp it is now.
+            # A chunk without a stamp was recorded just now.
             now = self.get_clock().now().nanoseconds * 1e-9
             chunk = AudioChunk(now - chunk.duration, chunk.rate, chunk.samples, chunk.clipped)
         now = time.monotonic()
         for heard in (*self._stream.poll(now), *self._stream.push_chunk(chunk, now)):
-            self._take(heard)
+            self._process(heard)
 
     def _poll(self) -> None:
         for heard in self._stream.poll(time.monotonic()):
-            self._take(heard)
+            self._process(heard)
 
-    def _take(self, heard: SpeechSegment) -> None:
+    def _process(self, heard: SpeechSegment) -> None:
         samples = heard.samples[_RATE]
         at = self._began + self._count / _RATE
         if heard.begins:
             self._restart(heard.stamp)
-        elif heard.stamp > 0 and abs(heard.stamp - at) > _OFF:
-            # A sound card's crystal is not the computer's.
+        elif heard.stamp > 0 and abs(heard.stamp - at) > _MAX_JITTER:
+            # The clock of a sound card drifts from the computer's.
             self._began += 0.1 * (heard.stamp - at)
         if self._gated():
             self._skip(len(samples))
         else:
             if self._skipped:
-                # What was heard of the robot must not go on as a person's speech.
+                # The robot's speech must not continue as a person's.
                 self._restart(self._began + self._count / _RATE)
             for step in self._activity.detect(samples):
-                self._say(self._began + step.end - _STEP, step)
+                self._publish_step(self._began + step.end - _STEP, step)
             self._count += len(samples)
         if heard.ends and self._speaking:
-            self._say(self._began + self._count / _RATE, None)
+            self._publish_step(self._began + self._count / _RATE, None)
 
     def _skip(self, count: int) -> None:
         for number in range(self._count // 512, (self._count + count) // 512):
-            self._say(self._began + number * _STEP, None)
+            self._publish_step(self._began + number * _STEP, None)
         self._count += count
         self._skipped = True
 
-    def _say(self, stamp: float, step: VoiceState | None) -> None:
-        """Publishes a step; None: nobody listened to it."""
+    def _publish_step(self, stamp: float, step: VoiceState | None) -> None:
+        """Publishes the activity of one step of 32 ms; None if the audio was ignored."""
         self._speaking = step is not None and step.speaking
         message = msg.VoiceActivity(
             valid=step is not None,

@@ -1,11 +1,11 @@
-"""What nodes that hear have in common: our Audio messages, or those of ros-drivers' audio_common.
+"""The audio subscription of a node: our Audio messages, or those of ros-drivers' audio_common.
 
-Two unrelated packages are called audio_common_msgs; which one is installed is found out here.
+Two unrelated packages are called audio_common_msgs; ``audio_common_messages`` finds out which one
+is installed.
 """
 
 from __future__ import annotations
 
-import functools
 import importlib
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
@@ -16,7 +16,6 @@ from std_msgs.msg import Header
 from face_perception import msg
 from face_perception.errors import InputError
 from face_perception.ros import messages
-from face_perception.ros.qos import SensorSubscription
 from face_perception.speech import AudioChunk, AudioError, chunk_from_bytes, make_chunk
 
 if TYPE_CHECKING:
@@ -24,17 +23,18 @@ if TYPE_CHECKING:
 
 AUDIO_COMMON = ("none", "data", "stamped")
 
-# Chunks that wait while a callback runs. A speech synthesiser may send all that it has at once: at
-# 10 ms each, this is 20 seconds.
+# Chunks that wait while a callback runs: 20 s of chunks of 10 ms. A speech synthesizer may send a
+# whole sentence at once.
 _DEPTH = 2000
 
 
 class AudioInput:
-    """Subscribes to ``topic`` and calls ``received(chunk, header)`` on the executor's thread.
+    """Subscribes a node to ``topic``; calls ``received(chunk, header)`` on the executor's thread.
 
-    ``audio_common`` other than `none` reads ros-drivers' AudioData (`data`; without stamps) or
-    AudioDataStamped (`stamped`) instead, whose rate and format come on ``<topic>_info``. Raises
-    InputError where that package is not installed, or is the other one of its name.
+    Make it in the ``start`` of the node. ``audio_common`` is ``none`` for our Audio messages, or
+    ``data`` or ``stamped`` for AudioData or AudioDataStamped of ros-drivers, whose rate and format
+    come on ``<topic>_info``; AudioData has no stamps. The other arguments are those of
+    ``SensorSubscription``. Raises InputError if ros-drivers' package is not installed.
     """
 
     def __init__(
@@ -51,47 +51,46 @@ class AudioInput:
         self._node = node
         self._received = received
         self._info: Any = None
-        self._subscriptions = []
-        subscribe = functools.partial(SensorSubscription, node, depth=_DEPTH, wanted=wanted)
         kind: type[Any] = msg.Audio
-        take = self._take_ours
+        convert = self._convert_ours
         if audio_common != "none":
             theirs = audio_common_messages()
             kind = theirs.AudioData if audio_common == "data" else theirs.AudioDataStamped
-            take = self._take_theirs
-            # Said once in a while, or once: audio_capture's is latched.
-            info = subscribe(
-                theirs.AudioInfo, f"{topic}_info", self._on_info, latched=True, expected=False
+            convert = self._convert_theirs
+            # Latched, because audio_capture sends it once.
+            node.subscribe(
+                theirs.AudioInfo,
+                f"{topic}_info",
+                self._on_info,
+                depth=_DEPTH,
+                latched=True,
+                expected=False,
+                wanted=wanted,
             )
-            self._subscriptions.append(info)
-        self._audio = subscribe(kind, topic, self._guarded(take), expected=expected, hint=hint)
-        self._subscriptions.append(self._audio)
+
+        def on_audio(message: Any) -> None:
+            node.count("input")
+            try:
+                convert(message)
+            except AudioError as error:
+                node.count("refused")
+                node.warn_throttled(f"{self.topic}: {error}", key="audio refused")
+
+        self._audio = node.subscribe(
+            kind, topic, on_audio, depth=_DEPTH, expected=expected, hint=hint, wanted=wanted
+        )
 
     @property
     def status(self) -> str:
-        """Why nothing comes; empty while it does, or nothing is expected."""
+        """Why no audio arrives; empty if it does, or if none is expected."""
         return self._audio.status
 
     @property
     def topic(self) -> str:
+        """The full name of the audio topic."""
         return self._audio.topic
 
-    def destroy(self) -> None:
-        for subscription in self._subscriptions:
-            subscription.destroy()
-
-    def _guarded(self, take: Callable[[Any], None]) -> Callable[[Any], None]:
-        def guarded(message: Any) -> None:
-            self._node.count("input")
-            try:
-                take(message)
-            except AudioError as error:
-                self._node.count("refused")
-                self._node.complain(f"{self.topic}: {error}", key="audio refused")
-
-        return self._node.guarded(guarded)
-
-    def _take_ours(self, message: msg.Audio) -> None:
+    def _convert_ours(self, message: msg.Audio) -> None:
         samples = np.frombuffer(message.samples, np.int16)
         stamp = messages.seconds(message.header.stamp)
         self._give(
@@ -101,19 +100,19 @@ class AudioInput:
     def _on_info(self, info: Any) -> None:
         self._info = info
 
-    def _take_theirs(self, message: Any) -> None:
+    def _convert_theirs(self, message: Any) -> None:
         info = self._info
         if info is None:
             self._node.count("refused")
-            self._node.complain(
-                f"{self.topic}: waiting for {self.topic}_info, which says its rate and format: "
-                "remap it to where the sender publishes audio_info",
+            self._node.warn_throttled(
+                f"{self.topic}: waiting for its rate and format on {self.topic}_info: remap that "
+                "to where the sender publishes audio_info",
                 key="audio info",
             )
             return
         if info.coding_format.lower() not in ("wave", "raw", ""):
             raise AudioError(
-                f"it is coded as {info.coding_format}: set the sender's format to wave "
+                f"the audio is encoded as {info.coding_format}: set the sender's format to wave "
                 "(audio_capture's default is mp3)"
             )
         header = message.header if hasattr(message, "header") else Header()
@@ -128,7 +127,7 @@ class AudioInput:
 
     def _give(self, one: AudioChunk, header: Header) -> None:
         if one.clipped:
-            self._node.complain(
+            self._node.warn_throttled(
                 f"{self.topic}: the audio is clipped (samples at full scale): turn the sender down",
                 key="clipped",
             )
@@ -136,21 +135,24 @@ class AudioInput:
 
 
 def audio_common_messages() -> Any:
-    """ros-drivers' messages. Raises InputError saying what is there instead."""
+    """Returns the module audio_common_msgs.msg of ros-drivers.
+
+    Raises InputError if it is not installed, or if another package of that name is.
+    """
     fix = "or set audio_common to none and publish face_perception/msg/Audio"
     try:
         found = importlib.import_module("audio_common_msgs.msg")
     except ImportError as error:
         raise InputError(
-            "audio_common asks for ros-drivers' audio_common_msgs, which is not installed: "
-            f"apt install ros-$ROS_DISTRO-audio-common-msgs, {fix}"
+            "the parameter audio_common needs ros-drivers' audio_common_msgs, which is not "
+            f"installed: apt install ros-$ROS_DISTRO-audio-common-msgs, {fix}"
         ) from error
     data = getattr(found, "AudioData", None)
     fields = data.get_fields_and_field_types() if data is not None else {}
     if set(fields) != {"data"} or not hasattr(found, "AudioInfo"):
         raise InputError(
-            "the audio_common_msgs installed here is another package of that name (mgonzs13's; its "
-            f"AudioData has {', '.join(fields) or 'no such message'}): only ros-drivers' is read. "
-            f"Install that one instead, {fix}"
+            "the installed audio_common_msgs is another package of that name (mgonzs13's; fields "
+            f"of its AudioData: {', '.join(fields) or 'none'}): install ros-drivers' package "
+            f"instead, {fix}"
         )
     return found

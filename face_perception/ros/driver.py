@@ -1,16 +1,19 @@
-"""The one driver of all nodes: lifecycle, autostart, diagnostics.
+"""The base class of all nodes: lifecycle, autostart, resources, logging and diagnostics.
 
-A node says what it does in ``setup``, ``start``, ``stop`` and ``release``; everything about
-transitions, retries and reporting is here, and about its process in ``process``.
+A node overrides ``setup`` and ``start``, and makes publishers, subscriptions, services, workers,
+threads and timers by the methods here. The driver destroys them in the reverse order when the node
+leaves the state in which they were made. ``process`` runs a node in a process.
 """
 
 from __future__ import annotations
 
 import math
 import os
+import threading
 import time
 import traceback
 from collections.abc import Callable
+from contextlib import ExitStack
 from typing import Any, Generic, TypeVar
 
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
@@ -24,19 +27,22 @@ from rclpy.qos_overriding_options import QoSOverridingOptions
 from rclpy.timer import Timer
 
 from face_perception.errors import FacePerceptionError, InputError
-from face_perception.ros import qos
+from face_perception.ros import delays, qos
 from face_perception.ros.node_statistics import Statistics
 from face_perception.ros.parameters import Parameters
 from face_perception.ros.rclpy_compat import RCLError, SafeLifecycleNode
+from face_perception.ros.worker import LatestWorker
 
 P = TypeVar("P")
+T = TypeVar("T")
 
-_RETRY_PERIOD = 2.0
-_REPEAT = 10.0
+# Errors whose message is enough; the log shows the traceback of all others.
+_FOR_PEOPLE = (FacePerceptionError, OSError, ParameterException)
+_JOIN_TIMEOUT = 1.5  # seconds
 _AUTOSTART = ParameterDescriptor(
-    description="Configure and activate by itself. Read when the node is started.",
+    description="Configure and activate the node by itself. Read when the node is started.",
     read_only=True,
-    # Checked here: rclpy would end the process.
+    # The driver checks the type: rclpy would end the process.
     dynamic_typing=True,
 )
 
@@ -44,67 +50,67 @@ _AUTOSTART = ParameterDescriptor(
 class PerceptionNode(SafeLifecycleNode, Generic[P]):
     """A lifecycle node that configures and activates itself, unless ``autostart`` is false.
 
-    Configuring that fails (a missing model, a refused parameter) is logged with its reason and
-    tried again, so that the node recovers when the cause is gone; it never ends the process.
+    If configuring fails (a missing model, a parameter that is not allowed), the reason is logged
+    and the node tries again every ``delays.RETRY_PERIOD``. The process never ends because of it.
     """
 
     def __init__(self, name: str, parameters: type[P], **kwargs: Any) -> None:
         super().__init__(name, **kwargs)
         self.statistics = Statistics()
-        self._said: dict[str, float] = {}
-        self._made: list[Any] = []
+        self.lifetime = ExitStack()  # closed when the node is destroyed
+        self._configured, self._activated = ExitStack(), ExitStack()
+        self._resources = self._configured  # where what is made next belongs
+        self._last_logged: dict[str, float] = {}
         self._state = "unconfigured"
-        self._reason = ""
-        self._doing = ""
+        self._failure = ""
+        self._progress = ""
         autostart = self.declare_parameter("autostart", True, _AUTOSTART).value
-        # One that is neither is a problem, to be said when the node configures itself.
+        # A value that is not a boolean is reported when the node configures itself.
         self._autostart = autostart is not False
         self._declared = Parameters(self, parameters)
         if not isinstance(autostart, bool):
             self._declared.problems["autostart"] = f"autostart: {autostart!r} is not true or false"
         self._diagnostics = self.create_publisher(DiagnosticArray, "/diagnostics", 10)
         self.create_timer(1.0, self._publish_diagnostics)
-        # Not in the constructor: configuring may take seconds, and who made the node may want to
-        # spin it first.
-        self.create_timer(_RETRY_PERIOD, self._start_by_itself)
+        # Not in the constructor: configuring may take seconds, and the caller may want to spin the
+        # node first.
+        self.create_timer(delays.RETRY_PERIOD, self._start_by_itself)
         self._first = self.create_timer(0.0, self._start_first)
 
-    # What a node says about itself.
+    # What a node overrides.
 
     def setup(self) -> None:
-        """Loads models and makes publishers. Raises with a reason where it cannot."""
+        """Loads models and makes publishers and services. Raises an error if it cannot."""
 
     def start(self) -> None:
-        """Makes subscriptions and threads."""
+        """Makes subscriptions, workers and threads."""
 
     def stop(self) -> None:
-        """Undoes ``start``. Also called after a ``start`` that failed half-way."""
+        """Called when the node is deactivated, after what ``start`` made is destroyed.
+
+        Also called after a ``start`` that raised an error.
+        """
 
     def release(self) -> None:
-        """Undoes ``setup``. Also called after a ``setup`` that failed half-way."""
+        """Called when the node is cleaned up, before what ``setup`` made is destroyed.
 
-    def report(self) -> tuple[str, dict[str, str]]:
-        """What is wrong, empty where nothing is, and more key-values for the diagnostics."""
+        Also called after a ``setup`` that raised an error.
+        """
+
+    def diagnostics(self) -> tuple[str, dict[str, str]]:
+        """Returns the current problem, empty if there is none, and values for the diagnostics."""
         return "", {}
 
-    # What a node may use.
-
-    @property
-    def values(self) -> P:
-        """The current parameters."""
-        return self._declared.values
-
-    @property
-    def active(self) -> bool:
-        return self._state == "active"
+    # What a node makes. Made in ``setup``, it is destroyed on cleanup; made in ``start``, on
+    # deactivation.
 
     def publisher(
         self, message_type: type[Any], topic: str, depth: int = 10, *, latched: bool = False
     ) -> Any:
-        """A lifecycle publisher of results, to be made in ``setup``; destroyed by the driver.
+        """Returns a reliable lifecycle publisher.
 
-        Who subscribes later (with durability transient local) gets the last message of a
-        ``latched`` one. Its QoS can be overridden by parameters
+        A ``latched`` publisher also sends its last message to later subscribers that ask for
+        durability transient local. Parameters can override the QoS
         (``qos_overrides.<topic>.publisher.…``).
         """
         publisher = self.create_lifecycle_publisher(
@@ -113,138 +119,231 @@ class PerceptionNode(SafeLifecycleNode, Generic[P]):
             qos.results(depth, latched=latched),
             qos_overriding_options=QoSOverridingOptions.with_default_policies(),
         )
-        self._made.append(publisher)
+        self.on_end(self.destroy_lifecycle_publisher, publisher)
         return publisher
 
-    def heard(self, *publishers: Any) -> bool:
-        """Whether anybody listens to any of these: what nobody hears is not computed."""
+    def subscribe(
+        self,
+        message_type: type[Any],
+        topic: str,
+        callback: Callable[[Any], None],
+        **options: Any,
+    ) -> qos.SensorSubscription:
+        """Returns a lazy subscription; ``options`` are those of ``SensorSubscription``.
+
+        Messages for which ``callback`` raises an error count as refused, and the error is logged.
+        """
+        subscription = qos.SensorSubscription(
+            self, message_type, topic, self.guarded(callback), **options
+        )
+        self.on_end(subscription.destroy)
+        return subscription
+
+    def subscribe_latched(
+        self, message_type: type[Any], topic: str, callback: Callable[[Any], None]
+    ) -> None:
+        """Subscribes to a topic whose last message was perhaps sent before, as ``subscribe``."""
+        subscription = self.create_subscription(
+            message_type, topic, self.guarded(callback), qos.results(1, latched=True)
+        )
+        self.on_end(self.destroy_subscription, subscription)
+
+    def serve(
+        self, service_type: type[Any], name: str, callback: Callable[[Any, Any], Any]
+    ) -> None:
+        """Offers a service; ``callback(request, response)`` returns the response."""
+        self.on_end(self.destroy_service, self.create_service(service_type, name, callback))
+
+    def worker(self, work: Callable[[T], None], **options: Any) -> LatestWorker[T]:
+        """Returns a worker thread; ``options`` are those of ``LatestWorker``."""
+        worker = LatestWorker(self.get_name(), work, self.log_exception, **options)
+        self.on_end(worker.stop, _JOIN_TIMEOUT)
+        return worker
+
+    def thread(self, target: Callable[[threading.Event], None]) -> None:
+        """Runs ``target(stop)`` on a thread, which must return soon after ``stop`` is set."""
+        stop = threading.Event()
+        thread = threading.Thread(target=target, args=(stop,), name=self.get_name(), daemon=True)
+        thread.start()
+        self.on_end(thread.join, _JOIN_TIMEOUT)
+        self.on_end(stop.set)
+
+    def timer(self, period: float, callback: Callable[[], None]) -> Timer:
+        """Returns a timer on the steady clock; ``period`` is in seconds."""
+        timer = self.create_timer(period, callback)
+        self.on_end(self.destroy_timer, timer)
+        return timer
+
+    def on_end(self, function: Callable[..., object], *args: Any) -> None:
+        """Calls ``function(*args)`` when the node leaves the state that it is in or entering."""
+        self._resources.callback(function, *args)
+
+    # What a node uses.
+
+    @property
+    def values(self) -> P:
+        """The current parameters."""
+        return self._declared.values
+
+    @property
+    def active(self) -> bool:
+        """Whether the lifecycle state is active."""
+        return self._state == "active"
+
+    def has_subscribers(self, *publishers: Any) -> bool:
+        """Returns whether any of the publishers has a subscriber.
+
+        Nodes compute nothing that has none.
+        """
         try:
             return any(p.get_subscription_count() > 0 for p in publishers)
         except RCLError:  # on a thread, while the node shuts down
             return False
 
     def publish(self, publisher: Any, message: Any, header: Any = None) -> None:
-        """Publishes; with the header of the input, counts it as an output and notes its latency."""
+        """Publishes a message if the node is active.
+
+        With the ``header`` of the input, the message counts as an output, and its latency is
+        recorded.
+        """
         if not self.active:
             return
         try:
             publisher.publish(message)
         except RCLError:
-            # A reliable publisher raises while a reader of it stalls.
+            # A reliable publisher raises while one of its readers stalls.
             self.count("not sent")
-            self.complain(
+            self.warn_throttled(
                 f"could not send on {publisher.topic_name}: one of its subscribers does not keep up"
             )
             return
         if header is not None:
             self.count(f"output {publisher.topic_name}")
-            self.latency(header)
+            self._record_latency(header)
 
-    def latency(self, header: Any) -> None:
-        """Notes the time from a stamp to now, where the clock makes sense of it."""
+    def _record_latency(self, header: Any) -> None:
+        """Records the time since a stamp, unless the two clocks do not fit together."""
         stamp = header.stamp.sec + header.stamp.nanosec * 1e-9
         now = self.get_clock().now().nanoseconds * 1e-9
         if 0 <= now - stamp < 60:
             self.statistics.latency(now - stamp, time.monotonic())
 
     def count(self, what: str) -> None:
+        """Counts an event, such as "input" or "dropped", for the diagnostics."""
         self.statistics.count(what, time.monotonic())
 
-    def complain(self, text: str, key: str = "") -> None:
-        """A warning, at most once in ten seconds for the same ``key`` (default: the text)."""
-        if self.due(key or text):
+    def warn_throttled(self, text: str, key: str = "") -> None:
+        """Logs a warning at most every ``delays.LOG_PERIOD`` for the same ``key``.
+
+        The default key is the text.
+        """
+        if self.should_log(key or text):
             self.get_logger().warning(text)
 
-    def doing(self, text: str) -> None:
-        """Shows at once, while ``setup`` keeps the executor, what takes long; the log has it every
-        ten seconds.
-        """
-        self._doing = text
-        if self.due(text.split(",")[0]):
+    def set_progress(self, text: str) -> None:
+        """Publishes at once what a long ``setup`` is doing, and logs it at the limited rate."""
+        self._progress = text
+        if self.should_log(text.split(",")[0]):
             self.get_logger().info(text)
         self._publish_diagnostics()
 
-    def failed(self, error: Exception) -> None:
-        """Logs an error of a callback or worker, at most once in a while.
+    def log_exception(self, error: Exception) -> None:
+        """Logs an error of a callback or thread at the limited rate, and counts it.
 
-        Logs the message alone if the error is meant for people, otherwise its traceback.
+        Logs the message alone if the error is meant for people, else its traceback.
         """
         self.count("errors")
-        place = traceback.extract_tb(error.__traceback__)
-        where = f" at {os.path.basename(place[-1].filename)}:{place[-1].lineno}" if place else ""
-        text = f"{type(error).__name__}: {error}{where}"
-        if not isinstance(error, FacePerceptionError):
-            text += "\n" + "".join(traceback.format_exception(error)).rstrip()
-        self.complain(text, key=f"{type(error)}{where}")
+        frames = traceback.extract_tb(error.__traceback__)
+        place = f"{frames[-1].filename}:{frames[-1].lineno}" if frames else ""
+        self.warn_throttled(_text_of(error), key=f"{type(error)} {place}")
 
     def guarded(self, work: Callable[[Any], None]) -> Callable[[Any], None]:
-        """``work`` on a message, which is refused, counted and said where that raises."""
+        """Returns ``work`` with its errors caught: they are logged, and the message is refused."""
 
         def guarded(message: Any) -> None:
             try:
                 work(message)
             except Exception as error:
                 self.count("refused")
-                self.failed(error)
+                self.log_exception(error)
 
         return guarded
 
+    def should_log(self, key: str) -> bool:
+        """Returns whether a message may be logged now; if so, it counts as logged.
+
+        False while the process shuts down, because the logger is then no longer valid.
+        """
+        if not self.context.ok():
+            return False
+        now = time.monotonic()
+        should = now - self._last_logged.get(key, -math.inf) >= delays.LOG_PERIOD
+        if should:
+            self._last_logged[key] = now
+        return should
+
     def close(self) -> None:
-        """Stops threads before the node is destroyed; safe in every state."""
+        """Stops threads before the node is destroyed. Allowed in every state."""
         if self._state == "active":
-            self.stop()
+            self._deactivate()
         if self._state in ("active", "inactive"):
-            self._release()
+            self._clean_up()
         self._state = "finalized"
+
+    def destroy_node(self) -> None:
+        self.lifetime.close()
+        super().destroy_node()
 
     # Lifecycle.
 
     def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
+        self._resources = self._configured
         try:
             if self._declared.problems:
                 raise InputError(
                     "; ".join(self._declared.problems.values())
-                    + ". Mend the parameter file, or: ros2 param set "
+                    + ". Correct the parameter file, or run: ros2 param set "
                     + f"{self.get_fully_qualified_name()} <name> <value>"
                 )
             try:
                 self.setup()
             finally:
-                self._doing = ""
+                self._progress = ""
             result = super().on_configure(state)
         except Exception as error:
-            self._fail("cannot be configured", error)
-            self._clean(self._release)
+            self._log_failure("cannot be configured", error)
+            self._clean_up()
             return TransitionCallbackReturn.FAILURE
         self._declared.configured = True
-        self._state, self._reason = "inactive", ""
+        self._state, self._failure = "inactive", ""
         return result
 
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
+        self._resources = self._activated
         try:
             result = super().on_activate(state)
             self._state = "active"
             self.start()
         except Exception as error:
             self._state = "inactive"
-            self._fail("cannot be activated", error)
-            self._clean(self.stop)
+            self._log_failure("cannot be activated", error)
+            self._deactivate()
             super().on_deactivate(state)
             return TransitionCallbackReturn.FAILURE
-        self._reason = ""
+        self._failure = ""
         self._autostart = False
         self.get_logger().info("active")
         return result
 
     def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
         self._state = "inactive"
-        self._clean(self.stop)
+        self._deactivate()
         return super().on_deactivate(state)
 
     def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:
         self._state = "unconfigured"
         self._declared.configured = False
-        self._clean(self._release)
+        self._clean_up()
         return super().on_cleanup(state)
 
     def on_shutdown(self, state: LifecycleState) -> TransitionCallbackReturn:
@@ -254,8 +353,8 @@ class PerceptionNode(SafeLifecycleNode, Generic[P]):
     def on_error(self, state: LifecycleState) -> TransitionCallbackReturn:
         self._state = "unconfigured"
         self._declared.configured = False
-        self._clean(self.stop)
-        self._clean(self._release)
+        self._deactivate()
+        self._clean_up()
         return TransitionCallbackReturn.SUCCESS
 
     def on_transition_request(self) -> None:
@@ -270,14 +369,15 @@ class PerceptionNode(SafeLifecycleNode, Generic[P]):
         clock: Clock | None = None,
         **kwargs: Any,
     ) -> Timer:
-        """As rclpy's, but on the steady clock: diagnostics and retries go on while simulated time
-        stands still.
+        """Returns a timer as rclpy's method does, but on the steady clock.
+
+        Diagnostics and retries then go on while simulated time stands still.
         """
         clock = clock or Clock(clock_type=ClockType.STEADY_TIME)
         return super().create_timer(timer_period_sec, callback, callback_group, clock, **kwargs)
 
     def set_parameters_atomically(self, parameter_list: list[Parameter]) -> SetParametersResult:
-        # Checked first here, because rclpy's own range check gives no range in its reason.
+        # Checked here before rclpy does, whose reason does not state the range.
         result = self._declared.check(parameter_list)
         return super().set_parameters_atomically(parameter_list) if result.successful else result
 
@@ -293,47 +393,34 @@ class PerceptionNode(SafeLifecycleNode, Generic[P]):
         if self._state == "inactive":
             self.trigger_activate()
 
-    def _release(self) -> None:
-        self.release()
-        while self._made:
-            self.destroy_lifecycle_publisher(self._made.pop())
+    def _deactivate(self) -> None:
+        self._end(self._activated.close)
+        self._resources = self._configured
+        self._end(self.stop)
 
-    def _fail(self, what: str, error: Exception) -> None:
-        self._reason = f"{what}: {error}"
-        if isinstance(error, OSError | FacePerceptionError | ParameterException):
-            text = self._reason
-        else:
-            text = f"{self._reason}\n{''.join(traceback.format_exception(error))}"
-        if self.due(text):
-            self.get_logger().error(text)
+    def _clean_up(self) -> None:
+        self._end(self.release)
+        self._end(self._configured.close)
 
-    def due(self, key: str) -> bool:
-        """Whether something may be said again; if so it counts as said.
-
-        Not while shutting down: then the context goes away under whoever still publishes.
-        """
-        if not self.context.ok():
-            return False
-        now = time.monotonic()
-        due = now - self._said.get(key, -math.inf) >= _REPEAT
-        if due:
-            self._said[key] = now
-        return due
-
-    def _clean(self, step: Any) -> None:
+    def _end(self, step: Callable[[], None]) -> None:
         try:
             step()
         except Exception as error:
-            self.failed(error)
+            self.log_exception(error)
+
+    def _log_failure(self, what: str, error: Exception) -> None:
+        self._failure = f"{what}: {error}"
+        if self.should_log(self._failure):
+            self.get_logger().error(f"{what}: {_text_of(error)}")
 
     # Diagnostics (REP-107).
 
     def _publish_diagnostics(self) -> None:
         now = time.monotonic()
-        problem = self._reason
+        problem = self._failure
         extra: dict[str, str] = {}
         if self.active:
-            problem, extra = self.report()
+            problem, extra = self.diagnostics()
         p50, p95 = self.statistics.latency_percentiles(now)
         values = {
             "state": self._state,
@@ -348,10 +435,10 @@ class PerceptionNode(SafeLifecycleNode, Generic[P]):
             **extra,
         }
         level, message = DiagnosticStatus.OK, self._state
-        if self._reason and not self._doing:
-            level, message = DiagnosticStatus.ERROR, self._reason
-        elif self._doing or problem:
-            level, message = DiagnosticStatus.WARN, self._doing or problem
+        if self._failure and not self._progress:
+            level, message = DiagnosticStatus.ERROR, self._failure
+        elif self._progress or problem:
+            level, message = DiagnosticStatus.WARN, self._progress or problem
         status = DiagnosticStatus(
             level=level,
             name=f"{self.get_fully_qualified_name().lstrip('/')}",
@@ -365,3 +452,13 @@ class PerceptionNode(SafeLifecycleNode, Generic[P]):
             self._diagnostics.publish(array)
         except RCLError:
             self.count("not sent")
+
+
+def _text_of(error: Exception) -> str:
+    """Returns the message of an error meant for people, else its type, message and traceback."""
+    if isinstance(error, _FOR_PEOPLE):
+        return str(error)
+    frames = traceback.extract_tb(error.__traceback__)
+    where = f" at {os.path.basename(frames[-1].filename)}:{frames[-1].lineno}" if frames else ""
+    trace = "".join(traceback.format_exception(error)).rstrip()
+    return f"{type(error).__name__}: {error}{where}\n{trace}"

@@ -1,4 +1,4 @@
-"""What nodes that read images share: raw or compressed, camera_info, and reasons for refusing."""
+"""The image subscriptions of a node: raw or compressed images, and camera_info."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from face_perception import types
 from face_perception.faces import check_distortion_model
 from face_perception.ros import images, messages
-from face_perception.ros.qos import RELIABILITY, SensorSubscription
+from face_perception.ros.qos import RELIABILITY
 from face_perception.settings import setting
 
 if TYPE_CHECKING:
@@ -32,11 +32,11 @@ class ImageParameters:
 
 
 class ImageInput:
-    """Subscribes to ``image`` or ``image/compressed`` and to ``camera_info``.
+    """Subscribes a node to ``image`` or ``image/compressed``, and to ``camera_info``.
 
-    ``received(message)`` is called on the executor's thread for each image; ``decode`` turns one
-    into a Frame on whatever thread works on it. Without ``info`` there is no ``camera_info``, for
-    those who know the camera from elsewhere and read ``pixels`` alone.
+    Make it in the ``start`` of the node. ``received(message)`` is called on the executor's thread
+    for each image. ``decode`` and ``pixels`` convert a message on any thread. Without ``info`` it
+    does not read ``camera_info``; then use ``pixels`` only.
     """
 
     def __init__(
@@ -56,8 +56,7 @@ class ImageInput:
         message_type, topic = (
             (CompressedImage, "image/compressed") if compressed else (Image, "image")
         )
-        self._images = SensorSubscription(
-            node,
+        self._images = node.subscribe(
             message_type,
             topic,
             received,
@@ -67,10 +66,8 @@ class ImageInput:
             wanted=wanted,
         )
         self._info_topic = node.resolve_topic_name("camera_info")
-        self._infos: SensorSubscription | None = None
         if info:
-            self._infos = SensorSubscription(
-                node,
+            node.subscribe(
                 CameraInfo,
                 "camera_info",
                 self._on_info,
@@ -82,22 +79,19 @@ class ImageInput:
 
     @property
     def status(self) -> str:
+        """Why no images arrive; empty if they do."""
         return self._images.status
 
     @property
     def topic(self) -> str:
+        """The full name of the image topic."""
         return self._images.topic
-
-    def destroy(self) -> None:
-        self._images.destroy()
-        if self._infos is not None:
-            self._infos.destroy()
 
     def _on_info(self, info: CameraInfo) -> None:
         self._info = info
 
     def decode(self, message: Any) -> types.Frame | None:
-        """The Frame of a message; None where it is refused, after saying why (rate-limited)."""
+        """Returns the Frame of a message, or None, with a warning, if the message is invalid."""
         image = self.pixels(message)
         if image is None:
             return None
@@ -110,14 +104,14 @@ class ImageInput:
         )
 
     def pixels(self, message: Any) -> types.Image | None:
-        """The image of a message, RGB uint8 [H, W, 3]; None where it is refused, as ``decode``."""
+        """Returns the image of a message, RGB uint8 [H, W, 3], or None, with a warning."""
         try:
             if isinstance(message, CompressedImage):
                 return images.from_compressed(message)
             return images.to_array(message)
         except images.ImageError as error:
             self._node.count("refused")
-            self._node.complain(f"{self._images.topic}: {error}", key="image refused")
+            self._node.warn_throttled(f"{self._images.topic}: {error}", key="image refused")
             return None
 
     def _camera_for(self, width: int, height: int) -> types.Camera:
@@ -128,22 +122,22 @@ class ImageInput:
                 check_distortion_model(camera)
                 if (camera.width, camera.height) == (width, height):
                     return camera
-                self._node.complain(
-                    f"{self._info_topic} is for {camera.width}x{camera.height} images, but they "
-                    f"are {width}x{height}: focal length = image width is assumed; remap "
-                    "camera_info to this camera's",
+                self._node.warn_throttled(
+                    f"{self._info_topic} is for {camera.width}x{camera.height} images, but the "
+                    f"images are {width}x{height}: assuming focal length = image width; remap "
+                    "camera_info to the topic of this camera",
                     key="camera_info size",
                 )
             except ValueError as error:
-                self._node.complain(
-                    f"{self._info_topic}: {error}. Until then focal length = image width",
+                self._node.warn_throttled(
+                    f"{self._info_topic}: {error}; assuming focal length = image width",
                     key="camera_info",
                 )
         if self._camera is None or (self._camera.width, self._camera.height) != (width, height):
             self._camera = types.Camera.assume(width, height)
-            # Sizes that take turns would fill the log.
-            if info is None and self._node.due("no camera_info"):
+            # Throttled, because two cameras on one topic change the size with every image.
+            if info is None and self._node.should_log("no camera_info"):
                 self._node.get_logger().info(
-                    f"no {self._info_topic}: focal length = image width ({width}) is assumed"
+                    f"no {self._info_topic}: assuming focal length = image width ({width})"
                 )
         return self._camera

@@ -1,16 +1,20 @@
-"""Subscribing: reliable where every publisher offers it, and plain words when nothing comes.
+"""Quality of service: subscriptions that follow their publishers and report why nothing arrives.
 
-Best effort loses most images over half a megabyte between processes with Fast DDS's default
-settings (docs/troubleshooting.md), and a reliable reader gets nothing from a best-effort camera.
+A reliable subscription receives nothing from a best-effort publisher. A best-effort one loses most
+images over half a megabyte between processes with Fast DDS's default settings
+(docs/troubleshooting.md). Subscriptions are therefore reliable if every publisher is.
 """
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSProfile, ReliabilityPolicy
+
+from face_perception.ros import delays
 
 if TYPE_CHECKING:
     from rclpy.node import Node
@@ -20,14 +24,15 @@ _RELIABILITY = {
     "reliable": ReliabilityPolicy.RELIABLE,
     "best_effort": ReliabilityPolicy.BEST_EFFORT,
 }
-_LAZY_PERIOD = 0.2
-_CHECK_EVERY = 5  # lazy periods
-_SILENCE = 5.0
-_REPEAT = 10.0
+_LAZY_PERIOD = 0.2  # seconds between two looks whether messages are wanted
+_CHECK_EVERY = 5  # lazy periods between two looks at the publishers
 
 
 def results(depth: int = 10, *, latched: bool = False) -> QoSProfile:
-    """What we publish our results with: a best-effort reader still matches a reliable writer."""
+    """Returns the QoS of published results.
+
+    Reliable, because best-effort subscriptions receive from a reliable publisher too.
+    """
     return QoSProfile(
         history=HistoryPolicy.KEEP_LAST,
         depth=depth,
@@ -37,7 +42,11 @@ def results(depth: int = 10, *, latched: bool = False) -> QoSProfile:
 
 
 def choose_reliability(wanted: str, offered: list[ReliabilityPolicy]) -> ReliabilityPolicy:
-    """``auto`` is reliable unless some publisher offers best effort only."""
+    """Returns the reliability of a subscription; ``wanted`` is one of RELIABILITY.
+
+    ``auto`` is reliable unless one of the publishers, whose reliabilities are ``offered``, is best
+    effort.
+    """
     if wanted != "auto":
         return _RELIABILITY[wanted]
     if ReliabilityPolicy.BEST_EFFORT in offered:
@@ -46,13 +55,13 @@ def choose_reliability(wanted: str, offered: list[ReliabilityPolicy]) -> Reliabi
 
 
 class SensorSubscription:
-    """A lazy subscription whose reliability follows its publishers and that says why nothing comes.
+    """A lazy subscription that follows its publishers' QoS and reports why nothing arrives.
 
-    It exists only while ``wanted()``: a node that nobody listens to costs its sources nothing.
-    ``expected`` messages that do not come for seconds are a warning in the log, repeated rarely;
-    ``status`` is the same sentence for diagnostics, empty while all is well. With ``latched`` it
-    gets what was sent before, too, where every publisher keeps that (and may get it twice). Not
-    thread-safe: made, checked and destroyed on the executor's thread.
+    It exists only while ``wanted()`` is true, so that a node without subscribers costs its sources
+    nothing. If ``expected`` messages stay away for ``delays.SILENCE``, the log gets a warning with
+    the reason and ``hint``, the fix; ``status`` is the same sentence for the diagnostics, empty if
+    all is well. A ``latched`` subscription also receives what was sent before it existed, perhaps
+    twice, if every publisher is latched. Use it on the executor's thread only.
     """
 
     def __init__(
@@ -79,11 +88,11 @@ class SensorSubscription:
         self._hint = hint
         self._wanted = wanted
         self._last = time.monotonic()
-        self._said = {"nothing": -_REPEAT, "several": -_REPEAT}
+        self._last_warned = {"nothing": -math.inf, "several": -math.inf}
         self._ticks = 0
         self.topic: str = node.resolve_topic_name(topic)
         self.status = ""
-        self.published = False  # whether anybody publishes the topic, as of the last tick
+        self.published = False  # whether the topic had a publisher at the last tick
         self._reliability = choose_reliability(reliability, [])
         self._durability = DurabilityPolicy.VOLATILE
         self._subscription: Any = None
@@ -112,8 +121,8 @@ class SensorSubscription:
 
     def _received(self, message: Any) -> None:
         now = time.monotonic()
-        if now - self._last > _SILENCE and self._said["nothing"] > 0:
-            self._said["nothing"] = -_REPEAT
+        if now - self._last > delays.SILENCE and self._last_warned["nothing"] > 0:
+            self._last_warned["nothing"] = -math.inf
             self._node.get_logger().info(f"{self.topic}: messages arrive again")
         self._last = now
         self._callback(message)
@@ -137,7 +146,7 @@ class SensorSubscription:
         return list(self._node.get_publishers_info_by_topic(self.topic))
 
     def _match(self, publishers: list[Any]) -> bool:
-        """Takes the QoS that fits the publishers; returns whether it is another one."""
+        """Sets the QoS that fits the publishers; returns whether it has changed."""
         before = self._reliability, self._durability
         offered = [p.qos_profile.reliability for p in publishers]
         self._reliability = choose_reliability(self._wanted_reliability, offered)
@@ -164,14 +173,14 @@ class SensorSubscription:
                 f"{len(publishers)} publishers on {self.topic} ({names}): their messages are "
                 "mixed; stop one or remap it"
             )
-            self._say("several", now)
-        if now - self._last > _SILENCE:
+            self._warn_throttled("several", now)
+        if now - self._last > delays.SILENCE:
             self.status = self._why_nothing(publishers, now)
-            self._say("nothing", now)
+            self._warn_throttled("nothing", now)
 
-    def _say(self, what: str, now: float) -> None:
-        if now - self._said[what] >= _REPEAT:
-            self._said[what] = now
+    def _warn_throttled(self, what: str, now: float) -> None:
+        if now - self._last_warned[what] >= delays.LOG_PERIOD:
+            self._last_warned[what] = now
             self._node.get_logger().warning(self.status)
 
     def _why_nothing(self, publishers: list[Any], now: float) -> str:
@@ -181,14 +190,17 @@ class SensorSubscription:
         types = {p.topic_type for p in publishers}
         ours = f"{self._type.__module__.split('.')[0]}/msg/{self._type.__name__}"
         if types != {ours}:
-            return silent + f"it carries {', '.join(sorted(types))}, but {ours} is read here"
+            return (
+                f"{silent}it carries {', '.join(sorted(types))}, but this node reads {ours}; remap "
+                "it to a topic of that type"
+            )
         best_effort = any(
             p.qos_profile.reliability == ReliabilityPolicy.BEST_EFFORT for p in publishers
         )
         if best_effort and self._reliability == ReliabilityPolicy.RELIABLE:
             return silent + (
-                "its publisher offers best effort only and `qos: reliable` was asked for; "
-                "set `qos` to auto"
+                "its publisher is best effort, from which a reliable subscription receives "
+                "nothing; set `qos` to auto"
             )
         if best_effort:
             return silent + (

@@ -123,7 +123,6 @@ def test_the_first_point_of_a_frame_waits_for_its_transform(
     steering.release_stale_target(0.0)
     assert refused() == 1
     assert len(face.told) == 3, "and back at the viewer"
-    steering.destroy()
 
 
 def test_the_image_frame_needs_no_tf2(monkeypatch: pytest.MonkeyPatch) -> None:

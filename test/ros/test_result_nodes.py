@@ -116,7 +116,7 @@ def test_bad_faces_are_refused_and_good_ones_taken_again(
         tracker.publish_until(lambda end=end, n=known: stamp() > end + 0.2 and refused() > n)
         tracker.publish_until(lambda n=lines: len(node.log.splitlines()) > n)
         log = node.log.splitlines()[lines:]
-        assert any("ValueError: " in line and said in line for line in log), node.log
+        assert any(said in line for line in log), node.log
         got = [messages.seconds(m.header.stamp) for m in heard]
         assert not [at for at in got if begin + 0.01 < at < end + 0.01]
         assert node.popen.poll() is None
@@ -260,7 +260,7 @@ def test_a_neutral_is_set_by_service_and_blendshapes_are_published(
     assert client.wait_for_service(timeout_sec=30)
     nobody = ask()
     assert not nobody.success
-    assert "no face is followed" in nobody.message
+    assert "no face is tracked" in nobody.message
 
     units = peer.listen(msg.ActionUnitsArray, "action_units")
     shapes = peer.listen(msg.BlendshapesArray, "blendshapes")

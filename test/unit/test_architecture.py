@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import functools
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -243,3 +244,66 @@ def test_run_time_modules_load_nothing_heavy() -> None:
     )
     assert done.stdout.strip() == "[]", done.stdout + done.stderr
     assert {"face_perception.cli", "face_perception.faces"} <= set(names)
+
+
+@pytest.mark.parametrize(
+    ("node", "rooms"),
+    [
+        ("camera", {"affect", "attention", "avatar", "gaze", "learning", "motion", "people"}),
+        ("attention", {"affect", "avatar", "learning", "media", "motion", "speech"}),
+        ("gaze.node", {"affect", "avatar", "learning", "motion", "speech"}),
+        ("affect.node", {"avatar", "gaze", "learning", "people", "speech"}),
+    ],
+)
+def test_a_node_loads_no_room_that_it_does_not_use(node: str, rooms: set[str]) -> None:
+    program = (
+        f"import sys, face_perception.nodes.{node}\n"
+        "print({name.split('.')[1] for name in sys.modules if name.startswith('face_perception.')})"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, cwd=PACKAGE.parent
+    )
+    assert done.returncode == 0, done.stderr
+    assert not ast.literal_eval(done.stdout) & rooms
+
+
+MANGLED = re.compile(r"_[A-Z]\w*__\w+")
+
+
+def private_uses(source: str) -> list[str]:
+    """Private names that a source uses of modules and of objects other than self, but os._exit."""
+    found = []
+    for node in ast.walk(ast.parse(source)):
+        names: list[str] = []
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            names = [f"{node.module}.{alias.name}" for alias in node.names]
+        found += [n for n in names if any(re.match("_[^_]", part) for part in n.split("."))]
+        if isinstance(node, ast.FunctionDef) and MANGLED.match(node.name):
+            found.append(node.name)
+        if isinstance(node, ast.Attribute) and re.match("_(?!_|exit$)", node.attr):
+            of_self = isinstance(node.value, ast.Name) and node.value.id in ("self", "cls")
+            if not of_self or MANGLED.match(node.attr):
+                found.append(node.attr)
+    return found
+
+
+def test_private_names_of_rclpy_are_in_one_file() -> None:
+    files = [path for path in MODULES if room_of(path) in KNOW_ROS]
+    users = {path.name: found for path in files if (found := private_uses(path.read_text()))}
+    assert set(users) == {"rclpy_compat.py"}, users
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "from rclpy._rclpy_pybind11 import RCLError",
+        "import rclpy._rclpy_pybind11",
+        "node._parameter_overrides",
+        "class A:\n    def _Mixin__change(self): pass",
+        "super()._Mixin__change()",
+    ],
+)
+def test_private_names_are_found(source: str) -> None:
+    assert private_uses(source)

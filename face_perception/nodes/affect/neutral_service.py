@@ -1,4 +1,4 @@
-"""The service of the affect node that sets the neutral face of action units, and its client."""
+"""The service of the affect node that sets the neutral face, and a client of it."""
 
 from __future__ import annotations
 
@@ -17,15 +17,11 @@ _SERVICE = "affect/set_neutral"
 
 
 class NeutralService:
-    """``~/set_neutral`` on a node; made in its ``setup``, destroyed in ``release``."""
+    """Offers ``~/set_neutral`` on a node; make it in the ``setup`` of the node."""
 
     def __init__(self, node: PerceptionNode[Any], units: LandmarkActionUnits) -> None:
-        self._node = node
         self._units = units
-        self._service = node.create_service(SetNeutral, "~/set_neutral", self._answer)
-
-    def destroy(self) -> None:
-        self._node.destroy_service(self._service)
+        node.serve(SetNeutral, "~/set_neutral", self._answer)
 
     def _answer(self, request: Any, response: Any) -> Any:
         change = self._units.forget_neutral if request.forget else self._units.set_neutral
@@ -38,11 +34,13 @@ class NeutralService:
                 problems.append(str(error))
         done = ", ".join(response.face_ids)
         if done:
-            problems.insert(0, f"{'forgot the neutral of' if request.forget else 'set'} {done}")
+            problems.insert(
+                0, f"{'forgot the neutral face of' if request.forget else 'set'} {done}"
+            )
         response.success = bool(done)
         response.message = "; ".join(problems) or (
-            "no face is followed: a face must be in front of the camera, and something must "
-            "subscribe to action_units"
+            "no face is tracked: a face must be in front of the camera, and action_units must have "
+            "a subscriber"
         )
         return response
 

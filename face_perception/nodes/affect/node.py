@@ -1,4 +1,4 @@
-"""affect node: faces to action units, and their aligned crops to expression, valence, arousal."""
+"""The affect node: publishes action units, expression, valence and arousal of faces."""
 
 from __future__ import annotations
 
@@ -24,16 +24,14 @@ from face_perception.affect import (
 from face_perception.inference import NetworkSettings
 from face_perception.nodes.affect.neutral_service import NeutralService
 from face_perception.ros import messages
-from face_perception.ros import network_parameters as networks
 from face_perception.ros.driver import PerceptionNode
+from face_perception.ros.network_loading import NetworkLoader, network_diagnostics
 from face_perception.ros.process import run
-from face_perception.ros.qos import SensorSubscription
-from face_perception.ros.worker import LatestWorker
 from face_perception.settings import setting
 from face_perception.types import ActionUnits, Expression, ValenceArousal
 
-# Images that may wait for a recurrent network, which all that it leaves out looks like motion to;
-# for others the newest only.
+# Images that may wait for a recurrent network, to which a dropped image looks like motion. For
+# other networks only the newest waits.
 _WAITING = 3
 
 
@@ -65,23 +63,18 @@ class AffectParameters(SequenceSettings, ExpressionSettings, _Networks):
 
 
 class AffectNode(PerceptionNode[AffectParameters]):
-    """Reads ``faces`` for the action units of landmarks, ``face_crops`` for what networks say."""
+    """Reads ``faces`` for the action units of landmarks, and ``face_crops`` for networks."""
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__("affect", AffectParameters, **kwargs)
         self._count = 0
-        self._neutral: NeutralService | None = None
-        self._faces: SensorSubscription | None = None
-        self._crops: SensorSubscription | None = None
-        self._worker: LatestWorker[Any] | None = None
 
     def setup(self) -> None:
         values = self.values
-        load = networks.Loading(self).load
+        load = NetworkLoader(self).load
         network = load(values.model)
         self._multitask = load_multitask(network, load, values)
         self._models = tuple(self._multitask.models) if self._multitask else (network,)
-        # Which sources of action units there are.
         self._by_network = self._multitask is not None and values.action_units != "landmarks"
         self._by_landmarks = not self._by_network or values.action_units == "both"
         smoothing = values.expression_smoothing
@@ -93,7 +86,8 @@ class AffectNode(PerceptionNode[AffectParameters]):
                 ExpressionNet(network), self._smooth, values.expression_rate
             )
         self._units_of = LandmarkActionUnits()
-        self._neutral = NeutralService(self, self._units_of) if self._by_landmarks else None
+        if self._by_landmarks:
+            NeutralService(self, self._units_of)
         self._shapes_of: BlendshapesNet | None = None
         self._shapes: Any = None
         if values.blendshapes:
@@ -107,58 +101,36 @@ class AffectNode(PerceptionNode[AffectParameters]):
 
     def start(self) -> None:
         sequence = self._multitask if isinstance(self._multitask, MultitaskSequence) else None
-        self._worker = LatestWorker(
-            "affect",
-            self._express,
-            self.failed,
-            waiting=_WAITING if sequence else 1,
-            on_idle=self._finish if sequence else None,
-        )
         if sequence:
             sequence.reset()
-        self._faces = SensorSubscription(
-            self,
+        self._worker = self.worker(
+            self._estimate,
+            waiting=_WAITING if sequence else 1,
+            on_idle=self._publish_last if sequence else None,
+        )
+        self._faces = self.subscribe(
             msg.FaceArray,
             "faces",
-            self.guarded(self._move),
+            self._on_faces,
             depth=10,
             hint="start face_tracker, or remap the topic to its `faces`",
             wanted=self._wants_faces,
         )
-        self._crops = SensorSubscription(
-            self,
+        self._crops = self.subscribe(
             msg.FaceCrops,
             "face_crops",
             self._on_crops,
             depth=_WAITING,
             hint="start face_tracker, or remap the topic to its `face_crops`",
-            wanted=lambda: (
-                self.heard(self._expressions, self._affects)
-                or (self._by_network and self.heard(self._units))
-            ),
+            wanted=self._wants_crops,
         )
 
-    def stop(self) -> None:
-        for subscription in (self._faces, self._crops):
-            if subscription is not None:
-                subscription.destroy()
-        self._faces = self._crops = None
-        if self._worker is not None:
-            self._worker.stop()
-            self._worker = None
+    def diagnostics(self) -> tuple[str, dict[str, str]]:
+        fallback, models = network_diagnostics(self._models)
+        problems = (self._faces.status, self._crops.status, fallback)
+        return "; ".join(filter(None, problems)), {"faces": str(self._count), **models}
 
-    def release(self) -> None:
-        if self._neutral is not None:
-            self._neutral.destroy()
-            self._neutral = None
-
-    def report(self) -> tuple[str, dict[str, str]]:
-        fallen, models = networks.report(self._models)
-        statuses = (s.status for s in (self._faces, self._crops) if s is not None)
-        problems = [problem for problem in (*statuses, fallen) if problem]
-        return "; ".join(problems), {"faces": str(self._count), **models}
-
-    def _move(self, message: Any) -> None:
+    def _on_faces(self, message: Any) -> None:
         self.count("input faces")
         faces, _ = messages.faces_from_msg(message)
         stamp = messages.seconds(message.header.stamp)
@@ -173,57 +145,64 @@ class AffectNode(PerceptionNode[AffectParameters]):
             of = {found.face_id: found for found in shapes}
             units = [self._units_of.estimate(face, stamp, of.get(face.id)) for face in faces]
             self._units_of.keep([face.id for face in faces], stamp)
-            self._send_units(message.header, units)
+            self._publish_units(message.header, units)
 
     def _wants_faces(self) -> bool:
-        """Whether faces are needed: by a listener, or to keep a neutral that was set.
+        """Returns whether faces are needed, by a subscriber or to keep a neutral face.
 
-        Such a neutral lasts only while its face is followed.
+        A neutral face that was set lasts only while its face is tracked.
         """
         by_landmarks = self._by_landmarks and (
-            self.heard(self._units) or self._units_of.any_neutral_set
+            self.has_subscribers(self._units) or self._units_of.any_neutral_set
         )
-        return by_landmarks or (self._shapes is not None and self.heard(self._shapes))
+        return by_landmarks or (self._shapes is not None and self.has_subscribers(self._shapes))
+
+    def _wants_crops(self) -> bool:
+        return self.has_subscribers(self._expressions, self._affects) or (
+            self._by_network and self.has_subscribers(self._units)
+        )
 
     def _on_crops(self, message: Any) -> None:
         self.count("input face_crops")
-        if self._worker is not None and self._worker.put(message):
+        if self._worker.put(message):
             self.count("dropped")
             if isinstance(self._multitask, MultitaskSequence):
-                self.complain(
-                    "images come faster than the recurrent network works on them, and some are "
-                    f"left out, which looks like motion: set threads (now {self.values.threads}) "
-                    "higher, the camera's rate lower, or use multitask",
+                self.warn_throttled(
+                    "images arrive faster than the recurrent network runs, and dropped images look "
+                    f"like motion: increase threads (now {self.values.threads}), reduce the "
+                    "camera's rate, or set model to multitask",
                     key="slow",
                 )
 
-    def _express(self, message: Any) -> None:
+    def _estimate(self, message: Any) -> None:
         header = message.header
         crops = messages.crops_from_msg(message)
         stamp = messages.seconds(header.stamp)
         self._count = len(crops)
         if self._multitask is None:
             expressions = self._expressions_of.estimate(crops, stamp)
-            self._send(header, expressions, [derive_valence_arousal(e) for e in expressions])
+            self._publish_affect(
+                header, expressions, [derive_valence_arousal(e) for e in expressions]
+            )
         elif isinstance(self._multitask, MultitaskSequence):
             for about, found in self._multitask.estimate(header, stamp, crops):
-                self._send_found(about, found)
+                self._publish_multitask(about, found)
         else:
-            self._send_found(header, self._multitask.estimate(crops))
+            self._publish_multitask(header, self._multitask.estimate(crops))
 
-    def _finish(self) -> None:
-        """Lets out what a look-ahead keeps, once no more images come."""
+    def _publish_last(self) -> None:
+        """Publishes the estimates that a look-ahead holds back, when no more images arrive."""
         assert isinstance(self._multitask, MultitaskSequence)
         for header, found in self._multitask.finish():
-            self._send_found(header, found)
+            self._publish_multitask(header, found)
 
-    def _send_found(self, header: Any, found: Sequence[FaceAffect]) -> None:
+    def _publish_multitask(self, header: Any, found: Sequence[FaceAffect]) -> None:
         expressions = self._smooth([f.expression for f in found], messages.seconds(header.stamp))
-        self._send(header, expressions, [f.valence_arousal for f in found])
+        self._publish_affect(header, expressions, [f.valence_arousal for f in found])
         if self._by_network:
-            self._send_units(header, [f.units for f in found])
+            self._publish_units(header, [f.units for f in found])
 
-    def _send(
+    def _publish_affect(
         self, header: Any, expressions: Sequence[Expression], affects: Sequence[ValenceArousal]
     ) -> None:
         out = msg.ExpressionArray(
@@ -235,7 +214,7 @@ class AffectNode(PerceptionNode[AffectParameters]):
         )
         self.publish(self._affects, out, header)
 
-    def _send_units(self, header: Any, units: Sequence[ActionUnits]) -> None:
+    def _publish_units(self, header: Any, units: Sequence[ActionUnits]) -> None:
         out = msg.ActionUnitsArray(
             header=header, action_units=[messages.action_units_to_msg(u) for u in units]
         )

@@ -1,7 +1,7 @@
-"""What the gaze node offers of people: an action that calibrates, services that link, list, delete.
+"""The calibration of people in the gaze node: an action, and services to link, list and delete.
 
-Translation only: goals and requests to ``gaze.People`` and back. The executor has one thread, so
-that no callback waits: a goal is driven by the images that come in, and looked after by a timer.
+This file translates between messages and ``People``. The executor has one thread, so no callback
+may wait: the images that arrive drive a goal, and a timer checks it.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from face_perception.people import (
     face_target,
     point_target,
 )
-from face_perception.ros import messages
+from face_perception.ros import delays, messages
 from face_perception.ros.rclpy_compat import RCLError
 from face_perception.ros.tf_frames import Frames
 from face_perception.srv import DeleteCalibration, LinkFace, ListCalibrations
@@ -41,16 +41,15 @@ from face_perception.types import Camera, Face, FloatArray, Gaze
 if TYPE_CHECKING:
     from face_perception.ros.driver import PerceptionNode
 
-_PERIOD = 0.1
-_REFRESH = 1.0
-_SILENCE = 5.0  # seconds without any image after which a goal gives up
+_CHECK_PERIOD = 0.1  # seconds between two checks of the goals
+_REFRESH_PERIOD = 1.0  # seconds between two looks for changed calibration files
 _INACTIVE = "the gaze node is not active: activate it"
-_RECENT = 2.0  # an image not older than this says which faces there are
+_RECENT = 2.0  # seconds; the faces of an older image are no longer known
 
 
 @dataclass(slots=True)
 class _Goal:
-    """One accepted goal. Its outcome is decided at most once."""
+    """One accepted goal. It is concluded at most once."""
 
     handle: Any
     session: CalibrationSession
@@ -59,15 +58,16 @@ class _Goal:
 
 
 class CalibrateAction:
-    """The action's server, from the node's first ``setup`` to its end, and who takes its goals.
+    """The action server of the gaze node, from the first ``setup`` until the node is destroyed.
 
-    Not a server for each ``setup``: clients would find the one of before, which has results to
-    send yet, beside the new one, and each would take the same goal.
+    It stays while the node is cleaned up and configured again, because it must still send the
+    results of earlier goals, and two servers would both accept the same goal.
     """
 
     def __init__(self, node: PerceptionNode[Any]) -> None:
-        self.calibration: GazeCalibration | None = None
-        self._server = ActionServer(
+        self._node = node
+        self._calibration: GazeCalibration | None = None
+        server = ActionServer(
             node,
             CalibrateGaze,
             "~/calibrate",
@@ -75,21 +75,28 @@ class CalibrateAction:
             handle_accepted_callback=self._accepted,
             cancel_callback=lambda handle: CancelResponse.ACCEPT,
         )
+        # Not destroyed earlier: a node that is told to shut down still has results to send.
+        node.lifetime.callback(server.destroy)
 
-    def destroy(self) -> None:
-        self._server.destroy()
+    def attach(self, calibration: GazeCalibration) -> None:
+        """Passes goals to ``calibration`` until the node is cleaned up; call it in ``setup``."""
+        self._calibration = calibration
+        self._node.on_end(self._detach)
+
+    def _detach(self) -> None:
+        self._calibration = None
 
     def _accepted(self, handle: Any) -> None:
-        if self.calibration is None:
+        if self._calibration is None:
             _conclude(handle, False, _INACTIVE)
         else:
-            self.calibration.accept(handle)
+            self._calibration.accept(handle)
 
 
 class GazeCalibration:
-    """Goals and services of people on a node; made in its ``setup``, destroyed in ``release``.
+    """The goals and services of one configured gaze node; make it in the ``setup`` of the node.
 
-    ``update`` is called for every image, from whichever thread; all else on the executor's.
+    Call ``update`` for every image, on any thread, and everything else on the executor's thread.
     """
 
     def __init__(self, node: PerceptionNode[Any], people: PersonRegistry) -> None:
@@ -99,62 +106,50 @@ class GazeCalibration:
         self._goals: list[_Goal] = []
         self._last_image = -np.inf  # monotonic
         self._frame_id = ""
-        self._services = [
-            node.create_service(kind, f"~/{name}", self._answering(answer))
-            for kind, name, answer in (
-                (LinkFace, "link_face", self._link),
-                (ListCalibrations, "list_calibrations", self._list),
-                (DeleteCalibration, "delete_calibration", self._delete),
-            )
-        ]
-        self._timer: Any = None
-        self._refresh = node.create_timer(_REFRESH, self._refresh_people)
+        node.on_end(self._frames.destroy)
+        node.serve(LinkFace, "~/link_face", self._answering(self._link))
+        node.serve(ListCalibrations, "~/list_calibrations", self._answering(self._list))
+        node.serve(DeleteCalibration, "~/delete_calibration", self._answering(self._delete))
+        node.timer(_REFRESH_PERIOD, self._refresh_people)
+        self._timer = node.timer(_CHECK_PERIOD, self._check_goals)
+        self._timer.cancel()  # until there is a goal
 
     @property
     def busy(self) -> bool:
-        """Whether images are wanted: somebody is being calibrated, or a link ends with its face."""
+        """Whether images are needed: for a calibration, or to end a link when its face is lost."""
         return bool(self._goals or self._people.linked_persons())
 
     def update(
         self, header: Any, camera: Camera, faces: Sequence[Face], gazes: Sequence[Gaze]
     ) -> list[Gaze]:
-        """Calibrated gazes of one image; see ``People.update``."""
+        """Returns the calibrated gazes of one image; see ``People.update``."""
         self._last_image = time.monotonic()
         self._frame_id = header.frame_id
         return self._people.update(messages.seconds(header.stamp), camera, faces, gazes)
 
-    def stop(self) -> None:
-        """Ends all goals: there will be no images."""
+    def cancel_goals(self) -> None:
+        """Ends all goals, because no more images will arrive."""
         for goal in list(self._goals):
             self._finish(goal, "the gaze node was deactivated")
-
-    def destroy(self) -> None:
-        self.stop()
-        self._stop_timer()
-        self._node.destroy_timer(self._refresh)
-        for service in self._services:
-            self._node.destroy_service(service)
-        self._frames.destroy()
 
     # The action.
 
     def accept(self, handle: Any) -> None:
-        """Takes a goal, or ends it with the reason why not."""
+        """Starts a goal, or aborts it with the reason."""
         try:
             goal = self._begin(handle)
         except (ValueError, LookupError) as error:
             _conclude(handle, False, str(error.args[0]))
             return
         self._goals.append(goal)
-        if self._timer is None:
-            self._timer = self._node.create_timer(_PERIOD, self._look_after)
+        self._timer.reset()
         self._node.get_logger().info(
             f"calibrating {goal.session.face_id} as {goal.person_id}: "
             f"{', then '.join(target.name for target in goal.session.targets)}"
         )
 
     def _begin(self, handle: Any) -> _Goal:
-        """Raises InputError or LookupError where the goal cannot be one."""
+        """Returns the goal. Raises InputError or LookupError if its request is not valid."""
         request = handle.request
         if not self._node.active:
             raise InputError(_INACTIVE)
@@ -167,7 +162,7 @@ class GazeCalibration:
             head_range=request.head_range,
         )
         if any(goal.person_id == request.person_id for goal in self._goals):
-            raise InputError(f"{request.person_id} is being calibrated already: cancel that")
+            raise InputError(f"{request.person_id} is already being calibrated: cancel that")
         self._people.begin_session(session)
         return _Goal(handle, session, request.person_id)
 
@@ -177,12 +172,12 @@ class GazeCalibration:
         if target.kind == msg.CalibrationTarget.KIND_FACE:
             if not target.face_id or target.face_id == face_id:
                 raise InputError(
-                    f"a target face_id {target.face_id!r} must be another face than {face_id}"
+                    f"a target has face_id {target.face_id!r}: give another face than {face_id}"
                 )
             return face_target(target.face_id)
         if target.kind != msg.CalibrationTarget.KIND_POINT:
             raise InputError(
-                f"a target's kind is {target.kind}: use KIND_CAMERA (1), KIND_POINT (2) or "
+                f"the kind of a target is {target.kind}: use KIND_CAMERA (1), KIND_POINT (2) or "
                 "KIND_FACE (3)"
             )
         p, frame = target.point.point, target.point.header.frame_id
@@ -197,28 +192,24 @@ class GazeCalibration:
 
         return CalibrationTarget(f"{plain.name} of {frame}", locate)
 
-    def _look_after(self) -> None:
+    def _check_goals(self) -> None:
         for goal in list(self._goals):
             silent = time.monotonic() - max(goal.since, self._last_image)
             if goal.handle.is_cancel_requested:
                 self._finish(goal, "canceled; nothing was stored")
             elif goal.session.finished:
                 self._finish(goal)
-            elif silent > _SILENCE:
+            elif silent > delays.SILENCE:
                 self._finish(
-                    goal, f"no image for {silent:.0f} s: is face_tracker running, and the camera?"
+                    goal,
+                    f"no image for {silent:.0f} s: check that the camera and face_tracker run",
                 )
             else:
-                self._feed_back(goal)
+                self._send_feedback(goal)
         if not self._goals:
-            self._stop_timer()
+            self._timer.cancel()
 
-    def _stop_timer(self) -> None:
-        if self._timer is not None:
-            self._node.destroy_timer(self._timer)
-            self._timer = None
-
-    def _feed_back(self, goal: _Goal) -> None:
+    def _send_feedback(self, goal: _Goal) -> None:
         progress = self._people.session_progress(goal.session)
         feedback = CalibrateGaze.Feedback(
             target_index=progress.target,
@@ -229,18 +220,18 @@ class GazeCalibration:
             progress=float(progress.done),
             hint=progress.hint,
         )
-        # A reliable publisher raises while a reader of it stalls; the next one tells the same.
+        # A reliable publisher raises while one of its readers stalls; the next feedback will do.
         with contextlib.suppress(RCLError):
             goal.handle.publish_feedback(feedback)
 
     def _finish(self, goal: _Goal, failure: str = "") -> None:
-        """Stores what the goal found, or says why not; ``failure`` where that is known."""
+        """Concludes a goal: stores its calibration, or aborts it because of ``failure``."""
         self._goals.remove(goal)
         if failure:
             self._people.end_session(goal.session)
             _conclude(goal.handle, False, failure)
         else:
-            self._feed_back(goal)
+            self._send_feedback(goal)
             try:
                 fit = self._people.finish_session(goal.session, goal.person_id)
             except (CalibrationRefused, OSError, ValueError) as error:
@@ -258,7 +249,7 @@ class GazeCalibration:
     # The services.
 
     def _answering(self, answer: Callable[[Any, Any], None]) -> Callable[[Any, Any], Any]:
-        """``answer`` fills in a response; what it raises is the message of one without success."""
+        """Returns a service callback; an error of ``answer`` becomes a response without success."""
 
         def answering(request: Any, response: Any) -> Any:
             try:
@@ -274,7 +265,7 @@ class GazeCalibration:
         face_id, person_id = request.face_id, request.person_id
         if not person_id:
             self._people.link(face_id, "")
-            response.message = f"{face_id} is nobody"
+            response.message = f"{face_id} is linked to nobody"
             return
         recent = time.monotonic() - self._last_image < _RECENT
         if recent and face_id and face_id not in self._people.faces:
@@ -282,7 +273,7 @@ class GazeCalibration:
             raise InputError(f"there is no face {face_id!r}; seen: {seen}")
         response.calibrated = self._people.link(face_id, person_id)
         how = "calibrated" if response.calibrated else "not calibrated for this estimator"
-        response.message = f"{face_id} is {person_id}, {how}"
+        response.message = f"{face_id} is linked to {person_id}, {how}"
 
     def _list(self, request: Any, response: Any) -> None:
         store = self._people.store
@@ -296,7 +287,7 @@ class GazeCalibration:
             for person, known in people.items()
             for _, calibration in sorted(known.items())
         ]
-        response.message = f"{len(response.calibrations)} in {store.folder}"
+        response.message = f"{len(response.calibrations)} calibrations in {store.folder}"
 
     def _delete(self, request: Any, response: Any) -> None:
         deleted = self._people.store.delete(request.person_id, request.estimator)
@@ -321,7 +312,7 @@ def _conclude(
     fit: CalibrationFit | None = None,
     estimator: str = "",
 ) -> None:
-    """Gives a goal its state and result, in a task of the executor."""
+    """Sets the state and result of a goal, in a task of the executor."""
     result = CalibrateGaze.Result(success=success, message=message, estimator=estimator)
     if fit is not None:
         _fill(result, fit.correction)
@@ -339,7 +330,7 @@ def _conclude(
             goal_handle.abort()
         return result
 
-    # While shutting down, the context goes away, and the client's goal with it.
+    # While the process shuts down, the context is no longer valid.
     with contextlib.suppress(RCLError):
         handle.execute(finish)
 

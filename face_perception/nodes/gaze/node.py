@@ -1,4 +1,4 @@
-"""gaze node: faces to gaze. The geometric estimator needs no pixels; a network reads images too."""
+"""The gaze node: publishes the gaze of faces, geometric or by a network that reads images."""
 
 from __future__ import annotations
 
@@ -22,11 +22,10 @@ from face_perception.nodes.gaze.calibration_server import CalibrateAction, GazeC
 from face_perception.nodes.gaze.network_worker import ImageGaze
 from face_perception.people import CalibrationStore, PersonRegistry, calibrations_dir
 from face_perception.ros import messages
-from face_perception.ros import network_parameters as networks
 from face_perception.ros.driver import PerceptionNode
 from face_perception.ros.image_input import ImageParameters
+from face_perception.ros.network_loading import NetworkLoader, network_diagnostics
 from face_perception.ros.process import run
-from face_perception.ros.qos import SensorSubscription
 from face_perception.settings import setting
 from face_perception.types import Camera, Face, Gaze
 
@@ -59,9 +58,6 @@ class GazeNode(PerceptionNode[GazeParameters]):
         self._count = 0
         self._network: Model | None = None
         self._action: CalibrateAction | None = None
-        self._people: GazeCalibration | None = None
-        self._faces: SensorSubscription | None = None
-        self._images: ImageGaze | None = None
 
     def setup(self) -> None:
         self._estimator: GazeEstimator
@@ -69,57 +65,34 @@ class GazeNode(PerceptionNode[GazeParameters]):
             self._network = None
             self._estimator = GeometricGaze(self.values)
         else:
-            self._network = networks.Loading(self).load(self.values.model)
+            self._network = NetworkLoader(self).load(self.values.model)
             self._estimator = NetworkGaze(self._network, self.values)
         self._people = GazeCalibration(self, self._load_people())
         if self._action is None:
             self._action = CalibrateAction(self)
-        self._action.calibration = self._people
+        self._action.attach(self._people)
         self._gaze = self.publisher(msg.GazeArray, "gaze")
 
     def start(self) -> None:
+        self.on_end(self._people.cancel_goals)
+        self._images: ImageGaze | None = None
         if isinstance(self._estimator, NetworkGaze):
             self._images = ImageGaze(
                 self,
                 self._estimator,
-                self._found,
+                self._publish_gazes,
                 compressed=self.values.compressed,
                 reliability=self.values.qos,
                 wanted=self._wanted,
             )
-        self._faces = SensorSubscription(
-            self,
+        self._faces = self.subscribe(
             msg.FaceArray,
             "faces",
-            self.guarded(self._received),
+            self._on_faces,
             depth=10,
             hint="start face_tracker, or remap the topic to its `faces`",
             wanted=self._wanted,
         )
-
-    def stop(self) -> None:
-        if self._faces is not None:
-            self._faces.destroy()
-            self._faces = None
-        if self._images is not None:
-            self._images.destroy()
-            self._images = None
-        if self._people is not None:
-            self._people.stop()
-
-    def release(self) -> None:
-        if self._people is not None:
-            self._people.destroy()
-            self._people = None
-        if self._action is not None:
-            self._action.calibration = None
-
-    def destroy_node(self) -> None:
-        # Not in close: a node that is told to shut down has results to send yet.
-        if self._action is not None:
-            self._action.destroy()
-            self._action = None
-        super().destroy_node()
 
     def _load_people(self) -> PersonRegistry:
         values = self.values
@@ -131,23 +104,23 @@ class GazeNode(PerceptionNode[GazeParameters]):
             eye_contact=EyeContact(values.eye_contact_prior, values.eye_contact_radius),
         )
 
-    def report(self) -> tuple[str, dict[str, str]]:
-        problems = [self._faces.status if self._faces else ""]
+    def diagnostics(self) -> tuple[str, dict[str, str]]:
+        problems = [self._faces.status]
         values = {"faces": str(self._count), "model": self.values.model}
         if self._images is not None:
             problems.append(self._images.status)
             values["without image"] = str(self.statistics.total("without image"))
             values["not seen"] = self._images.refused
         if self._network is not None:
-            fallen, models = networks.report([self._network])
-            problems.append(fallen)
+            fallback, models = network_diagnostics([self._network])
+            problems.append(fallback)
             values.update(models)
         return "; ".join(filter(None, problems)), values
 
     def _wanted(self) -> bool:
-        return self.heard(self._gaze) or (self._people is not None and self._people.busy)
+        return self.has_subscribers(self._gaze) or self._people.busy
 
-    def _received(self, message: Any) -> None:
+    def _on_faces(self, message: Any) -> None:
         self.count("input faces")
         if self._images is not None:
             self._images.add_faces(message)
@@ -156,12 +129,13 @@ class GazeNode(PerceptionNode[GazeParameters]):
             stamp = messages.seconds(message.header.stamp)
             gazes = [self._estimator.estimate(camera, face, stamp) for face in faces]
             self._estimator.keep([face.id for face in faces], stamp)
-            self._found(message.header, camera, faces, gazes)
+            self._publish_gazes(message.header, camera, faces, gazes)
 
-    def _found(self, header: Any, camera: Camera, faces: Sequence[Face], gazes: list[Gaze]) -> None:
-        """The gazes of one image: of a network on its worker's thread."""
-        if self._people is not None:
-            gazes = self._people.update(header, camera, faces, gazes)
+    def _publish_gazes(
+        self, header: Any, camera: Camera, faces: Sequence[Face], gazes: Sequence[Gaze]
+    ) -> None:
+        """Publishes the gazes of one image; called on the worker's thread if a network runs."""
+        gazes = self._people.update(header, camera, faces, gazes)
         self._count = len(faces)
         out = msg.GazeArray(header=header, gazes=[messages.gaze_to_msg(gaze) for gaze in gazes])
         self.publish(self._gaze, out, header)

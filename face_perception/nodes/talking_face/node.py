@@ -14,7 +14,6 @@ from std_srvs.srv import Trigger
 
 from face_perception import msg
 from face_perception.avatar import (
-    AUDIO_OUTPUTS,
     AudioOutput,
     IdleMotionAnimator,
     Performer,
@@ -45,14 +44,14 @@ class TalkingFaceParameters(RendererParameters):
 
     portrait: str = setting(
         "",
-        "Picture of one face to animate: a path, or a sample photograph (astronaut, "
-        "grace_hopper). Empty: a synthetic face.",
+        "The face: the path of a picture with one face, or a sample photograph (astronaut, "
+        "grace_hopper). Empty: a drawn face.",
     )
     whole: bool = setting(False, "Show the whole picture instead of the face and shoulders.")
     width: int = setting(512, "Width of the frames.", minimum=128, maximum=2048, unit="pixels")
     height: int = setting(512, "Height of the frames.", minimum=128, maximum=2048, unit="pixels")
     rate: float = setting(
-        30.0, "Number of frames per second.", minimum=5.0, maximum=60.0, unit="Hz"
+        30.0, "Number of images per second.", minimum=5.0, maximum=60.0, unit="Hz"
     )
     seed: int = setting(
         0,
@@ -61,23 +60,23 @@ class TalkingFaceParameters(RendererParameters):
     )
     delay: float = setting(
         0.1,
-        "Time from the arrival of speech until it is played. A larger value tolerates chunks that "
-        "arrive less regularly, and lets the mouth prepare for the next sound. MuseTalk raises it "
-        "to what its lips need, about a second.",
+        "Time from the arrival of speech to its sound. A larger value tolerates chunks that arrive "
+        "less regularly, and lets the mouth prepare for the next sound. MuseTalk raises it to what "
+        "its lips need, about a second.",
         minimum=0.0,
         maximum=5.0,
         unit="s",
     )
     mouth: str = setting(
         "trained",
-        "Model that moves the lips. trained: a network trained on generated speech, which closes "
-        "them for p, b and m. bands: the levels of frequency bands. Else the name of a model made "
-        "with `face-perception train mouth`.",
+        "What moves the lips. trained: a network trained on generated speech, which closes them "
+        "for p, b and m. bands: the levels of frequency bands. Else the name of a model that "
+        "`face-perception train mouth` made.",
     )
     end_after: float = setting(
         0.5,
-        "Time without new speech after which an utterance has ended. An Audio message without "
-        "samples ends it at once. A larger value tolerates longer pauses.",
+        "An utterance ends when no audio arrives for this long after its last sample. An Audio "
+        "message without samples ends it at once. A larger value tolerates longer pauses.",
         minimum=0.05,
         maximum=10.0,
         unit="s",
@@ -90,26 +89,26 @@ class TalkingFaceParameters(RendererParameters):
     )
     audio_out: str = setting(
         "auto",
-        "Where the speech is played. device: on a loudspeaker of this computer. auto: on a "
-        "loudspeaker if there is one. none: by another program, which subscribes to avatar/audio.",
-        choices=AUDIO_OUTPUTS,
+        "What plays the speech. device: a loudspeaker of this computer. none: another program, "
+        "from avatar/audio. auto: the loudspeaker if there is one.",
+        choices=SOUND,
     )
     audio_device: str = setting(
         "",
-        "Loudspeaker: a number or a part of a name, as `python3 -m sounddevice` lists them. "
-        "Empty: the default device.",
+        "The loudspeaker, by its number or a part of its name as `python3 -m sounddevice` lists "
+        "them. Empty: the default.",
     )
     audio_rate: int = setting(
         48_000,
-        "Sample rate of the played audio.",
+        "Sample rate of the sound that is played.",
         minimum=8_000,
         maximum=192_000,
         unit="Hz",
     )
     window: str = setting(
         "none",
-        "Show the face on the robot's own display. window: in a window. full: on the whole "
-        "display. none: not there.",
+        "Where the robot's own display shows the face. window: in a window. full: on the whole "
+        "display. none: nowhere.",
         choices=("none", "window", "full"),
     )
     web_port: int = setting(
@@ -120,30 +119,30 @@ class TalkingFaceParameters(RendererParameters):
     )
     web_host: str = setting(
         "127.0.0.1",
-        "Address on which the web page is served. 127.0.0.1: to this computer only. 0.0.0.0: to "
-        "every computer on the network.",
+        "Address that the web page is served on. 127.0.0.1: this computer only. 0.0.0.0: every "
+        "computer in the network can watch.",
     )
     web_origins: str = setting(
         "",
-        "Origins of other web pages that may show the face, separated by commas, for example "
+        "Origins of other web pages that may show the face, separated by commas, such as "
         "https://kiosk.local.",
     )
     eyes: tuple[float, ...] = setting(
         (0.0, 0.0, 0.0),
-        "Position of the displayed eyes in the camera's optical frame. It is needed to look at "
-        "people whom the camera sees.",
+        "Position of the eyes on the screen in the camera's optical frame. The face needs it to "
+        "look at a person whom the camera sees.",
         length=3,
         unit="m",
     )
     camera_frame: str = setting(
         "camera_optical_frame",
-        "Name of the camera's optical frame. Points on avatar/look_at without a frame are taken to "
-        "be in it; points in another frame are transformed with tf2.",
+        "Name of the camera's optical frame. Points on avatar/look_at without a frame are in it; "
+        "points in another frame are transformed by tf2.",
     )
     look_time: float = setting(
         2.0,
-        "Time after the last message about a point or face during which the face still looks "
-        "there. Then it looks at the viewer again.",
+        "The face looks at a point or face for this long after the last message about it, and "
+        "then at the viewer again.",
         minimum=0.1,
         maximum=3600.0,
         unit="s",
@@ -157,12 +156,8 @@ class TalkingFaceNode(PerceptionNode[TalkingFaceParameters]):
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__("talking_face", TalkingFaceParameters, **kwargs)
-        self._thread: threading.Thread | None = None
-        self._stop = threading.Event()
-        self._sound: AudioOutput | None = None
         self._screens: list[Screen] = []
         self._web: WebScreen | None = None
-        self._destroyed_in_stop: list[Any] = []
 
     # Lifecycle.
 
@@ -171,12 +166,9 @@ class TalkingFaceNode(PerceptionNode[TalkingFaceParameters]):
         self._renderer_choice = RendererChoice(self)
         self._topics = TopicScreen(self, values.frame_id, self.stamp_of)
         self._states = self.publisher(msg.AvatarState, "avatar/state", depth=1, latched=True)
-        self._interrupt = self.create_service(Trigger, "~/interrupt", self._on_interrupt)
+        self.serve(Trigger, "~/interrupt", self._on_interrupt)
 
     def release(self) -> None:
-        if hasattr(self, "_interrupt"):
-            self.destroy_service(self._interrupt)
-            del self._interrupt
         # MuseTalk's networks are large and must be freed before they are loaded again. Only the
         # garbage collector frees the performer, which has reference cycles.
         for name in ("performer", "_steering", "_renderer_choice"):
@@ -184,8 +176,10 @@ class TalkingFaceNode(PerceptionNode[TalkingFaceParameters]):
         gc.collect()
 
     def start(self) -> None:
+        self.on_end(self._publish_idle)
         values = self.values
         renderer, listener = self._renderer_choice.start_renderer(values.rate)
+        self.on_end(self._renderer_choice.stop_renderer)
         # MuseTalk generates lips for speech that has arrived, so the sound must wait for them.
         delay = max(values.delay, self._renderer_choice.delay)
         self.performer = performer = Performer(
@@ -206,50 +200,30 @@ class TalkingFaceNode(PerceptionNode[TalkingFaceParameters]):
             values.audio_out,
             values.audio_device,
             inform=lambda text: self.get_logger().info(text),
-            warn=lambda text: self.complain(text, key="no sound"),
+            warn=lambda text: self.warn_throttled(text, key="no sound"),
         )
-        heard = AudioInput(
+        self.on_end(self._sound.close)
+        speech = AudioInput(
             self, "speech", self._on_speech, audio_common=values.audio_common, expected=False
         )
-        self._destroyed_in_stop.append(heard)
         self._speech_warnings = SpeechWarnings(
-            heard.topic,
-            lambda: self.count_publishers(heard.topic),
-            warn=self.complain,
+            speech.topic,
+            lambda: self.count_publishers(speech.topic),
+            warn=self.warn_throttled,
             inform=lambda text: self.get_logger().info(text),
         )
         self._steering = Steering(self, performer, values.eyes, values.camera_frame)
-        self._destroyed_in_stop.append(self._steering)
-        self._timer = self.create_timer(0.2, self._check_regularly)
-        self._stop.clear()
-        self._thread = threading.Thread(target=self._perform, name="performer", daemon=True)
-        self._thread.start()
+        self.timer(0.2, self._check_regularly)
+        self.thread(self._perform)
 
-    def stop(self) -> None:
-        self._stop.set()
-        if self._thread is not None:
-            self._thread.join(1.5)
-            self._thread = None
-        self._renderer_choice.stop_renderer()
-        if hasattr(self, "_timer"):
-            self.destroy_timer(self._timer)
-            del self._timer
-        for made in self._destroyed_in_stop:
-            made.destroy()
-        self._destroyed_in_stop = []
-        if self._sound is not None:
-            self._sound.close()
-            self._sound = None
-        for screen in self._screens:
-            screen.close()
-        self._screens, self._web = [], None
+    def _publish_idle(self) -> None:
         # The topic is latched: a client that waits for the end of the speech must see IDLE.
         with contextlib.suppress(RCLError):
             self._states.publish(self._state_message(PerformerState.IDLE, time.monotonic()))
 
     def _open_screens(self) -> None:
         values = self.values
-        self._screens = [self._topics]
+        self._screens, self._web = [self._topics], None
         if values.window != "none":
             self._screens.append(WindowScreen(full=values.window == "full"))
         if values.web_port:
@@ -259,15 +233,17 @@ class TalkingFaceNode(PerceptionNode[TalkingFaceParameters]):
             )
             self._screens.append(self._web)
             self.get_logger().info(f"the face is shown on {self._web.address}")
+        for screen in self._screens:
+            self.on_end(screen.close)
         self.performer.screens = tuple(self._screens)
 
-    def report(self) -> tuple[str, dict[str, str]]:
+    def diagnostics(self) -> tuple[str, dict[str, str]]:
         found = self.performer.report()
         problems = [screen.problem for screen in self._screens if screen.problem]
         if self._renderer_choice.behind:
             problems.append(self._renderer_choice.behind)
         sound = self._sound
-        if sound is not None and sound.problem:
+        if sound.problem:
             problems.append(sound.problem)
         values = {
             "avatar": self.performer.state[0].name.lower(),
@@ -286,10 +262,10 @@ class TalkingFaceNode(PerceptionNode[TalkingFaceParameters]):
             "chunks of another sender": str(found.other_chunks),
             "broken off": str(found.broken_off),
             "ran dry": str(found.ran_dry),
-            "loudspeaker": sound.description if sound else "",
-            "silent because": sound.silent_because if sound else "",
+            "loudspeaker": sound.description,
+            "silent because": sound.silent_because,
         }
-        values |= self._renderer_choice.report()
+        values |= self._renderer_choice.diagnostics()
         if self._web is not None:
             values["page"] = self._web.address
             values["browsers"] = str(self._web.browser_count)
@@ -300,20 +276,20 @@ class TalkingFaceNode(PerceptionNode[TalkingFaceParameters]):
 
     # Runs on a thread of its own.
 
-    def _perform(self) -> None:
+    def _perform(self, stop: threading.Event) -> None:
         performer = self.performer
-        told: tuple[PerformerState, float] | None = None
-        while not self._stop.is_set():
+        published: tuple[PerformerState, float] | None = None
+        while not stop.is_set():
             try:
                 if performer.step() is not None:
                     self.count("output frames")
                 state = performer.state
-                if state != told:
-                    told = state
+                if state != published:
+                    published = state
                     self.publish(self._states, self._state_message(*state))
             except Exception as error:
-                self.failed(error)
-                self._stop.wait(0.1)
+                self.log_exception(error)
+                stop.wait(0.1)
 
     def _state_message(self, state: PerformerState, since: float) -> msg.AvatarState:
         message = msg.AvatarState(state=int(state), since=self.stamp_of(since))
@@ -335,8 +311,7 @@ class TalkingFaceNode(PerceptionNode[TalkingFaceParameters]):
     # Timer, subscription and service callbacks.
 
     def _check_regularly(self) -> None:
-        if self._sound is not None:
-            self._sound.follow_device()
+        self._sound.follow_device()
         self._speech_warnings.warn_of_changes(
             self.performer.report(), self._web.browser_count if self._web else 0
         )

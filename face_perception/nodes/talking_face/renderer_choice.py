@@ -26,7 +26,7 @@ from face_perception.avatar import (
 )
 from face_perception.errors import InputError
 from face_perception.inference import ModelError, choose_batch_size
-from face_perception.ros.network_parameters import Loading
+from face_perception.ros.network_loading import NetworkLoader
 from face_perception.settings import setting
 
 if TYPE_CHECKING:
@@ -42,29 +42,30 @@ _MEMORY = 1.3  # memory that must be free, as a multiple of the size of the weig
 
 @dataclass(frozen=True)
 class RendererParameters(inference.NetworkSettings):
-    """Parameters of the renderer."""
+    """Parameters of the renderer of the talking face."""
 
     renderer: str = setting(
         "auto",
-        "What renders the face. portrait: warps one picture. musetalk: generates the mouth of the "
-        "face in avatar, with MuseTalk's imported networks. auto: musetalk if avatar is set and "
-        "this computer keeps up with rate, else portrait.",
+        "Renderer of the face. portrait: warps one picture. musetalk: a network for the lips, "
+        "which needs `avatar` and imported networks. auto: musetalk if `avatar` is set and this "
+        "computer reaches `rate` with it, else portrait.",
         choices=RENDERERS,
     )
     avatar: str = setting(
-        "", "Face for MuseTalk: a file written by `face-perception avatar prepare`."
+        "",
+        "Path of the face for MuseTalk, a file that `face-perception avatar prepare` has written.",
     )
     decoder: str = setting(
         "exact",
-        "Decoder of MuseTalk. exact: as published. lower: only the lower half of the face, faster "
-        "and approximate. tiny: another, small network. `--lower` and `--tiny FILE` of "
-        "`face-perception import musetalk` import the last two.",
+        "Decoder of MuseTalk. exact: as published. lower: computes the lower half of the face "
+        "only, faster and not exactly the same. tiny: a smaller network, the fastest. `import "
+        "musetalk --lower` and `--tiny FILE` make the last two.",
         choices=tuple(DECODERS),
     )
     batch: int = setting(
         0,
-        "Number of images that MuseTalk generates at once. A larger value gives more images per "
-        "second and delays the speech. 0: the largest that takes at most 0.2 s.",
+        "Number of images that MuseTalk computes at once. A larger value gives more images per "
+        "second and delays the speech. 0: as many as keep a batch within 0.2 s.",
         minimum=0,
         maximum=8,
     )
@@ -113,7 +114,7 @@ class RendererChoice:
             self._networks,
             make_whisper_stream(self._whisper),
             fps=fps,
-            failed=self._node.failed,
+            failed=self._node.log_exception,
         )
         return self._lip_sync, self._lip_sync
 
@@ -134,7 +135,7 @@ class RendererChoice:
         wait = min(call, _ROOM) + (batch - 1) / self._node.values.rate
         return make_whisper_stream(self._whisper).look_ahead + float(wait)
 
-    def report(self) -> dict[str, str]:
+    def diagnostics(self) -> dict[str, str]:
         """Returns values for the diagnostics."""
         values = {"renderer": self.note}
         if self._lip_sync is not None and self._networks is not None:
@@ -166,10 +167,10 @@ class RendererChoice:
             autoencoder=installed_autoencoder_hash(),
             version=installed_unet_version(),
         )
-        loading = Loading(self._node)
-        networks = MuseTalk.load(decoder=values.decoder, **loading.settings())
-        whisper = loading.with_precision("fp32").load(_WHISPER)
-        self._node.doing("musetalk: measuring how long an image takes")
+        loader = NetworkLoader(self._node)
+        networks = MuseTalk.load(decoder=values.decoder, **loader.arguments())
+        whisper = loader.with_precision("fp32").load(_WHISPER)
+        self._node.set_progress("musetalk: measuring how long an image takes")
         # The share of time that Whisper, which may run on the same device, leaves for the images.
         left = 1 - make_whisper_stream(whisper).measure_load()
         costs = self._set_batch(networks)
@@ -187,7 +188,7 @@ class RendererChoice:
             self.behind = (
                 f"{speed}: most frames have no generated lips; renderer auto would use the portrait"
             )
-            self._node.complain(self.behind, key="musetalk is slow")
+            self._node.warn_throttled(self.behind, key="musetalk is slow")
         self._whisper, self._networks = whisper, networks
         self.note = f"{speed}; chosen because " + ("it keeps up" if fits else "it was asked for")
 
@@ -209,7 +210,9 @@ class RendererChoice:
     def _fall_back(self, why: str) -> None:
         self._networks = self._whisper = None
         self.note = f"portrait, because {why}"
-        self._node.complain(f"the portrait is shown instead of MuseTalk: {why}", key="musetalk")
+        self._node.warn_throttled(
+            f"the portrait is shown instead of MuseTalk: {why}", key="musetalk"
+        )
 
     def _load_portrait(self) -> PortraitRenderer:
         values = self._node.values

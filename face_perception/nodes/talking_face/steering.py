@@ -14,7 +14,6 @@ from std_msgs.msg import String
 from face_perception import msg, types
 from face_perception.avatar import Performer, direction_to
 from face_perception.ros.driver import PerceptionNode
-from face_perception.ros.qos import SensorSubscription
 from face_perception.ros.tf_frames import Frames
 from face_perception.types import FloatArray
 
@@ -56,21 +55,22 @@ class Steering:
         self._pending: _Place | None = None  # waits for its transform
         self._looking = False
         self._told_at = time.monotonic()
-        self._subscriptions = [
-            self._subscribe(String, "avatar/expression", self._on_expression),
-            self._subscribe(msg.ValenceArousal, "avatar/valence_arousal", self._on_affect),
-            self._subscribe(PointStamped, "avatar/look_at", self._on_point),
-            self._subscribe(String, "avatar/look_at_face", self._on_face_id),
-            SensorSubscription(
-                node,
-                msg.FaceArray,
-                "faces",
-                node.guarded(self._on_faces),
-                depth=1,
-                expected=False,
-                wanted=lambda: bool(self._face_id),
-            ),
-        ]
+        node.on_end(self._frames.destroy)
+        for kind, topic, callback in (
+            (String, "avatar/expression", self._on_expression),
+            (msg.ValenceArousal, "avatar/valence_arousal", self._on_affect),
+            (PointStamped, "avatar/look_at", self._on_point),
+            (String, "avatar/look_at_face", self._on_face_id),
+        ):
+            node.subscribe(kind, topic, callback, depth=10, expected=False)
+        node.subscribe(
+            msg.FaceArray,
+            "faces",
+            self._on_faces,
+            depth=1,
+            expected=False,
+            wanted=lambda: bool(self._face_id),
+        )
 
     def release_stale_target(self, after: float) -> None:
         """Looks at the viewer again if there was no news of the target for ``after`` seconds.
@@ -92,20 +92,9 @@ class Steering:
                 f"face {self._face_id}",
             )
 
-    def destroy(self) -> None:
-        self._frames.destroy()
-        for subscription in self._subscriptions:
-            subscription.destroy()
-
-    def _subscribe(self, kind: type[Any], topic: str, received: Any) -> SensorSubscription:
-        node = self._node
-        return SensorSubscription(
-            node, kind, topic, node.guarded(received), depth=10, expected=False
-        )
-
     def _refuse(self, text: str, key: str) -> None:
         self._node.count("refused")
-        self._node.complain(text, key=key)
+        self._node.warn_throttled(text, key=key)
 
     def _on_expression(self, message: String) -> None:
         name = message.data.strip().lower()

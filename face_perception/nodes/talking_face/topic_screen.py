@@ -45,22 +45,22 @@ class TopicScreen:
 
     @property
     def wanted(self) -> bool:
-        return self._node.heard(self._image, self._compressed)
+        return self._node.has_subscribers(self._image, self._compressed)
 
     def show_frame(self, frame: ScreenFrame) -> None:
         node = self._node
         header = self._header(frame.at)
-        if node.heard(self._image):
+        if node.has_subscribers(self._image):
             message = images.from_array(frame.image)
             message.header = header
             node.publish(self._image, message, header)
-        if node.heard(self._compressed):
+        if node.has_subscribers(self._compressed):
             jpeg = CompressedImage(header=header, format="rgb8; jpeg compressed bgr8")
             jpeg.data.frombytes(frame.jpeg())
             node.publish(self._compressed, jpeg, header)
 
     def play_audio(self, position: float, samples: npt.NDArray[np.float32]) -> None:
-        if not self._node.heard(self._audio):
+        if not self._node.has_subscribers(self._audio):
             return
         message = msg.Audio(sample_rate=self._rate, channels=1)
         message.header = self._header(self._heard_at(position))
