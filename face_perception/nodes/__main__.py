@@ -1,4 +1,4 @@
-"""``python -m face_perception.nodes NAME --ros-args ...``: the process of one node."""
+"""Runs one node in a process: ``python -m face_perception.nodes NAME --ros-args …``."""
 
 import importlib
 import os
@@ -8,7 +8,7 @@ import sys
 
 def main(name: str, args: list[str]) -> int:
     """Runs the node ``name``; ``args`` are the arguments for ROS."""
-    # Ctrl-C while the imports below still run is no reason for a traceback.
+    # Without these handlers, Ctrl-C during the imports below prints a traceback.
     signal.signal(signal.SIGINT, lambda *_: os._exit(0))
     signal.signal(signal.SIGTERM, lambda *_: os._exit(0))
     from face_perception.bringup.graph import NODES

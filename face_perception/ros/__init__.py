@@ -1,1 +1,1 @@
-"""The toolkit that all nodes share: lifecycle driver, parameters, QoS, messages and images."""
+"""The toolkit of the nodes: lifecycle driver, parameters, QoS, messages and images."""

@@ -1,4 +1,4 @@
-"""Does the middleware carry a megabyte? Asked by `face-perception doctor`, in its own process."""
+"""Checks that the middleware delivers a message of 1 MB; a process of `face-perception doctor`."""
 
 from __future__ import annotations
 
@@ -12,18 +12,21 @@ from std_msgs.msg import UInt8MultiArray
 
 
 def main(timeout: float = 10.0) -> None:
-    """Publishes to itself; prints the middleware's name once that arrives, else an empty line."""
+    """Publishes to itself; prints the name of the middleware on success, else an empty line.
+
+    Gives up after ``timeout`` seconds.
+    """
     rclpy.init()
     node = Node("face_perception_doctor")
-    heard: list[Any] = []
-    node.create_subscription(UInt8MultiArray, "~/echo", heard.append, 1)
+    received: list[Any] = []
+    node.create_subscription(UInt8MultiArray, "~/echo", received.append, 1)
     publisher = node.create_publisher(UInt8MultiArray, "~/echo", 1)
     message = UInt8MultiArray()
     message.data.frombytes(bytes(1_000_000))
     end = time.monotonic() + timeout
-    while not heard and time.monotonic() < end:
+    while not received and time.monotonic() < end:
         publisher.publish(message)
         rclpy.spin_once(node, timeout_sec=0.2)
-    print(get_rmw_implementation_identifier() if heard else "")
+    print(get_rmw_implementation_identifier() if received else "")
     node.destroy_node()
     rclpy.try_shutdown()

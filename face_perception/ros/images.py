@@ -1,7 +1,7 @@
-"""The one converter between sensor_msgs images and RGB arrays.
+"""Converts between sensor_msgs images and RGB arrays.
 
-cv_bridge's Python part needs a full ROS install and is silently wrong on OpenCV 5; this needs
-neither. The buffer of an rgb8 message becomes an array without a copy.
+It works without cv_bridge, whose Python module needs a full ROS install and gives wrong images with
+OpenCV 5. The buffer of an rgb8 message becomes an array without a copy.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ Array = npt.NDArray[np.uint8]
 
 
 class ImageError(InputError):
-    """A message that cannot be an image; the text says what is wrong with it and how to mend it."""
+    """An invalid image message; the text states the problem and the fix."""
 
 
 def _as_is(a: Any) -> Any:
@@ -37,7 +37,7 @@ def _mono16(a: Any) -> Any:
     return cv2.cvtColor((a >> 8).astype(np.uint8), cv2.COLOR_GRAY2RGB)
 
 
-# encoding -> (type of a component, components a pixel, to RGB8)
+# encoding -> (type of a component, components per pixel, conversion to RGB8)
 _ENCODINGS = {
     "rgb8": (np.uint8, 3, _as_is),
     "8UC3": (np.uint8, 3, _convert(cv2.COLOR_BGR2RGB)),
@@ -60,19 +60,19 @@ _ENCODINGS = {
     "bayer_grbg8": (np.uint8, 1, _convert(cv2.COLOR_BayerGB2RGB)),
 }
 
-# Larger than any camera; guards against a header that lies before gigabytes are converted.
+# Larger than any camera: a wrong header must not make us convert gigabytes.
 _MAX_SIDE = 16384
 
 
 def to_array(message: Image) -> Array:
-    """RGB uint8 [H, W, 3] of an Image; a view of the message where it is rgb8 already.
+    """Returns the pixels of an Image, RGB uint8 [H, W, 3]; for rgb8 a view of the message.
 
-    Raises ImageError for an unknown encoding, an empty image, or a size that the data belies.
+    Raises ImageError for an unknown encoding, an empty image, or data that does not fit its size.
     """
     known = _ENCODINGS.get(message.encoding)
     if known is None:
         raise ImageError(
-            f"encoding {message.encoding!r} is not supported: have the camera publish one of "
+            f"encoding {message.encoding!r} is not supported: set the camera driver to one of "
             + ", ".join(_ENCODINGS)
         )
     dtype, channels, convert = known
@@ -80,20 +80,22 @@ def to_array(message: Image) -> Array:
     if height == 0 or width == 0:
         raise ImageError(f"the image is empty ({width}x{height})")
     if height > _MAX_SIDE or width > _MAX_SIDE:
-        raise ImageError(f"the image says it is {width}x{height}: more than {_MAX_SIDE} on a side")
+        raise ImageError(
+            f"the size of the image is {width}x{height}, but the limit is {_MAX_SIDE} pixels a side"
+        )
     size = np.dtype(dtype).itemsize
     row = width * channels * size
     if step < row:
         raise ImageError(
             f"step is {step}, but a row of {width} {message.encoding} pixels has {row} bytes: "
-            "the camera driver fills step or width wrongly"
+            "correct step or width in the camera driver"
         )
     data = np.frombuffer(message.data, np.uint8)
     # The last row needs no padding.
     if data.size < step * (height - 1) + row:
         raise ImageError(
             f"data has {data.size} bytes, but {width}x{height} {message.encoding} with step {step} "
-            f"needs {step * height}: the camera driver fills data or height wrongly"
+            f"needs {step * height}: correct data or height in the camera driver"
         )
     if data.size >= step * height:
         rows = data[: step * height].reshape(height, step)
@@ -120,22 +122,22 @@ def to_array(message: Image) -> Array:
 
 
 def from_compressed(message: CompressedImage) -> Array:
-    """RGB uint8 [H, W, 3] of a CompressedImage (JPEG, PNG and what else OpenCV reads).
+    """Returns the pixels of a CompressedImage that OpenCV reads (JPEG, PNG …), uint8 [H, W, 3].
 
-    Raises ImageError for data that is empty, cut off, or no image.
+    Raises ImageError if the data is empty, cut off, or not an image.
     """
     data = np.frombuffer(message.data, np.uint8)
     if data.size == 0:
         raise ImageError(f"the compressed image ({message.format!r}) is empty")
     if bytes(data[:2]) == b"\xff\xd8" and not jpeg_complete(bytes(data)):
-        # OpenCV would fill the missing part with grey and say nothing.
+        # OpenCV fills the missing part with gray and reports no error.
         raise ImageError(f"the JPEG is cut off ({data.size} bytes, no end marker)")
     try:
         image = cv2.imdecode(data, cv2.IMREAD_COLOR)
     except cv2.error as error:
         raise ImageError(
-            f"the compressed image ({message.format!r}, {data.size} bytes) is more than OpenCV "
-            f"decodes: {error.err}"
+            f"the compressed image ({message.format!r}, {data.size} bytes) is too large for "
+            f"OpenCV: {error.err}"
         ) from error
     if image is None:
         raise ImageError(
@@ -145,7 +147,10 @@ def from_compressed(message: CompressedImage) -> Array:
 
 
 def from_array(image: Array, message: Image | None = None) -> Image:
-    """An rgb8 Image of RGB uint8 [H, W, 3]; the header is left to the caller."""
+    """Returns an rgb8 Image of RGB uint8 [H, W, 3]; the caller sets the header.
+
+    Fills ``message`` if it is given.
+    """
     message = Image() if message is None else message
     height, width = image.shape[:2]
     message.height, message.width = int(height), int(width)
@@ -158,7 +163,7 @@ def from_array(image: Array, message: Image | None = None) -> Image:
 
 
 def to_compressed(image: Array, quality: int = 90) -> CompressedImage:
-    """A JPEG CompressedImage of RGB uint8 [H, W, 3]."""
+    """Returns a JPEG CompressedImage of RGB uint8 [H, W, 3]; ``quality`` is from 0 to 100."""
     _, data = cv2.imencode(
         ".jpg", cv2.cvtColor(image, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, quality]
     )

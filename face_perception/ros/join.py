@@ -1,4 +1,4 @@
-"""Brings together messages of several topics that carry the same stamp, or nearly. No rclpy."""
+"""Joins messages of several topics by stamp. Does not import rclpy."""
 
 from __future__ import annotations
 
@@ -11,13 +11,16 @@ V = TypeVar("V")
 
 
 class StampJoin:
-    """Groups values by stamp (nanoseconds) and hands each group out once, in the order of stamps.
+    """Groups values by stamp (nanoseconds), and returns each group once, in the order of stamps.
 
-    A group is handed out when it has all of ``expected``, or when a value whose stamp is more than
-    ``wait`` newer arrives: then with what there is. Only groups that have ``anchor`` count; a value
-    that comes after its group has gone is lost. An anchor far in the past (a bag that loops)
-    clears; any other value may be late, and where it is of the round before it is lost. A value far
-    in the future is forgotten with the next anchor.
+    A group is complete when it has a value of all expected keys. An incomplete group is returned
+    when a value arrives whose stamp is more than ``wait`` seconds newer, when a newer group is
+    complete, or when there are more than ``limit`` groups. Groups without a value of the key
+    ``anchor`` are dropped, and so are values whose group has been returned.
+
+    An anchor with a stamp far in the past means that a bag has started again: all groups are
+    dropped. Late values of the previous round are dropped too, and so are values far in the future
+    when the next anchor arrives.
     """
 
     def __init__(self, anchor: str, wait: float, limit: int = 64) -> None:
@@ -27,24 +30,24 @@ class StampJoin:
         self._far = max(self._wait, 10**9)
         self._groups: dict[int, dict[str, Any]] = {}
         self._done = -1
-        # The newest anchor of this round of a bag, and where the round before ended.
+        # Stamps of the newest anchor, and of the last anchor before the bag started again.
         self._newest = self._ended = -1
 
     def outdated(self, key: str, stamp: int) -> bool:
-        """Whether a value is of a bag's round before this one, none of whose anchors is near it."""
+        """Returns whether a value belongs to the previous round of a bag that started again."""
         again = self._newest < self._ended
         return key != self._anchor and again and stamp > self._newest + self._far
 
     def add(
         self, key: str, stamp: int, value: Any, expected: frozenset[str]
     ) -> list[tuple[int, dict[str, Any]]]:
-        """Takes a value; returns the groups that are ready, oldest first."""
+        """Adds a value. Returns the groups that are ready, (stamp, values by key), oldest first."""
         if key == self._anchor:
             if stamp < max(self._done, self._newest) - self._far:
                 self._ended, self._newest, self._done = self._newest, -1, -1
                 self._groups.clear()
             self._newest = max(self._newest, stamp)
-            # Beside a stamp of a clock that is wrong all others would be overdue, for ever.
+            # A stamp of a wrong clock, far in the future, would make all others overdue.
             for wrong in [at for at in self._groups if at > stamp + self._far]:
                 del self._groups[wrong]
         if stamp <= self._done or self.outdated(key, stamp):
@@ -56,8 +59,8 @@ class StampJoin:
             group = self._groups[at]
             complete = self._anchor in group and expected <= group.keys()
             overdue = newest - at > self._wait or len(self._groups) > self._limit
-            # Later groups wait for this one, to keep the order, unless one is complete: then what
-            # was missing here will not come any more.
+            # Later groups wait for this one, to keep the order, unless one of them is complete:
+            # then the missing values of this one will not arrive any more.
             overtaken = any(
                 expected | {self._anchor} <= self._groups[later].keys()
                 for later in self._groups
@@ -73,13 +76,14 @@ class StampJoin:
 
 
 class Pace:
-    """Which keys are worth waiting for: those that had a value for most of the last anchors before
-    one ``wait`` seconds newer was there. Whatever is slower, or leaves anchors out, would hold up
-    every one of them.
+    """Finds the keys that are worth waiting for.
+
+    These are the keys with a value for most of the last anchors within ``wait`` seconds. Keys that
+    are slower, or skip anchors, would delay every group.
     """
 
-    _ANCHORS = 32  # that are judged by, about a second of a camera: as old as ``wait`` or older
-    _SHARE = 0.75
+    _ANCHORS = 32  # anchors older than ``wait`` that count, about a second of a camera
+    _SHARE = 0.75  # of these anchors that must have a value in time
 
     def __init__(self, anchor: str, wait: float) -> None:
         self._anchor = anchor
@@ -92,7 +96,7 @@ class Pace:
         self._in_time: dict[str, deque[int]] = {}
 
     def add(self, key: str, stamp: int) -> None:
-        """A value of ``stamp`` nanoseconds has come."""
+        """Notes that a value with ``stamp`` (nanoseconds) has arrived."""
         if key == self._anchor:
             self._anchors.append(stamp)
             self._newest = stamp
@@ -108,7 +112,7 @@ class Pace:
         return self._newest - stamp >= self._wait
 
     def kept(self) -> frozenset[str]:
-        """The keys that keep pace; none before there is anything to tell it by."""
+        """Returns the keys that are worth waiting for; none until there are enough anchors."""
         due = {stamp for stamp in self._anchors if self._due(stamp)}
         least = self._SHARE * len(due)
         return frozenset(
@@ -117,9 +121,9 @@ class Pace:
 
 
 class Newest(Generic[K, V]):
-    """The newest value of each key for a stamp, not older than ``age`` seconds."""
+    """Keeps the newest value of each key, up to an age of ``age`` seconds."""
 
-    _MOST = 64  # of a key: those for stamps that are still to be asked for
+    _MOST = 64  # values that are kept for each key, for stamps that are not requested yet
 
     def __init__(self, age: float) -> None:
         self._age = int(age * 1e9)
@@ -129,11 +133,11 @@ class Newest(Generic[K, V]):
         self._values: dict[K, deque[tuple[int, V]]] = {}
 
     def add(self, key: K, stamp: int, value: V) -> None:
-        """Keeps a value of ``stamp`` nanoseconds."""
+        """Keeps a value with ``stamp`` in nanoseconds."""
         self._values.setdefault(key, deque(maxlen=self._MOST)).append((stamp, value))
 
     def at(self, stamp: int) -> dict[K, V]:
-        """By key, the newest value up to ``stamp``; what is too old for it is forgotten."""
+        """Returns by key the newest value with a stamp up to ``stamp``, and drops older values."""
         found = {}
         for key, values in list(self._values.items()):
             while values and values[0][0] < stamp - self._age:

@@ -1,4 +1,7 @@
-"""Values to messages and back; every number is made a plain Python one (Humble insists)."""
+"""Converts values to messages and back.
+
+Numbers become plain Python numbers, because messages of ROS Humble accept no others.
+"""
 
 from __future__ import annotations
 
@@ -36,32 +39,33 @@ _State = TypeVar("_State", bound=IntEnum)
 
 
 def seconds(stamp: Time) -> float:
-    """Seconds of a stamp."""
+    """Returns the seconds of a stamp."""
     return float(stamp.sec + stamp.nanosec * 1e-9)
 
 
 def nanoseconds(stamp: Time) -> int:
-    """Nanoseconds of a stamp: exact, to pair messages by."""
+    """Returns the nanoseconds of a stamp, exact, to match messages."""
     return int(stamp.sec * 1_000_000_000 + stamp.nanosec)
 
 
 def time(stamp: float) -> Time:
-    """The stamp of seconds, zero where they are NaN or negative."""
+    """Returns the stamp of a time in seconds; zero if it is NaN or negative."""
     if not stamp >= 0:
         return Time()
-    # The fraction by itself: a product with 1e9 has no room for the nanoseconds.
+    # Split off the fraction first: a float has too few digits for the product with 1e9.
     whole, fraction = divmod(stamp, 1.0)
     nanosec = round(fraction * 1e9)
     return Time(sec=int(whole) + nanosec // 1_000_000_000, nanosec=nanosec % 1_000_000_000)
 
 
 def listed(message: Any) -> Sequence[Any]:
-    """The list of an array message. Raises KeyError for a message of another type."""
+    """Returns the list in an array message. Raises KeyError for a message of another type."""
     values: Sequence[Any] = getattr(message, _LISTS[type(message)])
     return values
 
 
 def camera_to_msg(camera: types.Camera, header: Header) -> CameraInfo:
+    """Returns the CameraInfo of a camera."""
     info = CameraInfo(header=header, width=camera.width, height=camera.height)
     info.distortion_model = camera.distortion_model
     info.d = [float(v) for v in camera.distortion]
@@ -72,7 +76,7 @@ def camera_to_msg(camera: types.Camera, header: Header) -> CameraInfo:
 
 
 def camera_from_msg(info: CameraInfo, assumed: bool = False) -> types.Camera:
-    """The camera of a CameraInfo. Raises InputError where it is not calibrated (K zero or NaN)."""
+    """Returns the camera of a CameraInfo. Raises InputError if K is zero or NaN."""
     k = info.k
     return types.Camera(
         width=info.width,
@@ -88,6 +92,7 @@ def camera_from_msg(info: CameraInfo, assumed: bool = False) -> types.Camera:
 
 
 def face_to_msg(face: types.Face) -> msg.Face:
+    """Returns the message of a face; values that are not estimated become NaN."""
     out = msg.Face(id=face.id, confidence=float(face.confidence))
     roi = face.roi
     out.roi = RegionOfInterest(
@@ -116,9 +121,9 @@ def face_to_msg(face: types.Face) -> msg.Face:
 
 
 def face_from_msg(face: msg.Face) -> types.Face:
-    """The face of a message. Without landmarks, and for an eye without an estimate, it has NaN.
+    """Returns the face of a message; landmarks and eyes without an estimate become NaN.
 
-    Raises InputError for landmarks of another mesh, and for an orientation that has no length.
+    Raises InputError for a wrong number of landmarks, and for an orientation of length 0.
     """
     position, orientation = face.head_pose.position, face.head_pose.orientation
     pose = None
@@ -152,6 +157,7 @@ def face_from_msg(face: msg.Face) -> types.Face:
 def faces_to_msg(
     faces: Iterable[types.Face], camera: types.Camera, header: Header
 ) -> msg.FaceArray:
+    """Returns the message of all faces of an image."""
     return msg.FaceArray(
         header=header,
         camera_info=camera_to_msg(camera, header),
@@ -161,12 +167,13 @@ def faces_to_msg(
 
 
 def faces_from_msg(message: msg.FaceArray) -> tuple[list[types.Face], types.Camera]:
-    """Faces and the camera that saw them. Raises InputError where the camera or a face is none."""
+    """Returns faces and their camera. Raises InputError if the camera or a face is not valid."""
     camera = camera_from_msg(message.camera_info, message.camera_info_assumed)
     return [face_from_msg(face) for face in message.faces], camera
 
 
 def crops_to_msg(crops: Iterable[types.FaceCrop], header: Header) -> msg.FaceCrops:
+    """Returns the message of the face crops of an image."""
     out = msg.FaceCrops(header=header)
     for crop in crops:
         height, width = crop.image.shape[:2]
@@ -178,7 +185,7 @@ def crops_to_msg(crops: Iterable[types.FaceCrop], header: Header) -> msg.FaceCro
 
 
 def crops_from_msg(message: msg.FaceCrops) -> list[types.FaceCrop]:
-    """Raises InputError where a crop's data does not have its size."""
+    """Returns the crops of a message. Raises InputError if data does not fit its size."""
     out = []
     for crop in message.crops:
         data = np.frombuffer(crop.data, np.uint8)
@@ -202,6 +209,7 @@ def _point(v: types.FloatArray) -> Point:
 
 
 def gaze_to_msg(gaze: types.Gaze) -> msg.Gaze:
+    """Returns the message of a gaze."""
     d = gaze.direction
     return msg.Gaze(
         face_id=gaze.face_id,
@@ -228,8 +236,9 @@ def gaze_to_msg(gaze: types.Gaze) -> msg.Gaze:
 
 
 def gaze_from_msg(gaze: msg.Gaze) -> types.Gaze:
-    """The gaze of a message. A field that its publisher left at 0 is unknown (see Gaze.msg): a gain
-    becomes 1, the others NaN.
+    """Returns the gaze of a message.
+
+    A field that its publisher left at 0 is unknown (see Gaze.msg): a gain becomes 1, others NaN.
     """
     o, d = gaze.origin, gaze.direction
     eyes = _state(gaze.eyes, types.Eyes.UNKNOWN)
@@ -256,22 +265,23 @@ def gaze_from_msg(gaze: msg.Gaze) -> types.Gaze:
 
 
 def _state(value: int, unknown: _State) -> _State:
-    """The state of that value; ``unknown`` for a value of a newer version of the message."""
+    """Returns the state of a value; ``unknown`` for a value that this version does not define."""
     return type(unknown)(value) if value in tuple(type(unknown)) else unknown
 
 
 def _known(values: Sequence[float] | npt.NDArray[np.floating]) -> types.FloatArray:
-    """The values; NaN if all are 0, which is how a field is left that nobody set."""
+    """Returns the values, or NaN if all are 0, because then nobody has set the field."""
     found = np.asarray(values, np.float64)
     return found if found.any() else np.full(found.shape, np.nan)
 
 
 def _eye_contact(probability: float, eyes: types.Eyes) -> float:
-    """A probability of 0 that no state of the eyes explains was not estimated."""
+    """Returns NaN for a probability of 0 if the state of the eyes is unknown: it was not set."""
     return _NAN if probability == 0 and eyes == types.Eyes.UNKNOWN else probability
 
 
 def action_units_to_msg(units: types.ActionUnits) -> msg.ActionUnits:
+    """Returns the message of action units, sorted by code."""
     out = msg.ActionUnits(
         face_id=units.face_id,
         person_id=units.person_id,
@@ -288,9 +298,9 @@ def action_units_to_msg(units: types.ActionUnits) -> msg.ActionUnits:
 
 
 def action_units_from_msg(units: msg.ActionUnits) -> types.ActionUnits:
-    """The action units of a message. A list that is empty becomes NaN for every unit.
+    """Returns the action units of a message; an empty list becomes NaN for every unit.
 
-    Raises InputError where another list is not as long as the list of codes.
+    Raises InputError if another list is not as long as the list of codes.
     """
     count = len(units.code)
     lists = {
@@ -316,6 +326,7 @@ def action_units_from_msg(units: msg.ActionUnits) -> types.ActionUnits:
 
 
 def blendshapes_to_msg(found: types.Blendshapes) -> msg.Blendshapes:
+    """Returns the message of blendshapes."""
     return msg.Blendshapes(
         face_id=found.face_id,
         person_id=found.person_id,
@@ -326,6 +337,7 @@ def blendshapes_to_msg(found: types.Blendshapes) -> msg.Blendshapes:
 
 
 def blendshapes_from_msg(found: msg.Blendshapes) -> types.Blendshapes:
+    """Returns the blendshapes of a message; strengths that are all 0 become NaN."""
     return types.Blendshapes(
         face_id=found.face_id,
         source=found.source,
@@ -336,6 +348,7 @@ def blendshapes_from_msg(found: msg.Blendshapes) -> types.Blendshapes:
 
 
 def expression_to_msg(expression: types.Expression) -> msg.Expression:
+    """Returns the message of an expression."""
     return msg.Expression(
         face_id=expression.face_id,
         person_id=expression.person_id,
@@ -347,6 +360,7 @@ def expression_to_msg(expression: types.Expression) -> msg.Expression:
 
 
 def expression_from_msg(expression: msg.Expression) -> types.Expression:
+    """Returns the expression of a message; probabilities that are all 0 become NaN."""
     return types.Expression(
         face_id=expression.face_id,
         source=expression.source,
@@ -357,6 +371,7 @@ def expression_from_msg(expression: msg.Expression) -> types.Expression:
 
 
 def valence_arousal_to_msg(value: types.ValenceArousal) -> msg.ValenceArousal:
+    """Returns the message of valence and arousal."""
     return msg.ValenceArousal(
         face_id=value.face_id,
         person_id=value.person_id,
@@ -368,6 +383,7 @@ def valence_arousal_to_msg(value: types.ValenceArousal) -> msg.ValenceArousal:
 
 
 def valence_arousal_from_msg(value: msg.ValenceArousal) -> types.ValenceArousal:
+    """Returns valence and arousal of a message; NaN if all its values are 0."""
     valence, arousal, confidence = _known([value.valence, value.arousal, value.confidence]).tolist()
     return types.ValenceArousal(
         face_id=value.face_id,
@@ -380,6 +396,7 @@ def valence_arousal_from_msg(value: msg.ValenceArousal) -> types.ValenceArousal:
 
 
 def attention_to_msg(attention: types.Attention) -> msg.Attention:
+    """Returns the message of attention."""
     return msg.Attention(
         face_id=attention.face_id,
         person_id=attention.person_id,
@@ -401,6 +418,7 @@ def attention_to_msg(attention: types.Attention) -> msg.Attention:
 
 
 def attention_from_msg(attention: msg.Attention) -> types.Attention:
+    """Returns the attention of a message; fields that were not set become NaN or UNKNOWN."""
     eyes = _state(attention.eyes, types.Eyes.UNKNOWN)
     angle, distance = _known([attention.angle, attention.distance]).tolist()
     return types.Attention(

@@ -1,4 +1,4 @@
-"""Counts, rates and latencies of one node, for its diagnostics. No rclpy."""
+"""Counts, rates and latencies of a node, for its diagnostics. Does not import rclpy."""
 
 from __future__ import annotations
 
@@ -9,7 +9,10 @@ import numpy as np
 
 
 class Statistics:
-    """Thread-safe. Rates and latencies are over the last ``window`` seconds."""
+    """Counts events and latencies. Thread-safe.
+
+    Rates and latencies are those of the last ``window`` seconds.
+    """
 
     def __init__(self, window: float = 5.0) -> None:
         self._window = window
@@ -20,7 +23,7 @@ class Statistics:
         self._totals: Counter[str] = Counter()
 
     def count(self, what: str, now: float) -> None:
-        """One more input, output, drop ... at a monotonic time, seconds."""
+        """Counts an event, such as "input" or "dropped", at monotonic ``now`` in seconds."""
         with self._lock:
             self._totals[what] += 1
             self._first.setdefault(what, now)
@@ -28,18 +31,20 @@ class Statistics:
             times.append(now)
 
     def latency(self, seconds: float, now: float) -> None:
-        """From the stamp of an input to the publishing of what came of it."""
+        """Records a latency, from the stamp of an input to the publication of its result."""
         with self._lock:
             self._latencies.append((now, seconds))
 
     def total(self, what: str) -> int:
+        """Returns how many events of a kind were counted."""
         with self._lock:
             return self._totals[what]
 
     def rate(self, what: str, now: float) -> float:
-        """Events per second over the window, or since the first where that is less long ago.
+        """Returns the rate of an event in Hz, over the window or since its first occurrence.
 
-        Of kinds of one event, counted as "output faces", "output gaze" ..., the busiest.
+        If the event is counted in several kinds ("output faces", "output gaze" …), returns the
+        highest rate.
         """
         with self._lock:
             kinds = [kind for kind in self._times if kind == what or kind.startswith(what + " ")]
@@ -50,12 +55,12 @@ class Statistics:
         recent = sum(1 for t in self._times[kind] if t >= start)
         if recent < 2 or now <= start:
             return 0.0
-        # An event at the very start opens the first interval and is not one.
+        # n events at a steady rate span n - 1 periods: do not count the one at the start.
         opened = 1 if start == self._first[kind] else 0
         return (recent - opened) / (now - start)
 
     def latency_percentiles(self, now: float) -> tuple[float, float]:
-        """(p50, p95) in seconds, NaN where nothing was published within the window."""
+        """Returns the 50th and 95th percentiles in seconds; NaN if the window has no latency."""
         with self._lock:
             recent = [s for t, s in self._latencies if t >= now - self._window]
         if not recent:

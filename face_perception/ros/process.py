@@ -1,4 +1,4 @@
-"""The process of a node: why ROS does not start, signals, and an end in order."""
+"""The process of a node: start of ROS, signals, and an orderly end."""
 
 from __future__ import annotations
 
@@ -18,19 +18,19 @@ if TYPE_CHECKING:
 
 
 def run(node_type: Callable[[], PerceptionNode[Any]], args: list[str] | None = None) -> int:
-    """Runs one node until it is told to end: the ``main`` of every node. Returns the exit code."""
+    """Runs a node until a signal ends it. Returns the exit code of the process."""
     node = None
     executor = None
-    # rclpy calls the handlers that it finds as well: those of __main__ would end the process here,
-    # with DDS's shared memory left behind for ever.
+    # rclpy also calls the handlers that were installed before. Those of __main__ would end the
+    # process at once and leave the shared memory of DDS behind.
     signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     sys.unraisablehook = _unraisable
     try:
         try:
             rclpy.init(args=args)
-        except RuntimeError as error:  # which has the file and the line; rcl's own log has not
-            _say_why_ros_does_not_start(os.path.basename((args or sys.argv)[0]), error)
+        except RuntimeError as error:  # states file and line, which the log of rcl does not
+            _print_start_error(os.path.basename((args or sys.argv)[0]), error)
             return 1
         try:
             node = node_type()
@@ -39,13 +39,13 @@ def run(node_type: Callable[[], PerceptionNode[Any]], args: list[str] | None = N
             while rclpy.ok():
                 executor.spin_once(timeout_sec=0.5)
         except Exception:
-            # While shutting down, the context goes away under calls, with errors of several kinds.
+            # While the process shuts down, calls on the invalid context raise several errors.
             if rclpy.ok():
                 raise
     except KeyboardInterrupt:
-        pass  # which may come after such an error: rclpy's handler is before ours
+        pass  # may follow such an error, because rclpy's handler runs before Python's
     finally:
-        # Told once is enough: launch and a terminal may both do so.
+        # launch and a terminal may both send a signal; ignore the second.
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
         if node is not None:
@@ -60,16 +60,16 @@ def run(node_type: Callable[[], PerceptionNode[Any]], args: list[str] | None = N
 
 
 def _unraisable(unraisable: sys.UnraisableHookArgs) -> None:
-    # Ctrl-C in a __del__ of rclpy's goes no further; its handler has ended the context by then.
+    # Python only reports a Ctrl-C during a __del__; rclpy has already ended the context then.
     if unraisable.exc_type is not KeyboardInterrupt:
         sys.__unraisablehook__(unraisable)
 
 
-def _say_why_ros_does_not_start(name: str, error: RuntimeError) -> None:
+def _print_start_error(name: str, error: RuntimeError) -> None:
     text = f"{name} cannot start: "
     if isinstance(error, UnknownROSArgsError):
         text += "unknown ROS arguments "
     text += str(error)
     if "failed to initialize logging" in text:
-        text += ". ROS_LOG_DIR may name a folder that can be written"
+        text += ". Set ROS_LOG_DIR to a folder that can be written"
     print(text, file=sys.stderr)

@@ -1,4 +1,4 @@
-"""Points of other frames than the image's, through tf2, where that is installed."""
+"""Transforms points between frames with tf2, if it is installed."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from face_perception.types import FloatArray
 
 
 class Frames:
-    """Transforms by tf2, of which nothing is loaded or listened to before it is needed."""
+    """Transforms points with tf2, which is imported and subscribes when it is first needed."""
 
     def __init__(self, node: Node) -> None:
         self._node = node
@@ -22,35 +22,35 @@ class Frames:
         self._listener: Any = None
 
     def prepare(self, frame: str) -> None:
-        """Begins to listen to transforms. Raises LookupError where tf2_ros is not installed."""
+        """Starts to receive transforms. Raises UnknownNameError if tf2_ros is not installed."""
         if self._buffer is not None:
             return
         try:
             import tf2_ros
         except ImportError as error:
             raise UnknownNameError(
-                f"a point in the frame {frame} needs tf2_ros, which is not installed: install it "
-                "(rosdep), or give the point in the image's frame"
+                f"a point in the frame {frame} needs tf2_ros, which is not installed: run "
+                "`rosdep install`, or give the point in the frame of the image"
             ) from error
         self._buffer = tf2_ros.Buffer()
         self._listener = tf2_ros.TransformListener(self._buffer, self._node, spin_thread=False)
 
     @property
     def listening(self) -> bool:
-        """Whether a transform that is not known may still come."""
+        """Whether transforms are received, so that an unknown one may still arrive."""
         return self._buffer is not None
 
     def transformed(self, point: FloatArray, frame: str, target: str) -> FloatArray:
-        """A point [3] of ``frame`` in ``target``, by the latest transform.
+        """Returns a point [3] of ``frame`` in the frame ``target``, in metres.
 
-        Raises LookupError with a reason where there is none.
+        Uses the latest transform. Raises UnknownNameError, a LookupError, if there is none.
         """
         if frame == target:
             return point
         self.prepare(frame)
         try:
             found = self._buffer.lookup_transform(target, frame, Time()).transform
-        except Exception as error:  # tf2's own classes, which are not there without it
+        except Exception as error:  # tf2's classes cannot be named where it is not installed
             raise UnknownNameError(f"no transform from {frame} to {target}: {error}") from error
         q, t = found.rotation, found.translation
         rotation = geometry.rotation_matrix(q.x, q.y, q.z, q.w)
@@ -58,6 +58,7 @@ class Frames:
         return moved
 
     def destroy(self) -> None:
+        """Stops receiving transforms."""
         if self._listener is not None and hasattr(self._listener, "unregister"):
             self._listener.unregister()
         self._buffer = self._listener = None

@@ -1,4 +1,4 @@
-"""One thread that works on the newest items only: nothing is ever inferred on a stale one."""
+"""A worker thread that processes the newest items and drops older ones."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ T = TypeVar("T")
 
 
 class LatestWorker(Generic[T]):
-    """Calls ``work(item)`` on its own thread with the newest item put; older ones are dropped.
+    """A thread that calls ``work(item)`` for queued items.
 
-    ``waiting`` is how many newest items may wait, for work that needs all of them and takes longer
-    for some. Once nothing has come for ``idle_after`` seconds after the last work, ``on_idle`` is
-    called, on the same thread. An exception in either goes to ``on_error`` and the thread goes on.
+    The queue has ``waiting`` places; a new item drops the oldest from a full queue. When no item
+    came for ``idle_after`` seconds after the last work, ``on_idle`` is called once, on the same
+    thread. Exceptions of either are passed to ``on_error``, and the thread continues.
     """
 
     def __init__(
@@ -38,7 +38,7 @@ class LatestWorker(Generic[T]):
         self._thread.start()
 
     def put(self, item: T) -> bool:
-        """Hands over an item; returns whether one that nobody had begun was dropped for it."""
+        """Queues an item. Returns True if an older, unprocessed item was dropped to make room."""
         with self._condition:
             dropped = len(self._items) == self._items.maxlen
             self._items.append(item)
@@ -47,11 +47,11 @@ class LatestWorker(Generic[T]):
 
     @property
     def behind(self) -> bool:
-        """Whether items wait."""
+        """Whether items are waiting."""
         return bool(self._items)
 
     def stop(self, timeout: float = 1.5) -> bool:
-        """Ends the thread after the item in work; false if that takes longer than ``timeout``."""
+        """Stops the thread after the current item. Returns False after ``timeout`` seconds."""
         with self._condition:
             self._stopped = True
             self._condition.notify()
@@ -59,7 +59,7 @@ class LatestWorker(Generic[T]):
         return not self._thread.is_alive()
 
     def _run(self) -> None:
-        on_idle: Callable[[], None] | None = None  # once, until something has come again
+        on_idle: Callable[[], None] | None = None  # None until an item was processed
         while True:
             with self._condition:
                 self._condition.wait_for(

@@ -126,7 +126,7 @@ def test_a_camera_info_that_was_sent_once(start: Start, peer: Peer) -> None:
         ({"step": 100}, "step is 100"),
         ({"height": 600}, "data has 786432 bytes"),
         ({"height": 0, "width": 0}, "the image is empty"),
-        ({"width": 4_000_000_000, "step": 4_294_967_295}, "more than 16384"),
+        ({"width": 4_000_000_000, "step": 4_294_967_295}, "the limit is 16384"),
     ],
 )
 def test_lying_images_are_named_and_the_node_recovers(

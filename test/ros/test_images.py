@@ -121,7 +121,7 @@ def lying(**fields: int | str) -> Image:
         (lying(step=10), "step is 10.*96 bytes"),
         (lying(height=25), "data has 2304 bytes.*needs 2400"),
         (lying(width=0), "empty"),
-        (lying(width=4_000_000_000, step=4_000_000_000), "more than 16384"),
+        (lying(width=4_000_000_000, step=4_000_000_000), "the limit is 16384"),
         (Image(), "encoding ''"),
         (Image(encoding="rgb8"), "empty"),
     ],
