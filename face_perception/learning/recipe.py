@@ -36,10 +36,9 @@ def task_of(file: Path) -> str:
 
 
 def read_settings(kind: type[_Recipe], file: Path) -> _Recipe:
-    """Reads a recipe of ``kind`` from its YAML file.
+    """Returns the recipe ``kind`` with the settings in a YAML file.
 
-    Raises InputError that names the file and the setting that is unknown, missing, of another type
-    or out of range.
+    Raises InputError naming the file and the setting that is unknown, missing, or out allowed.
     """
     found = _yaml(file)
     if not isinstance(found, dict):

@@ -36,7 +36,7 @@ from face_perception.learning.recipe import read_settings
 from face_perception.learning.resnet50_ferplus import MEAN
 from face_perception.learning.synthesis.affect_set import AffectSet, write_affect_set
 from face_perception.learning.training_loop import EpochOrder, fit_module, has_checkpoint
-from face_perception.settings import setting
+from face_perception.settings import check, setting
 
 RECIPE = paths.resource("config/training/multitask.yaml")
 _HEAD_OF = {"EXPR": "expression", "AU": "au", "VA": "va"}

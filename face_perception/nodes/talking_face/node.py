@@ -14,6 +14,7 @@ from std_srvs.srv import Trigger
 
 from face_perception import msg
 from face_perception.avatar import (
+    AUDIO_OUTPUTS,
     AudioOutput,
     IdleMotionAnimator,
     Performer,
@@ -91,7 +92,7 @@ class TalkingFaceParameters(RendererParameters):
         "auto",
         "What plays the speech. device: a loudspeaker of this computer. none: another program, "
         "from avatar/audio. auto: the loudspeaker if there is one.",
-        choices=SOUND,
+        choices=AUDIO_OUTPUTS,
     )
     audio_device: str = setting(
         "",
