@@ -121,21 +121,21 @@ class VoiceActivityNode(PerceptionNode[VoiceActivityParameters]):
             now = self.get_clock().now().nanoseconds * 1e-9
             chunk = AudioChunk(now - chunk.duration, chunk.rate, chunk.samples, chunk.clipped)
         now = time.monotonic()
-        for heard in (*self._stream.poll(now), *self._stream.push_chunk(chunk, now)):
-            self._process(heard)
+        for segment in (*self._stream.poll(now), *self._stream.push_chunk(chunk, now)):
+            self._process(segment)
 
     def _poll(self) -> None:
-        for heard in self._stream.poll(time.monotonic()):
-            self._process(heard)
+        for segment in self._stream.poll(time.monotonic()):
+            self._process(segment)
 
-    def _process(self, heard: SpeechSegment) -> None:
-        samples = heard.samples[_RATE]
+    def _process(self, segment: SpeechSegment) -> None:
+        samples = segment.samples[_RATE]
         at = self._began + self._count / _RATE
-        if heard.begins:
-            self._restart(heard.stamp)
-        elif heard.stamp > 0 and abs(heard.stamp - at) > _MAX_JITTER:
+        if segment.begins:
+            self._restart(segment.stamp)
+        elif segment.stamp > 0 and abs(segment.stamp - at) > _MAX_JITTER:
             # The clock of a sound card drifts from the computer's.
-            self._began += 0.1 * (heard.stamp - at)
+            self._began += 0.1 * (segment.stamp - at)
         if self._gated():
             self._skip(len(samples))
         else:
@@ -145,7 +145,7 @@ class VoiceActivityNode(PerceptionNode[VoiceActivityParameters]):
             for step in self._activity.detect(samples):
                 self._publish_step(self._began + step.end - _STEP, step)
             self._count += len(samples)
-        if heard.ends and self._speaking:
+        if segment.ends and self._speaking:
             self._publish_step(self._began + self._count / _RATE, None)
 
     def _skip(self, count: int) -> None:

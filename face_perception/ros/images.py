@@ -1,11 +1,13 @@
 """Converts between sensor_msgs images and RGB arrays.
 
-It works without cv_bridge, whose Python module needs a full ROS install and gives wrong images with
-OpenCV 5. The buffer of an rgb8 message becomes an array without a copy.
+It needs no cv_bridge, whose Python module needs a full ROS install. If cv_bridge is installed, it
+converts the encodings that are missing here. The buffer of an rgb8 message becomes an array without
+a copy.
 """
 
 from __future__ import annotations
 
+import importlib
 import sys
 from collections.abc import Callable
 from typing import Any
@@ -67,15 +69,9 @@ _MAX_SIDE = 16384
 def to_array(message: Image) -> Array:
     """Returns the pixels of an Image, RGB uint8 [H, W, 3]; for rgb8 a view of the message.
 
-    Raises ImageError for an unknown encoding, an empty image, or data that does not fit its size.
+    cv_bridge, if installed, converts other encodings than those of this module. Raises ImageError
+    for an unknown encoding, an empty image, or data that does not fit its size.
     """
-    known = _ENCODINGS.get(message.encoding)
-    if known is None:
-        raise ImageError(
-            f"encoding {message.encoding!r} is not supported: set the camera driver to one of "
-            + ", ".join(_ENCODINGS)
-        )
-    dtype, channels, convert = known
     height, width, step = message.height, message.width, message.step
     if height == 0 or width == 0:
         raise ImageError(f"the image is empty ({width}x{height})")
@@ -83,6 +79,10 @@ def to_array(message: Image) -> Array:
         raise ImageError(
             f"the size of the image is {width}x{height}, but the limit is {_MAX_SIDE} pixels a side"
         )
+    known = _ENCODINGS.get(message.encoding)
+    if known is None:
+        return _by_cv_bridge(message)
+    dtype, channels, convert = known
     size = np.dtype(dtype).itemsize
     row = width * channels * size
     if step < row:
@@ -119,6 +119,27 @@ def to_array(message: Image) -> Array:
         return convert(typed)  # type: ignore[no-any-return]
     except cv2.error as error:
         raise ImageError(f"{width}x{height} {message.encoding}: {error.err}") from error
+
+
+def _by_cv_bridge(message: Image) -> Array:
+    """Returns the pixels of an Image, RGB uint8 [H, W, 3]. Raises ImageError if it cannot."""
+    try:
+        # With OpenCV 5, whose type codes it does not know, cv_bridge gives wrong images.
+        if int(cv2.__version__.split(".")[0]) > 4:
+            raise ImportError
+        bridge = importlib.import_module("cv_bridge").CvBridge()
+    except ImportError as error:
+        raise ImageError(
+            f"encoding {message.encoding!r} is not supported: install cv_bridge and OpenCV 4, or "
+            f"set the camera driver to one of {', '.join(_ENCODINGS)}"
+        ) from error
+    try:
+        return np.asarray(bridge.imgmsg_to_cv2(message, "rgb8"), np.uint8)
+    except Exception as error:  # cv_bridge's class cannot be named where it is not installed
+        raise ImageError(
+            f"encoding {message.encoding!r} is not supported: cv_bridge cannot convert it to rgb8 "
+            f"({error}); set the camera driver to one of {', '.join(_ENCODINGS)}"
+        ) from error
 
 
 def from_compressed(message: CompressedImage) -> Array:

@@ -24,8 +24,8 @@ _RELIABILITY = {
     "reliable": ReliabilityPolicy.RELIABLE,
     "best_effort": ReliabilityPolicy.BEST_EFFORT,
 }
-_LAZY_PERIOD = 0.2  # seconds between two looks whether messages are wanted
-_CHECK_EVERY = 5  # lazy periods between two looks at the publishers
+_LAZY_PERIOD = 0.2  # seconds between two checks whether messages are wanted
+_CHECK_EVERY = 5  # lazy periods between two checks of the publishers
 
 
 def results(depth: int = 10, *, latched: bool = False) -> QoSProfile:

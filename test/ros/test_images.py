@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import array
 import struct
+import sys
 import zlib
+from types import ModuleType
 
 import cv2
 import numpy as np
@@ -122,7 +124,7 @@ def lying(**fields: int | str) -> Image:
         (lying(height=25), "data has 2304 bytes.*needs 2400"),
         (lying(width=0), "empty"),
         (lying(width=4_000_000_000, step=4_000_000_000), "the limit is 16384"),
-        (Image(), "encoding ''"),
+        (Image(), "the image is empty"),
         (Image(encoding="rgb8"), "empty"),
     ],
 )
@@ -165,3 +167,33 @@ def test_no_picture_at_all(data: bytes) -> None:
     out.data = array.array("B", data)
     with pytest.raises(images.ImageError, match=r"empty|cannot be decoded"):
         images.from_compressed(out)
+
+
+class Bridge:
+    """Stands for cv_bridge.CvBridge, which is in no package index."""
+
+    def imgmsg_to_cv2(self, message: Image, desired_encoding: str) -> np.ndarray:
+        assert desired_encoding == "rgb8"
+        if message.encoding != "nv21":
+            raise RuntimeError(f"no conversion from {message.encoding}")
+        return np.full((message.height, message.width, 3), 7, np.uint8)
+
+
+def test_cv_bridge_converts_what_is_missing_here(monkeypatch: pytest.MonkeyPatch) -> None:
+    message = Image(height=4, width=6, step=6, encoding="nv21")
+    monkeypatch.setitem(sys.modules, "cv_bridge", None)
+    with pytest.raises(images.ImageError, match=r"'nv21'.*install cv_bridge.*rgb8"):
+        images.to_array(message)
+    module = ModuleType("cv_bridge")
+    module.CvBridge = Bridge  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "cv_bridge", module)
+    monkeypatch.setattr(cv2, "__version__", "4.9.0")
+    found = images.to_array(message)
+    assert (found.shape, found.dtype, found.max()) == ((4, 6, 3), np.uint8, 7)
+    message.encoding = "32FC1"
+    with pytest.raises(images.ImageError, match=r"'32FC1'.*no conversion from 32FC1"):
+        images.to_array(message)
+    message.encoding = "nv21"
+    monkeypatch.setattr(cv2, "__version__", "5.0.0")
+    with pytest.raises(images.ImageError, match="OpenCV 4"):
+        images.to_array(message)

@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from face_perception.ros.driver import PerceptionNode
 
 _CHECK_PERIOD = 0.1  # seconds between two checks of the goals
-_REFRESH_PERIOD = 1.0  # seconds between two looks for changed calibration files
+_REFRESH_PERIOD = 1.0  # seconds between two checks for changed calibration files
 _INACTIVE = "the gaze node is not active: activate it"
 _RECENT = 2.0  # seconds; the faces of an older image are no longer known
 
@@ -177,8 +177,8 @@ class GazeCalibration:
             return face_target(target.face_id)
         if target.kind != msg.CalibrationTarget.KIND_POINT:
             raise InputError(
-                f"the kind of a target is {target.kind}: use KIND_CAMERA (1), KIND_POINT (2) or "
-                "KIND_FACE (3)"
+                f"a target is not valid, its kind is {target.kind}: use KIND_CAMERA (1), KIND_POINT "
+                "(2) or KIND_FACE (3)"
             )
         p, frame = target.point.point, target.point.header.frame_id
         plain = point_target((p.x, p.y, p.z))
