@@ -112,8 +112,9 @@ def test_an_outside_manager_drives_it(start: Start, peer: Peer, picture: Path) -
 
 
 def test_recovers_when_what_was_missing_appears(
-    start: Start, peer: Peer, picture: Path, tmp_path: Path
+    start: Start, peer: Peer, picture: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setenv("FACE_PERCEPTION_DELAY_FACTOR", "0.2")
     late = tmp_path / "late.png"
     begin = time.monotonic()
     node = start("camera", source=str(late))
@@ -122,12 +123,12 @@ def test_recovers_when_what_was_missing_appears(
     peer.until(lambda: diagnostics)
     assert diagnostics[-1].status[0].level == DiagnosticStatus.ERROR
     assert str(late) in diagnostics[-1].status[0].message
-    peer.spin(2.5)  # it tries again every two seconds
+    peer.spin(1.0)  # it tries again every 0.4 s
     late.write_bytes(picture.read_bytes())
     raw = peer.listen(Image, "image")
     peer.until(lambda: raw)
-    # Each try, every 2 s, would say it; it is said every 10 s.
-    most = 1 + (time.monotonic() - begin) // 10
+    # Each try, every 0.4 s, fails; it is logged every 2 s.
+    most = 1 + (time.monotonic() - begin) // 2
     assert 1 <= node.log.count("there is no such file") <= most
 
 
@@ -137,9 +138,10 @@ def test_a_device_may_be_a_number(start: Start) -> None:
 
 
 def test_a_source_that_is_lost_is_opened_again_when_it_is_back(
-    start: Start, peer: Peer, tmp_path: Path
+    start: Start, peer: Peer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A video that goes away between two rounds fails as a device does that is unplugged."""
+    monkeypatch.setenv("FACE_PERCEPTION_DELAY_FACTOR", "0.2")
     source, kept = tmp_path / "video.avi", tmp_path / "kept.avi"
     writer = cv2.VideoWriter(str(source), cv2.VideoWriter.fourcc(*"MJPG"), 25.0, (64, 48))
     for _ in range(5):

@@ -266,7 +266,10 @@ def test_images_without_a_stamp_of_their_own_are_named(start: Start, peer: Peer)
     camera.show_until(unstamped, lambda: said not in diagnostics[-1].status[0].message)
 
 
-def test_says_when_nothing_comes_and_why(start: Start, peer: Peer) -> None:
+def test_says_when_nothing_comes_and_why(
+    start: Start, peer: Peer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FACE_PERCEPTION_DELAY_FACTOR", "0.2")
     node = start("face_tracker", options={"image": "/camera/image_raw"})
     diagnostics = peer.listen(DiagnosticArray, "/diagnostics")
     peer.listen(msg.FaceArray, "faces")

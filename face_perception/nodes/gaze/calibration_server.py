@@ -177,8 +177,8 @@ class GazeCalibration:
             return face_target(target.face_id)
         if target.kind != msg.CalibrationTarget.KIND_POINT:
             raise InputError(
-                f"a target is not valid, its kind is {target.kind}: use KIND_CAMERA (1), KIND_POINT "
-                "(2) or KIND_FACE (3)"
+                f"a target is not valid, its kind is {target.kind}: use KIND_CAMERA (1), "
+                "KIND_POINT (2) or KIND_FACE (3)"
             )
         p, frame = target.point.point, target.point.header.frame_id
         plain = point_target((p.x, p.y, p.z))
