@@ -14,11 +14,12 @@ from node_processes import NodeProcess, Peer
 from std_msgs.msg import Header
 from waits import scaled
 
-from face_perception import affect, msg, types
+from face_perception import msg, types
 from face_perception import faces as rooms_faces
 from face_perception.inference import sample_photo
 from face_perception.ros import messages
 from face_perception.srv import SetNeutral
+from face_perception.types import BLENDSHAPES
 
 Start = Callable[..., NodeProcess]
 
@@ -269,7 +270,7 @@ def test_a_neutral_is_set_by_service_and_blendshapes_are_published(
     (found,) = shapes[-1].blendshapes
     assert found.face_id == face_id
     assert found.source == "blendshapes"
-    assert found.strength[affect.BLENDSHAPES.index("mouthSmileLeft")] > 0.5
+    assert found.strength[BLENDSHAPES.index("mouthSmileLeft")] > 0.5
     assert 0 < found.confidence <= 1
 
     def state() -> tuple[int, float]:

@@ -172,7 +172,7 @@ class TalkingFaceNode(PerceptionNode[TalkingFaceParameters]):
     def release(self) -> None:
         # MuseTalk's networks are large and must be freed before they are loaded again. Only the
         # garbage collector frees the performer, which has reference cycles.
-        for name in ("performer", "_steering", "_renderer_choice"):
+        for name in ("performer", "_sound", "_steering", "_renderer_choice"):
             self.__dict__.pop(name, None)
         gc.collect()
 
