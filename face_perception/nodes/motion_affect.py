@@ -102,7 +102,7 @@ class MotionAffectNode(PerceptionNode[MotionAffectParameters]):
         crops = messages.crops_from_msg(message)
         self._count = len(crops)
         appearance_runs = self._mimamo.appearance_runs
-        busy = self._worker.behind
+        busy = self._worker.has_backlog
         found = self._mimamo.estimate(message.header, stamp, crops, busy=busy)
         if self._mimamo.appearance_runs > appearance_runs:
             self.count("appearance")

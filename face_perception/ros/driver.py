@@ -226,7 +226,7 @@ class PerceptionNode(SafeLifecycleNode, Generic[P]):
         stamp = header.stamp.sec + header.stamp.nanosec * 1e-9
         now = self.get_clock().now().nanoseconds * 1e-9
         if 0 <= now - stamp < 60:
-            self.statistics.latency(now - stamp, time.monotonic())
+            self.statistics.record_latency(now - stamp, time.monotonic())
 
     def count(self, what: str) -> None:
         """Counts an event, such as "input" or "dropped", for the diagnostics."""

@@ -30,7 +30,7 @@ class Statistics:
             times = self._times.setdefault(what, deque(maxlen=1000))
             times.append(now)
 
-    def latency(self, seconds: float, now: float) -> None:
+    def record_latency(self, seconds: float, now: float) -> None:
         """Records a latency, from the stamp of an input to the publication of its result."""
         with self._lock:
             self._latencies.append((now, seconds))

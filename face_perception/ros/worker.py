@@ -46,7 +46,7 @@ class LatestWorker(Generic[T]):
             return dropped
 
     @property
-    def behind(self) -> bool:
+    def has_backlog(self) -> bool:
         """Whether items are waiting."""
         return bool(self._items)
 

@@ -14,8 +14,8 @@ from node_processes import NodeProcess, Peer
 from std_msgs.msg import Header
 from waits import scaled
 
-from face_perception import msg, types
 from face_perception import faces as rooms_faces
+from face_perception import msg, types
 from face_perception.inference import sample_photo
 from face_perception.ros import messages
 from face_perception.srv import SetNeutral

@@ -41,9 +41,9 @@ def test_nothing_yet() -> None:
 
 def test_percentiles_forget() -> None:
     statistics = Statistics(window=1.0)
-    statistics.latency(9.0, now=0.0)
+    statistics.record_latency(9.0, now=0.0)
     for i in range(100):
-        statistics.latency(i / 1000, now=10.0)
+        statistics.record_latency(i / 1000, now=10.0)
     p50, p95 = statistics.latency_percentiles(10.5)
     assert p50 == pytest.approx(0.0495)
     assert p95 == pytest.approx(0.094, abs=1e-3)
