@@ -85,8 +85,8 @@ class FaceTrackerNode(PerceptionNode[FaceTrackerParameters]):
         size = f"{frame.camera.width}x{frame.camera.height}"
         if self._size not in ("", size):
             self.warn_throttled(
-                f"images on {self._input.topic} changed from {self._size} to {size} (two cameras, "
-                "a new resolution?): restarting the tracker",
+                f"images on {self._input.topic} are {size} after {self._size} (two cameras, a new "
+                "resolution?): restarting the tracker",
                 key="size",
             )
         self._size = size

@@ -204,7 +204,7 @@ def test_a_camera_info_that_is_none(
         return said in node.log
 
     camera.show_until(image, told)
-    assert "Until then focal length = image width" in node.log
+    assert "assuming focal length = image width" in node.log
     faces.clear()
     camera.show_until(image, with_faces(faces))
     assert faces[-1].camera_info_assumed
