@@ -16,7 +16,4 @@ def add_command(
     ``text`` is one sentence. ``--help`` of the parent lists it, and ``--help`` of the subcommand
     starts with it. ``options`` are passed to ``ArgumentParser``.
     """
-    parser: argparse.ArgumentParser = subparsers.add_parser(
-        name, help=text, description=text, **options
-    )
-    return parser
+    return subparsers.add_parser(name, help=text, description=text, **options)

@@ -36,9 +36,10 @@ def task_of(file: Path) -> str:
 
 
 def read_settings(kind: type[_Recipe], file: Path) -> _Recipe:
-    """Returns the recipe ``kind`` with the settings in a YAML file.
+    """Reads a recipe of ``kind`` from its YAML file.
 
-    Raises InputError naming the file and the setting that is unknown, missing, or out allowed.
+    Raises InputError that names the file and the setting that is unknown, missing, of another type
+    or out of range.
     """
     found = _yaml(file)
     if not isinstance(found, dict):

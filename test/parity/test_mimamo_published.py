@@ -14,10 +14,9 @@ from motion_crops import Array
 
 torch = pytest.importorskip("torch")
 
-from face_perception.learning.checkpoint_files import read_checkpoint
 
 from face_perception import motion, paths
-from face_perception.inference import load
+from face_perception.inference import install_model, load
 from face_perception.learning.mimamo import checkpoint
 from face_perception.learning.mimamo.network import TwoStream
 from face_perception.learning.torch_checkpoint import load_weights, read_checkpoint

@@ -15,7 +15,5 @@ def test_the_table_shows_an_id_as_it_is() -> None:
     """Rich would take it for its markup."""
     shown = io.StringIO()
     snapshot = GraphSnapshot(faces=[face("face[/bold]_1")])
-    Console(file=shown, width=200).print(
-        table.render_table(snapshot)
-    )
+    Console(file=shown, width=200).print(table.render_table(snapshot))
     assert "face[/bold]_1" in shown.getvalue()

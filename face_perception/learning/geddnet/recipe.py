@@ -38,7 +38,7 @@ _RISING = 0.15  # share of one cycle in which the learning rate rises
 
 @dataclass(frozen=True, slots=True)
 class GazeRecipe:
-    """Settings of the training of GEDDnet; config/training/geddnet.yaml explains each.
+    """Settings of a GEDDnet's training; config/training/geddnet.yaml explains each.
 
     ``decomposed`` gives each person in training a bias. Without a data set, ``people`` synthetic
     people with ``images`` images each are painted. ``schedule`` is ``one_cycle``, or ``staircase``

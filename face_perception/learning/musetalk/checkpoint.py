@@ -168,32 +168,6 @@ def _whisper(path: Path, version: str) -> tuple[nn.Module, bool]:
     return with_weights(network, state, path), normed
 
 
-def _example_audio(whisper: nn.Module, normed: bool) -> torch.Tensor:
-    """[1, 50, 384]: the window in the middle of a syllable."""
-
-    class Encoder:
-        def infer(self, inputs: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-            return {"states": whisper(torch.from_numpy(inputs["mel"])).numpy()}
-
-    states = features_of(_example_speech(), Encoder(), original=not normed)
-    return torch.from_numpy(windows(states, 1, 25, first=27))
-
-
-def _example_images() -> torch.Tensor:
-    """[2, 3, 256, 256]: a synthetic face, masked and whole."""
-    rows, columns = np.mgrid[:256, :256] - 128.0
-    skin = np.exp(-(((columns / 110) ** 2 + (rows / 130) ** 2) ** 3))
-    face = np.stack([190 * skin + 30, 140 * skin + 40, 110 * skin + 60])
-    for x, y, width, height in ((-45, -25, 20, 8), (45, -25, 20, 8), (0, 70, 35, 10)):
-        spot = np.exp(-(((columns - x) / width) ** 2 + ((rows - y) / height) ** 2))
-        face -= face * 0.6 * spot
-    face += np.random.default_rng(0).normal(0, 2, face.shape)
-    whole = np.rint(face.clip(0, 255)).astype(np.float32)
-    masked = whole.copy()
-    masked[:, 128:] = 0
-    return torch.from_numpy(np.stack([masked, whole]))
-
-
 def _imported_latents() -> torch.Tensor:
     """Returns the latents [1, 4, 32, 32] that the imported exact decoder is compared on."""
     card = catalogue().get(DECODER)

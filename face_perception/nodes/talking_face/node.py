@@ -45,14 +45,14 @@ class TalkingFaceParameters(RendererParameters):
 
     portrait: str = setting(
         "",
-        "The face: the path of a picture with one face, or a sample photograph (astronaut, "
-        "grace_hopper). Empty: a drawn face.",
+        "Picture of one face to animate: a path, or a sample photograph (astronaut, "
+        "grace_hopper). Empty: a synthetic face.",
     )
     whole: bool = setting(False, "Show the whole picture instead of the face and shoulders.")
     width: int = setting(512, "Width of the frames.", minimum=128, maximum=2048, unit="pixels")
     height: int = setting(512, "Height of the frames.", minimum=128, maximum=2048, unit="pixels")
     rate: float = setting(
-        30.0, "Number of images per second.", minimum=5.0, maximum=60.0, unit="Hz"
+        30.0, "Number of frames per second.", minimum=5.0, maximum=60.0, unit="Hz"
     )
     seed: int = setting(
         0,
@@ -61,23 +61,23 @@ class TalkingFaceParameters(RendererParameters):
     )
     delay: float = setting(
         0.1,
-        "Time from the arrival of speech to its sound. A larger value tolerates chunks that arrive "
-        "less regularly, and lets the mouth prepare for the next sound. MuseTalk raises it to what "
-        "its lips need, about a second.",
+        "Time from the arrival of speech until it is played. A larger value tolerates chunks that "
+        "arrive less regularly, and lets the mouth prepare for the next sound. MuseTalk raises it "
+        "to what its lips need, about a second.",
         minimum=0.0,
         maximum=5.0,
         unit="s",
     )
     mouth: str = setting(
         "trained",
-        "What moves the lips. trained: a network trained on generated speech, which closes them "
-        "for p, b and m. bands: the levels of frequency bands. Else the name of a model that "
-        "`face-perception train mouth` made.",
+        "Model that moves the lips. trained: a network trained on generated speech, which closes "
+        "them for p, b and m. bands: the levels of frequency bands. Else the name of a model made "
+        "with `face-perception train mouth`.",
     )
     end_after: float = setting(
         0.5,
-        "An utterance ends when no audio arrives for this long after its last sample. An Audio "
-        "message without samples ends it at once. A larger value tolerates longer pauses.",
+        "Time without new speech after which an utterance has ended. An Audio message without "
+        "samples ends it at once. A larger value tolerates longer pauses.",
         minimum=0.05,
         maximum=10.0,
         unit="s",
@@ -90,26 +90,26 @@ class TalkingFaceParameters(RendererParameters):
     )
     audio_out: str = setting(
         "auto",
-        "What plays the speech. device: a loudspeaker of this computer. none: another program, "
-        "from avatar/audio. auto: the loudspeaker if there is one.",
+        "Where the speech is played. device: on a loudspeaker of this computer. auto: on a "
+        "loudspeaker if there is one. none: by another program, which subscribes to avatar/audio.",
         choices=AUDIO_OUTPUTS,
     )
     audio_device: str = setting(
         "",
-        "The loudspeaker, by its number or a part of its name as `python3 -m sounddevice` lists "
-        "them. Empty: the default.",
+        "Loudspeaker: a number or a part of a name, as `python3 -m sounddevice` lists them. "
+        "Empty: the default device.",
     )
     audio_rate: int = setting(
         48_000,
-        "Sample rate of the sound that is played.",
+        "Sample rate of the played audio.",
         minimum=8_000,
         maximum=192_000,
         unit="Hz",
     )
     window: str = setting(
         "none",
-        "Where the robot's own display shows the face. window: in a window. full: on the whole "
-        "display. none: nowhere.",
+        "Show the face on the robot's own display. window: in a window. full: on the whole "
+        "display. none: not there.",
         choices=("none", "window", "full"),
     )
     web_port: int = setting(
@@ -120,8 +120,8 @@ class TalkingFaceParameters(RendererParameters):
     )
     web_host: str = setting(
         "127.0.0.1",
-        "Address that the web page is served on. 127.0.0.1: this computer only. 0.0.0.0: every "
-        "computer in the network can watch.",
+        "Address on which the web page is served. 127.0.0.1: to this computer only. 0.0.0.0: to "
+        "every computer on the network.",
     )
     web_origins: str = setting(
         "",
@@ -130,20 +130,20 @@ class TalkingFaceParameters(RendererParameters):
     )
     eyes: tuple[float, ...] = setting(
         (0.0, 0.0, 0.0),
-        "Position of the eyes on the screen in the camera's optical frame. The face needs it to "
-        "look at a person whom the camera sees.",
+        "Position of the displayed eyes in the camera's optical frame. It is needed to look at "
+        "people whom the camera sees.",
         length=3,
         unit="m",
     )
     camera_frame: str = setting(
         "camera_optical_frame",
-        "Name of the camera's optical frame. Points on avatar/look_at without a frame are in it; "
-        "points in another frame are transformed by tf2.",
+        "Name of the camera's optical frame. Points on avatar/look_at without a frame are taken to "
+        "be in it; points in another frame are transformed with tf2.",
     )
     look_time: float = setting(
         2.0,
-        "The face looks at a point or face for this long after the last message about it, and "
-        "then at the viewer again.",
+        "Time after the last message about a point or face during which the face still looks "
+        "there. Then it looks at the viewer again.",
         minimum=0.1,
         maximum=3600.0,
         unit="s",

@@ -42,7 +42,7 @@ _MEMORY = 1.3  # memory that must be free, as a multiple of the size of the weig
 
 @dataclass(frozen=True)
 class RendererParameters(inference.NetworkSettings):
-    """Parameters of the renderer of the talking face."""
+    """Parameters of the renderer."""
 
     renderer: str = setting(
         "auto",
@@ -52,8 +52,7 @@ class RendererParameters(inference.NetworkSettings):
         choices=RENDERERS,
     )
     avatar: str = setting(
-        "",
-        "Path of the face for MuseTalk, a file that `face-perception avatar prepare` has written.",
+        "", "Face for MuseTalk: a file written by `face-perception avatar prepare`."
     )
     decoder: str = setting(
         "exact",
@@ -64,8 +63,8 @@ class RendererParameters(inference.NetworkSettings):
     )
     batch: int = setting(
         0,
-        "Number of images that MuseTalk computes at once. A larger value gives more images per "
-        "second and delays the speech. 0: as many as keep a batch within 0.2 s.",
+        "Number of images that MuseTalk generates at once. A larger value gives more images per "
+        "second and delays the speech. 0: the largest that takes at most 0.2 s.",
         minimum=0,
         maximum=8,
     )
