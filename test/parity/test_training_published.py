@@ -1,4 +1,4 @@
-"""Losses and samplers of the multitask network and MIMAMO-Net, against the published code."""
+"""Losses and samplers of the multitask networks, against the published code."""
 
 from __future__ import annotations
 
