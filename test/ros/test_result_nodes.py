@@ -286,6 +286,6 @@ def test_a_neutral_is_set_by_service_and_blendshapes_are_published(
     assert state()[1] < 0.1
     wrong = ask(face_id="face_99")
     assert not wrong.success
-    assert "face_99: no face is followed" in wrong.message
+    assert "face_99: no face is tracked" in wrong.message
     assert ask(forget=True).face_ids == [face_id]
     tracker.publish_until(lambda: state()[0] == msg.ActionUnits.NEUTRAL_POPULATION)
