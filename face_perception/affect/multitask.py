@@ -145,7 +145,7 @@ class SequenceSettings:
     )
     max_gap: float = setting(
         0.5,
-        "If a face is missing for longer than this, a recurrent model starts again.",
+        "If a face is missing for longer than this, a recurrent model forgets it.",
         minimum=0.01,
         maximum=60.0,
         unit="s",

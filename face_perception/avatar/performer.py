@@ -226,7 +226,10 @@ class Performer:
         )
 
     def look_at(self, yaw: float, pitch: float) -> None:
-        """Sets the gaze direction, radians: (0, 0) is the viewer, yaw positive to image right."""
+        """Sets the gaze direction, radians.
+
+        (0, 0) is the viewer. Yaw is positive to image right, pitch is positive up.
+        """
         self._events.append(_AnimatorEvent(lambda animator: animator.look_at(yaw, pitch)))
 
     # State and statistics. Any thread may call these.

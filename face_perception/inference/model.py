@@ -53,7 +53,7 @@ class NetworkSettings:
     precision: str = setting(
         "fp32",
         "Precision of the networks. `face-perception models export` makes fp16 and `quantize` "
-        "int8; both must agree with fp32.",
+        "int8. The node refuses either if its outputs deviate too much from fp32.",
         choices=PRECISIONS,
     )
     fall_back: bool = setting(

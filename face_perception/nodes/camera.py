@@ -174,7 +174,7 @@ class CameraNode(PerceptionNode[CameraParameters]):
                 self.count("late")
 
     def _reopen(self, error: Exception, stop: threading.Event) -> None:
-        self._problem = f"{error}; trying to open it again"
+        self._problem = f"{error}. The node tries again every {delays.RETRY_PERIOD:g} s."
         self.warn_throttled(self._problem)
         self.release()
         while not stop.wait(delays.RETRY_PERIOD):

@@ -125,7 +125,7 @@ class MicrophoneNode(PerceptionNode[MicrophoneParameters]):
                             return
                 raise InputError("no more audio from the microphone: check that it is plugged in")
             except Exception as error:
-                self._problem = f"{error}; trying to open it again"
+                self._problem = f"{error}. The node tries again every {delays.RETRY_PERIOD:g} s."
                 self.warn_throttled(self._problem)
                 stop.wait(delays.RETRY_PERIOD)
 

@@ -105,8 +105,8 @@ class AudioInput:
         if info is None:
             self._node.count("refused")
             self._node.warn_throttled(
-                f"{self.topic}: waiting for its rate and format on {self.topic}_info: remap that "
-                "to where the sender publishes audio_info",
+                f"{self.topic}: no audio is used, because its rate and format are unknown. Remap "
+                f"{self.topic}_info to the topic where the sender publishes audio_info.",
                 key="audio info",
             )
             return

@@ -76,8 +76,8 @@ def mesh_box(landmarks: FloatArray, height: int, *, shift: int = 0, margin: int 
 def cut_face(picture: Image, box: Box) -> Image:
     """Crops a picture, uint8 [H, W, 3], to a box and resizes it to [256, 256, 3].
 
-    As in the published code, the part of the box outside the picture is cut off before. Raises
-    InputError if the box is entirely outside.
+    As in the published code, the part of the box outside the picture is cut off first, so that the
+    face is stretched there. Raises InputError if the box is entirely outside.
     """
     left, top, right, bottom = box
     part = picture[max(top, 0) : bottom, max(left, 0) : right]

@@ -83,7 +83,7 @@ def cone() -> Image:
 
 
 def cheek_kernel() -> Image:
-    """Returns a kernel [3, 35] of 0 and 1: a flat ellipse."""
+    """Returns the kernel [3, 35] of 0 and 1, a flat ellipse, that thins the area at the cheeks."""
     return np.asarray(cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (35, 3)), np.uint8)
 
 

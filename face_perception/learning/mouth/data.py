@@ -51,9 +51,10 @@ def random_requests(
     languages: Sequence[str] = TRAINED_LANGUAGES,
     variants: Sequence[str] = TRAINED_VARIANTS,
 ) -> list[Request]:
-    """Returns requests with random languages, voices, rates, pitches and sizes.
+    """Returns ``count`` sentences for eSpeak NG to speak.
 
-    The same seed gives the same requests.
+    Language, voice, rate, pitch and the size of the speaker are random. The same seed gives the
+    same sentences.
     """
     random = np.random.default_rng(seed)
     found = []

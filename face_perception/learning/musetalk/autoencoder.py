@@ -136,8 +136,10 @@ class Autoencoder(nn.Module):
 
 
 class ImageEncoder(nn.Module):
-    """``image`` [N, 3, 256, 256], RGB 0 to 255 -> ``mean`` and ``logvar`` [N, 4, 32, 32] of the
-    latents, unscaled. To mask the face, set the lower half of the image to black first.
+    """Encodes ``image`` [N, 3, 256, 256], RGB 0 to 255.
+
+    Returns ``mean`` and ``logvar`` [N, 4, 32, 32] of the latents, without the scaling factor. To
+    mask the face, set the lower half of the image to black first.
     """
 
     def __init__(self, autoencoder: Autoencoder) -> None:

@@ -66,7 +66,11 @@ class GazePerson:
         return np.asarray((looks - self.bias - error) / self.gain)
 
     def lids(self, random: np.random.Generator, truths: npt.ArrayLike) -> FloatArray:
-        """Heights [N, 3] of upper lid, lower lid and brow at looks ``truths`` [N, 2]."""
+        """Returns the heights [N, 3] of the upper lid, the lower lid and the brow.
+
+        The person looks in the directions ``truths`` [N, 2]: yaw and pitch, radians. Heights are
+        in the unit of ``measure_lids``.
+        """
         pitch = np.asarray(truths, np.float64).reshape(-1, 2)[:, 1]
         heights = np.tile(_LIDS, (len(pitch), 1))
         heights[:, 0] += self.people.lid * pitch

@@ -39,10 +39,9 @@ _WAITING = 3
 class _Networks(NetworkSettings):
     model: str = setting(
         "expression",
-        "Model card. `expression`, or `expression_fer`, which needs less computing time and is "
-        "less accurate (valence and arousal are derived from either). `multitask` or "
-        "`multitask_rnn`: action units, expression, valence and arousal; `face-perception import` "
-        "makes them.",
+        "Model card. `expression`: the default. `expression_fer`: faster and less accurate. Both "
+        "estimate expressions, and valence and arousal are derived from these. `multitask` and "
+        "`multitask_rnn` also estimate action units; `face-perception import` makes them.",
     )
     action_units: str = setting(
         "network",
