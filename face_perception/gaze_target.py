@@ -21,7 +21,7 @@ Number = TypeVar("Number", float, FloatArray)
 _POINTS = 32  # of the disc, over which likelihoods are averaged
 _MIN_SIGMA = math.radians(1)  # no gaze from a camera is more accurate
 _MAX_CONE = math.radians(4)
-_FAR = 8.0  # standard deviations; a likelihood further away counts as 0 (exp(-32) of its peak)
+_FAR = 8.0  # standard deviations; beyond them a likelihood (exp(-32) of its peak) counts as 0
 
 
 def _unit_disc() -> tuple[FloatArray, FloatArray]:
@@ -113,7 +113,7 @@ class _Axis(NamedTuple):
         return max(self.sigma, _MIN_SIGMA) ** 2 + (self.gain_sigma * (true - self.centre)) ** 2
 
     def may_be(self, measured: float, radius: float) -> bool:
-        """Returns false if no look within ``radius`` of the target can be measured like this."""
+        """Whether a look within ``radius`` of the target can give the ``measured`` offset."""
         widest = math.sqrt(self.variance(abs(self.centre) + radius + self.centre))
         return abs(measured - self.mean(0.0)) - self.gain * radius <= _FAR * widest
 
@@ -126,8 +126,8 @@ class _Axis(NamedTuple):
     def likelihood_elsewhere(self, measured: float, mean: float, spread: float) -> float:
         """Returns the likelihood of ``measured`` for normally distributed true offsets, per radian.
 
-        Exact for ``gain_sigma`` 0; otherwise that of a normal distribution with the same mean and
-        variance.
+        The result is exact if ``gain_sigma`` is 0. Otherwise it is the likelihood of a normal
+        distribution with the same mean and variance.
         """
         variance = self.variance(mean) + spread**2 * (self.gain**2 + self.gain_sigma**2)
         return _normal(measured - self.mean(mean), math.sqrt(variance))

@@ -1,4 +1,4 @@
-"""Rotations and angles in the optical frame: the only convention in this package.
+"""Computes rotations and angles in the optical frame, the only convention in this package.
 
 The optical frame of a camera has x to the right, y down and z forward (REP-103).
 """

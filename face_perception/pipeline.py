@@ -44,7 +44,7 @@ class Perception:
     - ``person``: id of a person, who is linked to the largest face of the first frame that shows a
       face. The link ends when the track of that face ends; no other face is linked, because it may
       be somebody else.
-    - ``neutral``: measures of the neutral face, used for that same face only.
+    - ``neutral``: measures of the neutral face, used only for the largest face of that first frame.
     - ``blendshapes``: also estimates blendshapes.
     - ``single_image``: treats each frame as a separate picture. Faces are not tracked; head pose
       and gaze are the means over the image and its mirror image (``faces.flip_averaging``); an

@@ -1,8 +1,7 @@
 """Holds the results of one frame and converts them to the JSON line of ``face-perception run``.
 
 The fields below are the schema. The JSON lines and the tables in docs/offline.md are made from
-them.
-Units are pixels, metres, radians and seconds. An unknown value is None (null in JSON).
+them. Units are pixels, metres, radians and seconds. An unknown value is None (null in JSON).
 """
 
 from __future__ import annotations

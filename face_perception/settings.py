@@ -41,11 +41,12 @@ def setting(
     unit: str = "",
     dynamic: bool = False,
 ) -> Any:
-    """Returns a dataclass field that is a setting; ``dataclasses.MISSING`` as default requires it.
+    """Returns a dataclass field that is a setting.
 
-    ``minimum`` and ``maximum`` are allowed values; ``above`` and ``below`` are not. ``length`` is
-    that of a list. A node reads a ``dynamic`` setting each time it uses it, and every other setting
-    when it is configured.
+    A setting with the default ``dataclasses.MISSING`` is required. ``minimum`` and ``maximum`` are
+    allowed values; ``above`` and ``below`` are not. ``length`` is the number of values of a list. A
+    node reads a ``dynamic`` setting each time it uses it, and every other setting when it is
+    configured.
     """
     return dataclasses.field(
         default=default,
@@ -115,9 +116,9 @@ class Setting:
     def coerce(self, value: Any) -> Any:
         """Returns ``value`` in the type of the setting.
 
-        Whole numbers are taken as floats, lists as tuples, and a whole number as a text (YAML reads
-        the device 0 as a number). Raises InputError naming the setting, the value and the allowed
-        values.
+        Converts whole numbers to floats for a setting of type float, lists to tuples, and a whole
+        number to a text for a setting of type str (YAML reads the device 0 as a number). Raises
+        InputError, which names the setting, the value and the allowed values.
         """
         error = InputError(f"{self.name}: {value!r} is not {self.expected}")
         numbers: tuple[float, ...] = ()
@@ -158,7 +159,7 @@ class Setting:
 
 
 def settings_of(kind: type[Any]) -> tuple[Setting, ...]:
-    """Returns the settings of a dataclass in order, those that it inherits included."""
+    """Returns the settings of a dataclass in order, including those that it inherits."""
     hints = typing.get_type_hints(kind)
     return tuple(
         Setting(name=field.name, type=hints[field.name], default=field.default, **field.metadata)
@@ -167,7 +168,7 @@ def settings_of(kind: type[Any]) -> tuple[Setting, ...]:
 
 
 def check(settings: Any) -> None:
-    """Raises InputError for the first setting of a dataclass that has a value not allowed."""
+    """Raises InputError for the first setting of a dataclass whose value is not allowed."""
     for declared in settings_of(type(settings)):
         declared.coerce(getattr(settings, declared.name))
 
@@ -175,8 +176,8 @@ def check(settings: Any) -> None:
 def from_mapping(kind: type[T], values: Mapping[str, Any]) -> T:
     """Returns a settings dataclass with ``values`` by name; the others keep their defaults.
 
-    Raises InputError for a name that is no setting, a required one that is missing, and a value
-    that is not allowed.
+    Raises InputError if a name is not that of a setting, if a required setting is missing, or if a
+    value is not allowed.
     """
     declared = {found.name: found for found in settings_of(kind)}
     for name in values:

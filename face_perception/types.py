@@ -206,7 +206,7 @@ class Gaze:
     The fields from ``yaw_sigma`` on state the error, for yaw and for pitch, in radians from the
     line to the camera: estimate = centre + gain * (truth - centre) + a normal error with variance
     sigma^2 + (gain_sigma * (truth - centre))^2. So ``sigma`` is the error of a look at ``centre``,
-    which is the calibration's targets, or the camera if there is no calibration.
+    which is the mean of the calibration targets, or the camera if there is no calibration.
     """
 
     face_id: str

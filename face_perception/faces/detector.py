@@ -174,7 +174,7 @@ class Detector:
         The keypoints of a face that is very small in the input of the network, or fills it, are too
         coarse to show its rotation. Small false detections are not found again.
 
-        ``turns`` is the rotation of the face to look for, in quarter turns; None is that of
+        ``turns`` is the rotation of the face to look for, in quarter turns; None means that of
         ``detection``. If the face is not found again, returns None, or ``detection`` itself if it
         is large in the image and ``turns`` is None.
         """
@@ -237,7 +237,7 @@ def _merge(scores: FloatArray, points: FloatArray) -> list[tuple[float, FloatArr
     """Merges overlapping detections by weighted non-maximum suppression.
 
     ``scores`` is [N]. The first two ``points`` [N, M, 2] are the corners of the box. The detection
-    with the best score and all that overlap it become their weighted mean; then the same for the
+    with the best score and all that overlap it become their weighted mean. This repeats for the
     rest. Source: MediaPipe's NonMaxSuppressionCalculator with the algorithm WEIGHTED.
     """
     merged = []

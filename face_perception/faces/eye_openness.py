@@ -76,6 +76,7 @@ class EyeOpenness:
             return
         self._open_for[eye] += dt
         slow = self._RISE if ratio > level else self._FALL
-        # This is the mean of all ratios until that adapts more slowly than the time constant.
+        # At first this is about the mean of all ratios. Later it is an exponential moving average
+        # with the time constant ``slow``.
         constant = min(slow, self._SETTLE + self._open_for[eye])
         self._level[eye] = level + dt / (constant + dt) * (ratio - level)

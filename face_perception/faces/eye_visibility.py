@@ -1,6 +1,6 @@
-"""Measures how well the eyes are visible: dark glasses, glare and blur hide them.
+"""Measures how well the eyes are visible. Dark glasses, glare and blur hide them.
 
-The mesh network returns landmarks of the eyes even if they are hidden, so this looks at the pixels.
+The mesh network returns landmarks of the eyes even if they are hidden, so the pixels are measured.
 An eye has a dark pupil next to a light sclera. Dark glasses are dark everywhere. Glare and strong
 blur have no contrast.
 """
@@ -96,9 +96,10 @@ class EyeVisibility:
         self._stamp = math.nan
 
     def update(self, seen: FloatArray, stamp: float) -> FloatArray:
-        """Returns the smoothed visibility [2] after that of the image of ``stamp`` seconds, [2].
+        """Returns the smoothed visibility [2].
 
-        Returns NaN for an eye that has never been in the image.
+        ``seen`` [2] is the visibility in the image of ``stamp`` seconds. Returns NaN for an
+        eye that has never been in the image.
         """
         elapsed = max(stamp - self._stamp, 0.0) if math.isfinite(self._stamp) else math.inf
         self._stamp = stamp

@@ -19,8 +19,8 @@ from face_perception.types import Camera, HeadPose
 
 FloatArray = npt.NDArray[np.floating]
 
-# Landmarks and their positions on the canonical face, cm: x to the person's left, y up, z out of
-# the face.
+# Landmarks and their positions on the canonical face, cm. x is to the person's left, y up and z out
+# of the face.
 # fmt: off
 _RIGID = (
     (4, 0.0000, -0.4632, 7.5866),
@@ -63,8 +63,9 @@ _SELLION_CM = (0.0, 3.2710, 5.2360)  # landmark 168 of the canonical face
 # In the axes of the canonical face, people who face the lens have a pitch of about -3 degrees. The
 # face frame is rotated up by this angle about its y axis, so that a straight head has pitch 0.
 # Fitted to 14 of the 16 sample pictures of AFLW2000-3D in PRNet's repository, with the camera of
-# ``plausible_camera`` (with 6 degrees the mean error is 3.4 +- 1.4 degrees). Checked on one picture
-# each of 118 people of CK+ who face the lens: the median pitch is 0.2 degrees with 3, 3.2 with 6.
+# ``plausible_camera`` (an angle of 6 degrees leaves a mean error of 3.4 +- 1.4 degrees). Checked on
+# 118 people of CK+ who face the lens, with one picture each: the median pitch is 0.2 degrees with
+# an angle of 3 degrees, and 3.2 degrees with an angle of 6.
 NEUTRAL_PITCH = math.radians(3.0)
 # Angle by which ``landmark_frame`` is rotated up from the canonical face.
 _LANDMARK_PITCH = math.radians(6.0)

@@ -84,7 +84,7 @@ class Mesh:
     def landmarks(self, image: Image, square: Square) -> tuple[FloatArray, float]:
         """Returns landmarks float32 [478, 3], pixels of the image, and the probability of a face.
 
-        ``image`` is RGB uint8 [H, W, 3]. Its border is repeated outside it.
+        ``image`` is RGB uint8 [H, W, 3]. Outside the image its border pixels are repeated.
         """
         to_image = square.to_image()
         self._square = square

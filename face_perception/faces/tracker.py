@@ -60,8 +60,8 @@ _SETTLE_PASSES = 3
 _SEARCH_PERIOD = 0.1  # seconds between two detections while there is no face, or one was lost
 _VIEW_PERIOD = 0.2  # longest time, seconds, between two searches of other views without a face
 _KEEP_LOST = 1.5  # seconds for which a lost face can get its id back
-# Seconds after a face was last seen, after which its id is never given back. A face with the same
-# id then comes from a tracker that was restarted, which counts from 1 again.
+# If a face is not seen for this time, seconds, its id is never given back. A later face with the
+# same id comes from a tracker that was restarted, which counts from 1 again.
 ID_EXPIRES_AFTER = 2.0
 _BETTER = 0.1  # difference of similarity that is not accidental
 # Score and presence from which a new face is confirmed at once. The two sample photographs, small
@@ -89,9 +89,9 @@ class FaceTrackerSettings:
     )
     detect_every: int = setting(
         10,
-        "The detector searches for new faces in every image of this number; faces that are known "
-        "are tracked in every image. A larger value saves computing time and finds new faces "
-        "later.",
+        "The detector searches for new faces in every n-th image, where n is this number; faces "
+        "that are known are tracked in every image. A larger value saves computing time and finds "
+        "new faces later.",
         minimum=1,
         maximum=1000,
     )
@@ -352,7 +352,7 @@ class FaceTracker:
     def _verify_detection(
         self, image: Image, detection: Detection, stamp: float, known: list[Track], least: float
     ) -> Track | None:
-        """Returns a track for a detection; None if it is not a face or that of a ``known`` track.
+        """Returns a track for a detection; None if it is no face or belongs to a ``known`` track.
 
         ``least`` is the lowest certainty of a face.
         """
@@ -383,7 +383,7 @@ class FaceTracker:
     ) -> Track | None:
         """Returns a track with the landmarks of a detection; None if the mesh finds no face.
 
-        ``turns`` is the rotation of the face in quarter turns; None is that of the detection.
+        ``turns`` is the rotation of the face in quarter turns; None means that of the detection.
         """
         closer = self._detector.detect_again(image, detection, turns)
         if closer is None:

@@ -1,4 +1,4 @@
-"""What gaze estimators remember of each face: blinks, smoothing, the last gaze before a blink."""
+"""Remembers each face for the gaze estimators: blinks, smoothing, the last gaze before a blink."""
 
 from __future__ import annotations
 

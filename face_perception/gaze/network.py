@@ -51,8 +51,8 @@ class NetworkGaze(GazeMemory):
     [N, 1, 64, 96] (float32, grey, histogram equalised, 0 to 255) and returns ``gaze`` [N, 2]: pitch
     (positive up) and yaw (positive to the image's left), radians, in the normalized camera of each
     face. While both eyes are closed or the head is turned away, ``valid`` is false and the last
-    direction is held, as in ``GeometricGaze``. The same happens if a crop cannot be made;
-    ``refused`` then has the reason by face id, of the last frame. The settings are those of
+    direction is held, as in ``GeometricGaze``. The same happens if a crop cannot be made.
+    ``refused`` has the reasons for the last frame, by face id. The settings are those of
     ``GazeMemory``.
 
     Raises inference.ModelError if ``model`` does not have these inputs and outputs.

@@ -1,8 +1,8 @@
 """Makes the inputs of gaze networks: crops of a face and its eyes from the normalized camera.
 
-The crops are those of the published preprocessing of GEDDnet (Chen and Shi, TPAMI 2022), equal to
-the last grey level, except that they are not mirrored. For speed, only the parts of the virtual
-image that are needed are computed.
+The crops follow the published preprocessing of GEDDnet (Chen and Shi, TPAMI 2022). Every grey level
+is equal, but the crops are not mirrored. For speed, only the parts of the virtual image that are
+needed are computed.
 """
 
 from __future__ import annotations
@@ -128,7 +128,7 @@ class GazeCrops:
 def make_gaze_crops(
     image: Image, camera: Camera, face: Face, names: Collection[str] = CROP_NAMES
 ) -> GazeCrops:
-    """Makes the crops ``names`` of ``face`` from an image.
+    """Makes the crops of ``face`` that ``names`` lists, from an image.
 
     ``image`` is RGB uint8 [H, W, 3], taken by ``camera``. The points of the eyes are those of
     ``eye_points``, not rounded to pixels. Raises CropsUnavailable if the face is too far away, too

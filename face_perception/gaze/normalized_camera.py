@@ -77,7 +77,7 @@ def normalized_camera_rotation(camera: Camera, face: Face) -> FloatArray:
 
 
 def to_normalized_angles(rotation: FloatArray, direction: FloatArray) -> tuple[float, float]:
-    """Returns yaw and pitch, radians, in the normalized camera, of a direction.
+    """Returns yaw and pitch, radians, of a direction in the normalized camera.
 
     ``rotation`` [3, 3] is that of the normalized camera, ``direction`` [3] a unit vector in the
     optical frame. With (dx, dy, dz) in the normalized camera, yaw = atan2(dx, -dz), positive to the
