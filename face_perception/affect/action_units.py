@@ -143,8 +143,8 @@ class LandmarkActionUnits:
     jaw with those of the same face when it is neutral. The neutral face is learned while the face
     is tracked (``NeutralFace``) or set with ``set_neutral``; until then it is the mean of a
     population. The intensity is linear, from 0 (neutral) to 1 (full movement); it is not the scale
-    of FACS. ``probability`` is NaN. A unit that needs the person's own neutral face, while that is
-    not known, has intensity NaN and confidence 0.
+    of FACS. ``probability`` is NaN. A unit that needs the person's own neutral face has intensity
+    NaN and confidence 0 until that is known.
 
     - ``learn_time``: seconds of a neutral face after which it is known.
     - ``memory_time``: time constant in seconds with which older images of the neutral face lose
@@ -198,7 +198,7 @@ class LandmarkActionUnits:
     def keep(self, ids: Collection[str], stamp: float) -> None:
         """Forgets faces, with their neutral faces, that have been absent for too long.
 
-        ``ids`` are the faces in the image of ``stamp`` (seconds). Another face is forgotten
+        ``ids`` are the faces in the image of ``stamp`` (seconds). Any other face is forgotten
         ``faces.ID_EXPIRES_AFTER`` seconds after its last image, when the tracker gives up its id.
         """
         self._present = tuple(ids)
@@ -262,8 +262,8 @@ class LandmarkActionUnits:
 
         Call it once for each face and image. ``blendshapes`` of the face add AU 17 and contribute
         to AU 4. A unit that cannot be measured is missing from the result; without a head pose only
-        AU 45 is present. A stamp that goes back, or is ``faces.ID_EXPIRES_AFTER`` later than
-        the face's last one, makes the estimator forget the face first.
+        AU 45 is present. Forgets the face first if the stamp goes back, or if the face was last
+        estimated more than ``faces.ID_EXPIRES_AFTER`` seconds ago.
         """
         state = self._states.get(face.id)
         if state is None or not 0 <= stamp - state.stamp <= faces.ID_EXPIRES_AFTER:
@@ -290,7 +290,8 @@ class LandmarkActionUnits:
             if not eyes_open and state.neutral.known.upper_lid:
                 units[_LID_RAISER] = ActionUnit(0.0, confidence=units[_LID_RAISER].confidence)
             if math.isfinite(blink):
-                # The usual eye openness is known about when the lids' neutral position is.
+                # The usual eye openness becomes known at about the same time as the neutral
+                # position of the lids.
                 known = state.neutral.known.upper_lid
                 units[_BLINK] = ActionUnit(blink, confidence=_HIGH * seen * _trust(known))
         elif math.isfinite(blink):
@@ -337,12 +338,12 @@ def _units(measures: FaceMeasures, neutral: NeutralFace, seen: float) -> dict[in
 
 
 def _trust(known: float) -> float:
-    """Returns the factor of the confidence: 1 if the own neutral face is known, less otherwise."""
+    """Returns the factor of the confidence: 1 if the person's neutral face is known, else 0.6."""
     return 0.6 + 0.4 * float(known)
 
 
 def _blink_intensity(face: Face) -> float:
-    """Returns the intensity of AU 45 from the openness of the visible eyes; NaN if none is."""
+    """Returns the intensity of AU 45 from the mean openness of the eyes; NaN if it is unknown."""
     known = [o for o in (face.left_eye_openness, face.right_eye_openness) if math.isfinite(o)]
     if not known:
         return math.nan

@@ -127,7 +127,7 @@ def median_measures(seen: Iterable[FaceMeasures | None]) -> FaceMeasures:
 def frontal_cosine(pose: HeadPose) -> float:
     """Returns the cosine of the angle between the face's x axis and the line to the camera.
 
-    At least 0; 0 if the pose is not finite.
+    The result is at least 0. It is 0 if the pose is not finite.
     """
     cosine = -float(pose.rotation[:, 0] @ pose.position) / float(np.linalg.norm(pose.position))
     return max(0.0, cosine) if math.isfinite(cosine) else 0.0

@@ -101,8 +101,8 @@ class MultitaskDecoder:
 class MultitaskNet:
     """Runs the multitask network (one student or an ensemble) on the crops of ``faces.crop_face``.
 
-    ``model`` is the card ``multitask``, or one with its inputs and outputs. ``models`` are the
-    networks in use. Raises ModelError for any other model.
+    ``model`` is the card ``multitask``, or one with its inputs and outputs. Raises ModelError for
+    any other model. ``models`` are the networks in use.
     """
 
     def __init__(self, model: Model) -> None:
@@ -138,8 +138,8 @@ class SequenceSettings:
     )
     look_ahead: int = setting(
         0,
-        "Number of these images that follow the image that an estimate is for. Estimates come "
-        "later by this number of images. Must be below `window`.",
+        "Number of images in the window that come after the image that an estimate is for. "
+        "Estimates are delayed by this number of images. Must be below `window`.",
         minimum=0,
         maximum=499,
     )
@@ -193,7 +193,7 @@ class MultitaskSequence(Generic[T]):
     def reset(self) -> None:
         """Forgets all faces."""
         self._features: dict[str, deque[FloatArray]] = {}
-        # Images without an answer yet, with the results of faces that have left since.
+        # Images without results yet, with the results of faces that have left since.
         self._waiting: deque[tuple[T, list[FaceAffect]]] = deque()
         self._stamp = -math.inf
 
@@ -206,8 +206,8 @@ class MultitaskSequence(Generic[T]):
         ``stamp`` is in seconds. Returns (tag, results) of the image ``look_ahead`` images before
         this one; an empty list before there is such an image.
 
-        A face that is not among ``crops`` is forgotten; the images of it that still wait are
-        answered from what has been seen. A stamp that goes back, or a gap, does this for all faces
+        A face that is not among ``crops`` is forgotten; the results of its waiting images are
+        computed from the images so far. A stamp that goes back, or a gap, does this for all faces
         and returns all waiting images. Raises InputError if a crop is not RGB uint8 [160, 160, 3].
         """
         faces_in = multitask_input(crops)

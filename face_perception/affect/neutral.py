@@ -159,7 +159,7 @@ class _Group:
     ) -> float:
         """Returns how close values are to ``mean``: 1 at it, falling to 0.
 
-        A half if the measure that is furthest off is off by ``width`` standard deviations.
+        The result is 0.5 if the largest difference is ``width`` standard deviations.
         """
         off = max(
             abs(value - m) / spread

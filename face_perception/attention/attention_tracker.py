@@ -27,7 +27,7 @@ from face_perception.types import Attention, Engagement, Eyes, Face, FloatArray,
 
 HEAD_POSE, EYES_CLOSED = "head_pose", "eyes_closed"  # values of ``Attention.source``
 
-# Factor of max_distance beyond which a person who was near enough no longer is.
+# A person who was near enough remains so up to this factor times max_distance.
 _DISTANCE_HYSTERESIS = 1.1
 # Highest confidence of a target from the head pose alone, which is only a guess.
 _MAX_HEAD_CONFIDENCE = 0.5
@@ -210,10 +210,11 @@ class AttentionTracker:
     def _settle_evidence(
         self, memory: _Memory, stamp: float, best: _Evidence, *, at_once: bool
     ) -> bool:
-        """Changes to the ``best`` evidence of this image once it has lasted; returns true if so.
+        """Changes to the ``best`` evidence of this image once it has lasted.
 
-        Without this, a gaze that is missing in one image would make ``looking_at_robot`` false in
-        that image, and a gaze that is seen in only one image could make it true.
+        Returns whether it has changed. Without this, a gaze that is missing in one image
+        would make ``looking_at_robot`` false in that image, and a gaze that is seen in only one
+        image could make it true.
         """
         if best == memory.evidence:
             memory.other_evidence_since = math.nan

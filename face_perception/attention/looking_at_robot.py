@@ -52,7 +52,7 @@ class LookingSettings:
     robot_prior: float = setting(
         0.5,
         "Prior probability that a person looks at the robot: the share of the time that people do. "
-        "A larger value gives more looks at the robot, false ones included.",
+        "A larger value gives more looks at the robot, including false ones.",
         minimum=0.001,
         maximum=0.99,
     )

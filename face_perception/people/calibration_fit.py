@@ -156,10 +156,10 @@ def _expected_residual(
     pitch) have this person's own gain, ``shaken`` is the standard deviation of the samples on each
     axis.
 
-    For an axis with its own gain this is a weighted mean of the population's residual and that of
-    the held-out targets. The targets do not show errors along the other axes: for them it is the
-    population's residual after one target, or the former if that is larger. The result is never
-    below the noise of the samples.
+    For an axis with its own gain the error is a weighted mean of the population's residual and that
+    of the held-out targets. The targets do not show errors along the other axes. There the error is
+    this weighted mean or the population's residual after one target, whichever is larger. The
+    result is never below the noise of the samples.
     """
     own = prior.residual_with_gain
     if len(held_out):

@@ -111,7 +111,7 @@ def degrees(angle: float) -> str:
 def check_plausible(
     samples: CalibrationSamples, prior: EstimatorPrior, names: Sequence[str]
 ) -> None:
-    """Raises CalibrationRefused if the gaze is farther from a target than people differ."""
+    """Raises CalibrationRefused if the gaze at a target is too far off to be a look at it."""
     plausible = samples.plausible(prior)
     for target in np.unique(samples.targets):
         of_target = samples.targets == target

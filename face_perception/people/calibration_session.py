@@ -43,7 +43,7 @@ _LOST_AFTER = 2.0  # seconds without the face after which the session fails
 _TARGET_LOST_AFTER = 5.0  # seconds without the target after which the session fails
 _ACROSS, _UP = math.radians(15), math.radians(10)  # of proposed marks, as seen by the person
 _MOVING_TIME = 0.7  # seconds that eyes, head and the smoothed gaze need to reach a new target
-_FIRST = 8  # samples of a target from which on those far from their centre are not counted
+_FIRST = 8  # with this many samples of a target, those far from their centre no longer count
 _CLOSED = 0.8  # openness below which the reason for an invalid gaze is "eyes closed"
 
 
@@ -98,7 +98,7 @@ def proposed_targets(count: int, distance: float = 1.0) -> list[CalibrationTarge
 def _mark(x: float, y: float) -> CalibrationTarget:
     """Returns a mark in the plane of the lens, at x and y metres in the optical frame.
 
-    Its name has left and right as the person sees them, who faces the camera.
+    In its name, left and right are those of a person who faces the camera.
     """
     side, height = "right" if x < 0 else "left", "above" if y < 0 else "below"
     across, up = abs(x) * 100, abs(y) * 100
@@ -158,7 +158,7 @@ class CalibrationSession:
       given, otherwise 30.
     - ``seconds``: longest time for each target, by the stamps of images. 0: 30 s.
     - ``head_range``: angle, radians, by which the head must turn or nod before the second half of
-      the samples is taken. 0: it need not move.
+      the samples is taken. 0: the head need not move.
     - ``interval``: shortest time between two samples, seconds. Successive images of a camera show
       little that is new, and the gaze is smoothed.
 
@@ -302,7 +302,7 @@ class CalibrationSession:
             raise
 
     def _check_every_target(self) -> None:
-        """Raises CalibrationRefused if there are samples, but none of some target."""
+        """Raises CalibrationRefused if one target has no samples while another one has some."""
         seen = set(self._samples.targets)
         missing = [t.name for index, t in enumerate(self.targets) if index not in seen]
         if seen and missing:

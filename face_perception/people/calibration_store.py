@@ -126,7 +126,7 @@ class CalibrationStore:
 
     There is one file for each person. Files are replaced as a whole, under a lock, so that several
     processes can use the folder. A damaged file is renamed to ``….damaged`` and reported to
-    ``warn``. ``folder`` None is ``calibrations_dir()``.
+    ``warn``. If ``folder`` is None, it is ``calibrations_dir()``.
 
     >>> import tempfile
     >>> from pathlib import Path
@@ -189,10 +189,11 @@ class CalibrationStore:
             self._write(path, person_id, {**known, calibration.estimator: calibration})
 
     def delete(self, person_id: str, estimator: str = "") -> int:
-        """Deletes a person's calibration for ``estimator``, or all and the file if it is "".
+        """Deletes a person's calibration for ``estimator``.
 
-        Returns the number of calibrations that were deleted. Damaged files of the person are
-        deleted as well and count as one each. Raises as ``put`` does.
+        An empty ``estimator`` deletes all of the person's calibrations, with the file. Returns the
+        number of calibrations that were deleted. Damaged files of the person are deleted as well
+        and count as one each. Raises as ``put`` does.
         """
         check_person_id(person_id)
         path = self._file(person_id)

@@ -226,7 +226,8 @@ class PersonRegistry:
             if back or math.isnan(link.seen):
                 link.seen = stamp
             elif stamp - link.seen > ID_EXPIRES_AFTER:
-                # Even if the id is in this image: a tracker that was restarted counts from 1.
+                # Remove the link even if the id is in this image, because a tracker that was
+                # restarted counts from 1 again.
                 del state.links[face_id]
             elif face_id in state.faces:
                 link.seen = stamp

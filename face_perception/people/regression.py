@@ -81,7 +81,8 @@ def _fit(
         estimate, other = means.estimates[:, axis], means.estimates[:, 1 - axis]
         if with_gain[axis]:
             gain, cross, sigma = _posterior_gains(estimate, other, truth, known, prior.noise)
-            # The estimates have errors, so the regression gives a gain that is too small by this.
+            # The estimates have errors, so the regression gives a gain that is too small by the
+            # factor ``slope``.
             extent = float(np.var(means.truths[:, axis]))
             slope = extent / (extent + (known.share * prior.noise) ** 2)
             slope_sigma = sigma / gain
