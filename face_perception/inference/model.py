@@ -190,7 +190,7 @@ def load(
 
     ``threads`` is the number of CPU threads of one call. ``backend`` is ``onnxruntime``,
     ``tensorrt``, or ``auto``, which takes TensorRT if it and a GPU are there. ``precision`` is
-    ``fp32``, ``fp16`` or ``int8``. Any other choice than ONNX Runtime in FP32 must agree with that
+    ``fp32``, ``fp16`` or ``int8``. Any other choice than ONNX Runtime in FP32 must agree with it
     on the card's reference inputs. If the requested backend cannot be used, raises ModelError, or,
     with ``fall_back``, uses ONNX Runtime in FP32 and says so in ``Model.why``. ``progress`` is
     called while an engine is built. Raises ModelError, which names the model or file and the fix.

@@ -25,10 +25,9 @@ PHOTOS = tuple(OUTLINES)
 LOOP_SECONDS = 36.0
 
 # Photograph and rows of one appearance. A row has time (s), x and y of the face (1 = image width
-# and
-# height), face height (1 = image height), and roll (degrees). The motion between two rows is smooth
-# and stops at each row. Outside of its rows, the person is not there. Earlier entries are behind
-# later ones.
+# and height), face height (1 = image height), and roll (degrees). The motion between two rows is
+# smooth and stops at each row. Before the first and after the last of its rows, the person is not
+# in the image. Earlier entries are behind later ones.
 _SCRIPT: tuple[tuple[str, tuple[tuple[float, float, float, float, float], ...]], ...] = (
     (
         "grace_hopper",

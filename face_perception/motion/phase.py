@@ -59,11 +59,11 @@ def phase_differences(
 ) -> tuple[FloatArray, ...]:
     """Returns the phase differences between the 13 images of a window, in radians.
 
-    float32 [24, 48, 48] and [24, 24, 24]; channels are the 12 differences of the first band, then
-    those of the second. The mean over the image is subtracted from each difference, and the result
-    is clipped to 5 pi. The published unwrapping (``one_sided``) corrects only jumps above pi;
-    otherwise jumps below -pi are corrected too, which the released weights were not trained with.
-    Raises InputError if there are not 13 images.
+    The arrays are float32 [24, 48, 48] and [24, 24, 24]. Their channels are the 12 differences of
+    the first band, then those of the second. The mean over the image is subtracted from each
+    difference, and the result is clipped to +-5 pi. The published unwrapping (``one_sided``)
+    corrects only jumps above pi; otherwise jumps below -pi are corrected too, which the released
+    weights were not trained with. Raises InputError if there are not 13 images.
     """
     if len(window) != PHASE_WINDOW:
         raise InputError(f"a window must have {PHASE_WINDOW} images, not {len(window)}")
@@ -86,8 +86,9 @@ def _window_indices(centre: int, count: int) -> list[int]:
 def clip_phase_differences(images: FloatArray, *, one_sided: bool = True) -> tuple[FloatArray, ...]:
     """Returns the phase differences of all images of a clip [T, 48, 48], gray, 0 to 1.
 
-    float32 [T, 24, 48, 48] and [T, 24, 24, 24]; see ``phase_differences``. Windows repeat the first
-    and the last image beyond the ends of the clip. Raises InputError for another shape.
+    The arrays are float32 [T, 24, 48, 48] and [T, 24, 24, 24]; see ``phase_differences``. Windows
+    repeat the first and the last image beyond the ends of the clip. Raises InputError for another
+    shape.
     """
     measured = image_phases(images)
     found = [

@@ -26,9 +26,9 @@ _Complex = npt.NDArray[np.complexfloating]
 def pyramid_bands(images: FloatArray) -> tuple[_Complex, _Complex]:
     """Returns the bands of gray images [N, 48, 48], 0 to 1.
 
-    complex64 [N, 2, 48, 48] for the finest octave and [N, 2, 24, 24] for the one below. In each,
-    the first band responds to changes along x, the second to changes along y. An image gives the
-    same result in any batch. Raises InputError for another shape.
+    The arrays are complex64: [N, 2, 48, 48] for the finest octave and [N, 2, 24, 24] for the next
+    coarser one. In each, the first band responds to changes along x, the second to changes along
+    y. An image gives the same result in any batch. Raises InputError for another shape.
     """
     images = np.asarray(images, np.float32)
     if images.ndim != 3 or images.shape[1:] != (SIDE, SIDE):
@@ -71,8 +71,9 @@ def _bands(spectrum: FloatArray, level: _LevelMatrices) -> _Complex:
 def band_masks() -> list[FloatArray]:
     """Returns the gain of each band as published, with the zero frequency in the centre.
 
-    [2, 96, 96] and [2, 48, 48]. The radial gain is a raised cosine over an octave, the angular gain
-    half a period of a cosine. Both are interpolated linearly from tables, as in the published code.
+    The arrays are [2, 96, 96] and [2, 48, 48]. The radial gain is a raised cosine over an octave,
+    the angular gain half a period of a cosine. Both are interpolated linearly from tables, as in
+    the published code.
     """
     axis = np.linspace(-1, 1 - 1 / SIDE, 2 * SIDE)
     x, y = np.meshgrid(axis, axis)

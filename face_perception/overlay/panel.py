@@ -110,7 +110,7 @@ def _panel_corner(pen: Pen, face: Face, width: float, height: float) -> tuple[fl
 def _strongest(units: ActionUnits) -> list[tuple[int, float]]:
     """Returns code and intensity of the units with the largest intensity times confidence.
 
-    For units without an intensity: code and probability of those that are active.
+    Also returns code and probability of the active units that have no intensity.
     """
     active = []
     for code, unit in units.units.items():

@@ -147,7 +147,7 @@ def _depthwise(graph: Any) -> list[str]:
 
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
-    """Silences advice of the quantizer on the root logger, which does not apply to these graphs."""
+    """Silences the quantizer's advice on the root logger. It does not apply to these graphs."""
     before = logging.root.manager.disable
     logging.disable(logging.WARNING)
     try:

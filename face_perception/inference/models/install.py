@@ -56,8 +56,8 @@ class ModelBuild:
 def install_model(made: ModelBuild, folder: Path | None = None) -> Card:
     """Installs a network in the model cache (or in ``folder``), and returns its card.
 
-    Replaces a network of the same name, whose variants then become invalid. If it is interrupted,
-    the old network remains, or a new one that is refused. Raises ModelError if the package uses the
+    Replaces a network of the same name, whose variants then become invalid. An interruption leaves
+    the old network, or a new one that is refused. Raises ModelError if the package uses the
     name, the reference inputs do not fit, or the folder cannot be written.
     """
     check_model_name(made.name)

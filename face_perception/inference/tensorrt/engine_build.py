@@ -51,9 +51,9 @@ def build_engine(
 
     ``folder`` is a private folder, in which the two processes exchange files. It is deleted at the
     end, except after SIGKILL. ``precision`` is that of the ONNX file (``fp32``, ``fp16``,
-    ``int8``); TensorRT 8.6 must be told. A model with extra weight files is read from its path.
-    ``timing`` is the timing cache of an earlier build. Raises ModelError with TensorRT's reason, or
-    OSError if the folder cannot be written.
+    ``int8``); TensorRT 8.6 gets it as a flag. A model with extra weight files is read from its
+    path. ``timing`` is the timing cache of an earlier build. Raises ModelError with TensorRT's
+    reason, or OSError if the folder cannot be written.
     """
     request = {
         "model": card.name,
@@ -78,7 +78,8 @@ def build_engine(
 def batches(inputs: Mapping[str, Port]) -> dict[str, tuple[tuple[int, ...], tuple[int, ...]]]:
     """Returns the smallest and the largest shape of each input.
 
-    Raises ModelError for a free size after the batch size without a limit (``most``) in the card.
+    Raises ModelError if a size other than the batch size is free and the card does not limit it
+    (``most``).
     """
     shapes = {}
     for name, port in inputs.items():
@@ -94,8 +95,7 @@ def batches(inputs: Mapping[str, Port]) -> dict[str, tuple[tuple[int, ...], tupl
 
 def _run(name: str, folder: Path, progress: BuildProgress) -> None:
     # The worker runs in its own session, so that Ctrl-C reaches only this process. It exits when
-    # its
-    # stdin closes, which happens even if this process gets SIGKILL.
+    # its stdin closes, which happens even if this process gets SIGKILL.
     worker = subprocess.Popen(
         [sys.executable, "-m", WORKER, str(folder)],
         stdin=subprocess.PIPE,
