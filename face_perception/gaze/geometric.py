@@ -77,7 +77,7 @@ class GeometricGaze(GazeMemory):
     from the centre of the eyeball to the pupil; turns that eyes seldom make are reduced. The gaze
     of the face is the mean of both eyes, weighted by how well they are seen, and smoothed with a
     one-euro filter. While both eyes are closed, hidden or turned away, ``valid`` is false and the
-    last direction is held. The settings are those of ``GazeMemory``.
+    last direction is held. ``settings`` None means the defaults of ``GazeSettings``.
 
     Without a calibration, looks up and down are underestimated: on average the estimated pitch is
     0.39 times the true pitch (see ``Gaze.pitch_gain``).

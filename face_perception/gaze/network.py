@@ -52,8 +52,8 @@ class NetworkGaze(GazeMemory):
     (positive up) and yaw (positive to the image's left), radians, in the normalized camera of each
     face. While both eyes are closed or the head is turned away, ``valid`` is false and the last
     direction is held, as in ``GeometricGaze``. The same happens if a crop cannot be made.
-    ``refused`` has the reasons for the last frame, by face id. The settings are those of
-    ``GazeMemory``.
+    ``refused`` has the reasons for the last frame, by face id. ``settings`` None means the
+    defaults of ``GazeSettings``.
 
     Raises inference.ModelError if ``model`` does not have these inputs and outputs.
     """
