@@ -19,6 +19,7 @@ import pytest
 
 from face_perception import cli
 from face_perception.bringup import graph, launching
+from face_perception.errors import MissingDependencyError
 
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
@@ -144,7 +145,10 @@ def test_commands_of_a_page_exist(page: Path) -> None:
         words = shlex.split(match[1].split(" && ")[0].replace("…", ""), comments=True)
         parser, rest = parser_of([w.strip("[]") for w in words])
         if options := [w.split("=")[0] for w in rest if w.startswith("--")]:
-            known = help_of(parser)
+            try:
+                known = help_of(parser)
+            except MissingDependencyError:
+                continue  # the options of `import` are known only where PyTorch is installed
             for option in options:
                 assert re.search(rf"{option}\b", known), f"{line}: there is no {option}"
 
