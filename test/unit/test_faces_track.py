@@ -266,7 +266,7 @@ def test_ten_faces_small_ones_too(tracker):
     assert len(faces) == 10
     assert [f.id for f in faces] == [f"face_{k}" for k in range(1, 11)]
     assert all(id_at(faces, x, y, 20) for x, y in middles)
-    for i in range(20):
+    for i in range(60):
         followed = tracker.track(frame(image, i / 30))
     assert len(followed) == 10
 

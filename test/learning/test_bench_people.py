@@ -16,6 +16,8 @@ import numpy as np
 import people_data
 import pytest
 
+pytest.importorskip("torch")
+
 from bench.accuracy import (
     blinks,
     command,
