@@ -89,9 +89,9 @@ class FaceTrackerSettings:
     )
     detect_every: int = setting(
         10,
-        "The detector searches for new faces in every n-th image, where n is this number; faces "
-        "that are known are tracked in every image. A larger value saves computing time and finds "
-        "new faces later.",
+        "The detector searches for new faces in every n-th image, where n is this number; known "
+        "faces are tracked in every image. A larger value saves computing time and finds new faces "
+        "later.",
         minimum=1,
         maximum=1000,
     )

@@ -64,7 +64,7 @@ class AttentionNode(PerceptionNode[AttentionParameters]):
         return self._faces.status, {"faces": str(self._count), "source": source}
 
     def _expected(self) -> frozenset[str]:
-        """Returns the topics besides faces whose message of an image is waited for."""
+        """Returns the topics other than ``faces`` whose message about an image the node awaits."""
         return frozenset({"gaze"} if self._gaze.published else ())
 
     def _on_message(self, key: str, message: Any) -> None:

@@ -1,6 +1,6 @@
 """The camera node: publishes images of a device, a video, a picture or the bundled sample.
 
-For a laptop, the demo and the tests. A robot has its own camera driver.
+It is meant for a laptop, the demo and the tests. A robot has its own camera driver.
 """
 
 from __future__ import annotations
@@ -52,14 +52,14 @@ class CameraParameters:
     )
     width: int = setting(
         640,
-        "Width of the images that a device is asked for, or of the sample.",
+        "Image width to request from a device, or width of the sample.",
         minimum=16,
         maximum=7680,
         unit="pixels",
     )
     height: int = setting(
         480,
-        "Height of the images that a device is asked for, or of the sample.",
+        "Image height to request from a device, or height of the sample.",
         minimum=16,
         maximum=4320,
         unit="pixels",

@@ -39,14 +39,12 @@ class MicrophoneParameters:
     )
     rate: int = setting(
         16_000,
-        "Sample rate that a device is asked for. A wav file has its own.",
+        "Sample rate to request from a device. A wav file has its own rate.",
         minimum=8_000,
         maximum=192_000,
         unit="Hz",
     )
-    channels: int = setting(
-        1, "Number of channels that a device is asked for.", minimum=1, maximum=8
-    )
+    channels: int = setting(1, "Number of channels to request from a device.", minimum=1, maximum=8)
     chunk: float = setting(
         0.02,
         "Duration of the audio in one message. A larger value sends fewer messages, later.",
@@ -81,7 +79,7 @@ class MicrophoneNode(PerceptionNode[MicrophoneParameters]):
         return self._problem, {"source": self.values.source or "default microphone"}
 
     def _open(self) -> Any:
-        """Returns a stream of the device that is not started. Raises InputError if it cannot."""
+        """Returns a stream of the device, not started. Raises InputError if it cannot be opened."""
         values = self.values
         try:
             sounddevice = import_sounddevice("read a microphone")

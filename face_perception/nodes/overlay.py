@@ -24,9 +24,9 @@ class OverlayParameters(ImageParameters):
 
     wait: float = setting(
         0.15,
-        "Longest wait for the results of an image. Only faces, and results that came within this "
-        "time for most of the last images, are waited for; a slow network does not hold up the "
-        "overlay. A larger value shows more results of the same image, later.",
+        "Longest wait for the results of an image. The overlay waits only for faces and for "
+        "results that came within this time for most of the last images, so that a slow network "
+        "does not delay it. A larger value shows more results of the same image, later.",
         minimum=0.0,
         maximum=0.5,
         unit="s",
@@ -115,9 +115,9 @@ class OverlayNode(PerceptionNode[OverlayParameters]):
         return {topic for topic, found in self._results.items() if found.published}
 
     def _expected(self) -> frozenset[str]:
-        """Returns the topics whose results of an image are waited for.
+        """Returns the topics whose results the node waits for before it draws an image.
 
-        These are faces, without which no result has a place, and all that come in time.
+        They are ``faces``, which say where to draw, and the topics that usually come in time.
         """
         return self._pace.kept() | (self._published() & {"faces"})
 

@@ -37,8 +37,8 @@ class VoiceActivityParameters(VoiceActivitySettings, NetworkSettings):
 
     gate_time: float = setting(
         0.3,
-        "How long after the robot has spoken its microphone is ignored, because of the echo in the "
-        "room. A larger value suits a room with more echo.",
+        "Time after the robot's speech during which the microphone is ignored, because of the echo "
+        "in the room. A larger value suits a room with more echo.",
         minimum=0.0,
         maximum=10.0,
         unit="s",

@@ -59,7 +59,7 @@ class PerceptionNode(SafeLifecycleNode, Generic[P]):
         self.statistics = Statistics()
         self.lifetime = ExitStack()  # closed when the node is destroyed
         self._configured, self._activated = ExitStack(), ExitStack()
-        self._resources = self._configured  # where what is made next belongs
+        self._resources = self._configured  # the stack that takes the next resource
         self._last_logged: dict[str, float] = {}
         self._state = "unconfigured"
         self._failure = ""
@@ -101,8 +101,8 @@ class PerceptionNode(SafeLifecycleNode, Generic[P]):
         """Returns the current problem, empty if there is none, and values for the diagnostics."""
         return "", {}
 
-    # What a node makes. Made in ``setup``, it is destroyed on cleanup; made in ``start``, on
-    # deactivation.
+    # Resources of a node. Those made in ``setup`` are destroyed on cleanup, those made in ``start``
+    # on deactivation.
 
     def publisher(
         self, message_type: type[Any], topic: str, depth: int = 10, *, latched: bool = False
@@ -142,7 +142,10 @@ class PerceptionNode(SafeLifecycleNode, Generic[P]):
     def subscribe_latched(
         self, message_type: type[Any], topic: str, callback: Callable[[Any], None]
     ) -> None:
-        """Subscribes to a topic whose last message was perhaps sent before, as ``subscribe``."""
+        """Subscribes to a latched topic. Also receives the last message that was sent before.
+
+        Errors of ``callback`` are handled as in ``subscribe``.
+        """
         subscription = self.create_subscription(
             message_type, topic, self.guarded(callback), qos.results(1, latched=True)
         )
@@ -161,7 +164,7 @@ class PerceptionNode(SafeLifecycleNode, Generic[P]):
         return worker
 
     def thread(self, target: Callable[[threading.Event], None]) -> None:
-        """Runs ``target(stop)`` on a thread, which must return soon after ``stop`` is set."""
+        """Runs ``target(stop)`` on a thread; ``target`` must return soon after ``stop`` is set."""
         stop = threading.Event()
         thread = threading.Thread(target=target, args=(stop,), name=self.get_name(), daemon=True)
         thread.start()
@@ -193,7 +196,7 @@ class PerceptionNode(SafeLifecycleNode, Generic[P]):
     def has_subscribers(self, *publishers: Any) -> bool:
         """Returns whether any of the publishers has a subscriber.
 
-        Nodes compute nothing that has none.
+        A node does not compute results without subscribers.
         """
         try:
             return any(p.get_subscription_count() > 0 for p in publishers)
@@ -358,7 +361,7 @@ class PerceptionNode(SafeLifecycleNode, Generic[P]):
         return TransitionCallbackReturn.SUCCESS
 
     def on_transition_request(self) -> None:
-        # Somebody outside manages the node from here on.
+        # From here on, another program manages the lifecycle of the node.
         self._autostart = False
 
     def create_timer(

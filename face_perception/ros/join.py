@@ -18,9 +18,9 @@ class StampJoin:
     complete, or when there are more than ``limit`` groups. Groups without a value of the key
     ``anchor`` are dropped, and so are values whose group has been returned.
 
-    An anchor with a stamp far in the past means that a bag has started again: all groups are
-    dropped. Late values of the previous round are dropped too, and so are values far in the future
-    when the next anchor arrives.
+    An anchor with a stamp far in the past means that a bag has started again. All groups are then
+    dropped, and so are late values of the previous round. Each anchor also drops the groups with
+    stamps far in its future.
     """
 
     def __init__(self, anchor: str, wait: float, limit: int = 64) -> None:
@@ -47,7 +47,7 @@ class StampJoin:
                 self._ended, self._newest, self._done = self._newest, -1, -1
                 self._groups.clear()
             self._newest = max(self._newest, stamp)
-            # A stamp of a wrong clock, far in the future, would make all others overdue.
+            # A stamp far in the future, from a wrong clock, would make all other groups overdue.
             for wrong in [at for at in self._groups if at > stamp + self._far]:
                 del self._groups[wrong]
         if stamp <= self._done or self.outdated(key, stamp):

@@ -1,7 +1,7 @@
 """The calibration of people in the gaze node: an action, and services to link, list and delete.
 
-This file translates between messages and ``People``. The executor has one thread, so no callback
-may wait: the images that arrive drive a goal, and a timer checks it.
+This file translates between messages and ``PersonRegistry``. The executor has one thread, so no
+callback may wait: the images that arrive drive a goal, and a timer checks it.
 """
 
 from __future__ import annotations
@@ -122,7 +122,7 @@ class GazeCalibration:
     def update(
         self, header: Any, camera: Camera, faces: Sequence[Face], gazes: Sequence[Gaze]
     ) -> list[Gaze]:
-        """Returns the calibrated gazes of one image; see ``People.update``."""
+        """Returns the calibrated gazes of one image; see ``PersonRegistry.update``."""
         self._last_image = time.monotonic()
         self._frame_id = header.frame_id
         return self._people.update(messages.seconds(header.stamp), camera, faces, gazes)

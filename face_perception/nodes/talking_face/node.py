@@ -71,8 +71,8 @@ class TalkingFaceParameters(RendererParameters):
     mouth: str = setting(
         "trained",
         "Model that moves the lips. trained: a network trained on generated speech, which closes "
-        "them for p, b and m. bands: the levels of frequency bands. Else the name of a model made "
-        "with `face-perception train mouth`.",
+        "them for p, b and m. bands: the levels of frequency bands. Any other value: the name of a "
+        "model made with `face-perception train mouth`.",
     )
     end_after: float = setting(
         0.5,
@@ -108,8 +108,8 @@ class TalkingFaceParameters(RendererParameters):
     )
     window: str = setting(
         "none",
-        "Show the face on the robot's own display. window: in a window. full: on the whole "
-        "display. none: not there.",
+        "Where the robot's own display shows the face. window: in a window. full: on the whole "
+        "display. none: nowhere.",
         choices=("none", "window", "full"),
     )
     web_port: int = setting(
@@ -275,7 +275,7 @@ class TalkingFaceNode(PerceptionNode[TalkingFaceParameters]):
             values["page, refused"] = str(self._web.refused)
         return "; ".join(problems), values
 
-    # Runs on a thread of its own.
+    # Runs on the performer's thread.
 
     def _perform(self, stop: threading.Event) -> None:
         performer = self.performer

@@ -73,8 +73,8 @@ class RendererParameters(inference.NetworkSettings):
 class RendererChoice:
     """The renderer that a node's parameters ask for. A node creates it in ``setup``.
 
-    ``note`` is a sentence on which renderer runs and why. ``behind`` is what is wrong if it is too
-    slow, else "".
+    ``note`` is a sentence on which renderer runs and why. ``behind`` is a sentence that says how
+    much too slow MuseTalk is, "" if it is fast enough.
 
     Raises as ``load_portrait`` does. With renderer ``musetalk`` also ModelError if networks are
     missing, which gives the command to import them, and AvatarError if the file cannot be used.

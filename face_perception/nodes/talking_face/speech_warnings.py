@@ -28,7 +28,7 @@ class SpeechWarnings:
         self._cutting = False
 
     def warn_of_changes(self, now: PerformerReport, browsers: int = 0) -> None:
-        """Logs what has changed since the last call. To be called a few times per second.
+        """Logs what has changed since the last call. Call it a few times per second.
 
         ``browsers`` is the number of browsers that show the web page.
         """

@@ -75,7 +75,7 @@ class Steering:
     def release_stale_target(self, after: float) -> None:
         """Looks at the viewer again if there was no news of the target for ``after`` seconds.
 
-        To be called a few times per second.
+        Call it a few times per second.
         """
         now = time.monotonic()
         if self._pending is not None:
