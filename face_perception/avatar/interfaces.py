@@ -106,6 +106,6 @@ class Animator(Protocol):
     def state_at(self, time: float, mouth: MouthShape, speaking: bool) -> FaceState:
         """Returns the state at ``time`` seconds of any clock that does not go back.
 
-        To be called once per frame.
+        Call it once per frame.
         """
         ...

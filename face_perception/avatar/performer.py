@@ -43,9 +43,10 @@ _FIRST_LEAD = 0.03  # assumed render time before the first frame has been measur
 # How much of a resampler's initial delay counts as time that the speech has already waited.
 _RESAMPLER_WAIT = 0.02
 # When the sender's clock is slower than the player's, less and less speech waits to be played.
-# Once _STRETCH_BELOW less is waiting than at most so far, _STRETCH of a quiet stretch is repeated.
+# When the waiting speech has become _STRETCH_BELOW seconds shorter than its largest length so far,
+# the last _STRETCH seconds of a quiet piece are repeated.
 _STRETCH, _STRETCH_BELOW = 0.01, 0.012
-_QUIET = 0.006  # largest absolute sample of a quiet stretch
+_QUIET = 0.006  # largest absolute sample of a quiet piece
 _SMOOTH = 0.1  # weight of the newest chunk in the running mean of the waiting time
 _WINDOW = 5.0  # window over which rates are computed
 
@@ -73,7 +74,8 @@ class PerformerReport:
     - ``clock_rate``: seconds of audio per second of the computer's clock.
     - ``ran_dry``: how often speech arrived too late to continue without a gap.
     - ``late_chunks``, ``cut_off_chunks``, ``other_chunks``, ``broken_off``: faults of the incoming
-      speech, as counted by ``SpeechStream``.
+      speech. They are ``late_chunks``, ``interrupted_chunks``, ``other_sender_chunks`` and
+      ``abrupt_ends`` of ``SpeechStream``.
     """
 
     rendered: float
@@ -292,7 +294,7 @@ class Performer:
         frame = ScreenFrame(number, self._renderer.render(state), position, due)
         ready = self._now()
         self._rendered.append(ready)
-        # The mean and not the maximum: else one slow frame would halve the rate for a second.
+        # Use the mean, because with the maximum one slow frame would halve the rate for a second.
         taken = ready - begin
         self._spread += 0.1 * (2 * abs(taken - self._lead) - self._spread)
         self._lead += 0.1 * (taken - self._lead)
@@ -363,7 +365,7 @@ class Performer:
             self._shape = self._mouth.shape_at(max(0.0, speech - start))
             return self._shape, True
         if self._last_sound is not None:
-            # Out of speech: past what it has heard, the mouth model closes the mouth.
+            # There is no more speech. After the last sample, the mouth model closes the mouth.
             last, at = self._last_sound
             self._shape = self._mouth.shape_at(last - start + max(0.0, position - at))
             return self._shape, False

@@ -102,8 +102,8 @@ def installed_autoencoder_hash() -> str:
 
 
 def installed_unet_version() -> str:
-    """Returns the MuseTalk version of the installed UNet; "" if none is installed or its card has
-    none.
+    """Returns the MuseTalk version of the installed UNet; "" if none is installed or its card
+    states no version.
 
     Raises ModelError if a card of the package is damaged.
     """

@@ -152,7 +152,7 @@ _BITS = 32 - 8 - 2
 def resize_bicubic(image: Image, size: tuple[int, int]) -> Image:
     """Resizes uint8 [H, W] to ``size`` (width, height), with the same result as Pillow's bicubic.
 
-    That smooths when it shrinks, rounds to integers, and resizes rows first.
+    Pillow's bicubic smooths when it shrinks, rounds to integers, and resizes rows first.
     """
     width, height = size
     if image.shape[1] != width:

@@ -1,7 +1,8 @@
 """Renders a prepared avatar that speaks: MuseTalk's images, shown in time with the audio.
 
-MuseTalk runs on threads of its own, so a frame is rendered at once: with a generated image if it is
-ready, else with the avatar's own picture, and with a soft transition between both.
+MuseTalk runs on separate threads, so rendering a frame never waits for it. A frame shows the
+generated image if that is ready, else the avatar's own picture, with a soft transition between
+them.
 """
 
 from __future__ import annotations
@@ -76,10 +77,11 @@ class LipSync:
 
     The performer calls ``append_speech``, ``end_utterance``, ``reset_speech``, ``announce_frame``
     and ``render`` on its own thread. The networks run on two other threads, which ``close`` stops:
-    one for Whisper and one for the images. Images are generated for frames that can still be in
-    time; if there is none, for the last frame that is known, which comes too late: the threads
-    never wait for each other, so nothing drifts. ``failed`` is called with exceptions of the
-    networks; the threads then continue.
+    one for Whisper and one for the images. Images are generated for frames for which they can still
+    be in time. If there is no such frame, the newest image that has speech features is generated,
+    although it is too late to be shown. The threads never wait for each other, so the images do not
+    drift from the sound. ``failed`` is called with exceptions of the networks; the threads then
+    continue.
 
     Raises InputError if ``fps`` is not a whole number.
     """
@@ -110,8 +112,8 @@ class LipSync:
         self._late = self._shown = self._missed = 0
         self._seconds = math.nan
         self._stopped = False
-        # Of the performer's thread: the generated face that is or was shown, its opacity, and the
-        # number of the last frame.
+        # Only the performer's thread uses these: the generated face that is or was shown, its
+        # opacity, and the number of the last frame.
         self._face: Image | None = None
         self._share, self._drawn, self._cut = 0.0, -1, False
         self._thread = threading.Thread(target=self._run, name="musetalk", daemon=True)
@@ -190,7 +192,7 @@ class LipSync:
         return max(1, int(_HELD * self._fps))
 
     def _index(self, number: int) -> int:
-        """Returns the picture of a frame; the avatar has a rate of its own."""
+        """Returns the picture of a frame; the avatar may have another rate."""
         return self._avatar.picture_index(int(number * self._avatar.fps / self._fps + 1e-6))
 
     def _face_at(self, moment: float | None) -> Image | None:

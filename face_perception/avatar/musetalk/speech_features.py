@@ -1,4 +1,4 @@
-"""Computes MuseTalk's speech features on a thread of its own, one window per image.
+"""Computes MuseTalk's speech features on a separate thread, one window per image.
 
 Whisper must not wait for the images, which may take far longer, nor the images for Whisper.
 """

@@ -1,1 +1,1 @@
-"""Plays speech: the queue of samples, the audio clock, the players, and the mouth's share of it."""
+"""Plays speech: queue of samples, audio clock, players, and the feed of the mouth model."""

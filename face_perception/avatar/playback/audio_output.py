@@ -77,7 +77,7 @@ class AudioOutput:
     def follow_device(self) -> None:
         """Switches to silence if the loudspeaker has gone, and back if it has returned.
 
-        To be called a few times per second.
+        Call it a few times per second.
         """
         if self._player.problem:
             why = self._player.problem

@@ -51,7 +51,7 @@ _SWAY_SPEAKING = 1.6  # factor on the sway while speaking
 _EASE = 0.30  # time constant of a change of expression, seconds
 _STRESS_FAST, _STRESS_SLOW = 0.06, 0.9  # time constants of two running means of the jaw, s
 _STRESS_PAUSE = 0.9  # shortest time between two raises of the brows, seconds
-_LONGEST_STEP = 0.2  # most that one call can advance the face, seconds
+_LONGEST_STEP = 0.2  # longest time by which one call advances the face, seconds
 
 
 class IdleMotionAnimator:
@@ -125,7 +125,7 @@ class IdleMotionAnimator:
     def state_at(self, time: float, mouth: MouthShape, speaking: bool) -> FaceState:
         """Returns the state at ``time`` seconds of any clock that does not go back.
 
-        To be called once per frame.
+        Call it once per frame.
         """
         step = time - self._time if math.isfinite(self._time) else 0.0
         self._time = time
