@@ -175,8 +175,8 @@ class Performer:
         self._speech_start = 0.0  # the mouth's time zero, in seconds of all enqueued speech
         self._state, self._since = PerformerState.IDLE, now()
         self._closed_at = -np.inf  # monotonic time of the last interruption
-        # Arrival of the current utterance: None once its first frame was shown, and None once its
-        # first sample was enqueued.
+        # Monotonic time at which the current utterance arrived. The first is None once its first
+        # frame was shown, the second once its first sample was enqueued.
         self._awaiting_frame_since: float | None = None
         self._awaiting_sound_since: float | None = None
         # Speech that waits to be played when a chunk arrives: running mean, and its largest value.

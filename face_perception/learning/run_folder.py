@@ -52,7 +52,7 @@ def data_of_new_run(out: Path, data: Path | None, resume: bool, *drawn: str) -> 
     """Returns the data set of a new or, with ``resume``, of a continued run; None to paint one.
 
     Without ``resume``, removes what an earlier attempt painted (``drawn``, folders in ``out``),
-    because it may be of other settings. Raises InputError for another data set than the run's.
+    because other settings may have painted it. Raises InputError if ``data`` is not the run's.
     """
     if not resume:
         for name in drawn if (out / SETTINGS).exists() else ():

@@ -96,7 +96,7 @@ def network_weights(checkpoint: Path) -> dict[str, torch.Tensor]:
 def trained_weights(
     checkpoint: Path, epochs: int, report: Callable[[str], None]
 ) -> dict[str, torch.Tensor]:
-    """Returns the same for an evaluation; reports if the run has not finished its ``epochs``."""
+    """Returns what ``network_weights`` returns; reports if the run has fewer than ``epochs``."""
     found = _read(checkpoint)
     done = int(found["epoch"]) + 1
     if done < epochs:

@@ -87,7 +87,7 @@ def image_windows(features: FloatArray, count: int, fps: float, first: int = 0) 
 
 
 def original_window_starts(numbers: npt.NDArray[np.int64], fps: float) -> npt.NDArray[np.int64]:
-    """Returns the state at which the window of each image starts, as MuseTalk 1.0 first had them.
+    """Returns the state at which each image's window starts in the first code of MuseTalk 1.0.
 
     ``numbers`` [N] int64 are the image numbers. Raises InputError if ``fps`` is below 1.
     """

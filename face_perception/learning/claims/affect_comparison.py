@@ -42,8 +42,8 @@ ALONE, NEUTRAL_KNOWN, NETWORK = "default, each image alone", "default, neutral k
 class AffectEstimates:
     """Estimates for N faces.
 
-    ``units`` [N, 8] are intensities in the order of ``AU``, present from PRESENT up, NaN if not
-    estimated. ``expression`` [N] is a class, ``affect`` [N, 2] valence and arousal.
+    ``units`` [N, 8] are intensities in the order of ``AU``, NaN if not estimated; a unit counts as
+    present from PRESENT up. ``expression`` [N] is a class, ``affect`` [N, 2] valence and arousal.
     """
 
     units: Array

@@ -72,8 +72,8 @@ NOTE = (
 class SeedResult:
     """Networks and test people of one seed.
 
-    ``estimates`` [N, 2] are those of ``others``, by variant. ``targets`` are the same people who
-    look at each of TARGETS, with the estimates of the variant PUBLISHED.
+    ``estimates`` [N, 2] are those of ``others``, by variant. ``targets`` show the same people
+    looking at each of TARGETS, with the estimates of the variant PUBLISHED.
     """
 
     seed: int

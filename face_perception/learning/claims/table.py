@@ -164,7 +164,7 @@ def machine() -> str:
 
 
 def _prepare_work(work: Path, report: Report) -> bool:
-    """Keeps ``work`` and returns True if it is of the same source code, else empties it.
+    """Returns True and keeps ``work`` if this source code made it; else empties it.
 
     Raises InputError if the folder has other files.
     """

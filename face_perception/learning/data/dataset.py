@@ -77,8 +77,9 @@ class Dataset:
         return self._image(i, column, size, cv2.IMREAD_GRAYSCALE, "a gray image")
 
     def rgb(self, i: int, column: str, size: tuple[int, int]) -> Image:
-        """Returns the RGB image uint8 [height, width, 3] of sample ``i``; raises what ``gray``
-        raises.
+        """Returns the RGB image uint8 [height, width, 3] of sample ``i``.
+
+        Raises DatasetError as ``gray`` does.
         """
         bgr = self._image(i, column, size, cv2.IMREAD_COLOR, "an image")
         return np.ascontiguousarray(bgr[..., ::-1])
@@ -173,7 +174,7 @@ def _column(path: Path, name: str, values: list[Any]) -> npt.NDArray[Any]:
             return np.array([np.nan if v is None else v for v in values], np.float64)
         except (TypeError, ValueError) as error:
             raise DatasetError(f"{path}: {name} must hold numbers or nulls: {error}") from error
-    # A column of the user, which no recipe reads.
+    # A column that the user added and that no recipe reads.
     return np.array([*values, None], object)[:-1]
 
 

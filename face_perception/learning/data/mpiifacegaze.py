@@ -229,7 +229,7 @@ def between_the_eyes(annotation: Annotation, camera: Camera) -> FloatArray:
 def _crops_and_head(
     image: Image, camera: Camera, annotation: Annotation, tracker: FaceTracker
 ) -> tuple[GazeCrops, FloatArray]:
-    """Returns the crops and the direction of the head of the annotated face. Raises NotSeen."""
+    """Returns the crops and the head direction of the annotated face. Raises CropsUnavailable."""
     at, size = annotation.corners.mean(0), float(np.ptp(annotation.corners[:, 0]))
 
     def apart(face: Face) -> float:

@@ -42,7 +42,7 @@ _SCALE = 1 / 100
 
 
 class FoldedGEDDnet(nn.Module):
-    """The network for inference: gray crops as of ``GEDDnet`` -> pitch and yaw [N, 2] in radians.
+    """The network for inference: gray crops, as for ``GEDDnet`` -> pitch and yaw [N, 2], radians.
 
     The person's bias is not included. The crops are given in the order of ``input_sizes``. Raises
     InputError for the ablation without dilations, whose padding prevents folding.

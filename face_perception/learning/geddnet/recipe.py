@@ -194,7 +194,7 @@ def _staircase(step: int) -> float:
 
 
 def _trunk_staircase(step: int) -> float:
-    """Returns the same for the pretrained trunk: 0 for 500 steps, then a tenth."""
+    """Returns the share for the pretrained trunk: 0 for 500 steps, then a tenth of the others'."""
     return 0.1 * _staircase(step) if step >= 500 else 0.0
 
 
@@ -272,7 +272,7 @@ def calibration_errors(
     random: np.random.Generator,
     samples: int = CALIBRATION,
 ) -> tuple[float, float]:
-    """Returns the mean error (before, after) calibration, radians, on images it has not used.
+    """Returns the mean error (before, after) calibration, radians, on images not used for it.
 
     For each person, one image is drawn at random. The bias is the mean offset over the ``samples``
     images with the nearest gaze. Raises InputError if a person has too few images.

@@ -58,7 +58,7 @@ class VariablesError(InputError):
 
 
 def tensor_names(network: GEDDnet) -> dict[str, str]:
-    """Returns TensorFlow's name of each variable of the network -> the name of our tensor."""
+    """Returns the names of our tensors by TensorFlow's names, for all variables of the network."""
     table = {_BIAS: "bias"}
     for scope, layers in _SCOPES.items():
         for k, layer in enumerate(layers):

@@ -55,7 +55,7 @@ def stretched_sigmoid(logits: torch.Tensor) -> torch.Tensor:
 
 
 def lip_opening(weights: _Weights) -> _Weights:
-    """Returns the distance of the lips [...] of mouth weights [..., 6], about.
+    """Returns the approximate distance between the lips [...] for mouth weights [..., 6].
 
     1 is the distance with the jaw fully down and all other weights 0.
     """

@@ -130,7 +130,7 @@ def _require_none(
 
 
 def _face(patch: Array) -> Array:
-    """Returns the network's input [3, 112, 112] of a patch, as ``affect.multitask_input`` does."""
+    """Returns the network's input [3, 112, 112] of a patch, as ``affect.multitask`` makes it."""
     border = (CROP_SIDE - ALIGNED_SIDE) // 2
     aligned = np.ascontiguousarray(patch[border:-border, border:-border])
     large = Pillow.fromarray(aligned).resize((ENLARGED, ENLARGED), Pillow.Resampling.BILINEAR)

@@ -48,8 +48,9 @@ def evaluate_networks(networks: Sequence[Multitask], data: AffectData) -> dict[s
 
 
 def scores_of_logits(logits: Logits, data: AffectData) -> dict[str, float]:
-    """As ``evaluate_networks``, of logits [N, size]; a task of which nothing is labelled is left
-    out.
+    """Returns the same measures as ``evaluate_networks``, from logits [N, size] by task.
+
+    Leaves out a task for which no sample has labels.
     """
     out: dict[str, float] = {}
     index = data.of_task("AU")

@@ -134,8 +134,8 @@ def average_logits(students: Sequence[Logits]) -> Logits:
 def average_probabilities(students: Sequence[Logits]) -> Logits:
     """Returns logits whose probabilities are the mean probabilities of an ensemble.
 
-    The published evaluation averages so, and with it valence and arousal. The mean is computed in
-    logarithms, which keep precision where a student is sure.
+    The published evaluation averages in this way, also the bins of valence and arousal. The mean is
+    computed in logarithms, which keep precision where a student is sure.
     """
     averaged = {}
     for name in HEADS:

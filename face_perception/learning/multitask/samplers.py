@@ -51,12 +51,13 @@ def imbalance(labels: Array) -> Array:
 def label_weights(labels: Array, random: Any = np.random) -> Array:
     """Returns weights by ML-ROS for labels [N, C]: positives of rare labels are cloned.
 
-    32 clones are drawn at a time, until each label is at most twice rarer than the most frequent
-    one, or the clones are half as many as the samples. A weight is the number of a sample's clones
-    divided by N. As in the released code, one clone counts like none; a clone is among the
-    positives of which the label's next 32 are drawn; and rare labels are chosen before the first
-    draw, so that each rare label is drawn for at least once. ``random`` has ``choice``:
-    ``numpy.random`` or a RandomState.
+    For each rare label, 32 clones are drawn at a time, until the label is at most twice rarer than
+    the most frequent one, or there are half as many clones as samples. A weight is the number of
+    the sample's clones, at least 1, divided by N. This follows the released code in three points: a
+    sample with one clone weighs as much as one without; clones are drawn from the positive samples
+    and their earlier clones; and rare labels are chosen before the first draw, so that clones
+    are also drawn for a label that other draws have made frequent. ``random`` has the method
+    ``choice``: ``numpy.random`` or a RandomState.
     """
     count = len(labels)
     clones = np.zeros(count, np.int64)

@@ -1,5 +1,5 @@
 """MuseTalk (Zhang et al., 2024): lip synchronisation in latent space.
 
-Four networks, a file each: ``whisper_encoder``, ``autoencoder``, ``unet`` and the cheaper
-``decoders``. ``checkpoint`` reads the published files, ``export`` makes the models.
+Each network has its own file: ``whisper_encoder``, ``autoencoder``, ``unet``, and ``decoders`` with
+the cheaper decoders. ``checkpoint`` reads the published files, ``export`` makes the models.
 """

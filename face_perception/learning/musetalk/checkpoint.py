@@ -1,8 +1,8 @@
-"""``face-perception import musetalk``: the published weights -> the models of the talking face.
+"""``face-perception import musetalk``: makes the models of MuseTalk from the published weights.
 
-Makes whisper's encoder, the image encoder, the image decoder and the UNet, and on request cheaper
-decoders. The UNet's weights are streamed to their file, so that memory holds them once: the whole
-import peaked at 4.5 GB, read from .npz files.
+They are whisper's encoder, the image encoder, the image decoder and the UNet, and on request
+cheaper decoders. The UNet's weights are streamed to their file, so that memory holds them only
+once: the memory of an import from .npz files peaked at 4.5 GB.
 """
 
 from __future__ import annotations

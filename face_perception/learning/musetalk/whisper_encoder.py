@@ -45,7 +45,8 @@ class WhisperEncoder(nn.Module):
     """``mel`` [N, 80, 3000] (30 s) -> ``states`` [N, 1500, 5, 384] at 50 Hz: the embedding and the
     output of each of the four layers.
 
-    With ``normed``, the last output is layer-normed, as in MuseTalk 1.5; MuseTalk 1.0 leaves it.
+    With ``normed``, the last output is layer-normed, as in MuseTalk 1.5. MuseTalk 1.0 was published
+    without that norm.
     """
 
     def __init__(self, *, normed: bool = True) -> None:

@@ -83,7 +83,7 @@ Sample = tuple[Image, dict[str, Any]]
 def _add(out: Writer, job: tuple[AffectSet, int, bool], samples: list[Sample]) -> None:
     _, number, photo = job
     share = float(np.random.default_rng([53, number]).random())
-    # All who are made of the photograph share a face: none is a test of what saw another.
+    # People made of the photograph share one face, so all of them belong to the training split.
     train = photo or share < _HELD_OUT[0]
     split = "train" if train else "validation" if share < _HELD_OUT[1] else "test"
     subject = f"{'photo' if photo else 'drawn'}_{number:04d}"

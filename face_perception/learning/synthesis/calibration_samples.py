@@ -60,16 +60,15 @@ class GazePerson:
     bias: FloatArray
 
     def estimates(self, random: np.random.Generator, truths: npt.ArrayLike) -> FloatArray:
-        """Estimates [N, 2] of looks ``truths`` [N, 2] at N places, without an image's noise."""
+        """Returns estimates [N, 2] at targets ``truths`` [N, 2], without the noise of an image."""
         looks = np.asarray(truths, np.float64).reshape(-1, 2)
         error = random.normal(0, self.people.error, looks.shape)
         return np.asarray((looks - self.bias - error) / self.gain)
 
     def lids(self, random: np.random.Generator, truths: npt.ArrayLike) -> FloatArray:
-        """Returns the heights [N, 3] of the upper lid, the lower lid and the brow.
+        """Returns heights [N, 3] of upper lid, lower lid and brow at targets ``truths`` [N, 2].
 
-        The person looks in the directions ``truths`` [N, 2]: yaw and pitch, radians. Heights are
-        in the unit of ``measure_lids``.
+        Heights are in eye widths.
         """
         pitch = np.asarray(truths, np.float64).reshape(-1, 2)[:, 1]
         heights = np.tile(_LIDS, (len(pitch), 1))
@@ -107,12 +106,12 @@ def gaze_samples(
     spots: int = 1,
     smiles: float = 0.0,
 ) -> GazeSamples:
-    """One of ``people`` looks at targets at ``places`` (yaw, pitch), in ``images`` images each.
+    """Simulates one of ``people``, who looks at targets at ``places``, ``images`` images at each.
 
-    ``blinks``, ``outliers`` and ``elsewhere`` are shares of the images, ``missed`` the share in
-    which a blink was missed: the estimate is then 15 degrees too low. A look ``elsewhere`` is at
-    one of ``spots`` places, ``apart`` radians from the target. ``smiles`` is the share of
-    targets at which the person smiles.
+    A place is (yaw, pitch). ``blinks``, ``outliers`` and ``elsewhere`` are shares of the images,
+    ``missed`` the share in which a blink was missed: the estimate is then 15 degrees too low. A
+    look ``elsewhere`` is at one of ``spots`` places, ``apart`` radians from the target. ``smiles``
+    is the share of targets at which the person smiles.
     """
     person = (people or GazePopulation()).draw(random)
     parts = []

@@ -1,7 +1,7 @@
 """Makes pictures of synthetic people with a neutral face.
 
-They are painted, or made of the sample photograph with other proportions. A person is a function of
-a number. ``actor`` moves them.
+They are painted, or made of the sample photograph with other proportions. Each person has a number,
+which alone determines the picture. ``actor`` moves them.
 """
 
 from __future__ import annotations

@@ -103,8 +103,8 @@ def articulation(phones: Sequence[Phone], frames: int) -> FloatArray:
 def with_effort(weights: FloatArray, samples: Samples) -> FloatArray:
     """Returns weights [frames, 6] in which the jaw opens further in louder syllables.
 
-    ``samples`` are clean speech, 16 kHz. The phoneme gives the target of the jaw; its level scales
-    the way: about half in the speaker's weak syllables, all of it in the loud ones.
+    ``samples`` are clean speech, 16 kHz. The phoneme gives the target of the jaw. The level of
+    the speech scales it: to about half in the speaker's weak syllables, to all of it in loud ones.
     """
     level = loudness(samples, len(weights))
     loud = float(np.percentile(level, 95)) + 1e-9
