@@ -30,8 +30,8 @@ class ExpressionSettings:
     expression_rate: float = setting(
         10.0,
         "Highest rate at which an expression network runs for each face. Images in between repeat "
-        "the last probabilities. A larger value needs more computing time. 0: on every image. Has no "
-        "effect on multitask networks.",
+        "the last probabilities. A larger value needs more computing time. 0: on every image. Has "
+        "no effect on multitask networks.",
         minimum=0.0,
         maximum=1000.0,
         unit="Hz",
