@@ -63,7 +63,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     Tests marked `realtime` disturb one another: they run one after the other. Tests that share a
     fixture of their module stay together, so that it is built once. All others may run anywhere.
     """
-    if getattr(config.option, "dist", "no") != "loadgroup":
+    if not getattr(config.option, "loadgroup", False):  # what xdist tells its workers
         return
     order = {}
     for item in items:

@@ -58,7 +58,7 @@ def test_the_command_lists_what_is_imported(
     assert lines[3][-2:] == ["--tiny", "FILE"]
     (models / "musetalk_vae_decoder.yaml").unlink()
     assert cli.main(["avatar", "decoders", str(narrow_avatar)]) == 1
-    assert "musetalk_vae_decoder was not imported" in capsys.readouterr().err
+    assert "musetalk_vae_decoder is not imported" in capsys.readouterr().err
 
 
 def test_the_tiny_decoder_is_added_to_what_was_imported(
@@ -95,4 +95,4 @@ def test_the_tiny_decoder_is_added_to_what_was_imported(
         assert message in capsys.readouterr().err
     (models / "musetalk_vae_decoder.yaml").unlink()
     assert cli.main(["import", "musetalk", "--tiny", str(file)]) == 1
-    assert "and musetalk_vae_decoder was not: give --unet" in capsys.readouterr().err
+    assert "musetalk_vae_decoder was not imported: give --unet" in capsys.readouterr().err

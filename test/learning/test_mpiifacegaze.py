@@ -99,7 +99,7 @@ def test_it_becomes_our_layout(
     assert main(["convert", "mpiifacegaze", str(published), str(out), "--test", "p01"]) == 0
     said = capsys.readouterr().out
     assert "written: 4\n" in said
-    assert "left out, no face was found where it is annotated: 2\n" in said
+    assert "no face was found where it is annotated: 2\n" in said
     data = dataset.read(out, ("left_eye", "right_eye", "gaze_pitch", "gaze_yaw"))
     assert data.licence == "CC BY-NC-SA 4.0"
     assert list(data.columns["subject"]) == ["p00", "p00", "p01", "p01"]

@@ -86,7 +86,7 @@ def test_trained_weights_are_not_replaced_by_random_ones(
     before = find_card("geddnet")
     assert before.trained, "nobody has said otherwise"
     assert cli.main(["import", "geddnet", "--random", "3"]) == 1
-    assert "geddnet is there with trained weights (geddnet.npz" in capsys.readouterr().err
+    assert "geddnet is installed with trained weights (geddnet.npz" in capsys.readouterr().err
     assert find_card("geddnet") == before
     assert cli.main(["import", "geddnet", "--random", "3", "--name", "other"]) == 0
     assert not find_card("other").trained
@@ -99,7 +99,7 @@ def test_trained_weights_are_not_replaced_by_random_ones(
 def test_a_path_beside_random_is_refused(system: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         cli.main(["import", system, "--random", "3", "x.pth"])
-    assert "--random stands for every file" in capsys.readouterr().err
+    assert "--random replaces all files" in capsys.readouterr().err
 
 
 def test_every_system_that_is_offered_has_weights() -> None:

@@ -298,7 +298,7 @@ def test_batch_for_a_latency_budget() -> None:
     assert choose_batch_size(9.0, seconds) == 4  # 8 is slower an image
     assert choose_batch_size(0.06, seconds, period=0) == 4  # speech that is there at once
     assert choose_batch_size(0.001, seconds) == 1
-    with pytest.raises(ValueError, match="no batch size"):
+    with pytest.raises(ValueError, match="at least one batch size"):
         choose_batch_size(1.0, {})
 
 

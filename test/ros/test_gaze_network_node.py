@@ -235,7 +235,7 @@ def test_images_of_other_stamps_are_not_used(start: Start, camera: Camera, cards
     node = start("gaze", model=str(cards / "sides.yaml"))
     heard = camera.peer.listen(msg.GazeArray, "gaze")
     camera.image_is_late_by = 0.01
-    camera.until(lambda: "no image of their stamp on /image" in node.log)
+    camera.until(lambda: "/image has no images with the stamps of the faces" in node.log)
     assert not heard
     camera.image_is_late_by = 0.0
     camera.until(lambda: heard)

@@ -58,7 +58,7 @@ def test_what_cannot_serve_is_refused_or_replaced_as_asked(start: Start, peer: P
     request = SetParametersAtomically.Request(parameters=[fall_back])
     answer = peer.call(SetParametersAtomically, "/affect/set_parameters_atomically", request)
     assert answer.result.successful, answer.result.reason
-    peer.until(lambda: any("fallen back" in s.message for s in of("affect", said)))
+    peer.until(lambda: any("cannot be used" in s.message for s in of("affect", said)))
     last = of("affect", said)[-1]
     assert level(last) == DiagnosticStatus.WARN
     assert values(last)["models"] == "expression on onnxruntime in fp32"

@@ -39,8 +39,8 @@ def refused(*arguments: str, folder: Path) -> str:
     [
         (["--portrait", "noface.png"], "no face in the portrait"),
         (["--portrait", "nowhere.png"], "portrait nowhere.png: No such file"),
-        (["--duration", "-1"], "--duration must be seconds"),
-        (["--duration", "nan"], "--duration must be seconds"),
+        (["--duration", "-1"], "--duration must be 0 or more seconds"),
+        (["--duration", "nan"], "--duration must be 0 or more seconds"),
         (["--port", "99999"], "--port must be 1 to 65535"),
         (["--wav", "silence.wav"], "silence.wav has no audio"),
         (["--wav", "nowhere.wav"], "nowhere.wav"),
@@ -95,7 +95,7 @@ def test_the_demo_speaks_and_leaves_a_film(domain: int, tmp_path: Path) -> None:
     log = (tmp_path / "out" / "avatar.log").read_text()
     assert process.returncode == 0, said + log
     assert "Traceback" not in said + log
-    assert "the face is at http://127.0.0.1:" in said
+    assert "the talking face is at http://127.0.0.1:" in said
     with av.open(str(tmp_path / "out" / "avatar.mp4")) as film:
         assert (len(film.streams.video), len(film.streams.audio)) == (1, 1)
         pictures = [f.to_ndarray(format="rgb24") for f in film.decode(video=0)]
@@ -116,7 +116,7 @@ def test_the_demo_ends_in_the_middle_of_the_speech(domain: int, tmp_path: Path) 
         )
     try:
         end = time.monotonic() + scaled(60)
-        while "the face is at" not in said.read_text():
+        while "the talking face is at" not in said.read_text():
             assert time.monotonic() < end, said.read_text()
             time.sleep(0.05)
         time.sleep(0.5)  # it speaks for some seconds

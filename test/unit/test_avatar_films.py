@@ -38,7 +38,7 @@ def test_a_film_has_its_frames_and_sound_at_their_stamps(tmp_path: Path) -> None
 
 def test_no_frames_no_film(tmp_path: Path) -> None:
     pytest.importorskip("av")
-    with pytest.raises(Mp4Error, match="no frame"):
+    with pytest.raises(Mp4Error, match="no images"):
         write_mp4(tmp_path / "film.mp4", [], [], 48_000)
     assert not list(tmp_path.iterdir())
 

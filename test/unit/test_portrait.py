@@ -471,7 +471,7 @@ def bad_pictures() -> dict[str, tuple[np.ndarray, str]]:
         "masked": (masked, "lips of the face in the portrait are not visible: use a picture whose"),
         "upside down": (
             rgb[::-1, ::-1],
-            "degrees: turn the picture upright",
+            "degrees: rotate the picture upright",
         ),
         "no face": (noise, "no face in the portrait: use a picture of one face"),
         "black": (np.zeros((400, 400, 3), np.uint8), "no face"),
@@ -481,7 +481,7 @@ def bad_pictures() -> dict[str, tuple[np.ndarray, str]]:
         "float": (rgb.astype(np.float32), "must be uint8"),
         "five channels": (np.zeros((9, 9, 5), np.uint8), "RGB or RGBA"),
         "empty": (np.zeros((0, 9, 3), np.uint8), "must be uint8"),
-        "too large": (np.broadcast_to(np.uint8(0), (20_000, 20_000)), "make it smaller"),
+        "too large": (np.broadcast_to(np.uint8(0), (20_000, 20_000)), "shrink it"),
     }
 
 
