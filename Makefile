@@ -12,6 +12,8 @@ MOTION ?=
 
 # Options of pytest in `make test`. By default, tests run in parallel (pytest_xdist_auto_num_workers in
 # test/conftest.py sets the number), except real-time tests. With PYTEST= they run one after another.
+# A test that failed beside others runs once more alone, because a busy computer can starve it: only
+# the second failure counts.
 PYTEST ?= -n auto --dist loadgroup --no-loadscope-reorder
 
 TEXT ?=
@@ -34,7 +36,9 @@ demo-avatar:
 test:
 	@tools/setup.sh test
 	@$(run) ruff check . && ruff format --check . && mypy && \
-		ROS_PYTHON_CHECK_FIELDS=1 pytest $(PYTEST)
+		export ROS_PYTHON_CHECK_FIELDS=1 && { pytest $(PYTEST) || { \
+		printf 'Running the tests that failed once more, one at a time.\n'; \
+		pytest $(subst -n auto,-n 1,$(PYTEST)) --last-failed --last-failed-no-failures none; }; }
 
 bench:
 	@tools/setup.sh test
