@@ -386,7 +386,7 @@ class Performer:
             elif sounds:
                 held = max(held, min(now - self._awaiting_sound_since, _RESAMPLER_WAIT))
             gap = self._enqueue(piece.samples, now, held)
-            # The last samples of a resampler (``held`` infinite) are always late: that is no gap.
+            # A resampler's last samples (``held`` infinite) are always late. Count no gap for them.
             if self._awaiting_sound_since is None and math.isfinite(piece.held):
                 self._ran_dry += gap > 0
             if sounds:

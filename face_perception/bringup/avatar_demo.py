@@ -219,7 +219,7 @@ def _write_recording(client: _DemoClient, film: Path) -> int:
 def last_error(log: Path) -> str:
     """Returns the last line that a node logged as ERROR or FATAL, without time and name.
 
-    Returns an empty text if there is none.
+    Returns an empty text if the log has no error.
     """
     text = log.read_text(encoding="utf-8", errors="replace")
     # Match complete lines only, because the node may be writing one.

@@ -118,7 +118,7 @@ class EyeReading:
 
 
 def usable_pose(face: Face) -> HeadPose | None:
-    """Returns the head pose of ``face``; None if there is none or it is not finite."""
+    """Returns the head pose of ``face``, or None if it is missing or not finite."""
     pose = face.pose
     if pose is None or not (np.isfinite(pose.position).all() and np.isfinite(pose.rotation).all()):
         return None

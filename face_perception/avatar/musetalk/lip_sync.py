@@ -196,7 +196,7 @@ class LipSync:
         return self._avatar.picture_index(int(number * self._avatar.fps / self._fps + 1e-6))
 
     def _face_at(self, moment: float | None) -> Image | None:
-        """Returns the generated face at a time in the speech, seconds; None if there is none.
+        """Returns the generated face at a time in the speech (seconds), or None without one.
 
         Shortly before the speech begins that is its first face.
         """

@@ -115,7 +115,7 @@ def import_tensorrt() -> TensorRT:
 
 
 def tensorrt_version() -> str:
-    """Returns name and version of the installed TensorRT. Raises ModelError if there is none."""
+    """Returns name and version of TensorRT. Raises ModelError if it is not installed."""
     api = import_tensorrt()
     return f"{api.__name__} {api.__version__}"
 

@@ -45,7 +45,7 @@ class Cuda:
 
 
 def find_gpu() -> Gpu:
-    """Returns the first GPU. Raises ModelError, with the reason, if there is none."""
+    """Returns the first GPU. Raises ModelError, with the reason, if no GPU can be used."""
     cuda = Cuda()
     try:
         count = cuda.call("cudaGetDeviceCount")
