@@ -25,8 +25,8 @@ from torch import nn
 
 from face_perception.inference import ModelBuild
 from face_perception.inference.conversion.precision import to_fp16, to_int8
-from face_perception.inference.measure import time_in_turns
 from face_perception.inference.onnxruntime_backend import session_options
+from face_perception.inference.speed_measurement import time_in_turns
 from face_perception.learning.mimamo.export import appearance_build, two_stream_build
 from face_perception.learning.mimamo.network import TwoStream
 from face_perception.learning.multitask.export import cnn_build, over_time_build

@@ -20,7 +20,7 @@ import numpy as np
 from face_perception.gaze import EstimatorPrior, EyeContact, GeometricGaze
 from face_perception.gaze.estimator_prior import NETWORK_PRIOR
 from face_perception.gaze.eyelids import LidCue
-from face_perception.gaze_target import GazeErrorModel
+from face_perception.gaze_probability import GazeErrorModel
 from face_perception.learning.synthesis.calibration_samples import (
     GazePopulation,
     GazeSamples,

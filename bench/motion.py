@@ -28,8 +28,8 @@ from face_perception import motion
 from face_perception.faces import aligned_face, crop_face, load_tracker
 from face_perception.inference import Model, ModelBuild, install_model
 from face_perception.inference.conversion.precision import to_int8
-from face_perception.inference.measure import CallTimes, time_in_turns
 from face_perception.inference.onnxruntime_backend import OnnxRuntime
+from face_perception.inference.speed_measurement import CallTimes, time_in_turns
 from face_perception.learning.mimamo.export import appearance_build, two_stream_build
 from face_perception.learning.mimamo.network import TwoStream
 from face_perception.learning.mimamo.stream_export import stream_builds

@@ -27,7 +27,7 @@ from bench.accuracy.statistics import (
 )
 from face_perception import geometry
 from face_perception.gaze import GEOMETRIC, load_gaze, normalized_camera_rotation
-from face_perception.gaze_target import GazeErrorModel, offset_from_line
+from face_perception.gaze_probability import GazeErrorModel, offset_from_line
 from face_perception.people import (
     CalibrationRefused,
     CalibrationSession,

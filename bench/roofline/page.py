@@ -8,7 +8,7 @@ from bench.roofline.devices import DEVICES, Device
 from bench.roofline.markdown import table
 from bench.roofline.musetalk import musetalk_section
 from face_perception.inference import catalogue
-from face_perception.inference.cost import NetworkCost, network_cost
+from face_perception.inference.graph_cost import NetworkCost, network_cost
 from face_perception.inference.models import store
 
 _INTRODUCTION = """# Roofline: how fast the networks could be on a Jetson

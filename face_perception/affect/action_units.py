@@ -205,7 +205,7 @@ class LandmarkActionUnits:
         self._states = {
             i: state
             for i, state in self._states.items()
-            if i in ids or 0 <= stamp - state.stamp <= faces.ID_EXPIRES_AFTER
+            if i in ids or not faces.id_expired(state.stamp, stamp)
         }
         self._preset = {i: measures for i, measures in self._preset.items() if i in ids}
 
@@ -266,7 +266,7 @@ class LandmarkActionUnits:
         estimated more than ``faces.ID_EXPIRES_AFTER`` seconds ago.
         """
         state = self._states.get(face.id)
-        if state is None or not 0 <= stamp - state.stamp <= faces.ID_EXPIRES_AFTER:
+        if state is None or faces.id_expired(state.stamp, stamp):
             state = self._new_state(face.id, stamp)
         elapsed, state.stamp = stamp - state.stamp, stamp
         if elapsed > self._max_gap:

@@ -21,7 +21,7 @@ from face_perception.attention.looking_at_robot import (
     check_looking,
 )
 from face_perception.attention.target_probabilities import LookRay, target_probabilities
-from face_perception.gaze_target import GazeErrorModel
+from face_perception.gaze_probability import GazeErrorModel
 from face_perception.settings import check, setting
 from face_perception.types import Attention, Engagement, Eyes, Face, FloatArray, Gaze
 

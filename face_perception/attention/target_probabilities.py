@@ -13,7 +13,7 @@ from face_perception.attention.looking_at_robot import (
     Choice,
     LookingSettings,
 )
-from face_perception.gaze_target import (
+from face_perception.gaze_probability import (
     ElsewherePrior,
     GazeErrorModel,
     aimed_likelihood,

@@ -17,10 +17,10 @@ from rich.live import Live
 from sensor_msgs.msg import CompressedImage
 
 from face_perception import msg
-from face_perception.bringup import table
+from face_perception.bringup import live_table
 from face_perception.bringup.graph import NODES
+from face_perception.bringup.live_table import GraphSnapshot, NodeHealth
 from face_perception.bringup.supervisor import stop_event_on_signals
-from face_perception.bringup.table import GraphSnapshot, NodeHealth
 from face_perception.ros import messages, qos
 
 _STALE = 1.0  # seconds without a face message after which the faces disappear from the table
@@ -178,9 +178,9 @@ def watch_graph(
             shown = now
             view = watcher.view(restarts)
             if live:
-                live.update(table.render_table(view), refresh=True)
+                live.update(live_table.render_table(view), refresh=True)
             else:
-                print(f"{now - begin:6.1f} s  {table.render_line(view)}", flush=True)
+                print(f"{now - begin:6.1f} s  {live_table.render_line(view)}", flush=True)
         return watcher.summary, watcher.view(restarts)
     finally:
         if live:

@@ -5,8 +5,8 @@ of landmarks in capitals are indices into ``Face.landmarks``.
 """
 
 from face_perception.faces import flip_averaging
-from face_perception.faces.assumed_camera import plausible_camera, recompute_for_camera
 from face_perception.faces.crops import ALIGNED_SIDE, CROP_SIDE, aligned_face, crop_face
+from face_perception.faces.focal_length_correction import plausible_camera, recompute_for_camera
 from face_perception.faces.head_pose import (
     NEUTRAL_PITCH,
     head_pose,
@@ -14,6 +14,7 @@ from face_perception.faces.head_pose import (
     landmark_yaw_pitch,
     rotate_to_frontal,
 )
+from face_perception.faces.id_expiry import ID_EXPIRES_AFTER, id_expired
 from face_perception.faces.landmarks import (
     CHIN,
     FACE_OVAL,
@@ -45,7 +46,6 @@ from face_perception.faces.landmarks import (
     SELLION,
 )
 from face_perception.faces.tracker import (
-    ID_EXPIRES_AFTER,
     MAX_FACES,
     FaceTracker,
     FaceTrackerSettings,
@@ -96,6 +96,7 @@ __all__ = [
     "crop_face",
     "flip_averaging",
     "head_pose",
+    "id_expired",
     "landmark_frame",
     "landmark_yaw_pitch",
     "load_tracker",

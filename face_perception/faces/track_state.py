@@ -16,17 +16,8 @@ from face_perception.faces.appearance import appearance_similarity
 from face_perception.faces.detector import Detection
 from face_perception.faces.eye_openness import EyeOpenness
 from face_perception.faces.eye_visibility import EyeVisibility
-from face_perception.faces.landmarks import (
-    LEFT_INNER_CANTHUS,
-    LEFT_OUTER_CANTHUS,
-    MOUTH_LEFT,
-    MOUTH_RIGHT,
-    NOSE_TIP,
-    RIGHT_INNER_CANTHUS,
-    RIGHT_OUTER_CANTHUS,
-)
-from face_perception.faces.mesh import MARGIN, Square, bounds, square_of_landmarks
-from face_perception.geometry import smoothstep
+from face_perception.faces.mesh import MARGIN, Square, square_of_landmarks
+from face_perception.faces.mesh_certainty import mesh_certainty, mesh_distance
 from face_perception.types import HeadPose
 
 FloatArray = npt.NDArray[np.floating]
@@ -42,10 +33,6 @@ _ON_FACE = 0.2
 # of cases, and above 0.84 if the light changes in strength, colour or direction.
 _ALIKE = 0.7
 _ANOTHER = 0.8
-# Mean distance, in face sizes, between the eyes, nose and mouth of a detection and those of the
-# mesh. Below the first value they agree (half of 300 close-ups are below 0.035, 95 % below 0.055).
-# Above the second, one of them is wrong or there is no face.
-_AGREE, _DISAGREE = 0.06, 0.2
 _CONFIRM = 0.3  # weight of a new detection in the certainty of a track
 _FAST = 0.05  # face sizes between two images, above which the next position is extrapolated
 _LOOK_AHEAD = 0.2  # seconds; longest extrapolation
@@ -145,19 +132,7 @@ def self_similarity(track: Track) -> float:
 def is_detection_of(detection: Detection, track: Track) -> bool:
     """Whether the eyes, nose and mouth of a detection are those of the track."""
     size = max(track.size, float(detection.box[2:].max()))
-    return _apart(detection, track.landmarks) < _ON_FACE * size
-
-
-def mesh_certainty(detection: Detection, landmarks: FloatArray) -> float:
-    """Returns the certainty, in [0, 1], that the landmarks [478, 3] are on a face.
-
-    It is the score of the detection, reduced if its eyes, nose and mouth are not those of the mesh:
-    it is 0 for an upright mesh on an upside-down face. The presence that the mesh network returns
-    is not used, because it is 1.0 on most false detections.
-    """
-    left, top, right, bottom = bounds(landmarks)
-    apart = _apart(detection, landmarks) / max(right - left, bottom - top, 1e-6)
-    return detection.score * float(1 - smoothstep(apart, _AGREE, _DISAGREE))
+    return mesh_distance(detection, track.landmarks) < _ON_FACE * size
 
 
 def update_certainty(track: Track, detection: Detection) -> None:
@@ -169,20 +144,6 @@ def update_certainty(track: Track, detection: Detection) -> None:
 def face_confidence(track: Track) -> float:
     """Returns ``Face.confidence``: presence in the last image times certainty."""
     return track.presence * track.certainty
-
-
-def _apart(detection: Detection, landmarks: FloatArray) -> float:
-    """Returns the mean distance, pixels, of eyes, nose and mouth between detection and mesh."""
-    points = landmarks[:, :2]
-    expected = np.stack(
-        [
-            (points[RIGHT_OUTER_CANTHUS] + points[RIGHT_INNER_CANTHUS]) / 2,
-            (points[LEFT_OUTER_CANTHUS] + points[LEFT_INNER_CANTHUS]) / 2,
-            points[NOSE_TIP],
-            (points[MOUTH_RIGHT] + points[MOUTH_LEFT]) / 2,
-        ]
-    )
-    return float(np.linalg.norm(detection.keypoints[:4] - expected, axis=1).mean())
 
 
 def reappearance_cost(lost: Track, new: Track, crowded: bool) -> float:

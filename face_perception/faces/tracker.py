@@ -34,13 +34,13 @@ from face_perception.faces.mesh import (
     square_of_landmarks,
     turns_of,
 )
+from face_perception.faces.mesh_certainty import mesh_certainty
 from face_perception.faces.track_state import (
     Track,
     expected_square,
     face_confidence,
     is_another_person,
     is_detection_of,
-    mesh_certainty,
     reappearance_cost,
     same_place,
     self_similarity,
@@ -60,9 +60,6 @@ _SETTLE_PASSES = 3
 _SEARCH_PERIOD = 0.1  # seconds between two detections while there is no face, or one was lost
 _VIEW_PERIOD = 0.2  # longest time, seconds, between two searches of other views without a face
 _KEEP_LOST = 1.5  # seconds for which a lost face can get its id back
-# If a face is not seen for this time, seconds, its id is never given back. A later face with the
-# same id comes from a tracker that was restarted, which counts from 1 again.
-ID_EXPIRES_AFTER = 2.0
 _BETTER = 0.1  # difference of similarity that is not accidental
 # Score and presence from which a new face is confirmed at once. The two sample photographs, small
 # copies of them and the sample clip have scores of 0.87 to 0.96 in their first image; false

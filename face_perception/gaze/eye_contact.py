@@ -1,6 +1,6 @@
 """Estimates eye contact: the probability that a person looks into the lens.
 
-``gaze_target`` has the probability model. Whether a person looks at the robot, which may be
+``gaze_probability`` has the probability model. Whether a person looks at the robot, which may be
 elsewhere than the lens, is decided in ``attention``.
 """
 
@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from face_perception.errors import InputError
-from face_perception.gaze_target import (
+from face_perception.gaze_probability import (
     ElsewherePrior,
     GazeErrorModel,
     offset_from_line,
@@ -56,7 +56,7 @@ class EyeContact:
     Raises InputError if a value is out of range.
 
     >>> import math
-    >>> from face_perception.gaze_target import GazeErrorModel
+    >>> from face_perception.gaze_probability import GazeErrorModel
     >>> contact = EyeContact()
     >>> error = GazeErrorModel(yaw_sigma=math.radians(3), pitch_sigma=math.radians(3))
     >>> round(contact.probability(0.0, 0.0, distance=1.0, error=error), 2)  # straight at the lens
@@ -81,8 +81,8 @@ class EyeContact:
         """Returns the probability that a measured gaze is a look into the lens.
 
         ``yaw`` and ``pitch``, radians, are its offset from the line between the eyes and the lens
-        (see ``gaze_target.offset_from_line``), ``distance`` is the length of that line, metres.
-        Returns NaN if a value is not known.
+        (see ``gaze_probability.offset_from_line``). ``distance`` is the length of that line,
+        metres. Returns NaN if a value is not known.
         """
         if not distance > 0:
             return math.nan

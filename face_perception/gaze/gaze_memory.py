@@ -1,4 +1,4 @@
-"""Remembers each face for the gaze estimators: blinks, smoothing, the last gaze before a blink."""
+"""Remembers each face for the gaze estimators: its eyes and its last smoothed gaze."""
 
 from __future__ import annotations
 
@@ -8,29 +8,21 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from face_perception.faces import ID_EXPIRES_AFTER
+from face_perception.faces import id_expired
+from face_perception.gaze.eye_state import EyeState
 from face_perception.settings import check, setting
 from face_perception.smoothing import OneEuro
 from face_perception.types import Eyes, Face, FloatArray
 
-_BLINK_TIME = 0.4  # seconds; a blink lasts 0.1 to 0.4 s
-_SETTLE_TIME = 1.0  # seconds; the usual openness of a new face is not known before
-_FIRST_BLINK_LEVEL = 0.5  # the blink level until then
-_LOWERED_TIME = 0.6  # seconds; longer, because the lids of a slow blink also open slowly
-
 
 @dataclass(slots=True)
 class _State:
-    """Memory of one face. Times are stamps, seconds; NaN: the condition does not hold."""
+    """Memory of one face. ``last`` is the stamp of its last image, seconds."""
 
-    first: float
     last: float
+    eyes: EyeState
     smooth: OneEuro
     direction: FloatArray | None = field(default=None)
-    lowered_since: float = math.nan  # both eyes are below the blink level
-    closed_since: float = math.nan  # both eyes are below the closed level
-    shut_since: float = math.nan  # an eye is visible, and none that is visible is open
-    seen_open: bool = False
 
 
 @dataclass(frozen=True)
@@ -88,9 +80,7 @@ class GazeSettings:
 class GazeMemory:
     """Base class of gaze estimators: remembers the eyes and the last gaze of each face id.
 
-    The state of the eyes is remembered for as long as a face keeps its id. The blink level is lower
-    during the first second of a face. In that time openness is relative to the average of many
-    people, whose eyes differ by a quarter.
+    Both are remembered for as long as a face keeps its id.
 
     Raises InputError if a setting is out of range.
     """
@@ -117,7 +107,7 @@ class GazeMemory:
         self._states = {
             i: state
             for i, state in self._states.items()
-            if i in ids or 0 <= stamp - state.last <= ID_EXPIRES_AFTER
+            if i in ids or not id_expired(state.last, stamp)
         }
 
     def update_openness(self, face: Face, stamp: float) -> float:
@@ -126,41 +116,21 @@ class GazeMemory:
         Call it once for each image. ``stamp`` is in seconds.
         """
         state = self._states.get(face.id)
-        if state is None or not 0 <= stamp - state.last <= ID_EXPIRES_AFTER:
-            state = _State(stamp, stamp, OneEuro(*self._filter))
+        if state is None or id_expired(state.last, stamp):
+            eyes = EyeState(self._blink_level, self._closed_level)
+            state = _State(stamp, eyes, OneEuro(*self._filter))
             self._states[face.id] = state
         elif stamp - state.last > self._max_gap:
             state.smooth, state.direction = OneEuro(*self._filter), None
         state.last = stamp
-        settled = stamp - state.first >= _SETTLE_TIME
-        level = self._blink_level if settled else _FIRST_BLINK_LEVEL
-        openness = [face.left_eye_openness, face.right_eye_openness]
-        known = [value for value in openness if math.isfinite(value)]
-        opened = max(known) if known else math.inf
-        state.lowered_since = _since(state.lowered_since, opened < level, stamp)
-        closed_level = min(level, self._closed_level)
-        state.closed_since = _since(state.closed_since, opened < closed_level, stamp)
-        return closed_level if stamp - state.lowered_since > _LOWERED_TIME else level
+        return state.eyes.update(face.left_eye_openness, face.right_eye_openness, stamp)
 
     def eye_state(self, face_id: str, stamp: float, *, seen: bool, opened: bool) -> Eyes:
         """Returns the state of the eyes; call it after ``update_openness``, once for each image.
 
-        ``seen``: an eye is visible. ``opened``: a visible eye is open. Eyes that were never open
-        while this face was tracked count as closed at once.
+        ``seen``: an eye is visible. ``opened``: a visible eye is open.
         """
-        state = self._states[face_id]
-        state.shut_since = _since(state.shut_since, seen and not opened, stamp)
-        if not seen:
-            return Eyes.UNKNOWN
-        if opened:
-            state.seen_open = True
-            return Eyes.OPEN
-        # The openness of an eye outside the image or behind glare may be wrong. So it is enough
-        # that the visible eyes are closed (``shut_since``).
-        closed = (
-            stamp - state.closed_since > _BLINK_TIME or stamp - state.shut_since > _LOWERED_TIME
-        )
-        return Eyes.CLOSED if closed or not state.seen_open else Eyes.BLINK
+        return self._states[face_id].eyes.classify(stamp, seen=seen, opened=opened)
 
     def smooth_direction(self, face_id: str, stamp: float, direction: FloatArray) -> FloatArray:
         """Returns ``direction``, a unit vector [3], smoothed with those of earlier images.
@@ -175,13 +145,3 @@ class GazeMemory:
     def last_direction(self, face_id: str) -> FloatArray | None:
         """Returns the last direction of a face, a unit vector [3]; None if there was none."""
         return self._states[face_id].direction
-
-
-def _since(before: float, holds: bool, stamp: float) -> float:
-    """Returns the stamp since which a condition holds, NaN if it does not.
-
-    ``before`` is the result for the previous image.
-    """
-    if not holds:
-        return math.nan
-    return stamp if math.isnan(before) else before

@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 
-from face_perception.gaze.estimator_prior import AxisPrior, EstimatorPrior
+from face_perception.gaze.estimator_prior import GEOMETRIC_PRIOR
 from face_perception.gaze.eyeballs import (
     EyeReading,
     added_sigma,
@@ -27,46 +27,6 @@ GEOMETRIC = "geometric"
 _REVISION = "3"
 _MIN_FORESHORTENING = 0.2
 _DISAGREEMENT = math.radians(20)  # angle between the gazes of both eyes that halves the confidence
-
-# Measured on 56 people with 21 targets each, +-15 degrees sideways and +-10 up and down (Columbia
-# Gaze: eye bands set into another face). Regression of truth on estimate for each person: gain
-# 1.05 +- 0.20 in yaw and 2.3 +- 0.67 in pitch, bias 2.3 and 8 degrees. One target cannot show the
-# gain of pitch; 1.5 about the target is a compromise between looks (2.3) and the effect of
-# expressions (1). Without a calibration the gazes of people who look at the lens have a standard
-# deviation of 2.4 to 3.4 degrees in yaw and 3.4 to 3.7 in pitch (three donor faces), and of 4
-# degrees in pitch on 14 faces in press photographs. The error grows away from the lens, because
-# gains differ between people: its standard deviation is 0.3 times a look to the side and 0.11 times
-# a look up or down. After one target at the lens the errors of looks 5 degrees away from it have a
-# standard deviation of 2.7 degrees in yaw and in pitch, which grows by 0.29 and 0.20 times the
-# look; for pitch 0.15 is used, which is measured on one person at a tablet.
-PRIOR = EstimatorPrior(
-    yaw=AxisPrior(
-        gain=1.05,
-        spread=0.20,
-        bias=math.radians(3),
-        scale=0.94,
-        scale_sigma=0.29,
-        sigma=math.radians(2.9),
-        share=0.72,
-        cross=0.2,
-    ),
-    pitch=AxisPrior(
-        gain=2.3,
-        spread=0.67,
-        bias=math.radians(8),
-        cautious=1.5,
-        scale=0.39,
-        scale_sigma=0.10,
-        sigma=math.radians(4.3),
-        share=0.9,
-        cross=0.1,
-    ),
-    noise=math.radians(2.5),
-    residual=math.radians(5.2),
-    residual_with_gain=math.radians(3.5),
-    lid_gain=math.radians(121),
-    pitch_with_lids=1.4,
-)
 
 
 class GeometricGaze(GazeMemory):
@@ -96,7 +56,7 @@ class GeometricGaze(GazeMemory):
 
     name = GEOMETRIC
     revision = _REVISION
-    prior = PRIOR
+    prior = GEOMETRIC_PRIOR
 
     def estimate(self, camera: Camera, face: Face, stamp: float) -> Gaze:
         """Returns the gaze of ``face``, seen by ``camera`` at ``stamp`` seconds.
@@ -133,12 +93,12 @@ class GeometricGaze(GazeMemory):
             valid=valid,
             source=GEOMETRIC,
             eyes=self.eye_state(face.id, stamp, seen=seen, opened=valid),
-            yaw_sigma=math.hypot(PRIOR.yaw.sigma / aside, added),
-            pitch_sigma=math.hypot(PRIOR.pitch.sigma / aside, added),
-            yaw_gain=PRIOR.yaw.scale,
-            pitch_gain=PRIOR.pitch.scale,
-            yaw_gain_sigma=PRIOR.yaw.scale_sigma,
-            pitch_gain_sigma=PRIOR.pitch.scale_sigma,
+            yaw_sigma=math.hypot(GEOMETRIC_PRIOR.yaw.sigma / aside, added),
+            pitch_sigma=math.hypot(GEOMETRIC_PRIOR.pitch.sigma / aside, added),
+            yaw_gain=GEOMETRIC_PRIOR.yaw.scale,
+            pitch_gain=GEOMETRIC_PRIOR.pitch.scale,
+            yaw_gain_sigma=GEOMETRIC_PRIOR.yaw.scale_sigma,
+            pitch_gain_sigma=GEOMETRIC_PRIOR.pitch.scale_sigma,
         )
 
 

@@ -10,15 +10,6 @@
 
 from face_perception.inference.batch_size import choose_batch_size
 from face_perception.inference.gate import Deviation, Disagreement
-from face_perception.inference.measure import (
-    CallTimes,
-    Speed,
-    VariantReport,
-    compare_variants,
-    gemm_peak,
-    infer_overhead,
-    measure_speeds,
-)
 from face_perception.inference.model import (
     Model,
     ModelProgress,
@@ -45,6 +36,15 @@ from face_perception.inference.models.install import ModelBuild, check_model_nam
 from face_perception.inference.models.store import FileCheck, fetch, sample_photo, verify_models
 from face_perception.inference.models.variants import VARIANTS, Variant
 from face_perception.inference.reference_inputs import read_reference_inputs, write_reference_inputs
+from face_perception.inference.speed_measurement import (
+    CallTimes,
+    Speed,
+    VariantReport,
+    compare_variants,
+    gemm_peak,
+    infer_overhead,
+    measure_speeds,
+)
 from face_perception.inference.tensorrt.api import tensorrt_version
 from face_perception.inference.tensorrt.cuda import Gpu, find_gpu
 

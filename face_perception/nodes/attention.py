@@ -9,8 +9,8 @@ from face_perception import msg
 from face_perception.attention import AttentionSettings, AttentionTracker
 from face_perception.ros import messages
 from face_perception.ros.driver import PerceptionNode
-from face_perception.ros.join import StampJoin
-from face_perception.ros.process import run
+from face_perception.ros.node_process import run
+from face_perception.ros.stamp_join import StampJoin
 from face_perception.settings import setting
 
 

@@ -26,9 +26,9 @@ from face_perception.media import (
     device_number,
     load_camera,
 )
-from face_perception.ros import delays, images, messages
+from face_perception.ros import images, messages, waiting_times
 from face_perception.ros.driver import PerceptionNode
-from face_perception.ros.process import run
+from face_perception.ros.node_process import run
 from face_perception.settings import setting
 
 Array = npt.NDArray[np.uint8]
@@ -174,10 +174,10 @@ class CameraNode(PerceptionNode[CameraParameters]):
                 self.count("late")
 
     def _reopen(self, error: Exception, stop: threading.Event) -> None:
-        self._problem = f"{error}. The node tries again every {delays.RETRY_PERIOD:g} s."
+        self._problem = f"{error}. The node tries again every {waiting_times.RETRY_PERIOD:g} s."
         self.warn_throttled(self._problem)
         self.release()
-        while not stop.wait(delays.RETRY_PERIOD):
+        while not stop.wait(waiting_times.RETRY_PERIOD):
             try:
                 self._source, self._rate = self._open()
             except (ValueError, OSError) as again:

@@ -12,7 +12,7 @@ from face_perception.ros import messages
 from face_perception.ros.driver import PerceptionNode
 from face_perception.ros.image_input import ImageInput, ImageParameters
 from face_perception.ros.network_loading import NetworkLoader, network_diagnostics
-from face_perception.ros.process import run
+from face_perception.ros.node_process import run
 
 _UNSTAMPED = (
     "images have no stamp, or the stamp of the image before: set stamps in the camera driver, "

@@ -19,9 +19,9 @@ from face_perception.avatar import (
     rescan_devices,
 )
 from face_perception.errors import InputError
-from face_perception.ros import delays, messages
+from face_perception.ros import messages, waiting_times
 from face_perception.ros.driver import PerceptionNode
-from face_perception.ros.process import run
+from face_perception.ros.node_process import run
 from face_perception.settings import setting
 from face_perception.speech import read_wav
 
@@ -123,9 +123,11 @@ class MicrophoneNode(PerceptionNode[MicrophoneParameters]):
                             return
                 raise InputError("no more audio from the microphone: check that it is plugged in")
             except Exception as error:
-                self._problem = f"{error}. The node tries again every {delays.RETRY_PERIOD:g} s."
+                self._problem = (
+                    f"{error}. The node tries again every {waiting_times.RETRY_PERIOD:g} s."
+                )
                 self.warn_throttled(self._problem)
-                stop.wait(delays.RETRY_PERIOD)
+                stop.wait(waiting_times.RETRY_PERIOD)
 
     def _play(self, stop: threading.Event) -> None:
         """Publishes each chunk of the file when its last sample would have been recorded."""

@@ -11,7 +11,7 @@ from face_perception import inference, motion, msg
 from face_perception.ros import messages
 from face_perception.ros.driver import PerceptionNode
 from face_perception.ros.network_loading import NetworkLoader, network_diagnostics
-from face_perception.ros.process import run
+from face_perception.ros.node_process import run
 from face_perception.settings import setting, with_default
 from face_perception.types import ValenceArousal
 

@@ -13,8 +13,8 @@ from face_perception import inference, msg, overlay, types
 from face_perception.ros import images, messages
 from face_perception.ros.driver import PerceptionNode
 from face_perception.ros.image_input import ImageInput, ImageParameters
-from face_perception.ros.join import Newest, Pace, StampJoin
-from face_perception.ros.process import run
+from face_perception.ros.node_process import run
+from face_perception.ros.stamp_join import Newest, Pace, StampJoin
 from face_perception.settings import setting
 
 

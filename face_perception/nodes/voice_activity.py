@@ -15,7 +15,7 @@ from face_perception.ros import messages
 from face_perception.ros.audio_input import AUDIO_COMMON, AudioInput
 from face_perception.ros.driver import PerceptionNode
 from face_perception.ros.network_loading import NetworkLoader, network_diagnostics
-from face_perception.ros.process import run
+from face_perception.ros.node_process import run
 from face_perception.settings import setting
 from face_perception.speech import (
     AudioChunk,

@@ -3,20 +3,19 @@
 from face_perception.people.calibration_fit import CalibrationFit, fit_calibration
 from face_perception.people.calibration_report import describe_fit
 from face_perception.people.calibration_samples import CalibrationRefused, CalibrationSamples
-from face_perception.people.calibration_session import (
-    CalibrationProgress,
-    CalibrationSession,
-    CalibrationTarget,
-    camera_target,
-    face_target,
-    point_target,
-    proposed_targets,
-)
+from face_perception.people.calibration_session import CalibrationProgress, CalibrationSession
 from face_perception.people.calibration_store import (
     Calibration,
     CalibrationStore,
     calibrations_dir,
     check_person_id,
+)
+from face_perception.people.calibration_targets import (
+    CalibrationTarget,
+    camera_target,
+    face_target,
+    point_target,
+    proposed_targets,
 )
 from face_perception.people.correction import Correction
 from face_perception.people.registry import PersonRegistry

@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 
 from face_perception.gaze import LidCue
-from face_perception.gaze_target import GazeErrorModel
+from face_perception.gaze_probability import GazeErrorModel
 
 NO_LIDS = LidCue(0.0, 0.0, 0.0)
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from face_perception.errors import InputError
-from face_perception.faces import ID_EXPIRES_AFTER
+from face_perception.faces import id_expired
 from face_perception.gaze import (
     NETWORK_PRIOR,
     EstimatorPrior,
@@ -225,7 +225,7 @@ class PersonRegistry:
         for face_id, link in list(state.links.items()):
             if back or math.isnan(link.seen):
                 link.seen = stamp
-            elif stamp - link.seen > ID_EXPIRES_AFTER:
+            elif id_expired(link.seen, stamp):
                 # Remove the link even if the id is in this image, because a tracker that was
                 # restarted counts from 1 again.
                 del state.links[face_id]

@@ -27,11 +27,11 @@ from rclpy.qos_overriding_options import QoSOverridingOptions
 from rclpy.timer import Timer
 
 from face_perception.errors import FacePerceptionError, InputError
-from face_perception.ros import delays, qos
+from face_perception.ros import qos, waiting_times
+from face_perception.ros.newest_item_worker import LatestWorker
 from face_perception.ros.node_statistics import Statistics
 from face_perception.ros.parameters import Parameters
 from face_perception.ros.rclpy_compat import RCLError, SafeLifecycleNode
-from face_perception.ros.worker import LatestWorker
 
 P = TypeVar("P")
 T = TypeVar("T")
@@ -51,7 +51,8 @@ class PerceptionNode(SafeLifecycleNode, Generic[P]):
     """A lifecycle node that configures and activates itself, unless ``autostart`` is false.
 
     If configuring fails (a missing model, a parameter that is not allowed), the reason is logged
-    and the node tries again every ``delays.RETRY_PERIOD``. The process never ends because of it.
+    and the node tries again every ``RETRY_PERIOD`` (``waiting_times``). The process never ends
+    because of it.
     """
 
     def __init__(self, name: str, parameters: type[P], **kwargs: Any) -> None:
@@ -74,7 +75,7 @@ class PerceptionNode(SafeLifecycleNode, Generic[P]):
         self.create_timer(1.0, self._publish_diagnostics)
         # Not in the constructor: configuring may take seconds, and the caller may want to spin the
         # node first.
-        self.create_timer(delays.RETRY_PERIOD, self._start_by_itself)
+        self.create_timer(waiting_times.RETRY_PERIOD, self._start_by_itself)
         self._first = self.create_timer(0.0, self._start_first)
 
     # What a node overrides.
@@ -236,7 +237,7 @@ class PerceptionNode(SafeLifecycleNode, Generic[P]):
         self.statistics.count(what, time.monotonic())
 
     def warn_throttled(self, text: str, key: str = "") -> None:
-        """Logs a warning at most every ``delays.LOG_PERIOD`` for the same ``key``.
+        """Logs a warning at most every ``waiting_times.LOG_PERIOD`` for the same ``key``.
 
         The default key is the text.
         """
@@ -280,7 +281,7 @@ class PerceptionNode(SafeLifecycleNode, Generic[P]):
         if not self.context.ok():
             return False
         now = time.monotonic()
-        should = now - self._last_logged.get(key, -math.inf) >= delays.LOG_PERIOD
+        should = now - self._last_logged.get(key, -math.inf) >= waiting_times.LOG_PERIOD
         if should:
             self._last_logged[key] = now
         return should

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSProfile, ReliabilityPolicy
 
-from face_perception.ros import delays
+from face_perception.ros import waiting_times
 
 if TYPE_CHECKING:
     from rclpy.node import Node
@@ -58,10 +58,10 @@ class SensorSubscription:
     """A lazy subscription that follows its publishers' QoS and reports why nothing arrives.
 
     It exists only while ``wanted()`` is true, so that a node without subscribers costs its sources
-    nothing. If ``expected`` messages stay away for ``delays.SILENCE``, the log gets a warning with
-    the reason and ``hint``, the fix; ``status`` is the same sentence for the diagnostics, empty if
-    all is well. A ``latched`` subscription also receives what was sent before it existed, perhaps
-    twice, if every publisher is latched. Use it on the executor's thread only.
+    nothing. If ``expected`` messages stay away for ``SILENCE`` (``waiting_times``), the log gets a
+    warning with the reason and ``hint``, the fix. ``status`` is the same sentence for the
+    diagnostics, empty if all is well. A ``latched`` subscription also receives what was sent before
+    it existed, perhaps twice, if every publisher is latched. Use it on the executor's thread only.
     """
 
     def __init__(
@@ -121,7 +121,7 @@ class SensorSubscription:
 
     def _received(self, message: Any) -> None:
         now = time.monotonic()
-        if now - self._last > delays.SILENCE and self._last_warned["nothing"] > 0:
+        if now - self._last > waiting_times.SILENCE and self._last_warned["nothing"] > 0:
             self._last_warned["nothing"] = -math.inf
             self._node.get_logger().info(f"{self.topic}: messages arrive again")
         self._last = now
@@ -174,12 +174,12 @@ class SensorSubscription:
                 "mixed; stop one or remap it"
             )
             self._warn_throttled("several", now)
-        if now - self._last > delays.SILENCE:
+        if now - self._last > waiting_times.SILENCE:
             self.status = self._why_nothing(publishers, now)
             self._warn_throttled("nothing", now)
 
     def _warn_throttled(self, what: str, now: float) -> None:
-        if now - self._last_warned[what] >= delays.LOG_PERIOD:
+        if now - self._last_warned[what] >= waiting_times.LOG_PERIOD:
             self._last_warned[what] = now
             self._node.get_logger().warning(self.status)
 

@@ -63,7 +63,7 @@ def test_ctrl_c_in_a_finaliser_is_no_traceback(domain: int) -> None:
     """Where Python can only report it: rclpy's futures have one."""
     program = """
 import os, signal, sys
-from face_perception.ros import driver, process
+from face_perception.ros import driver, node_process
 class Finalised:
     def __init__(self, work):
         self.work = work
@@ -78,7 +78,7 @@ class Node(driver.PerceptionNode):
         Finalised(lambda: (os.kill(os.getpid(), signal.SIGINT), [None for _ in range(100_000)]))
 import dataclasses
 Nothing = dataclasses.make_dataclass("Nothing", [], frozen=True)
-raise SystemExit(process.run(Node, ["node"]))
+raise SystemExit(node_process.run(Node, ["node"]))
 """
     done = subprocess.run(
         [sys.executable, "-c", program], capture_output=True, text=True, timeout=scaled(60)

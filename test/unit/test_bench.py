@@ -14,8 +14,8 @@ from bench.roofline.page import roofline_page
 from face_perception import cli
 from face_perception.inference import catalogue, infer_overhead, load, measure_speeds
 from face_perception.inference.conversion.onnx_graph import Graph
-from face_perception.inference.cost import network_cost
-from face_perception.inference.measure import time_in_turns
+from face_perception.inference.graph_cost import network_cost
+from face_perception.inference.speed_measurement import time_in_turns
 
 ROOT = Path(__file__).parents[2]
 

@@ -12,7 +12,7 @@ from gaze_scene import CAMERA, Actor
 
 from face_perception.faces import load_tracker
 from face_perception.gaze import EyeContact, GeometricGaze
-from face_perception.gaze_target import (
+from face_perception.gaze_probability import (
     ElsewherePrior,
     GazeErrorModel,
     aimed_likelihood,

@@ -7,13 +7,13 @@ import io
 from overlay_scene import face
 from rich.console import Console
 
-from face_perception.bringup import table
-from face_perception.bringup.table import GraphSnapshot
+from face_perception.bringup import live_table
+from face_perception.bringup.live_table import GraphSnapshot
 
 
 def test_the_table_shows_an_id_as_it_is() -> None:
     """Rich would take it for its markup."""
     shown = io.StringIO()
     snapshot = GraphSnapshot(faces=[face("face[/bold]_1")])
-    Console(file=shown, width=200).print(table.render_table(snapshot))
+    Console(file=shown, width=200).print(live_table.render_table(snapshot))
     assert "face[/bold]_1" in shown.getvalue()

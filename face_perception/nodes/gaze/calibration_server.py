@@ -32,7 +32,7 @@ from face_perception.people import (
     face_target,
     point_target,
 )
-from face_perception.ros import delays, messages
+from face_perception.ros import messages, waiting_times
 from face_perception.ros.rclpy_compat import RCLError
 from face_perception.ros.tf_frames import Frames
 from face_perception.srv import DeleteCalibration, LinkFace, ListCalibrations
@@ -199,7 +199,7 @@ class GazeCalibration:
                 self._finish(goal, "canceled; nothing was stored")
             elif goal.session.finished:
                 self._finish(goal)
-            elif silent > delays.SILENCE:
+            elif silent > waiting_times.SILENCE:
                 self._finish(
                     goal,
                     f"no image for {silent:.0f} s: check that the camera and face_tracker run",

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from face_perception.gaze import NetworkGaze
 from face_perception.ros import messages
 from face_perception.ros.image_input import ImageInput
-from face_perception.ros.join import StampJoin
+from face_perception.ros.stamp_join import StampJoin
 from face_perception.types import Camera, Face, Frame, Gaze
 
 if TYPE_CHECKING:

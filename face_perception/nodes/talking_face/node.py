@@ -31,7 +31,7 @@ from face_perception.nodes.talking_face.topic_screen import TopicScreen
 from face_perception.ros import messages
 from face_perception.ros.audio_input import AUDIO_COMMON, AudioInput
 from face_perception.ros.driver import PerceptionNode
-from face_perception.ros.process import run
+from face_perception.ros.node_process import run
 from face_perception.ros.rclpy_compat import RCLError
 from face_perception.settings import setting
 from face_perception.speech import AudioChunk, BandMouth, Mouth, NeuralMouth

@@ -80,9 +80,9 @@ paths.resource = lambda relative: Path(os.environ["CARDS"])
 from face_perception.inference import ModelError, fetch
 from face_perception.inference.conversion import default_models as recipes
 from face_perception.inference.models import store
-import test_store
+import test_model_store
 store._download = lambda *_: Path(os.environ["WHEEL"])
-recipes.RECIPES["expression"] = test_store.doubled
+recipes.RECIPES["expression"] = test_model_store.doubled
 at, action = os.environ["AT"], os.environ["ACTION"]
 def act(step):
     if at in step:

@@ -17,7 +17,7 @@ from gaze_scene import CAMERA, Actor, run
 
 from face_perception.gaze import GeometricGaze, normalized_camera_rotation, to_normalized_angles
 from face_perception.gaze.eyelids import LidCue
-from face_perception.gaze_target import GazeErrorModel
+from face_perception.gaze_probability import GazeErrorModel
 from face_perception.people import (
     Calibration,
     CalibrationRefused,

@@ -98,7 +98,7 @@ def measure_speeds(
     model: Model, batches: Sequence[int] = (1, 2, 4, 8), *, seconds: float = 1.0
 ) -> list[Speed]:
     """Times a loaded model on its reference inputs, with the batch sizes in turns."""
-    from face_perception.inference.cost import network_cost
+    from face_perception.inference.graph_cost import network_cost
 
     card = model.card
     graph = store.read(card)

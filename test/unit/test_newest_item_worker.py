@@ -4,7 +4,7 @@ import threading
 
 from waits import scaled
 
-from face_perception.ros.worker import LatestWorker
+from face_perception.ros.newest_item_worker import LatestWorker
 
 
 def test_only_the_newest_is_worked_on() -> None:
