@@ -94,6 +94,15 @@ class ExpressionSmoother:
     """Smooths the probabilities of each face with an exponential moving average.
 
     ``time_constant`` is in seconds; 0 does not smooth. Raises InputError if it is negative.
+
+    >>> from face_perception.types import EXPRESSIONS
+    >>> def seen(name):
+    ...     return Expression("face_1", "example", np.eye(7)[EXPRESSIONS.index(name)])
+    >>> smoother = ExpressionSmoother(time_constant=1.0)
+    >>> smoother.update(seen("neutral"), 0.0).label
+    'neutral'
+    >>> smoother.update(seen("happy"), 0.2).label, smoother.update(seen("happy"), 1.0).label
+    ('neutral', 'happy')
     """
 
     def __init__(self, time_constant: float = SMOOTHING) -> None:

@@ -26,6 +26,16 @@ class FaceMeasures(NamedTuple):
 
     The unit of the measures is the distance between the outer canthi. Blendshapes are 0 to 1, NaN
     if not estimated.
+
+    >>> from face_perception.faces import load_tracker
+    >>> from face_perception.inference import sample_photo
+    >>> from face_perception.media import FrameReader
+    >>> with FrameReader(sample_photo("astronaut")) as clip:
+    ...     (frame,) = clip
+    >>> (face,) = load_tracker().detect(frame)
+    >>> measures = measure_face(face)
+    >>> measures.mouth_opening > 0.05, math.isnan(measures.brow_down)  # a smile; no blendshapes
+    (True, True)
     """
 
     inner_brow: float  # height above the inner canthi

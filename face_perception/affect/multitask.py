@@ -39,7 +39,20 @@ _LOGITS = ("au_logits", "expression_logits", "va_logits")
 
 @dataclass(frozen=True, slots=True)
 class FaceAffect:
-    """Holds all results of a multitask network for one face."""
+    """Holds all results of a multitask network for one face.
+
+    >>> from face_perception.faces import crop_face, load_tracker
+    >>> from face_perception.inference import load, sample_photo
+    >>> from face_perception.media import FrameReader
+    >>> with FrameReader(sample_photo("astronaut")) as clip:
+    ...     (frame,) = clip
+    >>> crops = [crop_face(frame.image, face) for face in load_tracker().detect(frame)]
+    >>> (found,) = MultitaskNet(load("multitask")).estimate(crops)
+    >>> found.units.source, found.expression.label in EXPRESSIONS
+    ('multitask', True)
+    >>> -1 <= found.valence_arousal.valence <= 1
+    True
+    """
 
     units: ActionUnits
     expression: Expression
@@ -103,6 +116,18 @@ class MultitaskNet:
 
     ``model`` is the card ``multitask``, or one with its inputs and outputs. Raises ModelError for
     any other model. ``models`` are the networks in use.
+
+    After ``face-perception import multitask FILE``:
+
+    >>> from face_perception.faces import crop_face, load_tracker
+    >>> from face_perception.inference import load, sample_photo
+    >>> from face_perception.media import FrameReader
+    >>> with FrameReader(sample_photo("astronaut")) as clip:
+    ...     (frame,) = clip
+    >>> crops = [crop_face(frame.image, face) for face in load_tracker().detect(frame)]
+    >>> (found,) = MultitaskNet(load("multitask")).estimate(crops)
+    >>> list(found.units.units)  # FACS numbers
+    [1, 2, 4, 6, 12, 15, 20, 25]
     """
 
     def __init__(self, model: Model) -> None:
@@ -127,7 +152,12 @@ class MultitaskNet:
 
 @dataclass(frozen=True)
 class SequenceSettings:
-    """Settings of ``MultitaskSequence``."""
+    """Settings of ``MultitaskSequence``.
+
+    >>> settings = SequenceSettings(window=16, look_ahead=4)
+    >>> round(1000 * settings.look_ahead / 30)  # delay at 30 images per second, milliseconds
+    133
+    """
 
     window: int = setting(
         0,
@@ -167,6 +197,21 @@ class MultitaskSequence(Generic[T]):
 
     Raises ModelError if a model has other inputs or outputs, and InputError if a setting is out of
     range.
+
+    After ``face-perception import multitask-rnn FILE``:
+
+    >>> from face_perception.inference import load
+    >>> from face_perception.types import FaceCrop
+    >>> trunk, heads = load("multitask_rnn_trunk"), load("multitask_rnn")
+    >>> sequence = MultitaskSequence(trunk, heads, window=8, look_ahead=1)
+    >>> crop = FaceCrop("face_1", np.zeros((160, 160, 3), np.uint8), np.eye(2, 3))
+    >>> for number in range(3):  # ``number`` is the tag that comes back with the results
+    ...     print([tag for tag, _ in sequence.estimate(number, number / 30, [crop])])
+    []
+    [0]
+    [1]
+    >>> [tag for tag, _ in sequence.finish()]
+    [2]
     """
 
     def __init__(

@@ -16,7 +16,18 @@ _EARLY = 0.95  # share of the period after which a face is due, because stamps j
 
 @dataclass(frozen=True)
 class ExpressionSettings:
-    """Settings of the expression estimate: smoothing, and the rate of the network."""
+    """Settings of the expression estimate: smoothing, and the rate of the network.
+
+    >>> from face_perception.inference import load
+    >>> settings = ExpressionSettings(expression_rate=5.0, expression_smoothing=0.5)
+    >>> expressions = RateLimitedExpressions(
+    ...     ExpressionNet(load("expression")),
+    ...     ExpressionSmoother(settings.expression_smoothing),
+    ...     settings.expression_rate,
+    ... )
+    >>> expressions.estimate([], stamp=0.0)  # no faces
+    []
+    """
 
     expression_smoothing: float = setting(
         -1.0,
@@ -44,6 +55,21 @@ class RateLimitedExpressions:
     Between two runs a face keeps its last probabilities. For a new face the network runs at once.
     ``rate`` is in hertz; 0 runs the network on every image. Raises InputError if ``rate`` is
     negative or not finite.
+
+    >>> import numpy as np
+    >>> from face_perception.inference import load
+    >>> from face_perception.types import FaceCrop
+    >>> expressions = RateLimitedExpressions(
+    ...     ExpressionNet(load("expression")), ExpressionSmoother(0.0), rate=10.0
+    ... )
+    >>> black = FaceCrop("face_1", np.zeros((160, 160, 3), np.uint8), np.eye(2, 3))
+    >>> white = FaceCrop("face_1", np.full((160, 160, 3), 255, np.uint8), np.eye(2, 3))
+    >>> first, second, third = (
+    ...     expressions.estimate([crop], stamp)[0]
+    ...     for crop, stamp in ((black, 0.0), (white, 0.03), (white, 0.1))
+    ... )
+    >>> second is first, third is first  # after 0.03 s the network does not run
+    (True, False)
     """
 
     def __init__(

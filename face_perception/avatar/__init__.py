@@ -17,7 +17,7 @@ from face_perception.avatar.musetalk.avatar_file import (
     save_avatar,
 )
 from face_perception.avatar.musetalk.blending import Blender, Box, crop_box, soft_mask
-from face_perception.avatar.musetalk.compare_decoders import DecoderComparison, compare_decoders
+from face_perception.avatar.musetalk.compare_decoders import compare_decoders
 from face_perception.avatar.musetalk.face_box import (
     NO_FACE,
     cut_face,
@@ -34,7 +34,7 @@ from face_perception.avatar.musetalk.face_generation import (
     make_whisper_stream,
 )
 from face_perception.avatar.musetalk.face_parsing import parts_from_mesh, talking_area
-from face_perception.avatar.musetalk.lip_sync import LipSync, LipSyncReport
+from face_perception.avatar.musetalk.lip_sync import LipSync
 from face_perception.avatar.musetalk.prepare_avatar import (
     MAX_PICTURES,
     contact_sheet,
@@ -47,8 +47,6 @@ from face_perception.avatar.playback.audio_clock import AudioClock, FramePacer
 from face_perception.avatar.playback.audio_output import AUDIO_OUTPUTS, AudioOutput
 from face_perception.avatar.playback.audio_players import (
     AudioDeviceError,
-    AudioPlayer,
-    LoudspeakerPlayer,
     SilentPlayer,
     import_sounddevice,
     parse_device,
@@ -82,12 +80,10 @@ __all__ = [
     "AudioClock",
     "AudioDeviceError",
     "AudioOutput",
-    "AudioPlayer",
     "Avatar",
     "AvatarError",
     "Blender",
     "Box",
-    "DecoderComparison",
     "FaceEncoder",
     "FaceState",
     "FaceStyle",
@@ -95,8 +91,6 @@ __all__ = [
     "IdleMotionAnimator",
     "ImageCost",
     "LipSync",
-    "LipSyncReport",
-    "LoudspeakerPlayer",
     "MuseTalk",
     "NoDisplayError",
     "Performer",

@@ -33,6 +33,12 @@ class FaceState:
     - ``gaze_yaw``, ``gaze_pitch``: gaze direction in the picture's frame, not relative to the head.
     - ``head_yaw``, ``head_pitch``, ``head_roll``: rotation of the head relative to its pose in the
       picture. A renderer may limit it.
+
+    >>> from dataclasses import replace
+    >>> state = FaceState(MouthShape(jaw=0.4), smile=0.8, gaze_yaw=-0.2)  # looks to image left
+    >>> shut = replace(state, blink=1.0)
+    >>> shut.blink, shut.gaze_yaw
+    (1.0, -0.2)
     """
 
     mouth: MouthShape = REST
@@ -49,7 +55,17 @@ class FaceState:
 
 
 class Renderer(Protocol):
-    """Draws a face. Not thread-safe: one thread calls it."""
+    """Draws a face. Not thread-safe: one thread calls it.
+
+    A face that is one bar, as bright as the mouth is open:
+
+    >>> class BarRenderer:
+    ...     size = (64, 8)
+    ...     def render(self, state):
+    ...         return np.full((8, 64, 3), round(255 * state.mouth.jaw), np.uint8)
+    >>> BarRenderer().render(FaceState(MouthShape(jaw=1.0)))[0, 0].tolist()
+    [255, 255, 255]
+    """
 
     size: tuple[int, int]  # width, height in pixels
 
@@ -59,7 +75,24 @@ class Renderer(Protocol):
 
 
 class SpeechListener(Protocol):
-    """A renderer that needs the speech itself. The performer calls it on its own thread."""
+    """A renderer that needs the speech itself. The performer calls it on its own thread.
+
+    A listener that measures the loudness of the speech:
+
+    >>> class LevelMeter:
+    ...     def reset_speech(self):
+    ...         self.level = 0.0
+    ...     def append_speech(self, samples):
+    ...         self.level = float(np.abs(samples).max())
+    ...     def end_utterance(self):
+    ...         self.level = 0.0
+    ...     def announce_frame(self, number, time):
+    ...         pass
+    >>> meter = LevelMeter()  # Performer(..., listener=meter)
+    >>> meter.append_speech(np.array([0.1, -0.4], np.float32))
+    >>> round(meter.level, 1)
+    0.4
+    """
 
     def append_speech(self, samples: npt.NDArray[np.float32]) -> None:
         """Appends speech, float32 [N], mono, 16 kHz."""
@@ -86,6 +119,23 @@ class Animator(Protocol):
 
     Not thread-safe: one thread calls it. It is built with a ``seed``: the same calls give the same
     states.
+
+    An animator without idle motion, for a ``Performer``:
+
+    >>> class StillAnimator:
+    ...     gaze = (0.0, 0.0)
+    ...     def set_expression(self, probability):
+    ...         pass
+    ...     def set_valence_arousal(self, valence, arousal):
+    ...         pass
+    ...     def look_at(self, yaw, pitch):
+    ...         self.gaze = (yaw, pitch)
+    ...     def state_at(self, time, mouth, speaking):
+    ...         return FaceState(mouth, gaze_yaw=self.gaze[0], gaze_pitch=self.gaze[1])
+    >>> animator = StillAnimator()
+    >>> animator.look_at(0.2, 0.0)
+    >>> animator.state_at(0.0, MouthShape(jaw=0.5), speaking=True).gaze_yaw
+    0.2
     """
 
     def set_expression(self, probability: npt.ArrayLike | None) -> None:

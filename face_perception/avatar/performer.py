@@ -52,7 +52,13 @@ _WINDOW = 5.0  # window over which rates are computed
 
 
 class PerformerState(IntEnum):
-    """What the face is doing. The values are those of AvatarState.msg."""
+    """What the face is doing. The values are those of AvatarState.msg.
+
+    The state in a message of the topic ``avatar/state``, whose ``state`` is 2:
+
+    >>> PerformerState(2).name
+    'SPEAKING'
+    """
 
     IDLE = 1
     SPEAKING = 2
@@ -76,6 +82,16 @@ class PerformerReport:
     - ``late_chunks``, ``cut_off_chunks``, ``other_chunks``, ``broken_off``: faults of the incoming
       speech. They are ``late_chunks``, ``interrupted_chunks``, ``other_sender_chunks`` and
       ``abrupt_ends`` of ``SpeechStream``.
+
+    >>> from face_perception.avatar import IdleMotionAnimator
+    >>> from face_perception.speech import BandMouth
+    >>> class BlankRenderer:  # instead of load_portrait(), which takes a second
+    ...     size = (64, 64)
+    ...     def render(self, state):
+    ...         return np.zeros((64, 64, 3), np.uint8)
+    >>> report = Performer(BandMouth(), IdleMotionAnimator(), BlankRenderer()).report()
+    >>> report.dropped, report.ran_dry, math.isnan(report.first_frame)  # nothing was said yet
+    (0, 0, True)
     """
 
     rendered: float

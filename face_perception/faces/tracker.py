@@ -76,7 +76,18 @@ _MIN_INSIDE = 0.25  # smallest share of the landmarks inside the image
 
 @dataclass(frozen=True)
 class FaceTrackerSettings:
-    """Settings of ``FaceTracker``."""
+    """Settings of ``FaceTracker``.
+
+    For one camera of several, and one person at a time:
+
+    >>> from face_perception.inference import sample_photo
+    >>> from face_perception.media import FrameReader
+    >>> with FrameReader(sample_photo("astronaut")) as clip:
+    ...     (frame,) = clip
+    >>> tracker = load_tracker(FaceTrackerSettings(max_faces=1, id_prefix="left_"))
+    >>> [face.id for face in tracker.track(frame)]
+    ['left_1']
+    """
 
     max_faces: int = setting(
         MAX_FACES,

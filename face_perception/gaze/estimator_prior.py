@@ -23,6 +23,10 @@ class AxisPrior:
 
     - ``scale``, ``scale_sigma``: mean and standard deviation of the scale.
     - ``sigma``: standard deviation of the error of a look at the camera, radians.
+
+    >>> pitch = AxisPrior(scale=0.39, scale_sigma=0.2, sigma=math.radians(4))
+    >>> round(math.degrees(pitch.scale * math.radians(10)), 1)  # mean estimate of a look 10 deg up
+    3.9
     """
 
     gain: float = 1.0
@@ -48,6 +52,15 @@ class EstimatorPrior:
     - ``lid_gain``: change of pitch per eye width that the upper lid rises; 0 if the lids do not
       improve this estimator.
     - ``pitch_with_lids``: mean gain of pitch in a fit that uses the lids.
+
+    A prior of a new estimator, which underestimates looks up and down by half:
+
+    >>> from face_perception.people import CalibrationSamples, fit_calibration
+    >>> prior = EstimatorPrior(pitch=AxisPrior(gain=2.0, spread=0.5, cautious=1.5, scale=0.5))
+    >>> samples = CalibrationSamples.from_arrays([[0.02, -0.01]] * 20, [[0.0, 0.0]] * 20)
+    >>> correction = fit_calibration(samples, prior).correction
+    >>> correction.gain_yaw, correction.gain_pitch  # one target does not show the person's own gain
+    (1.0, 1.5)
     """
 
     yaw: AxisPrior = AxisPrior()

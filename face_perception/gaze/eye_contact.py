@@ -25,7 +25,14 @@ from face_perception.types import Eyes, FloatArray, Gaze
 
 @dataclass(frozen=True)
 class EyeContactSettings:
-    """The settings of ``EyeContact`` under the names that the parameters of a node have."""
+    """The settings of ``EyeContact`` under the names that the parameters of a node have.
+
+    >>> settings = EyeContactSettings(eye_contact_prior=0.2)  # people seldom look at this camera
+    >>> contact = EyeContact(prior=settings.eye_contact_prior, radius=settings.eye_contact_radius)
+    >>> error = GazeErrorModel(yaw_sigma=math.radians(3), pitch_sigma=math.radians(3))
+    >>> round(contact.probability(0.0, 0.0, distance=1.0, error=error), 2)  # 0.98 by default
+    0.94
+    """
 
     eye_contact_prior: float = setting(
         0.5,

@@ -32,6 +32,13 @@ class LidCue:
     """Heights above the line through the canthi, in eye widths, mean of both eyes; NaN: not seen.
 
     ``upper`` and ``lower`` are the middles of the lids, ``brow`` is the inner end of the brow.
+
+    >>> ahead, up = LidCue(upper=0.18, lower=-0.12, brow=0.6), LidCue(0.22, -0.12, 0.6)
+    >>> round(up.moved_by_gaze(ahead), 3)  # only the upper lid has risen: a look up
+    0.04
+    >>> surprise = LidCue(upper=0.22, lower=-0.12, brow=0.75)  # the brow has risen as well
+    >>> surprise.moved_by_gaze(ahead) < 0.02
+    True
     """
 
     upper: float = math.nan

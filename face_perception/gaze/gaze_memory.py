@@ -27,7 +27,21 @@ class _State:
 
 @dataclass(frozen=True)
 class GazeSettings:
-    """Settings that all gaze estimators share."""
+    """Settings that all gaze estimators share.
+
+    >>> from face_perception.faces import load_tracker
+    >>> from face_perception.gaze import GeometricGaze
+    >>> from face_perception.inference import sample_photo
+    >>> from face_perception.media import FrameReader
+    >>> with FrameReader(sample_photo("astronaut")) as clip:
+    ...     (frame,) = clip
+    >>> (face,) = load_tracker().detect(frame)
+    >>> for max_turn in (1.05, 0.0):  # radians; her head does not face the camera exactly
+    ...     estimator = GeometricGaze(GazeSettings(max_turn=max_turn))
+    ...     print(estimator.estimate(frame.camera, face, frame.stamp).valid)
+    True
+    False
+    """
 
     blink_level: float = setting(
         0.75,

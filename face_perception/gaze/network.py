@@ -56,6 +56,18 @@ class NetworkGaze(GazeMemory):
     defaults of ``GazeSettings``.
 
     Raises inference.ModelError if ``model`` does not have these inputs and outputs.
+
+    After ``face-perception import geddnet FILE``:
+
+    >>> from face_perception.faces import load_tracker
+    >>> from face_perception.inference import load, sample_photo
+    >>> from face_perception.media import FrameReader
+    >>> with FrameReader(sample_photo("astronaut")) as clip:
+    ...     (frame,) = clip
+    >>> estimator = NetworkGaze(load("geddnet"))
+    >>> (gaze,) = estimator.estimate(frame, load_tracker().detect(frame))
+    >>> gaze.source, gaze.valid
+    ('geddnet', True)
     """
 
     prior = NETWORK_PRIOR

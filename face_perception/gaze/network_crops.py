@@ -98,6 +98,16 @@ class GazeCrops:
     are the axes of the normalized camera in the optical frame (see ``rotation_facing_eyes``).
     ``to_image`` [3, 3] is the homography from pixels of the 1920x1080 virtual image to pixels of
     the image. If the lens has distortion, it is only correct near the face.
+
+    >>> from face_perception.faces import load_tracker
+    >>> from face_perception.inference import sample_photo
+    >>> from face_perception.media import FrameReader
+    >>> with FrameReader(sample_photo("astronaut")) as clip:
+    ...     (frame,) = clip
+    >>> (face,) = load_tracker().detect(frame)
+    >>> made = make_gaze_crops(frame.image, frame.camera, face)
+    >>> made.face.shape, made.left_eye.shape, made.left_eye.dtype.name
+    ((96, 96), (64, 96), 'uint8')
     """
 
     crops: Mapping[str, Image]

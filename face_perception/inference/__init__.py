@@ -38,7 +38,6 @@ from face_perception.inference.models.variants import VARIANTS, Variant
 from face_perception.inference.reference_inputs import read_reference_inputs, write_reference_inputs
 from face_perception.inference.speed_measurement import (
     CallTimes,
-    Speed,
     VariantReport,
     compare_variants,
     gemm_peak,
@@ -63,7 +62,6 @@ __all__ = [
     "ModelProgress",
     "NetworkSettings",
     "Port",
-    "Speed",
     "Variant",
     "VariantReport",
     "build_tensorrt_engine",

@@ -33,6 +33,10 @@ class Deviation:
     standard deviation of the output over the inputs (NaN if that is 0). ``used`` is the largest
     deviation divided by its tolerance: the gate accepts up to 1. The tolerance of a value is the
     card's absolute tolerance plus its relative tolerance times the value.
+
+    >>> angle = Deviation("gaze", largest=0.02, rms=0.004, relative=0.03, used=2.0)
+    >>> angle.within, str(angle)
+    (False, 'gaze deviates by 0.02, 2.0 times the tolerance')
     """
 
     output: str

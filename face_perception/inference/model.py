@@ -35,7 +35,13 @@ _recorded: dict[str, list[dict[str, Array]]] | None = None
 
 @dataclass(frozen=True)
 class NetworkSettings:
-    """How networks run; the arguments of ``load``."""
+    """How networks run; the arguments of ``load``.
+
+    >>> settings = NetworkSettings(threads=2, backend="onnxruntime")
+    >>> model = load("blendshapes", threads=settings.threads, backend=settings.backend)
+    >>> model.backend
+    'onnxruntime'
+    """
 
     threads: int = setting(
         1,

@@ -41,6 +41,14 @@ class CalibrationSamples:
     ``estimates`` and ``truths`` [N, 2] are yaw and pitch in the normalized camera, radians.
     ``targets`` [N] is the index of each sample's target. ``lids`` [N, 3] are the heights of
     ``LidCue``, NaN if not seen.
+
+    >>> from face_perception.gaze import NETWORK_PRIOR
+    >>> samples = CalibrationSamples.from_arrays(
+    ...     estimates=[[0.03, 0.01], [0.02, 0.0], [0.9, -0.4]],
+    ...     truths=[[0.0, 0.0]] * 3,  # the person was asked to look at the lens
+    ... )
+    >>> samples.plausible(NETWORK_PRIOR).tolist()  # the third is a look elsewhere
+    [True, True, False]
     """
 
     estimates: FloatArray

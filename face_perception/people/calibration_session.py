@@ -56,6 +56,14 @@ class CalibrationProgress:
     - ``rejected``, ``reasons``: number of images that were not used, in total and by reason.
     - ``done``: progress of the whole session, [0, 1].
     - ``hint``: what the person should do now.
+
+    >>> from face_perception.types import Camera
+    >>> session = CalibrationSession("face_1", samples=20)
+    >>> for k in range(3):  # three images in which face_1 is not seen
+    ...     session.add_image(0.2 * k, Camera.assume(640, 480), faces={}, gazes={})
+    >>> progress = session.progress()
+    >>> progress.kept, progress.rejected, dict(progress.reasons)
+    (0, 3, {'face lost': 3})
     """
 
     target: int

@@ -48,6 +48,20 @@ class Calibration:
     - ``made``: time of the calibration, seconds since 1970.
 
     Raises InputError if a value has the wrong type or is out of range.
+
+    >>> from face_perception.people import Correction
+    >>> calibration = Calibration(
+    ...     estimator="geometric",
+    ...     revision="3",
+    ...     correction=Correction(bias_yaw=0.05, bias_pitch=-0.02),
+    ...     spread=0.02,
+    ...     expected_residual=0.09,
+    ...     samples=30,
+    ...     targets=1,
+    ...     made=1.8e9,
+    ... )
+    >>> tuple(round(angle, 2) for angle in calibration.correction.apply(0.1, 0.0))
+    (0.15, -0.02)
     """
 
     estimator: str

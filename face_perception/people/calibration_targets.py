@@ -21,6 +21,12 @@ class CalibrationTarget:
     ``name`` is used in sentences. ``locate`` takes the midpoints of the eyes of all faces by face
     id, and returns the position [3] of the target; both in the optical frame, metres. It raises
     LookupError with a reason if the position is not known.
+
+    A target that moves with the robot, here its left hand:
+
+    >>> hand = CalibrationTarget("my left hand", lambda eyes: np.array([0.3, 0.2, 0.1]))
+    >>> hand.locate({}).tolist()
+    [0.3, 0.2, 0.1]
     """
 
     name: str

@@ -26,6 +26,10 @@ class Correction:
     ``centre_pitch``. Away from it, the corrected angle of an average person changes by
     ``slope_yaw`` or ``slope_pitch`` per change of the true angle; ``slope_yaw_sigma`` and
     ``slope_pitch_sigma`` are the standard deviations of these slopes over people.
+
+    >>> correction = Correction(bias_yaw=-0.05, bias_pitch=0.02, gain_pitch=2.0)
+    >>> tuple(round(angle, 2) for angle in correction.apply(yaw=0.05, pitch=0.1))
+    (0.0, 0.22)
     """
 
     bias_yaw: float

@@ -52,6 +52,19 @@ class Avatar:
     - ``version``: the MuseTalk version whose rules boxes and masks follow.
     - ``autoencoder``: hash of the weights that made the latents; "" if unknown.
     - ``source``: name of the picture or clip.
+
+    Usually ``prepare_avatar`` makes it. After ``face-perception import musetalk``:
+
+    >>> from face_perception.avatar import FaceEncoder, prepare_avatar
+    >>> from face_perception.inference import sample_photo
+    >>> from face_perception.media import FrameReader
+    >>> with FrameReader(sample_photo("astronaut")) as clip:
+    ...     pictures = [frame.image for frame in clip] * 2
+    >>> avatar = prepare_avatar(pictures, FaceEncoder.load(), source="astronaut")
+    >>> avatar.size, avatar.latents.shape
+    ((512, 512), (2, 8, 32, 32))
+    >>> [avatar.picture_index(number) for number in range(5)]
+    [0, 1, 1, 0, 0]
     """
 
     pictures: tuple[Image, ...]

@@ -63,6 +63,15 @@ class Blender:
     - ``face``: the face box, which may extend beyond the picture.
     - ``area``: the part of the picture that changes, inside the picture.
     - ``weight`` [h, w, 3]: 0 to 255, share of the generated face in ``area``.
+
+    >>> picture, box = np.zeros((128, 128, 3), np.uint8), (32, 32, 96, 96)
+    >>> crop = crop_box(box)
+    >>> mask = np.full((crop[3] - crop[1], crop[2] - crop[0]), 255, np.uint8)
+    >>> blender = Blender.create(picture.shape, box, crop, mask)
+    >>> generated = np.full((256, 256, 3), 200, np.uint8)
+    >>> blended = blender.blend(picture, blender.resized(generated))
+    >>> blended[64, 64].tolist(), blended[0, 0].tolist()  # inside and outside of the face box
+    ([200, 200, 200], [0, 0, 0])
     """
 
     face: Box

@@ -66,7 +66,13 @@ def make_whisper_stream(encoder: Model) -> WhisperWindowStream:
 
 
 class FaceEncoder:
-    """Encodes faces to latents, for preparing an avatar. Loads only the image encoder."""
+    """Encodes faces to latents, for preparing an avatar. Loads only the image encoder.
+
+    After ``face-perception import musetalk``:
+
+    >>> FaceEncoder.load().encode(np.zeros((2, 256, 256, 3), np.uint8)).shape
+    (2, 4, 32, 32)
+    """
 
     def __init__(self, model: Model) -> None:
         self._model = model
@@ -98,7 +104,12 @@ class FaceEncoder:
 
 @dataclass(frozen=True, slots=True)
 class ImageCost:
-    """Seconds per image in each network: medians over ``calls`` batches of ``batch`` images."""
+    """Seconds per image in each network: medians over ``calls`` batches of ``batch`` images.
+
+    >>> cost = ImageCost(unet=0.030, decoder=0.005, batch=4, calls=8)
+    >>> round(1 / cost.total)  # images per second
+    29
+    """
 
     unet: float
     decoder: float
@@ -114,6 +125,17 @@ class MuseTalk:
     """Generates images of a face that says given speech. Not thread-safe.
 
     ``first_row`` is the first image row that is generated: 0, except for the lower decoder.
+
+    After ``face-perception import musetalk``:
+
+    >>> musetalk = MuseTalk.load(batch=2)
+    >>> latents = np.zeros((3, 8, 32, 32), np.float32)  # of an avatar, for three frames
+    >>> audio = np.zeros((3, 50, 384), np.float32)  # from make_whisper_stream
+    >>> images = musetalk.generate(latents, audio)
+    >>> images.shape, images.dtype.name
+    ((3, 256, 256, 3), 'uint8')
+    >>> musetalk.measure_cost().batch
+    2
     """
 
     def __init__(

@@ -84,6 +84,24 @@ class LipSync:
     continue.
 
     Raises InputError if ``fps`` is not a whole number.
+
+    After ``face-perception import musetalk``:
+
+    >>> from face_perception import inference
+    >>> from face_perception.avatar import FaceEncoder, MuseTalk
+    >>> from face_perception.avatar import make_whisper_stream, prepare_avatar
+    >>> from face_perception.media import FrameReader
+    >>> with FrameReader(inference.sample_photo("astronaut")) as clip:
+    ...     pictures = [frame.image for frame in clip]
+    >>> avatar = prepare_avatar(pictures, FaceEncoder.load(), source="astronaut")
+    >>> speech = make_whisper_stream(inference.load("whisper_encoder"))
+    >>> lip_sync = LipSync(avatar, MuseTalk.load(), speech, fps=25, failed=print)
+    >>> lip_sync.append_speech(np.zeros(16_000, np.float32))  # a Performer does this and the rest
+    >>> lip_sync.announce_frame(0, time=0.0)
+    >>> lip_sync.render(FaceState()).shape
+    (512, 512, 3)
+    >>> lip_sync.close()
+    True
     """
 
     def __init__(

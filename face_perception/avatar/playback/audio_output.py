@@ -29,6 +29,12 @@ class AudioOutput:
       silent player runs on the computer's clock.
 
     Raises AudioDeviceError if ``wanted`` is `device` and none can be opened.
+
+    >>> clock = AudioClock()
+    >>> output = AudioOutput(PlaybackQueue(rate=16_000), clock, wanted="none")
+    >>> output.description
+    "none (paced by the computer's clock)"
+    >>> output.close()
     """
 
     def __init__(

@@ -39,6 +39,14 @@ class SilentPlayer:
     """Takes audio at the speed of the computer's clock, without sound.
 
     ``skew`` makes it faster by that share, like a device whose crystal is off: 0.001 is 0.1 %.
+
+    >>> import numpy as np
+    >>> queue, clock = PlaybackQueue(rate=16_000), AudioClock()
+    >>> player = SilentPlayer(queue, clock)
+    >>> gap = queue.enqueue(np.zeros(800, np.float32), heard=0.0)  # 50 ms, heard 100 ms from now
+    >>> while queue.samples_taken < 2_400:
+    ...     time.sleep(0.01)
+    >>> player.close()
     """
 
     description = "none (paced by the computer's clock)"

@@ -60,6 +60,18 @@ class Anatomy:
     - ``upper_edge``, ``lower_edge`` [N, 2]: inner edges of the upper and lower lip, from the
       image's left to its right, pixels. Both are the same line if the lips are closed.
     - ``parted``: whether the mouth is open in the picture.
+
+    >>> from face_perception.inference import sample_photo
+    >>> from face_perception.media import FrameReader
+    >>> with FrameReader(sample_photo("astronaut")) as clip:
+    ...     (frame,) = clip
+    >>> (face,) = faces.load_tracker().detect(frame)
+    >>> anatomy = measure_anatomy(frame.image, face.landmarks)
+    >>> anatomy.parted, 5 < 2 * anatomy.half_mouth < 7  # a smile shows the teeth; width in cm
+    (True, True)
+    >>> corner = anatomy.mouth + anatomy.half_mouth * anatomy.cm * anatomy.axes[0]  # pixels
+    >>> bool(np.allclose(anatomy.local(corner), [anatomy.half_mouth, 0]))  # cm
+    True
     """
 
     points: FloatArray

@@ -70,6 +70,12 @@ class FaceStyle:
     - ``brow``: factor on the thickness of the brows.
     - ``beard``, ``freckles``: strength in [0, 1].
     - ``grain``: seed of the random parts of the drawing.
+
+    >>> from dataclasses import replace
+    >>> blonde = FaceStyle(hair=(2.2, 2.0, 1.4), freckles=0.5)
+    >>> sister = replace(blonde, long=False, grain=1)  # synthetic_face(sister) draws her
+    >>> sister.hair, sister.long
+    ((2.2, 2.0, 1.4), False)
     """
 
     skin: Colour = (1.0, 1.0, 1.0)

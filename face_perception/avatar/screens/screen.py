@@ -22,6 +22,10 @@ class ScreenFrame:
     - ``image``: RGB uint8 [H, W, 3].
     - ``position``: the audio that is heard with it, seconds on the player's timeline.
     - ``at``: the time of that, seconds of the computer's monotonic clock.
+
+    >>> frame = ScreenFrame(3, np.zeros((8, 8, 3), np.uint8), position=0.1, at=1200.1)
+    >>> len(frame.jpeg()) > 100, frame.jpeg() is frame.jpeg()  # encoded once for all screens
+    (True, True)
     """
 
     number: int
@@ -42,6 +46,23 @@ class ScreenFrame:
 class Screen(Protocol):
     """Shows frames. ``show_frame`` and ``play_audio`` return at once; a screen that is too slow
     drops frames and counts them.
+
+    A screen that keeps the frames, for example to write a video:
+
+    >>> class RecordingScreen:
+    ...     wanted, problem = True, ""
+    ...     def __init__(self):
+    ...         self.frames = []
+    ...     def show_frame(self, frame):
+    ...         self.frames.append(frame.image)
+    ...     def play_audio(self, position, samples):
+    ...         pass
+    ...     def close(self):
+    ...         pass
+    >>> screen = RecordingScreen()  # performer.screens = [screen]
+    >>> screen.show_frame(ScreenFrame(0, np.zeros((8, 8, 3), np.uint8), position=0.0, at=0.0))
+    >>> len(screen.frames)
+    1
     """
 
     @property

@@ -35,6 +35,13 @@ class WindowScreen:
     SDL chooses the display: X or Wayland if the environment names one, else the kernel's (KMS, for
     a robot without X; needs access to /dev/dri). The environment variable ``SDL_VIDEODRIVER``
     overrides that, for example with `dummy`.
+
+    >>> screen = WindowScreen(title="robot")
+    >>> image = np.zeros((512, 512, 3), np.uint8)  # usually from a Renderer
+    >>> screen.show_frame(ScreenFrame(0, image, position=0.0, at=0.0))
+    >>> screen.wanted  # until the user closes the window
+    True
+    >>> screen.close()
     """
 
     def __init__(self, *, full: bool = False, title: str = "face") -> None:

@@ -65,6 +65,10 @@ class Port:
     both are 0 for inputs. ``most`` is the largest shape that a TensorRT engine is built for; it is
     empty if only the batch size is free. ``public`` is the name of an output in ``Model``, if it
     differs from that in the ONNX file (which cannot have an input and an output of the same name).
+
+    >>> outputs = find_card("face_mesh").outputs
+    >>> outputs["landmarks"].shape, outputs["landmarks"].dtype
+    ((None, 478, 3), 'float32')
     """
 
     shape: tuple[int | None, ...]

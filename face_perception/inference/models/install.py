@@ -39,6 +39,31 @@ class ModelBuild:
     needs, such as the order of classes and thresholds. The gate compares backends and variants on
     ``reference_inputs`` [K, ...], by input name. ``extra`` are weight files that ``onnx`` refers to
     by name, for weights above 2 GB; ``install_model`` moves them.
+
+    Installs a network that doubles its input:
+
+    >>> import tempfile
+    >>> import numpy as np
+    >>> from face_perception.inference import load
+    >>> from face_perception.inference.conversion.onnx_graph import Graph
+    >>> graph = Graph("double")
+    >>> x = graph.input("x", (3,))
+    >>> graph.output("y", graph.node("Add", x, x), (3,))
+    >>> build = ModelBuild(
+    ...     name="double",
+    ...     onnx=graph.serialise(),
+    ...     task="doubles a vector",
+    ...     licence="Apache-2.0",
+    ...     origin="example",
+    ...     inputs={"x": Port((None, 3), "float32", "any number")},
+    ...     outputs={"y": Port((None, 3), "float32", "twice the number", tolerance=1e-6)},
+    ...     reference_inputs={"x": np.ones((2, 3), np.float32)},
+    ... )
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     card = install_model(build, Path(folder))
+    ...     model = load(folder + "/double.yaml", backend="onnxruntime")
+    ...     model.infer({"x": np.ones((1, 3), np.float32)})["y"].tolist()
+    [[2.0, 2.0, 2.0]]
     """
 
     name: str

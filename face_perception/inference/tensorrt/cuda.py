@@ -11,7 +11,16 @@ from face_perception.inference.models.cards import ModelError
 
 @dataclass(frozen=True, slots=True)
 class Gpu:
-    """A GPU: its name, compute capability (such as ``8.7``) and memory in bytes."""
+    """A GPU: its name, compute capability (such as ``8.7``) and memory in bytes.
+
+    >>> from face_perception.inference import ModelError, find_gpu
+    >>> try:
+    ...     gpu = find_gpu()
+    ... except ModelError:
+    ...     gpu = Gpu("Orin", capability="8.7", memory=8 * 2**30)  # as on a Jetson Orin with 8 GB
+    >>> tuple(int(part) for part in gpu.capability.split(".")) >= (5, 0)
+    True
+    """
 
     name: str
     capability: str
