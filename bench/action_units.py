@@ -87,8 +87,8 @@ def read(
                 image = cv2.resize(image, None, fx=4, fy=4, interpolation=cv2.INTER_CUBIC)
             # Faces that fill the picture are found with a margin.
             y, x = image.shape[0] // 2, image.shape[1] // 2
-            grey = (127, 127, 127)
-            image = cv2.copyMakeBorder(image, y, y, x, x, cv2.BORDER_CONSTANT, value=grey)
+            gray = (127, 127, 127)
+            image = cv2.copyMakeBorder(image, y, y, x, x, cv2.BORDER_CONSTANT, value=gray)
             image = cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
             camera = Camera.assume(image.shape[1], image.shape[0])
             found = [f for f in tracker.detect(Frame(image, 0.0, camera)) if f.pose is not None]

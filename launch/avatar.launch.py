@@ -22,7 +22,7 @@ ARGUMENTS = [
     declare_argument(
         "portrait",
         "",
-        "Picture of one face, or the sample photograph astronaut; empty: a drawn face",
+        "Picture of one face, or the sample photograph astronaut; empty: a synthetic face",
     ),
     declare_argument(
         "renderer",

@@ -45,7 +45,7 @@ COLUMBIA = DataSet(
     "deepgaze",
     "adrianbublea",
     "data/dataset",
-    "Columbia Gaze Data Set as grey eye bands: 56 people, 21 targets; the 1176 pictures with a "
+    "Columbia Gaze Data Set as gray eye bands: 56 people, 21 targets; the 1176 pictures with a "
     "straight head (0P) are read",
     "Columbia Gaze: non-commercial research; evaluate only",
 )

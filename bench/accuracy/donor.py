@@ -49,7 +49,7 @@ def largest(tracker: FaceTracker, image: Image) -> Face | None:
 
 
 class Donor:
-    """The face of ``picture`` RGB, as a grey picture of known scale.
+    """The face of ``picture`` RGB, as a gray picture of known scale.
 
     Raises ValueError if the picture has no face.
     """

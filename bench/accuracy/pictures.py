@@ -10,7 +10,7 @@ import numpy as np
 
 from face_perception.types import Image
 
-GREY = 127
+GRAY = 127
 
 
 def read_picture(path: Path) -> Image:
@@ -37,20 +37,20 @@ def with_width(image: Image, width: int) -> Image:
 
 
 def with_margin(image: Image) -> Image:
-    """The picture in the middle of a grey one of twice its width and height."""
+    """The picture in the middle of a gray one of twice its width and height."""
     height, width = image.shape[:2]
     return np.asarray(
         cv2.copyMakeBorder(
             image,
             *(height // 2, height // 2, width // 2, width // 2),
             cv2.BORDER_CONSTANT,
-            value=(GREY,) * 3,
+            value=(GRAY,) * 3,
         )
     )
 
 
 def darkened(image: Image, share: float, noise: float, random: np.random.Generator) -> Image:
-    """``share`` of the light, with normal noise of ``noise`` grey levels as a sensor would add."""
+    """``share`` of the light, with normal noise of ``noise`` gray levels as a sensor would add."""
     dark = image.astype(np.float32) * share + random.normal(0, noise, image.shape)
     return np.clip(np.rint(dark), 0, 255).astype(np.uint8)
 
@@ -63,6 +63,6 @@ def turned(image: Image, angle: float) -> Image:
     turn[:, 2] += (side - width) / 2, (side - height) / 2
     return np.asarray(
         cv2.warpAffine(
-            image, turn, (side, side), borderMode=cv2.BORDER_CONSTANT, borderValue=(GREY,) * 3
+            image, turn, (side, side), borderMode=cv2.BORDER_CONSTANT, borderValue=(GRAY,) * 3
         )
     )

@@ -15,7 +15,7 @@ from bench.accuracy.labelled import Labelled, ck_plus, press
 from bench.accuracy.pictures import read_picture, with_margin, with_width
 from face_perception.types import Camera, Frame
 
-_CK_SCALE = 4  # CK+48 is enlarged, and set into a grey picture of twice the size
+_CK_SCALE = 4  # CK+48 is enlarged, and set into a gray picture of twice the size
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,7 +18,7 @@ FloatArray = npt.NDArray[np.floating]
 _SIDE = 24  # of an appearance, pixels
 _SAMPLED = 48  # pixels; the face is sampled at this size first, to avoid aliasing
 _NEAR = 3.0  # pixels; standard deviation of the neighbourhood that a pixel is compared with
-_FLOOR = 4.0  # grey levels; contrast below this is noise
+_FLOOR = 4.0  # gray levels; contrast below this is noise
 
 
 def _oval() -> FloatArray:
@@ -64,8 +64,8 @@ def measure_appearance(patch: Image, face: FloatArray) -> FloatArray:
         flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
         borderMode=cv2.BORDER_REPLICATE,
     )
-    grey = cv2.cvtColor(sampled, cv2.COLOR_RGB2GRAY)
-    small = cv2.resize(grey, (_SIDE, _SIDE), interpolation=cv2.INTER_AREA).astype(np.float32)
+    gray = cv2.cvtColor(sampled, cv2.COLOR_RGB2GRAY)
+    small = cv2.resize(gray, (_SIDE, _SIDE), interpolation=cv2.INTER_AREA).astype(np.float32)
     detail = small - _BLUR @ small @ _BLUR.T
     contrast = np.sqrt(_BLUR @ (detail * detail) @ _BLUR.T)
     return np.asarray(_OVAL * detail / (contrast + _FLOOR))

@@ -194,7 +194,7 @@ class Detector:
         """Fills the network's input with a window; returns scale and offset [2].
 
         Pixel of the input = (pixel of the image - corner of the window) * scale + offset. The part
-        of the window outside the image is grey, the part of the input outside the window is black.
+        of the window outside the image is gray, the part of the input outside the window is black.
         """
         x, y, width, height = window
         scale = _SIDE / max(height, width)

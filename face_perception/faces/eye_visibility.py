@@ -28,8 +28,8 @@ _SKIN = np.array([50, 280, 117, 346, 6, 197, 195, 5])  # cheeks and the bridge o
 _WIDTH, _HEIGHT = 22, 10  # of the patch between the lids, pixels, with the canthi 24 pixels apart
 _CANTHI_APART = 24.0
 
-# Contrast is the difference between the 90th and the 10th percentile of the grey levels in the
-# patch; light is the 90th percentile. Both are divided by the grey level of the skin. In 678 faces
+# Contrast is the difference between the 90th and the 10th percentile of the gray levels in the
+# patch; light is the 90th percentile. Both are divided by the gray level of the skin. In 678 faces
 # in press photographs the contrast has a median of 0.51 and a 5th percentile of 0.27. With dark
 # glasses the contrast is 0.09 to 0.19 and the light 0.20 to 0.46. Visibility goes from 0 to 1
 # between each pair.
@@ -53,13 +53,13 @@ def eye_visibility(image: Image, landmarks: FloatArray) -> FloatArray:
     if not inside:
         return np.full(2, np.nan)
     columns, rows = zip(*inside, strict=True)
-    greys = sorted(_grey(image[rows, columns][None])[0].tolist())
-    skin = max(float(greys[len(greys) // 2]), 10.0)
+    grays = sorted(_gray(image[rows, columns][None])[0].tolist())
+    skin = max(float(grays[len(grays) // 2]), 10.0)
     return np.array([_of_eye(image, landmarks, eye, skin) for eye in _EYES])
 
 
 def _of_eye(image: Image, landmarks: FloatArray, eye: tuple[int, int], skin: float) -> float:
-    """Returns the visibility of an ``eye`` (its canthi); ``skin`` is the grey level of skin."""
+    """Returns the visibility of an ``eye`` (its canthi); ``skin`` is the gray level of skin."""
     height, width = image.shape[:2]
     (x0, y0, _), (x1, y1, _) = (landmarks[end].tolist() for end in eye)
     if not all(0 <= x < width and 0 <= y < height for x, y in ((x0, y0), (x1, y1))):
@@ -77,14 +77,14 @@ def _of_eye(image: Image, landmarks: FloatArray, eye: tuple[int, int], skin: flo
         borderMode=cv2.BORDER_REPLICATE,
     )
     # Sorting is faster than numpy's percentile and median (0.16 against 0.60 ms per face).
-    ordered = np.sort(_grey(patch), axis=None)
+    ordered = np.sort(_gray(patch), axis=None)
     low, high = (float(ordered[round(share * (ordered.size - 1))]) / skin for share in (0.1, 0.9))
     contrast = (high - low - _EVEN) / (_CLEAR - _EVEN)
     light = (high - _DARK) / (_LIGHT - _DARK)
     return min(max(contrast, 0.0), 1.0) * min(max(light, 0.0), 1.0)
 
 
-def _grey(pixels: Image) -> npt.NDArray[np.uint8]:
+def _gray(pixels: Image) -> npt.NDArray[np.uint8]:
     return np.asarray(cv2.cvtColor(np.ascontiguousarray(pixels), cv2.COLOR_RGB2GRAY))
 
 

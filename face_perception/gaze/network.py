@@ -33,7 +33,7 @@ from face_perception.gaze.normalized_camera import from_normalized_angles
 from face_perception.inference import Model, ModelError
 from face_perception.types import Face, FloatArray, Frame, Gaze
 
-# Shapes of the inputs that a gaze network may have: grey crops, histogram equalised, 0 to 255.
+# Shapes of the inputs that a gaze network may have: gray crops, histogram equalised, 0 to 255.
 _INPUTS: Mapping[str, tuple[int | None, ...]] = {
     "face": (None, 1, FACE_SIDE, FACE_SIDE),
     "left_eye": (None, 1, *EYE_SHAPE),
@@ -48,7 +48,7 @@ class NetworkGaze(GazeMemory):
     All faces of a frame go through the network in one batch.
 
     ``model`` takes one or more of ``face`` [N, 1, 96, 96], ``left_eye`` and ``right_eye``
-    [N, 1, 64, 96] (float32, grey, histogram equalised, 0 to 255) and returns ``gaze`` [N, 2]: pitch
+    [N, 1, 64, 96] (float32, gray, histogram equalised, 0 to 255) and returns ``gaze`` [N, 2]: pitch
     (positive up) and yaw (positive to the image's left), radians, in the normalized camera of each
     face. While both eyes are closed or the head is turned away, ``valid`` is false and the last
     direction is held, as in ``GeometricGaze``. The same happens if a crop cannot be made.

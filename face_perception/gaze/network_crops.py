@@ -1,6 +1,6 @@
 """Makes the inputs of gaze networks: crops of a face and its eyes from the normalized camera.
 
-The crops follow the published preprocessing of GEDDnet (Chen and Shi, TPAMI 2022). Every grey level
+The crops follow the published preprocessing of GEDDnet (Chen and Shi, TPAMI 2022). Every gray level
 is equal, but the crops are not mirrored. For speed, only the parts of the virtual image that are
 needed are computed.
 """
@@ -94,7 +94,7 @@ class GazeCrops:
     """Crops of one face for a gaze network.
 
     ``crops`` has the requested crops by name (see ``CROP_NAMES``): ``face`` [96, 96], ``left_eye``
-    and ``right_eye`` [64, 96], grey, histogram equalised, uint8. The columns of ``rotation`` [3, 3]
+    and ``right_eye`` [64, 96], gray, histogram equalised, uint8. The columns of ``rotation`` [3, 3]
     are the axes of the normalized camera in the optical frame (see ``rotation_facing_eyes``).
     ``to_image`` [3, 3] is the homography from pixels of the 1920x1080 virtual image to pixels of
     the image. If the lens has distortion, it is only correct near the face.
@@ -223,7 +223,7 @@ def _taps(starts: tuple[int, int], scale: float) -> tuple[_Taps, _Taps]:
 
     ``starts`` are the first column and row of the face in the scaled virtual image. OpenCV's own
     bicubic interpolation has 11-bit weights on some processors and float weights on others.
-    Histogram equalisation can turn that difference into 7 grey levels, so the weights of the
+    Histogram equalisation can turn that difference into 7 gray levels, so the weights of the
     published results (float) are computed here.
     """
     middles = (np.array(starts)[:, None] + _STEPS + 0.5) / scale - 0.5
@@ -271,7 +271,7 @@ class _EyeSquare:
         return cls(corner, np.asarray(cv2.invertAffineTransform(levelling), np.float64))
 
     def crop(self, image: Image, to_image: FloatArray) -> Image:
-        """Returns the crop of the eye, grey uint8 [64, 96]; ``to_image`` as in ``GazeCrops``."""
+        """Returns the crop of the eye, gray uint8 [64, 96]; ``to_image`` as in ``GazeCrops``."""
         back = self.back.copy()
         # Warp only the part of the square that the window needs, in whole pixels.
         ends = (_WINDOW @ back[:, :2].T + back[:, 2]).tolist()
@@ -385,7 +385,7 @@ def _mixed(
 
 
 def _equalised(patch: Image, margin_y: int, margin_x: int) -> Image:
-    """Returns the patch grey and histogram equalised, without its margins."""
+    """Returns the patch gray and histogram equalised, without its margins."""
     gray = np.asarray(cv2.equalizeHist(cv2.cvtColor(patch, cv2.COLOR_RGB2GRAY)), np.uint8)
     return np.ascontiguousarray(gray[margin_y:-margin_y, margin_x:-margin_x])
 

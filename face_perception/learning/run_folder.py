@@ -17,7 +17,7 @@ from face_perception.learning.recipe import read_settings
 _Recipe = TypeVar("_Recipe")
 
 SETTINGS, DATA = "recipe.yaml", "data.txt"
-DRAWN = "data"  # folder of the synthetic people that were painted for a run
+SYNTHETIC_DATA = "data"  # folder of the synthetic people that were painted for a run
 
 
 def recipe_of_run(kind: type[_Recipe], file: Path, out: Path, *first: str, resume: bool) -> _Recipe:
@@ -48,14 +48,14 @@ def data_of(out: Path) -> Path:
     return Path((out / DATA).read_text(encoding="utf-8"))
 
 
-def data_of_new_run(out: Path, data: Path | None, resume: bool, *drawn: str) -> Path | None:
+def data_of_new_run(out: Path, data: Path | None, resume: bool, *painted: str) -> Path | None:
     """Returns the data set of a new or, with ``resume``, of a continued run; None to paint one.
 
-    Without ``resume``, removes what an earlier attempt painted (``drawn``, folders in ``out``),
+    Without ``resume``, removes what an earlier attempt painted (``painted``, folders in ``out``),
     because other settings may have painted it. Raises InputError if ``data`` is not the run's.
     """
     if not resume:
-        for name in drawn if (out / SETTINGS).exists() else ():
+        for name in painted if (out / SETTINGS).exists() else ():
             if data is None or data.resolve() != (out / name).resolve():
                 shutil.rmtree(out / name, ignore_errors=True)
         return data
@@ -70,7 +70,7 @@ def licence_of(out: Path, data: Dataset) -> str:
 
     It is the package's licence if the data set was painted for the run.
     """
-    if data.folder.resolve() == (out / DRAWN).resolve():
+    if data.folder.resolve() == (out / SYNTHETIC_DATA).resolve():
         return "Apache-2.0"
     return f"that of the data set {data.name}: {data.licence}"
 

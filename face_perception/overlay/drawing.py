@@ -13,7 +13,7 @@ from face_perception.errors import InputError
 from face_perception.overlay.panel import draw_panel
 from face_perception.overlay.primitives import (
     AT_ROBOT,
-    GREY,
+    GRAY,
     PERHAPS_AT_ROBOT,
     WHITE,
     Colour,
@@ -87,9 +87,9 @@ def draw(
     arousal, of several sources.
 
     - Corners: green if the face looks at the robot, amber if only its head pose suggests so, else
-      grey.
+      gray.
     - Axes of the head: x (red) out of the face, y (green) to its left, z (blue) up.
-    - Arrow from each eye: the gaze; grey while the last gaze is held during a blink.
+    - Arrow from each eye: the gaze; gray while the last gaze is held during a blink.
     - Dashed line: from a face to the face that it looks at.
     - Panel: id, engagement, expression, strongest action units, and a dial of valence (right) and
       arousal (up) for each source.
@@ -142,7 +142,7 @@ def draw(
 
 def _attention_colour(attention: Attention | None) -> Colour:
     if attention is None or attention.target != Target.ROBOT:
-        return GREY
+        return GRAY
     return AT_ROBOT if attention.looking_at_robot else PERHAPS_AT_ROBOT
 
 
@@ -203,7 +203,7 @@ def _gaze(pen: Pen, camera: Camera, face: Face, gaze: Gaze) -> None:
     """
     if not gaze.valid and gaze.eyes != Eyes.BLINK:
         return  # the eyes are closed or hidden, so the gaze is unknown
-    colour = _GAZE if gaze.valid else GREY
+    colour = _GAZE if gaze.valid else GRAY
     depth = float(gaze.origin[2])
     if not depth > 0:
         return

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import cv2
 import numpy as np
 
-from face_perception.overlay.primitives import AT_ROBOT, GREY, SMALL_TEXT, WHITE, Colour, Pen
+from face_perception.overlay.primitives import AT_ROBOT, GRAY, SMALL_TEXT, WHITE, Colour, Pen
 from face_perception.types import (
     ActionUnits,
     Attention,
@@ -20,7 +20,7 @@ from face_perception.types import (
 )
 
 _ENGAGEMENT: dict[Engagement, Colour] = {
-    Engagement.DISENGAGED: GREY,
+    Engagement.DISENGAGED: GRAY,
     Engagement.ENGAGING: (255, 220, 90),
     Engagement.ENGAGED: AT_ROBOT,
     Engagement.DISENGAGING: (255, 160, 70),
@@ -46,15 +46,15 @@ def draw_panel(
     if attention and attention.engagement in _ENGAGEMENT:
         lines[0].append((attention.engagement.name.lower(), _ENGAGEMENT[attention.engagement]))
     if attention and attention.eyes == Eyes.CLOSED:
-        lines[0].append(("eyes closed", GREY))
+        lines[0].append(("eyes closed", GRAY))
     if expression and expression.label:
         share = float(expression.probability.max())
-        lines.append([(expression.label, WHITE), (f"{share:.0%}", GREY)])
+        lines.append([(expression.label, WHITE), (f"{share:.0%}", GRAY)])
     for of_source in units:
         strongest = _strongest(of_source)
         if strongest:
             lines.append(
-                [(f"AU{code} {value:.1f}".replace(" 0.", " ."), GREY) for code, value in strongest]
+                [(f"AU{code} {value:.1f}".replace(" 0.", " ."), GRAY) for code, value in strongest]
             )
             if len(units) > 1:
                 lines[-1].append((of_source.source, WHITE))
@@ -82,14 +82,14 @@ def draw_panel(
         middle = left + (across - gap) / 2
         _dial(pen, affect, middle, y + gap / 2 + dial, dial - pen.scale)
         start = middle - pen.text_width(affect.source, SMALL_TEXT) / 2
-        pen.text(affect.source, start, y + gap / 2 + 2 * dial + 0.8 * name, GREY, SMALL_TEXT)
+        pen.text(affect.source, start, y + gap / 2 + 2 * dial + 0.8 * name, GRAY, SMALL_TEXT)
         left += across
 
 
 def _dial(pen: Pen, affect: ValenceArousal, x: float, y: float, radius: float) -> None:
     """Draws the circumplex at (x, y): valence to the right, arousal up."""
     centre = np.array([x, y])
-    pen.circle(centre, radius, GREY)
+    pen.circle(centre, radius, GRAY)
     for across in (np.array([radius, 0.0]), np.array([0.0, radius])):
         pen.line(np.stack([centre - across, centre + across]), (90, 94, 98))
     dot = np.clip([affect.valence, -affect.arousal], -1, 1) * radius

@@ -13,7 +13,7 @@ Colour = tuple[int, int, int]
 
 # RGB
 WHITE = (245, 245, 245)
-GREY = (170, 176, 182)
+GRAY = (170, 176, 182)
 AT_ROBOT = (70, 220, 110)
 PERHAPS_AT_ROBOT = (255, 190, 60)
 

@@ -1,7 +1,7 @@
 """Estimates mouth shapes from the levels of a few frequency bands, without a network.
 
 Measures how loud, how bright and how voiced speech is, relative to the speaker, but does not
-recognize sounds: the jaw follows the syllables, and the lips roughly follow the vowels.
+recognise sounds: the jaw follows the syllables, and the lips roughly follow the vowels.
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ class BandMouth:
 
     The lips open only for voices. Hiss, fans and white noise do not move them at any level, and
     within two seconds a steady sound is learned as noise. The result does not depend on how the
-    samples are split into calls. ``tuck`` is always 0, because an /f/ cannot be recognized.
+    samples are split into calls. ``tuck`` is always 0, because an /f/ cannot be recognised.
 
     >>> mouth = BandMouth()
     >>> mouth.push_samples(np.zeros(8000, np.float32))

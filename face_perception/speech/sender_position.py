@@ -1,4 +1,4 @@
-"""Tracks how far a sender of speech has got, and recognizes the chunks that continue it."""
+"""Tracks how far a sender of speech has got, and recognises the chunks that continue it."""
 
 from __future__ import annotations
 

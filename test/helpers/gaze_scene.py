@@ -47,7 +47,7 @@ _ORDER = eye_points(np.repeat(np.arange(478.0)[:, None], 3, 1))[:, 0].astype(int
 @dataclass(frozen=True)
 class Actor:
     """A person at ``at`` who looks at ``looks_at(t)``: truth = ``gain`` * the estimator's answer +
-    ``bias``, on yaw and pitch in the normalised camera, radians.
+    ``bias``, on yaw and pitch in the normalized camera, radians.
 
     The head faces the camera, turned to its left by ``turn(t)`` and tilted by ``roll``.
     """

@@ -111,7 +111,7 @@ def test_it_becomes_our_layout(
         np.testing.assert_array_equal(data.gray(i, "file", (96, 96)), made.face)
         np.testing.assert_array_equal(data.gray(i, "left_eye", (64, 96)), made.left_eye)
         np.testing.assert_array_equal(data.gray(i, "right_eye", (64, 96)), made.right_eye)
-        # From between the eyes to the target, seen in the normalised camera.
+        # From between the eyes to the target, seen in the normalized camera.
         rotation = normalized_camera_rotation(camera, face)
         eyes = DISTANCE * rotation[:, 2]
         away = np.array(TARGETS[i % 2]) - eyes

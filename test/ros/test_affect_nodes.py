@@ -231,9 +231,9 @@ def test_untrained_weights_are_said_everywhere(
             found.header.stamp = messages.time(messages.seconds(found.header.stamp) + 0.1)
             for expression in found.expressions:
                 expression.source = source
-            grey = Image(header=found.header, height=120, width=160, step=480, encoding="rgb8")
-            grey.data = np.full(120 * 480, 60, np.uint8).tobytes()
-            images.publish(grey)
+            gray = Image(header=found.header, height=120, width=160, step=480, encoding="rgb8")
+            gray.data = np.full(120 * 480, 60, np.uint8).tobytes()
+            images.publish(gray)
             again.publish(found)
             peer.spin(0.1)
             return bool(pictures) and (pictures[-1].data[-480] == 0) == (source == "multitask")

@@ -20,7 +20,7 @@ from face_perception.types import Camera, Expression, ValenceArousal
 Start = Callable[..., NodeProcess]
 PERIOD = 1 / 30
 LATE = 9  # images: 0.3 s, twice the longest wait
-GREY = np.full((240, 320, 3), 60, np.uint8)
+GRAY = np.full((240, 320, 3), 60, np.uint8)
 CAMERA = Camera.assume(320, 240)
 
 
@@ -52,7 +52,7 @@ class Graph:
 
     def image(self, t: int, faces: bool = True) -> None:
         image = Image(header=self.header(t), height=240, width=320, step=960, encoding="rgb8")
-        image.data = GREY.tobytes()
+        image.data = GRAY.tobytes()
         self._publishers["image"].publish(image)
         if faces:
             self.found(t)
@@ -93,7 +93,7 @@ class Graph:
         return np.frombuffer(bytes(found.data), np.uint8).reshape(240, 320, 3)
 
     def drawn(self, **results: Any) -> np.ndarray:
-        return overlay.draw(GREY, CAMERA, [messages.face_from_msg(self.face)], **results)
+        return overlay.draw(GRAY, CAMERA, [messages.face_from_msg(self.face)], **results)
 
 
 def happy(share: float) -> Expression:

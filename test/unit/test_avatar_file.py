@@ -212,8 +212,8 @@ def with_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         (["astronaut", "-o", "x", "--shift", "-513"], "--shift must be at most the height, 512"),
         (["astronaut", "-o", "x", "--seed", "-1"], "--seed must be 0 or more, not -1"),
         (["astronaut", "-o", "file/x"], "--output file/x cannot be written (Not a directory)"),
-        (["grey.png", "-o", "x"], "grey.png: no face in the portrait"),
-        (["grey.png", "-o", "grey.png"], "grey.png is the input"),
+        (["gray.png", "-o", "x"], "gray.png: no face in the portrait"),
+        (["gray.png", "-o", "gray.png"], "gray.png is the input"),
         (
             ["astronaut"],
             "musetalk needs musetalk_vae_encoder, which was not imported: face-perception import "
@@ -227,10 +227,10 @@ def test_the_command_says_what_is_wrong(
     capsys: pytest.CaptureFixture[str],
     with_a_file: Path,
 ) -> None:
-    cv2.imwrite("grey.png", np.full((300, 300, 3), 128, np.uint8))
+    cv2.imwrite("gray.png", np.full((300, 300, 3), 128, np.uint8))
     assert cli.main(["avatar", "prepare", *arguments]) == 1
     assert message in capsys.readouterr().err
-    assert {file.name for file in with_a_file.iterdir()} == {"file", "grey.png"}
+    assert {file.name for file in with_a_file.iterdir()} == {"file", "gray.png"}
 
 
 @pytest.mark.parametrize("output", [".", "file/a.png"])

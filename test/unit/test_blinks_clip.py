@@ -1,4 +1,4 @@
-"""Action unit 45 and the gaze on a clip with four blinks (drawn face, test/data/yongen.mp4)."""
+"""Action unit 45 and the gaze on a clip with four blinks (synthetic face, test/data/yongen.mp4)."""
 
 from __future__ import annotations
 

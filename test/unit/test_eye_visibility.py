@@ -27,14 +27,14 @@ def seen(tracker: FaceTracker, image: Image) -> tuple[Face, Gaze]:
     return face, GeometricGaze().estimate(camera, face, 0.0)
 
 
-def covered(image: Image, face: Face, grey: int, eyes: int = 2) -> Image:
-    """The picture with a round glass of one grey before as many eyes, the left one first."""
+def covered(image: Image, face: Face, gray: int, eyes: int = 2) -> Image:
+    """The picture with a round glass of one gray before as many eyes, the left one first."""
     out = image.copy()
     for upper, lower in EYES[:eyes]:
         points = face.landmarks[[*upper, *lower], :2]
         centre, size = points.mean(axis=0), np.ptp(points[:, 0])
         centre = tuple(int(v) for v in centre)
-        cv2.circle(out, centre, int(0.95 * size), (grey, grey, grey), -1, cv2.LINE_AA)
+        cv2.circle(out, centre, int(0.95 * size), (gray, gray, gray), -1, cv2.LINE_AA)
     return out
 
 
@@ -46,14 +46,14 @@ def test_eyes_in_plain_sight(tracker: FaceTracker, name: str) -> None:
     assert gaze.valid
 
 
-@pytest.mark.parametrize("grey", [15, 250], ids=["dark glasses", "glare"])
-def test_hidden_eyes_say_nothing(tracker: FaceTracker, grey: int) -> None:
+@pytest.mark.parametrize("gray", [15, 250], ids=["dark glasses", "glare"])
+def test_hidden_eyes_say_nothing(tracker: FaceTracker, gray: int) -> None:
     image = photo("astronaut")
     face, plain = seen(tracker, image)
-    hidden, gaze = seen(tracker, covered(image, face, grey))
+    hidden, gaze = seen(tracker, covered(image, face, gray))
     assert max(hidden.left_eye_visibility, hidden.right_eye_visibility) < 0.25
     assert (gaze.eyes, gaze.valid, gaze.confidence) == (Eyes.UNKNOWN, False, 0.0)
-    patch, one = seen(tracker, covered(image, face, grey, eyes=1))
+    patch, one = seen(tracker, covered(image, face, gray, eyes=1))
     assert patch.left_eye_visibility < 0.25 < 0.7 < patch.right_eye_visibility
     assert one.valid, "the other eye is seen"
     assert one.confidence < 0.8 * plain.confidence

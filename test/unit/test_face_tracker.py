@@ -172,7 +172,7 @@ def test_a_face_that_fills_the_picture_is_found_and_kept(name, tracker):
 
 
 def turned(name, angle):
-    """A photograph turned clockwise by an angle in degrees, in the middle of a grey square."""
+    """A photograph turned clockwise by an angle in degrees, in the middle of a gray square."""
     image = photo(name)
     height, width = image.shape[:2]
     side = int(1.5 * max(height, width))

@@ -56,9 +56,9 @@ def test_a_picture_is_one_frame(tmp_path: Path) -> None:
 
 
 def test_grey_and_16_bit_pictures_are_rgb_8_bit(tmp_path: Path) -> None:
-    cv2.imwrite(str(tmp_path / "grey.png"), picture()[..., 0])
+    cv2.imwrite(str(tmp_path / "gray.png"), picture()[..., 0])
     cv2.imwrite(str(tmp_path / "deep.png"), picture().astype(np.uint16) * 256)
-    for name in ("grey.png", "deep.png"):
+    for name in ("gray.png", "deep.png"):
         (frame,) = FrameReader(tmp_path / name)
         assert frame.image.shape == (48, 64, 3)
         assert frame.image.dtype == np.uint8

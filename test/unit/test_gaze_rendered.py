@@ -49,7 +49,7 @@ class View:
         return mirror.average_gazes(one, other)
 
     def angles(self, direction: np.ndarray) -> tuple[float, float]:
-        """Yaw and pitch of a direction in the normalised camera of this face, radians."""
+        """Yaw and pitch of a direction in the normalized camera of this face, radians."""
         return to_normalized_angles(
             normalized_camera_rotation(self.frames[0].camera, self.faces[0]), direction
         )

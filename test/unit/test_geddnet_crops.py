@@ -25,7 +25,7 @@ from face_perception.gaze import (
 from face_perception.types import Camera, Face, Frame, Image
 
 # The package's `make_gaze_crops` is the function of this name.
-normalise_module = importlib.import_module("face_perception.gaze.network_crops")
+network_crops = importlib.import_module("face_perception.gaze.network_crops")
 PHOTOS = ("astronaut", "grace_hopper")
 FLIP = np.diag([-1.0, 1.0, 1.0])
 
@@ -95,7 +95,7 @@ def test_places_of_a_face_nearby_are_those_of_the_whole_warp(
     eyes = EYES @ np.array([[c, s], [-s, c]]) + rng.uniform(-0.03, 0.03, 2)
     points = eyes * focal / rng.uniform(0.35, 0.65) + (camera.cx, camera.cy)
     sampled = make_gaze_crops_from_points(image, camera, points)
-    monkeypatch.setattr(normalise_module, "_apart", lambda columns, rows: False)
+    monkeypatch.setattr(network_crops, "_apart", lambda columns, rows: False)
     warped = make_gaze_crops_from_points(image, camera, points)
     assert (sampled.face == warped.face).all()
 

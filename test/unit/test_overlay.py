@@ -78,7 +78,7 @@ def test_gaze_points_to_its_side(yaw: float, side: int) -> None:
     assert reach * side > 50
 
 
-def test_a_held_gaze_is_grey() -> None:
+def test_a_held_gaze_is_gray() -> None:
     assert count(overlay.draw(blank(), CAMERA, [face()], gazes=[gaze()]), YELLOW) > 50
     assert count(overlay.draw(blank(), CAMERA, [face()], gazes=[gaze(valid=False)]), YELLOW) == 0
 

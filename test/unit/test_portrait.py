@@ -33,7 +33,7 @@ from face_perception.types import Camera, Face, Frame
 SIDE = 512
 CAMERA = Camera.assume(SIDE, SIDE)
 NAMES = ("", "astronaut", "grace_hopper", "yongen")
-FACES = ("drawn", "astronaut", "grace_hopper", "yongen")
+FACES = ("synthetic", "astronaut", "grace_hopper", "yongen")
 
 SPEECH = Path(__file__).parents[1] / "data" / "speech_espeak.wav"
 
@@ -215,7 +215,7 @@ _LOOKS = [(0, 0), (0.17, 0), (0.34, 0), (-0.17, 0), (-0.34, 0), (0, 0.1), (0, -0
 @pytest.mark.parametrize(
     ("name", "yaw", "pitch"),
     [
-        *(("drawn", *told) for told in (*_LOOKS, (0, 0.17), (0, -0.17), (0.2, 0.12))),
+        *(("synthetic", *told) for told in (*_LOOKS, (0, 0.17), (0, -0.17), (0.2, 0.12))),
         *(("astronaut", *told) for told in _LOOKS),
         *(("grace_hopper", *told) for told in _LOOKS),
     ],
@@ -297,7 +297,7 @@ def test_depends_on_the_state_alone(portraits: dict[str, PortraitRenderer]) -> N
 
 def test_small_steps_make_small_changes(portraits: dict[str, PortraitRenderer]) -> None:
     """No pixel jumps when a weight goes on by a hundredth: nothing flickers between two images."""
-    portrait = portraits["drawn"]
+    portrait = portraits["synthetic"]
     for make in (
         lambda t: FaceState(MouthShape(jaw=t)),
         lambda t: FaceState(MouthShape(teeth=t, wide=t)),
@@ -316,7 +316,7 @@ def test_states_out_of_range_are_limited(
 ) -> None:
     names = [name for name in FaceState.__dataclass_fields__ if name != "mouth"]
     state = FaceState(MouthShape(*[wrong] * 6), **dict.fromkeys(names, wrong))
-    image = portraits["drawn"].render(state)
+    image = portraits["synthetic"].render(state)
     assert image.dtype == np.uint8
     assert image.shape == (SIDE, SIDE, 3)
 
@@ -337,7 +337,7 @@ def test_speaks_as_perception_sees_it(
         t = i / 25
         shape = mouth.shape_at(t)
         state = life.state_at(t + 10, shape, speaking=i >= 0)
-        faces = tracker.track(Frame(portraits["drawn"].render(state), t + 10, CAMERA))
+        faces = tracker.track(Frame(portraits["synthetic"].render(state), t + 10, CAMERA))
         assert len(faces) == 1, i
         found = units.estimate(faces[0], t + 10).units
         blinks.append((state.blink, found[45].intensity))
@@ -349,7 +349,7 @@ def test_speaks_as_perception_sees_it(
     dropped = []
     for i in range(130, 150):
         state = FaceState(MouthShape(jaw=min(1.0, (i - 130) / 10)))
-        face = tracker.track(Frame(portraits["drawn"].render(state), i / 25 + 10, CAMERA))[0]
+        face = tracker.track(Frame(portraits["synthetic"].render(state), i / 25 + 10, CAMERA))[0]
         dropped.append(units.estimate(face, i / 25 + 10).units[26].intensity)
     tracker.reset()
     level_, seen_, opened_ = np.array(level[30:]), np.array(seen[30:]), np.array(opened)
@@ -392,10 +392,10 @@ def test_lips_follow_recorded_speech_and_close_in_pauses(
     begin = range(6 * fps)
     seen = {}
     for i in range(-3, 0):  # the tracker reports a face that it has seen three times
-        tracker.track(Frame(portraits["drawn"].render(FaceState()), i / fps, CAMERA))
+        tracker.track(Frame(portraits["synthetic"].render(FaceState()), i / fps, CAMERA))
     for i in sorted({*begin, *itertools.chain(*within)}):
         shape = mouth.shape_at((i + 0.5) / fps)
-        image = portraits["drawn"].render(FaceState(shape))
+        image = portraits["synthetic"].render(FaceState(shape))
         (face,) = tracker.track(Frame(image, i / fps, CAMERA))
         seen[i] = lips(face)
     tracker.reset()
@@ -453,7 +453,7 @@ def test_reads_what_cameras_and_drawing_programs_write(
         assert portrait.render(FaceState()).shape == (SIDE, SIDE, 3), name
 
 
-def test_transparent_is_grey(tracker: FaceTracker) -> None:
+def test_transparent_is_gray(tracker: FaceTracker) -> None:
     rgb = photo()[..., ::-1]
     alpha = np.zeros((*rgb.shape[:2], 1), np.uint8)
     alpha[40:, 90:] = 255

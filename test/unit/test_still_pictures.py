@@ -42,7 +42,7 @@ def off_the_lens(gaze: types.Gaze) -> tuple[float, float]:
 
 
 @pytest.mark.parametrize("name", PHOTOS)
-def test_a_look_into_the_lens_is_recognized(perception: Perception, name: str) -> None:
+def test_a_look_into_the_lens_is_recognised(perception: Perception, name: str) -> None:
     (gaze,) = look(perception, photo(name)).gazes
     horizontally, vertically = off_the_lens(gaze)
     assert abs(horizontally) < 3

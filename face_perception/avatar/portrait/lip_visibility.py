@@ -31,12 +31,12 @@ def lips_visible(image: Image, face: Face) -> bool:
 
     A mask, hand or hair over the mouth has less contrast. Lips and teeth have about the contrast of
     the eyes in the same picture, independent of its light and sharpness. A mask with a printed
-    mouth is not recognized.
+    mouth is not recognised.
     """
     crop = faces.crop_face(image, face)
     points = face.landmarks[:, :2] @ crop.transform[:, :2].T + crop.transform[:, 2]
-    grey = cv2.GaussianBlur(cv2.cvtColor(crop.image, cv2.COLOR_RGB2GRAY), (0, 0), 1.0)
-    slope = np.hypot(cv2.Sobel(grey, cv2.CV_32F, 1, 0), cv2.Sobel(grey, cv2.CV_32F, 0, 1))
+    gray = cv2.GaussianBlur(cv2.cvtColor(crop.image, cv2.COLOR_RGB2GRAY), (0, 0), 1.0)
+    slope = np.hypot(cv2.Sobel(gray, cv2.CV_32F, 1, 0), cv2.Sobel(gray, cv2.CV_32F, 0, 1))
     lips = _mean_inside(slope, points[_LIPS])
     eyes = float(np.mean([_mean_inside(slope, points[eye]) for eye in _EYES]))
     return lips > min(_LEAST * eyes, _CLEAR) and lips > _LEAST_ALONE

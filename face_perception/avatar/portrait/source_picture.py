@@ -48,7 +48,7 @@ class FramedFace:
 
 
 def read_picture(path: str | Path) -> Image:
-    """Reads an image file as RGB uint8 [H, W, 3]; puts a transparent picture on plain grey.
+    """Reads an image file as RGB uint8 [H, W, 3]; puts a transparent picture on plain gray.
 
     Raises PortraitError if the file is missing or is not a picture.
     """

@@ -48,7 +48,7 @@ PUBLISHED, POOLED, WHOLE = "as published", "with pooling", "without biases"
 CALIBRATED = f"{PUBLISHED}, calibrated, mean of {len(TARGETS)} targets"
 WORST = f"{PUBLISHED}, calibrated, worst of {len(TARGETS)} targets"
 BETWEEN, WITHIN = "bias between people, root mean square", "standard deviation within a person"
-DRAWN_BIAS = "true bias between people"
+TRUE_BIAS = "true bias between people"
 VARIANTS = {
     PUBLISHED: RECIPE,
     POOLED: dataclasses.replace(RECIPE, dilated=False),
@@ -146,7 +146,7 @@ def explanations(found: Sequence[dict[str, float]]) -> dict[str, str]:
     return {
         "dilated": f"{seen[PUBLISHED]} against {seen[POOLED]}: painted irises are large and "
         "sharp, so pooling may lose little",
-        "between": f"people differ by {between[WHOLE]} (true difference: {seen[DRAWN_BIAS]}), the "
+        "between": f"people differ by {between[WHOLE]} (true difference: {seen[TRUE_BIAS]}), the "
         f"estimates of one person scatter by {within[WHOLE]}: after a few minutes of training, the "
         "errors of a narrow network vary from image to image",
         "decomposed": f"{seen[WHOLE]} without biases, {seen[PUBLISHED]} with: the true biases "
@@ -251,7 +251,7 @@ def gains(trained: SeedResult) -> dict[str, float]:
         WORST: math.degrees(max(after)),
         POOLED: math.degrees(pooled),
         WHOLE: math.degrees(whole),
-        DRAWN_BIAS: math.degrees(_drawn_bias(others)),
+        TRUE_BIAS: math.degrees(_true_bias(others)),
         **{f"{BETWEEN} ({k})": _degrees_of_square(split[k][0]) for k in split},
         **{f"{WITHIN} ({k})": _degrees_of_square(split[k][1]) for k in split},
     }
@@ -261,7 +261,7 @@ def _error(estimate: FloatArray, data: GazeFaces) -> float:
     return float(recipes.angular_errors(estimate, data.gaze).mean())
 
 
-def _drawn_bias(data: GazeFaces) -> float:
+def _true_bias(data: GazeFaces) -> float:
     kappa = np.stack([data.kappa[data.person == p][0] for p in np.unique(data.person)])
     return math.sqrt(float((kappa**2).sum(1).mean()))
 
@@ -320,7 +320,7 @@ def comparison_section(trained: Sequence[SeedResult], recipe: GazeRecipe, report
         people = len(np.unique(one.others.person))
         drawn = list(synthetic_pictures(people, PICTURES, seed=2 * one.seed + 1))
         for row, (pictures, found) in {
-            DRAWN: (drawn, comparison.detect_faces(drawn, tracker)),
+            WHOLE_PICTURES: (drawn, comparison.detect_faces(drawn, tracker)),
             **stills,
         }.items():
             truth = np.array([f.picture.gaze for f in found]).reshape(-1, 2)
@@ -357,7 +357,7 @@ def comparison_section(trained: Sequence[SeedResult], recipe: GazeRecipe, report
 
 
 CROPS = "synthetic people never seen, GEDDnet's crops as painted"
-DRAWN = "the same people in whole pictures"
+WHOLE_PICTURES = "the same people in whole pictures"
 LOOKING = "two photographs of people who look into the lens, 12 views (rotated by 20°, mirrored)"
 APART = "the same: mean distance of one person's estimates from their mean"
 TURNED = "the two photographs with eyes turned by the talking face, 14 directions"

@@ -103,21 +103,21 @@ def write_synthetic_people(folder: Path, recipe: GazeRecipe, workers: int = 1) -
         "made_by": f"face_perception.learning.synthesis.gaze_crops, seed {recipe.seed}",
     }
     with Writer(folder, **about) as writer:
-        drawn = gaze_faces(recipe.people, recipe.images, seed=recipe.seed, workers=workers)
-        for i in range(len(drawn)):
-            share = (drawn.person[i] + 0.5) / recipe.people
+        synthetic = gaze_faces(recipe.people, recipe.images, seed=recipe.seed, workers=workers)
+        for i in range(len(synthetic)):
+            share = (synthetic.person[i] + 0.5) / recipe.people
             writer.add(
                 {
-                    "file": drawn.face[i],
-                    "left_eye": drawn.left_eye[i],
-                    "right_eye": drawn.right_eye[i],
+                    "file": synthetic.face[i],
+                    "left_eye": synthetic.left_eye[i],
+                    "right_eye": synthetic.right_eye[i],
                 },
-                subject=f"person_{drawn.person[i]:04d}",
+                subject=f"person_{synthetic.person[i]:04d}",
                 split="train" if share < 0.7 else "validation" if share < 0.8 else "test",
-                gaze_pitch=float(drawn.gaze[i, 0]),
-                gaze_yaw=float(drawn.gaze[i, 1]),
-                head_pitch=float(drawn.head[i, 0]),
-                head_yaw=float(drawn.head[i, 1]),
+                gaze_pitch=float(synthetic.gaze[i, 0]),
+                gaze_yaw=float(synthetic.gaze[i, 1]),
+                head_pitch=float(synthetic.head[i, 0]),
+                head_yaw=float(synthetic.head[i, 1]),
             )
 
 
@@ -325,7 +325,7 @@ def model_build(
 
     ``held_out`` are people that the network has not seen.
     """
-    drawn = gaze_faces(3, 4, seed=recipe.seed)
+    synthetic = gaze_faces(3, 4, seed=recipe.seed)
     facts: dict[str, Any] = {
         "system": "geddnet",
         "order": ["pitch", "yaw"],
@@ -362,6 +362,8 @@ def model_build(
             )
         },
         # Painted faces: no picture of a data set is shipped with the model.
-        reference_inputs={key: getattr(drawn, key)[:, None].astype(np.float32) for key in inputs},
+        reference_inputs={
+            key: getattr(synthetic, key)[:, None].astype(np.float32) for key in inputs
+        },
         facts=facts,
     )

@@ -35,9 +35,9 @@ def train(
             "dilated: false makes no model for the gaze node: set it true; "
             "`face-perception claims` compares the two"
         )
-    data = run_folder.data_of_new_run(out, data, resume, run_folder.DRAWN)
+    data = run_folder.data_of_new_run(out, data, resume, run_folder.SYNTHETIC_DATA)
     if data is None:
-        data = out / run_folder.DRAWN
+        data = out / run_folder.SYNTHETIC_DATA
         report(f"painting {recipe.people} synthetic people into {data}")
         recipes.write_synthetic_people(data, recipe, workers=max(os.cpu_count() or 1, 1))
     found = dataset.read(data, recipes.NEEDS)

@@ -36,9 +36,11 @@ def train(
     ``learning.runs.train``.
     """
     recipe = run_folder.recipe_of_run(recipes.MultitaskRecipe, file, out, *_FIRST, resume=resume)
-    data = run_folder.data_of_new_run(out, data, resume, run_folder.DRAWN, recipes.TRUNK_DATA)
+    data = run_folder.data_of_new_run(
+        out, data, resume, run_folder.SYNTHETIC_DATA, recipes.TRUNK_DATA
+    )
     if data is None:
-        data = out / run_folder.DRAWN
+        data = out / run_folder.SYNTHETIC_DATA
         report(f"painting synthetic people into {data}")
         out.mkdir(parents=True, exist_ok=True)
         write_affect_set(data, AffectSet(seed=recipe.seed), workers=os.cpu_count() or 1)
