@@ -1,4 +1,4 @@
-"""Who may import whom (docs: design), read from the source of every module, and at run time."""
+"""Tests which module may import which other module, from the sources and at run time."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import pytest
 
 PACKAGE = Path(__file__).resolve().parents[2] / "face_perception"
 
-# Small modules at the top that every room may use.
+# Small top-level modules that every folder may use.
 BASE = {
     "errors",
     "types",
@@ -26,7 +26,7 @@ BASE = {
 }
 SENSES = {"gaze", "people", "affect", "motion", "attention", "speech", "avatar"}
 
-# Room or top-level module: what else of the package it may import. One way, and no cycle.
+# For each folder or top-level module: what else of the package it may import. There is no cycle.
 ALLOWED: dict[str, set[str]] = {
     "errors": set(),
     "files": {"errors"},
@@ -58,11 +58,11 @@ ALLOWED: dict[str, set[str]] = {
     "cli": {"commands", "errors"},
 }  # fmt: skip
 
-# The rooms that know ROS and the messages.
+# The folders that know ROS and the messages.
 KNOW_ROS = {"ros", "nodes", "bringup"}
-# The half of bringup that runs or hears nodes; the other half is data and plain processes.
+# The half of bringup that runs or watches nodes. The other half is data and plain processes.
 RUNNING = {"demo", "avatar_demo", "watch", "launching"}
-# Rooms whose files are imported one by one. All others are used through their __init__.
+# Folders whose files are imported one by one. All others are used through their __init__.
 BY_FILE = {"ros", "nodes", "bringup", "commands", "learning"}
 
 ROS = {
@@ -71,7 +71,7 @@ ROS = {
     "std_msgs", "std_srvs", "tf2_msgs", "tf2_ros",
 }  # fmt: skip
 
-# Distributions that only some may import; anywhere in a file, also inside functions.
+# Distributions that only some modules may import. This includes imports inside functions.
 RESERVED: dict[str, set[str]] = {
     **dict.fromkeys(ROS, KNOW_ROS),
     "torch": {"learning"},
@@ -90,7 +90,7 @@ RESERVED: dict[str, set[str]] = {
     "audio_common_msgs": {"ros"},
 }
 
-# Imported only inside functions, so that every command starts fast and without them.
+# These are imported inside functions only, so that every command starts fast and without them.
 LAZY_IN_COMMANDS = {"nodes", "learning", "ros", *(f"bringup.{name}" for name in RUNNING)}
 
 HEAVY = (
@@ -107,10 +107,10 @@ def room_of(path: Path) -> str:
 
 
 def imports(path: Path) -> list[tuple[str, bool, int]]:
-    """(absolute dotted name, at top level, line) of everything that a module imports.
+    """Returns (absolute dotted name, at top level, line) of everything that a module imports.
 
-    A ``from`` import counts with each name, for that may be a module. What is imported for type
-    checkers only is left out at top level: it never runs.
+    A ``from`` import counts with each of its names, because a name may be a module. Imports for
+    type checkers do not count as top level, because they never run.
     """
     tree = ast.parse(path.read_text(encoding="utf-8"), str(path))
     package = ("face_perception", *path.relative_to(PACKAGE).with_suffix("").parts)[:-1]
@@ -140,7 +140,7 @@ def is_module(*parts: str) -> bool:
 
 
 def offer(room: str) -> set[str]:
-    """What a room's ``__all__`` lists."""
+    """Returns the names in the ``__all__`` of a folder."""
     return names_offered(PACKAGE / room / "__init__.py")
 
 
@@ -155,7 +155,7 @@ def names_offered(path: Path) -> set[str]:
 
 
 def faults(path: Path) -> list[str]:
-    """What a module imports against the rules."""
+    """Returns the imports of a module that break the rules."""
     room = room_of(path)
     if room == "__init__":
         room = "face_perception"
@@ -259,7 +259,9 @@ MANGLED = re.compile(r"_[A-Z]\w*__\w+")
 
 
 def private_uses(source: str) -> list[str]:
-    """Private names that a source uses of modules and of objects other than self, but os._exit."""
+    """Returns the private names of modules and of other objects that a source uses, except
+    os._exit.
+    """
     found = []
     for node in ast.walk(ast.parse(source)):
         names: list[str] = []

@@ -1,4 +1,4 @@
-"""Attention on scripted people: who stands where and looks at what, over a clock of stamps."""
+"""Tests attention on simulated people, whose place and gaze are known at every stamp."""
 
 import dataclasses
 import math
@@ -13,7 +13,7 @@ from face_perception import geometry
 from face_perception.attention import AttentionSettings, AttentionTracker
 from face_perception.types import Attention, Engagement, Eyes, Face, Gaze, HeadPose, Roi, Target
 
-# Every change of engagement that can happen. A state may also stay as it is.
+# All changes of engagement that are possible. A state may also stay the same.
 _TRANSITIONS = {
     Engagement.UNKNOWN: {Engagement.DISENGAGED, Engagement.ENGAGING},
     Engagement.DISENGAGED: {Engagement.UNKNOWN, Engagement.ENGAGING},
@@ -30,9 +30,11 @@ NAN3 = np.full(3, np.nan)
 
 @dataclass(frozen=True)
 class Person:
-    """Stands at ``at`` and looks at ``looks_at(t)``, a point; the head follows the eyes unless it
-    has its own ``head_at``. ``eyes(t)`` is the state of the eyes, and the gaze is valid while they
-    are open; where not ``seen(t)``, there is no face. The gaze is good to ``sigma`` degrees.
+    """A person who stands at ``at`` and looks at the point ``looks_at(t)``.
+
+    The head points to where the eyes look, or to ``head_at``. ``eyes(t)`` is the state of the eyes;
+    the gaze is valid while they are open. There is no face while ``seen(t)`` is false. ``sigma`` is
+    the error of the gaze in degrees.
     """
 
     id: str
@@ -73,7 +75,7 @@ def towards(a: tuple[float, ...], b: tuple[float, ...]) -> np.ndarray:
 
 
 def beside(point: tuple[float, ...], at: tuple[float, ...], degrees: float) -> tuple[float, ...]:
-    """A point as far from ``at`` as ``point``, seen ``degrees`` to the side of it."""
+    """Returns a point as far from ``at`` as ``point``, seen ``degrees`` to the side of it."""
     line, a = np.subtract(point, at), math.radians(degrees)
     up = np.array([0.0, -1.0, 0.0]) - (-line[1] / (line @ line)) * line
     side = np.cross(up / np.linalg.norm(up), line)
@@ -94,7 +96,7 @@ def play(
 
 
 def still(*people: Person, **settings: float) -> dict[str, Attention]:
-    """What a single image says."""
+    """Returns the result of a single image."""
     ((_, result),) = play(list(people), 1 / RATE, AttentionTracker(AttentionSettings(**settings)))
     return result
 
@@ -108,7 +110,7 @@ def seen_between(person: Person, begin: float, end: float) -> list[Attention]:
 
 
 def changes(people: list[Person], seconds: float, value: Callable[[Attention], object]) -> list:
-    """(stamp, value) of the first person, where the value changes."""
+    """Returns (stamp, value) of the first person at each change of the value."""
     out: list[tuple[float, object]] = []
     for t, result in play(people, seconds, AttentionTracker()):
         if people[0].id in result:
@@ -151,7 +153,7 @@ def test_probability_has_hysteresis() -> None:
     at = (0.0, 0.0, 1.5)
 
     def sweep(t: float) -> tuple[float, float, float]:
-        # Half a degree an image outwards for 2 s, then back again.
+        # The gaze moves away by half a degree an image for 2 s, and then back again.
         return beside(ROBOT, at, 15 * (t if t < 2 else 4 - t))
 
     settings = {"enter_time": 0.0, "leave_time": 0.0}
@@ -184,7 +186,9 @@ def test_confidence_is_the_probability_of_the_target() -> None:
 
 
 def test_an_estimator_that_underestimates_pitch_is_less_sure_of_looks_down() -> None:
-    """10 degrees down, reported as 4: with the gain stated, the robot is still in question."""
+    """A look 10 degrees down is reported as 4 degrees. With the stated gain, the robot stays
+    possible.
+    """
     at = (0.0, 0.0, 1.0)
     face = Person("anna", at, lambda t: ROBOT).face(0)
     down = geometry.from_yaw_pitch(0.0, math.radians(-4))
@@ -206,7 +210,7 @@ def test_an_estimator_that_underestimates_pitch_is_less_sure_of_looks_down() -> 
 
 def test_blinks_and_short_glances_change_nothing() -> None:
     at = (0.3, 0.0, 1.2)
-    # The head points elsewhere: a blink must not fall back on it.
+    # The head points elsewhere, so a blink must not fall back on the head pose.
     person = Person(
         "anna",
         at,
@@ -276,7 +280,7 @@ def test_people_who_look_at_each_other() -> None:
 
 
 def test_the_more_probable_target_wins() -> None:
-    at, near_line = (0.0, 0.0, 2.0), (0.2, 0.0, 1.0)  # 11.3 degrees beside the robot
+    at, near_line = (0.0, 0.0, 2.0), (0.2, 0.0, 1.0)  # 11.3 degrees to the side of the robot
     other = Person("other", near_line, lambda t: AWAY)
     robot = still(Person("anna", at, lambda t: ROBOT), other)["anna"]
     assert (robot.target, robot.target_id) == (Target.ROBOT, "")
@@ -335,7 +339,7 @@ def test_head_stands_in_for_the_gaze() -> None:
 
 
 def test_a_head_alone_never_engages_but_keeps_who_is_engaged() -> None:
-    """Dark glasses: the head stays towards the robot, the eyes cannot be seen."""
+    """With dark glasses the head stays towards the robot, and the eyes cannot be seen."""
     glasses = Person("anna", (0.0, 0.0, 1.0), lambda t: ROBOT, eyes=lambda t: Eyes.UNKNOWN)
     assert [e for _, e in changes([glasses], 5, lambda a: a.engagement)] == [Engagement.ENGAGING]
     glare = dataclasses.replace(glasses, eyes=lambda t: Eyes.UNKNOWN if 2 <= t < 4 else Eyes.OPEN)
@@ -343,7 +347,7 @@ def test_a_head_alone_never_engages_but_keeps_who_is_engaged() -> None:
         Engagement.ENGAGING,
         Engagement.ENGAGED,
     ]
-    # Like a blink, glare counts once it has lasted.
+    # Like a blink, glare counts only after some time.
     assert all(a.looking_at_robot for a in seen_between(glare, 2.0, 2.39))
     assert not any(a.looking_at_robot for a in seen_between(glare, 2.41, 4.14))
 
@@ -351,9 +355,9 @@ def test_a_head_alone_never_engages_but_keeps_who_is_engaged() -> None:
 @pytest.mark.parametrize("rate", [2.0, 5.0, 30.0])
 @pytest.mark.parametrize("gap", ["no gaze", "no valid gaze", "no gaze and no pose"])
 def test_a_gaze_that_is_missing_in_one_image_changes_nothing(gap: str, rate: float) -> None:
-    """A late message, a glint on glasses: neither the target nor the engagement flickers."""
+    """A late message or a glint on glasses changes neither the target nor the engagement."""
     at = (0.3, 0.0, 1.2)
-    # The head points elsewhere: a gap must not fall back on it.
+    # The head points elsewhere, so a gap must not fall back on the head pose.
     anna = Person("anna", at, lambda t: ROBOT, head_at=beside(ROBOT, at, 45))
     tracker = AttentionTracker()
     for k in range(round(4 * rate)):
@@ -386,7 +390,9 @@ def test_the_angle_stays_that_of_the_gaze_during_a_blink() -> None:
 
 
 def test_a_gaze_that_is_seen_in_one_image_does_not_say_looking_at_the_robot() -> None:
-    """Dark glasses, the head towards the robot, a glimpse of the eyes now and then."""
+    """The person wears dark glasses, with the head towards the robot. The eyes are seen now and
+    then.
+    """
     anna = Person(
         "anna",
         (0.0, 0.0, 1.0),
@@ -399,7 +405,9 @@ def test_a_gaze_that_is_seen_in_one_image_does_not_say_looking_at_the_robot() ->
 
 
 def test_eyes_that_are_seen_at_last_decide_without_a_time_of_looking_at_the_robot() -> None:
-    """Head towards the robot, eyes hidden, then seen to look elsewhere."""
+    """The head points to the robot and the eyes are hidden. Then the eyes are seen to look
+    elsewhere.
+    """
     at = (0.0, 0.0, 1.0)
     anna = Person(
         "anna",
@@ -532,7 +540,7 @@ def test_a_clock_that_goes_back_starts_afresh() -> None:
 
 
 def random_person(rng: random.Random, name: str) -> Person:
-    """Somebody who changes what they look at, blinks and vanishes, all at random times."""
+    """Returns a person who changes the target, blinks and disappears at random times."""
     at = (rng.uniform(-1, 1), rng.uniform(-0.5, 0.5), rng.uniform(0.5, 3.2))
     points = [ROBOT, ROBOT, AWAY, (0.0, 0.0, 2.0), (-3.0, 1.0, 1.0)]
     looks = [rng.choice(points) for _ in range(200)]

@@ -1,4 +1,4 @@
-"""The loudspeaker comes and goes while the face speaks: a device at PortAudio's boundary."""
+"""Tests that speech goes on while a loudspeaker disappears and returns. PortAudio is simulated."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ class PortAudioError(Exception):
 
 
 class Device(ModuleType):
-    """The module sounddevice, with one loudspeaker that can be pulled out and put in again.
+    """Stands for the module sounddevice, with one loudspeaker that can be unplugged.
 
-    As PortAudio does, it lists devices when it is initialised only, and calls back no more once a
+    Like PortAudio, it lists devices only when it is initialised, and stops calling back once a
     device is gone.
     """
 
@@ -90,7 +90,7 @@ class Stream:
 
 @pytest.fixture
 def made(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Any]]:
-    """Makes a device and the sound on it."""
+    """Creates a device and an audio output on it."""
     opened: list[AudioOutput] = []
 
     def make(plugged: bool, wanted: str) -> Any:
@@ -133,7 +133,7 @@ def test_pulled_out_while_it_speaks_and_put_in_again(made: Callable[..., Any]) -
     assert "takes no more audio: is it plugged in?" in sound.silent_because
     assert sound.problem == "", "auto asks for no loudspeaker"
     assert stage.said[1].startswith("no sound: ")
-    # The face goes on, on the computer's clock, from where it was.
+    # The face continues from where it was, on the computer's clock.
     until(stage, lambda: stage.playback_queue.samples_taken > before + RATE)
     now = time.monotonic()
     assert clock.position(now) == pytest.approx(stage.playback_queue.samples_taken / RATE, abs=0.5)
@@ -159,7 +159,7 @@ def test_a_loudspeaker_that_was_asked_for(made: Callable[..., Any]) -> None:
         made(False, "device")
     device = sys.modules["sounddevice"]
     device.plugged = True
-    with pytest.raises(AudioDeviceError):  # by the list from before
+    with pytest.raises(AudioDeviceError):  # by the old list of devices
         AudioOutput(PlaybackQueue(RATE), AudioClock(), "device")
     again = AudioOutput(PlaybackQueue(RATE), AudioClock(), "device")
     assert again.description.startswith("USB speaker"), "who tries anew finds it"

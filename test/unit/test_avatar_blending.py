@@ -1,4 +1,4 @@
-"""Blending of the talking area at the edges of a picture."""
+"""Tests blending of the talking area, also at the edges of a picture."""
 
 from __future__ import annotations
 
@@ -13,7 +13,9 @@ from face_perception.avatar import Blender, crop_box, soft_mask
 
 
 def test_a_byte_is_mixed_as_pillow_does_it() -> None:
-    """All weights and values: x / 255 rounded, the formula of its ImagingPaste."""
+    """Tests all weights and values against x / 255 rounded, the formula of Pillow's
+    ImagingPaste.
+    """
     below, above = np.mgrid[:256, :256].astype(np.uint8)
     for weight in range(0, 256, 5):
         result = np.repeat(below[..., None], 3, axis=2)
@@ -27,7 +29,7 @@ def test_a_byte_is_mixed_as_pillow_does_it() -> None:
 
 @pytest.mark.parametrize("box", [(-30, -20, 80, 90), (120, 60, 230, 190), (-20, -20, 240, 180)])
 def test_faces_that_leave_the_picture(box: avatar.Box) -> None:
-    """The same as on a picture with a wide border that is cut off again."""
+    """The result is the same as on a picture with a wide border that is cut off again."""
     random = np.random.default_rng(3)
     picture = random.integers(0, 256, (160, 200, 3), np.uint8)
     face = random.integers(0, 256, (box[3] - box[1], box[2] - box[0], 3), np.uint8)
@@ -64,7 +66,7 @@ def test_nothing_to_blend() -> None:
 
 
 def test_a_share_of_a_face() -> None:
-    """Between the picture and the whole blend, in proportion; nothing else changes."""
+    """The result is between the picture and the full blend, in proportion. Nothing else changes."""
     random = np.random.default_rng(3)
     picture, face = (random.integers(0, 256, (160, 160, 3), np.uint8) for _ in range(2))
     box = (20, 10, 140, 150)

@@ -1,4 +1,4 @@
-"""Frames on the audio clock in simulated time: skew, jitter, stalls, slow rendering; no drift."""
+"""Tests frames on the audio clock in simulated time: skew, jitter, stalls and slow rendering."""
 
 from __future__ import annotations
 
@@ -23,7 +23,9 @@ from face_perception.speech import (
 
 
 class Device:
-    """Takes 10 ms blocks by its own crystal; its callbacks come up to ``jitter`` late."""
+    """An audio device that takes 10 ms blocks by its own crystal. Callbacks are up to ``jitter``
+    late.
+    """
 
     def __init__(
         self,
@@ -42,7 +44,7 @@ class Device:
         self._schedule()
 
     def true_position(self, now: float) -> float:
-        """What is heard, in seconds of audio."""
+        """Returns what is heard now, in seconds of audio."""
         return (now - self.begin - self.stalled) * self.rate / self.playback_queue.rate
 
     def _schedule(self) -> None:
@@ -50,7 +52,7 @@ class Device:
         self.world.at(due + self.rng.uniform(0, self.jitter), self._call)
 
     def _call(self) -> None:
-        # Devices say when a block will be heard; what they say jitters with the callback.
+        # Devices state when a block will be heard. That time jitters together with the callback.
         self.clock.observe(
             self.world.now, self.playback_queue.samples_taken / self.playback_queue.rate - 0.02
         )
@@ -69,7 +71,7 @@ def test_no_drift_over_ten_minutes(skew: float) -> None:
         world.wait(max(0.0, pacer.due_time(number) - world.now))
         assert pacer.accept(number, world.now)
         off.append(number / 30 - device.true_position(world.now))
-    # Jitter is late only: the mean of what the device says is 2 ms behind.
+    # Jitter only makes callbacks late, so the mean of what the device states is 2 ms behind.
     settled = np.array(off[300:])
     assert np.abs(settled - settled.mean()).max() < 0.003
     assert abs(settled.mean()) < 0.006
@@ -89,11 +91,11 @@ def test_slow_rendering_drops_frames_and_shows_none_late() -> None:
     off = []
     while world.now < 130:
         number = pacer.next_frame(world.now, lead)
-        world.wait(0.05)  # to render
+        world.wait(0.05)  # seconds to render
         world.wait(max(0.0, pacer.due_time(number) - world.now))
         if pacer.accept(number, world.now):
             off.append(number / 30 - device.true_position(world.now))
-    # Once the clock is known; one that is ready half a period late is still begun.
+    # Once the clock is known, a frame that will be ready half a period late is still started.
     assert np.abs(off[100:]).max() < 0.5 / 30 + 0.005
     assert pacer.shown == pytest.approx(30 / 0.06, abs=60)
     assert pacer.shown + pacer.dropped == pytest.approx(30 * 30, abs=3)
@@ -104,7 +106,7 @@ def test_a_frame_that_came_late_is_not_shown_and_the_next_is_in_time() -> None:
     Device(world, PlaybackQueue(RATE), clock, 0.0)
     pacer = FramePacer(clock, 30.0)
     number = pacer.next_frame(world.now, 0.01)
-    world.wait(pacer.due_time(number) - world.now + 0.2)  # a hiccup
+    world.wait(pacer.due_time(number) - world.now + 0.2)  # a stall
     assert not pacer.accept(number, world.now)
     following = pacer.next_frame(world.now, 0.01)
     assert following - number >= 6
@@ -122,7 +124,7 @@ def test_a_device_that_stalls_is_followed() -> None:
 
 
 def test_a_device_that_says_it_was_farther_than_it_is() -> None:
-    """As PulseAudio does at its start: two seconds are taken at once, and heard later."""
+    """PulseAudio does this at its start: it takes two seconds at once, which are heard later."""
     world, clock = World(), AudioClock()
     pacer = FramePacer(clock, 30.0)
     clock.observe(world.now, 2.0)
@@ -165,7 +167,7 @@ def test_queued_speech_is_played_after_the_delay() -> None:
 def test_a_queue_that_ran_dry_waits_again() -> None:
     playback_queue = PlaybackQueue(RATE, delay=0.1)
     playback_queue.enqueue(speech(0.1), heard=0.0)
-    playback_queue.take_samples(8000)  # until 0.5
+    playback_queue.take_samples(8000)  # until 0.5 s
     playback_queue.enqueue(speech(0.1), heard=0.5)
     assert playback_queue.speech_time_at(0.55) is None
     assert playback_queue.speech_time_at(0.6) == pytest.approx(0.1)
@@ -187,7 +189,9 @@ def test_a_cancelled_queue_fades_and_is_silent() -> None:
 
 
 def test_a_queue_starts_again_after_a_cancel() -> None:
-    """While what was cut still fades out: at the time in the speech that it is pushed at."""
+    """The sound that was cancelled still fades out. The new speech starts at its own speech
+    time.
+    """
     playback_queue = PlaybackQueue(RATE, delay=0.05)
     playback_queue.enqueue(speech(1.0), heard=0.0)
     playback_queue.take_samples(1600)
@@ -203,7 +207,7 @@ def test_a_queue_starts_again_after_a_cancel() -> None:
     assert out[:80].any()
     assert not out[80:800].any()
     assert np.array_equal(out[800:8800], speech(0.5))
-    # Where it would begin before the fade has ended, after that.
+    # If the speech would start before the fade has ended, it starts after the fade.
     playback_queue.enqueue(speech(0.5), heard=1.1)
     playback_queue.take_samples(3200)
     playback_queue.cancel()
@@ -216,7 +220,7 @@ def test_a_queue_starts_again_after_a_cancel() -> None:
 
 
 class Loud:
-    """A mouth that is open while the audio at that very moment is loud, and knows 50 ms ahead."""
+    """A mouth that is open while the audio at that moment is loud. It looks 50 ms ahead."""
 
     look_ahead = 0.05
     frame_period = 0.01
@@ -274,7 +278,7 @@ class Stage:
         rate: int = RATE,
         begin: float | None = None,
     ) -> float:
-        """Sends speech in real time from ``begin`` on, by default now; returns when it begins."""
+        """Sends speech in real time from ``begin`` (default: now) and returns when it is heard."""
         begin, step = begin or self.world.now, round(chunk * rate)
         for k, start in enumerate(range(0, len(samples), step)):
             piece = AudioChunk(begin + start / rate, rate, samples[start : start + step])
@@ -282,7 +286,9 @@ class Stage:
         return begin
 
     def worst_offset(self, begin: float) -> float:
-        """Of the frames from ``begin`` on, against what the device truly played, seconds."""
+        """Returns the largest offset in seconds from what the device truly played, from ``begin``
+        on.
+        """
         return max(
             abs(frame.position - self.device.true_position(at))
             for frame, at in self.kept.shown
@@ -290,7 +296,7 @@ class Stage:
         )
 
     def open_from(self, begin: float) -> list[tuple[float, float]]:
-        """(time shown, jaw) of the frames from ``begin`` on."""
+        """Returns (time shown, jaw) of the frames from ``begin`` on."""
         return [
             (at, float(frame.image[0, 0, 0]) / 255) for frame, at in self.kept.shown if at >= begin
         ]
@@ -317,7 +323,7 @@ def test_it_speaks_in_time_and_goes_back_to_idle() -> None:
 
 @pytest.mark.parametrize("skew", [-0.005, 0.005])
 def test_three_minutes_against_a_skewed_device(skew: float) -> None:
-    """Loud for half a second, silent for half a second: every frame beside what was heard."""
+    """The speech is loud and silent in turns of half a second. Every frame must match the sound."""
     stage = Stage(skew)
     beat = np.concatenate([speech(0.5), np.zeros(RATE // 2, np.float32)])
     begin = stage.say(np.tile(beat, 180))
@@ -332,14 +338,15 @@ def test_three_minutes_against_a_skewed_device(skew: float) -> None:
     wrong = 0
     frames = stage.open_from(begin + 1)
     for at, jaw in frames:
-        # Whether it sounds within 40 ms around the moment when the frame is seen.
+        # Checks whether it sounds within 40 ms of the moment when the frame is seen.
         heard = round(stage.device.true_position(at) * RATE)
         around = audible[heard - 640 : heard + 640]
         wrong += jaw > 0.5 and not around.any()
         wrong += jaw < 0.1 and around.mean() > 0.95
     assert len(frames) > 5000
     assert wrong <= 0.002 * len(frames)
-    # The device that is faster than the sender would run dry every ten seconds.
+    # Without a correction, the device that is faster than the sender would run dry every ten
+    # seconds.
     assert report.ran_dry == 0
     gaps = [b - a - len(s) / RATE for (a, s), (b, _) in itertools.pairwise(stage.heard)]
     assert max(gaps) < 0.001, "one sound, without a hole"
@@ -362,7 +369,7 @@ def test_interruption_is_seen_and_heard_at_once() -> None:
     last, samples = stage.heard[-1]
     assert last + len(samples) / RATE - stage.device.true_position(stopped) < 0.05
     assert not stage.performer.interrupt()
-    # The rest of what was interrupted is not said; what comes after it is.
+    # The rest of the interrupted speech is not spoken. What comes after it is.
     stage.run(2.0)
     begin = stage.say(speech(0.3))
     stage.run(1.0)
@@ -410,7 +417,7 @@ def test_a_gap_within_an_utterance_is_counted() -> None:
 
 @pytest.mark.parametrize("source", [16_000, 22_050, 44_100])
 def test_the_first_frame_comes_soon_and_the_start_is_no_gap(source: int) -> None:
-    """Resamplers give nothing for their first one or two chunks."""
+    """Resamplers give no output for their first one or two chunks."""
     stage = Stage(audio_rate=48_000)
     soon = []
     for pause in range(20):
@@ -420,7 +427,7 @@ def test_the_first_frame_comes_soon_and_the_start_is_no_gap(source: int) -> None
         stage.run(0.9)
         soon.append(stage.performer.report().first_frame)
     assert stage.performer.report().ran_dry == 0
-    # The delay, the rest of what a resampler keeps back, and the way to the next frame.
+    # The delay, what a resampler keeps back, and the time to the next frame.
     waited = 0.02 if source == 22_050 else 0.0
     assert min(soon) >= 0.1 + waited - 0.25 / 30 - 0.002
     assert max(soon) <= 0.1 + waited + 0.75 / 30 + 0.002
@@ -441,7 +448,7 @@ def test_two_utterances_sent_at_once_are_said_one_after_the_other() -> None:
 
 
 class Counted(BandMouth):
-    """Notes how much speech it is given at once."""
+    """Records how much speech it gets at once."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -453,7 +460,7 @@ class Counted(BandMouth):
 
 
 def test_a_minute_and_a_half_at_once_moves_the_mouth_from_its_beginning() -> None:
-    """What a mouth keeps is shorter, and hearing all of it takes longer than a frame may."""
+    """A mouth keeps less speech than this, and one run over all of it takes longer than a frame."""
     said = read_wav(paths.resource("resources/speech/hello.wav"))
     once = said.samples[:, 0].astype(np.float32) / 32768
     mouth = Counted()

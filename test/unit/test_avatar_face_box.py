@@ -1,4 +1,4 @@
-"""The box of a face for the talking face, and the mask of its mesh."""
+"""Tests the face box and the mask of the mesh, which the talking face uses."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from face_perception.types import Camera, Frame
 
 
 def points(*, left: int = 100, top: int = 50, right: int = 180, chin: int = 200) -> np.ndarray:
-    """68 points with these extremes and the middle (29) at row 120."""
+    """Returns 68 points with these extremes, and the middle (point 29) at row 120."""
     made = np.tile([140.0, 120.0], (68, 1))
     made[0], made[16], made[8], made[19] = (left, 90), (right, 90), (140, chin), (130, top)
     return made
@@ -60,7 +60,7 @@ def test_a_real_face_is_cut_and_masked() -> None:
     assert 0 <= box[0] < box[2] <= width
     assert 0 <= box[1] < box[3] <= height
     lips = face.landmarks[faces.LIPS_OUTER_UPPER, :2].mean(axis=0)
-    # The lips are where the network paints: in the lower half of what it is given.
+    # The lips are in the lower half of the network's input, which is the half that it paints.
     assert 0.5 < (lips[1] - box[1]) / (box[3] - box[1]) < 0.9
     cut = cut_face(image, box)
     assert cut.shape == (256, 256, 3)

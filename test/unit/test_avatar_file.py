@@ -1,4 +1,4 @@
-"""Prepared avatars: the file keeps every byte or says what changed; what is made of a real face."""
+"""Tests avatar files: what is saved is loaded unchanged, and damage is named. Also prepares one."""
 
 from __future__ import annotations
 
@@ -65,11 +65,11 @@ def test_other_weights_are_refused(avatar: Avatar, tmp_path: Path) -> None:
 
 
 def test_another_version_of_musetalk_is_refused(avatar: Avatar, tmp_path: Path) -> None:
-    """Boxes and masks of 1.0 and 1.5 differ: both are named, and how to prepare it again."""
+    """Boxes and masks of 1.0 and 1.5 differ. The error names both versions and the command."""
     file = tmp_path / "me.avatar"
     save_avatar(file, avatar)
     assert load_avatar(file, version="1.5").version == "1.5"
-    assert load_avatar(file, version="").version == "1.5"  # a UNet that does not say
+    assert load_avatar(file, version="").version == "1.5"  # a UNet whose card names no version
     with pytest.raises(AvatarError) as raised:
         load_avatar(file, version="1.0")
     message = str(raised.value)
@@ -117,7 +117,7 @@ def test_other_files_are_named(content: str | None, message: str, tmp_path: Path
 
 
 def test_no_code_in_arrays_is_run(avatar: Avatar, tmp_path: Path) -> None:
-    """A pickled array in a file whose seal is right is refused."""
+    """A pickled array is refused, even if the seal of the file is right."""
     import hashlib
     import io
 
@@ -147,7 +147,7 @@ def test_pictures_go_forwards_and_backwards() -> None:
 
 
 class Recorded:
-    """Stands for the image encoder, to see what it is given."""
+    """Stands for the image encoder and records its input."""
 
     def __init__(self) -> None:
         self.seen: list[Image] = []
@@ -162,7 +162,7 @@ def test_a_face_is_prepared_as_published(version: str, margin: int) -> None:
     picture = load_portrait("astronaut").picture
     blank = np.zeros_like(picture)
     seen = Recorded()
-    # A picture without a face shifts nothing: it is left out of all.
+    # A picture without a face is left out of all lists, so the lists stay aligned.
     made = prepare_avatar([picture, blank, picture], seen, source="x", version=version)
     assert len(made.pictures) == len(made.boxes) == len(made.masks) == len(made.latents) == 2
     masked, whole = seen.seen[0]
@@ -172,12 +172,12 @@ def test_a_face_is_prepared_as_published(version: str, margin: int) -> None:
     plain = prepare_avatar([picture], Recorded(), source="x", version=version, margin=0)
     assert bottom - plain.boxes[0][3] == margin
     assert (left, top, right) == plain.boxes[0][:3]
-    # The whole is what the box cuts out; the mask lies within it, below the eyes.
+    # The whole face is what the box cuts out. The mask lies within it, below the eyes.
     part = cv2.resize(picture[top:bottom, left:right], (256, 256))
     assert np.abs(part.astype(int) - whole).mean() < 2
     area = made.blenders()[0].area
     assert left <= area[0] < area[2] <= right
-    edge = 0.1 * (crop_box(made.boxes[0])[2] - crop_box(made.boxes[0])[0])  # is soft
+    edge = 0.1 * (crop_box(made.boxes[0])[2] - crop_box(made.boxes[0])[0])  # has soft edges
     assert (top + bottom) / 2 - edge <= area[1] < area[3] <= bottom
 
 
@@ -195,7 +195,7 @@ def test_a_clip_is_cut_alike() -> None:
 
 @pytest.fixture
 def with_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The working directory, which has an empty file of that name."""
+    """Returns the working directory, which has an empty file of that name."""
     monkeypatch.chdir(tmp_path)
     (tmp_path / "file").touch()
     return tmp_path

@@ -1,4 +1,6 @@
-"""The screens against real counterparts: a WebSocket client on the loopback, SDL's dummy driver."""
+"""Tests the screens with real clients: a WebSocket client on this machine, and SDL's dummy
+driver.
+"""
 
 from __future__ import annotations
 
@@ -204,7 +206,7 @@ def test_no_display_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.skipif(any(Path("/dev/dri").glob("card*")), reason="SDL may find that display")
 def test_what_nobody_sees_is_no_display(monkeypatch: pytest.MonkeyPatch) -> None:
-    """As on a robot without X: of itself SDL takes a driver that draws to nowhere."""
+    """On a robot without X, SDL chooses a driver that shows nothing. That counts as no display."""
     pytest.importorskip("pygame")
     for name in ("SDL_VIDEODRIVER", "DISPLAY", "WAYLAND_DISPLAY"):
         monkeypatch.delenv(name, raising=False)

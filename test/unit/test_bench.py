@@ -1,4 +1,4 @@
-"""Costs on paper, the roofline page, and the two commands that measure; no time is asserted."""
+"""Tests computed costs, the roofline page, and the two commands that measure. Asserts no time."""
 
 from __future__ import annotations
 
@@ -21,7 +21,9 @@ ROOT = Path(__file__).parents[2]
 
 
 def convolution() -> bytes:
-    """8 channels of 4x4 to 16 by 3x3 (as large), then a product with [4, 5]."""
+    """Returns a convolution of 8 channels of 4x4 to 16 by 3x3 (same size), and a product with [4,
+    5].
+    """
     graph = Graph("convolution")
     image = graph.input("image", (8, 4, 4))
     weights = graph.constant(np.zeros((16, 8, 3, 3)))
@@ -63,7 +65,7 @@ def test_a_shape_that_is_not_known() -> None:
 def test_devices_add_up_to_what_they_are_quoted_for() -> None:
     for device in DEVICES:
         words = device.quoted.split()
-        # Sparse is twice dense; FP4 twice FP8.
+        # Sparse is twice as fast as dense, FP4 twice as fast as FP8.
         factor = 4 if "FP4" in words else 2
         assert factor * device.peak(8) / 1e12 == pytest.approx(float(words[0]), rel=0.03)
 
@@ -122,12 +124,12 @@ def test_every_network_is_on_the_page() -> None:
 
 
 def test_musetalk_on_paper() -> None:
-    """Larger batches share the weights; the tiny decoder costs less than the exact one."""
+    """Larger batches share the weights, and the tiny decoder costs less than the exact one."""
     slow, fast = DEVICES[0], DEVICES[-1]
     for device in DEVICES:
         one = [image_seconds(device, name, 1) for name in ("exact", "lower", "tiny")]
         assert one == sorted(one, reverse=True)
         assert image_seconds(device, "tiny", 8) < one[2]
     assert image_seconds(slow, "exact", 1) > 3 * image_seconds(fast, "exact", 1)
-    # 622 GFLOP and 178 GFLOP at 10.2 TFLOP/s: no batch helps.
+    # 622 GFLOP and 178 GFLOP at 10.2 TFLOP/s: a larger batch does not help.
     assert image_seconds(slow, "exact", 8) > 0.8e12 / slow.peak(16)

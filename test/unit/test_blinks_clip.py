@@ -1,4 +1,4 @@
-"""Action unit 45 and the gaze on a clip with four blinks (synthetic face, test/data/yongen.mp4)."""
+"""Tests AU 45 and gaze on a clip with four blinks (synthetic face, test/data/yongen.mp4)."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ RATE = 25.0
 
 @pytest.fixture(scope="module")
 def perceived() -> dict[str, np.ndarray]:
-    """By image: its number, intensities of 45 and 12, yaw and pitch and validity of the gaze."""
+    """Returns for each image: number, AU 45, AU 12, and yaw, pitch and validity of the gaze."""
     clip = cv2.VideoCapture(str(CLIP))
     tracker, units, gaze = load_tracker(), LandmarkActionUnits(), GeometricGaze()
     rows = []
@@ -47,7 +47,9 @@ def perceived() -> dict[str, np.ndarray]:
 
 
 def test_four_blinks(perceived: dict[str, np.ndarray]) -> None:
-    """Seen by eye: half-closed from image 50, shut at 110, from 130 on and at the end."""
+    """A person labelled the clip: half closed from image 50, shut at 110, from 130 on and at the
+    end.
+    """
     closed = perceived["blink"] >= 0.5
     begins = perceived["image"][1:][closed[1:] & ~closed[:-1]]
     assert begins == pytest.approx([52, 109, 130, 256], abs=4)
@@ -63,7 +65,7 @@ def test_gaze_is_held_while_the_eyes_are_shut(perceived: dict[str, np.ndarray]) 
     assert not perceived["valid"][shut].any()
     wide_open = perceived["blink"] == 0
     assert perceived["valid"][wide_open].mean() > 0.95
-    # In a long blink the held direction is one and the same.
+    # During a long blink the held direction does not change.
     asleep = (perceived["image"] > 140) & (perceived["image"] < 152)
     assert np.ptp(perceived["yaw"][asleep]) == 0
     assert np.ptp(perceived["pitch"][asleep]) == 0

@@ -1,4 +1,4 @@
-"""Calibrations fitted to simulated people: what is found, what is promised, who is refused."""
+"""Tests calibrations of simulated people: bias, gain, expected error, and refusals."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ GEOMETRIC = GeometricGaze.prior
 
 
 def like(prior: EstimatorPrior, **more: object) -> GazePopulation:
-    """People who differ as an estimator's prior says."""
+    """Returns people who differ as an estimator's prior says."""
     settings = {
         "gain": (prior.yaw.gain, prior.pitch.gain),
         "gain_spread": (prior.yaw.spread, prior.pitch.spread),
@@ -57,14 +57,14 @@ def fit(given: GazeSamples, prior: EstimatorPrior = NETWORK_PRIOR) -> Calibratio
 
 
 def fit_offsets(offsets: np.ndarray, targets: np.ndarray | None = None) -> CalibrationFit:
-    """Of one network and a target at the lens, or one of ``targets`` that are all there."""
+    """Fits offsets of one network for a target at the lens, or for one of ``targets``."""
     return fit_calibration(
         CalibrationSamples.from_arrays(-offsets, np.zeros_like(offsets), targets)
     )
 
 
 def refused(given: GazeSamples, prior: EstimatorPrior = NETWORK_PRIOR) -> str:
-    """Why, empty where it is not."""
+    """Returns the reason of the refusal; empty if the calibration is accepted."""
     try:
         fit(given, prior)
     except CalibrationRefused as reason:
@@ -79,7 +79,7 @@ def bias(found: CalibrationFit) -> FloatArray:
 def errors(
     random: np.random.Generator, person: GazePerson, correction: Correction | None
 ) -> FloatArray:
-    """Error vectors [N, 2] at ``LOOKS``, with a correction or without."""
+    """Returns error vectors [N, 2] at ``LOOKS``, with a correction or without."""
     estimates, lids = person.estimates(random, LOOKS), person.lids(random, LOOKS)
     if correction is None:
         return estimates - LOOKS
@@ -90,11 +90,11 @@ def errors(
     return np.array(corrected) - LOOKS
 
 
-# One target and an estimator whose scale is right: a bias, as published.
+# One target, and an estimator whose gain is right: a bias, as published.
 
 
 def test_the_bias_is_found_on_simulated_people() -> None:
-    """One target, 30 images, within 1.1 degrees for 95 % of the people."""
+    """One target, 30 images: within 1.1 degrees for 95 % of the people."""
     random = np.random.default_rng(7)
     found = []
     for _ in range(120):
@@ -108,7 +108,9 @@ def test_the_bias_is_found_on_simulated_people() -> None:
 
 
 def test_one_target_of_a_network_gives_a_bias_and_nothing_else() -> None:
-    """What Chen and Shi (TPAMI 2022) do: the mean of truth minus estimate, and less error by it."""
+    """As in Chen and Shi (TPAMI 2022): the bias is the mean of truth minus estimate; the error
+    falls.
+    """
     random = np.random.default_rng(8)
     after, before = [], []
     for _ in range(60):
@@ -127,7 +129,7 @@ def test_one_target_of_a_network_gives_a_bias_and_nothing_else() -> None:
 
 
 def test_samples_that_repeat_each_other_count_less() -> None:
-    """A smoothed gaze says less than as many independent ones."""
+    """A smoothed gaze says less than as many independent samples."""
     random = np.random.default_rng(3)
     noise = random.normal(0, 2 * DEG, (60, 2))
     smooth = np.stack([np.convolve(noise[:, k], np.ones(8) / 8, "same") for k in (0, 1)], 1)
@@ -138,7 +140,9 @@ def test_samples_that_repeat_each_other_count_less() -> None:
 
 @pytest.mark.parametrize("offset", [0.0, 3.0])
 def test_who_needs_no_calibration_gets_none_from_few_samples(offset: float) -> None:
-    """Ten samples say little: where the estimate is right already they would make it worse."""
+    """Ten samples say little: if the estimate is right already, a calibration would make it
+    worse.
+    """
     random = np.random.default_rng(5)
     accepted, why = [], []
     for _ in range(100):
@@ -154,7 +158,7 @@ def test_who_needs_no_calibration_gets_none_from_few_samples(offset: float) -> N
 
 
 def test_blinks_that_went_unnoticed_do_no_harm() -> None:
-    """A tenth of 30 images look down by 15 degrees, a twentieth anywhere."""
+    """In a tenth of 30 images the gaze is 15 degrees lower, in a twentieth it is anywhere."""
     random = np.random.default_rng(5)
     off = []
     for _ in range(100):
@@ -183,7 +187,7 @@ def test_five_targets_give_each_axis_its_gain() -> None:
         found.append((made.gain_yaw, made.gain_pitch))
     assert len(drawn) > 20
     apart = np.array(found) - drawn
-    # The population's spreads are 0.2 and 0.67.
+    # The population's standard deviations are 0.2 and 0.67.
     assert (apart.std(0) < (0.08, 0.3)).all()
     for axis in (0, 1):
         assert np.corrcoef(np.array(found)[:, axis], np.array(drawn)[:, axis])[0, 1] > 0.9
@@ -207,7 +211,7 @@ def test_targets_on_a_line_tell_the_gain_along_it_only() -> None:
     made = fit(gaze_samples(random, people=people, places=LINE), GEOMETRIC).correction
     assert 1.2 < made.gain_yaw < 1.45, "from the population's 1.05 towards the person's"
     assert made.gain_pitch == GEOMETRIC.pitch.cautious
-    # Three targets are too few for a gain, and a few degrees are too near each other.
+    # Three targets are too few for a gain, and targets a few degrees apart are too close together.
     for places in (FIVE[:3], [(x / 8, y / 8) for x, y in FIVE]):
         made = fit(gaze_samples(random, people=people, places=places), GEOMETRIC).correction
         assert (made.gain_yaw, made.gain_pitch) == (1.0, 1.5)
@@ -215,7 +219,7 @@ def test_targets_on_a_line_tell_the_gain_along_it_only() -> None:
 
 @pytest.mark.parametrize("prior", [GEOMETRIC, NETWORK_PRIOR], ids=["geometric", "network"])
 def test_gain_is_shrunk_towards_the_population(prior: EstimatorPrior) -> None:
-    """Noise alone, of a person with the population's gain, gives nearly that gain."""
+    """Noise alone, for a person with the population's gain, gives nearly that gain."""
     random = np.random.default_rng(14)
     people = like(prior, gain_spread=(0.0, 0.0), lid=0.0, lid_noise=0.1)
     near = [(x / 2, y / 2) for x, y in FIVE]
@@ -231,7 +235,7 @@ def test_gain_is_shrunk_towards_the_population(prior: EstimatorPrior) -> None:
     assert (spread < (prior.yaw.spread, prior.pitch.spread)).all()
 
 
-# What is promised.
+# Expected errors.
 
 
 @pytest.mark.parametrize(
@@ -240,7 +244,7 @@ def test_gain_is_shrunk_towards_the_population(prior: EstimatorPrior) -> None:
 def test_the_promised_error_is_the_measured_one(
     places: list[tuple[float, float]], at_least: float
 ) -> None:
-    """Over people, on looks at 21 places; and the calibration lowers the error."""
+    """Mean over people of looks at 21 places. The calibration also lowers the error."""
     random = np.random.default_rng(15)
     people = like(GEOMETRIC)
     said, after, before, standard = [], [], [], []
@@ -261,7 +265,7 @@ def test_the_promised_error_is_the_measured_one(
     assert len(said) > 33
     assert np.mean(said) == pytest.approx(np.mean(after), rel=0.2)
     assert np.mean(after) < (1 - at_least) * np.mean(before)
-    # These people err as far in yaw as in pitch; the prior's share of yaw is smaller.
+    # The error of these people is the same in yaw and pitch; the prior's share of yaw is smaller.
     assert math.sqrt(np.mean(np.square(standard[::2]))) == pytest.approx(1, abs=0.4)
     assert math.sqrt(np.mean(np.square(standard[1::2]))) == pytest.approx(1, abs=0.3)
 
@@ -274,7 +278,7 @@ def test_a_steady_look_promises_no_more_than_the_population() -> None:
         found = fit(gaze_samples(random, people=steady, places=places, outliers=0.0), prior)
         assert found.spread < 0.5 * DEG
         assert found.expected_residual > prior.residual - 1e-9
-    # Four targets that nearly coincide tell no gain: the promise is the one of a single target.
+    # Four targets that nearly coincide show no gain, so the error is that of a single target.
     near = [(x / 8, y / 8) for x, y in FIVE]
     found = fit(gaze_samples(random, people=steady, places=near, outliers=0.0), GEOMETRIC)
     assert found.expected_residual > GEOMETRIC.residual - 1e-9
@@ -308,7 +312,7 @@ def test_the_error_grows_away_from_the_targets() -> None:
     grown = known.cautious * known.scale_sigma * 10 * DEG
     there = at[1] - 10 * DEG
     assert math.sqrt(pitch.variance(there)) == pytest.approx(math.hypot(one.sigma_pitch, grown))
-    # Five targets measure the gain: the error grows less, and the slope is nearer to 1.
+    # Five targets measure the gain: the error grows less away from them, and the slope is near 1.
     people = like(GEOMETRIC, error=0.5 * DEG)
     five = fit(gaze_samples(random, people=people, places=FIVE), GEOMETRIC).correction
     assert five.slope_yaw_sigma < one.slope_yaw_sigma
@@ -337,7 +341,7 @@ def test_lids_that_some_images_do_not_show_still_help() -> None:
 
 
 def test_the_stated_slope_is_that_of_people() -> None:
-    """Over people, corrected looks move by the stated slope times the true ones."""
+    """On average over people, corrected looks move by the stated slope times the true ones."""
     random = np.random.default_rng(21)
     people = like(GEOMETRIC)
     for places in (LENS, FIVE):
@@ -361,7 +365,7 @@ def test_what_is_said_of_a_fit() -> None:
     assert "gain 1.00 and 1.50" in text
     assert "expected to be off by 5.2° on average; with five targets" in text
     assert text.endswith("by about 3.5°")
-    # A network's gain is right: five targets would give nothing that is known.
+    # A network has the right gain, so the sentence promises nothing for five targets.
     assert "five" not in describe_fit(one, NETWORK_PRIOR)
     five = fit(gaze_samples(random, people=like(GEOMETRIC, error=0.0), places=FIVE), GEOMETRIC)
     assert "of 5 targets" in describe_fit(five, GEOMETRIC)
@@ -372,8 +376,8 @@ def test_what_is_said_of_a_fit() -> None:
 
 
 def test_lids_are_used_where_they_help_on_held_out_targets() -> None:
-    """Where the iris says little of up and down and the lids much, and not where they say
-    nothing.
+    """Lids are used if the iris shows little of a look up or down and the lids show much. They are
+    not used if they show nothing.
     """
     used, helped = {}, []
     for name, more in (
@@ -433,7 +437,7 @@ def test_an_expression_fades_the_lids_out() -> None:
         assert made.apply(0.1, 0.2, seen) == (0.1, 0.2)
 
 
-# Who is refused.
+# Refusals.
 
 
 @pytest.mark.parametrize(("spots", "apart"), [(1, 10), (1, 25), (3, 15), (30, 20)])
@@ -486,7 +490,7 @@ def test_who_looks_at_the_lens_whatever_is_asked(
         )
         with pytest.raises(CalibrationRefused, match=r"did not follow|away from|elsewhere|worse"):
             fit_calibration(lies, prior)
-        # Who looks at them is calibrated.
+        # A person who looks at the targets is calibrated.
     honest = [gaze_samples(random, 15, people=people, places=places) for _ in range(12)]
     assert sum(not refused(given, prior) for given in honest) >= 10
 
@@ -510,5 +514,5 @@ def test_a_target_25_degrees_beside_its_stated_place_is_refused_by_name() -> Non
         else:
             accepted += 1
     assert accepted <= 5
-    # The fit bends towards a wrong target, so that another may be the worst. Chance: 0.2.
+    # The fit bends towards a wrong target, so another target may be the worst. Chance is 0.2.
     assert np.mean(named) > 0.4

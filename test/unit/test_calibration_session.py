@@ -1,4 +1,4 @@
-"""Samples of one calibration taken image by image: what counts, what is refused, and its hints."""
+"""Tests which samples a calibration session keeps, which it refuses, and its hints."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ DEG = math.radians(1)
 
 
 def found(session: CalibrationSession) -> tuple[float, float]:
-    """Bias of yaw and pitch."""
+    """Returns the bias of yaw and pitch."""
     made = session.result().correction
     return made.bias_yaw, made.bias_pitch
 
@@ -152,7 +152,7 @@ def five(distance: float = 0.8, **more: float) -> CalibrationSession:
 
 
 def looks_at_each(session: CalibrationSession, **more: object) -> Actor:
-    """Somebody at 0.8 m who looks at the present target of a collection."""
+    """Returns the gaze of somebody at 0.8 m who looks at the present target of a session."""
 
     def looks_at(t: float) -> tuple[float, float, float]:
         target = session.targets[session.progress().target]
@@ -163,7 +163,9 @@ def looks_at_each(session: CalibrationSession, **more: object) -> Actor:
 
 
 def test_proposed_targets_say_where_they_are() -> None:
-    """As the person sees them, who faces the lens: the image's left is their right."""
+    """Left and right are those of the person, who faces the lens: image left is the person's
+    right.
+    """
     (lens,) = proposed_targets(1)
     assert (lens.name, lens.locate({}).tolist()) == ("the camera", [0, 0, 0])
     targets = proposed_targets(5, 2.0)
@@ -211,14 +213,16 @@ def test_who_looks_at_the_lens_only_is_told_which_mark() -> None:
 
 
 def test_a_target_that_nobody_looked_at_is_named() -> None:
-    """Five targets of which one has no sample would be another set than the one asked for."""
+    """If one of five targets has no sample, that is another set of targets than the requested
+    one.
+    """
     session = five(seconds=2.0)
     closed = looks_at_each(session, blinks=lambda t: session.progress().target == 3)
     run(session, closed, images=200)
     missing = "the mark 21 cm to your left and 14 cm below the lens"
     with pytest.raises(CalibrationRefused, match=f"no usable image .* {missing}: "):
         session.result()
-    # A video that ends early: what comes next was not looked at.
+    # The video ends early, so the remaining targets were not looked at.
     session = five()
     run(session, looks_at_each(session), images=25)
     session.stop()

@@ -1,4 +1,4 @@
-"""People and their files: stored, read, migrated, damaged; calibrations applied to linked faces."""
+"""Tests the store of calibrations: files, migration, damage, and calibrations of linked faces."""
 
 from __future__ import annotations
 
@@ -99,7 +99,7 @@ def test_a_file_says_all_of_a_calibration_in_plain_numbers(store: CalibrationSto
     assert entry["correction"]["gain_pitch"] == 2.2
     assert entry["correction"]["lids"] == {"upper": 0.16, "lower": -0.08, "brow": 0.55}
     assert CalibrationStore(store.folder).get("anna") == {"scripted": CALIBRATION}
-    # One without lids, and one that was fitted.
+    # One calibration without lids, and one that was fitted.
     plain = dataclasses.replace(CALIBRATION, correction=Correction(0.01, 0.02))
     store.put("anna", plain)
     assert store.get("anna") == {"scripted": plain}
@@ -114,8 +114,8 @@ def test_what_no_calibration_can_be() -> None:
 
 
 def write_version_1(store: CalibrationStore, estimator: str, revision: str) -> None:
-    """As face_perception wrote it when a calibration was a bias."""
-    store.put("anna", CALIBRATION)  # for the name of her file
+    """Writes a file of version 1, in which a calibration was a bias only."""
+    store.put("anna", CALIBRATION)  # creates the file under its name
     (path,) = store.folder.glob("anna*.json")
     entry = {
         "estimator": estimator,
@@ -148,7 +148,7 @@ def test_a_file_of_version_2_stated_the_error_of_the_gain(store: CalibrationStor
 
 
 def test_a_bias_of_a_file_of_version_1_has_gain_1(store: CalibrationStore, said: list[str]) -> None:
-    """A network's weights are the same, so it is applied as it was."""
+    """The weights of a network are the same, so its calibration is applied unchanged."""
     write_version_1(store, "scripted", "1")
     made = store.get("anna")["scripted"].correction
     assert (made.bias_yaw, made.bias_pitch) == (0.05, -0.03)
@@ -158,7 +158,7 @@ def test_a_bias_of_a_file_of_version_1_has_gain_1(store: CalibrationStore, said:
     seen = looks(people, Actor("face_1", bias=(0.05, -0.03)))
     assert seen.calibrated
     assert off(seen) < 0.1
-    # The next calibration is written in the new form, the others with it.
+    # The next calibration is written in the new form, and so are the others of the file.
     other = dataclasses.replace(CALIBRATION, estimator="geddnet")
     store.put("anna", other)
     assert store.get("anna")["scripted"].correction == made
@@ -234,7 +234,7 @@ def test_damaged_files_are_set_aside_and_named(
     assert store.get("anna") == {}
     store.put("anna", CALIBRATION)
     assert list(store.load_all()) == ["anna", "carl"]
-    # Her numbers are still in it.
+    # The damaged file still holds the person's numbers.
     assert store.delete("anna") == 2
     assert list(store.folder.glob("anna*")) == []
     assert store.delete("anna") == 0
@@ -244,7 +244,7 @@ def test_damaged_files_are_set_aside_and_named(
 def test_what_is_damaged_can_be_deleted(
     store: CalibrationStore, said: list[str], estimator: str
 ) -> None:
-    """Before anything else has read it, and after."""
+    """Deletes before anything else has read the file, and after."""
     for read in (False, True):
         store.put("anna", CALIBRATION)
         (path,) = store.folder.glob("anna*.json")
@@ -281,7 +281,7 @@ def test_files_of_a_later_version_are_left_alone(store: CalibrationStore, said: 
 
 
 def test_a_folder_that_cannot_be_used_is_named(tmp_path: Path) -> None:
-    """Whoever runs the tests may be root, who may write anywhere: a file is in the way instead."""
+    """A file is in place of the folder, because tests may run as root, who may write anywhere."""
     (tmp_path / "people").write_text("")
     for folder in (tmp_path / "people", tmp_path / "people" / "more"):
         store = CalibrationStore(folder)
@@ -350,7 +350,7 @@ def test_a_linked_face_is_calibrated_until_it_is_lost(store: CalibrationStore) -
     after = looks(people, anna, 4.5)
     assert (after.person_id, after.calibrated) == ("anna", True)
     assert off(after) < 0.2
-    # The same person elsewhere in the image, the head tilted, another process: the same bias.
+    # The bias is the same elsewhere in the image, with a tilted head, and in another process.
     again = PersonRegistry(CalibrationStore(store.folder), REVISIONS)
     moved = Actor("face_5", at=(0.4, 0.2, 1.0), roll=0.3, bias=(3 * DEG, -2 * DEG))
     before = looks(again, moved)
@@ -375,7 +375,7 @@ def test_a_bias_belongs_to_a_person_and_an_estimator(
     other = dataclasses.replace(actor, source="geddnet")
     gaze = looks(people, other, 0.1)
     assert (gaze.person_id, gaze.calibrated) == ("anna", False)
-    # A network is in use, for which she is not calibrated.
+    # The person is not calibrated for the network in use.
     assert not PersonRegistry(store, {"geddnet": "sha"}).link("face_1", "anna")
     assert said == []
     # Another revision under the same name.
@@ -436,7 +436,7 @@ def test_a_file_that_cannot_be_read_keeps_nobody_else_from_being_seen(
     with pytest.raises(OSError, match=r"anna.*newer face_perception"):
         people.refresh()
     assert calibrated(0.1) == [True, True]
-    # It was not read: so it is tried again, though nothing has changed since.
+    # The file was not read, so it is tried again although nothing has changed since.
     with pytest.raises(OSError, match=r"anna.*newer face_perception"):
         people.refresh()
     path.write_bytes(whole)
@@ -460,7 +460,7 @@ def test_a_refused_calibration_changes_nothing(store: CalibrationStore) -> None:
 
 
 def test_gain_and_error_of_a_linked_person(store: CalibrationStore) -> None:
-    """Five targets image by image, through a file, to a look that no target was at."""
+    """Calibrates with five targets image by image, through a file, and checks another look."""
     prior = {"scripted": GeometricGaze.prior}
     people = PersonRegistry(store, REVISIONS, priors=prior)
     session = CalibrationSession("face_1", proposed_targets(5, 0.8), samples=10)
@@ -493,7 +493,7 @@ def test_gain_and_error_of_a_linked_person(store: CalibrationStore) -> None:
     rotation = normalized_camera_rotation(CAMERA, actor.face(0.0))
     to_camera = to_normalized_angles(rotation, -seen.origin / np.linalg.norm(seen.origin))
     assert GazeErrorModel.from_gaze(seen) == fit.correction.error.shifted_by(*to_camera)
-    # What small eyes or a turned head add to the estimator's error stays.
+    # The part of the error that comes from small eyes or a turned head stays.
     worse = dataclasses.replace(gaze, yaw_sigma=math.hypot(usual.yaw.sigma, 4 * DEG))
     (wider,) = again.update(0.1, CAMERA, [actor.face(0.1)], [worse])
     assert wider.yaw_sigma == pytest.approx(math.hypot(seen.yaw_sigma, 4 * DEG))

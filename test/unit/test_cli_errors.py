@@ -1,4 +1,6 @@
-"""Errors on the command line: one line for those that are meant for people, else a traceback."""
+"""Tests errors on the command line: one line for errors that are meant for people, else a
+traceback.
+"""
 
 from __future__ import annotations
 
@@ -33,7 +35,7 @@ def doctor_that_runs(body: str) -> subprocess.CompletedProcess[str]:
 
 
 def test_a_fault_inside_a_command_keeps_its_traceback() -> None:
-    """A mismatch of shapes is a ValueError, as InputError is, but it is no fault of the user."""
+    """A mismatch of shapes is a ValueError, like InputError, but it is a fault of the package."""
     done = doctor_that_runs("np.zeros(2) + np.zeros(3)")
     assert done.returncode == 1
     assert done.stderr.startswith("Traceback")
@@ -61,7 +63,9 @@ def test_no_other_error_is_caught(monkeypatch: pytest.MonkeyPatch, error: Except
 
 
 def test_a_fault_in_a_neutral_clip_is_not_blamed_on_the_clip() -> None:
-    """`run --neutral` adds the file to an InputError, and leaves other errors alone."""
+    """`run --neutral` adds the name of the file to an InputError, and leaves other errors
+    unchanged.
+    """
     from face_perception.commands.run import _take_neutral
     from face_perception.inference import sample_photo
 

@@ -1,4 +1,4 @@
-"""``face-perception models`` and the JSON line of a result, in this process."""
+"""Tests ``face-perception models`` and the JSON line of a result, in this process."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ from face_perception.types import (
 
 
 def lines(text: str) -> list[dict[str, Any]]:
-    """JSON lines, strictly: NaN and Infinity are no JSON."""
+    """Parses JSON lines strictly: NaN and Infinity are not JSON."""
 
     def refuse(name: str) -> None:
         raise AssertionError(f"{name} is no JSON")

@@ -1,4 +1,6 @@
-"""README and docs against the source tree: links, commands, tables, line width, and the site."""
+"""Tests README and docs against the source tree: links, commands, tables, line width, and the
+site.
+"""
 
 from __future__ import annotations
 
@@ -37,7 +39,7 @@ def name_of(page: Path) -> str:
 
 
 def prose(page: Path) -> list[tuple[int, str]]:
-    """The numbered lines of a page outside code blocks and generated blocks."""
+    """Returns the numbered lines of a page outside code blocks and generated blocks."""
     text = re.sub(
         r"<!-- (.*?) -->.*?<!-- end of \1 -->",
         lambda block: "\n" * block[0].count("\n"),
@@ -54,7 +56,7 @@ def prose(page: Path) -> list[tuple[int, str]]:
 
 
 def anchors(page: Path) -> list[str]:
-    """The headings of a page as GitHub and the site link to them."""
+    """Returns the anchors of a page's headings, as GitHub and the site form them."""
     headings = [line.lstrip("# ") for _, line in prose(page) if re.match(r"#+ ", line)]
     return [re.sub(r"[^\w\- ]", "", h.strip().lower()).replace(" ", "-") for h in headings]
 
@@ -78,7 +80,7 @@ def test_headings_of_a_page_differ(page: Path) -> None:
 def test_lines_are_not_longer_than_the_common_width(page: Path) -> None:
     if "Written by `face-perception" in page.read_text():
         pytest.skip("a command writes this page")
-    # Tables cannot be wrapped, nor can a link or a path that is longer than a line.
+    # Tables cannot be wrapped, nor can a link or path that is longer than a line.
     long = [
         (number, line)
         for number, line in prose(page)
@@ -104,7 +106,7 @@ def test_rows_of_a_table_have_as_many_cells_as_its_header(page: Path) -> None:
 
 
 def shell_lines(page: Path) -> Iterator[str]:
-    """What a page tells the reader to type: in its shell blocks and in code within sentences."""
+    """Returns the commands of a page: in shell blocks and in code within sentences."""
     text = page.read_text()
     for block in re.findall(r"```bash\n(.*?)```", text, re.S):
         yield from block.replace("\\\n", " ").splitlines()
@@ -116,20 +118,22 @@ def shell_lines(page: Path) -> Iterator[str]:
 
 
 def parser_of(words: list[str]) -> tuple[argparse.ArgumentParser, list[str]]:
-    """The parser of the innermost command that ``words`` name, and the words after it."""
+    """Returns the parser of the innermost command that ``words`` name, and the words after it."""
     parser = cli._parser()
     while True:
         commands = [a for a in parser._actions if isinstance(a, argparse._SubParsersAction)]
         if not commands or not words or words[0].startswith("-"):
             return parser, words
-        # A page may name several at once: models quantize|compare.
+        # A page may name several commands at once: models quantize|compare.
         for word in words[0].split("|"):
             assert word in commands[0].choices, f"there is no command {word}"
         parser, words = commands[0].choices[words[0].split("|")[0]], words[1:]
 
 
 def help_of(parser: argparse.ArgumentParser) -> str:
-    """What ``--help`` prints. A parser of ``import`` knows its options only after that."""
+    """Returns what ``--help`` prints. It also completes the parser of ``import`` with its
+    options.
+    """
     text = io.StringIO()
     with contextlib.redirect_stdout(text), contextlib.suppress(SystemExit):
         parser.parse_args(["--help"])
@@ -148,7 +152,7 @@ def test_commands_of_a_page_exist(page: Path) -> None:
             try:
                 known = help_of(parser)
             except MissingDependencyError:
-                continue  # the options of `import` are known only where PyTorch is installed
+                continue  # the options of `import` are known only with PyTorch
             for option in options:
                 assert re.search(rf"{option}\b", known), f"{line}: there is no {option}"
 
@@ -165,7 +169,7 @@ def test_make_targets_of_a_page_exist(page: Path) -> None:
 
 
 def launch_arguments(*files: str) -> list[str]:
-    """The names that the launch files declare (default: of all files)."""
+    """Returns the argument names that the launch files declare (default: of all files)."""
     paths = [ROOT / "launch" / f for f in files] or [*(ROOT / "launch").glob("*.py")]
     text = "".join(path.read_text() for path in [*paths, Path(launching.__file__)])
     return re.findall(r'declare_argument\(\s*"(\w+)"', text)
@@ -200,7 +204,7 @@ def test_files_of_a_page_exist(page: Path) -> None:
 
 
 def is_defined(dotted: str) -> bool:
-    """Whether ``face_perception.a.b.name`` is a module, or a name in the source of one."""
+    """Returns whether ``face_perception.a.b.name`` is a module, or a name in a module's source."""
     module, names = ROOT, dotted.split(".")
     while names and (module / names[0]).is_dir():
         module, names = module / names[0], names[1:]
@@ -226,7 +230,9 @@ def test_modules_and_names_of_a_page_exist(page: Path) -> None:
 
 
 def strings_of_the_source() -> str:
-    """All strings in the package, one a line; what an f-string inserts is ``\\0``."""
+    """Returns all strings in the package, one a line; ``\0`` stands for what an f-string
+    inserts.
+    """
     found = []
     for path in sorted((ROOT / "face_perception").rglob("*.py")):
         for node in ast.walk(ast.parse(path.read_text())):
@@ -259,7 +265,7 @@ def test_messages_that_a_page_explains_exist() -> None:
 @pytest.mark.skipif(find_spec("material") is None, reason="pip install -r tools/docs.txt")
 @pytest.mark.docs
 def test_the_site_builds_without_warnings(tmp_path: Path) -> None:
-    # Broken links and pages that no menu has are warnings, which --strict makes errors. The API
+    # Broken links, and pages that are in no menu, are warnings; --strict makes them errors. The API
     # reference reads the source: a site without it would miss these names.
     done = subprocess.run(
         [sys.executable, "-m", "mkdocs", "build", "--strict", "-q", "-d", str(tmp_path)],
@@ -283,5 +289,5 @@ def test_examples_of_docstrings_are_shown_as_code() -> None:
 
 
 def test_the_site_asks_nobody_for_fonts() -> None:
-    # Nothing of this project calls another machine unasked, its documentation included.
+    # Nothing in this project calls another machine unasked. That includes its documentation.
     assert "font: false" in (ROOT / "mkdocs.yml").read_text()

@@ -1,4 +1,4 @@
-"""The examples in docstrings run as they stand, and the public classes have one."""
+"""Tests that examples in docstrings run, and that each public class has one."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ ROOMS = (
     *("faces", "gaze", "people", "affect", "motion", "attention", "speech", "avatar"),
     *("inference", "media", "overlay"),
 )
-# Whose public classes must have an example.
+# The folders and modules whose public classes must have an example.
 EXPLAINED = ("pipeline", "errors", "faces", "gaze", "people", "affect", "avatar", "inference")
 
 # Modules whose examples need a package that `pip install .` does not bring.
@@ -30,7 +30,7 @@ OPTIONAL = {"avatar.screens.web_page": "websockets", "avatar.screens.window": "p
 
 
 def with_examples() -> list[str]:
-    """The modules of the package that have an example in a docstring."""
+    """Returns the modules of the package that have an example in a docstring."""
     files = [PACKAGE / f"{name}.py" for name in MODULES if (PACKAGE / f"{name}.py").exists()]
     files += [path for room in ROOMS for path in sorted((PACKAGE / room).rglob("*.py"))]
     found = [path.relative_to(PACKAGE) for path in files if ">>> " in path.read_text()]
@@ -39,7 +39,9 @@ def with_examples() -> list[str]:
 
 
 def public_classes(room: str) -> dict[str, type]:
-    """What a room offers, without its exceptions: what raises them shows them."""
+    """Returns the public classes of a folder, except exceptions: the code that raises them shows
+    them.
+    """
     module = importlib.import_module(f"face_perception.{room}")
     names = getattr(module, "__all__", None) or [n for n in vars(module) if n[0] != "_"]
     found = {name: getattr(module, name) for name in names}

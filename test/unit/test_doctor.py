@@ -1,4 +1,4 @@
-"""face-perception doctor: what it finds is what is there, and its exit code means it."""
+"""Tests face-perception doctor: what it reports, and its exit code."""
 
 from __future__ import annotations
 
@@ -150,7 +150,7 @@ def test_a_backend_that_disagrees_is_refused(
 
 
 def test_without_ros(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A Python that has no ROS: absent where none was sourced, wrong where one was."""
+    """If a Python has no ROS, ROS is absent if none was sourced, and wrong if one was."""
     failed = subprocess.CompletedProcess(
         [], 1, "", "Traceback\nModuleNotFoundError: No module named 'rclpy'"
     )

@@ -1,4 +1,4 @@
-"""The probability that a gaze meets a target: against sampling, monotone, and on photographs."""
+"""Tests the probability that a gaze meets a target: by sampling, and on photographs."""
 
 from __future__ import annotations
 
@@ -27,14 +27,16 @@ DEG = math.radians(1)
 UNCALIBRATED = GazeErrorModel(3 * DEG, 4 * DEG, 0.94, 0.39)
 
 
-# A person who was calibrated with one target, 5 degrees beside the lens and 12 below it.
+# A person who was calibrated with one target, 5 degrees to the side of the lens and 12 below it.
 ONE_TARGET = GazeErrorModel(2.5 * DEG, 3.2 * DEG, 0.94, 0.59, 0.2, 0.18, -5 * DEG, -12 * DEG)
 
 
 @pytest.mark.parametrize("error", [GazeErrorModel(1 * DEG, 2 * DEG), UNCALIBRATED, ONE_TARGET])
 @pytest.mark.parametrize("distance", [0.5, 1.0, 3.0])
 def test_probabilities_come_true(error: GazeErrorModel, distance: float) -> None:
-    """Drawn from the model's own scene: of the gazes given p, a share p meets the camera."""
+    """Samples from the model's own scene: of the gazes with probability p, a share p meets the
+    camera.
+    """
     model, random, number = EyeContact(), np.random.default_rng(1), 4000
     seeks = random.random(number) < model.prior
     disc = target_angle(model.radius, distance)
@@ -75,8 +77,8 @@ def test_it_falls_with_the_angle_and_a_calibrated_gaze_decides() -> None:
 
 
 def test_pitch_that_is_underestimated_is_weighed_as_such() -> None:
-    """A calibrated gaze tells 10 degrees down from the lens; without calibration that is 4 read
-    degrees, which look less like the lens than 4 true ones.
+    """A calibrated gaze distinguishes 10 degrees down from the lens. Without a calibration, such a
+    look is read as 4 degrees, which look less like the lens than 4 true degrees.
     """
     model = EyeContact()
     calibrated = GazeErrorModel(2.5 * DEG, 3 * DEG)
@@ -90,7 +92,9 @@ def test_pitch_that_is_underestimated_is_weighed_as_such() -> None:
 
 
 def test_an_error_is_stated_about_its_centre() -> None:
-    """A person calibrated 20 degrees below the lens who looks at it is read 8 degrees below it."""
+    """A person who was calibrated 20 degrees below the lens and looks at it is read 8 degrees below
+    it.
+    """
     error, model = (
         GazeErrorModel(2 * DEG, 3 * DEG, 1.0, 0.6, 0.0, 0.0, 0.0, -20 * DEG),
         EyeContact(),
@@ -99,7 +103,7 @@ def test_an_error_is_stated_about_its_centre() -> None:
     assert model.probability(0.0, at_lens, 1.0, error) > 0.8
     assert model.probability(0.0, -20 * DEG, 1.0, error) < 0.1
     assert model.probability(0.0, at_lens, 1.0, error) > model.probability(0.0, 0.0, 1.0, error)
-    # The same gaze against a line 20 degrees lower: there it is right on average.
+    # The same gaze, relative to a line 20 degrees lower, is right on average.
     lower = error.shifted_by(0.0, -20 * DEG)
     assert lower.axes[1].mean(0.0) == pytest.approx(0.0)
     assert model.probability(0.0, 0.0, 1.0, lower) > 0.8
@@ -119,7 +123,9 @@ def test_an_unsure_gain_matters_only_away_from_the_centre() -> None:
 
 
 def test_who_looks_far_beside_a_target_does_not_seek_it() -> None:
-    """The short cut for targets that are out of the question leaves the others as they are."""
+    """The shortcut for targets that are too far away does not change the probability of the
+    others.
+    """
     elsewhere = ElsewherePrior()
     for error in (ONE_TARGET, GazeErrorModel(0.05, 0.08, 0.9, 0.4)):
         for yaw in np.linspace(-1, 1, 41).tolist():
@@ -153,7 +159,7 @@ def test_offsets_are_signed_against_the_head() -> None:
     right, up = np.array([0.1, 0.0, -1.0]), np.array([0.0, -0.1, -1.0])
     assert offset_from_line(right, line) == pytest.approx((math.atan(0.1), 0))
     assert offset_from_line(up, line) == pytest.approx((0, math.atan(0.1)))
-    # A head that lies on its side, its top towards the image's right.
+    # The head lies on its side, with its top towards image right.
     assert offset_from_line(right, line, np.array([1.0, 0.0, 0.0])) == pytest.approx(
         (0, math.atan(0.1))
     )

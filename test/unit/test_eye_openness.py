@@ -13,7 +13,7 @@ from face_perception.types import HeadPose
 
 
 def face(left: float, right: float) -> np.ndarray:
-    """Landmarks with eyes 40 wide whose lids are apart by these shares of the width."""
+    """Returns landmarks of eyes 40 px wide, whose lids are apart by these shares of the width."""
     landmarks = np.zeros((478, 3), np.float32)
     for upper, lower, middle, opening in (
         (LEFT_EYE_UPPER, LEFT_EYE_LOWER, 250.0, left),
@@ -40,7 +40,7 @@ def test_a_turned_head_has_the_same_ratio():
     a, b = np.radians(40), np.radians(15)
     turn = np.array([[np.cos(a), 0, np.sin(a)], [0, 1, 0], [-np.sin(a), 0, np.cos(a)]])
     turn = turn @ np.array([[1, 0, 0], [0, np.cos(b), -np.sin(b)], [0, np.sin(b), np.cos(b)]])
-    straight = np.array([[0.0, 1, 0], [0, 0, -1], [-1, 0, 0]])  # face axes: out, left, up
+    straight = np.array([[0.0, 1, 0], [0, 0, -1], [-1, 0, 0]])  # axes of the face: out, left, up
     landmarks = (face(0.3, 0.2) @ turn.T).astype(np.float32)
     raw = eye_aspect_ratios(landmarks, None)
     assert abs(raw[0] - 0.3) > 0.05

@@ -1,4 +1,4 @@
-"""Eyes that the mesh draws although dark glasses or glare hide them, on a photograph."""
+"""Tests that eyes behind dark glasses or glare are found to be hidden, on a photograph."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def seen(tracker: FaceTracker, image: Image) -> tuple[Face, Gaze]:
 
 
 def covered(image: Image, face: Face, gray: int, eyes: int = 2) -> Image:
-    """The picture with a round glass of one gray before as many eyes, the left one first."""
+    """Returns the picture with a round gray glass over this many eyes, the left one first."""
     out = image.copy()
     for upper, lower in EYES[:eyes]:
         points = face.landmarks[[*upper, *lower], :2]

@@ -35,7 +35,7 @@ def test_a_face_like_the_template_comes_back_to_it(scale, degrees):
 
 def test_transform_is_that_of_the_pixels_and_black_is_outside():
     landmarks = np.zeros((478, 3), np.float32)
-    landmarks[_POINTS, :2] = _PLACES * 2 + (-120, 40)  # a third of it left of the image
+    landmarks[_POINTS, :2] = _PLACES * 2 + (-120, 40)  # a third of it is beyond image left
     image = np.full((480, 640, 3), 200, np.uint8)
     image[200, 150] = (255, 0, 0)
     crop = crop_face(image, made(landmarks))
@@ -61,13 +61,15 @@ def test_framing_of_photographs(name, degrees, tracker):
     crop = crop_face(image, face)
     points = face.landmarks[:, :2] @ crop.transform[:, :2].T + crop.transform[:, 2]
     right_eye, left_eye = points[468], points[473]
-    # In the inner 112: level eyes at a quarter of the height, 45 to 52 apart, the chin at its end.
+    # In the inner 112 px the eyes are level, at a quarter of the height and 45 to 52 px apart; the
+    # chin is at the lower edge.
     inner = (CROP_SIDE - 112) // 2
     assert left_eye[1] == pytest.approx(right_eye[1], abs=2)
     assert (left_eye + right_eye)[1] / 2 - inner == pytest.approx(28, abs=3)
     assert 44 < left_eye[0] - right_eye[0] < 53
     assert points[CHIN, 1] - inner == pytest.approx(112, abs=6)
-    # Networks for expressions cut a square of 1.15 times the landmarks' height: it is all there.
+    # Expression networks cut a square of 1.15 times the height of the landmarks. The crop contains
+    # it.
     low, high = points.min(0), points.max(0)
     half = 1.15 * (high - low)[1] / 2
     assert ((low + high) / 2 - half > 0).all()

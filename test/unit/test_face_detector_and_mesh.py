@@ -1,4 +1,4 @@
-"""Detector and mesh: the arithmetic round the networks with a scripted one, then the real ones."""
+"""Tests detector and mesh: the arithmetic with scripted networks, then the real networks."""
 
 import itertools
 
@@ -26,7 +26,7 @@ from face_perception.inference import load
 
 
 class Script:
-    """A model that returns what it was told and keeps what it was given."""
+    """A model that returns given outputs and records its inputs."""
 
     def __init__(self, **output):
         self.output = output
@@ -37,7 +37,7 @@ class Script:
 
 
 def raw(cells: dict[tuple[int, int], tuple[float, list[float]]]) -> Script:
-    """A detector's output with these anchors (column, row): logit and 16 values."""
+    """Returns the output of a detector with these anchors (column, row): logit and 16 values."""
     boxes, scores = np.zeros((1, 2304, 16), np.float32), np.full((1, 2304, 1), -9, np.float32)
     for (column, row), (logit, values) in cells.items():
         boxes[0, row * 48 + column], scores[0, row * 48 + column] = values, logit
@@ -48,13 +48,14 @@ def test_detection_in_pixels_of_a_wide_image():
     keypoints = [-10, -5, 10, -5, 0, 3, 0, 12, -20, 0, 20, 0]
     model = raw({(20, 30): (2.0, [2.0, 4.0, 40.0, 48.0, *keypoints])})
     (found,) = Detector(model).detect(np.zeros((480, 960, 3), np.uint8))
-    # Anchor at (20.5, 30.5) * 4; five image pixels an input pixel; bars of 48 above and below.
+    # The anchor is at (20.5, 30.5) * 4. One input pixel is five image pixels; bars of 48 px are
+    # above and below.
     centre = np.array([82 + 2, 122 + 4 - 48]) * 5
     left_eye = np.array([82 + 10, 122 - 5 - 48]) * 5
     np.testing.assert_allclose(found.box, [centre[0] - 100, centre[1] - 120, 200, 240])
     np.testing.assert_allclose(found.keypoints[1], left_eye)
     assert found.score == pytest.approx(1 / (1 + np.exp(-2)))
-    # In a window the same, moved by the window's corner.
+    # In a window the result is the same, moved by the corner of the window.
     (found,) = Detector(model).detect(
         np.zeros((900, 1500, 3), np.uint8), SearchView((300, 100, 960, 480))
     )
@@ -96,7 +97,7 @@ def test_a_small_face_is_looked_at_again_from_near():
     (hint,) = Detector(far, 0.6).detect(image)
     near = raw({(24, 24): (2.0, [0.0, 0.0, 60.0, 60.0, *[3.0] * 12])})
     found = Detector(near, 0.6).detect_again(image, hint)
-    # The window is three times the face; its 192 input pixels are 120 of the image.
+    # The window is three times the face; its 192 input pixels are 120 image pixels.
     middle = hint.box[:2] + hint.box[2:] / 2
     np.testing.assert_allclose(found.box[:2] + found.box[2:] / 2, middle, atol=3)
     assert found.box[2] == pytest.approx(60 * 120 / 192, rel=0.02)
@@ -114,7 +115,7 @@ def test_a_large_face_is_not_looked_at_again():
 
 @pytest.mark.parametrize("at", [(-824, -300), (639, -300), (-300, -824), (-300, 479)])
 def test_a_window_that_hardly_touches_the_image_shows_nothing(at: tuple[int, int]) -> None:
-    """A detection beside the image, which is looked at again from near."""
+    """The detection is outside the image, and the window around it hardly touches the image."""
     image = np.zeros((480, 640, 3), np.uint8)
     assert Detector(raw({})).detect(image, SearchView((*at, 825, 825))) == []
 
@@ -150,7 +151,8 @@ def test_a_window_larger_than_the_image_is_grey_about_it():
     assert (model.seen[0, 48:72] == 0).all()
     assert (model.seen[0, :48] == -1).all()
     np.testing.assert_allclose(found.box, [102 - 62.5, 52 - 62.5, 125, 125], atol=2.5)
-    # A small face is not sought there: in 60 of 192 pixels it would have 250 of the image's 200.
+    # A small face is not searched for there: 60 of 192 input pixels would be 250 of 200 image
+    # pixels.
     small = raw({(24, 24): (3.0, [0.0, 0.0, 30.0, 30.0, *[0.0] * 12])})
     assert Detector(small).detect(image, SearchView(twice)) == []
 
@@ -167,7 +169,7 @@ def test_a_turned_view_gives_places_of_the_image(turns):
     assert found.turns == turns
     inside = np.rot90(model.seen[0], -turns)[42:48, 22:28]
     np.testing.assert_allclose(inside, 1, atol=1e-6)
-    # Turned by as much, clockwise about the image's middle.
+    # Turned by the same angle, clockwise about the middle of the image.
     about = upright.keypoints - 96
     for _ in range(turns):
         about = np.stack([-about[:, 1], about[:, 0]], 1)
@@ -183,7 +185,7 @@ def test_mesh_maps_back_what_it_was_shown():
     square = Square(200.0, 150.0, 96.0, np.radians(90))
     landmarks, presence = mesh.landmarks(image, square)
     np.testing.assert_allclose(landmarks[0], (200, 150, 5), atol=1e-4)
-    np.testing.assert_allclose(landmarks[1], (200, 198, 0), atol=1e-4)  # right of it is now down
+    np.testing.assert_allclose(landmarks[1], (200, 198, 0), atol=1e-4)  # right of it is now below
     np.testing.assert_allclose(landmarks[2], (248, 150, 0), atol=1e-4)
     assert presence == 0.75
 
@@ -212,7 +214,7 @@ def test_a_look_is_the_detail_over_the_contrast_of_its_neighbourhood():
     assert appearance_similarity(seen, plain * (seen != 0)) > 0.95
     assert appearance_similarity(seen, -seen) == pytest.approx(-1, abs=1e-6)
     changed = seen.copy()
-    changed[12:] = -changed[12:]  # one half that is alike is enough
+    changed[12:] = -changed[12:]  # one half that agrees is enough
     assert appearance_similarity(seen, changed) == pytest.approx(1, abs=1e-6)
 
 
@@ -244,7 +246,7 @@ def mesh() -> Mesh:
     return Mesh(load("face_mesh"))
 
 
-# Read off the photographs by eye: middles of the eyes, tip of the nose, middle of the mouth.
+# Read off the photographs by eye: middle of each eye, tip of the nose, middle of the mouth.
 MARKS = {
     "astronaut": [(202, 102), (248, 106), (222, 128), (223, 140)],
     "grace_hopper": [(223, 191), (308, 187), (269, 240), (268, 282)],

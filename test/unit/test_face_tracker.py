@@ -1,4 +1,6 @@
-"""The tracker on moving photographs: ids, hiding, leaving, returning, and bad input."""
+"""Tests the tracker on moving photographs: ids, hidden faces, faces that leave and return, bad
+input.
+"""
 
 import itertools
 from collections import Counter
@@ -26,7 +28,9 @@ def tracker(models) -> FaceTracker:
 
 
 def show(tracker, places, stamp):
-    """Track an image with faces at ``places``, the last in front: name -> x, y, height[, angle]."""
+    """Tracks an image with faces at ``places``, the last in front: name -> x, y, height[,
+    angle].
+    """
     image = wall()
     for name, place in places.items():
         paste(image, name, *place)
@@ -34,7 +38,9 @@ def show(tracker, places, stamp):
 
 
 def id_at(faces, x, y, reach):
-    """Id of the face whose landmarks' middle is closest to a place, if within reach; or None."""
+    """Returns the id of the face whose landmarks are centred closest to a place; None if none is
+    near.
+    """
     apart = [float(np.hypot(*(f.landmarks[:, :2].mean(0) - (x, y)))) for f in faces]
     closest = int(np.argmin(apart)) if apart else 0
     return faces[closest].id if apart and apart[closest] < reach else None
@@ -94,7 +100,7 @@ def test_a_doubtful_face_counts_after_three_images_and_ids_count_up(tracker, mon
 
 
 def stream(tracker, places, stamps):
-    """Ids in each image of a stream with faces at rest."""
+    """Returns the ids in each image of a stream with faces that do not move."""
     return [[f.id for f in show(tracker, places, t)] for t in stamps]
 
 
@@ -131,7 +137,7 @@ def test_a_cut_to_another_person_begins_a_new_id(names, gap, tracker):
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_head_that_moves_far_between_two_images_keeps_its_face(name, tracker):
-    """Up to 0.4 face heights from image to image, at 5 images a second."""
+    """The head moves by up to 0.4 face heights from image to image, at 5 images a second."""
     for k in range(12):
         x = 320 + 100 * np.sin(0.9 * k)
         (face,) = show(tracker, {name: (x, 240, 220)}, k / 5)
@@ -154,7 +160,7 @@ def test_light_and_a_hand_keep_the_id(tracker):
 
 
 def close_up(name, share=0.95):
-    """A face that fills its picture: the square about its landmarks, cut out."""
+    """Returns a face that fills its picture: the square around its landmarks."""
     (face,) = load_tracker().detect(frame(photo(name)))
     low, high = face.landmarks[:, :2].min(0), face.landmarks[:, :2].max(0)
     (x, y), half = (low + high) / 2, (high - low).max() / share / 2
@@ -172,7 +178,9 @@ def test_a_face_that_fills_the_picture_is_found_and_kept(name, tracker):
 
 
 def turned(name, angle):
-    """A photograph turned clockwise by an angle in degrees, in the middle of a gray square."""
+    """Returns a photograph turned clockwise by an angle in degrees, in the middle of a gray
+    square.
+    """
     image = photo(name)
     height, width = image.shape[:2]
     side = int(1.5 * max(height, width))
@@ -182,7 +190,9 @@ def turned(name, angle):
 
 
 def eye_line(face):
-    """Angle of the line from the right eye to the left, degrees clockwise in the image."""
+    """Returns the angle of the line from the right eye to the left, degrees clockwise in the
+    image.
+    """
     dx, dy = face.landmarks[263, :2] - face.landmarks[33, :2]
     return np.degrees(np.arctan2(dy, dx))
 
@@ -211,7 +221,7 @@ def test_a_camera_that_hangs_upside_down(tracker):
 
 
 def test_a_slow_stream_is_searched_in_all_ways(tracker):
-    """At 5 images a second the search of the whole upright image is due in each of them."""
+    """At 5 images a second, each image is due for the search of the whole upright image."""
     image = np.ascontiguousarray(turned("astronaut", 180))
     seen = [tracker.track(frame(image, k / 5)) for k in range(12)]
     (face,) = seen[-1]
@@ -228,7 +238,7 @@ def test_confidence_is_less_for_what_is_hardly_seen(tracker):
     assert all(face.confidence < good.confidence - 0.1 for face in worse)
     seen = [tracker.track(frame(photo("grace_hopper"), i / 30)) for i in range(40)]
     confidences = [face.confidence for faces in seen for face in faces]
-    assert np.ptp(confidences) < 0.1  # between searches too
+    assert np.ptp(confidences) < 0.1  # also between searches
 
 
 def test_leaves_through_the_border_and_returns_elsewhere(tracker):
@@ -287,7 +297,7 @@ def test_no_more_than_max_faces(models):
     assert stream(tracker, places, np.arange(15) / 30)[-1] == ["face_1"]
     with record_inputs() as seen:
         assert len(tracker.detect(frame(photo("astronaut")))) == 1
-    # No window is searched for more: the image is, and then the face again from near.
+    # No other window is searched: only the image, and then the face from near.
     assert len(seen["face_detector"]) == 2
 
 
@@ -363,9 +373,9 @@ def test_detector_rests_while_faces_are_followed(models):
         stream(FaceTracker(counting, models[1]), places, np.arange(number) / 30)
         return counting.calls
 
-    # Followed: every tenth image, a view of another kind every twentieth, a closer look at first.
+    # With a face: every tenth image; another kind of view every twentieth; close-ups at first.
     assert searches({"astronaut": (150, 240, 240)}, 61) <= 7 + 3 + 1
-    # Nobody: ten times a second, and a view of another kind every fifth image.
+    # Without a face: ten times a second; another kind of view every fifth image.
     assert 20 <= searches({}, 60) <= 20 + 12
 
 

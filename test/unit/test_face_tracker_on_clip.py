@@ -1,4 +1,4 @@
-"""The tracker on a clip, against MediaPipe's own FaceMesh (test/data/make_yongen_mesh.py)."""
+"""Tests the tracker on a clip, against MediaPipe's own FaceMesh (test/data/make_yongen_mesh.py)."""
 
 from collections import Counter
 from pathlib import Path
@@ -45,7 +45,8 @@ def test_landmarks_are_those_of_mediapipe(tracked):
         errors.append(np.median(apart) / interocular)
     assert len(errors) == 34
     assert np.median(errors) < 0.002
-    # In the first image MediaPipe runs its mesh once in its detector's square; here it settles.
+    # In the first image MediaPipe runs its mesh once, in the square of its detector. The tracker
+    # repeats the mesh until it settles.
     assert max(errors[1:]) < 0.01
 
 
@@ -64,5 +65,5 @@ def test_blinks_close_both_eyes_and_only_then(tracked):
 
 def test_head_pose_is_steady(tracked):
     angles = np.degrees([(f.pose.yaw, f.pose.pitch, f.pose.roll) for (f,) in tracked[2:]])
-    # Second differences take out the slow movement and leave noise.
+    # Second differences remove slow movement and leave noise.
     assert (np.std(np.diff(angles, 2, axis=0), axis=0) / 6**0.5 < 0.3).all()

@@ -1,4 +1,4 @@
-"""Files to frames: stamps, orientation, calibrations, and what is said of bad files."""
+"""Tests reading frames from files: stamps, orientation, calibration, and errors of bad files."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ distortion_coefficients: {rows: 1, cols: 5, data: [0.1, -0.2, 0, 0, 0]}
 
 
 def picture(width: int = 64, height: int = 48) -> np.ndarray:
-    """BGR, red at the left and blue at the right, brighter towards the top."""
+    """Returns a BGR picture, red at the left and blue at the right, brighter towards the top."""
     image = np.zeros((height, width, 3), np.uint8)
     image[:, : width // 2, 2] = 200
     image[:, width // 2 :, 0] = 200
@@ -168,7 +168,7 @@ def test_files_that_are_no_good(tmp_path: Path) -> None:
 
 
 def test_what_follows_a_picture_does_not_matter(tmp_path: Path) -> None:
-    """Phones append a film to a JPEG; its bytes may look like markers."""
+    """Phones append a film to a JPEG, and its bytes may look like markers."""
     data = jpeg(tmp_path / "a.jpg").read_bytes() + b"\xff\xd8\xff\xda\x00\x02" * 9
     (tmp_path / "b.jpg").write_bytes(data)
     assert len(list(FrameReader(tmp_path / "b.jpg"))) == 1
@@ -180,7 +180,7 @@ def test_a_drawn_video_can_be_read_again(suffix: str, tmp_path: Path) -> None:
     path = tmp_path / f"drawn{suffix}"
     with FrameWriter(path, clip) as drawing:
         for frame in clip:
-            # An odd size, which the codecs do not have.
+            # An odd size, which the codecs cannot store.
             drawing.write(np.ascontiguousarray(frame.image[:47, :63]))
         assert not path.exists(), "only when it is whole"
     again = FrameReader(path)

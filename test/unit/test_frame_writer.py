@@ -1,4 +1,4 @@
-"""Films with sound: stamps of frames and samples, and what is said without PyAV."""
+"""Tests films with sound: stamps of frames and samples, and the error without PyAV."""
 
 from __future__ import annotations
 
@@ -15,7 +15,8 @@ from face_perception.media import Mp4Error, write_mp4
 def test_a_film_has_its_frames_and_sound_at_their_stamps(tmp_path: Path) -> None:
     av = pytest.importorskip("av")
     path = tmp_path / "film.mp4"
-    # White from 1.0 s on, and a tone from 1.0 s on; stamps as a robot's clock has them.
+    # White from 1.0 s on, and a tone from 1.0 s on. The stamps are large, like those of a robot's
+    # clock.
     epoch = 1.7e9
     frames = [
         (epoch + k / 30, np.full((65, 64, 3), 255 if k >= 30 else 0, np.uint8)) for k in range(60)
@@ -32,7 +33,7 @@ def test_a_film_has_its_frames_and_sound_at_their_stamps(tmp_path: Path) -> None
     white = next(time for time, level in seen if level > 128)
     loud = np.flatnonzero(np.abs(heard) > 0.05)[0] / 48_000
     assert white == pytest.approx(1.0, abs=0.02)
-    assert loud == pytest.approx(1.0, abs=0.03)  # AAC's own frames are 21 ms
+    assert loud == pytest.approx(1.0, abs=0.03)  # a frame of AAC lasts 21 ms
     assert not list(tmp_path.glob(".film*"))
 
 

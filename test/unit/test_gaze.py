@@ -1,8 +1,8 @@
-"""Geometric gaze on a model head whose eyes look where they are told, and on photographs.
+"""Tests geometric gaze on a model head with given eye directions, and on photographs.
 
-The model head gives landmarks without a picture. Its irises move as the mesh network draws them for
-a true turn of the eye, which is less than the pupil moves. Rendered heads are in
-``test_gaze_rendered``.
+The model head gives landmarks without a picture. Its irises move as the mesh network places them
+for a true turn of the eye, which is less than the pupil moves. ``test_gaze_rendered`` has rendered
+heads.
 """
 
 from __future__ import annotations
@@ -26,23 +26,23 @@ LENS = (0.0, 0.0, 0.0)
 # centre of the eyeball.
 OUTER, INNER = np.array([-0.0205, 0.0445, -0.0045]), np.array([-0.0155, 0.0185, -0.0047])
 EYEBALL = (OUTER + INNER) / 2 + (-0.007, 0.0008, 0.0024)
-# How far the irises of the mesh move sideways and up, metres per unit of the direction of the look
-# in the head. REAL was measured on 56 people (Columbia Gaze, 21 looks each): 0.94 of 8 mm sideways
-# and 0.39 of 8 mm up and down. BALL is what the geometry alone assumes.
+# How far the irises of the mesh move sideways and up: metres per unit of the gaze direction in the
+# head. REAL was measured on 56 people (Columbia Gaze, 21 looks each): 0.94 of 8 mm sideways and
+# 0.39 of 8 mm up and down. BALL is what the geometry alone assumes.
 REAL = (0.0075, 0.0031)
 BALL = (0.008, 0.008)
-RADIUS = 0.008  # of the surface on which they move
+RADIUS = 0.008  # of the sphere on which the irises move
 
 
 @dataclass(frozen=True)
 class Head:
-    """A head at ``at``, turned against the line to the camera, whose eyes look at a point."""
+    """A head at ``at``, turned away from the line to the camera, whose eyes look at a point."""
 
     at: tuple[float, float, float] = (0.0, 0.0, 0.6)
     looks_at: tuple[float, float, float] = LENS
-    turn: float = 0.0  # radians, to its left
+    turn: float = 0.0  # radians, to the person's left
     nod: float = 0.0  # radians, up
-    tilt: float = 0.0  # radians, about its own axis
+    tilt: float = 0.0  # radians, about the axis out of the face
     openness: tuple[float, float] = (1.0, 1.0)
     iris_moves: tuple[float, float] = REAL
 
@@ -59,7 +59,7 @@ class Head:
 
     @property
     def eyeballs(self) -> np.ndarray:
-        """Centres [2, 3], left and right, optical frame."""
+        """Returns the centres of the left and right eyeball [2, 3] in the optical frame."""
         return np.array(self.at) + np.array([EYEBALL, EYEBALL * (1, -1, 1)]) @ self.rotation.T
 
     @property
@@ -138,12 +138,12 @@ ANGLES = (-20, -10, 0, 10, 20)
 
 
 def gain(estimated: list[float], true: tuple[int, ...] = ANGLES) -> float:
-    """Slope of the least-squares line of estimates, radians, on the truth, degrees."""
+    """Returns the slope of the least-squares line of estimates (radians) on the truth (degrees)."""
     return float(np.polyfit(np.radians(true), estimated, 1)[0])
 
 
 def towards(yaw: float, pitch: float, turn: float = 0.0) -> Head:
-    """A head that looks 2 m far in this direction (degrees, optical frame)."""
+    """Returns a head that looks at a point 2 m away in this direction (degrees, optical frame)."""
     y, p = math.radians(yaw), math.radians(pitch)
     line = np.array([math.cos(p) * math.sin(y), -math.sin(p), -math.cos(p) * math.cos(y)])
     return Head(looks_at=tuple(Head().origin + 2 * line), turn=turn)
@@ -151,14 +151,14 @@ def towards(yaw: float, pitch: float, turn: float = 0.0) -> Head:
 
 @pytest.mark.parametrize("turn", [-0.2, 0.0, 0.2])
 def test_a_look_to_the_side_is_read_in_full(turn: float) -> None:
-    """The irises of a real mesh: a radius of 12 mm would read 0.6 of the angle."""
+    """Uses the irises of a real mesh. A radius of 12 mm would give 0.6 of the angle."""
     yaws = [look(towards(angle, 0, turn=turn)).yaw for angle in ANGLES]
     assert gain(yaws) == pytest.approx(GeometricGaze.prior.yaw.scale, abs=0.05)
     assert gain(yaws) == pytest.approx(1, abs=0.1)
 
 
 def test_a_look_up_or_down_is_read_in_part_and_the_gaze_says_how_much() -> None:
-    """No constant makes up for it (see ``gaze.eyes``); a calibration of four targets does."""
+    """No constant corrects it (see ``gaze.eyeballs``); a calibration with four targets does."""
     gazes = [look(towards(0, angle)) for angle in ANGLES]
     assert gain([gaze.pitch for gaze in gazes]) == pytest.approx(0.39, abs=0.03)
     assert {gaze.pitch_gain for gaze in gazes} == {0.39}
@@ -176,7 +176,7 @@ def test_through_a_distorting_lens() -> None:
     )
     head = Head(at=(0.25, -0.15, 0.6), looks_at=(0.1, 0.1, 0.0), iris_moves=BALL)
     assert degrees_off(look(head, camera=lens), head) < 1.5
-    # Read as if the lens were straight, the same landmarks are off: the correction is what helps.
+    # Without the correction of the lens, the same landmarks give a wrong gaze.
     assert degrees_off(look(head), head) < degrees_off(
         GeometricGaze().estimate(CAMERA, head.face(lens), 0.0), head
     )
@@ -184,9 +184,9 @@ def test_through_a_distorting_lens() -> None:
 
 @pytest.mark.parametrize("nod", [-0.26, 0.26])
 def test_a_nod_that_keeps_its_gaze_is_believed_in_part(nod: float) -> None:
-    """15 degrees of head pitch. Trust in all of it, or in none, leaves 7 to 9 degrees of error.
+    """The head pitches by 15 degrees. Using all of it or none of it leaves 7 to 9 degrees of error.
 
-    An eye whose landmarks moved on a ball would leave 6 to 7 degrees; those of a real mesh do not.
+    An eye whose landmarks move on a sphere would leave 6 to 7 degrees. Those of a real mesh do not.
     """
     head = Head(nod=nod)
     assert degrees_off(look(head), head) < 5
@@ -200,7 +200,7 @@ def test_a_closed_eye_says_nothing() -> None:
     wink = GeometricGaze().estimate(CAMERA, dataclasses.replace(face, left_eye_openness=0.3), 0.0)
     assert degrees_off(both, head) > 8
     assert wink.valid
-    # An eye alone looks at the point from 3 cm beside the middle.
+    # One eye alone looks at the point from 3 cm to the side of the middle.
     assert degrees_off(wink, head) < 3
 
 
@@ -223,12 +223,14 @@ def test_a_blink_holds_the_last_direction() -> None:
 
 
 def states(estimator: GeometricGaze, head: Head, first: int, last: int) -> list[Gaze]:
-    """Gazes of the same head in the frames ``first`` to ``last`` - 1 of a stream of 30 Hz."""
+    """Returns the gazes of the same head in the frames ``first`` to ``last`` - 1 of a 30 Hz
+    stream.
+    """
     return [estimator.estimate(CAMERA, head.face(), k / 30) for k in range(first, last)]
 
 
 def test_narrow_eyes_are_no_blink_before_they_are_known() -> None:
-    """Once their usual openness is known, lids at 0.6 of it are a blink, then a look down."""
+    """Once the usual openness is known, lids at 0.6 of it are a blink, and later a look down."""
     gazes = states(GeometricGaze(), Head(openness=(0.6, 0.62)), 0, 90)
     assert {gaze.eyes for gaze in gazes[:30]} == {Eyes.OPEN}
     assert {gaze.eyes for gaze in gazes[31:47]} == {Eyes.BLINK}
@@ -245,7 +247,7 @@ def test_lids_that_stay_lowered_are_a_look_down_and_not_closed() -> None:
     assert {gaze.eyes for gaze in gazes[20:]} == {Eyes.OPEN}
     assert all(gaze.valid and gaze.confidence > 0 for gaze in gazes[20:])
     assert gazes[-1].pitch < -0.1
-    # A look that returns opens the lids at once.
+    # A look back opens the lids at once.
     assert states(estimator, Head(), 100, 101)[0].eyes == Eyes.OPEN
 
 
@@ -261,7 +263,7 @@ def test_eyes_that_stay_shut_are_closed_after_a_blink() -> None:
 
 @pytest.mark.parametrize("rate", [1.0, 1.9, 5.0])
 def test_a_blink_is_no_sleep_in_a_slow_stream_and_sleep_no_blink(rate: float) -> None:
-    """Eyes that were seen open are remembered between images that are seconds apart."""
+    """Eyes that were seen open are remembered although the images are seconds apart."""
     estimator = GeometricGaze()
 
     def eyes(image: int, head: Head) -> Eyes:
@@ -276,7 +278,7 @@ def test_a_blink_is_no_sleep_in_a_slow_stream_and_sleep_no_blink(rate: float) ->
 
 
 def test_the_eye_that_is_seen_decides_whether_eyes_are_closed() -> None:
-    """The other one is outside the image, where the mesh guesses that it is open."""
+    """The other eye is outside the image, where the mesh guesses that it is open."""
     estimator = GeometricGaze()
     here, shut = (
         Head(at=(0.335, 0.0, 0.7), openness=openness) for openness in ((1.0, 1.0), (1.0, 0.2))
@@ -301,7 +303,9 @@ def test_eyes_that_were_never_seen_open_are_closed_at_once() -> None:
 
 
 def test_the_state_of_eyes_that_cannot_be_seen_is_unknown() -> None:
-    """Dark glasses, no pose, outside the image, turned away: open or closed, nobody can tell."""
+    """With dark glasses, without a pose, outside the image, or turned away, the state is
+    unknown.
+    """
     face = Head().face()
     unseen = {
         "glasses": dataclasses.replace(face, left_eye_visibility=0.1, right_eye_visibility=0.2),
@@ -313,7 +317,7 @@ def test_the_state_of_eyes_that_cannot_be_seen_is_unknown() -> None:
     gazes = {name: GeometricGaze().estimate(CAMERA, one, 0.0) for name, one in unseen.items()}
     assert {name: gaze.eyes for name, gaze in gazes.items()} == dict.fromkeys(unseen, Eyes.UNKNOWN)
     assert not any(gaze.valid for gaze in gazes.values())
-    # One eye that can be seen is enough; partly hidden ones cost confidence.
+    # One visible eye is enough. Partly hidden eyes have a lower confidence.
     for left, right in ((0.1, 1.0), (0.6, 0.6)):
         one = dataclasses.replace(face, left_eye_visibility=left, right_eye_visibility=right)
         gaze = GeometricGaze().estimate(CAMERA, one, 0.0)
@@ -334,7 +338,7 @@ def test_the_stated_error_grows_with_small_eyes_a_turned_head_and_one_eye() -> N
     for name, gaze in worse.items():
         assert gaze.yaw_sigma > near.yaw_sigma, name
         assert gaze.pitch_sigma > near.pitch_sigma, name
-    # Eyes of 6 pixels add 3.3 degrees, a turn of 34 degrees 4.
+    # Eyes of 6 px add 3.3 degrees, a turn of 34 degrees adds 4.
     assert math.degrees(worse["far"].yaw_sigma) == pytest.approx(4.6, abs=0.5)
     assert math.degrees(worse["turned"].yaw_sigma) == pytest.approx(5.1, abs=0.5)
 
@@ -355,7 +359,7 @@ def test_what_cannot_be_seen_is_not_valid_and_never_breaks() -> None:
         assert gaze.confidence == 0
         assert np.isnan(gaze.direction).all()
     assert np.isnan(GeometricGaze().estimate(CAMERA, no_pose, 0.0).origin).all()
-    # The head is still there where only its eyes are not.
+    # The head is still known although the eyes are outside the image.
     origin = GeometricGaze().estimate(CAMERA, outside, 0.0).origin
     assert origin == pytest.approx(Head().origin, abs=0.004)
     asleep = GeometricGaze().estimate(CAMERA, Head(openness=(0.2, 0.2)).face(), 0.0)
@@ -373,7 +377,9 @@ def test_one_eye_outside_the_image_leaves_the_other() -> None:
 
 
 def test_the_eye_that_is_seen_better_counts_more() -> None:
-    """The same error on the far, foreshortened eye of a turned head does less than on the near."""
+    """The same error has less effect on the far, foreshortened eye of a turned head than on the
+    near.
+    """
     head = Head(turn=-0.7)
     errors = []
     for iris in (
@@ -518,11 +524,12 @@ def of_photograph(tracker: faces.FaceTracker, image: Image) -> Gaze:
 
 @pytest.mark.parametrize("name", ["astronaut", "grace_hopper"])
 def test_people_who_look_at_the_lens(tracker: faces.FaceTracker, name: str) -> None:
-    """Both do. The mesh puts an iris elsewhere in a mirrored eye: 0.6 to 3.4 degrees of yaw.
+    """Both people look at the lens. In a mirrored eye the mesh places the iris elsewhere: 0.6 to
+    3.4 degrees of yaw.
 
-    The bounds are 1.5 standard deviations over people (see ``GeometricGaze.prior``). A radius of
-    8 mm has 1.5 times the errors of 12 mm on people who look at the lens, 5.7 for 3.8 degrees in
-    the pitch of the astronaut, since it no longer shrinks all looks towards the lens.
+    The limits are 1.5 standard deviations over people (see ``GeometricGaze.prior``). On people who
+    look at the lens, a radius of 8 mm has 1.5 times the errors of 12 mm (pitch of the astronaut:
+    5.7 instead of 3.8 degrees), because it no longer shrinks all looks towards the lens.
     """
     image = photograph(name)
     gaze = of_photograph(tracker, image)
@@ -538,7 +545,9 @@ def test_people_who_look_at_the_lens(tracker: faces.FaceTracker, name: str) -> N
 
 
 def aside(turn: float, iris: float) -> Gaze:
-    """Gaze of a head, turned by ``turn``, whose irises are ``iris`` mm aside on an 8 mm ball."""
+    """Returns the gaze of a head turned by ``turn``, whose irises are ``iris`` mm aside on an 8 mm
+    ball.
+    """
     at = np.array([0.0, 0.0, 0.6])
     head = Head(turn=turn, looks_at=tuple(at + (-10.0, 0.0, 0.0)), iris_moves=(iris / 1000, 0.0))
     return look(head)
@@ -550,7 +559,7 @@ def turn_in_head(gaze: Gaze, turn: float) -> float:
 
 
 def test_eyes_are_not_read_further_aside_than_they_turn() -> None:
-    """At the rim of the ball a small error of the iris is a large angle."""
+    """At the rim of the ball a small error of the iris is a large error of the angle."""
     turns = [turn_in_head(aside(0.0, iris), 0.0) for iris in np.arange(0.0, 12.0, 0.25)]
     assert (np.diff(turns) > -0.5).all(), "no jump, and further aside is never read as less far"
     assert 40 < max(turns) < 52

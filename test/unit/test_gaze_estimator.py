@@ -1,4 +1,4 @@
-"""Any gaze estimator by name without ROS: in `Perception` and in ``face-perception run``."""
+"""Tests selecting a gaze estimator by name, in `Perception` and in ``face-perception run``."""
 
 from __future__ import annotations
 
@@ -43,14 +43,14 @@ def test_by_name(card: Path) -> None:
 
 
 def test_a_still_by_a_network(card: Path) -> None:
-    """It looks twice, at the picture and its mirror image, and what it says is the mean."""
+    """The network sees the picture and its mirror image, and the result is the mean."""
     perception = Perception.load(single_image=True, gaze=str(card))
     model, tracker = load(card), faces.load_tracker()
     for name in ("astronaut", "grace_hopper"):
         shot, mirrored = frame(photo(name)), frame(np.ascontiguousarray(photo(name)[:, ::-1]))
         result = perception.process(shot)
         (gaze,), (other,) = result.gazes, perception.process(mirrored).gazes
-        shot = dataclasses.replace(shot, camera=result.camera)  # a close-up: a longer lens
+        shot = dataclasses.replace(shot, camera=result.camera)  # a longer focal length
         (alone,) = NetworkGaze(model).estimate(shot, tracker.detect(shot))
         assert (gaze.source, gaze.valid) == ("sides", True)
         assert geometry.angle_between(gaze.direction, alone.direction) < math.radians(2)
@@ -106,7 +106,7 @@ def test_every_image_on_its_own_has_its_own_largest_face(tmp_path: Path) -> None
 def test_run_applies_a_persons_calibration(
     card: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Of the estimator that is used and its revision, and of no other."""
+    """Applies a calibration only to the estimator and revision that it belongs to."""
     revision = load_gaze().revision
     calibration = Calibration("geometric", revision, Correction(0.2, 0.0), 0.01, 0.02, 30, 1, 1.8e9)
     CalibrationStore(tmp_path).put("anna", calibration)
@@ -122,7 +122,7 @@ def test_run_applies_a_persons_calibration(
     assert anna["yaw"] - nobody["yaw"] == pytest.approx(0.2, abs=0.03)
     assert (anna["person_id"], anna["calibrated"]) == ("anna", True)
     assert (nobody["person_id"], nobody["calibrated"]) == ("", False)
-    # He looks into the camera, and is told apart from it by 0.2 rad.
+    # He looks into the camera. The calibration turns his gaze by 0.2 rad.
     assert 0 <= anna["eye_contact"] < 0.1 < nobody["eye_contact"] <= 1
     for who, *more in (["anna", "--gaze", str(card)], ["bob"], ["carl"]):
         assert cli.main([*line, "--person", who, *more]) == 1

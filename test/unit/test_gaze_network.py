@@ -1,4 +1,4 @@
-"""Gaze by a network: signs on mirrored and turned photographs, batches, blinks and refusals."""
+"""Tests gaze of a network: signs on mirrored and rotated photographs, batches, blinks, refusals."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ FLIP = np.diag([-1.0, 1.0, 1.0])
 
 @pytest.fixture(scope="module")
 def network(tmp_path_factory: pytest.TempPathFactory) -> Model:
-    """A real network, small, whose yaw says which side of the crops is brighter."""
+    """Returns a small real network whose yaw says which side of the crops is brighter."""
     folder = tmp_path_factory.mktemp("models")
     gaze_network.install_sides(folder=folder)
     return load(folder / "sides.yaml")
@@ -50,7 +50,7 @@ def seen(tracker: faces.FaceTracker) -> dict[str, tuple[Frame, Face]]:
 
 
 class Says:
-    """A model that gives a pitch and yaw of its own choice for every face, and counts."""
+    """A model that gives a chosen pitch and yaw for every face, and counts its calls."""
 
     name = "says"
 
@@ -74,7 +74,7 @@ def off(a: Gaze, b: npt.NDArray[np.floating]) -> float:
 
 @pytest.mark.parametrize("name", PHOTOS)
 def test_into_the_camera(network: Model, seen: dict[str, tuple[Frame, Face]], name: str) -> None:
-    """(0, 0) is from the eyes to the lens, as the geometric origin says where the eyes are."""
+    """(0, 0) points from the eyes to the lens; the geometric origin says where the eyes are."""
     shot, face = seen[name]
     (gaze,) = says(network, 0, 0).estimate(shot, [face])
     assert gaze.valid
@@ -112,7 +112,7 @@ def test_a_mirrored_photograph_looks_to_the_other_side(
     seen: dict[str, tuple[Frame, Face]],
     name: str,
 ) -> None:
-    """Through the real trackers and a real network that sees left from right."""
+    """Uses the real tracker, and a real network that distinguishes left from right."""
     shot, face = seen[name]
     reverse = mirror.mirror_frame(shot)
     (one,) = NetworkGaze(network).estimate(shot, [face])
@@ -133,7 +133,7 @@ def test_a_photograph_turned_by_20_degrees(
     seen: dict[str, tuple[Frame, Face]],
     name: str,
 ) -> None:
-    """About the optical axis: the gaze turns with it."""
+    """The picture is rotated about the optical axis, and the gaze with it."""
     shot, face = seen[name]
     camera = shot.camera
     turn = cv2.getRotationMatrix2D((camera.cx, camera.cy), -20, 1.0)
@@ -281,7 +281,7 @@ def test_other_networks_are_refused_and_named(tmp_path: Path) -> None:
 
 
 def test_a_network_of_the_eyes_alone(network: Model, seen: dict[str, tuple[Frame, Face]]) -> None:
-    """It is given no face, and needs none in the image."""
+    """The network takes no face crop, so the face need not be inside the image."""
     shot, face = seen["astronaut"]
 
     class Eyes(Says):
@@ -291,7 +291,7 @@ def test_a_network_of_the_eyes_alone(network: Model, seen: dict[str, tuple[Frame
 
     model = Eyes(network, 0, 0)
     model.inputs = {k: v for k, v in network.inputs.items() if k != "face"}
-    # Nothing below the eyes: a third of the face's crop is missing.
+    # The image ends below the eyes: a third of the face crop is missing.
     eyes = face.landmarks[faces.POINTS_68[36:48]]
     low = int(eyes[:, 1].max() + 0.35 * (eyes[6:, 0].mean() - eyes[:6, 0].mean()))
     part = np.ascontiguousarray(shot.image[:low])

@@ -1,9 +1,9 @@
-"""Geometric gaze on rendered heads whose eyes truly turn (test/data/rendered_heads).
+"""Tests geometric gaze on rendered heads whose eyes truly turn (test/data/rendered_heads).
 
-Four people with nine looks each, head straight, and three with the head turned. The irises of the
-pictures move by what a turn of the eye moves them, so a wrong gain cannot pass. Figures in the
-docstrings were measured on these pictures by the tests themselves. How the heads differ from people
-is said in tools/render_heads.py.
+There are four people with nine looks each with the head straight, and three with the head turned.
+The irises in the pictures move as far as a turn of the eye moves them, so a wrong gain cannot pass.
+The figures in the docstrings were measured on these pictures by the tests. tools/render_heads.py
+says how the heads differ from people.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from face_perception.types import Camera, Face, Frame, Gaze
 
 FOLDER = Path(__file__).parents[1] / "data" / "rendered_heads"
 TARGETS = ((0, 0), (-20, 0), (20, 0), (0, -10), (0, 10))  # of a calibration, degrees
-IMAGES = 4  # samples of each target: the same picture, as of a camera without noise
+IMAGES = 4  # samples of each target, all of the same picture, as from a camera without noise
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ class View:
     faces: tuple[Face, Face]
 
     def gaze(self) -> Gaze:
-        """As the product answers for a still: the mean of both views."""
+        """Returns the gaze as the product gives it for a still picture: the mean of both views."""
         one, other = (
             GeometricGaze().estimate(frame.camera, face, 0.0)
             for frame, face in zip(self.frames, self.faces, strict=True)
@@ -49,7 +49,7 @@ class View:
         return mirror.average_gazes(one, other)
 
     def angles(self, direction: np.ndarray) -> tuple[float, float]:
-        """Yaw and pitch of a direction in the normalized camera of this face, radians."""
+        """Returns yaw and pitch of a direction in the normalized camera of this face, radians."""
         return to_normalized_angles(
             normalized_camera_rotation(self.frames[0].camera, self.faces[0]), direction
         )
@@ -68,7 +68,7 @@ class View:
 
 @pytest.fixture(scope="module")
 def views() -> list[View]:
-    """All pictures; each must have exactly one face, mirrored as well."""
+    """Returns all pictures. Each must show exactly one face, also in the mirror image."""
     tracker = faces.load_tracker()
     truth = json.loads((FOLDER / "truth.json").read_text())
     camera = Camera(**truth["camera"])
@@ -91,7 +91,7 @@ def views() -> list[View]:
 
 
 def by_person(views: list[View]) -> dict[str, list[View]]:
-    """The views with the head straight."""
+    """Returns the views with a straight head, by person."""
     straight = [view for view in views if view.head == (0, 0)]
     return {
         name: [view for view in straight if view.person == name]
@@ -100,7 +100,9 @@ def by_person(views: list[View]) -> dict[str, list[View]]:
 
 
 def gains(views: list[View]) -> np.ndarray:
-    """[people, 2]: slope of the least-squares line of estimated on true yaw, and on true pitch."""
+    """Returns the slopes [people, 2] of estimated on true yaw, and on true pitch (least
+    squares).
+    """
     out = []
     for looks in by_person(views).values():
         estimates, truths = (
@@ -113,10 +115,10 @@ def gains(views: list[View]) -> np.ndarray:
 def test_the_gain_of_yaw_is_not_that_of_a_wrong_radius(
     views: list[View], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """1.14 to 1.27 of the true yaw; 12 mm gives 0.74 to 0.83, less than anybody's look.
+    """Measured: 1.14 to 1.27 of the true yaw. 12 mm gives 0.74 to 0.83, less than for any person.
 
     Real people have 0.94: the mesh network follows the rendered irises further (9.8 mm per unit of
-    direction, 7.5 on people). Part of it is that the rendered heads are 3 to 9 % smaller than the
+    direction, 7.5 on people). A part of it is that the rendered heads are 3 to 9 % smaller than the
     average head.
     """
     found = gains(views)[:, 0]
@@ -127,24 +129,24 @@ def test_the_gain_of_yaw_is_not_that_of_a_wrong_radius(
 
 
 def test_the_gain_of_pitch_is_what_the_estimator_says(views: list[View]) -> None:
-    """0.32 to 0.54, mean 0.40; the estimator says 0.39, as measured on people."""
+    """Measured: 0.32 to 0.54, mean 0.40. The estimator states 0.39, as measured on people."""
     found = gains(views)[:, 1]
     assert found.mean() == pytest.approx(GeometricGaze.prior.pitch.scale, abs=0.08)
     assert found == pytest.approx(np.full(4, found.mean()), abs=0.15)
 
 
 def lens_errors(views: list[View]) -> np.ndarray:
-    """[N, 2] errors of yaw and pitch, degrees, of those who look at the lens."""
+    """Returns errors [N, 2] of yaw and pitch, degrees, of the looks at the lens."""
     lens = [view for view in views if view.look == (0, 0)]
     return np.degrees([np.subtract(view.estimate, view.truth) for view in lens])
 
 
 def test_people_at_the_lens_are_seen_to_look_at_it(views: list[View]) -> None:
-    """Heads straight: yaw is off by 0 to 2.2 degrees.
+    """With straight heads yaw is off by 0 to 2.2 degrees.
 
-    Pitch is off by 1.1 and -5 degrees for two people, by -11 and -15 for two whose pupils lie only
-    0.5 mm above the line of the canthi (people's: 2.4 mm). Without calibration such a bias limits
-    the pitch.
+    Pitch is off by 1.1 and -5 degrees for two people, and by -11 and -15 for two whose pupils are
+    only 0.5 mm above the line of the canthi (people's: 2.4 mm). Without calibration such a bias
+    limits the pitch.
     """
     straight = lens_errors([view for view in views if view.head == (0, 0)])
     assert len(straight) == 4
@@ -153,7 +155,8 @@ def test_people_at_the_lens_are_seen_to_look_at_it(views: list[View]) -> None:
 
 
 def test_the_eyes_and_not_the_head_decide(views: list[View]) -> None:
-    """Heads turned by 15 degrees, eyes on the lens: yaw is off by 2.6 to 8.7, on average 5.5.
+    """Heads turned by 15 degrees, eyes on the lens: yaw is off by 2.6 to 8.7, on average 5.5
+    degrees.
 
     That is 0.23 to 0.49 of the turn. On people it is 0.07 (237 faces that look at the lens).
     """
@@ -161,7 +164,7 @@ def test_the_eyes_and_not_the_head_decide(views: list[View]) -> None:
     assert len(turned) == 8
     assert np.abs(turned[:, 0]).mean() < 7
     assert np.abs(turned[:, 0]).max() < 12
-    # Heads to the right, looks of 15 degrees to the left.
+    # Heads turned to the right, looks 15 degrees to the left.
     beside = [view for view in views if view.look[0] < 0 < view.head[0]]
     off = [math.copysign(1, view.truth[0]) * view.estimate[0] for view in beside]
     assert len(off) == 4
@@ -169,7 +172,7 @@ def test_the_eyes_and_not_the_head_decide(views: list[View]) -> None:
 
 
 def samples_of(views: list[View]) -> CalibrationSamples:
-    """Each view counts ``IMAGES`` times, as one target."""
+    """Returns samples in which each view counts ``IMAGES`` times, as one target."""
     cues = [measure_lids(view.faces[0]) for view in views]
     return CalibrationSamples.from_arrays(
         np.repeat([view.estimate for view in views], IMAGES, axis=0),
@@ -180,10 +183,10 @@ def samples_of(views: list[View]) -> CalibrationSamples:
 
 
 def test_five_targets_calibrate_gain_and_bias(views: list[View]) -> None:
-    """Mean error of four looks that were held out, by person.
+    """Measures the mean error at four held-out looks, by person.
 
-    Raw 4.0 to 13.7 degrees, mean 8.7. Bias alone, of the same targets: 3.9 to 6.6, mean 4.8.
-    Calibrated: 1.6 to 4.0, mean 2.4; 2.7 to 5.4 are expected by the fit.
+    Uncalibrated 4.0 to 13.7 degrees, mean 8.7. With a bias of the same targets 3.9 to 6.6, mean
+    4.8. Calibrated 1.6 to 4.0, mean 2.4; the fit expects 2.7 to 5.4.
     """
     errors = []
     for looks in by_person(views).values():
@@ -207,5 +210,5 @@ def test_five_targets_calibrate_gain_and_bias(views: list[View]) -> None:
     assert bias_off.mean() > 4, "else the gain does not matter here"
     assert (calibrated < bias_off - 0.5).all()
     assert (calibrated < raw_off - 1).all()
-    # The promise is kept, within what four looks can tell.
+    # The error is not above the expected one, as far as four looks can show.
     assert expected.mean() == pytest.approx(calibrated.mean(), abs=2)

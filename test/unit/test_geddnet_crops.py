@@ -1,4 +1,4 @@
-"""GEDDnet's crops: the published two steps, mirrored and turned photographs, and refusals."""
+"""Tests GEDDnet's crops: the two published steps, mirrored and rotated photographs, refusals."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from face_perception.gaze import (
 )
 from face_perception.types import Camera, Face, Frame, Image
 
-# The package's `make_gaze_crops` is the function of this name.
+# `make_gaze_crops` of the package hides the module of this name.
 network_crops = importlib.import_module("face_perception.gaze.network_crops")
 PHOTOS = ("astronaut", "grace_hopper")
 FLIP = np.diag([-1.0, 1.0, 1.0])
@@ -37,7 +37,7 @@ def tracker() -> faces.FaceTracker:
 
 @pytest.fixture(scope="module")
 def seen(tracker: faces.FaceTracker) -> dict[str, tuple[Frame, Face]]:
-    """The sample photographs and the face in each."""
+    """Returns the sample photographs and the face in each."""
     frames = {name: frame(photo(name)) for name in PHOTOS}
     return {name: (shot, tracker.detect(shot)[0]) for name, shot in frames.items()}
 
@@ -51,12 +51,15 @@ def three(made: GazeCrops) -> tuple[Image, Image, Image]:
 
 
 def likeness(one: npt.NDArray[np.uint8], other: npt.NDArray[np.uint8]) -> float:
-    """Correlation of two crops, but for the aliasing that shrinking as published leaves in them."""
+    """Returns the correlation of two crops, without the aliasing that the published shrinking
+    leaves.
+    """
     soft = [cv2.GaussianBlur(crop, (0, 0), 1.5).ravel() for crop in (one, other)]
     return float(np.corrcoef(*soft)[0, 1])
 
 
-# OpenCV's own bicubic is float arithmetic, as in what was published, in its Intel build only.
+# Only the Intel build of OpenCV computes bicubic interpolation in floats, as the published code
+# did.
 @pytest.mark.skipif(not cv2.ipp.useIPP(), reason="OpenCV without IPP")
 @pytest.mark.parametrize("turn", [0.0, 0.35])
 @pytest.mark.parametrize("distance", [0.4, 0.6, 1.1, 2.0, 5.0])
@@ -73,7 +76,7 @@ def test_as_the_two_published_steps(distance: float, turn: float) -> None:
     )
     for one, other in zip(made, expected, strict=True):
         off = np.abs(one.astype(int) - other)
-        # A sum at the very half between two levels may be rounded either way.
+        # A sum exactly between two levels may be rounded either way.
         assert (off > 1).sum() <= 2
         assert off.max() <= 4
 
@@ -82,8 +85,10 @@ def test_as_the_two_published_steps(distance: float, turn: float) -> None:
 def test_places_of_a_face_nearby_are_those_of_the_whole_warp(
     monkeypatch: pytest.MonkeyPatch, seed: int
 ) -> None:
-    """Sampled with gaps or warped without, the pixels are the same: to the last bit of the crops.
-    A sharp image, and cameras of other sizes, so that a place rounded otherwise would show.
+    """Sampling with gaps, or warping without, gives the same crops to the last bit.
+
+    Uses a sharp image and cameras of other sizes, so that a place that is rounded differently
+    shows.
     """
     rng = np.random.default_rng(seed)
     width, height = ((1920, 1080), (1280, 720), (3840, 2160), (640, 480))[seed]
@@ -102,7 +107,7 @@ def test_places_of_a_face_nearby_are_those_of_the_whole_warp(
 
 @pytest.mark.parametrize("distance", [0.5, 1.1])
 def test_on_any_number_of_threads(distance: float) -> None:
-    """Cut into as many bands of lines, sampled with gaps or without, the crops are the same."""
+    """The crops are the same for any number of bands of lines, sampled with gaps or without."""
     rng = np.random.default_rng(2)
     image = rng.integers(0, 256, (1080, 1920, 3), dtype=np.uint8)
     points = EYES * CAMERA.fx / distance + (CAMERA.cx, CAMERA.cy)
@@ -119,7 +124,7 @@ def test_on_any_number_of_threads(distance: float) -> None:
 
 @pytest.mark.parametrize("name", PHOTOS)
 def test_what_is_in_them(seen: dict[str, tuple[Frame, Face]], name: str) -> None:
-    """The network's own mesh, run again on an upright face, finds the eyes where they must be."""
+    """The mesh network, run on the upright face crop, finds the eyes where they must be."""
     shot, face = seen[name]
     made = crops(shot, face)
     assert made.face.shape == (96, 96)
@@ -127,7 +132,7 @@ def test_what_is_in_them(seen: dict[str, tuple[Frame, Face]], name: str) -> None
     assert all(crop.dtype == np.uint8 and crop.max() > 240 for crop in three(made))
 
     def place(points: list[int]) -> npt.NDArray[np.floating]:
-        """In the whole scaled virtual image, from the face's crop back to pixels of the photo."""
+        """Converts a place in the scaled virtual image to pixels of the photograph."""
         pixels = np.c_[face.landmarks[points, :2], np.ones(len(points))] @ made.warp.T
         return pixels[:, :2] / pixels[:, 2:]
 
@@ -154,7 +159,7 @@ def test_a_mirrored_photograph(seen: dict[str, tuple[Frame, Face]], name: str) -
 
 
 def mirrored_face(face: Face, camera: Camera) -> Face:
-    """With the landmarks of a mirror image: left and right are swapped as well."""
+    """Returns the landmarks of the mirror image, in which left and right are also swapped."""
     landmarks = face.landmarks.copy()
     swap = [
         (33, 263), (160, 387), (158, 385), (133, 362), (153, 380), (144, 373),
@@ -169,7 +174,9 @@ def mirrored_face(face: Face, camera: Camera) -> Face:
 def test_a_turned_photograph(
     seen: dict[str, tuple[Frame, Face]], tracker: faces.FaceTracker, name: str
 ) -> None:
-    """Turned by 20 degrees about the face, the camera turns with it and sees the same."""
+    """The photograph is rotated by 20 degrees about the face. The normalized camera turns with
+    it.
+    """
     shot, face = seen[name]
     camera = shot.camera
     image, turn = turned(shot.image, face)
@@ -182,14 +189,14 @@ def test_a_turned_photograph(
     assert likeness(two.face, one.face) > 0.9
     for a, b in ((two.left_eye, one.left_eye), (two.right_eye, one.right_eye)):
         assert likeness(a, b) > 0.9
-    # And with what the networks find in the turned photograph.
+    # The same with the landmarks that the networks find in the rotated photograph.
     again = normalized_camera_rotation(camera, tracker.detect(moved)[0])
     found = one.rotation.T @ again
     assert math.atan2(found[1, 0], found[0, 0]) == pytest.approx(math.radians(20), abs=0.06)
 
 
 def turned(image: Image, face: Face) -> tuple[Image, npt.NDArray[np.floating]]:
-    """The image turned by 20 degrees, clockwise, about the face, and the matrix [2, 3] of that."""
+    """Returns the image rotated by 20 degrees clockwise about the face, and its matrix [2, 3]."""
     x, y = (float(v) for v in face.landmarks[:, :2].mean(axis=0))
     turn = cv2.getRotationMatrix2D((x, y), -20, 1.0)
     size = (image.shape[1], image.shape[0])
@@ -222,7 +229,7 @@ def test_any_size_of_the_same_photograph(seen: dict[str, tuple[Frame, Face]]) ->
 def test_through_a_lens_that_distorts(
     seen: dict[str, tuple[Frame, Face]], model: str, coefficients: tuple[float, ...]
 ) -> None:
-    """The photograph as this lens would show it gives the crops of the straight one."""
+    """The photograph as this lens would show it gives the crops of the undistorted one."""
     shot, face = seen["grace_hopper"]
     straight = shot.camera
     lens = dataclasses.replace(straight, distortion=coefficients, distortion_model=model)

@@ -24,7 +24,7 @@ def test_no_direction_has_no_angles() -> None:
 
 
 def frontal(roll: float) -> np.ndarray:
-    """Face frame of a face that looks at the camera with its head tilted clockwise in the image."""
+    """Returns the face frame of a face that looks at the camera, tilted clockwise in the image."""
     up = np.array([math.sin(roll), -math.cos(roll), 0.0])
     forward = np.array([0.0, 0.0, -1.0])
     return np.stack([forward, np.cross(up, forward), up], axis=1)
@@ -43,7 +43,7 @@ def test_quaternions_invert() -> None:
         q = rng.normal(size=4)
         q /= np.linalg.norm(q) * np.sign(q[3])
         assert geometry.quaternion(geometry.rotation_matrix(*q)) == pytest.approx(tuple(q))
-    # Half turns have no real part: the case that the textbook formula divides by zero.
+    # The quaternion of a half turn has no real part, by which the textbook formula divides.
     for axis in np.eye(3):
         q = np.array([*axis, 0.0])
         back = np.array(geometry.quaternion(geometry.rotation_matrix(*q)))

@@ -25,14 +25,14 @@ CAMERAS = {
 
 
 def posed(yaw: float, pitch: float, roll: float, position=(0.0, 0.0, 0.6)) -> HeadPose:
-    """Degrees and metres."""
+    """Returns a pose from degrees and metres."""
     x = geometry.from_yaw_pitch(np.radians(yaw), np.radians(pitch))
     up = np.array([0.0, -1.0, 0.0])
     z = up - (up @ x) * x
     z /= np.linalg.norm(z)
     upright = np.stack([x, np.cross(z, x), z], 1)
     a = np.radians(roll)
-    # Clockwise in the image: z turns to image right, which is minus the face's y.
+    # Clockwise in the image: z turns to image right, which is the negative y of the face.
     turn = np.array([[1, 0, 0], [0, np.cos(a), -np.sin(a)], [0, np.sin(a), np.cos(a)]])
     return HeadPose(np.array(position), upright @ turn)
 
@@ -79,7 +79,7 @@ def test_no_pose_without_landmarks():
 def test_no_pose_where_the_landmarks_collapse(last):
     landmarks = np.full((478, 3), 100, np.float32)
     assert head_pose(CAMERAS["assumed"], landmarks, last) is None
-    landmarks[:, 0] = np.linspace(50, 150, 478)  # on one line
+    landmarks[:, 0] = np.linspace(50, 150, 478)  # all on one line
     assert head_pose(CAMERAS["assumed"], landmarks, last) is None
 
 
@@ -90,7 +90,7 @@ def test_unknown_lens_is_named():
 
 
 def test_unrotated_undoes_pose_and_bearing():
-    """A flat square on the face, seen by a distant camera from anywhere, is that square."""
+    """A flat square on the face stays that square for a distant camera in any direction."""
     square = np.array([[0, 0.03, 0.03], [0, -0.03, 0.03], [0, -0.03, -0.03], [0, 0.03, -0.03]])
     for pose in (posed(0, 0, 0), posed(30, -20, 25, (8.0, -5.0, 20.0)), posed(-50, 10, 0)):
         sight = pose.position / np.linalg.norm(pose.position)
@@ -99,7 +99,7 @@ def test_unrotated_undoes_pose_and_bearing():
         view = np.stack([right, np.cross(sight, right), sight])
         mesh = (
             square @ landmark_frame(pose).T @ view.T * 1000
-        )  # weak perspective, 1 px a millimetre
+        )  # weak perspective, 1 px per millimetre
         flat = rotate_to_frontal(mesh, pose)
         np.testing.assert_allclose(flat[:, 2], 0, atol=1e-9)
         np.testing.assert_allclose(flat[:, :2], square[:, 1:] * 1000, atol=1e-9)
@@ -139,7 +139,7 @@ def test_turned_photograph_turns_roll(name, degrees, tracker):
     height, width = image.shape[:2]
     pose = settled(tracker, image)
     middle = ((width - 1) / 2, (height - 1) / 2)
-    matrix = cv2.getRotationMatrix2D(middle, -degrees, 1.0)  # OpenCV turns the other way
+    matrix = cv2.getRotationMatrix2D(middle, -degrees, 1.0)  # OpenCV rotates the other way
     turned = settled(tracker, cv2.warpAffine(image, matrix, (width, height)))
     change = np.degrees(turned.roll - pose.roll)
     assert change == pytest.approx(degrees, abs=1.5)

@@ -1,4 +1,6 @@
-"""Imported networks: whole, sealed, found by name; a changed byte is named and never loaded."""
+"""Tests imported networks: they are complete, sealed and found by name; a changed byte is
+refused.
+"""
 
 from __future__ import annotations
 
@@ -74,7 +76,9 @@ def test_an_installed_network_runs_by_name(models: Path) -> None:
 
 
 def test_an_output_may_be_called_as_an_input(models: Path) -> None:
-    """Which an ONNX file cannot: the card says so, for users of the model alone."""
+    """In an ONNX file an input and an output cannot share a name. The card gives the public
+    name.
+    """
     made = doubling()
     port = dataclasses.replace(made.outputs["twice"], public="face")
     card = install_model(dataclasses.replace(made, outputs={"twice": port}))
@@ -145,7 +149,7 @@ def test_a_broken_card_does_not_harm_the_others(
 
 
 def test_half_an_import_is_never_loaded(models: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The new file is there, the new card is not yet: as after kill -9 or on a full disk."""
+    """The new file is there and the new card is not yet, as after kill -9 or on a full disk."""
     install_model(doubling())
     other = Graph("thrice")
     face = other.input("face", (2,))
@@ -200,7 +204,7 @@ def test_import_command(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    """The command's own part, with a system whose network is the one above."""
+    """Tests the command's own part, with a system whose network is the one above."""
     package = tmp_path / "package"
     (package / "networks").mkdir(parents=True)
     (package / "networks" / "import_geddnet.py").touch()

@@ -1,7 +1,7 @@
-"""The default models against what MediaPipe and LiteRT make of the same pixels, and bad input.
+"""Tests the default models against MediaPipe and LiteRT on the same pixels, and bad input.
 
 test/data/inference.npz holds the references: landmarks of mediapipe 0.10.14's FaceLandmarkCpu graph
-with attention, and outputs of LiteRT 2.3.0 for the three files that it can run (blendshapes: on
+with attention, and outputs of LiteRT 2.3.0 for the three files that it can run (blendshapes on
 these landmarks).
 """
 
@@ -47,7 +47,7 @@ def photo(name):
 
 @pytest.fixture(scope="module")
 def faces():
-    """Two crops 192x192 cut out pixel by pixel, so that every OpenCV gives the same."""
+    """Returns two crops of 192x192, cut out pixel by pixel so that every OpenCV gives the same."""
     crops = photo("astronaut")[24:216, 129:321], photo("grace_hopper")[110:302, 180:372]
     return np.stack(crops).astype(np.float32) / 255
 
@@ -84,7 +84,7 @@ def test_detector_is_the_tflite_file(reference):
 def test_expression_fer_is_the_tflite_file(reference):
     face = photo("astronaut")[72:200:2, 161:289:2, 1].astype(np.float32)[None, ..., None]
     result = load("expression_fer").infer({"face": face})
-    # LiteRT rounds the activations to 8 bits as well, we only have rounded weights.
+    # LiteRT also rounds the activations to 8 bits; here only the weights are rounded.
     assert np.abs(result["probability"][0] - reference["expression"]).max() < 0.02
     assert result["probability"].sum() == pytest.approx(1, abs=1e-4)
 
@@ -100,8 +100,8 @@ def test_blendshapes_are_the_tflite_file(reference):
     assert len(named) == 52
 
 
-# What @vladmandic/face-api 1.7.15 itself answers (FaceExpressionNet.forward under Node.js 20 with
-# the `cpu` backend of @tensorflow/tfjs 4.22.0) for the pictures of the test below.
+# The answers of @vladmandic/face-api 1.7.15 (FaceExpressionNet.forward under Node.js 20 with the
+# `cpu` backend of @tensorflow/tfjs 4.22.0) for the pictures of the test below.
 # fmt: off
 FACE_API = [
     {"neutral": 1.83508634e-12, "happy": 1.0, "sad": 3.22157544e-11, "angry": 3.37049610e-10,
@@ -120,7 +120,7 @@ FACE_API = [
 
 
 def test_expression_is_the_npm_packages_network(reference):
-    """Before calibration. The published probabilities, calibrated by hand, must be ours."""
+    """The published probabilities, calibrated by hand, must equal those of this network."""
     calm = photo("grace_hopper")[80:304:2, 170:394:2]
     pictures = [photo("astronaut")[68:180, 165:277], calm, calm[::-1], 255 - calm]
     result = load("expression").infer({"face": np.stack(pictures).astype(np.float32)})
@@ -221,7 +221,7 @@ def _sha256(path):
 
 
 def test_importing_and_running_need_no_converter():
-    """And nothing is said on stderr, whatever processor this is."""
+    """Nothing is printed on stderr, on any processor."""
     code = (
         "import sys; import face_perception.inference as i;"
         "assert 'onnxruntime' not in sys.modules; i.load('expression');"
@@ -242,7 +242,9 @@ def test_recipes_are_those_that_cards_may_name():
 
 
 def one_operator(operator):
-    """A TFLite file, float32 [1, 192, 192, 3] in and out, with one operator without options."""
+    """Returns a TFLite file, float32 [1, 192, 192, 3] in and out, with one operator without
+    options.
+    """
     builder = flatbuffers.Builder(1024)
 
     def ints(values):

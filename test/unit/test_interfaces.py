@@ -1,4 +1,4 @@
-"""The text of the message, service and action files: what a stranger reads first."""
+"""Tests the text of message, service and action files: units, ranges, names of constants."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from face_perception import results
 
 ROOT = Path(__file__).parents[2]
 FILES = sorted(path for kind in ("msg", "srv", "action") for path in ROOT.glob(f"{kind}/*.{kind}"))
-# A field or constant: type, name, perhaps a value, perhaps a comment.
+# A field or constant: type, name, and perhaps a value and a comment.
 _ENTRY = re.compile(
     r"(?P<type>[\w/]+)(?P<array>\[.*?\])?\s+(?P<name>\w+)(?P<value>\s*=[^#]*)?\s*(#(?P<comment>.*))?"
 )
-# A number says in which unit it is or what its range is.
+# A number states its unit or its range.
 _UNIT = re.compile(r"\b(rad|m|s|Hz|pixels|ratio|number|index|matrix|FACS)\b|\[-?\d+, \d+\]")
 _NUMBERS = ("float32", "float64", "int16", "uint8", "uint16", "uint32")
 
@@ -28,7 +28,7 @@ def entries(text: str) -> list[re.Match[str]]:
 
 
 def faults(text: str) -> list[str]:
-    """What the reader of an interface file is not told."""
+    """Returns what an interface file does not tell its reader."""
     wrong = [] if text.startswith("# ") else ["the file does not say what it is for"]
     for entry in entries(text):
         name, comment = entry["name"], (entry["comment"] or "").strip()
@@ -78,8 +78,8 @@ def test_faults_are_found(line: str, fault: str) -> None:
     assert faults(f"{line}  # rad\n")[0] == "the file does not say what it is for"
 
 
-# What only the message has: the JSON line of a face needs no id to match it by, has times as the
-# stamp of its line, and leaves out what nothing estimates yet.
+# Only the message has these. The JSON line of a face needs no id for matching, has the stamp of its
+# line, and leaves out what nothing estimates yet.
 _ONLY_IN_THE_MESSAGE = {
     "gaze": {"face_id"},
     "attention": {

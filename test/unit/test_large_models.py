@@ -1,4 +1,4 @@
-"""Models whose weights are in a file beside the ONNX file: installed, checked, run, built."""
+"""Tests models whose weights are in a file next to the ONNX file: install, verify, run, build."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ DATA = "large.onnx.data"
 
 
 def large(folder: Path, weight: np.ndarray = WEIGHT) -> ModelBuild:
-    """``y`` = ``x`` @ weight, the weight in an external file."""
+    """Returns a model ``y`` = ``x`` @ weight, with the weight in an external file."""
     helper, kind = onnx.helper, onnx.TensorProto.FLOAT
     tensor = onnx.TensorProto(name="w", data_type=kind, dims=weight.shape)
     tensor.data_location = onnx.TensorProto.EXTERNAL
@@ -160,7 +160,7 @@ def test_fp16_is_one_file_and_belongs_to_these_weights(tmp_path: Path, models: P
     model = load("large", backend="onnxruntime", precision="fp16")
     found = model.infer({"x": np.ones((1, 4), np.float32)})["y"][0]
     np.testing.assert_allclose(found, WEIGHT.sum(axis=0), rtol=1e-3)
-    # Other weights in the same graph: the variant is not theirs.
+    # Other weights in the same graph: the variant does not belong to them.
     install_model(large(tmp_path / "newer", WEIGHT * 2))
     with pytest.raises(ModelError, match="made from another version of large"):
         load("large", backend="onnxruntime", precision="fp16")

@@ -1,7 +1,8 @@
-"""The graph as data, and the launch file against stand-ins of launch's two constructors.
+"""Tests the graph as data, and the launch files with stand-ins for two constructors of launch.
 
-`launch` is in no Python registry: what is checked here is that the file says what `graph` says. A
-release is started with the real `ros2 launch`; where that is installed this file runs it.
+`launch` is in no Python registry. These tests check that the launch files say what `graph` says.
+Before a release the files are started with the real `ros2 launch`; where that is installed, this
+file runs it.
 """
 
 from __future__ import annotations
@@ -98,8 +99,10 @@ def test_environment_respects_the_users_own() -> None:
 
 @pytest.fixture
 def load(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], tuple[dict[str, str], Any]]:
-    """``load("avatar")``: the arguments of avatar.launch.py, which may be changed, and what makes
-    Nodes of them, against stand-ins of what it uses of launch.
+    """Returns the arguments of a launch file, which may be changed, and a function that makes its
+    nodes.
+
+    ``load("avatar")`` loads avatar.launch.py with stand-ins for what it uses of launch.
     """
 
     def load_file(name: str) -> tuple[dict[str, str], Any]:

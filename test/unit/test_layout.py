@@ -1,4 +1,4 @@
-"""The folders of the tests, and what each may need."""
+"""Tests the folders of the tests, and what the tests of each folder may need."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ UNAVAILABLE = {"unit": ROS | {"torch"}, "parity": ROS, "learning": ROS}
 
 
 def imported_at_once(path: Path) -> set[str]:
-    """The modules that a file imports when it is imported itself."""
+    """Returns the modules that a file imports when it is imported itself."""
     found = set()
     for node in statements(ast.parse(path.read_text()).body):
         if isinstance(node, ast.Import):
@@ -29,7 +29,9 @@ def imported_at_once(path: Path) -> set[str]:
 
 
 def statements(body: list[ast.stmt]) -> Iterator[ast.stmt]:
-    """Statements that run on import: not those of functions and of ``if TYPE_CHECKING``."""
+    """Yields the statements that run on import: not those of functions and of ``if
+    TYPE_CHECKING``.
+    """
     for node in body:
         yield node
         if isinstance(node, ast.If) and "TYPE_CHECKING" not in ast.unparse(node.test):
@@ -42,14 +44,14 @@ def test_every_test_file_is_in_one_of_the_folders() -> None:
 
 
 def test_names_of_test_files_differ() -> None:
-    """Pytest imports them by name, as the helpers."""
+    """Pytest imports test files and helpers by their name alone."""
     names = [path.name for path in TESTS.rglob("*.py") if path.name != "conftest.py"]
     assert len(names) == len(set(names))
 
 
 @pytest.mark.parametrize("folder", sorted(UNAVAILABLE))
 def test_folders_are_collected_without_what_they_may_not_need(folder: str) -> None:
-    """Only test/ros and test/system need ROS at once; test/unit does not need PyTorch either."""
+    """Only test/ros and test/system import ROS at once. Nor does test/unit import PyTorch."""
     for path in (TESTS / folder).glob("*.py"):
         for module in imported_at_once(path):
             package, _, rest = module.partition(".")

@@ -1,5 +1,6 @@
-"""Generated lips on the audio's clock: in time, for the right moment; never waited for; thrown away
-when interrupted. The networks are arithmetic here, the thread is real, time is simulated.
+"""Tests that generated lips match the audio clock, never delay a frame, and stop when interrupted.
+
+The networks are simple arithmetic and time is simulated; the threads are real.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ PICTURES = 4
 
 
 class Steps:
-    """A whisper whose states are their own numbers."""
+    """A Whisper encoder whose states are their own numbers."""
 
     broken = False
 
@@ -36,7 +37,7 @@ class Steps:
 
 
 class Lips:
-    """Images whose level is the step that their window has at the image's own moment."""
+    """A generator whose images have the level of the Whisper step at the time of the image."""
 
     batch = 2
 
@@ -88,7 +89,7 @@ class Scene:
         self.sync.end_utterance()
 
     def level(self, number: int, moment: float | None) -> int:
-        """What a frame shows where lips are."""
+        """Returns the level of a frame where the lips are."""
         self.sync.announce_frame(number, moment)
         return int(self.sync.render(FaceState())[PLACE][0])
 
@@ -112,16 +113,17 @@ def steps_of(scene: Scene) -> list[int]:
 
 
 def test_frames_have_the_lips_of_their_moment(scene: Scene) -> None:
-    scene.sync.announce_frame(100, -0.4)  # speech begins ten frames from now
+    scene.sync.announce_frame(100, -0.4)  # the speech begins ten frames from now
     scene.say(1.0)
     scene.until(lambda: len(steps_of(scene)) == FPS)
     assert steps_of(scene) == list(range(0, 50, 2))
-    # Each of the picture that is shown then: frame 110 and on, forwards and backwards.
+    # Each image belongs to the picture that is shown then: from frame 110 on, forwards and
+    # backwards.
     places = [place for places, _ in scene.lips.calls for place in places]
     assert places == [scene.made.picture_index(110 + k) for k in range(FPS)]
     own = lambda number: 200 + scene.made.picture_index(number)  # noqa: E731
     assert scene.level(106, -4 / FPS) == own(106)
-    # Eased in before the first sound, whole from there on.
+    # The lips are blended in before the first sound, and fully shown from then on.
     for k in range(-3, 0):
         share = (k + 4) / 3
         assert scene.level(110 + k, k / FPS) == pytest.approx(own(110 + k) * (1 - share), abs=1.5)
@@ -130,7 +132,7 @@ def test_frames_have_the_lips_of_their_moment(scene: Scene) -> None:
         scene.until(lambda k=k: k in scene.sync._made)
         assert scene.level(110 + k, k / FPS) == 2 * k
     assert scene.sync.report().shown == FPS
-    # The last one is held, then eased out; after that it is the avatar's own picture.
+    # The last image is held, then blended out. After that the frame is the avatar's own picture.
     after = [scene.level(135 + k, 1 + k / FPS) for k in range(6)]
     assert after[:3] == [48] * 3
     for k, share in enumerate((2 / 3, 1 / 3, 0), 3):
@@ -150,7 +152,7 @@ def test_an_interruption_closes_the_mouth_within_a_tenth_of_a_second(scene: Scen
 
 
 def test_speech_is_heard_while_an_image_takes_long(scene: Scene) -> None:
-    """Whisper has a thread of its own."""
+    """Whisper runs on a separate thread."""
     scene.lips.free.clear()
     scene.sync.announce_frame(0, 0.0)
     scene.sync.append_speech(np.zeros(16_000, np.float32))
@@ -159,7 +161,7 @@ def test_speech_is_heard_while_an_image_takes_long(scene: Scene) -> None:
     scene.sync.append_speech(np.zeros(16_000, np.float32))
     scene.sync.end_utterance()
     scene.until(lambda: 49 in scene.sync._features.windows)
-    assert not scene.lips.calls  # still at the first
+    assert not scene.lips.calls  # still in the first call
 
 
 def test_what_is_not_ready_is_not_waited_for_nor_shown_late(scene: Scene) -> None:
@@ -171,11 +173,11 @@ def test_what_is_not_ready_is_not_waited_for_nor_shown_late(scene: Scene) -> Non
         scene.now += 1 / FPS
         assert scene.level(k, k / FPS) == 200 + scene.made.picture_index(k)
     assert scene.sync.report().missed == 10
-    scene.now += 0.6  # one second has passed when the first call is done
+    scene.now += 0.6  # one second has passed when the first call ends
     scene.sync.announce_frame(25, 1.0)
     scene.lips.free.set()
     scene.until(lambda: scene.sync.report().late > 0)
-    # From there on only what can be in time is begun, and it is shown.
+    # From there on only images that can be in time are started, and they are shown.
     scene.until(lambda: bool(scene.sync._made))
     later = [step for step in steps_of(scene) if step >= 50]
     assert later
@@ -194,7 +196,7 @@ def test_an_interruption_throws_away_what_is_being_made(scene: Scene) -> None:
     scene.until(lambda: bool(scene.lips.calls) and not scene.sync._features.windows)
     assert scene.level(5, 0.0) == 200 + scene.made.picture_index(5)
     assert not scene.sync._made
-    # The next speech is a new one, from its own first step.
+    # The next speech begins with its own first step.
     before = len(steps_of(scene))
     scene.sync.announce_frame(10, -0.2)
     scene.say(0.4)
@@ -207,7 +209,7 @@ def test_utterances_that_follow_at_once_are_counted_on(scene: Scene) -> None:
     scene.say(0.4)
     scene.say(0.4)
     scene.until(lambda: len(steps_of(scene)) == 20)
-    assert steps_of(scene) == [*range(0, 20, 2)] * 2  # each heard by itself
+    assert steps_of(scene) == [*range(0, 20, 2)] * 2  # each utterance has its own features
     scene.until(lambda: sorted(scene.sync._made) == list(range(20)))
     assert scene.level(17, 17 / FPS) == 2 * 7
 
@@ -219,7 +221,7 @@ def test_nobody_looks_so_nothing_is_made(scene: Scene) -> None:
     scene.until(lambda: len(scene.sync._features.windows) == 10)
     time.sleep(0.1)
     assert not scene.lips.calls
-    # What nobody can see any more is not kept.
+    # Images that can no longer be shown are not kept.
     scene.now += 0.4
     scene.until(lambda: sorted(scene.sync._features.windows) == [5, 6, 7, 8, 9])
 
@@ -228,7 +230,7 @@ def test_what_nobody_followed_is_kept_for_a_while_only(scene: Scene) -> None:
     windows = scene.sync._features.windows
     scene.say(25.0)
     scene.until(lambda: len(windows) == 20 * FPS and max(windows) == 25 * FPS - 1)
-    # A time of the speech before says nothing about the next.
+    # A time in the earlier speech says nothing about the next.
     scene.sync.announce_frame(0, 60.0)
     scene.until(lambda: not windows)
     scene.sync.reset_speech()
@@ -248,7 +250,7 @@ def test_a_network_that_fails_is_told_of_and_lips_come_again(scene: Scene) -> No
     scene.lips.broken = False
     scene.sync.announce_frame(0, -0.2)
     scene.say(0.4)
-    # An image of before the reset may be on its way still.
+    # An image from before the reset may still be in work.
     scene.until(lambda: len(steps_of(scene)) >= 10)
 
 
@@ -261,7 +263,7 @@ def test_a_batch_is_begun_for_frames_that_all_of_it_can_be_in_time_for(scene: Sc
     scene.sync.announce_frame(5, 0.2)
     scene.lips.free.set()  # two images took 0.2 s
     scene.until(lambda: len(scene.lips.calls) > 1)
-    # 0.2 s and the margin from now: not before image 10.
+    # From now on 0.2 s and the margin are needed: no image before number 10.
     assert min(scene.lips.calls[1][1]) >= 2 * 10
 
 
@@ -281,7 +283,7 @@ def test_after_a_failure_of_whisper_the_next_utterance_keeps_its_place(scene: Sc
 def test_a_call_that_goes_on_is_waited_for_at_the_end_of_the_program(
     scene: Scene, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Else the runtime is taken down under it, and the process aborts."""
+    """Otherwise the runtime would be unloaded during the call, and the process would abort."""
     waiting: list[Callable[..., object]] = []
     monkeypatch.setattr("atexit.register", lambda call, *_: waiting.append(call))
     scene.lips.free.clear()
@@ -289,7 +291,7 @@ def test_a_call_that_goes_on_is_waited_for_at_the_end_of_the_program(
     scene.say(1.0)
     scene.until(lambda: scene.lips.entered == 1)
     assert not scene.sync.close(0.05)
-    assert len(waiting) == 1  # whisper has nothing to do
+    assert len(waiting) == 1  # Whisper is idle
     scene.lips.free.set()
     waiting[0]()
     assert scene.sync.close(20)

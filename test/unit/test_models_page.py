@@ -1,4 +1,4 @@
-"""docs/models.md lists every default model, its licence and its source."""
+"""Tests that docs/models.md lists every default model with its licence and source."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Phase differences against a plain Fourier transform; the clock."""
+"""Tests phase differences against a plain Fourier transform, and the 30 Hz clock."""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""What the multitask networks' logits mean; sequences as offline."""
+"""Tests the results of the multitask networks' logits, and that a sequence equals offline
+results.
+"""
 
 from __future__ import annotations
 
@@ -144,7 +146,7 @@ def test_an_image_that_fails_is_skipped(look_ahead: int) -> None:
     """Each later result still belongs to its image, and comes once."""
     graph = affect_models.Net(face=("N", 3, 112, 112))
     darkest = graph.node("ReduceMin", "face", keepdims=0)
-    # The index is 0, but 2 for a white face, and the constant has one element: the run fails.
+    # The index is 0 (2 for a white face) and the constant has one element, so the run fails.
     index = graph.node("Cast", graph.node("Mul", darkest, graph.constant(1 / 100)), to=7)
     factor = graph.node("Gather", graph.constant([1.0]), index)
     mean = graph.node("Mul", affect_models._patches(graph), factor)

@@ -1,4 +1,4 @@
-"""The newest-item worker."""
+"""Tests the worker that keeps only the newest item."""
 
 import threading
 

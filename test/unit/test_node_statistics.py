@@ -1,4 +1,4 @@
-"""Rates and latencies of the diagnostics."""
+"""Tests the rates and latencies in the diagnostics."""
 
 import math
 

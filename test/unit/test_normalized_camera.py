@@ -1,4 +1,4 @@
-"""The normalized camera: for any lens, and its angles."""
+"""Tests the rotation of the normalized camera, for any lens, and its angles."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from face_perception.gaze import (
 from face_perception.types import Camera, Face, Roi
 
 CAMERA = Camera.assume(1280, 720)
-# The 12 points of a face that looks at the lens at the origin, metres: x right, y down.
+# The 12 points of a face that looks at the lens, which is at the origin; metres, x right, y down.
 _HALF = np.array([[-0.045, 0.0], [-0.036, -0.005], [-0.027, -0.005], [-0.018, 0.0]])
 _RIGHT_EYE = np.concatenate([_HALF, [[-0.027, 0.004], [-0.036, 0.004]]])
 _LEFT_EYE = (_RIGHT_EYE * (-1, 1))[[3, 2, 1, 0, 5, 4]]
@@ -27,7 +27,9 @@ EYES = np.concatenate([_RIGHT_EYE, _LEFT_EYE])
 
 
 def face_at(camera: Camera, centre: np.ndarray, roll: float = 0.0) -> Face:
-    """A face whose eyes lie in a plane across the line of sight, turned by ``roll`` about it."""
+    """Returns a face with its eyes in a plane across the line of sight, turned by ``roll`` about
+    it.
+    """
     forward = centre / np.linalg.norm(centre)
     right = np.cross([0.0, 1.0, 0.0], forward)
     right /= np.linalg.norm(right)
@@ -48,7 +50,7 @@ def test_rotation_faces_the_eyes(centre: tuple[float, float, float], roll: float
     rotation = normalized_camera_rotation(CAMERA, face_at(CAMERA, np.array(centre), roll))
     assert rotation.T @ rotation == pytest.approx(np.eye(3), abs=1e-12)
     assert np.linalg.det(rotation) == pytest.approx(1)
-    # To the middle of the eyes, which is a little beside their centre of perspective.
+    # To the midpoint of the eyes, which is a little to the side of their centre of perspective.
     assert geometry.angle_between(rotation[:, 2], np.array(centre)) < 0.005
     upright = normalized_camera_rotation(CAMERA, face_at(CAMERA, np.array(centre)))
     turned = upright.T @ rotation
@@ -88,8 +90,8 @@ def test_signs_of_angles() -> None:
     assert yaw > 0, "image right"
     yaw, pitch = to_normalized_angles(identity, np.array([0.0, -0.6, -0.8]))
     assert pitch > 0, "up"
-    # A head on its side whose eyes look along its own forehead: up in its camera, in the image
-    # to the side that the forehead is at.
+    # A head on its side, whose eyes look towards its own forehead: up in its normalized camera, and
+    # in the image to the side where the forehead is.
     face = face_at(CAMERA, np.array([0.0, 0.0, 0.6]), math.pi / 2)
     direction = from_normalized_angles(normalized_camera_rotation(CAMERA, face), 0.0, 0.3)
     assert direction[0] > 0.25
@@ -107,7 +109,7 @@ def test_angles_and_direction_are_inverse() -> None:
 
 
 def test_published_vector_and_ours() -> None:
-    """GEDDnet's pitch, yaw, turned as its authors do, and ours of the same angles agree."""
+    """GEDDnet's pitch and yaw, converted as its authors do, agree with ours for the same angles."""
     rotation = normalized_camera_rotation(CAMERA, face_at(CAMERA, np.array([0.3, 0.1, 0.8]), 0.3))
     pitch, yaw = 0.2, -0.35
     vector = [math.sin(yaw) * math.cos(pitch), math.sin(pitch), math.cos(yaw) * math.cos(pitch)]

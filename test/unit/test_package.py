@@ -1,4 +1,4 @@
-"""package.xml and setup.py against the code: what is imported is named, and nothing else."""
+"""Tests that package.xml and setup.py name exactly what the code imports."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 MANIFEST = ET.parse(ROOT / "package.xml").getroot()
-# Names of rosdep for modules that are called otherwise.
+# Names in rosdep of modules that are called differently.
 ROSDEP = {
     "PIL": "python3-pil",
     "cv2": "python3-opencv",
@@ -23,14 +23,14 @@ ROSDEP = {
 }
 _IMPORT = re.compile(r"^ *(?:from (\w+)[\w.]* import|import (\w+))\b", re.M)
 ROS = ("launch", "launch_ros", "rclpy", "ament_index_python", "cv_bridge", "sensor_msgs_py")
-# Found where they are installed, or their fault is said: not everybody has them.
+# Optional: used if installed, otherwise an error says what is missing.
 OPTIONAL = {"audio_common_msgs", "cv_bridge", "hri_msgs"}
 # Not imported by name: interfaces of actions, and what the generated modules load.
 UNSEEN = {"action_msgs", "rosidl_default_runtime"}
 
 
 def imported(*folders: str) -> set[str]:
-    """Every distribution that a file imports, as package.xml calls it, or its module's name."""
+    """Returns what a file imports, by the name in package.xml or the name of the module."""
     texts = (path.read_text() for folder in folders for path in (ROOT / folder).rglob("*.py"))
     found = {name for text in texts for pair in _IMPORT.findall(text) for name in pair if name}
     return {ROSDEP.get(name, name) for name in found - OPTIONAL}
@@ -41,7 +41,7 @@ def named(*tags: str) -> set[str]:
 
 
 def known(names: set[str]) -> set[str]:
-    """Those that package.xml could name: of ROS, or with a name in rosdep."""
+    """Returns the names that package.xml could have: those of ROS, or those in rosdep."""
     ours = {*ROSDEP.values(), *ROS}
     return {n for n in names if n in ours or n.endswith(("_msgs", "_srvs", "_interfaces"))}
 

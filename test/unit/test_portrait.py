@@ -1,4 +1,4 @@
-"""The portrait, looked at with our own eyes: the networks of ``faces`` on what it renders."""
+"""Tests the portrait by running the face networks on what it renders."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def portraits(tracker: FaceTracker) -> dict[str, PortraitRenderer]:
 
 @pytest.fixture
 def look(tracker: FaceTracker) -> Callable[[Renderer, FaceState], Face]:
-    """What is seen on one rendered image, on its own."""
+    """Returns the face that is found in one rendered image."""
 
     def see(portrait: Renderer, state: FaceState) -> Face:
         found = tracker.detect(Frame(portrait.render(state), 0.0, CAMERA))
@@ -78,7 +78,7 @@ def distance(face: Face, a: int, b: int) -> float:
 
 
 def lips(face: Face) -> float:
-    """Distance of the lips over that of the outer canthi."""
+    """Returns the distance of the lips, divided by that of the outer canthi."""
     return distance(face, 13, 14) / distance(face, 33, 263)
 
 
@@ -87,13 +87,13 @@ def mouth_width(face: Face) -> float:
 
 
 def eyes(face: Face) -> float:
-    """Mean of the eyes' height over width."""
+    """Returns the mean of height over width of both eyes."""
     right = distance(face, 159, 145) / distance(face, 33, 133)
     return (right + distance(face, 386, 374) / distance(face, 263, 362)) / 2
 
 
 def any_state(random: np.random.Generator) -> FaceState:
-    """Everything at once, as it never happens, also beyond the range."""
+    """Returns a state with random values of everything at once, also out of range."""
 
     def within(most: float) -> float:
         return float(random.uniform(-most, most))
@@ -153,7 +153,7 @@ def test_mouth_shapes_are_seen(
 
 
 def test_light_is_read_from_the_cheeks_that_are_in_the_picture(tracker: FaceTracker) -> None:
-    """A picture cut off at the brows has no forehead, and nothing else stands in for it."""
+    """A picture that is cut off at the brows has no forehead. Nothing else is used instead."""
     picture = np.ascontiguousarray(photo()[..., ::-1])
     found = tracker.detect(Frame(picture, 0.0, Camera.assume(*picture.shape[1::-1])))
     landmarks = found[0].landmarks.copy()
@@ -203,7 +203,7 @@ def test_irises_go_where_they_are_told(
         centres = points[[33, 133, 362, 263]].mean(0)
         return (points[[468, 473]].mean(0) - centres) / distance(face, 33, 263)
 
-    least = 0.004 if name == "grace_hopper" else 0.008  # dark eyes behind spectacles
+    least = 0.004 if name == "grace_hopper" else 0.008  # dark eyes behind glasses
     assert irises(0.3, 0)[0] > irises(0, 0)[0] + 0.01
     assert irises(-0.3, 0)[0] < irises(0, 0)[0] - 0.01
     assert irises(0, 0.25)[1] < irises(0, -0.2)[1] - least
@@ -223,7 +223,7 @@ _LOOKS = [(0, 0), (0.17, 0), (0.34, 0), (-0.17, 0), (-0.34, 0), (0, 0.1), (0, -0
 def test_perception_reads_the_gaze_that_was_told(
     name: str, yaw: float, pitch: float, portraits: dict[str, PortraitRenderer], look: Callable
 ) -> None:
-    """Against the line from the eyes to the camera: (0, 0) looks at the viewer."""
+    """Measured from the line from the eyes to the camera: (0, 0) looks at the viewer."""
     face = look(portraits[name], FaceState(gaze_yaw=yaw, gaze_pitch=pitch))
     seen = GeometricGaze().estimate(CAMERA, face, 0.0)
     sight = yaw_pitch(-seen.origin / np.linalg.norm(seen.origin))
@@ -242,7 +242,7 @@ def test_head_turns_are_seen(
 
     assert pose(head_yaw=0.15)[0] > pose(head_yaw=-0.15)[0] + 0.03
     assert pose(head_roll=0.06)[2] > pose(head_roll=-0.06)[2] + 0.08
-    if name != "yongen":  # whose head is bent so far that its pose says little
+    if name != "yongen":  # the head is bent so far down that its pose is unreliable
         assert pose(head_pitch=0.12)[1] > pose(head_pitch=-0.12)[1] + 0.03
 
 
@@ -267,7 +267,7 @@ def test_background_stays(name: str, portraits: dict[str, PortraitRenderer]) -> 
     for _ in range(10):
         image = portrait.render(any_state(random))
         np.testing.assert_array_equal(image[outside], portrait.picture[outside])
-        # And the region begins where nothing moves yet: no edge round it.
+        # The border of the region does not move, so there is no edge around it.
         inner = image[portrait.region.rows, portrait.region.columns].astype(int)
         picture = portrait.picture[portrait.region.rows, portrait.region.columns]
         moved = np.abs(inner - picture)
@@ -277,7 +277,7 @@ def test_background_stays(name: str, portraits: dict[str, PortraitRenderer]) -> 
 
 @pytest.mark.parametrize("name", FACES)
 def test_rest_is_the_picture(name: str, portraits: dict[str, PortraitRenderer]) -> None:
-    """But for lips that the picture shows parted, and eyes that were taken apart."""
+    """Except for lips that are parted in the picture, and eyes that were taken apart."""
     portrait = portraits[name]
     apart = np.abs(portrait.render(FaceState()).astype(int) - portrait.picture).mean(2)
     assert (apart > 12).mean() < (0.02 if name == "astronaut" else 0.004)
@@ -296,7 +296,7 @@ def test_depends_on_the_state_alone(portraits: dict[str, PortraitRenderer]) -> N
 
 
 def test_small_steps_make_small_changes(portraits: dict[str, PortraitRenderer]) -> None:
-    """No pixel jumps when a weight goes on by a hundredth: nothing flickers between two images."""
+    """If a weight changes by a hundredth, no pixel jumps: nothing flickers between two images."""
     portrait = portraits["synthetic"]
     for make in (
         lambda t: FaceState(MouthShape(jaw=t)),
@@ -324,15 +324,16 @@ def test_states_out_of_range_are_limited(
 def test_speaks_as_perception_sees_it(
     portraits: dict[str, PortraitRenderer], tracker: FaceTracker
 ) -> None:
-    """Speech in, images out, landmarks back: a face in each, lips that follow the voice, action
-    unit 25 when it speaks, 45 when it blinks, 26 when the jaw drops.
+    """Speech in, images out, landmarks back. Each image has a face whose lips follow the voice.
+
+    AU 25 is active when it speaks, 45 when it blinks, 26 when the jaw drops.
     """
     data = np.fromfile(SPEECH, np.int16)[22:].astype(np.float32) / 32768
     mouth, life, units = BandMouth(), IdleMotionAnimator(seed=2), LandmarkActionUnits()
     mouth.push_samples(data)
     tracker.reset()
     level, seen, blinks, opened = [], [], [], []
-    # A second of rest before: the face's neutral.
+    # A second of rest comes first: the neutral face.
     for i in range(-30, 130):
         t = i / 25
         shape = mouth.shape_at(t)
@@ -372,7 +373,7 @@ def test_lips_follow_recorded_speech_and_close_in_pauses(
     portraits: dict[str, PortraitRenderer],
     tracker: FaceTracker,
 ) -> None:
-    """Distances of the lips, as landmarks read them on rendered frames of a person's speech.
+    """Compares the distances of the lips, by landmarks on rendered frames, with a person's speech.
 
     Measures the first six seconds and every pause. NeuralMouth is the talking face's default.
     """
@@ -387,11 +388,11 @@ def test_lips_follow_recorded_speech_and_close_in_pauses(
     voiced = level > level.max() * 10 ** (-35 / 20)
     edges = np.flatnonzero(np.diff(np.concatenate([[False], ~voiced, [False]]).astype(int)))
     pauses = [range(a, b) for a, b in edges.reshape(-1, 2) if b - a > 0.3 * fps]
-    # The first frames of a pause are the lips' way to meet, the last their way apart.
+    # In the first frames of a pause the lips still close, in the last ones they already open.
     within = [p[2:-2] for p in pauses]
     begin = range(6 * fps)
     seen = {}
-    for i in range(-3, 0):  # the tracker reports a face that it has seen three times
+    for i in range(-3, 0):  # the tracker returns a face after it has seen it three times
         tracker.track(Frame(portraits["synthetic"].render(FaceState()), i / fps, CAMERA))
     for i in sorted({*begin, *itertools.chain(*within)}):
         shape = mouth.shape_at((i + 0.5) / fps)

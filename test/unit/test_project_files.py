@@ -1,4 +1,6 @@
-"""The files around the code agree with each other: versions, pins, citations, forms, workflows."""
+"""Tests that the project files agree with each other: versions, pins, citations, forms,
+workflows.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +21,8 @@ def test_the_version_is_that_of_package_xml() -> None:
     assert str(cited) == VERSION
     newest = re.search(r"^(.+)\n-{3,}$", (ROOT / "CHANGELOG.rst").read_text(), re.M)
     assert newest is not None
-    # As ROS's release tools read it: a version with its date, or what has none yet.
+    # The form that ROS's release tools read: a version with its date, or the name of the next
+    # release.
     assert re.fullmatch(rf"{re.escape(VERSION)} \(\d{{4}}-\d\d-\d\d\)|Forthcoming", newest[1])
 
 
@@ -31,7 +34,7 @@ def test_nothing_else_states_the_version() -> None:
         text=True,
         check=True,
     ).stdout.split()
-    # What installs the package's own name or sets its version.
+    # What installs the package under its own name or sets its version.
     stated = re.compile(
         rf"""(?:^|[^\w])(?:__version__|version)\s*[=:]\s*["']?{re.escape(VERSION)}\b"""
         rf"""|face.perception[ =v]*{re.escape(VERSION)}\b"""

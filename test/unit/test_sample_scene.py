@@ -1,4 +1,4 @@
-"""The sample camera, on the photographs of the model cache: it does what it says it does."""
+"""Tests the sample scene with the photographs of the model cache, against its stated truth."""
 
 from __future__ import annotations
 

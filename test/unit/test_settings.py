@@ -1,4 +1,4 @@
-"""Settings as data: what a value becomes, what is refused, and what the refusal names."""
+"""Tests settings as data: how values are converted, what is refused, and what the message names."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Removing what killed processes left in shared memory, and nothing else."""
+"""Tests that only the shared memory of killed processes is removed."""
 
 from __future__ import annotations
 

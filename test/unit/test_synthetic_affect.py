@@ -1,4 +1,6 @@
-"""People made with known action units, looked at by the package's own eyes; the set on disk."""
+"""Tests synthetic people with known action units, by the package's own estimates; the set on
+disk.
+"""
 
 from __future__ import annotations
 
@@ -35,7 +37,7 @@ def doing(*units: int) -> Act:
 
 
 def points(actor: Actor, moment: Act, tracker: FaceTracker) -> np.ndarray:
-    """Landmarks in pixels, of what is shown."""
+    """Returns the landmarks in pixels of what is shown."""
     found = tracker.detect(Frame(actor.show(moment), 0.0, Camera.assume(320, 320)))
     assert len(found) == 1
     return found[0].landmarks[:, :2]
@@ -51,7 +53,7 @@ def test_units_move_what_they_should(actor: Actor, tracker: FaceTracker) -> None
         return float(of[list(index), 1].mean())
 
     corners, inner, outer = (61, 291), (55, 285), (46, 276)
-    # The mesh follows drawn brows less than they go.
+    # The mesh shows less than the movement of synthetic brows.
     assert down(moved(1), *inner) < -0.4
     assert down(moved(2), *outer) < -0.4
     assert down(moved(4), *inner) > 0.4
@@ -64,7 +66,7 @@ def test_units_move_what_they_should(actor: Actor, tracker: FaceTracker) -> None
 
 
 def test_cheeks_change_only_their_part(actor: Actor) -> None:
-    """AU6, which the mesh hardly sees: what changes is between eyes and mouth."""
+    """AU 6, which the mesh hardly shows. The picture changes only between eyes and mouth."""
     change = np.abs(actor.show(doing(6)).astype(int) - actor.show(REST)).sum(2)
     assert change.max() > 40
     rows = np.flatnonzero(change.max(1) > 40)
@@ -73,7 +75,7 @@ def test_cheeks_change_only_their_part(actor: Actor) -> None:
 
 
 def test_without_pyarrow_nothing_is_begun(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "pyarrow", None)  # as where it is not installed
+    monkeypatch.setitem(sys.modules, "pyarrow", None)  # as if it were not installed
     said = r"needs pyarrow .*pip install '\.\[training\]'"
     with pytest.raises(DatasetError, match=said):
         Writer(tmp_path / "new", name="a", licence="b", made_by="c")

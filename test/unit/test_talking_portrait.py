@@ -1,4 +1,6 @@
-"""A face that lives: it blinks like people, looks where it is told, feels; its mouth is given."""
+"""Tests idle motion: blinks like a person's, looks where told, shows expressions, keeps the
+mouth.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +19,7 @@ FPS = 30
 def live(
     animator: Animator, seconds: float, speaking: bool = False, begin: float = 0.0, fps: int = FPS
 ) -> list[FaceState]:
-    """States of some time, with the jaw of three syllables a second where it speaks."""
+    """Returns the states over some time. While speaking, the jaw opens three times a second."""
     states = []
     for i in range(round(seconds * fps)):
         t = begin + i / fps
@@ -27,7 +29,7 @@ def live(
 
 
 def blinks(states: list[FaceState]) -> list[int]:
-    """Images in which a blink begins."""
+    """Returns the images in which a blink begins."""
     closed = np.array([state.blink for state in states]) > 0
     return [int(i) for i in np.flatnonzero(closed[1:] & ~closed[:-1])]
 

@@ -1,8 +1,9 @@
-"""The code that runs engines, on a stand-in: host memory for the GPU's, ONNX Runtime for TensorRT.
+"""Tests the code that runs engines on a stand-in: host memory for the GPU's, ONNX Runtime for
+TensorRT.
 
-This is no proof that an engine runs: no line of it has seen a GPU. It shows that the code passes
-shapes, addresses and sizes as TensorRT's documentation wants them, frees what it takes, and words
-what fails.
+This does not prove that an engine runs: no line of it was run on a GPU. It shows that the code
+passes shapes, addresses and sizes as TensorRT's documentation says, frees what it allocates, and
+words its errors.
 """
 
 from __future__ import annotations
@@ -114,7 +115,7 @@ def test_an_engine_of_another_network() -> None:
 
 
 def test_an_engine_that_computes_something_else(monkeypatch: pytest.MonkeyPatch) -> None:
-    """It is named, kept off, and replaced only where that was asked for."""
+    """The engine is named and not used. It is replaced only if that was asked for."""
     right = Context.execute_async_v3
 
     def wrong(self: Context, stream: int) -> bool:

@@ -1,4 +1,4 @@
-"""The tests' own tools: ROS domains for one test each, and things that workers build once."""
+"""Tests the tools of the tests: one ROS domain per test, and things that workers build once."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def test_a_domain_is_locked_while_it_is_in_use(tmp_path: Path) -> None:
     with locked_domain(tmp_path) as first, locked_domain(tmp_path) as second:
         assert first != second
         assert {first, second} <= set(DOMAINS)
-        # In another process, whatever domain it begins with.
+        # In another process, whatever domain that begins with.
         program = (
             "from pathlib import Path; from contextlib import ExitStack; import domains, sys\n"
             "stack = ExitStack()\n"

@@ -1,4 +1,6 @@
-"""FP16 and INT8 variants, and the gate, which refuses those that deviate too much from FP32."""
+"""Tests FP16 and INT8 variants, and the gate, which refuses those that deviate too much from
+FP32.
+"""
 
 from __future__ import annotations
 
@@ -39,7 +41,7 @@ KINDS = ("fp16", "int8-cpu", "int8-trt")
 
 @pytest.fixture(autouse=True)
 def models(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A cache of its own with the expression network."""
+    """Creates a model cache with the expression network."""
     folder = tmp_path / "models"
     folder.mkdir()
     for path in paths.models_dir().glob("expression.onnx*"):
@@ -74,7 +76,7 @@ def test_fp16_is_half_the_size(models: Path) -> None:
 
 
 def test_int8_has_the_two_recipes(models: Path, samples: dict[str, np.ndarray]) -> None:
-    """TensorRT's: signed everywhere and zero at zero. The processor's: unsigned activations."""
+    """TensorRT: all signed, with zero at 0. CPU: unsigned activations."""
     for kind, types in (("int8-trt", {3}), ("int8-cpu", {2, 3, 6})):
         make_variant("expression", kind, samples)
         graph = onnx.load(models / f"expression.{kind}.onnx").graph
@@ -107,7 +109,7 @@ def test_what_is_off_is_kept_off(samples: dict[str, np.ndarray]) -> None:
 
 
 def spoiled(data: bytes, spoil: float) -> bytes:
-    """The network with the weights of its first convolution scaled by 1 + spoil."""
+    """Returns the network with the weights of its first convolution scaled by 1 + spoil."""
     model = onnx.load_from_string(data)
     first = next(node for node in model.graph.node if node.op_type == "Conv")
     tensor = next(t for t in model.graph.initializer if t.name == first.input[1])
@@ -118,7 +120,9 @@ def spoiled(data: bytes, spoil: float) -> bytes:
 
 @pytest.mark.parametrize("spoil", [0.0, 10.0, np.nan])
 def test_a_spoiled_network_with_a_whole_card(spoil: float) -> None:
-    """Hashes are right, and its card says that it is exact: the gate looks for itself."""
+    """The hashes are right, and the card says that the variant is exact. The gate measures
+    itself.
+    """
     card = find_card("expression")
     data = card.path.read_bytes()
     exact = Deviation("probability", largest=0.0, rms=0.0, relative=0.0, used=0.0)
@@ -191,7 +195,7 @@ def test_a_byte_of_a_network(models: Path, name: str) -> None:
 
 
 def test_variant_of_another_network(models: Path) -> None:
-    """The FP32 file was made again by another converter: the variant is none of it any more."""
+    """Another converter made the FP32 file again, so the variant no longer belongs to it."""
     card = find_card("expression")
     data = card.path.read_bytes()
     write_variant(card, "fp16", data + b" ", to_fp16(data), [], "test")

@@ -1,4 +1,4 @@
-"""The table of `face-perception watch`."""
+"""Tests the table of `face-perception watch`."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from face_perception.bringup.live_table import GraphSnapshot
 
 
 def test_the_table_shows_an_id_as_it_is() -> None:
-    """Rich would take it for its markup."""
+    """Rich would read this id as markup."""
     shown = io.StringIO()
     snapshot = GraphSnapshot(faces=[face("face[/bold]_1")])
     Console(file=shown, width=200).print(live_table.render_table(snapshot))

@@ -1,4 +1,4 @@
-"""Windows of speech features for MuseTalk, at any rate and from speech in pieces."""
+"""Tests windows of speech features for MuseTalk, at any rate and for speech in pieces."""
 
 from __future__ import annotations
 
