@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import onnx
+import onnxruntime
 import pytest
 import yaml
 from onnx import numpy_helper
@@ -32,7 +33,8 @@ from face_perception.inference import (
     record_inputs,
     write_reference_inputs,
 )
-from face_perception.inference.conversion.precision import to_fp16
+from face_perception.inference.conversion import precision
+from face_perception.inference.conversion.precision import to_fp16, to_int8
 from face_perception.inference.gate import check_agreement, deviations
 from face_perception.inference.models.variants import card_of, write_variant
 
@@ -90,6 +92,74 @@ def test_int8_has_the_two_recipes(models: Path, samples: dict[str, np.ndarray]) 
         assert {tensor.data_type for tensor in zeros} == types
         if kind == "int8-trt":
             assert not any(numpy_helper.to_array(tensor).any() for tensor in zeros)
+
+
+def test_convolutions_that_share_a_bias_run_in_int8(tmp_path: Path) -> None:
+    """PyTorch's exporter stores equal biases once and shares them through Identity nodes.
+
+    The graph is a network that sees two eyes with the same two convolutions.
+    """
+    random = np.random.default_rng(0)
+    constants = {
+        "kernel1": random.normal(size=(8, 3, 3, 3)).astype(np.float32),
+        "kernel2": random.normal(size=(8, 8, 3, 3)).astype(np.float32),
+        "bias": np.zeros(8, np.float32),
+    }
+    eyes = {eye: random.normal(size=(4, 3, 16, 16)).astype(np.float32) for eye in ("left", "right")}
+    node, port = onnx.helper.make_node, onnx.helper.make_tensor_value_info
+    nodes = [node("Identity", ["bias"], ["shared"])]
+    for eye in eyes:
+        nodes += [
+            node("Conv", [eye, "kernel1", "bias"], [f"{eye}_features"]),
+            node("Relu", [f"{eye}_features"], [f"{eye}_positive"]),
+            node("Conv", [f"{eye}_positive", "kernel2", "shared"], [f"{eye}_out"]),
+        ]
+    graph = onnx.helper.make_graph(
+        nodes,
+        "two_eyes",
+        [port(eye, onnx.TensorProto.FLOAT, ["N", 3, 16, 16]) for eye in eyes],
+        [port(f"{eye}_out", onnx.TensorProto.FLOAT, ["N", 8, 12, 12]) for eye in eyes],
+        [numpy_helper.from_array(value, name) for name, value in constants.items()],
+    )
+    opset = onnx.helper.make_opsetid("", 17)
+    model = onnx.helper.make_model(graph, opset_imports=[opset]).SerializeToString()
+    options = onnxruntime.SessionOptions()
+    options.optimized_model_filepath = str(tmp_path / "optimized.onnx")
+    on_cpu = ["CPUExecutionProvider"]
+    int8 = onnxruntime.InferenceSession(to_int8(model, "int8-cpu", eyes), options, on_cpu)
+    kinds = [n.op_type for n in onnx.load(options.optimized_model_filepath).graph.node]
+    assert kinds.count("QLinearConv") == 4
+    assert "Conv" not in kinds
+    wanted = np.stack(onnxruntime.InferenceSession(model, providers=on_cpu).run(None, eyes))
+    assert np.abs(int8.run(None, eyes) - wanted).max() < 0.1 * np.abs(wanted).max()
+
+
+@pytest.mark.parametrize(
+    ("text", "saturate"),
+    [
+        ("flags\t\t: fpu avx2 avx512bw", True),
+        ("flags\t\t: fpu avx2 avx512_vnni", False),
+        ("flags\t\t: fpu avx2 avx_vnni", False),
+        ("Features\t: fp asimd asimddp", False),  # ARM
+    ],
+)
+def test_weights_have_7_bits_where_sums_saturate(
+    text: str,
+    saturate: bool,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    samples: dict[str, np.ndarray],
+) -> None:
+    (tmp_path / "cpuinfo").write_text(f"processor : 0\n{text}\n")
+    monkeypatch.setattr(precision, "_CPU_INFO", tmp_path / "cpuinfo")
+    data = find_card("expression").path.read_bytes()
+    graph = onnx.load_from_string(to_int8(data, "int8-cpu", samples)).graph
+    largest = max(
+        np.abs(numpy_helper.to_array(tensor).astype(int)).max()
+        for tensor in graph.initializer
+        if tensor.data_type == onnx.TensorProto.INT8 and len(tensor.dims) == 4
+    )
+    assert largest == (64 if saturate else 127)
 
 
 def test_int8_needs_samples() -> None:

@@ -3,6 +3,9 @@
 INT8 has two recipes, because no file is fast on both runtimes. ``int8-cpu`` has unsigned
 activations, which CPUs with VNNI need and TensorRT rejects. ``int8-trt`` is symmetric and leaves
 the bias in FP32, as TensorRT requires.
+
+An x86 processor without VNNI adds pairs of 8-bit products in 16 bits, which saturate. Weights for
+``int8-cpu`` are therefore limited to 7 bits if this machine has such a processor.
 """
 
 from __future__ import annotations
@@ -30,6 +33,7 @@ from onnxruntime.transformers.float16 import convert_float_to_float16
 Array = npt.NDArray[Any]
 
 RECIPES = ("int8-cpu", "int8-trt")
+_CPU_INFO = Path("/proc/cpuinfo")
 
 # Operators that stay in FP32: those that compute and sample image regions. FP16 would cost half a
 # pixel in an image of 192 pixels, and they take almost no time.
@@ -82,7 +86,7 @@ def to_int8(model: bytes, recipe: str, samples: Mapping[str, Array]) -> bytes:
     ``samples`` [K, ...] by input name set the ranges of the activations.
     """
     for_tensorrt = recipe == "int8-trt"
-    network = _named(onnx.load_from_string(model))
+    network = _named(_without_constant_identities(onnx.load_from_string(model)))
     with tempfile.TemporaryDirectory() as folder, _quiet():
         path = Path(folder) / "int8.onnx"
         source = Path(folder) / "fp32.onnx"
@@ -97,6 +101,7 @@ def to_int8(model: bytes, recipe: str, samples: Mapping[str, Array]) -> bytes:
             per_channel=True,
             activation_type=QuantType.QInt8 if for_tensorrt else QuantType.QUInt8,
             weight_type=QuantType.QInt8,
+            reduce_range=not for_tensorrt and int8_sums_saturate(),
             calibrate_method=CalibrationMethod.MinMax,
             extra_options={
                 "ActivationSymmetric": for_tensorrt,
@@ -121,15 +126,57 @@ def to_int8_products(source: Path, path: Path) -> None:
             op_types_to_quantize=["MatMul"],
             per_channel=True,
             weight_type=QuantType.QInt8,
+            reduce_range=int8_sums_saturate(),
             use_external_data_format=True,
             extra_options={"MatMulConstBOnly": True},
         )
+
+
+def int8_sums_saturate() -> bool:
+    """Returns whether sums of INT8 products saturate on this machine's processor.
+
+    They do on x86 without VNNI. Returns False where the processor cannot be read.
+    """
+    try:
+        text = _CPU_INFO.read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return False
+    lines = [line for line in text.splitlines() if line.startswith("flags")]
+    flags = set(" ".join(lines).split())
+    return bool(flags) and not flags & {"avx512_vnni", "avx_vnni"}
 
 
 def _named(network: Any) -> Any:
     """Names every node, because the converters need names although ONNX does not."""
     for node in network.graph.node:
         node.name = node.name or node.output[0]
+    return network
+
+
+def _without_constant_identities(network: Any) -> Any:
+    """Replaces each Identity of a constant by a constant of its own name.
+
+    PyTorch's exporter stores equal weights once and shares them through Identity nodes. The
+    quantizer skips a bias that comes from such a node, and ONNX Runtime then runs that convolution
+    in FP32.
+    """
+    graph = network.graph
+    constants = {constant.name: constant for constant in graph.initializer}
+    outputs = {port.name for port in graph.output}
+    kept = []
+    for node in graph.node:  # in topological order, so chains are followed
+        shared = constants.get(node.input[0]) if node.op_type == "Identity" else None
+        if shared is None or node.output[0] in outputs:
+            kept.append(node)
+            continue
+        constant = onnx.TensorProto()
+        constant.CopyFrom(shared)
+        constant.name = node.output[0]
+        constants[constant.name] = constant
+    del graph.node[:]
+    graph.node.extend(kept)
+    del graph.initializer[:]
+    graph.initializer.extend(constants.values())
     return network
 
 
