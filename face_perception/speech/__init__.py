@@ -7,10 +7,8 @@ from face_perception.speech.audio_chunks import (
     AudioChunk,
     AudioError,
     AudioSamples,
-    Recording,
     chunk_from_bytes,
     make_chunk,
-    read_wav,
     to_int16,
 )
 from face_perception.speech.band_mouth import BandMouth
@@ -19,6 +17,7 @@ from face_perception.speech.mouth_shapes import MOUTH_RATE, REST, Mouth, MouthSh
 from face_perception.speech.neural_mouth import NeuralMouth, mouth_features
 from face_perception.speech.speech_stream import SpeechSegment, SpeechStream
 from face_perception.speech.voice_activity import VoiceActivity, VoiceActivitySettings, VoiceState
+from face_perception.speech.wav_file import Recording, read_wav
 from face_perception.speech.whisper_stream import WhisperWindowStream
 from face_perception.speech.whisper_windows import (
     WhisperStateStream,

@@ -1,11 +1,7 @@
-"""Converts PCM audio of several formats to mono float chunks, and reads wav files."""
+"""Converts PCM audio of several formats to mono float chunks."""
 
 from __future__ import annotations
 
-import os
-import shlex
-import wave
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -46,6 +42,14 @@ class AudioChunk:
         return len(self.samples) / self.rate
 
 
+def check_format(rate: int, channels: int) -> None:
+    """Raises AudioError if a sample rate (hertz) or a number of channels is not supported."""
+    if not _RATES[0] <= rate <= _RATES[1]:
+        raise AudioError(f"sample_rate is {rate}: it must be {_RATES[0]} to {_RATES[1]} Hz")
+    if not 1 <= channels <= _MOST_CHANNELS:
+        raise AudioError(f"channels is {channels}: it must be 1 to {_MOST_CHANNELS}")
+
+
 def make_chunk(samples: npt.NDArray[Any], rate: int, channels: int, stamp: float) -> AudioChunk:
     """Returns a chunk of interleaved samples [N * channels], int16 or float in [-1, 1].
 
@@ -54,10 +58,7 @@ def make_chunk(samples: npt.NDArray[Any], rate: int, channels: int, stamp: float
     """
     if not samples.size:
         return AudioChunk(stamp, max(rate, 1), np.zeros(0, np.float32))
-    if not _RATES[0] <= rate <= _RATES[1]:
-        raise AudioError(f"sample_rate is {rate}: it must be {_RATES[0]} to {_RATES[1]} Hz")
-    if not 1 <= channels <= _MOST_CHANNELS:
-        raise AudioError(f"channels is {channels}: it must be 1 to {_MOST_CHANNELS}")
+    check_format(rate, channels)
     if samples.size % channels:
         raise AudioError(
             f"{samples.size} samples cannot be split into {channels} channels: make the sender set "
@@ -117,58 +118,3 @@ def chunk_from_bytes(
 def to_int16(samples: AudioSamples) -> npt.NDArray[np.int16]:
     """Returns samples in [-1, 1] as int16 PCM; clips samples outside."""
     return np.clip(np.rint(samples * 32768), -32768, 32767).astype(np.int16)
-
-
-@dataclass(frozen=True, slots=True)
-class Recording:
-    """Holds the audio of a wav file: int16 [N, channels], with ``rate`` in hertz."""
-
-    rate: int
-    samples: npt.NDArray[np.int16]
-
-    @property
-    def duration(self) -> float:
-        """Returns the length in seconds."""
-        return len(self.samples) / self.rate
-
-    def pieces(self, seconds: float) -> Iterator[npt.NDArray[np.int16]]:
-        """Yields the samples in pieces of this length; the last one may be shorter."""
-        step = max(1, round(seconds * self.rate))
-        for start in range(0, len(self.samples), step):
-            yield self.samples[start : start + step]
-
-
-def read_wav(path: str | os.PathLike[str]) -> Recording:
-    """Reads a wav file of 8, 16, 24 or 32-bit PCM, and reduces it to 16 bits.
-
-    Raises OSError if the file cannot be opened. Raises AudioError, naming the file, if it has
-    another format (float, MP3), is damaged or empty, or has an invalid rate or number of channels.
-    """
-    name = shlex.quote(os.fspath(path))
-    # Convert to one channel: for more than two, ffmpeg writes a header that ``wave`` cannot read.
-    convert = f"convert it: ffmpeg -i {name} -ac 1 -ar 48000 -c:a pcm_s16le new.wav"
-    try:
-        with wave.open(os.fspath(path), "rb") as file:
-            channels, width, rate = file.getnchannels(), file.getsampwidth(), file.getframerate()
-            data = file.readframes(file.getnframes())
-    except (wave.Error, EOFError) as error:
-        reason = str(error) or "it is cut off"
-        if reason.startswith("unknown format: 3"):
-            reason = "its samples are floating-point numbers"
-        raise AudioError(f"{path} is not a PCM wav file ({reason}): {convert}") from error
-    if width not in (1, 2, 3, 4):
-        raise AudioError(f"{path} has samples of {width} bytes: {convert}")
-    data = data[: len(data) // (width * channels) * width * channels]
-    if not data:
-        raise AudioError(f"{path} has no audio: record it again")
-    if width == 1:  # the only unsigned width
-        samples = (np.frombuffer(data, np.uint8).astype(np.int16) - 128) << 8
-    else:
-        # Keep the two upper bytes of each little-endian sample.
-        raw = np.frombuffer(data, np.uint8).reshape(-1, width)[:, -2:]
-        samples = np.ascontiguousarray(raw).view("<i2").ravel().astype(np.int16)
-    try:
-        make_chunk(samples[:channels], rate, channels, 0.0)  # checks rate and channels
-    except AudioError as error:
-        raise AudioError(f"{path}: {error}; {convert}") from error
-    return Recording(rate, samples.reshape(-1, channels))

@@ -42,7 +42,7 @@ def refused(*arguments: str, folder: Path) -> str:
         (["--duration", "-1"], "--duration must be 0 or more seconds"),
         (["--duration", "nan"], "--duration must be 0 or more seconds"),
         (["--port", "99999"], "--port must be 1 to 65535"),
-        (["--wav", "silence.wav"], "silence.wav has no audio"),
+        (["--wav", "silence.wav"], "silence.wav cannot be read: it has no audio"),
         (["--wav", "nowhere.wav"], "nowhere.wav"),
         (["--output", "noface.png"], "noface.png: File exists: a folder is needed here"),
         (["--output", "noface.png/out"], "out: Not a directory: a folder is needed here"),

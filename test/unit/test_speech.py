@@ -1,11 +1,8 @@
-"""Tests how chunks become utterances, how audio files are read, and voice activity."""
+"""Tests how chunks become utterances, and voice activity."""
 
 from __future__ import annotations
 
-import struct
-import wave
 from collections.abc import Callable
-from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
@@ -358,51 +355,6 @@ def test_invalid_raw_formats_are_refused() -> None:
         chunk_from_bytes(b"", "MP3", 16_000, 1, 1.0)
     with pytest.raises(AudioError, match=r"3 bytes.*S16LE"):
         chunk_from_bytes(b"abc", "S16LE", 16_000, 1, 1.0)
-
-
-def riff(code: int, bits: int, data: bytes, *, channels: int = 1, rate: int = 16_000) -> bytes:
-    frame = channels * bits // 8
-    fmt = struct.pack("<HHIIHH", code, channels, rate, rate * frame, frame, bits)
-    body = b"WAVEfmt " + struct.pack("<I", 16) + fmt + b"data" + struct.pack("<I", len(data)) + data
-    return b"RIFF" + struct.pack("<I", len(body)) + body
-
-
-@pytest.mark.parametrize(
-    ("content", "said"),
-    [
-        (b"", "cut off"),
-        (b"ID3\x04" + bytes(100), "RIFF"),
-        (riff(3, 32, bytes(400)), "floating-point"),
-        (riff(1, 16, b""), "no audio"),
-        (riff(1, 16, bytes(36), channels=9), "channels is 9: .*-ac 1 "),
-        (riff(1, 16, bytes(36), rate=3000), "sample_rate is 3000: .* -i '.* some.wav' "),
-    ],
-)
-def test_files_that_cannot_be_read_are_refused(tmp_path: Path, content: bytes, said: str) -> None:
-    path = tmp_path / "so me some.wav"
-    path.write_bytes(content)
-    with pytest.raises(AudioError, match=said) as error:
-        read_wav(path)
-    assert str(path) in str(error.value)
-
-
-@pytest.mark.parametrize("width", [1, 2, 3, 4])
-def test_pcm_of_every_width(tmp_path: Path, width: int) -> None:
-    path = tmp_path / "some.wav"
-    values = np.array([0, 100, -100, 12_288, -12_288], np.int64) * 256 ** (width - 2)
-    if width == 1:
-        data = (np.array([0, 0, -1, 48, -48]) + 128).astype(np.uint8).tobytes()
-    else:
-        data = b"".join(int(v).to_bytes(width, "little", signed=True) for v in values)
-    with wave.open(str(path), "wb") as file:
-        file.setnchannels(1)
-        file.setsampwidth(width)
-        file.setframerate(8000)
-        file.writeframes(data)
-    got = read_wav(path)
-    assert got.rate == 8000
-    want = [0, 0, -256, 12_288, -12_288] if width == 1 else [0, 100, -100, 12_288, -12_288]
-    assert got.samples[:, 0].tolist() == want
 
 
 @pytest.fixture(scope="module")

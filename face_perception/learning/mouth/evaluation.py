@@ -92,7 +92,7 @@ def recording_figures(mouth: Mouth, samples: npt.NDArray[np.float32]) -> dict[st
 
 
 def read_speech(path: Path) -> npt.NDArray[np.float32]:
-    """Reads a wav file as float32 [S], 16 kHz, mono. Raises OSError or AudioError."""
+    """Reads a wav file as float32 [S], 16 kHz, mono. Raises AudioError."""
     recording = read_wav(path)
     mono = recording.samples.astype(np.float32).mean(axis=1) / 32768
     made: npt.NDArray[np.float32] = soxr.resample(mono, recording.rate, MOUTH_RATE)

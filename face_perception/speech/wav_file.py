@@ -1,0 +1,284 @@
+"""Reads wav files of PCM audio. Everything that cannot be read gets one error with the fix.
+
+Python's ``wave`` is not used: it trusts the sizes in the header, stops at chunks without their pad
+byte, raises RuntimeError without a text, and reads a file that is cut off without a word.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import shlex
+import stat
+import struct
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import BinaryIO, NoReturn
+
+import numpy as np
+import numpy.typing as npt
+
+from face_perception.speech.audio_chunks import AudioError, check_format
+
+_MOST_SAMPLES = 1 << 30  # samples of all channels together; they take 2 GiB
+_BLOCK = 1 << 20  # samples that are converted at once
+_MOST_CHUNKS = 1000  # chunks that are searched for the audio
+# A program that writes to a pipe cannot know the size. It writes 0, or a number close to the
+# largest one: 0xFFFFFFFF (ffmpeg), 0x7FFFF000 (espeak-ng), 0x7FFFFFFF less the header (sox).
+_UNKNOWN_SIZE = 0x7FFF0000
+
+_PCM, _EXTENSIBLE = 1, 0xFFFE
+# The last 14 bytes of a sub-format in an extensible header; the first two are the format.
+_SUBFORMAT = bytes.fromhex("000000001000800000aa00389b71")
+_FORMATS = {
+    2: "compressed with ADPCM",
+    3: "floating-point numbers",
+    6: "compressed with A-law",
+    7: "compressed with mu-law",
+    17: "compressed with ADPCM",
+    49: "compressed with GSM 6.10",
+    80: "compressed as MPEG audio",
+    85: "compressed as MP3",
+    255: "compressed as AAC",
+}
+# How files of other kinds begin. The first twelve bytes are compared.
+_OTHER_FILES = (
+    (0, b"version http", "a Git LFS pointer, not the file itself: run `git lfs pull`"),
+    (0, b"RIFX", "a big-endian wav file"),
+    (8, b"AVI ", "an AVI video"),
+    (8, b"WEBP", "a WebP picture"),
+    (0, b"FORM", "an AIFF file"),
+    (0, b"ID3", "an MP3 file"),
+    (0, b"\xff\xfb", "an MP3 file"),
+    (0, b"\xff\xf3", "an MP3 file"),
+    (0, b"fLaC", "a FLAC file"),
+    (0, b"OggS", "an Ogg file"),
+    (4, b"ftyp", "an MP4 file"),
+    (0, b"\x1aE\xdf\xa3", "a WebM or Matroska file"),
+    (0, b"caff", "a CAF file"),
+    (0, b"\x1f\x8b", "compressed with gzip: unpack it"),
+    (0, b"PK\x03\x04", "a zip archive: unpack it"),
+    (0, b"<", "a web page that was saved under this name: download it again"),
+)
+_KNOWN_CHUNKS = {b"data", b"fmt ", b"fact", b"LIST", b"bext", b"cue ", b"smpl", b"JUNK", b"PEAK",
+                 b"PAD ", b"id3 ", b"ID3 ", b"iXML", b"inst", b"ds64", b"FLLR"}  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Recording:
+    """Holds the audio of a wav file: int16 [N, channels], with ``rate`` in hertz."""
+
+    rate: int
+    samples: npt.NDArray[np.int16]
+
+    @property
+    def duration(self) -> float:
+        """Returns the length in seconds."""
+        return len(self.samples) / self.rate
+
+    def pieces(self, seconds: float) -> Iterator[npt.NDArray[np.int16]]:
+        """Yields the samples in pieces of this length; the last one may be shorter."""
+        step = max(1, round(seconds * self.rate))
+        for start in range(0, len(self.samples), step):
+            yield self.samples[start : start + step]
+
+
+@dataclass(frozen=True, slots=True)
+class _Format:
+    """Holds the format of the samples: channels, hertz, and bytes of one sample."""
+
+    channels: int
+    rate: int
+    width: int
+
+    @property
+    def frame(self) -> int:
+        """Returns the bytes of one sample of every channel."""
+        return self.channels * self.width
+
+
+class _Unreadable(Exception):
+    """Says why a file cannot be read, and with ``fix`` what to do if converting does not help."""
+
+    def __init__(self, reason: str, fix: str = "") -> None:
+        super().__init__(reason)
+        self.fix = fix
+
+
+def read_wav(path: str | os.PathLike[str]) -> Recording:
+    """Reads a wav file of 8, 16, 24 or 32-bit PCM, and reduces it to 16 bits.
+
+    Also reads RF64 files, files whose header does not know the size of the audio because a program
+    wrote them to a pipe, and files with chunks of odd length that lack the pad byte. Raises
+    AudioError, which names the file, the reason and the fix, for everything that cannot be read: a
+    missing file, a folder, a device, another format (float, A-law, MP3), a file that is damaged,
+    empty or cut off, and an invalid rate or number of channels.
+    """
+    name = os.fsencode(os.fspath(path)).decode(errors="backslashreplace")
+    # Convert to one channel: for more than two, ffmpeg writes an extensible header.
+    convert = f"convert it: ffmpeg -i {shlex.quote(name)} -ac 1 -ar 48000 -c:a pcm_s16le new.wav"
+    try:
+        with _open_regular(path) as file:
+            return _read(file)
+    except _Unreadable as error:
+        raise AudioError(f"{name} cannot be read: {error}; {error.fix or convert}") from error
+    except AudioError as error:  # the rate or the number of channels
+        raise AudioError(f"{name} cannot be read: {error}; {convert}") from error
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+        raise AudioError(
+            f"{name} cannot be read: {reason}; check the path and the permissions"
+        ) from error
+
+
+def _open_regular(path: str | os.PathLike[str]) -> BinaryIO:
+    """Opens a regular file; a pipe or a device would block or never end. Raises OSError."""
+    number = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    if stat.S_ISREG(os.fstat(number).st_mode):
+        return os.fdopen(number, "rb")
+    os.close(number)
+    raise OSError(errno.EINVAL, "it is a folder, a pipe or a device, not a file")
+
+
+def _read(file: BinaryIO) -> Recording:
+    size = os.fstat(file.fileno()).st_size
+    head = file.read(12)
+    if not head:
+        raise _Unreadable("it is empty", "record or copy it again")
+    if head[:4] not in (b"RIFF", b"RF64", b"BW64") or head[8:] != b"WAVE":
+        _refuse_other_file(head)
+    form: _Format | None = None
+    long_size = -1  # bytes of audio in an RF64 file, whose data chunk cannot state it
+    for kind, start, length in _chunks(file, size):
+        if kind == b"ds64":
+            long_size = _long_size(_part(file, start, min(length, 24)))
+        elif kind == b"fmt ":
+            form = _format(_part(file, start, min(length, 40)))
+        elif kind == b"data":
+            if form is None:
+                raise _Unreadable("its header is damaged: the audio comes before its format")
+            if length == 0xFFFFFFFF and long_size >= 0:
+                length = long_size
+            return _audio(file, form, start, length, size)
+    raise _cut_off("its header ends before the audio")
+
+
+def _refuse_other_file(head: bytes) -> NoReturn:
+    """Raises _Unreadable with what the file is instead of a wav file."""
+    for at, begins, what in _OTHER_FILES:
+        if head[at:].startswith(begins):
+            reason, _, fix = what.partition(": ")
+            raise _Unreadable(f"it is {reason}", fix)
+    if len(head) < 12:
+        raise _cut_off("its header is incomplete")
+    raise _Unreadable("it is not a wav file, because it does not begin with RIFF and WAVE")
+
+
+def _cut_off(what: str) -> _Unreadable:
+    return _Unreadable(f"it is cut off: {what}", "record or copy it again")
+
+
+def _chunks(file: BinaryIO, size: int) -> Iterator[tuple[bytes, int, int]]:
+    """Yields name, start and length in bytes of each chunk. The length is that of the header."""
+    at = 12
+    for _ in range(_MOST_CHUNKS):
+        header = _part(file, at, 8)
+        if len(header) < 8:
+            return
+        name, length = struct.unpack("<4sI", header)
+        yield name, at + 8, length
+        at += 8 + length
+        if length % 2:
+            at += _pad_byte(file, at)
+        if at > size:
+            return
+    raise _Unreadable(f"its header is damaged: it has more than {_MOST_CHUNKS} chunks")
+
+
+def _pad_byte(file: BinaryIO, at: int) -> int:
+    """Returns 1 if a pad byte follows a chunk of odd length that ends at ``at``, as it should; 0 if
+    the next chunk follows at once, as several recorders write it.
+    """
+    following = _part(file, at, 5)
+    if following[1:] in _KNOWN_CHUNKS:
+        return 1
+    return 0 if _is_name(following[:4]) else 1
+
+
+def _is_name(text: bytes) -> bool:
+    return len(text) == 4 and all(0x20 <= letter < 0x7F for letter in text)
+
+
+def _part(file: BinaryIO, start: int, length: int) -> bytes:
+    file.seek(start)
+    return file.read(length)
+
+
+def _long_size(chunk: bytes) -> int:
+    """Returns the size of the audio in bytes from the chunk ds64 of an RF64 file."""
+    if len(chunk) < 24:
+        raise _cut_off("its header is incomplete")
+    return int(struct.unpack_from("<Q", chunk, 8)[0])
+
+
+def _format(chunk: bytes) -> _Format:
+    """Returns the format from the chunk fmt. Raises _Unreadable or AudioError."""
+    if len(chunk) < 16:
+        raise _cut_off("its header is incomplete")
+    code, channels, rate, _, frame, bits = struct.unpack_from("<HHIIHH", chunk)
+    if code == _EXTENSIBLE:
+        if len(chunk) < 40 or chunk[26:40] != _SUBFORMAT:
+            raise _Unreadable("its samples have an unknown format")
+        code = struct.unpack_from("<H", chunk, 24)[0]
+    if code != _PCM:
+        what = _FORMATS.get(code, f"of an unknown format ({code})")
+        raise _Unreadable(f"its samples are {what}, not PCM")
+    check_format(rate, channels)
+    # Samples of 12 or 20 bits fill two or three bytes.
+    width = frame // channels if frame and frame % channels == 0 else -(-bits // 8)
+    if not bits or width not in (1, 2, 3, 4) or bits > 8 * width:
+        raise _Unreadable(f"its samples have {bits} bits in {width} bytes, not 8, 16, 24 or 32")
+    return _Format(channels, rate, width)
+
+
+def _audio(file: BinaryIO, form: _Format, start: int, length: int, size: int) -> Recording:
+    """Reads the audio that begins at byte ``start`` and takes ``length`` bytes by the header."""
+    there = size - start
+    unknown = length == 0 and not _is_chunk(file, start)
+    if unknown or (_UNKNOWN_SIZE <= length <= 0xFFFFFFFF and length > there):
+        length = there
+    if length - there >= form.frame:
+        second = form.rate * form.frame
+        raise _cut_off(f"{there / second:.2f} of {length / second:.2f} s are there")
+    count = min(length, there) // form.frame
+    if not count:
+        raise _Unreadable("it has no audio", "record it again")
+    if count * form.channels > _MOST_SAMPLES:
+        raise _Unreadable(
+            f"it has {count / form.rate / 3600:.1f} hours of audio, which need more than "
+            f"{_MOST_SAMPLES * 2 >> 30} GiB of memory",
+            "cut it into shorter files",
+        )
+    samples = np.empty(count * form.channels, np.int16)
+    file.seek(start)
+    for begin in range(0, len(samples), _BLOCK):
+        end = min(begin + _BLOCK, len(samples))
+        data = file.read((end - begin) * form.width)
+        if len(data) < (end - begin) * form.width:
+            raise _Unreadable("it became shorter while it was read", "wait until it is complete")
+        samples[begin:end] = _sixteen_bits(data, form.width)
+    return Recording(form.rate, samples.reshape(-1, form.channels))
+
+
+def _is_chunk(file: BinaryIO, at: int) -> bool:
+    """Returns whether a chunk begins at ``at``, or the file ends there."""
+    return _part(file, at, 4) in {*_KNOWN_CHUNKS, b""}
+
+
+def _sixteen_bits(data: bytes, width: int) -> npt.NDArray[np.int16]:
+    """Returns little-endian PCM of ``width`` bytes as int16."""
+    if width == 1:  # the only unsigned width
+        return (np.frombuffer(data, np.uint8).astype(np.int16) - 128) << 8
+    # Keep the two upper bytes of each sample.
+    raw = np.frombuffer(data, np.uint8).reshape(-1, width)[:, -2:]
+    return np.ascontiguousarray(raw).view("<i2").ravel().astype(np.int16)
