@@ -42,7 +42,12 @@ from face_perception.avatar.musetalk.prepare_avatar import (
     idle_pictures,
     prepare_avatar,
 )
-from face_perception.avatar.performer import Performer, PerformerReport, PerformerState
+from face_perception.avatar.performer import (
+    Performer,
+    PerformerReport,
+    PerformerSettings,
+    PerformerState,
+)
 from face_perception.avatar.playback.audio_clock import AudioClock, FramePacer
 from face_perception.avatar.playback.audio_output import AUDIO_OUTPUTS, AudioOutput
 from face_perception.avatar.playback.audio_players import (
@@ -95,6 +100,7 @@ __all__ = [
     "NoDisplayError",
     "Performer",
     "PerformerReport",
+    "PerformerSettings",
     "PerformerState",
     "PlaybackQueue",
     "PortraitError",

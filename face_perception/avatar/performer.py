@@ -19,9 +19,12 @@ import numpy.typing as npt
 
 from face_perception.avatar.interfaces import Animator, Renderer, SpeechListener
 from face_perception.avatar.playback.audio_clock import AudioClock, FramePacer
+from face_perception.avatar.playback.clock_skew import ClockSkew
 from face_perception.avatar.playback.mouth_feed import MouthFeed
 from face_perception.avatar.playback.playback_queue import PlaybackQueue
+from face_perception.avatar.playback.speech_limit import SpeechLimit
 from face_perception.avatar.screens.screen import Screen, ScreenFrame
+from face_perception.settings import check, setting
 from face_perception.speech import (
     MOUTH_RATE,
     REST,
@@ -42,13 +45,49 @@ _POLL = 0.02
 _FIRST_LEAD = 0.03  # assumed render time before the first frame has been measured
 # How much of a resampler's initial delay counts as time that the speech has already waited.
 _RESAMPLER_WAIT = 0.02
-# When the sender's clock is slower than the player's, less and less speech waits to be played.
-# When the waiting speech has become _STRETCH_BELOW seconds shorter than its largest length so far,
-# the last _STRETCH seconds of a quiet piece are repeated.
-_STRETCH, _STRETCH_BELOW = 0.01, 0.012
-_QUIET = 0.006  # largest absolute sample of a quiet piece
-_SMOOTH = 0.1  # weight of the newest chunk in the running mean of the waiting time
 _WINDOW = 5.0  # window over which rates are computed
+
+
+@dataclass(frozen=True)
+class PerformerSettings:
+    """Settings of ``Performer``."""
+
+    rate: float = setting(
+        30.0, "Number of frames per second.", minimum=5.0, maximum=60.0, unit="Hz"
+    )
+    delay: float = setting(
+        0.1,
+        "Time from the arrival of speech until it is played. A larger value tolerates chunks that "
+        "arrive less regularly, and lets the mouth prepare for the next sound. MuseTalk raises it "
+        "to what its lips need, about a second.",
+        minimum=0.0,
+        maximum=5.0,
+        unit="s",
+    )
+    end_after: float = setting(
+        0.5,
+        "Time without new speech after which an utterance has ended. An Audio message without "
+        "samples ends it at once. A larger value tolerates longer pauses.",
+        minimum=0.05,
+        maximum=10.0,
+        unit="s",
+    )
+    longest_speech: float = setting(
+        300.0,
+        "Speech that may wait to be played. What arrives beyond that is dropped, with a warning. A "
+        "larger value lets a sender send longer speech at once, and needs up to 0.3 MB of memory "
+        "per second, 2 MB with MuseTalk.",
+        minimum=1.0,
+        maximum=3600.0,
+        unit="s",
+    )
+    audio_rate: int = setting(
+        48_000,
+        "Sample rate of the played audio.",
+        minimum=8_000,
+        maximum=192_000,
+        unit="Hz",
+    )
 
 
 class PerformerState(IntEnum):
@@ -79,6 +118,8 @@ class PerformerReport:
     - ``render_time``: usual time to render a frame.
     - ``clock_rate``: seconds of audio per second of the computer's clock.
     - ``ran_dry``: how often speech arrived too late to continue without a gap.
+    - ``dropped_speech``: seconds of speech that were dropped because more than ``longest_speech``
+      waited; ``too_much_speech`` is true while speech is dropped.
     - ``late_chunks``, ``cut_off_chunks``, ``other_chunks``, ``broken_off``: faults of the incoming
       speech. They are ``late_chunks``, ``interrupted_chunks``, ``other_sender_chunks`` and
       ``abrupt_ends`` of ``SpeechStream``.
@@ -105,6 +146,8 @@ class PerformerReport:
     render_time: float
     clock_rate: float
     ran_dry: int
+    dropped_speech: float
+    too_much_speech: bool
     late_chunks: int
     cut_off_chunks: int
     other_chunks: int
@@ -134,9 +177,7 @@ class _AnimatorEvent:
 class Performer:
     """Makes a face speak: takes chunks of speech and sends frames and audio to ``screens``.
 
-    - ``delay``: seconds from the arrival of speech until it is heard.
-    - ``end_after``: seconds without a new chunk after which an utterance has ended.
-    - ``audio_rate``: samples per second that the player takes.
+    - ``settings``: see ``PerformerSettings``; None for the defaults.
     - ``listener``: a renderer that needs the speech itself, such as MuseTalk's.
     - ``now``, ``wait``: the monotonic clock in seconds, and how to sleep on it.
 
@@ -150,7 +191,7 @@ class Performer:
     ...     size = (64, 64)
     ...     def render(self, state):
     ...         return np.zeros((64, 64, 3), np.uint8)
-    >>> performer = Performer(BandMouth(), IdleMotionAnimator(seed=1), BlankRenderer(), fps=30.0)
+    >>> performer = Performer(BandMouth(), IdleMotionAnimator(seed=1), BlankRenderer())
     >>> player = SilentPlayer(performer.playback_queue, performer.clock)
     >>> performer.set_expression([0, 0, 0, 0, 1, 0, 0])  # happy
     >>> performer.step() is None  # no screen wants a frame
@@ -165,25 +206,26 @@ class Performer:
         mouth: Mouth,
         animator: Animator,
         renderer: Renderer,
+        settings: PerformerSettings | None = None,
         *,
-        fps: float = 30.0,
-        delay: float = 0.1,
-        end_after: float = 0.5,
-        audio_rate: int = 48_000,
         listener: SpeechListener | None = None,
         now: Callable[[], float] = time.monotonic,
         wait: Callable[[float], object] = time.sleep,
     ) -> None:
+        s = settings or PerformerSettings()
+        check(s)
         self._mouth, self._animator, self._renderer = mouth, animator, renderer
         self._listener = listener
         self._now, self._wait = now, wait
         self.clock = AudioClock()
-        self.playback_queue = PlaybackQueue(audio_rate, delay, 1 / fps)
+        self.playback_queue = PlaybackQueue(s.audio_rate, s.delay, 1 / s.rate)
         self.screens: Sequence[Screen] = ()
-        self._pacer = FramePacer(self.clock, fps)
+        self._pacer = FramePacer(self.clock, s.rate)
+        self._limit = SpeechLimit(s.longest_speech)
         self._stream = SpeechStream(
-            tuple({MOUTH_RATE, audio_rate}), delay=delay, end_after=end_after
+            tuple({MOUTH_RATE, s.audio_rate}), delay=s.delay, end_after=s.end_after
         )
+        self._skew = ClockSkew(s.delay)
         # Guards what any thread may change: the stream, the state, and the times of an utterance.
         self._lock = threading.Lock()
         # Written by any thread, handled by the thread of `step`.
@@ -195,8 +237,6 @@ class Performer:
         # frame was shown, the second once its first sample was enqueued.
         self._awaiting_frame_since: float | None = None
         self._awaiting_sound_since: float | None = None
-        # Speech that waits to be played when a chunk arrives: running mean, and its largest value.
-        self._waiting_mean = self._waiting_most = float("nan")
         self._ran_dry = 0
         # The rest belongs to the thread of `step`.
         self._feed = MouthFeed(mouth)
@@ -212,10 +252,12 @@ class Performer:
     # Input. Any thread may call these.
 
     def push_speech(self, chunk: AudioChunk) -> None:
-        """Queues a chunk of speech to be spoken."""
+        """Queues a chunk of speech to be spoken; drops what is beyond ``longest_speech``."""
         now = self._now()
         with self._lock:
-            self._accept_speech(self._stream.push_chunk(chunk, now), now)
+            kept = self._limit.fit(chunk, self.playback_queue.seconds_waiting)
+            if kept is not None:
+                self._accept_speech(self._stream.push_chunk(kept, now), now)
 
     def interrupt(self) -> bool:
         """Stops speaking at once. Returns True if the face was speaking."""
@@ -274,6 +316,8 @@ class Performer:
             render_time=self._lead,
             clock_rate=self.clock.rate,
             ran_dry=self._ran_dry,
+            dropped_speech=self._limit.dropped,
+            too_much_speech=self._limit.full,
             late_chunks=self._stream.late_chunks,
             cut_off_chunks=self._stream.interrupted_chunks,
             other_chunks=self._stream.other_sender_chunks,
@@ -398,7 +442,7 @@ class Performer:
             held = piece.held
             sounds = len(piece.samples[self.playback_queue.rate]) > 0
             if self._awaiting_sound_since is None:
-                self._stretch_silence(piece, now)
+                self._compensate_skew(piece, now)
             elif sounds:
                 held = max(held, min(now - self._awaiting_sound_since, _RESAMPLER_WAIT))
             gap = self._enqueue(piece.samples, now, held)
@@ -417,7 +461,7 @@ class Performer:
         if self.playback_queue.seconds_waiting <= 0:
             self._forget_speech()
             self._awaiting_frame_since = self._awaiting_sound_since = now
-        self._waiting_mean = self._waiting_most = float("nan")
+        self._skew.reset()
         self._set_state(PerformerState.SPEAKING, now)
 
     def _enqueue(self, samples: dict[int, Samples], now: float, held: float = 0.0) -> float:
@@ -427,28 +471,16 @@ class Performer:
             samples[self.playback_queue.rate], self.clock.position(now), held
         )
 
-    def _stretch_silence(self, piece: SpeechSegment, now: float) -> None:
-        """Repeats a little of a quiet piece if the sender is slower than the player.
+    def _compensate_skew(self, piece: SpeechSegment, now: float) -> None:
+        """Queues a little silence before a piece if the sender is slower than the player.
 
-        Otherwise the player would run out of speech in a long utterance. The mouth gets the same
-        samples, so sound and picture stay together.
+        The mouth gets the same samples, so sound and picture stay together.
         """
-        waiting = self.playback_queue.seconds_waiting
-        if not math.isfinite(piece.held) or not waiting:
-            return
-        if math.isnan(self._waiting_mean):
-            self._waiting_mean = self._waiting_most = waiting
-        self._waiting_mean += _SMOOTH * (waiting - self._waiting_mean)
-        most = max(self._waiting_most, self._waiting_mean)
-        self._waiting_most = min(most, self.playback_queue.delay)
-        quiet = all(
-            len(samples) >= _STRETCH * rate and np.abs(samples).max() < _QUIET
-            for rate, samples in piece.samples.items()
-        )
-        if quiet and self._waiting_mean < self._waiting_most - _STRETCH_BELOW:
-            more = {rate: s[-round(_STRETCH * rate) :] for rate, s in piece.samples.items()}
-            self._enqueue(more, now)
-            self._waiting_mean += _STRETCH
+        if math.isfinite(piece.held):
+            waiting = self.playback_queue.seconds_waiting
+            silence = self._skew.repeated_silence(piece.samples, waiting)
+            if silence:
+                self._enqueue(silence, now)
 
     def _enqueue_tail(self, now: float) -> None:
         rates = {MOUTH_RATE, self.playback_queue.rate}

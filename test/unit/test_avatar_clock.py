@@ -10,7 +10,14 @@ import pytest
 from simulated_time import RATE, Keeps, World
 
 from face_perception import paths
-from face_perception.avatar import AudioClock, FramePacer, Performer, PerformerState, PlaybackQueue
+from face_perception.avatar import (
+    AudioClock,
+    FramePacer,
+    Performer,
+    PerformerSettings,
+    PerformerState,
+    PlaybackQueue,
+)
 from face_perception.speech import (
     MOUTH_RATE,
     REST,
@@ -245,7 +252,11 @@ class Stage:
     """A performer with a simulated device and screen."""
 
     def __init__(
-        self, skew: float = 0.0, audio_rate: int = RATE, mouth: Mouth | None = None
+        self,
+        skew: float = 0.0,
+        audio_rate: int = RATE,
+        mouth: Mouth | None = None,
+        settings: PerformerSettings | None = None,
     ) -> None:
         self.kept = Keeps()
         world = self.world = self.kept.world
@@ -253,7 +264,7 @@ class Stage:
             mouth or Loud(),
             self.kept,
             self.kept,
-            audio_rate=audio_rate,
+            settings or PerformerSettings(audio_rate=audio_rate),
             now=lambda: world.now,
             wait=world.wait,
         )
@@ -474,6 +485,32 @@ def test_a_minute_and_a_half_at_once_moves_the_mouth_from_its_beginning() -> Non
     stage.performer.interrupt()
     stage.run(0.5)
     assert stage.kept.states[-1].mouth == REST
+
+
+def test_an_hour_of_speech_at_once_takes_bounded_memory() -> None:
+    """What fits is spoken from its beginning; the rest is dropped and counted."""
+    stage = Stage(settings=PerformerSettings(audio_rate=RATE, longest_speech=60.0))
+    begin = stage.world.now
+    for _ in range(6):
+        ten_minutes = np.zeros(600 * RATE, np.float32)
+        ten_minutes[RATE : 2 * RATE] = speech(1.0)
+        stage.performer.push_speech(AudioChunk(0.0, RATE, ten_minutes))
+    assert stage.performer.playback_queue.seconds_waiting == pytest.approx(60.0)
+    report = stage.performer.report()
+    assert report.dropped_speech == pytest.approx(3600 - 60)
+    assert report.too_much_speech
+    stage.run(3.0)
+    moving = [at for at, jaw in stage.open_from(begin) if jaw > 0.5]
+    assert moving[0] - begin == pytest.approx(1.1, abs=0.05)
+    assert moving[-1] - begin == pytest.approx(2.1, abs=0.05)
+    # An interruption makes room.
+    stage.performer.interrupt()
+    stage.run(1.0)
+    begin = stage.say(speech(0.5))
+    stage.run(1.0)
+    assert any(jaw > 0.5 for _, jaw in stage.open_from(begin))
+    assert not stage.performer.report().too_much_speech
+    assert stage.performer.report().dropped_speech == report.dropped_speech
 
 
 def test_a_renderer_too_slow_for_the_rate_stays_in_time() -> None:

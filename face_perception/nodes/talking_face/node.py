@@ -6,7 +6,7 @@ import contextlib
 import gc
 import threading
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from std_msgs.msg import Header
@@ -18,6 +18,7 @@ from face_perception.avatar import (
     AudioOutput,
     IdleMotionAnimator,
     Performer,
+    PerformerSettings,
     PerformerState,
     Screen,
     WebScreen,
@@ -40,7 +41,7 @@ _AT_ONCE = 1e-3  # seconds between two clock readings that count as simultaneous
 
 
 @dataclass(frozen=True)
-class TalkingFaceParameters(RendererParameters):
+class TalkingFaceParameters(PerformerSettings, RendererParameters):
     """Parameters of the talking_face node."""
 
     portrait: str = setting(
@@ -51,36 +52,16 @@ class TalkingFaceParameters(RendererParameters):
     whole: bool = setting(False, "Show the whole picture instead of the face and shoulders.")
     width: int = setting(512, "Width of the frames.", minimum=128, maximum=2048, unit="pixels")
     height: int = setting(512, "Height of the frames.", minimum=128, maximum=2048, unit="pixels")
-    rate: float = setting(
-        30.0, "Number of frames per second.", minimum=5.0, maximum=60.0, unit="Hz"
-    )
     seed: int = setting(
         0,
         "Random seed for blinks and idle motion; the same seed reproduces the same motion.",
         minimum=0,
-    )
-    delay: float = setting(
-        0.1,
-        "Time from the arrival of speech until it is played. A larger value tolerates chunks that "
-        "arrive less regularly, and lets the mouth prepare for the next sound. MuseTalk raises it "
-        "to what its lips need, about a second.",
-        minimum=0.0,
-        maximum=5.0,
-        unit="s",
     )
     mouth: str = setting(
         "trained",
         "Model that moves the lips. trained: a network trained on generated speech, which closes "
         "them for p, b and m. bands: the levels of frequency bands. Any other value: the name of a "
         "model made with `face-perception train mouth`.",
-    )
-    end_after: float = setting(
-        0.5,
-        "Time without new speech after which an utterance has ended. An Audio message without "
-        "samples ends it at once. A larger value tolerates longer pauses.",
-        minimum=0.05,
-        maximum=10.0,
-        unit="s",
     )
     audio_common: str = setting(
         "none",
@@ -98,13 +79,6 @@ class TalkingFaceParameters(RendererParameters):
         "",
         "Loudspeaker: a number or a part of a name, as `python3 -m sounddevice` lists them. "
         "Empty: the default device.",
-    )
-    audio_rate: int = setting(
-        48_000,
-        "Sample rate of the played audio.",
-        minimum=8_000,
-        maximum=192_000,
-        unit="Hz",
     )
     window: str = setting(
         "none",
@@ -182,15 +156,11 @@ class TalkingFaceNode(PerceptionNode[TalkingFaceParameters]):
         renderer, listener = self._renderer_choice.start_renderer(values.rate)
         self.on_end(self._renderer_choice.stop_renderer)
         # MuseTalk generates lips for speech that has arrived, so the sound must wait for them.
-        delay = max(values.delay, self._renderer_choice.delay)
         self.performer = performer = Performer(
             _mouth(values.mouth),
             IdleMotionAnimator(values.seed),
             renderer,
-            fps=values.rate,
-            delay=delay,
-            end_after=values.end_after,
-            audio_rate=values.audio_rate,
+            replace(values, delay=max(values.delay, self._renderer_choice.delay)),
             listener=listener,
         )
         self._topics.start_timeline(values.audio_rate, performer.clock.time_of)
@@ -241,6 +211,11 @@ class TalkingFaceNode(PerceptionNode[TalkingFaceParameters]):
     def diagnostics(self) -> tuple[str, dict[str, str]]:
         found = self.performer.report()
         problems = [screen.problem for screen in self._screens if screen.problem]
+        if found.too_much_speech:
+            problems.append(
+                f"more than {self.values.longest_speech:g} s of speech wait to be played: what "
+                "arrives now is dropped"
+            )
         if self._renderer_choice.behind:
             problems.append(self._renderer_choice.behind)
         sound = self._sound
@@ -263,6 +238,7 @@ class TalkingFaceNode(PerceptionNode[TalkingFaceParameters]):
             "chunks of another sender": str(found.other_chunks),
             "broken off": str(found.broken_off),
             "ran dry": str(found.ran_dry),
+            "speech dropped (s)": f"{found.dropped_speech:.1f}",
             "loudspeaker": sound.description,
             "silent because": sound.silent_because,
         }

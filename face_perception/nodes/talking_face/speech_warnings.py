@@ -45,6 +45,13 @@ class SpeechWarnings:
                 f"({now.late_chunks} so far): {why}",
                 "late chunks",
             )
+        if now.dropped_speech > before.dropped_speech:
+            self._warn(
+                f"{self._topic}: more speech arrives than may wait to be played; "
+                f"{now.dropped_speech:.1f} s were dropped so far: send it later, or set a larger "
+                "longest_speech",
+                "too much speech",
+            )
         if now.other_chunks > before.other_chunks:
             self._warn(
                 f"{self._topic}: two senders at once, whose clocks differ; the one that started "
