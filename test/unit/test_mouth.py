@@ -2,9 +2,22 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
-from speech_clip import OWN, RECORDED, STEP, envelope, noise, opening, pauses, read
+from speech_clip import (
+    OWN,
+    RECORDED,
+    STEP,
+    at_level,
+    envelope,
+    noise,
+    opening,
+    pauses,
+    read,
+    steady_sounds,
+)
 
 from face_perception.speech import MOUTH_RATE, REST, BandMouth, Mouth, MouthShape
 
@@ -102,11 +115,28 @@ def test_rests_without_speech(samples: np.ndarray) -> None:
     assert not shapes(samples).any()
 
 
-def test_a_steady_sound_is_learned_as_noise() -> None:
-    """A hum is as periodic as a voice."""
-    t = np.arange(8 * MOUTH_RATE) / MOUTH_RATE
-    lips = opening(shapes((0.1 * np.sign(np.sin(2 * np.pi * 100 * t))).astype(np.float32)))
-    assert lips[300:].max() < 0.02
+@pytest.mark.parametrize("level", [-12, -40])
+@pytest.mark.parametrize("name", steady_sounds())
+def test_rests_while_something_hums_or_beeps(name: str, level: float) -> None:
+    assert shapes(at_level(steady_sounds()[name], level))[:, 0].max() < 0.03
+
+
+@pytest.mark.parametrize("level", [-20, -41, -51, -61])
+@pytest.mark.parametrize("path", [OWN, RECORDED], ids=["generated", "recorded"])
+def test_opens_for_quiet_speech_as_for_loud_speech(path: Path, level: float) -> None:
+    """Level in dB of full scale, RMS, with the rounding of 16 bits."""
+    samples = read(path)[: 4 * MOUTH_RATE]
+    loud = opening(shapes(at_level(samples, -20)))
+    quiet = opening(shapes(np.round(at_level(samples, level) * 32768) / np.float32(32768)))
+    assert np.percentile(quiet, 95) > 0.8 * np.percentile(loud, 95)
+    assert np.corrcoef(quiet, loud)[0, 1] > 0.85
+
+
+def test_a_buzz_after_speech_closes_the_mouth() -> None:
+    samples = read(OWN)[: 2 * MOUTH_RATE]
+    buzz = at_level(steady_sounds()["buzz 150 Hz"], -25)
+    lips = shapes(np.concatenate([samples, buzz]))[200:, 0]
+    assert lips[60:].max() < 0.03
 
 
 def test_follows_speech_in_noise() -> None:

@@ -4,7 +4,18 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from speech_clip import OWN, RECORDED, STEP, envelope, noise, opening, pauses, read
+from speech_clip import (
+    OWN,
+    RECORDED,
+    STEP,
+    at_level,
+    envelope,
+    noise,
+    opening,
+    pauses,
+    read,
+    steady_sounds,
+)
 
 from face_perception import paths
 from face_perception.inference import ModelError, find_card, load
@@ -102,6 +113,18 @@ def test_follows_recorded_speech(mouth: NeuralMouth) -> None:
 @pytest.mark.parametrize("exponent", [0, 1, 2])
 def test_rests_in_noise(mouth: NeuralMouth, exponent: float) -> None:
     assert not shapes(mouth, noise(3, 0.1, exponent)).any()
+
+
+@pytest.mark.parametrize("name", ["tone 300 Hz", "buzz 150 Hz", "short buzzes 440 Hz"])
+def test_rests_while_something_hums_or_beeps(mouth: NeuralMouth, name: str) -> None:
+    assert shapes(mouth, at_level(steady_sounds()[name], -20))[:, 0].max() < 0.03
+
+
+def test_opens_for_quiet_speech_as_for_loud_speech(mouth: NeuralMouth) -> None:
+    samples = read(RECORDED)[: 4 * MOUTH_RATE]
+    loud, quiet = (opening(shapes(mouth, at_level(samples, level))) for level in (-20, -61))
+    assert np.percentile(quiet, 95) > 0.8 * np.percentile(loud, 95)
+    assert np.corrcoef(quiet, loud)[0, 1] > 0.85
 
 
 def test_other_networks_are_refused() -> None:
