@@ -23,7 +23,7 @@ from face_perception.ros import messages, waiting_times
 from face_perception.ros.driver import PerceptionNode
 from face_perception.ros.node_process import run
 from face_perception.settings import setting
-from face_perception.speech import read_wav
+from face_perception.speech import ChannelMixer, read_wav, to_int16
 
 _STALLED = 2.0  # seconds without audio after which the device is opened again
 
@@ -45,6 +45,12 @@ class MicrophoneParameters:
         unit="Hz",
     )
     channels: int = setting(1, "Number of channels to request from a device.", minimum=1, maximum=8)
+    channel: str = setting(
+        "all",
+        "Which channel is published. all: every channel. mean: their average. best: the one with "
+        "the most sound above its noise. A number: the channel of this index (0 is the first); "
+        "choose a microphone if the device has a channel for what the robot plays.",
+    )
     chunk: float = setting(
         0.02,
         "Duration of the audio in one message. A larger value sends fewer messages, later.",
@@ -68,6 +74,9 @@ class MicrophoneNode(PerceptionNode[MicrophoneParameters]):
         source = os.path.expanduser(self.values.source)
         named_file = source.lower().endswith(".wav") or os.sep in source
         self._recording = read_wav(source) if named_file or os.path.isfile(source) else None
+        self._mixer = None if self.values.channel == "all" else ChannelMixer(self.values.channel)
+        channels = self.values.channels if self._recording is None else self._recording.channels
+        self._mixed(np.zeros((1, channels), np.int16), self.values.rate)  # checks the index
         if self._recording is None:
             self._open().close()  # raises an error if the device cannot be used
         self._audio = self.publisher(msg.Audio, "audio", depth=50)
@@ -76,7 +85,10 @@ class MicrophoneNode(PerceptionNode[MicrophoneParameters]):
         self.thread(self._record if self._recording is None else self._play)
 
     def diagnostics(self) -> tuple[str, dict[str, str]]:
-        return self._problem, {"source": self.values.source or "default microphone"}
+        problems = self._problem, self._mixer.problem if self._mixer is not None else ""
+        return "; ".join(filter(None, problems)), {
+            "source": self.values.source or "default microphone"
+        }
 
     def _open(self) -> Any:
         """Returns a stream of the device, not started. Raises InputError if it cannot be opened."""
@@ -155,10 +167,24 @@ class MicrophoneNode(PerceptionNode[MicrophoneParameters]):
                 self.get_logger().info(f"{self.values.source} has ended")
                 return
 
+    def _mixed(self, samples: npt.NDArray[np.int16], rate: int) -> npt.NDArray[np.int16]:
+        """Returns the channels to publish [N, C] of those that were recorded.
+
+        Raises AudioError if the channel does not exist.
+        """
+        if self._mixer is None:
+            return samples
+        as_float = samples.astype(np.float32) / np.float32(32768)
+        mono = to_int16(self._mixer.mix(as_float, rate))
+        if problem := self._mixer.problem:
+            self.warn_throttled(problem, key="channels")
+        return mono[:, None]
+
     def _send(self, samples: npt.NDArray[np.int16], rate: int, stamp: float) -> None:
         self.count("input")
         if not self.has_subscribers(self._audio):
             return
+        samples = self._mixed(samples, rate)
         message = msg.Audio(sample_rate=int(rate), channels=int(samples.shape[1]))
         message.header.stamp = messages.time(stamp)
         message.header.frame_id = self.values.frame_id

@@ -12,7 +12,7 @@ from std_msgs.msg import Header
 from face_perception import msg
 from face_perception.inference import NetworkSettings
 from face_perception.ros import messages
-from face_perception.ros.audio_input import AUDIO_COMMON, AudioInput
+from face_perception.ros.audio_input import AudioInput, AudioInputSettings
 from face_perception.ros.driver import PerceptionNode
 from face_perception.ros.network_loading import NetworkLoader, network_diagnostics
 from face_perception.ros.node_process import run
@@ -32,7 +32,7 @@ _MAX_JITTER = 0.03  # seconds; a stamp that is further off corrects the clock of
 
 
 @dataclass(frozen=True)
-class VoiceActivityParameters(VoiceActivitySettings, NetworkSettings):
+class VoiceActivityParameters(AudioInputSettings, VoiceActivitySettings, NetworkSettings):
     """Parameters of the voice_activity node."""
 
     gate_time: float = setting(
@@ -43,11 +43,13 @@ class VoiceActivityParameters(VoiceActivitySettings, NetworkSettings):
         maximum=10.0,
         unit="s",
     )
-    audio_common: str = setting(
-        "none",
-        "Read messages of ros-drivers' audio_common instead of face_perception/Audio. data: "
-        "AudioData. stamped: AudioDataStamped. Both read AudioInfo from audio_info as well.",
-        choices=AUDIO_COMMON,
+    longest_delay: float = setting(
+        2.0,
+        "If audio of more than this duration waits, because the computer does not keep up, the "
+        "oldest is dropped, with a warning. A larger value loses less and answers later.",
+        minimum=0.1,
+        maximum=60.0,
+        unit="s",
     )
 
 
@@ -70,7 +72,9 @@ class VoiceActivityNode(PerceptionNode[VoiceActivityParameters]):
             self,
             "audio",
             self._on_audio,
-            audio_common=self.values.audio_common,
+            self.values,
+            longest_delay=self.values.longest_delay,
+            dropped=self._on_dropped,
             hint="start the microphone node, or remap the topic to where your audio is",
             wanted=lambda: self.has_subscribers(self._out),
         )
@@ -83,6 +87,7 @@ class VoiceActivityNode(PerceptionNode[VoiceActivityParameters]):
         return "; ".join(filter(None, problems)), {
             "gated": "yes: the robot speaks" if self._gated() else "no",
             "late chunks": str(self._stream.late_chunks),
+            "audio dropped (s)": f"{self._input.dropped_seconds:.1f}",
             **values,
         }
 
@@ -113,6 +118,12 @@ class VoiceActivityNode(PerceptionNode[VoiceActivityParameters]):
         self._began = stamp
         self._count = 0  # samples since then
         self._skipped = False
+
+    def _on_dropped(self, seconds: float) -> None:
+        """Begins again after a hole: it must not be taken for silence."""
+        if self._speaking:
+            self._publish_step(self._began + self._count / _RATE, None)
+        self._reset_stream()
 
     def _on_audio(self, chunk: AudioChunk, header: Header) -> None:
         self._frame_id = header.frame_id

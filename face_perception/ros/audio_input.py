@@ -7,7 +7,10 @@ is installed.
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable
+import math
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -16,25 +19,52 @@ from std_msgs.msg import Header
 from face_perception import msg
 from face_perception.errors import InputError
 from face_perception.ros import messages
-from face_perception.speech import AudioChunk, AudioError, chunk_from_bytes, make_chunk
+from face_perception.settings import setting
+from face_perception.speech import (
+    AudioChunk,
+    AudioError,
+    ChannelMixer,
+    chunk_from_bytes,
+    make_chunk,
+)
 
 if TYPE_CHECKING:
     from face_perception.ros.driver import PerceptionNode
 
-AUDIO_COMMON = ("none", "data", "stamped")
-
 # Chunks that wait while a callback runs: 20 s of chunks of 10 ms. A speech synthesizer may send a
 # whole sentence at once.
 _DEPTH = 2000
+_SAID = 10.0  # seconds for which the diagnostics say that audio was dropped
+
+
+@dataclass(frozen=True)
+class AudioInputSettings:
+    """Settings of ``AudioInput``."""
+
+    audio_common: str = setting(
+        "none",
+        "Read messages of ros-drivers' audio_common instead of face_perception/Audio. data: "
+        "AudioData. stamped: AudioDataStamped. Both read AudioInfo from the same topic with _info "
+        "added.",
+        choices=("none", "data", "stamped"),
+    )
+    channel: str = setting(
+        "mean",
+        "Which channel of the audio is used. mean: the average. best: the one with the most sound "
+        "above its noise. A number: the channel of this index (0 is the first); choose a "
+        "microphone if an array has a channel for what the robot plays.",
+    )
 
 
 class AudioInput:
     """Subscribes a node to ``topic``; calls ``received(chunk, header)`` on the executor's thread.
 
-    Make it in the ``start`` of the node. ``audio_common`` is ``none`` for our Audio messages, or
-    ``data`` or ``stamped`` for AudioData or AudioDataStamped of ros-drivers, whose rate and format
-    come on ``<topic>_info``; AudioData has no stamps. The other arguments are those of
-    ``SensorSubscription``. Raises InputError if ros-drivers' package is not installed.
+    Make it in the ``start`` of the node. The rate and format of ros-drivers' AudioData and
+    AudioDataStamped come on ``<topic>_info``; AudioData has no stamps. If audio of more than
+    ``longest_delay`` seconds waits, the oldest is dropped, the log says so, and ``dropped`` is
+    called with the seconds before what remains is received. The other arguments are those of
+    ``SensorSubscription``. Raises InputError if ros-drivers' package is not installed, or if the
+    channel in ``settings`` is none.
     """
 
     def __init__(
@@ -42,21 +72,28 @@ class AudioInput:
         node: PerceptionNode[Any],
         topic: str,
         received: Callable[[AudioChunk, Header], None],
+        settings: AudioInputSettings,
         *,
-        audio_common: str = "none",
+        longest_delay: float = math.inf,
+        dropped: Callable[[float], None] = lambda seconds: None,
         expected: bool = True,
         hint: str = "",
         wanted: Callable[[], bool] = lambda: True,
     ) -> None:
         self._node = node
-        self._received = received
+        self._received, self._dropped = received, dropped
+        self._longest_delay = longest_delay
+        self._mixer = ChannelMixer(settings.channel)
+        self.dropped_seconds = 0.0  # of audio, in total
+        self._drop_said, self._dropped_at = "", -math.inf
         self._info: Any = None
         kind: type[Any] = msg.Audio
-        convert = self._convert_ours
-        if audio_common != "none":
+        self._convert: Callable[[Any], tuple[AudioChunk, Header] | None] = self._convert_ours
+        if settings.audio_common != "none":
             theirs = audio_common_messages()
-            kind = theirs.AudioData if audio_common == "data" else theirs.AudioDataStamped
-            convert = self._convert_theirs
+            data = settings.audio_common == "data"
+            kind = theirs.AudioData if data else theirs.AudioDataStamped
+            self._convert = self._convert_theirs
             # Latched, because audio_capture sends it once.
             node.subscribe(
                 theirs.AudioInfo,
@@ -68,39 +105,76 @@ class AudioInput:
                 wanted=wanted,
             )
 
-        def on_audio(message: Any) -> None:
-            node.count("input")
-            try:
-                convert(message)
-            except AudioError as error:
-                node.count("refused")
-                node.warn_throttled(f"{self.topic}: {error}", key="audio refused")
-
         self._audio = node.subscribe(
-            kind, topic, on_audio, depth=_DEPTH, expected=expected, hint=hint, wanted=wanted
+            kind,
+            topic,
+            self._on_audio,
+            depth=_DEPTH,
+            expected=expected,
+            hint=hint,
+            wanted=wanted,
         )
 
     @property
     def status(self) -> str:
-        """Why no audio arrives; empty if it does, or if none is expected."""
-        return self._audio.status
+        """What is wrong with the audio, such as why none arrives; empty if nothing is."""
+        lately = time.monotonic() - self._dropped_at < _SAID
+        problems = self._audio.status, self._drop_said if lately else "", self._mixer.problem
+        return "; ".join(filter(None, problems))
 
     @property
     def topic(self) -> str:
         """The full name of the audio topic."""
         return self._audio.topic
 
-    def _convert_ours(self, message: msg.Audio) -> None:
+    def _on_audio(self, message: Any) -> None:
+        messages_waiting = [message]
+        if math.isfinite(self._longest_delay):
+            messages_waiting += self._audio.take_waiting()
+        found = []
+        for one in messages_waiting:
+            self._node.count("input")
+            try:
+                converted = self._convert(one)
+            except AudioError as error:
+                self._node.count("refused")
+                self._node.warn_throttled(f"{self.topic}: {error}", key="audio refused")
+                continue
+            if converted is not None:
+                found.append(converted)
+        first = self._drop_oldest([chunk.duration for chunk, _ in found])
+        for chunk, header in found[first:]:
+            self._received(chunk, header)
+
+    def _drop_oldest(self, durations: Sequence[float]) -> int:
+        """Returns how many of the oldest chunks, which have these durations, are dropped."""
+        first = first_of_newest(durations, self._longest_delay)
+        if not first:
+            return 0
+        seconds = sum(durations[:first])
+        self.dropped_seconds += seconds
+        for _ in range(first):
+            self._node.count("dropped")
+        self._dropped_at = time.monotonic()
+        self._drop_said = (
+            f"{self.topic}: the node is {sum(durations):.1f} s behind, so the oldest "
+            f"{seconds:.1f} s of audio were dropped ({self.dropped_seconds:.1f} s so far): this "
+            "computer does not keep up, or the sender is faster than real time"
+        )
+        self._node.warn_throttled(self._drop_said, key="audio dropped")
+        self._dropped(seconds)
+        return first
+
+    def _convert_ours(self, message: msg.Audio) -> tuple[AudioChunk, Header]:
         samples = np.frombuffer(message.samples, np.int16)
         stamp = messages.seconds(message.header.stamp)
-        self._give(
-            make_chunk(samples, message.sample_rate, message.channels, stamp), message.header
-        )
+        chunk = make_chunk(samples, message.sample_rate, message.channels, stamp, self._mixer.mix)
+        return self._checked(chunk), message.header
 
     def _on_info(self, info: Any) -> None:
         self._info = info
 
-    def _convert_theirs(self, message: Any) -> None:
+    def _convert_theirs(self, message: Any) -> tuple[AudioChunk, Header] | None:
         info = self._info
         if info is None:
             self._node.count("refused")
@@ -109,7 +183,7 @@ class AudioInput:
                 f"{self.topic}_info to the topic where the sender publishes audio_info.",
                 key="audio info",
             )
-            return
+            return None
         if info.coding_format.lower() not in ("wave", "raw", ""):
             raise AudioError(
                 f"the audio is encoded as {info.coding_format}: set the sender's format to wave "
@@ -118,20 +192,43 @@ class AudioInput:
         header = message.header if hasattr(message, "header") else Header()
         data = message.audio.data if hasattr(message, "audio") else message.data
         stamp = messages.seconds(header.stamp)
-        self._give(
-            chunk_from_bytes(
-                bytes(data), info.sample_format, info.sample_rate, info.channels, stamp
-            ),
-            header,
+        chunk = chunk_from_bytes(
+            bytes(data),
+            info.sample_format,
+            info.sample_rate,
+            info.channels,
+            stamp,
+            self._mixer.mix,
         )
+        return self._checked(chunk), header
 
-    def _give(self, one: AudioChunk, header: Header) -> None:
-        if one.clipped:
+    def _checked(self, chunk: AudioChunk) -> AudioChunk:
+        """Returns the chunk, after warnings about clipping and about the channels."""
+        if chunk.clipped:
             self._node.warn_throttled(
                 f"{self.topic}: the audio is clipped (samples at full scale): turn the sender down",
                 key="clipped",
             )
-        self._received(one, header)
+        if problem := self._mixer.problem:
+            self._node.warn_throttled(f"{self.topic}: {problem}", key="channels")
+        return chunk
+
+
+def first_of_newest(durations: Sequence[float], longest: float) -> int:
+    """Returns the index of the first of the newest chunks that last ``longest`` seconds at most.
+
+    ``durations`` are those of the chunks, in seconds, the oldest first. The newest chunk is always
+    kept.
+
+    >>> first_of_newest([1.0, 1.0, 1.0], longest=2.5)
+    1
+    """
+    total = 0.0
+    for index in reversed(range(len(durations))):
+        total += durations[index]
+        if total > longest:
+            return min(index + 1, len(durations) - 1)
+    return 0
 
 
 def audio_common_messages() -> Any:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSProfile, ReliabilityPolicy
 
 from face_perception.ros import waiting_times
+from face_perception.ros.rclpy_compat import take_waiting
 
 if TYPE_CHECKING:
     from rclpy.node import Node
@@ -98,6 +99,10 @@ class SensorSubscription:
         self._subscription: Any = None
         self._timer = node.create_timer(_LAZY_PERIOD, self._tick)
         self._tick()
+
+    def take_waiting(self) -> list[Any]:
+        """Returns and removes the messages that wait behind the one whose callback runs."""
+        return take_waiting(self._subscription) if self._subscription is not None else []
 
     def destroy(self) -> None:
         self._node.destroy_timer(self._timer)

@@ -15,13 +15,32 @@ if TYPE_CHECKING:
     from rclpy.node import Node
     from rclpy.parameter import Parameter
 
-__all__ = ["RCLError", "SafeLifecycleNode", "UnknownROSArgsError", "parameter_overrides"]
+__all__ = [
+    "RCLError",
+    "SafeLifecycleNode",
+    "UnknownROSArgsError",
+    "parameter_overrides",
+    "take_waiting",
+]
 
 
 def parameter_overrides(node: Node) -> Mapping[str, Parameter]:
     """Returns the parameters given to a node on the command line or in a file, by name."""
     overrides: Mapping[str, Parameter] = node._parameter_overrides
     return overrides
+
+
+def take_waiting(subscription: Any) -> list[Any]:
+    """Returns the messages that wait in the queue of a subscription, oldest first.
+
+    Call it from a callback of the subscription: the executor takes one message at a time.
+    """
+    found = []
+    handle = subscription.handle
+    with handle:
+        while (taken := handle.take_message(subscription.msg_type, subscription.raw)) is not None:
+            found.append(taken[0])
+    return found
 
 
 class SafeLifecycleNode(LifecycleNode):

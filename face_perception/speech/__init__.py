@@ -12,6 +12,7 @@ from face_perception.speech.audio_chunks import (
     to_int16,
 )
 from face_perception.speech.band_mouth import BandMouth
+from face_perception.speech.channels import ChannelMixer
 from face_perception.speech.mel_spectrogram import log_mel
 from face_perception.speech.mouth_shapes import MOUTH_RATE, REST, Mouth, MouthShape
 from face_perception.speech.neural_mouth import NeuralMouth, mouth_features
@@ -34,6 +35,7 @@ __all__ = [
     "AudioError",
     "AudioSamples",
     "BandMouth",
+    "ChannelMixer",
     "Mouth",
     "MouthShape",
     "NeuralMouth",

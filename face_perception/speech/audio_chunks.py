@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -50,10 +51,23 @@ def check_format(rate: int, channels: int) -> None:
         raise AudioError(f"channels is {channels}: it must be 1 to {_MOST_CHANNELS}")
 
 
-def make_chunk(samples: npt.NDArray[Any], rate: int, channels: int, stamp: float) -> AudioChunk:
+def mean_of_channels(samples: AudioSamples, rate: int) -> AudioSamples:
+    """Returns the mean [N] of the channels of sound [N, C]; ``rate`` is not used."""
+    mean: AudioSamples = samples.mean(axis=1, dtype=np.float32)
+    return mean
+
+
+def make_chunk(
+    samples: npt.NDArray[Any],
+    rate: int,
+    channels: int,
+    stamp: float,
+    mix: Callable[[AudioSamples, int], AudioSamples] = mean_of_channels,
+) -> AudioChunk:
     """Returns a chunk of interleaved samples [N * channels], int16 or float in [-1, 1].
 
-    Averages the channels. Ignores ``rate`` and ``channels`` if there are no samples. Raises
+    ``mix`` makes one channel [N] of sound [N, C], such as ``ChannelMixer.mix``; without it the
+    channels are averaged. Ignores ``rate`` and ``channels`` if there are no samples. Raises
     AudioError if the rate, the number of channels or the samples are invalid.
     """
     if not samples.size:
@@ -77,7 +91,7 @@ def make_chunk(samples: npt.NDArray[Any], rate: int, channels: int, stamp: float
     else:
         raise AudioError(f"samples are {samples.dtype}: audio must be int16, or float in [-1, 1]")
     clipped = bool(values.size) and float(np.mean(np.abs(values) >= 32767 / 32768)) > _CLIPPED
-    mono = np.clip(values.reshape(-1, channels), -1, 1).mean(axis=1, dtype=np.float32)
+    mono = mix(np.clip(values.reshape(-1, channels), -1, 1), rate)
     return AudioChunk(stamp, rate, mono, clipped)
 
 
@@ -94,7 +108,12 @@ _FORMATS: dict[str, tuple[str, float, float]] = {
 
 
 def chunk_from_bytes(
-    data: bytes, sample_format: str, rate: int, channels: int, stamp: float
+    data: bytes,
+    sample_format: str,
+    rate: int,
+    channels: int,
+    stamp: float,
+    mix: Callable[[AudioSamples, int], AudioSamples] = mean_of_channels,
 ) -> AudioChunk:
     """Returns a chunk of raw interleaved PCM; ``sample_format`` is a GStreamer name such as S16LE.
 
@@ -112,7 +131,7 @@ def chunk_from_bytes(
             "compressed, set the sender's format to wave"
         )
     values = np.frombuffer(data, kind).astype(np.float64) * scale + offset
-    return make_chunk(values, rate, channels, stamp)
+    return make_chunk(values, rate, channels, stamp, mix)
 
 
 def to_int16(samples: AudioSamples) -> npt.NDArray[np.int16]:

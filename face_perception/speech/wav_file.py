@@ -72,6 +72,11 @@ class Recording:
     samples: npt.NDArray[np.int16]
 
     @property
+    def channels(self) -> int:
+        """Returns the number of channels."""
+        return int(self.samples.shape[1])
+
+    @property
     def duration(self) -> float:
         """Returns the length in seconds."""
         return len(self.samples) / self.rate

@@ -661,7 +661,7 @@ def test_voice_activity_of_a_recording_and_not_of_the_robot(
 @pytest.mark.parametrize(
     ("content", "said"),
     [
-        (b"RIFFnothing", "is not a PCM wav file"),
+        (b"RIFFnothing", "some.wav cannot be read: it is cut off: its header is incomplete"),
         (
             None,
             "microphone no such device cannot be opened|PortAudio is|pip install sounddevice",

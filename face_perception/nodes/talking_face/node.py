@@ -30,7 +30,7 @@ from face_perception.nodes.talking_face.speech_warnings import SpeechWarnings
 from face_perception.nodes.talking_face.steering import Steering
 from face_perception.nodes.talking_face.topic_screen import TopicScreen
 from face_perception.ros import messages
-from face_perception.ros.audio_input import AUDIO_COMMON, AudioInput
+from face_perception.ros.audio_input import AudioInput, AudioInputSettings
 from face_perception.ros.driver import PerceptionNode
 from face_perception.ros.node_process import run
 from face_perception.ros.rclpy_compat import RCLError
@@ -41,7 +41,7 @@ _AT_ONCE = 1e-3  # seconds between two clock readings that count as simultaneous
 
 
 @dataclass(frozen=True)
-class TalkingFaceParameters(PerformerSettings, RendererParameters):
+class TalkingFaceParameters(AudioInputSettings, PerformerSettings, RendererParameters):
     """Parameters of the talking_face node."""
 
     portrait: str = setting(
@@ -62,12 +62,6 @@ class TalkingFaceParameters(PerformerSettings, RendererParameters):
         "Model that moves the lips. trained: a network trained on generated speech, which closes "
         "them for p, b and m. bands: the levels of frequency bands. Any other value: the name of a "
         "model made with `face-perception train mouth`.",
-    )
-    audio_common: str = setting(
-        "none",
-        "Read messages of ros-drivers' audio_common instead of face_perception/Audio. data: "
-        "AudioData. stamped: AudioDataStamped. Both read AudioInfo from speech_info as well.",
-        choices=AUDIO_COMMON,
     )
     audio_out: str = setting(
         "auto",
@@ -174,9 +168,7 @@ class TalkingFaceNode(PerceptionNode[TalkingFaceParameters]):
             warn=lambda text: self.warn_throttled(text, key="no sound"),
         )
         self.on_end(self._sound.close)
-        speech = AudioInput(
-            self, "speech", self._on_speech, audio_common=values.audio_common, expected=False
-        )
+        self._input = speech = AudioInput(self, "speech", self._on_speech, values, expected=False)
         self._speech_warnings = SpeechWarnings(
             speech.topic,
             lambda: self.count_publishers(speech.topic),
@@ -211,6 +203,8 @@ class TalkingFaceNode(PerceptionNode[TalkingFaceParameters]):
     def diagnostics(self) -> tuple[str, dict[str, str]]:
         found = self.performer.report()
         problems = [screen.problem for screen in self._screens if screen.problem]
+        if self._input.status:
+            problems.append(self._input.status)
         if found.too_much_speech:
             problems.append(
                 f"more than {self.values.longest_speech:g} s of speech wait to be played: what "
