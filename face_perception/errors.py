@@ -4,6 +4,12 @@ The command line and the nodes print such a message as one line. Any other excep
 this package, and they print its traceback.
 """
 
+from __future__ import annotations
+
+import reprlib
+
+_QUOTED = 80  # characters of a value in a message
+
 
 class FacePerceptionError(Exception):
     """The base class of all errors that are meant for people.
@@ -43,13 +49,35 @@ class UnknownNameError(FacePerceptionError, LookupError):
 
 
 class MissingDependencyError(FacePerceptionError, RuntimeError):
-    """An optional package or device is missing. The message says how to get it.
+    """An optional package or device is missing. The message says how to get it."""
 
-    >>> from face_perception.commands.optional_modules import extra
-    >>> try:
-    ...     with extra("a web page", "pip install websockets"):
-    ...         raise ImportError(name="websockets")  # stands for `import websockets`
-    ... except MissingDependencyError as error:
-    ...     print(error)
-    a web page needs websockets: pip install websockets
+
+def shortened(value: object, length: int = _QUOTED) -> str:
+    """Returns the ``repr`` of a value for a message, cut to ``length`` characters.
+
+    Use it for every value that comes from a file or from the network. The time and memory it takes
+    do not depend on the size of the value, unlike those of ``repr``: a list may contain itself, or
+    another list a billion times.
+
+    >>> shortened("a" * 1000, 20)
+    "'aaaaaaa...aaaaaaaa'"
+    >>> shortened(3)
+    '3'
     """
+    cut = reprlib.Repr()
+    cut.maxlevel, cut.maxstring, cut.maxother, cut.maxlong = 3, length, length, length
+    try:
+        text = cut.repr(value)
+    except Exception:  # a number of more digits than Python prints, or a faulty __repr__
+        text = f"a value of type {type(value).__name__}"
+    return text if len(text) <= length else f"{text[: length - 1]}…"
+
+
+def one_line(text: object, length: int = 200) -> str:
+    """Returns a text, such as the message of another library, as one line of limited length.
+
+    >>> one_line("expected a mapping\\n  in line 3")
+    'expected a mapping in line 3'
+    """
+    line = " ".join(str(text).split())
+    return line if len(line) <= length else f"{line[: length - 1]}…"

@@ -1,4 +1,4 @@
-"""Writes files atomically, seals texts against changes, and locks files between processes."""
+"""Opens and writes files safely, seals texts against changes, and locks files between processes."""
 
 from __future__ import annotations
 
@@ -8,10 +8,65 @@ import fcntl
 import hashlib
 import os
 import shutil
+import stat
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import BinaryIO
 
 _SEAL = "seal: "
+
+_KINDS = (
+    (stat.S_ISDIR, "a folder"),
+    (stat.S_ISFIFO, "a named pipe"),
+    (stat.S_ISSOCK, "a socket"),
+    (stat.S_ISCHR, "a device"),
+    (stat.S_ISBLK, "a device"),
+    (stat.S_ISLNK, "a symbolic link"),
+)
+
+
+def open_regular(path: str | os.PathLike[str], *, follow_links: bool = True) -> BinaryIO:
+    """Opens a regular file for reading, in binary mode.
+
+    Never waits, and never touches a device: opening a named pipe would wait for its writer, and
+    reading ``/dev/zero`` would never end. Raises OSError, whose ``strerror`` says what is wrong,
+    for anything that is not a regular file; with ``follow_links=False`` also for a link.
+    """
+    try:
+        _check_regular(path, os.stat(path) if follow_links else os.lstat(path))
+        flags = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC
+        file = os.open(path, flags if follow_links else flags | os.O_NOFOLLOW)
+    except ValueError as error:  # a NUL byte
+        raise OSError(errno.EINVAL, f"its name is not valid ({error})", os.fspath(path)) from error
+    try:
+        _check_regular(path, os.fstat(file))  # another process may have replaced it
+        return open(file, "rb")
+    except BaseException:
+        os.close(file)
+        raise
+
+
+def read_regular(path: str | os.PathLike[str], most: int | None = None) -> bytes:
+    """Returns the content of a regular file of at most ``most`` bytes.
+
+    Raises OSError as ``open_regular`` does, and if the file is larger.
+    """
+    with open_regular(path) as file:
+        size = os.fstat(file.fileno()).st_size
+        data = file.read() if most is None else file.read(most + 1)
+    if most is not None and len(data) > most:
+        too_large = f"it is too large ({max(size, len(data))} bytes; the limit is {most})"
+        raise OSError(errno.EFBIG, too_large, os.fspath(path))
+    return data
+
+
+def _check_regular(path: str | os.PathLike[str], found: os.stat_result) -> None:
+    if stat.S_ISREG(found.st_mode):
+        return
+    kind = next((name for is_kind, name in _KINDS if is_kind(found.st_mode)), "something else")
+    # With EISDIR and ELOOP, OSError(...) makes the subclass that callers expect.
+    number = {"a folder": errno.EISDIR, "a symbolic link": errno.ELOOP}.get(kind, errno.EINVAL)
+    raise OSError(number, f"it is {kind}, not a file", os.fspath(path))
 
 
 def write_atomically(path: Path, data: bytes, *, private: bool = False) -> None:
@@ -70,7 +125,7 @@ def move_atomically(source: Path, path: Path) -> str:
 def sha256_of(path: Path) -> str:
     """Returns the sha256 of a file of any size. Raises OSError."""
     digest = hashlib.sha256()
-    with open(path, "rb") as file:
+    with open_regular(path) as file:
         while block := file.read(1 << 22):
             digest.update(block)
     return digest.hexdigest()
@@ -98,12 +153,26 @@ def file_lock(lock: Path, waiting: Callable[[], None]) -> Iterator[None]:
     """Holds a lock that one process at a time can hold.
 
     The system releases it when the process ends. Calls ``waiting`` once if another process holds
-    the lock. Raises OSError if the file ``lock`` cannot be made.
+    the lock. Raises OSError if the file ``lock`` cannot be made, or is a link or no regular file.
     """
-    with open(lock, "w") as file:
+    with _open_lock(lock) as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             waiting()
             fcntl.flock(file, fcntl.LOCK_EX)
         yield
+
+
+def _open_lock(lock: Path) -> BinaryIO:
+    """Opens a lock file, and makes it if necessary. Changes nothing in a file that exists."""
+    with contextlib.suppress(FileNotFoundError):
+        _check_regular(lock, os.lstat(lock))
+    flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+    file = os.open(lock, flags, 0o666)  # before the umask
+    try:
+        _check_regular(lock, os.fstat(file))
+        return open(file, "r+b")
+    except BaseException:
+        os.close(file)
+        raise

@@ -15,7 +15,7 @@ from collections.abc import Iterable, Mapping
 from numbers import Integral, Real
 from typing import Any, TypeVar
 
-from face_perception.errors import InputError
+from face_perception.errors import InputError, one_line, shortened
 
 T = TypeVar("T")
 
@@ -120,7 +120,7 @@ class Setting:
         number to a text for a setting of type str (YAML reads the device 0 as a number). Raises
         InputError, which names the setting, the value and the allowed values.
         """
-        error = InputError(f"{self.name}: {value!r} is not {self.expected}")
+        error = InputError(f"{self.name}: {shortened(value)} is not {self.expected}")
         numbers: tuple[float, ...] = ()
         if self.type is float:
             if not _is_number(value):
@@ -182,7 +182,9 @@ def from_mapping(kind: type[T], values: Mapping[str, Any]) -> T:
     declared = {found.name: found for found in settings_of(kind)}
     for name in values:
         if name not in declared:
-            raise InputError(f"there is no setting {name}{did_you_mean(name, declared)}")
+            raise InputError(
+                f"there is no setting {one_line(name, 80)}{did_you_mean(name, declared)}"
+            )
     good = {name: declared[name].coerce(value) for name, value in values.items()}
     for name, found in declared.items():
         if name not in values and found.default is dataclasses.MISSING:
@@ -192,7 +194,7 @@ def from_mapping(kind: type[T], values: Mapping[str, Any]) -> T:
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
     """Returns ": did you mean NAME?" for the most similar known name, or an empty text."""
-    close = difflib.get_close_matches(name, list(known), 1)
+    close = difflib.get_close_matches(str(name)[:80], list(known), 1)
     return f": did you mean {close[0]}?" if close else ""
 
 

@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from face_perception import geometry
-from face_perception.errors import InputError
+from face_perception.errors import InputError, shortened
 
 FloatArray = npt.NDArray[np.floating]
 Image = npt.NDArray[np.uint8]
@@ -42,6 +42,13 @@ BLENDSHAPES = (
 )
 
 NAN = math.nan
+
+# Distortion models of sensor_msgs/distortion_models.hpp, and the possible numbers of coefficients.
+_COEFFICIENTS = {
+    "plumb_bob": (4, 5),
+    "rational_polynomial": (8, 12, 14),
+    "equidistant": (4,),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +83,23 @@ class Camera:
             raise InputError(
                 f"camera focal lengths must be positive, not fx={self.fx}, fy={self.fy}: "
                 "calibrate the camera"
+            )
+
+    def check_distortion(self) -> None:
+        """Raises InputError for an unknown distortion model or a wrong number of coefficients."""
+        if not any(self.distortion):
+            return
+        known = _COEFFICIENTS.get(self.distortion_model)
+        if known is None:
+            model = shortened(self.distortion_model)
+            raise InputError(
+                f"the camera info has distortion coefficients and the unknown distortion model "
+                f"{model}: use one of {', '.join(_COEFFICIENTS)}, or rectify the image"
+            )
+        if len(self.distortion) not in known:
+            raise InputError(
+                f"distortion model {self.distortion_model} has {' or '.join(map(str, known))} "
+                f"coefficients, not {len(self.distortion)}: correct the camera info"
             )
 
     @classmethod

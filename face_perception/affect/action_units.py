@@ -20,7 +20,7 @@ from face_perception.affect.face_measures import (
     visibility,
 )
 from face_perception.affect.neutral import NeutralFace
-from face_perception.errors import InputError
+from face_perception.errors import InputError, one_line
 from face_perception.smoothing import OneEuro
 from face_perception.types import ActionUnit, ActionUnits, Blendshapes, Face, Neutral
 
@@ -234,13 +234,14 @@ class LandmarkActionUnits:
         state = self._states.get(face_id)
         if state is None:
             if measures is None:
-                raise InputError(f"{face_id}: no face is tracked under this id")
+                raise InputError(f"{one_line(face_id, 80)}: no face is tracked under this id")
             self._preset[face_id] = measures
             return
         if measures is None:
             if state.why_not_neutral or state.measures is None:
                 raise InputError(
-                    f"{face_id}: {state.why_not_neutral}: try again when the face looks ahead"
+                    f"{one_line(face_id, 80)}: {state.why_not_neutral}: try again when the face "
+                    "looks ahead"
                 )
             measures = state.measures
         state.neutral.set(measures)
@@ -252,7 +253,7 @@ class LandmarkActionUnits:
         """
         self._preset.pop(face_id, None)
         if face_id not in self._states:
-            raise InputError(f"{face_id}: no face is tracked under this id")
+            raise InputError(f"{one_line(face_id, 80)}: no face is tracked under this id")
         self._states[face_id].neutral = NeutralFace(*self._neutral_settings)
 
     def estimate(

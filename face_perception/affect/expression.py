@@ -11,7 +11,7 @@ import numpy as np
 
 from face_perception import faces
 from face_perception.affect.confidence import entropy_confidence
-from face_perception.errors import InputError
+from face_perception.errors import InputError, shortened
 from face_perception.inference import Model, ModelError
 from face_perception.types import Expression, FaceCrop, FloatArray
 
@@ -162,7 +162,7 @@ def _window(model: Model) -> tuple[slice, slice]:
     ):
         raise ModelError(
             f"the card of model {model.name} must have the fact window, [first row, first column, "
-            f"side] of a square in the crop of {_CROP[0]} pixels, not {fact!r}"
+            f"side] of a square in the crop of {_CROP[0]} pixels, not {shortened(fact)}"
         )
     row, column, side = fact
     return slice(row, row + side), slice(column, column + side)

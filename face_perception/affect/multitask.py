@@ -18,7 +18,7 @@ from PIL import Image
 
 from face_perception import faces
 from face_perception.affect.confidence import entropy_confidence
-from face_perception.errors import InputError
+from face_perception.errors import InputError, shortened
 from face_perception.inference import Model, ModelError
 from face_perception.settings import check, setting
 from face_perception.types import (
@@ -341,7 +341,7 @@ def load_multitask(
     return MultitaskSequence(
         trunk,
         model,
-        window=settings.window or int(facts.get("window", 32)),
+        window=settings.window or model.card.count_fact("window", 32),
         look_ahead=settings.look_ahead,
         max_gap=settings.max_gap,
     )
@@ -368,7 +368,7 @@ class _Facts:
     def numbers(self, name: str, kind: type, count: int | None = None) -> list[Any]:
         value = self._list(name, count)
         if not all(isinstance(v, int | kind) and not isinstance(v, bool) for v in value):
-            raise self.wrong(name, f"must be numbers, not {value!r}")
+            raise self.wrong(name, f"must be numbers, not {shortened(value)}")
         return value
 
     def names(self, name: str, count: int | None) -> list[str]:
@@ -378,7 +378,9 @@ class _Facts:
         value = self._model.card.facts.get(name)
         if not isinstance(value, list) or count not in (None, len(value)):
             size = "" if count is None else f" of {count}"
-            raise self.wrong(name, f"must be a list{size}, not {value!r}: import the model again")
+            raise self.wrong(
+                name, f"must be a list{size}, not {shortened(value)}: import the model again"
+            )
         return value
 
 

@@ -14,6 +14,8 @@ import re
 import time
 from pathlib import Path
 
+from face_perception.files import open_regular
+
 _FOLDER = Path("/dev/shm")
 # Lock file of a participant's segment. Fast DDS reuses the segments of ports itself.
 _LOCK = re.compile(r"(fast(?:dds|rtps)_[0-9a-f]{16})_el")
@@ -40,7 +42,8 @@ def remove_orphans(older_than: float = 5.0, folder: Path = _FOLDER) -> int:
 
 
 def _remove_unless_held(lock: Path, segment: Path, older_than: float) -> bool:
-    with open(lock, "rb") as file:
+    # Every user can put files there, also a named pipe or a link with the name of a lock.
+    with open_regular(lock, follow_links=False) as file:
         if time.time() - os.fstat(file.fileno()).st_mtime < older_than:
             return False
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)  # BlockingIOError: its owner is running

@@ -33,16 +33,13 @@ def network_inputs(
     import numpy as np
 
     from face_perception.inference import ModelError, record_inputs
+    from face_perception.outside_files import one_error, read_arrays
 
     if arrays is not None:
-        try:
-            with np.load(arrays, allow_pickle=False) as file:
-                given = {name: file[name][:count] for name in card.inputs}
-        except (ValueError, KeyError) as error:
-            raise ModelError(
-                f"{arrays} is not an .npz file with the arrays {', '.join(card.inputs)}: {error}"
-            ) from error
-        return given
+        wanted = f"give an .npz file with the arrays {', '.join(card.inputs)}"
+        with one_error(str(arrays), wanted, ModelError):
+            found = read_arrays(arrays)
+            return {name: found[name][:count] for name in card.inputs}
     if card.origin and not images:
         return _some_reference_inputs(card, count)
     from face_perception.pipeline import Perception
@@ -97,7 +94,7 @@ def _photographs(images: Sequence[Path]) -> Iterator[Any]:
             f"no pictures found in {', '.join(map(str, images))}: give pictures that show faces"
         )
     for path in paths:
-        image = cv2.imread(str(path))
+        image = cv2.imread(str(path)) if path.is_file() else None
         if image is None:
             raise ModelError(
                 f"{path} is not a picture that OpenCV can read: remove it, or convert it to PNG"

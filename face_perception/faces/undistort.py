@@ -6,17 +6,10 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from face_perception.errors import InputError
 from face_perception.types import Camera
 
 FloatArray = npt.NDArray[np.floating]
 
-# Distortion models of sensor_msgs/distortion_models.hpp, and the possible numbers of coefficients.
-_COEFFICIENTS = {
-    "plumb_bob": (4, 5),
-    "rational_polynomial": (8, 12, 14),
-    "equidistant": (4,),
-}
 # Undistortion is iterative. It stops at a change below 1e-9 of the focal length.
 _CRITERIA = (cv2.TERM_CRITERIA_COUNT | cv2.TERM_CRITERIA_EPS, 40, 1e-9)
 
@@ -69,23 +62,12 @@ def project_points(camera: Camera, points3d: npt.ArrayLike) -> FloatArray:
 
 def check_distortion_model(camera: Camera) -> None:
     """Raises InputError for an unknown distortion model or a wrong number of coefficients."""
-    _coefficients(camera)
+    camera.check_distortion()
 
 
 def _coefficients(camera: Camera) -> FloatArray | None:
     """Returns the distortion coefficients for OpenCV; None for a lens without distortion."""
     if not any(camera.distortion):
         return None
-    known = _COEFFICIENTS.get(camera.distortion_model)
-    if known is None:
-        raise InputError(
-            f"unknown distortion model {camera.distortion_model!r} in the camera info: "
-            f"use one of {', '.join(_COEFFICIENTS)}, or rectify the image"
-        )
-    if len(camera.distortion) not in known:
-        raise InputError(
-            f"distortion model {camera.distortion_model!r} has "
-            f"{' or '.join(map(str, known))} coefficients, not {len(camera.distortion)}: "
-            "correct the camera info"
-        )
+    camera.check_distortion()
     return np.array(camera.distortion, np.float64)

@@ -17,7 +17,11 @@ from face_perception.inference.gate import Deviation, check_agreement
 from face_perception.inference.models import store
 from face_perception.inference.models.cards import Card, ModelError, Port, find_card
 from face_perception.inference.models.variants import PRECISIONS, find_variant, kind_of
-from face_perception.inference.reference_inputs import read_reference_inputs, shape_fits
+from face_perception.inference.reference_inputs import (
+    read_reference_inputs,
+    shape_fits,
+    zero_inputs,
+)
 from face_perception.settings import setting
 
 _log = logging.getLogger(__name__)
@@ -251,12 +255,10 @@ def load(
         deviations=found,
         fallen_back=fallen_back,
     )
-    model.infer(
-        {
-            name: np.zeros([size or 1 for size in port.shape], port.dtype)
-            for name, port in card.inputs.items()
-        }
-    )
+    if isinstance(runtime, OnnxRuntime):
+        runtime.warm_up()
+    else:
+        model.infer(zero_inputs(card))
     return model
 
 

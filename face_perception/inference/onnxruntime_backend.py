@@ -2,17 +2,27 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
 import numpy.typing as npt
 import onnxruntime
 
+from face_perception.errors import one_line, shortened
+from face_perception.inference.memory_limit import memory_limit
 from face_perception.inference.models.cards import Card, ModelError, Port
+from face_perception.inference.reference_inputs import zero_inputs
 
 Array = npt.NDArray[Any]
 
 _ERRORS_ONLY = 3
+# The entry "location" of a weight file in an ONNX file (the message StringStringEntryProto), with
+# the length of its value if that follows and is below 128.
+_LOCATION = re.compile(rb"\x0a\x08location(?:\x12([\x01-\x7f]))?", re.DOTALL)
+# Memory that loading a network and its first run may take: so much in any case, so many times the
+# size of its files, and the stack of each thread. Measured with the default models: up to 50 MB.
+_FREE_MEMORY, _LARGEST_RATIO, _STACK = 192 << 20, 12, 16 << 20
 # ONNX Runtime warns in containers without /sys/devices. Users cannot act on that.
 onnxruntime.set_default_logger_severity(_ERRORS_ONLY)
 
@@ -24,15 +34,22 @@ class OnnxRuntime:
     """
 
     def __init__(self, card: Card, data: bytes, threads: int) -> None:
+        _check_external(card, data)
+        size = len(data) + sum(path.stat().st_size for path in card.extra_paths.values())
+        self._headroom = _FREE_MEMORY + _LARGEST_RATIO * size + _STACK * threads
         try:
-            self.session = onnxruntime.InferenceSession(
-                str(card.path) if card.extra else data,
-                session_options(threads),
-                providers=["CPUExecutionProvider"],
-            )
+            with memory_limit(self._headroom):
+                self.session = onnxruntime.InferenceSession(
+                    str(card.path) if card.extra else data,
+                    session_options(threads),
+                    providers=["CPUExecutionProvider"],
+                )
         except Exception as error:  # the exceptions of ONNX Runtime have no common base class
-            raise ModelError(f"{card.path} cannot be loaded by ONNX Runtime: {error}") from error
+            raise ModelError(
+                f"{card.path} cannot be loaded by ONNX Runtime: {one_line(error, 400)}"
+            ) from error
         self._name = card.name
+        self._card = card
         self._outputs = list(card.outputs)
         _compare(card, "input", card.inputs, self.session.get_inputs())
         _compare(card, "output", card.outputs, self.session.get_outputs())
@@ -40,12 +57,33 @@ class OnnxRuntime:
             "s" if threads > 1 else ""
         )
 
+    def warm_up(self) -> None:
+        """Runs the network once on zeros, with sizes of 1 where they are free.
+
+        Raises ModelError if it fails, or needs much more memory than its file has bytes.
+        """
+        with memory_limit(self._headroom):
+            self.run(zero_inputs(self._card))
+
     def run(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
         try:
             results = self.session.run(self._outputs, inputs)
         except Exception as error:
-            raise ModelError(f"model {self._name}: ONNX Runtime failed: {error}") from error
+            raise ModelError(
+                f"model {self._name}: ONNX Runtime failed: {one_line(error, 400)}"
+            ) from error
         return dict(zip(self._outputs, results, strict=True))
+
+
+def _check_external(card: Card, data: bytes) -> None:
+    """Raises ModelError if an ONNX file refers to weight files that its card does not name."""
+    for found in _LOCATION.finditer(data):
+        name = data[found.end() : found.end() + found[1][0]] if found[1] else b""
+        if name.decode(errors="replace") not in card.extra:
+            raise ModelError(
+                f"{card.path} refers to the weight file {shortened(name)}, which its card does not "
+                "name: import the model again"
+            )
 
 
 def session_options(threads: int) -> onnxruntime.SessionOptions:
@@ -69,6 +107,6 @@ def _compare(card: Card, what: str, ports: Mapping[str, Port], found: list[Any])
     actual = {value.name: (value.type, text(value.shape)) for value in found}
     if wanted != actual:
         raise ModelError(
-            f"{card.path} does not fit its card: its {what}s are {actual}, but the card says "
-            f"{wanted}: fetch or import the model again"
+            f"{card.path} does not fit its card: its {what}s are {one_line(actual)}, but the card "
+            f"says {one_line(wanted)}: fetch or import the model again"
         )

@@ -8,7 +8,6 @@ factor and offset.
 from __future__ import annotations
 
 import io
-import zipfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -18,6 +17,7 @@ import numpy.typing as npt
 
 from face_perception.files import write_atomically
 from face_perception.inference.models.cards import Card, ModelError
+from face_perception.outside_files import one_error, read_arrays
 
 Array = npt.NDArray[Any]
 
@@ -37,30 +37,33 @@ def read_reference_inputs(card: Card) -> dict[str, Array]:
     """
     path = card.reference_inputs_path
     fix = f"run `face-perception models capture {card.name}`"
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            kept = dict(file)
-    except FileNotFoundError as error:
+    if not path.exists():
         raise ModelError(
             f"model {card.name} has no reference inputs for the accuracy gate ({path}): {fix}"
-        ) from error
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
-        raise ModelError(f"{path} is damaged ({error}): {fix}") from error
-    try:
+        )
+    with one_error(f"{path}", fix, ModelError):
+        kept = read_arrays(path)
         inputs = {name: _restored(kept, name) for name in card.inputs}
-    except (KeyError, ValueError) as error:
-        raise ModelError(f"{path} does not fit its card ({error}): {fix}") from error
     for name, port in card.inputs.items():
         value = inputs[name]
         if (
             value.dtype != port.dtype
             or not shape_fits(value.shape[1:], port.shape[1:])
             or not len(value)
+            or not np.isfinite(value).all()
         ):
             raise ModelError(
                 f"{path} does not fit its card: {name} is {value.dtype} {list(value.shape)}: {fix}"
             )
     return inputs
+
+
+def zero_inputs(card: Card) -> dict[str, Array]:
+    """Returns inputs of zeros by name, of size 1 where a size is free."""
+    return {
+        name: np.zeros([size or 1 for size in port.shape], port.dtype)
+        for name, port in card.inputs.items()
+    }
 
 
 def write_reference_inputs(path: Path, inputs: Mapping[str, Array]) -> None:

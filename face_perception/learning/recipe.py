@@ -5,10 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, TypeVar
 
-import yaml
-
 from face_perception import paths
 from face_perception.errors import InputError
+from face_perception.outside_files import one_error, read_yaml
 from face_perception.settings import from_mapping, settings_of
 
 _Recipe = TypeVar("_Recipe")
@@ -52,9 +51,5 @@ def read_settings(kind: type[_Recipe], file: Path) -> _Recipe:
 
 
 def _yaml(file: Path) -> Any:
-    try:
-        return yaml.safe_load(file.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise InputError(f"recipe {file} cannot be read: {error.strerror}") from error
-    except (UnicodeDecodeError, yaml.YAMLError) as error:
-        raise InputError(f"{file} cannot be read: {error}") from error
+    with one_error(f"recipe {file}", "give a YAML file, as in config/training"):
+        return read_yaml(file)

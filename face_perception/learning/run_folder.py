@@ -13,6 +13,7 @@ from face_perception.errors import InputError
 from face_perception.files import check_writable, write_atomically
 from face_perception.learning.data.dataset import Dataset
 from face_perception.learning.recipe import read_settings
+from face_perception.outside_files import MOST_TEXT, one_error, read_bytes
 
 _Recipe = TypeVar("_Recipe")
 
@@ -45,7 +46,8 @@ def data_of(out: Path) -> Path:
     """Returns the path of the data set of the run in ``out``. Raises InputError if it has none."""
     if not (out / DATA).exists():
         raise InputError(f"{out / DATA} is missing: give --data")
-    return Path((out / DATA).read_text(encoding="utf-8"))
+    with one_error(f"{out / DATA}", "give --data"):
+        return Path(read_bytes(out / DATA, MOST_TEXT).decode())
 
 
 def data_of_new_run(out: Path, data: Path | None, resume: bool, *painted: str) -> Path | None:

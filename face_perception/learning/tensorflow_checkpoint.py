@@ -5,16 +5,17 @@ Only a checkpoint needs TensorFlow (the extra ``tensorflow``; tested with versio
 
 from __future__ import annotations
 
-import hashlib
 import os
 import re
-import zipfile
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from face_perception.errors import InputError, one_line
+from face_perception.files import open_regular, sha256_of
 from face_perception.inference import ModelError
+from face_perception.outside_files import one_error, read_arrays, stands_in
 
 # A checkpoint is several files with one prefix; the user may name any of them.
 _SUFFIX = re.compile(r"\.(index|meta|data-\d+-of-\d+)$")
@@ -27,7 +28,10 @@ def read_variables_file(path: Path) -> tuple[dict[str, np.ndarray], str]:
     Raises ModelError, with the fix, if the file is missing or damaged, or TensorFlow is missing.
     """
     if path.suffix == ".npz":
-        return _npz(path), f"{path.name} (sha256 {_sha256(path)})"
+        with one_error(f"checkpoint {path}", "give an .npz of its variables", ModelError):
+            found = read_arrays(path)
+            variables = {name.removesuffix(":0"): value for name, value in found.items()}
+            return variables, f"{path.name} (sha256 {sha256_of(path)})"
     if path.is_dir():
         raise ModelError(
             f"{path} is a folder: name the checkpoint in it (its files without .index and .data-…)"
@@ -42,23 +46,13 @@ def read_variables_file(path: Path) -> tuple[dict[str, np.ndarray], str]:
                 "the whole checkpoint (.index and .data-…), or an .npz of its variables"
             )
     for file in (index, *data):
-        with open(file, "rb") as opened:
-            if opened.read(40).startswith(b"version https://git-lfs"):
-                raise ModelError(
-                    f"{file} is a Git LFS pointer and not the file itself: run `git lfs pull`"
-                )
-    origin = ", ".join(f"{file.name} (sha256 {_sha256(file)})" for file in (index, *data))
+        with one_error(f"checkpoint {file}", "copy it again", ModelError):
+            with open_regular(file) as opened:
+                problem = stands_in(opened.read(100))
+            if problem:
+                raise InputError(problem)
+    origin = ", ".join(f"{file.name} (sha256 {sha256_of(file)})" for file in (index, *data))
     return _checkpoint(prefix), origin
-
-
-def _npz(path: Path) -> dict[str, np.ndarray]:
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            return {name.removesuffix(":0"): file[name] for name in file.files}
-    except FileNotFoundError as error:
-        raise ModelError(f"there is no file {path}") from error
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
-        raise ModelError(f"{path} cannot be read as an .npz of arrays: {error}") from error
 
 
 def _checkpoint(prefix: Path) -> dict[str, np.ndarray]:
@@ -68,7 +62,9 @@ def _checkpoint(prefix: Path) -> dict[str, np.ndarray]:
         names = reader.get_variable_to_shape_map()
         return {name: np.asarray(reader.get_tensor(name)) for name in names}
     except Exception as error:  # the types differ between versions of TensorFlow
-        raise ModelError(f"TensorFlow cannot read the checkpoint {prefix}: {error}") from error
+        raise ModelError(
+            f"TensorFlow cannot read the checkpoint {prefix}: {one_line(error)}"
+        ) from error
 
 
 def _tensorflow(prefix: Path) -> Any:
@@ -83,14 +79,3 @@ def _tensorflow(prefix: Path) -> Any:
             "**{n: r.get_tensor(n) for n in r.get_variable_to_shape_map()}), and import that"
         ) from error
     return tensorflow
-
-
-def _sha256(path: Path) -> str:
-    digest = hashlib.sha256()
-    try:
-        with open(path, "rb") as file:
-            while block := file.read(1 << 20):
-                digest.update(block)
-    except OSError as error:
-        raise ModelError(f"{path} cannot be read: {error.strerror}") from error
-    return digest.hexdigest()

@@ -5,17 +5,25 @@ No code in a file is run. Errors list everything that does not fit.
 
 from __future__ import annotations
 
-import hashlib
+import os
 import re
-from collections.abc import Collection, Mapping, Sequence
+import zipfile
+import zlib
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 import torch
 from torch import nn
 
-from face_perception.errors import InputError
+from face_perception.errors import (
+    FacePerceptionError,
+    InputError,
+    MissingDependencyError,
+    one_line,
+)
+from face_perception.files import open_regular, sha256_of
+from face_perception.outside_files import check_archive, read_arrays, reason_of, stands_in
 
 SUFFIXES = (".pth", ".pt", ".pth.tar", ".npz")
 
@@ -42,6 +50,8 @@ _WHAT = {
 }
 
 _MOST_LISTED = 8
+# What the tensors of a file may take: so many bytes in any case, and so many times its size.
+_FREE_MEMORY, _LARGEST_RATIO = 64 << 20, 4
 
 # Messages of torch and numpy that refuse to run code in a file.
 _REFUSED = re.compile(r"GLOBAL (\S+)|Object arrays cannot be loaded")
@@ -65,29 +75,39 @@ class Checkpoint:
     @property
     def origin(self) -> str:
         """Name and sha256 of the file, for a card."""
-        digest = hashlib.sha256()
-        with self.path.open("rb") as file:
-            while block := file.read(1 << 20):
-                digest.update(block)
-        return f"{self.path.name} (sha256 {digest.hexdigest()})"
+        return f"{self.path.name} (sha256 {sha256_of(self.path)})"
 
 
 def read_checkpoint(path: Path) -> Checkpoint:
     """Reads a file. Raises CheckpointError if it is missing, damaged, or has no state dict."""
-    try:
-        content = _read(path)
-    except FileNotFoundError as error:
-        raise CheckpointError(f"there is no file {path}") from error
-    except IsADirectoryError as error:
-        raise CheckpointError(f"{path} is a folder: name the file in it") from error
-    except PermissionError:
-        raise
-    except Exception as error:  # torch and numpy raise many types for a damaged file
-        raise CheckpointError(why_unread(path, error)) from error
-    tensors = _state_dict(content)
+    tensors = _state_dict(read_torch_file(path, CheckpointError))
     if not tensors:
         raise CheckpointError(f"{path} has no state dict in it")
     return Checkpoint(path, tensors, system_of(tensors))
+
+
+def read_torch_file(
+    path: Path, kind: type[FacePerceptionError], *, memory_map: bool = False
+) -> object:
+    """Returns the content of a file that torch, safetensors or NumPy wrote, without running code.
+
+    ``memory_map`` maps the weights into memory, where the format allows it. Raises ``kind``, which
+    says what is wrong with the file and how to get another.
+    """
+    try:
+        return _read(path, memory_map)
+    except FileNotFoundError as error:
+        raise kind(f"there is no file {path}") from error
+    except OSError as error:
+        raise kind(f"{path} cannot be read: {error.strerror or one_line(error)}") from error
+    except MissingDependencyError as error:
+        raise kind(f"reading {path} {error}") from error
+    except InputError as error:
+        raise kind(f"{path} cannot be read: {error}: download it again") from error
+    except (zipfile.BadZipFile, zlib.error) as error:
+        raise kind(f"{path} cannot be read: {reason_of(error)}: download it again") from error
+    except Exception as error:  # torch raises many types for a damaged file
+        raise kind(why_unread(path, error)) from error
 
 
 def system_of(tensors: Collection[str]) -> str:
@@ -102,10 +122,11 @@ def why_unread(path: Path, error: Exception) -> str:
     """
     refused = _REFUSED.search(str(error))
     if refused:
+        what = one_line(refused[1] or "objects", 80)
         return (
-            f"{path} has more than tensors in it ({refused[1] or 'objects'}), which is not loaded "
-            "for safety: if you trust the file, load it elsewhere and save only its state dict, "
-            "with torch.save(model.state_dict(), …)"
+            f"{path} has more than tensors in it ({what}), which is not loaded for "
+            "safety: if you trust the file, load it elsewhere and save only its state dict, with "
+            "torch.save(model.state_dict(), …)"
         )
     return f"{path} is damaged or no checkpoint ({type(error).__name__}): download it again"
 
@@ -163,6 +184,27 @@ def require_system(checkpoint: Checkpoint, system: str) -> Checkpoint:
     return checkpoint
 
 
+def check_start(path: Path, kind: type[FacePerceptionError]) -> None:
+    """Checks the first bytes of a checkpoint, before minutes are spent on other files.
+
+    Raises ``kind``, with the fix, if it is missing, no regular file, a stand-in or no checkpoint.
+    """
+    try:
+        with open_regular(path) as file:
+            start = file.read(100)
+    except FileNotFoundError as error:
+        raise kind(f"there is no file {path}") from error
+    except OSError as error:
+        raise kind(f"{path} cannot be read: {error.strerror}: name the file itself") from error
+    problem = stands_in(start)
+    if problem:
+        raise kind(f"{path} cannot be read: {problem}")
+    # torch 1.6 and later write zip files, earlier versions wrote pickles.
+    of_torch = zipfile.is_zipfile(path) or start.startswith(b"\x80")
+    if path.suffix != ".safetensors" and not of_torch:
+        raise kind(f"{path} is incomplete or no checkpoint: download it again")
+
+
 def check_system(path: Path, found: str, wanted: str) -> None:
     """Raises CheckpointError if ``found``, as ``system_of`` returns it, is not ``wanted``.
 
@@ -172,14 +214,54 @@ def check_system(path: Path, found: str, wanted: str) -> None:
         raise CheckpointError(f"{path} is not {_WHAT[wanted]} but {_WHAT[found]}")
 
 
-def _read(path: Path) -> object:
-    if path.is_dir():
-        raise IsADirectoryError(path)
-    with path.open("rb") as file:
+def _read(path: Path, memory_map: bool) -> object:
+    with open_regular(path) as file:
+        start = file.read(100)
+        size = file.seek(0, os.SEEK_END)
+        problem = stands_in(start) if start else "it is empty"
+        if problem:
+            raise InputError(problem)
         if path.suffix == ".npz":
-            with np.load(file, allow_pickle=False) as arrays:
-                return {name: torch.from_numpy(np.array(arrays[name])) for name in arrays.files}
-        return torch.load(file, map_location="cpu", weights_only=True)
+            return {name: torch.from_numpy(array) for name, array in read_arrays(path).items()}
+        if path.suffix == ".safetensors":
+            return _safetensors(path)
+        of_zip = start.startswith(b"PK")  # files from before torch 1.6 are plain pickles
+        if of_zip:
+            with zipfile.ZipFile(file) as archive:
+                check_archive(archive, size)
+        file.seek(0)
+        given = path if memory_map and of_zip else file
+        content = torch.load(
+            given, map_location="cpu", weights_only=True, mmap=memory_map and of_zip
+        )
+    _check_memory(content, size)
+    return content
+
+
+def _safetensors(path: Path) -> object:
+    try:
+        from safetensors.torch import load_file
+    except ImportError as error:
+        raise MissingDependencyError("needs safetensors: pip install safetensors") from error
+    return load_file(path)
+
+
+def _check_memory(content: object, size: int) -> None:
+    """Raises InputError if tensors are much larger than their file of ``size`` bytes.
+
+    A tensor with a stride of 0 can have any number of values in a few bytes.
+    """
+    needed = sum(tensor.numel() * tensor.element_size() for tensor in _tensors(content))
+    if needed > _FREE_MEMORY + _LARGEST_RATIO * size:
+        raise InputError(f"its tensors would take {needed >> 20} MB")
+
+
+def _tensors(content: object) -> Iterator[torch.Tensor]:
+    if isinstance(content, torch.Tensor):
+        yield content
+    elif isinstance(content, Mapping):
+        for entry in content.values():
+            yield from _tensors(entry)
 
 
 def _state_dict(content: object) -> dict[str, torch.Tensor]:
@@ -201,4 +283,5 @@ def _listed(what: str, names: Sequence[str]) -> list[str]:
     if not names:
         return []
     more = f" and {len(names) - _MOST_LISTED} more" if len(names) > _MOST_LISTED else ""
-    return [f"{what}: {', '.join(names[:_MOST_LISTED])}{more}"]
+    listed = ", ".join(one_line(name, 120) for name in names[:_MOST_LISTED])
+    return [f"{what}: {listed}{more}"]

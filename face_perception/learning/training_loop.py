@@ -22,6 +22,7 @@ from pytorch_lightning.loggers import TensorBoardLogger
 from torch.utils.data import Sampler
 
 from face_perception.errors import InputError
+from face_perception.learning.torch_checkpoint import read_torch_file
 
 LAST = "last.ckpt"  # checkpoint of the last epoch, in the folder of a run
 
@@ -87,8 +88,7 @@ def keep_freed_memory() -> None:
 def network_weights(checkpoint: Path) -> dict[str, torch.Tensor]:
     """Returns the weights of the module's ``network``, on the CPU.
 
-    Raises FileNotFoundError if the file is missing, InputError if it is damaged or no checkpoint of
-    a run.
+    Raises InputError if the file is missing, damaged, or no checkpoint of a run.
     """
     return _weights(_read(checkpoint))
 
@@ -109,17 +109,11 @@ def _weights(checkpoint: dict[str, Any]) -> dict[str, torch.Tensor]:
 
 
 def _read(checkpoint: Path) -> dict[str, Any]:
-    try:
-        found: dict[str, Any] = torch.load(checkpoint, map_location="cpu", weights_only=True)
-        if {"state_dict", "epoch"} - found.keys():
-            raise InputError("not a checkpoint of Lightning")
-    except OSError:
-        raise
-    except Exception as error:  # torch raises many kinds for a damaged file
+    found = read_torch_file(checkpoint, InputError)
+    if not isinstance(found, dict) or {"state_dict", "epoch"} - found.keys():
         raise InputError(
-            f"{checkpoint} is damaged or no checkpoint of `train` ({type(error).__name__}): train "
-            "again into another folder"
-        ) from error
+            f"{checkpoint} is no checkpoint of `train`: train again into another folder"
+        )
     return found
 
 

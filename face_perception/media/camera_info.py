@@ -3,48 +3,68 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
+from typing import Any
 
-import yaml
-
-from face_perception.errors import InputError
+from face_perception.errors import InputError, shortened
+from face_perception.outside_files import MOST_TEXT, one_error, parse_yaml, read_bytes
 from face_perception.types import Camera
+
+_FIX = "give the YAML file that ROS's camera_calibration writes"
+# The first line, or a tag, of the files that OpenCV's FileStorage writes.
+_OF_OPENCV = ("%YAML:1.0", "!!opencv-matrix", "<opencv_storage>")
+_MOST_PIXELS = 1 << 20  # of width and height
 
 
 def load_camera(path: str | os.PathLike[str]) -> Camera:
     """Returns the camera of a YAML file in the format of ROS's camera_calibration.
 
-    Raises OSError if the file cannot be read, and InputError, which names the file and the problem,
-    if it is not such a calibration.
+    Coefficients that are missing, empty or all zero mean a lens without distortion. Raises
+    InputError, which names the file and the problem, if it is not such a calibration.
     """
-    try:
-        stream = open(path, encoding="utf-8")  # noqa: SIM115 (closed below)
-    except OSError as error:
-        raise type(error)(
-            f"camera calibration {path} cannot be read ({error.strerror}): give the YAML file that "
-            "ROS's camera_calibration writes"
-        ) from error
-    with stream:
-        try:
-            data = yaml.safe_load(stream)
-            if not isinstance(data, dict):
-                raise InputError("it must have camera_matrix, image_width and image_height")
-            k = [float(v) for v in data["camera_matrix"]["data"]]
-            if len(k) != 9:
-                raise InputError(f"camera_matrix has {len(k)} numbers, not 9")
-            return Camera(
-                width=int(data["image_width"]),
-                height=int(data["image_height"]),
-                fx=k[0],
-                fy=k[4],
-                cx=k[2],
-                cy=k[5],
-                distortion=tuple(
-                    float(v) for v in data.get("distortion_coefficients", {}).get("data", ())
-                ),
-                distortion_model=str(data.get("distortion_model", "")),
-            )
-        except KeyError as error:
-            raise InputError(f"{path} is not a camera calibration: {error} is missing") from error
-        except (TypeError, AttributeError, ValueError, yaml.YAMLError) as error:
-            reason = " ".join(str(error).split())
-            raise InputError(f"{path} is not a valid camera calibration: {reason}") from error
+    with one_error(f"camera calibration {os.fspath(path)}", _FIX):
+        text = read_bytes(path, MOST_TEXT).decode("utf-8-sig")
+        if any(sign in text for sign in _OF_OPENCV):
+            raise InputError("it is in the format of OpenCV's FileStorage")
+        data = _mapping(parse_yaml(text), "it")
+        matrix = _numbers(data, "camera_matrix")
+        if len(matrix) != 9:
+            raise InputError(f"camera_matrix has {len(matrix)} numbers, not 9")
+        camera = Camera(
+            width=_size(data, "image_width"),
+            height=_size(data, "image_height"),
+            fx=matrix[0],
+            fy=matrix[4],
+            cx=matrix[2],
+            cy=matrix[5],
+            distortion=_numbers(data, "distortion_coefficients", needed=False),
+            distortion_model=str(data.get("distortion_model") or ""),
+        )
+        camera.check_distortion()
+        return camera
+
+
+def _mapping(value: Any, name: str) -> Mapping[str, Any]:
+    if not isinstance(value, dict):
+        raise InputError(f"{name} is {shortened(value)}, not a mapping of names to values")
+    return value
+
+
+def _size(data: Mapping[str, Any], name: str) -> int:
+    value = data[name]
+    if type(value) is not int or not 0 < value < _MOST_PIXELS:
+        raise InputError(f"{name} is {shortened(value)}, not a number of pixels")
+    return value
+
+
+def _numbers(data: Mapping[str, Any], name: str, needed: bool = True) -> tuple[float, ...]:
+    """Returns the list ``data`` of a matrix. Without ``needed`` it may be missing or empty."""
+    matrix = data[name] if needed else data.get(name)
+    if matrix is None and not needed:
+        return ()
+    values = _mapping(matrix, name).get("data")
+    if values is None and not needed:
+        return ()
+    if not isinstance(values, list) or not all(type(v) in (int, float) for v in values):
+        raise InputError(f"{name} has the data {shortened(values)}, not a list of numbers")
+    return tuple(float(v) for v in values)

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from face_perception import inference
+from face_perception.errors import shortened
 from face_perception.inference import Model, ModelError
 
 STREAM_INPUTS = ("appearance", "phase0", "phase1")
@@ -73,10 +74,10 @@ def load_mimamo(name: str, load: Callable[[str], Model] = inference.load) -> Mim
     if axis not in ("time", "clips") or not appearance:
         raise ModelError(
             f"the card of model {card.name} must have the facts recurrence (time or clips, not "
-            f"{axis!r}) and appearance (the name of a model): import the model again"
+            f"{shortened(axis)}) and appearance (the name of a model): import the model again"
         )
     over_time = axis == "time"
-    window = int(facts.get("window", 64))
+    window = card.count_fact("window", 64)
     if over_time and facts.get("frame") and facts.get("over_time"):
         return MimamoNetworks(
             card.name,

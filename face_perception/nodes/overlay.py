@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import Any
 
@@ -76,6 +76,9 @@ class OverlayNode(PerceptionNode[OverlayParameters]):
         self._join = StampJoin("image", self.values.wait)
         self._pace = Pace("image", self.values.wait)
         self._newest = Newest[tuple[str, str, str], Any](self.values.hold)
+        self._untrained = frozenset(
+            name for name, card in inference.catalogue().items() if not card.trained
+        )
         self._last_image = 0
         self._last_with_faces = -_FACES_HOLD
         self._image = self.publisher(Image, "overlay", depth=1)
@@ -182,7 +185,7 @@ class OverlayNode(PerceptionNode[OverlayParameters]):
             expressions=known.get("expressions", ()),
             valence_arousal=[*known.get("valence_arousal", ()), *known.get("motion_affect", ())],
             attention=known.get("attention", ()),
-            note=_note(known),
+            note=_note(known, self._untrained),
         )
         raw = self.has_subscribers(self._image)
         if raw:
@@ -195,22 +198,17 @@ class OverlayNode(PerceptionNode[OverlayParameters]):
             self.publish(self._compressed, jpeg, None if raw else message.header)
 
 
-def _note(known: dict[str, Any]) -> str:
-    """Returns a note about results of networks with random weights; empty if there are none."""
-    sources = {
+def _note(known: dict[str, Any], untrained: Collection[str]) -> str:
+    """Returns a note about results of networks with random weights; empty if there are none.
+
+    ``untrained`` are the names of these networks. A source is only compared with these names: it
+    comes from the network, so it must not choose a file that is read.
+    """
+    found = {
         str(item.source) for topic in _RESULTS if topic != "faces" for item in known.get(topic, ())
     }
-    untrained = ", ".join(sorted(source for source in sources if not _trained(source)))
-    return f"{untrained}: {inference.UNTRAINED}" if untrained else ""
-
-
-@functools.cache
-def _trained(source: str) -> bool:
-    """Returns whether a source is trained; true for a source without a model card here."""
-    try:
-        return inference.find_card(source).trained
-    except inference.ModelError:
-        return True
+    shown = ", ".join(sorted(found.intersection(untrained)))
+    return f"{shown}: {inference.UNTRAINED}" if shown else ""
 
 
 def main(args: list[str] | None = None) -> int:

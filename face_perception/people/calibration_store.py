@@ -19,20 +19,25 @@ from pathlib import Path
 from typing import Any
 
 from face_perception import paths
-from face_perception.errors import InputError
-from face_perception.files import check_writable, file_lock, write_atomically
+from face_perception.errors import InputError, shortened
+from face_perception.files import check_writable, file_lock, read_regular, write_atomically
 from face_perception.gaze import LidCue
+from face_perception.outside_files import reason_of
 from face_perception.people.correction import Correction
 
 # Version of the file format. Version 1 had only a bias, which is read as a correction with gain 1.
 # Version 2 had the error of the gain instead of that of the slope.
 FILE_VERSION = 3
 _MAX_ID = 200  # characters
+_MOST_BYTES = 1 << 18  # of a file: a person has one calibration for each estimator
 # Limits of the values of a correction (bias and lid gain in radians). Outside them a file is
 # damaged.
 _MAX_BIAS, _GAINS, _MAX_CROSS, _MAX_LID_GAIN = 2.0, (0.1, 10.0), 5.0, 10.0
 # Exceptions that reading a damaged file raises.
-_DAMAGED = (ValueError, KeyError, TypeError, AttributeError, RecursionError)
+_DAMAGED = (
+    *(ValueError, LookupError, TypeError, AttributeError),
+    *(ArithmeticError, RecursionError),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,9 +115,9 @@ def _check_fields(values: Any) -> None:
             _check_fields(value)
         elif field.type == "str":
             if not isinstance(value, str):
-                raise InputError(f"{field.name} is {value!r}, not a text")
+                raise InputError(f"{field.name} is {shortened(value)}, not a text")
         elif isinstance(value, bool) or not isinstance(value, int | float):
-            raise InputError(f"{field.name} is {value!r}, not a number")
+            raise InputError(f"{field.name} is {shortened(value)}, not a number")
         elif not math.isfinite(value):
             raise InputError(f"{field.name} is {value}, not a finite number")
 
@@ -304,7 +309,7 @@ class CalibrationStore:
     def _parse(self, path: Path) -> tuple[str, dict[str, Calibration]] | None:
         """Does the same as ``_read``, but raises one of ``_DAMAGED`` for a damaged file."""
         try:
-            data = path.read_bytes()
+            data = read_regular(path, _MOST_BYTES)
         except FileNotFoundError:
             return None
         except OSError as error:
@@ -313,19 +318,19 @@ class CalibrationStore:
         version = content["version"]
         if isinstance(version, int) and version > FILE_VERSION:
             raise OSError(
-                f"{path} was written by a newer face_perception (format {version}; this one "
-                f"reads up to {FILE_VERSION}): update face_perception, or move the file away"
+                f"{path} was written by a newer face_perception (format {shortened(version)}; this "
+                f"one reads up to {FILE_VERSION}): update face_perception, or move the file away"
             )
         person_id = content["person_id"]
         calibrations = _calibrations(content["calibrations"], version)
         check_person_id(person_id)
         if self._file(person_id) != path:
-            raise InputError(f"its name does not belong to the person {person_id!r}")
+            raise InputError(f"its name does not belong to the person {shortened(person_id)}")
         return person_id, calibrations
 
     def _set_aside(self, path: Path, error: Exception) -> None:
         aside = _aside(path)
-        reason = f"{type(error).__name__}: {error}"
+        reason = reason_of(error)
         try:
             os.replace(path, aside)
             self.warn(f"{path} is damaged ({reason}): renamed to {aside.name}; calibrate again")

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from face_perception.errors import InputError, UnknownNameError
+from face_perception.errors import InputError, UnknownNameError, one_line
 from face_perception.types import FloatArray
 
 _ACROSS, _UP = math.radians(15), math.radians(10)  # of proposed marks, as seen by the person
@@ -84,7 +84,8 @@ def face_target(face_id: str) -> CalibrationTarget:
 
     def locate(eyes: Mapping[str, FloatArray]) -> FloatArray:
         if face_id not in eyes:
-            raise UnknownNameError(f"{face_id} is not seen; seen: {', '.join(eyes) or 'nobody'}")
+            seen = one_line(", ".join(eyes)) or "nobody"
+            raise UnknownNameError(f"{one_line(face_id, 80)} is not seen; seen: {seen}")
         return eyes[face_id]
 
     return CalibrationTarget(face_id, locate)

@@ -32,6 +32,7 @@ from face_perception.smoothing import OneEuro
 from face_perception.types import Camera, Face, FloatArray, Gaze
 
 _LID_CUTOFF, _LID_BETA = 1.0, 3.0  # of the one-euro filter on the lids; the same as for the gaze
+_MOST_LINKS = 1000  # faces that are linked to a person at the same time
 _SHORT = 12  # characters of a hash in messages
 
 
@@ -130,6 +131,8 @@ class PersonRegistry:
             state = self._state
             state.links = {f: k for f, k in state.links.items() if k.person_id != person_id}
             seen = state.stamp if face_id in state.faces else math.nan
+            while len(state.links) >= _MOST_LINKS:  # links age only when images come
+                del state.links[next(iter(state.links))]
             state.links[face_id] = _Link(person_id, calibrations, seen)
         return any(map(self._fits, calibrations.values()))
 

@@ -39,6 +39,8 @@ T = TypeVar("T")
 # Errors whose message is enough; the log shows the traceback of all others.
 _FOR_PEOPLE = (FacePerceptionError, OSError, ParameterException)
 _JOIN_TIMEOUT = 1.5  # seconds
+_LONGEST_LOG = 5000  # characters of a warning
+_MOST_KEYS = 1000  # kinds of warnings whose last time is remembered
 _AUTOSTART = ParameterDescriptor(
     description="Configure and activate the node by itself. Read when the node is started.",
     read_only=True,
@@ -242,7 +244,10 @@ class PerceptionNode(SafeLifecycleNode, Generic[P]):
         The default key is the text.
         """
         if self.should_log(key or text):
-            self.get_logger().warning(text)
+            # Names from the network in the text may be long.
+            self.get_logger().warning(
+                text if len(text) < _LONGEST_LOG else f"{text[:_LONGEST_LOG]}…"
+            )
 
     def set_progress(self, text: str) -> None:
         """Publishes at once what a long ``setup`` is doing, and logs it at the limited rate."""
@@ -283,6 +288,8 @@ class PerceptionNode(SafeLifecycleNode, Generic[P]):
         now = time.monotonic()
         should = now - self._last_logged.get(key, -math.inf) >= waiting_times.LOG_PERIOD
         if should:
+            if len(self._last_logged) >= _MOST_KEYS:  # keys may hold names from the network
+                self._last_logged.clear()
             self._last_logged[key] = now
         return should
 

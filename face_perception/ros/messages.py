@@ -18,7 +18,7 @@ from sensor_msgs.msg import CameraInfo, RegionOfInterest
 from std_msgs.msg import Header
 
 from face_perception import geometry, msg, types
-from face_perception.errors import InputError
+from face_perception.errors import InputError, one_line
 
 _NAN = math.nan
 _SIDES = ("left", "right")
@@ -137,8 +137,8 @@ def face_from_msg(face: msg.Face) -> types.Face:
         landmarks = np.full(3 * types.LANDMARK_COUNT, np.nan, np.float32)
     if landmarks.size != 3 * types.LANDMARK_COUNT:
         raise InputError(
-            f"the landmarks of {face.id} are {landmarks.size} numbers, not x, y and z of each of "
-            f"the {types.LANDMARK_COUNT} points of Face.msg: send all of them, or none"
+            f"the landmarks of {one_line(face.id, 80)} are {landmarks.size} numbers, not x, y and "
+            f"z of each of the {types.LANDMARK_COUNT} points of Face.msg: send all of them, or none"
         )
     roi = face.roi
     return types.Face(
@@ -191,7 +191,7 @@ def crops_from_msg(message: msg.FaceCrops) -> list[types.FaceCrop]:
         data = np.frombuffer(crop.data, np.uint8)
         if data.size != crop.width * crop.height * 3:
             raise InputError(
-                f"the crop of {crop.face_id} has {data.size} bytes, not "
+                f"the crop of {one_line(crop.face_id, 80)} has {data.size} bytes, not "
                 f"{crop.width}x{crop.height}x3"
             )
         out.append(
@@ -309,7 +309,7 @@ def action_units_from_msg(units: msg.ActionUnits) -> types.ActionUnits:
     }
     if any(len(values) != count for values in lists.values()):
         raise InputError(
-            f"the action units of {units.face_id} have {count} codes, but "
+            f"the action units of {one_line(units.face_id, 80)} have {count} codes, but "
             + ", ".join(f"{len(values)} of {name}" for name, values in lists.items())
             + ": each list must be as long as code (NaN: not estimated), or empty"
         )

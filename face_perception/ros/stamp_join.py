@@ -84,6 +84,7 @@ class Pace:
 
     _ANCHORS = 32  # anchors older than ``wait`` that count, about a second of a camera
     _SHARE = 0.75  # of these anchors that must have a value in time
+    _MOST = 1000  # stamps that are kept for each key
 
     def __init__(self, anchor: str, wait: float) -> None:
         self._anchor = anchor
@@ -106,7 +107,8 @@ class Pace:
                 while stamps and stamps[0] < self._anchors[0]:
                     stamps.popleft()
         elif self._newest - stamp <= self._wait:
-            self._in_time.setdefault(key, deque()).append(stamp)
+            # Without images nothing is removed, so the number is limited.
+            self._in_time.setdefault(key, deque(maxlen=self._MOST)).append(stamp)
 
     def _due(self, stamp: int) -> bool:
         return self._newest - stamp >= self._wait
@@ -124,6 +126,7 @@ class Newest(Generic[K, V]):
     """Keeps the newest value of each key, up to an age of ``age`` seconds."""
 
     _MOST = 64  # values that are kept for each key, for stamps that are not requested yet
+    _MOST_KEYS = 1000  # keys hold names from the network, and are removed only when images come
 
     def __init__(self, age: float) -> None:
         self._age = int(age * 1e9)
@@ -134,6 +137,8 @@ class Newest(Generic[K, V]):
 
     def add(self, key: K, stamp: int, value: V) -> None:
         """Keeps a value with ``stamp`` in nanoseconds."""
+        if key not in self._values and len(self._values) >= self._MOST_KEYS:
+            del self._values[next(iter(self._values))]  # the oldest
         self._values.setdefault(key, deque(maxlen=self._MOST)).append((stamp, value))
 
     def at(self, stamp: int) -> dict[K, V]:

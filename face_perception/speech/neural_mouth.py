@@ -20,6 +20,7 @@ from face_perception.types import FloatArray
 MOUTH_CARD = "resources/speech/mouth.yaml"  # the network that the package contains
 
 _HOP = 160  # samples between two frames: 10 ms
+_LONGEST_DELAY = 100  # frames that a mouth network may look ahead: 1 s
 _WINDOW = 400  # samples of a frame: 25 ms
 _SPEAKING = 0.06  # largest weight of the band mouth above which the network's weights count in full
 _FULL = 0.3  # jaw of the band mouth above which teeth and rounding count in full
@@ -56,7 +57,7 @@ class NeuralMouth:
         """
         self._model = model or load(paths.resource(MOUTH_CARD), backend="onnxruntime")
         delay = self._model.card.facts.get("delay_frames")
-        if not isinstance(delay, int) or delay < 0:
+        if type(delay) is not int or not 0 <= delay <= _LONGEST_DELAY:
             raise ModelError(
                 f"model {self._model.name} is no mouth: its card has no fact delay_frames; train "
                 "one with `face-perception train mouth`"

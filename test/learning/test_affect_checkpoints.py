@@ -178,7 +178,7 @@ def _flipped(path: Path) -> None:
 def test_damaged_files(tmp_path: Path, damage: Callable[[Path], None], suffix: str) -> None:
     path = tmp_path / f"x{suffix}"
     damage(path)
-    with pytest.raises(CheckpointError, match=r"x\.\w+ is damaged or no checkpoint .*again"):
+    with pytest.raises(CheckpointError, match=r"x\.\w+ (is damaged|cannot be read).*again"):
         read_checkpoint(path)
 
 
@@ -192,7 +192,7 @@ def test_nothing_in_a_file_is_run(tmp_path: Path, new_format: bool) -> None:
     ):
         read_checkpoint(path)
     np.savez(tmp_path / "x.npz", a=np.array([Evil(made_by_it)], object))
-    with pytest.raises(CheckpointError, match="has more than tensors"):
+    with pytest.raises(CheckpointError, match="array of objects, which is not read"):
         read_checkpoint(tmp_path / "x.npz")
     assert not made_by_it.exists()
 

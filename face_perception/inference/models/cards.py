@@ -9,23 +9,25 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-import yaml
-
 from face_perception import paths
-from face_perception.errors import FacePerceptionError
+from face_perception.errors import FacePerceptionError, one_line, shortened
 from face_perception.files import check_seal
+from face_perception.outside_files import MOST_TEXT, one_error, parse_yaml, read_bytes
 
 _log = logging.getLogger(__name__)
 
 # Names of free sizes in a card: batch, batch of sequences, time.
 FREE_AXES = ("N", "B", "T")
 KINDS = ("model", "photograph")
+# Most values of one input or output. The largest of MuseTalk has a million.
+_MOST_VALUES = 1 << 26
 # Warning for models whose weights were never trained.
 UNTRAINED = "random weights: for plumbing only"
 
@@ -125,6 +127,19 @@ class Card:
         """False if the weights are random, so that the outputs mean nothing."""
         return self.facts.get("trained") is not False
 
+    def count_fact(self, name: str, default: int, most: int = 10_000) -> int:
+        """Returns a fact that is a number of things, from 1 to ``most``.
+
+        Raises ModelError, which names the model and the fact, for any other value.
+        """
+        value = self.facts.get(name, default)
+        if type(value) is not int or not 1 <= value <= most:
+            raise ModelError(
+                f"the card of model {self.name} must have the fact {name}, a whole number from 1 "
+                f"to {most}, not {shortened(value)}: import the model again"
+            )
+        return value
+
     @property
     def extra_paths(self) -> dict[str, Path]:
         """Paths of the extra weight files, by name."""
@@ -145,22 +160,15 @@ class Card:
 
 def read_card(path: Path, *, folder: Path | None = None) -> Card:
     """Reads a card. Raises ModelError, which names the file and the wrong field."""
-    try:
-        text = path.read_text(encoding="utf-8")
-        content = yaml.safe_load(text)
-    except FileNotFoundError as error:
-        raise ModelError(
-            f"there is no model card {path}: make one with `face-perception import` or `train`, or "
-            "see `face-perception models list`"
-        ) from error
-    except OSError as error:
-        raise ModelError(
-            f"model card {path} cannot be read: {error.strerror}: check its permissions"
-        ) from error
-    except (UnicodeDecodeError, yaml.YAMLError) as error:
-        raise ModelError(
-            f"{path} is not a model card in YAML: {error}: import the model again"
-        ) from error
+    with one_error(f"model card {path}", "import the model again", ModelError):
+        try:
+            text = read_bytes(path, MOST_TEXT).decode()
+        except FileNotFoundError as error:
+            raise ModelError(
+                f"there is no model card {path}: make one with `face-perception import` or "
+                "`train`, or see `face-perception models list`"
+            ) from error
+        content = parse_yaml(text)
     fields = _Fields(path, "", content)
     if fields.has("seal"):
         fields.text("seal")
@@ -242,8 +250,8 @@ def find_card(name: str | Path) -> Card:
     if str(name) not in imported:
         known = ", ".join((*ours, *imported))
         raise ModelError(
-            f"there is no model {str(name)!r}: use one of {known}, the path of a model card, or "
-            "`face-perception import`"
+            f"there is no model {shortened(str(name))}: use one of {known}, the path of a model "
+            "card, or `face-perception import`"
         )
     return read_card(imported[str(name)], folder=imported[str(name)].parent)
 
@@ -255,9 +263,8 @@ class _Fields:
         self.path = path
         self._prefix = prefix
         if not isinstance(content, dict):
-            raise ModelError(
-                f"model card {path}: {prefix.rstrip('.') or 'the file'} is not a mapping"
-            )
+            field = one_line(prefix.rstrip("."), 80) or "the file"
+            raise ModelError(f"model card {path}: {field} is not a mapping")
         self._content = content
         self._left = set(content)
 
@@ -268,7 +275,8 @@ class _Fields:
         return name in self._content
 
     def wrong(self, name: str, what: str) -> ModelError:
-        return ModelError(f"model card {self.path}: field {self._prefix}{name} {what}")
+        field = one_line(f"{self._prefix}{name}", 80)
+        return ModelError(f"model card {self.path}: field {field} {what}")
 
     def get(self, name: str) -> Any:
         if name not in self._content:
@@ -279,52 +287,63 @@ class _Fields:
     def text(self, name: str) -> str:
         value = self.get(name)
         if not isinstance(value, str) or not value:
-            raise self.wrong(name, f"must be a text, not {value!r}")
+            raise self.wrong(name, f"must be a text, not {shortened(value)}")
         return value
 
     def choice(self, name: str, choices: tuple[str, ...]) -> str:
         value = self.get(name)
         if value not in choices:
-            raise self.wrong(name, f"must be one of {', '.join(choices)}, not {value!r}")
+            raise self.wrong(name, f"must be one of {', '.join(choices)}, not {shortened(value)}")
         return str(value)
 
     def integer(self, name: str) -> int:
         value = self.get(name)
         if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-            raise self.wrong(name, f"must be a positive integer, not {value!r}")
+            raise self.wrong(name, f"must be a positive integer, not {shortened(value)}")
         return value
 
     def number(self, name: str) -> float:
         value = self.get(name)
-        if not isinstance(value, int | float) or isinstance(value, bool) or not value >= 0:
-            raise self.wrong(name, f"must be a number of at least 0, not {value!r}")
+        if (
+            not isinstance(value, int | float)
+            or isinstance(value, bool)
+            or not 0 <= value < math.inf
+        ):
+            raise self.wrong(name, f"must be a finite number of at least 0, not {shortened(value)}")
         return float(value)
 
     def sha256(self, name: str) -> str:
         value = self.get(name)
         if not isinstance(value, str) or len(value) != 64 or set(value) - set("0123456789abcdef"):
-            raise self.wrong(name, f"must be 64 lower-case hexadecimal digits, not {value!r}")
+            raise self.wrong(
+                name, f"must be 64 lower-case hexadecimal digits, not {shortened(value)}"
+            )
         return value
 
     def shape(self, name: str) -> tuple[int | None, ...]:
         value = self.get(name)
         if not isinstance(value, list) or not all(
-            v in FREE_AXES or (isinstance(v, int) and v > 0) for v in value
+            v in FREE_AXES or (type(v) is int and v > 0) for v in value
         ):
             axes = " or ".join(FREE_AXES)
-            raise self.wrong(name, f"must be a list of sizes (free ones: {axes}), not {value!r}")
-        return tuple(None if v in FREE_AXES else v for v in value)
+            raise self.wrong(
+                name, f"must be a list of sizes (free ones: {axes}), not {shortened(value)}"
+            )
+        shape = tuple(None if v in FREE_AXES else v for v in value)
+        if math.prod(size or 1 for size in shape) > _MOST_VALUES:
+            raise self.wrong(name, f"must have at most {_MOST_VALUES} values")
+        return shape
 
     def sizes(self, name: str) -> tuple[int, ...]:
         value = self.shape(name)
         if None in value:
-            raise self.wrong(name, f"must be a list of fixed sizes, not {value!r}")
+            raise self.wrong(name, f"must be a list of fixed sizes, not {shortened(value)}")
         return tuple(size for size in value if size)
 
     def mapping(self, name: str) -> dict[str, Any]:
         value = self.get(name)
         if not isinstance(value, dict) or not all(isinstance(key, str) for key in value):
-            raise self.wrong(name, f"must be a mapping, not {value!r}")
+            raise self.wrong(name, f"must be a mapping, not {shortened(value)}")
         return value
 
     def child(self, name: str) -> _Fields:

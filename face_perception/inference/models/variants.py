@@ -18,6 +18,7 @@ import yaml
 from face_perception.files import add_seal, check_seal, move_atomically, write_atomically
 from face_perception.inference.gate import Deviation
 from face_perception.inference.models.cards import Card, ModelError
+from face_perception.outside_files import MOST_TEXT, parse_yaml, read_bytes, reason_of
 
 PRECISIONS = ("fp32", "fp16", "int8")
 VARIANTS = ("fp16", "int8-cpu", "int8-trt")
@@ -78,13 +79,13 @@ def find_variant(card: Card, kind: str, base: bytes) -> tuple[Card, Variant]:
     path = card_of(card, kind)
     fix = how_to_make(card.name, kind)
     try:
-        text = path.read_text(encoding="utf-8")
+        text = read_bytes(path, MOST_TEXT).decode()
     except FileNotFoundError as error:
         raise ModelError(
             f"model {card.name} has no {kind} variant in {path.parent}: {fix}"
         ) from error
-    except (OSError, UnicodeDecodeError) as error:
-        raise ModelError(f"{path} cannot be read ({error}): {fix}") from error
+    except (OSError, ValueError) as error:
+        raise ModelError(f"{path} cannot be read: {reason_of(error)}: {fix}") from error
     variant = _parse(text)
     if variant is None or (variant.of, variant.kind) != (card.name, kind):
         raise ModelError(f"{path} is damaged: {fix}")
@@ -142,9 +143,14 @@ def _parse(text: str) -> Variant | None:
     body = check_seal(text)
     if body is None or not body.startswith(_HEADER):
         return None
-    fields: dict[str, Any] = yaml.safe_load(body)
     try:
+        fields: dict[str, Any] = parse_yaml(body)
         measured = tuple(Deviation(**each) for each in fields.pop("deviations"))
-        return Variant(**fields, deviations=measured)
-    except (KeyError, TypeError, AttributeError):
+        variant = Variant(**fields, deviations=measured)
+        text_fields = (variant.of, variant.kind, variant.base, variant.sha256, variant.made_by)
+        if not all(isinstance(value, str) for value in text_fields):
+            return None
+        hashes = {Path(name).name: str(sha256) for name, sha256 in variant.extra.items()}
+        return dataclasses.replace(variant, extra=hashes) if hashes == variant.extra else None
+    except Exception:  # a wrong seal can be recomputed, so the content may be anything
         return None

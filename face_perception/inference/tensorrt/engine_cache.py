@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 from face_perception import paths
-from face_perception.files import file_lock, write_atomically
+from face_perception.files import file_lock, read_regular, write_atomically
 from face_perception.inference.models.cards import ModelError
 
 _log = logging.getLogger(__name__)
@@ -75,7 +75,7 @@ def get_or_make(
 def _read_or_problem(path: Path, key: Key) -> tuple[bytes | None, str]:
     """Returns the engine, or None and the problem with the file (empty if it is missing)."""
     try:
-        header, _, data = path.read_bytes().partition(b"\n")
+        header, _, data = read_regular(path).partition(b"\n")
     except (FileNotFoundError, NotADirectoryError):
         return None, ""
     except OSError as error:
@@ -83,7 +83,7 @@ def _read_or_problem(path: Path, key: Key) -> tuple[bytes | None, str]:
     try:
         record = json.loads(header)
         sha256, made_of = record["sha256"], record["key"]
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, RecursionError):
         return None, "is damaged"
     if sha256 != hashlib.sha256(data).hexdigest():
         return None, "is damaged"

@@ -19,7 +19,9 @@ import numpy as np
 import numpy.typing as npt
 import yaml
 
-from face_perception.errors import InputError
+from face_perception.errors import InputError, shortened
+from face_perception.files import open_regular
+from face_perception.outside_files import one_error, read_yaml
 from face_perception.types import EXPRESSIONS, FloatArray, Image
 
 FORMAT = 1
@@ -33,6 +35,8 @@ NUMBERS = (
 )  # and au_<n>
 _NEEDED = ("sample", "file", "subject", "split")
 _STATED = ("name", "licence", "made_by")
+# What a table may take in memory: so many bytes in any case, and so many times its file.
+_FREE_MEMORY, _LARGEST_RATIO = 64 << 20, 100
 
 
 class DatasetError(InputError):
@@ -91,7 +95,7 @@ class Dataset:
         if name is None:
             raise DatasetError(f"{self.folder / TABLE}: {sample} has no {column}: {wanted}")
         file = self.folder / name
-        image = cv2.imread(str(file), how) if file.exists() else None
+        image = cv2.imread(str(file), how) if file.is_file() else None
         if image is None:
             there = "no image" if file.exists() else "missing"
             raise DatasetError(f"{file} ({sample}) is {there}: {wanted}")
@@ -110,10 +114,11 @@ def read(folder: Path, needs: Sequence[str] = ()) -> Dataset:
     path = folder / TABLE
     if not path.is_file():
         raise DatasetError(f"{path} is missing: a table of samples was expected (docs/training.md)")
-    try:
-        table = pyarrow.parquet.read_table(path)
-    except (pyarrow.ArrowException, OSError) as error:
-        raise DatasetError(f"{path} is no Parquet file: {error}") from error
+    fix = "give a table in Parquet (docs/training.md)"
+    with one_error(f"table {path}", fix, DatasetError), open_regular(path) as file:
+        _check_table(pyarrow.parquet.ParquetFile(file), os.fstat(file.fileno()).st_size)
+        file.seek(0)
+        table = pyarrow.parquet.read_table(file)
     missing = [name for name in (*_NEEDED, *needs) if name not in table.column_names]
     if missing:
         raise DatasetError(
@@ -123,6 +128,16 @@ def read(folder: Path, needs: Sequence[str] = ()) -> Dataset:
     columns = {name: _column(path, name, table[name].to_pylist()) for name in table.column_names}
     _check_splits(path, columns["subject"], columns["split"])
     return Dataset(folder, columns=columns, **{name: about[name] for name in _STATED})
+
+
+def _check_table(file: Any, size: int) -> None:
+    """Raises InputError if a Parquet file of ``size`` bytes unpacks to much more than that."""
+    found = file.metadata
+    cells = found.num_rows * found.num_columns
+    groups = [found.row_group(i) for i in range(found.num_row_groups)]
+    unpacked = sum(group.total_byte_size for group in groups)
+    if max(8 * cells, unpacked) > _FREE_MEMORY + _LARGEST_RATIO * size:
+        raise InputError(f"it has {cells} values of {unpacked} bytes in a file of {size} bytes")
 
 
 def _pyarrow() -> Any:
@@ -143,13 +158,11 @@ def _read_about(path: Path) -> dict[str, str]:
         raise DatasetError(
             f"{path} is missing: a data set has {ABOUT}, {TABLE} and {IMAGES}/ (docs/training.md)"
         )
-    try:
-        about = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise DatasetError(f"{path} is no YAML: {error}") from error
+    with one_error(f"data set {path}", "see docs/training.md", DatasetError):
+        about = read_yaml(path)
     if not isinstance(about, dict) or about.get("format") != FORMAT:
         found = about.get("format") if isinstance(about, dict) else about
-        raise DatasetError(f"{path}: format must be {FORMAT}, not {found!r}")
+        raise DatasetError(f"{path}: format must be {FORMAT}, not {shortened(found)}")
     for name in _STATED:
         if not isinstance(about.get(name), str) or not about[name]:
             raise DatasetError(f"{path}: {name} is missing, a text was expected")
@@ -165,7 +178,9 @@ def _column(path: Path, name: str, values: list[Any]) -> npt.NDArray[Any]:
             needed = value is None and name in _NEEDED
             if needed or not isinstance(value, str | None) or (allowed and value not in allowed):
                 wanted = f"one of {', '.join(map(str, allowed))}" if allowed else "a text"
-                raise DatasetError(f"{path}: row {i}: {name} is {value!r}, {wanted} was expected")
+                raise DatasetError(
+                    f"{path}: row {i}: {name} is {shortened(value)}, {wanted} was expected"
+                )
             if name in FILES and value is not None:
                 _check_relative(path, i, value)
         return column

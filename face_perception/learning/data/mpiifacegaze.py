@@ -16,10 +16,12 @@ import cv2
 import numpy as np
 
 from face_perception import faces
-from face_perception.errors import InputError
+from face_perception.errors import InputError, one_line
 from face_perception.faces import FaceTracker
+from face_perception.files import open_regular, read_regular
 from face_perception.gaze import CropsUnavailable, GazeCrops, make_gaze_crops, to_normalized_angles
 from face_perception.learning.data.dataset import DatasetError, Writer
+from face_perception.outside_files import one_error
 from face_perception.types import Camera, Face, FloatArray, Frame, Image
 
 # Fields of a line of pNN.txt, separated by spaces. Lengths are in millimetres, in the camera's
@@ -135,7 +137,9 @@ def read_annotations(path: Path) -> Iterator[Annotation]:
         raise DatasetError(
             f"{path} is missing: a file with a line for each photograph was expected ({COLUMNS})"
         )
-    for number, line in enumerate(path.read_text(encoding="utf-8", errors="replace").splitlines()):
+    with one_error(f"annotations {path}", "copy the file again", DatasetError):
+        lines = read_regular(path).decode(errors="replace").splitlines()
+    for number, line in enumerate(lines):
         fields = line.split()
         if not fields:
             continue
@@ -145,7 +149,9 @@ def read_annotations(path: Path) -> Iterator[Annotation]:
         try:
             values = np.array([float(field) for field in fields[1:-1]])
         except ValueError as error:
-            raise DatasetError(f"{where}: {error}; numbers were expected: {COLUMNS}") from error
+            raise DatasetError(
+                f"{where}: {one_line(error)}; numbers were expected: {COLUMNS}"
+            ) from error
         middle = values[_MIDDLE]
         if not np.isfinite(values).all() or not _NEAR < middle[2] < _FAR:
             raise DatasetError(
@@ -172,10 +178,8 @@ def read_camera(path: Path) -> tuple[FloatArray, tuple[float, ...]]:
     wanted = "cameraMatrix [3, 3] and distCoeffs, 4, 5 or 8 numbers, were expected"
     if not path.is_file():
         raise DatasetError(f"{path} is missing: {wanted}")
-    try:
-        found = scipy.io.loadmat(str(path))
-    except Exception as error:  # scipy raises many types for a damaged file
-        raise DatasetError(f"{path} is no MATLAB file ({error}): {wanted}") from error
+    with one_error(f"camera {path}", wanted, DatasetError), open_regular(path) as file:
+        found = scipy.io.loadmat(file)
     missing = [name for name in ("cameraMatrix", "distCoeffs") if name not in found]
     if missing:
         raise DatasetError(f"{path} lacks {' and '.join(missing)}: {wanted}")
@@ -200,7 +204,7 @@ def _camera(image: Image, matrix: FloatArray, distortion: tuple[float, ...]) -> 
 
 
 def _photograph(path: Path, annotation: Annotation) -> Image:
-    bgr = cv2.imread(str(path), cv2.IMREAD_COLOR)
+    bgr = cv2.imread(str(path), cv2.IMREAD_COLOR) if path.is_file() else None
     if bgr is None:
         there = "no image" if path.exists() else "missing"
         raise DatasetError(f"{path} is {there}: {annotation.where} names it as a photograph")

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import re
-import zipfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
 from face_perception.inference import ModelError
 from face_perception.learning.musetalk.autoencoder import RENAMED
-from face_perception.learning.torch_checkpoint import why_unread
+from face_perception.learning.torch_checkpoint import check_start, read_torch_file
 
 State = dict[str, Tensor]
 
@@ -37,22 +35,8 @@ _OPENAI = (
 
 
 def check_checkpoint_file(path: Path) -> None:
-    """Checks the first bytes of a file, before minutes are spent on other files.
-
-    Raises ModelError, with the fix, if the file is missing, a Git LFS pointer or no checkpoint.
-    """
-    if path.is_dir():
-        raise ModelError(f"{path} is a folder: name the file in it")
-    if not path.is_file():
-        raise ModelError(f"there is no file {path}")
-    with open(path, "rb") as file:
-        start = file.read(32)
-    if start.startswith(b"version https://git-lfs"):
-        raise ModelError(f"{path} is a Git LFS pointer and not the file itself: run `git lfs pull`")
-    # torch 1.6 and later write zip files, earlier versions wrote pickles.
-    of_torch = zipfile.is_zipfile(path) or start.startswith(b"\x80")
-    if path.suffix != ".safetensors" and not of_torch:
-        raise ModelError(f"{path} is incomplete or no checkpoint: download it again")
+    """Checks the first bytes of a file. Raises ModelError, with the fix, if it is no checkpoint."""
+    check_start(path, ModelError)
 
 
 def read_state_dict(path: Path) -> State:
@@ -61,27 +45,7 @@ def read_state_dict(path: Path) -> State:
     Files are memory-mapped where the format allows it. No code in the file is run. Raises
     ModelError that names the file and says what is wrong with it.
     """
-    try:
-        if path.suffix == ".npz":
-            with np.load(path, allow_pickle=False) as file:
-                return {name: torch.from_numpy(file[name]) for name in file.files}
-        if path.suffix == ".safetensors":
-            return _safetensors(path)
-        return _unwrapped(path, _torch(path))
-    except FileNotFoundError as error:
-        raise ModelError(f"there is no file {path}") from error
-    except ModelError:
-        raise
-    except Exception as error:  # each reader raises other types for a damaged file
-        raise ModelError(why_unread(path, error)) from error
-
-
-def _torch(path: Path) -> object:
-    # Files from before torch 1.6 are not zip files and cannot be memory-mapped.
-    with open(path, "rb") as file:
-        is_archive = file.read(2) == b"PK"
-    loaded: object = torch.load(path, map_location="cpu", weights_only=True, mmap=is_archive)
-    return loaded
+    return _unwrapped(path, read_torch_file(path, ModelError, memory_map=True))
 
 
 def _unwrapped(path: Path, loaded: object) -> State:
@@ -93,15 +57,6 @@ def _unwrapped(path: Path, loaded: object) -> State:
             f"{path} holds a {type(loaded).__name__}: a state dict (tensors by name) was expected"
         )
     return {str(name): value for name, value in loaded.items() if isinstance(value, Tensor)}
-
-
-def _safetensors(path: Path) -> State:
-    try:
-        from safetensors.torch import load_file
-    except ImportError as error:
-        raise ModelError(f"reading {path} needs safetensors: pip install safetensors") from error
-    state: State = load_file(path)
-    return state
 
 
 def rename_vae(state: State) -> State:

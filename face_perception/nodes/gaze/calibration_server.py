@@ -17,7 +17,7 @@ from rclpy.action import ActionServer, CancelResponse
 
 from face_perception import msg
 from face_perception.action import CalibrateGaze
-from face_perception.errors import InputError
+from face_perception.errors import InputError, one_line, shortened
 from face_perception.people import (
     Calibration,
     CalibrationFit,
@@ -162,7 +162,9 @@ class GazeCalibration:
             head_range=request.head_range,
         )
         if any(goal.person_id == request.person_id for goal in self._goals):
-            raise InputError(f"{request.person_id} is already being calibrated: cancel that")
+            raise InputError(
+                f"{one_line(request.person_id)} is already being calibrated: cancel that"
+            )
         self._people.begin_session(session)
         return _Goal(handle, session, request.person_id)
 
@@ -172,7 +174,8 @@ class GazeCalibration:
         if target.kind == msg.CalibrationTarget.KIND_FACE:
             if not target.face_id or target.face_id == face_id:
                 raise InputError(
-                    f"a target has face_id {target.face_id!r}: give another face than {face_id}"
+                    f"a target has face_id {shortened(target.face_id)}: give another face than "
+                    f"{one_line(face_id, 80)}"
                 )
             return face_target(target.face_id)
         if target.kind != msg.CalibrationTarget.KIND_POINT:
@@ -265,15 +268,15 @@ class GazeCalibration:
         face_id, person_id = request.face_id, request.person_id
         if not person_id:
             self._people.link(face_id, "")
-            response.message = f"{face_id} is linked to nobody"
+            response.message = f"{one_line(face_id, 80)} is linked to nobody"
             return
         recent = time.monotonic() - self._last_image < _RECENT
         if recent and face_id and face_id not in self._people.faces:
             seen = ", ".join(self._people.faces) or "nobody"
-            raise InputError(f"there is no face {face_id!r}; seen: {seen}")
+            raise InputError(f"there is no face {shortened(face_id)}; seen: {one_line(seen)}")
         response.calibrated = self._people.link(face_id, person_id)
         how = "calibrated" if response.calibrated else "not calibrated for this estimator"
-        response.message = f"{face_id} is linked to {person_id}, {how}"
+        response.message = f"{one_line(face_id, 80)} is linked to {person_id}, {how}"
 
     def _list(self, request: Any, response: Any) -> None:
         store = self._people.store

@@ -13,6 +13,7 @@ from std_msgs.msg import String
 
 from face_perception import msg, types
 from face_perception.avatar import Performer, direction_to
+from face_perception.errors import one_line, shortened
 from face_perception.ros.driver import PerceptionNode
 from face_perception.ros.tf_frames import Frames
 from face_perception.types import FloatArray
@@ -87,9 +88,10 @@ class Steering:
             self._face_since = None
             seen = ", ".join(self._ids) or "none"
             self._refuse(
-                f"look_at_face: no face on the topic faces has the id {self._face_id!r}; the ids "
-                f"there: {seen}",
-                f"face {self._face_id}",
+                f"look_at_face: no face on the topic faces has the id "
+                f"{shortened(self._face_id)}; the ids "
+                f"there: {one_line(seen)}",
+                "face",
             )
 
     def _refuse(self, text: str, key: str) -> None:
@@ -100,7 +102,8 @@ class Steering:
         name = message.data.strip().lower()
         if name and name not in types.EXPRESSIONS:
             self._refuse(
-                f"unknown expression {message.data!r}: use one of {', '.join(types.EXPRESSIONS)}",
+                f"unknown expression {shortened(message.data)}: use one of "
+                f"{', '.join(types.EXPRESSIONS)}",
                 "expression",
             )
             return
@@ -136,7 +139,7 @@ class Steering:
                 self._pending = place
                 return
             self._refuse(
-                f"look_at: a point in the frame {place.frame!r} cannot be transformed to "
+                f"look_at: a point in the frame {shortened(place.frame)} cannot be transformed to "
                 f"{self._frame!r} (camera_frame): {error}",
                 f"look_at {place.frame}",
             )

@@ -1,0 +1,226 @@
+"""Reads YAML, JSON and array files that people bring: any failure becomes one kind of error.
+
+Such a file may be empty, cut off, a Git LFS pointer, or made to harm. ``one_error`` is put around
+the reading; the other functions refuse what would take unbounded time or memory.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+import os
+import zipfile
+import zlib
+from collections.abc import Callable, Iterator
+from typing import Any, BinaryIO
+
+import numpy as np
+import numpy.typing as npt
+import yaml
+
+from face_perception.errors import FacePerceptionError, InputError, one_line
+from face_perception.files import open_regular, read_regular
+
+# Most bytes of a YAML or JSON file. PyYAML reads 150 kB a second; our largest file has 5 kB.
+MOST_TEXT = 1 << 16
+# Limits of the content of a YAML file. Aliases count as often as they are used.
+_MOST_NODES, _MOST_DEPTH, _LONGEST_NUMBER = 100_000, 50, 100
+# What the parts of a zip file may need in memory: so much in any case, and so many times the size
+# of the file. Images and weights shrink to a tenth at most; a bomb shrinks to a thousandth.
+_FREE_MEMORY, _LARGEST_RATIO = 64 << 20, 20
+# Most arrays in an .npz file, and the kinds of their values: booleans, numbers and texts.
+_MOST_ARRAYS, _ARRAY_KINDS = 20_000, "biufUS"
+
+_LFS = b"version https://git-lfs"
+
+
+@contextlib.contextmanager
+def one_error(
+    subject: str, fix: str, kind: Callable[[str], FacePerceptionError] = InputError
+) -> Iterator[None]:
+    """Raises any exception of the block as ``kind``: "SUBJECT cannot be read: REASON: FIX".
+
+    Put it around the reading of one file. A class ``kind`` of its own, such as ModelError, passes
+    unchanged; a plain InputError gets subject and fix.
+
+    >>> with one_error("camera calibration a.yaml", "write it again"):
+    ...     parse_yaml("a: [")
+    Traceback (most recent call last):
+    face_perception.errors.InputError: camera calibration a.yaml cannot be read: it is not YAML \
+(expected the node content, but found '<stream end>' in line 1): write it again
+    """
+    try:
+        yield
+    except Exception as error:
+        if kind is not InputError and isinstance(kind, type) and isinstance(error, kind):
+            raise
+        raise kind(f"{subject} cannot be read: {reason_of(error)}: {fix}") from error
+
+
+def reason_of(error: Exception) -> str:
+    """Returns why something failed, on one line of limited length, never empty."""
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
+    if isinstance(error, MemoryError):
+        return "it needs more memory than there is"
+    if isinstance(error, RecursionError):
+        return "it is nested too deeply"
+    if isinstance(error, zipfile.BadZipFile | zlib.error | EOFError):
+        return f"it is damaged or truncated ({one_line(error) or type(error).__name__})"
+    if isinstance(error, UnicodeDecodeError):
+        return f"it is not UTF-8 text (byte {error.start})"
+    if isinstance(error, yaml.MarkedYAMLError):
+        line = f" in line {error.problem_mark.line + 1}" if error.problem_mark else ""
+        return f"it is not YAML ({one_line(error.problem or error.context or '')}{line})"
+    if isinstance(error, yaml.YAMLError):
+        return f"it is not YAML ({one_line(error)})"
+    if isinstance(error, KeyError):
+        text = one_line(error.args[0] if error.args else error)
+        return text if " " in text else f"'{text}' is missing"
+    name = "" if isinstance(error, FacePerceptionError) else f"{type(error).__name__}: "
+    return f"{name}{one_line(error)}" if str(error).strip() else type(error).__name__
+
+
+def stands_in(start: bytes) -> str:
+    """Returns what a file is instead of its content, given its first 100 bytes; "" if it is itself.
+
+    >>> stands_in(b"version https://git-lfs.github.com/spec/v1")
+    'it is a Git LFS pointer and not the file itself (run `git lfs pull`)'
+    """
+    if start.startswith(_LFS):
+        return "it is a Git LFS pointer and not the file itself (run `git lfs pull`)"
+    if start.lstrip()[:14].lower().startswith((b"<!doctype html", b"<html")):
+        return "it is a web page and not the file itself (download it in a browser)"
+    return ""
+
+
+def read_bytes(path: str | os.PathLike[str], most: int | None = None) -> bytes:
+    """Returns the content of a file.
+
+    Raises OSError, and InputError if the file is empty or a stand-in (see ``stands_in``).
+    """
+    data = read_regular(path, most)
+    problem = stands_in(data[:100]) if data else "it is empty"
+    if problem:
+        raise InputError(problem)
+    return data
+
+
+def read_yaml(path: str | os.PathLike[str]) -> Any:
+    """Returns the content of a YAML file in UTF-8. Raises many types: use it in ``one_error``."""
+    return parse_yaml(read_bytes(path, MOST_TEXT).decode("utf-8-sig"))
+
+
+def read_json(path: str | os.PathLike[str], most: int = MOST_TEXT) -> Any:
+    """Returns the content of a JSON file in UTF-8. Raises many types: use it in ``one_error``."""
+    return json.loads(read_bytes(path, most))
+
+
+def parse_yaml(text: str) -> Any:
+    """Returns the plain values of a YAML text.
+
+    Raises InputError or yaml.YAMLError if it is not YAML, and InputError if it is nested too
+    deeply, or repeats itself through aliases until it has more than 100 000 values.
+    """
+    loader = _Loader(text)
+    try:
+        node = loader.get_single_node()
+        if node is None:
+            return None
+        _size(node, {}, 0)
+        return loader.construct_document(node)
+    except (ValueError, ArithmeticError, LookupError, TypeError, AttributeError) as error:
+        if isinstance(error, InputError):
+            raise
+        raise InputError(f"it is not YAML ({one_line(error)})") from error  # such as month 13
+    finally:
+        loader.dispose()
+
+
+class _Loader(yaml.SafeLoader):
+    """Reads plain values, and refuses numbers of more than 100 digits."""
+
+    def construct_yaml_int(self, node: yaml.ScalarNode) -> int:
+        if len(node.value) > _LONGEST_NUMBER:
+            raise InputError(f"line {node.start_mark.line + 1} has a number that is too long")
+        return int(super().construct_yaml_int(node))
+
+
+_Loader.add_constructor("tag:yaml.org,2002:int", _Loader.construct_yaml_int)
+
+
+def _size(node: yaml.Node, known: dict[int, int], depth: int) -> int:
+    """Returns the number of values of a node, with those of its aliases. Raises InputError."""
+    if depth > _MOST_DEPTH:
+        raise InputError("it is nested too deeply, or contains itself")
+    size = known.get(id(node), 0)
+    if not size:
+        parts: list[yaml.Node] = []
+        if isinstance(node, yaml.MappingNode):
+            parts = [part for pair in node.value for part in pair]
+        elif isinstance(node, yaml.SequenceNode):
+            parts = node.value
+        size = 1 + sum(_size(part, known, depth + 1) for part in parts)
+        known[id(node)] = size
+    if size > _MOST_NODES:
+        raise InputError("its aliases repeat its values too often")
+    return size
+
+
+def read_arrays(path: str | os.PathLike[str]) -> dict[str, npt.NDArray[Any]]:
+    """Returns the arrays of an .npz file by name. Use it inside ``one_error``.
+
+    Refuses pickled objects, and archives that unpack to much more than their size.
+    """
+    with open_regular(path) as file:
+        return _arrays(file)
+
+
+def parse_arrays(data: bytes) -> dict[str, npt.NDArray[Any]]:
+    """Does the same as ``read_arrays`` with the content of a file."""
+    return _arrays(io.BytesIO(data))
+
+
+def _arrays(file: BinaryIO) -> dict[str, npt.NDArray[Any]]:
+    start = file.read(100)
+    problem = stands_in(start)
+    if problem or not start.startswith(b"PK"):
+        raise InputError(problem or "it is not an .npz file of arrays")
+    size = file.seek(0, os.SEEK_END)
+    with zipfile.ZipFile(file) as archive:
+        check_archive(archive, size)
+        return {
+            info.filename.removesuffix(".npy"): parse_array(archive.read(info))
+            for info in archive.infolist()
+        }
+
+
+def parse_array(data: bytes) -> npt.NDArray[Any]:
+    """Returns the array of an .npy file's content. Refuses a header that the data cannot fill."""
+    stream = io.BytesIO(data)
+    version = np.lib.format.read_magic(stream)
+    if version not in ((1, 0), (2, 0)):
+        raise InputError(f"it has an array of the unknown format {version}")
+    read = {
+        (1, 0): np.lib.format.read_array_header_1_0,
+        (2, 0): np.lib.format.read_array_header_2_0,
+    }[version]
+    shape, _, dtype = read(stream)
+    if dtype.kind not in _ARRAY_KINDS or not dtype.itemsize:
+        raise InputError("it has an array of objects, which is not read because they can run code")
+    size = dtype.itemsize
+    for length in shape:
+        size *= length
+    if size != len(data) - stream.tell():
+        raise InputError(f"it has an array of {len(data)} bytes that does not fit its own header")
+    stream.seek(0)
+    return np.lib.format.read_array(stream, allow_pickle=False)
+
+
+def check_archive(archive: zipfile.ZipFile, size: int) -> None:
+    """Raises InputError if a zip file of ``size`` bytes unpacks to much more than that."""
+    parts = archive.infolist()
+    unpacked = sum(part.file_size for part in parts)
+    if len(parts) > _MOST_ARRAYS or unpacked > max(_FREE_MEMORY, _LARGEST_RATIO * size):
+        raise InputError(f"it would unpack to {unpacked >> 20} MB in {len(parts)} parts")
