@@ -58,7 +58,7 @@ MAX_FACES = 10  # default of the largest number of faces that are tracked at onc
 # again in the square of its own landmarks.
 _SETTLE_PASSES = 3
 _SEARCH_PERIOD = 0.1  # seconds between two detections while there is no face, or one was lost
-_VIEW_PERIOD = 0.2  # longest time, seconds, between two searches of other views without a face
+_VIEW_PERIOD = 0.3  # seconds between two searches of other views while there is no face
 _KEEP_LOST = 1.5  # seconds for which a lost face can get its id back
 _BETTER = 0.1  # difference of similarity that is not accidental
 # Score and presence from which a new face is confirmed at once. The two sample photographs, small
@@ -137,9 +137,11 @@ class FaceTracker:
     The detector runs in every ``detect_every``-th image, and ten times a second while there is no
     face or one was just lost. The mesh network runs for every face in every image. To find small
     faces, faces that fill the image and rotated faces, other views of the image are searched in
-    turn, at half that rate. A face is confirmed, and returned, after ``min_hits`` images; at once
-    if its score is very high and no face was just lost. A face that comes back within 1.5 s gets
-    its id back. Ids are ``id_prefix`` and a counter, so that the same images give the same ids.
+    turn: every ``2 * detect_every`` images, and three times a second while there is no face.
+
+    A face is confirmed, and returned, after ``min_hits`` images; at once if its score is very high
+    and no face was just lost. A face that comes back within 1.5 s gets its id back. Ids are
+    ``id_prefix`` and a counter, so that the same images give the same ids.
 
     ``full`` is true if the last image had ``max_faces`` faces, so that it may have had more.
 
@@ -323,11 +325,9 @@ class FaceTracker:
     def _view_is_due(self, stamp: float) -> bool:
         if len(self._tracks) >= self._max_faces:
             return False
-        if self._tracks:
-            return self._since_view >= 2 * self._detect_every
-        # Without a face there is time to search four times as often.
-        waited = stamp - self._viewed >= 0.95 * _VIEW_PERIOD
-        return waited or 2 * self._since_view >= self._detect_every
+        if self._since_view >= 2 * self._detect_every:
+            return True
+        return not self._tracks and stamp - self._viewed >= 0.95 * _VIEW_PERIOD
 
     def _next_view(self) -> SearchView:
         """Returns the next window in turn; without a face, also the image in other rotations."""
