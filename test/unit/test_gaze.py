@@ -325,6 +325,27 @@ def test_the_state_of_eyes_that_cannot_be_seen_is_unknown() -> None:
         assert gaze.confidence < look(Head()).confidence
 
 
+def test_irises_beyond_the_rim_of_the_eyes_are_misread() -> None:
+    """A misplaced iris says that the eye is turned farther than eyes turn."""
+
+    def with_irises_moved(pixels: float) -> Gaze:
+        face = Head(turn=0.5).face()
+        for centre, rim in (
+            (faces.LEFT_IRIS_CENTRE, faces.LEFT_IRIS_RIM),
+            (faces.RIGHT_IRIS_CENTRE, faces.RIGHT_IRIS_RIM),
+        ):
+            face.landmarks[[centre, *rim], 0] += pixels
+        return GeometricGaze().estimate(CAMERA, face, 0.0)
+
+    far = with_irises_moved(4)
+    assert far.valid
+    assert far.eyes == Eyes.OPEN
+    beyond = with_irises_moved(14)
+    assert not beyond.valid
+    assert beyond.eyes == Eyes.UNKNOWN
+    assert beyond.confidence == 0
+
+
 def test_the_stated_error_grows_with_small_eyes_a_turned_head_and_one_eye() -> None:
     near = look(Head())
     prior = GeometricGaze.prior
@@ -566,7 +587,9 @@ def test_eyes_are_not_read_further_aside_than_they_turn() -> None:
 
 
 def test_far_looks_say_that_they_are_unsure() -> None:
-    near, far = aside(0.0, 2.0), aside(0.0, 8.0)
+    near, far, impossible = aside(0.0, 2.0), aside(0.0, 6.0), aside(0.0, 7.0)
     assert far.valid
-    assert far.yaw_sigma > 4 * near.yaw_sigma
-    assert far.confidence < 0.2 * near.confidence
+    assert far.yaw_sigma > 2.5 * near.yaw_sigma
+    assert far.confidence < 0.25 * near.confidence
+    assert not impossible.valid
+    assert impossible.confidence == 0
