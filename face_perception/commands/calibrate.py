@@ -72,6 +72,11 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         "5.4 after 1 target, 3.4 after 5 (56 people)",
     )
     parser.add_argument(
+        "--extend",
+        action="store_true",
+        help="add the targets to the person's earlier calibration; default: replace it",
+    )
+    parser.add_argument(
         "--distance",
         type=float,
         default=1.0,
@@ -245,6 +250,7 @@ def _calibrate(args: argparse.Namespace, store: CalibrationStore) -> int:
         store,
         {estimator.name: estimator.revision},
         priors={estimator.name: estimator.prior},
+        extend=args.extend,
     )
     tracker = load_tracker(threads=args.threads)
     session = None

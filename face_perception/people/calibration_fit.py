@@ -26,6 +26,7 @@ from face_perception.people.calibration_samples import (
     steady,
 )
 from face_perception.people.correction import Correction
+from face_perception.people.known_looks import KnownLook, extended_means, looks_of
 from face_perception.people.regression import MIN_TARGETS_FOR_GAIN, best_fit, errors_of, spans_of
 from face_perception.types import FloatArray
 
@@ -54,14 +55,7 @@ class CalibrationFit:
     - ``expected_residual``: expected mean error of a corrected gaze. It is computed from held-out
       targets and the population, never from the fitted samples.
     - ``samples``, ``targets``: numbers of samples and targets that were used.
-
-    >>> from face_perception.people import describe_fit
-    >>> measured = [[math.radians(3 + 0.2 * (k % 2)), 0.0] for k in range(20)]
-    >>> fit = fit_calibration(CalibrationSamples.from_arrays(measured, np.zeros((20, 2))))
-    >>> round(math.degrees(fit.before), 1), fit.samples  # 3.1 degrees off without the correction
-    (3.1, 20)
-    >>> print(describe_fit(fit, NETWORK_PRIOR))
-    from 20 samples of 1 target: bias -3.1° in yaw and ...
+    - ``looks``: the mean look at each of these targets.
     """
 
     correction: Correction
@@ -70,16 +64,21 @@ class CalibrationFit:
     expected_residual: float
     samples: int
     targets: int
+    looks: tuple[KnownLook, ...] = ()
 
 
 def fit_calibration(
-    samples: CalibrationSamples, prior: EstimatorPrior = NETWORK_PRIOR, names: Sequence[str] = ()
+    samples: CalibrationSamples,
+    prior: EstimatorPrior = NETWORK_PRIOR,
+    names: Sequence[str] = (),
+    earlier: Sequence[KnownLook] = (),
 ) -> CalibrationFit:
     """Fits the correction of one person's gaze to ``samples``.
 
     ``samples`` should include all images with open eyes, also those in which the person seems to
     look elsewhere. ``prior`` is that of the estimator. ``names`` are the names of the targets, for
-    messages.
+    messages. ``earlier`` looks of the same person at other targets, or at the same ones, are fitted
+    together with ``samples``.
 
     With four targets or more, each axis along which the targets differ enough gets a gain and a
     bias: the maximum a posteriori estimate given ``prior``. Other axes get a bias and the gain
@@ -107,7 +106,9 @@ def fit_calibration(
         raise CalibrationRefused(
             f"only {kept} samples agree, {MIN_SAMPLES} are needed: look steadily at the target"
         )
-    means = means_of(samples, near)
+    means = extended_means(earlier, means_of(samples, near))
+    if names:
+        names = [*("an earlier target" for _ in earlier), *names]
     _check_followed(means, prior)
     correction, held_out = best_fit(means, prior)
     spread = math.sqrt(float(np.mean([found.spread**2 for found in centres])))
@@ -127,14 +128,16 @@ def fit_calibration(
     )
     _check_fit(means, correction, names)
     if len(held_out):
-        _check_held_out(held_out, before, residual, error)
+        _check_held_out(held_out, _uncorrected_error(earlier, before, means), residual, error)
     elif _MEAN_RADIUS * shaken > _WORSE * before + _NO_MATTER:
         raise CalibrationRefused(
             f"calibrating would make the gaze worse: it is {degrees(before)} away from the target, "
             f"and {kept} samples are too few to show in which direction: take more samples, or do "
             "not calibrate"
         )
-    return CalibrationFit(correction, spread, before, residual, kept, len(means.targets))
+    return CalibrationFit(
+        correction, spread, before, residual, kept, len(means.targets), looks_of(means)
+    )
 
 
 def _check_followed(means: TargetMeans, prior: EstimatorPrior) -> None:
@@ -153,6 +156,15 @@ def _check_followed(means: TargetMeans, prior: EstimatorPrior) -> None:
             "distance between them; look at each target when you are asked to, and check the "
             "positions of the targets"
         )
+
+
+def _uncorrected_error(earlier: Sequence[KnownLook], before: float, means: TargetMeans) -> float:
+    """Returns the mean error of the uncorrected gaze at all targets of ``means``, radians.
+
+    ``before`` is that of the targets that are not among the ``earlier`` looks.
+    """
+    off = [math.hypot(look.true_yaw - look.yaw, look.true_pitch - look.pitch) for look in earlier]
+    return (sum(off) + before * (len(means.targets) - len(off))) / len(means.targets)
 
 
 def _expected_residual(

@@ -23,6 +23,7 @@ from face_perception.gaze import (
 from face_perception.people.calibration_fit import MIN_SAMPLES, CalibrationFit, fit_calibration
 from face_perception.people.calibration_samples import CalibrationRefused, CalibrationSamples
 from face_perception.people.calibration_targets import CalibrationTarget, camera_target
+from face_perception.people.known_looks import KnownLook
 from face_perception.people.robust_statistics import robust_centre
 from face_perception.types import Camera, Face, FloatArray, Gaze
 
@@ -212,8 +213,8 @@ class CalibrationSession:
             hint=self._hint(near),
         )
 
-    def result(self) -> CalibrationFit:
-        """Returns the fit of a finished session.
+    def result(self, earlier: Sequence[KnownLook] = ()) -> CalibrationFit:
+        """Returns the fit of a finished session, and of ``earlier`` looks of the same person.
 
         Raises CalibrationRefused if the session failed or its samples are not good enough, and
         InputError if it is not finished.
@@ -232,7 +233,7 @@ class CalibrationSession:
         self._check_every_target()
         try:
             names = [target.name for target in self.targets]
-            return fit_calibration(self._samples.samples(), self.prior, names)
+            return fit_calibration(self._samples.samples(), self.prior, names, earlier)
         except CalibrationRefused as refused:
             # If there are too few samples, say why the other images were rejected.
             if self._reasons and len(self._samples.targets) < MIN_SAMPLES:

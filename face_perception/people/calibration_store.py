@@ -24,10 +24,11 @@ from face_perception.files import check_writable, file_lock, read_regular, write
 from face_perception.gaze import LidCue
 from face_perception.outside_files import reason_of
 from face_perception.people.correction import Correction
+from face_perception.people.known_looks import KnownLook
 
 # Version of the file format. Version 1 had only a bias, which is read as a correction with gain 1.
-# Version 2 had the error of the gain instead of that of the slope.
-FILE_VERSION = 3
+# Version 2 had the error of the gain instead of that of the slope. Version 3 had no looks.
+FILE_VERSION = 4
 _MAX_ID = 200  # characters
 _MOST_BYTES = 1 << 18  # of a file: a person has one calibration for each estimator
 # Limits of the values of a correction (bias and lid gain in radians). Outside them a file is
@@ -51,6 +52,7 @@ class Calibration:
     - ``expected_residual``: expected mean error of a calibrated gaze, radians.
     - ``samples``, ``targets``: numbers of samples and targets of the fit.
     - ``made``: time of the calibration, seconds since 1970.
+    - ``looks``: the looks that were fitted; empty if they are not known.
 
     Raises InputError if a value has the wrong type or is out of range.
 
@@ -77,6 +79,7 @@ class Calibration:
     samples: int
     targets: int
     made: float
+    looks: tuple[KnownLook, ...] = ()
 
     def __post_init__(self) -> None:
         _check_fields(self)
@@ -107,11 +110,16 @@ class Calibration:
 def _check_fields(values: Any) -> None:
     """Raises InputError if a field of a dataclass has the wrong type or is not finite.
 
-    Fields that are dataclasses are checked in the same way.
+    Fields that are dataclasses, or tuples of them, are checked in the same way.
     """
     for field in dataclasses.fields(values):
         value = getattr(values, field.name)
-        if dataclasses.is_dataclass(value):
+        if isinstance(value, tuple):
+            for item in value:
+                _check_fields(item)
+        elif value is None and field.type.endswith("| None"):
+            continue
+        elif dataclasses.is_dataclass(value):
             _check_fields(value)
         elif field.type == "str":
             if not isinstance(value, str):
@@ -352,7 +360,13 @@ def _calibrations(entries: list[dict[str, Any]], version: int) -> dict[str, Cali
 def _calibration(entry: dict[str, Any]) -> Calibration:
     correction = dict(entry.pop("correction"))
     lids = LidCue(**correction.pop("lids"))
-    return Calibration(correction=Correction(lids=lids, **correction), **entry)
+    looks = tuple(_known_look(dict(look)) for look in entry.pop("looks", ()))
+    return Calibration(correction=Correction(lids=lids, **correction), looks=looks, **entry)
+
+
+def _known_look(entry: dict[str, Any]) -> KnownLook:
+    lids = entry.pop("lids")
+    return KnownLook(lids=None if lids is None else LidCue(**lids), **entry)
 
 
 def _calibration_of_version_2(entry: dict[str, Any]) -> Calibration:

@@ -48,6 +48,11 @@ class GazeParameters(EyeContactSettings, GazeSettings, ImageParameters, _Estimat
         "Folder of the calibrations of people. Empty: face_perception/people in the user's data "
         "folder.",
     )
+    extend_calibrations: bool = setting(
+        False,
+        "A new calibration of a person adds its targets to the earlier ones, so that the robot can "
+        "go on learning whenever it knows what the person looks at. Otherwise it replaces them.",
+    )
 
 
 class GazeNode(PerceptionNode[GazeParameters]):
@@ -102,6 +107,7 @@ class GazeNode(PerceptionNode[GazeParameters]):
             {self._estimator.name: self._estimator.revision},
             priors={self._estimator.name: self._estimator.prior},
             eye_contact=EyeContact(values.eye_contact_prior, values.eye_contact_radius),
+            extend=values.extend_calibrations,
         )
 
     def diagnostics(self) -> tuple[str, dict[str, str]]:
