@@ -55,9 +55,9 @@ all layers go through memory, and the weights once for a batch. *Rest* is whispe
 whole block of 30 s in every {WHISPER_EVERY}th frame. Blending takes less than 3 ms on the CPU, in
 parallel. The shares are those of 40 ms, with batch 1. *Batch* is the size from 1 to 8 with the
 least time per image, if its first image is ready within {1000 * BUDGET:.0f} ms, including the wait
-for the speech of the other images (`inference.batch_for`). A real run is assumed to reach half of
-the estimated speed. *Fits* says whether UNet, decoder and rest then take no longer than a frame.
-INT8 is not included, because the INT8 variant of the UNet is for CPUs.
+for the speech of the other images (`inference.choose_batch_size`). A real run is assumed to reach
+half of the estimated speed. *Fits* says whether UNet, decoder and rest then take no longer than a
+frame. INT8 is not included, because the INT8 variant of the UNet is for CPUs.
 """
 
 
