@@ -10,7 +10,7 @@ import pytest
 from gaze_scene import CAMERA, Actor
 
 from face_perception.affect import ExpressionSmoother, LandmarkActionUnits
-from face_perception.affect.face_measures import POPULATION
+from face_perception.affect.neutral import POPULATION
 from face_perception.attention import AttentionTracker
 from face_perception.gaze import GeometricGaze
 from face_perception.people import CalibrationStore, PersonRegistry

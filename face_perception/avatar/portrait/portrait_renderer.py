@@ -19,7 +19,7 @@ from face_perception.avatar.portrait.anatomy import Anatomy, measure_anatomy
 from face_perception.avatar.portrait.default_face import synthetic_face
 from face_perception.avatar.portrait.deformations import HEAD, JAW_DROP, SHAPES, shape_weights
 from face_perception.avatar.portrait.eye_painting import PaintedEye, picture_gaze
-from face_perception.avatar.portrait.gaze_amplitude import measure_head_gain, measure_iris_gain
+from face_perception.avatar.portrait.iris_and_head_gain import measure_head_gain, measure_iris_gain
 from face_perception.avatar.portrait.mouth_interior import MouthInterior
 from face_perception.avatar.portrait.source_picture import (
     PortraitError,
