@@ -106,10 +106,14 @@ class ExpressionSmoother:
     """
 
     def __init__(self, time_constant: float = SMOOTHING) -> None:
+        self.change_time_constant(time_constant)
+        self.reset()
+
+    def change_time_constant(self, time_constant: float) -> None:
+        """Uses another time constant from the next image on. Raises InputError if negative."""
         if not time_constant >= 0:
             raise InputError(f"time_constant must not be negative, not {time_constant}")
         self._time_constant = time_constant
-        self.reset()
 
     def reset(self) -> None:
         """Forgets all faces."""

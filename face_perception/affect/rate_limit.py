@@ -37,6 +37,7 @@ class ExpressionSettings:
         minimum=-1.0,
         maximum=60.0,
         unit="s",
+        dynamic=True,
     )
     expression_rate: float = setting(
         10.0,
@@ -46,6 +47,7 @@ class ExpressionSettings:
         minimum=0.0,
         maximum=1000.0,
         unit="Hz",
+        dynamic=True,
     )
 
 
@@ -78,12 +80,16 @@ class RateLimitedExpressions:
         smooth: ExpressionSmoother,
         rate: float = ExpressionSettings.expression_rate,
     ) -> None:
-        if not 0 <= rate < math.inf:
-            raise InputError(f"rate must be 0 or a positive number, in hertz, not {rate}")
+        self.change_rate(rate)
         self._network = network
         self._smooth = smooth
-        self._period = 1 / rate if rate else 0.0
         self._last: dict[str, tuple[float, Expression]] = {}  # stamp of the last run, its result
+
+    def change_rate(self, rate: float) -> None:
+        """Uses another rate from the next image on. Raises InputError as the class does."""
+        if not 0 <= rate < math.inf:
+            raise InputError(f"rate must be 0 or a positive number, in hertz, not {rate}")
+        self._period = 1 / rate if rate else 0.0
 
     def estimate(self, crops: Sequence[FaceCrop], stamp: float) -> list[Expression]:
         """Returns the expression of each crop from the image of ``stamp`` (seconds), in order.

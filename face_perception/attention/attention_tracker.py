@@ -69,6 +69,7 @@ class AttentionSettings(EngagementSettings, LookingSettings):
         minimum=0.0,
         maximum=600.0,
         unit="s",
+        dynamic=True,
     )
 
 
@@ -101,12 +102,19 @@ class AttentionTracker:
     """
 
     def __init__(self, settings: AttentionSettings | None = None) -> None:
-        self._settings = settings or AttentionSettings()
-        check(self._settings)
-        check_looking(self._settings)
-        self._robot = np.array(self._settings.robot_point, np.float64)
-        self._head_error = GazeErrorModel(self._settings.head_sigma, self._settings.head_sigma)
+        self.change_settings(settings or AttentionSettings())
         self.reset()
+
+    def change_settings(self, settings: AttentionSettings) -> None:
+        """Uses other settings from the next image on; faces keep their state.
+
+        Raises InputError if a setting is out of range, or if two contradict each other.
+        """
+        check(settings)
+        check_looking(settings)
+        self._settings = settings
+        self._robot = np.array(settings.robot_point, np.float64)
+        self._head_error = GazeErrorModel(settings.head_sigma, settings.head_sigma)
 
     def reset(self) -> None:
         """Forgets all faces."""

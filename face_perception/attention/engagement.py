@@ -19,6 +19,7 @@ class EngagementSettings:
         minimum=0.0,
         maximum=100.0,
         unit="m",
+        dynamic=True,
     )
     engage_time: float = setting(
         1.0,
@@ -26,6 +27,7 @@ class EngagementSettings:
         minimum=0.0,
         maximum=600.0,
         unit="s",
+        dynamic=True,
     )
     disengage_time: float = setting(
         2.0,
@@ -33,6 +35,7 @@ class EngagementSettings:
         minimum=0.0,
         maximum=600.0,
         unit="s",
+        dynamic=True,
     )
 
 

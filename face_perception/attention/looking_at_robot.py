@@ -31,6 +31,7 @@ class LookingSettings:
         "camera's optical frame.",
         length=3,
         unit="m",
+        dynamic=True,
     )
     robot_radius: float = setting(
         0.06,
@@ -39,6 +40,7 @@ class LookingSettings:
         minimum=0.001,
         maximum=10.0,
         unit="m",
+        dynamic=True,
     )
     face_radius: float = setting(
         0.1,
@@ -48,6 +50,7 @@ class LookingSettings:
         minimum=0.001,
         maximum=10.0,
         unit="m",
+        dynamic=True,
     )
     robot_prior: float = setting(
         0.5,
@@ -55,6 +58,7 @@ class LookingSettings:
         "A larger value gives more looks at the robot, including false ones.",
         minimum=0.001,
         maximum=0.99,
+        dynamic=True,
     )
     face_prior: float = setting(
         0.2,
@@ -62,6 +66,7 @@ class LookingSettings:
         "robot_prior + face_prior must be below 1. A larger value gives more looks at faces.",
         minimum=0.001,
         maximum=0.99,
+        dynamic=True,
     )
     enter_probability: float = setting(
         0.5,
@@ -70,6 +75,7 @@ class LookingSettings:
         "photographs (n = 52) count as looking at the robot.",
         minimum=0.01,
         maximum=1.0,
+        dynamic=True,
     )
     leave_probability: float = setting(
         0.3,
@@ -77,6 +83,7 @@ class LookingSettings:
         "enter_probability. A larger value ends a look earlier.",
         minimum=0.01,
         maximum=1.0,
+        dynamic=True,
     )
     head_sigma: float = setting(
         0.26,
@@ -85,6 +92,7 @@ class LookingSettings:
         minimum=0.01,
         maximum=1.57,
         unit="rad",
+        dynamic=True,
     )
     enter_time: float = setting(
         0.15,
@@ -93,6 +101,7 @@ class LookingSettings:
         minimum=0.0,
         maximum=60.0,
         unit="s",
+        dynamic=True,
     )
     leave_time: float = setting(
         0.4,
@@ -101,6 +110,7 @@ class LookingSettings:
         minimum=0.0,
         maximum=60.0,
         unit="s",
+        dynamic=True,
     )
 
 

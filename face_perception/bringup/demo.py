@@ -6,8 +6,9 @@ import time
 from pathlib import Path
 
 from face_perception.bringup import graph
-from face_perception.bringup.supervisor import Supervisor, end_with_parent
+from face_perception.bringup.supervisor import Supervisor, check_start
 from face_perception.bringup.watch import watch_graph
+from face_perception.bringup.watched_process import end_with_parent
 
 
 def run_demo(options: graph.GraphOptions, *, duration: float = 0.0, pictures: Path) -> int:
@@ -16,6 +17,7 @@ def run_demo(options: graph.GraphOptions, *, duration: float = 0.0, pictures: Pa
     Runs for ``duration`` seconds, or until Ctrl-C if that is 0. Writes the annotated frames and
     ``nodes.log`` to the folder ``pictures``.
     """
+    check_start(options)
     end_with_parent()  # otherwise the demo survives a killed `make demo`
     log = pictures / "nodes.log"
     pictures.mkdir(parents=True, exist_ok=True)
@@ -33,8 +35,12 @@ def run_demo(options: graph.GraphOptions, *, duration: float = 0.0, pictures: Pa
     finally:
         supervisor.stop()
     seconds = time.monotonic() - begin
-    print(f"\n{seconds:.0f} s, {summary.frames} frames, {len(summary.ids)} face ids", end="")
-    print(f", {summary.gazes} gazes, {summary.looking} at the robot")
+    people = "person" if len(summary.ids) == 1 else "people"
+    looked = summary.looking / summary.judged if summary.judged else 0.0
+    print(
+        f"\n{seconds:.0f} s, {summary.frames} images, {len(summary.ids)} {people} (face ids), who "
+        f"looked at the robot {looked:.0%} of the time"
+    )
     for health in view.nodes:
         value = health.values
         print(
@@ -43,7 +49,7 @@ def run_demo(options: graph.GraphOptions, *, duration: float = 0.0, pictures: Pa
             f"dropped {value.get('dropped', '-')}: {health.message}"
         )
     for name, count in supervisor.restarts.items():
-        print(f"  {name} was restarted {count} time(s)")
+        print(f"  {name} was restarted " + ("once" if count == 1 else f"{count} times"))
     print(f"annotated frames: {pictures}/overlay_*.jpg; log of the nodes: {log}")
     if not summary.frames:
         print("no frame was processed: see the log for the reason")

@@ -6,13 +6,15 @@ so that both start the same graph. Imports neither rclpy nor launch.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from face_perception import paths
+from face_perception.bringup import dds_profile
+from face_perception.bringup.parameter_file import check_parameter_file
+from face_perception.bringup.ros_names import check_namespace, check_topic
 from face_perception.errors import InputError
 
 
@@ -23,6 +25,7 @@ class NodeSpec:
     ``reads_images`` is true for nodes with the parameter ``compressed``, which read images always
     or with some models. ``needs`` names a model that must be imported before the node can work.
     ``perceives`` is true for the nodes that the demo runs; the others hear and speak.
+    ``sends_images`` is true for nodes that publish images.
     """
 
     name: str
@@ -31,6 +34,7 @@ class NodeSpec:
     reads_images: bool = False
     needs: str = ""
     perceives: bool = True
+    sends_images: bool = False
 
 
 NODES = (
@@ -38,6 +42,7 @@ NODES = (
         "camera",
         "publishes images of a camera, a video, a picture or the bundled sample",
         by_default=False,
+        sends_images=True,
     ),
     NodeSpec("face_tracker", "finds faces in images and tracks them", reads_images=True),
     NodeSpec("gaze", "estimates where each face looks, and calibrates people", reads_images=True),
@@ -49,7 +54,7 @@ NODES = (
         needs="mimamo",
     ),
     NodeSpec("attention", "decides who looks at the robot and who looks at whom"),
-    NodeSpec("overlay", "draws all results on the image", reads_images=True),
+    NodeSpec("overlay", "draws all results on the image", reads_images=True, sends_images=True),
     NodeSpec(
         "microphone",
         "publishes the sound of a microphone or of a wav file",
@@ -64,14 +69,9 @@ NODES = (
         "shows a face that speaks",
         by_default=False,
         perceives=False,
+        sends_images=True,
     ),
 )
-
-
-def check_namespace(namespace: str) -> None:
-    """Raises InputError for an invalid ROS namespace. Empty and / stand for none."""
-    if namespace.strip("/") and not re.fullmatch(r"/?[A-Za-z_~][\w/]*", namespace):
-        raise InputError(f"namespace {namespace!r} is not a ROS name: use letters, digits, _ and /")
 
 
 @dataclass(frozen=True)
@@ -81,8 +81,9 @@ class GraphOptions:
     ``nodes`` are the names of the nodes to start. ``image`` is the camera's topic. ``camera_info``
     defaults to the topic of that name next to it, as in image_transport. ``speech`` is the topic of
     the robot's speech, ``audio`` the topic of what its microphone hears. ``parameters`` override
-    the parameter files, by node name. Raises InputError for an unknown node, an invalid namespace,
-    and a missing parameter file.
+    the parameter files, by node name. ``warnings`` are sentences about the parameter file to show.
+    Raises InputError for an unknown node, an invalid name, and a parameter file that is missing or
+    does not fit the nodes.
     """
 
     nodes: tuple[str, ...] = tuple(n.name for n in NODES if n.by_default)
@@ -97,6 +98,7 @@ class GraphOptions:
     use_sim_time: bool = False
     compressed: bool = False
     log_level: str = "info"
+    warnings: list[str] = field(default_factory=list, init=False)
 
     def __post_init__(self) -> None:
         known = [n.name for n in NODES]
@@ -104,10 +106,26 @@ class GraphOptions:
             if name not in known:
                 raise InputError(f"there is no node {name!r}: choose from {', '.join(known)}")
         check_namespace(self.namespace)
-        if self.parameter_file and not Path(self.parameter_file).expanduser().is_file():
-            raise InputError(
-                f"parameter file {self.parameter_file} does not exist: give the path of a YAML file"
+        for what in ("image", "camera_info", "speech", "audio"):
+            if topic := getattr(self, what):
+                check_topic(f"{what} topic", topic)
+        if self.parameter_file:
+            file = Path(self.parameter_file).expanduser()
+            if not file.is_file():
+                raise InputError(
+                    f"parameter file {self.parameter_file} does not exist: give the path of a YAML "
+                    "file"
+                )
+            object.__setattr__(
+                self, "warnings", check_parameter_file(str(file), self.full_names, known)
             )
+
+    @property
+    def full_names(self) -> tuple[str, ...]:
+        """The full names of the nodes, such as /head/gaze."""
+        namespace = self.namespace.strip("/")
+        prefix = f"/{namespace}/" if namespace else "/"
+        return tuple(f"{prefix}{name}" for name in self.nodes)
 
 
 @dataclass(frozen=True)
@@ -120,6 +138,7 @@ class ProcessSpec:
     parameter_files: tuple[str, ...]
     parameters: Mapping[str, Any]
     log_level: str
+    sends_images: bool = False
 
     def ros_arguments(self) -> list[str]:
         """Returns the arguments of the process after its executable."""
@@ -204,22 +223,26 @@ def node_processes(options: GraphOptions) -> list[ProcessSpec]:
                 parameter_files=(str(paths.resource(f"config/{node.name}.yaml")), *files),
                 parameters=parameters,
                 log_level=options.log_level,
+                sends_images=node.sends_images,
             )
         )
     return out
 
 
-def process_environment() -> dict[str, str]:
+# The names of the variable for Fast DDS's profile: from Kilted on, and before.
+_PROFILE, _OLD_PROFILE = "FASTDDS_DEFAULT_PROFILES_FILE", "FASTRTPS_DEFAULT_PROFILES_FILE"
+
+
+def process_environment(*, sends_images: bool = True) -> dict[str, str]:
     """Returns environment variables for processes that publish or read images.
 
     Set them before a process starts. The Fast DDS profile enlarges the shared-memory segment: with
     the default (512 KB), best-effort readers lose larger images and reliable readers are slow. The
     malloc thresholds halve the time that a Python reader needs for an image.
     """
-    profile = str(paths.resource("config/fastdds.xml"))
+    profile = dds_profile.profile_for(sends_images)
     return {
-        "FASTDDS_DEFAULT_PROFILES_FILE": profile,
-        "FASTRTPS_DEFAULT_PROFILES_FILE": profile,
+        **({_PROFILE: profile, _OLD_PROFILE: profile} if profile else {}),
         "MALLOC_MMAP_THRESHOLD_": str(32 << 20),
         "MALLOC_TRIM_THRESHOLD_": str(128 << 20),
         "MALLOC_TOP_PAD_": str(16 << 20),
@@ -229,20 +252,21 @@ def process_environment() -> dict[str, str]:
     }
 
 
-def merged_environment(current: Mapping[str, str]) -> dict[str, str]:
+def merged_environment(current: Mapping[str, str], *, sends_images: bool = True) -> dict[str, str]:
     """Returns ``current`` with the variables of ``process_environment`` that it does not set.
 
     A user's own Fast DDS profile has priority. Of the two names of the profile variable, keeps the
     one that the ROS distribution reads: from Kilted on, Fast DDS warns about
     FASTRTPS_DEFAULT_PROFILES_FILE.
     """
-    ours = process_environment()
-    if current.get("FASTDDS_DEFAULT_PROFILES_FILE") or current.get(
-        "FASTRTPS_DEFAULT_PROFILES_FILE"
-    ):
-        del ours["FASTDDS_DEFAULT_PROFILES_FILE"], ours["FASTRTPS_DEFAULT_PROFILES_FILE"]
+    ours = process_environment(sends_images=sends_images)
+    unread: tuple[str, ...]
+    if current.get(_PROFILE) or current.get(_OLD_PROFILE):
+        unread = (_PROFILE, _OLD_PROFILE)
     elif current.get("ROS_DISTRO") in ("humble", "iron", "jazzy"):
-        del ours["FASTDDS_DEFAULT_PROFILES_FILE"]
+        unread = (_PROFILE,)
     else:
-        del ours["FASTRTPS_DEFAULT_PROFILES_FILE"]
+        unread = (_OLD_PROFILE,)
+    for name in unread:
+        ours.pop(name, None)
     return {**ours, **current}

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import sys
 from typing import Any
 
 from face_perception.bringup import graph
+from face_perception.bringup.supervisor import check_start
 from face_perception.errors import InputError
 
 
@@ -70,8 +72,7 @@ def launch_actions(options: graph.GraphOptions, *, respawn: bool) -> list[Any]:
     """Returns a launch_ros action for each process of the graph."""
     from launch_ros.actions import Node
 
-    merged = graph.merged_environment(os.environ)
-    environment = {key: merged[key] for key in graph.process_environment() if key in merged}
+    check_start(options)
     return [
         Node(
             package="face_perception",
@@ -81,11 +82,20 @@ def launch_actions(options: graph.GraphOptions, *, respawn: bool) -> list[Any]:
             remappings=list(process.remaps),
             # Omit an empty dictionary, because launch_ros writes a file for it that rcl rejects.
             parameters=[*process.parameter_files, *filter(None, [dict(process.parameters)])],
+            # launch does not notice a process that hangs; the guard does.
+            prefix=f"{sys.executable} -m face_perception.bringup.guard",
             arguments=["--ros-args", "--log-level", process.logger_level()],
-            additional_env=environment,
+            additional_env=_environment(process),
             output="screen",
             respawn=respawn,
             respawn_delay=0.5,
         )
         for process in graph.node_processes(options)
     ]
+
+
+def _environment(process: graph.ProcessSpec) -> dict[str, str]:
+    """Returns the variables that are added to the environment of a process."""
+    ours = graph.process_environment(sends_images=process.sends_images)
+    merged = graph.merged_environment(os.environ, sends_images=process.sends_images)
+    return {key: merged[key] for key in ours if key in merged}

@@ -1,8 +1,7 @@
-"""Starts the processes of the graph without `ros2 launch`, and restarts those that exit."""
+"""Starts the processes of the graph without `ros2 launch`; restarts those that exit or hang."""
 
 from __future__ import annotations
 
-import ctypes
 import os
 import signal
 import subprocess
@@ -12,25 +11,22 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+from face_perception.bringup import dds_profile
 from face_perception.bringup.graph import (
     GraphOptions,
     ProcessSpec,
     merged_environment,
     node_processes,
 )
+from face_perception.bringup.second_start import refuse_second_start
 from face_perception.bringup.shared_memory import remove_orphans
+from face_perception.bringup.watched_process import WatchedProcess
+from face_perception.exit_codes import EXIT_USAGE, exit_reason
 
 _FIRST_DELAY = 0.2  # seconds before the first restart; doubles with each further one
 _LONGEST_DELAY = 10.0
 _STABLE = 5.0  # seconds of running after which the delay is reset
 _KILL_DELAY = 4.0  # seconds between SIGTERM and SIGKILL
-
-_PR_SET_PDEATHSIG = 1
-
-
-def end_with_parent() -> None:
-    """Makes the system send SIGTERM to this process when its parent ends (Linux only)."""
-    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
 def stop_event_on_signals() -> threading.Event:
@@ -43,18 +39,21 @@ def stop_event_on_signals() -> threading.Event:
 
 @dataclass
 class _Child:
-    process: ProcessSpec
-    popen: subprocess.Popen[bytes] | None = None
+    spec: ProcessSpec
+    running: WatchedProcess | None = None
     started: float = 0.0
     due: float = 0.0
     delay: float = _FIRST_DELAY
     restarts: int = 0
+    given_up: bool = False  # its arguments are wrong
 
 
 class Supervisor:
     """Runs processes until ``stop``. Call ``poll`` several times a second.
 
-    Their output goes to stderr, or to the file ``log``, which is overwritten.
+    A process that exits is started again, unless it says that its arguments are wrong
+    (``EXIT_USAGE``) or ``respawn`` is false. A process without heartbeats is killed first. Their
+    output goes to stderr, or to the file ``log``, which is overwritten.
     """
 
     def __init__(
@@ -68,71 +67,87 @@ class Supervisor:
         self._log = log.open("wb") if log is not None else None
         self._children = [_Child(process) for process in processes]
         self._respawn = respawn
-        self._environment = merged_environment(os.environ)
         remove_orphans()
+        if too_small := dds_profile.advice():
+            self._log_line(too_small)
         for child in self._children:
             self._start(child)
 
     @property
     def restarts(self) -> dict[str, int]:
         """Number of restarts of each process that was restarted, by name."""
-        return {c.process.name: c.restarts for c in self._children if c.restarts}
+        return {c.spec.name: c.restarts for c in self._children if c.restarts}
+
+    @property
+    def given_up(self) -> list[str]:
+        """Names of the processes that cannot start with their arguments."""
+        return [c.spec.name for c in self._children if c.given_up]
 
     @property
     def pids(self) -> dict[str, int]:
         """Process ids of the running processes, by name."""
         return {
-            c.process.name: c.popen.pid
+            c.spec.name: c.running.popen.pid
             for c in self._children
-            if c.popen is not None and c.popen.poll() is None
+            if c.running is not None and c.running.popen.poll() is None
         }
 
     def poll(self) -> bool:
         """Restarts processes that have exited. Returns False if none runs or will be restarted."""
         now = time.monotonic()
         for child in self._children:
-            if child.popen is not None and (code := child.popen.poll()) is not None:
-                child.popen = None
-                if code < 0:
-                    remove_orphans()
-                if not self._respawn:
-                    self._log_line(f"{child.process.name} has exited ({_exit_reason(code)})")
-                    continue
-                child.delay = (
-                    _FIRST_DELAY
-                    if now - child.started > _STABLE
-                    else min(_LONGEST_DELAY, child.delay * 2)
-                )
-                child.due = now + child.delay
-                self._log_line(
-                    f"{child.process.name} has exited ({_exit_reason(code)}): restarting it in "
-                    f"{child.delay:.1f} s"
-                )
-            if child.popen is None and self._respawn and now >= child.due:
+            if child.running is not None and (code := child.running.poll(now)) is not None:
+                self._plan_restart(child, code, now)
+            if child.running is None and self._will_restart(child) and now >= child.due:
                 child.restarts += 1
                 self._start(child)
-        return self._respawn or any(c.popen is not None for c in self._children)
+        return any(c.running is not None or self._will_restart(c) for c in self._children)
+
+    def _plan_restart(self, child: _Child, code: int, now: float) -> None:
+        """Logs why a process ended, and sets when it is started again, if ever."""
+        assert child.running is not None
+        silence = child.running.silence
+        child.running.close()
+        child.running = None
+        if code != 0:
+            remove_orphans()
+        name, reason = child.spec.name, exit_reason(code)
+        if silence:
+            reason = (
+                f"no heartbeat for {silence:.0f} s, because it was stopped or hangs, so it was "
+                "killed"
+            )
+        if not self._respawn:
+            self._log_line(f"{name} has exited ({reason})")
+            return
+        if code == EXIT_USAGE:
+            child.given_up = True
+            self._log_line(f"{name} cannot start with these arguments, so it is not started again")
+            return
+        child.delay = (
+            _FIRST_DELAY if now - child.started > _STABLE else min(_LONGEST_DELAY, child.delay * 2)
+        )
+        child.due = now + child.delay
+        self._log_line(f"{name} has exited ({reason}): restarting it in {child.delay:.1f} s")
+
+    def _will_restart(self, child: _Child) -> bool:
+        return self._respawn and not child.given_up
 
     def stop(self) -> None:
         """Ends all processes with SIGTERM, and with SIGKILL if they still run later."""
         # Do not send SIGINT, because Python prints a traceback for it while it starts.
-        running = [c for c in self._children if c.popen is not None and c.popen.poll() is None]
-        for child in running:
-            assert child.popen is not None
-            child.popen.terminate()
+        running = [(c.spec.name, c.running) for c in self._children if c.running is not None]
+        for _, process in running:
+            process.popen.terminate()
         deadline = time.monotonic() + _KILL_DELAY
-        for child in running:
-            assert child.popen is not None
+        for name, process in running:
             try:
-                child.popen.wait(max(0.0, deadline - time.monotonic()))
+                process.popen.wait(max(0.0, deadline - time.monotonic()))
             except subprocess.TimeoutExpired:
-                self._log_line(
-                    f"{child.process.name} did not exit within {_KILL_DELAY:.0f} s, so it was "
-                    "killed"
-                )
-                child.popen.kill()
-                child.popen.wait()
-
+                self._log_line(f"{name} did not exit within {_KILL_DELAY:.0f} s, so it was killed")
+                process.popen.kill()
+                process.popen.wait()
+            process.close()
         if self._log is not None:
             self._log.close()
 
@@ -143,21 +158,17 @@ class Supervisor:
 
     def _start(self, child: _Child) -> None:
         child.started = time.monotonic()
-        child.popen = subprocess.Popen(
+        child.running = WatchedProcess(
             [
                 sys.executable,
                 "-m",
                 "face_perception.nodes",
-                child.process.name,
-                *child.process.ros_arguments(),
+                child.spec.name,
+                *child.spec.ros_arguments(),
             ],
-            env=self._environment,
-            # A new session: Ctrl-C in the terminal reaches only this process, which stops the
-            # nodes.
-            start_new_session=True,
-            preexec_fn=end_with_parent,  # so that no node survives a killed supervisor
-            stdout=self._log,
-            stderr=self._log,
+            child.started,
+            environment=merged_environment(os.environ, sends_images=child.spec.sends_images),
+            output=self._log,
         )
 
 
@@ -167,6 +178,7 @@ def run_graph(options: GraphOptions, *, respawn: bool = True, duration: float = 
     Returns the exit code.
     """
     ended = stop_event_on_signals()
+    check_start(options)
     supervisor = Supervisor(node_processes(options), respawn=respawn)
     begin = time.monotonic()
     try:
@@ -176,10 +188,15 @@ def run_graph(options: GraphOptions, *, respawn: bool = True, duration: float = 
             ended.wait(0.1)
     finally:
         supervisor.stop()
-    return 0
+    return 1 if supervisor.given_up else 0
 
 
-def _exit_reason(code: int) -> str:
-    if code < 0:
-        return signal.Signals(-code).name
-    return f"exit code {code}"
+def check_start(options: GraphOptions) -> None:
+    """Shows warnings about the options. Raises InputError if the graph already runs."""
+
+    def say(text: str) -> None:
+        print(f"[up] {text}", file=sys.stderr, flush=True)
+
+    for warning in options.warnings:
+        say(warning)
+    refuse_second_start(options.full_names, say)

@@ -44,8 +44,8 @@ def machine_info() -> dict[str, str | int]:
 def check_machine() -> list[Finding]:
     """Runs all checks and returns their results in the order in which to print them."""
     checks: tuple[Callable[[], Finding], ...] = (
-        _python, _memory_left, _disk, _ros, _messages, _dds, _camera, _microphone, _screen,
-        _onnxruntime, _models, _gpu, _tensorrt,
+        _python, _memory_left, _disk, _shared_memory, _ros, _messages, _dds, _camera, _microphone,
+        _screen, _onnxruntime, _models, _gpu, _tensorrt,
     )  # fmt: skip
     return [check() for check in checks]
 
@@ -86,6 +86,16 @@ def _disk() -> Finding:
             "cache", WRONG, found, "free some disk space, or set XDG_CACHE_HOME to another disk"
         )
     return Finding("cache", OK, found)
+
+
+def _shared_memory() -> Finding:
+    from face_perception.bringup import dds_profile
+
+    size = dds_profile.shared_memory_size()
+    if not size:
+        return Finding("shared memory", ABSENT, "no /dev/shm", "images are sent by UDP: slow")
+    found, _, fix = dds_profile.advice().partition("; ")
+    return Finding("shared memory", OK, found or f"/dev/shm has {size / 2**20:.0f} MB", fix)
 
 
 def _ros() -> Finding:

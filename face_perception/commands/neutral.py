@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 
-from face_perception.bringup.graph import check_namespace
+from face_perception.bringup.ros_names import check_namespace
 from face_perception.commands import graph_options
 from face_perception.commands.subcommands import add_command
 

@@ -94,6 +94,7 @@ class FaceTrackerSettings:
         "Largest number of faces that are tracked at once. Computing time grows with each face.",
         minimum=1,
         maximum=50,
+        dynamic=True,
     )
     detect_every: int = setting(
         10,
@@ -102,6 +103,7 @@ class FaceTrackerSettings:
         "later.",
         minimum=1,
         maximum=1000,
+        dynamic=True,
     )
     min_detection_score: float = setting(
         0.6,
@@ -109,6 +111,7 @@ class FaceTrackerSettings:
         "and misses more.",
         minimum=0.0,
         maximum=1.0,
+        dynamic=True,
     )
     min_presence: float = setting(
         0.5,
@@ -116,6 +119,7 @@ class FaceTrackerSettings:
         "ends tracks earlier.",
         minimum=0.0,
         maximum=1.0,
+        dynamic=True,
     )
     min_hits: int = setting(
         3,
@@ -123,6 +127,7 @@ class FaceTrackerSettings:
         "high score at once. A larger value gives fewer false faces and more delay.",
         minimum=1,
         maximum=100,
+        dynamic=True,
     )
     id_prefix: str = setting(
         "face_",
@@ -165,21 +170,28 @@ class FaceTracker:
         mesh: Model,
         settings: FaceTrackerSettings | None = None,
     ) -> None:
-        settings = settings or FaceTrackerSettings()
+        self.models = (detector, mesh)
+        self._detector = Detector(detector)
+        self._mesh = Mesh(mesh)
+        self.change_settings(settings or FaceTrackerSettings())
+        self._count = 0
+        self.full = False
+        self.reset()
+
+    def change_settings(self, settings: FaceTrackerSettings) -> None:
+        """Uses other settings from the next image on; faces that are tracked stay.
+
+        Raises InputError if a setting is out of range.
+        """
         check(settings)
         if not settings.id_prefix[:1].isalpha():
             raise InputError(f"id_prefix must start with a letter, not {settings.id_prefix!r}")
-        self.models = (detector, mesh)
-        self._detector = Detector(detector, settings.min_detection_score)
-        self._mesh = Mesh(mesh)
+        self._detector.min_score = settings.min_detection_score
         self._max_faces = settings.max_faces
         self._detect_every = settings.detect_every
         self._min_presence = settings.min_presence
         self._min_hits = settings.min_hits
         self._id_prefix = settings.id_prefix
-        self._count = 0
-        self.full = False
-        self.reset()
 
     def reset(self) -> None:
         """Forgets all faces. The counter of ids continues."""
@@ -232,7 +244,7 @@ class FaceTracker:
                 track.id = f"{self._id_prefix}{self._count}"
         if counting:
             self._turns = turns_of(counting[0].square)
-        self.full = len(counting) == self._max_faces
+        self.full = len(counting) >= self._max_faces
         return [_face(track, frame) for track in counting]
 
     def detect(self, frame: Frame) -> list[Face]:
@@ -250,21 +262,21 @@ class FaceTracker:
             if not found:
                 for window in (None, *close_up_windows(image.shape[1], image.shape[0])):
                     self._add(image, SearchView(window, turns), frame.stamp, found)
-        self.full = len(found) == self._max_faces
+        self.full = len(found) >= self._max_faces
         for number, track in enumerate(found, start=1):
             track.id = f"{self._id_prefix}{number}"
         return [_face(track, frame) for track in found]
 
     def _add(self, image: Image, view: SearchView, stamp: float, found: list[Track]) -> None:
         """Adds the faces of one view to ``found``."""
-        if len(found) == self._max_faces:
+        if len(found) >= self._max_faces:
             return
         least = _NO_TURNED_FACE if view.turns else _NO_FACE
         for detection in self._detector.detect(image, view):
             track = self._verify_detection(image, detection, stamp, found, least)
             if track is not None and not any(same_place(track, other) for other in found):
                 found.append(track)
-                if len(found) == self._max_faces:
+                if len(found) >= self._max_faces:
                     return
 
     def _follow(self, image: Image, stamp: float) -> bool:

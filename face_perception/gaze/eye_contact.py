@@ -40,6 +40,7 @@ class EyeContactSettings:
         "larger value finds more eye contact and gives more false alarms.",
         minimum=0.001,
         maximum=0.999,
+        dynamic=True,
     )
     eye_contact_radius: float = setting(
         0.06,
@@ -48,6 +49,7 @@ class EyeContactSettings:
         minimum=0.001,
         maximum=10.0,
         unit="m",
+        dynamic=True,
     )
 
 

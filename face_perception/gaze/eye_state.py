@@ -29,8 +29,8 @@ class EyeState:
     """
 
     def __init__(self, blink_level: float, closed_level: float) -> None:
-        self._blink_level = blink_level
-        self._closed_level = closed_level
+        self.blink_level = blink_level
+        self.closed_level = closed_level
         # Stamps, seconds; NaN: the condition does not hold.
         self._first = math.nan
         self._lowered_since = math.nan  # both eyes are below the blink level
@@ -46,10 +46,10 @@ class EyeState:
         """
         if math.isnan(self._first):
             self._first = stamp
-        level = self._blink_level if stamp - self._first >= _SETTLE_TIME else _FIRST_BLINK_LEVEL
+        level = self.blink_level if stamp - self._first >= _SETTLE_TIME else _FIRST_BLINK_LEVEL
         opened = max((v for v in (left, right) if math.isfinite(v)), default=math.inf)
         self._lowered_since = _since(self._lowered_since, opened < level, stamp)
-        closed_level = min(level, self._closed_level)
+        closed_level = min(level, self.closed_level)
         self._closed_since = _since(self._closed_since, opened < closed_level, stamp)
         return closed_level if stamp - self._lowered_since > _LOWERED_TIME else level
 

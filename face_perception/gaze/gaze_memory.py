@@ -49,6 +49,7 @@ class GazeSettings:
         "the last gaze is then held. A larger value takes more half-open eyes for blinks.",
         minimum=0.0,
         maximum=1.0,
+        dynamic=True,
     )
     closed_level: float = setting(
         0.5,
@@ -57,6 +58,7 @@ class GazeSettings:
         "takes more lowered eyes for closed.",
         minimum=0.0,
         maximum=1.0,
+        dynamic=True,
     )
     max_turn: float = setting(
         1.05,
@@ -65,6 +67,7 @@ class GazeSettings:
         minimum=0.0,
         maximum=1.57,
         unit="rad",
+        dynamic=True,
     )
     min_cutoff: float = setting(
         1.0,
@@ -73,6 +76,7 @@ class GazeSettings:
         minimum=0.01,
         maximum=100.0,
         unit="Hz",
+        dynamic=True,
     )
     beta: float = setting(
         3.0,
@@ -80,6 +84,7 @@ class GazeSettings:
         "Hz per 1/s. A larger value follows movements faster and smooths them less.",
         minimum=0.0,
         maximum=100.0,
+        dynamic=True,
     )
     max_gap: float = setting(
         0.5,
@@ -88,6 +93,7 @@ class GazeSettings:
         minimum=0.0,
         maximum=60.0,
         unit="s",
+        dynamic=True,
     )
 
 
@@ -100,14 +106,24 @@ class GazeMemory:
     """
 
     def __init__(self, settings: GazeSettings | None = None) -> None:
-        settings = settings or GazeSettings()
+        self.reset()
+        self.change_settings(settings or GazeSettings())
+
+    def change_settings(self, settings: GazeSettings) -> None:
+        """Uses other settings from the next image on, also for the faces that are remembered.
+
+        Raises InputError if a setting is out of range.
+        """
         check(settings)
         self._blink_level = settings.blink_level
         self._closed_level = settings.closed_level
         self.min_facing = math.cos(settings.max_turn)
         self._filter = (settings.min_cutoff, settings.beta)
         self._max_gap = settings.max_gap
-        self.reset()
+        for state in self._states.values():
+            state.smooth.min_cutoff, state.smooth.beta = self._filter
+            state.eyes.blink_level = settings.blink_level
+            state.eyes.closed_level = settings.closed_level
 
     def reset(self) -> None:
         """Forgets all faces."""

@@ -12,12 +12,13 @@ def main(name: str, args: list[str]) -> int:
     signal.signal(signal.SIGINT, lambda *_: os._exit(0))
     signal.signal(signal.SIGTERM, lambda *_: os._exit(0))
     from face_perception.bringup.graph import NODES
+    from face_perception.exit_codes import EXIT_USAGE
     from face_perception.nodes import module_of
 
     names = ", ".join(node.name for node in NODES)
     if name not in names.split(", "):
         print(f"there is no node {name!r}: choose one of {names}", file=sys.stderr)
-        return 2
+        return EXIT_USAGE
     module = importlib.import_module(module_of(name))
     return int(module.main([name, *args]))
 

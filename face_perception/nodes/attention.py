@@ -59,6 +59,9 @@ class AttentionNode(PerceptionNode[AttentionParameters]):
             wanted=lambda: self.has_subscribers(self._attention),
         )
 
+    def change_values(self, values: AttentionParameters) -> None:
+        self._tracker.change_settings(values)
+
     def diagnostics(self) -> tuple[str, dict[str, str]]:
         source = "gaze" if self._expected() else "head pose: gaze has no publisher"
         return self._faces.status, {"faces": str(self._count), "source": source}

@@ -53,6 +53,9 @@ class FaceTrackerNode(PerceptionNode[FaceTrackerParameters]):
             wanted=lambda: self.has_subscribers(self._faces, self._crops),
         )
 
+    def change_values(self, values: FaceTrackerParameters) -> None:
+        self._tracker.change_settings(values)
+
     def diagnostics(self) -> tuple[str, dict[str, str]]:
         fallback, models = network_diagnostics(self._tracker.models)
         count = f"{self._count}{_FULL if self._tracker.full else ''}"

@@ -42,6 +42,7 @@ class VoiceActivityParameters(AudioInputSettings, VoiceActivitySettings, Network
         minimum=0.0,
         maximum=10.0,
         unit="s",
+        dynamic=True,
     )
     longest_delay: float = setting(
         2.0,
@@ -80,6 +81,9 @@ class VoiceActivityNode(PerceptionNode[VoiceActivityParameters]):
         )
         self.subscribe_latched(msg.AvatarState, "avatar/state", self._on_state)
         self.timer(0.1, self._poll)
+
+    def change_values(self, values: VoiceActivityParameters) -> None:
+        self._activity.change_settings(values)
 
     def diagnostics(self) -> tuple[str, dict[str, str]]:
         fallback, values = network_diagnostics([self._network])

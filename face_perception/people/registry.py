@@ -87,8 +87,7 @@ class PersonRegistry:
     ) -> None:
         self.store = store
         self._revisions = revisions
-        self._eye_contact = eye_contact or EyeContact()
-        self._extend = extend
+        self.eye_contact = eye_contact or EyeContact()
         self._priors = dict(priors or {})
         self._lock = threading.Lock()
         self._state = _State()
@@ -284,7 +283,7 @@ class PersonRegistry:
                 prior = self._priors.get(gaze.source, NETWORK_PRIOR)
                 gaze = _apply_correction(rotation, gaze, calibration, prior, lids)
         up = -rotation[:, 1] if np.isfinite(rotation).all() else None
-        return replace(gaze, eye_contact=self._eye_contact.for_gaze(gaze, up))
+        return replace(gaze, eye_contact=self.eye_contact.for_gaze(gaze, up))
 
 
 def _check_agreement(fit: CalibrationFit, known: Calibration) -> None:

@@ -12,8 +12,8 @@ import os
 import threading
 import time
 import traceback
-from collections.abc import Callable
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from typing import Any, Generic, TypeVar
 
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
@@ -28,10 +28,12 @@ from rclpy.timer import Timer
 
 from face_perception.errors import FacePerceptionError, InputError
 from face_perception.ros import qos, waiting_times
+from face_perception.ros.hearing import RECEIVED, SENT, Hearing
 from face_perception.ros.newest_item_worker import LatestWorker
 from face_perception.ros.node_statistics import Statistics
 from face_perception.ros.parameters import Parameters
 from face_perception.ros.rclpy_compat import RCLError, SafeLifecycleNode
+from face_perception.ros.watchdog import Activity, StopEvent, Watchdog
 
 P = TypeVar("P")
 T = TypeVar("T")
@@ -39,8 +41,7 @@ T = TypeVar("T")
 # Errors whose message is enough; the log shows the traceback of all others.
 _FOR_PEOPLE = (FacePerceptionError, OSError, ParameterException)
 _JOIN_TIMEOUT = 1.5  # seconds
-_LONGEST_LOG = 5000  # characters of a warning
-_MOST_KEYS = 1000  # kinds of warnings whose last time is remembered
+_MOST_PROBLEMS = 20  # at once in the diagnostics
 _AUTOSTART = ParameterDescriptor(
     description="Configure and activate the node by itself. Read when the node is started.",
     read_only=True,
@@ -57,20 +58,31 @@ class PerceptionNode(SafeLifecycleNode, Generic[P]):
     because of it.
     """
 
+    # Whether the node does nothing without subscribers; otherwise it works for a screen as well.
+    computes_for_subscribers = True
+
     def __init__(self, name: str, parameters: type[P], **kwargs: Any) -> None:
         super().__init__(name, **kwargs)
         self.statistics = Statistics()
         self.lifetime = ExitStack()  # closed when the node is destroyed
+        # ``node_process`` starts the watchdog, and begins a step of the executor at each spin.
+        self.watchdog = Watchdog(self.context.ok, lambda reason: self.get_logger().fatal(reason))
+        self._inputs: list[qos.SensorSubscription] = []
+        self._hearing = Hearing(self)
+        self.executor_steps = Activity("a callback", waiting_times.STUCK)
+        self.watchdog.add(self.executor_steps)
         self._configured, self._activated = ExitStack(), ExitStack()
         self._resources = self._configured  # the stack that takes the next resource
         self._last_logged: dict[str, float] = {}
+        self._problems: dict[str, tuple[float, str]] = {}  # by key: when it was noted, and its text
+        self._result_publishers: list[Any] = []
         self._state = "unconfigured"
         self._failure = ""
         self._progress = ""
         autostart = self.declare_parameter("autostart", True, _AUTOSTART).value
         # A value that is not a boolean is reported when the node configures itself.
         self._autostart = autostart is not False
-        self._declared = Parameters(self, parameters)
+        self._declared = Parameters(self, parameters, lambda values: self.change_values(values))
         if not isinstance(autostart, bool):
             self._declared.problems["autostart"] = f"autostart: {autostart!r} is not true or false"
         self._diagnostics = self.create_publisher(DiagnosticArray, "/diagnostics", 10)
@@ -100,6 +112,13 @@ class PerceptionNode(SafeLifecycleNode, Generic[P]):
         Also called after a ``setup`` that raised an error.
         """
 
+    def change_values(self, values: P) -> None:
+        """Called with new values before dynamic parameters change after ``setup``.
+
+        Raises InputError to refuse them, for example because two contradict each other. A node that
+        reads ``self.values`` each time need not do anything.
+        """
+
     def diagnostics(self) -> tuple[str, dict[str, str]]:
         """Returns the current problem, empty if there is none, and values for the diagnostics."""
         return "", {}
@@ -122,6 +141,8 @@ class PerceptionNode(SafeLifecycleNode, Generic[P]):
             qos.results(depth, latched=latched),
             qos_overriding_options=QoSOverridingOptions.with_default_policies(),
         )
+        self._result_publishers.append(publisher)
+        self.on_end(self._result_publishers.remove, publisher)
         self.on_end(self.destroy_lifecycle_publisher, publisher)
         return publisher
 
@@ -139,6 +160,8 @@ class PerceptionNode(SafeLifecycleNode, Generic[P]):
         subscription = qos.SensorSubscription(
             self, message_type, topic, self.guarded(callback), **options
         )
+        self._inputs.append(subscription)
+        self.on_end(self._inputs.remove, subscription)
         self.on_end(subscription.destroy)
         return subscription
 
@@ -162,14 +185,40 @@ class PerceptionNode(SafeLifecycleNode, Generic[P]):
 
     def worker(self, work: Callable[[T], None], **options: Any) -> LatestWorker[T]:
         """Returns a worker thread; ``options`` are those of ``LatestWorker``."""
-        worker = LatestWorker(self.get_name(), work, self.log_exception, **options)
+        steps = self._watched("the worker")
+        worker = LatestWorker(
+            self.get_name(),
+            work,
+            self.log_exception,
+            on_step=lambda working: steps.begin() if working else steps.end(),
+            **options,
+        )
         self.on_end(worker.stop, _JOIN_TIMEOUT)
         return worker
 
+    def _watched(self, name: str) -> Activity:
+        """Returns an activity of the node's current state that the watchdog watches."""
+        activity = Activity(name, waiting_times.STUCK)
+        self.watchdog.add(activity)
+        self.on_end(self.watchdog.remove, activity)
+        return activity
+
     def thread(self, target: Callable[[threading.Event], None]) -> None:
-        """Runs ``target(stop)`` on a thread; ``target`` must return soon after ``stop`` is set."""
-        stop = threading.Event()
-        thread = threading.Thread(target=target, args=(stop,), name=self.get_name(), daemon=True)
+        """Runs ``target(stop)`` on a thread; ``target`` must return soon after ``stop`` is set.
+
+        Each ``stop.is_set()`` and ``stop.wait()`` tells the watchdog that the thread goes on.
+        """
+        steps = self._watched("a thread")
+        stop = StopEvent(steps)
+
+        def run() -> None:
+            steps.begin()
+            try:
+                target(stop)
+            finally:
+                steps.end()
+
+        thread = threading.Thread(target=run, name=self.get_name(), daemon=True)
         thread.start()
         self.on_end(thread.join, _JOIN_TIMEOUT)
         self.on_end(stop.set)
@@ -241,16 +290,36 @@ class PerceptionNode(SafeLifecycleNode, Generic[P]):
     def warn_throttled(self, text: str, key: str = "") -> None:
         """Logs a warning at most every ``waiting_times.LOG_PERIOD`` for the same ``key``.
 
-        The default key is the text.
+        The default key is the text. While it recurs, it is also the problem in the diagnostics.
         """
+        self.note_problem(key or text, text)
         if self.should_log(key or text):
             # Names from the network in the text may be long.
             self.get_logger().warning(
                 text if len(text) < _LONGEST_LOG else f"{text[:_LONGEST_LOG]}…"
             )
 
+    def note_problem(self, key: str, text: str) -> None:
+        """Shows a problem in the diagnostics for ``waiting_times.SILENCE``, without logging it."""
+        if len(self._problems) < _MOST_PROBLEMS or key in self._problems:
+            self._problems[key] = (time.monotonic(), text)
+
+    def _noted_problems(self, now: float) -> str:
+        """Returns the first lines of the problems that were noted recently."""
+        recent = {
+            key: noted
+            for key, noted in dict(self._problems).items()
+            if now - noted[0] < waiting_times.SILENCE
+        }
+        self._problems = recent
+        return "; ".join(dict.fromkeys(t.partition("\n")[0][:300] for _, t in recent.values()))
+
     def set_progress(self, text: str) -> None:
-        """Publishes at once what a long ``setup`` is doing, and logs it at the limited rate."""
+        """Publishes at once what a long ``setup`` is doing, and logs it at the limited rate.
+
+        Also tells the watchdog that the setup goes on.
+        """
+        self.executor_steps.begin()
         self._progress = text
         if self.should_log(text.split(",")[0]):
             self.get_logger().info(text)
@@ -309,6 +378,23 @@ class PerceptionNode(SafeLifecycleNode, Generic[P]):
 
     def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
         self._resources = self._configured
+        with self._patient_watchdog():
+            return self._configure(state)
+
+    @contextmanager
+    def _patient_watchdog(self) -> Iterator[None]:
+        """Makes the watchdog wait longer for the executor inside the block."""
+        self.executor_steps.begin()
+        self.executor_steps.limit = waiting_times.STUCK_IN_SETUP
+        self.watchdog.beat()
+        try:
+            yield
+        finally:
+            self.executor_steps.begin()
+            self.executor_steps.limit = waiting_times.STUCK
+            self.watchdog.beat()
+
+    def _configure(self, state: LifecycleState) -> TransitionCallbackReturn:
         try:
             if self._declared.problems:
                 raise InputError(
@@ -331,6 +417,10 @@ class PerceptionNode(SafeLifecycleNode, Generic[P]):
 
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
         self._resources = self._activated
+        with self._patient_watchdog():
+            return self._activate(state)
+
+    def _activate(self, state: LifecycleState) -> TransitionCallbackReturn:
         try:
             result = super().on_activate(state)
             self._state = "active"
@@ -428,10 +518,17 @@ class PerceptionNode(SafeLifecycleNode, Generic[P]):
 
     def _publish_diagnostics(self) -> None:
         now = time.monotonic()
+        if reason := self._hearing.deafness(self._inputs, now):
+            self.watchdog.end_process(reason)
         problem = self._failure
         extra: dict[str, str] = {}
+        state = self._state
         if self.active:
             problem, extra = self.diagnostics()
+            noted = self._noted_problems(now)
+            problem = "; ".join(filter(None, (problem, noted if noted not in problem else "")))
+            if self.computes_for_subscribers and not self.has_subscribers(*self._result_publishers):
+                state += ": nobody subscribes to its results, so it publishes none"
         p50, p95 = self.statistics.latency_percentiles(now)
         values = {
             "state": self._state,
@@ -443,9 +540,12 @@ class PerceptionNode(SafeLifecycleNode, Generic[P]):
             "refused": str(self.statistics.total("refused")),
             "not sent": str(self.statistics.total("not sent")),
             "errors": str(self.statistics.total("errors")),
+            # Other nodes compare these with what they receive themselves (``hearing``).
+            **{f"{RECEIVED}{s.topic}": str(s.received) for s in self._inputs},
+            **{f"{SENT}{topic}": str(n) for topic, n in self.statistics.totals("output ").items()},
             **extra,
         }
-        level, message = DiagnosticStatus.OK, self._state
+        level, message = DiagnosticStatus.OK, state
         if self._failure and not self._progress:
             level, message = DiagnosticStatus.ERROR, self._failure
         elif self._progress or problem:

@@ -133,11 +133,17 @@ class ImageInput:
                     f"{self._info_topic}: {error}; assuming focal length = image width",
                     key="camera_info",
                 )
+        size_changed = False
         if self._camera is None or (self._camera.width, self._camera.height) != (width, height):
             self._camera = types.Camera.assume(width, height)
+            size_changed = True
+        if info is None:
+            text = (
+                f"no {self._info_topic}: assuming focal length = image width ({width}), so "
+                "distances and angles are rough"
+            )
+            self._node.note_problem("no camera_info", text)
             # Throttled, because two cameras on one topic change the size with every image.
-            if info is None and self._node.should_log("no camera_info"):
-                self._node.get_logger().info(
-                    f"no {self._info_topic}: assuming focal length = image width ({width})"
-                )
+            if size_changed and self._node.should_log("no camera_info"):
+                self._node.get_logger().warning(text)
         return self._camera

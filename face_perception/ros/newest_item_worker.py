@@ -16,6 +16,7 @@ class LatestWorker(Generic[T]):
     The queue has ``waiting`` places; a new item drops the oldest from a full queue. When no item
     came for ``idle_after`` seconds after the last work, ``on_idle`` is called once, on the same
     thread. Exceptions of either are passed to ``on_error``, and the thread continues.
+    ``on_step(True)`` is called when one of both begins, ``on_step(False)`` when it has ended.
     """
 
     def __init__(
@@ -27,10 +28,12 @@ class LatestWorker(Generic[T]):
         waiting: int = 1,
         idle_after: float = 1.0,
         on_idle: Callable[[], None] | None = None,
+        on_step: Callable[[bool], None] = lambda working: None,
     ) -> None:
         self._work = work
         self._on_error = on_error
         self._idle_after, self._on_idle = idle_after, on_idle
+        self._on_step = on_step
         self._condition = threading.Condition()
         self._items: deque[T] = deque(maxlen=waiting)
         self._stopped = False
@@ -68,6 +71,7 @@ class LatestWorker(Generic[T]):
                 if self._stopped:
                     return
                 items = [self._items.popleft()] if self._items else []
+            self._on_step(True)
             try:
                 if items:
                     on_idle = self._on_idle
@@ -77,3 +81,5 @@ class LatestWorker(Generic[T]):
                     idle()
             except Exception as error:
                 self._on_error(error)
+            finally:
+                self._on_step(False)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import rclpy
 from rclpy.executors import SingleThreadedExecutor
 
+from face_perception.exit_codes import EXIT_USAGE
 from face_perception.ros.rclpy_compat import UnknownROSArgsError
 
 if TYPE_CHECKING:
@@ -30,13 +31,14 @@ def run(node_type: Callable[[], PerceptionNode[Any]], args: list[str] | None = N
         try:
             rclpy.init(args=args)
         except RuntimeError as error:  # states file and line, which the log of rcl does not
-            _print_start_error(os.path.basename((args or sys.argv)[0]), error)
-            return 1
+            return _report_start_error(os.path.basename((args or sys.argv)[0]), error)
         try:
             node = node_type()
+            node.watchdog.start()
             executor = SingleThreadedExecutor()
             executor.add_node(node)
             while rclpy.ok():
+                node.executor_steps.begin()
                 executor.spin_once(timeout_sec=0.5)
         except Exception:
             # While the process shuts down, calls on the invalid context raise several errors.
@@ -55,6 +57,8 @@ def run(node_type: Callable[[], PerceptionNode[Any]], args: list[str] | None = N
         if node is not None:
             node.destroy_node()
         rclpy.try_shutdown()
+        if node is not None:
+            node.watchdog.stop()
     sys.stderr.flush()
     return 0
 
@@ -65,11 +69,14 @@ def _unraisable(unraisable: sys.UnraisableHookArgs) -> None:
         sys.__unraisablehook__(unraisable)
 
 
-def _print_start_error(name: str, error: RuntimeError) -> None:
+def _report_start_error(name: str, error: RuntimeError) -> int:
+    """Prints why ROS did not start, and returns the exit code."""
     text = f"{name} cannot start: "
     if isinstance(error, UnknownROSArgsError):
         text += "unknown ROS arguments "
     text += str(error)
-    if "failed to initialize logging" in text:
+    logging_failed = "failed to initialize logging" in text
+    if logging_failed:
         text += ". Set ROS_LOG_DIR to a folder that can be written"
     print(text, file=sys.stderr)
+    return 1 if logging_failed else EXIT_USAGE

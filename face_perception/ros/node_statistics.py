@@ -40,6 +40,15 @@ class Statistics:
         with self._lock:
             return self._totals[what]
 
+    def totals(self, prefix: str) -> dict[str, int]:
+        """Returns how many events were counted, by the rest of the name after ``prefix``."""
+        with self._lock:
+            return {
+                what.removeprefix(prefix): number
+                for what, number in self._totals.items()
+                if what.startswith(prefix)
+            }
+
     def rate(self, what: str, now: float) -> float:
         """Returns the rate of an event in Hz, over the window or since its first occurrence.
 

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from rcl_interfaces.msg import (
@@ -17,6 +17,7 @@ from rcl_interfaces.msg import (
 )
 from rclpy.parameter import Parameter
 
+from face_perception.errors import InputError
 from face_perception.ros import rclpy_compat
 from face_perception.settings import Setting, did_you_mean, settings_of
 
@@ -67,9 +68,14 @@ class Parameters(Generic[T]):
 
     ``values`` is replaced as a whole when a dynamic parameter changes. An override that is not
     allowed does not stop the node: ``problems`` holds the reason by name until a good value is set.
+    ``change(values)`` is called before dynamic parameters change while the node is configured; if
+    it raises InputError, they are refused with its message.
     """
 
-    def __init__(self, node: Node, parameters: type[T]) -> None:
+    def __init__(
+        self, node: Node, parameters: type[T], change: Callable[[T], None] = lambda values: None
+    ) -> None:
+        self._change = change
         self._settings = {found.name: found for found in settings_of(parameters)}
         self.configured = False
         self.problems: dict[str, str] = {}
@@ -125,8 +131,14 @@ class Parameters(Generic[T]):
                 for new in parameters
                 if new.name in self._settings
             }
+            new_values = dataclasses.replace(self.values, **changes)  # type: ignore[type-var]
+            if self.configured and changes:
+                try:
+                    self._change(new_values)
+                except InputError as error:
+                    return SetParametersResult(successful=False, reason=str(error))
             # Replaced, not changed: another thread may be reading the old values.
-            self.values = dataclasses.replace(self.values, **changes)  # type: ignore[type-var]
+            self.values = new_values
             for name in changes:
                 self.problems.pop(name, None)
         return result

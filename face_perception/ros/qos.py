@@ -61,8 +61,10 @@ class SensorSubscription:
     It exists only while ``wanted()`` is true, so that a node without subscribers costs its sources
     nothing. If ``expected`` messages stay away for ``SILENCE`` (``waiting_times``), the log gets a
     warning with the reason and ``hint``, the fix. ``status`` is the same sentence for the
-    diagnostics, empty if all is well. A ``latched`` subscription also receives what was sent before
-    it existed, perhaps twice, if every publisher is latched. Use it on the executor's thread only.
+    diagnostics, empty if all is well. If the topic has publishers that fit, and still nothing came
+    for ``DEAF``, it subscribes again once; ``hearing`` decides what follows. A ``latched``
+    subscription also receives what was sent before it existed, perhaps twice, if every publisher is
+    latched. Use it on the executor's thread only.
     """
 
     def __init__(
@@ -94,6 +96,9 @@ class SensorSubscription:
         self.topic: str = node.resolve_topic_name(topic)
         self.status = ""
         self.published = False  # whether the topic had a publisher at the last tick
+        self.received = 0  # messages so far
+        # When it subscribed again in vain (monotonic, seconds); None while all is well.
+        self.subscribed_again: float | None = None
         self._reliability = choose_reliability(reliability, [])
         self._durability = DurabilityPolicy.VOLATILE
         self._subscription: Any = None
@@ -130,6 +135,8 @@ class SensorSubscription:
             self._last_warned["nothing"] = -math.inf
             self._node.get_logger().info(f"{self.topic}: messages arrive again")
         self._last = now
+        self.received += 1
+        self.subscribed_again = None
         self._callback(message)
 
     def _tick(self) -> None:
@@ -137,6 +144,7 @@ class SensorSubscription:
             self._unsubscribe()
             self._last = time.monotonic()
             self.status = ""
+            self.subscribed_again = None
             return
         self.published = self._node.count_publishers(self.topic) > 0
         if self._subscription is None:
@@ -172,6 +180,7 @@ class SensorSubscription:
         self.status = ""
         if not self._expected:
             return
+        self._subscribe_again_if_deaf(publishers, now)
         if len(publishers) > 1:
             names = ", ".join(f"{p.node_namespace.rstrip('/')}/{p.node_name}" for p in publishers)
             self.status = (
@@ -183,6 +192,16 @@ class SensorSubscription:
             self.status = self._why_nothing(publishers, now)
             self._warn_throttled("nothing", now)
 
+    def _subscribe_again_if_deaf(self, publishers: list[Any], now: float) -> None:
+        """Subscribes again if publishers that fit have sent nothing for long."""
+        if not self._mismatch(publishers) and publishers:
+            if self.subscribed_again is None and now - self._last > waiting_times.DEAF:
+                self._unsubscribe()
+                self._subscribe()
+                self.subscribed_again = now
+        else:
+            self.subscribed_again = None
+
     def _warn_throttled(self, what: str, now: float) -> None:
         if now - self._last_warned[what] >= waiting_times.LOG_PERIOD:
             self._last_warned[what] = now
@@ -192,22 +211,10 @@ class SensorSubscription:
         silent = f"nothing on {self.topic} for {now - self._last:.0f} s: "
         if not publishers:
             return f"{silent}it has no publisher; {self._hint}"
-        types = {p.topic_type for p in publishers}
-        ours = f"{self._type.__module__.split('.')[0]}/msg/{self._type.__name__}"
-        if types != {ours}:
-            return (
-                f"{silent}it carries {', '.join(sorted(types))}, but this node reads {ours}; remap "
-                "it to a topic of that type"
-            )
-        best_effort = any(
-            p.qos_profile.reliability == ReliabilityPolicy.BEST_EFFORT for p in publishers
-        )
-        if best_effort and self._reliability == ReliabilityPolicy.RELIABLE:
-            return silent + (
-                "its publisher is best effort, from which a reliable subscription receives "
-                "nothing; set `qos` to auto"
-            )
-        if best_effort:
+        mismatch = self._mismatch(publishers)
+        if mismatch:
+            return silent + mismatch
+        if _best_effort(publishers):
             return silent + (
                 "its publisher is best effort, which loses images over half a megabyte with Fast "
                 "DDS's default settings; make it reliable, or start its process with "
@@ -215,3 +222,23 @@ class SensorSubscription:
                 "share/face_perception/config/fastdds.xml"
             )
         return silent + f"it has {len(publishers)} publisher(s), which send nothing"
+
+    def _mismatch(self, publishers: list[Any]) -> str:
+        """Returns why this subscription cannot receive from the publishers, or ""."""
+        types = {p.topic_type for p in publishers}
+        ours = f"{self._type.__module__.split('.')[0]}/msg/{self._type.__name__}"
+        if types - {ours}:
+            return (
+                f"it carries {', '.join(sorted(types))}, but this node reads {ours}; remap it to a "
+                "topic of that type"
+            )
+        if _best_effort(publishers) and self._reliability == ReliabilityPolicy.RELIABLE:
+            return (
+                "its publisher is best effort, from which a reliable subscription receives "
+                "nothing; set `qos` to auto"
+            )
+        return ""
+
+
+def _best_effort(publishers: list[Any]) -> bool:
+    return any(p.qos_profile.reliability == ReliabilityPolicy.BEST_EFFORT for p in publishers)

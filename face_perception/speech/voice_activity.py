@@ -45,12 +45,14 @@ class VoiceActivitySettings:
         "misses more speech. The published `probability` does not depend on any parameter.",
         minimum=0.0,
         maximum=1.0,
+        dynamic=True,
     )
     leave: float = setting(
         0.35,
         "`speaking` becomes false below this probability. Must not exceed `enter`.",
         minimum=0.0,
         maximum=1.0,
+        dynamic=True,
     )
     enter_time: float = setting(
         0.06,
@@ -59,6 +61,7 @@ class VoiceActivitySettings:
         minimum=0.0,
         maximum=10.0,
         unit="s",
+        dynamic=True,
     )
     leave_time: float = setting(
         0.3,
@@ -69,6 +72,7 @@ class VoiceActivitySettings:
         minimum=0.0,
         maximum=10.0,
         unit="s",
+        dynamic=True,
     )
 
 
@@ -91,14 +95,18 @@ class VoiceActivity:
     """
 
     def __init__(self, model: Model, settings: VoiceActivitySettings | None = None) -> None:
-        s = settings or VoiceActivitySettings()
+        self.change_settings(settings or VoiceActivitySettings())
+        self._model = model
+        self.reset()
+
+    def change_settings(self, settings: VoiceActivitySettings) -> None:
+        """Uses other settings from the next step on. Raises InputError as the class does."""
+        s = settings
         check(s)
         if s.leave > s.enter:
             raise InputError(f"leave is {s.leave}: it must not be above enter ({s.enter})")
-        self._model = model
         self._enter, self._leave = s.enter, s.leave
         self._enter_time, self._leave_time = s.enter_time, s.leave_time
-        self.reset()
 
     def reset(self) -> None:
         """Forgets the audio so far. Call it before audio that does not continue it."""

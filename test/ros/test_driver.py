@@ -23,6 +23,7 @@ from segments import locks_of, segment_of
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from waits import scaled
 
+from face_perception.exit_codes import EXIT_USAGE
 from face_perception.ros import images
 
 Start = Callable[..., NodeProcess]
@@ -228,13 +229,17 @@ def test_a_quality_of_service_of_another_type_is_named(start: Start, picture: Pa
     assert "Traceback" not in node.log
 
 
-def test_a_parameter_file_that_ros_cannot_read_is_named(start: Start, tmp_path: Path) -> None:
+def test_a_parameter_file_that_ros_cannot_read_is_named(domain: int, tmp_path: Path) -> None:
+    """`up` and the launch files check it before; `ros2 run` does not."""
     bad = tmp_path / "robot.yaml"
     bad.write_text("camera:\n\tros__parameters:\n")
-    node = start("camera", options={"parameter_file": str(bad)})
-    assert node.popen.wait(scaled(30)) == 1
-    assert "camera cannot start: " in node.log
-    assert re.search(rf"params file: .*{re.escape(str(bad))}.* line ", node.log), node.log
+    command = [sys.executable, "-m", "face_perception.nodes", "camera", "--ros-args"]
+    done = subprocess.run(
+        [*command, "--params-file", str(bad)], capture_output=True, text=True, timeout=scaled(60)
+    )
+    assert done.returncode == EXIT_USAGE
+    assert "camera cannot start: " in done.stderr
+    assert re.search(rf"params file: .*{re.escape(str(bad))}.* line ", done.stderr), done.stderr
 
 
 def test_logs_that_cannot_be_written_are_named(

@@ -11,7 +11,7 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
-from diagnostic_msgs.msg import DiagnosticArray
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from node_processes import NodeProcess, Peer
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from std_srvs.srv import Trigger
@@ -53,6 +53,21 @@ class Camera:
         while not condition():
             assert time.monotonic() < end, "nothing came of it"
             self.show(message, 1)
+
+
+class Health:
+    """The newest diagnostics of the node."""
+
+    def __init__(self, peer: Peer) -> None:
+        self._heard = peer.listen(DiagnosticArray, "/diagnostics")
+
+    @property
+    def level(self) -> bytes | None:
+        return self._heard[-1].status[0].level if self._heard else None
+
+    @property
+    def message(self) -> str:
+        return self._heard[-1].status[0].message if self._heard else ""
 
 
 def with_faces(faces: list[Any]) -> Callable[[], bool]:
@@ -141,6 +156,9 @@ def test_lying_images_are_named_and_the_node_recovers(
     assert "/image: " in node.log
     camera.show(bad, 10)
     assert node.log.count(said) == 1, "rate-limited"
+    # Whoever watches the robot by its diagnostics reads the same sentence.
+    health = Health(peer)
+    camera.show_until(bad, lambda: health.level == DiagnosticStatus.WARN and said in health.message)
     camera.show_until(images.from_array(photo()), with_faces(faces))
 
 
@@ -205,6 +223,10 @@ def test_a_camera_info_that_is_none(
 
     camera.show_until(image, told)
     assert "assuming focal length = image width" in node.log
+    health = Health(peer)
+    camera.show_until(
+        image, lambda: health.level == DiagnosticStatus.WARN and said in health.message
+    )
     faces.clear()
     camera.show_until(image, with_faces(faces))
     assert faces[-1].camera_info_assumed
@@ -215,6 +237,12 @@ def test_a_camera_info_that_is_none(
         return with_faces(faces)() and not faces[-1].camera_info_assumed
 
     camera.show_until(image, recovered)
+
+    def well() -> bool:
+        recovered()
+        return health.level == DiagnosticStatus.OK
+
+    camera.show_until(image, well)
 
 
 def test_stamps_that_go_back_start_again(start: Start, peer: Peer) -> None:
@@ -322,9 +350,16 @@ def test_it_is_lazy(start: Start, peer: Peer) -> None:
     node.wait_for_log("active")
     camera.show(images.from_array(photo()), 10)
     assert camera.publisher.get_subscription_count() == 0, "nobody wants faces"
+    health = Health(peer)
+    peer.until(lambda: "active: nobody subscribes to its results" in health.message)
+    assert health.level == DiagnosticStatus.OK
     faces = peer.listen(msg.FaceArray, "faces")
     camera.show_until(images.from_array(photo()), with_faces(faces))
     assert camera.publisher.get_subscription_count() == 1
+    camera.show_until(
+        images.from_array(photo()), lambda: "no /camera_info: assuming" in health.message
+    )
+    assert health.level == DiagnosticStatus.WARN
 
 
 def test_it_works_while_simulated_time_stands_still(start: Start, peer: Peer) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib
+import inspect
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -14,8 +16,11 @@ import rclpy
 from rclpy.node import Node
 from rclpy.parameter import Parameter
 
+from face_perception.bringup import graph
+from face_perception.errors import InputError
+from face_perception.nodes import module_of
 from face_perception.ros.parameters import Parameters
-from face_perception.settings import setting
+from face_perception.settings import setting, settings_of
 
 
 @dataclass(frozen=True)
@@ -76,3 +81,35 @@ def test_generated_files_are_up_to_date() -> None:
     tool = Path(__file__).parents[2] / "tools" / "generate.py"
     done = subprocess.run([sys.executable, tool, "--check"], capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_a_change_that_the_node_refuses_is_not_made(context: None) -> None:
+    node = Node("example")
+    seen: list[Example] = []
+
+    def change(values: Example) -> None:
+        if values.rate > 100:
+            raise InputError("too fast for this camera")
+        seen.append(values)
+
+    parameters = Parameters(node, Example, change)
+    assert node.set_parameters([Parameter("rate", value=20.0)])[0].successful
+    assert seen == [], "read when the node is configured"
+    parameters.configured = True
+    (result,) = node.set_parameters([Parameter("rate", value=120.0)])
+    assert (result.successful, result.reason) == (False, "too fast for this camera")
+    assert node.set_parameters([Parameter("rate", value=50.0)])[0].successful
+    assert parameters.values.rate == 50.0
+    assert [values.rate for values in seen] == [50.0]
+    node.destroy_node()
+
+
+@pytest.mark.parametrize("name", [node.name for node in graph.NODES])
+def test_every_dynamic_parameter_reaches_something(name: str) -> None:
+    """A node either reads it each time, or hands it on in ``change_values``."""
+    module = importlib.import_module(module_of(name))
+    title = "".join(word.title() for word in name.split("_"))
+    source = inspect.getsource(getattr(module, f"{title}Node"))
+    for declared in settings_of(getattr(module, f"{title}Parameters")):
+        if declared.dynamic:
+            assert f"values.{declared.name}" in source or ".change_settings(values)" in source

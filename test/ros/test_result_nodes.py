@@ -11,6 +11,8 @@ import cv2
 import pytest
 from diagnostic_msgs.msg import DiagnosticArray
 from node_processes import NodeProcess, Peer
+from rcl_interfaces.msg import Parameter, ParameterType, ParameterValue
+from rcl_interfaces.srv import SetParametersAtomically
 from std_msgs.msg import Header
 from waits import scaled
 
@@ -230,6 +232,23 @@ def test_the_robots_eyes_may_be_elsewhere(start: Start, peer: Peer, seen: Any) -
     attention = heard[-1].attention[0]
     assert not attention.looking_at_robot, "looks at the lens, five metres beside the robot's eyes"
     assert attention.distance == pytest.approx(5, abs=0.5)
+    # What one tunes standing before the robot is changed while it runs.
+
+    def set_parameter(name: str, **value: Any) -> tuple[bool, str]:
+        request = SetParametersAtomically.Request(
+            parameters=[Parameter(name=name, value=ParameterValue(**value))]
+        )
+        service = "/attention/set_parameters_atomically"
+        result = peer.call(SetParametersAtomically, service, request).result
+        return result.successful, result.reason
+
+    whole = {"type": ParameterType.PARAMETER_INTEGER_ARRAY, "integer_array_value": [0, 0, 0]}
+    assert set_parameter("robot_point", **whole) == (True, "")
+    tracker.publish_until(lambda: heard[-1].attention[0].distance < 2)
+    number = {"type": ParameterType.PARAMETER_DOUBLE, "double_value": 0.9}
+    done, reason = set_parameter("leave_probability", **number)
+    assert not done
+    assert reason == "leave_probability (0.9) must not be above enter_probability (0.5)"
     assert attention.angle > math.radians(45)
 
 

@@ -198,7 +198,11 @@ def test_pictures_in_values_out(up: Any, peer: Peer, group_photo: Path) -> None:
     assert (np.abs(picture.astype(int) - plain).max(-1) > 60).mean() > 0.01, "something is drawn"
 
 
-def test_kill_one_and_the_others_go_on(up: Any, peer: Peer, group_photo: Path) -> None:
+def test_kill_one_and_the_others_go_on(
+    up: Any, peer: Peer, group_photo: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One is stopped instead (SIGSTOP): `up` misses its heartbeats after 4 s, and kills it."""
+    monkeypatch.setenv("FACE_PERCEPTION_DELAY_FACTOR", "0.4")
     graph = up("--camera", str(group_photo))
     heard = listen_all(peer)
     peer.until(lambda: full(heard), timeout=60)
@@ -214,7 +218,7 @@ def test_kill_one_and_the_others_go_on(up: Any, peer: Peer, group_photo: Path) -
         owned = locks_of(pid)
         assert owned, "no shared memory to leave behind"
         locks |= owned
-        os.kill(pid, signal.SIGKILL)
+        os.kill(pid, signal.SIGSTOP if victim == "attention" else signal.SIGKILL)
         peer.until(lambda p=pid: not Path(f"/proc/{p}/exe").exists())
         killed = time.monotonic()
         others = set(RESULTS) - its_topics
@@ -232,16 +236,26 @@ def test_kill_one_and_the_others_go_on(up: Any, peer: Peer, group_photo: Path) -
         )
         print(f"{victim}: whole again {time.monotonic() - killed:.1f} s after kill -9")
     assert graph.log.count("restarting it in") == 5
+    assert "attention has exited (no heartbeat for" in graph.log
     # Nor is what the dead had in shared memory left behind.
     files = locks | {segment_of(lock) for lock in locks}
     assert [file for file in files if file.exists()] == []
 
 
-def test_attention_falls_back_to_the_head(up: Any, peer: Peer, group_photo: Path) -> None:
-    up("--camera", str(group_photo), "--nodes", "face_tracker,attention")
+def test_attention_falls_back_to_the_head(
+    up: Any, peer: Peer, group_photo: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    graph = up("--camera", str(group_photo), "--nodes", "face_tracker,attention")
     attention = peer.listen(msg.AttentionArray, "attention")
     peer.until(lambda: attention and len(attention[-1].attention) == 2, timeout=60)
     assert {a.source for a in attention[-1].attention} == {"head_pose"}
+    # A second start of the same names does nothing to the first.
+    monkeypatch.setenv("FACE_PERCEPTION_DELAY_FACTOR", "0")
+    second = [*CLI, "up", "--nodes", "face_tracker,gaze"]
+    done = subprocess.run(second, capture_output=True, text=True, cwd=tmp_path)
+    assert done.returncode == 1
+    assert "/face_tracker already run in ROS domain" in done.stderr
+    assert "publishers on" not in graph.log
 
 
 def test_namespace_and_parameter_file(
@@ -286,7 +300,9 @@ def test_demo_ends_with_a_summary(domain: int, tmp_path: Path) -> None:
     log = (out / "nodes.log").read_text()
     assert code == 0, demo.said + log
     summary = demo.said.split("\n\n")[-1]
-    assert re.search(r"^\d+ s, [1-9]\d* frames, [1-9]\d* face ids, [1-9]\d* gazes", summary)
+    assert re.search(
+        r"^\d+ s, [1-9]\d* images, [12] (person|people) \(face ids\), who looked at", summary
+    )
     assert re.search(r"face_tracker +[\d.]+ Hz", summary), demo.said
     pictures = sorted(out.glob("overlay_*.jpg"))
     assert cv2.imread(str(pictures[-1])).shape == (480, 640, 3)
@@ -360,6 +376,7 @@ def test_pictures_outlive_their_folder(
         (["up", "--params-file", "nowhere.yaml"], "parameter file nowhere.yaml does not exist"),
         (["up", "--namespace", "a b"], "namespace 'a b' is not a ROS name"),
         (["watch", "--namespace", "my-robot"], "namespace 'my-robot' is not a ROS name"),
+        (["up", "--image", "camera-1/image"], "image topic 'camera-1/image' is not a ROS name"),
         (["demo", "--camera", "nowhere.mp4"], "nowhere.mp4: no such camera, video or picture"),
         (["demo", "--affect", "multitask-9"], "there is no model 'multitask-9'"),
     ],

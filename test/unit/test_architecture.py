@@ -25,11 +25,15 @@ BASE = {
     "settings",
     "gaze_probability",
 }
+# What a process and the parent that watches it agree on.
+PROCESS = {"exit_codes", "heartbeat"}
 SENSES = {"gaze", "people", "affect", "motion", "attention", "speech", "avatar"}
 
 # For each folder or top-level module: what else of the package it may import. There is no cycle.
 ALLOWED: dict[str, set[str]] = {
     "errors": set(),
+    "exit_codes": set(),
+    "heartbeat": set(),
     "files": {"errors"},
     "outside_files": {"errors", "files"},
     "geometry": {"errors"},
@@ -52,9 +56,10 @@ ALLOWED: dict[str, set[str]] = {
     "results": {"types"},
     "pipeline": BASE | {"inference", "faces", "results"} | SENSES,
     "learning": BASE | SENSES | {"inference", "faces", "media"},
-    "ros": BASE | {"inference", "faces", "media", "speech"},
-    "bringup": BASE | {"media", "speech", "ros"},
-    "nodes": BASE | SENSES | {"inference", "faces", "media", "overlay", "ros", "bringup"},
+    "ros": BASE | PROCESS | {"inference", "faces", "media", "speech"},
+    "bringup": BASE | PROCESS | {"media", "speech", "ros"},
+    "nodes": BASE | PROCESS | SENSES
+    | {"inference", "faces", "media", "overlay", "ros", "bringup"},
     "commands": BASE | SENSES | {"inference", "faces", "media", "overlay", "pipeline", "results"}
     | {"bringup", "ros", "nodes", "learning"},
     "cli": {"commands", "errors"},
@@ -62,9 +67,9 @@ ALLOWED: dict[str, set[str]] = {
 
 # The folders that know ROS and the messages.
 KNOW_ROS = {"ros", "nodes", "bringup"}
-# The half of bringup that runs or watches nodes. The other half is data and plain processes.
-RUNNING = {"demo", "avatar_demo", "watch", "launching"}
-# Folders whose files are imported one by one. All others are used through their __init__.
+# The half of bringup that runs or hears nodes; the other half is data and plain processes.
+RUNNING = {"demo", "avatar_demo", "watch", "launching", "running_nodes"}
+# Rooms whose files are imported one by one. All others are used through their __init__.
 BY_FILE = {"ros", "nodes", "bringup", "commands", "learning"}
 
 ROS = {

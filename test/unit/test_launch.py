@@ -8,6 +8,7 @@ file runs it.
 from __future__ import annotations
 
 import importlib.util
+import re
 import shutil
 import subprocess
 import sys
@@ -18,7 +19,7 @@ from typing import Any
 
 import pytest
 
-from face_perception.bringup import graph
+from face_perception.bringup import dds_profile, graph, second_start
 
 LAUNCH = Path(__file__).parents[2] / "launch" / "perception.launch.py"
 
@@ -97,6 +98,35 @@ def test_environment_respects_the_users_own() -> None:
     assert "FASTDDS_DEFAULT_PROFILES_FILE" not in mine
 
 
+@pytest.mark.parametrize(
+    ("megabytes", "images", "others"),
+    [(0, 0, 0), (8, 0, 0), (64, 8, 1), (128, 16, 2), (4096, 32, 4)],
+)
+def test_segments_fit_into_shared_memory(
+    megabytes: int, images: int, others: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Docker gives a container 64 MB."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    for sends_images, wanted in ((True, images), (False, others)):
+        path = dds_profile.profile_for(sends_images, megabytes << 20)
+        sizes = re.findall(r"<segment_size>(\d+)<", Path(path).read_text()) if path else ["0"]
+        assert sizes == [str(wanted << 20)]
+    senders = [n for n in graph.NODES if n.sends_images]
+    everything = len(senders) * images + (len(graph.NODES) - len(senders)) * others
+    assert everything <= 0.6 * megabytes, "watchers and other programs need room as well"
+    assert ("--shm-size" in dds_profile.advice(megabytes << 20)) is (0 < megabytes < 256)
+
+
+def test_a_cache_that_cannot_be_written_leaves_the_default(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    taken = tmp_path / "taken"
+    taken.touch()
+    monkeypatch.setenv("XDG_CACHE_HOME", str(taken))
+    monkeypatch.setattr("tempfile.tempdir", str(taken))
+    assert dds_profile.profile_for(False, 4 << 30) == ""
+
+
 @pytest.fixture
 def load(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], tuple[dict[str, str], Any]]:
     """Returns the arguments of a launch file, which may be changed, and a function that makes its
@@ -107,6 +137,7 @@ def load(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], tuple[dict[str, str
 
     def load_file(name: str) -> tuple[dict[str, str], Any]:
         given: dict[str, str] = {}
+        monkeypatch.setattr(second_start, "running_nodes", set)
         kept = SimpleNamespace(
             LaunchDescription=list,
             DeclareLaunchArgument=lambda name, default_value, **_: given.setdefault(

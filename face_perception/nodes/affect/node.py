@@ -76,10 +76,7 @@ class AffectNode(PerceptionNode[AffectParameters]):
         self._models = tuple(self._multitask.models) if self._multitask else (network,)
         self._by_network = self._multitask is not None and values.action_units != "landmarks"
         self._by_landmarks = not self._by_network or values.action_units == "both"
-        smoothing = values.expression_smoothing
-        if smoothing < 0:
-            smoothing = 0.0 if self._multitask else SMOOTHING
-        self._smooth = ExpressionSmoother(smoothing)
+        self._smooth = ExpressionSmoother(self._smoothing(values))
         if self._multitask is None:
             self._expressions_of = RateLimitedExpressions(
                 ExpressionNet(network), self._smooth, values.expression_rate
@@ -123,6 +120,16 @@ class AffectNode(PerceptionNode[AffectParameters]):
             hint="start face_tracker, or remap the topic to its `face_crops`",
             wanted=self._wants_crops,
         )
+
+    def _smoothing(self, values: AffectParameters) -> float:
+        if values.expression_smoothing < 0:
+            return 0.0 if self._multitask else SMOOTHING
+        return values.expression_smoothing
+
+    def change_values(self, values: AffectParameters) -> None:
+        self._smooth.change_time_constant(self._smoothing(values))
+        if self._multitask is None:
+            self._expressions_of.change_rate(values.expression_rate)
 
     def diagnostics(self) -> tuple[str, dict[str, str]]:
         fallback, models = network_diagnostics(self._models)

@@ -72,7 +72,8 @@ class GazeNode(PerceptionNode[GazeParameters]):
         else:
             self._network = NetworkLoader(self).load(self.values.model)
             self._estimator = NetworkGaze(self._network, self.values)
-        self._people = GazeCalibration(self, self._load_people())
+        self._registry = self._load_people()
+        self._people = GazeCalibration(self, self._registry)
         if self._action is None:
             self._action = CalibrateAction(self)
         self._action.attach(self._people)
@@ -106,9 +107,13 @@ class GazeNode(PerceptionNode[GazeParameters]):
             CalibrationStore(folder, self.get_logger().warning),
             {self._estimator.name: self._estimator.revision},
             priors={self._estimator.name: self._estimator.prior},
-            eye_contact=EyeContact(values.eye_contact_prior, values.eye_contact_radius),
+            eye_contact=_eye_contact(values),
             extend=values.extend_calibrations,
         )
+
+    def change_values(self, values: GazeParameters) -> None:
+        self._estimator.change_settings(values)
+        self._registry.eye_contact = _eye_contact(values)
 
     def diagnostics(self) -> tuple[str, dict[str, str]]:
         problems = [self._faces.status]
@@ -145,6 +150,10 @@ class GazeNode(PerceptionNode[GazeParameters]):
         self._count = len(faces)
         out = msg.GazeArray(header=header, gazes=[messages.gaze_to_msg(gaze) for gaze in gazes])
         self.publish(self._gaze, out, header)
+
+
+def _eye_contact(values: EyeContactSettings) -> EyeContact:
+    return EyeContact(values.eye_contact_prior, values.eye_contact_radius)
 
 
 def main(args: list[str] | None = None) -> int:

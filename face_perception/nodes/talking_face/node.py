@@ -102,6 +102,7 @@ class TalkingFaceParameters(AudioInputSettings, PerformerSettings, RendererParam
         "people whom the camera sees.",
         length=3,
         unit="m",
+        dynamic=True,
     )
     camera_frame: str = setting(
         "camera_optical_frame",
@@ -123,6 +124,8 @@ class TalkingFaceParameters(AudioInputSettings, PerformerSettings, RendererParam
 class TalkingFaceNode(PerceptionNode[TalkingFaceParameters]):
     """Reads ``speech``; publishes ``avatar/image``, ``avatar/audio`` and ``avatar/state``."""
 
+    computes_for_subscribers = False
+
     def __init__(self, **kwargs: Any) -> None:
         super().__init__("talking_face", TalkingFaceParameters, **kwargs)
         self._screens: list[Screen] = []
@@ -136,6 +139,10 @@ class TalkingFaceNode(PerceptionNode[TalkingFaceParameters]):
         self._topics = TopicScreen(self, values.frame_id, self.stamp_of)
         self._states = self.publisher(msg.AvatarState, "avatar/state", depth=1, latched=True)
         self.serve(Trigger, "~/interrupt", self._on_interrupt)
+
+    def change_values(self, values: TalkingFaceParameters) -> None:
+        if self.active:
+            self._steering.eyes = values.eyes
 
     def release(self) -> None:
         # MuseTalk's networks are large and must be freed before they are loaded again. Only the

@@ -48,7 +48,7 @@ class Steering:
         eyes: tuple[float, ...],
         camera_frame: str,
     ) -> None:
-        self._node, self._performer, self._eyes = node, performer, eyes
+        self._node, self._performer, self.eyes = node, performer, eyes
         self._frame, self._frames = camera_frame, Frames(node)
         self._face_id = ""
         self._face_since: float | None = None  # monotonic; None once seen or reported as missing
@@ -173,7 +173,7 @@ class Steering:
 
     def _look(self, point: tuple[float, float, float]) -> None:
         try:
-            yaw, pitch = direction_to(point, self._eyes)
+            yaw, pitch = direction_to(point, self.eyes)
         except ValueError as error:
             self._refuse(f"look_at: {error}", "look_at")
             return

@@ -1,0 +1,153 @@
+"""Parameter files and names are checked before anything starts: no ROS, no processes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from face_perception.bringup import graph
+from face_perception.bringup.parameter_file import known_parameters
+from face_perception.bringup.ros_names import check_namespace, check_topic
+from face_perception.errors import InputError
+from face_perception.nodes import module_of
+
+SECTION = "  ros__parameters:\n"
+
+
+def options(tmp_path: Path, text: str, **more: object) -> graph.GraphOptions:
+    file = tmp_path / "robot.yaml"
+    file.write_text(text)
+    return graph.GraphOptions(parameter_file=str(file), **more)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        # What ROS ignores without a word.
+        (
+            "/**/gase:\n" + SECTION + "    beta: 1.0\n",
+            "line 1: there is no node gase: did you mean",
+        ),
+        ("/gaze:\n" + SECTION + "    beta: 1.0\n", "line 1: /gaze is not the node /head/gaze"),
+        ("gaze:\n" + SECTION + "    beta: 1.0\n", "line 1: /gaze is not the node /head/gaze"),
+        ("/left/**:\n" + SECTION + "    beta: 1.0\n", "no node of this graph fits /left/**"),
+        (
+            "/**/gaze:\n" + SECTION + "    compresed: true\n",
+            "line 3: gaze has no parameter compresed: did you mean compressed?",
+        ),
+        ("/**:\n" + SECTION + "    max_facs: 1\n", "line 3: none of the nodes has parameter max_f"),
+        ("/**/camera:\n" + SECTION + "    raet: 1\n", "camera has no parameter raet: did you mean"),
+        ("hello\n", "line 1: write a section for each node"),
+        # What ends a node each time that it starts.
+        (
+            "/**/attention:\n" + SECTION + "    robot_point: [0.0, -0.12, 0]\n",
+            "line 3: robot_point: ROS reads no list of whole and other numbers: write 0.0 instead",
+        ),
+        ("/**/gaze:\n" + SECTION + "    beta: [1, a]\n", "line 3: beta: ROS reads only lists"),
+        (
+            "/**/gaze:\n" + SECTION + "    beta: [[1]]\n",
+            "line 3: beta: ROS reads no list in a list",
+        ),
+        ("/**/gaze:\n  beta: 1.0\n", "line 1: there is no ros__parameters: below /**/gaze"),
+        (
+            "/**/gaze:\n  ros__parameter:\n    beta: 1.0\n",
+            "'ros__parameter' is not ros__parameters",
+        ),
+        ("/**/gaze:\n" + SECTION, "line 2: write parameters"),
+        ("/**/gaze:\n\tros__parameters:\n", "line 2: this is not YAML"),
+        (
+            "/**/gaze:\n" + SECTION + "    beta: &a 1.0\n    max_gap: *a\n",
+            "line 4: ROS reads no alias",
+        ),
+        ("/**/gaze:\n" + SECTION + "    beta: 1.0\n    beta: 2.0\n", "line 4: beta is given twice"),
+        ("- 1\n", "line 1: write a section for each node"),
+        # Values of a wrong type.
+        ("/**/gaze:\n" + SECTION + "    beta: fast\n", "line 3: beta: 'fast' is not a number"),
+        ("/**/gaze:\n" + SECTION + "    beta: true\n", "line 3: beta: True is not a number"),
+        ("/**/gaze:\n" + SECTION + "    compressed: 1\n", "compressed: 1 is not true or false"),
+        ("/**/face_tracker:\n" + SECTION + "    max_faces: 4.5\n", "4.5 is not a whole number"),
+        ("/**/attention:\n" + SECTION + "    robot_point: 1.0\n", "1.0 is not a list of numbers"),
+        ("/**/camera:\n" + SECTION + "    frame_id: yes\n", "True is not a text: write 'True' in"),
+    ],
+)
+def test_a_wrong_file_is_refused_with_its_line(text: str, said: str, tmp_path: Path) -> None:
+    with pytest.raises(InputError) as refused:
+        options(tmp_path, text, namespace="head")
+    assert said in str(refused.value)
+    assert "robot.yaml" in str(refused.value)
+    assert len(str(refused.value)) < 400
+
+
+def test_a_file_nested_too_deeply_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="nested too deeply"):
+        options(tmp_path, "[" * 3000 + "]" * 3000)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "/**/gaze:\n" + SECTION + "    beta: 3\n    model: 'geometric'\n    max_gap: 5e-1\n",
+        "/head/gaze:\n" + SECTION + "    beta: 1.0\n",
+        "head:\n  gaze:\n    ros__parameters: {beta: 1.0}\n",
+        "/*/gaze:\n" + SECTION + "    beta: 1.0\n",
+        "/**:\n" + SECTION + "    use_sim_time: true\n    beta: 1.0\n",
+        # All whole numbers, or all others.
+        "/**/attention:\n" + SECTION + "    robot_point: [0, 1, 2]\n",
+        "/**/camera:\n" + SECTION + "    source: 0\n",  # a node that is not started
+        "/**/gaze:\n" + SECTION + "    qos_overrides: {/head/gaze: {publisher: {depth: 3}}}\n",
+        # Two graphs with one file.
+        "/left/gaze:\n" + SECTION + "    beta: 1.0\n/head/gaze:\n" + SECTION + "    beta: 2.0\n",
+        "/left/**:\n" + SECTION + "    beta: 1.0\n/head/**:\n" + SECTION + "    beta: 2.0\n",
+    ],
+)
+def test_a_right_file_is_accepted(text: str, tmp_path: Path) -> None:
+    assert options(tmp_path, text, namespace="head").warnings == []
+
+
+def test_nodes_of_other_packages_are_named(tmp_path: Path) -> None:
+    (said,) = options(tmp_path, "/**/planner:\n" + SECTION + "    x: 1\n").warnings
+    assert "robot.yaml, line 1: no node of face_perception is called planner" in said
+
+
+def test_the_example_of_the_documentation_is_accepted(tmp_path: Path) -> None:
+    page = (Path(__file__).parents[2] / "docs" / "robot.md").read_text()
+    example = page.split("`robot.yaml` holds", 1)[1].split("```yaml\n", 1)[1].split("```", 1)[0]
+    assert options(tmp_path, example, namespace="head").warnings == []
+
+
+def test_every_node_has_its_parameters_in_config() -> None:
+    """The check knows the parameters from there."""
+    for node in graph.NODES:
+        assert known_parameters(node.name)["autostart"] is True
+        assert module_of(node.name)
+
+
+RULE = "is not a ROS name"
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("küche", "head//cam", "head/1cam", "~", "a-b", "a b", "head__a", "{ns}", "a/", "x" * 300),
+        *("//", "head\n", "./head", "head/~", "ｈead"),
+    ],
+)
+def test_names_that_rcl_refuses(name: str) -> None:
+    if name != "a/":  # the slash at the end of a namespace does no harm
+        with pytest.raises(InputError, match="ROS name"):
+            check_namespace(name)
+    for topic in (name, f"{name}/image"):
+        if topic == "~/image":  # the node's own names
+            check_topic("image topic", topic)
+            continue
+        with pytest.raises(InputError, match="ROS name"):
+            check_topic("image topic", topic)
+
+
+@pytest.mark.parametrize("field", ["image", "camera_info", "speech", "audio"])
+def test_all_topics_of_the_graph_are_checked(field: str) -> None:
+    with pytest.raises(InputError, match=f"{field} topic 'camera-1/x' {RULE}"):
+        graph.GraphOptions(**{field: "camera-1/x"})  # type: ignore[arg-type]
+    graph.GraphOptions(**{field: "/camera_1/X"}, namespace="/head/left/")  # type: ignore[arg-type]

@@ -1,0 +1,178 @@
+"""Processes that are stuck end, or are ended by their parent. Real processes, without ROS."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from waits import scaled
+
+from face_perception.bringup.watched_process import WatchedProcess
+from face_perception.exit_codes import EXIT_STUCK
+from face_perception.heartbeat import HeartbeatReader
+from face_perception.ros import waiting_times
+from face_perception.ros.watchdog import removed_ports
+
+START = """
+import os, signal, sys, threading, time, ctypes
+from face_perception.ros import waiting_times
+from face_perception.ros.watchdog import Activity, StopEvent, Watchdog
+told_to_end = threading.Event()
+dog = Watchdog(lambda: not told_to_end.is_set(), lambda text: print(text, file=sys.stderr))
+steps = Activity("the worker", waiting_times.STUCK)
+dog.add(steps)
+dog.start()
+"""
+
+
+def environment() -> dict[str, str]:
+    """Waiting times of a hundredth: STUCK is 0.3 s, STUCK_IN_SETUP 1.2 s, ENDING 0.08 s."""
+    return {**os.environ, "FACE_PERCEPTION_DELAY_FACTOR": "0.01"}
+
+
+@pytest.mark.parametrize(
+    ("program", "code", "said"),
+    [
+        ("steps.begin(); time.sleep(60)", EXIT_STUCK, "the worker has been stuck for"),
+        # A thread that opens a named pipe into which nobody writes.
+        (
+            "os.mkfifo(sys.argv[1]); stop = StopEvent(steps); stop.is_set(); open(sys.argv[1])",
+            EXIT_STUCK,
+            "the worker has been stuck for",
+        ),
+        # A C function that holds Python's lock: no thread of Python runs. A timer in C ends it.
+        ("ctypes.PyDLL(None).sleep(60)", 1, "Timeout"),
+        ("told_to_end.set(); time.sleep(60)", EXIT_STUCK, "did not end within"),
+        # Nothing is wrong with a thread that waits, nor with one that goes on.
+        ("stop = StopEvent(steps); stop.wait(1); steps.end(); time.sleep(0.5)", 0, ""),
+        ("[(steps.begin(), time.sleep(0.05)) for _ in range(20)]; steps.end()", 0, ""),
+    ],
+)
+def test_what_is_stuck_ends(program: str, code: int, said: str, tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", START + program + "\ndog.stop()", str(tmp_path / "pipe")],
+        env=environment(),
+        capture_output=True,
+        text=True,
+        timeout=scaled(30),
+    )
+    assert done.returncode == code, done.stderr
+    assert said in done.stderr
+    if code:
+        assert 'File "<string>"' in done.stderr, "the stack says where it is stuck"
+
+
+def test_a_log_that_is_stuck_does_not_keep_it(tmp_path: Path) -> None:
+    program = START.replace("print(text, file=sys.stderr)", "time.sleep(60)")
+    done = subprocess.run(
+        [sys.executable, "-c", program + "steps.begin(); time.sleep(60)"],
+        env=environment(),
+        timeout=scaled(30),
+    )
+    assert done.returncode in (EXIT_STUCK, 1), "1 if the timer in C is faster"
+
+
+BEATS = """
+import os, signal, time
+from face_perception.heartbeat import HeartbeatSender
+sender = HeartbeatSender()
+for _ in range(5):
+    sender.beat()
+    time.sleep(0.1)
+"""
+
+
+@pytest.mark.parametrize(
+    ("ending", "code", "silent"),
+    [
+        ("os.kill(os.getpid(), signal.SIGSTOP)", -signal.SIGKILL, True),
+        ("time.sleep(60)", -signal.SIGKILL, True),
+        ("sender.beat(patience=True); time.sleep(1.5)", 0, False),
+    ],
+)
+def test_a_process_without_heartbeats_is_killed(
+    ending: str, code: int, silent: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(waiting_times, "HEARTBEAT_SILENCE", 0.8)
+    process = WatchedProcess(
+        [sys.executable, "-c", BEATS + ending], time.monotonic(), environment=os.environ
+    )
+    end = time.monotonic() + scaled(30)
+    while (ended := process.poll(time.monotonic())) is None and time.monotonic() < end:
+        time.sleep(0.02)
+    process.close()
+    assert ended == code
+    assert (process.silence > 0.8) is silent
+
+
+def test_a_parent_that_stood_still_itself_does_not_blame_the_process() -> None:
+    reader = HeartbeatReader(now=0.0)
+    assert reader.silence(0.5) == 0.5
+    assert reader.silence(100.0) == 1.5, "one step of a second, however long the parent stood still"
+    os.write(reader.write_end, b".")
+    assert reader.silence(100.1) == 0.0
+    reader.process_started()
+    reader.close()
+
+
+@pytest.mark.parametrize(
+    ("command", "code"),
+    [
+        (BEATS + "os.kill(os.getpid(), signal.SIGSTOP)", EXIT_STUCK),
+        ("raise SystemExit(3)", 3),
+        ("import os; os.kill(os.getpid(), 9)", 128 + 9),
+    ],
+)
+def test_the_guard_ends_with_its_node(command: str, code: int) -> None:
+    """What ros2 launch starts: it sees a hung node as one that has ended."""
+    guard = (
+        "import sys\n"
+        "from face_perception.bringup import guard\n"
+        "from face_perception.ros import waiting_times\n"
+        "waiting_times.HEARTBEAT_SILENCE = 0.5\n"
+        "raise SystemExit(guard.main(sys.argv[1:]))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", guard, sys.executable, "-c", command],
+        capture_output=True,
+        text=True,
+        timeout=scaled(30),
+    )
+    assert done.returncode == code, done.stderr
+    assert ("sent no heartbeat" in done.stderr) is (code == EXIT_STUCK)
+
+
+def test_the_guard_passes_signals_on() -> None:
+    command = "import time; print('ready', flush=True); time.sleep(60)"
+    guard = subprocess.Popen(
+        [sys.executable, "-m", "face_perception.bringup.guard", sys.executable, "-c", command],
+        stdout=subprocess.PIPE,
+    )
+    assert guard.stdout is not None
+    assert guard.stdout.readline() == b"ready\n"
+    guard.terminate()
+    assert guard.wait(scaled(30)) == 128 + signal.SIGTERM
+    guard.stdout.close()
+
+
+def test_ports_whose_shared_memory_another_process_removed(tmp_path: Path) -> None:
+    def process(maps: str, *threads: str) -> Path:
+        folder = tmp_path / str(len(list(tmp_path.iterdir())))
+        for number, name in enumerate(threads):
+            (folder / "task" / str(number)).mkdir(parents=True)
+            (folder / "task" / str(number) / "comm").write_text(f"{name}\n")
+        (folder / "maps").write_text(maps)
+        return folder
+
+    mine = "7f00-7f01 rw-s 0 00:1b 12 /dev/shm/fastdds_port7411"
+    gone = f"{mine} (deleted)\n"
+    assert removed_ports(process(gone, "dds.shm.7411", "dds.shm.wdog")) == {7411}
+    assert removed_ports(process(f"{mine}\n", "dds.shm.7411")) == set()
+    assert removed_ports(process(gone, "dds.shm.7413")) == set(), "a port that others listen to"
+    assert removed_ports(process(gone + mine, "dds.shm.7411")) == set(), "made again, and in use"
+    assert removed_ports(tmp_path / "none") == set()
