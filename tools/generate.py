@@ -3,6 +3,7 @@
 * config/<node>.yaml, the parameters in docs/nodes/<node>.md, the nodes in docs/nodes/index.md and
   the fields in docs/offline.md come from the code.
 * The topics in docs/nodes/<node>.md come from the table in docs/ros_api.md.
+* docs/messages.md comes from the files in msg/, srv/ and action/.
 * The tables and the diagram of docs/trust.md come from bench/results.
 
 `python3 tools/generate.py --check` fails if a file differs from what the code says (a test runs
@@ -28,6 +29,7 @@ from face_perception import results
 from face_perception.bringup import graph
 from face_perception.nodes import module_of
 from face_perception.settings import settings_of
+from tools.messages_page import messages_page
 
 
 def dataclass_of(node: str) -> type[Any]:
@@ -153,6 +155,7 @@ def main() -> int:
     files[index] = fill(index.read_text(), "nodes", node_table())
     offline = ROOT / "docs" / "offline.md"
     files[offline] = fill(offline.read_text(), "fields", results.fields_as_markdown())
+    files[ROOT / "docs" / "messages.md"] = messages_page(ROOT, table)
     files[ROOT / "docs" / "trust.md"] = trust()
     diagram = page.diagram(page.read_runs(ROOT / "bench" / "results"))
     if diagram:

@@ -1,4 +1,7 @@
-"""Renders the live table of `face-perception watch` and `demo` with rich."""
+"""Renders the live table of `face-perception watch` and `demo` with rich.
+
+A face takes two lines, so that the table fits into a terminal of 80 columns.
+"""
 
 from __future__ import annotations
 
@@ -47,9 +50,34 @@ class GraphSnapshot:
     nodes: Sequence[NodeHealth] = ()
     restarts: Mapping[str, int] = field(default_factory=dict)
 
+    @property
+    def starting(self) -> bool:
+        """Whether the face tracker is not known to be at work yet."""
+        return not any(
+            health.name.rsplit("/", 1)[-1] == "face_tracker"
+            and health.values.get("state") == "active"
+            for health in self.nodes
+        )
+
+    @property
+    def nobody(self) -> str:
+        """What to show in place of faces if there are none."""
+        return "starting …" if self.starting else "nobody is there"
+
+
+# What each action unit looks like, in a few words (FACS).
+_UNIT_WORDS = {
+    1: "inner brows up", 2: "outer brows up", 4: "frown", 5: "eyes wide", 6: "cheeks up",
+    7: "lids tight", 9: "nose wrinkled", 10: "upper lip up", 12: "smile", 14: "dimples",
+    15: "lip corners down", 17: "chin up", 18: "lips puckered", 20: "lips stretched",
+    22: "lips forward", 23: "lips tight", 24: "lips pressed", 25: "lips apart", 26: "jaw down",
+    27: "mouth wide", 28: "lips in", 43: "eyes shut", 45: "blink",
+}  # fmt: skip
+_MOST_UNITS = 2  # in the table, one a line
+
 
 def _degrees(angle: float) -> str:
-    return "-" if math.isnan(angle) else f"{math.degrees(angle):+.0f}°"
+    return "-" if math.isnan(angle) else f"{round(math.degrees(angle)):+d}°"
 
 
 def _number(value: float) -> str:
@@ -60,25 +88,34 @@ def _affect(value: ValenceArousal) -> str:
     return f"{_number(value.valence)} {_number(value.arousal)}"
 
 
-def _row(face: Face, view: GraphSnapshot) -> list[str | Text]:
+@dataclass(frozen=True)
+class _Row:
+    """The results of one face in words."""
+
+    face: str
+    head: str
+    distance: str
+    gaze: str
+    units: Sequence[str]  # the strongest first
+    expression: str
+    affects: Sequence[str]
+    target: str
+    style: str  # of the target
+    engagement: str
+
+
+def _row(face: Face, view: GraphSnapshot) -> _Row:
     pose = face.pose
-    head = "-"
+    head, distance = "-", ""
     if pose is not None:
         head = f"{_degrees(pose.yaw)} {_degrees(pose.pitch)} {_degrees(pose.roll)}"
-        head += f" {float(pose.position[2]):.1f} m"
+        distance = f"{float(pose.position[2]):.1f} m"
     gaze = view.gazes.get(face.id)
     look = "-"
     if gaze is not None:
         closed = gaze.eyes in (Eyes.BLINK, Eyes.CLOSED)
         unseen = "eyes closed" if closed else "eyes hidden"
         look = f"{_degrees(gaze.yaw)} {_degrees(gaze.pitch)}" if gaze.valid else unseen
-    units = view.action_units.get(face.id)
-    strong = []
-    if units is not None:
-        shown = (
-            (u.probability if u.active else u.intensity, code) for code, u in units.units.items()
-        )
-        strong = sorted((item for item in shown if item[0] >= 0.3), reverse=True)
     expression = view.expressions.get(face.id)
     felt = "-"
     if expression is not None and expression.label:
@@ -88,62 +125,72 @@ def _row(face: Face, view: GraphSnapshot) -> list[str | Text]:
         affects.append(_affect(va))
     if (va := view.motion_affect.get(face.id)) is not None:
         affects.append(f"{va.source} {_affect(va)}")
+    target, style = _target(view.attention.get(face.id))
     attention = view.attention.get(face.id)
-    target: str | Text = "-"
-    engagement = "-"
-    if attention is not None:
-        target = {
-            Target.UNKNOWN: "-",
-            Target.NONE: "elsewhere",
-            Target.ROBOT: "the robot",
-            Target.FACE: attention.target_id,
-        }[attention.target]
-        if attention.looking_at_robot:
-            target = Text(target, style="bold green")
-        elif attention.target == Target.ROBOT:
-            target = Text(f"perhaps {target}", style="yellow")
-        elif attention.eyes == Eyes.CLOSED:
-            target = "eyes closed"
-        engagement = Engagement(attention.engagement).name.lower()
-    return [
-        face.id,
-        head,
-        look,
-        " ".join(f"{code}:{intensity:.1f}" for intensity, code in strong[:5]) or "-",
-        felt,
-        ", ".join(affects) or "-",
-        target,
-        engagement,
-    ]
+    return _Row(
+        face=face.id,
+        head=head,
+        distance=distance,
+        gaze=look,
+        units=_strong_units(view.action_units.get(face.id)),
+        expression=felt,
+        affects=affects,
+        target=target,
+        style=style,
+        engagement="-" if attention is None else Engagement(attention.engagement).name.lower(),
+    )
+
+
+def _strong_units(units: ActionUnits | None) -> list[str]:
+    if units is None:
+        return []
+    shown = ((u.probability if u.active else u.intensity, code) for code, u in units.units.items())
+    strong = sorted((item for item in shown if item[0] >= 0.3), reverse=True)
+    return [f"{_UNIT_WORDS.get(code, f'AU{code}')} {value:.1f}" for value, code in strong[:5]]
+
+
+def _target(attention: Attention | None) -> tuple[str, str]:
+    """Returns what a face looks at in words, and the style of the words."""
+    if attention is None or attention.target == Target.UNKNOWN:
+        return "-", ""
+    if attention.looking_at_robot:
+        return "the robot", "bold green"
+    if attention.target == Target.ROBOT:
+        return "the robot?", "yellow"
+    if attention.eyes == Eyes.CLOSED:
+        return "eyes closed", ""
+    return (attention.target_id if attention.target == Target.FACE else "elsewhere"), ""
 
 
 def render_table(view: GraphSnapshot) -> Group:
     """Returns two tables: the faces with their results, and the state of the nodes."""
-    people = Table(title="Faces", title_justify="left", expand=False, min_width=60)
+    people = Table(box=None, pad_edge=False, title="Faces", title_justify="left")
     for column in (
-        "id",
-        "head yaw pitch roll",
-        "gaze yaw pitch",
+        "face",
+        "looks at\nengagement",
+        "head yaw pitch roll\ngaze yaw pitch",
+        "expression\nvalence arousal",
         "action units",
-        "expression",
-        "valence arousal",
-        "looks at",
-        "engagement",
     ):
         people.add_column(column, no_wrap=True)
     for face in view.faces:
+        row = _row(face, view)
         # Wrap cells in Text, because rich would read brackets in a plain text as markup.
         people.add_row(
-            *(Text(cell) if isinstance(cell, str) else cell for cell in _row(face, view))
+            Text(row.face),
+            Text.assemble((row.target, row.style), f"\n{row.engagement}"),
+            Text(f"{row.head}\n{row.gaze}  {row.distance}"),
+            Text("\n".join([row.expression, *row.affects])),
+            Text("\n".join(row.units[:_MOST_UNITS]) or "-"),
         )
     if not view.faces:
-        people.add_row(Text("no faces", style="dim"), *[""] * 7)
+        people.add_row(Text(view.nobody, style="dim"), *[""] * 4)
 
-    nodes = Table(title="Nodes", title_justify="left", expand=False, min_width=60)
-    nodes.add_column("node", no_wrap=True)
+    nodes = Table(box=None, pad_edge=False, title="Nodes", title_justify="left")
+    nodes.add_column("node", overflow="fold")
     for column in ("in Hz", "out Hz", "p50 ms", "p95 ms", "dropped"):
         nodes.add_column(column, justify="right", no_wrap=True)
-    nodes.add_column("state")
+    nodes.add_column("state", overflow="fold")
     for health in view.nodes:
         restarts = view.restarts.get(health.name.rsplit("/", 1)[-1], 0)
         state = Text(health.message, style=("green", "yellow", "red", "red")[health.level])
@@ -151,30 +198,44 @@ def render_table(view: GraphSnapshot) -> Group:
             state.append(f" (restarted {restarts}x)", style="yellow")
         value = health.values
         nodes.add_row(
-            health.name,
-            value.get("input rate (Hz)", "-"),
-            value.get("output rate (Hz)", "-"),
-            value.get("latency p50 (ms)", "-").replace("nan", "-"),
-            value.get("latency p95 (ms)", "-").replace("nan", "-"),
+            Text(health.name),
+            _rate(value.get("input rate (Hz)", "-")),
+            _rate(value.get("output rate (Hz)", "-")),
+            _rate(value.get("latency p50 (ms)", "-")),
+            _rate(value.get("latency p95 (ms)", "-")),
             value.get("dropped", "-"),
             state,
         )
     if not view.nodes:
-        nodes.add_row(Text("no diagnostics yet", style="dim"), *[""] * 6)
-    return Group(people, nodes)
+        nodes.add_row(Text("starting …", style="dim"), *[""] * 6)
+    return Group(people, Text(), nodes)
+
+
+def _rate(text: str) -> str:
+    """Returns a number of the diagnostics in few characters."""
+    try:
+        return "-" if math.isnan(float(text)) else f"{float(text):.0f}"
+    except ValueError:
+        return text
+
+
+def _look(target: str) -> str:
+    alone = {"elsewhere": "looks elsewhere", "eyes closed": "eyes closed"}
+    return alone.get(target, f"looks at {target}")
 
 
 def render_line(view: GraphSnapshot) -> str:
     """Returns the same information as one line, for logs and pipes."""
     parts = []
     for face in view.faces:
-        _, head, look, units, felt, va, target, engagement = (str(c) for c in _row(face, view))
+        row = _row(face, view)
         parts.append(
-            f"{face.id}: head {head}, gaze {look}, AUs {units}, {felt}, VA {va}, looks at "
-            f"{target}, {engagement}"
+            f"{row.face}: head {row.head} {row.distance}, gaze {row.gaze}, "
+            f"{', '.join(row.units) or 'no action units'}, {row.expression}, "
+            f"VA {', '.join(row.affects) or '-'}, {_look(row.target)}, {row.engagement}"
         )
     rates = ", ".join(
         f"{h.name.rsplit('/', 1)[-1]} {h.values.get('output rate (Hz)', '-')} Hz"
         for h in view.nodes
     )
-    return ("; ".join(parts) or "no faces") + (f" [{rates}]" if rates else "")
+    return ("; ".join(parts) or view.nobody) + (f" [{rates}]" if rates else "")

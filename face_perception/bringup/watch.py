@@ -30,11 +30,15 @@ _MOST_PICTURES = 120
 
 @dataclasses.dataclass
 class WatchSummary:
-    """Counts over the whole run: frames, face ids, valid gazes, looks at the robot, pictures."""
+    """Counts over the whole run.
+
+    ``judged`` counts the faces in all images whose attention is known, ``looking`` those of them
+    that looked at the robot.
+    """
 
     frames: int = 0
     ids: set[str] = dataclasses.field(default_factory=set)
-    gazes: int = 0
+    judged: int = 0
     looking: int = 0
     pictures: int = 0
 
@@ -115,10 +119,10 @@ class Watcher(Node):
         self._view = dataclasses.replace(self._view, **{key: values})
 
     def _on_gaze(self, message: Any) -> None:
-        self.summary.gazes += sum(1 for g in message.gazes if g.valid)
         self._keep("gazes", message.gazes, messages.gaze_from_msg)
 
     def _on_attention(self, message: Any) -> None:
+        self.summary.judged += len(message.attention)
         self.summary.looking += sum(1 for a in message.attention if a.looking_at_robot)
         self._keep("attention", message.attention, messages.attention_from_msg)
 

@@ -208,6 +208,10 @@ def test_no_gpu_in_the_machine(cudart: Cudart, monkeypatch: pytest.MonkeyPatch) 
 def test_no_cuda_python(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.undo()
     monkeypatch.setattr(cuda.importlib, "import_module", _fail)
+    monkeypatch.setattr(cuda, "_has_nvidia_hardware", lambda: False)
+    with pytest.raises(ModelError, match=r"^this machine has no NVIDIA GPU$"):
+        cuda.find_gpu()  # no advice about CUDA, which would not help
+    monkeypatch.setattr(cuda, "_has_nvidia_hardware", lambda: True)
     with pytest.raises(ModelError, match=r"\(no module\): pip install cuda-py"):
         cuda.find_gpu()
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from face_perception.inference.models.cards import ModelError
@@ -53,12 +55,31 @@ class Cuda:
         self.call("cudaMemcpyAsync", target, source, size, kind, stream)
 
 
+def _has_nvidia_hardware() -> bool:
+    """Returns whether the system knows an NVIDIA device: a driver, a PCI device or a Jetson.
+
+    Without one, what the CUDA runtime says about drivers would only mislead.
+    """
+    if any(Path(path).exists() for path in ("/dev/nvidiactl", "/dev/nvhost-gpu", "/dev/dxg")):
+        return True
+    with contextlib.suppress(OSError):
+        if "tegra" in Path("/proc/device-tree/compatible").read_text(errors="replace"):
+            return True
+    for vendor in Path("/sys/bus/pci/devices").glob("*/vendor"):
+        with contextlib.suppress(OSError):
+            if vendor.read_text().strip() == "0x10de":
+                return True
+    return False
+
+
 def find_gpu() -> Gpu:
     """Returns the first GPU. Raises ModelError, with the reason, if no GPU can be used."""
     cuda = Cuda()
     try:
         count = cuda.call("cudaGetDeviceCount")
     except ModelError as error:
+        if not _has_nvidia_hardware():
+            raise ModelError("this machine has no NVIDIA GPU") from error
         raise ModelError(f"no usable NVIDIA GPU ({error}): check the driver") from error
     if not count:
         raise ModelError("this machine has no NVIDIA GPU")
@@ -78,4 +99,6 @@ def _import() -> Any:
             return importlib.import_module(name)
         except ImportError as error:
             reason = reason or str(error)
+    if not _has_nvidia_hardware():
+        raise ModelError("this machine has no NVIDIA GPU")
     raise ModelError(f"cuda-python cannot be imported ({reason}): pip install cuda-python")
