@@ -49,7 +49,16 @@ class UnknownNameError(FacePerceptionError, LookupError):
 
 
 class MissingDependencyError(FacePerceptionError, RuntimeError):
-    """An optional package or device is missing. The message says how to get it."""
+    """An optional package or device is missing. The message says how to get it.
+
+    >>> from face_perception.commands.optional_modules import extra
+    >>> try:
+    ...     with extra("a web page", "pip install websockets"):
+    ...         raise ImportError(name="websockets")  # stands for `import websockets`
+    ... except MissingDependencyError as error:
+    ...     print(error)
+    a web page needs websockets: pip install websockets
+    """
 
 
 def shortened(value: object, length: int = _QUOTED) -> str:

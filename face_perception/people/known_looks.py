@@ -31,8 +31,14 @@ class KnownLook:
 def looks_of(means: TargetMeans) -> tuple[KnownLook, ...]:
     """Returns the looks of ``means``, in their order; at most the last ``MAX_KNOWN_LOOKS``."""
     looks = [
-        KnownLook(*estimate, *truth, LidCue(*lids) if all(map(math.isfinite, lids)) else None)
-        for estimate, truth, lids in zip(
+        KnownLook(
+            yaw,
+            pitch,
+            true_yaw,
+            true_pitch,
+            LidCue(*lids) if all(map(math.isfinite, lids)) else None,
+        )
+        for (yaw, pitch), (true_yaw, true_pitch), lids in zip(
             means.estimates.tolist(), means.truths.tolist(), means.lids.tolist(), strict=True
         )
     ]

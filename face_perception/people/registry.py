@@ -88,6 +88,7 @@ class PersonRegistry:
         self.store = store
         self._revisions = revisions
         self.eye_contact = eye_contact or EyeContact()
+        self._extend = extend
         self._priors = dict(priors or {})
         self._lock = threading.Lock()
         self._state = _State()

@@ -41,6 +41,8 @@ T = TypeVar("T")
 # Errors whose message is enough; the log shows the traceback of all others.
 _FOR_PEOPLE = (FacePerceptionError, OSError, ParameterException)
 _JOIN_TIMEOUT = 1.5  # seconds
+_LONGEST_LOG = 5000  # characters of a warning
+_MOST_KEYS = 1000  # kinds of warnings whose last time is remembered
 _MOST_PROBLEMS = 20  # at once in the diagnostics
 _AUTOSTART = ParameterDescriptor(
     description="Configure and activate the node by itself. Read when the node is started.",
