@@ -25,7 +25,8 @@ from face_perception import msg
 from face_perception.bringup import graph
 from face_perception.bringup.supervisor import Supervisor, stop_event_on_signals
 from face_perception.bringup.watched_process import end_with_parent
-from face_perception.media import Mp4Error, write_mp4
+from face_perception.errors import MissingDependencyError
+from face_perception.media import FilmError, write_mp4
 from face_perception.ros import images, messages
 from face_perception.speech import Recording
 
@@ -208,7 +209,7 @@ def _write_recording(client: _DemoClient, film: Path) -> int:
     first = sound[0][0] - _BEFORE if sound else 0.0
     try:
         count = write_mp4(film, _pictures(client.frames, first), sound, rate)
-    except Mp4Error as error:
+    except (FilmError, MissingDependencyError) as error:
         print(f"no mp4 file was written: {error}")
         return 1
     print(f"{film}: {count} frames, {recording_length(sound, rate):.1f} s of speech")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import contextlib
 import json
-import os
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -101,9 +100,6 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
 
 
 def run(args: argparse.Namespace) -> int:
-    # Silence OpenCV, because our own errors report what fails. OpenCV reads this when it loads.
-    os.environ.setdefault("OPENCV_LOG_LEVEL", "SILENT")
-    os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
     from face_perception import overlay
     from face_perception.media import FrameReader, FrameWriter, load_camera
     from face_perception.people import CalibrationStore
@@ -142,9 +138,11 @@ def run(args: argparse.Namespace) -> int:
                         expressions=result.expressions,
                         valence_arousal=result.valence_arousal,
                         attention=result.attention,
-                    )
+                    ),
+                    frame.stamp,
                 )
             summary.add(result, len(result.faces) == args.max_faces)
+        summary.complete = True
     return 0
 
 
@@ -212,6 +210,7 @@ class _Summary:
         self._full = 0
         self._camera: Camera | None = None
         self._start = time.monotonic()
+        self.complete = False  # whether the last frame was reached
 
     def add(self, result: FrameResult, full: bool) -> None:
         """``full`` is true if the frame has as many faces as --max-faces allows."""
@@ -238,14 +237,11 @@ class _Summary:
             )
         if self._camera is not None and self._camera.assumed and self._ids:
             print(_assumed(self._camera), file=sys.stderr)
-        # The frame count of a container may be wrong by a frame or two.
-        missing = self._clip.count - self._frames
-        if missing > max(2, 0.02 * self._clip.count):
-            print(
-                f"{missing} of {self._clip.count} frames were not read: the command was "
-                "interrupted, or the file is damaged",
-                file=sys.stderr,
-            )
+        if self._clip.damage:
+            print(f"{self._clip.path.name} is damaged: {self._clip.damage}", file=sys.stderr)
+        if not self.complete and self._frames:
+            of = f" of {self._clip.count}" if self._clip.count > self._frames else ""
+            print(f"stopped after {self._frames}{of} frame(s)", file=sys.stderr)
 
 
 def _assumed(camera: Camera) -> str:

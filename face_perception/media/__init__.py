@@ -1,25 +1,33 @@
-"""Reads and writes pictures, videos and camera files, and renders the sample scene. No ROS."""
+"""Reads and writes pictures, films and camera files, and renders the sample scene. No ROS."""
 
 from face_perception.media.camera_device import CameraDevice, device_number
 from face_perception.media.camera_info import load_camera
-from face_perception.media.frame_reader import FrameReader
+from face_perception.media.eight_bits import BitDepth, looks_like_depth
+from face_perception.media.film_writer import FilmError, write_mp4
+from face_perception.media.frame_reader import FrameReader, read_picture
 from face_perception.media.frame_writer import FrameWriter, refuse_overwriting
-from face_perception.media.jpeg import jpeg_complete
-from face_perception.media.mp4 import Mp4Error, write_mp4
+from face_perception.media.picture import MOST_PIXELS, decode_picture, to_rgb
+from face_perception.media.playback import play_clip
 from face_perception.media.sample_scene import LOOP_SECONDS, PHOTOS, FaceTruth, SampleScene
 
 __all__ = [
     "LOOP_SECONDS",
+    "MOST_PIXELS",
     "PHOTOS",
+    "BitDepth",
     "CameraDevice",
     "FaceTruth",
+    "FilmError",
     "FrameReader",
     "FrameWriter",
-    "Mp4Error",
     "SampleScene",
+    "decode_picture",
     "device_number",
-    "jpeg_complete",
     "load_camera",
+    "looks_like_depth",
+    "play_clip",
+    "read_picture",
     "refuse_overwriting",
+    "to_rgb",
     "write_mp4",
 ]

@@ -1,33 +1,36 @@
-"""Reads the frames of a picture or video file."""
+"""Reads the frames of a picture or film. It is the one reader of both, for commands and nodes."""
 
 from __future__ import annotations
 
-import math
 import os
 from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
 
-import cv2
-import numpy as np
-
 from face_perception.errors import InputError
-from face_perception.media.jpeg import jpeg_complete
+from face_perception.media.film import Film
+from face_perception.media.input_file import open_input
+from face_perception.media.picture import Picture, format_of
 from face_perception.types import Camera, Frame, Image
 
-_JPEG = b"\xff\xd8\xff"
-_PNG = b"\x89PNG\r\n\x1a\n"
+_WANTED = "a picture or a film"
 
 
 class FrameReader:
-    """Reads a picture or a video file. Iterate over it once to get its ``Frame`` objects.
+    """Reads a picture or a film. Iterate over it once to get its ``Frame`` objects.
 
-    ``still`` is true for a picture. ``count`` is the number of frames that the file states, 0 if it
-    states none. ``rate`` is in frames per second. The stamps are those of the video, in seconds,
-    and start at 0. The rotation of a video and the EXIF orientation of a picture are applied. All
-    frames have ``camera``; the default is an assumed camera for their size. Raises OSError if the
-    file cannot be read, and InputError, which names the file, if it is not a picture or video, is
-    empty or damaged, or has another size than ``camera``.
+    - ``still``: true for a picture of one frame. An animated picture is read as a film.
+    - ``count``: number of frames that the file states, 0 if it states none.
+    - ``rate``: usual number of frames per second; 0 for a still.
+    - ``begin``: time of the first frame in the file, seconds. Stamps start at 0 there.
+    - ``damage``: after the iteration, what is wrong with the file, in words; else empty.
+
+    Frames look as a viewer or player shows them: turned, stretched where pixels are not square, on
+    plain gray where they are transparent, and with 8 bits. All frames have ``camera``; the default
+    is an assumed camera for their size. Raises OSError if the file cannot be read. Raises
+    InputError, which names the file, the reason and the fix, if it is not a picture or film, is
+    empty or damaged, would need too much memory, or has another size than ``camera``. Raises
+    MissingDependencyError for a film without PyAV.
 
     >>> from face_perception.inference import sample_photo
     >>> from face_perception.media import FrameReader
@@ -40,39 +43,45 @@ class FrameReader:
     def __init__(self, path: str | os.PathLike[str], camera: Camera | None = None) -> None:
         self.path = Path(path)
         self._camera = camera
-        self._capture: cv2.VideoCapture | None = None
-        if self.path.is_dir():
-            raise InputError(f"{path} is a folder: give a picture or a video")
-        with open(self.path, "rb") as file:
-            start = file.read(64)
-        if not start:
-            raise InputError(f"{path} is empty: copy or record it again")
-        picture = self._picture(start)
-        self.still = picture is not None
-        self.count, self.rate = 1, 0.0
-        if picture is None:
-            picture = self._open_video()
-        self._first = picture
-        self._check_size(picture)
+        self._file = open_input(self.path, _WANTED)
+        self._film: Film | None = None
+        self.still, self.begin = False, 0.0
+        try:
+            start = self._file.read(64)
+            self._file.seek(0)
+            if format_of(start):
+                self._open_picture()
+            else:
+                self._film = Film(self._file, str(self.path))
+                self.count, self.rate = self._film.count, self._film.rate
+                self.begin = self._film.begin
+                self._images = iter(self._film)
+            self._first = next(self._images)
+            self._check_size(self._first[0])
+        except BaseException:
+            self.close()
+            raise
+
+    @property
+    def damage(self) -> str:
+        return self._film.damage if self._film else ""
 
     def __iter__(self) -> Iterator[Frame]:
-        image: Image | None = self._first
-        stamp, last, start = 0.0, 0.0, self._position()
-        while image is not None:
+        image, stamp = self._first
+        while True:
             self._check_size(image)
             height, width = image.shape[:2]
             yield Frame(image, stamp, self._camera or Camera.assume(width, height))
-            if self._capture is None:
+            following = next(self._images, None)
+            if following is None:
                 return
-            image = self._read()
-            # Some containers have no stamps, or repeat a stamp.
-            stamp = self._position() - start
-            last = stamp = stamp if stamp > last else last + 1 / self.rate
+            image, stamp = following
 
     def close(self) -> None:
         """Closes the file."""
-        if self._capture is not None:
-            self._capture.release()
+        if self._film is not None:
+            self._film.close()
+        self._file.close()
 
     def __enter__(self) -> FrameReader:
         return self
@@ -85,54 +94,15 @@ class FrameReader:
     ) -> None:
         self.close()
 
-    def _picture(self, start: bytes) -> Image | None:
-        """Returns the picture, or None if the file is not a picture."""
-        if start.startswith((_JPEG, _PNG)):
-            data = self.path.read_bytes()
-            if not (jpeg_complete(data) if start.startswith(_JPEG) else b"IEND" in data):
-                raise InputError(f"{self.path} is truncated: copy it again")
-        try:
-            image = cv2.imread(str(self.path), cv2.IMREAD_COLOR)
-        except cv2.error as error:
-            raise InputError(
-                f"{self.path} is too large for OpenCV: {error.err}: scale it down"
-            ) from error
-        if image is not None:
-            return np.asarray(cv2.cvtColor(image, cv2.COLOR_BGR2RGB))
-        if start.startswith((_JPEG, _PNG)):
-            raise InputError(
-                f"{self.path} is damaged: it starts like a picture, but cannot be decoded: copy it "
-                "again"
-            )
-        return None
-
-    def _open_video(self) -> Image:
-        self._capture = cv2.VideoCapture(str(self.path))
-        if not self._capture.isOpened():
-            raise InputError(
-                f"{self.path} is not a picture or video that OpenCV can read: convert it to JPEG "
-                "or MP4, for example"
-            )
-        self._capture.set(cv2.CAP_PROP_ORIENTATION_AUTO, 1)
-        rate = self._capture.get(cv2.CAP_PROP_FPS)
-        self.rate = rate if math.isfinite(rate) and 0 < rate <= 1000 else 30.0
-        self.count = max(int(self._capture.get(cv2.CAP_PROP_FRAME_COUNT)), 0)
-        image = self._read()
-        if image is None:
-            raise InputError(
-                f"{self.path} has no frame that can be decoded: convert it, or copy it again"
-            )
-        return image
-
-    def _read(self) -> Image | None:
-        assert self._capture is not None
-        ok, image = self._capture.read()
-        return np.asarray(cv2.cvtColor(image, cv2.COLOR_BGR2RGB)) if ok else None
-
-    def _position(self) -> float:
-        if self._capture is None:
-            return 0.0
-        return float(self._capture.get(cv2.CAP_PROP_POS_MSEC)) / 1000
+    def _open_picture(self) -> None:
+        picture = Picture(self._file, str(self.path))
+        self.still, self.count = picture.still, picture.count
+        if picture.still:
+            self.rate = 0.0
+            self._images = iter([(picture.image(), 0.0)])
+        else:
+            self.rate = 1 / next(picture.frames())[1]
+            self._images = _with_stamps(picture)
 
     def _check_size(self, image: Image) -> None:
         height, width = image.shape[:2]
@@ -142,3 +112,20 @@ class FrameReader:
                 f"{self.path} is {width}x{height}, but the camera was calibrated for "
                 f"{camera.width}x{camera.height}: give the calibration for this size"
             )
+
+
+def _with_stamps(picture: Picture) -> Iterator[tuple[Image, float]]:
+    stamp = 0.0
+    for image, shown in picture.frames():
+        yield image, stamp
+        stamp += shown
+
+
+def read_picture(path: str | os.PathLike[str]) -> Image:
+    """Returns a still picture, RGB uint8 [H, W, 3], as ``FrameReader`` reads it.
+
+    Raises OSError if the file cannot be read. Raises InputError, which names the file, the reason
+    and the fix, if it is not a picture, is animated, damaged, or would need too much memory.
+    """
+    with open_input(path, "a picture") as file, Picture(file, str(path)) as picture:
+        return picture.image()

@@ -1,27 +1,31 @@
-"""Writes frames to a picture or video file."""
+"""Writes annotated frames to a picture or film."""
 
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
 
 import cv2
 import numpy as np
+import numpy.typing as npt
 
 from face_perception.errors import InputError
+from face_perception.media.film_sound import FilmSound
+from face_perception.media.film_writer import CONTAINERS, FilmWriter
 from face_perception.media.frame_reader import FrameReader
 from face_perception.types import Image
 
 _PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg")
-_VIDEO_SUFFIXES = {".mp4": "mp4v", ".avi": "MJPG", ".mkv": "mp4v", ".mov": "mp4v"}
 
 
 class FrameWriter:
-    """Writes images to a picture or video file, which appears when the writer is closed.
+    """Writes images to a picture or film, which appears when the writer is closed.
 
-    The file is of the same kind, and a video has the same rate, as ``clip``. Raises InputError for
-    a suffix that does not fit ``clip``, and OSError if the folder cannot be written.
+    The file is of the same kind as ``clip``. A film keeps the stamps and the sound of ``clip``.
+    Raises InputError for a suffix that does not fit ``clip``, FilmError if a film cannot be
+    written, and OSError if the folder cannot be written.
 
     >>> import tempfile
     >>> from pathlib import Path
@@ -31,63 +35,28 @@ class FrameWriter:
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     with FrameWriter(Path(folder) / "copy.png", reader) as writer:
     ...         for frame in reader:
-    ...             writer.write(frame.image)
+    ...             writer.write(frame.image, frame.stamp)
     ...     [path.name for path in Path(folder).iterdir()]
     ['copy.png']
     """
 
     def __init__(self, path: str | os.PathLike[str], clip: FrameReader) -> None:
         self.path = Path(path)
-        self._suffix = self.path.suffix.lower()
-        wanted = _PICTURE_SUFFIXES if clip.still else tuple(_VIDEO_SUFFIXES)
-        if self._suffix not in wanted:
-            kind = "picture" if clip.still else "video"
+        suffix = self.path.suffix.lower()
+        wanted = _PICTURE_SUFFIXES if clip.still else tuple(CONTAINERS)
+        if suffix not in wanted:
+            kind = "picture" if clip.still else "film"
             raise InputError(
                 f"{path}: the annotated file of a {kind} must end in {', '.join(wanted)}"
             )
         refuse_overwriting(self.path, clip)
-        self._part = self.path.with_name(f".{self.path.stem}.part{self._suffix}")
-        # Test this before the work, because OpenCV does not report why it cannot write.
-        try:
-            self._part.open("wb").close()
-        except OSError as error:
-            raise type(error)(
-                f"{path} cannot be written ({error.strerror}): choose another folder"
-            ) from error
-        self._rate = clip.rate
-        self._video: cv2.VideoWriter | None = None
-        self._size = (0, 0)
-        self._count = 0
+        self._output: _PictureOutput | _FilmOutput = (
+            _PictureOutput(self.path) if clip.still else _FilmOutput(self.path, clip)
+        )
 
-    def write(self, image: Image) -> None:
-        """Writes the next RGB image, uint8 [H, W, 3]. Raises InputError if it cannot be encoded."""
-        pixels = cv2.cvtColor(image, cv2.COLOR_RGB2BGR)
-        if self._suffix in _PICTURE_SUFFIXES:
-            ok, data = cv2.imencode(self._suffix, pixels)
-            if not ok:
-                raise InputError(
-                    f"{self.path}: OpenCV cannot encode {self._suffix}: use another suffix"
-                )
-            self._part.write_bytes(data.tobytes())
-        else:
-            self._append(pixels)
-        self._count += 1
-
-    def _append(self, pixels: Image) -> None:
-        if self._video is None:
-            # 4:2:0 needs even sizes.
-            self._size = (pixels.shape[1] // 2 * 2, pixels.shape[0] // 2 * 2)
-            codec = cv2.VideoWriter.fourcc(*_VIDEO_SUFFIXES[self._suffix])
-            self._video = cv2.VideoWriter(str(self._part), codec, self._rate, self._size)
-            if not self._video.isOpened():
-                raise InputError(
-                    f"{self.path}: this OpenCV cannot write {self._suffix} videos of "
-                    f"{self._size[0]}x{self._size[1]}: use another suffix"
-                )
-        width, height = self._size
-        if pixels.shape[0] < height or pixels.shape[1] < width:
-            pixels = cv2.resize(pixels, self._size)
-        self._video.write(np.ascontiguousarray(pixels[:height, :width]))
+    def write(self, image: Image, stamp: float) -> None:
+        """Writes the next RGB image, uint8 [H, W, 3], at its stamp in seconds."""
+        self._output.write(image, stamp)
 
     def __enter__(self) -> FrameWriter:
         return self
@@ -102,12 +71,77 @@ class FrameWriter:
 
     def close(self) -> None:
         """Completes the file. Without an image, no file is written."""
-        if self._video is not None:
-            self._video.release()
-        if self._count:
-            os.replace(self._part, self.path)
-        else:
-            self._part.unlink(missing_ok=True)
+        self._output.close()
+
+
+class _PictureOutput:
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._part = path.with_name(f".{path.stem}.part{path.suffix}")
+        # Test this before the work.
+        try:
+            self._part.open("wb").close()
+        except OSError as error:
+            raise type(error)(
+                f"{path} cannot be written ({error.strerror}): choose another folder"
+            ) from error
+        self._written = False
+
+    def write(self, image: Image, _: float) -> None:
+        ok, data = cv2.imencode(self._path.suffix.lower(), cv2.cvtColor(image, cv2.COLOR_RGB2BGR))
+        if not ok:
+            raise InputError(
+                f"{self._path}: OpenCV cannot encode {self._path.suffix}: use another suffix"
+            )
+        self._part.write_bytes(data.tobytes())
+        self._written = True
+
+    def close(self) -> None:
+        if self._written:
+            os.replace(self._part, self._path)
+        self._part.unlink(missing_ok=True)
+
+
+class _FilmOutput:
+    def __init__(self, path: Path, clip: FrameReader) -> None:
+        self._sound = FilmSound(clip.path, clip.begin)
+        self._pieces: Iterator[npt.NDArray[np.int16]] = iter(self._sound)
+        self._rest = np.zeros((0, self._sound.channels), np.int16)
+        self._sound_rate, self._sound_written = self._sound.rate, 0
+        self._frame_time = 1 / clip.rate
+        self._end = 0.0
+        try:
+            self._film = FilmWriter(path, clip.rate, self._sound.rate, self._sound.channels)
+        except BaseException:
+            self._sound.close()
+            raise
+
+    def write(self, image: Image, stamp: float) -> None:
+        self._film.add_image(image, stamp)
+        self._end = stamp + self._frame_time
+        self._add_sound_until(stamp)
+
+    def close(self) -> None:
+        try:
+            self._add_sound_until(self._end)
+            self._film.close()
+        finally:
+            self._sound.close()
+
+    def _add_sound_until(self, time: float) -> None:
+        """Copies the sound up to a time, seconds, so that images and sound lie close together."""
+        wanted = round(time * self._sound_rate)
+        while self._sound_written < wanted:
+            if not len(self._rest):
+                following = next(self._pieces, None)
+                if following is None:
+                    return  # the sound ends before the images
+                self._rest = following
+                continue
+            piece = self._rest[: wanted - self._sound_written]
+            self._rest = self._rest[len(piece) :]
+            self._film.add_sound(piece)
+            self._sound_written += len(piece)
 
 
 def refuse_overwriting(path: Path, clip: FrameReader) -> None:

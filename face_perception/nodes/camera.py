@@ -1,4 +1,4 @@
-"""The camera node: publishes images of a device, a video, a picture or the bundled sample.
+"""The camera node: publishes images of a device, a film, a picture or the bundled sample.
 
 It is meant for a laptop, the demo and the tests. A robot has its own camera driver.
 """
@@ -17,14 +17,15 @@ import numpy.typing as npt
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
 from face_perception import inference
-from face_perception.errors import InputError
+from face_perception.errors import FacePerceptionError, InputError
 from face_perception.media import (
     PHOTOS,
     CameraDevice,
-    FrameReader,
     SampleScene,
     device_number,
     load_camera,
+    play_clip,
+    read_picture,
 )
 from face_perception.ros import images, messages, waiting_times
 from face_perception.ros.driver import PerceptionNode
@@ -32,6 +33,9 @@ from face_perception.ros.node_process import run
 from face_perception.settings import setting
 
 Array = npt.NDArray[np.uint8]
+# An image, RGB uint8 [H, W, 3], and when it is due, in seconds since the source was opened.
+TimedImage = tuple[Array, float]
+_LATE = 0.5  # seconds; after a longer stall, the source goes on from where it is
 
 
 @dataclass(frozen=True)
@@ -41,11 +45,11 @@ class CameraParameters:
     source: str = setting(
         "sample",
         "What to play: `sample` (moving photographs), a device (/dev/video0 or 0), or the path of "
-        "a video or picture.",
+        "a film or picture.",
     )
     rate: float = setting(
         30.0,
-        "Number of images per second. A video file plays at its own rate.",
+        "Number of images per second. A film or animated picture plays at its own rate.",
         minimum=0.1,
         maximum=240.0,
         unit="Hz",
@@ -64,7 +68,7 @@ class CameraParameters:
         maximum=4320,
         unit="pixels",
     )
-    loop: bool = setting(True, "Start a video again when it ends.")
+    loop: bool = setting(True, "Open a film again when it ends, and play it from the start.")
     frame_id: str = setting(
         "camera_optical_frame", "Name of the camera's optical frame, for the message headers."
     )
@@ -75,31 +79,11 @@ class CameraParameters:
     )
 
 
-def open_sample(width: int, height: int, rate: float) -> Iterator[Array]:
+def open_sample(width: int, height: int, rate: float) -> Iterator[TimedImage]:
     """Returns images of the moving photographs, RGB uint8 [height, width, 3], without end."""
-    photos = {name: next(iter(FrameReader(inference.sample_photo(name)))).image for name in PHOTOS}
+    photos = {name: read_picture(inference.sample_photo(name)) for name in PHOTOS}
     scene = SampleScene(photos, width, height)
-    return (scene.render(number / rate) for number in itertools.count())
-
-
-def open_clip(path: str, loop: bool) -> tuple[Iterator[Array], float]:
-    """Returns the images of a file, and their rate in Hz (0 for a picture).
-
-    A picture repeats without end, a video only with ``loop``. Raises what ``FrameReader`` raises.
-    """
-    clip = FrameReader(path)
-
-    def images_of(clip: FrameReader) -> Iterator[Array]:
-        if clip.still:
-            yield from itertools.repeat(next(iter(clip)).image)
-        while True:
-            with clip:
-                yield from (frame.image for frame in clip)
-            if not loop:
-                return
-            clip = FrameReader(path)
-
-    return images_of(clip), clip.rate
+    return ((scene.render(number / rate), number / rate) for number in itertools.count())
 
 
 class CameraNode(PerceptionNode[CameraParameters]):
@@ -108,82 +92,95 @@ class CameraNode(PerceptionNode[CameraParameters]):
     def __init__(self, **kwargs: object) -> None:
         super().__init__("camera", CameraParameters, **kwargs)
         self._problem = ""
-        self._source: Iterator[Array] = iter(())
+        self._ended = False
+        self._device: CameraDevice | None = None
+        self._source: Iterator[TimedImage] = iter(())
 
     def setup(self) -> None:
         values = self.values
         calibration = os.path.expanduser(values.camera_info_file)
         self._camera = load_camera(calibration) if calibration else None
-        self._source, self._rate = self._open()
+        self._source = self._open()
         self._image = self.publisher(Image, "image")
         self._compressed = self.publisher(CompressedImage, "image/compressed")
         self._camera_info = self.publisher(CameraInfo, "camera_info") if self._camera else None
 
-    def _open(self) -> tuple[Iterator[Array], float]:
+    def _open(self) -> Iterator[TimedImage]:
         values = self.values
+        self._ended = False
         if values.source == "sample":
-            return open_sample(values.width, values.height, values.rate), values.rate
-        device = device_number(values.source)
-        if device is not None:
-            return CameraDevice(device, values.width, values.height), values.rate
+            return open_sample(values.width, values.height, values.rate)
+        number = device_number(values.source)
+        if number is not None:
+            self._device = CameraDevice(number, values.width, values.height)
+            return ((image, count / values.rate) for count, image in enumerate(self._device))
         path = os.path.expanduser(values.source)
         if not os.path.exists(path):
             raise InputError(
                 f"source {values.source}: there is no such file or device; use `sample`, "
-                "/dev/video0, or the path of a video or picture"
+                "/dev/video0, or the path of a film or picture"
             )
-        images_of, rate = open_clip(path, values.loop)
-        return images_of, rate or values.rate
+        return play_clip(path, values.rate, loop=values.loop, warn=self.warn_throttled)
 
     def start(self) -> None:
+        if self._ended:
+            self._source = self._open()
         self.thread(self._play)
 
     def release(self) -> None:
         # Closes the device, also after a setup that failed.
-        source, self._source = self._source, iter(())
-        if isinstance(source, CameraDevice):
-            source.close()
+        self._source = iter(())
+        if self._device is not None:
+            self._device.close()
+            self._device = None
 
     def diagnostics(self) -> tuple[str, dict[str, str]]:
-        return self._problem, {"source": self.values.source}
+        return self._problem, {"source": self.values.source, "ended": str(self._ended).lower()}
 
     def _play(self, stop: threading.Event) -> None:
-        begin = time.monotonic()
-        number = 0
+        begin = None  # time.monotonic() at which the source began
         while not stop.is_set():
             try:
-                image = next(self._source)
-                self._problem = ""
-                self._send(image)
+                image, due = next(self._source)
             except StopIteration:
+                self._ended = True
                 self.get_logger().info(f"{self.values.source} has ended")
                 return
-            except OSError as error:
-                self._reopen(error, stop)
-                continue
             except Exception as error:
-                self.log_exception(error)
-                return
-            number += 1
-            late = time.monotonic() - begin - number / self._rate
-            if late < 0:
-                stop.wait(-late)
-            elif late > 0.5:
+                self._reopen(error, stop)
+                begin = None
+                continue
+            late = 0.0 if begin is None else time.monotonic() - begin - due
+            if begin is None or late > _LATE:
                 # After a stall, go on from now instead of sending a burst: cameras do the same.
-                begin = time.monotonic() - number / self._rate
-                self.count("late")
+                begin = time.monotonic() - due
+                if late:
+                    self.count("late")
+            elif stop.wait(max(0.0, -late)):
+                return
+            self._problem = ""
+            try:
+                self._send(image)
+            except Exception as error:  # an image that cannot be sent; the next one may be
+                self.log_exception(error)
 
     def _reopen(self, error: Exception, stop: threading.Event) -> None:
-        self._problem = f"{error}. The node tries again every {waiting_times.RETRY_PERIOD:g} s."
-        self.warn_throttled(self._problem)
+        """Opens the source again and again: a file may be written at this moment, or be back."""
+        if not isinstance(error, (FacePerceptionError, OSError)):
+            self.log_exception(error)
+        self._set_problem(error)
         self.release()
         while not stop.wait(waiting_times.RETRY_PERIOD):
             try:
-                self._source, self._rate = self._open()
-            except (ValueError, OSError) as again:
-                self._problem = str(again)
+                self._source = self._open()
+            except (FacePerceptionError, OSError) as again:
+                self._set_problem(again)
             else:
                 return
+
+    def _set_problem(self, error: Exception) -> None:
+        self._problem = f"{error}. The node tries again every {waiting_times.RETRY_PERIOD:g} s."
+        self.warn_throttled(self._problem)
 
     def _send(self, image: Array) -> None:
         self.count("input")

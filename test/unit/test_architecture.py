@@ -51,7 +51,7 @@ ALLOWED: dict[str, set[str]] = {
     "motion": BASE | {"inference", "faces"},
     "attention": BASE | {"inference", "faces"},
     "speech": BASE | {"inference"},
-    "avatar": BASE | {"inference", "faces", "speech"},
+    "avatar": BASE | {"inference", "faces", "media", "speech"},
     "overlay": {"errors", "types", "geometry", "faces"},
     "results": {"types"},
     "pipeline": BASE | {"inference", "faces", "results"} | SENSES,

@@ -161,11 +161,11 @@ def test_files_that_are_no_good(tmp_path: Path) -> None:
     movie = video(tmp_path / "whole.mp4").read_bytes()
     cases = {
         "empty.jpg": (b"", "is empty"),
-        "text.mp4": (b"this is no video, whatever its name says", "OpenCV can read"),
-        "cut.jpg": (whole[: len(whole) // 2], "is truncated"),
-        "head.jpg": (whole[:40], "is truncated"),
-        "cut.png": ((tmp_path / "whole.png").read_bytes()[:5000], "is truncated"),
-        "cut.mp4": (movie[: len(movie) // 2], "OpenCV can read"),
+        "text.mp4": (b"this is no video, whatever its name says", "is not a picture or film"),
+        "cut.jpg": (whole[: len(whole) // 2], "is cut off"),
+        "head.jpg": (whole[:40], "is damaged or cut off"),
+        "cut.png": ((tmp_path / "whole.png").read_bytes()[:5000], "is damaged or cut off"),
+        "cut.mp4": (movie[: len(movie) // 2], "is cut off: it lacks"),
         "bad.jpg": (b"\xff\xd8\xff\xda\x00\x02\xff\xd9", "is damaged"),
     }
     for name, (data, reason) in cases.items():
@@ -193,7 +193,7 @@ def test_a_drawn_video_can_be_read_again(suffix: str, tmp_path: Path) -> None:
     with FrameWriter(path, clip) as drawing:
         for frame in clip:
             # An odd size, which the codecs cannot store.
-            drawing.write(np.ascontiguousarray(frame.image[:47, :63]))
+            drawing.write(np.ascontiguousarray(frame.image[:47, :63]), frame.stamp)
         assert not path.exists(), "only when it is whole"
     again = FrameReader(path)
     frames = list(again)
@@ -206,7 +206,7 @@ def test_a_drawn_picture(tmp_path: Path) -> None:
     clip = FrameReader(jpeg(tmp_path / "a.jpg"))
     (frame,) = clip
     with FrameWriter(tmp_path / "b.png", clip) as drawing:
-        drawing.write(frame.image)
+        drawing.write(frame.image, frame.stamp)
     (again,) = FrameReader(tmp_path / "b.png")
     assert (again.image == frame.image).all()
 
@@ -215,7 +215,7 @@ def test_drawings_that_cannot_be(tmp_path: Path) -> None:
     still, movie = FrameReader(jpeg(tmp_path / "a.jpg")), FrameReader(video(tmp_path / "a.mp4"))
     for clip, name, reason in (
         (still, "b.mp4", r"of a picture must end in \.png"),
-        (movie, "b.png", r"of a video must end in \.mp4"),
+        (movie, "b.png", r"of a film must end in \.mp4"),
         (still, "a.jpg", "is the input"),
     ):
         with pytest.raises(ValueError, match=reason):

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from face_perception.commands.avatar_demo import spoken
-from face_perception.media import Mp4Error, write_mp4
+from face_perception.errors import MissingDependencyError
+from face_perception.media import FilmError, write_mp4
 
 
 def test_a_film_has_its_frames_and_sound_at_their_stamps(tmp_path: Path) -> None:
@@ -39,14 +40,14 @@ def test_a_film_has_its_frames_and_sound_at_their_stamps(tmp_path: Path) -> None
 
 def test_no_frames_no_film(tmp_path: Path) -> None:
     pytest.importorskip("av")
-    with pytest.raises(Mp4Error, match="no images"):
+    with pytest.raises(FilmError, match="no images"):
         write_mp4(tmp_path / "film.mp4", [], [], 48_000)
     assert not list(tmp_path.iterdir())
 
 
 def test_without_pyav(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "av", None)
-    with pytest.raises(Mp4Error, match="pip install av"):
+    with pytest.raises(MissingDependencyError, match="pip install av"):
         write_mp4(tmp_path / "film.mp4", [], [], 48_000)
 
 

@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from face_perception import faces
+from face_perception import faces, media
 from face_perception.avatar.portrait.lip_visibility import lips_visible
 from face_perception.errors import InputError
 from face_perception.faces import FaceTracker
@@ -21,7 +21,6 @@ from face_perception.types import Camera, Face, Frame, Image
 FloatArray = npt.NDArray[np.floating]
 
 _MIN_FACE = 64  # longer side of the mesh, pixels; in smaller faces the lips are a few pixels
-_MAX_PIXELS = 100_000_000  # 300 MB once decoded
 _SEARCH_SIDE = 1280  # pixels; a larger picture is shrunk to this before it is searched
 _FACE_SHARE = 0.42  # height of the mesh as a share of the frame, if the picture is large enough
 _EYES_AT = 0.46  # height of the eyes from the top, as a share of the frame
@@ -48,36 +47,19 @@ class FramedFace:
 
 
 def read_picture(path: str | Path) -> Image:
-    """Reads an image file as RGB uint8 [H, W, 3]; puts a transparent picture on plain gray.
+    """Reads an image file as RGB uint8 [H, W, 3], as ``media.read_picture`` does.
 
-    Raises PortraitError if the file is missing or is not a picture.
+    Raises PortraitError if the file is missing or is not a still picture.
     """
     file = Path(path).expanduser()
     try:
-        data = np.frombuffer(file.read_bytes(), np.uint8)
+        return media.read_picture(file)
     except OSError as error:
         raise PortraitError(
             f"portrait {file}: {error.strerror or error}: use a PNG or JPEG of one face"
         ) from error
-    decoded = None
-    if data.size:
-        try:
-            # Only IMREAD_UNCHANGED keeps an alpha channel; only it ignores the EXIF rotation.
-            decoded = cv2.imdecode(data, cv2.IMREAD_UNCHANGED)
-            if decoded is not None and decoded.ndim == 3 and decoded.shape[2] == 3:
-                decoded = cv2.imdecode(data, cv2.IMREAD_COLOR)
-        except cv2.error:  # the file is damaged, or larger than OpenCV allows
-            decoded = None
-    if decoded is None:
-        raise PortraitError(
-            f"portrait {file}: the file is not a picture that OpenCV can read: use a PNG or JPEG"
-        )
-    if decoded.dtype == np.uint16:
-        decoded = np.right_shift(decoded, 8).astype(np.uint8)
-    if decoded.ndim == 3 and decoded.shape[2] >= 3:
-        order = [2, 1, 0, 3] if decoded.shape[2] == 4 else [2, 1, 0]
-        decoded = decoded[..., order]
-    return to_rgb(decoded)
+    except InputError as error:
+        raise PortraitError(f"portrait {error}") from error
 
 
 def to_rgb(picture: npt.NDArray[np.generic]) -> Image:
@@ -94,17 +76,12 @@ def to_rgb(picture: npt.NDArray[np.generic]) -> Image:
             f"a portrait must be uint8, gray [H, W], RGB or RGBA [H, W, 3 or 4], "
             f"not {array.dtype} {list(array.shape)}"
         )
-    if array.shape[0] * array.shape[1] > _MAX_PIXELS:
+    if array.shape[0] * array.shape[1] > media.MOST_PIXELS:
         raise PortraitError(
             f"the portrait has {array.shape[1]}x{array.shape[0]} pixels, more than "
-            f"{_MAX_PIXELS // 10**6} million: shrink it, 2000 pixels in height are enough"
+            f"{media.MOST_PIXELS // 10**6} million: shrink it, 2000 pixels in height are enough"
         )
-    if array.ndim == 2:
-        array = np.repeat(array[..., None], 3, axis=2)
-    elif array.shape[2] == 4:
-        alpha = array[..., 3:].astype(np.float32) / 255
-        array = np.rint(array[..., :3] * alpha + 128 * (1 - alpha)).astype(np.uint8)
-    return np.ascontiguousarray(array)
+    return np.ascontiguousarray(media.to_rgb(np.asarray(array, np.uint8)))
 
 
 def frame_picture(

@@ -1,0 +1,265 @@
+"""Decodes films with PyAV.
+
+PyAV (FFmpeg) gives what OpenCV hides: the stamp, the display matrix and the damage of each frame,
+and the shape of the pixels. It is the same in all versions; OpenCV 4.6 turns films the wrong way.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+import statistics
+from collections import deque
+from collections.abc import Iterator
+from fractions import Fraction
+from typing import Any, BinaryIO
+
+import cv2
+import numpy as np
+
+from face_perception.errors import InputError, MissingDependencyError
+from face_perception.media.alpha import on_plain_ground
+from face_perception.media.eight_bits import BitDepth
+from face_perception.media.film_damage import missing_part
+from face_perception.media.orientation import Turn, turn_of_matrix
+from face_perception.media.unnamed import Unnamed
+from face_perception.types import Image
+
+# Containers that are read, by FFmpeg's names. Others are left out: playlists, which open other
+# files and addresses, pictures (see picture.py), and texts, which FFmpeg draws as films.
+_CONTAINERS = (
+    *("mov", "mp4", "m4a", "3gp", "3g2", "mj2", "matroska", "webm", "avi", "mpegts", "mpeg"),
+    *("mpegvideo", "flv", "live_flv", "ogg", "asf", "ivf", "nut", "mxf", "dv", "rm", "wtv", "obu"),
+    *("yuv4mpegpipe", "mjpeg", "mpjpeg", "h264", "hevc", "m4v", "amv", "nsv", "smjpeg", "gxf"),
+)
+# Largest frame, 8K, and what a film of any size in bytes may have, 4K. Above the second, the file
+# must have a byte for each 20 pixels of a frame: decoders hold several frames.
+_MOST_PIXELS, _PIXELS_OF_ANY_FILE, _PIXELS_PER_BYTE = 36_000_000, 9_000_000, 20
+_FIRST_PACKETS = 64  # from which the rate is found
+_USUAL_RATE = 30.0  # Hz, if nothing tells the rate
+_RATES = (0.01, 1000.0)  # Hz
+# Pixels that are shown this much wider or higher than stored are an error in the file.
+_LARGEST_ASPECT = 4
+_SIXTEEN_BIT_GRAY = ("gray16le", "gray16be")
+
+
+class Film:
+    """A film, opened. Iterate over it once to get its frames: RGB uint8 [H, W, 3] and their stamps.
+
+    ``rate`` is the usual number of frames per second: 1 / the median time between two frames.
+    ``count`` is the number of frames that the file states, 0 if it states none. ``begin`` is the
+    time of the first frame in the container, in seconds; stamps count from there. Frames are turned
+    and stretched as a player shows them. Damaged frames are left out; after the iteration,
+    ``damage`` says how many, and whether the file is cut off.
+
+    ``name`` is for messages. Raises InputError, which gives the name, the reason and the fix, if
+    the file is not a film that can be decoded, and MissingDependencyError without PyAV.
+    """
+
+    def __init__(self, file: BinaryIO, name: str) -> None:
+        self._av = import_av(f"{name} is read")
+        self._name, self._file = name, file
+        self._missing = missing_part(file)
+        self._bytes = file.seek(0, os.SEEK_END)
+        file.seek(0)
+        try:
+            self._container = self._av.open(
+                Unnamed(file),
+                buffer_size=1 << 18,
+                metadata_errors="replace",
+                container_options={
+                    "format_whitelist": ",".join(_CONTAINERS),
+                    "protocol_whitelist": "",
+                },
+            )
+        except Exception as error:  # FFmpegError, and what PyAV raises for damaged values
+            raise self._unreadable(error) from error
+        try:
+            self._stream = self._choose_stream()
+            self._first_packets = self._read_first_packets()
+            self.rate = self._find_rate()
+            self.count = max(int(self._stream.frames), 0)
+            self._damaged, self._complete = 0, False
+            self._bit_depth = BitDepth()
+            self._turns: dict[bytes, Turn] = {}
+            self._decoded = self._frames()
+            first = next(self._decoded, None)
+            if first is None:
+                raise self._unreadable(None)
+        except BaseException as error:
+            self._container.close()
+            if isinstance(error, Exception) and not isinstance(error, InputError):
+                raise self._unreadable(error) from error
+            raise
+        self._first = first
+        self._begin = first[1] or Fraction(0)
+        self.begin = float(self._begin)
+
+    def __iter__(self) -> Iterator[tuple[Image, float]]:
+        last = -1.0
+        for image, time in itertools.chain([self._first], self._decoded):
+            # Some containers have no stamps, or repeat a stamp.
+            stamp = -1.0 if time is None else float(time - self._begin)
+            last = stamp if stamp > last else last + 1 / self.rate if last >= 0 else 0.0
+            yield image, last
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Width and height of the first frame as shown, in pixels."""
+        height, width = self._first[0].shape[:2]
+        return width, height
+
+    @property
+    def damage(self) -> str:
+        """What is wrong with the file, in words, as far as it was read; empty if nothing is."""
+        problems = []
+        if self._damaged:
+            problems.append(f"{self._damaged} damaged frame(s) were left out")
+        if self._missing and self._complete:
+            problems.append(f"it is cut off: it lacks {self._missing}")
+        return "; ".join(problems)
+
+    def close(self) -> None:
+        """Closes the film, not the file."""
+        self._container.close()
+
+    def _unreadable(self, error: Exception | None) -> InputError:
+        if self._missing:
+            return InputError(
+                f"{self._name} is cut off: it lacks {self._missing}: copy it again, record again, "
+                "or repair it with a tool such as untrunc"
+            )
+        reason = " ".join(str(getattr(error, "strerror", None) or error).split())[:200]
+        if error is None:
+            return InputError(
+                f"{self._name} has no frame that can be decoded: convert it, or copy it again"
+            )
+        return InputError(
+            f"{self._name} is not a picture or film that can be read ({reason}): convert it to "
+            "JPEG or MP4, for example"
+        )
+
+    def _choose_stream(self) -> Any:
+        films = [s for s in self._container.streams.video if not _is_cover(s)]
+        if not films and self._missing:
+            raise self._unreadable(None)
+        if not films:
+            raise InputError(f"{self._name} has no film in it, only sound: give a film")
+        stream = films[0]
+        codec = stream.codec_context
+        if codec is None:
+            raise InputError(
+                f"{self._name} is a film in a format that PyAV cannot decode: convert it to H.264"
+            )
+        self._check_size(codec.width, codec.height)
+        # Also holds for later frames, which may have another size.
+        codec.options = {"max_pixels": str(self._most_pixels())}
+        if codec.name == "mjpeg":  # a frame that lacks data counts as damaged (see jpeg.py)
+            codec.options = {**codec.options, "err_detect": "explode"}
+        stream.thread_type = "AUTO"
+        return stream
+
+    def _most_pixels(self) -> int:
+        most = max(_PIXELS_OF_ANY_FILE, self._bytes * _PIXELS_PER_BYTE)
+        return min(_MOST_PIXELS, most)
+
+    def _check_size(self, width: int, height: int) -> None:
+        if width * height > self._most_pixels():
+            raise InputError(
+                f"{self._name} has frames of {width}x{height} in {self._bytes} bytes, more than a "
+                f"film has (at most {_MOST_PIXELS // 10**6} million pixels): scale it down"
+            )
+
+    def _read_first_packets(self) -> deque[Any]:
+        self._packets = self._demux()
+        return deque(itertools.islice(self._packets, _FIRST_PACKETS))
+
+    def _find_rate(self) -> float:
+        """Returns the usual rate. What containers state may be a default (WebM: 1000 Hz)."""
+        unit = float(self._stream.time_base or 0)
+        stamps = sorted(p.pts * unit for p in self._first_packets if p.pts is not None)
+        steps = [b - a for a, b in itertools.pairwise(stamps) if b > a]
+        stated = float(self._stream.average_rate or 0)
+        if not steps:
+            return stated if _RATES[0] <= stated <= 240 else _USUAL_RATE
+        median = statistics.median(steps)
+        # Stamps of whole milliseconds: the mean of similar steps is more accurate than the median.
+        step = statistics.fmean(s for s in steps if 0.5 * median <= s <= 1.5 * median)
+        if abs(stated * step - 1) < 0.003:
+            return stated
+        return min(max(1 / step, _RATES[0]), _RATES[1])
+
+    def _demux(self) -> Iterator[Any]:
+        """Yields the packets of the film, and at the end an empty one, which flushes the codec."""
+        try:
+            yield from self._container.demux(self._stream)
+        except Exception:  # the container is damaged here; what was read is good
+            self._damaged += 1
+            yield None
+
+    def _frames(self) -> Iterator[tuple[Image, Fraction | None]]:
+        """Yields each frame and its time in the container, seconds; None if it has no time."""
+        codec = self._stream.codec_context
+        for packet in itertools.chain(self._first_packets, self._packets):
+            try:
+                decoded = codec.decode(packet)
+            except EOFError:
+                continue
+            except self._av.FFmpegError:
+                self._damaged += 1
+                continue
+            for frame in decoded:
+                if frame.is_corrupt:
+                    self._damaged += 1
+                    continue
+                self._check_size(frame.width, frame.height)
+                time = None if frame.pts is None else frame.pts * frame.time_base
+                yield self._image_of(frame), time
+        self._complete = True
+
+    def _image_of(self, frame: Any) -> Image:
+        """Returns a decoded frame as a player shows it: RGB uint8 [H, W, 3]."""
+        if frame.format.name in _SIXTEEN_BIT_GRAY:
+            values = self._bit_depth.convert(frame.to_ndarray(format="gray16le"))
+            image = np.asarray(cv2.cvtColor(values, cv2.COLOR_GRAY2RGB))
+        elif any(part.is_alpha for part in frame.format.components):
+            image = on_plain_ground(frame.to_ndarray(format="rgba"))
+        else:
+            image = frame.to_ndarray(format="rgb24")
+        return self._turn_of(frame).apply(self._square_pixels(image))
+
+    def _square_pixels(self, image: Image) -> Image:
+        """Stretches the image where pixels are not square, as players do."""
+        aspect = float(self._stream.sample_aspect_ratio or 1)
+        if not 1 / _LARGEST_ASPECT <= aspect <= _LARGEST_ASPECT or abs(aspect - 1) < 0.005:
+            return image
+        height, width = image.shape[:2]
+        size = (round(width * aspect), height) if aspect > 1 else (width, round(height / aspect))
+        self._check_size(*size)
+        return np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_LINEAR))
+
+    def _turn_of(self, frame: Any) -> Turn:
+        matrix = b""
+        for data in frame.side_data:
+            if data.type.name == "DISPLAYMATRIX":
+                matrix = bytes(data)
+        if matrix not in self._turns:
+            self._turns[matrix] = turn_of_matrix(matrix)
+        return self._turns[matrix]
+
+
+def import_av(purpose: str) -> Any:
+    """Returns the module av. ``purpose`` begins the message of the MissingDependencyError."""
+    try:
+        import av
+    except ImportError as error:
+        raise MissingDependencyError(
+            f"{purpose} with PyAV, which is not installed ({error}): pip install av"
+        ) from error
+    return av
+
+
+def _is_cover(stream: Any) -> bool:
+    """Returns whether a stream is the picture on the cover of a piece of music."""
+    flags: Any = getattr(stream, "disposition", 0)
+    return bool(flags) and bool(flags & type(flags).attached_pic)

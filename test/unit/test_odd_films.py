@@ -1,0 +1,336 @@
+"""Films of every odd kind, made here: how they are turned, stretched and timed, and damage."""
+
+from __future__ import annotations
+
+import os
+import struct
+from collections.abc import Callable, Sequence
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from test_odd_pictures import GRAY, RGB, RGBA, STORED, bits_of, near
+
+from face_perception.errors import InputError, MissingDependencyError
+from face_perception.media import FrameReader, FrameWriter, play_clip
+
+av = pytest.importorskip("av")
+
+MATRICES = {  # EXIF's orientation -> a, b, c, d of the display matrix of the same turn
+    1: (1, 0, 0, 1),
+    2: (-1, 0, 0, 1),
+    3: (-1, 0, 0, -1),
+    4: (1, 0, 0, -1),
+    5: (0, 1, 1, 0),
+    6: (0, 1, -1, 0),
+    7: (0, -1, -1, 0),
+    8: (0, -1, 1, 0),
+}
+
+
+def film(
+    path: Path,
+    stamps: Sequence[float] = tuple(k / 25 for k in range(10)),
+    *,
+    codec: str = "mpeg4",
+    container: str | None = None,
+    pixels: np.ndarray = RGB,
+    pixel_format: str = "yuv420p",
+    aspect: Fraction | None = None,
+    options: dict[str, str] | None = None,
+    rate: int | Fraction = 25,
+    unit: Fraction = Fraction(1, 30_000),
+    sound: bool = False,
+) -> Path:
+    """Writes a film whose k-th frame is shown at ``stamps[k]``; it gets brighter at the left."""
+    kinds = {1: "gray", 3: "rgb24", 4: "rgba"}
+    kind = "gray16le" if pixels.dtype == np.uint16 else kinds[pixels[0, 0].size]
+    with av.open(str(path), "w", format=container, options=options or {}) as out:
+        stream = out.add_stream(codec, rate=rate)
+        stream.height, stream.width = pixels.shape[:2]
+        stream.pix_fmt = pixel_format
+        if aspect:
+            stream.codec_context.sample_aspect_ratio = aspect
+        stream.codec_context.time_base = unit
+        if codec not in ("rawvideo", "ffv1", "qtrle"):
+            stream.bit_rate = 4_000_000
+        tone = out.add_stream("aac", rate=48_000, layout="mono") if sound else None
+        for number, stamp in enumerate(stamps):
+            shown = pixels.copy()
+            shown[:, :4] = np.minimum(shown[:, :4].astype(int) + 4 * number, shown.max())
+            frame = av.VideoFrame.from_ndarray(shown, format=kind)
+            frame.time_base, frame.pts = unit, round(stamp / unit)
+            out.mux(stream.encode(frame))
+        out.mux(stream.encode(None))
+        if tone is not None:
+            # A click at each whole second.
+            samples = np.zeros((1, int(48_000 * (stamps[-1] + 0.1))), np.int16)
+            for second in range(int(stamps[-1]) + 1):
+                samples[:, second * 48_000 : second * 48_000 + 480] = 20_000
+            heard = av.AudioFrame.from_ndarray(samples, format="s16", layout="mono")
+            heard.sample_rate, heard.time_base, heard.pts = 48_000, Fraction(1, 48_000), 0
+            out.mux(tone.encode(heard))
+            out.mux(tone.encode(None))
+    return path
+
+
+def patch_matrix(path: Path, abcd: tuple[int, int, int, int]) -> None:
+    a, b, c, d = (value << 16 for value in abcd)
+    data = path.read_bytes()
+    identity = struct.pack(">9i", 1 << 16, 0, 0, 0, 1 << 16, 0, 0, 0, 1 << 30)
+    at = data.index(identity, data.index(b"tkhd"))
+    matrix = struct.pack(">9i", a, b, 0, c, d, 0, 0, 0, 1 << 30)
+    path.write_bytes(data[:at] + matrix + data[at + 36 :])
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize("suffix", [".mp4", ".mov"])
+def test_films_are_turned(orientation: int, suffix: str, tmp_path: Path) -> None:
+    stored = np.ascontiguousarray(STORED[orientation](RGB))
+    path = film(tmp_path / f"a{suffix}", pixels=stored)
+    patch_matrix(path, MATRICES[orientation])
+    frames = list(FrameReader(path))
+    assert len(frames) == 10
+    assert near(frames[0].image, RGB)
+
+
+@pytest.mark.parametrize(
+    ("aspect", "shape"),
+    [((2, 1), (32, 96)), ((1, 2), (64, 48)), ((16, 15), (32, 51)), ((1, 1), (32, 48))],
+)
+@pytest.mark.parametrize("suffix", [".mp4", ".mkv"])
+def test_pixels_that_are_not_square(
+    aspect: tuple[int, int], shape: tuple[int, int], suffix: str, tmp_path: Path
+) -> None:
+    path = film(tmp_path / f"a{suffix}", aspect=Fraction(*aspect))
+    assert next(iter(FrameReader(path))).image.shape[:2] == shape
+
+
+STEADY = tuple(k / 30 for k in range(30))
+VARIABLE = (*STEADY, *(1 + k / 10 for k in range(10)))
+MPEG2 = {"codec": "mpeg2video", "unit": Fraction(1, 30), "rate": 30}
+WEBM = {"codec": "libvpx", "unit": Fraction(1, 1000)}
+
+
+@pytest.mark.parametrize(
+    ("name", "stamps", "options", "count"),
+    [
+        ("steady.mp4", STEADY, {}, 30),
+        ("variable.mp4", VARIABLE, {}, 40),
+        ("later.mkv", tuple(3600 + t for t in STEADY), {}, 0),
+        ("steady.avi", STEADY, {"unit": Fraction(1, 30), "rate": 30}, 30),
+        ("steady.ts", STEADY, MPEG2, 0),
+        # As MediaRecorder writes it: no rate and no duration, in milliseconds.
+        ("live.webm", STEADY, {**WEBM, "rate": 1000, "options": {"live": "1"}}, 0),
+        ("variable.webm", VARIABLE, {**WEBM, "rate": 1000}, 0),
+    ],
+)
+def test_times_are_those_of_the_frames(
+    name: str, stamps: Sequence[float], options: dict[str, Any], count: int, tmp_path: Path
+) -> None:
+    if options.get("codec") not in (None, *av.codecs_available):
+        pytest.skip("PyAV has no such codec")
+    clip = FrameReader(film(tmp_path / name, stamps, **options))
+    frames = list(clip)
+    first = stamps[0]
+    assert [f.stamp for f in frames] == pytest.approx([t - first for t in stamps], abs=0.0015)
+    assert clip.rate == pytest.approx(30, abs=0.1)
+    assert (clip.count, clip.damage) == (count, ""), "whole files are not damaged"
+    played = [due for _, due in play_clip(tmp_path / name, 5, loop=False, warn=pytest.fail)]
+    assert played == [f.stamp for f in frames]
+
+
+@pytest.mark.parametrize("suffix", [".mp4", ".mkv", ".mov", ".avi"])
+def test_an_annotated_film_keeps_time_and_sound(suffix: str, tmp_path: Path) -> None:
+    stamps = (*STEADY, *(1 + k / 10 for k in range(12)))
+    clip = FrameReader(film(tmp_path / "a.mp4", stamps, sound=True))
+    drawn = tmp_path / f"drawn{suffix}"
+    with FrameWriter(drawn, clip) as writer:
+        for frame in clip:
+            # Bright from one second on.
+            level = 250 if frame.stamp >= 0.999 else 5
+            writer.write(np.full_like(frame.image, level), frame.stamp)
+    again = list(FrameReader(drawn))
+    assert [f.stamp for f in again] == pytest.approx(
+        [f.stamp for f in FrameReader(tmp_path / "a.mp4")], abs=0.018
+    )
+    bright = next(f.stamp for f in again if f.image.mean() > 128)
+    with av.open(str(drawn)) as opened:
+        pieces = [(f.time, f) for f in opened.decode(audio=0)]
+        sound = np.concatenate([np.asarray(f.to_ndarray(), float).ravel() for _, f in pieces])
+    loud = np.flatnonzero(np.abs(sound) > 0.3 * np.abs(sound).max()) / 48_000 + pieces[0][0]
+    assert bright == pytest.approx(1, abs=0.04)
+    assert loud[loud > 0.5][0] == pytest.approx(1, abs=0.04), "AAC's frames are 21 ms"
+    assert len(sound) / 48_000 == pytest.approx(2.13, abs=0.1)
+
+
+def test_an_animated_picture_becomes_a_film(tmp_path: Path) -> None:
+    from test_odd_pictures import MOVING
+
+    MOVING[0].save(tmp_path / "a.gif", save_all=True, append_images=MOVING[1:], duration=200)
+    clip = FrameReader(tmp_path / "a.gif")
+    with FrameWriter(tmp_path / "a.mp4", clip) as writer:
+        for frame in clip:
+            writer.write(frame.image, frame.stamp)
+    assert [f.stamp for f in FrameReader(tmp_path / "a.mp4")] == pytest.approx([0, 0.2, 0.4, 0.6])
+
+
+NAMES = ("2024-11-14T22:57:44.mp4", "a%03d.mp4", "a b.mp4", "äöü.mp4", "-a.mp4", "http:.mp4")
+
+
+@pytest.mark.parametrize("name", [*NAMES, os.fsdecode(b"caf\xe9.mp4"), "new\nline.mp4"])
+def test_any_name_will_do(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    film(tmp_path / "plain.mp4", sound=True).rename(tmp_path / name)
+    monkeypatch.chdir(tmp_path)
+    clip = FrameReader(name)
+    with FrameWriter(f"drawn {name}", clip) as writer:
+        for frame in clip:
+            writer.write(frame.image, frame.stamp)
+    assert len(list(FrameReader(f"drawn {name}"))) == 10
+
+
+def test_the_ending_does_not_matter(tmp_path: Path) -> None:
+    for name in ("a.jpg", "a.avi", "a"):
+        film(tmp_path / "a.mp4").rename(tmp_path / name)
+        assert len(list(FrameReader(tmp_path / name))) == 10
+
+
+@pytest.mark.parametrize("bits", [10, 12, 16])
+def test_gray_words_of_sixteen_bits(bits: int, tmp_path: Path) -> None:
+    path = film(tmp_path / "a.mkv", codec="ffv1", pixels=bits_of(bits), pixel_format="gray16le")
+    assert near(next(iter(FrameReader(path))).image, GRAY, 2)
+
+
+def test_what_is_transparent_is_not_there(tmp_path: Path) -> None:
+    hidden = RGBA.copy()
+    hidden[:, 24:, 3] = 0
+    path = film(tmp_path / "a.mov", codec="qtrle", pixels=hidden, pixel_format="argb")
+    image = next(iter(FrameReader(path))).image
+    assert (np.abs(image[:, 28:].astype(int) - 128) < 4).all()
+    assert near(image[:, 8:20], RGB[:, 8:20], 2)
+
+
+def cut(share: float) -> Callable[[bytes], bytes]:
+    return lambda data: data[: int(share * len(data))]
+
+
+@pytest.mark.parametrize(
+    ("name", "damage", "reason"),
+    [
+        ("index_last.mp4", cut(0.6), "is cut off: it lacks its index, .* was not finished"),
+        ("index_last.mov", cut(0.6), "is cut off: it lacks its index"),
+        ("any.mkv", cut(0.01), "cannot be read|can be read|is cut off"),
+        ("any.avi", cut(0.02), "can be read|is cut off"),
+        ("any.mp4", lambda data: data[:8] + bytes(len(data) - 8), "cut off|can be read"),
+    ],
+)
+def test_films_without_a_frame_say_why(
+    name: str, damage: Callable[[bytes], bytes], reason: str, tmp_path: Path
+) -> None:
+    path = film(tmp_path / name, STEADY)
+    path.write_bytes(damage(path.read_bytes()))
+    with pytest.raises(InputError, match=reason) as error:
+        FrameReader(path)
+    assert name in str(error.value)
+
+
+MJPEG = {"codec": "mjpeg", "pixel_format": "yuvj420p", "unit": Fraction(1, 30), "rate": 30}
+
+
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [
+        ("a.mp4", {"options": {"movflags": "faststart"}}),
+        ("a.mp4", {"options": {"movflags": "frag_keyframe+empty_moov"}}),
+        ("a.mkv", {}),
+        (
+            "a.avi",
+            {"codec": "mjpeg", "pixel_format": "yuvj420p", "unit": Fraction(1, 30), "rate": 30},
+        ),
+    ],
+)
+def test_cut_films_are_read_as_far_as_they_go(
+    name: str, options: dict[str, Any], tmp_path: Path
+) -> None:
+    noise = np.random.default_rng(0).integers(0, 255, (64, 64, 3), np.uint8)
+    path = film(tmp_path / name, STEADY, pixels=noise, **options)
+    assert not FrameReader(path).damage
+    path.write_bytes(cut(0.7)(path.read_bytes()))
+    clip = FrameReader(path)
+    frames = list(clip)
+    assert 5 < len(frames) < 30
+    assert "cut off" in clip.damage
+
+
+def test_damaged_frames_are_left_out_and_counted(tmp_path: Path) -> None:
+    noise = np.random.default_rng(0).integers(0, 255, (64, 64, 3), np.uint8)
+    path = film(tmp_path / "a.avi", STEADY, pixels=noise, **MJPEG)
+    data = path.read_bytes()
+    starts = [at for at in range(len(data)) if data.startswith(b"\xff\xd8\xff", at)]
+    middle = (starts[10] + starts[11]) // 2
+    end = starts[11] - 8  # where the header of the next frame begins
+    path.write_bytes(data[:middle] + bytes(end - middle) + data[end:])
+    clip = FrameReader(path)
+    frames = list(clip)
+    assert len(frames) == 29
+    assert clip.damage == "1 damaged frame(s) were left out"
+    assert frames[10].stamp == pytest.approx(11 / 30, abs=0.001), "the others keep their times"
+
+
+def test_sound_is_no_film(tmp_path: Path) -> None:
+    path = tmp_path / "a.m4a"
+    with av.open(str(path), "w", format="mp4") as out:
+        tone = out.add_stream("aac", rate=48_000, layout="mono")
+        heard = av.AudioFrame.from_ndarray(np.zeros((1, 9600), np.int16), "s16", "mono")
+        heard.sample_rate = 48_000
+        out.mux(tone.encode(heard))
+        out.mux(tone.encode(None))
+    with pytest.raises(InputError, match=r"a\.m4a has no film in it, only sound"):
+        FrameReader(path)
+
+
+def test_frames_of_an_absurd_size_are_refused(tmp_path: Path) -> None:
+    path = film(tmp_path / "a.mkv", pixels=np.zeros((4000, 6000, 3), np.uint8), stamps=(0, 1))
+    with pytest.raises(InputError, match=r"a\.mkv has frames of 6000x4000 in \d+ bytes"):
+        FrameReader(path)
+
+
+def test_without_pyav_films_name_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = film(tmp_path / "a.mp4")
+    monkeypatch.setitem(__import__("sys").modules, "av", None)
+    with pytest.raises(MissingDependencyError, match=r"a\.mp4 is read with PyAV.*pip install av"):
+        FrameReader(path)
+
+
+@pytest.mark.parametrize("name", ["a.mp4", "a.mkv", "a.avi", "a.ts"])
+def test_any_damage_is_one_error_or_none(name: str, tmp_path: Path) -> None:
+    options = MPEG2 if name == "a.ts" else {}
+    whole = film(tmp_path / name, STEADY[:8], **options).read_bytes()
+    rng = np.random.default_rng(2)
+    for _ in range(20):
+        data = bytearray(whole[: int(rng.integers(1, len(whole) + 1))])
+        for at in rng.integers(0, len(data), int(rng.integers(0, 6))):
+            data[at] = rng.integers(256)
+        (tmp_path / name).write_bytes(bytes(data))
+        try:
+            with FrameReader(tmp_path / name) as clip:
+                assert all(frame.image.dtype == np.uint8 for frame in clip)
+        except InputError as error:
+            assert name in str(error)  # noqa: PT017 (most of these files are read)
+
+
+def test_a_loop_reads_the_file_that_is_there_then(tmp_path: Path) -> None:
+    path = film(tmp_path / "a.mp4", STEADY[:5])
+    images = play_clip(path, 5, loop=True, warn=pytest.fail)
+    dues = [next(images)[1] for _ in range(5)]
+    film(path, STEADY[:5], pixels=RGB[:16])
+    image, due = next(images)
+    assert image.shape == (16, 48, 3), "it was replaced"
+    assert [*dues, due] == pytest.approx([k / 30 for k in range(6)], abs=0.001)
+    for _ in range(4):
+        next(images)
+    path.write_bytes(b"")
+    with pytest.raises(InputError, match="is empty"):
+        next(images)
