@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import IntEnum
 from types import MappingProxyType
 
@@ -106,6 +106,30 @@ class Camera:
     def assume(cls, width: int, height: int) -> Camera:
         """Returns a guess: focal length = ``width`` (a field of view of 53 degrees), centred."""
         return cls(width, height, width, width, (width - 1) / 2, (height - 1) / 2, assumed=True)
+
+    def window(
+        self, x: int, y: int, width: int, height: int, binning_x: int = 1, binning_y: int = 1
+    ) -> Camera:
+        """Returns the camera of a window of the image, of which blocks of pixels are combined.
+
+        ``x``, ``y``, ``width`` and ``height`` are the window in pixels of this camera. Each pixel
+        of the result is a block of ``binning_x`` by ``binning_y`` pixels. Lens distortion does not
+        change, because it does not depend on pixels.
+
+        >>> half = Camera.assume(640, 480).window(0, 0, 640, 480, 2, 2)
+        >>> half.width, half.fx, half.cx
+        (320, 320.0, 159.5)
+        """
+        return replace(
+            self,
+            width=width // binning_x,
+            height=height // binning_y,
+            fx=self.fx / binning_x,
+            fy=self.fy / binning_y,
+            # Pixel centres are at integers, so the first block has its centre at (binning - 1) / 2.
+            cx=(self.cx - x + 0.5) / binning_x - 0.5,
+            cy=(self.cy - y + 0.5) / binning_y - 0.5,
+        )
 
     @property
     def matrix(self) -> FloatArray:

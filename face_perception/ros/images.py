@@ -10,6 +10,7 @@ from __future__ import annotations
 import importlib
 import sys
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import cv2
@@ -18,7 +19,7 @@ import numpy.typing as npt
 from sensor_msgs.msg import CompressedImage, Image
 
 from face_perception.errors import InputError
-from face_perception.media import jpeg_complete
+from face_perception.media import BitDepth, decode_picture, looks_like_depth
 
 Array = npt.NDArray[np.uint8]
 
@@ -35,42 +36,74 @@ def _convert(code: int) -> Callable[[Any], Any]:
     return lambda a: cv2.cvtColor(a, code)
 
 
-def _mono16(a: Any) -> Any:
-    return cv2.cvtColor((a >> 8).astype(np.uint8), cv2.COLOR_GRAY2RGB)
+@dataclass(frozen=True)
+class _Encoding:
+    """How an encoding becomes RGB8.
+
+    - ``convert``: converts 8-bit values; those of 16 bits become 8-bit values first.
+    - ``channels``: components per pixel in a row of data.
+    - ``deep``: a component has 16 bits, not 8.
+    - ``half_rows``: rows of data for two rows of the image: 3 where colours follow in rows of their
+      own, at half the resolution (4:2:0).
+    """
+
+    convert: Callable[[Any], Any]
+    channels: int = 1
+    deep: bool = False
+    half_rows: int = 2
 
 
-# encoding -> (type of a component, components per pixel, conversion to RGB8)
-_ENCODINGS = {
-    "rgb8": (np.uint8, 3, _as_is),
-    "8UC3": (np.uint8, 3, _convert(cv2.COLOR_BGR2RGB)),
-    "bgr8": (np.uint8, 3, _convert(cv2.COLOR_BGR2RGB)),
-    "rgba8": (np.uint8, 4, _convert(cv2.COLOR_RGBA2RGB)),
-    "bgra8": (np.uint8, 4, _convert(cv2.COLOR_BGRA2RGB)),
-    "8UC4": (np.uint8, 4, _convert(cv2.COLOR_BGRA2RGB)),
-    "mono8": (np.uint8, 1, _convert(cv2.COLOR_GRAY2RGB)),
-    "8UC1": (np.uint8, 1, _convert(cv2.COLOR_GRAY2RGB)),
-    "mono16": (np.uint16, 1, _mono16),
-    "16UC1": (np.uint16, 1, _mono16),
-    "yuv422": (np.uint8, 2, _convert(cv2.COLOR_YUV2RGB_UYVY)),
-    "uyvy": (np.uint8, 2, _convert(cv2.COLOR_YUV2RGB_UYVY)),
-    "yuv422_yuy2": (np.uint8, 2, _convert(cv2.COLOR_YUV2RGB_YUYV)),
-    "yuyv": (np.uint8, 2, _convert(cv2.COLOR_YUV2RGB_YUYV)),
-    # OpenCV names a Bayer pattern by its second row and column, ROS by its first.
-    "bayer_rggb8": (np.uint8, 1, _convert(cv2.COLOR_BayerBG2RGB)),
-    "bayer_bggr8": (np.uint8, 1, _convert(cv2.COLOR_BayerRG2RGB)),
-    "bayer_gbrg8": (np.uint8, 1, _convert(cv2.COLOR_BayerGR2RGB)),
-    "bayer_grbg8": (np.uint8, 1, _convert(cv2.COLOR_BayerGB2RGB)),
+# OpenCV names a Bayer pattern by its second row and column, ROS by its first.
+_BAYER = {
+    "rggb": _convert(cv2.COLOR_BayerBG2RGB),
+    "bggr": _convert(cv2.COLOR_BayerRG2RGB),
+    "gbrg": _convert(cv2.COLOR_BayerGR2RGB),
+    "grbg": _convert(cv2.COLOR_BayerGB2RGB),
 }
+_GRAY = _convert(cv2.COLOR_GRAY2RGB)
+_ENCODINGS = {
+    "rgb8": _Encoding(_as_is, 3),
+    "8UC3": _Encoding(_convert(cv2.COLOR_BGR2RGB), 3),
+    "bgr8": _Encoding(_convert(cv2.COLOR_BGR2RGB), 3),
+    "rgba8": _Encoding(_convert(cv2.COLOR_RGBA2RGB), 4),
+    "bgra8": _Encoding(_convert(cv2.COLOR_BGRA2RGB), 4),
+    "8UC4": _Encoding(_convert(cv2.COLOR_BGRA2RGB), 4),
+    "mono8": _Encoding(_GRAY),
+    "8UC1": _Encoding(_GRAY),
+    "mono16": _Encoding(_GRAY, deep=True),
+    "16UC1": _Encoding(_GRAY, deep=True),
+    "rgb16": _Encoding(_as_is, 3, deep=True),
+    "bgr16": _Encoding(_convert(cv2.COLOR_BGR2RGB), 3, deep=True),
+    "rgba16": _Encoding(_convert(cv2.COLOR_RGBA2RGB), 4, deep=True),
+    "bgra16": _Encoding(_convert(cv2.COLOR_BGRA2RGB), 4, deep=True),
+    "yuv422": _Encoding(_convert(cv2.COLOR_YUV2RGB_UYVY), 2),
+    "uyvy": _Encoding(_convert(cv2.COLOR_YUV2RGB_UYVY), 2),
+    "yuv422_yuy2": _Encoding(_convert(cv2.COLOR_YUV2RGB_YUYV), 2),
+    "yuyv": _Encoding(_convert(cv2.COLOR_YUV2RGB_YUYV), 2),
+    "nv12": _Encoding(_convert(cv2.COLOR_YUV2RGB_NV12), half_rows=3),
+    "nv21": _Encoding(_convert(cv2.COLOR_YUV2RGB_NV21), half_rows=3),
+    **{f"bayer_{name}8": _Encoding(convert) for name, convert in _BAYER.items()},
+    **{f"bayer_{name}16": _Encoding(convert, deep=True) for name, convert in _BAYER.items()},
+}
+# Encodings of depth images in REP 118: metres, and millimetres. Infrared cameras use the second,
+# too.
+_DEPTH, _MAYBE_DEPTH = "32FC1", "16UC1"
+_NOT_DEPTH = "remap image to the colour or infrared image of the camera"
 
 # Larger than any camera: a wrong header must not make us convert gigabytes.
 _MAX_SIDE = 16384
+# What image_transport sends, and WebP. Others, such as GIF, have no use in a stream.
+_COMPRESSED = ("JPEG", "PNG", "TIFF", "WEBP")
+_DAMAGED_FIX = "check the camera's cable and driver, or lower the size or rate of the images"
 
 
-def to_array(message: Image) -> Array:
+def to_array(message: Image, depth: BitDepth | None = None) -> Array:
     """Returns the pixels of an Image, RGB uint8 [H, W, 3]; for rgb8 a view of the message.
 
-    cv_bridge, if installed, converts other encodings than those of this module. Raises ImageError
-    for an unknown encoding, an empty image, or data that does not fit its size.
+    ``depth`` remembers how many bits the 16-bit images of this camera use; without it, this image
+    alone decides. cv_bridge, if installed, converts other encodings than those of this module.
+    Raises ImageError for an unknown encoding, a depth image, an empty image, or data that does not
+    fit its size.
     """
     height, width, step = message.height, message.width, message.step
     if height == 0 or width == 0:
@@ -81,44 +114,51 @@ def to_array(message: Image) -> Array:
         )
     known = _ENCODINGS.get(message.encoding)
     if known is None:
+        if message.encoding == _DEPTH:
+            raise ImageError(f"encoding {_DEPTH!r} is not supported: a depth image: {_NOT_DEPTH}")
         return _by_cv_bridge(message)
-    dtype, channels, convert = known
-    size = np.dtype(dtype).itemsize
-    row = width * channels * size
+    row = width * known.channels * (2 if known.deep else 1)
     if step < row:
         raise ImageError(
             f"step is {step}, but a row of {width} {message.encoding} pixels has {row} bytes: "
             "correct step or width in the camera driver"
         )
+    count = height * known.half_rows // 2
     data = np.frombuffer(message.data, np.uint8)
     # The last row needs no padding.
-    if data.size < step * (height - 1) + row:
+    if data.size < step * (count - 1) + row:
         raise ImageError(
             f"data has {data.size} bytes, but {width}x{height} {message.encoding} with step {step} "
-            f"needs {step * height}: correct data or height in the camera driver"
+            f"needs {step * count}: correct data or height in the camera driver"
         )
-    if data.size >= step * height:
-        rows = data[: step * height].reshape(height, step)
+    if data.size >= step * count:
+        rows = data[: step * count].reshape(count, step)
     else:
-        rows = np.lib.stride_tricks.as_strided(data, (height, row), (step, 1))
-    pixels = rows[:, :row]
-    typed: Any
-    if size > 1:
-        typed = np.ascontiguousarray(pixels).view(dtype)
-        if bool(message.is_bigendian) == (sys.byteorder == "little"):
-            typed = typed.byteswap()
-    else:
-        typed = pixels
-    if channels > 1:
-        typed = (
-            typed.reshape(height, width, channels)
-            if typed.flags.c_contiguous
-            else np.ascontiguousarray(typed).reshape(height, width, channels)
-        )
+        rows = np.lib.stride_tricks.as_strided(data, (count, row), (step, 1))
+    values: Any = rows[:, :row]
+    if known.deep:
+        values = _to_eight_bits(message, values, depth or BitDepth())
+    if known.channels > 1:
+        values = np.ascontiguousarray(values).reshape(count, width, known.channels)
     try:
-        return convert(typed)  # type: ignore[no-any-return]
+        return known.convert(values)  # type: ignore[no-any-return]
     except cv2.error as error:
         raise ImageError(f"{width}x{height} {message.encoding}: {error.err}") from error
+
+
+def _to_eight_bits(message: Image, rows: Array, depth: BitDepth) -> Array:
+    """Returns the 16-bit values in the rows of a message as 8-bit values."""
+    values = np.ascontiguousarray(rows).view(np.uint16)
+    if bool(message.is_bigendian) == (sys.byteorder == "little"):
+        values = values.byteswap()
+    if message.encoding == _MAYBE_DEPTH and (
+        "depth" in message.header.frame_id or looks_like_depth(values)
+    ):
+        raise ImageError(
+            f"a {_MAYBE_DEPTH} image that looks like a depth image: {_NOT_DEPTH}; an infrared "
+            "camera should publish mono16"
+        )
+    return depth.convert(values)
 
 
 def _by_cv_bridge(message: Image) -> Array:
@@ -143,28 +183,21 @@ def _by_cv_bridge(message: Image) -> Array:
 
 
 def from_compressed(message: CompressedImage) -> Array:
-    """Returns the pixels of a CompressedImage that OpenCV reads (JPEG, PNG …), uint8 [H, W, 3].
+    """Returns the pixels of a CompressedImage (JPEG, PNG, TIFF or WebP), RGB uint8 [H, W, 3].
 
-    Raises ImageError if the data is empty, cut off, or not an image.
+    Raises ImageError if the data is empty, cut off, not such a picture, or a depth image, or if it
+    has far more pixels than a picture of as many bytes.
     """
-    data = np.frombuffer(message.data, np.uint8)
-    if data.size == 0:
-        raise ImageError(f"the compressed image ({message.format!r}) is empty")
-    if bytes(data[:2]) == b"\xff\xd8" and not jpeg_complete(bytes(data)):
-        # OpenCV fills the missing part with gray and reports no error.
-        raise ImageError(f"the JPEG is cut off ({data.size} bytes, no end marker)")
+    if "compressedDepth" in message.format:
+        raise ImageError(f"format {message.format!r} is a depth image: {_NOT_DEPTH}")
+    data = bytes(message.data)
+    name = f"the compressed image ({message.format[:40]!r}, {len(data)} bytes)"
+    if not data:
+        raise ImageError(f"{name} is empty")
     try:
-        image = cv2.imdecode(data, cv2.IMREAD_COLOR)
-    except cv2.error as error:
-        raise ImageError(
-            f"the compressed image ({message.format!r}, {data.size} bytes) is too large for "
-            f"OpenCV: {error.err}"
-        ) from error
-    if image is None:
-        raise ImageError(
-            f"the compressed image ({message.format!r}, {data.size} bytes) cannot be decoded"
-        )
-    return cv2.cvtColor(image, cv2.COLOR_BGR2RGB)  # type: ignore[no-any-return]
+        return decode_picture(data, name, _COMPRESSED, _DAMAGED_FIX)
+    except InputError as error:
+        raise ImageError(str(error)) from error
 
 
 def from_array(image: Array, message: Image | None = None) -> Image:

@@ -76,7 +76,29 @@ def camera_to_msg(camera: types.Camera, header: Header) -> CameraInfo:
 
 
 def camera_from_msg(info: CameraInfo, assumed: bool = False) -> types.Camera:
-    """Returns the camera of a CameraInfo. Raises InputError if K is zero or NaN."""
+    """Returns the camera of the images that a CameraInfo comes with.
+
+    K, width and height are those of the whole sensor. The images show the window ``roi`` of it (all
+    of it if ``roi`` has no size), in which ``binning_x`` by ``binning_y`` pixels are combined; 0
+    means 1. Raises InputError if K is zero or NaN.
+    """
+    camera = sensor_from_msg(info, assumed)
+    roi = info.roi
+    return camera.window(
+        roi.x_offset,
+        roi.y_offset,
+        roi.width or info.width,
+        roi.height or info.height,
+        max(info.binning_x, 1),
+        max(info.binning_y, 1),
+    )
+
+
+def sensor_from_msg(info: CameraInfo, assumed: bool = False) -> types.Camera:
+    """Returns the camera of a CameraInfo for the whole sensor, without ``roi`` and binning.
+
+    Raises InputError if K is zero or NaN.
+    """
     k = info.k
     return types.Camera(
         width=info.width,

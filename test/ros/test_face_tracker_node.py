@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from node_processes import NodeProcess, Peer
-from sensor_msgs.msg import CameraInfo, CompressedImage, Image
+from sensor_msgs.msg import CameraInfo, CompressedImage, Image, RegionOfInterest
 from std_srvs.srv import Trigger
 from waits import scaled
 
@@ -185,7 +185,7 @@ def test_a_cut_off_jpeg(start: Start, peer: Peer) -> None:
     jpeg.data = array.array("B", whole[: len(whole) // 2])
     now = 0.0
     end = time.monotonic() + scaled(30)
-    while "/image/compressed: the JPEG is cut off" not in node.log:
+    while "is cut off: part of its data is missing: check the camera" not in node.log:
         assert time.monotonic() < end, node.log
         now += 0.05
         publisher.publish(stamped(jpeg, now))
@@ -243,6 +243,54 @@ def test_a_camera_info_that_is_none(
         return health.level == DiagnosticStatus.OK
 
     camera.show_until(image, well)
+
+
+@pytest.mark.parametrize(
+    ("width", "focal", "extra"),
+    [
+        (1024, 1400.0, {"binning_x": 2, "binning_y": 2}),
+        (1280, 700.0, {"roi": RegionOfInterest(x_offset=300, y_offset=200, width=512, height=512)}),
+        # A driver that sets binning, but all else for its images.
+        (512, 700.0, {"binning_x": 2, "binning_y": 2}),
+    ],
+)
+def test_binning_and_roi_of_the_camera_info(
+    start: Start, peer: Peer, width: int, focal: float, extra: dict[str, Any]
+) -> None:
+    node = start("face_tracker")
+    camera, faces = Camera(peer), peer.listen(msg.FaceArray, "faces")
+    infos = peer.publisher(CameraInfo, "camera_info")
+    info = CameraInfo(width=width, height=width, distortion_model="plumb_bob", d=[0.0] * 5, **extra)
+    info.k = [focal, 0.0, width / 2, 0.0, focal, width / 2, 0.0, 0.0, 1.0]
+
+    def used() -> bool:
+        infos.publish(info)
+        return with_faces(faces)() and not faces[-1].camera_info_assumed
+
+    camera.show_until(images.from_array(photo()), used)
+    assert faces[-1].camera_info.k[0] == 700
+    assert faces[-1].camera_info.width == 512
+    assert "assuming focal length" not in node.log.partition("no /camera_info")[0]
+
+
+def test_images_a_little_older_are_dropped(start: Start, peer: Peer) -> None:
+    node = start("face_tracker")
+    camera, faces = Camera(peer), peer.listen(msg.FaceArray, "faces")
+    image = images.from_array(photo())
+    camera.show_until(image, with_faces(faces))
+    faces.clear()
+
+    def older_seen() -> bool:
+        camera.now -= 0.12  # one step back for two steps forward
+        camera.show(image, 1)
+        camera.now += 0.07
+        return "older than the one before: dropped" in node.log and len(faces) > 10
+
+    camera.show_until(image, older_seen)
+    stamps = [messages.seconds(f.header.stamp) for f in faces]
+    assert stamps == sorted(stamps)
+    assert "restarting the tracker" not in node.log
+    assert {face.id for f in faces for face in f.faces} == {"face_1"}
 
 
 def test_stamps_that_go_back_start_again(start: Start, peer: Peer) -> None:

@@ -9,11 +9,14 @@ from typing import Any
 
 import numpy as np
 import pytest
+from sensor_msgs.msg import CameraInfo
 from std_msgs.msg import Header
 
 from face_perception import geometry, msg, types
 from face_perception.avatar import PerformerState
+from face_perception.faces import project_points
 from face_perception.ros import messages
+from face_perception.ros.image_input import ImageOrder
 
 RNG = np.random.default_rng(3)
 
@@ -91,6 +94,66 @@ def test_an_assumed_camera_stays_assumed() -> None:
     message = messages.faces_to_msg([], types.Camera.assume(320, 240), Header())
     _, camera = messages.faces_from_msg(message)
     assert camera == types.Camera.assume(320, 240)
+
+
+@pytest.mark.parametrize(
+    ("binning", "roi", "size", "centre"),
+    [
+        ((0, 0), (0, 0, 0, 0), (640, 480), (300.0, 250.0)),
+        ((1, 1), (0, 0, 640, 480), (640, 480), (300.0, 250.0)),
+        ((2, 2), (0, 0, 0, 0), (320, 240), (149.75, 124.75)),
+        ((2, 4), (0, 0, 0, 0), (320, 120), (149.75, 62.125)),
+        ((0, 0), (100, 50, 200, 160), (200, 160), (200.0, 200.0)),
+        ((2, 2), (100, 50, 200, 160), (100, 80), (99.75, 99.75)),
+        ((2, 2), (100, 50, 201, 161), (100, 80), (99.75, 99.75)),
+    ],
+)
+def test_binning_and_roi_of_a_camera_info(
+    binning: tuple[int, int],
+    roi: tuple[int, int, int, int],
+    size: tuple[int, int],
+    centre: tuple[float, float],
+) -> None:
+    info = CameraInfo(width=640, height=480, distortion_model="plumb_bob", d=[0.1, 0.0, 0.0, 0.0])
+    info.k = [600.0, 0.0, 300.0, 0.0, 500.0, 250.0, 0.0, 0.0, 1.0]
+    info.binning_x, info.binning_y = binning
+    info.roi.x_offset, info.roi.y_offset, info.roi.width, info.roi.height = roi
+    camera = messages.camera_from_msg(info)
+    assert (camera.width, camera.height) == size
+    assert (camera.fx, camera.fy) == (600 / max(binning[0], 1), 500 / max(binning[1], 1))
+    assert (camera.cx, camera.cy) == pytest.approx(centre)
+    # A ray falls on the same place of the sensor: the centre of its block of pixels.
+    point = np.array([0.2, -0.1, 2.0])
+    sensor = project_points(messages.sensor_from_msg(info), point)[0]
+    block = project_points(camera, point)[0]
+    steps = np.maximum(binning, 1)
+    assert block * steps + (steps - 1) / 2 + roi[:2] == pytest.approx(sensor)
+
+
+def test_images_a_little_older_are_not_used_but_a_new_beginning_is() -> None:
+    second = 1_000_000_000
+    for stamps, want in (
+        # Two swapped images, and one that is late.
+        ([10.0, 10.1, 10.05, 10.2, 9.3, 10.3], [True, True, False, True, False, True]),
+        # A bag that starts again.
+        ([10.0, 10.1, 1.0, 1.1], [True] * 4),
+        # No stamps, and standing stamps.
+        ([0.0, 0.0, 0.0], [True] * 3),
+        # Two cameras, one of which is 0.4 s behind.
+        ([10.0, 9.6, 10.1, 9.7, 10.2, 9.8], [True, False] * 3),
+        # A clock that was set back by 0.9 s.
+        ([10.0, *(9.1 + 0.1 * k for k in range(12))], [True, *[False] * 9, *[True] * 3]),
+        # A bag of half a second that starts again and again: the 30th image begins a new round.
+        ([*(1 + 0.1 * (k % 5) for k in range(5)), *[1.0, 1.1] * 20], None),
+    ):
+        order = ImageOrder()
+        used = [order.step_back(round(stamp * second)) == 0 for stamp in stamps]
+        if want is None:
+            assert used[:5] == [True] * 5
+            assert used[5:34] == [False] * 29
+            assert used[34]
+        else:
+            assert used == want, stamps
 
 
 def test_crops() -> None:
