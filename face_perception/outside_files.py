@@ -10,6 +10,7 @@ import contextlib
 import io
 import json
 import os
+import re
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator
@@ -26,6 +27,7 @@ from face_perception.files import open_regular, read_regular
 MOST_TEXT = 1 << 16
 # Limits of the content of a YAML file. Aliases count as often as they are used.
 _MOST_NODES, _MOST_DEPTH, _LONGEST_NUMBER = 100_000, 50, 100
+_BRACKETS, _MOST_BRACKETS = re.compile(r"[\[\]{}]"), 200
 # What the parts of a zip file may need in memory: so much in any case, and so many times the size
 # of the file. Images and weights shrink to a tenth at most; a bomb shrinks to a thousandth.
 _FREE_MEMORY, _LARGEST_RATIO = 64 << 20, 20
@@ -70,6 +72,8 @@ def reason_of(error: Exception) -> str:
         return f"it is damaged or truncated ({one_line(error) or type(error).__name__})"
     if isinstance(error, UnicodeDecodeError):
         return f"it is not UTF-8 text (byte {error.start})"
+    if isinstance(error, json.JSONDecodeError):
+        return f"it is not JSON ({one_line(error)})"
     if isinstance(error, yaml.MarkedYAMLError):
         line = f" in line {error.problem_mark.line + 1}" if error.problem_mark else ""
         return f"it is not YAML ({one_line(error.problem or error.context or '')}{line})"
@@ -123,6 +127,7 @@ def parse_yaml(text: str) -> Any:
     Raises InputError or yaml.YAMLError if it is not YAML, and InputError if it is nested too
     deeply, or repeats itself through aliases until it has more than 100 000 values.
     """
+    _check_brackets(text)
     loader = _Loader(text)
     try:
         node = loader.get_single_node()
@@ -148,6 +153,15 @@ class _Loader(yaml.SafeLoader):
 
 
 _Loader.add_constructor("tag:yaml.org,2002:int", _Loader.construct_yaml_int)
+
+
+def _check_brackets(text: str) -> None:
+    """Raises InputError if more than 200 brackets are open at once: PyYAML is slow at those."""
+    depth = 0
+    for found in _BRACKETS.finditer(text):
+        depth += 1 if found[0] in "[{" else -1
+        if depth > _MOST_BRACKETS:
+            raise InputError("it is nested too deeply")
 
 
 def _size(node: yaml.Node, known: dict[int, int], depth: int) -> int:

@@ -1,0 +1,1 @@
+"""The parts of bench/fuzz.py: what is fuzzed, how inputs are made, and who watches."""

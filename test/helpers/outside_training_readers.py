@@ -1,0 +1,98 @@
+"""The readers of checkpoints and data sets, each with a good file. They need PyTorch, pyarrow."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import scipy.io
+import torch
+from outside_readers import Reader
+
+from face_perception.errors import InputError
+from face_perception.inference import ModelError
+from face_perception.learning.data import dataset
+from face_perception.learning.data.dataset import DatasetError
+from face_perception.learning.data.mpiifacegaze import read_annotations, read_camera
+from face_perception.learning.musetalk.state_dicts import read_state_dict
+from face_perception.learning.tensorflow_checkpoint import read_variables_file
+from face_perception.learning.torch_checkpoint import CheckpointError, read_checkpoint
+from face_perception.learning.training_loop import network_weights
+
+STATE = {"weight": torch.arange(6.0).reshape(2, 3), "bias": torch.zeros(2)}
+
+
+def _saved(name: str, content: object, zipped: bool = True) -> Callable[[Path], Path]:
+    def make(folder: Path) -> Path:
+        torch.save(content, folder / name, _use_new_zipfile_serialization=zipped)
+        return folder / name
+
+    return make
+
+
+def _npz(folder: Path) -> Path:
+    np.savez(folder / "x.npz", **{name: value.numpy() for name, value in STATE.items()})
+    return folder / "x.npz"
+
+
+def _safetensors(folder: Path) -> Path:
+    from safetensors.torch import save_file
+
+    save_file(STATE, folder / "x.safetensors")
+    return folder / "x.safetensors"
+
+
+def _data_set(file: str) -> Callable[[Path], Path]:
+    def make(folder: Path) -> Path:
+        made = folder / "set"
+        with dataset.Writer(made, name="x", licence="none", made_by="a test") as writer:
+            writer.add({"file": np.zeros((8, 8, 3), np.uint8)}, "anna", "train", valence=0.5)
+        return made / file
+
+    return make
+
+
+def _annotations(folder: Path) -> Path:
+    numbers = [0, 0, *range(12), 0, 0, 0, 0, 0, 0, 10, 10, 600, 0, 0, 0]
+    line = " ".join(["a.jpg", *map(str, numbers), "left"])
+    (folder / "p00.txt").write_text(f"{line}\n")
+    return folder / "p00.txt"
+
+
+def _camera(folder: Path) -> Path:
+    scipy.io.savemat(
+        folder / "Camera.mat", {"cameraMatrix": np.eye(3), "distCoeffs": np.zeros((1, 5))}
+    )
+    return folder / "Camera.mat"
+
+
+TRAINING_READERS = (
+    Reader("checkpoint", CheckpointError, _saved("x.pth", STATE), read_checkpoint),
+    Reader("old checkpoint", CheckpointError, _saved("x.pth", STATE, False), read_checkpoint),
+    Reader("checkpoint as .npz", CheckpointError, _npz, read_checkpoint),
+    Reader("variables as .npz", ModelError, _npz, read_variables_file),
+    Reader("state dict", ModelError, _saved("x.bin", STATE), read_state_dict),
+    Reader("state dict as .safetensors", ModelError, _safetensors, read_state_dict),
+    Reader(
+        "checkpoint of a run",
+        InputError,
+        _saved("last.ckpt", {"state_dict": STATE, "epoch": 3}),
+        network_weights,
+    ),
+    Reader(
+        "data set",
+        DatasetError,
+        _data_set("dataset.yaml"),
+        lambda path: dataset.read(path.parent),
+        "yaml",
+    ),
+    Reader(
+        "table of a data set",
+        DatasetError,
+        _data_set("samples.parquet"),
+        lambda path: dataset.read(path.parent),
+    ),
+    Reader("annotations", DatasetError, _annotations, lambda path: list(read_annotations(path))),
+    Reader("camera of a data set", DatasetError, _camera, read_camera),
+)
