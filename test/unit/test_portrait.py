@@ -209,6 +209,7 @@ def test_irises_go_where_they_are_told(
     assert irises(0, 0.25)[1] < irises(0, -0.2)[1] - least
 
 
+_NOISY_IMAGES, _NOISE = 4, 2.0  # standard deviation of the noise, grey levels
 _LOOKS = [(0, 0), (0.17, 0), (0.34, 0), (-0.17, 0), (-0.34, 0), (0, 0.1), (0, -0.1), (-0.2, 0.1)]
 
 
@@ -221,14 +222,27 @@ _LOOKS = [(0, 0), (0.17, 0), (0.34, 0), (-0.17, 0), (-0.34, 0), (0, 0.1), (0, -0
     ],
 )
 def test_perception_reads_the_gaze_that_was_told(
-    name: str, yaw: float, pitch: float, portraits: dict[str, PortraitRenderer], look: Callable
+    name: str,
+    yaw: float,
+    pitch: float,
+    portraits: dict[str, PortraitRenderer],
+    tracker: FaceTracker,
 ) -> None:
-    """Measured from the line from the eyes to the camera: (0, 0) looks at the viewer."""
-    face = look(portraits[name], FaceState(gaze_yaw=yaw, gaze_pitch=pitch))
-    seen = GeometricGaze().estimate(CAMERA, face, 0.0)
-    sight = yaw_pitch(-seen.origin / np.linalg.norm(seen.origin))
-    wrong = math.hypot(seen.yaw - sight[0] - yaw, seen.pitch - sight[1] - pitch)
-    assert math.degrees(wrong) < 8
+    """Measured from the line from the eyes to the camera: (0, 0) looks at the viewer.
+
+    The mean over several images with the noise of a camera: dark eyes behind spectacles are read
+    differently in each (grace_hopper).
+    """
+    image = portraits[name].render(FaceState(gaze_yaw=yaw, gaze_pitch=pitch))
+    random = np.random.default_rng(0)
+    wrong = []
+    for _ in range(_NOISY_IMAGES):
+        noisy = np.clip(image + random.normal(0, _NOISE, image.shape), 0, 255).astype(np.uint8)
+        (face,) = tracker.detect(Frame(noisy, 0.0, CAMERA))
+        seen = GeometricGaze().estimate(CAMERA, face, 0.0)
+        sight = yaw_pitch(-seen.origin / np.linalg.norm(seen.origin))
+        wrong.append((seen.yaw - sight[0] - yaw, seen.pitch - sight[1] - pitch))
+    assert math.degrees(math.hypot(*np.mean(wrong, axis=0))) < 8
 
 
 @pytest.mark.parametrize("name", FACES)
