@@ -77,7 +77,7 @@ class GazeErrorModel:
 
     @property
     def is_known(self) -> bool:
-        """Whether all values are finite, and sigmas and gains positive."""
+        """Returns whether all values are finite, and sigmas and gains positive."""
         positive = (self.yaw_sigma, self.pitch_sigma, self.yaw_gain, self.pitch_gain)
         others = (
             self.yaw_gain_sigma,
@@ -113,7 +113,7 @@ class _Axis(NamedTuple):
         return max(self.sigma, _MIN_SIGMA) ** 2 + (self.gain_sigma * (true - self.centre)) ** 2
 
     def may_be(self, measured: float, radius: float) -> bool:
-        """Whether a look within ``radius`` of the target can give the ``measured`` offset."""
+        """Returns whether a look within ``radius`` of the target can give ``measured``."""
         widest = math.sqrt(self.variance(abs(self.centre) + radius + self.centre))
         return abs(measured - self.mean(0.0)) - self.gain * radius <= _FAR * widest
 

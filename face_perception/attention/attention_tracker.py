@@ -265,6 +265,6 @@ def _midpoint(face: Face, gaze: Gaze | None) -> FloatArray | None:
 
 
 def _is_direction(vector: FloatArray) -> bool:
-    """Whether a vector is finite and not zero."""
+    """Returns whether a vector is finite and not zero."""
     length = float(np.linalg.norm(vector))
     return math.isfinite(length) and length > 0

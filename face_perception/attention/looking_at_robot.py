@@ -54,8 +54,8 @@ class LookingSettings:
     )
     robot_prior: float = setting(
         0.5,
-        "Prior probability that a person looks at the robot: the share of the time that people do. "
-        "A larger value gives more looks at the robot, including false ones.",
+        "Prior probability that a person looks at the robot: the share of the time that people "
+        "look at it. A larger value gives more looks at the robot, including false ones.",
         minimum=0.001,
         maximum=0.99,
         dynamic=True,

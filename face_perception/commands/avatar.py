@@ -139,9 +139,11 @@ def _prepare(args: argparse.Namespace) -> int:
 
     size = _size(args.size)
     if not 0.04 <= args.seconds <= MAX_PICTURES / 25:
-        raise InputError(f"--seconds must be 0.04 to {MAX_PICTURES / 25:g}, not {args.seconds:g}")
+        raise InputError(
+            f"--seconds must be from 0.04 to {MAX_PICTURES / 25:g}, not {args.seconds:g}"
+        )
     if args.margin is not None and not 0 <= args.margin <= size[1]:
-        raise InputError(f"--margin must be 0 to {size[1]} (the height), not {args.margin}")
+        raise InputError(f"--margin must be from 0 to {size[1]} (the height), not {args.margin}")
     if not abs(args.shift) <= size[1]:
         raise InputError(f"--shift must be at most the height, {size[1]}, not {args.shift}")
     if args.seed < 0:
@@ -252,7 +254,7 @@ def _decoders(args: argparse.Namespace) -> int:
     from face_perception.speech import read_wav
 
     if not 1 <= args.images <= 100:
-        raise InputError(f"--images must be 1 to 100, not {args.images}")
+        raise InputError(f"--images must be from 1 to 100, not {args.images}")
     avatar = load_avatar(
         args.avatar, autoencoder=installed_autoencoder_hash(), version=installed_unet_version()
     )
@@ -287,7 +289,7 @@ def _size(text: str) -> tuple[int, int]:
         raise InputError(f"--size must be WIDTHxHEIGHT in pixels, e.g. 512x512, not {text}")
     found = int(width), int(height)
     if not all(128 <= side <= 2048 for side in found):
-        raise InputError(f"--size must be 128 to 2048 pixels in width and height, not {text}")
+        raise InputError(f"--size must be from 128 to 2048 pixels in width and height, not {text}")
     return found
 
 

@@ -63,7 +63,9 @@ def run(args: argparse.Namespace) -> int:
     if not (math.isfinite(args.duration) and args.duration >= 0):
         raise InputError(f"--duration must be 0 or more seconds, not {args.duration}")
     if not 0 <= args.port <= 65_535:
-        raise InputError(f"--port must be 1 to 65535, or 0 to choose a free port, not {args.port}")
+        raise InputError(
+            f"--port must be from 1 to 65535, or 0 to choose a free port, not {args.port}"
+        )
     if args.text:
         recording = spoken(args.text, args.voice)
     else:

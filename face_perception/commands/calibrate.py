@@ -218,7 +218,9 @@ def _calibrate(args: argparse.Namespace, store: CalibrationStore) -> int:
     )
 
     if not 0 <= args.turn_head <= _MOST_TURN:
-        raise InputError(f"--turn-head must be 0 to {_MOST_TURN} degrees, not {args.turn_head:g}")
+        raise InputError(
+            f"--turn-head must be from 0 to {_MOST_TURN} degrees, not {args.turn_head:g}"
+        )
     if args.target and args.targets != 1:
         raise InputError("give --targets or --target, not both")
     targets = [point_target(point) for point in args.target or ()]

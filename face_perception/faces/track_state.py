@@ -108,14 +108,14 @@ def expected_square(track: Track, stamp: float) -> Square:
 
 
 def same_place(a: Track, b: Track) -> bool:
-    """Whether two tracks are on the same face, whatever their rotation."""
+    """Returns whether two tracks are on the same face, whatever their rotation."""
     small, large = sorted((a.size, b.size))
     apart = math.hypot(a.square.x - b.square.x, a.square.y - b.square.y)
     return apart < _SAME_PLACE * large and large < _SAME_SIZE * small
 
 
 def is_another_person(track: Track, appearance: FloatArray) -> bool:
-    """Whether ``appearance`` differs from both the last and the usual appearance of a track."""
+    """Returns whether ``appearance`` differs from the last and from the usual one of a track."""
     return (
         appearance_similarity(track.usual_appearance, appearance) < _ANOTHER
         and appearance_similarity(track.last_appearance, appearance) < _ANOTHER
@@ -130,7 +130,7 @@ def self_similarity(track: Track) -> float:
 
 
 def is_detection_of(detection: Detection, track: Track) -> bool:
-    """Whether the eyes, nose and mouth of a detection are those of the track."""
+    """Returns whether the eyes, nose and mouth of a detection are those of the track."""
     size = max(track.size, float(detection.box[2:].max()))
     return mesh_distance(detection, track.landmarks) < _ON_FACE * size
 

@@ -123,16 +123,16 @@ class FaceTrackerSettings:
     )
     min_hits: int = setting(
         3,
-        "A new face is published after it was seen in this number of images; a face with a very "
-        "high score at once. A larger value gives fewer false faces and more delay.",
+        "A new face is published after it was seen in this number of images, or at once if its "
+        "score is very high. A larger value gives fewer false faces and more delay.",
         minimum=1,
         maximum=100,
         dynamic=True,
     )
     id_prefix: str = setting(
         "face_",
-        "Prefix of face ids, which is followed by a counter. Must start with a letter. Give each "
-        "camera its own.",
+        "Prefix of face ids; a counter follows it. Must start with a letter. Give each camera "
+        "another prefix.",
     )
 
 
@@ -372,7 +372,7 @@ class FaceTracker:
     def _verify_detection(
         self, image: Image, detection: Detection, stamp: float, known: list[Track], least: float
     ) -> Track | None:
-        """Returns a track for a detection; None if it is no face or belongs to a ``known`` track.
+        """Returns a track for a detection; None if it is no face or in a ``known`` track.
 
         ``least`` is the lowest certainty of a face.
         """
@@ -442,7 +442,7 @@ class FaceTracker:
         self._lost = [lost for j, lost in enumerate(self._lost) if j not in back]
 
     def _crowded(self, track: Track) -> bool:
-        """Whether a confirmed face is near enough to hide part of this one."""
+        """Returns whether a confirmed face is near enough to hide part of this one."""
         return any(
             np.linalg.norm(track.centre - other.centre) < max(track.size, other.size)
             for other in self._tracks
@@ -517,7 +517,7 @@ def _roi(landmarks: FloatArray, image: Image) -> Roi:
 
 
 def _inside(landmarks: FloatArray, image: Image) -> bool:
-    """Whether enough of the landmarks [478, 3] are inside the image."""
+    """Returns whether enough of the landmarks [478, 3] are inside the image."""
     height, width = image.shape[:2]
     left, top, right, bottom = bounds(landmarks)
     if left >= 0 and top >= 0 and right < width and bottom < height:

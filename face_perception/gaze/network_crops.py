@@ -328,7 +328,7 @@ def _shrunk(lines: npt.NDArray[Any], taps: _Taps) -> npt.NDArray[np.float32]:
 
 
 def _apart(columns: _Taps, rows: _Taps) -> bool:
-    """Whether no pixel is used twice, on either axis."""
+    """Returns whether no pixel is used twice, on either axis."""
     return all((taps.four[1:, 0] > taps.four[:-1, -1]).all() for taps in (columns, rows))
 
 
@@ -423,7 +423,7 @@ def _refuse_missing(camera: Camera, crops: Mapping[str, FloatArray]) -> None:
 
 
 def _is_inside(camera: Camera, crop: FloatArray) -> bool:
-    """Whether all corners of a crop are in the image. Plain floats, because numpy is slower."""
+    """Returns whether all corners of a crop are in the image. Avoids numpy, which is slower."""
     (a, b, c), (d, e, f), (g, h, i) = crop.tolist()
     return all(
         _inside(camera, a * u + b * v + c, d * u + e * v + f, g * u + h * v + i)
@@ -438,6 +438,6 @@ def _missing(camera: Camera, crop: FloatArray) -> float:
 
 
 def _inside(camera: Camera, x: Any, y: Any, z: Any) -> Any:
-    """Whether homogeneous points, or one of them, are in front of the camera and in its image."""
+    """Returns whether homogeneous points are in front of the camera and in its image."""
     inside = (z > 0) & (x >= -0.5 * z) & (x <= (camera.width - 0.5) * z)
     return inside & (y >= -0.5 * z) & (y <= (camera.height - 0.5) * z)

@@ -1,4 +1,4 @@
-"""Samples of a gaze at known targets: checks whether they agree, and averages each target."""
+"""Checks whether samples of a gaze at known targets agree, and averages them by target."""
 
 from __future__ import annotations
 

@@ -127,11 +127,11 @@ class CalibrationSession:
         if not face_id:
             raise InputError("face_id is empty: name one of the faces of the topic `faces`")
         if not 0 <= samples <= _MAX_SAMPLES:
-            raise InputError(f"samples per target must be 0 to {_MAX_SAMPLES}, not {samples}")
+            raise InputError(f"samples per target must be from 0 to {_MAX_SAMPLES}, not {samples}")
         if not 0 <= seconds <= 3600:
-            raise InputError(f"seconds per target must be 0 to 3600, not {seconds}")
+            raise InputError(f"seconds per target must be from 0 to 3600, not {seconds}")
         if not 0 <= head_range <= 1.5:
-            raise InputError(f"head_range must be 0 to 1.5 rad, not {head_range}")
+            raise InputError(f"head_range must be from 0 to 1.5 rad, not {head_range}")
         self.face_id = face_id
         self.targets = tuple(targets) or (camera_target(),)
         if samples and samples * len(self.targets) < MIN_SAMPLES:

@@ -333,7 +333,7 @@ class CalibrationStore:
         calibrations = _calibrations(content["calibrations"], version)
         check_person_id(person_id)
         if self._file(person_id) != path:
-            raise InputError(f"its name does not belong to the person {shortened(person_id)}")
+            raise InputError(f"its name is not that of the person {shortened(person_id)}")
         return person_id, calibrations
 
     def _set_aside(self, path: Path, error: Exception) -> None:

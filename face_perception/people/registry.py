@@ -251,7 +251,7 @@ class PersonRegistry:
         state.stamp = stamp
 
     def _fits(self, calibration: Calibration) -> bool:
-        """Whether a calibration is for the current revision of its estimator."""
+        """Returns whether a calibration is for the current revision of its estimator."""
         return calibration.revision == self._revisions.get(calibration.estimator)
 
     def _calibrations(self, person_id: str) -> dict[str, Calibration]:

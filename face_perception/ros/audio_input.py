@@ -117,7 +117,7 @@ class AudioInput:
 
     @property
     def status(self) -> str:
-        """What is wrong with the audio, such as why none arrives; empty if nothing is."""
+        """Returns what is wrong with the audio, such as why none arrives; empty if nothing is."""
         lately = time.monotonic() - self._dropped_at < _SAID
         problems = self._audio.status, self._drop_said if lately else "", self._mixer.problem
         return "; ".join(filter(None, problems))

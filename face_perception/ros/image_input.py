@@ -118,7 +118,7 @@ class ImageInput:
 
     @property
     def status(self) -> str:
-        """Why no images arrive; empty if they do."""
+        """Returns why no images arrive; empty if they do."""
         return self._images.status
 
     @property

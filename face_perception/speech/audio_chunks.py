@@ -46,9 +46,9 @@ class AudioChunk:
 def check_format(rate: int, channels: int) -> None:
     """Raises AudioError if a sample rate (hertz) or a number of channels is not supported."""
     if not _RATES[0] <= rate <= _RATES[1]:
-        raise AudioError(f"sample_rate is {rate}: it must be {_RATES[0]} to {_RATES[1]} Hz")
+        raise AudioError(f"sample_rate is {rate}: it must be from {_RATES[0]} to {_RATES[1]} Hz")
     if not 1 <= channels <= _MOST_CHANNELS:
-        raise AudioError(f"channels is {channels}: it must be 1 to {_MOST_CHANNELS}")
+        raise AudioError(f"channels is {channels}: it must be from 1 to {_MOST_CHANNELS}")
 
 
 def mean_of_channels(samples: AudioSamples, rate: int) -> AudioSamples:

@@ -59,8 +59,8 @@ class NeuralMouth:
         delay = self._model.card.facts.get("delay_frames")
         if type(delay) is not int or not 0 <= delay <= _LONGEST_DELAY:
             raise ModelError(
-                f"model {self._model.name} is no mouth: its card has no fact delay_frames; train "
-                "one with `face-perception train mouth`"
+                f"model {self._model.name} is not a mouth model: its card has no fact "
+                "delay_frames; train one with `face-perception train mouth`"
             )
         self._delay = delay
         # One hop is added because interpolation needs the next shape.

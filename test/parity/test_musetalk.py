@@ -129,7 +129,7 @@ def test_batches_change_nothing() -> None:
 def test_bad_arguments_are_named() -> None:
     with pytest.raises(ValueError, match="no decoder 'best'"):
         MuseTalk.load(decoder="best")
-    with pytest.raises(ValueError, match="batch must be 1 to 8"):
+    with pytest.raises(ValueError, match="batch must be from 1 to 8"):
         MuseTalk.load(batch=9)
     made = MuseTalk.load(backend="onnxruntime", decoder="tiny")
     latents, audio = speech(2)

@@ -41,7 +41,7 @@ def refused(*arguments: str, folder: Path) -> str:
         (["--portrait", "nowhere.png"], "portrait nowhere.png: No such file"),
         (["--duration", "-1"], "--duration must be 0 or more seconds"),
         (["--duration", "nan"], "--duration must be 0 or more seconds"),
-        (["--port", "99999"], "--port must be 1 to 65535"),
+        (["--port", "99999"], "--port must be from 1 to 65535"),
         (["--wav", "silence.wav"], "silence.wav cannot be read: it has no audio"),
         (["--wav", "nowhere.wav"], "nowhere.wav"),
         (["--output", "noface.png"], "noface.png: File exists: a folder is needed here"),

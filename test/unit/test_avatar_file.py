@@ -209,7 +209,7 @@ def with_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         (["astronaut", "-o", "x", "--size", "5"], "--size must be WIDTHxHEIGHT"),
         (["astronaut", "-o", "x", "--seconds", "0"], "--seconds must be"),
         (["astronaut", "-o", "/"], "is a folder"),
-        (["astronaut", "-o", "x", "--margin", "-1"], "--margin must be 0 to 512 (the height)"),
+        (["astronaut", "-o", "x", "--margin", "-1"], "--margin must be from 0 to 512 (the height)"),
         (["astronaut", "-o", "x", "--shift", "-513"], "--shift must be at most the height, 512"),
         (["astronaut", "-o", "x", "--seed", "-1"], "--seed must be 0 or more, not -1"),
         (["astronaut", "-o", "file/x"], "--output file/x cannot be written (Not a directory)"),

@@ -128,5 +128,5 @@ def test_opens_for_quiet_speech_as_for_loud_speech(mouth: NeuralMouth) -> None:
 
 
 def test_other_networks_are_refused() -> None:
-    with pytest.raises(ModelError, match="no mouth"):
+    with pytest.raises(ModelError, match="not a mouth model"):
         NeuralMouth(load("voice_activity", backend="onnxruntime"))

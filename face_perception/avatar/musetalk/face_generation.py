@@ -142,7 +142,7 @@ class MuseTalk:
         self, unet: Model, decoder: Model, *, batch: int = 1, encoder: Model | None = None
     ) -> None:
         if not 1 <= batch <= MAX_BATCH:
-            raise InputError(f"batch must be 1 to {MAX_BATCH}, not {batch}")
+            raise InputError(f"batch must be from 1 to {MAX_BATCH}, not {batch}")
         self.batch = batch
         self._unet, self._decoder = unet, decoder
         self._encoder = FaceEncoder(encoder) if encoder else None
@@ -176,7 +176,7 @@ class MuseTalk:
         if decoder not in DECODERS:
             raise InputError(f"there is no decoder {decoder!r}: use one of {', '.join(DECODERS)}")
         if not 1 <= batch <= MAX_BATCH:
-            raise InputError(f"batch must be 1 to {MAX_BATCH}, not {batch}")
+            raise InputError(f"batch must be from 1 to {MAX_BATCH}, not {batch}")
         check_imported(UNET, DECODERS[decoder], decoder=decoder)
 
         def load_part(name: str, precision: str) -> Model:

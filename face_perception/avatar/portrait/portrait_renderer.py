@@ -75,7 +75,7 @@ class PortraitRenderer:
     ) -> None:
         if not all(MIN_SIDE <= side <= MAX_SIDE for side in size):
             raise InputError(
-                f"width and height of the frames must be {MIN_SIDE} to {MAX_SIDE} pixels, "
+                f"width and height of the frames must be from {MIN_SIDE} to {MAX_SIDE} pixels, "
                 f"not {size[0]}x{size[1]}"
             )
         self.size = (int(size[0]), int(size[1]))

@@ -61,7 +61,7 @@ class ImageGaze:
 
     @property
     def status(self) -> str:
-        """Why no images arrive; empty if they do."""
+        """Returns why no images arrive; empty if they do."""
         return self._images.status
 
     @property
