@@ -50,7 +50,19 @@ _WINDOW = 5.0  # window over which rates are computed
 
 @dataclass(frozen=True)
 class PerformerSettings:
-    """Settings of ``Performer``."""
+    """Settings of ``Performer``.
+
+    >>> from face_perception.avatar import IdleMotionAnimator
+    >>> from face_perception.speech import BandMouth
+    >>> class BlankRenderer:  # instead of load_portrait(), which takes a second
+    ...     size = (64, 64)
+    ...     def render(self, state):
+    ...         return np.zeros((64, 64, 3), np.uint8)
+    >>> settings = PerformerSettings(rate=25.0, delay=0.3)  # speech arrives irregularly
+    >>> performer = Performer(BandMouth(), IdleMotionAnimator(), BlankRenderer(), settings)
+    >>> performer.playback_queue.delay
+    0.3
+    """
 
     rate: float = setting(
         30.0, "Number of frames per second.", minimum=5.0, maximum=60.0, unit="Hz"
