@@ -92,6 +92,7 @@ class VoiceActivityNode(PerceptionNode[VoiceActivityParameters]):
             "gated": "yes: the robot speaks" if self._gated() else "no",
             "late chunks": str(self._stream.late_chunks),
             "audio dropped (s)": f"{self._input.dropped_seconds:.1f}",
+            "audio missing (s)": f"{self._input.missing_seconds:.1f}",
             **values,
         }
 

@@ -34,7 +34,8 @@ if TYPE_CHECKING:
 # Chunks that wait while a callback runs: 20 s of chunks of 10 ms. A speech synthesizer may send a
 # whole sentence at once.
 _DEPTH = 2000
-_SAID = 10.0  # seconds for which the diagnostics say that audio was dropped
+_SAID = 10.0  # seconds for which the diagnostics say that audio was lost
+_GAP = 0.25  # seconds, or two chunks if that is longer; a larger gap between stamps is a loss
 
 
 @dataclass(frozen=True)
@@ -60,9 +61,12 @@ class AudioInput:
     """Subscribes a node to ``topic``; calls ``received(chunk, header)`` on the executor's thread.
 
     Make it in the ``start`` of the node. The rate and format of ros-drivers' AudioData and
-    AudioDataStamped come on ``<topic>_info``; AudioData has no stamps. If audio of more than
-    ``longest_delay`` seconds waits, the oldest is dropped, the log says so, and ``dropped`` is
-    called with the seconds before what remains is received. The other arguments are those of
+    AudioDataStamped come on ``<topic>_info``; AudioData has no stamps.
+
+    With ``longest_delay`` the audio is live. If more than so many seconds of it wait, the oldest is
+    dropped. ``dropped`` is called with the seconds that were lost before what follows is received:
+    those that were dropped, and those that are missing by the stamps. The log says so, too. The
+    other arguments are those of
     ``SensorSubscription``. Raises InputError if ros-drivers' package is not installed, or if the
     channel in ``settings`` is none.
     """
@@ -84,8 +88,10 @@ class AudioInput:
         self._received, self._dropped = received, dropped
         self._longest_delay = longest_delay
         self._mixer = ChannelMixer(settings.channel)
-        self.dropped_seconds = 0.0  # of audio, in total
-        self._drop_said, self._dropped_at = "", -math.inf
+        # Seconds of audio in total: dropped here, and missing between the stamps.
+        self.dropped_seconds = self.missing_seconds = 0.0
+        self._expected_stamp = 0.0  # of the next chunk; 0: unknown
+        self._loss, self._lost_at = "", -math.inf
         self._info: Any = None
         kind: type[Any] = msg.Audio
         self._convert: Callable[[Any], tuple[AudioChunk, Header] | None] = self._convert_ours
@@ -105,6 +111,12 @@ class AudioInput:
                 wanted=wanted,
             )
 
+        def still_wanted() -> bool:
+            if not wanted():
+                self._expected_stamp = 0.0  # what comes meanwhile is not lost
+                return False
+            return True
+
         self._audio = node.subscribe(
             kind,
             topic,
@@ -112,14 +124,14 @@ class AudioInput:
             depth=_DEPTH,
             expected=expected,
             hint=hint,
-            wanted=wanted,
+            wanted=still_wanted,
         )
 
     @property
     def status(self) -> str:
         """Returns what is wrong with the audio, such as why none arrives; empty if nothing is."""
-        lately = time.monotonic() - self._dropped_at < _SAID
-        problems = self._audio.status, self._drop_said if lately else "", self._mixer.problem
+        lately = time.monotonic() - self._lost_at < _SAID
+        problems = self._audio.status, self._loss if lately else "", self._mixer.problem
         return "; ".join(filter(None, problems))
 
     @property
@@ -128,9 +140,8 @@ class AudioInput:
         return self._audio.topic
 
     def _on_audio(self, message: Any) -> None:
-        messages_waiting = [message]
-        if math.isfinite(self._longest_delay):
-            messages_waiting += self._audio.take_waiting()
+        live = math.isfinite(self._longest_delay)
+        messages_waiting = [message, *(self._audio.take_waiting() if live else ())]
         found = []
         for one in messages_waiting:
             self._node.count("input")
@@ -144,6 +155,8 @@ class AudioInput:
                 found.append(converted)
         first = self._drop_oldest([chunk.duration for chunk, _ in found])
         for chunk, header in found[first:]:
+            if live:
+                self._notice_gap(chunk)
             self._received(chunk, header)
 
     def _drop_oldest(self, durations: Sequence[float]) -> int:
@@ -155,15 +168,32 @@ class AudioInput:
         self.dropped_seconds += seconds
         for _ in range(first):
             self._node.count("dropped")
-        self._dropped_at = time.monotonic()
-        self._drop_said = (
-            f"{self.topic}: the node is {sum(durations):.1f} s behind, so the oldest "
-            f"{seconds:.1f} s of audio were dropped ({self.dropped_seconds:.1f} s so far): this "
-            "computer does not keep up, or the sender is faster than real time"
+        self._expected_stamp = 0.0  # the gap is known
+        self._tell_loss(
+            f"the node is {sum(durations):.1f} s behind, so the oldest {seconds:.1f} s of audio "
+            f"were dropped ({self.dropped_seconds:.1f} s so far): this computer does not keep up, "
+            "or the sender is faster than real time",
+            seconds,
         )
-        self._node.warn_throttled(self._drop_said, key="audio dropped")
-        self._dropped(seconds)
         return first
+
+    def _notice_gap(self, chunk: AudioChunk) -> None:
+        """Tells of audio that is missing before a chunk, by the stamps."""
+        gap = chunk.stamp - self._expected_stamp
+        known = chunk.stamp > 0 and self._expected_stamp > 0
+        if known and gap > max(_GAP, 2 * chunk.duration):
+            self.missing_seconds += gap
+            self._tell_loss(
+                f"{gap:.1f} s of audio are missing ({self.missing_seconds:.1f} s so far): the "
+                "sender has paused, or its queue ran over because this computer does not keep up",
+                gap,
+            )
+        self._expected_stamp = chunk.stamp + chunk.duration if chunk.stamp > 0 else 0.0
+
+    def _tell_loss(self, what: str, seconds: float) -> None:
+        self._loss, self._lost_at = f"{self.topic}: {what}", time.monotonic()
+        self._node.warn_throttled(self._loss, key="audio lost")
+        self._dropped(seconds)
 
     def _convert_ours(self, message: msg.Audio) -> tuple[AudioChunk, Header]:
         samples = np.frombuffer(message.samples, np.int16)

@@ -73,6 +73,9 @@ class Sender:
     def connect(self) -> None:
         self._peer.until(lambda: self._publisher.get_subscription_count() > 0, why="for its ears")
 
+    def skip(self, chunks: int) -> None:
+        self._count += chunks
+
     def send(self, chunks: int, channels: int = 1) -> None:
         for _ in range(chunks):
             message = msg.Audio(sample_rate=RATE, channels=channels)
@@ -118,6 +121,22 @@ def test_a_node_that_does_not_keep_up_drops_the_oldest_and_says_so(
     assert listener.node.statistics.total("input") == 90
     assert "/audio: the node is " in audio.status
     assert "s of audio were dropped" in audio.status
+
+
+def test_audio_that_never_came_is_noticed_by_the_stamps(listener: Listener, peer: Peer) -> None:
+    """The sender's queue ran over, for example because this process was stopped."""
+    audio = listener.listen(longest_delay=5.0)
+    sender = Sender(peer)
+    sender.connect()
+    sender.send(5)
+    spin(listener, lambda: len(listener.chunks) == 5)
+    sender.skip(30)
+    sender.send(5)
+    spin(listener, lambda: len(listener.chunks) == 10)
+    assert listener.holes == pytest.approx([3.0])
+    assert audio.missing_seconds == pytest.approx(3.0)
+    assert "/audio: 3.0 s of audio are missing" in audio.status
+    assert audio.dropped_seconds == 0
 
 
 def test_without_a_limit_nothing_is_dropped(listener: Listener, peer: Peer) -> None:
