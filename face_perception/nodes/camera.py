@@ -79,11 +79,37 @@ class CameraParameters:
     )
 
 
+# Time of the sample scene at which the node begins, seconds: one person is there and the other one
+# comes in, so that the first seconds of the demo show both.
+_SAMPLE_START = 11.5
+
+
 def open_sample(width: int, height: int, rate: float) -> Iterator[TimedImage]:
     """Returns images of the moving photographs, RGB uint8 [height, width, 3], without end."""
     photos = {name: read_picture(inference.sample_photo(name)) for name in PHOTOS}
     scene = SampleScene(photos, width, height)
-    return ((scene.render(number / rate), number / rate) for number in itertools.count())
+    first = round(_SAMPLE_START * rate)
+    return (scene.render(number / rate) for number in itertools.count(first))
+
+
+def open_clip(path: str, loop: bool) -> tuple[Iterator[Array], float]:
+    """Returns the images of a file, and their rate in Hz (0 for a picture).
+
+    A picture repeats without end, a video only with ``loop``. Raises what ``FrameReader`` raises.
+    """
+    clip = FrameReader(path)
+
+    def images_of(clip: FrameReader) -> Iterator[Array]:
+        if clip.still:
+            yield from itertools.repeat(next(iter(clip)).image)
+        while True:
+            with clip:
+                yield from (frame.image for frame in clip)
+            if not loop:
+                return
+            clip = FrameReader(path)
+
+    return images_of(clip), clip.rate
 
 
 class CameraNode(PerceptionNode[CameraParameters]):
