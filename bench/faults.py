@@ -299,7 +299,9 @@ def bomb(bench: Bench) -> tuple[str, float]:
         show(bench, publisher, good)
         seconds = time.monotonic() - begin
         bench.listener.node.destroy_publisher(publisher)
-        grown = peak_memory(graph.pids()["face_tracker"]) - before
+        if graph.pids().get("face_tracker") != pid:
+            raise Failed(f"silent for {seconds:.0f} s: the process was replaced")
+        grown = peak_memory(pid) - before
         if seconds > 10 or grown > 500:
             raise Failed(f"silent for {seconds:.0f} s, {grown:.0f} MB more")
         return f"refused; {grown:.0f} MB more", seconds

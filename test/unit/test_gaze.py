@@ -587,7 +587,7 @@ def test_eyes_are_not_read_further_aside_than_they_turn() -> None:
 
 
 def test_far_looks_say_that_they_are_unsure() -> None:
-    near, far = aside(0.0, 2.0), aside(0.0, 6.0)
+    near, far, impossible = aside(0.0, 2.0), aside(0.0, 6.0), aside(0.0, 7.0)
     assert far.valid
     assert far.yaw_sigma > 2.5 * near.yaw_sigma
     assert far.confidence < 0.25 * near.confidence
