@@ -89,27 +89,7 @@ def open_sample(width: int, height: int, rate: float) -> Iterator[TimedImage]:
     photos = {name: read_picture(inference.sample_photo(name)) for name in PHOTOS}
     scene = SampleScene(photos, width, height)
     first = round(_SAMPLE_START * rate)
-    return (scene.render(number / rate) for number in itertools.count(first))
-
-
-def open_clip(path: str, loop: bool) -> tuple[Iterator[Array], float]:
-    """Returns the images of a file, and their rate in Hz (0 for a picture).
-
-    A picture repeats without end, a video only with ``loop``. Raises what ``FrameReader`` raises.
-    """
-    clip = FrameReader(path)
-
-    def images_of(clip: FrameReader) -> Iterator[Array]:
-        if clip.still:
-            yield from itertools.repeat(next(iter(clip)).image)
-        while True:
-            with clip:
-                yield from (frame.image for frame in clip)
-            if not loop:
-                return
-            clip = FrameReader(path)
-
-    return images_of(clip), clip.rate
+    return ((scene.render((first + n) / rate), n / rate) for n in itertools.count())
 
 
 class CameraNode(PerceptionNode[CameraParameters]):
