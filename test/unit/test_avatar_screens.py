@@ -4,6 +4,7 @@ driver.
 
 from __future__ import annotations
 
+import contextlib
 import socket
 import struct
 import time
@@ -22,6 +23,7 @@ from face_perception.avatar import (
     WebScreen,
     WindowScreen,
 )
+from face_perception.avatar.screens import web_page
 from face_perception.avatar.screens.web_page import FRAME, LARGEST_MESSAGE, SOUND, origin_allowed
 
 websockets_client = pytest.importorskip("websockets.sync.client")
@@ -124,6 +126,9 @@ def test_a_slow_browser_misses_frames_and_gets_the_newest(web: WebScreen) -> Non
         ("http://127.0.0.1:9999", "127.0.0.1:8090", False),
         ("null", "127.0.0.1:8090", False),
         ("file://", "", False),
+        ("http://[", "127.0.0.1:8090", False),
+        ("http://[::1", "[::1]:8090", False),
+        ("http://\uff0f/", "127.0.0.1:8090", False),
     ],
 )  # fmt: skip
 def test_who_may_watch(origin: str, host: str, allowed: bool) -> None:
@@ -136,6 +141,84 @@ def test_a_page_from_elsewhere_is_refused(web: WebScreen) -> None:
     assert web.refused == 1
     with connect(web, origin=web.address.rstrip("/")):  # type: ignore[attr-defined]
         eventually(lambda: web.wanted)
+
+
+def status(address: str, request: str) -> int:
+    """The HTTP status of a request line that no client library would send."""
+    host, port = address.removeprefix("http://").rstrip("/").split(":")
+    with socket.create_connection((host, int(port)), timeout=scaled(5)) as raw:
+        raw.sendall(f"GET {request} HTTP/1.1\r\nHost: {host}:{port}\r\n\r\n".encode("latin1"))
+        return int(raw.recv(100).split()[1])
+
+
+@pytest.mark.parametrize(
+    ("request_path", "expected"),
+    [
+        ("http://[", 400),
+        ("//[::1/stream", 400),
+        (f"/?{'&'.join(['a=1'] * 50)}", 400),
+        ("/../../etc/passwd", 404),
+        ("/%00", 404),
+        ("*", 404),
+    ],
+)
+def test_odd_requests_are_the_fault_of_the_browser(
+    web: WebScreen, request_path: str, expected: int
+) -> None:
+    assert status(web.address, request_path) == expected
+
+
+def test_beyond_this_computer_a_token_is_asked_for() -> None:
+    screen = WebScreen("0.0.0.0", 0, rate=48_000)
+    try:
+        local = f"http://127.0.0.1:{screen.port}/"
+        token = screen.link.partition("?token=")[2]
+        assert len(token) > 20
+        assert token not in screen.address
+        assert [status(local, path) for path in ("/", "/?token=", "/?token=%e4")] == [401] * 3
+        assert status(local, f"/?token={token}") == 200
+        stream = f"ws://127.0.0.1:{screen.port}/stream"
+        with pytest.raises(InvalidStatus, match="401"):
+            websockets_client.connect(stream, compression=None)
+        with websockets_client.connect(f"{stream}?token={token}", compression=None):
+            eventually(lambda: screen.wanted)
+    finally:
+        screen.close()
+
+
+def test_a_token_can_be_chosen() -> None:
+    screen = WebScreen("127.0.0.1", 0, rate=48_000, token="kiosk-in-the-hall")
+    try:
+        assert screen.link == f"{screen.address}?token=kiosk-in-the-hall"
+        assert status(screen.address, "/") == 401
+        assert status(screen.address, "/?token=kiosk-in-the-hall") == 200
+    finally:
+        screen.close()
+    for token in ("short", "with a space", "ümlauts-here"):
+        with pytest.raises(WebPageError, match="web_token must have at least 8"):
+            WebScreen("127.0.0.1", 0, rate=48_000, token=token)
+
+
+def test_idle_browsers_do_not_keep_all_seats(
+    web: WebScreen, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(web_page, "_IDLE", 0.2)
+    with contextlib.ExitStack() as idle, connect(web) as good:  # type: ignore[attr-defined]
+        for _ in range(7):
+            idle.enter_context(connect(web))  # type: ignore[arg-type]
+        eventually(lambda: web.browser_count == 8)
+        with pytest.raises(InvalidStatus, match="503"):
+            connect(web).__enter__()  # type: ignore[attr-defined] # they owe no confirmation yet
+        for number in range(20):
+            web.show_frame(frame(number))
+            parse(good.recv(timeout=scaled(5)))
+            good.send(str(number))
+            time.sleep(0.02)
+        with connect(web) as newcomer:  # type: ignore[attr-defined]
+            eventually(lambda: web.browser_count == 8)
+            web.show_frame(frame(20))
+            assert parse(newcomer.recv(timeout=scaled(5)))[1] == 20
+            assert parse(good.recv(timeout=scaled(5)))[1] == 20, "the good one stays"
 
 
 def test_a_large_message_ends_that_connection_only(web: WebScreen) -> None:

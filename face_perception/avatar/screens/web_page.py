@@ -12,8 +12,11 @@ int16 mono samples. From the browser: any short message for each frame that it h
 from __future__ import annotations
 
 import asyncio
+import hmac
 import ipaddress
 import logging
+import re
+import secrets
 import socket
 import struct
 import threading
@@ -21,14 +24,14 @@ import time
 from collections import deque
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
+from urllib.parse import parse_qs, urlsplit
 
 import numpy as np
 import numpy.typing as npt
 
 from face_perception import paths
 from face_perception.avatar.screens.screen import ScreenFrame
-from face_perception.errors import FacePerceptionError
+from face_perception.errors import FacePerceptionError, one_line
 from face_perception.speech import to_int16
 
 if TYPE_CHECKING:
@@ -41,6 +44,8 @@ LARGEST_MESSAGE = 256
 # Frames sent to a browser and not yet confirmed. More would only add delay.
 _IN_FLIGHT = 3
 _MOST_CLIENTS = 8
+_IDLE = 5.0  # seconds without a confirmation after which a newcomer gets the seat
+_SHORTEST_TOKEN, _TOKEN = 8, re.compile(r"[\w-]+", re.ASCII)
 _SOUNDS = 50  # blocks of sound kept for a slow browser, half a second
 _WINDOW = 5.0  # seconds over which the frame rate is computed
 
@@ -61,14 +66,16 @@ class WebScreen:
     """Serves the page at ``http://host:port/`` and sends it frames and sound.
 
     ``rate`` is the samples per second of the sound. Port 0 chooses a free port; ``address`` is the
-    URL of the page.
+    URL of the page. If ``host`` is not this computer only, a browser must send the ``token``; if
+    that is empty, a random one is made. ``link`` is the URL with the token.
 
     A browser gets the newest frame as soon as fewer than three are unconfirmed; frames that a slow
     browser misses are dropped. WebSockets are accepted from the page's own origin (called by an IP
     address or by the computer's name) and from the ``origins``, so a page of another site that is
-    open in the same browser cannot watch. Programs that send no Origin header may watch.
+    open in the same browser cannot watch. Programs that send no Origin header may watch. There are
+    eight seats; a newcomer gets the seat of a browser that has confirmed nothing for 5 seconds.
 
-    Raises WebPageError if the page cannot be served.
+    Raises WebPageError if the page cannot be served, or the token is too short.
 
     >>> screen = WebScreen("127.0.0.1", 0, rate=48_000)
     >>> screen.address.startswith("http://127.0.0.1:"), screen.wanted  # nobody watches yet
@@ -76,12 +83,22 @@ class WebScreen:
     >>> screen.close()
     """
 
-    def __init__(self, host: str, port: int, *, rate: int, origins: Sequence[str] = ()) -> None:
+    def __init__(
+        self, host: str, port: int, *, rate: int, origins: Sequence[str] = (), token: str = ""
+    ) -> None:
         if not host:  # the server would take it as every address
             raise WebPageError(
                 "web_host is empty: set it to 127.0.0.1 to serve the page to this computer only, "
                 "or to 0.0.0.0 to serve it to every computer on the network"
             )
+        if token and (len(token) < _SHORTEST_TOKEN or not _TOKEN.fullmatch(token)):
+            raise WebPageError(
+                f"web_token must have at least {_SHORTEST_TOKEN} characters, each a letter, digit, "
+                "- or _"
+            )
+        if not token and not is_loopback(host):
+            token = secrets.token_urlsafe(16)
+        self._token = token
         self._rate = rate
         self._origins = tuple(origins)
         self._clients: set[_Client] = set()
@@ -90,6 +107,7 @@ class WebScreen:
         self.dropped = 0
         self.refused = 0
         self._delivered: deque[float] = deque(maxlen=1000)
+        self._endings: set[asyncio.Future[None]] = set()
         self._loop = asyncio.new_event_loop()
         self._ready: threading.Event = threading.Event()
         self._failures: list[Exception] = []
@@ -111,6 +129,7 @@ class WebScreen:
             ) from error
         name = f"[{host}]" if ":" in host else host
         self.address = f"http://{name}:{self.port}/"
+        self.link = f"{self.address}?token={token}" if token else self.address
 
     # The methods of Screen. Any thread may call them.
 
@@ -185,7 +204,17 @@ class WebScreen:
 
     def _answer(self, connection: ServerConnection, request: Request) -> Response | None:
         """Returns the page or an HTTP error; None accepts the WebSocket."""
-        path = urlsplit(request.path).path
+        try:
+            asked = urlsplit(request.path)
+            given = parse_qs(asked.query, max_num_fields=10).get("token", [""])[-1]
+        except ValueError:  # such as a host in brackets, or too many fields
+            return connection.respond(400, "the path of the request is not valid\n")
+        path = asked.path
+        if path not in ("/", STREAM):
+            return connection.respond(404, f"not found: this server has / and {STREAM}\n")
+        if self._token and not hmac.compare_digest(given.encode(), self._token.encode()):
+            self.refused += 1
+            return connection.respond(401, "add ?token=… to the address: the node's log has it\n")
         if path == "/":
             response = connection.respond(200, "")
             response.body = self._page
@@ -204,27 +233,37 @@ class WebScreen:
                     del response.headers[name]
                 response.headers[name] = value
             return response
-        if path != STREAM:
-            return connection.respond(404, f"not found: this server has / and {STREAM}\n")
         origin, host = request.headers.get("Origin"), request.headers.get("Host", "")
         if origin is not None and not origin_allowed(origin, host, self._origins):
             self.refused += 1
             return connection.respond(
-                403, f"origin {origin} is not allowed: add it to web_origins\n"
+                403, f"origin {one_line(origin, 80)} is not allowed: add it to web_origins\n"
             )
-        if len(self._clients) >= _MOST_CLIENTS:
+        if len(self._clients) >= _MOST_CLIENTS and not self._free_a_seat():
             return connection.respond(503, f"{_MOST_CLIENTS} browsers are connected already\n")
         return None
+
+    def _free_a_seat(self) -> bool:
+        """Ends the connection of the browser that has been idle for longest; False if none is."""
+        idle = [client for client in self._clients if client.idle_seconds() > _IDLE]
+        if not idle:
+            return False
+        longest = max(idle, key=_Client.idle_seconds)
+        self._clients.discard(longest)
+        self._endings.add(ending := asyncio.ensure_future(longest.connection.close(1008, "idle")))
+        ending.add_done_callback(self._endings.discard)
+        return True
 
     async def _watch(self, connection: ServerConnection) -> None:
         from websockets.exceptions import ConnectionClosed
 
-        client = _Client()
+        client = _Client(connection)
         self._clients.add(client)
         sender = asyncio.ensure_future(self._send(connection, client))
         try:
             async for _ in connection:  # every message confirms one frame
                 client.in_flight = max(0, client.in_flight - 1)
+                client.heard = time.monotonic()
                 client.changed.set()
                 self._delivered.append(time.monotonic())
         except ConnectionClosed:
@@ -247,6 +286,8 @@ class WebScreen:
                 frame = client.frame
                 if frame is not None and client.in_flight < _IN_FLIGHT:
                     client.frame = None
+                    if not client.in_flight:
+                        client.heard = time.monotonic()
                     client.in_flight += 1
                     number = frame.number & 0xFFFFFFFF
                     head = _HEADER.pack(FRAME, number, frame.position)
@@ -270,11 +311,30 @@ class WebScreen:
 class _Client:
     """Holds what is to be sent to one browser."""
 
-    def __init__(self) -> None:
+    def __init__(self, connection: ServerConnection) -> None:
+        self.connection = connection
+        # Time of the last confirmation, or of the first frame that it could confirm.
+        self.heard = time.monotonic()
         self.frame: ScreenFrame | None = None
         self.sounds: deque[tuple[float, npt.NDArray[np.float32]]] = deque(maxlen=_SOUNDS)
         self.in_flight = 0
         self.changed = asyncio.Event()
+
+    def idle_seconds(self) -> float:
+        """Returns for how long it has confirmed none of its frames; 0 if it has confirmed all."""
+        return time.monotonic() - self.heard if self.in_flight else 0.0
+
+
+def is_loopback(host: str) -> bool:
+    """Returns whether a server on this address can be reached from this computer only.
+
+    >>> is_loopback("127.0.0.1"), is_loopback("localhost"), is_loopback("0.0.0.0")
+    (True, True, False)
+    """
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 def origin_allowed(origin: str, host: str, origins: Sequence[str] = ()) -> bool:
@@ -286,7 +346,10 @@ def origin_allowed(origin: str, host: str, origins: Sequence[str] = ()) -> bool:
     """
     if origin in origins:
         return True
-    page = urlsplit(origin)
+    try:
+        page = urlsplit(origin)
+    except ValueError:
+        return False
     if page.scheme not in ("http", "https") or not page.hostname or page.netloc != host:
         return False
     own = socket.gethostname().lower()

@@ -91,6 +91,12 @@ class TalkingFaceParameters(AudioInputSettings, PerformerSettings, RendererParam
         "Address on which the web page is served. 127.0.0.1: to this computer only. 0.0.0.0: to "
         "every computer on the network.",
     )
+    web_token: str = setting(
+        "",
+        "Password that a browser must give as http://HOST:PORT/?token=PASSWORD, at least 8 letters "
+        "or digits. Empty: none on this computer only; for other computers the node makes a random "
+        "one and logs the address.",
+    )
     web_origins: str = setting(
         "",
         "Origins of other web pages that may show the face, separated by commas, such as "
@@ -199,10 +205,14 @@ class TalkingFaceNode(PerceptionNode[TalkingFaceParameters]):
         if values.web_port:
             origins = [text.strip() for text in values.web_origins.split(",") if text.strip()]
             self._web = WebScreen(
-                values.web_host, values.web_port, rate=values.audio_rate, origins=origins
+                values.web_host,
+                values.web_port,
+                rate=values.audio_rate,
+                origins=origins,
+                token=values.web_token,
             )
             self._screens.append(self._web)
-            self.get_logger().info(f"the face is shown on {self._web.address}")
+            self.get_logger().info(f"the face is shown on {self._web.link}")
         for screen in self._screens:
             self.on_end(screen.close)
         self.performer.screens = tuple(self._screens)
