@@ -66,9 +66,9 @@ setup(
         # To import or train the published networks; a robot that runs them needs none. TensorFlow
         # only to read GEDDnet's checkpoint, and not where its variables were saved as an .npz.
         # safetensors is the format in which MuseTalk's autoencoder and whisper are published today.
-        "networks": ["torch>=2.5", "safetensors>=0.4"],
-        "training": ["torch>=2.5", *listed("tools/training.txt")],
-        "tensorflow": ["tensorflow>=2.12"],
+        "networks": ["torch>=2.10", "safetensors>=0.4"],
+        "training": ["torch>=2.10", *listed("tools/training.txt")],
+        "tensorflow": ["tensorflow>=2.12.1"],
         # What the talking face needs beside: each only where it is asked for, and said if missing.
         "avatar": listed("tools/avatar.txt"),
     },

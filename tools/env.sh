@@ -3,6 +3,8 @@ root="$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)"
 venv="${FACE_PERCEPTION_VENV:-$root/.venv}"
 export PATH="$venv/bin:$PATH"
 export VIRTUAL_ENV="$venv"
+# ONNX Runtime must send nothing and store nothing. The package sets it as well; this is for others.
+export ORT_DISABLE_TELEMETRY=1
 if [ -e "$venv/ros-from-wheels" ]; then
   export AMENT_PREFIX_PATH="$venv" CMAKE_PREFIX_PATH="$venv" ROS_DISTRO="$(cat "$venv/ros-from-wheels")"
   export ROS_VERSION=2 ROS_PYTHON_VERSION=3

@@ -229,12 +229,8 @@ def node_processes(options: GraphOptions) -> list[ProcessSpec]:
     return out
 
 
-# The names of the variable for Fast DDS's profile: from Kilted on, and before.
-_PROFILE, _OLD_PROFILE = "FASTDDS_DEFAULT_PROFILES_FILE", "FASTRTPS_DEFAULT_PROFILES_FILE"
-
-
-def process_environment(*, sends_images: bool = True) -> dict[str, str]:
-    """Returns environment variables for processes that publish or read images.
+def process_environment() -> dict[str, str]:
+    """Returns environment variables for the processes of nodes.
 
     Set them before a process starts. The Fast DDS profile enlarges the shared-memory segment: with
     the default (512 KB), best-effort readers lose larger images and reliable readers are slow. The
@@ -246,6 +242,8 @@ def process_environment(*, sends_images: bool = True) -> dict[str, str]:
         "MALLOC_MMAP_THRESHOLD_": str(32 << 20),
         "MALLOC_TRIM_THRESHOLD_": str(128 << 20),
         "MALLOC_TOP_PAD_": str(16 << 20),
+        # ONNX Runtime must not collect how it is used.
+        "ORT_DISABLE_TELEMETRY": "1",
         # Print each message at once, even if stderr is a pipe.
         "RCUTILS_LOGGING_BUFFERED_STREAM": "0",
         "PYTHONUNBUFFERED": "1",

@@ -23,6 +23,8 @@ _LOCATION = re.compile(rb"\x0a\x08location(?:\x12([\x01-\x7f]))?", re.DOTALL)
 # Memory that loading a network and its first run may take: so much in any case, so many times the
 # size of its files, and the stack of each thread. Measured with the default models: up to 50 MB.
 _FREE_MEMORY, _LARGEST_RATIO, _STACK = 192 << 20, 12, 16 << 20
+# The variable ORT_DISABLE_TELEMETRY is set too late if another package imported ONNX Runtime first.
+onnxruntime.disable_telemetry_events()
 # ONNX Runtime warns in containers without /sys/devices. Users cannot act on that.
 onnxruntime.set_default_logger_severity(_ERRORS_ONLY)
 
