@@ -21,7 +21,7 @@ Gray = npt.NDArray[np.float32]
 
 # The donor's picture: outer canthi this many pixels apart, at this place.
 _APART, _WIDTH, _HEIGHT = 190.0, 640, 720
-_EYES = np.array([_WIDTH / 2, 0.4 * _HEIGHT])
+_EYES = np.array([(_WIDTH - 1) / 2, 0.4 * _HEIGHT])
 # A frontal, calm face with bare eyes among the press photographs; chosen for its pose, by eye.
 _DEFAULT = "images/Brian_Pavlich_0001.jpg"
 # The part of a composite around the eyes that is kept, in distances between the outer canthi.
@@ -51,6 +51,11 @@ def largest(tracker: FaceTracker, image: Image) -> Face | None:
 class Donor:
     """The face of ``picture`` RGB, as a gray picture of known scale.
 
+    It is made symmetric: the mean of the face and its mirror image. A donor who is not symmetric
+    moves the gaze of the others to one side. With the default donor as he is, looks of 12 people at
+    the lens and their mirror images were read 1.7 degrees (standard error 0.3) to the same side of
+    the picture; with the symmetric one, -0.1 (0.1).
+
     Raises ValueError if the picture has no face.
     """
 
@@ -64,13 +69,14 @@ class Donor:
         if face is None:
             raise ValueError("the donor's picture has no face: give a frontal photograph")
         gray = cv2.cvtColor(padded, cv2.COLOR_RGB2GRAY)
-        self._face: Gray = cv2.warpAffine(
+        level = cv2.warpAffine(
             gray,
             _similarity(*outer_canthi(face), _EYES, _APART),
             (_WIDTH, _HEIGHT),
             flags=cv2.INTER_CUBIC,
             borderMode=cv2.BORDER_REPLICATE,
         ).astype(np.float32)
+        self._face: Gray = (level + level[:, ::-1]) / 2
 
     def with_band(
         self, band: Gray, right: FloatArray, left: FloatArray
