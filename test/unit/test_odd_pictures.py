@@ -402,8 +402,8 @@ def test_files_that_are_something_else(name: str, tmp_path: Path) -> None:
 def test_pipes_devices_and_folders_are_refused_at_once(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe.jpg")
     for path, reason in (
-        (tmp_path / "pipe.jpg", "is a pipe or a device"),
-        (Path("/dev/zero"), "is a pipe or a device"),
+        (tmp_path / "pipe.jpg", "is a named pipe, not a file"),
+        (Path("/dev/zero"), "is a device, not a file"),
         (tmp_path, "is a folder"),
     ):
         for read in (FrameReader, read_picture, read_portrait):
@@ -440,5 +440,5 @@ def test_any_damage_is_one_error(kind: str) -> None:
 
 def test_a_portrait_of_another_kind_is_a_portrait_error(tmp_path: Path) -> None:
     (tmp_path / "a.png").write_bytes(b"version https://git-lfs.github.com/spec/v1\n")
-    with pytest.raises(PortraitError, match=r"portrait .*a\.png is a Git LFS pointer"):
+    with pytest.raises(PortraitError, match=r"portrait .*a\.png: it is a Git LFS pointer"):
         read_portrait(tmp_path / "a.png")
