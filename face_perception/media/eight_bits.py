@@ -53,14 +53,15 @@ class BitDepth:
 def to_eight_bits(values: npt.NDArray[Any], bits: int = 0) -> Image:
     """Returns values of 16 bits or floating point as uint8, of the same shape.
 
-    ``bits`` is the number of bits that unsigned 16-bit values use; 0 finds it from these values.
+    ``bits`` is the number of bits that unsigned 16-bit values use, not less than ``used_bits``; 0
+    finds it from these values.
     Floating-point values must be from 0 to 1 or from 0 to 255. Raises InputError for other values.
     """
     if values.dtype == np.uint8:
         return np.asarray(values, np.uint8)
     if values.dtype == np.uint16:
         shift = (bits or used_bits(values)) - 8
-        return np.asarray(np.minimum(values >> shift, 255), np.uint8)
+        return np.asarray(values >> shift, np.uint8)
     low, high = (float(values.min()), float(values.max())) if values.size else (0.0, 0.0)
     if values.dtype.kind == "f" and low >= 0 and (high <= 1 or _DARK_FLOAT <= high <= 255):
         return np.asarray(np.rint(values * (255 if high <= 1 else 1)), np.uint8)

@@ -32,9 +32,10 @@ _CONTAINERS = (
     *("mpegvideo", "flv", "live_flv", "ogg", "asf", "ivf", "nut", "mxf", "dv", "rm", "wtv", "obu"),
     *("yuv4mpegpipe", "mjpeg", "mpjpeg", "h264", "hevc", "m4v", "amv", "nsv", "smjpeg", "gxf"),
 )
-# Largest frame, 8K, and what a film of any size in bytes may have, 4K. Above the second, the file
-# must have a byte for each 20 pixels of a frame: decoders hold several frames.
-_MOST_PIXELS, _PIXELS_OF_ANY_FILE, _PIXELS_PER_BYTE = 36_000_000, 9_000_000, 20
+# Largest frame (8K), and what a film of any size in bytes may have (2560x1600). Above the second,
+# the file must have a byte for each 10 pixels of a frame: a decoder holds up to 17 frames, and a
+# film of 26 kB needed 390 MB with frames of 3840x2160.
+_MOST_PIXELS, _PIXELS_OF_ANY_FILE, _PIXELS_PER_BYTE = 36_000_000, 4_200_000, 10
 _FIRST_PACKETS = 64  # from which the rate is found
 _USUAL_RATE = 30.0  # Hz, if nothing tells the rate
 _RATES = (0.01, 1000.0)  # Hz

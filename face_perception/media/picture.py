@@ -32,7 +32,7 @@ from face_perception.types import Image
 # byte for each 100 pixels: it is a decompression bomb otherwise. Photographs have 10 to 100 times
 # that.
 MOST_PIXELS = 100_000_000
-_PIXELS_OF_ANY_FILE = 20_000_000
+_PIXELS_OF_ANY_FILE = 12_000_000
 _PIXELS_PER_BYTE = 100
 
 # Pillow's names. Others are left out, because they start programs (EPS), have no signature, or
@@ -263,9 +263,9 @@ class Picture:
             )
         if decoded.ndim == 2:
             return np.asarray(decoded)
-        colours = to_eight_bits(np.ascontiguousarray(decoded[..., 2::-1]))
+        colours = to_eight_bits(decoded[..., :3])[..., ::-1]
         if decoded.shape[2] == 3:
-            return colours
+            return np.ascontiguousarray(colours)
         return np.dstack([colours, to_eight_bits(decoded[..., 3])])
 
 
