@@ -68,12 +68,12 @@ fi
 # fail with NumPy 2, and so do newer packages that are compiled against NumPy 2.
 cp tools/constraints.txt "$venv/constraints.txt"
 if [ -n "$ros_sourced" ] && "$python" -c 'import numpy, sys; sys.exit(numpy.__version__[:2] != "1.")' 2>/dev/null; then
-  grep -viE '^(numpy|scipy|opencv-python-headless|onnx|onnxruntime|ml_dtypes|soxr|pyarrow)==' tools/constraints.txt >"$venv/constraints.txt"
+  sed -i -E '/^(numpy|scipy|opencv-python-headless|onnx|onnxruntime|ml_dtypes|soxr|pyarrow)==/Id' "$venv/constraints.txt"
   printf 'numpy<2\n' >>"$venv/constraints.txt"
 fi
 export PIP_CONSTRAINT="$venv/constraints.txt"
 if step python requirements.txt tools/constraints.txt; then
-  say "installing Python packages"
+  say "3/5 Python packages: ONNX Runtime, OpenCV and more (0.3 GB, about a minute)"
   pip_install -r requirements.txt
   done_step
 fi
@@ -101,12 +101,12 @@ fi
 face-perception models fetch --quiet || fail "the default models could not be fetched: see the message above"
 
 if [ "${1:-}" = avatar ] && step avatar tools/avatar.txt tools/constraints.txt; then
-  say "installing the optional packages of the talking face"
+  say "the optional packages of the talking face (0.1 GB)"
   pip_install -r tools/avatar.txt
   done_step
 fi
 if [ "${1:-}" = test ] && step test tools/test.txt tools/docs.txt tools/constraints.txt; then
-  say "installing the packages for the tests"
+  say "the packages for the tests (1.7 GB with PyTorch, some minutes)"
   pip_install -r tools/test.txt
   done_step
 fi

@@ -229,7 +229,11 @@ def node_processes(options: GraphOptions) -> list[ProcessSpec]:
     return out
 
 
-def process_environment() -> dict[str, str]:
+# The names of the variable for Fast DDS's profile: from Kilted on, and before.
+_PROFILE, _OLD_PROFILE = "FASTDDS_DEFAULT_PROFILES_FILE", "FASTRTPS_DEFAULT_PROFILES_FILE"
+
+
+def process_environment(*, sends_images: bool = True) -> dict[str, str]:
     """Returns environment variables for the processes of nodes.
 
     Set them before a process starts. The Fast DDS profile enlarges the shared-memory segment: with
