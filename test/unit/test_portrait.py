@@ -522,5 +522,5 @@ def test_files_that_are_no_picture(tmp_path: Path, tracker: FaceTracker) -> None
             load_portrait(tmp_path / name, tracker=tracker)
     with pytest.raises(PortraitError, match=r"missing\.png.* No such file"):
         load_portrait(tmp_path / "missing.png", tracker=tracker)
-    with pytest.raises(PortraitError, match="Is a directory"):
+    with pytest.raises(PortraitError, match="is a folder"):
         load_portrait(tmp_path, tracker=tracker)
