@@ -5,9 +5,10 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 import pytest
-from speech_clip import OWN, at_level, noise, read
+from speech_clip import OWN, noise, read
 
 from face_perception.errors import InputError
+from face_perception.learning.synthesis.steady_sounds import at_level
 from face_perception.speech import MOUTH_RATE, AudioError, ChannelMixer, make_chunk
 
 Array = npt.NDArray[np.float32]

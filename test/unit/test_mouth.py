@@ -6,19 +6,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from speech_clip import (
-    OWN,
-    RECORDED,
-    STEP,
-    at_level,
-    envelope,
-    noise,
-    opening,
-    pauses,
-    read,
-    steady_sounds,
-)
+from speech_clip import OWN, RECORDED, STEP, envelope, noise, opening, pauses, read
 
+from face_perception.learning.synthesis.steady_sounds import at_level, steady_sounds
 from face_perception.speech import MOUTH_RATE, REST, BandMouth, Mouth, MouthShape
 
 

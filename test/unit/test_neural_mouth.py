@@ -4,21 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from speech_clip import (
-    OWN,
-    RECORDED,
-    STEP,
-    at_level,
-    envelope,
-    noise,
-    opening,
-    pauses,
-    read,
-    steady_sounds,
-)
+from speech_clip import OWN, RECORDED, STEP, envelope, noise, opening, pauses, read
 
 from face_perception import paths
 from face_perception.inference import ModelError, find_card, load
+from face_perception.learning.synthesis.steady_sounds import at_level, steady_sounds
 from face_perception.speech import MOUTH_RATE, REST, Mouth, NeuralMouth, mouth_features
 from face_perception.speech.neural_mouth import MOUTH_CARD
 

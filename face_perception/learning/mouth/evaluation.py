@@ -1,4 +1,4 @@
-"""Measures whether lips close for /p b m/, follow the voice, and rest in pauses.
+"""Measures whether lips close for /p b m/, follow voices of any level, and rest without a voice.
 
 `python -m face_perception.learning.mouth.evaluation [speech.wav ...]` compares the trained mouth
 with the mouth that uses signal processing only.
@@ -20,6 +20,7 @@ from face_perception.inference import load
 from face_perception.learning.mouth.data import SpeechClip, held_out_requests, make_whole_clips
 from face_perception.learning.mouth.network import lip_opening
 from face_perception.learning.synthesis.espeak import speak
+from face_perception.learning.synthesis.steady_sounds import at_level, steady_sounds
 from face_perception.learning.synthesis.visemes import BILABIALS, VOWELS, letters, loudness
 from face_perception.speech import MOUTH_RATE, BandMouth, Mouth, NeuralMouth, read_wav
 
@@ -31,6 +32,7 @@ _AT_REST = 0.03
 _STEP = 0.01
 _SPEECH_DB = -35.0  # level, relative to the loudest 50 ms, above which there is speech
 _PAUSE = 30  # shortest pause that counts, in steps of 10 ms
+_LOUD, _FAINT, _QUIET = -20.0, -40.0, -61.0  # dB of full scale, RMS
 _SEED = 4711
 _CLIPS = 60
 
@@ -75,8 +77,13 @@ def recording_figures(mouth: Mouth, samples: npt.NDArray[np.float32]) -> dict[st
 
     ``correlation`` is that of distance and level during speech, ``whole`` the same for the whole
     recording. ``still`` is the share of moments with closed lips in pauses of at least 300 ms (NaN
-    without a pause), ``pauses`` their number.
+    without a pause), ``pauses`` their number. ``quiet`` is the distance of the lips at -61 dB of
+    full scale (RMS), relative to that at -20 dB; both are the 95th percentile.
     """
+    loud, quiet = (
+        float(np.percentile(lip_openings(mouth, at_level(samples, level)), 95))
+        for level in (_LOUD, _QUIET)
+    )
     distance = lip_openings(mouth, samples)
     level = loudness(samples, len(distance))
     speech = level > level.max() * 10 ** (_SPEECH_DB / 20)
@@ -88,7 +95,20 @@ def recording_figures(mouth: Mouth, samples: npt.NDArray[np.float32]) -> dict[st
         "whole": float(np.corrcoef(distance, level)[0, 1]),
         "still": float((still < _AT_REST).mean()) if len(still) else float("nan"),
         "pauses": len(runs),
+        "quiet": quiet / loud,
     }
+
+
+def steady_figures(mouth: Mouth) -> dict[str, float]:
+    """Returns how far hums, tones, buzzes and beeps open the lips: the largest distance (``most``),
+    and the number of sounds that open them by more than ``CLOSED`` (``open``) of all (``sounds``).
+    """
+    most = [
+        float(lip_openings(mouth, at_level(sound, level)).max())
+        for sound in steady_sounds().values()
+        for level in (_LOUD, _FAINT)
+    ]
+    return {"most": max(most), "open": sum(one > CLOSED for one in most), "sounds": len(most)}
 
 
 def read_speech(path: Path) -> npt.NDArray[np.float32]:
@@ -102,8 +122,9 @@ def read_speech(path: Path) -> npt.NDArray[np.float32]:
 def evaluate(card: Path, recordings: Sequence[Path] = ()) -> dict[str, dict[str, Any]]:
     """Returns figures of the mouth of a card (``trained``) and of ``BandMouth`` (``bands``).
 
-    They are given for held-out voices, for held-out voices in held-out languages, and for each
-    recording. Raises SpeechError if eSpeak NG is missing, ModelError if the model is unusable.
+    They are given for held-out voices, for held-out voices in held-out languages, for each
+    recording, and for sounds without a voice. Raises SpeechError if eSpeak NG is missing,
+    ModelError if the model is unusable.
     """
     makers: Mapping[str, Maker] = {
         "trained": lambda: NeuralMouth(load(card, backend="onnxruntime")),
@@ -121,6 +142,7 @@ def evaluate(card: Path, recordings: Sequence[Path] = ()) -> dict[str, dict[str,
         found[name] = {
             **{place: _rounded(phoneme_figures(mouth, clips)) for place, clips in spoken.items()},
             **{place: _rounded(recording_figures(mouth, s)) for place, s in real.items()},
+            "hums, tones, buzzes": _rounded(steady_figures(mouth)),
         }
     return found
 
