@@ -63,12 +63,12 @@ class AudioInput:
     Make it in the ``start`` of the node. The rate and format of ros-drivers' AudioData and
     AudioDataStamped come on ``<topic>_info``; AudioData has no stamps.
 
-    With ``longest_delay`` the audio is live. If more than so many seconds of it wait, the oldest is
-    dropped. ``dropped`` is called with the seconds that were lost before what follows is received:
-    those that were dropped, and those that are missing by the stamps. The log says so, too. The
-    other arguments are those of
-    ``SensorSubscription``. Raises InputError if ros-drivers' package is not installed, or if the
-    channel in ``settings`` is none.
+    With ``longest_delay`` the audio is live. If more seconds of it wait, the oldest is dropped. The
+    log names what was lost, and ``dropped`` is called with its seconds before the next chunk is
+    received. Audio that is missing between the stamps counts as lost, too.
+
+    The other arguments are those of ``SensorSubscription``. Raises InputError if ros-drivers'
+    package is not installed, or if ``settings`` name no valid channel.
     """
 
     def __init__(

@@ -6,10 +6,8 @@ byte, raises RuntimeError without a text, and reads a file that is cut off witho
 
 from __future__ import annotations
 
-import errno
 import os
 import shlex
-import stat
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -18,6 +16,7 @@ from typing import BinaryIO, NoReturn
 import numpy as np
 import numpy.typing as npt
 
+from face_perception.files import open_regular
 from face_perception.speech.audio_chunks import AudioError, check_format
 
 _MOST_SAMPLES = 1 << 30  # samples of all channels together; they take 2 GiB
@@ -123,26 +122,17 @@ def read_wav(path: str | os.PathLike[str]) -> Recording:
     # Convert to one channel: for more than two, ffmpeg writes an extensible header.
     convert = f"convert it: ffmpeg -i {shlex.quote(name)} -ac 1 -ar 48000 -c:a pcm_s16le new.wav"
     try:
-        with _open_regular(path) as file:
+        with open_regular(path) as file:
             return _read(file)
     except _Unreadable as error:
         raise AudioError(f"{name} cannot be read: {error}; {error.fix or convert}") from error
     except AudioError as error:  # the rate or the number of channels
         raise AudioError(f"{name} cannot be read: {error}; {convert}") from error
-    except (OSError, ValueError) as error:
-        reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+    except OSError as error:
+        reason = error.strerror or str(error)
         raise AudioError(
             f"{name} cannot be read: {reason}; check the path and the permissions"
         ) from error
-
-
-def _open_regular(path: str | os.PathLike[str]) -> BinaryIO:
-    """Opens a regular file; a pipe or a device would block or never end. Raises OSError."""
-    number = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-    if stat.S_ISREG(os.fstat(number).st_mode):
-        return os.fdopen(number, "rb")
-    os.close(number)
-    raise OSError(errno.EINVAL, "it is a folder, a pipe or a device, not a file")
 
 
 def _read(file: BinaryIO) -> Recording:

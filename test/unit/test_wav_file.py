@@ -160,7 +160,7 @@ def test_what_cannot_be_read_is_refused_with_name_reason_and_fix(
 @pytest.mark.parametrize("kind", ["missing", "folder", "pipe", "device", "forbidden", "null byte"])
 def test_what_is_no_file_is_refused_at_once(tmp_path: Path, kind: str) -> None:
     path = str(tmp_path / "some.wav")
-    said = "(a folder|pipe|device).*not a file"
+    said = "a (folder|named pipe|device), not a file"
     if kind == "missing":
         said = "No such file"
     elif kind == "folder":
@@ -176,7 +176,7 @@ def test_what_is_no_file_is_refused_at_once(tmp_path: Path, kind: str) -> None:
         os.chmod(path, 0)
         said = "Permission denied"
     else:
-        path, said = "a\0b.wav", "null byte"
+        path, said = "a\0b.wav", "not valid"
     with pytest.raises(AudioError, match=said):
         read_wav(path)
 
