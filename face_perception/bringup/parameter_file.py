@@ -91,8 +91,8 @@ def _read(file: str) -> yaml.Node | None:
                 raise InputError(f"{file}, line {_line(event)}: the values are nested too deeply")
             if isinstance(event, yaml.AliasEvent):
                 raise InputError(
-                    f"{file}, line {_line(event)}: ROS reads no alias (*{event.anchor}): write the "
-                    "value again"
+                    f"{file}, line {_line(event)}: ROS cannot read the alias "
+                    f"*{event.anchor}: write the value again"
                 )
         found: yaml.Node | None = yaml.compose(text, yaml.SafeLoader)
     except yaml.YAMLError as error:
@@ -163,14 +163,16 @@ def _value(file: str, name: str, node: yaml.Node) -> Any:
     values = []
     for item in node.value:
         if not isinstance(item, yaml.ScalarNode):
-            raise InputError(f"{file}, line {_line(item)}: {name}: ROS reads no list in a list")
+            raise InputError(
+                f"{file}, line {_line(item)}: {name}: ROS cannot read a list in a list"
+            )
         values.append(_scalar(item))
     kinds = {type(value) for value in values}
     if kinds == {int, float}:
         whole = next(value for value in values if type(value) is int)
         raise InputError(
-            f"{file}, line {_line(node)}: {name}: ROS reads no list of whole and other numbers: "
-            f"write {whole}.0 instead of {whole}"
+            f"{file}, line {_line(node)}: {name}: ROS cannot read a list of integers and "
+            f"other numbers: write {whole}.0 instead of {whole}"
         )
     if len(kinds) > 1:
         raise InputError(

@@ -42,7 +42,7 @@ def read_variables_file(path: Path) -> tuple[dict[str, np.ndarray], str]:
     for name, there in ((index.name, index.exists()), (f"{prefix.name}.data-*", bool(data))):
         if not there:
             raise ModelError(
-                f"{path} is no .npz, and as a checkpoint it lacks {name} in {prefix.parent}: give "
+                f"{path} is not an .npz, and the checkpoint lacks {name} in {prefix.parent}: give "
                 "the whole checkpoint (.index and .data-…), or an .npz of its variables"
             )
     for file in (index, *data):

@@ -87,12 +87,16 @@ def read_checkpoint(path: Path) -> Checkpoint:
 
 
 def read_torch_file(
-    path: Path, kind: type[FacePerceptionError], *, memory_map: bool = False
+    path: Path,
+    kind: type[FacePerceptionError],
+    *,
+    memory_map: bool = False,
+    fix: str = "download it again",
 ) -> object:
     """Returns the content of a file that torch, safetensors or NumPy wrote, without running code.
 
     ``memory_map`` maps the weights into memory, where the format allows it. Raises ``kind``, which
-    says what is wrong with the file and how to get another.
+    says what is wrong with the file, and ``fix``, how to get another.
     """
     try:
         return _read(path, memory_map)
@@ -103,11 +107,11 @@ def read_torch_file(
     except MissingDependencyError as error:
         raise kind(f"reading {path} {error}") from error
     except InputError as error:
-        raise kind(f"{path} cannot be read: {error}: download it again") from error
+        raise kind(f"{path} cannot be read: {error}: {fix}") from error
     except (zipfile.BadZipFile, zlib.error) as error:
-        raise kind(f"{path} cannot be read: {reason_of(error)}: download it again") from error
+        raise kind(f"{path} cannot be read: {reason_of(error)}: {fix}") from error
     except Exception as error:  # torch raises many types for a damaged file
-        raise kind(why_unread(path, error)) from error
+        raise kind(why_unread(path, error, fix)) from error
 
 
 def system_of(tensors: Collection[str]) -> str:
@@ -115,8 +119,8 @@ def system_of(tensors: Collection[str]) -> str:
     return next((name for key, name in _SYSTEMS.items() if key in tensors), "")
 
 
-def why_unread(path: Path, error: Exception) -> str:
-    """Returns why torch or numpy could not read a file, and the fix.
+def why_unread(path: Path, error: Exception, fix: str) -> str:
+    """Returns why torch or numpy could not read a file, and the ``fix``.
 
     Their own messages are not shown, because torch recommends running the code in the file.
     """
@@ -128,7 +132,7 @@ def why_unread(path: Path, error: Exception) -> str:
             "safety: if you trust the file, load it elsewhere and save only its state dict, with "
             "torch.save(model.state_dict(), …)"
         )
-    return f"{path} is damaged or no checkpoint ({type(error).__name__}): download it again"
+    return f"{path} is damaged or not a checkpoint ({type(error).__name__}): {fix}"
 
 
 def checkpoint_files_in(path: Path) -> list[Path]:
@@ -202,7 +206,7 @@ def check_start(path: Path, kind: type[FacePerceptionError]) -> None:
     # torch 1.6 and later write zip files, earlier versions wrote pickles.
     of_torch = zipfile.is_zipfile(path) or start.startswith(b"\x80")
     if path.suffix != ".safetensors" and not of_torch:
-        raise kind(f"{path} is incomplete or no checkpoint: download it again")
+        raise kind(f"{path} is incomplete or not a checkpoint: download it again")
 
 
 def check_system(path: Path, found: str, wanted: str) -> None:

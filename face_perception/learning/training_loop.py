@@ -25,6 +25,7 @@ from face_perception.errors import InputError
 from face_perception.learning.torch_checkpoint import read_torch_file
 
 LAST = "last.ckpt"  # checkpoint of the last epoch, in the folder of a run
+_TRAIN_AGAIN = "train again into another folder"
 
 # From malloc.h of glibc.
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
@@ -88,7 +89,7 @@ def keep_freed_memory() -> None:
 def network_weights(checkpoint: Path) -> dict[str, torch.Tensor]:
     """Returns the weights of the module's ``network``, on the CPU.
 
-    Raises InputError if the file is missing, damaged, or no checkpoint of a run.
+    Raises InputError if the file is missing, damaged, or not a checkpoint of a run.
     """
     return _weights(_read(checkpoint))
 
@@ -109,11 +110,9 @@ def _weights(checkpoint: dict[str, Any]) -> dict[str, torch.Tensor]:
 
 
 def _read(checkpoint: Path) -> dict[str, Any]:
-    found = read_torch_file(checkpoint, InputError)
+    found = read_torch_file(checkpoint, InputError, fix=_TRAIN_AGAIN)
     if not isinstance(found, dict) or {"state_dict", "epoch"} - found.keys():
-        raise InputError(
-            f"{checkpoint} is no checkpoint of `train`: train again into another folder"
-        )
+        raise InputError(f"{checkpoint} was not written by `train`: {_TRAIN_AGAIN}")
     return found
 
 

@@ -101,7 +101,7 @@ class Calibration:
             ("slope_pitch", *_GAINS),
         ):
             if not low <= getattr(made, name) <= high:
-                raise InputError(f"{name} is {getattr(made, name)}, not in {low:g} to {high:g}")
+                raise InputError(f"{name} is {getattr(made, name)}, not from {low:g} to {high:g}")
         sigmas = (made.sigma_yaw, made.sigma_pitch, made.slope_yaw_sigma, made.slope_pitch_sigma)
         if min(self.expected_residual, self.spread, *sigmas) < 0:
             raise InputError("spread, expected_residual or a sigma is negative")
@@ -144,7 +144,8 @@ def check_person_id(person_id: str) -> None:
         raise InputError("person_id is empty: give the person a name or number")
     if len(person_id) > _MAX_ID or not person_id.isprintable():
         raise InputError(
-            f"person_id {person_id[:40]!r}… cannot be used: up to {_MAX_ID} printable characters"
+            f"person_id {person_id[:40]!r}… cannot be used: use at most {_MAX_ID} printable "
+            "characters"
         )
 
 

@@ -155,7 +155,7 @@ def test_a_run_that_cannot_be_is_refused_before_the_work(
         (message,) = capsys.readouterr().err.splitlines()
         assert f"{out} cannot be a run's folder (Not a directory): choose another" in message
     (tmp_path / "last.ckpt").write_bytes(b"not a checkpoint")
-    with pytest.raises(ValueError, match=r"last\.ckpt is damaged or no checkpoint of `train`"):
+    with pytest.raises(ValueError, match=r"last\.ckpt is damaged or not .*: train again into"):
         recipes.train(drawn, TINY, out=tmp_path, resume=True, quiet=True)
 
 

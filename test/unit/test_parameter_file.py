@@ -42,12 +42,12 @@ def options(tmp_path: Path, text: str, **more: object) -> graph.GraphOptions:
         # What ends a node each time that it starts.
         (
             "/**/attention:\n" + SECTION + "    robot_point: [0.0, -0.12, 0]\n",
-            "line 3: robot_point: ROS reads no list of whole and other numbers: write 0.0 instead",
+            "line 3: robot_point: ROS cannot read a list of integers and other numbers: write 0.0",
         ),
         ("/**/gaze:\n" + SECTION + "    beta: [1, a]\n", "line 3: beta: ROS reads only lists"),
         (
             "/**/gaze:\n" + SECTION + "    beta: [[1]]\n",
-            "line 3: beta: ROS reads no list in a list",
+            "line 3: beta: ROS cannot read a list in a list",
         ),
         ("/**/gaze:\n  beta: 1.0\n", "line 1: there is no ros__parameters: below /**/gaze"),
         (
@@ -58,7 +58,7 @@ def options(tmp_path: Path, text: str, **more: object) -> graph.GraphOptions:
         ("/**/gaze:\n\tros__parameters:\n", "line 2: this is not YAML"),
         (
             "/**/gaze:\n" + SECTION + "    beta: &a 1.0\n    max_gap: *a\n",
-            "line 4: ROS reads no alias",
+            "line 4: ROS cannot read the alias",
         ),
         ("/**/gaze:\n" + SECTION + "    beta: 1.0\n    beta: 2.0\n", "line 4: beta is given twice"),
         ("- 1\n", "line 1: write a section for each node"),

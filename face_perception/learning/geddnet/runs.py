@@ -32,7 +32,7 @@ def train(
     recipe = run_folder.recipe_of_run(recipes.GazeRecipe, file, out, LAST, resume=resume)
     if not recipe.dilated:
         raise InputError(
-            "dilated: false makes no model for the gaze node: set it true; "
+            "the gaze node cannot use a network with dilated: false: set it to true; "
             "`face-perception claims` compares the two"
         )
     data = run_folder.data_of_new_run(out, data, resume, run_folder.SYNTHETIC_DATA)

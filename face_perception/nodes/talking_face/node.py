@@ -76,7 +76,7 @@ class TalkingFaceParameters(AudioInputSettings, PerformerSettings, RendererParam
     )
     window: str = setting(
         "none",
-        "Where the robot's own display shows the face. window: in a window. full: on the whole "
+        "How the display of this computer shows the face. window: in a window. full: on the whole "
         "display. none: nowhere.",
         choices=("none", "window", "full"),
     )
