@@ -1,6 +1,6 @@
 """Looks of people with known true gaze, their calibration, and rows about their estimated gaze.
 
-Calibration uses the product's own interface: collections, people, stored calibrations.
+Calibration uses the product's own interface: sessions, persons, stored calibrations.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ CONTACT = 0.5  # probability above which eye contact counts as reported
 _SAMPLES = 12  # for each target: the pictures of it, repeated
 _INTERVAL = 0.1  # seconds between samples, as in a stream
 _JITTER = math.radians(0.5)  # noise added on each axis to repeated pictures, as in a stream
-_PATIENCE = 400  # images for one target, before the collection counts as stuck
+_PATIENCE = 400  # images for one target, before the session counts as stuck
 _PERSON = "person"
 
 

@@ -68,7 +68,7 @@ def test_opposite_channels_do_not_cancel_and_are_said(
 
 @pytest.mark.parametrize("level", [0.0, 1e-4])
 def test_channels_that_belong_together_are_no_problem(speech: Array, level: float) -> None:
-    """Speech, noise that differs, and silence."""
+    """Speech, noise that differs between the channels, and silence."""
     for other in (speech, np.roll(speech, 5), hiss(4, 3), np.zeros_like(speech)):
         mixer = ChannelMixer("mean")
         mixed(mixer, speech + hiss(4, 4, level), other + hiss(4, 5, level))
@@ -76,7 +76,7 @@ def test_channels_that_belong_together_are_no_problem(speech: Array, level: floa
 
 
 def array(speech: Array, playback: Array) -> list[Array]:
-    """Four microphones that hear speech, and the playback channel of an array."""
+    """Returns four microphones that hear speech, and the playback channel of an array."""
     return [*(speech + hiss(len(speech) / MOUTH_RATE, seed) for seed in range(4)), playback]
 
 
@@ -94,7 +94,7 @@ def test_a_playback_channel_is_left_out_and_said(speech: Array, choice: str) -> 
 
 
 def test_the_voice_activity_of_an_array_ignores_what_the_robot_plays(speech: Array) -> None:
-    """With an index from the first moment on."""
+    """With a given index it does so from the first moment on."""
     from face_perception.inference import load
     from face_perception.speech import VoiceActivity
 

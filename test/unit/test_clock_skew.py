@@ -18,8 +18,10 @@ def chunk(level: float, seconds: float = CHUNK) -> dict[int, npt.NDArray[np.floa
 
 
 def play(skew: float, seconds: float, loud: float = 0.0) -> tuple[float, float]:
-    """Plays chunks of a sender whose clock is slower by ``skew``, of which the first ``loud``
-    seconds of every second are loud. Returns the added seconds and the least waiting seconds.
+    """Plays chunks of a sender whose clock is slower by ``skew``.
+
+    The first ``loud`` seconds of every second are loud. Returns the seconds that were added, and
+    the least that was waiting, seconds.
     """
     compensation = ClockSkew(DELAY)
     added, waiting, least = 0.0, DELAY, DELAY
@@ -73,7 +75,7 @@ def test_other_chunks_stay_as_they_are(kept: dict[int, npt.NDArray[np.float32]])
 
 
 def test_more_speech_than_the_delay_is_no_reserve_to_keep() -> None:
-    """A sender that was ahead by a second and falls back to the delay is not slow."""
+    """A sender that was ahead by a second, and falls back to the delay, does not have a slow clock."""
     compensation = ClockSkew(DELAY)
     for waiting in np.linspace(1.0, DELAY, 100):
         assert not compensation.repeated_silence(chunk(0.0), float(waiting))

@@ -1,4 +1,4 @@
-"""Calibrations that go on learning: new sessions add their targets to the earlier ones."""
+"""Tests calibrations that are extended: new sessions add their targets to the earlier ones."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def registry(folder: Path, *, extend: bool, revision: str = "1") -> PersonRegist
 def calibrate(
     people: PersonRegistry, targets: list[CalibrationTarget], start: float, beside: float = 0.0
 ) -> Calibration:
-    """Has a person look at each target in turn, or ``beside`` metres beside it."""
+    """Calibrates a person who looks at each target in turn, or ``beside`` metres to the side of it."""
     session = CalibrationSession("face_1", targets, samples=10)
 
     def looks_at(t: float) -> tuple[float, float, float]:

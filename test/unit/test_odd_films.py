@@ -1,4 +1,4 @@
-"""Films of every odd kind, made here: how they are turned, stretched and timed, and damage."""
+"""Tests reading films of many formats, made here: rotation, pixel shape, stamps, and damage."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from face_perception.media import FrameReader, FrameWriter, play_clip
 
 av = pytest.importorskip("av")
 
-MATRICES = {  # EXIF's orientation -> a, b, c, d of the display matrix of the same turn
+MATRICES = {  # EXIF's orientation -> a, b, c, d of the display matrix of the same rotation
     1: (1, 0, 0, 1),
     2: (-1, 0, 0, 1),
     3: (-1, 0, 0, -1),

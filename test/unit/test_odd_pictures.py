@@ -1,4 +1,4 @@
-"""Pictures of every odd kind, made here: how they are turned, their bits, alpha, frames, damage."""
+"""Tests reading pictures of many formats, made here: rotation, bits, alpha, frames, and damage."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ Make = Callable[[Path], None]
 
 
 def upright(width: int = 48, height: int = 32) -> np.ndarray:
-    """RGB, smooth, and different in each corner."""
+    """Returns a smooth RGB picture that differs in each corner."""
     y, x = np.mgrid[0:height, 0:width] / np.array([height, width]).reshape(2, 1, 1)
     return np.stack([40 + 200 * x, 40 + 200 * y, 220 - 180 * x * y], -1).astype(np.uint8)
 
@@ -110,7 +110,7 @@ def test_sixteen_bit_colours_are_turned(orientation: int, tmp_path: Path) -> Non
 
 
 def bits_of(bits: int, pixels: np.ndarray = GRAY) -> np.ndarray:
-    """16-bit words, of which the lower ``bits`` are used."""
+    """Returns 16-bit words of which the lower ``bits`` are used."""
     full = pixels.astype(np.uint32) * 257 >> (16 - bits)
     return full.astype(np.uint16)
 
@@ -136,7 +136,7 @@ def test_floating_point_pictures(tmp_path: Path) -> None:
 
 
 def depth_image() -> np.ndarray:
-    """Millimetres, with holes."""
+    """Returns a depth image in millimetres, with holes."""
     y, x = np.mgrid[0:48, 0:64]
     depth = (900 + 10 * x + 3 * y).astype(np.uint16)
     depth[10:14, 20:40] = 0
@@ -317,7 +317,7 @@ def gif_header(width: int, height: int) -> bytes:
 
 
 def gif_frame(width: int, height: int) -> bytes:
-    """A small screen, of which the second frame is larger."""
+    """Returns a GIF with a small screen, whose second frame is larger."""
     data = encoded(MOVING[0], "GIF", save_all=True, append_images=MOVING[1:2], duration=100)
     at = data.rindex(b"\x21\xf9\x04") + 8  # the frame follows its graphic control extension
     assert data[at : at + 1] == b"\x2c"
@@ -426,7 +426,7 @@ def test_any_name_will_do(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyP
 
 @pytest.mark.parametrize("kind", ["PNG", "GIF", "WEBP", "TIFF", "BMP", "JPEG", "AVIF", "PPM"])
 def test_any_damage_is_one_error(kind: str) -> None:
-    """Or none: what cannot be seen, such as a changed colour, is no error."""
+    """Damage gives one type of error, or none if it cannot be seen, such as a changed colour."""
     needs(kind)
     rng = np.random.default_rng(1)
     whole = encoded(Image.fromarray(NOISE[:40, :40]), kind)

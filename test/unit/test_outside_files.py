@@ -1,4 +1,4 @@
-"""Every reader of files from outside answers every odd file with one type of error, at once."""
+"""Tests that every reader of outside files answers a damaged file at once, with one type of error."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ BY_NAME = {reader.name: reader for reader in READERS}
 TEXTS = [reader for reader in READERS if reader.text]
 
 
-# Damage that leaves a good file: half of these recipes, and any text as a path.
+# Damage that leaves a valid file: half of these recipes, and any text as a path.
 STILL_GOOD = {
     ("calibration of a person", "missing"),
     ("calibration of a person", "dangling link"),
@@ -54,7 +54,7 @@ SAYS = {
     "Git LFS pointer": "Git LFS pointer",
     "web page": "web page",
 }
-# These readers only say "damaged": what they read is made again.
+# These readers only say "damaged", because what they read can be made again.
 SAY_LESS = ("model record", "TensorRT engine", "calibration of a person")
 
 
@@ -166,7 +166,7 @@ def npy_header(dtype: str, shape: tuple[int, ...]) -> bytes:
 
 
 def png(width: int, height: int) -> bytes:
-    """A PNG whose header promises a size, of 60 bytes."""
+    """Returns a PNG of 60 bytes whose header states a size."""
     small = cv2.imencode(".png", np.zeros((1, 1), np.uint8))[1].tobytes()
     head = b"IHDR" + struct.pack(">II", width, height) + small[24:29]
     return small[:12] + head + struct.pack(">I", zlib.crc32(head)) + small[33:]
@@ -217,7 +217,7 @@ def test_an_avatar_that_unpacks_to_much_more_is_refused(tmp_path: Path) -> None:
 
 
 def hungry(folder: Path, at_run_time: bool) -> Path:
-    """A network of 200 bytes that needs 6 GB: while it is loaded, or when it runs."""
+    """Returns a network of 200 bytes that needs 6 GB, while it is loaded or when it runs."""
     onnx = pytest.importorskip("onnx")
     helper, number = onnx.helper, onnx.TensorProto
     size = helper.make_tensor("size", number.INT64, [2], [40_000, 40_000])
@@ -301,7 +301,7 @@ def test_one_broken_card_never_hides_the_others(
         assert str(broken) in checks["broken"]
 
 
-# Locks, and shared memory that others left.
+# Locks, and shared memory that other processes left.
 
 
 def test_a_lock_changes_nothing_behind_a_link(tmp_path: Path) -> None:
@@ -347,7 +347,7 @@ def test_orphans_are_regular_files(tmp_path: Path) -> None:
 
 
 def test_a_file_is_written_beside_a_link_of_its_part(tmp_path: Path) -> None:
-    """The part that is being written may be a link that another user has put there."""
+    """Another user may have put a link in place of the part that is being written."""
     (tmp_path / "victim").write_text("precious")
     (tmp_path / f"a.{os.getpid()}.part").symlink_to(tmp_path / "victim")
     write_atomically(tmp_path / "a", b"new")

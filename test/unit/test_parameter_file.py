@@ -1,4 +1,4 @@
-"""Parameter files and names are checked before anything starts: no ROS, no processes."""
+"""Tests the checks of parameter files and names before anything starts. Needs no ROS, no processes."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def options(tmp_path: Path, text: str, **more: object) -> graph.GraphOptions:
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        # What ROS ignores without a word.
+        # What ROS ignores without a message.
         (
             "/**/gase:\n" + SECTION + "    beta: 1.0\n",
             "line 1: there is no node gase: did you mean",
@@ -39,7 +39,7 @@ def options(tmp_path: Path, text: str, **more: object) -> graph.GraphOptions:
         ("/**:\n" + SECTION + "    max_facs: 1\n", "line 3: none of the nodes has parameter max_f"),
         ("/**/camera:\n" + SECTION + "    raet: 1\n", "camera has no parameter raet: did you mean"),
         ("hello\n", "line 1: write a section for each node"),
-        # What ends a node each time that it starts.
+        # What would end a node each time that it starts.
         (
             "/**/attention:\n" + SECTION + "    robot_point: [0.0, -0.12, 0]\n",
             "line 3: robot_point: ROS cannot read a list of integers and other numbers: write 0.0",
@@ -93,7 +93,7 @@ def test_a_file_nested_too_deeply_is_refused(tmp_path: Path) -> None:
         "head:\n  gaze:\n    ros__parameters: {beta: 1.0}\n",
         "/*/gaze:\n" + SECTION + "    beta: 1.0\n",
         "/**:\n" + SECTION + "    use_sim_time: true\n    beta: 1.0\n",
-        # All whole numbers, or all others.
+        # Only integers, or only other numbers.
         "/**/attention:\n" + SECTION + "    robot_point: [0, 1, 2]\n",
         "/**/camera:\n" + SECTION + "    source: 0\n",  # a node that is not started
         "/**/gaze:\n" + SECTION + "    qos_overrides: {/head/gaze: {publisher: {depth: 3}}}\n",
@@ -118,7 +118,7 @@ def test_the_example_of_the_documentation_is_accepted(tmp_path: Path) -> None:
 
 
 def test_every_node_has_its_parameters_in_config() -> None:
-    """The check knows the parameters from there."""
+    """The check takes the known parameters from there."""
     for node in graph.NODES:
         assert known_parameters(node.name)["autostart"] is True
         assert module_of(node.name)
@@ -135,11 +135,11 @@ RULE = "is not a ROS name"
     ],
 )
 def test_names_that_rcl_refuses(name: str) -> None:
-    if name != "a/":  # the slash at the end of a namespace does no harm
+    if name != "a/":  # a slash at the end of a namespace is allowed
         with pytest.raises(InputError, match="ROS name"):
             check_namespace(name)
     for topic in (name, f"{name}/image"):
-        if topic == "~/image":  # the node's own names
+        if topic == "~/image":  # names in the node's own namespace
             check_topic("image topic", topic)
             continue
         with pytest.raises(InputError, match="ROS name"):

@@ -27,7 +27,7 @@ def health(name: str, message: str = "active", **values: str) -> NodeHealth:
 
 
 def crowd() -> GraphSnapshot:
-    """Two people with the longest of what there is to say."""
+    """Returns two people with the longest texts of every column."""
     ids = ("face_17", "face_23")
     probability = np.array([0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 1.0])
     units = {c: ActionUnit(1.0) for c in (12, 25)} | {c: ActionUnit(0.8) for c in (2, 45)}

@@ -1,4 +1,4 @@
-"""Processes that are stuck end, or are ended by their parent. Real processes, without ROS."""
+"""Tests that stuck processes end, or that their parent ends them. Uses real processes, without ROS."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ dog.start()
 
 
 def environment() -> dict[str, str]:
-    """Waiting times of a hundredth: STUCK is 0.3 s, STUCK_IN_SETUP 1.2 s, ENDING 0.08 s."""
+    """Returns waiting times of a hundredth: STUCK is 0.3 s, STUCK_IN_SETUP 1.2 s, ENDING 0.08 s."""
     return {**os.environ, "FACE_PERCEPTION_DELAY_FACTOR": "0.01"}
 
 
@@ -39,7 +39,7 @@ def environment() -> dict[str, str]:
     ("program", "code", "said"),
     [
         ("steps.begin(); time.sleep(60)", EXIT_STUCK, "the worker has been stuck for"),
-        # A thread that opens a named pipe into which nobody writes.
+        # A thread that opens a named pipe into which no process writes.
         (
             "os.mkfifo(sys.argv[1]); stop = StopEvent(steps); stop.is_set(); open(sys.argv[1])",
             EXIT_STUCK,
@@ -48,7 +48,7 @@ def environment() -> dict[str, str]:
         # A C function that holds Python's lock: no thread of Python runs. A timer in C ends it.
         ("ctypes.PyDLL(None).sleep(60)", 1, "Timeout"),
         ("told_to_end.set(); time.sleep(60)", EXIT_STUCK, "did not end within"),
-        # Nothing is wrong with a thread that waits, nor with one that goes on.
+        # A thread that waits is fine, and so is one that continues.
         ("stop = StopEvent(steps); stop.wait(1); steps.end(); time.sleep(0.5)", 0, ""),
         ("[(steps.begin(), time.sleep(0.05)) for _ in range(20)]; steps.end()", 0, ""),
     ],
@@ -129,7 +129,7 @@ def test_a_parent_that_stood_still_itself_does_not_blame_the_process() -> None:
     ],
 )
 def test_the_guard_ends_with_its_node(command: str, code: int) -> None:
-    """What ros2 launch starts: it sees a hung node as one that has ended."""
+    """ros2 launch starts the guard, so it sees that a hung node has ended."""
     guard = (
         "import sys\n"
         "from face_perception.bringup import guard\n"

@@ -1,4 +1,4 @@
-"""Tests how wav files are read: what recorders write, and one error for what cannot be read."""
+"""Tests reading wav files: the formats of recorders, and one type of error for all others."""
 
 from __future__ import annotations
 
@@ -192,7 +192,7 @@ def test_a_name_that_is_not_utf8_can_be_printed(tmp_path: Path) -> None:
 
 
 def test_a_size_in_the_header_takes_no_memory(tmp_path: Path) -> None:
-    """Only bytes that are there count; more than two gigabytes are refused before they are read."""
+    """Only bytes that are there count. More than two gigabytes are refused before they are read."""
     path = tmp_path / "some.wav"
     path.write_bytes(pcm(DATA, size=0))
     os.truncate(path, 1 << 32)  # a file with a hole takes no space
