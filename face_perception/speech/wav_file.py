@@ -159,7 +159,7 @@ def _read(file: BinaryIO) -> Recording:
 
 
 def _refuse_other_file(head: bytes) -> NoReturn:
-    """Raises _Unreadable with what the file is instead of a wav file."""
+    """Raises _Unreadable if the file is not a wav file, naming its format."""
     for at, begins, what in _OTHER_FILES:
         if head[at:].startswith(begins):
             reason, _, fix = what.partition(": ")

@@ -75,7 +75,7 @@ def test_other_chunks_stay_as_they_are(kept: dict[int, npt.NDArray[np.float32]])
 
 
 def test_more_speech_than_the_delay_is_no_reserve_to_keep() -> None:
-    """A sender that was ahead by a second, and falls back to the delay, does not have a slow clock."""
+    """A sender that was a second ahead and falls back to the delay has no slow clock."""
     compensation = ClockSkew(DELAY)
     for waiting in np.linspace(1.0, DELAY, 100):
         assert not compensation.repeated_silence(chunk(0.0), float(waiting))

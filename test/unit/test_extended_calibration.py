@@ -40,7 +40,7 @@ def registry(folder: Path, *, extend: bool, revision: str = "1") -> PersonRegist
 def calibrate(
     people: PersonRegistry, targets: list[CalibrationTarget], start: float, beside: float = 0.0
 ) -> Calibration:
-    """Calibrates a person who looks at each target in turn, or ``beside`` metres to the side of it."""
+    """Calibrates a person who looks at each target in turn, or ``beside`` metres next to it."""
     session = CalibrationSession("face_1", targets, samples=10)
 
     def looks_at(t: float) -> tuple[float, float, float]:

@@ -1,4 +1,4 @@
-"""Tests that every reader of outside files answers a damaged file at once, with one type of error."""
+"""Tests that every reader of outside files refuses a damaged file at once, with one error type."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Tests the checks of parameter files and names before anything starts. Needs no ROS, no processes."""
+"""Tests the checks of parameter files and names before anything starts. Needs no ROS."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Tests that stuck processes end, or that their parent ends them. Uses real processes, without ROS."""
+"""Tests that stuck processes end, or that their parent ends them. Uses processes, but no ROS."""
 
 from __future__ import annotations
 
