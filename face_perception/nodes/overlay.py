@@ -24,9 +24,9 @@ class OverlayParameters(ImageParameters):
 
     wait: float = setting(
         0.15,
-        "Longest wait for the results of an image. The overlay waits only for faces and for "
-        "results that came within this time for most of the last images, so that a slow network "
-        "does not delay it. A larger value shows more results of the same image, later.",
+        "Longest wait for the results of an image. The overlay does not wait for results that "
+        "came later than this for most of the last images, so that a slow network does not delay "
+        "it. A larger value shows more results of the same image, with more delay.",
         minimum=0.0,
         maximum=0.5,
         unit="s",
