@@ -12,7 +12,6 @@ from __future__ import annotations
 import faulthandler
 import os
 import re
-import sys
 import threading
 import time
 from collections.abc import Callable
@@ -159,16 +158,24 @@ class Watchdog:
     def end_process(self, reason: str, *, stacks: bool = False) -> None:
         """Logs ``reason``, and the stacks of all threads if wanted, and ends the process."""
 
+        text = f"{reason}. Ending this process, so that it is started again."
+        reported = threading.Event()
+
         def report() -> None:
-            self._report(f"{reason}. Ending this process, so that it is started again.")
+            self._report(text)
+            reported.set()
+
+        def write() -> None:
+            if not reported.is_set():
+                os.write(2, f"[FATAL] {text}\n".encode())
             if stacks:
                 faulthandler.dump_traceback(all_threads=True, file=2)
-            sys.stderr.flush()
 
-        # On a thread, because the log may be what is stuck.
-        thread = threading.Thread(target=report, daemon=True)
-        thread.start()
-        thread.join(_REPORT_TIME)
+        # On threads, because the log, or whoever reads it, may be what is stuck.
+        for work in (report, write):
+            thread = threading.Thread(target=work, daemon=True)
+            thread.start()
+            thread.join(_REPORT_TIME)
         os._exit(EXIT_STUCK)
 
 

@@ -69,12 +69,16 @@ def test_what_is_stuck_ends(program: str, code: int, said: str, tmp_path: Path) 
 
 def test_a_log_that_is_stuck_does_not_keep_it(tmp_path: Path) -> None:
     program = START.replace("print(text, file=sys.stderr)", "time.sleep(60)")
+    program = program.replace('Activity("the worker", waiting_times.STUCK)', "Activity('it', 0.3)")
     done = subprocess.run(
         [sys.executable, "-c", program + "steps.begin(); time.sleep(60)"],
-        env=environment(),
-        timeout=scaled(30),
+        env={**os.environ, "FACE_PERCEPTION_DELAY_FACTOR": "0.1"},
+        stderr=subprocess.PIPE,
+        text=True,
+        timeout=scaled(60),
     )
-    assert done.returncode in (EXIT_STUCK, 1), "1 if the timer in C is faster"
+    assert done.returncode == EXIT_STUCK
+    assert "[FATAL] it has been stuck for" in done.stderr, "it is said all the same"
 
 
 BEATS = """
