@@ -39,7 +39,7 @@ from sensor_msgs.msg import CompressedImage, Image
 
 from face_perception import msg, paths
 from face_perception.inference import sample_photo
-from face_perception.media import FrameReader, SampleScene
+from face_perception.media import SampleScene, read_picture
 from face_perception.media.sample_scene import PHOTOS
 from face_perception.ros import images, messages
 
@@ -189,7 +189,7 @@ def peak_memory(pid: int) -> float:
 
 
 def sample_image() -> Any:
-    photos = {name: next(iter(FrameReader(sample_photo(name)))).image for name in PHOTOS}
+    photos = {name: read_picture(sample_photo(name)) for name in PHOTOS}
     return SampleScene(photos, 640, 480).render(14.0)
 
 
