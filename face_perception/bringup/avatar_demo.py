@@ -185,18 +185,19 @@ def run_avatar_demo(
         client.destroy_node()
         rclpy.try_shutdown()
         supervisor.stop()
-    print(f"spoke {said} time(s); log of the node: {log}")
-    for name in (
-        "delivered (fps)",
-        "render time (ms)",
-        "frames dropped",
-        "A/V offset, worst (ms)",
-        "first frame, worst (ms)",
-        "loudspeaker",
-        "silent because",
+    times = "once" if said == 1 else f"{said} times"
+    print(f"spoke {times}; log of the node: {log}")
+    for name, meaning in (
+        ("delivered (fps)", "images a second"),
+        ("render time (ms)", "time to draw an image (ms)"),
+        ("frames dropped", "images dropped"),
+        ("A/V offset, worst (ms)", "largest offset of lips and sound (ms)"),
+        ("first frame, worst (ms)", "longest wait for the first image of speech (ms)"),
+        ("loudspeaker", "loudspeaker"),
+        ("silent because", "silent because"),
     ):
         if values.get(name):
-            print(f"  {name:<24} {values[name]}")
+            print(f"  {meaning:<48} {values[name]}")
     return code
 
 
