@@ -28,7 +28,7 @@ STUCK_IN_SETUP = 120.0 * _FACTOR
 ENDING = 8.0 * _FACTOR
 # Without heartbeats before the parent kills a process: usually, and while the process has asked for
 # patience (when it starts, and while it loads networks).
-HEARTBEAT_SILENCE = 10.0 * _FACTOR
+HEARTBEAT_SILENCE = 15.0 * _FACTOR
 PATIENT_SILENCE = STUCK_IN_SETUP
 # Until a node that was killed is no longer announced (``leaseDuration`` in config/fastdds.xml).
 LEASE = 11.0 * _FACTOR

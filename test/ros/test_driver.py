@@ -254,7 +254,7 @@ def test_a_calibration_that_is_none_is_named(start: Start, picture: Path, tmp_pa
     bad = tmp_path / "bad.yaml"
     bad.write_text("hello: world\n")
     node = start("camera", source=str(picture), camera_info_file=str(bad))
-    node.wait_for_log(f"{bad} is not a camera calibration: 'camera_matrix' is missing")
+    node.wait_for_log(f"camera calibration {bad} cannot be read: 'camera_matrix' is missing")
 
 
 @pytest.mark.skipif(not Path("/dev/shm").is_dir(), reason="no shared memory to look at")

@@ -201,7 +201,7 @@ def test_pictures_in_values_out(up: Any, peer: Peer, group_photo: Path) -> None:
 def test_kill_one_and_the_others_go_on(
     up: Any, peer: Peer, group_photo: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """One is stopped instead (SIGSTOP): `up` misses its heartbeats after 4 s, and kills it."""
+    """One is stopped instead (SIGSTOP): `up` misses its heartbeats after 6 s, and kills it."""
     monkeypatch.setenv("FACE_PERCEPTION_DELAY_FACTOR", "0.4")
     graph = up("--camera", str(group_photo))
     heard = listen_all(peer)
