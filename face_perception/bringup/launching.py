@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import sys
 from typing import Any
 
@@ -83,7 +84,8 @@ def launch_actions(options: graph.GraphOptions, *, respawn: bool) -> list[Any]:
             # Omit an empty dictionary, because launch_ros writes a file for it that rcl rejects.
             parameters=[*process.parameter_files, *filter(None, [dict(process.parameters)])],
             # launch does not notice a process that hangs; the guard does.
-            prefix=f"{sys.executable} -m face_perception.bringup.guard",
+            prefix=shlex.join([sys.executable, "-m", "face_perception.bringup.guard"]),
+            exec_name=process.name,  # in the log, instead of the name of the guard
             arguments=["--ros-args", "--log-level", process.logger_level()],
             additional_env=_environment(process),
             output="screen",

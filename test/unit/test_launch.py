@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import importlib.util
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -175,6 +176,9 @@ def test_avatar_launch_says_what_graph_says(load: Any) -> None:
     given, function = load("avatar")
     (face,) = function(None)
     assert (face["executable"], face["remappings"]) == ("talking_face", [])
+    assert face["exec_name"] == "talking_face"
+    # launch starts each node through the guard, which ends one that hangs.
+    assert shlex.split(face["prefix"])[1:] == ["-m", "face_perception.bringup.guard"]
     assert [str(p) for p in face["parameters"]] == [
         str(p)
         for p in graph.node_processes(graph.GraphOptions(nodes=("talking_face",)))[
