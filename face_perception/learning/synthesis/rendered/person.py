@@ -15,15 +15,9 @@ from face_perception.learning.synthesis.rendered.skin import Skin, draw_skin
 _PUPILS, _PUPILS_SD = 0.0634, 0.0036
 # Targets that leave the face of a person, or that make it one of a fairy tale.
 _LEFT_OUT = (
-    "head-trans",
-    "neck-double",
-    "cleft",
-    "ear-shape-pointed",
-    "ear-trans",
-    "head-age",
-    "push",
-    "nose-trans",
-)
+    "head-trans", "neck-double", "cleft", "ear-shape-pointed", "ear-trans", "head-age", "push",
+    "nose-trans", "eye-trans", "eye-scale",
+)  # fmt: skip
 _OPPOSITES = {
     "decr": "incr", "down": "up", "in": "out", "concave": "convex", "backward": "forward",
     "compress": "uncompress",
@@ -31,7 +25,7 @@ _OPPOSITES = {
 # Folder of shape targets, and the standard deviation of their weights.
 _FOLDERS = {
     "head": 0.17, "forehead": 0.25, "eyebrows": 0.35, "nose": 0.22, "mouth": 0.20, "chin": 0.20,
-    "cheek": 0.25, "ears": 0.25, "eyes": 0.16, "neck": 0.15,
+    "cheek": 0.25, "ears": 0.25, "eyes": 0.13, "neck": 0.15,
 }  # fmt: skip
 _MOST = 0.75
 _ASYMMETRY = 0.10
@@ -202,7 +196,7 @@ def _draw_eyes(random: np.random.Generator, ancestry: np.ndarray, age: float) ->
             float(np.radians(random.normal(4.5, 1.3))),
             float(np.radians(random.normal(-1.3, 1.0))),
         ),
-        droop=float(np.clip(random.normal(0.11, 0.06), 0, 0.3)),
+        droop=float(np.clip(random.normal(0.07, 0.05), 0, 0.2)),
         seed=int(random.integers(1 << 31)),
     )
 

@@ -13,13 +13,14 @@ from face_perception.learning.synthesis.rendered.expression import lid_units
 from face_perception.learning.synthesis.rendered.person import Person
 from face_perception.learning.synthesis.rendered.regions import HeadSurface
 from face_perception.learning.synthesis.rendered.strands import Shape
+from face_perception.learning.synthesis.rendered.surface import smooth_step
 from face_perception.learning.synthesis.rendered.view import View, angles, rotation
 
 Array = npt.NDArray[np.float64]
 
-# How far the apex of the cornea stands before the mesh's own eye, metres, and how far that eye,
-# which stays as the conjunctiva of the corners, is drawn back.
-_STANDS_OUT, _RECESS = 0.0004, 0.0016
+# Metres: how far the apex of the cornea stands before the mesh's own eye; that eye stays as the
+# conjunctiva of the corners: how far it is drawn back in front, and pushed out at the sides.
+_STANDS_OUT, _RECESS, _MEETS = 0.0004, 0.0016, 0.0013
 
 
 @dataclass(frozen=True)
@@ -104,7 +105,11 @@ def pose_head(head: HeadSurface, person: Person, view: View) -> PosedHead:
 def conjunctiva(head: HeadSurface, posed: PosedHead, side: str) -> Array:
     """The base mesh's eye [19158, 3], drawn back; only the points of its group have a meaning."""
     centre, radius = _mesh_eye(head, posed.coarse, side)
-    return np.asarray(centre + (1 - _RECESS / radius) * (posed.coarse - centre))
+    away = posed.coarse - centre
+    # Not at the sides, where it must meet the corners of the lids.
+    ahead = away[:, 2] / np.maximum(np.linalg.norm(away, axis=1), 1e-9)
+    depth = _RECESS * smooth_step(ahead, 0.62, 0.80) - _MEETS * smooth_step(ahead, 0.75, 0.55)
+    return np.asarray(centre + (1 - depth / radius)[:, None] * away)
 
 
 def lid_edges(head: HeadSurface, posed: PosedHead, side: str) -> tuple[Array, Array]:

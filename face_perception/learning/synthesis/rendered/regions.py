@@ -11,6 +11,7 @@ from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
+from scipy.spatial import cKDTree
 
 from face_perception.learning.synthesis.rendered.human_parts import HumanParts
 from face_perception.learning.synthesis.rendered.surface import Subdivision, bump, smooth_step
@@ -56,6 +57,18 @@ class HeadSurface:
         return inside * smooth_step(self.surface(both), 0.05, 0.2) * (z > 0.008)
 
     @cached_property
+    def lash_line(self) -> Array:
+        """The edges of the lids, where lashes grow: 1 on the roots, less around them."""
+        groups = [f"helper-{side}-eyelashes-{number}" for side in "lr" for number in (1, 2)]
+        lashes = np.unique(np.concatenate([self.parts.groups[name].ravel() for name in groups]))
+        eyes = np.concatenate([self.parts.groups[f"helper-{side}-eye"].ravel() for side in "lr"])
+        middle = self.parts.points[np.unique(eyes)].mean(0)
+        points = self.parts.points[lashes] - middle
+        near, _ = cKDTree(self.rest).query(points)
+        away, _ = cKDTree(points[near < 0.0008]).query(self.rest)
+        return bump(away, 0, 0.0011)
+
+    @cached_property
     def ears(self) -> Array:
         both = np.maximum(*(self.carried(f"ears/{side}-ear-scale-incr") for side in "lr"))
         return smooth_step(both, 0.02, 0.12)
@@ -72,12 +85,12 @@ class HeadSurface:
         out = np.zeros(len(self.rest))
         for side in (1, -1):
             along = side * self.rest[:, 0] - EYES_APART / 2  # towards the temple
-            start, end = -0.0175, -0.0175 + 0.042 * length
+            start, end = -0.0205, -0.0205 + 0.044 * length
             share = np.clip((along - start) / (end - start), 0, 1)
-            middle = 0.0180 + height + arch * 0.0045 * np.sin(np.pi * share**0.85)
-            middle -= 0.0040 * share**2
+            middle = 0.0148 + height + arch * 0.0042 * np.sin(np.pi * share**0.85)
+            middle -= 0.0020 * share**2
             thick = thickness * 0.0026 * (1 - 0.65 * share)
-            ends = smooth_step(along, start - 0.002, start + 0.005)
+            ends = smooth_step(along, start - 0.002, start + 0.003)
             ends *= smooth_step(along, end + 0.002, end - 0.006)
             inside = smooth_step(np.abs(self.rest[:, 1] - middle) / thick, 1.35, 0.65)
             out += inside * ends * (self.rest[:, 2] > -0.02)

@@ -113,6 +113,7 @@ def paint_skin(head: HeadSurface, skin: Skin) -> Array:
     if skin.eye_shadow:
         lid = _upper_lid(x, y, z)[:, None] * skin.eye_shadow
         colours *= 1 - lid * random.uniform(0.3, 0.85, 3)
+    colours *= 1 - (0.45 + 0.4 * skin.liner) * head.lash_line[:, None]
     inside = head.inside * (1 - 0.5 * head.lips) * (z > -0.02) * (np.abs(x) < 0.05)
     mouth = inside * (y < -0.03)
     colours += mouth[:, None] * (np.array([0.17, 0.05, 0.045]) - colours)
