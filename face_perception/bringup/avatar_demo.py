@@ -23,10 +23,12 @@ from sensor_msgs.msg import CompressedImage
 
 from face_perception import msg
 from face_perception.bringup import graph
-from face_perception.bringup.supervisor import Supervisor, stop_event_on_signals
-from face_perception.bringup.watched_process import end_with_parent
-from face_perception.errors import MissingDependencyError
-from face_perception.media import FilmError, write_mp4
+from face_perception.bringup.supervisor import (
+    Supervisor,
+    end_with_parent,
+    stop_requested_by_signals,
+)
+from face_perception.media import Mp4Error, write_mp4
 from face_perception.ros import images, messages
 from face_perception.speech import Recording
 
@@ -69,12 +71,12 @@ class _DemoClient(Node):
         """True if the node of the talking face is subscribed to the speech."""
         return bool(self._speech.get_subscription_count() > 0)
 
-    def send_speech(self, ended: threading.Event) -> None:
-        """Sends the recording in real time. Returns at its end, or when ``ended`` is set."""
+    def send_speech(self, stop: threading.Event) -> None:
+        """Sends the recording in real time. Returns at its end, or when ``stop`` is set."""
         begin = time.monotonic()
         stamp = self.get_clock().now().nanoseconds * 1e-9
         for k, piece in enumerate(self._recording.pieces(_CHUNK)):
-            if ended.wait(max(0.0, begin + k * _CHUNK - time.monotonic())):
+            if stop.wait(max(0.0, begin + k * _CHUNK - time.monotonic())):
                 return
             self._send(piece, stamp + k * _CHUNK)
         self._send(self._recording.samples[:0], 0.0)
@@ -126,7 +128,8 @@ def run_avatar_demo(
     supervisor = Supervisor(graph.node_processes(options), log=log)
     rclpy.init()
     # rclpy's own signal handler would shut the context down while the speaker thread uses it.
-    ended = stop_event_on_signals()
+    stop_requested = stop_requested_by_signals()
+    speaker_stop = threading.Event()
     client = _DemoClient(recording)
     executor = SingleThreadedExecutor()
     executor.add_node(client)
@@ -135,7 +138,7 @@ def run_avatar_demo(
     def until(condition: Any, timeout: float = _TIMEOUT) -> bool:
         end = time.monotonic() + timeout
         while time.monotonic() < end:
-            if ended.is_set():
+            if stop_requested():
                 raise KeyboardInterrupt
             supervisor.poll()
             executor.spin_once(timeout_sec=0.05)
@@ -160,7 +163,7 @@ def run_avatar_demo(
             webbrowser.open(page)
         while True:
             speaker = threading.Thread(
-                target=client.send_speech, args=(ended,), name="speaker", daemon=True
+                target=client.send_speech, args=(speaker_stop,), name="speaker", daemon=True
             )
             speaker.start()
             until(lambda: not speaker.is_alive(), recording.duration + _TIMEOUT)  # noqa: B023
@@ -177,7 +180,7 @@ def run_avatar_demo(
     except KeyboardInterrupt:
         pass
     finally:
-        ended.set()
+        speaker_stop.set()
         if speaker is not None:
             speaker.join(1.0)
         values = client.values

@@ -6,8 +6,8 @@ import os
 import signal
 import subprocess
 import sys
-import threading
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -29,12 +29,16 @@ _STABLE = 5.0  # seconds of running after which the delay is reset
 _KILL_DELAY = 4.0  # seconds between SIGTERM and SIGKILL
 
 
-def stop_event_on_signals() -> threading.Event:
-    """Installs signal handlers, and returns an event that Ctrl-C and SIGTERM set."""
-    ended = threading.Event()
+def stop_requested_by_signals() -> Callable[[], bool]:
+    """Installs handlers, and returns a function that tells if Ctrl-C or SIGTERM has arrived.
+
+    The handlers take no lock. One that calls `threading.Event.set` blocks forever if it interrupts
+    `Event.wait` while that holds the lock of the event.
+    """
+    received: list[int] = []
     for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: ended.set())
-    return ended
+        signal.signal(number, lambda number, _: received.append(number))
+    return lambda: bool(received)
 
 
 @dataclass
@@ -177,15 +181,15 @@ def run_graph(options: GraphOptions, *, respawn: bool = True, duration: float = 
 
     Returns the exit code.
     """
-    ended = stop_event_on_signals()
+    stop_requested = stop_requested_by_signals()
     check_start(options)
     supervisor = Supervisor(node_processes(options), respawn=respawn)
     begin = time.monotonic()
     try:
-        while not ended.is_set() and supervisor.poll():
+        while not stop_requested() and supervisor.poll():
             if duration and time.monotonic() - begin >= duration:
                 break
-            ended.wait(0.1)
+            time.sleep(0.1)
     finally:
         supervisor.stop()
     return 1 if supervisor.given_up else 0

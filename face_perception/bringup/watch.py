@@ -20,7 +20,7 @@ from face_perception import msg
 from face_perception.bringup import live_table
 from face_perception.bringup.graph import NODES
 from face_perception.bringup.live_table import GraphSnapshot, NodeHealth
-from face_perception.bringup.supervisor import stop_event_on_signals
+from face_perception.bringup.supervisor import stop_requested_by_signals
 from face_perception.ros import messages, qos
 
 _STALE = 1.0  # seconds without a face message after which the faces disappear from the table
@@ -161,7 +161,7 @@ def watch_graph(
     """
     rclpy.init(args=[])
     # rclpy's own signal handler would shut the context down while the loop uses it.
-    ended = stop_event_on_signals()
+    stop_requested = stop_requested_by_signals()
     watcher = Watcher(namespace, pictures)
     executor = SingleThreadedExecutor()
     executor.add_node(watcher)
@@ -173,7 +173,7 @@ def watch_graph(
     try:
         if live:
             live.start()
-        while not ended.is_set() and (not duration or time.monotonic() - begin < duration):
+        while not stop_requested() and (not duration or time.monotonic() - begin < duration):
             executor.spin_once(timeout_sec=0.1)
             restarts = each()
             now = time.monotonic()
