@@ -1,22 +1,20 @@
 """Compares our aligned face of 112 pixels with the two that the published networks were trained on.
 
-    python3 bench/alignment.py [--model canonical_face_model.obj]
+    python3 bench/alignment.py
 
 - OpenFace: its procedure (a similarity transform of 24 of the usual 68 points, with the origin of
   the shape model in the middle), with MediaPipe's canonical face in place of OpenFace's shape
-  model, which is not free to use. The difference between the two mean shapes is not measured. - The
-  five-point crop: eyes level, a square around eyes and mouth.
+  model, which is not free to use. The difference between the two mean shapes is not measured.
+- The five-point crop: eyes level, a square around eyes and mouth.
 
 Uses the sample photographs and every 20th frame of the sample clip. Distances are in pixels of the
-aligned face, over the 68 points of eyes, nose, mouth, brows and jaw. --model is MediaPipe's face
-geometry, which is not in this repository.
+aligned face, over the 68 points of eyes, nose, mouth, brows and jaw.
 """
 
 from __future__ import annotations
 
 import argparse
 import math
-import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -29,6 +27,7 @@ from face_perception.inference import sample_photo
 from face_perception.types import Camera, Face, Frame, Image
 
 ROOT = Path(__file__).resolve().parent.parent
+CANONICAL_FACE = ROOT / "test" / "data" / "golden" / "canonical_face.npy"
 Array = NDArray[np.float64]
 
 # Indices of the usual 68 points in MediaPipe's mesh: jaw, brows, nose, eyes, mouth.
@@ -122,18 +121,10 @@ def faces() -> Iterator[tuple[str, Image, Face]]:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(
+    argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
-    )
-    shared = Path(os.environ.get("FACE_PERCEPTION_SHARED") or ROOT.parent / "shared")
-    default = shared / "data" / "canonical_face_model.obj"
-    parser.add_argument("--model", type=Path, default=default)
-    options = parser.parse_args()
-    if not options.model.exists():
-        print(f"{options.model} is not there: --model names MediaPipe's canonical face")
-        return 0
-    lines = options.model.read_text().splitlines()
-    vertices = np.array([line.split()[1:4] for line in lines if line.startswith("v ")], float)
+    ).parse_args()
+    vertices = np.load(CANONICAL_FACE).astype(np.float64)
     shape = vertices[POINTS] - vertices[POINTS].mean(0)
     border = (CROP_SIDE - ALIGNED_SIDE) / 2
     for name, image, face in faces():

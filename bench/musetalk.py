@@ -1,9 +1,9 @@
 """Measures MuseTalk's UNet and decoders on the CPU, in ONNX Runtime and in PyTorch.
 
-`python bench/musetalk.py --shared FOLDER`; the folder has a generator of pseudo-random weights.
-Takes minutes, 12 GB of memory and 8 GB of disk. The baseline are our own PyTorch modules with
-PyTorch's attention, or with `--diffusers` the UNet2DConditionModel and AutoencoderKL of diffusers
-(pip install diffusers, best into a separate folder on PYTHONPATH).
+`python bench/musetalk.py`, with the generated weights of the tests. Takes minutes, 12 GB of memory
+and 8 GB of disk. The baseline are our own PyTorch modules with PyTorch's attention, or with
+`--diffusers` the UNet2DConditionModel and AutoencoderKL of diffusers (pip install diffusers, best
+into a separate folder on PYTHONPATH).
 
 Times hold for trained weights as well, deviations in dB do not. `face-perception avatar decoders
 FILE` prints both for your weights.
@@ -31,25 +31,27 @@ FIRST = 128
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
-    root = Path(__file__).resolve().parent.parent
-    near = [p for p in (root.parent / "shared",) if p.exists()]
-    parser.add_argument("--shared", type=Path, default=near[0] if near else None)
     parser.add_argument("--models", type=Path, help="keep the networks in this folder")
-    parser.add_argument("--diffusers", action="store_true", help="use diffusers as the baseline")
+    parser.add_argument(
+        "--diffusers",
+        nargs=2,
+        type=Path,
+        metavar=("UNET", "VAE"),
+        help="use diffusers as the baseline, with MuseTalk's musetalk.json and the config.json of "
+        "its autoencoder",
+    )
     parser.add_argument("--turns", type=int, default=3)
     parser.add_argument("--json", type=Path, metavar="FILE", help="file for the figures")
     args = parser.parse_args()
-    if args.shared is None:
-        parser.error("the folder with the generator of weights is missing: give --shared FOLDER")
     with tempfile.TemporaryDirectory(prefix="bench-musetalk-") as folder:
         os.environ["FACE_PERCEPTION_MODELS"] = str(args.models or folder)
-        report = measure(args.shared / "golden" / "musetalk", args.turns, args.diffusers)
+        report = measure(args.turns, args.diffusers)
     if args.json:
         args.json.write_text(json.dumps(report, indent=1) + "\n")
     return 0
 
 
-def measure(golden: Path, turns: int, of_diffusers: bool) -> dict[str, Any]:
+def measure(turns: int, configurations: list[Path] | None) -> dict[str, Any]:
     import torch
 
     from face_perception.inference import ModelError, find_card, load, make_variant
@@ -60,17 +62,17 @@ def measure(golden: Path, turns: int, of_diffusers: bool) -> dict[str, Any]:
 
     torch.set_num_threads(THREADS)
     torch.set_grad_enabled(False)
-    sys.path.insert(0, str(golden))
-    import weights
+    sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "test" / "helpers"))
+    from goldens import golden
 
-    example = np.load(golden / "golden_seed1.npz")
+    example = golden("musetalk")
     latents, audio = example["unet_latents"][:1], example["unet_audio"][:1]
-    unet, autoencoder = networks(weights, latents, audio)
+    unet, autoencoder = networks(latents, audio)
     # Replaced only now, because the exported graphs need the written-out form.
     musetalk_unet.attend = musetalk_vae.attend = attend
     decoder = musetalk_vae.ImageDecoder(autoencoder)
-    if of_diffusers:
-        unet, decoder = diffusers_networks(golden, unet, autoencoder)
+    if configurations:
+        unet, decoder = diffusers_networks(*configurations, unet, autoencoder)
     given = [torch.from_numpy(v) for v in (latents, audio)]
     models = {
         name: load(name, backend="onnxruntime", threads=THREADS)
@@ -112,7 +114,7 @@ def measure(golden: Path, turns: int, of_diffusers: bool) -> dict[str, Any]:
     exact = models["musetalk_vae_decoder"].infer({"latents": predicted})["image"]
     wanted = unet(*given).numpy()
     report: dict[str, Any] = {
-        "baseline": "diffusers" if of_diffusers else "our modules",
+        "baseline": "diffusers" if configurations else "our modules",
         "seconds": took,
         "speed": {
             "exact": baseline / (took["UNet"] + took["musetalk_vae_decoder"]),
@@ -147,9 +149,10 @@ def measure(golden: Path, turns: int, of_diffusers: bool) -> dict[str, Any]:
     return report
 
 
-def networks(weights: Any, latents: np.ndarray, audio: np.ndarray) -> tuple[Any, Any]:
+def networks(latents: np.ndarray, audio: np.ndarray) -> tuple[Any, Any]:
     """Returns the PyTorch modules; installs their ONNX models if they are missing."""
     import torch
+    from generated_weights import weights
 
     from face_perception import paths
     from face_perception.inference import install_model
@@ -164,7 +167,7 @@ def networks(weights: Any, latents: np.ndarray, audio: np.ndarray) -> tuple[Any,
     origin = folder / "regenerated"
     origin.write_text("weights of the generator, seed 1\n")
     there = (folder / "musetalk_unet.yaml").exists()
-    autoencoder = with_weights(empty_network(Autoencoder), tensors(weights.vae(1)), origin)
+    autoencoder = with_weights(empty_network(Autoencoder), tensors(weights("musetalk_vae")), origin)
     example = torch.from_numpy(latents)
     if not there:
         images = musetalk_export.example_images()
@@ -177,7 +180,7 @@ def networks(weights: Any, latents: np.ndarray, audio: np.ndarray) -> tuple[Any,
         install_model(musetalk_export.tiny_decoder_build(tiny, example))
     unet = empty_network(musetalk_unet.UNet)
     unet.positions = musetalk_unet.positions()
-    with_weights(unet, tensors(weights.unet(1)), origin)
+    with_weights(unet, tensors(weights("musetalk_unet")), origin)
     if not there:
         # As in the import. In PyTorch the time step costs next to nothing.
         unet.fold_time()
@@ -187,7 +190,9 @@ def networks(weights: Any, latents: np.ndarray, audio: np.ndarray) -> tuple[Any,
     return unet, autoencoder
 
 
-def diffusers_networks(golden: Path, unet: Any, autoencoder: Any) -> tuple[Any, Any]:
+def diffusers_networks(
+    unet_config: Path, vae_config: Path, unet: Any, autoencoder: Any
+) -> tuple[Any, Any]:
     """Returns the networks of diffusers with the same weights, called as MuseTalk does."""
     import diffusers
     import torch
@@ -202,10 +207,8 @@ def diffusers_networks(golden: Path, unet: Any, autoencoder: Any) -> tuple[Any, 
         network.load_state_dict(state, assign=True)
         return network.eval()
 
-    folder = golden / "models"
-    state = unet.state_dict()
-    theirs = made(diffusers.UNet2DConditionModel, folder / "musetalk" / "musetalk.json", state)
-    vae = made(diffusers.AutoencoderKL, folder / "vae_config.json", autoencoder.state_dict())
+    theirs = made(diffusers.UNet2DConditionModel, unet_config, unet.state_dict())
+    vae = made(diffusers.AutoencoderKL, vae_config, autoencoder.state_dict())
     positions = musetalk_unet.positions()
     step = torch.tensor([0])
 
