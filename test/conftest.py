@@ -24,7 +24,7 @@ if importlib.util.find_spec("face_perception") is None:
     sys.path.insert(0, ROOT)  # not installed: the source tree's
 
 import pytest
-from built_once import built_once
+from built_once import built_once, remove_built
 from domains import locked_domain
 from model_caches import copy_models
 
@@ -33,8 +33,10 @@ from face_perception.bringup.shared_memory import remove_orphans
 # For bench/ and tools/. The package is loaded by now: the installed one, if there is one.
 sys.path.insert(0, ROOT)
 
-if TYPE_CHECKING:  # needs ROS
-    from node_processes import NodeProcess, Peer
+if TYPE_CHECKING:
+    from node_processes import NodeProcess, Peer  # needs ROS
+
+    from face_perception.types import Face, Frame
 
 
 def pytest_configure() -> None:
@@ -142,6 +144,36 @@ def dilated_net_card(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return built_once(tmp_path_factory, "dilated_net", install_dilated_net)
 
 
+@pytest.fixture(scope="session")
+def published_affect_models(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A model cache with the multitask networks and MIMAMO-Net, with the weights of the goldens."""
+    pytest.importorskip("torch")
+    from affect_goldens import import_networks
+
+    return built_once(tmp_path_factory, "affect", import_networks)
+
+
+@pytest.fixture(scope="module")
+def empty_models(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """An empty model cache, in use in all tests of the module after the first that asks for it."""
+    folder = tmp_path_factory.mktemp("models")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("FACE_PERCEPTION_MODELS", str(folder))
+        yield folder
+
+
+@pytest.fixture(scope="session")
+def photo_faces() -> dict[str, tuple[Frame, Face]]:
+    """The two sample photographs by name: the image, and the face in it."""
+    from faces_scene import frame, photo
+
+    from face_perception.faces import load_tracker
+
+    tracker = load_tracker()
+    frames = {name: frame(photo(name)) for name in ("astronaut", "grace_hopper")}
+    return {name: (shot, tracker.detect(shot)[0]) for name, shot in frames.items()}
+
+
 @pytest.fixture
 def own_models(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A model cache of the test's own, in use here and in the processes that it starts."""
@@ -186,10 +218,12 @@ def pytest_sessionstart() -> None:
     remove_orphans()
 
 
-def pytest_sessionfinish() -> None:
-    """Removes what killed nodes of this run left in memory.
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Removes the shared memory of killed nodes, and the models that were built once (1 GB).
 
-    Leaves what is younger than a few seconds to the next run: another worker's node may be about
-    to lock it.
+    Leaves shared memory that is younger than a few seconds to the next run: another worker's node
+    may be about to lock it.
     """
     remove_orphans()
+    if "PYTEST_XDIST_WORKER" not in os.environ:
+        remove_built(session.config._tmp_path_factory.getbasetemp())  # type: ignore[attr-defined]

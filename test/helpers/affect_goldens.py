@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import generated_weights
 import numpy as np
+import pytest
 import torch
 from torch import nn
 
+from face_perception import cli
 from face_perception.learning.mimamo.network import TwoStream
 from face_perception.learning.multitask.network import Multitask, RecurrentMultitask
 from face_perception.learning.resnet50_ferplus import CLASSES, ResNet50FERPlus
@@ -24,6 +28,38 @@ NETWORKS = {
 def state_dict(system: str, seed: int = 1) -> State:
     """The tensors that the goldens were made with, by their published names."""
     return generated_weights.weights(system.replace("-", "_"), seed)
+
+
+def load_networks() -> dict[str, nn.Module]:
+    """The networks in PyTorch, with the weights of the goldens."""
+    networks = {system: network().eval() for system, network in NETWORKS.items()}
+    for system, network in networks.items():
+        network.load_state_dict(tensors(state_dict(system)), strict=True)
+    return networks
+
+
+def import_networks(folder: Path) -> Path:
+    """Imports the networks with the weights of the goldens; returns the model cache.
+
+    Uses the command, once with each kind of file: an .npz, PyTorch's two formats, and a folder.
+    """
+    states = {system: network.state_dict() for system, network in load_networks().items()}
+    np.savez(folder / "cnn.npz", **{k: v.numpy() for k, v in states["multitask"].items()})
+    old_format = {"_use_new_zipfile_serialization": False}
+    torch.save(states["multitask-rnn"], folder / "rnn.pth", **old_format)
+    (folder / "both").mkdir()
+    state = {"epoch": 7, "state_dict": states["mimamo"]}
+    torch.save(state, folder / "both" / "model_weights.pth.tar")
+    torch.save(states["resnet50_ferplus"], folder / "both" / "resnet50_ferplus_dag.pth")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("FACE_PERCEPTION_MODELS", str(folder / "models"))
+        for system, path, *options in (
+            ("multitask", "cnn.npz"),
+            ("multitask-rnn", "rnn.pth", "--window", "16"),
+            ("mimamo", "both"),
+        ):
+            assert cli.main(["import", system, str(folder / path), *options]) == 0
+    return folder / "models"
 
 
 def random_network(system: str, seed: int) -> nn.Module:

@@ -5,10 +5,13 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+
+FOLDER = "built_once"
 
 
 def built_once(factory: pytest.TempPathFactory, name: str, build: Callable[[Path], Path]) -> Path:
@@ -24,8 +27,14 @@ def built_once(factory: pytest.TempPathFactory, name: str, build: Callable[[Path
     with (shared / f"{name}.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not record.exists():
-            attempts = len(list(shared.glob(f"{name}_[0-9]*")))
-            folder = shared / f"{name}_{attempts}"
-            folder.mkdir()
+            built = shared / FOLDER
+            attempts = len(list(built.glob(f"{name}_[0-9]*")))
+            folder = built / f"{name}_{attempts}"
+            folder.mkdir(parents=True)
             record.write_text(json.dumps(str(build(folder))))
         return Path(json.loads(record.read_text()))
+
+
+def remove_built(basetemp: Path) -> None:
+    """Removes everything that was built in a run with this base folder for temporary files."""
+    shutil.rmtree(basetemp / FOLDER, ignore_errors=True)

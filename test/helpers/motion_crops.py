@@ -9,9 +9,11 @@ from numpy.typing import NDArray
 
 from face_perception import motion
 from face_perception.inference import load
-from face_perception.types import FaceCrop
+from face_perception.motion import Mimamo
+from face_perception.types import FaceCrop, ValenceArousal
 
 Array = NDArray[Any]
+Found = list[tuple[Any, list[ValenceArousal]]]
 
 
 def patches(frames: int, face: str = "face_1", seed: int = 0) -> list[FaceCrop]:
@@ -24,6 +26,19 @@ def patches(frames: int, face: str = "face_1", seed: int = 0) -> list[FaceCrop]:
         shifted = np.roll(picture, (t // 2, t), (0, 1))[:160, :160] + np.uint8(t % 50)
         found.append(FaceCrop(face, shifted, np.eye(2, 3)))
     return found
+
+
+def run(mimamo: Mimamo[int], crops: list[FaceCrop], begin: float = 50.0) -> Found:
+    """Returns the results of a clip at 30 Hz whose first stamp is ``begin`` seconds."""
+    found: Found = []
+    for t, crop in enumerate(crops):
+        found += mimamo.estimate(t, begin + t / 30, [crop])
+    return found + mimamo.finish()
+
+
+def values(found: Found) -> Array:
+    """Returns valence and arousal [T, 2] of the first face of each result."""
+    return np.array([[v[0].valence, v[0].arousal] for _, v in found])
 
 
 def offline(crops: list[FaceCrop], name: str, look_ahead: int, window: int) -> Array:

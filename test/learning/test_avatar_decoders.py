@@ -36,6 +36,29 @@ def test_each_decoder_beside_the_exact_one(
         assert abs(np.log(one.speed_of_all)) <= abs(np.log(one.speed))
 
 
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("whisper_encoder", "musetalk_vae_encoder", "musetalk_vae_decoder"),
+        *("musetalk_vae_decoder_lower", "musetalk_tiny_decoder"),
+    ],
+)
+def test_a_batch_gives_what_single_inputs_give(
+    narrow_models: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    """The graphs were traced with a batch of one."""
+    monkeypatch.setenv("FACE_PERCEPTION_MODELS", str(narrow_models))
+    model = load(name, backend="onnxruntime")
+    ((port, given),) = model.inputs.items()
+    random = np.random.default_rng(0)
+    batch = random.normal(0, 30, (2, *given.shape[1:])).astype(np.float32)
+    together = model.infer({port: batch})
+    for k in range(2):
+        for output, value in model.infer({port: batch[k : k + 1]}).items():
+            assert value.std() > 0
+            np.testing.assert_allclose(together[output][k : k + 1], value, rtol=1e-4, atol=1e-3)
+
+
 @pytest.fixture
 def models(narrow_models: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """What a node finds: the narrow networks without the tiny decoder."""

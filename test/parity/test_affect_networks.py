@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import math
 import platform
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -17,10 +16,9 @@ torch = pytest.importorskip("torch")
 
 from affect_goldens import (
     NETWORKS,
+    load_networks,
     published_face,
     random_network,
-    state_dict,
-    tensors,
 )
 from generated_weights import parameter_shapes
 from goldens import Golden, golden
@@ -71,40 +69,18 @@ def mimamo() -> Golden:
 
 @pytest.fixture(scope="module")
 def networks() -> dict[str, torch.nn.Module]:
-    """Ours in PyTorch, with the weights of the goldens."""
-    made = {}
-    for system, network in NETWORKS.items():
-        made[system] = network().eval()
-        made[system].load_state_dict(tensors(state_dict(system)), strict=True)
-    return made
+    return load_networks()
 
 
 @pytest.fixture(scope="module")
 def imported(
-    networks: dict[str, torch.nn.Module], tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Path]:
-    """A folder of models that the command has made of these weights, one from each kind of file."""
-    folder = tmp_path_factory.mktemp("imported")
-    states = {system: network.state_dict() for system, network in networks.items()}
-    np.savez(folder / "cnn.npz", **{k: v.numpy() for k, v in states["multitask"].items()})
-    old_format = {"_use_new_zipfile_serialization": False}
-    torch.save(states["multitask-rnn"], folder / "rnn.pth", **old_format)
-    (folder / "both").mkdir()
-    state = {"epoch": 7, "state_dict": states["mimamo"]}
-    torch.save(state, folder / "both" / "model_weights.pth.tar")
-    torch.save(states["resnet50_ferplus"], folder / "both" / "resnet50_ferplus_dag.pth")
+    published_affect_models: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[None]:
+    """The models that the command has made of these weights are the ones in use."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("FACE_PERCEPTION_MODELS", str(folder / "models"))
-        patch.setenv("XDG_CACHE_HOME", str(folder / "cache"))
-        for arguments in (
-            ("multitask", "cnn.npz"),
-            ("multitask-rnn", "rnn.pth", "--window", "16"),
-            ("mimamo", "both"),
-        ):
-            system, path, *options = arguments
-            assert cli.main(["import", system, str(folder / path), *options]) == 0
-        yield folder
-    shutil.rmtree(folder)  # half a gigabyte
+        patch.setenv("FACE_PERCEPTION_MODELS", str(published_affect_models))
+        patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
+        yield
 
 
 def run(name: str, **inputs: np.ndarray) -> dict[str, np.ndarray]:
@@ -195,7 +171,7 @@ def test_released_recurrence_does_not_see_time() -> None:
 # What was imported
 
 
-def test_multitask_onnx_is_the_published_one(imported: Path, mtl: Golden) -> None:
+def test_multitask_onnx_is_the_published_one(imported: None, mtl: Golden) -> None:
     found = run("multitask", face=published_face(mtl["cnn_inputs_u8"], 134, 112))
     for head, name in HEAD_NAMES.items():
         near(found[f"{head}_logits"], mtl[f"cnn_{name}_logits"], LOGITS)
@@ -203,7 +179,7 @@ def test_multitask_onnx_is_the_published_one(imported: Path, mtl: Golden) -> Non
     near(found["features"], wanted, LOGITS)
 
 
-def test_multitask_rnn_onnx_is_the_published_one(imported: Path, mtl: Golden) -> None:
+def test_multitask_rnn_onnx_is_the_published_one(imported: None, mtl: Golden) -> None:
     faces = published_face(mtl["faces_u8"][:32], 134, 112)
     features = run("multitask_rnn_trunk", face=faces)["features"]
     for prefix, sequences in (
@@ -215,13 +191,13 @@ def test_multitask_rnn_onnx_is_the_published_one(imported: Path, mtl: Golden) ->
             near(found[f"{head}_logits"], mtl[f"{prefix}_{name}_logits"], LOGITS)
 
 
-def test_appearance_onnx_is_the_published_one(imported: Path, mimamo: Golden) -> None:
+def test_appearance_onnx_is_the_published_one(imported: None, mimamo: Golden) -> None:
     faces = published_face(mimamo["e2e_frames_u8"][::14], 256, 224)
     near(less_mean(faces[:1])[:, :, ::8], mimamo["e2e_resnet_input0"], 0)
     near(run("mimamo_appearance", face=faces)["features"], mimamo["e2e_features"], POOLED)
 
 
-def test_mimamo_onnx_is_the_published_one(imported: Path, mimamo: Golden) -> None:
+def test_mimamo_onnx_is_the_published_one(imported: None, mimamo: Golden) -> None:
     inputs = {
         ours: mimamo[f"net_b1t8_{name}"]
         for ours, name in (("appearance", "rgb"), ("phase0", "phase0"), ("phase1", "phase1"))
@@ -253,7 +229,7 @@ def random_inputs(name: str, sizes: tuple[int, ...]) -> dict[str, np.ndarray]:
 @pytest.mark.parametrize("count", [1, 3])
 @torch.no_grad()
 def test_faces_at_other_batches(
-    imported: Path, networks: dict[str, torch.nn.Module], count: int
+    imported: None, networks: dict[str, torch.nn.Module], count: int
 ) -> None:
     """Graphs were traced with two."""
     inputs = random_inputs("multitask", (count,))
@@ -270,7 +246,7 @@ def test_faces_at_other_batches(
 @pytest.mark.parametrize("sizes", [(1, 1), (1, 16), (3, 1), (4, 3)])
 @torch.no_grad()
 def test_sequences_at_other_sizes(
-    imported: Path, networks: dict[str, torch.nn.Module], sizes: tuple[int, int]
+    imported: None, networks: dict[str, torch.nn.Module], sizes: tuple[int, int]
 ) -> None:
     """Graphs were traced with two sequences of three."""
     inputs = random_inputs("multitask_rnn", sizes)
@@ -299,7 +275,7 @@ def test_recurrent_network_runs_from_faces(networks: dict[str, torch.nn.Module])
             near(whole[head], logits.numpy(), 1e-6)
 
 
-def test_cards_say_what_decoding_needs(imported: Path) -> None:
+def test_cards_say_what_decoding_needs(imported: None) -> None:
     facts = {name: find_card(name).facts for name in MODELS}
     for name in ("multitask", "multitask_rnn"):
         assert facts[name]["au"] == [1, 2, 4, 6, 12, 15, 20, 25]
@@ -336,7 +312,7 @@ def test_thresholds_are_the_published_ones(mtl: Golden) -> None:
 
 
 @pytest.mark.parametrize("name", ["multitask_rnn", "mimamo", "mimamo_released"])
-def test_half_precision_serves(imported: Path, name: str) -> None:
+def test_half_precision_serves(imported: None, name: str) -> None:
     """ONNX Runtime has no recurrence in FP16, and runs that part in FP32."""
     make_variant(name, "fp16")
     model = load(name, backend="onnxruntime", precision="fp16")
@@ -349,7 +325,7 @@ def test_half_precision_serves(imported: Path, name: str) -> None:
     "name",
     MODELS,
 )
-def test_tensorrt_builds(imported: Path, tmp_path: Path, name: str, precision: str) -> None:
+def test_tensorrt_builds(imported: None, tmp_path: Path, name: str, precision: str) -> None:
     builds(find_card(name), tmp_path / "build", precision)
 
 
@@ -411,7 +387,7 @@ def test_students_that_are_sure_stay_finite() -> None:
 )
 @torch.no_grad()
 def test_ensemble_is_imported_as_one_graph(
-    imported: Path, networks: dict[str, torch.nn.Module], tmp_path: Path, average: str
+    imported: None, networks: dict[str, torch.nn.Module], tmp_path: Path, average: str
 ) -> None:
     """A folder is the ensemble of what is in it."""
     first = networks["multitask"].state_dict()

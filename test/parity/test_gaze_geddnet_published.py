@@ -6,30 +6,17 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from faces_scene import frame, photo
 from goldens import golden
 
-from face_perception import faces
 from face_perception.gaze import NetworkGaze, make_gaze_crops, to_normalized_angles
 from face_perception.inference import load
 from face_perception.pipeline import Perception
 from face_perception.types import Face, Frame
 
-PHOTOS = ("astronaut", "grace_hopper")
 
-
-@pytest.fixture(scope="module")
-def tracker() -> faces.FaceTracker:
-    return faces.load_tracker()
-
-
-@pytest.fixture(scope="module")
-def seen(tracker: faces.FaceTracker) -> dict[str, tuple[Frame, Face]]:
-    frames = {name: frame(photo(name)) for name in PHOTOS}
-    return {name: (shot, tracker.detect(shot)[0]) for name, shot in frames.items()}
-
-
-def test_the_published_network(geddnet_card: Path, seen: dict[str, tuple[Frame, Face]]) -> None:
+def test_the_published_network(
+    geddnet_card: Path, photo_faces: dict[str, tuple[Frame, Face]]
+) -> None:
     """Weights from the golden's seed: the answer on its own crops, and through the estimator."""
     model = load(geddnet_card)
     published = golden("geddnet")
@@ -38,7 +25,7 @@ def test_the_published_network(geddnet_card: Path, seen: dict[str, tuple[Frame, 
         for port, name in (("face", "face"), ("left_eye", "left"), ("right_eye", "right"))
     }
     np.testing.assert_allclose(model.infer(inputs)["gaze"], published["infer_gaze"], atol=1e-5)
-    shot, face = seen["astronaut"]
+    shot, face = photo_faces["astronaut"]
     made = make_gaze_crops(shot.image, shot.camera, face)
     crops = {"face": made.face, "left_eye": made.left_eye, "right_eye": made.right_eye}
     ((pitch, yaw),) = model.infer(

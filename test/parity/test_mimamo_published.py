@@ -2,79 +2,80 @@
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from generated_weights import weights
 from goldens import Golden, golden
-from motion_crops import Array
+from motion_crops import run, values
 
 torch = pytest.importorskip("torch")
 
 
-from face_perception import motion, paths
-from face_perception.inference import install_model, load
-from face_perception.learning.mimamo import checkpoint
+from affect_goldens import state_dict, tensors
+
+from face_perception import motion
+from face_perception.inference import Model, load
 from face_perception.learning.mimamo.network import TwoStream
-from face_perception.learning.torch_checkpoint import load_weights, read_checkpoint
 from face_perception.motion import Mimamo, load_mimamo
-from face_perception.types import FaceCrop, ValenceArousal
-
-Found = list[tuple[Any, list[ValenceArousal]]]
-
-
-def run(mimamo: Mimamo[int], crops: list[FaceCrop], begin: float = 50.0) -> Found:
-    found: Found = []
-    for t, crop in enumerate(crops):
-        found += mimamo.estimate(t, begin + t / 30, [crop])
-    return found + mimamo.finish()
-
-
-def values(found: Found) -> Array:
-    return np.array([[v[0].valence, v[0].arousal] for _, v in found])
+from face_perception.types import FaceCrop
 
 
 @pytest.fixture(scope="module")
-def published(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Golden]:
-    """The published answers; the networks with their weights are imported by the real import."""
-    folder = tmp_path_factory.mktemp("published")
-    np.savez(folder / "two_stream.npz", **weights("mimamo"))
-    np.savez(folder / "ferplus.npz", **weights("resnet50_ferplus"))
-    parser = argparse.ArgumentParser()
-    checkpoint.add_arguments(parser)
-    args = parser.parse_args(
-        [str(folder / "two_stream.npz"), "--appearance", str(folder / "ferplus.npz")]
-    )
+def published(published_affect_models: Path) -> Iterator[Golden]:
+    """The published answers; the imported networks with the same weights are in use."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("FACE_PERCEPTION_MODELS", str(folder / "models"))
-        for made in checkpoint.make(args, lambda step: None):
-            install_model(made)
+        patch.setenv("FACE_PERCEPTION_MODELS", str(published_affect_models))
         yield golden("mimamo")
 
 
-def test_published_clip_end_to_end(published: Golden) -> None:
+class Remembered:
+    """A model that computes each input once, because two tests show it the same images."""
+
+    def __init__(self, model: Model) -> None:
+        self._model = model
+        self._answers: dict[bytes, dict[str, np.ndarray]] = {}
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._model, name)
+
+    def infer(self, inputs: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+        key = inputs["face"].tobytes()
+        if key not in self._answers:
+            self._answers[key] = self._model.infer(inputs)
+        return self._answers[key]
+
+
+@pytest.fixture(scope="module")
+def appearance(published: Golden) -> Any:
+    return Remembered(load("mimamo_appearance", threads=2))
+
+
+def test_published_clip_end_to_end(published: Golden, appearance: Any) -> None:
     """Seventy frames through appearance, phases and recurrence, streamed, as computed offline."""
     border = ((24, 24), (24, 24), (0, 0))
     crops = [
         FaceCrop("face_1", np.pad(frame, border), np.eye(2, 3))
         for frame in published["e2e_frames_u8"]
     ]
-    networks = load_mimamo("mimamo_released", lambda name: load(name, threads=2))
+    networks = load_mimamo(
+        "mimamo_released",
+        lambda name: appearance if name == "mimamo_appearance" else load(name, threads=2),
+    )
     found = run(Mimamo(networks), crops)
     np.testing.assert_allclose(values(found), published["e2e_out_clipwise"], atol=1e-5)
 
 
-def test_published_batch_of_both_clips(published: Golden) -> None:
+def test_published_batch_of_both_clips(published: Golden, appearance: Any) -> None:
     """As the published program runs it: the clips of a video as one batch, whose last estimates
     stand where they overlap.
     """
     frames = published["e2e_frames_u8"]
     grays = np.stack([motion.gray_image(frame) for frame in frames])
     moved = motion.clip_phase_differences(grays)
-    appearance, images = load("mimamo_appearance", threads=2), map(motion.appearance_image, frames)
+    images = map(motion.appearance_image, frames)
     features = [appearance.infer({"face": image[None]})["features"][0] for image in images]
     np.testing.assert_allclose(features[::14], published["e2e_features"], atol=1e-4)
     streams = (np.stack(features), *moved)
@@ -83,10 +84,8 @@ def test_published_batch_of_both_clips(published: Golden) -> None:
         name: np.stack([stream[clip] for clip in clips])
         for name, stream in zip(motion.STREAM_INPUTS, streams, strict=True)
     }
-    network = TwoStream("clips")
-    load_weights(
-        network, read_checkpoint(paths.models_dir().parent / "two_stream.npz"), checkpoint.UNUSED
-    )
+    network = TwoStream("clips").eval()
+    network.load_state_dict(tensors(state_dict("mimamo")))
     with torch.inference_mode():
         by_torch = network(*map(torch.from_numpy, inputs.values())).numpy()
     by_onnx = load("mimamo_released", threads=2).infer(inputs)["valence_arousal"]

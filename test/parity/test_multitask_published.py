@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import affect_models
@@ -16,13 +15,10 @@ from face_perception.types import EXPRESSIONS, FaceCrop
 
 
 @pytest.fixture(scope="module", autouse=True)
-def models(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """A model cache with small multitask networks: only their cards are used here."""
-    folder = tmp_path_factory.mktemp("models")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("FACE_PERCEPTION_MODELS", str(folder))
-        affect_models.install_multitask()
-        yield folder
+def models(empty_models: Path) -> Path:
+    """A model cache with small networks."""
+    affect_models.install_multitask()
+    return empty_models
 
 
 @pytest.fixture(scope="module")

@@ -12,7 +12,7 @@ import gaze_network
 import numpy as np
 import numpy.typing as npt
 import pytest
-from faces_scene import frame, paste, photo, wall
+from faces_scene import frame, paste, wall
 
 from face_perception import faces, geometry
 from face_perception.faces import flip_averaging as mirror
@@ -43,12 +43,6 @@ def tracker() -> faces.FaceTracker:
     return faces.load_tracker()
 
 
-@pytest.fixture(scope="module")
-def seen(tracker: faces.FaceTracker) -> dict[str, tuple[Frame, Face]]:
-    frames = {name: frame(photo(name)) for name in PHOTOS}
-    return {name: (shot, tracker.detect(shot)[0]) for name, shot in frames.items()}
-
-
 class Says:
     """A model that gives a chosen pitch and yaw for every face, and counts its calls."""
 
@@ -73,9 +67,11 @@ def off(a: Gaze, b: npt.NDArray[np.floating]) -> float:
 
 
 @pytest.mark.parametrize("name", PHOTOS)
-def test_into_the_camera(network: Model, seen: dict[str, tuple[Frame, Face]], name: str) -> None:
+def test_into_the_camera(
+    network: Model, photo_faces: dict[str, tuple[Frame, Face]], name: str
+) -> None:
     """(0, 0) points from the eyes to the lens; the geometric origin says where the eyes are."""
-    shot, face = seen[name]
+    shot, face = photo_faces[name]
     (gaze,) = says(network, 0, 0).estimate(shot, [face])
     assert gaze.valid
     assert gaze.source == "says"
@@ -86,8 +82,8 @@ def test_into_the_camera(network: Model, seen: dict[str, tuple[Frame, Face]], na
     assert off(gaze, other.direction) < 8, "they do look at the lens"
 
 
-def test_signs(network: Model, seen: dict[str, tuple[Frame, Face]]) -> None:
-    shot, face = seen["astronaut"]
+def test_signs(network: Model, photo_faces: dict[str, tuple[Frame, Face]]) -> None:
+    shot, face = photo_faces["astronaut"]
     (straight,) = says(network, 0, 0).estimate(shot, [face])
     (up,) = says(network, 0.2, 0).estimate(shot, [face])
     (left,) = says(network, 0, 0.2).estimate(shot, [face])
@@ -109,11 +105,11 @@ def test_signs(network: Model, seen: dict[str, tuple[Frame, Face]]) -> None:
 def test_a_mirrored_photograph_looks_to_the_other_side(
     network: Model,
     tracker: faces.FaceTracker,
-    seen: dict[str, tuple[Frame, Face]],
+    photo_faces: dict[str, tuple[Frame, Face]],
     name: str,
 ) -> None:
     """Uses the real tracker, and a real network that distinguishes left from right."""
-    shot, face = seen[name]
+    shot, face = photo_faces[name]
     reverse = mirror.mirror_frame(shot)
     (one,) = NetworkGaze(network).estimate(shot, [face])
     (other,) = NetworkGaze(network).estimate(reverse, tracker.detect(reverse))
@@ -130,11 +126,11 @@ def test_a_mirrored_photograph_looks_to_the_other_side(
 def test_a_photograph_turned_by_20_degrees(
     network: Model,
     tracker: faces.FaceTracker,
-    seen: dict[str, tuple[Frame, Face]],
+    photo_faces: dict[str, tuple[Frame, Face]],
     name: str,
 ) -> None:
     """The picture is rotated about the optical axis, and the gaze with it."""
-    shot, face = seen[name]
+    shot, face = photo_faces[name]
     camera = shot.camera
     turn = cv2.getRotationMatrix2D((camera.cx, camera.cy), -20, 1.0)
     size = (camera.width, camera.height)
@@ -174,8 +170,10 @@ def at(shot: Frame, stamp: float) -> Frame:
     return dataclasses.replace(shot, stamp=stamp)
 
 
-def test_closed_eyes_hold_the_gaze(network: Model, seen: dict[str, tuple[Frame, Face]]) -> None:
-    shot, face = seen["astronaut"]
+def test_closed_eyes_hold_the_gaze(
+    network: Model, photo_faces: dict[str, tuple[Frame, Face]]
+) -> None:
+    shot, face = photo_faces["astronaut"]
     model = Says(network, 0.1, 0.2)
     estimator = NetworkGaze(model)  # type: ignore[arg-type]
     (before,) = estimator.estimate(at(shot, 0.0), [face])
@@ -195,8 +193,8 @@ def test_closed_eyes_hold_the_gaze(network: Model, seen: dict[str, tuple[Frame, 
     assert np.isnan(fresh.direction).all()
 
 
-def test_smoothing_and_gaps(network: Model, seen: dict[str, tuple[Frame, Face]]) -> None:
-    shot, face = seen["astronaut"]
+def test_smoothing_and_gaps(network: Model, photo_faces: dict[str, tuple[Frame, Face]]) -> None:
+    shot, face = photo_faces["astronaut"]
     model = Says(network, 0.0, 0.0)
     estimator = NetworkGaze(model, GazeSettings(min_cutoff=1.0, beta=0.0))  # type: ignore[arg-type]
     (first,) = estimator.estimate(at(shot, 0.0), [face])
@@ -218,9 +216,9 @@ def turned_away(face: Face) -> Face:
 
 
 def test_what_cannot_be_seen_is_held_and_says_why(
-    network: Model, seen: dict[str, tuple[Frame, Face]]
+    network: Model, photo_faces: dict[str, tuple[Frame, Face]]
 ) -> None:
-    shot, face = seen["astronaut"]
+    shot, face = photo_faces["astronaut"]
     estimator = says(network, 0.1, 0.2)
     (before,) = estimator.estimate(at(shot, 0.0), [face])
     assert estimator.refused == {}
@@ -244,18 +242,18 @@ def test_what_cannot_be_seen_is_held_and_says_why(
 
 
 def test_an_answer_that_is_not_finite_is_no_gaze(
-    network: Model, seen: dict[str, tuple[Frame, Face]]
+    network: Model, photo_faces: dict[str, tuple[Frame, Face]]
 ) -> None:
-    shot, face = seen["astronaut"]
+    shot, face = photo_faces["astronaut"]
     (gaze,) = says(network, math.nan, 0.0).estimate(shot, [face])
     assert not gaze.valid
     assert np.isnan(gaze.direction).all()
 
 
 def test_any_camera_that_sees_the_same(
-    network: Model, seen: dict[str, tuple[Frame, Face]], tracker: faces.FaceTracker
+    network: Model, photo_faces: dict[str, tuple[Frame, Face]], tracker: faces.FaceTracker
 ) -> None:
-    shot, _ = seen["astronaut"]
+    shot, _ = photo_faces["astronaut"]
     big = cv2.resize(shot.image, None, fx=2.5, fy=2.5, interpolation=cv2.INTER_CUBIC)
     other = frame(big)
     (one,) = NetworkGaze(network).estimate(shot, tracker.detect(shot))
@@ -264,9 +262,9 @@ def test_any_camera_that_sees_the_same(
 
 
 def test_an_image_of_another_size_is_an_error(
-    network: Model, seen: dict[str, tuple[Frame, Face]]
+    network: Model, photo_faces: dict[str, tuple[Frame, Face]]
 ) -> None:
-    shot, face = seen["astronaut"]
+    shot, face = photo_faces["astronaut"]
     wrong = dataclasses.replace(shot, camera=Camera.assume(640, 480))
     with pytest.raises(ValueError, match="640x480"):
         NetworkGaze(network).estimate(wrong, [face])
@@ -280,9 +278,11 @@ def test_other_networks_are_refused_and_named(tmp_path: Path) -> None:
         NetworkGaze(load(tmp_path / "patches.yaml"))
 
 
-def test_a_network_of_the_eyes_alone(network: Model, seen: dict[str, tuple[Frame, Face]]) -> None:
+def test_a_network_of_the_eyes_alone(
+    network: Model, photo_faces: dict[str, tuple[Frame, Face]]
+) -> None:
     """The network takes no face crop, so the face need not be inside the image."""
-    shot, face = seen["astronaut"]
+    shot, face = photo_faces["astronaut"]
 
     class Eyes(Says):
         def infer(self, inputs: dict[str, npt.NDArray[Any]]) -> dict[str, npt.NDArray[Any]]:

@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 import pytest
-from faces_scene import frame, photo
+from faces_scene import frame
 
 from bench.geddnet_crops import CAMERA, EYES, published
 from face_perception import faces
@@ -33,13 +33,6 @@ FLIP = np.diag([-1.0, 1.0, 1.0])
 @pytest.fixture(scope="module")
 def tracker() -> faces.FaceTracker:
     return faces.load_tracker()
-
-
-@pytest.fixture(scope="module")
-def seen(tracker: faces.FaceTracker) -> dict[str, tuple[Frame, Face]]:
-    """Returns the sample photographs and the face in each."""
-    frames = {name: frame(photo(name)) for name in PHOTOS}
-    return {name: (shot, tracker.detect(shot)[0]) for name, shot in frames.items()}
 
 
 def crops(shot: Frame, face: Face) -> GazeCrops:
@@ -123,9 +116,9 @@ def test_on_any_number_of_threads(distance: float) -> None:
 
 
 @pytest.mark.parametrize("name", PHOTOS)
-def test_what_is_in_them(seen: dict[str, tuple[Frame, Face]], name: str) -> None:
+def test_what_is_in_them(photo_faces: dict[str, tuple[Frame, Face]], name: str) -> None:
     """The mesh network, run on the upright face crop, finds the eyes where they must be."""
-    shot, face = seen[name]
+    shot, face = photo_faces[name]
     made = crops(shot, face)
     assert made.face.shape == (96, 96)
     assert made.left_eye.shape == made.right_eye.shape == (64, 96)
@@ -146,8 +139,8 @@ def test_what_is_in_them(seen: dict[str, tuple[Frame, Face]], name: str) -> None
 
 
 @pytest.mark.parametrize("name", PHOTOS)
-def test_a_mirrored_photograph(seen: dict[str, tuple[Frame, Face]], name: str) -> None:
-    shot, face = seen[name]
+def test_a_mirrored_photograph(photo_faces: dict[str, tuple[Frame, Face]], name: str) -> None:
+    shot, face = photo_faces[name]
     reverse = mirror.mirror_frame(shot)
     other = mirrored_face(face, shot.camera)
     one, two = crops(shot, face), crops(reverse, other)
@@ -172,12 +165,12 @@ def mirrored_face(face: Face, camera: Camera) -> Face:
 
 @pytest.mark.parametrize("name", PHOTOS)
 def test_a_turned_photograph(
-    seen: dict[str, tuple[Frame, Face]], tracker: faces.FaceTracker, name: str
+    photo_faces: dict[str, tuple[Frame, Face]], tracker: faces.FaceTracker, name: str
 ) -> None:
     """The photograph is rotated by 20 degrees about the face. The normalized camera turns with
     it.
     """
-    shot, face = seen[name]
+    shot, face = photo_faces[name]
     camera = shot.camera
     image, turn = turned(shot.image, face)
     moved = frame(image)
@@ -203,8 +196,8 @@ def turned(image: Image, face: Face) -> tuple[Image, npt.NDArray[np.floating]]:
     return cv2.warpAffine(image, turn, size, borderMode=cv2.BORDER_REPLICATE), turn
 
 
-def test_any_size_of_the_same_photograph(seen: dict[str, tuple[Frame, Face]]) -> None:
-    shot, face = seen["astronaut"]
+def test_any_size_of_the_same_photograph(photo_faces: dict[str, tuple[Frame, Face]]) -> None:
+    shot, face = photo_faces["astronaut"]
     one = crops(shot, face)
     size = (shot.camera.width * 3, shot.camera.height * 2)
     image = cv2.resize(shot.image, size, interpolation=cv2.INTER_CUBIC)
@@ -227,10 +220,10 @@ def test_any_size_of_the_same_photograph(seen: dict[str, tuple[Frame, Face]]) ->
     ],
 )
 def test_through_a_lens_that_distorts(
-    seen: dict[str, tuple[Frame, Face]], model: str, coefficients: tuple[float, ...]
+    photo_faces: dict[str, tuple[Frame, Face]], model: str, coefficients: tuple[float, ...]
 ) -> None:
     """The photograph as this lens would show it gives the crops of the undistorted one."""
-    shot, face = seen["grace_hopper"]
+    shot, face = photo_faces["grace_hopper"]
     straight = shot.camera
     lens = dataclasses.replace(straight, distortion=coefficients, distortion_model=model)
     x, y = np.meshgrid(np.arange(straight.width), np.arange(straight.height))
@@ -252,8 +245,10 @@ def test_through_a_lens_that_distorts(
 
 
 @pytest.mark.parametrize("side", ["left", "right", "top", "bottom"])
-def test_half_outside_the_image_is_refused(seen: dict[str, tuple[Frame, Face]], side: str) -> None:
-    shot, face = seen["astronaut"]
+def test_half_outside_the_image_is_refused(
+    photo_faces: dict[str, tuple[Frame, Face]], side: str
+) -> None:
+    shot, face = photo_faces["astronaut"]
     x, y = (int(v) for v in face.landmarks[:, :2].mean(axis=0))
     image = shot.image
     if side in ("left", "right"):

@@ -4,41 +4,25 @@ gaps.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import affect_models
 import numpy as np
 import pytest
-from motion_crops import Array, offline, patches
+from motion_crops import Found, offline, patches, run, values
 
 from face_perception import motion
 from face_perception.inference import ModelError
 from face_perception.motion import Mimamo, MimamoSettings, load_mimamo
-from face_perception.types import FaceCrop, ValenceArousal
-
-Found = list[tuple[Any, list[ValenceArousal]]]
+from face_perception.types import FaceCrop
 
 
 @pytest.fixture(scope="module", autouse=True)
-def models(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    folder = tmp_path_factory.mktemp("models")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("FACE_PERCEPTION_MODELS", str(folder))
-        affect_models.install_mimamo()
-        yield folder
-
-
-def run(mimamo: Mimamo[int], crops: list[FaceCrop], begin: float = 50.0) -> Found:
-    found: Found = []
-    for t, crop in enumerate(crops):
-        found += mimamo.estimate(t, begin + t / 30, [crop])
-    return found + mimamo.finish()
-
-
-def values(found: Found) -> Array:
-    return np.array([[v[0].valence, v[0].arousal] for _, v in found])
+def models(empty_models: Path) -> Path:
+    """A model cache with small networks."""
+    affect_models.install_mimamo()
+    return empty_models
 
 
 @pytest.mark.parametrize("name", ["mimamo", "mimamo_released"])

@@ -4,7 +4,6 @@ results.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -29,12 +28,10 @@ Array = NDArray[Any]
 
 
 @pytest.fixture(scope="module", autouse=True)
-def models(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    folder = tmp_path_factory.mktemp("models")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("FACE_PERCEPTION_MODELS", str(folder))
-        affect_models.install_multitask()
-        yield folder
+def models(empty_models: Path) -> Path:
+    """A model cache with small networks."""
+    affect_models.install_multitask()
+    return empty_models
 
 
 def test_a_unit_is_active_above_its_own_threshold() -> None:

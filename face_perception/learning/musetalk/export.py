@@ -32,6 +32,9 @@ DECODER = "musetalk_vae_decoder"
 _LATENTS = "scaled by 0.18215"
 _IMAGE = "RGB, 0 to 255"
 
+# Whisper, the encoder and the decoders are traced with a batch of 1: half the time of a batch of 2.
+# They broadcast nothing over the batch; test/learning/test_avatar_decoders.py tests larger ones.
+
 # Largest deviation that a backend may have, in the unit of the output. With pseudo-random weights
 # FP16 had a tenth to two tenths of it (docs/avatar.md).
 _TOLERANCE = {"states": 0.05, "mean": 0.05, "logvar": 0.1, "predicted": 0.05, "image": 4.0}
@@ -41,7 +44,7 @@ def whisper_build(network: nn.Module, mel: torch.Tensor, path: Path, normed: boo
     """Returns the model ``whisper_encoder``, compared on ``mel`` [1, 80, 3000]."""
     return ModelBuild(
         name="whisper_encoder",
-        onnx=to_onnx(network, [mel.repeat(2, 1, 1)], ["mel"], ["states"]),
+        onnx=to_onnx(network, [mel], ["mel"], ["states"]),
         task="speech features for MuseTalk",
         licence="MIT",
         origin=_origin(path),
@@ -71,7 +74,7 @@ def vae_builds(
     encoder = ModelBuild(
         name="musetalk_vae_encoder",
         onnx=_declared(
-            to_onnx(musetalk_vae.ImageEncoder(autoencoder), [images], ["image"], [*moments]),
+            to_onnx(musetalk_vae.ImageEncoder(autoencoder), [images[:1]], ["image"], [*moments]),
             moments,
         ),
         task="face image to latents",
@@ -118,7 +121,7 @@ def _decoder_build(
 ) -> ModelBuild:
     latents = latents[:, -4:]  # those of the whole face; those of the masked face come first
     outputs = {"image": _port("image", (3, rows, 256), _IMAGE)}
-    graph = to_onnx(network, [latents.repeat(2, 1, 1, 1)], ["latents"], ["image"])
+    graph = to_onnx(network, [latents], ["latents"], ["image"])
     return ModelBuild(
         name=name,
         onnx=_declared(graph, outputs),
