@@ -1,4 +1,4 @@
-"""Weights of the affect networks, generated or random, and the published transform of faces."""
+"""Affect networks with generated or random weights, and the published preprocessing of faces."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ NETWORKS = {
 
 
 def state_dict(system: str, seed: int = 1) -> State:
-    """The tensors that the goldens were made with, by their published names."""
+    """Returns the tensors of the golden by their published names."""
     return generated_weights.weights(system.replace("-", "_"), seed)
 
 
 def load_networks() -> dict[str, nn.Module]:
-    """The networks in PyTorch, with the weights of the goldens."""
+    """Returns the networks in PyTorch, with the weights of the goldens."""
     networks = {system: network().eval() for system, network in NETWORKS.items()}
     for system, network in networks.items():
         network.load_state_dict(tensors(state_dict(system)), strict=True)
@@ -63,7 +63,7 @@ def import_networks(folder: Path) -> Path:
 
 
 def random_network(system: str, seed: int) -> nn.Module:
-    """One with statistics as training leaves them: none is 0 or 1."""
+    """Returns a network with random weights, whose statistics differ from 0 and 1."""
     random = torch.Generator().manual_seed(seed)
     torch.manual_seed(seed)
     network = NETWORKS[system]()
@@ -81,8 +81,10 @@ def tensors(state: State) -> dict[str, torch.Tensor]:
 
 
 def published_face(aligned: np.ndarray, enlarged: int, size: int) -> np.ndarray:
-    """RGB uint8 [N, h, w, 3] -> float32 [N, 3, size, size] in 0..255: enlarged as Pillow does it
-    (bilinear, in whole numbers, one axis after the other), and the middle of that.
+    """Converts aligned faces, RGB uint8 [N, h, w, 3], to float32 [N, 3, size, size] in 0..255.
+
+    Enlarges as Pillow does (bilinear, in integers, one axis after the other), and cuts out the
+    middle.
     """
     weights = _weights_of_axis(aligned.shape[1], enlarged)
     x = aligned.astype(np.float64)

@@ -1,5 +1,6 @@
-"""Small networks with the ports of the imported ones: what estimators and nodes do around them is
-tested with these, in milliseconds. What the real ones give is tested where they are imported.
+"""Small networks with the inputs and outputs of the imported ones.
+
+They test estimators and nodes in milliseconds. The real networks are tested in test/parity.
 """
 
 from __future__ import annotations
@@ -97,15 +98,17 @@ def _decoding() -> dict[str, Any]:
 
 
 def _patches(net: Net) -> str:
-    """[N, 12]: means of the face's quarters, by colour, about one."""
+    """Adds the mean colours of the quarters of the face, [N, 12], divided by 100."""
     pooled = net.node("AveragePool", "face", kernel_shape=[56, 56], strides=[56, 56])
     flat = net.node("Flatten", pooled)
     return net.node("Mul", flat, net.constant(1 / 100))
 
 
 def install_multitask(**facts: Any) -> None:
-    """``multitask``, ``multitask_rnn_trunk`` and ``multitask_rnn`` (whose estimates see the mean of
-    the window), with more ``facts`` on the card of the first.
+    """Installs ``multitask``, ``multitask_rnn_trunk`` and ``multitask_rnn``.
+
+    The estimates of ``multitask_rnn`` depend on the mean of the window. ``facts`` are added to the
+    card of ``multitask``.
     """
     face: Axes = ("N", 3, 112, 112)
     net = Net(face=face)
@@ -116,14 +119,16 @@ def install_multitask(**facts: Any) -> None:
     net.install("multitask_rnn_trunk")
     net = Net(features=("B", "T", 384))
     mean = net.node("ReduceMean", "features", axes=[1], keepdims=1)
-    # Small, so that no probability is all but 0 or 1, where every difference is lost.
+    # Small, so that no probability is near 0 or 1, where differences vanish.
     _heads(net, net.node("Add", "features", mean), 384, ("B", "T"), 0.02)
     net.install("multitask_rnn", trunk="multitask_rnn_trunk", window=8, **_decoding())
 
 
 def install_mimamo(*, parts: bool = True) -> None:
-    """``mimamo_appearance``, ``mimamo`` (with its two ``parts``, or without) and
-    ``mimamo_released``; each estimate sees the mean of what its recurrence runs over.
+    """Installs ``mimamo_appearance``, ``mimamo`` (with or without its two ``parts``) and
+    ``mimamo_released``.
+
+    Each estimate depends on the mean over the axis of the recurrence.
     """
     net = Net(face=("N", 3, 224, 224))
     pooled = net.node("AveragePool", "face", kernel_shape=[8, 8], strides=[8, 8])
@@ -135,7 +140,9 @@ def install_mimamo(*, parts: bool = True) -> None:
     shapes = {"appearance": (2048,), "phase0": (24, 48, 48), "phase1": (24, 24, 24)}
 
     def features(net: Net, free: int) -> str:
-        """[..., WIDTH]: of appearance the mean, of the phases the mean magnitude."""
+        """Adds features [..., WIDTH]: the mean of the appearance, and the mean magnitudes of the
+        phases.
+        """
         means = []
         for name, shape in shapes.items():
             axes = list(range(free, free + len(shape)))

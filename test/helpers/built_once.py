@@ -1,4 +1,4 @@
-"""What several pytest-xdist workers share: the first one that needs it builds it."""
+"""Things that all pytest-xdist workers share: the first worker that needs one builds it."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ FOLDER = "built_once"
 
 
 def built_once(factory: pytest.TempPathFactory, name: str, build: Callable[[Path], Path]) -> Path:
-    """Returns what ``build(folder)`` returned, a path, in whichever worker of this run came first.
+    """Returns the path that ``build(folder)`` returned in the first worker of this run.
 
-    The others wait for it. ``folder`` is new and empty; if an earlier ``build`` raised, the next
-    worker tries again in another folder.
+    The other workers wait for it. ``folder`` is new and empty. If ``build`` raised an error, the
+    next worker tries again in another folder.
     """
     shared = factory.getbasetemp()
     if "PYTEST_XDIST_WORKER" in os.environ:

@@ -19,7 +19,7 @@ Array = npt.NDArray[np.float32]
 SEED = 17
 FACES = 4
 
-# Pitch and yaw in radians of the crops of ``eye``. Swapping the eyes changes them by up to 0.014.
+# Pitch and yaw in radians for the crops of ``eye``. Swapping the eyes changes them by up to 0.014.
 GAZE = np.array(
     [
         (-0.040759872645139694, 0.002679798286408186),
@@ -30,11 +30,11 @@ GAZE = np.array(
 )
 
 _COMBINE = "combine/Variable"
-_OF_THE_FACE = 64  # the first rows of this matrix, which GEDDnet has and Dilated-Net has not
+_OF_THE_FACE = 64  # the first rows of this matrix, which only GEDDnet has
 
 
 def checkpoint(shapes: Mapping[str, tuple[int, ...]]) -> dict[str, Array]:
-    """The variables of Dilated-Net, of these shapes by TensorFlow's names."""
+    """Returns variables of Dilated-Net with these shapes, by TensorFlow's names."""
     made = {name: tensorflow_variable(SEED, name, shape) for name, shape in shapes.items()}
     rows, columns = shapes[_COMBINE]
     made[_COMBINE] = tensorflow_variable(SEED, _COMBINE, (rows + _OF_THE_FACE, columns))[
@@ -44,7 +44,9 @@ def checkpoint(shapes: Mapping[str, tuple[int, ...]]) -> dict[str, Array]:
 
 
 def eye(name: str) -> Array:
-    """[FACES, 1, 64, 96]: gray, 0 to 255, of ``left_eye`` or ``right_eye``; blocks and noise."""
+    """Returns crops [FACES, 1, 64, 96] of ``left_eye`` or ``right_eye``: gray blocks with noise, 0
+    to 255.
+    """
     coarse = np.kron(normals(SEED, f"{name} blocks", (FACES, 8, 12)), np.ones((8, 8)))
     fine = normals(SEED, f"{name} noise", (FACES, 64, 96))
     gray = np.clip(np.rint(128 + 60 * coarse + 20 * fine), 0, 255)

@@ -1,4 +1,4 @@
-"""ROS domains for tests, one test each, also between processes. Knows neither ROS nor torch."""
+"""A ROS domain for each test, also between processes. Imports neither ROS nor torch."""
 
 from __future__ import annotations
 
@@ -11,25 +11,25 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-# Domain 0 is what people use. From 102 on, DDS's ports (7400 + 250 * domain) lie among those that
-# Linux hands out to outgoing connections (from 32768).
+# People use domain 0. From 102 on, the ports of DDS (7400 + 250 * domain) are among those that
+# Linux assigns to outgoing connections (from 32768).
 DOMAINS = range(1, 101)
 FOLDER = Path(tempfile.gettempdir()) / "face_perception_test_domains"
 
-# Each process begins at another domain and goes on from there, so that a domain rests before its
-# next use: nodes of the last test may still be saying goodbye.
+# Each process starts at another domain and continues from there, so that a domain is free for a
+# while before its next use: nodes of the last test may still be shutting down.
 _next = itertools.count(os.getpid() * 37)
 
 
 @contextmanager
 def locked_domain(folder: Path = FOLDER, timeout: float = 60.0) -> Iterator[int]:
-    """The number of a ROS domain that no other test on this machine uses until the block ends.
+    """Yields the number of a ROS domain that no other test on this machine uses meanwhile.
 
-    Holds a lock (flock) on a file of that domain's name; the system releases it however the process
-    ends. Raises TimeoutError if all domains stay locked for ``timeout`` seconds.
+    Locks (flock) a file with the name of that domain; the system releases it when the process ends.
+    Raises TimeoutError if all domains stay locked for ``timeout`` seconds.
     """
     folder.mkdir(exist_ok=True)
-    with suppress(PermissionError):  # another user's: writable for all since it was made
+    with suppress(PermissionError):  # another user's folder; it is writable for all users
         folder.chmod(0o1777)
     end = time.monotonic() + timeout
     while True:

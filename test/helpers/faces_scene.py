@@ -1,4 +1,4 @@
-"""Pictures for the tests of faces: the sample photographs, whole or cut out and moved."""
+"""Images for tests of faces: the sample photographs, whole, or faces cut out and moved."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _FACES = {"astronaut": ((224, 122), 108), "grace_hopper": ((265, 220), 195)}
 
 @functools.cache
 def photo(name: str) -> Image:
-    """RGB."""
+    """Returns a sample photograph, RGB uint8 [H, W, 3]."""
     image = cv2.imread(str(sample_photo(name)))
     assert image is not None
     return cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
@@ -38,7 +38,7 @@ def _cutout(name: str) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]
 
 
 def paste(canvas: Image, name: str, x: float, y: float, height: float, angle: float = 0) -> None:
-    """Put a face with its hair on the canvas: middle and height in pixels, degrees clockwise."""
+    """Pastes a face with its hair: middle and height in pixels, degrees clockwise."""
     colours, opacity = _cutout(name)
     centre, own_height = _FACES[name]
     matrix = cv2.getRotationMatrix2D(centre, -angle, height / own_height)
@@ -62,7 +62,7 @@ def paste(canvas: Image, name: str, x: float, y: float, height: float, angle: fl
 
 
 def wall(width: int = 640, height: int = 480) -> Image:
-    """A background with nothing on it, slightly noisy."""
+    """Returns an empty background with slight noise."""
     return _wall(width, height).copy()
 
 

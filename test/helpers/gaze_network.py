@@ -1,4 +1,4 @@
-"""Gaze networks for tests: GEDDnet, and a small one of its shape whose answers are known before."""
+"""Gaze networks for tests: the published ones, and a small one with known answers."""
 
 from __future__ import annotations
 
@@ -22,9 +22,11 @@ PITCH = 0.15
 
 
 def install_sides(name: str = "sides", folder: Path | None = None, *, inputs: bool = True) -> None:
-    """Installs a network that says pitch = PITCH and, of yaw, how much brighter image left is than
-    image right in all three crops: a mirrored face has minus that. Without ``inputs`` it takes
-    something else than faces.
+    """Installs a network whose pitch is PITCH, and whose yaw is a difference of brightness.
+
+    The yaw is how much brighter the left halves of the three crops are than the right ones, so it
+    changes sign for a mirrored face. Without ``inputs`` the network takes something else than
+    faces.
     """
     graph = Graph(name)
     shapes = SHAPES if inputs else {"patch": (1, 96, 96)}
@@ -55,7 +57,7 @@ def install_sides(name: str = "sides", folder: Path | None = None, *, inputs: bo
 
 
 def weights(shape: tuple[int, ...]) -> npt.NDArray[np.float32]:
-    """[H * W, 2] of one input: nothing for pitch, image left less image right for yaw."""
+    """Returns the weights [H * W, 2] of one input: 0 for pitch; left minus right half for yaw."""
     height, width = shape[-2:]
     side = np.where(np.arange(width) < width / 2, 1.0, -1.0) / (255 * height * width)
     yaw = np.tile(side, (height, 1)).ravel()
@@ -63,18 +65,18 @@ def weights(shape: tuple[int, ...]) -> npt.NDArray[np.float32]:
 
 
 def answer(*crops: npt.NDArray[np.uint8]) -> tuple[float, float]:
-    """The network's own pitch and yaw for the crops of one face."""
+    """Returns the pitch and yaw of the small network for the crops of one face."""
     yaw = sum(crop.ravel().astype(float) @ weights(crop.shape)[:, 1] for crop in crops)
     return PITCH, float(yaw)
 
 
 def install_geddnet(folder: Path) -> Path:
-    """GEDDnet with the weights of its golden, through the real import; returns its card."""
+    """Imports GEDDnet with the weights of its golden; returns its card."""
     return _import("geddnet", generated_weights.weights("geddnet"), folder)
 
 
 def install_dilated_net(folder: Path) -> Path:
-    """Dilated-Net with its golden's weights, through the real import; returns its card."""
+    """Imports Dilated-Net with the weights of its golden; returns its card."""
     pytest.importorskip("torch")
     from face_perception.learning.dilated_net.network import dilated_net
     from face_perception.learning.geddnet.tensorflow_variables import variables_of

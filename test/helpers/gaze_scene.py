@@ -1,4 +1,4 @@
-"""Scripted people whose gaze is known and whose estimator is off by a known gain and bias."""
+"""Scripted people with known gaze, for an estimator with known gain and bias."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ from face_perception.types import Camera, Face, Gaze, HeadPose, Roi
 CAMERA = Camera.assume(1280, 720)
 Point = tuple[float, float, float]
 
-# The 12 points about the eyes in the face frame (x out of the face, y to its left, z up), metres;
-# in the order of `eye_points`: the right eye's outer canthus first, the left eye's inner one.
+# The 12 points around the eyes in the face frame (x out of the face, y to its left, z up), metres,
+# in the order of `eye_points`: from the right eye's outer canthus to the left eye's inner one.
 _RIGHT = np.array(
     [
         [-0.0205, -0.0445, -0.0045],
@@ -35,9 +35,9 @@ _RIGHT = np.array(
     ]
 )
 _LEFT = (_RIGHT * (1, -1, 1))[[3, 2, 1, 0, 5, 4]]
-# The left eye's centre as the geometric estimator assumes it. Irises are drawn at that estimator's
-# effective radius: not where a real eye has them, but where the estimator answers as the script
-# says. Real eyes, and what it makes of them, are in test_gaze.py.
+# The left eye's centre as the geometric estimator assumes it. The irises have that estimator's
+# effective radius, not the real one, so that it answers as the script says. test_gaze.py tests it
+# on real eyes.
 _EYEBALL = (_LEFT[0] + _LEFT[3]) / 2 + (-EYEBALL_BEHIND, _OUTWARDS, _ABOVE)
 _LEFT_IRIS = [faces.LEFT_IRIS_CENTRE, *faces.LEFT_IRIS_RIM]
 _RIGHT_IRIS = [faces.RIGHT_IRIS_CENTRE, *faces.RIGHT_IRIS_RIM]
@@ -46,10 +46,11 @@ _ORDER = eye_points(np.repeat(np.arange(478.0)[:, None], 3, 1))[:, 0].astype(int
 
 @dataclass(frozen=True)
 class Actor:
-    """A person at ``at`` who looks at ``looks_at(t)``: truth = ``gain`` * the estimator's answer +
-    ``bias``, on yaw and pitch in the normalized camera, radians.
+    """A person at ``at`` who looks at ``looks_at(t)``.
 
-    The head faces the camera, turned to its left by ``turn(t)`` and tilted by ``roll``.
+    The true gaze is ``gain`` * the answer of the estimator + ``bias``, for yaw and pitch in the
+    normalized camera, radians. The head faces the camera, turned to its left by ``turn(t)`` and
+    tilted by ``roll``, radians.
     """
 
     id: str
@@ -74,7 +75,7 @@ class Actor:
 
     @property
     def origin(self) -> Point:
-        """Midpoint of the eyes."""
+        """Returns the midpoint of the eyes."""
         return tuple(np.array(self.at) + self.rotation(0.0) @ (-0.018, 0.0, -0.0045))
 
     def face(self, t: float) -> Face:
@@ -92,7 +93,7 @@ class Actor:
         return Face(self.id, 1.0, Roi(0, 0, 1, 1), landmarks, pose, openness, openness)
 
     def direction(self, t: float) -> np.ndarray:
-        """Where the estimator says that the eyes look; so do the irises, for one that sees them."""
+        """Returns the direction that the estimator reports, which the irises also show."""
         return self._direction(t, self.face(t).landmarks)
 
     def _direction(self, t: float, landmarks: np.ndarray) -> np.ndarray:
@@ -121,7 +122,7 @@ def run(
     interval: float = 0.1,
     start: float = 0.0,
 ) -> None:
-    """Feeds ``images`` of ``actors`` to a session, through ``people`` where they are given."""
+    """Gives ``images`` of ``actors`` to a session, through ``people`` if given."""
     for k in range(images):
         if session.finished:
             return

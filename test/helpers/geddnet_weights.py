@@ -1,4 +1,4 @@
-"""GEDDnet for the tests: inputs of its golden, and networks with random weights."""
+"""GEDDnet for tests: the inputs of its golden, and networks with random weights."""
 
 from __future__ import annotations
 
@@ -13,12 +13,14 @@ INPUTS = {"face": "face_u8", "left_eye": "left_u8", "right_eye": "right_u8"}
 
 
 def inputs(golden: Arrays) -> Arrays:
-    """float32 [N, 1, height, width] by the network's names."""
+    """Returns inputs, float32 [N, 1, height, width], by the names of the network."""
     return {name: golden[key][:, None].astype(np.float32) for name, key in INPUTS.items()}
 
 
 def lively(network: GEDDnet, seed: int = 0) -> GEDDnet:
-    """Random weights, and statistics as different from channel to channel as a trained one's."""
+    """Returns a network with random weights and, as in a trained one, different statistics in each
+    channel.
+    """
     generator = torch.Generator().manual_seed(seed)
     with torch.no_grad():
         for module in network.modules():

@@ -1,4 +1,4 @@
-"""Weights that are functions of a seed, a name and a shape: the same on every machine.
+"""Weights computed from a seed, a name and a shape: equal on every machine.
 
 The published code was run with them to make test/data/golden, so nobody needs a trained checkpoint.
 """
@@ -19,7 +19,7 @@ State = dict[str, npt.NDArray[np.generic]]
 
 PARAMETERS = Path(__file__).parents[1] / "data" / "golden" / "parameters"
 
-# What a name is preceded by in the key of its random generator.
+# Prefix of a name in the key of its random generator.
 _PREFIXES = {
     "geddnet": "geddnet.",
     "multitask": "mtl.cnn.",
@@ -31,11 +31,11 @@ _PREFIXES = {
     "musetalk_whisper_encoder": "musetalk.whisper.",
 }
 
-# Numbers made at a time: they fit into a processor's cache, which doubles the speed.
+# Numbers computed at a time. They fit into the cache of a processor, which doubles the speed.
 _BLOCK = 1 << 15
 _LOW_16_OF_32 = np.uint64(0x0000FFFF0000FFFF)
 
-# In this order: the first contains the third.
+# The order matters: the first name contains the third.
 _OPENAI_NAMES = (
     (".self_attn_layer_norm.", ".attn_ln."),
     (".final_layer_norm.", ".mlp_ln."),
@@ -52,26 +52,26 @@ _OPENAI_NAMES = (
 
 
 def parameter_shapes(network: str) -> dict[str, list[int]]:
-    """Names and shapes of a published checkpoint's tensors, in its order."""
+    """Returns the shapes of the tensors of a published checkpoint by name, in its order."""
     shapes: dict[str, list[int]] = json.loads((PARAMETERS / f"{network}.json").read_text())
     return shapes
 
 
 def older_names() -> dict[str, str]:
-    """Names that files of MuseTalk's autoencoder may have instead, by the name of today."""
+    """Returns older names of tensors of MuseTalk's autoencoder by today's name."""
     names: dict[str, str] = json.loads((PARAMETERS / "musetalk_vae_older_names.json").read_text())
     return names
 
 
 def openai_name(name: str) -> str:
-    """The name in OpenAI's tiny.pt of a tensor of Hugging Face's Whisper encoder."""
+    """Returns the name in OpenAI's tiny.pt of a tensor of Hugging Face's Whisper encoder."""
     for ours, theirs in _OPENAI_NAMES:
         name = name.replace(ours, theirs)
     return name
 
 
 def weights(network: str, seed: int = 1) -> State:
-    """The tensors of a published network, by the names of its checkpoint."""
+    """Returns the tensors of a published network by the names of its checkpoint."""
     prefix = _PREFIXES[network]
     made: State = {}
     for name, shape in parameter_shapes(network).items():
@@ -90,7 +90,7 @@ def weights(network: str, seed: int = 1) -> State:
 
 
 def torch_tensor(seed: int, key: str, shape: Sequence[int]) -> npt.NDArray[np.generic]:
-    """A tensor of a PyTorch state dict, of the size that a trained network's values have."""
+    """Returns a tensor of a PyTorch state dict, with values of the size of trained ones."""
     kind = key.rpartition(".")[2]
     if kind == "num_batches_tracked":
         return np.zeros(shape, np.int64)
@@ -109,7 +109,7 @@ def torch_tensor(seed: int, key: str, shape: Sequence[int]) -> npt.NDArray[np.ge
 
 
 def tensorflow_variable(seed: int, key: str, shape: Sequence[int]) -> Array:
-    """A TensorFlow variable of GEDDnet or Dilated-Net; kernels are [height, width, in, out]."""
+    """Returns a variable of GEDDnet or Dilated-Net; kernels are [height, width, in, out]."""
     draws, kind = normals(seed, key, shape), key.rpartition("/")[2]
     if kind == "moving_variance":
         draws = np.maximum(1 + 0.25 * draws, 0.25)
@@ -126,9 +126,9 @@ def tensorflow_variable(seed: int, key: str, shape: Sequence[int]) -> Array:
 
 
 def normals(seed: int, key: str, shape: Sequence[int]) -> npt.NDArray[np.float64]:
-    """Nearly normal numbers: sums of four 16-bit integers of a Philox generator.
+    """Returns nearly normal numbers: sums of four 16-bit integers of a Philox generator.
 
-    The generator's key is the beginning of the SHA-256 of the seed and the name.
+    The key of the generator is the beginning of the SHA-256 of the seed and the name.
     """
     digest = hashlib.sha256(f"{seed}:{key}".encode()).digest()[:16]
     generator = np.random.Philox(key=int.from_bytes(digest, "little"))
@@ -143,6 +143,6 @@ def normals(seed: int, key: str, shape: Sequence[int]) -> npt.NDArray[np.float64
 
 
 def scaled_sums(total: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
-    """Sums of four 16-bit integers, shifted and scaled to mean 0 and variance 1."""
+    """Returns sums of four 16-bit integers, shifted and scaled to mean 0 and variance 1."""
     scaled: npt.NDArray[np.float64] = (total - 131070) / (65536 * math.sqrt(1 / 3))
     return scaled

@@ -1,4 +1,4 @@
-"""What the published code of each system answered: reads test/data/golden (see its README.md)."""
+"""Answers of the published code of each system, from test/data/golden (see its README.md)."""
 
 from __future__ import annotations
 
@@ -14,14 +14,16 @@ Golden = dict[str, np.ndarray]
 
 FOLDER = Path(__file__).parents[1] / "data" / "golden"
 CANONICAL_FACE = FOLDER / "canonical_face.npy"
-# Of arrays with the 384 numbers of a state of Whisper, every 16th is kept.
+# The golden has every 16th of the 384 numbers of a state of Whisper.
 KEPT_STATES = np.s_[..., ::16]
 # Stored as differences to the image before and to the pixel on the left.
 _DIFFERENCES = {"multitask": ("faces_u8",), "mimamo": ("e2e_frames_u8",)}
 
 
 def golden(name: str) -> Golden:
-    """The arrays of ``geddnet``, ``multitask``, ``mimamo``, ``musetalk`` or ``musetalk_blend``."""
+    """Returns the arrays of ``geddnet``, ``multitask``, ``mimamo``, ``musetalk`` or
+    ``musetalk_blend``.
+    """
     return dict(_read(name))
 
 

@@ -10,8 +10,9 @@ from face_perception.inference import catalogue
 
 
 def copy_models(folder: Path) -> Path:
-    """A model cache in a new folder, with the package's own models and photographs as they are in
-    the user's: nothing imported, no variant.
+    """Makes a model cache in a new folder, with the package's own models and photographs only.
+
+    Without imported models and variants of the user's cache.
     """
     folder.mkdir(parents=True)
     for card in catalogue().values():

@@ -1,6 +1,6 @@
-"""MuseTalk's networks, narrow: true architectures and contracts, seeded, through the real import.
+"""MuseTalk's networks with narrow layers: real architectures and cards, random weights.
 
-Where the true sizes take minutes and gigabytes, these take seconds.
+The networks of the true size take minutes and gigabytes; these take seconds.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ from face_perception.learning.musetalk import whisper_encoder
 
 
 def install_narrow(folder: Path, *, seed: int = 0) -> Path:
-    """whisper's encoder, MuseTalk's three networks and its cheaper decoders in a model cache of
-    their own.
+    """Installs whisper's encoder, MuseTalk's networks and the cheaper decoders in a new model
+    cache.
     """
     models, files = folder / "models", folder / "files"
     copy_models(models)

@@ -1,4 +1,4 @@
-"""Real node processes over real DDS, and a node of the test that talks to them."""
+"""Real node processes over real DDS, and a node in the test that talks to them."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ from waits import scaled
 
 from face_perception.bringup.graph import GraphOptions, merged_environment, node_processes
 
-# What must never be in a node's log, whatever it was given.
+# Texts that must never be in the log of a node.
 BAD_LOG_PATTERNS = ("Traceback", "requesting incompatible QoS", "terminate called", "core dumped")
 
 
 class NodeProcess:
-    """One node in a process of its own, as `face-perception up` starts it."""
+    """A node in its own process, started as `face-perception up` does."""
 
     def __init__(self, name: str, log: Path, arguments: list[str]) -> None:
         self.name = name
@@ -37,7 +37,7 @@ class NodeProcess:
             stdout=self._log,
             stderr=self._log,
             env=merged_environment(os.environ),
-            cwd=log.parent,  # not the source tree, where Python would find the package by chance
+            cwd=log.parent,  # not the source tree, from which Python would import the package
         )
 
     @property
@@ -45,7 +45,7 @@ class NodeProcess:
         return self.log_file.read_text(errors="replace")
 
     def wait_for_log(self, text: str, timeout: float = 60.0) -> str:
-        """Waits until the log has ``text``; returns the log."""
+        """Waits until the log contains ``text``; returns the log."""
         end = time.monotonic() + scaled(timeout)
         while time.monotonic() < end:
             if text in self.log:
@@ -56,7 +56,7 @@ class NodeProcess:
         raise AssertionError(f"{self.name} did not say {text!r}:\n{self.log}")
 
     def interrupt(self, timeout: float = 20.0) -> int:
-        """Ctrl-C; returns the exit code."""
+        """Sends SIGINT and returns the exit code."""
         self.popen.send_signal(signal.SIGINT)
         return self.popen.wait(scaled(timeout))
 
@@ -105,7 +105,7 @@ def started_nodes(folder: Path) -> Iterator[Callable[..., NodeProcess]]:
 
 
 class Peer:
-    """A node of the test's own in the same domain: publishes, listens, spins."""
+    """A node in the test, in the same domain: publishes, subscribes, spins."""
 
     def __init__(self, domain: int) -> None:
         self._context = Context()
@@ -116,7 +116,7 @@ class Peer:
         self.received: dict[str, list[Any]] = {}
 
     def listen(self, message_type: type[Any], topic: str, best_effort: bool = False) -> list[Any]:
-        """Messages of a topic, from now on, in a list that grows while spinning."""
+        """Subscribes to a topic; returns a list to which spinning appends the messages."""
         messages = self.received.setdefault(topic, [])
         reliability = ReliabilityPolicy.BEST_EFFORT if best_effort else ReliabilityPolicy.RELIABLE
         profile = QoSProfile(history=HistoryPolicy.KEEP_LAST, depth=50, reliability=reliability)

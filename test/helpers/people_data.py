@@ -1,5 +1,7 @@
-"""Stand-ins for the public labelled sets of ``bench/people.py``: the same folders and file names,
-pictures made of the demo's two photographs and of drawn ones, with the truth known.
+"""Stand-ins for the public labelled data sets of ``bench/people.py``.
+
+They have the same folders and file names. Their images are made of the two sample photographs and
+of synthetic ones, with known labels.
 """
 
 from __future__ import annotations
@@ -20,11 +22,12 @@ from face_perception.faces import LEFT_OUTER_CANTHUS, RIGHT_OUTER_CANTHUS
 from face_perception.inference import sample_photo
 from face_perception.types import Camera, Frame, Image
 
-# Degrees up and to the side: the lens, the outer four of five targets, and one that is tested.
+# Degrees up and to the side: the lens, four outer targets, and one that is only tested.
 PLACES = ((0, 0), (10, 15), (10, -15), (-10, 15), (-10, -15), (0, 10))
-# Width and height of a band, and the middle of the eyes in it, in distances of the outer canthi.
+# Width and height of a band, and the midpoint of the eyes in it, in units of the distance of the
+# outer canthi.
 BAND, BAND_MIDDLE = (1.6, 0.75), (0.8, 0.38)
-BLINKING_CLIP = "swiz3n"  # of which no blink is labelled
+BLINKING_CLIP = "swiz3n"  # a clip in which no blink is labelled
 SILENCE = 1.0  # seconds before and after the sentence
 
 
@@ -48,7 +51,7 @@ def save(path: Path, image: Image) -> None:
 
 
 def make_bands(data: Path) -> None:
-    """The astronaut's eyes as the talking face turns them, cut to bands 300 pixels wide."""
+    """The astronaut's eyes, turned by the talking face, in bands 300 pixels wide."""
     tracker = product.tracker()
     portrait = PortraitRenderer.from_file(sample_photo("astronaut"), tracker=tracker)
     folder = data / "deepgaze" / "data" / "dataset"
@@ -66,12 +69,12 @@ def make_bands(data: Path) -> None:
         scale = 300 / gray.shape[1]
         gray = cv2.resize(gray, None, fx=scale, fy=scale, interpolation=cv2.INTER_CUBIC)
         save(folder / "center" / f"0002_2m_0P_{up}V_{side}H.jpg", gray)
-        if (up, side) == (0, 0):  # of the people that are also looked at small
+        if (up, side) == (0, 0):  # one of the people who are also tested with small images
             save(folder / "center" / "0001_2m_0P_0V_0H.jpg", gray)
 
 
 def make_tablet(data: Path) -> None:
-    """The astronaut 0.4 m from a tablet; labelled as looking at its middle, or at its corners."""
+    """The astronaut 0.4 m from a tablet, labelled as looking at its middle or corners."""
     folder = data / "Geometric-Gaze-Estimation" / "data" / "exp"
     (folder / "camera").mkdir(parents=True)
     lens = {"fx": 600.0, "fy": 600.0, "cx": 240.0, "cy": 320.0}
@@ -94,8 +97,9 @@ def make_tablet(data: Path) -> None:
 
 
 def make_press(data: Path) -> None:
-    """Crops of both photographs, and what is not to be read: a name kept aside, a file that is
-    missing, two labels for one picture.
+    """Crops of both photographs, and entries that must be skipped.
+
+    Those are a name that is kept aside, a missing file, and two labels for one picture.
     """
     folder = data / "facial_expressions"
     smile, calm = photo("astronaut")[40:220, 130:330], photo("grace_hopper")[90:370, 110:410]
@@ -111,7 +115,7 @@ def make_press(data: Path) -> None:
 
 
 def make_peaks(data: Path) -> None:
-    """The astronaut as the last picture of a sequence, 48x48, before it one of noise."""
+    """A sequence of 48x48 pixels: an image of noise, then the astronaut."""
     folder = data / "Facial-Expression-Recognition.Pytorch" / "CK+48" / "happy"
     face = cv2.resize(photo("astronaut")[60:200, 155:295], (48, 48), interpolation=cv2.INTER_AREA)
     save(folder / "S001_001_00000002.png", noise(48, 48))
@@ -129,7 +133,7 @@ def make_empty(data: Path) -> None:
 
 
 def make_clip(data: Path) -> None:
-    """The astronaut, still, for half a second, without sound."""
+    """A still of the astronaut for half a second, without sound."""
     folder = data / "LipNet" / "evaluation" / "samples" / "GRID"
     folder.mkdir(parents=True)
     path = str(folder / f"{BLINKING_CLIP}.mpg")
@@ -141,7 +145,7 @@ def make_clip(data: Path) -> None:
 
 
 def make_speech(data: Path) -> None:
-    """The package's own sentence between silences, labelled so."""
+    """The package's recorded sentence between silences, with labels."""
     folder = data / "ten-vad" / "testset"
     folder.mkdir(parents=True)
     with wave.open(str(paths.resource("resources/speech/hello.wav"))) as file:
@@ -161,5 +165,7 @@ def make_speech(data: Path) -> None:
 
 
 def direction(up: float, side: float) -> np.ndarray:
-    """Of a look so many degrees up and to the image's right, in the optical frame."""
+    """Returns the direction for angles up and to the right of the image, degrees, in the optical
+    frame.
+    """
     return geometry.from_yaw_pitch(math.radians(side), math.radians(up))

@@ -1,4 +1,4 @@
-"""Which shared memory of Fast DDS belongs to a process. Knows neither ROS nor torch."""
+"""Finds the shared memory of Fast DDS that a process owns. Imports neither ROS nor torch."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ _LOCK = re.compile(r"/dev/shm/fast(?:dds|rtps)_[0-9a-f]{16}_el")
 
 
 def locks_of(pid: int) -> set[Path]:
-    """The lock files of the segments that the process owns: it keeps them open while it lives.
+    """Returns the lock files of the segments that the process owns and keeps open.
 
-    Other processes have segments of their own in the same folder, and come and go.
+    Other processes have segments in the same folder.
     """
     found = set()
     for entry in Path(f"/proc/{pid}/fd").iterdir():
@@ -26,5 +26,5 @@ def locks_of(pid: int) -> set[Path]:
 
 
 def segment_of(lock: Path) -> Path:
-    """The segment that a lock file belongs to."""
+    """Returns the segment of a lock file."""
     return Path(str(lock).removesuffix("_el"))

@@ -1,4 +1,4 @@
-"""A simulated clock for the avatar's tests, and a face and screen that record what they get."""
+"""A simulated clock for tests of the avatar, and a face and screen that record their inputs."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ RATE = 16_000
 
 
 class World:
-    """Time that passes only while somebody waits; what is due meanwhile happens."""
+    """Time passes only while somebody waits; scheduled events then happen."""
 
     def __init__(self) -> None:
         self.now = 100.0
@@ -38,7 +38,7 @@ class World:
 
 
 class Keeps:
-    """Animator, renderer and screen that keep what they are given."""
+    """Animator, renderer and screen that record their inputs."""
 
     size = (8, 8)
     wanted = True

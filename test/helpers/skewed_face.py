@@ -1,9 +1,9 @@
-"""A talking_face node whose loudspeaker's crystal is off, spoken to over DDS: a process of its own.
+"""Runs a talking_face node whose loudspeaker has a wrong clock, and sends it speech over DDS.
 
     python3 skewed_face.py SKEW SECONDS
 
-Prints JSON: the frames that were shown once the clock had settled, the median and the worst of
-their offsets from what the device truly played at that moment (seconds), and the node's own report.
+Prints JSON: the number of frames shown after the clock had settled, the median and largest offset
+from the sound that the device played at that moment (seconds), and the diagnostics of the node.
 """
 
 from __future__ import annotations
@@ -34,8 +34,9 @@ PARAMETERS = {"audio_out": "none", "width": 128, "height": 128}
 
 
 class FirstWord:
-    """Hands on to a clock, and keeps what the player told it first: the rest of what it truly plays
-    follows from that and its crystal, without any filter.
+    """Forwards to a clock, and records the first report of the player.
+
+    That report and the skew give the sound that is really played, without any filter.
     """
 
     said: tuple[float, float] | None = None
@@ -57,14 +58,14 @@ class SkewedPlayer(SilentPlayer):
 
 
 def truly_played(now: float) -> float:
-    """Seconds of audio that are heard at a monotonic time."""
+    """Returns the seconds of audio that were heard at a monotonic time."""
     assert FirstWord.said is not None, "nothing has played yet"
     at, position = FirstWord.said
     return position + (now - at) * (1 + SkewedPlayer.skew)
 
 
 def speak(publisher: Any, until: float) -> None:
-    """The recording in real-time chunks by the computer's clock, again and again."""
+    """Sends the recording again and again in real time, by the clock of the computer."""
     recording = read_wav(paths.resource("resources/speech/hello.wav"))
     samples, step = recording.samples[:, 0], round(CHUNK * recording.rate)
     while time.monotonic() < until:

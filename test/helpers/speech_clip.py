@@ -1,4 +1,4 @@
-"""The speech clips of the tests, and measures of how a mouth follows them."""
+"""Speech clips for tests, and measures of how a mouth follows them."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ def read(path: Path) -> np.ndarray:
 
 
 def opening(weights: np.ndarray) -> np.ndarray:
-    """About how far the lips are apart."""
+    """Returns roughly how far the lips are apart."""
     jaw, _, rounded, press, teeth, tuck = weights.T
     return (jaw + 0.35 * teeth + 0.2 * tuck) * (1 - press) + 0.15 * rounded
 
 
 def envelope(samples: np.ndarray) -> np.ndarray:
-    """RMS in 50 ms about every 10 ms."""
+    """Returns the RMS of windows of 50 ms, every 10 ms."""
     padded = np.pad(samples.astype(np.float64), (400, 800))
     return np.array(
         [np.sqrt(np.mean(padded[i : i + 800] ** 2)) for i in range(0, len(samples) - 159, 160)]
@@ -36,7 +36,7 @@ def envelope(samples: np.ndarray) -> np.ndarray:
 
 
 def pauses(level: np.ndarray) -> list[slice]:
-    """Runs of at least 300 ms that are 35 dB below the loudest."""
+    """Returns the runs of at least 300 ms that are 35 dB below the loudest window."""
     quiet = np.concatenate([[False], level < level.max() * 10 ** (-35 / 20), [False]])
     edges = np.flatnonzero(np.diff(quiet.astype(int)))
     runs = edges.reshape(-1, 2)
@@ -44,7 +44,9 @@ def pauses(level: np.ndarray) -> list[slice]:
 
 
 def noise(seconds: float, level: float, exponent: float) -> np.ndarray:
-    """Noise whose power falls with frequency to the power of ``exponent``; ``level`` is its RMS."""
+    """Returns noise whose power falls with frequency to the power of ``exponent``; ``level`` is its
+    RMS.
+    """
     n = int(seconds * MOUTH_RATE)
     spectrum = np.fft.rfft(np.random.default_rng(4).standard_normal(n))
     spectrum /= np.maximum(np.arange(len(spectrum)), n / MOUTH_RATE * 20) ** (exponent / 2)

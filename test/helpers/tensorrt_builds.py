@@ -1,4 +1,4 @@
-"""Builds an engine of a model with tensorrt_rtx, in any precision, as the package does."""
+"""Builds an engine of a model with tensorrt_rtx in any precision, as the package does."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def engine(
     folder: Path,
     progress: Callable[[float, float], None] = lambda seconds, share: None,
 ) -> bytes:
-    """The engine of the model ``name`` in one of KINDS; ``folder`` is for the build's files."""
+    """Returns the engine of the model ``name`` in one of KINDS; ``folder`` gets the files."""
     card = find_card(name)
     onnx = store.read(card)
     if kind == "fp16":

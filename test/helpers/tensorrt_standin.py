@@ -16,7 +16,7 @@ DTYPES = {"tensor(float)": np.float32}
 
 
 class Cudart:
-    """Part of cuda-python's runtime, on host memory."""
+    """The part of cuda-python's runtime that is used, in host memory."""
 
     class cudaMemcpyKind:
         cudaMemcpyHostToDevice, cudaMemcpyDeviceToHost = "up", "down"
@@ -64,7 +64,7 @@ class Cudart:
             return (700,)
         if kind == "up":
             ctypes.memmove(target, source, size)
-        else:  # nothing may be read before the stream was waited for
+        else:  # reading before the stream was synchronized is an error
             self.pending.append((target, source, size))
         return (0,)
 
@@ -129,7 +129,7 @@ class Engine:
 
 
 class Api:
-    """Part of TensorRT's module; an engine is the ONNX file."""
+    """The part of TensorRT's module that is used; an engine is the ONNX file."""
 
     __name__, __version__ = "tensorrt", "10.3"
     TensorIOMode = SimpleNamespace(INPUT="in", OUTPUT="out")

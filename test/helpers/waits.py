@@ -1,4 +1,4 @@
-"""How long tests wait. Knows neither ROS nor torch."""
+"""Timeouts of tests. Imports neither ROS nor torch."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ FACTOR_NAME = "FACE_PERCEPTION_TEST_TIMEOUT_FACTOR"
 
 
 def timeout_factor() -> float:
-    """The number that every timeout of the tests is multiplied by.
+    """Returns the number that multiplies every timeout of the tests.
 
     Set it with FACE_PERCEPTION_TEST_TIMEOUT_FACTOR on a slow or busy machine. Without the variable
     it is 1, or 3 where pytest-xdist runs more tests at once than there are cores.
@@ -18,5 +18,5 @@ def timeout_factor() -> float:
 
 
 def scaled(seconds: float) -> float:
-    """A timeout in seconds, multiplied by the factor."""
+    """Returns a timeout in seconds, multiplied by the factor."""
     return seconds * timeout_factor()

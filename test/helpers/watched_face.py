@@ -1,9 +1,9 @@
-"""A talking_face node that writes down what its animator does: a process of its own.
+"""Runs a talking_face node that records what its animator does.
 
     python3 watched_face.py FILE [--ros-args ...]
 
-Each line of FILE is a frame: its stamp (seconds), how shut the eyes are, whether it speaks, how far
-the jaw is down, and where the eyes look (yaw and pitch, radians).
+Each line of FILE is a frame: its stamp (seconds), how far the eyes are closed, whether the face
+speaks, how far the jaw is down, and yaw and pitch of the eyes (radians).
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""A stream of windows over states that are already computed."""
+"""A stream of windows over given states."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import numpy as np
 
 from face_perception.speech import WhisperWindowStream
 
-RATE = 16_000  # samples a second that whisper takes
+RATE = 16_000  # samples per second, the rate of whisper
 
 
 def spoken(states: np.ndarray) -> WhisperWindowStream:

@@ -1,4 +1,4 @@
-"""Checkpoints that do not fit: what is wrong is said, all of it, and nothing is installed."""
+"""Checkpoints that do not fit: the error lists every fault, and nothing is installed."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def two_stream() -> State:
 
 
 def marked(name: str) -> State:
-    """A checkpoint with only the tensor that tells what it is."""
+    """Returns a checkpoint with only the tensor that identifies the network."""
     return {name: torch.zeros(1)}
 
 
@@ -123,7 +123,7 @@ def loads(state: object, path: Path) -> TwoStream:
 
 
 def test_what_else_is_read(tmp_path: Path, two_stream: State) -> None:
-    """Of DataParallel, in double precision, without counters, without what nothing runs."""
+    """Also reads names of DataParallel, float64, and files without counters or unused layers."""
     path = tmp_path / "x.pt"
     parallel = {f"module.{name}": value for name, value in two_stream.items()}
     lean = {
@@ -146,7 +146,7 @@ def test_what_else_is_read(tmp_path: Path, two_stream: State) -> None:
 
 
 class Evil:
-    """What a pickle can do when it is loaded."""
+    """An object whose pickle runs code when it is loaded."""
 
     def __init__(self, path: Path) -> None:
         self.path = path

@@ -1,4 +1,4 @@
-"""What the command says of the decoders that a user has imported, on narrow networks."""
+"""``face-perception avatar decoders`` on narrow networks."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def test_each_decoder_beside_the_exact_one(
     assert 5 < found["tiny"].psnr < found["lower"].psnr < 100
     for one in found.values():
         assert one.seconds > 0
-        # The UNet's time is in both: it is nearer to 1.
+        # Both include the time of the UNet, so their ratio is nearer to 1.
         assert abs(np.log(one.speed_of_all)) <= abs(np.log(one.speed))
 
 
@@ -61,7 +61,7 @@ def test_a_batch_gives_what_single_inputs_give(
 
 @pytest.fixture
 def models(narrow_models: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """What a node finds: the narrow networks without the tiny decoder."""
+    """A model cache with the narrow networks except the tiny decoder."""
     folder = tmp_path / "models"
     shutil.copytree(narrow_models, folder, ignore=shutil.ignore_patterns("musetalk_tiny*"))
     monkeypatch.setenv("FACE_PERCEPTION_MODELS", str(folder))
@@ -101,7 +101,7 @@ def test_the_tiny_decoder_is_added_to_what_was_imported(
     said = capsys.readouterr()
     assert said.out == f"musetalk_tiny_decoder: {models / 'musetalk_tiny_decoder.onnx'}\n"
     assert all(path.read_bytes() == data for path, data in kept.items()), "the others stay"
-    # The same network as imported with the others, checked on the same latents.
+    # The network equals the one imported with the others, and has the same reference latents.
     for name in ("onnx", "npz"):
         made = [f / f"musetalk_tiny_decoder.{name}" for f in (models, narrow_models)]
         assert made[0].read_bytes() == made[1].read_bytes()

@@ -1,4 +1,4 @@
-"""The accuracy bench: its statistics by hand, and all of it on stand-ins for the public sets."""
+"""The accuracy bench: its statistics, and a whole run on stand-ins for the public data sets."""
 
 from __future__ import annotations
 
@@ -53,14 +53,14 @@ def test_auc_counts_pairs() -> None:
 
 def test_macro_f1_and_balanced_accuracy() -> None:
     truth, said = ["a", "a", "a", "b"], ["a", "b", "a", "b"]
-    # a: 2 right, 3 true, 2 said: 4/5. b: 1 right, 1 true, 2 said: 2/3. c: neither.
+    # a: 2 correct, 3 true, 2 predicted: 4/5. b: 1 correct, 1 true, 2 predicted: 2/3. c: none.
     assert stats.macro_f1(truth, said, ["a", "b", "c"]) == pytest.approx((4 / 5 + 2 / 3) / 2)
     assert stats.balanced_accuracy(truth, said, ["a", "b", "c"]) == pytest.approx((2 / 3 + 1) / 2)
     assert stats.confusion(truth, said, ["a", "b"]) == [[2, 1], [0, 1]]
 
 
 def test_calibration_error_weighs_bins() -> None:
-    # 0.8 said twice, seen once: gap 0.3. 0.1 said twice, never seen: gap 0.1.
+    # Predicted 0.8 twice, true once: gap 0.3. Predicted 0.1 twice, never true: gap 0.1.
     said, seen = [0.8, 0.8, 0.1, 0.1], [True, False, False, False]
     assert stats.calibration_error(said, seen) == pytest.approx(0.5 * 0.3 + 0.5 * 0.1)
     assert stats.calibration_error([1.0, 0.0], [True, False]) == 0
@@ -80,7 +80,7 @@ def test_slope_is_of_the_estimate_on_the_truth() -> None:
 
 
 def test_bootstrap_draws_whole_people() -> None:
-    # Two people who never differ from themselves: the interval is theirs, however many samples.
+    # The samples of a person are equal: the interval is that of two people, however many samples.
     values = np.repeat([0.0, 1.0], 500)
     alone = stats.mean(values)
     people = stats.mean(values, ["a"] * 500 + ["b"] * 500)
@@ -106,7 +106,7 @@ def test_a_single_group_has_no_interval() -> None:
         stats.mean([])
 
 
-# Parts.
+# Parts of the bench.
 
 
 def test_blinks_are_matched_once() -> None:
@@ -136,7 +136,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_a_band_is_set_where_the_eyes_are(data: Path) -> None:
-    """The mesh on composites finds the canthi where the band was cut round them."""
+    """On composites, the mesh finds the canthi where the band has them."""
     tracker = product.tracker()
     grace = donor.Donor(people_data.photo("grace_hopper"), tracker)
     folder = data / "deepgaze" / "data" / "dataset" / "center"
@@ -154,27 +154,12 @@ def test_a_band_is_set_where_the_eyes_are(data: Path) -> None:
         donor.Donor(people_data.noise(300, 300), tracker)
 
 
-def test_a_donor_has_no_side() -> None:
-    """With the mirror image of a band the composite is the mirror image, so its gaze is too."""
-    grace = donor.Donor(people_data.photo("grace_hopper"), product.tracker())
-    band = np.random.default_rng(0).uniform(0, 255, (100, 300)).astype(np.float32)
-    right, left = np.array([40.0, 50.0]), np.array([259.0, 50.0])
-    composites = []
-    for one in (band, np.ascontiguousarray(band[:, ::-1])):
-        image, origin = grace.with_band(one, right, left)
-        # The columns whose mirror images about the band's middle are in the picture.
-        first = int(2 * origin[0]) + band.shape[1] - image.shape[1]
-        composites.append(image[:, first:].astype(int))
-    apart = np.abs(composites[0] - composites[1][:, ::-1])
-    assert apart.mean() < 0.5, "gray levels; interpolation leaves a little"
-
-
-# All of it, on stand-ins.
+# A whole run, on stand-ins.
 
 
 @pytest.fixture(scope="module")
 def run(data: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
-    """The JSON file of a whole run."""
+    """Returns the JSON file of a whole run."""
     results = tmp_path_factory.mktemp("results")
     cache = tmp_path_factory.mktemp("cache")
     assert command.main([str(data), "--results", str(results), "--cache", str(cache)]) == 0
@@ -204,14 +189,14 @@ def test_every_measure_is_made(run: dict[str, Any]) -> None:
 
 
 def test_gaze_of_turned_eyes(run: dict[str, Any]) -> None:
-    """How far the talking face turns the eyes for a look is known roughly only."""
+    """How far the talking face turns the eyes is known only roughly."""
     assert value(run, "gaze_bands", "face found and gaze valid") == 1
     assert 0.3 < value(run, "gaze_bands", "gain, yaw", "not calibrated") < 3
     assert value(run, "gaze_bands", "error", "not calibrated") < 15
     at_lens = "eye contact > 0.5", "not calibrated, looks at the lens"
     assert value(run, "gaze_bands", *at_lens) == 1
     assert value(run, "gaze_bands", "error", "one target") < 15
-    # One that was refused says why, and tells what the user then has: the gaze without it.
+    # A refused calibration gives the reason, and the gaze without calibration is measured.
     for condition in ("one target", "five targets"):
         refused = value(run, "gaze_bands", "calibration refused", condition)
         assert bool(refused) == bool(run["details"]["gaze_bands"][f"refused, {condition}"])
@@ -278,7 +263,7 @@ def test_the_sets_are_read_as_they_are_labelled(data: Path) -> None:
 
 
 def test_calibration_goes_through_the_products_own_interface() -> None:
-    """A person who looks 3 degrees beside what is told: calibrated, that is gone."""
+    """The labels of a person are 3 degrees off; calibration removes this error."""
     image = people_data.photo("astronaut")
     camera = Camera.assume(512, 512)
     (face,) = product.tracker().detect(Frame(image, 0.0, camera))
@@ -322,7 +307,7 @@ def test_code_that_changes_during_a_run_is_said(monkeypatch: pytest.MonkeyPatch)
     assert report.document(Context(ROOT), {}, {}, origin)["changed"]
 
 
-# The page.
+# The page with the results.
 
 
 def rows_of(run: dict[str, Any], **changes: Any) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Whole pictures with a known gaze, and estimators beside each other on them."""
+"""Whole images with known gaze, and comparing estimators on them."""
 
 from __future__ import annotations
 
@@ -36,14 +36,14 @@ def test_drawn_people_are_found_and_where_they_look_is_seen(tracker: FaceTracker
     seen = beside.estimate_directions(GeometricGaze(), found)
     there = np.isfinite(seen).all(1)
     assert there.sum() >= 9
-    # Of yaw it reads much, of the pitch of drawn lids little.
+    # The estimator reads most of the yaw, but little of the pitch of synthetic eyelids.
     assert np.corrcoef(seen[there, 1], truth[there, 1])[0, 1] > 0.85
 
 
 def test_a_person_in_whole_pictures_has_the_bias_of_the_crops() -> None:
     kappa = gaze_faces(3, 1, seed=4).kappa
     exact = list(synthetic_pictures(3, 1, seed=4))
-    # Of the same chance, the axis of the eyes comes after the bias, as with the crops.
+    # As with the crops, the bias is drawn first and the visual axis second.
     crops = gaze_faces(3, 1, seed=4)
     for i, picture in enumerate(exact):
         np.testing.assert_allclose(picture.gaze - kappa[i], crops.gaze[i] - crops.kappa[i])
@@ -53,8 +53,9 @@ def test_photographs_look_at_the_lens_and_turned_ones_beside(tracker: FaceTracke
     views = beside.detect_faces(list(photographs()), tracker)
     assert len(views) == 12
     straight = beside.estimate_directions(GeometricGaze(), views)
-    # Mean error of pitch and yaw: 4.1 and 2.8 degrees. A normal error of the estimator's sigma
-    # (4.3 and 3 degrees) has a mean of 0.8 times that; here all views are of two people.
+    # Mean errors of pitch and yaw: 4.1 and 2.8 degrees. For a normal error with the sigma of the
+    # estimator (4.3 and 3 degrees) the mean would be 0.8 of that; all images here are of two
+    # people.
     pitch, yaw = np.degrees(np.abs(straight).mean(0))
     assert pitch < 5
     assert yaw < 3.5

@@ -1,4 +1,6 @@
-"""Drawn people, the layout on disk, and the GEDDnet recipe: overfits, resumes, becomes a model."""
+"""Synthetic people, the layout of data sets, and the GEDDnet recipe: overfits, resumes, becomes a
+model.
+"""
 
 from __future__ import annotations
 
@@ -70,7 +72,8 @@ def test_people_asked_to_look_at_a_target_do_with_their_heads_turned(drawn: Gaze
     np.testing.assert_allclose(there.gaze, np.tile((0.1, -0.2), (120, 1)))
     np.testing.assert_array_equal(there.kappa[::30], drawn.kappa[::3])
     assert not np.array_equal(there.head[:3], drawn.head[:3])
-    # Some of the way is the eyes': 18/14 and 10/9 degrees of head and eye.
+    # The eyes turn a part of the way: standard deviations are 18/14 and 10/9 degrees of head and
+    # eye.
     np.testing.assert_allclose(there.head.mean(0), (0.055, -0.125), atol=0.05)
     np.testing.assert_allclose(np.degrees(there.head.std(0)), (6.7, 11.1), rtol=0.25)
 
@@ -187,7 +190,7 @@ def test_the_rate_follows_the_schedule(
     others, trunk = np.array(rates).T / recipe.rate
     assert len(others) == 20
     assert (others[0], others.max(), others[-1]) == pytest.approx(shares, abs=0.03)
-    # Trained already, the trunk of the published schedule does not move yet.
+    # In the published schedule the pretrained trunk is fixed at first.
     assert (trunk == (others if schedule == "one_cycle" else 0)).all()
 
 
@@ -239,7 +242,7 @@ def test_trained_by_the_command_it_is_a_model_that_the_gaze_node_takes(
     (out / "recipe.yaml").write_text((out / "recipe.yaml").read_text() + "epochs: 3\n")
     assert main(["evaluate", str(out), "--split", "train"]) == 0
     assert "last.ckpt has 1 of 3 epochs: `train --resume`" in capsys.readouterr().err
-    # On a data set of one's own, its licence is the network's.
+    # Trained on another data set, the network has that data set's licence.
     again = ["--data", str(out / "data"), "--out", str(tmp_path / "again"), "--name", "again"]
     assert main(["train", str(recipe), *again]) == 0
     about = dataset.read(out / "data")
@@ -292,8 +295,9 @@ def test_claims_are_measured_and_written(tmp_path: Path) -> None:
 
 
 def test_on_two_devices_each_has_its_half(drawn: GazeFaces, tmp_path: Path) -> None:
-    """Two processes on the CPU, as there would be on two GPUs: they end with the call, which has
-    what both learned.
+    """Trains on two CPU processes, as on two GPUs.
+
+    They end with the call, and the network has learned from both halves.
     """
     recipe = dataclasses.replace(TINY, epochs=2, batch=2)
     module = recipes.GEDDnetModule(drawn, recipe)

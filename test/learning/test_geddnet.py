@@ -56,7 +56,7 @@ def test_no_gradient_through_the_correction() -> None:
     norm.renorm_stddev *= 3
     norm(x).square().sum().backward()
     assert x.grad is not None
-    # As of plain batch normalisation, whatever is added to a whole batch changes nothing.
+    # As with plain batch normalization, adding a constant to a whole batch changes nothing.
     assert x.grad.sum(0).abs().max() < 1e-4
     assert norm.beta.grad is not None
 
@@ -91,17 +91,17 @@ def test_the_ablation_has_the_same_weights(face: bool) -> None:
 def test_what_an_output_sees(branch: str, dilated: bool, seen: tuple[int, int]) -> None:
     stack = getattr(GEDDnet(dilated=dilated).eval(), branch)
     for axis in (0, 1):
-        # Large enough for one output that no border cuts off.
+        # Large enough for one output that is not affected by the borders.
         size = [*seen] if dilated else [8, 8]
         size[axis] = seen[axis] + 5 if dilated else 96
         lines = [*range(8), *range(size[axis] - 8, size[axis])] if dilated else [*range(96)]
-        # One line of features spoilt at a time: does it reach an output in the middle?
+        # Change one line of features at a time: does it affect an output in the middle?
         x = torch.zeros(len(lines), 128, *size)
         for sample, line in zip(x, lines, strict=True):
             sample.select(axis + 1, line)[:] = torch.nan
         with torch.no_grad():
             spoilt = stack(x).unflatten(1, (-1, 128)).isnan().any(2)
-        # All outputs of the other axis in one, and those of this axis apart.
+        # Join the outputs of the other axis, and keep those of this axis apart.
         shape = (
             [size[0] - seen[0] + 1, size[1] - seen[1] + 1] if dilated else [s // 8 for s in size]
         )
@@ -118,7 +118,7 @@ def test_dilated_net_has_no_face_and_no_biases() -> None:
     t = network(None, left, right)
     assert t.shape == (3, 2)
     assert float(geddnet_loss(network, t, torch.zeros(3, 2), None).bias) == 0
-    # Its eyes are GEDDnet's: the same weights give the same features.
+    # Its eye layers are those of GEDDnet: the same weights give the same features.
     whole = lively(GEDDnet())
     shared_weights = {k: v for k, v in network.state_dict().items() if k.startswith("eye")}
     whole.load_state_dict(shared_weights | {
@@ -158,7 +158,7 @@ def test_training_starts_as_published() -> None:
 
 
 def test_it_learns() -> None:
-    # Without a face, to be quick.
+    # Without face crops, for speed.
     network = GEDDnet(subjects=4, face=False, dropout=0.0)
     initialise(network, vgg(), torch.Generator().manual_seed(3))
     (_, *images), subject = noise(4, seed=1), torch.tensor([0, 1, 2, 7])

@@ -1,4 +1,4 @@
-"""``face-perception import geddnet``: the card, the variants, and the faults of a checkpoint."""
+"""``face-perception import geddnet``: the card, the variants, and invalid checkpoints."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ PHOTOGRAPHS = ("astronaut.png", "grace_hopper.jpg")
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A model cache with nothing but the photographs in it."""
+    """A model cache that contains only the photographs."""
     folder = tmp_path_factory.mktemp("models")
     for name in PHOTOGRAPHS:
         (folder / name).symlink_to(paths.models_dir() / name)
@@ -65,7 +65,7 @@ def checkpoint(network: GEDDnet, tmp_path_factory: pytest.TempPathFactory) -> Pa
 
 @pytest.fixture
 def installed(checkpoint: Path, own_models: Path) -> str:
-    """The name of the model made of ``checkpoint`` by the command line."""
+    """The name of the model that the command has made of ``checkpoint``."""
     if not (own_models / "geddnet.yaml").exists():
         assert cli.main(["import", "geddnet", str(checkpoint)]) == 0
     return "geddnet"
@@ -86,7 +86,7 @@ def test_the_folded_graph_is_the_network(network: GEDDnet, installed: str) -> No
     assert wanted.std(0).min() > 1e-3, "the samples must differ for a comparison to mean something"
     found = load(installed, threads=2).infer(samples)["gaze"]
     assert np.abs(found - wanted.numpy()).max() < 1e-5
-    # Extremes, where the borders of the first layer show most.
+    # Extreme inputs, for which the borders of the first layer matter most.
     for level in (0.0, 255.0):
         flat = {name: np.full_like(image[:1], level) for name, image in samples.items()}
         with torch.no_grad():
@@ -121,7 +121,7 @@ def test_samples_are_equalised_faces_and_the_eyes_of_the_right_side() -> None:
         for image in images:
             assert 100 < image.mean() < 155
             assert image.std() > 60
-    # Mirrored, the left eye is where the right one was.
+    # In the mirrored image the left eye is where the right one was.
     mirrored = samples["left_eye"][3, :, :, ::-1]
     assert np.abs(mirrored - samples["right_eye"][0]).mean() < 8
     assert np.abs(mirrored - samples["left_eye"][0]).mean() > 30

@@ -1,4 +1,4 @@
-"""Files of weights that MuseTalk's import reads, and what it says of others."""
+"""Weight files that the import of MuseTalk reads, and its errors for others."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def test_files_that_are_not_weights(tmp_path: Path) -> None:
         with pytest.raises(ModelError, match=f"{name} has more than tensors in it .*not loaded"):
             read_state_dict(tmp_path / name)
     assert not (tmp_path / "ran").exists()
-    # Most of it is seen at once, before other files are worked on.
+    # Most faults are reported at once, before other files are processed.
     for name in damaged[:-1]:
         with pytest.raises(ModelError, match=f"{name} (is incomplete|cannot be read)"):
             check_checkpoint_file(tmp_path / name)
@@ -123,7 +123,7 @@ def test_names() -> None:
 def test_a_unet_of_another_version_is_doubted(
     file: str, version: str, said: str, tmp_path: Path
 ) -> None:
-    """Its weights cannot tell: the networks are alike."""
+    """The weights do not tell the version, because the networks are alike."""
     unet = tmp_path / file
     unet.parent.mkdir()
     torch.save({}, unet)
@@ -139,7 +139,9 @@ def test_a_unet_of_another_version_is_doubted(
 
 
 class Part(torch.nn.Module):  # type: ignore[misc]
-    """Of the UNet what an exporter can get wrong: convolutions, linear layers, a buffer."""
+    """The parts of the UNet that an exporter may export wrongly: convolutions, linear layers, a
+    buffer.
+    """
 
     def __init__(self) -> None:
         super().__init__()

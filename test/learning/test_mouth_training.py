@@ -1,4 +1,4 @@
-"""Speech with phoneme times, what the mouth does in it, and the recipe that learns it."""
+"""Speech with phoneme times, the mouth shapes for it, and the recipe that learns them."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def test_phonemes_cover_the_speech(spoken: list) -> None:
 
 
 def test_times_are_those_of_the_sound(spoken: list) -> None:
-    """Vowels are loud, pauses silent, a /p/ begins with silence."""
+    """The times fit the sound: vowels are loud, pauses silent, a /p/ begins with silence."""
     one = spoken[0]
     level = loudness(one.samples, len(one.samples) // 160 + 1)
 
@@ -117,7 +117,7 @@ def few(spoken: list):
     from face_perception.learning.mouth import data as mouth_data
 
     threads = torch.get_num_threads()
-    torch.set_num_threads(1)  # so small a network only waits for a second one
+    torch.set_num_threads(1)  # a second thread would only make so small a network slower
     yield mouth_data.to_arrays(mouth_data.make_clips(spoken * 2, 1.0, seed=3))
     torch.set_num_threads(threads)
 
@@ -190,7 +190,7 @@ def test_wrong_recipes_are_named(text: str, says: str, tmp_path: Path) -> None:
 def test_the_command_trains_a_mouth(
     few, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Smallest: its run goes on, is evaluated, and its model moves lips."""
+    """The smallest run is resumed and evaluated, and its model moves the lips."""
     import yaml
 
     from face_perception.cli import main
@@ -234,7 +234,7 @@ def test_what_was_trained_runs_in_its_node(
     from face_perception.learning.mouth.recipe import model_build
 
     node = start("talking_face", audio_out="none", width=128, height=128, mouth="own_mouth")
-    node.wait_for_log("own_mouth")  # there is none yet: said, and tried again
+    node.wait_for_log("own_mouth")  # there is no model yet: the node reports it and tries again
     install_model(model_build(MouthNetwork(24, 32, 1), recipe(), few, {}, "own_mouth"))
     heard = peer.listen(msg.Audio, "avatar/audio")
     speech = peer.publisher(msg.Audio, "speech")

@@ -1,4 +1,4 @@
-"""MPIIFaceGaze as published, made of the sample photographs, becomes ours; odd files are named."""
+"""Conversion of MPIIFaceGaze, here made of the sample photographs, and errors for invalid files."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from face_perception.types import Camera, Face, Frame, Image
 PEOPLE = {"p00": "astronaut", "p01": "grace_hopper"}
 DISTANCE = 0.5
 DISTORTION = (0.05, -0.02, 0.001, -0.001, 0.0)
-# What is looked at, metres in the camera's frame: the lens, and beside the camera.
+# The targets in the frame of the camera, metres: the lens, and a point beside it.
 TARGETS = ((0.0, 0.0, 0.0), (0.2, 0.1, 0.0))
 POINTS = (
     *(faces.RIGHT_OUTER_CANTHUS, faces.RIGHT_INNER_CANTHUS),
@@ -47,7 +47,7 @@ def photograph(person: str) -> tuple[Image, Camera]:
 
 
 def see(person: str, tracker: FaceTracker) -> tuple[Image, Camera, Face]:
-    # As it is read: a JPEG is not the photograph to the bit.
+    # As decoded, because a JPEG changes the photograph.
     image, camera = photograph(person)
     _, jpeg = cv2.imencode(".jpg", image[..., ::-1])
     image = cv2.cvtColor(cv2.imdecode(jpeg, cv2.IMREAD_COLOR), cv2.COLOR_BGR2RGB)
@@ -57,7 +57,7 @@ def see(person: str, tracker: FaceTracker) -> tuple[Image, Camera, Face]:
 
 @pytest.fixture(scope="module")
 def published(tmp_path_factory: pytest.TempPathFactory, tracker: FaceTracker) -> Path:
-    """As unpacked: two people, a day each, of two photographs with a face and one without."""
+    """The unpacked data set: two people, one day each, two images with a face and one without."""
     root = tmp_path_factory.mktemp("mpii")
     for person in PEOPLE:
         image, _ = photograph(person)
@@ -111,18 +111,19 @@ def test_it_becomes_our_layout(
         np.testing.assert_array_equal(data.gray(i, "file", (96, 96)), made.face)
         np.testing.assert_array_equal(data.gray(i, "left_eye", (64, 96)), made.left_eye)
         np.testing.assert_array_equal(data.gray(i, "right_eye", (64, 96)), made.right_eye)
-        # From between the eyes to the target, seen in the normalized camera.
+        # From the midpoint of the eyes to the target, in the normalized camera.
         rotation = normalized_camera_rotation(camera, face)
         eyes = DISTANCE * rotation[:, 2]
         away = np.array(TARGETS[i % 2]) - eyes
         yaw, pitch = np.degrees(to_normalized_angles(rotation, away / np.linalg.norm(away)))
         np.testing.assert_allclose(gaze[i], (pitch, yaw), atol=0.7)
-    # Into the lens; and 20 cm beside it to the image's right and 10 cm below it.
+    # The lens, and a point 20 cm to the right in the image and 10 cm below.
     np.testing.assert_allclose(gaze[::2], 0, atol=0.7)
     assert (gaze[1::2, 1] > 15).all()
     assert (gaze[1::2, 0] < -8).all()
     np.testing.assert_allclose(data.labels("distance"), DISTANCE, atol=1e-3)
-    # A rotation of 0.2 about the y axis, down, turns a face that looks at us to the image's left.
+    # A rotation of 0.2 about the y axis (down) turns a face that looks at the camera to the left of
+    # the image.
     _, camera, face = see("p00", tracker)
     facing = -cv2.Rodrigues(np.array([0.0, 0.2, 0.0]))[0][:, 2]
     wanted = to_normalized_angles(normalized_camera_rotation(camera, face), facing)

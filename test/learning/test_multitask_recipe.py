@@ -1,4 +1,4 @@
-"""The multitask recipe: reads sets, learns, goes on where it stopped, and its model runs."""
+"""The multitask recipe: reads data sets, trains, resumes, and exports a model."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ SMALL = MultitaskRecipe(
 
 @pytest.fixture(autouse=True, scope="module")
 def one_thread() -> Iterator[None]:
-    """Narrow layers gain nothing from a second, which other tests use."""
+    """Narrow layers are no faster with a second thread, which other tests need."""
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     yield
@@ -91,7 +91,7 @@ def _images(folder: Path) -> list[Path]:
 
 
 def _change(folder: Path, **values: object) -> None:
-    """Of the second sample, whose split is train."""
+    """Changes the second sample, whose split is train."""
     rows = pq.read_table(folder / "samples.parquet").to_pylist()
     rows[0]["split"] = "train"
     rows[1].update({"split": "train", **values})
@@ -139,7 +139,7 @@ def test_an_odd_set_is_named(
 def test_a_column_that_is_not_there_is_a_label_that_is_missing(
     data: AffectData, folder: Path, tmp_path: Path
 ) -> None:
-    """So that a set of one task can be measured on."""
+    """So that networks can be evaluated on a data set of one task."""
     copy = tmp_path / "copy"
     shutil.copytree(folder, copy)
     table = pq.read_table(copy / "samples.parquet")
@@ -182,7 +182,7 @@ def test_balanced_batches_draw_the_rare(data: AffectData) -> None:
 
 def test_overfits_a_tiny_set(data: AffectData) -> None:
     tiny = data.take(np.arange(0, 24, 4))
-    # Balanced, it would see a few of the six nearly always.
+    # With balancing, it would draw a few of the six samples nearly always.
     recipe = dataclasses.replace(SMALL, batch=6, steps=80, rate=5e-3, balanced=False)
     before = evaluate_networks(
         [train(tiny, dataclasses.replace(recipe, steps=1), seed=3, epochs=1)], tiny
@@ -218,7 +218,7 @@ def test_goes_on_bit_for_bit(data: AffectData, tmp_path: Path, kind: str) -> Non
     for one, two in zip(whole, resumed, strict=True):
         np.testing.assert_array_equal(one, two)
     assert any((tmp_path / "a" / "log").glob("events*"))
-    again = weights(tmp_path / "a", 2)  # complete: only read
+    again = weights(tmp_path / "a", 2)  # complete, so it is only read
     np.testing.assert_array_equal(whole[0], again[0])
     with pytest.raises(ValueError, match="of an earlier run: --resume"):
         train(data, SMALL, seed=4, epochs=2, folder=tmp_path / "a")
@@ -227,7 +227,7 @@ def test_goes_on_bit_for_bit(data: AffectData, tmp_path: Path, kind: str) -> Non
 def test_goes_on_after_a_crash(
     data: AffectData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """In the middle of an epoch: from the end of the one before, to the same bits."""
+    """After a crash within an epoch, training repeats that epoch and ends with the same bits."""
     whole = train(data, SMALL, seed=4, epochs=3)
     step = multitask_recipe.MultitaskModule.training_step
 
@@ -247,7 +247,7 @@ def test_goes_on_after_a_crash(
 
 
 def test_begins_with_a_trunk(data: AffectData) -> None:
-    """Its weights are the trunk's where nothing is learned; another seed's are not."""
+    """Layers that are not trained keep the weights of the trunk; another seed gives others."""
     trunk = multitask_recipe.trunk_weights(train(data, SMALL, seed=1, epochs=1, whole=True))
     still = dataclasses.replace(SMALL, rate=1e-12)
     name = "model.conv3_1_3x3.weight"
@@ -272,7 +272,7 @@ def test_recipe_file(tmp_path: Path) -> None:
 
 
 def test_a_run_in_its_folder(folder: Path, tmp_path: Path) -> None:
-    """As ``face-perception train`` and ``evaluate_networks`` have it: tested on other people."""
+    """Runs ``face-perception train`` and ``evaluate_networks``, and tests on other people."""
     there = shutil.copytree(folder, tmp_path / "data")
     rows = pq.read_table(there / "samples.parquet").to_pylist()
     for row in rows:
@@ -290,10 +290,10 @@ def test_a_run_in_its_folder(folder: Path, tmp_path: Path) -> None:
     assert found["VA"] == pytest.approx(model.facts["evaluation"]["VA"], abs=1e-3)
     with pytest.raises(ValueError, match="has an earlier run"):
         runs.train(str(recipe), there, out, resume=False, name="taught", report=lambda _: None)
-    shutil.rmtree(out / "teacher")  # as if stopped in the trunk
+    shutil.rmtree(out / "teacher")  # as if the training of the trunk had been interrupted
     with pytest.raises(ValueError, match="has an earlier run"):
         runs.train(str(recipe), there, out, resume=False, name="taught", report=lambda _: None)
-    # Networks are missing: the run goes on there, and ends as it did.
+    # Some networks are missing: the run trains those, with the same results.
     shutil.rmtree(out / "student_0")
     with pytest.raises(ValueError, match="train --resume finishes the run"):
         runs.evaluate(out, None, None, unfinished.append)
@@ -347,7 +347,7 @@ def test_beside_what_the_affect_node_does_by_default(data: AffectData, folder: P
     lips = alone.units[:, AU.index(25)]
     assert np.nanmean(lips[parted]) > np.nanmean(lips[~parted]) + 0.2
     assert not np.array_equal(alone.units, known.units, equal_nan=True)
-    # Somebody who says the labels has all of it right.
+    # Predictions that equal the labels get perfect scores.
     right = beside.AffectEstimates(some.units.astype(float), some.expression, some.affect)
     scores = beside.scores({**found, beside.NETWORK: right}, some)
     assert scores["AU25 F1"][beside.NETWORK] == 1 > scores["AU25 F1"][beside.ALONE]
@@ -361,7 +361,7 @@ def test_beside_what_the_affect_node_does_by_default(data: AffectData, folder: P
 
 
 def test_claims_are_trained_for(data: AffectData, folder: Path, tmp_path: Path) -> None:
-    """All of a claim's networks, smallest; two seeds in one process."""
+    """Trains the smallest networks for all claims, with two seeds in one process."""
     one = dataclasses.replace(SMALL, steps=1, students=2, batch=3)
     with ThreadPoolExecutor(1) as pool:
         taught: dict[int, Any] = {}
@@ -377,7 +377,7 @@ def test_claims_are_trained_for(data: AffectData, folder: Path, tmp_path: Path) 
     assert all(len(row.values) == 2 for row in outcome.rows)
     assert found[0]["teacher"] != found[1]["teacher"]
     assert found[0]["teacher"] != found[0]["student"]
-    # Interrupted, it does nothing twice.
+    # After an interruption, nothing is computed twice.
     assert found == again
     assert len(kept) == 2 * (2 + 2)
     after = {file: file.stat().st_mtime_ns for file in tmp_path.glob("*/last.ckpt")}
@@ -410,7 +410,7 @@ def test_chance_is_the_best_single_answer(data: AffectData) -> None:
 def test_claims_go_on_unless_the_source_changed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What a part kept when it was interrupted is there the second time, and gone at last."""
+    """The results of an interrupted part are reused the second time, and deleted at the end."""
     made: list[int] = []
     interrupted = [False, True]
 
@@ -489,7 +489,7 @@ def test_its_model_runs_in_the_node(
     patch = np.ascontiguousarray(cv2.imread(str(folder / row["file"]))[..., ::-1])
     crop = FaceCrop("a", patch, np.eye(2, 3))
     offline = MultitaskNet(load("taught")).estimate([crop])[0]
-    # The card's model is the networks that were trained.
+    # The installed model equals the trained networks.
     said = torch.stack(
         [predict_logits(s, data.faces[:1])["expression"].softmax(1) for s in students]
     )

@@ -1,4 +1,4 @@
-"""The export that every network uses: any batch, the module untouched, mistakes named."""
+"""The ONNX export of all networks: any batch size, the module unchanged, mistakes reported."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def test_axes_of_your_own() -> None:
 
 
 def test_a_part_in_inference_mode_stays_in_it() -> None:
-    """Around it are wrappers that nobody set to a mode."""
+    """The wrappers around it were never set to a mode."""
     part = torch.nn.BatchNorm1d(3).eval()
     wrapper = torch.nn.Sequential(part)
     to_onnx(wrapper, [torch.rand(2, 3)], ["x"], ["y"])

@@ -1,4 +1,6 @@
-"""``face-perception import SYSTEM --random SEED``: all runs without a download, and says so."""
+"""``face-perception import SYSTEM --random SEED``: runs without a download, and says that the
+weights are random.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +22,7 @@ PHOTOGRAPHS = ("astronaut.png", "grace_hopper.jpg")
 
 @pytest.fixture(autouse=True)
 def models(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A model cache with nothing but the photographs in it."""
+    """A model cache that contains only the photographs."""
     folder = tmp_path / "models"
     folder.mkdir()
     for name in PHOTOGRAPHS:
@@ -90,7 +92,7 @@ def test_trained_weights_are_not_replaced_by_random_ones(
     assert find_card("geddnet") == before
     assert cli.main(["import", "geddnet", "--random", "3", "--name", "other"]) == 0
     assert not find_card("other").trained
-    # The other way round nothing is lost.
+    # Replacing random weights by trained ones is allowed.
     assert cli.main(["import", "geddnet", str(tmp_path / "geddnet.npz"), "--name", "other"]) == 0
     assert find_card("other").trained
 

@@ -1,4 +1,4 @@
-"""Training of the multitask network and MIMAMO-Net: losses, samplers and data."""
+"""Losses, samplers and data of the multitask network and MIMAMO-Net."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def test_ccc_of_known_values() -> None:
     x = torch.linspace(-1, 1, 9)
     assert ccc(x, x) == pytest.approx(1)
     assert ccc(x, -x) == pytest.approx(-1)
-    # The same but for a shift by its standard deviation: 2 / (2 + 1).
+    # Equal except for a shift by the standard deviation: 2 / (2 + 1).
     assert ccc(x, x + x.std()) == pytest.approx(2 / 3)
 
 
@@ -33,18 +33,18 @@ def test_equal_labels_have_a_gradient() -> None:
 
 
 def test_cloning_ends_where_rarity_does_or_half_are_clones() -> None:
-    """By counts alone, whatever is drawn: 32 more at a time, at least once a rare label."""
+    """Whatever is drawn, it clones 32 at a time, and at least once for each rare label."""
     few = np.zeros((1000, 3), np.uint8)
     few[:500, 0], few[500:600, 1], few[600:900, 2] = 1, 1, 1
     clones = _clones(few)
-    # 100, 132, ... 260: the first of which 500 are at most twice.
+    # 100, 132, ... 260: 260 is the first of which 500 are at most twice as many.
     assert clones[500:600].sum() == 5 * 32
     assert not clones[:500].any()
     assert not clones[600:].any()
     scarce = np.zeros((1000, 3), np.uint8)
     scarce[:900, 0], scarce[900:910, 1], scarce[910:920, 2] = 1, 1, 1
     clones = _clones(scarce)
-    # 450 would need 14 times 32 each; the second stops when 500 of the 1000 are passed.
+    # 450 would need 14 times 32 clones of each label; the second label stops above 500 of the 1000.
     assert clones[900:910].sum() == 14 * 32
     assert clones[910:920].sum() == 2 * 32
 
@@ -56,7 +56,9 @@ def test_a_label_that_nobody_has_is_not_cloned() -> None:
 
 
 def _clones(labels: np.ndarray) -> np.ndarray:
-    """How often each sample was drawn, counted as it is drawn: a weight cannot say 0 from 1."""
+    """Returns how often each sample was drawn. Weights do not show the difference between 0 and 1
+    draw.
+    """
     clones = np.zeros(len(labels), int)
 
     class Counted(np.random.RandomState):

@@ -1,5 +1,6 @@
-"""The multitask networks and MIMAMO-Net: as published, imported by the command, run by ONNX Runtime
-and built by TensorRT.
+"""The multitask networks and MIMAMO-Net give the published answers.
+
+In PyTorch, and in ONNX Runtime after the import command. TensorRT builds them.
 """
 
 from __future__ import annotations
@@ -45,7 +46,7 @@ from face_perception.learning.multitask.network import (
 from face_perception.learning.resnet50_ferplus import MEAN, ResNet50FERPlus
 from face_perception.types import EXPRESSIONS
 
-# The published tolerances of the goldens.
+# The largest deviations from the published answers.
 LOGITS, POOLED, TWO_STREAM = 2e-5, 1e-4, 1e-5
 
 MODELS = (
@@ -76,7 +77,7 @@ def networks() -> dict[str, torch.nn.Module]:
 def imported(
     published_affect_models: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[None]:
-    """The models that the command has made of these weights are the ones in use."""
+    """Makes the imported models with the weights of the goldens the ones in use."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("FACE_PERCEPTION_MODELS", str(published_affect_models))
         patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
@@ -99,7 +100,7 @@ def near(got: object, wanted: np.ndarray, tolerance: float) -> None:
     np.testing.assert_allclose(np.asarray(got), wanted, rtol=0, atol=tolerance)
 
 
-# What was published
+# The networks in PyTorch.
 
 
 @pytest.mark.parametrize(
@@ -153,7 +154,10 @@ def test_two_stream_is_the_published_one(
 
 
 def test_released_recurrence_does_not_see_time() -> None:
-    """One clip: frames in another order give the same, in that order. Over time they do not."""
+    """Frames of one clip in another order give the same results, in that order.
+
+    With the recurrence over time they do not.
+    """
     inputs = [torch.rand(1, 5, *shape) for shape in ((2048,), (24, 48, 48), (24, 24, 24))]
     order = torch.tensor([3, 0, 4, 1, 2])
     state = random_network("mimamo", 3).state_dict()
@@ -168,7 +172,7 @@ def test_released_recurrence_does_not_see_time() -> None:
         TwoStream("batch")
 
 
-# What was imported
+# The imported networks in ONNX Runtime.
 
 
 def test_multitask_onnx_is_the_published_one(imported: None, mtl: Golden) -> None:
@@ -209,14 +213,14 @@ def test_mimamo_onnx_is_the_published_one(imported: None, mimamo: Golden) -> Non
         mimamo["net_b1t8_out"],
         TWO_STREAM,
     )
-    # In two parts, as a stream runs it.
+    # In two parts, as on a stream.
     frames = {name: value.reshape(-1, *value.shape[2:]) for name, value in inputs.items()}
     features = run("mimamo_frame", **frames)["features"].reshape(*over_time.shape[:2], -1)
     near(run("mimamo_over_time", features=features)["valence_arousal"], over_time, TWO_STREAM)
 
 
 def random_inputs(name: str, sizes: tuple[int, ...]) -> dict[str, np.ndarray]:
-    """Like what was captured, with these for the free sizes."""
+    """Returns random inputs in the range of the reference inputs, with these free sizes."""
     random = np.random.default_rng(0)
     inputs = {}
     for port, reference_inputs in read_reference_inputs(find_card(name)).items():
@@ -231,7 +235,7 @@ def random_inputs(name: str, sizes: tuple[int, ...]) -> dict[str, np.ndarray]:
 def test_faces_at_other_batches(
     imported: None, networks: dict[str, torch.nn.Module], count: int
 ) -> None:
-    """Graphs were traced with two."""
+    """The graphs were traced with two faces."""
     inputs = random_inputs("multitask", (count,))
     found = run("multitask", **inputs)
     for head, logits in networks["multitask"](less_mean(inputs["face"])).items():
@@ -248,7 +252,7 @@ def test_faces_at_other_batches(
 def test_sequences_at_other_sizes(
     imported: None, networks: dict[str, torch.nn.Module], sizes: tuple[int, int]
 ) -> None:
-    """Graphs were traced with two sequences of three."""
+    """The graphs were traced with two sequences of three images."""
     inputs = random_inputs("multitask_rnn", sizes)
     found = run("multitask_rnn", **inputs)
     for head, logits in (
@@ -264,7 +268,7 @@ def test_sequences_at_other_sizes(
 
 
 def test_recurrent_network_runs_from_faces(networks: dict[str, torch.nn.Module]) -> None:
-    """As training runs it: all of it, on clips of faces."""
+    """Runs the whole network on clips of faces, as training does."""
     network: RecurrentMultitask = networks["multitask-rnn"]
     faces = torch.rand(2, 2, 3, 112, 112)
     with torch.no_grad():
@@ -304,7 +308,7 @@ def test_cards_say_what_decoding_needs(imported: None) -> None:
 
 
 def test_thresholds_are_the_published_ones(mtl: Golden) -> None:
-    """Digit by digit."""
+    """All digits are equal."""
     assert list(multitask_export.CNN_THRESHOLDS) == mtl["thresholds_cnn"].tolist()
     assert list(multitask_export.RNN_THRESHOLDS) == [32, 16, 8]
     for length, thresholds in multitask_export.RNN_THRESHOLDS.items():
@@ -313,7 +317,7 @@ def test_thresholds_are_the_published_ones(mtl: Golden) -> None:
 
 @pytest.mark.parametrize("name", ["multitask_rnn", "mimamo", "mimamo_released"])
 def test_half_precision_serves(imported: None, name: str) -> None:
-    """ONNX Runtime has no recurrence in FP16, and runs that part in FP32."""
+    """ONNX Runtime has no FP16 recurrent layers and runs them in FP32."""
     make_variant(name, "fp16")
     model = load(name, backend="onnxruntime", precision="fp16")
     assert all(found.within for found in model.deviations)
@@ -355,7 +359,7 @@ def test_average_of_logits() -> None:
 
 
 def test_average_of_probabilities() -> None:
-    """Decoded as any other logits, it gives the mean of what the students would give."""
+    """The decoded average is the mean of the decoded results of the students."""
     students = two_students()
     found = average_probabilities(students)
 
@@ -389,7 +393,7 @@ def test_students_that_are_sure_stay_finite() -> None:
 def test_ensemble_is_imported_as_one_graph(
     imported: None, networks: dict[str, torch.nn.Module], tmp_path: Path, average: str
 ) -> None:
-    """A folder is the ensemble of what is in it."""
+    """A folder of checkpoints is imported as their ensemble."""
     first = networks["multitask"].state_dict()
     second = {k: v.flip(0) if k.endswith("fc_1.weight") else v for k, v in first.items()}
     for number, state in enumerate((first, second)):
@@ -417,7 +421,7 @@ def test_ensemble_is_imported_as_one_graph(
             builds(card, tmp_path / precision, precision)
 
 
-# Training needs what inference leaves out
+# Layers that only training needs.
 
 
 def test_dropout_of_the_trunk_is_where_it_was_published() -> None:

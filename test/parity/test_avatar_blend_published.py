@@ -1,4 +1,4 @@
-"""Blending of the talking area, bit for bit as published."""
+"""Blending of the mouth region equals the published code in every bit."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def test_blends(published: Golden, mode: str) -> None:
 
 
 def in_frame(part: np.ndarray, crop: tuple[int, int, int, int]) -> np.ndarray:
-    """A picture of the golden's size that is black outside of ``crop``."""
+    """Returns an image of the size of the golden, black outside of ``crop``."""
     left, top, right, bottom = crop
     frame = np.zeros((360, 640, 3), np.uint8)
     frame[top:bottom, left:right] = part

@@ -1,4 +1,4 @@
-"""The 68 points, the mesh's mask and the latents of a face, against MuseTalk's published code."""
+"""The 68 points, the mask and the latents of a face, compared with MuseTalk's published code."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from face_perception.avatar.musetalk.face_box import encoder_images
 
 @pytest.fixture(scope="module")
 def canonical() -> np.ndarray:
-    """The canonical face seen from in front, y down, cm; irises where the eyes are."""
+    """Returns the canonical face from the front, y down, cm, with irises in the eyes."""
     vertices = np.load(CANONICAL_FACE)
     mesh = np.zeros((478, 3))
     mesh[:468] = vertices * [1, -1, -1]
@@ -30,7 +30,7 @@ def canonical() -> np.ndarray:
 
 
 def test_68_points_have_their_order(canonical: np.ndarray) -> None:
-    """Mirrored, the face is itself with the usual table of mirrored points; and rows are sorted."""
+    """The usual table of mirrored points maps the mirrored face to itself; rows are sorted."""
     mirrored = np.array(
         [*range(16, -1, -1), *range(26, 16, -1), 27, 28, 29, 30, 35, 34, 33, 32, 31]
         + [45, 44, 43, 42, 47, 46, 39, 38, 37, 36, 41, 40]
@@ -49,13 +49,13 @@ def test_68_points_have_their_order(canonical: np.ndarray) -> None:
     assert (np.diff(x[54:60]) < 0).all()
     assert y[17:27].max() < y[36:48].min()
     assert y[36:48].max() < y[30] < y[48:68].min()
-    # Eyes as rings: corner, upper lid, corner, lower lid.
+    # The points around each eye: corner, upper lid, corner, lower lid.
     for first in (36, 42):
         assert y[first + 1 : first + 3].max() < y[first + 4 : first + 6].min()
 
 
 def test_mask_of_the_mesh_is_nearly_the_published_one(canonical: np.ndarray) -> None:
-    """The golden's drawn head, its oval overlaid with ours: what is blended agrees to 0.95 IoU."""
+    """The blended region of the golden's synthetic head agrees with ours to an IoU of 0.95."""
     published = golden("musetalk_blend")
     rows, columns = np.nonzero(published["label_map"] == 1)
     box = tuple(int(v) for v in published["box"])
@@ -77,7 +77,7 @@ def test_mask_of_the_mesh_is_nearly_the_published_one(canonical: np.ndarray) -> 
 
 
 class MeanOf:
-    """An image encoder that gives these means, [1, 4, 32, 32] for one image after the other."""
+    """An image encoder that returns given means [1, 4, 32, 32], one for each image."""
 
     def __init__(self, *means: np.ndarray) -> None:
         self.means = list(means)
@@ -93,7 +93,7 @@ def test_latents_as_published() -> None:
     found = FaceEncoder(model).encode(images).reshape(1, 8, 32, 32)
     np.testing.assert_allclose(found, published["latents_for_unet_mode"], atol=1e-6)
     for name, image in zip(("masked", "ref"), images, strict=True):
-        # The golden keeps 16 of the rows.
+        # The golden has 16 of the rows.
         scaled = image.transpose(2, 0, 1) / 127.5 - 1
         kept = published[f"vae_in_{name}"][0]
         rows = [k for k in range(241) if np.abs(scaled[:, k : k + 16] - kept).max() < 1e-5]

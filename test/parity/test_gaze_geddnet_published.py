@@ -1,4 +1,4 @@
-"""GEDDnet's published answers, by ONNX Runtime and through the estimator."""
+"""GEDDnet gives the published answers in ONNX Runtime and in the gaze estimator."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from face_perception.types import Face, Frame
 def test_the_published_network(
     geddnet_card: Path, photo_faces: dict[str, tuple[Frame, Face]]
 ) -> None:
-    """Weights from the golden's seed: the answer on its own crops, and through the estimator."""
+    """With the golden's weights: its own crops, then a photograph through the estimator."""
     model = load(geddnet_card)
     published = golden("geddnet")
     inputs = {

@@ -1,4 +1,4 @@
-"""GEDDnet's crops, against those of the published preprocessing."""
+"""GEDDnet's crops equal those of the published preprocessing."""
 
 from __future__ import annotations
 

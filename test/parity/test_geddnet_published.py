@@ -1,4 +1,4 @@
-"""GEDDnet in PyTorch, against the answers of the published TensorFlow graph."""
+"""GEDDnet in PyTorch gives the answers of the published TensorFlow graph."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def test_gaze_and_bias_as_published(published: Golden, values: State) -> None:
         one = network.gaze(*(x[2:3] for x in tensors(published)))
         assert off(one, published["infer_gaze"][2:3]) < 1e-5
         face, left, right = tensors(published)
-        # The golden can tell the eyes from each other.
+        # The golden distinguishes the eyes from each other.
         assert off(network.gaze(face, right, left), published["infer_gaze"]) > 1e-3
 
 
@@ -83,7 +83,8 @@ def test_layers_as_published(published: Golden, values: State) -> None:
     for name, value in ours.items():
         if value.dim() == 4:
             value = value.permute(0, 2, 3, 1)
-            # Of large layers every third pixel and eighth channel are kept, else every second.
+            # The golden has every third pixel and eighth channel of large layers, and every second
+            # channel of the others.
             value = value[:, ::3, ::3, ::8] if value.shape[1] > 30 else value[..., ::2]
         assert off(value, published[f"act_{name}"]) < 1e-4, name
 
@@ -111,7 +112,7 @@ def test_training_forward_and_moved_statistics_as_published(
     with torch.no_grad():
         t = network(*tensors(published))
     assert off(t, published["train_t_hat10"]) < 2e-5
-    # No layer before these is shared, so that their order cannot matter.
+    # No shared layer precedes these, so the order of updates does not matter.
     for layer in MOVED[:2]:
         for statistic in STATISTICS:
             assert moved(network, layer, statistic, published) < 2e-6, (layer, statistic)

@@ -1,5 +1,6 @@
-"""``face-perception import dilated-net``: the model answers as the authors' code does. Its card,
-variants and engines; gaze of photographs with it.
+"""``face-perception import dilated-net``: the model gives the answers of the authors' code.
+
+Also its card, its variants and engines, and gaze of photographs with it.
 """
 
 from __future__ import annotations
@@ -52,7 +53,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def checkpoint(folder: Path) -> Path:
-    """The golden's weights in the published format."""
+    """A checkpoint with the golden's weights in the published format."""
     path = folder / "checkpoint.npz"
     shapes = {name: value.shape for name, value in variables_of(dilated_net()).items()}
     np.savez(path, **golden.checkpoint(shapes))
@@ -61,7 +62,7 @@ def checkpoint(folder: Path) -> Path:
 
 @pytest.fixture(scope="module")
 def models(folder: Path, checkpoint: Path) -> Path:
-    """A model cache with the package's models and, imported by the command line, Dilated-Net."""
+    """A model cache with the package's models and Dilated-Net, imported by the command."""
     from model_caches import copy_models
 
     with pytest.MonkeyPatch.context() as patch:
@@ -97,7 +98,7 @@ def test_answers_are_those_of_the_authors_code(installed: str, checkpoint: Path)
 
 
 def test_it_is_geddnet_without_a_face() -> None:
-    """With the weights of GEDDnet's golden: layers of the eyes are as published."""
+    """With the weights of GEDDnet's golden, the eye layers give the published activations."""
     published, values = goldens.golden("geddnet"), weights("geddnet")
     kept = {n: v for n, v in values.items() if not n.startswith(("face/", "bias/"))}
     kept["combine/Variable"] = kept["combine/Variable"][64:]
@@ -194,7 +195,7 @@ def test_checkpoints_of_the_other_system_are_named(
 
 
 def test_gaze_of_a_photograph_offline(installed: str) -> None:
-    """`run --gaze dilated_net`: what the network says of the crops of the eyes, in our angles."""
+    """`run --gaze dilated_net` converts the answer for the crops to our angles."""
     model = load(installed)
     shot = frame(photo("astronaut"))
     (face,) = faces.load_tracker().detect(shot)

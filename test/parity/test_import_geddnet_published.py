@@ -1,4 +1,4 @@
-"""``face-perception import geddnet``: the installed model gives the published numbers."""
+"""``face-perception import geddnet``: the installed model gives the published answers."""
 
 from __future__ import annotations
 

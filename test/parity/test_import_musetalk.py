@@ -1,4 +1,4 @@
-"""MuseTalk, imported from files as they are published and run by ONNX Runtime."""
+"""MuseTalk, imported from files in the published formats, in ONNX Runtime."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def published() -> Golden:
 
 @pytest.fixture(scope="module")
 def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """vae.bin with the older names, whisper.bin with its prefix and a decoder, no UNet yet."""
+    """Writes vae.bin with older names, whisper.bin with its prefix and a decoder, and no UNet."""
     folder = tmp_path_factory.mktemp("published")
     older = older_names()
     vae = {older.get(k, k): torch.from_numpy(v) for k, v in weights("musetalk_vae").items()}
@@ -49,13 +49,13 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
     whisper = {f"model.encoder.{k}": torch.from_numpy(v) for k, v in states.items()}
     whisper["model.decoder.embed_tokens.weight"] = torch.zeros(4, 384)
     torch.save(whisper, folder / "whisper.bin")
-    torch.save({}, folder / "unet.pth")  # not reached
+    torch.save({}, folder / "unet.pth")  # a file that is not read
     return folder
 
 
 @pytest.fixture(scope="module")
 def cards(files: Path, empty_models: Path) -> dict[str, Card]:
-    """All but the UNet, imported."""
+    """Imports all networks except the UNet; returns their cards by name."""
     parser = argparse.ArgumentParser()
     import_musetalk.add_arguments(parser)
     given = ("--unet", "unet.pth", "--vae", "vae.bin", "--whisper", "whisper.bin")
@@ -70,7 +70,7 @@ def loaded(name: str | Path) -> Model:
 
 
 def test_whisper(cards: dict[str, Card], published: Golden) -> None:
-    """Through the windows' own way to call it, too."""
+    """Directly, and through the stream of windows."""
     assert cards["whisper_encoder"].facts["normed"] is True
     found = whisper_states(published["wav"], loaded("whisper_encoder"))
     wanted = published["hidden_hf"][0][:100]
@@ -91,7 +91,7 @@ def test_image_encoder(cards: dict[str, Card], published: Golden) -> None:
 
 
 def test_faces_to_latents(cards: dict[str, Card], published: Golden) -> None:
-    """As an avatar is prepared: bytes in, scaled latents out."""
+    """From bytes to scaled latents, as when an avatar is prepared."""
     whole = np.ascontiguousarray(published["crop_bgr_u8"][None, :, :, ::-1])
     encoder = FaceEncoder.load(backend="onnxruntime", threads=2)
     wanted = published["latents_for_unet_mode"][:, 4:]
@@ -121,7 +121,7 @@ def test_tensorrt_builds_it(name: str, tmp_path: Path, monkeypatch: pytest.Monke
 
 
 def test_original_whisper_file(published: Golden, tmp_path: Path) -> None:
-    """OpenAI's tiny.pt: other names, dims beside them, in FP16 as published or not."""
+    """OpenAI's tiny.pt has other names and the dimensions of the network, and may be in FP16."""
     state = {
         f"encoder.{openai_name(name)}": torch.from_numpy(value)
         for name, value in weights("musetalk_whisper_encoder").items()
@@ -136,7 +136,7 @@ def test_original_whisper_file(published: Golden, tmp_path: Path) -> None:
     with torch.inference_mode():
         found = network(torch.from_numpy(mel))[0, :100].numpy()
     np.testing.assert_allclose(found[KEPT_STATES], published["v10_features"], atol=1e-4)
-    # As a node uses it: the card chooses spectrogram and windows.
+    # The card selects the spectrogram and the windows, as in a node.
     mel = torch.from_numpy(musetalk_export.example_mel())
     install_model(musetalk_export.whisper_build(network, mel, path, normed), tmp_path / "models")
     stream = make_whisper_stream(loaded(tmp_path / "models" / "whisper_encoder.yaml"))
@@ -155,7 +155,7 @@ def test_original_whisper_file(published: Golden, tmp_path: Path) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", [2, 3])
 def test_other_seeds_through_onnx(published: Golden, empty_models: Path, seed: int) -> None:
-    """What PyTorch answers, ONNX Runtime does, for weights that nothing here was fitted to."""
+    """ONNX Runtime gives the answers of PyTorch for weights that the tests were not adjusted to."""
     origin = empty_models / "weights.bin"
     origin.write_bytes(b"seed")
 
@@ -168,7 +168,7 @@ def test_other_seeds_through_onnx(published: Golden, empty_models: Path, seed: i
     images = musetalk_export.example_images()
     latents = torch.from_numpy(published["latents_for_unet_mode"])
     predicted = torch.from_numpy(published["unet_out"][:1])
-    # Before the graphs are made: the encoder's norms are written out for its graph.
+    # Before the export, which replaces the normalization layers of the encoder.
     with torch.inference_mode():
         wanted = {
             "whisper_encoder": {"states": whisper(mel)},
@@ -199,8 +199,9 @@ def test_unet_end_to_end(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """850 million parameters through a file and the import, to the bytes of an image and, where
-    there is TensorRT-RTX, to an engine.
+    """Imports 850 million parameters from a file, and computes the bytes of an image.
+
+    Where TensorRT-RTX is installed, also builds an engine.
     """
     path = tmp_path / "unet.npz"
     np.savez(path, **weights("musetalk_unet"))

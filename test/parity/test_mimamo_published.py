@@ -1,4 +1,4 @@
-"""MIMAMO-Net on a clip of 70 frames, against the published code."""
+"""MIMAMO-Net gives the published answers on a clip of 70 frames."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def appearance(published: Golden) -> Any:
 
 
 def test_published_clip_end_to_end(published: Golden, appearance: Any) -> None:
-    """Seventy frames through appearance, phases and recurrence, streamed, as computed offline."""
+    """Streams 70 frames through appearance, phases and recurrence, and compares with offline."""
     border = ((24, 24), (24, 24), (0, 0))
     crops = [
         FaceCrop("face_1", np.pad(frame, border), np.eye(2, 3))
@@ -69,8 +69,9 @@ def test_published_clip_end_to_end(published: Golden, appearance: Any) -> None:
 
 
 def test_published_batch_of_both_clips(published: Golden, appearance: Any) -> None:
-    """As the published program runs it: the clips of a video as one batch, whose last estimates
-    stand where they overlap.
+    """Runs the clips of a video as one batch, as the published program does.
+
+    Where clips overlap, the estimates of the last one count.
     """
     frames = published["e2e_frames_u8"]
     grays = np.stack([motion.gray_image(frame) for frame in frames])

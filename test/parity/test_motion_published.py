@@ -1,4 +1,4 @@
-"""Phase differences and input images of MIMAMO-Net, against the published code."""
+"""Phase differences and input images of MIMAMO-Net equal those of the published code."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Decisions and input images of the multitask networks, against the published code."""
+"""Decisions and input images of the multitask networks equal those of the published code."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""MuseTalk in use: cheaper decoders, batches, and speech as it comes beside the whole of it."""
+"""MuseTalk in use: cheaper decoders, batches, and streamed speech compared with the whole."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def autoencoder() -> Any:
 
 @pytest.fixture(scope="module")
 def tiny(tmp_path_factory: pytest.TempPathFactory) -> tuple[Any, Path]:
-    """The tiny decoder with weights of our own, and its file as diffusers publishes it."""
+    """The tiny decoder with random weights, and its file in the format of diffusers."""
     torch.manual_seed(0)
     network = musetalk_decoders.TinyDecoder().eval()
     state = {f"decoder.{k}": v for k, v in network.state_dict().items()}
@@ -71,7 +71,7 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> tuple[Any, Path]:
 
 @pytest.fixture(scope="module")
 def installed(empty_models: Path, tiny: tuple[Any, Path], published: Golden) -> Path:
-    """The tiny decoder, and a UNet that is the real graph with narrow layers."""
+    """Installs the tiny decoder, and a UNet with the real graph and narrow layers."""
     (empty_models / "vae.bin").write_bytes(b"vae")
     latents = torch.from_numpy(published["latents_for_unet_mode"])
     install_model(musetalk_export.tiny_decoder_build(tiny[1], latents))
@@ -100,7 +100,7 @@ def test_batches_change_nothing() -> None:
     one = MuseTalk.load(backend="onnxruntime", decoder="tiny", threads=2)
     several = MuseTalk.load(backend="onnxruntime", decoder="tiny", threads=2, batch=3)
     measured = one.measure_cost()
-    # The first call is not one of those that are counted.
+    # The first call is not counted.
     assert 1 <= measured.calls == len(one._taken) <= 5
     found = one.generate(latents, audio)
     assert found.shape == (5, 256, 256, 3)
@@ -176,8 +176,9 @@ def test_rows_above_the_lower_decoder_repeat_its_first_row(
 def test_lower_decoder_cut_behind_all_levels_is_the_exact_one(
     seed: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Rows and scales are right, for any weights; cut as early as it is used, it is still nearer
-    than the image moved by a row.
+    """With random weights, cut behind all levels it equals the exact decoder.
+
+    Cut as early as it is used, its error is less than that of an image shifted by one row.
     """
     monkeypatch.setattr(diffusion, "GROUPS", 4)
     monkeypatch.setattr(musetalk_vae, "GROUPS", 4)
@@ -205,7 +206,7 @@ def test_tiny_decoder(tiny: tuple[Any, Path]) -> None:
     found = load("musetalk_tiny_decoder", backend="onnxruntime").infer({"latents": latents})
     np.testing.assert_allclose(found["image"], wanted, atol=1e-3)
     assert wanted.std() > 1
-    # The original file counts its layers from a clamp on.
+    # The original file counts the layers from a clamp.
     state = network.state_dict()
     original = {f"{int(k.split('.')[1]) + 1}.{k.split('.', 2)[2]}": v for k, v in state.items()}
     assert "1.weight" in original
@@ -218,7 +219,7 @@ def test_tiny_decoder(tiny: tuple[Any, Path]) -> None:
 @pytest.mark.parametrize("name", ["musetalk_unet", "musetalk_tiny_decoder"])
 @pytest.mark.usefixtures("installed")
 def test_tensorrt_builds_it(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Every kind of layer of the UNet, with its weights beside it; the whole one takes minutes."""
+    """Covers every kind of layer of the UNet, with external weights; all of it takes minutes."""
     pytest.importorskip("tensorrt_rtx")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     assert build_tensorrt_engine(name).stat().st_size > 1e6
@@ -226,8 +227,8 @@ def test_tensorrt_builds_it(name: str, tmp_path: Path, monkeypatch: pytest.Monke
 
 @pytest.mark.usefixtures("installed")
 def test_unet_in_fp16(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Of a network with its weights beside it: half of them beside the variant, near FP32, served
-    by the gate, and understood by TensorRT.
+    """The FP16 variant of a network with external weights: half the size, near FP32, accepted by
+    the gate, and built by TensorRT.
     """
     variant = make_variant("musetalk_unet", "fp16")
     assert variant.extra.keys() == {"musetalk_unet.fp16.onnx.data"}
@@ -258,7 +259,7 @@ def test_unet_in_fp16(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.usefixtures("installed")
 def test_unet_with_products_in_int8() -> None:
-    """Its weights stay in a file beside it, and what it is off by is kept with it."""
+    """The INT8 variant keeps its weights in an external file, and records its deviation."""
     variant = make_variant("musetalk_unet", "int8-cpu")
     assert variant.extra.keys() == {"musetalk_unet.int8-cpu.onnx.data"}
     (found,) = variant.deviations
@@ -291,8 +292,8 @@ def test_batch_for_a_latency_budget() -> None:
     assert choose_batch_size(0.03, seconds) == 1
     assert choose_batch_size(0.08, seconds) == 2
     assert choose_batch_size(0.18, seconds) == 4
-    assert choose_batch_size(9.0, seconds) == 4  # 8 is slower an image
-    assert choose_batch_size(0.06, seconds, period=0) == 4  # speech that is there at once
+    assert choose_batch_size(9.0, seconds) == 4  # a batch of 8 takes longer per image
+    assert choose_batch_size(0.06, seconds, period=0) == 4  # all speech is available at once
     assert choose_batch_size(0.001, seconds) == 1
     with pytest.raises(ValueError, match="at least one batch size"):
         choose_batch_size(1.0, {})
@@ -312,7 +313,7 @@ class Whisper:
 
 
 def test_windows_as_speech_comes(published: Golden) -> None:
-    """2 s in pieces of 0.1 s: the declared look-ahead holds, and the stated bound."""
+    """Speech of 2 s in pieces of 0.1 s: the stated look-ahead and error bound hold."""
     encoder = Whisper()
     whole = image_windows(whisper_states(published["wav"], encoder), 50, 25).reshape(50, 10, 5, 384)
     stream = WhisperWindowStream(encoder, hold=0.4, every=0.2)
@@ -326,7 +327,7 @@ def test_windows_as_speech_comes(published: Golden) -> None:
             if window is None:
                 break
             found.append(window)
-        if end < 32000:  # nothing later than declared
+        if end < 32000:  # no window comes later than stated
             assert len(found) >= int((end / RATE - stream.look_ahead) * 25 + 1e-6)
             assert len(found) / 25 <= end / RATE
     assert len(found) == 50 == image_count(32000, 25)
@@ -353,7 +354,7 @@ def test_speech_that_is_there_at_once_is_exact(published: Golden) -> None:
 
 
 class Constant:
-    """An encoder whose states are their own number in the block: cheap, and exact."""
+    """A cheap encoder: each state is its own index in the block."""
 
     def infer(self, inputs: Any) -> dict[str, Any]:
         states = np.broadcast_to(np.arange(1500.0)[:, None, None] + 1, (1, 1500, 5, 384))
@@ -361,7 +362,7 @@ class Constant:
 
 
 def test_speech_for_the_first_version(published: Golden) -> None:
-    """Its own spectrogram and windows: exact at once, near in pieces."""
+    """MuseTalk 1.0 has its own spectrogram and windows: exact offline, close when streamed."""
     encoder = Whisper(normed=False)
     wanted = published["v10_chunks_fps25"]
     stream = WhisperWindowStream(encoder, original=True)
@@ -382,7 +383,7 @@ def test_speech_for_the_first_version(published: Golden) -> None:
 
 
 def test_speech_of_the_first_version_longer_than_a_block() -> None:
-    """One spectrogram of the whole: where the first block is quiet, it is so beside the second."""
+    """One spectrogram of all speech: a quiet first block stays quiet relative to the second."""
     rng = np.random.default_rng(0)
     speech = rng.normal(0, 0.1, 31 * RATE).astype(np.float32)
     speech[: 30 * RATE] *= 1e-5

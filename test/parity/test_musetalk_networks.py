@@ -1,4 +1,4 @@
-"""MuseTalk's networks answer what the published ones answer, for the same weights."""
+"""MuseTalk's networks give the published answers with the same weights."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def published() -> Golden:
 
 
 def state_of(network: str) -> State:
-    """The generated tensors of ``musetalk_unet``, ``musetalk_vae`` or the like."""
+    """Returns the generated tensors of a network such as ``musetalk_unet``."""
     return {name: torch.from_numpy(value) for name, value in weights(network).items()}
 
 
@@ -38,7 +38,7 @@ def inference_only() -> Any:
 
 
 def test_log_mel(published: Golden) -> None:
-    """Silence after the samples, or after the spectrogram, as the two versions have it."""
+    """Version 1.5 pads the samples with silence, version 1.0 the spectrogram."""
     mel = log_mel(published["wav"], 3000)
     assert mel.shape == (80, 3000)
     np.testing.assert_allclose(mel[:, :240:4], published["mel_hf"][0], atol=1e-4)
@@ -48,7 +48,7 @@ def test_log_mel(published: Golden) -> None:
 
 @pytest.mark.parametrize("count", [32000, 31999, 31980, 31920, 31841, 4000])
 def test_log_mel_of_any_length(published: Golden, count: int) -> None:
-    """As whisper's own code has it: all samples are heard, also those behind the last frame."""
+    """Equals whisper's own code, which also uses the samples behind the last whole frame."""
     speech = published["wav"][5000 : 5000 + count] if count < 5000 else published["wav"][:count]
     window = torch.hann_window(400)
     spectrum = torch.stft(torch.from_numpy(speech), 400, 160, window=window, return_complex=True)
@@ -90,7 +90,7 @@ def autoencoder() -> Any:
 
 
 def test_older_names_of_the_autoencoder(autoencoder: Any) -> None:
-    """Each is turned into the name that the network has."""
+    """Each older name is converted to the name in the network."""
     assert older_names()
     for today, before in older_names().items():
         assert today in autoencoder.state_dict()
@@ -101,7 +101,7 @@ def test_older_names_of_the_autoencoder(autoencoder: Any) -> None:
 
 @pytest.mark.slow
 def test_unet(published: Golden) -> None:
-    """850 million parameters: 45 s to make them."""
+    """Making 850 million parameters takes 45 s."""
     with torch.device("meta"):
         network = musetalk_unet.UNet()
     network = network.to_empty(device="cpu").eval()

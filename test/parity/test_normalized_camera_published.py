@@ -1,4 +1,4 @@
-"""Eye points and the warp to the normalized camera, against GEDDnet's published code."""
+"""Eye points and the warp to the normalized camera equal those of GEDDnet's published code."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Losses and samplers of the multitask networks, against the published code."""
+"""Losses and samplers of the multitask networks equal those of the published code."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def test_teacher_and_student(published: Golden) -> None:
     labels = tensors(published, "label")
     found = losses.teacher_loss(student, labels)
     np.testing.assert_allclose(found, published["loss_teacher_total"], rtol=1e-6)
-    # The published value is of one batch for all tasks.
+    # The published value uses one batch for all tasks.
     found = losses.student_loss(
         dict.fromkeys(losses.TASKS, student), dict.fromkeys(losses.TASKS, teacher), labels
     )
@@ -60,7 +60,7 @@ def test_rare_labels_are_cloned(published: Golden) -> None:
     want = published["sampler_AU_weights_npseed"]
     found = samplers.label_weights(labels, np.random.RandomState(1))
     np.testing.assert_allclose(found, want, rtol=1e-12)
-    # The samples depend on the generator's state; what they are for does not.
+    # The samples depend on the state of the generator; the shares of the labels do not.
     other = samplers.label_weights(labels, np.random.RandomState(2))
     assert (other != want).any()
     shares = [(weights[:, None] * labels).sum(0) / weights.sum() for weights in (other, want)]

@@ -1,4 +1,4 @@
-"""Windows of speech features as published, and the stated bound of streaming features."""
+"""Windows of speech features equal the published ones; streamed features keep the stated bound."""
 
 from __future__ import annotations
 
@@ -48,14 +48,14 @@ def test_original_windows_as_published(published: Golden) -> None:
 
 
 def widened(states: np.ndarray) -> np.ndarray:
-    """States of Whisper of their full width: zeros where the golden keeps nothing."""
+    """Returns states of full width, with zeros where the golden has no values."""
     wide = np.zeros((*states.shape[:-1], 384), np.float32)
     wide[KEPT_STATES] = states
     return wide
 
 
 class Whisper:
-    """The real encoder with the weights of the reference outputs."""
+    """The real encoder with the weights of the golden."""
 
     def __init__(self) -> None:
         torch = pytest.importorskip("torch")
@@ -72,8 +72,10 @@ class Whisper:
 
 
 def test_streamed_states_of_speech_that_begins_quietly() -> None:
-    """In pieces of 0.2 s, quiet at first: whisper hears silence behind at the level that it has
-    behind the whole, though the loudest is still to come.
+    """Speech in pieces of 0.2 s, quiet at first.
+
+    Whisper gets silence after the speech at the level of the whole utterance, although its loudest
+    part comes later.
     """
     encoder = Whisper()
     recording = read_wav(RECORDED)
@@ -93,7 +95,7 @@ def test_streamed_states_of_speech_that_begins_quietly() -> None:
 
 
 def test_streamed_states_stay_within_the_stated_bound(published: Golden) -> None:
-    """After 1 s of 2 s the deviation is as documented for 4 s; at the end there is none."""
+    """After 1 s of 2 s the deviation is the documented one for 4 s. At the end it is zero."""
     encoder = Whisper()
     speech = published["wav"]
     whole = whisper_states(speech, encoder)

@@ -1,5 +1,6 @@
-"""affect with the multitask networks and motion_affect, over DDS: as offline, with the stamp of
-the image that an estimate is about.
+"""The nodes affect and motion_affect over DDS.
+
+Their results equal those computed offline, and carry the stamp of the image that they describe.
 """
 
 from __future__ import annotations
@@ -37,7 +38,7 @@ BEGIN = 1000.0
 
 @pytest.fixture(scope="module")
 def crops() -> list[list[FaceCrop]]:
-    """The face of the clip, frame by frame, as face_tracker would publish it."""
+    """Crops of the face in each frame of the clip, as face_tracker publishes them."""
     clip, tracker, found = cv2.VideoCapture(str(CLIP)), load_tracker(), []
     for t in range(FRAMES):
         read, bgr = clip.read()
@@ -53,7 +54,7 @@ def crops() -> list[list[FaceCrop]]:
 
 @pytest.fixture(autouse=True)
 def models(own_models: Path) -> Path:
-    """The package's own, and small ones in place of those that are imported."""
+    """A model cache with the package's models and small ones that replace the imported ones."""
     affect_models.install_multitask()
     affect_models.install_mimamo()
     return own_models
@@ -62,8 +63,9 @@ def models(own_models: Path) -> Path:
 def publish(
     peer: Peer, crops: list[list[FaceCrop]], ready: Callable[[], Any], rate: float = RATE
 ) -> Any:
-    """An empty image until somebody answers, then all of the clip, by a clock of its own. Returns
-    the publisher.
+    """Publishes empty images until ``ready()``, then the crops of the whole clip.
+
+    The stamps of the clip start at BEGIN, ``rate`` images a second. Returns the publisher.
     """
     publisher = peer.publisher(msg.FaceCrops, "face_crops")
     stamp, end = 1.0, time.monotonic() + scaled(30)
@@ -84,13 +86,15 @@ def about_clip(heard: list[Any]) -> list[Any]:
 
 
 def affects(found: list[Any]) -> np.ndarray:
-    """[T, 2] of the first face of each message."""
+    """Returns valence and arousal [T, 2] of the first face of each message."""
     return np.array([[m.values[0].valence, m.values[0].arousal] for m in found])
 
 
 def over_time(faces_: list[FaceCrop], look_ahead: int) -> np.ndarray:
-    """Of the recurrent multitask network, [T - look_ahead, 10]: probabilities of the units, valence
-    and arousal; the whole clip at once, and each window of 8 by itself.
+    """Returns results of the recurrent network [T - look_ahead, 10], computed offline.
+
+    The columns are the probabilities of the units, valence and arousal. The trunk runs on the whole
+    clip at once, the heads on each window of 8 images.
     """
     features = load("multitask_rnn_trunk").infer({"face": multitask_input(faces_)})["features"]
     heads, rows = load("multitask_rnn"), []
@@ -111,10 +115,11 @@ def over_time(faces_: list[FaceCrop], look_ahead: int) -> np.ndarray:
 def test_motion_affect_is_as_offline(
     start: Start, peer: Peer, crops: list[list[FaceCrop]], model: str, look_ahead: int
 ) -> None:
-    """As a batch of the whole clip with the same windows, nothing of it incremental."""
+    """Compares with one batch of the whole clip that uses the same windows."""
     shown = [c for c in crops if c]
     faces_ = [face for (face,) in shown]
-    # To the last image: when no more come, what the look-ahead has kept is let out.
+    # The node also publishes the last images: when no more arrive, it publishes those that waited
+    # for the look-ahead.
     wanted = offline(faces_, model, look_ahead, 16)
     assert len(wanted) == len(shown)
     assert np.ptp(wanted, axis=0).min() > 0.001, "the estimates differ from image to image"
@@ -173,7 +178,7 @@ def test_affect_runs_the_multitask_network(
     for t, of_image in enumerate(shown):
         header = Header(stamp=messages.time(BEGIN + t / RATE), frame_id="eye")
         publisher.publish(messages.crops_to_msg(of_image, header))
-        # One by one, so that the node sees each: it works on the newest image only.
+        # One by one, because the node skips an image if a newer one arrives.
         peer.until(lambda n=t + 1: all(len(about_clip(m)) == n for m in heard.values()))
     net = MultitaskNet(load("multitask"))
     for message in about_clip(heard["action_units"]):
@@ -201,7 +206,7 @@ def test_affect_runs_the_multitask_network(
 def test_untrained_weights_are_said_everywhere(
     start: Start, peer: Peer, crops: list[list[FaceCrop]]
 ) -> None:
-    """In the node's log and diagnostics, and on every picture with what they gave."""
+    """In the log, in the diagnostics, and on every image with results of these weights."""
     affect_models.install_multitask(trained=False)
     said = peer.listen(DiagnosticArray, "/diagnostics")
     label = "random weights: for plumbing only"
@@ -227,7 +232,7 @@ def test_untrained_weights_are_said_everywhere(
 
     def show(source: str) -> Callable[[], bool]:
         def bar() -> bool:
-            # What the node itself said becomes too old to be drawn.
+            # A new stamp, so that the result of the node itself is too old to be drawn.
             found.header.stamp = messages.time(messages.seconds(found.header.stamp) + 0.1)
             for expression in found.expressions:
                 expression.source = source
@@ -248,7 +253,7 @@ def test_untrained_weights_are_said_everywhere(
 def test_recurrent_affect_is_as_offline(
     start: Start, peer: Peer, crops: list[list[FaceCrop]], look_ahead: int
 ) -> None:
-    """As the trunk over the whole clip at once, and the heads over each sliding window."""
+    """Compares with the trunk on the whole clip at once, and the heads on each window."""
     start("affect", model="multitask_rnn", look_ahead=look_ahead, expression_smoothing=0.0)
     heard = {
         "units": peer.listen(msg.ActionUnitsArray, "action_units"),
@@ -266,7 +271,7 @@ def test_recurrent_affect_is_as_offline(
     assert {f.source for messages_ in found for m in messages_ for f in messages.listed(m)} == {
         "multitask_rnn"
     }
-    # A slow computer leaves images out: those that the node has seen are those that it spoke of.
+    # On a slow computer the node skips images. Its results tell which ones it has seen.
     seen = [round((messages.seconds(m.header.stamp) - BEGIN) * RATE) for m in found[1]]
     assert seen == sorted(set(seen))
     assert max(seen) <= len(shown) - 1
@@ -284,8 +289,9 @@ def test_recurrent_affect_is_as_offline(
 def test_interruptions_begin_anew(
     start: Start, peer: Peer, crops: list[list[FaceCrop]], node: str
 ) -> None:
-    """A gap, an image without the face, another id, a stamp that goes back: what comes after each
-    is as if nothing had been before.
+    """After each interruption the results are those of a node that has seen nothing before.
+
+    Interruptions: a gap, an image without the face, another id, a stamp that goes back.
     """
     faces_ = [c[0] for c in crops if c]
     model = {"affect": "multitask_rnn", "motion_affect": "mimamo"}[node]
@@ -294,7 +300,8 @@ def test_interruptions_begin_anew(
     topic = {"affect": "valence_arousal"}.get(node, node)
     heard = peer.listen(msg.ValenceArousalArray, topic)
     publisher = publish(peer, [], lambda: heard)
-    # By when each begins, in images, and whose face it is: 30 of a gap; one where nobody is.
+    # First image of each part -> id of its face. A gap of 30 images precedes image 40; image 50 has
+    # no face.
     begins = {0: "face_1", 40: "face_1", 51: "face_1", 61: "face_2", -2000: "face_2"}
     for begin, face_id in begins.items():
         part = faces_[begin % 7 :: 3][:10]
@@ -303,14 +310,14 @@ def test_interruptions_begin_anew(
             publisher.publish(
                 msg.FaceCrops(header=Header(stamp=messages.time(BEGIN + 50 / 30), frame_id="eye"))
             )
-            # Seen too: affect works on the newest image only.
+            # Wait until it was processed, because affect skips an image if a newer one arrives.
             peer.until(lambda n=before: len(heard) > n)
         for k, crop in enumerate(part):
             of_id = dataclasses.replace(crop, face_id=face_id)
             header = Header(stamp=messages.time(BEGIN + (begin + k) / 30), frame_id="eye")
             before = len(heard)
             publisher.publish(messages.crops_to_msg([of_id], header))
-            # One by one, so that the node sees each.
+            # One by one, so that the node skips none.
             peer.until(lambda n=before: any(m.values for m in heard[n:]))
         found = [m for m in heard[-12:] if m.values][-10:]
         stamps = [messages.seconds(m.header.stamp) for m in found]

@@ -1,8 +1,8 @@
-"""The perception nodes look, over DDS, at a film of the talking face: they see what it was told to
-do, and nothing else.
+"""The perception nodes measure, over DDS, what a film of the talking face shows.
 
-The film is shown as fast as the nodes answer: the next frame is published when the last one has
-come through the graph. So a busy computer only takes longer, and no frame is lost.
+They must see the movements that the face was told to make, and no others. Each frame is published
+when the results of the last one have arrived. So a busy computer loses no frame and only takes
+longer.
 """
 
 from __future__ import annotations
@@ -37,9 +37,9 @@ State = msg.AvatarState
 Frames = npt.NDArray[np.float64]
 LOOKS = [(15, 0), (-15, 0), (0, 7), (0, -7)]  # degrees
 RATE = 20.0
-SLOW = 2.0  # the film's time stamps go this much slower than the face moved
-DWELL = 3.0  # seconds of each look: some fixations
-LEAD = 20  # frames of a still face before the recording, in which the nodes learn its rest
+SLOW = 2.0  # seconds between stamps of the film, per second of the face's own motion
+DWELL = 3.0  # seconds of each look: enough for several fixations
+LEAD = 20  # frames of a still face at the beginning, in which the nodes learn the neutral face
 
 
 def stamp(message: Any) -> float:
@@ -52,7 +52,7 @@ def intensity(message: msg.ActionUnitsArray, code: int) -> float:
 
 
 def read_gaze(message: msg.GazeArray) -> tuple[float, float]:
-    """Yaw and pitch, radians, against the line from the eyes to the camera, the viewer's place."""
+    """Returns yaw and pitch relative to the line from the eyes to the camera, radians."""
     seen = message.gazes[0]
     eyes = np.array([seen.origin.x, seen.origin.y, seen.origin.z])
     sight = yaw_pitch(-eyes / np.linalg.norm(eyes))
@@ -60,7 +60,7 @@ def read_gaze(message: msg.GazeArray) -> tuple[float, float]:
 
 
 def target(yaw: float, pitch: float) -> PointStamped:
-    """A point 1 m before the screen for which the face looks along yaw and pitch, radians."""
+    """Returns the point 1 m in front of the screen in this direction of the face, radians."""
     message = PointStamped()
     x = -math.tan(yaw)
     message.point.x, message.point.z = x, 1.0
@@ -69,8 +69,10 @@ def target(yaw: float, pitch: float) -> PointStamped:
 
 
 def record(portrait: str, peer: Peer, folder: Path) -> tuple[str, Frames, list[float]]:
-    """Has the face speak, look about and live, and films it. Returns the film, what the animator
-    did ([frame, (blink, speaks, jaw, yaw, pitch)]), and when each look was told, in frames.
+    """Films the face while it speaks and looks at targets.
+
+    Returns the path of the film, what the animator did [frames, (blink, speaks, jaw, yaw, pitch)],
+    and the frame number at which each look was requested.
     """
     values = {"audio_out": "none", "portrait": portrait, "rate": RATE, "look_time": 60.0}
     options = GraphOptions(nodes=("talking_face",), parameters={"talking_face": values})
@@ -89,7 +91,7 @@ def record(portrait: str, peer: Peer, folder: Path) -> tuple[str, Frames, list[f
         speaker = Speaker(peer)
         peer.until(lambda: len(frames) > 0, 60, "for the face")
         speaker.connect()
-        # At rest first, so that this face's rest is known.
+        # Begin with a resting face, from which the nodes learn the neutral face.
         peer.until(lambda: stamp(frames[-1]) > stamp(frames[0]) + 3, why="for a face at rest")
         for _ in range(4):
             known, before = len(states), len(frames)
@@ -99,7 +101,7 @@ def record(portrait: str, peer: Peer, folder: Path) -> tuple[str, Frames, list[f
             print(f"{len(frames) - before} frames of it speaking")
             if len(frames) - before > 60:
                 break
-            # What a busy computer had no time to show is not on the film: it says it again.
+            # A busy computer drops frames of speech. Repeat until the film has enough of them.
         peer.spin(0.7)
         told = []
         for yaw, pitch in LOOKS:
@@ -113,7 +115,7 @@ def record(portrait: str, peer: Peer, folder: Path) -> tuple[str, Frames, list[f
         face.wait()
     at = np.array([stamp(m) for m in frames])
     lines = np.array([[*map(float, json.loads(line))] for line in done.read_text().splitlines()])
-    # What a camera would have taken: at each of its moments the frame that is on the screen.
+    # At each moment of a camera with RATE, take the frame that is on the screen.
     moments = np.arange(at[0], at[-1], 1 / RATE)
     screen = np.searchsorted(at, moments + 1e-3, side="right") - 1
     taken = [0] * LEAD + list(screen)
@@ -125,8 +127,9 @@ def record(portrait: str, peer: Peer, folder: Path) -> tuple[str, Frames, list[f
 
 
 def show(film: str, peer: Peer, answers: dict[str, list[Any]]) -> dict[float, int]:
-    """Publishes a film's frames, each when all ``answers`` to the last have come. Returns the
-    number of the frame by its stamp.
+    """Publishes each frame of a film when all ``answers`` to the last frame have arrived.
+
+    Returns the number of the frame by its stamp.
     """
     publisher = peer.publisher(Image, "image")
     begin = math.floor(time.time()) - 60.0
@@ -141,7 +144,7 @@ def show(film: str, peer: Peer, answers: dict[str, list[Any]]) -> dict[float, in
         publisher.publish(message)
         return stamp(message)
 
-    # Until the nodes hear one another, the first frame again and again, with stamps before it.
+    # Repeat the first frame, with earlier stamps, until all nodes answer.
     tries = iter(range(-300, 0))
 
     def heard() -> bool:
@@ -159,7 +162,7 @@ def show(film: str, peer: Peer, answers: dict[str, list[Any]]) -> dict[float, in
 
 
 def runs(flags: npt.NDArray[np.bool_]) -> list[tuple[int, int]]:
-    """[first, after the last) of each stretch that is true."""
+    """Returns (first, last + 1) of each run of true values."""
     edges = np.flatnonzero(np.diff(np.concatenate([[0], flags.astype(int), [0]])))
     return list(zip(edges[::2].tolist(), edges[1::2].tolist(), strict=True))
 
@@ -194,7 +197,7 @@ def test_perception_sees_what_the_face_does(
     assert len(places) == len(did), "action units of every frame"
     blink, speaks, jaw = did[:, :3].T
 
-    # Lips that part and a jaw that drops, while it speaks and not else.
+    # The lips part and the jaw drops while it speaks, and only then.
     quiet = np.convolve(speaks, np.ones(15), "same") == 0
     for code, least, most in ((25, 0.3, 0.1), (26, 0.15, 0.05)):
         amount = np.array([intensity(m, code) for _, m in seen])
@@ -208,12 +211,12 @@ def test_perception_sees_what_the_face_does(
         assert np.percentile(silent, 95) < most
     print("jaw", np.percentile(jaw[places][speaks[places] > 0], [50, 90, 100]).round(2))
 
-    # Eyes that go where they are told.
+    # The eyes look where they were told to.
     looked = [(n, read_gaze(m)) for n, m in by_number(gazes) if m.gazes and m.gazes[0].valid]
     for look, at in zip(LOOKS, told, strict=True):
         settled = [(n, g) for n, g in looked if at + 0.9 * RATE < n < at + (DWELL - 0.05) * RATE]
         assert len(settled) > 4
-        # In the same frames, since the eyes do not rest.
+        # Compare frame by frame, because the eyes keep moving.
         went = np.degrees([did[n, 3:] for n, _ in settled])
         read = np.degrees([gaze for _, gaze in settled])
         beside = np.hypot(*(np.median(went, axis=0) - look))
@@ -226,7 +229,7 @@ def test_perception_sees_what_the_face_does(
         assert beside < 2.5, "as it was told"
         assert error < 8, "as it does"
 
-    # Each blink, and no other.
+    # Every blink is seen, and nothing else is taken for a blink.
     shut = np.array([intensity(m, 45) > 0.5 for _, m in seen])
     shown = [(a, b) for a, b in runs(blink > 0.5) if a > LEAD + 20]
     assert len(shown) >= 3
@@ -235,6 +238,6 @@ def test_perception_sees_what_the_face_does(
         assert there.any(), "the graph saw none of it: a computer that is too busy"
         assert shut[(places >= first - 2) & (places < after + 2)].any(), f"a blink at {first}"
     for n in places[shut]:
-        # Lids that fall or rise look shut a frame before or after.
+        # Falling or rising lids may look shut up to two frames before or after.
         near = [a - 2 <= n < b + 2 for a, b in runs(blink > 0.5)]
         assert any(near), f"no blink at {n}"

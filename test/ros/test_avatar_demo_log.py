@@ -1,4 +1,4 @@
-"""What the avatar demo reads from its nodes' logs, and which audio_common is installed."""
+"""Reading errors from node logs, and finding out which audio_common is installed."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def test_the_last_error_of_a_log(tmp_path: Path) -> None:
 
 
 def audio_common(*, data: dict[str, str], info: bool) -> ModuleType:
-    """What ``import audio_common_msgs.msg`` would find: one of the two packages of that name."""
+    """Returns a stand-in for ``audio_common_msgs.msg``, of one of the two packages of that name."""
     module = ModuleType("audio_common_msgs.msg")
     kind = type(
         "AudioData", (), {"get_fields_and_field_types": classmethod(lambda cls: dict(data))}

@@ -1,8 +1,8 @@
-"""Speech through the real node in real time, on devices whose crystals are 2 % off: every frame is
-in time. In 25 s such a device drifts by 0.5 s, twelve times the error that is allowed.
+"""Audio devices whose clocks are 2 % off: every frame is shown in time.
 
-test_avatar_clock.py has true crystals (0.5 % off) over three and ten minutes, in simulated time.
-Both devices run at once, with small pictures, so that this costs only one wait.
+Speech goes through the real node in real time. In 25 s such a device drifts by 0.5 s, twelve times
+the allowed error. test_avatar_clock.py simulates realistic devices (0.5 % off) over three and ten
+minutes. Both devices are tested at once, with small images, to wait only once.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ SKEWS = (0.02, -0.02)
 def test_frames_are_in_time_on_skewed_devices(domain: int, tmp_path: Path) -> None:
     running = []
     for number, skew in enumerate(SKEWS):
-        # Both are in the test's domain, each in a namespace of its own.
+        # Both run in the test's ROS domain, each in its own namespace.
         remap = ["--ros-args", "-r", f"__ns:=/face{number}"]
         script = Path(__file__).parents[1] / "helpers" / "skewed_face.py"
         running.append(

@@ -1,4 +1,4 @@
-"""The lifecycle driver, with the camera node as its guinea pig: real process, real services."""
+"""The lifecycle driver, tested with a real camera node process and its services."""
 
 from __future__ import annotations
 
@@ -61,7 +61,9 @@ def test_starts_by_itself_and_publishes(start: Start, peer: Peer, picture: Path)
 
 
 def test_ctrl_c_in_a_finaliser_is_no_traceback(domain: int) -> None:
-    """Where Python can only report it: rclpy's futures have one."""
+    """Python cannot raise KeyboardInterrupt there, only report it. Futures of rclpy have a
+    finalizer.
+    """
     program = """
 import os, signal, sys
 from face_perception.ros import driver, node_process
@@ -128,7 +130,7 @@ def test_recovers_when_what_was_missing_appears(
     late.write_bytes(picture.read_bytes())
     raw = peer.listen(Image, "image")
     peer.until(lambda: raw)
-    # Each try, every 0.4 s, fails; it is logged every 2 s.
+    # Each try, every 0.4 s, fails. The failure is logged every 2 s.
     most = 1 + (time.monotonic() - begin) // 2
     assert 1 <= node.log.count("there is no such file") <= most
 
@@ -136,6 +138,31 @@ def test_recovers_when_what_was_missing_appears(
 def test_a_device_may_be_a_number(start: Start) -> None:
     node = start("camera", source=63)
     node.wait_for_log("camera /dev/video63 cannot be opened")
+
+
+def test_a_source_that_is_lost_is_opened_again_when_it_is_back(
+    start: Start, peer: Peer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A video that disappears between two rounds fails like a device that is unplugged."""
+    monkeypatch.setenv("FACE_PERCEPTION_DELAY_FACTOR", "0.2")
+    source, kept = tmp_path / "video.avi", tmp_path / "kept.avi"
+    writer = cv2.VideoWriter(str(source), cv2.VideoWriter.fourcc(*"MJPG"), 25.0, (64, 48))
+    for _ in range(5):
+        writer.write(np.zeros((48, 64, 3), np.uint8))
+    writer.release()
+    node = start("camera", source=str(source))
+    raw = peer.listen(Image, "image")
+    diagnostics = peer.listen(DiagnosticArray, "/diagnostics")
+    peer.until(lambda: raw)
+    source.rename(kept)
+    peer.until(
+        lambda: diagnostics and "there is no such file" in diagnostics[-1].status[0].message,
+        why="for a try that fails",
+    )
+    kept.rename(source)
+    raw.clear()
+    peer.until(lambda: raw, why="for images after that")
+    assert "has ended" not in node.log
 
 
 def test_a_parameter_out_of_range_is_named_and_can_be_mended(
@@ -220,7 +247,7 @@ def test_a_parameter_file_that_ros_cannot_read_is_named(domain: int, tmp_path: P
 def test_logs_that_cannot_be_written_are_named(
     start: Start, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """As for a service without a home."""
+    """For example of a system service without a home folder."""
     taken = tmp_path / "taken"
     taken.touch()
     monkeypatch.setenv("ROS_LOG_DIR", str(taken / "log"))
@@ -262,7 +289,7 @@ def test_a_calibration_that_is_none_is_named(start: Start, picture: Path, tmp_pa
 def test_a_node_that_ends_leaves_nothing_in_shared_memory(
     start: Start, picture: Path, number: signal.Signals
 ) -> None:
-    """Fast DDS's segment is 35 MB, and stays where a process does not end its participant."""
+    """Its Fast DDS segment has 35 MB, and stays if the process does not destroy its participant."""
     node = start("camera", source=str(picture))
     node.wait_for_log("active")
     locks = locks_of(node.popen.pid)

@@ -1,4 +1,4 @@
-"""The face_tracker node on real photographs over DDS, and on everything a camera can do wrong."""
+"""The face_tracker node over DDS, on real photographs and on everything a camera can do wrong."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def stamped(message: Any, stamp: float, frame: str = "camera_optical_frame") -> 
 
 
 class Camera:
-    """Publishes what a test wants at 20 Hz with stamps of its own."""
+    """Publishes images at 20 Hz, with increasing stamps."""
 
     def __init__(self, peer: Peer, topic: str = "image", best_effort: bool = False) -> None:
         self.peer = peer
@@ -87,7 +87,7 @@ def test_a_photograph_gives_a_face(start: Start, peer: Peer) -> None:
     assert 1000 < messages.seconds(message.header.stamp) < camera.now + 0.01
     assert message.camera_info_assumed
     assert (message.camera_info.width, message.camera_info.k[0]) == (512, 512.0)
-    # The face of the astronaut, as seen in the picture.
+    # The position of the astronaut's face in the photograph.
     assert face.roi.x_offset < 224 < face.roi.x_offset + face.roi.width
     assert face.roi.y_offset < 120 < face.roi.y_offset + face.roi.height
     assert len(face.landmarks) == 478 * 3
@@ -97,7 +97,7 @@ def test_a_photograph_gives_a_face(start: Start, peer: Peer) -> None:
     crop = next(c for c in reversed(crops) if c.crops)
     patch = messages.crops_from_msg(crop)[0]
     assert patch.image.shape == (160, 160, 3)
-    # The similarity leads back to the pixels that the patch was taken from.
+    # The inverse of the transform maps the middle of the crop to the face in the image.
     centre = np.linalg.inv(np.vstack([patch.transform, [0, 0, 1]])) @ [79.5, 79.5, 1]
     assert np.hypot(centre[0] - 224, centre[1] - 120) < 40
 
@@ -317,7 +317,8 @@ def test_sizes_that_take_turns_are_named_once(start: Start, peer: Peer) -> None:
                 image, lambda w=image.width, c=count: w in [f.camera_info.width for f in faces[c:]]
             )
     log = node.wait_for_log("images on /image are 256x256 after 512x512")
-    # Of twenty changes; twice where a busy computer took ten seconds for them.
+    # The size changes twenty times. Two messages of each kind are logged if a busy computer takes
+    # ten seconds.
     assert log.count("restarting the tracker") <= 4, log
     assert log.count("no /camera_info") <= 4, log
 
@@ -371,7 +372,7 @@ def test_two_cameras_on_one_topic_are_named(start: Start, peer: Peer) -> None:
 def test_a_best_effort_camera_is_heard(start: Start, peer: Peer) -> None:
     node = start("face_tracker")
     camera, faces = Camera(peer, best_effort=True), peer.listen(msg.FaceArray, "faces")
-    # Small enough to pass whole through Fast DDS's default segment.
+    # Small enough for Fast DDS's default segment, so that no part is lost.
     image = images.from_array(cv2.resize(photo(), (256, 256), interpolation=cv2.INTER_AREA))
     camera.show_until(image, with_faces(faces))
     assert "incompatible" not in node.log

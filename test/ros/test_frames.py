@@ -1,4 +1,4 @@
-"""Points of other frames, with tf2 and without it."""
+"""Transforming points between frames, with tf2 and without it."""
 
 from __future__ import annotations
 
@@ -25,8 +25,10 @@ POINT = np.array([1.0, 0.0, 0.0])
 
 
 class Buffer:
-    """Stands for tf2_ros.Buffer, which is in no registry: base_link turned by 90° about z. As the
-    real one it knows nothing when it is made: it has heard of the frame when asked again.
+    """A stand-in for tf2_ros.Buffer, which no package index has.
+
+    base_link is turned by 90° about z. Like the real one, it knows no frame at first, and knows it
+    when it is asked again.
     """
 
     asked = 0
@@ -67,7 +69,7 @@ def test_points_are_transformed(tf2: None) -> None:
 
 
 class Looks(Keeps):
-    """Keeps where it was told to look."""
+    """Records where it was told to look."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -109,7 +111,7 @@ def test_the_first_point_of_a_frame_waits_for_its_transform(
     steering.release_stale_target(60.0)
     performer.step()
     assert face.told == [pytest.approx((0.0, -np.arctan(0.5)), abs=1e-6)]
-    # One that never comes is refused when its time is over, also where it was told again.
+    # A frame that never arrives is refused after the timeout, also if the point was sent again.
     for _ in range(3):
         point("map")
         steering.release_stale_target(60.0)
@@ -117,7 +119,7 @@ def test_the_first_point_of_a_frame_waits_for_its_transform(
     steering.release_stale_target(0.0)
     steering.release_stale_target(0.0)
     assert refused() == 1
-    # What is told in between takes its place.
+    # A later point replaces the waiting one.
     point("map")
     point("base_link")
     steering.release_stale_target(0.0)

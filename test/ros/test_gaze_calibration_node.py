@@ -1,4 +1,4 @@
-"""Calibration through the real action and services of a gaze node, over DDS, on scripted people."""
+"""Calibration by the action and services of a gaze node, over DDS, on scripted people."""
 
 from __future__ import annotations
 
@@ -30,12 +30,12 @@ from face_perception.srv import DeleteCalibration, LinkFace, ListCalibrations
 Start = Callable[..., NodeProcess]
 DEG = math.radians(1)
 LENS = (0.0, 0.0, 0.0)
-# A goal that does not end by itself in the time of a test.
+# A goal that does not finish by itself within the test.
 LONG = {"samples_per_target": 1000, "seconds_per_target": 600.0}
 
 
 class Goal:
-    """One goal sent to the node: its feedback, and its result when there is one."""
+    """A goal that was sent to the node, its feedback, and its result."""
 
     def __init__(self, scene: Scene, peer: Peer | None = None, **request: Any) -> None:
         self.scene = scene
@@ -67,7 +67,7 @@ class Goal:
 
 
 class Scene:
-    """Stands where face_tracker would: publishes scripted people, ten images a second of theirs."""
+    """Replaces face_tracker: publishes scripted people, ten images per second of their time."""
 
     def __init__(self, peer: Peer, *actors: Actor) -> None:
         self.peer, self.actors = peer, list(actors)
@@ -99,7 +99,7 @@ class Scene:
             peer.spin(0.01)
 
     def _let_catch_up(self) -> None:
-        """Images that wait for a busy node are lost when there are more than ten."""
+        """Waits for the node, which loses images if more than ten are waiting."""
         end = time.monotonic() + scaled(1.0)
         while self.gazes:
             newest = messages.seconds(self.gazes[-1].header.stamp)
@@ -113,7 +113,7 @@ class Scene:
     def gaze(
         self, face_id: str = "face_1", wanted: Callable[[Any], bool] = lambda gaze: True
     ) -> Any:
-        """Of an image that comes now, and is as wanted: of open eyes, say."""
+        """Returns the gaze of a new image that fulfils ``wanted``, for example with open eyes."""
         found: list[Any] = []
 
         def fresh() -> bool:
@@ -136,7 +136,7 @@ class Scene:
 
 
 def off(gaze: Any) -> float:
-    """Degrees between the gaze and the line to the camera."""
+    """Returns the angle between the gaze and the line to the camera, degrees."""
     seen = messages.gaze_from_msg(gaze)
     line = -seen.origin / np.linalg.norm(seen.origin)
     return math.degrees(math.acos(min(1.0, float(line @ seen.direction))))
@@ -168,13 +168,13 @@ def test_calibrated_once_and_after_a_restart(start: Start, peer: Peer, folder: P
     status, result = goal.result()
     assert (status, result.success) == (GoalStatus.STATUS_SUCCEEDED, True), result.message
     assert len(scene.gazes) - heard > 20, "the node's only thread was kept from its work"
-    # What the irises say, through the estimator, up to its own small error: one target leaves the
-    # gain of yaw at 1 and takes the cautious one of pitch, so that the lens is met.
+    # The calibrated gaze meets the lens up to the small error of the estimator. With one target,
+    # the gain of yaw stays 1, and that of pitch takes the cautious value.
     assert (result.gain_yaw, result.gain_pitch) == (1.0, 1.5)
     assert result.bias_yaw == pytest.approx(4 * DEG, abs=1.5 * DEG)
     assert result.bias_pitch == pytest.approx(-3 * 1.5 * DEG, abs=1.5 * DEG)
     assert (result.estimator, result.samples) == ("geometric", 30)
-    # Anywhere, not at the target, where it was off by 5 degrees.
+    # The gaze may go anywhere except to the target, from which it was 5 degrees off.
     assert result.expected_residual == pytest.approx(5.2 * DEG, abs=0.3 * DEG)
     assert result.error_before == pytest.approx(5 * DEG, abs=1.5 * DEG)
     assert result.message.startswith(
@@ -250,7 +250,7 @@ def test_two_people_at_once_and_one_who_cancels(
     assert off(scene.gaze()) < 1.5
     assert off(scene.gaze("face_2")) < 1.5
     assert set(CalibrationStore(folder).load_all()) == {"anna", "bert"}
-    # A face that leaves is nobody when another comes under its id.
+    # After a face has left, a new face under the same id is not that person.
     scene.actors = [bert()]
     for _ in range(40):
         scene.step()
@@ -268,7 +268,7 @@ def point_at(place: tuple[float, float, float]) -> msg.CalibrationTarget:
 
 
 def test_five_targets_over_the_action(start: Start, peer: Peer, folder: Path) -> None:
-    """One person looks at each as the feedback asks, the other at the lens all the time."""
+    """One person looks at each target as the feedback asks, the other always at the lens."""
     start("gaze", people=str(folder))
     marks = [LENS, *((x * 0.2, y * 0.13, 0.0) for x in (-1, 1) for y in (-1, 1))]
     asked: list[Any] = []
@@ -406,7 +406,7 @@ def test_goals_end_with_the_node_and_without_images(start: Start, peer: Peer, fo
 def test_a_goal_that_comes_at_once_after_a_reset_is_accepted_once(
     start: Start, peer: Peer, folder: Path
 ) -> None:
-    """As a client's, which has found the server of before the node was cleaned up."""
+    """The client has found the server before the node was cleaned up."""
     node = start("gaze", people=str(folder))
     scene = Scene(peer, anna())
     scene.until(lambda: scene.gaze().valid)
@@ -444,7 +444,7 @@ def test_a_damaged_file_is_named_and_the_node_goes_on(
     scene.until(lambda: not scene.gaze().calibrated)
     assert Goal(scene, face_id="face_1", person_id="anna").result()[1].success
     scene.until(lambda: scene.gaze().calibrated)
-    # A file that cannot be read is in nobody else's way.
+    # An unreadable file does not affect other people.
     store = CalibrationStore(folder)
     store.put("bert", store.get("anna")["geometric"])
     whole = path.read_bytes()

@@ -48,7 +48,7 @@ def tracker() -> faces.FaceTracker:
 
 @pytest.fixture(scope="module")
 def two(tracker: faces.FaceTracker) -> tuple[Frame, list[Face]]:
-    """Both people of the photographs, before one camera."""
+    """The people of both photographs in one image."""
     image = wall(960, 540)
     paste(image, "astronaut", 240, 270, 220)
     paste(image, "grace_hopper", 700, 270, 240)
@@ -67,7 +67,7 @@ def named(found: list[Face]) -> list[Face]:
 
 
 class Camera:
-    """Stands where camera and face_tracker would: images, and the faces in them."""
+    """Replaces camera and face_tracker: publishes images and the faces in them."""
 
     def __init__(self, peer: Peer, seen: tuple[Frame, list[Face]]) -> None:
         self.peer = peer
@@ -139,7 +139,7 @@ def test_all_faces_of_an_image_by_a_network(
     values = of_gaze(said)
     assert values["models"] == "sides on onnxruntime in fp32"
     assert "onnxruntime" in values["backend"].lower().replace(" ", "")
-    # Nobody is there any more: said for the same images.
+    # The faces have left: an empty result is published for the same images.
     camera.found = []
     camera.until(lambda: not heard[-1].gazes)
 
@@ -153,7 +153,7 @@ def test_the_published_networks(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """By name, imported with the weights of their goldens, and not without them."""
+    """The node loads them by name if they are imported, and reports an error if not."""
     card: Path = request.getfixturevalue(f"{name}_card")
     folder = tmp_path / "models"
     monkeypatch.setenv("FACE_PERCEPTION_MODELS", str(folder))
@@ -189,7 +189,7 @@ def test_a_network_that_was_trained_here(start: Start, camera: Camera, tmp_path:
     (gaze,) = heard[-1].gazes
     assert gaze.valid
     assert gaze.source == "learnt"
-    # What the node says is what the network said where it was trained.
+    # The node publishes what the network returned when it was trained.
     shot, (face,) = camera.shot, camera.found
     crops = make_gaze_crops(shot.image, shot.camera, face)
     images_of = (crops.face, crops.left_eye, crops.right_eye)
@@ -317,7 +317,7 @@ def test_a_person_is_calibrated_for_the_network(
     assert done.success, done.message
     assert done.estimator == name
     if name == "sides":
-        # It says of everybody that they look up; the astronaut looks at the lens.
+        # The network always reports a look upwards; the astronaut looks at the lens.
         assert done.bias_pitch == pytest.approx(-gaze_network.PITCH, abs=0.005)
     camera.until(lambda: heard[-1].gazes[0].calibrated)
     gaze = messages.gaze_from_msg(heard[-1].gazes[0])

@@ -1,4 +1,4 @@
-"""Tables of the docs as tools/generate.py writes them; it reads the parameters of the nodes."""
+"""The tables that tools/generate.py writes into the docs from the parameters of the nodes."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from tools import generate
 
 
 def test_a_cell_with_a_bar_stays_one_cell() -> None:
-    # GitHub and the site read `\|` in a code span differently, so it becomes HTML there.
+    # GitHub and the site treat `\|` in a code span differently, so it is written as HTML.
     assert generate.cell("a | b") == r"a \| b"
     assert generate.cell("`export|quantize` it") == "<code>export&#124;quantize</code> it"
     assert generate.cell("`<a|b>`") == "<code>&lt;a&#124;b&gt;</code>"

@@ -1,4 +1,4 @@
-"""The converter between image messages and arrays: every encoding, and every lie a header tells."""
+"""Conversion between image messages and arrays: every encoding, and wrong headers."""
 
 from __future__ import annotations
 
@@ -195,7 +195,7 @@ def test_compressed_round_trip() -> None:
 
 @pytest.mark.parametrize("extension", [".jpg", ".png"])
 def test_cut_off_pictures_are_refused(extension: str) -> None:
-    # Not smooth: the cut must fall into the pixels.
+    # Noise, because the file must be cut inside the pixel data.
     noise = RNG.integers(0, 255, (64, 64, 3), np.uint8)
     data = cv2.imencode(extension, noise)[1].tobytes()
     out = CompressedImage(format=extension)
@@ -225,7 +225,7 @@ def test_no_picture_at_all(data: bytes) -> None:
 
 
 class Bridge:
-    """Stands for cv_bridge.CvBridge, which is in no package index."""
+    """A stand-in for cv_bridge.CvBridge, which no package index has."""
 
     def imgmsg_to_cv2(self, message: Image, desired_encoding: str) -> np.ndarray:
         assert desired_encoding == "rgb8"

@@ -1,4 +1,4 @@
-"""Values to messages and back."""
+"""Conversion of values to messages and back."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def face(**changes: Any) -> types.Face:
 
 
 def same(a: Any, b: Any) -> None:
-    """Equal field by field, to the precision of a float32."""
+    """Whether both are equal in each field, to the precision of float32."""
     assert type(a) is type(b)
     for field in dataclasses.fields(a):
         x, y = getattr(a, field.name), getattr(b, field.name)
@@ -247,7 +247,7 @@ def test_states_are_those_of_the_message(states: Any, message: Any, prefix: str)
 
 
 def nothing_known(value: Any) -> None:
-    """No number is known, no text is set and no flag is true; a state is UNKNOWN."""
+    """Whether all numbers are NaN, all texts empty, all flags false, and all states UNKNOWN."""
     for field in dataclasses.fields(value):
         found = getattr(value, field.name)
         if field.name in ("yaw_gain", "pitch_gain"):
@@ -325,7 +325,7 @@ def test_a_list_of_action_units_may_be_empty_and_none_too_short() -> None:
 
 
 def test_a_state_of_a_newer_message_is_unknown() -> None:
-    """A publisher of a later version must not stop those who read it."""
+    """Messages of a later version must not stop older readers."""
     attention = messages.attention_from_msg(msg.Attention(target=200, engagement=200, eyes=200))
     assert attention.target == types.Target.UNKNOWN
     assert attention.engagement == types.Engagement.UNKNOWN

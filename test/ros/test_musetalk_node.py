@@ -1,4 +1,4 @@
-"""The talking face with MuseTalk over real DDS, its networks narrow."""
+"""The talking face with narrow MuseTalk networks, over real DDS."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def _narrow(narrow_models: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 class Seen:
-    """What a node of talking_face with MuseTalk shows and says, and who speaks to it."""
+    """Records what a talking_face node with MuseTalk publishes, and sends speech to it."""
 
     def __init__(self, peer: Peer, timeout: float = 60.0) -> None:
         self.peer = peer
@@ -40,12 +40,12 @@ class Seen:
         self.speaker.connect()
 
     def say(self) -> None:
-        """All at once, and that it ends there."""
+        """Sends a whole utterance at once, with its end."""
         self.speaker.send(self.samples, self.rate)
         self.speaker.send(self.samples[:0], self.rate)
 
     def speak(self) -> None:
-        """Says it, again where a busy computer had no lips in time, until some were seen."""
+        """Sends speech until generated lips were seen; on a busy computer some come too late."""
         for _ in range(6):
             wanted = len(self.states) + 2
             self.say()
@@ -64,20 +64,23 @@ class Seen:
         return int(self.values().get(f"lips, {what}", 0))
 
     def heard_on_time(self) -> None:
-        """The sound went on by itself."""
+        """Whether the sound was played without interruption."""
         heard = sum(len(m.samples) for m in self.sound) / 48_000
         times = sum(s.state == State.STATE_SPEAKING for s in self.states)
         assert abs(heard - times * len(self.samples) / self.rate) < 0.5 * times
 
     def kept_coming(self, fps: float) -> None:
-        """Most frames were shown: those that would be out of time are not."""
+        """Whether most frames were shown. Late frames are dropped."""
         at = stamps(self.frames)
         print(f"{len(at)} frames in {at[-1] - at[0]:.1f} s")
         assert len(at) > 0.7 * fps * (at[-1] - at[0])
 
 
 def changed_frames(frames: list[Image], made: Avatar) -> int:
-    """How many have generated lips: within the mask of some picture, and nowhere else."""
+    """Returns the number of frames with generated lips.
+
+    These differ from a picture of the avatar inside its mask, and nowhere else.
+    """
     blenders = made.blenders()
     changed = 0
     for image in map(images.to_array, frames):
@@ -93,11 +96,11 @@ def changed_frames(frames: list[Image], made: Avatar) -> int:
 
 
 def is_own(frame: Image, made: Avatar) -> bool:
-    """Whether a frame is one of the avatar's own pictures, to the byte."""
+    """Whether a frame equals one of the avatar's own pictures in every byte."""
     return any(np.array_equal(images.to_array(frame), picture) for picture in made.pictures)
 
 
-# A long delay: whisper, which is not narrow, takes seconds on a busy computer.
+# A long delay, because whisper, which is not narrow, takes seconds on a busy computer.
 MUSETALK = {"audio_out": "none", "renderer": "musetalk", "rate": 5.0, "threads": 2, "delay": 4.0}
 
 
@@ -120,7 +123,7 @@ def test_lips_follow_speech_and_are_interrupted(
     seen.kept_coming(MUSETALK["rate"])
     assert (np.diff(stamps(frames[begun:])) > 0.1).all()
 
-    # Interrupted: within some frames it is the avatar's own picture again.
+    # After an interruption, the avatar's own pictures are shown again within some frames.
     seen.say()
     peer.until(lambda: states[-1].state == State.STATE_SPEAKING, why="until it speaks again")
     peer.spin(0.5)
@@ -225,8 +228,10 @@ def test_all_of_musetalk_runs_and_says_what_it_needs(
     own_models: Path,
     tmp_path: Path,
 ) -> None:
-    """The true sizes with the weights of the goldens' seed, by the commands; 4 GB of disk, 10 GB of
-    memory. Far too slow for a CPU: the sound goes on, and the face says so.
+    """Imports networks of the true size with generated weights, and prepares an avatar.
+
+    Needs 4 GB of disk and 10 GB of memory. A CPU is far too slow: the sound is played, and the
+    diagnostics report it.
     """
     files = {"unet": "unet", "vae": "vae", "whisper": "whisper_encoder"}
     options = []

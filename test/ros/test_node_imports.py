@@ -1,4 +1,4 @@
-"""Which rooms of the package a node loads."""
+"""Which packages of face_perception each node imports."""
 
 from __future__ import annotations
 

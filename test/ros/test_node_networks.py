@@ -1,4 +1,4 @@
-"""Nodes that run networks: backend and precision are what was asked for, or it is said why not."""
+"""Nodes use the requested backend and precision, or report why not."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ Start = Callable[..., NodeProcess]
 
 @pytest.fixture(autouse=True)
 def models(own_models: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A cache of its own, so that no variant of the developer's is in it."""
+    """A separate model cache, without variants that the developer has made."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     return own_models
 
@@ -82,8 +82,9 @@ def test_the_tracker_names_the_network_without_a_variant(start: Start) -> None:
 
 @pytest.fixture
 def standin(monkeypatch: pytest.MonkeyPatch) -> threading.Event:
-    """A GPU on host memory, as in test_tensorrt_standin, where building takes a moment, once the
-    event that it returns is set.
+    """A simulated GPU (see test_tensorrt_standin).
+
+    Building an engine waits until the returned event is set.
     """
     go = threading.Event()
 
@@ -107,7 +108,7 @@ def standin(monkeypatch: pytest.MonkeyPatch) -> threading.Event:
 
 
 def spun(domain: int, run: Callable[[Context, AffectNode], None]) -> None:
-    """Calls ``run`` while the node is spun, in this process, where the stand-in is."""
+    """Calls ``run`` while the node spins in this process, where the stand-in is."""
     context = Context()
     rclpy.init(context=context, domain_id=domain)
     node = AffectNode(context=context, use_global_arguments=False)
@@ -136,7 +137,7 @@ def test_an_engine_being_built_is_shown(domain: int, peer: Peer, standin: thread
     said = peer.listen(DiagnosticArray, "/diagnostics")
 
     def watch(context: Context, node: AffectNode) -> None:
-        # From its first word on, each is heard.
+        # No message is lost from the first one on.
         peer.until(lambda: of("affect", said))
         standin.set()
         peer.until(lambda: node.active)
@@ -156,7 +157,7 @@ def test_an_engine_being_built_is_shown(domain: int, peer: Peer, standin: thread
 def test_a_node_told_to_end_does_not_wait_for_the_engine(
     domain: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Its context is gone, as after SIGTERM: the build ends at its next word."""
+    """The context is invalid, as after SIGTERM: the build ends at its next progress report."""
     steps: list[float] = []
 
     def build(card: Any, onnx: bytes, folder: Path, *, progress: Any, **_: Any) -> Built:

@@ -1,4 +1,4 @@
-"""The overlay node over DDS: slow networks hold up no picture and are drawn all the same."""
+"""The overlay node over DDS: slow networks delay no image, and their results are drawn."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ CAMERA = Camera.assume(320, 240)
 
 
 class Graph:
-    """What the other nodes would publish, image by image, and what the overlay makes of it."""
+    """Publishes what the other nodes would, image by image, and records the overlay."""
 
     def __init__(self, peer: Peer) -> None:
         self.peer = peer
@@ -62,7 +62,7 @@ class Graph:
         self._publishers["faces"].publish(messages.faces_to_msg(faces, CAMERA, self.header(t)))
 
     def late(self, t: int) -> np.ndarray:
-        """The picture of an image whose faces come a little later."""
+        """Returns the overlay of an image whose faces arrive a little later."""
         self.image(t, faces=False)
         self.peer.spin(0.05)
         self.found(t)
@@ -73,7 +73,7 @@ class Graph:
             np.testing.assert_array_equal(self.late(t), self.drawn())
 
     def settle(self, before: int) -> None:
-        """Until it knows that there are faces to wait for, with images up to one."""
+        """Publishes images until the overlay has learned to wait for faces."""
         drawn = self.drawn()
         assert any(np.array_equal(self.late(t), drawn) for t in range(before - 100, before))
 
@@ -84,7 +84,7 @@ class Graph:
         publisher.publish(message)
 
     def picture(self, t: int) -> np.ndarray:
-        """That of an image, with no newer one published: so it does not wait for one."""
+        """Returns the overlay of an image. No newer image is published, so it waits for none."""
         stamp = self.header(t).stamp
         self.peer.until(
             lambda: any(p.header.stamp == stamp for p in self.pictures), why=f"for picture {t}"
@@ -112,7 +112,7 @@ def graph(start: Start, peer: Peer) -> Graph:
 
 
 def test_slow_results_hold_up_no_picture_and_are_drawn(graph: Graph, peer: Peer) -> None:
-    """An expression 0.3 s late, of every third image; valence and arousal from motion as late."""
+    """Expressions, of every third image, and the VA of motion_affect are 0.3 s late."""
     moving = ValenceArousal("face_1", "mimamo", 0.5, -0.25)
     for t in range(45):
         graph.image(t)
@@ -125,11 +125,11 @@ def test_slow_results_hold_up_no_picture_and_are_drawn(graph: Graph, peer: Peer)
             assert len(graph.pictures) <= before + 1, "no picture twice"
         graph.picture(t)
     assert len(graph.pictures) == 45
-    # What had come before the image: nothing newer than 0.3 s, nothing older than 0.4 s.
+    # Results of 0.3 to 0.4 s before the image are drawn.
     known = 33
     wanted = graph.drawn(expressions=[happy(0.4 + known / 100)], valence_arousal=[moving])
     np.testing.assert_array_equal(graph.picture(44), wanted)
-    # Then they come no more.
+    # Then these results stop.
     plain = graph.drawn()
     for t in range(45, 60):
         graph.image(t)
@@ -138,7 +138,7 @@ def test_slow_results_hold_up_no_picture_and_are_drawn(graph: Graph, peer: Peer)
 
 
 def test_quick_results_are_those_of_the_image(graph: Graph, peer: Peer) -> None:
-    """Once they are known to be quick, a picture waits for its own."""
+    """When results are known to be quick, the overlay waits for those of the image."""
     said = peer.listen(DiagnosticArray, "/diagnostics")
     attention = everything()["attention"][0]
     for t in range(40):
@@ -169,12 +169,12 @@ def test_quick_results_are_those_of_the_image(graph: Graph, peer: Peer) -> None:
 def test_images_that_the_tracker_leaves_out_do_not_flicker(graph: Graph) -> None:
     for t in range(10):
         graph.image(t, faces=t % 3 != 1)
-        graph.peer.spin(0.03)  # as a camera would: of a burst, images may come before the faces
+        graph.peer.spin(0.03)  # in a burst, images may arrive before the faces
     graph.picture(9)
     drawn = [round((messages.seconds(p.header.stamp) - 10) / PERIOD) for p in graph.pictures]
     assert not any(t % 3 == 1 for t in drawn)
     assert drawn == sorted(set(drawn))
-    for t in range(10, 50):  # it has died, and the image is shown all the same
+    for t in range(10, 50):  # its node has died, and the image is still shown
         graph.image(t, faces=False)
         graph.peer.spin(0.02)
     graph.peer.until(lambda: messages.seconds(graph.pictures[-1].header.stamp) > 11, why="for it")
@@ -183,7 +183,7 @@ def test_images_that_the_tracker_leaves_out_do_not_flicker(graph: Graph) -> None
 
 
 def test_a_result_of_the_end_of_a_bag_that_loops_holds_up_nothing(graph: Graph, peer: Peer) -> None:
-    """motion_affect, which is late: of the round before, it comes after the first image again."""
+    """A late result of motion_affect of the last round arrives after the first image."""
     moving = ValenceArousal("face_1", "mimamo", 0.5, -0.25)
     graph.settle(before=300)
     for t in (300, 301):
@@ -203,7 +203,7 @@ def test_a_result_of_the_end_of_a_bag_that_loops_holds_up_nothing(graph: Graph, 
 
 
 def test_an_image_of_a_clock_that_is_wrong_holds_up_nothing(graph: Graph, peer: Peer) -> None:
-    """One of years ahead, which the tracker leaves out: those after it still wait for theirs."""
+    """An image with a stamp years ahead, which the tracker skips, does not change the waiting."""
     graph.settle(before=0)
     graph.image(0)
     graph.picture(0)

@@ -1,4 +1,4 @@
-"""What a node does with its parameters, over real rclpy."""
+"""Parameters of a node in real rclpy: declared, checked and changed."""
 
 from __future__ import annotations
 

@@ -36,12 +36,12 @@ def test_what_was_sent_before_is_had_where_it_is_kept(order: str, sender: Peer, 
         step()
         peer.spin(0.5)
     peer.until(lambda: got, why="for what was sent once")
-    peer.spin(1.5)  # where it turned to what is kept, it comes again
+    peer.spin(1.5)  # received again when the subscription asks for the kept messages
     assert {message.data for message in got} == {"16 kHz"}
 
 
 def test_of_publishers_that_keep_nothing_it_has_what_comes(sender: Peer, peer: Peer) -> None:
-    """A reader that asks for more than they offer would have nothing at all."""
+    """A subscription that asks for more than publishers offer would receive nothing."""
     kept = sender.node.create_publisher(
         String, "info", QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
     )

@@ -1,4 +1,4 @@
-"""gaze, affect and attention on their own: real faces published by the test, good and bad."""
+"""The nodes gaze, affect and attention, with good and bad faces published by the test."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ Start = Callable[..., NodeProcess]
 
 @pytest.fixture(scope="module")
 def seen() -> tuple[list[types.Face], types.Camera, list[types.FaceCrop]]:
-    """The astronaut, through the real networks."""
+    """The face of the astronaut, found by the real networks."""
     image = cv2.cvtColor(cv2.imread(str(sample_photo("astronaut"))), cv2.COLOR_BGR2RGB)
     camera = types.Camera.assume(image.shape[1], image.shape[0])
     found = rooms_faces.load_tracker().detect(types.Frame(image, 0.0, camera))
@@ -37,7 +37,7 @@ def seen() -> tuple[list[types.Face], types.Camera, list[types.FaceCrop]]:
 
 
 class Tracker:
-    """Stands where face_tracker would: publishes faces and crops with stamps of its own."""
+    """Replaces face_tracker: publishes faces and crops with increasing stamps."""
 
     def __init__(self, peer: Peer, seen: Any) -> None:
         self.peer = peer
@@ -152,7 +152,7 @@ def test_a_face_that_ends_midway(start: Start, peer: Peer, seen: Any) -> None:
 
 
 def test_a_tracker_without_landmarks(start: Start, peer: Peer, seen: Any) -> None:
-    """What is made of them is missing; who attends to what is known by the head."""
+    """Without landmarks there are no action units; attention then uses the head pose."""
     nodes = [start(name) for name in ("gaze", "affect", "attention")]
     tracker = Tracker(peer, seen)
     gaze = peer.listen(msg.GazeArray, "gaze")
@@ -276,7 +276,7 @@ def test_a_neutral_is_set_by_service_and_blendshapes_are_published(
         tracker.publish_until(answer.done)
         return answer.result()
 
-    # Nobody listens: no face is followed.
+    # Without subscribers the node reads no faces.
     assert client.wait_for_service(timeout_sec=30)
     nobody = ask()
     assert not nobody.success

@@ -21,7 +21,7 @@ ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
 
 
-# rclpy's own, on every node.
+# Topics and services of rclpy, which every node has.
 OWN = {"/rosout", "/parameter_events", "/diagnostics", "/clock"}
 OWN_SERVICES = ("rcl_interfaces/", "lifecycle_msgs/", "type_description_interfaces/")
 
@@ -67,11 +67,11 @@ def test_ros_api_is_what_the_nodes_have(
             "affect": {"blendshapes": True},
         }
         start(node.name, **more.get(node.name, {}))
-    # It reads faces only to look at one.
+    # The talking face reads faces only while it looks at one.
     look = peer.publisher(String, "avatar/look_at_face")
     peer.until(lambda: look.get_subscription_count() > 0, why="for the talking face")
     look.publish(String(data="face_1"))
-    # Nodes subscribe only while somebody listens to them.
+    # Nodes subscribe to their inputs only while they have subscribers.
     for topic, kind in (
         ("face_crops", msg.FaceCrops),
         ("action_units", msg.ActionUnitsArray),

@@ -1,4 +1,4 @@
-"""Bringing messages of one stamp together, and what to do about those that are slow."""
+"""Joining messages of one stamp, and handling slow ones."""
 
 import pytest
 
@@ -65,20 +65,20 @@ def test_a_late_value_of_another_kind_clears_nothing() -> None:
 
 @pytest.mark.parametrize("wrong", ["faces", "image"])
 def test_a_stamp_of_a_clock_that_is_wrong_is_forgotten(wrong: str) -> None:
-    """One message with a stamp of years ahead, of which no other ever comes."""
+    """A message has a stamp years ahead, and no other message has that stamp."""
     join = StampJoin("faces", wait=0.1)
     assert join.add(wrong, 2**31 * 1000 * MS, "wrong", IMAGE) == []
     pairs = []
     for t in range(4):
         assert join.add("image", t * 33 * MS, t, IMAGE) == []
         pairs += join.add("faces", t * 33 * MS, t, IMAGE)
-    # What came before the next anchor may be lost.
+    # Messages before the next anchor may be lost.
     assert pairs[-3:] == [(t * 33 * MS, {"faces": t, "image": t}) for t in (1, 2, 3)]
 
 
 @pytest.mark.parametrize("late", ["slow", "gaze"])
 def test_what_is_late_of_the_round_before_holds_up_nothing(late: str) -> None:
-    """A bag loops, and a value of its end comes after the first anchor."""
+    """A bag loops, and a late value of its end arrives after the first anchor."""
     join = StampJoin("faces", wait=0.1)
     join.add("faces", 59_900 * MS, "end", NONE)
     assert not join.outdated("slow", 62_000 * MS), "no round is over yet"
@@ -92,7 +92,7 @@ def test_what_is_late_of_the_round_before_holds_up_nothing(late: str) -> None:
 
 
 def test_after_the_round_before_a_slow_anchor_may_come_last_again() -> None:
-    """As faces do, after their image, at one image in two seconds."""
+    """For example faces that arrive after their image, at one image in two seconds."""
     join = StampJoin("faces", wait=0.1)
     join.add("faces", 4000 * MS, "end", NONE)
     for second in (0, 2, 4, 6, 8):
@@ -104,8 +104,9 @@ def test_after_the_round_before_a_slow_anchor_may_come_last_again() -> None:
 def kept(
     late: int, every: int, wait: float = 0.15, frames: int = 60, period: int = 33
 ) -> frozenset[str]:
-    """Of one image in ``period`` milliseconds, where "slow" comes so many images late and for every
-    so many.
+    """Returns the joined values, with one image in ``period`` milliseconds.
+
+    The value "slow" arrives some images late, and only for every n-th image.
     """
     pace = Pace("image", wait)
     for t in range(frames):

@@ -1,4 +1,4 @@
-"""The talking face over real DDS: speech in, frames, sound and state out; faults; the web page."""
+"""The talking face over real DDS: speech, frames, sound, state, faults and the web page."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ class Speaker:
         self._publisher.publish(message)
 
     def say(self, samples: npt.NDArray[np.int16], rate: int, chunk: float = 0.02) -> None:
-        """Real-time chunks with stamps, while the peer spins; returns when all is sent."""
+        """Sends chunks with stamps in real time while the peer spins. Returns when all are sent."""
         step = round(chunk * rate)
 
         def talk() -> None:
@@ -86,7 +86,7 @@ def hello() -> tuple[npt.NDArray[np.int16], int]:
 
 
 def latched(peer: Peer) -> list[State]:
-    """States, also the one from before."""
+    """Returns the list of states, including the last one sent before."""
     states: list[State] = []
     peer.node.create_subscription(
         State,
@@ -102,7 +102,7 @@ def latched(peer: Peer) -> list[State]:
 
 
 def diagnostics(peer: Peer, name: str = "talking_face") -> Callable[[], dict[str, str]]:
-    """The newest key-values of a node; empty before the first."""
+    """Returns the newest diagnostics of a node; empty before the first."""
     arrays = peer.listen(DiagnosticArray, "/diagnostics")
 
     def newest() -> dict[str, str]:
@@ -116,7 +116,7 @@ def diagnostics(peer: Peer, name: str = "talking_face") -> Callable[[], dict[str
 
 
 def fresh(peer: Peer, values: Callable[[], dict[str, str]]) -> dict[str, str]:
-    """The key-values of diagnostics that are from now on."""
+    """Returns the next diagnostics that are published."""
     arrays = peer.received["/diagnostics"]
     arrays.clear()
     peer.until(values, why="for diagnostics")
@@ -124,7 +124,7 @@ def fresh(peer: Peer, values: Callable[[], dict[str, str]]) -> dict[str, str]:
 
 
 def mouth_of(image: npt.NDArray[np.uint8]) -> tuple[slice, slice]:
-    """Rows and columns of the mouth and what it moves, of the only face in a picture."""
+    """Returns the rows and columns of the mouth, with the area that it moves."""
     frame = Frame(image, 0.0, Camera.assume(*image.shape[1::-1]))
     points = load_tracker().detect(frame)[0].landmarks[:, :2]
     (left, right), middle = points[[61, 291]], points[[13, 14]].mean(axis=0)
@@ -136,8 +136,10 @@ def mouth_of(image: npt.NDArray[np.uint8]) -> tuple[slice, slice]:
 def alike(
     heard: npt.NDArray[np.float64], said: npt.NDArray[np.float64], rate: int
 ) -> tuple[float, list[int]]:
-    """The share of the loud pieces of 0.2 s that are heard as they were said, and how much later,
-    milliseconds: pauses are drawn out a little where the sender was kept waiting.
+    """Compares the played sound with the speech, in pieces of 0.2 s.
+
+    Returns the share of the loud pieces that were played unchanged, and their delays in
+    milliseconds. Pauses are stretched a little if the sender was late.
     """
     length, most = rate // 5, rate // 10
     heard = np.pad(heard, (most, most + len(said)))
@@ -186,10 +188,10 @@ def test_it_says_what_it_is_told_in_time(start: Callable[..., NodeProcess], peer
         found = fresh(peer, values)
         if found["ran dry"] == dry:
             break
-        # This process was kept waiting in the middle of a word: the speaker's fault.
+        # This process was delayed in the middle of a word, which is not the fault of the node.
     assert found["ran dry"] == dry, "a computer that is too busy to send speech"
 
-    # The sound is the speech, at 48 kHz, without a gap; its stamps are when it is heard.
+    # The sound is the speech at 48 kHz without gaps. Its stamps are the times of playing.
     heard = np.concatenate([np.frombuffer(m.samples, np.int16) for m in sound])
     assert {m.sample_rate for m in sound} == {48_000}
     want = np.repeat(samples, 3)
@@ -201,14 +203,14 @@ def test_it_says_what_it_is_told_in_time(start: Callable[..., NodeProcess], peer
     begin = stamps(sound)[0]
     assert 0.05 < begin - speaker.begun < 1.0
     lengths = np.cumsum([len(m.samples) for m in sound])[:-1] / 48_000
-    # What the resampler holds back to the very end may come too late on a busy computer.
+    # The end that the resampler keeps back may be too late on a busy computer.
     body = lengths < len(samples) / rate - 0.1
     assert np.abs(stamps(sound)[1:] - begin - lengths)[body].max() < 0.02
 
-    # Frames are stamped when they are seen, one after the other.
+    # The stamp of a frame is the time at which it is shown; stamps increase.
     seen = stamps(frames)
     assert (np.diff(seen) > 0.02).all()
-    # The mouth moves while there is sound, beside what always moves.
+    # The mouth moves during sound, more than by idle motion.
     end = begin + len(heard) / 48_000
     mouth = mouth_of(still)
     rest = still[mouth][:, :, 1].astype(int)
@@ -234,7 +236,7 @@ def test_interrupted_stopped_and_killed(start: Callable[..., NodeProcess], peer:
     speaker.connect()
     samples, rate = hello()
 
-    # All of it at once, as a fast text-to-speech does; interrupted in the middle.
+    # The whole utterance at once, as a fast text-to-speech node sends it, then interrupted.
     speaker.send(samples, rate)
     peer.until(lambda: len(sound) > 20, why="for its voice")
     answer = peer.call(Trigger, "talking_face/interrupt", Trigger.Request())
@@ -247,7 +249,7 @@ def test_interrupted_stopped_and_killed(start: Callable[..., NodeProcess], peer:
     answer = peer.call(Trigger, "talking_face/interrupt", Trigger.Request())
     assert (answer.success, answer.message) == (True, "it was not speaking")
 
-    # A stream that stops in the middle of a word.
+    # The stream stops in the middle of a word.
     sound.clear()
     loud = samples[np.argmax(np.abs(samples)) :]
     speaker.say(loud[: rate // 2], rate)
@@ -255,7 +257,7 @@ def test_interrupted_stopped_and_killed(start: Callable[..., NodeProcess], peer:
     assert sum(len(m.samples) for m in sound) / 48_000 == pytest.approx(0.5, abs=0.25)
     node.wait_for_log("the speech stopped in the middle of a sound")
 
-    # Killed while it speaks; the next one is whole.
+    # The sender is killed while it speaks. The next utterance is complete.
     speaker.send(samples, rate)
     peer.until(lambda: states[-1].state == State.STATE_SPEAKING, why="for its voice")
     node.popen.kill()
@@ -265,7 +267,7 @@ def test_interrupted_stopped_and_killed(start: Callable[..., NodeProcess], peer:
     sound.clear()
     frames.clear()
     peer.until(lambda: len(frames) > 5, why="for its frames")
-    # The one that was killed still counts as a listener for a while: again until it is heard.
+    # The killed node still counts as a subscriber for some time. Repeat until the new one hears it.
     for _ in range(20):
         speaker.send(samples[:rate], rate)
         peer.spin(1.0)
@@ -278,7 +280,7 @@ def test_interrupted_stopped_and_killed(start: Callable[..., NodeProcess], peer:
 def test_deactivated_while_it_speaks_it_is_idle(
     start: Callable[..., NodeProcess], peer: Peer
 ) -> None:
-    """Also for who comes later: voice_activity is deaf until it has spoken."""
+    """Also for later subscribers: voice_activity ignores sound until the face has spoken."""
     start("talking_face", audio_out="none", width=128, height=128)
     states = latched(peer)
     speaker = Speaker(peer)
@@ -295,7 +297,7 @@ def test_deactivated_while_it_speaks_it_is_idle(
 
 
 def test_a_clean_up_lets_go_of_the_face(domain: int) -> None:
-    """Its networks would be in memory twice when it is configured again."""
+    """Otherwise its networks would be in memory twice after the next configuration."""
     context = Context()
     rclpy.init(context=context, domain_id=domain)
     values = {"audio_out": "none", "width": 128, "height": 128}
@@ -321,7 +323,7 @@ def test_a_clean_up_lets_go_of_the_face(domain: int) -> None:
 def test_an_interruption_is_seen_within_100_ms(
     start: Callable[..., NodeProcess], peer: Peer
 ) -> None:
-    """By the stamps alone: from when the node was told to the last frame with open lips."""
+    """By stamps: from when the node received the interruption to the last frame with open lips."""
     start("talking_face", audio_out="none")
     states = latched(peer)
     frames = peer.listen(Image, "avatar/image")
@@ -331,7 +333,7 @@ def test_an_interruption_is_seen_within_100_ms(
     tracker = load_tracker()
 
     def gap(frame: Image) -> float:
-        """Between the lips, over the distance of the outer canthi."""
+        """Returns the distance of the lips divided by that of the outer canthi."""
         image = images.to_array(frame)
         found = tracker.detect(Frame(image, 0.0, Camera.assume(*image.shape[1::-1])))
         points = found[0].landmarks[:, :2]
@@ -355,7 +357,8 @@ def test_an_interruption_is_seen_within_100_ms(
         peer.until(lambda: states[-1].state == State.STATE_IDLE, why="for idle")
         seen = stamps(frames)
         after = [(at - told, gap(f)) for at, f in zip(seen, frames, strict=True) if at >= told]
-        # The last with open lips: a busy computer may drop the first with closed ones.
+        # The last frame with open lips, because a busy computer may drop the first with closed
+        # ones.
         took.append(max((late for late, lips in after if lips >= 0.03), default=0.0))
         assert took[-1] <= 0.1, "closed in time, and they stay closed"
         assert sum(0.1 < late < 0.45 for late, _ in after) >= 3, "enough to tell"
@@ -366,7 +369,9 @@ def test_an_interruption_is_seen_within_100_ms(
 
 @pytest.mark.realtime
 def test_what_is_said_at_once_is_heard_whole(start: Callable[..., NodeProcess], peer: Peer) -> None:
-    """Small chunks of a synthesiser faster than real time; its reply after an interruption."""
+    """Small chunks of a synthesizer that is faster than real time, and a reply after an
+    interruption.
+    """
     node = start("talking_face", audio_out="none", width=128, height=128)
     states = latched(peer)
     sound = peer.listen(msg.Audio, "avatar/audio")
@@ -388,7 +393,7 @@ def test_what_is_said_at_once_is_heard_whole(start: Callable[..., NodeProcess], 
         heard = sum(len(m.samples) for m in sound) / 48_000
         assert heard == pytest.approx(seconds + 0.2, abs=0.1)
 
-    # A second utterance in one message, as long as what was interrupted would have lasted.
+    # A second utterance in one message, as long as the rest of the interrupted one.
     for stamp in (lambda: 0.0, time.time):
         known = len(states)
         speaker.send(samples, rate, stamp=stamp())
@@ -404,7 +409,7 @@ def test_what_is_said_at_once_is_heard_whole(start: Callable[..., NodeProcess], 
         assert heard == pytest.approx(seconds, abs=0.3)
     peer.until(lambda: values().get("late chunks") == "0", why="for diagnostics")
 
-    # Two senders whose clocks differ, and chunks that come when their place is taken.
+    # The clocks of two senders differ, and chunks arrive too late for their place.
     for k, piece in enumerate(pieces[:100]):
         speaker.send(piece, rate, stamp=1000.0 + 0.02 * k)
         speaker.send(piece, rate, stamp=5000.0 + 0.02 * k)
@@ -440,7 +445,7 @@ def test_where_it_cannot_look_is_said_once(start: Callable[..., NodeProcess], pe
     said = "no face on the topic faces has the id 'p7'; the ids there: a1"
 
     def look(face_id: str, done: Callable[[], bool]) -> None:
-        """Tells it again and again, as some senders do, beside who is there."""
+        """Publishes the target again and again, as some senders do, with the faces present."""
 
         def told() -> bool:
             who.publish(String(data=face_id))
@@ -450,7 +455,7 @@ def test_where_it_cannot_look_is_said_once(start: Callable[..., NodeProcess], pe
 
         peer.until(told, why=f"for a look at {face_id}")
 
-    # It listens to faces only while it looks at one.
+    # It subscribes to faces only while it looks at one.
     look("a1", lambda: people.get_subscription_count() > 0)
     look("p7", lambda: said in node.log)
     longer = time.monotonic() + 2.5  # than look_time
@@ -460,7 +465,7 @@ def test_where_it_cannot_look_is_said_once(start: Callable[..., NodeProcess], pe
     assert node.log.count("look_at: ") == 1, node.log
     assert node.log.count("look_at_face: ") == 1, node.log
 
-    # The place of a face without a head pose is not the camera, though its fields are 0.
+    # A face without a head pose is not at the camera, although its fields are 0.
     seen.id, seen.head_pose_valid = "b2", False
     look("b2", lambda: "look_at_face: b2 has no valid head pose" in node.log)
 
@@ -517,7 +522,7 @@ def test_bad_input_is_said_once_and_does_no_harm(
     node.wait_for_log("the topic has 2 publishers, and only one may speak at a time")
     heard = np.concatenate([np.frombuffer(m.samples, np.int16) for m in sound])
     assert len(heard) == pytest.approx(48_000, abs=0.25 * 48_000)
-    # One tone without a break: what is loud crosses zero 400 times a second.
+    # A continuous tone crosses zero 400 times per second while it is loud.
     whole = heard[2000:46_000].astype(float)
     assert np.abs(np.diff(np.sign(whole))).sum() / 2 == pytest.approx(400 * 44 / 48, abs=8)
 
@@ -562,7 +567,7 @@ def test_pictures_that_cannot_speak_and_one_that_can(
         log = node.wait_for_log("cannot be configured: ")
         node.end()
         assert said in log
-    # A large one is no harm.
+    # A large message is accepted.
     cv2.imwrite(str(path), cv2.resize(face, (5000, 5000)))
     node = start("talking_face", audio_out="none", portrait=str(path))
     frames = peer.listen(Image, "avatar/image")
@@ -593,7 +598,7 @@ def test_the_page_of_the_node(
     with pytest.raises(InvalidStatus, match="403"):
         client.connect(address, origin="http://evil.example")
     samples, rate = hello()
-    for times in (1, 2):  # one that goes, and comes back
+    for times in (1, 2):  # a client that leaves and returns
         kinds = {1: 0, 2: 0}
         with client.connect(address, origin=f"http://127.0.0.1:{port}") as page:
             speaker.send(samples[: rate // 2], rate)
@@ -609,7 +614,7 @@ def test_the_page_of_the_node(
         peer.until(
             lambda n=times: node.log.count("a browser disconnected") == n, why="until that is said"
         )
-    # The newest diagnostics may be from before.
+    # The newest diagnostics may be older than the change.
     peer.until(lambda: values().get("page, refused") == "1", why="for the one that was refused")
 
 

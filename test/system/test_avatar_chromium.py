@@ -1,4 +1,4 @@
-"""The page in a real Chromium, where one is installed: frames, sound, coming back."""
+"""The web page in a real Chromium, if one is installed: frames, sound, reconnecting."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ RATE = 48_000
 
 
 class Browser:
-    """Headless Chromium, driven by its DevTools protocol."""
+    """Headless Chromium, controlled by its DevTools protocol."""
 
     def __init__(self, folder: Path) -> None:
         assert CHROMIUM is not None
@@ -106,7 +106,7 @@ def browser(tmp_path: Path) -> Iterator[Browser]:
 
 
 class Source:
-    """Frames of one colour after the other, and a tone, in real time."""
+    """Sends single-coloured frames and a tone in real time."""
 
     def __init__(self, screen: WebScreen) -> None:
         self.screen = screen
@@ -143,7 +143,7 @@ def test_frames_sound_and_coming_back(browser: Browser, tmp_path: Path) -> None:
         assert first[0] > 230
         assert first[2] < 60
         eventually(lambda: browser.value(pixel)[1] != first[1])
-        # By one clock: what is drawn is not ahead of, nor far behind, what is heard.
+        # On one clock, frames are drawn neither before nor long after their sound is heard.
         eventually(lambda: browser.value("frames.length") < 12)
         played = browser.value("stats.sounds - stats.late")
         assert played > 0.8 * browser.value("stats.sounds")

@@ -1,4 +1,4 @@
-"""The avatar demo as a user starts it."""
+"""The avatar demo, started as a user starts it."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ av = pytest.importorskip("av")
 
 
 def refused(*arguments: str, folder: Path) -> str:
-    """What ``avatar-demo`` says, having started nothing."""
+    """Returns the message of ``avatar-demo``, which has started nothing."""
     done = subprocess.run(
         ["face-perception", "avatar-demo", "--output", str(folder / "out"), *arguments],
         cwd=folder,
@@ -58,7 +58,7 @@ def test_what_cannot_be_is_said_before_anything_is_started(
 
 
 def test_why_the_face_does_not_come_up(domain: int, tmp_path: Path) -> None:
-    """What the node itself cannot do, here a port that is taken, is said at once."""
+    """An error of the node, here a port that is in use, is reported at once."""
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
@@ -68,7 +68,7 @@ def test_why_the_face_does_not_come_up(domain: int, tmp_path: Path) -> None:
             cwd=tmp_path,
             capture_output=True,
             text=True,
-            timeout=55,  # less than the demo's own patience with a face that says nothing
+            timeout=55,  # less than the time that the demo waits for a silent node
             check=False,
         )
     assert done.returncode == 1, done.stdout + done.stderr

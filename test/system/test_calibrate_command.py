@@ -1,4 +1,4 @@
-"""``face-perception calibrate`` from a video to a person's file, and what it refuses."""
+"""``face-perception calibrate``: from a video to the file of a person, and its errors."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def call(*arguments: object, **more: Any) -> subprocess.CompletedProcess[str]:
 
 @pytest.fixture(scope="module")
 def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The astronaut, who looks at the lens, for five seconds before a camera that is not quiet."""
+    """A video of five seconds, with noise, in which the astronaut looks at the lens."""
     path = tmp_path_factory.mktemp("clip") / "astronaut.mp4"
     image = cv2.cvtColor(photo("astronaut"), cv2.COLOR_RGB2BGR)
     random = np.random.default_rng(1)
@@ -60,11 +60,11 @@ def test_from_a_video_to_a_file_and_back(clip: Path, tmp_path: Path) -> None:
     store = CalibrationStore(tmp_path / "face_perception" / "people")
     calibration = store.get("anna")["geometric"]
     assert calibration.samples == 30
-    # The estimator is off by under 4 degrees to the side and 8 upwards on this photograph.
+    # On this photograph the error is below 4 degrees horizontally and 8 degrees vertically.
     assert abs(calibration.correction.bias_yaw) < 0.07
     assert abs(calibration.correction.bias_pitch) < 0.14
     assert calibration.targets == 1
-    # One steady photograph shows nothing of looks elsewhere: 5.2 degrees are promised.
+    # One still photograph gives no information about other directions: 5.2 degrees are promised.
     assert calibration.expected_residual == pytest.approx(0.0908, abs=0.001)
     assert "from 30 samples of 1 target" in done.stdout
     assert "off by 5.2° on average; with five targets" in done.stdout
@@ -102,7 +102,9 @@ def test_a_terminal_shows_a_bar(clip: Path, tmp_path: Path) -> None:
 def test_a_network_is_calibrated_for_itself(
     clip: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    """This one always answers that everybody looks up; that the astronaut does not is the bias."""
+    """This network always reports a look upwards. The astronaut looks at the lens: this is the
+    bias.
+    """
     install_sides(folder=tmp_path)
     people = tmp_path / "people"
     line = ["calibrate", "--person", "anna", "--camera", str(clip), "--people", str(people)]
@@ -119,7 +121,7 @@ def test_a_network_is_calibrated_for_itself(
 def test_five_targets_of_somebody_who_looks_at_the_lens_only(clip: Path, tmp_path: Path) -> None:
     arguments = ("--person", "anna", "--camera", clip, "--people", tmp_path / "people")
     five = (*arguments, "--targets", 5, "--distance", 0.8)
-    # Before the video ends, no more than the lens was asked for.
+    # When the video ends, only the lens has been a target.
     done = call(*five)
     assert done.returncode == 1
     lines = done.stderr.splitlines()
@@ -187,7 +189,7 @@ def test_what_cannot_be(clip: Path, tmp_path: Path, capfd: pytest.CaptureFixture
 def test_people_that_are_no_folder(
     clip: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    """Said before anybody has to look at a camera."""
+    """Reported before anybody has to look at a camera."""
     file = tmp_path / "anna.json"
     file.write_text("{}")
     for arguments in (

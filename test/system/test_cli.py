@@ -1,4 +1,4 @@
-"""The command line end to end, in processes of its own, on the photographs of the model cache."""
+"""The command line in separate processes, on the sample photographs."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def call(*arguments: object, **more: Any) -> subprocess.CompletedProcess[str]:
 
 
 def lines(text: str) -> list[dict[str, Any]]:
-    """JSON lines, strictly: NaN and Infinity are no JSON."""
+    """Parses JSON lines; NaN and Infinity are errors, because they are not JSON."""
 
     def refuse(name: str) -> None:
         raise AssertionError(f"{name} is no JSON")
@@ -69,7 +69,7 @@ def film(path: Path, times: Iterable[float]) -> Path:
 
 @pytest.fixture(scope="module")
 def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Both people for a second and a half."""
+    """A video of 1.5 s with both people."""
     return film(tmp_path_factory.mktemp("film") / "clip.avi", np.arange(13, 14.5, 1 / 30))
 
 
@@ -80,7 +80,7 @@ def number(value: object, low: float, high: float) -> None:
 
 
 def check_face(face: dict[str, Any], width: int, height: int, landmarks: bool = False) -> None:
-    """Keys of the schema, and values in their ranges."""
+    """Checks the keys of the schema and the ranges of values."""
     keys = [field.name for field in results.FACE_FIELDS] + ["landmarks"] * landmarks
     assert list(face) == keys
     assert face["id"][0].isalpha()
@@ -285,7 +285,7 @@ def test_missing_models_name_the_command(tmp_path: Path) -> None:
 
 
 def test_a_missing_module_is_named_in_one_line() -> None:
-    """In processes where importing it fails as if it were not installed."""
+    """In processes in which the import fails as if the module were not installed."""
 
     def without(module: str) -> subprocess.CompletedProcess[str]:
         hidden = f"import sys; sys.modules[{module!r}] = None; {COMMAND[-1]}"
@@ -343,7 +343,7 @@ def test_ctrl_c_keeps_what_is_done(tmp_path: Path) -> None:
         [*COMMAND, *arguments],
         stderr=subprocess.PIPE,
         text=True,
-        # A shell that starts us in the background has it ignored.
+        # A shell that starts a process in the background makes it ignore SIGINT.
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     end = time.monotonic() + scaled(60)
@@ -388,7 +388,7 @@ def test_progress_shows_on_a_terminal(clip: Path, tmp_path: Path) -> None:
     try:
         while chunk := os.read(ours, 65536):
             shown += chunk
-    except OSError:  # Linux says so when the other end closes
+    except OSError:  # on Linux, the error of a terminal whose other end is closed
         pass
     os.close(ours)
     assert process.wait(scaled(60)) == 0
@@ -398,5 +398,5 @@ def test_progress_shows_on_a_terminal(clip: Path, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("script", ["face-perception", "node"])
 def test_processes_of_a_pool_do_not_begin_the_command_again(script: str) -> None:
-    """Spawned ones read the main script again, by this name: training does so in parallel."""
+    """Spawned processes import the main script again; training uses them."""
     runpy.run_path(str(Path(__file__).parents[2] / "scripts" / script), run_name="__mp_main__")

@@ -1,4 +1,4 @@
-"""Which models the demo runs: those that are imported, or those that are asked for."""
+"""The demo runs the imported models, or those named on the command line."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from face_perception.inference import ModelError
 
 @pytest.fixture(autouse=True)
 def models(own_models: Path) -> Path:
-    """The package's own, and small ones in place of those that are imported."""
+    """A model cache with the package's models and small ones that replace the imported ones."""
     affect_models.install_multitask()
     affect_models.install_mimamo()
     return own_models

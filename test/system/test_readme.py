@@ -1,5 +1,6 @@
-"""README and docs against the code: topics, types and services of running nodes, package data, and
-the code blocks of the pages. What needs no ROS is in test_docs.py.
+"""README and docs agree with the code: topics, types, services, package data, code blocks.
+
+Checks that need no ROS are in test_docs.py.
 """
 
 from __future__ import annotations
@@ -67,7 +68,7 @@ def run_in(folder: Path, code: str, *arguments: str) -> str:
 
 
 def paths_of(value: dict[str, Any], prefix: str = "") -> list[str]:
-    """Every key of nested objects, as ``outer.inner``."""
+    """Returns every key of nested objects, as ``outer.inner``."""
     found = []
     for key, inner in value.items():
         found.append(prefix + key)
@@ -77,7 +78,7 @@ def paths_of(value: dict[str, Any], prefix: str = "") -> list[str]:
 
 
 def test_the_offline_page_is_what_a_clip_gives(tmp_path: Path, own_models: Path) -> None:
-    # A second is enough, in a container whose stamps are the frames'.
+    # One second, in a container that keeps the stamps of the frames.
     clip = cv2.VideoWriter(
         str(tmp_path / "clip.mp4"), cv2.VideoWriter.fourcc(*"mp4v"), 25, (512, 512)
     )
@@ -93,7 +94,7 @@ def test_the_offline_page_is_what_a_clip_gives(tmp_path: Path, own_models: Path)
     of_line, of_face = page.split("Each object in `faces`:")
     rows = [re.findall(r"^\| `([\w.]+)` \|", part, re.M) for part in (of_line, of_face)]
     face = line["faces"][0]
-    # Objects whose keys are data, not fields.
+    # Objects whose keys are data and not fields.
     of_units = ("action_units", "action_unit_probability", "action_unit_confidence")
     for name in (*of_units, "expression", "blendshapes"):
         assert face.pop(name)

@@ -1,5 +1,6 @@
-"""TensorRT without a GPU: engines are built for real, and everything is run up to where a device is
-needed. What runs an engine (``TensorRTBackend.run``) has no test: it needs a GPU.
+"""TensorRT without a GPU: engines are built for real, and all steps before running are tested.
+
+Running an engine (``TensorRTBackend.run``) needs a GPU and has no test.
 """
 
 from __future__ import annotations
@@ -40,7 +41,7 @@ MODELS = [card.name for card in catalogue().values() if card.kind == "model" and
 
 @pytest.fixture(autouse=True)
 def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Engines of a test are its own; the models are everyone's."""
+    """A separate cache of engines for each test; the models are shared."""
     monkeypatch.setenv("FACE_PERCEPTION_MODELS", str(paths.models_dir()))
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     return tmp_path / "face_perception" / "engines"
@@ -93,7 +94,7 @@ def test_profile_is_the_cards_batch() -> None:
 
 
 def test_what_is_used_of_tensorrt_is_there(api: TensorRT) -> None:
-    """The Protocols hold: every method and attribute that they name exists in the real API."""
+    """The real API has every method and attribute that our Protocols name."""
     from face_perception.inference.tensorrt import api as ours
 
     theirs = {
@@ -140,7 +141,7 @@ def test_what_is_used_of_cuda_is_there() -> None:
 
 @no_gpu
 def test_loading_an_engine_needs_a_gpu(api: TensorRT) -> None:
-    """The last step that can be taken here: TensorRT gives None, and says why only in its log."""
+    """The last step that is possible here: TensorRT returns None, and logs the reason."""
     card = catalogue()["expression"]
     _, engine = engines.engine_of(
         card, store.read(card), precision="fp32", gpu=None, progress=lambda *_: None
@@ -234,7 +235,7 @@ def test_foreign_engine_is_built_again(own_cache: Path, caplog: pytest.LogCaptur
 
 
 def test_full_disk(own_cache: Path) -> None:
-    """A file that cannot grow any more, which Linux says as it says that the disk is full."""
+    """A file cannot grow. Linux reports this like a full disk."""
     code = (
         "import resource\n"
         "from face_perception.inference import build_tensorrt_engine\n"
@@ -282,7 +283,7 @@ build_tensorrt_engine("face_mesh", progress=lambda *_: os.kill(os.getpid(), sign
 
 @pytest.mark.parametrize("name", ["SIGINT", "SIGKILL"])
 def test_interrupted_build_leaves_nothing(own_cache: Path, name: str) -> None:
-    """Neither a file that could be taken for an engine nor a process that goes on building."""
+    """It leaves no file that could be taken for an engine, and no process that goes on building."""
     done = run(INTERRUPTED.format(signal=name))
     if name == "SIGINT":
         assert done.stderr.rstrip().endswith("KeyboardInterrupt")
@@ -294,14 +295,14 @@ def test_interrupted_build_leaves_nothing(own_cache: Path, name: str) -> None:
     while builders(own_cache):
         assert time.monotonic() < end, "it builds for nobody"
         time.sleep(0.05)
-    if name == "SIGKILL":  # what it left is cleared, and its lock holds nobody up
+    if name == "SIGKILL":  # the next build removes its files, and does not wait for its lock
         assert [path for path in own_cache.iterdir() if path.is_dir()]
         assert build_tensorrt_engine("face_mesh").exists()
         assert not [path for path in own_cache.iterdir() if path.is_dir()]
 
 
 def builders(folder: Path) -> list[str]:
-    """Processes with a folder in their command line."""
+    """Returns the processes whose command line names a folder."""
     found = []
     for path in Path("/proc").glob("[0-9]*/cmdline"):
         with contextlib.suppress(OSError):
@@ -312,7 +313,7 @@ def builders(folder: Path) -> list[str]:
 
 
 def test_a_builder_that_crashes(own_cache: Path) -> None:
-    """As for want of memory: said, and the one who asked for the engine lives on."""
+    """It may crash because memory is short: this is reported, and the caller goes on."""
     code = (
         "import os, signal, subprocess, threading\n"
         "from face_perception.inference import ModelError, build_tensorrt_engine\n"
