@@ -23,12 +23,10 @@ from sensor_msgs.msg import CompressedImage
 
 from face_perception import msg
 from face_perception.bringup import graph
-from face_perception.bringup.supervisor import (
-    Supervisor,
-    end_with_parent,
-    stop_requested_by_signals,
-)
-from face_perception.media import Mp4Error, write_mp4
+from face_perception.bringup.supervisor import Supervisor, stop_requested_by_signals
+from face_perception.bringup.watched_process import end_with_parent
+from face_perception.errors import MissingDependencyError
+from face_perception.media import FilmError, write_mp4
 from face_perception.ros import images, messages
 from face_perception.speech import Recording
 

@@ -154,6 +154,21 @@ def test_a_band_is_set_where_the_eyes_are(data: Path) -> None:
         donor.Donor(people_data.noise(300, 300), tracker)
 
 
+def test_a_donor_has_no_side() -> None:
+    """With the mirror image of a band the composite is the mirror image, so its gaze is too."""
+    grace = donor.Donor(people_data.photo("grace_hopper"), product.tracker())
+    band = np.random.default_rng(0).uniform(0, 255, (100, 300)).astype(np.float32)
+    right, left = np.array([40.0, 50.0]), np.array([259.0, 50.0])
+    composites = []
+    for one in (band, np.ascontiguousarray(band[:, ::-1])):
+        image, origin = grace.with_band(one, right, left)
+        # The columns whose mirror images about the band's middle are in the picture.
+        first = int(2 * origin[0]) + band.shape[1] - image.shape[1]
+        composites.append(image[:, first:].astype(int))
+    apart = np.abs(composites[0] - composites[1][:, ::-1])
+    assert apart.mean() < 0.5, "gray levels; interpolation leaves a little"
+
+
 # A whole run, on stand-ins.
 
 

@@ -140,31 +140,6 @@ def test_a_device_may_be_a_number(start: Start) -> None:
     node.wait_for_log("camera /dev/video63 cannot be opened")
 
 
-def test_a_source_that_is_lost_is_opened_again_when_it_is_back(
-    start: Start, peer: Peer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A video that disappears between two rounds fails like a device that is unplugged."""
-    monkeypatch.setenv("FACE_PERCEPTION_DELAY_FACTOR", "0.2")
-    source, kept = tmp_path / "video.avi", tmp_path / "kept.avi"
-    writer = cv2.VideoWriter(str(source), cv2.VideoWriter.fourcc(*"MJPG"), 25.0, (64, 48))
-    for _ in range(5):
-        writer.write(np.zeros((48, 64, 3), np.uint8))
-    writer.release()
-    node = start("camera", source=str(source))
-    raw = peer.listen(Image, "image")
-    diagnostics = peer.listen(DiagnosticArray, "/diagnostics")
-    peer.until(lambda: raw)
-    source.rename(kept)
-    peer.until(
-        lambda: diagnostics and "there is no such file" in diagnostics[-1].status[0].message,
-        why="for a try that fails",
-    )
-    kept.rename(source)
-    raw.clear()
-    peer.until(lambda: raw, why="for images after that")
-    assert "has ended" not in node.log
-
-
 def test_a_parameter_out_of_range_is_named_and_can_be_mended(
     start: Start, peer: Peer, picture: Path
 ) -> None:

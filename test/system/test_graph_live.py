@@ -261,6 +261,7 @@ def test_kill_one_and_the_others_go_on(
         )
         print(f"{victim}: whole again {time.monotonic() - killed:.1f} s after kill -9")
     assert graph.log.count("restarting it in") == 5
+    assert "attention has exited (no heartbeat for" in graph.log
     # The shared memory of the killed nodes is removed.
     files = locks | {segment_of(lock) for lock in locks}
     assert [file for file in files if file.exists()] == []
