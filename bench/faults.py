@@ -275,14 +275,15 @@ def model_is_pipe(bench: Bench) -> tuple[str, float]:
     with bench.own_graph(
         *("--camera", "sample", "--nodes", "face_tracker"), FACE_PERCEPTION_MODELS=str(models)
     ) as graph:
-        bench.listener.spin(12.0)
-        log = graph.log
+        bench.listener.until(lambda: "face_mesh" in graph.log, "a word about the model")
+        refused = "named pipe" in graph.log
         model.unlink()
         kept.rename(model)
         seconds = bench.listener.until_results(("faces",))
     shutil.rmtree(models)
-    named = "refused by name" if "face_mesh" in log else "blocked, ended by the watchdog"
-    return f"{named}; the file put back", seconds
+    if not refused:
+        raise Failed("it was not refused as a named pipe")
+    return "refused by name; after the file was put back", seconds
 
 
 def bomb(bench: Bench) -> tuple[str, float]:

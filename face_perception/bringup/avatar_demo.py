@@ -23,7 +23,11 @@ from sensor_msgs.msg import CompressedImage
 
 from face_perception import msg
 from face_perception.bringup import graph
-from face_perception.bringup.supervisor import Supervisor, stop_requested_by_signals
+from face_perception.bringup.supervisor import (
+    Supervisor,
+    check_start,
+    stop_requested_by_signals,
+)
 from face_perception.bringup.watched_process import end_with_parent
 from face_perception.errors import MissingDependencyError
 from face_perception.media import FilmError, write_mp4
@@ -123,6 +127,7 @@ def run_avatar_demo(
         parameters={"talking_face": {"portrait": portrait, "web_port": port}},
         log_level=log_level,
     )
+    check_start(options)
     supervisor = Supervisor(graph.node_processes(options), log=log)
     rclpy.init()
     # rclpy's own signal handler would shut the context down while the speaker thread uses it.

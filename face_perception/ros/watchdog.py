@@ -158,7 +158,7 @@ class Watchdog:
     def end_process(self, reason: str, *, stacks: bool = False) -> None:
         """Logs ``reason``, and the stacks of all threads if wanted, and ends the process."""
 
-        text = f"{reason}. Ending this process, so that it is started again."
+        text = f"{reason}. Ending this process."
         reported = threading.Event()
 
         def report() -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from face_perception import cli
+from face_perception.bringup import dds_profile
 from face_perception.commands import doctor
 from face_perception.commands import machine_checks as machine
 from face_perception.commands.machine_checks import ABSENT, OK, WRONG
@@ -57,6 +58,7 @@ def test_everything(capsys: pytest.CaptureFixture[str]) -> None:
     report = json.loads(capsys.readouterr().out)
     found = {each["name"]: each["state"] for each in report["findings"]}
     assert (found["Python"], found["ONNX Runtime"], found["models"]) == (OK, OK, OK)
+    assert found["shared memory"] in (OK, ABSENT)
     assert (found["GPU"] == OK) == works(find_gpu)
     assert (found["TensorRT"] == OK) == works(tensorrt_version)
     assert report["device"]["cores"] >= 1
@@ -184,3 +186,14 @@ def test_little_memory(monkeypatch: pytest.MonkeyPatch) -> None:
         WRONG,
         "0.1 of 8.0 GB free",
     )
+
+
+def test_a_small_shared_memory_is_named_with_the_fix(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Docker gives a container 64 MB."""
+    monkeypatch.setattr(dds_profile, "shared_memory_size", lambda: 64 << 20)
+    found = machine._shared_memory()
+    assert found.state == OK, "it works, slowly"
+    assert "/dev/shm has 64 MB" in found.found
+    assert "--shm-size=512m or --ipc=host" in found.fix
+    monkeypatch.setattr(dds_profile, "shared_memory_size", lambda: 4 << 30)
+    assert machine._shared_memory().fix == ""
