@@ -27,6 +27,7 @@ from face_perception.learning.claims import table as claims
 from face_perception.learning.data import dataset
 from face_perception.learning.geddnet import recipe as recipes
 from face_perception.learning.geddnet.recipe import GazeRecipe, read_gaze_recipe
+from face_perception.learning.synthesis import worker_count
 from face_perception.learning.synthesis.gaze_crops import GazeFaces, gaze_faces
 from face_perception.learning.training_loop import EpochOrder
 
@@ -49,7 +50,10 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path / "set"
 
 
-def test_drawn_people_are_the_same_again_in_parallel(drawn: GazeFaces) -> None:
+def test_drawn_people_are_the_same_again_in_parallel(
+    drawn: GazeFaces, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(worker_count, "IMAGES_PER_WORKER", 1)
     forks: list[int] = []
     os.register_at_fork(before=lambda: forks.append(1))
     again = gaze_faces(4, 3, seed=5, workers=2)

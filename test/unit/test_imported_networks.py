@@ -123,12 +123,13 @@ def test_any_changed_byte_is_noticed(models: Path, file: str) -> None:
     install_model(doubling())
     path = models / file
     whole = path.read_bytes()
-    for at in range(0, len(whole), max(1, len(whole) // 60)):
+    for number, at in enumerate(range(0, len(whole), max(1, len(whole) // 60))):
         path.write_bytes(whole[:at] + bytes([whole[at] ^ 1]) + whole[at + 1 :])
         with pytest.raises(ModelError, match=r"twice\.(onnx|yaml)"):
             load("twice")
-        problems = {check.name: check.problem for check in verify_models()}
-        assert problems["twice"], at
+        if number % 10 == 0:  # slow: reads the cards and files of all models
+            problems = {check.name: check.problem for check in verify_models()}
+            assert problems["twice"], at
     path.write_bytes(whole)
     load("twice")
 

@@ -13,6 +13,7 @@ import pytest
 
 from face_perception.faces import FaceTracker, load_tracker
 from face_perception.learning.data.dataset import DatasetError, Writer, read
+from face_perception.learning.synthesis import worker_count
 from face_perception.learning.synthesis.actor import Actor
 from face_perception.learning.synthesis.affect_set import AffectSet, write_affect_set
 from face_perception.learning.synthesis.emfacs import CIRCUMPLEX, LABELLED, UNITS, Act, draw_act
@@ -99,8 +100,9 @@ def test_acts_are_as_labelled() -> None:
         draw_act(random, "bored")
 
 
-def test_a_set_is_the_same_for_its_seed(tmp_path: Path) -> None:
+def test_a_set_is_the_same_for_its_seed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pq = pytest.importorskip("pyarrow.parquet")
+    monkeypatch.setattr(worker_count, "IMAGES_PER_WORKER", 1)
     settings = AffectSet(people=1, photos=1, samples=4, seed=5)
     folders = [
         write_affect_set(tmp_path / name, settings, workers=workers)

@@ -21,6 +21,7 @@ from face_perception.learning.data.dataset import Writer
 from face_perception.learning.synthesis.actor import Actor
 from face_perception.learning.synthesis.emfacs import draw_act
 from face_perception.learning.synthesis.synthetic_people import synthetic_person
+from face_perception.learning.synthesis.worker_count import useful_workers
 from face_perception.types import Image
 
 TASKS = ("EXPR", "AU", "VA")
@@ -59,6 +60,7 @@ def write_affect_set(folder: Path, settings: AffectSet, *, workers: int = 1) -> 
         for photo, count in ((False, settings.people), (True, settings.photos))
         for number in range(settings.first, settings.first + count)
     ]
+    workers = useful_workers(workers, len(jobs) * settings.samples)
     name = f"synthetic affect, seed {settings.seed}"
     with Writer(
         folder, name=name, licence="Apache-2.0", made_by="face_perception.synthesis"

@@ -33,6 +33,7 @@ from face_perception.learning.synthesis.gaze_painter import (
     shifted,
     smooth_step,
 )
+from face_perception.learning.synthesis.worker_count import useful_workers
 from face_perception.types import FloatArray, Image
 
 KAPPA = math.radians(2.5)
@@ -73,7 +74,8 @@ def gaze_faces(
 ) -> GazeFaces:
     """Paints ``images`` images of each of ``people`` people.
 
-    The same seed gives the same images, for any number of ``workers``. ``kappa`` is the standard
+    The same seed gives the same images, for any number of ``workers``; only as many processes are
+    started as are worth it. ``kappa`` is the standard
     deviation of the bias on each axis, radians. With a ``target`` (pitch, yaw, radians), the same
     people look there in other images, with random head poses. Raises InputError for numbers below
     1.
@@ -81,6 +83,7 @@ def gaze_faces(
     if people < 1 or images < 1 or workers < 1:
         raise InputError("people, images and workers must be at least 1")
     one = partial(_person, images=images, seed=seed, kappa=kappa, target=target)
+    workers = useful_workers(workers, people * images)
     if workers > 1:
         # Spawned processes, because the threads of ONNX Runtime, torch and OpenCV do not survive a
         # fork.
