@@ -44,6 +44,7 @@ setup(
         "face_perception.resources",
         "face_perception.resources.models",
         "face_perception.resources.speech",
+        "face_perception.config.security",
         "face_perception.config.training",
     ],
     package_dir={
@@ -51,6 +52,7 @@ setup(
         "face_perception.resources": "resources",
         "face_perception.resources.models": "resources/models",
         "face_perception.resources.speech": "resources/speech",
+        "face_perception.config.security": "config/security",
         "face_perception.config.training": "config/training",
     },
     package_data={
@@ -59,6 +61,7 @@ setup(
         "face_perception.resources": ["*.html"],
         "face_perception.resources.models": ["*.yaml", "*.npz", "NOTICE"],
         "face_perception.resources.speech": ["*.wav", "*.txt", "*.yaml", "*.onnx", "*.npz"],
+        "face_perception.config.security": ["*.xml"],
         "face_perception.config.training": ["*.yaml"],
     },
     install_requires=listed("requirements.txt"),

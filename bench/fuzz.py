@@ -30,7 +30,9 @@ sys.path[:0] = [str(ROOT), str(ROOT / "test" / "helpers")]
 
 from bench.fuzzing.targets import names
 
-_STUCK = 60.0  # seconds without progress after which a process is ended
+# Seconds without progress after which a process is ended: before its first input, which includes
+# all imports, and later.
+_START, _STUCK = 400.0, 60.0
 _PROBLEMS = ("process ends", "foreign", "hangs", "memory", "messages")
 
 
@@ -83,7 +85,7 @@ def _one_process(name: str, seed: int, folder: Path, seconds: float, outcome: Ou
             now = _progress(folder)
             if now != done:
                 done, since = now, time.monotonic()
-            elif time.monotonic() - since > _STUCK:
+            elif time.monotonic() - since > (_STUCK if done else _START):
                 stuck = True
                 process.kill()
                 process.wait()

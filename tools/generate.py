@@ -2,8 +2,8 @@
 
 * config/<node>.yaml, the parameters in docs/nodes/<node>.md, the nodes in docs/nodes/index.md and
   the fields in docs/offline.md come from the code.
-* The topics in docs/nodes/<node>.md come from the table in docs/ros_api.md.
-* docs/messages.md comes from the files in msg/, srv/ and action/.
+* The topics in docs/nodes/<node>.md and the SROS 2 policies in config/security come from the table
+  in docs/ros_api.md.
 * The tables and the diagram of docs/trust.md come from bench/results.
 
 `python3 tools/generate.py --check` fails if a file differs from what the code says (a test runs
@@ -29,7 +29,7 @@ from face_perception import results
 from face_perception.bringup import graph
 from face_perception.nodes import module_of
 from face_perception.settings import settings_of
-from tools.messages_page import messages_page
+from tools.sros2_policy import policy
 
 
 def dataclass_of(node: str) -> type[Any]:
@@ -149,7 +149,9 @@ def trust() -> str:
 
 def main() -> int:
     files = {ROOT / "config" / f"{node.name}.yaml": config(node) for node in graph.NODES}
+    api = (ROOT / "docs" / "ros_api.md").read_text()
     for node in graph.NODES:
+        files[ROOT / "config" / "security" / f"{node.name}.policy.xml"] = policy(node.name, api)
         files[ROOT / "docs" / "nodes" / f"{node.name}.md"] = node_page(node.name)
     index = ROOT / "docs" / "nodes" / "index.md"
     files[index] = fill(index.read_text(), "nodes", node_table())

@@ -13,6 +13,7 @@ from face_perception.errors import one_line, shortened
 from face_perception.inference.memory_limit import memory_limit
 from face_perception.inference.models.cards import Card, ModelError, Port
 from face_perception.inference.reference_inputs import zero_inputs
+from face_perception.outside_files import one_error
 
 Array = npt.NDArray[Any]
 
@@ -53,8 +54,10 @@ class OnnxRuntime:
         self._name = card.name
         self._card = card
         self._outputs = list(card.outputs)
-        _compare(card, "input", card.inputs, self.session.get_inputs())
-        _compare(card, "output", card.outputs, self.session.get_outputs())
+        with one_error(f"{card.path}", "import the model again", ModelError):
+            # A name in the file that is not UTF-8 raises UnicodeDecodeError.
+            _compare(card, "input", card.inputs, self.session.get_inputs())
+            _compare(card, "output", card.outputs, self.session.get_outputs())
         self.description = f"onnxruntime {onnxruntime.__version__} on the CPU, {threads} thread" + (
             "s" if threads > 1 else ""
         )

@@ -16,6 +16,7 @@ from std_msgs.msg import String
 from face_perception import msg, paths
 from face_perception.bringup import graph
 from face_perception.inference import sample_photo
+from tools.sros2_policy import permissions
 
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
@@ -116,3 +117,25 @@ def test_ros_api_is_what_the_nodes_have(
     with contextlib.suppress(AssertionError):
         peer.until(lambda: listed() >= want)
     assert listed() == want
+    assert {node.name: forbidden(peer, node.name) for node in graph.NODES} == {
+        node.name: set() for node in graph.NODES
+    }
+
+
+def forbidden(peer: Peer, node: str) -> set[str]:
+    """What a running node has, but its SROS 2 policy does not allow."""
+    allowed = permissions(node, (DOCS / "ros_api.md").read_text())
+    found = set()
+    for names, ask in (
+        (allowed.publishes, peer.node.get_publisher_names_and_types_by_node),
+        (allowed.subscribes, peer.node.get_subscriber_names_and_types_by_node),
+        (allowed.serves, peer.node.get_service_names_and_types_by_node),
+    ):
+        known = {f"/{node}/{n[2:]}" if n.startswith("~/") else f"/{n.lstrip('/')}" for n in names}
+        actions = tuple(f"/{name}/_action/" for name in allowed.executes)
+        found |= {
+            name
+            for name, _ in ask(node, "/")
+            if name not in known and not (actions and name.startswith(actions))
+        }
+    return found
