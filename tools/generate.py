@@ -4,6 +4,7 @@
   the fields in docs/offline.md come from the code.
 * The topics in docs/nodes/<node>.md and the SROS 2 policies in config/security come from the table
   in docs/ros_api.md.
+* docs/messages.md comes from the files in msg/, srv/ and action/.
 * The tables and the diagram of docs/trust.md come from bench/results.
 
 `python3 tools/generate.py --check` fails if a file differs from what the code says (a test runs
@@ -29,6 +30,7 @@ from face_perception import results
 from face_perception.bringup import graph
 from face_perception.nodes import module_of
 from face_perception.settings import settings_of
+from tools.messages_page import messages_page
 from tools.sros2_policy import policy
 
 
