@@ -558,7 +558,7 @@ def test_pictures_that_cannot_speak_and_one_that_can(
         "less than 64: use a larger picture": cv2.copyMakeBorder(
             cv2.resize(face, (100, 100)), 30, 30, 40, 40, cv2.BORDER_REPLICATE
         ),
-        "100 million: shrink it": np.full((10_100, 10_000), 128, np.uint8),
+        "100 million": np.full((10_100, 10_000), 128, np.uint8),
     }
     path = tmp_path / "portrait.png"
     for said, picture in pictures.items():
