@@ -18,11 +18,14 @@ from face_perception.ros import waiting_times
 _TIMEOUT = 30.0  # seconds for one look
 
 
-def refuse_second_start(names: Iterable[str], say: Callable[[str], None]) -> None:
+def refuse_second_start(
+    names: Iterable[str], say: Callable[[str], None], stopped: Callable[[], bool]
+) -> None:
     """Raises InputError if nodes of these full names, such as /head/gaze, run in the domain.
 
     Nodes that are just ending, or were killed, get the time to disappear; ``say`` tells the user
-    about the wait. Does nothing if the domain cannot be searched: the nodes will say why.
+    about the wait, which ends when ``stopped()`` is true. Does nothing if the domain cannot be
+    searched: the nodes will say why.
     """
     wanted = set(names)
     end = time.monotonic() + waiting_times.LEASE
@@ -30,6 +33,8 @@ def refuse_second_start(names: Iterable[str], say: Callable[[str], None]) -> Non
     while both := sorted(wanted & running_nodes()):
         domain = os.environ.get("ROS_DOMAIN_ID") or "0"
         text = f"{', '.join(both)} already run in ROS domain {domain}"
+        if stopped():
+            return
         if time.monotonic() > end:
             raise InputError(
                 f"{text}: stop them first, or start these in another --namespace or ROS_DOMAIN_ID"

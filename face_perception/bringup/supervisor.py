@@ -182,7 +182,9 @@ def run_graph(options: GraphOptions, *, respawn: bool = True, duration: float = 
     Returns the exit code.
     """
     stop_requested = stop_requested_by_signals()
-    check_start(options)
+    check_start(options, stop_requested)
+    if stop_requested():
+        return 0
     supervisor = Supervisor(node_processes(options), respawn=respawn)
     begin = time.monotonic()
     try:
@@ -195,12 +197,15 @@ def run_graph(options: GraphOptions, *, respawn: bool = True, duration: float = 
     return 1 if supervisor.given_up else 0
 
 
-def check_start(options: GraphOptions) -> None:
-    """Shows warnings about the options. Raises InputError if the graph already runs."""
+def check_start(options: GraphOptions, stopped: Callable[[], bool] = lambda: False) -> None:
+    """Shows warnings about the options. Raises InputError if the graph already runs.
+
+    Does not wait for the end of a running graph once ``stopped()`` is true.
+    """
 
     def say(text: str) -> None:
         print(f"[up] {text}", file=sys.stderr, flush=True)
 
     for warning in options.warnings:
         say(warning)
-    refuse_second_start(options.full_names, say)
+    refuse_second_start(options.full_names, say, stopped)

@@ -14,6 +14,7 @@ import signal, sys, threading
 from face_perception.bringup import graph, supervisor
 
 class NoProcesses:
+    given_up = []
     def __init__(self, *args, **kwargs):
         sys._getframe(1).f_trace = trace
         sys.settrace(trace)
@@ -34,6 +35,7 @@ def trace(frame, event, argument):
     return trace
 
 supervisor.Supervisor = NoProcesses
+supervisor.check_start = lambda *_: None
 step = count = 0
 while count == step:
     step, count = step + 1, 0
