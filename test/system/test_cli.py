@@ -358,7 +358,7 @@ def test_ctrl_c_keeps_what_is_done(tmp_path: Path) -> None:
     found = lines(output.read_text())
     assert 20 < len(found) < 900
     assert abs(len(list(FrameReader(drawn))) - len(found)) <= 1
-    assert "interrupted" in errors
+    assert "stopped after" in errors
 
 
 def test_a_reader_that_leaves(clip: Path) -> None:
