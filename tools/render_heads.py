@@ -33,6 +33,7 @@ from __future__ import annotations
 import argparse
 import gzip
 import json
+import sys
 import tempfile
 import zlib
 from dataclasses import dataclass, field
@@ -45,6 +46,13 @@ import numpy as np
 import numpy.typing as npt
 import trimesh
 from PIL import Image
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from face_perception.learning.synthesis.rendered.triangle_mesh import (
+    polar_grid_triangles,
+    write_ply,
+)
 
 Array = npt.NDArray[np.float64]
 Faces = npt.NDArray[np.int64]
@@ -232,18 +240,6 @@ def lids(pitch_deg: float) -> dict[str, float]:
     return {f"eyeLookDown{side}": -pitch_deg / LOOK_DOWN_DEG for side in ("Left", "Right")}
 
 
-def write_ply(path: Path, points: Array, faces: Faces, normals: Array, colours: Array) -> None:
-    """A mesh with normals and vertex colours (linear RGB), all of them [V, 3]."""
-    names = ("x", "y", "z", "nx", "ny", "nz", "r", "g", "b")
-    header = ["ply", "format binary_little_endian 1.0", f"element vertex {len(points)}"]
-    header += [f"property float {name}" for name in names]
-    header += [f"element face {len(faces)}", "property list uchar int vertex_indices", "end_header"]
-    rows = np.empty(len(faces), [("n", "u1"), ("i", "<i4", 3)])
-    rows["n"], rows["i"] = 3, faces
-    values = np.hstack([points, normals, colours]).astype("<f4")
-    path.write_bytes("\n".join(header).encode() + b"\n" + values.tobytes() + rows.tobytes())
-
-
 class Scene:
     """Collects meshes for one rendering."""
 
@@ -322,12 +318,7 @@ def eyeball(iris: Array, seed: int) -> tuple[Array, Faces, Array, Array]:
     # The white of the eye begins with a soft dark edge, one millimetre wide.
     mix = np.clip((polar - limbus) / 0.09, 0, 1)[:, None, None]
     colours[~is_iris] = mix * white + (1 - mix) * colours[len(inside) - 1]
-    rows, columns = np.meshgrid(np.arange(len(radii) - 1), np.arange(around), indexing="ij")
-    a = rows * around + columns
-    b = rows * around + (columns + 1) % around
-    faces = np.concatenate(
-        [np.stack([a, a + around, b], -1), np.stack([b, a + around, b + around], -1)]
-    ).reshape(-1, 3)
+    faces = polar_grid_triangles(len(radii), around)
     return points.reshape(-1, 3), faces, normals.reshape(-1, 3), colours.reshape(-1, 3)
 
 

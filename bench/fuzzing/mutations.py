@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import yaml
+from damage import places_of
 
 _TOKENS = (
     *(b"[", b"]", b"{", b"}", b"- ", b": ", b"&a ", b"*a", b"<<: ", b"!!int ", b"!!float ", b"\n"),
@@ -61,7 +62,7 @@ def from_grammar(good: bytes, language: str, count: int, seed: int) -> Iterator[
     except ImportError:
         return
     content = yaml.safe_load(good) if language == "yaml" else json.loads(good)
-    places = list(_places(content))
+    places = list(places_of(content))
     leaves = (
         strategies.none()
         | strategies.booleans()
@@ -116,12 +117,3 @@ def _dumped(value: Any, language: str) -> str:
     except (yaml.YAMLError, UnicodeError, ValueError):
         return str(value)
     return text
-
-
-def _places(value: Any, before: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
-    pairs = value.items() if isinstance(value, dict) else enumerate(value)
-    for key, inner in pairs:
-        if key != "seal":
-            yield (*before, key)
-            if isinstance(inner, dict | list):
-                yield from _places(inner, (*before, key))

@@ -89,7 +89,7 @@ def changed_leaves(text: str, language: str) -> Iterator[str]:
     good = yaml.safe_load(text) if language == "yaml" else json.loads(text)
     dump = yaml.safe_dump if language == "yaml" else json.dumps
     values = itertools.cycle((*_HUGE, *_WRONG))
-    for place in list(_places(good)):
+    for place in list(places_of(good)):
         for value in itertools.islice(values, 5):
             changed = copy.deepcopy(good)
             at = changed
@@ -101,13 +101,17 @@ def changed_leaves(text: str, language: str) -> Iterator[str]:
         yield dump(value)
 
 
-def _places(value: Any, before: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+def places_of(value: Any, before: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+    """Yields the path, as keys and indices, of each value in nested mappings and lists.
+
+    Leaves out the key ``seal``.
+    """
     pairs = value.items() if isinstance(value, dict) else enumerate(value)
     for key, inner in pairs:
         if key != "seal":
             yield (*before, key)
             if isinstance(inner, dict | list):
-                yield from _places(inner, (*before, key))
+                yield from places_of(inner, (*before, key))
 
 
 def laughter(levels: int = 8) -> str:

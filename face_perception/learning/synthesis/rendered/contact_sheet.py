@@ -14,7 +14,8 @@ from face_perception.learning.synthesis.rendered.dataset import read_truths
 def write_contact_sheet(folder: Path, file: Path, *, count: int = 64, size: int = 160) -> int:
     """Writes a sheet of one picture of each person, at most ``count``; returns their number.
 
-    ``size`` is that of each picture on the sheet, pixels. Raises InputError if there is none.
+    ``size`` is the side of each picture on the sheet, pixels. Raises InputError if ``folder`` has
+    no pictures.
     """
     seen: dict[int, str] = {}
     for truth in read_truths(folder):

@@ -17,6 +17,7 @@ import numpy.typing as npt
 
 from face_perception.learning.synthesis.rendered.person import Eyes
 from face_perception.learning.synthesis.rendered.surface import smooth_step, unit
+from face_perception.learning.synthesis.rendered.triangle_mesh import polar_grid_triangles
 
 Array = npt.NDArray[np.float64]
 Triangles = npt.NDArray[np.int64]
@@ -65,12 +66,7 @@ def make_ball(limbus_radius: float) -> Ball:
         [np.outer(np.sin(slopes), np.cos(turn)), np.outer(np.sin(slopes), np.sin(turn)),
          np.repeat(np.cos(slopes)[:, None], _AROUND, 1)], axis=2,
     )  # fmt: skip
-    rows, columns = np.meshgrid(np.arange(len(radii) - 1), np.arange(_AROUND), indexing="ij")
-    a = rows * _AROUND + columns
-    b = rows * _AROUND + (columns + 1) % _AROUND
-    triangles = np.concatenate(
-        [np.stack([a, a + _AROUND, b], -1), np.stack([b, a + _AROUND, b + _AROUND], -1)]
-    ).reshape(-1, 3)
+    triangles = polar_grid_triangles(len(radii), _AROUND)
     return Ball(points.reshape(-1, 3), triangles, normals.reshape(-1, 3))
 
 

@@ -19,8 +19,8 @@ def need_renderer() -> Any:
         mitsuba = importlib.import_module("mitsuba")
     except ImportError as error:
         raise MissingDependencyError(
-            f"rendering people needs mitsuba ({error}): {INSTALL}, in an environment of its own if "
-            "you like"
+            f"rendering people needs mitsuba ({error}): {INSTALL}, in a separate "
+            "environment if you like"
         ) from error
     mitsuba.set_variant("scalar_rgb")
     mitsuba.set_log_level(mitsuba.LogLevel.Error)

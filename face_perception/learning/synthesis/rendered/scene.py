@@ -44,6 +44,7 @@ from face_perception.learning.synthesis.rendered.surroundings import (
     draw_surroundings,
     look_up,
 )
+from face_perception.learning.synthesis.rendered.triangle_mesh import write_ply
 from face_perception.learning.synthesis.rendered.truth import Truth, make_truth
 from face_perception.learning.synthesis.rendered.view import View
 
@@ -229,7 +230,7 @@ class _Stage:
     ) -> None:  # fmt: skip
         path = self._folder / f"{name}.ply"
         world = self.posed.to_world(points)
-        _write_ply(path, world, triangles, normals @ self.posed.turn.T, colours)
+        write_ply(path, world, triangles, normals @ self.posed.turn.T, colours)
         self.parts[name] = {
             "type": "ply",
             "filename": str(path),
@@ -320,20 +321,6 @@ def _look_at(mi: Any, origin: Array, target: Array) -> Any:
     return mi.ScalarTransform4f().look_at(
         origin=origin.tolist(), target=target.tolist(), up=[0.0, 1.0, 0.0]
     )
-
-
-def _write_ply(
-    path: Path, points: Array, faces: npt.NDArray[np.int64], normals: Array, colours: Array
-) -> None:
-    """A mesh with normals and vertex colours (linear RGB), all of them [V, 3]."""
-    names = ("x", "y", "z", "nx", "ny", "nz", "r", "g", "b")
-    header = ["ply", "format binary_little_endian 1.0", f"element vertex {len(points)}"]
-    header += [f"property float {name}" for name in names]
-    header += [f"element face {len(faces)}", "property list uchar int vertex_indices", "end_header"]
-    rows = np.empty(len(faces), [("n", "u1"), ("i", "<i4", 3)])
-    rows["n"], rows["i"] = 3, faces
-    values = np.hstack([points, normals, colours]).astype("<f4")
-    path.write_bytes("\n".join(header).encode() + b"\n" + values.tobytes() + rows.tobytes())
 
 
 def _without_fireflies(image: Array) -> Array:
