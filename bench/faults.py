@@ -3,7 +3,7 @@
     python3 bench/faults.py [--list] [--only NAME ...]
 
 Each fault is a row: outcome, and seconds from the fault until results flow as before. Starts
-`face-perception up` in a ROS domain of its own. Some rows need root (they mount a small file
+`face-perception up` in a separate ROS domain. Some rows need root (they mount a small file
 system) and are skipped without. The exit code is 1 if a row failed. Times depend on what else the
 machine does; the load is printed.
 """
@@ -445,7 +445,7 @@ def small_shared_memory(bench: Bench) -> tuple[str, float]:
 
 
 def count_faces() -> int:
-    """What ``small_shared_memory`` runs in a mount namespace of its own."""
+    """Counts faces for ``small_shared_memory``, which runs it in a separate mount namespace."""
     listener = Listener()
     with tempfile.TemporaryDirectory() as folder:
         graph = Graph(Path(folder), "--camera", "sample", "--nodes", f"{NODES},affect,overlay")

@@ -43,8 +43,8 @@ def one_error(
 ) -> Iterator[None]:
     """Raises any exception of the block as ``kind``: "SUBJECT cannot be read: REASON: FIX".
 
-    Put it around the reading of one file. A class ``kind`` of its own, such as ModelError, passes
-    unchanged; a plain InputError gets subject and fix.
+    Put it around the reading of one file. If ``kind`` is a subclass such as ModelError, errors of
+    that class pass unchanged. A plain InputError gets subject and fix.
 
     >>> with one_error("camera calibration a.yaml", "write it again"):
     ...     parse_yaml("a: [")

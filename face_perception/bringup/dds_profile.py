@@ -28,7 +28,7 @@ _LITTLE = 16 * _MB
 
 
 def shared_memory_size(folder: str = _FOLDER) -> int:
-    """Returns the size of /dev/shm in bytes, or 0 if there is none."""
+    """Returns the size of /dev/shm in bytes, or 0 if it does not exist."""
     try:
         found = os.statvfs(folder)
     except OSError:

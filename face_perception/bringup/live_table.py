@@ -61,7 +61,7 @@ class GraphSnapshot:
 
     @property
     def nobody(self) -> str:
-        """What to show in place of faces if there are none."""
+        """Returns the text to show while no face is seen."""
         return "starting …" if self.starting else "nobody is there"
 
 

@@ -2,7 +2,7 @@
 
     python3 -m face_perception.bringup.running_nodes
 
-A process of its own, so that the supervisor needs no DDS.
+Runs as a separate process, so that the supervisor does not need DDS.
 """
 
 from __future__ import annotations

@@ -21,7 +21,7 @@ class _Layout:
     end: int = -1  # place of the end-of-image marker; -1: missing
     scans: int = 0
     restarts: int = 0  # number of restart markers
-    restart_interval: int = 0  # blocks (MCU) between two of them; 0: there are none
+    restart_interval: int = 0  # blocks (MCU) between two of them; 0: no restart markers
     blocks: int = 0  # number of blocks (MCU) of the image, with all components
 
 

@@ -199,7 +199,7 @@ class OverlayNode(PerceptionNode[OverlayParameters]):
 
 
 def _note(known: dict[str, Any], untrained: Collection[str]) -> str:
-    """Returns a note about results of networks with random weights; empty if there are none.
+    """Returns a note about results of networks with random weights; empty if no result has one.
 
     ``untrained`` are the names of these networks. A source is only compared with these names: it
     comes from the network, so it must not choose a file that is read.

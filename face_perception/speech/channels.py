@@ -40,7 +40,7 @@ class ChannelMixer:
     has been silent for 0.3 s it is not recognized, and with two channels never: then choose an
     index.
 
-    Raises InputError if ``choice`` is none of these.
+    Raises InputError for any other ``choice``.
 
     >>> mixer = ChannelMixer("mean")
     >>> left = np.sin(np.arange(1600) / 5).astype(np.float32)

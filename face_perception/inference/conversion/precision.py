@@ -134,7 +134,7 @@ def _named(network: Any) -> Any:
 
 
 def _without_constant_identities(network: Any) -> Any:
-    """Replaces each Identity of a constant by a constant of its own name.
+    """Replaces each Identity of a constant by a copy of the constant, named like its output.
 
     PyTorch's exporter stores equal weights once and shares them through Identity nodes. The
     quantizer skips a bias that comes from such a node, and ONNX Runtime then runs that convolution
