@@ -201,7 +201,10 @@ def test_a_cut_off_jpeg(start: Start, peer: Peer) -> None:
     [
         ({"k": [0.0] * 9}, "calibrate the camera"),
         ({"k": [math.nan] * 9}, "calibrate the camera"),
-        ({"distortion_model": "radtan", "d": [0.1, 0.01, 0.0, 0.0]}, "unknown distortion model"),
+        (
+            {"distortion_model": "radtan", "d": [0.1, 0.01, 0.0, 0.0]},
+            "unknown distortion model 'radtan'",
+        ),
         ({"distortion_model": "plumb_bob", "d": [0.1, 0.01, 0.0]}, "4 or 5 coefficients, not 3"),
     ],
 )

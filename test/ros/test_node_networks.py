@@ -149,7 +149,7 @@ def test_an_engine_being_built_is_shown(domain: int, peer: Peer, standin: thread
     assert building[0].message.startswith("model expression: ")
     assert level(building[0]) == DiagnosticStatus.WARN
     last = of("affect", said)[-1]
-    assert last.message.startswith("active")
+    assert last.message == "active: nobody subscribes to its results, so it publishes none"
     assert values(last)["models"] == "expression on tensorrt in fp32"
 
 

@@ -80,6 +80,7 @@ def test_everything(capsys: pytest.CaptureFixture[str]) -> None:
             assert row["state"] == ("built" if works(tensorrt_version) else ABSENT)
             if row["state"] == "built":
                 assert row["why"].startswith("built, but not run: ")
+                assert " no " in row["why"]
                 assert Path(row["engine"]).stat().st_size > 100_000
 
 

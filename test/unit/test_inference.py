@@ -135,7 +135,7 @@ def test_weights_that_are_none(tmp_path):
     np.savez(tmp_path / "other.npz", a=np.zeros(3, np.uint8))
     np.savez(tmp_path / "part.npz", **{"dense0/conv0/bias": np.zeros(32, np.float32)})
     for data in (b"text", (tmp_path / "other.npz").read_bytes()):
-        with pytest.raises(ModelError, match="expression network"):
+        with pytest.raises(ModelError, match="the file of the expression network cannot be read"):
             RECIPES["expression"](data)
     with pytest.raises(ModelError, match="weights of the expression network lack"):
         RECIPES["expression"]((tmp_path / "part.npz").read_bytes())

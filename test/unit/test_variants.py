@@ -364,7 +364,9 @@ def test_calibration_on_the_wrong_thing(tmp_path: Path, capsys: pytest.CaptureFi
     np.savez(tmp_path / "other.npz", picture=np.zeros(3))
     other = ["models", "quantize", "expression", "--inputs", str(tmp_path / "other.npz")]
     assert cli.main(other) == 1
-    assert "give an .npz file with the arrays face" in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert "other.npz cannot be read" in said
+    assert "give an .npz file with the arrays face" in said
     (tmp_path / "text.png").write_text("no picture")
     assert cli.main(["models", "quantize", "expression", "--images", str(tmp_path / "no.png")]) == 1
     assert "no.png" in capsys.readouterr().err
