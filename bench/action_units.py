@@ -95,7 +95,7 @@ def read(
             missed += not found
             if found:
                 face = max(found, key=lambda face: face.roi.width)
-                face = replace(face, id="face", left_eye_openness=1.0, right_eye_openness=1.0)
+                face = replace(face, face_id="face", left_eye_openness=1.0, right_eye_openness=1.0)
                 blendshapes = network.estimate([face])[0] if network else None
                 what = row["person"], row["expression"].lower()
                 pictures.append(Picture(*what, face, blendshapes))

@@ -157,10 +157,10 @@ class Perception:
         else:
             faces = self._tracker.track(frame)
             gazes = estimate_gazes(self._gaze, frame, faces)
-        ids = [face.id for face in faces]
+        ids = [face.face_id for face in faces]
         self._gaze.keep(ids, stamp)
         if faces and not self._main_face:
-            self._main_face = _largest(faces).id
+            self._main_face = _largest(faces).face_id
             if self._people is not None and self._person:
                 self._people.link(self._main_face, self._person)
         if self._people is not None:
@@ -201,13 +201,13 @@ class Perception:
     def _units(
         self, stamp: float, faces: Sequence[Face], blendshapes: Sequence[Blendshapes]
     ) -> list[ActionUnits]:
-        units_of, ids = self._action_units, [face.id for face in faces]
+        units_of, ids = self._action_units, [face.face_id for face in faces]
         units_of.keep(ids, stamp)
         is_set = units_of.neutral(self._main_face) == Neutral.SET
         if self._neutral is not None and self._main_face in ids and not is_set:
             units_of.set_neutral(self._main_face, self._neutral)
         shapes = {found.face_id: found for found in blendshapes}
-        return [units_of.estimate(face, stamp, shapes.get(face.id)) for face in faces]
+        return [units_of.estimate(face, stamp, shapes.get(face.face_id)) for face in faces]
 
     def _process_still(self, frame: Frame) -> tuple[Frame, list[Face], list[Gaze]]:
         """Returns a picture with its plausible camera, its faces and their gazes.

@@ -127,12 +127,12 @@ def _by_face(result: FrameResult) -> Iterator[FaceResults]:
     for face in result.faces:
         yield FaceResults(
             face,
-            gazes.get(face.id),
-            action_units.get(face.id),
-            expressions.get(face.id),
-            valence_arousal.get(face.id),
-            attention.get(face.id),
-            blendshapes.get(face.id),
+            gazes.get(face.face_id),
+            action_units.get(face.face_id),
+            expressions.get(face.face_id),
+            valence_arousal.get(face.face_id),
+            attention.get(face.face_id),
+            blendshapes.get(face.face_id),
         )
 
 
@@ -380,9 +380,9 @@ _ATTENTION = (
 
 FACE_FIELDS = (
     JsonField(
-        "id",
+        "face_id",
         "id of the track; ends when the face is lost, so that one person may have several",
-        lambda f: f.face.id,
+        lambda f: f.face.face_id,
     ),
     JsonField(
         "confidence",

@@ -194,7 +194,8 @@ LANDMARK_COUNT = 478  # the 468 points of MediaPipe's mesh and 5 points of each 
 class Face:
     """One tracked face in one image.
 
-    ``id`` names the track. A track ends when its face is lost, so one person may have several ids.
+    ``face_id`` names the track. A track ends when its face is lost, so one person may have several
+    ids.
 
     ``confidence`` in [0, 1] is the presence that the mesh network gives in this image, times the
     score of the last detection of the face. It is lower if mesh and detector disagree about eyes,
@@ -206,7 +207,7 @@ class Face:
     not estimated).
     """
 
-    id: str
+    face_id: str
     confidence: float
     roi: Roi
     landmarks: FloatArray

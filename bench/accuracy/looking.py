@@ -132,7 +132,7 @@ def calibrate(targets: Sequence[Sequence[Look]], test: Sequence[Look]) -> Calibr
 
 
 def _face(look: Look) -> Face:
-    return dataclasses.replace(look.face, id=_PERSON)
+    return dataclasses.replace(look.face, face_id=_PERSON)
 
 
 def _jittered(direction: FloatArray, random: np.random.Generator) -> FloatArray:

@@ -48,7 +48,7 @@ def _follow(file: Path) -> Speaker:
         for frame in clip:
             result = perception.process(frame)
             seen.stamps.append(frame.stamp)
-            seen.ids.append(tuple(face.id for face in result.faces))
+            seen.ids.append(tuple(face.face_id for face in result.faces))
             if not result.faces:
                 seen.blink.append(math.nan)
                 seen.opening.append(math.nan)

@@ -266,9 +266,9 @@ class LandmarkActionUnits:
         AU 45 is present. Forgets the face first if the stamp goes back, or if the face was last
         estimated more than ``faces.ID_EXPIRES_AFTER`` seconds ago.
         """
-        state = self._states.get(face.id)
+        state = self._states.get(face.face_id)
         if state is None or faces.id_expired(state.stamp, stamp):
-            state = self._new_state(face.id, stamp)
+            state = self._new_state(face.face_id, stamp)
         elapsed, state.stamp = stamp - state.stamp, stamp
         if elapsed > self._max_gap:
             state.smooth.reset()
@@ -298,7 +298,7 @@ class LandmarkActionUnits:
         elif math.isfinite(blink):
             units[_BLINK] = ActionUnit(blink, confidence=_LOW * face.confidence)
         return ActionUnits(
-            face.id,
+            face.face_id,
             _SOURCE,
             MappingProxyType(dict(sorted(units.items()))),
             neutral=state.neutral.state,

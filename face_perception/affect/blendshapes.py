@@ -66,7 +66,7 @@ class BlendshapesNet:
         nothing = np.full(len(BLENDSHAPES), np.nan, np.float32)
         return [
             Blendshapes(
-                face.id,
+                face.face_id,
                 self._model.name,
                 strengths.get(id(face), nothing),
                 visibility(face) if id(face) in strengths else 0.0,

@@ -135,21 +135,21 @@ class AttentionTracker:
         self._stamp = stamp
         if not isinstance(gazes, Mapping):
             gazes = {gaze.face_id: gaze for gaze in gazes}
-        eyes = {face.id: _midpoint(face, gazes.get(face.id)) for face in faces}
+        eyes = {face.face_id: _midpoint(face, gazes.get(face.face_id)) for face in faces}
         self._memories = {
             face_id: memory
             for face_id, memory in self._memories.items()
             if stamp - memory.seen <= self._settings.forget_time
         }
-        return [self._attend(stamp, face, gazes.get(face.id), eyes) for face in faces]
+        return [self._attend(stamp, face, gazes.get(face.face_id), eyes) for face in faces]
 
     def _attend(
         self, stamp: float, face: Face, gaze: Gaze | None, eyes: Mapping[str, FloatArray | None]
     ) -> Attention:
         """Returns what one face attends to; ``eyes`` has the midpoints of all faces' eyes."""
-        memory = self._memories.setdefault(face.id, _Memory(stamp))
+        memory = self._memories.setdefault(face.face_id, _Memory(stamp))
         memory.seen = stamp
-        origin = eyes[face.id]
+        origin = eyes[face.face_id]
         state = Eyes.UNKNOWN if gaze is None else gaze.eyes
         closed = state == Eyes.CLOSED
         rays = self._rays(face, gaze, origin)
@@ -163,7 +163,7 @@ class AttentionTracker:
             probabilities: dict[Choice, float] = {NONE: 1.0}
             memory.source, memory.angle = EYES_CLOSED, math.nan
         elif ray is not None:
-            others = {i: p for i, p in eyes.items() if i != face.id and p is not None}
+            others = {i: p for i, p in eyes.items() if i != face.face_id and p is not None}
             probabilities = target_probabilities(ray, self._robot, others, self._settings)
             memory.source = ray.source
             memory.angle = geometry.angle_between(ray.direction, self._robot - ray.origin)
@@ -179,7 +179,7 @@ class AttentionTracker:
         distance = math.nan if origin is None else float(np.linalg.norm(self._robot - origin))
         self._engage(memory, stamp, distance)
         return Attention(
-            face_id=face.id,
+            face_id=face.face_id,
             source=memory.source,
             looking_at_robot=looked_at.target == ROBOT and memory.source != HEAD_POSE,
             angle=memory.angle,

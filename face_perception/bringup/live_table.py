@@ -110,29 +110,29 @@ def _row(face: Face, view: GraphSnapshot) -> _Row:
     if pose is not None:
         head = f"{_degrees(pose.yaw)} {_degrees(pose.pitch)} {_degrees(pose.roll)}"
         distance = f"{float(pose.position[2]):.1f} m"
-    gaze = view.gazes.get(face.id)
+    gaze = view.gazes.get(face.face_id)
     look = "-"
     if gaze is not None:
         closed = gaze.eyes in (Eyes.BLINK, Eyes.CLOSED)
         unseen = "eyes closed" if closed else "eyes hidden"
         look = f"{_degrees(gaze.yaw)} {_degrees(gaze.pitch)}" if gaze.valid else unseen
-    expression = view.expressions.get(face.id)
+    expression = view.expressions.get(face.face_id)
     felt = "-"
     if expression is not None and expression.label:
         felt = f"{expression.label} {float(expression.probability.max()):.0%}"
     affects = []
-    if (va := view.valence_arousal.get(face.id)) is not None:
+    if (va := view.valence_arousal.get(face.face_id)) is not None:
         affects.append(_affect(va))
-    if (va := view.motion_affect.get(face.id)) is not None:
+    if (va := view.motion_affect.get(face.face_id)) is not None:
         affects.append(f"{va.source} {_affect(va)}")
-    target, style = _target(view.attention.get(face.id))
-    attention = view.attention.get(face.id)
+    target, style = _target(view.attention.get(face.face_id))
+    attention = view.attention.get(face.face_id)
     return _Row(
-        face=face.id,
+        face=face.face_id,
         head=head,
         distance=distance,
         gaze=look,
-        units=_strong_units(view.action_units.get(face.id)),
+        units=_strong_units(view.action_units.get(face.face_id)),
         expression=felt,
         affects=affects,
         target=target,

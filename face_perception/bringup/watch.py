@@ -111,7 +111,7 @@ class Watcher(Node):
         self._faces_at = time.monotonic()
         faces = [messages.face_from_msg(face) for face in message.faces]
         self.summary.frames += 1
-        self.summary.ids |= {face.id for face in faces}
+        self.summary.ids |= {face.face_id for face in faces}
         self._view = dataclasses.replace(self._view, faces=faces)
 
     def _keep(self, key: str, items: Any, convert: Callable[[Any], Any]) -> None:

@@ -261,9 +261,9 @@ def _calibrate(args: argparse.Namespace, store: CalibrationStore) -> int:
         show = stack.enter_context(_guide())
         for frame, faces in _with_faces(frames, tracker, args.camera):
             gazes = estimate_gazes(estimator, frame, faces)
-            estimator.keep([face.id for face in faces], frame.stamp)
+            estimator.keep([face.face_id for face in faces], frame.stamp)
             if session is None and faces:
-                session = make_session(_largest(faces).id)
+                session = make_session(_largest(faces).face_id)
                 people.begin_session(session)
             people.update(frame.stamp, frame.camera, faces, gazes)
             if session is not None:

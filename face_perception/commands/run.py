@@ -219,7 +219,7 @@ class _Summary:
         self._full += full
         self._camera = result.camera
         for face in result.faces:
-            self._ids[face.id] = self._ids.get(face.id, 0) + 1
+            self._ids[face.face_id] = self._ids.get(face.face_id, 0) + 1
 
     def print(self) -> None:
         seconds = time.monotonic() - self._start

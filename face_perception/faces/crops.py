@@ -61,7 +61,7 @@ def crop_face(image: Image, face: Face) -> FaceCrop:
     patch = cv2.warpAffine(
         image, transform, (CROP_SIDE, CROP_SIDE), flags=cv2.INTER_LINEAR, borderValue=(0, 0, 0)
     )
-    return FaceCrop(face.id, patch, transform)
+    return FaceCrop(face.face_id, patch, transform)
 
 
 def aligned_face(crop: FaceCrop) -> Image:

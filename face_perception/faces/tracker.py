@@ -85,7 +85,7 @@ class FaceTrackerSettings:
     >>> with FrameReader(sample_photo("astronaut")) as clip:
     ...     (frame,) = clip
     >>> tracker = load_tracker(FaceTrackerSettings(max_faces=1, id_prefix="left_"))
-    >>> [face.id for face in tracker.track(frame)]
+    >>> [face.face_id for face in tracker.track(frame)]
     ['left_1']
     """
 
@@ -160,7 +160,7 @@ class FaceTracker:
     >>> camera = Camera.assume(512, 512)
     >>> for stamp in (0.0, 0.1, 0.2):
     ...     (face,) = tracker.track(Frame(image, stamp, camera))
-    >>> face.id, face.landmarks.shape, face.confidence > 0.7
+    >>> face.face_id, face.landmarks.shape, face.confidence > 0.7
     ('face_1', (478, 3), True)
     """
 
@@ -484,7 +484,7 @@ def _face(track: Track, frame: Frame) -> Face:
     left, right = track.eyes.update(eye_aspect_ratios(track.landmarks, track.pose), track.stamp)
     visible = track.visibility.update(eye_visibility(frame.image, track.landmarks), track.stamp)
     return Face(
-        id=track.id,
+        face_id=track.id,
         confidence=face_confidence(track),
         roi=_roi(track.landmarks, frame.image),
         landmarks=track.landmarks,

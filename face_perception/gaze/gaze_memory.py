@@ -145,11 +145,11 @@ class GazeMemory:
 
         Call it once for each image. ``stamp`` is in seconds.
         """
-        state = self._states.get(face.id)
+        state = self._states.get(face.face_id)
         if state is None or id_expired(state.last, stamp):
             eyes = EyeState(self._blink_level, self._closed_level)
             state = _State(stamp, eyes, OneEuro(*self._filter))
-            self._states[face.id] = state
+            self._states[face.face_id] = state
         elif stamp - state.last > self._max_gap:
             state.smooth, state.direction = OneEuro(*self._filter), None
         state.last = stamp

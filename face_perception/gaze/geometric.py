@@ -82,25 +82,25 @@ class GeometricGaze(GazeMemory):
         reduction = _mean_turn_reduction(open_eyes)
         readable = front >= self.min_facing and reduction < _MISREAD
         valid = bool(open_eyes) and readable
-        held = self.last_direction(face.id)
+        held = self.last_direction(face.face_id)
         seen = bool(readings) and readable
         added = math.hypot(added_sigma(open_eyes, front), reduction)
         origin = np.full(3, np.nan) if pose is None else gaze_origin(readings, pose)
         if valid:
-            direction = self.smooth_direction(face.id, stamp, _mean(open_eyes))
+            direction = self.smooth_direction(face.face_id, stamp, _mean(open_eyes))
         elif held is not None:
             direction = held
         else:
             direction = _mean(readings) if readings else np.full(3, np.nan)
         aside = _foreshortening(direction, origin)
         return Gaze(
-            face_id=face.id,
+            face_id=face.face_id,
             origin=origin,
             direction=direction,
             confidence=face.confidence * front * aside * _confidence(open_eyes) if valid else 0.0,
             valid=valid,
             source=GEOMETRIC,
-            eyes=self.eye_state(face.id, stamp, seen=seen, opened=valid),
+            eyes=self.eye_state(face.face_id, stamp, seen=seen, opened=valid),
             yaw_sigma=math.hypot(GEOMETRIC_PRIOR.yaw.sigma / aside, added),
             pitch_sigma=math.hypot(GEOMETRIC_PRIOR.pitch.sigma / aside, added),
             yaw_gain=GEOMETRIC_PRIOR.yaw.scale,

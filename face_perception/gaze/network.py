@@ -102,23 +102,23 @@ class NetworkGaze(GazeMemory):
             front = 0.0 if pose is None else facing_cosine(pose)
             if open_eyes and front >= self.min_facing:
                 try:
-                    crops[face.id] = make_gaze_crops(
+                    crops[face.face_id] = make_gaze_crops(
                         frame.image, frame.camera, face, self._model.inputs
                     )
                 except CropsUnavailable as error:
-                    refused[face.id] = str(error)
+                    refused[face.face_id] = str(error)
             elif pose is not None and not readings:
-                refused[face.id] = "its eyes are outside the image"
+                refused[face.face_id] = "its eyes are outside the image"
             blanks.append(
                 Gaze(
-                    face_id=face.id,
+                    face_id=face.face_id,
                     origin=np.full(3, np.nan) if pose is None else gaze_origin(readings, pose),
                     direction=np.full(3, np.nan),
                     confidence=face.confidence * front * visibility_of_eyes(open_eyes),
                     valid=False,
                     source=self.name,
                     eyes=self.eye_state(
-                        face.id,
+                        face.face_id,
                         frame.stamp,
                         seen=bool(readings) and front >= self.min_facing,
                         opened=bool(open_eyes) and front >= self.min_facing,

@@ -122,18 +122,18 @@ def draw(
             _axes(pen, camera, face.pose.position, face.pose.rotation)
     _links(pen, faces, attention_of)
     for face in faces:
-        if face.id in gaze_of and _has_mesh(face):
-            _gaze(pen, camera, face, gaze_of[face.id])
+        if face.face_id in gaze_of and _has_mesh(face):
+            _gaze(pen, camera, face, gaze_of[face.face_id])
     for face in faces:
-        face_attention = attention_of.get(face.id)
+        face_attention = attention_of.get(face.face_id)
         _corners(pen, face, _attention_colour(face_attention))
         draw_panel(
             pen,
             face,
             face_attention,
-            units_of.get(face.id, []),
-            expression_of.get(face.id),
-            affects_of.get(face.id, []),
+            units_of.get(face.face_id, []),
+            expression_of.get(face.face_id),
+            affects_of.get(face.face_id, []),
         )
     if note:
         _note(pen, note)
@@ -232,7 +232,7 @@ def _gaze(pen: Pen, camera: Camera, face: Face, gaze: Gaze) -> None:
 
 def _links(pen: Pen, faces: Sequence[Face], attention: dict[str, Attention]) -> None:
     """Draws a dashed line from each face to the face that it looks at, with a dot at the end."""
-    centres = {face.id: face.landmarks[mesh.SELLION, :2] for face in faces if _has_mesh(face)}
+    centres = {face.face_id: face.landmarks[mesh.SELLION, :2] for face in faces if _has_mesh(face)}
     for face_id, start in centres.items():
         own = attention.get(face_id)
         if own is None or own.target != Target.FACE or own.target_id not in centres:

@@ -42,7 +42,7 @@ def draw_panel(
 
     ``units`` and ``affects`` hold one entry for each source.
     """
-    lines: list[list[tuple[str, Colour]]] = [[(face.id, WHITE)]]
+    lines: list[list[tuple[str, Colour]]] = [[(face.face_id, WHITE)]]
     if attention and attention.engagement in _ENGAGEMENT:
         lines[0].append((attention.engagement.name.lower(), _ENGAGEMENT[attention.engagement]))
     if attention and attention.eyes == Eyes.CLOSED:

@@ -104,7 +104,7 @@ class PersonRegistry:
         estimator. Images must come in order of time. Raises InputError for an unknown distortion
         model of the lens.
         """
-        by_id = {face.id: face for face in faces}
+        by_id = {face.face_id: face for face in faces}
         with self._lock:
             state = self._state
             state.faces = tuple(by_id)

@@ -115,7 +115,7 @@ def sensor_from_msg(info: CameraInfo, assumed: bool = False) -> types.Camera:
 
 def face_to_msg(face: types.Face) -> msg.Face:
     """Returns the message of a face; values that are not estimated become NaN."""
-    out = msg.Face(id=face.id, confidence=float(face.confidence))
+    out = msg.Face(face_id=face.face_id, confidence=float(face.confidence))
     roi = face.roi
     out.roi = RegionOfInterest(
         x_offset=int(roi.x), y_offset=int(roi.y), width=int(roi.width), height=int(roi.height)
@@ -159,12 +159,12 @@ def face_from_msg(face: msg.Face) -> types.Face:
         landmarks = np.full(3 * types.LANDMARK_COUNT, np.nan, np.float32)
     if landmarks.size != 3 * types.LANDMARK_COUNT:
         raise InputError(
-            f"the landmarks of {one_line(face.id, 80)} are {landmarks.size} numbers, not x, y and "
-            f"z of each of the {types.LANDMARK_COUNT} points of Face.msg: send all of them, or none"
+            f"the landmarks of {one_line(face.face_id, 80)} are {landmarks.size} numbers, not x, y "
+            f"and z of the {types.LANDMARK_COUNT} points of Face.msg: send all of them, or none"
         )
     roi = face.roi
     return types.Face(
-        id=face.id,
+        face_id=face.face_id,
         confidence=face.confidence,
         roi=types.Roi(roi.x_offset, roi.y_offset, roi.width, roi.height),
         landmarks=landmarks.reshape(-1, 3),

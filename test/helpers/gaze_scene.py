@@ -134,5 +134,5 @@ def run(
             people.update(stamp, CAMERA, faces, gazes)
         else:
             session.add_image(
-                stamp, CAMERA, {f.id: f for f in faces}, {g.face_id: g for g in gazes}
+                stamp, CAMERA, {f.face_id: f for f in faces}, {g.face_id: g for g in gazes}
             )

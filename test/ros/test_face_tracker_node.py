@@ -82,7 +82,7 @@ def test_a_photograph_gives_a_face(start: Start, peer: Peer) -> None:
     camera.show_until(image, lambda: with_faces(faces)() and any(c.crops for c in crops))
     message = faces[-1]
     face = message.faces[0]
-    assert face.id == "left_1"
+    assert face.face_id == "left_1"
     assert message.header.frame_id == "camera_optical_frame"
     assert 1000 < messages.seconds(message.header.stamp) < camera.now + 0.01
     assert message.camera_info_assumed
@@ -291,7 +291,7 @@ def test_images_a_little_older_are_dropped(start: Start, peer: Peer) -> None:
     stamps = [messages.seconds(f.header.stamp) for f in faces]
     assert stamps == sorted(stamps)
     assert "restarting the tracker" not in node.log
-    assert {face.id for f in faces for face in f.faces} == {"face_1"}
+    assert {face.face_id for f in faces for face in f.faces} == {"face_1"}
 
 
 def test_stamps_that_go_back_start_again(start: Start, peer: Peer) -> None:
@@ -425,7 +425,7 @@ def test_reset(start: Start, peer: Peer) -> None:
     image = images.from_array(photo())
     camera.show_until(image, with_faces(faces))
     assert peer.call(Trigger, "/face_tracker/reset", Trigger.Request()).success
-    camera.show_until(image, lambda: faces[-1].faces and faces[-1].faces[0].id == "face_2")
+    camera.show_until(image, lambda: faces[-1].faces and faces[-1].faces[0].face_id == "face_2")
 
 
 def test_a_missing_model_is_named_and_the_node_recovers(

@@ -63,7 +63,7 @@ def one(tracker: faces.FaceTracker) -> tuple[Frame, list[Face]]:
 
 
 def named(found: list[Face]) -> list[Face]:
-    return [dataclasses.replace(face, id=f"face_{i}") for i, face in enumerate(found)]
+    return [dataclasses.replace(face, face_id=f"face_{i}") for i, face in enumerate(found)]
 
 
 class Camera:

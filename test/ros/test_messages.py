@@ -32,7 +32,7 @@ def pose() -> types.HeadPose:
 
 def face(**changes: Any) -> types.Face:
     values: dict[str, Any] = {
-        "id": "face_7",
+        "face_id": "face_7",
         "confidence": 0.75,
         "roi": types.Roi(1, 2, 30, 40),
         "landmarks": RNG.normal(size=(478, 3)).astype(np.float32),
@@ -62,7 +62,7 @@ def same(a: Any, b: Any) -> None:
 
 def test_faces() -> None:
     camera = types.Camera(640, 480, 600, 601, 320, 240, (0.1, 0, 0, 0, 0), "plumb_bob")
-    lost = face(id="face_8", pose=None)
+    lost = face(face_id="face_8", pose=None)
     message = messages.faces_to_msg([face(), lost], camera, Header(frame_id="cam"))
     assert message.header.frame_id == message.camera_info.header.frame_id == "cam"
     assert message.faces[0].yaw == pytest.approx(pose().yaw, abs=1e-6)
@@ -279,7 +279,7 @@ def test_a_message_that_nobody_filled_says_nothing(message: Any, read: Any) -> N
 
 
 def test_a_face_that_nobody_filled_has_no_pose_and_unknown_eyes() -> None:
-    empty = messages.face_from_msg(msg.Face(id="face_1"))
+    empty = messages.face_from_msg(msg.Face(face_id="face_1"))
     assert empty.pose is None
     for side in ("left", "right"):
         assert math.isnan(getattr(empty, f"{side}_eye_openness"))

@@ -285,7 +285,7 @@ def test_a_neutral_is_set_by_service_and_blendshapes_are_published(
     units = peer.listen(msg.ActionUnitsArray, "action_units")
     shapes = peer.listen(msg.BlendshapesArray, "blendshapes")
     tracker.publish_until(lambda: units and shapes)
-    face_id = tracker.found[0].id
+    face_id = tracker.found[0].face_id
     (found,) = shapes[-1].blendshapes
     assert found.face_id == face_id
     assert found.source == "blendshapes"

@@ -440,7 +440,7 @@ def test_where_it_cannot_look_is_said_once(start: Callable[..., NodeProcess], pe
         peer.spin(0.05)
     node.wait_for_log("'map' cannot be transformed to 'camera_optical_frame' (camera_frame)")
 
-    seen = msg.Face(id="a1", head_pose_valid=True)
+    seen = msg.Face(face_id="a1", head_pose_valid=True)
     seen.head_pose.position.z = 1.0
     said = "no face on the topic faces has the id 'p7'; the ids there: a1"
 
@@ -466,7 +466,7 @@ def test_where_it_cannot_look_is_said_once(start: Callable[..., NodeProcess], pe
     assert node.log.count("look_at_face: ") == 1, node.log
 
     # A face without a head pose is not at the camera, although its fields are 0.
-    seen.id, seen.head_pose_valid = "b2", False
+    seen.face_id, seen.head_pose_valid = "b2", False
     look("b2", lambda: "look_at_face: b2 has no valid head pose" in node.log)
 
 

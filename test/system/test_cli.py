@@ -83,7 +83,7 @@ def check_face(face: dict[str, Any], width: int, height: int, landmarks: bool = 
     """Checks the keys of the schema and the ranges of values."""
     keys = [field.name for field in results.FACE_FIELDS] + ["landmarks"] * landmarks
     assert list(face) == keys
-    assert face["id"][0].isalpha()
+    assert face["face_id"][0].isalpha()
     number(face["confidence"], 0, 1)
     x, y, w, h = face["roi"]
     assert 0 <= x < x + w <= width
@@ -188,7 +188,7 @@ def test_a_film(clip: Path, tmp_path: Path) -> None:
     assert [line["frame"] for line in found] == list(range(45))
     assert [line["stamp"] for line in found] == pytest.approx(np.arange(45) / 30, abs=1e-3)
     for line in found[4:]:
-        assert {face["id"] for face in line["faces"]} == {"face_1", "face_2"}
+        assert {face["face_id"] for face in line["faces"]} == {"face_1", "face_2"}
     for line in found:
         for face in line["faces"]:
             check_face(face, 320, 240)
@@ -202,7 +202,7 @@ def test_a_film(clip: Path, tmp_path: Path) -> None:
 
 def test_a_full_list_of_faces_is_said(clip: Path) -> None:
     done = call("run", clip, "--max-faces", "1")
-    assert {face["id"] for line in lines(done.stdout) for face in line["faces"]} == {"face_1"}
+    assert {face["face_id"] for line in lines(done.stdout) for face in line["faces"]} == {"face_1"}
     assert "raise --max-faces" in done.stderr
 
 

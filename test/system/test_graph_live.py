@@ -178,7 +178,7 @@ def test_pictures_in_values_out(up: Any, peer: Peer, group_photo: Path) -> None:
         why="for both to look at the robot",
     )
 
-    faces = {f.id: f for f in heard["faces"][-1].faces}
+    faces = {f.face_id: f for f in heard["faces"][-1].faces}
     assert set(faces) == {"face_1", "face_2"}
     for face in faces.values():
         assert face.confidence > 0.5
@@ -194,7 +194,7 @@ def test_pictures_in_values_out(up: Any, peer: Peer, group_photo: Path) -> None:
     for units in heard["action_units"][-1].action_units:
         assert set(units.code) <= {1, 2, 4, 5, 12, 15, 18, 20, 25, 26, 45}
         assert len(units.code) == len(units.intensity) == len(units.confidence)
-    left = min(faces.values(), key=lambda f: f.roi.x_offset).id
+    left = min(faces.values(), key=lambda f: f.roi.x_offset).face_id
     expressions = {e.face_id: e for e in heard["expressions"][-1].expressions}
     assert expressions[left].label == msg.Expression.HAPPY
     assert sum(expressions[left].probability) == pytest.approx(1, abs=1e-3)
@@ -295,7 +295,7 @@ def test_namespace_and_parameter_file(
     faces = peer.listen(msg.FaceArray, "/head/left/faces")
     diagnostics = peer.listen(DiagnosticArray, "/diagnostics")
     peer.until(lambda: faces and faces[-1].faces and diagnostics, timeout=60)
-    assert faces[-1].faces[0].id.startswith("person_")
+    assert faces[-1].faces[0].face_id.startswith("person_")
     peer.until(
         lambda: (
             {"head/left/face_tracker", "head/left/camera"}
@@ -351,8 +351,8 @@ def test_watch_shows_a_running_graph(
 
 def test_watch_outlives_what_it_cannot_read(peer: Peer, tmp_path: Path) -> None:
     faces = peer.publisher(msg.FaceArray, "faces")
-    bad = msg.FaceArray(faces=[msg.Face(id="face_9", landmarks=[0.0] * 100)])
-    good = msg.FaceArray(faces=[msg.Face(id="face_3")])
+    bad = msg.FaceArray(faces=[msg.Face(face_id="face_9", landmarks=[0.0] * 100)])
+    good = msg.FaceArray(faces=[msg.Face(face_id="face_3")])
 
     def shown(message: msg.FaceArray, words: str) -> bool:
         faces.publish(message)

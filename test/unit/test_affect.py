@@ -225,7 +225,7 @@ def test_the_first_seconds_become_the_neutral_face(resting: Face) -> None:
     found = list(play(lambda t: high_brows, 30, units))
     assert all(math.isnan(u[1]) for t, u in found if t < 3)
     assert all(u[1] < 0.1 for t, u in found if t > 6)
-    assert units.neutral(resting.id) == Neutral.LEARNED
+    assert units.neutral(resting.face_id) == Neutral.LEARNED
     assert last(moved(resting, BROWS, 1.5), 1, units, start=30)[1] > 0.8
 
 
@@ -269,14 +269,14 @@ def test_a_neutral_is_set_and_forgotten(resting: Face) -> None:
     with pytest.raises(ValueError, match="face_1"):
         units.set_neutral("face_1")
     assert math.isnan(intensities(units, raised, 0.0)[1])
-    units.set_neutral(resting.id)
+    units.set_neutral(resting.face_id)
     found = units.estimate(raised, 0.1)
     assert found.neutral == Neutral.SET
     assert found.units[1].intensity < 0.1
     # The set neutral face does not change, and units are measured in both directions.
     assert last(resting, 40, units, start=0.2)[4] > 0.5
     assert last(moved(resting, BROWS, 2.0), 1, units, start=40.2)[1] > 0.8
-    units.forget_neutral(resting.id)
+    units.forget_neutral(resting.face_id)
     assert units.estimate(raised, 41.3).neutral == Neutral.POPULATION
     with pytest.raises(ValueError, match="face_9"):
         units.forget_neutral("face_9")
@@ -289,7 +289,7 @@ def test_a_neutral_is_taken_from_another_picture(resting: Face, given: str) -> N
     raised = moved(resting, BROWS)
     if given == "after":
         units.estimate(raised, 0.0)
-    units.set_neutral(resting.id, neutral)
+    units.set_neutral(resting.face_id, neutral)
     assert intensities(units, raised, 0.1)[1] > 0.8
     for soon in (0.2, 1.5):  # a hand hides the face; the tracker keeps its id
         units.keep([], soon)
@@ -309,7 +309,7 @@ def test_an_unsuitable_face_is_refused_as_neutral(resting: Face) -> None:
     ):
         units.estimate(face, 0.0)
         with pytest.raises(ValueError, match=said):
-            units.set_neutral(resting.id)
+            units.set_neutral(resting.face_id)
     with pytest.raises(ValueError, match="could be measured"):
         median_measures([None])
 
@@ -317,7 +317,7 @@ def test_an_unsuitable_face_is_refused_as_neutral(resting: Face) -> None:
 def test_blendshapes_add_unit_17_and_strengthen_unit_4(resting: Face) -> None:
     def shapes(**strengths: float) -> Blendshapes:
         values = [strengths.get(name, 0.1) for name in BLENDSHAPES]
-        return Blendshapes(resting.id, "test", np.array(values, np.float32), 1.0)
+        return Blendshapes(resting.face_id, "test", np.array(values, np.float32), 1.0)
 
     units = LandmarkActionUnits()
     for k in range(150):
@@ -376,7 +376,7 @@ def test_a_turned_head_has_the_same_units_and_is_not_learned_from(resting: Face)
 
     def seen(face: Face) -> dict[int, float]:
         units = LandmarkActionUnits()
-        units.set_neutral(face.id, neutral)
+        units.set_neutral(face.face_id, neutral)
         return intensities(units, face, 0.0)
 
     assert seen(frontal) == pytest.approx(seen(high_brows), abs=0.02)
@@ -440,7 +440,7 @@ def test_units_that_cannot_be_measured_are_missing(resting: Face) -> None:
 def test_each_face_has_its_own_state_until_it_is_forgotten(resting: Face, smiling: Face) -> None:
     units = LandmarkActionUnits()
     high_brows = moved(resting, BROWS, 0.5)
-    other = dataclasses.replace(smiling, id="face_2")
+    other = dataclasses.replace(smiling, face_id="face_2")
     for k in range(600):
         units.estimate(high_brows, k / RATE)
         units.estimate(other, k / RATE)
@@ -489,7 +489,7 @@ def test_expressions_of_photographs_in_one_batch(
     crops = []
     for name in ("astronaut", "grace_hopper"):
         image = photograph(name)
-        face = dataclasses.replace(face_in(tracker, image), id=name)
+        face = dataclasses.replace(face_in(tracker, image), face_id=name)
         crops.append(faces.crop_face(image, face))
     smile, rest = net.estimate(crops)
     assert (smile.face_id, rest.face_id) == ("astronaut", "grace_hopper")

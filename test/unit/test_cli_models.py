@@ -86,7 +86,7 @@ def test_what_is_not_known_is_null() -> None:
     result = FrameResult(
         stamp=1.25,
         camera=Camera.assume(640, 480),
-        faces=(face, dataclasses.replace(face, id="b")),
+        faces=(face, dataclasses.replace(face, face_id="b")),
         gazes=(Gaze("a", np.full(3, nan), np.full(3, nan), 0.0, False, "x"),),
         action_units=(
             ActionUnits(
@@ -125,7 +125,7 @@ def test_what_is_not_known_is_null() -> None:
     assert first["landmarks"] == [[None] * 3] * 478
     assert first["action_unit_neutral"] == "learned"
     assert set(second) == set(first)
-    not_made = {key: value for key, value in second.items() if key not in ("id", "confidence")}
+    not_made = {key: value for key, value in second.items() if key not in ("face_id", "confidence")}
     assert not_made.pop("roi")
     assert not_made.pop("landmarks")
     empty = ("action_units", "action_unit_probability", "action_unit_confidence", "expression")

@@ -43,7 +43,7 @@ def id_at(faces, x, y, reach):
     """
     apart = [float(np.hypot(*(f.landmarks[:, :2].mean(0) - (x, y)))) for f in faces]
     closest = int(np.argmin(apart)) if apart else 0
-    return faces[closest].id if apart and apart[closest] < reach else None
+    return faces[closest].face_id if apart and apart[closest] < reach else None
 
 
 @pytest.mark.parametrize("front", NAMES)
@@ -74,7 +74,7 @@ def test_crossing(front, height, tracker):
 
 
 def test_a_face_beyond_doubt_counts_at_once(tracker):
-    assert [f.id for f in show(tracker, {"astronaut": (150, 240, 110)}, 0.0)] == ["face_1"]
+    assert [f.face_id for f in show(tracker, {"astronaut": (150, 240, 110)}, 0.0)] == ["face_1"]
 
 
 def test_not_at_once_while_somebody_is_missing(tracker):
@@ -88,20 +88,20 @@ def test_not_at_once_while_somebody_is_missing(tracker):
 def test_a_doubtful_face_counts_after_three_images_and_ids_count_up(tracker, monkeypatch):
     monkeypatch.setattr("face_perception.faces.tracker._SURE_SCORE", 1.0)
     places = {"astronaut": (150, 240, 110)}
-    assert [[f.id for f in show(tracker, places, i / 30)] for i in range(4)] == [
+    assert [[f.face_id for f in show(tracker, places, i / 30)] for i in range(4)] == [
         [],
         [],
         ["face_1"],
         ["face_1"],
     ]
     places["grace_hopper"] = (450, 240, 110)
-    seen = [[f.id for f in show(tracker, places, i / 30)] for i in range(4, 20)]
+    seen = [[f.face_id for f in show(tracker, places, i / 30)] for i in range(4, 20)]
     assert seen[-1] == ["face_1", "face_2"]
 
 
 def stream(tracker, places, stamps):
     """Returns the ids in each image of a stream with faces that do not move."""
-    return [[f.id for f in show(tracker, places, t)] for t in stamps]
+    return [[f.face_id for f in show(tracker, places, t)] for t in stamps]
 
 
 def test_hidden_for_a_while_keeps_its_id_away_for_long_does_not(tracker):
@@ -141,7 +141,7 @@ def test_a_head_that_moves_far_between_two_images_keeps_its_face(name, tracker):
     for k in range(12):
         x = 320 + 100 * np.sin(0.9 * k)
         (face,) = show(tracker, {name: (x, 240, 220)}, k / 5)
-        assert face.id == "face_1"
+        assert face.face_id == "face_1"
         assert abs(face.roi.x + face.roi.width / 2 - x) < 40
 
 
@@ -154,7 +154,7 @@ def test_light_and_a_hand_keep_the_id(tracker):
     pictures = [image, (image * 0.4).astype(np.uint8), image, side, image, covered, image]
     ids = []
     for i, picture in enumerate(picture for picture in pictures for _ in range(6)):
-        ids += [f.id for f in tracker.track(frame(picture, i / 30))]
+        ids += [f.face_id for f in tracker.track(frame(picture, i / 30))]
     assert set(ids) == {"face_1"}
     assert len(ids) >= 40
 
@@ -173,7 +173,7 @@ def test_a_face_that_fills_the_picture_is_found_and_kept(name, tracker):
     (face,) = tracker.detect(frame(image))
     assert face.roi.width * face.roi.height > 0.5 * 400 * 400
     assert face.confidence > 0.5
-    seen = [[f.id for f in tracker.track(frame(image, i / 30))] for i in range(60)]
+    seen = [[f.face_id for f in tracker.track(frame(image, i / 30))] for i in range(60)]
     assert seen[45:] == [["face_1"]] * 15  # found within a second and a half
 
 
@@ -212,7 +212,7 @@ def test_a_camera_that_hangs_upside_down(tracker):
     image = np.ascontiguousarray(photo("astronaut")[::-1, ::-1])
     seen = [tracker.track(frame(image, i / 30)) for i in range(60)]
     assert all(abs(eye_line(face)) > 150 for faces in seen for face in faces)
-    assert [f.id for f in seen[-1]] == ["face_1"]
+    assert [f.face_id for f in seen[-1]] == ["face_1"]
     upright = wall(*image.shape[1::-1])
     paste(upright, "grace_hopper", 250, 240, 160)
     # The nine other views of this image are searched in 2.7 s.
@@ -249,7 +249,7 @@ def test_leaves_through_the_border_and_returns_elsewhere(tracker):
         faces = show(tracker, {"astronaut": (x, 240, 120)}, i / 30)
         if i >= 3 and x < 640:
             inside += len(faces) == 1
-            last = faces[0].id if faces else last
+            last = faces[0].face_id if faces else last
         if x > 640 + 60:
             outside += len(faces)
     assert inside == 21
@@ -262,7 +262,7 @@ def test_a_face_that_grows_turns_and_moves_keeps_its_id(tracker):
     ids = []
     for i in range(90):
         place = (320 + 200 * np.sin(i / 12), 240, 60 + 2.5 * i, 35 * np.sin(i / 15))
-        ids += [f.id for f in show(tracker, {"astronaut": place}, i / 30)]
+        ids += [f.face_id for f in show(tracker, {"astronaut": place}, i / 30)]
     assert Counter(ids) == {"face_1": 90}
 
 
@@ -275,7 +275,7 @@ def test_ten_faces_small_ones_too(tracker):
         middles.append((x, y))
     faces = tracker.detect(frame(image))
     assert len(faces) == 10
-    assert [f.id for f in faces] == [f"face_{k}" for k in range(1, 11)]
+    assert [f.face_id for f in faces] == [f"face_{k}" for k in range(1, 11)]
     assert all(id_at(faces, x, y, 20) for x, y in middles)
     for i in range(60):
         followed = tracker.track(frame(image, i / 30))
@@ -305,7 +305,7 @@ def test_no_more_than_max_faces(models):
 def test_detect_needs_one_image_and_leaves_the_stream_alone(tracker):
     stream(tracker, {"astronaut": (150, 240, 110)}, np.arange(5) / 30)
     (face,) = tracker.detect(frame(photo("grace_hopper")))
-    assert (face.id, face.confidence > 0.8) == ("face_1", True)
+    assert (face.face_id, face.confidence > 0.8) == ("face_1", True)
     assert face.pose is not None
     assert 0.7 < face.left_eye_openness < 1.2
     assert stream(tracker, {"astronaut": (150, 240, 110)}, [0.2])[-1] == ["face_1"]
@@ -331,7 +331,7 @@ def test_stamps_that_go_back_and_another_size_start_afresh(tracker):
     small = wall(480, 360)
     paste(small, "astronaut", 150, 200, 110)
     seen = [tracker.track(frame(small, 1 + i / 30)) for i in range(3)]
-    assert [[f.id for f in faces] for faces in seen] == [["face_3"]] * 3
+    assert [[f.face_id for f in faces] for faces in seen] == [["face_3"]] * 3
 
 
 def test_stamps_that_stand_still(tracker):
@@ -352,7 +352,7 @@ def test_a_replay_gives_the_same(models):
         result = []
         for i in range(20):
             places = {"astronaut": (150 + 9 * i, 240, 110), "grace_hopper": (450 - 9 * i, 240, 90)}
-            result += [(f.id, f.landmarks.tobytes()) for f in show(tracker, places, i / 30)]
+            result += [(f.face_id, f.landmarks.tobytes()) for f in show(tracker, places, i / 30)]
         return result
 
     first = play()
@@ -423,5 +423,5 @@ def test_settings_out_of_range_are_named(setting, models):
 
 def test_load_tracker_takes_settings():
     tracker = load_tracker(FaceTrackerSettings(min_hits=1, id_prefix="a"), backend="onnxruntime")
-    assert [f.id for f in tracker.track(frame(photo("astronaut")))] == ["a1"]
+    assert [f.face_id for f in tracker.track(frame(photo("astronaut")))] == ["a1"]
     assert [m.name for m in tracker.models] == ["face_detector", "face_mesh"]

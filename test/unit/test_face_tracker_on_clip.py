@@ -29,7 +29,7 @@ def tracked() -> list[list[Face]]:
 
 def test_one_face_under_one_id(tracked):
     assert len(tracked) == 268
-    ids = Counter(face.id for faces in tracked for face in faces)
+    ids = Counter(face.face_id for faces in tracked for face in faces)
     assert list(ids) == ["face_1"]
     assert ids["face_1"] == len(tracked)
 

@@ -503,7 +503,7 @@ def test_faces_do_not_mix() -> None:
     right = Head(looks_at=(0.15, 0.0, 0.0))
     for k in range(10):
         one = estimator.estimate(CAMERA, left.face(), k / 30)
-        other = dataclasses.replace(right.face(), id="face_2")
+        other = dataclasses.replace(right.face(), face_id="face_2")
         two = estimator.estimate(CAMERA, other, k / 30)
     assert degrees_off(one, left) < 1.5
     assert degrees_off(two, right) < 1.5

@@ -152,7 +152,7 @@ def test_all_faces_in_one_batch(network: Model, tracker: faces.FaceTracker) -> N
     shot = frame(image)
     found = tracker.detect(shot)
     assert len(found) == 2
-    found = [dataclasses.replace(face, id=f"face_{i}") for i, face in enumerate(found)]
+    found = [dataclasses.replace(face, face_id=f"face_{i}") for i, face in enumerate(found)]
     model = Says(network, 0.1, 0.1)
     gazes = NetworkGaze(model).estimate(shot, found)  # type: ignore[arg-type]
     assert model.batches == [2]
@@ -227,7 +227,7 @@ def test_what_cannot_be_seen_is_held_and_says_why(
     camera = dataclasses.replace(shot.camera, width=half.shape[1], cx=shot.camera.cx - x)
     cut = dataclasses.replace(face, landmarks=face.landmarks - np.float32((x, 0, 0)))
     (during,) = estimator.estimate(Frame(half, 0.1, camera), [cut])
-    assert "outside the image" in estimator.refused[face.id]
+    assert "outside the image" in estimator.refused[face.face_id]
     for gaze in (
         during,
         estimator.estimate(at(shot, 0.2), [turned_away(face)])[0],
@@ -301,4 +301,4 @@ def test_a_network_of_the_eyes_alone(
         assert gaze.valid
     whole = NetworkGaze(network)
     assert not whole.estimate(cut, [face])[0].valid
-    assert "of its face is outside the image" in whole.refused[face.id]
+    assert "of its face is outside the image" in whole.refused[face.face_id]

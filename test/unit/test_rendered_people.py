@@ -144,7 +144,7 @@ def test_action_units_against_the_neutral_face(
     """
     units = LandmarkActionUnits()
     seen = pictures[person, view].face
-    units.set_neutral(seen.id, measure_face(pictures[person, "lens"].face))
+    units.set_neutral(seen.face_id, measure_face(pictures[person, "lens"].face))
     found = units.estimate(seen, 0.0).units
     for number, least in shown.items():
         assert found[number].intensity > least, number

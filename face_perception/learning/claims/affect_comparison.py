@@ -176,7 +176,7 @@ def _face(patch: Image, tracker: FaceTracker) -> Face | None:
     if not found:
         return None
     largest = max(found, key=lambda face: face.roi.width * face.roi.height)
-    return dataclasses.replace(largest, id="a")
+    return dataclasses.replace(largest, face_id="a")
 
 
 def _learn_neutral(rest: Sequence[Face]) -> LandmarkActionUnits:

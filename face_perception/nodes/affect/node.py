@@ -149,8 +149,8 @@ class AffectNode(PerceptionNode[AffectParameters]):
             self.publish(self._shapes, out, message.header)
         if self._by_landmarks:
             of = {found.face_id: found for found in shapes}
-            units = [self._units_of.estimate(face, stamp, of.get(face.id)) for face in faces]
-            self._units_of.keep([face.id for face in faces], stamp)
+            units = [self._units_of.estimate(face, stamp, of.get(face.face_id)) for face in faces]
+            self._units_of.keep([face.face_id for face in faces], stamp)
             self._publish_units(message.header, units)
 
     def _wants_faces(self) -> bool:

@@ -119,8 +119,8 @@ class ImageGaze:
                 return
             frame = Frame(image, stamp, camera)
             gazes = self._estimator.estimate(frame, faces)
-        self._log_refused({face.id for face in faces})
-        self._estimator.keep([face.id for face in faces], stamp)
+        self._log_refused({face.face_id for face in faces})
+        self._estimator.keep([face.face_id for face in faces], stamp)
         self._found(message.header, camera, faces, gazes)
 
     def _log_refused(self, present: set[str]) -> None:

@@ -139,7 +139,7 @@ class GazeNode(PerceptionNode[GazeParameters]):
             faces, camera = messages.faces_from_msg(message)
             stamp = messages.seconds(message.header.stamp)
             gazes = [self._estimator.estimate(camera, face, stamp) for face in faces]
-            self._estimator.keep([face.id for face in faces], stamp)
+            self._estimator.keep([face.face_id for face in faces], stamp)
             self._publish_gazes(message.header, camera, faces, gazes)
 
     def _publish_gazes(

@@ -158,14 +158,14 @@ class Steering:
         self._face_id, self._face_since, self._ids = "", None, []
 
     def _on_faces(self, message: msg.FaceArray) -> None:
-        self._ids = [face.id for face in message.faces]
+        self._ids = [face.face_id for face in message.faces]
         for face in message.faces:
-            if face.id == self._face_id:
+            if face.face_id == self._face_id:
                 self._face_since = None
                 if not face.head_pose_valid:
                     self._refuse(
-                        f"look_at_face: {face.id} has no valid head pose on the topic faces",
-                        f"pose of {face.id}",
+                        f"look_at_face: {face.face_id} has no valid head pose on the topic faces",
+                        f"pose of {face.face_id}",
                     )
                     continue
                 place = face.head_pose.position
