@@ -8,13 +8,12 @@ Exit codes: 0 success, 1 failure, 2 wrong arguments, 130 Ctrl-C.
 from __future__ import annotations
 
 import argparse
-import errno
 import os
 import sys
 from collections.abc import Sequence
 from typing import Any
 
-from face_perception.errors import FacePerceptionError
+from face_perception.errors import FacePerceptionError, error_text
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -30,7 +29,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     except (OSError, FacePerceptionError) as error:
-        print(f"face-perception: {_message(error)}", file=sys.stderr)
+        print(f"face-perception: {error_text(error)}", file=sys.stderr)
         return 1
     except ModuleNotFoundError as error:
         module = (error.name or "").partition(".")[0]
@@ -94,14 +93,3 @@ def _commands() -> tuple[Any, ...]:
         bench,
         doctor,
     )
-
-
-def _message(error: Exception) -> str:
-    if isinstance(error, OSError) and error.filename:
-        message = f"{error.filename}: {error.strerror}"
-        if error.errno == errno.EACCES:
-            message += ": change the permissions of it or of its folder, or choose another place"
-        elif error.errno in (errno.EEXIST, errno.ENOTDIR):
-            message += ": a folder is needed here; choose another place"
-        return message
-    return str(error)

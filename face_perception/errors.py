@@ -6,6 +6,7 @@ this package, and they print its traceback.
 
 from __future__ import annotations
 
+import errno
 import reprlib
 
 _QUOTED = 80  # characters of a value in a message
@@ -90,3 +91,19 @@ def one_line(text: object, length: int = 200) -> str:
     """
     line = " ".join(str(text).split())
     return line if len(line) <= length else f"{line[: length - 1]}…"
+
+
+def error_text(error: Exception) -> str:
+    """Returns an error that is meant for people as one text, with the file of an OSError.
+
+    >>> error_text(FileNotFoundError(2, "No such file or directory", "clip.mp4"))
+    'clip.mp4: No such file or directory'
+    """
+    if not isinstance(error, OSError) or not error.filename:
+        return str(error)
+    text = f"{error.filename}: {error.strerror}"
+    if error.errno == errno.EACCES:
+        text += ": change the permissions of it or of its folder, or choose another place"
+    elif error.errno in (errno.EEXIST, errno.ENOTDIR):
+        text += ": a folder is needed here; choose another place"
+    return text

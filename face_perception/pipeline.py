@@ -146,6 +146,16 @@ class Perception:
             single_image=single_image,
         )
 
+    def restart(self, *, single_image: bool = False) -> None:
+        """Forgets all faces, so that another clip can follow.
+
+        The results are then those of a newly made ``Perception``: ids start at 1, and the person
+        and the neutral face belong to the first face again. ``single_image`` is as in the class.
+        """
+        self._single_image = single_image
+        self._tracker.reset(restart_ids=True)
+        self._forget()
+
     def process(self, frame: Frame) -> FrameResult:
         """Returns the results of one frame.
 
@@ -214,12 +224,7 @@ class Perception:
 
         Head pose and gaze are the means over the picture and its mirror image.
         """
-        for memory in self._memories:
-            memory.reset()
-        self._main_face = ""
-        if self._people is not None:
-            for face_id in self._people.linked_persons():
-                self._people.link(face_id, "")
+        self._forget()
         faces = self._tracker.detect(frame)
         camera = plausible_camera(frame.camera, faces)
         if camera is not frame.camera:
@@ -238,6 +243,13 @@ class Perception:
                 faces[i], pose=flip_averaging.average_poses(faces[i].pose, other.pose)
             )
         return frame, faces, gazes
+
+    def _forget(self) -> None:
+        for memory in self._memories:
+            memory.reset()
+        self._main_face = ""
+        if self._people is not None:
+            self._people.reset()
 
 
 def _largest(faces: Sequence[Face]) -> Face:

@@ -174,9 +174,8 @@ class FaceTracker:
         self._detector = Detector(detector)
         self._mesh = Mesh(mesh)
         self.change_settings(settings or FaceTrackerSettings())
-        self._count = 0
         self.full = False
-        self.reset()
+        self.reset(restart_ids=True)
 
     def change_settings(self, settings: FaceTrackerSettings) -> None:
         """Uses other settings from the next image on; faces that are tracked stay.
@@ -193,8 +192,10 @@ class FaceTracker:
         self._min_hits = settings.min_hits
         self._id_prefix = settings.id_prefix
 
-    def reset(self) -> None:
-        """Forgets all faces. The counter of ids continues."""
+    def reset(self, *, restart_ids: bool = False) -> None:
+        """Forgets all faces. The counter of ids continues, unless ``restart_ids`` is true."""
+        if restart_ids:
+            self._count = 0
         self._tracks: list[Track] = []
         self._lost: list[Track] = []
         self._shape: tuple[int, ...] = ()

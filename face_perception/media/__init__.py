@@ -1,11 +1,12 @@
 """Reads and writes pictures, films and camera files, and renders the sample scene. No ROS."""
 
+from face_perception.media.background import BackgroundWriter, read_ahead
 from face_perception.media.camera_device import CameraDevice, device_number
 from face_perception.media.camera_info import load_camera
 from face_perception.media.eight_bits import BitDepth, looks_like_depth
 from face_perception.media.film_writer import FilmError, write_mp4
 from face_perception.media.frame_reader import FrameReader, read_picture
-from face_perception.media.frame_writer import FrameWriter, refuse_overwriting
+from face_perception.media.frame_writer import FrameWriter, annotated_name, refuse_overwriting
 from face_perception.media.picture import MOST_PIXELS, decode_picture, to_rgb
 from face_perception.media.playback import play_clip
 from face_perception.media.sample_scene import LOOP_SECONDS, PHOTOS, FaceTruth, SampleScene
@@ -14,6 +15,7 @@ __all__ = [
     "LOOP_SECONDS",
     "MOST_PIXELS",
     "PHOTOS",
+    "BackgroundWriter",
     "BitDepth",
     "CameraDevice",
     "FaceTruth",
@@ -21,11 +23,13 @@ __all__ = [
     "FrameReader",
     "FrameWriter",
     "SampleScene",
+    "annotated_name",
     "decode_picture",
     "device_number",
     "load_camera",
     "looks_like_depth",
     "play_clip",
+    "read_ahead",
     "read_picture",
     "refuse_overwriting",
     "to_rgb",

@@ -42,9 +42,8 @@ class FrameWriter:
 
     def __init__(self, path: str | os.PathLike[str], clip: FrameReader) -> None:
         self.path = Path(path)
-        suffix = self.path.suffix.lower()
-        wanted = _PICTURE_SUFFIXES if clip.still else tuple(CONTAINERS)
-        if suffix not in wanted:
+        wanted = _suffixes(clip)
+        if self.path.suffix.lower() not in wanted:
             kind = "picture" if clip.still else "film"
             raise InputError(
                 f"{path}: the annotated file of a {kind} must end in {', '.join(wanted)}"
@@ -142,6 +141,16 @@ class _FilmOutput:
             self._rest = self._rest[len(piece) :]
             self._film.add_sound(piece)
             self._sound_written += len(piece)
+
+
+def annotated_name(clip: FrameReader) -> str:
+    """Returns a file name for the annotated ``clip``: its own, if that kind can be written."""
+    suffix, wanted = clip.path.suffix, _suffixes(clip)
+    return clip.path.stem + (suffix if suffix.lower() in wanted else wanted[0])
+
+
+def _suffixes(clip: FrameReader) -> tuple[str, ...]:
+    return _PICTURE_SUFFIXES if clip.still else tuple(CONTAINERS)
 
 
 def refuse_overwriting(path: Path, clip: FrameReader) -> None:

@@ -94,6 +94,11 @@ class PersonRegistry:
         self._state = _State()
         self._signature = store.signature()
 
+    def reset(self) -> None:
+        """Forgets all faces with their links and sessions. The calibrations stay."""
+        with self._lock:
+            self._state = _State()
+
     def update(
         self, stamp: float, camera: Camera, faces: Sequence[Face], gazes: Sequence[Gaze]
     ) -> list[Gaze]:

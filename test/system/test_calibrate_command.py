@@ -6,13 +6,13 @@ import contextlib
 import os
 import pty
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import cv2
 import numpy as np
 import pytest
+from command_line import COMMAND, call
 from faces_scene import photo
 from gaze_network import PITCH, install_sides
 from waits import scaled
@@ -20,20 +20,9 @@ from waits import scaled
 from face_perception import cli
 from face_perception.people import CalibrationStore
 
-COMMAND = [
-    *(sys.executable, "-c"),
-    "import sys; from face_perception.cli import main; sys.exit(main())",
-]
 
-
-def call(*arguments: object, **more: Any) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [*COMMAND, "calibrate", *map(str, arguments)],
-        capture_output=True,
-        text=True,
-        timeout=scaled(120),
-        **more,
-    )
+def calibrate(*arguments: object, **more: Any) -> subprocess.CompletedProcess[str]:
+    return call("calibrate", *arguments, **more)
 
 
 @pytest.fixture(scope="module")
@@ -53,7 +42,7 @@ def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_from_a_video_to_a_file_and_back(clip: Path, tmp_path: Path) -> None:
     environment = {**os.environ, "XDG_DATA_HOME": str(tmp_path)}
-    done = call("--person", "anna", "--camera", clip, env=environment)
+    done = calibrate("--person", "anna", "--camera", clip, env=environment)
     assert done.returncode == 0, done.stderr
     assert "anna is calibrated for the estimator geometric" in done.stdout
     assert "look at the camera" in done.stderr
@@ -69,14 +58,14 @@ def test_from_a_video_to_a_file_and_back(clip: Path, tmp_path: Path) -> None:
     assert "from 30 samples of 1 target" in done.stdout
     assert "off by 5.2° on average; with five targets" in done.stdout
     assert f"Stored in {store.folder}" in done.stdout
-    listed = call("--list", env=environment)
+    listed = calibrate("--list", env=environment)
     assert "anna" in listed.stdout
     assert "geometric" in listed.stdout
     assert "1.00 1.50" in listed.stdout
-    assert call("--delete", "--person", "anna", env=environment).stdout == "anna: deleted\n"
-    again = call("--delete", "--person", "anna", env=environment)
+    assert calibrate("--delete", "--person", "anna", env=environment).stdout == "anna: deleted\n"
+    again = calibrate("--delete", "--person", "anna", env=environment)
     assert (again.returncode, "anna has no calibration" in again.stderr) == (1, True)
-    assert "no calibrations in" in call("--list", env=environment).stdout
+    assert "no calibrations in" in calibrate("--list", env=environment).stdout
 
 
 def test_a_terminal_shows_a_bar(clip: Path, tmp_path: Path) -> None:
@@ -122,7 +111,7 @@ def test_five_targets_of_somebody_who_looks_at_the_lens_only(clip: Path, tmp_pat
     arguments = ("--person", "anna", "--camera", clip, "--people", tmp_path / "people")
     five = (*arguments, "--targets", 5, "--distance", 0.8)
     # When the video ends, only the lens has been a target.
-    done = call(*five)
+    done = calibrate(*five)
     assert done.returncode == 1
     lines = done.stderr.splitlines()
     assert lines[:3] == [
@@ -132,7 +121,7 @@ def test_five_targets_of_somebody_who_looks_at_the_lens_only(clip: Path, tmp_pat
     ]
     assert "look at the mark 21 cm to your right and 14 cm above the lens" in lines
     assert "no usable image of a look at the mark" in lines[-1]
-    done = call(*five, "--samples", 2, "--seconds", 1.0)
+    done = calibrate(*five, "--samples", 2, "--seconds", 1.0)
     assert done.returncode == 1
     said = done.stderr.splitlines()[-1]
     assert "did not follow the targets" in said or "(the mark 21 cm to your" in said
@@ -141,7 +130,7 @@ def test_five_targets_of_somebody_who_looks_at_the_lens_only(clip: Path, tmp_pat
 
 def test_who_does_not_turn_the_head_when_asked_to(clip: Path, tmp_path: Path) -> None:
     arguments = ("--person", "anna", "--camera", clip, "--people", tmp_path / "people")
-    done = call(*arguments, "--turn-head", 15)
+    done = calibrate(*arguments, "--turn-head", 15)
     assert done.returncode == 1
     assert "turn your head a little" in done.stderr
     assert "the head turned by" in done.stderr

@@ -10,40 +10,24 @@ import pty
 import runpy
 import signal
 import subprocess
-import sys
 import time
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 import cv2
 import numpy as np
 import pytest
+from command_line import COMMAND, call, film
 from waits import scaled
 
-from face_perception import cli, results
+from face_perception import results
+from face_perception.errors import error_text
 from face_perception.inference import sample_photo
-from face_perception.media import PHOTOS, FrameReader, SampleScene
+from face_perception.media import FrameReader
 from face_perception.types import (
     BLENDSHAPES,
     EXPRESSIONS,
 )
-
-COMMAND = [
-    sys.executable,
-    "-c",
-    "import sys; from face_perception.cli import main; sys.exit(main())",
-]
-
-
-def call(*arguments: object, **more: Any) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [*COMMAND, *map(str, arguments)],
-        capture_output=True,
-        text=True,
-        timeout=scaled(120),
-        **more,
-    )
 
 
 def lines(text: str) -> list[dict[str, Any]]:
@@ -54,17 +38,6 @@ def lines(text: str) -> list[dict[str, Any]]:
 
     assert text.endswith("\n")
     return [json.loads(line, parse_constant=refuse) for line in text.splitlines()]
-
-
-def film(path: Path, times: Iterable[float]) -> Path:
-    photos = {n: cv2.imread(str(sample_photo(n)))[..., ::-1] for n in PHOTOS}
-    scene = SampleScene(photos, 320, 240)
-    writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"MJPG"), 30, (320, 240))
-    assert writer.isOpened()
-    for t in times:
-        writer.write(np.ascontiguousarray(scene.render(t)[..., ::-1]))
-    writer.release()
-    return path
 
 
 @pytest.fixture(scope="module")
@@ -270,7 +243,7 @@ def test_bad_files_are_named_in_one_line(tmp_path: Path) -> None:
 
 def test_a_file_of_another_user_is_named_with_what_to_do() -> None:
     error = PermissionError(errno.EACCES, os.strerror(errno.EACCES), "people.json")
-    message = cli._message(error)
+    message = error_text(error)
     assert message.startswith("people.json: Permission denied: ")
     assert "choose another place" in message
 

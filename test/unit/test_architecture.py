@@ -61,7 +61,7 @@ ALLOWED: dict[str, set[str]] = {
     "nodes": BASE | PROCESS | SENSES
     | {"inference", "faces", "media", "overlay", "ros", "bringup"},
     "commands": BASE | SENSES | {"inference", "faces", "media", "overlay", "pipeline", "results"}
-    | {"bringup", "ros", "nodes", "learning"},
+    | {"bringup", "ros", "nodes", "learning", "exit_codes"},
     "cli": {"commands", "errors"},
 }  # fmt: skip
 

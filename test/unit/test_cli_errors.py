@@ -66,7 +66,7 @@ def test_a_fault_in_a_neutral_clip_is_not_blamed_on_the_clip() -> None:
     """`run --neutral` adds the name of the file to an InputError, and leaves other errors
     unchanged.
     """
-    from face_perception.commands.run import _take_neutral
+    from face_perception.commands.clip_analysis import _take_neutral
     from face_perception.inference import sample_photo
 
     class Pipeline:

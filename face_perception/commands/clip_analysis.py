@@ -1,0 +1,236 @@
+"""Analyses clips with networks that are loaded once, and writes the results of each."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from face_perception.errors import InputError
+
+if TYPE_CHECKING:
+    from face_perception.media import FrameReader, FrameWriter
+    from face_perception.pipeline import Perception
+    from face_perception.results import FrameResult
+    from face_perception.types import Camera, Frame
+
+
+@dataclass(frozen=True)
+class ClipTask:
+    """A picture or film to analyse, and where its results go.
+
+    ``output`` is a file for the lines, ``-`` for stdout, or None for no lines. ``annotated`` is the
+    picture or film to write; in a folder, it gets the name of the input.
+    """
+
+    input: str
+    output: str | None
+    annotated: Path | None
+
+
+class ClipAnalyser:
+    """Analyses one clip after the other. ``args`` are the arguments of ``run``.
+
+    ``bar``: shows a progress bar on stderr if that is a free terminal.
+    """
+
+    def __init__(self, args: argparse.Namespace, *, bar: bool) -> None:
+        self._args = args
+        self._bar = bar
+        self._camera: Camera | None = None
+        self._perception: Perception | None = None
+
+    def load(self) -> Perception:
+        """Loads the networks and the files that ``args`` names; does nothing if called again.
+
+        Raises inference.ModelError, and InputError or OSError if one of the files is wrong.
+        """
+        from face_perception.people import CalibrationStore
+        from face_perception.pipeline import Perception
+
+        if self._perception is None:
+            args = self._args
+            perception = Perception.load(
+                threads=args.threads,
+                gaze=args.gaze,
+                people=CalibrationStore(args.people, lambda text: print(text, file=sys.stderr)),
+                person=args.person,
+                max_faces=args.max_faces,
+                blendshapes=args.blendshapes,
+            )
+            if args.neutral:
+                _take_neutral(args.neutral, perception, self._load_camera())
+            self._perception = perception
+        return self._perception
+
+    def analyse(self, task: ClipTask, report: Callable[[str], None]) -> None:
+        """Writes the results of one clip, and hands a summary in lines of text to ``report``.
+
+        If the clip cannot be read to its end, the results until there are kept and summarised, and
+        the error is raised: InputError, OSError, media.FilmError or MissingDependencyError. Raises
+        what ``load`` raises.
+        """
+        from face_perception.media import (
+            BackgroundWriter,
+            FrameReader,
+            FrameWriter,
+            annotated_name,
+            read_ahead,
+        )
+
+        with contextlib.ExitStack() as stack:
+            clip = stack.enter_context(FrameReader(task.input, self._load_camera()))
+            perception = self.load()
+            perception.restart(single_image=clip.still)
+            summary = _Summary(clip)
+            write = _open_lines(task, clip, stack)
+            drawing = None
+            if path := task.annotated:
+                path = path / annotated_name(clip) if path.is_dir() else path
+                drawing = stack.enter_context(FrameWriter(path, clip))
+            stack.callback(lambda: report(summary.text()))
+            background = stack.enter_context(BackgroundWriter())
+            frames = stack.enter_context(contextlib.closing(read_ahead(clip)))
+            bar = self._bar and not (task.output == "-" and sys.stdout.isatty())
+            for number, frame in enumerate(_with_bar(frames, clip) if bar else frames):
+                result = perception.process(frame)
+                if write is not None:
+                    write(json.dumps(result.to_json(number, self._args.landmarks), allow_nan=False))
+                if drawing is not None:
+                    background.submit(_draw, drawing, frame, result)
+                summary.add(result, len(result.faces) == self._args.max_faces)
+            summary.complete = True
+
+    def _load_camera(self) -> Camera | None:
+        from face_perception.media import load_camera
+
+        if self._camera is None and self._args.camera_info:
+            self._camera = load_camera(self._args.camera_info)
+        return self._camera
+
+
+def _take_neutral(path: str, perception: Perception, camera: Camera | None) -> None:
+    from face_perception.media import FrameReader
+
+    with FrameReader(path, camera) as clip:
+        try:
+            perception.set_neutral_from(clip)
+        except InputError as error:
+            raise InputError(f"--neutral {path}: {error}") from error
+
+
+def _draw(writer: FrameWriter, frame: Frame, result: FrameResult) -> None:
+    from face_perception import overlay
+
+    image = overlay.draw(
+        frame.image,
+        result.camera,
+        result.faces,
+        gazes=result.gazes,
+        action_units=result.action_units,
+        expressions=result.expressions,
+        valence_arousal=result.valence_arousal,
+        attention=result.attention,
+    )
+    writer.write(image, frame.stamp)
+
+
+def _open_lines(
+    task: ClipTask, clip: FrameReader, stack: contextlib.ExitStack
+) -> Callable[[str], None] | None:
+    """Returns a function that writes one result line, or None if no lines are wanted.
+
+    It writes and flushes whole lines, so that readers never see a part of one.
+    """
+    from face_perception.media import refuse_overwriting
+
+    if task.output is None:
+        return None
+    if task.output == "-":
+        stream = sys.stdout
+    else:
+        refuse_overwriting(Path(task.output), clip)
+        stream = open(task.output, "w", encoding="utf-8")  # noqa: SIM115 (closed by the stack)
+        stack.callback(stream.close)
+
+    def write(line: str) -> None:
+        stream.write(line + "\n")
+        stream.flush()
+
+    return write
+
+
+def _with_bar(frames: Iterator[Frame], clip: FrameReader) -> Iterator[Frame]:
+    """Yields the frames. Shows a progress bar on stderr if that is a terminal."""
+    if clip.still or not sys.stderr.isatty():
+        yield from frames
+        return
+    from rich.console import Console
+    from rich.progress import Progress
+
+    with Progress(console=Console(stderr=True), transient=True) as progress:
+        task = progress.add_task(clip.path.name, total=clip.count or None)
+        for frame in frames:
+            yield frame
+            progress.advance(task)
+
+
+class _Summary:
+    """Counts frames and faces for the summary at the end."""
+
+    def __init__(self, clip: FrameReader) -> None:
+        self._clip = clip
+        self._frames = 0
+        self._with_faces = 0
+        self._ids: dict[str, int] = {}
+        self._full = 0
+        self._camera: Camera | None = None
+        self._start = time.monotonic()
+        self.complete = False  # whether the last frame was reached
+
+    def add(self, result: FrameResult, full: bool) -> None:
+        """``full`` is true if the frame has as many faces as --max-faces allows."""
+        self._frames += 1
+        self._with_faces += bool(result.faces)
+        self._full += full
+        self._camera = result.camera
+        for face in result.faces:
+            self._ids[face.face_id] = self._ids.get(face.face_id, 0) + 1
+
+    def text(self) -> str:
+        seconds = time.monotonic() - self._start
+        name = self._clip.path.name
+        faces = ", ".join(f"{face_id} ({count})" for face_id, count in self._ids.items())
+        lines = [
+            f"{name}: {self._frames} frame(s) in {seconds:.1f} s, {self._with_faces} with a face; "
+            f"frames per face id: {faces or 'none'}"
+        ]
+        if self._full:
+            lines.append(
+                f"{self._full} frame(s) reach the largest number of faces: raise --max-faces if "
+                "there are more"
+            )
+        if self._camera is not None and self._camera.assumed and self._ids:
+            lines.append(_assumed(self._camera))
+        if self._clip.damage:
+            lines.append(f"{name} is damaged: {self._clip.damage}")
+        if not self.complete and self._frames:
+            of = f" of {self._clip.count}" if self._clip.count > self._frames else ""
+            lines.append(f"stopped after {self._frames}{of} frame(s)")
+        return "\n".join(lines)
+
+
+def _assumed(camera: Camera) -> str:
+    """Returns a warning about the errors that an assumed camera causes."""
+    lens = "= image width" if camera.fx == camera.width else f"{camera.fx:.0f} pixels, by face size"
+    return (
+        f"the camera is assumed (focal length {lens}): distances have the same relative error as "
+        "the focal length; angles of large faces, and of faces far from the middle, are off by "
+        "several degrees; give --camera-info FILE.yaml"
+    )
