@@ -199,7 +199,8 @@ CAMERA_FIELD = JsonField(
 LINE_FIELDS = (
     JsonField(
         "stamp",
-        "time since the start of the video; 0 for a picture",
+        "time since the start of the video; 0 for a picture; of a bag, the stamp of the image "
+        "header",
         lambda r: _number(r.stamp, 6),
         "s",
     ),

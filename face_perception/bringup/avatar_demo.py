@@ -30,8 +30,8 @@ from face_perception.bringup.supervisor import (
 )
 from face_perception.bringup.watched_process import end_with_parent
 from face_perception.errors import MissingDependencyError
-from face_perception.media import FilmError, write_mp4
-from face_perception.ros import images, messages
+from face_perception.media import FilmError, image_from_compressed, write_mp4
+from face_perception.ros import messages
 from face_perception.speech import Recording
 
 _CHUNK = 0.02  # seconds of speech in a message
@@ -245,7 +245,7 @@ def _pictures(frames: list[CompressedImage], first: float) -> Iterator[tuple[flo
     for message in frames:
         stamp = messages.seconds(message.header.stamp)
         if stamp >= first:
-            yield stamp, images.from_compressed(message)
+            yield stamp, image_from_compressed(message)
 
 
 def _free_port() -> int:

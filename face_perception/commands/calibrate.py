@@ -48,6 +48,9 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         help="camera, or video of a person who looks into the lens; default: %(default)s",
     )
     parser.add_argument(
+        "--image", default="", metavar="TOPIC", help="image topic of a bag; default: the only one"
+    )
+    parser.add_argument(
         "--camera-info",
         metavar="FILE.yaml",
         help="camera calibration, in the format of ROS's camera_calibration; default: a camera "
@@ -257,7 +260,7 @@ def _calibrate(args: argparse.Namespace, store: CalibrationStore) -> int:
     tracker = load_tracker(threads=args.threads)
     session = None
     with contextlib.ExitStack() as stack:
-        frames = stack.enter_context(_frames(args.camera, camera))
+        frames = stack.enter_context(_frames(args.camera, camera, args.image))
         show = stack.enter_context(_guide())
         for frame, faces in _with_faces(frames, tracker, args.camera):
             gazes = estimate_gazes(estimator, frame, faces)
@@ -314,7 +317,7 @@ def _with_faces(
 
 
 @contextlib.contextmanager
-def _frames(source: str, camera: Camera | None) -> Iterator[Iterable[Frame]]:
+def _frames(source: str, camera: Camera | None, topic: str) -> Iterator[Iterable[Frame]]:
     from face_perception.media import CameraDevice, FrameReader, device_number
 
     number = device_number(source)
@@ -329,9 +332,9 @@ def _frames(source: str, camera: Camera | None) -> Iterator[Iterable[Frame]]:
     path = os.path.expanduser(source)
     if not os.path.exists(path):
         raise InputError(
-            f"{source} does not exist: give a camera such as /dev/video0, or a video file"
+            f"{source} does not exist: give a camera such as /dev/video0, a video or a bag"
         )
-    with FrameReader(path, camera) as clip:
+    with FrameReader(path, camera, topic) as clip:
         if clip.still:
             raise InputError(f"{source} is a picture: give a camera or a video")
         yield clip

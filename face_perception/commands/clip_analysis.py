@@ -65,7 +65,7 @@ class ClipAnalyser:
                 blendshapes=args.blendshapes,
             )
             if args.neutral:
-                _take_neutral(args.neutral, perception, self._load_camera())
+                _take_neutral(args.neutral, perception, self._load_camera(), args.image)
             self._perception = perception
         return self._perception
 
@@ -85,7 +85,9 @@ class ClipAnalyser:
         )
 
         with contextlib.ExitStack() as stack:
-            clip = stack.enter_context(FrameReader(task.input, self._load_camera()))
+            clip = stack.enter_context(
+                FrameReader(task.input, self._load_camera(), self._args.image)
+            )
             perception = self.load()
             perception.restart(single_image=clip.still)
             summary = _Summary(clip)
@@ -115,10 +117,10 @@ class ClipAnalyser:
         return self._camera
 
 
-def _take_neutral(path: str, perception: Perception, camera: Camera | None) -> None:
+def _take_neutral(path: str, perception: Perception, camera: Camera | None, topic: str) -> None:
     from face_perception.media import FrameReader
 
-    with FrameReader(path, camera) as clip:
+    with FrameReader(path, camera, topic) as clip:
         try:
             perception.set_neutral_from(clip)
         except InputError as error:

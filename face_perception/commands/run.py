@@ -20,7 +20,17 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         "Analyse pictures and videos, and write the results as JSON lines. Needs no ROS.",
     )
     parser.add_argument(
-        "input", nargs="+", metavar="IMAGE|VIDEO", help="files to analyse, each as its own clip"
+        "input",
+        nargs="+",
+        metavar="IMAGE|VIDEO|BAG",
+        help="files to analyse, each as its own clip; a bag is the folder or a file of a rosbag2 "
+        "recording, mcap or sqlite3",
+    )
+    parser.add_argument(
+        "--image",
+        default="",
+        metavar="TOPIC",
+        help="image topic of the bags, raw or compressed; default: the only one",
     )
     parser.add_argument(
         "--output",
@@ -126,6 +136,10 @@ def _tasks(args: argparse.Namespace) -> list[ClipTask]:
 
     Raises InputError if the results of two files would have the same name, or go to one stream.
     """
+    from face_perception.media import is_bag, result_stem
+
+    if args.image and not any(is_bag(Path(name)) for name in args.input):
+        raise InputError(f"--image {args.image}: none of the files is a bag: leave it out")
     several = len(args.input) > 1
     output, annotated = args.output, args.annotated
     if output is None and annotated is None:
@@ -140,7 +154,7 @@ def _tasks(args: argparse.Namespace) -> list[ClipTask]:
         for folder in filter(None, (output, annotated)):
             os.makedirs(folder, exist_ok=True)
     if output not in (None, "-") and os.path.isdir(output):
-        outputs = [str(Path(output) / f"{Path(name).stem}.jsonl") for name in args.input]
+        outputs = [str(Path(output) / f"{result_stem(Path(name))}.jsonl") for name in args.input]
     else:
         outputs = [output] * len(args.input)
     return [
@@ -149,9 +163,11 @@ def _tasks(args: argparse.Namespace) -> list[ClipTask]:
 
 
 def _check_names(inputs: list[str]) -> None:
+    from face_perception.media import result_stem
+
     known: dict[str, str] = {}
     for name in inputs:
-        stem = Path(name).stem
+        stem = result_stem(Path(name))
         if stem in known:
             raise InputError(
                 f"the results of {known[stem]} and {name} would have the same name: rename one, "

@@ -51,7 +51,7 @@ from face_perception.faces.tracker import (
     FaceTrackerSettings,
     load_tracker,
 )
-from face_perception.faces.undistort import check_distortion_model, project_points, undistort_points
+from face_perception.faces.undistort import project_points, undistort_points
 from face_perception.types import LANDMARK_COUNT
 
 __all__ = [
@@ -92,7 +92,6 @@ __all__ = [
     "FaceTracker",
     "FaceTrackerSettings",
     "aligned_face",
-    "check_distortion_model",
     "crop_face",
     "flip_averaging",
     "head_pose",

@@ -60,11 +60,6 @@ def project_points(camera: Camera, points3d: npt.ArrayLike) -> FloatArray:
     return pixels
 
 
-def check_distortion_model(camera: Camera) -> None:
-    """Raises InputError for an unknown distortion model or a wrong number of coefficients."""
-    camera.check_distortion()
-
-
 def _coefficients(camera: Camera) -> FloatArray | None:
     """Returns the distortion coefficients for OpenCV; None for a lens without distortion."""
     if not any(camera.distortion):

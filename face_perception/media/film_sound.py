@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from face_perception.media.bag import is_bag
 from face_perception.media.film import import_av
 from face_perception.media.input_file import open_input
 from face_perception.media.unnamed import Unnamed
@@ -32,13 +34,14 @@ class FilmSound:
         self._av = import_av("sound is read")
         self._begin = begin
         self.rate, self.channels = 0, 1
-        self._file = open_input(path, "a film")
+        self._file = None if is_bag(path) else open_input(path, "a film")
         self._container: Any = None
-        try:
-            self._container = self._av.open(Unnamed(self._file), metadata_errors="replace")
-            self._stream = next(iter(self._container.streams.audio), None)
-        except Exception:  # a damaged or unknown container: no sound
-            self._stream = None
+        self._stream: Any = None
+        if self._file is not None:
+            # A damaged or unknown container has no sound.
+            with contextlib.suppress(Exception):
+                self._container = self._av.open(Unnamed(self._file), metadata_errors="replace")
+                self._stream = next(iter(self._container.streams.audio), None)
         if self._stream is not None and self._stream.codec_context is not None:
             stated = int(self._stream.rate or 0)
             self.rate = stated if stated in _RATES else 48_000
@@ -48,7 +51,8 @@ class FilmSound:
         """Closes the file."""
         if self._container is not None:
             self._container.close()
-        self._file.close()
+        if self._file is not None:
+            self._file.close()
 
     def __iter__(self) -> Iterator[Samples]:
         if not self.rate:

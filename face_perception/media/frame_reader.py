@@ -1,4 +1,4 @@
-"""Reads the frames of a picture or film. It is the one reader of both, for commands and nodes."""
+"""Reads the frames of a picture, film or bag. It is the one reader, for commands and nodes."""
 
 from __future__ import annotations
 
@@ -6,31 +6,44 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
+from typing import BinaryIO, NamedTuple
 
 from face_perception.errors import InputError
+from face_perception.media.bag import Bag, is_bag
 from face_perception.media.film import Film
 from face_perception.media.input_file import open_input
 from face_perception.media.picture import Picture, format_of
 from face_perception.types import Camera, Frame, Image
 
-_WANTED = "a picture or a film"
+_WANTED = "a picture, a film or a bag"
+
+
+class _Shown(NamedTuple):
+    image: Image
+    stamp: float  # seconds
+    frame_id: str = ""
+    camera: Camera | None = None
 
 
 class FrameReader:
-    """Reads a picture or a film. Iterate over it once to get its ``Frame`` objects.
+    """Reads a picture, a film or a bag. Iterate over it once to get its ``Frame`` objects.
+
+    A bag is a recording of rosbag2: its folder, or one of its .mcap or .db3 files. ``topic`` is its
+    image topic; it may be left out if there is only one.
 
     - ``still``: true for a picture of one frame. An animated picture is read as a film.
     - ``count``: number of frames that the file states, 0 if it states none.
     - ``rate``: usual number of frames per second; 0 for a still.
-    - ``begin``: time of the first frame in the file, seconds. Stamps start at 0 there.
+    - ``begin``: time of the first frame in the file, seconds. Stamps of a film start at 0 there.
+    - ``first_stamp``: stamp of the first frame: 0, or the time in the first header of a bag.
     - ``damage``: after the iteration, what is wrong with the file, in words; else empty.
 
     Frames look as a viewer or player shows them: turned, stretched where pixels are not square, on
     plain gray where they are transparent, and with 8 bits. All frames have ``camera``; the default
-    is an assumed camera for their size. Raises OSError if the file cannot be read. Raises
-    InputError, which names the file, the reason and the fix, if it is not a picture or film, is
-    empty or damaged, would need too much memory, or has another size than ``camera``. Raises
-    MissingDependencyError for a film without PyAV.
+    is that of the bag, or an assumed camera for their size. Raises OSError if the file cannot be
+    read. Raises InputError, which names the file, the reason and the fix, if it is not a picture,
+    film or bag, is empty or damaged, would need too much memory, or has another size than
+    ``camera``. Raises MissingDependencyError for a film without PyAV, or a bag without rosbags.
 
     >>> from face_perception.inference import sample_photo
     >>> from face_perception.media import FrameReader
@@ -40,48 +53,45 @@ class FrameReader:
     (True, 1, (512, 512, 3), 0.0)
     """
 
-    def __init__(self, path: str | os.PathLike[str], camera: Camera | None = None) -> None:
+    def __init__(
+        self, path: str | os.PathLike[str], camera: Camera | None = None, topic: str = ""
+    ) -> None:
         self.path = Path(path)
         self._camera = camera
-        self._file = open_input(self.path, _WANTED)
-        self._film: Film | None = None
+        self._source: Film | Bag | None = None
+        self._file: BinaryIO | None = None
         self.still, self.begin = False, 0.0
         try:
-            start = self._file.read(64)
-            self._file.seek(0)
-            if format_of(start):
-                self._open_picture()
+            if is_bag(self.path):
+                self._open_bag(topic)
             else:
-                self._film = Film(self._file, str(self.path))
-                self.count, self.rate = self._film.count, self._film.rate
-                self.begin = self._film.begin
-                self._images = iter(self._film)
+                self._open_file()
             self._first = next(self._images)
-            self._check_size(self._first[0])
+            self.first_stamp = self._first.stamp
+            self._check_size(self._first.image)
         except BaseException:
             self.close()
             raise
 
     @property
     def damage(self) -> str:
-        return self._film.damage if self._film else ""
+        return self._source.damage if self._source else ""
 
     def __iter__(self) -> Iterator[Frame]:
-        image, stamp = self._first
-        while True:
-            self._check_size(image)
-            height, width = image.shape[:2]
-            yield Frame(image, stamp, self._camera or Camera.assume(width, height))
-            following = next(self._images, None)
-            if following is None:
-                return
-            image, stamp = following
+        shown: _Shown | None = self._first
+        while shown is not None:
+            self._check_size(shown.image)
+            height, width = shown.image.shape[:2]
+            camera = self._camera or shown.camera or Camera.assume(width, height)
+            yield Frame(shown.image, shown.stamp, camera, shown.frame_id)
+            shown = next(self._images, None)
 
     def close(self) -> None:
         """Closes the file."""
-        if self._film is not None:
-            self._film.close()
-        self._file.close()
+        if self._source is not None:
+            self._source.close()
+        if self._file is not None:
+            self._file.close()
 
     def __enter__(self) -> FrameReader:
         return self
@@ -94,15 +104,28 @@ class FrameReader:
     ) -> None:
         self.close()
 
-    def _open_picture(self) -> None:
-        picture = Picture(self._file, str(self.path))
-        self.still, self.count = picture.still, picture.count
-        if picture.still:
-            self.rate = 0.0
-            self._images = iter([(picture.image(), 0.0)])
-        else:
-            self.rate = 1 / next(picture.frames())[1]
-            self._images = _with_stamps(picture)
+    def _open_bag(self, topic: str) -> None:
+        self._source = bag = Bag(self.path, topic)
+        self.count, self.rate = bag.count, bag.rate
+        self._images: Iterator[_Shown] = map(_Shown._make, bag)
+
+    def _open_file(self) -> None:
+        self._file = open_input(self.path, _WANTED)
+        start = self._file.read(64)
+        self._file.seek(0)
+        if format_of(start):
+            picture = Picture(self._file, str(self.path))
+            self.still, self.count = picture.still, picture.count
+            if picture.still:
+                self.rate = 0.0
+                self._images = iter([_Shown(picture.image(), 0.0)])
+            else:
+                self.rate = 1 / next(picture.frames())[1]
+                self._images = _with_stamps(picture)
+            return
+        self._source = film = Film(self._file, str(self.path))
+        self.count, self.rate, self.begin = film.count, film.rate, film.begin
+        self._images = (_Shown(image, stamp) for image, stamp in film)
 
     def _check_size(self, image: Image) -> None:
         height, width = image.shape[:2]
@@ -114,10 +137,10 @@ class FrameReader:
             )
 
 
-def _with_stamps(picture: Picture) -> Iterator[tuple[Image, float]]:
+def _with_stamps(picture: Picture) -> Iterator[_Shown]:
     stamp = 0.0
     for image, shown in picture.frames():
-        yield image, stamp
+        yield _Shown(image, stamp)
         stamp += shown
 
 

@@ -54,7 +54,7 @@ class FrameWriter:
         )
 
     def write(self, image: Image, stamp: float) -> None:
-        """Writes the next RGB image, uint8 [H, W, 3], at its stamp in seconds."""
+        """Writes the next RGB image, uint8 [H, W, 3], at its stamp in seconds, as in ``clip``."""
         self._output.write(image, stamp)
 
     def __enter__(self) -> FrameWriter:
@@ -103,6 +103,7 @@ class _PictureOutput:
 
 class _FilmOutput:
     def __init__(self, path: Path, clip: FrameReader) -> None:
+        self._first_stamp = clip.first_stamp
         self._sound = FilmSound(clip.path, clip.begin)
         self._pieces: Iterator[npt.NDArray[np.int16]] = iter(self._sound)
         self._rest = np.zeros((0, self._sound.channels), np.int16)
@@ -116,6 +117,7 @@ class _FilmOutput:
             raise
 
     def write(self, image: Image, stamp: float) -> None:
+        stamp -= self._first_stamp
         self._film.add_image(image, stamp)
         self._end = stamp + self._frame_time
         self._add_sound_until(stamp)
@@ -146,7 +148,12 @@ class _FilmOutput:
 def annotated_name(clip: FrameReader) -> str:
     """Returns a file name for the annotated ``clip``: its own, if that kind can be written."""
     suffix, wanted = clip.path.suffix, _suffixes(clip)
-    return clip.path.stem + (suffix if suffix.lower() in wanted else wanted[0])
+    return result_stem(clip.path) + (suffix if suffix.lower() in wanted else wanted[0])
+
+
+def result_stem(path: Path) -> str:
+    """Returns the name, without an ending, of the results of a file, or of a bag in a folder."""
+    return path.name if path.is_dir() else path.stem
 
 
 def _suffixes(clip: FrameReader) -> tuple[str, ...]:

@@ -1,4 +1,4 @@
-"""Plays a picture or film as a camera would deliver it."""
+"""Plays a picture, film or bag as a camera would deliver it."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def _play(
         with clip:
             due = begin
             for frame in clip:
-                due = begin + frame.stamp
+                due = begin + frame.stamp - clip.first_stamp
                 yield frame.image, due
                 if clip.still:
                     for number in itertools.count(1):

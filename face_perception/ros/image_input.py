@@ -9,9 +9,16 @@ from typing import TYPE_CHECKING, Any
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
 from face_perception import types
-from face_perception.faces import check_distortion_model
-from face_perception.media import BitDepth
-from face_perception.ros import images, messages
+from face_perception.errors import InputError
+from face_perception.media import (
+    BitDepth,
+    ImageError,
+    ImageOrder,
+    image_from_compressed,
+    image_from_message,
+    usable_camera,
+)
+from face_perception.ros import messages
 from face_perception.ros.qos import RELIABILITY
 from face_perception.settings import setting
 
@@ -30,40 +37,6 @@ class ImageParameters:
         choices=RELIABILITY,
     )
     compressed: bool = setting(False, "Read image/compressed instead of image.")
-
-
-# Nanoseconds that stamps must go back for a new beginning, such as a bag that starts again. Drivers
-# and networks swap images that are some frames apart.
-_NEW_BEGINNING = 1_000_000_000
-# So many images in a row that are older than the newest are a new beginning, too: a bag of less
-# than a second that starts again, or a clock that was set back.
-_OLDER_IN_A_ROW = 30
-
-
-class ImageOrder:
-    """Finds images that are older than an image before. Times are in nanoseconds.
-
-    >>> order = ImageOrder()
-    >>> [order.step_back(stamp) for stamp in (5_000_000_000, 4_900_000_000, 5_100_000_000)]
-    [0, 100000000, 0]
-    """
-
-    def __init__(self) -> None:
-        self._newest: int | None = None
-        self._older = 0
-
-    def step_back(self, stamp: int) -> int:
-        """Returns by how much an image is too old to be used; 0 if it is used.
-
-        An image is used if it is not older than the newest image before, or if it is a new
-        beginning: see ``_NEW_BEGINNING`` and ``_OLDER_IN_A_ROW``.
-        """
-        back = 0 if self._newest is None else self._newest - stamp
-        self._older = self._older + 1 if back > 0 else 0
-        if 0 < back < _NEW_BEGINNING and self._older < _OLDER_IN_A_ROW:
-            return back
-        self._newest, self._older = stamp, 0
-        return 0
 
 
 class ImageInput:
@@ -159,16 +132,16 @@ class ImageInput:
         """Returns the image of a message, RGB uint8 [H, W, 3], or None, with a warning."""
         try:
             if isinstance(message, CompressedImage):
-                return images.from_compressed(message)
+                return image_from_compressed(message)
             bits = self._depth.bits
-            image = images.to_array(message, self._depth)
+            image = image_from_message(message, self._depth)
             if self._depth.bits != bits and self._depth.bits < 16:
                 self._node.get_logger().info(
                     f"{self._images.topic}: {message.encoding} images use {self._depth.bits} of "
                     "their 16 bits, which become 8"
                 )
             return image
-        except images.ImageError as error:
+        except ImageError as error:
             self._node.count("refused")
             self._node.warn_throttled(f"{self._images.topic}: {error}", key="image refused")
             return None
@@ -177,19 +150,8 @@ class ImageInput:
         info = self._info
         if info is not None:
             try:
-                camera = messages.camera_from_msg(info)
-                check_distortion_model(camera)
-                # Some drivers set roi or binning, but K, width and height for the images.
-                for known in (camera, messages.sensor_from_msg(info)):
-                    if (known.width, known.height) == (width, height):
-                        return known
-                self._node.warn_throttled(
-                    f"{self._info_topic} is for {_size_of(info)} images, but the images are "
-                    f"{width}x{height}: assuming focal length = image width; remap camera_info to "
-                    "the topic of this camera",
-                    key="camera_info size",
-                )
-            except ValueError as error:
+                return usable_camera(info, width, height)
+            except InputError as error:
                 self._node.warn_throttled(
                     f"{self._info_topic}: {error}; assuming focal length = image width",
                     key="camera_info",
@@ -208,10 +170,3 @@ class ImageInput:
             if size_changed and self._node.should_log("no camera_info"):
                 self._node.get_logger().warning(text)
         return self._camera
-
-
-def _size_of(info: CameraInfo) -> str:
-    """Returns the size of the images of a CameraInfo in words, with what it was computed from."""
-    camera = messages.camera_from_msg(info)
-    size, sensor = f"{camera.width}x{camera.height}", f"{info.width}x{info.height}"
-    return size if size == sensor else f"{size} (of {sensor}, by its roi and binning)"

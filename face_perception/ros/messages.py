@@ -19,6 +19,7 @@ from std_msgs.msg import Header
 
 from face_perception import geometry, msg, types
 from face_perception.errors import InputError, one_line
+from face_perception.media import camera_from_message
 
 _NAN = math.nan
 _SIDES = ("left", "right")
@@ -73,44 +74,6 @@ def camera_to_msg(camera: types.Camera, header: Header) -> CameraInfo:
     info.r = np.eye(3).ravel()
     info.p = np.hstack([camera.matrix, np.zeros((3, 1))]).ravel()
     return info
-
-
-def camera_from_msg(info: CameraInfo, assumed: bool = False) -> types.Camera:
-    """Returns the camera of the images that a CameraInfo comes with.
-
-    K, width and height are those of the whole sensor. The images show the window ``roi`` of it (all
-    of it if ``roi`` has no size), in which ``binning_x`` by ``binning_y`` pixels are combined; 0
-    means 1. Raises InputError if K is zero or NaN.
-    """
-    camera = sensor_from_msg(info, assumed)
-    roi = info.roi
-    return camera.window(
-        roi.x_offset,
-        roi.y_offset,
-        roi.width or info.width,
-        roi.height or info.height,
-        max(info.binning_x, 1),
-        max(info.binning_y, 1),
-    )
-
-
-def sensor_from_msg(info: CameraInfo, assumed: bool = False) -> types.Camera:
-    """Returns the camera of a CameraInfo for the whole sensor, without ``roi`` and binning.
-
-    Raises InputError if K is zero or NaN.
-    """
-    k = info.k
-    return types.Camera(
-        width=info.width,
-        height=info.height,
-        fx=float(k[0]),
-        fy=float(k[4]),
-        cx=float(k[2]),
-        cy=float(k[5]),
-        distortion=tuple(float(v) for v in info.d),
-        distortion_model=info.distortion_model,
-        assumed=assumed,
-    )
 
 
 def face_to_msg(face: types.Face) -> msg.Face:
@@ -190,7 +153,7 @@ def faces_to_msg(
 
 def faces_from_msg(message: msg.FaceArray) -> tuple[list[types.Face], types.Camera]:
     """Returns faces and their camera. Raises InputError if the camera or a face is not valid."""
-    camera = camera_from_msg(message.camera_info, message.camera_info_assumed)
+    camera = camera_from_message(message.camera_info, message.camera_info_assumed)
     return [face_from_msg(face) for face in message.faces], camera
 
 

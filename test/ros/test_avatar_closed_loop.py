@@ -30,7 +30,7 @@ from waits import scaled
 from face_perception import msg
 from face_perception.bringup.graph import GraphOptions, merged_environment, node_processes
 from face_perception.geometry import yaw_pitch
-from face_perception.media import FrameReader, write_mp4
+from face_perception.media import FrameReader, image_from_message, write_mp4
 from face_perception.ros import images, messages
 
 State = msg.AvatarState
@@ -120,7 +120,7 @@ def record(portrait: str, peer: Peer, folder: Path) -> tuple[str, Frames, list[f
     screen = np.searchsorted(at, moments + 1e-3, side="right") - 1
     taken = [0] * LEAD + list(screen)
     film = folder / "avatar.mp4"
-    pictures = ((k * SLOW / RATE, images.to_array(frames[i])) for k, i in enumerate(taken))
+    pictures = ((k * SLOW / RATE, image_from_message(frames[i])) for k, i in enumerate(taken))
     write_mp4(film, pictures, [], 48_000)
     nearest = np.abs(lines[:, 0][None] - at[:, None]).argmin(axis=1)
     return str(film), lines[nearest, 1:][taken], [(t - at[0]) * RATE + LEAD for t in told]

@@ -14,7 +14,7 @@ from lifecycle_msgs.srv import ChangeState
 from node_processes import NodeProcess, Peer
 from sensor_msgs.msg import Image
 
-from face_perception.ros import images
+from face_perception.media import image_from_message
 
 Start = Callable[..., NodeProcess]
 av = pytest.importorskip("av")
@@ -35,7 +35,7 @@ def film(path: Path, count: int = 5, height: int = 48) -> Path:
 
 
 def numbers(messages: list[Image]) -> list[int]:
-    return [round((images.to_array(m).mean() - 20) / 5) for m in messages]
+    return [round((image_from_message(m).mean() - 20) / 5) for m in messages]
 
 
 def change(peer: Peer, transition: int) -> None:

@@ -24,7 +24,7 @@ from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from waits import scaled
 
 from face_perception.exit_codes import EXIT_USAGE
-from face_perception.ros import images
+from face_perception.media import image_from_message
 
 Start = Callable[..., NodeProcess]
 
@@ -52,7 +52,7 @@ def test_starts_by_itself_and_publishes(start: Start, peer: Peer, picture: Path)
     compressed = peer.listen(CompressedImage, "image/compressed")
     peer.until(lambda: len(raw) >= 3 and compressed)
     want = cv2.cvtColor(cv2.imread(str(picture)), cv2.COLOR_BGR2RGB)
-    assert np.array_equal(images.to_array(raw[-1]), want)
+    assert np.array_equal(image_from_message(raw[-1]), want)
     assert raw[-1].header.frame_id == "head_camera"
     stamps = [m.header.stamp.sec + m.header.stamp.nanosec * 1e-9 for m in raw]
     assert stamps == sorted(set(stamps))

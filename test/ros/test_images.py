@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from sensor_msgs.msg import CompressedImage, Image
 
-from face_perception.media import BitDepth
+from face_perception.media import BitDepth, ImageError, image_from_compressed, image_from_message
 from face_perception.ros import images
 
 RNG = np.random.default_rng(0)
@@ -55,7 +55,7 @@ GRAY = cv2.cvtColor(RGB, cv2.COLOR_RGB2GRAY)
     ],
 )
 def test_encodings(encoding: str, data: np.ndarray, want: np.ndarray, pad: int) -> None:
-    assert np.array_equal(images.to_array(message(data, encoding, pad=pad)), want)
+    assert np.array_equal(image_from_message(message(data, encoding, pad=pad)), want)
 
 
 @pytest.mark.parametrize("big", [False, True])
@@ -63,7 +63,7 @@ def test_mono16_in_both_byte_orders(big: bool) -> None:
     wide = (GRAY.astype(np.uint16) << 8) + 13
     out = message(wide.astype(">u2" if big else "<u2"), "mono16", pad=2)
     out.is_bigendian = int(big)
-    assert np.array_equal(images.to_array(out), np.dstack([GRAY] * 3))
+    assert np.array_equal(image_from_message(out), np.dstack([GRAY] * 3))
 
 
 @pytest.mark.parametrize(("encoding", "luma_first"), [("yuv422", False), ("yuv422_yuy2", True)])
@@ -79,7 +79,7 @@ def test_yuv(encoding: str, luma_first: bool) -> None:
     packed[..., first] = y
     packed[:, 0::2, second] = np.clip(u[:, 0::2], 0, 255)
     packed[:, 1::2, second] = np.clip(v[:, 0::2], 0, 255)
-    got = images.to_array(message(packed, encoding))
+    got = image_from_message(message(packed, encoding))
     assert np.abs(got.astype(int) - RGB).mean() < 12
 
 
@@ -94,10 +94,10 @@ def test_two_planes(encoding: str, pad: int) -> None:
     data = np.vstack([luma, chroma.T.reshape(-1, width)])
     out = message(data, encoding, pad=pad)
     out.height = height
-    assert np.abs(images.to_array(out).astype(int) - RGB).mean() < 4
+    assert np.abs(image_from_message(out).astype(int) - RGB).mean() < 4
     out.data = out.data[: out.step * height]
-    with pytest.raises(images.ImageError, match=rf"{encoding} with step {out.step} needs"):
-        images.to_array(out)
+    with pytest.raises(ImageError, match=rf"{encoding} with step {out.step} needs"):
+        image_from_message(out)
 
 
 @pytest.mark.parametrize("bits", [8, 10, 12, 14, 16])
@@ -109,7 +109,7 @@ def test_words_of_sixteen_bits(encoding: str, bits: int) -> None:
     eight = GRAY if encoding in ("mono16", "16UC1") else colours
     deep = (eight.astype(np.uint32) * 257 >> (16 - bits)).astype(np.uint16)
     want = np.dstack([GRAY] * 3) if eight.ndim == 2 else RGB
-    got = images.to_array(message(np.ascontiguousarray(deep), encoding))
+    got = image_from_message(message(np.ascontiguousarray(deep), encoding))
     # The brightest value says how many bits are used: at most one bit less is seen.
     assert np.abs(got.astype(int) - want).max() <= 2
 
@@ -117,9 +117,9 @@ def test_words_of_sixteen_bits(encoding: str, bits: int) -> None:
 def test_a_camera_keeps_its_bits_in_the_dark() -> None:
     depth = BitDepth()
     bright, dark = (message((GRAY.astype(np.uint16) << 2) // share, "mono16") for share in (1, 8))
-    images.to_array(bright, depth)
+    image_from_message(bright, depth)
     assert depth.bits == 10
-    assert np.abs(images.to_array(dark, depth)[..., 0].astype(int) - GRAY // 8).max() <= 1
+    assert np.abs(image_from_message(dark, depth)[..., 0].astype(int) - GRAY // 8).max() <= 1
 
 
 def test_depth_images_are_refused_by_name() -> None:
@@ -129,11 +129,11 @@ def test_depth_images_are_refused_by_name() -> None:
     named.header.frame_id = "camera_depth_optical_frame"
     depth[10:14, 20:40] = 0  # holes
     for bad in (named, message(depth, "16UC1"), message(np.float32(depth), "32FC1")):
-        with pytest.raises(images.ImageError, match=r"depth image.*remap image to the colour"):
-            images.to_array(bad)
+        with pytest.raises(ImageError, match=r"depth image.*remap image to the colour"):
+            image_from_message(bad)
     out = CompressedImage(format="16UC1; compressedDepth png")
-    with pytest.raises(images.ImageError, match="is a depth image"):
-        images.from_compressed(out)
+    with pytest.raises(ImageError, match="is a depth image"):
+        image_from_compressed(out)
 
 
 @pytest.mark.parametrize("pattern", ["rggb", "bggr", "gbrg", "grbg"])
@@ -141,13 +141,13 @@ def test_bayer_colours_are_not_swapped(pattern: str) -> None:
     colour = np.array([200, 100, 30], np.uint8)
     cell = np.array(["rgb".index(c) for c in pattern]).reshape(2, 2)
     mosaic = np.tile(colour[cell], (8, 8))
-    got = images.to_array(message(mosaic, f"bayer_{pattern}8"))
+    got = image_from_message(message(mosaic, f"bayer_{pattern}8"))
     assert np.array_equal(got[4:-4, 4:-4].reshape(-1, 3).mean(0).round(), colour)
 
 
 def test_rgb8_is_not_copied() -> None:
     source = message(RGB, "rgb8")
-    view = images.to_array(source)
+    view = image_from_message(source)
     source.data[0] = 250
     assert view[0, 0, 0] == 250
 
@@ -155,11 +155,13 @@ def test_rgb8_is_not_copied() -> None:
 def test_round_trip() -> None:
     out = images.from_array(RGB[:, ::2])
     assert (out.height, out.width, out.step) == (24, 16, 48)
-    assert np.array_equal(images.to_array(out), RGB[:, ::2])
+    assert np.array_equal(image_from_message(out), RGB[:, ::2])
 
 
 def test_one_pixel() -> None:
-    assert images.to_array(message(np.full((1, 1, 3), 9, np.uint8), "rgb8")).tolist() == [[[9] * 3]]
+    assert image_from_message(message(np.full((1, 1, 3), 9, np.uint8), "rgb8")).tolist() == [
+        [[9] * 3]
+    ]
 
 
 def lying(**fields: int | str) -> Image:
@@ -184,12 +186,12 @@ def lying(**fields: int | str) -> Image:
     ],
 )
 def test_lies_are_named(bad: Image, text: str) -> None:
-    with pytest.raises(images.ImageError, match=text):
-        images.to_array(bad)
+    with pytest.raises(ImageError, match=text):
+        image_from_message(bad)
 
 
 def test_compressed_round_trip() -> None:
-    got = images.from_compressed(images.to_compressed(RGB, quality=95))
+    got = image_from_compressed(images.to_compressed(RGB, quality=95))
     assert np.abs(got.astype(int) - RGB).mean() < 6
 
 
@@ -200,10 +202,10 @@ def test_cut_off_pictures_are_refused(extension: str) -> None:
     data = cv2.imencode(extension, noise)[1].tobytes()
     out = CompressedImage(format=extension)
     out.data = array.array("B", data)
-    images.from_compressed(out)
+    image_from_compressed(out)
     out.data = array.array("B", data[: len(data) // 2])
-    with pytest.raises(images.ImageError, match=r"cut off|cannot be decoded"):
-        images.from_compressed(out)
+    with pytest.raises(ImageError, match=r"cut off|cannot be decoded"):
+        image_from_compressed(out)
 
 
 def test_more_pixels_than_a_picture_has() -> None:
@@ -212,16 +214,16 @@ def test_more_pixels_than_a_picture_has() -> None:
     data[29:33] = struct.pack(">I", zlib.crc32(data[12:29]))
     out = CompressedImage(format="png")
     out.data = array.array("B", bytes(data))
-    with pytest.raises(images.ImageError, match="far too many pixels in"):
-        images.from_compressed(out)
+    with pytest.raises(ImageError, match="far too many pixels in"):
+        image_from_compressed(out)
 
 
 @pytest.mark.parametrize("data", [b"", b"not a picture"])
 def test_no_picture_at_all(data: bytes) -> None:
     out = CompressedImage(format="jpeg")
     out.data = array.array("B", data)
-    with pytest.raises(images.ImageError, match=r"empty|is not a picture"):
-        images.from_compressed(out)
+    with pytest.raises(ImageError, match=r"empty|is not a picture"):
+        image_from_compressed(out)
 
 
 class Bridge:
@@ -237,18 +239,18 @@ class Bridge:
 def test_cv_bridge_converts_what_is_missing_here(monkeypatch: pytest.MonkeyPatch) -> None:
     message = Image(height=4, width=6, step=6, encoding="nv24")
     monkeypatch.setitem(sys.modules, "cv_bridge", None)
-    with pytest.raises(images.ImageError, match=r"'nv24'.*install cv_bridge.*rgb8"):
-        images.to_array(message)
+    with pytest.raises(ImageError, match=r"'nv24'.*install cv_bridge.*rgb8"):
+        image_from_message(message)
     module = ModuleType("cv_bridge")
     module.CvBridge = Bridge  # type: ignore[attr-defined]
     monkeypatch.setitem(sys.modules, "cv_bridge", module)
     monkeypatch.setattr(cv2, "__version__", "4.9.0")
-    found = images.to_array(message)
+    found = image_from_message(message)
     assert (found.shape, found.dtype, found.max()) == ((4, 6, 3), np.uint8, 7)
     message.encoding = "64FC1"
-    with pytest.raises(images.ImageError, match=r"'64FC1'.*no conversion from 64FC1"):
-        images.to_array(message)
+    with pytest.raises(ImageError, match=r"'64FC1'.*no conversion from 64FC1"):
+        image_from_message(message)
     message.encoding = "nv24"
     monkeypatch.setattr(cv2, "__version__", "5.0.0")
-    with pytest.raises(images.ImageError, match="OpenCV 4"):
-        images.to_array(message)
+    with pytest.raises(ImageError, match="OpenCV 4"):
+        image_from_message(message)

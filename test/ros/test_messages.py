@@ -15,8 +15,8 @@ from std_msgs.msg import Header
 from face_perception import geometry, msg, types
 from face_perception.avatar import PerformerState
 from face_perception.faces import project_points
+from face_perception.media import ImageOrder, camera_from_message, sensor_from_message
 from face_perception.ros import messages
-from face_perception.ros.image_input import ImageOrder
 
 RNG = np.random.default_rng(3)
 
@@ -118,13 +118,13 @@ def test_binning_and_roi_of_a_camera_info(
     info.k = [600.0, 0.0, 300.0, 0.0, 500.0, 250.0, 0.0, 0.0, 1.0]
     info.binning_x, info.binning_y = binning
     info.roi.x_offset, info.roi.y_offset, info.roi.width, info.roi.height = roi
-    camera = messages.camera_from_msg(info)
+    camera = camera_from_message(info)
     assert (camera.width, camera.height) == size
     assert (camera.fx, camera.fy) == (600 / max(binning[0], 1), 500 / max(binning[1], 1))
     assert (camera.cx, camera.cy) == pytest.approx(centre)
     # A ray falls on the same place of the sensor: the centre of its block of pixels.
     point = np.array([0.2, -0.1, 2.0])
-    sensor = project_points(messages.sensor_from_msg(info), point)[0]
+    sensor = project_points(sensor_from_message(info), point)[0]
     block = project_points(camera, point)[0]
     steps = np.maximum(binning, 1)
     assert block * steps + (steps - 1) / 2 + roi[:2] == pytest.approx(sensor)

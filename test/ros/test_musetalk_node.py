@@ -17,7 +17,7 @@ from test_talking_face_node import Speaker, State, diagnostics, hello, latched, 
 
 from face_perception import cli, msg
 from face_perception.avatar import Avatar, load_avatar, save_avatar
-from face_perception.ros import images
+from face_perception.media import image_from_message
 
 
 @pytest.fixture
@@ -83,7 +83,7 @@ def changed_frames(frames: list[Image], made: Avatar) -> int:
     """
     blenders = made.blenders()
     changed = 0
-    for image in map(images.to_array, frames):
+    for image in map(image_from_message, frames):
         inside = []
         for picture, blender in zip(made.pictures, blenders, strict=True):
             differs = (image != picture).any(axis=2)
@@ -97,7 +97,7 @@ def changed_frames(frames: list[Image], made: Avatar) -> int:
 
 def is_own(frame: Image, made: Avatar) -> bool:
     """Whether a frame equals one of the avatar's own pictures in every byte."""
-    return any(np.array_equal(images.to_array(frame), picture) for picture in made.pictures)
+    return any(np.array_equal(image_from_message(frame), picture) for picture in made.pictures)
 
 
 # A long delay, because whisper, which is not narrow, takes seconds on a busy computer.

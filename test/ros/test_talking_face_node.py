@@ -34,8 +34,9 @@ from waits import scaled
 from face_perception import msg, paths
 from face_perception.faces import load_tracker
 from face_perception.inference import sample_photo
+from face_perception.media import image_from_message
 from face_perception.nodes.talking_face.node import TalkingFaceNode
-from face_perception.ros import images, messages
+from face_perception.ros import messages
 from face_perception.speech import read_wav
 from face_perception.types import Camera, Frame
 
@@ -172,7 +173,7 @@ def test_it_says_what_it_is_told_in_time(start: Callable[..., NodeProcess], peer
     speaker = Speaker(peer)
     peer.until(lambda: len(frames) > 30, why="for frames")
     assert [s.state for s in states] == [State.STATE_IDLE]
-    still = images.to_array(frames[-1])
+    still = image_from_message(frames[-1])
     assert still.shape == (512, 512, 3)
     speaker.connect()
     samples, rate = hello()
@@ -214,7 +215,7 @@ def test_it_says_what_it_is_told_in_time(start: Callable[..., NodeProcess], peer
     end = begin + len(heard) / 48_000
     mouth = mouth_of(still)
     rest = still[mouth][:, :, 1].astype(int)
-    moved = np.array([np.abs(images.to_array(f)[mouth][:, :, 1] - rest).mean() for f in frames])
+    moved = np.array([np.abs(image_from_message(f)[mouth][:, :, 1] - rest).mean() for f in frames])
     during = moved[(seen > begin + 0.2) & (seen < end - 0.3)]
     before = moved[seen < silent]
     print(f"{len(during)} frames, moved {np.percentile(during, 90):.1f}, before {before.max():.1f}")
@@ -334,7 +335,7 @@ def test_an_interruption_is_seen_within_100_ms(
 
     def gap(frame: Image) -> float:
         """Returns the distance of the lips divided by that of the outer canthi."""
-        image = images.to_array(frame)
+        image = image_from_message(frame)
         found = tracker.detect(Frame(image, 0.0, Camera.assume(*image.shape[1::-1])))
         points = found[0].landmarks[:, :2]
         return float(

@@ -28,6 +28,7 @@ from waits import scaled
 from face_perception import msg
 from face_perception.bringup.watch import Watcher
 from face_perception.inference import sample_photo
+from face_perception.media import image_from_compressed
 from face_perception.ros import images, messages
 
 CLI = [sys.executable, "-c", "from face_perception.cli import main; raise SystemExit(main())"]
@@ -216,7 +217,7 @@ def test_pictures_in_values_out(up: Any, peer: Peer, group_photo: Path) -> None:
     plain = cv2.cvtColor(cv2.imread(str(group_photo)), cv2.COLOR_BGR2RGB)
 
     def drawn() -> bool:
-        picture = images.from_compressed(pictures[-1])
+        picture = image_from_compressed(pictures[-1])
         assert picture.shape == plain.shape
         return bool((np.abs(picture.astype(int) - plain).max(-1) > 60).mean() > 0.01)
 

@@ -1,0 +1,185 @@
+"""Reads the images of a rosbag2 recording. Needs the library rosbags, and no ROS."""
+
+from __future__ import annotations
+
+import importlib
+import itertools
+import statistics
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from face_perception.errors import InputError, MissingDependencyError
+from face_perception.files import open_regular
+from face_perception.media.camera_messages import usable_camera
+from face_perception.media.eight_bits import BitDepth
+from face_perception.media.image_messages import (
+    ImageError,
+    image_from_compressed,
+    image_from_message,
+)
+from face_perception.media.image_order import ImageOrder
+from face_perception.outside_files import one_error
+from face_perception.types import Camera, Image
+
+_IMAGE, _COMPRESSED = "sensor_msgs/msg/Image", "sensor_msgs/msg/CompressedImage"
+_CAMERA_INFO = "sensor_msgs/msg/CameraInfo"
+_FILES = (".mcap", ".db3")
+_METADATA = "metadata.yaml"
+_FIX = "record it again, or try `ros2 bag reindex`"
+_RATE_OF = 64  # first messages from which the rate is found
+
+
+def is_bag(path: Path) -> bool:
+    """Returns whether a path looks like a recording: a folder of rosbag2, or one of its files."""
+    if path.is_dir():
+        return (path / _METADATA).exists()
+    return path.suffix.lower() in _FILES
+
+
+class Bag:
+    """The images of one topic of a recording. Iterate over it once.
+
+    Yields the image, RGB uint8 [H, W, 3], the stamp of its header in seconds, the frame id, and
+    its camera: None if there is no camera_info for it. Images that are a little older than one
+    before are left out, as in the nodes. A broken image message is left out; after the iteration,
+    ``damage`` says how many, and why. ``count`` is the number of messages, ``rate`` the usual
+    number of images per second.
+
+    ``topic`` is the image topic; empty: the only one in the bag. The camera_info is that of the
+    same namespace, as image_transport has it. Raises InputError, which names the bag, the reason
+    and the fix, and MissingDependencyError without rosbags.
+    """
+
+    def __init__(self, path: Path, topic: str = "") -> None:
+        rosbags = _import_rosbags(path)
+        self._name = f"bag {path}"
+        if not path.is_dir():
+            open_regular(path).close()  # no pipe, no device
+        with one_error(self._name, _FIX):
+            self._bag = rosbags.rosbag2.Reader(path)
+            self._bag.open()
+        try:
+            # Fields of these messages have not changed since Humble.
+            self._types = rosbags.typesys.get_typestore(rosbags.typesys.Stores.ROS2_HUMBLE)
+            found = {name: info.msgtype or "" for name, info in self._bag.topics.items()}
+            self.topic = _choose_topic(path, topic, found)
+            self._info_topic = _info_topic(self.topic, found)
+            self.count = self._bag.topics[self.topic].msgcount
+            self.rate = self._find_rate()
+        except BaseException:
+            self.close()
+            raise
+        self.damage = ""
+
+    def __iter__(self) -> Iterator[tuple[Image, float, str, Camera | None]]:
+        order, depth = ImageOrder(), BitDepth()
+        # A driver sends camera_info just before or just after its image.
+        _, info = next(self._messages(self._info_topic), ("", None))
+        read, broken, reason = 0, 0, ""
+        for topic, message in self._messages(self._info_topic, self.topic):
+            if topic == self._info_topic:
+                info = message
+                continue
+            if order.step_back(_nanoseconds(message.header.stamp)):
+                continue
+            try:
+                if message.__msgtype__ == _COMPRESSED:
+                    image = image_from_compressed(message)
+                else:
+                    image = image_from_message(message, depth)
+            except ImageError as error:
+                broken, reason = broken + 1, reason or str(error)
+                continue
+            read += 1
+            height, width = image.shape[:2]
+            try:
+                camera = usable_camera(info, width, height) if info is not None else None
+            except InputError as error:
+                raise InputError(
+                    f"{self._name}, {self._info_topic}: {error}; or give --camera-info"
+                ) from error
+            stamp = message.header.stamp
+            yield image, stamp.sec + stamp.nanosec * 1e-9, message.header.frame_id, camera
+        if broken and not read:
+            raise InputError(f"{self._name}: no image on {self.topic} can be read: {reason}")
+        if broken:
+            self.damage = f"{broken} of {self.count} images cannot be read: {reason}"
+
+    def close(self) -> None:
+        """Closes the files."""
+        if self._bag.is_open:
+            self._bag.close()
+
+    def _find_rate(self) -> float:
+        times = []
+        for _, message in self._messages(self.topic):
+            times.append(_nanoseconds(message.header.stamp))
+            if len(times) == _RATE_OF:
+                break
+        if not times:
+            raise InputError(f"{self._name} has no image on {self.topic}")
+        steps = [b - a for a, b in itertools.pairwise(times) if b > a]
+        return 1e9 / statistics.median(steps) if steps else 30.0
+
+    def _messages(self, *topics: str) -> Iterator[tuple[str, Any]]:
+        """Yields topic and message, in the order of recording."""
+        wanted = [c for c in self._bag.connections if c.topic in topics]
+        if not wanted:
+            return
+        messages = iter(self._bag.messages(wanted))
+        while True:
+            with one_error(self._name, _FIX):
+                found = next(messages, None)
+                if found is None:
+                    return
+                connection, _, data = found
+                message = self._types.deserialize_cdr(data, connection.msgtype)
+            yield connection.topic, message
+
+
+def _import_rosbags(path: Path) -> Any:
+    try:
+        for part in ("rosbag2", "typesys"):
+            importlib.import_module(f"rosbags.{part}")
+        return importlib.import_module("rosbags")
+    except ImportError as error:
+        raise MissingDependencyError(
+            f"{path} is read with rosbags, which is not installed: run `pip install rosbags`"
+        ) from error
+
+
+def _choose_topic(path: Path, topic: str, found: dict[str, str]) -> str:
+    images = {name for name, kind in found.items() if kind in (_IMAGE, _COMPRESSED)}
+    listed = ", ".join(sorted(images)) or "none"
+    if topic and not topic.startswith("/"):
+        topic = f"/{topic}"
+    if topic in images:
+        return topic
+    if topic in found:
+        raise InputError(
+            f"{path}: {topic} has messages of type {found[topic]}: name an image topic with "
+            f"--image: {listed}"
+        )
+    if topic:
+        raise InputError(f"{path} has no topic {topic}: its image topics are: {listed}")
+    if not images:
+        raise InputError(f"{path} has no image topic: record `/camera/image_raw` or the like")
+    if len(images) > 1:
+        raise InputError(f"{path} has several image topics: name one with --image: {listed}")
+    return images.pop()
+
+
+def _info_topic(topic: str, found: dict[str, str]) -> str:
+    """Returns the camera_info topic in the namespace of an image topic; empty if there is none."""
+    spaces = topic.split("/")[:-1]
+    # /camera/image_raw/compressed has its camera_info two levels up.
+    for depth in (len(spaces), len(spaces) - 1):
+        name = "/".join([*spaces[:depth], "camera_info"]) if depth > 0 else ""
+        if found.get(name) == _CAMERA_INFO:
+            return name
+    return ""
+
+
+def _nanoseconds(stamp: Any) -> int:
+    return int(stamp.sec) * 1_000_000_000 + int(stamp.nanosec)

@@ -1,0 +1,67 @@
+"""Reads cameras from sensor_msgs/CameraInfo: of rclpy, or of a bag, which is read without ROS."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from face_perception.errors import InputError
+from face_perception.types import Camera
+
+
+def usable_camera(info: Any, width: int, height: int) -> Camera:
+    """Returns the camera of images of ``width`` x ``height`` pixels from their CameraInfo.
+
+    Raises InputError if it is for images of another size, if K is zero or NaN, or if its distortion
+    model is not known.
+    """
+    camera = camera_from_message(info)
+    camera.check_distortion()
+    # Some drivers set roi or binning, but K, width and height for the images.
+    for known in (camera, sensor_from_message(info)):
+        if (known.width, known.height) == (width, height):
+            return known
+    size, sensor = f"{camera.width}x{camera.height}", f"{info.width}x{info.height}"
+    if size != sensor:
+        size += f" (of {sensor}, by its roi and binning)"
+    raise InputError(
+        f"it is for {size} images, but the images are {width}x{height}: use the camera_info of "
+        "this camera"
+    )
+
+
+def camera_from_message(info: Any, assumed: bool = False) -> Camera:
+    """Returns the camera of the images that a CameraInfo comes with.
+
+    K, width and height are those of the whole sensor. The images show the window ``roi`` of it (all
+    of it if ``roi`` has no size), in which ``binning_x`` by ``binning_y`` pixels are combined; 0
+    means 1. Raises InputError if K is zero or NaN.
+    """
+    camera = sensor_from_message(info, assumed)
+    roi = info.roi
+    return camera.window(
+        roi.x_offset,
+        roi.y_offset,
+        roi.width or info.width,
+        roi.height or info.height,
+        max(info.binning_x, 1),
+        max(info.binning_y, 1),
+    )
+
+
+def sensor_from_message(info: Any, assumed: bool = False) -> Camera:
+    """Returns the camera of a CameraInfo for the whole sensor, without ``roi`` and binning.
+
+    Raises InputError if K is zero or NaN.
+    """
+    k = info.k
+    return Camera(
+        width=int(info.width),
+        height=int(info.height),
+        fx=float(k[0]),
+        fy=float(k[4]),
+        cx=float(k[2]),
+        cy=float(k[5]),
+        distortion=tuple(float(v) for v in info.d),
+        distortion_model=info.distortion_model,
+        assumed=assumed,
+    )

@@ -1,0 +1,188 @@
+"""Tests of reading rosbag2 recordings without ROS."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+
+from face_perception.errors import InputError, MissingDependencyError
+from face_perception.media import FrameReader, FrameWriter, play_clip
+from face_perception.types import Camera
+
+pytest.importorskip("rosbags")
+from bags import camera_info, compressed, image, make, write_bag
+
+RAW, PACKED, INFO = "/camera/image_raw", "/camera/image_raw/compressed", "/camera/camera_info"
+START = 1_700_000_000.25
+
+
+def pixels(number: int) -> Any:
+    return np.full((48, 64, 3), 20 + 5 * number, np.uint8)
+
+
+def jpeg(number: int) -> bytes:
+    return cv2.imencode(".jpg", pixels(number))[1].tobytes()
+
+
+def raw_images(count: int = 5) -> list[tuple[str, Any]]:
+    return [(RAW, image(pixels(i), START + i / 20)) for i in range(count)]
+
+
+@pytest.mark.parametrize("plugin", ["MCAP", "SQLITE3"])
+@pytest.mark.parametrize("file", [False, True])
+def test_images_have_the_stamps_and_the_camera_of_the_bag(
+    tmp_path: Path, plugin: str, file: bool
+) -> None:
+    """The camera_info follows its first image, as some drivers send it."""
+    messages = raw_images()
+    messages.insert(1, (INFO, camera_info(64, 48, 80.0, START)))
+    path = write_bag(tmp_path / "bag", messages, plugin)
+    if file:
+        (path,) = [*path.glob("*.mcap"), *path.glob("*.db3")]
+    with FrameReader(path) as clip:
+        frames = list(clip)
+    assert (clip.still, clip.count, clip.damage) == (False, 5, "")
+    assert clip.rate == pytest.approx(20, rel=1e-4)
+    assert clip.first_stamp == START
+    assert np.allclose([f.stamp - START for f in frames], np.arange(5) / 20, atol=1e-6)
+    assert [frame.image.max() for frame in frames] == [20 + 5 * i for i in range(5)]
+    assert {frame.frame_id for frame in frames} == {"camera_optical_frame"}
+    assert {(f.camera.fx, f.camera.cx, f.camera.assumed) for f in frames} == {(80.0, 32.0, False)}
+
+
+def test_compressed_images_have_the_camera_of_their_namespace(tmp_path: Path) -> None:
+    bag = write_bag(
+        tmp_path / "bag",
+        [
+            ("/other/camera_info", camera_info(64, 48, 999.0, START)),
+            (INFO, camera_info(64, 48, 80.0, START)),
+            *((PACKED, compressed(jpeg(i), START + i / 20)) for i in range(3)),
+        ],
+    )
+    frames = list(FrameReader(bag))
+    assert [abs(int(f.image.mean()) - 20 - 5 * i) <= 1 for i, f in enumerate(frames)] == [True] * 3
+    assert {frame.camera.fx for frame in frames} == {80.0}
+
+
+def test_a_given_camera_replaces_that_of_the_bag(tmp_path: Path) -> None:
+    bag = write_bag(tmp_path / "bag", [(INFO, camera_info(64, 48, 80.0, START)), *raw_images(2)])
+    camera = Camera(64, 48, 70.0, 70.0, 31.5, 23.5)
+    assert {frame.camera for frame in FrameReader(bag, camera)} == {camera}
+
+
+def test_without_camera_info_the_camera_is_assumed(tmp_path: Path) -> None:
+    frames = list(FrameReader(write_bag(tmp_path / "bag", raw_images(2))))
+    assert {frame.camera for frame in frames} == {Camera.assume(64, 48)}
+
+
+def test_camera_info_of_another_size_is_refused(tmp_path: Path) -> None:
+    bag = write_bag(tmp_path / "bag", [(INFO, camera_info(640, 480, 80.0, START)), *raw_images()])
+    with pytest.raises(InputError, match=r"camera_info: it is for 640x480 .* 64x48.*--camera-info"):
+        FrameReader(bag)
+
+
+def test_a_topic_must_be_named_where_there_are_several(tmp_path: Path) -> None:
+    second = ("/rear/image_raw", image(pixels(9), START))
+    text = ("/chatter", make("std_msgs/msg/String", data="hello"))
+    bag = write_bag(tmp_path / "bag", [second, text, *raw_images(2)])
+    with pytest.raises(InputError, match=r"several image topics.*/camera/image_raw, /rear/image"):
+        FrameReader(bag)
+    with pytest.raises(InputError, match=r"no topic /front: .*/camera/image_raw, /rear/image_raw"):
+        FrameReader(bag, topic="/front")
+    with pytest.raises(InputError, match=r"/chatter has messages of type std_msgs/msg/String"):
+        FrameReader(bag, topic="/chatter")
+    (frame,) = FrameReader(bag, topic="rear/image_raw")
+    assert frame.image.max() == 65
+    with pytest.raises(InputError, match="no image topic"):
+        FrameReader(write_bag(tmp_path / "text", [text]))
+
+
+def test_swapped_images_are_left_out_and_broken_ones_counted(tmp_path: Path) -> None:
+    messages = raw_images()
+    messages[1], messages[2] = messages[2], messages[1]
+    short = image(pixels(9), START + 1)
+    short.data = short.data[:100]
+    with FrameReader(write_bag(tmp_path / "bag", [*messages, (RAW, short)])) as clip:
+        stamps = [round((frame.stamp - START) * 20) for frame in clip]
+    assert stamps == [0, 2, 3, 4]
+    assert "1 of 6 images cannot be read" in clip.damage
+    assert "data has 100 bytes" in clip.damage
+
+
+def cut(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+
+
+def overwrite(path: Path) -> None:
+    path.write_bytes(b"\x00\xff" * (path.stat().st_size // 2))
+
+
+def pointer(path: Path) -> None:
+    path.write_text("version https://git-lfs.github.com/spec/v1\noid sha256:12\nsize 5\n")
+
+
+@pytest.mark.parametrize("plugin", ["MCAP", "SQLITE3"])
+@pytest.mark.parametrize("damage", [cut, overwrite, pointer, Path.unlink])
+@pytest.mark.parametrize("file", ["metadata.yaml", "*.[md][cb][a3]*"])
+def test_a_damaged_bag_is_named(tmp_path: Path, plugin: str, damage: Any, file: str) -> None:
+    bag = write_bag(tmp_path / "bag", raw_images(), plugin)
+    (path,) = bag.glob(file)
+    damage(path)
+    with pytest.raises(InputError, match=r"bag"):
+        list(FrameReader(bag))
+
+
+def test_rosbags_is_optional(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    bag = write_bag(tmp_path / "bag", raw_images(1))
+    for name in [name for name in sys.modules if name.partition(".")[0] == "rosbags"]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, "rosbags", None)
+    with pytest.raises(MissingDependencyError, match="pip install rosbags"):
+        FrameReader(bag)
+
+
+def test_a_folder_that_is_no_bag_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"is a folder: give a picture, a film or a bag"):
+        FrameReader(tmp_path)
+
+
+def test_the_annotated_film_of_a_bag_starts_at_zero(tmp_path: Path) -> None:
+    bag = write_bag(tmp_path / "bag", raw_images())
+    with FrameReader(bag) as clip, FrameWriter(tmp_path / "drawn.mp4", clip) as writer:
+        for frame in clip:
+            writer.write(frame.image, frame.stamp)
+    film = FrameReader(tmp_path / "drawn.mp4")
+    assert [round(frame.stamp * 20) for frame in film] == [0, 1, 2, 3, 4]
+
+
+def test_the_camera_node_plays_a_bag_at_its_times(tmp_path: Path) -> None:
+    bag = write_bag(tmp_path / "bag", raw_images(3))
+    played = play_clip(bag, 10.0, loop=True, warn=lambda text: None)
+    times = [due for _, due in itertools.islice(played, 6)]
+    assert np.allclose(times, np.arange(6) / 20, atol=1e-6)
+
+
+def test_a_loop_in_a_bag_starts_again(tmp_path: Path) -> None:
+    """Two recordings of one clock in one bag: stamps go back by more than a second."""
+    later = [(RAW, image(pixels(i), START + 100 + i / 20)) for i in range(3)]
+    frames = list(FrameReader(write_bag(tmp_path / "bag", [*later, *raw_images(2)])))
+    assert [frame.stamp > START + 50 for frame in frames] == [True] * 3 + [False] * 2
+
+
+def test_depth_images_are_refused_by_name(tmp_path: Path) -> None:
+    depth = image(np.full((48, 64), 1.5, np.float32), START, "32FC1")
+    with pytest.raises(InputError, match=r"depth image"):
+        FrameReader(write_bag(tmp_path / "bag", [(RAW, depth)]))
+
+
+def test_a_pipe_is_not_opened(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.mcap")
+    with pytest.raises((InputError, OSError), match="pipe"):
+        FrameReader(tmp_path / "pipe.mcap")
