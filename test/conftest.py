@@ -29,6 +29,7 @@ from domains import locked_domain
 from model_caches import copy_models
 
 from face_perception.bringup.shared_memory import remove_orphans
+from face_perception.inference import Model, load
 
 # For bench/ and tools/. The package is loaded by now: the installed one, if there is one.
 sys.path.insert(0, ROOT)
@@ -36,6 +37,7 @@ sys.path.insert(0, ROOT)
 if TYPE_CHECKING:
     from node_processes import NodeProcess, Peer  # needs ROS
 
+    from face_perception.faces import FaceTracker
     from face_perception.types import Face, Frame
 
 
@@ -163,13 +165,27 @@ def empty_models(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 
 @pytest.fixture(scope="session")
-def photo_faces() -> dict[str, tuple[Frame, Face]]:
+def face_networks() -> tuple[Model, Model]:
+    """The networks of a FaceTracker: detector and mesh, in FP32 with one thread."""
+    return load("face_detector", backend="onnxruntime"), load("face_mesh", backend="onnxruntime")
+
+
+@pytest.fixture
+def tracker(face_networks: tuple[Model, Model]) -> FaceTracker:
+    """A tracker that has seen nothing yet."""
+    from face_perception.faces import FaceTracker
+
+    return FaceTracker(*face_networks)
+
+
+@pytest.fixture(scope="session")
+def photo_faces(face_networks: tuple[Model, Model]) -> dict[str, tuple[Frame, Face]]:
     """The two sample photographs by name: the image, and the face in it."""
     from faces_scene import frame, photo
 
-    from face_perception.faces import load_tracker
+    from face_perception.faces import FaceTracker
 
-    tracker = load_tracker()
+    tracker = FaceTracker(*face_networks)
     frames = {name: frame(photo(name)) for name in ("astronaut", "grace_hopper")}
     return {name: (shot, tracker.detect(shot)[0]) for name, shot in frames.items()}
 

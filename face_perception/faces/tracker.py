@@ -248,36 +248,40 @@ class FaceTracker:
         self.full = len(counting) >= self._max_faces
         return [_face(track, frame) for track in counting]
 
-    def detect(self, frame: Frame) -> list[Face]:
-        """Returns the faces in a single image, without tracking; at most ``max_faces``.
+    def detect(self, frame: Frame, max_faces: int | None = None) -> list[Face]:
+        """Returns the faces in a single image, without tracking.
 
-        Faces found in the whole image come first, then those of each window, in order of their
-        score. If there are none, the image is searched rotated by 90, 180 and 270 degrees. Ids
-        count from 1 in each image. Raises InputError as ``track`` does.
+        ``max_faces`` is their largest number; None means that of the settings. The search ends
+        when so many were found. Faces found in the whole image come first, then those of each
+        window, in order of their score. If there are none, the image is searched rotated by 90, 180
+        and 270 degrees. Ids count from 1 in each image. Raises InputError as ``track`` does.
         """
         image = _checked(frame)
+        most = self._max_faces if max_faces is None else max_faces
         found: list[Track] = []
         for view in (WHOLE_IMAGE, *(SearchView(window) for window in _windows(image))):
-            self._add(image, view, frame.stamp, found)
+            self._add(image, view, frame.stamp, found, most)
         for turns in range(1, _TURNS):
             if not found:
                 for window in (None, *close_up_windows(image.shape[1], image.shape[0])):
-                    self._add(image, SearchView(window, turns), frame.stamp, found)
-        self.full = len(found) >= self._max_faces
+                    self._add(image, SearchView(window, turns), frame.stamp, found, most)
+        self.full = len(found) >= most
         for number, track in enumerate(found, start=1):
             track.id = f"{self._id_prefix}{number}"
         return [_face(track, frame) for track in found]
 
-    def _add(self, image: Image, view: SearchView, stamp: float, found: list[Track]) -> None:
-        """Adds the faces of one view to ``found``."""
-        if len(found) >= self._max_faces:
+    def _add(
+        self, image: Image, view: SearchView, stamp: float, found: list[Track], most: int
+    ) -> None:
+        """Adds the faces of one view to ``found``, until it has ``most``."""
+        if len(found) >= most:
             return
         least = _NO_TURNED_FACE if view.turns else _NO_FACE
         for detection in self._detector.detect(image, view):
             track = self._verify_detection(image, detection, stamp, found, least)
             if track is not None and not any(same_place(track, other) for other in found):
                 found.append(track)
-                if len(found) >= self._max_faces:
+                if len(found) >= most:
                     return
 
     def _follow(self, image: Image, stamp: float) -> bool:

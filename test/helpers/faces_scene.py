@@ -37,9 +37,18 @@ def _cutout(name: str) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]
     return image * opacity[..., None], opacity
 
 
+@functools.lru_cache(maxsize=8)  # 4 MB each
+def _blurred_cutout(
+    name: str, sigma: float
+) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
+    colours, opacity = _cutout(name)
+    if not sigma:
+        return colours, opacity
+    return cv2.GaussianBlur(colours, (0, 0), sigma), cv2.GaussianBlur(opacity, (0, 0), sigma)
+
+
 def paste(canvas: Image, name: str, x: float, y: float, height: float, angle: float = 0) -> None:
     """Pastes a face with its hair: middle and height in pixels, degrees clockwise."""
-    colours, opacity = _cutout(name)
     centre, own_height = _FACES[name]
     matrix = cv2.getRotationMatrix2D(centre, -angle, height / own_height)
     matrix[:, 2] += np.array([x, y]) - centre
@@ -49,13 +58,10 @@ def paste(canvas: Image, name: str, x: float, y: float, height: float, angle: fl
     if part.size == 0:
         return
     matrix[:, 2] -= (left, top)
-    size = (part.shape[1], part.shape[0])
     # Shrinking by warping alone would alias.
-    small = min(1.0, height / own_height)
-    blur = 0.5 * max(0.0, 1 / small - 1)
-    if blur > 0.2:
-        colours = cv2.GaussianBlur(colours, (0, 0), blur)
-        opacity = cv2.GaussianBlur(opacity, (0, 0), blur)
+    blur = 0.5 * max(0.0, own_height / height - 1)
+    colours, opacity = _blurred_cutout(name, blur if blur > 0.2 else 0.0)
+    size = (part.shape[1], part.shape[0])
     over = cv2.warpAffine(colours, matrix, size)
     share = cv2.warpAffine(opacity, matrix, size)[..., None]
     part[:] = np.clip(part * (1 - share) + over, 0, 255).astype(np.uint8)

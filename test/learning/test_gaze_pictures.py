@@ -10,7 +10,7 @@ import pytest
 pytest.importorskip("torch")
 pytest.importorskip("pytorch_lightning")
 
-from face_perception.faces import FaceTracker, load_tracker
+from face_perception.faces import FaceTracker
 from face_perception.gaze import GeometricGaze
 from face_perception.learning.claims import gaze_comparison as beside
 from face_perception.learning.synthesis.gaze_crops import gaze_faces
@@ -19,11 +19,6 @@ from face_perception.learning.synthesis.gaze_pictures import (
     synthetic_pictures,
     turned_photographs,
 )
-
-
-@pytest.fixture(scope="module")
-def tracker() -> FaceTracker:
-    return load_tracker()
 
 
 def test_drawn_people_are_found_and_where_they_look_is_seen(tracker: FaceTracker) -> None:

@@ -15,9 +15,9 @@ pytest.importorskip("pyarrow")
 
 from face_perception import faces
 from face_perception.cli import main
-from face_perception.faces import FaceTracker, load_tracker
+from face_perception.faces import FaceTracker
 from face_perception.gaze import make_gaze_crops, normalized_camera_rotation, to_normalized_angles
-from face_perception.inference import sample_photo
+from face_perception.inference import Model, sample_photo
 from face_perception.learning.data import dataset, mpiifacegaze
 from face_perception.types import Camera, Face, Frame, Image
 
@@ -31,11 +31,6 @@ POINTS = (
     *(faces.LEFT_INNER_CANTHUS, faces.LEFT_OUTER_CANTHUS),
     *(faces.MOUTH_RIGHT, faces.MOUTH_LEFT),
 )
-
-
-@pytest.fixture(scope="module")
-def tracker() -> FaceTracker:
-    return load_tracker()
 
 
 def photograph(person: str) -> tuple[Image, Camera]:
@@ -56,9 +51,10 @@ def see(person: str, tracker: FaceTracker) -> tuple[Image, Camera, Face]:
 
 
 @pytest.fixture(scope="module")
-def published(tmp_path_factory: pytest.TempPathFactory, tracker: FaceTracker) -> Path:
+def published(tmp_path_factory: pytest.TempPathFactory, face_networks: tuple[Model, Model]) -> Path:
     """The unpacked data set: two people, one day each, two images with a face and one without."""
     root = tmp_path_factory.mktemp("mpii")
+    tracker = FaceTracker(*face_networks)
     for person in PEOPLE:
         image, _ = photograph(person)
         _, camera, face = see(person, tracker)

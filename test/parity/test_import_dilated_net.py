@@ -14,7 +14,6 @@ import dilated_net_golden as golden
 import goldens
 import numpy as np
 import pytest
-from faces_scene import frame, photo
 from generated_weights import weights
 
 torch = pytest.importorskip("torch")
@@ -22,7 +21,7 @@ torch = pytest.importorskip("torch")
 import tensorrt_builds
 from geddnet_weights import inputs, lively
 
-from face_perception import cli, faces, geometry
+from face_perception import cli, geometry
 from face_perception.gaze import NetworkGaze, make_gaze_crops, to_normalized_angles
 from face_perception.gaze.normalized_camera import normalized_camera_rotation
 from face_perception.inference import (
@@ -42,6 +41,7 @@ from face_perception.learning.geddnet.network import GEDDnet
 from face_perception.learning.geddnet.reference_inputs import sample_inputs
 from face_perception.learning.geddnet.tensorflow_variables import variables_of
 from face_perception.pipeline import Perception
+from face_perception.types import Face, Frame
 
 EYES = ("left_eye", "right_eye")
 
@@ -194,11 +194,12 @@ def test_checkpoints_of_the_other_system_are_named(
     assert "eye/Variable_2 is [64, 64, 3, 3], not [3, 3, 64, 64]" in said
 
 
-def test_gaze_of_a_photograph_offline(installed: str) -> None:
+def test_gaze_of_a_photograph_offline(
+    installed: str, photo_faces: dict[str, tuple[Frame, Face]]
+) -> None:
     """`run --gaze dilated_net` converts the answer for the crops to our angles."""
     model = load(installed)
-    shot = frame(photo("astronaut"))
-    (face,) = faces.load_tracker().detect(shot)
+    shot, face = photo_faces["astronaut"]
     (gaze,) = NetworkGaze(model).estimate(shot, [face])
     assert (gaze.source, gaze.valid) == ("dilated_net", True)
     made = make_gaze_crops(shot.image, shot.camera, face)

@@ -15,7 +15,7 @@ import gaze_network
 import numpy as np
 import pytest
 from diagnostic_msgs.msg import DiagnosticArray
-from faces_scene import frame, paste, photo, wall
+from faces_scene import frame, paste, wall
 from node_processes import NodeProcess, Peer
 from rclpy.action import ActionClient
 from sensor_msgs.msg import CompressedImage, Image
@@ -25,7 +25,7 @@ from waits import scaled
 from face_perception import faces, geometry, msg
 from face_perception.action import CalibrateGaze
 from face_perception.gaze import NetworkGaze, from_normalized_angles, make_gaze_crops
-from face_perception.inference import install_model, load
+from face_perception.inference import Model, install_model, load
 from face_perception.people import CalibrationStore
 from face_perception.ros import images, messages
 from face_perception.types import Face, Frame
@@ -42,24 +42,19 @@ def cards(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def tracker() -> faces.FaceTracker:
-    return faces.load_tracker()
-
-
-@pytest.fixture(scope="module")
-def two(tracker: faces.FaceTracker) -> tuple[Frame, list[Face]]:
+def two(face_networks: tuple[Model, Model]) -> tuple[Frame, list[Face]]:
     """The people of both photographs in one image."""
     image = wall(960, 540)
     paste(image, "astronaut", 240, 270, 220)
     paste(image, "grace_hopper", 700, 270, 240)
     shot = frame(image)
-    return shot, named(tracker.detect(shot))
+    return shot, named(faces.FaceTracker(*face_networks).detect(shot))
 
 
 @pytest.fixture(scope="module")
-def one(tracker: faces.FaceTracker) -> tuple[Frame, list[Face]]:
-    shot = frame(photo("astronaut"))
-    return shot, named(tracker.detect(shot))
+def one(photo_faces: dict[str, tuple[Frame, Face]]) -> tuple[Frame, list[Face]]:
+    shot, face = photo_faces["astronaut"]
+    return shot, named([face])
 
 
 def named(found: list[Face]) -> list[Face]:

@@ -49,11 +49,6 @@ def photograph(name: str) -> Image:
 
 
 @pytest.fixture(scope="module")
-def tracker() -> faces.FaceTracker:
-    return faces.load_tracker()
-
-
-@pytest.fixture(scope="module")
 def net() -> ExpressionNet:
     return ExpressionNet(inference.load("expression"))
 
@@ -65,14 +60,14 @@ def face_in(tracker: faces.FaceTracker, image: Image) -> Face:
 
 
 @pytest.fixture(scope="module")
-def smiling(tracker: faces.FaceTracker) -> Face:
-    return face_in(tracker, photograph("astronaut"))
+def smiling(photo_faces: dict[str, tuple[Frame, Face]]) -> Face:
+    return photo_faces["astronaut"][1]
 
 
 @pytest.fixture(scope="module")
-def resting(tracker: faces.FaceTracker) -> Face:
+def resting(photo_faces: dict[str, tuple[Frame, Face]]) -> Face:
     """Returns Grace Hopper's face with eyes that count as fully open, as after some tracking."""
-    face = face_in(tracker, photograph("grace_hopper"))
+    _, face = photo_faces["grace_hopper"]
     return dataclasses.replace(face, left_eye_openness=1.0, right_eye_openness=1.0)
 
 

@@ -7,10 +7,8 @@ import math
 
 import numpy as np
 import pytest
-from faces_scene import photo
 from gaze_scene import CAMERA, Actor
 
-from face_perception.faces import load_tracker
 from face_perception.gaze import EyeContact, GeometricGaze
 from face_perception.gaze_probability import (
     ElsewherePrior,
@@ -21,7 +19,7 @@ from face_perception.gaze_probability import (
     target_angle,
 )
 from face_perception.people import CalibrationStore, PersonRegistry
-from face_perception.types import Camera, Eyes, Frame, Gaze
+from face_perception.types import Eyes, Gaze
 
 DEG = math.radians(1)
 UNCALIBRATED = GazeErrorModel(3 * DEG, 4 * DEG, 0.94, 0.39)
@@ -193,11 +191,10 @@ def test_constants_out_of_range(settings: dict[str, float]) -> None:
 
 
 @pytest.mark.parametrize("name", ["astronaut", "grace_hopper"])
-def test_people_on_photographs_look_into_the_lens(name: str, tmp_path) -> None:
-    image = photo(name)
-    camera = Camera.assume(image.shape[1], image.shape[0])
-    faces = load_tracker().detect(Frame(image, 0.0, camera))
-    gazes: list[Gaze] = [GeometricGaze().estimate(camera, face, 0.0) for face in faces]
+def test_people_on_photographs_look_into_the_lens(name: str, photo_faces, tmp_path) -> None:
+    shot, face = photo_faces[name]
+    camera, faces = shot.camera, [face]
+    gazes: list[Gaze] = [GeometricGaze().estimate(camera, face, 0.0)]
     (gaze,) = PersonRegistry(
         CalibrationStore(tmp_path), {"geometric": GeometricGaze.revision}
     ).update(0.0, camera, faces, gazes)

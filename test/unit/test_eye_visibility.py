@@ -8,17 +8,12 @@ import pytest
 from faces_scene import photo
 
 from face_perception import faces
-from face_perception.faces import FaceTracker, load_tracker
+from face_perception.faces import FaceTracker
 from face_perception.faces.eye_visibility import EyeVisibility, eye_visibility
 from face_perception.gaze import GeometricGaze
 from face_perception.types import Camera, Eyes, Face, Frame, Gaze, Image
 
 EYES = (faces.LEFT_EYE_UPPER, faces.LEFT_EYE_LOWER), (faces.RIGHT_EYE_UPPER, faces.RIGHT_EYE_LOWER)
-
-
-@pytest.fixture(scope="module")
-def tracker() -> FaceTracker:
-    return load_tracker()
 
 
 def seen(tracker: FaceTracker, image: Image) -> tuple[Face, Gaze]:

@@ -8,7 +8,6 @@ from face_perception.faces import (
     CROP_SIDE,
     aligned_face,
     crop_face,
-    load_tracker,
 )
 from face_perception.faces.crops import _PLACES, _POINTS
 from face_perception.types import Face, FaceCrop, Roi
@@ -43,11 +42,6 @@ def test_transform_is_that_of_the_pixels_and_black_is_outside():
     red = crop.image[..., 0].astype(int) - crop.image[..., 1]
     assert np.unravel_index(red.argmax(), red.shape) == (round(y), round(x))
     assert (crop.image[:, :50] == 0).all()
-
-
-@pytest.fixture(scope="module")
-def tracker():
-    return load_tracker()
 
 
 @pytest.mark.parametrize("name", ["astronaut", "grace_hopper"])

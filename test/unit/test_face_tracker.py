@@ -11,20 +11,10 @@ import pytest
 from faces_scene import frame, paste, photo, wall
 
 from face_perception.faces import FaceTracker, FaceTrackerSettings, load_tracker
-from face_perception.inference import load, record_inputs
+from face_perception.inference import record_inputs
 from face_perception.types import Camera, Frame
 
 NAMES = ("astronaut", "grace_hopper")
-
-
-@pytest.fixture(scope="module")
-def models():
-    return load("face_detector"), load("face_mesh")
-
-
-@pytest.fixture
-def tracker(models) -> FaceTracker:
-    return FaceTracker(*models)
 
 
 def show(tracker, places, stamp):
@@ -292,8 +282,8 @@ def test_small_faces_of_a_large_image(tracker):
     assert id_at(faces, 1600, 900, 15)
 
 
-def test_no_more_than_max_faces(models):
-    tracker = FaceTracker(*models, FaceTrackerSettings(max_faces=1))
+def test_no_more_than_max_faces(face_networks):
+    tracker = FaceTracker(*face_networks, FaceTrackerSettings(max_faces=1))
     places = {"astronaut": (150, 240, 110), "grace_hopper": (450, 240, 110)}
     assert stream(tracker, places, np.arange(15) / 30)[-1] == ["face_1"]
     with record_inputs() as seen:
@@ -346,9 +336,21 @@ def test_reset_forgets_faces_and_goes_on_counting(tracker):
     assert stream(tracker, places, 1 + np.arange(3) / 30) == [["face_2"]] * 3
 
 
-def test_a_replay_gives_the_same(models):
+def test_a_search_for_one_face_ends_with_the_first(tracker):
+    image = wall()
+    for name, x in (("astronaut", 150), ("grace_hopper", 450)):
+        paste(image, name, x, 240, 110)
+    both = tracker.detect(frame(image))
+    assert len(both) == 2
+    with record_inputs() as calls:
+        (one,) = tracker.detect(frame(image), max_faces=1)
+    assert one.landmarks.tobytes() == both[0].landmarks.tobytes()
+    assert len(calls["face_detector"]) == 2, "the whole image, and the face again"
+
+
+def test_a_replay_gives_the_same(face_networks):
     def play():
-        tracker = FaceTracker(*models, FaceTrackerSettings(id_prefix="left_"))
+        tracker = FaceTracker(*face_networks, FaceTrackerSettings(id_prefix="left_"))
         result = []
         for i in range(20):
             places = {"astronaut": (150 + 9 * i, 240, 110), "grace_hopper": (450 - 9 * i, 240, 90)}
@@ -360,7 +362,7 @@ def test_a_replay_gives_the_same(models):
     assert first == play()
 
 
-def test_detector_rests_while_faces_are_followed(models):
+def test_detector_rests_while_faces_are_followed(face_networks):
     class Counting:
         def __init__(self, model):
             self.model, self.calls = model, 0
@@ -370,8 +372,8 @@ def test_detector_rests_while_faces_are_followed(models):
             return self.model.infer(inputs)
 
     def searches(places, number):
-        counting = Counting(models[0])
-        stream(FaceTracker(counting, models[1]), places, np.arange(number) / 30)
+        counting = Counting(face_networks[0])
+        stream(FaceTracker(counting, face_networks[1]), places, np.arange(number) / 30)
         return counting.calls
 
     # With a face: every tenth image; another kind of view every twentieth; close-ups at first.
@@ -416,9 +418,9 @@ def test_odd_sizes(size, tracker):
         {"id_prefix": ""},
     ],
 )
-def test_settings_out_of_range_are_named(setting, models):
+def test_settings_out_of_range_are_named(setting, face_networks):
     with pytest.raises(ValueError, match=next(iter(setting))):
-        FaceTracker(*models, FaceTrackerSettings(**setting))
+        FaceTracker(*face_networks, FaceTrackerSettings(**setting))
 
 
 def test_load_tracker_takes_settings():

@@ -526,11 +526,6 @@ def test_settings_out_of_range_are_refused(settings: dict[str, float], reason: s
         GeometricGaze(GazeSettings(**settings))
 
 
-@pytest.fixture(scope="module")
-def tracker() -> faces.FaceTracker:
-    return faces.load_tracker()
-
-
 def photograph(name: str) -> Image:
     image = cv2.imread(str(inference.sample_photo(name)), cv2.IMREAD_COLOR)
     return np.ascontiguousarray(image[..., ::-1])

@@ -38,11 +38,6 @@ def network(tmp_path_factory: pytest.TempPathFactory) -> Model:
     return load(folder / "sides.yaml")
 
 
-@pytest.fixture(scope="module")
-def tracker() -> faces.FaceTracker:
-    return faces.load_tracker()
-
-
 class Says:
     """A model that gives a chosen pitch and yaw for every face, and counts its calls."""
 

@@ -30,11 +30,6 @@ PHOTOS = ("astronaut", "grace_hopper")
 FLIP = np.diag([-1.0, 1.0, 1.0])
 
 
-@pytest.fixture(scope="module")
-def tracker() -> faces.FaceTracker:
-    return faces.load_tracker()
-
-
 def crops(shot: Frame, face: Face) -> GazeCrops:
     return make_gaze_crops(shot.image, shot.camera, face)
 

@@ -8,7 +8,6 @@ from face_perception.faces import (
     FaceTracker,
     head_pose,
     landmark_frame,
-    load_tracker,
     project_points,
     rotate_to_frontal,
 )
@@ -103,11 +102,6 @@ def test_unrotated_undoes_pose_and_bearing():
         flat = rotate_to_frontal(mesh, pose)
         np.testing.assert_allclose(flat[:, 2], 0, atol=1e-9)
         np.testing.assert_allclose(flat[:, :2], square[:, 1:] * 1000, atol=1e-9)
-
-
-@pytest.fixture(scope="module")
-def tracker() -> FaceTracker:
-    return load_tracker()
 
 
 def settled(tracker: FaceTracker, image: np.ndarray) -> HeadPose:

@@ -11,7 +11,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from face_perception.faces import FaceTracker, load_tracker
+from face_perception.faces import FaceTracker
+from face_perception.inference import Model
 from face_perception.learning.data.dataset import DatasetError, Writer, read
 from face_perception.learning.synthesis import worker_count
 from face_perception.learning.synthesis.actor import Actor
@@ -23,14 +24,10 @@ from face_perception.types import EXPRESSIONS, Camera, Frame
 REST = Act(np.zeros(len(UNITS)), 0.0, np.zeros(2), np.zeros(3), "neutral", 0.0, 0.0)
 
 
-@pytest.fixture(scope="module")
-def tracker() -> FaceTracker:
-    return load_tracker()
-
-
 @pytest.fixture(scope="module", params=["drawn", "photo"])
-def actor(request: pytest.FixtureRequest, tracker: FaceTracker) -> Actor:
-    return Actor(synthetic_person(3, photo=request.param == "photo"), tracker=tracker)
+def actor(request: pytest.FixtureRequest, face_networks: tuple[Model, Model]) -> Actor:
+    person = synthetic_person(3, photo=request.param == "photo")
+    return Actor(person, tracker=FaceTracker(*face_networks))
 
 
 def doing(*units: int) -> Act:

@@ -173,8 +173,13 @@ def _open_curve(points: Points, number: int = 60) -> FloatArray:
 
 
 def _paint(canvas: Pixels, mask: Pixels, colour: Colour, strength: float = 1.0) -> None:
-    part = (mask * np.float32(strength))[..., None]
-    canvas += part * (np.array(colour, np.float32) - canvas)
+    """Mixes a colour into the canvas [H, W, 3], in the rectangle in which the mask is not 0."""
+    rows, columns = (np.flatnonzero(mask.any(axis)) for axis in (1, 0))
+    if not rows.size:
+        return
+    box = np.s_[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+    part = (mask[box] * np.float32(strength))[..., None]
+    canvas[box] += part * (np.array(colour, np.float32) - canvas[box])
 
 
 def _factor(colour: Colour) -> Pixels:

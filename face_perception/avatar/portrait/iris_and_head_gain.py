@@ -95,8 +95,8 @@ def measure_head_gain(
 
 def _face(image: Image, tracker: FaceTracker) -> Face | None:
     height, width = image.shape[:2]
-    found = tracker.detect(Frame(image, 0.0, Camera.assume(width, height)))
-    return found[0] if len(found) == 1 else None
+    found = tracker.detect(Frame(image, 0.0, Camera.assume(width, height)), max_faces=1)
+    return found[0] if found else None
 
 
 def _gaze_in(image: Image, tracker: FaceTracker, face: Anatomy) -> FloatArray | None:

@@ -7,6 +7,7 @@ network's file.
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import logging
 import math
@@ -211,7 +212,7 @@ def catalogue() -> dict[str, Card]:
     >>> "face_mesh" in catalogue()
     True
     """
-    cards = {path.stem: read_card(path) for path in _package_cards().values()}
+    cards = {path.stem: _package_card(path) for path in _package_cards().values()}
     for name, path in imported_cards().items():
         try:
             cards[name] = read_card(path, folder=path.parent)
@@ -225,6 +226,12 @@ def imported_cards() -> dict[str, Path]:
     found = {path.stem: path for path in sorted(paths.models_dir().glob("*.yaml"))}
     ours = _package_cards()
     return {name: path for name, path in found.items() if "." not in name and name not in ours}
+
+
+@functools.cache
+def _package_card(path: Path) -> Card:
+    """Reads a card of the package once per process: all of them take some 50 ms."""
+    return read_card(path)
 
 
 def _package_cards() -> dict[str, Path]:
@@ -246,7 +253,7 @@ def find_card(name: str | Path) -> Card:
         return read_card(path, folder=path.absolute().parent)
     ours, imported = _package_cards(), imported_cards()
     if str(name) in ours:
-        return read_card(ours[str(name)])
+        return _package_card(ours[str(name)])
     if str(name) not in imported:
         known = ", ".join((*ours, *imported))
         raise ModelError(
