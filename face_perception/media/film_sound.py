@@ -9,9 +9,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from face_perception.media.film import import_av
+from face_perception.media.film import import_av, open_container
 from face_perception.media.input_file import open_input
-from face_perception.media.unnamed import Unnamed
 
 Samples = npt.NDArray[np.int16]
 
@@ -35,7 +34,7 @@ class FilmSound:
         self._file = open_input(path, "a film")
         self._container: Any = None
         try:
-            self._container = self._av.open(Unnamed(self._file), metadata_errors="replace")
+            self._container = open_container(self._av, self._file)
             self._stream = next(iter(self._container.streams.audio), None)
         except Exception:  # a damaged or unknown container: no sound
             self._stream = None
