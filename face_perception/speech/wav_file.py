@@ -137,11 +137,11 @@ def read_wav(path: str | os.PathLike[str]) -> Recording:
 
 def _read(file: BinaryIO) -> Recording:
     size = os.fstat(file.fileno()).st_size
-    start = file.read(100)
-    if not start:
+    head = file.read(100)
+    if not head:
         raise _Unreadable("it is empty", "record or copy it again")
-    if start[:4] not in (b"RIFF", b"RF64", b"BW64") or start[8:12] != b"WAVE":
-        _refuse_other_file(start)
+    if head[:4] not in (b"RIFF", b"RF64", b"BW64") or head[8:12] != b"WAVE":
+        _refuse_other_file(head)
     form: _Format | None = None
     long_size = -1  # bytes of audio in an RF64 file, whose data chunk cannot state it
     for kind, start, length in _chunks(file, size):
@@ -158,16 +158,16 @@ def _read(file: BinaryIO) -> Recording:
     raise _cut_off("its header ends before the audio")
 
 
-def _refuse_other_file(start: bytes) -> NoReturn:
+def _refuse_other_file(head: bytes) -> NoReturn:
     """Raises _Unreadable if the file is not a wav file, naming its format."""
-    problem = stands_in(start)
+    problem = stands_in(head)
     if problem:
         raise _Unreadable(problem, "give the recording itself")
     for at, begins, what in _OTHER_FILES:
-        if start[at:].startswith(begins):
+        if head[at:].startswith(begins):
             reason, _, fix = what.partition(": ")
             raise _Unreadable(f"it is {reason}", fix)
-    if len(start) < 12:
+    if len(head) < 12:
         raise _cut_off("its header is incomplete")
     raise _Unreadable("it is not a wav file, because it does not begin with RIFF and WAVE")
 
