@@ -33,7 +33,7 @@ from bench.fuzzing.targets import names
 # Seconds without progress after which a process is ended: before its first input, which includes
 # all imports, and later.
 _START, _STUCK = 400.0, 60.0
-_PROBLEMS = ("process ends", "foreign", "hangs", "memory", "messages")
+_PROBLEMS = ("no start", "process ends", "foreign", "hangs", "memory", "messages")
 
 
 @dataclass
@@ -54,14 +54,17 @@ def fuzz(name: str, seconds: float, seed: int) -> Outcome:
         folder = Path(tempfile.mkdtemp(prefix="fuzz-"))
         (folder / "progress").write_bytes(bytes(8))
         try:
-            _one_process(name, seed + number, folder, left, outcome)
+            started_well = _one_process(name, seed + number, folder, left, outcome)
         finally:
             shutil.rmtree(folder, ignore_errors=True)
+        if not started_well:
+            return outcome
         number += 1
     return outcome
 
 
-def _one_process(name: str, seed: int, folder: Path, seconds: float, outcome: Outcome) -> None:
+def _one_process(name: str, seed: int, folder: Path, seconds: float, outcome: Outcome) -> bool:
+    """Runs a process and adds what happened to ``outcome``. Returns whether it took an input."""
     arguments = [name, str(seed), str(folder), str(seconds)]
     environment = {
         **os.environ,
@@ -89,13 +92,16 @@ def _one_process(name: str, seed: int, folder: Path, seconds: float, outcome: Ou
                 stuck = True
                 process.kill()
                 process.wait()
-    outcome.inputs += _progress(folder)
+    taken = _progress(folder)
+    outcome.inputs += taken
     for line in _lines(folder / "found.jsonl"):
         kind = line["problem"].split()[0]
         outcome.problems[{"hang": "hangs", "message": "messages"}.get(kind, kind)] += 1
         outcome.examples.append(line)
     if process.returncode:
         kind = "hangs" if stuck else "process ends"
+        if not taken:
+            kind = "no start"
         outcome.problems[kind] += 1
         tail = (folder / "log").read_text(errors="replace")[-400:]
         try:
@@ -105,6 +111,7 @@ def _one_process(name: str, seed: int, folder: Path, seconds: float, outcome: Ou
         outcome.examples.append(
             {"target": name, "problem": f"{kind}: {how}: {tail}", "input": _current(folder).hex()}
         )
+    return taken > 0
 
 
 def _progress(folder: Path) -> int:

@@ -6,6 +6,7 @@ the reading; the other functions refuse what would take unbounded time or memory
 
 from __future__ import annotations
 
+import codecs
 import contextlib
 import io
 import json
@@ -34,7 +35,13 @@ _FREE_MEMORY, _LARGEST_RATIO = 64 << 20, 20
 # Most arrays in an .npz file, and the kinds of their values: booleans, numbers and texts.
 _MOST_ARRAYS, _ARRAY_KINDS = 20_000, "biufUS"
 
-_LFS = b"version https://git-lfs"
+# How the files begin that one gets instead of a file, in small letters.
+_ANNEX = (b"/annex/objects/", b"../.git/annex/", b".git/annex/")
+_WEB_PAGE = (b"<!doctype html", b"<html", b"<!--", b"<head", b"<script")
+_SERVER_ERROR = (
+    *(b"404: not found", b"404 not found", b"not found", b"entry not found", b"access denied"),
+    *(b"invalid username or password", b'{"error"', b'{"message"', b"<error>"),
+)
 
 
 @contextlib.contextmanager
@@ -92,10 +99,16 @@ def stands_in(start: bytes) -> str:
     >>> stands_in(b"version https://git-lfs.github.com/spec/v1")
     'it is a Git LFS pointer and not the file itself (run `git lfs pull`)'
     """
-    if start.startswith(_LFS):
+    text = start.removeprefix(codecs.BOM_UTF8).lstrip().lower()
+    if text.startswith(b"version https://git-lfs"):
         return "it is a Git LFS pointer and not the file itself (run `git lfs pull`)"
-    if start.lstrip()[:14].lower().startswith((b"<!doctype html", b"<html")):
+    if text.startswith(_ANNEX):
+        return "it is a git-annex pointer and not the file itself (run `git annex get`)"
+    if text.startswith(_WEB_PAGE):
         return "it is a web page and not the file itself (download it in a browser)"
+    if text.startswith(_SERVER_ERROR) or (text.startswith(b"<?xml") and b"<error>" in text):
+        answer = one_line(start.decode(errors="replace"), 60)
+        return f"it is what a server answered instead of the file ({answer})"
     return ""
 
 

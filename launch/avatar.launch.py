@@ -50,6 +50,12 @@ ARGUMENTS = [
         "web_host", "127.0.0.1", "Address of the web page; 0.0.0.0: reachable from the network"
     ),
     declare_argument(
+        "web_token",
+        "",
+        "Password of the web page. Every user can read a command line: better use web_token_file",
+    ),
+    declare_argument("web_token_file", "", "File whose first line is the password of the web page"),
+    declare_argument(
         "audio_common",
         "none",
         "Type of the speech topic: Audio of this package (none), or audio_common's AudioData or "
@@ -79,6 +85,8 @@ DEFAULTS = {
     "audio_out": "auto",
     "window": "none",
     "web_host": "127.0.0.1",
+    "web_token": "",
+    "web_token_file": "",
     "audio_common": "none",
 }
 

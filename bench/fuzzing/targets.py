@@ -5,38 +5,23 @@ from __future__ import annotations
 import os
 import random
 import tempfile
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator
 from pathlib import Path
 
 from outside_readers import READERS, Reader, rewritten_archive
 
+from bench.fuzzing.media_targets import MEDIA, media_target
 from bench.fuzzing.mutations import changed, from_grammar
+from bench.fuzzing.target import Target
 from face_perception.errors import FacePerceptionError
 
 _BATCH = 100  # inputs that hypothesis makes at a time
 
 
-@dataclass(frozen=True)
-class Target:
-    """One target.
-
-    - ``name``: what is fuzzed.
-    - ``allowed``: the types of errors that it may raise.
-    - ``inputs``: yields inputs without end, given a seed.
-    - ``run``: takes one input.
-    """
-
-    name: str
-    allowed: tuple[type[BaseException], ...]
-    inputs: Callable[[int], Iterator[bytes]]
-    run: Callable[[bytes], object]
-
-
 def names() -> list[str]:
     """Returns the names of all targets, without importing what they need."""
     found = [reader.name for reader in READERS]
-    found += ["avatar members", "origin of a web page"]
+    found += ["avatar members", "origin of a web page", *MEDIA]
     for module, listed in (("torch", _TRAINING), ("rclpy", _NODES)):
         if _importable(module):
             found += listed
@@ -48,9 +33,10 @@ _TRAINING = (
     *("state dict as .safetensors", "checkpoint of a run", "data set", "table of a data set"),
     *("annotations", "camera of a data set"),
 )
+# Without motion_affect, which needs an imported network, and those without subscriptions.
 _NODES = (
     *("attention node", "gaze node", "affect node", "overlay node", "face_tracker node"),
-    *("voice_activity node", "talking_face node", "motion_affect node"),
+    *("voice_activity node", "talking_face node"),
 )
 
 
@@ -66,6 +52,8 @@ def target(name: str) -> Target:
         from bench.fuzzing.node_targets import node_target
 
         return node_target(name.split()[0])
+    if name in MEDIA:
+        return media_target(name, _folder())
     if name == "avatar members":
         (avatar,) = (reader for reader in READERS if reader.name == "avatar")
         return _of_avatar_members(avatar)

@@ -69,7 +69,7 @@ from face_perception.avatar.portrait.portrait_renderer import (
 )
 from face_perception.avatar.portrait.source_picture import PortraitError, read_picture
 from face_perception.avatar.screens.screen import Screen, ScreenFrame
-from face_perception.avatar.screens.web_page import WebPageError, WebScreen
+from face_perception.avatar.screens.web_page import WebPageError, WebScreen, read_web_token
 from face_perception.avatar.screens.window import NoDisplayError, WindowScreen
 
 __all__ = [
@@ -134,6 +134,7 @@ __all__ = [
     "parts_from_mesh",
     "prepare_avatar",
     "read_picture",
+    "read_web_token",
     "rescan_devices",
     "save_avatar",
     "soft_mask",

@@ -87,8 +87,8 @@ class PerformerSettings:
     longest_speech: float = setting(
         300.0,
         "Speech that may wait to be played. What arrives beyond that is dropped, with a warning. A "
-        "larger value lets a sender send longer speech at once, and needs up to 0.3 MB of memory "
-        "per second, 2 MB with MuseTalk.",
+        "larger value lets a sender send longer speech at once, and needs up to 0.4 MB of memory "
+        "per second.",
         minimum=1.0,
         maximum=3600.0,
         unit="s",

@@ -129,7 +129,7 @@ def run_avatar_demo(
     )
     check_start(options)
     supervisor = Supervisor(graph.node_processes(options), log=log)
-    rclpy.init()
+    rclpy.init(args=[])
     # rclpy's own signal handler would shut the context down while the speaker thread uses it.
     stop_requested = stop_requested_by_signals()
     speaker_stop = threading.Event()

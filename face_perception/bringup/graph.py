@@ -14,7 +14,7 @@ from typing import Any
 from face_perception import paths
 from face_perception.bringup import dds_profile
 from face_perception.bringup.parameter_file import check_parameter_file
-from face_perception.bringup.ros_names import check_namespace, check_topic
+from face_perception.bringup.ros_names import check_namespace, check_text, check_topic
 from face_perception.errors import InputError
 
 
@@ -82,8 +82,8 @@ class GraphOptions:
     defaults to the topic of that name next to it, as in image_transport. ``speech`` is the topic of
     the robot's speech, ``audio`` the topic of what its microphone hears. ``parameters`` override
     the parameter files, by node name. ``warnings`` are sentences about the parameter file to show.
-    Raises InputError for an unknown node, an invalid name, and a parameter file that is missing or
-    does not fit the nodes.
+    Raises InputError for an unknown node, an invalid name, a text that is not UTF-8, and a
+    parameter file that is missing or does not fit the nodes.
     """
 
     nodes: tuple[str, ...] = tuple(n.name for n in NODES if n.by_default)
@@ -109,7 +109,12 @@ class GraphOptions:
         for what in ("image", "camera_info", "speech", "audio"):
             if topic := getattr(self, what):
                 check_topic(f"{what} topic", topic)
+        for node, values in self.parameters.items():
+            for name, value in values.items():
+                if isinstance(value, str):
+                    check_text(f"{name} of {node}", value)
         if self.parameter_file:
+            check_text("parameter file", self.parameter_file)
             file = Path(self.parameter_file).expanduser()
             if not file.is_file():
                 raise InputError(

@@ -1,5 +1,6 @@
-"""Checks names of ROS before anything starts: rcl's own message names neither the name nor the fix.
+"""Checks names and texts for ROS before anything starts.
 
+The messages of rcl name neither the name nor the fix.
 The rules are those of rcl's ``rmw_validate_full_topic_name`` and of its namespaces.
 """
 
@@ -27,6 +28,20 @@ def check_topic(what: str, topic: str) -> None:
     if topic.endswith("/"):
         raise InputError(f"{what} {topic!r} is not a ROS name: remove the / at its end")
     _check(f"{what} {topic!r}", topic.removeprefix("~/").removeprefix("/"))
+
+
+def check_text(what: str, text: str) -> None:
+    """Raises InputError if ``text`` cannot be given to ROS, which knows only UTF-8.
+
+    Names of files may have any bytes. ``what`` names the option.
+    """
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise InputError(
+            f"{what} {text!r} is not UTF-8 text, which ROS needs: rename the file, or give a link "
+            "to it"
+        ) from error
 
 
 def _check(what: str, name: str) -> None:

@@ -81,9 +81,8 @@ def _perceive(perception: Perception, photographs: Sequence[Any], views: int) ->
 
 
 def _photographs(images: Sequence[Path]) -> Iterator[Any]:
-    import cv2
-
     from face_perception.inference import ModelError, sample_photo
+    from face_perception.media import read_picture
 
     paths: list[Path] = []
     for path in images or [sample_photo(name) for name in PHOTOGRAPHS]:
@@ -93,13 +92,7 @@ def _photographs(images: Sequence[Path]) -> Iterator[Any]:
         raise ModelError(
             f"no pictures found in {', '.join(map(str, images))}: give pictures that show faces"
         )
-    for path in paths:
-        image = cv2.imread(str(path)) if path.is_file() else None
-        if image is None:
-            raise ModelError(
-                f"{path} is not a picture that OpenCV can read: remove it, or convert it to PNG"
-            )
-        yield cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
+    yield from map(read_picture, paths)
 
 
 def _view(image: Any, number: int) -> Any:

@@ -34,15 +34,19 @@ def camera_from_message(info: Any, assumed: bool = False) -> Camera:
 
     K, width and height are those of the whole sensor. The images show the window ``roi`` of it (all
     of it if ``roi`` has no size), in which ``binning_x`` by ``binning_y`` pixels are combined; 0
-    means 1. Raises InputError if K is zero or NaN.
+    means 1. If ``roi`` does not lie within width and height, K, width and height are those of the
+    images already. Raises InputError if K is zero or NaN.
     """
     camera = sensor_from_message(info, assumed)
     roi = info.roi
+    width, height = roi.width or info.width, roi.height or info.height
+    if roi.x_offset + width > info.width or roi.y_offset + height > info.height:
+        return camera
     return camera.window(
         roi.x_offset,
         roi.y_offset,
-        roi.width or info.width,
-        roi.height or info.height,
+        width,
+        height,
         max(info.binning_x, 1),
         max(info.binning_y, 1),
     )

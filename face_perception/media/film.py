@@ -32,6 +32,8 @@ _CONTAINERS = (
     *("mpegvideo", "flv", "live_flv", "ogg", "asf", "ivf", "nut", "mxf", "dv", "rm", "wtv", "obu"),
     *("yuv4mpegpipe", "mjpeg", "mpjpeg", "h264", "hevc", "m4v", "amv", "nsv", "smjpeg", "gxf"),
 )
+# FFmpeg's own decoders of these codecs leave the alpha channel of WebM out.
+_DECODERS_WITH_ALPHA = {"vp8": "libvpx", "vp9": "libvpx-vp9"}
 # Largest frame (8K), and what a film of any size in bytes may have (2560x1600). Above the second,
 # the file must have a byte for each 10 pixels of a frame: a decoder holds up to 17 frames, and a
 # film of 26 kB needed 390 MB with frames of 3840x2160.
@@ -64,19 +66,12 @@ class Film:
         self._bytes = file.seek(0, os.SEEK_END)
         file.seek(0)
         try:
-            self._container = self._av.open(
-                Unnamed(file),
-                buffer_size=1 << 18,
-                metadata_errors="replace",
-                container_options={
-                    "format_whitelist": ",".join(_CONTAINERS),
-                    "protocol_whitelist": "",
-                },
-            )
+            self._container = open_container(self._av, file)
         except Exception as error:  # FFmpegError, and what PyAV raises for damaged values
             raise self._unreadable(error) from error
         try:
             self._stream = self._choose_stream()
+            self._codec = self._choose_codec()
             self._first_packets = self._read_first_packets()
             self.rate = self._find_rate()
             self.count = max(int(self._stream.frames), 0)
@@ -147,18 +142,31 @@ class Film:
         if not films:
             raise InputError(f"{self._name} has no film in it, only sound: give a film")
         stream = films[0]
-        codec = stream.codec_context
-        if codec is None:
+        if stream.codec_context is None:
             raise InputError(
                 f"{self._name} is a film in a format that PyAV cannot decode: convert it to H.264"
             )
-        self._check_size(codec.width, codec.height)
+        self._check_size(stream.codec_context.width, stream.codec_context.height)
+        return stream
+
+    def _choose_codec(self) -> Any:
+        """Returns the decoder of the stream, which decodes on this thread.
+
+        With several threads, FFmpeg returns a frame before it knows whether the frame is damaged.
+        """
+        codec = self._stream.codec_context
+        with_alpha = _DECODERS_WITH_ALPHA.get(codec.name, "")
+        if (
+            self._stream.metadata.get("alpha_mode") == "1"
+            and with_alpha in self._av.codecs_available
+        ):
+            codec = self._av.CodecContext.create(with_alpha, "r")
         # Also holds for later frames, which may have another size.
         codec.options = {"max_pixels": str(self._most_pixels())}
         if codec.name == "mjpeg":  # a frame that lacks data counts as damaged (see jpeg.py)
             codec.options = {**codec.options, "err_detect": "explode"}
-        stream.thread_type = "AUTO"
-        return stream
+        codec.thread_type, codec.thread_count = "NONE", 1
+        return codec
 
     def _most_pixels(self) -> int:
         most = max(_PIXELS_OF_ANY_FILE, self._bytes * _PIXELS_PER_BYTE)
@@ -200,10 +208,9 @@ class Film:
 
     def _frames(self) -> Iterator[tuple[Image, Fraction | None]]:
         """Yields each frame and its time in the container, seconds; None if it has no time."""
-        codec = self._stream.codec_context
         for packet in itertools.chain(self._first_packets, self._packets):
             try:
-                decoded = codec.decode(packet)
+                decoded = self._codec.decode(packet)
             except EOFError:
                 continue
             except self._av.FFmpegError:
@@ -258,6 +265,19 @@ def import_av(purpose: str) -> Any:
             f"{purpose} with PyAV, which is not installed ({error}): pip install av"
         ) from error
     return av
+
+
+def open_container(av: Any, file: BinaryIO) -> Any:
+    """Opens the container of a film with PyAV. Raises what PyAV raises.
+
+    FFmpeg must open nothing but ``file``: other containers name files and addresses.
+    """
+    return av.open(
+        Unnamed(file),
+        buffer_size=1 << 18,
+        metadata_errors="replace",
+        container_options={"format_whitelist": ",".join(_CONTAINERS), "protocol_whitelist": ""},
+    )
 
 
 def _is_cover(stream: Any) -> bool:

@@ -11,9 +11,8 @@ import numpy as np
 import numpy.typing as npt
 
 from face_perception.media.bag import is_bag
-from face_perception.media.film import import_av
+from face_perception.media.film import import_av, open_container
 from face_perception.media.input_file import open_input
-from face_perception.media.unnamed import Unnamed
 
 Samples = npt.NDArray[np.int16]
 
@@ -40,7 +39,7 @@ class FilmSound:
         if self._file is not None:
             # A damaged or unknown container has no sound.
             with contextlib.suppress(Exception):
-                self._container = self._av.open(Unnamed(self._file), metadata_errors="replace")
+                self._container = open_container(self._av, self._file)
                 self._stream = next(iter(self._container.streams.audio), None)
         if self._stream is not None and self._stream.codec_context is not None:
             stated = int(self._stream.rate or 0)

@@ -12,10 +12,12 @@ from face_perception.errors import InputError
 from face_perception.media.bag import Bag, is_bag
 from face_perception.media.film import Film
 from face_perception.media.input_file import open_input
+from face_perception.media.jpeg import jpegs_in_a_row
 from face_perception.media.picture import Picture, format_of
 from face_perception.types import Camera, Frame, Image
 
 _WANTED = "a picture, a film or a bag"
+_LARGEST_JPEG = 64 << 20  # bytes in which the end of a JPEG picture is searched
 
 
 class _Shown(NamedTuple):
@@ -111,9 +113,7 @@ class FrameReader:
 
     def _open_file(self) -> None:
         self._file = open_input(self.path, _WANTED)
-        start = self._file.read(64)
-        self._file.seek(0)
-        if format_of(start):
+        if format_of(_start(self._file)) and not _is_mjpeg(self._file):
             picture = Picture(self._file, str(self.path))
             self.still, self.count = picture.still, picture.count
             if picture.still:
@@ -137,6 +137,19 @@ class FrameReader:
             )
 
 
+def _start(file: BinaryIO, length: int = 64) -> bytes:
+    """Returns the first bytes of a file. The position in the file is 0 afterwards."""
+    file.seek(0)
+    data = file.read(length)
+    file.seek(0)
+    return data
+
+
+def _is_mjpeg(file: BinaryIO) -> bool:
+    """Returns whether a file is JPEG pictures in a row, as some cameras record films."""
+    return format_of(_start(file)) == "JPEG" and jpegs_in_a_row(_start(file, _LARGEST_JPEG))
+
+
 def _with_stamps(picture: Picture) -> Iterator[_Shown]:
     stamp = 0.0
     for image, shown in picture.frames():
@@ -148,7 +161,13 @@ def read_picture(path: str | os.PathLike[str]) -> Image:
     """Returns a still picture, RGB uint8 [H, W, 3], as ``FrameReader`` reads it.
 
     Raises OSError if the file cannot be read. Raises InputError, which names the file, the reason
-    and the fix, if it is not a picture, is animated, damaged, or would need too much memory.
+    and the fix, if it is not a picture, is animated or a film, is damaged, or would need too much
+    memory.
     """
     with open_input(path, "a picture") as file, Picture(file, str(path)) as picture:
+        if _is_mjpeg(file):
+            raise InputError(
+                f"{path} is a film (JPEG pictures in a row), not a still: save one frame of it as "
+                "a picture"
+            )
         return picture.image()

@@ -23,6 +23,8 @@ class _Layout:
     restarts: int = 0  # number of restart markers
     restart_interval: int = 0  # blocks (MCU) between two of them; 0: no restart markers
     blocks: int = 0  # number of blocks (MCU) of the image, with all components
+    size: bytes = b""  # height and width in pixels, 2 bytes each
+    has_index: bool = False  # of a Multi-Picture file: other views of the same picture follow
 
 
 def jpeg_complete(data: bytes) -> bool:
@@ -60,6 +62,18 @@ def jpeg_runs_out(data: bytes, corner: tuple[int, ...]) -> bool:
     return _decode(data, small) != _decode(filled, small)
 
 
+def jpegs_in_a_row(data: bytes) -> bool:
+    """Returns True if a second JPEG picture of the same size follows the first: a film (MJPEG).
+
+    Other data after a JPEG picture is not a film: smaller copies, maps of depth, a short film.
+    """
+    first = _parse(data)
+    if first.end < 0 or first.has_index:
+        return False
+    rest = data[first.end + 2 :]
+    return rest.startswith(b"\xff\xd8\xff") and _parse(rest).size == first.size
+
+
 def _parse(data: bytes) -> _Layout:
     out = _Layout()
     at = 2
@@ -72,8 +86,10 @@ def _parse(data: bytes) -> _Layout:
         at += 4 + len(body)
         if marker == 0xDD and len(body) >= 2:
             out.restart_interval = int.from_bytes(body[:2], "big")
+        elif marker == 0xE2 and body.startswith(b"MPF\0"):
+            out.has_index = True
         elif marker in _FRAME_HEADERS:
-            out.blocks = _blocks(body)
+            out.blocks, out.size = _blocks(body), body[1:5]
         elif marker == 0xDA:  # compressed data follows
             out.scans += 1
             end = _JPEG_MARKER.search(data, at)

@@ -16,7 +16,7 @@ def main(timeout: float = 10.0) -> None:
 
     Gives up after ``timeout`` seconds.
     """
-    rclpy.init()
+    rclpy.init(args=[])
     node = Node("face_perception_doctor")
     received: list[Any] = []
     node.create_subscription(UInt8MultiArray, "~/echo", received.append, 1)

@@ -30,7 +30,7 @@ def run(node_type: Callable[[], PerceptionNode[Any]], args: list[str] | None = N
     try:
         try:
             rclpy.init(args=args)
-        except RuntimeError as error:  # states file and line, which the log of rcl does not
+        except (RuntimeError, UnicodeError) as error:
             return _report_start_error(os.path.basename((args or sys.argv)[0]), error)
         try:
             node = node_type()
@@ -69,11 +69,16 @@ def _unraisable(unraisable: sys.UnraisableHookArgs) -> None:
         sys.__unraisablehook__(unraisable)
 
 
-def _report_start_error(name: str, error: RuntimeError) -> int:
-    """Prints why ROS did not start, and returns the exit code."""
+def _report_start_error(name: str, error: RuntimeError | UnicodeError) -> int:
+    """Prints why ROS did not start, and returns the exit code.
+
+    The errors of rclpy state file and line of a wrong parameter file, which rcl's log does not.
+    """
     text = f"{name} cannot start: "
     if isinstance(error, UnknownROSArgsError):
         text += "unknown ROS arguments "
+    if isinstance(error, UnicodeError):
+        text += "an argument is not UTF-8 text, which ROS needs: "
     text += str(error)
     logging_failed = "failed to initialize logging" in text
     if logging_failed:

@@ -21,6 +21,7 @@ from face_perception.speech.voice_activity import VoiceActivity, VoiceActivitySe
 from face_perception.speech.wav_file import Recording, read_wav
 from face_perception.speech.whisper_stream import WhisperWindowStream
 from face_perception.speech.whisper_windows import (
+    BLOCK,
     WhisperStateStream,
     image_count,
     image_windows,
@@ -29,6 +30,7 @@ from face_perception.speech.whisper_windows import (
 )
 
 __all__ = [
+    "BLOCK",
     "MOUTH_RATE",
     "REST",
     "AudioChunk",

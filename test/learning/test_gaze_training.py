@@ -107,6 +107,39 @@ def test_missing_labels_are_nan_and_such_samples_left_out(tmp_path: Path) -> Non
         dataset.read(tmp_path / "set", recipes.NEEDS)
 
 
+def test_images_have_the_values_that_were_written(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    gray = rng.integers(0, 256, (96, 64), np.uint8)
+    rgb = rng.integers(0, 256, (96, 64, 3), np.uint8)
+    about = {"name": "n", "licence": "l", "made_by": "m"}
+    with dataset.Writer(tmp_path / "set", **about) as writer:
+        writer.add({"file": rgb, "left_eye": gray}, "a", "train", gaze_pitch=0.1, gaze_yaw=None)
+    found = dataset.read(tmp_path / "set")
+    np.testing.assert_array_equal(found.rgb(0, "file", (96, 64)), rgb)
+    np.testing.assert_array_equal(found.gray(0, "left_eye", (96, 64)), gray)
+    np.testing.assert_array_equal(found.rgb(0, "left_eye", (96, 64)), np.dstack([gray] * 3))
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"version https://git-lfs.github.com/spec/v1\n", "Git LFS pointer"),
+        (b"\x89PNG\r\n\x1a\n cut off", "damaged or cut off"),
+        (b"", "is empty"),
+    ],
+)
+def test_an_image_that_is_none_is_named_with_the_reason(
+    folder: Path, content: bytes, said: str
+) -> None:
+    found = dataset.read(folder)
+    eye = folder / found.columns["left_eye"][2]
+    eye.write_bytes(content)
+    with pytest.raises(
+        dataset.DatasetError, match=rf"{eye.name}.* {said}.*\(a gray image of 96x64"
+    ):
+        recipes.gaze_faces_of(found)
+
+
 def test_an_odd_file_is_named_with_what_was_expected(folder: Path) -> None:
     found = dataset.read(folder)
     eye = folder / found.columns["left_eye"][2]

@@ -159,7 +159,7 @@ def _camera(**content: object) -> Callable[[Path], None]:
         (lambda p: (p / "day01/0001.jpg").unlink(), r"0001.jpg is missing: .*p00.txt:1 names it"),
         (
             lambda p: (p / "day01/0001.jpg").write_text("no"),
-            r"0001.jpg is no image: .*p00.txt:1 names it",
+            r"0001.jpg is (damaged|not a picture).*p00.txt:1 names it",
         ),
         (
             lambda p: (p / "Calibration/Camera.mat").unlink(),

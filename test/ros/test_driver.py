@@ -219,6 +219,19 @@ def test_a_parameter_file_that_ros_cannot_read_is_named(domain: int, tmp_path: P
     assert re.search(rf"params file: .*{re.escape(str(bad))}.* line ", done.stderr), done.stderr
 
 
+def test_an_argument_that_ros_cannot_take_is_named(domain: int) -> None:
+    command = [sys.executable, "-m", "face_perception.nodes", "camera", "--ros-args"]
+    done = subprocess.run(
+        [*command, "-p", b"source:=caf\xe9.jpg"],
+        capture_output=True,
+        text=True,
+        timeout=scaled(60),
+    )
+    assert done.returncode == EXIT_USAGE
+    assert "camera cannot start: an argument is not UTF-8 text" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
 def test_logs_that_cannot_be_written_are_named(
     start: Start, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

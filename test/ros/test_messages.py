@@ -130,6 +130,18 @@ def test_binning_and_roi_of_a_camera_info(
     assert block * steps + (steps - 1) / 2 + roi[:2] == pytest.approx(sensor)
 
 
+@pytest.mark.parametrize("roi", [(600, 0, 640, 480), (0, 1, 640, 480), (8, 8, 0, 0)])
+def test_a_roi_that_is_not_within_the_size_is_of_the_driver_s_sensor(
+    roi: tuple[int, int, int, int],
+) -> None:
+    """Some drivers set ``roi``, but K, width and height for the images."""
+    info = CameraInfo(width=640, height=480)
+    info.k = [600.0, 0.0, 300.0, 0.0, 500.0, 250.0, 0.0, 0.0, 1.0]
+    info.roi.x_offset, info.roi.y_offset, info.roi.width, info.roi.height = roi
+    camera = messages.camera_from_msg(info)
+    assert (camera.width, camera.height, camera.cx, camera.cy) == (640, 480, 300, 250)
+
+
 def test_images_a_little_older_are_not_used_but_a_new_beginning_is() -> None:
     second = 1_000_000_000
     for stamps, want in (

@@ -6,6 +6,7 @@ import socket
 import struct
 import threading
 import time
+import urllib.request
 import wave
 import weakref
 from collections.abc import Callable
@@ -536,6 +537,7 @@ def test_bad_input_is_said_once_and_does_no_harm(
         ({"audio_out": "device", "audio_device": "no such"}, "cannot be activated: "),
         ({"window": "window"}, "no display can be opened"),
         ({"web_port": -1}, "web_port: -1 is not a whole number"),
+        ({"web_port": 1, "web_token_file": "/nowhere"}, "web_token_file /nowhere cannot be read"),
     ],
 )
 def test_what_cannot_be_is_said(
@@ -617,6 +619,20 @@ def test_the_page_of_the_node(
         )
     # The newest diagnostics may be older than the change.
     peer.until(lambda: values().get("page, refused") == "1", why="for the one that was refused")
+
+
+def test_a_chosen_password_of_the_page_is_not_logged(
+    start: Callable[..., NodeProcess], tmp_path: Path
+) -> None:
+    pytest.importorskip("websockets")
+    secret, port = tmp_path / "token", free_port()
+    secret.write_text("kiosk-in-the-hall\n")
+    node = start("talking_face", audio_out="none", web_port=port, web_token_file=str(secret))
+    address = f"http://127.0.0.1:{port}/?token="
+    node.wait_for_log(f"the face is shown on {address}PASSWORD")
+    assert "kiosk" not in node.log
+    with urllib.request.urlopen(f"{address}kiosk-in-the-hall", timeout=scaled(10)) as page:
+        assert page.status == 200
 
 
 def wav(path: Path, samples: npt.NDArray[np.int16], rate: int) -> str:

@@ -22,9 +22,11 @@ from face_perception.avatar import (
     WebPageError,
     WebScreen,
     WindowScreen,
+    read_web_token,
 )
 from face_perception.avatar.screens import web_page
 from face_perception.avatar.screens.web_page import FRAME, LARGEST_MESSAGE, SOUND, origin_allowed
+from face_perception.errors import InputError
 
 websockets_client = pytest.importorskip("websockets.sync.client")
 from websockets.exceptions import ConnectionClosed, InvalidStatus
@@ -197,6 +199,18 @@ def test_a_token_can_be_chosen() -> None:
     for token in ("short", "with a space", "ümlauts-here"):
         with pytest.raises(WebPageError, match="web_token must have at least 8"):
             WebScreen("127.0.0.1", 0, rate=48_000, token=token)
+
+
+def test_a_token_may_be_in_a_file(tmp_path: Path) -> None:
+    file = tmp_path / "token"
+    file.write_text("kiosk-in-the-hall\nnot this\n")
+    assert read_web_token(file) == "kiosk-in-the-hall"
+    for content, said in ((b"", "it is empty"), (b"\n", "first line is empty"), (b"\xff", "UTF-8")):
+        file.write_bytes(content)
+        with pytest.raises(InputError, match=f"web_token_file {file} cannot be read: .*{said}"):
+            read_web_token(file)
+    with pytest.raises(InputError, match="it is a device"):
+        read_web_token("/dev/zero")
 
 
 def test_idle_browsers_do_not_keep_all_seats(

@@ -190,6 +190,9 @@ def test_avatar_launch_says_what_graph_says(load: Any) -> None:
     assert face["parameters"][1:] == [{"web_port": 8090}]
     assert face["remappings"] == [("speech", "/tts"), ("speech_info", "/tts_info")]
     assert heard["executable"] in ("microphone", "voice_activity")
+    given.update(web_token_file="/run/secrets/page")
+    (face, *_) = sorted(function(None), key=lambda n: n["name"] != "talking_face")
+    assert face["parameters"][1:] == [{"web_port": 8090, "web_token_file": "/run/secrets/page"}]
     given.update(web_port="page")
     with pytest.raises(ValueError, match="web_port:=page"):
         function(None)

@@ -15,7 +15,7 @@ import pytest
 from waits import scaled
 
 from face_perception.avatar import Avatar, FaceState, LipSync, crop_box, soft_mask
-from face_perception.speech import WhisperWindowStream
+from face_perception.speech import WhisperWindowStream, image_windows, whisper_states
 from face_perception.types import FloatArray, Image
 
 FPS = 25
@@ -238,6 +238,33 @@ def test_what_nobody_followed_is_kept_for_a_while_only(scene: Scene) -> None:
     scene.until(lambda: len(windows) == 10)
     time.sleep(0.1)
     assert len(windows) == 10
+
+
+def features(scene: Scene) -> dict[int, FloatArray]:
+    """Returns the features that wait for their images, by image number."""
+    with scene.sync._changed:
+        return dict(scene.sync._features.windows)
+
+
+def test_long_speech_waits_as_sound_not_as_features(scene: Scene) -> None:
+    """The features of 300 s of speech take 576 MB."""
+    samples = np.zeros(16_000 * 95, np.float32)
+    want = image_windows(whisper_states(samples, scene.whisper), 95 * FPS, FPS)
+    scene.sync.announce_frame(0, -1.2)
+    scene.sync.append_speech(samples)
+    scene.sync.end_utterance()
+    found: dict[int, FloatArray] = {}
+    for second in (0, 20, 40, 60, 80):
+        scene.now = 50.0 + second
+        scene.sync.announce_frame(second * FPS, float(second))
+        scene.until(lambda newest=(second + 14) * FPS: max(features(scene), default=0) > newest)
+        waiting = features(scene)
+        assert len(waiting) <= 60 * FPS, "up to 30 s and a block of 30 s"
+        found |= waiting
+    assert len(found) > 80 * FPS, "without those that became images at once"
+    assert all(np.array_equal(window, want[number]) for number, window in found.items()), (
+        "the same as those of the whole speech"
+    )
 
 
 def test_a_network_that_fails_is_told_of_and_lips_come_again(scene: Scene) -> None:

@@ -14,7 +14,7 @@ import pytest
 from test_odd_pictures import GRAY, RGB, RGBA, STORED, bits_of, near
 
 from face_perception.errors import InputError, MissingDependencyError
-from face_perception.media import FrameReader, FrameWriter, play_clip
+from face_perception.media import FrameReader, FrameWriter, play_clip, read_picture
 
 av = pytest.importorskip("av")
 
@@ -40,6 +40,7 @@ def film(
     pixel_format: str = "yuv420p",
     aspect: Fraction | None = None,
     options: dict[str, str] | None = None,
+    codec_options: dict[str, str] | None = None,
     rate: int | Fraction = 25,
     unit: Fraction = Fraction(1, 30_000),
     sound: bool = False,
@@ -51,6 +52,7 @@ def film(
         stream = out.add_stream(codec, rate=rate)
         stream.height, stream.width = pixels.shape[:2]
         stream.pix_fmt = pixel_format
+        stream.options = codec_options or {}
         if aspect:
             stream.codec_context.sample_aspect_ratio = aspect
         stream.codec_context.time_base = unit
@@ -212,6 +214,26 @@ def test_what_is_transparent_is_not_there(tmp_path: Path) -> None:
     assert near(image[:, 8:20], RGB[:, 8:20], 2)
 
 
+@pytest.mark.parametrize(("codec", "decoder"), [("libvpx", "vp8"), ("libvpx-vp9", "vp9")])
+def test_what_is_transparent_in_webm_is_not_there(codec: str, decoder: str, tmp_path: Path) -> None:
+    if codec not in av.codecs_available:
+        pytest.skip("PyAV has no such codec")
+    hidden = RGBA.copy()
+    hidden[:, 24:, 3] = 0
+    path = film(
+        tmp_path / "a.webm",
+        codec=codec,
+        pixels=hidden,
+        pixel_format="yuva420p",
+        codec_options={"auto-alt-ref": "0"},  # libvpx refuses it with transparency
+    )
+    with av.open(str(path)) as made:
+        assert made.streams.video[0].codec_context.name == decoder
+    frames = list(FrameReader(path))
+    assert len(frames) == 10
+    assert all((np.abs(f.image[:, 28:].astype(int) - 128) < 6).all() for f in frames)
+
+
 def cut(share: float) -> Callable[[bytes], bytes]:
     return lambda data: data[: int(share * len(data))]
 
@@ -279,6 +301,42 @@ def test_damaged_frames_are_left_out_and_counted(tmp_path: Path) -> None:
     assert frames[10].stamp == pytest.approx(11 / 30, abs=0.001), "the others keep their times"
 
 
+@pytest.mark.parametrize("name", ["a.h264", "a.ts"])
+def test_a_frame_that_lacks_its_end_is_damaged(name: str, tmp_path: Path) -> None:
+    """FFmpeg fills the frame with gray. With several threads, it does not say so in time."""
+    if "libx264" not in av.codecs_available:
+        pytest.skip("PyAV has no such codec")
+    noise = np.random.default_rng(0).integers(0, 255, (320, 320, 3), np.uint8)
+    path = film(
+        tmp_path / name,
+        [0.0],
+        codec="libx264",
+        pixels=noise,
+        container={"a.h264": "h264", "a.ts": "mpegts"}[name],
+    )
+    assert len(list(FrameReader(path))) == 1
+    path.write_bytes(cut(0.6)(path.read_bytes()))
+    with pytest.raises(InputError, match="no frame that can be decoded"):
+        FrameReader(path)
+
+
+def test_pictures_in_a_row_are_a_film(tmp_path: Path) -> None:
+    path = film(tmp_path / "a.mjpeg", container="mjpeg", **MJPEG)
+    clip = FrameReader(path)
+    assert (clip.still, len(list(clip)), clip.damage) == (False, 10, "")
+    with pytest.raises(InputError, match=r"a\.mjpeg is a film .*, not a still"):
+        read_picture(path)
+
+
+@pytest.mark.parametrize("view", ["smaller", "cut off"])
+def test_what_follows_a_jpeg_is_not_always_a_film(view: str, tmp_path: Path) -> None:
+    path = film(tmp_path / "a.mjpeg", [0.0], container="mjpeg", **MJPEG)
+    smaller = film(tmp_path / "b.mjpeg", [0.0], container="mjpeg", pixels=RGB[:16, :32], **MJPEG)
+    data = path.read_bytes()
+    path.write_bytes(data + (smaller.read_bytes() if view == "smaller" else data[:20]))
+    assert FrameReader(path).still
+
+
 def test_sound_is_no_film(tmp_path: Path) -> None:
     path = tmp_path / "a.m4a"
     with av.open(str(path), "w", format="mp4") as out:
@@ -319,6 +377,26 @@ def test_any_damage_is_one_error_or_none(name: str, tmp_path: Path) -> None:
                 assert all(frame.image.dtype == np.uint8 for frame in clip)
         except InputError as error:
             assert name in str(error)  # noqa: PT017 (most of these files are read)
+
+
+def test_a_frame_that_is_shown_for_long_repeats(tmp_path: Path) -> None:
+    film(tmp_path / "slides.mkv", [0, 2.5, 5])
+    played = list(play_clip(tmp_path / "slides.mkv", 5, loop=False, warn=pytest.fail))
+    assert [due for _, due in played] == pytest.approx([0, 1, 2, 2.5, 3.5, 4.5, 5, 6, 7], abs=0.001)
+    first, *again = (image for image, _ in played[:3])
+    assert all(image is first for image in again)
+
+
+def test_a_gap_in_the_stamps_does_not_stop_the_camera(tmp_path: Path) -> None:
+    """The clock of the recorder was set: the frames after it are an hour later."""
+    stamps = [0, 0.04, 0.08, 3600, 3600.04]
+    film(tmp_path / "gap.mkv", stamps, unit=Fraction(1, 1000))
+    assert [f.stamp for f in FrameReader(tmp_path / "gap.mkv")] == pytest.approx(stamps)
+    said: list[str] = []
+    dues = [due for _, due in play_clip(tmp_path / "gap.mkv", 5, loop=False, warn=said.append)]
+    assert dues == pytest.approx([0.04 * k for k in range(5)], abs=0.001)
+    assert len(said) == 1
+    assert "gap.mkv: a gap of 3600 s between two frames is left out" in said[0]
 
 
 def test_a_loop_reads_the_file_that_is_there_then(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import re
 import struct
 import zipfile
 import zlib
@@ -30,7 +31,7 @@ from face_perception.inference import (
     load,
     verify_models,
 )
-from face_perception.outside_files import parse_arrays, parse_yaml
+from face_perception.outside_files import parse_arrays, parse_yaml, stands_in
 
 BY_NAME = {reader.name: reader for reader in READERS}
 TEXTS = [reader for reader in READERS if reader.text]
@@ -117,6 +118,26 @@ def test_hostile_yaml(reader: Reader, text: str, tmp_path: Path) -> None:
     path.write_text(text)
     reader.seal(path)
     refused(reader, path)
+
+
+@pytest.mark.parametrize(
+    ("start", "said"),
+    [
+        (b"version https://git-lfs.github.com/spec/v1\noid sha256:0", "git lfs pull"),
+        (b"/annex/objects/MD5E-s7--0.pth\n", "git annex get"),
+        (b"<!-- saved from url=(0014)about:internet -->\n<html>", "web page"),
+        (b"\xef\xbb\xbf\r\n<!DOCTYPE HTML>", "web page"),
+        (b"404: Not Found", r"a server answered .*\(404: Not Found\)"),
+        (b"Entry not found", "a server answered"),
+        (b'{"error":"Repository not found"}', "a server answered"),
+        (b'<?xml version="1.0"?>\n<Error><Code>AccessDenied</Code>', "a server answered"),
+        (b'<?xml version="1.0"?>\n<opencv_storage>', "^$"),
+        (b"RIFF", "^$"),
+        (b"", "^$"),
+    ],
+)
+def test_what_one_gets_instead_of_a_file_is_named(start: bytes, said: str) -> None:
+    assert re.search(said, stands_in(start))
 
 
 def test_messages_quote_no_more_than_a_line() -> None:

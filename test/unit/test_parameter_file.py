@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -144,6 +145,19 @@ def test_names_that_rcl_refuses(name: str) -> None:
             continue
         with pytest.raises(InputError, match="ROS name"):
             check_topic("image topic", topic)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"parameters": {"camera": {"source": "caf\udce9.jpg"}}},
+        {"parameters": {"talking_face": {"portrait": "caf\udce9.jpg"}}},
+        {"parameter_file": "caf\udce9.yaml"},
+    ],
+)
+def test_names_of_files_that_ros_cannot_take_are_refused(options: dict[str, Any]) -> None:
+    with pytest.raises(InputError, match=r"'caf\\udce9.* is not UTF-8 text, which ROS needs: "):
+        graph.GraphOptions(**options)
 
 
 @pytest.mark.parametrize("field", ["image", "camera_info", "speech", "audio"])

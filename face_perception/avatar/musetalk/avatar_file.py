@@ -26,6 +26,7 @@ from face_perception.avatar.musetalk.blending import Blender, Box, crop_box
 from face_perception.errors import InputError, one_line, shortened
 from face_perception.files import add_seal, check_seal, open_regular, write_atomically
 from face_perception.inference import catalogue
+from face_perception.media import decode_picture
 from face_perception.outside_files import (
     check_archive,
     one_error,
@@ -302,12 +303,9 @@ def _build_avatar(content: dict[str, Any], members: dict[str, bytes], size: int)
     if needed > _FREE_MEMORY + _LARGEST_RATIO * size:
         raise InputError(f"its pictures would take {needed >> 20} MB")
     return Avatar(
-        tuple(
-            np.asarray(cv2.cvtColor(_decode_png(data, cv2.IMREAD_COLOR), cv2.COLOR_BGR2RGB))
-            for data in pictures
-        ),
+        tuple(decode_picture(data, "a picture", ("PNG",)) for data in pictures),
         faces,
-        tuple(_decode_png(data, cv2.IMREAD_GRAYSCALE) for data in masks),
+        tuple(_decode_mask(data) for data in masks),
         latents,
         float(fps),
         str(content["version"]),
@@ -357,8 +355,6 @@ def _png_size(data: bytes) -> tuple[int, int]:
     return width, height
 
 
-def _decode_png(data: bytes, flags: int) -> Image:
-    picture = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
-    if picture is None:
-        raise InputError("a picture cannot be decoded")
-    return np.asarray(picture, np.uint8)
+def _decode_mask(data: bytes) -> Image:
+    rgb = decode_picture(data, "a mask", ("PNG",))
+    return np.asarray(cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY), np.uint8)

@@ -14,10 +14,14 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from face_perception.speech import MOUTH_RATE, WhisperWindowStream, image_count
+from face_perception.speech import BLOCK, MOUTH_RATE, WhisperWindowStream, image_count
 from face_perception.types import FloatArray
 
 _LAST = 15.0  # seconds that the end of the program waits for a call of a network
+# Seconds of speech whose windows may wait for their images before Whisper goes on. Windows take
+# 2 MB a second at 25 images a second; the speech itself takes 0.06 MB.
+_AHEAD = 30.0
+_POLL = 0.1  # seconds after which a full ``windows`` is looked at again
 
 Samples = npt.NDArray[np.float32]
 
@@ -34,7 +38,8 @@ class SpeechFeatureWorker:
     """Turns speech into ``windows``: the features [50, 384] by image number since ``reset``.
 
     - ``speech``: computes the features; ``fps``: images per second.
-    - ``changed``: guards ``windows`` and is notified of new ones. The user of a window removes it.
+    - ``changed``: guards ``windows`` and is notified of new ones. The user of a window removes it;
+      while the windows of more than 30 s of speech wait, there are no new ones.
     - ``failed``: is called with an exception of the network. The rest of that utterance gets no
       features; the next one does.
     """
@@ -93,27 +98,41 @@ class SpeechFeatureWorker:
 
     def _run(self) -> None:
         epoch = 0
+        most = round(_AHEAD * self._fps)
         while True:
             with self._changed:
-                while not (self._pieces or self._stopped or epoch != self._epoch):
-                    self._changed.wait()
+                full = len(self.windows) > most
+                while not self._stopped and epoch == self._epoch and (full or not self._pieces):
+                    self._changed.wait(_POLL if full else None)
+                    full = len(self.windows) > most
                 if self._stopped:
                     return
                 if epoch != self._epoch:
                     epoch = self._epoch
                     self._samples = 0
                     self._begin()
-                pieces = list(self._pieces)
-                self._pieces.clear()
-            # One call of Whisper for all speech up to the end of an utterance.
-            samples: list[Samples] = []
-            for piece in pieces:
-                samples.append(piece.samples)
-                if piece.ends:
-                    self._process(samples, epoch, last=True)
-                    samples = []
+                samples, last = self._take_pieces()
             if samples:
-                self._process(samples, epoch, last=False)
+                self._process(samples, epoch, last=last)
+
+    def _take_pieces(self) -> tuple[list[Samples], bool]:
+        """Removes speech for one call of Whisper; returns it and whether the utterance ends.
+
+        It ends with the utterance, or with a block of Whisper, because blocks do not depend on each
+        other.
+        """
+        room = BLOCK - (0 if self._ended else (self._samples - self._begun) % BLOCK)
+        taken: list[Samples] = []
+        while self._pieces and room:
+            piece = self._pieces.popleft()
+            if len(piece.samples) > room:
+                self._pieces.appendleft(_Piece(piece.samples[room:], piece.ends))
+                piece = _Piece(piece.samples[:room])
+            taken.append(piece.samples)
+            if piece.ends:
+                return taken, True
+            room -= len(piece.samples)
+        return taken, False
 
     def _begin(self) -> None:
         """Starts a new utterance, whose features do not depend on the speech before."""

@@ -15,6 +15,7 @@ import asyncio
 import hmac
 import ipaddress
 import logging
+import os
 import re
 import secrets
 import socket
@@ -31,7 +32,8 @@ import numpy.typing as npt
 
 from face_perception import paths
 from face_perception.avatar.screens.screen import ScreenFrame
-from face_perception.errors import FacePerceptionError, one_line
+from face_perception.errors import FacePerceptionError, InputError, one_line
+from face_perception.outside_files import MOST_TEXT, one_error, read_bytes
 from face_perception.speech import to_int16
 
 if TYPE_CHECKING:
@@ -60,6 +62,20 @@ _quiet.propagate = False
 
 class WebPageError(FacePerceptionError, RuntimeError):
     """Raised if the page cannot be served; the text gives the reason and the fix."""
+
+
+def read_web_token(path: str | os.PathLike[str]) -> str:
+    """Returns the first line of a file, the password of the page.
+
+    Raises InputError if the file cannot be read. Its message never quotes the file.
+    """
+    name = os.fspath(path)
+    with one_error(f"web_token_file {name}", "write the password into its first line"):
+        lines = read_bytes(os.path.expanduser(name), MOST_TEXT).decode().splitlines()
+        token = lines[0].strip()
+        if not token:
+            raise InputError("its first line is empty")
+    return token
 
 
 class WebScreen:

@@ -21,6 +21,7 @@ import yaml
 
 from face_perception.errors import InputError, shortened
 from face_perception.files import open_regular
+from face_perception.media import read_picture
 from face_perception.outside_files import one_error, read_yaml
 from face_perception.types import EXPRESSIONS, FloatArray, Image
 
@@ -76,32 +77,45 @@ class Dataset:
     def gray(self, i: int, column: str, size: tuple[int, int]) -> Image:
         """Returns the gray image uint8 [height, width] of sample ``i``.
 
-        Raises DatasetError for a file that is missing, is no image, or has another size.
+        Raises DatasetError for a file that is missing, is not a picture, or has another size.
         """
-        return self._image(i, column, size, cv2.IMREAD_GRAYSCALE, "a gray image")
+        rgb = self._image(i, column, size, "a gray image")
+        return np.asarray(cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY), np.uint8)
 
     def rgb(self, i: int, column: str, size: tuple[int, int]) -> Image:
         """Returns the RGB image uint8 [height, width, 3] of sample ``i``.
 
         Raises DatasetError as ``gray`` does.
         """
-        bgr = self._image(i, column, size, cv2.IMREAD_COLOR, "an image")
-        return np.ascontiguousarray(bgr[..., ::-1])
+        return self._image(i, column, size, "an image")
 
-    def _image(self, i: int, column: str, size: tuple[int, int], how: int, what: str) -> Image:
+    def _image(self, i: int, column: str, size: tuple[int, int], what: str) -> Image:
         name = self.columns[column][i]
         wanted = f"{what} of {size[1]}x{size[0]} was expected"
         sample = self.columns["sample"][i]
         if name is None:
             raise DatasetError(f"{self.folder / TABLE}: {sample} has no {column}: {wanted}")
         file = self.folder / name
-        image = cv2.imread(str(file), how) if file.is_file() else None
-        if image is None:
-            there = "no image" if file.exists() else "missing"
-            raise DatasetError(f"{file} ({sample}) is {there}: {wanted}")
+        image = read_image(file, f"{wanted} ({sample})")
         if image.shape[:2] != size:
             raise DatasetError(f"{file} is {image.shape[1]}x{image.shape[0]}: {wanted}")
-        return np.asarray(image, np.uint8)
+        return image
+
+
+def read_image(file: Path, where: str) -> Image:
+    """Returns a picture of a data set, RGB uint8 [H, W, 3].
+
+    ``where`` says what is expected, and what names the file. Raises DatasetError if it is missing
+    or not a picture.
+    """
+    try:
+        return read_picture(file)
+    except FileNotFoundError as error:
+        raise DatasetError(f"{file} is missing: {where}") from error
+    except OSError as error:
+        raise DatasetError(f"{file} cannot be read: {error.strerror}: {where}") from error
+    except InputError as error:
+        raise DatasetError(f"{error} ({where})") from error
 
 
 def read(folder: Path, needs: Sequence[str] = ()) -> Dataset:

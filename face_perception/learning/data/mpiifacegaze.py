@@ -20,7 +20,7 @@ from face_perception.errors import InputError, one_line
 from face_perception.faces import FaceTracker
 from face_perception.files import open_regular, read_regular
 from face_perception.gaze import CropsUnavailable, GazeCrops, make_gaze_crops, to_normalized_angles
-from face_perception.learning.data.dataset import DatasetError, Writer
+from face_perception.learning.data.dataset import DatasetError, Writer, read_image
 from face_perception.outside_files import one_error
 from face_perception.types import Camera, Face, FloatArray, Frame, Image
 
@@ -95,7 +95,8 @@ def convert(
             matrix, distortion = read_camera(source / person / _CAMERA)
             table = source / person / f"{person}.txt"
             for annotation in islice(read_annotations(table), 0, None, every):
-                image = _photograph(source / person / annotation.image, annotation)
+                file = source / person / annotation.image
+                image = read_image(file, f"{annotation.where} names it as a photograph")
                 camera = _camera(image, matrix, distortion)
                 eyes = between_the_eyes(annotation, camera)
                 try:
@@ -201,14 +202,6 @@ def _camera(image: Image, matrix: FloatArray, distortion: tuple[float, ...]) -> 
         distortion=distortion,
         distortion_model="plumb_bob" if len(distortion) < 8 else "rational_polynomial",
     )
-
-
-def _photograph(path: Path, annotation: Annotation) -> Image:
-    bgr = cv2.imread(str(path), cv2.IMREAD_COLOR) if path.is_file() else None
-    if bgr is None:
-        there = "no image" if path.exists() else "missing"
-        raise DatasetError(f"{path} is {there}: {annotation.where} names it as a photograph")
-    return np.asarray(cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB), np.uint8)
 
 
 def between_the_eyes(annotation: Annotation, camera: Camera) -> FloatArray:

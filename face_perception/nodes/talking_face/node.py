@@ -23,7 +23,9 @@ from face_perception.avatar import (
     Screen,
     WebScreen,
     WindowScreen,
+    read_web_token,
 )
+from face_perception.errors import InputError
 from face_perception.inference import load
 from face_perception.nodes.talking_face.renderer_choice import RendererChoice, RendererParameters
 from face_perception.nodes.talking_face.speech_warnings import SpeechWarnings
@@ -95,7 +97,13 @@ class TalkingFaceParameters(AudioInputSettings, PerformerSettings, RendererParam
         "",
         "Password that a browser must give as http://HOST:PORT/?token=PASSWORD, at least 8 letters "
         "or digits. Empty: none on this computer only; for other computers the node makes a random "
-        "one and logs the address.",
+        "one and logs the address. Every program of the ROS domain can read a parameter, and every "
+        "user of the computer a command line: use web_token_file instead.",
+    )
+    web_token_file: str = setting(
+        "",
+        "File whose first line is the password, instead of web_token. Let only the user of the "
+        "node read it (chmod 600).",
     )
     web_origins: str = setting(
         "",
@@ -203,16 +211,23 @@ class TalkingFaceNode(PerceptionNode[TalkingFaceParameters]):
         if values.window != "none":
             self._screens.append(WindowScreen(full=values.window == "full"))
         if values.web_port:
+            if values.web_token and values.web_token_file:
+                raise InputError("both web_token and web_token_file are set: set one of them")
+            token = values.web_token
+            if values.web_token_file:
+                token = read_web_token(values.web_token_file)
             origins = [text.strip() for text in values.web_origins.split(",") if text.strip()]
             self._web = WebScreen(
                 values.web_host,
                 values.web_port,
                 rate=values.audio_rate,
                 origins=origins,
-                token=values.web_token,
+                token=token,
             )
             self._screens.append(self._web)
-            self.get_logger().info(f"the face is shown on {self._web.link}")
+            # The log is kept in files, and other computers can read it: not for a chosen password.
+            shown = f"{self._web.address}?token=PASSWORD" if token else self._web.link
+            self.get_logger().info(f"the face is shown on {shown}")
         for screen in self._screens:
             self.on_end(screen.close)
         self.performer.screens = tuple(self._screens)
