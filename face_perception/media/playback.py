@@ -23,10 +23,11 @@ def play_clip(
     """Opens a file, and returns its images and when each is due, in seconds since the first.
 
     Images are RGB uint8 [H, W, 3]. A film plays at its own times; a frame that is shown for longer
-    than a second repeats each second. With ``loop`` the film is opened again when
-    it ends, so that it may be replaced meanwhile. A still repeats ``still_rate`` times a second,
-    without end. ``warn`` is called with a sentence about a damaged film, each time it ends, and
-    about a gap in the stamps, or a step back in a bag, that is left out. This function, and the iterator when a film is opened again, raise what ``FrameReader`` raises.
+    than a second repeats each second. With ``loop`` the film is opened again when it ends, so that
+    it may be replaced meanwhile. A still repeats ``still_rate`` times a second, without end.
+    ``warn`` is called with a sentence about a damaged film, each time it ends, and about a gap in
+    the stamps, or a step back in a bag, that is left out. This function, and the iterator when a
+    film is opened again, raise what ``FrameReader`` raises.
     """
     return _play(FrameReader(path), still_rate, loop, warn)
 

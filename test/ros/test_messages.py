@@ -138,7 +138,7 @@ def test_a_roi_that_is_not_within_the_size_is_of_the_driver_s_sensor(
     info = CameraInfo(width=640, height=480)
     info.k = [600.0, 0.0, 300.0, 0.0, 500.0, 250.0, 0.0, 0.0, 1.0]
     info.roi.x_offset, info.roi.y_offset, info.roi.width, info.roi.height = roi
-    camera = messages.camera_from_msg(info)
+    camera = camera_from_message(info)
     assert (camera.width, camera.height, camera.cx, camera.cy) == (640, 480, 300, 250)
 
 

@@ -396,7 +396,7 @@ def test_a_gap_in_the_stamps_does_not_stop_the_camera(tmp_path: Path) -> None:
     dues = [due for _, due in play_clip(tmp_path / "gap.mkv", 5, loop=False, warn=said.append)]
     assert dues == pytest.approx([0.04 * k for k in range(5)], abs=0.001)
     assert len(said) == 1
-    assert "gap.mkv: a gap of 3600 s between two frames is left out" in said[0]
+    assert "gap.mkv: a step of 3600 s between two frames is left out" in said[0]
 
 
 def test_a_loop_reads_the_file_that_is_there_then(tmp_path: Path) -> None:
