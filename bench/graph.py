@@ -1,11 +1,13 @@
-"""Measures the whole graph at 640x480 and 30 Hz: rates, latencies, drops, and each node's CPU.
+"""Measures the whole graph at 640x480 and 30 Hz: rates, latencies, drops, CPU and memory.
 
-    python3 bench/graph.py [--seconds 30] [--overlay]
+    python3 bench/graph.py [--seconds 30] [--rounds 2] [--overlay] [--old-executor]
 
-A subscriber in this process counts the delivered messages. Latency is the time from the stamp of
-the image to the publishing of the result, as in the diagnostics of each node. CPU is the share of
-one core; USS is the memory that a process does not share. With --overlay, there is a subscriber to
-overlay/compressed as well.
+Runs the graph as separate processes and composed, in turns, beside the same camera. A subscriber in
+this process counts the delivered messages. CPU is the user and system time of all processes but the
+camera, per delivered message of faces; a busy computer changes it little. Latency is the time from
+the stamp of the image to the publishing of the result, as in the diagnostics of each node. USS is
+the memory that a process does not share. With --overlay, there is a subscriber to
+overlay/compressed as well. With --old-executor, both also run with rclpy's SingleThreadedExecutor.
 """
 
 from __future__ import annotations
@@ -14,7 +16,10 @@ import argparse
 import os
 import time
 from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
+from statistics import mean
 
 os.environ.setdefault("ROS_DOMAIN_ID", "77")
 
@@ -38,6 +43,7 @@ TOPICS = (
     ("attention", msg.AttentionArray),
 )
 TICK = os.sysconf("SC_CLK_TCK")
+START = 8.0  # seconds for the start, and for the first windows of the statistics
 
 
 def cpu_seconds(pid: int) -> float:
@@ -53,78 +59,139 @@ def uss_megabytes(pid: int) -> float:
     return sum(int(line.split()[1]) for line in private) / 1024
 
 
+@dataclass(frozen=True)
+class Way:
+    """A way to run the graph."""
+
+    name: str
+    composed: bool
+    events: bool = True
+
+    def supervisor(self, nodes: tuple[str, ...]) -> Supervisor:
+        options = graph.GraphOptions(
+            nodes=nodes,
+            log_level="warn",
+            composed=self.composed,
+            parameters={name: {"events_executor": self.events} for name in nodes},
+        )
+        return Supervisor(graph.node_processes(options), respawn=False)
+
+
+class Listener:
+    """Counts what is delivered, and keeps the newest diagnostics of each node."""
+
+    def __init__(self, overlay: bool) -> None:
+        self.counts: Counter[str] = Counter()
+        self.health: dict[str, dict[str, str]] = {}
+        self.node = Node("bench")
+        self._executor = SingleThreadedExecutor()
+        self._executor.add_node(self.node)
+        for topic, message_type in TOPICS:
+            # raw, because counting needs no deserialisation
+            self.node.create_subscription(
+                message_type, topic, self._counter(topic), qos.results(), raw=True
+            )
+        if overlay:
+            self.node.create_subscription(
+                CompressedImage,
+                "overlay/compressed",
+                self._counter("overlay"),
+                qos.results(1),
+                raw=True,
+            )
+        self.node.create_subscription(DiagnosticArray, "/diagnostics", self._diagnostics, 10)
+
+    def _counter(self, topic: str) -> Callable[[bytes], None]:
+        def received(_: bytes) -> None:
+            self.counts[topic] += 1
+
+        return received
+
+    def _diagnostics(self, message: DiagnosticArray) -> None:
+        for status in message.status:
+            self.health[status.name] = {v.key: v.value for v in status.values}
+
+    def spin(self, seconds: float) -> None:
+        end = time.monotonic() + seconds
+        while time.monotonic() < end:
+            self._executor.spin_once(timeout_sec=0.05)
+
+    def close(self) -> None:
+        self._executor.shutdown()
+        self.node.destroy_node()
+
+
+@dataclass(frozen=True)
+class Measured:
+    """CPU of all processes per frame (ms), and their memory (MB)."""
+
+    cpu: float
+    memory: float
+
+
+def measure(way: Way, nodes: tuple[str, ...], seconds: float, listener: Listener) -> Measured:
+    """Runs the graph in a way, prints its figures, and returns the sums."""
+    supervisor = way.supervisor(nodes)
+    try:
+        listener.spin(START)
+        listener.counts.clear()
+        dropped = {name: int(h["dropped"]) for name, h in listener.health.items()}
+        before = {name: cpu_seconds(pid) for name, pid in supervisor.pids.items()}
+        begin = time.monotonic()
+        listener.spin(seconds)
+        elapsed = time.monotonic() - begin
+        used = {name: cpu_seconds(pid) - before[name] for name, pid in supervisor.pids.items()}
+        memory = {name: uss_megabytes(pid) for name, pid in supervisor.pids.items()}
+    finally:
+        supervisor.stop()
+    print(f"\n{way.name}: {elapsed:.0f} s, load {os.getloadavg()[0]:.1f}")
+    rates = (f"{topic} {listener.counts[topic] / elapsed:.2f}" for topic in listener.counts)
+    print(f"delivered, Hz: {', '.join(sorted(rates))}")
+    print(f"{'process':<16} {'CPU %':>6} {'USS MB':>7}")
+    for name, cpu in used.items():
+        print(f"{name:<16} {100 * cpu / elapsed:6.1f} {memory[name]:7.1f}")
+    print(f"{'node':<16} {'p50 ms':>7} {'p95 ms':>7} {'dropped':>7}")
+    for name in nodes:
+        h = listener.health.get(name, {})
+        lost = int(h.get("dropped", 0)) - dropped.get(name, 0)
+        p50, p95 = h.get("latency p50 (ms)", "-"), h.get("latency p95 (ms)", "-")
+        print(f"{name:<16} {p50:>7} {p95:>7} {lost:>7}")
+    frames = listener.counts["faces"] or 1
+    return Measured(1e3 * sum(used.values()) / frames, sum(memory.values()))
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
     parser.add_argument("--seconds", type=float, default=30.0)
+    parser.add_argument("--rounds", type=int, default=2)
     parser.add_argument("--overlay", action="store_true")
+    parser.add_argument("--old-executor", action="store_true")
     options = parser.parse_args()
 
-    nodes = tuple(n.name for n in graph.NODES if n.perceives and not n.needs)
-    supervisor = Supervisor(
-        graph.node_processes(graph.GraphOptions(nodes=nodes, log_level="warn")), respawn=False
-    )
+    ways = [Way("separate", False), Way("composed", True)]
+    if options.old_executor:
+        ways += [Way(f"{w.name}, old executor", w.composed, events=False) for w in ways]
+    nodes = tuple(n.name for n in graph.NODES if n.perceives and not n.needs and n.name != "camera")
     rclpy.init()
-    node = Node("bench")
-    executor = SingleThreadedExecutor()
-    executor.add_node(node)
-    counts: Counter[str] = Counter()
-    health: dict[str, dict[str, str]] = {}
-
-    def count(topic: str):  # type: ignore[no-untyped-def]
-        def received(_: bytes) -> None:
-            counts[topic] += 1
-
-        return received
-
-    for topic, message_type in TOPICS:
-        # raw, because counting needs no deserialisation
-        node.create_subscription(message_type, topic, count(topic), qos.results(), raw=True)
-    if options.overlay:
-        node.create_subscription(
-            CompressedImage, "overlay/compressed", count("overlay"), qos.results(1), raw=True
-        )
-
-    def diagnostics(message: DiagnosticArray) -> None:
-        for status in message.status:
-            health[status.name] = {v.key: v.value for v in status.values}
-
-    node.create_subscription(DiagnosticArray, "/diagnostics", diagnostics, 10)
-
-    def spin(seconds: float) -> None:
-        end = time.monotonic() + seconds
-        while time.monotonic() < end:
-            executor.spin_once(timeout_sec=0.05)
-
+    listener = Listener(options.overlay)
+    camera = Way("camera", False).supervisor(("camera",))
+    found: dict[str, list[Measured]] = {way.name: [] for way in ways}
     try:
-        spin(8.0)  # start-up and first windows
-        counts.clear()
-        dropped = {name: int(h["dropped"]) for name, h in health.items()}
-        before = {name: cpu_seconds(pid) for name, pid in supervisor.pids.items()}
-        own = time.process_time()
-        begin = time.monotonic()
-        spin(options.seconds)
-        elapsed = time.monotonic() - begin
-        own = time.process_time() - own
-        load = os.getloadavg()[0]
-        print(f"{elapsed:.0f} s at 640x480, 30 Hz, {os.cpu_count()} cores, load {load:.1f}")
-        print(f"{'topic':<16} delivered Hz")
-        for topic, number in sorted(counts.items()):
-            print(f"{topic:<16} {number / elapsed:8.2f}")
-        print(f"{'node':<16} {'p50 ms':>7} {'p95 ms':>7} {'dropped':>7} {'CPU %':>6} {'USS MB':>7}")
-        for name, pid in supervisor.pids.items():
-            h = health.get(name, {})
-            lost = int(h.get("dropped", 0)) - dropped.get(name, 0)
-            p50, p95 = h.get("latency p50 (ms)", "-"), h.get("latency p95 (ms)", "-")
-            cpu = 100 * (cpu_seconds(pid) - before[name]) / elapsed
-            print(f"{name:<16} {p50:>7} {p95:>7} {lost:>7} {cpu:6.1f} {uss_megabytes(pid):7.1f}")
-        print(f"{'(this listener)':<16} {'':>7} {'':>7} {'':>7} {100 * own / elapsed:6.1f}")
+        for _ in range(options.rounds):
+            for way in ways:
+                found[way.name].append(measure(way, nodes, options.seconds, listener))
     finally:
-        supervisor.stop()
-        executor.shutdown()
-        node.destroy_node()
+        camera.stop()
+        listener.close()
         rclpy.try_shutdown()
+    print(f"\n640x480, 30 Hz, {os.cpu_count()} cores; mean of {options.rounds}")
+    print(f"{'':<24} {'CPU ms a frame':>15} {'of separate':>12} {'USS MB':>7}")
+    reference = mean(m.cpu for m in found["separate"])
+    for name, each in found.items():
+        cpu, memory = mean(m.cpu for m in each), mean(m.memory for m in each)
+        print(f"{name:<24} {cpu:15.1f} {cpu / reference:12.2f} {memory:7.1f}")
 
 
 if __name__ == "__main__":

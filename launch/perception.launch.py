@@ -42,6 +42,12 @@ ARGUMENTS = [
         )
         for node in graph.NODES
     ),
+    declare_argument(
+        "composed",
+        "false",
+        "Run the nodes that perceive in one process, which needs less CPU and memory; a crash then "
+        "ends all of them (true or false)",
+    ),
     *common_arguments(),
 ]
 
@@ -57,6 +63,7 @@ def start(context):
         # Set the parameter only if the argument is given, so that params_file can set it.
         parameters={"camera": {"source": source}} if source != DEFAULT_SOURCE else {},
         compressed=given.true("compressed"),
+        composed=given.true("composed"),
     )
     return launch_actions(options, respawn=given.true("respawn"))
 

@@ -14,7 +14,6 @@ it).
 from __future__ import annotations
 
 import html
-import importlib
 import re
 import sys
 import textwrap
@@ -28,16 +27,10 @@ sys.path.insert(0, str(ROOT))
 from bench.accuracy import page
 from face_perception import results
 from face_perception.bringup import graph
-from face_perception.nodes import module_of
+from face_perception.nodes import parameters_class
 from face_perception.settings import settings_of
 from tools.messages_page import messages_page
 from tools.sros2_policy import policy
-
-
-def dataclass_of(node: str) -> type[Any]:
-    """Returns the parameter class of a node, such as FaceTrackerParameters for face_tracker."""
-    module = importlib.import_module(module_of(node))
-    return getattr(module, "".join(w.title() for w in node.split("_")) + "Parameters")  # type: ignore[no-any-return]
 
 
 def literal(value: Any) -> str:
@@ -58,7 +51,7 @@ def config(node: graph.NodeSpec) -> str:
         f"/**/{node.name}:",
         "  ros__parameters:",
     ]
-    for field in settings_of(dataclass_of(node.name)):
+    for field in settings_of(parameters_class(node.name)):
         note = field.description + (f" ({field.allowed})" if field.allowed else "")
         lines += textwrap.wrap(note, 96, initial_indent="    # ", subsequent_indent="    # ")
         lines.append(f"    {field.name}: {literal(field.default)}")
@@ -99,7 +92,7 @@ def parameter_table(node: str) -> str:
             "yes" if f.dynamic else "",
             f.description,
         )
-        for f in settings_of(dataclass_of(node))
+        for f in settings_of(parameters_class(node))
     ]
     header = ("parameter", "type", "default", "allowed", "dynamic", "meaning")
     return "\n".join(table(header, rows))

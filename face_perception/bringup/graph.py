@@ -24,7 +24,8 @@ class NodeSpec:
 
     ``reads_images`` is true for nodes with the parameter ``compressed``, which read images always
     or with some models. ``needs`` names a model that must be imported before the node can work.
-    ``perceives`` is true for the nodes that the demo runs; the others hear and speak.
+    ``perceives`` is true for the nodes that the demo runs, and that can share a process; the others
+    hear and speak.
     ``sends_images`` is true for nodes that publish images.
     """
 
@@ -74,6 +75,9 @@ NODES = (
 )
 
 
+COMPOSED = "composed"  # the name of a process of several nodes, and of its executable
+
+
 @dataclass(frozen=True)
 class GraphOptions:
     """Options for starting the graph.
@@ -98,6 +102,7 @@ class GraphOptions:
     use_sim_time: bool = False
     compressed: bool = False
     log_level: str = "info"
+    composed: bool = False
     warnings: list[str] = field(default_factory=list, init=False)
 
     def __post_init__(self) -> None:
@@ -134,8 +139,8 @@ class GraphOptions:
 
 
 @dataclass(frozen=True)
-class ProcessSpec:
-    """One process to start, with everything that launch and the supervisor need."""
+class ConfiguredNode:
+    """One node to start, with its names and parameters."""
 
     name: str
     namespace: str
@@ -146,7 +151,7 @@ class ProcessSpec:
     sends_images: bool = False
 
     def ros_arguments(self) -> list[str]:
-        """Returns the arguments of the process after its executable."""
+        """Returns the arguments of the node for ROS."""
         arguments = ["--ros-args", "-r", f"__node:={self.name}"]
         if self.namespace:
             arguments += ["-r", f"__ns:=/{self.namespace.strip('/')}"]
@@ -162,6 +167,26 @@ class ProcessSpec:
         """Returns the value of ``--log-level`` that sets the level of this node alone."""
         logger = ".".join((*filter(None, self.namespace.strip("/").split("/")), self.name))
         return f"{logger}:={self.log_level}"
+
+
+@dataclass(frozen=True)
+class ProcessSpec:
+    """One process to start, with everything that launch and the supervisor need."""
+
+    name: str
+    nodes: tuple[ConfiguredNode, ...]
+
+    @property
+    def sends_images(self) -> bool:
+        """Whether one of its nodes publishes images."""
+        return any(node.sends_images for node in self.nodes)
+
+    def arguments(self) -> list[str]:
+        """Returns the arguments of ``python -m face_perception.nodes``."""
+        out: list[str] = []
+        for node in self.nodes:
+            out += [*(["--"] if out else []), node.name, *node.ros_arguments()]
+        return out
 
 
 def _literal(value: Any) -> str:
@@ -206,32 +231,39 @@ def _remaps(node: NodeSpec, options: GraphOptions) -> tuple[tuple[str, str], ...
 
 
 def node_processes(options: GraphOptions) -> list[ProcessSpec]:
-    """Returns the processes of the graph, in the order of ``NODES``."""
+    """Returns the processes of the graph, in the order of ``NODES``, composed nodes first."""
+    chosen = [node for node in NODES if node.name in options.nodes]
+    shared = [node for node in chosen if node.perceives] if options.composed else []
+    processes = [
+        ProcessSpec(node.name, (_configured(node, options),))
+        for node in chosen
+        if len(shared) < 2 or node not in shared
+    ]
+    if len(shared) >= 2:
+        composed = tuple(_configured(node, options) for node in shared)
+        processes.insert(0, ProcessSpec(COMPOSED, composed))
+    return processes
+
+
+def _configured(node: NodeSpec, options: GraphOptions) -> ConfiguredNode:
+    parameters: dict[str, Any] = {}
+    if not options.autostart:
+        parameters["autostart"] = False
+    if options.use_sim_time:
+        parameters["use_sim_time"] = True
+    if options.compressed and node.reads_images:
+        parameters["compressed"] = True
+    parameters.update(options.parameters.get(node.name, {}))
     files = [str(Path(options.parameter_file).expanduser())] if options.parameter_file else []
-    out = []
-    for node in NODES:
-        if node.name not in options.nodes:
-            continue
-        parameters: dict[str, Any] = {}
-        if not options.autostart:
-            parameters["autostart"] = False
-        if options.use_sim_time:
-            parameters["use_sim_time"] = True
-        if options.compressed and node.reads_images:
-            parameters["compressed"] = True
-        parameters.update(options.parameters.get(node.name, {}))
-        out.append(
-            ProcessSpec(
-                name=node.name,
-                namespace=options.namespace,
-                remaps=_remaps(node, options),
-                parameter_files=(str(paths.resource(f"config/{node.name}.yaml")), *files),
-                parameters=parameters,
-                log_level=options.log_level,
-                sends_images=node.sends_images,
-            )
-        )
-    return out
+    return ConfiguredNode(
+        name=node.name,
+        namespace=options.namespace,
+        remaps=_remaps(node, options),
+        parameter_files=(str(paths.resource(f"config/{node.name}.yaml")), *files),
+        parameters=parameters,
+        log_level=options.log_level,
+        sends_images=node.sends_images,
+    )
 
 
 # The names of the variable for Fast DDS's profile: from Kilted on, and before.

@@ -77,16 +77,10 @@ def launch_actions(options: graph.GraphOptions, *, respawn: bool) -> list[Any]:
     return [
         Node(
             package="face_perception",
-            executable=process.name,
-            name=process.name,
-            namespace=process.namespace,
-            remappings=list(process.remaps),
-            # Omit an empty dictionary, because launch_ros writes a file for it that rcl rejects.
-            parameters=[*process.parameter_files, *filter(None, [dict(process.parameters)])],
+            **_run(process),
             # launch does not notice a process that hangs; the guard does.
             prefix=shlex.join([sys.executable, "-m", "face_perception.bringup.guard"]),
             exec_name=process.name,  # in the log, instead of the name of the guard
-            arguments=["--ros-args", "--log-level", process.logger_level()],
             additional_env=_environment(process),
             output="screen",
             respawn=respawn,
@@ -94,6 +88,23 @@ def launch_actions(options: graph.GraphOptions, *, respawn: bool) -> list[Any]:
         )
         for process in graph.node_processes(options)
     ]
+
+
+def _run(process: graph.ProcessSpec) -> dict[str, Any]:
+    """Returns the arguments of ``launch_ros.actions.Node`` that say what a process runs."""
+    if len(process.nodes) > 1:
+        # launch_ros configures one node only.
+        return {"executable": process.name, "arguments": process.arguments()}
+    (node,) = process.nodes
+    return {
+        "executable": node.name,
+        "name": node.name,
+        "namespace": node.namespace,
+        "remappings": list(node.remaps),
+        # Omit an empty dictionary, because launch_ros writes a file for it that rcl rejects.
+        "parameters": [*node.parameter_files, *filter(None, [dict(node.parameters)])],
+        "arguments": ["--ros-args", "--log-level", node.logger_level()],
+    }
 
 
 def _environment(process: graph.ProcessSpec) -> dict[str, str]:

@@ -21,7 +21,7 @@ from face_perception.settings import did_you_mean
 
 _KEY = "ros__parameters"
 # Parameters that ROS and the driver of the nodes declare.
-_ROS_PARAMETERS = {"use_sim_time": False, "autostart": True}
+_ROS_PARAMETERS = {"use_sim_time": False, "autostart": True, "events_executor": True}
 _FOREIGN = ("qos_overrides.", "start_type_description_service")
 _LONGEST = 1 << 18  # characters
 _DEEPEST = 20  # levels; PyYAML takes minutes for thousands

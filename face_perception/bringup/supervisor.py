@@ -163,13 +163,7 @@ class Supervisor:
     def _start(self, child: _Child) -> None:
         child.started = time.monotonic()
         child.running = WatchedProcess(
-            [
-                sys.executable,
-                "-m",
-                "face_perception.nodes",
-                child.spec.name,
-                *child.spec.ros_arguments(),
-            ],
+            [sys.executable, "-m", "face_perception.nodes", *child.spec.arguments()],
             child.started,
             environment=merged_environment(os.environ, sends_images=child.spec.sends_images),
             output=self._log,

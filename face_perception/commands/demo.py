@@ -24,6 +24,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         "Run the whole perception graph, show the results as a table, and save annotated frames.",
     )
     graph_options.add_arguments(parser)
+    graph_options.add_composed(parser)
     parser.add_argument(
         "--camera",
         default="sample",
@@ -74,7 +75,9 @@ def run(args: argparse.Namespace) -> int:
         **{node: {"model": card.name} for node, card in models.items()},
     }
     nodes = [n.name for n in graph.NODES if n.perceives and (not n.needs or n.name in models)]
-    options = graph_options.options(args, nodes=tuple(nodes), parameters=parameters)
+    options = graph_options.options(
+        args, nodes=tuple(nodes), parameters=parameters, composed=args.composed
+    )
     return run_demo(options, duration=args.duration, pictures=args.output)
 
 

@@ -45,6 +45,16 @@ def add_namespace(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_composed(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--composed",
+        action=argparse.BooleanOptionalAction,
+        default=False,
+        help="run the nodes that perceive in one process, which needs less CPU and memory; a crash "
+        "then ends all of them; default: one process a node",
+    )
+
+
 def add_duration(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--duration",

@@ -14,6 +14,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         subparsers, "up", "Start the nodes, and restart those that exit. Works without ros2 launch."
     )
     graph_options.add_arguments(parser)
+    graph_options.add_composed(parser)
     parser.add_argument(
         "--image", default="image", help="image topic of the camera; default: %(default)s"
     )
@@ -64,5 +65,6 @@ def run(args: argparse.Namespace) -> int:
         autostart=not args.no_autostart,
         use_sim_time=args.use_sim_time,
         compressed=args.compressed,
+        composed=args.composed,
     )
     return run_graph(options, respawn=not args.no_respawn, duration=args.duration)

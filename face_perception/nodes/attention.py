@@ -5,11 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from face_perception import msg
 from face_perception.attention import AttentionSettings, AttentionTracker
-from face_perception.ros import messages
+from face_perception.ros import messages, result_kinds
 from face_perception.ros.driver import PerceptionNode
-from face_perception.ros.node_process import run
+from face_perception.ros.result_kinds import Result
 from face_perception.ros.stamp_join import StampJoin
 from face_perception.settings import setting
 
@@ -39,21 +38,21 @@ class AttentionNode(PerceptionNode[AttentionParameters]):
         self._tracker = AttentionTracker(self.values)
         self._guarded_update = self.guarded(self._update)
         self._join = StampJoin("faces", self.values.gaze_wait)
-        self._attention = self.publisher(msg.AttentionArray, "attention")
+        self._attention = self.publisher(result_kinds.ATTENTION, "attention")
 
     def start(self) -> None:
         self._faces = self.subscribe(
-            msg.FaceArray,
+            result_kinds.FACES,
             "faces",
-            lambda message: self._on_message("faces", message),
+            lambda faces: self._add("faces", faces),
             depth=10,
             hint="start face_tracker, or remap the topic to its `faces`",
             wanted=lambda: self.has_subscribers(self._attention),
         )
         self._gaze = self.subscribe(
-            msg.GazeArray,
+            result_kinds.GAZES,
             "gaze",
-            lambda message: self._on_message("gaze", message),
+            lambda gazes: self._add("gaze", gazes),
             depth=10,
             expected=False,
             wanted=lambda: self.has_subscribers(self._attention),
@@ -70,26 +69,17 @@ class AttentionNode(PerceptionNode[AttentionParameters]):
         """Returns the topics other than ``faces`` whose message about an image the node awaits."""
         return frozenset({"gaze"} if self._gaze.published else ())
 
-    def _on_message(self, key: str, message: Any) -> None:
+    def _add(self, key: str, result: Result[Any]) -> None:
         if key == "faces":
             self.count("input")
-        stamp = messages.nanoseconds(message.header.stamp)
-        for _, group in self._join.add(key, stamp, message, self._expected()):
+        stamp = messages.nanoseconds(result.header.stamp)
+        for _, group in self._join.add(key, stamp, result, self._expected()):
             self._guarded_update(group)
 
-    def _update(self, group: dict[str, Any]) -> None:
-        faces, _ = messages.faces_from_msg(group["faces"])
-        gazes = {}
-        if "gaze" in group:
-            gazes = {g.face_id: messages.gaze_from_msg(g) for g in group["gaze"].gazes}
-        header = group["faces"].header
-        attention = self._tracker.update(messages.seconds(header.stamp), faces, gazes)
+    def _update(self, group: dict[str, Result[Any]]) -> None:
+        faces = group["faces"]
+        gazes = {g.face_id: g for g in group["gaze"].values} if "gaze" in group else {}
+        header = faces.header
+        attention = self._tracker.update(messages.seconds(header.stamp), faces.values, gazes)
         self._count = len(attention)
-        out = msg.AttentionArray(
-            header=header, attention=[messages.attention_to_msg(item) for item in attention]
-        )
-        self.publish(self._attention, out, header)
-
-
-def main(args: list[str] | None = None) -> int:
-    return run(AttentionNode, args)
+        self.publish(self._attention, Result(header, attention), header)

@@ -11,6 +11,7 @@ import threading
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -29,7 +30,6 @@ from face_perception.media import (
 )
 from face_perception.ros import images, messages, waiting_times
 from face_perception.ros.driver import PerceptionNode
-from face_perception.ros.node_process import run
 from face_perception.settings import setting
 
 Array = npt.NDArray[np.uint8]
@@ -95,7 +95,7 @@ def open_sample(width: int, height: int, rate: float) -> Iterator[TimedImage]:
 class CameraNode(PerceptionNode[CameraParameters]):
     """Publishes ``image`` (and ``image/compressed``, ``camera_info``) at a steady rate."""
 
-    def __init__(self, **kwargs: object) -> None:
+    def __init__(self, **kwargs: Any) -> None:
         super().__init__("camera", CameraParameters, **kwargs)
         self._problem = ""
         self._ended = False
@@ -196,7 +196,7 @@ class CameraNode(PerceptionNode[CameraParameters]):
         message = Image()
         message.header.stamp = self.get_clock().now().to_msg()
         message.header.frame_id = self.values.frame_id
-        if self._camera is not None:
+        if self._camera is not None and self._camera_info is not None:
             info = messages.camera_to_msg(self._camera, message.header)
             self.publish(self._camera_info, info)
         if raw:
@@ -205,7 +205,3 @@ class CameraNode(PerceptionNode[CameraParameters]):
             jpeg = images.to_compressed(image)
             jpeg.header = message.header
             self.publish(self._compressed, jpeg, None if raw else message.header)
-
-
-def main(args: list[str] | None = None) -> int:
-    return run(CameraNode, args)

@@ -7,12 +7,12 @@ from typing import Any
 
 from std_srvs.srv import Trigger
 
-from face_perception import faces, inference, msg
-from face_perception.ros import messages
+from face_perception import faces, inference
+from face_perception.ros import result_kinds
 from face_perception.ros.driver import PerceptionNode
 from face_perception.ros.image_input import ImageInput, ImageParameters
 from face_perception.ros.network_loading import NetworkLoader, network_diagnostics
-from face_perception.ros.node_process import run
+from face_perception.ros.result_kinds import Result
 
 _UNSTAMPED = (
     "images have no stamp, or the stamp of the image before: set stamps in the camera driver, "
@@ -39,8 +39,8 @@ class FaceTrackerNode(PerceptionNode[FaceTrackerParameters]):
 
     def setup(self) -> None:
         self._tracker = faces.load_tracker(self.values, **NetworkLoader(self).arguments())
-        self._faces = self.publisher(msg.FaceArray, "faces")
-        self._crops = self.publisher(msg.FaceCrops, "face_crops")
+        self._faces = self.publisher(result_kinds.FACES, "faces")
+        self._crops = self.publisher(result_kinds.FACE_CROPS, "face_crops")
         self.serve(Trigger, "~/reset", self._on_reset)
 
     def start(self) -> None:
@@ -100,11 +100,7 @@ class FaceTrackerNode(PerceptionNode[FaceTrackerParameters]):
         tracked = self._tracker.track(frame)
         self._count = len(tracked)
         header = message.header
-        self.publish(self._faces, messages.faces_to_msg(tracked, frame.camera, header), header)
+        self.publish(self._faces, Result(header, tracked, frame.camera), header)
         if self.has_subscribers(self._crops):
             crops = [faces.crop_face(frame.image, face) for face in tracked]
-            self.publish(self._crops, messages.crops_to_msg(crops, header))
-
-
-def main(args: list[str] | None = None) -> int:
-    return run(FaceTrackerNode, args)
+            self.publish(self._crops, Result(header, crops))

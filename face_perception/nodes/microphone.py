@@ -21,7 +21,6 @@ from face_perception.avatar import (
 from face_perception.errors import InputError
 from face_perception.ros import messages, waiting_times
 from face_perception.ros.driver import PerceptionNode
-from face_perception.ros.node_process import run
 from face_perception.settings import setting
 from face_perception.speech import ChannelMixer, read_wav, to_int16
 
@@ -190,7 +189,3 @@ class MicrophoneNode(PerceptionNode[MicrophoneParameters]):
         message.header.frame_id = self.values.frame_id
         message.samples.frombytes(np.ascontiguousarray(samples).tobytes())
         self.publish(self._audio, message, message.header)
-
-
-def main(args: list[str] | None = None) -> int:
-    return run(MicrophoneNode, args)

@@ -7,13 +7,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from face_perception import inference, motion, msg
-from face_perception.ros import messages
+from face_perception import inference, motion
+from face_perception.ros import messages, result_kinds
 from face_perception.ros.driver import PerceptionNode
 from face_perception.ros.network_loading import NetworkLoader, network_diagnostics
-from face_perception.ros.node_process import run
+from face_perception.ros.result_kinds import Result
 from face_perception.settings import setting, with_default
-from face_perception.types import ValenceArousal
+from face_perception.types import FaceCrop, ValenceArousal
 
 # Images that may wait while the network for appearance runs: a third of a second at 30 Hz.
 _WAITING = 10
@@ -49,7 +49,7 @@ class MotionAffectNode(PerceptionNode[MotionAffectParameters]):
     def setup(self) -> None:
         self._networks = motion.load_mimamo(self.values.model, NetworkLoader(self).load)
         self._mimamo = motion.Mimamo[Any](self._networks, self.values)
-        self._affects = self.publisher(msg.ValenceArousalArray, "motion_affect")
+        self._affects = self.publisher(result_kinds.VALENCE_AROUSAL, "motion_affect")
 
     def start(self) -> None:
         self._mimamo.reset()
@@ -59,7 +59,7 @@ class MotionAffectNode(PerceptionNode[MotionAffectParameters]):
             on_idle=lambda: self._publish_estimates(self._mimamo.finish()),
         )
         self._crops = self.subscribe(
-            msg.FaceCrops,
+            result_kinds.FACE_CROPS,
             "face_crops",
             self._on_crops,
             depth=_WAITING,
@@ -79,9 +79,9 @@ class MotionAffectNode(PerceptionNode[MotionAffectParameters]):
             **models,
         }
 
-    def _on_crops(self, message: Any) -> None:
+    def _on_crops(self, crops: Result[FaceCrop]) -> None:
         self.count("input")
-        if self._worker.put(message):
+        if self._worker.put(crops):
             self.count("dropped")
             self.warn_throttled(
                 "images arrive faster than the networks run, and dropped images look like motion: "
@@ -90,8 +90,8 @@ class MotionAffectNode(PerceptionNode[MotionAffectParameters]):
                 key="slow",
             )
 
-    def _estimate(self, message: Any) -> None:
-        stamp = messages.seconds(message.header.stamp)
+    def _estimate(self, crops: Result[FaceCrop]) -> None:
+        stamp = messages.seconds(crops.header.stamp)
         if stamp < self._last_stamp:
             self.warn_throttled(
                 f"stamps went back by {self._last_stamp - stamp:.2f} s (a bag that loops, two "
@@ -99,22 +99,14 @@ class MotionAffectNode(PerceptionNode[MotionAffectParameters]):
                 key="stamps",
             )
         self._last_stamp = stamp
-        crops = messages.crops_from_msg(message)
-        self._count = len(crops)
+        self._count = len(crops.values)
         appearance_runs = self._mimamo.appearance_runs
         busy = self._worker.has_backlog
-        found = self._mimamo.estimate(message.header, stamp, crops, busy=busy)
+        found = self._mimamo.estimate(crops.header, stamp, crops.values, busy=busy)
         if self._mimamo.appearance_runs > appearance_runs:
             self.count("appearance")
         self._publish_estimates(found)
 
     def _publish_estimates(self, found: Sequence[tuple[Any, Sequence[ValenceArousal]]]) -> None:
         for header, affects in found:
-            out = msg.ValenceArousalArray(
-                header=header, values=[messages.valence_arousal_to_msg(a) for a in affects]
-            )
-            self.publish(self._affects, out, header)
-
-
-def main(args: list[str] | None = None) -> int:
-    return run(MotionAffectNode, args)
+            self.publish(self._affects, Result(header, affects), header)

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Collection
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
 
 from sensor_msgs.msg import CompressedImage, Image
 
-from face_perception import inference, msg, overlay, types
-from face_perception.ros import images, messages
+from face_perception import inference, overlay, types
+from face_perception.ros import images, messages, result_kinds
 from face_perception.ros.driver import PerceptionNode
 from face_perception.ros.image_input import ImageInput, ImageParameters
-from face_perception.ros.node_process import run
+from face_perception.ros.result_kinds import Result, ResultKind
 from face_perception.ros.stamp_join import Newest, Pace, StampJoin
 from face_perception.settings import setting
 
@@ -41,24 +41,15 @@ class OverlayParameters(ImageParameters):
     )
 
 
-# The topics of results and their types.
-_RESULTS: dict[str, type[Any]] = {
-    "faces": msg.FaceArray,
-    "gaze": msg.GazeArray,
-    "action_units": msg.ActionUnitsArray,
-    "expressions": msg.ExpressionArray,
-    "valence_arousal": msg.ValenceArousalArray,
-    "motion_affect": msg.ValenceArousalArray,
-    "attention": msg.AttentionArray,
-}
-# The converter of each item in a result, by topic.
-_CONVERTERS: dict[str, Callable[[Any], Any]] = {
-    "gaze": messages.gaze_from_msg,
-    "action_units": messages.action_units_from_msg,
-    "expressions": messages.expression_from_msg,
-    "valence_arousal": messages.valence_arousal_from_msg,
-    "motion_affect": messages.valence_arousal_from_msg,
-    "attention": messages.attention_from_msg,
+# The topics of results and their kinds.
+_RESULTS: dict[str, ResultKind[Any]] = {
+    "faces": result_kinds.FACES,
+    "gaze": result_kinds.GAZES,
+    "action_units": result_kinds.ACTION_UNITS,
+    "expressions": result_kinds.EXPRESSIONS,
+    "valence_arousal": result_kinds.VALENCE_AROUSAL,
+    "motion_affect": result_kinds.VALENCE_AROUSAL,
+    "attention": result_kinds.ATTENTION,
 }
 _RESTARTED = 1_000_000_000  # nanoseconds that stamps must go back for a restarted bag
 # Nanoseconds after an image with faces during which no image without faces is drawn: the tracker
@@ -95,14 +86,15 @@ class OverlayNode(PerceptionNode[OverlayParameters]):
         )
         self._results = {
             topic: self.subscribe(
-                message_type,
+                kind,
                 topic,
                 functools.partial(self._add, topic),
+                skip_invalid=True,  # the other values are drawn
                 depth=10,
                 expected=False,
                 wanted=self._wanted,
             )
-            for topic, message_type in _RESULTS.items()
+            for topic, kind in _RESULTS.items()
         }
 
     def diagnostics(self) -> tuple[str, dict[str, str]]:
@@ -128,8 +120,9 @@ class OverlayNode(PerceptionNode[OverlayParameters]):
         self.count("input")
         self._add("image", message)
 
-    def _add(self, key: str, message: Any) -> None:
-        stamp = messages.nanoseconds(message.header.stamp)
+    def _add(self, key: str, item: Any) -> None:
+        """Adds an image, or the result of a topic."""
+        stamp = messages.nanoseconds(item.header.stamp)
         if self._join.outdated(key, stamp):
             return
         if key == "image":
@@ -138,48 +131,38 @@ class OverlayNode(PerceptionNode[OverlayParameters]):
                 self._newest.clear()
             self._last_image = stamp
         elif key != "faces":
-            for item in messages.listed(message):
+            for value in item.values:
                 # Only action units come from two sources at once.
-                source = item.source if key == "action_units" else ""
-                try:
-                    value = _CONVERTERS[key](item)
-                except ValueError as error:  # an invalid item; the others are drawn
-                    self.count("refused")
-                    self.warn_throttled(
-                        f"{self._results[key].topic}: {error}", key=f"{key} refused"
-                    )
-                    continue
-                self._newest.add((key, item.face_id, source), stamp, value)
+                source = value.source if key == "action_units" else ""
+                self._newest.add((key, value.face_id, source), stamp, value)
         self._pace.add(key, stamp)
-        for at, group in self._join.add(key, stamp, message, self._expected()):
+        for at, group in self._join.add(key, stamp, item, self._expected()):
             if "faces" in group:
                 self._last_with_faces = at
             elif 0 <= at - self._last_with_faces < _FACES_HOLD:
                 self.count("dropped")
                 continue
             known: dict[str, Any] = {k: group[k] for k in ("image", "faces") if k in group}
-            for (topic, *_), item in sorted(self._newest.at(at).items(), key=lambda kept: kept[0]):
-                known.setdefault(topic, []).append(item)
+            for (topic, *_), value in sorted(self._newest.at(at).items(), key=lambda kept: kept[0]):
+                known.setdefault(topic, []).append(value)
             if self._worker.put(known):
                 self.count("dropped")
 
     def _draw(self, known: dict[str, Any]) -> None:
         """Draws and publishes one image.
 
-        ``known`` has the messages image and faces of one stamp, and by topic the values to draw.
+        ``known`` has the image (a message) and the faces (a result) of one stamp, and by topic the
+        values to draw.
         """
         message = known["image"]
         frame = self._input.decode(message)
         if frame is None:
             return
-        faces: list[types.Face] = []
-        camera = frame.camera
-        if "faces" in known:
-            faces, camera = messages.faces_from_msg(known["faces"])
+        faces: Result[types.Face] = known.get("faces") or Result(message.header, ())
         picture = overlay.draw(
             frame.image,
-            camera,
-            faces,
+            faces.camera or frame.camera,
+            faces.values,
             gazes=known.get("gaze", ()),
             action_units=known.get("action_units", ()),
             expressions=known.get("expressions", ()),
@@ -209,7 +192,3 @@ def _note(known: dict[str, Any], untrained: Collection[str]) -> str:
     }
     shown = ", ".join(sorted(found.intersection(untrained)))
     return f"{shown}: {inference.UNTRAINED}" if shown else ""
-
-
-def main(args: list[str] | None = None) -> int:
-    return run(OverlayNode, args)

@@ -15,7 +15,6 @@ from face_perception.ros import messages
 from face_perception.ros.audio_input import AudioInput, AudioInputSettings
 from face_perception.ros.driver import PerceptionNode
 from face_perception.ros.network_loading import NetworkLoader, network_diagnostics
-from face_perception.ros.node_process import run
 from face_perception.settings import setting
 from face_perception.speech import (
     AudioChunk,
@@ -184,7 +183,3 @@ class VoiceActivityNode(PerceptionNode[VoiceActivityParameters]):
         if step is not None and math.isfinite(step.since):
             message.since = messages.time(self._began + step.since)
         self.publish(self._out, message, message.header)
-
-
-def main(args: list[str] | None = None) -> int:
-    return run(VoiceActivityNode, args)

@@ -30,10 +30,13 @@ from face_perception.errors import FacePerceptionError, InputError
 from face_perception.ros import qos, waiting_times
 from face_perception.ros.hearing import RECEIVED, SENT, Hearing
 from face_perception.ros.newest_item_worker import LatestWorker
+from face_perception.ros.node_host import NodeHost
 from face_perception.ros.node_statistics import Statistics
 from face_perception.ros.parameters import Parameters
+from face_perception.ros.publishing import NodePublisher
 from face_perception.ros.rclpy_compat import RCLError, SafeLifecycleNode
-from face_perception.ros.watchdog import Activity, StopEvent, Watchdog
+from face_perception.ros.result_kinds import Kind, Result, ResultKind, message_type_of
+from face_perception.ros.watchdog import Activity, StopEvent
 
 P = TypeVar("P")
 T = TypeVar("T")
@@ -44,12 +47,13 @@ _JOIN_TIMEOUT = 1.5  # seconds
 _LONGEST_LOG = 5000  # characters of a warning
 _MOST_KEYS = 1000  # kinds of warnings whose last time is remembered
 _MOST_PROBLEMS = 20  # at once in the diagnostics
-_AUTOSTART = ParameterDescriptor(
-    description="Configure and activate the node by itself. Read when the node is started.",
-    read_only=True,
-    # The driver checks the type: rclpy would end the process.
-    dynamic_typing=True,
-)
+# Parameters that are read when the process starts. All are booleans, and true by default.
+_START_PARAMETERS = {
+    "autostart": "Configure and activate the node by itself.",
+    "events_executor": "Wait for callbacks with rclpy's EventsExecutor, which needs less CPU. "
+    "Before ROS 2 Kilted there is none. In a process of several nodes, false for one is false for "
+    "all.",
+}
 
 
 class PerceptionNode(SafeLifecycleNode, Generic[P]):
@@ -63,35 +67,40 @@ class PerceptionNode(SafeLifecycleNode, Generic[P]):
     # Whether the node does nothing without subscribers; otherwise it works for a screen as well.
     computes_for_subscribers = True
 
-    def __init__(self, name: str, parameters: type[P], **kwargs: Any) -> None:
+    def __init__(
+        self, name: str, parameters: type[P], *, host: NodeHost | None = None, **kwargs: Any
+    ) -> None:
         super().__init__(name, **kwargs)
         self.statistics = Statistics()
         self.lifetime = ExitStack()  # closed when the node is destroyed
-        # ``node_process`` starts the watchdog, and begins a step of the executor at each spin.
-        self.watchdog = Watchdog(self.context.ok, lambda reason: self.get_logger().fatal(reason))
+        self._host = host or NodeHost(self.get_name(), self.context.ok)
+        self.watchdog = self._host.watchdog
         self._inputs: list[qos.SensorSubscription] = []
         self._hearing = Hearing(self)
-        self.executor_steps = Activity("a callback", waiting_times.STUCK)
-        self.watchdog.add(self.executor_steps)
         self._configured, self._activated = ExitStack(), ExitStack()
         self._resources = self._configured  # the stack that takes the next resource
         self._last_logged: dict[str, float] = {}
         self._problems: dict[str, tuple[float, str]] = {}  # by key: when it was noted, and its text
-        self._result_publishers: list[Any] = []
+        self._result_publishers: list[NodePublisher] = []
         self._state = "unconfigured"
         self._failure = ""
         self._progress = ""
-        autostart = self.declare_parameter("autostart", True, _AUTOSTART).value
+        at_start = {
+            name: self.declare_parameter(name, True, _start_descriptor(description)).value
+            for name, description in _START_PARAMETERS.items()
+        }
         # A value that is not a boolean is reported when the node configures itself.
-        self._autostart = autostart is not False
+        self._autostart = at_start["autostart"] is not False
+        self.wants_events_executor = at_start["events_executor"] is not False
         self._declared = Parameters(self, parameters, lambda values: self.change_values(values))
-        if not isinstance(autostart, bool):
-            self._declared.problems["autostart"] = f"autostart: {autostart!r} is not true or false"
+        for parameter, value in at_start.items():
+            if not isinstance(value, bool):
+                self._declared.problems[parameter] = f"{parameter}: {value!r} is not true or false"
         self._diagnostics = self.create_publisher(DiagnosticArray, "/diagnostics", 10)
         self.create_timer(1.0, self._publish_diagnostics)
         # Not in the constructor: configuring may take seconds, and the caller may want to spin the
         # node first.
-        self.create_timer(waiting_times.RETRY_PERIOD, self._start_by_itself)
+        self._retry = self.create_timer(waiting_times.RETRY_PERIOD, self._start_by_itself)
         self._first = self.create_timer(0.0, self._start_first)
 
     # What a node overrides.
@@ -129,43 +138,77 @@ class PerceptionNode(SafeLifecycleNode, Generic[P]):
     # on deactivation.
 
     def publisher(
-        self, message_type: type[Any], topic: str, depth: int = 10, *, latched: bool = False
-    ) -> Any:
-        """Returns a reliable lifecycle publisher.
+        self,
+        kind: Kind,
+        topic: str,
+        depth: int = 10,
+        *,
+        latched: bool = False,
+    ) -> NodePublisher:
+        """Returns a reliable publisher of a kind of results, or of a type of message.
 
         A ``latched`` publisher also sends its last message to later subscribers that ask for
         durability transient local. Parameters can override the QoS
         (``qos_overrides.<topic>.publisher.…``).
         """
-        publisher = self.create_lifecycle_publisher(
-            message_type,
+        of_ros = self.create_lifecycle_publisher(
+            message_type_of(kind),
             topic,
             qos.results(depth, latched=latched),
             qos_overriding_options=QoSOverridingOptions.with_default_policies(),
         )
+        publisher = NodePublisher(of_ros, kind, self._host.in_process, latched=latched)
         self._result_publishers.append(publisher)
         self.on_end(self._result_publishers.remove, publisher)
-        self.on_end(self.destroy_lifecycle_publisher, publisher)
+        self.on_end(self.destroy_lifecycle_publisher, of_ros)
+        self.on_end(publisher.close)
         return publisher
 
     def subscribe(
         self,
-        message_type: type[Any],
+        kind: Kind,
         topic: str,
         callback: Callable[[Any], None],
+        *,
+        skip_invalid: bool = False,
         **options: Any,
     ) -> qos.SensorSubscription:
         """Returns a lazy subscription; ``options`` are those of ``SensorSubscription``.
 
-        Messages for which ``callback`` raises an error count as refused, and the error is logged.
+        ``callback`` gets a ``Result`` if ``kind`` is a kind of results, else a message. Messages
+        that are invalid, or for which ``callback`` raises an error, count as refused, and the error
+        is logged. With ``skip_invalid`` only the invalid values of a result are refused.
         """
+
+        def refuse(error: ValueError) -> None:
+            self.count("refused")
+            name = self.resolve_topic_name(topic)
+            self.warn_throttled(f"{name}: {error}", key=f"{topic} refused")
+
+        def received(item: Any) -> None:
+            if isinstance(kind, ResultKind) and not isinstance(item, Result):
+                item = kind.read(item, refuse if skip_invalid else None)
+            callback(item)
+
         subscription = qos.SensorSubscription(
-            self, message_type, topic, self.guarded(callback), **options
+            self,
+            kind,
+            topic,
+            self.guarded(received),
+            in_process=self._host.in_process,
+            **options,
         )
+        if not self._inputs:
+            # One timer for all: rclpy inspects the callback of a timer at each call.
+            self.timer(qos.LAZY_PERIOD, self._tick_inputs)
         self._inputs.append(subscription)
         self.on_end(self._inputs.remove, subscription)
         self.on_end(subscription.destroy)
         return subscription
+
+    def _tick_inputs(self) -> None:
+        for subscription in tuple(self._inputs):
+            subscription.tick()
 
     def subscribe_latched(
         self, message_type: type[Any], topic: str, callback: Callable[[Any], None]
@@ -247,26 +290,25 @@ class PerceptionNode(SafeLifecycleNode, Generic[P]):
         """Whether the lifecycle state is active."""
         return self._state == "active"
 
-    def has_subscribers(self, *publishers: Any) -> bool:
+    def has_subscribers(self, *publishers: NodePublisher) -> bool:
         """Returns whether any of the publishers has a subscriber.
 
         A node does not compute results without subscribers.
         """
         try:
-            return any(p.get_subscription_count() > 0 for p in publishers)
+            return any(publisher.is_heard() for publisher in publishers)
         except RCLError:  # on a thread, while the node shuts down
             return False
 
-    def publish(self, publisher: Any, message: Any, header: Any = None) -> None:
-        """Publishes a message if the node is active.
+    def publish(self, publisher: NodePublisher, item: Any, header: Any = None) -> None:
+        """Publishes a result or a message if the node is active.
 
-        With the ``header`` of the input, the message counts as an output, and its latency is
-        recorded.
+        With the ``header`` of the input, the item counts as an output, and its latency is recorded.
         """
         if not self.active:
             return
         try:
-            publisher.publish(message)
+            publisher.publish(item)
         except RCLError:
             # A reliable publisher raises while one of its readers stalls.
             self.count("not sent")
@@ -321,7 +363,7 @@ class PerceptionNode(SafeLifecycleNode, Generic[P]):
 
         Also tells the watchdog that the setup goes on.
         """
-        self.executor_steps.begin()
+        self._host.executor_steps.begin()
         self._progress = text
         if self.should_log(text.split(",")[0]):
             self.get_logger().info(text)
@@ -386,14 +428,14 @@ class PerceptionNode(SafeLifecycleNode, Generic[P]):
     @contextmanager
     def _patient_watchdog(self) -> Iterator[None]:
         """Makes the watchdog wait longer for the executor inside the block."""
-        self.executor_steps.begin()
-        self.executor_steps.limit = waiting_times.STUCK_IN_SETUP
+        self._host.executor_steps.begin()
+        self._host.executor_steps.limit = waiting_times.STUCK_IN_SETUP
         self.watchdog.beat()
         try:
             yield
         finally:
-            self.executor_steps.begin()
-            self.executor_steps.limit = waiting_times.STUCK
+            self._host.executor_steps.begin()
+            self._host.executor_steps.limit = waiting_times.STUCK
             self.watchdog.beat()
 
     def _configure(self, state: LifecycleState) -> TransitionCallbackReturn:
@@ -474,10 +516,19 @@ class PerceptionNode(SafeLifecycleNode, Generic[P]):
     ) -> Timer:
         """Returns a timer as rclpy's method does, but on the steady clock.
 
-        Diagnostics and retries then go on while simulated time stands still.
+        Diagnostics and retries then go on while simulated time stands still. Errors while the
+        process shuts down are dropped: calls on the invalid context raise several.
         """
+
+        def called() -> None:
+            try:
+                callback()
+            except Exception:
+                if self.context.ok():
+                    raise
+
         clock = clock or Clock(clock_type=ClockType.STEADY_TIME)
-        return super().create_timer(timer_period_sec, callback, callback_group, clock, **kwargs)
+        return super().create_timer(timer_period_sec, called, callback_group, clock, **kwargs)
 
     def set_parameters_atomically(self, parameter_list: list[Parameter]) -> SetParametersResult:
         # Checked here before rclpy does, whose reason does not state the range.
@@ -490,6 +541,7 @@ class PerceptionNode(SafeLifecycleNode, Generic[P]):
 
     def _start_by_itself(self) -> None:
         if not self._autostart:
+            self.destroy_timer(self._retry)
             return
         if self._state == "unconfigured":
             self.trigger_configure()
@@ -565,6 +617,16 @@ class PerceptionNode(SafeLifecycleNode, Generic[P]):
             self._diagnostics.publish(array)
         except RCLError:
             self.count("not sent")
+
+
+def _start_descriptor(description: str) -> ParameterDescriptor:
+    """Returns the descriptor of a parameter that is read when the process starts."""
+    return ParameterDescriptor(
+        description=f"{description} Read when the node is started.",
+        read_only=True,
+        # The driver checks the type: rclpy would end the process.
+        dynamic_typing=True,
+    )
 
 
 def _text_of(error: Exception) -> str:

@@ -6,7 +6,7 @@ Numbers become plain Python numbers, because messages of ROS Humble accept no ot
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import MutableSequence, Sequence
 from enum import IntEnum
 from typing import Any, TypeVar
 
@@ -59,9 +59,9 @@ def time(stamp: float) -> Time:
     return Time(sec=int(whole) + nanosec // 1_000_000_000, nanosec=nanosec % 1_000_000_000)
 
 
-def listed(message: Any) -> Sequence[Any]:
+def listed(message: Any) -> MutableSequence[Any]:
     """Returns the list in an array message. Raises KeyError for a message of another type."""
-    values: Sequence[Any] = getattr(message, _LISTS[type(message)])
+    values: MutableSequence[Any] = getattr(message, _LISTS[type(message)])
     return values
 
 
@@ -139,54 +139,44 @@ def face_from_msg(face: msg.Face) -> types.Face:
     )
 
 
-def faces_to_msg(
-    faces: Iterable[types.Face], camera: types.Camera, header: Header
-) -> msg.FaceArray:
-    """Returns the message of all faces of an image."""
-    return msg.FaceArray(
-        header=header,
-        camera_info=camera_to_msg(camera, header),
-        camera_info_assumed=camera.assumed,
-        faces=[face_to_msg(face) for face in faces],
-    )
+def set_camera(message: msg.FaceArray, camera: types.Camera) -> None:
+    """Sets the camera of faces, whose header is set."""
+    message.camera_info = camera_to_msg(camera, message.header)
+    message.camera_info_assumed = camera.assumed
 
 
-def faces_from_msg(message: msg.FaceArray) -> tuple[list[types.Face], types.Camera]:
-    """Returns faces and their camera. Raises InputError if the camera or a face is not valid."""
-    camera = camera_from_message(message.camera_info, message.camera_info_assumed)
-    return [face_from_msg(face) for face in message.faces], camera
+def camera_of(message: Any) -> types.Camera | None:
+    """Returns the camera in a message of faces, or None for results of another type.
+
+    Raises InputError if the camera is invalid.
+    """
+    if not isinstance(message, msg.FaceArray):
+        return None
+    return camera_from_message(message.camera_info, message.camera_info_assumed)
 
 
-def crops_to_msg(crops: Iterable[types.FaceCrop], header: Header) -> msg.FaceCrops:
-    """Returns the message of the face crops of an image."""
-    out = msg.FaceCrops(header=header)
-    for crop in crops:
-        height, width = crop.image.shape[:2]
-        item = msg.FaceCrop(face_id=crop.face_id, width=int(width), height=int(height))
-        item.data.frombytes(np.ascontiguousarray(crop.image).tobytes())
-        item.transform = np.ascontiguousarray(crop.transform, np.float32).ravel()
-        out.crops.append(item)
+def crop_to_msg(crop: types.FaceCrop) -> msg.FaceCrop:
+    """Returns the message of a face crop."""
+    height, width = crop.image.shape[:2]
+    out = msg.FaceCrop(face_id=crop.face_id, width=int(width), height=int(height))
+    out.data.frombytes(np.ascontiguousarray(crop.image).tobytes())
+    out.transform = np.ascontiguousarray(crop.transform, np.float32).ravel()
     return out
 
 
-def crops_from_msg(message: msg.FaceCrops) -> list[types.FaceCrop]:
-    """Returns the crops of a message. Raises InputError if data does not fit its size."""
-    out = []
-    for crop in message.crops:
-        data = np.frombuffer(crop.data, np.uint8)
-        if data.size != crop.width * crop.height * 3:
-            raise InputError(
-                f"the crop of {one_line(crop.face_id, 80)} has {data.size} bytes, not "
-                f"{crop.width}x{crop.height}x3"
-            )
-        out.append(
-            types.FaceCrop(
-                crop.face_id,
-                data.reshape(crop.height, crop.width, 3),
-                np.asarray(crop.transform, np.float32).reshape(2, 3),
-            )
+def crop_from_msg(crop: msg.FaceCrop) -> types.FaceCrop:
+    """Returns the crop of a message. Raises InputError if data does not fit its size."""
+    data = np.frombuffer(crop.data, np.uint8)
+    if data.size != crop.width * crop.height * 3:
+        raise InputError(
+            f"the crop of {one_line(crop.face_id, 80)} has {data.size} bytes, not "
+            f"{crop.width}x{crop.height}x3"
         )
-    return out
+    return types.FaceCrop(
+        crop.face_id,
+        data.reshape(crop.height, crop.width, 3),
+        np.asarray(crop.transform, np.float32).reshape(2, 3),
+    )
 
 
 def _point(v: types.FloatArray) -> Point:

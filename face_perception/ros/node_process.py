@@ -1,72 +1,98 @@
-"""The process of a node: start of ROS, signals, and an orderly end."""
+"""The process of one or several nodes: start of ROS, signals, and an orderly end."""
 
 from __future__ import annotations
 
-import os
+import functools
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import rclpy
-from rclpy.executors import SingleThreadedExecutor
+from rclpy.executors import Executor, SingleThreadedExecutor
 
 from face_perception.exit_codes import EXIT_USAGE
-from face_perception.ros.rclpy_compat import UnknownROSArgsError
+from face_perception.ros.in_process import InProcess
+from face_perception.ros.node_host import NodeHost
+from face_perception.ros.rclpy_compat import UnknownROSArgsError, events_executor
 
 if TYPE_CHECKING:
     from face_perception.ros.driver import PerceptionNode
 
 
-def run(node_type: Callable[[], PerceptionNode[Any]], args: list[str] | None = None) -> int:
-    """Runs a node until a signal ends it. Returns the exit code of the process."""
-    node = None
-    executor = None
-    # rclpy also calls the handlers that were installed before. Those of __main__ would end the
-    # process at once and leave the shared memory of DDS behind.
-    signal.signal(signal.SIGINT, signal.default_int_handler)
+@dataclass(frozen=True)
+class NodeStart:
+    """A node to run: its class, and its arguments for ROS (``--ros-args …``)."""
+
+    node_type: Callable[..., PerceptionNode[Any]]
+    arguments: Sequence[str] = ()
+
+
+def run(name: str, starts: Sequence[NodeStart]) -> int:
+    """Runs nodes in this process until a signal ends it. Returns the exit code of the process.
+
+    ``name`` is that of the process in messages.
+    """
+    # rclpy calls this handler after its own, which ends the context. Python's handler would raise
+    # KeyboardInterrupt at any place, and that of __main__ would leave the shared memory of DDS
+    # behind.
+    interrupts: list[int] = []
+    signal.signal(signal.SIGINT, lambda number, _: interrupts.append(number))
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    sys.unraisablehook = _unraisable
     try:
-        try:
-            rclpy.init(args=args)
-        except (RuntimeError, UnicodeError) as error:
-            return _report_start_error(os.path.basename((args or sys.argv)[0]), error)
-        try:
-            node = node_type()
-            node.watchdog.start()
-            executor = SingleThreadedExecutor()
+        # All arguments, so that wrong ones are reported here and log levels are set. Each node
+        # then uses its own.
+        rclpy.init(args=[name, *(a for start in starts for a in (*start.arguments, "--"))])
+    except RuntimeError as error:  # states file and line, which the log of rcl does not
+        return _report_start_error(name, error)
+    in_process = InProcess()
+    host = NodeHost(name, in_process=in_process if len(starts) > 1 else None)
+    host.watchdog.start()
+    nodes: list[PerceptionNode[Any]] = []
+    executor: Executor | None = None
+    try:
+        for start in starts:
+            given = list(start.arguments)
+            nodes.append(start.node_type(host=host, cli_args=given, use_global_arguments=False))
+        executor = _make_executor(nodes)
+        for node in nodes:
             executor.add_node(node)
-            while rclpy.ok():
-                node.executor_steps.begin()
-                executor.spin_once(timeout_sec=0.5)
-        except Exception:
-            # While the process shuts down, calls on the invalid context raise several errors.
-            if rclpy.ok():
-                raise
-    except KeyboardInterrupt:
-        pass  # may follow such an error, because rclpy's handler runs before Python's
+        in_process.wake = functools.partial(executor.create_task, _nothing)
+        more = False
+        while rclpy.ok() and not interrupts:
+            host.executor_steps.begin()
+            executor.spin_once(timeout_sec=0.0 if more else 0.5)
+            more = in_process.deliver()
+    except Exception:
+        # While the process shuts down, calls on the invalid context raise several errors.
+        if rclpy.ok():
+            raise
     finally:
         # launch and a terminal may both send a signal; ignore the second.
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
-        if node is not None:
+        for node in reversed(nodes):
             node.close()
+        in_process.wake = _nothing
         if executor is not None:
             executor.shutdown()
-        if node is not None:
+        for node in reversed(nodes):
             node.destroy_node()
         rclpy.try_shutdown()
-        if node is not None:
-            node.watchdog.stop()
+        host.watchdog.stop()
     sys.stderr.flush()
     return 0
 
 
-def _unraisable(unraisable: sys.UnraisableHookArgs) -> None:
-    # Python only reports a Ctrl-C during a __del__; rclpy has already ended the context then.
-    if unraisable.exc_type is not KeyboardInterrupt:
-        sys.__unraisablehook__(unraisable)
+def _nothing() -> None:
+    """A task of the executor: it ends the waiting of ``spin_once``."""
+
+
+def _make_executor(nodes: Sequence[PerceptionNode[Any]]) -> Executor:
+    """Returns rclpy's EventsExecutor where it has one, unless a node is told not to use it."""
+    events = events_executor() if all(node.wants_events_executor for node in nodes) else None
+    return events or SingleThreadedExecutor()
 
 
 def _report_start_error(name: str, error: RuntimeError | UnicodeError) -> int:

@@ -16,16 +16,19 @@ from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSProfile, ReliabilityPo
 
 from face_perception.ros import waiting_times
 from face_perception.ros.rclpy_compat import take_waiting
+from face_perception.ros.result_kinds import Kind, message_type_of
 
 if TYPE_CHECKING:
     from rclpy.node import Node
+
+    from face_perception.ros.in_process import Inbox, InProcess
 
 RELIABILITY = ("auto", "reliable", "best_effort")
 _RELIABILITY = {
     "reliable": ReliabilityPolicy.RELIABLE,
     "best_effort": ReliabilityPolicy.BEST_EFFORT,
 }
-_LAZY_PERIOD = 0.2  # seconds between two checks whether messages are wanted
+LAZY_PERIOD = 0.2  # seconds between two checks whether messages are wanted
 _CHECK_EVERY = 5  # lazy periods between two checks of the publishers
 
 
@@ -64,13 +67,15 @@ class SensorSubscription:
     diagnostics, empty if all is well. If the topic has publishers that fit, and still nothing came
     for ``DEAF``, it subscribes again once; ``hearing`` decides what follows. A ``latched``
     subscription also receives what was sent before it existed, perhaps twice, if every publisher is
-    latched. Use it on the executor's thread only.
+    latched. ``callback`` gets messages. While all publishers are in this process, it gets what they
+    publish from ``in_process`` instead of from ROS. Use it on the executor's thread only, and call
+    ``tick`` every ``LAZY_PERIOD``.
     """
 
     def __init__(
         self,
         node: Node,
-        message_type: type[Any],
+        kind: Kind,
         topic: str,
         callback: Callable[[Any], None],
         *,
@@ -80,9 +85,12 @@ class SensorSubscription:
         expected: bool = True,
         hint: str = "start the node that publishes it, or remap it to where that publishes",
         wanted: Callable[[], bool] = lambda: True,
+        in_process: InProcess | None = None,
     ) -> None:
         self._node = node
-        self._type = message_type
+        self._in_process = in_process
+        self._kind = kind
+        self._type = message_type_of(kind)
         self._callback = callback
         self._wanted_reliability = reliability
         self._depth = depth
@@ -95,25 +103,37 @@ class SensorSubscription:
         self._ticks = 0
         self.topic: str = node.resolve_topic_name(topic)
         self.status = ""
-        self.published = False  # whether the topic had a publisher at the last tick
+        # What was so at the last tick.
+        self.published = False
+        self._published_inside_only = False
         self.received = 0  # messages so far
         # When it subscribed again in vain (monotonic, seconds); None while all is well.
         self.subscribed_again: float | None = None
         self._reliability = choose_reliability(reliability, [])
         self._durability = DurabilityPolicy.VOLATILE
-        self._subscription: Any = None
-        self._timer = node.create_timer(_LAZY_PERIOD, self._tick)
-        self._tick()
+        self._subscription: Any = None  # of ROS
+        self._inbox: Inbox | None = None  # of a subscription inside this process
+        self.tick()
 
     def take_waiting(self) -> list[Any]:
         """Returns and removes the messages that wait behind the one whose callback runs."""
+        if self._inbox is not None:
+            return self._inbox.take_waiting()
         return take_waiting(self._subscription) if self._subscription is not None else []
 
     def destroy(self) -> None:
-        self._node.destroy_timer(self._timer)
         self._unsubscribe()
 
+    @property
+    def _subscribed(self) -> bool:
+        return self._subscription is not None or self._inbox is not None
+
     def _subscribe(self) -> None:
+        if self._in_process is not None and self._published_inside_only:
+            self._inbox = self._in_process.subscribe(
+                (self.topic, self._kind), self._received, self._depth
+            )
+            return
         profile = QoSProfile(
             history=HistoryPolicy.KEEP_LAST,
             depth=self._depth,
@@ -128,6 +148,9 @@ class SensorSubscription:
         if self._subscription is not None:
             self._node.destroy_subscription(self._subscription)
             self._subscription = None
+        if self._inbox is not None and self._in_process is not None:
+            self._in_process.unsubscribe(self._inbox)
+            self._inbox = None
 
     def _received(self, message: Any) -> None:
         now = time.monotonic()
@@ -139,15 +162,23 @@ class SensorSubscription:
         self.subscribed_again = None
         self._callback(message)
 
-    def _tick(self) -> None:
+    def tick(self) -> None:
+        """Subscribes while messages are wanted, and checks the publishers now and then."""
         if not self._wanted():
             self._unsubscribe()
             self._last = time.monotonic()
             self.status = ""
             self.subscribed_again = None
             return
-        self.published = self._node.count_publishers(self.topic) > 0
-        if self._subscription is None:
+        publishers = self._node.count_publishers(self.topic)
+        self.published = publishers > 0
+        self._published_inside_only = (
+            self._in_process is not None
+            and 0 < publishers == self._in_process.publishers((self.topic, self._kind))
+        )
+        if self._subscribed and self._published_inside_only != (self._inbox is not None):
+            self._unsubscribe()
+        if not self._subscribed:
             self._match(self._publishers())
             self._subscribe()
             self._last = time.monotonic()
@@ -173,7 +204,7 @@ class SensorSubscription:
 
     def _check(self) -> None:
         publishers = self._publishers()
-        if self._match(publishers):
+        if self._match(publishers) and self._inbox is None:
             self._unsubscribe()
             self._subscribe()
         now = time.monotonic()

@@ -5,6 +5,7 @@ They are the same from Humble to Kilted. Where a later rclpy renames one, this i
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +13,7 @@ from rclpy._rclpy_pybind11 import RCLError, UnknownROSArgsError
 from rclpy.lifecycle import LifecycleNode
 
 if TYPE_CHECKING:
+    from rclpy.executors import Executor
     from rclpy.node import Node
     from rclpy.parameter import Parameter
 
@@ -19,9 +21,12 @@ __all__ = [
     "RCLError",
     "SafeLifecycleNode",
     "UnknownROSArgsError",
+    "events_executor",
     "parameter_overrides",
     "take_waiting",
 ]
+
+_BEFORE_KILTED = ("humble", "iron", "jazzy")
 
 
 def parameter_overrides(node: Node) -> Mapping[str, Parameter]:
@@ -41,6 +46,24 @@ def take_waiting(subscription: Any) -> list[Any]:
         while (taken := handle.take_message(subscription.msg_type, subscription.raw)) is not None:
             found.append(taken[0])
     return found
+
+
+def events_executor() -> Executor | None:
+    """Returns a new EventsExecutor, or None before ROS 2 Kilted.
+
+    Where rclpy's other executors rebuild a list of everything to wait for in Python before each
+    callback, this one is told what is ready. Call its ``spin_once`` with a timeout: in the Python
+    wheels of Kilted, its ``spin`` calls nothing back. It has no guard conditions. An exception of a
+    callback comes out of ``spin_once``, and that of a task (``create_task``) crashes it.
+    """
+    if os.environ.get("ROS_DISTRO") in _BEFORE_KILTED:
+        return None  # Jazzy has an earlier form, with which nothing was tried
+    try:
+        from rclpy.experimental import EventsExecutor
+    except ImportError:
+        return None
+    executor: Executor = EventsExecutor()
+    return executor
 
 
 class SafeLifecycleNode(LifecycleNode):

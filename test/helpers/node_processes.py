@@ -22,18 +22,24 @@ from waits import scaled
 from face_perception.bringup.graph import GraphOptions, merged_environment, node_processes
 
 # Texts that must never be in the log of a node.
-BAD_LOG_PATTERNS = ("Traceback", "requesting incompatible QoS", "terminate called", "core dumped")
+BAD_LOG_PATTERNS = (
+    "Traceback",
+    "Exception in '",  # of a callback, as the EventsExecutor logs it
+    "requesting incompatible QoS",
+    "terminate called",
+    "core dumped",
+)
 
 
 class NodeProcess:
-    """A node in its own process, started as `face-perception up` does."""
+    """A process of one or several nodes, started as `face-perception up` does."""
 
     def __init__(self, name: str, log: Path, arguments: list[str]) -> None:
         self.name = name
         self.log_file = log
         self._log = log.open("ab")
         self.popen = subprocess.Popen(
-            [sys.executable, "-m", "face_perception.nodes", name, *arguments],
+            [sys.executable, "-m", "face_perception.nodes", *arguments],
             stdout=self._log,
             stderr=self._log,
             env=merged_environment(os.environ),
@@ -71,23 +77,29 @@ class NodeProcess:
 def started_nodes(folder: Path) -> Iterator[Callable[..., NodeProcess]]:
     """Yields a function that starts a node: ``start("gaze", remaps=("gaze:=/g",), model="sides")``.
 
+    With several names, starts one process: ``start("gaze", "affect", affect={"model": "fer"})``.
     ``folder`` gets the logs. At the end, interrupts the nodes that still run and checks all logs.
     """
     running: list[NodeProcess] = []
 
     def start_one(
         name: str,
-        *,
+        *others: str,
         options: dict[str, Any] | None = None,
         remaps: tuple[str, ...] = (),
         **parameters: Any,
     ) -> NodeProcess:
-        process = node_processes(
-            GraphOptions(nodes=(name,), parameters={name: parameters}, **(options or {}))
-        )[0]
-        log = folder / f"{len(running)}_{name}.log"
-        arguments = [*process.ros_arguments(), *(a for r in remaps for a in ("-r", r))]
-        node = NodeProcess(name, log, arguments)
+        (process,) = node_processes(
+            GraphOptions(
+                nodes=(name, *others),
+                parameters=parameters if others else {name: parameters},
+                composed=True,
+                **(options or {}),
+            )
+        )
+        log = folder / f"{len(running)}_{process.name}.log"
+        arguments = [*process.arguments(), *(a for r in remaps for a in ("-r", r))]
+        node = NodeProcess(process.name, log, arguments)
         running.append(node)
         return node
 

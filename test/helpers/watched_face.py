@@ -15,6 +15,7 @@ from pathlib import Path
 
 from face_perception.avatar import FaceState, IdleMotionAnimator
 from face_perception.nodes.talking_face import node as talking_face
+from face_perception.ros.node_process import NodeStart, run
 from face_perception.speech import MouthShape
 
 if __name__ == "__main__":
@@ -29,4 +30,4 @@ if __name__ == "__main__":
             return state
 
     talking_face.IdleMotionAnimator = Watched
-    sys.exit(talking_face.main())
+    sys.exit(run("talking_face", [NodeStart(talking_face.TalkingFaceNode, sys.argv[1:])]))

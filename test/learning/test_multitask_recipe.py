@@ -477,6 +477,7 @@ def test_its_model_runs_in_the_node(
 
     from face_perception import msg
     from face_perception.ros import messages
+    from face_perception.ros.result_kinds import FACE_CROPS, Result
 
     recipe = dataclasses.replace(SMALL, students=2)
     _, students = multitask_recipe.train_ensemble(data, recipe)
@@ -505,7 +506,7 @@ def test_its_model_runs_in_the_node(
     while not any(m.values for m in heard):
         assert time.monotonic() < end, "nothing came of it"
         stamp += 0.1
-        publisher.publish(messages.crops_to_msg([crop], Header(stamp=messages.time(stamp))))
+        publisher.publish(FACE_CROPS.write(Result(Header(stamp=messages.time(stamp)), [crop])))
         peer.spin(0.1)
     found = next(m.values[0] for m in heard if m.values)
     assert found.source == "taught"

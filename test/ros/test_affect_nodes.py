@@ -28,6 +28,7 @@ from face_perception.affect.multitask import MultitaskDecoder, multitask_input
 from face_perception.faces import load_tracker
 from face_perception.inference import load
 from face_perception.ros import messages
+from face_perception.ros.result_kinds import FACE_CROPS, Result
 from face_perception.types import Camera, FaceCrop, Frame
 
 Start = Callable[..., NodeProcess]
@@ -76,7 +77,7 @@ def publish(
         peer.spin(0.05)
     for t, of_image in enumerate(crops):
         header = Header(stamp=messages.time(BEGIN + t / rate), frame_id="eye")
-        publisher.publish(messages.crops_to_msg(of_image, header))
+        publisher.publish(FACE_CROPS.write(Result(header, of_image)))
         peer.spin(0.03)
     return publisher
 
@@ -177,7 +178,7 @@ def test_affect_runs_the_multitask_network(
     publisher = publish(peer, [], lambda: all(heard.values()))
     for t, of_image in enumerate(shown):
         header = Header(stamp=messages.time(BEGIN + t / RATE), frame_id="eye")
-        publisher.publish(messages.crops_to_msg(of_image, header))
+        publisher.publish(FACE_CROPS.write(Result(header, of_image)))
         # One by one, because the node skips an image if a newer one arrives.
         peer.until(lambda n=t + 1: all(len(about_clip(m)) == n for m in heard.values()))
     net = MultitaskNet(load("multitask"))
@@ -316,7 +317,7 @@ def test_interruptions_begin_anew(
             of_id = dataclasses.replace(crop, face_id=face_id)
             header = Header(stamp=messages.time(BEGIN + (begin + k) / 30), frame_id="eye")
             before = len(heard)
-            publisher.publish(messages.crops_to_msg([of_id], header))
+            publisher.publish(FACE_CROPS.write(Result(header, [of_id])))
             # One by one, so that the node skips none.
             peer.until(lambda n=before: any(m.values for m in heard[n:]))
         found = [m for m in heard[-12:] if m.values][-10:]

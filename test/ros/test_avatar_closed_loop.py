@@ -76,7 +76,7 @@ def record(portrait: str, peer: Peer, folder: Path) -> tuple[str, Frames, list[f
     """
     values = {"audio_out": "none", "portrait": portrait, "rate": RATE, "look_time": 60.0}
     options = GraphOptions(nodes=("talking_face",), parameters={"talking_face": values})
-    arguments = node_processes(options)[0].ros_arguments()
+    arguments = node_processes(options)[0].nodes[0].ros_arguments()
     script = Path(__file__).parents[1] / "helpers" / "watched_face.py"
     done = folder / "animator.jsonl"
     face = subprocess.Popen(

@@ -61,7 +61,7 @@ def test_starts_by_itself_and_publishes(start: Start, peer: Peer, picture: Path)
 
 
 def test_ctrl_c_in_a_finaliser_is_no_traceback(domain: int) -> None:
-    """Python cannot raise KeyboardInterrupt there, only report it. Futures of rclpy have a
+    """Python could not raise KeyboardInterrupt there, only report it. Futures of rclpy have a
     finalizer.
     """
     program = """
@@ -73,15 +73,15 @@ class Finalised:
     def __del__(self):
         self.work()
 class Node(driver.PerceptionNode):
-    def __init__(self):
-        super().__init__("node", Nothing)
+    def __init__(self, **kwargs):
+        super().__init__("node", Nothing, **kwargs)
         self.create_timer(0.1, self.end)
     def end(self):
         Finalised(lambda: 1 / 0)
         Finalised(lambda: (os.kill(os.getpid(), signal.SIGINT), [None for _ in range(100_000)]))
 import dataclasses
 Nothing = dataclasses.make_dataclass("Nothing", [], frozen=True)
-raise SystemExit(node_process.run(Node, ["node"]))
+raise SystemExit(node_process.run("node", [node_process.NodeStart(Node)]))
 """
     done = subprocess.run(
         [sys.executable, "-c", program], capture_output=True, text=True, timeout=scaled(60)

@@ -95,7 +95,7 @@ def test_a_photograph_gives_a_face(start: Start, peer: Peer) -> None:
     assert abs(face.roll) < math.radians(25)
     assert 0.2 < face.head_pose.position.z < 3
     crop = next(c for c in reversed(crops) if c.crops)
-    patch = messages.crops_from_msg(crop)[0]
+    patch = messages.crop_from_msg(crop.crops[0])
     assert patch.image.shape == (160, 160, 3)
     # The inverse of the transform maps the middle of the crop to the face in the image.
     centre = np.linalg.inv(np.vstack([patch.transform, [0, 0, 1]])) @ [79.5, 79.5, 1]

@@ -25,6 +25,7 @@ from face_perception import msg
 from face_perception.action import CalibrateGaze
 from face_perception.people import CalibrationStore
 from face_perception.ros import messages
+from face_perception.ros.result_kinds import FACES, Result
 from face_perception.srv import DeleteCalibration, LinkFace, ListCalibrations
 
 Start = Callable[..., NodeProcess]
@@ -67,10 +68,13 @@ class Goal:
 
 
 class Scene:
-    """Replaces face_tracker: publishes scripted people, ten images per second of their time."""
+    """Replaces face_tracker: publishes scripted people, ten images per second of their time.
 
-    def __init__(self, peer: Peer, *actors: Actor) -> None:
-        self.peer, self.actors = peer, list(actors)
+    ``period`` is the real time between two images, seconds.
+    """
+
+    def __init__(self, peer: Peer, *actors: Actor, period: float = 0.01) -> None:
+        self.peer, self.actors, self._period = peer, list(actors), period
         self.others: list[Peer] = []
         self.now = 100.0
         self._unanswered = -math.inf  # stamp of the newest gaze, when none came after it
@@ -90,13 +94,13 @@ class Scene:
         header = Header(stamp=messages.time(self.now), frame_id="eye_optical_frame")
         here = [actor for actor in self.actors if actor.seen(self.now)]
         faces = [actor.face(self.now) for actor in here]
-        self._faces.publish(messages.faces_to_msg(faces, CAMERA, header))
+        self._faces.publish(FACES.write(Result(header, faces, CAMERA)))
         self._spin()
         self._let_catch_up()
 
     def _spin(self) -> None:
         for peer in (self.peer, *self.others):
-            peer.spin(0.01)
+            peer.spin(self._period)
 
     def _let_catch_up(self) -> None:
         """Waits for the node, which loses images if more than ten are waiting."""
@@ -278,7 +282,9 @@ def test_five_targets_over_the_action(start: Start, peer: Peer, folder: Path) ->
 
     eyes = {"gain": (1.2, 2.4), "bias": (3 * DEG, -5 * DEG), "noise": 0.3 * DEG}
     person = Actor("face_1", at=(0.0, -0.05, 0.8), looks_at=looks_at, **eyes)
-    scene = Scene(peer, person, Actor("face_2", at=(0.3, 0.0, 0.9)))
+    # The node sends feedback ten times a second of real time, and the person must look at a new
+    # target before 0.7 s of the scene have passed.
+    scene = Scene(peer, person, Actor("face_2", at=(0.3, 0.0, 0.9)), period=0.04)
     scene.until(lambda: scene.gaze().valid and scene.gaze("face_2").valid)
     targets = [point_at(mark) for mark in marks]
     goal = Goal(scene, face_id="face_1", person_id="anna", targets=targets, samples_per_target=12)

@@ -28,6 +28,7 @@ from face_perception.gaze import NetworkGaze, from_normalized_angles, make_gaze_
 from face_perception.inference import Model, install_model, load
 from face_perception.people import CalibrationStore
 from face_perception.ros import images, messages
+from face_perception.ros.result_kinds import FACES, Result
 from face_perception.types import Face, Frame
 
 Start = Callable[..., NodeProcess]
@@ -89,7 +90,7 @@ class Camera:
         else:
             self.image.header = late
             self.images.publish(self.image)
-        self.faces.publish(messages.faces_to_msg(self.found, self.shot.camera, header))
+        self.faces.publish(FACES.write(Result(header, self.found, self.shot.camera)))
         self.peer.spin(0.05)
 
     def until(self, condition: Callable[[], Any]) -> None:

@@ -72,7 +72,11 @@ def test_a_node_that_does_not_end_is_ended(start: Start, monkeypatch: pytest.Mon
     monkeypatch.setenv("FACE_PERCEPTION_DELAY_FACTOR", "0.2")
     node = start("attention")
     node.wait_for_log("active")
-    # Stop its main thread alone, as if it waited for a lock of DDS: attach to it and leave it.
+    # Stop its main thread alone, as if it waited for a lock of DDS: attach to it and leave it. It
+    # must not hold Python's lock then.
+    state = Path(f"/proc/{node.popen.pid}/stat")
+    while state.read_text().rpartition(")")[2].split()[0] != "S":
+        time.sleep(0.02)
     libc = ctypes.CDLL(None, use_errno=True)
     seize = 0x4206
     if libc.ptrace(seize, node.popen.pid, None, None) != 0:

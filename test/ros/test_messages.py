@@ -17,6 +17,8 @@ from face_perception.avatar import PerformerState
 from face_perception.faces import project_points
 from face_perception.media import ImageOrder, camera_from_message, sensor_from_message
 from face_perception.ros import messages
+from face_perception.ros.image_input import ImageOrder
+from face_perception.ros.result_kinds import FACE_CROPS, FACES, Result
 
 RNG = np.random.default_rng(3)
 
@@ -63,12 +65,13 @@ def same(a: Any, b: Any) -> None:
 def test_faces() -> None:
     camera = types.Camera(640, 480, 600, 601, 320, 240, (0.1, 0, 0, 0, 0), "plumb_bob")
     lost = face(face_id="face_8", pose=None)
-    message = messages.faces_to_msg([face(), lost], camera, Header(frame_id="cam"))
+    message = FACES.write(Result(Header(frame_id="cam"), [face(), lost], camera))
     assert message.header.frame_id == message.camera_info.header.frame_id == "cam"
     assert message.faces[0].yaw == pytest.approx(pose().yaw, abs=1e-6)
     assert message.faces[0].roll == pytest.approx(pose().roll, abs=1e-6)
     assert math.isnan(message.faces[1].yaw)
-    faces, back = messages.faces_from_msg(message)
+    result = FACES.read(message)
+    faces, back = result.values, result.camera
     same(camera, back)
     assert faces[1].pose is None
     again = messages.face_from_msg(messages.face_to_msg(faces[0]))
@@ -91,8 +94,8 @@ def test_landmarks_of_another_mesh_are_refused_and_none_are_unknown() -> None:
 
 
 def test_an_assumed_camera_stays_assumed() -> None:
-    message = messages.faces_to_msg([], types.Camera.assume(320, 240), Header())
-    _, camera = messages.faces_from_msg(message)
+    message = FACES.write(Result(Header(), [], types.Camera.assume(320, 240)))
+    camera = FACES.read(message).camera
     assert camera == types.Camera.assume(320, 240)
 
 
@@ -171,17 +174,17 @@ def test_images_a_little_older_are_not_used_but_a_new_beginning_is() -> None:
 def test_crops() -> None:
     patch = RNG.integers(0, 255, (160, 160, 3), np.uint8)
     crop = types.FaceCrop("a", patch, np.array([[1, 0.1, 3], [-0.1, 1, 4]], np.float32))
-    (back,) = messages.crops_from_msg(messages.crops_to_msg([crop], Header()))
+    (back,) = FACE_CROPS.read(FACE_CROPS.write(Result(Header(), [crop]))).values
     assert np.array_equal(back.image, patch)
     assert np.array_equal(back.transform, crop.transform)
 
 
 def test_a_crop_whose_data_lies_is_named() -> None:
     patch = types.FaceCrop("face_2", np.zeros((160, 160, 3), np.uint8), np.eye(2, 3))
-    message = messages.crops_to_msg([patch], Header())
+    message = FACE_CROPS.write(Result(Header(), [patch]))
     message.crops[0].width = 161
     with pytest.raises(ValueError, match=r"face_2 has 76800 bytes, not 161x160x3"):
-        messages.crops_from_msg(message)
+        FACE_CROPS.read(message)
 
 
 @pytest.mark.parametrize(

@@ -15,6 +15,7 @@ from std_msgs.msg import Header
 
 from face_perception import msg, overlay
 from face_perception.ros import messages
+from face_perception.ros.result_kinds import FACES, Result
 from face_perception.types import Camera, Expression, ValenceArousal
 
 Start = Callable[..., NodeProcess]
@@ -59,7 +60,7 @@ class Graph:
 
     def found(self, t: int) -> None:
         faces = [messages.face_from_msg(self.face)]
-        self._publishers["faces"].publish(messages.faces_to_msg(faces, CAMERA, self.header(t)))
+        self._publishers["faces"].publish(FACES.write(Result(self.header(t), faces, CAMERA)))
 
     def late(self, t: int) -> np.ndarray:
         """Returns the overlay of an image whose faces arrive a little later."""

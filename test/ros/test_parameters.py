@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import inspect
 import subprocess
 import sys
@@ -18,7 +17,7 @@ from rclpy.parameter import Parameter
 
 from face_perception.bringup import graph
 from face_perception.errors import InputError
-from face_perception.nodes import module_of
+from face_perception.nodes import node_class, parameters_class
 from face_perception.ros.parameters import Parameters
 from face_perception.settings import setting, settings_of
 
@@ -107,9 +106,7 @@ def test_a_change_that_the_node_refuses_is_not_made(context: None) -> None:
 @pytest.mark.parametrize("name", [node.name for node in graph.NODES])
 def test_every_dynamic_parameter_reaches_something(name: str) -> None:
     """A node either reads it each time, or hands it on in ``change_values``."""
-    module = importlib.import_module(module_of(name))
-    title = "".join(word.title() for word in name.split("_"))
-    source = inspect.getsource(getattr(module, f"{title}Node"))
-    for declared in settings_of(getattr(module, f"{title}Parameters")):
+    source = inspect.getsource(node_class(name))
+    for declared in settings_of(parameters_class(name)):
         if declared.dynamic:
             assert f"values.{declared.name}" in source or ".change_settings(values)" in source

@@ -9,7 +9,7 @@ from node_processes import Peer
 from rclpy.qos import DurabilityPolicy, QoSProfile
 from std_msgs.msg import String
 
-from face_perception.ros.qos import SensorSubscription
+from face_perception.ros.qos import LAZY_PERIOD, SensorSubscription
 
 
 @pytest.fixture
@@ -17,6 +17,13 @@ def sender(domain: int) -> Iterator[Peer]:
     made = Peer(domain)
     yield made
     made.close()
+
+
+def subscribe_latched(peer: Peer, got: list[String]) -> None:
+    subscription = SensorSubscription(
+        peer.node, String, "info", got.append, latched=True, expected=False
+    )
+    peer.node.create_timer(LAZY_PERIOD, subscription.tick)
 
 
 @pytest.mark.parametrize("order", ["sent before", "subscribed before"])
@@ -29,7 +36,7 @@ def test_what_was_sent_before_is_had_where_it_is_kept(order: str, sender: Peer, 
         publisher.publish(String(data="16 kHz"))
 
     def subscribe() -> None:
-        SensorSubscription(peer.node, String, "info", got.append, latched=True, expected=False)
+        subscribe_latched(peer, got)
 
     steps = (send, subscribe) if order == "sent before" else (subscribe, send)
     for step in steps:
@@ -47,7 +54,7 @@ def test_of_publishers_that_keep_nothing_it_has_what_comes(sender: Peer, peer: P
     )
     kept.publish(String(data="before"))
     got: list[String] = []
-    SensorSubscription(peer.node, String, "info", got.append, latched=True, expected=False)
+    subscribe_latched(peer, got)
     peer.until(lambda: got, why="for what is kept")
     live = sender.publisher(String, "info")
 

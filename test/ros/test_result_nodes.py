@@ -20,6 +20,7 @@ from face_perception import faces as rooms_faces
 from face_perception import msg, types
 from face_perception.inference import sample_photo
 from face_perception.ros import messages
+from face_perception.ros.result_kinds import FACE_CROPS, FACES, Result
 from face_perception.srv import SetNeutral
 from face_perception.types import BLENDSHAPES
 
@@ -51,7 +52,7 @@ class Tracker:
         return Header(stamp=messages.time(self.now), frame_id="eye_optical_frame")
 
     def message(self) -> msg.FaceArray:
-        return messages.faces_to_msg(self.found, self.camera, self.header())
+        return FACES.write(Result(self.header(), self.found, self.camera))
 
     def publish_until(
         self, condition: Callable[[], Any], make: Callable[[], Any] | None = None
@@ -61,7 +62,7 @@ class Tracker:
             assert time.monotonic() < end, "nothing came of it"
             message = (make or self.message)()
             self.faces.publish(message)
-            self.face_crops.publish(messages.crops_to_msg(self.crops, message.header))
+            self.face_crops.publish(FACE_CROPS.write(Result(message.header, self.crops)))
             self.peer.spin(0.05)
 
 
@@ -127,10 +128,11 @@ def test_bad_faces_are_refused_and_good_ones_taken_again(
         assert stamp() == pytest.approx(tracker.now, abs=0.5)
 
 
-def test_a_face_that_ends_midway(start: Start, peer: Peer, seen: Any) -> None:
-    start("gaze")
-    start("affect")
-    start("attention")
+@pytest.mark.parametrize("composed", [False, True])
+def test_a_face_that_ends_midway(start: Start, peer: Peer, seen: Any, composed: bool) -> None:
+    names = ("gaze", "affect", "attention")
+    for nodes in (names,) if composed else ((name,) for name in names):
+        start(*nodes)
     tracker = Tracker(peer, seen)
     heard = {
         "gaze": peer.listen(msg.GazeArray, "gaze"),

@@ -165,8 +165,9 @@ def full(heard: dict[str, list[Any]], people: int = 2) -> bool:
     )
 
 
-def test_pictures_in_values_out(up: Any, peer: Peer, group_photo: Path) -> None:
-    up("--camera", str(group_photo))
+@pytest.mark.parametrize("composed", [False, True])
+def test_pictures_in_values_out(up: Any, peer: Peer, group_photo: Path, composed: bool) -> None:
+    graph = up("--camera", str(group_photo), *(["--composed"] if composed else []))
     heard = listen_all(peer)
     pictures = peer.listen(CompressedImage, "overlay/compressed")
     peer.until(lambda: full(heard) and pictures, timeout=60)
@@ -222,6 +223,13 @@ def test_pictures_in_values_out(up: Any, peer: Peer, group_photo: Path) -> None:
         return bool((np.abs(picture.astype(int) - plain).max(-1) > 60).mean() > 0.01)
 
     peer.until(drawn, why="for results that are drawn on the image")
+    if composed:
+        (pid,) = graph.pids().values()
+        os.kill(pid, signal.SIGKILL)
+        peer.until(lambda: not Path(f"/proc/{pid}/exe").exists())
+        for heard_ in heard.values():
+            heard_.clear()
+        peer.until(lambda: full(heard), timeout=60, why="for all nodes to come back")
 
 
 def test_kill_one_and_the_others_go_on(

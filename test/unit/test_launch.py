@@ -21,13 +21,14 @@ from typing import Any
 import pytest
 
 from face_perception.bringup import dds_profile, graph, second_start
+from face_perception.nodes.__main__ import split
 
 LAUNCH = Path(__file__).parents[2] / "launch" / "perception.launch.py"
 
 
 def arguments_of(name: str, **options: object) -> list[str]:
     (process,) = [p for p in graph.node_processes(graph.GraphOptions(**options)) if p.name == name]  # type: ignore[arg-type]
-    return process.ros_arguments()
+    return process.arguments()
 
 
 def test_default_graph_leaves_the_camera_to_the_robot() -> None:
@@ -172,6 +173,35 @@ def test_perception_launch_leaves_the_camera_to_params_file(load: Any) -> None:
     assert function(None)[0]["parameters"][-1] == {"source": "/dev/video0"}
 
 
+def test_perception_launch_starts_one_process_if_asked(load: Any) -> None:
+    given, function = load("perception")
+    given.update(composed="true", camera="true", voice_activity="true", namespace="head")
+    composed, voice = function(None)
+    assert voice["executable"] == "voice_activity"
+    assert (composed["executable"], composed["exec_name"]) == ("composed", "composed")
+    # launch_ros can configure one node only: everything is in the arguments.
+    assert not {"name", "namespace", "parameters", "remappings"} & composed.keys()
+    nodes = split(composed["arguments"])
+    separate = graph.node_processes(
+        graph.GraphOptions(
+            nodes=("camera", *graph.GraphOptions().nodes), namespace="head", log_level="info"
+        )
+    )
+    assert nodes == [process.arguments() for process in separate]
+
+
+def test_composed_graph_keeps_sound_apart() -> None:
+    names = tuple(node.name for node in graph.NODES)
+    first, *others = graph.node_processes(graph.GraphOptions(nodes=names, composed=True))
+    assert first.name == "composed"
+    assert [node.name for node in first.nodes] == [n.name for n in graph.NODES if n.perceives]
+    assert first.sends_images
+    assert [p.name for p in others] == ["microphone", "voice_activity", "talking_face"]
+    # One node alone is not composed.
+    (only,) = graph.node_processes(graph.GraphOptions(nodes=("gaze",), composed=True))
+    assert only.arguments() == arguments_of("gaze")
+
+
 def test_avatar_launch_says_what_graph_says(load: Any) -> None:
     given, function = load("avatar")
     (face,) = function(None)
@@ -181,9 +211,9 @@ def test_avatar_launch_says_what_graph_says(load: Any) -> None:
     assert shlex.split(face["prefix"])[1:] == ["-m", "face_perception.bringup.guard"]
     assert [str(p) for p in face["parameters"]] == [
         str(p)
-        for p in graph.node_processes(graph.GraphOptions(nodes=("talking_face",)))[
-            0
-        ].parameter_files
+        for p in graph.node_processes(graph.GraphOptions(nodes=("talking_face",)))[0]
+        .nodes[0]
+        .parameter_files
     ]
     given.update(web_port="8090", speech="/tts", voice_activity="true", microphone="true")
     face, heard = sorted(function(None), key=lambda n: n["name"] != "talking_face")[:2]
@@ -233,4 +263,4 @@ def test_cmake_installs_every_node() -> None:
     """`ros2 run` and launch find a node by the name under which CMake installs it."""
     cmake = (LAUNCH.parent.parent / "CMakeLists.txt").read_text()
     names = cmake.split("foreach(node ", 1)[1].split(")", 1)[0].split()
-    assert names == [node.name for node in graph.NODES]
+    assert names == [*(node.name for node in graph.NODES), graph.COMPOSED]

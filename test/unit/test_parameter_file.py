@@ -11,7 +11,6 @@ from face_perception.bringup import graph
 from face_perception.bringup.parameter_file import known_parameters
 from face_perception.bringup.ros_names import check_namespace, check_topic
 from face_perception.errors import InputError
-from face_perception.nodes import module_of
 
 SECTION = "  ros__parameters:\n"
 
@@ -122,7 +121,6 @@ def test_every_node_has_its_parameters_in_config() -> None:
     """The check takes the known parameters from there."""
     for node in graph.NODES:
         assert known_parameters(node.name)["autostart"] is True
-        assert module_of(node.name)
 
 
 RULE = "is not a ROS name"

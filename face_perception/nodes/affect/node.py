@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from face_perception import msg
 from face_perception.affect import (
     SMOOTHING,
     BlendshapesNet,
@@ -23,12 +22,12 @@ from face_perception.affect import (
 )
 from face_perception.inference import NetworkSettings
 from face_perception.nodes.affect.neutral_service import NeutralService
-from face_perception.ros import messages
+from face_perception.ros import messages, result_kinds
 from face_perception.ros.driver import PerceptionNode
 from face_perception.ros.network_loading import NetworkLoader, network_diagnostics
-from face_perception.ros.node_process import run
+from face_perception.ros.result_kinds import Result
 from face_perception.settings import setting
-from face_perception.types import ActionUnits, Expression, ValenceArousal
+from face_perception.types import ActionUnits, Expression, Face, FaceCrop, ValenceArousal
 
 # Images that may wait for a recurrent network, to which a dropped image looks like motion. For
 # other networks only the newest waits.
@@ -90,10 +89,10 @@ class AffectNode(PerceptionNode[AffectParameters]):
             shapes = load("blendshapes")
             self._models = (*self._models, shapes)
             self._shapes_of = BlendshapesNet(shapes)
-            self._shapes = self.publisher(msg.BlendshapesArray, "blendshapes")
-        self._units = self.publisher(msg.ActionUnitsArray, "action_units")
-        self._expressions = self.publisher(msg.ExpressionArray, "expressions")
-        self._affects = self.publisher(msg.ValenceArousalArray, "valence_arousal")
+            self._shapes = self.publisher(result_kinds.BLENDSHAPES, "blendshapes")
+        self._units = self.publisher(result_kinds.ACTION_UNITS, "action_units")
+        self._expressions = self.publisher(result_kinds.EXPRESSIONS, "expressions")
+        self._affects = self.publisher(result_kinds.VALENCE_AROUSAL, "valence_arousal")
 
     def start(self) -> None:
         sequence = self._multitask if isinstance(self._multitask, MultitaskSequence) else None
@@ -105,7 +104,7 @@ class AffectNode(PerceptionNode[AffectParameters]):
             on_idle=self._publish_last if sequence else None,
         )
         self._faces = self.subscribe(
-            msg.FaceArray,
+            result_kinds.FACES,
             "faces",
             self._on_faces,
             depth=10,
@@ -113,7 +112,7 @@ class AffectNode(PerceptionNode[AffectParameters]):
             wanted=self._wants_faces,
         )
         self._crops = self.subscribe(
-            msg.FaceCrops,
+            result_kinds.FACE_CROPS,
             "face_crops",
             self._on_crops,
             depth=_WAITING,
@@ -136,22 +135,19 @@ class AffectNode(PerceptionNode[AffectParameters]):
         problems = (self._faces.status, self._crops.status, fallback)
         return "; ".join(filter(None, problems)), {"faces": str(self._count), **models}
 
-    def _on_faces(self, message: Any) -> None:
+    def _on_faces(self, result: Result[Face]) -> None:
         self.count("input faces")
-        faces, _ = messages.faces_from_msg(message)
-        stamp = messages.seconds(message.header.stamp)
+        faces, header = result.values, result.header
+        stamp = messages.seconds(header.stamp)
         self._count = len(faces)
         shapes = self._shapes_of.estimate(faces) if self._shapes_of else []
         if self._shapes is not None:
-            out = msg.BlendshapesArray(
-                header=message.header, blendshapes=[messages.blendshapes_to_msg(s) for s in shapes]
-            )
-            self.publish(self._shapes, out, message.header)
+            self.publish(self._shapes, Result(header, shapes), header)
         if self._by_landmarks:
             of = {found.face_id: found for found in shapes}
             units = [self._units_of.estimate(face, stamp, of.get(face.face_id)) for face in faces]
             self._units_of.keep([face.face_id for face in faces], stamp)
-            self._publish_units(message.header, units)
+            self._publish_units(header, units)
 
     def _wants_faces(self) -> bool:
         """Returns whether faces are needed, by a subscriber or to keep a neutral face.
@@ -168,9 +164,9 @@ class AffectNode(PerceptionNode[AffectParameters]):
             self._by_network and self.has_subscribers(self._units)
         )
 
-    def _on_crops(self, message: Any) -> None:
+    def _on_crops(self, crops: Result[FaceCrop]) -> None:
         self.count("input face_crops")
-        if self._worker.put(message):
+        if self._worker.put(crops):
             self.count("dropped")
             if isinstance(self._multitask, MultitaskSequence):
                 self.warn_throttled(
@@ -180,9 +176,8 @@ class AffectNode(PerceptionNode[AffectParameters]):
                     key="slow",
                 )
 
-    def _estimate(self, message: Any) -> None:
-        header = message.header
-        crops = messages.crops_from_msg(message)
+    def _estimate(self, result: Result[FaceCrop]) -> None:
+        header, crops = result.header, result.values
         stamp = messages.seconds(header.stamp)
         self._count = len(crops)
         if self._multitask is None:
@@ -211,21 +206,8 @@ class AffectNode(PerceptionNode[AffectParameters]):
     def _publish_affect(
         self, header: Any, expressions: Sequence[Expression], affects: Sequence[ValenceArousal]
     ) -> None:
-        out = msg.ExpressionArray(
-            header=header, expressions=[messages.expression_to_msg(e) for e in expressions]
-        )
-        self.publish(self._expressions, out, header)
-        out = msg.ValenceArousalArray(
-            header=header, values=[messages.valence_arousal_to_msg(a) for a in affects]
-        )
-        self.publish(self._affects, out, header)
+        self.publish(self._expressions, Result(header, expressions), header)
+        self.publish(self._affects, Result(header, affects), header)
 
     def _publish_units(self, header: Any, units: Sequence[ActionUnits]) -> None:
-        out = msg.ActionUnitsArray(
-            header=header, action_units=[messages.action_units_to_msg(u) for u in units]
-        )
-        self.publish(self._units, out, header)
-
-
-def main(args: list[str] | None = None) -> int:
-    return run(AffectNode, args)
+        self.publish(self._units, Result(header, units), header)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from face_perception.gaze import NetworkGaze
 from face_perception.ros import messages
 from face_perception.ros.image_input import ImageInput
+from face_perception.ros.result_kinds import Result
 from face_perception.ros.stamp_join import StampJoin
 from face_perception.types import Camera, Face, Frame, Gaze
 
@@ -69,17 +70,17 @@ class ImageGaze:
         """The faces of the last image that the network could not use, and why; for diagnostics."""
         return "; ".join(f"{face}: {why}" for face, why in self._estimator.refused.items())
 
-    def add_faces(self, message: Any) -> None:
-        """Takes a FaceArray, before or after its image."""
-        self._add("faces", message)
+    def add_faces(self, faces: Result[Face]) -> None:
+        """Takes faces, before or after their image."""
+        self._add("faces", faces)
 
     def _on_image(self, message: Any) -> None:
         self._node.count("input image")
         self._add("image", message)
 
-    def _add(self, key: str, message: Any) -> None:
-        stamp = messages.nanoseconds(message.header.stamp)
-        for _, group in self._join.add(key, stamp, message, frozenset(("faces", "image"))):
+    def _add(self, key: str, item: Any) -> None:
+        stamp = messages.nanoseconds(item.header.stamp)
+        for _, group in self._join.add(key, stamp, item, frozenset(("faces", "image"))):
             if "image" in group:
                 self._missed = 0
                 if self._worker.put((group["faces"], group["image"])):
@@ -94,15 +95,12 @@ class ImageGaze:
                     key="without image",
                 )
 
-    def _estimate(self, pair: tuple[Any, Any]) -> None:
-        message, image_message = pair
-        try:
-            faces, camera = messages.faces_from_msg(message)
-        except ValueError:
-            self._node.count("refused")
-            raise
+    def _estimate(self, pair: tuple[Result[Face], Any]) -> None:
+        result, image_message = pair
+        faces, camera = result.values, result.camera
+        assert camera is not None  # faces have one
         gazes: list[Gaze] = []
-        stamp = messages.seconds(message.header.stamp)
+        stamp = messages.seconds(result.header.stamp)
         if faces:
             image = self._images.pixels(image_message)
             if image is None:
@@ -121,7 +119,7 @@ class ImageGaze:
             gazes = self._estimator.estimate(frame, faces)
         self._log_refused({face.face_id for face in faces})
         self._estimator.keep([face.face_id for face in faces], stamp)
-        self._found(message.header, camera, faces, gazes)
+        self._found(result.header, camera, faces, gazes)
 
     def _log_refused(self, present: set[str]) -> None:
         """Logs the faces that are newly refused, at the limited rate."""

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from face_perception import msg
 from face_perception.gaze import (
     GEOMETRIC,
     EyeContact,
@@ -21,11 +20,11 @@ from face_perception.inference import Model, NetworkSettings
 from face_perception.nodes.gaze.calibration_server import CalibrateAction, GazeCalibration
 from face_perception.nodes.gaze.network_worker import ImageGaze
 from face_perception.people import CalibrationStore, PersonRegistry, calibrations_dir
-from face_perception.ros import messages
+from face_perception.ros import messages, result_kinds
 from face_perception.ros.driver import PerceptionNode
 from face_perception.ros.image_input import ImageParameters
 from face_perception.ros.network_loading import NetworkLoader, network_diagnostics
-from face_perception.ros.node_process import run
+from face_perception.ros.result_kinds import Result
 from face_perception.settings import setting
 from face_perception.types import Camera, Face, Gaze
 
@@ -77,7 +76,7 @@ class GazeNode(PerceptionNode[GazeParameters]):
         if self._action is None:
             self._action = CalibrateAction(self)
         self._action.attach(self._people)
-        self._gaze = self.publisher(msg.GazeArray, "gaze")
+        self._gaze = self.publisher(result_kinds.GAZES, "gaze")
 
     def start(self) -> None:
         self.on_end(self._people.cancel_goals)
@@ -92,7 +91,7 @@ class GazeNode(PerceptionNode[GazeParameters]):
                 wanted=self._wanted,
             )
         self._faces = self.subscribe(
-            msg.FaceArray,
+            result_kinds.FACES,
             "faces",
             self._on_faces,
             depth=10,
@@ -131,16 +130,17 @@ class GazeNode(PerceptionNode[GazeParameters]):
     def _wanted(self) -> bool:
         return self.has_subscribers(self._gaze) or self._people.busy
 
-    def _on_faces(self, message: Any) -> None:
+    def _on_faces(self, result: Result[Face]) -> None:
         self.count("input faces")
         if self._images is not None:
-            self._images.add_faces(message)
+            self._images.add_faces(result)
         elif isinstance(self._estimator, GeometricGaze):
-            faces, camera = messages.faces_from_msg(message)
-            stamp = messages.seconds(message.header.stamp)
+            faces, camera = result.values, result.camera
+            assert camera is not None  # faces have one
+            stamp = messages.seconds(result.header.stamp)
             gazes = [self._estimator.estimate(camera, face, stamp) for face in faces]
             self._estimator.keep([face.face_id for face in faces], stamp)
-            self._publish_gazes(message.header, camera, faces, gazes)
+            self._publish_gazes(result.header, camera, faces, gazes)
 
     def _publish_gazes(
         self, header: Any, camera: Camera, faces: Sequence[Face], gazes: Sequence[Gaze]
@@ -148,13 +148,8 @@ class GazeNode(PerceptionNode[GazeParameters]):
         """Publishes the gazes of one image; called on the worker's thread if a network runs."""
         gazes = self._people.update(header, camera, faces, gazes)
         self._count = len(faces)
-        out = msg.GazeArray(header=header, gazes=[messages.gaze_to_msg(gaze) for gaze in gazes])
-        self.publish(self._gaze, out, header)
+        self.publish(self._gaze, Result(header, gazes), header)
 
 
 def _eye_contact(values: EyeContactSettings) -> EyeContact:
     return EyeContact(values.eye_contact_prior, values.eye_contact_radius)
-
-
-def main(args: list[str] | None = None) -> int:
-    return run(GazeNode, args)

@@ -34,7 +34,6 @@ from face_perception.nodes.talking_face.topic_screen import TopicScreen
 from face_perception.ros import messages
 from face_perception.ros.audio_input import AudioInput, AudioInputSettings
 from face_perception.ros.driver import PerceptionNode
-from face_perception.ros.node_process import run
 from face_perception.ros.rclpy_compat import RCLError
 from face_perception.settings import setting
 from face_perception.speech import AudioChunk, BandMouth, Mouth, NeuralMouth
@@ -339,7 +338,3 @@ def _mouth(name: str) -> Mouth:
     if name == "bands":
         return BandMouth()
     return NeuralMouth(None if name == "trained" else load(name, backend="onnxruntime"))
-
-
-def main(args: list[str] | None = None) -> int:
-    return run(TalkingFaceNode, args)
