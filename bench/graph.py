@@ -1,13 +1,13 @@
 """Measures the whole graph at 640x480 and 30 Hz: rates, latencies, drops, CPU and memory.
 
-    python3 bench/graph.py [--seconds 30] [--rounds 2] [--overlay] [--old-executor]
+    python3 bench/graph.py [--seconds 30] [--rounds 2] [--hear TOPIC ...] [--old-executor]
 
 Runs the graph as separate processes and composed, in turns, beside the same camera. A subscriber in
-this process counts the delivered messages. CPU is the user and system time of all processes but the
-camera, per delivered message of faces; a busy computer changes it little. Latency is the time from
-the stamp of the image to the publishing of the result, as in the diagnostics of each node. USS is
-the memory that a process does not share. With --overlay, there is a subscriber to
-overlay/compressed as well. With --old-executor, both also run with rclpy's SingleThreadedExecutor.
+this process counts the messages of the topics after --hear, by default all results without
+`overlay/compressed`. CPU is the user and system time of all processes but the camera, per delivered
+message of the first topic. Latency is the time from the stamp of the image to the publishing of the
+result, as in the diagnostics of each node. USS is the memory that a process does not share. With
+--old-executor, both also run with rclpy's SingleThreadedExecutor.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import argparse
 import os
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import mean
@@ -34,14 +34,15 @@ from face_perception.bringup import graph
 from face_perception.bringup.supervisor import Supervisor
 from face_perception.ros import qos
 
-TOPICS = (
-    ("faces", msg.FaceArray),
-    ("gaze", msg.GazeArray),
-    ("action_units", msg.ActionUnitsArray),
-    ("expressions", msg.ExpressionArray),
-    ("valence_arousal", msg.ValenceArousalArray),
-    ("attention", msg.AttentionArray),
-)
+TOPICS = {
+    "faces": msg.FaceArray,
+    "gaze": msg.GazeArray,
+    "action_units": msg.ActionUnitsArray,
+    "expressions": msg.ExpressionArray,
+    "valence_arousal": msg.ValenceArousalArray,
+    "attention": msg.AttentionArray,
+    "overlay/compressed": CompressedImage,
+}
 TICK = os.sysconf("SC_CLK_TCK")
 START = 8.0  # seconds for the start, and for the first windows of the statistics
 
@@ -80,24 +81,16 @@ class Way:
 class Listener:
     """Counts what is delivered, and keeps the newest diagnostics of each node."""
 
-    def __init__(self, overlay: bool) -> None:
+    def __init__(self, topics: Sequence[str]) -> None:
         self.counts: Counter[str] = Counter()
         self.health: dict[str, dict[str, str]] = {}
         self.node = Node("bench")
         self._executor = SingleThreadedExecutor()
         self._executor.add_node(self.node)
-        for topic, message_type in TOPICS:
+        for topic in topics:
             # raw, because counting needs no deserialisation
             self.node.create_subscription(
-                message_type, topic, self._counter(topic), qos.results(), raw=True
-            )
-        if overlay:
-            self.node.create_subscription(
-                CompressedImage,
-                "overlay/compressed",
-                self._counter("overlay"),
-                qos.results(1),
-                raw=True,
+                TOPICS[topic], topic, self._counter(topic), qos.results(), raw=True
             )
         self.node.create_subscription(DiagnosticArray, "/diagnostics", self._diagnostics, 10)
 
@@ -123,14 +116,22 @@ class Listener:
 
 @dataclass(frozen=True)
 class Measured:
-    """CPU of all processes per frame (ms), and their memory (MB)."""
+    """CPU of all processes per message (ms), their memory (MB), latencies of attention (ms)."""
 
     cpu: float
     memory: float
+    p50: float
+    p95: float
 
 
-def measure(way: Way, nodes: tuple[str, ...], seconds: float, listener: Listener) -> Measured:
-    """Runs the graph in a way, prints its figures, and returns the sums."""
+def measure(
+    way: Way, nodes: tuple[str, ...], seconds: float, topic: str, listener: Listener
+) -> Measured:
+    """Runs the graph in a way, prints its figures, and returns them.
+
+    ``topic`` is the one whose messages count.
+    """
+    listener.health.clear()
     supervisor = way.supervisor(nodes)
     try:
         listener.spin(START)
@@ -145,8 +146,8 @@ def measure(way: Way, nodes: tuple[str, ...], seconds: float, listener: Listener
     finally:
         supervisor.stop()
     print(f"\n{way.name}: {elapsed:.0f} s, load {os.getloadavg()[0]:.1f}")
-    rates = (f"{topic} {listener.counts[topic] / elapsed:.2f}" for topic in listener.counts)
-    print(f"delivered, Hz: {', '.join(sorted(rates))}")
+    rates = sorted(f"{heard} {count / elapsed:.2f}" for heard, count in listener.counts.items())
+    print(f"delivered, Hz: {', '.join(rates)}")
     print(f"{'process':<16} {'CPU %':>6} {'USS MB':>7}")
     for name, cpu in used.items():
         print(f"{name:<16} {100 * cpu / elapsed:6.1f} {memory[name]:7.1f}")
@@ -156,8 +157,14 @@ def measure(way: Way, nodes: tuple[str, ...], seconds: float, listener: Listener
         lost = int(h.get("dropped", 0)) - dropped.get(name, 0)
         p50, p95 = h.get("latency p50 (ms)", "-"), h.get("latency p95 (ms)", "-")
         print(f"{name:<16} {p50:>7} {p95:>7} {lost:>7}")
-    frames = listener.counts["faces"] or 1
-    return Measured(1e3 * sum(used.values()) / frames, sum(memory.values()))
+    messages = listener.counts[topic] or 1
+    latency = listener.health.get("attention", {})
+    return Measured(
+        1e3 * sum(used.values()) / messages,
+        sum(memory.values()),
+        float(latency.get("latency p50 (ms)", "nan")),
+        float(latency.get("latency p95 (ms)", "nan")),
+    )
 
 
 def main() -> None:
@@ -166,7 +173,9 @@ def main() -> None:
     )
     parser.add_argument("--seconds", type=float, default=30.0)
     parser.add_argument("--rounds", type=int, default=2)
-    parser.add_argument("--overlay", action="store_true")
+    parser.add_argument(
+        "--hear", nargs="+", choices=TOPICS, default=list(TOPICS)[:-1], metavar="TOPIC"
+    )
     parser.add_argument("--old-executor", action="store_true")
     options = parser.parse_args()
 
@@ -175,23 +184,25 @@ def main() -> None:
         ways += [Way(f"{w.name}, old executor", w.composed, events=False) for w in ways]
     nodes = tuple(n.name for n in graph.NODES if n.perceives and not n.needs and n.name != "camera")
     rclpy.init()
-    listener = Listener(options.overlay)
+    listener = Listener(options.hear)
     camera = Way("camera", False).supervisor(("camera",))
     found: dict[str, list[Measured]] = {way.name: [] for way in ways}
     try:
         for _ in range(options.rounds):
             for way in ways:
-                found[way.name].append(measure(way, nodes, options.seconds, listener))
+                figures = measure(way, nodes, options.seconds, options.hear[0], listener)
+                found[way.name].append(figures)
     finally:
         camera.stop()
         listener.close()
         rclpy.try_shutdown()
     print(f"\n640x480, 30 Hz, {os.cpu_count()} cores; mean of {options.rounds}")
-    print(f"{'':<24} {'CPU ms a frame':>15} {'of separate':>12} {'USS MB':>7}")
+    print(f"{'':<24} {'CPU ms':>7} {'/ separate':>10} {'USS MB':>7} {'attention p50, p95 ms':>22}")
     reference = mean(m.cpu for m in found["separate"])
     for name, each in found.items():
         cpu, memory = mean(m.cpu for m in each), mean(m.memory for m in each)
-        print(f"{name:<24} {cpu:15.1f} {cpu / reference:12.2f} {memory:7.1f}")
+        p50, p95 = mean(m.p50 for m in each), mean(m.p95 for m in each)
+        print(f"{name:<24} {cpu:7.1f} {cpu / reference:10.2f} {memory:7.1f} {p50:12.1f}, {p95:.1f}")
 
 
 if __name__ == "__main__":

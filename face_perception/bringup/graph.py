@@ -16,6 +16,7 @@ from face_perception.bringup import dds_profile
 from face_perception.bringup.parameter_file import check_parameter_file
 from face_perception.bringup.ros_names import check_namespace, check_text, check_topic
 from face_perception.errors import InputError
+from face_perception.ros.distributions import is_before_kilted
 
 
 @dataclass(frozen=True)
@@ -302,7 +303,7 @@ def merged_environment(current: Mapping[str, str], *, sends_images: bool = True)
     unread: tuple[str, ...]
     if current.get(_PROFILE) or current.get(_OLD_PROFILE):
         unread = (_PROFILE, _OLD_PROFILE)
-    elif current.get("ROS_DISTRO") in ("humble", "iron", "jazzy"):
+    elif is_before_kilted(current):
         unread = (_PROFILE,)
     else:
         unread = (_OLD_PROFILE,)

@@ -44,6 +44,7 @@ T = TypeVar("T")
 # Errors whose message is enough; the log shows the traceback of all others.
 _FOR_PEOPLE = (FacePerceptionError, OSError, ParameterException)
 _JOIN_TIMEOUT = 1.5  # seconds
+_SHARE_OF_TRIES = 0.1  # of the executor's time, for a node that cannot be configured
 _LONGEST_LOG = 5000  # characters of a warning
 _MOST_KEYS = 1000  # kinds of warnings whose last time is remembered
 _MOST_PROBLEMS = 20  # at once in the diagnostics
@@ -60,8 +61,8 @@ class PerceptionNode(SafeLifecycleNode, Generic[P]):
     """A lifecycle node that configures and activates itself, unless ``autostart`` is false.
 
     If configuring fails (a missing model, a parameter that is not allowed), the reason is logged
-    and the node tries again every ``RETRY_PERIOD`` (``waiting_times``). The process never ends
-    because of it.
+    and the node tries again every ``RETRY_PERIOD`` (``waiting_times``), or less often if a try
+    takes long. The process never ends because of it.
     """
 
     # Whether the node does nothing without subscribers; otherwise it works for a screen as well.
@@ -100,6 +101,7 @@ class PerceptionNode(SafeLifecycleNode, Generic[P]):
         self.create_timer(1.0, self._publish_diagnostics)
         # Not in the constructor: configuring may take seconds, and the caller may want to spin the
         # node first.
+        self._next_try = 0.0  # monotonic, seconds
         self._retry = self.create_timer(waiting_times.RETRY_PERIOD, self._start_by_itself)
         self._first = self.create_timer(0.0, self._start_first)
 
@@ -543,10 +545,16 @@ class PerceptionNode(SafeLifecycleNode, Generic[P]):
         if not self._autostart:
             self.destroy_timer(self._retry)
             return
+        begin = time.monotonic()
+        if begin < self._next_try:
+            return
         if self._state == "unconfigured":
             self.trigger_configure()
         if self._state == "inactive":
             self.trigger_activate()
+        # A try may take seconds, in which no other node of the process is called back.
+        end = time.monotonic()
+        self._next_try = end + (end - begin) / _SHARE_OF_TRIES
 
     def _deactivate(self) -> None:
         self._end(self._activated.close)

@@ -34,9 +34,9 @@ def run(name: str, starts: Sequence[NodeStart]) -> int:
 
     ``name`` is that of the process in messages.
     """
-    # rclpy calls this handler after its own, which ends the context. Python's handler would raise
-    # KeyboardInterrupt at any place, and that of __main__ would leave the shared memory of DDS
-    # behind.
+    # rclpy calls this handler after its own, which ends the context; until rclpy.init there is only
+    # this one. Python's handler would raise KeyboardInterrupt at any place, and that of __main__
+    # would leave the shared memory of DDS behind.
     interrupts: list[int] = []
     signal.signal(signal.SIGINT, lambda number, _: interrupts.append(number))
     signal.signal(signal.SIGTERM, signal.SIG_DFL)

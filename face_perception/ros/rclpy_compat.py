@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 from rclpy._rclpy_pybind11 import RCLError, UnknownROSArgsError
 from rclpy.lifecycle import LifecycleNode
 
+from face_perception.ros.distributions import is_before_kilted
+
 if TYPE_CHECKING:
     from rclpy.executors import Executor
     from rclpy.node import Node
@@ -25,8 +27,6 @@ __all__ = [
     "parameter_overrides",
     "take_waiting",
 ]
-
-_BEFORE_KILTED = ("humble", "iron", "jazzy")
 
 
 def parameter_overrides(node: Node) -> Mapping[str, Parameter]:
@@ -56,7 +56,7 @@ def events_executor() -> Executor | None:
     wheels of Kilted, its ``spin`` calls nothing back. It has no guard conditions. An exception of a
     callback comes out of ``spin_once``, and that of a task (``create_task``) crashes it.
     """
-    if os.environ.get("ROS_DISTRO") in _BEFORE_KILTED:
+    if is_before_kilted(os.environ):
         return None  # Jazzy has an earlier form, with which nothing was tried
     try:
         from rclpy.experimental import EventsExecutor

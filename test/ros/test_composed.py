@@ -63,7 +63,7 @@ class Camera:
 
 
 def compare(one: Any, other: Any, at: str) -> None:
-    """Texts, whole numbers and lengths are equal; other numbers are within 1e-4."""
+    """Texts, whole numbers and lengths are equal; other numbers are within 1e-6."""
     if hasattr(one, "get_fields_and_field_types"):
         for name in one.get_fields_and_field_types():
             compare(getattr(one, name), getattr(other, name), f"{at}.{name}")
@@ -74,7 +74,7 @@ def compare(one: Any, other: Any, at: str) -> None:
         for n, (a, b) in enumerate(zip(one, other, strict=True)):
             compare(a, b, f"{at}[{n}]")
     else:  # a number, or an array of numbers
-        np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-4, err_msg=at)
+        np.testing.assert_allclose(one, other, rtol=1e-6, atol=1e-6, err_msg=at)
 
 
 def attended_by(found: dict[str, Any]) -> set[str]:
