@@ -44,7 +44,10 @@ def run(name: str, starts: Sequence[NodeStart]) -> int:
         # All arguments, so that wrong ones are reported here and log levels are set. Each node
         # then uses its own.
         rclpy.init(args=[name, *(a for start in starts for a in (*start.arguments, "--"))])
-    except RuntimeError as error:  # states file and line, which the log of rcl does not
+    except (
+        RuntimeError,
+        UnicodeError,
+    ) as error:  # states file and line, which the log of rcl does not
         return _report_start_error(name, error)
     in_process = InProcess()
     host = NodeHost(name, in_process=in_process if len(starts) > 1 else None)

@@ -26,8 +26,9 @@ from rclpy.parameter import Parameter
 from sensor_msgs.msg import CompressedImage, Image
 
 from face_perception.errors import FacePerceptionError
-from face_perception.nodes import module_of
+from face_perception.nodes import node_class
 from face_perception.ros.driver import PerceptionNode
+from face_perception.ros.result_kinds import ResultKind, message_type_of
 
 # The only errors that a handler may raise: the driver logs them in one line.
 ALLOWED = (FacePerceptionError, OSError, ParameterException)
@@ -72,7 +73,7 @@ class NodeHandlers:
         self._context = Context()
         rclpy.init(args=[], context=self._context)
         chosen = {"audio_out": "none"} if name == "talking_face" else {}
-        self.node = _node_class(name)(
+        self.node = node_class(name)(
             context=self._context,
             parameter_overrides=[
                 Parameter(key, value=value) for key, value in (chosen | (parameters or {})).items()
@@ -109,13 +110,13 @@ class NodeHandlers:
         def remember(method: str) -> None:
             original = getattr(PerceptionNode, method)
 
-            def replaced(node: Any, kind: type[Any], topic: str, callback: Any, **more: Any) -> Any:
+            def replaced(node: Any, kind: Any, topic: str, callback: Any, **more: Any) -> Any:
                 if method == "serve":
                     self._handlers.append(
                         lambda rng: callback(self._message(kind.Request, rng), kind.Response())
                     )
                 else:
-                    self._handlers.append(lambda rng: callback(self._message(kind, rng)))
+                    self._handlers.append(lambda rng: callback(self._item(kind, rng)))
                 return original(node, kind, topic, callback, **more)
 
             patch(PerceptionNode, method, replaced)
@@ -136,6 +137,11 @@ class NodeHandlers:
         patch(PerceptionNode, "log_exception", log_exception)
         patch(PerceptionNode, "warn_throttled", warn_throttled)
         patch(PerceptionNode, "has_subscribers", lambda node, *of: True)
+
+    def _item(self, kind: Any, rng: random.Random) -> Any:
+        """Returns what the callback of a subscription gets for a random message."""
+        message = self._message(message_type_of(kind), rng)
+        return kind.read(message) if isinstance(kind, ResultKind) else message
 
     def _message(self, kind: type[Any], rng: random.Random) -> Any:
         """Returns a random message; half of the images are consistent."""
@@ -197,15 +203,3 @@ class NodeHandlers:
             with np.errstate(over="ignore"):
                 return values.astype(np.float32 if text == "float" else np.float64).tolist()
         return [self._value(text, rng) for _ in range(length)]
-
-
-def _node_class(name: str) -> type[Any]:
-    module = importlib.import_module(module_of(name))
-    (found,) = (
-        value
-        for value in vars(module).values()
-        if isinstance(value, type)
-        and issubclass(value, PerceptionNode)
-        and value is not PerceptionNode
-    )
-    return found

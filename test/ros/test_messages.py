@@ -17,7 +17,6 @@ from face_perception.avatar import PerformerState
 from face_perception.faces import project_points
 from face_perception.media import ImageOrder, camera_from_message, sensor_from_message
 from face_perception.ros import messages
-from face_perception.ros.image_input import ImageOrder
 from face_perception.ros.result_kinds import FACE_CROPS, FACES, Result
 
 RNG = np.random.default_rng(3)
