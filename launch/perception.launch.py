@@ -44,9 +44,9 @@ ARGUMENTS = [
     ),
     declare_argument(
         "composed",
-        "false",
-        "Run the nodes that perceive in one process, which needs less CPU and memory; a crash then "
-        "ends all of them (true or false)",
+        str(graph.composed_by_default()).lower(),
+        "Run the nodes that perceive in one process, which needs less CPU and memory (true), or "
+        "each in its own, so that a crash ends only one (false)",
     ),
     *common_arguments(),
 ]
