@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -65,15 +66,19 @@ class Actor:
     seen: Callable[[float], bool] = field(default=lambda t: True)
     source: str = "scripted"
 
-    def rotation(self, t: float) -> np.ndarray:
+    @functools.cached_property
+    def _upright(self) -> np.ndarray:
+        """Rotation of the head that is not turned."""
         forward = -np.array(self.at) / np.linalg.norm(self.at)
         left = np.cross([0.0, -1.0, 0.0], forward)
         left /= np.linalg.norm(left)
         facing = np.stack([forward, left, np.cross(forward, left)], axis=1)
-        about = [[self.roll, 0.0, 0.0], [0.0, 0.0, self.turn(t)]]
-        return facing @ cv2.Rodrigues(np.array(about[0]))[0] @ cv2.Rodrigues(np.array(about[1]))[0]
+        return facing @ cv2.Rodrigues(np.array([self.roll, 0.0, 0.0]))[0]
 
-    @property
+    def rotation(self, t: float) -> np.ndarray:
+        return self._upright @ cv2.Rodrigues(np.array([0.0, 0.0, self.turn(t)]))[0]
+
+    @functools.cached_property
     def origin(self) -> Point:
         """Returns the midpoint of the eyes."""
         return tuple(np.array(self.at) + self.rotation(0.0) @ (-0.018, 0.0, -0.0045))
@@ -83,18 +88,22 @@ class Actor:
         points = np.array(self.at) + np.concatenate([_RIGHT, _LEFT]) @ rotation.T
         landmarks = np.zeros((478, 3), np.float32)
         landmarks[_ORDER, :2] = faces.project_points(CAMERA, points)
+        direction = self._direction(t, landmarks)
         for side, iris in ((1, _LEFT_IRIS), (-1, _RIGHT_IRIS)):
             eyeball = np.array(self.at) + rotation @ (_EYEBALL * (1, side, 1))
-            pupil = eyeball + _RADIUS * self._direction(t, landmarks)
+            pupil = eyeball + _RADIUS * direction
             landmarks[iris, :2] = faces.project_points(CAMERA, pupil[None])
         openness = 0.2 if self.blinks(t) else 1.0
         from_landmark_frame = faces.landmark_frame(HeadPose(np.zeros(3), np.eye(3))).T
         pose = HeadPose(np.array(self.at), rotation @ from_landmark_frame)
         return Face(self.id, 1.0, Roi(0, 0, 1, 1), landmarks, pose, openness, openness)
 
-    def direction(self, t: float) -> np.ndarray:
-        """Returns the direction that the estimator reports, which the irises also show."""
-        return self._direction(t, self.face(t).landmarks)
+    def direction(self, t: float, face: Face | None = None) -> np.ndarray:
+        """Returns the direction that the estimator reports, which the irises also show.
+
+        ``face`` is that of the same moment; it is computed if it is None.
+        """
+        return self._direction(t, (face or self.face(t)).landmarks)
 
     def _direction(self, t: float, landmarks: np.ndarray) -> np.ndarray:
         truth = np.subtract(self.looks_at(t), self.origin)
@@ -109,9 +118,10 @@ class Actor:
             (pitch - self.bias[1]) / self.gain[1] + noise[1],
         )
 
-    def gaze(self, t: float) -> Gaze:
+    def gaze(self, t: float, face: Face | None = None) -> Gaze:
         origin, shut = np.array(self.origin), self.blinks(t)
-        return Gaze(self.id, origin, self.direction(t), 1.0 - shut, not shut, self.source)
+        direction = self.direction(t, face)
+        return Gaze(self.id, origin, direction, 1.0 - shut, not shut, self.source)
 
 
 def run(
@@ -129,7 +139,7 @@ def run(
         stamp = start + k * interval
         here = [actor for actor in actors if actor.seen(stamp)]
         faces = [actor.face(stamp) for actor in here]
-        gazes = [actor.gaze(stamp) for actor in here]
+        gazes = [actor.gaze(stamp, face) for actor, face in zip(here, faces, strict=True)]
         if people is not None:
             people.update(stamp, CAMERA, faces, gazes)
         else:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -197,11 +198,14 @@ def test_the_command_trains_a_mouth(
     from face_perception.inference import load
     from face_perception.learning.mouth import evaluation as mouth_evaluation
     from face_perception.learning.mouth import recipe as mouth
+    from face_perception.learning.synthesis.steady_sounds import steady_sounds
     from face_perception.speech import NeuralMouth
 
     monkeypatch.setenv("FACE_PERCEPTION_MODELS", str(tmp_path / "models"))
     monkeypatch.setattr(mouth_evaluation, "_CLIPS", 4)
     monkeypatch.setattr(mouth, "VALIDATION_CLIPS", 4)
+    two = dict(itertools.islice(steady_sounds().items(), 2))
+    monkeypatch.setattr(mouth_evaluation, "steady_sounds", lambda: two)
     file, out = tmp_path / "small.yaml", tmp_path / "out"
     file.write_text(yaml.safe_dump(dataclasses.asdict(recipe(epochs=1, layers=1))))
     assert main(["train", str(file), "--out", str(out)]) == 0

@@ -8,6 +8,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from faces_scene import photo
 
 from face_perception import cli
 from face_perception.avatar import (
@@ -16,12 +17,13 @@ from face_perception.avatar import (
     crop_box,
     framed_pictures,
     load_avatar,
-    load_portrait,
     prepare_avatar,
     save_avatar,
     soft_mask,
 )
 from face_perception.avatar.musetalk.avatar_file import cycle_index
+from face_perception.avatar.portrait.source_picture import frame_picture
+from face_perception.faces import load_tracker
 from face_perception.files import add_seal
 from face_perception.types import FloatArray, Image
 
@@ -158,9 +160,14 @@ class Recorded:
         return np.zeros((len(images), 4, 32, 32), np.float32)
 
 
+def framed_photo(size: tuple[int, int], whole: bool = False) -> Image:
+    """Returns the astronaut in a frame of this width and height."""
+    return frame_picture(photo("astronaut"), load_tracker(), size, whole).image
+
+
 @pytest.mark.parametrize(("version", "margin"), [("1.5", 10), ("1.0", 0)])
 def test_a_face_is_prepared_as_published(version: str, margin: int) -> None:
-    picture = load_portrait("astronaut").picture
+    picture = framed_photo((512, 512))
     blank = np.zeros_like(picture)
     seen = Recorded()
     # A picture without a face is left out of all lists, so the lists stay aligned.
@@ -188,7 +195,7 @@ def test_shift_belongs_to_the_first_version() -> None:
 
 
 def test_a_clip_is_cut_alike() -> None:
-    picture = load_portrait("astronaut", size=(640, 480), whole=True).picture
+    picture = framed_photo((640, 480), whole=True)
     cut = list(framed_pictures([np.zeros_like(picture), picture, picture], size=(256, 256)))
     assert len(cut) == 2
     np.testing.assert_array_equal(cut[0], cut[1])

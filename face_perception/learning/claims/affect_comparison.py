@@ -169,14 +169,12 @@ def comparison_table(found: Mapping[str, Sequence[dict[str, dict[str, float]]]])
 
 
 def _face(patch: Image, tracker: FaceTracker) -> Face | None:
-    """Returns the largest face in a patch, always with the same id; None if there is none."""
+    """Returns the face in a patch, always with the same id; None if there is none."""
     around = (_BORDER, _BORDER)
     wide = np.pad(patch, (around, around, (0, 0)), mode="edge")
-    found = tracker.detect(Frame(wide, 0.0, Camera.assume(wide.shape[1], wide.shape[0])))
-    if not found:
-        return None
-    largest = max(found, key=lambda face: face.roi.width * face.roi.height)
-    return dataclasses.replace(largest, face_id="a")
+    frame = Frame(wide, 0.0, Camera.assume(wide.shape[1], wide.shape[0]))
+    found = tracker.detect(frame, max_faces=1)
+    return dataclasses.replace(found[0], face_id="a") if found else None
 
 
 def _learn_neutral(rest: Sequence[Face]) -> LandmarkActionUnits:

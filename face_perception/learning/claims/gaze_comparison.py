@@ -36,14 +36,12 @@ class DetectedPicture:
 
 
 def detect_faces(pictures: Sequence[GazePicture], tracker: FaceTracker) -> list[DetectedPicture]:
-    """Returns the pictures in which a face is found, with the largest face of each."""
-    found = []
-    for picture in pictures:
-        faces = tracker.detect(picture.frame)
-        if faces:
-            face = max(faces, key=lambda face: face.roi.width * face.roi.height)
-            found.append(DetectedPicture(picture, face))
-    return found
+    """Returns the pictures in which a face is found, each with its face. They show one person."""
+    return [
+        DetectedPicture(picture, face)
+        for picture in pictures
+        for face in tracker.detect(picture.frame, max_faces=1)
+    ]
 
 
 def estimate_directions(estimator: GazeEstimator, found: Sequence[DetectedPicture]) -> FloatArray:
