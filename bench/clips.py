@@ -21,6 +21,9 @@ from pathlib import Path
 
 import cv2
 
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from bench.figures import Figures, add_option
 from face_perception.inference import sample_photo
 from face_perception.media import PHOTOS, SampleScene, write_mp4
 
@@ -57,7 +60,9 @@ def main() -> None:
     parser.add_argument("--clips", type=int, default=8)
     parser.add_argument("--frames", type=int, default=60)
     parser.add_argument("--rounds", type=int, default=3)
+    add_option(parser)
     args = parser.parse_args()
+    figures = Figures("clips")
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         clips = films(folder, args.clips, args.frames)
@@ -81,7 +86,11 @@ def main() -> None:
         wall = statistics.median(wall for wall, _ in times)
         ratio = statistics.median(r / wall for r, (wall, _) in zip(reference, times, strict=True))
         cpu = statistics.median(cpu for _, cpu in times)
+        figures.add(f"{way}: speed", ratio, higher_is_better=True)
+        figures.add_time(f"{way}: CPU a frame", cpu / count)
         print(f"| `{way}` | {count / wall:.0f} | {ratio:.2f} | {1e3 * cpu / count:.1f} |")
+    if args.figures:
+        figures.save(args.figures)
 
 
 if __name__ == "__main__":

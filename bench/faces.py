@@ -26,6 +26,10 @@ from typing import Any
 import cv2
 import numpy as np
 
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from bench.figures import Figures, add_option
+
 ROOT = Path(__file__).resolve().parent.parent
 MEDIAPIPE = ("mediapipe==0.10.14", "numpy<2")
 WIDTH, HEIGHT, FPS = 640, 480, 25
@@ -184,6 +188,7 @@ def main() -> int:
     parser.add_argument("--environment", type=Path, default=ROOT / ".venv-mediapipe")
     parser.add_argument("--serve", choices=("ours", "mediapipe"), help=argparse.SUPPRESS)
     parser.add_argument("--file", help=argparse.SUPPRESS)
+    add_option(parser)
     options = parser.parse_args()
     if options.serve:
         serve(options.serve, options.file, options.core)
@@ -215,14 +220,19 @@ def main() -> int:
             f"faces in {found}"
         )
     pairs = list(zip(figures["ours"], figures["mediapipe"], strict=True))
+    saved = Figures("faces")
     for key in ("median", "mean"):
         ratios = [a[key] / b[key] for a, b in pairs]
+        saved.add(f"ours / mediapipe, {key}s", statistics.median(ratios))
         print(f"  ours / mediapipe, {key}s: {statistics.median(ratios):.2f} (goal 1.0)")
     print("stages, ms a frame")
     shares = stages(images, options.core)
     total = sum(shares.values())
     for name, value in shares.items():
+        saved.add_time(name, value / 1e3)
         print(f"  {name:30} {value:6.3f}  {100 * value / total:4.1f} %")
+    if options.figures:
+        saved.save(options.figures)
     return 0
 
 

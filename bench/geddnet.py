@@ -15,6 +15,7 @@ import argparse
 import contextlib
 import io
 import statistics
+import sys
 import tempfile
 import time
 from argparse import Namespace
@@ -24,6 +25,9 @@ from pathlib import Path
 import numpy as np
 import torch
 
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from bench.figures import Figures, add_option
 from face_perception.inference import install_model, load, make_variant
 from face_perception.inference.models import store
 from face_perception.inference.models.variants import find_variant
@@ -80,19 +84,23 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--rounds", type=int, default=30)
     parser.add_argument("--faces", type=int, nargs="+", default=[1, 6])
+    add_option(parser)
     options = parser.parse_args()
+    figures = Figures("geddnet")
     if options.checkpoint and not options.system:
         parser.error("--checkpoint needs --system, the network that the checkpoint is of")
 
     torch.set_num_threads(options.threads)
     for name in [options.system] if options.system else SYSTEMS:
         print(f"== {name}")
-        measure(name, options)
+        measure(name, options, figures)
     flags = Path("/proc/cpuinfo").read_text(errors="replace")
     print(f"VNNI: {'yes' if 'vnni' in flags else 'no'}; {options.threads} threads")
+    if options.figures:
+        figures.save(options.figures)
 
 
-def measure(name: str, options: argparse.Namespace) -> None:
+def measure(name: str, options: argparse.Namespace, figures: Figures) -> None:
     """Prints the deviations of export and variants, and the time per face of each."""
     system, new = SYSTEMS[name]
     network = new()
@@ -135,6 +143,8 @@ def measure(name: str, options: argparse.Namespace) -> None:
                     "FP32": lambda n=faces: fp32.infer({k: v[:n] for k, v in samples.items()}),
                     "int8-cpu": lambda n=faces: int8.run({k: v[:n] for k, v in samples.items()}),
                 },
+                figures,
+                name,
             )
 
 
@@ -147,7 +157,9 @@ def torch_forward(network: GEDDnet, crops: list[torch.Tensor]) -> Callable[[], t
     return forward
 
 
-def report(faces: int, rounds: int, runs: dict[str, Callable[[], object]]) -> None:
+def report(
+    faces: int, rounds: int, runs: dict[str, Callable[[], object]], figures: Figures, system: str
+) -> None:
     times: dict[str, list[float]] = {name: [] for name in runs}
     for number in range(rounds + 3):
         for name, run in runs.items():
@@ -159,6 +171,8 @@ def report(faces: int, rounds: int, runs: dict[str, Callable[[], object]]) -> No
     for name, values in times.items():
         ratio = statistics.median(a / b for a, b in zip(reference, values, strict=True))
         per_face = 1e3 * statistics.median(values) / faces
+        figure = f"{system}, {faces} face(s), {name}: speed / PyTorch"
+        figures.add(figure, ratio, higher_is_better=True)
         print(f"{faces} face(s), {name}: {per_face:.1f} ms a face, {ratio:.2f} x PyTorch")
 
 

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -29,6 +30,9 @@ from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
 from sensor_msgs.msg import CompressedImage
 
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from bench.figures import Figures, add_option
 from face_perception import msg
 from face_perception.bringup import graph
 from face_perception.bringup.supervisor import Supervisor
@@ -177,8 +181,10 @@ def main() -> None:
         "--hear", nargs="+", choices=TOPICS, default=list(TOPICS)[:-1], metavar="TOPIC"
     )
     parser.add_argument("--old-executor", action="store_true")
+    add_option(parser)
     options = parser.parse_args()
 
+    saved = Figures("graph")
     ways = [Way("separate", False), Way("composed", True)]
     if options.old_executor:
         ways += [Way(f"{w.name}, old executor", w.composed, events=False) for w in ways]
@@ -202,7 +208,12 @@ def main() -> None:
     for name, each in found.items():
         cpu, memory = mean(m.cpu for m in each), mean(m.memory for m in each)
         p50, p95 = mean(m.p50 for m in each), mean(m.p95 for m in each)
+        saved.add_time(f"{name}: CPU a message", cpu / 1e3)
+        saved.add(f"{name}: CPU / separate", cpu / reference)
+        saved.add(f"{name}: memory, MB", memory)
         print(f"{name:<24} {cpu:7.1f} {cpu / reference:10.2f} {memory:7.1f} {p50:12.1f}, {p95:.1f}")
+    if options.figures:
+        saved.save(options.figures)
 
 
 if __name__ == "__main__":

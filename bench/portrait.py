@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import os
 import statistics
+import sys
 import time
 import wave
 from collections import defaultdict
@@ -19,6 +20,9 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from bench.figures import Figures, add_option
 from face_perception.avatar import IdleMotionAnimator, load_portrait
 from face_perception.speech import BandMouth
 
@@ -39,7 +43,9 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--core", type=int, default=0)
     parser.add_argument("--portrait", default="")
+    add_option(parser)
     arguments = parser.parse_args()
+    figures = Figures("portrait")
     os.sched_setaffinity(0, {arguments.core})
     cv2.setNumThreads(1)
     begin = time.perf_counter()
@@ -72,10 +78,13 @@ def main() -> None:
     image = statistics.median(one["image"] for one in rounds)
     for name in sorted(rounds[0], key=lambda name: -rounds[0][name]):
         median = statistics.median(one[name] for one in rounds)
+        figures.add_time(name, median / 1e3)
         print(f"{name:20} {median:7.2f} ms {100 * median / image:5.0f} %")
     width, height = portrait.region.width, portrait.region.height
     print(f"{arguments.side}x{arguments.side}, of which {width}x{height} move: "
           f"{1e3 / image:.0f} images a second on one core")  # fmt: skip
+    if arguments.figures:
+        figures.save(arguments.figures)
 
 
 if __name__ == "__main__":

@@ -8,6 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from bench import compare
+from bench.figures import Figures
 from bench.roofline.devices import DEVICES
 from bench.roofline.musetalk import image_seconds
 from bench.roofline.page import roofline_page
@@ -133,3 +135,33 @@ def test_musetalk_on_paper() -> None:
     assert image_seconds(slow, "exact", 1) > 3 * image_seconds(fast, "exact", 1)
     # 622 GFLOP and 178 GFLOP at 10.2 TFLOP/s: a larger batch does not help.
     assert image_seconds(slow, "exact", 8) > 0.8e12 / slow.peak(16)
+
+
+def test_figures_that_got_worse_are_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A time counts relative to the reference work, which took twice as long in the second run."""
+    for folder, reference, slow, speed in (("old", 0.1, 0.01, 2.0), ("new", 0.2, 0.03, 1.8)):
+        monkeypatch.setattr("bench.figures.reference_seconds", lambda value=reference: value)
+        figures = Figures("example")
+        figures.add_time("as before", 0.01 * reference)
+        figures.add_time("slower", slow)
+        figures.add("speed", speed, higher_is_better=True)
+        figures.add("memory", 100.0)
+        if folder == "old":
+            figures.add("gone", 1.0)
+        figures.save(tmp_path / folder / "example.json")
+    monkeypatch.setattr("sys.argv", ["compare.py", str(tmp_path / "old"), str(tmp_path / "new")])
+    assert compare.main() == 1
+    said = {line[:50].strip(): line.split() for line in capsys.readouterr().out.splitlines()[1:]}
+    assert said["as before"][-1] == "same"
+    assert said["slower"][-3:] == ["+50.0", "%", "WORSE"]
+    assert said["speed"][-3:] == ["+11.1", "%", "WORSE"]
+    assert said["memory"][-1] == "same"
+    assert said["gone"][-1] == "missing"
+    monkeypatch.setattr("sys.argv", ["compare.py", *2 * [str(tmp_path / "new")]])
+    assert compare.main() == 0
+
+
+def test_the_reference_work_takes_time() -> None:
+    assert 0 < Figures("example")._reference[0] < 60
