@@ -72,6 +72,8 @@ setup(
         "networks": ["torch>=2.10", "safetensors>=0.4"],
         "training": ["torch>=2.10", *listed("tools/training.txt")],
         "tensorflow": ["tensorflow>=2.12.1"],
+        # To write tables as Parquet.
+        "table": ["pyarrow>=14.0.1"],
         # To read rosbag2 recordings.
         "bags": listed("tools/bags.txt"),
         # What the talking face needs beside: each only where it is asked for, and said if missing.

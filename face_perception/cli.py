@@ -38,8 +38,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(
             f"face-perception: this command needs the Python module {module}, which is not "
             "installed: run `make setup` or `pip install .` in the source tree, or, for an "
-            "optional command, `pip install '.[EXTRA]'` with bags, networks, training, "
-            "tensorflow or avatar",
+            "optional command, `pip install '.[EXTRA]'` with bags, table, networks, "
+            "training, tensorflow or avatar",
             file=sys.stderr,
         )
         return 1
@@ -71,6 +71,7 @@ def _commands() -> tuple[Any, ...]:
         models,
         neutral,
         run,
+        table,
         up,
         watch,
     )
@@ -85,6 +86,7 @@ def _commands() -> tuple[Any, ...]:
         watch,
         neutral,
         run,
+        table,
         calibrate,
         importing,
         models,

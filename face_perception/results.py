@@ -88,6 +88,8 @@ class JsonField:
     - ``value``: function that returns the value from the object that holds it; None becomes null.
     - ``unit``: unit or range for the docs.
     - ``parts``: fields of the nested object; without parts the value is a plain value.
+    - ``type``: type of the value, or of each element of a list or object without parts.
+    - ``keys``: the elements of a list in order, or the keys of an object without parts.
     """
 
     name: str
@@ -95,6 +97,8 @@ class JsonField:
     value: Callable[[Any], Any]
     unit: str = ""
     parts: tuple[JsonField, ...] = ()
+    type: type[float] | type[str] | type[bool] = float
+    keys: tuple[str, ...] = ()
 
     def json(self, source: Any) -> Any:
         """Returns the value of ``source`` for this key, as plain JSON types."""
@@ -190,6 +194,7 @@ CAMERA_FIELD = JsonField(
             "assumed",
             "true: no calibration was given, so `fx` and `fy` are guesses",
             lambda c: bool(c.assumed),
+            type=bool,
         ),
         JsonField("fx", "focal length along x", lambda c: _number(c.fx, 2), "px"),
         JsonField("fy", "focal length along y", lambda c: _number(c.fy, 2), "px"),
@@ -213,6 +218,7 @@ _HEAD_POSE = (
         "x, y, z of the sellion (the root of the nose, between the eyes)",
         lambda p: _numbers(p.position),
         "m",
+        keys=("x", "y", "z"),
     ),
     JsonField(
         "yaw",
@@ -231,10 +237,17 @@ _HEAD_POSE = (
 
 _GAZE = (
     JsonField(
-        "origin", "x, y, z of the midpoint between the eyes", lambda g: _numbers(g.origin), "m"
+        "origin",
+        "x, y, z of the midpoint between the eyes",
+        lambda g: _numbers(g.origin),
+        "m",
+        keys=("x", "y", "z"),
     ),
     JsonField(
-        "direction", "x, y, z of the unit vector of the gaze", lambda g: _numbers(g.direction, 6)
+        "direction",
+        "x, y, z of the unit vector of the gaze",
+        lambda g: _numbers(g.direction, 6),
+        keys=("x", "y", "z"),
     ),
     JsonField(
         "yaw",
@@ -296,11 +309,13 @@ _GAZE = (
         "true: measured in this frame; false: the eyes are closed or not visible, and the last "
         "direction is held",
         lambda g: bool(g.valid),
+        type=bool,
     ),
     JsonField(
         "eyes",
         "`unknown` (not visible), `open`, `blink`, or `closed` (for longer than a blink)",
         lambda g: _name(g.eyes),
+        type=str,
     ),
     JsonField(
         "confidence",
@@ -308,7 +323,7 @@ _GAZE = (
         lambda g: _number(g.confidence),
         "0 to 1",
     ),
-    JsonField("source", "name of the estimator, such as `geometric`", lambda g: g.source),
+    JsonField("source", "name of the estimator, such as `geometric`", lambda g: g.source, type=str),
     JsonField(
         "eye_contact",
         "probability that the eyes look into the camera; 0 with closed eyes, null if unknown",
@@ -319,11 +334,13 @@ _GAZE = (
         "person_id",
         "id of the person that the face is linked to; empty: not linked",
         lambda g: g.person_id,
+        type=str,
     ),
     JsonField(
         "calibrated",
         "true: the calibration of this person was applied",
         lambda g: bool(g.calibrated),
+        type=bool,
     ),
 )
 
@@ -332,6 +349,7 @@ _ATTENTION = (
         "looking_at_robot",
         "true: the eyes look at the camera (with hysteresis)",
         lambda a: bool(a.looking_at_robot),
+        type=bool,
     ),
     JsonField(
         "confidence",
@@ -343,8 +361,9 @@ _ATTENTION = (
         "source",
         "`gaze.source`; `head_pose` if there is no valid gaze; `eyes_closed` with closed eyes",
         lambda a: a.source,
+        type=str,
     ),
-    JsonField("eyes", "same as `gaze.eyes`", lambda a: _name(a.eyes)),
+    JsonField("eyes", "same as `gaze.eyes`", lambda a: _name(a.eyes), type=str),
     JsonField(
         "angle",
         "angle between the gaze and the line from the eyes to the camera; null if unknown",
@@ -365,17 +384,20 @@ _ATTENTION = (
         "what the person looks at: `unknown`, `none` (something else, or closed eyes), `robot` "
         "(the camera) or `face`",
         lambda a: _name(a.target),
+        type=str,
     ),
     JsonField(
         "target_id",
         "id of the other face if `target` is `face`; else empty",
         lambda a: a.target_id,
+        type=str,
     ),
     JsonField(
         "engagement",
         "engagement with the robot: `unknown`, `disengaged`, `engaging`, `engaged` or "
         "`disengaging`",
         lambda a: _name(a.engagement),
+        type=str,
     ),
 )
 
@@ -384,6 +406,7 @@ FACE_FIELDS = (
         "face_id",
         "id of the track; ends when the face is lost, so that one person may have several",
         lambda f: f.face.face_id,
+        type=str,
     ),
     JsonField(
         "confidence",
@@ -396,6 +419,7 @@ FACE_FIELDS = (
         "box around the face: left, top, width, height",
         lambda f: [f.face.roi.x, f.face.roi.y, f.face.roi.width, f.face.roi.height],
         "px",
+        keys=("left", "top", "width", "height"),
     ),
     JsonField(
         "head_pose",
@@ -426,6 +450,7 @@ FACE_FIELDS = (
         "action_unit_source",
         "`landmarks`, or the name of the network; null without action units",
         lambda f: f.action_units and f.action_units.source,
+        type=str,
     ),
     JsonField(
         "action_unit_neutral",
@@ -433,17 +458,20 @@ FACE_FIELDS = (
         "`population` (mean of many people), `learned` (from this face) or `set` (by "
         "`--neutral`, the service or the command); null without action units",
         lambda f: f.action_units and _name(f.action_units.neutral),
+        type=str,
     ),
     JsonField(
         "expression",
         "probability of each of the seven classes, by name; null if unknown",
         lambda f: _classes(f.expression),
         "0 to 1",
+        keys=EXPRESSIONS,
     ),
     JsonField(
         "expression_label",
         "most probable class; null if unknown",
         lambda f: (f.expression and f.expression.label) or None,
+        type=str,
     ),
     JsonField(
         "expression_confidence",
@@ -455,6 +483,7 @@ FACE_FIELDS = (
         "expression_source",
         "name of the network; null without an expression",
         lambda f: f.expression and f.expression.source,
+        type=str,
     ),
     JsonField(
         "valence",
@@ -479,6 +508,7 @@ FACE_FIELDS = (
         "`derived` (from the probabilities of the expression), or the name of the network; null "
         "without valence and arousal",
         lambda f: f.valence_arousal and f.valence_arousal.source,
+        type=str,
     ),
     JsonField(
         "attention",
@@ -493,6 +523,7 @@ BLENDSHAPES_FIELD = JsonField(
     "strength of each of the 52 ARKit blendshapes, by name; only with `--blendshapes`",
     lambda f: dict(zip(BLENDSHAPES, _numbers(f.blendshapes.strength), strict=True)),
     "0 to 1",
+    keys=BLENDSHAPES,
 )
 
 LANDMARKS_FIELD = JsonField(

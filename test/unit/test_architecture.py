@@ -54,6 +54,7 @@ ALLOWED: dict[str, set[str]] = {
     "avatar": BASE | {"inference", "faces", "media", "speech"},
     "overlay": {"errors", "types", "geometry", "faces"},
     "results": {"types"},
+    "results_table": BASE | {"results"},
     "pipeline": BASE | {"inference", "faces", "results"} | SENSES,
     "learning": BASE | SENSES | {"inference", "faces", "media"},
     "ros": BASE | PROCESS | {"inference", "faces", "media", "speech"},
@@ -61,7 +62,7 @@ ALLOWED: dict[str, set[str]] = {
     "nodes": BASE | PROCESS | SENSES
     | {"inference", "faces", "media", "overlay", "ros", "bringup"},
     "commands": BASE | SENSES | {"inference", "faces", "media", "overlay", "pipeline", "results"}
-    | {"bringup", "ros", "nodes", "learning", "exit_codes"},
+    | {"results_table", "bringup", "ros", "nodes", "learning", "exit_codes"},
     "cli": {"commands", "errors"},
 }  # fmt: skip
 
@@ -82,7 +83,7 @@ ROS = {
 RESERVED: dict[str, set[str]] = {
     **dict.fromkeys(ROS, KNOW_ROS),
     "torch": {"learning"},
-    "pyarrow": {"learning"},
+    "pyarrow": {"learning", "commands"},
     "pytorch_lightning": {"learning"},
     "scipy": {"learning"},
     "mitsuba": {"learning"},

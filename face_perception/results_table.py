@@ -1,0 +1,164 @@
+"""Makes tidy tables of the JSON lines of ``face-perception run``: one row a face a frame.
+
+The columns come from the schema in ``results``. A nested key becomes ``gaze_yaw``, an element of a
+list ``roi_left`` or ``gaze_origin_x``, an action unit ``au12_intensity``. A frame without a face
+has one row, whose ``face_id`` is empty, so that shares of time can be computed.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+import math
+import os
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from face_perception.errors import InputError
+from face_perception.files import open_regular
+from face_perception.outside_files import one_error
+from face_perception.results import BLENDSHAPES_FIELD, FACE_FIELDS, LINE_FIELDS, JsonField
+
+_FIX = "give the file that `face-perception run --output` wrote"
+_LONGEST = 1 << 22  # bytes of a line; ten faces with landmarks have 200 kB
+_UNITS = {
+    "action_units": "intensity",
+    "action_unit_probability": "probability",
+    "action_unit_confidence": "confidence",
+}
+
+Value = float | str | bool | int | None
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column of the table: its name, the type of its values, its unit and meaning."""
+
+    name: str
+    type: type[Any]
+    unit: str
+    meaning: str
+    value: Callable[[Any], Value]  # from the row: the line with one face, or with None
+
+
+def read_rows(path: str | os.PathLike[str]) -> Iterator[dict[str, Any]]:
+    """Yields the line of each face of each frame: the line's keys, and ``face``.
+
+    ``face`` is None in the row of a frame without a face. Raises InputError, which names the file
+    and the line, if it is not a line of results, and OSError if the file cannot be read.
+    """
+    with open_regular(path) as file:
+        number = 0
+        while line := file.readline(_LONGEST + 1):
+            number += 1
+            with one_error(f"{os.fspath(path)}, line {number}", _FIX):
+                if len(line) > _LONGEST:
+                    raise InputError(f"it has more than {_LONGEST} bytes")
+                found = json.loads(line)
+                if not isinstance(found, dict) or not isinstance(found["faces"], list):
+                    raise InputError("it is not a line of results")
+                row = {"frame": found["frame"], **{f.name: found[f.name] for f in LINE_FIELDS}}
+                faces = [dict(face) for face in found["faces"]]
+                for face in faces:
+                    missing = {f.name for f in FACE_FIELDS} - face.keys()
+                    if missing:
+                        raise InputError(f"a face has no {min(missing)!r}")
+            for face in faces:
+                yield {**row, "face": face}
+            if not faces:
+                yield {**row, "face": None}
+
+
+def columns(paths: Sequence[str | os.PathLike[str]], *, degrees: bool = False) -> list[Column]:
+    """Returns the columns of a table of some files, which are read once for that.
+
+    They are the same for all files of one version, but for the action units, which depend on the
+    network, and the blendshapes, which ``run`` writes if asked. ``degrees`` adds a column that ends
+    with ``_deg`` after each column in radians. Raises what ``read_rows`` raises.
+    """
+    codes: set[int] = set()
+    blendshapes = False
+    clips: dict[str, Any] = {}
+    for path in paths:
+        clip = Path(path).stem
+        if clip in clips:
+            raise InputError(
+                f"{clips[clip]} and {path} would be the same clip in the table: rename one"
+            )
+        clips[clip] = path
+        for row in read_rows(path):
+            face = row["face"]
+            if face is None:
+                continue
+            with one_error(f"{os.fspath(path)}, frame {row['frame']}", _FIX):
+                codes |= {int(code) for name in _UNITS for code in face[name] or ()}
+            blendshapes |= BLENDSHAPES_FIELD.name in face
+    fields = (*FACE_FIELDS, BLENDSHAPES_FIELD) if blendshapes else FACE_FIELDS
+    out = [
+        Column("clip", str, "", "name of the file without its ending", lambda row: row["clip"]),
+        Column("frame", int, "", "number of the frame, from 0", lambda row: row["frame"]),
+    ]
+    for field in LINE_FIELDS:
+        out += _columns(field, field.name, lambda row: row, sorted(codes))
+    for field in fields:
+        out += _columns(field, field.name, lambda row: row["face"], sorted(codes))
+    return list(_with_degrees(out)) if degrees else out
+
+
+def rows(path: str | os.PathLike[str], wanted: Sequence[Column]) -> Iterator[list[Value]]:
+    """Yields the rows of one file; None means unknown. Raises what ``read_rows`` raises."""
+    clip = Path(path).stem
+    for row in read_rows(path):
+        row["clip"] = clip
+        with one_error(f"{os.fspath(path)}, frame {row['frame']}", _FIX):
+            values = [column.value(row) for column in wanted]
+        yield values
+
+
+def _columns(
+    field: JsonField, name: str, owner: Callable[[Any], Any], codes: Sequence[int]
+) -> Iterator[Column]:
+    def value(row: Any) -> Any:
+        found = owner(row)
+        return None if found is None else found.get(field.name)
+
+    if field.parts:
+        for part in field.parts:
+            yield from _columns(part, f"{name}_{part.name}", value, codes)
+        return
+    if field.name in _UNITS:
+        keys = [(str(code), f"au{code:02d}_{_UNITS[field.name]}") for code in codes]
+    else:
+        keys = [(key, f"{name}_{key}") for key in field.keys]
+    if not keys:
+        yield Column(name, field.type, field.unit, field.meaning, value)
+    for place, (key, element) in enumerate(keys):
+        yield Column(
+            element,
+            field.type,
+            field.unit,
+            f"{field.meaning}: {key}",
+            functools.partial(_element, value, key, place),
+        )
+
+
+def _element(owner: Callable[[Any], Any], key: str, place: int, row: Any) -> Any:
+    """Returns an element of a list or of an object; None if there is none."""
+    values = owner(row)
+    if isinstance(values, list):
+        return values[place]
+    return values.get(key) if values else None
+
+
+def _with_degrees(found: Sequence[Column]) -> Iterator[Column]:
+    for column in found:
+        yield column
+        if column.unit == "rad":
+
+            def in_degrees(row: Any, of: Callable[[Any], Any] = column.value) -> Value:
+                angle = of(row)
+                return None if angle is None else round(math.degrees(angle), 3)
+
+            yield Column(f"{column.name}_deg", float, "deg", column.meaning, in_degrees)

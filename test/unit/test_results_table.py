@@ -1,0 +1,142 @@
+"""Tests of ``face-perception table`` on results of known content."""
+
+from __future__ import annotations
+
+import csv
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+import pytest
+from gaze_scene import CAMERA, Actor
+
+from face_perception import cli
+from face_perception.errors import InputError
+from face_perception.results import FrameResult
+from face_perception.results_table import columns, rows
+from face_perception.types import ActionUnit, ActionUnits, Expression, Neutral
+
+UNITS = ActionUnits("ada", "landmarks", {12: ActionUnit(0.75, 0.5, 0.25)}, neutral=Neutral.LEARNED)
+
+
+def write(path: Path, frames: list[FrameResult]) -> Path:
+    lines = [json.dumps(frame.to_json(number)) for number, frame in enumerate(frames)]
+    path.write_text("".join(line + "\n" for line in lines))
+    return path
+
+
+@pytest.fixture
+def results(tmp_path: Path) -> Path:
+    """Three frames: two faces, nobody, and one face without a gaze."""
+    ada, bob = Actor("ada"), Actor("bob")
+    happy = Expression("ada", "test", [0.1, 0.1, 0.1, 0.1, 0.4, 0.1, 0.1], 0.9)
+    both = FrameResult(
+        0.0,
+        CAMERA,
+        (ada.face(0.0), bob.face(0.0)),
+        (ada.gaze(0.0), bob.gaze(0.0)),
+        (UNITS,),
+        (happy,),
+        (),
+        (),
+    )
+    nobody = FrameResult(0.1, CAMERA, (), (), (), (), (), ())
+    unseen = FrameResult(0.2, CAMERA, (bob.face(0.2),), (), (), (), (), ())
+    return write(tmp_path / "clip.jsonl", [both, nobody, unseen])
+
+
+def read(path: Path) -> list[dict[str, str]]:
+    with path.open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def test_one_row_for_each_face_and_one_for_a_frame_without(results: Path, tmp_path: Path) -> None:
+    assert cli.main(["table", str(results), "--output", str(tmp_path / "t.csv"), "--degrees"]) == 0
+    table = read(tmp_path / "t.csv")
+    assert [(row["clip"], row["frame"], row["face_id"]) for row in table] == [
+        ("clip", "0", "ada"),
+        ("clip", "0", "bob"),
+        ("clip", "1", ""),
+        ("clip", "2", "bob"),
+    ]
+    ada, bob, nobody, unseen = table
+    assert (ada["au12_intensity"], ada["au12_probability"]) == ("0.75", "0.5")
+    assert (bob["au12_intensity"], bob["expression_happy"]) == ("", "")
+    assert (ada["expression_happy"], ada["action_unit_neutral"]) == ("0.4", "learned")
+    assert (ada["gaze_valid"], unseen["gaze_valid"], nobody["gaze_valid"]) == ("TRUE", "", "")
+    assert nobody["stamp"] == "0.1"
+    assert float(ada["gaze_yaw_deg"]) == pytest.approx(
+        math.degrees(float(ada["gaze_yaw"])), abs=1e-3
+    )
+    assert float(ada["gaze_origin_z"]) > 0
+    assert ada["roi_width"] == "1"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["clip.jsonl", "t.csv"]
+
+
+def test_parquet_has_types_and_units(results: Path, tmp_path: Path) -> None:
+    parquet = pytest.importorskip("pyarrow.parquet")
+    assert cli.main(["table", str(results), "--output", str(tmp_path / "t.parquet")]) == 0
+    table = parquet.read_table(tmp_path / "t.parquet")
+    assert table.num_rows == 4
+    assert table["face_id"].to_pylist() == ["ada", "bob", None, "bob"]
+    assert str(table.schema.field("gaze_valid").type) == "bool"
+    assert str(table.schema.field("attention_target").type) == "string"  # although it is unknown
+    assert table.schema.field("gaze_yaw").metadata[b"unit"] == b"rad"
+    assert table["au12_intensity"].to_pylist() == [0.75, None, None, None]
+
+
+def test_every_value_has_the_type_of_its_column(results: Path) -> None:
+    wanted = columns([results], degrees=True)
+    names = [column.name for column in wanted]
+    assert len(names) == len(set(names))
+    for row in rows(results, wanted):
+        for column, value in zip(wanted, row, strict=True):
+            kinds = (int, float) if column.type is float else (column.type,)
+            assert value is None or type(value) in kinds, column.name
+
+
+@pytest.mark.parametrize(
+    ("line", "reason"),
+    [
+        ("{", "line 2"),
+        ("[]", "line 2"),
+        ('{"faces": 3}', "line 2"),
+        ('{"faces": [], "frame": 1}', "'stamp' is missing"),
+        (
+            '{"faces": [{}], "frame": 1, "stamp": 0, "camera": null}',
+            "no 'action_unit_confidence'",
+        ),
+        ("\x00\x01", "line 2"),
+    ],
+)
+def test_what_is_not_a_result_is_named(results: Path, line: str, reason: str) -> None:
+    first = results.read_text().splitlines()[0]
+    results.write_text(f"{first}\n{line}\n")
+    with pytest.raises(InputError, match=rf"clip\.jsonl.*{reason}"):
+        columns([results])
+
+
+def test_a_value_of_another_kind_is_named(results: Path) -> None:
+    wanted = columns([results])
+    found: dict[str, Any] = json.loads(results.read_text().splitlines()[0])
+    found["faces"][0]["gaze"] = 5
+    results.write_text(json.dumps(found) + "\n")
+    with pytest.raises(InputError, match=r"clip\.jsonl, frame 0 cannot be read"):
+        list(rows(results, wanted))
+
+
+def test_wrong_files_are_refused(
+    results: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "b").mkdir()
+    same = write(tmp_path / "b" / "clip.jsonl", [])
+    for arguments, said in (
+        ([results, "--output", tmp_path / "t.xlsx"], ".csv or .parquet"),
+        ([results, same, "--output", tmp_path / "t.csv"], "the same clip"),
+        ([tmp_path / "none.jsonl", "--output", tmp_path / "t.csv"], "none.jsonl"),
+        ([tmp_path, "--output", tmp_path / "t.csv"], str(tmp_path)),
+    ):
+        assert cli.main(["table", *map(str, arguments)]) == 1
+        assert said in capsys.readouterr().err
+        assert not (tmp_path / "t.csv").exists()
