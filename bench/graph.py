@@ -6,8 +6,9 @@ Runs the graph as separate processes and composed, in turns, beside the same cam
 this process counts the messages of the topics after --hear, by default all results without
 `overlay/compressed`. CPU is the user and system time of all processes but the camera, per delivered
 message of the first topic. Latency is the time from the stamp of the image to the publishing of the
-result, as in the diagnostics of each node. USS is the memory that a process does not share. With
---old-executor, both also run with rclpy's SingleThreadedExecutor.
+result, as in the diagnostics of each node. USS is the memory that a process does not share. Start
+is the CPU time of all processes until the first message. With --old-executor, both also run with
+rclpy's SingleThreadedExecutor.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from pathlib import Path
 from statistics import mean
 
@@ -48,7 +49,8 @@ TOPICS = {
     "overlay/compressed": CompressedImage,
 }
 TICK = os.sysconf("SC_CLK_TCK")
-START = 8.0  # seconds for the start, and for the first windows of the statistics
+LONGEST_START = 60.0  # seconds
+SETTLE = 6.0  # seconds after the first message, for the first windows of the statistics
 
 
 def cpu_seconds(pid: int) -> float:
@@ -120,8 +122,12 @@ class Listener:
 
 @dataclass(frozen=True)
 class Measured:
-    """CPU of all processes per message (ms), their memory (MB), latencies of attention (ms)."""
+    """CPU of all processes until the first message (s), and per message (ms) later.
 
+    Also their memory (MB), and the latencies of attention (ms).
+    """
+
+    start: float
     cpu: float
     memory: float
     p50: float
@@ -135,10 +141,16 @@ def measure(
 
     ``topic`` is the one whose messages count.
     """
+    listener.spin(1.0)  # takes what the graph before sent
     listener.health.clear()
+    listener.counts.clear()
     supervisor = way.supervisor(nodes)
     try:
-        listener.spin(START)
+        end = time.monotonic() + LONGEST_START
+        while not listener.counts[topic] and time.monotonic() < end:
+            listener.spin(0.02)
+        start = sum(cpu_seconds(pid) for pid in supervisor.pids.values())
+        listener.spin(SETTLE)
         listener.counts.clear()
         dropped = {name: int(h["dropped"]) for name, h in listener.health.items()}
         before = {name: cpu_seconds(pid) for name, pid in supervisor.pids.items()}
@@ -164,6 +176,7 @@ def measure(
     messages = listener.counts[topic] or 1
     latency = listener.health.get("attention", {})
     return Measured(
+        start,
         1e3 * sum(used.values()) / messages,
         sum(memory.values()),
         float(latency.get("latency p50 (ms)", "nan")),
@@ -203,17 +216,20 @@ def main() -> None:
         listener.close()
         rclpy.try_shutdown()
     print(f"\n640x480, 30 Hz, {os.cpu_count()} cores; mean of {options.rounds}")
-    print(f"{'':<24} {'CPU ms':>7} {'/ separate':>10} {'USS MB':>7} {'attention p50, p95 ms':>22}")
-    reference = mean(m.cpu for m in found["separate"])
-    for name, each in found.items():
-        cpu, memory = mean(m.cpu for m in each), mean(m.memory for m in each)
-        p50, p95 = mean(m.p50 for m in each), mean(m.p95 for m in each)
-        saved.add_time(f"{name}: CPU a message", cpu / 1e3)
-        saved.add(f"{name}: CPU / separate", cpu / reference)
-        saved.add(f"{name}: memory, MB", memory)
-        print(f"{name:<24} {cpu:7.1f} {cpu / reference:10.2f} {memory:7.1f} {p50:12.1f}, {p95:.1f}")
-    if options.figures:
-        saved.save(options.figures)
+    print(
+        f"{'':<24} {'CPU ms':>7} {'/ separate':>10} {'USS MB':>7} {'start, s':>8} "
+        f"{'attention p50, p95 ms':>22}"
+    )
+    means = {
+        name: Measured(*map(mean, zip(*map(astuple, each), strict=True)))
+        for name, each in found.items()
+    }
+    for name, m in means.items():
+        ratio = m.cpu / means["separate"].cpu
+        print(
+            f"{name:<24} {m.cpu:7.1f} {ratio:10.2f} {m.memory:7.1f} {m.start:8.2f} "
+            f"{m.p50:14.1f}, {m.p95:.1f}"
+        )
 
 
 if __name__ == "__main__":
