@@ -59,6 +59,9 @@ class Reader:
     - ``read``: reads the file.
     - ``text``: "yaml" or "json" if the file has that format, else empty.
     - ``seal``: puts seals and hashes right after a change, so that the reader gets to the content.
+    - ``good``: kinds of damage (see ``damage.KINDS``) that leave a file that it reads.
+    - ``says_why``: whether its errors say what the file is instead. Some only say "damaged",
+      because what they read can be made again.
     """
 
     name: str
@@ -67,6 +70,8 @@ class Reader:
     read: Callable[[Path], object]
     text: str = ""
     seal: Callable[[Path], None] = nothing
+    good: tuple[str, ...] = ()
+    says_why: bool = True
 
 
 def sealed(text: str) -> str:
@@ -279,7 +284,12 @@ READERS = (
         seal_text,
     ),
     Reader(
-        "model record", ModelError, _record, lambda path: store.read(_recorded_card(path)), "json"
+        "model record",
+        ModelError,
+        _record,
+        lambda path: store.read(_recorded_card(path)),
+        "json",
+        says_why=False,
     ),
     Reader(
         "reference inputs",
@@ -293,22 +303,38 @@ READERS = (
         _beside(".npz"),
         lambda path: network_inputs(find_card(path.with_suffix(".yaml")), 2, arrays=path),
     ),
-    Reader("TensorRT engine", ModelError, _engine, _read_engine),
+    Reader("TensorRT engine", ModelError, _engine, _read_engine, says_why=False),
     Reader("camera calibration", InputError, _written("camera.yaml", CAMERA), load_camera, "yaml"),
     Reader("avatar", AvatarError, _avatar, _read_avatar, seal=_seal_avatar),
-    Reader("calibration of a person", InputError, _person, _read_person, "json"),
+    Reader(
+        "calibration of a person",
+        InputError,
+        _person,
+        _read_person,
+        "json",
+        good=("missing", "dangling link"),  # of a person who has none
+        says_why=False,
+    ),
     Reader(
         "recipe",
         InputError,
         _written("recipe.yaml", RECIPE),
         lambda path: read_settings(RecipeSettings, path),
         "yaml",
+        good=("cut in half",),  # the other settings have defaults
     ),
     Reader(
         "data path of a run",
         InputError,
         _written("data.txt", "somewhere"),
         lambda path: data_of(path.parent),
+        good=(  # any text is a path
+            "cut in half",
+            "cut after 20 bytes",
+            "nested lists",
+            "nested mappings",
+            "nested indentation",
+        ),
     ),
 )
 

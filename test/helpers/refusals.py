@@ -6,9 +6,46 @@ from pathlib import Path
 
 import pytest
 from at_once import at_once
+from damage import KINDS, changed_leaves
 from outside_readers import Reader
 
 from face_perception.errors import FacePerceptionError
+
+# What an error says that a file is instead, by kind of damage.
+_SAYS = {
+    "folder": "it is a folder",
+    "named pipe": "it is a named pipe",
+    "device": "it is a device",
+    "Git LFS pointer": "Git LFS pointer",
+    "web page": "web page",
+}
+
+
+def refuses_damage(reader: Reader, kind: str, folder: Path) -> None:
+    """Damages a good file; fails if the reader does not refuse it as promised."""
+    path = reader.make(folder)
+    KINDS[kind](path, path.read_bytes())
+    if kind in reader.good:
+        reader.read(path)
+        return
+    text = refused(reader, path)
+    if reader.says_why:
+        assert _SAYS.get(kind, "") in text
+
+
+def reads_the_good_file(reader: Reader, folder: Path) -> None:
+    path = reader.make(folder)
+    reader.seal(path)
+    reader.read(path)
+
+
+def survives_wrong_values(reader: Reader, folder: Path) -> None:
+    """Gives each value of a text another type or size; an error must be as promised."""
+    path = reader.make(folder)
+    for text in changed_leaves(path.read_text(), reader.text):
+        path.write_text(text)
+        reader.seal(path)
+        read_or_refuse(reader, path)
 
 
 def refused(reader: Reader, path: Path) -> str:

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 from at_once import at_once
-from damage import KINDS, changed_leaves
+from damage import KINDS
 from outside_readers import Reader
-from refusals import read_or_refuse, refused
+from refusals import reads_the_good_file, refuses_damage, survives_wrong_values
 
 torch = pytest.importorskip("torch")
 pytest.importorskip("pyarrow")
@@ -19,37 +19,21 @@ from outside_training_readers import STATE, TRAINING_READERS
 from face_perception.learning.musetalk.state_dicts import check_checkpoint_file
 from face_perception.learning.torch_checkpoint import CheckpointError, read_checkpoint
 
-# A text of one line is cut to a whole line less, or has nothing in it.
-STILL_GOOD = {("annotations", "empty"), ("data set", "cut in half")}
-
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("reader", TRAINING_READERS, ids=lambda reader: reader.name)
 def test_what_is_not_the_file_is_refused(reader: Reader, kind: str, tmp_path: Path) -> None:
-    path = reader.make(tmp_path)
-    KINDS[kind](path, path.read_bytes())
-    if (reader.name, kind) in STILL_GOOD:
-        read_or_refuse(reader, path)
-        return
-    text = refused(reader, path)
-    if kind == "Git LFS pointer" and reader.name not in SAY_LESS:
-        assert "Git LFS pointer" in text
-
-
-SAY_LESS = ("annotations", "camera of a data set", "table of a data set")
+    refuses_damage(reader, kind, tmp_path)
 
 
 @pytest.mark.parametrize("reader", TRAINING_READERS, ids=lambda reader: reader.name)
 def test_the_good_file_is_read(reader: Reader, tmp_path: Path) -> None:
-    reader.read(reader.make(tmp_path))
+    reads_the_good_file(reader, tmp_path)
 
 
 def test_wrong_types_and_huge_numbers(tmp_path: Path) -> None:
     (reader,) = (reader for reader in TRAINING_READERS if reader.text)
-    path = reader.make(tmp_path)
-    for text in changed_leaves(path.read_text(), reader.text):
-        path.write_text(text)
-        read_or_refuse(reader, path)
+    survives_wrong_values(reader, tmp_path)
 
 
 def test_a_tensor_that_is_much_larger_than_its_file(tmp_path: Path) -> None:

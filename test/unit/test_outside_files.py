@@ -15,9 +15,9 @@ import cv2
 import numpy as np
 import pytest
 from at_once import at_once
-from damage import KINDS, changed_leaves, laughter, merged
+from damage import KINDS, laughter, merged
 from outside_readers import READERS, Reader, npz_bytes, rewritten_archive
-from refusals import read_or_refuse, refused
+from refusals import reads_the_good_file, refused, refuses_damage, survives_wrong_values
 
 from face_perception.bringup.shared_memory import remove_orphans
 from face_perception.errors import InputError, one_line, shortened
@@ -37,56 +37,20 @@ BY_NAME = {reader.name: reader for reader in READERS}
 TEXTS = [reader for reader in READERS if reader.text]
 
 
-# Damage that leaves a valid file: half of these recipes, and any text as a path.
-STILL_GOOD = {
-    ("calibration of a person", "missing"),
-    ("calibration of a person", "dangling link"),
-    ("recipe", "cut in half"),
-    ("data path of a run", "cut in half"),
-    ("data path of a run", "cut after 20 bytes"),
-    ("data path of a run", "nested lists"),
-    ("data path of a run", "nested mappings"),
-    ("data path of a run", "nested indentation"),
-}
-SAYS = {
-    "folder": "it is a folder",
-    "named pipe": "it is a named pipe",
-    "device": "it is a device",
-    "Git LFS pointer": "Git LFS pointer",
-    "web page": "web page",
-}
-# These readers only say "damaged", because what they read can be made again.
-SAY_LESS = ("model record", "TensorRT engine", "calibration of a person")
-
-
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("reader", READERS, ids=lambda reader: reader.name)
 def test_what_is_not_the_file_is_refused(reader: Reader, kind: str, tmp_path: Path) -> None:
-    path = reader.make(tmp_path)
-    KINDS[kind](path, path.read_bytes())
-    if (reader.name, kind) in STILL_GOOD:
-        reader.read(path)
-        return
-    text = refused(reader, path)
-    if reader.name not in SAY_LESS:
-        assert SAYS.get(kind, "") in text
+    refuses_damage(reader, kind, tmp_path)
 
 
 @pytest.mark.parametrize("reader", READERS, ids=lambda reader: reader.name)
 def test_the_good_file_is_read(reader: Reader, tmp_path: Path) -> None:
-    path = reader.make(tmp_path)
-    reader.seal(path)
-    reader.read(path)
+    reads_the_good_file(reader, tmp_path)
 
 
 @pytest.mark.parametrize("reader", TEXTS, ids=lambda reader: reader.name)
 def test_wrong_types_and_huge_numbers(reader: Reader, tmp_path: Path) -> None:
-    path = reader.make(tmp_path)
-    good = path.read_text()
-    for text in changed_leaves(good, reader.text):
-        path.write_text(text)
-        reader.seal(path)
-        read_or_refuse(reader, path)
+    survives_wrong_values(reader, tmp_path)
 
 
 @pytest.mark.parametrize(

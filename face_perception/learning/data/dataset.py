@@ -126,7 +126,7 @@ def read(folder: Path, needs: Sequence[str] = ()) -> Dataset:
     pyarrow = _pyarrow()
     about = _read_about(folder / ABOUT)
     path = folder / TABLE
-    if not path.is_file():
+    if not path.exists():
         raise DatasetError(f"{path} is missing: a table of samples was expected (docs/training.md)")
     fix = "give a table in Parquet (docs/training.md)"
     with one_error(f"table {path}", fix, DatasetError), open_regular(path) as file:
@@ -168,7 +168,7 @@ def _pyarrow() -> Any:
 
 
 def _read_about(path: Path) -> dict[str, str]:
-    if not path.is_file():
+    if not path.exists():
         raise DatasetError(
             f"{path} is missing: a data set has {ABOUT}, {TABLE} and {IMAGES}/ (docs/training.md)"
         )
