@@ -16,6 +16,7 @@ torch = pytest.importorskip("torch")
 
 import tensorrt_builds
 from geddnet_weights import lively
+from imported_gaze_networks import check_folding, check_fp16, check_int8
 
 from face_perception import cli, paths
 from face_perception.inference import (
@@ -23,12 +24,11 @@ from face_perception.inference import (
     ModelError,
     find_card,
     load,
-    make_variant,
     read_reference_inputs,
 )
 from face_perception.inference.models import store
 from face_perception.learning.geddnet import checkpoint as import_geddnet
-from face_perception.learning.geddnet.export import FoldedGEDDnet, geddnet_onnx
+from face_perception.learning.geddnet.export import geddnet_onnx
 from face_perception.learning.geddnet.network import GEDDnet
 from face_perception.learning.geddnet.reference_inputs import sample_inputs
 from face_perception.learning.geddnet.tensorflow_variables import variables_of
@@ -79,19 +79,15 @@ def made(path: Path, **arguments: str) -> ModelBuild:
 
 def test_the_folded_graph_is_the_network(network: GEDDnet, installed: str) -> None:
     samples = {name: image[::3] for name, image in sample_inputs().items()}
-    tensors = [torch.from_numpy(samples[name]) for name in ("face", "left_eye", "right_eye")]
-    with torch.no_grad():
-        wanted = network.gaze(*tensors)
-        torch.testing.assert_close(FoldedGEDDnet(network)(*tensors), wanted, rtol=0, atol=1e-5)
-    assert wanted.std(0).min() > 1e-3, "the samples must differ for a comparison to mean something"
-    found = load(installed, threads=2).infer(samples)["gaze"]
-    assert np.abs(found - wanted.numpy()).max() < 1e-5
+    wanted = check_folding(network, samples)
+    model = load(installed, threads=2)
+    assert np.abs(model.infer(samples)["gaze"] - wanted).max() < 1e-5
     # Extreme inputs, for which the borders of the first layer matter most.
     for level in (0.0, 255.0):
         flat = {name: np.full_like(image[:1], level) for name, image in samples.items()}
         with torch.no_grad():
-            wanted = network.gaze(*(torch.from_numpy(image) for image in flat.values()))
-        assert np.abs(load(installed).infer(flat)["gaze"] - wanted.numpy()).max() < 1e-5
+            wanted = network.gaze(*(torch.from_numpy(image) for image in flat.values())).numpy()
+        assert np.abs(model.infer(flat)["gaze"] - wanted).max() < 1e-5
 
 
 def test_the_card_says_what_it_is(installed: str, network: GEDDnet, checkpoint: Path) -> None:
@@ -153,19 +149,8 @@ def test_the_doctor_runs_it(installed: str, monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def test_fp16_serves_and_int8_is_measured(installed: str) -> None:
-    (fp16,) = make_variant(installed, "fp16").deviations
-    assert 0 < fp16.used < 0.5
-    assert load(installed, precision="fp16").infer(sample_inputs())["gaze"].shape == (12, 2)
-    assert cli.main(["models", "quantize", installed, "--recipe", "int8-cpu"]) == 0
-    from face_perception.inference import read_variant
-
-    (int8,) = read_variant(installed, "int8-cpu").deviations
-    assert fp16.largest < int8.largest < 0.2
-    if int8.within:
-        load(installed, precision="int8")
-    else:
-        with pytest.raises(ModelError, match="deviates too much from ONNX Runtime in FP32"):
-            load(installed, precision="int8")
+    fp16 = check_fp16(installed, sample_inputs())
+    check_int8(installed, least=fp16.largest)
 
 
 @pytest.mark.skipif(platform.machine() != "x86_64", reason="tensorrt_rtx is for x86-64 only")

@@ -20,6 +20,7 @@ torch = pytest.importorskip("torch")
 
 import tensorrt_builds
 from geddnet_weights import inputs, lively
+from imported_gaze_networks import check_folding, check_fp16, check_int8
 
 from face_perception import cli, geometry
 from face_perception.gaze import NetworkGaze, make_gaze_crops, to_normalized_angles
@@ -28,14 +29,12 @@ from face_perception.inference import (
     ModelError,
     find_card,
     load,
-    make_variant,
     read_reference_inputs,
-    read_variant,
 )
 from face_perception.learning.dilated_net import checkpoint as import_dilated_net
 from face_perception.learning.dilated_net.network import dilated_net, dilated_net_from_variables
 from face_perception.learning.geddnet import checkpoint as import_geddnet
-from face_perception.learning.geddnet.export import FoldedGEDDnet, geddnet_onnx
+from face_perception.learning.geddnet.export import geddnet_onnx
 from face_perception.learning.geddnet.gaze_system import TOLERANCE, GazeSystem
 from face_perception.learning.geddnet.network import GEDDnet
 from face_perception.learning.geddnet.reference_inputs import sample_inputs
@@ -113,13 +112,9 @@ def test_it_is_geddnet_without_a_face() -> None:
         assert np.abs(features - published[key]).max() < 1e-4
 
 
-def test_the_exported_graph_is_the_network(tmp_path: Path) -> None:
+def test_the_exported_graph_is_the_network() -> None:
     network = lively(dilated_net(), seed=4)
-    images = [torch.from_numpy(sample_inputs()[name][::4]) for name in EYES]
-    with torch.no_grad():
-        wanted = network.gaze(None, *images)
-        torch.testing.assert_close(FoldedGEDDnet(network)(*images), wanted, rtol=0, atol=1e-5)
-    assert wanted.std(0).min() > 1e-3, "the samples must differ for a comparison to mean something"
+    check_folding(network, {name: sample_inputs()[name][::4] for name in EYES})
     with pytest.raises(ValueError, match="dilated=True"):
         geddnet_onnx(dilated_net(dilated=False))
 
@@ -142,21 +137,12 @@ def test_the_card_says_what_it_is(installed: str, checkpoint: Path) -> None:
 
 
 def test_fp16_serves(installed: str) -> None:
-    (fp16,) = make_variant(installed, "fp16").deviations
-    assert 0 < fp16.used < 0.5
-    assert load(installed, precision="fp16").infer(crops())["gaze"].shape == (golden.FACES, 2)
+    check_fp16(installed, crops())
 
 
 @pytest.mark.slow
 def test_int8_is_measured(installed: str) -> None:
-    assert cli.main(["models", "quantize", installed, "--recipe", "int8-cpu"]) == 0
-    (int8,) = read_variant(installed, "int8-cpu").deviations
-    assert 1e-4 < int8.largest < 0.2
-    if int8.within:
-        load(installed, precision="int8")
-    else:
-        with pytest.raises(ModelError, match="deviates too much from ONNX Runtime in FP32"):
-            load(installed, precision="int8")
+    check_int8(installed, least=1e-4)
 
 
 @pytest.mark.skipif(platform.machine() != "x86_64", reason="tensorrt_rtx is for x86-64 only")
