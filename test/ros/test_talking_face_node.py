@@ -33,7 +33,7 @@ from std_srvs.srv import Trigger
 from waits import scaled
 
 from face_perception import msg, paths
-from face_perception.faces import load_tracker
+from face_perception.faces import FaceTracker, load_tracker
 from face_perception.inference import sample_photo
 from face_perception.media import image_from_message
 from face_perception.nodes.talking_face.node import TalkingFaceNode
@@ -323,7 +323,7 @@ def test_a_clean_up_lets_go_of_the_face(domain: int) -> None:
 
 @pytest.mark.realtime
 def test_an_interruption_is_seen_within_100_ms(
-    start: Callable[..., NodeProcess], peer: Peer
+    start: Callable[..., NodeProcess], peer: Peer, tracker: FaceTracker
 ) -> None:
     """By stamps: from when the node received the interruption to the last frame with open lips."""
     start("talking_face", audio_out="none")
@@ -332,13 +332,13 @@ def test_an_interruption_is_seen_within_100_ms(
     speaker = Speaker(peer)
     peer.until(lambda: len(frames) > 5, why="for frames")
     speaker.connect()
-    tracker = load_tracker()
 
     def gap(frame: Image) -> float:
         """Returns the distance of the lips divided by that of the outer canthi."""
         image = image_from_message(frame)
-        found = tracker.detect(Frame(image, 0.0, Camera.assume(*image.shape[1::-1])))
-        points = found[0].landmarks[:, :2]
+        shot = Frame(image, 0.0, Camera.assume(*image.shape[1::-1]))
+        (face,) = tracker.detect(shot, max_faces=1)
+        points = face.landmarks[:, :2]
         return float(
             np.linalg.norm(points[13] - points[14]) / np.linalg.norm(points[33] - points[263])
         )

@@ -27,12 +27,16 @@ dog = Watchdog(lambda: not told_to_end.is_set(), lambda text: print(text, file=s
 steps = Activity("the worker", waiting_times.STUCK)
 dog.add(steps)
 dog.start()
+factor = float(os.environ["FACE_PERCEPTION_DELAY_FACTOR"])
 """
 
 
 def environment() -> dict[str, str]:
-    """Returns waiting times of a hundredth: STUCK is 0.3 s, STUCK_IN_SETUP 1.2 s, ENDING 0.08 s."""
-    return {**os.environ, "FACE_PERCEPTION_DELAY_FACTOR": "0.01"}
+    """Returns an environment with short waiting times, longer ones where tests run in parallel.
+
+    A hundredth makes STUCK 0.3 s, STUCK_IN_SETUP 1.2 s, ENDING 0.08 s.
+    """
+    return {**os.environ, "FACE_PERCEPTION_DELAY_FACTOR": str(scaled(0.01))}
 
 
 @pytest.mark.parametrize(
@@ -49,8 +53,13 @@ def environment() -> dict[str, str]:
         ("ctypes.PyDLL(None).sleep(60)", 1, "Timeout"),
         ("told_to_end.set(); time.sleep(60)", EXIT_STUCK, "did not end within"),
         # A thread that waits is fine, and so is one that continues.
-        ("stop = StopEvent(steps); stop.wait(1); steps.end(); time.sleep(0.5)", 0, ""),
-        ("[(steps.begin(), time.sleep(0.05)) for _ in range(20)]; steps.end()", 0, ""),
+        (
+            "stop = StopEvent(steps); stop.wait(100 * factor); steps.end(); "
+            "time.sleep(50 * factor)",
+            0,
+            "",
+        ),
+        ("[(steps.begin(), time.sleep(5 * factor)) for _ in range(20)]; steps.end()", 0, ""),
     ],
 )
 def test_what_is_stuck_ends(program: str, code: int, said: str, tmp_path: Path) -> None:
@@ -82,7 +91,7 @@ def test_a_log_that_is_stuck_does_not_keep_it(tmp_path: Path) -> None:
 
 
 BEATS = """
-import os, signal, time
+import os, signal, sys, time
 from face_perception.heartbeat import HeartbeatSender
 sender = HeartbeatSender()
 for _ in range(5):
@@ -96,22 +105,25 @@ for _ in range(5):
     [
         ("os.kill(os.getpid(), signal.SIGSTOP)", -signal.SIGKILL, True),
         ("time.sleep(60)", -signal.SIGKILL, True),
-        ("sender.beat(patience=True); time.sleep(1.5)", 0, False),
+        ("sender.beat(patience=True); time.sleep(2 * float(sys.argv[1]))", 0, False),
     ],
 )
 def test_a_process_without_heartbeats_is_killed(
     ending: str, code: int, silent: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(waiting_times, "HEARTBEAT_SILENCE", 0.8)
+    longest = scaled(0.8)
+    monkeypatch.setattr(waiting_times, "HEARTBEAT_SILENCE", longest)
     process = WatchedProcess(
-        [sys.executable, "-c", BEATS + ending], time.monotonic(), environment=os.environ
+        [sys.executable, "-c", BEATS + ending, str(longest)],
+        time.monotonic(),
+        environment=os.environ,
     )
     end = time.monotonic() + scaled(30)
     while (ended := process.poll(time.monotonic())) is None and time.monotonic() < end:
         time.sleep(0.02)
     process.close()
     assert ended == code
-    assert (process.silence > 0.8) is silent
+    assert (process.silence > longest) is silent
 
 
 def test_a_parent_that_stood_still_itself_does_not_blame_the_process() -> None:
