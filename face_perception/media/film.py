@@ -34,10 +34,15 @@ _CONTAINERS = (
 )
 # FFmpeg's own decoders of these codecs leave the alpha channel of WebM out.
 _DECODERS_WITH_ALPHA = {"vp8": "libvpx", "vp9": "libvpx-vp9"}
-# Largest frame (8K), and what a film of any size in bytes may have (2560x1600). Above the second,
-# the file must have a byte for each 10 pixels of a frame: a decoder holds up to 17 frames, and a
-# film of 26 kB needed 390 MB with frames of 3840x2160.
-_MOST_PIXELS, _PIXELS_OF_ANY_FILE, _PIXELS_PER_BYTE = 36_000_000, 4_200_000, 10
+# Largest frame of any film, pixels (8K).
+_MOST_PIXELS = 36_000_000
+# Bytes of memory that a film may take: one of less than a megabyte, and larger ones for each byte
+# of the file. Each pixel of a frame takes 34 bytes, and 29 times its own, because a decoder holds
+# many frames. Measured with H.264 that refers to 16 frames of 2560x1600: 15 kB took 315 MB (12 bits
+# a pixel), 16 kB took 855 MB (48 bits).
+_SMALL_FILE, _MEMORY_OF_SMALL_FILE, _MEMORY_PER_BYTE = 1_000_000, 290_000_000, 770
+_BYTES_PER_PIXEL, _FRAMES_HELD = 34, 29
+_USUAL_BITS = 12  # of a pixel (4:2:0)
 _FIRST_PACKETS = 64  # from which the rate is found
 _USUAL_RATE = 30.0  # Hz, if nothing tells the rate
 _RATES = (0.01, 1000.0)  # Hz
@@ -146,6 +151,7 @@ class Film:
             raise InputError(
                 f"{self._name} is a film in a format that PyAV cannot decode: convert it to H.264"
             )
+        self._format = stream.codec_context.format  # of its pixels; None: not known yet
         self._check_size(stream.codec_context.width, stream.codec_context.height)
         return stream
 
@@ -169,8 +175,11 @@ class Film:
         return codec
 
     def _most_pixels(self) -> int:
-        most = max(_PIXELS_OF_ANY_FILE, self._bytes * _PIXELS_PER_BYTE)
-        return min(_MOST_PIXELS, most)
+        memory = _MEMORY_OF_SMALL_FILE
+        if self._bytes >= _SMALL_FILE:
+            memory = max(memory, self._bytes * _MEMORY_PER_BYTE)
+        bits = self._format.padded_bits_per_pixel if self._format else _USUAL_BITS
+        return min(_MOST_PIXELS, int(memory / (_BYTES_PER_PIXEL + _FRAMES_HELD * bits / 8)))
 
     def _check_size(self, width: int, height: int) -> None:
         if width * height > self._most_pixels():

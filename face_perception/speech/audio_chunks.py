@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from face_perception.errors import InputError
+from face_perception.errors import InputError, shortened
 
 AudioSamples = npt.NDArray[np.float32]
 
@@ -122,7 +122,8 @@ def chunk_from_bytes(
     known = _FORMATS.get(sample_format.upper())
     if known is None:
         raise AudioError(
-            f"sample format {sample_format!r} is not supported: use one of {', '.join(_FORMATS)}"
+            f"sample format {shortened(sample_format)} is not supported: use one of "
+            f"{', '.join(_FORMATS)}"
         )
     kind, scale, offset = known
     if len(data) % np.dtype(kind).itemsize:

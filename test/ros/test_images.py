@@ -177,6 +177,7 @@ def lying(**fields: int | str) -> Image:
         (lying(encoding="64FC1"), "encoding '64FC1' is not supported.*rgb8"),
         (lying(encoding="32FC1"), "encoding '32FC1' is not supported: a depth image: remap"),
         (lying(encoding=""), "encoding ''"),
+        (lying(encoding="x" * 9999), r"^encoding .{,90} is not supported"),
         (lying(step=10), "step is 10.*96 bytes"),
         (lying(height=25), "data has 2304 bytes.*needs 2400"),
         (lying(width=0), "empty"),

@@ -19,7 +19,7 @@ import numpy as np
 import numpy.typing as npt
 import yaml
 
-from face_perception.errors import InputError, shortened
+from face_perception.errors import InputError, one_line, shortened
 from face_perception.files import open_regular
 from face_perception.media import read_picture
 from face_perception.outside_files import one_error, read_yaml
@@ -133,13 +133,14 @@ def read(folder: Path, needs: Sequence[str] = ()) -> Dataset:
         _check_table(pyarrow.parquet.ParquetFile(file), os.fstat(file.fileno()).st_size)
         file.seek(0)
         table = pyarrow.parquet.read_table(file)
-    missing = [name for name in (*_NEEDED, *needs) if name not in table.column_names]
+        values = {name: table[name].to_pylist() for name in table.column_names}
+    missing = [name for name in (*_NEEDED, *needs) if name not in values]
     if missing:
         raise DatasetError(
             f"{path} lacks the column{'s' * (len(missing) > 1)} {', '.join(missing)}; it has "
-            f"{', '.join(table.column_names)}"
+            f"{one_line(', '.join(values))}"
         )
-    columns = {name: _column(path, name, table[name].to_pylist()) for name in table.column_names}
+    columns = {name: _column(path, name, value) for name, value in values.items()}
     _check_splits(path, columns["subject"], columns["split"])
     return Dataset(folder, columns=columns, **{name: about[name] for name in _STATED})
 
@@ -202,7 +203,9 @@ def _column(path: Path, name: str, values: list[Any]) -> npt.NDArray[Any]:
         try:
             return np.array([np.nan if v is None else v for v in values], np.float64)
         except (TypeError, ValueError) as error:
-            raise DatasetError(f"{path}: {name} must hold numbers or nulls: {error}") from error
+            raise DatasetError(
+                f"{path}: {name} must hold numbers or nulls: {one_line(error)}"
+            ) from error
     # A column that the user added and that no recipe reads.
     return np.array([*values, None], object)[:-1]
 

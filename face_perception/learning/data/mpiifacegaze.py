@@ -18,9 +18,10 @@ import numpy as np
 from face_perception import faces
 from face_perception.errors import InputError, one_line
 from face_perception.faces import FaceTracker
-from face_perception.files import open_regular, read_regular
+from face_perception.files import read_regular
 from face_perception.gaze import CropsUnavailable, GazeCrops, make_gaze_crops, to_normalized_angles
 from face_perception.learning.data.dataset import DatasetError, Writer, read_image
+from face_perception.learning.data.matlab_file import read_matlab_arrays
 from face_perception.outside_files import one_error
 from face_perception.types import Camera, Face, FloatArray, Frame, Image
 
@@ -174,13 +175,11 @@ def read_camera(path: Path) -> tuple[FloatArray, tuple[float, ...]]:
 
     Raises DatasetError that names the file.
     """
-    import scipy.io
-
     wanted = "cameraMatrix [3, 3] and distCoeffs, 4, 5 or 8 numbers, were expected"
     if not path.is_file():
         raise DatasetError(f"{path} is missing: {wanted}")
-    with one_error(f"camera {path}", wanted, DatasetError), open_regular(path) as file:
-        found = scipy.io.loadmat(file)
+    with one_error(f"camera {path}", wanted, DatasetError):
+        found = read_matlab_arrays(path)
     missing = [name for name in ("cameraMatrix", "distCoeffs") if name not in found]
     if missing:
         raise DatasetError(f"{path} lacks {' and '.join(missing)}: {wanted}")
