@@ -226,10 +226,15 @@ def main() -> None:
     }
     for name, m in means.items():
         ratio = m.cpu / means["separate"].cpu
+        saved.add_time(f"{name}: CPU a message", m.cpu / 1e3)
+        saved.add(f"{name}: CPU / separate", ratio)
+        saved.add(f"{name}: memory, MB", m.memory)
         print(
             f"{name:<24} {m.cpu:7.1f} {ratio:10.2f} {m.memory:7.1f} {m.start:8.2f} "
             f"{m.p50:14.1f}, {m.p95:.1f}"
         )
+    if options.figures:
+        saved.save(options.figures)
 
 
 if __name__ == "__main__":

@@ -17,7 +17,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from face_perception.errors import InputError
+from face_perception.errors import InputError, one_line, shortened
 from face_perception.media.eight_bits import BitDepth, looks_like_depth
 from face_perception.media.picture import decode_picture
 
@@ -170,15 +170,16 @@ def _by_cv_bridge(message: Any) -> Array:
         bridge = importlib.import_module("cv_bridge").CvBridge()
     except ImportError as error:
         raise ImageError(
-            f"encoding {message.encoding!r} is not supported: install cv_bridge and OpenCV 4, or "
-            f"set the camera driver to one of {', '.join(_ENCODINGS)}"
+            f"encoding {shortened(message.encoding)} is not supported: install cv_bridge and "
+            f"OpenCV 4, or set the camera driver to one of {', '.join(_ENCODINGS)}"
         ) from error
     try:
         return np.asarray(bridge.imgmsg_to_cv2(message, "rgb8"), np.uint8)
     except Exception as error:  # cv_bridge's class cannot be named where it is not installed
         raise ImageError(
-            f"encoding {message.encoding!r} is not supported: cv_bridge cannot convert it to rgb8 "
-            f"({error}); set the camera driver to one of {', '.join(_ENCODINGS)}"
+            f"encoding {shortened(message.encoding)} is not supported: cv_bridge cannot convert "
+            f"it to rgb8 ({one_line(error)}); set the camera driver to one of "
+            f"{', '.join(_ENCODINGS)}"
         ) from error
 
 
@@ -189,7 +190,7 @@ def image_from_compressed(message: Any) -> Array:
     is a depth image, or if it has far more pixels than a picture of as many bytes.
     """
     if "compressedDepth" in message.format:
-        raise ImageError(f"format {message.format!r} is a depth image: {_NOT_DEPTH}")
+        raise ImageError(f"format {shortened(message.format)} is a depth image: {_NOT_DEPTH}")
     data = bytes(message.data)
     name = f"the compressed image ({message.format[:40]!r}, {len(data)} bytes)"
     if not data:
