@@ -53,6 +53,7 @@ ALLOWED: dict[str, set[str]] = {
     "speech": BASE | {"inference"},
     "avatar": BASE | {"inference", "faces", "media", "speech"},
     "overlay": {"errors", "types", "geometry", "faces"},
+    "hri": BASE | {"faces", "attention"},
     "results": {"types"},
     "results_table": BASE | {"results"},
     "pipeline": BASE | {"inference", "faces", "results"} | SENSES,
@@ -60,7 +61,7 @@ ALLOWED: dict[str, set[str]] = {
     "ros": BASE | PROCESS | {"inference", "faces", "media", "speech"},
     "bringup": BASE | PROCESS | {"media", "speech", "ros"},
     "nodes": BASE | PROCESS | SENSES
-    | {"inference", "faces", "media", "overlay", "ros", "bringup"},
+    | {"inference", "faces", "media", "overlay", "hri", "ros", "bringup"},
     "commands": BASE | SENSES | {"inference", "faces", "media", "overlay", "pipeline", "results"}
     | {"results_table", "bringup", "ros", "nodes", "learning", "exit_codes"},
     "cli": {"commands", "errors"},
