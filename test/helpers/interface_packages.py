@@ -1,0 +1,59 @@
+"""Builds the messages in test/interfaces, for machines whose ROS has no hri_msgs or tf2_msgs.
+
+The build takes about 40 s of CPU. It is kept in the folder for
+temporary files, and made again when a message, the Python or the ROS distribution changes.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import importlib.util
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+SOURCES = Path(__file__).parents[1] / "interfaces"
+FOLDER = Path(tempfile.gettempdir()) / f"face_perception_test_interfaces_{os.getuid()}"
+PACKAGES = ("hri_msgs", "tf2_msgs")
+
+
+def interface_packages() -> list[Path]:
+    """Returns folders for PYTHONPATH from which ``PACKAGES`` can be imported.
+
+    Empty if all of them are installed. Waits while another process builds them.
+    """
+    missing = [name for name in PACKAGES if importlib.util.find_spec(name) is None]
+    return [_built(name) for name in missing]
+
+
+def _built(name: str) -> Path:
+    digest = hashlib.sha256(f"{sys.executable} {os.environ.get('ROS_DISTRO')}".encode())
+    for path in sorted([*SOURCES.glob("*.cmake"), *(SOURCES / name).rglob("*")]):
+        digest.update(path.read_bytes() if path.is_file() else b"")
+    FOLDER.mkdir(exist_ok=True)
+    build = FOLDER / f"{name}_{digest.hexdigest()[:16]}"
+    with (FOLDER / f"{name}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        done = build / "done"
+        if not done.exists():
+            for old in FOLDER.glob(f"{name}_*"):
+                shutil.rmtree(old)
+            _build(SOURCES / name, build)
+            done.touch()
+    return build / "rosidl_generator_py"
+
+
+def _build(source: Path, build: Path) -> None:
+    configure = [
+        *("cmake", "-S", source, "-B", build, "-DBUILD_TESTING=OFF"),
+        *(f"-DPython3_EXECUTABLE={sys.executable}", "-DPython3_FIND_VIRTUALENV=ONLY"),
+        *("-DCMAKE_C_FLAGS=-O0", "-DCMAKE_CXX_FLAGS=-O0"),
+    ]
+    compile_ = ["cmake", "--build", build, "--target", "python_messages", "--parallel", "2"]
+    for command in (configure, compile_):
+        done = subprocess.run(command, capture_output=True, text=True)
+        assert done.returncode == 0, f"{source.name}: {done.stdout[-3000:]}{done.stderr[-3000:]}"
