@@ -65,7 +65,7 @@ def main() -> None:
     parser.add_argument("--skew", type=float, default=0.0)
     options = parser.parse_args()
 
-    perception = tuple(n.name for n in graph.NODES if n.perceives and not n.needs)
+    perception = tuple(n.name for n in graph.NODES if n.perceives and n.installed and not n.needs)
     nodes = ("talking_face", *(perception if options.beside else ()))
     face = {"audio_out": "none"}
     supervisor = Supervisor(

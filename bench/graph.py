@@ -201,7 +201,11 @@ def main() -> None:
     ways = [Way("separate", False), Way("composed", True)]
     if options.old_executor:
         ways += [Way(f"{w.name}, old executor", w.composed, events=False) for w in ways]
-    nodes = tuple(n.name for n in graph.NODES if n.perceives and not n.needs and n.name != "camera")
+    nodes = tuple(
+        n.name
+        for n in graph.NODES
+        if n.perceives and n.installed and not n.needs and n.name != "camera"
+    )
     rclpy.init()
     listener = Listener(options.hear)
     camera = Way("camera", False).supervisor(("camera",))

@@ -164,7 +164,7 @@ def main() -> int:
     period = min(20.0, duration / 30)
 
     recording = paths.resource("resources/speech/hello.wav")
-    nodes = tuple(node.name for node in graph.NODES if not node.needs)
+    nodes = tuple(node.name for node in graph.NODES if node.installed and not node.needs)
     supervisor = Supervisor(
         graph.node_processes(
             graph.GraphOptions(

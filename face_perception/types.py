@@ -402,7 +402,8 @@ class Attention:
     ``target`` is FACE. ``target_since`` and ``engagement_since`` are the stamps, seconds, of the
     last change. ``confidence`` is the probability that ``target`` is right. ``source`` is the
     source of the gaze, "eyes_closed", or "head_pose" if only the head pose is known;
-    ``looking_at_robot`` is then false and ``confidence`` at most 0.5.
+    ``looking_at_robot`` is then false and ``confidence`` at most 0.5. ``speaking`` is the
+    probability that the person speaks, estimated by ``speaking_source`` (empty: by nothing).
     """
 
     face_id: str
@@ -419,3 +420,5 @@ class Attention:
     person_id: str = ""
     eyes: Eyes = Eyes.UNKNOWN
     confidence: float = NAN
+    speaking: float = NAN
+    speaking_source: str = ""

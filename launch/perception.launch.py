@@ -13,6 +13,7 @@ from face_perception.bringup.launching import (
     common_arguments,
     declare_argument,
     launch_actions,
+    switch_of,
 )
 
 DEFAULT_SOURCE = "sample"
@@ -34,14 +35,7 @@ ARGUMENTS = [
         "Source of the camera node, with camera:=true: sample, a camera such as /dev/video0, a "
         "video or a picture",
     ),
-    *(
-        declare_argument(
-            node.name,
-            str(node.by_default).lower(),
-            f"Start {node.name}, which {node.purpose} (true or false)",
-        )
-        for node in graph.NODES
-    ),
+    *(switch_of(node) for node in graph.NODES),
     declare_argument(
         "composed",
         str(graph.composed_by_default()).lower(),
@@ -57,7 +51,7 @@ def start(context):
     source = given.text("camera_source")
     options = graph.GraphOptions(
         **given.common(),
-        nodes=tuple(node.name for node in graph.NODES if given.true(node.name)),
+        nodes=tuple(node.name for node in graph.NODES if given.starts(node)),
         image=given.text("image"),
         camera_info=given.text("camera_info"),
         # Set the parameter only if the argument is given, so that params_file can set it.

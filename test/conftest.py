@@ -107,6 +107,15 @@ def domain(monkeypatch: pytest.MonkeyPatch) -> Iterator[int]:
 
 
 @pytest.fixture
+def rep155(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Makes hri_msgs and tf2_msgs importable in the processes that the test starts."""
+    pytest.importorskip("rclpy")
+    from interface_packages import add_to_python_path, interface_packages
+
+    add_to_python_path(interface_packages(), monkeypatch)
+
+
+@pytest.fixture
 def start(domain: int, tmp_path: Path) -> Iterator[Callable[..., NodeProcess]]:
     """Starts nodes: ``start("gaze", remaps=("gaze:=/g",), model="geometric")``.
 

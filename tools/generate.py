@@ -1,7 +1,7 @@
 """Writes the files and tables that are generated.
 
-* config/<node>.yaml, the parameters in docs/nodes/<node>.md, the nodes in docs/nodes/index.md and
-  the fields in docs/offline.md come from the code.
+* config/<node>.yaml, the parameters in docs/nodes/<node>.md, the landmarks in docs/nodes/hri.md,
+  the nodes in docs/nodes/index.md and the fields in docs/offline.md come from the code.
 * The topics in docs/nodes/<node>.md and the SROS 2 policies in config/security come from the table
   in docs/ros_api.md.
 * docs/messages.md comes from the files in msg/, srv/ and action/.
@@ -27,10 +27,25 @@ sys.path.insert(0, str(ROOT))
 from bench.accuracy import page
 from face_perception import results
 from face_perception.bringup import graph
+from face_perception.hri import LANDMARKS_70
 from face_perception.nodes import parameters_class
 from face_perception.settings import settings_of
 from tools.messages_page import messages_page
 from tools.sros2_policy import policy
+
+# The parts of the face among REP-155's 70 landmarks: name, first and last code.
+_LANDMARK_PARTS = (
+    ("jaw, from the right ear to the left", 0, 16),
+    ("right brow, from outside to inside", 17, 21),
+    ("left brow, from inside to outside", 22, 26),
+    ("bridge of the nose, downwards", 27, 30),
+    ("base of the nose, from right to left", 31, 35),
+    ("right eye, from its outer corner, clockwise in the image", 36, 41),
+    ("left eye, from its inner corner, clockwise in the image", 42, 47),
+    ("outer edge of the lips, from the right corner, clockwise in the image", 48, 59),
+    ("inner edge of the lips, from the right corner, clockwise in the image", 60, 67),
+    ("right and left pupil", 68, 69),
+)
 
 
 def literal(value: Any) -> str:
@@ -113,7 +128,17 @@ def topic_table(node: str) -> str:
 def node_page(node: str) -> str:
     """Returns docs/nodes/<node>.md with its topics and parameters filled in."""
     text = (ROOT / "docs" / "nodes" / f"{node}.md").read_text()
-    return fill(fill(text, "topics", topic_table(node)), "parameters", parameter_table(node))
+    text = fill(fill(text, "topics", topic_table(node)), "parameters", parameter_table(node))
+    return fill(text, "landmarks", landmark_table()) if node == "hri" else text
+
+
+def landmark_table() -> str:
+    """Returns our landmark for each of REP-155's, by part of the face, as a Markdown table."""
+    rows = [
+        (name, f"{first} to {last}", ", ".join(map(str, LANDMARKS_70[first : last + 1])))
+        for name, first, last in _LANDMARK_PARTS
+    ]
+    return "\n".join(table(("part", "REP-155", "our landmarks"), rows))
 
 
 def node_table() -> str:

@@ -22,7 +22,7 @@ _SERVES = (
     *("~/get_available_transitions", "~/get_transition_graph"),
 )
 # Nodes that transform points with tf2, and the inputs of a gaze network, which has no own row.
-_TRANSFORM = ("gaze", "talking_face")
+_TRANSFORM = ("attention", "gaze", "talking_face")
 _MORE = {"gaze": ("image", "image/compressed", "camera_info")}
 
 
@@ -39,6 +39,8 @@ class Permissions:
 def permissions(node: str, api: str) -> Permissions:
     """Returns what a node may do, from the text of docs/ros_api.md.
 
+    ``*`` in a name stands for an id, which is ``<id>`` there.
+
     Raises ValueError if the table has no row of the node.
     """
     rows = re.findall(
@@ -49,7 +51,8 @@ def permissions(node: str, api: str) -> Permissions:
     found = Permissions()
     for what, names, kind in rows:
         whole = names if "(or `" in names else names.partition("(")[0]
-        for name in re.findall(r"`([a-z_/]+)`", whole):
+        for name in re.findall(r"`([a-z_/<>]+)`", whole):
+            name = name.replace("<id>", "*")
             if what == "publishes":
                 found.publishes.add(name)
             elif what == "subscribes":

@@ -113,7 +113,6 @@ class AttentionTracker:
         check(settings)
         check_looking(settings)
         self._settings = settings
-        self._robot = np.array(settings.robot_point, np.float64)
         self._head_error = GazeErrorModel(settings.head_sigma, settings.head_sigma)
 
     def reset(self) -> None:
@@ -122,20 +121,26 @@ class AttentionTracker:
         self._stamp = -math.inf
 
     def update(
-        self, stamp: float, faces: Sequence[Face], gazes: Mapping[str, Gaze] | Sequence[Gaze]
+        self,
+        stamp: float,
+        faces: Sequence[Face],
+        gazes: Mapping[str, Gaze] | Sequence[Gaze],
+        robot: FloatArray | None = None,
     ) -> list[Attention]:
         """Returns what each of ``faces`` attends to, in their order.
 
         ``faces`` are all faces in the image of ``stamp`` seconds. ``gazes`` are those of the same
-        image, by face id or in any order; a face may have none. A stamp that goes back resets the
-        tracker.
+        image, by face id or in any order; a face may have none. ``robot`` [3] is used instead of
+        the setting ``robot_point``, for a point that moves; NaN: not known, and then nobody's
+        target is. A stamp that goes back resets the tracker.
         """
+        self._robot = np.array(self._settings.robot_point, np.float64) if robot is None else robot
         if stamp < self._stamp:
             self.reset()
         self._stamp = stamp
         if not isinstance(gazes, Mapping):
             gazes = {gaze.face_id: gaze for gaze in gazes}
-        eyes = {face.face_id: _midpoint(face, gazes.get(face.face_id)) for face in faces}
+        eyes = {face.face_id: eyes_midpoint(face, gazes.get(face.face_id)) for face in faces}
         self._memories = {
             face_id: memory
             for face_id, memory in self._memories.items()
@@ -198,9 +203,12 @@ class AttentionTracker:
     def _rays(
         self, face: Face, gaze: Gaze | None, origin: FloatArray | None
     ) -> dict[_Evidence, LookRay]:
-        """Returns the directions of the eyes and of the head of ``face``, if they are known."""
+        """Returns the directions of the eyes and of the head of ``face``, if they are known.
+
+        Returns none if the place of the robot is not known: nothing can be said then.
+        """
         rays: dict[_Evidence, LookRay] = {}
-        if origin is None:
+        if origin is None or not np.isfinite(self._robot).all():
             return rays
         pose = face.pose
         has_pose = pose is not None and np.isfinite(pose.rotation).all()
@@ -255,7 +263,7 @@ class AttentionTracker:
             memory.engagement, memory.engagement_since = state, stamp
 
 
-def _midpoint(face: Face, gaze: Gaze | None) -> FloatArray | None:
+def eyes_midpoint(face: Face, gaze: Gaze | None) -> FloatArray | None:
     """Returns the midpoint [3] of the eyes, from the gaze or else the head; None if not known."""
     if gaze is not None and np.isfinite(gaze.origin).all():
         return gaze.origin

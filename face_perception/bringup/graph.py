@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +29,8 @@ class NodeSpec:
     or with some models. ``needs`` names a model that must be imported before the node can work.
     ``perceives`` is true for the nodes that the demo runs, and that can share a process; the others
     hear and speak.
-    ``sends_images`` is true for nodes that publish images.
+    ``sends_images`` is true for nodes that publish images. ``package`` is the ROS package without
+    which the node has little to do: by default it starts only where that is installed.
     """
 
     name: str
@@ -38,6 +40,12 @@ class NodeSpec:
     needs: str = ""
     perceives: bool = True
     sends_images: bool = False
+    package: str = ""
+
+    @property
+    def installed(self) -> bool:
+        """Whether ``package`` is installed, if the node needs one."""
+        return not self.package or find_spec(self.package) is not None
 
 
 NODES = (
@@ -58,6 +66,11 @@ NODES = (
     ),
     NodeSpec("attention", "decides who looks at the robot and who looks at whom"),
     NodeSpec("overlay", "draws all results on the image", reads_images=True, sends_images=True),
+    NodeSpec(
+        "hri",
+        "publishes the results under /humans as REP-155 defines it (ROS4HRI), and as frames on /tf",
+        package="hri_msgs",
+    ),
     NodeSpec(
         "microphone",
         "publishes the sound of a microphone or of a wav file",
@@ -100,7 +113,7 @@ class GraphOptions:
     parameter file that is missing or does not fit the nodes.
     """
 
-    nodes: tuple[str, ...] = tuple(n.name for n in NODES if n.by_default)
+    nodes: tuple[str, ...] = tuple(n.name for n in NODES if n.by_default and n.installed)
     namespace: str = ""
     image: str = "image"
     camera_info: str = ""
@@ -146,6 +159,22 @@ class GraphOptions:
         namespace = self.namespace.strip("/")
         prefix = f"/{namespace}/" if namespace else "/"
         return tuple(f"{prefix}{name}" for name in self.nodes)
+
+
+def left_out(options: GraphOptions) -> list[str]:
+    """Returns a sentence about each node that the default graph lacks, with its package.
+
+    Empty if ``options`` start fewer nodes than the default graph has: somebody has chosen them.
+    """
+    chosen = {*options.nodes}
+    if not chosen.issuperset(GraphOptions().nodes):
+        return []
+    return [
+        f"{node.name} is not started, because {node.package} is not installed: sudo apt install "
+        f"ros-$ROS_DISTRO-{node.package.replace('_', '-')}"
+        for node in NODES
+        if node.by_default and not node.installed and node.name not in chosen
+    ]
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ import sys
 from typing import Any
 
 from face_perception.bringup import graph
-from face_perception.bringup.supervisor import check_start
+from face_perception.bringup.supervisor import check_start, say_left_out
 from face_perception.errors import InputError
 
 
@@ -35,6 +35,16 @@ def common_arguments() -> list[Any]:
     ]
 
 
+def switch_of(node: graph.NodeSpec) -> Any:
+    """Returns the launch argument that starts a node or not."""
+    default, values = str(node.by_default).lower(), "true or false"
+    if node.package:
+        default, values = "auto", f"true, false, or auto: if {node.package} is installed"
+    return declare_argument(
+        node.name, default, f"Start {node.name}, which {node.purpose} ({values})"
+    )
+
+
 class LaunchValues:
     """Reads the values of launch arguments. Raises InputError, which names an invalid value."""
 
@@ -51,6 +61,12 @@ class LaunchValues:
         if value not in ("true", "false"):
             raise InputError(f"launch argument {name}:={self.text(name)} must be true or false")
         return value == "true"
+
+    def starts(self, node: graph.NodeSpec) -> bool:
+        """Returns the value of the argument of ``switch_of``."""
+        if node.package and self.text(node.name).lower() == "auto":
+            return node.by_default and node.installed
+        return self.true(node.name)
 
     def number(self, name: str) -> int:
         value = self.text(name)
@@ -74,6 +90,7 @@ def launch_actions(options: graph.GraphOptions, *, respawn: bool) -> list[Any]:
     from launch_ros.actions import Node
 
     check_start(options)
+    say_left_out(options)
     return [
         Node(
             package="face_perception",

@@ -15,6 +15,7 @@ from face_perception.bringup import dds_profile
 from face_perception.bringup.graph import (
     GraphOptions,
     ProcessSpec,
+    left_out,
     merged_environment,
     node_processes,
 )
@@ -177,6 +178,7 @@ def run_graph(options: GraphOptions, *, respawn: bool = True, duration: float = 
     """
     stop_requested = stop_requested_by_signals()
     check_start(options, stop_requested)
+    say_left_out(options)
     if stop_requested():
         return 0
     supervisor = Supervisor(node_processes(options), respawn=respawn)
@@ -196,10 +198,16 @@ def check_start(options: GraphOptions, stopped: Callable[[], bool] = lambda: Fal
 
     Does not wait for the end of a running graph once ``stopped()`` is true.
     """
-
-    def say(text: str) -> None:
-        print(f"[up] {text}", file=sys.stderr, flush=True)
-
     for warning in options.warnings:
-        say(warning)
-    refuse_second_start(options.full_names, say, stopped)
+        _say(warning)
+    refuse_second_start(options.full_names, _say, stopped)
+
+
+def say_left_out(options: GraphOptions) -> None:
+    """Shows which nodes do not start because their package is missing."""
+    for sentence in left_out(options):
+        _say(sentence)
+
+
+def _say(text: str) -> None:
+    print(f"[up] {text}", file=sys.stderr, flush=True)

@@ -74,7 +74,11 @@ def run(args: argparse.Namespace) -> int:
         "camera": {"source": source},
         **{node: {"model": card.name} for node, card in models.items()},
     }
-    nodes = [n.name for n in graph.NODES if n.perceives and (not n.needs or n.name in models)]
+    nodes = [
+        n.name
+        for n in graph.NODES
+        if n.perceives and n.installed and (not n.needs or n.name in models)
+    ]
     options = graph_options.options(
         args, nodes=tuple(nodes), parameters=parameters, composed=args.composed
     )

@@ -32,7 +32,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     )
     parser.add_argument(
         "--nodes",
-        default=",".join(n.name for n in graph.NODES if n.by_default),
+        default=",".join(graph.GraphOptions().nodes),
         metavar="NAME,...",
         help="nodes to start; default: %(default)s",
     )

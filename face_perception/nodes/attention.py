@@ -1,22 +1,47 @@
-"""The attention node: publishes what each face attends to, from faces and gaze."""
+"""The attention node: publishes what each face attends to, and whom the robot should face."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from face_perception.attention import AttentionSettings, AttentionTracker
+import numpy as np
+from geometry_msgs.msg import Point, PointStamped
+from std_msgs.msg import String
+
+from face_perception.attention import (
+    SPEAKER,
+    AttentionSettings,
+    AttentionTracker,
+    LookAt,
+    LookAtSettings,
+    check_look_at,
+    eyes_midpoint,
+)
 from face_perception.ros import messages, result_kinds
 from face_perception.ros.driver import PerceptionNode
 from face_perception.ros.result_kinds import Result
 from face_perception.ros.stamp_join import StampJoin
+from face_perception.ros.tf_frames import Frames
 from face_perception.settings import setting
+from face_perception.types import Attention, Face, FloatArray, Gaze
+
+_NOBODY_SPEAKS = (
+    "look_at_policy is speaker, but nothing tells who speaks: choosing as with engaged_first"
+)
 
 
 @dataclass(frozen=True)
-class AttentionParameters(AttentionSettings):
+class AttentionParameters(LookAtSettings, AttentionSettings):
     """Parameters of the attention node."""
 
+    robot_frame: str = setting(
+        "",
+        "The frame in which robot_point is given, such as head_link; transformed with tf2 into the "
+        "frame of the image. Empty: the frame of the image. While the transform is not known, "
+        "nobody's target is.",
+    )
     gaze_wait: float = setting(
         0.1,
         "Longest wait for the gaze of an image. After that the head pose is used instead. A larger "
@@ -28,7 +53,7 @@ class AttentionParameters(AttentionSettings):
 
 
 class AttentionNode(PerceptionNode[AttentionParameters]):
-    """Reads ``faces`` and ``gaze``, publishes ``attention``."""
+    """Reads ``faces`` and ``gaze``, publishes ``attention``, ``look_at`` and ``look_at_id``."""
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__("attention", AttentionParameters, **kwargs)
@@ -36,9 +61,15 @@ class AttentionNode(PerceptionNode[AttentionParameters]):
 
     def setup(self) -> None:
         self._tracker = AttentionTracker(self.values)
+        self._look = LookAt(self.values)
+        self._chosen: str | None = None  # as published; None: nothing was
+        self._frames = Frames(self)
+        self.on_end(self._frames.destroy)
         self._guarded_update = self.guarded(self._update)
         self._join = StampJoin("faces", self.values.gaze_wait)
         self._attention = self.publisher(result_kinds.ATTENTION, "attention")
+        self._look_at = self.publisher(PointStamped, "look_at")
+        self._look_at_id = self.publisher(String, "look_at_id", depth=1, latched=True)
 
     def start(self) -> None:
         self._faces = self.subscribe(
@@ -47,7 +78,7 @@ class AttentionNode(PerceptionNode[AttentionParameters]):
             lambda faces: self._add("faces", faces),
             depth=10,
             hint="start face_tracker, or remap the topic to its `faces`",
-            wanted=lambda: self.has_subscribers(self._attention),
+            wanted=self._wanted,
         )
         self._gaze = self.subscribe(
             result_kinds.GAZES,
@@ -55,11 +86,16 @@ class AttentionNode(PerceptionNode[AttentionParameters]):
             lambda gazes: self._add("gaze", gazes),
             depth=10,
             expected=False,
-            wanted=lambda: self.has_subscribers(self._attention),
+            wanted=self._wanted,
         )
 
+    def _wanted(self) -> bool:
+        return self.has_subscribers(self._attention, self._look_at, self._look_at_id)
+
     def change_values(self, values: AttentionParameters) -> None:
+        check_look_at(values)
         self._tracker.change_settings(values)
+        self._look.change_settings(values)
 
     def diagnostics(self) -> tuple[str, dict[str, str]]:
         source = "gaze" if self._expected() else "head pose: gaze has no publisher"
@@ -80,6 +116,46 @@ class AttentionNode(PerceptionNode[AttentionParameters]):
         faces = group["faces"]
         gazes = {g.face_id: g for g in group["gaze"].values} if "gaze" in group else {}
         header = faces.header
-        attention = self._tracker.update(messages.seconds(header.stamp), faces.values, gazes)
+        stamp = messages.seconds(header.stamp)
+        attention = self._tracker.update(stamp, faces.values, gazes, self._robot(header))
         self._count = len(attention)
         self.publish(self._attention, Result(header, attention), header)
+        self._publish_look_at(header, attention, faces.values, gazes)
+
+    def _robot(self, header: Any) -> FloatArray | None:
+        """Returns robot_point [3] in the frame of the image, NaN if the transform is not known.
+
+        Returns None if it is given in that frame.
+        """
+        frame, image_frame = self.values.robot_frame, header.frame_id
+        if not frame or frame == image_frame:
+            return None
+        point = np.array(self.values.robot_point, np.float64)
+        try:
+            return self._frames.transformed(point, frame, image_frame, header.stamp)
+        except LookupError as error:
+            self.warn_throttled(
+                f"robot_point is in {frame} (robot_frame), but {error}: nobody's target is known",
+                key="robot_frame",
+            )
+            return np.full(3, np.nan)
+
+    def _publish_look_at(
+        self,
+        header: Any,
+        attention: Sequence[Attention],
+        faces: Sequence[Face],
+        gazes: Mapping[str, Gaze],
+    ) -> None:
+        speakers_known = any(item.speaking_source for item in attention)
+        if self.values.look_at_policy == SPEAKER and attention and not speakers_known:
+            self.note_problem("look_at", _NOBODY_SPEAKS)
+        chosen = self._look.update(messages.seconds(header.stamp), attention)
+        if chosen != self._chosen:
+            self._chosen = chosen
+            self.publish(self._look_at_id, String(data=chosen))
+        for face in faces:
+            eyes = eyes_midpoint(face, gazes.get(face.face_id))
+            if face.face_id == chosen and eyes is not None:
+                x, y, z = eyes.tolist()
+                self.publish(self._look_at, PointStamped(header=header, point=Point(x=x, y=y, z=z)))

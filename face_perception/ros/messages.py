@@ -388,7 +388,8 @@ def attention_to_msg(attention: types.Attention) -> msg.Attention:
         target_since=time(attention.target_since),
         engagement=int(attention.engagement),
         engagement_since=time(attention.engagement_since),
-        speaking=_NAN,
+        speaking=float(attention.speaking),
+        speaking_source=attention.speaking_source,
     )
 
 
@@ -411,4 +412,6 @@ def attention_from_msg(attention: msg.Attention) -> types.Attention:
         person_id=attention.person_id,
         eyes=eyes,
         confidence=attention.confidence,
+        speaking=attention.speaking if attention.speaking_source else _NAN,
+        speaking_source=attention.speaking_source,
     )

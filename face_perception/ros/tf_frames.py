@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from builtin_interfaces.msg import Time as TimeMsg
 from rclpy.node import Node
 from rclpy.time import Time
 
@@ -40,16 +41,23 @@ class Frames:
         """Whether transforms are received, so that an unknown one may still arrive."""
         return self._buffer is not None
 
-    def transformed(self, point: FloatArray, frame: str, target: str) -> FloatArray:
+    def transformed(
+        self, point: FloatArray, frame: str, target: str, stamp: TimeMsg | None = None
+    ) -> FloatArray:
         """Returns a point [3] of ``frame`` in the frame ``target``, in metres.
 
-        Uses the latest transform. Raises UnknownNameError, a LookupError, if there is none.
+        Uses the transform at ``stamp`` if it is known, else the latest. Raises UnknownNameError, a
+        LookupError, if there is none.
         """
         if frame == target:
             return point
         self.prepare(frame)
+        if stamp is not None and self._buffer.can_transform(target, frame, Time.from_msg(stamp)):
+            time = Time.from_msg(stamp)
+        else:
+            time = Time()  # the latest
         try:
-            found = self._buffer.lookup_transform(target, frame, Time()).transform
+            found = self._buffer.lookup_transform(target, frame, time).transform
         except Exception as error:  # tf2's classes cannot be named where it is not installed
             raise UnknownNameError(f"no transform from {frame} to {target}: {error}") from error
         q, t = found.rotation, found.translation

@@ -16,18 +16,20 @@ import sys
 import tempfile
 from pathlib import Path
 
+import pytest
+
 SOURCES = Path(__file__).parents[1] / "interfaces"
 FOLDER = Path(tempfile.gettempdir()) / f"face_perception_test_interfaces_{os.getuid()}"
-PACKAGES = ("hri_msgs", "tf2_msgs")
+# Those that are not installed. Found out before a test changes the path.
+MISSING = [name for name in ("hri_msgs", "tf2_msgs") if importlib.util.find_spec(name) is None]
 
 
 def interface_packages() -> list[Path]:
-    """Returns folders for PYTHONPATH from which ``PACKAGES`` can be imported.
+    """Returns a folder for PYTHONPATH for each of the ``MISSING`` packages.
 
-    Empty if all of them are installed. Waits while another process builds them.
+    Waits while another process builds them.
     """
-    missing = [name for name in PACKAGES if importlib.util.find_spec(name) is None]
-    return [_built(name) for name in missing]
+    return [_built(name) for name in MISSING]
 
 
 def _built(name: str) -> Path:
@@ -57,3 +59,11 @@ def _build(source: Path, build: Path) -> None:
     for command in (configure, compile_):
         done = subprocess.run(command, capture_output=True, text=True)
         assert done.returncode == 0, f"{source.name}: {done.stdout[-3000:]}{done.stderr[-3000:]}"
+
+
+def add_to_python_path(folders: list[Path], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Lets the processes that the test starts import from ``folders``."""
+    libraries = [folder.parent for folder in folders]
+    for name, paths in (("PYTHONPATH", folders), ("LD_LIBRARY_PATH", libraries)):
+        before = os.environ.get(name, "")
+        monkeypatch.setenv(name, os.pathsep.join([*map(str, paths), before]))

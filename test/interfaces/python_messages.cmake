@@ -1,13 +1,10 @@
 # Generates the messages of a package in msg/ for Python over Fast DDS, and nothing else.
 #
 # Include it after project(NAME NONE) and set(dependencies ...). The target python_messages makes
-# them importable from rosidl_generator_py/ in the build folder. A unity build compiles the headers
-# of Fast CDR once a library.
+# them importable from rosidl_generator_py/ in the build folder, which must be in LD_LIBRARY_PATH.
+# A unity build compiles the headers of Fast CDR once a library.
 
 enable_language(C CXX)
-# Link the type support of Fast DDS. Otherwise it is looked for in LD_LIBRARY_PATH.
-set(STATIC_ROSIDL_TYPESUPPORT_C rosidl_typesupport_fastrtps_c)
-set(STATIC_ROSIDL_TYPESUPPORT_CPP rosidl_typesupport_fastrtps_cpp)
 find_package(ament_cmake REQUIRED)
 find_package(rosidl_cmake REQUIRED)
 find_package(rosidl_generator_c REQUIRED)

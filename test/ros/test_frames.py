@@ -10,11 +10,15 @@ from typing import Any
 import numpy as np
 import pytest
 import rclpy
+from builtin_interfaces.msg import Time
 from geometry_msgs.msg import PointStamped
 from rclpy.context import Context
+from rclpy.parameter import Parameter
 from simulated_time import Keeps
+from std_msgs.msg import Header
 
 from face_perception.avatar import Performer
+from face_perception.nodes.attention import AttentionNode
 from face_perception.nodes.talking_face.node import TalkingFaceParameters
 from face_perception.nodes.talking_face.steering import Steering
 from face_perception.ros.driver import PerceptionNode
@@ -22,6 +26,7 @@ from face_perception.ros.tf_frames import Frames
 from face_perception.speech import BandMouth
 
 POINT = np.array([1.0, 0.0, 0.0])
+KNOWN_TIME = 7_000_000_000  # nanoseconds, the only time of which the buffer has transforms
 
 
 class Buffer:
@@ -33,8 +38,15 @@ class Buffer:
 
     asked = 0
 
+    def __init__(self) -> None:
+        self.times: list[int] = []  # of the transforms that were asked for, nanoseconds; 0: latest
+
+    def can_transform(self, target: str, source: str, time: Any) -> bool:
+        return bool(time.nanoseconds == KNOWN_TIME)
+
     def lookup_transform(self, target: str, source: str, time: Any) -> Any:
         self.asked += 1
+        self.times.append(time.nanoseconds)
         if (target, source) != ("camera", "base_link") or self.asked == 1:
             raise RuntimeError(f'"{source}" passed to lookupTransform does not exist')
         half = 0.5**0.5
@@ -66,6 +78,46 @@ def test_points_are_transformed(tf2: None) -> None:
     with pytest.raises(LookupError, match=r"no transform from map to camera: .* does not exist"):
         frames.transformed(POINT, "map", "camera")
     frames.destroy()
+
+
+def test_a_point_is_transformed_at_the_stamp_of_the_image(tf2: None) -> None:
+    frames = Frames(SimpleNamespace())
+    with pytest.raises(LookupError):
+        frames.transformed(POINT, "base_link", "camera")
+    for seconds in (7, 8):  # the transform at 8 s has not arrived
+        frames.transformed(POINT, "base_link", "camera", Time(sec=seconds))
+    assert frames._buffer.times[1:] == [KNOWN_TIME, 0]
+
+
+@pytest.mark.parametrize("installed", [True, False])
+def test_robot_point_in_another_frame(
+    installed: bool, tf2: None, domain: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if not installed:
+        monkeypatch.setitem(sys.modules, "tf2_ros", None)
+    context = Context()
+    rclpy.init(context=context, domain_id=domain)
+    overrides = {"robot_frame": "base_link", "robot_point": POINT.tolist(), "autostart": False}
+    node = AttentionNode(
+        context=context,
+        use_global_arguments=False,
+        parameter_overrides=[Parameter(name, value=value) for name, value in overrides.items()],
+    )
+    node.trigger_configure()
+    header = Header(frame_id="camera")
+    assert np.isnan(node._robot(header)).all(), "no transform has arrived"
+    if installed:
+        assert node._robot(header) == pytest.approx([0, 1, 2])
+    else:
+        assert np.isnan(node._robot(header)).all()
+    assert node._robot(Header(frame_id="base_link")) is None
+    (_, problem), *_ = node._problems.values()
+    assert "robot_point is in base_link (robot_frame), but " in problem
+    assert ("no transform from base_link to camera" in problem) is installed
+    assert ("needs tf2_ros, which is not installed" in problem) is not installed
+    node.close()
+    node.destroy_node()
+    context.try_shutdown()
 
 
 class Looks(Keeps):

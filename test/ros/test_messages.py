@@ -219,7 +219,8 @@ def test_a_crop_whose_data_lies_is_named() -> None:
         ),
         (
             types.Attention("a", "geometric", True, 0.1, 0.9, types.Target.FACE, "b", 12.5,
-                            types.Engagement.ENGAGING, 3.25, math.nan, "anna"),
+                            types.Engagement.ENGAGING, 3.25, math.nan, "anna",
+                            speaking=0.75, speaking_source="lips"),
             messages.attention_to_msg,
             messages.attention_from_msg,
         ),
@@ -326,6 +327,8 @@ def test_what_our_nodes_do_not_estimate_is_unknown() -> None:
     assert math.isnan(message.speaking)
     assert math.isnan(message.target_point.x)
     assert message.speaking_source == message.target_name == ""
+    # A publisher that does not know these fields leaves them at 0.
+    assert math.isnan(messages.attention_from_msg(msg.Attention()).speaking)
 
 
 def test_a_list_of_action_units_may_be_empty_and_none_too_short() -> None:

@@ -10,10 +10,11 @@ from typing import Any
 import cv2
 import pytest
 from diagnostic_msgs.msg import DiagnosticArray
+from geometry_msgs.msg import PointStamped
 from node_processes import NodeProcess, Peer
 from rcl_interfaces.msg import Parameter, ParameterType, ParameterValue
 from rcl_interfaces.srv import SetParametersAtomically
-from std_msgs.msg import Header
+from std_msgs.msg import Header, String
 from waits import scaled
 
 from face_perception import faces as rooms_faces
@@ -310,3 +311,39 @@ def test_a_neutral_is_set_by_service_and_blendshapes_are_published(
     assert "face_99: no face is tracked" in wrong.message
     assert ask(forget=True).face_ids == [face_id]
     tracker.publish_until(lambda: state()[0] == msg.ActionUnits.NEUTRAL_POPULATION)
+
+
+def test_whom_the_robot_should_look_at(start: Start, peer: Peer, seen: Any) -> None:
+    start("gaze")
+    node = start("attention", look_at_time=0.2)
+    tracker = Tracker(peer, seen)
+    points, ids = peer.listen(PointStamped, "look_at"), peer.listen(String, "look_at_id")
+    tracker.publish_until(lambda: points and ids)
+    (face,) = tracker.found
+    assert ids[-1].data == face.face_id
+    point = points[-1]
+    assert (point.header.frame_id, face.pose is None) == ("eye_optical_frame", False)
+    # The midpoint of the eyes is near the sellion.
+    assert math.dist((point.point.x, point.point.y, point.point.z), face.pose.position) < 0.03
+    tracker.found, tracker.crops = [], []
+    tracker.publish_until(lambda: not ids[-1].data)
+    after = len(points)
+    tracker.publish_until(lambda: tracker.now > messages.seconds(points[-1].header.stamp) + 1)
+    assert len(points) == after, "there is nobody to look at"
+
+    def set_policy(policy: str) -> Any:
+        value = ParameterValue(type=ParameterType.PARAMETER_STRING, string_value=policy)
+        request = SetParametersAtomically.Request(
+            parameters=[Parameter(name="look_at_policy", value=value)]
+        )
+        service = "attention/set_parameters_atomically"
+        return peer.call(SetParametersAtomically, service, request).result
+
+    assert "use engaged_first, nearest" in set_policy("tallest").reason
+    assert set_policy("speaker").successful
+    tracker.found, tracker.crops = [face], seen[2]
+    diagnostics = peer.listen(DiagnosticArray, "/diagnostics")
+    tracker.publish_until(
+        lambda: any("nothing tells who speaks" in s.message for m in diagnostics for s in m.status)
+    )
+    assert "Traceback" not in node.log

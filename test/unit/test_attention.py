@@ -631,3 +631,20 @@ def test_the_angle_is_that_of_the_design() -> None:
     assert geometry.yaw_pitch(parallel.gaze(0).direction) == pytest.approx((0, 0))
     assert result.angle == pytest.approx(math.atan2(0.8, 1.0))
     assert not result.looking_at_robot
+
+
+def test_a_robot_whose_place_is_not_known_is_nobodys_target() -> None:
+    person = Person("a", (0.0, 0.0, 1.0), lambda t: ROBOT)
+    tracker = AttentionTracker()
+    seen = [person.face(0.0)], [person.gaze(0.0)]
+    (known,) = tracker.update(0.0, *seen, robot=np.array(ROBOT))
+    assert (known.target, known.distance) == (Target.ROBOT, 1.0)
+    for step in range(1, 20):
+        (unknown,) = tracker.update(step / 10, *seen, robot=NAN3)
+    assert (unknown.target, unknown.engagement) == (Target.UNKNOWN, Engagement.UNKNOWN)
+    assert not unknown.looking_at_robot
+    assert math.isnan(unknown.distance)
+    # A point that moves away takes the look with it.
+    for step in range(20, 40):
+        (away,) = tracker.update(step / 10, *seen, robot=np.array(AWAY))
+    assert away.target == Target.NONE

@@ -25,6 +25,8 @@ from face_perception.nodes.__main__ import split
 
 LAUNCH = Path(__file__).parents[2] / "launch" / "perception.launch.py"
 
+DEFAULT = ("face_tracker", "gaze", "affect", "attention", "overlay")
+
 
 def arguments_of(name: str, **options: object) -> list[str]:
     (process,) = [p for p in graph.node_processes(graph.GraphOptions(**options)) if p.name == name]  # type: ignore[arg-type]
@@ -33,7 +35,23 @@ def arguments_of(name: str, **options: object) -> list[str]:
 
 def test_default_graph_leaves_the_camera_to_the_robot() -> None:
     names = [p.name for p in graph.node_processes(graph.GraphOptions())]
-    assert names == ["face_tracker", "gaze", "affect", "attention", "overlay"]
+    assert tuple(name for name in names if name != "hri") == DEFAULT
+    assert ("hri" in names) is (importlib.util.find_spec("hri_msgs") is not None)
+
+
+def installed(monkeypatch: pytest.MonkeyPatch, *packages: str) -> None:
+    monkeypatch.setattr(graph, "find_spec", lambda name: name if name in packages else None)
+
+
+def test_the_default_graph_has_hri_where_its_messages_are(monkeypatch: pytest.MonkeyPatch) -> None:
+    installed(monkeypatch, "hri_msgs")
+    everything = graph.GraphOptions(nodes=(*DEFAULT, "hri"))
+    assert graph.left_out(everything) == graph.left_out(graph.GraphOptions(nodes=DEFAULT)) == []
+    installed(monkeypatch)
+    (said,) = graph.left_out(graph.GraphOptions(nodes=DEFAULT))
+    assert "hri is not started, because hri_msgs is not installed: sudo apt install" in said
+    assert graph.left_out(everything) == [], "it is asked for"
+    assert graph.left_out(graph.GraphOptions(nodes=("talking_face",))) == []
 
 
 @pytest.mark.parametrize(
@@ -209,6 +227,32 @@ def test_composed_graph_keeps_sound_apart() -> None:
     # One node alone is not composed.
     (only,) = graph.node_processes(graph.GraphOptions(nodes=("gaze",), composed=True))
     assert only.arguments() == arguments_of("gaze")
+
+
+@pytest.mark.parametrize(
+    ("value", "packages", "starts"),
+    [
+        ("auto", ("hri_msgs",), True),
+        ("auto", (), False),
+        ("true", (), True),
+        ("false", ("hri_msgs",), False),
+    ],
+)
+def test_the_launch_argument_of_hri(
+    load: Any,
+    monkeypatch: pytest.MonkeyPatch,
+    value: str,
+    packages: tuple[str, ...],
+    starts: bool,
+) -> None:
+    given, function = load("perception")
+    assert given["hri"] == "auto"
+    installed(monkeypatch, *packages)
+    given.update(hri=value)
+    assert ("hri" in [node["name"] for node in function(None)]) is starts
+    given.update(overlay="auto")
+    with pytest.raises(ValueError, match="overlay:=auto must be true or false"):
+        function(None)
 
 
 def test_avatar_launch_says_what_graph_says(load: Any) -> None:

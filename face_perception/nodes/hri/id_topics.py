@@ -1,0 +1,134 @@
+"""The topics of REP-155 that exist for each id, such as /humans/faces/face_1/roi."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from hri_msgs.msg import IdsList
+from std_msgs.msg import Header
+
+from face_perception.bringup.ros_names import check_topic
+from face_perception.errors import InputError
+from face_perception.ros import messages, qos
+from face_perception.ros.publishing import NodePublisher
+from face_perception.ros.rclpy_compat import RCLError
+
+if TYPE_CHECKING:
+    from face_perception.ros.driver import PerceptionNode
+
+# An id that is missing in the messages stays for this long, so that a face that is lost for an
+# image does not make its readers subscribe again. By the stamps, nanoseconds.
+_HOLD = 500_000_000
+_SILENCE = 2.0  # seconds without any message after which all ids leave
+_MOST = 50  # ids at once; each has several publishers
+
+
+class IdTopics:
+    """Publishes ``tracked``, and for each tracked id the topics of one kind.
+
+    ``kind`` is that of the ids: faces, voices or persons. ``topics`` are the types by name. The
+    messages of ``latched`` topics are also sent to later subscribers. Publishers of an id are made
+    when it comes, and destroyed when it leaves. Make it in the ``setup`` of a node.
+    """
+
+    def __init__(
+        self,
+        node: PerceptionNode[Any],
+        kind: str,
+        topics: Mapping[str, type[Any]],
+        latched: Iterable[str] = (),
+    ) -> None:
+        self._node, self._kind = node, kind
+        self._topics, self._latched = topics, frozenset(latched)
+        self._publishers: dict[str, dict[str, NodePublisher]] = {}
+        self._of_ros: dict[str, list[Any]] = {}  # the publishers of rclpy, to be destroyed
+        self._seen: dict[str, int] = {}  # when each id was last seen, nanoseconds
+        self._heard = time.monotonic()
+        self._tracked = node.publisher(IdsList, f"/humans/{kind}/tracked")
+        node.on_end(self._keep, ())
+
+    def wanted(self, *names: str) -> bool:
+        """Returns whether anybody listens to one of the topics ``names`` of any id."""
+        return any(
+            self._node.has_subscribers(*(found[name] for name in names))
+            for found in self._publishers.values()
+        )
+
+    def any_wanted(self) -> bool:
+        """Returns whether anybody listens to ``tracked``, or to any topic of any id."""
+        return self._node.has_subscribers(self._tracked) or self.wanted(*self._topics)
+
+    def track(self, ids: Iterable[str], header: Any) -> list[str]:
+        """Publishes who is tracked; returns the new ids. ``ids`` are those in one message."""
+        now = messages.nanoseconds(header.stamp)
+        self._heard = time.monotonic()
+        self._seen.update(dict.fromkeys(ids, now))
+        # A stamp in the future is that of a bag that has started again.
+        self._seen = {known: at for known, at in self._seen.items() if 0 <= now - at <= _HOLD}
+        new = self._keep(self._seen)
+        self._node.publish(
+            self._tracked, IdsList(header=header, ids=list(self._publishers)), header
+        )
+        return new
+
+    def publish(self, known: str, name: str, message: Any) -> None:
+        """Publishes a message about an id, if the id is tracked."""
+        if known in self._publishers:
+            self._node.publish(self._publishers[known][name], message)
+
+    def listened(self, known: str, name: str) -> bool:
+        """Returns whether the id is tracked and anybody listens to its topic ``name``."""
+        found = self._publishers.get(known)
+        return found is not None and self._node.has_subscribers(found[name])
+
+    def leave_if_silent(self) -> None:
+        """Lets all ids leave if no message has come for a while. Call it several times a second."""
+        if self._publishers and time.monotonic() - self._heard > _SILENCE:
+            self.leave()
+
+    def leave(self) -> None:
+        """Lets all ids leave, and publishes that nobody is tracked."""
+        self._seen.clear()
+        self._keep(())
+        header = Header(stamp=self._node.get_clock().now().to_msg())
+        # Not by node.publish, which sends nothing while the node is being deactivated.
+        with contextlib.suppress(RCLError):
+            self._tracked.publish(IdsList(header=header))
+
+    def _keep(self, ids: Iterable[str]) -> list[str]:
+        """Makes the publishers of new ids, and destroys those of all but ``ids``."""
+        kept = {known for known in ids if self._can_be_named(known)}
+        if len(kept) > _MOST:
+            self._node.warn_throttled(
+                f"{len(kept)} {self._kind} at once: only {_MOST} are published under /humans",
+                key=f"many {self._kind}",
+            )
+            kept = set(sorted(kept)[:_MOST])
+        for gone in self._publishers.keys() - kept:
+            del self._publishers[gone]
+            for publisher in self._of_ros.pop(gone):
+                self._node.destroy_publisher(publisher)
+        new = sorted(kept - self._publishers.keys())
+        for known in new:
+            self._of_ros[known], self._publishers[known] = [], {}
+            for name, kind in self._topics.items():
+                latched = name in self._latched
+                topic = f"/humans/{self._kind}/{known}/{name}"
+                of_ros = self._node.create_publisher(kind, topic, qos.results(latched=latched))
+                self._of_ros[known].append(of_ros)
+                self._publishers[known][name] = NodePublisher(of_ros, kind, None, latched=latched)
+        return new
+
+    def _can_be_named(self, known: str) -> bool:
+        """Returns whether topics can have the id in their name; warns if not."""
+        try:
+            check_topic(f"an id of {self._kind},", known)
+        except InputError as error:
+            self._node.warn_throttled(
+                f"{error}; it is left out of /humans", key=f"id of {self._kind}"
+            )
+            return False
+        return True

@@ -1,0 +1,130 @@
+"""The hri node: publishes the results under /humans, as REP-155 defines it, and as frames.
+
+hri_msgs and tf2_msgs are optional. The node publishes what the installed one of them allows.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from face_perception import hri
+from face_perception.errors import MissingDependencyError
+from face_perception.ros import result_kinds
+from face_perception.ros.driver import PerceptionNode
+from face_perception.ros.result_kinds import Result
+from face_perception.settings import setting
+from face_perception.types import Face
+
+if TYPE_CHECKING:
+    from face_perception.nodes.hri.face_topics import FaceTopics
+    from face_perception.nodes.hri.frame_broadcaster import FrameBroadcaster
+    from face_perception.nodes.hri.person_topics import PersonTopics
+    from face_perception.nodes.hri.voice_topics import VoiceTopics
+
+_CHECK_PERIOD = 0.2  # seconds between two checks whether messages still come
+
+
+@dataclass(frozen=True)
+class HriParameters(hri.PictureSettings, hri.FrameSettings):
+    """Parameters of the hri node."""
+
+    publish_tf: bool = setting(
+        True,
+        "Broadcast the frames face_<id> and gaze_<id>. Set it to false beside another node that "
+        "broadcasts frames of these names.",
+    )
+    publish_persons: bool = setting(
+        True,
+        "Publish /humans/persons and /humans/interactions/gazing, and the frames person_<id>. Set "
+        "it to false beside a person manager, which publishes persons itself.",
+    )
+    gaze_wait: float = setting(
+        0.1,
+        "Longest wait for the gaze of an image. After that the frame gaze_<id> follows the head. A "
+        "larger value delays the frames while the gaze is late.",
+        minimum=0.0,
+        maximum=1.0,
+        unit="s",
+    )
+
+
+class HriNode(PerceptionNode[HriParameters]):
+    """Reads ``faces`` and all results, publishes topics under /humans, and /tf."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__("hri", HriParameters, **kwargs)
+
+    def setup(self) -> None:
+        values = self.values
+        self._missing: list[str] = []
+        self._count = 0
+        self._frames: FrameBroadcaster | None = None
+        self._faces: FaceTopics | None = None
+        self._others: list[PersonTopics | VoiceTopics] = []
+        if values.publish_tf and self._has("tf2_msgs", "no frames are broadcast"):
+            from face_perception.nodes.hri.frame_broadcaster import FrameBroadcaster
+
+            self._frames = FrameBroadcaster(
+                self,
+                prefix=values.frame_prefix,
+                wait=values.gaze_wait,
+                persons=values.publish_persons,
+            )
+        if self._has("hri_msgs", "nothing is published under /humans"):
+            from face_perception.nodes.hri.face_topics import FaceTopics
+            from face_perception.nodes.hri.person_topics import PersonTopics
+            from face_perception.nodes.hri.voice_topics import VoiceTopics
+
+            self._faces = FaceTopics(self, values)
+            self._others = [PersonTopics(self)] if values.publish_persons else []
+            self._others.append(VoiceTopics(self))
+        if self._frames is None and self._faces is None:
+            raise MissingDependencyError("; ".join(self._missing))
+        for missing in self._missing:
+            self.get_logger().warning(missing)
+
+    def _has(self, package: str, otherwise: str) -> bool:
+        """Returns whether a package is installed; notes what is missing ``otherwise`` if not."""
+        if importlib.util.find_spec(package) is not None:
+            return True
+        debian = package.replace("_", "-")
+        self._missing.append(
+            f"{package} is not installed, so {otherwise}: sudo apt install ros-$ROS_DISTRO-{debian}"
+        )
+        return False
+
+    def start(self) -> None:
+        self._input = self.subscribe(
+            result_kinds.FACES,
+            "faces",
+            self._on_faces,
+            depth=10,
+            hint="start face_tracker, or remap the topic to its `faces`",
+            wanted=self._wants_faces,
+        )
+        parts = [part for part in (self._frames, self._faces, *self._others) if part is not None]
+        for part in parts:
+            part.start()
+        kinds = [part.ids for part in (self._faces, *self._others) if part is not None]
+        for ids in kinds:
+            self.on_end(ids.leave)
+            self.timer(_CHECK_PERIOD, ids.leave_if_silent)
+
+    def diagnostics(self) -> tuple[str, dict[str, str]]:
+        problem = "; ".join(filter(None, (self._input.status, *self._missing)))
+        return problem, {"faces": str(self._count)}
+
+    def _wants_faces(self) -> bool:
+        return (self._frames is not None and self._frames.wanted()) or (
+            self._faces is not None and self._faces.ids.any_wanted()
+        )
+
+    def _on_faces(self, faces: Result[Face]) -> None:
+        self.count("input")
+        self._count = len(faces.values)
+        if self._faces is not None:
+            self._faces.on_faces(faces)
+        if self._frames is not None and self._frames.wanted():
+            self._frames.add("faces", faces)

@@ -1,0 +1,81 @@
+"""The topics /humans/persons/… and /humans/interactions/gazing of REP-155. Imports hri_msgs."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from hri_msgs.msg import EngagementLevel, Gaze
+from std_msgs.msg import Bool, Float32, String
+
+from face_perception import hri
+from face_perception.nodes.hri.id_topics import IdTopics
+from face_perception.ros import result_kinds
+from face_perception.ros.result_kinds import Result
+from face_perception.types import Attention
+
+if TYPE_CHECKING:
+    from face_perception.ros.driver import PerceptionNode
+
+# Sent when they change, and to later subscribers.
+_LATCHED = ("face_id", "anonymous", "location_confidence")
+
+
+class PersonTopics:
+    """Publishes who the faces are, their engagement, and who looks at whom.
+
+    Make it in the ``setup`` of a node, and call ``start`` in its ``start``.
+    """
+
+    def __init__(self, node: PerceptionNode[Any]) -> None:
+        self._node = node
+        self._gazing = node.publisher(Gaze, "/humans/interactions/gazing")
+        self.ids = IdTopics(
+            node,
+            "persons",
+            {
+                "face_id": String,
+                "anonymous": Bool,
+                "location_confidence": Float32,
+                "engagement_status": EngagementLevel,
+            },
+            latched=_LATCHED,
+        )
+        self._face_ids: dict[str, str] = {}  # by person, in the last message
+
+    def start(self) -> None:
+        """Subscribes to ``attention``."""
+        self._node.subscribe(
+            result_kinds.ATTENTION,
+            "attention",
+            self._on_attention,
+            depth=10,
+            expected=False,
+            wanted=lambda: self.ids.any_wanted() or self._node.has_subscribers(self._gazing),
+        )
+
+    def _on_attention(self, attention: Result[Attention]) -> None:
+        header = attention.header
+        persons = hri.persons_of(attention.values)
+        new = self.ids.track([person.person_id for person in persons], header)
+        before = self._face_ids
+        self._face_ids = {person.person_id: person.face_id for person in persons}
+        for person in persons:
+            if person.person_id in new or before.get(person.person_id) != person.face_id:
+                self._introduce(person)
+            if self.ids.listened(person.person_id, "engagement_status"):
+                level = EngagementLevel(header=header, level=int(person.engagement))
+                self.ids.publish(person.person_id, "engagement_status", level)
+        if self._node.has_subscribers(self._gazing):
+            for sender, receiver in hri.gazing(attention.values):
+                gaze = Gaze(header=header, sender=sender, receiver=receiver)
+                self._node.publish(self._gazing, gaze)
+
+    def _introduce(self, person: hri.Person) -> None:
+        """Publishes what stays the same while a person has the same face."""
+        for name, message in (
+            ("face_id", String(data=person.face_id)),
+            ("anonymous", Bool(data=person.anonymous)),
+            # REP-155: 1 while the person is seen.
+            ("location_confidence", Float32(data=1.0)),
+        ):
+            self.ids.publish(person.person_id, name, message)
