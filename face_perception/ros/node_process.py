@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import functools
 import signal
+import socket
 import sys
+import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import rclpy
 from rclpy.executors import Executor, SingleThreadedExecutor
+from rclpy.signals import SignalHandlerOptions
 
 from face_perception.exit_codes import EXIT_USAGE
 from face_perception.ros.in_process import InProcess
@@ -34,16 +37,19 @@ def run(name: str, starts: Sequence[NodeStart]) -> int:
 
     ``name`` is that of the process in messages.
     """
-    # rclpy calls this handler after its own, which ends the context; until rclpy.init there is only
-    # this one. Python's handler would raise KeyboardInterrupt at any place, and that of __main__
-    # would leave the shared memory of DDS behind.
+    # Python's handler would raise KeyboardInterrupt at any place, and that of __main__ would leave
+    # the shared memory of DDS behind.
     interrupts: list[int] = []
-    signal.signal(signal.SIGINT, lambda number, _: interrupts.append(number))
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda number, _: interrupts.append(number))
     try:
         # All arguments, so that wrong ones are reported here and log levels are set. Each node
         # then uses its own.
-        rclpy.init(args=[name, *(a for start in starts for a in (*start.arguments, "--"))])
+        rclpy.init(
+            args=[name, *(a for start in starts for a in (*start.arguments, "--"))],
+            # rclpy's own handlers end the context at once: nodes could not say that they leave.
+            signal_handler_options=SignalHandlerOptions.NO,
+        )
     except (
         RuntimeError,
         UnicodeError,
@@ -62,6 +68,7 @@ def run(name: str, starts: Sequence[NodeStart]) -> int:
         for node in nodes:
             executor.add_node(node)
         in_process.wake = functools.partial(executor.create_task, _nothing)
+        _wake_at_signals(in_process.wake)
         more = False
         while rclpy.ok() and not interrupts:
             host.executor_steps.begin()
@@ -78,6 +85,7 @@ def run(name: str, starts: Sequence[NodeStart]) -> int:
         for node in reversed(nodes):
             node.close()
         in_process.wake = _nothing
+        signal.set_wakeup_fd(-1)
         if executor is not None:
             executor.shutdown()
         for node in reversed(nodes):
@@ -86,6 +94,23 @@ def run(name: str, starts: Sequence[NodeStart]) -> int:
         host.watchdog.stop()
     sys.stderr.flush()
     return 0
+
+
+def _wake_at_signals(wake: Callable[[], object]) -> None:
+    """Calls ``wake`` on a thread at the first signal.
+
+    Python runs the handler of a signal only when ``spin_once`` has returned.
+    """
+    reader, writer = socket.socketpair()
+    writer.setblocking(False)
+    signal.set_wakeup_fd(writer.detach())
+
+    def wait() -> None:
+        with reader:
+            reader.recv(1)
+        wake()
+
+    threading.Thread(target=wait, name="signals", daemon=True).start()
 
 
 def _nothing() -> None:
