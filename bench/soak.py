@@ -1,10 +1,10 @@
 """Runs the whole graph and the talking face for hours, and measures whether anything grows.
 
-    python3 bench/soak.py --hours 2 [--output soak.csv]
+    python3 bench/soak.py --hours 2 [--composed] [--output soak.csv]
 
 People come and go in the sample scene; every ten minutes the camera changes to a photograph and
 back through the services of its lifecycle; the talking face speaks again and again. Every result
-has a subscriber. For each node it prints the memory that the process does not share (USS), open
+has a subscriber. For each process it prints the memory that the process does not share (USS), open
 files, threads and latency, each with a straight line fitted over the second half, in which caches
 are warm; and how much of /dev/shm is used. Run it alone on an idle machine: the load is printed.
 """
@@ -158,6 +158,9 @@ def main() -> int:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--hours", type=float, default=2.0)
+    parser.add_argument(
+        "--composed", action="store_true", help="the perceiving nodes in one process"
+    )
     parser.add_argument("--output", type=Path, help="a CSV file for all samples")
     options = parser.parse_args()
     duration = options.hours * 3600
@@ -170,6 +173,7 @@ def main() -> int:
             graph.GraphOptions(
                 nodes=nodes,
                 log_level="warn",
+                composed=options.composed,
                 parameters={
                     "microphone": {"source": str(recording)},
                     "talking_face": {"audio_out": "none"},
@@ -212,7 +216,8 @@ def main() -> int:
                 due = now + period
                 shared.append(shared_memory_megabytes())
                 for name, pid in supervisor.pids.items():
-                    samples.append(sample(name, pid, now - begin, health.get(name, {})))
+                    last = "attention" if name == graph.COMPOSED else name
+                    samples.append(sample(name, pid, now - begin, health.get(last, {})))
     finally:
         ended.set()
         speaker.join()
