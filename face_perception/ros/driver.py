@@ -288,6 +288,11 @@ class PerceptionNode(SafeLifecycleNode, Generic[P]):
         return self._declared.values
 
     @property
+    def told_to_end(self) -> bool:
+        """Whether a signal has told the process to end."""
+        return not self._host.running()
+
+    @property
     def active(self) -> bool:
         """Whether the lifecycle state is active."""
         return self._state == "active"
@@ -396,9 +401,9 @@ class PerceptionNode(SafeLifecycleNode, Generic[P]):
     def should_log(self, key: str) -> bool:
         """Returns whether a message may be logged now; if so, it counts as logged.
 
-        False while the process shuts down, because the logger is then no longer valid.
+        False while the process ends: that something is cut off then is no news.
         """
-        if not self.context.ok():
+        if self.told_to_end:
             return False
         now = time.monotonic()
         should = now - self._last_logged.get(key, -math.inf) >= waiting_times.LOG_PERIOD
@@ -518,19 +523,10 @@ class PerceptionNode(SafeLifecycleNode, Generic[P]):
     ) -> Timer:
         """Returns a timer as rclpy's method does, but on the steady clock.
 
-        Diagnostics and retries then go on while simulated time stands still. Errors while the
-        process shuts down are dropped: calls on the invalid context raise several.
+        Diagnostics and retries then go on while simulated time stands still.
         """
-
-        def called() -> None:
-            try:
-                callback()
-            except Exception:
-                if self.context.ok():
-                    raise
-
         clock = clock or Clock(clock_type=ClockType.STEADY_TIME)
-        return super().create_timer(timer_period_sec, called, callback_group, clock, **kwargs)
+        return super().create_timer(timer_period_sec, callback, callback_group, clock, **kwargs)
 
     def set_parameters_atomically(self, parameter_list: list[Parameter]) -> SetParametersResult:
         # Checked here before rclpy does, whose reason does not state the range.

@@ -48,7 +48,7 @@ class NetworkLoader:
         return model
 
     def _show_progress(self, name: str, step: str, share: float) -> None:
-        if not self._node.context.ok():
+        if self._node.told_to_end:
             # The node was told to end; building an engine may take minutes more.
             raise ExternalShutdownException
         done = f" ({share:.0%})" if share else ""

@@ -26,6 +26,7 @@ class NodeHost:
         running: Callable[[], bool] = rclpy.ok,
         in_process: InProcess | None = None,
     ) -> None:
+        self.running = running
         self.in_process = in_process
         self.watchdog = Watchdog(running, lambda reason: get_logger(name).fatal(reason))
         self.executor_steps = Activity("a callback", waiting_times.STUCK)

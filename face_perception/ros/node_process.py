@@ -37,11 +37,14 @@ def run(name: str, starts: Sequence[NodeStart]) -> int:
 
     ``name`` is that of the process in messages.
     """
-    # Python's handler would raise KeyboardInterrupt at any place, and that of __main__ would leave
-    # the shared memory of DDS behind.
-    interrupts: list[int] = []
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda number, _: interrupts.append(number))
+    in_process = InProcess()
+    ending = threading.Event()
+
+    def end() -> None:
+        ending.set()
+        in_process.wake()
+
+    _call_at_signals(end)
     try:
         # All arguments, so that wrong ones are reported here and log levels are set. Each node
         # then uses its own.
@@ -50,13 +53,14 @@ def run(name: str, starts: Sequence[NodeStart]) -> int:
             # rclpy's own handlers end the context at once: nodes could not say that they leave.
             signal_handler_options=SignalHandlerOptions.NO,
         )
-    except (
-        RuntimeError,
-        UnicodeError,
-    ) as error:  # states file and line, which the log of rcl does not
+    # Its text states file and line, which the log of rcl does not.
+    except (RuntimeError, UnicodeError) as error:
         return _report_start_error(name, error)
-    in_process = InProcess()
-    host = NodeHost(name, in_process=in_process if len(starts) > 1 else None)
+    host = NodeHost(
+        name,
+        lambda: not ending.is_set(),
+        in_process=in_process if len(starts) > 1 else None,
+    )
     host.watchdog.start()
     nodes: list[PerceptionNode[Any]] = []
     executor: Executor | None = None
@@ -68,17 +72,13 @@ def run(name: str, starts: Sequence[NodeStart]) -> int:
         for node in nodes:
             executor.add_node(node)
         in_process.wake = functools.partial(executor.create_task, _nothing)
-        _wake_at_signals(in_process.wake)
         more = False
-        while rclpy.ok() and not interrupts:
+        while host.running():
             host.executor_steps.begin()
             executor.spin_once(timeout_sec=0.0 if more else 0.5)
             more = in_process.deliver()
-    except Exception:
-        # While the process shuts down, calls on the invalid context raise several errors.
-        if rclpy.ok():
-            raise
     finally:
+        ending.set()  # an error ends the process, too
         # launch and a terminal may both send a signal; ignore the second.
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
@@ -96,19 +96,23 @@ def run(name: str, starts: Sequence[NodeStart]) -> int:
     return 0
 
 
-def _wake_at_signals(wake: Callable[[], object]) -> None:
-    """Calls ``wake`` on a thread at the first signal.
+def _call_at_signals(end: Callable[[], None]) -> None:
+    """Calls ``end`` on a thread at the first SIGINT or SIGTERM, even if the main thread hangs.
 
-    Python runs the handler of a signal only when ``spin_once`` has returned.
+    Python runs the handler of a signal only on its main thread, when ``spin_once`` has returned.
+    That handler does nothing here: Python's own would raise KeyboardInterrupt at any place, and
+    that of __main__ would leave the shared memory of DDS behind.
     """
     reader, writer = socket.socketpair()
     writer.setblocking(False)
     signal.set_wakeup_fd(writer.detach())
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: None)
 
     def wait() -> None:
         with reader:
             reader.recv(1)
-        wake()
+        end()
 
     threading.Thread(target=wait, name="signals", daemon=True).start()
 

@@ -91,6 +91,35 @@ raise SystemExit(node_process.run("node", [node_process.NodeStart(Node)]))
     assert "ZeroDivisionError" in done.stderr, "what else goes wrong there is reported"
 
 
+def test_a_signal_ends_a_node_that_loads_a_network(domain: int) -> None:
+    """Building an engine takes minutes, but `up` kills a node four seconds after SIGTERM."""
+    program = """
+import dataclasses, time
+from face_perception.inference import NetworkSettings
+from face_perception.ros import driver, network_loading, node_process
+class Node(driver.PerceptionNode):
+    def __init__(self, **kwargs):
+        super().__init__("node", NetworkSettings, **kwargs)
+    def setup(self):
+        progress = network_loading.NetworkLoader(self).arguments()["progress"]
+        print("loading", flush=True)
+        for step in range(600):
+            progress("network", "building engine", step / 600)
+            time.sleep(0.1)
+        raise AssertionError("nobody ended it")
+raise SystemExit(node_process.run("node", [node_process.NodeStart(Node)]))
+"""
+    node = subprocess.Popen(
+        [sys.executable, "-c", program], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    assert node.stdout is not None
+    assert node.stdout.readline() == "loading\n"
+    node.send_signal(signal.SIGTERM)
+    _, said = node.communicate(timeout=scaled(20))
+    assert node.returncode == 0, said
+    assert "cannot be configured" not in said
+
+
 def test_an_outside_manager_drives_it(start: Start, peer: Peer, picture: Path) -> None:
     start("camera", source=str(picture), options={"autostart": False})
     raw = peer.listen(Image, "image")

@@ -157,7 +157,7 @@ def test_an_engine_being_built_is_shown(domain: int, peer: Peer, standin: thread
 def test_a_node_told_to_end_does_not_wait_for_the_engine(
     domain: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The context is invalid, as after SIGTERM: the build ends at its next progress report."""
+    """As after SIGTERM: the build ends at its next progress report."""
     steps: list[float] = []
 
     def build(card: Any, onnx: bytes, folder: Path, *, progress: Any, **_: Any) -> Built:
