@@ -13,6 +13,13 @@ from face_perception.types import Camera
 _FIX = "give the YAML file that ROS's camera_calibration writes"
 # The first line, or a tag, of the files that OpenCV's FileStorage writes.
 _OF_OPENCV = ("%YAML:1.0", "!!opencv-matrix", "<opencv_storage>")
+# What other files of calibrations contain, and what they are.
+_OTHER_FORMATS = {
+    "# oST version": "in the INI format of camera_calibration (use its ost.yaml)",
+    "camera_model:": "in the format of Kalibr",
+    "\nk: ": "a printed CameraInfo message",
+    "\nk:\n": "a printed CameraInfo message",
+}
 _MOST_PIXELS = 1 << 20  # of width and height
 
 
@@ -24,12 +31,14 @@ def load_camera(path: str | os.PathLike[str]) -> Camera:
     """
     with one_error(f"camera calibration {os.fspath(path)}", _FIX):
         text = read_bytes(path, MOST_TEXT).decode("utf-8-sig")
-        if any(sign in text for sign in _OF_OPENCV):
-            raise InputError("it is in the format of OpenCV's FileStorage")
+        if what := _other_format(text):
+            raise InputError(f"it is {what}")
         data = _mapping(parse_yaml(text), "it")
         matrix = _numbers(data, "camera_matrix")
         if len(matrix) != 9:
             raise InputError(f"camera_matrix has {len(matrix)} numbers, not 9")
+        if (*matrix[3:4], *matrix[6:]) != (0, 0, 0, 1):
+            raise InputError("camera_matrix is not fx 0 cx, 0 fy cy, 0 0 1, row by row")
         camera = Camera(
             width=_size(data, "image_width"),
             height=_size(data, "image_height"),
@@ -42,6 +51,15 @@ def load_camera(path: str | os.PathLike[str]) -> Camera:
         )
         camera.check_distortion()
         return camera
+
+
+def _other_format(text: str) -> str:
+    """Returns what the text of a file is, if it is a calibration in another format; else ""."""
+    if any(sign in text for sign in _OF_OPENCV):
+        return "in the format of OpenCV's FileStorage"
+    if "camera_matrix" in text:
+        return ""
+    return next((what for sign, what in _OTHER_FORMATS.items() if sign in text), "")
 
 
 def _mapping(value: Any, name: str) -> Mapping[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import struct
 from pathlib import Path
 
@@ -114,6 +115,9 @@ def test_a_camera_must_fit(tmp_path: Path) -> None:
         FrameReader(jpeg(tmp_path / "b.jpg", width=32), camera)
 
 
+COLUMNS_FIRST = re.sub(r"\[60, .*? 1\]", "[60, 0, 0, 0, 61, 0, 31.5, 23.5, 1]", CALIBRATION)
+
+
 @pytest.mark.parametrize(
     ("text", "reason"),
     [
@@ -125,6 +129,11 @@ def test_a_camera_must_fit(tmp_path: Path) -> None:
         (CALIBRATION.replace("plumb_bob", "''"), "unknown distortion model ''"),
         (CALIBRATION.replace("plumb_bob", "equidistant"), "equidistant has 4 coefficients, not 5"),
         (f"%YAML:1.0\n---\n{CALIBRATION}", "the format of OpenCV's FileStorage"),
+        ("# oST version 5.0 parameters\n\n[image]\n\nwidth\n640\n", "use its ost.yaml"),
+        ("cam0:\n  camera_model: pinhole\n  intrinsics: [6, 6, 3, 2]\n", "format of Kalibr"),
+        ("height: 48\nwidth: 64\nk: [60.0, 0.0, 31.5]\n", "a printed CameraInfo message"),
+        ("height: 48\nwidth: 64\nk:\n- 60.0\n", "a printed CameraInfo message"),
+        (COLUMNS_FIRST, "camera_matrix is not fx 0 cx, 0 fy cy, 0 0 1, row by row"),
         ("- a list", "not a mapping"),
         ("a: [", "it is not YAML"),
         ("", "it is empty"),
