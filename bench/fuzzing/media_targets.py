@@ -6,6 +6,7 @@ import random
 import wave
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image as Pillow
@@ -22,7 +23,9 @@ _PICTURES = {
     **{f"animated {kind}": {"save_all": True} for kind in ("GIF", "WEBP", "PNG")},
     "progressive JPEG": {"progressive": True},
 }
-MEDIA = (*(f"{kind} picture" for kind in _PICTURES), "mp4 film", "wav file")
+# How rosbag2 stores recordings.
+_BAGS = {"mcap bag": "MCAP", "db3 bag": "SQLITE3"}
+MEDIA = (*(f"{kind} picture" for kind in _PICTURES), "mp4 film", "wav file", *_BAGS)
 
 
 def media_target(name: str, folder: Path) -> Target:
@@ -35,6 +38,8 @@ def media_target(name: str, folder: Path) -> Target:
     elif name == "mp4 film":
         path = path.with_suffix(".mp4")
         write_mp4(path, [(k / 25, np.array(image)) for k, image in enumerate(_images())], [], 0)
+    elif name in _BAGS:
+        path = _write_bag(path, _BAGS[name])
     else:
         kind = name.removesuffix(" picture")
         first, *others = _images()
@@ -72,6 +77,18 @@ def _write_wav(path: Path) -> None:
         file.setsampwidth(2)
         file.setframerate(16_000)
         file.writeframes((np.sin(np.arange(3200) / 9) * 9000).astype("<i2").tobytes())
+
+
+def _write_bag(folder: Path, storage: str) -> Path:
+    """Writes a recording of images; returns its data file."""
+    from bags import camera_info, image, write_bag
+
+    messages: list[tuple[str, Any]] = [("/camera/camera_info", camera_info(8, 6, 9.0, 1.0))]
+    for number, shown in enumerate(_images()):  # small, so that changes are seldom in pixels
+        messages.append(("/camera/image_raw", image(np.array(shown)[:6, :8], 1 + number / 20)))
+    write_bag(folder, messages, storage)
+    (found,) = (file for file in folder.iterdir() if file.suffix in (".mcap", ".db3"))
+    return found
 
 
 def _frames(path: Path) -> int:
