@@ -82,7 +82,7 @@ def columns(paths: Sequence[str | os.PathLike[str]], *, degrees: bool = False) -
     blendshapes = False
     clips: dict[str, Any] = {}
     for path in paths:
-        clip = Path(path).stem
+        clip = _clip_of(path)
         if clip in clips:
             raise InputError(
                 f"{clips[clip]} and {path} would be the same clip in the table: rename one"
@@ -109,12 +109,17 @@ def columns(paths: Sequence[str | os.PathLike[str]], *, degrees: bool = False) -
 
 def rows(path: str | os.PathLike[str], wanted: Sequence[Column]) -> Iterator[list[Value]]:
     """Yields the rows of one file; None means unknown. Raises what ``read_rows`` raises."""
-    clip = Path(path).stem
+    clip = _clip_of(path)
     for row in read_rows(path):
         row["clip"] = clip
         with one_error(f"{os.fspath(path)}, frame {row['frame']}", _FIX):
             values = [column.value(row) for column in wanted]
         yield values
+
+
+def _clip_of(path: str | os.PathLike[str]) -> str:
+    """Returns the name of a file without its ending, as text: names may have any bytes."""
+    return os.fsencode(Path(path).stem).decode(errors="backslashreplace")
 
 
 def _columns(

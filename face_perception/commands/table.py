@@ -92,7 +92,8 @@ def _write_parquet(path: Path, wanted: Sequence[Column], found: Iterator[list[Va
         ]
     )
     count = 0
-    with pq.ParquetWriter(path, schema) as table:
+    # pyarrow would take a name with a colon for an address.
+    with open(path, "wb") as file, pq.ParquetWriter(file, schema) as table:
         while some := list(itertools.islice(found, _ROWS_AT_ONCE)):
             values = [list(column) for column in zip(*some, strict=True)]
             table.write_table(pa.table(values, schema=schema))

@@ -86,6 +86,22 @@ def test_parquet_has_types_and_units(results: Path, tmp_path: Path) -> None:
     assert table["au12_intensity"].to_pylist() == [0.75, None, None, None]
 
 
+@pytest.mark.parametrize("name", ["22:57", "caf\udce9", "a%d b"])
+@pytest.mark.parametrize("suffix", [".csv", ".parquet"])
+def test_any_name_will_do(
+    name: str, suffix: str, results: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if suffix == ".parquet":
+        pytest.importorskip("pyarrow")
+    monkeypatch.chdir(tmp_path)
+    source, table = Path(f"{name}.jsonl"), Path(f"{name}{suffix}")
+    results.rename(source)
+    assert cli.main(["table", str(source), "--output", str(table)]) == 0
+    if suffix == ".csv":
+        assert {row["clip"] for row in read(table)} == {name.replace("\udce9", "\\xe9")}
+    assert table.stat().st_size > 0
+
+
 def test_every_value_has_the_type_of_its_column(results: Path) -> None:
     wanted = columns([results], degrees=True)
     names = [column.name for column in wanted]

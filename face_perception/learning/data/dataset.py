@@ -279,7 +279,9 @@ class Writer:
                 for name, values in columns.items():
                     _column(self._folder / TABLE, name, values)
                 table = self._pyarrow.table(columns)
-                self._pyarrow.parquet.write_table(table, self._part / TABLE)
+                # pyarrow would take a name with a colon for an address.
+                with open(self._part / TABLE, "wb") as file:
+                    self._pyarrow.parquet.write_table(table, file)
                 text = yaml.safe_dump(self._about, sort_keys=False, allow_unicode=True)
                 (self._part / ABOUT).write_text(text, encoding="utf-8")
                 os.rename(self._part, self._folder)
