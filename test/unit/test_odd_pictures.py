@@ -18,7 +18,9 @@ from PIL import Image, features
 
 from face_perception.avatar import PortraitError
 from face_perception.avatar import read_picture as read_portrait
+from face_perception.commands.sample_inputs import network_inputs
 from face_perception.errors import InputError
+from face_perception.inference import find_card
 from face_perception.media import FrameReader, decode_picture, read_picture
 
 Make = Callable[[Path], None]
@@ -442,3 +444,10 @@ def test_a_portrait_of_another_kind_is_a_portrait_error(tmp_path: Path) -> None:
     (tmp_path / "a.png").write_bytes(b"version https://git-lfs.github.com/spec/v1\n")
     with pytest.raises(PortraitError, match=r"portrait .*a\.png: it is a Git LFS pointer"):
         read_portrait(tmp_path / "a.png")
+
+
+def test_sample_pictures_of_a_network_are_read_as_all_others(tmp_path: Path) -> None:
+    path = tmp_path / "a.png"
+    MOVING[0].save(path, save_all=True, append_images=MOVING[1:])
+    with pytest.raises(InputError, match=r"a\.png is animated .*, not a still"):
+        network_inputs(find_card("expression"), 1, [path])
