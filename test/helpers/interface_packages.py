@@ -1,7 +1,7 @@
 """Builds the messages in test/interfaces, for machines whose ROS has no hri_msgs or tf2_msgs.
 
-The build takes about 40 s of CPU. It is kept in the folder for
-temporary files, and made again when a message, the Python or the ROS distribution changes.
+The build takes about 40 s of CPU. It is kept in the folder for temporary files, and made again when
+a message, the Python or the ROS distribution changes.
 """
 
 from __future__ import annotations
@@ -33,7 +33,9 @@ def interface_packages() -> list[Path]:
 
 
 def _built(name: str) -> Path:
-    digest = hashlib.sha256(f"{sys.executable} {os.environ.get('ROS_DISTRO')}".encode())
+    # Resolved, so that working copies that share an environment share the build.
+    python = Path(sys.prefix).resolve()
+    digest = hashlib.sha256(f"{python} {os.environ.get('ROS_DISTRO')}".encode())
     for path in sorted([*SOURCES.glob("*.cmake"), *(SOURCES / name).rglob("*")]):
         digest.update(path.read_bytes() if path.is_file() else b"")
     FOLDER.mkdir(exist_ok=True)
@@ -42,8 +44,7 @@ def _built(name: str) -> Path:
         fcntl.flock(lock, fcntl.LOCK_EX)
         done = build / "done"
         if not done.exists():
-            for old in FOLDER.glob(f"{name}_*"):
-                shutil.rmtree(old)
+            shutil.rmtree(build, ignore_errors=True)  # what an interrupted build left
             _build(SOURCES / name, build)
             done.touch()
     return build / "rosidl_generator_py"
