@@ -22,7 +22,7 @@ PYTEST ?= -n auto --dist loadgroup --no-loadscope-reorder
 TEXT ?=
 PORTRAIT ?=
 
-.PHONY: setup demo demo-avatar test bench clean
+.PHONY: setup demo demo-avatar test bench gpu-check clean
 
 setup:
 	@tools/setup.sh
@@ -46,6 +46,12 @@ test:
 bench:
 	@tools/setup.sh test
 	@$(run) python3 bench/run.py && ROS_PYTHON_CHECK_FIELDS=1 pytest -m slow
+
+# Networks that gpu-check measures; empty: all.
+NETWORKS ?=
+
+gpu-check: setup
+	@$(run) python3 bench/gpu_check.py $(NETWORKS)
 
 clean:
 	rm -rf .venv build install log out

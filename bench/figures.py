@@ -13,6 +13,7 @@ import platform
 import statistics
 import subprocess
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -44,22 +45,28 @@ class Figures:
         """Adds a time. It is compared as a ratio to the reference work."""
         self._figures[name] = {"value": seconds, "time": True, "higher_is_better": False}
 
-    def save(self, path: Path) -> None:
-        """Writes the figures to a JSON file."""
+    def save(self, path: Path, details: Mapping[str, Any] | None = None) -> None:
+        """Writes the figures to a JSON file, with ``details`` that are not compared."""
         self._reference.append(reference_seconds())
-        commit = subprocess.run(
-            ["git", "-C", str(ROOT), "rev-parse", "--short", "HEAD"], capture_output=True, text=True
-        )
         content = {
             "bench": self._bench,
-            "commit": commit.stdout.strip(),
+            "commit": commit(),
             "machine": platform.machine(),
             "cores": os.cpu_count(),
             "reference_seconds": statistics.mean(self._reference),
             "figures": self._figures,
+            **({"details": details} if details else {}),
         }
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(json.dumps(content, indent=1) + "\n")
+
+
+def commit() -> str:
+    """Returns the short hash of the commit that is checked out; empty outside of a repository."""
+    done = subprocess.run(
+        ["git", "-C", str(ROOT), "rev-parse", "--short", "HEAD"], capture_output=True, text=True
+    )
+    return done.stdout.strip()
 
 
 def reference_seconds() -> float:

@@ -3,8 +3,8 @@
     python3 bench/run.py [--figures FOLDER]
 
 With `--figures`, those that can save their figures for bench/compare.py do so.
-Benchmarks that need data sets, which the user has to download, are left out, and so is soak.py,
-which takes hours.
+Benchmarks that need data sets, which the user has to download, are left out. So are soak.py, which
+takes hours, and gpu_check.py, which needs a GPU (`make gpu-check`).
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from pathlib import Path
 
 _NEED_DATA = ("people.py", "action_units.py")
 _TAKES_HOURS = ("soak.py",)
+_NEED_GPU = ("gpu_check.py",)
 _NO_BENCHMARKS = ("run.py", "figures.py", "compare.py")
 
 
@@ -26,9 +27,8 @@ def main() -> int:
     here = Path(__file__).parent
     failed = []
     for script in sorted(here.glob("*.py")):
-        if script.name in (*_NO_BENCHMARKS, *_NEED_DATA, *_TAKES_HOURS) or script.name.startswith(
-            "_"
-        ):
+        left_out = (*_NO_BENCHMARKS, *_NEED_DATA, *_TAKES_HOURS, *_NEED_GPU)
+        if script.name in left_out or script.name.startswith("_"):
             continue
         print(f"== {script.name}", flush=True)
         command = [sys.executable, str(script)]

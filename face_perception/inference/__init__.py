@@ -45,6 +45,7 @@ from face_perception.inference.reference_inputs import read_reference_inputs, wr
 from face_perception.inference.speed_measurement import (
     CallTimes,
     VariantReport,
+    compare_speeds,
     compare_variants,
     gemm_peak,
     infer_overhead,
@@ -74,6 +75,7 @@ __all__ = [
     "catalogue",
     "check_model_name",
     "choose_batch_size",
+    "compare_speeds",
     "compare_variants",
     "download_wheel",
     "export_onnx_file",

@@ -17,9 +17,9 @@ import numpy.typing as npt
 from face_perception.inference.gate import Deviation, deviations
 from face_perception.inference.model import Model
 from face_perception.inference.models import store
-from face_perception.inference.models.cards import ModelError, find_card
+from face_perception.inference.models.cards import Card, ModelError, find_card
 from face_perception.inference.models.variants import find_variant
-from face_perception.inference.reference_inputs import read_reference_inputs
+from face_perception.inference.reference_inputs import read_reference_inputs, shape_fits
 
 Array = npt.NDArray[Any]
 
@@ -103,19 +103,53 @@ class Speed:
 def measure_speeds(
     model: Model, batches: Sequence[int] = (1, 2, 4, 8), *, seconds: float = 1.0
 ) -> list[Speed]:
-    """Times a loaded model on its reference inputs, with the batch sizes in turns."""
+    """Times a loaded model on its reference inputs, with the batch sizes in turns.
+
+    Leaves out batch sizes that the network cannot take.
+    """
     from face_perception.inference.graph_cost import network_cost
 
-    card = model.card
-    graph = store.read(card)
+    graph = store.read(model.card)
+    given = _inputs_by_batch(model.card, batches)
+    calls = {str(batch): partial(model.infer, value) for batch, value in given.items()}
+    times = time_in_turns(calls, seconds=seconds)
+    return [Speed(batch, times[str(batch)], network_cost(graph, batch).flops) for batch in given]
+
+
+def compare_speeds(
+    models: Mapping[str, Model], batches: Sequence[int] = (1, 2, 4, 8), *, seconds: float = 1.0
+) -> dict[int, dict[str, CallTimes]]:
+    """Times several loaded forms of one network in turns on its reference inputs.
+
+    Returns the durations of a call by batch size, then by the key in ``models``. Spends
+    ``seconds`` on each batch size. Leaves out batch sizes that the network cannot take.
+
+    >>> from face_perception.inference import compare_speeds, load
+    >>> models = {f"{n} threads": load("expression", threads=n) for n in (1, 2)}
+    >>> list(compare_speeds(models, (1, 2), seconds=0)[2])
+    ['1 threads', '2 threads']
+    """
+    card = next(iter(models.values())).card
+    return {
+        batch: time_in_turns(
+            {name: partial(model.infer, inputs) for name, model in models.items()}, seconds=seconds
+        )
+        for batch, inputs in _inputs_by_batch(card, batches).items()
+    }
+
+
+def _inputs_by_batch(card: Card, batches: Sequence[int]) -> dict[int, dict[str, Array]]:
+    """Returns reference inputs by batch size and name, for those sizes that the network takes."""
     inputs = read_reference_inputs(card)
     given = {
         batch: {name: np.resize(v, (batch, *v.shape[1:])) for name, v in inputs.items()}
         for batch in batches
     }
-    calls = {str(batch): partial(model.infer, value) for batch, value in given.items()}
-    times = time_in_turns(calls, seconds=seconds)
-    return [Speed(batch, times[str(batch)], network_cost(graph, batch).flops) for batch in batches]
+    return {
+        batch: values
+        for batch, values in given.items()
+        if all(shape_fits(values[name].shape, port.shape) for name, port in card.inputs.items())
+    }
 
 
 def infer_overhead(model: Model, *, seconds: float = 1.0) -> float:

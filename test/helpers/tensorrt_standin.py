@@ -1,16 +1,21 @@
-"""Stand-ins for TensorRT and cuda-python that run the ONNX graph on the CPU."""
+"""Stand-ins for TensorRT and cuda-python that run the ONNX graph on the CPU.
+
+``install`` puts them in place of both.
+"""
 
 from __future__ import annotations
 
 import ctypes
 import math
+from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import onnxruntime
 
-from face_perception.inference.tensorrt.engine_build import MAX_BATCH
+from face_perception.inference.tensorrt import api, backend, cuda, engines
+from face_perception.inference.tensorrt.engine_build import MAX_BATCH, Built
 
 DTYPES = {"tensor(float)": np.float32}
 
@@ -150,3 +155,14 @@ class Api:
 
     def nptype(self, dtype: str) -> type[Any]:
         return DTYPES[dtype]
+
+
+def install(set_attribute: Callable[[Any, str, Any], None]) -> Cudart:
+    """Puts the stand-ins in place with ``setattr`` or ``monkeypatch.setattr``; returns the CUDA."""
+    cudart = Cudart()
+    set_attribute(cuda, "_import", lambda: cudart)
+    set_attribute(engines, "MODULES", ("json",))  # something that can be imported
+    for module in (api, engines, backend):
+        set_attribute(module, "import_tensorrt", Api)
+    set_attribute(engines, "build_engine", lambda card, onnx, folder, **_: Built(onnx, b"timing"))
+    return cudart

@@ -16,12 +16,11 @@ from rcl_interfaces.msg import Parameter, ParameterType, ParameterValue
 from rcl_interfaces.srv import SetParametersAtomically
 from rclpy.context import Context
 from rclpy.executors import SingleThreadedExecutor
-from tensorrt_standin import Api, Cudart
+from tensorrt_standin import install
 from waits import scaled
 
 from face_perception.inference import make_variant
-from face_perception.inference.tensorrt import backend as tensorrt_backend
-from face_perception.inference.tensorrt import cuda, engines
+from face_perception.inference.tensorrt import engines
 from face_perception.inference.tensorrt.engine_build import Built
 from face_perception.nodes.affect.node import AffectNode
 
@@ -98,11 +97,7 @@ def standin(monkeypatch: pytest.MonkeyPatch) -> threading.Event:
             time.sleep(0.1)
         return Built(onnx, b"")
 
-    cudart = Cudart()
-    monkeypatch.setattr(cuda, "_import", lambda: cudart)
-    monkeypatch.setattr(engines, "MODULES", ("json",))
-    for module in (engines, tensorrt_backend):
-        monkeypatch.setattr(module, "import_tensorrt", Api)
+    install(monkeypatch.setattr)
     monkeypatch.setattr(engines, "build_engine", build)
     return go
 

@@ -14,7 +14,13 @@ from bench.roofline.devices import DEVICES
 from bench.roofline.musetalk import image_seconds
 from bench.roofline.page import roofline_page
 from face_perception import cli
-from face_perception.inference import catalogue, infer_overhead, load, measure_speeds
+from face_perception.inference import (
+    catalogue,
+    compare_speeds,
+    infer_overhead,
+    load,
+    measure_speeds,
+)
 from face_perception.inference.conversion.onnx_graph import Graph
 from face_perception.inference.graph_cost import network_cost
 from face_perception.inference.speed_measurement import time_in_turns
@@ -94,6 +100,13 @@ def test_speeds_of_a_model() -> None:
     assert four.flops == 4 * one.flops == 4 * network_cost(model.card.path.read_bytes()).flops
     assert one.flops_per_second == one.flops / one.times.least
     assert infer_overhead(model, seconds=0) > 0
+
+
+def test_batches_that_a_network_cannot_take_are_left_out() -> None:
+    """The state of voice_activity is that of one stream of sound."""
+    model = load("voice_activity", backend="onnxruntime")
+    assert [speed.batch for speed in measure_speeds(model, (1, 2), seconds=0)] == [1]
+    assert list(compare_speeds({"only": model}, (1, 2), seconds=0)) == [1]
 
 
 def test_bench(capsys: pytest.CaptureFixture[str]) -> None:

@@ -9,14 +9,13 @@ words its errors.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
-from tensorrt_standin import Api, Context, Cudart, Engine
+from tensorrt_standin import Context, Cudart, Engine, install
 
 from face_perception import paths
 from face_perception.inference import (
@@ -33,28 +32,15 @@ from face_perception.inference.tensorrt import cuda, engine_cache, engine_worker
 from face_perception.inference.tensorrt.engine_build import MAX_BATCH, Built
 
 
-@pytest.fixture
-def cudart(monkeypatch: pytest.MonkeyPatch) -> Cudart:
-    found = Cudart()
-    monkeypatch.setattr(cuda, "_import", lambda: found)
-    return found
-
-
 @pytest.fixture(autouse=True)
-def standin(cudart: Cudart, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def cudart(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Cudart:
     models = tmp_path / "models"
     models.mkdir()
     for path in paths.models_dir().glob("expression.onnx*"):
         (models / path.name).write_bytes(path.read_bytes())
     monkeypatch.setenv("FACE_PERCEPTION_MODELS", str(models))
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    monkeypatch.setattr(engines, "MODULES", ("json",))  # something that can be imported
-    for module in (engines, tensorrt_backend):
-        monkeypatch.setattr(module, "import_tensorrt", Api)
-    monkeypatch.setattr(
-        engines, "build_engine", lambda card, onnx, folder, **_: Built(onnx, b"timing")
-    )
-    return
+    return install(monkeypatch.setattr)
 
 
 def test_runs_and_agrees() -> None:
