@@ -7,22 +7,22 @@ Runs the graph as separate processes and composed, in turns, beside the same cam
 this process counts the messages of the topics after --hear, by default all results without
 `overlay/compressed`. CPU is the user and system time of all processes but the camera, per delivered
 message of the first topic. Latency is the time from the stamp of the image to the publishing of the
-result, as in the diagnostics of each node. USS is the memory that a process does not share. With
---old-executor, both also run with rclpy's SingleThreadedExecutor. With --backends, the composed
-graph runs with each of these backends of the networks instead.
+result, as in the diagnostics of each node. USS is the memory that a process does not share. Start
+is the CPU time of all processes until the first message. With --old-executor, both also run with
+rclpy's SingleThreadedExecutor. With --backends, the composed graph runs with each of these backends
+of the networks instead.
 """
 
 from __future__ import annotations
 
 import argparse
-import dataclasses
 import math
 import os
 import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import astuple, dataclass
+from dataclasses import astuple, dataclass, replace
 from pathlib import Path
 from statistics import mean
 from typing import Any
@@ -53,8 +53,8 @@ TOPICS = {
     "overlay/compressed": CompressedImage,
 }
 TICK = os.sysconf("SC_CLK_TCK")
-START = 8.0  # seconds for the start, and for the first windows of the statistics
-FIRST_MESSAGE = 300.0  # seconds that loading the networks may take, engines included
+LONGEST_START = 300.0  # seconds that loading the networks may take, engines included
+SETTLE = 6.0  # seconds after the first message, for the first windows of the statistics
 
 
 def cpu_seconds(pid: int) -> float:
@@ -126,12 +126,6 @@ class Listener:
         while time.monotonic() < end:
             self._executor.spin_once(timeout_sec=0.05)
 
-    def wait_for(self, topic: str) -> None:
-        """Spins until a message of ``topic`` came, or for FIRST_MESSAGE."""
-        end = time.monotonic() + FIRST_MESSAGE
-        while not self.counts[topic] and time.monotonic() < end:
-            self.spin(0.1)
-
     def close(self) -> None:
         self._executor.shutdown()
         self.node.destroy_node()
@@ -163,8 +157,11 @@ def measure(
     listener.counts.clear()
     supervisor = way.supervisor(nodes)
     try:
-        listener.wait_for(topic)
-        listener.spin(START)
+        end = time.monotonic() + LONGEST_START
+        while not listener.counts[topic] and time.monotonic() < end:
+            listener.spin(0.02)
+        start = sum(cpu_seconds(pid) for pid in supervisor.pids.values())
+        listener.spin(SETTLE)
         listener.counts.clear()
         dropped = {name: int(h["dropped"]) for name, h in listener.health.items()}
         before = {name: cpu_seconds(pid) for name, pid in supervisor.pids.items()}
@@ -218,8 +215,12 @@ def main() -> None:
     else:
         ways = [Way("separate", False), Way("composed", True)]
     if options.old_executor:
-        ways += [dataclasses.replace(w, name=f"{w.name}, old executor", events=False) for w in ways]
-    nodes = tuple(n.name for n in graph.NODES if n.perceives and not n.needs and n.name != "camera")
+        ways += [replace(w, name=f"{w.name}, old executor", events=False) for w in ways]
+    nodes = tuple(
+        n.name
+        for n in graph.NODES
+        if n.perceives and n.installed and not n.needs and n.name != "camera"
+    )
     rclpy.init()
     listener = Listener(options.hear)
     camera = Way("camera", False).supervisor(("camera",))
@@ -236,18 +237,26 @@ def main() -> None:
     print(f"\n640x480, 30 Hz, {os.cpu_count()} cores; mean of {options.rounds}")
     first = ways[0].name
     print(f"CPU ratio: to {first}")
-    print(f"{'':<24} {'CPU ms':>7} {'ratio':>10} {'USS MB':>7} {'attention p50, p95 ms':>22}")
-    reference = mean(m.cpu for m in found[first])
-    for name, each in found.items():
-        cpu, memory = mean(m.cpu for m in each), mean(m.memory for m in each)
-        p50, p95 = mean(m.p50 for m in each), mean(m.p95 for m in each)
-        saved.add_time(f"{name}: CPU a message", cpu / 1e3)
-        saved.add(f"{name}: CPU / {first}", cpu / reference)
-        saved.add(f"{name}: memory, MB", memory)
-        for quantile, value in (("p50", p50), ("p95", p95)):
+    print(
+        f"{'':<24} {'CPU ms':>7} {'ratio':>10} {'USS MB':>7} {'start, s':>8} "
+        f"{'attention p50, p95 ms':>22}"
+    )
+    means = {
+        name: Measured(*map(mean, zip(*map(astuple, each), strict=True)))
+        for name, each in found.items()
+    }
+    for name, m in means.items():
+        ratio = m.cpu / means[first].cpu
+        saved.add_time(f"{name}: CPU a message", m.cpu / 1e3)
+        saved.add(f"{name}: CPU / {first}", ratio)
+        saved.add(f"{name}: memory, MB", m.memory)
+        for quantile, value in (("p50", m.p50), ("p95", m.p95)):
             if math.isfinite(value):
                 saved.add(f"{name}: attention {quantile}, ms", value)
-        print(f"{name:<24} {cpu:7.1f} {cpu / reference:10.2f} {memory:7.1f} {p50:12.1f}, {p95:.1f}")
+        print(
+            f"{name:<24} {m.cpu:7.1f} {ratio:10.2f} {m.memory:7.1f} {m.start:8.2f} "
+            f"{m.p50:14.1f}, {m.p95:.1f}"
+        )
     if options.figures:
         saved.save(options.figures)
 
