@@ -248,7 +248,7 @@ def test_the_launch_argument_of_hri(
     given, function = load("perception")
     assert given["hri"] == "auto"
     installed(monkeypatch, *packages)
-    given.update(hri=value)
+    given.update(hri=value, composed="false")
     assert ("hri" in [node["name"] for node in function(None)]) is starts
     given.update(overlay="auto")
     with pytest.raises(ValueError, match="overlay:=auto must be true or false"):
