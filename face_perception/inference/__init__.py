@@ -8,8 +8,8 @@
 (1, 478, 3)
 """
 
+from face_perception.inference.accuracy_gate import Deviation, Disagreement
 from face_perception.inference.batch_size import choose_batch_size
-from face_perception.inference.gate import Deviation, Disagreement
 from face_perception.inference.model import (
     Model,
     ModelProgress,

@@ -13,7 +13,7 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from face_perception.inference.gate import Deviation, check_agreement
+from face_perception.inference.accuracy_gate import Deviation, check_agreement
 from face_perception.inference.models import store
 from face_perception.inference.models.cards import Card, ModelError, Port, find_card
 from face_perception.inference.models.variants import PRECISIONS, find_variant, kind_of

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from face_perception.inference.gate import Deviation, deviations
+from face_perception.inference.accuracy_gate import Deviation, deviations
 from face_perception.inference.model import Model
 from face_perception.inference.models import store
 from face_perception.inference.models.cards import Card, ModelError, find_card

@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from face_perception.gaze import NETWORK_PRIOR, EstimatorPrior
+from face_perception.people.calibration_extension import KnownLook, extended_means, looks_of
 from face_perception.people.calibration_samples import (
     CalibrationRefused,
     CalibrationSamples,
@@ -26,8 +27,12 @@ from face_perception.people.calibration_samples import (
     steady,
 )
 from face_perception.people.correction import Correction
-from face_perception.people.known_looks import KnownLook, extended_means, looks_of
-from face_perception.people.regression import MIN_TARGETS_FOR_GAIN, best_fit, errors_of, spans_of
+from face_perception.people.shrunk_regression import (
+    MIN_TARGETS_FOR_GAIN,
+    best_fit,
+    errors_of,
+    spans_of,
+)
 from face_perception.types import FloatArray
 
 MIN_SAMPLES = 10

@@ -6,7 +6,7 @@ import math
 
 from face_perception.gaze import EstimatorPrior
 from face_perception.people.calibration_fit import CalibrationFit
-from face_perception.people.regression import MIN_TARGETS_FOR_GAIN
+from face_perception.people.shrunk_regression import MIN_TARGETS_FOR_GAIN
 
 
 def describe_fit(fit: CalibrationFit, prior: EstimatorPrior) -> str:

@@ -20,10 +20,10 @@ from face_perception.gaze import (
     normalized_camera_rotation,
     to_normalized_angles,
 )
+from face_perception.people.calibration_extension import KnownLook
 from face_perception.people.calibration_fit import MIN_SAMPLES, CalibrationFit, fit_calibration
 from face_perception.people.calibration_samples import CalibrationRefused, CalibrationSamples
 from face_perception.people.calibration_targets import CalibrationTarget, camera_target
-from face_perception.people.known_looks import KnownLook
 from face_perception.people.robust_statistics import robust_centre
 from face_perception.types import Camera, Face, FloatArray, Gaze
 

@@ -23,8 +23,8 @@ from face_perception.errors import InputError, shortened
 from face_perception.files import check_writable, file_lock, read_regular, write_atomically
 from face_perception.gaze import LidCue
 from face_perception.outside_files import reason_of
+from face_perception.people.calibration_extension import KnownLook
 from face_perception.people.correction import Correction
-from face_perception.people.known_looks import KnownLook
 
 # Version of the file format. Version 1 had only a bias, which is read as a correction with gain 1.
 # Version 2 had the error of the gain instead of that of the slope. Version 3 had no looks.

@@ -28,7 +28,7 @@ from rclpy.timer import Timer
 
 from face_perception.errors import FacePerceptionError, InputError
 from face_perception.ros import qos, waiting_times
-from face_perception.ros.hearing import RECEIVED, SENT, Hearing
+from face_perception.ros.deaf_subscriptions import RECEIVED, SENT, Hearing
 from face_perception.ros.newest_item_worker import LatestWorker
 from face_perception.ros.node_host import NodeHost
 from face_perception.ros.node_statistics import Statistics

@@ -21,8 +21,8 @@ from face_perception.people import (
     PersonRegistry,
     proposed_targets,
 )
+from face_perception.people.calibration_extension import MAX_KNOWN_LOOKS, KnownLook, looks_of
 from face_perception.people.calibration_samples import TargetMeans
-from face_perception.people.known_looks import MAX_KNOWN_LOOKS, KnownLook, looks_of
 
 DEG = math.radians(1)
 FIVE = proposed_targets(5, 0.8)

@@ -14,7 +14,7 @@ from typing import Any
 import numpy.typing as npt
 
 from face_perception.files import write_atomically
-from face_perception.inference.gate import deviations
+from face_perception.inference.accuracy_gate import deviations
 from face_perception.inference.model import ModelProgress
 from face_perception.inference.models import store
 from face_perception.inference.models.cards import Card, ModelError, find_card

@@ -16,7 +16,7 @@ from typing import Any
 import yaml
 
 from face_perception.files import add_seal, check_seal, move_atomically, write_atomically
-from face_perception.inference.gate import Deviation
+from face_perception.inference.accuracy_gate import Deviation
 from face_perception.inference.models.cards import Card, ModelError
 from face_perception.outside_files import MOST_TEXT, parse_yaml, read_bytes, reason_of
 
