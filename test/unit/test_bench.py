@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import json
 from pathlib import Path
 
@@ -148,6 +149,37 @@ def test_musetalk_on_paper() -> None:
     assert image_seconds(slow, "exact", 1) > 3 * image_seconds(fast, "exact", 1)
     # 622 GFLOP and 178 GFLOP at 10.2 TFLOP/s: a larger batch does not help.
     assert image_seconds(slow, "exact", 8) > 0.8e12 / slow.peak(16)
+
+
+def names_in(path: Path) -> set[str]:
+    """Returns the names that a module has at its top level."""
+    names: set[str] = {other.stem for other in path.parent.glob("*") if path.stem == "__init__"}
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.FunctionDef | ast.ClassDef):
+            names.add(node.name)
+        elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+            names.add(node.id)
+        elif isinstance(node, ast.Import | ast.ImportFrom):
+            names |= {(alias.asname or alias.name) for alias in node.names}
+    return names
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "bench").rglob("*.py")), ids=lambda p: p.stem)
+def test_what_a_benchmark_imports_exists(path: Path) -> None:
+    """Nothing else runs them, so a renamed function would be noticed months later."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        if not isinstance(node, ast.ImportFrom) or not node.module:
+            continue
+        if node.module.partition(".")[0] not in ("face_perception", "bench"):
+            continue
+        base = ROOT / node.module.replace(".", "/")
+        module = base / "__init__.py" if base.is_dir() else base.with_suffix(".py")
+        if node.module in ("face_perception.msg", "face_perception.srv"):
+            continue
+        assert module.exists(), f"line {node.lineno}: {node.module}"
+        missing = {alias.name for alias in node.names} - names_in(module)
+        missing -= {"msg", "srv", "action"} if node.module == "face_perception" else set()
+        assert not missing, f"line {node.lineno}: {node.module} has no {', '.join(missing)}"
 
 
 def test_figures_that_got_worse_are_named(
