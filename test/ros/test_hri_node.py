@@ -204,8 +204,9 @@ def test_a_consumer_of_rep_155_sees_two_people(
     for kind, stays in (("faces", "face_1"), ("persons", "anna")):
         topic = f"{kind}/tracked"
         stage.play(lambda topic=topic, stays=stays: heard.last()[topic]["ids"] == [stays])
-        without = [m for m in heard.lines() if m["topic"] == topic and m["ids"] == [stays]]
-        assert stamp(without[0]) - last_seen < 1.0
+        # No later message has it, even if a busy computer drops some.
+        both = [m for m in heard.lines() if m["topic"] == topic and len(m["ids"]) == 2]
+        assert stamp(both[-1]) - last_seen < 1.0
     topics = (f"/humans/faces/{left.face_id}/roi", "/humans/persons/anonymous_face_2/face_id")
     peer.until(lambda: not any(peer.node.count_publishers(topic) for topic in topics))
 
