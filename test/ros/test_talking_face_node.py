@@ -346,26 +346,38 @@ def test_an_interruption_is_seen_within_100_ms(
     samples, rate = hello()
     client = peer.node.create_client(Trigger, "talking_face/interrupt")
     peer.until(client.service_is_ready, why="for the service")
-    took = []
-    for pause in (0.9, 1.3, 1.7):  # different sounds
+
+    def interrupt(pause: float) -> tuple[float, bool]:
+        """Speaks for ``pause`` seconds and is interrupted.
+
+        Returns the seconds until the lips stayed closed, and whether there were enough frames to
+        tell: a busy computer drops some.
+        """
         frames.clear()
         known = len(states)
         speaker.send(samples, rate)
-        peer.until(lambda n=known: len(states) > n and states[-1].state == State.STATE_SPEAKING)
+        peer.until(lambda: len(states) > known and states[-1].state == State.STATE_SPEAKING)
         peer.spin(pause)
         client.call_async(Trigger.Request())
         peer.until(lambda: states[-1].state == State.STATE_INTERRUPTED, why="for the interruption")
         told = messages.seconds(states[-1].since)
         peer.until(lambda: states[-1].state == State.STATE_IDLE, why="for idle")
-        seen = stamps(frames)
-        after = [(at - told, gap(f)) for at, f in zip(seen, frames, strict=True) if at >= told]
-        # The last frame with open lips, because a busy computer may drop the first with closed
-        # ones.
-        took.append(max((late for late, lips in after if lips >= 0.03), default=0.0))
-        assert took[-1] <= 0.1, "closed in time, and they stay closed"
-        assert sum(0.1 < late < 0.45 for late, _ in after) >= 3, "enough to tell"
-        before = [gap(f) for at, f in zip(seen, frames, strict=True) if told - 0.7 < at < told]
-        assert max(before) > 0.05, "it was speaking"
+        lips = [(at - told, gap(frame)) for at, frame in zip(stamps(frames), frames, strict=True)]
+        spoke = any(-0.7 < late < 0 and wide > 0.05 for late, wide in lips)
+        enough = sum(0.1 < late < 0.45 for late, _ in lips) >= 3
+        # The last frame with open lips, because the first with closed ones may have been dropped.
+        last = max((late for late, wide in lips if late >= 0 and wide >= 0.03), default=0.0)
+        return last, spoke and enough
+
+    took = []
+    for pause in (0.9, 1.3, 1.7):  # different sounds
+        for _ in range(5):
+            last, told_enough = interrupt(pause)
+            took.append(last)
+            if told_enough:
+                break
+        assert told_enough, "a computer that is too busy to show the face"
+    assert max(took) <= 0.1, "closed in time, and they stay closed"
     print("lips open until", [f"{1e3 * t:.0f} ms" for t in took])
 
 
