@@ -129,14 +129,19 @@ def test_what_is_used_of_cuda_is_there() -> None:
     from cuda.bindings import runtime
 
     from face_perception.inference.tensorrt import backend as tensorrt_backend
-    from face_perception.inference.tensorrt import cuda
+    from face_perception.inference.tensorrt import buffers, cuda
 
-    source = inspect.getsource(cuda) + inspect.getsource(tensorrt_backend)
+    source = "".join(map(inspect.getsource, (cuda, buffers, tensorrt_backend)))
     used = set(re.findall(r"\bcuda[A-Z]\w+", source))
-    assert {"cudaMalloc", "cudaMemcpyAsync", "cudaStreamSynchronize"} <= used
-    kinds = {"cudaMemcpyHostToDevice", "cudaMemcpyDeviceToHost"}
-    assert all(hasattr(runtime, name) for name in used - kinds)
-    assert all(hasattr(runtime.cudaMemcpyKind, name) for name in kinds)
+    assert {"cudaMalloc", "cudaMemcpyAsync", "cudaGraphLaunch"} <= used
+    members = {
+        "cudaMemcpyKind": {"cudaMemcpyHostToDevice", "cudaMemcpyDeviceToHost"},
+        "cudaStreamCaptureMode": {"cudaStreamCaptureModeThreadLocal"},
+    }
+    for enum, names in members.items():
+        assert all(hasattr(getattr(runtime, enum), name) for name in names)
+        used -= names
+    assert [name for name in used if not hasattr(runtime, name)] == []
 
 
 @no_gpu

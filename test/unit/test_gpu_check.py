@@ -97,15 +97,21 @@ def test_builds_gates_and_times(tmp_path: Path) -> None:
     assert not (tmp_path / "cache").exists(), "builds must not come from the user's engines"
 
 
-def test_a_network_that_fails_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("function", "result", "gate", "why"),
+    [
+        ("execute_async_v3", False, "not run", "TensorRT failed to run"),
+        ("compute", None, "refused", "deviates too much from ONNX Runtime"),
+    ],
+)
+def test_a_network_that_fails_is_named(
+    function: str, result: Any, gate: str, why: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     tensorrt_standin.install(monkeypatch.setattr)
-    monkeypatch.setattr(tensorrt_standin.Context, "execute_async_v3", lambda *_: False)
+    monkeypatch.setattr(tensorrt_standin.Context, function, lambda *_: result)
     row = gpu_check.check_network("expression", "fp32", 0)
-    assert row["gate"] == "not run"
-    assert "TensorRT failed to run" in row["why"]
-    monkeypatch.setattr(tensorrt_standin.Context, "execute_async_v3", lambda *_: True)
-    row = gpu_check.check_network("expression", "fp32", 0)  # it computes nothing
-    assert row["gate"] == "refused"
+    assert row["gate"] == gate
+    assert why in row["why"]
     assert "batches" not in row
 
 

@@ -61,11 +61,110 @@ def test_runs_and_agrees() -> None:
 
 def test_frees_what_it_takes(cudart: Cudart) -> None:
     model = load("expression", backend="tensorrt")
-    assert len(cudart.memory) == 2
+    assert len(cudart.memory) == len(cudart.host_memory) == 2
     assert cudart.streams
+    assert cudart.events
+    assert cudart.graphs
     del model
     assert not cudart.memory
+    assert not cudart.host_memory
     assert not cudart.streams
+    assert not cudart.events
+    assert not cudart.graphs
+
+
+def faces(count: int) -> dict[str, np.ndarray]:
+    inputs = read_reference_inputs(find_card("expression"))["face"]
+    return {"face": np.roll(inputs, count, axis=0)[:count]}
+
+
+def test_known_shapes_cost_one_launch(cudart: Cudart) -> None:
+    """The first call with new shapes runs plainly and records a graph; the next ones replay it."""
+    model = load("expression", backend="tensorrt")
+    reference = load("expression", backend="onnxruntime")
+    for count in (2, 3):
+        model.infer(faces(count))
+    for count in (2, 3, 2, 1):
+        cudart.calls.clear()
+        found = model.infer(faces(count))["probability"]
+        assert cudart.calls == {
+            "cudaGraphLaunch": 1,
+            "cudaEventRecord": 1,
+            "cudaEventSynchronize": 1,
+        }
+        wanted = reference.infer(faces(count))["probability"]
+        assert np.allclose(found, wanted, atol=1e-5)
+
+
+def test_results_stay_after_the_next_call() -> None:
+    model = load("expression", backend="tensorrt")
+    first = model.infer(faces(1))["probability"]
+    kept = first.copy()
+    model.infer({"face": np.zeros_like(faces(1)["face"])})
+    assert np.array_equal(first, kept)
+
+
+def test_the_stream_waits_for_nobody_and_the_thread_sleeps(cudart: Cudart) -> None:
+    model = load("expression", backend="tensorrt")
+    assert list(cudart.streams.values()) == [Cudart.cudaStreamNonBlocking]
+    (flags,) = cudart.events.values()
+    assert flags & Cudart.cudaEventBlockingSync
+    del model
+
+
+def test_a_jetson_copies_nothing(cudart: Cudart) -> None:
+    """Its GPU uses the memory of the CPU."""
+    cudart.integrated = 1
+    model = load("expression", backend="tensorrt")
+    found = model.infer(faces(3))["probability"]
+    wanted = load("expression", backend="onnxruntime").infer(faces(3))["probability"]
+    assert np.allclose(found, wanted, atol=1e-5)
+    assert not cudart.calls["cudaMemcpyAsync"]
+    assert not cudart.memory
+    del model
+    assert not cudart.host_memory
+
+
+@pytest.mark.parametrize("fails", ["capture", "context"])
+def test_without_graphs_it_runs_plainly(
+    fails: str, cudart: Cudart, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A network that cannot be captured, or memory for one context only: the log says so once."""
+    if fails == "capture":
+        cudart.captures = False
+    model = load("expression", backend="tensorrt")
+    monkeypatch.setattr(Engine, "create_execution_context", lambda self: None)
+    reference = load("expression", backend="onnxruntime")
+    for count in (2, 3, 3, 2):
+        found = model.infer(faces(count))["probability"]
+        wanted = reference.infer(faces(count))["probability"]
+        assert np.allclose(found, wanted, atol=1e-5)
+    said = [each for each in caplog.messages if "runs without CUDA graphs" in each]
+    assert len(said) == 1
+    assert ("capture invalidated" if fails == "capture" else "too little memory") in said[0]
+    assert not cudart.graphs
+    cudart.calls.clear()
+    model.infer(faces(2))
+    assert cudart.calls["execute_async_v3"] == 1
+    assert not cudart.calls["set_input_shape"], "the shapes are those of the last call"
+    assert not cudart.calls["cudaGraphLaunch"]
+
+
+def test_a_failed_capture_leaves_no_error_behind(cudart: Cudart) -> None:
+    cudart.captures = False
+    load("expression", backend="tensorrt")
+    assert cudart.calls["cudaGetLastError"] == 1
+    assert cudart.captured is None
+
+
+def test_old_graphs_make_room(cudart: Cudart, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tensorrt_backend, "_MOST_GRAPHS", 2)
+    model = load("expression", backend="tensorrt")
+    reference = load("expression", backend="onnxruntime")
+    for count in (2, 3, 1, 2, 3):
+        found = model.infer(faces(count))["probability"]
+        assert np.allclose(found, reference.infer(faces(count))["probability"], atol=1e-5)
+        assert len(cudart.graphs) <= 2
 
 
 def test_out_of_memory(cudart: Cudart, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -73,6 +172,7 @@ def test_out_of_memory(cudart: Cudart, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(ModelError, match=r"CUDA: cudaMalloc: out of memory \(the engine is .*\)"):
         load("expression", backend="tensorrt")
     assert not cudart.memory
+    assert not cudart.host_memory
     monkeypatch.setattr(Engine, "create_execution_context", lambda self: None)
     with pytest.raises(ModelError, match="expression: TensorRT has too little memory to run"):
         load("expression", backend="tensorrt")
@@ -81,6 +181,7 @@ def test_out_of_memory(cudart: Cudart, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_what_fails_while_running(monkeypatch: pytest.MonkeyPatch) -> None:
     model = load("expression", backend="tensorrt")
     inputs = read_reference_inputs(find_card("expression"))
+    assert len(inputs["face"]) > 1, "or its graph is recorded already"
     monkeypatch.setattr(Context, "execute_async_v3", lambda *_: False)
     with pytest.raises(ModelError, match="expression: TensorRT failed to run: TensorRT gives no"):
         model.infer(inputs)
@@ -102,14 +203,13 @@ def test_an_engine_of_another_network() -> None:
 
 def test_an_engine_that_computes_something_else(monkeypatch: pytest.MonkeyPatch) -> None:
     """The engine is named and not used. It is replaced only if that was asked for."""
-    right = Context.execute_async_v3
+    right = Context.compute
 
-    def wrong(self: Context, stream: int) -> bool:
-        done = right(self, stream)
-        self._array("probability")[:] += 0.05
-        return done
+    def wrong(self: Context) -> None:
+        right(self)
+        self.array("probability")[:] += 0.05
 
-    monkeypatch.setattr(Context, "execute_async_v3", wrong)
+    monkeypatch.setattr(Context, "compute", wrong)
     said = r"expression: TensorRT 10\.3 on Stand-in, fp32, .* deviates by 0\.05, 2\.5 times"
     with pytest.raises(Disagreement, match=said):
         load("expression")

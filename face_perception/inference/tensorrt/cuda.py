@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import importlib
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,8 @@ from face_perception.inference.models.cards import ModelError
 @dataclass(frozen=True, slots=True)
 class Gpu:
     """A GPU: its name, compute capability (such as ``8.7``) and memory in bytes.
+
+    ``integrated`` says that it uses the memory of the CPU, as on a Jetson.
 
     >>> from face_perception.inference import ModelError, find_gpu
     >>> try:
@@ -27,10 +30,14 @@ class Gpu:
     name: str
     capability: str
     memory: int
+    integrated: bool = False
 
 
 class Cuda:
-    """The CUDA runtime. Raises ModelError if cuda-python cannot be imported."""
+    """The CUDA runtime. Raises ModelError if cuda-python cannot be imported.
+
+    It creates no context: all users in a process share the primary context of the GPU.
+    """
 
     def __init__(self) -> None:
         self._api = _import()
@@ -53,6 +60,54 @@ class Cuda:
     def to_host(self, target: int, source: int, size: int, stream: Any) -> None:
         kind = self._api.cudaMemcpyKind.cudaMemcpyDeviceToHost
         self.call("cudaMemcpyAsync", target, source, size, kind, stream)
+
+    def make_stream(self) -> Any:
+        """Returns a new stream that does not wait for the default stream of the process."""
+        return self.call("cudaStreamCreateWithFlags", self._api.cudaStreamNonBlocking)
+
+    def make_event(self) -> Any:
+        """Returns a new event. A thread that waits for it sleeps and uses no CPU time."""
+        flags = self._api.cudaEventBlockingSync | self._api.cudaEventDisableTiming
+        return self.call("cudaEventCreateWithFlags", flags)
+
+    def wait(self, stream: Any, event: Any) -> None:
+        """Waits until a stream has done everything that was put on it."""
+        self.call("cudaEventRecord", event, stream)
+        self.call("cudaEventSynchronize", event)
+
+    def host_memory(self, size: int, *, mapped: bool) -> int:
+        """Returns the address of new page-locked memory of the host.
+
+        If ``mapped``, the GPU can use it under the address that ``cudaHostGetDevicePointer`` gives.
+        """
+        flags = self._api.cudaHostAllocMapped if mapped else self._api.cudaHostAllocDefault
+        return int(self.call("cudaHostAlloc", size, flags))
+
+    def capture(self, stream: Any, work: Callable[[], None]) -> Any:
+        """Records what ``work`` puts on a stream, without running it, and returns it as a CUDA
+        graph that can be launched. Raises ModelError; the stream can then be used as before.
+        """
+        # Other threads of the process may go on using CUDA.
+        mode = self._api.cudaStreamCaptureMode.cudaStreamCaptureModeThreadLocal
+        self.call("cudaStreamBeginCapture", stream, mode)
+        graph = None
+        try:
+            try:
+                work()
+            except ModelError:
+                # End the capture, or the stream stays unusable. The error of this call would hide
+                # the cause.
+                _, graph = self._api.cudaStreamEndCapture(stream)
+                raise
+            graph = self.call("cudaStreamEndCapture", stream)
+            return self.call("cudaGraphInstantiateWithFlags", graph, 0)
+        except ModelError:
+            # Clear the error, or TensorRT takes it for one of its next call.
+            self._api.cudaGetLastError()
+            raise
+        finally:
+            if graph is not None and int(graph):
+                self.call("cudaGraphDestroy", graph)
 
 
 def _has_nvidia_hardware() -> bool:
@@ -88,6 +143,7 @@ def find_gpu() -> Gpu:
         name=properties.name.split(b"\0")[0].decode(errors="replace"),
         capability=f"{properties.major}.{properties.minor}",
         memory=int(properties.totalGlobalMem),
+        integrated=bool(properties.integrated),
     )
 
 
