@@ -67,7 +67,7 @@ fi
 # Install the versions that the tests run with. If the ROS install has NumPy 1, its compiled modules
 # fail with NumPy 2, and so do newer packages that are compiled against NumPy 2.
 cp tools/constraints.txt "$venv/constraints.txt"
-if [ -n "$ros_sourced" ] && "$python" -c 'import numpy, sys; sys.exit(numpy.__version__[:2] != "1.")' 2>/dev/null; then
+if [ -n "$ros_sourced" ] && [ "$("$python" tools/numpy_of_ros.py)" = 'numpy<2' ]; then
   sed -i -E '/^(numpy|scipy|opencv-python-headless|onnx|onnxruntime|ml_dtypes|soxr|pyarrow)==/Id' "$venv/constraints.txt"
   printf 'numpy<2\n' >>"$venv/constraints.txt"
 fi

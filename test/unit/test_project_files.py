@@ -5,6 +5,7 @@ workflows.
 from __future__ import annotations
 
 import re
+import runpy
 import subprocess
 import xml.etree.ElementTree as ET
 from pathlib import Path
@@ -110,3 +111,15 @@ def test_workflows_cover_every_python_and_ros_that_is_promised() -> None:
 
     assert matrix("unit.yml", "unit")["python"] == ["3.10", "3.11", "3.12", "3.13", "3.14"]
     assert matrix("ros.yml", "ros")["distro"] == ["humble", "jazzy", "kilted", "lyrical"]
+
+
+@pytest.mark.parametrize(
+    ("installed", "wanted"),
+    [("1.21.5", "numpy<2"), ("1.26.4", "numpy<2"), ("2.3.4", "numpy"), (None, "numpy")],
+)
+def test_numpy_is_that_of_ros(installed: str | None, wanted: str) -> None:
+    """Humble and Jazzy have NumPy 1, Lyrical has NumPy 2.3."""
+    rule = runpy.run_path(str(ROOT / "tools" / "numpy_of_ros.py"))["requirement"]
+    assert rule(installed) == wanted
+    for page in ("README.md", "docs/robot.md", "tools/setup.sh"):
+        assert "tools/numpy_of_ros.py" in (ROOT / page).read_text()
