@@ -44,6 +44,10 @@ _SERVER_ERROR = (
 )
 
 
+class StandInError(InputError):
+    """The file is not itself, but what one gets instead of it. The message has the fix."""
+
+
 @contextlib.contextmanager
 def one_error(
     subject: str, fix: str, kind: Callable[[str], FacePerceptionError] = InputError
@@ -51,7 +55,8 @@ def one_error(
     """Raises any exception of the block as ``kind``: "SUBJECT cannot be read: REASON: FIX".
 
     Put it around the reading of one file. If ``kind`` is a subclass such as ModelError, errors of
-    that class pass unchanged. A plain InputError gets subject and fix.
+    that class pass unchanged. A plain InputError gets subject and fix, a StandInError only the
+    subject.
 
     >>> with one_error("camera calibration a.yaml", "write it again"):
     ...     parse_yaml("a: [")
@@ -64,7 +69,8 @@ def one_error(
     except Exception as error:
         if kind is not InputError and isinstance(kind, type) and isinstance(error, kind):
             raise
-        raise kind(f"{subject} cannot be read: {reason_of(error)}: {fix}") from error
+        text = f"{subject} cannot be read: {reason_of(error)}"
+        raise kind(text if isinstance(error, StandInError) else f"{text}: {fix}") from error
 
 
 def reason_of(error: Exception) -> str:
@@ -112,15 +118,21 @@ def stands_in(start: bytes) -> str:
     return ""
 
 
+def refuse_stand_in(start: bytes) -> None:
+    """Raises StandInError if a file that starts so is not itself (see ``stands_in``)."""
+    if problem := stands_in(start):
+        raise StandInError(problem)
+
+
 def read_bytes(path: str | os.PathLike[str], most: int | None = None) -> bytes:
     """Returns the content of a file.
 
-    Raises OSError, and InputError if the file is empty or a stand-in (see ``stands_in``).
+    Raises OSError, InputError if the file is empty, and StandInError.
     """
     data = read_regular(path, most)
-    problem = stands_in(data[:100]) if data else "it is empty"
-    if problem:
-        raise InputError(problem)
+    if not data:
+        raise InputError("it is empty")
+    refuse_stand_in(data[:100])
     return data
 
 
@@ -211,9 +223,9 @@ def parse_arrays(data: bytes) -> dict[str, npt.NDArray[Any]]:
 
 def _arrays(file: BinaryIO) -> dict[str, npt.NDArray[Any]]:
     start = file.read(100)
-    problem = stands_in(start)
-    if problem or not start.startswith(b"PK"):
-        raise InputError(problem or "it is not an .npz file of arrays")
+    refuse_stand_in(start)
+    if not start.startswith(b"PK"):
+        raise InputError("it is not an .npz file of arrays")
     size = file.seek(0, os.SEEK_END)
     with zipfile.ZipFile(file) as archive:
         check_archive(archive, size)

@@ -12,10 +12,10 @@ from typing import Any
 
 import numpy as np
 
-from face_perception.errors import InputError, one_line
+from face_perception.errors import one_line
 from face_perception.files import open_regular, sha256_of
 from face_perception.inference import ModelError
-from face_perception.outside_files import one_error, read_arrays, stands_in
+from face_perception.outside_files import one_error, read_arrays, refuse_stand_in
 
 # A checkpoint is several files with one prefix; the user may name any of them.
 _SUFFIX = re.compile(r"\.(index|meta|data-\d+-of-\d+)$")
@@ -46,11 +46,9 @@ def read_variables_file(path: Path) -> tuple[dict[str, np.ndarray], str]:
                 "the whole checkpoint (.index and .data-…), or an .npz of its variables"
             )
     for file in (index, *data):
-        with one_error(f"checkpoint {file}", "copy it again", ModelError):
-            with open_regular(file) as opened:
-                problem = stands_in(opened.read(100))
-            if problem:
-                raise InputError(problem)
+        failed = one_error(f"checkpoint {file}", "copy it again", ModelError)
+        with failed, open_regular(file) as opened:
+            refuse_stand_in(opened.read(100))
     origin = ", ".join(f"{file.name} (sha256 {sha256_of(file)})" for file in (index, *data))
     return _checkpoint(prefix), origin
 

@@ -23,7 +23,14 @@ from face_perception.errors import (
     one_line,
 )
 from face_perception.files import open_regular, sha256_of
-from face_perception.outside_files import check_archive, read_arrays, reason_of, stands_in
+from face_perception.outside_files import (
+    StandInError,
+    check_archive,
+    read_arrays,
+    reason_of,
+    refuse_stand_in,
+    stands_in,
+)
 
 SUFFIXES = (".pth", ".pt", ".pth.tar", ".npz")
 
@@ -106,6 +113,8 @@ def read_torch_file(
         raise kind(f"{path} cannot be read: {error.strerror or one_line(error)}") from error
     except MissingDependencyError as error:
         raise kind(f"reading {path} {error}") from error
+    except StandInError as error:
+        raise kind(f"{path} cannot be read: {error}") from error
     except InputError as error:
         raise kind(f"{path} cannot be read: {error}: {fix}") from error
     except (zipfile.BadZipFile, zlib.error) as error:
@@ -222,9 +231,9 @@ def _read(path: Path, memory_map: bool) -> object:
     with open_regular(path) as file:
         start = file.read(100)
         size = file.seek(0, os.SEEK_END)
-        problem = stands_in(start) if start else "it is empty"
-        if problem:
-            raise InputError(problem)
+        if not start:
+            raise InputError("it is empty")
+        refuse_stand_in(start)
         if path.suffix == ".npz":
             return {name: torch.from_numpy(array) for name, array in read_arrays(path).items()}
         if path.suffix == ".safetensors":

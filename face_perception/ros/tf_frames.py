@@ -10,7 +10,7 @@ from rclpy.node import Node
 from rclpy.time import Time
 
 from face_perception import geometry
-from face_perception.errors import UnknownNameError
+from face_perception.errors import UnknownNameError, one_line
 from face_perception.types import FloatArray
 
 
@@ -59,7 +59,9 @@ class Frames:
         try:
             found = self._buffer.lookup_transform(target, frame, time).transform
         except Exception as error:  # tf2's classes cannot be named where it is not installed
-            raise UnknownNameError(f"no transform from {frame} to {target}: {error}") from error
+            raise UnknownNameError(
+                f"no transform from {one_line(frame, 80)} to {target}: {one_line(error)}"
+            ) from error
         q, t = found.rotation, found.translation
         rotation = geometry.rotation_matrix(q.x, q.y, q.z, q.w)
         moved: FloatArray = rotation @ point + np.array([t.x, t.y, t.z])

@@ -31,7 +31,13 @@ from face_perception.inference import (
     load,
     verify_models,
 )
-from face_perception.outside_files import parse_arrays, parse_yaml, stands_in
+from face_perception.outside_files import (
+    one_error,
+    parse_arrays,
+    parse_yaml,
+    refuse_stand_in,
+    stands_in,
+)
 
 BY_NAME = {reader.name: reader for reader in READERS}
 TEXTS = [reader for reader in READERS if reader.text]
@@ -102,6 +108,15 @@ def test_hostile_yaml(reader: Reader, text: str, tmp_path: Path) -> None:
 )
 def test_what_one_gets_instead_of_a_file_is_named(start: bytes, said: str) -> None:
     assert re.search(said, stands_in(start))
+
+
+def test_a_stand_in_has_a_fix_of_its_own() -> None:
+    """To download it again would give the same pointer again."""
+    with (
+        pytest.raises(InputError, match=r"^checkpoint a cannot be read: .*`git lfs pull`\)$"),
+        one_error("checkpoint a", "download it again"),
+    ):
+        refuse_stand_in(b"version https://git-lfs.github.com/spec/v1\n")
 
 
 def test_messages_quote_no_more_than_a_line() -> None:

@@ -32,7 +32,7 @@ from face_perception.outside_files import (
     one_error,
     parse_array,
     parse_yaml,
-    stands_in,
+    refuse_stand_in,
 )
 from face_perception.types import FloatArray, Image
 
@@ -204,9 +204,7 @@ def load_avatar(
     path = Path(path).expanduser()
     with one_error(f"avatar {path}", f"copy it again, or {_AGAIN}", AvatarError):
         with open_regular(path) as file:
-            problem = stands_in(file.read(100))
-            if problem:
-                raise InputError(problem)
+            refuse_stand_in(file.read(100))
             size = file.seek(0, os.SEEK_END)
             with zipfile.ZipFile(file) as archive:
                 check_archive(archive, size)

@@ -140,8 +140,8 @@ class Steering:
                 return
             self._refuse(
                 f"look_at: a point in the frame {shortened(place.frame)} cannot be transformed to "
-                f"{self._frame!r} (camera_frame): {error}",
-                f"look_at {place.frame}",
+                f"{self._frame!r} (camera_frame): {one_line(error)}",
+                f"look_at {shortened(place.frame)}",
             )
             return
         self._look((float(x), float(y), float(z)))
