@@ -314,7 +314,9 @@ def process_environment(*, sends_images: bool = True) -> dict[str, str]:
 
     Set them before a process starts. The Fast DDS profile enlarges the shared-memory segment: with
     the default (512 KB), best-effort readers lose larger images and reliable readers are slow. The
-    malloc thresholds halve the time that a Python reader needs for an image.
+    malloc thresholds halve the time that a Python reader needs for an image. The limit of arenas
+    keeps threads that start later from keeping memory of their own: without it, a composed process
+    grew by 6 MB with each new source of its camera (13 sources), with it not after the third (8).
     """
     profile = dds_profile.profile_for(sends_images)
     return {
@@ -322,6 +324,7 @@ def process_environment(*, sends_images: bool = True) -> dict[str, str]:
         "MALLOC_MMAP_THRESHOLD_": str(32 << 20),
         "MALLOC_TRIM_THRESHOLD_": str(128 << 20),
         "MALLOC_TOP_PAD_": str(16 << 20),
+        "MALLOC_ARENA_MAX": "2",
         # ONNX Runtime must not collect how it is used.
         "ORT_DISABLE_TELEMETRY": "1",
         # Print each message at once, even if stderr is a pipe.
