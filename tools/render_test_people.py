@@ -24,7 +24,6 @@ from face_perception.learning.synthesis.rendered.accessories import Glasses, Wor
 from face_perception.learning.synthesis.rendered.expression import Expression, units_of
 from face_perception.learning.synthesis.rendered.human_parts import HumanParts, fetch_parts
 from face_perception.learning.synthesis.rendered.person import draw_person
-from face_perception.learning.synthesis.rendered.regions import HeadSurface
 from face_perception.learning.synthesis.rendered.scene import Studio
 from face_perception.learning.synthesis.rendered.view import View, simple_view
 
@@ -79,7 +78,7 @@ def main() -> None:
     about = OUT / "truth.json"
     truths = json.loads(about.read_text()) if about.exists() else {}
     parts = HumanParts(fetch_parts())
-    studio = Studio(HeadSurface.of(parts), SAMPLES)
+    studio = Studio(parts, SAMPLES)
     for letter, seed in zip("abc", PEOPLE, strict=True):
         person = draw_person(parts, seed)
         for number, (name, view) in enumerate(VIEWS.items()):

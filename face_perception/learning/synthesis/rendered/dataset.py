@@ -23,9 +23,8 @@ from face_perception.files import write_atomically
 from face_perception.learning.synthesis.rendered.human_parts import HumanParts, fetch_parts
 from face_perception.learning.synthesis.rendered.packages import need_renderer
 from face_perception.learning.synthesis.rendered.person import draw_person
-from face_perception.learning.synthesis.rendered.regions import HeadSurface
 from face_perception.learning.synthesis.rendered.scene import Studio
-from face_perception.learning.synthesis.rendered.view import draw_view
+from face_perception.learning.synthesis.rendered.view import draw_gaze_view, draw_view
 
 Progress = Callable[[int, int], None]
 _SETTINGS, _PEOPLE, _IMAGES = "settings.json", "people", "images"
@@ -34,13 +33,18 @@ _JPEG = 95  # quality of the files; the camera's own JPEG is in the pictures alr
 
 @dataclass(frozen=True, slots=True)
 class DatasetSettings:
-    """``images`` in all, ``views`` of each person; ``size`` in pixels; ``samples`` a pixel."""
+    """``images`` in all, ``views`` of each person; ``size`` in pixels; ``samples`` a pixel.
+
+    With ``gaze``, the pictures are for the training of gaze networks (``draw_gaze_view``), and
+    sketched, which takes a tenth of the time (``Studio``).
+    """
 
     seed: int = 1
     images: int = 2000
     views: int = 8
     size: int = 224
     samples: int = 12
+    gaze: bool = False
 
     @property
     def people(self) -> int:
@@ -112,22 +116,23 @@ def _views(settings: DatasetSettings, person: int) -> int:
 
 
 @cache
-def _studio(wheel: Path, samples: int, processes: int) -> tuple[HumanParts, Studio]:
+def _studio(wheel: Path, samples: int, sketch: bool, processes: int) -> tuple[HumanParts, Studio]:
     if processes > 1:
         # One thread each: the processes share the cores already.
         importlib.import_module("drjit").set_thread_count(1)
     parts = HumanParts(wheel)
-    return parts, Studio(HeadSurface.of(parts), samples)
+    return parts, Studio(parts, samples, sketch=sketch)
 
 
 def _render_person(job: tuple[Path, DatasetSettings, Path, int, int]) -> int:
     """Renders all views of a person, and returns their number."""
     out, settings, wheel, number, processes = job
-    parts, studio = _studio(wheel, settings.samples, processes)
+    parts, studio = _studio(wheel, settings.samples, settings.gaze, processes)
     person = draw_person(parts, settings.seed * 1_000_000 + number)
     lines = []
     for index in range(_views(settings, number)):
-        view = draw_view(person, settings.seed, index, size=settings.size)
+        draw = draw_gaze_view if settings.gaze else draw_view
+        view = draw(person, settings.seed, index, size=settings.size)
         image, truth = studio.photograph(person, view)
         file = f"{_IMAGES}/{number:06d}_{index:02d}.jpg"
         _, data = cv2.imencode(".jpg", image[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, _JPEG])

@@ -27,7 +27,7 @@ _CORNEA = 0.0078  # radius of curvature of the cornea
 _INDEX = 1.336
 # Depth of the iris behind the apex of the cornea.
 _IRIS_DEPTH = 0.0031
-_AROUND = 128
+AROUND = 128  # points on each circle of an eyeball
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,8 +40,11 @@ class Ball:
 
 
 @lru_cache(maxsize=8)
-def make_ball(limbus_radius: float) -> Ball:
-    """A sphere with the cap of the cornea on it, which starts at ``limbus_radius`` metres."""
+def make_ball(limbus_radius: float, around: int = AROUND) -> Ball:
+    """A sphere with the cap of the cornea on it, which starts at ``limbus_radius`` metres.
+
+    ``around`` is the number of points on each circle.
+    """
     angle = np.arcsin(limbus_radius / RADIUS)
     cap = np.arcsin(limbus_radius / _CORNEA)
     inner = np.linspace(0.002, 1, 44) ** 0.9 * cap
@@ -57,16 +60,16 @@ def make_ball(limbus_radius: float) -> Ball:
             (slopes[:-2] + slopes[1:-1] + slopes[2:]) / 3,
             slopes[1:-1],
         )
-    turn = np.arange(_AROUND) * 2 * np.pi / _AROUND
+    turn = np.arange(around) * 2 * np.pi / around
     points = np.stack(
         [np.outer(radii, np.cos(turn)), np.outer(radii, np.sin(turn)),
-         np.repeat(depths[:, None], _AROUND, 1)], axis=2,
+         np.repeat(depths[:, None], around, 1)], axis=2,
     )  # fmt: skip
     normals = np.stack(
         [np.outer(np.sin(slopes), np.cos(turn)), np.outer(np.sin(slopes), np.sin(turn)),
-         np.repeat(np.cos(slopes)[:, None], _AROUND, 1)], axis=2,
+         np.repeat(np.cos(slopes)[:, None], around, 1)], axis=2,
     )  # fmt: skip
-    triangles = polar_grid_triangles(len(radii), _AROUND)
+    triangles = polar_grid_triangles(len(radii), around)
     return Ball(points.reshape(-1, 3), triangles, normals.reshape(-1, 3))
 
 

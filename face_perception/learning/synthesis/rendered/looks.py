@@ -27,18 +27,21 @@ Array = npt.NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Looks:
-    """``colours`` [V, 3] of the fine points, linear RGB, and ``relief`` [V, 3] of their normals.
+    """``neutral`` is what ``neutral_points`` returns.
 
+    ``colours`` [V, 3] of the fine points are linear RGB, ``relief`` [V, 3] changes their normals.
     Hair and shells are made on the neutral face; they are in the head's frame.
     """
 
+    neutral: tuple[Array, float]
     colours: Array
     relief: Array
     hair: list[Strands]
     shells: list[Shell]
 
 
-def make_looks(head: HeadSurface, person: Person, worn: Worn) -> Looks:
+def make_looks(head: HeadSurface, person: Person, worn: Worn, *, with_hair: bool = True) -> Looks:
+    """Without hair, the scalp is still painted in its colour."""
     coarse, scale = neutral_points(head, person)
     fine = head.surface(coarse)
     shape = Shape(head, fine, head.surface.normals(fine), scale)
@@ -48,10 +51,11 @@ def make_looks(head: HeadSurface, person: Person, worn: Worn) -> Looks:
         scalp = scalp * (1 - headwear_region(head, worn.headwear))
         style = _under(style, worn.headwear)
     hidden = worn.headwear == "scarf"
-    hair = [] if hidden else scalp_hair(shape, style, scalp)
+    hair = scalp_hair(shape, style, scalp) if with_hair and not hidden else []
     colours = paint_skin(head, person.skin)
     _paint_hair(head, style, colours, scalp * (not hidden))
-    return Looks(colours, skin_relief(head, person.skin), hair, _shells(shape, person, worn))
+    relief = skin_relief(head, person.skin)
+    return Looks((coarse, scale), colours, relief, hair, _shells(shape, person, worn))
 
 
 def _under(style: HairStyle, headwear: str) -> HairStyle:

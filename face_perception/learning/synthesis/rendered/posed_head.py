@@ -65,15 +65,17 @@ def _mesh_eye(head: HeadSurface, points: Array, side: str) -> tuple[Array, float
     return centre, float(np.linalg.norm(ball - centre, axis=1).mean())
 
 
-def pose_head(head: HeadSurface, person: Person, view: View) -> PosedHead:
-    """Builds the head of a person as a view shows it."""
-    neutral, scale = neutral_points(head, person)
+def pose_head(
+    head: HeadSurface, person: Person, view: View, neutral: tuple[Array, float] | None = None
+) -> PosedHead:
+    """Builds the head of a person as a view shows it; ``neutral`` is that of ``neutral_points``."""
+    at_rest, scale = neutral or neutral_points(head, person)
     turn = rotation(*view.head)
     position = np.array(view.position)
     apex = eyeballs.apex(person.eyes)
     centres = []
     for side in "lr":
-        centre, radius = _mesh_eye(head, neutral, side)
+        centre, radius = _mesh_eye(head, at_rest, side)
         centres.append(centre + [0.0, 0.0, radius + _STANDS_OUT - apex])
     target = turn.T @ (np.array(view.target) - position)
     visual = target - np.array(centres)
@@ -93,7 +95,7 @@ def pose_head(head: HeadSurface, person: Person, view: View) -> PosedHead:
     if view.blink:
         for name in ("eyeWideLeft", "eyeWideRight"):
             weights[name] = weights.get(name, 0.0) * (1 - view.blink)
-    points = neutral.copy()
+    points = at_rest.copy()
     for name, weight in weights.items():
         indices, offsets = head.parts.target(name)
         points[indices] += weight * scale * offsets

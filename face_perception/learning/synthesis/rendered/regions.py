@@ -30,12 +30,15 @@ class HeadSurface:
     rest: Array
 
     @classmethod
-    def of(cls, parts: HumanParts, levels: int = 2) -> HeadSurface:
+    def of(cls, parts: HumanParts, levels: int = 2, *, face_only: bool = False) -> HeadSurface:
+        """With ``face_only``, the surface has neither chest nor back of the head."""
         eyes = np.concatenate([parts.groups[f"helper-{side}-eye"].ravel() for side in "lr"])
         rest = parts.points - parts.points[np.unique(eyes)].mean(0)
         quads = parts.groups["body"]
         middles = rest[quads].mean(1)
         near = (middles[:, 1] > -0.34) & (np.abs(middles[:, 0]) < 0.24)
+        if face_only:
+            near &= (middles[:, 1] > -0.17) & (middles[:, 2] > -0.09)
         surface = Subdivision(quads[near], levels)
         return cls(parts, surface, surface(rest))
 

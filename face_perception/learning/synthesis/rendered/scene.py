@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from face_perception.learning.synthesis.rendered.accessories import (
     place_glasses,
 )
 from face_perception.learning.synthesis.rendered.denoise import smooth_light
+from face_perception.learning.synthesis.rendered.human_parts import HumanParts
 from face_perception.learning.synthesis.rendered.looks import Looks, make_looks
 from face_perception.learning.synthesis.rendered.packages import need_renderer
 from face_perception.learning.synthesis.rendered.person import Person
@@ -29,9 +31,14 @@ from face_perception.learning.synthesis.rendered.posed_head import (
     lid_edges,
     pose_head,
 )
-from face_perception.learning.synthesis.rendered.regions import HeadSurface
+from face_perception.learning.synthesis.rendered.regions import EYES_APART, HeadSurface
 from face_perception.learning.synthesis.rendered.sensor import Image, take_picture
 from face_perception.learning.synthesis.rendered.skin import brightness
+from face_perception.learning.synthesis.rendered.soft_light import (
+    SoftLight,
+    seen_harmonics,
+    shade_of_lids,
+)
 from face_perception.learning.synthesis.rendered.strands import (
     Strands,
     beard_hair,
@@ -51,18 +58,29 @@ from face_perception.learning.synthesis.rendered.view import View
 Array = npt.NDArray[np.float64]
 _TEETH = (0.72, 0.68, 0.58)
 _HIDES_EYES = 0.3  # lenses that pass less light are rendered as opaque
+_SKETCHED_BALL = 64  # points on a circle of an eyeball in a sketch
+# The part of a sketch around the eyes that has all pixels; the rest has every second one on both
+# axes. Half its width and height in distances of the eyes.
+_BAND = (1.0, 0.42)
+_RANGE = 8.0  # largest radiance in a sketch; that of the surroundings is 1 on average
 
 
 class Studio:
     """Renders people; keeps what all of them share.
 
-    ``samples`` is the number of light paths a pixel.
+    ``samples`` is the number of light paths a pixel. With ``sketch``, pictures take a tenth of the
+    time: light is soft (``soft_light``), only the eyes shine, hair and beard are painted on the
+    skin, and everything but the region of the eyes has half the resolution.
     """
 
-    def __init__(self, head: HeadSurface, samples: int = 32) -> None:
+    def __init__(self, parts: HumanParts, samples: int = 32, *, sketch: bool = False) -> None:
         self._mitsuba = need_renderer()
-        self._head = head
+        self._head = head = HeadSurface.of(parts, levels=1 if sketch else 2, face_only=sketch)
         self._samples = samples
+        self._sketch = sketch
+        self._seen = None
+        if sketch:
+            self._seen = seen_harmonics(head.rest, head.surface.normals(head.rest))
         self._last: tuple[Person, Worn, Looks] | None = None
         self._eye = {side: Subdivision(head.parts.groups[f"helper-{side}-eye"], 2) for side in "lr"}
         self._groups = {
@@ -72,12 +90,18 @@ class Studio:
 
     def photograph(self, person: Person, view: View) -> tuple[Image, Truth]:
         """The picture [H, W, 3] of a person, and the truth about it."""
-        posed = pose_head(self._head, person, view)
+        posed = pose_head(self._head, person, view, self._looks_of(person, view.worn).neutral)
         truth = make_truth(self._head, person, view, posed)
         random = np.random.default_rng([view.seed, 5])
         panorama = draw_surroundings(random, view.surroundings)
+        light = None
+        if self._sketch:
+            key = view.key_light
+            light = SoftLight.of(
+                panorama, posed.turn, key and (posed.turn.T @ _key_direction(key), key[2])
+            )
         with tempfile.TemporaryDirectory() as folder:
-            stage = _Stage(self._mitsuba, Path(folder), posed)
+            stage = _Stage(self._mitsuba, Path(folder), posed, light)
             lenses = self._fill(stage, person, view, posed)
             radiance = self._render(stage, view, panorama)
         # Dark skin stays darker than pale skin, though exposure makes up for part of it.
@@ -91,7 +115,8 @@ class Studio:
     def _looks_of(self, person: Person, worn: Worn) -> Looks:
         """The looks of the last person that was asked for are kept."""
         if self._last is None or self._last[0] is not person or self._last[1] != worn:
-            self._last = (person, worn, make_looks(self._head, person, worn))
+            looks = make_looks(self._head, person, worn, with_hair=not self._sketch)
+            self._last = (person, worn, looks)
         return self._last[2]
 
     def _fill(self, stage: _Stage, person: Person, view: View, posed: PosedHead) -> list[Lens]:
@@ -105,9 +130,9 @@ class Studio:
             colours = np.repeat(0.35 + 0.5 * grey, 3, axis=1)
         normals = unit(shape.normals + looks.relief)
         stage.mesh("skin", shape.points, head.surface.triangles, normals, colours,
-                   roughness=person.skin.roughness, specular=0.45)  # fmt: skip
+                   roughness=person.skin.roughness, specular=0.45, seen=self._seen)  # fmt: skip
         strands = looks.hair + brow_hair(shape, person.hair)
-        if worn.mask is None:
+        if worn.mask is None and not self._sketch:
             strands += beard_hair(shape, person.hair)
         self._add_eyes(stage, person, view, posed, strands)
         for name, surface in self._groups.items():
@@ -138,7 +163,8 @@ class Studio:
         self, stage: _Stage, person: Person, view: View, posed: PosedHead, strands: list[Strands]
     ) -> None:
         eyes = person.eyes
-        ball = eyeballs.make_ball(eyeballs.limbus_radius(eyes))
+        around = _SKETCHED_BALL if self._sketch else eyeballs.AROUND
+        ball = eyeballs.make_ball(eyeballs.limbus_radius(eyes), around)
         random = np.random.default_rng([eyes.seed, 11])
         for k, (side, sign) in enumerate((("l", 1), ("r", -1))):
             axis, centre = posed.axes[k], posed.centres[k]
@@ -149,8 +175,10 @@ class Studio:
                 colours = 0.15 + 0.8 * np.repeat(colours.mean(1, keepdims=True), 3, axis=1)
                 dark = eyeballs.paint_ball(ball, eyes, camera, sign).max(1) < 0.006
                 colours[dark] = 0.01
+            upper, lower = lid_edges(self._head, posed, side)
             stage.mesh(f"ball_{side}", ball.points @ aim.T + centre, ball.triangles,
-                       ball.normals @ aim.T, colours, roughness=0.06, specular=0.55)  # fmt: skip
+                       ball.normals @ aim.T, colours, roughness=0.06, specular=0.55,
+                       lids=(upper, lower))  # fmt: skip
             surface = self._eye[side]
             points = surface(conjunctiva(self._head, posed, side))
             white = np.tile(np.array(eyes.white), (len(points), 1))
@@ -158,8 +186,7 @@ class Studio:
             pink = smooth_step(nasal, -0.0095, -0.0125) + 0.5 * smooth_step(nasal, 0.010, 0.0135)
             white += pink[:, None] * (np.array([0.50, 0.24, 0.21]) - white)
             stage.mesh(f"corner_{side}", points, surface.triangles, surface.normals(points), white,
-                       roughness=0.12, specular=0.5)  # fmt: skip
-            upper, lower = lid_edges(self._head, posed, side)
+                       roughness=0.12, specular=0.5, lids=(upper, lower))  # fmt: skip
             strands += lashes(upper, lower, np.array([0.0, 0.0, 1.0]), person.lash_length,
                               person.skin.liner, random)  # fmt: skip
             strands += _wet_line(lower, person.skin.melanin)
@@ -168,22 +195,17 @@ class Studio:
         mi = self._mitsuba
         scene = dict(stage.parts)
         scene["type"] = "scene"
-        scene["integrator"] = {
-            "type": "aov",
-            "aovs": "albedo:albedo,normal:sh_normal",
-            "light": {"type": "path", "max_depth": 3, "rr_depth": 3},
-        }
+        if self._sketch:
+            return self._sketched(scene, view, _eye_band(stage, view), panorama)
         scene["light"] = {
             "type": "envmap",
             "bitmap": mi.Bitmap(panorama),
             "scale": 1.0,
         }
         if view.key_light is not None:
-            azimuth, elevation, strength = view.key_light
-            at = np.array([np.cos(elevation) * np.sin(azimuth), np.sin(elevation),
-                           np.cos(elevation) * np.cos(azimuth)])  # fmt: skip
+            strength = view.key_light[2]
             size, far = 0.35, 1.6
-            place = np.array(view.position) + far * at
+            place = np.array(view.position) + far * _key_direction(view.key_light)
             # As bright at the face as the surroundings, times its strength.
             bright = strength * np.pi * far**2 / (4 * size**2)
             scene["key"] = {
@@ -191,58 +213,91 @@ class Studio:
                 "to_world": _look_at(mi, place, np.array(view.position)).scale([size, size, 1]),
                 "emitter": {"type": "area", "radiance": {"type": "rgb", "value": float(bright)}},
             }
-        scene["sensor"] = {
-            "type": "perspective",
-            "fov": float(2 * np.degrees(np.arctan(view.width / 2 / view.focal))),
-            "fov_axis": "x",
-            "near_clip": 0.02,
-            "to_world": _look_at(mi, np.zeros(3), np.array([0.0, 0.0, -1.0])),
-            "film": {
-                "type": "hdrfilm",
-                "width": view.width,
-                "height": view.height,
-                "rfilter": {"type": "gaussian", "stddev": 0.45},
-            },
-            "sampler": {
-                "type": "independent",
-                "sample_count": self._samples,
-                "seed": view.seed % (1 << 31),
-            },
+        scene["sensor"] = _sensor(mi, view, {"type": "independent", "sample_count": self._samples})
+        scene["integrator"] = {
+            "type": "aov",
+            "aovs": "albedo:albedo,normal:sh_normal",
+            "light": {"type": "path", "max_depth": 3, "rr_depth": 3},
         }
         image: Array = np.array(mi.render(mi.load_dict(scene)), dtype=np.float64)
         # The channels are radiance (and alpha), albedo and normals.
         radiance = _without_fireflies(np.asarray(image[..., :3], float))
         return smooth_light(radiance, image[..., -6:-3], image[..., -3:], _eye_pixels(stage, view))
 
+    def _sketched(
+        self, scene: dict[str, Any], view: View, band: tuple[int, int, int, int],
+        panorama: Panorama,
+    ) -> Array:  # fmt: skip
+        """Radiance [H, W, 3] of surfaces whose colour is their radiance.
+
+        The pixels of ``band`` (x0, y0, x1, y1) are rendered one by one, the others in fours.
+        """
+        mi = self._mitsuba
+        sampler = {"type": "ldsampler", "sample_count": self._samples}
+        coarse = replace(view, width=view.width // 2, height=view.height // 2, focal=view.focal / 2)
+        scene["integrator"] = {"type": "aov", "aovs": "colour:albedo,normal:sh_normal"}
+        scene["sensor"] = _sensor(mi, coarse, sampler)
+        x0, y0, x1, y1 = band
+        if x1 > x0 and y1 > y0:
+            scene["sensor_of_band"] = _sensor(mi, view, sampler, band)
+        loaded = mi.load_dict(scene)
+        image = np.array(mi.render(loaded, sensor=0), np.float64)[..., -6:]
+        image = np.asarray(cv2.resize(image, (view.width, view.height)), float)
+        if "sensor_of_band" in scene:
+            image[y0:y1, x0:x1] = np.array(mi.render(loaded, sensor=1), np.float64)[..., -6:]
+        rows, columns = np.nonzero(np.linalg.norm(image[..., 3:], axis=2) < 0.3)
+        ray = np.stack([(columns + 0.5 - view.width / 2) / view.focal,
+                        -(rows + 0.5 - view.height / 2) / view.focal, -np.ones(len(rows))],
+                       axis=1)  # fmt: skip
+        radiance: Array = image[..., :3] * _RANGE
+        radiance[rows, columns] = look_up(panorama, unit(ray))
+        return radiance
+
 
 class _Stage:
     """Collects the parts of a scene; points are in the head's frame."""
 
-    def __init__(self, mitsuba: Any, folder: Path, posed: PosedHead) -> None:
+    def __init__(
+        self, mitsuba: Any, folder: Path, posed: PosedHead, light: SoftLight | None
+    ) -> None:
         self._mitsuba = mitsuba
         self._folder = folder
         self.posed = posed
+        self._light = light
         self.parts: dict[str, Any] = {}
 
     def mesh(
         self, name: str, points: Array, triangles: npt.NDArray[np.int64], normals: Array,
-        colours: Array, *, roughness: float, specular: float = 0.5,
+        colours: Array, *, roughness: float, specular: float = 0.5, seen: Array | None = None,
+        lids: tuple[Array, Array] | None = None,
     ) -> None:  # fmt: skip
+        """Adds a surface.
+
+        In a sketch, ``seen`` [V, 9] says what its points see (``seen_harmonics``), and a surface
+        between ``lids`` (edges of the upper and the lower one) is wet and in their shade.
+        """
+        if self._light is not None:
+            colours = colours * self._light.reflected(normals, seen)
+            if lids is not None:
+                wet = self._light.mirrored(points, normals, self.posed.camera)
+                colours = (colours + wet) * shade_of_lids(points, *lids)[:, None]
+            colours = np.clip(colours / _RANGE, 0, 1)
         path = self._folder / f"{name}.ply"
         world = self.posed.to_world(points)
         write_ply(path, world, triangles, normals @ self.posed.turn.T, colours)
+        colour = {"type": "mesh_attribute", "name": "vertex_color"}
+        material: dict[str, Any] = {
+            "type": "principled",
+            "roughness": float(roughness),
+            "specular": float(specular),
+            "base_color": colour,
+        }
+        if self._light is not None:
+            material = {"type": "diffuse", "reflectance": colour}
         self.parts[name] = {
             "type": "ply",
             "filename": str(path),
-            "bsdf": {
-                "type": "twosided",
-                "bsdf": {
-                    "type": "principled",
-                    "roughness": float(roughness),
-                    "specular": float(specular),
-                    "base_color": {"type": "mesh_attribute", "name": "vertex_color"},
-                },
-            },
+            "bsdf": {"type": "twosided", "bsdf": material},
         }
 
     def shell(self, name: str, shell: Shell) -> None:
@@ -294,11 +349,61 @@ def _ribbons(strands: Strands, camera: Array) -> tuple[Array, Array, Array, npt.
     return edges.reshape(-1, 3), normals.reshape(-1, 3), colours, triangles
 
 
+def _key_direction(key: tuple[float, float, float]) -> Array:
+    """Unit vector [3] to the key light, in the world's frame."""
+    azimuth, elevation, _ = key
+    level = np.cos(elevation)
+    return np.array([level * np.sin(azimuth), np.sin(elevation), level * np.cos(azimuth)])
+
+
+def _sensor(
+    mi: Any, view: View, sampler: dict[str, Any], part: tuple[int, int, int, int] | None = None
+) -> dict[str, Any]:
+    """The camera of a view, or a ``part`` of its picture (x0, y0, x1, y1, pixels)."""
+    film: dict[str, Any] = {
+        "type": "hdrfilm",
+        "width": view.width,
+        "height": view.height,
+        "rfilter": {"type": "gaussian", "stddev": 0.45},
+    }
+    if part is not None:
+        x0, y0, x1, y1 = part
+        film |= {
+            "crop_offset_x": x0, "crop_offset_y": y0, "crop_width": x1 - x0, "crop_height": y1 - y0
+        }  # fmt: skip
+    return {
+        "type": "perspective",
+        "fov": float(2 * np.degrees(np.arctan(view.width / 2 / view.focal))),
+        "fov_axis": "x",
+        "near_clip": 0.02,
+        "to_world": _look_at(mi, np.zeros(3), np.array([0.0, 0.0, -1.0])),
+        "film": film,
+        "sampler": sampler | {"seed": view.seed % (1 << 31)},
+    }
+
+
+def _eye_places(stage: _Stage, view: View) -> Array:
+    """Column and row of the middles of both eyeballs, pixels [2, 2]."""
+    x, y, z = stage.posed.to_world(stage.posed.centres).T
+    return np.stack([view.width / 2 - view.focal * x / z, view.height / 2 + view.focal * y / z], 1)
+
+
+def _eye_band(stage: _Stage, view: View) -> tuple[int, int, int, int]:
+    """The part of the picture around the eyes: x0, y0, x1, y1, pixels; may be empty."""
+    places = _eye_places(stage, view)
+    apart = EYES_APART * view.focal / -float(view.position[2])
+    half = np.multiply(_BAND, apart)
+    size = np.array([view.width, view.height])
+    x0, y0 = np.clip(np.floor(places.min(0) - half + [apart / 2, 0]), 0, size).astype(int)
+    x1, y1 = np.clip(np.ceil(places.max(0) + half - [apart / 2, 0]), 0, size).astype(int)
+    return int(x0), int(y0), int(x1), int(y1)
+
+
 def _eye_pixels(stage: _Stage, view: View) -> Array:
     """1 on the eyeballs, 0 elsewhere, [H, W]."""
     out = np.zeros((view.height, view.width), np.uint8)
-    for x, y, z in stage.posed.to_world(stage.posed.centres):
-        at = (view.width / 2 - view.focal * x / z, view.height / 2 + view.focal * y / z)
+    places = _eye_places(stage, view)
+    for at, z in zip(places, stage.posed.to_world(stage.posed.centres)[:, 2], strict=True):
         radius = 1.05 * eyeballs.RADIUS * view.focal / -z
         cv2.circle(out, (round(at[0]), round(at[1])), max(1, round(radius)), 1, -1)
     return out.astype(float)

@@ -127,6 +127,58 @@ def draw_view(
     )
 
 
+def draw_gaze_view(person: Person, seed: int, index: int, *, size: int = 200) -> View:
+    """Draws view ``index`` of a person for the training of gaze networks.
+
+    The face fills the square picture, nothing hides the eyes, they are open, and expressions are
+    weak. Looks are spread evenly: up to 32 degrees to both sides of the lens, 26 down and 22 up, as
+    far as eyes turn in the head.
+    """
+    view = draw_view(person, seed, index, size=size)
+    random = np.random.default_rng([seed, person.seed, index, 4])
+    distance = float(np.exp(random.uniform(np.log(0.35), np.log(2.5))))
+    face = float(random.uniform(0.66, 0.76)) * size
+    pixel = FACE_WIDTH / face  # metres at the face
+    position = np.array([random.normal(0, 0.03), random.normal(0.11, 0.02), 0]) * size * pixel
+    position[2] = -distance
+    to_camera = angles(-position)
+    head = (
+        to_camera[0] + float(np.clip(random.normal(0, 0.22), -0.6, 0.6)),
+        to_camera[1] + float(np.clip(random.normal(0, 0.14), -0.4, 0.4)),
+        float(random.normal(0, 0.09)),
+    )
+    turn = rotation(*head)
+    hidden = view.worn.glasses is not None and view.worn.glasses.transmission < 0.3
+    point = position
+    for _ in range(100):
+        look = rotation(
+            to_camera[0] + random.uniform(-0.56, 0.56), to_camera[1] + random.uniform(-0.45, 0.38)
+        )
+        far = float(np.exp(random.uniform(np.log(0.35), np.log(4))))
+        point = position + look @ [0, 0, far]
+        yaw, pitch = angles(turn.T @ (point - position))
+        if abs(yaw) < _EYE_YAW and -_EYE_DOWN < pitch < _EYE_UP:
+            break
+    return replace(
+        view,
+        focal=distance / pixel,
+        position=(float(position[0]), float(position[1]), float(position[2])),
+        head=head,
+        target=(float(point[0]), float(point[1]), float(point[2])),
+        expression=_weaker(view.expression, float(random.choice([0.0, 0.35, 0.7]))),
+        worn=replace(view.worn, mask=None, glasses=None if hidden else view.worn.glasses),
+        blink=float(random.uniform(0, 0.25)) if random.random() < 0.1 else 0.0,
+        sensor=draw_sensor(random, face),
+    )
+
+
+def _weaker(expression: Expression, share: float) -> Expression:
+    """An expression of which a ``share`` is left."""
+    return replace(
+        expression, units={name: share * value for name, value in expression.units.items()}
+    )
+
+
 def _draw_target(
     random: np.random.Generator, position: Array, head: tuple[float, float, float]
 ) -> tuple[float, float, float]:
