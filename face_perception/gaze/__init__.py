@@ -14,6 +14,7 @@ from face_perception.gaze.network_crops import (
     make_gaze_crops,
     make_gaze_crops_from_points,
 )
+from face_perception.gaze.network_measures import GAZE_MEASURES, measure_gaze
 from face_perception.gaze.normalized_camera import (
     eye_points,
     from_normalized_angles,
@@ -24,6 +25,7 @@ from face_perception.gaze.normalized_camera import (
 
 __all__ = [
     "EYEBALL_BEHIND",
+    "GAZE_MEASURES",
     "GEOMETRIC",
     "NETWORK_PRIOR",
     "AxisPrior",
@@ -43,6 +45,7 @@ __all__ = [
     "load_gaze",
     "make_gaze_crops",
     "make_gaze_crops_from_points",
+    "measure_gaze",
     "measure_lids",
     "normalized_camera_rotation",
     "rotation_facing_eyes",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -87,11 +88,11 @@ class GeometricGaze(GazeMemory):
         added = math.hypot(added_sigma(open_eyes, front), reduction)
         origin = np.full(3, np.nan) if pose is None else gaze_origin(readings, pose)
         if valid:
-            direction = self.smooth_direction(face.face_id, stamp, _mean(open_eyes))
+            direction = self.smooth_direction(face.face_id, stamp, mean_direction(open_eyes))
         elif held is not None:
             direction = held
         else:
-            direction = _mean(readings) if readings else np.full(3, np.nan)
+            direction = mean_direction(readings) if readings else np.full(3, np.nan)
         aside = _foreshortening(direction, origin)
         return Gaze(
             face_id=face.face_id,
@@ -121,8 +122,8 @@ def _foreshortening(direction: FloatArray, origin: FloatArray) -> float:
     return max(cosine, _MIN_FORESHORTENING) if math.isfinite(cosine) else 1.0
 
 
-def _mean(readings: list[EyeReading]) -> FloatArray:
-    """Returns the weighted mean direction [3]; NaN if there is none."""
+def mean_direction(readings: Sequence[EyeReading]) -> FloatArray:
+    """Returns the weighted mean direction [3] of both eyes; NaN if there is none."""
     total = np.zeros(3)
     for eye in readings:
         total += _weight(eye) * eye.direction

@@ -1,18 +1,20 @@
 """Estimates gaze with a network that takes crops from the normalized camera.
 
-GEDDnet takes the face and both eyes, Dilated-Net only the eyes. The inputs of the model tell which.
+GEDDnet takes the face and both eyes, Dilated-Net only the eyes, others the eyes and what landmarks
+tell. The inputs of the model tell which.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from face_perception.gaze.estimator_prior import NETWORK_PRIOR
 from face_perception.gaze.eyeballs import (
+    EyeReading,
     added_sigma,
     facing_cosine,
     gaze_origin,
@@ -26,20 +28,40 @@ from face_perception.gaze.network_crops import (
     EYE_SHAPE,
     FACE_SIDE,
     CropsUnavailable,
-    GazeCrops,
     make_gaze_crops,
 )
+from face_perception.gaze.network_measures import GAZE_MEASURES, measure_gaze_of_eyes
 from face_perception.gaze.normalized_camera import from_normalized_angles
 from face_perception.inference import Model, ModelError
-from face_perception.types import Face, FloatArray, Frame, Gaze
+from face_perception.types import Face, FloatArray, Frame, Gaze, HeadPose
 
 # Shapes of the inputs that a gaze network may have: gray crops, histogram equalised, 0 to 255.
-_INPUTS: Mapping[str, tuple[int | None, ...]] = {
+_CROPS: Mapping[str, tuple[int | None, ...]] = {
     "face": (None, 1, FACE_SIDE, FACE_SIDE),
     "left_eye": (None, 1, *EYE_SHAPE),
     "right_eye": (None, 1, *EYE_SHAPE),
 }
+# An input besides the crops, and an output besides the gaze, which a network may have.
+_MEASURES, _SIGMA = "measures", "sigma"
+_INPUTS = {**_CROPS, _MEASURES: (None, len(GAZE_MEASURES))}
 _OUTPUT, _ANGLES = "gaze", (None, 2)
+
+
+@dataclass(frozen=True, slots=True)
+class _Inputs:
+    """Inputs of one face by name, and the axes [3, 3] of its normalized camera."""
+
+    rotation: FloatArray
+    arrays: dict[str, FloatArray]
+
+
+@dataclass(frozen=True, slots=True)
+class _Answer:
+    """Direction [3] in the optical frame; standard deviations, radians, NaN if not told."""
+
+    direction: FloatArray
+    pitch_sigma: float
+    yaw_sigma: float
 
 
 class NetworkGaze(GazeMemory):
@@ -50,10 +72,13 @@ class NetworkGaze(GazeMemory):
     ``model`` takes one or more of ``face`` [N, 1, 96, 96], ``left_eye`` and ``right_eye``
     [N, 1, 64, 96] (float32, gray, histogram equalised, 0 to 255) and returns ``gaze`` [N, 2]: pitch
     (positive up) and yaw (positive to the image's left), radians, in the normalized camera of each
-    face. While both eyes are closed or the head is turned away, ``valid`` is false and the last
-    direction is held, as in ``GeometricGaze``. The same happens if a crop cannot be made.
-    ``refused`` has the reasons for the last frame, by face id. ``settings`` None means the
-    defaults of ``GazeSettings``.
+    face. It may also take ``measures`` [N, 7] (float32, see ``GAZE_MEASURES``) and return ``sigma``
+    [N, 2], the standard deviations of pitch and yaw, radians.
+
+    While both eyes are closed or the head is turned away, ``valid`` is false and the last direction
+    is held, as in ``GeometricGaze``. The same happens if an input cannot be made. ``refused`` has
+    the reasons for the last frame, by face id. ``settings`` None means the defaults of
+    ``GazeSettings``.
 
     Raises inference.ModelError if ``model`` does not have these inputs and outputs.
 
@@ -93,18 +118,16 @@ class NetworkGaze(GazeMemory):
         inference.ModelError if the network fails.
         """
         refused: dict[str, str] = {}
-        blanks, crops = [], {}
+        blanks, inputs = [], {}
         for face in faces:
             level = self.update_openness(face, frame.stamp)
             pose = usable_pose(face)
             readings = [] if pose is None else read_eyes(frame.camera, face, pose)
             open_eyes = select_open(readings, level)
             front = 0.0 if pose is None else facing_cosine(pose)
-            if open_eyes and front >= self.min_facing:
+            if pose is not None and open_eyes and front >= self.min_facing:
                 try:
-                    crops[face.face_id] = make_gaze_crops(
-                        frame.image, frame.camera, face, self._model.inputs
-                    )
+                    inputs[face.face_id] = self._inputs_of(frame, face, pose, open_eyes)
                 except CropsUnavailable as error:
                     refused[face.face_id] = str(error)
             elif pose is not None and not readings:
@@ -128,29 +151,52 @@ class NetworkGaze(GazeMemory):
                 )
             )
         self.refused = refused
-        seen = self._directions(crops)
+        seen = self._answers(inputs)
         return [self._remembered(gaze, frame.stamp, seen.get(gaze.face_id)) for gaze in blanks]
 
-    def _directions(self, crops: Mapping[str, GazeCrops]) -> dict[str, FloatArray]:
-        """Returns the direction [3] that the network gives for each face, in the optical frame."""
-        if not crops:
-            return {}
-        inputs = {
-            name: np.stack([made.crops[name][None].astype(np.float32) for made in crops.values()])
-            for name in self._model.inputs
-        }
-        answers = np.asarray(self._model.infer(inputs)[_OUTPUT], np.float64)
-        # The vector of the network points towards the eyes, so its yaw has the opposite sign.
-        return {
-            face_id: from_normalized_angles(made.rotation, -float(yaw), float(pitch))
-            for (face_id, made), (pitch, yaw) in zip(crops.items(), answers, strict=True)
-            if np.isfinite((pitch, yaw)).all()
-        }
+    def _inputs_of(
+        self, frame: Frame, face: Face, pose: HeadPose, open_eyes: list[EyeReading]
+    ) -> _Inputs:
+        """Returns what the network takes of one face. Raises CropsUnavailable."""
+        names = [name for name in self._model.inputs if name in _CROPS]
+        made = make_gaze_crops(frame.image, frame.camera, face, names)
+        arrays = {name: crop[None].astype(np.float32) for name, crop in made.crops.items()}
+        if _MEASURES in self._model.inputs:
+            arrays[_MEASURES] = measure_gaze_of_eyes(face, pose, open_eyes, made.rotation)
+            if not np.isfinite(arrays[_MEASURES]).all():
+                raise CropsUnavailable("the landmarks of its eyes are not known")
+        return _Inputs(made.rotation, arrays)
 
-    def _remembered(self, gaze: Gaze, stamp: float, direction: FloatArray | None) -> Gaze:
-        if direction is not None:
-            smooth = self.smooth_direction(gaze.face_id, stamp, direction)
-            return replace(gaze, direction=smooth, valid=True)
+    def _answers(self, inputs: Mapping[str, _Inputs]) -> dict[str, _Answer]:
+        """Returns what the network tells about each face."""
+        if not inputs:
+            return {}
+        found = self._model.infer(
+            {
+                name: np.stack([face.arrays[name] for face in inputs.values()])
+                for name in self._model.inputs
+            }
+        )
+        angles = np.asarray(found[_OUTPUT], np.float64)
+        sigmas = np.asarray(found.get(_SIGMA, np.full_like(angles, np.nan)), np.float64)
+        answers = {}
+        for (face_id, face), (pitch, yaw), sigma in zip(
+            inputs.items(), angles, sigmas, strict=True
+        ):
+            if np.isfinite((pitch, yaw)).all():
+                # The vector of the network points towards the eyes, so its yaw has the opposite
+                # sign.
+                direction = from_normalized_angles(face.rotation, -float(yaw), float(pitch))
+                answers[face_id] = _Answer(direction, float(sigma[0]), float(sigma[1]))
+        return answers
+
+    def _remembered(self, gaze: Gaze, stamp: float, answer: _Answer | None) -> Gaze:
+        if answer is not None:
+            smooth = self.smooth_direction(gaze.face_id, stamp, answer.direction)
+            gaze = replace(gaze, direction=smooth, valid=True)
+            if math.isfinite(answer.pitch_sigma + answer.yaw_sigma):
+                gaze = replace(gaze, pitch_sigma=answer.pitch_sigma, yaw_sigma=answer.yaw_sigma)
+            return gaze
         held = self.last_direction(gaze.face_id)
         return replace(gaze, direction=gaze.direction if held is None else held, confidence=0.0)
 
