@@ -17,12 +17,16 @@ from bench.accuracy import (
     gaze_bands,
     gaze_tablet,
     lips,
+    product,
     report,
     voice,
 )
 from bench.accuracy.context import Context, Findings
 from bench.accuracy.data_sets import Missing
 from bench.accuracy.provenance import ROOT
+from face_perception.gaze import GEOMETRIC
+
+RESULTS = ROOT / "bench" / "results"
 
 MEASURES = {
     one.MEASURE.name: one.MEASURE
@@ -61,7 +65,14 @@ def parser() -> argparse.ArgumentParser:
         "else the demo's photograph of Grace Hopper",
     )
     made.add_argument(
-        "--results", type=Path, default=ROOT / "bench" / "results", metavar="DIR",
+        "--gaze",
+        default=GEOMETRIC,
+        metavar="MODEL",
+        help="gaze estimator: geometric (default), or the name or path of the card of a gaze "
+        "network, whose results need a folder of their own (--results)",
+    )
+    made.add_argument(
+        "--results", type=Path, default=RESULTS, metavar="DIR",
         help="where the JSON file goes; default: bench/results",
     )  # fmt: skip
     return made
@@ -72,6 +83,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     if not options.data.is_dir():
         print(f"{options.data} is not a folder: see --help for what belongs in it", file=sys.stderr)
         return 2
+    if options.gaze != GEOMETRIC and options.results == RESULTS:
+        print("bench/results is for the default gaze: give another --results", file=sys.stderr)
+        return 2
+    product.choose_gaze(options.gaze)
     context = Context(options.data.resolve(), cache=options.cache, donor=options.donor)
     origin = report.origin()
     findings: dict[str, Findings] = {}

@@ -61,7 +61,7 @@ _PLACES = (
 def run(context: Context) -> Findings:
     files = [f for f in context.files(COLUMBIA, "*_0P_*.jpg") if _FILE.match(f.stem)]
     chosen = context.donor or default_donor(context.data)
-    key = (context.use(COLUMBIA, files), str(chosen.stat().st_size))
+    key = (context.use(COLUMBIA, files), str(chosen.stat().st_size), product.gaze_name())
     looks = context.remember("gaze_bands", key, lambda: _look(files, chosen, 0.0))
     few = [f for f in files if int(_FILE.match(f.stem)["person"]) % _SMALL_PEOPLE == 1]  # type: ignore[index]
     small = context.remember("gaze_bands_small", key, lambda: _look(few, chosen, _SMALL))

@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from bench.accuracy import product
 from bench.accuracy.context import Context, Findings, Measure, Row, counted
 from bench.accuracy.data_sets import TABLET, Missing
 from bench.accuracy.looking import (
@@ -82,7 +83,7 @@ def run(context: Context) -> Findings:
     )
     if not (folder / "test").is_dir() or not (folder / "training").is_dir():
         raise Missing(f"not measured: {folder} needs the folders training and test")
-    key = (context.use(TABLET, files),)
+    key = (context.use(TABLET, files), product.gaze_name())
     found = context.remember("gaze_tablet", key, lambda: _look(folder))
     test, training, tried = found["test"], found["training"], found["tried"]
     share = mean([i < len(test) + len(training) for i in range(tried)])

@@ -26,7 +26,7 @@ from bench.accuracy.statistics import (
     slope,
 )
 from face_perception import geometry
-from face_perception.gaze import GEOMETRIC, load_gaze, normalized_camera_rotation
+from face_perception.gaze import normalized_camera_rotation
 from face_perception.gaze_probability import GazeErrorModel, offset_from_line
 from face_perception.people import (
     CalibrationRefused,
@@ -95,7 +95,7 @@ def calibrate(targets: Sequence[Sequence[Look]], test: Sequence[Look]) -> Calibr
     """
     with tempfile.TemporaryDirectory() as folder:
         store = CalibrationStore(Path(folder) / "people")
-        estimator = load_gaze(GEOMETRIC)
+        estimator = product.gaze_estimator()
         people = PersonRegistry(
             store,
             {estimator.name: estimator.revision},
@@ -128,7 +128,7 @@ def calibrate(targets: Sequence[Sequence[Look]], test: Sequence[Look]) -> Calibr
             people.link(_PERSON, _PERSON)  # resets the smoothing between pictures
             gaze = dataclasses.replace(look.gaze, face_id=_PERSON)
             gazes += people.update(stamp, look.camera, [_face(look)], [gaze])
-        return Calibrated(gazes, store.get(_PERSON)[GEOMETRIC].expected_residual)
+        return Calibrated(gazes, store.get(_PERSON)[estimator.name].expected_residual)
 
 
 def _face(look: Look) -> Face:

@@ -5,13 +5,31 @@ from __future__ import annotations
 import functools
 
 from face_perception.faces import FaceTracker, load_tracker
+from face_perception.gaze import GEOMETRIC, GazeEstimator, load_gaze
 from face_perception.pipeline import Perception
+
+_gaze = GEOMETRIC
+
+
+def choose_gaze(name: str) -> None:
+    """Measures this gaze estimator; call it before anything else."""
+    global _gaze
+    _gaze = name
+
+
+def gaze_name() -> str:
+    return _gaze
+
+
+@functools.cache
+def gaze_estimator() -> GazeEstimator:
+    return load_gaze(_gaze, threads=1)
 
 
 @functools.cache
 def still() -> Perception:
     """As `face-perception run` on a picture; keeps nothing between pictures."""
-    return Perception.load(threads=1, single_image=True)
+    return Perception.load(threads=1, single_image=True, gaze=_gaze)
 
 
 @functools.cache
