@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import importlib
 import sys
+from collections import Counter
 from pathlib import Path
 
 from face_perception.commands.optional_modules import extra
@@ -38,6 +39,10 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         help="take every N-th photograph of a person; default: 1",
     )
     mpii.set_defaults(run=_mpiifacegaze)
+    rendered = add_command(sets, "rendered", "Convert rendered people (docs/rendered_people.md).")
+    rendered.add_argument("source", type=Path, help="folder of rendered people")
+    rendered.add_argument("out", type=Path, help="new folder to write")
+    rendered.set_defaults(run=_rendered)
 
 
 def _mpiifacegaze(args: argparse.Namespace) -> int:
@@ -51,8 +56,25 @@ def _mpiifacegaze(args: argparse.Namespace) -> int:
             tracker=load_tracker(),
             test=args.test,
             every=args.every,
-            report=lambda line: print(line, file=sys.stderr, flush=True),
+            report=_report,
         )
+    return _counted(counts)
+
+
+def _rendered(args: argparse.Namespace) -> int:
+    from face_perception.faces import load_tracker
+
+    with extra("converting", "pip install '.[training]' in the source tree"):
+        module = importlib.import_module("face_perception.learning.data.rendered_people")
+        counts = module.convert(args.source, args.out, tracker=load_tracker(), report=_report)
+    return _counted(counts)
+
+
+def _report(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
+
+
+def _counted(counts: Counter[str]) -> int:
     for reason, count in counts.most_common():
         print(f"{reason if reason == 'written' else 'skipped, ' + reason}: {count}")
     return 0

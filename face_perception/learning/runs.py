@@ -13,12 +13,14 @@ from face_perception.learning.geddnet import runs as geddnet_runs
 from face_perception.learning.mouth import runs as mouth_runs
 from face_perception.learning.multitask import runs as multitask_runs
 from face_perception.learning.recipe import recipe_file, task_of
+from face_perception.learning.small_gaze import runs as small_gaze_runs
 
 # Task of a recipe -> the module with its ``train`` and ``evaluate``.
 TASKS: dict[str, ModuleType] = {
     "geddnet": geddnet_runs,
     "multitask": multitask_runs,
     "mouth": mouth_runs,
+    "small_gaze": small_gaze_runs,
 }
 _DEFAULT_TASK = "geddnet"  # of a recipe that names no task
 

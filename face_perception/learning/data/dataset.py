@@ -21,6 +21,7 @@ import yaml
 
 from face_perception.errors import InputError, one_line, shortened
 from face_perception.files import open_regular
+from face_perception.gaze import GAZE_MEASURES
 from face_perception.media import read_picture
 from face_perception.outside_files import one_error, read_yaml
 from face_perception.types import EXPRESSIONS, FloatArray, Image
@@ -33,6 +34,7 @@ FILES = ("file", "left_eye", "right_eye")
 _TEXTS = ("sample", *FILES, "subject", "split", "expression")
 NUMBERS = (
     *("gaze_pitch", "gaze_yaw", "head_pitch", "head_yaw", "distance", "valence", "arousal"),
+    *GAZE_MEASURES,
 )  # and au_<n>
 _NEEDED = ("sample", "file", "subject", "split")
 _STATED = ("name", "licence", "made_by")

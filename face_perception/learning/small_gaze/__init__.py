@@ -1,0 +1,1 @@
+"""A small gaze network for a robot's CPU: both eyes and what landmarks tell."""

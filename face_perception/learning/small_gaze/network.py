@@ -1,0 +1,83 @@
+"""The small gaze network: gaze and its standard deviation from both eyes and measured landmarks.
+
+One encoder reads both eyes; the right one is mirrored, so that it looks like a left one. The gaze
+is a linear function of the measures, plus what a small network adds from eyes and measures.
+"""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from typing import NamedTuple
+
+import torch
+from torch import nn
+from torch.nn import functional
+
+from face_perception.gaze import GAZE_MEASURES
+
+EYE_SIZE = (64, 96)  # height and width of an input, pixels
+SMALL_SIZE = (32, 48)  # after every two pixels on both axes were averaged
+_CHANNELS = (1, 16, 24, 32, 48)
+_OF_EYE, _HIDDEN = 48, 64
+# Measures are brought to about 0 and 1: typical value and spread, radians and eye widths.
+_USUAL = (0.0, 0.0, 0.0, 0.0, 0.16, -0.12, 0.60)
+_SPREAD = (0.2, 0.3, 0.2, 0.3, 0.05, 0.04, 0.10)
+_LEAST_SIGMA = 0.01  # radians
+# Measures whose sign changes if the picture is mirrored.
+SIDEWAYS = torch.tensor([name.endswith("_yaw") for name in GAZE_MEASURES])
+
+
+class Estimate(NamedTuple):
+    """Pitch and yaw [N, 2], radians, and the logarithm of their standard deviations [N, 2]."""
+
+    gaze: torch.Tensor
+    log_sigma: torch.Tensor
+
+
+class SmallGaze(nn.Module):
+    """Yaw is positive to the image's right here; the exported graph has the sign of the others."""
+
+    usual: torch.Tensor
+    spread: torch.Tensor
+
+    def __init__(self) -> None:
+        super().__init__()
+        layers: list[nn.Module] = []
+        for number, (inputs, outputs) in enumerate(pairwise(_CHANNELS)):
+            layers += [
+                nn.Conv2d(inputs, outputs, 3, padding=1, bias=False),
+                nn.BatchNorm2d(outputs),
+                nn.ReLU(),
+            ]
+            if number < len(_CHANNELS) - 2:
+                layers.append(nn.MaxPool2d(2))
+        self.encoder = nn.Sequential(*layers)
+        pixels = SMALL_SIZE[0] * SMALL_SIZE[1] // 4 ** (len(_CHANNELS) - 2)
+        self.of_eye = nn.Linear(_CHANNELS[-1] * pixels, _OF_EYE)
+        self.hidden = nn.Linear(2 * _OF_EYE + len(GAZE_MEASURES), _HIDDEN)
+        self.drop = nn.Dropout(0.2)
+        self.output = nn.Linear(_HIDDEN, 4)
+        self.direct = nn.Linear(len(GAZE_MEASURES), 2)
+        self.register_buffer("usual", torch.tensor(_USUAL))
+        self.register_buffer("spread", torch.tensor(_SPREAD))
+
+    def forward(
+        self, left_eye: torch.Tensor, right_eye: torch.Tensor, measures: torch.Tensor
+    ) -> Estimate:
+        """Eyes [N, 1, 32, 48] have gray levels of about -1 to 1, neither is mirrored."""
+        eyes = self.encoder(torch.cat([left_eye, right_eye.flip(-1)])).flatten(1)
+        left, right = functional.relu(self.of_eye(eyes)).chunk(2)
+        known = (measures - self.usual) / self.spread
+        seen = self.drop(functional.relu(self.hidden(torch.cat([left, right, known], 1))))
+        added = self.output(seen)
+        return Estimate(self.direct(known) + added[:, :2], added[:, 2:].clamp(-5.0, 1.0))
+
+
+def sigma_of(log_sigma: torch.Tensor) -> torch.Tensor:
+    """Standard deviations, radians."""
+    return log_sigma.exp() + _LEAST_SIGMA
+
+
+def small_eyes(crops: torch.Tensor) -> torch.Tensor:
+    """Crops [N, 1, 64, 96] with gray levels from 0 to 255 as the network takes them."""
+    return functional.avg_pool2d(crops, 2) / 127.5 - 1

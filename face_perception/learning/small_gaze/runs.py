@@ -1,0 +1,69 @@
+"""Trains and evaluates the small gaze network in a run folder."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from face_perception.errors import InputError
+from face_perception.inference import ModelBuild
+from face_perception.learning import run_folder
+from face_perception.learning.data import dataset
+from face_perception.learning.recipe import read_settings
+from face_perception.learning.small_gaze import recipe as recipes
+from face_perception.learning.small_gaze.network import SmallGaze
+from face_perception.learning.small_gaze.recipe import SmallGazeRecipe
+from face_perception.learning.training_loop import LAST, has_checkpoint, trained_weights
+
+
+def train(
+    file: Path,
+    data: Path | None,
+    out: Path,
+    *,
+    resume: bool,
+    name: str,
+    report: Callable[[str], None],
+) -> ModelBuild:
+    """Trains the network of a recipe file, evaluates it on the split ``test``, returns the model.
+
+    Arguments and errors are those of ``learning.runs.train``. Raises InputError without ``data``.
+    """
+    recipe = run_folder.recipe_of_run(SmallGazeRecipe, file, out, LAST, resume=resume)
+    data = run_folder.data_of_new_run(out, data, resume)
+    if data is None:
+        raise InputError(
+            "small_gaze has no data of its own: render people and convert them "
+            "(docs/training.md), then give --data"
+        )
+    found = dataset.read(data, recipes.NEEDS)
+    training, validation, held_out = (
+        recipes.samples_of(found.part(split)) for split in dataset.SPLITS
+    )
+    run_folder.save_settings(out, recipe, data)
+    resume = resume and has_checkpoint(out)
+    report(
+        f"training on {len(training)} images of {found.name}; progress: tensorboard --logdir {out}"
+    )
+    network = recipes.train(recipe, training, validation=validation, out=out, resume=resume)
+    return recipes.model_build(
+        name,
+        network,
+        recipe,
+        held_out,
+        trained_on=f"{found.name} ({found.made_by})",
+        licence=run_folder.licence_of(out, found),
+    )
+
+
+def evaluate(
+    out: Path, data: Path | None, split: str | None, report: Callable[[str], None]
+) -> dict[str, float]:
+    """Measures the network of the run in ``out``; see ``learning.runs.evaluate``."""
+    if not (out / LAST).exists() or not (out / run_folder.SETTINGS).exists():
+        raise InputError(f"{out} has no {run_folder.SETTINGS} and {LAST}: give what `train` wrote")
+    recipe = read_settings(SmallGazeRecipe, out / run_folder.SETTINGS)
+    whole = dataset.read(data or run_folder.data_of(out), recipes.NEEDS)
+    network = SmallGaze()
+    network.load_state_dict(trained_weights(out / LAST, recipe.epochs, report))
+    return recipes.evaluate(network.eval(), recipes.samples_of(whole.part(split or "test")))

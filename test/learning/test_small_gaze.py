@@ -1,0 +1,167 @@
+"""The small gaze network: its data, a tiny training, its graph, and the estimator that runs it."""
+
+from __future__ import annotations
+
+import json
+import math
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from face_perception.errors import InputError
+from face_perception.faces import load_tracker
+from face_perception.gaze import (
+    GAZE_MEASURES,
+    NetworkGaze,
+    make_gaze_crops,
+    measure_gaze,
+    to_normalized_angles,
+)
+from face_perception.inference import install_model, load
+from face_perception.learning import runs
+from face_perception.learning.data import rendered_people
+from face_perception.learning.data.dataset import read
+from face_perception.learning.small_gaze import recipe as recipes
+from face_perception.learning.small_gaze.augmentation import (
+    changed_eyes,
+    changed_measures,
+    mirrored,
+)
+from face_perception.learning.small_gaze.network import SMALL_SIZE, SmallGaze
+from face_perception.learning.small_gaze.recipe import GazeSamples, SmallGazeRecipe
+from face_perception.types import Face, Frame
+
+RENDERED = Path(__file__).parents[1] / "data" / "rendered_people"
+RECIPE = SmallGazeRecipe(seed=0, epochs=12, batch=16, rate=3e-3, decay=0.0)
+
+
+def drawn_samples(people: int, images: int = 24, seed: int = 0) -> GazeSamples:
+    """Discs for irises, whose place in white eyes shows the gaze; the measures tell nothing."""
+    random = np.random.default_rng(seed)
+    count = people * images
+    gaze = random.uniform(-0.4, 0.4, (count, 2)).astype(np.float32)
+    rows, columns = np.mgrid[:64, :96]
+    far = np.hypot(
+        columns - 48 - 60 * gaze[:, 1, None, None], rows - 32 + 40 * gaze[:, 0, None, None]
+    )
+    eye = np.where(far < 12, 20, 220).astype(np.uint8)
+    measures = np.zeros((count, len(GAZE_MEASURES)), np.float32)
+    person = np.repeat(np.arange(people), images)
+    return GazeSamples(eye, eye, measures, gaze, person)
+
+
+def test_a_tiny_training_learns_to_see_where_discs_are() -> None:
+    network = recipes.train(RECIPE, drawn_samples(8), quiet=True)
+    found = recipes.evaluate(network, drawn_samples(3, seed=1))
+    assert found["error_deg"] < 0.5 * found["error_of_mean_deg"]
+    assert found["gain_pitch"] > 0.5
+    assert found["gain_yaw"] > 0.5
+
+
+def test_mirrored_samples_belong_together() -> None:
+    """A network that is fed the mirrored sample sees the other eye, and the other yaw."""
+    torch.manual_seed(0)
+    left, right = torch.rand(40, 1, *SMALL_SIZE), torch.rand(40, 1, *SMALL_SIZE)
+    measures, gaze = torch.rand(40, len(GAZE_MEASURES)), torch.rand(40, 2) + 0.1
+    a, b, told, wanted = mirrored(left, right, measures, gaze)
+    turned = wanted[:, 1] < 0
+    assert 5 < int(turned.sum()) < 35
+    assert torch.equal(a[turned], right[turned].flip(-1))
+    assert torch.equal(b[~turned], right[~turned])
+    assert torch.equal(wanted[:, 0], gaze[:, 0])
+    sideways = [name.endswith("_yaw") for name in GAZE_MEASURES]
+    assert torch.equal(told[turned] < 0, torch.tensor(sideways).expand(int(turned.sum()), -1))
+
+
+def test_changes_keep_the_range_and_about_the_picture() -> None:
+    torch.manual_seed(0)
+    x, y = torch.linspace(-1, 1, SMALL_SIZE[1]), torch.linspace(-1, 1, SMALL_SIZE[0])
+    eyes = (0.5 * (x[None] + y[:, None])).expand(64, 1, *SMALL_SIZE)
+    left, right = changed_eyes(eyes, eyes)
+    for changed in (left, right):
+        assert float(changed.abs().max()) <= 1
+        assert (
+            torch.corrcoef(torch.stack([changed.mean(0).flatten(), eyes[0].flatten()]))[0, 1] > 0.9
+        )
+    assert not torch.equal(left, right)
+    errors = changed_measures(torch.zeros(500, len(GAZE_MEASURES)))
+    assert errors.mean(0).abs().max() < 0.03
+
+
+@pytest.fixture(scope="module")
+def card(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An untrained network whose outputs differ from sample to sample."""
+    torch.manual_seed(3)
+    network = SmallGaze().eval()
+    made = recipes.model_build(
+        "small_gaze_test", network, RECIPE, drawn_samples(1), trained_on="nothing", licence="none"
+    )
+    folder = tmp_path_factory.mktemp("small_gaze")
+    install_model(made, folder)
+    assert len(made.onnx) < 2e6
+    return folder / "small_gaze_test.yaml"
+
+
+def test_the_estimator_gives_the_networks_answer(
+    card: Path, photo_faces: dict[str, tuple[Frame, Face]]
+) -> None:
+    frame, face = photo_faces["astronaut"]
+    (gaze,) = NetworkGaze(load(card)).estimate(frame, [face])
+    torch.manual_seed(3)
+    network = SmallGaze().eval()
+    made = make_gaze_crops(frame.image, frame.camera, face, ["left_eye", "right_eye"])
+    measures = measure_gaze(frame.camera, face, made.rotation)
+    sample = GazeSamples(
+        made.left_eye[None], made.right_eye[None], measures[None], np.zeros((1, 2)), np.zeros(1)
+    )
+    wanted, sigma = recipes.predict(network, sample)
+    yaw, pitch = to_normalized_angles(made.rotation, gaze.direction)
+    assert gaze.valid
+    assert (pitch, yaw) == pytest.approx(tuple(wanted[0]), abs=1e-4)
+    assert (gaze.pitch_sigma, gaze.yaw_sigma) == pytest.approx(tuple(sigma[0]), abs=1e-4)
+
+
+def test_without_measures_the_gaze_is_not_valid_and_says_why(
+    card: Path, photo_faces: dict[str, tuple[Frame, Face]]
+) -> None:
+    frame, face = photo_faces["astronaut"]
+    landmarks = face.landmarks.copy()
+    landmarks[10] = math.nan
+    estimator = NetworkGaze(load(card))
+    (gaze,) = estimator.estimate(frame, [replace(face, landmarks=landmarks)])
+    assert not gaze.valid
+    assert estimator.refused == {face.face_id: "the landmarks of its eyes are not known"}
+
+
+def test_it_needs_data(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="render people and convert them"):
+        runs.train("small_gaze", None, tmp_path, resume=False, name="x", report=lambda line: None)
+
+
+def test_rendered_people_become_samples_with_true_gaze(tmp_path: Path) -> None:
+    """Committed pictures of one person: the truth of each, crops and measures of landmarks."""
+    names = ("a_lens", "a_look_right", "a_look_up")
+    truths = json.loads((RENDERED / "truth.json").read_text())
+    people = tmp_path / "rendered"
+    (people / "people").mkdir(parents=True)
+    lines = [json.dumps({"file": f"{name}.jpg", **truths[f"{name}.jpg"]}) for name in names]
+    (people / "people" / "000000.jsonl").write_text("\n".join(lines) + "\n")
+    (people / "settings.json").write_text(json.dumps({"seed": 7}))
+    for name in names:
+        shutil.copy(RENDERED / f"{name}.jpg", people)
+    counts = rendered_people.convert(people, tmp_path / "set", tracker=load_tracker())
+    assert counts == {"written": 3}
+    found = read(tmp_path / "set", recipes.NEEDS)
+    assert found.licence == "CC0 1.0"
+    pitch, yaw = np.degrees(found.labels("gaze_pitch", "gaze_yaw")).T
+    assert yaw == pytest.approx([0, 15, 0], abs=1.5)
+    assert pitch == pytest.approx([0, 0, 12], abs=1.5)
+    samples = recipes.samples_of(found)
+    assert samples.left_eye.shape == (3, 64, 96)
+    # The geometric estimate follows the look to the side, and the upper lid the look up.
+    assert math.degrees(samples.measures[1, 1] - samples.measures[0, 1]) > 10
+    assert samples.measures[2, 4] > samples.measures[0, 4] + 0.01
