@@ -20,7 +20,7 @@ from face_perception.learning.synthesis.rendered.expression import (
     lid_units,
     units_of,
 )
-from face_perception.learning.synthesis.rendered.person import Eyes
+from face_perception.learning.synthesis.rendered.person import Eyes, draw_person
 from face_perception.learning.synthesis.rendered.sensor import Sensor, take_picture
 from face_perception.learning.synthesis.rendered.surface import Subdivision
 from face_perception.learning.synthesis.rendered.surroundings import (
@@ -29,7 +29,13 @@ from face_perception.learning.synthesis.rendered.surroundings import (
     draw_surroundings,
     look_up,
 )
-from face_perception.learning.synthesis.rendered.view import angles, rotation, simple_view
+from face_perception.learning.synthesis.rendered.view import (
+    FACE_WIDTH,
+    angles,
+    draw_gaze_view,
+    rotation,
+    simple_view,
+)
 
 EYES = Eyes(
     iris=(0.1, 0.2, 0.3),
@@ -231,3 +237,31 @@ def test_a_simple_view_looks_where_it_says() -> None:
     direction = np.array(view.target) - np.array(view.position)
     assert np.degrees(angles(direction)) == pytest.approx([10, -5])
     assert view.focal == pytest.approx(0.6 * 224 * 0.8 / 0.145)
+
+
+class _NoTargets:
+    """Shape targets of nobody: a person of average shape."""
+
+    def targets_in(self, folder: str) -> list[str]:
+        return []
+
+
+def test_views_for_gaze_networks_show_open_eyes_that_look_anywhere() -> None:
+    looks, faces = [], []
+    for number in range(30):
+        person = draw_person(_NoTargets(), number)  # type: ignore[arg-type]
+        view = draw_gaze_view(person, 1, number, size=200)
+        assert view == draw_gaze_view(person, 1, number, size=200)
+        position, target = np.array(view.position), np.array(view.target)
+        look = angles(target - position)
+        looks.append(np.subtract(look, angles(-position)))
+        turn = angles(rotation(*view.head).T @ (target - position))
+        assert np.degrees(turn) == pytest.approx(np.clip(np.degrees(turn), (-33, -27), (33, 22)))
+        assert view.blink <= 0.25
+        assert view.worn.mask is None
+        assert view.worn.glasses is None or view.worn.glasses.transmission >= 0.3
+        faces.append(view.focal * FACE_WIDTH / -view.position[2] / view.width)
+    assert min(faces) > 0.6
+    yaw, pitch = np.degrees(looks).T
+    assert yaw.min() < -20 < 20 < yaw.max()
+    assert pitch.min() < -15 < 12 < pitch.max()
