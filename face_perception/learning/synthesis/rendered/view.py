@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from face_perception.learning.synthesis.rendered.accessories import Worn, draw_worn
-from face_perception.learning.synthesis.rendered.expression import Expression, draw_expression
+from face_perception.learning.synthesis.rendered.expression import Expression, both, draw_expression
 from face_perception.learning.synthesis.rendered.person import Person
 from face_perception.learning.synthesis.rendered.sensor import Sensor, draw_sensor
 from face_perception.learning.synthesis.rendered.surroundings import KINDS
@@ -165,18 +165,24 @@ def draw_gaze_view(person: Person, seed: int, index: int, *, size: int = 200) ->
         position=(float(position[0]), float(position[1]), float(position[2])),
         head=head,
         target=(float(point[0]), float(point[1]), float(point[2])),
-        expression=_weaker(view.expression, float(random.choice([0.0, 0.35, 0.7]))),
+        expression=_open_eyed(random, view.expression),
         worn=replace(view.worn, mask=None, glasses=None if hidden else view.worn.glasses),
         blink=float(random.uniform(0, 0.25)) if random.random() < 0.1 else 0.0,
         sensor=draw_sensor(random, face),
     )
 
 
-def _weaker(expression: Expression, share: float) -> Expression:
-    """An expression of which a ``share`` is left."""
-    return replace(
-        expression, units={name: share * value for name, value in expression.units.items()}
-    )
+def _open_eyed(random: np.random.Generator, expression: Expression) -> Expression:
+    """A weaker expression, with eyes as wide as those of people who look at a target.
+
+    The lids of the mesh are a tenth closer together than those of 56 people (Columbia Gaze).
+    """
+    share = float(random.choice([0.0, 0.35, 0.7]))
+    units = {name: share * value for name, value in expression.units.items()}
+    wide = float(random.uniform(0.1, 0.6))
+    for name in both("eyeWide*"):
+        units[name] = max(units.get(name, 0.0), wide)
+    return replace(expression, units=units)
 
 
 def _draw_target(
