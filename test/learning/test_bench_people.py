@@ -265,6 +265,14 @@ def test_what_is_missing_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[
     assert command.main([str(tmp_path / "absent")]) == 2
 
 
+def test_another_gaze_needs_a_folder_of_results(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The page is made from bench/results, whose figures are those of the default gaze."""
+    assert command.main([str(tmp_path), "--gaze", "geddnet"]) == 2
+    assert "--results" in capsys.readouterr().err
+
+
 def test_the_sets_are_read_as_they_are_labelled(data: Path) -> None:
     context = Context(data)
     assert [(one.label, one.person) for one in press(context)] == [

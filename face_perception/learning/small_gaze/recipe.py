@@ -118,7 +118,7 @@ def samples_of(data: Dataset) -> GazeSamples:
 
 
 class SmallGazeModule(lightning.LightningModule):
-    """Trains a network on ``data`` and logs its loss on ``validation``, people never seen."""
+    """Trains a network on ``data`` and logs its error on ``validation``, people never seen."""
 
     def __init__(
         self, recipe: SmallGazeRecipe, data: GazeSamples, validation: GazeSamples | None = None
@@ -148,7 +148,7 @@ class SmallGazeModule(lightning.LightningModule):
 
     def validation_step(self, batch: list[torch.Tensor], _: int) -> None:
         found = self.network(*batch[:3])
-        self.log("val/loss", gaze_loss(found, batch[3]), prog_bar=True)
+        self.log("val/nll", gaze_loss(found, batch[3], beta=0.0), prog_bar=True)
         off = (found.gaze - batch[3]).square().sum(1).sqrt().mean()
         self.log("val/error_deg", off * 180 / math.pi, prog_bar=True)
 
@@ -163,12 +163,12 @@ class SmallGazeModule(lightning.LightningModule):
         return [adam], [{"scheduler": schedule, "interval": "step"}]
 
 
-def gaze_loss(found: Estimate, gaze: torch.Tensor) -> torch.Tensor:
-    """Negative log likelihood of ``gaze`` [N, 2] under normal errors, weighted (``_BETA``)."""
+def gaze_loss(found: Estimate, gaze: torch.Tensor, beta: float = _BETA) -> torch.Tensor:
+    """Negative log likelihood of ``gaze`` [N, 2] under normal errors, weighted by variance^beta."""
     sigma = sigma_of(found.log_sigma)
     each = 0.5 * ((found.gaze - gaze) / sigma).square() + sigma.log()
     # Divided by a usual standard deviation, so that the loss does not depend on the unit.
-    return ((sigma.detach() / 0.1) ** (2 * _BETA) * each).mean()
+    return ((sigma.detach() / 0.1) ** (2 * beta) * each).mean()
 
 
 def train(
