@@ -24,7 +24,7 @@ from face_perception.gaze import (
     measure_gaze,
     to_normalized_angles,
 )
-from face_perception.learning.data.dataset import DatasetError, Writer
+from face_perception.learning.data.dataset import Writer, read_image
 from face_perception.learning.synthesis.rendered.dataset import read_settings, read_truths
 from face_perception.types import Camera, Face, FloatArray, Frame, Image
 
@@ -98,16 +98,14 @@ def _sample(
 
 def _picture(path: Path, about: dict[str, float]) -> tuple[Image, Camera]:
     """Returns a picture with a margin that repeats its border, and its camera."""
-    bgr = cv2.imread(str(path), cv2.IMREAD_COLOR) if path.is_file() else None
-    if bgr is None:
-        raise DatasetError(f"{path} is missing or damaged: render the people again")
-    border = round(_MARGIN * bgr.shape[0])
-    bgr = cv2.copyMakeBorder(bgr, border, border, border, border, cv2.BORDER_REPLICATE)
-    height, width = bgr.shape[:2]
+    small = read_image(path, "a rendered picture was expected")
+    border = round(_MARGIN * small.shape[0])
+    image = cv2.copyMakeBorder(small, border, border, border, border, cv2.BORDER_REPLICATE)
+    height, width = image.shape[:2]
     camera = Camera(
         width, height, about["fx"], about["fy"], about["cx"] + border, about["cy"] + border
     )
-    return np.ascontiguousarray(bgr[..., ::-1]), camera
+    return np.asarray(image, np.uint8), camera
 
 
 def _away(face: Face, point: FloatArray) -> float:
