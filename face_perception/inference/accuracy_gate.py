@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -13,6 +13,9 @@ import numpy.typing as npt
 from face_perception.inference.models.cards import Card, ModelError
 
 Array = npt.NDArray[Any]
+
+# Counts changes of Deviation and of how it is computed: verdicts kept before no longer hold.
+GATE_REVISION = 1
 
 
 class Runnable(Protocol):
@@ -88,18 +91,14 @@ def deviations(
     return found
 
 
-def check_agreement(
-    card: Card, reference: Runnable, candidate: Runnable, inputs: Mapping[str, Array], what: str
-) -> list[Deviation]:
-    """Returns the deviations of a candidate if all are within the card's tolerances.
+def refuse_deviating(card: Card, found: Sequence[Deviation], what: str) -> None:
+    """Raises Disagreement if a deviation exceeds the card's tolerance.
 
-    Otherwise raises Disagreement, which names ``what`` (the candidate) and the outputs.
+    The error names ``what`` (the candidate) and the outputs.
     """
-    found = deviations(card, reference, candidate, inputs)
     wrong = ", ".join(str(deviation) for deviation in found if not deviation.within)
     if wrong:
         raise Disagreement(
             f"model {card.name}: {what}, deviates too much from ONNX Runtime in FP32 and is not "
             f"used: {wrong}"
         )
-    return found

@@ -8,12 +8,12 @@ import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
-from face_perception.inference.accuracy_gate import Deviation, check_agreement
+from face_perception.inference.accuracy_gate import Deviation, deviations, refuse_deviating
 from face_perception.inference.models import store
 from face_perception.inference.models.cards import Card, ModelError, Port, find_card
 from face_perception.inference.models.variants import PRECISIONS, find_variant, kind_of
@@ -23,6 +23,9 @@ from face_perception.inference.reference_inputs import (
     zero_inputs,
 )
 from face_perception.settings import setting
+
+if TYPE_CHECKING:
+    from face_perception.inference.tensorrt.kept_verdict import KeptVerdict
 
 _log = logging.getLogger(__name__)
 
@@ -63,8 +66,9 @@ class NetworkSettings:
     precision: str = setting(
         "fp32",
         "Precision of the networks. `face-perception models export` makes fp16 and `quantize` "
-        "int8. The node refuses either if its outputs deviate too much from fp32.",
-        choices=PRECISIONS,
+        "int8. The node refuses either if its outputs deviate too much from fp32. auto: fp16 on "
+        "TensorRT for each network whose fp16 does not deviate too much, else fp32.",
+        choices=(*PRECISIONS, "auto"),
     )
     fall_back: bool = setting(
         False,
@@ -200,10 +204,12 @@ def load(
 
     ``threads`` is the number of CPU threads of one call. ``backend`` is ``onnxruntime``,
     ``tensorrt``, or ``auto``, which takes TensorRT if it and a GPU are there. ``precision`` is
-    ``fp32``, ``fp16`` or ``int8``. Any other choice than ONNX Runtime in FP32 must agree with it
-    on the card's reference inputs. If the requested backend cannot be used, raises ModelError, or,
-    with ``fall_back``, uses ONNX Runtime in FP32 and says so in ``Model.why``. ``progress`` is
-    called while an engine is built. Raises ModelError, which names the model or file and the fix.
+    ``fp32``, ``fp16``, ``int8``, or ``auto``: ``fp16`` on TensorRT if the gate accepts it, else
+    ``fp32``; ``Model.why`` says which and why. Any other choice than ONNX Runtime in FP32 must
+    agree with it on the card's reference inputs. If the requested backend cannot be used, raises
+    ModelError, or, with ``fall_back``, uses ONNX Runtime in FP32 and says so in ``Model.why``.
+    ``progress`` is called while an engine is built. Raises ModelError, which names the model or
+    file and the fix.
 
     >>> from face_perception.inference import ModelError, load
     >>> load("face_mesh", backend="onnxruntime").name
@@ -216,8 +222,10 @@ def load(
     """
     if backend not in BACKENDS:
         raise ModelError(f"there is no backend {backend!r}: use one of {', '.join(BACKENDS)}")
-    if precision not in PRECISIONS:
-        raise ModelError(f"there is no precision {precision!r}: use one of {', '.join(PRECISIONS)}")
+    if precision not in (*PRECISIONS, "auto"):
+        raise ModelError(
+            f"there is no precision {precision!r}: use one of {', '.join(PRECISIONS)}, auto"
+        )
     if threads < 1:
         raise ModelError(f"threads must be at least 1, not {threads}")
     card = find_card(Path(name))
@@ -228,20 +236,17 @@ def load(
     # Import here, because listing and fetching models does not need this large package.
     from face_perception.inference.onnxruntime_backend import OnnxRuntime
 
-    runtime: Backend
-    found: list[Deviation] = []
     fallen_back = False
     try:
         backend, reason = _choose(card, backend)
-        if (backend, precision) == ("onnxruntime", "fp32"):
-            runtime = OnnxRuntime(card, data, threads)
-        else:
-            report = progress or _log_progress
-            runtime, found = _gated(card, data, backend, precision, threads, report)
+        runtime, found, precision, remark = _start(
+            card, data, backend, precision, threads, progress or _log_progress
+        )
+        reason += remark
     except ModelError as error:
         if not fall_back:
             raise
-        runtime = OnnxRuntime(card, data, threads)
+        runtime, found = OnnxRuntime(card, data, threads), []
         reason = f"used because {backend} in {precision} cannot be used: {error}"
         backend, precision, fallen_back = "onnxruntime", "fp32", True
         _log.warning("model %s: %s, %s", card.name, runtime.description, reason)
@@ -290,6 +295,25 @@ def _choose(card: Card, backend: str) -> tuple[str, str]:
     return backend, "requested"
 
 
+def _start(
+    card: Card, data: bytes, backend: str, precision: str, threads: int, progress: ModelProgress
+) -> tuple[Backend, list[Deviation], str, str]:
+    """Returns the backend, its deviations, its precision, and why ``auto`` did not choose FP16."""
+    from face_perception.inference.onnxruntime_backend import OnnxRuntime
+
+    remark = ""
+    if precision == "auto":
+        precision = "fp32"
+        if backend == "tensorrt":
+            try:
+                return *_gated(card, data, backend, "fp16", threads, progress), "fp16", ""
+            except ModelError as error:
+                remark = f"; auto did not choose fp16: {error}"
+    if (backend, precision) == ("onnxruntime", "fp32"):
+        return OnnxRuntime(card, data, threads), [], precision, remark
+    return *_gated(card, data, backend, precision, threads, progress), precision, remark
+
+
 def _gated(
     card: Card, data: bytes, backend: str, precision: str, threads: int, progress: ModelProgress
 ) -> tuple[Backend, list[Deviation]]:
@@ -303,14 +327,22 @@ def _gated(
         content = store.read(variant)
     inputs = read_reference_inputs(card)
     candidate: Backend
+    verdict: KeptVerdict | None = None
     if backend == "tensorrt":
         from face_perception.inference.tensorrt.engines import load_tensorrt
+        from face_perception.inference.tensorrt.kept_verdict import KeptVerdict
 
-        candidate = load_tensorrt(variant, content, precision, progress)
+        engine = load_tensorrt(variant, content, precision, progress)
+        candidate = engine.backend
+        verdict = KeptVerdict(engine.path, engine.content, card, data, inputs)
     else:
         candidate = OnnxRuntime(variant, content, threads)
-    what = f"{candidate.description}, {precision}"
-    found = check_agreement(card, OnnxRuntime(card, data, threads), candidate, inputs, what)
+    found = verdict.read() if verdict else None
+    if found is None:
+        found = deviations(card, OnnxRuntime(card, data, threads), candidate, inputs)
+        if verdict:
+            verdict.write(found)
+    refuse_deviating(card, found, f"{candidate.description}, {precision}")
     return candidate, found
 
 

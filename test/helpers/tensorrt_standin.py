@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import ctypes
+import itertools
 import math
 from collections import Counter
 from collections.abc import Callable
@@ -42,6 +43,7 @@ class Cudart:
         self.calls: Counter[str] = Counter()
         self.memory: dict[int, Any] = {}  # of the GPU
         self.host_memory: dict[int, Any] = {}  # page-locked
+        self.handles = itertools.count(1)
         self.streams: dict[int, int] = {}
         self.events: dict[int, int] = {}
         self.graphs: dict[int, list[Callable[[], None]]] = {}
@@ -83,16 +85,18 @@ class Cudart:
         )
 
     def cudaStreamCreateWithFlags(self, flags: int) -> tuple[int, int]:
-        self.streams[7] = flags
-        return 0, 7
+        stream = next(self.handles)
+        self.streams[stream] = flags
+        return 0, stream
 
     def cudaStreamDestroy(self, stream: int) -> tuple[int]:
         del self.streams[stream]
         return (0,)
 
     def cudaEventCreateWithFlags(self, flags: int) -> tuple[int, int]:
-        self.events[9] = flags
-        return 0, 9
+        event = next(self.handles)
+        self.events[event] = flags
+        return 0, event
 
     def cudaEventDestroy(self, event: int) -> tuple[int]:
         del self.events[event]
@@ -151,10 +155,14 @@ class Cudart:
         captured, self.captured = self.captured, None
         if captured is None or not self.captures:
             return 901, None
-        return 0, self._new_graph(captured)
+        graph = next(self.handles)
+        self.graphs[graph] = captured
+        return 0, graph
 
     def cudaGraphInstantiateWithFlags(self, graph: int, flags: int) -> tuple[int, int]:
-        return 0, self._new_graph(self.graphs[graph])
+        launchable = next(self.handles)
+        self.graphs[launchable] = self.graphs[graph]
+        return 0, launchable
 
     def cudaGraphLaunch(self, graph: int, stream: int) -> tuple[int]:
         for work in self.graphs[graph]:
@@ -166,11 +174,6 @@ class Cudart:
         return (0,)
 
     cudaGraphExecDestroy = cudaGraphDestroy
-
-    def _new_graph(self, work: list[Callable[[], None]]) -> int:
-        number = 1 + max(self.graphs, default=0)
-        self.graphs[number] = work
-        return number
 
 
 class Context:

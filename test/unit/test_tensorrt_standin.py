@@ -9,6 +9,7 @@ words its errors.
 from __future__ import annotations
 
 import dataclasses
+import math
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -19,6 +20,7 @@ from tensorrt_standin import Context, Cudart, Engine, install
 
 from face_perception import paths
 from face_perception.inference import (
+    Deviation,
     Disagreement,
     ModelError,
     load,
@@ -28,7 +30,13 @@ from face_perception.inference import (
 from face_perception.inference.models import store
 from face_perception.inference.models.cards import find_card
 from face_perception.inference.tensorrt import backend as tensorrt_backend
-from face_perception.inference.tensorrt import cuda, engine_cache, engine_worker, engines
+from face_perception.inference.tensorrt import (
+    cuda,
+    engine_cache,
+    engine_worker,
+    engines,
+    kept_verdict,
+)
 from face_perception.inference.tensorrt.engine_build import MAX_BATCH, Built
 
 
@@ -71,6 +79,14 @@ def test_frees_what_it_takes(cudart: Cudart) -> None:
     assert not cudart.streams
     assert not cudart.events
     assert not cudart.graphs
+
+
+def test_networks_of_a_process_do_not_share_what_they_free(cudart: Cudart) -> None:
+    models = [load("expression", backend="tensorrt") for _ in range(2)]
+    assert len(cudart.streams) == len(cudart.events) == 2
+    del models[0]
+    models[0].infer(faces(1))
+    assert len(cudart.streams) == len(cudart.events) == 1
 
 
 def faces(count: int) -> dict[str, np.ndarray]:
@@ -216,6 +232,81 @@ def test_an_engine_that_computes_something_else(monkeypatch: pytest.MonkeyPatch)
     model = load("expression", fall_back=True)
     assert model.backend == "onnxruntime"
     assert "used because tensorrt in fp32 cannot be used" in model.why
+
+
+@pytest.mark.parametrize("right", [True, False])
+def test_a_start_does_not_gate_again(right: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The verdict is kept beside the engine, whether it was good or bad."""
+    if not right:
+        monkeypatch.setattr(Context, "compute", lambda self: None)
+    first = verdict()
+    monkeypatch.setattr("face_perception.inference.model.deviations", None)
+    assert verdict() == first
+    monkeypatch.setattr(kept_verdict, "GATE_REVISION", 2)
+    with pytest.raises(TypeError):
+        verdict()
+
+
+def verdict() -> str:
+    try:
+        return str([str(each) for each in load("expression", backend="tensorrt").deviations])
+    except Disagreement as error:
+        return str(error)
+
+
+def test_a_verdict_holds_for_what_was_compared(tmp_path: Path) -> None:
+    card = find_card("expression")
+    inputs = faces(2)
+    stricter = dataclasses.replace(card.outputs["probability"], tolerance=0.001)
+    others = {
+        "engine": (b"another", card, b"fp32", inputs),
+        "network": (b"engine", card, b"another", inputs),
+        "inputs": (b"engine", card, b"fp32", faces(1)),
+        "tolerance": (
+            b"engine",
+            dataclasses.replace(card, outputs={"probability": stricter}),
+            b"fp32",
+            inputs,
+        ),
+    }
+    path = tmp_path / "x.engine"
+    kept = kept_verdict.KeptVerdict(path, b"engine", card, b"fp32", inputs)
+    assert kept.read() is None
+    found = [Deviation("probability", largest=math.inf, rms=0.1, relative=0.2, used=math.inf)]
+    kept.write(found)
+    assert kept.read() == found
+    for what, arguments in others.items():
+        assert kept_verdict.KeptVerdict(path, *arguments).read() is None, what
+
+
+def test_a_verdict_that_cannot_be_kept(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    (tmp_path / "file").touch()
+    path = tmp_path / "file" / "x.engine"
+    kept = kept_verdict.KeptVerdict(path, b"engine", find_card("expression"), b"", {})
+    kept.write([])
+    assert f"cannot write engines to {path.parent}" in caplog.text
+
+
+def test_auto_takes_fp16_where_the_gate_accepts_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    model = load("expression", precision="auto")
+    assert model.precision == "fp32"
+    assert "auto did not choose fp16: model expression has no fp16 variant" in model.why
+    assert "run `face-perception models export expression --precision fp16`" in model.why
+    make_variant("expression", "fp16")
+    model = load("expression", precision="auto")
+    assert model.precision == "fp16"
+    assert "did not choose" not in model.why
+    monkeypatch.setattr(Deviation, "within", property(lambda self: self.used < 1e-6))
+    model = load("expression", precision="auto")  # nothing but FP32 is as exact
+    assert (model.backend, model.precision, model.fallen_back) == ("tensorrt", "fp32", False)
+    assert "auto did not choose fp16: model expression: TensorRT 10.3" in model.why
+
+
+def test_auto_is_fp32_on_the_processor() -> None:
+    make_variant("expression", "fp16")
+    model = load("expression", backend="onnxruntime", precision="auto")
+    assert model.precision == "fp32"
+    assert not model.deviations
 
 
 def test_variants_reach_the_engine() -> None:

@@ -1,7 +1,7 @@
 """Runs a TensorRT engine on the first GPU.
 
 Not tested on a GPU yet. The tests run TensorRT up to ``deserialize_cuda_engine``, and the code
-after it with a stand-in for TensorRT and CUDA.
+after it with a stand-in for TensorRT and CUDA. ``make gpu-check`` tests it on a GPU.
 """
 
 from __future__ import annotations

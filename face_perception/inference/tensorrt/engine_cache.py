@@ -1,6 +1,7 @@
 """Stores built engines on disk, and finds them by what they were built from.
 
-A file is one line of JSON (the key and the sha256 of the engine), followed by the engine.
+A file is one line of JSON (the key and the sha256 of the engine), followed by the engine. Timing
+caches and verdicts of the gate are stored in the same way.
 """
 
 from __future__ import annotations

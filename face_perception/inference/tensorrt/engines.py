@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 from face_perception.inference.models.cards import Card, ModelError
@@ -75,9 +76,16 @@ def why_unavailable() -> str:
     return ""
 
 
-def load_tensorrt(
-    card: Card, onnx: bytes, precision: str, progress: ModelProgress
-) -> TensorRTBackend:
+@dataclass(frozen=True, slots=True)
+class LoadedEngine:
+    """An engine that is ready to run, with its file and content."""
+
+    backend: TensorRTBackend
+    path: Path
+    content: bytes
+
+
+def load_tensorrt(card: Card, onnx: bytes, precision: str, progress: ModelProgress) -> LoadedEngine:
     """Loads a model on the first GPU.
 
     Builds its engine if it is not in the cache, which takes seconds to minutes. Raises ModelError,
@@ -86,6 +94,6 @@ def load_tensorrt(
     import_tensorrt()
     path, engine = engine_of(card, onnx, precision=precision, gpu=find_gpu(), progress=progress)
     try:
-        return TensorRTBackend(card, engine)
+        return LoadedEngine(TensorRTBackend(card, engine), path, engine)
     except ModelError as error:
         raise ModelError(f"{error} (the engine is {path})") from error
