@@ -33,9 +33,8 @@ from face_perception.inference import (
     record_inputs,
     write_reference_inputs,
 )
-from face_perception.inference.accuracy_gate import check_agreement, deviations
+from face_perception.inference.accuracy_gate import deviations, refuse_deviating
 from face_perception.inference.conversion.precision import to_fp16, to_int8
-from face_perception.inference.gate import deviations, refuse_deviating
 from face_perception.inference.models.variants import card_of, write_variant
 
 KINDS = ("fp16", "int8-cpu", "int8-trt")
