@@ -13,7 +13,7 @@ from typing import Any
 import numpy.typing as npt
 import onnxruntime
 
-from face_perception.inference.gate import GATE_REVISION, Deviation
+from face_perception.inference.accuracy_gate import GATE_REVISION, Deviation
 from face_perception.inference.models.cards import Card, ModelError
 from face_perception.inference.tensorrt import engine_cache
 
