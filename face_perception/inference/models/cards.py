@@ -169,6 +169,12 @@ def read_card(path: Path, *, folder: Path | None = None) -> Card:
                 f"there is no model card {path}: make one with `face-perception import` or "
                 "`train`, or see `face-perception models list`"
             ) from error
+    return _card_of(path, text, folder)
+
+
+@functools.lru_cache(maxsize=64)  # reading the YAML of one card takes milliseconds
+def _card_of(path: Path, text: str, folder: Path | None) -> Card:
+    with one_error(f"model card {path}", "import the model again", ModelError):
         content = parse_yaml(text)
     fields = _Fields(path, "", content)
     if fields.has("seal"):
@@ -212,7 +218,7 @@ def catalogue() -> dict[str, Card]:
     >>> "face_mesh" in catalogue()
     True
     """
-    cards = {path.stem: _package_card(path) for path in _package_cards().values()}
+    cards = {path.stem: read_card(path) for path in _package_cards().values()}
     for name, path in imported_cards().items():
         try:
             cards[name] = read_card(path, folder=path.parent)
@@ -226,12 +232,6 @@ def imported_cards() -> dict[str, Path]:
     found = {path.stem: path for path in sorted(paths.models_dir().glob("*.yaml"))}
     ours = _package_cards()
     return {name: path for name, path in found.items() if "." not in name and name not in ours}
-
-
-@functools.cache
-def _package_card(path: Path) -> Card:
-    """Reads a card of the package once per process: all of them take some 50 ms."""
-    return read_card(path)
 
 
 def _package_cards() -> dict[str, Path]:
@@ -253,7 +253,7 @@ def find_card(name: str | Path) -> Card:
         return read_card(path, folder=path.absolute().parent)
     ours, imported = _package_cards(), imported_cards()
     if str(name) in ours:
-        return _package_card(ours[str(name)])
+        return read_card(ours[str(name)])
     if str(name) not in imported:
         known = ", ".join((*ours, *imported))
         raise ModelError(
