@@ -48,6 +48,7 @@ from face_perception.inference import (
     onnxruntime_version,
     tensorrt_version,
 )
+from face_perception.inference.tensorrt.cuda import Cuda
 from face_perception.inference.tensorrt.engines import why_unavailable
 
 FAILED, NO_GPU = 1, 69  # EX_UNAVAILABLE of sysexits.h
@@ -121,13 +122,21 @@ def check_graph(seconds: float, folder: Path) -> dict[str, Any]:
 
 def device_info() -> dict[str, Any]:
     """Returns the GPU, the machine, and the versions of what runs the networks."""
+    cuda = Cuda()
     return {
         "gpu": dataclasses.asdict(find_gpu()),
         **machine_info(),
+        "cuda_of_driver": _version(cuda.call("cudaDriverGetVersion")),
+        "cuda_of_runtime": _version(cuda.call("cudaRuntimeGetVersion")),
         "tensorrt": tensorrt_version(),
         "onnxruntime": onnxruntime_version(),
         "python": platform.python_version(),
     }
+
+
+def _version(number: int) -> str:
+    """Returns a version of CUDA as text: 12.6 for 12060."""
+    return f"{number // 1000}.{number % 1000 // 10}"
 
 
 def report_text(report: Mapping[str, Any]) -> str:
@@ -138,7 +147,8 @@ def report_text(report: Mapping[str, Any]) -> str:
         f"gpu-check of {report['date']}, commit {report['commit']}",
         f"{gpu['name']}, compute capability {gpu['capability']}, {gpu['memory'] / 2**30:.1f} GB; "
         f"{device['machine']}, {device['processor']}, {device['cores']} cores, {device['system']}",
-        f"{device['tensorrt']}, ONNX Runtime {device['onnxruntime']} (one thread), Python "
+        f"{device['tensorrt']}, CUDA {device['cuda_of_runtime']} (the driver's: "
+        f"{device['cuda_of_driver']}), ONNX Runtime {device['onnxruntime']} (one thread), Python "
         f"{device['python']}",
         "ms: median time of a call with host arrays in and out; ratio: TensorRT / ONNX Runtime",
         "",

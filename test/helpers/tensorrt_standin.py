@@ -75,6 +75,12 @@ class Cudart:
     def cudaGetLastError(self) -> tuple[int]:
         return (0,)
 
+    def cudaDriverGetVersion(self) -> tuple[int, int]:
+        return 0, 12080
+
+    def cudaRuntimeGetVersion(self) -> tuple[int, int]:
+        return 0, 12060
+
     def cudaGetDeviceCount(self) -> tuple[int, int]:
         return 0, 1
 

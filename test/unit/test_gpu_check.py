@@ -171,6 +171,7 @@ def test_reports_can_be_compared(
         gpu_check.write_report(report, Figures("gpu_check"), tmp_path / f"{name}.json")
     text = (tmp_path / "new.txt").read_text()
     assert "Stand-in, compute capability 8.7, 8.0 GB" in text
+    assert "tensorrt 10.3, CUDA 12.6 (the driver's: 12.8), ONNX Runtime" in text
     assert "composed, tensorrt: CPU a message: 12.00 ms" in text
     assert "composed, tensorrt: attention p95, ms: 17.00" in text
     files = [str(tmp_path / f"{name}.json") for name in ("old", "new")]
