@@ -78,9 +78,9 @@ def test_a_fault_in_a_neutral_clip_is_not_blamed_on_the_clip() -> None:
 
     path = str(sample_photo("astronaut"))
     with pytest.raises(InputError, match=f"--neutral {path}: no face"):
-        _take_neutral(path, Pipeline(InputError("no face")), None)  # type: ignore[arg-type]
+        _take_neutral(path, Pipeline(InputError("no face")), None, "")  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="shapes") as caught:
-        _take_neutral(path, Pipeline(ValueError("shapes")), None)  # type: ignore[arg-type]
+        _take_neutral(path, Pipeline(ValueError("shapes")), None, "")  # type: ignore[arg-type]
     assert not isinstance(caught.value, InputError)
 
 
