@@ -4,11 +4,6 @@ from face_perception.media.background import BackgroundWriter, read_ahead
 from face_perception.media.bag import is_bag
 from face_perception.media.camera_device import CameraDevice, device_number
 from face_perception.media.camera_info import load_camera
-from face_perception.media.camera_messages import (
-    camera_from_message,
-    sensor_from_message,
-    usable_camera,
-)
 from face_perception.media.eight_bits import BitDepth, looks_like_depth
 from face_perception.media.film_writer import FilmError, write_mp4
 from face_perception.media.frame_reader import FrameReader, read_picture
@@ -43,7 +38,6 @@ __all__ = [
     "ImageOrder",
     "SampleScene",
     "annotated_name",
-    "camera_from_message",
     "decode_picture",
     "device_number",
     "image_from_compressed",
@@ -56,8 +50,6 @@ __all__ = [
     "read_picture",
     "refuse_overwriting",
     "result_stem",
-    "sensor_from_message",
     "to_rgb",
-    "usable_camera",
     "write_mp4",
 ]

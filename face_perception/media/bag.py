@@ -9,9 +9,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from face_perception.camera_messages import usable_camera
 from face_perception.errors import InputError, MissingDependencyError
 from face_perception.files import open_regular
-from face_perception.media.camera_messages import usable_camera
 from face_perception.media.eight_bits import BitDepth
 from face_perception.media.image_messages import (
     ImageError,

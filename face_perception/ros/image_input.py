@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
 from face_perception import types
+from face_perception.camera_messages import usable_camera
 from face_perception.errors import InputError
 from face_perception.media import (
     BitDepth,
@@ -16,7 +17,6 @@ from face_perception.media import (
     ImageOrder,
     image_from_compressed,
     image_from_message,
-    usable_camera,
 )
 from face_perception.ros import messages
 from face_perception.ros.qos import RELIABILITY

@@ -18,8 +18,8 @@ from sensor_msgs.msg import CameraInfo, RegionOfInterest
 from std_msgs.msg import Header
 
 from face_perception import geometry, msg, types
+from face_perception.camera_messages import camera_from_message
 from face_perception.errors import InputError, one_line
-from face_perception.media import camera_from_message
 
 _NAN = math.nan
 _SIDES = ("left", "right")

@@ -12,6 +12,7 @@ from bags import STORE, camera_info, image, write_bag
 from node_processes import NodeProcess, Peer
 from rclpy.serialization import deserialize_message
 from sensor_msgs.msg import CameraInfo, Image
+from waits import scaled
 
 from face_perception import msg
 from face_perception.inference import sample_photo
@@ -50,6 +51,11 @@ def test_nodes_and_offline_agree(
     }
     peer.until(lambda: all(p.get_subscription_count() for p in publishers.values()))
     peer.until(lambda: peer.node.count_subscribers("faces") >= 3)
+    info = camera_info(320, 240, 300.0, START)
+    data = bytes(STORE.serialize_cdr(info, info.__msgtype__))
+    for _ in range(10):  # the bag's reader knows the camera from the first image on
+        publishers["/camera_info"].publish(deserialize_message(data, CameraInfo))
+        peer.spin(scaled(0.05))
     # Send one image after the other, so that the nodes drop none; camera_info first, as is usual.
     for i in range(FRAMES):
         for topic, message in (recorded[2 * i + 1], recorded[2 * i]):

@@ -14,8 +14,9 @@ from std_msgs.msg import Header
 
 from face_perception import geometry, msg, types
 from face_perception.avatar import PerformerState
+from face_perception.camera_messages import camera_from_message, sensor_from_message
 from face_perception.faces import project_points
-from face_perception.media import ImageOrder, camera_from_message, sensor_from_message
+from face_perception.media import ImageOrder
 from face_perception.ros import messages
 from face_perception.ros.result_kinds import FACE_CROPS, FACES, Result
 

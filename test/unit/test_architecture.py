@@ -24,6 +24,7 @@ BASE = {
     "outside_files",
     "settings",
     "gaze_probability",
+    "camera_messages",
 }
 # What a process and the parent that watches it agree on.
 PROCESS = {"exit_codes", "heartbeat"}
@@ -42,6 +43,7 @@ ALLOWED: dict[str, set[str]] = {
     "smoothing": {"errors"},
     "types": {"errors", "geometry"},
     "gaze_probability": {"errors", "types"},
+    "camera_messages": {"errors", "types"},
     "media": BASE,
     "inference": BASE,
     "faces": BASE | {"inference"},
