@@ -6,9 +6,8 @@ run := source tools/env.sh &&
 
 CAMERA ?= sample
 DURATION ?= 0
-# COMPOSED=0 runs each node of the demo in its own process, COMPOSED=1 all in one.
+# COMPOSED=1 runs the nodes of the demo in one process.
 COMPOSED ?=
-composed = $(if $(COMPOSED),$(if $(filter 0,$(COMPOSED)),--no-composed,--composed))
 # Models of the demo's affect and motion_affect nodes; empty: the imported ones.
 AFFECT ?=
 MOTION ?=
@@ -30,7 +29,7 @@ setup:
 demo: setup
 	@# Run as a separate job: Ctrl-C then ends the demo and not make, which returns the demo's exit code.
 	@set -m; $(run) face-perception demo --camera "$(CAMERA)" --duration "$(DURATION)" \
-		--affect "$(AFFECT)" --motion "$(MOTION)" $(composed)
+		--affect "$(AFFECT)" --motion "$(MOTION)" $(if $(COMPOSED),--composed)
 
 demo-avatar:
 	@tools/setup.sh avatar

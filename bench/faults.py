@@ -112,7 +112,7 @@ class Graph:
         self.log_file = folder / f"up_{time.monotonic_ns()}.log"
         with self.log_file.open("wb") as stream:
             self.popen = subprocess.Popen(
-                [*CLI, "up", "--no-composed", *arguments],
+                [*CLI, "up", *arguments],
                 stdout=stream,
                 stderr=stream,
                 env={**os.environ, **environment},

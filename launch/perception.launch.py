@@ -38,9 +38,9 @@ ARGUMENTS = [
     *(switch_of(node) for node in graph.NODES),
     declare_argument(
         "composed",
-        str(graph.composed_by_default()).lower(),
-        "Run the nodes that perceive in one process, which needs less CPU and memory (true), or "
-        "each in its own, so that a crash ends only one (false)",
+        "false",
+        "Run the nodes that perceive in one process, which needs less CPU and memory; a crash then "
+        "ends all of them (true or false)",
     ),
     *common_arguments(),
 ]

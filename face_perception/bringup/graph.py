@@ -6,7 +6,6 @@ so that both start the same graph. Imports neither rclpy nor launch.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from importlib.util import find_spec
@@ -91,14 +90,6 @@ NODES = (
 
 
 COMPOSED = "composed"  # the name of a process of several nodes, and of its executable
-
-
-def composed_by_default() -> bool:
-    """Returns whether the nodes that perceive share a process unless somebody chooses.
-
-    False before ROS 2 Kilted: with the executor there, one process needs more CPU than several.
-    """
-    return not is_before_kilted(os.environ)
 
 
 @dataclass(frozen=True)

@@ -49,9 +49,9 @@ def add_composed(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--composed",
         action=argparse.BooleanOptionalAction,
-        default=graph.composed_by_default(),
-        help="run the nodes that perceive in one process, which needs less CPU and memory, or each "
-        "in its own, so that a crash ends only one; default: one process, from ROS 2 Kilted on",
+        default=False,
+        help="run the nodes that perceive in one process, which needs less CPU and memory; a crash "
+        "then ends all of them; default: one process a node",
     )
 
 

@@ -167,7 +167,7 @@ def full(heard: dict[str, list[Any]], people: int = 2) -> bool:
 
 @pytest.mark.parametrize("composed", [False, True])
 def test_pictures_in_values_out(up: Any, peer: Peer, group_photo: Path, composed: bool) -> None:
-    graph = up("--camera", str(group_photo), "--composed" if composed else "--no-composed")
+    graph = up("--camera", str(group_photo), *(["--composed"] if composed else []))
     heard = listen_all(peer)
     pictures = peer.listen(CompressedImage, "overlay/compressed")
     peer.until(lambda: full(heard) and pictures, timeout=60)
@@ -237,7 +237,7 @@ def test_kill_one_and_the_others_go_on(
 ) -> None:
     """One is stopped instead (SIGSTOP): `up` misses its heartbeats after 6 s, and kills it."""
     monkeypatch.setenv("FACE_PERCEPTION_DELAY_FACTOR", "0.4")
-    graph = up("--camera", str(group_photo), "--no-composed")
+    graph = up("--camera", str(group_photo))
     heard = listen_all(peer)
     peer.until(lambda: full(heard), timeout=60)
     locks: set[Path] = set()
@@ -314,7 +314,7 @@ def test_namespace_and_parameter_file(
 
 
 def test_a_killed_supervisor_leaves_no_nodes(up: Any, peer: Peer, group_photo: Path) -> None:
-    graph = up("--camera", str(group_photo), "--no-composed")
+    graph = up("--camera", str(group_photo))
     peer.until(lambda: len(graph.pids()) == 6, timeout=30)
     pids = graph.pids()
     graph.popen.kill()

@@ -183,7 +183,7 @@ def load(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], tuple[dict[str, str
 
 def test_perception_launch_leaves_the_camera_to_params_file(load: Any) -> None:
     given, function = load("perception")
-    given.update(camera="true", composed="false")
+    given.update(camera="true")
     camera = function(None)[0]
     assert camera["executable"] == "camera"
     assert not [p for p in camera["parameters"] if isinstance(p, dict)]
@@ -206,15 +206,6 @@ def test_perception_launch_starts_one_process_if_asked(load: Any) -> None:
         )
     )
     assert nodes == [process.arguments() for process in separate]
-
-
-@pytest.mark.parametrize(("distribution", "composed"), [("kilted", True), ("jazzy", False)])
-def test_old_executors_leave_the_nodes_separate(
-    load: Any, distribution: str, composed: bool, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("ROS_DISTRO", distribution)
-    _, function = load("perception")
-    assert ([node["executable"] for node in function(None)] == ["composed"]) is composed
 
 
 def test_composed_graph_keeps_sound_apart() -> None:
@@ -248,7 +239,7 @@ def test_the_launch_argument_of_hri(
     given, function = load("perception")
     assert given["hri"] == "auto"
     installed(monkeypatch, *packages)
-    given.update(hri=value, composed="false")
+    given.update(hri=value)
     assert ("hri" in [node["name"] for node in function(None)]) is starts
     given.update(overlay="auto")
     with pytest.raises(ValueError, match="overlay:=auto must be true or false"):
