@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import itertools
 import math
+from collections.abc import Sequence
+from concurrent import futures
 from dataclasses import dataclass
 
 import numpy as np
@@ -53,6 +55,9 @@ from face_perception.types import Face, Frame, Image, Roi
 
 FloatArray = npt.NDArray[np.floating]
 
+# Landmarks, presence, appearance, and whether it is another person; None: the face is lost.
+_Found = tuple[FloatArray, float, FloatArray, bool] | None
+
 MAX_FACES = 10  # default of the largest number of faces that are tracked at once
 # Passes of the mesh network on a new face. The square of a detection is coarse, so the mesh runs
 # again in the square of its own landmarks.
@@ -71,6 +76,9 @@ _SURE_SCORE, _SURE_PRESENCE = 0.8, 0.9
 # were rotated by 100 to 200 degrees reach 0.72.
 _DOUBTFUL, _NO_FACE, _NO_TURNED_FACE = 0.75, 0.5, 0.7
 _TURNS = 4
+# From this number of faces on, a second thread follows half of them, because one core does not
+# suffice for ten faces at 30 Hz. For few faces, handing over costs more than it saves.
+_SECOND_THREAD_FROM = 5
 _MIN_INSIDE = 0.25  # smallest share of the landmarks inside the image
 
 
@@ -173,6 +181,8 @@ class FaceTracker:
         self.models = (detector, mesh)
         self._detector = Detector(detector)
         self._mesh = Mesh(mesh)
+        self._second_mesh = Mesh(mesh)  # for the second thread
+        self._second_thread = futures.ThreadPoolExecutor(1, "second_mesh")  # starts when it is used
         self.change_settings(settings or FaceTrackerSettings())
         self.full = False
         self.reset(restart_ids=True)
@@ -288,8 +298,7 @@ class FaceTracker:
         """Moves every track to this image; returns whether one was lost."""
         before = self._tracks
         self._tracks = []
-        for track in before:
-            found = self._follow_track(track, image, stamp)
+        for track, found in zip(before, self._follow_all(before, image, stamp), strict=True):
             if found is None:
                 continue
             landmarks, presence, seen, another = found
@@ -309,9 +318,22 @@ class FaceTracker:
         self._lost += [track for track in gone if track.id]
         return bool(gone)
 
-    def _follow_track(
-        self, track: Track, image: Image, stamp: float
-    ) -> tuple[FloatArray, float, FloatArray, bool] | None:
+    def _follow_all(self, tracks: Sequence[Track], image: Image, stamp: float) -> list[_Found]:
+        """Returns ``_follow_track`` of each track."""
+
+        def follow(mesh: Mesh, some: Sequence[Track]) -> list[_Found]:
+            return [self._follow_track(mesh, track, image, stamp) for track in some]
+
+        if len(tracks) < _SECOND_THREAD_FROM:
+            return follow(self._mesh, tracks)
+        half = (len(tracks) + 1) // 2
+        rest = self._second_thread.submit(follow, self._second_mesh, tracks[half:])
+        try:
+            return [*follow(self._mesh, tracks[:half]), *rest.result()]
+        finally:
+            futures.wait([rest])  # also after an error: the next image uses the same mesh
+
+    def _follow_track(self, mesh: Mesh, track: Track, image: Image, stamp: float) -> _Found:
         """Finds the face of a track in this image; returns None if there is no face.
 
         Returns landmarks, presence, appearance, and whether it is another person. A face that has
@@ -320,10 +342,10 @@ class FaceTracker:
         """
         square = expected_square(track, stamp)
         for _ in range(_SETTLE_PASSES):
-            landmarks, presence = self._mesh.landmarks(image, square)
+            landmarks, presence = mesh.landmarks(image, square)
             if presence < self._min_presence or not _inside(landmarks, image):
                 return None
-            seen = self._mesh.appearance(landmarks)
+            seen = mesh.appearance(landmarks)
             another = is_another_person(track, seen)
             if not another:
                 break

@@ -272,6 +272,25 @@ def test_ten_faces_small_ones_too(tracker):
     assert len(followed) == 10
 
 
+def test_a_second_thread_changes_no_bit(face_networks, monkeypatch):
+    """Half of the faces are followed in a second thread; they move, and one leaves."""
+    middles = [(x, y) for y in (120, 360) for x in (80, 240, 400, 560)]
+    results = []
+    for starts_from in (2, 99):
+        monkeypatch.setattr("face_perception.faces.tracker._SECOND_THREAD_FROM", starts_from)
+        tracker, seen = FaceTracker(*face_networks), []
+        for i in range(12):
+            image = wall(640, 480)
+            for number, (x, y) in enumerate(middles[: 8 if i < 8 else 7]):
+                paste(image, ("astronaut", "grace_hopper")[number % 2], x + i, y, 50)
+            seen.append(
+                [(f.face_id, f.landmarks.tobytes()) for f in tracker.track(frame(image, i / 30))]
+            )
+        results.append(seen)
+    assert len(results[0][7]) == 8
+    assert results[0] == results[1]
+
+
 def test_small_faces_of_a_large_image(tracker):
     image = wall(1920, 1080)
     paste(image, "astronaut", 300, 200, 44)
