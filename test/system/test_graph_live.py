@@ -286,7 +286,7 @@ def test_attention_falls_back_to_the_head(
     # A second start of the same names does nothing to the first.
     monkeypatch.setenv("FACE_PERCEPTION_DELAY_FACTOR", "0")
     second = [*CLI, "up", "--nodes", "face_tracker,gaze"]
-    done = subprocess.run(second, capture_output=True, text=True, cwd=tmp_path)
+    done = subprocess.run(second, capture_output=True, text=True, cwd=tmp_path, timeout=scaled(60))
     assert done.returncode == 1
     assert "/face_tracker already run in ROS domain" in done.stderr
     assert "publishers on" not in graph.log
