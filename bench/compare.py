@@ -3,7 +3,7 @@
     python3 bench/compare.py OLD NEW [--tolerance 0.05]
 
 OLD and NEW are files that a benchmark wrote with `--figures`, or folders of `bench/run.py --figures
-FOLDER`. A time counts as a ratio to the reference work of its own run, so the runs may be of
+FOLDER`. A time counts as a ratio to the reference work of the same run, so the runs may be of
 different days; both machines must be of one kind. Exit code 1 if anything got worse by more than
 the tolerance, or is missing in NEW.
 """

@@ -97,7 +97,7 @@ class ClipAnalyser:
                 path = path / annotated_name(clip) if path.is_dir() else path
                 drawing = stack.enter_context(FrameWriter(path, clip))
             stack.callback(lambda: report(summary.text()))
-            background = stack.enter_context(BackgroundWriter())
+            background = stack.enter_context(contextlib.closing(BackgroundWriter()))
             frames = stack.enter_context(contextlib.closing(read_ahead(clip)))
             bar = self._bar and not (task.output == "-" and sys.stdout.isatty())
             for number, frame in enumerate(_with_bar(frames, clip) if bar else frames):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
-from types import TracebackType
 from typing import TypeVar
 
 _T = TypeVar("_T")
@@ -30,10 +29,11 @@ def read_ahead(items: Iterable[_T]) -> Generator[_T, None, None]:
 class BackgroundWriter:
     """Calls a function in a second thread, in order; at most one call waits.
 
-    ``submit`` and ``close`` raise what an earlier call raised.
+    ``submit`` and ``close`` raise what an earlier call raised. Close it when all is submitted.
 
+    >>> import contextlib
     >>> written = []
-    >>> with BackgroundWriter() as writer:
+    >>> with contextlib.closing(BackgroundWriter()) as writer:
     ...     for number in range(3):
     ...         writer.submit(written.append, number)
     >>> written
@@ -56,14 +56,3 @@ class BackgroundWriter:
         self._thread.shutdown()
         if last is not None:
             last.result()
-
-    def __enter__(self) -> BackgroundWriter:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
