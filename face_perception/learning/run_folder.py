@@ -1,9 +1,10 @@
-"""Reads and writes a run folder: the settings of a run, and the path of its data set."""
+"""Reads and writes a run folder: settings, path of the data set, and what each run begins with."""
 
 from __future__ import annotations
 
 import dataclasses
 import shutil
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -11,8 +12,10 @@ import yaml
 
 from face_perception.errors import InputError
 from face_perception.files import check_writable, write_atomically
+from face_perception.learning.data import dataset
 from face_perception.learning.data.dataset import Dataset
 from face_perception.learning.recipe import read_settings
+from face_perception.learning.training_loop import LAST, has_checkpoint
 from face_perception.outside_files import MOST_TEXT, one_error, read_bytes
 
 _Recipe = TypeVar("_Recipe")
@@ -67,11 +70,52 @@ def data_of_new_run(out: Path, data: Path | None, resume: bool, *painted: str) -
     return own
 
 
-def licence_of(out: Path, data: Dataset) -> str:
-    """Returns the licence of a network that the run in ``out`` trained on ``data``, for its card.
+def begin_training(
+    out: Path,
+    recipe: Any,
+    data: Dataset,
+    images: int,
+    *,
+    resume: bool,
+    report: Callable[[str], None],
+) -> bool:
+    """Saves the settings of a run, reports its start, and returns whether it has a checkpoint.
 
-    It is the package's licence if the data set was painted for the run.
+    ``images`` is the number of images to train on. A run that was stopped in its first epoch has no
+    checkpoint yet: it starts from the beginning, as every run without ``resume`` does.
     """
+    save_settings(out, recipe, data.folder)
+    report(f"training on {images} images of {data.name}; progress: tensorboard --logdir {out}")
+    return resume and has_checkpoint(out)
+
+
+def read_run(
+    kind: type[_Recipe], out: Path, data: Path | None, split: str | None, needs: Sequence[str]
+) -> tuple[_Recipe, Dataset]:
+    """Returns the recipe of the run in ``out``, and the samples of ``split`` to measure it on.
+
+    ``data`` is a data set with the columns ``needs``, by default that of the run; ``split`` is by
+    default ``test``. Raises InputError if ``out`` has no trained network, and what
+    ``read_settings``, ``data_of`` and ``dataset.read`` raise.
+    """
+    if not (out / LAST).exists() or not (out / SETTINGS).exists():
+        raise InputError(f"{out} has no {SETTINGS} and {LAST}: give what `train` wrote")
+    recipe = read_settings(kind, out / SETTINGS)
+    return recipe, dataset.read(data or data_of(out), needs).part(split or "test")
+
+
+def provenance(out: Path, data: Dataset) -> dict[str, str]:
+    """Returns ``trained_on`` and ``licence`` of a network that the run in ``out`` trained.
+
+    The licence is that of the package if ``data`` was painted for the run.
+    """
+    return {
+        "trained_on": f"{data.name} ({data.made_by})",
+        "licence": _licence(out, data),
+    }
+
+
+def _licence(out: Path, data: Dataset) -> str:
     if data.folder.resolve() == (out / SYNTHETIC_DATA).resolve():
         return "Apache-2.0"
     return f"that of the data set {data.name}: {data.licence}"

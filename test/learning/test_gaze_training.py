@@ -26,7 +26,8 @@ from face_perception.learning.claims import gaze as gaze_claims
 from face_perception.learning.claims import table as claims
 from face_perception.learning.data import dataset
 from face_perception.learning.geddnet import recipe as recipes
-from face_perception.learning.geddnet.recipe import GazeRecipe, read_gaze_recipe
+from face_perception.learning.geddnet.recipe import GazeRecipe
+from face_perception.learning.recipe import read_settings, recipe_file
 from face_perception.learning.synthesis import worker_count
 from face_perception.learning.synthesis.gaze_crops import GazeFaces, gaze_faces
 from face_perception.learning.training_loop import EpochOrder
@@ -174,18 +175,18 @@ def test_a_recipe_with_an_unknown_setting_is_refused(tmp_path: Path) -> None:
     file = tmp_path / "r.yaml"
     file.write_text("task: geddnet\nwidht: 0.5\n")
     with pytest.raises(ValueError, match=r"r\.yaml: .*widht: did you mean width"):
-        read_gaze_recipe(str(file))
+        read_settings(GazeRecipe, file)
     file.write_text("task: geddnet\nepochs: many\n")
     with pytest.raises(ValueError, match="epochs: 'many'"):
-        read_gaze_recipe(str(file))
+        read_settings(GazeRecipe, file)
     file.write_text("task: geddnet\nbeta2: 1.0\n")
     with pytest.raises(ValueError, match=r"beta2: 1\.0"):
-        read_gaze_recipe(str(file))
-    assert read_gaze_recipe("geddnet").width == 0.125
+        read_settings(GazeRecipe, file)
+    assert read_settings(GazeRecipe, recipe_file("geddnet")).width == 0.125
     with pytest.raises(ValueError, match="no recipe 'gedd': use one of geddnet, mouth, multitask"):
-        read_gaze_recipe("gedd")
+        recipe_file("gedd")
     with pytest.raises(ValueError, match=r"recipe none\.yaml cannot be read: No such file"):
-        read_gaze_recipe("none.yaml")
+        read_settings(GazeRecipe, recipe_file("none.yaml"))
 
 
 def test_a_run_that_cannot_be_is_refused_before_the_work(

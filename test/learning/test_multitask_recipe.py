@@ -482,7 +482,9 @@ def test_its_model_runs_in_the_node(
     recipe = dataclasses.replace(SMALL, students=2)
     _, students = multitask_recipe.train_ensemble(data, recipe)
     card = install_model(
-        multitask_recipe.model_build("taught", students, recipe, data, "synthetic people")
+        multitask_recipe.model_build(
+            "taught", students, recipe, data, trained_on="synthetic people", licence="none"
+        )
     )
     assert card.facts["evaluation"]["on"] == "24 images of 3 other people"
     assert card.facts["evaluation"]["VA"] == pytest.approx(

@@ -33,9 +33,10 @@ from face_perception.inference import (
 )
 from face_perception.learning.dilated_net import checkpoint as import_dilated_net
 from face_perception.learning.dilated_net.network import dilated_net, dilated_net_from_variables
+from face_perception.learning.gaze_build import TOLERANCE
 from face_perception.learning.geddnet import checkpoint as import_geddnet
 from face_perception.learning.geddnet.export import geddnet_onnx
-from face_perception.learning.geddnet.gaze_system import TOLERANCE, GazeSystem
+from face_perception.learning.geddnet.gaze_system import GazeSystem
 from face_perception.learning.geddnet.network import GEDDnet
 from face_perception.learning.geddnet.reference_inputs import sample_inputs
 from face_perception.learning.geddnet.tensorflow_variables import variables_of

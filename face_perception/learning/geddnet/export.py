@@ -7,6 +7,8 @@ trunk in one batch.
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import nn
 from torch.nn import functional
@@ -30,6 +32,17 @@ def input_sizes(network: GEDDnet) -> dict[str, tuple[int, int]]:
     """Returns the names of the network's inputs, in order, with each crop's (height, width)."""
     eyes = {"left_eye": EYE_SIZE, "right_eye": EYE_SIZE}
     return {"face": FACE_SIZE, **eyes} if network.has_face else eyes
+
+
+def bias_facts(network: GEDDnet) -> dict[str, Any]:
+    """Returns the standard deviation of the training subjects' biases, radians, for the card."""
+    if not network.subjects:
+        return {}
+    deviation = network.bias.detach().std(0, unbiased=False) / PER_RADIAN
+    return {
+        "bias_deviation": [round(float(value), 6) for value in deviation],
+        "subjects": network.subjects,
+    }
 
 
 # The gray level that is subtracted. A second, constant channel carries the differences of the three

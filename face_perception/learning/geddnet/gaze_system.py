@@ -6,37 +6,27 @@ import argparse
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
 
-from face_perception.inference import ModelBuild, ModelError, Port
+from face_perception.inference import ModelBuild, ModelError
 from face_perception.learning import tensorflow_checkpoint
+from face_perception.learning.gaze_build import ORDER, crop_port, gaze_port
 from face_perception.learning.geddnet.export import (
     OUTPUT,
     FoldedGEDDnet,
+    bias_facts,
     geddnet_onnx,
     input_sizes,
 )
-from face_perception.learning.geddnet.network import PER_RADIAN, GEDDnet
+from face_perception.learning.geddnet.network import GEDDnet
 from face_perception.learning.geddnet.reference_inputs import sample_inputs
 from face_perception.learning.geddnet.tensorflow_variables import VariablesError
 from face_perception.learning.torch_checkpoint import CheckpointError, check_system, system_of
 
-# Largest deviation that another backend may have, in radians: 0.6 degrees, an eighth of the
-# published error on people that the network has not seen. FP16 has a tenth of it; whether INT8
-# stays below depends on the weights.
-TOLERANCE = 0.01
-
 # Largest deviation of the folded graph from the published network, in radians.
 _FOLDING = 1e-5
-
-_MEANING = (
-    "; the vector (sin yaw cos pitch, sin pitch, cos yaw cos pitch) in the normalized camera (x"
-    " right, y down, z forward) is minus the gaze's direction: pitch is positive up, yaw towards"
-    " the image's left, (0, 0) into the camera"
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,36 +92,11 @@ class GazeSystem:
             task=self.task,
             licence=args.licence or self.licence,
             origin=origin,
-            inputs={name: _gray(size, name) for name, size in inputs.items()},
-            outputs={
-                OUTPUT: Port((None, 2), "float32", _meaning(network), tolerance=TOLERANCE),
-            },
+            inputs={name: crop_port(name, size) for name, size in inputs.items()},
+            outputs={OUTPUT: gaze_port(biased=network.subjects > 0)},
             reference_inputs=samples,
-            facts={"system": self.system, "order": ["pitch", "yaw"], **_bias_facts(network)},
+            facts={"system": self.system, "order": ORDER, **bias_facts(network)},
         )
-
-
-def _meaning(network: GEDDnet) -> str:
-    bias = ", without the person's bias" if network.subjects else ""
-    return f"pitch and yaw in radians{bias}{_MEANING}"
-
-
-def _bias_facts(network: GEDDnet) -> dict[str, Any]:
-    """Returns the standard deviation of the training subjects' biases, radians, for the card."""
-    if not network.subjects:
-        return {}
-    deviation = network.bias.detach().std(0, unbiased=False) / PER_RADIAN
-    return {
-        "bias_deviation": [round(float(value), 6) for value in deviation],
-        "subjects": network.subjects,
-    }
-
-
-def _gray(size: tuple[int, int], name: str) -> Port:
-    what = name.replace("_", " ")
-    whose = what if name == "face" else f"person's {what}"
-    meaning = f"the {whose} as GEDDnet crops it, gray, histogram equalised, 0 to 255, not mirrored"
-    return Port((None, 1, *size), "float32", meaning)
 
 
 def _folding_error(network: GEDDnet, crops: list[torch.Tensor]) -> float:

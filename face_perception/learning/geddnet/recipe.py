@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import math
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,13 +14,13 @@ import torch
 from torch.utils.data import DataLoader, TensorDataset
 
 from face_perception.errors import InputError
-from face_perception.inference import ModelBuild, Port
+from face_perception.inference import ModelBuild
 from face_perception.learning.data.dataset import Dataset, DatasetError, Writer
+from face_perception.learning.gaze_build import crop_port, gaze_port, trained_gaze_build
 from face_perception.learning.geddnet.batch_renorm import BatchRenorm
-from face_perception.learning.geddnet.export import OUTPUT, geddnet_onnx, input_sizes
+from face_perception.learning.geddnet.export import OUTPUT, bias_facts, geddnet_onnx, input_sizes
 from face_perception.learning.geddnet.loss import geddnet_loss
 from face_perception.learning.geddnet.network import EYE_SIZE, FACE_SIZE, GEDDnet
-from face_perception.learning.recipe import read_settings, recipe_file
 from face_perception.learning.synthesis.gaze_crops import GazeFaces, gaze_faces
 from face_perception.learning.training_loop import EpochOrder, fit_module
 from face_perception.settings import check, setting
@@ -30,7 +29,6 @@ from face_perception.types import FloatArray
 SCHEDULES = ("one_cycle", "staircase")
 NEEDS = ("left_eye", "right_eye", "gaze_pitch", "gaze_yaw")
 CALIBRATION = 9  # images of each person that a calibration uses
-_TOLERANCE = 0.01  # largest deviation that another backend may have, radians
 # Moving statistics average over a tenth of the steps so far, and at least over ten steps.
 _MEMORY, _LEAST_MOMENTUM = 10, 0.9
 _RISING = 0.15  # share of one cycle in which the learning rate rises
@@ -63,11 +61,6 @@ class GazeRecipe:
 
     def __post_init__(self) -> None:
         check(self)
-
-
-def read_gaze_recipe(name: str) -> GazeRecipe:
-    """Reads a recipe of the package by name, or a YAML file. Raises what ``read_settings`` does."""
-    return read_settings(GazeRecipe, recipe_file(name))
 
 
 def gaze_faces_of(data: Dataset) -> GazeFaces:
@@ -325,45 +318,20 @@ def model_build(
 
     ``held_out`` are people that the network has not seen.
     """
-    synthetic = gaze_faces(3, 4, seed=recipe.seed)
-    facts: dict[str, Any] = {
-        "system": "geddnet",
-        "order": ["pitch", "yaw"],
-        "width": recipe.width,
-        "recipe": dataclasses.asdict(recipe),
-        "evaluation": {"on": f"held-out people of {trained_on}"} | evaluate(network, held_out),
-    }
-    if network.subjects:
-        spread = network.bias.detach().std(0, unbiased=False) / 10
-        facts["bias_deviation"] = [round(float(value), 6) for value in spread]
-        facts["subjects"] = network.subjects
     inputs = input_sizes(network)
-    return ModelBuild(
-        name=name,
-        onnx=geddnet_onnx(network),
+    # Painted faces: no picture of a data set is shipped with the model.
+    painted = gaze_faces(3, 4, seed=recipe.seed)
+    return trained_gaze_build(
+        name,
+        geddnet_onnx(network),
+        system="geddnet",
         task="gaze of one person from the face and both eyes (GEDDnet)",
+        recipe=recipe,
+        figures=evaluate(network, held_out),
+        trained_on=trained_on,
         licence=licence,
-        origin=f"trained by face_perception on {trained_on}",
-        inputs={
-            key: Port(
-                (None, 1, *size),
-                "float32",
-                f"the {key.replace('_', ' ')} as GEDDnet crops it, gray, equalised, 0 to 255",
-            )
-            for key, size in inputs.items()
-        },
-        outputs={
-            OUTPUT: Port(
-                (None, 2),
-                "float32",
-                "pitch (up) and yaw (to image left), radians, in the normalized camera, without "
-                "the person's bias",
-                tolerance=_TOLERANCE,
-            )
-        },
-        # Painted faces: no picture of a data set is shipped with the model.
-        reference_inputs={
-            key: getattr(synthetic, key)[:, None].astype(np.float32) for key in inputs
-        },
-        facts=facts,
+        inputs={key: crop_port(key, size) for key, size in inputs.items()},
+        outputs={OUTPUT: gaze_port(biased=network.subjects > 0)},
+        reference_inputs={key: getattr(painted, key)[:, None].astype(np.float32) for key in inputs},
+        facts={"width": recipe.width, **bias_facts(network)},
     )

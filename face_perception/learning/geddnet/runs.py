@@ -12,7 +12,7 @@ from face_perception.learning import run_folder
 from face_perception.learning.data import dataset
 from face_perception.learning.geddnet import recipe as recipes
 from face_perception.learning.geddnet.network import GEDDnet
-from face_perception.learning.training_loop import LAST, has_checkpoint, trained_weights
+from face_perception.learning.training_loop import LAST, trained_weights
 
 
 def train(
@@ -43,34 +43,20 @@ def train(
     found = dataset.read(data, recipes.NEEDS)
     training = recipes.gaze_faces_of(found.part("train"))
     held_out = recipes.gaze_faces_of(found.part("test"))
-    run_folder.save_settings(out, recipe, data)
-    # A run that was stopped in its first epoch has no checkpoint yet: it starts from the beginning.
-    resume = resume and has_checkpoint(out)
-    report(
-        f"training on {len(training)} images of {found.name}; progress: tensorboard --logdir {out}"
+    resume = run_folder.begin_training(
+        out, recipe, found, len(training), resume=resume, report=report
     )
     network = recipes.train(training, recipe, out=out, resume=resume)
-    return recipes.model_build(
-        name,
-        network,
-        recipe,
-        held_out,
-        trained_on=f"{found.name} ({found.made_by})",
-        licence=run_folder.licence_of(out, found),
-    )
+    return recipes.model_build(name, network, recipe, held_out, **run_folder.provenance(out, found))
 
 
 def evaluate(
     out: Path, data: Path | None, split: str | None, report: Callable[[str], None]
 ) -> dict[str, float]:
     """Measures the network of the run in ``out``; see ``learning.runs.evaluate``."""
-    if not (out / LAST).exists() or not (out / run_folder.SETTINGS).exists():
-        raise InputError(f"{out} has no {run_folder.SETTINGS} and {LAST}: give what `train` wrote")
-    recipe = recipes.read_gaze_recipe(str(out / run_folder.SETTINGS))
-    whole = dataset.read(data or run_folder.data_of(out), recipes.NEEDS)
-    held_out = recipes.gaze_faces_of(whole.part(split or "test"))
+    recipe, held_out = run_folder.read_run(recipes.GazeRecipe, out, data, split, recipes.NEEDS)
     weights = trained_weights(out / LAST, recipe.epochs, report)
     subjects = len(weights["bias"]) // 2 if recipe.decomposed else 0
     network = GEDDnet(subjects, dilated=recipe.dilated, width=recipe.width)
     network.load_state_dict(weights)
-    return recipes.evaluate(network.eval(), held_out)
+    return recipes.evaluate(network.eval(), recipes.gaze_faces_of(held_out))

@@ -324,7 +324,9 @@ def model_build(
     networks: list[Multitask],
     recipe: MultitaskRecipe,
     held_out: AffectData,
+    *,
     trained_on: str,
+    licence: str,
 ) -> ModelBuild:
     """Returns the networks as one model with its recipe and its scores on ``held_out``."""
     found: Mapping[str, float] = evaluate_networks(networks, held_out)
@@ -334,7 +336,7 @@ def model_build(
         f"trained by face_perception on {trained_on}",
         average="probabilities",
         thresholds=[0.5] * len(AU),
-        licence="Apache-2.0",
+        licence=licence,
         facts={
             "recipe": dataclasses.asdict(recipe),
             "heads": list(HEADS),

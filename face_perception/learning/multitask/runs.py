@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -50,9 +49,9 @@ def train(
     _, students = recipes.train_ensemble(
         training, recipe, folder=out, resume=resume, report=report, progress=True
     )
-    trained_on = f"{about.name} ({about.made_by})"
-    build = recipes.model_build(name, students, recipe, held_out, trained_on)
-    return dataclasses.replace(build, licence=run_folder.licence_of(out, about))
+    return recipes.model_build(
+        name, students, recipe, held_out, **run_folder.provenance(out, about)
+    )
 
 
 def evaluate(

@@ -6,7 +6,6 @@ settings.
 
 from __future__ import annotations
 
-import dataclasses
 import math
 from dataclasses import MISSING, dataclass
 from pathlib import Path
@@ -21,6 +20,12 @@ from torch.utils.data import DataLoader, TensorDataset
 from face_perception.gaze import GAZE_MEASURES
 from face_perception.inference import ModelBuild, Port
 from face_perception.learning.data.dataset import Dataset, DatasetError
+from face_perception.learning.gaze_build import (
+    TOLERANCE,
+    crop_port,
+    gaze_port,
+    trained_gaze_build,
+)
 from face_perception.learning.geddnet.recipe import angular_errors
 from face_perception.learning.geddnet.reference_inputs import sample_inputs
 from face_perception.learning.small_gaze.augmentation import (
@@ -41,7 +46,6 @@ from face_perception.settings import check, setting
 from face_perception.types import FloatArray
 
 NEEDS = ("left_eye", "right_eye", "gaze_pitch", "gaze_yaw", *GAZE_MEASURES)
-_TOLERANCE = 0.01  # largest deviation that another backend may have, radians
 _RISING = 0.2  # share of training in which the learning rate rises
 # Each error is weighted with its variance to this power: without it, samples that the network finds
 # hard would hardly count (Seitzer et al., "On the pitfalls of heteroscedastic uncertainty
@@ -249,43 +253,27 @@ def model_build(
     crops = {name: value for name, value in sample_inputs().items() if name in INPUTS}
     few = held_out.measures[np.arange(len(crops[INPUTS[0]])) % len(held_out)]
     gaze, sigma = OUTPUTS
-    return ModelBuild(
-        name=name,
-        onnx=small_gaze_onnx(network),
+    return trained_gaze_build(
+        name,
+        small_gaze_onnx(network),
+        system="small_gaze",
         task="gaze of one person from both eyes and measured landmarks",
+        recipe=recipe,
+        figures=evaluate(network, held_out),
+        trained_on=trained_on,
         licence=licence,
-        origin=f"trained by face_perception on {trained_on}",
         inputs={
-            **{
-                key: Port(
-                    (None, 1, *EYE_SIZE),
-                    "float32",
-                    f"the person's {key.replace('_', ' ')} as GEDDnet crops it, gray, equalised, "
-                    "0 to 255, not mirrored",
-                )
-                for key in crops
-            },
+            **{key: crop_port(key, EYE_SIZE) for key in crops},
             "measures": Port((None, len(GAZE_MEASURES)), "float32", ", ".join(GAZE_MEASURES)),
         },
         outputs={
-            gaze: Port(
-                (None, 2),
-                "float32",
-                "pitch (up) and yaw (to image left), radians, in the normalized camera",
-                tolerance=_TOLERANCE,
-            ),
+            gaze: gaze_port(),
             sigma: Port(
                 (None, 2),
                 "float32",
                 "standard deviations of pitch and yaw, radians",
-                tolerance=_TOLERANCE,
+                tolerance=TOLERANCE,
             ),
         },
         reference_inputs={**crops, "measures": few},
-        facts={
-            "system": "small_gaze",
-            "order": ["pitch", "yaw"],
-            "recipe": dataclasses.asdict(recipe),
-            "evaluation": {"on": f"held-out people of {trained_on}"} | evaluate(network, held_out),
-        },
     )

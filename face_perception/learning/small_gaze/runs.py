@@ -9,11 +9,10 @@ from face_perception.errors import InputError
 from face_perception.inference import ModelBuild
 from face_perception.learning import run_folder
 from face_perception.learning.data import dataset
-from face_perception.learning.recipe import read_settings
 from face_perception.learning.small_gaze import recipe as recipes
 from face_perception.learning.small_gaze.network import SmallGaze
 from face_perception.learning.small_gaze.recipe import SmallGazeRecipe
-from face_perception.learning.training_loop import LAST, has_checkpoint, trained_weights
+from face_perception.learning.training_loop import LAST, trained_weights
 
 
 def train(
@@ -40,30 +39,18 @@ def train(
     training, validation, held_out = (
         recipes.samples_of(found.part(split)) for split in dataset.SPLITS
     )
-    run_folder.save_settings(out, recipe, data)
-    resume = resume and has_checkpoint(out)
-    report(
-        f"training on {len(training)} images of {found.name}; progress: tensorboard --logdir {out}"
+    resume = run_folder.begin_training(
+        out, recipe, found, len(training), resume=resume, report=report
     )
     network = recipes.train(recipe, training, validation=validation, out=out, resume=resume)
-    return recipes.model_build(
-        name,
-        network,
-        recipe,
-        held_out,
-        trained_on=f"{found.name} ({found.made_by})",
-        licence=run_folder.licence_of(out, found),
-    )
+    return recipes.model_build(name, network, recipe, held_out, **run_folder.provenance(out, found))
 
 
 def evaluate(
     out: Path, data: Path | None, split: str | None, report: Callable[[str], None]
 ) -> dict[str, float]:
     """Measures the network of the run in ``out``; see ``learning.runs.evaluate``."""
-    if not (out / LAST).exists() or not (out / run_folder.SETTINGS).exists():
-        raise InputError(f"{out} has no {run_folder.SETTINGS} and {LAST}: give what `train` wrote")
-    recipe = read_settings(SmallGazeRecipe, out / run_folder.SETTINGS)
-    whole = dataset.read(data or run_folder.data_of(out), recipes.NEEDS)
+    recipe, held_out = run_folder.read_run(SmallGazeRecipe, out, data, split, recipes.NEEDS)
     network = SmallGaze()
     network.load_state_dict(trained_weights(out / LAST, recipe.epochs, report))
-    return recipes.evaluate(network.eval(), recipes.samples_of(whole.part(split or "test")))
+    return recipes.evaluate(network.eval(), recipes.samples_of(held_out))
