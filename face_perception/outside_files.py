@@ -73,6 +73,28 @@ def one_error(
         raise kind(text if isinstance(error, StandInError) else f"{text}: {fix}") from error
 
 
+@contextlib.contextmanager
+def named_os_errors(
+    path: str | os.PathLike[str], kind: Callable[[str], FacePerceptionError], fix: str = ""
+) -> Iterator[None]:
+    """Raises any OSError of the block as ``kind``, which names the file, the reason and ``fix``.
+
+    >>> from face_perception.files import open_regular
+    >>> with named_os_errors("none.png", InputError, "copy it"):
+    ...     open_regular("none.png")
+    Traceback (most recent call last):
+    face_perception.errors.InputError: there is no file none.png: copy it
+    """
+    try:
+        yield
+    except OSError as error:
+        missing = isinstance(error, FileNotFoundError)
+        text = (
+            f"there is no file {path}" if missing else f"{path} cannot be read: {reason_of(error)}"
+        )
+        raise kind(f"{text}: {fix}" if fix else text) from error
+
+
 def reason_of(error: Exception) -> str:
     """Returns why something failed, on one line of limited length, never empty."""
     if isinstance(error, OSError) and error.strerror:

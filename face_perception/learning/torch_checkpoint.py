@@ -26,6 +26,7 @@ from face_perception.files import open_regular, sha256_of
 from face_perception.outside_files import (
     StandInError,
     check_archive,
+    named_os_errors,
     read_arrays,
     reason_of,
     refuse_stand_in,
@@ -105,22 +106,21 @@ def read_torch_file(
     ``memory_map`` maps the weights into memory, where the format allows it. Raises ``kind``, which
     says what is wrong with the file, and ``fix``, how to get another.
     """
-    try:
-        return _read(path, memory_map)
-    except FileNotFoundError as error:
-        raise kind(f"there is no file {path}") from error
-    except OSError as error:
-        raise kind(f"{path} cannot be read: {error.strerror or one_line(error)}") from error
-    except MissingDependencyError as error:
-        raise kind(f"reading {path} {error}") from error
-    except StandInError as error:
-        raise kind(f"{path} cannot be read: {error}") from error
-    except InputError as error:
-        raise kind(f"{path} cannot be read: {error}: {fix}") from error
-    except (zipfile.BadZipFile, zlib.error) as error:
-        raise kind(f"{path} cannot be read: {reason_of(error)}: {fix}") from error
-    except Exception as error:  # torch raises many types for a damaged file
-        raise kind(why_unread(path, error, fix)) from error
+    with named_os_errors(path, kind):
+        try:
+            return _read(path, memory_map)
+        except OSError:
+            raise
+        except MissingDependencyError as error:
+            raise kind(f"reading {path} {error}") from error
+        except StandInError as error:
+            raise kind(f"{path} cannot be read: {error}") from error
+        except InputError as error:
+            raise kind(f"{path} cannot be read: {error}: {fix}") from error
+        except (zipfile.BadZipFile, zlib.error) as error:
+            raise kind(f"{path} cannot be read: {reason_of(error)}: {fix}") from error
+        except Exception as error:  # torch raises many types for a damaged file
+            raise kind(why_unread(path, error, fix)) from error
 
 
 def system_of(tensors: Collection[str]) -> str:
@@ -202,13 +202,8 @@ def check_start(path: Path, kind: type[FacePerceptionError]) -> None:
 
     Raises ``kind``, with the fix, if it is missing, no regular file, a stand-in or no checkpoint.
     """
-    try:
-        with open_regular(path) as file:
-            start = file.read(100)
-    except FileNotFoundError as error:
-        raise kind(f"there is no file {path}") from error
-    except OSError as error:
-        raise kind(f"{path} cannot be read: {error.strerror}: name the file itself") from error
+    with named_os_errors(path, kind, "name the file itself"), open_regular(path) as file:
+        start = file.read(100)
     problem = stands_in(start)
     if problem:
         raise kind(f"{path} cannot be read: {problem}")

@@ -5,11 +5,11 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from pathlib import Path
-from types import TracebackType
 from typing import BinaryIO, NamedTuple
 
 from face_perception.errors import InputError
 from face_perception.media.bag import Bag, is_bag
+from face_perception.media.closable import Closable
 from face_perception.media.film import Film
 from face_perception.media.input_file import open_input
 from face_perception.media.jpeg import jpegs_in_a_row
@@ -27,7 +27,7 @@ class _Shown(NamedTuple):
     camera: Camera | None = None
 
 
-class FrameReader:
+class FrameReader(Closable):
     """Reads a picture, a film or a bag. Iterate over it once to get its ``Frame`` objects.
 
     A bag is a recording of rosbag2: its folder, or one of its .mcap or .db3 files. ``topic`` is its
@@ -94,17 +94,6 @@ class FrameReader:
             self._source.close()
         if self._file is not None:
             self._file.close()
-
-    def __enter__(self) -> FrameReader:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
     def _open_bag(self, topic: str) -> None:
         self._source = bag = Bag(self.path, topic)

@@ -5,13 +5,13 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from pathlib import Path
-from types import TracebackType
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 
 from face_perception.errors import InputError
+from face_perception.media.closable import Closable
 from face_perception.media.film_sound import FilmSound
 from face_perception.media.film_writer import CONTAINERS, FilmWriter
 from face_perception.media.frame_reader import FrameReader
@@ -20,7 +20,7 @@ from face_perception.types import Image
 _PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg")
 
 
-class FrameWriter:
+class FrameWriter(Closable):
     """Writes images to a picture or film, which appears when the writer is closed.
 
     The file is of the same kind as ``clip``. A film keeps the stamps and the sound of ``clip``.
@@ -56,17 +56,6 @@ class FrameWriter:
     def write(self, image: Image, stamp: float) -> None:
         """Writes the next RGB image, uint8 [H, W, 3], at its stamp in seconds, as in ``clip``."""
         self._output.write(image, stamp)
-
-    def __enter__(self) -> FrameWriter:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
     def close(self) -> None:
         """Completes the file. Without an image, no file is written."""

@@ -23,6 +23,7 @@ from PIL import features
 
 from face_perception.errors import InputError
 from face_perception.media.alpha import on_plain_ground
+from face_perception.media.closable import Closable
 from face_perception.media.eight_bits import looks_like_depth, to_eight_bits
 from face_perception.media.jpeg import jpeg_complete, jpeg_runs_out
 from face_perception.media.orientation import turn_of_tag
@@ -89,7 +90,7 @@ def format_of(start: bytes) -> str:
     return next((name for at, sign, name in _SIGNATURES if start.startswith(sign, at)), "")
 
 
-class Picture:
+class Picture(Closable):
     """A picture of one or more frames, opened but not decoded. Close it, or use it in ``with``.
 
     ``still`` is true for one frame. ``count`` is the number of frames. ``name`` is for messages.
@@ -131,12 +132,6 @@ class Picture:
                 f"{name} has {self.count} pages: save each page as a picture, for example with "
                 "tiffsplit"
             )
-
-    def __enter__(self) -> Picture:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
 
     def close(self) -> None:
         self._image.close()

@@ -156,7 +156,7 @@ def _camera(**content: object) -> Callable[[Path], None]:
             _lines(lambda f: [*f[:21], "400", *f[22:]]),
             r"p00.txt:1: the six points are not where Calibration/Camera.mat sees",
         ),
-        (lambda p: (p / "day01/0001.jpg").unlink(), r"0001.jpg is missing: .*p00.txt:1 names it"),
+        (lambda p: (p / "day01/0001.jpg").unlink(), r"no file .*0001.jpg: .*p00.txt:1 names it"),
         (
             lambda p: (p / "day01/0001.jpg").write_text("no"),
             r"0001.jpg is (damaged|not a picture).*p00.txt:1 names it",

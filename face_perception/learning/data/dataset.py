@@ -23,7 +23,7 @@ from face_perception.errors import InputError, one_line, shortened
 from face_perception.files import open_regular
 from face_perception.gaze import GAZE_MEASURES
 from face_perception.media import read_picture
-from face_perception.outside_files import one_error, read_yaml
+from face_perception.outside_files import named_os_errors, one_error, read_yaml
 from face_perception.types import EXPRESSIONS, FloatArray, Image
 
 FORMAT = 1
@@ -107,17 +107,14 @@ class Dataset:
 def read_image(file: Path, where: str) -> Image:
     """Returns a picture of a data set, RGB uint8 [H, W, 3].
 
-    ``where`` says what is expected, and what names the file. Raises DatasetError if it is missing
-    or not a picture.
+    ``where`` says what was expected, and where the file is named. Raises DatasetError if it is
+    missing or not a picture.
     """
-    try:
-        return read_picture(file)
-    except FileNotFoundError as error:
-        raise DatasetError(f"{file} is missing: {where}") from error
-    except OSError as error:
-        raise DatasetError(f"{file} cannot be read: {error.strerror}: {where}") from error
-    except InputError as error:
-        raise DatasetError(f"{error} ({where})") from error
+    with named_os_errors(file, DatasetError, where):
+        try:
+            return read_picture(file)
+        except InputError as error:
+            raise DatasetError(f"{error} ({where})") from error
 
 
 def read(folder: Path, needs: Sequence[str] = ()) -> Dataset:
