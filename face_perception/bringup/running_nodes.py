@@ -9,12 +9,16 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Callable
 
 import rclpy
 from rclpy.node import Node
 
-# Others answer the announcement of a new participant at once; this is for a busy machine.
-_DISCOVERY = 0.5  # seconds
+# Others answer the announcement of a new participant at once, but on a busy machine both get lost.
+# The nodes of this package announce themselves every half second (config/fastdds.xml), so that
+# three announcements must get lost before one of them is missed.
+_PERIOD, _QUIET_LOOKS = 0.1, 15  # seconds between two looks; looks in a row that find nothing new
+_MOST_LOOKS = 100  # where nodes come and go all the time
 
 
 def main() -> None:
@@ -25,11 +29,29 @@ def main() -> None:
         enable_rosout=False,
         start_parameter_services=False,
     )
-    time.sleep(_DISCOVERY)
-    found = node.get_node_names_and_namespaces()
+    found = settled_names(node)
     node.destroy_node()
     rclpy.try_shutdown()
-    print(json.dumps([f"{namespace.rstrip('/')}/{name}" for name, namespace in found]))
+    print(json.dumps(found))
+
+
+def settled_names(node: Node, sleep: Callable[[float], None] = time.sleep) -> list[str]:
+    """Returns the full names of all nodes, once nothing new appears in the domain.
+
+    Looks are counted instead of seconds, so that a process that rarely runs waits longer. A new
+    topic counts as news too: topics of a participant may become known before its nodes.
+    """
+    known: object = None
+    quiet = 0
+    for _ in range(_MOST_LOOKS):
+        sleep(_PERIOD)
+        names = sorted(node.get_node_names_and_namespaces())
+        seen = (names, sorted(node.get_topic_names_and_types()))
+        quiet = quiet + 1 if seen == known else 0
+        known = seen
+        if quiet == _QUIET_LOOKS:
+            break
+    return [f"{namespace.rstrip('/')}/{name}" for name, namespace in names]
 
 
 if __name__ == "__main__":

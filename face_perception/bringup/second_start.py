@@ -30,8 +30,7 @@ def refuse_second_start(
     wanted = set(names)
     end = time.monotonic() + waiting_times.LEASE
     waiting = False
-    # One look can miss a node. Once nodes were seen, several looks must agree that they are gone.
-    while both := sorted(_seen(wanted, looks=3 if waiting else 1)):
+    while both := sorted(wanted & running_nodes()):
         domain = os.environ.get("ROS_DOMAIN_ID") or "0"
         text = f"{', '.join(both)} already run in ROS domain {domain}"
         if stopped():
@@ -43,14 +42,6 @@ def refuse_second_start(
         if not waiting:
             say(f"{text}: waiting {waiting_times.LEASE:.0f} s for their end")
         waiting = True
-
-
-def _seen(wanted: set[str], looks: int) -> set[str]:
-    """Returns which of the nodes run, from the first of some looks that finds any of them."""
-    for _ in range(looks):
-        if found := wanted & running_nodes():
-            return found
-    return set()
 
 
 def running_nodes() -> set[str]:

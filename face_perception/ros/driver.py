@@ -7,7 +7,6 @@ leaves the state in which they were made. ``process`` runs a node in a process.
 
 from __future__ import annotations
 
-import math
 import os
 import threading
 import time
@@ -29,6 +28,7 @@ from rclpy.timer import Timer
 from face_perception.errors import FacePerceptionError, InputError
 from face_perception.ros import qos, waiting_times
 from face_perception.ros.deaf_subscriptions import RECEIVED, SENT, Hearing
+from face_perception.ros.log_limiter import LogLimiter
 from face_perception.ros.newest_item_worker import LatestWorker
 from face_perception.ros.node_host import NodeHost
 from face_perception.ros.node_statistics import Statistics
@@ -46,7 +46,6 @@ _FOR_PEOPLE = (FacePerceptionError, OSError, ParameterException)
 _JOIN_TIMEOUT = 1.5  # seconds
 _SHARE_OF_TRIES = 0.1  # of the executor's time, for a node that cannot be configured
 _LONGEST_LOG = 5000  # characters of a warning
-_MOST_KEYS = 1000  # kinds of warnings whose last time is remembered
 _MOST_PROBLEMS = 20  # at once in the diagnostics
 # Parameters that are read when the process starts. All are booleans, and true by default.
 _START_PARAMETERS = {
@@ -80,7 +79,7 @@ class PerceptionNode(SafeLifecycleNode, Generic[P]):
         self._hearing = Hearing(self)
         self._configured, self._activated = ExitStack(), ExitStack()
         self._resources = self._configured  # the stack that takes the next resource
-        self._last_logged: dict[str, float] = {}
+        self._log_limiter = LogLimiter(waiting_times.LOG_PERIOD)
         self._problems: dict[str, tuple[float, str]] = {}  # by key: when it was noted, and its text
         self._result_publishers: list[NodePublisher] = []
         self._state = "unconfigured"
@@ -339,12 +338,15 @@ class PerceptionNode(SafeLifecycleNode, Generic[P]):
         self.statistics.count(what, time.monotonic())
 
     def warn_throttled(self, text: str, key: str = "") -> None:
-        """Logs a warning at most every ``waiting_times.LOG_PERIOD`` for the same ``key``.
+        """Logs a warning at most every ``waiting_times.LOG_PERIOD`` for the same fault.
 
-        The default key is the text. While it recurs, it is also the problem in the diagnostics.
+        Texts with one ``key`` that differ in more than numbers and quoted names report several
+        faults (``LogLimiter.fault``). Without a key, each text is a fault. While it recurs, it is
+        also the problem in the diagnostics.
         """
-        self.note_problem(key or text, text)
-        if self.should_log(key or text):
+        fault = self._log_limiter.fault(key, text) if key else text
+        self.note_problem(fault, text)
+        if self.should_log(fault):
             # Names from the network in the text may be long.
             self.get_logger().warning(
                 text if len(text) < _LONGEST_LOG else f"{text[:_LONGEST_LOG]}…"
@@ -403,15 +405,7 @@ class PerceptionNode(SafeLifecycleNode, Generic[P]):
 
         False while the process ends: that something is cut off then is no news.
         """
-        if self.told_to_end:
-            return False
-        now = time.monotonic()
-        should = now - self._last_logged.get(key, -math.inf) >= waiting_times.LOG_PERIOD
-        if should:
-            if len(self._last_logged) >= _MOST_KEYS:  # keys may hold names from the network
-                self._last_logged.clear()
-            self._last_logged[key] = now
-        return should
+        return not self.told_to_end and self._log_limiter.allows(key, time.monotonic())
 
     def close(self) -> None:
         """Stops threads before the node is destroyed. Allowed in every state."""

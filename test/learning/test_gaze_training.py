@@ -151,7 +151,7 @@ def test_an_odd_file_is_named_with_what_was_expected(folder: Path) -> None:
     with pytest.raises(dataset.DatasetError, match=f"{eye.name} is 20x10: .* 96x64 was expected"):
         recipes.gaze_faces_of(found)
     eye.unlink()
-    with pytest.raises(dataset.DatasetError, match="there is no file .*: a gray image of 96x64"):
+    with pytest.raises(dataset.DatasetError, match=r"there is no file .*: a gray image of 96x64"):
         recipes.gaze_faces_of(found)
     (folder / "dataset.yaml").write_text("format: 2\n")
     with pytest.raises(dataset.DatasetError, match="format must be 1, not 2"):
