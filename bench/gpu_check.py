@@ -5,7 +5,7 @@
 For each installed network and precision: builds the engine, compares its outputs with those of ONNX
 Runtime (the accuracy gate), and times both in turns. Then runs the composed graph with each
 backend. The engines are built in an empty cache, so that every build is timed. FP16 variants that
-are missing are made in the model cache. Each network has a process of its own, because an error of
+are missing are made in the model cache. Each network runs in a separate process, because an error of
 CUDA makes all later calls of its process fail.
 
 Writes `gpu_check-DATE-COMMIT.json` and `.txt` to `bench/results`, or to the folder after --output.
@@ -94,7 +94,7 @@ def check_network(name: str, precision: str, seconds: float) -> Row:
 
 
 def check_apart(name: str, precision: str, seconds: float) -> Row:
-    """Runs ``check_network`` in a process of its own."""
+    """Runs ``check_network`` in a separate process."""
     script = [sys.executable, sys.argv[0], name, "--precision", precision]
     done = subprocess.run(
         [*script, "--seconds", str(seconds), "--as-json"], stdout=subprocess.PIPE, text=True

@@ -3,7 +3,7 @@
     python3 bench/graph.py [--seconds 30] [--rounds 2] [--hear TOPIC ...] [--old-executor]
     python3 bench/graph.py --backends onnxruntime tensorrt
 
-Runs the graph as separate processes and composed, in turns, beside the same camera. A subscriber in
+Runs the graph as separate processes and composed, in turns, with the same camera. A subscriber in
 this process counts the messages of the topics after --hear, by default all results without
 `overlay/compressed`. CPU is the user and system time of all processes but the camera, per delivered
 message of the first topic. Latency is the time from the stamp of the image to the publishing of the

@@ -150,7 +150,7 @@ def _columns(
 
 
 def _element(owner: Callable[[Any], Any], key: str, place: int, row: Any) -> Any:
-    """Returns an element of a list or of an object; None if there is none."""
+    """Returns an element of a list or of an object; None if it is missing."""
     values = owner(row)
     if isinstance(values, list):
         return values[place]

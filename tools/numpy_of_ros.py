@@ -1,4 +1,4 @@
-"""Prints the requirement on NumPy beside a ROS install, for pip: the major version that ROS has.
+"""Prints pip's requirement on NumPy that fits a ROS install: the major version that ROS has.
 
 The compiled modules of a ROS install with NumPy 1 (Humble, Jazzy) fail with NumPy 2. Run it with
 the Python of ROS. Without NumPy it prints no limit.
@@ -8,7 +8,7 @@ from importlib import metadata
 
 
 def requirement(installed: str | None) -> str:
-    """Returns the requirement beside a ROS that has NumPy ``installed``, such as 1.26.4."""
+    """Returns the requirement for a ROS that has NumPy ``installed``, such as 1.26.4."""
     return "numpy<2" if installed and installed.startswith("1.") else "numpy"
 
 

@@ -90,7 +90,7 @@ def _share(part: float, whole: float) -> float:
 
 
 def _row(output: str, figure: str, estimate: Estimate, unit: str, n: int = 0) -> Row:
-    """``n``: number of what is counted, where it is not clips."""
+    """``n`` is the number of samples, if the samples are not clips."""
     if n:
         estimate = dataclasses.replace(estimate, n=n)
     return Row(output, figure, estimate, unit, NAME, "", "clip")

@@ -69,7 +69,7 @@ def parser() -> argparse.ArgumentParser:
         default=GEOMETRIC,
         metavar="MODEL",
         help="gaze estimator: geometric (default), or the name or path of the card of a gaze "
-        "network, whose results need a folder of their own (--results)",
+        "network, whose results need a separate folder (--results)",
     )
     made.add_argument(
         "--results", type=Path, default=RESULTS, metavar="DIR",

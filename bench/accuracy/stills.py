@@ -56,7 +56,7 @@ def _look(chosen: Sequence[Labelled], source: Source) -> list[Still]:
     seen = []
     for one in counted(chosen, source.name):
         image = read_picture(one.file)
-        # Add a margin: faces that fill the picture are a measure of their own (`faces.py`).
+        # Add a margin: `faces.py` measures faces that fill the picture separately.
         image = with_margin(with_width(image, image.shape[1] * source.scale))
         height, width = image.shape[:2]
         frame = Frame(np.ascontiguousarray(image), 0.0, Camera.assume(width, height))

@@ -10,7 +10,7 @@ from node_handlers import ALLOWED, NodeHandlers
 
 from bench.fuzzing.target import Target
 
-_DOMAIN = "101"  # beside those of the tests
+_DOMAIN = "101"  # none of those that the tests use
 _STARTS_IN = 300.0  # seconds; a busy machine needs long
 
 

@@ -60,7 +60,7 @@ _Found = tuple[FloatArray, float, FloatArray, bool] | None
 
 MAX_FACES = 10  # default of the largest number of faces that are tracked at once
 # Passes of the mesh network on a new face. The square of a detection is coarse, so the mesh runs
-# again in the square of its own landmarks.
+# again in the square around its landmarks.
 _SETTLE_PASSES = 3
 _SEARCH_PERIOD = 0.1  # seconds between two detections while there is no face, or one was lost
 _VIEW_PERIOD = 0.3  # seconds between two searches of other views while there is no face

@@ -123,7 +123,7 @@ def _foreshortening(direction: FloatArray, origin: FloatArray) -> float:
 
 
 def mean_direction(readings: Sequence[EyeReading]) -> FloatArray:
-    """Returns the weighted mean direction [3] of both eyes; NaN if there is none."""
+    """Returns the weighted mean direction [3] of both eyes; NaN if neither has one."""
     total = np.zeros(3)
     for eye in readings:
         total += _weight(eye) * eye.direction

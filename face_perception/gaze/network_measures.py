@@ -1,4 +1,4 @@
-"""What landmarks tell about a gaze: an input of gaze networks beside the crops of the eyes."""
+"""What landmarks tell about a gaze: an input of gaze networks, in addition to crops of the eyes."""
 
 from __future__ import annotations
 

@@ -21,7 +21,7 @@ class FrameSettings:
     frame_prefix: str = setting(
         "",
         "Text before the names of all frames: with left_, the frame of face_1 is left_face_face_1. "
-        "REP-155 has no such text. Set it beside another node that broadcasts frames of faces.",
+        "REP-155 has no such text. Set it if another node broadcasts frames of faces as well.",
     )
 
 

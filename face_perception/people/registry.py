@@ -36,7 +36,7 @@ _LID_CUTOFF, _LID_BETA = 1.0, 3.0  # of the one-euro filter on the lids; the sam
 _MOST_LINKS = 1000  # faces that are linked to a person at the same time
 _SHORT = 12  # characters of a hash in messages
 # Factor by which the expected error of an extended calibration may grow. On a simulated person, one
-# look 7 degrees beside its target after five right ones makes it grow by 1.5.
+# look 7 degrees away from its target after five right ones makes it grow by 1.5.
 _WORSE = 1.25
 
 

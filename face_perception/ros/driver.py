@@ -132,7 +132,7 @@ class PerceptionNode(SafeLifecycleNode, Generic[P]):
         """
 
     def diagnostics(self) -> tuple[str, dict[str, str]]:
-        """Returns the current problem, empty if there is none, and values for the diagnostics."""
+        """Returns the current problem (empty if all is well) and values for the diagnostics."""
         return "", {}
 
     # Resources of a node. Those made in ``setup`` are destroyed on cleanup, those made in ``start``

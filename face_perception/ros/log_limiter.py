@@ -25,7 +25,7 @@ class LogLimiter:
         self._faults: dict[str, set[str]] = {}
 
     def allows(self, key: str, now: float) -> bool:
-        """Returns whether a message may be logged at ``now``, seconds; if so, it counts as logged."""
+        """Returns whether a message may be logged at ``now`` (seconds), and counts it if so."""
         allowed = now - self._last.get(key, -math.inf) >= self._period
         if allowed:
             if len(self._last) >= _MOST_KEYS:

@@ -47,7 +47,7 @@ class Frames:
         """Returns a point [3] of ``frame`` in the frame ``target``, in metres.
 
         Uses the transform at ``stamp`` if it is known, else the latest. Raises UnknownNameError, a
-        LookupError, if there is none.
+        LookupError, if no transform is known.
         """
         if frame == target:
             return point

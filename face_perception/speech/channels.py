@@ -80,8 +80,8 @@ class ChannelMixer:
     def mix(self, samples: AudioSamples, rate: int) -> AudioSamples:
         """Returns one channel [N] of sound [N, C] with ``rate`` in hertz.
 
-        Sound with another number of channels than before begins anew. Raises AudioError if the
-        channel of the index does not exist.
+        If the number of channels changes, what was learned about them is forgotten. Raises
+        AudioError if the channel of the index does not exist.
         """
         count = samples.shape[1]
         if self._index is not None:

@@ -97,7 +97,7 @@ def picture_gaze(face: Anatomy, landmarks: FloatArray, head: tuple[float, float]
 
 
 class PaintedEye:
-    """One eye of a picture. It changes only the pixels of its own patch, ``rows`` and ``columns``.
+    """One eye of a picture. It changes only the pixels of its patch, ``rows`` and ``columns``.
 
     ``iris_gain`` [2, 2]: factor on the movement of the iris relative to that of an eyeball, so that
     the landmarks show the gaze angle: to the image's right and left, and down and up.

@@ -39,12 +39,12 @@ class PortBuffer:
         return array
 
     def to_device(self, view: Array, stream: Any) -> None:
-        """Puts the copy of a view to the GPU on a stream, if the GPU has memory of its own."""
+        """Puts the copy of a view to the GPU on a stream, if the GPU has separate memory."""
         if not self._integrated:
             self._cuda.to_device(self.device, self._host, view.nbytes, stream)
 
     def to_host(self, view: Array, stream: Any) -> None:
-        """Puts the copy of a view from the GPU on a stream, if the GPU has memory of its own."""
+        """Puts the copy of a view from the GPU on a stream, if the GPU has separate memory."""
         if not self._integrated:
             self._cuda.to_host(self._host, self.device, view.nbytes, stream)
 

@@ -169,7 +169,7 @@ def comparison_table(found: Mapping[str, Sequence[dict[str, dict[str, float]]]])
 
 
 def _face(patch: Image, tracker: FaceTracker) -> Face | None:
-    """Returns the face in a patch, always with the same id; None if there is none."""
+    """Returns the face in a patch, always with the same id; None if no face is found."""
     around = (_BORDER, _BORDER)
     wide = np.pad(patch, (around, around, (0, 0)), mode="edge")
     frame = Frame(wide, 0.0, Camera.assume(wide.shape[1], wide.shape[0]))

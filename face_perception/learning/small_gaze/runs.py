@@ -32,7 +32,7 @@ def train(
     data = run_folder.data_of_new_run(out, data, resume)
     if data is None:
         raise InputError(
-            "small_gaze has no data of its own: render people and convert them "
+            "small_gaze cannot make its data: render people and convert them "
             "(docs/training.md), then give --data"
         )
     found = dataset.read(data, recipes.NEEDS)

@@ -32,13 +32,13 @@ class HriParameters(hri.PictureSettings, hri.FrameSettings):
 
     publish_tf: bool = setting(
         True,
-        "Broadcast the frames face_<id> and gaze_<id>. Set it to false beside another node that "
-        "broadcasts frames of these names.",
+        "Broadcast the frames face_<id> and gaze_<id>. Set it to false if another node broadcasts "
+        "frames of these names.",
     )
     publish_persons: bool = setting(
         True,
         "Publish /humans/persons and /humans/interactions/gazing, and the frames person_<id>. Set "
-        "it to false beside a person manager, which publishes persons itself.",
+        "it to false if a person manager runs, which publishes persons itself.",
     )
     gaze_wait: float = setting(
         0.1,

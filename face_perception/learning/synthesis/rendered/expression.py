@@ -44,7 +44,7 @@ FACS: dict[int, dict[str, float]] = {
     29: {"jawForward": 1.0},
     43: {"eyeBlink*": 1.0},
 }
-# Action units that are shown in other ways, or by units without a number of their own:
+# Action units that are shown in other ways, or by units that have no number:
 # 25 (lips part) is what jawOpen, mouthLowerDown, mouthUpperUp and mouthFunnel do to the lips; 45
 # (blink) is 43 for a moment. 11, 13, 21, 23 and 33 to 36 have no face unit except cheekPuff (34).
 PARTS_LIPS = {"jawOpen": 3.0, "mouthLowerDown*": 0.9, "mouthUpperUp*": 0.9, "mouthFunnel": 0.7}
