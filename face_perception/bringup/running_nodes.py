@@ -15,9 +15,9 @@ import rclpy
 from rclpy.node import Node
 
 # Others answer the announcement of a new participant at once, but on a busy machine both get lost.
-# The nodes of this package announce themselves every half second (config/fastdds.xml), so that
-# three announcements must get lost before one of them is missed.
-_PERIOD, _QUIET_LOOKS = 0.1, 15  # seconds between two looks; looks in a row that find nothing new
+# The nodes of this package also announce themselves every half second (config/fastdds.xml): one
+# such announcement arrives in this time. Longer would delay every start.
+_PERIOD, _QUIET_LOOKS = 0.1, 8  # seconds between two looks; looks in a row that find nothing new
 _MOST_LOOKS = 100  # where nodes come and go all the time
 
 
